@@ -1,0 +1,48 @@
+# `make` alone says what there is. Needs Python 3.11+ and Java 17+; everything else goes into .venv.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+
+.PHONY: help install demo test lint types check dist lock clean
+.DEFAULT_GOAL := help
+
+help: ## what there is
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+install: $(READY) ## set up .venv: locked versions, this package, Delta's two jars
+
+demo: $(READY) ## plays in, released features and embeddings out, a bad day refused (about 3 minutes)
+	@$(BIN)/segue demo
+
+test: $(READY) lint types ## everything that CI runs
+	@$(BIN)/python -m pytest
+
+lint: $(READY) ## ruff
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
+
+types: $(READY) ## mypy
+	@$(BIN)/mypy
+
+dist: $(READY) ## dist/: the wheel, and segue-jobs.zip for spark-submit --py-files
+	@rm -rf dist build && mkdir -p dist
+	@$(BIN)/python -m build --wheel --no-isolation --outdir dist >/dev/null
+	@$(BIN)/python -m zipfile -c dist/segue-jobs.zip segue/ schemas/ features/ expectations/ jobs/
+	@rm -rf build *.egg-info && ls -1 dist
+
+lock: ## renew requirements.lock from the ranges in setup.cfg
+	@$(BIN)/pip-compile --quiet --upgrade --extra spark --extra dev --strip-extras --allow-unsafe \
+	    --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-header -o requirements.lock setup.cfg
+
+clean: ## remove .venv and everything built
+	@rm -rf $(VENV) dist build *.egg-info data
+
+$(READY): requirements.lock setup.cfg
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Segue needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Try: make PYTHON=python3.11 ...")'
+	@command -v java >/dev/null || [ -n "$$JAVA_HOME" ] || { echo "Segue needs Java 17 or newer, and there is no java on the PATH. Install a JDK or set JAVA_HOME."; exit 1; }
+	@echo "Setting up $(VENV) (once, about two minutes) ..."
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@$(BIN)/segue install-jars
+	@touch $(READY)

@@ -1,0 +1,106 @@
+"""Plays cut into sessions."""
+
+from __future__ import annotations
+
+from pyspark.sql import Column, DataFrame, Window
+from pyspark.sql import functions as F
+
+GAP_MS = 30 * 60 * 1000
+
+# Under 30 s is no stream to any service that pays for streams; under half spares the short tracks.
+SKIP_MS = 30_000
+
+# A day has 24 hours; a person with several devices gets a quarter more. 1,000 plays leave 86 s each.
+BOT_PLAYS_A_DAY = 1_000
+BOT_MS_A_DAY = 30 * 60 * 60 * 1000
+
+
+def sessions(plays: DataFrame, carried: DataFrame | None = None, gap_ms: int = GAP_MS) -> DataFrame:
+    """One row per play with its session and its place there.
+
+    A listener's plays are ordered by (played_at, play_id). A new session begins when a play starts
+    more than `gap_ms` after the end of the play before, where a play lasts `ms_played`, or
+    `track_ms` where that is unknown. Where either of the two carries the source's own session, the
+    session changes when that changes, and the gap says nothing.
+
+    Args:
+        plays: whole days of the table `plays`.
+        carried: rows of `sessions` from before those days; a session still open goes on, so that
+            a run per day equals one run over all days.
+    """
+    listener = Window.partitionBy("user_id").orderBy("played_at", "play_id")
+    rows = _plays(plays) if carried is None else _plays(plays).unionByName(_last_of(carried))
+    cut = (
+        rows.withColumn("_begins", _begins(listener, gap_ms))
+        .withColumn("_row", F.row_number().over(listener))
+        .withColumn("_start", F.when(F.col("_begins"), F.coalesce("_known_start", "played_at")))
+        .withColumn("_offset", F.when(F.col("_begins"), F.col("_row") - F.coalesce("_known_position", F.lit(1))))
+        .withColumn("session_started_at", _carry("_start", "played_at", listener))
+        .withColumn("position", F.col("_row") - _carry("_offset", "_row", listener))
+        .withColumn("session_id", F.coalesce("_source_session", _derived_id()))
+    )
+    return _with_behaviour(cut.where("_known_position is null"))
+
+
+def _plays(plays: DataFrame) -> DataFrame:
+    return plays.select(
+        *_FROM_PLAYS,
+        F.col("source_session_id").alias("_source_session"),
+        F.lit(None).cast("timestamp").alias("_known_start"),
+        F.lit(None).cast("int").alias("_known_position"),
+    )
+
+
+_FROM_PLAYS = (
+    "play_id", "user_id", "track_id", "artist_id", "played_at", "ms_played", "track_ms", "skipped", "saved", "ds",
+)  # fmt: skip
+
+
+def _last_of(carried: DataFrame) -> DataFrame:
+    """The last play of each listener, knowing the session it stands in."""
+    newest = Window.partitionBy("user_id").orderBy(F.desc("played_at"), F.desc("play_id"))
+    last = carried.withColumn("_newest", F.row_number().over(newest)).where("_newest = 1")
+    return last.select(
+        *_FROM_PLAYS,
+        F.when(F.col("session_id") != _derived_id(), F.col("session_id")).alias("_source_session"),
+        F.col("session_started_at").alias("_known_start"),
+        F.col("position").alias("_known_position"),
+    )
+
+
+def _begins(listener: Window, gap_ms: int) -> Column:  # type: ignore[valid-type]
+    end = F.unix_micros("played_at") + F.coalesce("ms_played", "track_ms", F.lit(0)) * 1000
+    silence = F.unix_micros("played_at") - F.lag(end).over(listener)
+    source, before = F.col("_source_session"), F.lag("_source_session").over(listener)
+    by_source = source.isNotNull() | before.isNotNull()
+    changes = F.when(by_source, ~source.eqNullSafe(before)).otherwise(silence > gap_ms * 1000)
+    # the first play of a listener has nothing before it: no end, no session
+    return F.coalesce(F.lag("play_id").over(listener).isNull() | changes, F.lit(True))
+
+
+def _carry(column: str, otherwise: str, listener: Window) -> Column:  # type: ignore[valid-type]
+    """The value at the session's first play, for all of its plays."""
+    so_far = listener.rowsBetween(Window.unboundedPreceding, Window.currentRow)  # type: ignore[attr-defined]
+    return F.coalesce(F.last(column, ignorenulls=True).over(so_far), F.col(otherwise))
+
+
+def _derived_id() -> Column:
+    return F.sha1(F.concat_ws("\x1f", "user_id", F.unix_micros("session_started_at").cast("string")))
+
+
+def _with_behaviour(cut: DataFrame) -> DataFrame:
+    day = Window.partitionBy("user_id", "ds")
+    heard = F.coalesce(F.sum("ms_played").over(day), F.lit(0))
+    too_much = (F.count("play_id").over(day) > BOT_PLAYS_A_DAY) | (heard > BOT_MS_A_DAY)
+    short = (F.col("ms_played") < SKIP_MS) & (
+        F.col("track_ms").isNull() | (F.col("ms_played") * 2 < F.col("track_ms"))
+    )
+    return cut.withColumns(
+        {
+            "completion": F.when(
+                F.col("track_ms") > 0, F.least(F.lit(1.0), F.col("ms_played") / F.col("track_ms"))
+            ),
+            "skipped": F.coalesce("skipped", F.when(F.col("ms_played").isNotNull(), short)),
+            "is_bot": too_much,
+        }
+    ).drop("_begins", "_row", "_start", "_offset", "_source_session", "_known_start", "_known_position")

@@ -1,0 +1,37 @@
+"""Windows over days: what an entity's plays add up to, as declared.
+
+Plays are folded once into a partial aggregate per entity and day; every window of every day is a
+merge of those. Days and windows both begin at midnight UTC, so a window is exactly [t - w, t).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from features.operations import merged, partials
+from schemas.declarations import FeatureGroup
+
+
+def window_features(sessions: DataFrame, group: FeatureGroup, days: Sequence[date]) -> DataFrame:
+    """One row per entity and day of `days`, for entities with a play before the end of that day.
+
+    Args:
+        sessions: every play since the entity's first, as in table `sessions`.
+        days: the days to describe; their order does not matter. N days cost one pass, not N.
+    """
+    daily = sessions.where(group.where).groupBy(group.entity, "ds").agg(*partials(group))
+    # A partial is copied to each asked-for day that it is a part of: no join, no second shuffle
+    # of the plays, and for a single day no copies at all.
+    asked = F.array(*[F.lit(day) for day in sorted(days)])
+    described = F.explode(F.filter(asked, lambda day: day >= F.col("ds"))).alias("_day")
+    aged = daily.select("*", described).withColumn("_age", F.datediff("_day", "ds")).drop("ds")
+    return (
+        aged.groupBy(group.entity, "_day")
+        .agg(*merged(group))
+        .withColumn("feature_at", F.date_add("_day", 1).cast("timestamp"))
+        .withColumnRenamed("_day", "ds")
+    )

@@ -1,0 +1,34 @@
+"""One file per spark-submit step; the only place that opens a session, reads or writes.
+
+Importing this package is cheap on purpose: the command's help, the scheduler's file and the
+end-to-end test read the steps from here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step: `segue run <name>` here, `spark-submit jobs/<file>.py` on a cluster."""
+
+    name: str
+    module: str
+    help: str
+
+
+FLOW: tuple[Step, ...] = (
+    Step("ingest-plays", "jobs.ingest_plays", "read a source's plays; set aside what is none"),
+    Step("ingest-tracks", "jobs.ingest_tracks", "read a source's catalogue of tracks"),
+    Step("build-sessions", "jobs.build_sessions", "cut plays into sessions"),
+    Step("build-user-features", "jobs.build_user_features", "what each listener did, per window"),
+    Step("build-track-features", "jobs.build_track_features", "how each track was received, per window"),
+    Step("train-track-embeddings", "jobs.train_track_embeddings", "learn item2vec from the sessions"),
+    Step("release-tables", "jobs.release_tables", "make one consistent snapshot of all tables current"),
+)
+
+# Steps that can be run but are no part of the nightly flow.
+EXTRA: tuple[Step, ...] = (
+    Step("generate-plays", "jobs.generate_plays", "make up plays of any size, with known tastes"),
+)

@@ -1,0 +1,30 @@
+"""Cuts plays into sessions; a session that was open the day before goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+from features.sessions import GAP_MS, sessions
+from jobs.job import Job, asked_days, parser, with_days
+from jobs.warehouse import stale_days
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    made = with_days(parser(__doc__, "build-sessions"))
+    made.add_argument("--gap-ms", type=int, default=GAP_MS, help="silence that ends a session (%(default)s ms)")
+    args = made.parse_args(argv)
+    job = Job("build-sessions", args.root, args.run_id)
+    days = asked_days(args, lambda: stale_days(job.warehouse, "sessions", "plays"))
+    if not days:
+        job.say("sessions unchanged: no day of plays is new or changed")
+        return 0
+    plays = job.read("plays", days)
+    carried = job.read("sessions", [days[0] - timedelta(days=1)]) if job.has("sessions") else None
+    batch = job.batch("sessions", days, follows="plays", parameters={"gap_ms": args.gap_ms})
+    job.publish(batch, sessions(plays, carried, args.gap_ms))
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,77 @@
+"""What the half with Spark adds to the command `segue`; cheap to import, as the help text reads it."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+
+from jobs import EXTRA, FLOW
+
+WHOLE_FLOW = "flow"
+
+
+@dataclass(frozen=True)
+class Command:
+    """One subcommand: its line in the help, its arguments, what it does."""
+
+    help: str
+    configure: Callable[[argparse.ArgumentParser], None]
+    run: Callable[[argparse.Namespace], int]
+
+
+def _configure_run(parser: argparse.ArgumentParser) -> None:
+    steps = "\n".join(f"  {step.name:<24}{step.help}" for step in (*FLOW, *EXTRA))
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.description = (
+        f"Runs a step here; on a cluster the same step is spark-submit jobs/<step>.py.\n\n{steps}\n"
+        f"  {WHOLE_FLOW:<24}the first seven in this order, in one JVM"
+    )
+    parser.add_argument("step", metavar="STEP", choices=[WHOLE_FLOW, *[s.name for s in (*FLOW, *EXTRA)]])
+    parser.add_argument("arguments", nargs=argparse.REMAINDER, help="the step's own; segue run STEP --help lists them")
+
+
+def _run(args: argparse.Namespace) -> int:
+    from jobs.flow import run_flow, run_step
+
+    if args.step == WHOLE_FLOW:
+        return run_flow(args.arguments)
+    return run_step(args.step, args.arguments)
+
+
+def _configure_demo(parser: argparse.ArgumentParser) -> None:
+    parser.description = "Plays in, released features and embeddings out, on made-up plays; a bad day is refused."
+    parser.add_argument("--root", default="data/demo", help="made anew each time (%(default)s)")
+    parser.add_argument("--users", type=int, default=2000, help="listeners (%(default)s)")
+    parser.add_argument("--days", type=int, default=45, help="days of listening, 5 or more (%(default)s)")
+
+
+def _demo(args: argparse.Namespace) -> int:
+    return int(import_module("jobs.demo").demo(args.root, args.users, args.days))
+
+
+def _configure_report(parser: argparse.ArgumentParser) -> None:
+    parser.description = "Writes what was expected, seen and decided in a run as one HTML file."
+    parser.add_argument("--root", default=os.environ.get("SEGUE_ROOT", "data"), help="(%(default)s)")
+    parser.add_argument("--run-id", help="the run to report on (default: the newest)")
+    parser.add_argument("--out", help="file to write (default: under <root>/quality)")
+
+
+def _report(args: argparse.Namespace) -> int:
+    print(import_module("jobs.report").write_report(args.root, args.run_id, args.out))
+    return 0
+
+
+def _install_jars(_: argparse.Namespace) -> int:
+    import_module("jobs.jars").install()
+    return 0
+
+
+DEMO = Command("the whole flow on made-up plays, in three minutes", _configure_demo, _demo)
+RUN = Command("run one step, or the whole flow", _configure_run, _run)
+REPORT = Command("what a run expected, saw and decided, as one HTML file", _configure_report, _report)
+INSTALL_JARS = Command("put Delta's two jars into this environment, once", lambda parser: None, _install_jars)
+
+

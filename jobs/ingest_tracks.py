@@ -1,0 +1,32 @@
+"""Reads a source's catalogue of tracks; tracks that it does not name stay as they are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from features.ingest import TRACK_FIELDS, catalogue, catalogue_with
+from jobs.job import Job, parser
+from jobs.sources import columns_for, describe, list_files, load_source, read_rows
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    made = parser(__doc__, "ingest-tracks")
+    made.add_argument("--source", required=True, help="TOML file: how the files are laid out")
+    made.add_argument("--input", required=True, nargs="+", help="files, folders or globs")
+    args = made.parse_args(argv)
+    source = load_source(args.source)
+    columns = columns_for(source, "tracks", TRACK_FIELDS)
+    job = Job("ingest-tracks", args.root, args.run_id)
+
+    files = list_files(job.spark, args.input)
+    job.uses("files", str(describe(files)))
+    batch = job.batch("tracks", parameters=vars(source))
+    rows = catalogue(read_rows(job.spark, source, [file.path for file in files]), columns, source.name)
+    if job.has("tracks"):
+        rows = catalogue_with(rows, job.read("tracks"))
+    job.publish(batch, rows)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,192 @@
+"""What every job does around its one pure function: arguments, tables in, the batch out."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from expectations.gate import Refused
+from jobs.errors import JobError, WrongUsage
+from jobs.publish import Batch, Staged, already_published, code_version, commit, stage
+from jobs.records import record
+from jobs.session import open_session
+from jobs.warehouse import Warehouse, digest, files_of, files_per_day, known_table
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a batch: published, or unchanged because its content was there already."""
+
+    table: str
+    kind: str
+    rows: int = 0
+    version: int | None = None
+
+
+class Job:
+    """One run of one step. Reading and publishing go through it, so it knows what was made of what."""
+
+    def __init__(self, name: str, root: str, run_id: str | None = None, say: Callable[[str], None] = print) -> None:
+        self.name = name
+        self.warehouse = Warehouse(root)
+        self.run_id = run_id or new_run_id()
+        self._say = say
+        self._started = time.monotonic()
+        self._inputs: dict[str, str] = {}
+        self._versions: dict[str, int] = {}
+
+    @cached_property
+    def spark(self) -> SparkSession:
+        """Opened late: a step that has nothing to do needs no JVM."""
+        local = "://" not in self.warehouse.root
+        return open_session(f"segue {self.name}", Path(self.warehouse.path("logs", "spark.log")) if local else None)
+
+    def say(self, text: str) -> None:
+        self._say(f"  {self.name:<24}{text}")
+
+    def has(self, table: str) -> bool:
+        return self.warehouse.table(table) is not None
+
+    def read(self, table: str, days: Sequence[date] | None = None) -> DataFrame:
+        """Some days of a table, or all of it, at the version that this job saw first.
+
+        Raises:
+            JobError: the table has never been published.
+        """
+        from pyspark.sql import functions as F
+
+        found = self.warehouse.table(known_table(table).name, self._versions.get(table))
+        if found is None:
+            raise JobError(
+                f"table {table} has no data yet under {self.warehouse.root}; run the step that publishes it first"
+            )
+        self._versions[table] = found.version()
+        self.uses(f"{table} {digest(days)}", files_of(found, days))
+        path = self.warehouse.table_path(table)
+        rows = self.spark.read.format("delta").option("versionAsOf", found.version()).load(path)
+        return rows if days is None else rows.where(F.col("ds").isin(list(days)))
+
+    def uses(self, what: str, identity: str) -> None:
+        """Counts something as an input of whatever this job publishes."""
+        self._inputs[what] = identity
+
+    def batch(
+        self,
+        table: str,
+        days: Sequence[date] | None = None,
+        follows: str | None = None,
+        appends: bool = False,
+        parameters: Mapping[str, Any] | None = None,
+    ) -> Batch:
+        """The batch that all that was read so far makes; `follows` is the table whose days it mirrors."""
+        made_from = digest(table, days, self._inputs, code_version(), dict(parameters or {}))
+        source = None if follows is None else self.warehouse.table(follows, self._versions.get(follows))
+        per_day = {} if source is None else files_per_day(source)
+        return Batch(
+            contract=known_table(table),
+            made_from=made_from,
+            days=None if days is None else tuple(days),
+            follows={day: per_day[day] for day in days or () if day in per_day},
+            appends=appends,
+        )
+
+    def publish(self, batch: Batch, rows: DataFrame, measures: Mapping[str, float] | None = None) -> Outcome:
+        """Stage, audit and commit, unless the very same batch is there already.
+
+        Raises:
+            Refused: the gate found a critical fault; nothing was published.
+        """
+        if already_published(self.warehouse, batch):
+            return self._unchanged(batch)
+        return self.commit(self.stage(batch, rows, measures))
+
+    def stage(self, batch: Batch, rows: DataFrame, measures: Mapping[str, float] | None = None) -> Staged:
+        """The first half of publishing, for jobs that publish two tables or none."""
+        staged = stage(self.spark, self.warehouse, batch, rows, measures or {})
+        if staged.verdict.refused:
+            record(self.warehouse, self.run_id, staged, "refused")
+            self.say(f"{batch.contract.name} REFUSED, {staged.profile.rows:,} rows stay unseen")
+            raise Refused.batch(batch.contract.name, batch.id, staged.verdict, staged.path)
+        return staged
+
+    def commit(self, staged: Staged) -> Outcome:
+        state = commit(self.warehouse, staged, {"run": self.run_id, "job": self.name, "code": code_version()})
+        record(self.warehouse, self.run_id, staged, "published" if state else "unchanged")
+        if state is None:
+            return self._unchanged(staged.batch)
+        outcome = Outcome(staged.batch.contract.name, "published", staged.profile.rows, state.version)
+        self.say(
+            f"{outcome.table} version {outcome.version}: {outcome.rows:,} rows, "
+            f"{_span(list(staged.profile.days))}{_checks(staged)}, {time.monotonic() - self._started:.1f} s"
+        )
+        return outcome
+
+    def _unchanged(self, batch: Batch) -> Outcome:
+        self.say(f"{batch.contract.name} unchanged: this batch is published already")
+        return Outcome(batch.contract.name, "unchanged")
+
+
+def parser(module_doc: str | None, prog: str) -> argparse.ArgumentParser:
+    """The arguments that every job takes."""
+    made = argparse.ArgumentParser(prog=prog, description=(module_doc or "").split("\n\n")[0])
+    made.add_argument("--root", default=os.environ.get("SEGUE_ROOT", "data"), help="where the tables are (%(default)s)")
+    made.add_argument("--run-id", help="name of the run in the quality results (made from the clock)")
+    return made
+
+
+def with_days(made: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    """--day, or --from and --to; without them, whatever is stale."""
+    made.add_argument("--day", type=_date, help="one day, YYYY-MM-DD (default: every day that is stale)")
+    made.add_argument("--from", dest="first", type=_date, help="first of several days")
+    made.add_argument("--to", dest="last", type=_date, help="last of several days, itself included")
+    return made
+
+
+def asked_days(args: argparse.Namespace, stale: Callable[[], list[date]]) -> list[date]:
+    """The days that the arguments of `with_days` ask for.
+
+    Raises:
+        WrongUsage: half a range, a range that ends before it begins, or both ways at once.
+    """
+    if args.day and (args.first or args.last):
+        raise WrongUsage("--day goes without --from and --to; give one day or a range")
+    first, last = args.day or args.first, args.day or args.last
+    if first is None and last is None:
+        return stale()
+    if first is None or last is None or last < first:
+        raise WrongUsage(f"a range needs --from and --to, in order; got --from {first} --to {last}")
+    return [date.fromordinal(n) for n in range(first.toordinal(), last.toordinal() + 1)]
+
+
+def new_run_id() -> str:
+    return datetime.now(UTC).strftime("run-%Y%m%dT%H%M%S")
+
+
+def _date(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no day; write 2026-11-20") from None
+
+
+def _span(days: list[date | None]) -> str:
+    known = sorted(day for day in days if day)
+    if not known:
+        return ""
+    return f"{known[0]}, " if len(known) == 1 else f"{len(known)} days to {known[-1]}, "
+
+
+def _checks(staged: Staged) -> str:
+    results = staged.verdict.results
+    held, warned = sum(r.success for r in results), len(staged.verdict.warnings)
+    return f"{held} of {len(results)} checks held" + (f" ({warned} warnings)" if warned else "")

@@ -1,0 +1,85 @@
+"""Makes one consistent snapshot of all tables current, once what must hold between them holds."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from datetime import date
+
+from expectations.gate import Refused
+from expectations.release import CROSS_TABLE, judge_tables, orphans
+from jobs.errors import JobError
+from jobs.job import Job, parser
+from jobs.records import append_results
+from jobs.warehouse import TableState
+from schemas import CONTRACTS
+from segue.releases import TableVersion, append_release, list_releases
+
+# What a release holds, where it has been published: everything but the records about the others.
+RELEASED = tuple(name for name in CONTRACTS if name not in ("releases", "quality_results"))
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    made = parser(__doc__, "release-tables")
+    made.add_argument("--tables", nargs="+", choices=RELEASED, help="only these (default: all there are)")
+    args = made.parse_args(argv)
+    job = Job("release-tables", args.root, args.run_id)
+    states = {name: state for name in args.tables or RELEASED if (state := job.warehouse.state(name)) and state.parts}
+    if not states:
+        raise JobError(f"nothing has been published yet under {args.root}; there is nothing to release")
+    versions = {n: TableVersion(s.version, s.rows, s.content_hash) for n, s in states.items()}
+    newest = next(iter(list_releases(args.root)), None)
+    if newest and newest.tables == versions:
+        job.say(f"release {newest.release_id} holds these very versions already")
+        return 0
+    day = _common_day(states)
+    _audit(job, states)
+    release = append_release(args.root, day, versions)
+    job.say(f"release {release.release_id}: {len(versions)} tables, {sum(v.rows for v in versions.values()):,} rows")
+    return 0
+
+
+def _common_day(states: dict[str, TableState]) -> date:
+    """The newest day, which every table that has days must have reached.
+
+    Raises:
+        JobError: one has not; releasing them together would mix days.
+    """
+    newest = {name: state.days[-1] for name, state in states.items() if state.days and name != "rejected_plays"}
+    if not newest:
+        raise JobError("no table with days has been published yet; a release is named after its newest day")
+    if behind := {name: day for name, day in newest.items() if day < max(newest.values())}:
+        late = ", ".join(f"{name} ends {day}" for name, day in sorted(behind.items()))
+        raise JobError(
+            f"tables reach different days ({late}; the newest is {max(newest.values())}); run the steps that are "
+            "behind, or release without those tables by --tables"
+        )
+    return max(newest.values())
+
+
+def _audit(job: Job, states: dict[str, TableState]) -> None:
+    """Cross-table expectations, among the tables that this release holds."""
+    counts = {
+        check.name: orphans(job.read(check.child), job.read(check.parent), check.key)
+        for check in CROSS_TABLE
+        if check.child in states and check.parent in states
+    }
+    verdict = judge_tables(counts)
+    days = [state.days for state in states.values() if state.days]
+    about = {
+        "run_id": job.run_id,
+        "attempt_id": uuid.uuid4().hex[:8],
+        "table_name": "releases",
+        "batch_id": "-".join(f"{name}@{state.version}" for name, state in sorted(states.items())),
+        "first_ds": min(d[0] for d in days),
+        "last_ds": max(d[-1] for d in days),
+        "rows": sum(state.rows for state in states.values()),
+        "outcome": "refused" if verdict.refused else "published",
+    }
+    append_results(job.warehouse, about, verdict.results)
+    if verdict.refused:
+        raise Refused.batch("releases", about["batch_id"], verdict, None)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

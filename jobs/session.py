@@ -1,0 +1,97 @@
+"""The Spark session: on a cluster what spark-submit was given, on one machine what suits it."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from jobs.errors import JobError
+from jobs.jars import delta_is_installed
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+# Whatever the cluster's defaults are, results must not depend on them.
+CORRECTNESS = {
+    "spark.sql.session.timeZone": "UTC",
+    "spark.sql.ansi.enabled": "true",
+    "spark.sql.execution.arrow.pyspark.enabled": "true",
+    "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
+    "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
+    # a day replaced in place keeps its rows' order only where files are written as asked
+    "spark.databricks.delta.optimizeWrite.enabled": "false",
+}
+
+# One machine: few partitions, as each costs 50 ms or more; C1 alone compiles, as a run is short.
+ONE_MACHINE = {
+    "spark.master": "local[*]",
+    "spark.driver.host": "127.0.0.1",
+    "spark.driver.memory": "4g",
+    "spark.ui.enabled": "false",
+    "spark.ui.showConsoleProgress": "false",
+    "spark.sql.shuffle.partitions": "4",
+    "spark.databricks.delta.snapshotPartitions": "2",
+    "spark.sql.sources.parallelPartitionDiscovery.parallelism": "4",
+    "spark.sql.execution.arrow.maxRecordsPerBatch": "20000",
+}
+
+
+def open_session(app: str, log: Path | None = None) -> SparkSession:
+    """The session of this process, made if there is none.
+
+    Started by spark-submit, only what correctness needs is set; started by hand, the session is
+    local and Spark's own messages go to the file `log`.
+
+    Raises:
+        JobError: Delta's jars are missing.
+    """
+    from pyspark.sql import SparkSession
+
+    for name in ("SQLQueryContextLogger", "DataFrameQueryContextLogger"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)  # they repeat each error on stderr, as JSON
+    builder = SparkSession.builder.appName(app)
+    for key, value in CORRECTNESS.items():
+        builder = builder.config(key, value)
+    if submitted() or SparkSession.getActiveSession():
+        return builder.getOrCreate()
+    if not delta_is_installed():
+        raise JobError("Delta's jars are not in this environment; put them there with: segue install-jars")
+    log = log or Path("spark.log")
+    log.parent.mkdir(parents=True, exist_ok=True)
+    os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)  # else workers take the first python3 on the PATH
+    for key, value in {**ONE_MACHINE, "spark.driver.extraJavaOptions": _java_options(log)}.items():
+        builder = builder.config(key, value)
+    with _stderr_to(log):
+        return builder.getOrCreate()
+
+
+def submitted() -> bool:
+    """Whether spark-submit started this process: it hands over its gateway in the environment."""
+    return "PYSPARK_GATEWAY_PORT" in os.environ
+
+
+def _java_options(log: Path) -> str:
+    quiet = Path(__file__).with_name("log4j2.properties").resolve()
+    return (
+        f"-Dlog4j2.configurationFile={quiet} -Dsegue.log={log.resolve()} "
+        "-XX:TieredStopAtLevel=1 -XX:+UseParallelGC"
+    )
+
+
+@contextmanager
+def _stderr_to(log: Path) -> Iterator[None]:
+    """The JVM inherits our stderr for good, and greets it with warnings that no user can act on."""
+    ours = os.dup(2)
+    with log.open("ab") as file:
+        os.dup2(file.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(ours, 2)
+            os.close(ours)

@@ -1,0 +1,16 @@
+"""Columns that mean the same in every table that has them."""
+
+from __future__ import annotations
+
+from schemas.contract import Column
+
+# 64 buckets: at 64 million users a bucket is a million rows of one day, about one file.
+BUCKETS = 64
+
+DS = Column("ds", "date", "day of the event in UTC; for features, the last day they cover", nullable=False)
+AVAILABLE_AT = Column("available_at", "timestamp", "instant of publication; known at the commit, null before", "UTC")
+FEATURE_AT = Column("feature_at", "timestamp", "the values describe everything before this instant", "UTC", False)
+
+
+def bucket(entity: str) -> Column:
+    return Column("bucket", "int", f"pmod(xxhash64({entity}), {BUCKETS})", nullable=False)

@@ -1,0 +1,139 @@
+"""What a contract is, and the one function that holds a DataFrame to it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # contracts are plain data: reading one must not need Spark
+    from pyspark.sql import DataFrame
+    from pyspark.sql.types import DataType, StructType
+
+
+class ContractError(ValueError):
+    """A DataFrame that is not what its contract says; the text lists every discrepancy."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column: `type` is Spark DDL, `unit` is empty where the type says it all."""
+
+    name: str
+    type: str
+    comment: str
+    unit: str = ""
+    nullable: bool = True
+
+
+@dataclass(frozen=True)
+class Contract:
+    """One table.
+
+    `key` is unique per row. `entity` is the column that look-ups ask by, and what `bucket` hashes.
+    `buckets` is 0 for tables without an entity. `statistics` names the columns whose minimum and
+    maximum the log may hold: never an id of a listener, which would outlive its erasure there.
+    """
+
+    name: str
+    meaning: str
+    columns: tuple[Column, ...]
+    key: tuple[str, ...]
+    entity: str | None = None
+    event_time: str | None = None
+    partitions: tuple[str, ...] = ("ds", "available_at")
+    buckets: int = 0
+    statistics: tuple[str, ...] = ()
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        return tuple(column.name for column in self.columns)
+
+    @property
+    def by_day(self) -> bool:
+        """Whether a batch replaces days; otherwise it replaces the whole table."""
+        return "ds" in self.partitions
+
+    def column(self, name: str) -> Column:
+        return next(column for column in self.columns if column.name == name)
+
+    def struct(self) -> StructType:
+        """The Spark schema, comments included."""
+        from pyspark.sql.types import StructType
+
+        schema = StructType()
+        for column in self.columns:
+            schema = schema.add(
+                column.name, _spark_type(column.type), column.nullable, {"comment": _described(column)}
+            )
+        return schema
+
+
+def conform(df: DataFrame, contract: Contract) -> DataFrame:
+    """The contract's columns of `df`, in the contract's order.
+
+    `bucket` and `available_at` may be absent: the first follows from the entity, the second is the
+    instant of publication, known only at the commit. Nullability is compared one way: a column
+    that the contract lets be null may be declared not null.
+
+    Raises:
+        ContractError: once, with every missing, unexpected, wrongly typed or nullable column.
+    """
+    df = _with_implied(df, contract)
+    found = {field.name: field for field in df.schema.fields}
+    wanted = {field.name: field for field in contract.struct().fields}
+    shared = [name for name in wanted if name in found]
+    discrepancies = {
+        "missing": [n for n in wanted if n not in found],
+        "unexpected": [n for n in found if n not in wanted],
+        "wrong type": [
+            f"{n} (is {found[n].dataType.simpleString()}, contract says {contract.column(n).type})"
+            for n in shared
+            if found[n].dataType.simpleString() != wanted[n].dataType.simpleString()
+        ],
+        "null where the contract allows none": [
+            n for n in shared if found[n].nullable and not wanted[n].nullable
+        ],
+    }
+    if any(discrepancies.values()):
+        raise ContractError(_complaint(contract, discrepancies))
+    return df.select(*contract.names)
+
+
+def _with_implied(df: DataFrame, contract: Contract) -> DataFrame:
+    from pyspark.sql import functions as F
+
+    bucket = f"cast(pmod(xxhash64({contract.entity}), {contract.buckets}) as int)"
+    implied = {
+        "bucket": F.coalesce(F.expr(bucket), F.lit(0)),  # to the planner, any remainder may be null
+        "available_at": F.lit(None).cast("timestamp"),
+    }
+    absent = {n: c for n, c in implied.items() if n in contract.names and n not in df.columns}
+    return df.withColumns(absent)
+
+
+def _complaint(contract: Contract, discrepancies: dict[str, list[str]]) -> str:
+    parts = [f"{kind}: {', '.join(names)}" for kind, names in discrepancies.items() if names]
+    return f"table {contract.name} breaks its contract; " + "; ".join(parts)
+
+
+def _spark_type(text: str) -> DataType:
+    from pyspark.sql import types as T
+
+    if text.startswith("array<"):
+        return T.ArrayType(_spark_type(text[len("array<") : -1]))
+    simple: dict[str, DataType] = {
+        "string": T.StringType(),
+        "bigint": T.LongType(),
+        "int": T.IntegerType(),
+        "double": T.DoubleType(),
+        "float": T.FloatType(),
+        "boolean": T.BooleanType(),
+        "timestamp": T.TimestampType(),
+        "date": T.DateType(),
+    }
+    return simple[text]
+
+
+def _described(column: Column) -> str:
+    return f"{column.comment} [{column.unit}]" if column.unit else column.comment

@@ -1,0 +1,51 @@
+"""Plays: who heard what, when and for how long; and the input rows that could not be one."""
+
+from __future__ import annotations
+
+from schemas.common import AVAILABLE_AT, BUCKETS, DS, bucket
+from schemas.contract import Column, Contract
+
+LISTENED = (
+    Column("play_id", "string", "identifies the play; made from the other fields where absent", nullable=False),
+    Column("user_id", "string", "who listened", nullable=False),
+    Column("track_id", "string", "what was played", nullable=False),
+    Column("artist_id", "string", "who made it, as the source says"),
+    Column("played_at", "timestamp", "when the play began", "UTC", False),
+    Column("ms_played", "bigint", "how long it was heard", "ms"),
+    Column("track_ms", "bigint", "how long the track is", "ms"),
+)
+
+PLAYS = Contract(
+    name="plays",
+    meaning="One row per play, once, from every source.",
+    columns=(
+        *LISTENED,
+        Column("skipped", "boolean", "the source's own word on whether it was skipped"),
+        Column("saved", "boolean", "the listener saved the track during this play"),
+        Column("source_session_id", "string", "the source's own session, where it has one"),
+        Column("source", "string", "name of the source the play came from", nullable=False),
+        bucket("user_id"),
+        AVAILABLE_AT,
+        DS,
+    ),
+    key=("play_id",),
+    entity="user_id",
+    event_time="played_at",
+    buckets=BUCKETS,
+    statistics=("bucket", "played_at", "ms_played"),
+)
+
+REJECTED_PLAYS = Contract(
+    name="rejected_plays",
+    meaning="One row per input row that is no play, with every reason; nothing read is ever lost.",
+    columns=(
+        Column("reject_id", "string", "hash of source, file, raw text and its occurrence", nullable=False),
+        Column("source", "string", "name of the source", nullable=False),
+        Column("file", "string", "file the row stood in", nullable=False),
+        Column("raw", "string", "the row as it was read", nullable=False),
+        Column("reasons", "array<string>", "every rule the row breaks", nullable=False),
+        AVAILABLE_AT,
+        Column("ds", "date", "day of the play, or 1970-01-01 where none can be believed", nullable=False),
+    ),
+    key=("reject_id",),
+)

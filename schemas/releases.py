@@ -1,0 +1,21 @@
+"""Releases: which version of every table belongs together."""
+
+from __future__ import annotations
+
+from schemas.contract import Column, Contract
+
+RELEASES = Contract(
+    name="releases",
+    meaning="One row per release and table, all rows of a release in one commit.",
+    columns=(
+        Column("release_id", "string", "day of the newest data and a count: 2026-11-20.1", nullable=False),
+        Column("released_at", "timestamp", "instant of the release", "UTC", False),
+        Column("table_name", "string", "a table of the release", nullable=False),
+        Column("version", "bigint", "its Delta version", nullable=False),
+        Column("rows", "bigint", "rows in that version", "rows", False),
+        Column("content_hash", "string", "order-free hash of all rows in that version", nullable=False),
+        Column("rollback_of", "string", "the release that this one takes back, if any"),
+    ),
+    key=("release_id", "table_name"),
+    partitions=(),
+)

@@ -1,0 +1,30 @@
+"""Sessions: plays in the order a listener heard them, cut where the listening stopped."""
+
+from __future__ import annotations
+
+from schemas.common import AVAILABLE_AT, BUCKETS, DS, bucket
+from schemas.contract import Column, Contract
+from schemas.plays import LISTENED
+
+SESSIONS = Contract(
+    name="sessions",
+    meaning="One row per play, with the session it belongs to and its place there.",
+    columns=(
+        *LISTENED,
+        Column("session_id", "string", "the source's session, or hash of listener and start", nullable=False),
+        Column("session_started_at", "timestamp", "start of the session's first play", "UTC", False),
+        Column("position", "int", "place in the session, from 1", nullable=False),
+        Column("completion", "double", "share of the track that was heard, null where unknown", "0..1"),
+        Column("skipped", "boolean", "the source's word, or under 30 s and under half of the track"),
+        Column("saved", "boolean", "the listener saved the track during this play"),
+        Column("is_bot", "boolean", "more plays or more hours in that day than a person can have", nullable=False),
+        bucket("user_id"),
+        AVAILABLE_AT,
+        DS,
+    ),
+    key=("play_id",),
+    entity="user_id",
+    event_time="played_at",
+    buckets=BUCKETS,
+    statistics=("bucket", "played_at", "position"),
+)
