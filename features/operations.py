@@ -30,7 +30,7 @@ def partials(group: FeatureGroup) -> list[Column]:
     """What to aggregate per entity and day."""
     folded = {
         _partial_name(feature, suffix): column
-        for feature in group.features
+        for feature in _folded(group)
         for suffix, column in OPERATIONS[feature.op].fold(feature).items()
     }
     return [column.alias(name) for name, column in folded.items()]
@@ -38,13 +38,18 @@ def partials(group: FeatureGroup) -> list[Column]:
 
 def merged(group: FeatureGroup) -> Iterator[Column]:
     """What to aggregate per entity and described day."""
-    for feature in group.features:
+    for feature in _folded(group):
         for window in feature.windows:
 
             def partial(suffix: str, feature: Feature = feature) -> Column:
                 return F.col(_partial_name(feature, suffix))
 
             yield OPERATIONS[feature.op].merge(partial, window).alias(feature.name(window))
+
+
+def _folded(group: FeatureGroup) -> list[Feature]:
+    """All but the distinct counts, whose partials would be sets: `features/distinct.py` has those."""
+    return [feature for feature in group.features if feature.op in OPERATIONS]
 
 
 def _partial_name(feature: Feature, suffix: str) -> str:
@@ -75,13 +80,10 @@ def _fold_rate(feature: Feature) -> dict[str, Column]:
     return {**_fold_count(feature), "true": F.count_if(F.expr(feature.input))}
 
 
-def _fold_distinct(feature: Feature) -> dict[str, Column]:
-    return {"set": F.collect_set(F.expr(feature.input))}
-
-
 def _fold_hours(feature: Feature) -> dict[str, Column]:
+    """Twenty-four counts: an array would have to be added up by an interpreted function."""
     hour = F.hour(F.expr(feature.input))
-    return {"hours": F.array(*[F.count_if(hour == h) for h in range(24)])}
+    return {f"hour {h}": F.count_if(hour == h) for h in range(24)}
 
 
 def _fold_decayed(feature: Feature) -> dict[str, Column]:
@@ -99,11 +101,6 @@ def _merge_ratio(total: str) -> Callable[[Callable[[str], Column], str], Column]
     return merge
 
 
-def _merge_distinct(partial: Callable[[str], Column], window: str) -> Column:
-    sets = F.collect_list(_within(partial("set"), window))
-    return F.size(F.array_distinct(F.flatten(sets))).cast("bigint")
-
-
 def _merge_trend(partial: Callable[[str], Column], window: str) -> Column:
     recent = _total(partial("count"), window)
     both = _total(partial("count"), f"{2 * days(window)}d")
@@ -111,12 +108,9 @@ def _merge_trend(partial: Callable[[str], Column], window: str) -> Column:
 
 
 def _merge_hours(partial: Callable[[str], Column], window: str) -> Column:
-    """Element-wise sums, over at most a window's number of small arrays, as shares."""
-    profiles = F.collect_list(_within(partial("hours"), window))
-    zeros = F.array_repeat(F.lit(0).cast("bigint"), 24)
-    counts = F.aggregate(profiles, zeros, lambda a, b: F.zip_with(a, b, lambda x, y: x + y))
-    plays = F.greatest(F.aggregate(counts, F.lit(0).cast("bigint"), lambda a, x: a + x), F.lit(1))
-    return F.coalesce(F.transform(counts, lambda count: count / plays), F.array_repeat(F.lit(0.0), 24))
+    counts = [_total(partial(f"hour {h}"), window) for h in range(24)]
+    plays = F.greatest(sum(counts, F.lit(0)), F.lit(1))
+    return F.array(*[count / plays for count in counts])
 
 
 def _merge_decayed(partial: Callable[[str], Column], window: str) -> Column:
@@ -135,7 +129,6 @@ OPERATIONS: dict[str, Operation] = {
     "sum": Operation(_fold_sum, lambda partial, window: _total(partial("sum"), window)),
     "mean": Operation(_fold_mean, _merge_ratio("real sum")),
     "rate": Operation(_fold_rate, _merge_ratio("true")),
-    "distinct": Operation(_fold_distinct, _merge_distinct),
     "trend": Operation(_fold_count, _merge_trend),
     "hours": Operation(_fold_hours, _merge_hours),
     "decayed": Operation(_fold_decayed, _merge_decayed),

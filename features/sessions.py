@@ -97,8 +97,10 @@ def _with_behaviour(cut: DataFrame) -> DataFrame:
     )
     return cut.withColumns(
         {
+            # least() passes over nulls: without the second condition, unknown would be complete
             "completion": F.when(
-                F.col("track_ms") > 0, F.least(F.lit(1.0), F.col("ms_played") / F.col("track_ms"))
+                (F.col("track_ms") > 0) & F.col("ms_played").isNotNull(),
+                F.least(F.lit(1.0), F.col("ms_played") / F.col("track_ms")),
             ),
             "skipped": F.coalesce("skipped", F.when(F.col("ms_played").isNotNull(), short)),
             "is_bot": too_much,

@@ -12,6 +12,7 @@ from datetime import date
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from features.distinct import with_distinct_counts
 from features.operations import merged, partials
 from schemas.declarations import FeatureGroup
 
@@ -21,17 +22,18 @@ def window_features(sessions: DataFrame, group: FeatureGroup, days: Sequence[dat
 
     Args:
         sessions: every play since the entity's first, as in table `sessions`.
-        days: the days to describe; their order does not matter. N days cost one pass, not N.
+        days: the days to describe, one or more, in any order. N days cost one pass, not N.
     """
-    daily = sessions.where(group.where).groupBy(group.entity, "ds").agg(*partials(group))
+    if not days:
+        raise ValueError("window_features: no days to describe; give one or more")
+    heard = sessions.where(group.where).where(F.col("ds") <= F.lit(max(days)))
+    daily = heard.groupBy(group.entity, "ds").agg(*partials(group))
     # A partial is copied to each asked-for day that it is a part of: no join, no second shuffle
     # of the plays, and for a single day no copies at all.
     asked = F.array(*[F.lit(day) for day in sorted(days)])
     described = F.explode(F.filter(asked, lambda day: day >= F.col("ds"))).alias("_day")
     aged = daily.select("*", described).withColumn("_age", F.datediff("_day", "ds")).drop("ds")
-    return (
-        aged.groupBy(group.entity, "_day")
-        .agg(*merged(group))
-        .withColumn("feature_at", F.date_add("_day", 1).cast("timestamp"))
-        .withColumnRenamed("_day", "ds")
+    summed = aged.groupBy(group.entity, "_day").agg(*merged(group)).withColumnRenamed("_day", "ds")
+    return with_distinct_counts(summed, heard, group, days).withColumn(
+        "feature_at", F.date_add("ds", 1).cast("timestamp")
     )

@@ -20,7 +20,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         job.say("sessions unchanged: no day of plays is new or changed")
         return 0
     plays = job.read("plays", days)
-    carried = job.read("sessions", [days[0] - timedelta(days=1)]) if job.has("sessions") else None
+    # two days: a play of a whole day that began the day before yesterday may end just before today
+    before = [days[0] - timedelta(days=n) for n in (2, 1)]
+    carried = job.read("sessions", before) if job.has("sessions") else None
     batch = job.batch("sessions", days, follows="plays", parameters={"gap_ms": args.gap_ms})
     job.publish(batch, sessions(plays, carried, args.gap_ms))
     return 0

@@ -15,11 +15,12 @@ WHOLE_FLOW = "flow"
 
 @dataclass(frozen=True)
 class Command:
-    """One subcommand: its line in the help, its arguments, what it does."""
+    """One subcommand: its line in the help, its arguments, what it does, its place in the help."""
 
     help: str
     configure: Callable[[argparse.ArgumentParser], None]
     run: Callable[[argparse.Namespace], int]
+    order: int
 
 
 def _configure_run(parser: argparse.ArgumentParser) -> None:
@@ -69,9 +70,9 @@ def _install_jars(_: argparse.Namespace) -> int:
     return 0
 
 
-DEMO = Command("the whole flow on made-up plays, in three minutes", _configure_demo, _demo)
-RUN = Command("run one step, or the whole flow", _configure_run, _run)
-REPORT = Command("what a run expected, saw and decided, as one HTML file", _configure_report, _report)
-INSTALL_JARS = Command("put Delta's two jars into this environment, once", lambda parser: None, _install_jars)
+DEMO = Command("the whole flow on made-up plays, in three minutes", _configure_demo, _demo, 10)
+RUN = Command("run one step, or the whole flow", _configure_run, _run, 20)
+REPORT = Command("what a run expected, saw and decided, as one HTML file", _configure_report, _report, 70)
+INSTALL_JARS = Command("put Delta's two jars into this environment, once", lambda parser: None, _install_jars, 80)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from features.ingest import PLAY_FIELDS, judged_plays, rejected, without_duplicates
 from jobs.job import Job, parser
 from jobs.publish import already_published
-from jobs.sources import columns_for, describe, list_files, load_source, read_rows
+from jobs.sources import checked, columns_for, describe, list_files, load_source, read_rows
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -31,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         job.say("plays unchanged: these files are in already")
         return 0
     rows = read_rows(job.spark, source, [file.path for file in files])
-    judged = judged_plays(rows, columns, source.name, datetime.now(UTC)).persist()
+    judged = judged_plays(checked(rows, columns, source), columns, source.name, datetime.now(UTC)).persist()
     good, bad = without_duplicates(judged), rejected(judged)
     new_plays = _absent(job, "plays", good, "play_id").persist()
     new_rejects = _absent(job, "rejected_plays", bad, "reject_id")

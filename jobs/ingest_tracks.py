@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from features.ingest import TRACK_FIELDS, catalogue, catalogue_with
 from jobs.job import Job, parser
-from jobs.sources import columns_for, describe, list_files, load_source, read_rows
+from jobs.sources import checked, columns_for, describe, list_files, load_source, read_rows
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -21,7 +21,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     files = list_files(job.spark, args.input)
     job.uses("files", str(describe(files)))
     batch = job.batch("tracks", parameters=vars(source))
-    rows = catalogue(read_rows(job.spark, source, [file.path for file in files]), columns, source.name)
+    read = checked(read_rows(job.spark, source, [file.path for file in files]), columns, source)
+    rows = catalogue(read, columns, source.name)
     if job.has("tracks"):
         rows = catalogue_with(rows, job.read("tracks"))
     job.publish(batch, rows)

@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from expectations.gate import Refused
+from expectations.verdict import Refused
 from jobs.errors import JobError, WrongUsage
 from jobs.publish import Batch, Staged, already_published, code_version, commit, stage
 from jobs.records import record

@@ -20,9 +20,10 @@ from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties, Tr
 from deltalake.exceptions import CommitFailedError
 from deltalake.transaction import AddAction
 
-from expectations.gate import Verdict, judge
+from expectations.gate import judge
 from expectations.profile import Profile, profile
 from expectations.suite import suite_for
+from expectations.verdict import Verdict
 from jobs.errors import JobError
 from jobs.warehouse import Part, TableState, Warehouse, appended, digest, replaced, state_of
 from schemas import Contract, conform
@@ -92,6 +93,7 @@ def stage(
     _laid_out(conform(rows, contract), batch).write.format("delta").mode("append").save(path)
     written = spark.read.format("delta").load(path)
     seen = profile(written, contract)
+    _check_days(batch, seen)
     return Staged(batch, path, seen, judge(written, suite_for(contract.name), seen, measures))
 
 
@@ -135,6 +137,16 @@ def code_version() -> str:
         if entry.name.endswith(".py")
     ]
     return digest(sorted(sources))
+
+
+def _check_days(batch: Batch, seen: Profile) -> None:
+    """A stray row would be published beside the day that it belongs to, and never be replaced."""
+    stray = [] if batch.days is None else sorted(str(day) for day in set(seen.days) - set(batch.days))
+    if stray:
+        raise JobError(
+            f"table {batch.contract.name}: the batch is for {len(batch.days or ())} days, but has rows of "
+            f"{', '.join(stray[:5])}; nothing was published. The step that made it must select its days"
+        )
 
 
 def _laid_out(rows: DataFrame, batch: Batch) -> DataFrame:

@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 from deltalake import DeltaTable, Schema, write_deltalake
 
-from expectations.gate import Result
+from expectations.verdict import Result
 from jobs.publish import Staged
 from jobs.warehouse import Warehouse
 from schemas.quality_results import QUALITY_RESULTS

@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Sequence
 from datetime import date
 
-from expectations.gate import Refused
+from expectations.verdict import Refused
 from expectations.release import CROSS_TABLE, judge_tables, orphans
 from jobs.errors import JobError
 from jobs.job import Job, parser
@@ -60,9 +60,9 @@ def _common_day(states: dict[str, TableState]) -> date:
 def _audit(job: Job, states: dict[str, TableState]) -> None:
     """Cross-table expectations, among the tables that this release holds."""
     counts = {
-        check.name: orphans(job.read(check.child), job.read(check.parent), check.key)
-        for check in CROSS_TABLE
-        if check.child in states and check.parent in states
+        reference.name: orphans(job.read(reference.child), job.read(reference.parent), reference.key)
+        for reference in CROSS_TABLE
+        if reference.child in states and reference.parent in states
     }
     verdict = judge_tables(counts)
     days = [state.days for state in states.values() if state.days]
@@ -78,7 +78,7 @@ def _audit(job: Job, states: dict[str, TableState]) -> None:
     }
     append_results(job.warehouse, about, verdict.results)
     if verdict.refused:
-        raise Refused.batch("releases", about["batch_id"], verdict, None)
+        raise Refused.release(verdict)
 
 
 if __name__ == "__main__":

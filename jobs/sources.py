@@ -257,6 +257,27 @@ def _session_items(records: DataFrame, source: Source) -> DataFrame:
     )
 
 
+def checked(rows: DataFrame, columns: Mapping[str, str], source: Source) -> DataFrame:
+    """`rows`, once every expression of the column map is known to fit them.
+
+    Raises:
+        JobError: one does not, named with the columns that the files have.
+    """
+    from pyspark.errors import AnalysisException
+    from pyspark.sql import functions as F
+
+    for name, expression in columns.items():
+        try:
+            rows.select(F.expr(expression))
+        except AnalysisException as error:
+            there = [column for column in rows.columns if column not in ("raw", "file", "broken")]
+            raise JobError(
+                f"source {source.name}: {name} = {expression!r} does not fit the files: "
+                f"{str(error).splitlines()[0].split(' SQLSTATE')[0]} Their columns: {', '.join(there)}"
+            ) from None
+    return rows
+
+
 def describe(files: Sequence[InputFile]) -> list[tuple[Any, ...]]:
     """What identifies an input without reading it."""
     return [(file.path, file.bytes, file.modified) for file in files]

@@ -77,13 +77,15 @@ def conform(df: DataFrame, contract: Contract) -> DataFrame:
     that the contract lets be null may be declared not null.
 
     Raises:
-        ContractError: once, with every missing, unexpected, wrongly typed or nullable column.
+        ContractError: once, with every column that is there twice, missing, unexpected, wrongly typed or nullable.
     """
-    df = _with_implied(df, contract)
+    twice = sorted({name for name in df.columns if df.columns.count(name) > 1})
+    df = df if twice else _with_implied(df, contract)
     found = {field.name: field for field in df.schema.fields}
     wanted = {field.name: field for field in contract.struct().fields}
     shared = [name for name in wanted if name in found]
     discrepancies = {
+        "twice": twice,
         "missing": [n for n in wanted if n not in found],
         "unexpected": [n for n in found if n not in wanted],
         "wrong type": [
@@ -103,11 +105,10 @@ def conform(df: DataFrame, contract: Contract) -> DataFrame:
 def _with_implied(df: DataFrame, contract: Contract) -> DataFrame:
     from pyspark.sql import functions as F
 
-    bucket = f"cast(pmod(xxhash64({contract.entity}), {contract.buckets}) as int)"
-    implied = {
-        "bucket": F.coalesce(F.expr(bucket), F.lit(0)),  # to the planner, any remainder may be null
-        "available_at": F.lit(None).cast("timestamp"),
-    }
+    implied = {"available_at": F.lit(None).cast("timestamp")}
+    if contract.entity in df.columns:
+        bucket = F.expr(f"cast(pmod(xxhash64({contract.entity}), {contract.buckets}) as int)")
+        implied["bucket"] = F.coalesce(bucket, F.lit(0))  # to the planner, any remainder may be null
     absent = {n: c for n, c in implied.items() if n in contract.names and n not in df.columns}
     return df.withColumns(absent)
 

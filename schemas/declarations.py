@@ -100,6 +100,14 @@ class FeatureGroup:
     features: tuple[Feature, ...]
     where: str = "true"
 
+    def __post_init__(self) -> None:
+        names = [column.name for feature in self.features for column in feature.columns()]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise DeclarationError(
+                f"table {self.table}: {', '.join(twice)} declared twice; a name follows from what, op and window, "
+                "so give one of them another"
+            )
+
     def contract(self) -> Contract:
         declared = tuple(column for feature in self.features for column in feature.columns())
         return Contract(
@@ -123,6 +131,6 @@ class FeatureGroup:
 
 def days(window: str) -> int:
     """The length of a window such as '7d', in days."""
-    if not (window.endswith("d") and window[:-1].isdigit() and int(window[:-1]) > 0):
+    if not (window.endswith("d") and window[:-1].isdecimal() and int(window[:-1]) > 0):
         raise DeclarationError(f"window {window!r} is none; write days as '7d', or 'lifetime'")
     return int(window[:-1])

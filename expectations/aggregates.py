@@ -1,0 +1,163 @@
+"""Expectations that Great Expectations lacks. Each is one aggregate, so that all join one Spark job.
+
+Its own checks over two columns, conditions on rows and distinct values scan the batch once more each.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from great_expectations.compatibility.pyspark import functions as F
+from great_expectations.compatibility.pyspark import pyspark
+from great_expectations.execution_engine import SparkDFExecutionEngine
+from great_expectations.expectations.expectation import ColumnAggregateExpectation
+from great_expectations.expectations.metrics import ColumnAggregateMetricProvider
+from great_expectations.expectations.metrics.column_aggregate_metric_provider import column_aggregate_partial
+from great_expectations.validator.metric_configuration import MetricConfiguration
+
+_NULLITY = "column_values.nonnull.condition"
+
+# Keeps the set of values that one aggregate collects small, whatever is in the column.
+_DISTINGUISHED = 1 << 20
+
+
+class OnePass(ColumnAggregateMetricProvider):
+    """An aggregate that waits for the step of null checks, to be computed in the same scan."""
+
+    @classmethod
+    def _get_evaluation_dependencies(
+        cls, metric: MetricConfiguration, *args: Any, **kwargs: Any
+    ) -> dict[str, Any]:
+        nullity = MetricConfiguration(_NULLITY, metric.metric_domain_kwargs, {})
+        return {**super()._get_evaluation_dependencies(metric, *args, **kwargs), _NULLITY: nullity}
+
+
+class NotFiniteCount(OnePass):
+    """Rows that are NaN or infinite; a NaN passes every other check for a minimum."""
+
+    metric_name = "column.not_finite_count"
+
+    @column_aggregate_partial(engine=SparkDFExecutionEngine)
+    def _spark(cls, column: pyspark.sql.Column, **_: Any) -> pyspark.sql.Column:  # noqa: N805
+        return F.count_if(F.isnan(column) | (F.abs(column) == float("inf")))
+
+
+class OutsideRange(OnePass):
+    """Rows below or above the limits, then the smallest and the largest value."""
+
+    metric_name = "column.outside_range"
+    value_keys = ("min_value", "max_value")
+
+    @column_aggregate_partial(engine=SparkDFExecutionEngine)
+    def _spark(
+        cls,  # noqa: N805
+        column: pyspark.sql.Column,
+        min_value: float | None,
+        max_value: float | None,
+        **_: Any,
+    ) -> pyspark.sql.Column:
+        below = F.lit(False) if min_value is None else column < min_value
+        above = F.lit(False) if max_value is None else column > max_value
+        numbers = F.when(~F.isnan(column), column)  # a NaN is the largest of all, and says little
+        return F.struct(F.count_if(below | above), F.min(numbers), F.max(numbers))
+
+
+class UnsatisfiedCount(OnePass):
+    """Rows for which a SQL condition is false; as in a CHECK constraint, null is no breach."""
+
+    metric_name = "column.unsatisfied_count"
+    value_keys = ("condition",)
+
+    @column_aggregate_partial(engine=SparkDFExecutionEngine)
+    def _spark(cls, column: pyspark.sql.Column, condition: str, **_: Any) -> pyspark.sql.Column:  # noqa: N805
+        return F.count_if(~F.expr(condition))
+
+
+class Share(OnePass):
+    """A SQL aggregate."""
+
+    metric_name = "column.share"
+    value_keys = ("share",)
+
+    @column_aggregate_partial(engine=SparkDFExecutionEngine)
+    def _spark(cls, column: pyspark.sql.Column, share: str, **_: Any) -> pyspark.sql.Column:  # noqa: N805
+        return F.expr(share)
+
+
+class SurplusValues(OnePass):
+    """How many different values of a SQL expression there are over one per day, exactly."""
+
+    metric_name = "column.surplus_values"
+    value_keys = ("value",)
+
+    @column_aggregate_partial(engine=SparkDFExecutionEngine)
+    def _spark(cls, column: pyspark.sql.Column, value: str, **_: Any) -> pyspark.sql.Column:  # noqa: N805
+        told_apart = F.pmod(F.xxhash64("ds", F.expr(value)), F.lit(_DISTINGUISHED))
+        return F.size(F.collect_set(told_apart)) - F.size(F.collect_set("ds"))
+
+
+class ExpectColumnValuesToBeFinite(ColumnAggregateExpectation):
+    """No NaN, no infinity."""
+
+    metric_dependencies = (NotFiniteCount.metric_name,)
+
+    def _validate(self, metrics: dict[str, Any], *args: Any, **kwargs: Any) -> dict[str, Any]:
+        return _by_all_rows(metrics[NotFiniteCount.metric_name])
+
+
+class ExpectColumnValuesToBeWithin(ColumnAggregateExpectation):
+    """Limits, both allowed. Unlike Great Expectations' own check it says which values there were."""
+
+    min_value: float | None = None
+    max_value: float | None = None
+
+    metric_dependencies = (OutsideRange.metric_name,)
+    success_keys = ("min_value", "max_value")
+
+    def _validate(self, metrics: dict[str, Any], *args: Any, **kwargs: Any) -> dict[str, Any]:
+        outside, lowest, highest = metrics[OutsideRange.metric_name]
+        seen = _by_all_rows(outside)
+        return {**seen, "result": {**seen["result"], "observed_value": [lowest, highest]}}
+
+
+class ExpectRowsToSatisfy(ColumnAggregateExpectation):
+    """A SQL condition over any columns of a row; `column` is the one to look at if it is broken."""
+
+    condition: str
+
+    metric_dependencies = (UnsatisfiedCount.metric_name,)
+    success_keys = ("condition",)
+
+    def _validate(self, metrics: dict[str, Any], *args: Any, **kwargs: Any) -> dict[str, Any]:
+        return _by_all_rows(metrics[UnsatisfiedCount.metric_name])
+
+
+class ExpectShareToBeBetween(ColumnAggregateExpectation):
+    """A SQL aggregate, 0..1, within limits, both allowed; null, from no values at all, is outside."""
+
+    share: str
+    min_value: float = 0.0
+    max_value: float = 1.0
+
+    metric_dependencies = (Share.metric_name,)
+    success_keys = ("share", "min_value", "max_value")
+
+    def _validate(self, metrics: dict[str, Any], *args: Any, **kwargs: Any) -> dict[str, Any]:
+        return self._validate_metric_value_between(metric_name=Share.metric_name, metrics=metrics)
+
+
+class ExpectOneValuePerDay(ColumnAggregateExpectation):
+    """A SQL expression with the same value in all rows of a day."""
+
+    value: str
+
+    metric_dependencies = (SurplusValues.metric_name,)
+    success_keys = ("value",)
+
+    def _validate(self, metrics: dict[str, Any], *args: Any, **kwargs: Any) -> dict[str, Any]:
+        surplus = metrics[SurplusValues.metric_name]
+        return {"success": surplus == 0, "result": {"observed_value": surplus}}
+
+
+def _by_all_rows(broken: int) -> dict[str, Any]:
+    return {"success": broken == 0, "result": {"unexpected_count": broken}}

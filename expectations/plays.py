@@ -1,0 +1,47 @@
+"""What is expected of plays."""
+
+from __future__ import annotations
+
+from great_expectations.expectations.expectation import Expectation
+
+from expectations.aggregates import ExpectColumnValuesToBeWithin, ExpectShareToBeBetween
+from expectations.contracts import ONE_ROW_PER_KEY, WARNING, contract_expectations, rule
+from expectations.suite import Bound, Suite
+from schemas.plays import PLAYS
+
+DAY_MS = 86_400_000
+
+# What is true of a play wherever it stands; `sessions` holds the same plays.
+LISTENING: tuple[Expectation, ...] = (
+    # 1999: before it nobody streamed; such times are zeros, and seconds read as milliseconds
+    rule("played_at", "played_at >= timestamp'1999-01-01 00:00:00'", "from 1999 on"),
+    # a day of grace for clocks and time zones of sources
+    rule("played_at", "played_at < current_timestamp() + interval 1 day", "not in the future"),
+    rule("ds", "ds = to_date(played_at)", "the day of played_at, in UTC"),
+    ExpectColumnValuesToBeWithin(column="ms_played", min_value=0, max_value=DAY_MS),
+    ExpectColumnValuesToBeWithin(column="track_ms", min_value=0, max_value=DAY_MS),
+)
+
+SUITE = Suite(
+    table=PLAYS.name,
+    expectations=(
+        *contract_expectations(PLAYS, may_be_unknown=("skipped", "saved", "source_session_id")),
+        *LISTENING,
+        # sketched in the same pass; get() because a batch without rows has no most played track
+        ExpectShareToBeBetween(
+            column="track_id",
+            share="get(approx_top_k(track_id, 1, 10000), 0).count / count(track_id)",
+            max_value=0.2,
+            severity=WARNING,
+            description="no track with more than 20 % of all plays",
+        ),
+    ),
+    bounds=(
+        # plays are appended: a source that sends what is there already adds no row, and does no harm
+        Bound("rows", low=1, severity="warning"),
+        ONE_ROW_PER_KEY,
+        Bound("rejected_share", high=0.05, is_share=True),
+        Bound("rejected_share", high=0.02, severity="warning", is_share=True),
+        Bound("duplicate_share", high=0.10, severity="warning", is_share=True),
+    ),
+)

@@ -1,0 +1,100 @@
+"""What a batch is as a whole: how many rows, which content, whether a key is there twice."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date
+from typing import TYPE_CHECKING
+
+from schemas import Contract
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column, DataFrame, Row
+
+# A 64-bit hash is summed in three parts: sums of whole ones overflow, which ANSI makes an error,
+# and sums of halves would after two billion rows. This way 2^41 rows fit.
+_PART_BITS = 22
+_PARTS = ("low", "middle", "high")
+
+
+@dataclass(frozen=True)
+class DayProfile:
+    """`content_hash` is the sum of the rows' hashes modulo 2^64, whatever the rows' order."""
+
+    rows: int
+    content_hash: int
+
+
+@dataclass(frozen=True)
+class Profile:
+    """A batch in numbers; `days` has the one key None where the table has no days."""
+
+    rows: int
+    duplicate_keys: int
+    days: dict[date | None, DayProfile]
+
+    @property
+    def content_hash(self) -> str:
+        """Of all rows; the hashes of disjoint parts of a table add up to the table's."""
+        return f"{sum(day.content_hash for day in self.days.values()) % 2**64:016x}"
+
+
+def profile(df: DataFrame, contract: Contract) -> Profile:
+    """Rows and content per day, and how many rows share their key with an earlier one.
+
+    `available_at` is no content: it is known only once the batch is published. Two small
+    aggregations in one query cost less than one over both grains, as a day's sums then need no
+    shuffle of rows; and a key that is there on two days is found as well.
+    """
+    from pyspark.sql import functions as F
+
+    day = F.col("ds") if contract.by_day else F.lit(None).cast("date")
+    content = row_hash(df, (name for name in contract.names if name != "available_at"))
+    per_day = df.groupBy(day.alias("day")).agg(F.count("*").alias("rows"), *_summed(content))
+    keys = df.agg(F.count_distinct(row_hash(df, contract.key)).alias("keys"))
+    found = per_day.unionByName(keys, allowMissingColumns=True).collect()
+    days = {row["day"]: DayProfile(row["rows"], _joined(row)) for row in found if row["keys"] is None}
+    if not (days or contract.by_day):
+        days = {None: DayProfile(0, 0)}
+    rows = sum(seen.rows for seen in days.values())
+    distinct = next(row["keys"] for row in found if row["keys"] is not None)
+    return Profile(rows, 0 if distinct == rows else _exact_duplicates(df, contract), days)
+
+
+def row_hash(df: DataFrame, names: Iterable[str]) -> Column:
+    """xxhash64 of some columns, with what it leaves out.
+
+    Spark's skips nulls, and the ends of arrays: (null, x) hashes like (x, null), and [1], [2] like
+    [1, 2], []. So nulls and sizes are hashed along.
+    """
+    from pyspark.sql import functions as F
+
+    columns: list[Column] = []
+    for name in names:
+        columns += [F.col(name), F.isnull(name)]
+        if df.schema[name].dataType.typeName() == "array":
+            columns += [F.size(name), F.transform(name, F.isnull)]
+    return F.xxhash64(*columns)
+
+
+def _summed(content: Column) -> list[Column]:
+    from pyspark.sql import functions as F
+
+    mask = F.lit((1 << _PART_BITS) - 1)
+    return [
+        F.sum(F.shiftrightunsigned(content, i * _PART_BITS).bitwiseAND(mask)).alias(part)
+        for i, part in enumerate(_PARTS)
+    ]
+
+
+def _joined(row: Row) -> int:
+    return sum(int(row[part]) << (i * _PART_BITS) for i, part in enumerate(_PARTS)) % 2**64
+
+
+def _exact_duplicates(df: DataFrame, contract: Contract) -> int:
+    """Without hashes: two keys of one hash are no duplicates. A struct, because nulls count too."""
+    from pyspark.sql import functions as F
+
+    key = F.struct(*contract.key)
+    return int(df.agg(F.count("*") - F.count_distinct(key)).collect()[0][0])

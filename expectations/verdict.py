@@ -1,0 +1,80 @@
+"""What the audit of a batch came to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Result:
+    """One expectation of one batch. Only `critical` ones refuse it; the others are `warning` and `info`."""
+
+    expectation: str
+    column: str | None
+    severity: str
+    success: bool
+    observed: str
+    expected: str
+    unexpected_count: int | None = None
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Every result of one audit."""
+
+    results: tuple[Result, ...]
+
+    @property
+    def failures(self) -> tuple[Result, ...]:
+        return tuple(result for result in self.results if not result.success)
+
+    @property
+    def warnings(self) -> tuple[Result, ...]:
+        return tuple(result for result in self.failures if result.severity == "warning")
+
+    @property
+    def critical(self) -> tuple[Result, ...]:
+        return tuple(result for result in self.failures if result.severity == "critical")
+
+    @property
+    def refused(self) -> bool:
+        return bool(self.critical)
+
+
+class Refused(Exception):  # noqa: N818 (a verdict is no error)
+    """The gate did not let a batch through; the text says which, why, and what to do."""
+
+    exit_code = 3
+
+    @classmethod
+    def batch(cls, table: str, batch_id: str, verdict: Verdict, path: str) -> Refused:
+        """One batch of one table, whose files are kept at `path` for a while."""
+        return cls._because(
+            f"table {table}: batch {batch_id} refused, {_broken(verdict)}; what was published is unchanged",
+            verdict,
+            f"The rows are kept for three days in {path}, a Delta table that no reader sees. "
+            "Look there for those that break an expectation, correct what made them, and run the step again.",
+        )
+
+    @classmethod
+    def release(cls, verdict: Verdict) -> Refused:
+        """Tables that do not fit together."""
+        return cls._because(
+            f"release refused, {_broken(verdict)}; readers keep the release before",
+            verdict,
+            "Run the steps that make the tables named above again, then release.",
+        )
+
+    @classmethod
+    def _because(cls, what: str, verdict: Verdict, to_do: str) -> Refused:
+        return cls("\n".join((what, *(f"  {line(result)}" for result in verdict.critical), to_do)))
+
+
+def line(result: Result) -> str:
+    """A failed expectation in one line."""
+    where = f"{result.column}: " if result.column else ""
+    return f"{where}expected {result.expected}; observed {result.observed} [{result.expectation}]"
+
+
+def _broken(verdict: Verdict) -> str:
+    return f"{len(verdict.critical)} of {len(verdict.results)} expectations broken"

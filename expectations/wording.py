@@ -1,0 +1,101 @@
+"""Limits and results in words that the report and an error message can show."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+# What rows do that break an expectation.
+_BREAKS = {
+    "expect_column_values_to_not_be_null": "are null",
+    "expect_column_values_to_be_finite": "are NaN or infinite",
+    "expect_column_values_to_be_within": "are outside",
+}
+_EXPECTED = {
+    "expect_column_values_to_not_be_null": "not null",
+    "expect_column_values_to_be_finite": "no NaN, no infinity",
+    "expect_one_value_per_day": "one value per day",
+}
+_TOLD_APART_BY = ("condition", "share", "value")
+
+
+def number(value: Any) -> str:
+    """Thousands apart, and no digits that nobody reads."""
+    if isinstance(value, float):
+        return f"{value:,.0f}" if value.is_integer() else f"{value:,.4g}"
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def percent(share: float) -> str:
+    """What is not quite none or all never reads as if it were."""
+    if 0 < share < 0.0001:
+        return "under 0.01 %"
+    if 0.9999 < share < 1:
+        return "over 99.99 %"
+    return f"{100 * share:.2f}".rstrip("0").rstrip(".") + " %"
+
+
+def span(low: Any, high: Any, words: Callable[[Any], str] = number) -> str:
+    """Limits, both allowed; None is no limit."""
+    if low is None:
+        return "anything" if high is None else f"at most {words(high)}"
+    if high is None:
+        return f"at least {words(low)}"
+    return words(low) if low == high else f"{words(low)} to {words(high)}"
+
+
+def name(kind: str, kwargs: Mapping[str, Any]) -> str:
+    """A suite can hold several conditions on one column: what tells them apart is part of the name."""
+    return ": ".join([kind, *(str(kwargs[key]) for key in _TOLD_APART_BY if key in kwargs)])
+
+
+def expected(kind: str, kwargs: Mapping[str, Any]) -> str:
+    """What an expectation asks for, where its author did not describe it."""
+    if kind in _EXPECTED:
+        return _EXPECTED[kind]
+    if "min_value" in kwargs or "max_value" in kwargs:
+        return span(kwargs.get("min_value"), kwargs.get("max_value"), _words(kwargs))
+    asked = (f"{key} {value}" for key, value in kwargs.items() if key not in ("batch_id", "column"))
+    return ", ".join(asked) or kind.replace("_", " ")
+
+
+def observed(kind: str, kwargs: Mapping[str, Any], found: Mapping[str, Any], rows: int) -> str:
+    """What was seen in a batch of so many rows."""
+    value = found.get("observed_value")
+    if "unexpected_count" in found:
+        count = found["unexpected_count"] or 0
+        seen, broken = _range(value), _broken(count, rows, _BREAKS.get(kind, "break it"))
+        return "; ".join([*seen, broken] if count or not seen else seen)
+    if kind == "expect_one_value_per_day":
+        return f"{number(value) if value else 'no'} more values than days"
+    return "no value" if value is None else _words(kwargs)(value)
+
+
+def crash(exception_info: Mapping[str, Any]) -> str | None:
+    """Why an expectation could not be evaluated, in one line; None if it was.
+
+    Literals are masked, as a value that Spark complains of can be somebody's id.
+    """
+    infos = [exception_info, *(info for info in exception_info.values() if isinstance(info, Mapping))]
+    raised = [str(info.get("exception_message")) for info in infos if info.get("raised_exception")]
+    if not raised:
+        return None
+    return "could not be evaluated: " + re.sub(r"'[^']*'", "'…'", raised[0].strip().splitlines()[0])[:240]
+
+
+def _words(kwargs: Mapping[str, Any]) -> Callable[[Any], str]:
+    return percent if "share" in kwargs else number
+
+
+def _range(values: Any) -> list[str]:
+    """Smallest and largest value, where an expectation looked for them and there are any."""
+    return [span(*values)] if isinstance(values, list) and values[0] is not None else []
+
+
+def _broken(count: int, rows: int, breaks: str) -> str:
+    if rows == 0:
+        return "no rows"
+    if count == 0:
+        return f"none of {number(rows)} rows {breaks}"
+    return f"{number(count)} of {number(rows)} rows {breaks} ({percent(count / rows)})"

@@ -1,0 +1,67 @@
+"""Segue's client: open a release and read it, without Spark.
+
+    store = segue.open("data/")
+    store.lookup("user_features", ["u1", "u2"])
+
+Importing this package costs next to nothing: pyarrow and deltalake come in with the first call.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from segue.errors import SegueError, UsageError
+from segue.releases import Release, TableVersion, append_release, find_release, list_releases, rollback
+
+if TYPE_CHECKING:
+    from segue.store import Store
+
+    __version__: str | None
+
+__all__ = [
+    "Release",
+    "SegueError",
+    "Store",
+    "TableVersion",
+    "UsageError",
+    "append_release",
+    "open",
+    "releases",
+    "rollback",
+]
+
+# Bound here, after the module of the same name was imported: `segue.releases` is the function.
+releases = list_releases
+
+
+def open(root: str | os.PathLike[str], release: str | None = None) -> Store:  # noqa: A001
+    """The newest release under `root`, or the one of that id.
+
+    Raises:
+        SegueError: there is no release at all.
+        UsageError: none has that id; the text lists those there are.
+    """
+    from segue.store import Store
+
+    return Store(root, find_release(root, release))
+
+
+def __getattr__(name: str) -> Any:
+    if name == "Store":
+        from segue.store import Store
+
+        return Store
+    if name == "__version__":
+        return _version()
+    raise AttributeError(f"module 'segue' has no attribute {name!r}")
+
+
+def _version() -> str | None:
+    """None when run from a checkout that was never installed."""
+    from importlib import metadata
+
+    try:
+        return metadata.version("segue-platform")
+    except metadata.PackageNotFoundError:
+        return None

@@ -1,0 +1,172 @@
+"""The commands that need no Spark: releases, lookup, similar, rollback."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from segue import show
+
+if TYPE_CHECKING:
+    from segue.releases import Release
+
+
+@dataclass(frozen=True)
+class Command:
+    """One subcommand: its line in the help, its arguments, what it does, its place in the help."""
+
+    help: str
+    configure: Callable[[argparse.ArgumentParser], None]
+    run: Callable[[argparse.Namespace], int]
+    order: int
+
+
+def add_root(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--root",
+        default=os.environ.get("SEGUE_ROOT", "data"),
+        help="where the tables are (default: $SEGUE_ROOT, else ./data)",
+    )
+
+
+def _add_json(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="one JSON object a line, for programs")
+
+
+def _configure_releases(parser: argparse.ArgumentParser) -> None:
+    parser.description = "Lists all releases, newest first, or shows what one of them holds."
+    parser.add_argument("action", nargs="?", choices=["show"], metavar="show", help="show one release")
+    parser.add_argument("id", nargs="?", metavar="ID", help="the release to show (default: the newest)")
+    add_root(parser)
+    _add_json(parser)
+
+
+def _releases(args: argparse.Namespace) -> int:
+    from segue.releases import find_release, list_releases
+
+    if args.action:
+        release = find_release(args.root, args.id)
+        print(show.json_lines([_release(release)]) if args.json else _described(release))
+        return 0
+    known = list_releases(args.root)
+    if args.json:
+        _print_if_any(show.json_lines(map(_release, known)))
+    else:
+        print(_listed(known) if known else f"no releases yet under {args.root}")
+    return 0
+
+
+def _configure_rollback(parser: argparse.ArgumentParser) -> None:
+    parser.description = "Makes a new release of the table versions of an old one. No data moves."
+    parser.add_argument("id", metavar="ID", help="the release to go back to")
+    add_root(parser)
+    _add_json(parser)
+
+
+def _rollback(args: argparse.Namespace) -> int:
+    from segue.releases import rollback
+
+    release = rollback(args.root, args.id)
+    line = f"release {release.release_id} holds what {args.id} held; it takes back {release.rollback_of}"
+    print(show.json_lines([_release(release)]) if args.json else line)
+    return 0
+
+
+def _configure_lookup(parser: argparse.ArgumentParser) -> None:
+    parser.description = "Prints the row of each key, in the order asked; a key that nobody has is absent."
+    parser.add_argument("table", metavar="TABLE")
+    parser.add_argument("keys", nargs="+", metavar="KEY")
+    parser.add_argument("--day", help="as 2026-11-20 (default: the newest of the table)")
+    parser.add_argument("--columns", metavar="A,B", type=_names, help="only these")
+    parser.add_argument("--release", metavar="ID", help="(default: the newest)")
+    add_root(parser)
+    _add_json(parser)
+
+
+def _lookup(args: argparse.Namespace) -> int:
+    import segue
+
+    store = segue.open(args.root, args.release)
+    rows = store.lookup(args.table, args.keys, args.day, args.columns).to_pylist()
+    if args.json:
+        print(show.json_lines(rows))
+        return 0
+    # A row can be all nulls in the columns asked for; in this one none is.
+    buckets = store.lookup(args.table, args.keys, args.day, ["bucket"])["bucket"]
+    print(show.records(rows, store.entity(args.table), buckets.is_null().to_pylist()))
+    return 0
+
+
+def _configure_similar(parser: argparse.ArgumentParser) -> None:
+    parser.description = "Prints the tracks that are heard in the most alike company, best first."
+    parser.add_argument("track", metavar="TRACK")
+    parser.add_argument("-k", type=int, default=20, help="how many (%(default)s)")
+    parser.add_argument("--next", action="store_true", help="the likeliest to be played next instead")
+    parser.add_argument("--release", metavar="ID", help="(default: the newest)")
+    add_root(parser)
+    _add_json(parser)
+
+
+def _similar(args: argparse.Namespace) -> int:
+    import segue
+
+    store = segue.open(args.root, args.release)
+    found = (store.next_tracks if args.next else store.similar_tracks)(args.track, args.k)
+    if args.json:
+        _print_if_any(show.json_lines(found.to_pylist()))
+    else:
+        print(show.aligned(found.column_names, zip(*found.to_pydict().values(), strict=True)))
+    return 0
+
+
+def _names(value: str) -> list[str]:
+    return [name.strip() for name in value.split(",") if name.strip()]
+
+
+def _print_if_any(lines: str) -> None:
+    if lines:
+        print(lines)
+
+
+def _release(release: Release) -> dict[str, Any]:
+    return {
+        "release_id": release.release_id,
+        "released_at": release.released_at,
+        "rollback_of": release.rollback_of,
+        "tables": {name: vars(entry) for name, entry in sorted(release.tables.items())},
+    }
+
+
+def _listed(known: Sequence[Release]) -> str:
+    header = ("release", "released at", "tables", "rows", "takes back")
+    return show.aligned(
+        header,
+        [
+            (
+                r.release_id,
+                r.released_at,
+                len(r.tables),
+                sum(t.rows for t in r.tables.values()),
+                r.rollback_of,
+            )
+            for r in known
+        ],
+    )
+
+
+def _described(release: Release) -> str:
+    tables = [(n, t.version, t.rows, t.content_hash) for n, t in sorted(release.tables.items())]
+    takes_back = f", takes back {release.rollback_of}" if release.rollback_of else ""
+    head = f"release {release.release_id}, made {show.text(release.released_at)}{takes_back}"
+    return f"{head}\n\n{show.aligned(('table', 'version', 'rows', 'content hash'), tables)}"
+
+
+COMMANDS = {
+    "releases": Command("list the releases, or show one", _configure_releases, _releases, 30),
+    "lookup": Command("rows of a table by key", _configure_lookup, _lookup, 40),
+    "similar": Command("tracks near a track", _configure_similar, _similar, 50),
+    "rollback": Command("go back to an old release", _configure_rollback, _rollback, 60),
+}

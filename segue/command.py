@@ -1,0 +1,150 @@
+"""The command `segue`: finds the subcommand, runs it, and turns what goes wrong into one line.
+
+Subcommands that need Spark come from the entry points in the group `segue.commands`, and are imported
+only when they are asked for or the help lists them. Each names an object with
+
+    help: str                                   its line in the help
+    configure(parser: ArgumentParser) -> None   adds its arguments
+    run(args: Namespace) -> int                 does the work, returns the exit code
+    order: int                                  its place in the help; optional, ours have 30 to 60
+
+An exception with an `exit_code` becomes `segue: <message>` and that code.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import select
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib.metadata import EntryPoint, entry_points
+from importlib.util import find_spec
+from typing import Protocol
+
+import segue
+from segue.builtin_commands import COMMANDS
+from segue.errors import SegueError, UsageError
+
+GROUP = "segue.commands"
+# Before our own: what makes data comes before what reads it.
+DEFAULT_ORDER = 25
+STDOUT = 1
+
+
+class Subcommand(Protocol):
+    """What an entry point loads, and what our own commands are."""
+
+    @property
+    def help(self) -> str: ...
+
+    def configure(self, parser: argparse.ArgumentParser, /) -> None: ...
+
+    def run(self, args: argparse.Namespace, /) -> int: ...
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    try:
+        code = _run(list(sys.argv[1:] if argv is None else argv))
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:
+        if not _stdout_is_closed():  # some other pipe broke, say the one to Spark
+            raise
+        return 1
+    except SystemExit as stop:  # how argparse ends, for --help and for wrong usage
+        return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
+    except Exception as error:
+        known = getattr(error, "exit_code", None)
+        if not isinstance(known, int):
+            raise
+        print(f"segue: {error}", file=sys.stderr)
+        return known
+
+
+def _run(argv: list[str]) -> int:
+    if not argv or argv[0].startswith("-"):
+        return _run_without_command(argv)
+    name, *rest = argv
+    if name in COMMANDS:
+        return _run_one(name, COMMANDS[name], rest)
+    with _spark_half():
+        return _run_one(name, _load(_contributed(), name), rest)
+
+
+def _run_one(name: str, command: Subcommand, argv: list[str]) -> int:
+    parser = argparse.ArgumentParser(prog=f"segue {name}", description=command.help, allow_abbrev=False)
+    command.configure(parser)
+    return command.run(parser.parse_args(argv))
+
+
+def _run_without_command(argv: list[str]) -> int:
+    parser = argparse.ArgumentParser(
+        prog="segue",
+        usage="segue COMMAND ...",
+        description="Features and embeddings for audio streaming.",
+        epilog=f"commands:\n{_listing()}\n\nsegue COMMAND --help tells what each takes.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--version", action="version", version=f"segue {segue.__version__ or '(not installed)'}"
+    )
+    parser.parse_args(argv)
+    parser.print_help(sys.stderr)
+    return UsageError.exit_code
+
+
+def _contributed() -> dict[str, EntryPoint]:
+    return {point.name: point for point in entry_points(group=GROUP)}
+
+
+def _load(points: dict[str, EntryPoint], name: str) -> Subcommand:
+    if name not in points:
+        raise UsageError.unknown("command", name, [*points, *COMMANDS])
+    loaded: Subcommand = points[name].load()
+    return loaded
+
+
+def _listing() -> str:
+    lines = [(each.order, name, each.help) for name, each in COMMANDS.items()]
+    points = _contributed()
+    lines += [_line(points, name) for name in points if name not in COMMANDS]
+    width = max(len(name) for _, name, _ in lines)
+    return "\n".join(
+        f"  {name:<{width}}  {text}" for _, name, text in sorted(lines, key=lambda line: line[0])
+    )
+
+
+def _line(points: dict[str, EntryPoint], name: str) -> tuple[int, str, str]:
+    """The help must come, even where a command cannot be loaded."""
+    try:
+        with _spark_half():
+            command = _load(points, name)
+    except (ImportError, SegueError) as problem:
+        return DEFAULT_ORDER, name, f"({problem})"
+    return getattr(command, "order", DEFAULT_ORDER), name, command.help
+
+
+@contextmanager
+def _spark_half() -> Iterator[None]:
+    try:
+        yield
+    except ImportError as missing:
+        if find_spec("pyspark") is not None:
+            raise
+        raise SegueError.needs_spark() from missing
+
+
+def _stdout_is_closed() -> bool:
+    """Whether nobody reads what is printed; if so, the rest is dropped, so that the exit is quiet."""
+    poll = select.poll()
+    poll.register(STDOUT, 0)  # only faults are asked for
+    if not poll.poll(0):
+        return False
+    os.dup2(os.open(os.devnull, os.O_WRONLY), STDOUT)
+    return True
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

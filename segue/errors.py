@@ -1,0 +1,105 @@
+"""What can go wrong, each as one line: what, got, expected, what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+from itertools import islice
+
+
+class SegueError(Exception):
+    """Base of all that this package raises on purpose; the command ends with `exit_code`."""
+
+    exit_code = 1
+
+    @classmethod
+    def no_releases(cls, root: str) -> SegueError:
+        return cls(
+            f"there are no releases under {root!r}; expected the folder 'releases' there. "
+            "Hint: give the right root, or publish and release a day first"
+        )
+
+    @classmethod
+    def unreadable(cls, uri: str, version: int | None, problem: object) -> SegueError:
+        which = "the newest version" if version is None else f"version {version}"
+        return cls(f"{which} of the table at {uri!r} cannot be read: {_first_line(problem)}")
+
+    @classmethod
+    def vacuumed(cls, uri: str, version: int, path: object) -> SegueError:
+        return cls(
+            f"version {version} of the table at {uri!r} has lost files, such as {_first_line(path)}; "
+            "they were vacuumed or removed. Hint: use a newer release"
+        )
+
+    @classmethod
+    def not_unique(cls, table: str, entity: str, rows: int, keys: int) -> SegueError:
+        return cls(
+            f"table {table} has {rows} rows for {keys} values of {entity} on one day; expected one each. "
+            "Hint: roll back to an earlier release"
+        )
+
+    @classmethod
+    def no_embedding(cls, track: str, day: object, tracks: int) -> SegueError:
+        return cls(
+            f"track {track!r} has no embedding; on {day} {tracks} tracks have one. "
+            "Hint: a track needs enough plays to be learned"
+        )
+
+    @classmethod
+    def many_spaces(cls, day: object, spaces: Iterable[str]) -> SegueError:
+        return cls(
+            f"the embeddings of {day} are of several spaces ({', '.join(sorted(spaces))}); vectors compare "
+            "within one only. Hint: roll back to a release whose newest day has one"
+        )
+
+    @classmethod
+    def ragged(cls, column: str, lengths: Iterable[int | None]) -> SegueError:
+        seen = ", ".join("null" if length is None else str(length) for length in lengths)
+        return cls(
+            f"vectors in {column} must all have one length; got {seen}. Hint: roll back to an earlier release"
+        )
+
+    @classmethod
+    def needs_spark(cls) -> SegueError:
+        return cls("this command needs the Spark half: pip install 'segue-platform[spark]'")
+
+    @classmethod
+    def contended(cls, uri: str, attempts: int) -> SegueError:
+        return cls(f"{attempts} commits to {uri!r} each lost to another writer; try again")
+
+
+class UsageError(SegueError):
+    """The caller asked for what cannot be: an unknown name, a value of the wrong kind."""
+
+    exit_code = 2
+
+    @classmethod
+    def unknown(cls, kind: str, name: object, known: Iterable[object], where: str = "") -> UsageError:
+        """`known` is listed in its order, the likeliest meant as a hint."""
+        names = [str(each) for each in known]
+        place = f" in {where}" if where else ""
+        close = get_close_matches(str(name), names, n=3)
+        hint = f". Hint: did you mean {' or '.join(map(repr, close))}?" if close else ""
+        return cls(f"{kind} {str(name)!r} is unknown{place}; known: {_listed(names)}{hint}")
+
+    @classmethod
+    def not_a_list(cls, what: str, got: object) -> UsageError:
+        return cls(f"{what} must be a list of strings; got {got}. Hint: for one, write [{what[:-1]}]")
+
+    @classmethod
+    def not_a_day(cls, got: object) -> UsageError:
+        return cls(f"a day is a datetime.date or text like '2026-11-20'; got {got!r}")
+
+    @classmethod
+    def no_lookup(cls, table: str, key: Iterable[str], entity: str | None) -> UsageError:
+        reason = f"many rows for one {entity}" if entity else "no column that look-ups ask by"
+        return cls(f"table {table} has {reason} (its key is {', '.join(key)}). Hint: scan it instead")
+
+
+def _first_line(problem: object) -> str:
+    return next(iter(str(problem).splitlines()), "no reason given")
+
+
+def _listed(names: list[str], most: int = 20) -> str:
+    shown = ", ".join(islice(names, most)) or "none"
+    return f"{shown} and {len(names) - most} more" if len(names) > most else shown

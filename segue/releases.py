@@ -1,0 +1,233 @@
+"""Releases: which version of every table belongs together. Written and rolled back without Spark."""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from functools import cache
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+from segue.errors import SegueError, UsageError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from deltalake import DeltaTable
+
+Root = str | os.PathLike[str]
+
+# A lost compare-and-swap costs milliseconds; this many in a row mean that something else is wrong.
+ATTEMPTS = 100
+
+
+@dataclass(frozen=True)
+class TableVersion:
+    """One table in a release; `content_hash` does not depend on the order of rows."""
+
+    version: int
+    rows: int
+    content_hash: str
+
+
+@dataclass(frozen=True)
+class Release:
+    """`rollback_of` is the release that this one takes back, if any."""
+
+    release_id: str
+    released_at: datetime
+    tables: Mapping[str, TableVersion]
+    rollback_of: str | None = None
+
+    @property
+    def day(self) -> date:
+        return date.fromisoformat(self.release_id.rpartition(".")[0])
+
+    @property
+    def number(self) -> int:
+        return int(self.release_id.rpartition(".")[2])
+
+
+def list_releases(root: Root) -> list[Release]:
+    """Newest first; empty where none was ever written."""
+    from segue.storage import find_table, releases_uri
+
+    uri = releases_uri(root)
+    table = find_table(uri)
+    return [] if table is None else _releases_in(uri, table)
+
+
+def find_release(root: Root, release_id: str | None = None) -> Release:
+    """The release of that id, the newest for None.
+
+    Raises:
+        SegueError: there is no release at all.
+        UsageError: none has that id.
+    """
+    known = list_releases(root)
+    if not known:
+        raise SegueError.no_releases(os.fspath(root))
+    return known[0] if release_id is None else _named(known, release_id)
+
+
+def append_release(
+    root: Root, day: date, tables: Mapping[str, TableVersion], rollback_of: str | None = None
+) -> Release:
+    """A new release in one commit: id `<day>.<n>`, `released_at` later than that of every other.
+
+    Raises:
+        UsageError: `tables` is empty.
+        SegueError: other writers kept committing first.
+    """
+    if not tables:
+        raise UsageError("a release holds at least one table; got none")
+    return _commit(root, lambda known: _next(known, day, tables, rollback_of))
+
+
+def rollback(root: Root, to: str) -> Release:
+    """A new release of the versions that `to` holds; it takes back the newest. No data moves.
+
+    Raises:
+        UsageError: `to` is unknown, or is the newest already.
+        SegueError: a table version of `to` can no longer be read.
+    """
+    _check_readable(root, find_release(root, to))
+
+    def successor(known: list[Release]) -> Release:
+        old, newest = _named(known, to), known[0]
+        if old is newest:
+            raise UsageError(f"release {to} is the newest already; there is nothing to take back")
+        return _next(known, old.day, old.tables, newest.release_id)
+
+    return _commit(root, successor)
+
+
+@cache
+def schema() -> pa.Schema:
+    """Of the table of releases: one row per release and table."""
+    import pyarrow as pa
+
+    return pa.schema(
+        [
+            pa.field("release_id", pa.string(), nullable=False),
+            pa.field("released_at", pa.timestamp("us", "UTC"), nullable=False),
+            pa.field("table_name", pa.string(), nullable=False),
+            pa.field("version", pa.int64(), nullable=False),
+            pa.field("rows", pa.int64(), nullable=False),
+            pa.field("content_hash", pa.string(), nullable=False),
+            pa.field("rollback_of", pa.string()),
+        ]
+    )
+
+
+def _commit(root: Root, successor: Callable[[list[Release]], Release]) -> Release:
+    """Compare-and-swap: who loses asks `successor` again, of the releases known by then."""
+    from deltalake.exceptions import CommitFailedError
+
+    from segue.storage import releases_uri
+
+    uri = releases_uri(root)
+    for attempt in range(ATTEMPTS):
+        table = _opened(uri)
+        release = successor(_releases_in(uri, table))
+        try:
+            _append(table, release)
+            return release
+        except CommitFailedError:
+            # A commit whose answer got lost fails its own retry, though it is in the log.
+            if release in list_releases(root):
+                return release
+        time.sleep(random.uniform(0, 0.02 * min(attempt + 1, 10)))
+    raise SegueError.contended(uri, ATTEMPTS)
+
+
+def _opened(uri: str) -> DeltaTable:
+    from deltalake import DeltaTable
+    from deltalake.exceptions import DeltaError
+
+    from segue.storage import find_table
+
+    if table := find_table(uri):
+        return table
+    try:
+        return DeltaTable.create(uri, schema(), mode="ignore", name="releases")
+    except DeltaError:  # two created it at once; the other one did
+        if table := find_table(uri):
+            return table
+        raise
+
+
+def _append(table: DeltaTable, release: Release) -> None:
+    import pyarrow as pa
+    from deltalake import CommitProperties, PostCommitHookProperties, write_deltalake
+
+    write_deltalake(
+        table,
+        pa.Table.from_pylist(_rows(release), schema=schema()),
+        mode="append",
+        # No retry: deltalake would move the append past a commit that took the same id.
+        commit_properties=CommitProperties(max_commit_retries=0),
+        # Checkpoints and log clean-up belong to maintenance, as on every table.
+        post_commithook_properties=PostCommitHookProperties(
+            create_checkpoint=False, cleanup_expired_logs=False
+        ),
+    )
+
+
+def _rows(release: Release) -> list[dict[str, Any]]:
+    return [
+        {
+            "release_id": release.release_id,
+            "released_at": release.released_at,
+            "table_name": name,
+            "version": entry.version,
+            "rows": entry.rows,
+            "content_hash": entry.content_hash,
+            "rollback_of": release.rollback_of,
+        }
+        for name, entry in sorted(release.tables.items())
+    ]
+
+
+def _releases_in(uri: str, table: DeltaTable) -> list[Release]:
+    """At the very version that `table` was opened at."""
+    from segue.storage import Snapshot
+
+    snapshot = Snapshot(uri, table)
+    rows = snapshot.read(snapshot.files, schema().names).sort_by("release_id").to_pylist()
+    found = [_release(list(group)) for _, group in groupby(rows, key=lambda row: row["release_id"])]
+    return sorted(found, key=lambda each: (each.released_at, each.day, each.number), reverse=True)
+
+
+def _release(rows: list[dict[str, Any]]) -> Release:
+    tables = {
+        row["table_name"]: TableVersion(row["version"], row["rows"], row["content_hash"]) for row in rows
+    }
+    return Release(rows[0]["release_id"], rows[0]["released_at"], tables, rows[0]["rollback_of"])
+
+
+def _next(
+    known: list[Release], day: date, tables: Mapping[str, TableVersion], rollback_of: str | None
+) -> Release:
+    number = 1 + max((release.number for release in known if release.day == day), default=0)
+    now = datetime.now(UTC)
+    if known:  # a clock may run back, or stand still between two releases
+        now = max(now, known[0].released_at + timedelta(microseconds=1))
+    return Release(f"{day.isoformat()}.{number}", now, dict(tables), rollback_of)
+
+
+def _named(known: list[Release], release_id: str) -> Release:
+    for release in known:
+        if release.release_id == release_id:
+            return release
+    raise UsageError.unknown("release", release_id, [release.release_id for release in known])
+
+
+def _check_readable(root: Root, release: Release) -> None:
+    from segue.storage import Snapshot, table_uri
+
+    for name, entry in release.tables.items():
+        Snapshot.at(table_uri(root, name), entry.version).check_files()

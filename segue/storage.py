@@ -1,0 +1,209 @@
+"""Where things lie, and one version of one table: its files as the log tells them.
+
+The log is read with deltalake, the files with pyarrow's own dataset. Partition values are true only
+in the log: a batch is staged before its instant of publication is known, so paths say null there.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date, datetime
+from functools import cached_property, reduce
+from operator import and_
+from typing import Any
+from urllib.parse import unquote
+
+import pyarrow as pa
+import pyarrow.dataset as pads
+from deltalake import DeltaTable
+from deltalake.exceptions import DeltaError, TableNotFoundError
+from pyarrow import fs as pafs
+
+from segue.errors import SegueError, UsageError
+
+# Spark may write timestamps as int96, which as nanoseconds could not hold the year 9999.
+FORMAT = pads.ParquetFileFormat(coerce_int96_timestamp_unit="us")
+
+
+def table_uri(root: str | os.PathLike[str], table: str) -> str:
+    return _under(root, "tables", table)
+
+
+def releases_uri(root: str | os.PathLike[str]) -> str:
+    return _under(root, "releases")
+
+
+def filesystem(uri: str) -> tuple[pafs.FileSystem, str]:
+    """What pyarrow reads the files of `uri` with, and their path there."""
+    if "://" not in uri:
+        return pafs.LocalFileSystem(), os.path.abspath(uri)
+    # Hadoop's name for S3, which deltalake understands and pyarrow does not.
+    return pafs.FileSystem.from_uri(uri.replace("s3a://", "s3://", 1))
+
+
+def find_table(uri: str, version: int | None = None) -> DeltaTable | None:
+    """None where no table is; SegueError where one is that cannot be read."""
+    try:
+        return DeltaTable(uri, version=version)
+    except TableNotFoundError:
+        return None
+    except DeltaError as problem:
+        raise SegueError.unreadable(uri, version, problem) from problem
+
+
+@dataclass(frozen=True)
+class DataFile:
+    """One file; `buckets` is its lowest and highest, None where the log has no statistics."""
+
+    path: str
+    bytes: int
+    partition: Mapping[str, Any]
+    buckets: tuple[int, int] | None
+
+    def may_hold(self, buckets: Collection[int]) -> bool:
+        if self.buckets is None:
+            return True
+        low, high = self.buckets
+        return any(low <= bucket <= high for bucket in buckets)
+
+
+class Snapshot:
+    """One version of one table."""
+
+    def __init__(self, uri: str, table: DeltaTable) -> None:
+        metadata = table.metadata()
+        settings = metadata.configuration
+        self.uri = uri
+        self.name = uri.rsplit("/", 1)[-1]
+        self.version = table.version()
+        self.schema = pa.schema(table.schema())
+        self.partitions = tuple(metadata.partition_columns)
+        self.key = tuple(name.strip() for name in settings.get("segue.key", "").split(",") if name.strip())
+        self.entity = settings.get("segue.entity") or None
+        self.buckets = int(settings.get("segue.buckets") or 0)
+        self.files = _files(table, self.partitions)
+
+    @classmethod
+    def at(cls, uri: str, version: int) -> Snapshot:
+        table = find_table(uri, version)
+        if table is None:
+            raise SegueError.unreadable(uri, version, "there is no Delta table")
+        return cls(uri, table)
+
+    @cached_property
+    def days(self) -> list[date]:
+        """Empty for a table that has no days."""
+        return sorted({file.partition["ds"] for file in self.files if file.partition.get("ds")})
+
+    def one_day(self, day: date | str | None) -> date | None:
+        """`day` if the table has it, its newest for None; None where there are no days at all."""
+        if day is None:
+            return self.days[-1] if self.days else None
+        parsed = _day(day)
+        if parsed not in self.days:
+            raise UsageError.unknown("day", parsed, reversed(self.days), f"table {self.name}, newest first")
+        return parsed
+
+    def names(self, columns: Sequence[str] | None) -> list[str]:
+        """`columns` once each, all known; for None every column but `bucket`, which serves storage only."""
+        if columns is None:
+            return [name for name in self.schema.names if name != "bucket"]
+        if isinstance(columns, str):
+            raise UsageError.not_a_list("columns", repr(columns))
+        for name in columns:
+            if name not in self.schema.names:
+                raise UsageError.unknown("column", name, self.schema.names, f"table {self.name}")
+        return list(dict.fromkeys(columns))
+
+    def select(self, day: date | None = None, buckets: Collection[int] | None = None) -> list[DataFile]:
+        """The files that can hold such rows: of one day, of some buckets; None leaves open."""
+        return [
+            file
+            for file in self.files
+            if (day is None or file.partition["ds"] == day) and (buckets is None or file.may_hold(buckets))
+        ]
+
+    def read(
+        self, files: Sequence[DataFile], columns: Sequence[str], where: pads.Expression | None = None
+    ) -> pa.Table:
+        with self._files_kept():
+            return self._dataset(files).to_table(columns=list(columns), filter=where)
+
+    def batches(self, files: Sequence[DataFile], columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        with self._files_kept():
+            yield from self._dataset(files).to_batches(columns=list(columns))
+
+    def check_files(self) -> None:
+        """Raises SegueError if the log names a file that is no longer there."""
+        source, path = filesystem(self.uri)
+        for info in source.get_file_info([f"{path}/{file.path}" for file in self.files]):
+            if info.type == pafs.FileType.NotFound:
+                raise SegueError.vacuumed(self.uri, self.version, info.path)
+
+    def _dataset(self, files: Sequence[DataFile]) -> pads.FileSystemDataset:
+        source, path = filesystem(self.uri)
+        fragments = [
+            # The size is known from the log: without it, a remote store is asked once per file.
+            FORMAT.make_fragment(
+                f"{path}/{file.path}",
+                filesystem=source,
+                partition_expression=self._guarantee(file),
+                file_size=file.bytes,
+            )
+            for file in files
+        ]
+        return pads.FileSystemDataset(fragments, self.schema, FORMAT, source)
+
+    def _guarantee(self, file: DataFile) -> pads.Expression | None:
+        """From this, pyarrow fills in the partition columns, which the file itself does not have."""
+        terms = [
+            pads.field(name).is_null()
+            if value is None
+            else pads.field(name) == pa.scalar(value, self.schema.field(name).type)
+            for name, value in file.partition.items()
+        ]
+        return reduce(and_, terms) if terms else None
+
+    @contextmanager
+    def _files_kept(self) -> Iterator[None]:
+        try:
+            yield
+        except FileNotFoundError as gone:
+            raise SegueError.vacuumed(self.uri, self.version, gone) from gone
+
+
+def _under(root: str | os.PathLike[str], *parts: str) -> str:
+    base = os.path.expanduser(os.fspath(root))
+    return "/".join((base.rstrip("/") or "/", *parts))
+
+
+def _files(table: DeltaTable, partitions: Sequence[str]) -> list[DataFile]:
+    """In an order that depends on the files only, so that two scans agree."""
+    actions = pa.table(table.get_add_actions(flatten=True))
+    kept = ("path", "size_bytes", "min.bucket", "max.bucket", *(f"partition.{name}" for name in partitions))
+    rows = actions.select([name for name in kept if name in actions.column_names]).to_pylist()
+    files = [_file(row, partitions) for row in rows]
+    return sorted(files, key=lambda file: (str(file.partition.get("ds")), file.buckets or (0, 0), file.path))
+
+
+def _file(row: Mapping[str, Any], partitions: Sequence[str]) -> DataFile:
+    low, high = row.get("min.bucket"), row.get("max.bucket")
+    return DataFile(
+        path=unquote(row["path"]),  # the log holds paths as URLs
+        bytes=row["size_bytes"],
+        partition={name: row[f"partition.{name}"] for name in partitions},
+        buckets=None if low is None or high is None else (low, high),
+    )
+
+
+def _day(day: object) -> date:
+    # A datetime is a date to Python, but in which zone would be a guess.
+    if isinstance(day, date) and not isinstance(day, datetime):
+        return day
+    try:
+        return date.fromisoformat(day)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        raise UsageError.not_a_day(day) from None

@@ -1,0 +1,166 @@
+"""A store: one release, read only. Whatever is published later, it answers the same."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date, datetime
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as pads
+
+from segue.buckets import bucket
+from segue.errors import SegueError, UsageError
+from segue.releases import Release, Root, TableVersion
+from segue.storage import Snapshot, table_uri
+
+if TYPE_CHECKING:
+    from segue.neighbours import Embeddings
+
+# What keys may come as: numpy, pandas and polars each have their own; an empty list is of nulls.
+TEXT = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view, pa.types.is_null)
+
+
+class Store:
+    """One release. Make one with `segue.open`."""
+
+    def __init__(self, root: Root, release: Release) -> None:
+        self.root = root
+        self._release = release
+        self._snapshots: dict[str, Snapshot] = {}
+
+    def __repr__(self) -> str:
+        return f"<segue release {self.release} of {len(self.tables)} tables>"
+
+    @property
+    def release(self) -> str:
+        return self._release.release_id
+
+    @property
+    def released_at(self) -> datetime:
+        return self._release.released_at
+
+    @property
+    def tables(self) -> Mapping[str, TableVersion]:
+        return self._release.tables
+
+    def days(self, table: str) -> list[date]:
+        """The days that the table has rows of, oldest first; empty for a table without days."""
+        return list(self._snapshot(table).days)
+
+    def entity(self, table: str) -> str:
+        """The column that look-ups ask by.
+
+        Raises:
+            UsageError: the table has none, or many rows for one value of it, such as plays.
+        """
+        snapshot = self._snapshot(table)
+        if snapshot.entity is None or set(snapshot.key) - {"ds"} != {snapshot.entity}:
+            raise UsageError.no_lookup(table, snapshot.key, snapshot.entity)
+        return snapshot.entity
+
+    def lookup(
+        self,
+        table: str,
+        keys: Sequence[str | None] | pa.Array | pa.ChunkedArray,
+        day: date | str | None = None,
+        columns: Sequence[str] | None = None,
+    ) -> pa.Table:
+        """Row i belongs to keys[i]: a repeated key is a repeated row, an unknown one a row of nulls.
+
+        `day` is the table's newest in this release where not given. Without `columns`, all but
+        `bucket`, which serves storage; the column of the keys always comes along.
+
+        Raises:
+            UsageError: unknown table, column or day; keys that are no strings; a table without an entity.
+        """
+        snapshot, entity = self._snapshot(table), self.entity(table)
+        names = snapshot.names(columns)
+        names = names if entity in names else [entity, *names]
+        asked = _strings(keys)
+        found = _rows_of(snapshot, entity, asked.drop_null().unique(), snapshot.one_day(day), names)
+        return _aligned(found, entity, asked)
+
+    def scan(
+        self, table: str, columns: Sequence[str] | None = None, day: date | str | None = None
+    ) -> Iterator[pa.RecordBatch]:
+        """All rows, or those of one day, oldest day first; columns as in `lookup`."""
+        snapshot = self._snapshot(table)
+        files = snapshot.select(None if day is None else snapshot.one_day(day))
+        return snapshot.batches(files, snapshot.names(columns))
+
+    def similar_tracks(self, track_id: str, k: int = 20) -> pa.Table:
+        """The k tracks heard in the most alike company, best first: track_id, score, title, artist_name.
+
+        The score is the cosine of in and in vector. The first call reads all vectors of the newest day.
+
+        Raises:
+            SegueError: the track has no embedding, or the day's vectors are of more than one space.
+        """
+        return self._named(*self._embeddings.nearest(track_id, "in_vector", k))
+
+    def next_tracks(self, track_id: str, k: int = 20) -> pa.Table:
+        """The k tracks likeliest to be played next: as `similar_tracks`, but in to out vector."""
+        return self._named(*self._embeddings.nearest(track_id, "out_vector", k))
+
+    def _snapshot(self, table: str) -> Snapshot:
+        if table not in self.tables:
+            raise UsageError.unknown("table", table, sorted(self.tables), f"release {self.release}")
+        if table not in self._snapshots:
+            uri = table_uri(self.root, table)
+            self._snapshots[table] = Snapshot.at(uri, self.tables[table].version)
+        return self._snapshots[table]
+
+    @cached_property
+    def _embeddings(self) -> Embeddings:
+        from segue.neighbours import Embeddings
+
+        return Embeddings(self._snapshot("track_embeddings"))
+
+    def _named(self, track_ids: list[str], scores: list[float]) -> pa.Table:
+        if "tracks" in self.tables:
+            table = self.lookup("tracks", track_ids, columns=["title", "artist_name"])
+        else:
+            nothing = pa.nulls(len(track_ids), pa.string())
+            table = pa.table([_strings(track_ids), nothing, nothing], ["track_id", "title", "artist_name"])
+        return table.add_column(1, "score", pa.array(scores, pa.float64()))
+
+
+def _rows_of(
+    snapshot: Snapshot, entity: str, keys: pa.StringArray, day: date | None, names: Sequence[str]
+) -> pa.Table:
+    """The rows of these keys in any order, from the files and row groups that can hold them."""
+    where = pads.field(entity).isin(keys)
+    buckets = None
+    if snapshot.buckets:
+        buckets = {bucket(key, snapshot.buckets) for key in keys.to_pylist()}
+        where = where & pads.field("bucket").isin(
+            pa.array(sorted(buckets), snapshot.schema.field("bucket").type)
+        )
+    found = snapshot.read(snapshot.select(day, buckets), names, where)
+    distinct = len(found[entity].unique())
+    if distinct < found.num_rows:
+        raise SegueError.not_unique(snapshot.name, entity, found.num_rows, distinct)
+    return found
+
+
+def _aligned(found: pa.Table, entity: str, asked: pa.StringArray) -> pa.Table:
+    """One row of `found` per key asked; columns lose 'not null', as absent keys have nulls."""
+    rows = found.take(pc.index_in(asked, value_set=found[entity].combine_chunks()))
+    columns = [asked if name == entity else rows[name] for name in rows.column_names]
+    return pa.table(columns, names=rows.column_names)
+
+
+def _strings(keys: Any) -> pa.StringArray:
+    if isinstance(keys, str):
+        raise UsageError.not_a_list("keys", repr(keys))
+    try:
+        array = keys.combine_chunks() if isinstance(keys, pa.ChunkedArray) else pa.array(keys)
+    except (pa.ArrowInvalid, TypeError):
+        raise UsageError.not_a_list("keys", repr(keys)[:60]) from None
+    text = array.type.value_type if pa.types.is_dictionary(array.type) else array.type
+    if not any(is_text(text) for is_text in TEXT):
+        raise UsageError.not_a_list("keys", f"values of type {text}")
+    return array.cast(pa.string())

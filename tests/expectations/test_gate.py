@@ -1,0 +1,368 @@
+"""Good batches pass whole; every seeded fault is seen by the expectation that is there for it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections import Counter
+from datetime import UTC, date, datetime, timedelta
+
+import great_expectations.expectations as gxe
+import pytest
+from pyspark.sql import functions as F
+
+from expectations import validation
+from expectations.aggregates import ExpectColumnValuesToBeWithin, ExpectShareToBeBetween
+from expectations.contracts import INFO, SOME_ROWS, rule
+from expectations.gate import judge
+from expectations.profile import profile
+from expectations.suite import TABLES, Bound, Suite, suite_for
+from expectations.verdict import Refused
+from expectations.wording import name
+from reference.batches import DAY, NEXT_MIDNIGHT, NOON, batch, spoiled
+from reference.frames import frame
+from schemas import CONTRACTS, PLAYS
+
+MEASURES = {"plays": {"rejected_share": 0.01, "duplicate_share": 0.0}}
+NAN, INF = float("nan"), float("inf")
+
+
+def audit(spark, table, rows, measures=None):
+    df = frame(spark, rows, CONTRACTS[table])
+    return judge(df, suite_for(table), profile(df, CONTRACTS[table]), measures or MEASURES.get(table, {}))
+
+
+def failures(verdict, *severities):
+    """What failed, as (column, expected, observed)."""
+    return {(r.column, r.expected, r.observed) for r in verdict.failures if r.severity in severities}
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_a_good_batch_passes_every_expectation(spark, table):
+    verdict = audit(spark, table, batch(CONTRACTS[table]))
+    assert failures(verdict, "critical", "warning", "info") == set()
+    suite = suite_for(table)
+    assert len(verdict.results) == len(suite.expectations) + len(suite.bounds)
+    assert not verdict.refused
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_results_can_be_told_apart(table):
+    """They are the key of `quality_results`."""
+    suite = suite_for(table)
+    named = [(bound.name, bound.measure) for bound in suite.bounds]
+    configurations = [e.configuration for e in suite.expectations]
+    named += [(name(c.type, c.kwargs), c.kwargs["column"]) for c in configurations]
+    assert [each for each, count in Counter(named).items() if count > 1] == []
+
+
+@pytest.mark.parametrize("table", ["tracks", "sessions", "track_embeddings"])
+def test_an_empty_batch_is_refused_by_its_row_count_alone(spark, table):
+    verdict = audit(spark, table, [])
+    assert failures(verdict, "critical") == {("rows", "at least 1", "0")}
+
+
+def test_only_plays_and_rejected_plays_may_bring_no_rows():
+    assert [name for name in TABLES if SOME_ROWS not in suite_for(name).bounds] == ["plays", "rejected_plays"]
+
+
+@pytest.mark.parametrize("table", ["plays", "rejected_plays"])
+def test_nothing_new_and_nothing_rejected_pass(spark, table):
+    assert not audit(spark, table, []).refused
+
+
+def test_every_fault_of_plays_is_seen(spark):
+    rows = batch(PLAYS, track_id="hit", artist_id=None)
+    rows = spoiled(rows, 0, user_id="", bucket=batch(PLAYS, 1, user_id="")[0]["bucket"])
+    rows = spoiled(rows, 1, played_at=datetime(1970, 1, 1, tzinfo=UTC), ds=date(1970, 1, 1))
+    rows = spoiled(rows, 2, played_at=datetime(2999, 1, 1, tzinfo=UTC), ds=date(2999, 1, 1))
+    rows = spoiled(rows, 3, ds=DAY + timedelta(days=1))
+    rows = spoiled(rows, 4, ms_played=-1)
+    rows = spoiled(rows, 5, ms_played=86_400_001)
+    rows = spoiled(rows, 6, bucket=(rows[6]["bucket"] + 1) % 64)
+    rows = spoiled(rows, 7, play_id="play_id-8")
+    verdict = audit(spark, "plays", rows, {"rejected_share": 0.06, "duplicate_share": 0.5})
+    assert failures(verdict, "critical") == {
+        ("user_id", "not empty", "1 of 10 rows break it (10 %)"),
+        ("played_at", "from 1999 on", "1 of 10 rows break it (10 %)"),
+        ("played_at", "not in the future", "1 of 10 rows break it (10 %)"),
+        ("ds", "the day of played_at, in UTC", "1 of 10 rows break it (10 %)"),
+        ("ms_played", "0 to 86,400,000", "-1 to 86,400,001; 2 of 10 rows are outside (20 %)"),
+        ("bucket", "hash of user_id, 0 to 63", "1 of 10 rows break it (10 %)"),
+        ("duplicate_keys", "at most 0", "1"),
+        ("rejected_share", "at most 5 %", "6 %"),
+    }
+    assert failures(verdict, "warning") == {
+        ("artist_id", "a value in some rows", "10 of 10 rows are null (100 %)"),
+        ("track_id", "no track with more than 20 % of all plays", "100 %"),
+        ("rejected_share", "at most 2 %", "6 %"),
+        ("duplicate_share", "at most 10 %", "50 %"),
+    }
+    assert failures(verdict, "info") == set()
+
+
+def test_the_day_before_and_the_days_limits_are_plays(spark):
+    edges = {"ms_played": 86_400_000, "track_ms": 0, "played_at": datetime(1999, 1, 1, tzinfo=UTC)}
+    assert not audit(spark, "plays", batch(PLAYS, ds=date(1999, 1, 1), **edges)).failures
+
+
+def test_every_fault_of_sessions_is_seen(spark):
+    rows = batch(CONTRACTS["sessions"], skipped=True, is_bot=True, ms_played=None)
+    rows = spoiled(rows, 0, completion=1.5)
+    rows = spoiled(rows, 1, completion=NAN)
+    rows = spoiled(rows, 2, position=0)
+    rows = spoiled(rows, 3, session_started_at=NOON + timedelta(seconds=1), position=2)
+    rows = spoiled(rows, 4, session_started_at=NOON - timedelta(seconds=1))
+    verdict = audit(spark, "sessions", rows)
+    assert failures(verdict, "critical") == {
+        ("completion", "0 to 1", "0.5 to 1.5; 2 of 10 rows are outside (20 %)"),
+        ("completion", "no NaN, no infinity", "1 of 10 rows are NaN or infinite (10 %)"),
+        ("position", "at least 1", "0 to 2; 1 of 10 rows are outside (10 %)"),
+        ("session_started_at", "not after the play", "1 of 10 rows break it (10 %)"),
+        ("session_started_at", "for a first play, the instant of it", "1 of 10 rows break it (10 %)"),
+    }
+    assert failures(verdict, "warning") == {
+        ("skipped", "from 1 % to 95 % of plays skipped", "100 %"),
+        ("is_bot", "at most 20 % of plays by bots", "100 %"),
+        ("ms_played", "a value in some rows", "10 of 10 rows are null (100 %)"),
+    }
+
+
+def test_every_fault_of_features_is_seen(spark):
+    rows = batch(CONTRACTS["user_features"], saves_rate_1d=None, completion_mean_1d=None)
+    rows = spoiled(rows, 0, plays_count_1d=4)
+    rows = spoiled(rows, 1, plays_count_30d=-1)
+    rows = spoiled(rows, 2, plays_decayed_7d=0.7)
+    rows = spoiled(rows, 3, plays_trend_7d=INF)
+    rows = spoiled(rows, 4, plays_hours_30d=[1 / 23] * 23)
+    rows = spoiled(rows, 5, plays_hours_30d=[1.0] + [1 / 24] * 23)
+    rows = spoiled(rows, 6, plays_hours_30d=[-1.0, 2.0] + [0.0] * 22)
+    rows = spoiled(rows, 7, plays_hours_30d=[NAN] + [0.0] * 23)
+    rows = spoiled(rows, 8, feature_at=NEXT_MIDNIGHT - timedelta(days=1))
+    rows = spoiled(rows, 9, plays_days_since_last_lifetime=0.6, skips_rate_30d=1.01)
+    broken = "1 of 10 rows break it (10 %)"
+    verdict = audit(spark, "user_features", rows)
+    assert failures(verdict, "critical") == {
+        ("plays_count_7d", "at least plays_count_1d", broken),
+        ("plays_count_30d", "at least 0", "-1 to 3; 1 of 10 rows are outside (10 %)"),
+        ("plays_count_30d", "at least plays_count_7d", broken),
+        ("plays_decayed_30d", "at least plays_decayed_7d", broken),
+        ("plays_trend_7d", "no NaN, no infinity", "1 of 10 rows are NaN or infinite (10 %)"),
+        ("plays_trend_7d", "-64 to 64", "0.5 to inf; 1 of 10 rows are outside (10 %)"),
+        ("plays_hours_30d", "24 hours", broken),
+        ("plays_hours_30d", "a sum of 1, or of 0", "2 of 10 rows break it (20 %)"),
+        ("plays_hours_30d", "no share below 0", broken),
+        ("plays_hours_30d", "no element NaN or infinite", broken),
+        ("feature_at", "midnight after ds, UTC", broken),
+        (
+            "plays_days_since_last_lifetime",
+            "at most plays_days_since_first_lifetime",
+            broken,
+        ),
+        ("skips_rate_30d", "0 to 1", "0.5 to 1.01; 1 of 10 rows are outside (10 %)"),
+    }
+    no_value = ("a value in some rows", "10 of 10 rows are null (100 %)")
+    assert failures(verdict, "warning") == {("completion_mean_1d", *no_value)}
+    assert failures(verdict, "info") == {("saves_rate_1d", *no_value)}
+
+
+def test_no_plays_are_24_zeros_and_nothing_above_zero(spark):
+    contract = CONTRACTS["track_features"]
+    zeros = {
+        c.name: 0 if c.type == "bigint" else 0.0 for c in contract.columns if c.type in ("bigint", "double")
+    }
+    assert not audit(spark, "track_features", batch(contract, **zeros, plays_hours_30d=[0.0] * 24)).failures
+
+
+def test_every_fault_of_embeddings_is_seen(spark):
+    rows = batch(CONTRACTS["track_embeddings"])
+    rows = spoiled(rows, 0, in_vector=[0.6, NAN])
+    rows = spoiled(rows, 1, out_vector=[0.6, -INF])
+    rows = spoiled(rows, 2, in_vector=[0.0, 0.0], norm=0.0)
+    rows = spoiled(rows, 3, in_vector=[0.6, 0.8, 0.0])
+    rows = spoiled(rows, 4, norm=1.1)
+    rows = spoiled(rows, 5, space_id="another")
+    rows = spoiled(rows, 6, support=0)
+    rows = spoiled(rows, 7, in_vector=[60.0, 80.0], norm=100.0)
+    rows = spoiled(rows, 8, in_vector=[None, 1.0])
+    one = "1 of 10 rows break it (10 %)"
+    assert failures(audit(spark, "track_embeddings", rows), "critical") == {
+        ("in_vector", "no element NaN or infinite", one),
+        ("out_vector", "no element NaN or infinite", one),
+        ("in_vector", "no element null", one),
+        ("norm", "over 0, under 100", "2 of 10 rows break it (20 %)"),
+        ("in_vector", "one size per day", "1 more values than days"),
+        ("out_vector", "as many dimensions as in_vector", one),
+        # of a vector with a NaN the length is NaN
+        ("norm", "the length of in_vector", "2 of 10 rows break it (20 %)"),
+        ("space_id", "one space per day", "1 more values than days"),
+        ("support", "at least 1", "0 to 3; 1 of 10 rows are outside (10 %)"),
+    }
+
+
+def test_each_day_may_have_a_space_of_its_own(spark):
+    rows = batch(CONTRACTS["track_embeddings"])
+    tomorrow = {"ds": DAY + timedelta(days=1), "feature_at": NEXT_MIDNIGHT + timedelta(days=1)}
+    other = batch(CONTRACTS["track_embeddings"], **tomorrow, space_id="b", in_vector=[1.0], out_vector=[1.0])
+    assert not audit(spark, "track_embeddings", rows + other).failures
+
+
+def test_every_fault_of_the_catalogue_is_seen(spark):
+    rows = batch(CONTRACTS["tracks"], title=None, explicit=None)
+    rows = spoiled(rows, 0, track_ms=-5, released_on=date(1, 1, 1))
+    rows = spoiled(rows, 1, released_on=date(2999, 1, 1), source="")
+    verdict = audit(spark, "tracks", rows)
+    assert failures(verdict, "critical") == {
+        ("track_ms", "0 to 86,400,000", "-5 to 3; 1 of 10 rows are outside (10 %)"),
+        ("source", "not empty", "1 of 10 rows break it (10 %)"),
+    }
+    assert failures(verdict, "warning") == {
+        ("title", "a value in some rows", "10 of 10 rows are null (100 %)"),
+        ("released_on", "not before there were recordings", "1 of 10 rows break it (10 %)"),
+        ("released_on", "within a year from now", "1 of 10 rows break it (10 %)"),
+    }
+
+
+def test_every_fault_of_rejected_plays_is_seen(spark):
+    rows = batch(CONTRACTS["rejected_plays"], raw="")
+    rows = spoiled(rows, 0, reasons=[])
+    rows = spoiled(rows, 1, reasons=[None])
+    assert failures(audit(spark, "rejected_plays", rows), "critical") == {
+        ("reasons", "at least one reason", "1 of 10 rows break it (10 %)"),
+        ("reasons", "no element null", "1 of 10 rows break it (10 %)"),
+    }
+
+
+def test_a_null_where_none_may_be_is_refused(spark):
+    """The staged table's own constraint would stop it too; an audit must not rely on that."""
+    df = frame(spark, batch(PLAYS), PLAYS)
+    df = df.withColumn("track_id", F.expr("if(play_id = 'play_id-3', null, track_id)"))
+    verdict = judge(df, suite_for("plays"), profile(df, PLAYS), MEASURES["plays"])
+    assert failures(verdict, "critical") == {("track_id", "not null", "1 of 10 rows are null (10 %)")}
+
+
+# --- what the job counted
+
+
+@pytest.mark.parametrize(
+    ("measures", "severity", "observed"),
+    [
+        ({"rejected_share": 0.05}, None, "5 %"),
+        ({"rejected_share": 0.0501}, "critical", "5.01 %"),
+        ({"rejected_share": NAN}, "critical", "nan %"),
+        ({"reject_share": 0.5}, "critical", "not measured: the job counted only reject_share"),
+        ({}, "info", "not measured: the job counted nothing"),
+    ],
+    ids=str,
+)
+def test_a_bound_holds_what_the_job_counted(measures, severity, observed):
+    result = Bound("rejected_share", high=0.05, is_share=True).check(
+        {"rows": 3, "duplicate_keys": 0, **measures}
+    )
+    assert (None if result.success else result.severity, result.observed) == (severity, observed)
+
+
+def test_what_nothing_bounds_is_noted(spark):
+    df = frame(spark, batch(PLAYS, 1), PLAYS)
+    verdict = judge(df, Suite("plays", ()), profile(df, PLAYS), {"late_plays": 12_000})
+    assert [(r.column, r.severity, r.success, r.observed) for r in verdict.results] == [
+        ("late_plays", "info", True, "12,000")
+    ]
+
+
+# --- what cannot be evaluated
+
+
+def test_what_cannot_be_evaluated_is_critical_and_spoils_nothing_else(spark, capfd):
+    suite = Suite(
+        "plays",
+        (
+            rule("ds", "nowhere = 1", "a column that is not there", INFO),
+            rule("user_id", "cast(user_id as int) > 0", "an id that is a number", INFO),
+            gxe.ExpectColumnValuesToNotBeNull(column="gone", severity=INFO),
+            rule("ds", f"ds = date'{DAY}'", "the day"),
+        ),
+    )
+    df = frame(spark, batch(PLAYS), PLAYS)
+    capfd.readouterr()
+    verdict = judge(df, suite, profile(df, PLAYS), {})
+    assert [(r.severity, r.success) for r in verdict.results] == [("critical", False)] * 3 + [
+        ("critical", True)
+    ]
+    observed = [result.observed for result in verdict.results[:3]]
+    assert all(text.startswith("could not be evaluated: ") for text in observed), observed
+    assert "gone" in observed[2]
+    assert "user_id-" not in "".join(observed), "an id has come into the results"
+    assert "".join(capfd.readouterr()) == "", "Great Expectations or Spark writes on the terminal"
+
+
+def test_a_result_that_is_missing_is_critical(spark, monkeypatch):
+    run = validation._run
+    monkeypatch.setattr(validation, "_run", lambda *given: run(*given)[1:])
+    verdict = audit(spark, "rejected_plays", batch(CONTRACTS["rejected_plays"]))
+    assert {r.observed for r in verdict.critical} == {"could not be evaluated: no result"}
+    assert len(verdict.critical) == 1
+
+
+# --- cost
+
+
+def test_the_number_of_spark_jobs_does_not_grow_with_expectations(spark, tmp_path):
+    def suite(size):
+        made = [
+            expectation
+            for n in range(size)
+            for expectation in (
+                gxe.ExpectColumnValuesToNotBeInSet(column="user_id", value_set=[str(n)]),
+                ExpectColumnValuesToBeWithin(column="ms_played", min_value=-n),
+                ExpectShareToBeBetween(column="skipped", share=f"avg(if(skipped, {n}, 0)) / {size}"),
+                rule("ds", f"bucket > -{n + 1}", "so"),
+            )
+        ]
+        return Suite("plays", tuple(made[:size]))
+
+    frame(spark, batch(PLAYS), PLAYS).write.format("delta").save(str(tmp_path / "plays"))
+    df = spark.read.format("delta").load(str(tmp_path / "plays"))
+    seen, jobs = profile(df, PLAYS), {}
+    for size in (20, 60):
+        spark.sparkContext.setJobGroup(f"audit of {size}", "")
+        verdict = judge(df, suite(size), seen, {})
+        assert len(verdict.results) == size and not verdict.failures, verdict.failures
+        jobs[size] = len(spark.sparkContext.statusTracker().getJobIdsForGroup(f"audit of {size}"))
+    spark.sparkContext.setLocalProperty("spark.jobGroup.id", None)
+    # a count of rows, an aggregate over all expectations, and Delta's look into its log
+    assert jobs[20] == jobs[60] <= 5, jobs
+
+
+def test_the_gate_is_cheap_until_it_judges():
+    code = (
+        "import sys, expectations.gate, expectations.suite, expectations.release, expectations.report;"
+        "print([name for name in ('great_expectations', 'pyspark', 'pandas') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout == "[]\n", done.stdout + done.stderr
+
+
+# --- what a refusal says
+
+
+def test_a_refusal_says_what_which_why_and_what_to_do(spark):
+    rows = spoiled(batch(CONTRACTS["sessions"]), 0, completion=1.5)
+    verdict = audit(spark, "sessions", rows)
+    refused = Refused.batch("sessions", "b7", verdict, "data/tables/sessions/batch-b7")
+    first, why, to_do = str(refused).splitlines()
+    assert first == (
+        f"table sessions: batch b7 refused, 1 of {len(verdict.results)} expectations broken; "
+        "what was published is unchanged"
+    )
+    assert why == (
+        "  completion: expected 0 to 1; observed 0.5 to 1.5; 1 of 10 rows are outside (10 %) "
+        "[expect_column_values_to_be_within]"
+    )
+    assert "data/tables/sessions/batch-b7" in to_do and "run the step again" in to_do
+    assert refused.exit_code == 3
+
+
+def test_a_table_without_expectations_is_not_published():
+    with pytest.raises(LookupError, match="no expectations for table .gate.; there are some for: plays"):
+        suite_for("gate")

@@ -1,0 +1,130 @@
+"""The perfect recommender: its figure against enumeration by hand, and against what listeners then play."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, defaultdict
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from features import catalogue, listening
+from features.ideal import Tastes, hit_rates
+from features.world import World
+from reference.ideal import best, hit_and_asked_without_repeats, hit_rate, next_track
+
+# Clusters of unlike sizes, some smaller than the list; much off taste, so that other clusters show.
+ODD = World(users=1, days=6, tracks=31, artists=7, clusters=5, off_taste=0.5, repeats=0.1, new_tracks=0.4)
+
+
+def release_days(world, rng):
+    """Release days by track number; the first track of each cluster is always out."""
+    is_new = rng.random(world.tracks) < world.new_tracks
+    days = np.where(is_new, rng.integers(1, world.days, world.tracks), -1)
+    days[: world.clusters] = -1
+    return days
+
+
+@pytest.mark.parametrize(
+    "world",
+    [
+        ODD,
+        World(days=3, tracks=60, artists=4, clusters=2, off_taste=0.1, repeats=0.3),
+        World(days=2, tracks=40, artists=20, clusters=20, off_taste=0.9, repeats=0.0),
+        World(days=2, tracks=7, artists=1, clusters=1, off_taste=0.0, repeats=1.0),
+    ],
+    ids=["odd", "few clusters", "tiny clusters", "only favourites"],
+)
+@pytest.mark.parametrize("k", [3, 10])
+def test_hit_rates_are_those_of_enumeration(world, k):
+    rng = np.random.default_rng(5)
+    release_day = release_days(world, rng)
+    favourites = rng.integers(0, world.tracks, 12)
+    tastes = Tastes(favourites % world.clusters, favourites, rng.random(12))
+    found = hit_rates(world, release_day, tastes, k)
+    weights = tastes.weight / tastes.weight.sum()
+    for day in range(world.days):
+        odds = [next_track(world, release_day, f % world.clusters, f, day) for f in favourites]
+        assert all(math.isclose(sum(o.values()), 1) for o in odds), "the oracle's odds do not add up to 1"
+        expected = sum(w * hit_rate(o, k) for w, o in zip(weights, odds, strict=True))
+        assert found.all_plays[day] == pytest.approx(expected, abs=1e-12), f"day {day}"
+        pairs = np.array([hit_and_asked_without_repeats(o, k) for o in odds])
+        hit, asked = weights @ pairs
+        expected = hit / asked if asked > 1e-9 else 0
+        assert found.without_repeats[day] == pytest.approx(expected, abs=1e-9), f"day {day}"
+
+
+def known_tastes(world, users):
+    table = listening.tastes(world, users).toArrow()
+    return Tastes(*(table[name].to_numpy() for name in ("cluster", "favourite", "weight")))
+
+
+@pytest.fixture(scope="module")
+def played(spark):
+    """A world, its figures, and every play after the first of a session with the best list for it."""
+    world = World(
+        seed=11, users=150, days=12, tracks=300, artists=30, clusters=6, sessions_per_day=1.0, new_tracks=0.3
+    )
+    users = spark.range(world.users)
+    listed = catalogue.tracks(world, spark.range(world.tracks)).orderBy("track").collect()
+    release_day = np.array([row.release_day for row in listed])
+    figures = hit_rates(world, release_day, known_tastes(world, users))
+    favourite = {
+        (row.user, row.cluster): world.clusters * (row.favourite - 1) + row.cluster
+        for row in listening.sessions(world, users, range(world.days)).collect()
+    }
+    plays = listening.plays(world, users).where("not is_bot").orderBy("user_id", "played_at").collect()
+    lists = {}
+    for row in plays:
+        context = (row.cluster, favourite[int(row.user_id[1:]), row.cluster], row.session_day)
+        if context not in lists:
+            lists[context] = best(next_track(world, release_day, *context), 11)
+    asked = [
+        (row, before, lists[row.cluster, favourite[int(row.user_id[1:]), row.cluster], row.session_day])
+        for before, row in pairwise(plays)
+        if row.position >= 2
+    ]
+    return figures, asked, plays
+
+
+def assert_within_three_errors(hits_by_user, figure):
+    """Plays of one listener share a taste, so the error is that of a mean over listeners."""
+    hits = np.array([sum(h) for h in hits_by_user.values()])
+    asked = np.array([len(h) for h in hits_by_user.values()])
+    rate = hits.sum() / asked.sum()
+    error = np.sqrt(((hits - rate * asked) ** 2).sum()) / asked.sum()
+    assert error < 0.01, "too few plays to tell"
+    told = f"hit {rate:.4f} of {asked.sum()} plays, promised {figure:.4f} within 3 x {error:.4f}"
+    assert abs(rate - figure) < 3 * error, told
+
+
+def test_naming_the_ten_likeliest_hits_as_often_as_promised(played):
+    figures, asked, _ = played
+    hits = defaultdict(list)
+    for row, _, likeliest in asked:
+        hits[row.user_id].append(row.track in likeliest[:10])
+    assert_within_three_errors(hits, figures.all_plays.mean())
+
+
+def test_the_same_without_tracks_that_follow_themselves(played):
+    figures, asked, _ = played
+    hits = defaultdict(list)
+    for row, before, likeliest in asked:
+        if row.track != before.track:
+            hits[row.user_id].append(row.track in [t for t in likeliest if t != before.track][:10])
+    assert_within_three_errors(hits, figures.without_repeats.mean())
+
+
+def test_knowing_less_hits_less(played):
+    figures, asked, plays = played
+    popular = [track for track, _ in Counter(row.track for row in plays).most_common(10)]
+    rate = np.mean([row.track in popular for row, _, _ in asked])
+    assert rate < figures.all_plays.mean() / 2, f"popularity alone hits {rate:.3f}"
+
+
+def test_the_default_world_leaves_room_to_learn(spark):
+    world = World()
+    tracks = catalogue.tracks(world, spark.range(world.tracks)).orderBy("track").toArrow()
+    tastes = known_tastes(world, spark.range(world.users))
+    assert 0.35 < hit_rates(world, tracks["release_day"].to_numpy(), tastes).all_plays.mean() < 0.55

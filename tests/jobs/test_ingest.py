@@ -1,0 +1,214 @@
+"""Each row read ends as a play, a duplicate or a reject, in every format; the counts say so."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+import segue
+from expectations.verdict import Refused
+from jobs import ingest_plays
+from jobs.errors import JobError, WrongUsage
+from jobs.sources import load_source
+from jobs.warehouse import Warehouse
+
+HEADER = "id,who,what,at,ms,length"
+MAP = """
+[plays]
+play_id = "id"
+user_id = "who"
+track_id = "what"
+played_at = "at"
+ms_played = "ms"
+track_ms = "length"
+"""
+GOOD = [
+    f"p{n},u{n % 7},t{n % 11},2026-10-{1 + n % 9:02d}T10:00:{n % 60:02d}.5Z,{n * 1000},200000"
+    for n in range(200)
+]
+# A row and why it is no play.
+BAD = {
+    "b1,,t1,2026-10-01T10:00:00Z,1,1": ["user_id is missing"],
+    "b2,u1,   ,2026-10-01T10:00:00Z,1,1": ["track_id is missing"],
+    "b3,u1,t1,,1,1": ["played_at is missing"],
+    "b4,u1,t1,soon,1,1": ["played_at is no timestamp"],
+    "b5,u1,t1,1998-12-31T23:59:59Z,1,1": ["played_at before 1999"],
+    "b6,u1,t1,2099-01-01T00:00:00Z,1,1": ["played_at in the future"],
+    "b7,u1,t1,2026-10-01T10:00:00Z,-1,1": ["ms_played is negative"],
+    "b8,u1,t1,2026-10-01T10:00:00Z,86400001,1": ["ms_played is over a day"],
+    "b9,u1,t1,2026-10-01T10:00:00Z,NaN,1": ["ms_played is no bigint"],
+    "b10,u1,t1,2026-10-01T10:00:00Z,1,long": ["track_ms is no bigint"],
+    "b11,,,2099-01-01T00:00:00Z,-1,-1": [
+        "user_id is missing",
+        "track_id is missing",
+        "played_at in the future",
+        "ms_played is negative",
+        "track_ms is negative",
+    ],
+    "b12,u1,t1": ["the line is broken"],
+    "b13,u1,t1,2026-10-01T10:00:00Z,1,1,one too many": ["the line is broken"],
+    'b14,"u1,t1,2026-10-01T10:00:00Z,1,1': ["the line is broken"],
+}
+FINE = [
+    "g1,u1,t1,1999-01-01T00:00:00Z,0,0",
+    "g2,u1,t1,2026-10-01T10:00:00Z,86400000,86400000",
+    "g3,u1,t1,2026-10-01T10:00:00Z,,",
+]
+
+
+@pytest.fixture
+def source(tmp_path):
+    def make(settings="", columns=MAP):
+        path = tmp_path / "source.toml"
+        path.write_text(f'name = "test"\n{settings}{columns}')
+        return str(path)
+
+    return make
+
+
+def ingest(tmp_path, source, *inputs):
+    return ingest_plays.main(
+        ["--root", str(tmp_path / "root"), "--source", source, "--input", *map(str, inputs)]
+    )
+
+
+def table(tmp_path, name):
+    """All rows at the newest version; in no release yet."""
+    import pyarrow.dataset as pads
+
+    found = Warehouse(str(tmp_path / "root")).table(name)
+    return [] if found is None else pads.dataset(found.file_uris()).to_table().to_pylist()
+
+
+def write(tmp_path, lines, name="plays.csv", line_end="\n", encoding="utf-8"):
+    path = tmp_path / name
+    path.write_bytes(line_end.join([*lines, ""]).encode(encoding))
+    return path
+
+
+def test_too_many_rejects_refuse_the_batch_and_nothing_is_published(spark, tmp_path, source):
+    with pytest.raises(Refused, match="rejected_share") as refused:
+        ingest(tmp_path, source(), write(tmp_path, [HEADER, *GOOD, *BAD]))
+    assert refused.value.exit_code == 3
+    assert table(tmp_path, "plays") == table(tmp_path, "rejected_plays") == [], "a refused batch shows"
+
+
+def test_the_counts_add_up_and_every_reject_keeps_text_and_reasons(spark, tmp_path, source, capsys):
+    many = [f"m{n},u{n},t1,2026-10-02T10:00:00Z,1,1" for n in range(300)]
+    lines = [HEADER, *GOOD, *FINE, *many, *BAD, GOOD[0], GOOD[0], GOOD[5]]
+    path = write(tmp_path, lines)
+    assert ingest(tmp_path, source(), path) == 0
+    said = capsys.readouterr().out
+    assert "520 rows read = 503 new plays + 3 duplicates + 14 rejected" in said
+    rejected = {row["raw"]: row for row in table(tmp_path, "rejected_plays")}
+    assert {raw: row["reasons"] for raw, row in rejected.items()} == BAD
+    assert {row["file"] for row in rejected.values()} == {"plays.csv"}
+    plays = {row["play_id"]: row for row in table(tmp_path, "plays")}
+    assert len(plays) == 503
+    assert plays["p7"]["played_at"] == datetime(2026, 10, 8, 10, 0, 7, 500_000, UTC)
+    assert (plays["p7"]["ms_played"], plays["g3"]["ms_played"]) == (7000, None)
+    before = Warehouse(str(tmp_path / "root")).state("plays")
+    assert ingest(tmp_path, source(), path) == 0
+    assert "unchanged" in capsys.readouterr().out
+    # the same rows under another name: read again, and found to be there
+    assert ingest(tmp_path, source(), write(tmp_path, [HEADER, *GOOD], "again.csv")) == 0
+    assert "200 rows read = 0 new plays + 200 duplicates + 0 rejected" in capsys.readouterr().out
+    assert Warehouse(str(tmp_path / "root")).state("plays") == before
+
+
+def test_a_line_end_in_quotes_another_encoding_and_headers_in_another_order(spark, tmp_path, source):
+    one = write(tmp_path, [HEADER, 'p1,"Zoë\rB",t1,2026-10-01T10:00:00Z,1,1'], "one.csv", "\r", "mac_roman")
+    two = write(
+        tmp_path, ["what,who,at,id", "t2,Jürgen,2026-10-01T11:00:00Z,p2"], "two.csv", "\r", "mac_roman"
+    )
+    columns = MAP.replace('"ms"', '"1"').replace('"length"', '"2"')
+    settings = 'encoding = "mac_roman"\nline_end = "\\r"\nmultiline = true\n'
+    assert ingest(tmp_path, source(settings, columns), one, two) == 0
+    found = {row["play_id"]: (row["user_id"], row["track_id"]) for row in table(tmp_path, "plays")}
+    assert found == {"p1": ("Zoë\rB", "t1"), "p2": ("Jürgen", "t2")}
+
+
+def test_json_lines_and_parquet_give_the_same_plays(spark, tmp_path, source):
+    rows = [dict(zip(HEADER.split(","), line.split(","), strict=True)) for line in GOOD]
+    lines = write(tmp_path, [json.dumps(row) for row in rows], "plays.jsonl")
+    assert ingest(tmp_path, source('format = "json"\n'), lines) == 0
+    wanted = sorted(table(tmp_path, "plays"), key=str)
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "plays.parquet")
+    other = tmp_path / "other"
+    other.mkdir()
+    assert ingest(other, source('format = "parquet"\n'), tmp_path / "plays.parquet") == 0
+    assert sorted(table(other, "plays"), key=str) == wanted != []
+
+
+def test_broken_json_is_a_reject_with_its_text(spark, tmp_path, source):
+    rows = [dict(zip(HEADER.split(","), line.split(","), strict=True)) for line in GOOD]
+    lines = write(tmp_path, [*map(json.dumps, rows), '{"id": "x"'], "plays.jsonl")
+    assert ingest(tmp_path, source('format = "json"\n'), lines) == 0
+    assert [(row["raw"], row["reasons"]) for row in table(tmp_path, "rejected_plays")] == [
+        ('{"id": "x"', ["the line is broken"])
+    ]
+
+
+def test_ready_made_sessions_keep_their_order(spark, tmp_path, source):
+    path = tmp_path / "sessions.txt.gz"
+    path.write_bytes(gzip.compress(b"1 2 3\n4 5\n"))
+    columns = """
+[plays]
+user_id = "concat('s', line)"
+source_session_id = "concat('s', line)"
+track_id = "item"
+played_at = "timestamp_seconds(1788220800 + line * 20 + position * 180)"
+"""
+    assert ingest(tmp_path, source('format = "sessions"\nseparator = " "\n', columns), path) == 0
+    plays = sorted(table(tmp_path, "plays"), key=lambda row: (row["user_id"], row["played_at"]))
+    assert [(p["user_id"], p["source_session_id"], p["track_id"]) for p in plays] == [
+        ("s0", "s0", "1"), ("s0", "s0", "2"), ("s0", "s0", "3"), ("s1", "s1", "4"), ("s1", "s1", "5"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ('nam = "x"', "unknown setting nam"),
+        ('name = "x"\nformat = "xml"', "format 'xml' is unknown"),
+        ("name = ", "source.toml"),
+    ],
+)
+def test_a_wrong_source_is_named(tmp_path, text, named):
+    (tmp_path / "source.toml").write_text(text)
+    with pytest.raises(WrongUsage, match=named):
+        load_source(str(tmp_path / "source.toml"))
+
+
+def test_a_column_that_plays_does_not_have_is_named(tmp_path, source):
+    with pytest.raises(WrongUsage, match="no column usr_id"):
+        ingest(tmp_path, source(columns='[plays]\nusr_id = "who"\n'), tmp_path)
+
+
+def test_an_expression_over_a_column_that_the_file_lacks_is_one_clear_error(spark, tmp_path, source):
+    with pytest.raises(JobError, match=r"user_id.*listener"):
+        ingest(tmp_path, source(columns=MAP.replace('"who"', '"listener"')), write(tmp_path, [HEADER, *GOOD]))
+
+
+def test_no_input_is_said(spark, tmp_path, source):
+    with pytest.raises(JobError, match="nowhere"):
+        ingest(tmp_path, source(), tmp_path / "nowhere")
+
+
+TRIPLEJ = Path(__file__).parents[3] / "shared" / "data" / "triplej"
+
+
+@pytest.mark.skipif(not TRIPLEJ.exists(), reason=f"the real triple j file is not at {TRIPLEJ}")
+def test_triple_j_reads_to_its_134_948_plays(spark, tmp_path, capsys):
+    toml = Path(__file__).parents[2] / "deploy" / "sources" / "triplej.toml"
+    assert ingest(tmp_path, str(toml), TRIPLEJ) == 0
+    said = capsys.readouterr().out
+    assert "134,950 rows read = 134,948 new plays + 0 duplicates + 2 rejected" in said
+    assert Warehouse(str(tmp_path / "root")).state("plays").rows == 134_948
+    assert segue.releases(tmp_path / "root") == []

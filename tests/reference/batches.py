@@ -1,0 +1,57 @@
+"""A batch of any table that every expectation holds for; tests spoil it in one place."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+from reference.rows import Row, bucket
+
+from schemas import Contract
+
+DAY = date(2026, 10, 1)
+NEXT_MIDNIGHT = datetime(2026, 10, 2, tzinfo=UTC)
+NOON = NEXT_MIDNIGHT - timedelta(hours=12)
+
+BY_TYPE: dict[str, Any] = {
+    "bigint": 3,
+    "int": 1,
+    "double": 0.5,
+    "boolean": False,
+    "date": DAY,
+    "array<double>": [1 / 24] * 24,
+    "array<float>": [0.6, 0.8],
+    "array<string>": ["no track_id"],
+}
+BY_NAME: dict[str, Any] = {
+    "played_at": NOON,
+    "session_started_at": NOON,
+    "feature_at": NEXT_MIDNIGHT,
+    "norm": 1.0,
+}
+
+
+def batch(contract: Contract, rows: int = 10, **overrides: Any) -> list[Row]:
+    """`rows` rows, all of them with `overrides`; a quarter of plays is skipped."""
+    return [_row(contract, n, {"skipped": n % 4 == 0, **overrides}) for n in range(rows)]
+
+
+def spoiled(rows: list[Row], *places: int, **overrides: Any) -> list[Row]:
+    """The rows, those at `places` with `overrides`."""
+    return [{**row, **overrides} if n in places else row for n, row in enumerate(rows)]
+
+
+def _row(contract: Contract, n: int, overrides: dict[str, Any]) -> Row:
+    row = {column.name: _value(column.name, column.type, n) for column in contract.columns}
+    row |= {name: value for name, value in overrides.items() if name in row}
+    if contract.buckets and "bucket" not in overrides:
+        row["bucket"] = bucket(row[contract.entity])
+    return row
+
+
+def _value(name: str, type_: str, n: int) -> Any:
+    if name == "available_at":
+        return None
+    if type_ == "string":
+        return name if name in ("source", "space_id") else f"{name}-{n}"
+    return BY_NAME.get(name, BY_TYPE.get(type_))

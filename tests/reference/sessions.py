@@ -1,0 +1,87 @@
+"""Sessions from their definition, one play after the other.
+
+Decided here, where the definition leaves room:
+
+- `position` and `session_started_at` belong to a contiguous run of plays. A source's session that
+  comes back after another one keeps its id, but begins again at position 1.
+- Plays of the same instant follow one another by `play_id`.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from datetime import date, timedelta
+
+from reference.rows import Row, bucket, day
+
+BOT_PLAYS = 1000
+BOT_MS = 108_000_000
+COPIED = ("play_id", "user_id", "track_id", "artist_id", "played_at", "ms_played", "track_ms", "saved")
+
+
+def sessions(plays: Iterable[Row], gap_ms: int = 1_800_000) -> list[Row]:
+    """Rows of `sessions` but `available_at`.
+
+    `session_id` is the source's, or a text made of listener and start where the engine has a hash:
+    compare which plays share one, not the ids.
+    """
+    plays = sorted(plays, key=lambda play: (play["user_id"], play["played_at"], play["play_id"]))
+    bot_days = _bot_days(plays)
+    rows: list[Row] = []
+    previous: Row | None = None
+    for play in plays:
+        if previous is None or previous["user_id"] != play["user_id"] or _cut(previous, play, gap_ms):
+            started_at, position = play["played_at"], 0
+        position += 1
+        hashed = f"{play['user_id']} from {started_at.isoformat()}"
+        source_id = play["source_session_id"]
+        rows.append(
+            {column: play[column] for column in COPIED}
+            | {
+                "session_id": hashed if source_id is None else source_id,
+                "session_started_at": started_at,
+                "position": position,
+                "completion": _completion(play["ms_played"], play["track_ms"]),
+                "skipped": _skipped(play),
+                "is_bot": (play["user_id"], day(play["played_at"])) in bot_days,
+                "bucket": bucket(play["user_id"]),
+                "ds": day(play["played_at"]),
+            }
+        )
+        previous = play
+    return rows
+
+
+def _cut(previous: Row, play: Row, gap_ms: int) -> bool:
+    before, now = previous["source_session_id"], play["source_session_id"]
+    if before is not None or now is not None:
+        return bool(before != now)
+    lasted = previous["ms_played"] if previous["ms_played"] is not None else previous["track_ms"]
+    end = previous["played_at"] + timedelta(milliseconds=lasted or 0)
+    return bool(play["played_at"] - end > timedelta(milliseconds=gap_ms))
+
+
+def _completion(ms_played: int | None, track_ms: int | None) -> float | None:
+    if ms_played is None or track_ms is None or track_ms == 0:
+        return None
+    return min(1.0, ms_played / track_ms)
+
+
+def _skipped(play: Row) -> bool | None:
+    if play["skipped"] is not None:
+        return bool(play["skipped"])
+    if play["ms_played"] is None:
+        return None
+    half_heard = play["track_ms"] is not None and 2 * play["ms_played"] >= play["track_ms"]
+    return play["ms_played"] < 30_000 and not half_heard
+
+
+def _bot_days(plays: list[Row]) -> set[tuple[str, date]]:
+    count: dict[tuple[str, date], int] = defaultdict(int)
+    ms: dict[tuple[str, date], int] = defaultdict(int)
+    for play in plays:
+        listener_day = (play["user_id"], day(play["played_at"]))
+        count[listener_day] += 1
+        ms[listener_day] += play["ms_played"] or 0
+    return {key for key in count if count[key] > BOT_PLAYS or ms[key] > BOT_MS}

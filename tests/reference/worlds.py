@@ -1,0 +1,185 @@
+"""Generated worlds: many listeners in one example, because a Spark job costs more than their rows."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from reference.rows import Row, bucket, day
+
+GAP_MS = 1_800_000
+MS = timedelta(milliseconds=1)
+US = timedelta(microseconds=1)
+AROUND = (timedelta(0), -MS, -US, US, MS)  # a limit itself, and the units before and after it
+DAY = timedelta(days=1)
+MIDNIGHT = datetime(2024, 2, 29, tzinfo=UTC)  # a leap day: the day before and after are in other places
+
+# Shrinking would run Spark hundreds of times; a mismatch names one entity's plays instead.
+FEW = settings(
+    max_examples=5,
+    deadline=None,
+    phases=(Phase.explicit, Phase.reuse, Phase.generate),
+    suppress_health_check=list(HealthCheck),
+)
+
+# Ids that become equal when joined to a number, or when case or spaces are lost.
+USERS = ("u", "u1", "u11", "U1", "u1 ", "", "ü", "用户", "u-1", "u|1")
+
+
+class World(list[Row]):
+    """Rows that do not print themselves by the thousand when an example fails."""
+
+    def __repr__(self) -> str:
+        return f"World of {len(self)} rows"
+
+
+def play(**overrides: Any) -> Row:
+    """A row of `plays`, all of it unless overridden, without `available_at`."""
+    row: Row = {
+        "play_id": "p1",
+        "user_id": "u1",
+        "track_id": "t1",
+        "artist_id": "a1",
+        "played_at": MIDNIGHT + 12 * timedelta(hours=1),
+        "ms_played": 180_000,
+        "track_ms": 200_000,
+        "skipped": None,
+        "saved": None,
+        "source_session_id": None,
+        "source": "test",
+    }
+    return _with_day(row, overrides)
+
+
+def heard(**overrides: Any) -> Row:
+    """A row of `sessions`, all of it unless overridden, without `available_at`."""
+    row = play() | {
+        "session_id": "s1",
+        "session_started_at": MIDNIGHT,
+        "position": 1,
+        "completion": 0.9,
+        "skipped": False,
+        "saved": False,
+        "is_bot": False,
+    }
+    del row["source_session_id"], row["source"]
+    return _with_day(row, overrides)
+
+
+def _with_day(row: Row, overrides: Row) -> Row:
+    unknown = overrides.keys() - row.keys()
+    if unknown:
+        raise KeyError(f"no column {sorted(unknown)}")
+    row = row | overrides
+    return row | {"bucket": bucket(row["user_id"]), "ds": day(row["played_at"])}
+
+
+_flag = st.sampled_from((None, True, False))
+
+_step = st.fixed_dictionaries(
+    {
+        "after": st.sampled_from(("start", "end", "end")),
+        "pause": st.sampled_from(
+            (
+                *(GAP_MS * MS + off for off in AROUND),
+                *AROUND,
+                timedelta(minutes=29),
+                timedelta(hours=3),
+                timedelta(hours=11),
+            )
+        ),
+        "id": st.sampled_from("abc"),  # plays of one instant must not arrive in the order of their ids
+        "track_id": st.sampled_from(("t1", "t2", "t3")),
+        "artist_id": st.sampled_from((None, "a1")),
+        "ms_played": st.sampled_from((None, 0, 1, 29_999, 30_000, 30_001, 90_000, 200_000, 7_200_000)),
+        "track_ms": st.sampled_from((None, 0, 1, 59_998, 59_999, 60_000, 180_000, 200_000, 3_600_000)),
+        "skipped": _flag,
+        "saved": _flag,
+        "source_session_id": st.sampled_from((None, None, None, "s1", "s1", "s2")),
+    }
+)
+_start = st.sampled_from([MIDNIGHT + off for off in (-timedelta(hours=1), *AROUND, timedelta(hours=23))])
+# Half of the listeners come from sources without sessions of their own.
+_listener = st.tuples(_start, st.lists(_step, min_size=1, max_size=8), st.booleans())
+
+
+def _listened(user_id: str, number: int, start: datetime, steps: list[Row], ready_made: bool) -> list[Row]:
+    rows, began, end = [], start, start
+    for n, step in enumerate(steps):
+        given = {k: v for k, v in step.items() if k not in ("after", "pause", "id")}
+        if not ready_made:
+            given["source_session_id"] = None
+        if n:
+            began = (end if step["after"] == "end" else began) + step["pause"]
+        rows.append(play(user_id=user_id, play_id=f"{step['id']}{number}.{n}", played_at=began, **given))
+        lasted = step["ms_played"] if step["ms_played"] is not None else step["track_ms"]
+        end = began + (lasted or 0) * MS
+    return rows
+
+
+def _user(number: int) -> str:
+    return USERS[number] if number < len(USERS) else f"user{number}"
+
+
+@st.composite
+def plays(draw: st.DrawFn) -> World:
+    """Rows of `plays` in no order: pauses around the gap, nights, ties, nulls in every nullable column."""
+    listeners = draw(st.lists(_listener, min_size=20, max_size=30))
+    rows = [row for n, drawn in enumerate(listeners) for row in _listened(_user(n), n, *drawn)]
+    draw(st.randoms(use_true_random=False)).shuffle(rows)
+    return World(rows)
+
+
+_edges = st.tuples(
+    st.sampled_from((0, 0, 0, 1, 1, 2, 7, 7, 14, 14, 30, 30, 60, 400)),
+    st.sampled_from(
+        (*AROUND, timedelta(hours=1), timedelta(hours=-23), timedelta(hours=13, minutes=7, microseconds=1))
+    ),
+)
+_play_near_an_edge = st.fixed_dictionaries(
+    {
+        "edge": _edges,
+        "of": st.integers(0, 2),
+        "user": st.sampled_from((None, None, 0, 1)),  # None: its own; 0 and 1 are heard by everybody
+        "track_id": st.sampled_from(("hot", "hot", "hot", "t1", "t2", "T2", "", "u1")),
+        "artist_id": st.sampled_from((None, None, "a1", "a2")),
+        "ms_played": st.sampled_from((None, 0, 1, 30_000, 2**40)),
+        "session_id": st.sampled_from(("s1", "s2", "s3")),
+        "position": st.integers(1, 3),
+        "completion": st.sampled_from((None, 0.0, 1 / 3, 0.5, 1.0)),
+        "skipped": _flag,
+        "saved": _flag,
+        "is_bot": st.booleans(),
+    }
+)
+
+
+def some_days(within: int = 40) -> st.SearchStrategy[list[date]]:
+    """Three days, in any order, at most `within` apart: neighbours and gaps alike."""
+    spread = st.lists(st.sampled_from((0, 1, 2, 7, 30, within)), min_size=3, max_size=3, unique=True)
+    return spread.map(lambda offsets: [day(MIDNIGHT + n * DAY) for n in offsets])
+
+
+@st.composite
+def histories(draw: st.DrawFn) -> tuple[World, list[date]]:
+    """Rows of `sessions` and days to compute: plays at every window's edges of every one of those days."""
+    over = draw(some_days())
+    listeners = draw(st.lists(st.lists(_play_near_an_edge, min_size=1, max_size=8), min_size=20, max_size=30))
+    rows = []
+    for number, drawn in enumerate(listeners):
+        for n, step in enumerate(drawn):
+            given = dict(step)
+            (back, off), ds, user = given.pop("edge"), over[given.pop("of")], given.pop("user")
+            t = datetime(ds.year, ds.month, ds.day, tzinfo=UTC) + DAY
+            rows.append(
+                heard(
+                    play_id=f"{number}.{n}",
+                    user_id=_user(number if user is None else user),
+                    played_at=t - back * DAY + off,
+                    **given,
+                )
+            )
+    draw(st.randoms(use_true_random=False)).shuffle(rows)
+    return World(rows), over

@@ -1,0 +1,407 @@
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+import segue
+from segue import command
+from segue.command import main
+
+DAY = date(2026, 11, 20)
+PROJECT = Path(segue.__file__).parents[1]
+
+# What the installed package may contribute; `order` is left out where the default is meant.
+CONTRIBUTED = """
+class Command:
+    def __init__(self, help, run, order=None):
+        self.help, self.run = help, run
+        if order is not None:
+            self.order = order
+    def configure(self, parser):
+        parser.add_argument("--code", type=int, default=0)
+
+class Refused(Exception):
+    exit_code = 3
+
+def refuse(args):
+    raise Refused("batch b7 of plays breaks 2 expectations")
+
+def crash(args):
+    raise ZeroDivisionError("a fault of ours")
+
+def sparkle(args):
+    import pyspark
+
+def pipe(args):
+    raise BrokenPipeError("the pipe to Spark")
+
+MAKE = Command("makes data", lambda args: args.code, 10)
+REFUSE = Command("is refused", refuse)
+CRASH = Command("crashes", crash)
+SPARKLE = Command("needs Spark", sparkle)
+PIPE = Command("breaks a pipe", pipe)
+REPORT = Command("tells what was seen", lambda args: 0, 70)
+"""
+NEEDS_SPARK = """
+import pyspark.sql
+from contributed_commands import MAKE as COMMAND
+"""
+ENTRY_POINTS = """[segue.commands]
+crash = contributed_commands:CRASH
+make = contributed_commands:MAKE
+pipe = contributed_commands:PIPE
+refuse = contributed_commands:REFUSE
+report = contributed_commands:REPORT
+sparkle = contributed_commands:SPARKLE
+unloadable = contributed_with_spark:COMMAND
+"""
+
+
+@pytest.fixture
+def root(lake, make_user, monkeypatch):
+    hours = [0.25, 0.5, 0.123456, *[0.0] * 21]
+    rows = [
+        make_user("u1", plays_count_7d=123456, completion_mean_7d=0.123456, plays_hours_30d=hours),
+        make_user("u2", plays_count_7d=3, completion_mean_7d=None, plays_hours_30d=hours[:2]),
+    ]
+    vectors = {"t1": [1.0, 0.0], "t2": [1.0, 0.5], "t3": [0.0, 1.0]}
+    embeddings = [
+        {"track_id": t, "in_vector": v, "out_vector": v[::-1], "space_id": "s", "ds": DAY}
+        for t, v in vectors.items()
+    ]
+    tracks = [
+        {"track_id": "t2", "title": "夜曲", "artist_name": "周杰倫"},
+        {"track_id": "t3", "title": "Two\nlines", "artist_name": "Abc"},
+    ]
+    tables = {
+        "user_features": lake.publish("user_features", rows),
+        "track_embeddings": lake.publish("track_embeddings", embeddings),
+        "tracks": lake.publish("tracks", tracks),
+    }
+    lake.release(**tables)
+    lake.release(user_features=tables["user_features"])
+    lake.release(**tables)
+    monkeypatch.setenv("SEGUE_ROOT", str(lake.root))
+    return lake.root
+
+
+@pytest.fixture
+def contributed(tmp_path, monkeypatch):
+    """An installed package with commands, one of which can only be loaded where Spark is."""
+    site = tmp_path / "site"
+    info = site / "contributed-1.0.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: contributed\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(ENTRY_POINTS)
+    (site / "contributed_commands.py").write_text(CONTRIBUTED)
+    (site / "contributed_with_spark.py").write_text(NEEDS_SPARK)
+    monkeypatch.syspath_prepend(site)
+    yield site
+    for name in ("contributed_commands", "contributed_with_spark"):
+        sys.modules.pop(name, None)
+
+
+@pytest.fixture
+def without_spark(monkeypatch):
+    for name in [name for name in sys.modules if name.split(".")[0] == "pyspark"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "pyspark", None)
+
+
+def output(capsys, *argv: str) -> str:
+    assert main(argv) == 0, capsys.readouterr().err
+    shown = capsys.readouterr()
+    assert shown.err == ""
+    return shown.out
+
+
+def in_a_process(*argv: str, root: Path, **options) -> subprocess.CompletedProcess:
+    environment = {**os.environ, "PYTHONPATH": str(PROJECT), "SEGUE_ROOT": str(root)}
+    return subprocess.run(
+        [sys.executable, "-m", "segue.command", *argv],
+        env=environment, stderr=subprocess.PIPE, text=True, check=False, **options,
+    )  # fmt: skip
+
+
+# --- output for people
+
+
+def test_few_wide_rows_are_turned(root, capsys):
+    assert output(capsys, "lookup", "user_features", "u2", "u9", "u1") == (
+        "user_id             u2                    u9 (absent)  u1\n"
+        "feature_at          2026-11-21 00:00:00Z  -            2026-11-21 00:00:00Z\n"
+        "plays_count_7d      3                     -            123456\n"
+        "completion_mean_7d  -                     -            0.1235\n"
+        "plays_hours_30d     [0.25, 0.5]           -            [0.25, 0.5, 0.1235, … 24]\n"
+        "available_at        2026-11-21 02:30:00Z  -            2026-11-21 02:30:00Z\n"
+        "ds                  2026-11-20            -            2026-11-20\n"
+    )
+
+
+def test_many_narrow_rows_are_not(root, capsys):
+    columns = "--columns=plays_count_7d,completion_mean_7d"
+    assert output(capsys, "lookup", "user_features", columns, "u1", "u2", "u9", "u1", "u1", "u1") == (
+        "user_id      plays_count_7d  completion_mean_7d\n"
+        "u1                   123456              0.1235\n"
+        "u2                        3                   -\n"
+        "u9 (absent)               -                   -\n"
+        "u1                   123456              0.1235\n"
+        "u1                   123456              0.1235\n"
+        "u1                   123456              0.1235\n"
+    )
+
+
+def test_a_row_of_nulls_is_not_absent(root, capsys):
+    shown = output(capsys, "lookup", "user_features", "u2", "u9", "--columns", "completion_mean_7d")
+    assert shown == "user_id      completion_mean_7d\nu2           -\nu9 (absent)  -\n"
+
+
+def test_wide_letters_take_two_cells_and_line_breaks_none(root, capsys):
+    assert output(capsys, "similar", "t1") == (
+        "track_id   score  title      artist_name\n"
+        "t2        0.8944  夜曲       周杰倫\n"
+        "t3             0  Two lines  Abc\n"
+    )
+    assert output(capsys, "similar", "t1", "--next", "-k", "1").splitlines()[1:] == [
+        "t3            1  Two lines  Abc"
+    ]
+
+
+def test_releases_are_listed_newest_first(root, capsys):
+    lines = output(capsys, "releases").splitlines()
+    assert lines[0].split("  ")[0] == "release"
+    assert [(line.split()[0], line.split()[3:]) for line in lines[1:]] == [
+        ("2026-11-20.3", ["3", "7", "-"]),
+        ("2026-11-20.2", ["1", "2", "-"]),
+        ("2026-11-20.1", ["3", "7", "-"]),
+    ]
+
+
+def test_one_release_is_shown_with_its_tables(root, capsys):
+    shown = output(capsys, "releases", "show", "2026-11-20.1").splitlines()
+    assert shown[0].startswith("release 2026-11-20.1, made 20")
+    assert shown[1:] == [
+        "",
+        "table             version  rows  content hash",
+        "track_embeddings        1     3  hash-track_embeddings-1",
+        "tracks                  1     2  hash-tracks-1",
+        "user_features           1     2  hash-user_features-1",
+    ]
+
+
+def test_rollback_says_what_it_did(root, capsys):
+    assert output(capsys, "rollback", "2026-11-20.2") == (
+        "release 2026-11-20.4 holds what 2026-11-20.2 held; it takes back 2026-11-20.3\n"
+    )
+    assert output(capsys, "releases").splitlines()[1].endswith("2  2026-11-20.3")
+    assert "takes back 2026-11-20.3" in output(capsys, "releases", "show").splitlines()[0]
+
+
+def test_a_root_without_releases_lists_none(tmp_path, capsys):
+    assert output(capsys, "releases", "--root", str(tmp_path)) == f"no releases yet under {tmp_path}\n"
+    assert output(capsys, "releases", "--json", "--root", str(tmp_path)) == ""
+
+
+# --- output for programs
+
+
+def test_rows_as_json(root, capsys):
+    columns = "ds,available_at,plays_hours_30d,plays_count_7d"
+    shown = output(capsys, "lookup", "user_features", "u2", "u9", "--json", "--columns", columns)
+    assert [json.loads(line) for line in shown.splitlines()] == [
+        {
+            "user_id": "u2",
+            "ds": "2026-11-20",
+            "available_at": "2026-11-21T02:30:00.123456+00:00",
+            "plays_hours_30d": [0.25, 0.5],
+            "plays_count_7d": 3,
+        },
+        dict.fromkeys(["ds", "available_at", "plays_hours_30d", "plays_count_7d"]) | {"user_id": "u9"},
+    ]
+
+
+def test_what_json_has_no_number_for_is_null(lake, make_user, capsys):
+    rows = [make_user("u1", completion_mean_7d=float("nan"), plays_hours_30d=[float("inf"), 1.0])]
+    lake.release(user_features=lake.publish("user_features", rows))
+    shown = output(
+        capsys, "lookup", "user_features", "u1", "--json", "--root", str(lake.root),
+        "--columns", "completion_mean_7d,plays_hours_30d",
+    )  # fmt: skip
+    assert shown == '{"user_id": "u1", "completion_mean_7d": null, "plays_hours_30d": [null, 1.0]}\n'
+
+
+def test_releases_and_neighbours_as_json(root, capsys):
+    listed = [json.loads(line) for line in output(capsys, "releases", "--json").splitlines()]
+    assert [release["release_id"] for release in listed] == [f"2026-11-20.{n}" for n in (3, 2, 1)]
+    assert listed[1]["tables"] == {
+        "user_features": {"version": 1, "rows": 2, "content_hash": "hash-user_features-1"}
+    }
+    at = datetime.fromisoformat(listed[0]["released_at"])
+    assert timedelta(0) <= datetime.now(UTC) - at < timedelta(minutes=1)
+    assert [json.loads(output(capsys, "releases", "show", "2026-11-20.2", "--json"))] == listed[1:2]
+    near = json.loads(output(capsys, "similar", "t1", "-k1", "--json"))
+    assert near == {
+        "track_id": "t2",
+        "score": pytest.approx(0.8944, abs=1e-4),
+        "title": "夜曲",
+        "artist_name": "周杰倫",
+    }
+    assert json.loads(output(capsys, "rollback", "2026-11-20.1", "--json"))["rollback_of"] == "2026-11-20.3"
+
+
+def test_an_old_release_may_be_asked(root, capsys):
+    assert main(["similar", "t1", "--release", "2026-11-20.2"]) == 2
+    assert "table 'track_embeddings' is unknown in release 2026-11-20.2" in capsys.readouterr().err
+    shown = output(capsys, "lookup", "tracks", "t2", "--release", "2026-11-20.1", "--columns", "title")
+    assert shown == "track_id  title\nt2        夜曲\n"
+
+
+# --- exit codes
+
+
+@pytest.mark.parametrize(
+    ("argv", "code", "said"),
+    [
+        (["lookup", "user_features", "nobody"], 0, ""),
+        (["lookup", "user_feature", "u1"], 2, "segue: table 'user_feature' is unknown"),
+        (["lookup", "user_features", "u1", "--day", "2026-11-21"], 2, "segue: day '2026-11-21' is unknown"),
+        (["lookup", "user_features"], 2, "the following arguments are required: KEY"),
+        (["similar", "t9"], 1, "segue: track 't9' has no embedding"),
+        (["similar", "t1", "-k", "0"], 2, "segue: k must be 1 or more"),
+        (["releases", "show", "x"], 2, "segue: release 'x' is unknown; known: 2026-11-20.3, "),
+        (["releases", "shwo"], 2, "invalid choice: 'shwo'"),
+        (["rollback", "2026-11-20.3"], 2, "segue: release 2026-11-20.3 is the newest already"),
+        (["lokup"], 2, "segue: command 'lokup' is unknown.*Hint: did you mean 'lookup'"),
+        ([], 2, "usage: segue COMMAND"),
+        (["--nonsense"], 2, "unrecognized arguments: --nonsense"),
+        (["lookup", "t", "k", "--root", "/nowhere"], 1, "segue: there are no releases under '/nowhere'"),
+        (["make", "--code", "0"], 0, ""),
+        (["make", "--code", "3"], 3, ""),
+        (["refuse"], 3, "segue: batch b7 of plays breaks 2 expectations\n"),
+        (["refuse", "--cod", "1"], 2, "unrecognized arguments"),
+    ],
+)
+def test_exit_codes(root, contributed, capsys, argv, code, said):
+    assert main(argv) == code
+    err = capsys.readouterr().err
+    assert re.search(said, err), err
+    assert "Traceback" not in err
+    if err.startswith("segue:"):
+        assert err.count("\n") == 1, "an error is one line"
+
+
+def test_help_and_version_are_no_errors(root, capsys):
+    assert main(["--help"]) == main(["lookup", "--help"]) == main(["--version"]) == 0
+    assert "segue " in capsys.readouterr().out
+
+
+def test_what_nobody_expected_keeps_its_traceback(contributed):
+    with pytest.raises(ZeroDivisionError):
+        main(["crash"])
+    with pytest.raises(BrokenPipeError, match="the pipe to Spark"):
+        main(["pipe"])
+
+
+# --- contributed commands
+
+
+def listed_commands(shown: str) -> list[str]:
+    lines = shown.split("commands:\n")[1].split("\n\n")[0].splitlines()
+    return [line.split()[0] for line in lines]
+
+
+def test_the_help_lists_all_commands_in_order_of_use(contributed, monkeypatch, capsys):
+    only = [each for each in command.entry_points(group="segue.commands") if "contributed" in each.value]
+    monkeypatch.setattr(command, "entry_points", lambda group: only)
+    names = listed_commands(output(capsys, "--help"))
+    assert names == [
+        "make", "unloadable", "crash", "pipe", "refuse", "sparkle",
+        "releases", "lookup", "similar", "rollback", "report",
+    ]  # fmt: skip
+
+
+def test_help_comes_even_where_a_command_cannot_be_loaded(contributed, without_spark, capsys):
+    shown = output(capsys, "--help")
+    assert "makes data" in shown
+    assert re.search(r"unloadable +\(this command needs the Spark half: pip install", shown), shown
+
+
+@pytest.mark.parametrize("name", ["sparkle", "unloadable"])
+def test_a_command_without_its_spark_says_what_to_install(contributed, without_spark, capsys, name):
+    assert main([name]) == 1
+    said = capsys.readouterr().err
+    assert said == "segue: this command needs the Spark half: pip install 'segue-platform[spark]'\n"
+
+
+def test_our_own_commands_load_no_contributed_one(root, contributed, capsys):
+    output(capsys, "lookup", "user_features", "u1")
+    assert "contributed_commands" not in sys.modules
+    assert main(["make"]) == 0
+    assert "contributed_commands" in sys.modules
+    assert "contributed_with_spark" not in sys.modules
+
+
+# --- in a process of its own
+
+
+def test_a_look_up_ends_well_every_time(root):
+    """Some ways to read Delta abort at exit about every second time."""
+    for attempt in range(5):
+        done = in_a_process(
+            "lookup", "user_features", "u1", "u9", "--json", root=root, stdout=subprocess.PIPE
+        )
+        assert (done.returncode, done.stderr) == (0, ""), f"attempt {attempt}"
+        assert [json.loads(line)["plays_count_7d"] for line in done.stdout.splitlines()] == [123456, None]
+
+
+def test_a_scan_given_up_halfway_ends_well(root):
+    code = f"import segue; print(next(segue.open({str(root)!r}).scan('user_features')).num_rows > 0)"
+    environment = {**os.environ, "PYTHONPATH": str(PROJECT)}
+    for _ in range(2):
+        done = subprocess.run(
+            [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False
+        )
+        assert (done.returncode, done.stdout, done.stderr) == (0, "True\n", "")
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_reader_that_goes_away_is_no_traceback(root, monkeypatch, unbuffered):
+    monkeypatch.setenv("PYTHONUNBUFFERED", unbuffered)
+    read, write = os.pipe()
+    os.close(read)
+    try:
+        done = in_a_process("releases", root=root, stdout=write)
+    finally:
+        os.close(write)
+    assert (done.returncode, done.stderr) == (1, "")
+
+
+def test_importing_the_client_loads_nothing_heavy():
+    code = (
+        "import sys, segue, segue.command\n"
+        "heavy = {'pyspark', 'pandas', 'pyarrow', 'deltalake', 'numpy'}\n"
+        "print(sorted({name.split('.')[0] for name in sys.modules} & heavy))"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(PROJECT)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "[]\n"
+
+
+def test_the_package_answers_for_its_names():
+    from segue.releases import list_releases
+    from segue.store import Store
+
+    assert segue.Store is Store
+    assert segue.releases is list_releases, "the module of the same name hides the function"
+    assert segue.__version__ is None or segue.__version__[0].isdigit()
+    with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
+        _ = segue.nonsense
