@@ -74,7 +74,7 @@ class UnsatisfiedCount(OnePass):
 
 
 class Share(OnePass):
-    """A SQL aggregate."""
+    """A SQL aggregate, 0..1."""
 
     metric_name = "column.share"
     value_keys = ("share",)
@@ -85,7 +85,7 @@ class Share(OnePass):
 
 
 class SurplusValues(OnePass):
-    """How many different values of a SQL expression there are over one per day, exactly."""
+    """How many different values of a SQL expression there are over one per day, by their hashes."""
 
     metric_name = "column.surplus_values"
     value_keys = ("value",)
@@ -93,7 +93,8 @@ class SurplusValues(OnePass):
     @column_aggregate_partial(engine=SparkDFExecutionEngine)
     def _spark(cls, column: pyspark.sql.Column, value: str, **_: Any) -> pyspark.sql.Column:  # noqa: N805
         told_apart = F.pmod(F.xxhash64("ds", F.expr(value)), F.lit(_DISTINGUISHED))
-        return F.size(F.collect_set(told_apart)) - F.size(F.collect_set("ds"))
+        surplus = F.size(F.collect_set(told_apart)) - F.size(F.collect_set("ds"))
+        return F.greatest(surplus, F.lit(0))  # hashes of hundreds of days may collide, which is no fault
 
 
 class ExpectColumnValuesToBeFinite(ColumnAggregateExpectation):

@@ -87,10 +87,10 @@ p { margin: .35rem 0 }
 code, .name { font: .8125rem/1.45 ui-monospace, SFMono-Regular, Menlo, Consolas, monospace;
   overflow-wrap: anywhere }
 .box, .facts, details, table { background: var(--card); border: 1px solid var(--line); border-radius: .6rem }
-.facts { display: grid; grid-template-columns: repeat(auto-fit, minmax(9.5rem, 1fr)); margin: 1.5rem 0 0 }
+.facts { display: grid; grid-template-columns: repeat(auto-fit, minmax(8.5rem, 1fr)); margin: 1.5rem 0 0 }
 .facts div { padding: .8rem 1.1rem }
 dt { font-size: .8125rem; color: var(--soft) }
-dd { margin: 0; font-size: 1.1rem; font-weight: 600; overflow-wrap: anywhere }
+dd { margin: 0; font-weight: 600; overflow-wrap: anywhere }
 .refused.box { background: var(--broken-paper); border-left: 4px solid var(--broken);
   padding: 1rem 1.15rem; margin: 0 0 .75rem }
 ul { margin: .75rem 0 0; padding: 0; list-style: none }
@@ -122,12 +122,13 @@ input[type=search] { flex: 1 1 14rem; font: inherit; padding: .4rem .8rem; color
 @media (max-width: 44rem) {
   main { padding: 1.5rem .9rem 3rem }
   thead { position: absolute; clip-path: inset(50%) }
-  table, tbody, tr, td { display: block }
-  tr { padding: .65rem .95rem; border-bottom: 1px solid var(--line) }
+  table, tbody, td { display: block }
+  tr { display: flex; flex-wrap: wrap; gap: 0 1rem; padding: .6rem .95rem;
+    border-bottom: 1px solid var(--line) }
   tbody tr:last-child { border-bottom: 0 }
-  td, tbody tr:last-child td { display: grid; grid-template-columns: 6rem 1fr; gap: .75rem;
-    padding: .1rem 0; border: 0 }
-  td::before { content: attr(data-label); color: var(--soft); font-size: .8125rem; line-height: 1.85 }
+  td { padding: 0; border: 0 }
+  td:first-child { flex-basis: 100%; font-weight: 600 }
+  td + td::before { content: attr(data-label) " "; color: var(--soft); font-size: .8125rem }
   .number { text-align: left }
 }
 """

@@ -143,10 +143,20 @@ def _failure(row: Row) -> Html:
 
 
 def _batches(attempts: list[Attempt]) -> Html:
-    columns = ("Table", "Days", "Rows", "Outcome", "Checks held", "Warnings")
+    columns = ("Table", "Days", "Rows", "Outcome", "Checks held", "Warnings", "Noted")
     return table(
         columns,
-        ((a.table, a.days, a.rows, _sign(a.outcome), a.held, len(a.those("warning"))) for a in attempts),
+        (
+            (
+                a.table,
+                a.days,
+                a.rows,
+                _sign(a.outcome),
+                a.held,
+                *(len(a.those(status)) for status in ("warning", "noted")),
+            )
+            for a in attempts
+        ),
     )
 
 

@@ -72,14 +72,12 @@ def deliver(world: World, plays: DataFrame, spoil: Spoil | None = None) -> DataF
     first good line with its id), late (a play that came after its day), is_bot, play and played_at
     (of the play that the line tells of).
     """
-    last, play, copy = world.days - 1, F.col("play"), F.col("copy")
+    play, copy = F.col("play"), F.col("copy")
     is_late = world.uniform("late", play) < world.late
     delay = F.when(is_late, 1 + world.below(LATEST_DAYS, "delay", play)).otherwise(0)
     is_next_day = (copy == DUPLICATE) & (world.uniform("next day", play) < NEXT_DAY_DUPLICATES)
-    arrived = plays.withColumn("arrival", F.least(F.col("day") + delay, F.lit(last)))
-    copied = arrived.withColumn("copy", F.explode(_copies(world))).withColumn(
-        "delivery", F.least(F.col("arrival") + is_next_day.cast("int"), F.lit(last))
-    )
+    delivery = F.least(F.col("day") + delay + is_next_day.cast("int"), F.lit(world.days - 1))
+    copied = plays.withColumn("copy", F.explode(_copies(world))).withColumn("delivery", delivery)
     return copied.withColumn("kind", _kind(world, spoil)).select(
         F.date_add(F.lit(world.first_day), F.col("delivery").cast("int")).alias("delivered"),
         _line(world).alias("line"),

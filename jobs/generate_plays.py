@@ -98,7 +98,7 @@ def generate(spark: SparkSession, asked: Asked, before: dict[str, Any]) -> dict[
 def _write_plays(asked: Asked, users: DataFrame) -> dict[str, dict[str, Any]]:
     """Writes the lines and returns the counts of each day of delivery."""
     world = asked.world
-    lines = deliver(world, listening.plays(world, users, _session_days(asked)), asked.spoil)
+    lines = deliver(world, listening.plays(world, users, session_days(asked)), asked.spoil)
     if asked.only_day:
         lines = lines.where(F.col("delivered") == asked.only_day)
     # Kept, since they are needed twice: the counts are of the very lines that were written.
@@ -118,7 +118,7 @@ def _write_plays(asked: Asked, users: DataFrame) -> dict[str, dict[str, Any]]:
         lines.unpersist()
 
 
-def _session_days(asked: Asked) -> range:
+def session_days(asked: Asked) -> range:
     """Days whose sessions can show on the days asked for: a day more for each thing that delays."""
     if asked.only_day is None:
         return range(asked.world.days)

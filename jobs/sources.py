@@ -72,7 +72,7 @@ def load_source(path: str) -> Source:
     try:
         given = tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, tomllib.TOMLDecodeError) as error:
-        raise WrongUsage(f"source {path}: {error}; give a TOML file such as deploy/sources/segue.toml") from None
+        raise WrongUsage(f"source {path}: {error}; deploy/sources has examples") from None
     known = {f.name for f in fields(Source)}
     if unknown := sorted(set(given) - known):
         raise WrongUsage(f"source {path}: unknown setting {', '.join(unknown)}; known: {', '.join(sorted(known))}")

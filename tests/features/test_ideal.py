@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -62,30 +61,53 @@ def known_tastes(world, users):
 
 @pytest.fixture(scope="module")
 def played(spark):
-    """A world, its figures, and every play after the first of a session with the best list for it."""
+    """The promised figures, and per play: the row, the row before, its odds, the best list, the favourite."""
     world = World(
         seed=11, users=150, days=12, tracks=300, artists=30, clusters=6, sessions_per_day=1.0, new_tracks=0.3
     )
     users = spark.range(world.users)
-    listed = catalogue.tracks(world, spark.range(world.tracks)).orderBy("track").collect()
-    release_day = np.array([row.release_day for row in listed])
-    figures = hit_rates(world, release_day, known_tastes(world, users))
-    favourite = {
+    tracks = catalogue.tracks(world, spark.range(world.tracks)).orderBy("track").toArrow()
+    release_day = tracks["release_day"].to_numpy()
+    favourites = {
         (row.user, row.cluster): world.clusters * (row.favourite - 1) + row.cluster
         for row in listening.sessions(world, users, range(world.days)).collect()
     }
-    plays = listening.plays(world, users).where("not is_bot").orderBy("user_id", "played_at").collect()
-    lists = {}
-    for row in plays:
-        context = (row.cluster, favourite[int(row.user_id[1:]), row.cluster], row.session_day)
-        if context not in lists:
-            lists[context] = best(next_track(world, release_day, *context), 11)
-    asked = [
-        (row, before, lists[row.cluster, favourite[int(row.user_id[1:]), row.cluster], row.session_day])
-        for before, row in pairwise(plays)
-        if row.position >= 2
+    rows = listening.plays(world, users).where("not is_bot").orderBy("user_id", "played_at").collect()
+    known = {}
+    for row in rows:
+        favourite = favourites[int(row.user_id[1:]), row.cluster]
+        context = (row.cluster, favourite, row.session_day)
+        if context not in known:
+            odds = next_track(world, release_day, *context)
+            known[context] = (odds, best(odds, 11), favourite)
+    plays = [
+        (row, before, *known[row.cluster, favourites[int(row.user_id[1:]), row.cluster], row.session_day])
+        for before, row in zip([None, *rows], rows, strict=False)
     ]
-    return figures, asked, plays
+    return hit_rates(world, release_day, known_tastes(world, users)), plays
+
+
+def test_plays_are_as_likely_as_the_odds_say(played):
+    """Surprise, -log p, against its mean under the odds: all of the distribution counts, not ten tracks."""
+    _, plays = played
+    logs = [math.log(odds[row.track]) if odds.get(row.track) else -math.inf for row, _, odds, *_ in plays]
+    assert min(logs) > -math.inf, f"impossible: {plays[logs.index(-math.inf)][0]}"
+    means = [sum(p * math.log(p) for p in odds.values() if p) for _, _, odds, *_ in plays]
+    squares = [sum(p * math.log(p) ** 2 for p in odds.values() if p) for _, _, odds, *_ in plays]
+    error = math.sqrt(sum(s - m * m for s, m in zip(squares, means, strict=True)))
+    assert abs(sum(logs) - sum(means)) < 3 * error, (
+        f"{sum(logs):.0f} for {sum(means):.0f} within 3 x {error:.0f}"
+    )
+
+
+def test_favourites_come_back_as_often_as_the_odds_say(played):
+    _, plays = played
+    odds_of_it = np.array([odds.get(favourite, 0.0) for _, _, odds, _, favourite in plays])
+    seen = sum(row.track == favourite for row, *_, favourite in plays)
+    error = math.sqrt((odds_of_it * (1 - odds_of_it)).sum())
+    assert abs(seen - odds_of_it.sum()) < 3 * error, (
+        f"{seen} for {odds_of_it.sum():.0f} within 3 x {error:.0f}"
+    )
 
 
 def assert_within_three_errors(hits_by_user, figure):
@@ -100,26 +122,27 @@ def assert_within_three_errors(hits_by_user, figure):
 
 
 def test_naming_the_ten_likeliest_hits_as_often_as_promised(played):
-    figures, asked, _ = played
+    figures, plays = played
     hits = defaultdict(list)
-    for row, _, likeliest in asked:
-        hits[row.user_id].append(row.track in likeliest[:10])
+    for row, _, _, likeliest, _ in plays:
+        if row.position >= 2:
+            hits[row.user_id].append(row.track in likeliest[:10])
     assert_within_three_errors(hits, figures.all_plays.mean())
 
 
 def test_the_same_without_tracks_that_follow_themselves(played):
-    figures, asked, _ = played
+    figures, plays = played
     hits = defaultdict(list)
-    for row, before, likeliest in asked:
-        if row.track != before.track:
+    for row, before, _, likeliest, _ in plays:
+        if row.position >= 2 and row.track != before.track:
             hits[row.user_id].append(row.track in [t for t in likeliest if t != before.track][:10])
     assert_within_three_errors(hits, figures.without_repeats.mean())
 
 
 def test_knowing_less_hits_less(played):
-    figures, asked, plays = played
-    popular = [track for track, _ in Counter(row.track for row in plays).most_common(10)]
-    rate = np.mean([row.track in popular for row, _, _ in asked])
+    figures, plays = played
+    popular = [track for track, _ in Counter(row.track for row, *_ in plays).most_common(10)]
+    rate = np.mean([row.track in popular for row, *_ in plays])
     assert rate < figures.all_plays.mean() / 2, f"popularity alone hits {rate:.3f}"
 
 

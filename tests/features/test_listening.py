@@ -153,6 +153,21 @@ def test_listening_is_as_much_as_asked_and_heavy_tailed(spark):
     assert busiest > 0.25 * total, f"the busiest tenth has {busiest / total:.0%} of the sessions"
 
 
+def test_sessions_keep_to_tastes_as_weighed(spark):
+    """A dozen listeners among a thousand clusters: nearly every (listener, taste) is a cluster of its own."""
+    world = World(users=12, days=400, tracks=1_000, artists=1_000, clusters=1_000, bots=0)
+    users = spark.range(world.users)
+    seen = Counter(row.cluster for row in listening.sessions(world, users, range(world.days)).collect())
+    expected = Counter()
+    for row in listening.tastes(world, users).collect():
+        expected[row.cluster] += row.weight * world.days
+    assert seen.keys() <= expected.keys()
+    surprise = sum((seen[c] - e) ** 2 / e for c, e in expected.items() if e > 5)
+    counted = sum(e > 5 for e in expected.values())
+    assert counted > 20, "too few sessions to tell"
+    assert surprise < counted + 4 * math.sqrt(2 * counted), f"chi-square {surprise:.0f} of {counted}"
+
+
 def test_bots_show_by_volume(heard):
     days, artists = Counter((row.user_id, row.day) for row in heard), defaultdict(set)
     bots = {row.user_id for row in heard if row.is_bot}

@@ -5,24 +5,26 @@ from __future__ import annotations
 import csv
 import json
 import re
-import tomllib
 from collections import Counter
 from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
 
-from features.damage import BROKEN, FIELDS
+from features import listening
+from features.damage import BROKEN, FIELDS, deliver
+from features.world import World
 from jobs.errors import WrongUsage
-from jobs.generate_plays import main
+from jobs.generate_plays import Asked, main, session_days
 from jobs.sources import load_source
 
 FIRST = date(2026, 3, 1)
-DAYS = [FIRST + timedelta(days=n) for n in range(6)]
-SPOILED_DAY = DAYS[3]
+DAYS = [FIRST + timedelta(days=n) for n in range(9)]
+SPOILED_DAY = DAYS[7]
+# Much is late and double, so that a few duplicates of late plays of sessions past midnight are there.
 SETTINGS = [
-    "--users=80", "--days=6", "--first-day=2026-03-01", "--tracks=60", "--artists=12", "--clusters=3",
-    "--sessions-per-day=1.5", "--bots=0.0125", "--late=0.1", "--duplicates=0.05", "--broken=0.1",
+    "--users=80", "--days=9", "--first-day=2026-03-01", "--tracks=60", "--artists=12", "--clusters=3",
+    "--sessions-per-day=1.5", "--bots=0.0125", "--late=0.5", "--duplicates=0.5", "--broken=0.1",
 ]  # fmt: skip
 
 
@@ -68,7 +70,7 @@ def breakage(fields: list[str]) -> str | None:
 
 
 def counted(days: dict[date, list[list[str]]]) -> dict[str, dict]:
-    """What truth.json should say of unspoiled files, from the files alone."""
+    """What truth.json should say, from the files alone; spoiled lines count as broken ones."""
     seen: set[str] = set()
     counts = {}
     for day, rows in sorted(days.items()):
@@ -108,8 +110,9 @@ def test_totals_are_the_sums_of_the_days(out):
 
 def test_damage_is_as_frequent_as_asked(out):
     totals = truth(out)["totals"]
-    for name, share in (("duplicates", 0.05), ("late", 0.1)):
-        assert totals[name] / totals["plays"] == pytest.approx(share, rel=0.2), name
+    assert totals["duplicates"] / totals["plays"] == pytest.approx(0.5, rel=0.1)
+    # nothing of the last day can be late
+    assert totals["late"] / totals["plays"] == pytest.approx(0.5 * 8 / 9, rel=0.1)
     assert sum(totals["broken"].values()) / totals["plays"] == pytest.approx(0.1, rel=0.2)
     for how in BROKEN:
         assert totals["broken"][how] > 30, f"{how} in {totals['broken']}"
@@ -166,7 +169,7 @@ def test_a_spoiled_day_differs_in_that_day_alone_and_its_repair_in_nothing(out, 
     spoil, only = ["--spoil-day", str(SPOILED_DAY)], ["--only-day", str(SPOILED_DAY)]
     main([*whole, *spoil])
     spoiled = files(tmp_path), truth(tmp_path)
-    assert_spoiled(read(out), read(tmp_path), truth(out), truth(tmp_path))
+    assert_spoiled(read(out), read(tmp_path), truth(tmp_path))
     main([*whole, *only])
     assert files(tmp_path) == files(out), "the repaired day is not what it would have been"
     assert truth(tmp_path) == truth(out)
@@ -176,21 +179,37 @@ def test_a_spoiled_day_differs_in_that_day_alone_and_its_repair_in_nothing(out, 
     )
 
 
-def assert_spoiled(before, after, truth_before, truth_after):
+def assert_spoiled(before, after, said):
     assert {d for d in DAYS if before[d] != after[d]} == {SPOILED_DAY}
     pairs = zip(sorted(before[SPOILED_DAY]), sorted(after[SPOILED_DAY]), strict=True)
     changed = [(old, new) for old, new in pairs if old != new]
     for old, new in changed:
         assert new == [*old[:5], f"-{old[5]}", *old[6:]], "more than the sign changed"
-    was, is_now = (said["days"][str(SPOILED_DAY)] for said in (truth_before, truth_after))
-    assert is_now["spoiled"] == len(changed) == was["plays"] - is_now["plays"]
-    assert len(changed) / was["plays"] == pytest.approx(0.4, abs=0.06)
+    assert said["days"][str(SPOILED_DAY)]["spoiled"] == said["totals"]["spoiled"] == len(changed)
+    for day, counts in counted(after).items():
+        for name in ("rows", "plays", "duplicates", "late"):
+            assert said["days"][day][name] == counts[name], f"{name} of {day}"
+    times = Counter(fields[0] for rows in before.values() for fields in rows)
+    single = [f for f in before[SPOILED_DAY] if breakage(f) is None and times[f[0]] == 1]
+    assert len(changed) / len(single) == pytest.approx(0.4, abs=0.06)
 
 
-def test_the_source_file_is_the_one_that_ships(out):
-    shipped = Path(__file__).resolve().parents[2] / "deploy" / "sources" / "segue.toml"
-    assert tomllib.loads((out / "source.toml").read_text()) == tomllib.loads(shipped.read_text())
-    assert load_source(str(out / "source.toml")).name == "segue"
+def test_one_day_is_made_of_all_sessions_that_can_reach_it(spark):
+    """The longest way: a late play after midnight, and its duplicate a day later still."""
+    world = World(users=200, days=12, late=1.0, duplicates=1.0)
+    plays = listening.plays(world, spark.range(world.users)).where("not is_bot").persist()
+    arrived = deliver(world, plays).select("play", "delivered").join(plays, "play")
+    lags = {(row.delivered - world.day(row.session_day)).days for row in arrived.collect()}
+    plays.unpersist()
+    asked = Asked(world, out="", spoil=None, only_day=world.day(8), files_per_day=1)
+    assert session_days(asked) == range(8 - max(lags), 9 - min(lags)), lags
+
+
+def test_the_source_file_names_the_columns_of_the_files(out):
+    source = load_source(str(out / "source.toml"))
+    for table, columns in (("plays/*", source.plays), ("tracks", source.tracks)):
+        header = next(out.glob(f"{table}/*.csv")).read_text().splitlines()[0].split(",")
+        assert columns == {name: name for name in header}, table
 
 
 @pytest.mark.parametrize(

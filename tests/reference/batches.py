@@ -6,7 +6,6 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from reference.rows import Row, bucket
-
 from schemas import Contract
 
 DAY = date(2026, 10, 1)

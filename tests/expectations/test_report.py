@@ -1,0 +1,194 @@
+"""The report shows every result, the worst first, in one file that no input can break."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from html.parser import HTMLParser
+
+import pytest
+
+from expectations.report import Section, render
+
+CHECKED = datetime(2026, 11, 20, 3, 4, tzinfo=UTC)
+RELEASE = {
+    "release_id": "2026-11-19.2",
+    "released_at": CHECKED + timedelta(minutes=9),
+    "tables": {"plays": {"version": 12, "rows": 1_234_567, "content_hash": "00ff00ff00ff00ff"}},
+}
+VOID = {"meta", "input", "br", "link", "img"}
+
+
+def result(table="plays", outcome="published", minute=0, **overrides):
+    row = {
+        "run_id": "run-1",
+        "attempt_id": f"{table}-{outcome}",
+        "table_name": table,
+        "batch_id": f"b-{table}",
+        "first_ds": date(2026, 11, 18),
+        "last_ds": date(2026, 11, 19),
+        "rows": 54_321,
+        "outcome": outcome,
+        "checked_at": CHECKED + timedelta(minutes=minute),
+        "expectation": "expect_column_values_to_not_be_null",
+        "column": "track_id",
+        "severity": "critical",
+        "success": True,
+        "observed": "none of 54,321 rows are null",
+        "expected": "not null",
+        "unexpected_count": 0,
+    }
+    return {**row, **overrides}
+
+
+REFUSED = [
+    result("sessions", "refused", 5),
+    result(
+        "sessions", "refused", 5, column="completion", success=False, expected="0 to 1", observed="0.5 to 1.5"
+    ),
+]
+RUN = [
+    result("plays"),
+    result(
+        "plays", column="is_bot", severity="warning", success=False, expected="at most 20 %", observed="31 %"
+    ),
+    result("plays", column="saved", severity="info", success=False, expected="some", observed="all null"),
+    result("tracks", "unchanged", 2, first_ds=None, last_ds=None),
+    *REFUSED,
+]
+
+
+class Page(HTMLParser):
+    """Holds a page to balanced tags, and collects its text, rows of tables and addresses."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.texts, self.rows, self.addresses = [], [], [], []
+        self.feed(text)
+        self.close()
+        assert not self.open, f"never closed: {self.open}"
+
+    def handle_starttag(self, tag, attrs):
+        self.addresses += [value for key, value in attrs if key in ("src", "href", "action")]
+        if tag not in VOID:
+            self.open.append(tag)
+        if tag == "tr":
+            self.rows.append([])
+        if tag in ("td", "th"):
+            self.rows[-1].append("")
+
+    def handle_endtag(self, tag):
+        assert self.open and self.open[-1] == tag, f"</{tag}> closes {self.open[-3:]}"
+        self.open.pop()
+
+    def handle_data(self, data):
+        if self.open[-1:] in (["style"], ["script"]):
+            return
+        self.texts.append(data)
+        if "td" in self.open or "th" in self.open:
+            self.rows[-1][-1] += data
+
+    @property
+    def text(self):
+        return " ".join("".join(self.texts).split())
+
+
+def page(rows=RUN, release=RELEASE, title="Segue: run-1", **more):
+    return Page(render(rows, release, title, **more))
+
+
+def test_the_first_lines_say_what_happened_and_what_is_served():
+    assert "1 of 3 batches refused; readers are served release 2026-11-19.2." in page().text
+    assert "None of 2 batches refused" in page([row for row in RUN if row["outcome"] != "refused"]).text
+    assert "readers are served nothing yet" in page(release=None).text
+
+
+def test_a_batch_is_a_line_with_its_counts_refused_ones_first():
+    rows = page().rows
+    head = rows.index(["Table", "Days", "Rows", "Outcome", "Checks held", "Warnings", "Noted"])
+    assert rows[head + 1 : head + 4] == [
+        ["sessions", "2026-11-18 to 2026-11-19", "54,321", "✕ refused", "1 of 2", "0", "0"],
+        ["plays", "2026-11-18 to 2026-11-19", "54,321", "✓ published", "1 of 3", "1", "1"],
+        ["tracks", "\N{EN DASH}", "54,321", "= unchanged", "1 of 1", "0", "0"],
+    ]
+
+
+def test_a_refusal_is_explained_before_everything_else():
+    text = page().text
+    why = "completion: expected 0 to 1; observed 0.5 to 1.5expect_column_values_to_not_be_null"
+    assert (
+        text.index("✕ refused sessions, 2026-11-18 to 2026-11-19") < text.index(why) < text.index("Batches")
+    )
+    assert "54,321 rows that nobody sees; batch b-sessions" in text
+
+
+def test_a_run_without_refusals_and_warnings_has_no_such_headings():
+    text = page([result()]).text
+    assert "Refused" not in text
+    assert text.count("Warnings") == 2, "only the count, and the head of its column"
+
+
+def test_warnings_are_listed():
+    assert ["plays", "2026-11-18 to 2026-11-19", "is_bot", "at most 20 %", "31 %"] in page().rows
+
+
+def test_every_result_is_there_the_worst_first():
+    rows = [row for row in page().rows if len(row) == 6 and row[0] != "Result"]
+    assert [(row[0], row[1]) for row in rows] == [
+        ("✕ broken", "completion"),
+        ("✓ held", "track_id"),
+        ("! warning", "is_bot"),
+        ("· noted", "saved"),
+        ("✓ held", "track_id"),
+        ("✓ held", "track_id"),
+    ]
+    assert rows[0][2:] == ["0 to 1", "0.5 to 1.5", "critical", "expect_column_values_to_not_be_null"]
+
+
+def test_the_release_names_its_versions():
+    found = page()
+    assert ["plays", "12", "1,234,567", "00ff00ff00ff00ff"] in found.rows
+    assert "2026-11-20 03:13 UTC" in found.text
+
+
+def test_sections_of_the_callers_own_follow():
+    extra = [
+        Section("Rejected rows", ("Reason", "Rows"), [("no track", 1200)]),
+        Section("Late plays", ("Day", "Rows"), []),
+    ]
+    found = page(extra=extra)
+    assert ["no track", "1,200"] in found.rows
+    assert "Late plays none" in found.text.replace("Late playsnone", "Late plays none")
+
+
+EVIL = "</td><script>alert('x')</script>\"&<b>"
+
+
+@pytest.mark.parametrize(
+    "field", ["run_id", "table_name", "batch_id", "outcome", "expectation", "column", "observed", "expected"]
+)
+def test_nothing_in_the_rows_becomes_markup(field):
+    rows = [result(**{field: EVIL}), result("sessions", success=False, **{"outcome": "refused", field: EVIL})]
+    html = render(rows, RELEASE, "title")
+    assert "<script>alert" not in html and "<b>" not in html
+    assert Page(html).addresses == []
+    if field != "run_id":
+        assert EVIL in "".join(Page(html).texts), "the text itself is lost"
+
+
+def test_neither_does_the_title_the_release_or_a_section():
+    release = {
+        "release_id": EVIL,
+        "released_at": CHECKED,
+        "tables": {EVIL: {"version": 1, "rows": 1, "content_hash": EVIL}},
+    }
+    html = render(RUN, release, EVIL, [Section(EVIL, (EVIL,), [(EVIL,)])])
+    assert "<script>alert" not in html and "<b>" not in html
+    Page(html)
+
+
+def test_the_page_needs_no_other_file():
+    html = render(RUN, RELEASE, "Segue: run-1")
+    assert Page(html).addresses == []
+    assert "http:" not in html and "https:" not in html and "@import" not in html and "url(" not in html
+    assert "prefers-color-scheme: dark" in html and 'name="viewport"' in html
+    assert html.startswith("<!doctype html>")
