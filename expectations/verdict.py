@@ -41,7 +41,7 @@ class Verdict:
         return bool(self.critical)
 
 
-class Refused(Exception):  # noqa: N818 (a verdict is no error)
+class Refused(Exception):
     """The gate did not let a batch through; the text says which, why, and what to do."""
 
     exit_code = 3

@@ -63,11 +63,24 @@ def _changes(heard: DataFrame, entity: str, counts: list[_Count]) -> DataFrame:
     """Per entity and day, how much each count rises or falls there; null where it does not."""
     inputs = list(dict.fromkeys(count.feature.input for count in counts))
     values = F.explode(
-        F.array(*[F.struct(F.lit(i).alias("input"), F.expr(sql).cast("string").alias("value")) for i, sql in enumerate(inputs)])
+        F.array(
+            *[
+                F.struct(F.lit(i).alias("input"), F.expr(sql).cast("string").alias("value"))
+                for i, sql in enumerate(inputs)
+            ]
+        )
     )
-    once = heard.select(entity, "ds", values.alias("_")).select(entity, "ds", "_.*").where("value is not null").distinct().repartition(entity)
+    once = (
+        heard.select(entity, "ds", values.alias("_"))
+        .select(entity, "ds", "_.*")
+        .where("value is not null")
+        .distinct()
+        .repartition(entity)
+    )
     again = F.lead("ds").over(Window.partitionBy(entity, "input", "value").orderBy("ds"))
-    events = once.withColumn("_again", again).select(entity, "input", F.explode(F.array(*_events(counts))).alias("_"))
+    events = once.withColumn("_again", again).select(
+        entity, "input", F.explode(F.array(*_events(counts))).alias("_")
+    )
     return events.groupBy(entity, F.col("_.at").alias("ds")).agg(
         *[F.sum(F.when(_touches(inputs, count), F.col("_.change"))).alias(count.name) for count in counts]
     )

@@ -43,7 +43,9 @@ def judged_plays(rows: DataFrame, columns: Mapping[str, str], source: str, now: 
             *[_missing(name) for name in ("user_id", "track_id", "played_at")],
             *[_mistyped(name, PLAYS) for name in PLAY_FIELDS],
             F.when(F.col("played_at") < F.lit(EARLIEST).cast("timestamp"), F.lit("played_at before 1999")),
-            F.when(F.col("played_at") > F.lit(now) + F.expr("interval 1 day"), F.lit("played_at in the future")),
+            F.when(
+                F.col("played_at") > F.lit(now) + F.expr("interval 1 day"), F.lit("played_at in the future")
+            ),
             *[_negative(name) for name in ("ms_played", "track_ms")],
             *[_absurd(name) for name in ("ms_played", "track_ms")],
         )
@@ -80,7 +82,9 @@ def rejected(judged: DataFrame) -> DataFrame:
     same = Window.partitionBy("source", "_name", "_raw").orderBy("_raw")
     name = F.element_at(F.split("file", "/"), -1)
     bad = judged.where(F.size("reasons") > 0).withColumn("_name", name)
-    numbered = bad.withColumn("_raw", F.coalesce("raw", F.lit(""))).withColumn("_nth", F.row_number().over(same))
+    numbered = bad.withColumn("_raw", F.coalesce("raw", F.lit(""))).withColumn(
+        "_nth", F.row_number().over(same)
+    )
     key = F.sha1(F.concat_ws("\x1f", "source", "_name", "_raw", F.col("_nth").cast("string")))
     believable = (F.col("ds") >= F.lit(EARLIEST).cast("date")) & ~F.array_contains(
         "reasons", "played_at in the future"
@@ -99,12 +103,18 @@ def catalogue(rows: DataFrame, columns: Mapping[str, str], source: str) -> DataF
     """Rows of `tracks`: those with an id, one each; where rows differ, the one with most fields known."""
     typed = _typed(rows, columns, TRACKS, TRACK_FIELDS)
     known = sum((F.col(name).isNotNull().cast("int") for name in TRACK_FIELDS), F.lit(0))
-    fullest = Window.partitionBy("track_id").orderBy(F.desc(known), "title", "artist_name", "album", "track_ms", "raw")
+    fullest = Window.partitionBy("track_id").orderBy(
+        F.desc(known), "title", "artist_name", "album", "track_ms", "raw"
+    )
     return (
         typed.where("track_id is not null and not broken")
         .withColumn("_nth", F.row_number().over(fullest))
         .where("_nth = 1")
-        .select(F.coalesce("track_id", F.lit("")).alias("track_id"), *TRACK_FIELDS[1:], F.lit(source).alias("source"))
+        .select(
+            F.coalesce("track_id", F.lit("")).alias("track_id"),
+            *TRACK_FIELDS[1:],
+            F.lit(source).alias("source"),
+        )
     )
 
 
@@ -114,11 +124,18 @@ def catalogue_with(newer: DataFrame, known: DataFrame) -> DataFrame:
     return newer.unionByName(kept)
 
 
-def _typed(rows: DataFrame, columns: Mapping[str, str], contract: Contract, fields: tuple[str, ...]) -> DataFrame:
+def _typed(
+    rows: DataFrame, columns: Mapping[str, str], contract: Contract, fields: tuple[str, ...]
+) -> DataFrame:
     """Each field twice: as the contract's type, null where it cannot be; and `_raw_` as it came."""
-    given = {name: F.expr(columns[name]) if name in columns else F.lit(None).cast("string") for name in fields}
+    given = {
+        name: F.expr(columns[name]) if name in columns else F.lit(None).cast("string") for name in fields
+    }
     as_text = rows.select(
-        "raw", "file", "broken", *[_blank_is_null(column).alias(f"_raw_{name}") for name, column in given.items()]
+        "raw",
+        "file",
+        "broken",
+        *[_blank_is_null(column).alias(f"_raw_{name}") for name, column in given.items()],
     )
     return as_text.withColumns({name: _cast(name, contract) for name in fields})
 
@@ -147,4 +164,3 @@ def _negative(name: str) -> Column:
 
 def _absurd(name: str) -> Column:
     return F.when(F.col(name) > LONGEST_MS, F.lit(f"{name} is over a day"))
-

@@ -8,7 +8,7 @@ against 0.083) and still gives every track an out vector, which hierarchical sof
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING
@@ -70,7 +70,7 @@ def embeddings(sequences: DataFrame, settings: Settings, space_id: str, day: dat
     """Rows of `track_embeddings`, trained in one task: averaging the vectors of several tasks loses
     15 to 50 % of the hits at eight of them, and two million tracks fit one machine easily."""
 
-    def train(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    def train(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         corpus = [session for batch in batches for session in batch.column(0).to_pylist()]
         if corpus:
             yield from trained(corpus, settings).to_batches()
@@ -78,7 +78,10 @@ def embeddings(sequences: DataFrame, settings: Settings, space_id: str, day: dat
     learned = sequences.select("tracks").mapInArrow(train, _TRAINED)
     return learned.select(
         *[F.coalesce(name, F.lit(empty)).alias(name) for name, empty in (("track_id", ""), ("support", 0))],
-        *[F.coalesce(name, F.array().cast("array<float>")).alias(name) for name in ("in_vector", "out_vector")],
+        *[
+            F.coalesce(name, F.array().cast("array<float>")).alias(name)
+            for name in ("in_vector", "out_vector")
+        ],
         F.coalesce("norm", F.lit(0.0)).alias("norm"),
         F.lit(space_id).alias("space_id"),
         F.lit("learned").alias("source"),

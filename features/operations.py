@@ -73,7 +73,9 @@ def values(group: FeatureGroup) -> list[Column]:
 
 def _needed(group: FeatureGroup) -> list[tuple[Part, str]]:
     return [
-        need for feature, window in _folded(group) for need in OPERATIONS[feature.op].totals_of(feature, window)
+        need
+        for feature, window in _folded(group)
+        for need in OPERATIONS[feature.op].totals_of(feature, window)
     ]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pyspark.sql import Column, DataFrame, Window
+from pyspark.sql import Column, DataFrame, Window, WindowSpec
 from pyspark.sql import functions as F
 
 GAP_MS = 30 * 60 * 1000
@@ -34,7 +34,9 @@ def sessions(plays: DataFrame, carried: DataFrame | None = None, gap_ms: int = G
         rows.withColumn("_begins", _begins(listener, gap_ms))
         .withColumn("_row", F.row_number().over(listener))
         .withColumn("_start", F.when(F.col("_begins"), F.coalesce("_known_start", "played_at")))
-        .withColumn("_offset", F.when(F.col("_begins"), F.col("_row") - F.coalesce("_known_position", F.lit(1))))
+        .withColumn(
+            "_offset", F.when(F.col("_begins"), F.col("_row") - F.coalesce("_known_position", F.lit(1)))
+        )
         .withColumn("session_started_at", _carry("_start", "played_at", listener))
         .withColumn("position", F.col("_row") - _carry("_offset", "_row", listener))
         .withColumn("session_id", F.coalesce("_source_session", _derived_id()))
@@ -68,7 +70,7 @@ def _last_of(carried: DataFrame) -> DataFrame:
     )
 
 
-def _begins(listener: Window, gap_ms: int) -> Column:  # type: ignore[valid-type]
+def _begins(listener: WindowSpec, gap_ms: int) -> Column:
     end = F.unix_micros("played_at") + F.coalesce("ms_played", "track_ms", F.lit(0)) * 1000
     silence = F.unix_micros("played_at") - F.lag(end).over(listener)
     source, before = F.col("_source_session"), F.lag("_source_session").over(listener)
@@ -78,9 +80,9 @@ def _begins(listener: Window, gap_ms: int) -> Column:  # type: ignore[valid-type
     return F.coalesce(F.lag("play_id").over(listener).isNull() | changes, F.lit(True))
 
 
-def _carry(column: str, otherwise: str, listener: Window) -> Column:  # type: ignore[valid-type]
+def _carry(column: str, otherwise: str, listener: WindowSpec) -> Column:
     """The value at the session's first play, for all of its plays."""
-    so_far = listener.rowsBetween(Window.unboundedPreceding, Window.currentRow)  # type: ignore[attr-defined]
+    so_far = listener.rowsBetween(Window.unboundedPreceding, Window.currentRow)
     return F.coalesce(F.last(column, ignorenulls=True).over(so_far), F.col(otherwise))
 
 

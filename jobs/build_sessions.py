@@ -12,7 +12,9 @@ from jobs.warehouse import stale_days
 
 def main(argv: Sequence[str] | None = None) -> int:
     made = with_days(parser(__doc__, "build-sessions"))
-    made.add_argument("--gap-ms", type=int, default=GAP_MS, help="silence that ends a session (%(default)s ms)")
+    made.add_argument(
+        "--gap-ms", type=int, default=GAP_MS, help="silence that ends a session (%(default)s ms)"
+    )
     args = made.parse_args(argv)
     job = Job("build-sessions", args.root, args.run_id)
     days = asked_days(args, lambda: stale_days(job.warehouse, "sessions", "plays"))

@@ -31,7 +31,9 @@ def _configure_run(parser: argparse.ArgumentParser) -> None:
         f"  {WHOLE_FLOW:<24}the first seven in this order, in one JVM"
     )
     parser.add_argument("step", metavar="STEP", choices=[WHOLE_FLOW, *[s.name for s in (*FLOW, *EXTRA)]])
-    parser.add_argument("arguments", nargs=argparse.REMAINDER, help="the step's own; segue run STEP --help lists them")
+    parser.add_argument(
+        "arguments", nargs=argparse.REMAINDER, help="the step's own; segue run STEP --help lists them"
+    )
 
 
 def _run(args: argparse.Namespace) -> int:
@@ -43,7 +45,9 @@ def _run(args: argparse.Namespace) -> int:
 
 
 def _configure_demo(parser: argparse.ArgumentParser) -> None:
-    parser.description = "Plays in, released features and embeddings out, on made-up plays; a bad day is refused."
+    parser.description = (
+        "Plays in, released features and embeddings out, on made-up plays; a bad day is refused."
+    )
     parser.add_argument("--root", default="data/demo", help="made anew each time (%(default)s)")
     parser.add_argument("--users", type=int, default=2000, help="listeners (%(default)s)")
     parser.add_argument("--days", type=int, default=45, help="days of listening, 5 or more (%(default)s)")
@@ -73,6 +77,6 @@ def _install_jars(_: argparse.Namespace) -> int:
 DEMO = Command("the whole flow on made-up plays, in three minutes", _configure_demo, _demo, 10)
 RUN = Command("run one step, or the whole flow", _configure_run, _run, 20)
 REPORT = Command("what a run expected, saw and decided, as one HTML file", _configure_report, _report, 70)
-INSTALL_JARS = Command("put Delta's two jars into this environment, once", lambda parser: None, _install_jars, 80)
-
-
+INSTALL_JARS = Command(
+    "put Delta's two jars into this environment, once", lambda parser: None, _install_jars, 80
+)

@@ -39,7 +39,11 @@ def demo(root: str, users: int, days: int) -> int:
     stage.repair()
     stage.look_up()
     print(f"\nDone in {time.monotonic() - started:.0f} s. The data stays in {root}; to go on:\n")
-    for command in (f"releases --root {root}", f"lookup track_features {stage.track} --root {root}", "--help"):
+    for command in (
+        f"releases --root {root}",
+        f"lookup track_features {stage.track} --root {root}",
+        "--help",
+    ):
         print(f"  segue {command}")
     return 0
 
@@ -73,7 +77,9 @@ class _Stage:
             self._ingest([self.last])
         except Refused as refused:
             print(f"\n{_indented(str(refused))}\n")
-            print(f"  The step exits with {refused.exit_code}. Readers still get release {segue.open(self.root).release}.")
+            print(
+                f"  The step exits with {refused.exit_code}. Readers still get release {segue.open(self.root).release}."
+            )
         else:
             raise RuntimeError("the gate let the bad day pass; look at expectations/plays.py, rejected_share")
 
@@ -86,23 +92,33 @@ class _Stage:
 
     def look_up(self) -> None:
         store = segue.open(self.root)
-        user = next(store.scan("user_features", ["user_id"], store.days("user_features")[-1]))["user_id"][0].as_py()
+        user = next(store.scan("user_features", ["user_id"], store.days("user_features")[-1]))["user_id"][
+            0
+        ].as_py()
         self._say(f"What a trainer sees: release {store.release}, without Spark")
         print(f"\n  segue.open({self.root!r}).lookup('user_features', [{user!r}])\n")
-        print(_indented(show.records(store.lookup("user_features", [user], columns=SHOWN).to_pylist(), "user_id")))
+        print(
+            _indented(
+                show.records(store.lookup("user_features", [user], columns=SHOWN).to_pylist(), "user_id")
+            )
+        )
         self.track = _most_played(store)
         heard = store.lookup("tracks", [self.track], columns=["title", "artist_name"]).to_pylist()[0]
         print(f"\n  segue.open({self.root!r}).similar_tracks({self.track!r}, k=8)", end="   ")
         print(f"# {heard['title']} by {heard['artist_name']}\n")
         similar = store.similar_tracks(self.track, k=8)
-        print(_indented(show.aligned(similar.column_names, [list(row.values()) for row in similar.to_pylist()])))
+        print(
+            _indented(show.aligned(similar.column_names, [list(row.values()) for row in similar.to_pylist()]))
+        )
         self._say(f"What was expected, seen and decided: {write_report(self.root, self.run_id)}")
 
     def _ingest(self, days: Sequence[object]) -> None:
         self._run("ingest-plays", [self.landing / "plays" / f"delivered={day}" for day in days])
 
     def _run(self, name: str, inputs: Sequence[Path] = ()) -> None:
-        source = ["--source", str(self.landing / "source.toml"), "--input", *map(str, inputs)] if inputs else []
+        source = (
+            ["--source", str(self.landing / "source.toml"), "--input", *map(str, inputs)] if inputs else []
+        )
         run_step(name, ["--root", self.root, "--run-id", self.run_id, *source])
 
     def _say(self, text: str) -> None:

@@ -36,7 +36,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     new_plays = _absent(job, "plays", good, "play_id").persist()
     new_rejects = _absent(job, "rejected_plays", bad, "reject_id")
     counts = _counted(judged, new_plays)
-    job.say("{rows:,} rows read = {plays:,} new plays + {duplicates:,} duplicates + {rejected:,} rejected".format(**counts))
+    job.say(
+        "{rows:,} rows read = {plays:,} new plays + {duplicates:,} duplicates + {rejected:,} rejected".format(
+            **counts
+        )
+    )
     if counts["plays"] or counts["rejected"]:
         measures = {
             "rejected_share": counts["rejected"] / counts["rows"],

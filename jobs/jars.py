@@ -50,7 +50,9 @@ def install() -> None:
 def _spark_jars() -> Path:
     spec = find_spec("pyspark")
     if spec is None or spec.origin is None:
-        raise JobError("pyspark is not installed; install the Spark half: pip install 'segue-platform[spark]'")
+        raise JobError(
+            "pyspark is not installed; install the Spark half: pip install 'segue-platform[spark]'"
+        )
     return Path(spec.origin).parent / "jars"
 
 

@@ -36,7 +36,9 @@ class Outcome:
 class Job:
     """One run of one step. Reading and publishing go through it, so it knows what was made of what."""
 
-    def __init__(self, name: str, root: str, run_id: str | None = None, say: Callable[[str], None] = print) -> None:
+    def __init__(
+        self, name: str, root: str, run_id: str | None = None, say: Callable[[str], None] = print
+    ) -> None:
         self.name = name
         self.warehouse = Warehouse(root)
         self.run_id = run_id or new_run_id()
@@ -49,7 +51,9 @@ class Job:
     def spark(self) -> SparkSession:
         """Opened late: a step that has nothing to do needs no JVM."""
         local = "://" not in self.warehouse.root
-        return open_session(f"segue {self.name}", Path(self.warehouse.path("logs", "spark.log")) if local else None)
+        return open_session(
+            f"segue {self.name}", Path(self.warehouse.path("logs", "spark.log")) if local else None
+        )
 
     def say(self, text: str) -> None:
         self._say(f"  {self.name:<24}{text}")
@@ -139,7 +143,9 @@ class Job:
 def parser(module_doc: str | None, prog: str) -> argparse.ArgumentParser:
     """The arguments that every job takes."""
     made = argparse.ArgumentParser(prog=prog, description=(module_doc or "").split("\n\n")[0])
-    made.add_argument("--root", default=os.environ.get("SEGUE_ROOT", "data"), help="where the tables are (%(default)s)")
+    made.add_argument(
+        "--root", default=os.environ.get("SEGUE_ROOT", "data"), help="where the tables are (%(default)s)"
+    )
     made.add_argument("--run-id", help="name of the run in the quality results (made from the clock)")
     return made
 

@@ -29,7 +29,9 @@ def _show(label: str, done: threading.Event) -> None:
     terminal, started = sys.stderr.isatty(), time.monotonic()
     while not done.wait(0.5 if terminal else SECONDS_BETWEEN_LINES):
         text = f"  {label:<24}… {time.monotonic() - started:.0f} s{_stages()}"
-        print(f"\r\033[K{text}" if terminal else text, end="" if terminal else "\n", file=sys.stderr, flush=True)
+        print(
+            f"\r\033[K{text}" if terminal else text, end="" if terminal else "\n", file=sys.stderr, flush=True
+        )
     if terminal:
         print("\r\033[K", end="", file=sys.stderr, flush=True)
 
@@ -37,7 +39,7 @@ def _show(label: str, done: threading.Event) -> None:
 def _stages() -> str:
     """How far Spark's running stages are, in tasks."""
     pyspark = sys.modules.get("pyspark")
-    context = pyspark.SparkContext._active_spark_context if pyspark else None  # type: ignore[attr-defined]
+    context = pyspark.SparkContext._active_spark_context if pyspark else None
     if context is None:
         return ""
     tracker = context.statusTracker()

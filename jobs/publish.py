@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties, Transaction
 from deltalake.exceptions import CommitFailedError
-from deltalake.transaction import AddAction
+from deltalake.transaction import AddAction, RemoveAction
 
 from expectations.gate import judge
 from expectations.profile import Profile, profile
@@ -122,7 +122,9 @@ def commit(warehouse: Warehouse, staged: Staged, note: Mapping[str, Any]) -> Tab
         warehouse.remove(f"{staged.path}/_delta_log")
         return state
     else:
-        raise JobError(f"table {batch.contract.name}: lost {ATTEMPTS} commits in a row to others; run the step again")
+        raise JobError(
+            f"table {batch.contract.name}: lost {ATTEMPTS} commits in a row to others; run the step again"
+        )
     warehouse.remove(staged.path)
     return None
 
@@ -154,13 +156,12 @@ def _laid_out(rows: DataFrame, batch: Batch) -> DataFrame:
     from pyspark.sql import functions as F
 
     contract = batch.contract
-    keys = ["ds"] if contract.by_day else []
+    day = [F.col("ds")] if contract.by_day else []
     if not contract.buckets:
-        return rows.repartition(*keys or [F.lit(0)])
+        return rows.repartition(*day or [F.lit(0)])
     file = F.floor(F.col("bucket") * batch.files_per_day / contract.buckets)
-    return rows.repartition(*keys, file).sortWithinPartitions(
-        *keys, "bucket", contract.entity, *([contract.event_time] if contract.event_time else [])
-    )
+    within = ["bucket", contract.entity, contract.event_time]
+    return rows.repartition(*day, file).sortWithinPartitions(*day, *[F.col(name) for name in within if name])
 
 
 def _state_after(before: TableState, version: int, staged: Staged) -> TableState | None:
@@ -196,11 +197,13 @@ def _swap(warehouse: Warehouse, table: DeltaTable, staged: Staged, note: Mapping
             custom_metadata={"userMetadata": json.dumps(dict(note))},
             max_commit_retries=0,
         ),
-        post_commithook_properties=PostCommitHookProperties(create_checkpoint=False, cleanup_expired_logs=False),
+        post_commithook_properties=PostCommitHookProperties(
+            create_checkpoint=False, cleanup_expired_logs=False
+        ),
     )
 
 
-def _adds(warehouse: Warehouse, path: str, available_at: str) -> list[AddAction]:
+def _adds(warehouse: Warehouse, path: str, available_at: str) -> list[AddAction | RemoveAction]:
     """The files that the staged log names, as the table's log will name them.
 
     Partition values live in the log alone, so the instant of publication can be the true one.

@@ -6,8 +6,8 @@ import uuid
 from collections.abc import Sequence
 from datetime import date
 
-from expectations.verdict import Refused
 from expectations.release import CROSS_TABLE, judge_tables, orphans
+from expectations.verdict import Refused
 from jobs.errors import JobError
 from jobs.job import Job, parser
 from jobs.records import append_results
@@ -24,7 +24,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     made.add_argument("--tables", nargs="+", choices=RELEASED, help="only these (default: all there are)")
     args = made.parse_args(argv)
     job = Job("release-tables", args.root, args.run_id)
-    states = {name: state for name in args.tables or RELEASED if (state := job.warehouse.state(name)) and state.parts}
+    states = {
+        name: state
+        for name in args.tables or RELEASED
+        if (state := job.warehouse.state(name)) and state.parts
+    }
     if not states:
         raise JobError(f"nothing has been published yet under {args.root}; there is nothing to release")
     versions = {n: TableVersion(s.version, s.rows, s.content_hash) for n, s in states.items()}
@@ -35,7 +39,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     day = _common_day(states)
     _audit(job, states)
     release = append_release(args.root, day, versions)
-    job.say(f"release {release.release_id}: {len(versions)} tables, {sum(v.rows for v in versions.values()):,} rows")
+    job.say(
+        f"release {release.release_id}: {len(versions)} tables, {sum(v.rows for v in versions.values()):,} rows"
+    )
     return 0
 
 
@@ -45,7 +51,9 @@ def _common_day(states: dict[str, TableState]) -> date:
     Raises:
         JobError: one has not; releasing them together would mix days.
     """
-    newest = {name: state.days[-1] for name, state in states.items() if state.days and name != "rejected_plays"}
+    newest = {
+        name: state.days[-1] for name, state in states.items() if state.days and name != "rejected_plays"
+    }
     if not newest:
         raise JobError("no table with days has been published yet; a release is named after its newest day")
     if behind := {name: day for name, day in newest.items() if day < max(newest.values())}:
@@ -65,7 +73,7 @@ def _audit(job: Job, states: dict[str, TableState]) -> None:
         if reference.child in states and reference.parent in states
     }
     verdict = judge_tables(counts)
-    days = [state.days for state in states.values() if state.days]
+    days = [state.days for name, state in states.items() if state.days and name != "rejected_plays"]
     about = {
         "run_id": job.run_id,
         "attempt_id": uuid.uuid4().hex[:8],

@@ -20,7 +20,9 @@ def write_report(root: str, run_id: str | None = None, out: str | None = None) -
     warehouse = Warehouse(root)
     rows = read_results(warehouse, run_id)
     if not rows:
-        raise JobError(f"no audit of {'run ' + run_id if run_id else 'any run'} under {root}; nothing to report")
+        raise JobError(
+            f"no audit of {'run ' + run_id if run_id else 'any run'} under {root}; nothing to report"
+        )
     run = rows[0]["run_id"]
     path = out or warehouse.path("quality", f"{run}.html")
     with warehouse.files.open_output_stream(warehouse.inner(path) if out is None else path) as file:

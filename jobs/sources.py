@@ -15,7 +15,7 @@ from __future__ import annotations
 import codecs
 import re
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -75,7 +75,9 @@ def load_source(path: str) -> Source:
         raise WrongUsage(f"source {path}: {error}; deploy/sources has examples") from None
     known = {f.name for f in fields(Source)}
     if unknown := sorted(set(given) - known):
-        raise WrongUsage(f"source {path}: unknown setting {', '.join(unknown)}; known: {', '.join(sorted(known))}")
+        raise WrongUsage(
+            f"source {path}: unknown setting {', '.join(unknown)}; known: {', '.join(sorted(known))}"
+        )
     source = Source(**{**given, "header": tuple(given.get("header", ()))})
     if source.format not in FORMATS:
         raise WrongUsage(f"source {path}: format {source.format!r} is unknown; known: {', '.join(FORMATS)}")
@@ -86,7 +88,9 @@ def columns_for(source: Source, table: str, allowed: Sequence[str]) -> Mapping[s
     """The source's column map for one table, checked against the table's columns."""
     columns: Mapping[str, str] = getattr(source, table)
     if not columns:
-        raise WrongUsage(f"source {source.name} says nothing of {table}; add a section [{table}] with its columns")
+        raise WrongUsage(
+            f"source {source.name} says nothing of {table}; add a section [{table}] with its columns"
+        )
     if unknown := sorted(set(columns) - set(allowed)):
         raise WrongUsage(
             f"source {source.name}: [{table}] has no column {', '.join(unknown)}; columns: {', '.join(allowed)}"
@@ -116,7 +120,9 @@ def list_files(spark: SparkSession, inputs: Sequence[str]) -> list[InputFile]:
         raise JobError(f"input {', '.join(inputs)} cannot be read: {str(error).splitlines()[0]}") from None
     files = [InputFile(row.path, row.length, str(row.modificationTime)) for row in found if row.length]
     if not files:
-        raise JobError(f"input {', '.join(inputs)} holds no file with anything in it; give files, folders or globs")
+        raise JobError(
+            f"input {', '.join(inputs)} holds no file with anything in it; give files, folders or globs"
+        )
     return files
 
 
@@ -156,7 +162,7 @@ def _lines(spark: SparkSession, paths: Sequence[str]) -> DataFrame:
 def _cut_by_file(spark: SparkSession, source: Source, paths: Sequence[str]) -> DataFrame:
     """One task per file: only a reader from the start knows which line ends stand inside quotes."""
 
-    def split(batches: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
+    def split(batches: Iterable[pd.DataFrame]) -> Iterator[pd.DataFrame]:
         import gzip
 
         import pandas as pd
@@ -166,7 +172,9 @@ def _cut_by_file(spark: SparkSession, source: Source, paths: Sequence[str]) -> D
         for batch in batches:
             for path, content in zip(batch["path"], batch["content"], strict=True):
                 plain = gzip.decompress(content) if path.endswith(".gz") else content
-                found = records(plain.decode(source.encoding, errors="replace"), source.line_end, source.open_quote)
+                found = records(
+                    plain.decode(source.encoding, errors="replace"), source.line_end, source.open_quote
+                )
                 frame = pd.DataFrame(found, columns=["line", "raw"])
                 yield frame.assign(file=path)[["raw", "file", "line"]]
 
@@ -184,7 +192,9 @@ def _csv(spark: SparkSession, source: Source, paths: Sequence[str]) -> DataFrame
     if source.header:
         return _csv_columns(_records(spark, source, paths), source, list(source.header))
     parts = [
-        _csv_columns(_records(spark, source, files).where(F.col("raw") != header), source, _names(source, header))
+        _csv_columns(
+            _records(spark, source, files).where(F.col("raw") != header), source, _names(source, header)
+        )
         for header, files in _by_header(source, paths).items()
     ]
     return reduce(lambda a, b: DataFrame.unionByName(a, b, allowMissingColumns=True), parts)
@@ -233,7 +243,11 @@ def _csv_columns(records: DataFrame, source: Source, names: Sequence[str]) -> Da
     schema = ", ".join([f"`{name}` string" for name in names] + ["_broken string"])
     parsed = records.withColumn("_row", F.from_csv("raw", schema, options))
     return parsed.select(
-        "raw", "file", "line", F.col("_row._broken").isNotNull().alias("broken"), *[f"_row.`{n}`" for n in names]
+        "raw",
+        "file",
+        "line",
+        F.col("_row._broken").isNotNull().alias("broken"),
+        *[f"_row.`{n}`" for n in names],
     )
 
 
@@ -244,7 +258,9 @@ def _json(records: DataFrame) -> DataFrame:
     keys = records.select(F.explode(F.expr("json_object_keys(raw)"))).distinct().collect()
     schema = ", ".join([f"`{row[0]}` string" for row in sorted(keys)] + ["_broken string"])
     parsed = records.withColumn("_row", F.from_json("raw", schema, {"columnNameOfCorruptRecord": "_broken"}))
-    return parsed.select("raw", "file", F.col("_row._broken").isNotNull().alias("broken"), "_row.*").drop("_broken")
+    return parsed.select("raw", "file", F.col("_row._broken").isNotNull().alias("broken"), "_row.*").drop(
+        "_broken"
+    )
 
 
 def _session_items(records: DataFrame, source: Source) -> DataFrame:

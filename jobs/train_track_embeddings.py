@@ -29,7 +29,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     if last is None:
         raise JobError(f"table sessions has no data yet under {args.root}; run build-sessions first")
 
-    settings = Settings(**{name: getattr(args, name) for name in asdict(replace(default)) if name != "threads"})
+    settings = Settings(
+        **{name: getattr(args, name) for name in asdict(replace(default)) if name != "threads"}
+    )
     heard = job.read("sessions", [last - timedelta(days=n) for n in range(args.days)])
     batch = job.batch("track_embeddings", [last], parameters=asdict(settings))
     space = f"{last}-{batch.made_from[:8]}"

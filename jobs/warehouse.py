@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
 
+import pyarrow as pa
 from deltalake import DeltaTable, Schema
 from pyarrow import fs
 
@@ -57,7 +59,9 @@ class TableState:
         return sorted(day for day in self.parts if day is not None)
 
     def dumps(self) -> str:
-        return json.dumps({str(day): [p.rows, p.content_hash, p.made_from, p.follows] for day, p in self.parts.items()})
+        return json.dumps(
+            {str(day): [p.rows, p.content_hash, p.made_from, p.follows] for day, p in self.parts.items()}
+        )
 
     @staticmethod
     def loads(version: int, text: str) -> TableState:
@@ -140,10 +144,10 @@ def files_of(table: DeltaTable, days: Collection[date] | None) -> str:
 
 def files_per_day(table: DeltaTable) -> dict[date, str]:
     """The same for each day by itself, from one reading of the log."""
-    actions = table.get_add_actions(flatten=True)
+    actions = pa.table(table.get_add_actions(flatten=True)).select(["partition.ds", "path"])
     names: dict[date, list[str]] = {}
-    for day, path in zip(actions.column("partition.ds"), actions.column("path"), strict=True):
-        names.setdefault(day.as_py(), []).append(path.as_py())
+    for action in actions.to_pylist():
+        names.setdefault(action["partition.ds"], []).append(action["path"])
     return {day: digest(sorted(paths)) for day, paths in names.items()}
 
 
@@ -157,7 +161,9 @@ def stale_days(warehouse: Warehouse, table: str, source: str) -> list[date]:
     """
     made_of = warehouse.table(source)
     if made_of is None:
-        raise JobError(f"table {source} has no data yet under {warehouse.root}; run the step that publishes it first")
+        raise JobError(
+            f"table {source} has no data yet under {warehouse.root}; run the step that publishes it first"
+        )
     current, state = files_per_day(made_of), warehouse.state(table)
     known = {} if state is None else {day: part.follows for day, part in state.parts.items()}
     changed = [day for day, files in current.items() if known.get(day) != files]
@@ -178,10 +184,14 @@ def appended(state: TableState | None, version: int, parts: dict[date | None, Pa
     total = dict(state.parts) if state else {}
     for day, part in parts.items():
         before = total.get(day)
-        total[day] = part if before is None else replace(
-            part,
-            rows=before.rows + part.rows,
-            content_hash=(before.content_hash + part.content_hash) % 2**64,
+        total[day] = (
+            part
+            if before is None
+            else replace(
+                part,
+                rows=before.rows + part.rows,
+                content_hash=(before.content_hash + part.content_hash) % 2**64,
+            )
         )
     return TableState(version, total)
 
@@ -206,6 +216,4 @@ def _note(commit: dict[str, Any]) -> dict[str, Any]:
 
 
 def _as_uri(root: str) -> str:
-    import os
-
     return root if "://" in root else os.path.abspath(root)

@@ -8,8 +8,12 @@ from schemas.contract import Column
 BUCKETS = 64
 
 DS = Column("ds", "date", "day of the event in UTC; for features, the last day they cover", nullable=False)
-AVAILABLE_AT = Column("available_at", "timestamp", "instant of publication; known at the commit, null before", "UTC")
-FEATURE_AT = Column("feature_at", "timestamp", "the values describe everything before this instant", "UTC", False)
+AVAILABLE_AT = Column(
+    "available_at", "timestamp", "instant of publication; known at the commit, null before", "UTC"
+)
+FEATURE_AT = Column(
+    "feature_at", "timestamp", "the values describe everything before this instant", "UTC", False
+)
 
 
 def bucket(entity: str) -> Column:

@@ -6,7 +6,9 @@ from schemas.common import AVAILABLE_AT, BUCKETS, DS, bucket
 from schemas.contract import Column, Contract
 
 LISTENED = (
-    Column("play_id", "string", "identifies the play; made from the other fields where absent", nullable=False),
+    Column(
+        "play_id", "string", "identifies the play; made from the other fields where absent", nullable=False
+    ),
     Column("user_id", "string", "who listened", nullable=False),
     Column("track_id", "string", "what was played", nullable=False),
     Column("artist_id", "string", "who made it, as the source says"),

@@ -17,7 +17,9 @@ SESSIONS = Contract(
         Column("completion", "double", "share of the track that was heard, null where unknown", "0..1"),
         Column("skipped", "boolean", "the source's word, or under 30 s and under half of the track"),
         Column("saved", "boolean", "the listener saved the track during this play"),
-        Column("is_bot", "boolean", "more plays or more hours in that day than a person can have", nullable=False),
+        Column(
+            "is_bot", "boolean", "more plays or more hours in that day than a person can have", nullable=False
+        ),
         bucket("user_id"),
         AVAILABLE_AT,
         DS,

@@ -7,13 +7,13 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from features.sessions import sessions
 from reference.frames import frame, rows
 from reference.rows import assert_same
 from reference.sessions import sessions as expected_sessions
 from reference.worlds import DAY, FEW, GAP_MS, MIDNIGHT, MS, US, plays
 from reference.worlds import play as a_play
-
-from features.sessions import sessions
 from schemas.plays import PLAYS
 from schemas.sessions import SESSIONS
 

@@ -7,12 +7,12 @@ from datetime import timedelta
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from features.windows import window_features
 from reference.frames import frame, rows
 from reference.rows import assert_same
 from reference.windows import window_features as expected_features
 from reference.worlds import AROUND, DAY, FEW, MIDNIGHT, MS, US, heard, histories
-
-from features.windows import window_features
 from schemas.declarations import Feature, FeatureGroup
 from schemas.sessions import SESSIONS
 from schemas.track_features import TRACK_FEATURE_GROUP

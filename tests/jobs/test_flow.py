@@ -10,15 +10,15 @@ from pathlib import Path
 
 import pyarrow.dataset as pads
 import pytest
-from reference.rows import assert_same
-from reference.sessions import sessions as expected_sessions
-from reference.windows import window_features as expected_features
 
 import segue
 from expectations.verdict import Refused
 from features.world import World
 from jobs import FLOW, flow, generate_plays
 from jobs.warehouse import Warehouse
+from reference.rows import assert_same
+from reference.sessions import sessions as expected_sessions
+from reference.windows import window_features as expected_features
 from schemas.track_features import TRACK_FEATURE_GROUP
 from schemas.user_features import USER_FEATURE_GROUP
 

@@ -6,14 +6,14 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from reference.frames import frame
-from reference.worlds import heard, play
 
 from expectations.verdict import Refused
 from jobs import publish as protocol
 from jobs.errors import JobError
 from jobs.job import Job
 from jobs.records import read_results
+from reference.frames import frame
+from reference.worlds import heard, play
 from schemas.plays import PLAYS
 from schemas.sessions import SESSIONS
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from pyspark.sql import DataFrame, SparkSession
-from reference.rows import Row
 
+from reference.rows import Row
 from schemas.contract import Contract, conform
 
 

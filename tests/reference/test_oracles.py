@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import UTC, date, timedelta
 
 import pytest
+
 from reference import windows
 from reference.rows import assert_same, bucket
 from reference.sessions import sessions
 from reference.worlds import GAP_MS, MIDNIGHT, MS, US, heard, play
-
 from schemas.declarations import LIFETIME, Feature, FeatureGroup
 from schemas.sessions import SESSIONS
 from schemas.track_features import TRACK_FEATURE_GROUP

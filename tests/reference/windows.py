@@ -9,7 +9,6 @@ from operator import itemgetter
 from typing import Any
 
 from reference.rows import Row, bucket
-
 from schemas.declarations import LIFETIME, Feature, FeatureGroup, days
 
 DAY = timedelta(days=1)

@@ -7,6 +7,7 @@ from typing import Any
 
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
+
 from reference.rows import Row, bucket, day
 
 GAP_MS = 1_800_000

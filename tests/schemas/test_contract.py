@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 from pyspark.sql import functions as F
+
 from reference.frames import frame
 from reference.rows import bucket
 from reference.worlds import USERS
-
 from schemas import CONTRACTS, Column, Contract, ContractError, conform
 from schemas.declarations import OPERATIONS, DeclarationError, Feature, FeatureGroup, days
 from schemas.track_features import TRACK_FEATURES
