@@ -114,6 +114,7 @@ def _kind(world: World, spoil: Spoil | None) -> Column:
 
 def _line(world: World) -> Column:
     kind, texts = F.col("kind"), {name: F.col(name).cast("string") for name in FIELDS}
+    # written in the session's time zone: UTC, as in every job
     texts["played_at"] = F.date_format("played_at", "yyyy-MM-dd'T'HH:mm:ss.SSS'Z'")
     changes = {
         name: [(kind == how, change) for how, (at, change) in BROKEN_FIELDS.items() if at == name]

@@ -8,8 +8,10 @@ from importlib import import_module
 from jobs import EXTRA, FLOW, Step
 from jobs.job import new_run_id, parser, with_days
 from jobs.progress import working
+from jobs.records import read_results
 from jobs.report import write_report
 from jobs.sources import load_source
+from jobs.warehouse import Warehouse
 
 READS_A_SOURCE = {"ingest-plays": "plays", "ingest-tracks": "tracks"}
 TAKES_DAYS = ("build-user-features", "build-track-features")
@@ -43,8 +45,16 @@ def run_flow(arguments: Sequence[str]) -> int:
             if step.name not in args.skip and not said_nothing:
                 run_step(step.name, _arguments_of(step, args))
     finally:
-        print(f"\nReport: {write_report(args.root, args.run_id)}")
+        _say_report(args.root, args.run_id)
     return 0
+
+
+def _say_report(root: str, run_id: str) -> None:
+    """A run that found nothing to do has audited nothing, and leaves no report."""
+    audited = read_results(Warehouse(root), run_id)
+    print(
+        f"\nReport: {write_report(root, run_id)}" if audited else "\nNothing was new, so there is no report."
+    )
 
 
 def _arguments_of(step: Step, args: object) -> list[str]:

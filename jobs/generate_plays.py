@@ -29,6 +29,7 @@ from features.ideal import Tastes, hit_rates
 from features.ingest import TRACK_FIELDS
 from features.world import World, WorldError
 from jobs.errors import WrongUsage
+from jobs.job import day_argument
 from jobs.session import open_session
 from jobs.warehouse import Warehouse
 
@@ -234,14 +235,16 @@ def _asked(args: argparse.Namespace) -> Asked:
 def _parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(prog="generate-plays", description=(__doc__ or "").split("\n\n")[0])
     made.add_argument("--out", required=True, help="folder to write to; a path that Spark can write")
-    made.add_argument("--only-day", type=_day, help="write this day of delivery again, and leave the others")
-    made.add_argument("--spoil-day", type=_day, help="day of delivery on which a client has a bug")
+    made.add_argument(
+        "--only-day", type=day_argument, help="write this day of delivery again, and leave the others"
+    )
+    made.add_argument("--spoil-day", type=day_argument, help="day of delivery on which a client has a bug")
     made.add_argument(
         "--spoil-share", type=float, default=0.4, help="share of that day it hits (%(default)s)"
     )
     made.add_argument("--files-per-day", type=int, default=1, help="at most so many (%(default)s)")
     for f in fields(World):
-        kind = _day if isinstance(f.default, date) else type(f.default)
+        kind = day_argument if isinstance(f.default, date) else type(f.default)
         made.add_argument(
             f"--{f.name.replace('_', '-')}",
             type=kind,
@@ -249,13 +252,6 @@ def _parser() -> argparse.ArgumentParser:
             help=f"{f.metadata['meaning']} (%(default)s)",
         )
     return made
-
-
-def _day(text: str) -> date:
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is no day; write 2026-11-20") from None
 
 
 if __name__ == "__main__":

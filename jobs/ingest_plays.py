@@ -2,17 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 
 from features.ingest import PLAY_FIELDS, judged_plays, rejected, without_duplicates
 from jobs.job import Job, parser
-from jobs.publish import already_published
+from jobs.publish import Batch, already_published
 from jobs.sources import checked, columns_for, describe, list_files, load_source, read_rows
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
+
+# The commonest, for whoever is paged; the report has all of them.
+REASONS_SHOWN = 5
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What became of the rows of one input; `reasons` says how many rejects each reason stands at."""
+
+    rows: int
+    plays: int
+    rejected: int
+    reasons: Mapping[str, int]
+
+    @property
+    def duplicates(self) -> int:
+        """Of plays of this input, or of plays that were there before."""
+        return self.rows - self.plays - self.rejected
+
+    def __str__(self) -> str:
+        return (
+            f"{self.rows:,} rows read = {self.plays:,} new plays + {self.duplicates:,} duplicates "
+            f"+ {self.rejected:,} rejected"
+        )
+
+    def measures(self) -> dict[str, float]:
+        """For the gate: two shares that it bounds, and the reasons, for whoever reads the report."""
+        shares = {"rejected_share": self.rejected / self.rows, "duplicate_share": self.duplicates / self.rows}
+        return shares | {f"rejects_{'_'.join(reason.split())}": count for reason, count in self.reasons.items()}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -23,35 +54,34 @@ def main(argv: Sequence[str] | None = None) -> int:
     source = load_source(args.source)
     columns = columns_for(source, "plays", PLAY_FIELDS)
     job = Job("ingest-plays", args.root, args.run_id)
-
     files = list_files(job.spark, args.input)
     job.uses("files", str(describe(files)))
     batch = job.batch("plays", appends=True, parameters=vars(source))
     if already_published(job.warehouse, batch):
         job.say("plays unchanged: these files are in already")
         return 0
-    rows = read_rows(job.spark, source, [file.path for file in files])
-    judged = judged_plays(checked(rows, columns, source), columns, source.name, datetime.now(UTC)).persist()
-    good, bad = without_duplicates(judged), rejected(judged)
-    new_plays = _absent(job, "plays", good, "play_id").persist()
-    new_rejects = _absent(job, "rejected_plays", bad, "reject_id")
+    rows = checked(read_rows(job.spark, source, [file.path for file in files]), columns, source)
+    _publish(job, batch, judged_plays(rows, columns, source.name, datetime.now(UTC)))
+    return 0
+
+
+def _publish(job: Job, batch: Batch, judged: DataFrame) -> None:
+    """Plays and rejects, or, where the gate refuses the plays, neither."""
+    judged = judged.persist()
+    new_plays = _absent(job, "plays", without_duplicates(judged), "play_id").persist()
     counts = _counted(judged, new_plays)
-    job.say(
-        "{rows:,} rows read = {plays:,} new plays + {duplicates:,} duplicates + {rejected:,} rejected".format(
-            **counts
-        )
-    )
-    if counts["plays"] or counts["rejected"]:
-        measures = {
-            "rejected_share": counts["rejected"] / counts["rows"],
-            "duplicate_share": counts["duplicates"] / counts["rows"],
-        }
+    job.say(str(counts))
+    for reason, count in sorted(counts.reasons.items(), key=lambda item: -item[1])[:REASONS_SHOWN]:
+        job.say(f"    {count:,} rejected: {reason}")
+    if counts.plays or counts.rejected:
+        staged = job.stage(batch, new_plays, counts.measures())
         # the quarantine first: a crash between the two then loses nothing, as the rerun repeats both
-        staged = job.stage(batch, new_plays, measures)
+        new_rejects = _absent(job, "rejected_plays", rejected(judged), "reject_id")
         if not new_rejects.isEmpty():
             job.publish(job.batch("rejected_plays", appends=True), new_rejects)
         job.commit(staged)
-    return 0
+    new_plays.unpersist()
+    judged.unpersist()
 
 
 def _absent(job: Job, table: str, rows: DataFrame, key: str) -> DataFrame:
@@ -62,12 +92,17 @@ def _absent(job: Job, table: str, rows: DataFrame, key: str) -> DataFrame:
     return rows.join(job.read(table, days).select(key), key, "left_anti") if days else rows
 
 
-def _counted(judged: DataFrame, new_plays: DataFrame) -> dict[str, int]:
-    """Rows read, new plays, rejected rows; what is left are duplicates, of this input or of earlier ones."""
-    rows = judged.count()
-    rejects = judged.where("size(reasons) > 0").count()
-    plays = new_plays.count()
-    return {"rows": rows, "plays": plays, "rejected": rejects, "duplicates": rows - plays - rejects}
+def _counted(judged: DataFrame, new_plays: DataFrame) -> Counts:
+    by_reasons = judged.groupBy("reasons").count().collect()
+    reasons: Counter[str] = Counter()
+    for row in by_reasons:
+        reasons.update(dict.fromkeys(row["reasons"], row["count"]))
+    return Counts(
+        rows=sum(row["count"] for row in by_reasons),
+        plays=new_plays.count(),
+        rejected=sum(row["count"] for row in by_reasons if row["reasons"]),
+        reasons=reasons,
+    )
 
 
 if __name__ == "__main__":

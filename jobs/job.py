@@ -152,9 +152,11 @@ def parser(module_doc: str | None, prog: str) -> argparse.ArgumentParser:
 
 def with_days(made: argparse.ArgumentParser) -> argparse.ArgumentParser:
     """--day, or --from and --to; without them, whatever is stale."""
-    made.add_argument("--day", type=_date, help="one day, YYYY-MM-DD (default: every day that is stale)")
-    made.add_argument("--from", dest="first", type=_date, help="first of several days")
-    made.add_argument("--to", dest="last", type=_date, help="last of several days, itself included")
+    made.add_argument(
+        "--day", type=day_argument, help="one day, YYYY-MM-DD (default: every day that is stale)"
+    )
+    made.add_argument("--from", dest="first", type=day_argument, help="first of several days")
+    made.add_argument("--to", dest="last", type=day_argument, help="last of several days, itself included")
     return made
 
 
@@ -178,7 +180,8 @@ def new_run_id() -> str:
     return datetime.now(UTC).strftime("run-%Y%m%dT%H%M%S")
 
 
-def _date(text: str) -> date:
+def day_argument(text: str) -> date:
+    """A day of a command line, for argparse."""
     try:
         return date.fromisoformat(text)
     except ValueError:
