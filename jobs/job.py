@@ -142,7 +142,7 @@ class Job:
 
 def parser(module_doc: str | None, prog: str) -> argparse.ArgumentParser:
     """The arguments that every job takes."""
-    made = argparse.ArgumentParser(prog=prog, description=(module_doc or "").split("\n\n")[0])
+    made = argparse.ArgumentParser(prog=f"segue run {prog}", description=(module_doc or "").split("\n\n")[0])
     made.add_argument(
         "--root", default=os.environ.get("SEGUE_ROOT", "data"), help="where the tables are (%(default)s)"
     )

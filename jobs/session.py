@@ -23,6 +23,8 @@ CORRECTNESS = {
     "spark.sql.execution.arrow.pyspark.enabled": "true",
     "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
     "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
+    # INT96, the default, has no statistics and reads as nanoseconds everywhere else
+    "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
     # a day replaced in place keeps its rows' order only where files are written as asked
     "spark.databricks.delta.optimizeWrite.enabled": "false",
 }
@@ -80,7 +82,9 @@ def _java_options(log: Path) -> str:
     quiet = Path(__file__).with_name("log4j2.properties").resolve()
     return (
         f"-Dlog4j2.configurationFile={quiet} -Dsegue.log={log.resolve()} "
-        "-XX:TieredStopAtLevel=1 -XX:+UseParallelGC"
+        # with C1 alone the code cache is 48 MB, full after a minute of generated code, and then nothing
+        # is compiled any more
+        "-XX:ReservedCodeCacheSize=512m -XX:+UseParallelGC"
     )
 
 
