@@ -27,9 +27,7 @@ def run_step(name: str, arguments: Sequence[str]) -> int:
 
 def run_flow(arguments: Sequence[str]) -> int:
     """All steps in order, then the report; whatever stops a step stops the flow there."""
-    made = with_days(
-        parser("Runs every step of the nightly flow, in order, and writes the report.", "flow")
-    )
+    made = with_days(parser("Runs every step of the nightly flow, in order, and writes the report.", "flow"))
     made.add_argument("--source", required=True, help="TOML file: how the files are laid out")
     made.add_argument("--input", required=True, nargs="+", help="files, folders or globs with plays")
     made.add_argument("--catalogue", nargs="+", help="the same for tracks (default: the input)")

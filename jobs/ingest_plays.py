@@ -43,7 +43,9 @@ class Counts:
     def measures(self) -> dict[str, float]:
         """For the gate: two shares that it bounds, and the reasons, for whoever reads the report."""
         shares = {"rejected_share": self.rejected / self.rows, "duplicate_share": self.duplicates / self.rows}
-        return shares | {f"rejects_{'_'.join(reason.split())}": count for reason, count in self.reasons.items()}
+        return shares | {
+            f"rejects_{'_'.join(reason.split())}": count for reason, count in self.reasons.items()
+        }
 
 
 def main(argv: Sequence[str] | None = None) -> int:
