@@ -12,7 +12,7 @@ help: ## what there is
 
 install: $(READY) ## set up .venv: locked versions, this package, Delta's two jars
 
-demo: $(READY) ## plays in, released features and embeddings out, a bad day refused (about 3 minutes)
+demo: $(READY) ## plays in, released features and embeddings out, a bad day refused (minutes)
 	@$(BIN)/segue demo
 
 test: $(READY) lint types ## everything that CI runs

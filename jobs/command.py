@@ -74,7 +74,7 @@ def _install_jars(_: argparse.Namespace) -> int:
     return 0
 
 
-DEMO = Command("the whole flow on made-up plays, in three minutes", _configure_demo, _demo, 10)
+DEMO = Command("the whole flow on made-up plays, a bad day refused", _configure_demo, _demo, 10)
 RUN = Command("run one step, or the whole flow", _configure_run, _run, 20)
 REPORT = Command("what a run expected, saw and decided, as one HTML file", _configure_report, _report, 70)
 INSTALL_JARS = Command(
