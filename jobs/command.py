@@ -3,24 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import os
-from collections.abc import Callable
-from dataclasses import dataclass
 from importlib import import_module
 
 from jobs import EXTRA, FLOW
+from segue.builtin_commands import Command, add_root
 
 WHOLE_FLOW = "flow"
-
-
-@dataclass(frozen=True)
-class Command:
-    """One subcommand: its line in the help, its arguments, what it does, its place in the help."""
-
-    help: str
-    configure: Callable[[argparse.ArgumentParser], None]
-    run: Callable[[argparse.Namespace], int]
-    order: int
 
 
 def _configure_run(parser: argparse.ArgumentParser) -> None:
@@ -59,7 +47,7 @@ def _demo(args: argparse.Namespace) -> int:
 
 def _configure_report(parser: argparse.ArgumentParser) -> None:
     parser.description = "Writes what was expected, seen and decided in a run as one HTML file."
-    parser.add_argument("--root", default=os.environ.get("SEGUE_ROOT", "data"), help="(%(default)s)")
+    add_root(parser)
     parser.add_argument("--run-id", help="the run to report on (default: the newest)")
     parser.add_argument("--out", help="file to write (default: under <root>/quality)")
 

@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 
 from features.ingest import PLAY_FIELDS, judged_plays, rejected, without_duplicates
-from jobs.job import Job, parser
+from jobs.job import Job, parser, with_source
 from jobs.publish import Batch, already_published
 from jobs.sources import checked, columns_for, describe, list_files, load_source, read_rows
 
@@ -49,10 +49,7 @@ class Counts:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    made = parser(__doc__, "ingest-plays")
-    made.add_argument("--source", required=True, help="TOML file: how the files are laid out")
-    made.add_argument("--input", required=True, nargs="+", help="files, folders or globs")
-    args = made.parse_args(argv)
+    args = with_source(parser(__doc__, "ingest-plays")).parse_args(argv)
     source = load_source(args.source)
     columns = columns_for(source, "plays", PLAY_FIELDS)
     job = Job("ingest-plays", args.root, args.run_id)

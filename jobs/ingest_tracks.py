@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from features.ingest import TRACK_FIELDS, catalogue, catalogue_with
-from jobs.job import Job, parser
+from jobs.job import Job, parser, with_source
 from jobs.sources import checked, columns_for, describe, list_files, load_source, read_rows
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    made = parser(__doc__, "ingest-tracks")
-    made.add_argument("--source", required=True, help="TOML file: how the files are laid out")
-    made.add_argument("--input", required=True, nargs="+", help="files, folders or globs")
-    args = made.parse_args(argv)
+    args = with_source(parser(__doc__, "ingest-tracks")).parse_args(argv)
     source = load_source(args.source)
     columns = columns_for(source, "tracks", TRACK_FIELDS)
     job = Job("ingest-tracks", args.root, args.run_id)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from jobs.publish import Batch, Staged, already_published, code_version, commit,
 from jobs.records import record
 from jobs.session import open_session
 from jobs.warehouse import Warehouse, digest, files_of, files_per_day, known_table
+from segue.builtin_commands import add_root
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -143,10 +143,15 @@ class Job:
 def parser(module_doc: str | None, prog: str) -> argparse.ArgumentParser:
     """The arguments that every job takes."""
     made = argparse.ArgumentParser(prog=f"segue run {prog}", description=(module_doc or "").split("\n\n")[0])
-    made.add_argument(
-        "--root", default=os.environ.get("SEGUE_ROOT", "data"), help="where the tables are (%(default)s)"
-    )
+    add_root(made)
     made.add_argument("--run-id", help="name of the run in the quality results (made from the clock)")
+    return made
+
+
+def with_source(made: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    """--source and --input, for the steps that read files of others."""
+    made.add_argument("--source", required=True, help="TOML file: how the files are laid out")
+    made.add_argument("--input", required=True, nargs="+", help="files, folders or globs")
     return made
 
 
