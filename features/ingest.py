@@ -92,6 +92,7 @@ def rejected(judged: DataFrame) -> DataFrame:
     return numbered.select(
         key.alias("reject_id"),
         "source",
+        "user_id",
         F.coalesce("_name", F.lit("")).alias("file"),
         F.col("_raw").alias("raw"),
         "reasons",

@@ -8,8 +8,20 @@ class JobError(Exception):
 
     exit_code = 1
 
+    @classmethod
+    def not_committed(cls, batch: str, problem: Exception) -> JobError:
+        return cls(
+            f"batch {batch} could not be committed: {first_line(problem)}; nothing was published. "
+            "Put right what is named here (a full disk, rights, the network), then run the step again"
+        )
+
 
 class WrongUsage(JobError):
     """The command was given something it cannot take."""
 
     exit_code = 2
+
+
+def first_line(problem: object) -> str:
+    """What went wrong, without the trace that engines print below it."""
+    return next((line.strip() for line in str(problem).splitlines() if line.strip()), type(problem).__name__)

@@ -9,8 +9,8 @@ from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 
 from features.ingest import PLAY_FIELDS, judged_plays, rejected, without_duplicates
+from jobs.batches import Batch, already_published
 from jobs.job import Job, parser, with_source
-from jobs.publish import Batch, already_published
 from jobs.sources import checked, columns_for, describe, list_files, load_source, read_rows
 
 if TYPE_CHECKING:
@@ -56,11 +56,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     files = list_files(job.spark, args.input)
     job.uses("files", str(describe(files)))
     batch = job.batch("plays", appends=True, parameters=vars(source))
-    if already_published(job.warehouse, batch):
-        job.say("plays unchanged: these files are in already")
-        return 0
-    rows = checked(read_rows(job.spark, source, [file.path for file in files]), columns, source)
-    _publish(job, batch, judged_plays(rows, columns, source.name, datetime.now(UTC)))
+    with job.lease("plays"):  # before plays are read: another ingest may be adding the same ones
+        if already_published(job.warehouse, batch):
+            job.say("plays unchanged: these files are in already")
+            return 0
+        rows = checked(read_rows(job.spark, source, [file.path for file in files]), columns, source)
+        _publish(job, batch, judged_plays(rows, columns, source.name, datetime.now(UTC)))
     return 0
 
 

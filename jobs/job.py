@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import cached_property
@@ -12,11 +13,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from expectations.verdict import Refused
-from jobs.errors import JobError, WrongUsage
-from jobs.publish import Batch, Staged, already_published, code_version, commit, stage
-from jobs.records import record
+from jobs.batches import Batch, already_published, code_version, reserve
+from jobs.errors import WrongUsage
+from jobs.lease import lease
+from jobs.publish import Staged, commit, stage
+from jobs.records import record, record_failure
 from jobs.session import open_session
-from jobs.warehouse import Warehouse, digest, files_of, files_per_day, known_table
+from jobs.state import digest, state_of
+from jobs.stores import checked_root
+from jobs.warehouse import Warehouse, known_table, no_data
 from segue.builtin_commands import add_root
 
 if TYPE_CHECKING:
@@ -40,12 +45,13 @@ class Job:
         self, name: str, root: str, run_id: str | None = None, say: Callable[[str], None] = print
     ) -> None:
         self.name = name
-        self.warehouse = Warehouse(root)
+        self.warehouse = Warehouse(checked_root(root))
         self.run_id = run_id or new_run_id()
         self._say = say
         self._started = time.monotonic()
         self._inputs: dict[str, str] = {}
         self._versions: dict[str, int] = {}
+        self._leased: set[str] = set()
 
     @cached_property
     def spark(self) -> SparkSession:
@@ -71,11 +77,9 @@ class Job:
 
         found = self.warehouse.table(known_table(table).name, self._versions.get(table))
         if found is None:
-            raise JobError(
-                f"table {table} has no data yet under {self.warehouse.root}; run the step that publishes it first"
-            )
+            raise no_data(self.warehouse, table)
         self._versions[table] = found.version()
-        self.uses(f"{table} {digest(days)}", files_of(found, days))
+        self.uses(f"{table} {digest(days)}", digest(state_of(found).origins(days)))
         path = self.warehouse.table_path(table)
         rows = self.spark.read.format("delta").option("versionAsOf", found.version()).load(path)
         return rows if days is None else rows.where(F.col("ds").isin(list(days)))
@@ -90,19 +94,35 @@ class Job:
         days: Sequence[date] | None = None,
         follows: str | None = None,
         appends: bool = False,
+        repeatable: bool = True,
         parameters: Mapping[str, Any] | None = None,
     ) -> Batch:
         """The batch that all that was read so far makes; `follows` is the table whose days it mirrors."""
         made_from = digest(table, days, self._inputs, code_version(), dict(parameters or {}))
         source = None if follows is None else self.warehouse.table(follows, self._versions.get(follows))
-        per_day = {} if source is None else files_per_day(source)
+        origins = {} if source is None else state_of(source).origins(days)
         return Batch(
             contract=known_table(table),
             made_from=made_from,
             days=None if days is None else tuple(days),
-            follows={day: per_day[day] for day in days or () if day in per_day},
+            follows={day: origins[str(day)] for day in days or () if str(day) in origins},
+            read_at=dict(self._versions),
             appends=appends,
+            repeatable=repeatable,
         )
+
+    @contextmanager
+    def lease(self, table: str) -> Iterator[None]:
+        """Keeps others away from the table, unless this job does so already."""
+        if table in self._leased:
+            yield
+            return
+        with lease(self.warehouse, table, f"{self.name} of {self.run_id}", self.say):
+            self._leased.add(table)
+            try:
+                yield
+            finally:
+                self._leased.discard(table)
 
     def publish(self, batch: Batch, rows: DataFrame, measures: Mapping[str, float] | None = None) -> Outcome:
         """Stage, audit and commit, unless the very same batch is there already.
@@ -110,25 +130,32 @@ class Job:
         Raises:
             Refused: the gate found a critical fault; nothing was published.
         """
-        if already_published(self.warehouse, batch):
-            return self._unchanged(batch)
-        return self.commit(self.stage(batch, rows, measures))
+        with self.lease(batch.table):
+            if already_published(self.warehouse, batch):
+                return self._unchanged(batch)
+            return self.commit(self.stage(batch, rows, measures))
 
     def stage(self, batch: Batch, rows: DataFrame, measures: Mapping[str, float] | None = None) -> Staged:
         """The first half of publishing, for jobs that publish two tables or none."""
-        staged = stage(self.spark, self.warehouse, batch, rows, measures or {})
+        batch = reserve(self.warehouse, batch)
+        try:
+            staged = stage(self.spark, self.warehouse, batch, rows, measures or {})
+        except Exception as problem:
+            record_failure(self.warehouse, self.run_id, batch, problem)
+            raise
         if staged.verdict.refused:
             record(self.warehouse, self.run_id, staged, "refused")
-            self.say(f"{batch.contract.name} REFUSED, {staged.profile.rows:,} rows stay unseen")
-            raise Refused.batch(batch.contract.name, batch.id, staged.verdict, staged.path)
+            self.say(f"{batch.table} REFUSED, {staged.profile.rows:,} rows stay unseen")
+            raise Refused.batch(batch.table, batch.id, staged.verdict, staged.path)
         return staged
 
     def commit(self, staged: Staged) -> Outcome:
+        """The second half. The record comes first: a kill between the two leaves no unrecorded batch."""
+        record(self.warehouse, self.run_id, staged, "passed")
         state = commit(self.warehouse, staged, {"run": self.run_id, "job": self.name, "code": code_version()})
-        record(self.warehouse, self.run_id, staged, "published" if state else "unchanged")
         if state is None:
             return self._unchanged(staged.batch)
-        outcome = Outcome(staged.batch.contract.name, "published", staged.profile.rows, state.version)
+        outcome = Outcome(staged.batch.table, "published", staged.profile.rows, state.version)
         self.say(
             f"{outcome.table} version {outcome.version}: {outcome.rows:,} rows, "
             f"{_span(list(staged.profile.days))}{_checks(staged)}, {time.monotonic() - self._started:.1f} s"
@@ -136,8 +163,8 @@ class Job:
         return outcome
 
     def _unchanged(self, batch: Batch) -> Outcome:
-        self.say(f"{batch.contract.name} unchanged: this batch is published already")
-        return Outcome(batch.contract.name, "unchanged")
+        self.say(f"{batch.table} unchanged: this batch is published already")
+        return Outcome(batch.table, "unchanged")
 
 
 def parser(module_doc: str | None, prog: str) -> argparse.ArgumentParser:

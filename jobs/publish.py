@@ -1,4 +1,4 @@
-"""How a batch becomes visible: reserve, stage, audit, commit by reference, record.
+"""How a batch becomes visible: reserve, stage, audit, commit by reference.
 
 A batch is staged inside its table's folder as files that the table's log does not name, so nobody
 sees them. Great Expectations audits those very files; then one commit of the log names them and
@@ -8,56 +8,32 @@ drops the days they replace. Nothing is copied, and the commit is a compare-and-
 from __future__ import annotations
 
 import json
-import uuid
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
-from functools import cache
-from importlib.resources import files
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import date
 from typing import TYPE_CHECKING, Any
 
-from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties, Transaction
+from deltalake import DeltaTable
 from deltalake.exceptions import CommitFailedError
-from deltalake.transaction import AddAction, RemoveAction
 
 from expectations.gate import judge
 from expectations.profile import Profile, profile
 from expectations.suite import suite_for
-from expectations.verdict import Verdict
-from jobs.errors import JobError
-from jobs.warehouse import Part, TableState, Warehouse, appended, digest, replaced, state_of
+from expectations.verdict import Result, Verdict
+from jobs.batches import Batch, folder
+from jobs.commits import Change, Lost, as_adds, check_whole, files_in, next_instant, staged_files, swap
+from jobs.errors import JobError, first_line
+from jobs.state import Part, TableState, note_of, state_of
+from jobs.warehouse import Warehouse, add_columns, missing_columns
 from schemas import Contract, conform
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
-# Losing a compare-and-swap costs milliseconds; ten losses in a row mean something else is wrong.
-ATTEMPTS = 10
-
-
-@dataclass(frozen=True)
-class Batch:
-    """What is to be published.
-
-    `made_from` identifies inputs, code and parameters: the same again is the same batch. A batch
-    replaces `days`; without days, the whole table. If it `appends`, it replaces nothing.
-    """
-
-    contract: Contract
-    made_from: str
-    days: tuple[date, ...] | None = None
-    follows: Mapping[date, str] = field(default_factory=dict)
-    appends: bool = False
-    files_per_day: int = 1
-    attempt: str = field(default_factory=lambda: uuid.uuid4().hex[:8])
-
-    @property
-    def transaction(self) -> str:
-        return f"publish:{self.contract.name}:{self.made_from}"
-
-    @property
-    def id(self) -> str:
-        return f"{self.made_from}-{self.attempt}"
+# Losing a compare-and-swap costs milliseconds; this many in a row mean something else is wrong.
+ATTEMPTS = 50
 
 
 @dataclass(frozen=True)
@@ -70,75 +46,76 @@ class Staged:
     verdict: Verdict
 
 
-def already_published(warehouse: Warehouse, batch: Batch) -> bool:
-    """Whether the table holds this very batch now; not merely whether it once did."""
-    table = warehouse.table(batch.contract.name)
-    if table is None:
-        return False
-    if batch.appends:
-        return table.transaction_version(batch.transaction) is not None
-    parts = state_of(table).parts
-    wanted = batch.days if batch.days is not None else (None,)
-    return all(day in parts and parts[day].made_from == batch.made_from for day in wanted)
-
-
 def stage(
     spark: SparkSession, warehouse: Warehouse, batch: Batch, rows: DataFrame, measures: Mapping[str, float]
 ) -> Staged:
-    """Writes the batch's files and audits them. A refused batch stays where it is, for a look at it."""
-    contract = batch.contract
-    warehouse.create(contract)
-    path = f"{warehouse.table_path(contract.name)}/batch-{batch.id}"
-    warehouse.create(contract, path)
-    _laid_out(conform(rows, contract), batch).write.format("delta").mode("append").save(path)
-    written = spark.read.format("delta").load(path)
-    seen = profile(written, contract)
-    _check_days(batch, seen)
-    return Staged(batch, path, seen, judge(written, suite_for(contract.name), seen, measures))
+    """Writes a reserved batch's files and audits them. A refused batch stays where it is, for a look at it.
+
+    Raises:
+        JobError: rows outside the batch's days, or files that cannot be read back.
+    """
+    path = folder(warehouse, batch)
+    if broken := _written(_laid_out(conform(rows, batch.contract), batch), path):
+        return Staged(batch, path, Profile(0, 0, {}), Verdict((broken,)))
+    with _readable(batch):
+        written = spark.read.format("delta").load(path)
+        seen = profile(written, batch.contract)
+        _check_days(batch, seen)
+        return Staged(batch, path, seen, judge(written, suite_for(batch.table), seen, measures))
 
 
 def commit(warehouse: Warehouse, staged: Staged, note: Mapping[str, Any]) -> TableState | None:
     """Names the staged files in the table's log, in one commit; None if the content is there already.
 
     Raises:
-        JobError: others kept committing, or appended while this batch was being made.
+        JobError: others kept committing; or appended, or erased a listener, while this was being made.
     """
-    batch = staged.batch
+    batch, staged_now = staged.batch, staged_files(warehouse, staged.path)
+    check_whole(warehouse, batch.table, staged_now)
     for _ in range(ATTEMPTS):
-        table = warehouse.table(batch.contract.name)
-        assert table is not None  # stage() made it
-        state = _state_after(state_of(table), table.version() + 1, staged)
-        if state is None:
-            break
+        table = warehouse.create(batch.contract)
+        _check_nobody_was_erased(warehouse, batch)
         try:
-            _swap(warehouse, table, staged, {**note, "batch": batch.id, "state": state.dumps()})
-        except CommitFailedError:
-            if batch.appends:
-                raise JobError(
-                    f"table {batch.contract.name}: another batch was appended meanwhile, and this one may repeat "
-                    "its rows; nothing was published, run the step again"
-                ) from None
+            if missing_columns(table, batch.contract):
+                _widen(table, batch.contract)
+                continue
+            change = _change(table, staged, staged_now, note)
+            state = swap(table, change) if change else None
+        except Lost:
+            _check_can_follow(batch)
             continue
-        warehouse.remove(f"{staged.path}/_delta_log")
+        warehouse.remove(f"{staged.path}/_delta_log" if state else staged.path)
         return state
-    else:
-        raise JobError(
-            f"table {batch.contract.name}: lost {ATTEMPTS} commits in a row to others; run the step again"
-        )
-    warehouse.remove(staged.path)
+    raise JobError(f"table {batch.table}: lost {ATTEMPTS} commits in a row to others; run the step again")
+
+
+def _written(rows: DataFrame, path: str) -> Result | None:
+    """None, or the constraint that a row breaks: behind the expectations, the last line."""
+    from pyspark.errors import PySparkException
+
+    try:
+        rows.write.format("delta").mode("append").save(path)
+    except PySparkException as error:
+        broken = re.search(r"\[DELTA_(?:VIOLATE|NOT_NULL)_CONSTRAINT\w*\] ?(.*)", str(error))
+        if broken is None:
+            raise
+        observed, expected = first_line(broken[1]), "every row keeps the table's constraints"
+        return Result("expect_constraints_to_hold", None, "critical", False, observed, expected)
     return None
 
 
-@cache
-def code_version() -> str:
-    """Identifies the code that decides what rows a batch holds; works from a zip as well."""
-    sources = [
-        (entry.name, entry.read_text())
-        for package in ("schemas", "features")
-        for entry in files(package).iterdir()
-        if entry.name.endswith(".py")
-    ]
-    return digest(sorted(sources))
+@contextmanager
+def _readable(batch: Batch) -> Iterator[None]:
+    """Page checksums are on, so what a disk spoiled since it was written ends here, not at a reader."""
+    from pyspark.errors import PySparkException
+
+    try:
+        yield
+    except PySparkException as error:
+        raise JobError(
+            f"table {batch.table}: what was staged of batch {batch.id} cannot be read back and audited: "
+            f"{first_line(error)}; nothing was published. Look at the disk, then run the step again"
+        ) from error
 
 
 def _check_days(batch: Batch, seen: Profile) -> None:
@@ -146,7 +123,7 @@ def _check_days(batch: Batch, seen: Profile) -> None:
     stray = [] if batch.days is None else sorted(str(day) for day in set(seen.days) - set(batch.days))
     if stray:
         raise JobError(
-            f"table {batch.contract.name}: the batch is for {len(batch.days or ())} days, but has rows of "
+            f"table {batch.table}: the batch is for {len(batch.days or ())} days, but has rows of "
             f"{', '.join(stray[:5])}; nothing was published. The step that made it must select its days"
         )
 
@@ -164,72 +141,121 @@ def _laid_out(rows: DataFrame, batch: Batch) -> DataFrame:
     return rows.repartition(*day, file).sortWithinPartitions(*day, *[F.col(name) for name in within if name])
 
 
-def _state_after(before: TableState, version: int, staged: Staged) -> TableState | None:
-    """The table's state once the batch is in; None where that would change no row."""
-    batch = staged.batch
-    days = [None] if batch.days is None and not batch.appends else list(batch.days or [])
-    parts = {day: Part(0, 0, batch.made_from, batch.follows.get(day, "") if day else "") for day in days}
-    for day, seen in staged.profile.days.items():
-        follows = batch.follows.get(day, "") if day else ""
-        parts[day] = Part(seen.rows, seen.content_hash, batch.made_from, follows)
-    if batch.appends:
-        return appended(before, version, parts)
-    same = all(day in before.parts and _alike(before.parts[day], part) for day, part in parts.items())
-    return None if same and parts else replaced(before, version, batch.days, parts)
+def _change(
+    table: DeltaTable, staged: Staged, staged_now: list[dict[str, Any]], note: Mapping[str, Any]
+) -> Change | None:
+    """What the commit has to do: only days that hold other rows than before change files.
 
-
-def _alike(one: Part, other: Part) -> bool:
-    return (one.rows, one.content_hash, one.follows) == (other.rows, other.content_hash, other.follows)
-
-
-def _swap(warehouse: Warehouse, table: DeltaTable, staged: Staged, note: Mapping[str, Any]) -> None:
-    batch, contract = staged.batch, staged.batch.contract
-    available_at = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
-    days = None if batch.days is None else [("ds", "in", [str(day) for day in batch.days])]
-    table.create_write_transaction(
-        _adds(warehouse, staged.path, available_at),
-        mode="append" if batch.appends else "overwrite",
-        schema=table.schema(),
-        partition_by=list(contract.partitions),
-        partition_filters=None if batch.appends else days,
-        commit_properties=CommitProperties(
-            app_transactions=[Transaction(batch.transaction, table.version() + 1)],
-            custom_metadata={"userMetadata": json.dumps(dict(note))},
-            max_commit_retries=0,
-        ),
-        post_commithook_properties=PostCommitHookProperties(
-            create_checkpoint=False, cleanup_expired_logs=False
-        ),
+    A day of equal rows keeps its files, and with them the instant since when these rows are known.
+    """
+    batch, before = staged.batch, state_of(table)
+    state, changed = _appended(before, staged) if batch.appends else _replaced(table, before, staged)
+    if not changed and _follow(before, batch):
+        return None
+    available_at = next_instant(before)
+    if changed:
+        state = replace(state, published_at=available_at)
+    return Change(
+        batch=batch.id,
+        kind="publish",
+        state=state,
+        adds=as_adds([f for f in staged_now if _day(f) in changed], available_at, rewrites=False),
+        removes=[] if batch.appends else [path for path, day in files_in(table) if day in changed],
+        transaction=(batch.transaction, batch.revision),
+        note={**note, "content_hash": staged.profile.content_hash},
     )
 
 
-def _adds(warehouse: Warehouse, path: str, available_at: str) -> list[AddAction | RemoveAction]:
-    """The files that the staged log names, as the table's log will name them.
+def _appended(before: TableState, staged: Staged) -> tuple[TableState, set[date | None]]:
+    new = _parts(staged)
+    total = {
+        day: before.parts[day].and_also(part) if day in before.parts else part for day, part in new.items()
+    }
+    return before.with_parts(total, replaces=()), set(new)
 
-    Partition values live in the log alone, so the instant of publication can be the true one.
-    """
-    folder = path.rsplit("/", 1)[1]
-    return [
-        AddAction(
-            path=f"{folder}/{add['path']}",
-            size=add["size"],
-            partition_values={**add["partitionValues"], "available_at": available_at},
-            modification_time=add["modificationTime"],
-            data_change=True,
-            stats=add["stats"],
+
+def _replaced(table: DeltaTable, before: TableState, staged: Staged) -> tuple[TableState, set[date | None]]:
+    new, old = _parts(staged), before.parts
+    _check_repeatable(table, staged, new)
+    changed = {day for day, part in new.items() if day not in old or not old[day].holds_what(part)}
+    kept = {
+        day: part if day in changed else replace(part, origin=old[day].origin) for day, part in new.items()
+    }
+    if staged.batch.days is None:
+        changed |= set(old) - set(new)
+    return before.with_parts(kept, replaces=staged.batch.days), changed
+
+
+def _parts(staged: Staged) -> dict[date | None, Part]:
+    """Every day of the batch; of a day that it was asked for and has no rows of, that there are none."""
+    batch = staged.batch
+    asked = [] if batch.appends else [None] if batch.days is None else list(batch.days)
+    seen = dict.fromkeys(asked, (0, 0)) | {
+        day: (found.rows, found.content_hash) for day, found in staged.profile.days.items()
+    }
+    return {
+        day: Part(rows, hash_, hash_, batch.made_from, batch.follows.get(day, "") if day else "")
+        for day, (rows, hash_) in seen.items()
+    }
+
+
+def _follow(before: TableState, batch: Batch) -> bool:
+    """Whether the days are known to mirror what they mirror now; else they would be stale for ever."""
+    return all(day in before.parts and before.parts[day].follows == of for day, of in batch.follows.items())
+
+
+def _day(file: Mapping[str, Any]) -> date | None:
+    text = file["partitionValues"].get("ds")
+    return date.fromisoformat(text) if text else None
+
+
+def _widen(table: DeltaTable, contract: Contract) -> None:
+    try:
+        add_columns(
+            table, contract, {"userMetadata": json.dumps({"kind": "widen", "state": state_of(table).dumps()})}
         )
-        for action in _staged_log(warehouse, path)
-        if (add := action.get("add"))
-    ]
+    except CommitFailedError as problem:
+        raise Lost from problem
 
 
-def _staged_log(warehouse: Warehouse, path: str) -> list[dict[str, Any]]:
-    from pyarrow.fs import FileSelector
+def _check_repeatable(table: DeltaTable, staged: Staged, new: Mapping[date | None, Part]) -> None:
+    """The same inputs, code and parameters must give the same rows, or a rerun can repair nothing.
 
-    listed = warehouse.files.get_file_info(FileSelector(warehouse.inner(f"{path}/_delta_log")))
-    commits = sorted(entry.path for entry in listed if entry.path.endswith(".json"))
-    return [
-        json.loads(line)
-        for commit in commits
-        for line in warehouse.files.open_input_stream(commit).read().decode().splitlines()
-    ]
+    The log is searched only where it says that this very batch was published before.
+    """
+    batch = staged.batch
+    if not batch.repeatable or table.transaction_version(batch.transaction) is None:
+        return
+    for commit_ in table.history():
+        note = note_of(commit_)
+        if str(note.get("batch", "")).rpartition("-")[0] != batch.made_from or note["kind"] != "publish":
+            continue
+        then = TableState.loads(0, note["state"]).parts
+        differ = [day for day, part in new.items() if day in then and then[day].origin != part.origin]
+        if differ and state_of(table).erased_in <= commit_["version"]:
+            raise JobError(
+                f"table {batch.table}: batch {batch.id} holds other rows than version {commit_['version']} did, "
+                f"though it was made from the same inputs, code and parameters (differs for "
+                f"{', '.join(str(day or 'the whole table') for day in differ[:5])}); nothing was published. "
+                "The step is not deterministic: look for random order, a clock, or state outside its inputs"
+            )
+        return
+
+
+def _check_can_follow(batch: Batch) -> None:
+    if batch.appends:
+        raise JobError(
+            f"table {batch.table}: another batch was appended meanwhile, and this one may repeat "
+            "its rows; nothing was published, run the step again"
+        )
+
+
+def _check_nobody_was_erased(warehouse: Warehouse, batch: Batch) -> None:
+    """Rows made of what was read before a listener was erased would bring the listener back."""
+    for name, version in batch.read_at.items():
+        state = warehouse.state(name)
+        if state and state.erased_in > version:
+            raise JobError(
+                f"table {batch.table}: a listener was erased from {name} (version {state.erased_in}) after this "
+                f"step read version {version}; nothing was published. Run the step again"
+            )

@@ -11,7 +11,7 @@ from expectations.verdict import Refused
 from jobs.errors import JobError
 from jobs.job import Job, parser
 from jobs.records import append_results
-from jobs.warehouse import TableState
+from jobs.state import TableState
 from schemas import CONTRACTS
 from segue.releases import TableVersion, append_release, list_releases
 

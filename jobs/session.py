@@ -27,6 +27,10 @@ CORRECTNESS = {
     "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
     # a day replaced in place keeps its rows' order only where files are written as asked
     "spark.databricks.delta.optimizeWrite.enabled": "false",
+    # a commit whose answer got lost is looked up, not written again
+    "spark.databricks.delta.commit.idempotencyCheck.enabled": "true",
+    # written by default, checked by nobody: a flipped bit in a staged file must not pass the audit
+    "spark.hadoop.parquet.page.verify-checksum.enabled": "true",
 }
 
 # One machine: few partitions, as each costs 50 ms or more; C1 alone compiles, as a run is short.

@@ -33,7 +33,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         **{name: getattr(args, name) for name in asdict(replace(default)) if name != "threads"}
     )
     heard = job.read("sessions", [last - timedelta(days=n) for n in range(args.days)])
-    batch = job.batch("track_embeddings", [last], parameters=asdict(settings))
+    one_thread = args.threads == 1  # with more, they race each other and no run gives the same vectors
+    batch = job.batch("track_embeddings", [last], repeatable=one_thread, parameters=asdict(settings))
     space = f"{last}-{batch.made_from[:8]}"
     settings = replace(settings, threads=args.threads or _cores(job))
     job.publish(batch, embeddings(track_sequences(heard), settings, space, last))

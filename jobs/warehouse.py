@@ -1,83 +1,33 @@
-"""Where the tables are, which version each has, and what is in it: the log's side of things."""
+"""Where the tables are, how they are made, and which of their days are stale."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass, replace
 from datetime import date
-from typing import Any
 
-import pyarrow as pa
 from deltalake import DeltaTable, Schema
-from pyarrow import fs
+from deltalake.exceptions import CommitFailedError, DeltaError
 
-from jobs.errors import JobError
+from jobs.errors import JobError, first_line
+from jobs.state import TableState, state_of
 from schemas import CONTRACTS, Contract
+from segue.releases import LIFE
+from segue.storage import filesystem, find_table
 
-# Trainers pin releases for weeks, and Delta 4.1 refuses to travel past this; the log outlives the files.
+# Delta 4.1 and later refuse to travel past the first, even where files are left; the log must outlive
+# every version that a release still names, one that was rolled back to included.
 RETENTION = {
-    "delta.deletedFileRetentionDuration": "interval 28 days",
-    "delta.logRetentionDuration": "interval 90 days",
+    "delta.deletedFileRetentionDuration": f"interval {LIFE.days} days",
+    "delta.logRetentionDuration": "interval 120 days",
 }
-
-
-@dataclass(frozen=True)
-class Part:
-    """One published day of a table (or all of it, where it has no days).
-
-    `made_from` identifies the batch, `follows` the input files of this one day: a day is stale when
-    its input has other files now.
-    """
-
-    rows: int
-    content_hash: int
-    made_from: str
-    follows: str = ""
-
-
-@dataclass(frozen=True)
-class TableState:
-    """One version of one table. `parts` has the key None where the table has no days."""
-
-    version: int
-    parts: dict[date | None, Part]
-
-    @property
-    def rows(self) -> int:
-        return sum(part.rows for part in self.parts.values())
-
-    @property
-    def content_hash(self) -> str:
-        """Hash of all rows, whatever their order: the hashes of the days add up."""
-        return f"{sum(part.content_hash for part in self.parts.values()) % 2**64:016x}"
-
-    @property
-    def days(self) -> list[date]:
-        return sorted(day for day in self.parts if day is not None)
-
-    def dumps(self) -> str:
-        return json.dumps(
-            {str(day): [p.rows, p.content_hash, p.made_from, p.follows] for day, p in self.parts.items()}
-        )
-
-    @staticmethod
-    def loads(version: int, text: str) -> TableState:
-        parts = {
-            None if day == "None" else date.fromisoformat(day): Part(*fields)
-            for day, fields in json.loads(text).items()
-        }
-        return TableState(version, parts)
 
 
 class Warehouse:
     """The tables under one root, a path that Spark, delta-rs and pyarrow all read."""
 
     def __init__(self, root: str) -> None:
-        self.files, self._base = fs.FileSystem.from_uri(_as_uri(root))
         self.root = root.rstrip("/")
+        self.remote = "://" in root
+        self.files, self._base = filesystem(self.root)
 
     def path(self, *parts: str) -> str:
         return "/".join((self.root, *parts))
@@ -87,37 +37,34 @@ class Warehouse:
 
     def table(self, name: str, version: int | None = None) -> DeltaTable | None:
         """The table, or None before its first batch."""
-        path = self.table_path(name)
-        return DeltaTable(path, version=version) if DeltaTable.is_deltatable(path) else None
+        return find_table(self.table_path(name), version)
 
     def state(self, name: str) -> TableState | None:
         """What the table's newest version holds, from the metadata of the commit that made it."""
         table = self.table(name)
         return None if table is None else state_of(table)
 
-    def create(self, contract: Contract, path: str | None = None) -> DeltaTable:
-        """An empty table of this contract; milliseconds, as no engine needs to start.
+    def create(self, contract: Contract) -> DeltaTable:
+        """The table of this contract, made empty if there is none; milliseconds, as no engine starts.
 
-        What a client must know to look rows up lies in the table's own properties: it imports no
-        contracts, and reads tables that were made by another version of them.
+        Raises:
+            JobError: it is there, but made for other columns.
         """
-        properties = {
-            **RETENTION,
-            "delta.dataSkippingStatsColumns": ",".join(contract.statistics) or "ds",
-            "segue.key": ",".join(contract.key),
-            "segue.entity": contract.entity or "",
-            "segue.buckets": str(contract.buckets),
-        }
-        return DeltaTable.create(
-            path or self.table_path(contract.name),
-            schema=Schema.from_json(contract.struct().json()),
-            mode="ignore",
-            partition_by=list(contract.partitions) or None,
-            name=contract.name,
-            description=contract.meaning,
-            configuration=properties,
-            raise_if_key_not_exists=False,
-        )
+        table = self.table(contract.name)
+        if table is None:
+            table = _constrained(_created(self.table_path(contract.name), contract, "ignore"), contract)
+        _check_schema(table, contract)
+        return table
+
+    def reserve(self, contract: Contract, path: str) -> bool:
+        """Whether `path` is ours alone: an empty table of this contract, made there unless one was."""
+        try:
+            _constrained(_created(path, contract, "error"), contract)
+        except DeltaError as problem:
+            if DeltaTable.is_deltatable(path):
+                return False
+            raise JobError(f"{path} cannot be written to: {first_line(problem)}") from problem
+        return True
 
     def inner(self, path: str) -> str:
         """`path`, as the file system of this root names it."""
@@ -126,79 +73,58 @@ class Warehouse:
     def remove(self, path: str) -> None:
         self.files.delete_dir(self.inner(path))
 
+    def batches(self, table: str) -> dict[str, str]:
+        """Folder of every batch of a table, published or not: path by batch id."""
+        from pyarrow.fs import FileSelector, FileType
 
-def state_of(table: DeltaTable) -> TableState:
-    """From the newest commit that was a batch: maintenance adds versions, but no content."""
-    for commit in table.history():
-        note = _note(commit)
-        if "state" in note:
-            return TableState.loads(table.version(), note["state"])
-    return TableState(table.version(), {})
-
-
-def files_of(table: DeltaTable, days: Collection[date] | None) -> str:
-    """Identifies what a reader of these days gets: files are never changed, so their names do."""
-    filters = [("ds", "in", [str(day) for day in sorted(days)])] if days else None
-    return digest(sorted(table.file_uris(filters)))
+        selector = FileSelector(self.inner(self.table_path(table)), allow_not_found=True)
+        return {
+            entry.base_name.removeprefix("batch-"): f"{self.table_path(table)}/{entry.base_name}"
+            for entry in self.files.get_file_info(selector)
+            if entry.type == FileType.Directory and entry.base_name.startswith("batch-")
+        }
 
 
-def files_per_day(table: DeltaTable) -> dict[date, str]:
-    """The same for each day by itself, from one reading of the log."""
-    actions = pa.table(table.get_add_actions(flatten=True)).select(["partition.ds", "path"])
-    names: dict[date, list[str]] = {}
-    for action in actions.to_pylist():
-        names.setdefault(action["partition.ds"], []).append(action["path"])
-    return {day: digest(sorted(paths)) for day, paths in names.items()}
+def missing_columns(table: DeltaTable, contract: Contract) -> list[str]:
+    """Columns that the contract has by now and the table has not yet."""
+    have = {field.name for field in table.schema().fields}
+    return [name for name in contract.names if name not in have]
+
+
+def add_columns(table: DeltaTable, contract: Contract, note: dict[str, str]) -> None:
+    """Gives the table the columns it misses; rows published before read as null there."""
+    from deltalake import CommitProperties
+    from deltalake.schema import Field
+
+    wanted = {field.name: field for field in _schema(contract).fields}
+    missing = [wanted[name] for name in missing_columns(table, contract)]
+    nullable = [Field(field.name, field.type, nullable=True, metadata=field.metadata) for field in missing]
+    properties = CommitProperties(custom_metadata=note, max_commit_retries=0)
+    table.alter.add_columns(nullable, commit_properties=properties)
 
 
 def stale_days(warehouse: Warehouse, table: str, source: str) -> list[date]:
-    """Days of `source` from the first that `table` lacks or made of other files, to the newest.
+    """Days of `source` from the first that `table` lacks or made of other rows, to the newest.
 
     All of them, because a session and a window reach into the days that follow.
 
     Raises:
         JobError: `source` has never been published.
     """
-    made_of = warehouse.table(source)
+    made_of = warehouse.state(source)
     if made_of is None:
-        raise JobError(
-            f"table {source} has no data yet under {warehouse.root}; run the step that publishes it first"
-        )
-    current, state = files_per_day(made_of), warehouse.state(table)
+        raise no_data(warehouse, source)
+    state = warehouse.state(table)
     known = {} if state is None else {day: part.follows for day, part in state.parts.items()}
-    changed = [day for day, files in current.items() if known.get(day) != files]
-    return sorted(day for day in current if changed and day >= min(changed))
+    origins = made_of.origins()
+    changed = [day for day in made_of.days if known.get(day) != origins[str(day)]]
+    return [day for day in made_of.days if changed and day >= min(changed)]
 
 
-def replaced(
-    state: TableState | None, version: int, days: Iterable[date] | None, parts: dict[date | None, Part]
-) -> TableState:
-    """The state after a batch that replaces `days` (None: everything) by `parts`."""
-    gone = None if days is None else set(days)
-    kept = {} if state is None or gone is None else {d: p for d, p in state.parts.items() if d not in gone}
-    return TableState(version, {**kept, **parts})
-
-
-def appended(state: TableState | None, version: int, parts: dict[date | None, Part]) -> TableState:
-    """The state after a batch that adds `parts` to what is there."""
-    total = dict(state.parts) if state else {}
-    for day, part in parts.items():
-        before = total.get(day)
-        total[day] = (
-            part
-            if before is None
-            else replace(
-                part,
-                rows=before.rows + part.rows,
-                content_hash=(before.content_hash + part.content_hash) % 2**64,
-            )
-        )
-    return TableState(version, total)
-
-
-def digest(*values: Any) -> str:
-    """A short name for a value: the same value, the same name, on any machine."""
-    return hashlib.sha256(json.dumps(values, sort_keys=True, default=str).encode()).hexdigest()[:16]
+def no_data(warehouse: Warehouse, table: str) -> JobError:
+    return JobError(
+        f"table {table} has no data yet under {warehouse.root}; run the step that publishes it first"
+    )
 
 
 def known_table(name: str) -> Contract:
@@ -207,13 +133,59 @@ def known_table(name: str) -> Contract:
     return CONTRACTS[name]
 
 
-def _note(commit: dict[str, Any]) -> dict[str, Any]:
+def _created(path: str, contract: Contract, mode: str) -> DeltaTable:
+    """What a client must know to look rows up lies in the table's own properties: it imports no
+    contracts, and reads tables that were made by another version of them."""
+    properties = {
+        **RETENTION,
+        "delta.dataSkippingStatsColumns": ",".join(contract.statistics) or "ds",
+        "segue.key": ",".join(contract.key),
+        "segue.entity": contract.entity or "",
+        "segue.buckets": str(contract.buckets),
+    }
+    return DeltaTable.create(
+        path,
+        schema=_schema(contract),
+        mode=mode,  # type: ignore[arg-type]
+        partition_by=list(contract.partitions) or None,
+        name=contract.name,
+        description=contract.meaning,
+        configuration=properties,
+        raise_if_key_not_exists=False,
+    )
+
+
+def _constrained(table: DeltaTable, contract: Contract) -> DeltaTable:
+    """With CHECK constraints. A commit of its own, as delta-rs takes none at creation."""
     try:
-        note = json.loads(commit.get("userMetadata") or "{}")
-    except ValueError:
-        return {}
-    return note if isinstance(note, dict) else {}
+        if contract.constraints:
+            table.alter.add_constraint(contract.constraints)
+    except CommitFailedError:  # two created it at once, and the other one has done this too
+        table.update_incremental()
+    return table
 
 
-def _as_uri(root: str) -> str:
-    return root if "://" in root else os.path.abspath(root)
+def _check_schema(table: DeltaTable, contract: Contract) -> None:
+    """delta-rs commits files of any schema, and readers would see nulls, or an error, much later."""
+    have = {field.name: field for field in table.schema().fields}
+    wanted = {field.name: field for field in _schema(contract).fields}
+    wrong = [f"{name} is no longer in the contract" for name in have if name not in wanted]
+    wrong += [
+        f"{name} is {have[name].type}, the contract says {field.type}"
+        for name, field in wanted.items()
+        if name in have and have[name].type != field.type
+    ]
+    wrong += [
+        f"{name} allows no null, the contract does"
+        for name, field in wanted.items()
+        if name in have and field.nullable and not have[name].nullable
+    ]
+    if wrong:
+        raise JobError(
+            f"table {contract.name} was made for another contract: {'; '.join(wrong)}. Columns can be added, not "
+            "changed or dropped: give the changed column a new name and keep the old one, or publish under a new root"
+        )
+
+
+def _schema(contract: Contract) -> Schema:
+    return Schema.from_json(contract.struct().json())

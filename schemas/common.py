@@ -17,4 +17,6 @@ FEATURE_AT = Column(
 
 
 def bucket(entity: str) -> Column:
-    return Column("bucket", "int", f"pmod(xxhash64({entity}), {BUCKETS})", nullable=False)
+    return Column(
+        "bucket", "int", f"pmod(xxhash64({entity}), {BUCKETS})", "", False, f"between 0 and {BUCKETS - 1}"
+    )

@@ -17,13 +17,18 @@ class ContractError(ValueError):
 
 @dataclass(frozen=True)
 class Column:
-    """One column: `type` is Spark DDL, `unit` is empty where the type says it all."""
+    """One column: `type` is Spark DDL, `unit` is empty where the type says it all.
+
+    `check` is a hard range, as SQL after the column's name (`>= 0`): a last line behind the
+    expectations, for what the code that makes the rows promises.
+    """
 
     name: str
     type: str
     comment: str
     unit: str = ""
     nullable: bool = True
+    check: str = ""
 
 
 @dataclass(frozen=True)
@@ -53,6 +58,15 @@ class Contract:
     def by_day(self) -> bool:
         """Whether a batch replaces days; otherwise it replaces the whole table."""
         return "ds" in self.partitions
+
+    @property
+    def constraints(self) -> dict[str, str]:
+        """CHECK constraints by name: hard ranges, and keys that say something."""
+        checks = {
+            f"{column.name}_range": f"{column.name} {column.check}" for column in self.columns if column.check
+        }
+        told = {f"{name}_told": f"{name} <> ''" for name in self.key if self.column(name).type == "string"}
+        return checks | told
 
     def column(self, name: str) -> Column:
         return next(column for column in self.columns if column.name == name)

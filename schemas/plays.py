@@ -13,8 +13,8 @@ LISTENED = (
     Column("track_id", "string", "what was played", nullable=False),
     Column("artist_id", "string", "who made it, as the source says"),
     Column("played_at", "timestamp", "when the play began", "UTC", False),
-    Column("ms_played", "bigint", "how long it was heard", "ms"),
-    Column("track_ms", "bigint", "how long the track is", "ms"),
+    Column("ms_played", "bigint", "how long it was heard", "ms", check=">= 0"),
+    Column("track_ms", "bigint", "how long the track is", "ms", check=">= 0"),
 )
 
 PLAYS = Contract(
@@ -43,6 +43,7 @@ REJECTED_PLAYS = Contract(
     columns=(
         Column("reject_id", "string", "hash of source, file, raw text and its occurrence", nullable=False),
         Column("source", "string", "name of the source", nullable=False),
+        Column("user_id", "string", "who listened, where the row says it: it must be erasable"),
         Column("file", "string", "file the row stood in", nullable=False),
         Column("raw", "string", "the row as it was read", nullable=False),
         Column("reasons", "array<string>", "every rule the row breaks", nullable=False),

@@ -13,7 +13,7 @@ SESSIONS = Contract(
         *LISTENED,
         Column("session_id", "string", "the source's session, or hash of listener and start", nullable=False),
         Column("session_started_at", "timestamp", "start of the session's first play", "UTC", False),
-        Column("position", "int", "place in the session, from 1", nullable=False),
+        Column("position", "int", "place in the session, from 1", nullable=False, check=">= 1"),
         Column("completion", "double", "share of the track that was heard, null where unknown", "0..1"),
         Column("skipped", "boolean", "the source's word, or under 30 s and under half of the track"),
         Column("saved", "boolean", "the listener saved the track during this play"),

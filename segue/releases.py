@@ -24,6 +24,11 @@ Root = str | os.PathLike[str]
 ATTEMPTS = 100
 
 
+# How long a release can be opened: a month, so that a training set can be made again next month, and
+# some days to notice. The newest has no end. Maintenance keeps the files of every living release.
+LIFE = timedelta(days=35)
+
+
 @dataclass(frozen=True)
 class TableVersion:
     """One table in a release; `content_hash` does not depend on the order of rows."""

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from expectations.verdict import Refused
+from expectations.profile import profile
 from jobs import publish as protocol
 from jobs.errors import JobError
 from jobs.job import Job
@@ -70,7 +71,7 @@ def test_what_is_published_is_what_was_given_available_at_the_instant_of_the_com
 def test_the_log_says_what_the_table_holds(spark, job):
     publish(job(), sessions(spark), DAYS[:3])
     state = job().warehouse.state("sessions")
-    profiled = protocol.profile(job().read("sessions"), SESSIONS)
+    profiled = profile(job().read("sessions"), SESSIONS)
     assert {day: (p.rows, p.content_hash) for day, p in state.parts.items()} == {
         day: (p.rows, p.content_hash) for day, p in profiled.days.items()
     }
@@ -135,7 +136,7 @@ def test_every_attempt_is_recorded(spark, job):
         publish(job(), sessions(spark, completion=1.5), DAYS[:3], code="wrong")
     results = read_results(job().warehouse, "run-test")
     outcomes = {row["attempt_id"]: row["outcome"] for row in results}
-    assert sorted(outcomes.values()) == ["published", "refused", "unchanged"]
+    assert sorted(outcomes.values()) == ["passed", "passed", "refused"]
     broken = [row for row in results if not row["success"] and row["severity"] == "critical"]
     assert [(row["outcome"], row["column"]) for row in broken] == [("refused", "completion")]
 
@@ -152,15 +153,15 @@ def test_duplicate_keys_are_refused(spark, job):
 
 def lose_the_first_swap(monkeypatch, meanwhile):
     """Lets `meanwhile` commit after the publisher has looked at the table, and before it commits."""
-    swap, lost = protocol._swap, []
+    swap, lost = protocol.swap, []
 
-    def late(warehouse, table, staged, note):
+    def late(table, change):
         if not lost:
             lost.append(True)
             meanwhile()
-        swap(warehouse, table, staged, note)
+        return swap(table, change)
 
-    monkeypatch.setattr(protocol, "_swap", late)
+    monkeypatch.setattr(protocol, "swap", late)
     return lost
 
 

@@ -1,0 +1,89 @@
+"""What is to be published: identified by what it is made from, and given a folder of its own."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import date
+from functools import cache
+from importlib.resources import files
+
+from jobs.state import digest, state_of
+from jobs.warehouse import Warehouse
+from schemas import Contract
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One batch.
+
+    `made_from` identifies inputs, code and parameters: the same again is the same batch. A batch
+    replaces `days`; without days, the whole table. If it `appends`, it replaces nothing. `read_at`
+    are the versions of the tables that it was made of. The same batch made twice has the same
+    rows, or it is no `repeatable` one. `revision` counts the tries to make it; no clock is asked.
+    """
+
+    contract: Contract
+    made_from: str
+    days: tuple[date, ...] | None = None
+    follows: Mapping[date, str] = field(default_factory=dict)
+    read_at: Mapping[str, int] = field(default_factory=dict)
+    appends: bool = False
+    repeatable: bool = True
+    files_per_day: int = 1
+    revision: int = 0
+    attempt: str = field(default_factory=lambda: uuid.uuid4().hex[:8])
+
+    @property
+    def table(self) -> str:
+        return self.contract.name
+
+    @property
+    def transaction(self) -> str:
+        return f"publish:{self.table}:{self.made_from}"
+
+    @property
+    def id(self) -> str:
+        return f"{self.made_from}-{self.revision}"
+
+
+def already_published(warehouse: Warehouse, batch: Batch) -> bool:
+    """Whether the table holds this very batch now; not merely whether it once did."""
+    table = warehouse.table(batch.table)
+    if table is None:
+        return False
+    if batch.appends:
+        return table.transaction_version(batch.transaction) is not None
+    parts = state_of(table).parts
+    wanted = batch.days if batch.days is not None else (None,)
+    return all(day in parts and parts[day].made_from == batch.made_from for day in wanted)
+
+
+def reserve(warehouse: Warehouse, batch: Batch) -> Batch:
+    """The batch with a revision of its own, and its empty folder; whoever is second gets the next one."""
+    table = warehouse.create(batch.contract)
+    prefix = f"{batch.made_from}-"
+    tried = [
+        int(id_.removeprefix(prefix)) for id_ in warehouse.batches(batch.table) if id_.startswith(prefix)
+    ]
+    batch = replace(batch, revision=max([table.transaction_version(batch.transaction) or 0, *tried]) + 1)
+    while not warehouse.reserve(batch.contract, folder(warehouse, batch)):
+        batch = replace(batch, revision=batch.revision + 1)
+    return batch
+
+
+def folder(warehouse: Warehouse, batch: Batch) -> str:
+    return f"{warehouse.table_path(batch.table)}/batch-{batch.id}"
+
+
+@cache
+def code_version() -> str:
+    """Identifies the code that decides what rows a batch holds; works from a zip as well."""
+    sources = [
+        (entry.name, entry.read_text())
+        for package in ("schemas", "features")
+        for entry in files(package).iterdir()
+        if entry.name.endswith(".py")
+    ]
+    return digest(sorted(sources))

@@ -1,0 +1,170 @@
+"""The one way to change a table: a commit that names files, as a compare-and-swap on the version.
+
+delta-rs commits, Spark never does: on S3, two engines that commit to one table lose commits
+silently (each has its own idea of how to be exclusive). Publishing, compaction and erasure all
+come through here.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+from urllib.parse import unquote
+
+import pyarrow as pa
+from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties, Transaction
+from deltalake.exceptions import CommitFailedError, DeltaError
+from deltalake.transaction import AddAction, RemoveAction
+
+from jobs.errors import JobError
+from jobs.state import TableState, note_of
+from jobs.warehouse import Warehouse
+
+# Checkpoints and log clean-up are maintenance's; doing them here would make a commit slow at times.
+NO_HOOKS = PostCommitHookProperties(create_checkpoint=False, cleanup_expired_logs=False)
+
+
+class Lost(Exception):
+    """Somebody else committed first; the table has to be looked at again."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """What one commit does. `rewrites`: the same rows in other files, nothing for readers of changes.
+
+    `transaction` is Delta's application id and version; the state is that after the commit.
+    """
+
+    batch: str
+    kind: str
+    state: TableState
+    adds: Sequence[AddAction] = ()
+    removes: Sequence[str] = ()
+    transaction: tuple[str, int] | None = None
+    note: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def rewrites(self) -> bool:
+        return self.kind == "compact"
+
+
+def swap(table: DeltaTable, change: Change) -> TableState:
+    """Commits on top of the version that `table` was opened at, and of no other.
+
+    Raises:
+        Lost: the table has another version by now.
+        JobError: the commit could not be written.
+    """
+    try:
+        table.create_write_transaction(
+            [*change.adds, *_removals(table, change)],
+            mode="append",
+            schema=table.schema(),
+            partition_by=table.metadata().partition_columns,
+            commit_properties=CommitProperties(
+                app_transactions=[Transaction(*change.transaction)] if change.transaction else None,
+                custom_metadata={"userMetadata": json.dumps(_note(change))},
+                max_commit_retries=0,
+            ),
+            post_commithook_properties=NO_HOOKS,
+        )
+    except (DeltaError, OSError) as problem:
+        _landed_after_all(table, change, problem)
+    return replace(change.state, version=table.version() + 1)
+
+
+def next_instant(state: TableState) -> str:
+    """Now, as a partition value; later than every instant in the table, though a clock may run back."""
+    now = datetime.now(UTC)
+    if state.published_at:
+        newest = datetime.fromisoformat(state.published_at).replace(tzinfo=UTC)
+        now = max(now, newest + timedelta(microseconds=1))
+    return now.strftime("%Y-%m-%d %H:%M:%S.%f")
+
+
+def staged_files(warehouse: Warehouse, path: str) -> list[dict[str, Any]]:
+    """The add actions of a staged batch, as its log has them; paths are relative to the table's folder."""
+    from pyarrow.fs import FileSelector
+
+    listed = warehouse.files.get_file_info(FileSelector(warehouse.inner(f"{path}/_delta_log")))
+    commits = sorted(entry.path for entry in listed if entry.path.endswith(".json"))
+    actions = [
+        json.loads(line)
+        for commit in commits
+        for line in warehouse.files.open_input_stream(commit).read().decode().splitlines()
+    ]
+    folder = path.rsplit("/", 1)[1]
+    return [{**a["add"], "path": f"{folder}/{unquote(a['add']['path'])}"} for a in actions if "add" in a]
+
+
+def as_adds(files: Iterable[Mapping[str, Any]], available_at: str | None, rewrites: bool) -> list[AddAction]:
+    """Files to be named. Partition values live in the log alone, so the instant can be the true one."""
+    stamp = {} if available_at is None else {"available_at": available_at}
+    return [
+        AddAction(
+            path=file["path"],
+            size=file["size"],
+            partition_values={**file["partitionValues"], **stamp},
+            modification_time=file["modificationTime"],
+            data_change=not rewrites,
+            stats=file["stats"],
+        )
+        for file in files
+    ]
+
+
+def check_whole(warehouse: Warehouse, table: str, files: Sequence[Mapping[str, Any]]) -> None:
+    """That no staged file was cut off since it was written.
+
+    Raises:
+        JobError: naming one that was.
+    """
+    infos = warehouse.files.get_file_info(
+        [warehouse.inner(f"{warehouse.table_path(table)}/{file['path']}") for file in files]
+    )
+    for file, info in zip(files, infos, strict=True):
+        if info.size != file["size"]:
+            found = "is gone" if info.size is None else f"has {info.size:,} bytes"
+            raise JobError(
+                f"table {table}: staged file {file['path']} {found}, was written with {file['size']:,}; "
+                "nothing was published. Look at the disk, then run the step again"
+            )
+
+
+def files_in(table: DeltaTable) -> list[tuple[str, date | None]]:
+    """Path and day of every file of a version."""
+    actions = pa.table(table.get_add_actions(flatten=True))
+    paths = [unquote(path) for path in actions["path"].to_pylist()]
+    if "partition.ds" not in actions.column_names:
+        return [(path, None) for path in paths]
+    return list(zip(paths, actions["partition.ds"].to_pylist(), strict=True))
+
+
+def _removals(table: DeltaTable, change: Change) -> Iterator[RemoveAction]:
+    now = int(time.time() * 1000)
+    for path in change.removes:
+        yield RemoveAction(path, not change.rewrites, now)
+
+
+def _note(change: Change) -> dict[str, Any]:
+    return {**change.note, "batch": change.batch, "kind": change.kind, "state": change.state.dumps()}
+
+
+def _landed_after_all(table: DeltaTable, change: Change, problem: Exception) -> None:
+    """Returns if the commit is in the log, though its answer got lost; else says why it is not."""
+    try:
+        newest = DeltaTable(table.table_uri)
+        since = (
+            newest.history(newest.version() - table.version()) if newest.version() > table.version() else []
+        )
+    except (DeltaError, OSError):
+        raise JobError.not_committed(change.batch, problem) from problem
+    if any(note_of(commit).get("batch") == change.batch for commit in since):
+        return
+    if since and isinstance(problem, CommitFailedError):
+        raise Lost from problem
+    raise JobError.not_committed(change.batch, problem) from problem

@@ -1,0 +1,126 @@
+"""What a table holds, day by day, as the commit that made its newest version says."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import date
+from typing import Any
+
+from deltalake import DeltaTable
+
+_WHOLE = 2**64
+
+
+@dataclass(frozen=True)
+class Part:
+    """One published day of a table (or all of it, where it has no days).
+
+    `origin` is the content hash as it was published; erasing a listener changes `content_hash` but
+    not `origin`, so it makes nothing stale. `made_from` identifies the batch, `follows` the origin
+    of the same day of the table that this one mirrors.
+    """
+
+    rows: int
+    content_hash: int
+    origin: int
+    made_from: str
+    follows: str = ""
+
+    def holds_what(self, other: Part) -> bool:
+        """Whether both are the same rows."""
+        return (self.rows, self.content_hash) == (other.rows, other.content_hash)
+
+    def and_also(self, other: Part) -> Part:
+        """Both, the content hash being a sum."""
+        return replace(
+            other,
+            rows=self.rows + other.rows,
+            content_hash=(self.content_hash + other.content_hash) % _WHOLE,
+            origin=(self.origin + other.origin) % _WHOLE,
+        )
+
+    def without(self, rows: int, content_hash: int) -> Part:
+        """After some rows were erased."""
+        return replace(self, rows=self.rows - rows, content_hash=(self.content_hash - content_hash) % _WHOLE)
+
+
+@dataclass(frozen=True)
+class TableState:
+    """One version of one table. `parts` has the key None where the table has no days.
+
+    `published_at` is the latest `available_at` there is, `erased_in` the last version that erased a
+    listener (0: none did).
+    """
+
+    version: int
+    parts: Mapping[date | None, Part] = field(default_factory=dict)
+    published_at: str = ""
+    erased_in: int = 0
+
+    @property
+    def rows(self) -> int:
+        return sum(part.rows for part in self.parts.values())
+
+    @property
+    def content_hash(self) -> str:
+        """Hash of all rows, whatever their order: the hashes of the days add up."""
+        return f"{sum(part.content_hash for part in self.parts.values()) % _WHOLE:016x}"
+
+    @property
+    def days(self) -> list[date]:
+        return sorted(day for day in self.parts if day is not None)
+
+    def origins(self, days: Iterable[date] | None = None) -> dict[str, str]:
+        """What some days, or all, consist of: the same rows, the same origins, in whatever files."""
+        wanted = self.parts if days is None else [day for day in days if day in self.parts]
+        return {str(day): f"{self.parts[day].origin:016x}" for day in wanted}
+
+    def with_parts(
+        self, parts: Mapping[date | None, Part], replaces: Iterable[date | None] | None
+    ) -> TableState:
+        """After `parts` took the place of some days; of the whole table, where `replaces` is None."""
+        gone = set(self.parts if replaces is None else replaces)
+        kept = {day: part for day, part in self.parts.items() if day not in gone}
+        return replace(self, parts={**kept, **parts})
+
+    def dumps(self) -> dict[str, Any]:
+        parts = {
+            str(day): [p.rows, p.content_hash, p.origin, p.made_from, p.follows]
+            for day, p in self.parts.items()
+        }
+        return {"parts": parts, "published_at": self.published_at, "erased_in": self.erased_in}
+
+    @staticmethod
+    def loads(version: int, saved: Mapping[str, Any]) -> TableState:
+        parts = {
+            None if day == "None" else date.fromisoformat(day): Part(*fields)
+            for day, fields in saved["parts"].items()
+        }
+        return TableState(version, parts, saved["published_at"], saved["erased_in"])
+
+
+def state_of(table: DeltaTable) -> TableState:
+    """From the newest commit that says it: every one of ours does, but for the first."""
+    for limit in (1, None):
+        for commit in table.history(limit):
+            note = note_of(commit)
+            if "state" in note:
+                return TableState.loads(table.version(), note["state"])
+    return TableState(table.version())
+
+
+def note_of(commit: Mapping[str, Any]) -> dict[str, Any]:
+    """What we wrote into a commit; empty for one that is not ours."""
+    try:
+        note = json.loads(commit.get("userMetadata") or "{}")
+    except ValueError:
+        return {}
+    return note if isinstance(note, dict) else {}
+
+
+def digest(*values: Any) -> str:
+    """A short name for a value: the same value, the same name, on any machine."""
+    return hashlib.sha256(json.dumps(values, sort_keys=True, default=str).encode()).hexdigest()[:16]
