@@ -103,9 +103,9 @@ tbody tr:last-child td { border-bottom: 0 }
 .number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap }
 .sign { white-space: nowrap }
 .held, .published { color: var(--held) }
-.broken, .sign.refused { color: var(--broken) }
+.broken, .sign.refused, .sign.failed { color: var(--broken) }
 .sign.warning { color: var(--warning) }
-.noted, .unchanged { color: var(--soft) }
+.noted, .passed, .abandoned { color: var(--soft) }
 tr:has(.broken) { background: var(--broken-paper) }
 tr:has(.warning) { background: var(--warning-paper) }
 details { margin: 0 0 .6rem; overflow: hidden }

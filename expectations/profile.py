@@ -49,17 +49,20 @@ def profile(df: DataFrame, contract: Contract) -> Profile:
     """
     from pyspark.sql import functions as F
 
-    day = F.col("ds") if contract.by_day else F.lit(None).cast("date")
-    content = row_hash(df, (name for name in contract.names if name != "available_at"))
-    per_day = df.groupBy(day.alias("day")).agg(F.count("*").alias("rows"), *_summed(content))
+    per_day = _per_day(df, contract)
     keys = df.agg(F.count_distinct(row_hash(df, contract.key)).alias("keys"))
     found = per_day.unionByName(keys, allowMissingColumns=True).collect()
-    days = {row["day"]: DayProfile(row["rows"], _joined(row)) for row in found if row["keys"] is None}
+    days = _days(row for row in found if row["keys"] is None)
     if not (days or contract.by_day):
         days = {None: DayProfile(0, 0)}
     rows = sum(seen.rows for seen in days.values())
     distinct = next(row["keys"] for row in found if row["keys"] is not None)
     return Profile(rows, 0 if distinct == rows else _exact_duplicates(df, contract), days)
+
+
+def contents(df: DataFrame, contract: Contract) -> dict[date | None, DayProfile]:
+    """Rows and content per day alone, for rows whose keys have been audited before."""
+    return _days(_per_day(df, contract).collect())
 
 
 def row_hash(df: DataFrame, names: Iterable[str]) -> Column:
@@ -76,6 +79,18 @@ def row_hash(df: DataFrame, names: Iterable[str]) -> Column:
         if df.schema[name].dataType.typeName() == "array":
             columns += [F.size(name), F.transform(name, F.isnull)]
     return F.xxhash64(*columns)
+
+
+def _per_day(df: DataFrame, contract: Contract) -> DataFrame:
+    from pyspark.sql import functions as F
+
+    day = F.col("ds") if contract.by_day else F.lit(None).cast("date")
+    content = row_hash(df, (name for name in contract.names if name != "available_at"))
+    return df.groupBy(day.alias("day")).agg(F.count("*").alias("rows"), *_summed(content))
+
+
+def _days(rows: Iterable[Row]) -> dict[date | None, DayProfile]:
+    return {row["day"]: DayProfile(row["rows"], _joined(row)) for row in rows}
 
 
 def _summed(content: Column) -> list[Column]:

@@ -19,7 +19,9 @@ SIGNS = {
     "noted": "· noted",
     "published": "✓ published",
     "refused": "✕ refused",
-    "unchanged": "= unchanged",
+    "passed": "= passed, not published",
+    "failed": "✕ failed",
+    "abandoned": "· abandoned",
 }
 _WORST_FIRST = ("broken", "warning", "noted", "held")
 

@@ -170,9 +170,14 @@ class Job:
 def parser(module_doc: str | None, prog: str) -> argparse.ArgumentParser:
     """The arguments that every job takes."""
     made = argparse.ArgumentParser(prog=f"segue run {prog}", description=(module_doc or "").split("\n\n")[0])
+    add_common(made)
+    return made
+
+
+def add_common(made: argparse.ArgumentParser) -> None:
+    """--root and --run-id."""
     add_root(made)
     made.add_argument("--run-id", help="name of the run in the quality results (made from the clock)")
-    return made
 
 
 def with_source(made: argparse.ArgumentParser) -> argparse.ArgumentParser:

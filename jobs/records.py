@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from deltalake import DeltaTable, Schema, write_deltalake
 from deltalake.exceptions import DeltaError
 
@@ -15,8 +16,11 @@ from expectations.verdict import Result
 from jobs.batches import Batch
 from jobs.errors import first_line
 from jobs.publish import Staged
+from jobs.state import note_of
 from jobs.warehouse import Warehouse
 from schemas.quality_results import QUALITY_RESULTS
+from segue.releases import FILES_TO_JOIN
+from segue.storage import Snapshot, find_table
 
 
 def record(warehouse: Warehouse, run_id: str, staged: Staged, outcome: str) -> None:
@@ -41,6 +45,20 @@ def record_failure(warehouse: Warehouse, run_id: str, batch: Batch, problem: Exc
         print(f"  (and there is no record of it: {first_line(also)})", file=sys.stderr)
 
 
+def record_rewrite(warehouse: Warehouse, run_id: str, batch: Batch, result: Result) -> None:
+    """That rows were written to other files, and none of them changed."""
+    append_results(warehouse, _about(run_id, batch, [], 0, "passed"), [result])
+
+
+def record_swept(warehouse: Warehouse, run_id: str, table: str, batch_id: str) -> None:
+    """That a batch which never got to its audit is gone."""
+    about = {"run_id": run_id, "attempt_id": batch_id, "table_name": table, "batch_id": batch_id}
+    what = Result(
+        "expect_batch_to_be_finished", None, "info", False, "abandoned, now swept", "audited and committed"
+    )
+    append_results(warehouse, {**about, "rows": 0, "outcome": "abandoned"}, [what])
+
+
 def _about(run_id: str, batch: Batch, days: list[date], rows: int, outcome: str) -> dict[str, Any]:
     return {
         "run_id": run_id,
@@ -63,14 +81,40 @@ def append_results(warehouse: Warehouse, about: dict[str, Any], results: Iterabl
 
 
 def read_results(warehouse: Warehouse, run_id: str | None = None) -> list[dict[str, Any]]:
-    """The results of one run, or of the newest."""
-    import pyarrow.dataset as pads
-
-    if not DeltaTable.is_deltatable(_path(warehouse)):
-        return []
-    rows = pads.dataset(DeltaTable(_path(warehouse)).file_uris()).to_table().to_pylist()
+    """The results of one run, or of the newest; "passed" says "published" where the table's log does."""
+    rows = _read(warehouse, QUALITY_RESULTS.names).to_pylist()
     newest = max(rows, key=lambda row: row["checked_at"], default={"run_id": None})["run_id"]
-    return [row for row in rows if row["run_id"] == (run_id or newest)]
+    of_run = [row for row in rows if row["run_id"] == (run_id or newest)]
+    published = {
+        (name, batch)
+        for name in {row["table_name"] for row in of_run if row["outcome"] == "passed"}
+        for batch in published_batches(warehouse.table(name))
+    }
+    return [
+        {**row, "outcome": "published"} if (row["table_name"], row["batch_id"]) in published else row
+        for row in of_run
+    ]
+
+
+def published_batches(table: DeltaTable | None) -> Iterator[str]:
+    """Ids of the batches that the log names, as far back as it reaches."""
+    for commit in table.history() if table else []:
+        if "batch" in (note := note_of(commit)):
+            yield note["batch"]
+
+
+def recorded_batches(warehouse: Warehouse, table: str) -> set[str]:
+    """Ids of the batches of a table that there is a record of."""
+    rows = _read(warehouse, ("batch_id",), pc.field("table_name") == table)
+    return set(rows["batch_id"].to_pylist())
+
+
+def compact_results(warehouse: Warehouse) -> None:
+    """Every attempt appends a small file; only delta-rs writes here, so its own means will do."""
+    if table := find_table(_path(warehouse)):
+        if len(table.file_uris()) > FILES_TO_JOIN:
+            table.optimize.compact()
+        table.vacuum(retention_hours=24 * 7, dry_run=False, enforce_retention_duration=False)
 
 
 def newest_day(warehouse: Warehouse, table: str) -> date | None:
@@ -80,3 +124,15 @@ def newest_day(warehouse: Warehouse, table: str) -> date | None:
 
 def _path(warehouse: Warehouse) -> str:
     return warehouse.path("quality", "results")
+
+
+def _read(warehouse: Warehouse, columns: Sequence[str], where: pc.Expression | None = None) -> pa.Table:
+    table = find_table(_path(warehouse))
+    if table is None:
+        return (
+            pa.schema(Schema.from_json(QUALITY_RESULTS.struct().json()).to_arrow())
+            .empty_table()
+            .select(columns)
+        )
+    snapshot = Snapshot(_path(warehouse), table)
+    return snapshot.read(snapshot.files, columns, where)

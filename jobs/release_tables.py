@@ -82,7 +82,7 @@ def _audit(job: Job, states: dict[str, TableState]) -> None:
         "first_ds": min(d[0] for d in days),
         "last_ds": max(d[-1] for d in days),
         "rows": sum(state.rows for state in states.values()),
-        "outcome": "refused" if verdict.refused else "published",
+        "outcome": "refused" if verdict.refused else "passed",
     }
     append_results(job.warehouse, about, verdict.results)
     if verdict.refused:

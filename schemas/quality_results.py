@@ -15,7 +15,12 @@ QUALITY_RESULTS = Contract(
         Column("first_ds", "date", "first day in the batch, null where it has none"),
         Column("last_ds", "date", "last day in the batch, null where it has none"),
         Column("rows", "bigint", "rows in the batch", "rows", False),
-        Column("outcome", "string", "published, refused or unchanged", nullable=False),
+        Column(
+            "outcome",
+            "string",
+            "passed (published, if the table's log has it), refused, failed or abandoned",
+            nullable=False,
+        ),
         Column("checked_at", "timestamp", "instant of the audit", "UTC", False),
         Column("expectation", "string", "what was expected, as Great Expectations names it", nullable=False),
         Column("column", "string", "of which column, if of one"),

@@ -12,7 +12,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from segue.errors import SegueError, UsageError
-from segue.releases import Release, TableVersion, append_release, find_release, list_releases, rollback
+from segue.releases import Release, TableVersion, append_release, list_releases, open_release, rollback
 
 if TYPE_CHECKING:
     from segue.store import Store
@@ -44,7 +44,7 @@ def open(root: str | os.PathLike[str], release: str | None = None) -> Store:  # 
     """
     from segue.store import Store
 
-    return Store(root, find_release(root, release))
+    return Store(root, open_release(root, release))
 
 
 def __getattr__(name: str) -> Any:

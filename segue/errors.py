@@ -32,6 +32,13 @@ class SegueError(Exception):
         )
 
     @classmethod
+    def expired(cls, release: str, ended: object, alive: Iterable[str]) -> SegueError:
+        return cls(
+            f"release {release} can no longer be read: its life ended {str(ended)[:16]} UTC, and maintenance removes "
+            f"what only it holds. Hint: open one of {_listed(list(alive), 5)}"
+        )
+
+    @classmethod
     def not_unique(cls, table: str, entity: str, rows: int, keys: int) -> SegueError:
         return cls(
             f"table {table} has {rows} rows for {keys} values of {entity} on one day; expected one each. "

@@ -28,6 +28,9 @@ ATTEMPTS = 100
 # some days to notice. The newest has no end. Maintenance keeps the files of every living release.
 LIFE = timedelta(days=35)
 
+# A release is a file of a few kB. Opening this many takes 50 ms, writing all releases anew even less.
+FILES_TO_JOIN = 32
+
 
 @dataclass(frozen=True)
 class TableVersion:
@@ -55,6 +58,11 @@ class Release:
     def number(self) -> int:
         return int(self.release_id.rpartition(".")[2])
 
+    @property
+    def expires_at(self) -> datetime:
+        """The end of its life, unless it is the newest then."""
+        return self.released_at + LIFE
+
 
 def list_releases(root: Root) -> list[Release]:
     """Newest first; empty where none was ever written."""
@@ -65,17 +73,33 @@ def list_releases(root: Root) -> list[Release]:
     return [] if table is None else _releases_in(uri, table)
 
 
+def living(known: list[Release], now: datetime | None = None) -> list[Release]:
+    """Those of `known`, newest first, that can be opened at `now`: the newest, and all not too old."""
+    now = now or datetime.now(UTC)
+    return [release for release in known if release is known[0] or release.expires_at > now]
+
+
 def find_release(root: Root, release_id: str | None = None) -> Release:
-    """The release of that id, the newest for None.
+    """The release of that id, living or not; the newest for None.
 
     Raises:
         SegueError: there is no release at all.
         UsageError: none has that id.
     """
+    return _found(root, list_releases(root), release_id)
+
+
+def open_release(root: Root, release_id: str | None = None) -> Release:
+    """The same, to be read.
+
+    Raises:
+        SegueError: its life is over, and maintenance may take its files at any moment.
+    """
     known = list_releases(root)
-    if not known:
-        raise SegueError.no_releases(os.fspath(root))
-    return known[0] if release_id is None else _named(known, release_id)
+    release, alive = _found(root, known, release_id), living(known)
+    if release not in alive:
+        raise SegueError.expired(release.release_id, release.expires_at, [each.release_id for each in alive])
+    return release
 
 
 def append_release(
@@ -92,14 +116,22 @@ def append_release(
     return _commit(root, lambda known: _next(known, day, tables, rollback_of))
 
 
+def vacuum_releases(root: Root) -> None:
+    """Removes files of the table of releases that were joined a week ago."""
+    from segue.storage import find_table, releases_uri
+
+    if table := find_table(releases_uri(root)):
+        table.vacuum(retention_hours=24 * 7, dry_run=False, enforce_retention_duration=False)
+
+
 def rollback(root: Root, to: str) -> Release:
     """A new release of the versions that `to` holds; it takes back the newest. No data moves.
 
     Raises:
         UsageError: `to` is unknown, or is the newest already.
-        SegueError: a table version of `to` can no longer be read.
+        SegueError: the life of `to` is over, or a table version of it can no longer be read.
     """
-    _check_readable(root, find_release(root, to))
+    _check_readable(root, open_release(root, to))
 
     def successor(known: list[Release]) -> Release:
         old, newest = _named(known, to), known[0]
@@ -137,9 +169,10 @@ def _commit(root: Root, successor: Callable[[list[Release]], Release]) -> Releas
     uri = releases_uri(root)
     for attempt in range(ATTEMPTS):
         table = _opened(uri)
-        release = successor(_releases_in(uri, table))
+        known = _releases_in(uri, table)
+        release = successor(known)
         try:
-            _append(table, release)
+            _write(table, known, release)
             return release
         except CommitFailedError:
             # A commit whose answer got lost fails its own retry, though it is in the log.
@@ -165,19 +198,21 @@ def _opened(uri: str) -> DeltaTable:
         raise
 
 
-def _append(table: DeltaTable, release: Release) -> None:
+def _write(table: DeltaTable, known: list[Release], release: Release) -> None:
+    """Adds a file of one release; now and then, instead, one file of all: listing stays quick by itself."""
     import pyarrow as pa
     from deltalake import CommitProperties, PostCommitHookProperties, write_deltalake
 
+    joins = len(table.file_uris()) >= FILES_TO_JOIN
+    rows = [row for each in ([*known, release] if joins else [release]) for row in _rows(each)]
     write_deltalake(
         table,
-        pa.Table.from_pylist(_rows(release), schema=schema()),
-        mode="append",
+        pa.Table.from_pylist(rows, schema=schema()),
+        mode="overwrite" if joins else "append",
         # No retry: deltalake would move the append past a commit that took the same id.
         commit_properties=CommitProperties(max_commit_retries=0),
-        # Checkpoints and log clean-up belong to maintenance, as on every table.
         post_commithook_properties=PostCommitHookProperties(
-            create_checkpoint=False, cleanup_expired_logs=False
+            create_checkpoint=True, cleanup_expired_logs=False
         ),
     )
 
@@ -222,6 +257,12 @@ def _next(
     if known:  # a clock may run back, or stand still between two releases
         now = max(now, known[0].released_at + timedelta(microseconds=1))
     return Release(f"{day.isoformat()}.{number}", now, dict(tables), rollback_of)
+
+
+def _found(root: Root, known: list[Release], release_id: str | None) -> Release:
+    if not known:
+        raise SegueError.no_releases(os.fspath(root))
+    return known[0] if release_id is None else _named(known, release_id)
 
 
 def _named(known: list[Release], release_id: str) -> Release:

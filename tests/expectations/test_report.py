@@ -52,7 +52,7 @@ RUN = [
         "plays", column="is_bot", severity="warning", success=False, expected="at most 20 %", observed="31 %"
     ),
     result("plays", column="saved", severity="info", success=False, expected="some", observed="all null"),
-    result("tracks", "unchanged", 2, first_ds=None, last_ds=None),
+    result("tracks", "passed", 2, first_ds=None, last_ds=None),
     *REFUSED,
 ]
 
@@ -108,7 +108,7 @@ def test_a_batch_is_a_line_with_its_counts_refused_ones_first():
     assert rows[head + 1 : head + 4] == [
         ["sessions", "2026-11-18 to 2026-11-19", "54,321", "✕ refused", "1 of 2", "0", "0"],
         ["plays", "2026-11-18 to 2026-11-19", "54,321", "✓ published", "1 of 3", "1", "1"],
-        ["tracks", "\N{EN DASH}", "54,321", "= unchanged", "1 of 1", "0", "0"],
+        ["tracks", "\N{EN DASH}", "54,321", "= passed, not published", "1 of 1", "0", "0"],
     ]
 
 

@@ -13,81 +13,9 @@ import pytest
 
 import segue
 from expectations.verdict import Refused
-from features.world import World
-from jobs import FLOW, flow, generate_plays
+from jobs import FLOW
 from jobs.warehouse import Warehouse
-from reference.rows import assert_same
-from reference.sessions import sessions as expected_sessions
-from reference.windows import window_features as expected_features
-from schemas.track_features import TRACK_FEATURE_GROUP
-from schemas.user_features import USER_FEATURE_GROUP
-
-DAYS = 6
-FIRST = World().first_day
-LAST = FIRST + timedelta(days=DAYS - 1)
-SIZE = ["--users", "60", "--days", str(DAYS), "--tracks", "120", "--artists", "24", "--clusters", "4"]
-# Columns of plays that the oracle of sessions reads or keeps.
-UNSHARED = ("available_at", "source", "source_session_id")
-
-
-@pytest.fixture(scope="module")
-def world(spark, tmp_path_factory):
-    """The flow up to the last day, released; the last day comes with a fault, and once more without."""
-    made = _World(tmp_path_factory.mktemp("flow"))
-    made.generate("--spoil-day", str(LAST))
-    made.flow(*[f"{made.landing}/plays/delivered={FIRST + timedelta(days=n)}" for n in range(DAYS - 1)])
-    return made
-
-
-class _World:
-    def __init__(self, folder: Path) -> None:
-        self.root, self.landing = str(folder / "root"), folder / "landing"
-
-    def generate(self, *arguments: str) -> None:
-        assert generate_plays.main(["--out", str(self.landing), *SIZE, *arguments]) == 0
-
-    def flow(self, *inputs: str) -> int:
-        source = ["--source", str(self.landing / "source.toml"), "--catalogue", str(self.landing / "tracks")]
-        return flow.run_flow(["--root", self.root, *source, "--input", *inputs])
-
-    def released(self, table: str) -> list[dict]:
-        return [row for batch in segue.open(self.root).scan(table) for row in batch.to_pylist()]
-
-    def versions(self) -> dict[str, int]:
-        return {
-            step: state.version
-            for step in segue.open(self.root).tables
-            if (state := Warehouse(self.root).state(step))
-        }
-
-
-def expected_tables(plays):
-    rows = expected_sessions(plays)
-    days = sorted({row["ds"] for row in rows})
-    users = expected_features(rows, USER_FEATURE_GROUP, days)
-    return {
-        "sessions": rows,
-        "user_features": users,
-        "track_features": expected_features(rows, TRACK_FEATURE_GROUP, days),
-    }
-
-
-def hold_to_the_oracle(world):
-    """Every feature of every listener, track and day; sessions are compared but for their free ids."""
-    plays = world.released("plays")
-    expected = expected_tables(plays)
-    for table, key, entity in (
-        ("sessions", ("play_id",), "user_id"),
-        ("user_features", ("user_id", "ds"), "user_id"),
-        ("track_features", ("track_id", "ds"), "track_id"),
-    ):
-        drop = ("available_at", "session_id", "bucket")
-        wanted, found = (
-            [{k: v for k, v in row.items() if k not in drop} for row in rows]
-            for rows in (expected[table], world.released(table))
-        )
-        assert wanted, f"{table}: the oracle expects nothing, so this shows nothing"
-        assert_same(wanted, found, key, plays, entity)
+from reference.flows import DAYS, FIRST, LAST, hold_to_the_oracle
 
 
 def test_the_released_tables_are_what_plain_python_makes_of_the_plays(world):

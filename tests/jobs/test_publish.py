@@ -2,53 +2,27 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from expectations.verdict import Refused
 from expectations.profile import profile
+from expectations.verdict import Refused
 from jobs import publish as protocol
 from jobs.errors import JobError
 from jobs.job import Job
 from jobs.records import read_results
 from reference.frames import frame
-from reference.worlds import heard, play
+from reference.published import DAYS, NOON, opening, publish, sessions
+from reference.worlds import play
 from schemas.plays import PLAYS
 from schemas.sessions import SESSIONS
-
-NOON = datetime(2026, 10, 1, 12, tzinfo=UTC)
-DAYS = [date(2026, 10, 1) + timedelta(days=n) for n in range(4)]
 
 
 @pytest.fixture
 def job(spark, tmp_path):
     return lambda: Job("test", str(tmp_path / "root"), "run-test", say=lambda text: None)
-
-
-def sessions(spark, days=range(3), **overrides):
-    rows = [
-        opening(f"p{day}-{n}", NOON + timedelta(days=day, minutes=n), **overrides)
-        for day in days
-        for n in range(5)
-    ]
-    return frame(spark, rows, SESSIONS)
-
-
-def opening(play_id, played_at, **overrides):
-    """The first play of a session."""
-    given = {
-        "play_id": play_id,
-        "user_id": play_id[-1],
-        "played_at": played_at,
-        "session_started_at": played_at,
-    }
-    return heard(**{**given, **overrides})
-
-
-def publish(job, rows, days, **parameters):
-    return job.publish(job.batch("sessions", days, parameters=parameters), rows)
 
 
 def seen(job, table="sessions"):

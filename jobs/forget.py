@@ -1,0 +1,252 @@
+"""Erases listeners from tables, staged batches and rejected rows; says what is still held, and until when."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from deltalake import DeltaTable
+
+from expectations.verdict import Refused
+from jobs import release_tables
+from jobs.commits import Lost, files_in
+from jobs.errors import JobError, WrongUsage
+from jobs.job import Job, add_common
+from jobs.maintain import TABLES
+from jobs.retention import GRACE, unpublished, vacuum
+from jobs.rewrite import Rewrite, mark_erased, rewritten
+from schemas import CONTRACTS, Contract
+from segue import show
+from segue.buckets import bucket
+from segue.errors import SegueError
+from segue.releases import LIFE, Release, list_releases, living
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column, DataFrame
+
+# A batch of files at a time: bounded work, and little to redo where a publisher was faster.
+FILES_PER_REWRITE = 200
+# One regular expression of more names than this gets slow to compile.
+IDS_PER_PATTERN = 500
+# Made of many listeners' plays: nobody can be taken out of them again.
+TRAINED = ("track_features", "track_embeddings")
+
+
+@dataclass
+class Erasure:
+    """What became of one table."""
+
+    table: str
+    rows: int = 0
+    version: int | None = None
+    first_day: date | None = None
+    staged: list[str] = field(default_factory=list)
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Erases listeners from every table, from staged and from rejected rows, and writes a receipt. Older releases "
+        "keep what they hold until their life ends; the receipt says until when. Files that were ingested are not "
+        "Segue's: what is still in them comes back if they are ingested anew."
+    )
+    parser.add_argument("--user", nargs="+", default=[], metavar="ID", help="ids of listeners")
+    parser.add_argument("--users", metavar="FILE", help="a file with an id a line")
+    add_common(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    ids = _ids(args)
+    job = Job("forget", args.root, args.run_id)
+    erased = [
+        _erase(job, name, ids) for name in TABLES if "user_id" in CONTRACTS[name].names and job.has(name)
+    ]
+    if not erased:
+        raise JobError(f"no table under {args.root} holds listeners; there is nobody to erase")
+    released = _release(job) if any(each.version for each in erased) else "not needed: no table changed"
+    now = datetime.now(UTC)
+    for each in erased:
+        vacuum(job.warehouse, job.warehouse.create(CONTRACTS[each.table]), each.table, now)
+    receipt = _receipt(job, ids, erased, released, now)
+    _tell(receipt)
+    print(f"Receipt: {_write(job, receipt)}")
+    return 0
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="segue forget")
+    configure(parser)
+    return run(parser.parse_args(argv))
+
+
+def _ids(args: argparse.Namespace) -> list[str]:
+    ids = [id_ for id_ in args.user if id_]
+    if args.users:
+        try:
+            ids += [line.strip() for line in Path(args.users).read_text().splitlines() if line.strip()]
+        except OSError as problem:
+            raise WrongUsage(
+                f"--users {args.users}: {problem.strerror}; give a file with an id a line"
+            ) from None
+    if not ids:
+        raise WrongUsage("nobody to erase; give --user ID ..., or --users FILE with an id a line")
+    return list(dict.fromkeys(ids))
+
+
+def _erase(job: Job, name: str, ids: Sequence[str]) -> Erasure:
+    """Tables come in the order in which they are made of each other: see `mark_erased`."""
+    with job.lease(name):
+        done = Erasure(name, staged=_drop_staged(job, name, ids))
+        while (files := _files_with(job, name, ids, done)) is not None:
+            _rewrite(job, name, ids, files)
+        job.say(
+            f"{name}: {done.rows:,} rows erased"
+            + (f", {len(done.staged)} staged batches" if done.staged else "")
+        )
+    return done
+
+
+def _rewrite(job: Job, name: str, ids: Sequence[str], files: Sequence[str]) -> None:
+    for start in range(0, len(files), FILES_PER_REWRITE):
+        table = job.warehouse.create(CONTRACTS[name])
+        some = tuple(files[start : start + FILES_PER_REWRITE])
+        rewritten(job, Rewrite("erase", table, name, some, gone=_theirs(CONTRACTS[name], ids)))
+
+
+def _files_with(job: Job, name: str, ids: Sequence[str], done: Erasure) -> list[str] | None:
+    """Files that hold rows of these listeners; None once there are none, and that is in the log.
+
+    The mark is committed even where no row was found: a step that read its input before the
+    listener went from it must not publish now.
+    """
+    from pyspark.sql import functions as F
+
+    table = job.warehouse.create(CONTRACTS[name])
+    theirs = _read(job, table, name).where(_theirs(CONTRACTS[name], ids))
+    path = F.element_at(F.split("_metadata.file_path", "/"), -1)
+    found = (
+        theirs.groupBy(path.alias("file")).agg(F.count("*").alias("rows"), F.min("ds").alias("day")).collect()
+    )
+    if found:
+        names = {row["file"] for row in found}
+        done.rows += sum(row["rows"] for row in found)
+        done.first_day = min(row["day"] for row in found)
+        return [file for file, _ in files_in(table) if file.rsplit("/", 1)[-1] in names]
+    try:
+        done.version = mark_erased(job, table, name).version
+    except Lost:
+        return []
+    return None
+
+
+def _read(job: Job, table: DeltaTable, name: str) -> DataFrame:
+    path = job.warehouse.table_path(name)
+    return job.spark.read.format("delta").option("versionAsOf", table.version()).load(path)
+
+
+def _theirs(contract: Contract, ids: Sequence[str]) -> Column:
+    """Rows of these listeners. A rejected row may not say whose it is: then its text decides."""
+    from pyspark.sql import functions as F
+
+    theirs = F.coalesce(F.col("user_id").isin(list(ids)), F.lit(False))
+    if contract.entity == "user_id":  # the log knows buckets, and no names: files without them are not read
+        return theirs & F.col("bucket").isin(sorted({bucket(id_, contract.buckets) for id_ in ids}))
+    if "raw" in contract.names:
+        for start in range(0, len(ids), IDS_PER_PATTERN):
+            names = "|".join(re.escape(id_) for id_ in ids[start : start + IDS_PER_PATTERN])
+            told = F.col("raw").rlike(rf"(?<![\w-])(?:{names})(?![\w-])")
+            theirs = theirs | (F.col("user_id").isNull() & told)
+    return theirs
+
+
+def _drop_staged(job: Job, name: str, ids: Sequence[str]) -> list[str]:
+    """Removes unpublished batches that hold one of them; a step that needs the batch makes it again."""
+    dropped = []
+    for id_, path in unpublished(job.warehouse, job.warehouse.create(CONTRACTS[name]), name).items():
+        rows = job.spark.read.format("delta").load(path)
+        if not rows.where(_theirs(CONTRACTS[name], ids)).isEmpty():
+            job.warehouse.remove(path)
+            dropped.append(id_)
+    return dropped
+
+
+def _release(job: Job) -> str:
+    """What readers get by default must not hold them any more; the tables may not be ready for a release."""
+    try:
+        release_tables.main(["--root", job.warehouse.root, "--run-id", job.run_id])
+    except (JobError, Refused, SegueError) as problem:
+        return f"not made, so the release before still holds them: {problem}"
+    return list_releases(job.warehouse.root)[0].release_id
+
+
+def _receipt(
+    job: Job, ids: Sequence[str], erased: Sequence[Erasure], released: str, now: datetime
+) -> dict[str, Any]:
+    """Ids as hashes: a receipt that names them would have to be erased too."""
+    return {
+        "run": job.run_id,
+        "erased_at": now,
+        "sha256_of_ids": sorted(hashlib.sha256(id_.encode()).hexdigest() for id_ in ids),
+        "tables": [asdict(each) for each in erased],
+        "release": released,
+        "still_held": _held(list_releases(job.warehouse.root), erased, now),
+        "trained_with_them": _trained(job, min((e.first_day for e in erased if e.first_day), default=None)),
+    }
+
+
+def _held(known: list[Release], erased: Sequence[Erasure], now: datetime) -> list[dict[str, Any]]:
+    """Versions from before, until their files may go; a release that is the newest has no end yet."""
+    touched = {each.table: each.version for each in erased if each.rows and each.version}
+    held: list[dict[str, Any]] = [
+        {
+            "by": f"release {release.release_id}",
+            "tables": sorted(names),
+            "until": "a newer release is made" if release is known[0] else release.expires_at + GRACE,
+        }
+        for release in living(known, now)
+        if (names := [t for t, v in touched.items() if t in release.tables and release.tables[t].version < v])
+    ]
+    if touched:
+        held.append({"by": "versions in no release", "tables": sorted(touched), "until": now + LIFE + GRACE})
+    return held
+
+
+def _trained(job: Job, first: date | None) -> list[dict[str, Any]]:
+    """Aggregates and models of many listeners, from the first day that these were heard on."""
+    found = []
+    for name in TRAINED:
+        state = job.warehouse.state(name)
+        days = [day for day in state.days if first and day >= first] if state else []
+        if days:
+            found.append({"table": name, "first_ds": days[0], "last_ds": days[-1], "days": len(days)})
+    return found
+
+
+def _write(job: Job, receipt: dict[str, Any]) -> str:
+    warehouse = job.warehouse
+    folder = warehouse.path("quality", "receipts")
+    warehouse.files.create_dir(warehouse.inner(folder), recursive=True)
+    path = f"{folder}/forget-{job.run_id}.json"
+    with warehouse.files.open_output_stream(warehouse.inner(path)) as file:
+        file.write(json.dumps(receipt, default=str, indent=2).encode())
+    return path
+
+
+def _tell(receipt: dict[str, Any]) -> None:
+    erased = [(t["table"], t["rows"], t["version"], len(t["staged"])) for t in receipt["tables"]]
+    print(show.aligned(("table", "rows erased", "version", "staged batches dropped"), erased))
+    print(f"\nrelease without them: {receipt['release']}")
+    for held in receipt["still_held"]:
+        print(f"still held by {held['by']} ({', '.join(held['tables'])}) until {str(held['until'])[:16]}")
+    for made in receipt["trained_with_them"]:
+        print(f"made with their plays, and kept: {made['table']}, {made['days']} days to {made['last_ds']}")
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

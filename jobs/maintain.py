@@ -1,0 +1,123 @@
+"""Keeps tables quick to read and disks from filling: compaction, vacuum, sweep, checkpoints, old log entries.
+
+Nothing that a living release holds is touched, and no row changes. Safe beside readers and publishers.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from math import ceil
+from urllib.parse import unquote
+
+import pyarrow as pa
+from deltalake import DeltaTable
+
+from jobs.job import Job, add_common
+from jobs.records import compact_results, record_swept, recorded_batches
+from jobs.retention import Freed, checkpoint, clean_log, last_checkpoint, vacuum
+from jobs.rewrite import Rewrite, rewritten
+from schemas import CONTRACTS
+from segue.releases import vacuum_releases
+
+# What Spark reads as one task and a look-up can still fetch a row group of.
+TARGET_BYTES = 128 * 2**20
+# A batch of this many stays minutes of work, and what a lost commit costs stays small.
+PARTITIONS_PER_REWRITE = 200
+TABLES = tuple(name for name in CONTRACTS if name not in ("releases", "quality_results"))
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.description = __doc__
+    add_common(parser)
+    parser.add_argument(
+        "--tables", nargs="+", choices=TABLES, default=TABLES, help="only these (default: all)"
+    )
+    parser.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")
+
+
+def run(args: argparse.Namespace) -> int:
+    job, now = Job("maintain", args.root, args.run_id), datetime.now(UTC)
+    for name in args.tables:
+        with job.lease(name):
+            if job.has(name):
+                _maintain(job, name, now, args.dry_run)
+    if not args.dry_run:
+        compact_results(job.warehouse)
+        vacuum_releases(args.root)
+    return 0
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="segue maintain")
+    configure(parser)
+    return run(parser.parse_args(argv))
+
+
+def _maintain(job: Job, name: str, now: datetime, dry_run: bool) -> None:
+    joined = _compact(job, name, dry_run)
+    table = job.warehouse.create(CONTRACTS[name])
+    freed = vacuum(job.warehouse, table, name, now, dry_run)
+    if not dry_run:
+        _record_abandoned(job, name, freed.batches)
+        checkpoint(table, last_checkpoint(job.warehouse, job.warehouse.table_path(name)))
+    freed.log_entries = clean_log(job.warehouse, name, now, dry_run)
+    job.say(f"{name}: {_told(joined, freed, dry_run)}")
+
+
+def _told(joined: int, freed: Freed, dry_run: bool) -> str:
+    parts = [
+        f"{joined:,} small files joined" if joined else "",
+        f"{freed.files:,} files ({freed.bytes / 2**20:,.1f} MiB) removed" if freed.files else "",
+        f"{len(freed.batches):,} unfinished or refused batches swept" if freed.batches else "",
+        f"{freed.log_entries:,} log entries removed" if freed.log_entries else "",
+    ]
+    said = ", ".join(part for part in parts if part)
+    return f"would have {said}" if said and dry_run else said or "nothing to do"
+
+
+def _record_abandoned(job: Job, name: str, batches: Sequence[str]) -> None:
+    known = recorded_batches(job.warehouse, name)
+    for batch in batches:
+        if batch not in known:
+            record_swept(job.warehouse, job.run_id, name, batch)
+
+
+def _compact(job: Job, name: str, dry_run: bool) -> int:
+    """Joins files of one day and instant that are more than their bytes need; says how many there were."""
+    table, joined = job.warehouse.create(CONTRACTS[name]), 0
+    for pieces, files in _crowded(table):
+        joined += len(files)
+        if not dry_run:
+            rewritten(job, Rewrite("compact", table, name, tuple(files), pieces=pieces))
+            table = job.warehouse.create(CONTRACTS[name])
+    return joined
+
+
+def _crowded(table: DeltaTable) -> Iterator[tuple[int, list[str]]]:
+    """Files to be written anew, by how many each partition should have."""
+    wanted: dict[int, list[list[str]]] = defaultdict(list)
+    for sizes in _partitions(table).values():
+        needed = max(1, ceil(sum(sizes.values()) / TARGET_BYTES))
+        if len(sizes) > needed:
+            wanted[needed].append(list(sizes))
+    for needed, partitions in sorted(wanted.items()):
+        for start in range(0, len(partitions), PARTITIONS_PER_REWRITE):
+            chunk = partitions[start : start + PARTITIONS_PER_REWRITE]
+            yield needed, [path for partition in chunk for path in partition]
+
+
+def _partitions(table: DeltaTable) -> dict[tuple[object, ...], dict[str, int]]:
+    """Size of every file, by partition."""
+    actions = pa.table(table.get_add_actions(flatten=True))
+    keys = [name for name in actions.column_names if name.startswith("partition.")]
+    found: dict[tuple[object, ...], dict[str, int]] = defaultdict(dict)
+    for row in actions.select([*keys, "path", "size_bytes"]).to_pylist():
+        found[tuple(row[key] for key in keys)][unquote(row["path"])] = row["size_bytes"]
+    return found
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

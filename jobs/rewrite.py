@@ -1,0 +1,164 @@
+"""The same table in other files: compaction, and erasing listeners. Batches like any other.
+
+Rows are read from the table, staged beside the files that they take the place of, compared with
+them by content hash, and committed by reference. A row keeps its `available_at`: it is a partition
+value, so files of different instants are never joined into one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import date
+from typing import TYPE_CHECKING
+
+from deltalake import DeltaTable
+
+from expectations.profile import DayProfile, contents
+from expectations.verdict import Result
+from jobs.batches import Batch, folder, reserve
+from jobs.commits import Change, Lost, as_adds, check_whole, files_in, staged_files, swap
+from jobs.errors import JobError
+from jobs.job import Job
+from jobs.records import record_rewrite
+from jobs.state import TableState, digest, state_of
+from jobs.warehouse import known_table
+from schemas import Contract
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column, DataFrame
+
+Contents = Mapping[date | None, DayProfile]
+
+
+@dataclass(frozen=True)
+class Rewrite:
+    """Some files of one version of a table, to be written anew; `per_file` is how many each becomes.
+
+    `gone` says which rows are left out.
+    """
+
+    kind: str
+    table: DeltaTable
+    name: str
+    files: tuple[str, ...]
+    gone: Column | None = None
+    pieces: int = 1
+
+    @property
+    def contract(self) -> Contract:
+        return known_table(self.name)
+
+
+def rewritten(job: Job, rewrite: Rewrite) -> TableState | None:
+    """Stages and commits; None if others replaced the files meanwhile, and there is nothing to do.
+
+    Raises:
+        JobError: what was staged is not what was read, less what had to go.
+    """
+    batch = reserve(job.warehouse, _batch(rewrite))
+    rows = _rows(job, rewrite)
+    removed = {} if rewrite.gone is None else contents(rows.where(rewrite.gone), rewrite.contract)
+    path = folder(job.warehouse, batch)
+    kept = rows if rewrite.gone is None else rows.where(~rewrite.gone)
+    _laid_out(kept, rewrite).write.format("delta").mode("append").save(path)
+    staged = contents(job.spark.read.format("delta").load(path), rewrite.contract)
+    _check(rewrite, contents(rows, rewrite.contract), removed, staged)
+    record_rewrite(job.warehouse, job.run_id, batch, _result(rewrite, staged, removed))
+    return _commit(job, rewrite, batch, removed)
+
+
+def _batch(rewrite: Rewrite) -> Batch:
+    return Batch(rewrite.contract, digest(rewrite.kind, rewrite.name, rewrite.table.version(), rewrite.files))
+
+
+def _rows(job: Job, rewrite: Rewrite) -> DataFrame:
+    """Part files have names of their own, so a name is enough to find one."""
+    from pyspark.sql import functions as F
+
+    names = [path.rsplit("/", 1)[-1] for path in rewrite.files]
+    version, path = rewrite.table.version(), job.warehouse.table_path(rewrite.name)
+    rows = job.spark.read.format("delta").option("versionAsOf", version).load(path)
+    if days := {day for file, day in files_in(rewrite.table) if file in set(rewrite.files) and day}:
+        rows = rows.where(F.col("ds").isin(list(days)))
+    return rows.where(F.element_at(F.split("_metadata.file_path", "/"), -1).isin(names))
+
+
+def _laid_out(rows: DataFrame, rewrite: Rewrite) -> DataFrame:
+    from pyspark.sql import functions as F
+
+    contract = rewrite.contract
+    piece = F.floor(F.col("bucket") * rewrite.pieces / contract.buckets) if contract.buckets else F.lit(0)
+    order = [*contract.partitions, "bucket", contract.entity, contract.event_time]
+    within = [name for name in order if name and name in contract.names]
+    return rows.repartition(*contract.partitions, piece).sortWithinPartitions(*within)
+
+
+def _check(rewrite: Rewrite, read: Contents, removed: Contents, staged: Contents) -> None:
+    for day, before in read.items():
+        left, now = removed.get(day, DayProfile(0, 0)), staged.get(day, DayProfile(0, 0))
+        expected = (before.rows - left.rows, (before.content_hash - left.content_hash) % 2**64)
+        if (now.rows, now.content_hash) != expected:
+            raise JobError(
+                f"table {rewrite.name}, {day or 'the whole table'}: {rewrite.kind} staged {now.rows:,} rows of hash "
+                f"{now.content_hash:016x}, expected {expected[0]:,} of {expected[1]:016x}; nothing was changed. "
+                "Run segue verify --hashes, as a file may have been spoiled"
+            )
+
+
+def _result(rewrite: Rewrite, staged: Contents, removed: Contents) -> Result:
+    left, rows = (sum(day.rows for day in of.values()) for of in (removed, staged))
+    observed = f"{rows:,} rows in other files" + (
+        f", {left:,} rows erased" if rewrite.gone is not None else ""
+    )
+    return Result(
+        f"expect_{rewrite.kind}_to_keep_all_other_content",
+        None,
+        "critical",
+        True,
+        observed,
+        "equal content hashes",
+    )
+
+
+def _commit(job: Job, rewrite: Rewrite, batch: Batch, removed: Contents) -> TableState | None:
+    path, table = folder(job.warehouse, batch), rewrite.table
+    files = staged_files(job.warehouse, path)
+    check_whole(job.warehouse, rewrite.name, files)
+    while set(rewrite.files) <= {file for file, _ in files_in(table)}:
+        change = Change(
+            batch=batch.id,
+            kind=rewrite.kind,
+            state=_state(table, removed, erases=rewrite.gone is not None),
+            adds=as_adds(files, None, rewrites=rewrite.gone is None),
+            removes=rewrite.files,
+            note={"run": job.run_id, "job": job.name},
+        )
+        try:
+            state = swap(table, change)
+        except Lost:
+            table = job.warehouse.create(rewrite.contract)
+            continue
+        job.warehouse.remove(f"{path}/_delta_log")
+        return state
+    job.warehouse.remove(path)
+    return None
+
+
+def mark_erased(job: Job, table: DeltaTable, name: str) -> TableState:
+    """A commit that changes no file: who read before it may not publish after it.
+
+    Raises:
+        Lost: the table has another version by now.
+    """
+    id_ = digest("erase", name, table.version())
+    return swap(table, Change(f"{id_}-0", "erase", _state(table, {}, erases=True), note={"run": job.run_id}))
+
+
+def _state(table: DeltaTable, removed: Contents, erases: bool) -> TableState:
+    before = state_of(table)
+    parts = {
+        day: part.without(removed[day].rows, removed[day].content_hash) if day in removed else part
+        for day, part in before.parts.items()
+    }
+    return replace(before, parts=parts, erased_in=table.version() + 1 if erases else before.erased_in)
