@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING
+from zlib import crc32
 
 from schemas import Contract
 
@@ -69,13 +70,14 @@ def row_hash(df: DataFrame, names: Iterable[str]) -> Column:
     """xxhash64 of some columns, with what it leaves out.
 
     Spark's skips nulls, and the ends of arrays: (null, x) hashes like (x, null), and [1], [2] like
-    [1, 2], []. So nulls and sizes are hashed along.
+    [1, 2], []. So each value that is there follows a number for its column, and arrays their sizes.
+    A column that is null adds nothing: a table that gets a new one keeps its hashes.
     """
     from pyspark.sql import functions as F
 
     columns: list[Column] = []
     for name in names:
-        columns += [F.col(name), F.isnull(name)]
+        columns += [F.when(F.col(name).isNotNull(), crc32(name.encode())), F.col(name)]
         if df.schema[name].dataType.typeName() == "array":
             columns += [F.size(name), F.transform(name, F.isnull)]
     return F.xxhash64(*columns)

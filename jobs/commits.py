@@ -21,7 +21,7 @@ from deltalake.exceptions import CommitFailedError, DeltaError
 from deltalake.transaction import AddAction, RemoveAction
 
 from jobs.errors import JobError
-from jobs.state import TableState, note_of
+from jobs.state import TableState, note_of, state_of
 from jobs.warehouse import Warehouse
 
 # Checkpoints and log clean-up are maintenance's; doing them here would make a commit slow at times.
@@ -57,8 +57,9 @@ def swap(table: DeltaTable, change: Change) -> TableState:
 
     Raises:
         Lost: the table has another version by now.
-        JobError: the commit could not be written.
+        JobError: the commit could not be written, or the one that it follows is damaged.
     """
+    _check_intact(table)
     try:
         table.create_write_transaction(
             [*change.adds, *_removals(table, change)],
@@ -142,6 +143,20 @@ def files_in(table: DeltaTable) -> list[tuple[str, date | None]]:
     if "partition.ds" not in actions.column_names:
         return [(path, None) for path in paths]
     return list(zip(paths, actions["partition.ds"].to_pylist(), strict=True))
+
+
+def _check_intact(table: DeltaTable) -> None:
+    """A power cut can shorten the newest log entry; cut between two lines, or to nothing, it still opens."""
+    actions = pa.table(table.get_add_actions(flatten=True))
+    rows = actions["num_records"].to_pylist() if "num_records" in actions.column_names else []
+    said, named, version = state_of(table).rows, sum(n or 0 for n in rows), table.version()
+    if table.history(1) and (said == named or None in rows):
+        return
+    raise JobError(
+        f"{table.table_uri}: the log entry of version {version} was cut short: it should name files of {said:,} "
+        f"rows, and names {named:,}; nothing was published. Move the file _delta_log/{version:020}.json away, "
+        "then run the step again"
+    )
 
 
 def _removals(table: DeltaTable, change: Change) -> Iterator[RemoveAction]:

@@ -1,7 +1,7 @@
-"""Delta's two jars, put into the environment once.
+"""Jars that Spark lacks, put into the environment once: Delta's two, and for S3 two more.
 
-`spark.jars.packages` would bring 33 jars, most of which Spark already has, and cost 4-5 s at every
-start. In `pyspark/jars` these two need no setting at all.
+`spark.jars.packages` would bring 33 jars for Delta alone, most of which Spark already has, and cost
+4-5 s at every start. In `pyspark/jars` they need no setting at all.
 """
 
 from __future__ import annotations
@@ -9,22 +9,28 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from subprocess import DEVNULL
 
 from jobs.errors import JobError
 
-DELTA = "4.4.0"
-JARS = (f"delta-spark_4.1_2.13-{DELTA}.jar", f"delta-storage-{DELTA}.jar")
-COORDINATES = f"io.delta:delta-spark_4.1_2.13:{DELTA},io.delta:delta-storage:{DELTA}"
+DELTA = ("io.delta:delta-spark_4.1_2.13:4.4.0", "io.delta:delta-storage:4.4.0")
+# The first is of the very version of the Hadoop client inside Spark; the second, 640 MB, is the SDK it was
+# built with. What else it asks for serves settings that nothing here uses.
+S3 = ("org.apache.hadoop:hadoop-aws:3.4.2", "software.amazon.awssdk:bundle:2.29.52")
 
 
 def delta_is_installed() -> bool:
-    return all((_spark_jars() / jar).exists() for jar in JARS)
+    return not _missing(DELTA)
 
 
-def install() -> None:
+def s3_is_installed() -> bool:
+    return not _missing(S3)
+
+
+def install(s3: bool = False) -> None:
     """Copies the jars from the folder SEGUE_JARS, or fetches them with the resolver inside Spark.
 
     The resolver reads the Ivy settings file named by SEGUE_IVY_SETTINGS, for those behind a mirror.
@@ -32,19 +38,41 @@ def install() -> None:
     Raises:
         JobError: a jar could not be had.
     """
-    if delta_is_installed():
+    missing = _missing((*DELTA, *S3) if s3 else DELTA)
+    if not missing:
         return
     given = os.environ.get("SEGUE_JARS")
     with tempfile.TemporaryDirectory() as scratch:
-        found = sorted(Path(given).glob("*.jar")) if given else _resolve(Path(scratch))
-        for jar in JARS:
+        found = sorted(Path(given).glob("*.jar")) if given else _resolve(Path(scratch), missing)
+        for jar in map(_file, missing):
             source = next((path for path in found if path.name.endswith(jar)), None)
             if source is None:
                 raise JobError(
                     f"no {jar} among {[path.name for path in found]}; it is needed once. Behind a mirror, set "
                     "SEGUE_IVY_SETTINGS to an Ivy settings file, or SEGUE_JARS to a folder that holds the jars"
                 )
-            shutil.copy(source, _spark_jars() / jar)
+            _put(source, _spark_jars() / jar)
+
+
+def _missing(coordinates: Sequence[str]) -> list[str]:
+    return [each for each in coordinates if not (_spark_jars() / _file(each)).exists()]
+
+
+def _file(coordinate: str) -> str:
+    _, name, version = coordinate.split(":")
+    return f"{name}-{version}.jar"
+
+
+def _put(source: Path, target: Path) -> None:
+    """Whole or not at all: half a jar would count as installed."""
+    half = target.with_suffix(f".{os.getpid()}")
+    try:
+        shutil.copy(source, half)
+        half.replace(target)
+    except OSError as problem:
+        raise JobError(f"{target} cannot be written: {problem.strerror}") from problem
+    finally:
+        half.unlink(missing_ok=True)
 
 
 def _spark_jars() -> Path:
@@ -56,7 +84,7 @@ def _spark_jars() -> Path:
     return Path(spec.origin).parent / "jars"
 
 
-def _resolve(scratch: Path) -> list[Path]:
+def _resolve(scratch: Path, coordinates: Sequence[str]) -> list[Path]:
     """What Spark does for `--packages`, but not transitive."""
     from pyspark.java_gateway import launch_gateway
 
@@ -72,10 +100,12 @@ def _resolve(scratch: Path) -> list[Path]:
             else maven.buildIvySettings(none, cache, True, quiet)
         )
         no_exclusions = getattr(getattr(jvm.scala.collection.immutable, "List$"), "MODULE$").empty()
-        maven.resolveMavenCoordinates(COORDINATES, settings, none, False, no_exclusions, False, quiet)
+        maven.resolveMavenCoordinates(
+            ",".join(coordinates), settings, none, False, no_exclusions, False, quiet
+        )
     except Exception as error:  # py4j wraps whatever the resolver throws
         reason = str(getattr(error, "java_exception", error)).splitlines()[0]
-        raise JobError(f"Delta's jars could not be fetched: {reason}") from None
+        raise JobError(f"{', '.join(map(_file, coordinates))} could not be fetched: {reason}") from None
     finally:
         gateway.shutdown()
     return sorted(scratch.rglob("*.jar"))

@@ -90,15 +90,25 @@ def commit(warehouse: Warehouse, staged: Staged, note: Mapping[str, Any]) -> Tab
 
 
 def _written(rows: DataFrame, path: str) -> Result | None:
-    """None, or the constraint that a row breaks: behind the expectations, the last line."""
+    """None, or the constraint that a row breaks: behind the expectations, the last line.
+
+    Raises:
+        JobError: what Spark wrote to, or shuffled through, gave out.
+    """
+    from py4j.protocol import Py4JError
     from pyspark.errors import PySparkException
 
     try:
         rows.write.format("delta").mode("append").save(path)
-    except PySparkException as error:
+    except (PySparkException, Py4JError) as error:
         broken = re.search(r"\[DELTA_(?:VIOLATE|NOT_NULL)_CONSTRAINT\w*\] ?(.*)", str(error))
+        if broken is None and isinstance(error, PySparkException):
+            raise  # the step itself is wrong, and needs its trace
         if broken is None:
-            raise
+            raise JobError(
+                f"{path} could not be written: {_root_cause(error)}; nothing was published. "
+                "Put right what is named here (a full disk, rights, a lost machine), then run the step again"
+            ) from error
         observed, expected = first_line(broken[1]), "every row keeps the table's constraints"
         return Result("expect_constraints_to_hold", None, "critical", False, observed, expected)
     return None
@@ -107,15 +117,22 @@ def _written(rows: DataFrame, path: str) -> Result | None:
 @contextmanager
 def _readable(batch: Batch) -> Iterator[None]:
     """Page checksums are on, so what a disk spoiled since it was written ends here, not at a reader."""
+    from py4j.protocol import Py4JError
     from pyspark.errors import PySparkException
 
     try:
         yield
-    except PySparkException as error:
+    except (PySparkException, Py4JError) as error:
         raise JobError(
             f"table {batch.table}: what was staged of batch {batch.id} cannot be read back and audited: "
-            f"{first_line(error)}; nothing was published. Look at the disk, then run the step again"
+            f"{_root_cause(error)}; nothing was published. Look at the disk, then run the step again"
         ) from error
+
+
+def _root_cause(problem: Exception) -> str:
+    """What the innermost cause says: the outer ones say only which call failed, or that a task did."""
+    causes = re.findall(r"Caused by: [\w.$]+: (.+)", str(problem))
+    return causes[-1].strip() if causes else first_line(problem)
 
 
 def _check_days(batch: Batch, seen: Profile) -> None:

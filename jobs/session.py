@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -71,10 +71,28 @@ def open_session(app: str, log: Path | None = None) -> SparkSession:
     log.parent.mkdir(parents=True, exist_ok=True)
     os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)  # else workers take the first python3 on the PATH
-    for key, value in {**ONE_MACHINE, "spark.driver.extraJavaOptions": _java_options(log)}.items():
+    java = {"spark.driver.extraJavaOptions": _java_options(log)}
+    for key, value in {**ONE_MACHINE, **java, **s3_settings(os.environ)}.items():
         builder = builder.config(key, value)
     with _stderr_to(log):
         return builder.getOrCreate()
+
+
+def s3_settings(variables: Mapping[str, str]) -> dict[str, str]:
+    """What delta-rs and pyarrow read from these variables by themselves, in the words of Hadoop's client.
+
+    The keys are not among them: it finds AWS_ACCESS_KEY_ID and its like itself. On a root that is
+    not on S3, none of this matters.
+    """
+    asked = {
+        "endpoint": variables.get("AWS_ENDPOINT_URL"),
+        "endpoint.region": variables.get("AWS_REGION") or variables.get("AWS_DEFAULT_REGION"),
+    }
+    if asked["endpoint"]:
+        asked["path.style.access"] = "true"  # only Amazon has a host name for every bucket
+        asked["connection.ssl.enabled"] = str(asked["endpoint"].startswith("https://")).lower()
+    settings = {f"spark.hadoop.fs.s3a.{name}": value for name, value in asked.items() if value}
+    return {**settings, "spark.hadoop.fs.s3.impl": "org.apache.hadoop.fs.s3a.S3AFileSystem"}
 
 
 def submitted() -> bool:

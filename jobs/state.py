@@ -11,6 +11,8 @@ from typing import Any
 
 from deltalake import DeltaTable
 
+from segue.storage import filesystem
+
 _WHOLE = 2**64
 
 
@@ -103,13 +105,28 @@ class TableState:
 
 
 def state_of(table: DeltaTable) -> TableState:
-    """From the newest commit that says it: every one of ours does, but for the first."""
-    for limit in (1, None):
-        for commit in table.history(limit):
-            note = note_of(commit)
-            if "state" in note:
-                return TableState.loads(table.version(), note["state"])
+    """From the newest commit that says it, up to the version that `table` was opened at.
+
+    The entries are read one by one: `DeltaTable.history` starts at the newest version, whichever was opened.
+    """
+    for version in range(table.version(), -1, -1):
+        note = note_at(table, version)
+        if note is None:
+            break
+        if "state" in note:
+            return TableState.loads(table.version(), note["state"])
     return TableState(table.version())
+
+
+def note_at(table: DeltaTable, version: int) -> dict[str, Any] | None:
+    """What we wrote into one commit; None where the log does not reach back to it."""
+    files, path = filesystem(table.table_uri)
+    try:
+        with files.open_input_stream(f"{path.rstrip('/')}/_delta_log/{version:020}.json") as entry:
+            actions = [json.loads(line) for line in entry.read().decode().splitlines() if line.strip()]
+    except FileNotFoundError:
+        return None
+    return note_of(next((action["commitInfo"] for action in actions if "commitInfo" in action), {}))
 
 
 def note_of(commit: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,20 +3,34 @@
 from __future__ import annotations
 
 import os
+import re
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
+from threading import Barrier
 
 import pyarrow as pa
-from deltalake import CommitProperties, DeltaTable, write_deltalake
+from deltalake import CommitProperties, DeltaTable
 from deltalake.exceptions import CommitFailedError, DeltaError
 
-from jobs.errors import JobError, WrongUsage, first_line
+from jobs.errors import JobError, WrongUsage
+from jobs.jars import s3_is_installed
+from jobs.session import submitted
 from segue.storage import filesystem
 
 # Stores that can refuse to overwrite: conditional puts. HDFS can too, but delta-rs has no client for it.
 EXCLUSIVE = ("s3", "s3a", "gs", "abfs", "abfss")
-# Names delta-rs reads; with them it renames without looking, and the second of two commits wins.
-UNSAFE = ("AWS_S3_ALLOW_UNSAFE_RENAME", "aws_s3_allow_unsafe_rename")
+S3 = ("s3", "s3a")
+# delta-rs reads these in any case. By the first it renames without looking, and the second of two commits
+# wins; by the other it excludes only who uses the same lock, and overwrites who puts conditionally.
+UNSAFE = {
+    "aws_s3_allow_unsafe_rename": "delta-rs would commit without looking whether somebody else did",
+    "aws_s3_locking_provider": "commits made under a lock do not see those made by conditional puts",
+}
+OFF = ("", "false", "0", "no", "n", "off")
+# Of 30 tries with three at once on a busy machine, two met in the store each time.
+RACERS, ROUNDS = 3, 2
+SPELLED = "the bucket, AWS_ENDPOINT_URL (with AWS_ALLOW_HTTP=true for http), AWS_REGION, and the keys"
 
 
 @cache
@@ -35,39 +49,71 @@ def checked_root(root: str) -> str:
             f"root {root!r}: publishing to {scheme}:// is not safe, as two commits of one version may both "
             f"succeed there; give a local path, or one of {', '.join(f'{known}://' for known in EXCLUSIVE)}"
         )
-    if unsafe := next(
-        (name for name in UNSAFE if os.environ.get(name, "").lower() in ("true", "1", "yes")), None
-    ):
-        raise WrongUsage(
-            f"{unsafe} is set: delta-rs would commit without looking whether somebody else did. Unset it; "
-            "a store that needs it cannot be published to"
+    if scheme in S3:
+        _check_variables()
+    _try_out(root.rstrip("/"), SPELLED if scheme in S3 else "the name and the rights")
+    if scheme in S3 and not submitted() and not s3_is_installed():
+        raise JobError(
+            f"root {root!r}: Spark's jars for S3 are not in this environment; put them there, once, with: "
+            "segue install-jars --s3"
         )
-    _try_out(root.rstrip("/"))
     return root
 
 
-def _try_out(root: str) -> None:
+def _check_variables() -> None:
+    for name, value in os.environ.items():
+        if name.lower() in UNSAFE and value.lower() not in OFF:
+            raise WrongUsage(
+                f"{name} is set: {UNSAFE[name.lower()]}. Unset it, here and wherever else this root is "
+                "published to; a store that needs it cannot be published to"
+            )
+
+
+def _try_out(root: str, spelled: str) -> None:
     """Some S3-compatible stores take a conditional put and ignore the condition."""
     path = f"{root}/.exclusive-{uuid.uuid4().hex[:8]}"
-    rows = pa.table({"n": [1]})
-    once = CommitProperties(max_commit_retries=0)
     try:
-        write_deltalake(path, rows)
-        first, second = DeltaTable(path), DeltaTable(path)
-        write_deltalake(first, rows, mode="append", commit_properties=once)
-        write_deltalake(second, rows, mode="append", commit_properties=once)
-    except CommitFailedError:
+        DeltaTable.create(path, pa.schema([pa.field("n", pa.int64())]))
+        exclusive = all(_one_wins(path) for _ in range(ROUNDS))
         _remove(path)
-        return
     except (DeltaError, OSError) as problem:
-        raise JobError(f"root {root!r} cannot be written to: {first_line(problem)}") from problem
-    _remove(path)
-    raise JobError(
-        f"root {root!r}: this store let two commits of one version succeed, so batches could be lost; "
-        "it must refuse a put with 'If-None-Match: *' when the object is there. Use a newer store or another root"
-    )
+        raise JobError(
+            f"root {root!r} cannot be written to: {_innermost(problem)}. Check {spelled}"
+        ) from problem
+    if not exclusive:
+        raise JobError(
+            f"root {root!r}: this store let two commits of one version succeed, so batches could be lost; it must "
+            "refuse a put with 'If-None-Match: *' when the object is there. Use a newer store or another root"
+        )
+
+
+def _one_wins(path: str) -> bool:
+    """Commits at once: one after the other, delta-rs would see the first and not even ask the store."""
+    tables, line = [DeltaTable(path) for _ in range(RACERS)], Barrier(RACERS)
+
+    def commits(table: DeltaTable) -> bool:
+        schema, once = table.schema(), CommitProperties(max_commit_retries=0)
+        line.wait()
+        try:
+            table.create_write_transaction([], mode="append", schema=schema, commit_properties=once)
+        except CommitFailedError:
+            return False
+        return True
+
+    with ThreadPoolExecutor(RACERS) as at_once:
+        return sum(at_once.map(commits, tables)) <= 1
 
 
 def _remove(path: str) -> None:
     files, inner = filesystem(path)
     files.delete_dir(inner)
+
+
+def _innermost(problem: Exception) -> str:
+    """What it came from: the text begins with what was attempted, and ends with why it failed."""
+    text = re.sub(r"\x1b\[\d*m|\u21b3", "", str(problem))
+    if said := re.search(r"<Message>(.*?)</Message>", text, re.DOTALL):
+        return said[1].strip().rstrip(".")
+    return next(
+        (line.strip() for line in reversed(text.splitlines()) if line.strip()), type(problem).__name__
+    )

@@ -52,7 +52,9 @@ class Warehouse:
         """
         table = self.table(contract.name)
         if table is None:
-            table = _constrained(_created(self.table_path(contract.name), contract, "ignore"), contract)
+            table = _created(self.table_path(contract.name), contract, "ignore")
+        if table.version() == 0:  # just made, or its maker was killed before this
+            table = _constrained(table, contract)
         _check_schema(table, contract)
         return table
 

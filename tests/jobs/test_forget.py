@@ -24,6 +24,10 @@ from schemas import CONTRACTS
 WITH_USERS = ("plays", "rejected_plays", "sessions", "user_features")
 
 
+# Rejected rows that do not say whose they are, by reject: the listener in their text.
+NAMELESS = {"r1": "ann-1", "r2": "ann-12"}
+
+
 def rows_of(root, table):
     return [row for batch in segue.open(root).scan(table) for row in batch.to_pylist()]
 
@@ -144,8 +148,10 @@ def test_staged_batches_and_rejected_rows_go_as_well(spark, copy):
     rows = job.read("sessions", [day])
     staged = job.stage(job.batch("sessions", [day], parameters={"staged": 1}), rows)
     nameless = spark.createDataFrame(
-        [("r1", "s", None, "f", '{"listener": "ann-1", "track": 7}', ["x"], day)]
-        + [("r2", "s", None, "f", '{"listener": "ann-12", "track": 7}', ["x"], day)],
+        [
+            (id_, "s", None, "f", f'{{"listener": "{user}"}}', ["x"], day)
+            for id_, user in (("r1", "ann-1"), ("r2", "ann-12"))
+        ],
         "reject_id string, source string, user_id string, file string, raw string, reasons array<string>, ds date",
     )
     filled = dict.fromkeys(("reject_id", "source", "file", "raw"), "")

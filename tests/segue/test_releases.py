@@ -127,20 +127,15 @@ def test_four_writers_at_once_lose_none(tmp_path, pool):
 
 
 def test_who_loses_counts_again_from_what_the_winner_wrote(tmp_path, monkeypatch):
-    from sys import modules
+    write, raced = MODULE._write, []
 
-    import segue.releases  # noqa: F401
-
-    module = modules["segue.releases"]
-    append, raced = module._append, []
-
-    def race(table, release):
+    def race(table, known, release):
         if not raced:
             raced.append(release.release_id)
             append_release(tmp_path, DAY, version(50))
-        append(table, release)
+        write(table, known, release)
 
-    monkeypatch.setattr(MODULE, "_append", race)
+    monkeypatch.setattr(MODULE, "_write", race)
     made = append_release(tmp_path, DAY, version(60))
     assert raced == ["2026-11-20.1"]
     assert made.release_id == "2026-11-20.2"
@@ -148,13 +143,13 @@ def test_who_loses_counts_again_from_what_the_winner_wrote(tmp_path, monkeypatch
 
 
 def test_a_commit_whose_answer_was_lost_is_not_made_twice(tmp_path, monkeypatch):
-    append = MODULE._append
+    write = MODULE._write
 
-    def deaf(table, release):
-        append(table, release)
+    def deaf(table, known, release):
+        write(table, known, release)
         raise CommitFailedError("the answer was lost")
 
-    monkeypatch.setattr(MODULE, "_append", deaf)
+    monkeypatch.setattr(MODULE, "_write", deaf)
     made = append_release(tmp_path, DAY, version(1))
     assert releases(tmp_path) == [made]
 
@@ -212,3 +207,23 @@ def test_rollback_refuses_a_release_whose_files_are_gone(three):
     with pytest.raises(SegueError, match=r"version 1 of the table at .* has lost files.*vacuumed"):
         rollback(three.root, "2026-11-20.1")
     assert releases(three.root)[0].release_id == "2026-11-22.1"
+
+
+def test_many_releases_lie_in_few_files_and_none_is_lost(tmp_path):
+    made = [append_release(tmp_path, DAY, version(n)) for n in range(MODULE.FILES_TO_JOIN * 2 + 3)]
+    table = MODULE._opened(str(tmp_path / "releases"))
+    assert len(table.file_uris()) <= MODULE.FILES_TO_JOIN, "listing gets slower with every release"
+    assert releases(tmp_path) == made[::-1]
+
+
+def test_all_live_but_those_that_are_old_and_not_the_newest(tmp_path):
+    made = [append_release(tmp_path, DAY, version(n)) for n in range(3)][::-1]
+    last = made[-1].expires_at
+    for now, alive in (
+        (last - timedelta(microseconds=1), made),
+        (last, made[:2]),
+        (last + timedelta(microseconds=1), made[:2]),
+        (last + timedelta(days=4000), made[:1]),
+    ):
+        assert MODULE.living(made, now) == alive, now
+    assert MODULE.living([], last) == []

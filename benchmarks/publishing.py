@@ -1,0 +1,211 @@
+"""What a gated, atomic, reversible publication costs beside a plain Delta write of the same rows.
+
+    python benchmarks/publishing.py --rows 10000000
+
+Rounds take turns, each on a table of its own; medians are printed with versions, rows and cores. The
+plain write is measured twice: as the rows come, and laid out as Segue lays them out (by day and
+bucket, sorted), which is what a look-up needs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, date, datetime, timedelta
+from importlib.metadata import version
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+from expectations.profile import contents
+from jobs import publish as protocol
+from jobs.batches import reserve
+from jobs.job import Job
+from jobs.session import open_session
+from schemas import conform
+from schemas.sessions import SESSIONS
+from segue.releases import TableVersion, append_release, list_releases
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+FIRST = date(2026, 1, 1)
+MIDNIGHT = datetime(2026, 1, 1, tzinfo=UTC)
+Times = dict[str, list[float]]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--rows", type=int, default=10_000_000)
+    parser.add_argument("--days", type=int, default=30)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--releases", type=int, default=1000)
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        spark = open_session("publishing", Path(folder, "spark.log"))
+        rows = _rows(spark, args.rows, args.days, f"{folder}/rows")
+        times: Times = defaultdict(list)
+        for turn in range(-1, args.rounds):  # the first warms up, and does not count
+            _round(spark, rows, folder, {} if turn < 0 else times)
+            print(f"  round {turn + 1} of {args.rounds} done", file=sys.stderr)
+        _releases(folder, args.releases, times)
+    _print(args, times)
+
+
+def _rows(spark: SparkSession, count: int, days: int, path: str) -> DataFrame:
+    """Sessions of made-up plays, written once, so that every write reads the same files."""
+    from pyspark.sql import functions as F
+
+    user, track = (
+        F.concat(F.lit("u"), F.expr("pmod(xxhash64(id), 200000)")),
+        F.expr("pmod(xxhash64(id, 1), 50000)"),
+    )
+    ds = F.date_add(F.lit(FIRST), (F.col("id") % days).cast("int"))
+    start = F.timestamp_seconds(
+        F.unix_timestamp(ds.cast("timestamp")) + F.expr("pmod(xxhash64(id, 2), 86400)")
+    )
+    made = spark.range(count).select(
+        F.sha1(F.col("id").cast("string")).alias("play_id"),
+        user.alias("user_id"),
+        F.concat(F.lit("t"), track).alias("track_id"),
+        F.concat(F.lit("a"), track % 9000).alias("artist_id"),
+        start.alias("played_at"),
+        (F.expr("pmod(xxhash64(id, 3), 240000)")).alias("ms_played"),
+        F.lit(240_000).cast("long").alias("track_ms"),
+        F.sha1(F.concat(user, ds.cast("string"))).alias("session_id"),
+        start.alias("session_started_at"),
+        (F.expr("pmod(xxhash64(id, 4), 30)") + 1).cast("int").alias("position"),
+        (F.expr("pmod(xxhash64(id, 3), 240000)") / 240_000).alias("completion"),
+        (F.col("id") % 4 == 0).alias("skipped"),
+        (F.col("id") % 50 == 0).alias("saved"),
+        F.lit(False).alias("is_bot"),
+        ds.alias("ds"),
+    )
+    made.write.parquet(path)
+    read = spark.read.parquet(path)  # from files all columns may be null; the contract allows it for some
+    neutral: dict[str, Any] = {
+        field.name: "" for field in read.schema if field.dataType.typeName() == "string"
+    }
+    neutral |= {"position": 1, "is_bot": False, "ds": FIRST}
+    filled = {name: F.coalesce(name, F.lit(value)) for name, value in neutral.items()}
+    filled |= {name: F.coalesce(name, F.lit(MIDNIGHT)) for name in ("played_at", "session_started_at")}
+    return conform(read.withColumns(filled), SESSIONS)
+
+
+def _round(spark: SparkSession, rows: DataFrame, folder: str, times: Times) -> None:
+    _plain(rows, f"{folder}/plain", times, "plain Delta write")
+    root = f"{folder}/root"
+    job = Job("benchmark", root, "run-benchmark", say=lambda text: None)
+    days = [FIRST + timedelta(days=n) for n in range(rows.select("ds").distinct().count())]
+    batch = job.batch("sessions", days, repeatable=False)
+    _plain(protocol._laid_out(rows, batch), f"{folder}/laid-out", times, "plain Delta write, laid out")
+    with _stopwatch(times, "stage"):
+        batch = reserve(job.warehouse, batch)
+        protocol._written(protocol._laid_out(rows, batch), protocol.folder(job.warehouse, batch))
+    with _stopwatch(times, "content hash"):
+        contents(spark.read.format("delta").load(protocol.folder(job.warehouse, batch)), SESSIONS)
+    with _patched_times(times):
+        job.publish(job.batch("sessions", days, repeatable=False), rows)
+    with _stopwatch(times, "rerun with nothing to do"):
+        again = Job("benchmark", root, "run-again", say=lambda text: None)
+        assert again.publish(again.batch("sessions", days, repeatable=False), rows).kind == "unchanged"
+    shutil.rmtree(root)
+
+
+def _plain(rows: DataFrame, path: str, times: Times, name: str) -> None:
+    from pyspark.sql import functions as F
+
+    columns = [name for name in rows.columns if name != "available_at"]
+    with _stopwatch(times, name):
+        rows.select(*columns).withColumn("bucket", F.col("bucket")).write.format("delta").partitionBy(
+            "ds"
+        ).save(path)
+    shutil.rmtree(path)
+
+
+@contextmanager
+def _patched_times(times: Times) -> Iterator[None]:
+    """The parts of one real publication, measured where they are called."""
+    names = {"judge": "audit: expectations", "profile": "audit: keys and content hash"}
+    originals = {name: getattr(protocol, name) for name in names}
+    import jobs.job as job_module
+
+    committed = job_module.commit
+    for name, label in names.items():
+        setattr(protocol, name, _timed(originals[name], times, label))
+    job_module.commit = _timed(committed, times, "commit")  # type: ignore[assignment]
+    try:
+        with _stopwatch(times, "whole publication"):
+            yield
+    finally:
+        job_module.commit = committed
+        for name, original in originals.items():
+            setattr(protocol, name, original)
+
+
+def _timed(function: Callable[..., Any], times: Times, label: str) -> Callable[..., Any]:
+    def timed(*args: Any, **kwargs: Any) -> Any:
+        with _stopwatch(times, label):
+            return function(*args, **kwargs)
+
+    return timed
+
+
+@contextmanager
+def _stopwatch(times: Times, name: str) -> Iterator[None]:
+    started = time.perf_counter()
+    yield
+    if isinstance(times, defaultdict):
+        times[name].append(time.perf_counter() - started)
+
+
+def _releases(folder: str, count: int, times: Times) -> None:
+    """The commands, as a person calls them, where many releases were made."""
+    root = f"{folder}/many"
+    shutil.copytree(_one_table(folder), f"{root}/tables/sessions")
+    for n in range(count):
+        append_release(root, FIRST + timedelta(days=n // 3), {"sessions": TableVersion(0, 0, "0" * 16)})
+    oldest = list_releases(root)[-1].release_id
+    for _ in range(5):
+        for arguments in (["releases"], ["rollback", oldest]):
+            with _stopwatch(times, f"segue {arguments[0]}, {count:,} releases"):
+                command = [sys.executable, "-m", "segue.command", *arguments, "--root", root]
+                subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+            oldest = list_releases(root)[1].release_id
+
+
+def _one_table(folder: str) -> str:
+    from jobs.warehouse import Warehouse
+
+    warehouse = Warehouse(f"{folder}/one")
+    warehouse.create(SESSIONS)
+    return warehouse.table_path("sessions")
+
+
+def _print(args: argparse.Namespace, times: Times) -> None:
+    packages = ", ".join(f"{name} {version(name)}" for name in ("pyspark", "delta-spark", "deltalake"))
+    print(
+        f"\n{args.rows:,} rows, {args.days} days, {os.cpu_count()} cores, {packages}; medians of {args.rounds}\n"
+    )
+    middle = {name: median(seconds) for name, seconds in times.items()}
+    for name, seconds in times.items():
+        print(f"  {name:<34}{middle[name]:>8.2f} s   ({', '.join(f'{each:.2f}' for each in seconds)})")
+    ours = middle["stage"] + middle["content hash"] + middle["commit"]
+    for peer in ("plain Delta write", "plain Delta write, laid out"):
+        print(f"\n  stage + content hash + commit / {peer}: {ours / middle[peer]:.2f}")
+    audit = middle["audit: expectations"] + middle["audit: keys and content hash"]
+    print(f"  the whole audit / plain Delta write: {audit / middle['plain Delta write']:.2f}")
+
+
+if __name__ == "__main__":
+    main()

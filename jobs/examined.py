@@ -1,0 +1,143 @@
+"""One Delta table as it lies there, for who looks for faults: nothing is taken on trust.
+
+Entries of the log are read one by one: delta-rs's `history` is that of the newest version whatever
+version was opened, and fails once an entry is cut off.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from functools import cached_property
+from typing import Any
+from urllib.parse import unquote
+
+import pyarrow as pa
+from deltalake import DeltaTable
+from deltalake.exceptions import DeltaError
+from pyarrow.fs import FileInfo, FileSelector, FileType
+
+from jobs.errors import first_line
+from jobs.state import TableState, note_of
+from jobs.warehouse import Warehouse
+
+_ENTRY = re.compile(r"(\d{20})\.(json|checkpoint)(?:\..*)?")
+
+
+class Examined:
+    """`entries` has the actions of each version, None where they were cut off.
+
+    `named` has the releases that name a version, of a table that is `released` at all. The log is
+    listed before the folder: files are there before a commit names them, so a publisher at work
+    looks like no fault.
+    """
+
+    def __init__(
+        self, warehouse: Warehouse, path: str, where: str, named: Mapping[int, list[str]] | None = None
+    ) -> None:
+        self.warehouse, self.uri, self.where = warehouse, path, where
+        self.name = path.rsplit("/", 1)[-1]
+        self.released, self.named = named is not None, named or {}
+        self.log = self._listed(f"{path}/_delta_log")
+        found = {name: match for name in sorted(self.log) if (match := _ENTRY.fullmatch(name))}
+        self.entries = {int(m[1]): self._actions(name) for name, m in found.items() if m[2] == "json"}
+        self.checkpoint = max((int(m[1]) for m in found.values() if m[2] == "checkpoint"), default=-1)
+        self.newest = max([self.checkpoint, *self.entries])
+
+    @cached_property
+    def lying(self) -> dict[str, FileInfo]:
+        """Every file in the folder, by its path there, as the log names it."""
+        return self._listed(self.uri)
+
+    @cached_property
+    def notes(self) -> dict[int, dict[str, Any]]:
+        """What we wrote into each commit; empty for one that is not ours."""
+        return {version: note_of(self.info(version)) for version in sorted(self.entries)}
+
+    @cached_property
+    def published(self) -> Counter[str]:
+        """How often each batch was, as far back as the log goes."""
+        return Counter(note.get("batch", "") for note in self.notes.values() if note.get("kind") == "publish")
+
+    @cached_property
+    def broken(self) -> list[int]:
+        """Versions whose entry is needed to open the newest, and is lost or cut off."""
+        needed = range(self.checkpoint + 1, self.newest + 1)
+        return [
+            version for version in needed if self.entries.get(version) is None and not self.empty(version)
+        ]
+
+    @cached_property
+    def opened(self) -> DeltaTable | str:
+        """The table at its newest version, or the last before what is broken; or why it does not open."""
+        return self.at(self.broken[0] - 1 if self.broken else self.newest)
+
+    @cached_property
+    def files(self) -> list[dict[str, Any]]:
+        """Of `opened`."""
+        return [] if isinstance(self.opened, str) else files_of(self.opened)
+
+    def at(self, version: int) -> DeltaTable | str:
+        """The table, or why it does not open."""
+        if version < 0:
+            return "no version is left"
+        try:
+            return DeltaTable(self.uri, version=version)
+        except (DeltaError, OSError) as problem:
+            return first_line(problem)[:200]
+
+    def empty(self, version: int) -> bool:
+        """Whether the entry has no bytes at all: readers take that for a commit that changed nothing."""
+        info = self.log.get(f"{version:020}.json")
+        return info is not None and info.size == 0
+
+    def info(self, version: int) -> dict[str, Any]:
+        """Who committed, and what was written about it."""
+        infos = [action["commitInfo"] for action in self.entries[version] or () if "commitInfo" in action]
+        return infos[0] if infos else {}
+
+    def state(self, version: int) -> TableState | None:
+        """What the table holds at a version; None where no entry that is left says so."""
+        told = max((v for v, note in self.notes.items() if v <= version and "state" in note), default=-1)
+        try:
+            return TableState.loads(version, self.notes[told]["state"])
+        except (KeyError, TypeError, ValueError, AttributeError):
+            return None
+
+    def widths(self) -> list[frozenset[str]]:
+        """The columns of the table, and those that it had before some were added, newest first."""
+        actions = [action for version in sorted(self.entries) for action in self.entries[version] or ()]
+        schemas = [action["metaData"]["schemaString"] for action in actions if "metaData" in action]
+        if isinstance(self.opened, DeltaTable):
+            schemas.append(self.opened.schema().to_json())
+        named = [
+            frozenset(field["name"] for field in json.loads(text)["fields"]) for text in reversed(schemas)
+        ]
+        return list(dict.fromkeys(named))
+
+    def lost(self, files: Iterable[Mapping[str, Any]]) -> list[str]:
+        """Which of these are gone, or have another size than the log says."""
+        sizes = {path: info.size for path, info in self.lying.items()}
+        return [file["path"] for file in files if sizes.get(file["path"]) != file["size_bytes"]]
+
+    def _listed(self, path: str) -> dict[str, FileInfo]:
+        inner = self.warehouse.inner(path)
+        listed = self.warehouse.files.get_file_info(FileSelector(inner, allow_not_found=True, recursive=True))
+        return {info.path[len(inner) + 1 :]: info for info in listed if info.type == FileType.File}
+
+    def _actions(self, name: str) -> list[dict[str, Any]] | None:
+        text = self.warehouse.files.open_input_stream(self.log[name].path).read()
+        try:
+            return [json.loads(line) for line in text.splitlines()] or None
+        except ValueError:
+            return None
+
+
+def files_of(table: DeltaTable) -> list[dict[str, Any]]:
+    """Path, size, rows and partition of every file of a version, as its log has them."""
+    actions = pa.table(table.get_add_actions(flatten=True))
+    names = {"path", "size_bytes", "num_records", "partition.ds", "partition.available_at"}
+    rows = actions.select([name for name in actions.column_names if name in names]).to_pylist()
+    return [{"num_records": None, **row, "path": unquote(row["path"])} for row in rows]

@@ -1,0 +1,258 @@
+"""What can be wrong with one table: its log, its files, its commits.
+
+A check is a function that takes a table and yields what it finds, in words: what, expected, what to do.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from jobs.errors import first_line
+from jobs.examined import Examined
+from jobs.retention import STAGED_LIFE
+from jobs.state import TableState
+from segue import show
+
+KINDS = ("publish", "compact", "erase", "widen")
+# Clocks of machines differ; by more than this, one of them was wrong.
+CLOCK_MAY_BE_FAST = timedelta(hours=2)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What was found where. A note is worth knowing, but nothing is wrong."""
+
+    where: str
+    what: str
+    wrong: bool = True
+
+    @property
+    def severity(self) -> str:
+        return "wrong" if self.wrong else "note"
+
+
+def listed(names: Sequence[str], most: int = 3) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
+# --- any Delta table
+
+
+def entries_are_whole(table: Examined) -> Iterator[Finding]:
+    for version, actions in table.entries.items():
+        if actions is None:
+            name = f"_delta_log/{version:020}.json"
+            size = table.log[f"{version:020}.json"].size
+            state = "is empty, so readers see a commit that changed nothing" if not size else "is cut off"
+            yield Finding(
+                f"{table.where}, version {version}",
+                f"its entry in the log {state} ({name}, {size:,} bytes; expected whole lines of JSON). "
+                f"{_way_out(table, version, name)}",
+            )
+
+
+def _way_out(table: Examined, version: int, name: str) -> str:
+    stops = "Nobody can write to this table or read its newest version. " if version in table.broken else ""
+    if not _can_go(table, version):
+        held = (
+            f"release {listed(names)} names it"
+            if (names := table.named.get(version))
+            else "later ones follow"
+        )
+        return f"{stops}Do not move it away, as {held}: restore it from a copy of the log"
+    if table.released:
+        stops += "Readers through a release are not affected, as none names this version. "
+    return (
+        f"{stops}Move {name} away: the table is at version {version - 1} again, and the step that wrote it can be "
+        "run again"
+    )
+
+
+def _can_go(table: Examined, version: int) -> bool:
+    """Whether an entry may be moved away: nothing builds on that version, and nobody was promised it."""
+    return version == table.newest > table.checkpoint and version not in table.named
+
+
+def versions_have_no_gap(table: Examined) -> Iterator[Finding]:
+    for version in table.broken:
+        if version not in table.entries:
+            yield Finding(
+                f"{table.where}, version {version}",
+                f"its entry is not in the log; expected every version from {table.checkpoint + 1} to {table.newest}. "
+                f"Versions from {version} on cannot be opened, and nothing can be published. Restore "
+                f"_delta_log/{version:020}.json from a copy",
+            )
+
+
+def log_opens(table: Examined) -> Iterator[Finding]:
+    if table.newest < 0 and any(path.endswith(".parquet") for path in table.lying):
+        yield Finding(
+            table.where, "has files and no log, so readers see no table. Restore _delta_log from a copy"
+        )
+    elif table.newest >= 0 and isinstance(table.opened, str) and not table.broken:
+        yield Finding(
+            f"{table.where}, version {table.newest}",
+            f"does not open: {table.opened}. Every entry is there; if there is a checkpoint in _delta_log, compare it "
+            "with a copy",
+        )
+
+
+def readers_need_nothing_new(table: Examined) -> Iterator[Finding]:
+    got = 1 if isinstance(table.opened, str) else table.opened.protocol().min_reader_version
+    if got != 1:
+        yield Finding(
+            table.where,
+            f"asks readers for version {got} of the Delta protocol, expected 1: readers without Spark may see nulls "
+            "or fail. Another engine has switched a feature on; publish under a new root",
+        )
+
+
+def files_are_whole(table: Examined) -> Iterator[Finding]:
+    with ThreadPoolExecutor() as pool:
+        faults = pool.map(lambda file: _fault(table, file), table.files)
+        for file, fault in zip(table.files, faults, strict=True):
+            if fault:
+                yield Finding(f"{table.where}, file {file['path']}", f"{fault}. Restore it from a copy")
+
+
+def _fault(table: Examined, file: Mapping[str, Any]) -> str | None:
+    info = table.lying.get(file["path"])
+    if info is None:
+        return f"is gone; the log names it, with {file['size_bytes']:,} bytes"
+    if info.size != file["size_bytes"]:
+        return f"has {info.size:,} bytes, the log says {file['size_bytes']:,}"
+    try:
+        with table.warehouse.files.open_input_file(info.path) as opened:
+            rows = pq.read_metadata(opened).num_rows
+    except (pa.ArrowException, OSError) as problem:
+        return f"its footer cannot be read: {first_line(problem)}"
+    if rows != (told := file["num_records"]):
+        return f"has {rows:,} rows, the log says {'nothing' if told is None else f'{told:,}'}"
+    return None
+
+
+# --- the tables that batches are published to
+
+
+def commits_are_ours(table: Examined) -> Iterator[Finding]:
+    for version, actions in table.entries.items():
+        changes = sum("add" in action or "remove" in action for action in actions or ())
+        note = table.notes[version]
+        if changes and not (note.get("kind") in KINDS and note.keys() >= {"batch", "state"}):
+            by = table.info(version).get("engineInfo", "which does not say its name")
+            yield Finding(
+                f"{table.where}, version {version}",
+                f"changes {changes:,} files and carries no note of ours: another engine ({by}) committed it, and "
+                f"nobody has audited what it wrote. {_way_back(table, version)}",
+            )
+
+
+def _way_back(table: Examined, version: int) -> str:
+    if _can_go(table, version):
+        return f"Move _delta_log/{version:020}.json away: the table is at version {version - 1} again"
+    return (
+        "Later versions or releases build on it: roll back to a release from before, and keep that engine out"
+    )
+
+
+def batches_are_there_once(table: Examined) -> Iterator[Finding]:
+    for batch, times in table.published.items():
+        if times > 1:
+            yield Finding(
+                f"{table.where}, batch {batch}",
+                f"was published {times} times, expected once; rows may be there twice. Roll back to a release "
+                "from before",
+            )
+
+
+def rows_are_as_noted(table: Examined) -> Iterator[Finding]:
+    if not isinstance(table.opened, str):
+        version = table.opened.version()
+        if state := table.state(version):
+            yield from _other_rows(table, f"{table.where}, version {version}", state)
+        elif table.files:
+            yield Finding(
+                f"{table.where}, version {version}",
+                "no entry of the log says any more what the table holds, so publishing would take it for empty. "
+                "Restore the newest entries in _delta_log from a copy",
+            )
+
+
+def _other_rows(table: Examined, where: str, state: TableState) -> Iterator[Finding]:
+    noted, counted = {day: part.rows for day, part in state.parts.items()}, Counter[date | None]()
+    for file in table.files:
+        counted[file.get("partition.ds")] += file["num_records"] or 0
+    for day in sorted({*counted, *noted}, key=str):
+        if counted[day] != noted.get(day, 0):
+            yield Finding(
+                f"{where}, {day or 'all of it'}",
+                f"the files that the log names have {counted[day]:,} rows, the note of the commit says "
+                f"{noted.get(day, 0):,}. A commit was cut short, or is not ours. Roll back to a "
+                "release from before",
+            )
+
+
+def instants_are_past(table: Examined) -> Iterator[Finding]:
+    now = datetime.now(UTC)
+    instants = [file["partition.available_at"] for file in table.files if file.get("partition.available_at")]
+    if late := [instant for instant in instants if instant > now + CLOCK_MAY_BE_FAST]:
+        yield Finding(
+            table.where,
+            f"available_at of {len(late):,} files lies ahead, up to {show.text(max(late))} (it is {show.text(now)}): a "
+            "clock was fast when they were published. Until then, look-ups as of now miss them, and later batches "
+            "are dated after them. Set that clock right",
+            wrong=False,
+        )
+
+
+def nothing_is_left_over(table: Examined) -> Iterator[Finding]:
+    actions = [action for entry in table.entries.values() for action in entry or ()]
+    named = {file["path"].split("/")[0] for file in table.files}
+    named |= {action["add"]["path"].split("/")[0] for action in actions if "add" in action}
+    for path in table.warehouse.batches(table.name).values():
+        folder = path.rsplit("/", 1)[-1]
+        files = [info for lying, info in table.lying.items() if lying.startswith(f"{folder}/")]
+        newest = max((info.mtime for info in files), default=datetime.now(UTC))
+        if folder not in named and datetime.now(UTC) - newest > STAGED_LIFE:
+            yield Finding(
+                f"{table.where}, {folder}",
+                f"left over since {show.text(newest)}: {sum(info.size for info in files):,} bytes that no version "
+                "names. segue maintain removes it",
+                wrong=False,
+            )
+
+
+def batches_are_recorded(table: Examined, recorded: set[tuple[str, str]]) -> Iterator[Finding]:
+    for batch in table.published:
+        if (table.name, batch) not in recorded:
+            yield Finding(
+                f"{table.where}, batch {batch}",
+                "was published, but the quality results have no record that its audit passed. Look for a lost or "
+                "restored folder quality/results",
+            )
+
+
+Check = Callable[[Examined], Iterator[Finding]]
+LOG_CHECKS: tuple[Check, ...] = (
+    entries_are_whole,
+    versions_have_no_gap,
+    log_opens,
+    readers_need_nothing_new,
+    files_are_whole,
+)
+TABLE_CHECKS: tuple[Check, ...] = (
+    commits_are_ours,
+    batches_are_there_once,
+    rows_are_as_noted,
+    instants_are_past,
+    nothing_is_left_over,
+)

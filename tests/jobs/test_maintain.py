@@ -1,0 +1,195 @@
+"""Maintenance changes no row, keeps what a living release holds, and frees the rest."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from deltalake import DeltaTable
+
+import segue
+from expectations.verdict import Refused
+from jobs import maintain
+from jobs.job import Job
+from jobs.records import recorded_batches
+from jobs.retention import clean_log, last_checkpoint, vacuum
+from jobs.rewrite import mark_erased
+from jobs.warehouse import Warehouse
+from reference.published import DAYS, publish, sessions
+from segue.errors import SegueError
+from segue.releases import LIFE, TableVersion, append_release, rollback
+
+NOW = datetime.now(UTC)
+LATER = NOW + LIFE + timedelta(days=2)
+
+
+@pytest.fixture
+def root(tmp_path):
+    return str(tmp_path / "root")
+
+
+@pytest.fixture
+def job(spark, root):
+    return lambda: Job("test", root, "run-test", say=lambda text: None)
+
+
+def crowded(job, rows):
+    """Published as by a cluster that shuffles finely: many files a day."""
+    made = job()
+    finely = {"spark.sql.adaptive.enabled": "false", "spark.sql.shuffle.partitions": "5"}
+    coarsely = {name: made.spark.conf.get(name) for name in finely}
+    try:
+        for name, value in finely.items():
+            made.spark.conf.set(name, value)
+        made.publish(replace(made.batch("sessions", DAYS[:3]), files_per_day=8), rows)
+    finally:
+        for name, value in coarsely.items():
+            made.spark.conf.set(name, value)
+    assert len(DeltaTable(made.warehouse.table_path("sessions")).file_uris()) > 3, (
+        "no crowd: this shows nothing"
+    )
+
+
+def released(root, day=DAYS[0]):
+    state = Warehouse(root).state("sessions")
+    return append_release(
+        root, day, {"sessions": TableVersion(state.version, state.rows, state.content_hash)}
+    )
+
+
+def rows_of(root, release=None):
+    rows = [row for batch in segue.open(root, release).scan("sessions") for row in batch.to_pylist()]
+    return sorted(rows, key=lambda row: row["play_id"])
+
+
+def files_on_disk(root):
+    return {path for path in Path(root, "tables").rglob("*.parquet") if "_delta_log" not in path.parts}
+
+
+def maintained(root, *arguments):
+    assert maintain.main(["--root", root, "--run-id", "run-maintain", *arguments]) == 0
+
+
+def test_small_files_are_joined_and_no_row_changes(spark, job, root):
+    crowded(job, sessions(spark))
+    made = job()
+    before, state = made.read("sessions").toArrow().sort_by("play_id"), job().warehouse.state("sessions")
+    maintained(root)
+    after = job().warehouse.state("sessions")
+    assert len(DeltaTable(made.warehouse.table_path("sessions")).file_uris()) == 3
+    assert job().read("sessions").toArrow().sort_by("play_id") == before, (
+        "a row changed, or its available_at did"
+    )
+    assert (after.version, after.parts) == (state.version + 1, state.parts)
+    maintained(root)
+    assert job().warehouse.state("sessions").version == after.version, "maintenance twice added a version"
+    follower = job().batch("user_features", DAYS[:3], follows="sessions")
+    assert set(follower.follows.values()) == set(state.origins().values()), "joining files made days stale"
+
+
+def test_a_dry_run_says_what_it_would_do_and_does_nothing(spark, job, root, capsys):
+    crowded(job, sessions(spark))
+    version, files = job().warehouse.state("sessions").version, files_on_disk(root)
+    maintained(root, "--dry-run")
+    assert "would have" in capsys.readouterr().out
+    assert (job().warehouse.state("sessions").version, files_on_disk(root)) == (version, files)
+
+
+def test_what_a_living_release_holds_stays_and_the_rest_goes_in_time(spark, job, root):
+    publish(job(), sessions(spark), DAYS[:3])
+    first, rows = released(root), rows_of(root)
+    publish(job(), sessions(spark, track_id="t2"), DAYS[:3], code="new")
+    second = released(root)
+    warehouse = Warehouse(root)
+    vacuum(warehouse, warehouse.table("sessions"), "sessions", NOW)
+    assert rows_of(root, first.release_id) == rows, "vacuum took files that a living release names"
+    before = files_on_disk(root)
+    vacuum(warehouse, warehouse.table("sessions"), "sessions", LATER)
+    assert len(files_on_disk(root)) == len(before) - 3, "what only a dead release held was not removed"
+    assert {row["track_id"] for row in rows_of(root, second.release_id)} == {"t2"}
+    with pytest.raises(SegueError, match="lost files"):
+        rows_of(root, first.release_id)
+    with pytest.raises(SegueError, match="lost files"):
+        rollback(root, first.release_id)
+
+
+def test_a_rollback_keeps_old_files_alive(spark, job, root):
+    publish(job(), sessions(spark), DAYS[:3])
+    first, rows = released(root), rows_of(root)
+    publish(job(), sessions(spark, track_id="t2"), DAYS[:3], code="new")
+    released(root)
+    rollback(root, first.release_id)
+    warehouse = Warehouse(root)
+    vacuum(warehouse, warehouse.table("sessions"), "sessions", LATER)
+    assert rows_of(root) == rows, "the newest release has no end, but its files went"
+
+
+def test_a_release_past_its_life_is_refused_and_never_served_half(spark, job, root, monkeypatch):
+    publish(job(), sessions(spark), DAYS[:3])
+    first = released(root)
+    publish(job(), sessions(spark, track_id="t2"), DAYS[:3], code="new")
+    second = released(root)
+    monkeypatch.setattr(
+        segue.open.__globals__["open_release"].__globals__["living"], "__defaults__", (LATER,)
+    )
+    with pytest.raises(SegueError, match=f"{first.release_id} can no longer be read.*{second.release_id}"):
+        segue.open(root, first.release_id)
+    assert segue.open(root).release == second.release_id, "the newest release has no end"
+
+
+def test_refused_and_abandoned_batches_are_swept_after_days_and_not_before(spark, job, root):
+    publish(job(), sessions(spark), DAYS[:3])
+    with pytest.raises(Refused):
+        publish(job(), sessions(spark, completion=1.5), DAYS[:3], code="wrong")
+    abandoned = job()
+    staged = abandoned.stage(abandoned.batch("sessions", DAYS[:1], parameters={"n": 1}), sessions(spark, [0]))
+    warehouse, table = Warehouse(root), Warehouse(root).table("sessions")
+    assert len(warehouse.batches("sessions")) == 3
+    assert vacuum(warehouse, table, "sessions", NOW + timedelta(days=2)).batches == []
+    freed = vacuum(warehouse, table, "sessions", NOW + timedelta(days=5))
+    assert len(freed.batches) == 2 and len(warehouse.batches("sessions")) == 1
+    maintain._record_abandoned(job(), "sessions", freed.batches)
+    assert staged.batch.id in recorded_batches(warehouse, "sessions"), "an attempt left no record"
+    assert len(job().read("sessions").collect()) == 15
+
+
+def test_old_log_entries_go_and_every_version_that_is_needed_can_be_read(spark, job, root):
+    publish(job(), sessions(spark), DAYS[:3])
+    first, rows = released(root), rows_of(root)
+    for _ in range(11):
+        mark_erased(job(), Warehouse(root).table("sessions"), "sessions")
+    maintained(root)
+    path = job().warehouse.table_path("sessions")
+    log = set(Path(path, "_delta_log").glob("*.json"))
+    version = DeltaTable(path).version()
+    assert last_checkpoint(Warehouse(root), path) == version
+    much_later = NOW + timedelta(days=400)
+    assert clean_log(Warehouse(root), "sessions", much_later) == 0, (
+        "the newest release still names an old version"
+    )
+    assert rows_of(root, first.release_id) == rows
+    released(root)
+    assert clean_log(Warehouse(root), "sessions", much_later) >= version
+    assert len(set(Path(path, "_delta_log").glob("*.json"))) < len(log)
+    state = job().warehouse.state("sessions")
+    assert (state.version, state.rows) == (version, 15), "the state went with the log"
+    assert job().read("sessions").count() == 15
+    assert publish(job(), sessions(spark, [0], track_id="last"), DAYS[:1], n="last").version == version + 1
+
+
+def test_a_reader_who_began_before_maintenance_ends_after_it(spark, job, root):
+    crowded(job, sessions(spark))
+    released(root)
+    expected = rows_of(root)
+    reading = segue.open(root).scan("sessions")
+    seen = next(reading).to_pylist()
+    pinned = job().read("sessions")
+    maintained(root)
+    assert job().warehouse.state("sessions").version > pinned.sparkSession.range(1).count(), (
+        "nothing was joined"
+    )
+    rows = seen + [row for batch in reading for row in batch.to_pylist()]
+    assert sorted(rows, key=lambda row: row["play_id"]) == expected
+    assert pinned.count() == len(expected)
