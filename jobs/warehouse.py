@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 
-from deltalake import DeltaTable, Schema
+from deltalake import CommitProperties, DeltaTable, Schema
 from deltalake.exceptions import CommitFailedError, DeltaError
 
 from jobs.errors import JobError, first_line
@@ -52,7 +52,7 @@ class Warehouse:
         """
         table = self.table(contract.name)
         if table is None:
-            table = _created(self.table_path(contract.name), contract, "ignore")
+            table = self._first(contract)
         if table.version() == 0:  # just made, or its maker was killed before this
             table = _constrained(table, contract)
         _check_schema(table, contract)
@@ -67,6 +67,13 @@ class Warehouse:
                 return False
             raise JobError(f"{path} cannot be written to: {first_line(problem)}") from problem
         return True
+
+    def _first(self, contract: Contract) -> DeltaTable:
+        path = self.table_path(contract.name)
+        try:
+            return _created(path, contract, "ignore")
+        except CommitFailedError:  # two created it at once; it is the other one's
+            return DeltaTable(path)
 
     def inner(self, path: str) -> str:
         """`path`, as the file system of this root names it."""
@@ -95,7 +102,6 @@ def missing_columns(table: DeltaTable, contract: Contract) -> list[str]:
 
 def add_columns(table: DeltaTable, contract: Contract, note: dict[str, str]) -> None:
     """Gives the table the columns it misses; rows published before read as null there."""
-    from deltalake import CommitProperties
     from deltalake.schema import Field
 
     wanted = {field.name: field for field in _schema(contract).fields}
@@ -154,6 +160,8 @@ def _created(path: str, contract: Contract, mode: str) -> DeltaTable:
         description=contract.meaning,
         configuration=properties,
         raise_if_key_not_exists=False,
+        # a lost creation would be tried again as a second version, and two would own what is one's
+        commit_properties=CommitProperties(max_commit_retries=0),
     )
 
 

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from pyspark.sql import functions as F
 
 from expectations.profile import profile
 from expectations.verdict import Refused
 from jobs import publish as protocol
+from jobs.batches import reserve
 from jobs.errors import JobError
 from jobs.job import Job
 from jobs.records import read_results
+from jobs.state import state_of
 from reference.frames import frame
 from reference.published import DAYS, NOON, opening, publish, sessions
 from reference.worlds import play
+from schemas import CONTRACTS, Column
 from schemas.plays import PLAYS
 from schemas.sessions import SESSIONS
 
@@ -110,7 +116,7 @@ def test_every_attempt_is_recorded(spark, job):
         publish(job(), sessions(spark, completion=1.5), DAYS[:3], code="wrong")
     results = read_results(job().warehouse, "run-test")
     outcomes = {row["attempt_id"]: row["outcome"] for row in results}
-    assert sorted(outcomes.values()) == ["passed", "passed", "refused"]
+    assert sorted(outcomes.values()) == ["passed", "published", "refused"]
     broken = [row for row in results if not row["success"] and row["severity"] == "critical"]
     assert [(row["outcome"], row["column"]) for row in broken] == [("refused", "completion")]
 
@@ -184,3 +190,102 @@ def test_user_ids_leave_no_trace_in_the_log(spark, job):
     assert any('\\"bucket\\"' in text for text in texts.values()), (
         "no statistics at all: the test shows nothing"
     )
+
+
+def test_a_day_of_equal_rows_keeps_its_files_and_the_instant_since_when_they_are_known(spark, job):
+    publish(job(), sessions(spark), DAYS[:3])
+    before, files = seen(job), set(job().warehouse.table("sessions").file_uris())
+    rows = sessions(spark, [0, 2]).unionAll(sessions(spark, [1], track_id="t9"))
+    publish(job(), rows, DAYS[:3], code="new")
+    after = seen(job)
+    touched = {row["ds"] for key, row in after.items() if row["available_at"] != before[key]["available_at"]}
+    assert touched == {DAYS[1]}, (
+        "rows that did not change were given a later instant, or changed ones an old one"
+    )
+    assert len(files & set(job().warehouse.table("sessions").file_uris())) == 2
+
+
+def test_the_same_batch_with_other_rows_fails_loudly(spark, job):
+    publish(job(), sessions(spark, [0]), DAYS[:1], code="old")
+    publish(job(), sessions(spark, [0], track_id="t2"), DAYS[:1], code="new")
+    with pytest.raises(JobError, match="not deterministic"):
+        publish(job(), sessions(spark, [0], track_id="t3"), DAYS[:1], code="old")
+    assert {row["track_id"] for row in seen(job).values()} == {"t2"}
+    free = job()
+    batch = free.batch("sessions", DAYS[:1], repeatable=False, parameters={"code": "old"})
+    assert free.publish(batch, sessions(spark, [0], track_id="t3")).kind == "published"
+
+
+def test_who_loses_to_the_same_batch_with_other_rows_fails_loudly(spark, job, monkeypatch):
+    slow, fast = job(), job()
+    mine = slow.stage(slow.batch("sessions", DAYS[:1]), sessions(spark, [0]))
+    other = fast.stage(fast.batch("sessions", DAYS[:1]), sessions(spark, [0], track_id="t2"))
+    lost = lose_the_first_swap(monkeypatch, lambda: protocol.commit(fast.warehouse, other, {}))
+    with pytest.raises(JobError, match="not deterministic"):
+        slow.commit(mine)
+    assert lost
+    assert {row["track_id"] for row in seen(job).values()} == {"t2"}
+
+
+def test_a_batch_gets_a_revision_of_its_own_and_revisions_count_up(job):
+    batch = job().batch("sessions", DAYS[:1])
+    tries = [reserve(job().warehouse, batch) for _ in range(3)]
+    assert [each.revision for each in tries] == [1, 2, 3]
+    assert len({each.id for each in tries}) == 3
+    assert set(job().warehouse.batches("sessions")) == {each.id for each in tries}
+
+
+def test_two_who_reserve_at_once_get_folders_of_their_own(job):
+    job().warehouse.create(SESSIONS)
+    batch = job().batch("sessions", DAYS[:1])
+    with ThreadPoolExecutor(8) as pool:
+        tries = list(pool.map(lambda _: reserve(job().warehouse, batch), range(24)))
+    assert sorted(each.revision for each in tries) == list(range(1, 25))
+
+
+def test_a_broken_constraint_refuses_the_batch_and_leaves_a_record(spark, job):
+    with pytest.raises(Refused, match="position") as refused:
+        publish(job(), sessions(spark, position=-1), DAYS[:3])
+    assert refused.value.exit_code == 3
+    broken = [row for row in read_results(job().warehouse, "run-test") if not row["success"]]
+    assert [row["expectation"] for row in broken] == ["expect_constraints_to_hold"]
+    assert "position >= 1" in broken[0]["observed"]
+
+
+def test_the_published_table_keeps_its_constraints_and_needs_no_special_reader(job):
+    table = job().warehouse.create(SESSIONS)
+    settings = table.metadata().configuration
+    assert settings["delta.constraints.position_range"] == "position >= 1"
+    assert settings["delta.constraints.play_id_told"]
+    assert settings["delta.deletedFileRetentionDuration"] == "interval 35 days"
+    assert table.protocol().min_reader_version == 1
+    assert not next(field for field in table.schema().fields if field.name == "play_id").nullable
+
+
+def test_a_new_column_is_added_and_older_days_read_as_null(spark, job, monkeypatch):
+    publish(job(), sessions(spark, [0]), DAYS[:1])
+    mood = Column("mood", "string", "a column that came later")
+    wider = replace(SESSIONS, columns=(*SESSIONS.columns[:-1], mood, SESSIONS.columns[-1]))
+    monkeypatch.setitem(CONTRACTS, "sessions", wider)
+    publish(job(), sessions(spark, [1]).withColumn("mood", F.lit("calm")), DAYS[1:2])
+    assert {(row["ds"], row["mood"]) for row in seen(job).values()} == {(DAYS[0], None), (DAYS[1], "calm")}
+    state, profiled = job().warehouse.state("sessions"), profile(job().read("sessions"), wider)
+    assert {day: part.content_hash for day, part in state.parts.items()} == {
+        day: part.content_hash for day, part in profiled.days.items()
+    }, "a new column changed the hash of rows that do not have it"
+
+
+def test_a_column_of_another_type_is_refused_before_any_work(spark, job, monkeypatch):
+    publish(job(), sessions(spark, [0]), DAYS[:1])
+    columns = [replace(c, type="bigint") if c.name == "position" else c for c in SESSIONS.columns]
+    monkeypatch.setitem(CONTRACTS, "sessions", replace(SESSIONS, columns=tuple(columns)))
+    with pytest.raises(JobError, match=r"position is .*integer.*new name"):
+        publish(job(), sessions(spark, [1]), DAYS[1:2])
+    assert len(job().warehouse.batches("sessions")) == 1, "files were staged for nothing"
+
+
+def test_the_state_is_that_of_the_version_that_was_opened(spark, job):
+    publish(job(), sessions(spark, [0]), DAYS[:1])
+    version = job().warehouse.state("sessions").version
+    publish(job(), sessions(spark, [1]), DAYS[1:2])
+    assert state_of(job().warehouse.table("sessions", version)).days == DAYS[:1]
