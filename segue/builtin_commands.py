@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from segue import show
 
 if TYPE_CHECKING:
-    from segue.releases import Release
+    from segue.releases import Release, TableVersion
 
 
 @dataclass(frozen=True)
@@ -47,11 +47,11 @@ def _configure_releases(parser: argparse.ArgumentParser) -> None:
 def _releases(args: argparse.Namespace) -> int:
     from segue.releases import find_release, list_releases
 
+    known = list_releases(args.root)
     if args.action:
         release = find_release(args.root, args.id)
-        print(show.json_lines([_release(release)]) if args.json else _described(release))
+        print(show.json_lines([_release(release)]) if args.json else _described(release, known))
         return 0
-    known = list_releases(args.root)
     if args.json:
         _print_if_any(show.json_lines(map(_release, known)))
     else:
@@ -135,19 +135,21 @@ def _release(release: Release) -> dict[str, Any]:
     return {
         "release_id": release.release_id,
         "released_at": release.released_at,
+        "expires_at": release.expires_at,
         "rollback_of": release.rollback_of,
         "tables": {name: vars(entry) for name, entry in sorted(release.tables.items())},
     }
 
 
 def _listed(known: Sequence[Release]) -> str:
-    header = ("release", "released at", "tables", "rows", "takes back")
+    header = ("release", "released at", "opens until", "tables", "rows", "takes back")
     return show.aligned(
         header,
         [
             (
                 r.release_id,
                 r.released_at,
+                _life(r, known),
                 len(r.tables),
                 sum(t.rows for t in r.tables.values()),
                 r.rollback_of,
@@ -157,11 +159,44 @@ def _listed(known: Sequence[Release]) -> str:
     )
 
 
-def _described(release: Release) -> str:
-    tables = [(n, t.version, t.rows, t.content_hash) for n, t in sorted(release.tables.items())]
+def _life(release: Release, known: Sequence[Release]) -> str:
+    from segue.releases import living
+
+    if release == known[0]:
+        return "no end"  # of the newest
+    return show.text(release.expires_at) if release in living(list(known)) else "over"
+
+
+def _described(release: Release, known: Sequence[Release]) -> str:
+    """What it holds, and what that changed for readers of the release before."""
+    before = next(iter(known[known.index(release) + 1 :]), None)
     takes_back = f", takes back {release.rollback_of}" if release.rollback_of else ""
-    head = f"release {release.release_id}, made {show.text(release.released_at)}{takes_back}"
-    return f"{head}\n\n{show.aligned(('table', 'version', 'rows', 'content hash'), tables)}"
+    tables = [
+        (name, entry.version, entry.rows, _changed(before, name, entry), entry.content_hash)
+        for name, entry in sorted(release.tables.items())
+    ]
+    header = (
+        "table",
+        "version",
+        "rows",
+        f"against {before.release_id if before else 'none'}",
+        "content hash",
+    )
+    gone = sorted(set(before.tables) - set(release.tables)) if before else []
+    return (
+        f"release {release.release_id}, made {show.text(release.released_at)}{takes_back}; "
+        f"end of its life: {_life(release, known)}\n\n{show.aligned(header, tables)}"
+        + (f"\n\nno longer holds {', '.join(gone)}" if gone else "")
+    )
+
+
+def _changed(before: Release | None, name: str, entry: TableVersion) -> str:
+    if before is None or name not in before.tables:
+        return "new"
+    old = before.tables[name]
+    if old.content_hash == entry.content_hash:
+        return "the same rows"
+    return f"{entry.rows - old.rows:+,} rows" if entry.rows != old.rows else "other rows, as many"
 
 
 COMMANDS = {

@@ -13,6 +13,7 @@ import pytest
 import segue
 from segue import command
 from segue.command import main
+from segue.releases import TableVersion, append_release
 
 DAY = date(2026, 11, 20)
 PROJECT = Path(segue.__file__).parents[1]
@@ -177,11 +178,12 @@ def test_wide_letters_take_two_cells_and_line_breaks_none(root, capsys):
 def test_releases_are_listed_newest_first(root, capsys):
     lines = output(capsys, "releases").splitlines()
     assert lines[0].split("  ")[0] == "release"
-    assert [(line.split()[0], line.split()[3:]) for line in lines[1:]] == [
+    assert [(line.split()[0], line.split()[5:]) for line in lines[1:]] == [
         ("2026-11-20.3", ["3", "7", "-"]),
         ("2026-11-20.2", ["1", "2", "-"]),
         ("2026-11-20.1", ["3", "7", "-"]),
     ]
+    assert ["no end" in line for line in lines[1:]] == [True, False, False], "only the newest has no end"
 
 
 def test_one_release_is_shown_with_its_tables(root, capsys):
@@ -189,11 +191,28 @@ def test_one_release_is_shown_with_its_tables(root, capsys):
     assert shown[0].startswith("release 2026-11-20.1, made 20")
     assert shown[1:] == [
         "",
-        "table             version  rows  content hash",
-        "track_embeddings        1     3  hash-track_embeddings-1",
-        "tracks                  1     2  hash-tracks-1",
-        "user_features           1     2  hash-user_features-1",
+        "table             version  rows  against none  content hash",
+        "track_embeddings        1     3  new           hash-track_embeddings-1",
+        "tracks                  1     2  new           hash-tracks-1",
+        "user_features           1     2  new           hash-user_features-1",
     ]
+
+
+def test_a_release_is_told_apart_from_the_one_before(tmp_path, capsys):
+    held = [{"a": TableVersion(1, 5, "x"), "b": TableVersion(1, 5, "x"), "c": TableVersion(1, 5, "x")}]
+    held.append({"a": TableVersion(2, 9, "y"), "b": TableVersion(2, 5, "x"), "d": TableVersion(1, 1, "z")})
+    held.append({"a": TableVersion(3, 9, "z"), "b": TableVersion(2, 5, "x"), "d": TableVersion(1, 1, "z")})
+    for tables in held:
+        append_release(tmp_path, date(2026, 11, 20), tables)
+
+    def changes(release):
+        lines = output(capsys, "releases", "show", release, "--root", str(tmp_path)).splitlines()
+        table = [line.split() for line in lines[3:] if line.endswith(("x", "y", "z"))]
+        return {words[0]: " ".join(words[3:-1]) for words in table}, lines
+
+    second, lines = changes("2026-11-20.2")
+    assert second == {"a": "+4 rows", "b": "the same rows", "d": "new"} and lines[-1] == "no longer holds c"
+    assert changes("2026-11-20.3")[0]["a"] == "other rows, as many"
 
 
 def test_rollback_says_what_it_did(root, capsys):
