@@ -26,9 +26,9 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from expectations.profile import contents
-from jobs import publish as protocol
-from jobs.batches import reserve
 from jobs.job import Job
+from jobs.publishing import protocol
+from jobs.publishing.batches import reserve
 from jobs.session import open_session
 from schemas import conform
 from schemas.sessions import SESSIONS
@@ -185,7 +185,7 @@ def _releases(folder: str, count: int, times: Times) -> None:
 
 
 def _one_table(folder: str) -> str:
-    from jobs.warehouse import Warehouse
+    from jobs.publishing.warehouse import Warehouse
 
     warehouse = Warehouse(f"{folder}/one")
     warehouse.create(SESSIONS)

@@ -7,7 +7,7 @@ from datetime import date
 
 from features.windows import window_features
 from jobs.job import Job, asked_days, parser, with_days
-from jobs.warehouse import stale_days
+from jobs.publishing.warehouse import stale_days
 from schemas.declarations import FeatureGroup
 
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from features.sessions import GAP_MS, sessions
 from jobs.job import Job, asked_days, parser, with_days
-from jobs.warehouse import stale_days
+from jobs.publishing.warehouse import stale_days
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 
 class JobError(Exception):
     """The job cannot go on, and the text says why and what to do."""
@@ -23,5 +25,9 @@ class WrongUsage(JobError):
 
 
 def first_line(problem: object) -> str:
-    """What went wrong, without the trace that engines print below it."""
-    return next((line.strip() for line in str(problem).splitlines() if line.strip()), type(problem).__name__)
+    """What went wrong, without the trace that engines print below it.
+
+    delta-rs prints each cause on a line of its own, behind an arrow; the last says most.
+    """
+    text = re.sub(r"\s*\n\s*(?:\x1b\[\d+m)?↳(?:\x1b\[\d+m)?\s*", ": ", str(problem))
+    return next((line.strip() for line in text.splitlines() if line.strip()), type(problem).__name__)

@@ -8,10 +8,10 @@ from importlib import import_module
 from jobs import EXTRA, FLOW, Step
 from jobs.job import new_run_id, parser, with_days
 from jobs.progress import working
-from jobs.records import read_results
+from jobs.publishing.records import read_results
+from jobs.publishing.warehouse import Warehouse
 from jobs.report import write_report
 from jobs.sources import load_source
-from jobs.warehouse import Warehouse
 
 READS_A_SOURCE = {"ingest-plays": "plays", "ingest-tracks": "tracks"}
 TAKES_DAYS = ("build-user-features", "build-track-features")

@@ -30,8 +30,8 @@ from features.ingest import TRACK_FIELDS
 from features.world import World, WorldError
 from jobs.errors import WrongUsage
 from jobs.job import day_argument
+from jobs.publishing.warehouse import Warehouse
 from jobs.session import open_session
-from jobs.warehouse import Warehouse
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession

@@ -9,8 +9,8 @@ from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 
 from features.ingest import PLAY_FIELDS, judged_plays, rejected, without_duplicates
-from jobs.batches import Batch, already_published
 from jobs.job import Job, parser, with_source
+from jobs.publishing.batches import Batch, already_published
 from jobs.sources import checked, columns_for, describe, list_files, load_source, read_rows
 
 if TYPE_CHECKING:

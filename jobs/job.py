@@ -13,15 +13,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from expectations.verdict import Refused
-from jobs.batches import Batch, already_published, code_version, reserve
 from jobs.errors import WrongUsage
-from jobs.lease import lease
-from jobs.publish import Staged, commit, stage
-from jobs.records import record, record_failure
+from jobs.publishing.batches import Batch, already_published, code_version, reserve
+from jobs.publishing.lease import lease
+from jobs.publishing.protocol import Staged, commit, stage
+from jobs.publishing.records import record, record_failure
+from jobs.publishing.state import digest, state_of
+from jobs.publishing.stores import checked_root
+from jobs.publishing.warehouse import Warehouse, known_table, no_data
 from jobs.session import open_session
-from jobs.state import digest, state_of
-from jobs.stores import checked_root
-from jobs.warehouse import Warehouse, known_table, no_data
 from segue.builtin_commands import add_root
 
 if TYPE_CHECKING:

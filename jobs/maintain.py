@@ -16,9 +16,9 @@ import pyarrow as pa
 from deltalake import DeltaTable
 
 from jobs.job import Job, add_common
-from jobs.records import compact_results, record_swept, recorded_batches
-from jobs.retention import Freed, checkpoint, clean_log, last_checkpoint, vacuum
-from jobs.rewrite import Rewrite, rewritten
+from jobs.publishing.records import compact_results, record_swept, recorded_batches
+from jobs.publishing.retention import Freed, checkpoint, clean_log, last_checkpoint, vacuum
+from jobs.publishing.rewrite import Rewrite, rewritten
 from schemas import CONTRACTS
 from segue.releases import vacuum_releases
 

@@ -10,8 +10,8 @@ from expectations.release import CROSS_TABLE, judge_tables, orphans
 from expectations.verdict import Refused
 from jobs.errors import JobError
 from jobs.job import Job, parser
-from jobs.records import append_results
-from jobs.state import TableState
+from jobs.publishing.records import append_results
+from jobs.publishing.state import TableState
 from schemas import CONTRACTS
 from segue.releases import TableVersion, append_release, list_releases
 

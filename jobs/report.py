@@ -6,8 +6,8 @@ from typing import Any
 
 from expectations.report import render
 from jobs.errors import JobError
-from jobs.records import read_results
-from jobs.warehouse import Warehouse
+from jobs.publishing.records import read_results
+from jobs.publishing.warehouse import Warehouse
 from segue.releases import list_releases
 
 

@@ -10,7 +10,7 @@ from datetime import timedelta
 from features.item2vec import Settings, embeddings, track_sequences
 from jobs.errors import JobError
 from jobs.job import Job, parser
-from jobs.records import newest_day
+from jobs.publishing.records import newest_day
 from jobs.session import submitted
 
 

@@ -19,10 +19,10 @@ from pyarrow.fs import FileSelector, FileType
 
 from expectations.profile import profile
 from jobs.errors import JobError, WrongUsage, first_line
-from jobs.examined import Examined, files_of
-from jobs.findings import LOG_CHECKS, TABLE_CHECKS, Finding, batches_are_recorded, listed
-from jobs.state import Part, TableState
-from jobs.warehouse import Warehouse
+from jobs.publishing.examined import Examined, files_of
+from jobs.publishing.findings import LOG_CHECKS, TABLE_CHECKS, Finding, batches_are_recorded, listed
+from jobs.publishing.state import Part, TableState
+from jobs.publishing.warehouse import Warehouse
 from schemas import CONTRACTS, Contract
 from segue import show
 from segue.builtin_commands import add_root

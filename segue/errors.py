@@ -39,6 +39,13 @@ class SegueError(Exception):
         )
 
     @classmethod
+    def spoiled(cls, uri: str, version: int, problem: object) -> SegueError:
+        return cls(
+            f"version {version} of the table at {uri!r} cannot be read: {_first_line(problem)}. "
+            "Hint: segue verify finds the file; until it is restored, open another release"
+        )
+
+    @classmethod
     def not_unique(cls, table: str, entity: str, rows: int, keys: int) -> SegueError:
         return cls(
             f"table {table} has {rows} rows for {keys} values of {entity} on one day; expected one each. "

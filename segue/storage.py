@@ -25,7 +25,11 @@ from pyarrow import fs as pafs
 from segue.errors import SegueError, UsageError
 
 # Spark may write timestamps as int96, which as nanoseconds could not hold the year 9999.
-FORMAT = pads.ParquetFileFormat(coerce_int96_timestamp_unit="us")
+# Page checksums are written by Spark and not looked at by default: a flipped bit would be read as other rows.
+FORMAT = pads.ParquetFileFormat(
+    coerce_int96_timestamp_unit="us",
+    default_fragment_scan_options=pads.ParquetFragmentScanOptions(page_checksum_verification=True),
+)
 
 
 def table_uri(root: str | os.PathLike[str], table: str) -> str:
@@ -173,6 +177,8 @@ class Snapshot:
             yield
         except FileNotFoundError as gone:
             raise SegueError.vacuumed(self.uri, self.version, gone) from gone
+        except OSError as spoiled:
+            raise SegueError.spoiled(self.uri, self.version, spoiled) from spoiled
 
 
 def _under(root: str | os.PathLike[str], *parts: str) -> str:

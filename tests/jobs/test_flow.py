@@ -14,7 +14,7 @@ import pytest
 import segue
 from expectations.verdict import Refused
 from jobs import FLOW
-from jobs.warehouse import Warehouse
+from jobs.publishing.warehouse import Warehouse
 from reference.flows import DAYS, FIRST, LAST, hold_to_the_oracle
 
 

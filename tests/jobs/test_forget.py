@@ -15,8 +15,8 @@ import segue
 from jobs import forget
 from jobs.errors import JobError, WrongUsage
 from jobs.job import Job
-from jobs.retention import vacuum
-from jobs.warehouse import Warehouse, stale_days
+from jobs.publishing.retention import vacuum
+from jobs.publishing.warehouse import Warehouse, stale_days
 from reference.flows import DAYS, FIRST, expected_tables
 from reference.rows import assert_same
 from schemas import CONTRACTS

@@ -15,8 +15,8 @@ import segue
 from expectations.verdict import Refused
 from jobs import ingest_plays
 from jobs.errors import JobError, WrongUsage
+from jobs.publishing.warehouse import Warehouse
 from jobs.sources import load_source
-from jobs.warehouse import Warehouse
 
 HEADER = "id,who,what,at,ms,length"
 MAP = """

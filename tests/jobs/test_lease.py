@@ -11,13 +11,13 @@ import threading
 import pytest
 
 from jobs.errors import JobError
-from jobs.lease import lease
-from jobs.warehouse import Warehouse
+from jobs.publishing.lease import lease
+from jobs.publishing.warehouse import Warehouse
 
 HOLD = """
 import sys
-from jobs.lease import lease
-from jobs.warehouse import Warehouse
+from jobs.publishing.lease import lease
+from jobs.publishing.warehouse import Warehouse
 with lease(Warehouse(sys.argv[1]), "plays", "ingest-plays of run-1", print):
     print("held", flush=True)
     sys.stdin.read()

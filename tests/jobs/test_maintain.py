@@ -13,10 +13,10 @@ import segue
 from expectations.verdict import Refused
 from jobs import maintain
 from jobs.job import Job
-from jobs.records import recorded_batches
-from jobs.retention import clean_log, last_checkpoint, vacuum
-from jobs.rewrite import mark_erased
-from jobs.warehouse import Warehouse
+from jobs.publishing.records import recorded_batches
+from jobs.publishing.retention import clean_log, last_checkpoint, vacuum
+from jobs.publishing.rewrite import mark_erased
+from jobs.publishing.warehouse import Warehouse
 from reference.published import DAYS, publish, sessions
 from segue.errors import SegueError
 from segue.releases import LIFE, TableVersion, append_release, rollback

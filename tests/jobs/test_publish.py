@@ -12,12 +12,12 @@ from pyspark.sql import functions as F
 
 from expectations.profile import profile
 from expectations.verdict import Refused
-from jobs import publish as protocol
-from jobs.batches import reserve
 from jobs.errors import JobError
 from jobs.job import Job
-from jobs.records import read_results
-from jobs.state import state_of
+from jobs.publishing import protocol
+from jobs.publishing.batches import reserve
+from jobs.publishing.records import read_results
+from jobs.publishing.state import state_of
 from reference.frames import frame
 from reference.published import DAYS, NOON, opening, publish, sessions
 from reference.worlds import play

@@ -25,13 +25,14 @@ from deltalake import Schema, write_deltalake
 import segue
 from expectations.profile import DayProfile, Profile
 from expectations.verdict import Verdict
-from jobs import jars, publish, stores
-from jobs.batches import Batch, folder, reserve
-from jobs.commits import Change, files_in, swap
+from jobs import jars
 from jobs.errors import JobError, WrongUsage
+from jobs.publishing import protocol, stores
+from jobs.publishing.batches import Batch, folder, reserve
+from jobs.publishing.commits import Change, files_in, swap
+from jobs.publishing.state import TableState, digest, note_of
+from jobs.publishing.warehouse import Warehouse
 from jobs.session import s3_settings
-from jobs.state import TableState, digest, note_of
-from jobs.warehouse import Warehouse
 from reference.worlds import heard
 from schemas.sessions import SESSIONS
 from segue.releases import TableVersion, append_release, list_releases, rollback
@@ -247,7 +248,7 @@ def swap_at_once(root: str, names: list[str]) -> list[str]:
         line.wait()
         try:
             return bool(swap(table, Change(name, "publish", TableState(0))))
-        except publish.Lost:
+        except protocol.Lost:
             return False
 
     with ThreadPoolExecutor(len(names)) as at_once:
@@ -424,13 +425,13 @@ def run_publisher(root: str, number: int) -> None:
     print("staged", flush=True)
     sys.stdin.readline()
     for n, each in enumerate(staged):
-        state = publish.commit(warehouse, each, {"run": f"publisher-{number}"})
+        state = protocol.commit(warehouse, each, {"run": f"publisher-{number}"})
         say_published(root, each, state, released=n == COMMITS - 1)
         if n % 10 == 9:  # as maintenance does, with the others committing meanwhile
             warehouse.table("sessions").create_checkpoint()
 
 
-def say_published(root: str, staged: publish.Staged, state: TableState, released: bool) -> None:
+def say_published(root: str, staged: protocol.Staged, state: TableState, released: bool) -> None:
     held = TableVersion(state.version, state.rows, state.content_hash)
     release = append_release(root, max(state.days), {"sessions": held}).release_id if released else None
     said = {
@@ -442,7 +443,7 @@ def say_published(root: str, staged: publish.Staged, state: TableState, released
     print(json.dumps({**said, "day": str(staged.batch.days[0])}))
 
 
-def stage(warehouse: Warehouse, number: int, n: int) -> publish.Staged:
+def stage(warehouse: Warehouse, number: int, n: int) -> protocol.Staged:
     """As Spark would, without Spark: every other batch is for a day that all publishers replace."""
     when = NOON + timedelta(days=number if n % 2 else PUBLISHERS)
     rows = [
@@ -455,7 +456,7 @@ def stage(warehouse: Warehouse, number: int, n: int) -> publish.Staged:
     path = folder(warehouse, batch)
     write_deltalake(path, pa.Table.from_pylist(rows, schema=schema), mode="append")
     seen: dict[date | None, DayProfile] = {when.date(): DayProfile(len(rows), int(made_from, 16))}
-    return publish.Staged(batch, path, Profile(len(rows), 0, seen), Verdict(()))
+    return protocol.Staged(batch, path, Profile(len(rows), 0, seen), Verdict(()))
 
 
 def run_flows(root: str, at: Path) -> None:

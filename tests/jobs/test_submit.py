@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from jobs.job import Job
-from jobs.warehouse import Warehouse
+from jobs.publishing.warehouse import Warehouse
 from reference.frames import frame
 from reference.worlds import MIDNIGHT, play
 from schemas.plays import PLAYS

@@ -20,12 +20,12 @@ from deltalake.exceptions import DeltaError
 from deltalake.schema import Field, PrimitiveType
 
 from expectations.profile import profile
-from jobs.commits import Change, files_in, swap
 from jobs.errors import JobError, WrongUsage
 from jobs.job import Job
-from jobs.state import state_of
+from jobs.publishing.commits import Change, files_in, swap
+from jobs.publishing.state import state_of
+from jobs.publishing.warehouse import Warehouse
 from jobs.verify import examine, verify
-from jobs.warehouse import Warehouse
 from reference.frames import frame
 from reference.worlds import heard, play
 from schemas import CONTRACTS, Column

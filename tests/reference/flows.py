@@ -9,7 +9,7 @@ from pathlib import Path
 import segue
 from features.world import World
 from jobs import flow, generate_plays
-from jobs.warehouse import Warehouse
+from jobs.publishing.warehouse import Warehouse
 from reference.rows import assert_same
 from reference.sessions import sessions as expected_sessions
 from reference.windows import window_features as expected_features

@@ -16,17 +16,18 @@ from deltalake import DeltaTable
 
 from expectations.profile import DayProfile, contents
 from expectations.verdict import Result
-from jobs.batches import Batch, folder, reserve
-from jobs.commits import Change, Lost, as_adds, check_whole, files_in, staged_files, swap
 from jobs.errors import JobError
-from jobs.job import Job
-from jobs.records import record_rewrite
-from jobs.state import TableState, digest, state_of
-from jobs.warehouse import known_table
+from jobs.publishing.batches import Batch, folder, reserve
+from jobs.publishing.commits import Change, Lost, as_adds, check_whole, files_in, staged_files, swap
+from jobs.publishing.records import record_rewrite
+from jobs.publishing.state import TableState, digest, state_of
+from jobs.publishing.warehouse import known_table
 from schemas import Contract
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
+
+    from jobs.job import Job
 
 Contents = Mapping[date | None, DayProfile]
 

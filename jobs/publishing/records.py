@@ -10,17 +10,20 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 from deltalake import DeltaTable, Schema, write_deltalake
-from deltalake.exceptions import DeltaError
+from deltalake.exceptions import CommitFailedError, DeltaError
 
 from expectations.verdict import Result
-from jobs.batches import Batch
-from jobs.errors import first_line
-from jobs.publish import Staged
-from jobs.state import note_of
-from jobs.warehouse import Warehouse
+from jobs.errors import JobError, first_line
+from jobs.publishing.batches import Batch
+from jobs.publishing.protocol import Staged
+from jobs.publishing.state import note_of
+from jobs.publishing.warehouse import Warehouse
 from schemas.quality_results import QUALITY_RESULTS
 from segue.releases import FILES_TO_JOIN
 from segue.storage import Snapshot, find_table
+
+# Losing the making of the table, or an append, costs milliseconds.
+ATTEMPTS = 20
 
 
 def record(warehouse: Warehouse, run_id: str, staged: Staged, outcome: str) -> None:
@@ -41,8 +44,8 @@ def record_failure(warehouse: Warehouse, run_id: str, batch: Batch, problem: Exc
     )
     try:
         append_results(warehouse, _about(run_id, batch, list(batch.days or ()), 0, "failed"), [result])
-    except (DeltaError, OSError) as also:
-        print(f"  (and there is no record of it: {first_line(also)})", file=sys.stderr)
+    except JobError as also:
+        print(f"  (and there is no record of it: {also})", file=sys.stderr)
 
 
 def record_rewrite(warehouse: Warehouse, run_id: str, batch: Batch, result: Result) -> None:
@@ -77,7 +80,17 @@ def append_results(warehouse: Warehouse, about: dict[str, Any], results: Iterabl
     checked_at = datetime.now(UTC)
     rows = [{**about, "checked_at": checked_at, **vars(result)} for result in results]
     schema = pa.schema(Schema.from_json(QUALITY_RESULTS.struct().json()).to_arrow())
-    write_deltalake(_path(warehouse), pa.Table.from_pylist(rows, schema=schema), mode="append")
+    for left in reversed(range(ATTEMPTS)):
+        try:
+            write_deltalake(_path(warehouse), pa.Table.from_pylist(rows, schema=schema), mode="append")
+            return
+        except (DeltaError, OSError) as problem:
+            # two that make the table at once: the loser's rows are not in the log
+            if not (left and isinstance(problem, CommitFailedError)):
+                raise JobError(
+                    f"the quality results cannot be written: {first_line(problem)}; nothing is published without "
+                    "its record. Put right what is named here, then run the step again"
+                ) from problem
 
 
 def read_results(warehouse: Warehouse, run_id: str | None = None) -> list[dict[str, Any]]:

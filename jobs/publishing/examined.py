@@ -20,8 +20,8 @@ from deltalake.exceptions import DeltaError
 from pyarrow.fs import FileInfo, FileSelector, FileType
 
 from jobs.errors import first_line
-from jobs.state import TableState, note_of
-from jobs.warehouse import Warehouse
+from jobs.publishing.state import TableState, note_of
+from jobs.publishing.warehouse import Warehouse
 
 _ENTRY = re.compile(r"(\d{20})\.(json|checkpoint)(?:\..*)?")
 

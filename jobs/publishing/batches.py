@@ -9,8 +9,9 @@ from datetime import date
 from functools import cache
 from importlib.resources import files
 
-from jobs.state import digest, state_of
-from jobs.warehouse import Warehouse
+from jobs.publishing.commits import check_intact
+from jobs.publishing.state import digest, state_of
+from jobs.publishing.warehouse import Warehouse
 from schemas import Contract
 
 
@@ -53,6 +54,7 @@ def already_published(warehouse: Warehouse, batch: Batch) -> bool:
     table = warehouse.table(batch.table)
     if table is None:
         return False
+    check_intact(table)
     if batch.appends:
         return table.transaction_version(batch.transaction) is not None
     parts = state_of(table).parts

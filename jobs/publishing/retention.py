@@ -18,8 +18,8 @@ from urllib.parse import unquote
 from deltalake import DeltaTable
 from pyarrow.fs import FileInfo, FileSelector, FileType
 
-from jobs.commits import files_in
-from jobs.warehouse import Warehouse
+from jobs.publishing.commits import files_in
+from jobs.publishing.warehouse import Warehouse
 from segue.releases import LIFE, list_releases, living
 
 GRACE = timedelta(days=1)

@@ -21,8 +21,8 @@ from deltalake.exceptions import CommitFailedError, DeltaError
 from deltalake.transaction import AddAction, RemoveAction
 
 from jobs.errors import JobError
-from jobs.state import TableState, note_of, state_of
-from jobs.warehouse import Warehouse
+from jobs.publishing.state import TableState, note_of, state_of
+from jobs.publishing.warehouse import Warehouse
 
 # Checkpoints and log clean-up are maintenance's; doing them here would make a commit slow at times.
 NO_HOOKS = PostCommitHookProperties(create_checkpoint=False, cleanup_expired_logs=False)
@@ -59,7 +59,7 @@ def swap(table: DeltaTable, change: Change) -> TableState:
         Lost: the table has another version by now.
         JobError: the commit could not be written, or the one that it follows is damaged.
     """
-    _check_intact(table)
+    check_intact(table)
     try:
         table.create_write_transaction(
             [*change.adds, *_removals(table, change)],
@@ -136,16 +136,7 @@ def check_whole(warehouse: Warehouse, table: str, files: Sequence[Mapping[str, A
             )
 
 
-def files_in(table: DeltaTable) -> list[tuple[str, date | None]]:
-    """Path and day of every file of a version."""
-    actions = pa.table(table.get_add_actions(flatten=True))
-    paths = [unquote(path) for path in actions["path"].to_pylist()]
-    if "partition.ds" not in actions.column_names:
-        return [(path, None) for path in paths]
-    return list(zip(paths, actions["partition.ds"].to_pylist(), strict=True))
-
-
-def _check_intact(table: DeltaTable) -> None:
+def check_intact(table: DeltaTable) -> None:
     """A power cut can shorten the newest log entry; cut between two lines, or to nothing, it still opens."""
     actions = pa.table(table.get_add_actions(flatten=True))
     rows = actions["num_records"].to_pylist() if "num_records" in actions.column_names else []
@@ -157,6 +148,15 @@ def _check_intact(table: DeltaTable) -> None:
         f"rows, and names {named:,}; nothing was published. Move the file _delta_log/{version:020}.json away, "
         "then run the step again"
     )
+
+
+def files_in(table: DeltaTable) -> list[tuple[str, date | None]]:
+    """Path and day of every file of a version."""
+    actions = pa.table(table.get_add_actions(flatten=True))
+    paths = [unquote(path) for path in actions["path"].to_pylist()]
+    if "partition.ds" not in actions.column_names:
+        return [(path, None) for path in paths]
+    return list(zip(paths, actions["partition.ds"].to_pylist(), strict=True))
 
 
 def _removals(table: DeltaTable, change: Change) -> Iterator[RemoveAction]:

@@ -16,9 +16,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from jobs.errors import first_line
-from jobs.examined import Examined
-from jobs.retention import STAGED_LIFE
-from jobs.state import TableState
+from jobs.publishing.examined import Examined
+from jobs.publishing.retention import STAGED_LIFE
+from jobs.publishing.state import TableState
 from segue import show
 
 KINDS = ("publish", "compact", "erase", "widen")

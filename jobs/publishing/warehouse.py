@@ -8,7 +8,7 @@ from deltalake import CommitProperties, DeltaTable, Schema
 from deltalake.exceptions import CommitFailedError, DeltaError
 
 from jobs.errors import JobError, first_line
-from jobs.state import TableState, state_of
+from jobs.publishing.state import TableState, state_of
 from schemas import CONTRACTS, Contract
 from segue.releases import LIFE
 from segue.storage import filesystem, find_table
@@ -62,7 +62,7 @@ class Warehouse:
         """Whether `path` is ours alone: an empty table of this contract, made there unless one was."""
         try:
             _constrained(_created(path, contract, "error"), contract)
-        except DeltaError as problem:
+        except (DeltaError, OSError) as problem:
             if DeltaTable.is_deltatable(path):
                 return False
             raise JobError(f"{path} cannot be written to: {first_line(problem)}") from problem

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import IO
 
 from jobs.errors import JobError, first_line
-from jobs.warehouse import Warehouse
+from jobs.publishing.warehouse import Warehouse
 
 NAME = ".lease"
 # A night's longest step takes less; whoever is paged should hear of it before the morning.

@@ -22,11 +22,20 @@ from expectations.gate import judge
 from expectations.profile import Profile, profile
 from expectations.suite import suite_for
 from expectations.verdict import Result, Verdict
-from jobs.batches import Batch, folder
-from jobs.commits import Change, Lost, as_adds, check_whole, files_in, next_instant, staged_files, swap
 from jobs.errors import JobError, first_line
-from jobs.state import Part, TableState, note_of, state_of
-from jobs.warehouse import Warehouse, add_columns, missing_columns
+from jobs.publishing.batches import Batch, folder
+from jobs.publishing.commits import (
+    Change,
+    Lost,
+    as_adds,
+    check_whole,
+    files_in,
+    next_instant,
+    staged_files,
+    swap,
+)
+from jobs.publishing.state import Part, TableState, note_of, state_of
+from jobs.publishing.warehouse import Warehouse, add_columns, missing_columns
 from schemas import Contract, conform
 
 if TYPE_CHECKING:

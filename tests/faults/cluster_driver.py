@@ -1,0 +1,88 @@
+"""Publishes two batches on a cluster, slowly: the first in its shuffle, the second in its write.
+
+    python cluster_driver.py MASTER ROOT MARKERS
+
+Each slow task leaves a file in MARKERS/<phase>, named by the process of its executor, when it begins
+and when it ends. Prints, for each batch, the content hash that its rows have when nothing is lost.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jobs.publishing.protocol
+from expectations.profile import profile
+from faults.offers import Offer
+from jobs.job import Job
+from jobs.session import CORRECTNESS
+from reference.frames import frame
+from schemas.sessions import SESSIONS
+
+SLOW_S = 1.5
+SHUFFLED = Offer("shuffled", {0: 300, 1: 200, 2: 100})
+WRITTEN = Offer("written", {0: 250, 1: 150, 2: 50})
+
+
+def main() -> None:
+    master, root, markers = sys.argv[1:]
+    spark = session(master)
+    real = jobs.publishing.protocol._laid_out
+    given = frame(spark, SHUFFLED.rows(), SESSIONS)
+    publish(spark, root, SHUFFLED, slowed(given, Path(markers, "shuffle")))
+    jobs.publishing.protocol._laid_out = lambda rows, batch: slowed(real(rows, batch), Path(markers, "write"))
+    publish(spark, root, WRITTEN, frame(spark, WRITTEN.rows(), SESSIONS))
+
+
+def session(master: str) -> Any:
+    from pyspark.sql import SparkSession
+
+    settings = {
+        **CORRECTNESS,
+        "spark.driver.host": "127.0.0.1",
+        "spark.ui.enabled": "false",
+        "spark.ui.showConsoleProgress": "false",
+        "spark.executor.memory": "1g",
+        "spark.default.parallelism": "8",
+        "spark.sql.shuffle.partitions": "4",
+        "spark.sql.adaptive.enabled": "false",  # few rows, and still several tasks
+        "spark.databricks.delta.snapshotPartitions": "2",
+    }
+    builder = SparkSession.builder.master(master).appName("executors to lose")
+    for key, value in settings.items():
+        builder = builder.config(key, value)
+    return builder.getOrCreate()
+
+
+def publish(spark: Any, root: str, offer: Offer, rows: Any) -> None:
+    print("expected", profile(frame(spark, offer.rows(), SESSIONS), SESSIONS).content_hash, flush=True)
+    job = Job("fault", root)
+    job.spark = spark
+    print(job.publish(offer.batch(job), rows).kind, offer.label, flush=True)
+
+
+def slowed(rows: Any, markers: Path) -> Any:
+    """The same rows, after a while in each task that has any."""
+    markers.mkdir(parents=True)
+
+    def slow(batches: Iterator[Any]) -> Iterator[Any]:
+        daemon = Path(f"/proc/{os.getppid()}/stat").read_text()
+        executor = daemon.rpartition(")")[2].split()[1]
+        for batch in batches:
+            half = batch.num_rows // 2
+            yield batch.slice(0, half)
+            (markers / f"began-{executor}-{uuid.uuid4().hex}").touch()
+            time.sleep(SLOW_S)
+            yield batch.slice(half)
+            (markers / f"ended-{executor}-{uuid.uuid4().hex}").touch()
+
+    return rows.mapInArrow(slow, rows.schema)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,26 @@
+"""Batches staged once by Spark, for all faults that need no Spark of their own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from faults.offers import OFFERS
+from faults.replay import ReplayJob, save_templates
+
+
+@pytest.fixture(scope="session")
+def templates(spark, tmp_path_factory) -> Path:
+    return save_templates(spark, tmp_path_factory.mktemp("templates"), OFFERS)
+
+
+@pytest.fixture
+def root(tmp_path) -> Path:
+    return tmp_path / "root"
+
+
+@pytest.fixture
+def job(root, templates):
+    """A new job on the root, at each call: as a rerun would be."""
+    return lambda: ReplayJob(str(root), templates)

@@ -1,0 +1,152 @@
+"""A process that publishes offers one after the other, and may end itself by SIGKILL on the way.
+
+    python driver.py --root R --first 0 --count 3 [--templates T] [--fault 'after record'] [--victim python]
+
+It prints `ready` once it can begin, the outcome of each offer, and `reached` just before it dies.
+With templates it replays what Spark staged, else it has a Spark session of its own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jobs.job
+import jobs.publishing.protocol
+import jobs.publishing.warehouse
+from faults.invariants import staged_names_files
+from faults.offers import OFFERS
+from faults.replay import ReplayJob
+from jobs.job import Job
+from reference.frames import frame
+from schemas.sessions import SESSIONS
+
+Die = Callable[[str], None]
+
+
+def main() -> None:
+    args = arguments()
+    cls = ReplayJob if args.templates else Job
+    if args.fault:
+        FAULTS[args.fault](cls, killer(args.fault, args.victim))
+    publish_one = replayed(args) if args.templates else published_by_spark(args)
+    say("ready")
+    for n in range(args.first, args.first + args.count):
+        for _ in range(2):  # the second time, there must be nothing to do
+            outcome = publish_one(OFFERS[n % len(OFFERS)])
+            say(outcome.kind, n)
+
+
+def arguments() -> argparse.Namespace:
+    made = argparse.ArgumentParser()
+    made.add_argument("--root", required=True)
+    made.add_argument("--first", type=int, default=0)
+    made.add_argument("--count", type=int, default=1)
+    made.add_argument("--templates", type=Path)
+    made.add_argument("--stage-s", type=float, default=0, help="how long a replayed write takes")
+    made.add_argument("--fault", choices=FAULTS)
+    made.add_argument("--victim", choices=("group", "python"), default="group")
+    return made.parse_args()
+
+
+def replayed(args: argparse.Namespace) -> Callable[[Any], Any]:
+    return lambda offer: ReplayJob(args.root, args.templates, args.stage_s, told).offer(offer)
+
+
+def published_by_spark(args: argparse.Namespace) -> Callable[[Any], Any]:
+    spark = Job("fault", args.root).spark
+
+    def publish(offer: Any) -> Any:
+        job = Job("fault", args.root, say=told)
+        return job.publish(offer.batch(job), frame(spark, offer.rows(), SESSIONS))
+
+    return publish
+
+
+def killer(fault: str, victim: str) -> Die:
+    def die(detail: str = "") -> None:
+        say("reached", fault, detail)
+        if victim == "group":  # the JVM is of our group
+            os.killpg(0, signal.SIGKILL)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    return die
+
+
+def after(owner: Any, name: str) -> Callable[[Any, Die], None]:
+    def install(_: Any, die: Die) -> None:
+        real = getattr(owner, name)
+
+        def faulty(*args: Any, **options: Any) -> None:
+            real(*args, **options)
+            die("")
+
+        setattr(owner, name, faulty)
+
+    return install
+
+
+def after_stage(cls: Any, die: Die) -> None:
+    after(cls, "stage")(cls, die)
+
+
+def before_swap(_: Any, die: Die) -> None:
+    jobs.publishing.protocol.swap = lambda table, change: die("")  # type: ignore[assignment]
+
+
+def in_the_write(_: Any, die: Die) -> None:
+    """As soon as there is a first data file; the detail says whether that was the end of the write."""
+    real = jobs.publishing.protocol._written
+
+    def faulty(rows: Any, path: str) -> Any:
+        threading.Thread(target=watch, args=(Path(path),), daemon=True).start()
+        return real(rows, path)
+
+    def watch(path: Path) -> None:
+        while not any(path.rglob("*.parquet")):
+            time.sleep(0.001)
+        die("too late" if staged_names_files(path) else "half written")
+
+    jobs.publishing.protocol._written = faulty
+
+
+def in_the_audit(_: Any, die: Die) -> None:
+    real = jobs.publishing.protocol.judge
+
+    def faulty(*args: Any) -> Any:
+        threading.Timer(0.05, die, ("half audited",)).start()
+        real(*args)
+        die("too late")
+
+    jobs.publishing.protocol.judge = faulty
+
+
+FAULTS: dict[str, Callable[[Any, Die], None]] = {
+    "after create": after(jobs.publishing.warehouse, "_created"),
+    "after reserve": after(jobs.job, "reserve"),
+    "in the write": in_the_write,
+    "in the audit": in_the_audit,
+    "after stage": after_stage,
+    "after record": after(jobs.job, "record"),
+    "before swap": before_swap,
+    "after swap": after(jobs.publishing.protocol, "swap"),
+    "after commit": after(jobs.job, "commit"),
+}
+
+
+def say(*words: Any) -> None:
+    print(*words, flush=True)
+
+
+def told(text: str) -> None:
+    say("#", text)
+
+
+if __name__ == "__main__":
+    main()

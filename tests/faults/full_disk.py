@@ -1,0 +1,94 @@
+"""Publishes on a small disk of its own that is full at one step, then has room again.
+
+    python full_disk.py STEP DISK [TEMPLATES]
+
+Prints how the publishing failed, and then what came of it twice more, with room. DISK and, for
+Spark's own files, what SPARK_LOCAL_DIRS names are file systems of a few megabytes.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import jobs.job
+import jobs.publishing.protocol
+from faults.invariants import check
+from faults.offers import OFFERS
+from faults.replay import ReplayJob
+from jobs.errors import first_line
+from jobs.job import Job
+from reference.frames import frame
+from schemas.sessions import SESSIONS
+
+# What runs on the full disk, by step; before the last two, Spark has nothing to do.
+STEPS = {
+    "log": (jobs.publishing.protocol, "swap"),
+    "records": (jobs.job, "record"),
+    "reservation": (jobs.job, "reserve"),
+    "staging": (jobs.publishing.protocol, "_written"),
+    "shuffle": (jobs.publishing.protocol, "_written"),
+}
+
+
+def main() -> None:
+    step, disk = sys.argv[1], Path(sys.argv[2])
+    root = disk / "root"
+    full = Path(os.environ["SPARK_LOCAL_DIRS"]) if step == "shuffle" else disk
+    publish = replayed(root, Path(sys.argv[3])) if sys.argv[3:] else by_spark(root)
+    say(publish(OFFERS[0]))
+    before = check(root, OFFERS)
+    with mock.patch.object(*STEPS[step], on_a_full_disk(step, full)):
+        try:
+            say(publish(OFFERS[1]))
+        except Exception as problem:
+            say("failed", type(problem).__name__, len(str(problem).splitlines()), first_line(problem))
+    (full / "filler").unlink()
+    say("unchanged" if check(root, OFFERS) == before else "changed")
+    say(publish(OFFERS[1]))
+    say(publish(OFFERS[1]))
+    check(root, OFFERS)
+
+
+def replayed(root: Path, templates: Path) -> Callable[[Any], str]:
+    return lambda offer: ReplayJob(str(root), templates).offer(offer).kind
+
+
+def by_spark(root: Path) -> Callable[[Any], str]:
+    spark = Job("fault", str(root)).spark
+
+    def publish(offer: Any) -> str:
+        job = Job("fault", str(root), say=lambda text: None)
+        return job.publish(offer.batch(job), frame(spark, offer.rows(), SESSIONS)).kind
+
+    return publish
+
+
+def on_a_full_disk(step: str, full: Path) -> Callable[..., Any]:
+    real = getattr(*STEPS[step])
+
+    def faulty(*args: Any) -> Any:
+        fill(full)
+        say("full", os.statvfs(full).f_bavail)
+        return real(*args)
+
+    return faulty
+
+
+def fill(disk: Path) -> None:
+    with suppress(OSError), (disk / "filler").open("wb", buffering=0) as file:
+        while file.write(bytes(4096)):
+            pass
+
+
+def say(*words: Any) -> None:
+    print(*words, flush=True)
+
+
+if __name__ == "__main__":
+    main()

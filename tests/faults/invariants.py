@@ -1,0 +1,157 @@
+"""What must hold of a root after any fault, read without Spark.
+
+Each failure names the table version and the day, batch or file at which a person should look.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow.dataset as pads
+
+from faults.offers import TABLE, Offer
+from jobs.publishing.state import TableState, note_of, state_of
+from segue.releases import list_releases
+from segue.storage import Snapshot, find_table, table_uri
+
+
+def check(root: Path, offers: Iterable[Offer], since: int = 0) -> int:
+    """The newest version of the table at `root` (-1: there is none), after every check of it.
+
+    `since` is the first version to read again, for runs so long that reading all of them each time is
+    too much; the history is always checked whole.
+
+    Raises:
+        AssertionError: an invariant is broken; the text says where.
+    """
+    uri = table_uri(root, TABLE)
+    table = find_table(uri)
+    if table is None:
+        return -1
+    newest = table.version()
+    check_gapless(Path(uri), newest)
+    states = states_of(Path(uri))
+    told = state_of(table)
+    assert told == states[newest], f"the newest state read is {told}, the log's is {states[newest]}"
+    for version in range(since, newest + 1):
+        check_version(uri, states[version], offers)
+    check_history(Path(uri))
+    check_records(root, [note["batch"] for note in published(Path(uri))])
+    check_releases(root)
+    return newest
+
+
+def check_gapless(path: Path, newest: int) -> None:
+    have = [int(log.stem) for log in logs(path)]
+    assert have == list(range(newest + 1)), f"{path}: newest version {newest}, but the log has {have}"
+
+
+def check_version(uri: str, state: TableState, offers: Iterable[Offer]) -> None:
+    """Whole batches of known rows, each key once, and what the commit says the version holds."""
+    snapshot, where = Snapshot.at(uri, state.version), f"version {state.version}"
+    _check_sizes(snapshot)
+    rows = snapshot.read(snapshot.files, ["play_id", "track_id", "available_at", "ds"]).to_pylist()
+    twice = [key for key, times in Counter(row["play_id"] for row in rows).items() if times > 1]
+    assert not twice, f"{where}: {len(twice)} keys are there more than once, such as {twice[:3]}"
+    labels: dict[date, Counter[str]] = {day: Counter() for day in state.days}
+    for row in rows:
+        labels.setdefault(row["ds"], Counter())[row["track_id"]] += 1
+    allowed = {offer.made_from: offer for offer in offers}
+    for day, found in labels.items():
+        _check_day(f"{where}, {day}: rows of {dict(found)}", day, found, state, allowed)
+    _check_instants(where, rows, state)
+
+
+def check_history(path: Path) -> None:
+    """Each batch once, each instant later than the one before."""
+    notes = list(published(path))
+    twice = [batch for batch, n in Counter(note["batch"] for note in notes).items() if n > 1]
+    assert not twice, f"batches {twice} are in the history more than once"
+    instants = [note["state"]["published_at"] for note in notes]
+    assert instants == sorted(set(instants)), f"instants of publication run back: {instants}"
+
+
+def check_records(root: Path, batches: Iterable[str]) -> None:
+    table = find_table(f"{root}/quality/results")
+    rows = [] if table is None else pads.dataset(table.file_uris()).to_table().to_pylist()
+    passed = {row["batch_id"] for row in rows if row["outcome"] == "passed"}
+    missing = [batch for batch in batches if batch not in passed]
+    assert not missing, f"batches {missing} were published, but no record says that they passed the audit"
+
+
+def check_releases(root: Path) -> None:
+    """Every version that a release names opens, has its files, and holds what the release says."""
+    for release in list_releases(root):
+        for name, entry in release.tables.items():
+            snapshot = Snapshot.at(table_uri(root, name), entry.version)
+            snapshot.check_files()
+            rows = snapshot.read(snapshot.files, ["ds"]).num_rows
+            held = (rows, states_of(Path(snapshot.uri))[entry.version].content_hash)
+            named = (entry.rows, entry.content_hash)
+            assert named == held, f"release {release.release_id} says {name} holds {named}, it holds {held}"
+
+
+def logs(path: Path) -> list[Path]:
+    return sorted((path / "_delta_log").glob("*.json"))
+
+
+def published(path: Path) -> Iterator[dict[str, Any]]:
+    """The note of every commit that published a batch, oldest first; `version` is which it made."""
+    for log in logs(path):
+        note = _note(log)
+        if note.get("kind") == "publish":
+            yield {**note, "version": int(log.stem)}
+
+
+def states_of(path: Path) -> list[TableState]:
+    """Of every version, from the files of the log: deltalake's history of an old version is the newest's."""
+    states: list[TableState] = []
+    for version, log in enumerate(logs(path)):
+        saved = _note(log).get("state")
+        before = states[-1] if states else TableState(0)
+        states.append(TableState.loads(version, saved) if saved else replace(before, version=version))
+    return states
+
+
+def _note(log: Path) -> dict[str, Any]:
+    infos = [json.loads(line).get("commitInfo") for line in log.read_text().splitlines()]
+    return next((note_of(info) for info in infos if info), {})
+
+
+def _check_sizes(snapshot: Snapshot) -> None:
+    for file in snapshot.files:
+        path = Path(snapshot.uri, file.path)
+        size = path.stat().st_size if path.exists() else None
+        assert size == file.bytes, (
+            f"version {snapshot.version}: {path} has {size} bytes, the log says {file.bytes}"
+        )
+
+
+def _check_day(
+    where: str, day: date, found: Counter[str], state: TableState, allowed: Mapping[str, Offer]
+) -> None:
+    part = state.parts.get(day)
+    assert part, f"{where}, but the commit says nothing of this day"
+    assert part.rows == found.total(), f"{where}, the commit says {part.rows}"
+    offer = allowed.get(part.made_from)
+    assert offer, f"{where}, made from {part.made_from}, which nobody offered"
+    expected = Counter({offer.label: offer.rows_of[day]})
+    assert +found == +expected, f"{where}, the batch that the commit names has {dict(expected)}"
+
+
+def _check_instants(where: str, rows: list[dict[str, Any]], state: TableState) -> None:
+    newest = max((row["available_at"] for row in rows), default=None)
+    if newest:
+        said = datetime.fromisoformat(state.published_at).replace(tzinfo=UTC)
+        assert newest <= said, f"{where}: rows available at {newest}, after the commit's {said}"
+
+
+def staged_names_files(batch: Path) -> bool:
+    """Whether the log of a staged batch names any file, which ends its write."""
+    return any("add" in json.loads(line) for log in logs(batch) for line in log.read_text().splitlines())

@@ -1,0 +1,66 @@
+"""The batches that are offered in every fault: small, and each row says which one it belongs to.
+
+Keys do not depend on the batch: two batches of one day at once are duplicate keys as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+
+from jobs.job import Job
+from jobs.publishing.batches import Batch
+from reference.rows import Row
+from reference.worlds import heard
+from schemas.sessions import SESSIONS
+
+TABLE = SESSIONS.name
+FIRST = date(2026, 10, 1)
+
+
+@dataclass(frozen=True)
+class Offer:
+    """One batch: how many rows it has of each of its days. Its label stands in every row as the track."""
+
+    label: str
+    counts: Mapping[int, int]
+
+    @property
+    def days(self) -> list[date]:
+        return [FIRST + timedelta(days=n) for n in self.counts]
+
+    @property
+    def rows_of(self) -> dict[date, int]:
+        return dict(zip(self.days, self.counts.values(), strict=True))
+
+    def batch(self, job: Job) -> Batch:
+        return job.batch(TABLE, self.days, parameters={"offer": self.label})
+
+    @property
+    def made_from(self) -> str:
+        return self.batch(Job("fault", "nowhere")).made_from
+
+    def rows(self) -> list[Row]:
+        return [self._row(day, n) for day, count in self.rows_of.items() for n in range(count)]
+
+    def _row(self, day: date, n: int) -> Row:
+        at = datetime(day.year, day.month, day.day, 12, tzinfo=UTC) + timedelta(seconds=n)
+        return heard(
+            play_id=f"{day}-{n}", user_id=f"u{n}", track_id=self.label, played_at=at, session_started_at=at
+        )
+
+
+# In a cycle, each changes what the one before left: whole days, one of several, a day left empty.
+OFFERS = (
+    Offer("first", {0: 3, 1: 4, 2: 5}),
+    Offer("one day", {1: 2}),
+    Offer("a day emptied", {0: 2, 2: 0}),
+    Offer("last day", {2: 7}),
+    Offer("one day again", {1: 3}),
+    Offer("last day again", {2: 1}),
+)
+
+
+def by_label(offers: Iterable[Offer]) -> dict[str, Offer]:
+    return {offer.label: offer for offer in offers}

@@ -1,0 +1,61 @@
+"""Batches that Spark staged and audited once, published again and again without Spark.
+
+Only the writing of the files and their audit are replayed: reserving, recording, committing and the
+lease are those of `jobs`, so that hundreds of faults can hit them at the price of a small process each.
+"""
+
+from __future__ import annotations
+
+import pickle
+import shutil
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import jobs.job
+from faults.offers import Offer
+from jobs.job import Job, Outcome
+from jobs.publishing.batches import Batch
+from jobs.publishing.protocol import Staged
+from jobs.publishing.warehouse import Warehouse
+from reference.frames import frame
+from schemas.sessions import SESSIONS
+
+
+def save_templates(spark: Any, folder: Path, offers: Iterable[Offer]) -> Path:
+    """One staged batch for every offer, with what its audit came to."""
+    job = Job("template", str(folder / "staging"), say=lambda text: None)
+    job.spark = spark
+    for offer in offers:
+        folder.mkdir(parents=True, exist_ok=True)
+        staged = job.stage(offer.batch(job), frame(spark, offer.rows(), SESSIONS))
+        shutil.move(staged.path, folder / offer.label)
+        found = pickle.dumps((staged.profile, staged.verdict))
+        (folder / f"{offer.label}.pickle").write_bytes(found)
+    return folder
+
+
+class ReplayJob(Job):
+    """A job that copies staged files where Spark would write them, and takes their audit as it was."""
+
+    spark: Any = None
+
+    def __init__(self, root: str, templates: Path, stage_s: float = 0, say: Any = lambda text: None) -> None:
+        super().__init__("fault", root, say=say)
+        self._templates, self._stage_s = templates, stage_s
+
+    def offer(self, offer: Offer) -> Outcome:
+        return self.publish(offer.batch(self), offer.label)  # type: ignore[arg-type]
+
+    def stage(self, batch: Batch, rows: Any, measures: Any = None) -> Staged:
+        with mock.patch.object(jobs.job, "stage", self._copied):
+            return super().stage(batch, rows, measures)
+
+    def _copied(self, _: Any, warehouse: Warehouse, batch: Batch, label: str, __: Any) -> Staged:
+        path = f"{warehouse.table_path(batch.table)}/batch-{batch.id}"
+        time.sleep(self._stage_s)
+        shutil.copytree(self._templates / label, path, dirs_exist_ok=True)
+        seen, verdict = pickle.loads((self._templates / f"{label}.pickle").read_bytes())
+        return Staged(batch, path, seen, verdict)

@@ -1,0 +1,191 @@
+"""Processes that are to be killed, watched from outside, and what must be there once one was."""
+
+from __future__ import annotations
+
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from faults.invariants import check, published
+from faults.offers import OFFERS, TABLE
+
+HERE = Path(__file__).parent
+TOP = HERE.parents[1]
+# Generous: a machine may run other things as well, and only a hang should end a test.
+START_S, RUN_S, END_S = 180, 300, 60
+KILLED = -signal.SIGKILL
+
+
+class Run:
+    """A command, in a process group of its own that ends with the block."""
+
+    def __init__(self, *command: Any, **environment: str) -> None:
+        path = os.pathsep.join((str(TOP), str(TOP / "tests")))
+        self.lines: list[str] = []
+        self._new: queue.Queue[str | None] = queue.Queue()
+        self._process = subprocess.Popen(
+            [str(word) for word in command],
+            env={**os.environ, "PYTHONPATH": path, "PYSPARK_PYTHON": sys.executable, **environment},
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
+        )  # fmt: skip
+        threading.Thread(target=self._listen, daemon=True).start()
+
+    def __enter__(self) -> Run:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+
+    def until(self, start: str, patience_s: float = START_S) -> str:
+        """The next line that begins so.
+
+        Raises:
+            AssertionError: the process ended first, or took too long.
+        """
+        give_up = time.monotonic() + patience_s
+        while (line := self._next(give_up)) is not None:
+            if line.startswith(start):
+                return line
+        raise AssertionError(f"ended without {start!r}:\n{self.text}")
+
+    def ended(self, patience_s: float = RUN_S) -> int:
+        """The return code, once all was read."""
+        give_up = time.monotonic() + patience_s
+        while self._next(give_up) is not None:
+            pass
+        return self._process.wait()
+
+    def kill(self, victim: str = "group") -> None:
+        """The process alone, or what it started as well; nothing if it has ended."""
+        if self._process.poll() is None:
+            (os.killpg if victim == "group" else os.kill)(self._process.pid, signal.SIGKILL)
+
+    def nothing_left(self) -> None:
+        """A JVM whose Python process is gone ends by itself, a little later."""
+        give_up = time.monotonic() + END_S
+        while members(self._process.pid) and time.monotonic() < give_up:
+            time.sleep(0.1)
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def text(self) -> str:
+        return "\n".join(self.lines[-60:])
+
+    def outcomes(self) -> list[tuple[str, int]]:
+        """Kind and number of every offer that was reported."""
+        found = [line.split() for line in self.lines if line.startswith(("published ", "unchanged "))]
+        return [(kind, int(number)) for kind, number in found]
+
+    def _next(self, give_up: float) -> str | None:
+        try:
+            return self._new.get(timeout=max(0.01, give_up - time.monotonic()))
+        except queue.Empty:
+            raise AssertionError(f"took too long:\n{self.text}") from None
+
+    def _listen(self) -> None:
+        for line in self._process.stdout or ():
+            self.lines.append(line.rstrip("\n"))
+            self._new.put(self.lines[-1])
+        self._new.put(None)
+
+
+def script(name: str, *args: Any) -> list[Any]:
+    """The command for one of this folder."""
+    return [sys.executable, HERE / name, *args]
+
+
+def members(group: int) -> list[int]:
+    """Processes of a group, those left out that are dead and only unburied."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, _, group_of = entry.read_text().rpartition(")")[2].split()[:3]
+        except OSError:  # it ended meanwhile
+            continue
+        if int(group_of) == group and state != "Z":
+            found.append(int(entry.parent.name))
+    return found
+
+
+class Chain:
+    """Runs of the driver on one root, killed one after the other; each begins with what the last left.
+
+    The offers are a cycle without an end. After each kill, the history must be exactly their beginning:
+    nothing twice, nothing left out, and at most the one in flight beyond what was reported.
+    """
+
+    def __init__(self, root: Path, *options: Any) -> None:
+        self.root, self._options = root, options
+        self.reported = 0
+        self.landed = False
+        self._checked = 0
+
+    def start(self, count: int, *more: Any) -> Run:
+        which = ("--first", self.reported, "--count", count)
+        return Run(*script("driver.py", "--root", self.root, *which, *self._options, *more))
+
+    def undisturbed(self, count: int) -> float:
+        """Seconds that so many offers take, from when the driver is ready."""
+        with self.start(count) as run:
+            run.until("ready")
+            began = time.monotonic()
+            assert run.ended() == 0, run.text
+            took = time.monotonic() - began
+            self.settle(run)
+        return took
+
+    def killed_at(self, fault: str, *more: Any) -> str:
+        """What the driver said when it reached the fault, which it must not survive."""
+        with self.start(2, "--fault", fault, *more) as run:
+            reached = run.until(f"reached {fault}")
+            assert run.ended() == KILLED, run.text
+            self.settle(run)
+            run.nothing_left()
+        return reached
+
+    def killed_after(self, delay_s: float, count: int, victim: str) -> bool:
+        """Whether the driver was still at work then; counted from when its session is up."""
+        with self.start(count) as run:
+            run.until("ready")
+            time.sleep(delay_s)
+            run.kill(victim)
+            killed = run.ended() == KILLED
+            self.settle(run)
+            run.nothing_left()
+        return killed
+
+    def settle(self, run: Run) -> None:
+        """Checks what a run that ended reported, and what it left."""
+        self._check_outcomes(run)
+        self._checked = max(0, check(self.root, OFFERS, self._checked))
+        notes = published(self.root / "tables" / TABLE)
+        have = [note["batch"].rpartition("-")[0] for note in notes]
+        offered = [OFFERS[n % len(OFFERS)].made_from for n in range(len(have))]
+        assert have == offered, f"the history is not what was offered, in order:\n{have}\n{offered}"
+        assert len(have) - self.reported in (0, 1), (
+            f"{self.reported} batches were reported, {len(have)} are in the history:\n{run.text}"
+        )
+        self.landed = len(have) > self.reported
+
+    def _check_outcomes(self, run: Run) -> None:
+        """Of what was in flight, that it was published if and only if it was missing; of all, once only."""
+        for kind, number in run.outcomes():
+            if number == self.reported:
+                expected, self.reported = "unchanged" if self.landed else "published", self.reported + 1
+                self.landed = False
+            else:
+                expected = "unchanged"
+                assert number == self.reported - 1, f"offers were not published in order:\n{run.text}"
+            assert kind == expected, f"offer {number} was {kind}, expected {expected}:\n{run.text}"

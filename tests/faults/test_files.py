@@ -1,0 +1,121 @@
+"""Staged files that are cut short or have a flipped bit: refused, or at the least noticed by readers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow.dataset as pads
+import pyarrow.parquet as pq
+import pytest
+
+import jobs.publishing.protocol
+from faults.invariants import check
+from faults.offers import OFFERS, TABLE
+from jobs.errors import JobError
+from jobs.job import Job
+from reference.frames import frame
+from schemas.sessions import SESSIONS
+from segue.errors import SegueError
+from segue.storage import Snapshot, table_uri
+
+CHECKED = pads.ParquetFileFormat(
+    default_fragment_scan_options=pads.ParquetFragmentScanOptions(page_checksum_verification=True)
+)
+
+
+def data_files(batch: str | Path) -> list[Path]:
+    return sorted(Path(batch).rglob("*.parquet"))
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def flip(path: Path) -> None:
+    """One bit of the last key in the file: still a readable file, of other rows."""
+    before, whole = keys(path), bytearray(path.read_bytes())
+    column = pq.ParquetFile(path).metadata.row_group(0).column(0)
+    assert column.path_in_schema == "play_id" and not column.has_dictionary_page
+    whole[column.data_page_offset + column.total_compressed_size - 1] ^= 0x08
+    path.write_bytes(whole)
+    assert keys(path) != before, "the flip changed no row"
+
+
+def flip_unseen_by_hadoop(path: Path) -> None:
+    """Hadoop checks files on a local disk by a hidden file beside them; other stores have none."""
+    path.with_name(f".{path.name}.crc").unlink()
+    flip(path)
+
+
+def keys(path: Path) -> list[str]:
+    return pq.ParquetFile(path).read(["play_id"])["play_id"].to_pylist()
+
+
+@pytest.mark.parametrize(
+    "spoil", [cut, lambda path: path.write_bytes(b""), Path.unlink], ids=["half", "empty", "gone"]
+)
+def test_a_file_cut_short_before_the_commit_is_refused(root, job, spoil):
+    job().offer(OFFERS[0])
+    before = job().warehouse.state(TABLE)
+    mine = job()
+    staged = mine.stage(OFFERS[1].batch(mine), OFFERS[1].label)
+    spoil(data_files(staged.path)[0])
+    with pytest.raises(JobError, match=r"staged file batch-.* (has|is gone).* nothing was published"):
+        mine.commit(staged)
+    assert job().warehouse.state(TABLE) == before
+    assert [job().offer(OFFERS[1]).kind for _ in range(2)] == ["published", "unchanged"]
+    check(root, OFFERS)
+
+
+@pytest.mark.parametrize("spoil", [cut, flip, flip_unseen_by_hadoop])
+def test_a_file_spoiled_before_its_audit_is_refused(spark, root, monkeypatch, spoil):
+    write, spoiled = jobs.publishing.protocol._written, []
+
+    def faulty(rows, path):
+        result = write(rows, path)
+        spoiled.append(data_files(path)[0])
+        spoil(spoiled[0])
+        return result
+
+    def publish():
+        job = Job("fault", str(root), say=lambda text: None)
+        return job.publish(OFFERS[1].batch(job), frame(spark, OFFERS[1].rows(), SESSIONS))
+
+    with monkeypatch.context() as patch, pytest.raises(JobError, match="cannot be read back") as refusal:
+        patch.setattr(jobs.publishing.protocol, "_written", faulty)
+        publish()
+    assert spoiled and "\n" not in str(refusal.value)
+    newest = check(root, OFFERS)
+    assert Job("fault", str(root)).warehouse.state(TABLE).rows == 0
+    assert publish().version == newest + 1
+    check(root, OFFERS)
+
+
+@pytest.fixture
+def flipped(job):
+    """The one file of a batch that was spoiled after its audit, and published as it was."""
+    mine = job()
+    staged = mine.stage(OFFERS[1].batch(mine), OFFERS[1].label)
+    (path,) = data_files(staged.path)
+    flip_unseen_by_hadoop(path)
+    assert mine.commit(staged).kind == "published"
+    return path
+
+
+def test_page_checksums_show_a_flip_after_the_audit(spark, root, flipped):
+    from py4j.protocol import Py4JError
+    from pyspark.errors import PySparkException
+
+    with pytest.raises((Py4JError, PySparkException), match="CRC checksum"):
+        spark.read.format("delta").load(table_uri(root, TABLE)).select("play_id").collect()
+    assert pads.dataset(flipped).to_table(columns=["play_id"]).num_rows, (
+        "unreadable without checksums as well"
+    )
+    with pytest.raises(OSError, match="CRC checksum"):
+        pads.dataset(flipped, format=CHECKED).to_table(columns=["play_id"])
+
+
+def test_a_client_notices_a_flip_after_the_audit(root, job, flipped):
+    snapshot = Snapshot.at(table_uri(root, TABLE), job().warehouse.state(TABLE).version)
+    with pytest.raises((SegueError, OSError), match=r"(?i)checksum"):
+        snapshot.read(snapshot.files, ["play_id"])
