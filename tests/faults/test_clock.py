@@ -26,7 +26,7 @@ def set_clock(monkeypatch):
                 asked.append(hours)
                 return datetime.now(tz) + timedelta(hours=hours)
 
-        for module in ("jobs.commits", "jobs.records", "segue.releases"):
+        for module in ("jobs.publishing.commits", "jobs.publishing.records", "segue.releases"):
             monkeypatch.setattr(sys.modules[module], "datetime", Moved)
 
     set_to.asked = asked

@@ -78,8 +78,8 @@ def test_a_batch_is_published_whole_though_an_executor_is_lost(root, tmp_path, c
     address, workers = cluster
     markers = tmp_path / "markers"
     with Run(*script("cluster_driver.py", address, root, markers), SPARK_LOCAL_IP="127.0.0.1") as run:
-        # three of eight tasks done, on two executors: some of what was shuffled is lost with either
-        os.kill(executor_that(markers / "shuffle" / "ended", workers, at_least=3), signal.SIGKILL)
+        # of eight tasks on two executors, the fifth begins: what is lost is a task, and what two have shuffled
+        os.kill(executor_that(markers / "shuffle" / "began", workers, at_least=5), signal.SIGKILL)
         hashes = [run.until("expected").split()[1]]
         run.until("published shuffled")
         in_shuffle = losses(run)
