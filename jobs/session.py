@@ -33,14 +33,15 @@ CORRECTNESS = {
     "spark.hadoop.parquet.page.verify-checksum.enabled": "true",
 }
 
-# One machine: few partitions, as each costs 50 ms or more; C1 alone compiles, as a run is short.
+# One machine: what is small stays quick, where a cluster would make hundreds of tasks of it.
 ONE_MACHINE = {
     "spark.master": "local[*]",
     "spark.driver.host": "127.0.0.1",
     "spark.driver.memory": "4g",
     "spark.ui.enabled": "false",
     "spark.ui.showConsoleProgress": "false",
-    "spark.sql.shuffle.partitions": "4",
+    # adaptive execution joins small ones; four would be few for ten million rows, and of unequal size
+    "spark.sql.shuffle.partitions": "32",
     "spark.databricks.delta.snapshotPartitions": "2",
     "spark.sql.sources.parallelPartitionDiscovery.parallelism": "4",
     "spark.sql.execution.arrow.maxRecordsPerBatch": "20000",

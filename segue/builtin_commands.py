@@ -142,6 +142,7 @@ def _release(release: Release) -> dict[str, Any]:
 
 
 def _listed(known: Sequence[Release]) -> str:
+    ends = _ends(known)
     header = ("release", "released at", "opens until", "tables", "rows", "takes back")
     return show.aligned(
         header,
@@ -149,7 +150,7 @@ def _listed(known: Sequence[Release]) -> str:
             (
                 r.release_id,
                 r.released_at,
-                _life(r, known),
+                ends[r.release_id],
                 len(r.tables),
                 sum(t.rows for t in r.tables.values()),
                 r.rollback_of,
@@ -159,12 +160,13 @@ def _listed(known: Sequence[Release]) -> str:
     )
 
 
-def _life(release: Release, known: Sequence[Release]) -> str:
+def _ends(known: Sequence[Release]) -> dict[str, str]:
+    """When the life of each release ends, in words."""
     from segue.releases import living
 
-    if release == known[0]:
-        return "no end"  # of the newest
-    return show.text(release.expires_at) if release in living(list(known)) else "over"
+    ends = dict.fromkeys((release.release_id for release in known), "over")
+    ends |= {release.release_id: show.text(release.expires_at) for release in living(list(known))}
+    return ends | {release.release_id: "no end" for release in known[:1]}  # of the newest
 
 
 def _described(release: Release, known: Sequence[Release]) -> str:
@@ -185,7 +187,7 @@ def _described(release: Release, known: Sequence[Release]) -> str:
     gone = sorted(set(before.tables) - set(release.tables)) if before else []
     return (
         f"release {release.release_id}, made {show.text(release.released_at)}{takes_back}; "
-        f"end of its life: {_life(release, known)}\n\n{show.aligned(header, tables)}"
+        f"end of its life: {_ends(known)[release.release_id]}\n\n{show.aligned(header, tables)}"
         + (f"\n\nno longer holds {', '.join(gone)}" if gone else "")
     )
 
