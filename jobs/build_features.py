@@ -24,5 +24,5 @@ def build(group: FeatureGroup, name: str, description: str | None, argv: Sequenc
 
 
 def _until(job: Job, last: date) -> list[date]:
-    state = job.warehouse.state("sessions")
+    state = job.state("sessions")
     return [day for day in state.days if day <= last] if state else []

@@ -67,19 +67,21 @@ def _install_jars(args: argparse.Namespace) -> int:
 
 
 def _of(module: str, help_text: str, order: int) -> Command:
-    """A command whose module is imported once it is asked for."""
-    return Command(
-        help_text,
-        lambda parser: import_module(module).configure(parser),
-        lambda args: int(import_module(module).run(args)),
-        order,
-    )
+    """A command whose module is imported once it is asked for; its work may take minutes."""
+
+    def run(args: argparse.Namespace) -> int:
+        from jobs.progress import working
+
+        with working(module.rpartition(".")[2]):
+            return int(import_module(module).run(args))
+
+    return Command(help_text, lambda parser: import_module(module).configure(parser), run, order)
 
 
 DEMO = Command("the whole flow on made-up plays, a bad day refused", _configure_demo, _demo, 10)
 RUN = Command("run one step, or the whole flow", _configure_run, _run, 20)
 REPORT = Command("what a run expected, saw and decided, as one HTML file", _configure_report, _report, 70)
 VERIFY = _of("jobs.verify", "what is wrong with the tables and releases, in words", 75)
-INSTALL_JARS = Command("put Delta's two jars into this environment, once", _configure_jars, _install_jars, 80)
-MAINTAIN = _of("jobs.maintain", "join small files, remove what nobody needs any more", 90)
-FORGET = _of("jobs.forget", "erase listeners from every table, with a receipt", 95)
+INSTALL_JARS = Command("put Delta's two jars into this environment, once", _configure_jars, _install_jars, 90)
+MAINTAIN = _of("jobs.maintain", "join small files, remove what nobody needs any more", 78)
+FORGET = _of("jobs.forget", "erase listeners from every table, with a receipt", 80)

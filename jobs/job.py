@@ -18,13 +18,14 @@ from jobs.publishing.batches import Batch, already_published, code_version, rese
 from jobs.publishing.lease import lease
 from jobs.publishing.protocol import Staged, commit, stage
 from jobs.publishing.records import record, record_failure
-from jobs.publishing.state import digest, state_of
+from jobs.publishing.state import TableState, digest, state_of
 from jobs.publishing.stores import checked_root
 from jobs.publishing.warehouse import Warehouse, known_table, no_data
 from jobs.session import open_session
 from segue.builtin_commands import add_root
 
 if TYPE_CHECKING:
+    from deltalake import DeltaTable
     from pyspark.sql import DataFrame, SparkSession
 
 
@@ -67,6 +68,11 @@ class Job:
     def has(self, table: str) -> bool:
         return self.warehouse.table(table) is not None
 
+    def state(self, table: str) -> TableState | None:
+        """What a table holds, at the version that this job saw first; None if it was never published."""
+        found = self._pinned(table)
+        return None if found is None else state_of(found)
+
     def read(self, table: str, days: Sequence[date] | None = None) -> DataFrame:
         """Some days of a table, or all of it, at the version that this job saw first.
 
@@ -75,14 +81,19 @@ class Job:
         """
         from pyspark.sql import functions as F
 
-        found = self.warehouse.table(known_table(table).name, self._versions.get(table))
+        found = self._pinned(table)
         if found is None:
             raise no_data(self.warehouse, table)
-        self._versions[table] = found.version()
         self.uses(f"{table} {digest(days)}", digest(state_of(found).origins(days)))
         path = self.warehouse.table_path(table)
         rows = self.spark.read.format("delta").option("versionAsOf", found.version()).load(path)
         return rows if days is None else rows.where(F.col("ds").isin(list(days)))
+
+    def _pinned(self, table: str) -> DeltaTable | None:
+        found = self.warehouse.table(known_table(table).name, self._versions.get(table))
+        if found is not None:
+            self._versions[table] = found.version()
+        return found
 
     def uses(self, what: str, identity: str) -> None:
         """Counts something as an input of whatever this job publishes."""
@@ -99,8 +110,8 @@ class Job:
     ) -> Batch:
         """The batch that all that was read so far makes; `follows` is the table whose days it mirrors."""
         made_from = digest(table, days, self._inputs, code_version(), dict(parameters or {}))
-        source = None if follows is None else self.warehouse.table(follows, self._versions.get(follows))
-        origins = {} if source is None else state_of(source).origins(days)
+        source = None if follows is None else self.state(follows)
+        origins = {} if source is None else source.origins(days)
         return Batch(
             contract=known_table(table),
             made_from=made_from,

@@ -24,11 +24,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     made.add_argument("--tables", nargs="+", choices=RELEASED, help="only these (default: all there are)")
     args = made.parse_args(argv)
     job = Job("release-tables", args.root, args.run_id)
-    states = {
-        name: state
-        for name in args.tables or RELEASED
-        if (state := job.warehouse.state(name)) and state.parts
-    }
+    states = {name: state for name in args.tables or RELEASED if (state := job.state(name)) and state.parts}
     if not states:
         raise JobError(f"nothing has been published yet under {args.root}; there is nothing to release")
     versions = {n: TableVersion(s.version, s.rows, s.content_hash) for n, s in states.items()}

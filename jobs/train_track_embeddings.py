@@ -10,7 +10,6 @@ from datetime import timedelta
 from features.item2vec import Settings, embeddings, track_sequences
 from jobs.errors import JobError
 from jobs.job import Job, parser
-from jobs.publishing.records import newest_day
 from jobs.session import submitted
 
 
@@ -25,10 +24,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     made.add_argument("--threads", type=int, help="1 repeats a result exactly (default: the task's cores)")
     args = made.parse_args(argv)
     job = Job("train-track-embeddings", args.root, args.run_id)
-    last = newest_day(job.warehouse, "sessions")
-    if last is None:
+    state = job.state("sessions")
+    if state is None or not state.days:
         raise JobError(f"table sessions has no data yet under {args.root}; run build-sessions first")
-
+    last = state.days[-1]
     settings = Settings(
         **{name: getattr(args, name) for name in asdict(replace(default)) if name != "threads"}
     )

@@ -130,11 +130,6 @@ def compact_results(warehouse: Warehouse) -> None:
         table.vacuum(retention_hours=24 * 7, dry_run=False, enforce_retention_duration=False)
 
 
-def newest_day(warehouse: Warehouse, table: str) -> date | None:
-    state = warehouse.state(table)
-    return state.days[-1] if state and state.days else None
-
-
 def _path(warehouse: Warehouse) -> str:
     return warehouse.path("quality", "results")
 
