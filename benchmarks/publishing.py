@@ -111,7 +111,7 @@ def _round(spark: SparkSession, rows: DataFrame, folder: str, times: Times) -> N
     _plain(protocol._laid_out(rows, batch), f"{folder}/laid-out", times, "plain Delta write, laid out")
     with _stopwatch(times, "stage"):
         batch = reserve(job.warehouse, batch)
-        protocol._written(protocol._laid_out(rows, batch), protocol.folder(job.warehouse, batch))
+        protocol.write(protocol._laid_out(rows, batch), protocol.folder(job.warehouse, batch))
     with _stopwatch(times, "content hash"):
         contents(spark.read.format("delta").load(protocol.folder(job.warehouse, batch)), SESSIONS)
     with _patched_times(times):

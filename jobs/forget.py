@@ -12,6 +12,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pyarrow.compute as pc
 from deltalake import DeltaTable
 
 from expectations.verdict import Refused
@@ -26,7 +27,8 @@ from schemas import CONTRACTS, Contract
 from segue import show
 from segue.buckets import bucket
 from segue.errors import SegueError
-from segue.releases import LIFE, Release, list_releases, living
+from segue.releases import LIFE, list_releases, living
+from segue.storage import Snapshot, table_uri
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -102,7 +104,7 @@ def _ids(args: argparse.Namespace) -> list[str]:
 def _erase(job: Job, name: str, ids: Sequence[str]) -> Erasure:
     """Tables come in the order in which they are made of each other: see `mark_erased`."""
     with job.lease(name):
-        done = Erasure(name, staged=_drop_staged(job, name, ids))
+        done = Erasure(name, staged=_drop_staged(job, name))
         while (files := _files_with(job, name, ids, done)) is not None:
             _rewrite(job, name, ids, files)
         job.say(
@@ -127,7 +129,7 @@ def _files_with(job: Job, name: str, ids: Sequence[str], done: Erasure) -> list[
     """
     from pyspark.sql import functions as F
 
-    table = job.warehouse.create(CONTRACTS[name])
+    table = job.warehouse.widened(CONTRACTS[name])
     theirs = _read(job, table, name).where(_theirs(CONTRACTS[name], ids))
     path = F.element_at(F.split("_metadata.file_path", "/"), -1)
     found = (
@@ -136,7 +138,7 @@ def _files_with(job: Job, name: str, ids: Sequence[str], done: Erasure) -> list[
     if found:
         names = {row["file"] for row in found}
         done.rows += sum(row["rows"] for row in found)
-        done.first_day = min(row["day"] for row in found)
+        done.first_day = min([row["day"] for row in found] + ([done.first_day] if done.first_day else []))
         return [file for file, _ in files_in(table) if file.rsplit("/", 1)[-1] in names]
     try:
         done.version = mark_erased(job, table, name).version
@@ -165,15 +167,16 @@ def _theirs(contract: Contract, ids: Sequence[str]) -> Column:
     return theirs
 
 
-def _drop_staged(job: Job, name: str, ids: Sequence[str]) -> list[str]:
-    """Removes unpublished batches that hold one of them; a step that needs the batch makes it again."""
-    dropped = []
-    for id_, path in unpublished(job.warehouse, job.warehouse.create(CONTRACTS[name]), name).items():
-        rows = job.spark.read.format("delta").load(path)
-        if not rows.where(_theirs(CONTRACTS[name], ids)).isEmpty():
+def _drop_staged(job: Job, name: str) -> list[str]:
+    """Removes what is staged and unpublished, whoever is in it: a write that was killed left files without a log.
+
+    Where no lease keeps others away, one of them may lose the batch that it is making; it is told so.
+    """
+    known = unpublished(job.warehouse, job.warehouse.create(CONTRACTS[name]), name)
+    for id_, path in known.items():
+        if id_ in unpublished(job.warehouse, job.warehouse.create(CONTRACTS[name]), name):
             job.warehouse.remove(path)
-            dropped.append(id_)
-    return dropped
+    return sorted(known)
 
 
 def _release(job: Job) -> str:
@@ -195,26 +198,38 @@ def _receipt(
         "sha256_of_ids": sorted(hashlib.sha256(id_.encode()).hexdigest() for id_ in ids),
         "tables": [asdict(each) for each in erased],
         "release": released,
-        "still_held": _held(list_releases(job.warehouse.root), erased, now),
+        "still_held": _still_held(job, ids, erased, now),
         "trained_with_them": _trained(job, min((e.first_day for e in erased if e.first_day), default=None)),
     }
 
 
-def _held(known: list[Release], erased: Sequence[Erasure], now: datetime) -> list[dict[str, Any]]:
-    """Versions from before, until their files may go; a release that is the newest has no end yet."""
-    touched = {each.table: each.version for each in erased if each.rows and each.version}
-    held: list[dict[str, Any]] = [
-        {
-            "by": f"release {release.release_id}",
-            "tables": sorted(names),
-            "until": "a newer release is made" if release is known[0] else release.expires_at + GRACE,
-        }
-        for release in living(known, now)
-        if (names := [t for t, v in touched.items() if t in release.tables and release.tables[t].version < v])
-    ]
-    if touched:
-        held.append({"by": "versions in no release", "tables": sorted(touched), "until": now + LIFE + GRACE})
+def _still_held(
+    job: Job, ids: Sequence[str], erased: Sequence[Erasure], now: datetime
+) -> list[dict[str, Any]]:
+    """Where they still are: in releases, by looking; in other old versions, by how long those are kept."""
+    known = list_releases(job.warehouse.root)
+    looked: dict[tuple[str, int], bool] = {}
+    held = []
+    for release in living(known, now):
+        versions = [(e.table, release.tables[e.table].version) for e in erased if e.table in release.tables]
+        for each in versions:
+            looked[each] = looked[each] if each in looked else _holds(job, *each, ids)
+        if tables := sorted(name for name, version in versions if looked[name, version]):
+            until = "a newer release is made" if release is known[0] else release.expires_at + GRACE
+            held.append({"by": f"release {release.release_id}", "tables": tables, "until": until})
+    if held or any(each.rows for each in erased):
+        tables = sorted(each.table for each in erased)
+        held.append({"by": "versions in no release", "tables": tables, "until": now + LIFE + GRACE})
     return held
+
+
+def _holds(job: Job, name: str, version: int, ids: Sequence[str]) -> bool:
+    """Read without Spark, which refuses to travel as far back as a release may reach."""
+    snapshot = Snapshot.at(table_uri(job.warehouse.root, name), version)
+    contract = CONTRACTS[name]
+    buckets = {bucket(id_, contract.buckets) for id_ in ids} if contract.entity == "user_id" else None
+    files = snapshot.select(buckets=buckets)
+    return snapshot.read(files, ["user_id"], pc.field("user_id").isin(list(ids))).num_rows > 0
 
 
 def _trained(job: Job, first: date | None) -> list[dict[str, Any]]:

@@ -55,8 +55,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     job = Job("ingest-plays", args.root, args.run_id)
     files = list_files(job.spark, args.input)
     job.uses("files", str(describe(files)))
-    batch = job.batch("plays", appends=True, parameters=vars(source))
     with job.lease("plays"):  # before plays are read: another ingest may be adding the same ones
+        batch = job.batch("plays", appends=True, parameters=vars(source))
         if already_published(job.warehouse, batch):
             job.say("plays unchanged: these files are in already")
             return 0

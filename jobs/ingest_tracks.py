@@ -17,12 +17,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     files = list_files(job.spark, args.input)
     job.uses("files", str(describe(files)))
-    batch = job.batch("tracks", parameters=vars(source))
-    read = checked(read_rows(job.spark, source, [file.path for file in files]), columns, source)
-    rows = catalogue(read, columns, source.name)
-    if job.has("tracks"):
-        rows = catalogue_with(rows, job.read("tracks"))
-    job.publish(batch, rows)
+    with job.lease("tracks"):  # before tracks are read: another ingest may be adding to them
+        job.state("tracks")
+        # what comes of the same files depends on what was there
+        batch = job.batch("tracks", repeatable=False, parameters=vars(source))
+        read = checked(read_rows(job.spark, source, [file.path for file in files]), columns, source)
+        rows = catalogue(read, columns, source.name)
+        if job.has("tracks"):
+            rows = catalogue_with(rows, job.read("tracks"))
+        job.publish(batch, rows)
     return 0
 
 

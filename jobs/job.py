@@ -16,7 +16,7 @@ from expectations.verdict import Refused
 from jobs.errors import WrongUsage
 from jobs.publishing.batches import Batch, already_published, code_version, reserve
 from jobs.publishing.lease import lease
-from jobs.publishing.protocol import Staged, commit, stage
+from jobs.publishing.protocol import Staged, check_current, commit, stage
 from jobs.publishing.records import record, record_failure
 from jobs.publishing.state import TableState, digest, state_of
 from jobs.publishing.stores import checked_root
@@ -110,17 +110,33 @@ class Job:
     ) -> Batch:
         """The batch that all that was read so far makes; `follows` is the table whose days it mirrors."""
         made_from = digest(table, days, self._inputs, code_version(), dict(parameters or {}))
-        source = None if follows is None else self.state(follows)
-        origins = {} if source is None else source.origins(days)
+        follows_now = {} if follows is None else self._followed(table, follows, days or ())
+        if appends:
+            self.state(table)
         return Batch(
             contract=known_table(table),
             made_from=made_from,
             days=None if days is None else tuple(days),
-            follows={day: origins[str(day)] for day in days or () if str(day) in origins},
+            follows=follows_now,
             read_at=dict(self._versions),
+            rests_on=self._versions.get(table, -1 if appends else None),
             appends=appends,
             repeatable=repeatable,
         )
+
+    def _followed(self, table: str, source: str, days: Sequence[date]) -> dict[date, str]:
+        """What the source holds up to each of these days.
+
+        Raises:
+            WrongUsage: a day that it has not reached; rows there would never be made again.
+        """
+        state = self.state(source)
+        known = {} if state is None else state.lineage()
+        if beyond := [day for day in days if day > max(known, default=date.max)]:
+            raise WrongUsage(
+                f"table {table}: asked for {beyond[-1]}, but {source} ends {max(known)}; give a day that is there"
+            )
+        return {day: known[day] for day in days if day in known}
 
     @contextmanager
     def lease(self, table: str) -> Iterator[None]:
@@ -144,6 +160,7 @@ class Job:
         with self.lease(batch.table):
             if already_published(self.warehouse, batch):
                 return self._unchanged(batch)
+            check_current(self.warehouse, batch)
             return self.commit(self.stage(batch, rows, measures))
 
     def stage(self, batch: Batch, rows: DataFrame, measures: Mapping[str, float] | None = None) -> Staged:

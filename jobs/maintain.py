@@ -87,7 +87,8 @@ def _record_abandoned(job: Job, name: str, batches: Sequence[str]) -> None:
 
 def _compact(job: Job, name: str, dry_run: bool) -> int:
     """Joins files of one day and instant that are more than their bytes need; says how many there were."""
-    table, joined = job.warehouse.create(CONTRACTS[name]), 0
+    opened = job.warehouse.create if dry_run else job.warehouse.widened
+    table, joined = opened(CONTRACTS[name]), 0
     for pieces, files in _crowded(table):
         joined += len(files)
         if not dry_run:

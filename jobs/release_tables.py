@@ -24,17 +24,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     made.add_argument("--tables", nargs="+", choices=RELEASED, help="only these (default: all there are)")
     args = made.parse_args(argv)
     job = Job("release-tables", args.root, args.run_id)
+    newest = next(iter(list_releases(args.root)), None)
     states = {name: state for name in args.tables or RELEASED if (state := job.state(name)) and state.parts}
     if not states:
         raise JobError(f"nothing has been published yet under {args.root}; there is nothing to release")
     versions = {n: TableVersion(s.version, s.rows, s.content_hash) for n, s in states.items()}
-    newest = next(iter(list_releases(args.root)), None)
     if newest and newest.tables == versions:
         job.say(f"release {newest.release_id} holds these very versions already")
         return 0
     day = _common_day(states)
     _audit(job, states)
-    release = append_release(args.root, day, versions)
+    release = append_release(args.root, day, versions, after=newest.release_id if newest else None)
     job.say(
         f"release {release.release_id}: {len(versions)} tables, {sum(v.rows for v in versions.values()):,} rows"
     )
@@ -68,7 +68,7 @@ def _audit(job: Job, states: dict[str, TableState]) -> None:
         for reference in CROSS_TABLE
         if reference.child in states and reference.parent in states
     }
-    verdict = judge_tables(counts)
+    verdict = judge_tables(counts, erased=any(state.erased_in for state in states.values()))
     days = [state.days for name, state in states.items() if state.days and name != "rejected_plays"]
     about = {
         "run_id": job.run_id,

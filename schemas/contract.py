@@ -61,12 +61,17 @@ class Contract:
 
     @property
     def constraints(self) -> dict[str, str]:
-        """CHECK constraints by name: hard ranges, and keys that say something."""
-        checks = {
-            f"{column.name}_range": f"{column.name} {column.check}" for column in self.columns if column.check
+        """CHECK constraints by name: hard ranges, and keys that say something.
+
+        To Delta a check that comes to null is broken, so a column that may be null says so.
+        """
+        ranges = {
+            f"{c.name}_range": (f"{c.name} is null or " if c.nullable else "") + f"{c.name} {c.check}"
+            for c in self.columns
+            if c.check
         }
         told = {f"{name}_told": f"{name} <> ''" for name in self.key if self.column(name).type == "string"}
-        return checks | told
+        return ranges | told
 
     def column(self, name: str) -> Column:
         return next(column for column in self.columns if column.name == name)

@@ -46,6 +46,19 @@ class SegueError(Exception):
         )
 
     @classmethod
+    def overtaken(cls, newest: object) -> SegueError:
+        return cls(
+            f"release {newest} was made meanwhile; nothing was released. Hint: run release-tables again"
+        )
+
+    @classmethod
+    def before_erasure(cls, release: str, table: str, version: int) -> SegueError:
+        return cls(
+            f"release {release} is from before version {version} of {table}, which erased a listener: going back "
+            "would bring the listener back for good. Hint: publish the days that are wrong again, then release"
+        )
+
+    @classmethod
     def not_unique(cls, table: str, entity: str, rows: int, keys: int) -> SegueError:
         return cls(
             f"table {table} has {rows} rows for {keys} values of {entity} on one day; expected one each. "

@@ -102,18 +102,31 @@ def open_release(root: Root, release_id: str | None = None) -> Release:
     return release
 
 
+ANY = "any"
+
+
 def append_release(
-    root: Root, day: date, tables: Mapping[str, TableVersion], rollback_of: str | None = None
+    root: Root, day: date, tables: Mapping[str, TableVersion], after: str | None = ANY
 ) -> Release:
     """A new release in one commit: id `<day>.<n>`, `released_at` later than that of every other.
 
+    `after` is the id of the newest release that `tables` were chosen beside, None for none: who was
+    slow must not take back what a faster one has released.
+
     Raises:
         UsageError: `tables` is empty.
-        SegueError: other writers kept committing first.
+        SegueError: another release is the newest by now, or other writers kept committing first.
     """
     if not tables:
         raise UsageError("a release holds at least one table; got none")
-    return _commit(root, lambda known: _next(known, day, tables, rollback_of))
+
+    def successor(known: list[Release]) -> Release:
+        newest = known[0].release_id if known else None
+        if after not in (ANY, newest):
+            raise SegueError.overtaken(newest)
+        return _next(known, day, tables, None)
+
+    return _commit(root, successor)
 
 
 def vacuum_releases(root: Root) -> None:
@@ -129,7 +142,8 @@ def rollback(root: Root, to: str) -> Release:
 
     Raises:
         UsageError: `to` is unknown, or is the newest already.
-        SegueError: the life of `to` is over, or a table version of it can no longer be read.
+        SegueError: the life of `to` is over, a table version of it can no longer be read, or a listener
+            was erased since.
     """
     _check_readable(root, open_release(root, to))
 
@@ -273,7 +287,10 @@ def _named(known: list[Release], release_id: str) -> Release:
 
 
 def _check_readable(root: Root, release: Release) -> None:
-    from segue.storage import Snapshot, table_uri
+    from segue.storage import Snapshot, erased_in, table_uri
 
     for name, entry in release.tables.items():
-        Snapshot.at(table_uri(root, name), entry.version).check_files()
+        uri = table_uri(root, name)
+        Snapshot.at(uri, entry.version).check_files()
+        if (erased := erased_in(uri)) > entry.version:
+            raise SegueError.before_erasure(release.release_id, name, erased)

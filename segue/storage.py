@@ -6,6 +6,7 @@ in the log: a batch is staged before its instant of publication is known, so pat
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -56,6 +57,17 @@ def find_table(uri: str, version: int | None = None) -> DeltaTable | None:
         return None
     except DeltaError as problem:
         raise SegueError.unreadable(uri, version, problem) from problem
+
+
+def erased_in(uri: str) -> int:
+    """The version in which a table last lost an erased listener, 0 for never; the newest commit says it."""
+    table = find_table(uri)
+    for commit in table.history() if table else []:
+        try:
+            return int(json.loads(commit["userMetadata"])["state"]["erased_in"])
+        except (KeyError, TypeError, ValueError):  # a commit that is no batch
+            continue
+    return 0
 
 
 @dataclass(frozen=True)

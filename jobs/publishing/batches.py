@@ -21,7 +21,8 @@ class Batch:
 
     `made_from` identifies inputs, code and parameters: the same again is the same batch. A batch
     replaces `days`; without days, the whole table. If it `appends`, it replaces nothing. `read_at`
-    are the versions of the tables that it was made of. The same batch made twice has the same
+    are the versions of the tables that it was made of, `rests_on` is the version of its own table where it
+    was made of that too. The same batch made twice has the same
     rows, or it is no `repeatable` one. `revision` counts the tries to make it; no clock is asked.
     """
 
@@ -30,6 +31,7 @@ class Batch:
     days: tuple[date, ...] | None = None
     follows: Mapping[date, str] = field(default_factory=dict)
     read_at: Mapping[str, int] = field(default_factory=dict)
+    rests_on: int | None = None
     appends: bool = False
     repeatable: bool = True
     files_per_day: int = 1

@@ -91,7 +91,12 @@ def staged_files(warehouse: Warehouse, path: str) -> list[dict[str, Any]]:
     """The add actions of a staged batch, as its log has them; paths are relative to the table's folder."""
     from pyarrow.fs import FileSelector
 
-    listed = warehouse.files.get_file_info(FileSelector(warehouse.inner(f"{path}/_delta_log")))
+    try:
+        listed = warehouse.files.get_file_info(FileSelector(warehouse.inner(f"{path}/_delta_log")))
+    except FileNotFoundError as gone:
+        raise JobError(
+            f"the staged batch {path} was removed; nothing was published. Run the step again"
+        ) from gone
     commits = sorted(entry.path for entry in listed if entry.path.endswith(".json"))
     actions = [
         json.loads(line)

@@ -7,16 +7,15 @@ drops the days they replace. Nothing is copied, and the commit is a compare-and-
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from deltalake import DeltaTable
-from deltalake.exceptions import CommitFailedError
+from deltalake.transaction import AddAction
 
 from expectations.gate import judge
 from expectations.profile import Profile, profile
@@ -34,9 +33,9 @@ from jobs.publishing.commits import (
     staged_files,
     swap,
 )
-from jobs.publishing.state import Part, TableState, note_of, state_of
-from jobs.publishing.warehouse import Warehouse, add_columns, missing_columns
-from schemas import Contract, conform
+from jobs.publishing.state import Part, TableState, note_at, note_of, state_of
+from jobs.publishing.warehouse import Warehouse
+from schemas import conform
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -64,9 +63,9 @@ def stage(
         JobError: rows outside the batch's days, or files that cannot be read back.
     """
     path = folder(warehouse, batch)
-    if broken := _written(_laid_out(conform(rows, batch.contract), batch), path):
+    if broken := write(_laid_out(conform(rows, batch.contract), batch), path):
         return Staged(batch, path, Profile(0, 0, {}), Verdict((broken,)))
-    with _readable(batch):
+    with readable(batch):
         written = spark.read.format("delta").load(path)
         seen = profile(written, batch.contract)
         _check_days(batch, seen)
@@ -79,26 +78,61 @@ def commit(warehouse: Warehouse, staged: Staged, note: Mapping[str, Any]) -> Tab
     Raises:
         JobError: others kept committing; or appended, or erased a listener, while this was being made.
     """
-    batch, staged_now = staged.batch, staged_files(warehouse, staged.path)
-    check_whole(warehouse, batch.table, staged_now)
+    batch, files = staged.batch, staged_files(warehouse, staged.path)
     for _ in range(ATTEMPTS):
-        table = warehouse.create(batch.contract)
-        _check_nobody_was_erased(warehouse, batch)
+        table = warehouse.widened(batch.contract)
+        check_current(warehouse, batch)
+        _check_repeatable(warehouse, table, staged)
+        change = _change(table, staged, files, note)
+        check_whole(warehouse, batch.table, files)
         try:
-            if missing_columns(table, batch.contract):
-                _widen(table, batch.contract)
-                continue
-            change = _change(table, staged, staged_now, note)
             state = swap(table, change) if change else None
         except Lost:
-            _check_can_follow(batch)
             continue
-        warehouse.remove(f"{staged.path}/_delta_log" if state else staged.path)
+        _tidy(warehouse, staged, files, change.adds if change else ())
         return state
     raise JobError(f"table {batch.table}: lost {ATTEMPTS} commits in a row to others; run the step again")
 
 
-def _written(rows: DataFrame, path: str) -> Result | None:
+def check_current(warehouse: Warehouse, batch: Batch) -> None:
+    """That what the batch was made of still is what it should be made of.
+
+    Raises:
+        JobError: a listener was erased from an input meanwhile, whom the batch would bring back; or the
+            batch rests on its own table, and that was published to.
+    """
+    for name, version in batch.read_at.items():
+        state = warehouse.state(name)
+        if state and state.erased_in > version:
+            raise JobError(
+                f"table {batch.table}: a listener was erased from {name} (version {state.erased_in}) after this "
+                f"step read version {version}; nothing was published. Run the step again"
+            )
+    table = None if batch.rests_on is None else warehouse.table(batch.table)
+    for version in range((batch.rests_on or 0) + 1, table.version() + 1 if table else 0):
+        if table and (note_at(table, version) or {}).get("kind") == "publish":
+            raise JobError(
+                f"table {batch.table}: version {version} was published after this step read version "
+                f"{batch.rests_on}, and the step rests on what was there; nothing was published. Run the step again"
+            )
+
+
+def _tidy(
+    warehouse: Warehouse, staged: Staged, files: list[dict[str, Any]], named: Sequence[AddAction]
+) -> None:
+    """Removes what was staged and is not named: days of equal rows, and the log. A rest is swept later."""
+    with suppress(OSError):
+        if not named:
+            warehouse.remove(staged.path)
+            return
+        kept, table = {add.path for add in named}, warehouse.table_path(staged.batch.table)
+        for file in files:
+            if file["path"] not in kept:
+                warehouse.files.delete_file(warehouse.inner(f"{table}/{file['path']}"))
+        warehouse.remove(f"{staged.path}/_delta_log")
+
+
+def write(rows: DataFrame, path: str) -> Result | None:
     """None, or the constraint that a row breaks: behind the expectations, the last line.
 
     Raises:
@@ -124,7 +158,7 @@ def _written(rows: DataFrame, path: str) -> Result | None:
 
 
 @contextmanager
-def _readable(batch: Batch) -> Iterator[None]:
+def readable(batch: Batch) -> Iterator[None]:
     """Page checksums are on, so what a disk spoiled since it was written ends here, not at a reader."""
     from py4j.protocol import Py4JError
     from pyspark.errors import PySparkException
@@ -175,7 +209,7 @@ def _change(
     A day of equal rows keeps its files, and with them the instant since when these rows are known.
     """
     batch, before = staged.batch, state_of(table)
-    state, changed = _appended(before, staged) if batch.appends else _replaced(table, before, staged)
+    state, changed = _appended(before, staged) if batch.appends else _replaced(before, staged)
     if not changed and _follow(before, batch):
         return None
     available_at = next_instant(before)
@@ -200,9 +234,8 @@ def _appended(before: TableState, staged: Staged) -> tuple[TableState, set[date 
     return before.with_parts(total, replaces=()), set(new)
 
 
-def _replaced(table: DeltaTable, before: TableState, staged: Staged) -> tuple[TableState, set[date | None]]:
+def _replaced(before: TableState, staged: Staged) -> tuple[TableState, set[date | None]]:
     new, old = _parts(staged), before.parts
-    _check_repeatable(table, staged, new)
     changed = {day for day, part in new.items() if day not in old or not old[day].holds_what(part)}
     kept = {
         day: part if day in changed else replace(part, origin=old[day].origin) for day, part in new.items()
@@ -235,30 +268,25 @@ def _day(file: Mapping[str, Any]) -> date | None:
     return date.fromisoformat(text) if text else None
 
 
-def _widen(table: DeltaTable, contract: Contract) -> None:
-    try:
-        add_columns(
-            table, contract, {"userMetadata": json.dumps({"kind": "widen", "state": state_of(table).dumps()})}
-        )
-    except CommitFailedError as problem:
-        raise Lost from problem
-
-
-def _check_repeatable(table: DeltaTable, staged: Staged, new: Mapping[date | None, Part]) -> None:
+def _check_repeatable(warehouse: Warehouse, table: DeltaTable, staged: Staged) -> None:
     """The same inputs, code and parameters must give the same rows, or a rerun can repair nothing.
 
-    The log is searched only where it says that this very batch was published before.
+    The log is searched only where it says that this very batch was published before. Once a listener
+    was erased, the same inputs do hold other rows.
     """
-    batch = staged.batch
-    if not batch.repeatable or table.transaction_version(batch.transaction) is None:
+    batch, new = staged.batch, _parts(staged)
+    if not batch.repeatable or batch.appends or table.transaction_version(batch.transaction) is None:
         return
-    for commit_ in table.history():
+    states = [warehouse.state(name) for name in (batch.table, *batch.read_at)]
+    for commit_ in [] if any(state and state.erased_in for state in states) else table.history():
         note = note_of(commit_)
         if str(note.get("batch", "")).rpartition("-")[0] != batch.made_from or note["kind"] != "publish":
             continue
         then = TableState.loads(0, note["state"]).parts
-        differ = [day for day, part in new.items() if day in then and then[day].origin != part.origin]
-        if differ and state_of(table).erased_in <= commit_["version"]:
+        differ = [
+            day for day, part in new.items() if day in then and then[day].content_hash != part.content_hash
+        ]
+        if differ:
             raise JobError(
                 f"table {batch.table}: batch {batch.id} holds other rows than version {commit_['version']} did, "
                 f"though it was made from the same inputs, code and parameters (differs for "
@@ -266,22 +294,3 @@ def _check_repeatable(table: DeltaTable, staged: Staged, new: Mapping[date | Non
                 "The step is not deterministic: look for random order, a clock, or state outside its inputs"
             )
         return
-
-
-def _check_can_follow(batch: Batch) -> None:
-    if batch.appends:
-        raise JobError(
-            f"table {batch.table}: another batch was appended meanwhile, and this one may repeat "
-            "its rows; nothing was published, run the step again"
-        )
-
-
-def _check_nobody_was_erased(warehouse: Warehouse, batch: Batch) -> None:
-    """Rows made of what was read before a listener was erased would bring the listener back."""
-    for name, version in batch.read_at.items():
-        state = warehouse.state(name)
-        if state and state.erased_in > version:
-            raise JobError(
-                f"table {batch.table}: a listener was erased from {name} (version {state.erased_in}) after this "
-                f"step read version {version}; nothing was published. Run the step again"
-            )

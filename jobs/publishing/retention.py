@@ -137,7 +137,9 @@ def _log(warehouse: Warehouse, path: str) -> Iterator[tuple[int, FileInfo]]:
 
 
 def _below(warehouse: Warehouse, path: str) -> list[FileInfo]:
-    infos = warehouse.files.get_file_info(FileSelector(warehouse.inner(path), recursive=True))
+    infos = warehouse.files.get_file_info(
+        FileSelector(warehouse.inner(path), allow_not_found=True, recursive=True)
+    )
     return [info for info in infos if info.type == FileType.File]
 
 

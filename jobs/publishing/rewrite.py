@@ -8,6 +8,7 @@ value, so files of different instants are never joined into one.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import TYPE_CHECKING
@@ -19,6 +20,7 @@ from expectations.verdict import Result
 from jobs.errors import JobError
 from jobs.publishing.batches import Batch, folder, reserve
 from jobs.publishing.commits import Change, Lost, as_adds, check_whole, files_in, staged_files, swap
+from jobs.publishing.protocol import readable, write
 from jobs.publishing.records import record_rewrite
 from jobs.publishing.state import TableState, digest, state_of
 from jobs.publishing.warehouse import known_table
@@ -34,7 +36,8 @@ Contents = Mapping[date | None, DayProfile]
 
 @dataclass(frozen=True)
 class Rewrite:
-    """Some files of one version of a table, to be written anew; `per_file` is how many each becomes.
+    """Some files of one version of a table, to be written anew; `pieces` is how many files each of their
+    partitions gets.
 
     `gone` says which rows are left out.
     """
@@ -62,9 +65,13 @@ def rewritten(job: Job, rewrite: Rewrite) -> TableState | None:
     removed = {} if rewrite.gone is None else contents(rows.where(rewrite.gone), rewrite.contract)
     path = folder(job.warehouse, batch)
     kept = rows if rewrite.gone is None else rows.where(~rewrite.gone)
-    _laid_out(kept, rewrite).write.format("delta").mode("append").save(path)
-    staged = contents(job.spark.read.format("delta").load(path), rewrite.contract)
-    _check(rewrite, contents(rows, rewrite.contract), removed, staged)
+    if broken := write(_laid_out(kept, rewrite), path):
+        raise JobError(
+            f"table {rewrite.name}: published rows break a constraint: {broken.observed}; run segue verify"
+        )
+    with readable(batch):
+        staged = contents(job.spark.read.format("delta").load(path), rewrite.contract)
+        _check(rewrite, contents(rows, rewrite.contract), removed, staged)
     record_rewrite(job.warehouse, job.run_id, batch, _result(rewrite, staged, removed))
     return _commit(job, rewrite, batch, removed)
 
@@ -140,7 +147,8 @@ def _commit(job: Job, rewrite: Rewrite, batch: Batch, removed: Contents) -> Tabl
         except Lost:
             table = job.warehouse.create(rewrite.contract)
             continue
-        job.warehouse.remove(f"{path}/_delta_log")
+        with suppress(OSError):  # it is swept later
+            job.warehouse.remove(f"{path}/_delta_log" if files else path)
         return state
     job.warehouse.remove(path)
     return None

@@ -21,8 +21,8 @@ class Part:
     """One published day of a table (or all of it, where it has no days).
 
     `origin` is the content hash as it was published; erasing a listener changes `content_hash` but
-    not `origin`, so it makes nothing stale. `made_from` identifies the batch, `follows` the origin
-    of the same day of the table that this one mirrors.
+    not `origin`, so it makes nothing stale. `made_from` identifies the batch, `follows` what
+    the table that this one mirrors held up to this day.
     """
 
     rows: int
@@ -79,6 +79,13 @@ class TableState:
         """What some days, or all, consist of: the same rows, the same origins, in whatever files."""
         wanted = self.parts if days is None else [day for day in days if day in self.parts]
         return {str(day): f"{self.parts[day].origin:016x}" for day in wanted}
+
+    def lineage(self) -> dict[date, str]:
+        """What the table consists of up to each day: a session and a window reach over days."""
+        found, so_far = {}, ""
+        for day in self.days:
+            found[day] = so_far = digest(so_far, str(day), self.parts[day].origin)
+        return found
 
     def with_parts(
         self, parts: Mapping[date | None, Part], replaces: Iterable[date | None] | None

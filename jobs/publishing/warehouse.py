@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 from datetime import date
 
 from deltalake import CommitProperties, DeltaTable, Schema
@@ -21,12 +23,16 @@ RETENTION = {
 }
 
 
+# Losing a commit to another costs milliseconds.
+ATTEMPTS = 20
+
+
 class Warehouse:
     """The tables under one root, a path that Spark, delta-rs and pyarrow all read."""
 
     def __init__(self, root: str) -> None:
-        self.root = root.rstrip("/")
         self.remote = "://" in root
+        self.root = (root if self.remote else os.path.expanduser(root)).rstrip("/")
         self.files, self._base = filesystem(self.root)
 
     def path(self, *parts: str) -> str:
@@ -68,6 +74,19 @@ class Warehouse:
             raise JobError(f"{path} cannot be written to: {first_line(problem)}") from problem
         return True
 
+    def widened(self, contract: Contract) -> DeltaTable:
+        """The table, with every column that the contract has by now."""
+        for left in reversed(range(ATTEMPTS)):
+            table = self.create(contract)
+            try:
+                _add_columns(table, contract)
+                break
+            except CommitFailedError as problem:  # somebody else did, or published meanwhile
+                if not left:
+                    raise JobError.not_committed(f"of new columns for {contract.name}", problem) from problem
+        table.update_incremental()
+        return table
+
     def _first(self, contract: Contract) -> DeltaTable:
         path = self.table_path(contract.name)
         try:
@@ -94,27 +113,24 @@ class Warehouse:
         }
 
 
-def missing_columns(table: DeltaTable, contract: Contract) -> list[str]:
-    """Columns that the contract has by now and the table has not yet."""
-    have = {field.name for field in table.schema().fields}
-    return [name for name in contract.names if name not in have]
-
-
-def add_columns(table: DeltaTable, contract: Contract, note: dict[str, str]) -> None:
-    """Gives the table the columns it misses; rows published before read as null there."""
+def _add_columns(table: DeltaTable, contract: Contract) -> None:
+    """Rows published before read as null there."""
     from deltalake.schema import Field
 
-    wanted = {field.name: field for field in _schema(contract).fields}
-    missing = [wanted[name] for name in missing_columns(table, contract)]
+    have = {field.name for field in table.schema().fields}
+    missing = [field for field in _schema(contract).fields if field.name not in have]
+    if not missing:
+        return
+    note = {"userMetadata": json.dumps({"kind": "widen", "state": state_of(table).dumps()})}
     nullable = [Field(field.name, field.type, nullable=True, metadata=field.metadata) for field in missing]
     properties = CommitProperties(custom_metadata=note, max_commit_retries=0)
     table.alter.add_columns(nullable, commit_properties=properties)
 
 
 def stale_days(warehouse: Warehouse, table: str, source: str) -> list[date]:
-    """Days of `source` from the first that `table` lacks or made of other rows, to the newest.
+    """Days of `source` that `table` lacks or made of other rows, of that day or of one before.
 
-    All of them, because a session and a window reach into the days that follow.
+    Of one before, because a session and a window reach into the days that follow.
 
     Raises:
         JobError: `source` has never been published.
@@ -124,9 +140,7 @@ def stale_days(warehouse: Warehouse, table: str, source: str) -> list[date]:
         raise no_data(warehouse, source)
     state = warehouse.state(table)
     known = {} if state is None else {day: part.follows for day, part in state.parts.items()}
-    origins = made_of.origins()
-    changed = [day for day in made_of.days if known.get(day) != origins[str(day)]]
-    return [day for day in made_of.days if changed and day >= min(changed)]
+    return [day for day, lineage in made_of.lineage().items() if known.get(day) != lineage]
 
 
 def no_data(warehouse: Warehouse, table: str) -> JobError:

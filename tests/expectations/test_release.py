@@ -69,3 +69,17 @@ def test_a_refused_release_says_why():
         "[expect_track_id_of_track_embeddings_to_be_in_plays]"
     )
     assert "again" in to_do
+
+
+def test_what_only_an_erased_listener_heard_is_a_warning_and_the_rest_still_refuses():
+    counts = {each.name: 1 for each in CROSS_TABLE}
+    verdict = judge_tables(counts, erased=True)
+    warned = {result.expectation for result in verdict.warnings}
+    assert {
+        each.name for each in CROSS_TABLE if each.child in ("track_features", "track_embeddings")
+    } <= warned
+    assert {result.expectation for result in verdict.critical} == {
+        each.name
+        for each in CROSS_TABLE
+        if each.child in ("sessions", "user_features") or each.parent == "sessions"
+    }

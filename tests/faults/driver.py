@@ -102,7 +102,7 @@ def before_swap(_: Any, die: Die) -> None:
 
 def in_the_write(_: Any, die: Die) -> None:
     """As soon as there is a first data file; the detail says whether that was the end of the write."""
-    real = jobs.publishing.protocol._written
+    real = jobs.publishing.protocol.write
 
     def faulty(rows: Any, path: str) -> Any:
         threading.Thread(target=watch, args=(Path(path),), daemon=True).start()
@@ -113,7 +113,7 @@ def in_the_write(_: Any, die: Die) -> None:
             time.sleep(0.001)
         die("too late" if staged_names_files(path) else "half written")
 
-    jobs.publishing.protocol._written = faulty
+    jobs.publishing.protocol.write = faulty
 
 
 def in_the_audit(_: Any, die: Die) -> None:

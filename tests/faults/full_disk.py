@@ -31,8 +31,8 @@ STEPS = {
     "log": (jobs.publishing.protocol, "swap"),
     "records": (jobs.job, "record"),
     "reservation": (jobs.job, "reserve"),
-    "staging": (jobs.publishing.protocol, "_written"),
-    "shuffle": (jobs.publishing.protocol, "_written"),
+    "staging": (jobs.publishing.protocol, "write"),
+    "shuffle": (jobs.publishing.protocol, "write"),
 }
 
 

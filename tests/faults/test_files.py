@@ -69,7 +69,7 @@ def test_a_file_cut_short_before_the_commit_is_refused(root, job, spoil):
 
 @pytest.mark.parametrize("spoil", [cut, flip, flip_unseen_by_hadoop])
 def test_a_file_spoiled_before_its_audit_is_refused(spark, root, monkeypatch, spoil):
-    write, spoiled = jobs.publishing.protocol._written, []
+    write, spoiled = jobs.publishing.protocol.write, []
 
     def faulty(rows, path):
         result = write(rows, path)
@@ -82,7 +82,7 @@ def test_a_file_spoiled_before_its_audit_is_refused(spark, root, monkeypatch, sp
         return job.publish(OFFERS[1].batch(job), frame(spark, OFFERS[1].rows(), SESSIONS))
 
     with monkeypatch.context() as patch, pytest.raises(JobError, match="cannot be read back") as refusal:
-        patch.setattr(jobs.publishing.protocol, "_written", faulty)
+        patch.setattr(jobs.publishing.protocol, "write", faulty)
         publish()
     assert spoiled and "\n" not in str(refusal.value)
     newest = check(root, OFFERS)

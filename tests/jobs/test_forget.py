@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections import Counter
+from collections import Counter, defaultdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from jobs.publishing.warehouse import Warehouse, stale_days
 from reference.flows import DAYS, FIRST, expected_tables
 from reference.rows import assert_same
 from schemas import CONTRACTS
+from segue.errors import SegueError
 
 WITH_USERS = ("plays", "rejected_plays", "sessions", "user_features")
 
@@ -44,9 +45,28 @@ def erased(world, tmp_path_factory):
     copy = world.copied_to(tmp_path_factory.mktemp("erased"))
     copy.before = {table: rows_of(copy.root, table) for table in segue.open(copy.root).tables}
     copy.old_release = segue.open(copy.root).release
-    copy.gone = [user for user, _ in Counter(row["user_id"] for row in copy.before["plays"]).most_common(2)]
+    busiest = Counter(row["user_id"] for row in copy.before["plays"]).most_common(2)
+    copy.gone = [user for user, _ in busiest]
+    copy.lonely = [
+        track for track, users in listeners(copy.before["plays"]).items() if users <= set(copy.gone)
+    ]
     forget.main(["--root", copy.root, "--run-id", "forget-test", "--user", *copy.gone, "nobody"])
     return copy
+
+
+def listeners(plays):
+    """Who heard each track."""
+    heard = defaultdict(set)
+    for row in plays:
+        heard[row["track_id"]].add(row["user_id"])
+    return heard
+
+
+def test_tracks_that_only_they_heard_stay_and_the_release_is_made(erased):
+    assert erased.lonely, "every track was heard by others too: the test shows nothing"
+    left = {row["track_id"] for row in rows_of(erased.root, "track_features")}
+    assert set(erased.lonely) <= left
+    assert segue.open(erased.root).release != erased.old_release
 
 
 def test_an_erased_listener_is_in_no_table_and_all_others_are_as_they_were(erased):
@@ -130,6 +150,11 @@ def test_once_the_old_release_is_over_no_file_holds_them(erased, tmp_path):
     assert len(rows_of(warehouse.root, "plays")) > 0
 
 
+def test_going_back_to_before_the_erasure_is_refused(erased):
+    with pytest.raises(SegueError, match="would bring the listener back"):
+        segue.rollback(erased.root, erased.old_release)
+
+
 def test_a_step_that_read_before_cannot_publish_after(spark, copy):
     slow = Job("slow", copy.root, "run-slow", say=lambda text: None)
     days = slow.warehouse.state("sessions").days
@@ -147,6 +172,9 @@ def test_staged_batches_and_rejected_rows_go_as_well(spark, copy):
     day = job.warehouse.state("sessions").days[-1]
     rows = job.read("sessions", [day])
     staged = job.stage(job.batch("sessions", [day], parameters={"staged": 1}), rows)
+    killed = Path(copy.root, "tables", "plays", "batch-killed-1", "ds=2026-01-01", "part-0.parquet")
+    killed.parent.mkdir(parents=True)
+    killed.write_bytes(b"half of a file")
     nameless = spark.createDataFrame(
         [
             (id_, "s", None, "f", f'{{"listener": "{user}"}}', ["x"], day)
@@ -158,6 +186,7 @@ def test_staged_batches_and_rejected_rows_go_as_well(spark, copy):
     job.publish(job.batch("rejected_plays", appends=True, parameters={"n": 1}), not_null(nameless, filled))
     forget.main(["--root", copy.root, "--run-id", "forget-test", "--user", "ann-1", rows.first().user_id])
     assert not Path(staged.path).exists(), "a staged batch still holds the listener"
+    assert not killed.exists(), "files of a write that was killed are in no log, and still there"
     left = {row.reject_id for row in Job("look", copy.root).read("rejected_plays").collect()}
     assert "r1" not in left and "r2" in left, "ids must match as whole words: ann-1 is not ann-12"
 

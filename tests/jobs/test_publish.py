@@ -12,7 +12,7 @@ from pyspark.sql import functions as F
 
 from expectations.profile import profile
 from expectations.verdict import Refused
-from jobs.errors import JobError
+from jobs.errors import JobError, WrongUsage
 from jobs.job import Job
 from jobs.publishing import protocol
 from jobs.publishing.batches import reserve
@@ -171,6 +171,39 @@ def test_an_append_that_loses_the_swap_is_not_repeated_blindly(spark, job, monke
         slow.commit(mine)
     assert lost
     assert set(seen(job, "plays")) == {"p2"}
+
+
+def test_an_append_that_was_compared_with_an_older_version_is_refused(spark, job):
+    """On an object store no lease makes the second wait: both have looked for duplicates in the same version."""
+
+    def staged(a_job, play_id):
+        rows = frame(spark, [play(play_id="p", played_at=NOON, track_id=play_id)], PLAYS)
+        measures = {"rejected_share": 0.0, "duplicate_share": 0.0}
+        return a_job.stage(a_job.batch("plays", appends=True, parameters={"id": play_id}), rows, measures)
+
+    slow, fast = job(), job()
+    mine = staged(slow, "t1")
+    fast.commit(staged(fast, "t2"))
+    with pytest.raises(JobError, match="was published after this step read version"):
+        slow.commit(mine)
+    assert [row["track_id"] for row in seen(job, "plays").values()] == ["t2"]
+
+
+def test_a_day_that_the_source_has_not_reached_is_wrong_usage(spark, job):
+    publish(job(), sessions(spark, [0]), DAYS[:1])
+    with pytest.raises(WrongUsage, match=f"asked for {DAYS[1]}, but sessions ends {DAYS[0]}"):
+        job().batch("user_features", DAYS[:2], follows="sessions")
+
+
+def test_a_change_makes_the_days_after_it_stale_too(spark, job):
+    publish(job(), sessions(spark), DAYS[:3])
+    asked = job().batch("user_features", DAYS[:3], follows="sessions")
+    warehouse = job().warehouse
+    before = warehouse.state("sessions").lineage()
+    publish(job(), sessions(spark, [1], track_id="t9"), DAYS[1:2], code="new")
+    after = warehouse.state("sessions").lineage()
+    assert [day for day in DAYS[:3] if before[day] != after[day]] == DAYS[1:3]
+    assert asked.follows == before
 
 
 def test_a_reader_keeps_the_version_that_it_saw_first(spark, job):

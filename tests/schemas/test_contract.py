@@ -188,3 +188,10 @@ def test_two_features_of_one_name_are_refused():
 
 def test_a_window_is_whole_days():
     assert [days(window) for window in ("1d", "7d", "365d")] == [1, 7, 365]
+
+
+def test_a_range_of_a_column_that_may_be_null_lets_null_pass():
+    checks = CONTRACTS["plays"].constraints
+    assert checks["ms_played_range"] == "ms_played is null or ms_played >= 0"
+    assert checks["bucket_range"] == "bucket between 0 and 63"
+    assert checks["play_id_told"] == "play_id <> ''"

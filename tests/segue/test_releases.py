@@ -227,3 +227,12 @@ def test_all_live_but_those_that_are_old_and_not_the_newest(tmp_path):
     ):
         assert MODULE.living(made, now) == alive, now
     assert MODULE.living([], last) == []
+
+
+def test_who_was_overtaken_releases_nothing(tmp_path):
+    first = append_release(tmp_path, DAY, version(1), after=None)
+    newest = append_release(tmp_path, DAY, version(2), after=first.release_id)
+    for seen in (None, first.release_id):
+        with pytest.raises(SegueError, match=f"{newest.release_id} was made meanwhile"):
+            append_release(tmp_path, DAY, version(1), after=seen)
+    assert releases(tmp_path) == [newest, first]
