@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
 from itertools import product
@@ -31,8 +31,6 @@ from segue.releases import TableVersion, list_releases, living
 from segue.storage import Snapshot, find_table
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
-
     from expectations.profile import DayProfile
     from jobs.job import Job
 
@@ -194,18 +192,14 @@ def _days_hold(job: Job, table: Examined, state: TableState) -> Iterator[Finding
     where, parts = f"{table.where}, version {state.version}", state.parts
     try:
         rows = job.spark.read.format("delta").option("versionAsOf", state.version).load(table.uri)
-        seen = profile(rows, _as_wide(CONTRACTS[table.name], table.widths()[0]))
-        wrong = _unlike(parts, seen.days)
-        old = _published_narrower(rows, table, {day: parts[day] for day in wrong if day in parts})
+        seen = profile(rows, _as_wide(CONTRACTS[table.name], rows.columns))
     except (PySparkException, Py4JError) as problem:  # what PySpark has no class for comes as the second
         yield Finding(where, f"its rows cannot be read: {_reason(problem)}. Restore the file from a copy")
         return
     if seen.duplicate_keys:
         yield Finding(where, f"{seen.duplicate_keys:,} rows share their key with another; expected none")
-    for day in wrong:
-        if day not in old:
-            what = _other_content(parts.get(day), seen.days.get(day))
-            yield Finding(f"{where}, {day or 'all of it'}", *_certainty(table, day, what))
+    for day in _unlike(parts, seen.days):
+        yield Finding(f"{where}, {day or 'all of it'}", _other_content(parts.get(day), seen.days.get(day)))
 
 
 def _reason(problem: Exception) -> str:
@@ -214,27 +208,8 @@ def _reason(problem: Exception) -> str:
     return file[1] if file else first_line(problem)
 
 
-def _published_narrower(rows: DataFrame, table: Examined, parts: Parts) -> set[date | None]:
-    """Days that are what they were before columns were added: a content hash is of the columns of its time."""
-    from pyspark.sql import functions as F
-
-    contract, same = CONTRACTS[table.name], set[date | None]()
-    for columns in table.widths()[1:]:
-        if left := {day for day in parts if day not in same}:
-            some = rows.where(F.col("ds").isin(list(left))) if contract.by_day else rows
-            same |= left - set(_unlike(parts, profile(some, _as_wide(contract, columns)).days))
-    return same
-
-
-def _certainty(table: Examined, day: date | None, what: str) -> tuple[str, bool]:
-    """Batches that were appended to one day before and after columns were added have hashes of either kind."""
-    instants = {file.get("partition.available_at") for file in table.files if file.get("partition.ds") == day}
-    if len(instants) > 1 and len(table.widths()) > 1:
-        return f"{what}. Or columns were added between two batches of that day, which is no fault", False
-    return what, True
-
-
-def _as_wide(contract: Contract, columns: frozenset[str]) -> Contract:
+def _as_wide(contract: Contract, columns: Sequence[str]) -> Contract:
+    """Without what the table has yet to get; a column that it got later changes no older hash."""
     return replace(contract, columns=tuple(column for column in contract.columns if column.name in columns))
 
 

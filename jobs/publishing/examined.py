@@ -106,17 +106,6 @@ class Examined:
         except (KeyError, TypeError, ValueError, AttributeError):
             return None
 
-    def widths(self) -> list[frozenset[str]]:
-        """The columns of the table, and those that it had before some were added, newest first."""
-        actions = [action for version in sorted(self.entries) for action in self.entries[version] or ()]
-        schemas = [action["metaData"]["schemaString"] for action in actions if "metaData" in action]
-        if isinstance(self.opened, DeltaTable):
-            schemas.append(self.opened.schema().to_json())
-        named = [
-            frozenset(field["name"] for field in json.loads(text)["fields"]) for text in reversed(schemas)
-        ]
-        return list(dict.fromkeys(named))
-
     def lost(self, files: Iterable[Mapping[str, Any]]) -> list[str]:
         """Which of these are gone, or have another size than the log says."""
         sizes = {path: info.size for path, info in self.lying.items()}

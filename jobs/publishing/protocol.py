@@ -112,8 +112,8 @@ def check_current(warehouse: Warehouse, batch: Batch) -> None:
     for version in range((batch.rests_on or 0) + 1, table.version() + 1 if table else 0):
         if table and (note_at(table, version) or {}).get("kind") == "publish":
             raise JobError(
-                f"table {batch.table}: version {version} was published after this step read version "
-                f"{batch.rests_on}, and the step rests on what was there; nothing was published. Run the step again"
+                f"table {batch.table}: version {version} was published after this step looked at the table, and "
+                "what it made rests on what was there; nothing was published. Run the step again"
             )
 
 

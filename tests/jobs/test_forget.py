@@ -41,15 +41,15 @@ def receipt_of(root):
 
 @pytest.fixture(scope="module")
 def erased(world, tmp_path_factory):
-    """The world without its two busiest listeners and one who never was."""
+    """The world without its busiest listener, all who heard its rarest track, and one who never was."""
     copy = world.copied_to(tmp_path_factory.mktemp("erased"))
     copy.before = {table: rows_of(copy.root, table) for table in segue.open(copy.root).tables}
     copy.old_release = segue.open(copy.root).release
-    busiest = Counter(row["user_id"] for row in copy.before["plays"]).most_common(2)
-    copy.gone = [user for user, _ in busiest]
-    copy.lonely = [
-        track for track, users in listeners(copy.before["plays"]).items() if users <= set(copy.gone)
-    ]
+    busiest = Counter(row["user_id"] for row in copy.before["plays"]).most_common(1)
+    heard = listeners(copy.before["plays"])
+    rarest = min(sorted(heard), key=lambda track: len(heard[track]))
+    copy.gone = sorted({user for user, _ in busiest} | heard[rarest])
+    copy.lonely = [track for track, users in heard.items() if users <= set(copy.gone)]
     forget.main(["--root", copy.root, "--run-id", "forget-test", "--user", *copy.gone, "nobody"])
     return copy
 

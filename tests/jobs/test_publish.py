@@ -167,7 +167,7 @@ def test_an_append_that_loses_the_swap_is_not_repeated_blindly(spark, job, monke
     slow, fast = job(), job()
     mine, other = staged(slow, "p1"), staged(fast, "p2")
     lost = lose_the_first_swap(monkeypatch, lambda: protocol.commit(fast.warehouse, other, {}))
-    with pytest.raises(JobError, match="run the step again"):
+    with pytest.raises(JobError, match=r"[Rr]un the step again"):
         slow.commit(mine)
     assert lost
     assert set(seen(job, "plays")) == {"p2"}
@@ -184,7 +184,7 @@ def test_an_append_that_was_compared_with_an_older_version_is_refused(spark, job
     slow, fast = job(), job()
     mine = staged(slow, "t1")
     fast.commit(staged(fast, "t2"))
-    with pytest.raises(JobError, match="was published after this step read version"):
+    with pytest.raises(JobError, match="was published after this step looked"):
         slow.commit(mine)
     assert [row["track_id"] for row in seen(job, "plays").values()] == ["t2"]
 

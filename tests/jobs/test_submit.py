@@ -55,7 +55,7 @@ def test_a_step_is_submitted_from_another_folder_to_two_executors(spark, tmp_pat
     assert "segue-jobs.zip/jobs/errors.py" in done.stdout, (
         f"the step ran other code than the zip's:\n{done.stdout}"
     )
-    assert "sessions version 1: 200 rows" in done.stdout
+    assert "sessions version 2: 200 rows" in done.stdout
     assert Warehouse(root).state("sessions").rows == 200
 
 

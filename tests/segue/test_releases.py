@@ -36,11 +36,11 @@ def test_the_table_is_as_its_contract_says(tmp_path):
 
 def test_a_release_is_read_back_as_it_was_written(tmp_path):
     tables = {"b": TableVersion(3, 30, "hb"), "a": TableVersion(2**40, 2**41, "ha")}
-    made = append_release(tmp_path, DAY, tables, rollback_of="2026-11-19.4")
+    made = append_release(tmp_path, DAY, tables)
     assert releases(tmp_path) == [made]
     assert made.release_id == "2026-11-20.1"
     assert dict(made.tables) == tables
-    assert made.rollback_of == "2026-11-19.4"
+    assert made.rollback_of is None
     assert abs(datetime.now(UTC) - made.released_at) < timedelta(minutes=1)
 
 
