@@ -71,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
     ]
     if not erased:
         raise JobError(f"no table under {args.root} holds listeners; there is nobody to erase")
-    released = _release(job) if any(each.version for each in erased) else "not needed: no table changed"
+    released = _release(job)
     now = datetime.now(UTC)
     for each in erased:
         vacuum(job.warehouse, job.warehouse.create(CONTRACTS[each.table]), each.table, now)
