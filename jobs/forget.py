@@ -19,10 +19,10 @@ from expectations.verdict import Refused
 from jobs import release_tables
 from jobs.errors import JobError, WrongUsage
 from jobs.job import Job, add_common
-from jobs.maintain import TABLES
 from jobs.publishing.commits import Lost, files_in
 from jobs.publishing.retention import GRACE, unpublished, vacuum
 from jobs.publishing.rewrite import Rewrite, mark_erased, rewritten
+from jobs.publishing.warehouse import TABLES
 from schemas import CONTRACTS, Contract
 from segue import show
 from segue.buckets import bucket

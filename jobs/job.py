@@ -57,7 +57,7 @@ class Job:
     @cached_property
     def spark(self) -> SparkSession:
         """Opened late: a step that has nothing to do needs no JVM."""
-        local = "://" not in self.warehouse.root
+        local = not self.warehouse.remote
         return open_session(
             f"segue {self.name}", Path(self.warehouse.path("logs", "spark.log")) if local else None
         )

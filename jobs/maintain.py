@@ -10,15 +10,15 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from math import ceil
-from urllib.parse import unquote
 
-import pyarrow as pa
 from deltalake import DeltaTable
 
 from jobs.job import Job, add_common
+from jobs.publishing.commits import files_of
 from jobs.publishing.records import compact_results, record_swept, recorded_batches
 from jobs.publishing.retention import Freed, checkpoint, clean_log, last_checkpoint, vacuum
 from jobs.publishing.rewrite import Rewrite, rewritten
+from jobs.publishing.warehouse import TABLES
 from schemas import CONTRACTS
 from segue.releases import vacuum_releases
 
@@ -26,7 +26,6 @@ from segue.releases import vacuum_releases
 TARGET_BYTES = 128 * 2**20
 # A batch of this many stays minutes of work, and what a lost commit costs stays small.
 PARTITIONS_PER_REWRITE = 200
-TABLES = tuple(name for name in CONTRACTS if name not in ("releases", "quality_results"))
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -112,11 +111,9 @@ def _crowded(table: DeltaTable) -> Iterator[tuple[int, list[str]]]:
 
 def _partitions(table: DeltaTable) -> dict[tuple[object, ...], dict[str, int]]:
     """Size of every file, by partition."""
-    actions = pa.table(table.get_add_actions(flatten=True))
-    keys = [name for name in actions.column_names if name.startswith("partition.")]
     found: dict[tuple[object, ...], dict[str, int]] = defaultdict(dict)
-    for row in actions.select([*keys, "path", "size_bytes"]).to_pylist():
-        found[tuple(row[key] for key in keys)][unquote(row["path"])] = row["size_bytes"]
+    for file in files_of(table):
+        found[file.get("partition.ds"), file.get("partition.available_at")][file["path"]] = file["size_bytes"]
     return found
 
 

@@ -12,20 +12,17 @@ from jobs.errors import JobError
 from jobs.job import Job, parser
 from jobs.publishing.records import append_results
 from jobs.publishing.state import TableState
-from schemas import CONTRACTS
+from jobs.publishing.warehouse import TABLES
 from segue.releases import TableVersion, append_release, list_releases
-
-# What a release holds, where it has been published: everything but the records about the others.
-RELEASED = tuple(name for name in CONTRACTS if name not in ("releases", "quality_results"))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     made = parser(__doc__, "release-tables")
-    made.add_argument("--tables", nargs="+", choices=RELEASED, help="only these (default: all there are)")
+    made.add_argument("--tables", nargs="+", choices=TABLES, help="only these (default: all there are)")
     args = made.parse_args(argv)
     job = Job("release-tables", args.root, args.run_id)
     newest = next(iter(list_releases(args.root)), None)
-    states = {name: state for name in args.tables or RELEASED if (state := job.state(name)) and state.parts}
+    states = {name: state for name in args.tables or TABLES if (state := job.state(name)) and state.parts}
     if not states:
         raise JobError(f"nothing has been published yet under {args.root}; there is nothing to release")
     versions = {n: TableVersion(s.version, s.rows, s.content_hash) for n, s in states.items()}

@@ -19,7 +19,8 @@ from pyarrow.fs import FileSelector, FileType
 
 from expectations.profile import profile
 from jobs.errors import JobError, WrongUsage, first_line
-from jobs.publishing.examined import Examined, files_of
+from jobs.publishing.commits import files_of
+from jobs.publishing.examined import Examined
 from jobs.publishing.findings import LOG_CHECKS, TABLE_CHECKS, Finding, batches_are_recorded, listed
 from jobs.publishing.state import Part, TableState
 from jobs.publishing.warehouse import Warehouse

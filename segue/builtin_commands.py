@@ -45,11 +45,11 @@ def _configure_releases(parser: argparse.ArgumentParser) -> None:
 
 
 def _releases(args: argparse.Namespace) -> int:
-    from segue.releases import find_release, list_releases
+    from segue.releases import list_releases, release_in
 
     known = list_releases(args.root)
     if args.action:
-        release = find_release(args.root, args.id)
+        release = release_in(args.root, known, args.id)
         print(show.json_lines([_release(release)]) if args.json else _described(release, known))
         return 0
     if args.json:

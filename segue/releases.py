@@ -86,7 +86,7 @@ def find_release(root: Root, release_id: str | None = None) -> Release:
         SegueError: there is no release at all.
         UsageError: none has that id.
     """
-    return _found(root, list_releases(root), release_id)
+    return release_in(root, list_releases(root), release_id)
 
 
 def open_release(root: Root, release_id: str | None = None) -> Release:
@@ -96,7 +96,7 @@ def open_release(root: Root, release_id: str | None = None) -> Release:
         SegueError: its life is over, and maintenance may take its files at any moment.
     """
     known = list_releases(root)
-    release, alive = _found(root, known, release_id), living(known)
+    release, alive = release_in(root, known, release_id), living(known)
     if release not in alive:
         raise SegueError.expired(release.release_id, release.expires_at, [each.release_id for each in alive])
     return release
@@ -273,7 +273,8 @@ def _next(
     return Release(f"{day.isoformat()}.{number}", now, dict(tables), rollback_of)
 
 
-def _found(root: Root, known: list[Release], release_id: str | None) -> Release:
+def release_in(root: Root, known: list[Release], release_id: str | None) -> Release:
+    """The one of that id among `known`, newest first; the newest for None."""
     if not known:
         raise SegueError.no_releases(os.fspath(root))
     return known[0] if release_id is None else _named(known, release_id)

@@ -21,7 +21,7 @@ from deltalake.exceptions import CommitFailedError, DeltaError
 from deltalake.transaction import AddAction, RemoveAction
 
 from jobs.errors import JobError
-from jobs.publishing.state import TableState, note_of, state_of
+from jobs.publishing.state import TableState, actions_in, note_of, state_of
 from jobs.publishing.warehouse import Warehouse
 
 # Checkpoints and log clean-up are maintenance's; doing them here would make a commit slow at times.
@@ -98,11 +98,7 @@ def staged_files(warehouse: Warehouse, path: str) -> list[dict[str, Any]]:
             f"the staged batch {path} was removed; nothing was published. Run the step again"
         ) from gone
     commits = sorted(entry.path for entry in listed if entry.path.endswith(".json"))
-    actions = [
-        json.loads(line)
-        for commit in commits
-        for line in warehouse.files.open_input_stream(commit).read().decode().splitlines()
-    ]
+    actions = [action for commit in commits for action in actions_in(warehouse.files, commit)]
     folder = path.rsplit("/", 1)[1]
     return [{**a["add"], "path": f"{folder}/{unquote(a['add']['path'])}"} for a in actions if "add" in a]
 
@@ -143,8 +139,7 @@ def check_whole(warehouse: Warehouse, table: str, files: Sequence[Mapping[str, A
 
 def check_intact(table: DeltaTable) -> None:
     """A power cut can shorten the newest log entry; cut between two lines, or to nothing, it still opens."""
-    actions = pa.table(table.get_add_actions(flatten=True))
-    rows = actions["num_records"].to_pylist() if "num_records" in actions.column_names else []
+    rows = [file["num_records"] for file in files_of(table)]
     said, named, version = state_of(table).rows, sum(n or 0 for n in rows), table.version()
     if table.history(1) and (said == named or None in rows):
         return
@@ -157,11 +152,15 @@ def check_intact(table: DeltaTable) -> None:
 
 def files_in(table: DeltaTable) -> list[tuple[str, date | None]]:
     """Path and day of every file of a version."""
+    return [(file["path"], file.get("partition.ds")) for file in files_of(table)]
+
+
+def files_of(table: DeltaTable) -> list[dict[str, Any]]:
+    """Path, size, rows and partition of every file of a version, as its log has them."""
     actions = pa.table(table.get_add_actions(flatten=True))
-    paths = [unquote(path) for path in actions["path"].to_pylist()]
-    if "partition.ds" not in actions.column_names:
-        return [(path, None) for path in paths]
-    return list(zip(paths, actions["partition.ds"].to_pylist(), strict=True))
+    names = {"path", "size_bytes", "num_records", "partition.ds", "partition.available_at"}
+    rows = actions.select([name for name in actions.column_names if name in names]).to_pylist()
+    return [{"num_records": None, **row, "path": unquote(row["path"])} for row in rows]
 
 
 def _removals(table: DeltaTable, change: Change) -> Iterator[RemoveAction]:

@@ -12,14 +12,13 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import Any
-from urllib.parse import unquote
 
-import pyarrow as pa
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
 from pyarrow.fs import FileInfo, FileSelector, FileType
 
 from jobs.errors import first_line
+from jobs.publishing.commits import files_of
 from jobs.publishing.state import TableState, note_of
 from jobs.publishing.warehouse import Warehouse
 
@@ -122,11 +121,3 @@ class Examined:
             return [json.loads(line) for line in text.splitlines()] or None
         except ValueError:
             return None
-
-
-def files_of(table: DeltaTable) -> list[dict[str, Any]]:
-    """Path, size, rows and partition of every file of a version, as its log has them."""
-    actions = pa.table(table.get_add_actions(flatten=True))
-    names = {"path", "size_bytes", "num_records", "partition.ds", "partition.available_at"}
-    rows = actions.select([name for name in actions.column_names if name in names]).to_pylist()
-    return [{"num_records": None, **row, "path": unquote(row["path"])} for row in rows]

@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from deltalake import DeltaTable, Schema, write_deltalake
+from deltalake import DeltaTable, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError
 
 from expectations.verdict import Result
@@ -17,7 +17,7 @@ from jobs.errors import JobError, first_line
 from jobs.publishing.batches import Batch
 from jobs.publishing.protocol import Staged
 from jobs.publishing.state import note_of
-from jobs.publishing.warehouse import Warehouse
+from jobs.publishing.warehouse import Warehouse, schema_of
 from schemas.quality_results import QUALITY_RESULTS
 from segue.releases import FILES_TO_JOIN
 from segue.storage import Snapshot, find_table
@@ -79,7 +79,7 @@ def append_results(warehouse: Warehouse, about: dict[str, Any], results: Iterabl
     """One row per expectation; a small table, so the driver writes it without Spark."""
     checked_at = datetime.now(UTC)
     rows = [{**about, "checked_at": checked_at, **vars(result)} for result in results]
-    schema = pa.schema(Schema.from_json(QUALITY_RESULTS.struct().json()).to_arrow())
+    schema = _schema()
     for left in reversed(range(ATTEMPTS)):
         try:
             write_deltalake(_path(warehouse), pa.Table.from_pylist(rows, schema=schema), mode="append")
@@ -134,13 +134,13 @@ def _path(warehouse: Warehouse) -> str:
     return warehouse.path("quality", "results")
 
 
+def _schema() -> pa.Schema:
+    return pa.schema(schema_of(QUALITY_RESULTS).to_arrow())
+
+
 def _read(warehouse: Warehouse, columns: Sequence[str], where: pc.Expression | None = None) -> pa.Table:
     table = find_table(_path(warehouse))
     if table is None:
-        return (
-            pa.schema(Schema.from_json(QUALITY_RESULTS.struct().json()).to_arrow())
-            .empty_table()
-            .select(columns)
-        )
+        return _schema().empty_table().select(columns)
     snapshot = Snapshot(_path(warehouse), table)
     return snapshot.read(snapshot.files, columns, where)

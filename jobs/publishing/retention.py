@@ -7,24 +7,22 @@ goes after three days. A day of grace on everything lets a reader finish who beg
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
 from urllib.parse import unquote
 
 from deltalake import DeltaTable
 from pyarrow.fs import FileInfo, FileSelector, FileType
 
 from jobs.publishing.commits import files_in
-from jobs.publishing.warehouse import Warehouse
+from jobs.publishing.state import actions_in
+from jobs.publishing.warehouse import LOG_LIFE, Warehouse
 from segue.releases import LIFE, list_releases, living
 
 GRACE = timedelta(days=1)
 STAGED_LIFE = timedelta(days=3)
-LOG_LIFE = timedelta(days=120)
 # A checkpoint saves a reader this many small reads.
 COMMITS_PER_CHECKPOINT = 10
 _ENTRY = re.compile(r"^\.?(\d{20})\.")
@@ -118,14 +116,9 @@ def _dropped_at(warehouse: Warehouse, name: str) -> dict[str, datetime]:
         )
         for _, info in _log(warehouse, warehouse.table_path(name))
         if info.extension == "json"
-        for action in _actions(warehouse, info)
+        for action in actions_in(warehouse.files, info.path)
         if "remove" in action
     }
-
-
-def _actions(warehouse: Warehouse, info: FileInfo) -> Iterator[dict[str, Any]]:
-    for line in warehouse.files.open_input_stream(info.path).read().decode().splitlines():
-        yield json.loads(line)
 
 
 def _log(warehouse: Warehouse, path: str) -> Iterator[tuple[int, FileInfo]]:

@@ -10,6 +10,7 @@ from datetime import date
 from typing import Any
 
 from deltalake import DeltaTable
+from pyarrow import fs
 
 from segue.storage import filesystem
 
@@ -129,11 +130,16 @@ def note_at(table: DeltaTable, version: int) -> dict[str, Any] | None:
     """What we wrote into one commit; None where the log does not reach back to it."""
     files, path = filesystem(table.table_uri)
     try:
-        with files.open_input_stream(f"{path.rstrip('/')}/_delta_log/{version:020}.json") as entry:
-            actions = [json.loads(line) for line in entry.read().decode().splitlines() if line.strip()]
+        actions = actions_in(files, f"{path.rstrip('/')}/_delta_log/{version:020}.json")
     except FileNotFoundError:
         return None
     return note_of(next((action["commitInfo"] for action in actions if "commitInfo" in action), {}))
+
+
+def actions_in(files: fs.FileSystem, path: str) -> list[dict[str, Any]]:
+    """What one entry of a log does; ValueError where it is cut off inside a line."""
+    with files.open_input_stream(path) as entry:
+        return [json.loads(line) for line in entry.read().decode().splitlines() if line.strip()]
 
 
 def note_of(commit: Mapping[str, Any]) -> dict[str, Any]:

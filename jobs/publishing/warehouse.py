@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from datetime import date
+from datetime import date, timedelta
 
 from deltalake import CommitProperties, DeltaTable, Schema
 from deltalake.exceptions import CommitFailedError, DeltaError
@@ -17,9 +17,10 @@ from segue.storage import filesystem, find_table
 
 # Delta 4.1 and later refuse to travel past the first, even where files are left; the log must outlive
 # every version that a release still names, one that was rolled back to included.
+LOG_LIFE = timedelta(days=120)
 RETENTION = {
     "delta.deletedFileRetentionDuration": f"interval {LIFE.days} days",
-    "delta.logRetentionDuration": "interval 120 days",
+    "delta.logRetentionDuration": f"interval {LOG_LIFE.days} days",
 }
 
 
@@ -118,7 +119,7 @@ def _add_columns(table: DeltaTable, contract: Contract) -> None:
     from deltalake.schema import Field
 
     have = {field.name for field in table.schema().fields}
-    missing = [field for field in _schema(contract).fields if field.name not in have]
+    missing = [field for field in schema_of(contract).fields if field.name not in have]
     if not missing:
         return
     note = {"userMetadata": json.dumps({"kind": "widen", "state": state_of(table).dumps()})}
@@ -149,6 +150,10 @@ def no_data(warehouse: Warehouse, table: str) -> JobError:
     )
 
 
+# What batches are published to and releases hold: everything but the records about the others.
+TABLES = tuple(name for name in CONTRACTS if name not in ("releases", "quality_results"))
+
+
 def known_table(name: str) -> Contract:
     if name not in CONTRACTS:
         raise JobError(f"no table {name!r}; tables are: {', '.join(CONTRACTS)}")
@@ -167,7 +172,7 @@ def _created(path: str, contract: Contract, mode: str) -> DeltaTable:
     }
     return DeltaTable.create(
         path,
-        schema=_schema(contract),
+        schema=schema_of(contract),
         mode=mode,  # type: ignore[arg-type]
         partition_by=list(contract.partitions) or None,
         name=contract.name,
@@ -192,7 +197,7 @@ def _constrained(table: DeltaTable, contract: Contract) -> DeltaTable:
 def _check_schema(table: DeltaTable, contract: Contract) -> None:
     """delta-rs commits files of any schema, and readers would see nulls, or an error, much later."""
     have = {field.name: field for field in table.schema().fields}
-    wanted = {field.name: field for field in _schema(contract).fields}
+    wanted = {field.name: field for field in schema_of(contract).fields}
     wrong = [f"{name} is no longer in the contract" for name in have if name not in wanted]
     wrong += [
         f"{name} is {have[name].type}, the contract says {field.type}"
@@ -211,5 +216,5 @@ def _check_schema(table: DeltaTable, contract: Contract) -> None:
         )
 
 
-def _schema(contract: Contract) -> Schema:
+def schema_of(contract: Contract) -> Schema:
     return Schema.from_json(contract.struct().json())
