@@ -122,6 +122,28 @@ class UsageError(SegueError):
         reason = f"many rows for one {entity}" if entity else "no column that look-ups ask by"
         return cls(f"table {table} has {reason} (its key is {', '.join(key)}). Hint: scan it instead")
 
+    @classmethod
+    def no_snapshots(cls, table: str, key: Iterable[str]) -> UsageError:
+        return cls(
+            f"table {table} has no daily snapshots of entities (its key is {', '.join(key)}). "
+            "Hint: look it up or scan it instead"
+        )
+
+    @classmethod
+    def not_labels(cls, got: str) -> UsageError:
+        return cls(f"labels must be a pyarrow.Table; got {got}. Hint: pyarrow.Table.from_pandas makes one")
+
+    @classmethod
+    def wrong_column(cls, name: str, expected: str, got: str) -> UsageError:
+        return cls(f"the labels need one column {name!r} of {expected}; got {got}")
+
+    @classmethod
+    def taken(cls, names: Iterable[str]) -> UsageError:
+        listed = _listed(list(names), 5)
+        return cls(
+            f"two columns would be called {listed}. Hint: rename the label's, or ask for one of them only"
+        )
+
 
 def _first_line(problem: object) -> str:
     return next(iter(str(problem).splitlines()), "no reason given")

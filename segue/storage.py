@@ -32,6 +32,9 @@ FORMAT = pads.ParquetFileFormat(
     default_fragment_scan_options=pads.ParquetFragmentScanOptions(page_checksum_verification=True),
 )
 
+# In the metadata of a column, as JSON: what it is for a key that has no row.
+DEFAULT = b"segue.default"
+
 
 def table_uri(root: str | os.PathLike[str], table: str) -> str:
     return _under(root, "tables", table)
@@ -113,6 +116,12 @@ class Snapshot:
     def days(self) -> list[date]:
         """Empty for a table that has no days."""
         return sorted({file.partition["ds"] for file in self.files if file.partition.get("ds")})
+
+    @cached_property
+    def defaults(self) -> dict[str, Any]:
+        """What a column is for a key that has no row, of those that declare it."""
+        declared = ((field.name, (field.metadata or {}).get(DEFAULT)) for field in self.schema)
+        return {name: json.loads(text) for name, text in declared if text is not None}
 
     def one_day(self, day: date | str | None) -> date | None:
         """`day` if the table has it, its newest for None; None where there are no days at all."""

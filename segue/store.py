@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -90,6 +90,33 @@ class Store:
         snapshot = self._snapshot(table)
         files = snapshot.select(None if day is None else snapshot.one_day(day))
         return snapshot.batches(files, snapshot.names(columns))
+
+    def training_set(
+        self,
+        labels: pa.Table,
+        features: Sequence[str],
+        at: str = "label_at",
+        known: bool = False,
+        max_age: timedelta | None = None,
+    ) -> pa.Table:
+        """The labels, row by row, and the features as they were at the instant in column `at`.
+
+        `features` are "table:column" or "table" for all of its. For a label at t, the row is the one with
+        its keys on the newest day of the table that had ended by t and, with `known`, was published by
+        then. Adds `<table>__feature_at`, the end of that day, and `<table>__<column>`.
+
+        A key without a row on that day gets what the feature declares, else null. Features are null for a
+        key that is null, and where t is more than `max_age` after the end of the day. No day has ended by
+        a t that is null. Instants without a zone are in UTC.
+
+        Raises:
+            UsageError: unknown table or feature, a table that is no daily snapshot; labels without the
+                keys as strings or `at` as timestamps, or with columns named as those added.
+            SegueError: a day has a key twice.
+        """
+        from segue.training_set import training_set
+
+        return training_set(self._snapshot, labels, features, at, known, max_age)
 
     def similar_tracks(self, track_id: str, k: int = 20) -> pa.Table:
         """The k tracks heard in the most alike company, best first: track_id, score, title, artist_name.
