@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING
@@ -64,6 +64,14 @@ def profile(df: DataFrame, contract: Contract) -> Profile:
 def contents(df: DataFrame, contract: Contract) -> dict[date | None, DayProfile]:
     """Rows and content per day alone, for rows whose keys have been audited before."""
     return _days(_per_day(df, contract).collect())
+
+
+def content(df: DataFrame, names: Sequence[str]) -> DayProfile:
+    """Rows and content of some columns of any DataFrame."""
+    from pyspark.sql import functions as F
+
+    row = df.agg(F.count("*").alias("rows"), *_summed(row_hash(df, names))).collect()[0]
+    return DayProfile(row["rows"], _joined(row) if row["rows"] else 0)
 
 
 def row_hash(df: DataFrame, names: Iterable[str]) -> Column:

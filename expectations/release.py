@@ -42,6 +42,9 @@ CROSS_TABLE = (
     Reference("plays", "sessions", "play_id"),
     Reference("user_features", "plays", "user_id"),
     Reference("track_features", "plays", "track_id", outlives=True),
+    Reference("artist_features", "plays", "artist_id", outlives=True),
+    Reference("user_track_partials", "plays", "user_id"),
+    Reference("user_artist_partials", "plays", "user_id"),
     Reference("track_embeddings", "plays", "track_id", outlives=True),
     # a catalogue comes from elsewhere than the plays, and often later
     Reference("plays", "tracks", "track_id", "warning"),

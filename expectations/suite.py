@@ -10,19 +10,17 @@ from typing import TYPE_CHECKING
 
 from expectations.verdict import Result
 from expectations.wording import number, percent, span
+from schemas import FEATURE_GROUPS
 
 if TYPE_CHECKING:
     from great_expectations.expectations.expectation import Expectation
 
-TABLES = (
-    "plays",
-    "rejected_plays",
-    "tracks",
-    "sessions",
-    "user_features",
-    "track_features",
-    "track_embeddings",
+OF_GROUPS = tuple(
+    table
+    for group in FEATURE_GROUPS
+    for table in ((group.partials_table, group.table) if group.daily else (group.partials_table,))
 )
+TABLES = ("plays", "rejected_plays", "tracks", "sessions", *OF_GROUPS, "track_embeddings")
 PROFILED = ("rows", "duplicate_keys")
 
 
@@ -87,5 +85,8 @@ def suite_for(table: str) -> Suite:
     """
     if table not in TABLES:
         raise LookupError(f"no expectations for table {table!r}; there are some for: {', '.join(TABLES)}")
+    if table in OF_GROUPS:
+        of_group: Suite = import_module("expectations.feature_groups").suite_of(table)
+        return of_group
     suite: Suite = import_module(f"expectations.{table}").SUITE
     return suite

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from itertools import pairwise
 
@@ -12,9 +13,12 @@ from expectations.contracts import rule
 from schemas.declarations import LIFETIME, Feature, FeatureGroup, days
 from schemas.sessions import SESSIONS
 
-NEVER_NEGATIVE = ("count", "sum", "distinct", "decayed", "days_since_first", "days_since_last")
+NEVER_NEGATIVE = (
+    "count", "sum", "variance", "distinct", "approx_distinct", "entropy", "decayed", "streak",
+    "days_since_first", "days_since_last",
+)  # fmt: skip
 # A longer window holds all plays of a shorter one; a longer half-life lets none of them fade as far.
-GROW_WITH_THE_WINDOW = ("count", "sum", "distinct", "decayed")
+GROW_WITH_THE_WINDOW = ("count", "sum", "distinct", "decayed", "max")
 
 # Sums of doubles depend on their order in the last digits.
 _TOLERANCE = 1e-9
@@ -40,7 +44,7 @@ def _of_feature(feature: Feature) -> Iterator[Expectation]:
     for window in feature.windows:
         yield from _of_value(feature, feature.name(window))
     if feature.op in GROW_WITH_THE_WINDOW:
-        for short, long in pairwise(sorted(feature.windows, key=days)):
+        for short, long in pairwise(sorted(feature.windows, key=_length)):
             yield _grows(feature.name(short), feature.name(long))
 
 
@@ -49,6 +53,8 @@ def _of_value(feature: Feature, column: str) -> Iterator[Expectation]:
         yield ExpectColumnValuesToBeWithin(column=column, min_value=0)
     if feature.op == "mean" and _is_share(feature.input):
         yield ExpectColumnValuesToBeWithin(column=column, min_value=0, max_value=1)
+    if feature.op == "top_k":
+        yield rule(column, f"size({column}) <= {feature.k}", f"at most {feature.k} values")
     if feature.op == "trend":  # doublings of a 64-bit count
         yield ExpectColumnValuesToBeWithin(column=column, min_value=-64, max_value=64)
     if feature.op == "hours":
@@ -56,6 +62,10 @@ def _of_value(feature: Feature, column: str) -> Iterator[Expectation]:
         yield rule(column, f"size({column}) = 24", "24 hours")
         yield rule(column, f"not exists({column}, x -> x < 0)", "no share below 0")
         yield rule(column, f"{total} = 0 or abs({total} - 1) <= {_TOLERANCE}", "a sum of 1, or of 0")
+
+
+def _length(window: str) -> float:
+    return math.inf if window == LIFETIME else days(window)
 
 
 def _is_share(column: str) -> bool:

@@ -15,6 +15,7 @@ from datetime import date, timedelta
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
+from features.folds import known
 from schemas.declarations import Feature, FeatureGroup, days
 
 
@@ -29,59 +30,65 @@ class _Count:
     def name(self) -> str:
         return self.feature.name(self.window)
 
+    @property
+    def of(self) -> tuple[str, str]:
+        return self.feature.input, self.feature.where
+
 
 def with_distinct_counts(
-    described: DataFrame, heard: DataFrame, group: FeatureGroup, asked: Sequence[date]
+    described: DataFrame, plays: DataFrame, group: FeatureGroup, asked: Sequence[date]
 ) -> DataFrame:
-    """`described` (entity, ds, …) with the group's distinct counts on the days `asked`.
+    """`described` (keys, ds, …) with the group's distinct counts on the days `asked`; null for none.
 
     Args:
-        heard: the plays to count in, none after the last of those days.
+        plays: those that count for the group, of the longest window of these at least.
     """
     counts = [_Count(f, window) for f in group.features if f.op == "distinct" for window in f.windows]
     if not counts:
         return described
     reach = timedelta(days=max(days(count.window) for count in counts))
-    changes = _changes(heard.where(F.col("ds") > F.lit(min(asked) - reach)), group.entity, counts)
+    within = (F.col("ds") > F.lit(min(asked) - reach)) & (F.col("ds") <= F.lit(max(asked)))
+    changes = _changes(plays.where(within), group.keys, counts)
     # The asked days stand among the changes, each to be given the sum of what came before; the
     # default frame holds the whole current day, so its own births and deaths are in.
-    until_today = Window.partitionBy(group.entity).orderBy("ds")
-    running = {count.name: F.coalesce(F.sum(count.name).over(until_today), F.lit(0)) for count in counts}
-    together = _asked_days(heard, group.entity, asked).unionByName(changes, allowMissingColumns=True)
+    until_today = Window.partitionBy(*group.keys).orderBy("ds")
+    running = {count.name: F.sum(count.name).over(until_today) for count in counts}
+    asked_days = _asked_days(plays.where(within), group.keys, asked)
+    together = asked_days.unionByName(changes, allowMissingColumns=True)
     counted = together.withColumns(running).where("_asked").drop("_asked")
-    return described.join(counted, [group.entity, "ds"])
+    return described.join(counted, [*group.keys, "ds"], "left")
 
 
-def _asked_days(heard: DataFrame, entity: str, asked: Sequence[date]) -> DataFrame:
-    """Each entity on each of the days from its first play on."""
+def _asked_days(plays: DataFrame, keys: Sequence[str], asked: Sequence[date]) -> DataFrame:
+    """Each entity on each of the days from its first play here on; on others it has none to count."""
     known = F.filter(F.array(*[F.lit(day) for day in sorted(asked)]), lambda day: day >= F.col("_first"))
-    first = heard.groupBy(entity).agg(F.min("ds").alias("_first"))
-    return first.select(entity, F.explode(known).alias("ds"), F.lit(True).alias("_asked"))
+    first = plays.groupBy(*keys).agg(F.min("ds").alias("_first"))
+    return first.select(*keys, F.explode(known).alias("ds"), F.lit(True).alias("_asked"))
 
 
-def _changes(heard: DataFrame, entity: str, counts: list[_Count]) -> DataFrame:
+def _changes(plays: DataFrame, keys: Sequence[str], counts: list[_Count]) -> DataFrame:
     """Per entity and day, how much each count rises or falls there; null where it does not."""
-    inputs = list(dict.fromkeys(count.feature.input for count in counts))
+    inputs = list(dict.fromkeys(count.of for count in counts))
     values = F.explode(
         F.array(
             *[
-                F.struct(F.lit(i).alias("input"), F.expr(sql).cast("string").alias("value"))
-                for i, sql in enumerate(inputs)
+                F.struct(F.lit(i).alias("input"), known(sql, where).cast("string").alias("value"))
+                for i, (sql, where) in enumerate(inputs)
             ]
         )
     )
     once = (
-        heard.select(entity, "ds", values.alias("_"))
-        .select(entity, "ds", "_.*")
+        plays.select(*keys, "ds", values.alias("_"))
+        .select(*keys, "ds", "_.*")
         .where("value is not null")
         .distinct()
-        .repartition(entity)
+        .repartition(*keys)
     )
-    again = F.lead("ds").over(Window.partitionBy(entity, "input", "value").orderBy("ds"))
+    again = F.lead("ds").over(Window.partitionBy(*keys, "input", "value").orderBy("ds"))
     events = once.withColumn("_again", again).select(
-        entity, "input", F.explode(F.array(*_events(counts))).alias("_")
+        *keys, "input", F.explode(F.array(*_events(counts))).alias("_")
     )
-    return events.groupBy(entity, F.col("_.at").alias("ds")).agg(
+    return events.groupBy(*keys, F.col("_.at").alias("ds")).agg(
         *[F.sum(F.when(_touches(inputs, count), F.col("_.change"))).alias(count.name) for count in counts]
     )
 
@@ -97,6 +104,6 @@ def _event(at: Column, length: int, change: int) -> Column:
     return F.struct(at.alias("at"), F.lit(length).alias("length"), F.lit(change).alias("change"))
 
 
-def _touches(inputs: list[str], count: _Count) -> Column:
-    mine = F.col("input") == inputs.index(count.feature.input)
+def _touches(inputs: list[tuple[str, str]], count: _Count) -> Column:
+    mine = F.col("input") == inputs.index(count.of)
     return mine & F.col("_.length").isin(0, days(count.window))

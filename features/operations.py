@@ -1,162 +1,146 @@
-"""How each operation folds a day, merges days and ends as a value; `schemas/declarations.py` says
-what each means.
-
-A *partial* is the fold of one entity's plays of one day. A *total* is the merge of the partials of a
-window. Both are named after what they hold, so features that need the same share it: of the thirty
-columns of a group, every rate over plays uses one count. `_age` is a partial's distance in days
-from the day that is described: 0 is that day itself, and a window of w days holds the ages 0 … w - 1.
-"""
+"""How the merged parts of a window end as a value; `schemas/operations.py` says what each operation means."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial, reduce
+from functools import reduce
+from typing import Any
 
 from pyspark.sql import Column
 from pyspark.sql import functions as F
 
-from schemas.declarations import LIFETIME, Feature, FeatureGroup, days
+from features.folds import MICROS_A_DAY
+from schemas.declarations import LIFETIME, Feature, days
+from schemas.parts import Part
 
-MICROS_A_DAY = 86_400_000_000
-
-
-@dataclass(frozen=True)
-class Part:
-    """One partial of a day: how plays fold into it, and how days of it merge."""
-
-    name: str
-    fold: Column
-    merge: Callable[[Column], Column] = F.sum
-
-    def total(self, window: str) -> str:
-        return f"{self.name}, {window}"
-
-    def merged(self, window: str) -> Column:
-        """The total over a window."""
-        here = F.col(f"`{self.name}`")
-        inside = here if window == LIFETIME else F.when(F.col("_age") < days(window), here)
-        return self.merge(inside).alias(self.total(window))
+# The merged parts in the order of the declaration, for each window that `totals_over` names.
+Value = Callable[[Feature, list[Column], Column], Column]
 
 
-@dataclass(frozen=True)
-class Operation:
-    """`parts` of a feature; `totals` says over which windows they are merged; `value` is made of those."""
-
-    parts: Callable[[Feature, str], list[Part]]
-    value: Callable[[list[Column]], Column]
-    totals: Callable[[str], list[str]] = lambda window: [window]
-
-    def totals_of(self, feature: Feature, window: str) -> list[tuple[Part, str]]:
-        return [(part, over) for part in self.parts(feature, window) for over in self.totals(window)]
+def totals_over(feature: Feature, window: str) -> list[str]:
+    """The windows whose totals a feature is made of."""
+    if feature.op == "decayed":
+        return [LIFETIME]
+    return [window, f"{2 * days(window)}d"] if feature.op == "trend" else [window]
 
 
-def partials(group: FeatureGroup) -> list[Column]:
-    """What to aggregate per entity and day."""
-    return list({part.name: part.fold.alias(part.name) for part, _ in _needed(group)}.values())
-
-
-def totals(group: FeatureGroup) -> list[Column]:
-    """What to aggregate per entity and described day."""
-    return list({part.total(window): part.merged(window) for part, window in _needed(group)}.values())
-
-
-def values(group: FeatureGroup) -> list[Column]:
-    """The features, in terms of the totals."""
-    found = []
-    for feature, window in _folded(group):
-        operation = OPERATIONS[feature.op]
-        given = [F.col(f"`{part.total(over)}`") for part, over in operation.totals_of(feature, window)]
-        found.append(operation.value(given).alias(feature.name(window)))
-    return found
-
-
-def _needed(group: FeatureGroup) -> list[tuple[Part, str]]:
+def needs(feature: Feature, window: str) -> list[tuple[Part, str]]:
+    """The totals that a feature is made of: which part, over which window."""
     return [
-        need
-        for feature, window in _folded(group)
-        for need in OPERATIONS[feature.op].totals_of(feature, window)
+        (part, over)
+        for part in feature.operation.parts(feature, window)
+        for over in totals_over(feature, window)
     ]
 
 
-def _folded(group: FeatureGroup) -> list[tuple[Feature, str]]:
-    """All but the distinct counts, whose partials would be sets: `features/distinct.py` has those."""
-    return [(feature, w) for feature in group.features if feature.op in OPERATIONS for w in feature.windows]
+def value(feature: Feature, window: str, totals: list[Column], at: Column) -> Column:
+    """A feature, of totals in the order of `needs`, as of the instant `at`; null where there is nothing."""
+    return VALUES[feature.op](feature, totals, at).alias(feature.name(window))
 
 
-def _count(feature: Feature, _: str) -> list[Part]:
-    return [Part(f"count of {feature.input}", F.count(F.expr(feature.input)))]
+def or_default(feature: Feature, found: Column) -> Column:
+    """In the type that was declared, and with the value of no plays where there were none."""
+    type_ = next(feature.columns()).type
+    return (
+        found.cast(type_)
+        if feature.of_none is None
+        else F.coalesce(found.cast(type_), literal(feature.of_none, type_))
+    )
 
 
-def _sum(feature: Feature, _: str) -> list[Part]:
-    return [Part(f"sum of {feature.input}", F.sum(F.expr(feature.input)))]
+def literal(value: Any, type_: str) -> Column:
+    if isinstance(value, list):
+        return F.array(*map(F.lit, value)).cast(type_)
+    return F.lit(value).cast(type_)
 
 
-def _mean(feature: Feature, window: str) -> list[Part]:
-    real = Part(f"real sum of {feature.input}", F.sum(F.expr(feature.input).cast("double")))
-    return [real, *_count(feature, window)]
+def _plain(_: Feature, given: list[Column], __: Column) -> Column:
+    return given[0]
 
 
-def _rate(feature: Feature, window: str) -> list[Part]:
-    return [Part(f"true of {feature.input}", F.count_if(F.expr(feature.input))), *_count(feature, window)]
+def _ratio(_: Feature, given: list[Column], __: Column) -> Column:
+    return F.try_divide(given[0].cast("double"), given[1].cast("double"))
 
 
-def _hours(feature: Feature, _: str) -> list[Part]:
-    """Twenty-four counts: an array would have to be added up by an interpreted function."""
-    hour = F.hour(F.expr(feature.input))
-    return [Part(f"hour {h} of {feature.input}", F.count_if(hour == h)) for h in range(24)]
+def _variance(feature: Feature, given: list[Column], _: Column) -> Column:
+    """From exact sums: (n Q - S²) / n². Integers stay integers until the end, so nothing cancels."""
+    squares, total, count = given
+    if feature.input_type == "double":
+        mean = F.try_divide(total.cast("double"), count)
+        return F.round(F.greatest(F.try_divide(squares.cast("double"), count) - mean * mean, F.lit(0.0)), 12)
+    whole = total.cast("decimal(19,0)")
+    spread = count.cast("decimal(19,0)") * squares - whole * whole
+    return F.try_divide(F.try_divide(spread.cast("double"), count), count)
 
 
-def _decayed(feature: Feature, window: str) -> list[Part]:
-    """The decayed sum as of the end of its day; merging fades it by its age."""
-    midnight = F.unix_micros(F.date_add("ds", 1).cast("timestamp"))
-    age = (midnight - F.unix_micros(F.expr(feature.input))) / MICROS_A_DAY
-    fold = F.sum(F.pow(F.lit(2.0), -age / days(window)))
-    faded = F.pow(F.lit(2.0), -F.col("_age") / days(window))
-    return [Part(f"decayed {window} of {feature.input}", fold, lambda here: F.sum(here * faded))]
+def _values(_: Feature, given: list[Column], __: Column) -> Column:
+    return F.transform(given[0], lambda play: play["value"])
 
 
-def _extreme(name: str, of: Callable[[Column], Column], feature: Feature, _: str) -> list[Part]:
-    return [Part(f"{name} of {feature.input}", of(F.expr(feature.input)), of)]
+def _nearest(_: Feature, given: list[Column], __: Column) -> Column:
+    return F.get(given[0], F.lit(0))["value"]
 
 
-def _or_zero(total: Column) -> Column:
-    return F.coalesce(total, F.lit(0))
+def _shares(_: Feature, given: list[Column], __: Column) -> Column:
+    counts = given[0]
+    everything = reduce(lambda a, b: a + b, [F.coalesce(counts[n], F.lit(0)) for n in range(24)])
+    shares = F.array(*[F.coalesce(counts[n], F.lit(0)) / F.greatest(everything, F.lit(1)) for n in range(24)])
+    return F.when(counts.isNotNull(), shares)
 
 
-def _ratio(given: list[Column]) -> Column:
-    return F.try_divide(given[0].cast("double"), given[1])
+def _filled(_: Feature, given: list[Column], __: Column) -> Column:
+    return F.transform(given[0], lambda count: F.coalesce(count, F.lit(0)))
 
 
-def _growth(given: list[Column]) -> Column:
-    recent, both = map(_or_zero, given)
-    return F.coalesce(F.log2((recent + 1) / (both - recent + 1)), F.lit(0.0))
+def _growth(_: Feature, given: list[Column], __: Column) -> Column:
+    recent, both = (F.coalesce(count, F.lit(0)) for count in given)
+    return F.log2((recent + 1) / (both - recent + 1))
 
 
-def _shares(given: list[Column]) -> Column:
-    all_plays = F.greatest(reduce(lambda a, b: a + b, map(_or_zero, given)), F.lit(1))
-    return F.array(*[_or_zero(count) / all_plays for count in given])
+def _streak(_: Feature, given: list[Column], __: Column) -> Column:
+    """The ones at the low end of the bits: adding one turns just those over."""
+    bits = given[0]
+    return F.bit_count(bits.bitwiseXOR(bits + 1)) - 1
 
 
-def _days_since(given: list[Column]) -> Column:
-    midnight = F.unix_micros(F.date_add("ds", 1).cast("timestamp"))
-    # an entity has a row only from its first play on, so there is always an instant
-    return F.coalesce((midnight - F.unix_micros(given[0])) / MICROS_A_DAY, F.lit(0.0))
+def _days_since(_: Feature, given: list[Column], at: Column) -> Column:
+    return (F.unix_micros(at) - F.unix_micros(given[0])) / MICROS_A_DAY
 
 
-def _always(_: str) -> list[str]:
-    """All days that there are, whatever the window says: it is a half-life, or none."""
-    return [LIFETIME]
+def _ranks(feature: Feature, given: list[Column], _: Column) -> Column:
+    sketch = given[0]
+    some = F.kll_sketch_get_n_double(sketch) > 0
+    return F.when(some, F.kll_sketch_get_quantile_double(sketch, literal(list(feature.at), "array<double>")))
 
 
-OPERATIONS: dict[str, Operation] = {
-    "count": Operation(_count, lambda given: _or_zero(given[0])),
-    "sum": Operation(_sum, lambda given: _or_zero(given[0])),
-    "mean": Operation(_mean, _ratio),
-    "rate": Operation(_rate, _ratio),
-    "trend": Operation(_count, _growth, lambda window: [window, f"{2 * days(window)}d"]),
-    "hours": Operation(_hours, _shares),
-    "decayed": Operation(_decayed, lambda given: F.coalesce(given[0], F.lit(0.0)), _always),
-    "days_since_first": Operation(partial(_extreme, "first", F.min), _days_since),
-    "days_since_last": Operation(partial(_extreme, "last", F.max), _days_since),
+VALUES: dict[str, Value] = {
+    **dict.fromkeys(("count", "sum", "min", "max", "decayed"), _plain),
+    **dict.fromkeys(("mean", "rate", "ratio"), _ratio),
+    "variance": _variance,
+    "first": _nearest,
+    "last": _nearest,
+    "last_k": _values,
+    "approx_distinct": lambda _, given, __: F.hll_sketch_estimate(given[0]),
+    "percentiles": _ranks,
+    "histogram": _filled,
+    "hours": _shares,
+    "trend": _growth,
+    "streak": _streak,
+    "days_since_first": _days_since,
+    "days_since_last": _days_since,
 }
+# Made of counts per value, which `features/windows.py` merges by rows.
+OF_ITEMS = ("top_k", "entropy")
+
+
+def of_items(feature: Feature, count: str) -> Column:
+    """A feature of an entity's items, a row each, with their plays in the window in column `count`."""
+    plays = F.col(count)
+    if feature.op == "top_k":
+        listed = F.sort_array(F.collect_list(F.when(plays > 0, F.struct((-plays).alias("n"), "item"))))
+        return F.transform(F.slice(listed, 1, feature.k), lambda each: each["item"])
+    # H = log2 N - (sum of n log2 n) / N; the sum is one of decimals, whatever the order
+    weighed = F.sum(F.when(plays > 0, (plays * F.log2(plays)).cast("decimal(28,15)"))).cast("double")
+    total = F.sum(plays)
+    entropy = F.round(F.log2(total) - F.try_divide(weighed, total), 12)
+    return F.when(total > 0, F.greatest(entropy, F.lit(0.0)))

@@ -24,6 +24,10 @@ FLOW: tuple[Step, ...] = (
     Step("build-sessions", "jobs.build_sessions", "cut plays into sessions"),
     Step("build-user-features", "jobs.build_user_features", "what each listener did, per window"),
     Step("build-track-features", "jobs.build_track_features", "how each track was received, per window"),
+    Step("build-artist-features", "jobs.build_artist_features", "how each artist was received, per window"),
+    Step(
+        "build-pair-partials", "jobs.build_pair_partials", "what each listener did with each track and artist"
+    ),
     Step("train-track-embeddings", "jobs.train_track_embeddings", "learn item2vec from the sessions"),
     Step("release-tables", "jobs.release_tables", "make one consistent snapshot of all tables current"),
 )

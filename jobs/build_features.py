@@ -1,28 +1,97 @@
-"""What the two feature jobs share: a group of declared features, day by day, from the sessions."""
+"""What the feature jobs share: a group's plays folded day by day, then its windows merged from those."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import argparse
+from collections.abc import Mapping, Sequence
 from datetime import date
+from itertools import accumulate
 
-from features.windows import window_features
-from jobs.job import Job, asked_days, parser, with_days
+from features.changes import changed_rows
+from features.partials import earlier_days, partial_rows
+from features.tiles import ending
+from features.windows import counted_days, needed_days, window_features
+from jobs.job import Job, asked_days, new_run_id, parser, with_days
+from jobs.publishing.batches import Batch
+from jobs.publishing.records import record_changes
+from jobs.publishing.state import TableState, digest
 from jobs.publishing.warehouse import stale_days
-from schemas.declarations import FeatureGroup
+from schemas import FeatureGroup
 
 
-def build(group: FeatureGroup, name: str, description: str | None, argv: Sequence[str] | None) -> int:
+def build(
+    groups: Sequence[FeatureGroup], name: str, description: str | None, argv: Sequence[str] | None
+) -> int:
     args = with_days(parser(description, name)).parse_args(argv)
-    job = Job(name, args.root, args.run_id)
-    days = asked_days(args, lambda: stale_days(job.warehouse, group.table, "sessions"))
-    if not days:
-        job.say(f"{group.table} unchanged: no day of sessions is new or changed")
-        return 0
-    history = job.read("sessions", _until(job, days[-1]))
-    job.publish(job.batch(group.table, days, follows="sessions"), window_features(history, group, days))
+    args.run_id = args.run_id or new_run_id()
+    for group in groups:
+        _fold(Job(name, args.root, args.run_id), group)
+        if group.daily:
+            _describe(Job(name, args.root, args.run_id), group, args)
     return 0
 
 
-def _until(job: Job, last: date) -> list[date]:
-    state = job.state("sessions")
-    return [day for day in state.days if day <= last] if state else []
+def _fold(job: Job, group: FeatureGroup) -> None:
+    """A late play opens its own day and, level by level, the one day that a tile with it ends on."""
+    table, wanted = group.partials_table, _made_of_plays(job.source("sessions"), group)
+    days = stale_days(job.warehouse, table, wanted)
+    if not days:
+        job.say(f"{table} unchanged: no day of sessions is new or changed")
+        return
+    earlier = earlier_days(days)
+    tiles = job.read(table, earlier) if earlier and job.has(table) else None
+    plays = job.read("sessions", days)
+    batch = job.batch(table, days, follows=wanted, repeatable=group.repeatable)
+    job.publish(batch, partial_rows(plays, group, days, tiles))
+
+
+def _describe(job: Job, group: FeatureGroup, args: argparse.Namespace) -> None:
+    wanted = _made_of_partials(job, group)
+    days = asked_days(args, lambda: stale_days(job.warehouse, group.table, wanted))
+    if not days:
+        job.say(f"{group.table} unchanged: no day of {group.partials_table} is new or changed")
+        return
+    partials = job.read(group.partials_table, needed_days(group, days))
+    plays = job.read("sessions", counted_days(group, days))
+    batch = job.batch(group.table, days, follows=wanted, repeatable=group.repeatable)
+    before = job.warehouse.state(group.table)
+    outcome = job.publish(batch, window_features(partials, plays, group, days))
+    if before and outcome.version is not None:
+        _record_changes(job, group, batch, before)
+
+
+def _record_changes(job: Job, group: FeatureGroup, batch: Batch, before: TableState) -> None:
+    """Of days that were published before: late plays, or a new declaration, have made them anew."""
+    now = job.warehouse.state(group.table)
+    again = [day for day in before.days if now and not now.parts[day].holds_what(before.parts[day])]
+    if not (now and again):
+        return
+    old, new = (job.at(group.table, state.version, again) for state in (before, now))
+    columns = [c for f in group.features for c in (f.name(w) for w in f.windows) if c in old.columns]
+    counts = changed_rows(old, new, group.contract().key, columns).collect()[0].asDict()
+    rows = sum(now.parts[day].rows for day in again)
+    record_changes(job.warehouse, job.run_id, batch, again, rows, counts)
+    some = ", ".join(sorted((name for name in counts if counts[name]), key=lambda name: -counts[name])[:3])
+    job.say(f"{len(again)} days opened again from {again[0]}; changed most: {some or 'nothing'}")
+
+
+def _made_of_plays(sessions: TableState, group: FeatureGroup) -> dict[date, str]:
+    """What each day's partials are made of: the days that its longest tile sums up, and the declared parts.
+
+    Days without plays are among them, as tiles end there too. Sums of hashes tell ranges of days apart
+    in one pass, where a hash of each range would take all days squared.
+    """
+    declared = [group.keys, group.where, [(repr(part), group.longest(part)) for part in group.parts]]
+    first, last = sessions.days[0].toordinal(), sessions.days[-1].toordinal()
+    calendar = [date.fromordinal(n) for n in range(first, last + 1)]
+    hashes = (int(digest(sessions.origins([day])), 16) for day in calendar)
+    until = [0, *accumulate(hashes)]
+    spans = [min(ending(day)[-1].span, n) for n, day in enumerate(calendar, 1)]
+    return {day: digest(declared, until[n + 1] - until[n + 1 - spans[n]]) for n, day in enumerate(calendar)}
+
+
+def _made_of_partials(job: Job, group: FeatureGroup) -> Mapping[date, str]:
+    """Of the partials up to each day that has plays; and of the plays, for what no partial holds."""
+    partials, plays = job.source(group.partials_table).lineage(), job.source("sessions").lineage()
+    declared = [repr(feature) for feature in group.features]
+    return {day: digest(declared, partials[day], held) for day, held in plays.items() if day in partials}

@@ -17,7 +17,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     args = made.parse_args(argv)
     job = Job("build-sessions", args.root, args.run_id)
-    days = asked_days(args, lambda: stale_days(job.warehouse, "sessions", "plays"))
+    wanted = job.source("plays").lineage()
+    days = asked_days(args, lambda: stale_days(job.warehouse, "sessions", wanted))
     if not days:
         job.say("sessions unchanged: no day of plays is new or changed")
         return 0
@@ -25,7 +26,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     # two days: a play of a whole day that began the day before yesterday may end just before today
     before = [days[0] - timedelta(days=n) for n in (2, 1)]
     carried = job.read("sessions", before) if job.has("sessions") else None
-    batch = job.batch("sessions", days, follows="plays", parameters={"gap_ms": args.gap_ms})
+    batch = job.batch("sessions", days, follows=wanted, parameters={"gap_ms": args.gap_ms})
     job.publish(batch, sessions(plays, carried, args.gap_ms))
     return 0
 

@@ -9,7 +9,7 @@ from schemas.track_features import TRACK_FEATURE_GROUP
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    return build(TRACK_FEATURE_GROUP, "build-track-features", __doc__, argv)
+    return build([TRACK_FEATURE_GROUP], "build-track-features", __doc__, argv)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from schemas.user_features import USER_FEATURE_GROUP
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    return build(USER_FEATURE_GROUP, "build-user-features", __doc__, argv)
+    return build([USER_FEATURE_GROUP], "build-user-features", __doc__, argv)
 
 
 if __name__ == "__main__":

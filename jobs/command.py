@@ -16,7 +16,7 @@ def _configure_run(parser: argparse.ArgumentParser) -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.description = (
         f"Runs a step here; on a cluster the same step is spark-submit jobs/<step>.py.\n\n{steps}\n"
-        f"  {WHOLE_FLOW:<24}the first seven in this order, in one JVM"
+        f"  {WHOLE_FLOW:<24}the first nine in this order, in one JVM"
     )
     parser.add_argument("step", metavar="STEP", choices=[WHOLE_FLOW, *[s.name for s in (*FLOW, *EXTRA)]])
     parser.add_argument(
@@ -81,6 +81,8 @@ def _of(module: str, help_text: str, order: int) -> Command:
 DEMO = Command("the whole flow on made-up plays, a bad day refused", _configure_demo, _demo, 10)
 RUN = Command("run one step, or the whole flow", _configure_run, _run, 20)
 REPORT = Command("what a run expected, saw and decided, as one HTML file", _configure_report, _report, 70)
+FEATURES = _of("jobs.list_features", "every declared feature, with meaning, windows and lineage", 42)
+TRAINING_SET = _of("jobs.build_training_set", "labels in, point-in-time correct features out", 45)
 VERIFY = _of("jobs.verify", "what is wrong with the tables and releases, in words", 75)
 INSTALL_JARS = Command("put Delta's two jars into this environment, once", _configure_jars, _install_jars, 90)
 MAINTAIN = _of("jobs.maintain", "join small files, remove what nobody needs any more", 78)

@@ -14,7 +14,7 @@ from jobs.report import write_report
 from jobs.sources import load_source
 
 READS_A_SOURCE = {"ingest-plays": "plays", "ingest-tracks": "tracks"}
-TAKES_DAYS = ("build-user-features", "build-track-features")
+TAKES_DAYS = ("build-user-features", "build-track-features", "build-artist-features")
 
 
 def run_step(name: str, arguments: Sequence[str]) -> int:

@@ -73,20 +73,35 @@ class Job:
         found = self._pinned(table)
         return None if found is None else state_of(found)
 
+    def source(self, table: str) -> TableState:
+        """The state of a table that this step cannot do without.
+
+        Raises:
+            JobError: it has never been published.
+        """
+        state = self.state(table)
+        if state is None or not state.parts:
+            raise no_data(self.warehouse, table)
+        return state
+
     def read(self, table: str, days: Sequence[date] | None = None) -> DataFrame:
         """Some days of a table, or all of it, at the version that this job saw first.
 
         Raises:
             JobError: the table has never been published.
         """
-        from pyspark.sql import functions as F
-
         found = self._pinned(table)
         if found is None:
             raise no_data(self.warehouse, table)
         self.uses(f"{table} {digest(days)}", digest(state_of(found).origins(days)))
+        return self.at(table, found.version(), days)
+
+    def at(self, table: str, version: int, days: Sequence[date] | None = None) -> DataFrame:
+        """One version of a table, counted as no input."""
+        from pyspark.sql import functions as F
+
         path = self.warehouse.table_path(table)
-        rows = self.spark.read.format("delta").option("versionAsOf", found.version()).load(path)
+        rows = self.spark.read.format("delta").option("versionAsOf", version).load(path)
         return rows if days is None else rows.where(F.col("ds").isin(list(days)))
 
     def _pinned(self, table: str) -> DeltaTable | None:
@@ -94,6 +109,19 @@ class Job:
         if found is not None:
             self._versions[table] = found.version()
         return found
+
+    def pin(self, versions: Mapping[str, int]) -> None:
+        """Reads these tables at these versions, whatever is newest."""
+        self._versions.update(versions)
+
+    def version(self, table: str) -> int:
+        """The version of a table that this job reads.
+
+        Raises:
+            JobError: it has never been published.
+        """
+        self.source(table)
+        return self._versions[table]
 
     def uses(self, what: str, identity: str) -> None:
         """Counts something as an input of whatever this job publishes."""
@@ -103,40 +131,34 @@ class Job:
         self,
         table: str,
         days: Sequence[date] | None = None,
-        follows: str | None = None,
+        follows: Mapping[date, str] | None = None,
         appends: bool = False,
         repeatable: bool = True,
         parameters: Mapping[str, Any] | None = None,
     ) -> Batch:
-        """The batch that all that was read so far makes; `follows` is the table whose days it mirrors."""
+        """The batch that all that was read so far makes; `follows` says of every day what it is made of.
+
+        Raises:
+            WrongUsage: a day that the source has not reached; rows there would never be made again.
+        """
         made_from = digest(table, days, self._inputs, code_version(), dict(parameters or {}))
-        follows_now = {} if follows is None else self._followed(table, follows, days or ())
+        if beyond := [day for day in days or () if follows and day > max(follows)]:
+            raise WrongUsage(
+                f"table {table}: asked for {beyond[-1]}, but what it is made of ends {max(follows or beyond)}; give a "
+                "day that is there"
+            )
         if appends:
             self.state(table)
         return Batch(
             contract=known_table(table),
             made_from=made_from,
             days=None if days is None else tuple(days),
-            follows=follows_now,
+            follows={day: follows[day] for day in days or () if day in follows} if follows else {},
             read_at=dict(self._versions),
             rests_on=self._versions.get(table, -1 if appends else None),
             appends=appends,
             repeatable=repeatable,
         )
-
-    def _followed(self, table: str, source: str, days: Sequence[date]) -> dict[date, str]:
-        """What the source holds up to each of these days.
-
-        Raises:
-            WrongUsage: a day that it has not reached; rows there would never be made again.
-        """
-        state = self.state(source)
-        known = {} if state is None else state.lineage()
-        if beyond := [day for day in days if day > max(known, default=date.max)]:
-            raise WrongUsage(
-                f"table {table}: asked for {beyond[-1]}, but {source} ends {max(known)}; give a day that is there"
-            )
-        return {day: known[day] for day in days if day in known}
 
     @contextmanager
     def lease(self, table: str) -> Iterator[None]:

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+from schemas.artist_features import ARTIST_FEATURE_GROUP
 from schemas.contract import Column, Contract, ContractError, conform
+from schemas.declarations import FeatureGroup
+from schemas.pair_features import USER_ARTIST_FEATURE_GROUP, USER_TRACK_FEATURE_GROUP
 from schemas.plays import PLAYS, REJECTED_PLAYS
 from schemas.quality_results import QUALITY_RESULTS
 from schemas.releases import RELEASES
 from schemas.sessions import SESSIONS
 from schemas.track_embeddings import TRACK_EMBEDDINGS
-from schemas.track_features import TRACK_FEATURES
+from schemas.track_features import TRACK_FEATURE_GROUP
 from schemas.tracks import TRACKS
-from schemas.user_features import USER_FEATURES
+from schemas.user_features import USER_FEATURE_GROUP
+
+FEATURE_GROUPS: tuple[FeatureGroup, ...] = (
+    USER_FEATURE_GROUP,
+    TRACK_FEATURE_GROUP,
+    ARTIST_FEATURE_GROUP,
+    USER_TRACK_FEATURE_GROUP,
+    USER_ARTIST_FEATURE_GROUP,
+)
 
 CONTRACTS: dict[str, Contract] = {
     contract.name: contract
@@ -19,12 +30,12 @@ CONTRACTS: dict[str, Contract] = {
         REJECTED_PLAYS,
         TRACKS,
         SESSIONS,
-        USER_FEATURES,
-        TRACK_FEATURES,
+        *(group.partials() for group in FEATURE_GROUPS),
+        *(group.contract() for group in FEATURE_GROUPS if group.daily),
         TRACK_EMBEDDINGS,
         RELEASES,
         QUALITY_RESULTS,
     )
 }
 
-__all__ = ["CONTRACTS", "Column", "Contract", "ContractError", "conform"]
+__all__ = ["CONTRACTS", "FEATURE_GROUPS", "Column", "Contract", "ContractError", "FeatureGroup", "conform"]

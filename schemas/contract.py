@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import re
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # contracts are plain data: reading one must not need Spark
     from pyspark.sql import DataFrame
@@ -20,7 +22,8 @@ class Column:
     """One column: `type` is Spark DDL, `unit` is empty where the type says it all.
 
     `check` is a hard range, as SQL after the column's name (`>= 0`): a last line behind the
-    expectations, for what the code that makes the rows promises.
+    expectations, for what the code that makes the rows promises. `default` is what an entity without a
+    row has, as JSON holds it; None where nobody knows.
     """
 
     name: str
@@ -29,6 +32,7 @@ class Column:
     unit: str = ""
     nullable: bool = True
     check: str = ""
+    default: Any = None
 
 
 @dataclass(frozen=True)
@@ -82,9 +86,7 @@ class Contract:
 
         schema = StructType()
         for column in self.columns:
-            schema = schema.add(
-                column.name, _spark_type(column.type), column.nullable, {"comment": _described(column)}
-            )
+            schema = schema.add(column.name, _spark_type(column.type), column.nullable, _metadata(column))
         return schema
 
 
@@ -142,8 +144,14 @@ def _spark_type(text: str) -> DataType:
 
     if text.startswith("array<"):
         return T.ArrayType(_spark_type(text[len("array<") : -1]))
+    if text.startswith("struct<"):
+        fields = (field.partition(":") for field in text[len("struct<") : -1].split(","))
+        return T.StructType([T.StructField(name, _spark_type(type_)) for name, _, type_ in fields])
+    if text.startswith("decimal("):
+        return T.DecimalType(*map(int, re.findall(r"\d+", text)))
     simple: dict[str, DataType] = {
         "string": T.StringType(),
+        "binary": T.BinaryType(),
         "bigint": T.LongType(),
         "int": T.IntegerType(),
         "double": T.DoubleType(),
@@ -153,6 +161,12 @@ def _spark_type(text: str) -> DataType:
         "date": T.DateType(),
     }
     return simple[text]
+
+
+def _metadata(column: Column) -> dict[str, str]:
+    """What a client without contracts must know of a column lies in the table itself."""
+    default = {} if column.default is None else {"segue.default": json.dumps(column.default)}
+    return {"comment": _described(column), **default}
 
 
 def _described(column: Column) -> str:

@@ -1,47 +1,37 @@
-"""Features declared as data; a column's name and type follow from the declaration.
+"""Features declared as data; a column's name, type and lineage follow from the declaration.
 
-What each operation means, for the plays of one entity in the window [t - w, t), nulls of the
-input left out:
-
-| operation | value | of no plays |
-|---|---|---|
-| count | how many | 0 |
-| sum | their sum | 0 |
-| mean | sum / count | null |
-| rate | share for which the input is true | null |
-| distinct | how many different values | 0 |
-| trend | log2((count in [t - w, t) + 1) / (count in [t - 2w, t - w) + 1)) | 0 |
-| hours | 24 shares of plays, by hour of the day in UTC, midnight first | 24 zeros |
-| decayed | sum over *all* plays before t of 2^-((t - played_at) / w): w is the half-life | 0 |
-| days_since_first | (t - first play before t) in days; window "lifetime" | (no row) |
-| days_since_last | (t - last play before t) in days; window "lifetime" | (no row) |
+`schemas/operations.py` says what each operation means.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from schemas.common import AVAILABLE_AT, BUCKETS, DS, FEATURE_AT, bucket
 from schemas.contract import Column, Contract
+from schemas.operations import LIFETIME, OPERATIONS, Operation
+from schemas.parts import SKETCHES, Part
+from schemas.sessions import SESSIONS
 
-LIFETIME = "lifetime"
+# The entities that features are declared for: the columns that name one.
+USER, TRACK, ARTIST = ("user_id",), ("track_id",), ("artist_id",)
+USER_TRACK, USER_ARTIST = ("user_id", "track_id"), ("user_id", "artist_id")
 
-# operation -> (type of the value, unit)
-OPERATIONS: dict[str, tuple[str, str]] = {
-    "count": ("bigint", ""),
-    "sum": ("bigint", ""),
-    "mean": ("double", ""),
-    "rate": ("double", "0..1"),
-    "distinct": ("bigint", ""),
-    "trend": ("double", "doublings"),
-    "hours": ("array<double>", "0..1"),
-    "decayed": ("double", ""),
-    "days_since_first": ("double", "days"),
-    "days_since_last": ("double", "days"),
-}
-LIFETIME_ONLY = ("days_since_first", "days_since_last")
-NULL_WHEN_NO_PLAYS = ("mean", "rate")
+# What names a listener, or what only one listener did: kept only where the listener can be erased from.
+PERSONAL = ("user_id", "session_id", "play_id")
+
+_SQL_WORDS = (
+    "and", "or", "not", "is", "null", "true", "false", "between", "in", "like", "case", "when", "then",
+    "else", "end", "cast", "as", "distinct", "div", "interval", "int", "bigint", "double", "string",
+    "boolean", "date", "timestamp", "day", "hour", "minute",
+)  # fmt: skip
+
+# Spans of partials: days in them. The longest, 45 years, lets a lifetime be made of 15 at most.
+SPANS = tuple(2**level for level in range(15))
+SPAN = Column("span", "int", "days that the row sums up, ds the last of them; a power of two", "days", False)
 
 
 class DeclarationError(ValueError):
@@ -52,7 +42,10 @@ class DeclarationError(ValueError):
 class Feature:
     """`what` is counted, summed, … : one column `<what>_<op>_<window>` per window.
 
-    `input` is a SQL expression over a row of `sessions`.
+    `input`, `where` (plays for which it is not true are left out) and `per` are SQL over a row of
+    `sessions`; `type` is the input's, where that is more than a column. `default` takes the place of null
+    where an operation has no value of no plays, in rows and for entities without one. `k`, `at`, `edges` and
+    `per` belong to the operations that need them.
     """
 
     what: str
@@ -60,30 +53,64 @@ class Feature:
     input: str
     meaning: str
     windows: tuple[str, ...] = ("1d", "7d", "30d")
+    where: str = "true"
+    type: str = ""
+    default: Any = None
+    owner: str = ""
+    per: str = ""
+    k: int = 0
+    at: tuple[float, ...] = ()
+    edges: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
-        if self.op not in OPERATIONS:
-            raise DeclarationError(
-                f"feature {self.what}: operation {self.op!r} is unknown; known: {', '.join(OPERATIONS)}"
-            )
-        for window in self.windows:
-            if (window == LIFETIME) != (self.op in LIFETIME_ONLY):
-                raise DeclarationError(f"feature {self.what}: {self.op} has no window {window!r}")
-            if window != LIFETIME:
-                days(window)
+        if wrong := list(_wrong_with(self)):
+            raise DeclarationError(f"feature {self.what}: {'; '.join(wrong)}")
+
+    @property
+    def operation(self) -> Operation:
+        return OPERATIONS[self.op]
+
+    @property
+    def input_type(self) -> str:
+        return self.type or (SESSIONS.column(self.input).type if self.input in SESSIONS.names else "")
+
+    @property
+    def of_none(self) -> Any:
+        """The value of an entity without plays, as JSON has it; None is null."""
+        of_none = self.operation.of_none if self.default is None else self.default
+        if self.op == "histogram" and self.default is None:
+            of_none = (0,) * (len(self.edges) + 1)
+        return list(of_none) if isinstance(of_none, tuple) else of_none
+
+    @property
+    def lineage(self) -> tuple[str, ...]:
+        """The columns of `sessions` that it is made of; the instant of a play says in which window it is."""
+        named = " ".join((self.input, self.where, self.per))
+        return tuple(name for name in SESSIONS.names if name in {*_names(named), "played_at"})
 
     def name(self, window: str) -> str:
         return f"{self.what}_{self.op}_{window}"
 
+    def reach(self, window: str) -> int | None:
+        """How many days it looks back; None for all there are."""
+        if window == LIFETIME or self.op == "decayed":
+            return None
+        return days(window) * (2 if self.op == "trend" else 1)
+
+    def part(self, kind: str, expression: str = "", detail: str = "") -> Part:
+        return Part(kind, expression or self.input, self.where, detail, self.input_type)
+
     def columns(self) -> Iterator[Column]:
-        type_, unit = OPERATIONS[self.op]
+        sum_type = "double" if self.input_type == "double" else "bigint"
+        type_ = self.operation.type.replace("{T}", self.input_type).replace("{S}", sum_type)
         for window in self.windows:
             yield Column(
                 self.name(window),
                 type_,
                 f"{self.meaning}, {window}",
-                unit,
-                nullable=self.op in NULL_WHEN_NO_PLAYS,
+                self.operation.unit,
+                nullable=self.of_none is None,
+                default=self.of_none,
             )
 
 
@@ -91,41 +118,77 @@ class Feature:
 class FeatureGroup:
     """All features of one entity: a table, one row per entity and day.
 
-    `where` keeps plays out of every feature. An entity has a row from its first play on.
+    `keys` name the entity. `where` keeps plays out of every feature. An entity has a row from its first
+    play on; with `keep`, only while it has a play in that window, which no feature may then look beyond:
+    pairs of listener and track would otherwise fill a row a day for each that ever was. Without `daily` there
+    is no such table: the features are merged from the partials when labels ask for them.
     """
 
     table: str
-    entity: str
+    keys: tuple[str, ...]
     meaning: str
     features: tuple[Feature, ...]
     where: str = "true"
+    owner: str = "the Segue authors"
+    keep: str = LIFETIME
+    daily: bool = True
 
     def __post_init__(self) -> None:
-        names = [column.name for feature in self.features for column in feature.columns()]
-        if twice := sorted({name for name in names if names.count(name) > 1}):
-            raise DeclarationError(
-                f"table {self.table}: {', '.join(twice)} declared twice; a name follows from what, op and window, "
-                "so give one of them another"
-            )
+        if wrong := list(_wrong_in(self)):
+            raise DeclarationError(f"table {self.table}: {'; '.join(wrong)}")
+
+    @property
+    def partials_table(self) -> str:
+        return f"{self.table.removesuffix('_features')}_partials"
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """What a day is folded into, each once."""
+        needed = (part for f in self.features for w in f.windows for part in f.operation.parts(f, w))
+        return tuple({part.name: part for part in needed}.values())
+
+    def longest(self, part: Part) -> int:
+        """Days of the longest span that a window needs of a part; longer spans leave it out."""
+        return max(
+            feature.reach(window) or SPANS[-1]
+            for feature in self.features
+            for window in feature.windows
+            if part in feature.operation.parts(feature, window)
+        )
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether the same plays give the same bytes."""
+        return not any(part.kind in SKETCHES for part in self.parts)
 
     def contract(self) -> Contract:
         declared = tuple(column for feature in self.features for column in feature.columns())
+        return self._contract(self.table, self.meaning, (FEATURE_AT, *declared), ("ds",), "feature_at")
+
+    def partials(self) -> Contract:
+        """The table of daily partials, and of their merges over 2, 4, 8 … days."""
+        held = tuple(Column(part.name, part.type, part.meaning) for part in self.parts)
+        meaning = f"What {self.table} is made of: one row per entity, last day and span."
+        return self._contract(self.partials_table, meaning, (SPAN, *held), ("span", "ds"), None)
+
+    def _contract(
+        self,
+        name: str,
+        meaning: str,
+        columns: tuple[Column, ...],
+        key: tuple[str, ...],
+        event_time: str | None,
+    ) -> Contract:
+        entity = (Column(name, "string", "as in plays", nullable=False) for name in self.keys)
         return Contract(
-            name=self.table,
-            meaning=self.meaning,
-            columns=(
-                Column(self.entity, "string", "as in plays", nullable=False),
-                FEATURE_AT,
-                *declared,
-                bucket(self.entity),
-                AVAILABLE_AT,
-                DS,
-            ),
-            key=(self.entity, "ds"),
-            entity=self.entity,
-            event_time="feature_at",
+            name=name,
+            meaning=meaning,
+            columns=(*entity, *columns, bucket(self.keys[0]), AVAILABLE_AT, DS),
+            key=(*self.keys, *key),
+            entity=self.keys[0],
+            event_time=event_time,
             buckets=BUCKETS,
-            statistics=("bucket",),
+            statistics=("bucket", "span") if "span" in key else ("bucket",),
         )
 
 
@@ -134,3 +197,84 @@ def days(window: str) -> int:
     if not (window.endswith("d") and window[:-1].isdecimal() and int(window[:-1]) > 0):
         raise DeclarationError(f"window {window!r} is none; write days as '7d', or 'lifetime'")
     return int(window[:-1])
+
+
+def _wrong_with(feature: Feature) -> Iterator[str]:
+    if feature.op not in OPERATIONS:
+        yield f"operation {feature.op!r} is unknown; known: {', '.join(OPERATIONS)}"
+        return
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", feature.what):
+        yield f"its name {feature.what!r} is no column's; use a-z, 0-9 and _"
+    yield from _wrong_columns(feature)
+    yield from _wrong_options(feature)
+    for window in feature.windows:
+        yield from _wrong_window(feature, window)
+
+
+def _wrong_options(feature: Feature) -> Iterator[str]:
+    operation = feature.operation
+    if operation.takes and feature.input_type not in operation.takes:
+        asked, got = " or ".join(operation.takes), feature.input_type or "unknown (say type=…)"
+        yield f"{feature.op} takes {asked}, the type of {feature.input!r} is {got}"
+    if "{T}" in operation.type and not feature.input_type:
+        yield f"{feature.op} gives what it takes; say the type of {feature.input!r} by type=…"
+    if feature.default is not None and operation.of_none is not None:
+        yield f"{feature.op} of no plays is {feature.of_none} by definition, so it takes no default"
+    yield from (
+        f"{feature.op} needs {option}=…" for option in operation.needs if not getattr(feature, option)
+    )
+    if list(feature.edges) != sorted(set(feature.edges)):
+        yield f"edges {feature.edges} are not in order, each once"
+    if not all(0 <= rank <= 1 for rank in feature.at):
+        yield f"at {feature.at} is not within 0 and 1"
+
+
+def _wrong_columns(feature: Feature) -> Iterator[str]:
+    for option in ("input", "where", "per"):
+        if unknown := [n for n in _names(getattr(feature, option)) if n not in SESSIONS.names]:
+            yield f"{option} names {', '.join(unknown)}, which sessions does not have ({', '.join(SESSIONS.names)})"
+
+
+def _wrong_window(feature: Feature, window: str) -> Iterator[str]:
+    operation = feature.operation
+    if window == LIFETIME:
+        if not (operation.lifetime or operation.longest == 0):
+            yield f"{feature.op} has no window 'lifetime'"
+        return
+    try:
+        length = days(window)
+    except DeclarationError as problem:
+        yield str(problem)
+        return
+    if length > operation.longest:
+        longest = f"the longest is {operation.longest}d" if operation.longest else "only 'lifetime'"
+        yield f"{feature.op} has no window {window!r}; {longest}"
+
+
+def _wrong_in(group: FeatureGroup) -> Iterator[str]:
+    names = [column.name for feature in group.features for column in feature.columns()]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        yield (
+            f"{', '.join(twice)} declared twice; a name follows from what, op and window, so give one of them another"
+        )
+    if unknown := [key for key in group.keys if key not in SESSIONS.names]:
+        yield f"{', '.join(unknown)} is no column of sessions, so it names no entity"
+    for feature in group.features:
+        yield from _wrong_here(group, feature)
+
+
+def _wrong_here(group: FeatureGroup, feature: Feature) -> Iterator[str]:
+    """What is right in itself and wrong for this entity."""
+    listed = feature.op in ("top_k", "entropy") and feature.input in PERSONAL
+    if "user_id" not in group.keys and (feature.operation.personal or listed):
+        yield f"{feature.what}_{feature.op} would keep what one listener did where no listener can be erased from"
+    if group.keep != LIFETIME:
+        kept = days(group.keep)
+        if any((feature.reach(window) or SPANS[-1]) > kept for window in feature.windows):
+            yield f"{feature.what}_{feature.op} looks beyond {group.keep}, after which rows are not kept"
+
+
+def _names(sql: str) -> list[str]:
+    """Names of columns in an expression: what is no string, no function and no word of SQL."""
+    unquoted = re.sub(r"'[^']*'", "''", sql).replace("`", "")
+    return [n for n in re.findall(r"\b[a-zA-Z_]\w*\b(?!\s*\()", unquoted) if n.lower() not in _SQL_WORDS]

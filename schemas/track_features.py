@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from schemas.declarations import LIFETIME, Feature, FeatureGroup
+from schemas.declarations import LIFETIME, TRACK, Feature, FeatureGroup
 
 TRACK_FEATURE_GROUP = FeatureGroup(
     table="track_features",
-    entity="track_id",
+    keys=TRACK,
     meaning="One row per track and day, from the track's first play on.",
     where="not is_bot",
     features=(
@@ -17,7 +17,14 @@ TRACK_FEATURE_GROUP = FeatureGroup(
         Feature("saves", "rate", "saved", "share of plays that were saved"),
         Feature("listeners", "distinct", "user_id", "different listeners"),
         Feature("sessions", "distinct", "session_id", "sessions that had a play"),
-        Feature("first_positions", "rate", "position = 1", "share of plays that opened a session", ("30d",)),
+        Feature(
+            "first_positions",
+            "rate",
+            "position = 1",
+            "share of plays that opened a session",
+            ("30d",),
+            type="boolean",
+        ),
         Feature("plays", "decayed", "played_at", "plays, halved every window", ("7d", "30d")),
         Feature("plays", "trend", "play_id", "growth of plays over the window before", ("1d", "7d")),
         Feature("plays", "hours", "played_at", "plays by hour of the day", ("30d",)),

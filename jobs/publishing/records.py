@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -51,6 +51,30 @@ def record_failure(warehouse: Warehouse, run_id: str, batch: Batch, problem: Exc
 def record_rewrite(warehouse: Warehouse, run_id: str, batch: Batch, result: Result) -> None:
     """That rows were written to other files, and none of them changed."""
     append_results(warehouse, _about(run_id, batch, [], 0, "passed"), [result])
+
+
+def record_changes(
+    warehouse: Warehouse,
+    run_id: str,
+    batch: Batch,
+    days: Sequence[date],
+    rows: int,
+    changed: Mapping[str, int],
+) -> None:
+    """Which columns of days that were published before late rows changed, and in how many rows."""
+    results = [
+        Result(
+            f"expect_{name}_to_stay",
+            name,
+            "info",
+            not count,
+            f"{count:,} rows changed",
+            "no row changed",
+            count,
+        )
+        for name, count in changed.items()
+    ]
+    append_results(warehouse, _about(run_id, batch, list(days), rows, "passed"), results)
 
 
 def record_swept(warehouse: Warehouse, run_id: str, table: str, batch_id: str) -> None:

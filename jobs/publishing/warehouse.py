@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from datetime import date, timedelta
 
 from deltalake import CommitProperties, DeltaTable, Schema
@@ -128,20 +129,11 @@ def _add_columns(table: DeltaTable, contract: Contract) -> None:
     table.alter.add_columns(nullable, commit_properties=properties)
 
 
-def stale_days(warehouse: Warehouse, table: str, source: str) -> list[date]:
-    """Days of `source` that `table` lacks or made of other rows, of that day or of one before.
-
-    Of one before, because a session and a window reach into the days that follow.
-
-    Raises:
-        JobError: `source` has never been published.
-    """
-    made_of = warehouse.state(source)
-    if made_of is None:
-        raise no_data(warehouse, source)
+def stale_days(warehouse: Warehouse, table: str, wanted: Mapping[date, str]) -> list[date]:
+    """Days that `table` lacks, or made of something else than what names the day in `wanted`."""
     state = warehouse.state(table)
     known = {} if state is None else {day: part.follows for day, part in state.parts.items()}
-    return [day for day, lineage in made_of.lineage().items() if known.get(day) != lineage]
+    return [day for day, made_of in wanted.items() if known.get(day) != made_of]
 
 
 def no_data(warehouse: Warehouse, table: str) -> JobError:

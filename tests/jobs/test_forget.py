@@ -22,7 +22,10 @@ from reference.rows import assert_same
 from schemas import CONTRACTS
 from segue.errors import SegueError
 
-WITH_USERS = ("plays", "rejected_plays", "sessions", "user_features")
+WITH_USERS = (
+    "plays", "rejected_plays", "sessions", "user_partials", "user_features", "user_track_partials",
+    "user_artist_partials",
+)  # fmt: skip
 
 
 # Rejected rows that do not say whose they are, by reject: the listener in their text.
@@ -95,8 +98,7 @@ def test_what_is_left_is_what_plain_python_makes_of_the_plays_left(erased):
 
 def test_nothing_is_stale_afterwards_and_the_flow_adds_nothing(erased):
     warehouse = Warehouse(erased.root)
-    assert stale_days(warehouse, "sessions", "plays") == []
-    assert stale_days(warehouse, "user_features", "sessions") == []
+    assert stale_days(warehouse, "sessions", warehouse.state("plays").lineage()) == []
     versions = erased.versions()
     erased.flow(*[f"{erased.landing}/plays/delivered={FIRST + timedelta(days=n)}" for n in range(DAYS - 1)])
     assert erased.versions() == versions, (
@@ -116,7 +118,7 @@ def test_the_receipt_says_what_went_what_is_held_and_what_was_trained(erased):
     assert receipt["release"] == segue.open(erased.root).release != erased.old_release
     held = {each["by"]: each for each in receipt["still_held"]}
     assert held[f"release {erased.old_release}"]["until"] > str(datetime.now(UTC) + timedelta(days=35))
-    assert {each["table"] for each in receipt["trained_with_them"]} == {"track_features", "track_embeddings"}
+    assert {each["table"] for each in receipt["trained_with_them"]} == set(forget.TRAINED)
 
 
 def test_no_text_under_the_root_names_them(erased):

@@ -191,15 +191,16 @@ def test_an_append_that_was_compared_with_an_older_version_is_refused(spark, job
 
 def test_a_day_that_the_source_has_not_reached_is_wrong_usage(spark, job):
     publish(job(), sessions(spark, [0]), DAYS[:1])
-    with pytest.raises(WrongUsage, match=f"asked for {DAYS[1]}, but sessions ends {DAYS[0]}"):
-        job().batch("user_features", DAYS[:2], follows="sessions")
+    lineage = job().source("sessions").lineage()
+    with pytest.raises(WrongUsage, match=f"asked for {DAYS[1]}, but what it is made of ends {DAYS[0]}"):
+        job().batch("user_features", DAYS[:2], follows=lineage)
 
 
 def test_a_change_makes_the_days_after_it_stale_too(spark, job):
     publish(job(), sessions(spark), DAYS[:3])
-    asked = job().batch("user_features", DAYS[:3], follows="sessions")
     warehouse = job().warehouse
     before = warehouse.state("sessions").lineage()
+    asked = job().batch("user_features", DAYS[:3], follows=before)
     publish(job(), sessions(spark, [1], track_id="t9"), DAYS[1:2], code="new")
     after = warehouse.state("sessions").lineage()
     assert [day for day in DAYS[:3] if before[day] != after[day]] == DAYS[1:3]

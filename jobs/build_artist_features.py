@@ -1,0 +1,16 @@
+"""How each artist was received in the last day, week and month, for every day asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from jobs.build_features import build
+from schemas.artist_features import ARTIST_FEATURE_GROUP
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    return build([ARTIST_FEATURE_GROUP], "build-artist-features", __doc__, argv)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,62 @@
+"""Every declared feature: what it means, its type and windows, which columns of plays it is made of."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from jobs.errors import WrongUsage
+from schemas import FEATURE_GROUPS, FeatureGroup
+from schemas.declarations import Feature
+from segue import show
+
+FIELDS = ("feature", "type", "windows", "meaning", "made of", "of no plays")
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.description = __doc__
+    parser.add_argument("tables", nargs="*", metavar="TABLE", help="only these (default: all)")
+    parser.add_argument("--json", action="store_true", help="one JSON object a line, for programs")
+
+
+def run(args: argparse.Namespace) -> int:
+    groups = _groups(args.tables)
+    if args.json:
+        print(show.json_lines([row for group in groups for row in listed(group)]))
+        return 0
+    for group in groups:
+        kept = "a row a day" if group.daily else "merged for the labels that ask; no daily table"
+        where = "" if group.where == "true" else f", plays where {group.where}"
+        print(
+            f"{group.table}: by {', '.join(group.keys)}; {kept}{where}. {group.meaning} Owner: {group.owner}\n"
+        )
+        rows = [[show.text(row[name]) for name in FIELDS] for row in listed(group)]
+        print(show.aligned(FIELDS, rows), end="\n\n")
+    return 0
+
+
+def listed(group: FeatureGroup) -> Iterator[dict[str, Any]]:
+    """One object per declaration; its columns are `<feature>_<window>`."""
+    for feature in group.features:
+        yield {
+            "table": group.table,
+            "feature": f"{feature.what}_{feature.op}",
+            "type": next(feature.columns()).type,
+            "windows": " ".join(feature.windows),
+            "meaning": feature.meaning,
+            "made of": " ".join(_lineage(group, feature)),
+            "of no plays": feature.of_none,
+            "owner": feature.owner or group.owner,
+        }
+
+
+def _lineage(group: FeatureGroup, feature: Feature) -> list[str]:
+    return list(dict.fromkeys([*group.keys, *feature.lineage]))
+
+
+def _groups(names: Sequence[str]) -> list[FeatureGroup]:
+    known = {group.table: group for group in FEATURE_GROUPS}
+    if unknown := [name for name in names if name not in known]:
+        raise WrongUsage(f"no features in {', '.join(unknown)}; tables of features are: {', '.join(known)}")
+    return [known[name] for name in names or known]

@@ -1,0 +1,73 @@
+"""Daily partial aggregates as data: what is kept of the plays of one entity and one day.
+
+A part is a monoid: two days of it merge into one of the same type, so that any number of days do.
+Parts are named after what they hold, and features that need the same one share it.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from zlib import crc32
+
+# kind -> (type, what it holds); {T} stands for the type of the input
+KINDS: dict[str, tuple[str, str]] = {
+    "count": ("bigint", "plays where it is known"),
+    "true": ("bigint", "plays where it is true"),
+    "sum": ("bigint", "sum"),
+    # doubles are added as decimals: their sum then depends on no order, and a rerun gives the same bits
+    "exact": ("decimal(38,12)", "sum"),
+    "squares": ("decimal(38,0)", "sum of squares"),
+    "exact_squares": ("decimal(38,12)", "sum of squares"),
+    "min": ("{T}", "smallest"),
+    "max": ("{T}", "largest"),
+    "earliest": ("array<struct<at:timestamp,play_id:string,value:{T}>>", "first values, oldest first"),
+    "latest": ("array<struct<at:timestamp,play_id:string,value:{T}>>", "last values, newest first"),
+    "items": ("array<struct<item:string,count:bigint>>", "plays of each value, by value"),
+    "hours": ("array<bigint>", "plays by hour of the day in UTC, midnight first"),
+    "histogram": ("array<bigint>", "plays between the edges"),
+    "decayed": ("decimal(38,18)", "plays, faded to the end of ds"),
+    "heard_on": ("bigint", "bit n is set if there was a play n days before ds, n to 62"),
+    "hll": ("binary", "HyperLogLog sketch of the values"),
+    "kll": ("binary", "KLL sketch of the values"),
+}
+# Their bytes depend on the order of the rows, or on a coin.
+SKETCHES = ("hll", "kll")
+
+
+@dataclass(frozen=True)
+class Part:
+    """One partial: `kind` of the SQL expression `of`, over the plays for which `where` is true.
+
+    `detail` is what else tells two of a kind apart: a half-life, a number of values, the edges.
+    """
+
+    kind: str
+    of: str
+    where: str = "true"
+    detail: str = ""
+    input_type: str = ""
+
+    @property
+    def name(self) -> str:
+        """A column name; expressions are told apart by a checksum, as much of them is no letter."""
+        where = "" if self.where == "true" else f"where_{_slug(self.where)}"
+        return "_".join(
+            part
+            for part in (self.kind, _slug(self.detail) if self.detail else "", _slug(self.of), where)
+            if part
+        )
+
+    @property
+    def type(self) -> str:
+        return KINDS[self.kind][0].replace("{T}", self.input_type)
+
+    @property
+    def meaning(self) -> str:
+        where = "" if self.where == "true" else f" where {self.where}"
+        return f"{KINDS[self.kind][1]}: {self.of}{where}"
+
+
+def _slug(text: str) -> str:
+    words = re.sub(r"\W+", "_", text).strip("_").lower()
+    return words if re.fullmatch(r"\w+", text) else f"{words[:24].strip('_')}_{crc32(text.encode()):08x}"
