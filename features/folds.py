@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 
 from pyspark.sql import Column
 from pyspark.sql import functions as F
@@ -36,8 +37,7 @@ def merge(part: Part, column: Column, age: Column) -> Column:
 
 
 def _decimal(value: Column, scale: int) -> Column:
-    """28 digits: Spark adds ten to a sum, and holds 38."""
-    return value.cast(f"decimal(28,{scale})")
+    return value.cast(f"decimal(38,{scale})")
 
 
 def _squared(_: Part, value: Column) -> Column:
@@ -67,9 +67,14 @@ def _histogram(part: Part, value: Column) -> Column:
     between = [
         (value >= low if low != limits[0] else F.lit(True))
         & (value < high if high != limits[-1] else value.isNotNull())
-        for low, high in zip(limits, limits[1:], strict=False)
+        for low, high in pairwise(limits)
     ]
     return F.array(*[F.count_if(each) for each in between])
+
+
+def _hashed(value: Column) -> Column:
+    """The sketch passes over empty strings, which are values."""
+    return F.when(value.isNotNull(), F.xxhash64(value.cast("string")))
 
 
 def _faded(part: Part, days_old: Column) -> Column:
@@ -101,7 +106,7 @@ _FOLDS: dict[str, Fold] = {
     "histogram": _histogram,
     "decayed": _decayed,
     "heard_on": _heard,
-    "hll": lambda _, value: F.hll_sketch_agg(value.cast("string"), HLL_REGISTERS),
+    "hll": lambda _, value: F.hll_sketch_agg(_hashed(value), HLL_REGISTERS),
     "kll": lambda _, value: F.kll_sketch_agg_double(value.cast("double"), F.lit(KLL_K)),
 }
 

@@ -34,6 +34,10 @@ SPANS = tuple(2**level for level in range(15))
 SPAN = Column("span", "int", "days that the row sums up, ds the last of them; a power of two", "days", False)
 
 
+# Which of a group's windows a tile is in is a number of so many bits.
+MOST_WINDOWS = 62
+
+
 class DeclarationError(ValueError):
     """A feature that cannot be computed as declared."""
 
@@ -145,7 +149,7 @@ class FeatureGroup:
     def parts(self) -> tuple[Part, ...]:
         """What a day is folded into, each once."""
         needed = (part for f in self.features for w in f.windows for part in f.operation.parts(f, w))
-        return tuple({part.name: part for part in needed}.values())
+        return tuple(dict.fromkeys(needed))
 
     def longest(self, part: Part) -> int:
         """Days of the longest span that a window needs of a part; longer spans leave it out."""
@@ -216,10 +220,16 @@ def _wrong_options(feature: Feature) -> Iterator[str]:
     if operation.takes and feature.input_type not in operation.takes:
         asked, got = " or ".join(operation.takes), feature.input_type or "unknown (say type=…)"
         yield f"{feature.op} takes {asked}, the type of {feature.input!r} is {got}"
+    if (
+        feature.type
+        and feature.input in SESSIONS.names
+        and feature.type != SESSIONS.column(feature.input).type
+    ):
+        yield f"{feature.input} is {SESSIONS.column(feature.input).type}, not {feature.type}; leave type out"
     if "{T}" in operation.type and not feature.input_type:
         yield f"{feature.op} gives what it takes; say the type of {feature.input!r} by type=…"
     if feature.default is not None and operation.of_none is not None:
-        yield f"{feature.op} of no plays is {feature.of_none} by definition, so it takes no default"
+        yield f"{feature.op} of no plays is {_shown(operation.of_none)} by definition, so it takes no default"
     yield from (
         f"{feature.op} needs {option}=…" for option in operation.needs if not getattr(feature, option)
     )
@@ -227,6 +237,10 @@ def _wrong_options(feature: Feature) -> Iterator[str]:
         yield f"edges {feature.edges} are not in order, each once"
     if not all(0 <= rank <= 1 for rank in feature.at):
         yield f"at {feature.at} is not within 0 and 1"
+
+
+def _shown(of_none: Any) -> str:
+    return str(list(of_none) if isinstance(of_none, tuple) else of_none)
 
 
 def _wrong_columns(feature: Feature) -> Iterator[str]:
@@ -257,15 +271,27 @@ def _wrong_in(group: FeatureGroup) -> Iterator[str]:
         yield (
             f"{', '.join(twice)} declared twice; a name follows from what, op and window, so give one of them another"
         )
+    if unknown := [n for n in _names(group.where) if n not in SESSIONS.names]:
+        yield f"where names {', '.join(unknown)}, which sessions does not have"
+    if len({part.name for part in group.parts}) < len(set(group.parts)):
+        yield "one expression is declared with two types; give it one"
+    if len(_lengths(group)) > MOST_WINDOWS:
+        yield f"{len(_lengths(group))} different windows; {MOST_WINDOWS} fit"
     if unknown := [key for key in group.keys if key not in SESSIONS.names]:
         yield f"{', '.join(unknown)} is no column of sessions, so it names no entity"
     for feature in group.features:
         yield from _wrong_here(group, feature)
 
 
+def _lengths(group: FeatureGroup) -> set[int | None]:
+    """Of all windows; what is made of two windows counts for both."""
+    lengths = {feature.reach(window) for feature in group.features for window in feature.windows}
+    return lengths | {days(w) for f in group.features if f.op == "trend" for w in f.windows} | {None}
+
+
 def _wrong_here(group: FeatureGroup, feature: Feature) -> Iterator[str]:
     """What is right in itself and wrong for this entity."""
-    listed = feature.op in ("top_k", "entropy") and feature.input in PERSONAL
+    listed = feature.op in ("top_k", "entropy") and set(_names(feature.input)) & set(PERSONAL)
     if "user_id" not in group.keys and (feature.operation.personal or listed):
         yield f"{feature.what}_{feature.op} would keep what one listener did where no listener can be erased from"
     if group.keep != LIFETIME:

@@ -1,15 +1,15 @@
 """The operations that a feature can be declared with: type, unit, windows and parts of each.
 
 What each means, for the plays of one entity in the window [t - w, t) that the filter lets through,
-nulls of the input left out ("lifetime" is all plays before t):
+nulls of the input left out, and in sums NaN ("lifetime" is all plays before t):
 
 | operation | value | of no plays |
 |---|---|---|
 | count | how many | 0 |
-| sum | their sum; integers exactly, doubles to 12 decimals | 0 |
+| sum | their sum; integers exactly, doubles (to 10^26) to 12 decimals | 0 |
 | mean | sum / count | null |
 | min, max | the smallest, the largest | null |
-| variance | population variance; of doubles to 12 decimals | null |
+| variance | population variance; of doubles (to 10^13) to 12 decimals | null |
 | rate | share for which the input is true | null |
 | ratio | sum of `input` / sum of `per`, of plays where both are known; null where that is 0 | null |
 | first, last | value of the first, the last play, by (played_at, play_id) | null |
@@ -101,7 +101,7 @@ def _kept(kind: str) -> Parts:
 
 
 def _histogram(feature: Feature, _: str) -> list[Part]:
-    return [feature.part("histogram", detail=" ".join(f"{edge:g}" for edge in feature.edges))]
+    return [feature.part("histogram", detail=" ".join(repr(float(edge)) for edge in feature.edges))]
 
 
 def _decayed(feature: Feature, window: str) -> list[Part]:

@@ -69,5 +69,5 @@ class Part:
 
 
 def _slug(text: str) -> str:
-    words = re.sub(r"\W+", "_", text).strip("_").lower()
-    return words if re.fullmatch(r"\w+", text) else f"{words[:24].strip('_')}_{crc32(text.encode()):08x}"
+    words = re.sub(r"\W+", "_", text, flags=re.ASCII).strip("_").lower()
+    return words if words == text else f"{words[:24].strip('_')}_{crc32(text.encode()):08x}"

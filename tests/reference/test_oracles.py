@@ -6,14 +6,10 @@ from datetime import UTC, date, timedelta
 
 import pytest
 
-from reference import windows
 from reference.rows import assert_same, bucket
 from reference.sessions import sessions
 from reference.worlds import GAP_MS, MIDNIGHT, MS, US, heard, play
-from schemas.declarations import LIFETIME, Feature, FeatureGroup
 from schemas.sessions import SESSIONS
-from schemas.track_features import TRACK_FEATURE_GROUP
-from schemas.user_features import USER_FEATURE_GROUP
 
 NOON = MIDNIGHT + timedelta(hours=12)
 T = MIDNIGHT + timedelta(days=1)
@@ -22,10 +18,6 @@ DS = MIDNIGHT.date()
 
 def placed(plays, gap_ms=GAP_MS):
     return [(r["play_id"], r["session_id"], r["position"]) for r in sessions(plays, gap_ms)]
-
-
-def computed(plays, op, what="played_at", window="1d"):
-    return windows.value(plays, Feature("x", op, what, "x", (window,)), window, T)
 
 
 @pytest.mark.parametrize(
@@ -128,67 +120,6 @@ def test_a_row_has_the_columns_of_the_contract():
 def test_buckets_are_sparks():
     # pmod(xxhash64(key), 64), as Spark 4.1 has it
     assert [bucket(key) for key in ("", "a", "用户")] == [4, 12, 50]
-
-
-@pytest.mark.parametrize(
-    ("played_at", "inside"),
-    [
-        (T - timedelta(days=7) - US, False),
-        (T - timedelta(days=7), True),
-        (T - US, True),
-        (T, False),
-    ],
-)
-def test_a_window_takes_its_left_edge_and_not_its_right(played_at, inside):
-    assert computed([heard(played_at=played_at)], "count", window="7d") == int(inside)
-
-
-def test_operations_over_values_leave_nulls_out():
-    plays = [heard(ms_played=ms) for ms in (1, 2, None, 2)]
-    found = {op: computed(plays, op, "ms_played") for op in ("count", "sum", "mean", "distinct")}
-    assert found == {"count": 3, "sum": 5, "mean": 5 / 3, "distinct": 2}
-    assert computed([heard(skipped=s) for s in (True, None, False, True)], "rate", "skipped") == 2 / 3
-
-
-def test_operations_over_no_plays():
-    ops = ("count", "sum", "mean", "rate", "distinct", "trend", "decayed")
-    assert [computed([], op) for op in ops] == [0, 0, None, None, 0, 0.0, 0.0]
-    assert computed([], "hours") == [0.0] * 24
-
-
-def test_operations_over_time():
-    plays = [heard(played_at=T - timedelta(hours=h)) for h in (1, 24, 25, 36)]  # hours 23 and 0, 23, 12
-    assert computed(plays, "trend") == pytest.approx(0.0)  # 3/3: two in the window, two before
-    assert computed(plays[:2], "trend") == pytest.approx(1.584962500721156)  # log2(3/1)
-    assert computed(plays, "hours") == [0.5] + [0.0] * 22 + [0.5]
-    assert computed(plays[1::2], "decayed") == pytest.approx(0.5 + 2**-1.5)
-    assert computed(plays, "decayed", window="2d") > computed(plays, "decayed")
-    assert computed(plays, "days_since_first", window=LIFETIME) == 1.5
-    assert computed(plays, "days_since_last", window=LIFETIME) == pytest.approx(1 / 24)
-
-
-def test_entities_have_rows_from_their_first_counted_play_on():
-    group = FeatureGroup(
-        "g", "track_id", "x", (Feature("plays", "count", "play_id", "x", ("1d",)),), "not is_bot"
-    )
-    plays = [heard(track_id="old", played_at=T - timedelta(days=9)), heard(track_id="new", played_at=T)]
-    plays += [
-        heard(track_id="only bots", is_bot=True),
-        heard(track_id="both"),
-        heard(track_id="both", is_bot=True),
-    ]
-    rows = windows.window_features(plays, group, [DS, DS + timedelta(days=1)])
-    counts = {(row["track_id"], row["ds"].day): row["plays_count_1d"] for row in rows}
-    assert counts == {("old", 29): 0, ("both", 29): 1, ("old", 1): 0, ("both", 1): 0, ("new", 1): 1}
-    assert {row["feature_at"] for row in rows} == {T, T + timedelta(days=1)}
-
-
-def test_expressions_are_those_of_the_declared_groups():
-    groups = (USER_FEATURE_GROUP, TRACK_FEATURE_GROUP)
-    declared = {g.where for g in groups} | {feature.input for g in groups for feature in g.features}
-    assert windows.EXPRESSIONS.keys() == declared
-    with pytest.raises(windows.UnknownExpressionError, match=r"'position = 2'.*known: true, not is_bot"):
-        windows.expression("position = 2")
 
 
 @pytest.mark.parametrize(

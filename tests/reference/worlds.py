@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
+from random import Random
 from typing import Any
 
 from hypothesis import HealthCheck, Phase, settings
@@ -133,54 +135,40 @@ def plays(draw: st.DrawFn) -> World:
     return World(rows)
 
 
-_edges = st.tuples(
-    st.sampled_from((0, 0, 0, 1, 1, 2, 7, 7, 14, 14, 30, 30, 60, 400)),
-    st.sampled_from(
-        (*AROUND, timedelta(hours=1), timedelta(hours=-23), timedelta(hours=13, minutes=7, microseconds=1))
-    ),
-)
-_play_near_an_edge = st.fixed_dictionaries(
-    {
-        "edge": _edges,
-        "of": st.integers(0, 2),
-        "user": st.sampled_from((None, None, 0, 1)),  # None: its own; 0 and 1 are heard by everybody
-        "track_id": st.sampled_from(("hot", "hot", "hot", "t1", "t2", "T2", "", "u1")),
-        "artist_id": st.sampled_from((None, None, "a1", "a2")),
-        "ms_played": st.sampled_from((None, 0, 1, 30_000, 2**40)),
-        "session_id": st.sampled_from(("s1", "s2", "s3")),
-        "position": st.integers(1, 3),
-        "completion": st.sampled_from((None, 0.0, 1 / 3, 0.5, 1.0)),
-        "skipped": _flag,
-        "saved": _flag,
-        "is_bot": st.booleans(),
-    }
-)
+EDGES = (0, 0, 0, 1, 1, 2, 7, 7, 14, 14, 30, 30, 60, 400)  # days before t, the likelier the more often
+_OFF = (*AROUND, timedelta(hours=1), timedelta(hours=-23), timedelta(hours=13, minutes=7, microseconds=1))
+_FLAG = (None, True, False)
+_NEAR_AN_EDGE: dict[str, tuple[Any, ...]] = {
+    "track_id": ("hot", "hot", "hot", "t1", "t2", "T2", "", "u1", "ü"),
+    "artist_id": (None, None, "a1", "a2"),
+    "ms_played": (None, 0, 1, 30_000, 1_234_567, 2**40),
+    "track_ms": (None, 0, 60_000, 200_000),
+    "session_id": ("s1", "s2", "s3"),
+    "position": (1, 2, 3, 10),
+    "completion": (None, 0.0, 1 / 3, 0.5, 1.0),
+    "skipped": _FLAG,
+    "saved": _FLAG,
+    "is_bot": (True, False),
+}
 
 
-def some_days(within: int = 40) -> st.SearchStrategy[list[date]]:
-    """Three days, in any order, at most `within` apart: neighbours and gaps alike."""
-    spread = st.lists(st.sampled_from((0, 1, 2, 7, 30, within)), min_size=3, max_size=3, unique=True)
-    return spread.map(lambda offsets: [day(MIDNIGHT + n * DAY) for n in offsets])
+def history(seed: int, edges: Sequence[int] = EDGES) -> tuple[World, list[date]]:
+    """Rows of `sessions` and days to compute: plays at every window's edges of every one of those days.
 
-
-@st.composite
-def histories(draw: st.DrawFn) -> tuple[World, list[date]]:
-    """Rows of `sessions` and days to compute: plays at every window's edges of every one of those days."""
-    over = draw(some_days())
-    listeners = draw(st.lists(st.lists(_play_near_an_edge, min_size=1, max_size=8), min_size=20, max_size=30))
-    rows = []
-    for number, drawn in enumerate(listeners):
-        for n, step in enumerate(drawn):
-            given = dict(step)
-            (back, off), ds, user = given.pop("edge"), over[given.pop("of")], given.pop("user")
-            t = datetime(ds.year, ds.month, ds.day, tzinfo=UTC) + DAY
-            rows.append(
-                heard(
-                    play_id=f"{number}.{n}",
-                    user_id=_user(number if user is None else user),
-                    played_at=t - back * DAY + off,
-                    **given,
-                )
-            )
-    draw(st.randoms(use_true_random=False)).shuffle(rows)
+    From a seed: Hypothesis would begin with the simplest of examples, and each costs more than its rows.
+    """
+    rng = Random(seed)
+    over = [day(MIDNIGHT + n * DAY) for n in rng.sample((0, 1, 2, 7, 30, 40), 3)]
+    rows = [
+        _near_an_edge(rng, over, edges, f"{n}.{m}", n) for n in range(60) for m in range(rng.randint(1, 8))
+    ]
+    rng.shuffle(rows)
     return World(rows), over
+
+
+def _near_an_edge(rng: Random, over: Sequence[date], edges: Sequence[int], play_id: str, number: int) -> Row:
+    ds, back, off = rng.choice(over), rng.choice(edges), rng.choice(_OFF)
+    played_at = datetime(ds.year, ds.month, ds.day, tzinfo=UTC) + DAY - back * DAY + off
+    user = rng.choice((number, number, number, 0, 1))  # 0 and 1 are heard by everybody
+    given = {column: rng.choice(values) for column, values in _NEAR_AN_EDGE.items()}
+    return heard(play_id=play_id, user_id=_user(user), played_at=played_at, **given)

@@ -9,9 +9,6 @@ from reference.frames import frame
 from reference.rows import bucket
 from reference.worlds import USERS
 from schemas import CONTRACTS, Column, Contract, ContractError, conform
-from schemas.declarations import OPERATIONS, DeclarationError, Feature, FeatureGroup, days
-from schemas.track_features import TRACK_FEATURES
-from schemas.user_features import USER_FEATURES
 
 SMALL = Contract(
     name="small",
@@ -119,75 +116,19 @@ def test_comments_reach_the_schema_with_their_unit():
     assert comment == "how long it was heard [ms]"
 
 
-def test_a_features_columns_follow_from_its_declaration():
-    feature = Feature("ms_played", "sum", "ms_played", "listening time", ("1d", "90d"))
-    assert list(feature.columns()) == [
-        Column("ms_played_sum_1d", "bigint", "listening time, 1d", nullable=False),
-        Column("ms_played_sum_90d", "bigint", "listening time, 90d", nullable=False),
-    ]
-
-
-@pytest.mark.parametrize("op", OPERATIONS)
-def test_only_what_no_plays_leave_unknown_may_be_null(op):
-    window = "lifetime" if op.startswith("days_since") else "7d"
-    (column,) = Feature("plays", op, "played_at", "x", (window,)).columns()
-    assert column.name == f"plays_{op}_{window}"
-    assert (column.type, column.unit) == OPERATIONS[op]
-    assert column.nullable == (op in ("mean", "rate"))
-
-
-def test_a_groups_contract_frames_its_features():
-    group = FeatureGroup("g", "artist_id", "m", (Feature("plays", "count", "play_id", "x", ("2d", "1d")),))
-    contract = group.contract()
-    framed = "artist_id feature_at plays_count_2d plays_count_1d bucket available_at ds"
-    assert " ".join(contract.names) == framed
-    assert (contract.key, contract.entity, contract.event_time) == (
-        ("artist_id", "ds"),
-        "artist_id",
-        "feature_at",
+def test_nested_types_are_sparks():
+    contract = Contract(
+        "nested",
+        "types",
+        (
+            Column("plays", "array<struct<at:timestamp,play_id:string,value:bigint>>", "listed"),
+            Column("sum", "decimal(38,12)", "exact"),
+            Column("sketch", "binary", "bytes"),
+        ),
+        (),
     )
-
-
-def test_the_declared_tables_have_the_columns_readers_ask_for():
-    assert {"plays_count_7d", "ms_played_sum_30d", "artists_distinct_1d", "bot_plays_rate_30d"} <= set(
-        USER_FEATURES.names
-    )
-    assert {"plays_trend_1d", "first_positions_rate_30d", "plays_days_since_last_lifetime"} <= set(
-        TRACK_FEATURES.names
-    )
-    assert "first_positions_rate_7d" not in TRACK_FEATURES.names
-
-
-@pytest.mark.parametrize(
-    ("op", "windows", "message"),
-    [
-        ("median", ("7d",), r"feature plays: operation 'median' is unknown; known: count, sum,"),
-        ("count", ("lifetime",), "feature plays: count has no window 'lifetime'"),
-        ("days_since_last", ("7d",), "feature plays: days_since_last has no window '7d'"),
-        ("count", ("7d", "1w"), "window '1w' is none; write days as '7d', or 'lifetime'"),
-        ("count", ("0d",), "window '0d' is none"),
-        ("count", ("-7d",), "window '-7d' is none"),
-        ("count", ("d",), "window 'd' is none"),
-        ("count", ("²d",), "window '²d' is none"),
-        ("count", "7d", "window '7' is none"),
-    ],
-)
-def test_a_declaration_that_cannot_be_computed_says_why(op, windows, message):
-    with pytest.raises(DeclarationError, match=message):
-        Feature("plays", op, "play_id", "x", windows)
-
-
-def test_two_features_of_one_name_are_refused():
-    features = (
-        Feature("plays", "count", "play_id", "x"),
-        Feature("plays", "count", "track_id", "y", ("7d",)),
-    )
-    with pytest.raises(DeclarationError, match="plays_count_7d"):
-        FeatureGroup("g", "user_id", "m", features).contract()
-
-
-def test_a_window_is_whole_days():
-    assert [days(window) for window in ("1d", "7d", "365d")] == [1, 7, 365]
+    types = [field.dataType.simpleString() for field in contract.struct()]
+    assert types == [column.type for column in contract.columns]
 
 
 def test_a_range_of_a_column_that_may_be_null_lets_null_pass():

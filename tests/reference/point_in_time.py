@@ -1,0 +1,100 @@
+"""Point-in-time joins from their definition: for every label, a loop over every row of every table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
+
+from reference.rows import Row
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """One published day of a daily table."""
+
+    ds: date
+    available_at: datetime
+
+    @property
+    def feature_at(self) -> datetime:
+        return datetime.combine(self.ds, time(), UTC) + timedelta(days=1)
+
+
+@dataclass(frozen=True)
+class Table:
+    """What `features.point_in_time.FeatureTable` declares, with its rows as dicts."""
+
+    name: str
+    rows: list[Row]
+    keys: tuple[str, ...]
+    columns: tuple[str, ...]
+    max_age: timedelta | None = None
+    ties: tuple[str, ...] = ()
+    snapshots: tuple[Snapshot, ...] | None = None
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+
+
+def joined(labels: list[Row], tables: list[Table], at: str = "label_at", known: bool = False) -> list[Row]:
+    """One row per label, in the labels' order: the label's columns, then each table's."""
+    return [label | {k: v for table in tables for k, v in added(label, table, at, known)} for label in labels]
+
+
+def added(label: Row, table: Table, at: str, known: bool) -> Iterator[tuple[str, Any]]:
+    found = as_of if table.snapshots is None else of_snapshot
+    feature_at, values = found(label, table, label[at], known)
+    if feature_at is not None and table.max_age is not None and label[at] - feature_at > table.max_age:
+        values = {}
+    yield f"{table.name}__feature_at", feature_at
+    for column in table.columns:
+        yield f"{table.name}__{column}", values.get(column)
+
+
+def as_of(label: Row, table: Table, t: datetime | None, known: bool) -> tuple[datetime | None, Row]:
+    """The newest row of the label's key at `t`; of rows as new, the last in `precedence`."""
+    best: Row | None = None
+    for row in table.rows:
+        if not usable(row["feature_at"], row.get("available_at"), t, known) or not same_key(
+            label, row, table
+        ):
+            continue
+        if best is None or precedence(row, table) > precedence(best, table):
+            best = row
+    return (None, {}) if best is None else (best["feature_at"], best)
+
+
+def of_snapshot(label: Row, table: Table, t: datetime | None, known: bool) -> tuple[datetime | None, Row]:
+    """The row of the label's key on the newest day published at `t`, and on no other day.
+
+    Which day that is depends on `t` alone, so a label without a key has one too, but no values.
+    """
+    usable_days = [s for s in table.snapshots or () if usable(s.feature_at, s.available_at, t, known)]
+    if not usable_days:
+        return None, {}
+    newest = max(usable_days, key=lambda snapshot: snapshot.ds)
+    if any(label[key] is None for key in table.keys):
+        return newest.feature_at, {}
+    for row in table.rows:
+        if row["ds"] == newest.ds and same_key(label, row, table):
+            return newest.feature_at, row
+    return newest.feature_at, dict(table.defaults)
+
+
+def usable(
+    feature_at: datetime | None, available_at: datetime | None, t: datetime | None, known: bool
+) -> bool:
+    if t is None or feature_at is None or feature_at > t:
+        return False
+    return not known or (available_at is not None and available_at <= t)
+
+
+def same_key(label: Row, row: Row, table: Table) -> bool:
+    """Each part equal to its part; null is equal to nothing."""
+    return all(label[key] is not None and label[key] == row[key] for key in table.keys)
+
+
+def precedence(row: Row, table: Table) -> list[tuple[bool, Any]]:
+    """Newer describes later; then published later; then greater in `ties`, null below everything."""
+    order = [row["feature_at"], row.get("available_at"), *(row[column] for column in table.ties)]
+    return [(value is not None, value) for value in order]

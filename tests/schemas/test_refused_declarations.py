@@ -1,0 +1,182 @@
+"""How a declaration that cannot be computed is refused: when it is made, and by what is wrong with it."""
+
+from __future__ import annotations
+
+import pytest
+
+from schemas.declarations import (
+    LIFETIME,
+    TRACK,
+    USER,
+    USER_TRACK,
+    DeclarationError,
+    Feature,
+    FeatureGroup,
+    days,
+)
+from schemas.operations import OPERATIONS
+
+OPTIONS = {"per": "track_ms", "k": 3, "at": (0.5,), "edges": (1, 2)}
+
+
+def input_of(op):
+    takes = OPERATIONS[op].takes
+    return (
+        {"boolean": "skipped", "timestamp": "played_at"}.get(takes[0], "ms_played") if takes else "track_id"
+    )
+
+
+def feature(op, **given):
+    options = {name: OPTIONS[name] for name in OPERATIONS[op].needs} if op in OPERATIONS else {}
+    window = "7d" if op not in OPERATIONS or OPERATIONS[op].longest else LIFETIME
+    return Feature(
+        **{
+            "what": "x",
+            "op": op,
+            "input": "track_id",
+            "meaning": "m",
+            "windows": (window,),
+            **options,
+            **given,
+        }
+    )
+
+
+def declared(op, **given):
+    return feature(op, **{"input": input_of(op), **given})
+
+
+def group(*features, keys=USER, **given):
+    return FeatureGroup("g_features", keys, "m", features, **given)
+
+
+def refused(message, make, *args, **given):
+    with pytest.raises(DeclarationError, match=message):
+        make(*args, **given)
+
+
+@pytest.mark.parametrize(
+    ("op", "given", "message"),
+    [
+        ("median", {}, r"feature x: operation 'median' is unknown; known: count, sum,"),
+        ("count", {"what": "Plays"}, "its name 'Plays' is no column's"),
+        ("count", {"what": "2nd"}, "its name '2nd' is no column's"),
+        ("count", {"input": "trak_id"}, r"input names trak_id, which sessions does not have \(play_id,"),
+        ("count", {"where": "skiped and saved"}, "where names skiped, which"),
+        ("ratio", {"input": "ms_played", "per": "length"}, "per names length, which"),
+        ("sum", {"input": "track_id"}, "sum takes int or bigint or double, the type of 'track_id' is string"),
+        ("sum", {"input": "ms_played * 2"}, "the type of 'ms_played \\* 2' is unknown"),
+        ("rate", {"input": "ms_played"}, "rate takes boolean, the type of 'ms_played' is bigint"),
+        ("decayed", {"input": "ms_played"}, "decayed takes timestamp"),
+        ("hours", {"input": "ds"}, "hours takes timestamp, the type of 'ds' is date"),
+        ("last", {"input": "upper(track_id)"}, "last gives what it takes; say the type"),
+        ("ratio", {"input": "ms_played", "per": ""}, "ratio needs per="),
+        ("top_k", {"k": 0}, "top_k needs k="),
+        ("last_k", {"k": 0}, "last_k needs k="),
+        ("percentiles", {"input": "ms_played", "at": ()}, "percentiles needs at="),
+        ("histogram", {"input": "ms_played", "edges": ()}, "histogram needs edges="),
+        ("histogram", {"input": "ms_played", "edges": (2, 1)}, r"edges \(2, 1\) are not in order"),
+        ("histogram", {"input": "ms_played", "edges": (1, 1)}, r"edges \(1, 1\) are not in order, each once"),
+        ("percentiles", {"input": "ms_played", "at": (0.5, 1.5)}, r"at \(0.5, 1.5\) is not within 0 and 1"),
+        ("count", {"default": 1}, "count of no plays is 0 by definition"),
+        ("top_k", {"default": ("x",)}, r"top_k of no plays is \[\] by definition"),
+        ("distinct", {"windows": ("91d",)}, "distinct has no window '91d'; the longest is 90d"),
+        ("distinct", {"windows": (LIFETIME,)}, "distinct has no window 'lifetime'"),
+        ("streak", {"input": "played_at", "windows": ("63d",)}, "the longest is 62d"),
+        ("streak", {"input": "played_at", "windows": (LIFETIME,)}, "streak has no window 'lifetime'"),
+        ("trend", {"windows": ("1826d",)}, "the longest is 1825d"),
+        ("trend", {"windows": (LIFETIME,)}, "trend has no window 'lifetime'"),
+        ("decayed", {"input": "played_at", "windows": (LIFETIME,)}, "decayed has no window 'lifetime'"),
+        (
+            "days_since_last",
+            {"input": "played_at", "windows": ("7d",)},
+            "has no window '7d'; only 'lifetime'",
+        ),
+        ("count", {"windows": ("3651d",)}, "count has no window '3651d'"),
+        ("count", {"windows": ("7d", "1w")}, "window '1w' is none; write days as '7d', or 'lifetime'"),
+        ("count", {"windows": ("0d",)}, "window '0d' is none"),
+        ("count", {"windows": ("-7d",)}, "window '-7d' is none"),
+        ("count", {"windows": ("d",)}, "window 'd' is none"),
+        ("count", {"windows": ("²d",)}, "window '²d' is none"),
+        ("count", {"windows": "7d"}, "window '7' is none"),
+    ],
+)
+def test_a_feature_that_cannot_be_computed_says_why(op, given, message):
+    refused(message, feature, op, **given)
+
+
+def test_all_that_is_wrong_is_said_at_once():
+    refused(
+        "no column's.*input names nope.*window '1w'",
+        feature,
+        "count",
+        what="X",
+        input="nope",
+        windows=("1w",),
+    )
+
+
+def test_two_columns_of_one_name_are_refused():
+    twice = (feature("count"), feature("count", input="artist_id", windows=("1d", "7d")))
+    refused("table g_features: x_count_7d declared twice", group, *twice)
+    refused("x_count_7d declared twice", group, feature("count", windows=("7d", "7d")))
+
+
+def test_an_entity_that_is_no_column_is_refused():
+    refused(
+        "table g_features: album_id is no column of sessions",
+        group,
+        feature("count"),
+        keys=("user_id", "album_id"),
+    )
+
+
+@pytest.mark.parametrize("op", ["first", "last", "last_k"])
+def test_what_one_listener_did_is_not_kept_where_none_can_be_erased(op):
+    refused(f"x_{op} would keep what one listener did", group, feature(op, input="artist_id"), keys=TRACK)
+    assert group(feature(op, input="artist_id"), keys=USER_TRACK).parts
+
+
+@pytest.mark.parametrize("op", ["top_k", "entropy"])
+@pytest.mark.parametrize("input_", ["user_id", "session_id", "play_id"])
+def test_listeners_are_not_listed_where_none_can_be_erased(op, input_):
+    refused(f"x_{op} would keep what one listener did", group, feature(op, input=input_), keys=TRACK)
+    assert group(feature(op, input=input_), keys=USER).parts
+
+
+@pytest.mark.parametrize("input_", ["concat(user_id, '')", "if(skipped, user_id, null)", "lower(play_id)"])
+def test_an_expression_does_not_hide_a_listener(input_):
+    refused(
+        "would keep what one listener did", group, feature("top_k", input=input_, type="string"), keys=TRACK
+    )
+
+
+@pytest.mark.parametrize(
+    ("op", "window"),
+    [
+        ("count", "31d"),
+        ("count", LIFETIME),
+        ("trend", "16d"),
+        ("decayed", "1d"),
+        ("days_since_last", LIFETIME),
+    ],
+)
+def test_no_feature_looks_beyond_what_is_kept(op, window):
+    refused(f"x_{op} looks beyond 30d", group, declared(op, windows=(window,)), keep="30d")
+
+
+def test_features_may_look_as_far_as_is_kept():
+    kept = group(declared("count", windows=("30d",)), declared("trend", windows=("15d",)), keep="30d")
+    assert kept.parts
+
+
+def test_a_filter_of_a_group_names_columns_of_sessions():
+    refused("is_bott", group, feature("count"), where="not is_bott")
+
+
+def test_kept_is_a_window():
+    refused("window 'a week' is none", group, feature("count"), keep="a week")
+
+
+def test_a_window_is_whole_days():
+    assert [days(window) for window in ("1d", "7d", "365d")] == [1, 7, 365]
