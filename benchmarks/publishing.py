@@ -19,26 +19,25 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, date, datetime, timedelta
+from datetime import timedelta
 from importlib.metadata import version
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
+
+from made_up import FIRST, made_up_sessions
 
 from expectations.profile import contents
 from jobs.job import Job
 from jobs.publishing import protocol
 from jobs.publishing.batches import reserve
 from jobs.session import open_session
-from schemas import conform
 from schemas.sessions import SESSIONS
 from segue.releases import TableVersion, append_release, list_releases
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
-FIRST = date(2026, 1, 1)
-MIDNIGHT = datetime(2026, 1, 1, tzinfo=UTC)
 Times = dict[str, list[float]]
 
 
@@ -53,53 +52,13 @@ def main() -> None:
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         spark = open_session("publishing", Path(folder, "spark.log"))
-        rows = _rows(spark, args.rows, args.days, f"{folder}/rows")
+        rows = made_up_sessions(spark, args.rows, args.days, f"{folder}/rows")
         times: Times = defaultdict(list)
         for turn in range(-1, args.rounds):  # the first warms up, and does not count
             _round(spark, rows, folder, {} if turn < 0 else times)
             print(f"  round {turn + 1} of {args.rounds} done", file=sys.stderr)
         _releases(folder, args.releases, times)
     _print(args, times)
-
-
-def _rows(spark: SparkSession, count: int, days: int, path: str) -> DataFrame:
-    """Sessions of made-up plays, written once, so that every write reads the same files."""
-    from pyspark.sql import functions as F
-
-    user, track = (
-        F.concat(F.lit("u"), F.expr("pmod(xxhash64(id), 200000)")),
-        F.expr("pmod(xxhash64(id, 1), 50000)"),
-    )
-    ds = F.date_add(F.lit(FIRST), (F.col("id") % days).cast("int"))
-    start = F.timestamp_seconds(
-        F.unix_timestamp(ds.cast("timestamp")) + F.expr("pmod(xxhash64(id, 2), 86400)")
-    )
-    made = spark.range(count).select(
-        F.sha1(F.col("id").cast("string")).alias("play_id"),
-        user.alias("user_id"),
-        F.concat(F.lit("t"), track).alias("track_id"),
-        F.concat(F.lit("a"), track % 9000).alias("artist_id"),
-        start.alias("played_at"),
-        (F.expr("pmod(xxhash64(id, 3), 240000)")).alias("ms_played"),
-        F.lit(240_000).cast("long").alias("track_ms"),
-        F.sha1(F.concat(user, ds.cast("string"))).alias("session_id"),
-        start.alias("session_started_at"),
-        (F.expr("pmod(xxhash64(id, 4), 30)") + 1).cast("int").alias("position"),
-        (F.expr("pmod(xxhash64(id, 3), 240000)") / 240_000).alias("completion"),
-        (F.col("id") % 4 == 0).alias("skipped"),
-        (F.col("id") % 50 == 0).alias("saved"),
-        F.lit(False).alias("is_bot"),
-        ds.alias("ds"),
-    )
-    made.write.parquet(path)
-    read = spark.read.parquet(path)  # from files all columns may be null; the contract allows it for some
-    neutral: dict[str, Any] = {
-        field.name: "" for field in read.schema if field.dataType.typeName() == "string"
-    }
-    neutral |= {"position": 1, "is_bot": False, "ds": FIRST}
-    filled = {name: F.coalesce(name, F.lit(value)) for name, value in neutral.items()}
-    filled |= {name: F.coalesce(name, F.lit(MIDNIGHT)) for name in ("played_at", "session_started_at")}
-    return conform(read.withColumns(filled), SESSIONS)
 
 
 def _round(spark: SparkSession, rows: DataFrame, folder: str, times: Times) -> None:

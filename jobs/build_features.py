@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 from itertools import accumulate
 
-from features.changes import changed_rows
-from features.partials import earlier_days, partial_rows
-from features.tiles import ending
-from features.windows import counted_days, needed_days, window_features
+from features.windows.changes import changed_rows
+from features.windows.daily import counted_days, needed_days, window_features
+from features.windows.partials import earlier_days, partial_rows
+from features.windows.tiles import ending
 from jobs.job import Job, asked_days, new_run_id, parser, with_days
 from jobs.publishing.batches import Batch
 from jobs.publishing.records import record_changes

@@ -49,9 +49,22 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_root(parser)
     parser.add_argument("--hashes", action="store_true", help="read every row too, and compare (needs Spark)")
     parser.add_argument("--json", action="store_true", help="one JSON object a line, for programs")
+    parser.add_argument(
+        "--training-set",
+        metavar="PATH",
+        help="instead: make some of its rows again from plays, in plain Python",
+    )
+    parser.add_argument(
+        "--sample", type=int, default=50, metavar="ROWS", help="of the training set (%(default)s)"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
+    if args.training_set:
+        from jobs.job import Job
+        from jobs.training.rederive import rederive
+
+        return rederive(Job("verify", args.root), args.training_set, args.sample)
     return verify(args.root, args.hashes, args.json)
 
 

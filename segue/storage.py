@@ -52,6 +52,12 @@ def filesystem(uri: str) -> tuple[pafs.FileSystem, str]:
     return pafs.FileSystem.from_uri(uri.replace("s3a://", "s3://", 1))
 
 
+def is_delta(uri: str) -> bool:
+    """Whether there is a Delta table, and not some other folder or a file."""
+    files, path = filesystem(uri)
+    return bool(files.get_file_info(f"{path.rstrip('/')}/_delta_log").type == pafs.FileType.Directory)
+
+
 def find_table(uri: str, version: int | None = None) -> DeltaTable | None:
     """None where no table is; SegueError where one is that cannot be read."""
     try:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import cache
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 
 from jobs.publishing.commits import check_intact
 from jobs.publishing.state import digest, state_of
@@ -84,10 +85,14 @@ def folder(warehouse: Warehouse, batch: Batch) -> str:
 @cache
 def code_version() -> str:
     """Identifies the code that decides what rows a batch holds; works from a zip as well."""
-    sources = [
-        (entry.name, entry.read_text())
-        for package in ("schemas", "features")
-        for entry in files(package).iterdir()
-        if entry.name.endswith(".py")
-    ]
-    return digest(sorted(sources))
+    return digest(
+        sorted(source for package in ("schemas", "features") for source in _sources(files(package)))
+    )
+
+
+def _sources(folder: Traversable) -> Iterator[tuple[str, str]]:
+    for entry in folder.iterdir():
+        if entry.is_dir():
+            yield from ((f"{entry.name}/{name}", text) for name, text in _sources(entry))
+        elif entry.name.endswith(".py"):
+            yield entry.name, entry.read_text()

@@ -1,4 +1,4 @@
-"""`features.partials` against what each part is said to hold, however the days were made."""
+"""`features.windows.partials` against what each part is said to hold, however the days were made."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from datetime import date, timedelta
 
 import pytest
 
-from features.partials import partial_rows
+from features.windows.partials import partial_rows
 from reference.computed import calendar, partials
 from reference.frames import frame, rows
 from reference.partials import comparable

@@ -1,4 +1,4 @@
-"""`features.windows` against its definition in plain Python."""
+"""`features.windows.daily` against its definition in plain Python."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from datetime import timedelta
 
 import pytest
 
-from features.partials import partial_rows
-from features.windows import window_features
+from features.windows.partials import partial_rows
+from features.windows.daily import window_features
 from reference.computed import calendar, features, features_of
 from reference.frames import frame, rows
 from reference.rows import assert_same

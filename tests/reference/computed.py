@@ -7,8 +7,8 @@ from datetime import date, timedelta
 
 from pyspark.sql import DataFrame, SparkSession
 
-from features.partials import partial_rows
-from features.windows import window_features
+from features.windows.daily import window_features
+from features.windows.partials import partial_rows
 from reference.frames import frame, rows
 from reference.rows import Row
 from schemas.declarations import FeatureGroup

@@ -7,20 +7,9 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
+from features.windows.definitions import DAY, by_hour, exactly, faded, histogram, most_played
 from reference.rows import Row
-from reference.windows import (
-    DAY,
-    by_entity,
-    by_hour,
-    exactly,
-    expression,
-    faded,
-    framed,
-    histogram,
-    midnight_after,
-    most_played,
-    order,
-)
+from reference.windows import by_entity, expression, framed, midnight_after, order
 from schemas.declarations import SPANS, FeatureGroup, days
 from schemas.parts import SKETCHES, Part
 

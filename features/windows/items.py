@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from features.folds import known
+from features.windows.folds import known
 from schemas.parts import Part
 
 

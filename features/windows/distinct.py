@@ -15,7 +15,7 @@ from datetime import date, timedelta
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
-from features.folds import known
+from features.windows.folds import known
 from schemas.declarations import Feature, FeatureGroup, days
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from pyspark.sql import Column
 from pyspark.sql import functions as F
 
-from features.folds import MICROS_A_DAY
+from features.windows.folds import MICROS_A_DAY
 from schemas.declarations import LIFETIME, Feature, days
 from schemas.parts import Part
 
@@ -129,7 +129,7 @@ VALUES: dict[str, Value] = {
     "days_since_first": _days_since,
     "days_since_last": _days_since,
 }
-# Made of counts per value, which `features/windows.py` merges by rows.
+# Made of counts per value, which `features/windows/daily.py` merges by rows.
 OF_ITEMS = ("top_k", "entropy")
 
 

@@ -12,9 +12,9 @@ from datetime import date
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from features.folds import fold, merge
-from features.items import with_items_folded, with_items_merged
-from features.tiles import Tile, ending, sources
+from features.windows.folds import fold, merge
+from features.windows.items import with_items_folded, with_items_merged
+from features.windows.tiles import Tile, ending, sources
 from schemas.declarations import FeatureGroup
 from schemas.parts import Part
 

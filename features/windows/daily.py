@@ -1,6 +1,6 @@
 """Windows over days: what an entity's plays add up to, as declared.
 
-Every window of every day is a merge of a few tiles (`features/tiles.py`). Days and windows both begin
+Every window of every day is a merge of a few tiles (`features/windows/tiles.py`). Days and windows both begin
 at midnight UTC, so a window is exactly [t - w, t).
 """
 
@@ -12,12 +12,12 @@ from datetime import date
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from features.distinct import with_distinct_counts
-from features.folds import merge
-from features.items import counts
-from features.operations import OF_ITEMS, VALUES, needs, of_items, or_default, value
-from features.partials import heard
-from features.tiles import Tile, cover
+from features.windows.distinct import with_distinct_counts
+from features.windows.folds import merge
+from features.windows.items import counts
+from features.windows.operations import OF_ITEMS, VALUES, needs, of_items, or_default, value
+from features.windows.partials import heard
+from features.windows.tiles import Tile, cover
 from schemas.declarations import Feature, FeatureGroup, days
 from schemas.parts import Part
 

@@ -1,0 +1,4 @@
+"""Features over windows: plays folded by day (`partials`), windows merged from those (`daily`, `exact`).
+
+`definitions` says every value again, in plain loops; tests and `segue verify` hold the rest to it.
+"""

@@ -1,0 +1,194 @@
+"""Windows that end at a label's own instant: "plays in the last 7d" at 14:03 are those since 14:03 a week ago.
+
+The whole days inside a window are tiles, as they are for daily features. At its two ends lie parts of a
+day: whole quarters of an hour, folded once for all labels, and the plays of the one quarter that the
+instant cuts. So a track with a hundred thousand plays a day costs a label some hundred rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from functools import cached_property
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from features.windows.folds import MICROS_A_DAY, fold, merge
+from features.windows.operations import needs, or_default, value
+from features.windows.partials import heard
+from features.windows.tiles import cover
+from schemas.declarations import LIFETIME, Feature, FeatureGroup, days
+from schemas.parts import Part
+
+QUARTER = 15 * 60 * 1_000_000
+# Their values are of whole days, or of a set of values that no part holds.
+NOT_EXACT = ("distinct", "streak", "top_k", "entropy")
+
+
+@dataclass(frozen=True)
+class Exact:
+    """Some features of a group, for labels of some days.
+
+    Raises:
+        ValueError: a column that the group does not have, or of an operation in `NOT_EXACT`.
+    """
+
+    group: FeatureGroup
+    columns: tuple[str, ...]
+    label_days: tuple[date, ...]
+
+    def __post_init__(self) -> None:
+        known = {f.name(w): f.op for f in self.group.features for w in f.windows}
+        for column in self.columns:
+            if column not in known or known[column] in NOT_EXACT:
+                possible = [name for name, op in known.items() if op not in NOT_EXACT]
+                raise ValueError(
+                    f"{self.group.table}:{column} cannot be had at a label's own instant; "
+                    f"these can: {', '.join(possible)}"
+                )
+
+    @cached_property
+    def wanted(self) -> list[tuple[Feature, str]]:
+        return [(f, w) for f in self.group.features for w in f.windows if f.name(w) in self.columns]
+
+    @cached_property
+    def windows(self) -> list[str]:
+        return list(dict.fromkeys(over for f, w in self.wanted for _, over in needs(f, w)))
+
+    @cached_property
+    def parts(self) -> list[Part]:
+        return list(dict.fromkeys(part for f, w in self.wanted for part, _ in needs(f, w)))
+
+    @cached_property
+    def partial_days(self) -> list[date]:
+        """The days of the table `group.partials()` that are read."""
+        return sorted({ds for _, ds, _, _ in self.plan()})
+
+    @cached_property
+    def play_days(self) -> list[date]:
+        """The days of `sessions` that are read: those of the labels, and those that windows begin in."""
+        back = [0, *(days(window) for window in self.windows if window != LIFETIME)]
+        return sorted({day - timedelta(days=n) for day in self.label_days for n in back})
+
+    def plan(self) -> list[tuple[date, date, int, int]]:
+        """Label's day, tile, and in which windows it is: the days after a window's first and before the label's."""
+        found: dict[tuple[date, date, int], int] = {}
+        for day in self.label_days:
+            for i, window in enumerate(self.windows):
+                for tile in _whole_days(day, window):
+                    key = (day, *tile)
+                    found[key] = found.get(key, 0) | 1 << i
+        return [(*key, inside) for key, inside in found.items()]
+
+
+def _whole_days(day: date, window: str) -> Iterator[tuple[date, int]]:
+    whole = LIFETIME if window == LIFETIME else f"{days(window) - 1}d"
+    return cover(day - timedelta(days=1), whole) if whole != "0d" else iter(())
+
+
+def exact_features(
+    labels: DataFrame, partials: DataFrame, sessions: DataFrame, exact: Exact, at: str
+) -> DataFrame:
+    """`labels` with `<table>__<column>` for each asked-for feature, as of each label's own instant.
+
+    Args:
+        labels: any columns, the group's keys and the instant `at`; every row gives one row.
+        partials: rows of `exact.group.partials()` of `exact.partial_days`.
+        sessions: plays of `exact.play_days`.
+    """
+    group = exact.group
+    asked = labels.select(*group.keys, F.col(f"`{at}`").alias("_t")).dropna().distinct()
+    asked = asked.withColumn("_day", F.to_date("_t"))
+    pieces = _tiles(asked, partials, exact)
+    plays = heard(sessions, group).withColumn("_quarter", _quarter(F.col("played_at")))
+    edges = _edges(asked, exact)
+    pieces = pieces.unionByName(_quarters(edges, plays, exact)).unionByName(_cut(edges, plays, exact))
+    found = asked.select(*group.keys, "_t").join(_values(pieces, exact), [*group.keys, "_t"], "left")
+    named = {f.name(w): f"{group.table}__{f.name(w)}" for f, w in exact.wanted}
+    filled = [or_default(f, F.col(f.name(w))).alias(named[f.name(w)]) for f, w in exact.wanted]
+    known = found.select(*[F.col(key).alias(f"_of_{key}") for key in group.keys], "_t", *filled)
+    same = [labels[f"`{key}`"] == known[f"_of_{key}"] for key in group.keys]
+    joined = labels.join(known, [*same, labels[f"`{at}`"] == known["_t"]], "left")
+    return joined.select(*[labels[f"`{name}`"] for name in labels.columns], *named.values())
+
+
+def _values(pieces: DataFrame, exact: Exact) -> DataFrame:
+    totals = {f"{part.name}, {over}": (part, over) for f, w in exact.wanted for part, over in needs(f, w)}
+    inside = {w: F.col("_inside").bitwiseAND(1 << i) != 0 for i, w in enumerate(exact.windows)}
+    age = (F.unix_micros("_t") - F.unix_micros(F.date_add("ds", 1).cast("timestamp"))) / MICROS_A_DAY
+    merged = [
+        merge(part, F.when(inside[over], F.col(part.name)), age).alias(name)
+        for name, (part, over) in totals.items()
+    ]
+    summed = pieces.groupBy(*exact.group.keys, "_t").agg(*merged)
+    values = [
+        value(f, w, [F.col(f"`{part.name}, {over}`") for part, over in needs(f, w)], F.col("_t"))
+        for f, w in exact.wanted
+    ]
+    return summed.select(*exact.group.keys, "_t", *values)
+
+
+def _tiles(asked: DataFrame, partials: DataFrame, exact: Exact) -> DataFrame:
+    schema = "_day date, ds date, span int, _inside long"
+    plan = asked.sparkSession.createDataFrame(exact.plan(), schema)
+    keys = exact.group.keys
+    rows = partials.select(*keys, "ds", "span", *_names(exact))
+    return (
+        asked.join(F.broadcast(plan), "_day")
+        .join(rows, [*keys, "ds", "span"])
+        .select(*keys, "_t", "ds", "_inside", *_names(exact))
+    )
+
+
+def _edges(asked: DataFrame, exact: Exact) -> DataFrame:
+    """Per instant: the label's own day up to it, for all windows; and per window, its first day from there on."""
+    everything = (1 << len(exact.windows)) - 1
+    ends = [_edge(F.col("_t"), everything, before=True)]
+    ends += [
+        _edge(F.col("_t") - F.expr(f"interval {24 * days(window)} hours"), 1 << i, before=False)
+        for i, window in enumerate(exact.windows)
+        if window != LIFETIME
+    ]
+    edges = asked.select(*exact.group.keys, "_t", F.inline(F.array(*ends)))
+    return edges.withColumns({"ds": F.to_date("_cut"), "_at_quarter": _quarter(F.col("_cut"))})
+
+
+def _edge(cut: Column, inside: int, before: bool) -> Column:
+    return F.struct(
+        cut.alias("_cut"), F.lit(inside).cast("bigint").alias("_inside"), F.lit(before).alias("_before")
+    )
+
+
+def _quarter(instant: Column) -> Column:
+    return F.floor(F.pmod(F.unix_micros(instant), F.lit(MICROS_A_DAY)) / QUARTER).cast("int")
+
+
+def _quarters(edges: DataFrame, plays: DataFrame, exact: Exact) -> DataFrame:
+    folded = _folded(plays, exact, [])
+    side = F.when(F.col("_before"), F.col("_quarter") < F.col("_at_quarter")).otherwise(
+        F.col("_quarter") > F.col("_at_quarter")
+    )
+    return _of(edges.join(folded, [*exact.group.keys, "ds"]).where(side), exact)
+
+
+def _cut(edges: DataFrame, plays: DataFrame, exact: Exact) -> DataFrame:
+    folded = _folded(plays, exact, ["played_at", "play_id"])
+    side = F.when(F.col("_before"), F.col("played_at") < F.col("_cut")).otherwise(
+        F.col("played_at") >= F.col("_cut")
+    )
+    quarter = edges.withColumnRenamed("_at_quarter", "_quarter")
+    return _of(quarter.join(folded, [*exact.group.keys, "ds", "_quarter"]).where(side), exact)
+
+
+def _folded(plays: DataFrame, exact: Exact, finer: Sequence[str]) -> DataFrame:
+    return plays.groupBy(*exact.group.keys, "ds", "_quarter", *finer).agg(*map(fold, exact.parts))
+
+
+def _of(rows: DataFrame, exact: Exact) -> DataFrame:
+    return rows.select(*exact.group.keys, "_t", "ds", "_inside", *_names(exact))
+
+
+def _names(exact: Exact) -> list[str]:
+    return [part.name for part in exact.parts]
