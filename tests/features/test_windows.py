@@ -6,8 +6,8 @@ from datetime import timedelta
 
 import pytest
 
-from features.windows.partials import partial_rows
 from features.windows.daily import window_features
+from features.windows.partials import partial_rows
 from reference.computed import calendar, features, features_of
 from reference.frames import frame, rows
 from reference.rows import assert_same

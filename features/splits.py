@@ -1,0 +1,53 @@
+"""Training, validation and test rows that do not leak into each other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from itertools import accumulate
+
+from pyspark.sql import Column
+from pyspark.sql import functions as F
+
+SPLITS = ("train", "validation", "test")
+# Fine enough for a share of 0.01 %, and what a share is rounded to.
+_PARTS = 10_000
+
+
+def split(
+    at: Column, instants: Sequence[datetime] = (), entity: Column | None = None, shares: Sequence[float] = ()
+) -> Column:
+    """Which split a label belongs to: by its instant, by its entity, or the later of the two.
+
+    With both, an entity of the test set is nowhere else, and nothing after the first instant is trained on.
+
+    Args:
+        instants: where validation begins and where the test begins; one is where the test begins.
+        entity: what must not be in two splits; hashed, so it is in the same one in every training set.
+        shares: of the entities, in the order of `SPLITS`; two are of training and test.
+    """
+    by_time = _later_than(at, instants)
+    by_entity = F.lit(0) if entity is None else _share_of(entity, shares)
+    names = F.array(*map(F.lit, SPLITS))
+    return F.get(names, F.greatest(by_time, by_entity))
+
+
+def _later_than(at: Column, instants: Sequence[datetime]) -> Column:
+    found = F.lit(0)
+    for place, instant in zip(_places(len(instants) + 1)[1:], instants, strict=True):
+        found = F.when(at >= F.lit(instant), place).otherwise(found)
+    return found
+
+
+def _share_of(entity: Column, shares: Sequence[float]) -> Column:
+    drawn = F.pmod(F.xxhash64(entity), F.lit(_PARTS))
+    limits = [round(_PARTS * limit) for limit in accumulate(shares)]
+    found = F.lit(len(SPLITS) - 1)
+    for place, limit in reversed(list(zip(_places(len(shares)), limits, strict=True))):
+        found = F.when(drawn < limit, place).otherwise(found)
+    return found
+
+
+def _places(count: int) -> list[int]:
+    """Two splits are training and test."""
+    return [0, 2] if count == 2 else list(range(count))

@@ -1,0 +1,155 @@
+"""Labels in, the features that held at their instants out, with a manifest that makes the same rows again."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from jobs.errors import WrongUsage
+from jobs.job import Job, add_common
+from jobs.publishing.batches import code_version
+from jobs.training.assemble import assembled, lost
+from jobs.training.labels import check_same, read_labels
+from jobs.training.manifest import Manifest, check_again, declarations, load, save, seen
+from jobs.training.request import Request
+from segue import show
+from segue.releases import open_release
+from segue.storage import filesystem
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+FORMATS = ("delta", "parquet")
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.description = __doc__
+    add_common(parser)
+    parser.add_argument(
+        "--labels", metavar="PATH", help="Delta table, parquet or .csv: keys, an instant, anything"
+    )
+    parser.add_argument(
+        "--features", nargs="+", default=[], metavar="TABLE[:COLUMN]", help="see segue features"
+    )
+    parser.add_argument(
+        "--exact",
+        nargs="+",
+        default=[],
+        metavar="TABLE[:COLUMN]",
+        help="the same, to the label's instant, not its day",
+    )
+    parser.add_argument(
+        "--at", default="label_at", metavar="COLUMN", help="the labels' instant, UTC (%(default)s)"
+    )
+    parser.add_argument("--known", action="store_true", help="only what had been published by then")
+    parser.add_argument(
+        "--max-age", type=float, metavar="DAYS", help="older values come out null (default: any age)"
+    )
+    parser.add_argument("--release", help="the release to read (default: the newest)")
+    parser.add_argument(
+        "--split-at", nargs="+", default=[], metavar="INSTANT", help="where validation, test begin"
+    )
+    parser.add_argument(
+        "--split-by", metavar="COLUMN", help="what must not be in two splits, such as user_id"
+    )
+    parser.add_argument(
+        "--shares", nargs="+", type=float, default=[], metavar="SHARE", help="of it, per split"
+    )
+    parser.add_argument("--out", required=True, metavar="PATH", help="a folder that is made")
+    parser.add_argument("--format", choices=FORMATS, default="parquet", help="(%(default)s)")
+    parser.add_argument(
+        "--replay", metavar="MANIFEST", help="make a training set again; goes with --out alone"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    job = Job("build-training-set", args.root, args.run_id)
+    _check_free(args.out)
+    old = load(args.replay) if args.replay else None
+    manifest = _again(args, old) if old else _asked(args)
+    job.pin(manifest.versions)
+    labels = read_labels(job.spark, manifest.request.labels, manifest.request.at)
+    if old:
+        check_same(labels, old.label_rows, old.label_hash, old.request.labels)
+    manifest = replace(manifest, label_rows=labels.count, label_hash=labels.content_hash)
+    job.say(f"{labels.count:,} labels, {labels.days[0]} to {labels.days[-1]}, release {manifest.release}")
+    rows = assembled(job, manifest.request, labels, manifest.versions)
+    written = _write(rows, args.out, args.format)
+    added = [name for name in rows.columns if name not in labels.rows.columns and "__" in name]
+    manifest = replace(manifest, **seen(written, added, lost(manifest.request, added)))
+    path = save(manifest, args.out)
+    _tell(job, manifest, path)
+    if old:
+        check_again(old, manifest)
+        job.say(f"the same as {args.replay}: content hash {manifest.content_hash}")
+    return 0
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="segue training-set")
+    configure(parser)
+    return run(parser.parse_args(argv))
+
+
+def _asked(args: argparse.Namespace) -> Manifest:
+    if not args.labels or not (args.features or args.exact):
+        raise WrongUsage("give --labels PATH and --features TABLE[:COLUMN] ..., or --replay MANIFEST")
+    release = open_release(args.root, args.release)
+    request = Request(
+        labels=args.labels,
+        features=tuple(args.features),
+        exact=tuple(args.exact),
+        at=args.at,
+        known=args.known,
+        max_age=args.max_age,
+        instants=tuple(args.split_at),
+        split_by=args.split_by,
+        shares=tuple(args.shares),
+    )
+    tables = {name: vars(entry) for name, entry in release.tables.items()}
+    return Manifest(request, release.release_id, tables, declarations(), code_version(), 0, "")
+
+
+def _again(args: argparse.Namespace, old: Manifest) -> Manifest:
+    """The same request on the same versions.
+
+    Raises:
+        WrongUsage: more than --out was asked for; features are declared otherwise by now.
+    """
+    if args.labels or args.features or args.exact or args.release:
+        raise WrongUsage("--replay takes labels, features and release from the manifest; give --out alone")
+    if old.declarations != declarations():
+        raise WrongUsage(
+            f"features are declared otherwise by now (manifest {old.declarations}, now {declarations()}): the replay "
+            "would be another training set. Run it with the declarations of then"
+        )
+    return replace(old, code=code_version())
+
+
+def _check_free(out: str) -> None:
+    """Nothing is overwritten; somebody may train on it at this moment."""
+    from pyarrow.fs import FileType
+
+    files, path = filesystem(out)
+    if files.get_file_info(path).type != FileType.NotFound:
+        raise WrongUsage(f"--out {out} is there already; give a folder that is not")
+
+
+def _write(rows: DataFrame, out: str, format_: str) -> DataFrame:
+    rows.write.format(format_).save(out)
+    return rows.sparkSession.read.format(format_).load(out)
+
+
+def _tell(job: Job, manifest: Manifest, path: str) -> None:
+    nulls = [(name, f"{100 * share:.2f} %") for name, share in manifest.nulls.items() if share]
+    job.say(f"{manifest.rows:,} rows, {len(manifest.nulls)} feature columns; manifest {path}")
+    for table, share in manifest.lost_to_max_age.items():
+        job.say(f"{table}: {100 * share:.2f} % of the labels lost to --max-age")
+    if nulls:
+        print(show.aligned(("null where", "share of labels"), nulls))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

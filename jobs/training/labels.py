@@ -1,0 +1,100 @@
+"""Labels as they come: a Delta table, parquet or CSV with any columns, the keys and an instant."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from expectations.profile import content
+from jobs.errors import JobError, WrongUsage, first_line
+from segue.storage import is_delta
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+
+@dataclass(frozen=True)
+class Labels:
+    """The rows, and what identifies them; `days` are those that they fall on, in order."""
+
+    rows: DataFrame
+    count: int
+    content_hash: str
+    first: datetime
+    last: datetime
+    days: tuple[date, ...]
+
+
+def read_labels(spark: SparkSession, path: str, at: str) -> Labels:
+    """The labels at `path`.
+
+    Raises:
+        WrongUsage: they cannot be read; no column `at`, or none of instants; labels without one; no labels.
+    """
+    from pyspark.sql import functions as F
+
+    rows = _read(spark, path)
+    if at not in rows.columns:
+        raise WrongUsage(f"labels {path}: no column {at!r} (--at); there are: {', '.join(rows.columns)}")
+    rows = _with_instants(rows, path, at)
+    seen = content(rows, rows.columns)
+    instant = F.unix_micros(F.col(f"`{at}`"))
+    first, last, nulls = rows.agg(F.min(instant), F.max(instant), F.count_if(instant.isNull())).collect()[0]
+    if nulls or not seen.rows:
+        raise WrongUsage(
+            f"labels {path}: {nulls:,} of {seen.rows:,} have no {at!r}; every label needs its instant"
+            if seen.rows
+            else f"labels {path}: there are none"
+        )
+    days = rows.select(F.to_date(F.col(f"`{at}`")).alias("day")).distinct().collect()
+    return Labels(
+        rows=rows,
+        count=seen.rows,
+        content_hash=f"{seen.content_hash:016x}",
+        first=_instant(first),
+        last=_instant(last),
+        days=tuple(sorted(row["day"] for row in days)),
+    )
+
+
+def _instant(micros: int) -> datetime:
+    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=micros)
+
+
+def _read(spark: SparkSession, path: str) -> DataFrame:
+    from pyspark.errors import PySparkException
+
+    try:
+        if is_delta(path):
+            return spark.read.format("delta").load(path)
+        # the text of a CSV says nothing of types: keys stay text, and the instant is parsed
+        return (
+            spark.read.csv(path, header=True)
+            if path.endswith((".csv", ".csv.gz"))
+            else spark.read.parquet(path)
+        )
+    except PySparkException as problem:
+        raise WrongUsage(
+            f"labels {path} cannot be read: {first_line(problem)}. Give a Delta table, parquet or .csv with a header"
+        ) from None
+
+
+def _with_instants(rows: DataFrame, path: str, at: str) -> DataFrame:
+    from pyspark.sql import functions as F
+
+    kind = rows.schema[at].dataType.typeName()
+    if kind == "string":
+        return rows.withColumn(at, F.try_to_timestamp(F.col(f"`{at}`")))
+    if kind not in ("timestamp", "timestamp_ntz"):
+        raise WrongUsage(f"labels {path}: {at!r} is {kind}; it must be a timestamp (UTC)")
+    return rows.withColumn(at, F.col(f"`{at}`").cast("timestamp"))
+
+
+def check_same(labels: Labels, rows: int, content_hash: str, path: str) -> None:
+    """Raises JobError where the labels are not what a manifest says that they were."""
+    if (labels.count, labels.content_hash) != (rows, content_hash):
+        raise JobError(
+            f"labels {path} are not those of the manifest: {labels.count:,} rows of content hash "
+            f"{labels.content_hash}, expected {rows:,} of {content_hash}. Restore them, or make a new training set"
+        )

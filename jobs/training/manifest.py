@@ -1,0 +1,105 @@
+"""What a training set was made of, and what it holds: enough to make it again, and to know that it is the same."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from expectations.profile import content
+from jobs.errors import JobError, WrongUsage
+from jobs.publishing.state import digest
+from jobs.training.request import Request
+from schemas import FEATURE_GROUPS
+from segue.storage import filesystem
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+NAME = "_manifest.json"
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """`tables` has version, rows and content hash of each; `nulls` and `lost_to_max_age` are shares of the rows."""
+
+    request: Request
+    release: str
+    tables: Mapping[str, Mapping[str, Any]]
+    declarations: str
+    code: str
+    label_rows: int
+    label_hash: str
+    rows: int = 0
+    content_hash: str = ""
+    columns: tuple[str, ...] = ()
+    nulls: Mapping[str, float] = field(default_factory=dict)
+    lost_to_max_age: Mapping[str, float] = field(default_factory=dict)
+
+    def dumps(self) -> str:
+        return json.dumps(asdict(self), indent=2, default=str)
+
+    @property
+    def versions(self) -> dict[str, int]:
+        return {name: int(table["version"]) for name, table in self.tables.items()}
+
+
+def declarations() -> str:
+    """Identifies every declared feature; another declaration of a name would give other values."""
+    return digest([repr(group) for group in FEATURE_GROUPS])
+
+
+def location(path: str) -> str:
+    """Of the manifest of a training set, or the manifest itself."""
+    return path if path.endswith(".json") else f"{path.rstrip('/')}/{NAME}"
+
+
+def save(manifest: Manifest, out: str) -> str:
+    path = location(out)
+    files, inner = filesystem(path)
+    with files.open_output_stream(inner) as file:
+        file.write(manifest.dumps().encode())
+    return path
+
+
+def load(path: str) -> Manifest:
+    """Raises WrongUsage where there is no manifest, or none of ours."""
+    files, inner = filesystem(location(path))
+    try:
+        with files.open_input_stream(inner) as file:
+            saved = json.loads(file.read())
+        request = Request.loads(saved.pop("request"))
+        return Manifest(request=request, **{**saved, "columns": tuple(saved["columns"])})
+    except FileNotFoundError:
+        raise WrongUsage(f"{location(path)} is not there; give a training set, or its {NAME}") from None
+    except (ValueError, KeyError, TypeError) as problem:
+        raise WrongUsage(f"{location(path)} is no manifest of a training set: {problem}") from None
+
+
+def seen(rows: DataFrame, features: list[str], lost: Mapping[str, str]) -> dict[str, Any]:
+    """Row count, content hash and shares of a written training set, in two scans."""
+    from pyspark.sql import functions as F
+
+    found = content(rows, rows.columns)
+    counted = {f"null {name}": F.count_if(F.col(f"`{name}`").isNull()) for name in features}
+    counted |= {f"lost {table}": F.count_if(F.expr(condition)) for table, condition in lost.items()}
+    counts = rows.agg(F.count("*"), *[c.alias(name) for name, c in counted.items()]).collect()[0]
+    shares = {name: counts[name] / max(found.rows, 1) for name in counted}
+    return {
+        "rows": found.rows,
+        "content_hash": f"{found.content_hash:016x}",
+        "columns": tuple(rows.columns),
+        "nulls": {name: shares[f"null {name}"] for name in features},
+        "lost_to_max_age": {table: shares[f"lost {table}"] for table in lost},
+    }
+
+
+def check_again(old: Manifest, new: Manifest) -> None:
+    """Raises JobError where a replay gave other rows."""
+    if (old.rows, old.content_hash) != (new.rows, new.content_hash):
+        code = "" if old.code == new.code else f" The code is another ({old.code}, now {new.code})."
+        raise JobError(
+            f"the replay holds {new.rows:,} rows of content hash {new.content_hash}, the manifest says {old.rows:,} of "
+            f"{old.content_hash}.{code} Run it with the code of then, or report this"
+        )

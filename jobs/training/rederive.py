@@ -1,0 +1,159 @@
+"""Holds a training set to the definition: some of its rows, made again from plays in plain Python loops."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from features.windows.definitions import Play, inputs, value
+from features.windows.partials import heard
+from jobs.errors import JobError
+from jobs.job import Job
+from jobs.training.manifest import Manifest, load
+from jobs.training.request import Request, daily_columns, exact_columns, split_refs
+from schemas import FEATURE_GROUPS, FeatureGroup
+from schemas.declarations import Feature
+from segue import show
+from segue.storage import is_delta
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+# Sketches err by a few percent, and a percentile by a rank: they are no matter of equal or not.
+APPROXIMATE = ("approx_distinct", "percentiles")
+
+# Differences to print; one fault makes many.
+SHOWN = 20
+
+Row = dict[str, Any]
+Difference = tuple[str, str, str, str]
+
+
+def rederive(job: Job, path: str, sample: int) -> int:
+    """Prints what differs, and returns the exit code: 1 if anything does.
+
+    Raises:
+        JobError: nothing in the set is made of plays.
+    """
+    manifest = load(path)
+    job.pin(manifest.versions)
+    rows = _sample(job, path.removesuffix("/_manifest.json"), sample)
+    wanted = list(_wanted(manifest))
+    if not wanted:
+        raise JobError(
+            f"{path}: none of its features is made of plays by declaration, so none can be made again"
+        )
+    differences: list[Difference] = []
+    for asked in wanted:
+        plays = _plays(job, asked.group, rows)
+        differences += [d for row in rows for d in _differences(manifest.request, asked, row, plays)]
+    _tell(path, len(rows), len(rows) * sum(len(asked.features) for asked in wanted), differences)
+    return int(bool(differences))
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Features of one table; `exact`: their windows end at the label's own instant."""
+
+    group: FeatureGroup
+    features: list[tuple[Feature, str]]
+    exact: bool
+
+
+def _wanted(manifest: Manifest) -> Iterator[Asked]:
+    daily, exact = split_refs(manifest.request)
+    both = [(exact_columns(exact), True), (daily_columns(daily, manifest.tables), False)]
+    declared = {group.table: group for group in FEATURE_GROUPS}
+    for columns_of, is_exact in both:
+        for name in columns_of.keys() & declared.keys():
+            features = [
+                (f, w)
+                for f in declared[name].features
+                for w in f.windows
+                if f.name(w) in columns_of[name] and f.op not in APPROXIMATE
+            ]
+            yield Asked(declared[name], features, is_exact)
+
+
+def _sample(job: Job, path: str, count: int) -> list[Row]:
+    """The same rows each time, and not the first ones."""
+    from pyspark.sql import functions as F
+
+    format_ = "delta" if is_delta(path) else "parquet"
+    rows = job.spark.read.format(format_).load(path)
+    plain = [
+        F.col(f"`{field.name}`")
+        for field in rows.schema
+        if field.dataType.typeName() not in ("map", "variant")
+    ]
+    drawn: list[Row] = rows.orderBy(F.xxhash64(*plain)).limit(count).toArrow().to_pylist()
+    return drawn
+
+
+def _plays(job: Job, group: FeatureGroup, rows: list[Row]) -> dict[tuple[str, ...], list[Play]]:
+    """All plays of the sampled entities; each carries the inputs that the declarations ask for, by their SQL."""
+    from pyspark.sql import functions as F
+
+    keys = sorted(
+        {tuple(row[key] for key in group.keys) for row in rows if None not in [row[k] for k in group.keys]}
+    )
+    if not keys:
+        return {}
+    asked = job.spark.createDataFrame(keys, ", ".join(f"{key} string" for key in group.keys))
+    sqls = {sql for f in group.features for sql in inputs(f)}
+    found: DataFrame = heard(job.read("sessions"), group).join(F.broadcast(asked), [*group.keys])
+    named = [
+        *(F.col(key).alias(f"key {key}") for key in group.keys),
+        *(F.expr(sql).alias(sql) for sql in sqls),
+    ]
+    frame = [F.col(name).alias(f"of {name}") for name in ("played_at", "play_id")]
+    plays: dict[tuple[str, ...], list[Play]] = {}
+    for row in found.select(*named, *frame).toArrow().to_pylist():
+        play = Play(row["of played_at"], row["of play_id"], row)
+        plays.setdefault(tuple(row[f"key {key}"] for key in group.keys), []).append(play)
+    return plays
+
+
+def _differences(
+    request: Request, asked: Asked, row: Row, plays: Mapping[tuple[str, ...], list[Play]]
+) -> Iterator[Difference]:
+    keys, group = tuple(row[key] for key in asked.group.keys), asked.group
+    for feature, window in asked.features:
+        name = f"{group.table}__{feature.name(window)}"
+        t = _instant(request, asked, row)
+        expected = None if t is None or None in keys else _defined(plays.get(keys, []), feature, window, t)
+        if not same(expected, row[name]):
+            yield name, f"{', '.join(map(str, keys))} at {row[request.at]}", str(expected), str(row[name])
+
+
+def _defined(plays: list[Play], feature: Feature, window: str, t: datetime) -> Any:
+    found = value(plays, feature, window, t)
+    return feature.of_none if found is None else found
+
+
+def _instant(request: Request, asked: Asked, row: Row) -> datetime | None:
+    """What the values of a row describe everything before; None where they are unknown or too old."""
+    label = row[request.at]
+    if asked.exact:
+        return label
+    t = row[f"{asked.group.table}__feature_at"]
+    return None if t is None or (request.oldest is not None and label - t > request.oldest) else t
+
+
+def same(expected: Any, got: Any) -> bool:
+    """Doubles to nine digits, or twelve decimals: engine and definition add in different orders."""
+    if isinstance(expected, list) and isinstance(got, list):
+        return len(expected) == len(got) and all(map(same, expected, got))
+    if isinstance(expected, float) or isinstance(got, float):
+        return None not in (expected, got) and math.isclose(expected, got, rel_tol=1e-9, abs_tol=1e-12)
+    return bool(expected == got)
+
+
+def _tell(path: str, rows: int, compared: int, differences: list[Difference]) -> None:
+    if differences:
+        print(show.aligned(("feature", "label", "by definition", "in the set"), differences[:SHOWN]))
+    found = f"{len(differences):,} differ" if differences else "all are what the definition says"
+    print(f"{path}: {rows:,} rows, {compared:,} values made again from plays; {found}")

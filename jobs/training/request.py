@@ -1,0 +1,113 @@
+"""What a training set is asked to hold; a manifest keeps it, so that it can be asked for again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from jobs.errors import WrongUsage
+from schemas import CONTRACTS, FEATURE_GROUPS, Contract, FeatureGroup
+
+# Columns that frame the features of a table.
+_FRAME = ("ds", "feature_at", "available_at", "bucket")
+
+
+@dataclass(frozen=True)
+class Request:
+    """As given on the command line. `features` and `exact` are `table:column`, or a table for all of it.
+
+    `max_age` is in days. `instants` and `shares` say where the splits are, `split_by` the column of `shares`.
+    """
+
+    labels: str
+    features: tuple[str, ...] = ()
+    exact: tuple[str, ...] = ()
+    at: str = "label_at"
+    known: bool = False
+    max_age: float | None = None
+    instants: tuple[str, ...] = ()
+    split_by: str | None = None
+    shares: tuple[float, ...] = ()
+
+    @staticmethod
+    def loads(saved: Mapping[str, Any]) -> Request:
+        given: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in saved.items()}
+        return Request(**given)
+
+    @property
+    def oldest(self) -> timedelta | None:
+        return None if self.max_age is None else timedelta(days=self.max_age)
+
+    @property
+    def split_instants(self) -> list[datetime]:
+        """Raises WrongUsage where one is no instant, or where they are not in order."""
+        try:
+            found = [datetime.fromisoformat(text) for text in self.instants]
+        except ValueError as problem:
+            raise WrongUsage(f"--split-at: {problem}; write 2026-11-01 or 2026-11-01T12:00:00") from None
+        found = [each if each.tzinfo else each.replace(tzinfo=UTC) for each in found]
+        if len(found) > 2 or found != sorted(set(found)):
+            raise WrongUsage("--split-at takes one instant (where the test begins) or two in order")
+        return found
+
+
+def daily_columns(refs: Sequence[str], tables: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    """The columns of each daily table of a release that are asked for.
+
+    Raises:
+        WrongUsage: a table or column that there is not.
+    """
+    known = {
+        name: _features(CONTRACTS[name])
+        for name in tables
+        if name in CONTRACTS and CONTRACTS[name].event_time == "feature_at"
+    }
+    return _resolved(refs, known, "release")
+
+
+def exact_columns(refs: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """The same, of what can be merged from partials at a label's own instant."""
+    known = {
+        group.table: tuple(f.name(w) for f in group.features for w in f.windows) for group in FEATURE_GROUPS
+    }
+    return _resolved(refs, known, "declarations")
+
+
+def group_of(table: str) -> FeatureGroup:
+    return next(group for group in FEATURE_GROUPS if group.table == table)
+
+
+def split_refs(request: Request) -> tuple[list[str], list[str]]:
+    """Daily and exact: a group without a daily table is always merged for the labels."""
+    merged = {group.table for group in FEATURE_GROUPS if not group.daily}
+    daily = [ref for ref in request.features if ref.partition(":")[0] not in merged]
+    return daily, [*request.exact, *(ref for ref in request.features if ref not in daily)]
+
+
+def entity_of(contract: Contract) -> tuple[str, ...]:
+    return tuple(name for name in contract.key if name != "ds")
+
+
+def _features(contract: Contract) -> tuple[str, ...]:
+    return tuple(name for name in contract.names if name not in (*_FRAME, *contract.key))
+
+
+def _resolved(
+    refs: Sequence[str], known: Mapping[str, tuple[str, ...]], place: str
+) -> dict[str, tuple[str, ...]]:
+    found: dict[str, list[str]] = {}
+    for ref in refs:
+        table, _, column = ref.partition(":")
+        if table not in known:
+            tables = ", ".join(known)
+            raise WrongUsage(
+                f"feature {ref}: no table {table!r} with features in the {place}; there are: {tables}"
+            )
+        if column and column not in known[table]:
+            raise WrongUsage(
+                f"feature {ref}: table {table} has no {column!r}; it has: {', '.join(known[table])}"
+            )
+        found.setdefault(table, []).extend([column] if column else known[table])
+    return {table: tuple(dict.fromkeys(columns)) for table, columns in found.items()}

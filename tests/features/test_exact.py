@@ -1,0 +1,137 @@
+"""Windows that end at a label's own instant, against all plays before it in plain Python."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from random import Random
+
+import pyarrow as pa
+import pytest
+
+from features.windows.exact import NOT_EXACT, Exact, exact_features
+from features.windows.partials import partial_rows
+from reference.computed import calendar
+from reference.frames import frame
+from reference.rows import same
+from reference.windows import by_entity, is_near, value
+from reference.worlds import DAY, MIDNIGHT, US, heard, history
+from schemas.declarations import LIFETIME, TRACK, USER, Feature, FeatureGroup
+from schemas.operations import OPERATIONS
+from schemas.sessions import SESSIONS
+
+WINDOWS = ("1d", "2d", "7d", "45d", LIFETIME)
+GROUP = FeatureGroup(
+    table="exact_features",
+    keys=USER,
+    meaning="all that can be had at an instant",
+    where="not is_bot",
+    features=(
+        Feature("plays", "count", "play_id", "plays", WINDOWS),
+        Feature("saved", "count", "saved", "plays", ("7d",), where="skipped"),
+        Feature("ms", "sum", "ms_played", "ms", WINDOWS),
+        Feature("completion", "mean", "completion", "share", ("2d", LIFETIME), default=-1.0),
+        Feature("ms", "variance", "ms_played", "ms^2", ("7d",)),
+        Feature("ms", "min", "ms_played", "ms", ("1d", "45d")),
+        Feature("completion", "max", "completion", "share", ("2d",)),
+        Feature("skips", "rate", "skipped", "share", ("7d", LIFETIME)),
+        Feature("heard", "ratio", "ms_played", "share", ("45d",), per="track_ms"),
+        Feature("tracks", "first", "track_id", "id", ("2d", "45d")),
+        Feature("tracks", "last", "track_id", "id", ("1d", LIFETIME)),
+        Feature("tracks", "last_k", "track_id", "ids", ("7d",), k=3),
+        Feature("tracks", "approx_distinct", "track_id", "tracks", ("7d",)),
+        Feature("ms", "histogram", "ms_played", "plays", ("7d",), edges=(1, 30_000)),
+        Feature("plays", "hours", "played_at", "shares", ("2d",)),
+        Feature("plays", "trend", "play_id", "growth", ("1d", "7d")),
+        Feature("plays", "decayed", "played_at", "plays", ("1d", "45d")),
+        Feature("ms", "percentiles", "ms_played", "ms", ("7d",), at=(0.0, 1.0)),
+        Feature("plays", "days_since_first", "played_at", "days", (LIFETIME,)),
+        Feature("plays", "days_since_last", "played_at", "days", (LIFETIME,)),
+    ),
+)
+QUARTER = timedelta(minutes=15)
+LABELS = pa.schema(
+    [
+        ("user_id", pa.string()),
+        ("at", pa.timestamp("us", "UTC")),
+        ("feature.at", pa.int64()),
+        ("ds", pa.string()),
+    ]
+)
+
+
+def instants(world):
+    """At plays, at plays a window ago, at midnights and quarters, each a microsecond before and after."""
+    rng = Random(5)
+    for play in rng.sample(world, 25):
+        back = rng.choice((0, 0, 1, 2, 7, 14, 45)) * DAY
+        for off in (-US, timedelta(0), US):
+            yield play["user_id"], play["played_at"] + back + off
+    for user in ("u", "u1", "nobody"):
+        for place in (MIDNIGHT, MIDNIGHT + QUARTER, MIDNIGHT + 7 * DAY + 3 * QUARTER):
+            yield from ((user, place + off) for off in (-US, timedelta(0), US))
+
+
+def computed(spark, world, group, labels):
+    sessions, days = frame(spark, world, SESSIONS), tuple(sorted({label["at"].date() for label in labels}))
+    exact = Exact(group, tuple(f.name(w) for f in group.features for w in f.windows), days)
+    made = partial_rows(sessions, group, calendar(world, days), None)
+    rows = spark.createDataFrame(pa.Table.from_pylist(labels, LABELS))
+    return exact_features(rows, made, sessions, exact, "at").toArrow().to_pylist()
+
+
+def test_every_value_is_of_the_plays_up_to_the_instant_itself(spark):
+    world, _ = history(17)
+    labels = [
+        {"user_id": user, "at": at, "feature.at": n, "ds": "mine"}
+        for n, (user, at) in enumerate(instants(world))
+    ]
+    labels += [labels[0], labels[1] | {"user_id": None, "feature.at": -1}]
+    found = computed(spark, world, GROUP, labels)
+    assert sorted(row["feature.at"] for row in found) == sorted(label["feature.at"] for label in labels)
+    heard_by, told = by_entity(world, GROUP), 0
+    for row in found:
+        plays = heard_by.get((row["user_id"],), [])
+        for feature in GROUP.features:
+            for window in feature.windows:
+                wanted = value(plays, feature, window, row["at"])
+                wanted = feature.of_none if wanted is None else wanted
+                wanted = None if row["user_id"] is None else wanted  # of nobody, nothing is known
+                got = row[f"{GROUP.table}__{feature.name(window)}"]
+                assert same(wanted, got) or is_near(wanted, got, 4e-12), (
+                    f"{feature.name(window)} of {row['user_id']!r} at {row['at']}: expected {wanted!r}, got {got!r}; "
+                    f"plays {sorted(str(p['played_at']) for p in plays)}"
+                )
+                told += wanted != feature.of_none
+    assert told > 1000, "nearly all is nothing, so this shows little"
+
+
+def test_a_crowd_at_one_track_is_counted_to_the_microsecond(spark):
+    """Thousands of plays within an hour: whole quarters are folded once, the cut one play by play."""
+    group = FeatureGroup(
+        "crowd_features", TRACK, "m", (Feature("p", "count", "play_id", "plays", ("1d", LIFETIME)),)
+    )
+    begin = MIDNIGHT + timedelta(hours=5)
+    world = [
+        heard(play_id=str(n), track_id="hit", played_at=begin + n * timedelta(seconds=1)) for n in range(4000)
+    ]
+    labels = pa.table(
+        {
+            "track_id": ["hit"] * 4,
+            "at": pa.array(
+                [begin + timedelta(seconds=s) for s in (0, 1, 1234, 9999)], pa.timestamp("us", "UTC")
+            ),
+        }
+    )
+    sessions = frame(spark, world, SESSIONS)
+    exact = Exact(group, ("p_count_1d", "p_count_lifetime"), (begin.date(),))
+    made = partial_rows(sessions, group, calendar(world, [begin.date()]), None)
+    found = exact_features(spark.createDataFrame(labels), made, sessions, exact, "at").toArrow().sort_by("at")
+    assert found["crowd_features__p_count_1d"].to_pylist() == [0, 1, 1234, 4000]
+
+
+def test_what_cannot_be_had_at_an_instant_is_refused():
+    assert set(NOT_EXACT) == OPERATIONS.keys() - {feature.op for feature in GROUP.features}
+    group = FeatureGroup("g", USER, "m", (Feature("x", "distinct", "track_id", "m", ("7d",)),))
+    for column in ("x_distinct_7d", "x_count_7d"):
+        with pytest.raises(ValueError, match=f"g:{column} cannot be had"):
+            Exact(group, (column,), ())

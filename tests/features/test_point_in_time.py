@@ -1,0 +1,509 @@
+"""`features.point_in_time` against its definition in plain Python, and against bugs that others have."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from datetime import date, timedelta
+from random import Random
+
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pyspark.sql import functions as F
+
+from features import hot_keys
+from features import point_in_time as engine
+from features.point_in_time import FeatureTable, PointInTimeError, point_in_time_join
+from reference.point_in_time import Snapshot, Table, joined
+from reference.worlds import DAY, FEW, MIDNIGHT, US, World
+
+MAX_AGE = 2 * DAY
+AROUND = (-US, timedelta(0), US)
+INSTANT = pa.timestamp("us", "UTC")
+KEYS = {"user_id": pa.int64(), "track_id": pa.string()}
+# columns of labels that a careless engine would take for its own
+ODD = {
+    "a.b": pa.int32(),
+    "ds": pa.string(),
+    "feature_at": pa.string(),
+    "bracket": pa.int32(),
+    "r0": pa.int32(),
+}
+LABELS = pa.schema(KEYS | {"label_at": INSTANT} | ODD)
+AS_OF = pa.schema(
+    KEYS
+    | {"feature_at": INSTANT, "available_at": INSTANT, "version": pa.int32(), "seq": pa.int32()}
+    | {"f": pa.float64(), "tags": pa.map_(pa.string(), pa.int32())}
+)
+DAILY = pa.schema(KEYS | {"ds": pa.date32(), "f": pa.float64(), "g.h": pa.list_(pa.int32())})
+
+# --- worlds: few keys, and all that happens close to a few instants
+
+# joined as text, (1, "23") is (12, "3"), and (1, "|2") is a neighbour of (1, "2")
+_user = st.sampled_from((1, 1, 1, 12, 12, 2, None))
+_track = st.sampled_from(("23", "23", "3", "|2", "", None))
+_offset = st.sampled_from((*AROUND, timedelta(hours=5), timedelta(hours=30)))
+_instant = st.builds(lambda days, off: MIDNIGHT + days * DAY + off, st.integers(0, 6), _offset)
+_delay = st.sampled_from((*AROUND, DAY - US, DAY, 3 * DAY, None))
+_value = st.sampled_from((None, 0.0, -1.5, 2.5))
+
+
+def _row(drawn, **more):
+    user, track, *_ = drawn
+    return {"user_id": user, "track_id": track, **more}
+
+
+def _label(drawn):
+    user, track, at, n = drawn
+    odd = {"a.b": n, "ds": f"label {n}", "feature_at": None, "bracket": n, "r0": n}
+    return {"user_id": user, "track_id": track, "label_at": at, **odd}
+
+
+def _event(drawn):
+    user, track, at, delay, version, value = drawn
+    available = None if at is None or delay is None else at + delay
+    row = {
+        "user_id": user,
+        "track_id": track,
+        "feature_at": at,
+        "available_at": available,
+        "version": version,
+    }
+    return row | {"f": value, "tags": None if version is None else {"v": version}}
+
+
+_labels = st.lists(
+    st.tuples(_user, _track, st.one_of(_instant, _instant, _instant, st.none()), st.integers(0, 2)).map(
+        _label
+    ),
+    min_size=60,
+    max_size=90,
+)
+_version = st.sampled_from((None, 0, 1))
+_events = st.lists(
+    st.tuples(_user, _track, st.one_of(*[_instant] * 9, st.none()), _delay, _version, _value).map(_event),
+    min_size=40,
+    max_size=70,
+).map(lambda rows: World(row | {"seq": n} for n, row in enumerate(rows)))
+_day = st.integers(-1, 6).map(lambda n: (MIDNIGHT + n * DAY).date())
+_snapshots = st.lists(st.tuples(_day, _delay), unique_by=lambda drawn: drawn[0], max_size=6).map(
+    lambda days: tuple(
+        Snapshot(ds, MIDNIGHT + (ds - MIDNIGHT.date() + DAY) + (delay or DAY)) for ds, delay in days
+    )
+)
+
+
+def _daily_row(drawn):
+    user, track, ds, value = drawn
+    return {
+        "user_id": user,
+        "track_id": track,
+        "ds": ds,
+        "f": value,
+        "g.h": None if value is None else [1, 2],
+    }
+
+
+def _daily(*keys):
+    rows = st.lists(st.tuples(_user, _track, _day, _value).map(_daily_row), max_size=60)
+    return rows.map(
+        lambda rows: World({tuple(row[name] for name in (*keys, "ds")): row for row in rows}.values())
+    )
+
+
+@st.composite
+def joins(draw):
+    """Labels, and tables of three entities: as of an instant and by day, with and without limits."""
+    both, ties = ("user_id", "track_id"), ("version", "seq")
+    shared, own = draw(_snapshots), draw(_snapshots)
+    days = {"f": -9.0, "g.h": [0]}
+    tables = [
+        Table("plain", draw(_events), ("user_id",), ("f", "tags", "available_at"), ties=ties),
+        Table("fresh", draw(_events), ("user_id",), ("f", "seq"), MAX_AGE, ("version", "seq")),
+        Table("pair", draw(_events), both, ("seq", "f"), ties=ties),
+        Table("mixed", draw(_daily("user_id")), ("user_id",), ("f",), MAX_AGE, (), shared, {"f": -9.0}),
+        Table("daily", draw(_daily("track_id")), ("track_id",), ("f", "g.h"), None, (), shared, days),
+        Table("again", draw(_daily("track_id")), ("track_id",), ("f",), MAX_AGE, (), shared),
+        Table("other", draw(_daily("track_id")), ("track_id",), ("f",), DAY, (), own, {"f": 1.0}),
+    ]
+    return World(draw(_labels)), tables
+
+
+# --- both sides, and what to look at when they differ
+
+
+def frame(spark, rows, schema):
+    """Through Arrow, which no Python worker has to unpack."""
+    held = [row | {"tags": list(row["tags"].items())} if row.get("tags") else row for row in rows]
+    names = [field.name for field in schema]
+    return spark.createDataFrame(pa.Table.from_pylist([{n: row[n] for n in names} for row in held], schema))
+
+
+def table(spark, told):
+    schema = AS_OF if told.snapshots is None else DAILY
+    days = told.snapshots and tuple(engine.Snapshot(s.ds, s.available_at) for s in told.snapshots)
+    rest = (
+        told.keys,
+        told.columns,
+        told.max_age,
+        told.ties,
+        told.snapshots if days is None else days,
+        told.defaults,
+    )
+    return FeatureTable(told.name, frame(spark, told.rows, schema), *rest)
+
+
+def computed(spark, labels, tables, known=False):
+    asked = labels if hasattr(labels, "columns") else frame(spark, labels, LABELS)
+    out = point_in_time_join(asked, [table(spark, told) for told in tables], known=known)
+    return [
+        {name: _value_of(name, value) for name, value in row.items()} for row in out.toArrow().to_pylist()
+    ]
+
+
+def _value_of(name, value):
+    return dict(value) if name.endswith("tags") and value is not None else value
+
+
+def hold(spark, labels, tables, known=False):
+    assert_same(joined(labels, tables, known=known), computed(spark, labels, tables, known), tables)
+
+
+def assert_same(expected, got, tables):
+    """As multisets of rows: labels have no id, and may be there twice."""
+    wanted, found = Counter(map(_shown, expected)), Counter(map(_shown, got))
+    if wanted == found:
+        return
+    (label,) = [row for row in expected if (wanted - found)[_shown(row)]][:1] or [None]
+    lines = [f"{len(expected)} rows expected, {len(got)} got; expected only:", *list(wanted - found)[:2]]
+    lines += ["got only:", *list(found - wanted)[:4]]
+    for told in tables if label else ():
+        lines.append(f"rows of {told.name} with the key of the first:")
+        lines += [f"  {_shown(row)}" for row in told.rows if all(row[k] == label[k] for k in told.keys)][:20]
+    raise AssertionError("\n".join(lines))
+
+
+def _shown(row):
+    values = {
+        name: value.isoformat() if isinstance(value, date) else repr(value) for name, value in row.items()
+    }
+    return " ".join(f"{name}={value}" for name, value in values.items())
+
+
+@pytest.fixture
+def every_key_hot(monkeypatch):
+    """Brackets for every key with rows; the list collects what was found."""
+    found, find = [], hot_keys.find
+
+    def finding(*arguments):
+        found.append(find(*arguments))
+        return found[-1]
+
+    monkeypatch.setattr(hot_keys, "SMALL", 0)
+    monkeypatch.setattr(hot_keys, "HOT_ROWS", 1)
+    monkeypatch.setattr(hot_keys, "SAMPLE", 1.0)
+    monkeypatch.setattr(hot_keys, "find", finding)
+    return found
+
+
+# --- any world
+
+
+@pytest.mark.parametrize("known", [False, True], ids=["described", "known"])
+@settings(FEW, max_examples=3)
+@given(world=joins())
+def test_rows_are_as_defined(spark, known, world):
+    hold(spark, *world, known)
+
+
+@pytest.mark.parametrize("known", [False, True], ids=["described", "known"])
+@settings(FEW, max_examples=2)
+@given(world=joins())
+def test_rows_do_not_depend_on_which_keys_are_hot(spark, every_key_hot, known, world):
+    hold(spark, *world, known)
+
+
+@settings(FEW, max_examples=2)
+@given(world=joins())
+def test_order_place_batches_and_rows_to_come_do_not_matter(spark, world):
+    labels, tables = world
+    once = computed(spark, labels, tables)
+    later = max(row["label_at"] for row in labels if row["label_at"]) + US
+    ahead = [
+        replace(
+            t, rows=[*t.rows[::-1], *({**row, "feature_at": later} for row in t.rows if t.snapshots is None)]
+        )
+        for t in tables
+    ]
+    batches = [computed(spark, labels[n::2], ahead) for n in (1, 0)]
+    assert_same(once, [row for batch in batches for row in batch], ahead)
+    shuffled = frame(spark, labels[::-1], LABELS).repartition(5, "bracket")
+    assert_same(once, computed(spark, shuffled, ahead), ahead)
+
+
+@pytest.mark.parametrize("known", [False, True], ids=["described", "known"])
+def test_a_key_with_half_of_all_rows_is_cut_and_gets_the_same(spark, every_key_hot, known):
+    random = Random(7)
+
+    def some(n, user=None):
+        return (
+            random.randrange(9) if user is None and n % 2 else 99,
+            str(n % 3),
+            MIDNIGHT + random.random() * 30 * DAY,
+        )
+
+    rows = [
+        event(at, user, track, at + random.choice((1, 9)) * DAY, 0, n, n / 7)
+        for n in range(400)
+        for user, track, at in [some(n)]
+    ]
+    days = tuple(Snapshot(MIDNIGHT.date() + n * DAY, MIDNIGHT + (n + 1.3) * DAY) for n in range(0, 30, 2))
+    daily = [_daily_row((user, "", s.ds, user / 7)) for s in days for user in (1, 2, 99)]
+    labels = [label(at, user, track) for n in range(400) for user, track, at in [some(n)]]
+    tables = [
+        Table("one", rows, ("user_id",), ("f", "seq"), 3 * DAY),
+        Table("two", rows[::2], ("user_id",), ("seq",)),
+        Table("day", daily, ("user_id",), ("f",), snapshots=days),
+    ]
+    hold(spark, labels, tables, known)
+    hold(spark, labels, tables[2:], known)
+    for found in every_key_hot:
+        held = {row["k0"]: row for row in found.frame.toArrow().to_pylist()}
+        assert held[99]["brackets"] > 1, f"the labels of 99 are not spread: {held}"
+    cuts = {row["k0"]: row["cuts"] for row in every_key_hot[0].frame.toArrow().to_pylist()}
+    assert len(cuts[99]) > 50, f"800 rows over 30 days are to be cut where their time changes: {cuts[99]}"
+
+
+# --- cost
+
+
+def nodes(plan):
+    plan = plan.executedPlan() if plan.nodeName() == "AdaptiveSparkPlan" else plan
+    children = plan.children()
+    return [plan, *[node for n in range(children.size()) for node in nodes(children.apply(n))]]
+
+
+def passes_labels(node):
+    """Whether rows with the labels' columns, by which name the engine may know them, come out of this node."""
+    return "l6:int" in node.schema().catalogString()
+
+
+@pytest.fixture
+def no_broadcasts(spark):
+    name = "spark.sql.autoBroadcastJoinThreshold"
+    before = spark.conf.get(name)
+    spark.conf.set(name, "-1")
+    yield
+    spark.conf.set(name, before)
+
+
+@pytest.mark.parametrize("kinds", ["as of", "daily", "both"])
+def test_tables_of_the_same_keys_share_one_shuffle_of_the_labels(spark, no_broadcasts, kinds):
+    labels = [label(MIDNIGHT + n * DAY, n % 3) for n in range(9)]
+    days = [
+        tuple(Snapshot((MIDNIGHT + n * DAY).date(), MIDNIGHT) for n in range(0, 9, step))
+        for step in (1, 2, 3)
+    ]
+    daily = [_daily_row((1, "", snapshot.ds, 1.0)) for snapshot in days[0]]
+    tables = [
+        Table(f"as of {n}", [event(MIDNIGHT)], ("user_id",), ("f",)) for n in range(3) if kinds != "daily"
+    ]
+    tables += [
+        Table(f"day {n}", daily, ("user_id",), ("f",), snapshots=days[n])
+        for n in range(3)
+        if kinds != "as of"
+    ]
+    out = point_in_time_join(frame(spark, labels, LABELS), [table(spark, told) for told in tables])
+    plan = out._jdf.queryExecution().executedPlan()
+    carrying = [node for node in nodes(plan) if node.nodeName() == "Exchange" and passes_labels(node)]
+    assert len(carrying) == 1, f"labels are shuffled {len(carrying)} times:\n{plan.toString()}"
+
+
+# --- edges
+
+
+def event(at, user=1, track="23", available=None, version=None, seq=0, f=1.0):
+    return _event((user, track, at, None, version, f)) | {"available_at": available or at, "seq": seq}
+
+
+def label(at, user=1, track="23", n=0):
+    return _label((user, track, at, n))
+
+
+def test_the_instant_itself_counts_and_so_does_the_greatest_age(spark):
+    t = MIDNIGHT
+    rows = [event(t + off, user=n) for n, off in enumerate(AROUND)]
+    old = [event(t - MAX_AGE + off, user=n) for n, off in enumerate(AROUND)]
+    tables = [
+        Table("edge", rows, ("user_id",), ("f",)),
+        Table("age", old, ("user_id",), ("f",), MAX_AGE),
+    ]
+    got = {row["user_id"]: row for row in computed(spark, [label(t, n) for n in range(3)], tables)}
+    assert [got[n]["edge__f"] for n in range(3)] == [1.0, 1.0, None]
+    assert [got[n]["age__f"] for n in range(3)] == [None, 1.0, 1.0]
+    assert [got[n]["age__feature_at"] for n in range(3)] == [t - MAX_AGE + off for off in AROUND]
+
+
+def test_what_was_not_available_yet_was_not_known(spark):
+    t = MIDNIGHT
+    rows = [event(t - DAY, n, available=t + off, f=2.0) for n, off in enumerate(AROUND)]
+    rows += [event(t - 2 * DAY, n) for n in range(3)]
+    told = Table("late", rows, ("user_id",), ("f",))
+    for known, values in ((True, [2.0, 2.0, 1.0]), (False, [2.0, 2.0, 2.0])):
+        got = {row["user_id"]: row for row in computed(spark, [label(t, n) for n in range(3)], [told], known)}
+        assert [got[n]["late__f"] for n in range(3)] == values
+
+
+def test_a_late_row_that_is_older_does_not_replace_a_newer_one(spark):
+    rows = [event(MIDNIGHT - DAY, available=MIDNIGHT + DAY, f=1.0), event(MIDNIGHT, f=2.0)]
+    (got,) = computed(
+        spark, [label(MIDNIGHT + 2 * DAY)], [Table("late", rows, ("user_id",), ("f",))], known=True
+    )
+    assert (got["late__f"], got["late__feature_at"]) == (2.0, MIDNIGHT)
+
+
+def test_of_rows_as_new_the_later_published_then_the_greatest_wins(spark):
+    t = MIDNIGHT
+    rows = [
+        event(t, 1, available=t + DAY, version=0, f=1.0),
+        event(t, 1, available=t, version=1, f=2.0),
+        event(t, 2, version=None, f=3.0),
+        event(t, 2, version=0, f=4.0),
+        event(t, 2, version=0, f=4.0),
+    ]
+    told = Table("tied", rows, ("user_id",), ("f",), ties=("version",))
+    got = {
+        row["user_id"]: row["tied__f"]
+        for row in computed(spark, [label(t + 2 * DAY, 1), label(t, 2)], [told])
+    }
+    assert got == {1: 1.0, 2: 4.0}
+
+
+def test_an_absent_row_of_a_snapshot_is_no_old_row(spark):
+    days = [MIDNIGHT.date() + n * DAY for n in (0, 1, 4)]
+    daily = [{"user_id": 1, "track_id": None, "ds": days[0], "f": 5.0, "g.h": None}]
+    published = tuple(Snapshot(ds, MIDNIGHT + 9 * DAY) for ds in days)
+    told = Table("day", daily, ("user_id",), ("f",), snapshots=published, defaults={"f": 0.0})
+    asked = [(n, MIDNIGHT + n * DAY + off) for n in (1, 2, 5) for off in (-US, timedelta(0))]
+    got = {row["label_at"]: row for row in computed(spark, [label(at) for _, at in asked], [told])}
+    assert [got[at]["day__f"] for _, at in asked] == [None, 5.0, 5.0, 0.0, 0.0, 0.0]
+    seen = [got[at]["day__feature_at"] for _, at in asked]
+    assert seen == [None, *[MIDNIGHT + n * DAY for n in (1, 1, 2, 2, 5)]]
+
+
+@pytest.mark.parametrize("nothing", ["labels", "rows", "snapshots", "all"])
+def test_nothing_comes_of_nothing(spark, nothing):
+    day = Snapshot(MIDNIGHT.date(), MIDNIGHT)
+    labels = [] if nothing in ("labels", "all") else [label(MIDNIGHT + DAY), label(MIDNIGHT + DAY)]
+    rows = [] if nothing in ("rows", "all") else [event(MIDNIGHT)]
+    daily = [{"user_id": 1, "track_id": "23", "ds": day.ds, "f": 1.0, "g.h": []} for _ in rows]
+    days = () if nothing in ("snapshots", "all") else (day,)
+    hold(
+        spark,
+        labels,
+        [
+            Table("a", rows, ("user_id",), ("f",)),
+            Table("b", daily, ("track_id",), ("f",), snapshots=days, defaults={"f": 3.0}),
+        ],
+    )
+
+
+def test_labels_may_be_drawn_from_the_table_itself(spark):
+    rows = frame(spark, [event(MIDNIGHT + n * DAY, seq=n) for n in range(3)], AS_OF)
+    labels = rows.select("user_id", F.col("feature_at").alias("label_at"))
+    days = tuple(engine.Snapshot((MIDNIGHT + n * DAY).date(), MIDNIGHT) for n in range(3))
+    daily = rows.select("user_id", F.to_date("feature_at").alias("ds"), "seq")
+    tables = [
+        FeatureTable("a", rows, ("user_id",), ("seq",)),
+        FeatureTable("b", daily, ("user_id",), ("seq",), snapshots=days),
+    ]
+    both = point_in_time_join(labels, tables).toArrow().to_pylist()
+    alone = point_in_time_join(labels, tables[1:]).toArrow().to_pylist()
+    assert sorted((row["a__seq"], row["b__seq"]) for row in both if row["b__seq"] is not None) == [
+        (1, 0),
+        (2, 1),
+    ]
+    assert Counter(row["b__seq"] for row in alone) == Counter([None, 0, 1])
+
+
+# --- bugs that others have
+
+
+def test_composite_keys_that_are_equal_as_text_are_different_keys(spark):
+    rows = [
+        event(MIDNIGHT, 1, "23", f=1.0),
+        event(MIDNIGHT, 12, "3", f=2.0),
+        event(MIDNIGHT, 1, "2|3", f=3.0),
+    ]
+    labels = [label(MIDNIGHT, user, track) for user, track in ((1, "23"), (12, "3"), (1, "2|3"), (1, "2"))]
+    got = computed(spark, labels, [Table("pair", rows, ("user_id", "track_id"), ("f",))])
+    found = {(row["user_id"], row["track_id"]): row["pair__f"] for row in got}
+    assert found == {(1, "23"): 1.0, (12, "3"): 2.0, (1, "2|3"): 3.0, (1, "2"): None}
+
+
+def test_duplicate_feature_rows_do_not_multiply_labels(spark):
+    """Feast joins back by entity and time: two rows with both give two rows per label."""
+    rows = [event(MIDNIGHT, seq=n) for n in (0, 0, 1)]
+    told = Table("twice", rows, ("user_id",), ("f", "seq"), ties=("seq",))
+    got = computed(spark, [label(MIDNIGHT + DAY)] * 2, [told])
+    assert [row["twice__seq"] for row in got] == [1, 1], "one row per label, each with the greatest seq"
+
+
+def test_every_table_has_its_own_limit_and_its_own_values(spark):
+    """Feast gives two windows of one view the length of the first."""
+    rows = [event(MIDNIGHT - 3 * DAY, f=3.0)]
+    tables = [
+        Table(name, [row | {"f": f} for row in rows], ("user_id",), ("f",), days and days * DAY)
+        for name, days, f in (("short", 2, 1.0), ("long", 4, 2.0), ("ever", None, 3.0))
+    ]
+    (got,) = computed(spark, [label(MIDNIGHT)], tables)
+    assert [got[f"{name}__f"] for name in ("short", "long", "ever")] == [None, 2.0, 3.0]
+
+
+def test_all_values_come_from_one_row(spark):
+    """Tempo takes the last value of each column, whichever row it is in."""
+    rows = [event(MIDNIGHT - DAY, f=1.0, seq=1), event(MIDNIGHT, f=None, seq=2)]
+    (got,) = computed(spark, [label(MIDNIGHT)], [Table("one", rows, ("user_id",), ("f", "seq"))])
+    assert (got["one__f"], got["one__seq"]) == (None, 2)
+
+
+# --- what is refused
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"name": "x", "tables": []}, "tables: got none, expected one or more"),
+        ({"at": "no.such"}, "labels: no column 'no.such', got ["),
+        ({"at": "track_id"}, "labels: column 'track_id' is string, expected timestamp"),
+        ({"keys": ("a.b",)}, "table 'a': no columns ['a.b'], got ["),
+        ({"keys": ("seq",)}, "labels: no column 'seq', got ["),
+        ({"keys": ("feature_at",)}, "key 'feature_at': string in labels, timestamp in table 'a'"),
+        ({"keys": ()}, "table 'a': keys are empty"),
+        ({"columns": ("f", "gone"), "ties": ("lost",)}, "table 'a': no columns ['gone', 'lost'], got ["),
+        ({"columns": ("feature_at",)}, "output columns ['a__feature_at'] would be there twice"),
+        ({"defaults": {"f": 1.0}}, "table 'a': got defaults, expected none without snapshots"),
+        ({"snapshots": ()}, "table 'a': no columns ['ds'], got ["),
+    ],
+)
+def test_what_does_not_fit_is_said_before_any_job(spark, change, told):
+    rows = frame(spark, [], AS_OF)
+    given = {"name": "a", "rows": rows, "keys": ("user_id",), "columns": ("f",)} | change
+    tables = given.pop("tables", None)
+    at = given.pop("at", "label_at")
+    with pytest.raises(PointInTimeError) as raised:
+        point_in_time_join(
+            frame(spark, [], LABELS), [FeatureTable(**given)] if tables is None else tables, at
+        )
+    assert told in str(raised.value)
+    assert len(str(raised.value).splitlines()) == 1
+
+
+def test_names_that_collide_are_refused(spark):
+    table = FeatureTable("a", frame(spark, [], AS_OF), ("user_id",), ("f",))
+    labels = frame(spark, [], LABELS)
+    for asked, tables in ((labels, [table, table]), (labels.withColumnRenamed("ds", "A__f"), [table])):
+        with pytest.raises(PointInTimeError, match="would be there twice, expected different names"):
+            point_in_time_join(asked, tables)
