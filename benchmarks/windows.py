@@ -122,7 +122,9 @@ def _check_same(root: str, other: str) -> None:
     ]
     left, right = (table.select(*exact) for table in tables)
     differ = left.exceptAll(right).count() + right.exceptAll(left).count()
-    assert not differ, f"{differ} rows of a backfill are not those of daily runs; look at features/windows/daily.py"
+    assert not differ, (
+        f"{differ} rows of a backfill are not those of daily runs; look at features/windows/daily.py"
+    )
     rows = tables[0].agg(F.count("*")).collect()[0][0]
     print(f"  {rows:,} rows are the same by both ways in {len(exact)} columns")
 

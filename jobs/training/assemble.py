@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from datetime import date, datetime
 from typing import TYPE_CHECKING
 
-from features.point_in_time import FeatureTable, Snapshot, point_in_time_join
-from features.splits import split
+from features.joins.point_in_time import FeatureTable, Snapshot, point_in_time_join
+from features.joins.splits import split
 from features.windows.exact import Exact, exact_features
 from jobs.errors import WrongUsage
 from jobs.job import Job

@@ -1,4 +1,4 @@
-"""`features.point_in_time` against its definition in plain Python, and against bugs that others have."""
+"""`features.joins.point_in_time` against its definition in plain Python, and against bugs that others have."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyspark.sql import functions as F
 
-from features import hot_keys
-from features import point_in_time as engine
-from features.point_in_time import FeatureTable, PointInTimeError, point_in_time_join
+from features.joins import hot_keys
+from features.joins import point_in_time as engine
+from features.joins.point_in_time import FeatureTable, PointInTimeError, point_in_time_join
 from reference.point_in_time import Snapshot, Table, joined
 from reference.worlds import DAY, FEW, MIDNIGHT, US, World
 

@@ -475,7 +475,13 @@ def run_flows(root: str, at: Path) -> None:
         "--catalogue",
         str(landing / "tracks"),
     ]
-    skip = ["--skip", "build-track-features", "build-artist-features", "build-pair-partials", "train-track-embeddings"]
+    skip = [
+        "--skip",
+        "build-track-features",
+        "build-artist-features",
+        "build-pair-partials",
+        "train-track-embeddings",
+    ]
     run_flow([*source, "--input", str(first), *skip, "build-user-features"])
     run_flow([*source, "--input", str(second), *skip])
     print("--- again")

@@ -24,7 +24,7 @@ class Snapshot:
 
 @dataclass(frozen=True)
 class Table:
-    """What `features.point_in_time.FeatureTable` declares, with its rows as dicts."""
+    """What `features.joins.point_in_time.FeatureTable` declares, with its rows as dicts."""
 
     name: str
     rows: list[Row]

@@ -1,0 +1,65 @@
+"""As-of joins in one pass: labels and histories side by side, ordered by time, the newest row carried along.
+
+Every history brings one struct per row (`features.joins.histories` says what is in it, and in which
+order it is compared), so that all values of a table come from one of its rows. The greatest struct
+so far is the row that a label gets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import reduce
+
+from pyspark.sql import Column, DataFrame, Window
+from pyspark.sql import functions as F
+
+from features.joins.hot_keys import HotKeys, with_rows
+
+BEFORE, AT = 0, 1  # a row of a label's own instant counts for it, so it comes first
+# Labels without a key match nothing; together they would be one group, maybe the largest.
+SPREAD = 64
+
+
+def joined(
+    labels: DataFrame, keys: Sequence[str], at: str, histories: Mapping[str, DataFrame], hot: HotKeys | None
+) -> DataFrame:
+    """`labels` and, per history, the struct of its greatest row up to the label's instant, or null.
+
+    Args:
+        histories: name of the struct column -> key parts k0, k1 ..., never null, `time`, and that struct.
+    """
+    parts = [f"k{n}" for n in range(len(keys))]
+    asked = labels.select(
+        *[F.col(key).alias(part) for key, part in zip(keys, parts, strict=True)],
+        F.col(at).alias("time"),
+        F.struct(*labels.columns).alias("label"),
+        F.lit(AT).alias("side"),
+    )
+    told = [history.withColumn("side", F.lit(BEFORE)) for history in histories.values()]
+    rows = list(histories)
+    if hot is None:
+        branches = [asked.withColumn("bracket", spread(parts, F.lit(0))), *[_unbroken(f) for f in told]]
+    else:
+        branches = hot.cut(asked, told, rows, spread(parts, F.lit(0)))
+    return _carried(reduce(with_rows, branches), parts, rows)
+
+
+def _unbroken(history: DataFrame) -> DataFrame:
+    return history.withColumn("bracket", F.lit(0))
+
+
+def spread(parts: Sequence[str], otherwise: Column) -> Column:
+    """`otherwise`, or any number below 0 where a part of the key is null: no row has such a one."""
+    keyless = reduce(Column.__or__, [F.col(part).isNull() for part in parts])
+    anywhere = (-1 - F.monotonically_increasing_id() % SPREAD).cast("int")
+    return F.when(keyless, anywhere).otherwise(otherwise)
+
+
+def _carried(together: DataFrame, parts: Sequence[str], rows: Sequence[str]) -> DataFrame:
+    so_far = (
+        Window.partitionBy(*parts, "bracket")
+        .orderBy("time", "side")
+        .rowsBetween(Window.unboundedPreceding, Window.currentRow)
+    )
+    newest = [F.max(row).over(so_far).alias(row) for row in rows]
+    return together.select("label", "side", *newest).where(F.col("side") == AT).select("label.*", *rows)

@@ -1,0 +1,140 @@
+"""What a point-in-time join is asked for, and what is refused before any job runs."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
+
+from pyspark.sql import DataFrame
+from pyspark.sql.types import DataType, DateType, TimestampType
+
+
+class PointInTimeError(ValueError):
+    """Labels and tables that do not fit together."""
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A published day of a daily table: usable for labels from midnight after `ds` on, in UTC.
+
+    With `known`, from `available_at` on, if that is later; it must know its time zone.
+    """
+
+    ds: date
+    available_at: datetime
+
+    @property
+    def feature_at(self) -> datetime:
+        return datetime.combine(self.ds, time(), UTC) + timedelta(days=1)
+
+
+@dataclass(frozen=True)
+class FeatureTable:
+    """What to add to labels, and from where.
+
+    Args:
+        name: output columns are named {name}__feature_at and {name}__{column}.
+        rows: with timestamps `feature_at` and, maybe, `available_at`; or, with `snapshots`, a date `ds`.
+        keys: columns of the labels and of `rows`, of the same types.
+        max_age: older values come out null; a value exactly as old still counts.
+        ties: of rows with equal keys and feature_at the one with the later available_at wins, then the
+            greatest in these columns, null lowest; then, so that the result is always the same, in `columns`.
+        snapshots: the published days; (keys, ds) is then unique in `rows`.
+        defaults: value of a column where the label's snapshot has no row of its keys.
+    """
+
+    name: str
+    rows: DataFrame
+    keys: tuple[str, ...]
+    columns: tuple[str, ...]
+    max_age: timedelta | None = None
+    ties: tuple[str, ...] = ()
+    snapshots: tuple[Snapshot, ...] | None = None
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def outputs(self) -> list[str]:
+        return [f"{self.name}__{column}" for column in ("feature_at", *self.columns)]
+
+
+def check(labels: DataFrame, tables: Sequence[FeatureTable], at: str, known: bool) -> None:
+    """Raise PointInTimeError with everything that is wrong, one line each."""
+    wrong = (
+        [] if tables else ["tables: got none, expected one or more; give what is to be added to the labels"]
+    )
+    wrong += list(_wrong_labels(labels, at))
+    for table in tables:
+        wrong += list(_wrong_columns(table, known)) or list(_wrong_keys(labels, table))
+    wrong = wrong or list(_wrong_names(labels, tables))
+    if wrong:
+        raise PointInTimeError("\n".join(dict.fromkeys(wrong)))
+
+
+def _types(df: DataFrame) -> dict[str, DataType]:
+    return {column.name: column.dataType for column in df.schema.fields}
+
+
+def _wrong_labels(labels: DataFrame, at: str) -> Iterator[str]:
+    types = _types(labels)
+    twice = sorted(name for name, count in Counter(labels.columns).items() if count > 1)
+    if twice:
+        yield f"labels: columns {twice} are there more than once, expected different names; rename them"
+    if at not in types:
+        yield f"labels: no column {at!r}, got {labels.columns}; name the labels' instant with at=..."
+    elif not isinstance(types[at], TimestampType):
+        got = types[at].simpleString()
+        yield f"labels: column {at!r} is {got}, expected timestamp; cast it, knowing its time zone"
+
+
+def _wrong_columns(table: FeatureTable, known: bool) -> Iterator[str]:
+    types, daily = _types(table.rows), table.snapshots is not None
+    instants = (
+        () if daily else ("feature_at", *(("available_at",) if known or "available_at" in types else ()))
+    )
+    wanted = [*table.keys, *table.columns, *table.ties, *instants, *(("ds",) if daily else ())]
+    missing = [name for name in dict.fromkeys(wanted) if name not in types]
+    if missing:
+        yield f"table {table.name!r}: no columns {missing}, got {table.rows.columns}; add or rename them"
+    if not table.keys:
+        yield f"table {table.name!r}: keys are empty, expected one or more columns; name what rows and labels share"
+    expected = dict.fromkeys(instants, TimestampType) | ({"ds": DateType} if daily else {})
+    for name, kind in expected.items():
+        if name in types and not isinstance(types[name], kind):
+            got = types[name].simpleString()
+            yield f"table {table.name!r}: column {name!r} is {got}, expected {kind.typeName()}; cast it"
+    yield from _wrong_days(table)
+
+
+def _wrong_days(table: FeatureTable) -> Iterator[str]:
+    if table.defaults and table.snapshots is None:
+        yield f"table {table.name!r}: got defaults, expected none without snapshots; say which days are published"
+    strangers = sorted(set(table.defaults) - set(table.columns))
+    if strangers:
+        yield f"table {table.name!r}: defaults for {strangers}, expected names of {list(table.columns)}; correct them"
+    naive = [s.ds.isoformat() for s in table.snapshots or () if s.available_at.utcoffset() is None]
+    if naive:
+        yield f"table {table.name!r}: available_at of {naive} has no time zone, expected one; add tzinfo"
+
+
+def _wrong_keys(labels: DataFrame, table: FeatureTable) -> Iterator[str]:
+    asked, held = _types(labels), _types(table.rows)
+    for key in table.keys:
+        if key not in asked:
+            yield f"labels: no column {key!r}, got {labels.columns}; table {table.name!r} is joined by it"
+        elif asked[key] != held[key]:
+            types = (
+                f"{asked[key].simpleString()} in labels, {held[key].simpleString()} in table {table.name!r}"
+            )
+            yield f"key {key!r}: {types}, expected the same type; cast one of them"
+
+
+def _wrong_names(labels: DataFrame, tables: Sequence[FeatureTable]) -> Iterator[str]:
+    """Names that differ in case alone collide too: Spark would find neither."""
+    names = Counter(name.casefold() for table in tables for name in table.outputs)
+    names.update({name.casefold() for name in labels.columns} & names.keys())
+    twice = sorted({name for table in tables for name in table.outputs if names[name.casefold()] > 1})
+    if twice:
+        yield f"output columns {twice} would be there twice, expected different names; rename tables or label columns"

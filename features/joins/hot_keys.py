@@ -1,0 +1,105 @@
+"""Keys with so many rows that one task would do most of the work: found by a sample, cut by time.
+
+Nothing here changes a result, only which task works it out: within a bracket of time, a key's newest
+row from before the bracket stands in for all that came before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import reduce
+
+from pyspark.sql import Column, DataFrame, Window
+from pyspark.sql import functions as F
+
+from features.joins import reduction
+
+# What one task sorts in a second or two. Speed only.
+HOT_ROWS = 1_000_000
+# A key of HOT_ROWS has ten thousand rows in the sample: enough to count it, and to cut it evenly.
+SAMPLE = 0.01
+MOST_BRACKETS = 256
+# Fewer bytes than this cannot hold a task up for long, so nobody looks.
+SMALL = 64 << 20
+
+
+@dataclass(frozen=True)
+class HotKeys:
+    """So few keys that every task has them all."""
+
+    parts: tuple[str, ...]
+    frame: DataFrame  # key parts; `cuts`, the ascending instants at which brackets begin; `brackets` aimed at
+
+    def cut(
+        self, asked: DataFrame, told: Sequence[DataFrame], rows: Sequence[str], otherwise: Column
+    ) -> list[DataFrame]:
+        """Labels and histories with `bracket`, and what each bracket of a hot key starts with."""
+        labels = self._cut(asked, otherwise)
+        histories = [self._cut(history, F.lit(0)) for history in told]
+        seeds = self._seeds([h.where(F.col("cuts").isNotNull()) for h in histories], rows)
+        return [*[frame.drop("cuts") for frame in (labels, *histories)], seeds]
+
+    def spread(self, asked: DataFrame) -> DataFrame:
+        """Labels with `bracket`, at random where their key is hot."""
+        bracket = F.pmod(F.monotonically_increasing_id(), F.col("brackets")).cast("int")
+        marked = self._marked(asked, "brackets")
+        return marked.withColumn("bracket", F.coalesce(bracket, F.lit(0))).drop("brackets")
+
+    def copied(self, history: DataFrame) -> DataFrame:
+        """Rows once per bracket that `spread` may have given to a label of their key."""
+        brackets = F.sequence(F.lit(0), F.coalesce("brackets", F.lit(1)) - 1)
+        return self._marked(history, "brackets").withColumn("bracket", F.explode(brackets)).drop("brackets")
+
+    def _marked(self, frame: DataFrame, column: str) -> DataFrame:
+        return frame.join(F.broadcast(self.frame.select(*self.parts, column)), list(self.parts), "left")
+
+    def _cut(self, frame: DataFrame, otherwise: Column) -> DataFrame:
+        cuts = F.col("cuts")
+        bracket = F.when(cuts.isNotNull(), F.size(F.filter(cuts, lambda cut: cut <= F.col("time"))))
+        return self._marked(frame, "cuts").withColumn("bracket", F.coalesce(bracket, otherwise))
+
+    def _seeds(self, histories: Sequence[DataFrame], rows: Sequence[str]) -> DataFrame:
+        """Per bracket the greatest row of all brackets before it, at a time before every other."""
+        every = F.explode(F.sequence(F.lit(0), F.size("cuts"))).alias("bracket")
+        narrow = [history.drop("cuts", "time", "side") for history in histories]
+        together = reduce(with_rows, [self.frame.select(*self.parts, every), *narrow])
+        last = together.groupBy(*self.parts, "bracket").agg(*[F.max(row).alias(row) for row in rows])
+        before = Window.partitionBy(*self.parts).orderBy("bracket").rowsBetween(Window.unboundedPreceding, -1)
+        carried = [F.max(row).over(before).alias(row) for row in rows]
+        head = [F.lit(None).cast("timestamp").alias("time"), F.lit(-1).alias("side")]
+        return last.select(*self.parts, "bracket", *head, *carried)
+
+
+def with_rows(above: DataFrame, below: DataFrame) -> DataFrame:
+    return above.unionByName(below, allowMissingColumns=True)
+
+
+def find(frames: Sequence[DataFrame], parts: Sequence[str]) -> HotKeys | None:
+    """The keys with about HOT_ROWS rows or more in `frames` together (key parts and `time`): a job that counts
+    a sample, and if it finds some, a second one that cuts them.
+
+    A sample will do: a key that is taken for hot, or is not, at the limit, gets the same rows.
+    """
+    if not frames or sum(map(reduction.size, frames)) < SMALL:
+        return None
+    sampled = [f.select(*parts, "time").dropna().sample(SAMPLE, seed=7) for f in frames]
+    sample = reduce(DataFrame.unionByName, sampled)
+    counted = sample.groupBy(*parts).agg(F.count("*").alias("n"))
+    counts = counted.where(F.col("n") >= HOT_ROWS * SAMPLE).toArrow()
+    if not counts.num_rows:
+        return None
+    spark = frames[0].sparkSession
+    cut = _cut(sample.join(F.broadcast(spark.createDataFrame(counts)), list(parts)), parts)
+    return HotKeys(tuple(parts), spark.createDataFrame(cut.toArrow()))
+
+
+def _cut(sample: DataFrame, parts: Sequence[str]) -> DataFrame:
+    steps = [n / MOST_BRACKETS for n in range(1, MOST_BRACKETS)]
+    aim = F.least(F.ceil(F.first("n") / (HOT_ROWS * SAMPLE / 4)), F.lit(MOST_BRACKETS))
+    found = sample.groupBy(*parts).agg(
+        F.percentile_approx("time", steps, 1000).alias("steps"), aim.cast("int").alias("brackets")
+    )
+    every = F.floor(F.lit(MOST_BRACKETS) / F.col("brackets")).cast("int")
+    chosen = F.filter("steps", lambda _, n: (n + 1) % every == 0)
+    return found.select(*parts, F.array_distinct(chosen).alias("cuts"), "brackets")

@@ -1,0 +1,88 @@
+"""Less to shuffle: rows that no label can get are dropped where they are read.
+
+That takes a second look at the labels, so it is done only where they come straight from a source: a
+label that is costly to compute is computed once, and one that is random has one value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+# Nodes of a logical plan that cost next to nothing beside the reading itself
+PASSING = {"Project", "Filter", "SubqueryAlias", "LocalRelation", "LogicalRelation", "LogicalRDD", "Range"}
+PASSING |= {"InMemoryRelation", "DataSourceV2ScanRelation", "Union"}
+
+# Labels of one key up to which a row's neighbours among them are searched for
+MOST_MOMENTS = 64
+
+
+def rereadable(df: DataFrame) -> bool:
+    """Whether `df` is a source with columns and rows picked from it."""
+    plan = _plan(df)
+    return plan is not None and plan.deterministic() and _passing(plan)
+
+
+def size(df: DataFrame) -> int:
+    """Bytes, as Spark estimates them when it chooses between joins; no job."""
+    plan = _plan(df)
+    return int(plan.stats().sizeInBytes()) if plan is not None else 2**63 - 1
+
+
+def broadcastable(df: DataFrame) -> bool:
+    """Whether Spark would send `df` to every task without being told to."""
+    execution = getattr(df, "_jdf", None)
+    if execution is None:
+        return False
+    return size(df) <= int(execution.sparkSession().sessionState().conf().autoBroadcastJoinThreshold())
+
+
+def asked_for(history: DataFrame, asked: DataFrame, on: Sequence[str]) -> DataFrame:
+    """Rows of `history` that share the columns `on` with `asked`; all of them where that would be a shuffle."""
+    wanted = asked.select(*on)
+    return history.join(wanted, list(on), "left_semi") if broadcastable(wanted) else history
+
+
+def newest_asked_for(history: DataFrame, asked: DataFrame, parts: Sequence[str], row: str) -> DataFrame:
+    """Rows of `history` (key parts, `time`, struct `row`) among which is every row that `asked` gets as of its `time`.
+
+    Of the rows between two neighbouring labels of a key only the newest can be one. That is told from
+    keys and times alone, so the wide rows that are dropped are never shuffled nor sorted.
+    """
+    if not broadcastable(asked):
+        return history
+    moments = asked.groupBy(*parts).agg(F.collect_set("time").alias("moments"))
+    few = F.size("moments") <= MOST_MOMENTS
+    newest = _newest(history, moments.where(few), parts, row)
+    between = history.withColumn("feature_at", F.col(f"{row}.feature_at"))
+    kept = between.join(F.broadcast(newest), [*parts, "feature_at"], "left_semi").drop("feature_at")
+    # for keys with more labels the search for the neighbours would cost more than it saves
+    return kept.unionByName(history.join(F.broadcast(moments.where(~few)), list(parts), "left_semi"))
+
+
+def _newest(history: DataFrame, moments: DataFrame, parts: Sequence[str], row: str) -> DataFrame:
+    """The newest feature_at between any two labels; there are no more of them than labels."""
+    times = history.select(*parts, "time", F.col(f"{row}.feature_at").alias("feature_at"))
+    next_label = F.array_min(F.filter("moments", lambda moment: moment >= F.col("time")))
+    near = times.join(F.broadcast(moments), list(parts)).withColumn("next", next_label)
+    newest = (
+        near.where(F.col("next").isNotNull())
+        .groupBy(*parts, "next")
+        .agg(F.max("feature_at").alias("feature_at"))
+    )
+    return newest.select(*parts, "feature_at")
+
+
+def _plan(df: DataFrame) -> Any:
+    execution = getattr(df, "_jdf", None)  # Spark Connect has none
+    return execution.queryExecution().optimizedPlan() if execution is not None else None
+
+
+def _passing(plan: Any) -> bool:
+    children = plan.children()
+    return plan.nodeName().split(" ")[0] in PASSING and all(
+        _passing(children.apply(n)) for n in range(children.size())
+    )
