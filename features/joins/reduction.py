@@ -41,9 +41,16 @@ def broadcastable(df: DataFrame) -> bool:
 
 
 def asked_for(history: DataFrame, asked: DataFrame, on: Sequence[str]) -> DataFrame:
-    """Rows of `history` that share the columns `on` with `asked`; all of them where that would be a shuffle."""
-    wanted = asked.select(*on)
-    return history.join(wanted, list(on), "left_semi") if broadcastable(wanted) else history
+    """Rows of `history` that share the columns `on` with `asked`, and, one in 2^64, some that do not.
+
+    All of them where that would be a shuffle. A table of single longs is looked up twice as fast as
+    one of rows, and there is a look-up for every row of a history.
+    """
+    if not broadcastable(asked.select(*on)):
+        return history
+    hashed = F.xxhash64(*on)
+    wanted = asked.select(hashed.alias("asked"))
+    return history.join(F.broadcast(wanted), hashed == wanted["asked"], "left_semi")
 
 
 def newest_asked_for(history: DataFrame, asked: DataFrame, parts: Sequence[str], row: str) -> DataFrame:
