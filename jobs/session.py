@@ -29,6 +29,8 @@ CORRECTNESS = {
     "spark.databricks.delta.optimizeWrite.enabled": "false",
     # a commit whose answer got lost is looked up, not written again
     "spark.databricks.delta.commit.idempotencyCheck.enabled": "true",
+    # which versions live is for releases to say; Delta would refuse even the newest one once it is 35 days old
+    "spark.databricks.delta.vacuum.enforceTimeTravelWithinDeletedFileRetentionDuration": "false",
     # written by default, checked by nobody: a flipped bit in a staged file must not pass the audit
     "spark.hadoop.parquet.page.verify-checksum.enabled": "true",
 }

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from functools import cached_property
+from functools import cached_property, reduce
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
@@ -89,29 +89,41 @@ def _whole_days(day: date, window: str) -> Iterator[tuple[date, int]]:
 
 
 def exact_features(
-    labels: DataFrame, partials: DataFrame, sessions: DataFrame, exact: Exact, at: str
+    labels: DataFrame,
+    partials: DataFrame,
+    sessions: DataFrame,
+    exact: Exact,
+    at: str,
+    beside: DataFrame | None = None,
 ) -> DataFrame:
     """`labels` with `<table>__<column>` for each asked-for feature, as of each label's own instant.
 
     Args:
-        labels: any columns, the group's keys and the instant `at`; every row gives one row.
+        labels: any columns, the group's keys and the instant `at`; every row gives one row. They are read
+            several times, so they should come straight from a source.
         partials: rows of `exact.group.partials()` of `exact.partial_days`.
         sessions: plays of `exact.play_days`.
+        beside: the same labels with more columns, to which the features are added instead.
     """
-    group = exact.group
+    group, rows = exact.group, labels if beside is None else beside
     asked = labels.select(*group.keys, F.col(f"`{at}`").alias("_t")).dropna().distinct()
     asked = asked.withColumn("_day", F.to_date("_t"))
-    pieces = _tiles(asked, partials, exact)
     plays = heard(sessions, group).withColumn("_quarter", _quarter(F.col("played_at")))
     edges = _edges(asked, exact)
-    pieces = pieces.unionByName(_quarters(edges, plays, exact)).unionByName(_cut(edges, plays, exact))
-    found = asked.select(*group.keys, "_t").join(_values(pieces, exact), [*group.keys, "_t"], "left")
-    named = {f.name(w): f"{group.table}__{f.name(w)}" for f, w in exact.wanted}
-    filled = [or_default(f, F.col(f.name(w))).alias(named[f.name(w)]) for f, w in exact.wanted]
-    known = found.select(*[F.col(key).alias(f"_of_{key}") for key in group.keys], "_t", *filled)
-    same = [labels[f"`{key}`"] == known[f"_of_{key}"] for key in group.keys]
-    joined = labels.join(known, [*same, labels[f"`{at}`"] == known["_t"]], "left")
-    return joined.select(*[labels[f"`{name}`"] for name in labels.columns], *named.values())
+    pieces = [_tiles(asked, partials, exact), _quarters(edges, plays, exact), _cut(edges, plays, exact)]
+    summed = _values(reduce(DataFrame.unionByName, pieces), exact)
+    found = asked.select(*group.keys, "_t").join(summed, [*group.keys, "_t"], "left")
+    return _joined(rows, found, exact, at)
+
+
+def _joined(rows: DataFrame, found: DataFrame, exact: Exact, at: str) -> DataFrame:
+    keys = exact.group.keys
+    named = {f"{exact.group.table}__{f.name(w)}": or_default(f, F.col(f.name(w))) for f, w in exact.wanted}
+    values = [column.alias(name) for name, column in named.items()]
+    told = found.select(*[F.col(key).alias(f"_of_{key}") for key in keys], "_t", *values)
+    same = [rows[f"`{key}`"] == told[f"_of_{key}"] for key in keys]
+    joined = rows.join(told, [*same, rows[f"`{at}`"] == told["_t"]], "left")
+    return joined.select(*[rows[f"`{name}`"] for name in rows.columns], *named)
 
 
 def _values(pieces: DataFrame, exact: Exact) -> DataFrame:

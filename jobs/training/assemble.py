@@ -17,7 +17,7 @@ from schemas import CONTRACTS
 from segue import storage
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
+    from pyspark.sql import Column, DataFrame
 
 
 def assembled(job: Job, request: Request, labels: Labels, tables: dict[str, int]) -> DataFrame:
@@ -115,7 +115,8 @@ def _merged(
     except ValueError as problem:
         raise WrongUsage(str(problem)) from None
     partials = job.read(group.partials_table, exact.partial_days)
-    return exact_features(rows, partials, job.read("sessions", exact.play_days), exact, request.at)
+    plays = job.read("sessions", exact.play_days)
+    return exact_features(labels.rows, partials, plays, exact, request.at, beside=rows)
 
 
 def _with_split(request: Request, rows: DataFrame) -> DataFrame:
@@ -130,7 +131,7 @@ def _with_split(request: Request, rows: DataFrame) -> DataFrame:
     return rows.withColumn("split", split(at, request.split_instants, entity, request.shares))
 
 
-def _split_entity(request: Request, rows: DataFrame):  # type: ignore[no-untyped-def]
+def _split_entity(request: Request, rows: DataFrame) -> Column | None:
     from pyspark.sql import functions as F
 
     shares = request.shares

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -205,6 +206,19 @@ def test_a_change_makes_the_days_after_it_stale_too(spark, job):
     after = warehouse.state("sessions").lineage()
     assert [day for day in DAYS[:3] if before[day] != after[day]] == DAYS[1:3]
     assert asked.follows == before
+
+
+def test_a_version_of_two_months_ago_can_be_read(spark, job):
+    publish(job(), sessions(spark, [0]), DAYS[:1])
+    version = job().version("sessions")
+    publish(job(), sessions(spark, [1]), DAYS[1:2])
+    log = Path(job().warehouse.table_path("sessions"), "_delta_log")
+    long_ago = (datetime.now(UTC) - timedelta(days=60)).timestamp()
+    for entry in log.glob("*.json"):
+        os.utime(entry, (long_ago, long_ago))
+    spark._jvm.org.apache.spark.sql.delta.DeltaLog.clearCache()
+    assert {row.ds for row in job().at("sessions", version).select("ds").collect()} == {DAYS[0]}
+    assert {row.ds for row in job().read("sessions").select("ds").collect()} == set(DAYS[:2])
 
 
 def test_a_reader_keeps_the_version_that_it_saw_first(spark, job):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 from reference.rows import Row, bucket
@@ -18,13 +19,16 @@ BY_TYPE: dict[str, Any] = {
     "double": 0.5,
     "boolean": False,
     "date": DAY,
+    "timestamp": NOON,
+    "decimal(38,12)": Decimal(1),
+    "decimal(38,18)": Decimal(1),
+    "array<bigint>": [1] * 24,
+    "array<struct<item:string,count:bigint>>": [{"item": "a1", "count": 3}],
     "array<double>": [1 / 24] * 24,
     "array<float>": [0.6, 0.8],
     "array<string>": ["no track_id"],
 }
 BY_NAME: dict[str, Any] = {
-    "played_at": NOON,
-    "session_started_at": NOON,
     "feature_at": NEXT_MIDNIGHT,
     "norm": 1.0,
 }

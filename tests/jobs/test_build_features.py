@@ -1,0 +1,102 @@
+"""Late plays and new declarations make anew what they touch, and nothing else; what changed is on record."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from features.windows.tiles import ending
+from jobs import build_features, build_user_features
+from jobs.job import Job
+from jobs.publishing.records import read_results
+from reference.frames import frame
+from reference.published import NOON, opening, publish
+from reference.rows import assert_same
+from reference.windows import window_features as expected_features
+from schemas.declarations import Feature
+from schemas.sessions import SESSIONS
+from schemas.user_features import USER_FEATURE_GROUP
+
+LENGTH = 10
+DAYS = [(NOON + timedelta(days=n)).date() for n in range(LENGTH)]
+LATE = 3  # the day that a late play is of
+GAP = 6  # a day without plays
+
+
+def world(late=False):
+    """A few plays a day by two listeners; the late one is of one of them alone."""
+    rows = [
+        opening(f"p{n}-{m}", NOON + timedelta(days=n, minutes=m), user_id=f"u{m % 2}", ms_played=1000 * n + m)
+        for n in range(LENGTH)
+        for m in range(4)
+        if n != GAP
+    ]
+    return rows + [opening("late", NOON + timedelta(days=LATE, hours=3), user_id="u1")] * late
+
+
+@pytest.fixture(scope="module")
+def root(spark, tmp_path_factory):
+    """Features of all days; then a play of an old day comes in."""
+    root = str(tmp_path_factory.mktemp("features") / "root")
+
+    def job(run):
+        return Job("test", root, run, say=lambda text: None)
+
+    days = [day for day in DAYS if day != DAYS[GAP]]
+    publish(job("first"), frame(spark, world(), SESSIONS), days)
+    assert build_user_features.main(["--root", root, "--run-id", "first"]) == 0
+    before = {name: job("look").state(name) for name in ("user_partials", "user_features")}
+    late = [row for row in world(late=True) if row["ds"] == DAYS[LATE]]
+    publish(job("second"), frame(spark, late, SESSIONS), [DAYS[LATE]])
+    assert build_user_features.main(["--root", root, "--run-id", "second"]) == 0
+    return root, before, {name: job("look").state(name) for name in before}
+
+
+def differ(before, after):
+    return [day for day in after.days if after.parts[day] != before.parts[day]]
+
+
+def test_a_late_play_opens_its_day_and_the_days_that_tiles_with_it_end_on(root):
+    _, before, after = root
+    touched = [day for day in DAYS if any(tile.first <= DAYS[LATE] <= tile.ds for tile in ending(day))]
+    assert 1 < len(touched) < LENGTH - LATE, "all days would be touched anyway: choose another day"
+    assert differ(before["user_partials"], after["user_partials"]) == touched
+    opened = [day for day in DAYS[LATE:] if day != DAYS[GAP]]
+    assert differ(before["user_features"], after["user_features"]) == opened
+
+
+def test_features_are_those_of_all_plays_whenever_they_came(spark, root):
+    rows = Job("test", root[0], "look").read("user_features").drop("available_at").toArrow().to_pylist()
+    over = [day for day in DAYS if day != DAYS[GAP]]
+    wanted = expected_features(world(late=True), USER_FEATURE_GROUP, over)
+    assert_same(wanted, rows, ("user_id", "ds"), world(late=True), "user_id")
+
+
+def test_which_features_changed_and_in_how_many_rows_is_on_record(root):
+    results = read_results(Job("test", root[0], "look").warehouse, "second")
+    changed = {r["column"]: r["unexpected_count"] for r in results if r["expectation"].endswith("_to_stay")}
+    assert changed["plays_count_1d"] == 1, "only on the day itself, and for u1 alone"
+    assert changed["plays_days_since_first_lifetime"] == 0
+    assert changed["plays_count_30d"] == LENGTH - LATE - 1, (
+        "u1's rows from that day on, but for the day without plays"
+    )
+
+
+def test_the_same_again_adds_nothing(root, capsys):
+    assert build_user_features.main(["--root", root[0], "--run-id", "third"]) == 0
+    assert capsys.readouterr().out.count("unchanged") == 2
+
+
+def test_a_new_declaration_makes_all_days_anew(root):
+    """A feature that were null before the day it was thought of would train nobody."""
+    job = Job("test", root[0], "look")
+    more = replace(
+        USER_FEATURE_GROUP,
+        features=(*USER_FEATURE_GROUP.features, Feature("longest", "max", "ms_played", "ms", ("7d",))),
+    )
+    sessions = job.source("sessions")
+    now, then = (build_features._made_of_plays(sessions, group) for group in (more, USER_FEATURE_GROUP))
+    assert now.keys() == then.keys()
+    assert not set(now.values()) & set(then.values()), "a day would keep partials that lack the new part"
