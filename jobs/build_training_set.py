@@ -144,7 +144,8 @@ def _write(rows: DataFrame, out: str, format_: str) -> DataFrame:
 
 def _tell(job: Job, manifest: Manifest, path: str) -> None:
     nulls = [(name, f"{100 * share:.2f} %") for name, share in manifest.nulls.items() if share]
-    job.say(f"{manifest.rows:,} rows, {len(manifest.nulls)} feature columns; manifest {path}")
+    features = [name for name in manifest.nulls if not name.endswith("__feature_at")]
+    job.say(f"{manifest.rows:,} rows, {len(features)} features; manifest {path}")
     for table, share in manifest.lost_to_max_age.items():
         job.say(f"{table}: {100 * share:.2f} % of the labels lost to --max-age")
     if nulls:

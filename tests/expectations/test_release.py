@@ -79,7 +79,5 @@ def test_what_only_an_erased_listener_heard_is_a_warning_and_the_rest_still_refu
         each.name for each in CROSS_TABLE if each.child in ("track_features", "track_embeddings")
     } <= warned
     assert {result.expectation for result in verdict.critical} == {
-        each.name
-        for each in CROSS_TABLE
-        if each.key == "user_id" or "sessions" in (each.child, each.parent)
+        each.name for each in CROSS_TABLE if each.key == "user_id" or "sessions" in (each.child, each.parent)
     }
