@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
 from schemas import Contract
@@ -66,12 +66,13 @@ def contents(df: DataFrame, contract: Contract) -> dict[date | None, DayProfile]
     return _days(_per_day(df, contract).collect())
 
 
-def content(df: DataFrame, names: Sequence[str]) -> DayProfile:
-    """Rows and content of some columns of any DataFrame."""
+def content(df: DataFrame, also: Mapping[str, Column]) -> tuple[DayProfile, dict[str, Any]]:
+    """Rows and content of any DataFrame, and other aggregates of the same scan, by name."""
     from pyspark.sql import functions as F
 
-    row = df.agg(F.count("*").alias("rows"), *_summed(row_hash(df, names))).collect()[0]
-    return DayProfile(row["rows"], _joined(row) if row["rows"] else 0)
+    more = [column.alias(name) for name, column in also.items()]
+    row = df.agg(F.count("*").alias("rows"), *_summed(row_hash(df, df.columns)), *more).collect()[0]
+    return DayProfile(row["rows"], _joined(row) if row["rows"] else 0), {name: row[name] for name in also}
 
 
 def row_hash(df: DataFrame, names: Iterable[str]) -> Column:

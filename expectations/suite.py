@@ -15,11 +15,7 @@ from schemas import FEATURE_GROUPS
 if TYPE_CHECKING:
     from great_expectations.expectations.expectation import Expectation
 
-OF_GROUPS = tuple(
-    table
-    for group in FEATURE_GROUPS
-    for table in ((group.partials_table, group.table) if group.daily else (group.partials_table,))
-)
+OF_GROUPS = tuple(table for group in FEATURE_GROUPS for table in group.tables)
 TABLES = ("plays", "rejected_plays", "tracks", "sessions", *OF_GROUPS, "track_embeddings")
 PROFILED = ("rows", "duplicate_keys")
 

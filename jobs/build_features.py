@@ -67,7 +67,7 @@ def _record_changes(job: Job, group: FeatureGroup, batch: Batch, before: TableSt
     if not (now and again):
         return
     old, new = (job.at(group.table, state.version, again) for state in (before, now))
-    columns = [c for f in group.features for c in (f.name(w) for w in f.windows) if c in old.columns]
+    columns = [name for f, w in group.windowed if (name := f.name(w)) in old.columns]
     counts = changed_rows(old, new, group.contract().key, columns).collect()[0].asDict()
     rows = sum(now.parts[day].rows for day in again)
     record_changes(job.warehouse, job.run_id, batch, again, rows, counts)

@@ -22,4 +22,3 @@ ARTIST_FEATURE_GROUP = FeatureGroup(
         Feature("plays", "days_since_first", "played_at", "age: time since the first play", (LIFETIME,)),
     ),
 )
-ARTIST_FEATURES = ARTIST_FEATURE_GROUP.contract()

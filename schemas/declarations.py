@@ -142,21 +142,30 @@ class FeatureGroup:
             raise DeclarationError(f"table {self.table}: {'; '.join(wrong)}")
 
     @property
+    def windowed(self) -> tuple[tuple[Feature, str], ...]:
+        """Every feature over every window of its own: a column each."""
+        return tuple((feature, window) for feature in self.features for window in feature.windows)
+
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """Partials come before what is made of them."""
+        return (self.partials_table, self.table) if self.daily else (self.partials_table,)
+
+    @property
     def partials_table(self) -> str:
         return f"{self.table.removesuffix('_features')}_partials"
 
     @property
     def parts(self) -> tuple[Part, ...]:
         """What a day is folded into, each once."""
-        needed = (part for f in self.features for w in f.windows for part in f.operation.parts(f, w))
+        needed = (part for f, w in self.windowed for part in f.operation.parts(f, w))
         return tuple(dict.fromkeys(needed))
 
     def longest(self, part: Part) -> int:
         """Days of the longest span that a window needs of a part; longer spans leave it out."""
         return max(
             feature.reach(window) or SPANS[-1]
-            for feature in self.features
-            for window in feature.windows
+            for feature, window in self.windowed
             if part in feature.operation.parts(feature, window)
         )
 
@@ -245,7 +254,7 @@ def _shown(of_none: Any) -> str:
 
 def _wrong_columns(feature: Feature) -> Iterator[str]:
     for option in ("input", "where", "per"):
-        if unknown := [n for n in _names(getattr(feature, option)) if n not in SESSIONS.names]:
+        if unknown := _unknown(getattr(feature, option)):
             yield f"{option} names {', '.join(unknown)}, which sessions does not have ({', '.join(SESSIONS.names)})"
 
 
@@ -271,7 +280,7 @@ def _wrong_in(group: FeatureGroup) -> Iterator[str]:
         yield (
             f"{', '.join(twice)} declared twice; a name follows from what, op and window, so give one of them another"
         )
-    if unknown := [n for n in _names(group.where) if n not in SESSIONS.names]:
+    if unknown := _unknown(group.where):
         yield f"where names {', '.join(unknown)}, which sessions does not have"
     if len({part.name for part in group.parts}) < len(set(group.parts)):
         yield "one expression is declared with two types; give it one"
@@ -285,7 +294,7 @@ def _wrong_in(group: FeatureGroup) -> Iterator[str]:
 
 def _lengths(group: FeatureGroup) -> set[int | None]:
     """Of all windows; what is made of two windows counts for both."""
-    lengths = {feature.reach(window) for feature in group.features for window in feature.windows}
+    lengths = {feature.reach(window) for feature, window in group.windowed}
     return lengths | {days(w) for f in group.features if f.op == "trend" for w in f.windows} | {None}
 
 
@@ -298,6 +307,10 @@ def _wrong_here(group: FeatureGroup, feature: Feature) -> Iterator[str]:
         kept = days(group.keep)
         if any((feature.reach(window) or SPANS[-1]) > kept for window in feature.windows):
             yield f"{feature.what}_{feature.op} looks beyond {group.keep}, after which rows are not kept"
+
+
+def _unknown(sql: str) -> list[str]:
+    return [name for name in _names(sql) if name not in SESSIONS.names]
 
 
 def _names(sql: str) -> list[str]:

@@ -32,4 +32,3 @@ TRACK_FEATURE_GROUP = FeatureGroup(
         Feature("plays", "days_since_last", "played_at", "time since the last play", (LIFETIME,)),
     ),
 )
-TRACK_FEATURES = TRACK_FEATURE_GROUP.contract()

@@ -30,4 +30,3 @@ USER_FEATURE_GROUP = FeatureGroup(
         Feature("bot_plays", "rate", "is_bot", "share of plays on days no person could have had", ("30d",)),
     ),
 )
-USER_FEATURES = USER_FEATURE_GROUP.contract()

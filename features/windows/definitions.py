@@ -50,8 +50,7 @@ def value(plays: Iterable[Play], feature: Feature, window: str, t: datetime) -> 
     back = {"decayed": timedelta.max, "trend": 2 * w if w < timedelta.max else w}.get(feature.op, w)
     inside = [p for p in plays if p.at < t and t - p.at <= back and is_counted(p, feature)]
     found = OPERATIONS[feature.op](Asked(feature, t, w, sorted(inside, key=order)))
-    default = list(feature.default) if isinstance(feature.default, tuple) else feature.default
-    return default if found is None else found
+    return feature.of_none if found is None else found
 
 
 def inputs(feature: Feature) -> list[str]:

@@ -43,7 +43,7 @@ def with_distinct_counts(
     Args:
         plays: those that count for the group, of the longest window of these at least.
     """
-    counts = [_Count(f, window) for f in group.features if f.op == "distinct" for window in f.windows]
+    counts = [_Count(f, w) for f, w in group.windowed if f.op == "distinct"]
     if not counts:
         return described
     reach = timedelta(days=max(days(count.window) for count in counts))

@@ -15,10 +15,11 @@ from functools import cached_property, reduce
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from features.windows.folds import MICROS_A_DAY, fold, merge
-from features.windows.operations import needs, or_default, value
+from features.windows.folds import MICROS_A_DAY, fold
+from features.windows.operations import needs, or_default
 from features.windows.partials import heard
-from features.windows.tiles import cover
+from features.windows.tiles import Tile, cover
+from features.windows.totals import marked, totals, values, windows_of
 from schemas.declarations import LIFETIME, Feature, FeatureGroup, days
 from schemas.parts import Part
 
@@ -40,7 +41,7 @@ class Exact:
     label_days: tuple[date, ...]
 
     def __post_init__(self) -> None:
-        known = {f.name(w): f.op for f in self.group.features for w in f.windows}
+        known = {f.name(w): f.op for f, w in self.group.windowed}
         for column in self.columns:
             if column not in known or known[column] in NOT_EXACT:
                 possible = [name for name, op in known.items() if op not in NOT_EXACT]
@@ -51,11 +52,11 @@ class Exact:
 
     @cached_property
     def wanted(self) -> list[tuple[Feature, str]]:
-        return [(f, w) for f in self.group.features for w in f.windows if f.name(w) in self.columns]
+        return [(f, w) for f, w in self.group.windowed if f.name(w) in self.columns]
 
     @cached_property
     def windows(self) -> list[str]:
-        return list(dict.fromkeys(over for f, w in self.wanted for _, over in needs(f, w)))
+        return windows_of(self.wanted)
 
     @cached_property
     def parts(self) -> list[Part]:
@@ -64,7 +65,7 @@ class Exact:
     @cached_property
     def partial_days(self) -> list[date]:
         """The days of the table `group.partials()` that are read."""
-        return sorted({ds for _, ds, _, _ in self.plan()})
+        return sorted({ds for _, ds, _, _ in self.plan})
 
     @cached_property
     def play_days(self) -> list[date]:
@@ -72,18 +73,17 @@ class Exact:
         back = [0, *(days(window) for window in self.windows if window != LIFETIME)]
         return sorted({day - timedelta(days=n) for day in self.label_days for n in back})
 
+    @cached_property
     def plan(self) -> list[tuple[date, date, int, int]]:
         """Label's day, tile, and in which windows it is: the days after a window's first and before the label's."""
-        found: dict[tuple[date, date, int], int] = {}
-        for day in self.label_days:
-            for i, window in enumerate(self.windows):
-                for tile in _whole_days(day, window):
-                    key = (day, *tile)
-                    found[key] = found.get(key, 0) | 1 << i
-        return [(*key, inside) for key, inside in found.items()]
+        return [
+            (day, *tile, inside)
+            for day in self.label_days
+            for tile, inside in marked({w: _whole_days(day, w) for w in self.windows}).items()
+        ]
 
 
-def _whole_days(day: date, window: str) -> Iterator[tuple[date, int]]:
+def _whole_days(day: date, window: str) -> Iterator[Tile]:
     whole = LIFETIME if window == LIFETIME else f"{days(window) - 1}d"
     return cover(day - timedelta(days=1), whole) if whole != "0d" else iter(())
 
@@ -127,24 +127,15 @@ def _joined(rows: DataFrame, found: DataFrame, exact: Exact, at: str) -> DataFra
 
 
 def _values(pieces: DataFrame, exact: Exact) -> DataFrame:
-    totals = {f"{part.name}, {over}": (part, over) for f, w in exact.wanted for part, over in needs(f, w)}
-    inside = {w: F.col("_inside").bitwiseAND(1 << i) != 0 for i, w in enumerate(exact.windows)}
+    by = [*exact.group.keys, "_t"]
     age = (F.unix_micros("_t") - F.unix_micros(F.date_add("ds", 1).cast("timestamp"))) / MICROS_A_DAY
-    merged = [
-        merge(part, F.when(inside[over], F.col(part.name)), age).alias(name)
-        for name, (part, over) in totals.items()
-    ]
-    summed = pieces.groupBy(*exact.group.keys, "_t").agg(*merged)
-    values = [
-        value(f, w, [F.col(f"`{part.name}, {over}`") for part, over in needs(f, w)], F.col("_t"))
-        for f, w in exact.wanted
-    ]
-    return summed.select(*exact.group.keys, "_t", *values)
+    summed = pieces.groupBy(*by).agg(*totals(exact.wanted, exact.windows, age))
+    return summed.select(*by, *values(exact.wanted, F.col("_t")))
 
 
 def _tiles(asked: DataFrame, partials: DataFrame, exact: Exact) -> DataFrame:
     schema = "_day date, ds date, span int, _inside long"
-    plan = asked.sparkSession.createDataFrame(exact.plan(), schema)
+    plan = asked.sparkSession.createDataFrame(exact.plan, schema)
     keys = exact.group.keys
     rows = partials.select(*keys, "ds", "span", *_names(exact))
     return (

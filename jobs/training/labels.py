@@ -38,22 +38,22 @@ def read_labels(spark: SparkSession, path: str, at: str) -> Labels:
     if at not in rows.columns:
         raise WrongUsage(f"labels {path}: no column {at!r} (--at); there are: {', '.join(rows.columns)}")
     rows = _with_instants(rows, path, at)
-    seen = content(rows, rows.columns)
     instant = F.unix_micros(F.col(f"`{at}`"))
-    first, last, nulls = rows.agg(F.min(instant), F.max(instant), F.count_if(instant.isNull())).collect()[0]
-    if nulls or not seen.rows:
+    asked = {"first": F.min(instant), "last": F.max(instant), "nulls": F.count_if(instant.isNull())}
+    seen, limits = content(rows, asked)
+    if not seen.rows:
+        raise WrongUsage(f"labels {path}: there are none")
+    if nulls := limits["nulls"]:
         raise WrongUsage(
             f"labels {path}: {nulls:,} of {seen.rows:,} have no {at!r}; every label needs its instant"
-            if seen.rows
-            else f"labels {path}: there are none"
         )
     days = rows.select(F.to_date(F.col(f"`{at}`")).alias("day")).distinct().collect()
     return Labels(
         rows=rows,
         count=seen.rows,
         content_hash=f"{seen.content_hash:016x}",
-        first=_instant(first),
-        last=_instant(last),
+        first=_instant(limits["first"]),
+        last=_instant(limits["last"]),
         days=tuple(sorted(row["day"] for row in days)),
     )
 

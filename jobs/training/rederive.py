@@ -71,8 +71,7 @@ def _wanted(manifest: Manifest) -> Iterator[Asked]:
         for name in columns_of.keys() & declared.keys():
             features = [
                 (f, w)
-                for f in declared[name].features
-                for w in f.windows
+                for f, w in declared[name].windowed
                 if f.name(w) in columns_of[name] and f.op not in APPROXIMATE
             ]
             yield Asked(declared[name], features, is_exact)
@@ -124,14 +123,9 @@ def _differences(
     for feature, window in asked.features:
         name = f"{group.table}__{feature.name(window)}"
         t = _instant(request, asked, row)
-        expected = None if t is None or None in keys else _defined(plays.get(keys, []), feature, window, t)
+        expected = None if t is None or None in keys else value(plays.get(keys, []), feature, window, t)
         if not same(expected, row[name]):
             yield name, f"{', '.join(map(str, keys))} at {row[request.at]}", str(expected), str(row[name])
-
-
-def _defined(plays: list[Play], feature: Feature, window: str, t: datetime) -> Any:
-    found = value(plays, feature, window, t)
-    return feature.of_none if found is None else found
 
 
 def _instant(request: Request, asked: Asked, row: Row) -> datetime | None:

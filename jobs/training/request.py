@@ -69,9 +69,7 @@ def daily_columns(refs: Sequence[str], tables: Iterable[str]) -> dict[str, tuple
 
 def exact_columns(refs: Sequence[str]) -> dict[str, tuple[str, ...]]:
     """The same, of what can be merged from partials at a label's own instant."""
-    known = {
-        group.table: tuple(f.name(w) for f in group.features for w in f.windows) for group in FEATURE_GROUPS
-    }
+    known = {group.table: tuple(f.name(w) for f, w in group.windowed) for group in FEATURE_GROUPS}
     return _resolved(refs, known, "declarations")
 
 

@@ -7,18 +7,16 @@ import re
 
 import pytest
 
+from reference.declared import declared, feature, group
 from schemas import CONTRACTS, FEATURE_GROUPS, Column
 from schemas.declarations import (
     LIFETIME,
-    USER,
     USER_TRACK,
     Feature,
-    FeatureGroup,
 )
 from schemas.operations import OPERATIONS
 from schemas.parts import KINDS
 
-OPTIONS = {"per": "track_ms", "k": 3, "at": (0.5,), "edges": (1, 2)}
 TYPES = {
     "count": "bigint",
     "sum": "bigint",
@@ -48,37 +46,6 @@ NULL = {
     *("mean", "min", "max", "variance", "rate", "ratio", "first", "last", "percentiles"),
     *("days_since_first", "days_since_last"),
 }
-
-
-def input_of(op):
-    takes = OPERATIONS[op].takes
-    return (
-        {"boolean": "skipped", "timestamp": "played_at"}.get(takes[0], "ms_played") if takes else "track_id"
-    )
-
-
-def feature(op, **given):
-    options = {name: OPTIONS[name] for name in OPERATIONS[op].needs} if op in OPERATIONS else {}
-    window = "7d" if op not in OPERATIONS or OPERATIONS[op].longest else LIFETIME
-    return Feature(
-        **{
-            "what": "x",
-            "op": op,
-            "input": "track_id",
-            "meaning": "m",
-            "windows": (window,),
-            **options,
-            **given,
-        }
-    )
-
-
-def declared(op, **given):
-    return feature(op, **{"input": input_of(op), **given})
-
-
-def group(*features, keys=USER, **given):
-    return FeatureGroup("g_features", keys, "m", features, **given)
 
 
 # --- what follows
