@@ -85,15 +85,16 @@ class Share(OnePass):
 
 
 class SurplusValues(OnePass):
-    """How many different values of a SQL expression there are over one per day, by their hashes."""
+    """How many different values of a SQL expression there are over one per day, by their hashes; null is none."""
 
     metric_name = "column.surplus_values"
     value_keys = ("value",)
 
     @column_aggregate_partial(engine=SparkDFExecutionEngine)
     def _spark(cls, column: pyspark.sql.Column, value: str, **_: Any) -> pyspark.sql.Column:  # noqa: N805
-        told_apart = F.pmod(F.xxhash64("ds", F.expr(value)), F.lit(_DISTINGUISHED))
-        surplus = F.size(F.collect_set(told_apart)) - F.size(F.collect_set("ds"))
+        told, day = F.expr(value).isNotNull(), F.col("ds")
+        told_apart = F.pmod(F.xxhash64(day, F.expr(value)), F.lit(_DISTINGUISHED))
+        surplus = F.size(F.collect_set(F.when(told, told_apart))) - F.size(F.collect_set(F.when(told, day)))
         return F.greatest(surplus, F.lit(0))  # hashes of hundreds of days may collide, which is no fault
 
 

@@ -46,6 +46,10 @@ class Refused(Exception):
 
     exit_code = 3
 
+    def __init__(self, text: str, verdict: Verdict) -> None:
+        super().__init__(text)
+        self.verdict = verdict
+
     @classmethod
     def batch(cls, table: str, batch_id: str, verdict: Verdict, path: str) -> Refused:
         """One batch of one table, whose files are kept at `path` for a while."""
@@ -67,7 +71,7 @@ class Refused(Exception):
 
     @classmethod
     def _because(cls, what: str, verdict: Verdict, to_do: str) -> Refused:
-        return cls("\n".join((what, *(f"  {line(result)}" for result in verdict.critical), to_do)))
+        return cls("\n".join((what, *(f"  {line(result)}" for result in verdict.critical), to_do)), verdict)
 
 
 def line(result: Result) -> str:

@@ -110,6 +110,11 @@ class Job:
             self._versions[table] = found.version()
         return found
 
+    @property
+    def versions(self) -> Mapping[str, int]:
+        """The tables that this job read, and at which version."""
+        return dict(self._versions)
+
     def pin(self, versions: Mapping[str, int]) -> None:
         """Reads these tables at these versions, whatever is newest."""
         self._versions.update(versions)

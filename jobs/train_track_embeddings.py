@@ -1,50 +1,172 @@
-"""Learns a vector per track from the sessions of the last days: item2vec, in one task."""
+"""Learns a vector per track from the sessions of the last days: item2vec, measured, gated and versioned.
+
+From the version before it goes on in the same space (warm), and once a week begins a new one (cold), turned
+to lie as the old one did. A version that the gate refuses is kept in `embedding_versions`, with the reasons.
+"""
 
 from __future__ import annotations
 
-import os
+import argparse
+import json
 from collections.abc import Sequence
-from dataclasses import asdict, replace
-from datetime import timedelta
+from dataclasses import fields, replace
+from datetime import date, timedelta
+from typing import TYPE_CHECKING, Any
 
-from features.item2vec import Settings, embeddings, track_sequences
-from jobs.errors import JobError
-from jobs.job import Job, parser
-from jobs.session import submitted
+from expectations.verdict import Refused, Verdict, line
+from features.embeddings.settings import BACKENDS, Settings, SettingsError
+from features.embeddings.track_rows import track_embeddings
+from jobs.embeddings.parents import AUTO, Parent, parent_of, start_of
+from jobs.embeddings.scratch import Scratch
+from jobs.embeddings.tracks import LEARNED, VOCABULARY
+from jobs.embeddings.trainer import Trained, lay_ready, own_executor, train
+from jobs.errors import WrongUsage
+from jobs.job import Job, day_argument, parser
+from jobs.publishing.batches import Batch, already_published
+from schemas import CONTRACTS
+from schemas.embedding_versions import STARTS
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+TABLE = "track_embeddings"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    made = parser(__doc__, "train-track-embeddings")
-    made.add_argument("--days", type=int, default=30, help="days of sessions to learn from (%(default)s)")
-    default = Settings()
-    for name in ("dimensions", "window", "epochs", "negatives", "min_plays", "seed"):
-        flag = "--" + name.replace("_", "-")
-        made.add_argument(flag, type=int, default=getattr(default, name), help="(%(default)s)")
-    made.add_argument("--learning-rate", type=float, default=default.learning_rate, help="(%(default)s)")
-    made.add_argument("--threads", type=int, help="1 repeats a result exactly (default: the task's cores)")
-    args = made.parse_args(argv)
+    args = _parser().parse_args(argv)
+    settings = _settings(args)
     job = Job("train-track-embeddings", args.root, args.run_id)
-    state = job.state("sessions")
-    if state is None or not state.days:
-        raise JobError(f"table sessions has no data yet under {args.root}; run build-sessions first")
-    last = state.days[-1]
-    settings = Settings(
-        **{name: getattr(args, name) for name in asdict(replace(default)) if name != "threads"}
-    )
-    heard = job.read("sessions", [last - timedelta(days=n) for n in range(args.days)])
-    one_thread = args.threads == 1  # with more, they race each other and no run gives the same vectors
-    batch = job.batch("track_embeddings", [last], repeatable=one_thread, parameters=asdict(settings))
-    space = f"{last}-{batch.made_from[:8]}"
-    settings = replace(settings, threads=args.threads or _cores(job))
-    job.publish(batch, embeddings(track_sequences(heard), settings, space, last))
+    day = args.day or job.source("sessions").days[-1]
+    parent = parent_of(job, day)
+    start = start_of(args.start, parent, day, settings)
+    heard = job.read("sessions", [day - timedelta(days=n) for n in range(args.days)])
+    before = job.read(TABLE, [parent.day]) if parent else None
+    catalogue = _catalogue(job)
+    parameters = {**settings.deciding(), "start": start, "days": args.days}
+    batch = job.batch(TABLE, [day], repeatable=args.threads == 1, parameters=parameters)
+    with job.lease(TABLE):
+        if already_published(job.warehouse, batch):
+            job.publish(batch, heard)  # says so
+            return 0
+        settings = replace(settings, threads=args.threads or own_executor(job.spark)[1])
+        scratch = Scratch(job.warehouse.path("scratch", TABLE, batch.made_from))
+        lay_ready(scratch, heard, before, settings)
+        trained = train(job.spark, scratch, heard, settings, start, parent is not None, job.say)
+        version = _Version(job, day, start, parent, parameters, trained)
+        _publish(job, batch, version, scratch, catalogue)
+        scratch.remove()
     return 0
 
 
-def _cores(job: Job) -> int:
-    """What a task may use: on a cluster what the scheduler grants it, on one machine all there is."""
-    if submitted():
-        return int(job.spark.conf.get("spark.task.cpus", "1") or 1)
-    return os.cpu_count() or 1
+class _Version:
+    """One training, and what is written down of it."""
+
+    def __init__(
+        self,
+        job: Job,
+        day: date,
+        start: str,
+        parent: Parent | None,
+        parameters: dict[str, Any],
+        trained: Trained,
+    ) -> None:
+        self.day, self.trained, self._job = day, trained, job
+        self.id = f"{day}-{trained.digest}"
+        self.space = parent.space_id if parent and start == "warm" else self.id
+        self._about = {
+            "version_id": self.id,
+            "space_id": self.space,
+            "parent": parent.version_id if parent else None,
+            "start": start,
+            "parameters": json.dumps(parameters | {"threads": trained.threads}, sort_keys=True),
+            "seed": parameters["seed"],
+            "inputs": json.dumps(dict(sorted(job.versions.items()))),
+            "ds": day,
+        }
+
+    def record(self, verdict: Verdict) -> None:
+        """Appends the row of `embedding_versions`; the same training again adds nothing."""
+        status = "rejected" if verdict.refused else "accepted"
+        row = self._about | {
+            "status": status,
+            "reasons": [line(result) for result in verdict.critical],
+            "metrics": self.trained.metrics
+            + [_measure(name, value) for name, value in self.trained.measures.items()],
+            **{name: getattr(self.trained, name) for name in ("tracks", "plays", "seconds", "peak_bytes")},
+        }
+        contract = CONTRACTS["embedding_versions"]
+        names = [name for name in contract.names if name != "available_at"]
+        schema = contract.struct()
+        rows = self._job.spark.createDataFrame([tuple(row[name] for name in names)], _struct(schema, names))
+        batch = self._job.batch(
+            contract.name, appends=True, parameters={"version": self.id, "status": status}
+        )
+        self._job.publish(batch, rows)
+
+
+def _publish(job: Job, batch: Batch, version: _Version, scratch: Scratch, catalogue: DataFrame) -> None:
+    """The vectors if the gate lets them pass, and what was said of them in either case."""
+    learned = job.spark.read.parquet(scratch.path(LEARNED))
+    vocabulary = job.spark.read.parquet(scratch.path(VOCABULARY))
+    rows = track_embeddings(learned, vocabulary, catalogue, version.id, version.space, version.day)
+    try:
+        staged = job.stage(batch, rows, version.trained.measures)
+    except Refused as refused:
+        version.record(refused.verdict)
+        raise
+    version.record(staged.verdict)
+    job.commit(staged)
+
+
+def _catalogue(job: Job) -> DataFrame:
+    """The tracks; without a catalogue none, and cold tracks then have no vector."""
+    if job.has("tracks"):
+        return job.read("tracks")
+    return job.spark.createDataFrame([], CONTRACTS["tracks"].struct())
+
+
+def _measure(name: str, value: float) -> dict[str, object]:
+    return {"name": name, "of": "this", "segment": "gate", "value": float(value)}
+
+
+def _struct(schema: Any, names: Sequence[str]) -> Any:
+    from pyspark.sql.types import StructType
+
+    return StructType([schema[name] for name in names])
+
+
+def _parser() -> argparse.ArgumentParser:
+    made = parser(__doc__, "train-track-embeddings")
+    made.add_argument(
+        "--day", type=day_argument, help="last day to learn from (default: the newest of sessions)"
+    )
+    made.add_argument("--days", type=int, default=30, help="days of sessions to learn from (%(default)s)")
+    made.add_argument("--start", choices=(AUTO, *STARTS), default=AUTO, help=f"{AUTO}: cold once a week")
+    for each in fields(Settings):
+        if each.name != "threads":
+            _add(made, each.name, each.default, each.metadata["meaning"])
+    made.add_argument("--threads", type=int, help="1 repeats a result exactly (default: the task's cores)")
+    return made
+
+
+def _add(made: argparse.ArgumentParser, name: str, default: Any, meaning: str) -> None:
+    flag, text = "--" + name.replace("_", "-"), f"{meaning.replace('%', '%%')} (%(default)s)"
+    if isinstance(default, bool):
+        made.add_argument(flag, action=argparse.BooleanOptionalAction, default=default, help=meaning)
+    elif name == "backend":
+        made.add_argument(flag, choices=BACKENDS, default=default, help=text)
+    else:
+        made.add_argument(flag, type=type(default), default=default, help=text)
+
+
+def _settings(args: argparse.Namespace) -> Settings:
+    given = {each.name: getattr(args, each.name) for each in fields(Settings) if each.name != "threads"}
+    if args.days < 1:
+        raise WrongUsage(f"--days is {args.days}; it must be 1 or more")
+    try:
+        return Settings(**given, threads=args.threads or 1)
+    except SettingsError as problem:
+        raise WrongUsage(str(problem)) from problem
 
 
 if __name__ == "__main__":

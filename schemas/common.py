@@ -14,6 +14,8 @@ AVAILABLE_AT = Column(
 FEATURE_AT = Column(
     "feature_at", "timestamp", "the values describe everything before this instant", "UTC", False
 )
+VERSION_ID = Column("version_id", "string", "the training, as in embedding_versions", nullable=False)
+SPACE_ID = Column("space_id", "string", "vectors compare only within one space", nullable=False)
 
 
 def bucket(entity: str) -> Column:

@@ -1,22 +1,29 @@
-"""Track embeddings: what item2vec learned, per day of training."""
+"""Track embeddings: what item2vec learned of each track, and what stands in where it learned nothing."""
 
 from __future__ import annotations
 
-from schemas.common import AVAILABLE_AT, BUCKETS, DS, FEATURE_AT, bucket
+from schemas.common import AVAILABLE_AT, BUCKETS, DS, FEATURE_AT, SPACE_ID, VERSION_ID, bucket
 from schemas.contract import Column, Contract
+
+# Where a vector comes from, the best first: plays, the artist's other tracks, the catalogue's columns, nowhere.
+SOURCES = ("learned", "artist", "content", "none")
 
 TRACK_EMBEDDINGS = Contract(
     name="track_embeddings",
-    meaning="One row per track of the vocabulary and training day.",
+    meaning="One row per track of the catalogue or the training window, and day of training.",
     columns=(
         Column("track_id", "string", "as in plays", nullable=False),
         FEATURE_AT,
-        Column("space_id", "string", "vectors compare only within one space", nullable=False),
-        Column("in_vector", "array<float>", "similar tracks: cosine of in and in", nullable=False),
-        Column("out_vector", "array<float>", "next track: in of the last, out of the next", nullable=False),
-        Column("norm", "double", "length of in_vector", nullable=False, check=">= 0"),
-        Column("support", "bigint", "plays the track was trained on", "plays", False, ">= 0"),
-        Column("source", "string", "how the vector came about: learned", nullable=False),
+        VERSION_ID,
+        SPACE_ID,
+        Column("vector", "array<float>", "for similarity: in + out, of length 1; null where source is none"),
+        Column("in_vector", "array<float>", "as the track before: inner product with the next one's out"),
+        Column("out_vector", "array<float>", "as the track after; null where source is none"),
+        Column("norm", "double", "length of in + out", check="> 0"),
+        Column("support", "bigint", "plays in the window of the training", "plays", False, ">= 0"),
+        Column("source", "string", f"whence the vectors: {', '.join(SOURCES)}", nullable=False),
+        Column("in_state", "double", "Adagrad's sum of squared gradients: what a warm start goes on from"),
+        Column("out_state", "double", "the same of out_vector"),
         bucket("track_id"),
         AVAILABLE_AT,
         DS,

@@ -1,0 +1,157 @@
+"""What is had without any embedding: the ranks of two lists that every embedding must be held against.
+
+They rank the pairs of `features.embeddings.ranking`, with its rule for ties and misses: a pair that an
+embedding cannot answer because a track is not known is a miss here too.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features.embeddings.ranking import EvaluationError, Ints, Pairs
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
+
+Tokens = NDArray[np.int32]
+Floats = NDArray[np.float64]
+
+MOST_WINDOW = 20  # 1/d of all d times their least common multiple are whole; beyond, too large to be exact
+QUERIES = 512  # of one block: a well-known track has company of tens of thousands
+
+
+def popularity_ranks(support: Ints, pairs: Pairs) -> Ints:
+    """Ranks on the list of all tracks by plays, the same for every query but that it is left out itself.
+
+    A track without plays is on no list.
+    """
+    place = np.empty(len(support), np.int64)
+    place[np.lexsort((np.arange(len(support)), -support))] = np.arange(len(support))
+    asked = pairs.answerable(len(support))
+    asked = asked[support[pairs.target[asked]] > 0]
+    query, target = place[pairs.query[asked]], place[pairs.target[asked]]
+    found = np.zeros(len(pairs), np.int64)
+    found[asked] = 1 + target - (query < target)
+    return found
+
+
+def cooccurrence_ranks(
+    tokens: Tokens, offsets: Ints, tracks: int, pairs: Pairs, window: int | None = None
+) -> Ints:
+    """Ranks by the cosine of company: together / sqrt(of the query alone * of the other alone).
+
+    Without a `window`, what is counted is sessions: the item-kNN of Sarwar et al., "Item-based
+    Collaborative Filtering" (2001), over a matrix of ones. With one, it is plays: two that are d places
+    apart in a session, at most `window`, are together 1/d times, in either order.
+
+    A track that never was in the query's company has no cosine and is a miss. Memory is that of the
+    tokens, with a window that of the queries' plays twice `window` times, and the company of 512 tracks.
+
+    Args:
+        tokens: tracks of all sessions, one after the other; -1 is a track not known, and keeps its place.
+        offsets: where each session begins, and at the end the number of tokens.
+        tracks: how many there are.
+
+    Raises:
+        EvaluationError: offsets or tokens that cannot be, or a window below 1 or above `MOST_WINDOW`.
+    """
+    _check(tokens, offsets, tracks, window)
+    asked = pairs.answerable(tracks)
+    asked = asked[np.argsort(pairs.query[asked], kind="stable")]
+    distinct, row = np.unique(pairs.query[asked], return_inverse=True)
+    made = (
+        _sessions(tokens, offsets, tracks)
+        if window is None
+        else _nearby(tokens, offsets, tracks, distinct, window)
+    )
+    found = np.zeros(len(pairs), np.int64)
+    for first in range(0, len(distinct), QUERIES):
+        together = made.together(distinct[first : first + QUERIES])
+        here = slice(*np.searchsorted(row, (first, first + QUERIES)))
+        for pair, r in zip(asked[here], row[here] - first, strict=True):
+            own = slice(together.indptr[r], together.indptr[r + 1])
+            others = together.indices[own]
+            cosine = together.data[own] ** 2 / made.alone[others]
+            found[pair] = _rank(cosine, others, pairs.query[pair], pairs.target[pair])
+    return found
+
+
+@dataclass(frozen=True)
+class _Company:
+    """Whole numbers, as floats: `together(queries)`, a sparse row per query, and `alone`, of each track.
+
+    together**2 / alone orders as the cosine does, and equal ones are equal to the last bit: of whole
+    numbers, equal fractions round alike.
+    """
+
+    together: Callable[[Ints], csr_matrix]
+    alone: Floats
+
+
+def _sessions(tokens: Tokens, offsets: Ints, tracks: int) -> _Company:
+    """Sessions that hold both; a track that comes back in a session is there once."""
+    known = tokens >= 0
+    heard = _summed(_session_of(offsets)[known], tokens[known], 1.0, (len(offsets) - 1, tracks))
+    heard.data[:] = 1
+    holding = heard.T.tocsr()
+    alone = np.bincount(heard.indices, minlength=tracks).astype(np.float64)
+    return _Company(lambda queries: holding[queries] @ heard, alone)
+
+
+def _nearby(tokens: Tokens, offsets: Ints, tracks: int, queries: Ints, window: int) -> _Company:
+    """Plays within `window` of each other, each 1/d times a number that makes all of them whole."""
+    session, whole = _session_of(offsets), math.lcm(*range(1, window + 1))
+    is_query = np.zeros(tracks + 1, np.bool_)  # the last is of -1
+    is_query[queries] = True
+    near = _summed(tokens[:0], tokens[:0], 1.0, (tracks, tracks))
+    for d in range(1, min(window, len(tokens) - 1) + 1):
+        same = np.flatnonzero(session[:-d] == session[d:])
+        for one, other in ((tokens[same], tokens[same + d]), (tokens[same + d], tokens[same])):
+            kept = is_query[one] & (other >= 0)
+            near = near + _summed(one[kept], other[kept], whole // d, (tracks, tracks))
+    plays = np.bincount(tokens[tokens >= 0], minlength=tracks)
+    return _Company(lambda asked: near[asked], plays.astype(np.float64))
+
+
+def _session_of(offsets: Ints) -> Ints:
+    return np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
+
+
+def _summed(rows: Tokens | Ints, columns: Tokens, each: float, shape: tuple[int, int]) -> csr_matrix:
+    """A matrix with `each` added at every place, as often as the place comes."""
+    from scipy.sparse import csr_matrix
+
+    return csr_matrix((np.full(len(rows), float(each)), (rows, columns)), shape=shape)
+
+
+def _rank(cosine: Floats, others: Ints, query: int, target: int) -> int:
+    """Of `target` among `others` without `query`; 0 where it is not among them."""
+    own = cosine[others == target]
+    if not len(own):
+        return 0
+    ahead = (cosine > own) | ((cosine == own) & (others < target))
+    return 1 + int(np.count_nonzero(ahead & (others != query)))
+
+
+def _check(tokens: Tokens, offsets: Ints, tracks: int, window: int | None) -> None:
+    ends = (int(offsets[0]), int(offsets[-1])) if len(offsets) else None
+    if ends != (0, len(tokens)) or (np.diff(offsets) < 0).any():
+        raise EvaluationError(
+            f"sessions: offsets of {len(tokens)} tokens go from and to {ends}; "
+            f"expected a rising row from 0 to {len(tokens)}"
+        )
+    if len(tokens) and not -1 <= tokens.min() <= tokens.max() < tracks:
+        raise EvaluationError(
+            f"sessions: tokens go from {tokens.min()} to {tokens.max()}; "
+            f"expected -1 (not known) to {tracks - 1}, of {tracks} tracks"
+        )
+    if window is not None and not 1 <= window <= MOST_WINDOW:
+        raise EvaluationError(
+            f"co-occurrence: window is {window}; expected 1 to {MOST_WINDOW} places, or none"
+        )

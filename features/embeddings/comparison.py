@@ -1,0 +1,234 @@
+"""Two versions of a space held side by side, and what can be wrong with one of them.
+
+Neighbours are int64, rows x k, nearest first; -1 where a row has fewer, and it equals no track.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features.embeddings.ranking import (
+    EvaluationError,
+    Flags,
+    Ints,
+    Matrix,
+    products_by_block,
+    with_vector,
+)
+
+Floats = NDArray[np.float64]
+
+INTERVAL = (0.025, 0.975)
+PARTED = 64  # products to a part when the largest are looked for
+
+
+def paired_bootstrap(
+    new_hits: Flags, old_hits: Flags, rounds: int = 2000, seed: int = 0
+) -> tuple[float, float, float]:
+    """Hits of the new version / hits of the old one on the same pairs, and where 95 % of redraws lie.
+
+    A pair has one of four outcomes, so drawing pairs with replacement (Efron, 1979) is one multinomial
+    draw of four counts: a round costs the same for a million pairs. The bounds are rounds themselves,
+    the one outside of the quantile where it falls between two.
+
+    Hits against none are Inf. None against none is 0: it shows nothing, and must not pass for equal.
+
+    Raises:
+        EvaluationError: no pairs, hits that are not parallel, or no rounds.
+    """
+    if new_hits.shape != old_hits.shape or not len(new_hits) or rounds < 1:
+        raise EvaluationError(
+            f"bootstrap: {new_hits.shape} new hits, {old_hits.shape} old ones, {rounds} rounds; "
+            "expected both of the same pairs, and one or more of each"
+        )
+    outcomes = np.bincount(2 * new_hits.astype(np.int64) + old_hits.astype(np.int64), minlength=4)
+    drawn = np.random.default_rng(seed).multinomial(len(new_hits), outcomes / len(new_hits), rounds)
+    ratios = _ratio(drawn)
+    low = np.quantile(ratios, INTERVAL[0], method="lower")
+    high = np.quantile(ratios, INTERVAL[1], method="higher")
+    return float(_ratio(outcomes)), float(low), float(high)
+
+
+def _ratio(outcomes: Ints) -> Floats:
+    """Of counts of neither, only the old, only the new and both, in the last dimension."""
+    _, only_old, only_new, both = np.moveaxis(outcomes, -1, 0)
+    new, old = only_new + both, only_old + both
+    return np.where(old > 0, new / np.maximum(old, 1), np.where(new > 0, np.inf, 0.0))
+
+
+def neighbours(matrix_unit: Matrix, rows: Ints, k: int = 10, block: int = 512) -> Ints:
+    """The k tracks with the largest inner products with each of `rows`, itself left out; exact.
+
+    Equals come by number. A row of zeros is no vector: it is nobody's neighbour and has none.
+
+    Args:
+        matrix_unit: tracks x dimensions, rows of length 1 for cosine.
+        rows: numbers of the tracks whose neighbours are asked for.
+        block: rows at a time; fewer where their products would take more than 256 MB.
+
+    Raises:
+        EvaluationError: NaN or Inf, a row that is no track's, or k below 1.
+    """
+    tracks = len(matrix_unit)
+    if k < 1:
+        raise EvaluationError(f"neighbours: k is {k}; expected 1 or more")
+    if len(rows) and not 0 <= rows.min() <= rows.max() < tracks:
+        raise EvaluationError(
+            f"neighbours: rows go from {rows.min()} to {rows.max()}; expected 0 to {tracks - 1}"
+        )
+    place, held = with_vector(matrix_unit)
+    number = np.flatnonzero(place >= 0)
+    found = np.full((len(rows), k), -1, np.int64)
+    asked = np.flatnonzero(place[rows] >= 0)
+    for first, products in products_by_block(matrix_unit, rows[asked], held, place, block):
+        for i, row in zip(asked[first:], products, strict=False):
+            nearest = number[_largest(row, min(k, len(number) - 1))]
+            found[i, : len(nearest)] = nearest
+    return found
+
+
+def _largest(products: Matrix, k: int) -> Ints:
+    """Places of the k largest, falling; of equals the first. Partitioning alone would take any of them."""
+    if k == 0:
+        return np.empty(0, np.int64)
+    among = np.flatnonzero(products >= _least(products, k))
+    return among[np.argsort(-products[among], kind="stable")[:k]]
+
+
+def _least(products: Matrix, k: int) -> np.float32:
+    """Something that at least k products, and few more, are not below.
+
+    The k-th largest is, and so is the k-th largest of the largest of each part, at a tenth of the cost.
+    """
+    width = len(products) // PARTED
+    if width >= k:
+        products = products[: PARTED * width].reshape(PARTED, width).max(axis=0)
+    found: np.float32 = np.partition(products, len(products) - k)[len(products) - k]
+    return found
+
+
+def overlap(neighbours_a: Ints, neighbours_b: Ints) -> float:
+    """The mean share of k neighbours that two searches for the same rows have in common, in any order.
+
+    Raises:
+        EvaluationError: of two shapes, or empty.
+    """
+    if neighbours_a.shape != neighbours_b.shape or not neighbours_a.size:
+        raise EvaluationError(
+            f"overlap: neighbours are {neighbours_a.shape} and {neighbours_b.shape}; expected one rows x k"
+        )
+    rows = np.arange(len(neighbours_a))[:, None]
+    width = 1 + max(neighbours_a.max(), neighbours_b.max())
+    a, b = ((rows * width + found)[found >= 0] for found in (neighbours_a, neighbours_b))
+    return len(np.intersect1d(a, b, assume_unique=True)) / neighbours_a.size
+
+
+def mean_cosine(a: Matrix, b: Matrix) -> float:
+    """The mean over rows of the cosine of a row of `a` and the same of `b`; where both have a vector.
+
+    Raises:
+        EvaluationError: of two shapes, or there is no such row.
+    """
+    if a.shape != b.shape:
+        raise EvaluationError(f"cosine: matrices are {a.shape} and {b.shape}; expected the same rows of both")
+    products, squares_a, squares_b = (
+        np.einsum("ij,ij->i", x, y, dtype=np.float64) for x, y in ((a, b), (a, a), (b, b))
+    )
+    both = (squares_a > 0) & (squares_b > 0)
+    if not both.any():
+        raise EvaluationError(f"cosine: of {len(a)} rows none has a vector in both; expected one or more")
+    return float((products[both] / np.sqrt(squares_a[both] * squares_b[both])).mean())
+
+
+def hubness(neighbours: Ints, tracks: int) -> dict[str, float]:
+    """How unevenly tracks are neighbours of others (Radovanović et al., "Hubs in Space", 2010).
+
+    - `largest`: rows that the most named track is a neighbour of.
+    - `largest_ratio`: that against the mean over tracks, rows x k / tracks. With all rows searched the
+      mean is k, so at most 20 * k rows is a ratio of at most 20. Of a sample it holds too, but chance adds
+      to it: search rows enough for a mean of one or more.
+    - `skewness`: third standardised moment of the rows that name a track; 0 where all are named alike.
+    - `orphans`: share of tracks that are nobody's neighbour; of a sample of rows it is too large.
+
+    Args:
+        neighbours: of `neighbours`; -1 counts for no track, but in the mean.
+        tracks: how many could be named: those with a vector, numbered without gaps.
+
+    Raises:
+        EvaluationError: no neighbours, or one that is no track.
+    """
+    named = neighbours[neighbours >= 0]
+    if not len(named) or named.max() >= tracks:
+        raise EvaluationError(f"hubness: expected neighbours among {tracks} tracks, and one or more of them")
+    times = np.bincount(named, minlength=tracks).astype(np.float64)
+    away = times - times.mean()
+    spread = np.sqrt((away**2).mean())
+    return {
+        "largest": float(times.max()),
+        "largest_ratio": float(times.max() * tracks / neighbours.size),
+        "skewness": float((away**3).mean() / spread**3) if spread > 0 else 0.0,
+        "orphans": float((times == 0).mean()),
+    }
+
+
+def coverage(plays: Ints, has_vector: Flags) -> float:
+    """The share of plays that are of tracks with a vector.
+
+    Raises:
+        EvaluationError: no plays, or not parallel.
+    """
+    if plays.shape != has_vector.shape or plays.sum() <= 0:
+        raise EvaluationError(
+            f"coverage: {plays.sum()} plays of {plays.shape} tracks, {has_vector.shape} of them told to have "
+            "a vector or not; expected one or more plays, and both of the same tracks"
+        )
+    return float(plays[has_vector].sum() / plays.sum())
+
+
+def popularity_bias(neighbours: Ints, rows: Ints, support: Ints) -> dict[str, float]:
+    """How much better known the neighbours are than the tracks that they are of.
+
+    `lift` is the popularity lift of Abdollahpouri et al., "The Connection Between Popularity Bias,
+    Calibration, and Fairness in Recommendation" (2020): the mean popularity of what is named, less that
+    of what it is named for, as a share of the latter. 0 is none; above, known tracks are favoured.
+    Popularity is a percentile of plays among all tracks, equals at their middle, so that its mean over
+    all of them is 0.5 and a few hits do not make up the figure. `neighbours` and `rows` are its two means.
+
+    Raises:
+        EvaluationError: not parallel, or no neighbours.
+    """
+    if len(neighbours) != len(rows) or not (neighbours >= 0).any():
+        raise EvaluationError(
+            f"popularity: {len(neighbours)} rows of neighbours for {len(rows)} rows; "
+            "expected as many of both, and one or more neighbours"
+        )
+    percentile = percentiles(support)
+    named = neighbours >= 0
+    of_named = float(percentile[neighbours[named]].mean())
+    of_rows = float(percentile[rows[named.any(axis=1)]].mean())
+    return {"neighbours": of_named, "rows": of_rows, "lift": of_named / of_rows - 1}
+
+
+def percentiles(support: Ints) -> Floats:
+    """Of each track, the share of tracks with fewer plays and half of those with as many, itself included."""
+    _, level, alike = np.unique(support, return_inverse=True, return_counts=True)
+    return ((np.cumsum(alike) - alike / 2) / max(1, len(support)))[level]
+
+
+def norm_shift(new_norms: Floats, old_norms: Floats) -> tuple[float, float]:
+    """New against old length of vectors, as two ratios: of the first percentiles and of the ninety-ninth.
+
+    Norms of 0 are of tracks without a vector and are left out.
+
+    Raises:
+        EvaluationError: no vectors on a side, or a norm that is NaN, Inf or below 0.
+    """
+    for name, norms in (("new", new_norms), ("old", old_norms)):
+        if not (np.isfinite(norms).all() and (norms >= 0).all() and (norms > 0).any()):
+            raise EvaluationError(
+                f"norms: of the {name} vectors are not all finite and 0 or more, or all are 0"
+            )
+    new, old = (np.percentile(norms[norms > 0], (1, 99)) for norms in (new_norms, old_norms))
+    low, high = new / old
+    return float(low), float(high)

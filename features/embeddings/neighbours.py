@@ -1,0 +1,272 @@
+"""The nearest tracks of every track, found in tasks that hold all items and answer some of the queries.
+
+Each of `tasks` tasks gets every vector through one shuffle and searches for its share of the tracks.
+Nothing passes through the driver, and no list of Python holds a vector: a task reads Arrow batches as
+matrices where they lie. One task with all cores of an executor is the least memory per track: 10
+million tracks x 128 are 5 GB of Arrow and 5 GB of index, as much as the training itself needs, which
+runs in one task too. More tasks divide the time and multiply the memory.
+
+Rejected: a broadcast (the driver would hold the items twice, and Spark's ends at 8 GB); item blocks x query
+blocks, merged by query (above a million tracks each block would need an index of its own, all of them are
+asked, and every query has its k best shuffled once per block); faiss's own threads, which wait for
+each other at every block: three times slower than none once another process wants a core. So each thread
+of a task searches for other queries, by itself.
+
+60,000 tracks x 64 on two cores, from Parquet to Parquet: see `Search.tasks`.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from schemas.similar_tracks import SIMILAR_TRACKS
+
+if TYPE_CHECKING:  # numpy, pyarrow and faiss run in the tasks that search, not where plans are made
+    import faiss
+    import numpy as np
+    import pyarrow as pa
+    from pyspark.resource import ResourceProfile
+    from pyspark.sql.types import StructType
+
+# Queries that a thread searches at a time: as fast as more of them, and the first answers leave soon.
+QUERIES = 2048
+# Found beyond k, so that ties at the k-th place are settled by id. More than these are cut as faiss has them.
+SPARE = 16
+# Two equal vectors may differ in the last bit of a score, by their places in a block. Six decimals do not.
+DECIMALS = 6
+# Cells of the index that a query looks into: recall@100 is 0.977 with 4 x sqrt(n) cells.
+PROBES = 32
+# Vectors per cell that cells are learned from; fewer than 39 and faiss's cells get worse.
+SAMPLED = 64
+CARRIED = ("version_id", "space_id", "feature_at", "ds")
+
+
+class NeighboursError(ValueError):
+    """A search that cannot be made: of no neighbours, or among vectors that do not compare."""
+
+
+@dataclass(frozen=True)
+class Search:
+    """How neighbours are searched for. Only `exact_up_to` changes a result."""
+
+    exact_up_to: int = 1_000_000  # tracks, 0 or more; above, an index of cells finds most of the nearest
+    tasks: int = 1  # that share the queries, 1 or more; each holds all vectors
+    threads: int | None = None  # of a task, 1 or more; None is what the scheduler grants it (spark.task.cpus)
+    profile: ResourceProfile | None = None  # of the stage: a task's cores and memory
+
+    def __post_init__(self) -> None:
+        least = {"exact_up_to": 0, "tasks": 1, "threads": 1}
+        given = {name: getattr(self, name) for name in least if getattr(self, name) is not None}
+        faults = [
+            f"{name} is {value}; it must be {least[name]} or more"
+            for name, value in given.items()
+            if value < least[name]
+        ]
+        if faults:
+            raise NeighboursError("search: " + "; ".join(faults))
+
+
+def similar_tracks(embeddings: DataFrame, k: int = 50, search: Search | None = None) -> DataFrame:
+    """Rows of `similar_tracks`: per track with a vector its k nearest by cosine, itself left out.
+
+    Scores have six decimals; equal ones are in the order of track ids. Where more than `SPARE` tracks tie
+    at the k-th place, which of them are among the k is arbitrary, and the same each time. With
+    fewer than k other tracks, all of them.
+
+    Args:
+        embeddings: one day of `track_embeddings`, of one space.
+
+    Raises:
+        NeighboursError: k is below 1. From the task that searches: vectors of several lengths or spaces.
+    """
+    return _nearest(embeddings, "vector", "vector", k, search or Search())
+
+
+def next_tracks(embeddings: DataFrame, k: int = 100, search: Search | None = None) -> DataFrame:
+    """The same columns, by inner product of a track's in_vector with the out_vector of the others:
+    what is heard next, the best score there is of that."""
+    return _nearest(embeddings, "in_vector", "out_vector", k, search or Search())
+
+
+def _nearest(embeddings: DataFrame, asking: str, answering: str, k: int, search: Search) -> DataFrame:
+    if k < 1:
+        raise NeighboursError(f"neighbours: k is {k}; it must be 1 or more")
+    task = F.explode(F.array(*[F.lit(n) for n in range(search.tasks)]))
+    asked = F.pmod(F.xxhash64("track_id"), F.lit(search.tasks)) == F.col("task")
+    # a query that is an item too need not be sent twice
+    query = F.when(F.col("asked"), F.col(asking)) if asking != answering else F.lit(None).cast("array<float>")
+    rows = (
+        embeddings.where(F.col(asking).isNotNull() & F.col(answering).isNotNull())
+        .select("track_id", *CARRIED, asking, F.col(answering).alias("item"), task.alias("task"))
+        .withColumn("asked", asked)
+        .select("track_id", *CARRIED, "asked", query.alias("query"), "item", "task")
+        .repartitionById(search.tasks, "task")
+        .sortWithinPartitions("track_id")  # a place is an order then, and a run like the one before it
+    )
+    answers = partial(_answers, k=k, exact_up_to=search.exact_up_to, threads=search.threads)
+    return rows.drop("task").mapInArrow(answers, _found(), profile=search.profile)
+
+
+def _found() -> StructType:
+    from pyspark.sql.types import StructType
+
+    implied = ("bucket", "available_at")
+    return StructType([field for field in SIMILAR_TRACKS.struct() if field.name not in implied])
+
+
+def _answers(
+    batches: Iterable[pa.RecordBatch], k: int, exact_up_to: int, threads: int | None
+) -> Iterator[pa.RecordBatch]:
+    import pyarrow as pa
+
+    items = [batch for batch in batches if batch.num_rows]
+    if not items:
+        return
+    _check_one_space(items)
+    threads = threads or _granted()
+    index, search = _index([_matrix(batch, "item") for batch in items], exact_up_to, threads)
+    ids = pa.concat_arrays([batch.column("track_id") for batch in items])
+    answer = partial(_answer, index=index, ids=ids, k=k, search=search)
+    with ThreadPoolExecutor(threads, initializer=_one_thread) as pool:
+        yield from _in_order(pool, answer, _queries(items), ahead=4 * threads)
+
+
+def _granted() -> int:
+    from pyspark import TaskContext
+
+    context = TaskContext.get()
+    return context.cpus() if context else 1
+
+
+def _one_thread() -> None:
+    import faiss
+
+    # faiss 1.15 multiplies matrices only above this number of query values: three times faster from here on
+    faiss.cvar.distance_compute_blas_threshold = 20
+    faiss.omp_set_num_threads(1)  # of the thread that calls it
+
+
+def _check_one_space(items: list[pa.RecordBatch]) -> None:
+    spaces = sorted({space for batch in items for space in batch.column("space_id").unique().to_pylist()})
+    if len(spaces) > 1:
+        raise NeighboursError(
+            f"neighbours: vectors of {len(spaces)} spaces, {spaces[:3]}, do not compare; "
+            "give one day of track_embeddings"
+        )
+
+
+def _matrix(batch: pa.RecordBatch, column: str) -> np.ndarray:
+    """The lists of a batch as they lie in memory, one row each; null lists have none."""
+    lists = batch.column(column).drop_null()
+    return lists.flatten().to_numpy(zero_copy_only=False).reshape(len(lists), _width(lists, column))
+
+
+def _width(lists: pa.ListArray, column: str) -> int:
+    widths = sorted(lists.value_lengths().unique().to_pylist())
+    if len(widths) > 1:
+        raise NeighboursError(f"neighbours: {column} has vectors of lengths {widths[:3]}; one is expected")
+    return widths[0] if widths else 0
+
+
+def _index(items: list[np.ndarray], exact_up_to: int, threads: int) -> tuple[faiss.Index, str]:
+    """All items, in the order given, and how they are searched."""
+    import faiss
+
+    widths = sorted({matrix.shape[1] for matrix in items})
+    if len(widths) > 1:
+        raise NeighboursError(f"neighbours: vectors of lengths {widths[:3]}; one is expected")
+    faiss.omp_set_num_threads(threads)
+    total = sum(map(len, items))
+    index = faiss.IndexFlatIP(widths[0]) if total <= exact_up_to else _cells(items, total)
+    for matrix in items:
+        index.add(matrix)
+    return index, "exact" if total <= exact_up_to else "ivf"
+
+
+def _cells(items: list[np.ndarray], total: int) -> faiss.IndexIVFFlat:
+    """An empty index of 4 x sqrt(total) cells, learned from rows at equal distances."""
+    import faiss
+    import numpy as np
+
+    width, cells = items[0].shape[1], max(1, min(total, int(4 * total**0.5)))
+    index = faiss.IndexIVFFlat(faiss.IndexFlatIP(width), width, cells, faiss.METRIC_INNER_PRODUCT)
+    index.nprobe = PROBES
+    index.cp.seed, index.cp.min_points_per_centroid = 1, 1  # few points per cell are no cause for a warning
+    index.train(np.concatenate([matrix[:: max(1, total // (cells * SAMPLED))] for matrix in items]))
+    return index
+
+
+def _queries(items: list[pa.RecordBatch]) -> Iterator[tuple[pa.RecordBatch, int]]:
+    """All rows in slices, each with the place of its first."""
+    place = 0
+    for batch in items:
+        for start in range(0, batch.num_rows, QUERIES):
+            yield batch.slice(start, QUERIES), place + start
+        place += batch.num_rows
+
+
+def _in_order(
+    pool: ThreadPoolExecutor, function: Callable[[Any], Any], arguments: Iterable[Any], ahead: int
+) -> Iterator[Any]:
+    """Like pool.map, but no more than `ahead` results wait for whoever takes them."""
+    waiting: deque[Future[Any]] = deque()
+    for argument in arguments:
+        waiting.append(pool.submit(function, argument))
+        if len(waiting) > ahead:
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()
+
+
+def _answer(
+    asked: tuple[pa.RecordBatch, int], index: faiss.Index, ids: pa.Array, k: int, search: str
+) -> pa.RecordBatch:
+    """The rows asked of this task, with their neighbours."""
+    import numpy as np
+    import pyarrow as pa
+
+    rows, first = asked
+    mine = rows.column("asked").to_numpy(zero_copy_only=False)
+    rows = rows.filter(rows.column("asked"))
+    by_item = rows.column("query").null_count == rows.num_rows
+    queries = _matrix(rows, "item" if by_item else "query")
+    places, scores, lengths = nearest(index, queries, first + np.flatnonzero(mine), k)
+    offsets = pa.array(np.append(0, np.cumsum(lengths)).astype(np.int32))
+    made = {
+        "neighbours": pa.ListArray.from_arrays(offsets, ids.take(pa.array(places))),
+        "scores": pa.ListArray.from_arrays(offsets, pa.array(scores)),
+        "search": pa.repeat(search, rows.num_rows),
+    }
+    carried = rows.select(["track_id", *CARRIED])
+    return pa.RecordBatch.from_arrays(
+        [*carried.columns, *made.values()], names=[*carried.schema.names, *made]
+    ).select(_found().names)
+
+
+def nearest(
+    index: faiss.Index, queries: np.ndarray, own: np.ndarray, k: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Of each query its k best places but its `own`, the best first, equal scores by place.
+
+    Returns:
+        places (int64) and scores (float32) of all queries one after the other, and how many each has.
+    """
+    import numpy as np
+
+    scores, places = index.search(queries, min(k + 1 + SPARE, index.ntotal))
+    told = (places >= 0) & (places != own[:, None])
+    # One sort of whole numbers, the score before the place, is ten times faster than sorting by two keys.
+    millionths = np.rint(scores.astype(np.float64) * 10**DECIMALS)
+    keys = -np.clip(millionths, -(2**31) + 1, 2**31 - 1).astype(np.int64) << 32 | places
+    keys = np.sort(np.where(told, keys, np.iinfo(np.int64).max), axis=1)[:, :k]
+    lengths = np.minimum(told.sum(axis=1), k)
+    kept = keys[np.arange(keys.shape[1]) < lengths[:, None]]
+    return kept & (2**32 - 1), (-(kept >> 32) / 10**DECIMALS).astype(np.float32), lengths

@@ -1,0 +1,216 @@
+"""How far down a list the track comes that was in fact played next, and the scores made of that.
+
+Every list is of all tracks, none drawn: with sampled rivals another model can come out ahead
+(Krichene and Rendle, "On Sampled Metrics for Item Recommendation", 2020).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Matrix = NDArray[np.float32]  # a row per track
+Ints = NDArray[np.int64]
+Flags = NDArray[np.bool_]
+
+KS = (1, 5, 10, 50)
+SEGMENTS = ("head", "torso", "tail", "new")
+_HEAD, _TORSO, _TAIL, _NEW = range(len(SEGMENTS))
+
+MOST_SCORES = 1 << 26  # of one block, 256 MB
+
+
+class EvaluationError(ValueError):
+    """Something that no measure can be taken of."""
+
+
+@dataclass(frozen=True, eq=False)
+class Pairs:
+    """Questions and answers, parallel: after track `query` came track `target`; -1 is a track not known.
+
+    Raises:
+        EvaluationError: the two are not parallel.
+    """
+
+    query: Ints
+    target: Ints
+
+    def __post_init__(self) -> None:
+        if self.query.ndim != 1 or self.query.shape != self.target.shape:
+            raise EvaluationError(
+                f"pairs: query has shape {self.query.shape} and target {self.target.shape}; "
+                "expected two columns of one length"
+            )
+
+    def __len__(self) -> int:
+        return len(self.query)
+
+    def answerable(self, tracks: int) -> Ints:
+        """Places of the pairs whose two tracks are known and not the same.
+
+        A track is left out of its own list, so one that follows itself is on no list. Repeats in a row
+        are dropped before sessions get here; one that is left is a miss.
+
+        Raises:
+            EvaluationError: a number that is no track's.
+        """
+        for name, numbers in (("query", self.query), ("target", self.target)):
+            if len(numbers) and not -1 <= numbers.min() <= numbers.max() < tracks:
+                raise EvaluationError(
+                    f"pairs: {name} goes from {numbers.min()} to {numbers.max()}; "
+                    f"expected -1 (not known) to {tracks - 1}, of {tracks} tracks"
+                )
+        return np.flatnonzero((self.query >= 0) & (self.target >= 0) & (self.query != self.target))
+
+
+def ranks(queries: Matrix, items: Matrix, pairs: Pairs, block: int = 512) -> Ints:
+    """For each pair, the target's place among all tracks but the query by inner product, from 1; 0 is a miss.
+
+    Of equal products the track with the lower number comes first. A row of zeros is no vector: as an
+    item it is on no list, as a query it has none.
+
+    Args:
+        queries: of the track before, tracks x dimensions; in vectors, say.
+        items: of the track after, of the same shape.
+        block: queries at a time; fewer where their products would take more than 256 MB.
+
+    Raises:
+        EvaluationError: matrices of two shapes or with NaN or Inf, or a pair outside of them.
+    """
+    _check_alike(queries, items)
+    place, held = with_vector(items)
+    asked = pairs.answerable(len(items))
+    asked = asked[has_vector(queries)[pairs.query[asked]] & (place[pairs.target[asked]] >= 0)]
+    asked = asked[np.argsort(pairs.query[asked], kind="stable")]  # a track's products are made once
+    distinct, row = np.unique(pairs.query[asked], return_inverse=True)
+    found = np.zeros(len(pairs), np.int64)
+    for first, products in products_by_block(queries, distinct, held, place, block):
+        here = slice(*np.searchsorted(row, (first, first + len(products))))
+        targets = place[pairs.target[asked[here]]]
+        found[asked[here]] = [_rank(products[r], t) for r, t in zip(row[here] - first, targets, strict=True)]
+    return found
+
+
+def with_vector(matrix: Matrix) -> tuple[Ints, Matrix]:
+    """Of every track its place among those that have a vector, -1 where it has none; and their vectors."""
+    has = has_vector(matrix)
+    return np.where(has, np.cumsum(has) - 1, -1), matrix if has.all() else matrix[has]
+
+
+def has_vector(matrix: Matrix) -> Flags:
+    """Which rows are not all zero.
+
+    Raises:
+        EvaluationError: not float32, or NaN or Inf, which no order holds for.
+    """
+    if matrix.dtype != np.float32:
+        raise EvaluationError(f"vectors: got {matrix.dtype}; expected float32")
+    if not np.isfinite(matrix.sum(dtype=np.float64)):
+        bad = np.flatnonzero(~np.isfinite(matrix).all(axis=1))
+        raise EvaluationError(
+            f"vectors: {len(bad)} rows hold NaN or Inf, row {bad[0]} first; expected finite numbers"
+        )
+    return np.asarray(matrix.any(axis=1))
+
+
+def products_by_block(
+    queries: Matrix, rows: Ints, held: Matrix, place: Ints, block: int
+) -> Iterator[tuple[int, Matrix]]:
+    """Inner products of `rows` of `queries` with all of `held`; -Inf where a track meets itself.
+
+    Yields the place in `rows` of a block's first, and the block, whose memory the next one takes over: to be
+    given fresh memory costs more than to multiply.
+    """
+    if block < 1:
+        raise EvaluationError(f"block is {block}; expected 1 or more queries at a time")
+    size = min(block, max(1, MOST_SCORES // max(1, len(held))), len(rows) or 1)
+    later, earlier = _twins(held)
+    memory = np.empty((size, len(held)), np.float32)
+    for first in range(0, len(rows), size):
+        some = rows[first : first + size]
+        products = np.matmul(queries[some], held.T, out=memory[: len(some)])
+        products[:, later] = products[:, earlier]
+        itself = np.flatnonzero(place[some] >= 0)
+        products[itself, place[some[itself]]] = -np.inf
+        yield first, products
+
+
+def _twins(held: Matrix) -> tuple[Ints, Ints]:
+    """Rows that are an earlier one again, bit by bit, and the first that each of them is.
+
+    Cold tracks of one artist have one vector. BLAS rounds the last columns of a product otherwise than the
+    ones before, on many machines, so that such tracks would not tie.
+    """
+    if not held.size:
+        return np.empty(0, np.int64), np.empty(0, np.int64)
+    whole = np.ascontiguousarray(held).view(np.dtype((np.void, held.itemsize * held.shape[1]))).ravel()
+    _, first, which = np.unique(whole, return_index=True, return_inverse=True)
+    later = np.flatnonzero(first[which] != np.arange(len(held)))
+    return later, first[which[later]]
+
+
+def _rank(products: Matrix, target: int) -> int:
+    """One pass: equals before the target are ahead of it, equals after it are not."""
+    own = products[target]
+    ahead = np.count_nonzero(products[:target] >= own) + np.count_nonzero(products[target:] > own)
+    return 1 + int(ahead)
+
+
+def _check_alike(queries: Matrix, items: Matrix) -> None:
+    if queries.ndim != 2 or queries.shape != items.shape:
+        raise EvaluationError(
+            f"vectors: queries are {queries.shape} and items {items.shape}; expected one tracks x dimensions"
+        )
+
+
+def scores(ranks: Ints, ks: Sequence[int] = KS) -> dict[str, float]:
+    """`hr@k` and `ndcg@k` for every k, and `mrr` over whole lists; a rank of 0 is a miss and counts as 0.
+
+    With one right answer NDCG is 1 / log2(1 + rank) (Järvelin and Kekäläinen, 2002), its ideal being 1.
+
+    Raises:
+        EvaluationError: no pairs.
+    """
+    if not len(ranks):
+        raise EvaluationError("scores: there are no pairs; expected one or more, from sessions held out")
+    place = ranks[ranks > 0].astype(np.float64)
+    found = {}
+    for k in ks:
+        found[f"hr@{k}"] = float(np.count_nonzero(place <= k)) / len(ranks)
+        found[f"ndcg@{k}"] = float((1 / np.log2(1 + place[place <= k])).sum()) / len(ranks)
+    return found | {"mrr": float((1 / place).sum()) / len(ranks)}
+
+
+def segment_of(support: Ints) -> NDArray[np.int8]:
+    """For each track, the place in `SEGMENTS` of its segment.
+
+    In falling order of plays (equals by number), head is every track before which less than half of all
+    plays lie, torso less than nine tenths, tail the rest. A track without plays is new.
+    """
+    order = np.lexsort((np.arange(len(support)), -support))
+    before = np.cumsum(support[order]) - support[order]
+    total = int(support.sum())
+    found = np.full(len(support), _TAIL, np.int8)
+    found[order[10 * before < 9 * total]] = _TORSO
+    found[order[2 * before < total]] = _HEAD
+    found[support == 0] = _NEW
+    return found
+
+
+def by_segment(
+    ranks: Ints, pairs: Pairs, support: Ints, ks: Sequence[int] = KS
+) -> dict[str, dict[str, float]]:
+    """`scores` and the number of `pairs`, by the segment of the target; a segment without pairs is left out.
+
+    A target that is not known is new, as one that was never played.
+    """
+    pairs.answerable(len(support))
+    segments = np.append(segment_of(support), _NEW)[pairs.target]  # -1 takes the last
+    return {
+        name: {"pairs": float(len(own)), **scores(own, ks)}
+        for number, name in enumerate(SEGMENTS)
+        if len(own := ranks[segments == number])
+    }

@@ -1,0 +1,74 @@
+"""Rows of `track_semantic_ids` and `semantic_codebooks`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from datetime import date
+from typing import TYPE_CHECKING
+
+from pyspark.sql import DataFrame, Window
+from pyspark.sql import functions as F
+from pyspark.sql.types import ArrayType, IntegerType, StructType
+
+if TYPE_CHECKING:  # numpy, pyarrow and faiss run in the tasks, not where plans are made
+    import pyarrow as pa
+
+    from features.embeddings.semantic_ids import Codebooks
+
+_CARRIED = ("track_id", "version_id", "space_id", "ds", "feature_at")
+
+
+def semantic_ids(embeddings: DataFrame, books: Codebooks) -> DataFrame:
+    """One row of `track_semantic_ids` per row of `track_embeddings` that has a vector.
+
+    Only ids and codes are shuffled to tell collisions apart; vectors stay in the task that reads them.
+
+    Raises:
+        SemanticIdError: in the task, for vectors of another length than the books'.
+    """
+    with_vector = embeddings.where("vector is not null").select(*_CARRIED, "vector")
+    carried = StructType(with_vector.schema.fields[:-1])
+    schema = carried.add("codes", ArrayType(IntegerType()), nullable=False)
+    coded = with_vector.mapInArrow(_coding(books), schema)
+    place = F.row_number().over(Window.partitionBy("ds", "codes").orderBy("track_id")) - 1
+    placed = coded.withColumn("collision", place)
+    words = F.array_join(F.concat("codes", F.array("collision")).cast("array<string>"), "-")
+    return placed.withColumns({"codebook_id": F.lit(books.codebook_id), "semantic_id": words})
+
+
+def _coding(books: Codebooks) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
+    def code(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        import pyarrow as pa
+
+        from features.embeddings.arrow_vectors import matrix_of
+        from features.embeddings.semantic_ids import assign
+
+        for batch in batches:
+            if batch.num_rows:  # of no rows, Arrow does not tell how long they would be
+                codes = assign(matrix_of(batch.column("vector")), books)
+                lists = pa.FixedSizeListArray.from_arrays(codes.reshape(-1), codes.shape[1])
+                columns = [*batch.select(_CARRIED).columns, lists.cast(pa.list_(pa.int32()))]
+                yield pa.RecordBatch.from_arrays(columns, [*_CARRIED, "codes"])
+
+    return code
+
+
+def codebook_rows(ids: DataFrame, books: Codebooks, space_id: str, ds: date) -> DataFrame:
+    """One row of `semantic_codebooks` per level and code; `ids` are the day's rows of `track_semantic_ids`."""
+    centroids = [
+        (level, code, centroid)
+        for level, book in enumerate(books.levels)
+        for code, centroid in enumerate(book.tolist())
+    ]
+    schema = "level int not null, code int not null, centroid array<float> not null"
+    rows = ids.sparkSession.createDataFrame(centroids, schema)
+    used = ids.select(F.posexplode("codes").alias("level", "code")).groupBy("level", "code").count()
+    return rows.join(F.broadcast(used), ["level", "code"], "left").select(
+        F.lit(books.codebook_id).alias("codebook_id"),
+        F.lit(space_id).alias("space_id"),
+        "level",
+        "code",
+        "centroid",
+        F.coalesce("count", F.lit(0)).cast("bigint").alias("tracks"),
+        F.lit(ds).alias("ds"),
+    )

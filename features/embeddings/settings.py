@@ -1,0 +1,63 @@
+"""What item2vec is trained with: every choice, its unit and range, and whether it changes the result."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+BACKENDS = ("sgns", "gensim")
+
+
+class SettingsError(ValueError):
+    """Settings that cannot be trained with."""
+
+
+def _field(default: Any, low: float, high: float, meaning: str, changes: bool = True) -> Any:
+    about = {"low": low, "high": high, "meaning": meaning, "changes_results": changes}
+    return field(default=default, metadata=about)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Equal settings give equal vectors with one thread; with more, threads race each other.
+
+    Raises:
+        SettingsError: once, with every setting out of range.
+    """
+
+    dimensions: int = _field(64, 2, 4096, "numbers in a vector")
+    window: int = _field(2, 1, 1000, "tracks ahead that count as company; nearer ones count more often")
+    backward: float = _field(0.3, 0, 1, "share of the tracks behind that count too; 1 forgets the direction")
+    epochs: int = _field(5, 1, 1000, "passes over all sequences")
+    warm_epochs: int = _field(1, 1, 1000, "the same where it goes on from the version before")
+    negatives: int = _field(5, 1, 100, "tracks drawn at random against each pair")
+    exponent: float = _field(0.75, -2, 2, "of plays in that draw; 0 draws all tracks alike")
+    subsample: float = _field(0.0, 0, 1, "share of plays above which a track is thinned out; 0 thins none")
+    learning_rate: float = _field(0.1, 1e-6, 10, "step of Adagrad; for gensim half of it, falling to 0")
+    min_plays: int = _field(1, 1, 10**9, "tracks with fewer plays in the window are not learned")
+    min_length: int = _field(2, 2, 10**6, "tracks of the shortest sequence that is learned from")
+    max_length: int = _field(500, 2, 10**6, "tracks after which a sequence is cut")
+    gap_minutes: float = _field(0.0, 0, 10**6, "min of silence that cut a session further; 0: never")
+    repeats: bool = _field(False, 0, 1, "keep a track that follows itself")
+    artist_tokens: bool = _field(False, 0, 1, "put each play's artist into the sequence, after the track")
+    seed: int = _field(1, 0, 2**31 - 1, "of the first vectors and of all draws")
+    backend: str = field(default="sgns", metadata={"meaning": " or ".join(BACKENDS), "changes_results": True})
+    threads: int = _field(1, 1, 1024, "that train at once; 1 repeats a result exactly", changes=False)
+
+    def __post_init__(self) -> None:
+        wrong = [
+            f"{f.name} is {getattr(self, f.name)}, must be {f.metadata['low']:g} to {f.metadata['high']:g}"
+            for f in fields(self)
+            if "low" in f.metadata and not f.metadata["low"] <= getattr(self, f.name) <= f.metadata["high"]
+        ]
+        if self.backend not in BACKENDS:
+            wrong.append(f"backend is {self.backend!r}, must be {' or '.join(BACKENDS)}")
+        if self.min_length > self.max_length:
+            wrong.append(f"min_length is {self.min_length}, must be max_length ({self.max_length}) or less")
+        if wrong:
+            raise SettingsError("item2vec cannot be trained so: " + "; ".join(wrong))
+
+    def deciding(self) -> dict[str, Any]:
+        """Those that change the result, by name."""
+        changing = {f.name for f in fields(self) if f.metadata["changes_results"]}
+        return {name: value for name, value in asdict(self).items() if name in changing}

@@ -1,0 +1,189 @@
+"""Skip-gram with negative sampling, compiled, each row of either matrix with a step width of its own.
+
+Mikolov et al. (2013) for the model, Barkan and Koenigstein, "Item2Vec" (2016), for tracks as words. Plain
+SGD under-trains what is rare, and most tracks have few plays; row-wise Adagrad (Duchi et al., 2011, one
+number a row as in Facebook's DLRM) takes long steps where there were few. What lies ahead of a track
+counts more than what lies behind: sessions have a direction, and albums are played in order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from features.embeddings.corpus import Corpus, Ints, Matrix, Model, Tokens
+from features.embeddings.settings import Settings
+
+Floats = NDArray[np.float32]
+F = np.float32
+# A power of two, so that a draw is a mask. At 2^20 the rarest of two million tracks share a place, yet
+# each epoch moves them to another: `_drawn` shifts the places by a random part of one.
+PLACES = 2**20
+EPSILON = F(1e-6)
+
+
+def epoch(corpus: Corpus, model: Model, settings: Settings, number: int) -> int:
+    """One pass over all sequences, in an order of its own; changes the model, returns the pairs learned.
+
+    An epoch draws from (seed, number) alone: one thread that goes on from a stored model learns what
+    one that never stopped does.
+    """
+    draws = np.random.default_rng((settings.seed, number))
+    order = draws.permutation(corpus.sequences)
+    drawn, keep = _drawn(corpus.counts, settings.exponent, draws), _kept(corpus.counts, settings.subsample)
+    seeds = draws.integers(1, 2**63, settings.threads, dtype=np.uint64)
+    shares = np.array_split(order, settings.threads)
+
+    def learn(share: Ints, seed: np.uint64) -> int:
+        choices = (settings.window, F(settings.backward), settings.negatives, F(settings.learning_rate))
+        arrays = (model.into, model.out, model.into_state, model.out_state)
+        return int(_learn(corpus.tokens, corpus.offsets, share, drawn, keep, *arrays, *choices, seed))
+
+    # The compiled loop lets go of the interpreter's lock. Threads write to shared rows unlocked
+    # ("Hogwild!", Niu et al., 2011): collisions are rare, and cost less than locks.
+    with ThreadPoolExecutor(settings.threads) as pool:
+        return sum(pool.map(learn, shares, seeds))
+
+
+def _drawn(counts: Ints, exponent: float, draws: np.random.Generator) -> Tokens:
+    """Track numbers, each at as many places as its plays to the power of `exponent` say."""
+    upto = np.cumsum(counts.astype(np.float64) ** exponent)
+    places = (np.arange(PLACES) + draws.random()) * (upto[-1] / PLACES)
+    return np.searchsorted(upto, places, side="right").clip(max=len(counts) - 1).astype(np.int32)
+
+
+def _kept(counts: Ints, subsample: float) -> Floats:
+    """The chance that a play is learned from, as word2vec.c has it."""
+    if not subsample:
+        return np.ones(len(counts), F)
+    share = counts / counts.sum() / subsample
+    return np.minimum(1, np.sqrt(1 / share) + 1 / share).astype(F)
+
+
+def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Compiled when first called, and kept on disk where there is one beside the source: inside a zip,
+    as on a cluster, there is none, and each worker compiles for about a second."""
+    try:
+        cached: Callable[..., Any] = numba.njit(fastmath=True, nogil=True, error_model="numpy", cache=True)(
+            function
+        )
+        return cached
+    except RuntimeError:
+        plain: Callable[..., Any] = numba.njit(fastmath=True, nogil=True, error_model="numpy")(function)
+        return plain
+
+
+@numba.njit(inline="always")
+def _random(state: NDArray[np.uint64]) -> np.uint64:
+    """Marsaglia's xorshift64: 2 ns, and as good as the draws here need."""
+    x = state[0]
+    x ^= x << np.uint64(13)
+    x ^= x >> np.uint64(7)
+    x ^= x << np.uint64(17)
+    state[0] = x
+    return x
+
+
+@numba.njit(inline="always")
+def _chance(state: NDArray[np.uint64]) -> np.float32:
+    return F(_random(state) >> np.uint64(40)) * F(2.0**-24)
+
+
+@numba.njit(fastmath=True, inline="always")
+def _dot(a: Floats, b: Floats) -> np.float32:
+    total = F(0)
+    for i in range(a.shape[0]):
+        total += a[i] * b[i]
+    return total
+
+
+@numba.njit(fastmath=True, inline="always")
+def _step(gradient: Floats, error: np.float32, other: Floats, width: np.float32, own: Floats) -> None:
+    """Adds `other` to the gradient of `own`, then moves `other`: one pass over both."""
+    for i in range(own.shape[0]):
+        before = other[i]
+        gradient[i] += error * before
+        other[i] = before + width * own[i]
+
+
+@numba.njit(fastmath=True, inline="always")
+def _pair(
+    track: int,
+    company: int,
+    drawn: Tokens,
+    into: Matrix,
+    out: Matrix,
+    into_state: Floats,
+    out_state: Floats,
+    negatives: int,
+    rate: np.float32,
+    gradient: Floats,
+    state: NDArray[np.uint64],
+) -> None:
+    """One company of a track against `negatives` tracks drawn at random."""
+    own = into[track]
+    per_number = F(1) / F(own.shape[0])
+    squared = _dot(own, own) * per_number
+    gradient[:] = F(0)
+    for n in range(negatives + 1):
+        against, wanted = company, F(1)
+        if n > 0:
+            against, wanted = drawn[(_random(state) >> np.uint64(11)) & np.uint64(PLACES - 1)], F(0)
+            if against == company:
+                continue
+        other = out[against]
+        error = wanted - F(1) / (F(1) + np.exp(-_dot(own, other)))
+        out_state[against] += error * error * squared
+        _step(gradient, error, other, rate * error / np.sqrt(out_state[against] + EPSILON), own)
+    into_state[track] += _dot(gradient, gradient) * per_number
+    width = rate / np.sqrt(into_state[track] + EPSILON)
+    for i in range(own.shape[0]):
+        own[i] += width * gradient[i]
+
+
+@_compiled
+def _learn(
+    tokens: Tokens,
+    offsets: Ints,
+    order: Ints,
+    drawn: Tokens,
+    keep: Floats,
+    into: Matrix,
+    out: Matrix,
+    into_state: Floats,
+    out_state: Floats,
+    window: int,
+    backward: np.float32,
+    negatives: int,
+    rate: np.float32,
+    seed: np.uint64,
+) -> int:
+    state = np.empty(1, np.uint64)
+    state[0] = seed
+    gradient = np.empty(into.shape[1], F)
+    heard = np.empty(np.max(offsets[1:] - offsets[:-1]), np.int32)
+    pairs = 0
+    for sequence in order:
+        length = 0
+        for at in range(offsets[sequence], offsets[sequence + 1]):
+            if keep[tokens[at]] >= F(1) or _chance(state) < keep[tokens[at]]:
+                heard[length] = tokens[at]
+                length += 1
+        for i in range(length):
+            # a reach of 1 to `window`, all alike: the nearest counts always, the farthest seldom
+            reach = int(1 + _random(state) % np.uint64(window))
+            for j in range(max(0, i - reach), min(length, i + reach + 1)):
+                behind = j < i and backward < F(1) and _chance(state) >= backward
+                if heard[j] == heard[i] or behind:
+                    continue
+                _pair(
+                    heard[i], heard[j], drawn, into, out, into_state, out_state, negatives, rate, gradient,
+                    state,
+                )  # fmt: skip
+                pairs += 1
+    return pairs

@@ -1,0 +1,80 @@
+"""The version that a training starts from, or turns to."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Any
+
+from features.embeddings.settings import Settings
+from jobs.errors import WrongUsage
+from jobs.job import Job
+from segue.storage import Snapshot
+
+# Warm starts keep a space readable from day to day, and carry its first day's accidents along; a cold
+# training each week starts another.
+DAYS_OF_A_SPACE = 7
+AUTO = "auto"
+
+
+@dataclass(frozen=True)
+class Parent:
+    """An accepted version whose vectors are published."""
+
+    version_id: str
+    space_id: str
+    day: date
+    space_since: date
+    dimensions: int
+
+
+def parent_of(job: Job, day: date) -> Parent | None:
+    """The newest version before `day`."""
+    published = job.state("track_embeddings")
+    accepted = [row for row in _versions(job) if row["status"] == "accepted"]
+    days = [each for each in (published.days if published else []) if each < day]
+    for row in sorted(accepted, key=lambda row: (row["ds"], row["available_at"]), reverse=True):
+        if days and row["ds"] == days[-1]:
+            since = min(other["ds"] for other in accepted if other["space_id"] == row["space_id"])
+            dimensions = int(json.loads(row["parameters"])["dimensions"])
+            return Parent(row["version_id"], row["space_id"], row["ds"], since, dimensions)
+    return None
+
+
+def start_of(asked: str, parent: Parent | None, day: date, settings: Settings) -> str:
+    """`cold` or `warm`; asked for neither, warm while the space is young and can be gone on in.
+
+    Raises:
+        WrongUsage: warm was asked for, and cannot be.
+    """
+    hindrance = _hindrance(parent, settings)
+    if asked == "warm" and hindrance:
+        raise WrongUsage(f"--start warm cannot be: {hindrance}; start cold, or leave --start out")
+    if asked != AUTO:
+        return asked
+    young = parent is not None and day - parent.space_since < timedelta(days=DAYS_OF_A_SPACE)
+    return "warm" if young and not hindrance else "cold"
+
+
+def _hindrance(parent: Parent | None, settings: Settings) -> str | None:
+    if parent is None:
+        return "there is no version before that day"
+    if parent.dimensions != settings.dimensions:
+        return (
+            f"{parent.version_id} has {parent.dimensions} dimensions, and {settings.dimensions} are asked for"
+        )
+    if settings.backend == "gensim":
+        return "gensim keeps no state to go on from"
+    return None
+
+
+def _versions(job: Job) -> list[dict[str, Any]]:
+    """Not counted as an input: this table grows with each training, and none is made of it."""
+    table = job.warehouse.table("embedding_versions")
+    if table is None:
+        return []
+    snapshot = Snapshot.at(job.warehouse.table_path("embedding_versions"), table.version())
+    columns = ["version_id", "space_id", "status", "parameters", "ds", "available_at"]
+    rows: list[dict[str, Any]] = snapshot.read(snapshot.select(None), columns).to_pylist()
+    return rows

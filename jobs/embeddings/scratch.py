@@ -1,0 +1,116 @@
+"""A folder under the root for what a training needs and leaves while it runs: no table, read by no reader.
+
+Tasks write here what the driver reads, and the other way round: vectors of millions of tracks then never
+pass through the driver, and a training that was cut off goes on where it was.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.dataset as pads
+import pyarrow.parquet as pq
+from pyarrow import fs as pafs
+
+from segue.storage import filesystem
+
+if TYPE_CHECKING:
+    from features.embeddings.corpus import Model
+
+ARRAYS = ("into", "out", "into_state", "out_state")
+
+
+@dataclass(frozen=True)
+class Scratch:
+    """The folder `uri`; plain data, so that a task can be sent it."""
+
+    uri: str
+
+    def path(self, name: str) -> str:
+        """As Spark is told it."""
+        return f"{self.uri}/{name}"
+
+    def _at(self, name: str) -> tuple[pafs.FileSystem, str]:
+        files, base = filesystem(self.uri)
+        return files, f"{base}/{name}"
+
+    def write_json(self, name: str, content: Mapping[str, Any]) -> None:
+        """Whole or not at all: written beside, then renamed."""
+        files, path = self._at(name)
+        files.create_dir(path.rpartition("/")[0], recursive=True)
+        with files.open_output_stream(path + ".part") as stream:
+            stream.write(json.dumps(content).encode())
+        files.move(path + ".part", path)
+
+    def read_json(self, name: str) -> Any:
+        """None where there is no such file."""
+        files, path = self._at(name)
+        with suppress(FileNotFoundError), files.open_input_stream(path) as stream:
+            return json.loads(stream.read())
+        return None
+
+    def names(self, folder: str) -> list[str]:
+        files, path = self._at(folder)
+        found = files.get_file_info(pafs.FileSelector(path, allow_not_found=True))
+        return sorted(info.base_name for info in found if not info.base_name.endswith(".part"))
+
+    def table(self, name: str, columns: list[str]) -> pa.Table:
+        """Some columns of a parquet file or folder."""
+        return self._dataset(name).to_table(columns=columns)
+
+    def batches(self, name: str, columns: list[str]) -> Iterator[pa.RecordBatch]:
+        """The same, a few thousand rows at a time; without reading ahead, which takes the memory of a matrix."""
+        yield from self._dataset(name).to_batches(
+            columns=columns, batch_size=20_000, batch_readahead=1, fragment_readahead=1
+        )
+
+    def _dataset(self, name: str) -> pads.Dataset:
+        files, path = self._at(name)
+        return pads.dataset(path, filesystem=files)
+
+    def write_table(self, name: str, schema: pa.Schema, batches: Iterator[pa.RecordBatch]) -> None:
+        """A parquet file. Vectors do not compress, and no two are alike: neither is tried."""
+        files, path = self._at(name)
+        files.create_dir(path.rpartition("/")[0], recursive=True)
+        with pq.ParquetWriter(
+            path, schema, filesystem=files, compression="none", use_dictionary=False, write_statistics=False
+        ) as writer:
+            for batch in batches:
+                writer.write_batch(batch)
+
+    def save_model(self, model: Model, epoch: int) -> None:
+        """The model after `epoch` epochs; the one before goes when this one is whole."""
+        for name in ARRAYS:
+            files, path = self._at(f"checkpoints/{epoch}/{name}.npy")
+            files.create_dir(path.rpartition("/")[0], recursive=True)
+            with files.open_output_stream(path) as stream:
+                np.save(stream, getattr(model, name))
+        before = self.read_json("checkpoint.json")
+        self.write_json("checkpoint.json", {"epoch": epoch})
+        if before and before["epoch"] != epoch:
+            self.remove(f"checkpoints/{before['epoch']}")
+
+    def load_model(self) -> tuple[Model, int] | None:
+        """The newest model that was saved, and the epochs it has had."""
+        from features.embeddings.corpus import Model
+
+        saved = self.read_json("checkpoint.json")
+        if saved is None:
+            return None
+        arrays = []
+        for name in ARRAYS:
+            files, path = self._at(f"checkpoints/{saved['epoch']}/{name}.npy")
+            with files.open_input_file(path) as stream:
+                arrays.append(np.load(stream))
+        return Model(*arrays), saved["epoch"]
+
+    def remove(self, name: str = "") -> None:
+        files, path = self._at(name)
+        with suppress(FileNotFoundError):
+            files.delete_dir(path.rstrip("/"))

@@ -1,0 +1,220 @@
+"""What the one task does that trains: it reads sequences, learns, measures, and leaves files behind.
+
+Averaging the vectors of several tasks loses 15 to 50 % of the hits at eight of them, and two million tracks of
+128 numbers are two gigabytes: they fit one machine easily. So Spark makes what is read, one task with all
+of its executor's cores trains, and Spark goes on from its files. The task never holds more than two
+matrices: what is measured is measured in their place, after they are written.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from hashlib import blake2b
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from expectations.suite import ENOUGH_PAIRS
+from features.embeddings import evaluation as ev
+from features.embeddings.alignment import frequent, rotation
+from features.embeddings.corpus import Corpus, Ints, Model, flat, unit
+from features.embeddings.ranking import Pairs
+from features.embeddings.sequences import FOLDS
+from features.embeddings.settings import Settings
+from features.embeddings.training import fit
+from jobs.embeddings.scratch import Scratch
+from jobs.embeddings.tracks import Tracks, load_before, write_learned
+
+REPORT = "report string"
+# A model of seconds is sooner learned again than saved.
+SECONDS_BETWEEN_CHECKPOINTS = 60.0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What the task is sent. With a `parent`, the vocabulary holds the vectors of the version before."""
+
+    scratch: Scratch
+    settings: Settings
+    start: str
+    parent: bool
+
+
+def runner(plan: Plan) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
+    """For `mapInArrow` over `fold` and `tracks`: one row, the report as JSON."""
+
+    def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        report = _Training(plan, list(batches)).report()
+        yield pa.RecordBatch.from_pydict({"report": [json.dumps(report)]})
+
+    return run
+
+
+class _Training:
+    """One training. What it measures piles up in `metrics`, and in `measures` what the gate bounds."""
+
+    def __init__(self, plan: Plan, batches: list[pa.RecordBatch]) -> None:
+        self.plan, self.settings = plan, plan.settings
+        self.tokens = Tracks.read(plan.scratch)
+        tokens, offsets = flat(batches)
+        folds = np.concatenate([np.zeros(0, np.int64), *(batch.column("fold") for batch in batches)])
+        kept, starts, self.pairs = ev.held_out(tokens, offsets, folds, FOLDS)
+        self.corpus = Corpus(kept, starts, self.tokens.plays)
+        heard = np.bincount(kept, minlength=len(self.tokens.plays)) > 0
+        self.learned = np.flatnonzero(heard & ~self.tokens.is_artist)
+        self.tracks = self.tokens.only(self.learned)
+        self.metrics: list[ev.Metric] = []
+        self.measures = _circumstances(len(self.pairs), plan)
+
+    @property
+    def _warm(self) -> bool:
+        return self.plan.start == "warm"
+
+    def report(self) -> dict[str, Any]:
+        if len(self.pairs):
+            self.metrics += ev.baselines(self.corpus, self.pairs)
+        twin = self._twin_near() if self.plan.parent and not self._warm else None
+        started = time.monotonic()
+        model = self._trained().only(self.learned)
+        seconds = time.monotonic() - started
+        if self.plan.parent and not self._warm:
+            self._align(model)
+        digest = _digest(model)
+        write_learned(self.plan.scratch, self.tracks, model)
+        if len(self.pairs) and len(self.learned):
+            self._measure(model, twin)
+        return {
+            "metrics": ev.as_rows(self.metrics), "measures": self.measures, "tracks": len(self.learned),
+            "plays": len(self.corpus.tokens), "seconds": seconds, "peak_bytes": peak_bytes(),
+            "threads": self.settings.threads, "digest": digest,
+        }  # fmt: skip
+
+    # --- learning
+
+    def _trained(self) -> Model:
+        if self.settings.backend == "gensim":
+            return fit(self.corpus, self.settings)
+        saved = self.plan.scratch.load_model()
+        model, done = saved if saved else (self._first(self.settings.seed), 0)
+        epochs = range(done, self.settings.warm_epochs if self._warm else self.settings.epochs)
+        return fit(self.corpus, self.settings, model, epochs, _Progress(self.plan, len(epochs)))
+
+    def _first(self, seed: int) -> Model:
+        model = Model.fresh(len(self.tokens.plays), self.settings.dimensions, seed)
+        if self._warm:
+            load_before(self.plan.scratch, self.tokens, model)
+        return model
+
+    def _twin_near(self) -> Ints:
+        """The neighbours that a training from another seed finds: two of them agree on no more than these."""
+        settings = replace(self.settings, seed=self.settings.seed + 1)
+        published, _ = fit(self.corpus, settings).only(self.learned).merge()
+        return ev.neighbours(published, self._sample(), ev.NEIGHBOURS)
+
+    def _align(self, model: Model) -> None:
+        """Turns the model to lie as the version before does, as far as a rotation can."""
+        rows = frequent(self.tracks.plays, np.maximum(self.tracks.before, 0))
+        self.measures["aligned_on"] = float(len(rows))
+        if len(rows) >= 2 * self.settings.dimensions:
+            some = self.tracks.only(rows)
+            before = _loaded(self.plan.scratch, some, self.settings.dimensions)
+            model.turn(rotation(unit(model.into[rows] + model.out[rows]), before.published()))
+
+    # --- measuring: from here on the arrays of the model are used for other things
+
+    def _sample(self) -> Ints:
+        """Of the tracks that both versions learned where there are two; places in `tracks`."""
+        both = self.tracks.before > 0 if self.plan.parent else np.ones(len(self.tracks.plays), bool)
+        return ev.sampled(np.flatnonzero(both))
+
+    def _measure(self, model: Model, twin: Ints | None) -> None:
+        pairs, sample = _renumbered(self.pairs, self.tracks), self._sample()
+        found = ev.ranked("next", "this", model.into, model.out, pairs, self.tracks.plays)
+        published, norms = model.merge()
+        similar = ev.ranked("similar", "this", published, published, pairs, self.tracks.plays)
+        near, around = ev.around(published, sample, self.tracks.plays)
+        self.metrics += [*found.metrics, *similar.metrics, *around]
+        self.measures |= ev.against(self.metrics)
+        if self.plan.parent and len(sample):
+            rows = published[sample].copy()
+            self._compare(model, found.hits, self.tracks.numbers[near], rows, norms)
+        if twin is not None and len(sample):
+            self.measures["seed_overlap@10"] = ev.overlap(near, twin)
+            kept, by_chance = self.measures["overlap@10"], self.measures["seed_overlap@10"]
+            self.measures["overlap_over_seeds"] = kept / by_chance if by_chance else float("inf")
+
+    def _compare(self, model: Model, hits: Any, near: Ints, rows: Any, norms: Any) -> None:
+        """The same questions to the version before, whose vectors take the place of the model's."""
+        old = self.tracks.only(np.flatnonzero(self.tracks.before >= 0))
+        held = Model(*(array[: len(old.plays)] for array in vars(model).values()))
+        load_before(self.plan.scratch, old, held)
+        before = ev.ranked("next", "previous", held.into, held.out, _renumbered(self.pairs, old), old.plays)
+        published, norms_before = held.merge()
+        sample = old.places(self.tracks.numbers[self._sample()])
+        near_before = old.numbers[ev.neighbours(published, sample, ev.NEIGHBOURS)]
+        both = norms[self._sample()], norms_before[sample]
+        self.metrics += before.metrics
+        self.measures |= ev.compared(hits, before.hits)
+        self.measures |= ev.moved(near, near_before, rows, published[sample], *both)
+
+
+def _circumstances(pairs: int, plan: Plan) -> dict[str, float]:
+    """What the gate's bounds depend on."""
+    enough, warm = pairs >= ENOUGH_PAIRS, plan.start == "warm"
+    return {
+        "pairs": float(pairs),
+        "enough_pairs": float(enough),
+        "has_parent": float(plan.parent),
+        "enough_pairs_and_parent": float(enough and plan.parent),
+        "is_warm": float(warm),
+        "is_cold_with_parent": float(plan.parent and not warm),
+    }
+
+
+class _Progress:
+    """After each epoch, a note for the driver to show; now and then, the model itself."""
+
+    def __init__(self, plan: Plan, epochs: int) -> None:
+        self._plan, self._epochs = plan, epochs
+        self._started = self._saved = time.monotonic()
+
+    def __call__(self, epoch: int, pairs: int, model: Model) -> None:
+        now = time.monotonic()
+        self._plan.scratch.write_json(
+            f"progress/{epoch:05d}.json",
+            {"epoch": epoch, "pairs": pairs, "seconds": now - self._started, "peak_bytes": peak_bytes()},
+        )
+        if now - self._saved > SECONDS_BETWEEN_CHECKPOINTS:
+            self._plan.scratch.save_model(model, epoch)
+            self._saved = time.monotonic()
+        self._started = time.monotonic()
+
+
+def peak_bytes() -> int:
+    """The most memory that this process had so far; Linux counts in KiB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+def _loaded(scratch: Scratch, tracks: Tracks, dimensions: int) -> Model:
+    model = Model(*(np.zeros((len(tracks.plays), dimensions), np.float32) for _ in range(2)),
+                  *(np.zeros(len(tracks.plays), np.float32) for _ in range(2)))  # fmt: skip
+    load_before(scratch, tracks, model)
+    return model
+
+
+def _renumbered(pairs: Pairs, tracks: Tracks) -> Pairs:
+    return Pairs(tracks.places(pairs.query), tracks.places(pairs.target))
+
+
+def _digest(model: Model) -> str:
+    """Names what was learned: with several threads, the same inputs give another model each time."""
+    hashed = blake2b(digest_size=4)
+    for matrix in (model.into, model.out):
+        hashed.update(matrix.data)  # whole rows of an array: no copy
+    return hashed.hexdigest()

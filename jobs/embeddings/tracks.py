@@ -1,0 +1,101 @@
+"""The tokens of a training, read from the scratch where Spark left them, and the vectors of the version before."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from features.embeddings.corpus import Ints, Matrix, Model, lists_of
+from features.embeddings.sequences import ARTIST
+from jobs.embeddings.scratch import Scratch
+
+VOCABULARY = "vocabulary"
+LEARNED = "learned.parquet"
+_SCHEMA = pa.schema(
+    {
+        "track_id": pa.string(),
+        "in_vector": pa.list_(pa.float32()),
+        "out_vector": pa.list_(pa.float32()),
+        "support": pa.int64(),
+        "in_state": pa.float64(),
+        "out_state": pa.float64(),
+    }
+)
+_ROWS = 50_000
+
+
+@dataclass(frozen=True)
+class Tracks:
+    """Parallel arrays, in the order of `numbers`: those of the vocabulary, rising."""
+
+    numbers: Ints
+    names: pa.StringArray
+    plays: Ints
+    before: Ints  # plays that the version before learned from; 0 where it has a vector but of others, -1 none
+
+    @classmethod
+    def read(cls, scratch: Scratch) -> Tracks:
+        read = scratch.table(VOCABULARY, ["number", "token", "plays", "before"]).sort_by("number")
+        numbers, plays, before = (
+            read[name].fill_null(-1).to_numpy().astype(np.int64) for name in ("number", "plays", "before")
+        )
+        return cls(numbers, read["token"].combine_chunks(), plays, before)
+
+    @property
+    def is_artist(self) -> NDArray[np.bool_]:
+        return np.asarray(pc.starts_with(self.names, ARTIST).to_numpy(zero_copy_only=False))
+
+    def only(self, places: Ints) -> Tracks:
+        return Tracks(
+            self.numbers[places], self.names.take(pa.array(places)), self.plays[places], self.before[places]
+        )
+
+    def places(self, numbers: Ints) -> Ints:
+        """Where these numbers are, -1 for those that are not."""
+        if not len(self.numbers):
+            return np.full(len(numbers), -1, np.int64)
+        at = np.searchsorted(self.numbers, numbers).clip(max=len(self.numbers) - 1)
+        return np.where(self.numbers[at] == numbers, at, -1)
+
+
+def load_before(scratch: Scratch, tracks: Tracks, into: Model) -> None:
+    """Writes the vectors of the version before over the rows of `into` whose tracks it has."""
+    columns = ["number", "in_vector", "out_vector", "in_state", "out_state"]
+    for batch in scratch.batches(VOCABULARY, columns):
+        places = tracks.places(batch.column("number").to_numpy().astype(np.int64))
+        kept = batch.filter(pc.and_(pa.array(places >= 0), batch.column("in_vector").is_valid()))
+        rows = tracks.places(kept.column("number").to_numpy().astype(np.int64))
+        into.into[rows], into.out[rows] = (
+            _matrix(kept.column("in_vector")),
+            _matrix(kept.column("out_vector")),
+        )
+        for state, name in ((into.into_state, "in_state"), (into.out_state, "out_state")):
+            state[rows] = kept.column(name).fill_null(0.0).to_numpy()
+
+
+def _matrix(column: Any) -> Matrix:
+    flat = column.flatten().to_numpy(zero_copy_only=False)
+    return np.asarray(flat.reshape(len(column), -1) if len(column) else np.empty((0, 1)), np.float32)
+
+
+def write_learned(scratch: Scratch, tracks: Tracks, model: Model) -> None:
+    scratch.write_table(LEARNED, _SCHEMA, _rows(tracks, model))
+
+
+def _rows(tracks: Tracks, model: Model) -> Iterator[pa.RecordBatch]:
+    for start in range(0, len(tracks.numbers), _ROWS):
+        some = slice(start, start + _ROWS)
+        yield pa.record_batch(
+            [
+                tracks.names[some], lists_of(model.into[some]), lists_of(model.out[some]),
+                pa.array(tracks.plays[some]), pa.array(model.into_state[some].astype(np.float64)),
+                pa.array(model.out_state[some].astype(np.float64)),
+            ],
+            schema=_SCHEMA,
+        )  # fmt: skip

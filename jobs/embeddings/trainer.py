@@ -1,0 +1,124 @@
+"""Spark's side of a training: what the task reads is laid ready, the task is run and watched."""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from os import cpu_count
+from typing import TYPE_CHECKING, Any
+
+from features.embeddings.sequences import sequences, vocabulary
+from features.embeddings.settings import Settings
+from features.embeddings.track_rows import with_vectors_before
+from jobs.embeddings.scratch import Scratch
+from jobs.embeddings.tracks import VOCABULARY
+from jobs.errors import JobError
+
+if TYPE_CHECKING:
+    from pyspark.resource import ResourceProfile
+    from pyspark.sql import DataFrame, SparkSession
+
+SECONDS_BETWEEN_LOOKS = 0.5
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a training came to; its vectors lie in the scratch."""
+
+    metrics: list[dict[str, Any]]
+    measures: dict[str, float]
+    tracks: int
+    plays: int
+    seconds: float
+    peak_bytes: int
+    threads: int
+    digest: str
+
+
+def lay_ready(scratch: Scratch, heard: DataFrame, before: DataFrame | None, settings: Settings) -> None:
+    """Leaves the vocabulary in the scratch, with the vectors of the version before."""
+    ready = with_vectors_before(vocabulary(heard, settings), before)
+    ready.write.mode("overwrite").parquet(scratch.path(VOCABULARY))
+
+
+def train(
+    spark: SparkSession,
+    scratch: Scratch,
+    heard: DataFrame,
+    settings: Settings,
+    start: str,
+    parent: bool,
+    say: Callable[[str], None],
+) -> Trained:
+    """Runs the task that trains, and says after each epoch how far it is.
+
+    Raises:
+        JobError: no session has two tracks to learn from.
+    """
+    from jobs.embeddings.task import REPORT, Plan, runner
+
+    numbers = spark.read.parquet(scratch.path(VOCABULARY)).select("number", "token")
+    rows = sequences(heard, numbers, settings)
+    if rows.isEmpty():
+        raise JobError(
+            f"no session has {settings.min_length} different tracks in a row, with {settings.min_plays} plays or more "
+            "each; there is nothing to learn from. Give more --days, or lower --min-plays"
+        )
+    profile, _ = own_executor(spark)
+    with _told(scratch, say):
+        learned = rows.mapInArrow(runner(Plan(scratch, settings, start, parent)), REPORT, profile=profile)
+        return Trained(**json.loads(learned.collect()[0]["report"]))
+
+
+def own_executor(spark: SparkSession) -> tuple[ResourceProfile | None, int]:
+    """Resources of a task that has an executor's cores to itself, and how many these are.
+
+    On one machine there are no executors to choose from. Where the cluster does not say how many cores
+    one has, the task takes what every task does.
+    """
+    from pyspark.resource import ResourceProfileBuilder, TaskResourceRequests
+
+    if re.match(r"local(\[|$)", spark.sparkContext.master or ""):
+        return None, cpu_count() or 1
+    cores = int(spark.conf.get("spark.executor.cores", "0") or 0)
+    if not cores:
+        return None, int(spark.conf.get("spark.task.cpus", "1") or 1)
+    requests = TaskResourceRequests().cpus(cores)
+    return ResourceProfileBuilder().require(requests).build, cores
+
+
+@contextmanager
+def _told(scratch: Scratch, say: Callable[[str], None]) -> Iterator[None]:
+    """Says what the task notes in the scratch; it may run on another machine."""
+    done, seen = threading.Event(), set(scratch.names("progress"))
+
+    def look() -> None:
+        for name in scratch.names("progress"):
+            if name not in seen and (note := scratch.read_json(f"progress/{name}")):
+                seen.add(name)
+                say(_epoch(note))
+
+    def watch() -> None:
+        while not done.wait(SECONDS_BETWEEN_LOOKS):
+            look()
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+        look()
+
+
+def _epoch(note: dict[str, Any]) -> str:
+    speed = note["pairs"] / max(note["seconds"], 1e-9) / 1e6
+    return (
+        f"epoch {note['epoch']}: {note['pairs']:,} pairs, {note['seconds']:.1f} s, {speed:.1f} M pairs/s, "
+        f"{note['peak_bytes'] / 2**20:,.0f} MiB"
+    )

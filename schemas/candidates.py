@@ -1,0 +1,31 @@
+"""Candidates: what a ranker may choose from, per listener."""
+
+from __future__ import annotations
+
+from schemas.common import AVAILABLE_AT, BUCKETS, DS, FEATURE_AT, SPACE_ID, VERSION_ID, bucket
+from schemas.contract import Column, Contract
+
+# Next: in vector of what was heard last to the out vectors. Similar: near to what was heard of late.
+ORIGINS = ("next_track", "similar_to_recent")
+
+CANDIDATES = Contract(
+    name="candidates",
+    meaning="One row per listener and day: tracks to rank, the best first, none of them just heard.",
+    columns=(
+        Column("user_id", "string", "as in plays", nullable=False),
+        FEATURE_AT,
+        VERSION_ID,
+        SPACE_ID,
+        Column("track_ids", "array<string>", "the candidates, the best first", nullable=False),
+        Column("scores", "array<float>", "comparable within one origin only", nullable=False),
+        Column("origins", "array<string>", f"who brought each: {' or '.join(ORIGINS)}", nullable=False),
+        bucket("user_id"),
+        AVAILABLE_AT,
+        DS,
+    ),
+    key=("user_id", "ds"),
+    entity="user_id",
+    event_time="feature_at",
+    buckets=BUCKETS,
+    statistics=("bucket",),
+)

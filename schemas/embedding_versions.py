@@ -1,0 +1,38 @@
+"""Embedding versions: every training there was, what it was made of, how good it is, and what the gate said."""
+
+from __future__ import annotations
+
+from schemas.common import AVAILABLE_AT, DS, SPACE_ID
+from schemas.contract import Column, Contract
+
+STARTS = ("cold", "warm")
+STATUSES = ("accepted", "rejected")
+
+EMBEDDING_VERSIONS = Contract(
+    name="embedding_versions",
+    meaning="One row per training, those that the gate refused included.",
+    columns=(
+        Column("version_id", "string", "day of training and what it is made of", nullable=False),
+        SPACE_ID,
+        Column("parent", "string", "the version it started from, or was turned to; null for the first"),
+        Column("start", "string", "cold: a new space; warm: went on in the parent's", nullable=False),
+        Column("status", "string", "accepted, or rejected: its vectors were never published", nullable=False),
+        Column("reasons", "array<string>", "what the gate held against it", nullable=False),
+        Column("parameters", "string", "the settings, as JSON", nullable=False),
+        Column("seed", "bigint", "of the settings", nullable=False),
+        Column("inputs", "string", "tables and their versions, as JSON", nullable=False),
+        Column(
+            "metrics",
+            "array<struct<name:string,of:string,segment:string,value:double>>",
+            "what was measured, of this version, the one before and the baselines",
+            nullable=False,
+        ),
+        Column("tracks", "bigint", "tracks learned", "tracks", False, ">= 0"),
+        Column("plays", "bigint", "plays learned from", "plays", False, ">= 0"),
+        Column("seconds", "double", "of training alone", "s", False, ">= 0"),
+        Column("peak_bytes", "bigint", "most memory that the task had", "bytes", False, ">= 0"),
+        AVAILABLE_AT,
+        DS,
+    ),
+    key=("version_id", "ds"),
+)

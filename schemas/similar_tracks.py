@@ -1,0 +1,28 @@
+"""Similar tracks: the nearest of every track, found once for everybody."""
+
+from __future__ import annotations
+
+from schemas.common import AVAILABLE_AT, BUCKETS, DS, FEATURE_AT, SPACE_ID, VERSION_ID, bucket
+from schemas.contract import Column, Contract
+
+SIMILAR_TRACKS = Contract(
+    name="similar_tracks",
+    meaning="One row per track with a vector, and day: its nearest by cosine, itself left out.",
+    columns=(
+        Column("track_id", "string", "as in plays", nullable=False),
+        FEATURE_AT,
+        VERSION_ID,
+        SPACE_ID,
+        Column("neighbours", "array<string>", "track ids, the nearest first", nullable=False),
+        Column("scores", "array<float>", "their cosines, falling", "-1..1", False),
+        Column("search", "string", "how they were found: exact or ivf", nullable=False),
+        bucket("track_id"),
+        AVAILABLE_AT,
+        DS,
+    ),
+    key=("track_id", "ds"),
+    entity="track_id",
+    event_time="feature_at",
+    buckets=BUCKETS,
+    statistics=("bucket",),
+)

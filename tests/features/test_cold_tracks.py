@@ -1,0 +1,300 @@
+"""The ladder of cold tracks against plain loops: each artist of a world is a case of its own."""
+
+from __future__ import annotations
+
+from datetime import date
+from random import Random
+
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from features.embeddings.arrow_vectors import VectorError, matrix_of
+from features.embeddings.cold_tracks import ColdTrackError, Ladder, with_cold_tracks
+from features.embeddings.ladder import climbed, whole_artists
+from reference import cold_tracks as reference
+from reference.frames import frame
+from schemas.track_embeddings import SOURCES, TRACK_EMBEDDINGS
+from schemas.tracks import TRACKS
+
+LEARNED = (
+    "track_id string not null, in_vector array<float>, out_vector array<float>, support bigint, "
+    "in_state double, out_state double"
+)
+NAMES = ("track_id", "in_vector", "out_vector", "support", "in_state", "out_state")
+WORDS = ("Blue", "blue!", "Über", "rio-grande", "no 9", "ÆTHER", "…", "")
+
+
+def learned(track: str, vector=None, **values) -> dict:
+    """A learned track of two dimensions; `vector` is in, then out."""
+    into, out = (None, None) if vector is None else (list(vector[:2]), list(vector[2:]))
+    base = {"track_id": track, "in_vector": into, "out_vector": out, "support": 3, "in_state": 0.5}
+    return {**base, "out_state": 0.25, **values}
+
+
+def catalogued(track: str, **values) -> dict:
+    empty = dict.fromkeys(
+        ("title", "artist_id", "artist_name", "album", "track_ms", "explicit", "released_on")
+    )
+    return {"track_id": track, **empty, "source": "s", "bucket": 0, **values}
+
+
+def computed(spark, rows, catalogue, parts: int = 2, **choices) -> dict:
+    trained = spark.createDataFrame([tuple(row[n] for n in NAMES) for row in rows], LEARNED)
+    tracks = frame(spark, catalogue, TRACKS)
+    made = with_cold_tracks(trained.repartition(parts), tracks.repartition(parts), **choices)
+    for name in made.columns:
+        assert made.schema[name].nullable == TRACK_EMBEDDINGS.column(name).nullable, name
+        assert made.schema[name].dataType == TRACK_EMBEDDINGS.struct()[name].dataType, name
+    found = made.toArrow().to_pylist()
+    assert len({row["track_id"] for row in found}) == len(found), "a track has two rows"
+    return {row["track_id"]: row for row in found}
+
+
+def near(wanted, got) -> bool:
+    if isinstance(wanted, float) and isinstance(got, float):
+        return abs(wanted - got) <= 2e-5 * max(1.0, abs(wanted))
+    if isinstance(wanted, list) and isinstance(got, list):
+        return len(wanted) == len(got) and all(map(near, wanted, got))
+    return type(wanted) is type(got) and wanted == got
+
+
+def assert_same(wanted: dict, got: dict) -> None:
+    assert wanted.keys() == got.keys()
+    for track, row in wanted.items():
+        for name, value in row.items():
+            assert near(value, got[track][name]), (
+                f"{track}.{name}: expected {value!r}, got {got[track][name]!r}"
+            )
+
+
+def world(seed: int, artists: int) -> tuple[list[dict], list[dict]]:
+    """Artists of 1 to 6 tracks on up to two albums, some learned; vectors on a grid, so that some sums are zero."""
+    rng = Random(seed)
+    rows, catalogue = [], []
+    for n in range(artists):
+        artist = f"a{n}" if rng.random() < 0.85 else None
+        for k in range(rng.randint(1, 6)):
+            track = f"{rng.choice('xyz')}{n}-{k}"
+            if rng.random() < 0.9:
+                catalogue.append(catalogued(track, artist_id=artist, **content(rng)))
+            if rng.random() < 0.4:
+                vector = [rng.choice((-1.0, 0.0, 0.5, 1.0)) for _ in range(4)]
+                rows.append(learned(track, vector, support=rng.choice((0, 1, 2, 9, 10, 11, 5_000_000))))
+            elif rng.random() < 0.1:
+                rows.append(learned(track, None))
+    return rows, catalogue
+
+
+def content(rng: Random) -> dict:
+    def text() -> str:
+        return " ".join(rng.choices(WORDS, k=rng.randint(0, 3)))
+
+    told = {
+        "title": text(),
+        "artist_name": text(),
+        "album": rng.choice(("One", "Two")),
+        "track_ms": rng.choice((0, 1, 200_000, 354_321)),
+        "explicit": rng.random() < 0.5,
+        "released_on": date(rng.randint(1950, 2026), 12, 31),
+    }
+    return {name: value for name, value in told.items() if rng.random() < 0.7}
+
+
+@pytest.mark.parametrize(
+    "choices",
+    [
+        {"fit_on": 10**9},
+        {"fit_on": 30, "ridge": 0.5},
+        {"fit_on": 30, "kappa": 0.0, "shrunk_below": 10},
+        {"fit_on": 30, "kappa": 2.5, "shrunk_below": 10**9},
+    ],
+)
+def test_every_track_gets_what_the_definition_says(spark, choices):
+    rows, catalogue = world(5, 250)
+    found = computed(spark, rows, catalogue, **choices)
+    assert_same(reference.with_cold_tracks(rows, catalogue, **choices), found)
+    counts = {source: sum(row["source"] == source for row in found.values()) for source in SOURCES}
+    wanted = set(SOURCES) - ({"content"} if choices["fit_on"] > 10**6 else set())
+    assert {source for source, n in counts.items() if n > 20} >= wanted - {"none"}, counts
+    assert counts["none"], counts
+
+
+def test_partitions_change_nothing(spark):
+    rows, catalogue = world(6, 80)
+    choices = {"fit_on": 10, "shrunk_below": 10}
+    one = computed(spark, rows, catalogue, parts=1, **choices)
+    Random(1).shuffle(rows)
+    many = computed(spark, rows, catalogue[::-1], parts=7, **choices)
+    exact = {track for track, row in one.items() if row["source"] != "content"}
+    assert {t: one[t] for t in exact} == {t: many[t] for t in exact}, "means and sums are the same to the bit"
+    assert_same(one, many)
+
+
+def test_the_few_cases_by_hand(spark):
+    rows = [
+        learned("alone", [1.0, 0.0, 1.0, 0.0], support=1),
+        learned("big", [4.0, 0.0, 0.0, 0.0], support=30),
+        learned("small", [0.0, 4.0, 0.0, 0.0], support=10),
+        learned("opposite", [1.0, -2.0, -1.0, 2.0]),
+        learned("nowhere", [0.0, 0.0, 0.0, 3.0]),
+        learned("half", None, support=8) | {"in_vector": [1.0, 1.0]},
+    ]
+    catalogue = [
+        catalogued("alone", artist_id="a"),
+        catalogued("big", artist_id="b", album="one"),
+        catalogued("small", artist_id="b", album="two"),
+        catalogued("opposite", artist_id="c"),
+        catalogued("half", artist_id="b"),
+        catalogued("on two", artist_id="b", album="two"),
+        catalogued("on three", artist_id="b", album="three"),
+        catalogued("of c", artist_id="c"),
+        catalogued("of nobody", title="words alone do not help where nothing is fitted"),
+        catalogued("bare"),
+    ]
+    found = computed(spark, rows, catalogue, kappa=10.0, shrunk_below=11)
+    told = {t: (r["source"], r["in_vector"], r["support"], r["in_state"]) for t, r in found.items()}
+    assert told == {
+        "alone": ("learned", [1.0, 0.0], 1, 0.5),
+        "big": ("learned", [4.0, 0.0], 30, 0.5),
+        "small": ("learned", [2.0, 2.0], 10, 0.5),
+        "opposite": ("none", None, 0, None),
+        "nowhere": ("learned", [0.0, 0.0], 3, 0.5),
+        "half": ("artist", [3.0, 1.0], 0, None),
+        "on two": ("artist", [1.5, 2.5], 0, None),
+        "on three": ("artist", [3.0, 1.0], 0, None),
+        "of c": ("none", None, 0, None),
+        "of nobody": ("none", None, 0, None),
+        "bare": ("none", None, 0, None),
+    }
+    assert found["nowhere"]["vector"] == [0.0, 1.0]
+    assert found["nowhere"]["norm"] == 3.0
+
+
+@pytest.mark.parametrize("support", [9, 10, 11])
+def test_only_tracks_below_the_limit_are_drawn_to_their_artist(spark, support):
+    rows = [learned("t", [0.0, 1.0, 0.0, 1.0], support=support), learned("u", [1.0, 0.0, 1.0, 0.0])]
+    catalogue = [catalogued(track, artist_id="a") for track in "tu"]
+    found = computed(spark, rows, catalogue, shrunk_below=10)
+    assert (found["t"]["in_vector"] == [0.0, 1.0]) == (support >= 10)
+    assert computed(spark, rows, catalogue)["t"]["in_vector"] == [0.0, 1.0], "by default none is"
+
+
+@pytest.mark.parametrize(("fit_on", "source"), [(4, "content"), (5, "content"), (6, "none")])
+def test_too_few_learned_tracks_are_not_fitted_to(spark, fit_on, source):
+    rows = [learned(f"l{n}", [1.0, float(n), 0.0, 0.0]) for n in range(5)]
+    catalogue = [catalogued(f"l{n}", title="one") for n in range(5)] + [catalogued("t", title="one")]
+    found = computed(
+        spark, rows, [*catalogue, catalogued("bare"), catalogued("l9", album="…")], fit_on=fit_on
+    )
+    assert found["t"]["source"] == source
+    assert found["bare"]["source"] == found["l9"]["source"] == "none"
+
+
+@pytest.mark.parametrize(("rows", "tracks"), [([], []), ([], ["a"]), (["a"], []), (["a"], ["b"])])
+def test_either_side_may_be_empty(spark, rows, tracks):
+    trained = [learned(track, [1.0, 0.0, 0.0, 1.0]) for track in rows]
+    found = computed(spark, trained, [catalogued(track, title="x") for track in tracks], fit_on=1)
+    wanted = {**dict.fromkeys(tracks, "none"), **dict.fromkeys(rows, "learned")}
+    assert {track: row["source"] for track, row in found.items()} == wanted
+
+
+def test_what_is_no_number_stays_to_be_seen_by_the_gate(spark):
+    rows = [learned("bad", [float("nan"), 0.0, 0.0, 0.0]), learned("good", [1.0, 0.0, 0.0, 0.0])]
+    found = computed(spark, rows, [])
+    assert found["bad"]["source"] == "learned"
+    assert found["bad"]["norm"] != found["bad"]["norm"]
+    assert found["good"]["norm"] == 1.0
+
+
+@pytest.mark.parametrize("wrong", [{"kappa": -1.0}, {"kappa": float("nan")}, {"ridge": 0.0}, {"fit_on": 0}])
+def test_settings_out_of_range_are_told(wrong):
+    (name,) = wrong
+    with pytest.raises(ColdTrackError, match=f"{name} is .* must be"):
+        Ladder(**wrong)
+
+
+# --- in a task, without Spark
+
+
+COLUMNS = {
+    "track_id": pa.string(),
+    "in_vector": pa.list_(pa.float32()),
+    "out_vector": pa.list_(pa.float32()),
+    "support": pa.int64(),
+    "in_state": pa.float64(),
+    "out_state": pa.float64(),
+    "artist_id": pa.string(),
+    "album": pa.string(),
+    "length": pa.float64(),
+    "explicit": pa.float64(),
+    "year": pa.float64(),
+    "words": pa.list_(pa.int32()),
+    "weights": pa.binary(),
+}
+SCHEMA = pa.schema(COLUMNS.items())
+
+
+def sorted_rows(seed: int, artists: int) -> pa.RecordBatch:
+    rng = Random(seed)
+    names = [None, *(f"a{n}" for n in range(artists))]
+    keys = [(a, rng.choice((None, "x", "y")), n) for a in names for n in range(rng.choice((1, 1, 2, 9)))]
+    keys.sort(key=lambda key: tuple((part is not None, part) for part in key))
+    made = []
+    for artist, album, n in keys:
+        row = dict.fromkeys(COLUMNS) | {"track_id": f"{artist}-{n}", "artist_id": artist, "album": album}
+        if rng.random() < 0.6:
+            vector = [rng.uniform(-1, 1) for _ in range(4)]
+            row |= learned(row["track_id"], vector, support=rng.randint(1, 20))
+        made.append(row)
+    return pa.RecordBatch.from_pylist(made, SCHEMA)
+
+
+def cut(rows: pa.RecordBatch, at: list[int]) -> list[pa.RecordBatch]:
+    ends = [0, *sorted(n % (rows.num_rows + 1) for n in at), rows.num_rows]
+    return [rows.slice(a, b - a) for a, b in zip(ends, ends[1:], strict=False)]
+
+
+@given(st.integers(0, 10**6), st.integers(0, 6), st.lists(st.integers(0, 10**6), max_size=8))
+@settings(max_examples=60, deadline=None)
+def test_batches_change_nothing(seed, artists, cuts):
+    rows, ladder = sorted_rows(seed, artists), Ladder(shrunk_below=9)
+    whole = [row for batch in climbed([rows], ladder) for row in batch.to_pylist()]
+    parts = [row for batch in climbed(cut(rows, cuts), ladder) for row in batch.to_pylist()]
+    assert parts == whole
+    assert [row["track_id"] for row in whole] == rows.column("track_id").to_pylist()
+
+
+@given(st.integers(0, 10**6), st.integers(0, 6), st.lists(st.integers(0, 10**6), max_size=8))
+@settings(max_examples=60, deadline=None)
+def test_no_artist_is_cut_and_no_more_is_held_than_one(seed, artists, cuts):
+    rows = sorted_rows(seed, artists)
+    batches = [batch for batch in cut(rows, cuts) if batch.num_rows]
+    pieces = list(whole_artists(batches))
+    assert pa.Table.from_batches(pieces, SCHEMA).equals(pa.Table.from_batches([rows]))
+    seen: set[str] = set()
+    for piece in pieces:
+        assert piece.num_rows, "a piece without rows"
+        here = set(piece.column("artist_id").to_pylist()) - {None}
+        assert not here & seen
+        seen |= here
+    assert len(pieces) <= len(batches) + 1
+
+
+@pytest.mark.parametrize("lists", [[[1.0], None, [1.0, 2.0]], [[], [1.0]]])
+def test_vectors_of_different_lengths_are_told(lists):
+    with pytest.raises(VectorError, match="expected one length"):
+        matrix_of(pa.array(lists, pa.list_(pa.float32())))
+
+
+def test_a_slice_of_a_column_is_read_where_it_lies():
+    column = pa.array([[9.0, 9.0], [1.0, 2.0], None, [3.0, 4.0], [9.0, 9.0]], pa.list_(pa.float32()))
+    assert matrix_of(column.slice(1, 3)).tolist() == [[1.0, 2.0], [3.0, 4.0]]
+    assert matrix_of(column.slice(2, 1)).shape == (0, 0)
+
+
+def test_in_and_out_of_different_lengths_are_told():
+    row = dict.fromkeys(COLUMNS) | learned("t", [1.0, 2.0, 3.0]) | {"artist_id": "a"}
+    with pytest.raises(VectorError, match=r"\[1, 2\]"):
+        list(climbed([pa.RecordBatch.from_pylist([row], SCHEMA)], Ladder()))

@@ -1,0 +1,231 @@
+"""Two spaces held side by side: neighbours, bootstrap and the measures of a space, against plain loops."""
+
+from __future__ import annotations
+
+import math
+from unittest.mock import patch
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from features.embeddings import comparison
+from features.embeddings.comparison import (
+    coverage,
+    hubness,
+    mean_cosine,
+    neighbours,
+    norm_shift,
+    overlap,
+    paired_bootstrap,
+    percentiles,
+    popularity_bias,
+)
+from features.embeddings.ranking import EvaluationError
+from reference import ranking as reference
+
+MANY = settings(max_examples=150, deadline=None)
+FLAGS = st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=20)
+
+
+def hits(both, old, new, neither):
+    """Hits of the new version and of the old one."""
+    return (
+        np.repeat([True, False, True, False], [both, old, new, neither]),
+        np.repeat([True, True, False, False], [both, old, new, neither]),
+    )
+
+
+# --- neighbours
+
+
+@st.composite
+def matrices(draw):
+    """Few values, so that products tie and some rows are zero."""
+    tracks, width = draw(st.integers(1, 14)), draw(st.integers(1, 3))
+    row = st.lists(st.integers(-2, 2), min_size=width, max_size=width)
+    return draw(st.lists(row, min_size=tracks, max_size=tracks))
+
+
+@MANY
+@given(st.data(), matrices(), st.integers(1, 5), st.integers(1, 5), st.sampled_from([2, 3, 64]))
+def test_neighbours_are_the_first_of_whole_sorted_lists(data, matrix, k, block, parted):
+    rows = data.draw(st.lists(st.integers(0, len(matrix) - 1), max_size=20))
+    score = reference.product(matrix, matrix)
+    expected = [(reference.best(row, len(matrix), score) + [-1] * k)[:k] for row in rows]
+    with patch.object(comparison, "PARTED", parted):
+        got = neighbours(np.array(matrix, np.float32), np.array(rows, np.int64), k, block)
+    assert got.tolist() == expected
+
+
+def test_neighbours_among_many_are_those_of_a_whole_sort():
+    rng = np.random.default_rng(0)
+    matrix = rng.integers(-4, 5, (3000, 6)).astype(np.float32)
+    matrix[::50] = 0
+    rows = np.array([1, 2999, 50, 77])
+    score = reference.product(matrix.astype(int).tolist(), matrix.astype(int).tolist())
+    expected = [(reference.best(int(row), len(matrix), score) + [-1] * 10)[:10] for row in rows]
+    assert neighbours(matrix, rows, 10).tolist() == expected
+
+
+def lists_of(tracks):
+    """Neighbours of some rows: distinct, the last ones perhaps missing."""
+
+    def padded(k):
+        some = st.lists(st.integers(0, tracks - 1), unique=True, max_size=k)
+        return st.lists(some.map(lambda row: row + [-1] * (k - len(row))), min_size=1, max_size=8)
+
+    return st.integers(1, 4).flatmap(padded)
+
+
+@MANY
+@given(st.integers(1, 6).flatmap(lambda tracks: st.tuples(st.just(tracks), lists_of(tracks))), st.randoms())
+def test_overlap_is_the_share_in_common_in_any_order(world, random):
+    tracks, a = world
+    k = len(a[0])
+    b = [(random.sample(range(tracks), random.randint(0, min(k, tracks))) + [-1] * k)[:k] for _ in a]
+    common = [len(set(x) & set(y) - {-1}) / k for x, y in zip(a, b, strict=True)]
+    assert overlap(np.array(a), np.array(b)) == pytest.approx(sum(common) / len(a))
+    shuffled = [random.sample(row, k) for row in b]
+    assert overlap(np.array(a), np.array(shuffled)) == overlap(np.array(a), np.array(b))
+
+
+@MANY
+@given(st.integers(1, 6).flatmap(lambda tracks: st.tuples(st.just(tracks), lists_of(tracks))))
+def test_hubness_is_that_of_counting(world):
+    tracks, found = world
+    if any(row[0] >= 0 for row in found):
+        assert hubness(np.array(found), tracks) == pytest.approx(reference.hubness(found, tracks))
+
+
+def test_a_ratio_of_twenty_is_twenty_times_k_when_all_rows_are_searched():
+    tracks, k = 100, 2
+    found = np.stack([np.arange(1, tracks + 1) % tracks, np.arange(2, tracks + 2) % tracks], axis=1)
+    assert hubness(found, tracks) == {"largest": k, "largest_ratio": 1, "skewness": 0, "orphans": 0}
+    found[10:48, 0] = 5  # 38 rows, and the two that had it
+    assert hubness(found, tracks)["largest"] == 20 * k
+    assert hubness(found, tracks)["largest_ratio"] == 20
+    half = hubness(found[10:60], tracks)
+    assert (half["largest"], half["largest_ratio"]) == (38, 38)
+
+
+@MANY
+@given(st.lists(st.integers(0, 3), min_size=1, max_size=12))
+def test_percentiles_take_equals_at_their_middle(support):
+    found = percentiles(np.array(support))
+    assert found.tolist() == pytest.approx([reference.percentile(support, i) for i in range(len(support))])
+    assert found.mean() == pytest.approx(0.5)
+
+
+def test_popularity_lift_is_of_means_of_percentiles():
+    support = np.array([1, 2, 3, 4])  # percentiles of 1/8, 3/8, 5/8 and 7/8
+    found = popularity_bias(np.array([[3, 2], [3, -1], [-1, -1]]), np.array([0, 1, 3]), support)
+    assert found == pytest.approx({"neighbours": 19 / 24, "rows": 1 / 4, "lift": 19 / 6 - 1})
+    assert popularity_bias(np.array([[1], [0]]), np.array([0, 1]), support)["lift"] == 0
+
+
+# --- versions side by side
+
+
+def test_bounds_are_those_of_pairs_redrawn_one_by_one():
+    new, old = hits(both=60, old=15, new=30, neither=195)
+    ratio, low, high = paired_bootstrap(new, old, rounds=4000, seed=3)
+    redrawn = reference.redrawn_ratios(new.tolist(), old.tolist(), rounds=4000, seed=3)
+    assert ratio == 90 / 75
+    assert low == pytest.approx(redrawn[100], abs=0.02)
+    assert high == pytest.approx(redrawn[3900], abs=0.02)
+
+
+@MANY
+@given(FLAGS, st.integers(0, 9))
+def test_the_ratio_is_that_of_hits_and_a_seed_gives_the_same_bounds(flags, seed):
+    new, old = np.array(flags).T
+    found = paired_bootstrap(new, old, 40, seed)
+    assert found[0] == reference.hit_ratio(new.tolist(), old.tolist())
+    assert found[1] <= found[2]
+    assert found == paired_bootstrap(new[::-1], old[::-1], 40, seed)
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "expected"),
+    [
+        ((0, 0, 0, 9), (0.0, 0.0, 0.0)),  # nothing is shown
+        ((0, 0, 9, 0), (math.inf, math.inf, math.inf)),
+        ((0, 9, 0, 0), (0.0, 0.0, 0.0)),
+        ((9, 0, 0, 9), (1.0, 1.0, 1.0)),  # the same hits: paired, there is no doubt
+    ],
+)
+def test_hits_that_are_all_alike_leave_no_doubt(outcomes, expected):
+    assert paired_bootstrap(*hits(*outcomes)) == expected
+
+
+def test_bounds_are_rounds_and_lie_outside_of_the_quantiles():
+    _, low, high = paired_bootstrap(*hits(both=50, old=20, new=20, neither=10), rounds=2)
+    assert low < high
+    _, low, high = paired_bootstrap(*hits(both=1, old=0, new=5, neither=5))
+    assert low < high == math.inf, "between a number and Inf lies NaN"
+
+
+def test_few_hits_are_redrawn_without_any_and_pass_no_gate():
+    ratio, low, _ = paired_bootstrap(*hits(both=1, old=0, new=0, neither=9))
+    assert (ratio, low) == (1.0, 0.0)
+
+
+@MANY
+@given(matrices(), st.randoms())
+def test_mean_cosine_is_over_rows_with_two_vectors(matrix, random):
+    other = [[random.randint(-2, 2) for _ in row] for row in matrix]
+    cosines = [
+        sum(x * y for x, y in zip(a, b, strict=True)) / (math.hypot(*a) * math.hypot(*b))
+        for a, b in zip(matrix, other, strict=True)
+        if any(a) and any(b)
+    ]
+    if cosines:
+        found = mean_cosine(np.array(matrix, np.float32), np.array(other, np.float32))
+        assert found == pytest.approx(sum(cosines) / len(cosines))
+
+
+def test_coverage_is_of_plays_not_of_tracks():
+    assert coverage(np.array([98, 1, 1]), np.array([True, False, False])) == 0.98
+
+
+def test_norms_are_held_side_by_side_at_both_ends():
+    old = np.arange(1.0, 102.0)  # its percentiles are 2 and 100
+    new = np.append(np.where(old > 50, 2 * old, old / 2), 0.0)  # the last has no vector
+    assert norm_shift(new, old) == pytest.approx((0.5, 2.0))
+
+
+ROWS = np.array([[0, 1]])
+NONE = np.full((1, 2), -1)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        (lambda: paired_bootstrap(np.ones(2, bool), np.ones(3, bool)), "both of the same pairs"),
+        (lambda: paired_bootstrap(np.ones(0, bool), np.ones(0, bool)), "both of the same pairs"),
+        (lambda: paired_bootstrap(np.ones(1, bool), np.ones(1, bool), rounds=0), "0 rounds"),
+        (
+            lambda: neighbours(np.eye(2, dtype=np.float32), np.array([2])),
+            "rows go from 2 to 2; expected 0 to 1",
+        ),
+        (lambda: neighbours(np.eye(2, dtype=np.float32), np.array([-1])), "rows go from -1"),
+        (lambda: neighbours(np.eye(2, dtype=np.float32), np.array([0]), k=0), "k is 0"),
+        (lambda: overlap(ROWS, ROWS[:, :1]), "expected one rows x k"),
+        (lambda: overlap(ROWS[:0], ROWS[:0]), "expected one rows x k"),
+        (lambda: mean_cosine(np.eye(2), np.zeros((2, 2))), "of 2 rows none has a vector in both"),
+        (lambda: mean_cosine(np.eye(2), np.eye(3)), "expected the same rows"),
+        (lambda: hubness(ROWS, 1), "expected neighbours among 1 tracks"),
+        (lambda: hubness(NONE, 1), "expected neighbours among 1 tracks"),
+        (lambda: coverage(np.zeros(2, np.int64), np.ones(2, bool)), "0 plays"),
+        (lambda: coverage(np.ones(2, np.int64), np.ones(3, bool)), "both of the same tracks"),
+        (lambda: popularity_bias(NONE, np.array([0]), np.ones(2)), "one or more neighbours"),
+        (lambda: popularity_bias(ROWS, np.array([0, 1]), np.ones(2)), "1 rows of neighbours for 2"),
+        (lambda: norm_shift(np.zeros(1), np.ones(1)), "of the new vectors"),
+        (lambda: norm_shift(np.ones(1), np.array([np.nan])), "of the old vectors"),
+    ],
+)
+def test_what_cannot_be_compared_is_told(wrong, says):
+    with pytest.raises(EvaluationError, match=says):
+        wrong()

@@ -1,0 +1,206 @@
+"""Ranks, scores and baselines against plain loops, on small worlds full of ties."""
+
+from __future__ import annotations
+
+import math
+from unittest.mock import patch
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from features.embeddings import baselines, ranking
+from features.embeddings.baselines import cooccurrence_ranks, popularity_ranks
+from features.embeddings.ranking import (
+    SEGMENTS,
+    EvaluationError,
+    Pairs,
+    by_segment,
+    ranks,
+    scores,
+    segment_of,
+)
+from reference import ranking as reference
+
+MANY = settings(max_examples=150, deadline=None)
+
+
+def pairs_of(asked):
+    columns = np.array(asked, np.int64).reshape(-1, 2)
+    return Pairs(columns[:, 0], columns[:, 1])
+
+
+def pairs_among(tracks):
+    number = st.integers(-1, tracks - 1)
+    return st.lists(st.tuples(number, number), max_size=30)
+
+
+@st.composite
+def spaces(draw):
+    """In vectors, out vectors, pairs. Few values, so that products tie and some rows are zero."""
+    tracks, width = draw(st.integers(1, 12)), draw(st.integers(1, 3))
+    matrix = st.lists(
+        st.lists(st.integers(-2, 2), min_size=width, max_size=width), min_size=tracks, max_size=tracks
+    )
+    return draw(matrix), draw(matrix), draw(pairs_among(tracks))
+
+
+@MANY
+@given(spaces(), st.integers(1, 5))
+def test_ranks_are_those_of_whole_sorted_lists(space, block):
+    queries, items, asked = space
+    score = reference.product(queries, items)
+    expected = [reference.rank(q, t, len(items), score) for q, t in asked]
+    got = ranks(np.array(queries, np.float32), np.array(items, np.float32), pairs_of(asked), block)
+    assert got.tolist() == expected
+
+
+def test_blocks_get_smaller_where_products_would_not_fit():
+    rng = np.random.default_rng(3)
+    matrix = rng.integers(-3, 4, (40, 3)).astype(np.float32)
+    pairs = Pairs(*rng.integers(0, 40, (2, 200)))
+    with patch.object(ranking, "MOST_SCORES", 90):
+        sizes = [
+            len(block)
+            for _, block in ranking.products_by_block(matrix, np.arange(9), matrix, np.arange(40), 512)
+        ]
+        small = ranks(matrix, matrix, pairs)
+    assert sizes == [2, 2, 2, 2, 1]
+    assert small.tolist() == ranks(matrix, matrix, pairs).tolist()
+
+
+@pytest.mark.parametrize("tracks", [86, 353, 1025])
+@pytest.mark.parametrize("queries", [1, 3, 16, 64])
+def test_tracks_of_one_vector_tie_whatever_the_columns_round_to(tracks, queries):
+    rng = np.random.default_rng(tracks + queries)
+    items = rng.standard_normal((3, 63)).astype(np.float32)[np.arange(tracks) % 3]
+    asked = [(q, t) for q in range(queries) for t in range(tracks)]
+    found = ranks(rng.standard_normal(items.shape).astype(np.float32), items, pairs_of(asked), queries)
+    for row, own in enumerate(found.reshape(queries, tracks)):
+        assert own[row] == 0
+        assert sorted(own.tolist()) == list(range(tracks)), "two tracks have one place"
+        for kind in range(3):
+            alike = np.setdiff1d(np.arange(kind, tracks, 3), row)
+            assert np.array_equal(own[alike], own[alike[0]] + np.arange(len(alike))), "equals not by number"
+
+
+@MANY
+@given(st.lists(st.integers(0, 60), min_size=1, max_size=30))
+def test_scores_are_those_of_their_definitions(places):
+    ks = (1, 2, 10, 50)
+    assert scores(np.array(places), ks) == pytest.approx(reference.scores(places, ks))
+
+
+def test_scores_at_the_edge_of_k():
+    found = scores(np.array([9, 10, 11, 0]), (10,))
+    assert found["hr@10"] == 0.5
+    assert found["ndcg@10"] == pytest.approx((1 / math.log2(10) + 1 / math.log2(11)) / 4)
+    assert found["mrr"] == pytest.approx((1 / 9 + 1 / 10 + 1 / 11) / 4)
+
+
+@MANY
+@given(st.lists(st.integers(0, 9), min_size=1, max_size=25))
+def test_segments_are_those_of_a_walk_down_the_list(support):
+    found = [SEGMENTS[i] for i in segment_of(np.array(support, np.int64))]
+    assert found == reference.segments(support)
+
+
+@pytest.mark.parametrize(
+    ("support", "expected"),
+    [
+        ([5, 4, 1], ["head", "torso", "tail"]),  # what lies before is exactly half, exactly nine tenths
+        ([4, 5, 1], ["torso", "head", "tail"]),
+        ([2, 2, 0, 2, 2], ["head", "head", "new", "torso", "torso"]),
+        ([0, 0], ["new", "new"]),
+        ([7], ["head"]),
+    ],
+)
+def test_a_segment_ends_where_its_share_is_reached(support, expected):
+    assert [SEGMENTS[i] for i in segment_of(np.array(support))] == expected
+
+
+@MANY
+@given(st.data(), st.lists(st.integers(0, 9), min_size=1, max_size=12))
+def test_scores_by_segment_are_those_of_the_segments_own_pairs(data, support):
+    asked = data.draw(pairs_among(len(support)))
+    places = [data.draw(st.integers(0, 12)) for _ in asked]
+    segments = [*reference.segments(support), "new"]  # -1 is the last
+    expected = {}
+    for name in SEGMENTS:
+        own = [place for place, (_, t) in zip(places, asked, strict=True) if segments[t] == name]
+        if own:
+            expected[name] = {"pairs": len(own), **reference.scores(own, (1, 5))}
+    got = by_segment(np.array(places, np.int64), pairs_of(asked), np.array(support), (1, 5))
+    assert got.keys() == expected.keys()
+    assert all(got[name] == pytest.approx(expected[name]) for name in got)
+
+
+@MANY
+@given(st.data(), st.lists(st.integers(0, 4), min_size=1, max_size=12))
+def test_popularity_ranks_leave_out_the_query_and_tracks_without_plays(data, support):
+    asked = data.draw(pairs_among(len(support)))
+    score = reference.popularity(support)
+    expected = [reference.rank(q, t, len(support), score) for q, t in asked]
+    assert popularity_ranks(np.array(support), pairs_of(asked)).tolist() == expected
+
+
+@st.composite
+def histories(draw):
+    """Number of tracks, sessions (some empty, some with tracks not known or that come back), pairs."""
+    tracks = draw(st.integers(1, 8))
+    session = st.lists(st.integers(-1, tracks - 1), max_size=7)
+    return tracks, draw(st.lists(session, max_size=10)), draw(pairs_among(tracks))
+
+
+def flat(sessions):
+    offsets = np.cumsum([0, *map(len, sessions)]).astype(np.int64)
+    return np.array([track for session in sessions for track in session], np.int32), offsets
+
+
+@MANY
+@given(histories(), st.sampled_from([None, 1, 2, 3, 20]), st.sampled_from([1, 3, 512]))
+def test_cooccurrence_ranks_are_those_of_exact_fractions(history, window, block):
+    tracks, sessions, asked = history
+    score = reference.plays_nearby(sessions, window) if window else reference.sessions_in_common(sessions)
+    expected = [reference.rank(q, t, tracks, score) for q, t in asked]
+    with patch.object(baselines, "QUERIES", block):
+        got = cooccurrence_ranks(*flat(sessions), tracks, pairs_of(asked), window)
+    assert got.tolist() == expected
+
+
+def test_fractions_that_are_equal_but_not_in_their_roots_tie():
+    # 0 is with 1 in three of its 27 sessions, with 2 in the only one it has of three: 1/sqrt(3) and 3/sqrt(27)
+    sessions = [[0, 1]] * 3 + [[1]] * 24 + [[0, 2]] + [[2]] * 2
+    assert cooccurrence_ranks(*flat(sessions), 3, pairs_of([(0, 1), (0, 2)])).tolist() == [1, 2]
+
+
+UNIT = np.eye(3, dtype=np.float32)
+NAN = np.where(UNIT == 1, np.nan, UNIT).astype(np.float32)
+ONE = pairs_of([(0, 1)])
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        (lambda: Pairs(np.zeros(2, np.int64), np.zeros(3, np.int64)), r"query has shape \(2,\)"),
+        (lambda: ranks(UNIT, UNIT, pairs_of([(0, 3)])), "target goes from 3 to 3; expected -1"),
+        (lambda: ranks(UNIT, UNIT, pairs_of([(-2, 0)])), "query goes from -2 to -2"),
+        (lambda: ranks(UNIT, UNIT[:2], ONE), "expected one tracks x dimensions"),
+        (lambda: ranks(UNIT, NAN, ONE), "3 rows hold NaN or Inf, row 0 first"),
+        (lambda: ranks(NAN, UNIT, ONE), "3 rows hold NaN or Inf"),
+        (lambda: ranks(UNIT.astype(np.float64), UNIT, ONE), "got float64; expected float32"),
+        (lambda: ranks(UNIT, UNIT, ONE, block=0), "block is 0"),
+        (lambda: scores(np.array([], np.int64)), "there are no pairs"),
+        (lambda: popularity_ranks(np.ones(1, np.int64), ONE), "target goes from 1 to 1"),
+        (lambda: cooccurrence_ranks(*flat([[0, 1]]), 1, ONE), "tokens go from 0 to 1"),
+        (lambda: cooccurrence_ranks(*flat([[0, 1]]), 2, ONE, window=0), "window is 0; expected 1 to 20"),
+        (lambda: cooccurrence_ranks(*flat([[0, 1]]), 2, ONE, window=21), "window is 21"),
+        (lambda: cooccurrence_ranks(flat([[0]])[0], np.array([0, 2]), 2, ONE), "expected a rising row"),
+        (lambda: cooccurrence_ranks(flat([[0]])[0], np.array([0, 2, 1]), 2, ONE), "expected a rising row"),
+        (lambda: cooccurrence_ranks(flat([[]])[0], np.array([], np.int64), 2, ONE), "expected a rising row"),
+    ],
+)
+def test_what_cannot_be_ranked_is_told(wrong, says):
+    with pytest.raises(EvaluationError, match=says):
+        wrong()

@@ -1,0 +1,56 @@
+"""Semantic ids in plain loops, from their definitions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+Vector = Sequence[float]
+Codes = tuple[int, ...]
+
+
+def assigned(vector: Vector, levels: Sequence[Sequence[Vector]]) -> Codes:
+    """Level by level the nearest centroid, the first of equally near ones, to what is left over."""
+    left, codes = list(vector), []
+    for book in levels:
+        best, nearest = -1, float("inf")
+        for code, centroid in enumerate(book):
+            distance = sum((x - c) ** 2 for x, c in zip(left, centroid, strict=True))
+            if distance < nearest:
+                best, nearest = code, distance
+        codes.append(best)
+        left = [x - c for x, c in zip(left, book[best], strict=True)]
+    return tuple(codes)
+
+
+def collisions(codes: Sequence[Codes], order: Sequence[str]) -> list[int]:
+    """Of each row, how many rows with the same codes come before it in the order."""
+    return [
+        sum(1 for c, o in zip(codes, order, strict=True) if c == mine and o < place)
+        for mine, place in zip(codes, order, strict=True)
+    ]
+
+
+def sharing(codes: Sequence[Codes]) -> float:
+    """Share of rows whose codes another row has too."""
+    return sum(1 for mine in codes if sum(1 for c in codes if c == mine) > 1) / len(codes)
+
+
+def left_over(vector: Vector, levels: Sequence[Sequence[Vector]]) -> list[float]:
+    left = list(vector)
+    for book, code in zip(levels, assigned(vector, levels), strict=True):
+        left = [x - c for x, c in zip(left, book[code], strict=True)]
+    return left
+
+
+def error(vectors: Sequence[Vector], levels: Sequence[Sequence[Vector]]) -> float:
+    """Mean squared length of what is left over, over the mean squared distance to the mean vector."""
+    n = len(vectors)
+    middle = [sum(column) / n for column in zip(*vectors, strict=True)]
+    spread = sum((x - m) ** 2 for v in vectors for x, m in zip(v, middle, strict=True)) / n
+    left = sum(x**2 for v in vectors for x in left_over(v, levels)) / n
+    return left / spread if spread else 0.0
+
+
+def kept(old: Sequence[Codes], new: Sequence[Codes], length: int) -> float:
+    """Share of rows with the same first codes."""
+    return sum(1 for a, b in zip(old, new, strict=True) if a[:length] == b[:length]) / len(old)
