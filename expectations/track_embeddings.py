@@ -38,9 +38,7 @@ SUITE = Suite(
         DAY_IS_OVER,
         *ONE_VERSION,
         *(
-            ExpectOneValuePerDay(
-                column=name, value=f"array_size({name})", description="one size per day"
-            )
+            ExpectOneValuePerDay(column=name, value=f"array_size({name})", description="one size per day")
             for name in VECTORS
         ),
         rule("source", f"source in ({_LISTED})", f"one of {', '.join(SOURCES)}"),

@@ -29,10 +29,19 @@ FLOW: tuple[Step, ...] = (
         "build-pair-partials", "jobs.build_pair_partials", "what each listener did with each track and artist"
     ),
     Step("train-track-embeddings", "jobs.train_track_embeddings", "learn item2vec from the sessions"),
+    Step("build-user-embeddings", "jobs.build_user_embeddings", "where each listener is among the tracks"),
+    Step("build-similar-tracks", "jobs.build_similar_tracks", "the nearest tracks of every track"),
+    Step("build-candidates", "jobs.build_candidates", "what a ranker may choose from, per listener"),
+    Step("build-semantic-ids", "jobs.build_semantic_ids", "tracks as short words of codes"),
     Step("release-tables", "jobs.release_tables", "make one consistent snapshot of all tables current"),
 )
 
 # Steps that can be run but are no part of the nightly flow.
 EXTRA: tuple[Step, ...] = (
+    Step(
+        "evaluate-track-embeddings",
+        "jobs.evaluate_track_embeddings",
+        "how good a published space is, against another",
+    ),
     Step("generate-plays", "jobs.generate_plays", "make up plays of any size, with known tastes"),
 )

@@ -47,6 +47,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--max-age", type=float, metavar="DAYS", help="older values come out null (default: any age)"
     )
+    parser.add_argument(
+        "--space",
+        metavar="ID",
+        help="take vectors of this space, where labels get days of several; else null",
+    )
     parser.add_argument("--release", help="the release to read (default: the newest)")
     parser.add_argument(
         "--split-at", nargs="+", default=[], metavar="INSTANT", help="where validation, test begin"
@@ -75,10 +80,10 @@ def run(args: argparse.Namespace) -> int:
         check_same(labels, old.label_rows, old.label_hash, old.request.labels)
     manifest = replace(manifest, label_rows=labels.count, label_hash=labels.content_hash)
     job.say(f"{labels.count:,} labels, {labels.days[0]} to {labels.days[-1]}, release {manifest.release}")
-    rows = assembled(job, manifest.request, labels, manifest.versions)
+    rows, space = assembled(job, manifest.request, labels, manifest.versions)
     written = _write(rows, args.out, args.format)
     added = [name for name in rows.columns if name not in labels.rows.columns and "__" in name]
-    manifest = replace(manifest, **seen(written, added, lost(manifest.request, added)))
+    manifest = replace(manifest, space=space, **seen(written, added, lost(manifest.request, added)))
     path = save(manifest, args.out)
     _tell(job, manifest, path)
     if old:
@@ -107,6 +112,7 @@ def _asked(args: argparse.Namespace) -> Manifest:
         instants=tuple(args.split_at),
         split_by=args.split_by,
         shares=tuple(args.shares),
+        space=args.space,
     )
     tables = {name: vars(entry) for name, entry in release.tables.items()}
     return Manifest(request, release.release_id, tables, declarations(), code_version(), 0, "")
@@ -118,8 +124,10 @@ def _again(args: argparse.Namespace, old: Manifest) -> Manifest:
     Raises:
         WrongUsage: more than --out was asked for; features are declared otherwise by now.
     """
-    if args.labels or args.features or args.exact or args.release:
-        raise WrongUsage("--replay takes labels, features and release from the manifest; give --out alone")
+    if args.labels or args.features or args.exact or args.space or args.release:
+        raise WrongUsage(
+            "--replay takes labels, features, space and release from the manifest; give --out alone"
+        )
     if old.declarations != declarations():
         raise WrongUsage(
             f"features are declared otherwise by now (manifest {old.declarations}, now {declarations()}): the replay "
@@ -145,7 +153,8 @@ def _write(rows: DataFrame, out: str, format_: str) -> DataFrame:
 def _tell(job: Job, manifest: Manifest, path: str) -> None:
     nulls = [(name, f"{100 * share:.2f} %") for name, share in manifest.nulls.items() if share]
     features = [name for name in manifest.nulls if not name.endswith("__feature_at")]
-    job.say(f"{manifest.rows:,} rows, {len(features)} features; manifest {path}")
+    space = f", vectors of space {manifest.space}" if manifest.space else ""
+    job.say(f"{manifest.rows:,} rows, {len(features)} features{space}; manifest {path}")
     for table, share in manifest.lost_to_max_age.items():
         job.say(f"{table}: {100 * share:.2f} % of the labels lost to --max-age")
     if nulls:

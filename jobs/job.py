@@ -16,7 +16,7 @@ from expectations.verdict import Refused
 from jobs.errors import WrongUsage
 from jobs.publishing.batches import Batch, already_published, code_version, reserve
 from jobs.publishing.lease import lease
-from jobs.publishing.protocol import Staged, check_current, commit, stage
+from jobs.publishing.protocol import Measures, Staged, check_current, commit, stage
 from jobs.publishing.records import record, record_failure
 from jobs.publishing.state import TableState, digest, state_of
 from jobs.publishing.stores import checked_root
@@ -178,19 +178,19 @@ class Job:
             finally:
                 self._leased.discard(table)
 
-    def publish(self, batch: Batch, rows: DataFrame, measures: Mapping[str, float] | None = None) -> Outcome:
+    def publish(self, batch: Batch, rows: DataFrame, measures: Measures | None = None) -> Outcome:
         """Stage, audit and commit, unless the very same batch is there already.
 
         Raises:
             Refused: the gate found a critical fault; nothing was published.
         """
         with self.lease(batch.table):
-            if already_published(self.warehouse, batch):
-                return self._unchanged(batch)
+            if self.unchanged(batch):
+                return Outcome(batch.table, "unchanged")
             check_current(self.warehouse, batch)
             return self.commit(self.stage(batch, rows, measures))
 
-    def stage(self, batch: Batch, rows: DataFrame, measures: Mapping[str, float] | None = None) -> Staged:
+    def stage(self, batch: Batch, rows: DataFrame, measures: Measures | None = None) -> Staged:
         """The first half of publishing, for jobs that publish two tables or none."""
         batch = reserve(self.warehouse, batch)
         try:
@@ -209,7 +209,8 @@ class Job:
         record(self.warehouse, self.run_id, staged, "passed")
         state = commit(self.warehouse, staged, {"run": self.run_id, "job": self.name, "code": code_version()})
         if state is None:
-            return self._unchanged(staged.batch)
+            self._say_unchanged(staged.batch)
+            return Outcome(staged.batch.table, "unchanged")
         outcome = Outcome(staged.batch.table, "published", staged.profile.rows, state.version)
         self.say(
             f"{outcome.table} version {outcome.version}: {outcome.rows:,} rows, "
@@ -217,9 +218,15 @@ class Job:
         )
         return outcome
 
-    def _unchanged(self, batch: Batch) -> Outcome:
+    def unchanged(self, batch: Batch) -> bool:
+        """Whether this very batch is published already, and says so if it is: a long step asks before it begins."""
+        if not already_published(self.warehouse, batch):
+            return False
+        self._say_unchanged(batch)
+        return True
+
+    def _say_unchanged(self, batch: Batch) -> None:
         self.say(f"{batch.table} unchanged: this batch is published already")
-        return Outcome(batch.table, "unchanged")
 
 
 def parser(module_doc: str | None, prog: str) -> argparse.ArgumentParser:

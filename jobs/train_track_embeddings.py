@@ -22,7 +22,7 @@ from jobs.embeddings.tracks import LEARNED, VOCABULARY
 from jobs.embeddings.trainer import Trained, lay_ready, own_executor, train
 from jobs.errors import WrongUsage
 from jobs.job import Job, day_argument, parser
-from jobs.publishing.batches import Batch, already_published
+from jobs.publishing.batches import Batch
 from schemas import CONTRACTS
 from schemas.embedding_versions import STARTS
 
@@ -45,8 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parameters = {**settings.deciding(), "start": start, "days": args.days}
     batch = job.batch(TABLE, [day], repeatable=args.threads == 1, parameters=parameters)
     with job.lease(TABLE):
-        if already_published(job.warehouse, batch):
-            job.publish(batch, heard)  # says so
+        if job.unchanged(batch):
             return 0
         settings = replace(settings, threads=args.threads or own_executor(job.spark)[1])
         scratch = Scratch(job.warehouse.path("scratch", TABLE, batch.made_from))

@@ -101,10 +101,16 @@ def _lookup(args: argparse.Namespace) -> int:
 
 
 def _configure_similar(parser: argparse.ArgumentParser) -> None:
-    parser.description = "Prints the tracks that are heard in the most alike company, best first."
+    parser.description = (
+        "Prints the tracks heard in the most alike company, best first, and the cosine of their vectors."
+    )
     parser.add_argument("track", metavar="TRACK")
     parser.add_argument("-k", type=int, default=20, help="how many (%(default)s)")
-    parser.add_argument("--next", action="store_true", help="the likeliest to be played next instead")
+    parser.add_argument(
+        "--next",
+        action="store_true",
+        help="the likeliest to be played next instead, and the inner product of in vector and out vector",
+    )
     parser.add_argument("--release", metavar="ID", help="(default: the newest)")
     add_root(parser)
     _add_json(parser)

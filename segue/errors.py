@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from itertools import islice
 
@@ -69,14 +69,21 @@ class SegueError(Exception):
     def no_embedding(cls, track: str, day: object, tracks: int) -> SegueError:
         return cls(
             f"track {track!r} has no embedding; on {day} {tracks} tracks have one. "
-            "Hint: a track needs enough plays to be learned"
+            "Hint: a track has one from the training after it was first played or came into the catalogue"
         )
 
     @classmethod
-    def many_spaces(cls, day: object, spaces: Iterable[str]) -> SegueError:
+    def nothing_known(cls, track: str, day: object) -> SegueError:
         return cls(
-            f"the embeddings of {day} are of several spaces ({', '.join(sorted(spaces))}); vectors compare "
-            "within one only. Hint: roll back to a release whose newest day has one"
+            f"track {track!r} is known, but on {day} nothing is known of it that a vector could be made of: too few "
+            "plays, no other track of its artist, nothing in the catalogue. Hint: ask for another track"
+        )
+
+    @classmethod
+    def many_spaces(cls, table: str, day: object, spaces: Iterable[str]) -> SegueError:
+        return cls(
+            f"the rows of {table} on {day} are of several spaces ({', '.join(sorted(spaces))}); vectors compare "
+            "within one only. Hint: open a release whose days have one each"
         )
 
     @classmethod
@@ -138,6 +145,31 @@ class UsageError(SegueError):
         return cls(f"the labels need one column {name!r} of {expected}; got {got}")
 
     @classmethod
+    def mixed_spaces(cls, since: Mapping[str, Mapping[str, object]]) -> UsageError:
+        """`since` has, per space, the tables that labels get vectors of, and the first such day of each."""
+        return cls(
+            f"labels would get vectors of {len(since)} spaces ({_since(since)}); vectors compare within one only. "
+            "Hint: give labels of days in one space, or say which by space=… (--space …): features of days in another "
+            "come out null then"
+        )
+
+    @classmethod
+    def mixed_scan(cls, table: str, columns: Iterable[str], since: Mapping[str, object]) -> UsageError:
+        """`since` has the first day of each space."""
+        spaces = _since({space: {table: day} for space, day in since.items()})
+        return cls(
+            f"{', '.join(columns)} of all days would be of {len(since)} spaces ({spaces}); vectors compare within one "
+            "only. Hint: give a day, or ask for space_id too"
+        )
+
+    @classmethod
+    def no_spaces(cls, space: str, tables: Iterable[str]) -> UsageError:
+        return cls(
+            f"space {space!r} was asked for, and no table of the features has spaces; got "
+            f"{', '.join(tables) or 'no features'}. Hint: leave the space out"
+        )
+
+    @classmethod
     def taken(cls, names: Iterable[str]) -> UsageError:
         listed = _listed(list(names), 5)
         return cls(
@@ -147,6 +179,13 @@ class UsageError(SegueError):
 
 def _first_line(problem: object) -> str:
     return next(iter(str(problem).splitlines()), "no reason given")
+
+
+def _since(spaces: Mapping[str, Mapping[str, object]]) -> str:
+    return "; ".join(
+        f"{space}: {', '.join(f'{table} from {day}' for table, day in tables.items())}"
+        for space, tables in spaces.items()
+    )
 
 
 def _listed(names: list[str], most: int = 20) -> str:

@@ -35,6 +35,9 @@ FORMAT = pads.ParquetFileFormat(
 # In the metadata of a column, as JSON: what it is for a key that has no row.
 DEFAULT = b"segue.default"
 
+# The column that says in which space a row's vectors are.
+SPACE = "space_id"
+
 
 def table_uri(root: str | os.PathLike[str], table: str) -> str:
     return _under(root, "tables", table)
@@ -110,6 +113,7 @@ class Snapshot:
         self.entity = settings.get("segue.entity") or None
         self.buckets = int(settings.get("segue.buckets") or 0)
         self.files = _files(table, self.partitions)
+        self._spaces: dict[date, frozenset[str]] = {}
 
     @classmethod
     def at(cls, uri: str, version: int) -> Snapshot:
@@ -128,6 +132,22 @@ class Snapshot:
         """What a column is for a key that has no row, of those that declare it."""
         declared = ((field.name, (field.metadata or {}).get(DEFAULT)) for field in self.schema)
         return {name: json.loads(text) for name, text in declared if text is not None}
+
+    @cached_property
+    def vectors(self) -> tuple[str, ...]:
+        """Lists of floats in a table that says in which space they are: not to be mixed with another's."""
+        if SPACE not in self.schema.names:
+            return ()
+        lists = (field for field in self.schema if pa.types.is_list(field.type))
+        return tuple(field.name for field in lists if pa.types.is_floating(field.type.value_type))
+
+    def spaces(self, day: date) -> frozenset[str]:
+        """Those that the rows of a day are of, read once. The gate lets one pass."""
+        if day not in self._spaces:
+            batches = self.batches(self.select(day), [SPACE])  # never all rows at once
+            found = (batch[SPACE].unique().to_pylist() for batch in batches)
+            self._spaces[day] = frozenset(space for spaces in found for space in spaces)
+        return self._spaces[day]
 
     def one_day(self, day: date | str | None) -> date | None:
         """`day` if the table has it, its newest for None; None where there are no days at all."""
@@ -166,6 +186,11 @@ class Snapshot:
     def batches(self, files: Sequence[DataFile], columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
         with self._files_kept():
             yield from self._dataset(files).to_batches(columns=list(columns))
+
+    def count(self, files: Sequence[DataFile]) -> int:
+        """Their rows, by the files' footers."""
+        with self._files_kept():
+            return int(self._dataset(files).count_rows())
 
     def check_files(self) -> None:
         """Raises SegueError if the log names a file that is no longer there."""

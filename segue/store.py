@@ -14,10 +14,11 @@ import pyarrow.dataset as pads
 from segue.buckets import bucket
 from segue.errors import SegueError, UsageError
 from segue.releases import Release, Root, TableVersion
-from segue.storage import Snapshot, table_uri
+from segue.spaces import first_days
+from segue.storage import SPACE, Snapshot, table_uri
 
 if TYPE_CHECKING:
-    from segue.neighbours import Embeddings
+    from segue.neighbours import Neighbours
 
 # What keys may come as: numpy, pandas and polars each have their own; an empty list is of nulls.
 TEXT = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view, pa.types.is_null)
@@ -80,16 +81,23 @@ class Store:
         names = snapshot.names(columns)
         names = names if entity in names else [entity, *names]
         asked = _strings(keys)
-        found = _rows_of(snapshot, entity, asked.drop_null().unique(), snapshot.one_day(day), names)
+        found = rows_of(snapshot, entity, asked.drop_null().unique(), snapshot.one_day(day), names)
         return _aligned(found, entity, asked)
 
     def scan(
         self, table: str, columns: Sequence[str] | None = None, day: date | str | None = None
     ) -> Iterator[pa.RecordBatch]:
-        """All rows, or those of one day, oldest day first; columns as in `lookup`."""
+        """All rows, or those of one day, oldest day first; columns as in `lookup`.
+
+        Raises:
+            UsageError: unknown table, column or day; vectors of several spaces, without a day and without
+                the column that tells them apart.
+        """
         snapshot = self._snapshot(table)
-        files = snapshot.select(None if day is None else snapshot.one_day(day))
-        return snapshot.batches(files, snapshot.names(columns))
+        names = snapshot.names(columns)
+        if day is None:
+            _check_told_apart(snapshot, names)
+        return snapshot.batches(snapshot.select(None if day is None else snapshot.one_day(day)), names)
 
     def training_set(
         self,
@@ -98,6 +106,7 @@ class Store:
         at: str = "label_at",
         known: bool = False,
         max_age: timedelta | None = None,
+        space: str | None = None,
     ) -> pa.Table:
         """The labels, row by row, and the features as they were at the instant in column `at`.
 
@@ -109,28 +118,40 @@ class Store:
         key that is null, and where t is more than `max_age` after the end of the day. No day has ended by
         a t that is null. Instants without a zone are in UTC.
 
+        Vectors of two spaces never come together, from one table or from several. Where labels get days
+        of several, say by `space` which: then all features of a table that has a `space_id` are null on
+        days in another.
+
         Raises:
             UsageError: unknown table or feature, a table that is no daily snapshot; labels without the
-                keys as strings or `at` as timestamps, or with columns named as those added.
-            SegueError: a day has a key twice.
+                keys as strings or `at` as timestamps, or with columns named as those added; vectors of
+                several spaces, or a `space` that there is not.
+            SegueError: a day has a key twice, or several spaces.
         """
         from segue.training_set import training_set
 
-        return training_set(self._snapshot, labels, features, at, known, max_age)
+        return training_set(self._snapshot, labels, features, at, known, max_age, space)
 
     def similar_tracks(self, track_id: str, k: int = 20) -> pa.Table:
         """The k tracks heard in the most alike company, best first: track_id, score, title, artist_name.
 
-        The score is the cosine of in and in vector. The first call reads all vectors of the newest day.
+        The score is the cosine of the tracks' `vector`, to six decimals; equal ones are in the order of
+        ids. The answer is that of the table `similar_tracks` where the release has it of the same training
+        and at least k long: milliseconds, and beyond a million tracks 2 of 100 may be missed. Otherwise all
+        are searched, and the first such call reads all vectors of the newest day.
 
         Raises:
-            SegueError: the track has no embedding, or the day's vectors are of more than one space.
+            UsageError: k is below 1.
+            SegueError: the track has no embedding, or nothing is known of it; the day's vectors are of
+                more than one space.
         """
-        return self._named(*self._embeddings.nearest(track_id, "in_vector", k))
+        return self._named(*self._neighbours.similar(track_id, k))
 
     def next_tracks(self, track_id: str, k: int = 20) -> pa.Table:
-        """The k tracks likeliest to be played next: as `similar_tracks`, but in to out vector."""
-        return self._named(*self._embeddings.nearest(track_id, "out_vector", k))
+        """The k tracks likeliest to be played next. As `similar_tracks`, but always by search, and the
+        score is the inner product of the track's `in_vector` with the others' `out_vector`: no cosine, so
+        of any size."""
+        return self._named(*self._neighbours.following(track_id, k))
 
     def _snapshot(self, table: str) -> Snapshot:
         if table not in self.tables:
@@ -141,10 +162,11 @@ class Store:
         return self._snapshots[table]
 
     @cached_property
-    def _embeddings(self) -> Embeddings:
-        from segue.neighbours import Embeddings
+    def _neighbours(self) -> Neighbours:
+        from segue.neighbours import Neighbours
 
-        return Embeddings(self._snapshot("track_embeddings"))
+        lists = self._snapshot("similar_tracks") if "similar_tracks" in self.tables else None
+        return Neighbours(self._snapshot("track_embeddings"), lists)
 
     def _named(self, track_ids: list[str], scores: list[float]) -> pa.Table:
         if "tracks" in self.tables:
@@ -155,7 +177,18 @@ class Store:
         return table.add_column(1, "score", pa.array(scores, pa.float64()))
 
 
-def _rows_of(
+def _check_told_apart(snapshot: Snapshot, names: Sequence[str]) -> None:
+    """Raises UsageError where rows of all days would mix vectors of several spaces."""
+    vectors = [name for name in names if name in snapshot.vectors]
+    if not vectors or SPACE in names:
+        return
+    since = first_days({snapshot.name: {day: snapshot.spaces(day) for day in snapshot.days}})
+    if len(since) > 1:
+        days = {space: tables[snapshot.name] for space, tables in since.items()}
+        raise UsageError.mixed_scan(snapshot.name, vectors, days)
+
+
+def rows_of(
     snapshot: Snapshot, entity: str, keys: pa.StringArray, day: date | None, names: Sequence[str]
 ) -> pa.Table:
     """The rows of these keys in any order, from the files and row groups that can hold them."""

@@ -6,7 +6,7 @@ for the newest of many rows. Days are read one by one, and of each only what its
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import date, timedelta
 from functools import cache
 from typing import Any
@@ -15,7 +15,8 @@ import numpy as np
 import pyarrow as pa
 
 from segue.errors import UsageError
-from segue.storage import Snapshot
+from segue.spaces import one_space
+from segue.storage import SPACE, Snapshot
 from segue.store import TEXT
 from segue.wanted_rows import Ints, Key, WantedRows
 
@@ -36,14 +37,16 @@ def training_set(
     at: str,
     known: bool,
     max_age: timedelta | None,
+    space: str | None = None,
 ) -> pa.Table:
     """As `Store.training_set`, of the tables that `snapshot` gives by name."""
     asked = list(_asked(snapshot, features).values())
     age = _microseconds(max_age)
     _check(labels, at, asked)
     # An empty table is a block of no labels.
-    starts = range(0, max(labels.num_rows, 1), BLOCK)
-    return pa.concat_tables([_block(labels.slice(start, BLOCK), at, asked, known, age) for start in starts])
+    blocks = [labels.slice(start, BLOCK) for start in range(0, max(labels.num_rows, 1), BLOCK)]
+    _keep_one_space(asked, (_Labels(block, at) for block in blocks), known, age, space)
+    return pa.concat_tables([_block(block, at, asked, known, age) for block in blocks])
 
 
 # --- what is asked for
@@ -56,6 +59,8 @@ class _Asked:
         self.snapshot = snapshot
         self.keys = [name for name in snapshot.key if name != "ds"]
         self.columns: list[str] = []
+        # Whether each day is in the space asked for; the last is for no day.
+        self.in_space = np.ones(len(snapshot.days) + 1, bool)
         of_days = "ds" in snapshot.key and "ds" in snapshot.partitions
         if not (of_days and self.keys and all(pa.types.is_string(self.type(key)) for key in self.keys)):
             raise UsageError.no_snapshots(snapshot.name, snapshot.key)
@@ -77,6 +82,12 @@ class _Asked:
         """One row: what the features are for a key without a row."""
         held = self.snapshot.defaults
         return pa.table({name: pa.array([held.get(name)], self.type(name)) for name in self.columns})
+
+    def measured(self, space: str | None) -> bool:
+        """Whether its days may be left out for their space: by default only where vectors are asked for."""
+        if space is not None:
+            return SPACE in self.snapshot.schema.names
+        return any(name in self.snapshot.vectors for name in self.columns)
 
 
 def _asked(snapshot: Callable[[str], Snapshot], features: Sequence[str]) -> dict[str, _Asked]:
@@ -135,6 +146,7 @@ class _Labels:
         self.at, self.at_latest = _instants(table[at])
         # Encoded once, however many tables have it.
         self.key = cache(lambda name: Key.of(table[name]))
+        self.told = cache(lambda name: table[name].cast(pa.large_string()).is_valid().to_numpy())
 
 
 def _instants(column: pa.ChunkedArray) -> tuple[Ints, Ints]:
@@ -168,16 +180,53 @@ def _joined(
     asked: _Asked, labels: _Labels, known: bool, max_age: int
 ) -> Iterator[tuple[str, pa.Array | pa.ChunkedArray]]:
     """The columns that the table adds."""
+    seen, day = _days(asked, labels, known, max_age)
+    feature_at = np.append(_ends(asked.snapshot.days), 0)[seen]  # of no day, the 0 at the end
+    yield "feature_at", pa.array(feature_at, mask=seen < 0).cast(INSTANT)
     keys = {name: labels.key(name) for name in asked.keys}
-    ends = _ends(asked.snapshot.days)
-    day = _newest(np.maximum(ends, _published(asked.snapshot)) if known else ends, labels.at)
-    feature_at = np.append(ends, 0)[day]  # of no day, the 0 at the end
-    yield "feature_at", pa.array(feature_at, mask=day < 0).cast(INSTANT)
-    wanted = np.all([key.codes >= 0 for key in keys.values()], axis=0)
-    wanted &= labels.at_latest - feature_at <= max_age
-    rows, place = _rows(asked, keys, np.where(wanted, day, -1))
+    rows, place = _rows(asked, keys, np.where(asked.in_space[day], day, -1))
     taken = rows.take(pa.array(place, mask=place < 0))
     yield from zip(asked.columns, taken.columns, strict=True)
+
+
+def _days(asked: _Asked, labels: _Labels, known: bool, max_age: int) -> tuple[Ints, Ints]:
+    """The place of each label's day among those of the table, and of the day that it gets a row of; -1 for none."""
+    ends = _ends(asked.snapshot.days)
+    seen = _newest(np.maximum(ends, _published(asked.snapshot)) if known else ends, labels.at)
+    wanted = np.all([labels.told(name) for name in asked.keys], axis=0)
+    wanted &= labels.at_latest - np.append(ends, 0)[seen] <= max_age
+    return seen, np.where(wanted, seen, -1)
+
+
+def _keep_one_space(
+    asked: Sequence[_Asked], blocks: Iterable[_Labels], known: bool, max_age: int, space: str | None
+) -> None:
+    """Leaves out days in another space than the one asked for.
+
+    Raises:
+        UsageError: none is asked for, and the labels' days are in several.
+    """
+    measured = [each for each in asked if each.measured(space)]
+    if space is not None and not measured:
+        raise UsageError.no_spaces(space, [each.snapshot.name for each in asked])
+    days: dict[str, set[date]] = {each.snapshot.name: set() for each in measured}
+    for labels in blocks if measured else ():
+        for each in measured:
+            places = np.unique(_days(each, labels, known, max_age)[1]).tolist()
+            days[each.snapshot.name].update(each.snapshot.days[place] for place in places if place >= 0)
+    tables = {
+        each.snapshot.name: {day: each.snapshot.spaces(day) for day in days[each.snapshot.name]}
+        for each in measured
+    }
+    kept = one_space(tables, space, lambda: _all_spaces(measured))
+    for each in measured:
+        spaces = [tables[each.snapshot.name].get(day, ()) for day in each.snapshot.days]
+        each.in_space[:-1] = [kept in of_day for of_day in spaces]
+
+
+def _all_spaces(asked: Sequence[_Asked]) -> set[str]:
+    found = ((each.snapshot, day) for each in asked for day in each.snapshot.days)
+    return {space for snapshot, day in found for space in snapshot.spaces(day)}
 
 
 def _ends(days: Sequence[date]) -> Ints:

@@ -48,7 +48,7 @@ class CandidateSettings:
             for name in counts
             if getattr(self, name) < 1
         ]
-        if not self.recent_hours >= 0:
+        if not 0 <= self.recent_hours < float("inf"):
             faults.append(f"recent_hours is {self.recent_hours}; it must be 0 or more")
         if not self.half_life_days > 0:
             faults.append(f"half_life_days is {self.half_life_days}; it must be above 0")

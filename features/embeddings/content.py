@@ -52,6 +52,12 @@ def pairs_of(rows: pa.RecordBatch) -> Doubles:
     return np.concatenate([into, out], axis=1, dtype=np.float64)
 
 
+def sums_of(pairs: NDArray[np.floating]) -> Doubles:
+    """(m, d): in + out."""
+    half = pairs.shape[1] // 2
+    return pairs[:, :half].astype(np.float64) + pairs[:, half:]
+
+
 def _lengths(lists: pa.ListArray) -> NDArray[np.int64]:
     return np.asarray(pc.list_value_length(lists).fill_null(0).to_numpy().astype(np.int64))
 
@@ -74,16 +80,22 @@ def products(batches: Iterable[pa.RecordBatch], kappa: float) -> Iterator[pa.Rec
 
     rows, total = 0, np.zeros(1)
     for batch in batches:
-        support = batch.column("support").fill_null(0).to_numpy().astype(np.float64)
-        weight = np.divide(support, support + kappa, out=np.zeros_like(support), where=support > 0)
-        features = told(batch)
-        total = total + (features * weight[:, None]).T @ np.concatenate([features, pairs_of(batch)], axis=1)
-        rows += int(np.count_nonzero(weight))
+        more, sums = _products(batch, kappa)
+        rows, total = rows + more, total + sums
     if rows:
         context = TaskContext.get()
         task = context.partitionId() if context else 0
         columns = [pa.array([task], pa.int32()), pa.array([rows]), pa.array([total.tobytes()])]
         yield pa.RecordBatch.from_arrays(columns, ["task", "rows", "products"])
+
+
+def _products(batch: pa.RecordBatch, kappa: float) -> tuple[int, Doubles]:
+    """How many tracks count, and their sums. One that is all zeros, or no number, teaches nothing."""
+    pairs, support = pairs_of(batch), batch.column("support").fill_null(0).to_numpy().astype(np.float64)
+    sums = sums_of(pairs)
+    good = (support > 0) & (sums != 0).any(axis=1) & np.isfinite(sums).all(axis=1)
+    features, pairs, n = told(batch)[good], pairs[good], support[good, None]
+    return len(n), (features * (n / (n + kappa))).T @ np.concatenate([features, pairs], axis=1)
 
 
 def solved(batches: Iterable[pa.RecordBatch], ridge: float, fit_on: int) -> Iterator[pa.RecordBatch]:

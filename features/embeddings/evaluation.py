@@ -53,25 +53,36 @@ class Found:
     hits: NDArray[np.bool_]
 
 
-def held_out(tokens: Tokens, offsets: Ints, folds: Ints, places: int) -> tuple[Tokens, Ints, Pairs]:
+def held_out(
+    tokens: Tokens, offsets: Ints, folds: Ints, places: int, is_artist: NDArray[np.bool_] | None = None
+) -> tuple[Tokens, Ints, Pairs]:
     """The sequences without the last track of some of three or more, and the pairs that this makes.
 
     Args:
         folds: of each sequence, 0 to `places` - 1, a hash of its session: whoever is held out today was
             so yesterday, so that the version before did not learn the answers.
+        is_artist: of each number, whether it is no track but an artist, who is never asked for; the one
+            after the last track goes with it, as he would give it away.
     """
-    long = np.diff(offsets) >= 3
+    last = _track_before(offsets[1:], tokens, is_artist)
+    query = _track_before(last, tokens, is_artist)
+    long = _track_before(query, tokens, is_artist) >= offsets[:-1]
     share = places >> LARGEST_SHARE
     while np.count_nonzero(long & (folds < share // 2)) >= MOST_PAIRS:
         share //= 2
     out = np.flatnonzero(long & (folds < share))
     asked = out[np.argsort(folds[out], kind="stable")][:MOST_PAIRS]
-    last = offsets[asked + 1] - 1
-    pairs = Pairs(tokens[last - 1].astype(np.int64), tokens[last].astype(np.int64))
+    pairs = Pairs(tokens[query[asked]].astype(np.int64), tokens[last[asked]].astype(np.int64))
     lengths = np.diff(offsets)
-    lengths[out] -= 1
-    kept = np.delete(tokens, offsets[out + 1] - 1)
+    lengths[out] = last[out] - offsets[out]
+    kept = np.delete(tokens, np.concatenate([last[out], offsets[out + 1] - 1]))
     return kept, np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)]), pairs
+
+
+def _track_before(places: Ints, tokens: Tokens, is_artist: NDArray[np.bool_] | None) -> Ints:
+    """Where the last track before each place is: just before it, or before the artist who is there."""
+    before = places - 1
+    return before if is_artist is None else before - is_artist[tokens[before.clip(min=0)]]
 
 
 def baselines(corpus: Corpus, pairs: Pairs) -> list[Metric]:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from features.embeddings.arrow_vectors import same_length
 from features.embeddings.cold_tracks import NUMBERS, Ladder
-from features.embeddings.content import has_content, pairs_of, told, weights_of
+from features.embeddings.content import has_content, pairs_of, sums_of, told, weights_of
 from features.embeddings.corpus import Ints, Matrix
 from schemas.track_embeddings import SOURCES
 
@@ -78,17 +78,12 @@ class _Filled:
     def put(self, at: Ints, pairs: Doubles, source: int) -> None:
         """Unless there is one already, or in + out is all zeros. What is not a number is kept: the gate must see it."""
         single = pairs.astype(np.float32)
-        good = (self.source[at] == NONE) & (_sums_of(single) != 0).any(axis=1)
+        good = (self.source[at] == NONE) & (sums_of(single) != 0).any(axis=1)
         self.pairs[at[good]] = single[good]
         self.source[at[good]] = source
 
     def missing(self) -> list[Ints]:
         return _parts(np.flatnonzero(self.source == NONE))
-
-
-def _sums_of(pairs: NDArray[np.floating]) -> Doubles:
-    half = pairs.shape[1] // 2
-    return pairs[:, :half].astype(np.float64) + pairs[:, half:]
 
 
 def _climb(rows: pa.RecordBatch, ladder: Ladder, weights: Doubles | None) -> _Filled:
@@ -115,7 +110,7 @@ def _learned(rows: pa.RecordBatch) -> tuple[Ints, Doubles, Doubles]:
     """Numbers of the rows whose vectors are not all zeros together, the vectors, the plays."""
     pairs = pairs_of(rows)
     at = np.flatnonzero(rows.column("in_vector").is_valid().to_numpy(zero_copy_only=False))
-    counts = (_sums_of(pairs) != 0).any(axis=1)
+    counts = (sums_of(pairs) != 0).any(axis=1)
     support = rows.column("support").fill_null(0).to_numpy().astype(np.float64)
     return at[counts], pairs[counts], support[at[counts]]
 
@@ -195,7 +190,7 @@ def _by_run(values: Doubles, runs: Ints, count: int) -> Doubles:
 def _batch(rows: pa.RecordBatch, pairs: Matrix, source: NDArray[np.int8]) -> pa.RecordBatch:
     known, learned = source != NONE, source == LEARNED
     pairs = pairs[known]
-    sums, half = _sums_of(pairs), pairs.shape[1] // 2
+    sums, half = sums_of(pairs), pairs.shape[1] // 2
     norm = np.zeros(len(known))
     norm[known] = np.linalg.norm(sums, axis=1)
     support = np.where(learned, rows.column("support").fill_null(0).to_numpy(), 0)

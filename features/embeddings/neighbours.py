@@ -9,10 +9,8 @@ runs in one task too. More tasks divide the time and multiply the memory.
 Rejected: a broadcast (the driver would hold the items twice, and Spark's ends at 8 GB); item blocks x query
 blocks, merged by query (above a million tracks each block would need an index of its own, all of them are
 asked, and every query has its k best shuffled once per block); faiss's own threads, which wait for
-each other at every block: three times slower than none once another process wants a core. So each thread
+each other at every block: on a busy machine two of them took twice as long as one. So each thread
 of a task searches for other queries, by itself.
-
-60,000 tracks x 64 on two cores, from Parquet to Parquet: see `Search.tasks`.
 """
 
 from __future__ import annotations
@@ -94,6 +92,14 @@ def next_tracks(embeddings: DataFrame, k: int = 100, search: Search | None = Non
     """The same columns, by inner product of a track's in_vector with the out_vector of the others:
     what is heard next, the best score there is of that."""
     return _nearest(embeddings, "in_vector", "out_vector", k, search or Search())
+
+
+def largest_in_degree(similar: DataFrame, k: int = 10) -> float:
+    """How many tracks name the same one among their k nearest, against the mean: the hubness of a space
+    (Radovanović et al., 2010). 0 where nobody has a neighbour."""
+    named = similar.select(F.explode(F.slice("neighbours", 1, k)).alias("named"))
+    counted = named.groupBy("named").count().agg(F.max("count").alias("most")).collect()[0]["most"]
+    return float(counted or 0) / k
 
 
 def _nearest(embeddings: DataFrame, asking: str, answering: str, k: int, search: Search) -> DataFrame:
@@ -205,11 +211,13 @@ def _cells(items: list[np.ndarray], total: int) -> faiss.IndexIVFFlat:
 
 
 def _queries(items: list[pa.RecordBatch]) -> Iterator[tuple[pa.RecordBatch, int]]:
-    """All rows in slices, each with the place of its first."""
+    """All rows in slices, those with nothing asked left out, each with the place of its first."""
     place = 0
     for batch in items:
         for start in range(0, batch.num_rows, QUERIES):
-            yield batch.slice(start, QUERIES), place + start
+            rows = batch.slice(start, QUERIES)
+            if rows.column("asked").true_count:
+                yield rows, place + start
         place += batch.num_rows
 
 

@@ -72,3 +72,33 @@ def codebook_rows(ids: DataFrame, books: Codebooks, space_id: str, ds: date) -> 
         F.coalesce("count", F.lit(0)).cast("bigint").alias("tracks"),
         F.lit(ds).alias("ds"),
     )
+
+
+def id_figures(ids: DataFrame, embeddings: DataFrame) -> dict[str, float]:
+    """What the gate asks of a day's ids.
+
+    - collisions: share of the tracks that were learned which share all codes with another such. Tracks that
+      have their artist's vector share its codes, and should.
+    - duplicate_semantic_ids: ids that more than one track has.
+    """
+    learned = ids.join(embeddings.where("source = 'learned'").select("track_id"), "track_id", "left_semi")
+    groups = learned.groupBy("codes").agg(F.count("*").alias("tracks"))
+    shared = F.sum(F.when(F.col("tracks") > 1, F.col("tracks")).otherwise(0)) / F.sum("tracks")
+    twice = ids.groupBy("semantic_id").count().where("count > 1").count()
+    found = groups.select(F.coalesce(shared, F.lit(0.0)).alias("shared")).collect()[0]["shared"]
+    return {"collisions": float(found), "duplicate_semantic_ids": float(twice)}
+
+
+def kept_prefixes(before: DataFrame, now: DataFrame) -> dict[str, float]:
+    """Of the tracks that both days have, the share that keeps its first code, its first two, … all of them.
+
+    Empty where the days have no track in common, or other books.
+    """
+    old = before.select("track_id", "codebook_id", F.col("codes").alias("old"))
+    both = now.join(old, ["track_id", "codebook_id"])
+    levels = both.select(F.max(F.size("codes")).alias("levels")).collect()[0]["levels"]
+    kept = [
+        F.avg((F.slice("codes", 1, n) == F.slice("old", 1, n)).cast("double")).alias(f"kept_prefix_{n}")
+        for n in range(1, (levels or 0) + 1)
+    ]
+    return both.agg(*kept).collect()[0].asDict() if kept else {}

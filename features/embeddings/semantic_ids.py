@@ -4,8 +4,6 @@ Residual quantisation gives a generative recommender words for tracks (TIGER: Ra
 Systems with Generative Retrieval", 2023). Plain k-means per level stands in for its learned auto-encoder:
 OneRec and QARM report it to be the more stable, and it takes seconds. Vectors have length 1 and are compared
 by Euclidean distance, which then orders them as the cosine does.
-
-Measured on 60,416 tracks of real sessions: see LEVELS.
 """
 
 from __future__ import annotations
@@ -25,6 +23,8 @@ from features.embeddings.corpus import Matrix
 Codes = NDArray[np.int32]
 Doubles = NDArray[np.float64]
 
+# Of 60,416 tracks of real sessions, 3 levels of 256 codes leave 11 % (vectors of sgns) to 22 % (of gensim) in
+# collisions, 4 levels 3 to 9 %; every code is used.
 LEVELS = 4
 # Rows that a level's centroids are learned from, for each of them; more move no centroid by much.
 SAMPLED = 256

@@ -11,6 +11,9 @@ from features.embeddings.settings import Settings
 ARTIST = "\x1eartist\x1f"
 # Places of the hash that says which sessions are held out: the same ones whatever else is in the window.
 FOLDS = 2**20
+# One run of a listener's plays: a source's id may be another listener's too, and one that comes back after
+# another session begins again at position 1.
+_SESSION = ("session_id", "user_id", "session_started_at")
 
 
 def vocabulary(sessions: DataFrame, settings: Settings) -> DataFrame:
@@ -41,14 +44,14 @@ def sequences(sessions: DataFrame, numbers: DataFrame, settings: Settings) -> Da
     """
     plays = _numbered(_in_pieces(_plays(sessions), settings), numbers, settings)
     heard = F.sort_array(F.collect_list(F.struct("position", "number", "artist")))
-    grouped = plays.groupBy("session_id", "piece").agg(heard.alias("heard"))
+    grouped = plays.groupBy(*_SESSION, "piece").agg(heard.alias("heard"))
     fold = F.pmod(F.xxhash64("session_id"), F.lit(FOLDS)).cast("int").alias("fold")
     tracks = F.explode(_cut(_tokens(F.col("heard"), settings), settings.max_length)).alias("tracks")
     return (
-        grouped.select("session_id", "piece", fold, tracks)
+        grouped.select(*_SESSION, "piece", fold, tracks)
         .where(F.size("tracks") >= settings.min_length)
         .repartition(1)
-        .sortWithinPartitions("fold", "session_id", "piece", "tracks")
+        .sortWithinPartitions("fold", *_SESSION, "piece", "tracks")
         .select("fold", "tracks")
     )
 
@@ -65,10 +68,10 @@ def _in_pieces(plays: DataFrame, settings: Settings) -> DataFrame:
     """With `piece`: which part of its session a play is in, cut where there were `gap_minutes` of silence."""
     if not settings.gap_minutes:
         return plays.withColumn("piece", F.lit(0))
-    session = Window.partitionBy("session_id").orderBy("position")
+    session = Window.partitionBy(*_SESSION).orderBy("position")
     lasts = F.coalesce("ms_played", "track_ms", F.lit(0)) * 1000
     silence = F.unix_micros("played_at") - F.lag(F.unix_micros("played_at") + lasts).over(session)
-    begins = F.coalesce(silence > F.lit(settings.gap_minutes * 60_000_000), F.lit(False))
+    begins = F.coalesce(silence > F.lit(round(settings.gap_minutes * 60_000_000)), F.lit(False))
     return plays.withColumn("_begins", begins.cast("int")).withColumn(
         "piece", F.sum("_begins").over(session).cast("int")
     )
@@ -76,7 +79,7 @@ def _in_pieces(plays: DataFrame, settings: Settings) -> DataFrame:
 
 def _numbered(plays: DataFrame, numbers: DataFrame, settings: Settings) -> DataFrame:
     tracks = numbers.select(F.col("token").alias("track_id"), "number")
-    known = plays.join(tracks, "track_id").select("session_id", "piece", "position", "number", "artist_id")
+    known = plays.join(tracks, "track_id").select(*_SESSION, "piece", "position", "number", "artist_id")
     if not settings.artist_tokens:
         return known.withColumn("artist", F.lit(None).cast("int"))
     artists = numbers.select(F.col("token").alias("_token"), F.col("number").alias("artist"))

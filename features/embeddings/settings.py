@@ -40,22 +40,24 @@ class Settings:
     gap_minutes: float = _field(0.0, 0, 10**6, "min of silence that cut a session further; 0: never")
     repeats: bool = _field(False, 0, 1, "keep a track that follows itself")
     artist_tokens: bool = _field(False, 0, 1, "put each play's artist into the sequence, after the track")
+    blocks: int = _field(1, 1, 4096, "cuts of each matrix, a task for each; 1 fits one machine")
     seed: int = _field(1, 0, 2**31 - 1, "of the first vectors and of all draws")
     backend: str = field(default="sgns", metadata={"meaning": " or ".join(BACKENDS), "changes_results": True})
     threads: int = _field(1, 1, 1024, "that train at once; 1 repeats a result exactly", changes=False)
 
     def __post_init__(self) -> None:
-        wrong = [
-            f"{f.name} is {getattr(self, f.name)}, must be {f.metadata['low']:g} to {f.metadata['high']:g}"
+        wrong = {
+            f.name: f"{f.metadata['low']:,} to {f.metadata['high']:,}"
             for f in fields(self)
             if "low" in f.metadata and not f.metadata["low"] <= getattr(self, f.name) <= f.metadata["high"]
-        ]
+        }
         if self.backend not in BACKENDS:
-            wrong.append(f"backend is {self.backend!r}, must be {' or '.join(BACKENDS)}")
+            wrong["backend"] = " or ".join(BACKENDS)
         if self.min_length > self.max_length:
-            wrong.append(f"min_length is {self.min_length}, must be max_length ({self.max_length}) or less")
+            wrong.setdefault("min_length", f"max_length ({self.max_length}) or less")
         if wrong:
-            raise SettingsError("item2vec cannot be trained so: " + "; ".join(wrong))
+            told = "; ".join(f"{name} is {getattr(self, name)!r}, must be {of}" for name, of in wrong.items())
+            raise SettingsError(f"item2vec cannot be trained so: {told}")
 
     def deciding(self) -> dict[str, Any]:
         """Those that change the result, by name."""

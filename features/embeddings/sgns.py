@@ -33,6 +33,8 @@ def epoch(corpus: Corpus, model: Model, settings: Settings, number: int) -> int:
     An epoch draws from (seed, number) alone: one thread that goes on from a stored model learns what
     one that never stopped does.
     """
+    if not corpus.sequences:
+        return 0
     draws = np.random.default_rng((settings.seed, number))
     order = draws.permutation(corpus.sequences)
     drawn, keep = _drawn(corpus.counts, settings.exponent, draws), _kept(corpus.counts, settings.subsample)
@@ -48,6 +50,31 @@ def epoch(corpus: Corpus, model: Model, settings: Settings, number: int) -> int:
     # ("Hogwild!", Niu et al., 2011): collisions are rare, and cost less than locks.
     with ThreadPoolExecutor(settings.threads) as pool:
         return sum(pool.map(learn, shares, seeds))
+
+
+def learn_pairs(
+    model: Model, query: Tokens, company: Tokens, plays: Ints, settings: Settings, draws: np.random.Generator
+) -> None:
+    """Learns these pairs in an order drawn, against negatives among the rows of `model.out`; changes the model.
+
+    The two matrices may be of other tracks, as in `blocks`; each has at least one row.
+
+    Args:
+        query: rows of `model.into`, and parallel to it `company`, rows of `model.out`.
+        plays: of the track of each row of `model.out`.
+    """
+    drawn = _drawn(plays, settings.exponent, draws)
+    shares = np.array_split(draws.permutation(len(query)), settings.threads)
+    seeds = draws.integers(1, 2**63, settings.threads, dtype=np.uint64)
+
+    def learn(share: Ints, seed: np.uint64) -> None:
+        arrays = (model.into, model.out, model.into_state, model.out_state)
+        _learn_pairs(
+            query, company, share, drawn, *arrays, settings.negatives, F(settings.learning_rate), seed
+        )
+
+    with ThreadPoolExecutor(settings.threads) as pool:
+        list(pool.map(learn, shares, seeds))
 
 
 def _drawn(counts: Ints, exponent: float, draws: np.random.Generator) -> Tokens:
@@ -187,3 +214,26 @@ def _learn(
                 )  # fmt: skip
                 pairs += 1
     return pairs
+
+
+@_compiled
+def _learn_pairs(
+    query: Tokens,
+    company: Tokens,
+    order: Ints,
+    drawn: Tokens,
+    into: Matrix,
+    out: Matrix,
+    into_state: Floats,
+    out_state: Floats,
+    negatives: int,
+    rate: np.float32,
+    seed: np.uint64,
+) -> None:
+    state = np.empty(1, np.uint64)
+    state[0] = seed
+    gradient = np.empty(into.shape[1], F)
+    for at in order:
+        _pair(
+            query[at], company[at], drawn, into, out, into_state, out_state, negatives, rate, gradient, state
+        )

@@ -35,7 +35,7 @@ def fit(
             )
         return gensim_backend.fit(corpus, settings)
     model = model or Model.fresh(len(corpus.counts), settings.dimensions, settings.seed)
-    for number in epochs or range(settings.epochs):
+    for number in range(settings.epochs) if epochs is None else epochs:
         pairs = sgns.epoch(corpus, model, settings, number)
         after_epoch(number + 1, pairs, model)
     return model

@@ -23,7 +23,7 @@ import pyarrow as pa
 from expectations.suite import ENOUGH_PAIRS
 from features.embeddings import evaluation as ev
 from features.embeddings.alignment import frequent, rotation
-from features.embeddings.corpus import Corpus, Ints, Model, flat, unit
+from features.embeddings.corpus import Corpus, Ints, Model, Tokens, flat, unit
 from features.embeddings.ranking import Pairs
 from features.embeddings.sequences import FOLDS
 from features.embeddings.settings import Settings
@@ -62,9 +62,7 @@ class _Training:
     def __init__(self, plan: Plan, batches: list[pa.RecordBatch]) -> None:
         self.plan, self.settings = plan, plan.settings
         self.tokens = Tracks.read(plan.scratch)
-        tokens, offsets = flat(batches)
-        folds = np.concatenate([np.zeros(0, np.int64), *(batch.column("fold") for batch in batches)])
-        kept, starts, self.pairs = ev.held_out(tokens, offsets, folds, FOLDS)
+        kept, starts, self.pairs = asked_of(batches)
         self.corpus = Corpus(kept, starts, self.tokens.plays)
         heard = np.bincount(kept, minlength=len(self.tokens.plays)) > 0
         self.learned = np.flatnonzero(heard & ~self.tokens.is_artist)
@@ -123,7 +121,7 @@ class _Training:
         self.measures["aligned_on"] = float(len(rows))
         if len(rows) >= 2 * self.settings.dimensions:
             some = self.tracks.only(rows)
-            before = _loaded(self.plan.scratch, some, self.settings.dimensions)
+            before = loaded(self.plan.scratch, some, self.settings.dimensions)
             model.turn(rotation(unit(model.into[rows] + model.out[rows]), before.published()))
 
     # --- measuring: from here on the arrays of the model are used for other things
@@ -134,7 +132,7 @@ class _Training:
         return ev.sampled(np.flatnonzero(both))
 
     def _measure(self, model: Model, twin: Ints | None) -> None:
-        pairs, sample = _renumbered(self.pairs, self.tracks), self._sample()
+        pairs, sample = renumbered(self.pairs, self.tracks), self._sample()
         found = ev.ranked("next", "this", model.into, model.out, pairs, self.tracks.plays)
         published, norms = model.merge()
         similar = ev.ranked("similar", "this", published, published, pairs, self.tracks.plays)
@@ -154,7 +152,7 @@ class _Training:
         old = self.tracks.only(np.flatnonzero(self.tracks.before >= 0))
         held = Model(*(array[: len(old.plays)] for array in vars(model).values()))
         load_before(self.plan.scratch, old, held)
-        before = ev.ranked("next", "previous", held.into, held.out, _renumbered(self.pairs, old), old.plays)
+        before = ev.ranked("next", "previous", held.into, held.out, renumbered(self.pairs, old), old.plays)
         published, norms_before = held.merge()
         sample = old.places(self.tracks.numbers[self._sample()])
         near_before = old.numbers[ev.neighbours(published, sample, ev.NEIGHBOURS)]
@@ -196,19 +194,26 @@ class _Progress:
         self._started = time.monotonic()
 
 
+def asked_of(batches: list[pa.RecordBatch]) -> tuple[Tokens, Ints, Pairs]:
+    """Tokens and offsets of the sequences without what is held out, and the questions that this makes."""
+    tokens, offsets = flat(batches)
+    folds = np.concatenate([np.zeros(0, np.int64), *(batch.column("fold") for batch in batches)])
+    return ev.held_out(tokens, offsets, folds, FOLDS)
+
+
 def peak_bytes() -> int:
     """The most memory that this process had so far; Linux counts in KiB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
-def _loaded(scratch: Scratch, tracks: Tracks, dimensions: int) -> Model:
+def loaded(scratch: Scratch, tracks: Tracks, dimensions: int) -> Model:
     model = Model(*(np.zeros((len(tracks.plays), dimensions), np.float32) for _ in range(2)),
                   *(np.zeros(len(tracks.plays), np.float32) for _ in range(2)))  # fmt: skip
     load_before(scratch, tracks, model)
     return model
 
 
-def _renumbered(pairs: Pairs, tracks: Tracks) -> Pairs:
+def renumbered(pairs: Pairs, tracks: Tracks) -> Pairs:
     return Pairs(tracks.places(pairs.query), tracks.places(pairs.target))
 
 

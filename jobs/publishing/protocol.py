@@ -8,7 +8,7 @@ drops the days they replace. Nothing is copied, and the commit is a compare-and-
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import date
@@ -43,6 +43,9 @@ if TYPE_CHECKING:
 # Losing a compare-and-swap costs milliseconds; this many in a row mean something else is wrong.
 ATTEMPTS = 50
 
+# Numbers of a whole batch, for the gate's bounds.
+Measures = Mapping[str, float] | Callable[["DataFrame"], Mapping[str, float]]
+
 
 @dataclass(frozen=True)
 class Staged:
@@ -55,9 +58,11 @@ class Staged:
 
 
 def stage(
-    spark: SparkSession, warehouse: Warehouse, batch: Batch, rows: DataFrame, measures: Mapping[str, float]
+    spark: SparkSession, warehouse: Warehouse, batch: Batch, rows: DataFrame, measures: Measures
 ) -> Staged:
     """Writes a reserved batch's files and audits them. A refused batch stays where it is, for a look at it.
+
+    `measures` are numbers, or what makes them of the staged rows as they are read back.
 
     Raises:
         JobError: rows outside the batch's days, or files that cannot be read back.
@@ -69,7 +74,8 @@ def stage(
         written = spark.read.format("delta").load(path)
         seen = profile(written, batch.contract)
         _check_days(batch, seen)
-        return Staged(batch, path, seen, judge(written, suite_for(batch.table), seen, measures))
+        counted = measures(written) if callable(measures) else measures
+        return Staged(batch, path, seen, judge(written, suite_for(batch.table), seen, counted))
 
 
 def commit(warehouse: Warehouse, staged: Staged, note: Mapping[str, Any]) -> TableState | None:

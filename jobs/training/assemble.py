@@ -13,6 +13,7 @@ from jobs.errors import WrongUsage
 from jobs.job import Job
 from jobs.training.labels import Labels
 from jobs.training.request import Request, daily_columns, entity_of, exact_columns, group_of, split_refs
+from jobs.training.spaces import in_one_space
 from schemas import CONTRACTS
 from segue import storage
 
@@ -20,21 +21,25 @@ if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
 
-def assembled(job: Job, request: Request, labels: Labels, tables: dict[str, int]) -> DataFrame:
-    """The labels with their features, at these versions of the tables.
+def assembled(
+    job: Job, request: Request, labels: Labels, tables: dict[str, int]
+) -> tuple[DataFrame, str | None]:
+    """The labels with their features, at these versions of the tables, and the space that their vectors are in.
 
     Raises:
         WrongUsage: features that there are not; labels without the keys of a table; labels later than the plays.
+        UsageError: vectors of several spaces, or a space that there is not.
     """
     daily_refs, exact_refs = split_refs(request)
+    daily = daily_columns(daily_refs, tables)
+    joined = [_table(job, request, labels, name, columns) for name, columns in daily.items()]
+    joined, space = in_one_space(job, request, labels, joined)
     rows = labels.rows
-    if daily_refs:
-        daily = daily_columns(daily_refs, tables)
-        joined = [_table(job, request, labels, name, columns) for name, columns in daily.items()]
+    if joined:
         rows = point_in_time_join(rows, joined, request.at, request.known)
     for name, columns in exact_columns(exact_refs).items():
         rows = _merged(job, request, labels, rows, name, columns)
-    return _with_split(request, rows)
+    return _with_split(request, rows), space
 
 
 def lost(request: Request, columns: list[str]) -> dict[str, str]:

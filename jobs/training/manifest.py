@@ -22,7 +22,10 @@ NAME = "_manifest.json"
 
 @dataclass(frozen=True)
 class Manifest:
-    """`tables` has version, rows and content hash of each; `nulls` and `lost_to_max_age` are shares of the rows."""
+    """`tables` has version, rows and content hash of each; `nulls` and `lost_to_max_age` are shares of the rows.
+
+    `space` is the one of its vectors, None where it has none.
+    """
 
     request: Request
     release: str
@@ -36,6 +39,7 @@ class Manifest:
     columns: tuple[str, ...] = ()
     nulls: Mapping[str, float] = field(default_factory=dict)
     lost_to_max_age: Mapping[str, float] = field(default_factory=dict)
+    space: str | None = None
 
     def dumps(self) -> str:
         return json.dumps(asdict(self), indent=2, default=str)

@@ -18,7 +18,8 @@ _FRAME = ("ds", "feature_at", "available_at", "bucket")
 class Request:
     """As given on the command line. `features` and `exact` are `table:column`, or a table for all of it.
 
-    `max_age` is in days. `instants` and `shares` say where the splits are, `split_by` the column of `shares`.
+    `max_age` is in days. `space` is the one to take vectors of, where labels get days of several. `instants` and
+    `shares` say where the splits are, `split_by` the column of `shares`.
     """
 
     labels: str
@@ -30,6 +31,7 @@ class Request:
     instants: tuple[str, ...] = ()
     split_by: str | None = None
     shares: tuple[float, ...] = ()
+    space: str | None = None
 
     @staticmethod
     def loads(saved: Mapping[str, Any]) -> Request:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
+from itertools import pairwise
 from random import Random
 
 import pyarrow as pa
@@ -106,8 +107,7 @@ def content(rng: Random) -> dict:
     "choices",
     [
         {"fit_on": 10**9},
-        {"fit_on": 30, "ridge": 0.5},
-        {"fit_on": 30, "kappa": 0.0, "shrunk_below": 10},
+        {"fit_on": 30, "ridge": 0.5, "kappa": 0.0, "shrunk_below": 10},
         {"fit_on": 30, "kappa": 2.5, "shrunk_below": 10**9},
     ],
 )
@@ -172,16 +172,21 @@ def test_the_few_cases_by_hand(spark):
     assert found["nowhere"]["norm"] == 3.0
 
 
-@pytest.mark.parametrize("support", [9, 10, 11])
-def test_only_tracks_below_the_limit_are_drawn_to_their_artist(spark, support):
-    rows = [learned("t", [0.0, 1.0, 0.0, 1.0], support=support), learned("u", [1.0, 0.0, 1.0, 0.0])]
-    catalogue = [catalogued(track, artist_id="a") for track in "tu"]
+def test_only_tracks_below_the_limit_are_drawn_to_their_artist(spark):
+    rows, catalogue = [], []
+    for support in (9, 10, 11):
+        for track in (f"t{support}", f"u{support}"):
+            vector = [0.0, 1.0, 0.0, 1.0] if track.startswith("t") else [1.0, 0.0, 1.0, 0.0]
+            rows.append(learned(track, vector, support=support))
+            catalogue.append(catalogued(track, artist_id=f"a{support}"))
     found = computed(spark, rows, catalogue, shrunk_below=10)
-    assert (found["t"]["in_vector"] == [0.0, 1.0]) == (support >= 10)
-    assert computed(spark, rows, catalogue)["t"]["in_vector"] == [0.0, 1.0], "by default none is"
+    kept = {row["track_id"] for row in rows if found[row["track_id"]]["in_vector"] == row["in_vector"]}
+    assert kept == {"t10", "u10", "t11", "u11"}
+    found = computed(spark, rows, catalogue)
+    assert all(found[row["track_id"]]["in_vector"] == row["in_vector"] for row in rows), "by default none is"
 
 
-@pytest.mark.parametrize(("fit_on", "source"), [(4, "content"), (5, "content"), (6, "none")])
+@pytest.mark.parametrize(("fit_on", "source"), [(5, "content"), (6, "none")])
 def test_too_few_learned_tracks_are_not_fitted_to(spark, fit_on, source):
     rows = [learned(f"l{n}", [1.0, float(n), 0.0, 0.0]) for n in range(5)]
     catalogue = [catalogued(f"l{n}", title="one") for n in range(5)] + [catalogued("t", title="one")]
@@ -192,7 +197,7 @@ def test_too_few_learned_tracks_are_not_fitted_to(spark, fit_on, source):
     assert found["bare"]["source"] == found["l9"]["source"] == "none"
 
 
-@pytest.mark.parametrize(("rows", "tracks"), [([], []), ([], ["a"]), (["a"], []), (["a"], ["b"])])
+@pytest.mark.parametrize(("rows", "tracks"), [([], []), ([], ["a"]), (["a"], [])])
 def test_either_side_may_be_empty(spark, rows, tracks):
     trained = [learned(track, [1.0, 0.0, 0.0, 1.0]) for track in rows]
     found = computed(spark, trained, [catalogued(track, title="x") for track in tracks], fit_on=1)
@@ -253,7 +258,7 @@ def sorted_rows(seed: int, artists: int) -> pa.RecordBatch:
 
 def cut(rows: pa.RecordBatch, at: list[int]) -> list[pa.RecordBatch]:
     ends = [0, *sorted(n % (rows.num_rows + 1) for n in at), rows.num_rows]
-    return [rows.slice(a, b - a) for a, b in zip(ends, ends[1:], strict=False)]
+    return [rows.slice(a, b - a) for a, b in pairwise(ends)]
 
 
 @given(st.integers(0, 10**6), st.integers(0, 6), st.lists(st.integers(0, 10**6), max_size=8))

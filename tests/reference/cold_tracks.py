@@ -21,7 +21,7 @@ def with_cold_tracks(
     catalogue: Iterable[Row],
     kappa: float = 10.0,
     shrunk_below: int = 0,
-    ridge: float = 10.0,
+    ridge: float = 1.0,
     fit_on: int = 2_000,
 ) -> dict[str, Row]:
     """By track: its vectors, `source` and `support`, and the states."""

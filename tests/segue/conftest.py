@@ -6,6 +6,7 @@ Files lie in a batch's folder, their paths say that `available_at` is null; the 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime
 from itertools import groupby
@@ -56,9 +57,36 @@ SCHEMAS = {
     "track_embeddings": pa.schema(
         [
             id_field("track_id"),
+            pa.field("feature_at", pa.timestamp("us", "UTC")),
+            id_field("version_id"),
             id_field("space_id"),
+            pa.field("vector", pa.list_(pa.float32())),
             pa.field("in_vector", pa.list_(pa.float32())),
             pa.field("out_vector", pa.list_(pa.float32())),
+            pa.field("support", pa.int64()),
+            id_field("source"),
+            *TAIL,
+            DS,
+        ]
+    ),
+    "user_embeddings": pa.schema(
+        [
+            id_field("user_id"),
+            pa.field("feature_at", pa.timestamp("us", "UTC")),
+            id_field("version_id"),
+            id_field("space_id"),
+            pa.field("vector", pa.list_(pa.float32())),
+            *TAIL,
+            DS,
+        ]
+    ),
+    "similar_tracks": pa.schema(
+        [
+            id_field("track_id"),
+            id_field("version_id"),
+            id_field("space_id"),
+            pa.field("neighbours", pa.list_(pa.string())),
+            pa.field("scores", pa.list_(pa.float32())),
             *TAIL,
             DS,
         ]
@@ -71,6 +99,8 @@ KEYS = {
     "user_features": ("user_id,ds", "user_id"),
     "tracks": ("track_id", "track_id"),
     "track_embeddings": ("track_id,ds", "track_id"),
+    "user_embeddings": ("user_id,ds", "user_id"),
+    "similar_tracks": ("track_id,ds", "track_id"),
     "plays": ("play_id", "user_id"),
     "rejected_plays": ("reject_id", ""),
 }
@@ -170,6 +200,34 @@ def user(user_id: str, day: date = DAY, **overrides: Any) -> dict[str, Any]:
     return base | overrides
 
 
+def embedding(
+    track_id: str,
+    ins: list[float] | None,
+    outs: list[float] | None = None,
+    day: date = DAY,
+    space: str = "s1",
+    version: str = "v1",
+) -> dict[str, Any]:
+    """`vector` follows from the others; without them nothing is known of the track."""
+    vector = None
+    if ins is not None:
+        outs = outs or ins
+        both = [a + b for a, b in zip(ins, outs, strict=True)]
+        length = math.sqrt(sum(x * x for x in both))
+        vector = [x / length for x in both]
+    return {
+        "track_id": track_id,
+        "version_id": version,
+        "space_id": space,
+        "vector": vector,
+        "in_vector": ins,
+        "out_vector": outs,
+        "support": 1,
+        "source": "none" if ins is None else "learned",
+        "ds": day,
+    }
+
+
 @pytest.fixture
 def lake(tmp_path: Path) -> Lake:
     return Lake(tmp_path / "a root")
@@ -178,6 +236,11 @@ def lake(tmp_path: Path) -> Lake:
 @pytest.fixture
 def make_user():
     return user
+
+
+@pytest.fixture
+def make_embedding():
+    return embedding
 
 
 @pytest.fixture(scope="session")

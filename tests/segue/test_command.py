@@ -66,17 +66,19 @@ unloadable = contributed_with_spark:COMMAND
 
 
 @pytest.fixture
-def root(lake, make_user, monkeypatch):
+def root(lake, make_user, make_embedding, monkeypatch):
     hours = [0.25, 0.5, 0.123456, *[0.0] * 21]
     rows = [
         make_user("u1", plays_count_7d=123456, completion_mean_7d=0.123456, plays_hours_30d=hours),
         make_user("u2", plays_count_7d=3, completion_mean_7d=None, plays_hours_30d=hours[:2]),
     ]
-    vectors = {"t1": [1.0, 0.0], "t2": [1.0, 0.5], "t3": [0.0, 1.0]}
-    embeddings = [
-        {"track_id": t, "in_vector": v, "out_vector": v[::-1], "space_id": "s", "ds": DAY}
-        for t, v in vectors.items()
-    ]
+    vectors = {
+        "t1": ([1, 0], [1, 0]),
+        "t2": ([2, 1.5], [0, -0.5]),
+        "t3": ([-3, 1], [3, 0]),
+        "t4": (None, None),
+    }
+    embeddings = [make_embedding(track, *both) for track, both in vectors.items()]
     tracks = [
         {"track_id": "t2", "title": "夜曲", "artist_name": "周杰倫"},
         {"track_id": "t3", "title": "Two\nlines", "artist_name": "Abc"},
@@ -171,7 +173,7 @@ def test_wide_letters_take_two_cells_and_line_breaks_none(root, capsys):
         "t3             0  Two lines  Abc\n"
     )
     assert output(capsys, "similar", "t1", "--next", "-k", "1").splitlines()[1:] == [
-        "t3            1  Two lines  Abc"
+        "t3            3  Two lines  Abc"
     ]
 
 
@@ -179,9 +181,9 @@ def test_releases_are_listed_newest_first(root, capsys):
     lines = output(capsys, "releases").splitlines()
     assert lines[0].split("  ")[0] == "release"
     assert [(line.split()[0], line.split()[5:]) for line in lines[1:]] == [
-        ("2026-11-20.3", ["3", "7", "-"]),
+        ("2026-11-20.3", ["3", "8", "-"]),
         ("2026-11-20.2", ["1", "2", "-"]),
-        ("2026-11-20.1", ["3", "7", "-"]),
+        ("2026-11-20.1", ["3", "8", "-"]),
     ]
     assert ["no end" in line for line in lines[1:]] == [True, False, False], "only the newest has no end"
 
@@ -192,7 +194,7 @@ def test_one_release_is_shown_with_its_tables(root, capsys):
     assert shown[1:] == [
         "",
         "table             version  rows  against none  content hash",
-        "track_embeddings        1     3  new           hash-track_embeddings-1",
+        "track_embeddings        1     4  new           hash-track_embeddings-1",
         "tracks                  1     2  new           hash-tracks-1",
         "user_features           1     2  new           hash-user_features-1",
     ]
@@ -293,6 +295,7 @@ def test_an_old_release_may_be_asked(root, capsys):
         (["lookup", "user_features", "u1", "--day", "2026-11-21"], 2, "segue: day '2026-11-21' is unknown"),
         (["lookup", "user_features"], 2, "the following arguments are required: KEY"),
         (["similar", "t9"], 1, "segue: track 't9' has no embedding"),
+        (["similar", "t4"], 1, "segue: track 't4' is known, but on 2026-11-20 nothing is known of it"),
         (["similar", "t1", "-k", "0"], 2, "segue: k must be 1 or more"),
         (["releases", "show", "x"], 2, "segue: release 'x' is unknown; known: 2026-11-20.3, "),
         (["releases", "shwo"], 2, "invalid choice: 'shwo'"),

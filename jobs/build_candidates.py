@@ -1,0 +1,49 @@
+"""What a ranker may choose from, per listener: tracks that follow what was heard last, and tracks like it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from features.embeddings.candidates import CandidateSettings, candidates
+from features.embeddings.neighbours import next_tracks
+from jobs.embeddings.published import TABLE, add_fields, day_of, given, parameters, search, window, with_day
+from jobs.job import Job, parser
+from schemas import CONTRACTS
+
+MEANINGS = {
+    "per_user": "candidates of a listener at most",
+    "recent_hours": "tracks played in so many hours before midnight are left out",
+    "seeds": "tracks heard last that bring candidates",
+    "explicit": "whether tracks that are marked explicit may be candidates",
+    "per_artist": "candidates of one artist at most",
+    "half_life_days": "a seed heard so many days before the newest one weighs half",
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    made = with_day(parser(__doc__, "build-candidates"))
+    made.add_argument("--days", type=int, default=30, help="days of sessions that bring seeds (%(default)s)")
+    made.add_argument(
+        "-k", type=int, default=100, help="next tracks of a seed that are looked at (%(default)s)"
+    )
+    add_fields(made, CandidateSettings, MEANINGS)
+    args = made.parse_args(argv)
+    settings = given(args, CandidateSettings)
+    job = Job("build-candidates", args.root, args.run_id)
+    day = day_of(job, args.day)
+    heard, embeddings, similar = (
+        window(job, day, args.days),
+        job.read(TABLE, [day]),
+        job.read("similar_tracks", [day]),
+    )
+    empty = CONTRACTS["tracks"].struct()
+    tracks = job.read("tracks") if job.has("tracks") else job.spark.createDataFrame([], empty)
+    following = next_tracks(embeddings, args.k, search(job))
+    rows = candidates(heard, embeddings, similar, tracks, day, settings, following)
+    asked = {"days": args.days, "k": args.k, **parameters(settings)}
+    job.publish(job.batch("candidates", [day], parameters=asked), rows)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,96 @@
+"""Tracks as short words of codes, for generative recommenders. A space keeps its codebooks as long as it lives."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+from typing import TYPE_CHECKING
+
+from pyspark.sql import functions as F
+
+from features.embeddings.semantic_id_rows import codebook_rows, id_figures, kept_prefixes, semantic_ids
+from jobs.embeddings.published import TABLE, day_of, with_day
+from jobs.errors import WrongUsage
+from jobs.job import Job, parser
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+    from features.embeddings.semantic_ids import Codebooks
+
+IDS, BOOKS = "track_semantic_ids", "semantic_codebooks"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    made = with_day(parser(__doc__, "build-semantic-ids"))
+    made.add_argument("--levels", type=int, default=4, help="codes of a track (%(default)s)")
+    made.add_argument("--codes", type=int, default=256, help="codes of a level (%(default)s)")
+    made.add_argument("--seed", type=int, default=1, help="of the clustering (%(default)s)")
+    args = made.parse_args(argv)
+    job = Job("build-semantic-ids", args.root, args.run_id)
+    day = day_of(job, args.day)
+    embeddings = job.read(TABLE, [day])
+    space = str(embeddings.select("space_id").limit(1).collect()[0][0])
+    before = _day_before(job, day, space)
+    kept = job.read(BOOKS, [before]) if before else None
+    asked = {"levels": args.levels, "codes": args.codes, "seed": args.seed}
+    batch, batch_of_books = job.batch(IDS, [day], parameters=asked), job.batch(BOOKS, [day], parameters=asked)
+    with job.lease(IDS):
+        if not job.unchanged(batch):
+            books = (
+                _kept(kept) if kept is not None else _fitted(embeddings, args.levels, args.codes, args.seed)
+            )
+            staged = job.stage(
+                batch, semantic_ids(embeddings, books), lambda ids: _measures(job, ids, embeddings, before)
+            )
+            ids = job.spark.read.format("delta").load(staged.path)
+            job.publish(batch_of_books, codebook_rows(ids, books, space, day))
+            job.commit(staged)
+    return 0
+
+
+def _day_before(job: Job, day: date, space: str) -> date | None:
+    """The newest day before with books of the same space; none on the first day of a space."""
+    state = job.state(BOOKS)
+    days = [each for each in (state.days if state else []) if each < day]
+    if not days:
+        return None
+    books = job.at(BOOKS, job.version(BOOKS), days[-1:])
+    return days[-1] if books.where(books.space_id == space).head(1) else None
+
+
+def _kept(rows: DataFrame) -> Codebooks:
+    from features.embeddings.semantic_ids import codebooks_of
+
+    return codebooks_of(row.asDict() for row in rows.collect())
+
+
+def _fitted(embeddings: DataFrame, levels: int, codes: int, seed: int) -> Codebooks:
+    """Learned here, from a sample: 65,536 vectors for 256 codes a level are 17 MB at 64 dimensions.
+
+    Raises:
+        WrongUsage: levels or codes that cannot be.
+    """
+    from features.embeddings.arrow_vectors import matrix_of
+    from features.embeddings.semantic_ids import SAMPLED, SemanticIdError, fit
+
+    sample = (
+        embeddings.where("source = 'learned'").orderBy(F.xxhash64("track_id")).limit(max(1, SAMPLED * codes))
+    )
+    vectors = matrix_of(sample.select("vector").toArrow()["vector"].combine_chunks())
+    try:
+        return fit(vectors, levels, codes, seed)
+    except SemanticIdError as problem:
+        raise WrongUsage(str(problem)) from problem
+
+
+def _measures(job: Job, ids: DataFrame, embeddings: DataFrame, before: date | None) -> dict[str, float]:
+    found = id_figures(ids, embeddings)
+    if before:
+        old = job.at(IDS, job.version(IDS), [before])
+        found |= kept_prefixes(old, ids)
+    return found
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

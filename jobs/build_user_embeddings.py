@@ -1,0 +1,34 @@
+"""Where each listener is among the tracks: the mean of what was heard of late, the last days weighing most."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from features.embeddings.users import HalfLifeError, user_embeddings
+from jobs.embeddings.published import TABLE, day_of, window, with_day
+from jobs.errors import WrongUsage
+from jobs.job import Job, parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    made = with_day(parser(__doc__, "build-user-embeddings"))
+    made.add_argument("--days", type=int, default=30, help="days of sessions that count (%(default)s)")
+    made.add_argument(
+        "--half-life", type=float, default=7.0, help="days after which a play weighs half (%(default)s)"
+    )
+    args = made.parse_args(argv)
+    job = Job("build-user-embeddings", args.root, args.run_id)
+    day = day_of(job, args.day)
+    heard, embeddings = window(job, day, args.days), job.read(TABLE, [day])
+    try:
+        rows = user_embeddings(heard, embeddings, day, args.half_life)
+    except HalfLifeError as problem:
+        raise WrongUsage(str(problem)) from problem
+    job.publish(
+        job.batch("user_embeddings", [day], parameters={"days": args.days, "half": args.half_life}), rows
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,86 @@
+"""The published embeddings of a day, for the steps that make something of them."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from dataclasses import asdict, fields
+from datetime import date, timedelta
+from typing import TYPE_CHECKING, Any
+
+from features.embeddings.neighbours import Search
+from jobs.embeddings.trainer import own_executor
+from jobs.errors import WrongUsage
+from jobs.job import Job, day_argument
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+TABLE = "track_embeddings"
+
+
+def with_day(made: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    made.add_argument("--day", type=day_argument, help="day of the embeddings (default: the newest)")
+    return made
+
+
+def day_of(job: Job, asked: date | None) -> date:
+    """The day asked for, or the newest that there are embeddings of.
+
+    Raises:
+        JobError: there are none at all.
+        WrongUsage: none of that day.
+    """
+    days = job.source(TABLE).days
+    if asked is None:
+        return days[-1]
+    if asked not in days:
+        raise WrongUsage(
+            f"there are no track embeddings of {asked}, only of {', '.join(map(str, days[-5:]))}; "
+            "run train-track-embeddings for that day first"
+        )
+    return asked
+
+
+def window(job: Job, day: date, days: int) -> DataFrame:
+    """Sessions of so many days, `day` the last.
+
+    Raises:
+        WrongUsage: days is below 1.
+    """
+    if days < 1:
+        raise WrongUsage(f"--days is {days}; it must be 1 or more")
+    return job.read("sessions", [day - timedelta(days=n) for n in range(days)])
+
+
+def search(job: Job) -> Search:
+    """In one task with an executor's cores: each further task would hold all vectors again."""
+    profile, cores = own_executor(job.spark)
+    return Search(threads=cores, profile=profile)
+
+
+def add_fields(made: argparse.ArgumentParser, settings: type, meanings: Mapping[str, str]) -> None:
+    """A flag for each field of a dataclass of settings."""
+    for each in fields(settings):
+        flag, meaning = "--" + each.name.replace("_", "-"), meanings[each.name]
+        if isinstance(each.default, bool):
+            made.add_argument(flag, action=argparse.BooleanOptionalAction, default=each.default, help=meaning)
+        else:
+            kind = type(each.default)
+            made.add_argument(flag, type=kind, default=each.default, help=f"{meaning} (%(default)s)")
+
+
+def given(args: argparse.Namespace, settings: type) -> Any:
+    """The settings that the arguments of `add_fields` say.
+
+    Raises:
+        WrongUsage: some are out of range.
+    """
+    try:
+        return settings(**{each.name: getattr(args, each.name) for each in fields(settings)})
+    except ValueError as problem:
+        raise WrongUsage(str(problem)) from problem
+
+
+def parameters(settings: Any) -> dict[str, Any]:
+    return asdict(settings)

@@ -1,0 +1,88 @@
+"""Vectors of two spaces never come into one training set; by the rule of `segue.spaces`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import date, timedelta
+from typing import TYPE_CHECKING
+
+from features.joins.feature_table import FeatureTable
+from features.joins.histories import DailyHistory
+from jobs.job import Job
+from jobs.training.labels import Labels
+from jobs.training.request import Request
+from segue.errors import UsageError
+from segue.spaces import one_space
+from segue.storage import SPACE
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+_VECTORS = ("array<float>", "array<double>")
+
+
+def in_one_space(
+    job: Job, request: Request, labels: Labels, tables: Sequence[FeatureTable]
+) -> tuple[list[FeatureTable], str | None]:
+    """The tables without rows of days in another space than the one asked for, and the space of what is left.
+
+    Runs a small job per table that has vectors among its features: over the labels' keys and instants, then
+    over the spaces of the days that these get. None where there are no vectors.
+
+    Raises:
+        UsageError: no space is asked for, and the labels' days are in several; or one that there is not.
+        SegueError: a day has several.
+    """
+    measured = [table for table in tables if _is_measured(table, request.space)]
+    if request.space is not None and not measured:
+        raise UsageError.no_spaces(request.space, [table.name for table in tables])
+    spaces = {table.name: _spaces(table.rows, _days(request, labels, table)) for table in measured}
+    kept = one_space(spaces, request.space, lambda: _all_spaces(job, measured))
+    days = {
+        name: [day for day, found in of_days.items() if kept in found] for name, of_days in spaces.items()
+    }
+    # No column of such a table declares a default: a label of a day without rows gets nulls.
+    left = [replace(t, rows=_of_days(t.rows, days[t.name])) if t.name in days else t for t in tables]
+    return left, kept
+
+
+def _is_measured(table: FeatureTable, space: str | None) -> bool:
+    """Whether days of it may be left out for their space: by default only where vectors are asked for."""
+    if SPACE not in table.rows.columns:
+        return False
+    vectors = {field.name for field in table.rows.schema if field.dataType.simpleString() in _VECTORS}
+    return space is not None or bool(vectors & set(table.columns))
+
+
+def _days(request: Request, labels: Labels, table: FeatureTable) -> list[date]:
+    """Those that some label gets a row of, if there is one of its keys."""
+    from pyspark.sql import functions as F
+
+    at = F.col(f"`{request.at}`")
+    seen = DailyHistory(table, "r", request.known).seen_at(at)
+    told = labels.rows.dropna(subset=[*table.keys])
+    if request.oldest is not None:
+        told = told.where(seen >= at - F.lit(request.oldest))
+    # as days: Spark hands instants over in the zone of the machine
+    midnights = told.select(F.to_date(seen).alias("day")).where("day is not null").distinct().collect()
+    return sorted(row["day"] - timedelta(days=1) for row in midnights)
+
+
+def _spaces(rows: DataFrame, days: Sequence[date]) -> dict[date, set[str]]:
+    found: dict[date, set[str]] = {}
+    for row in _of_days(rows, days).select("ds", SPACE).distinct().collect():
+        found.setdefault(row["ds"], set()).add(row[SPACE])
+    return found
+
+
+def _all_spaces(job: Job, tables: Sequence[FeatureTable]) -> set[str]:
+    """Of every day of the tables, those that no label gets included."""
+    rows = (job.at(table.name, job.version(table.name)).select(SPACE).distinct() for table in tables)
+    return {row[SPACE] for each in rows for row in each.collect()}
+
+
+def _of_days(rows: DataFrame, days: Sequence[date]) -> DataFrame:
+    from pyspark.sql import functions as F
+
+    return rows.where(F.col("ds").isin(list(days)))

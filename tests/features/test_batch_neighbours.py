@@ -1,0 +1,117 @@
+"""Neighbours of all tracks, against the scores of all pairs in plain Python."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from features.embeddings.neighbours import NeighboursError, Search, next_tracks, similar_tracks
+from reference.embeddings import embedding, neighbours
+from reference.frames import frame, rows
+from reference.rows import assert_same
+from reference.worlds import FEW, MIDNIGHT
+from schemas.similar_tracks import SIMILAR_TRACKS
+from schemas.track_embeddings import TRACK_EMBEDDINGS
+
+DS = MIDNIGHT.date()
+# Few directions, so that many tracks are equally near, and some are the very same.
+_grid = st.lists(st.sampled_from((-1.0, 0.0, 0.0, 1.0, 2.0)), min_size=3, max_size=3)
+_track = st.tuples(st.none() | _grid, _grid, _grid)
+_worlds = st.lists(_track, min_size=1, max_size=40)
+_searches = st.builds(Search, tasks=st.integers(1, 3), threads=st.sampled_from((None, 1, 2)))
+
+
+def world(drawn):
+    """Ids whose order is not that of the rows."""
+    return [
+        embedding(f"t{(n * 7) % 41}", DS, vector)
+        | ({"in_vector": coming, "out_vector": going} if vector is not None else {})
+        for n, (vector, coming, going) in enumerate(drawn)
+    ]
+
+
+def random_world(n, width=8):
+    vectors = np.random.default_rng(3).standard_normal((n, width)).tolist()
+    return [embedding(f"t{i}", DS, vector) for i, vector in enumerate(vectors)]
+
+
+@FEW
+@given(drawn=_worlds, k=st.sampled_from((1, 2, 5, 50)), search=_searches)
+def test_all_pairs_say_the_same(spark, drawn, k, search):
+    made = world(drawn)
+    table = frame(spark, made, TRACK_EMBEDDINGS)
+    for found, asking, answering in (
+        (similar_tracks(table, k, search), "vector", "vector"),
+        (next_tracks(table, k, search), "in_vector", "out_vector"),
+    ):
+        wanted = neighbours(made, asking, answering, k)
+        settled = [near(row, wanted) for row in rows(found, SIMILAR_TRACKS)]
+        assert_same(wanted, settled, SIMILAR_TRACKS.key, (), "track_id")
+
+
+def near(row, wanted):
+    """Scores no farther than float32 puts them are taken for what is wanted."""
+    twin = next((w for w in wanted if w["track_id"] == row["track_id"]), None)
+    scores = twin and twin["scores"]
+    is_near = scores and row["scores"] == pytest.approx(scores, abs=2e-6)
+    return row | {"scores": scores} if is_near else row
+
+
+def test_the_same_vectors_are_in_the_order_of_their_ids_and_never_with_themselves(spark):
+    made = [embedding(f"t{n:02}", DS, [0.6, 0.8]) for n in reversed(range(17))]
+    found = rows(similar_tracks(frame(spark, made, TRACK_EMBEDDINGS), 3), SIMILAR_TRACKS)
+    first = {row["track_id"]: row["neighbours"] for row in found}
+    assert first["t00"] == ["t01", "t02", "t03"]
+    assert first["t02"] == ["t00", "t01", "t03"]
+    assert first["t16"] == ["t00", "t01", "t02"]
+    assert {score for row in found for score in row["scores"]} == {1.0}
+
+
+@pytest.mark.parametrize("vectors", [[], [None, None], [[0.6, 0.8], None]])
+def test_who_has_no_company_has_no_neighbours(spark, vectors):
+    made = [embedding(f"t{n}", DS, vector) for n, vector in enumerate(vectors)]
+    found = rows(similar_tracks(frame(spark, made, TRACK_EMBEDDINGS), 3), SIMILAR_TRACKS)
+    assert [(r["track_id"], r["neighbours"]) for r in found] == [("t0", []) for v in vectors[:1] if v]
+
+
+@pytest.mark.parametrize(("tracks", "search"), [(99, "exact"), (100, "exact"), (101, "ivf")])
+def test_above_the_limit_an_index_finds_them(spark, tracks, search):
+    table = frame(spark, random_world(tracks), TRACK_EMBEDDINGS)
+    found = rows(similar_tracks(table, 5, Search(exact_up_to=100)), SIMILAR_TRACKS)
+    assert {row["search"] for row in found} == {search}
+
+
+def test_the_index_finds_nearly_all_and_the_same_again(spark):
+    made = random_world(3000)
+    table = frame(spark, made, TRACK_EMBEDDINGS)
+    exact = lists(similar_tracks(table, 10))
+    cells, again = (lists(similar_tracks(table, 10, Search(exact_up_to=0, tasks=2))) for _ in range(2))
+    assert cells == again
+    kept = [len(set(cells[track]) & set(exact[track])) / 10 for track in exact]
+    assert 0.9 < sum(kept) / len(kept) < 1.0, "all of them would be no index"
+    assert not any(track in found for track, found in cells.items())
+
+
+def lists(found):
+    return {row["track_id"]: row["neighbours"] for row in rows(found, SIMILAR_TRACKS)}
+
+
+@pytest.mark.parametrize(
+    ("other", "complaint"),
+    [({"space_id": "s2"}, r"vectors of 2 spaces, \['s1', 's2'\]"), ({"vector": [1.0]}, "vectors of lengths")],
+)
+def test_what_does_not_compare_is_refused(spark, other, complaint):
+    table = frame(
+        spark, [embedding("a", DS, [0.6, 0.8]), embedding("b", DS, [1.0, 0.0]) | other], TRACK_EMBEDDINGS
+    )
+    with pytest.raises(Exception, match=complaint):
+        similar_tracks(table, 1).collect()
+
+
+def test_settings_are_refused_with_all_their_faults(spark):
+    with pytest.raises(NeighboursError, match=r"exact_up_to is -1.*tasks is 0.*threads is 0"):
+        Search(exact_up_to=-1, tasks=0, threads=0)
+    with pytest.raises(NeighboursError, match="k is 0; it must be 1 or more"):
+        next_tracks(frame(spark, [], TRACK_EMBEDDINGS), 0)

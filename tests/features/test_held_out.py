@@ -1,0 +1,108 @@
+"""Who is held out of a training, against plain loops: nobody whose answer the version before has learned."""
+
+from __future__ import annotations
+
+from unittest.mock import patch
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from features.embeddings import evaluation
+from features.embeddings.evaluation import held_out
+from reference.item2vec import HeldOut
+
+MANY = settings(max_examples=200, deadline=None)
+PLACES = 64  # an eighth of them is 8: halved three times
+TRACKS = 5  # numbers from here on are artists
+
+
+@st.composite
+def worlds(draw):
+    """Sequences of two tokens or more and their folds, many of one fold. No two artists in a row: each has a track."""
+    play = st.tuples(st.integers(0, TRACKS - 1), st.sampled_from([(), (), (TRACKS,), (TRACKS + 1,)]))
+    heard = st.lists(play, min_size=1, max_size=5)
+    sequences = [
+        [token for track, artist in plays for token in (track, *artist)]
+        for plays in draw(st.lists(heard, max_size=20))
+    ]
+    if draw(st.booleans()):  # the second part of a session that was cut after a track
+        sequences.append([TRACKS, 0, 1, 2])
+    sequences = [each for each in sequences if len(each) >= 2]
+    fold = st.one_of(st.integers(0, 9), st.integers(0, PLACES - 1))
+    return sequences, [draw(fold) for _ in sequences]
+
+
+def arrays(sequences, folds):
+    offsets = np.cumsum([0, *map(len, sequences)]).astype(np.int64)
+    tokens = np.array([token for each in sequences for token in each], np.int32)
+    return tokens, offsets, np.array(folds, np.int64)
+
+
+def found(world, most, is_artist=None):
+    with patch.object(evaluation, "MOST_PAIRS", most):
+        tokens, offsets, pairs = held_out(*arrays(*world), PLACES, is_artist)
+    left = [tokens[start:end].tolist() for start, end in zip(offsets[:-1], offsets[1:], strict=True)]
+    assert offsets[-1] == len(tokens)
+    return left, list(zip(pairs.query.tolist(), pairs.target.tolist(), strict=True))
+
+
+@MANY
+@given(worlds(), st.integers(1, 6), st.booleans())
+def test_held_out_are_those_of_the_definition(world, most, artists):
+    is_artist = np.arange(TRACKS + 2) >= TRACKS if artists else None
+    wanted = HeldOut(*world, PLACES, most, artists=(TRACKS, TRACKS + 1) if artists else ())
+    assert found(world, most, is_artist) == (wanted.left, wanted.pairs)
+
+
+@MANY
+@given(worlds(), st.integers(1, 4), st.data())
+def test_who_is_held_out_of_more_sequences_is_held_out_of_fewer(world, most, data):
+    sequences, folds = world
+    some = [i for i in range(len(sequences)) if data.draw(st.booleans())]
+    large, _ = found(world, most)
+    small, _ = found(([sequences[i] for i in some], [folds[i] for i in some]), most)
+    for place, i in enumerate(some):
+        if large[i] != sequences[i]:
+            assert small[place] == large[i], "learned yesterday, asked today"
+
+
+@MANY
+@given(worlds(), st.integers(1, 4))
+def test_what_is_asked_for_is_learned_nowhere_at_its_place(world, most):
+    left, pairs = found(world, most)
+    shortened = [i for i, each in enumerate(world[0]) if left[i] != each]
+    assert len(pairs) == min(most, len(shortened))
+    for i in shortened:
+        assert left[i] == world[0][i][:-1]
+        assert len(left[i]) >= 2, "what is left must still be a pair"
+    askable = [(world[0][i][-2], world[0][i][-1]) for i in sorted(shortened, key=lambda i: world[1][i])]
+    assert pairs == askable[: len(pairs)]
+
+
+@pytest.mark.parametrize(
+    ("below", "held"),
+    [  # sequences with folds 0, 1, …, and how many lose their last track where four are enough
+        (3, 3),
+        (4, 4),
+        (5, 4),
+        (8, 4),  # an eighth is eight folds; four of them are enough, as those below 4 are four
+        (20, 4),
+    ],
+)
+def test_the_share_is_halved_while_its_half_is_enough(below, held):
+    left, pairs = found(([[0, 1, 2]] * below, list(range(below))), most=4)
+    assert left == [[0, 1]] * held + [[0, 1, 2]] * (below - held)
+    assert len(pairs) == min(held, 4)
+
+
+@pytest.mark.parametrize(("length", "fold", "out"), [(2, 0, False), (3, 0, True), (3, 7, True), (3, 8, False)])
+def test_two_tracks_are_too_few_and_an_eighth_is_held_out(length, fold, out):
+    left, pairs = found(([list(range(length))], [fold]), most=10)
+    assert (len(left[0]), len(pairs)) == (length - out, int(out))
+
+
+def test_of_no_sequences_nothing_is_held_out():
+    assert found(([], []), most=3) == ([], [])
+    assert found(([], []), most=3, is_artist=np.ones(2, bool)) == ([], [])

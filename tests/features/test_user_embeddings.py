@@ -1,0 +1,106 @@
+"""Listeners among the tracks, against the sum over every play in plain Python."""
+
+from __future__ import annotations
+
+import math
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from features.embeddings.users import HalfLifeError, user_embeddings
+from reference import embeddings as reference
+from reference.embeddings import embedding
+from reference.frames import frame, rows
+from reference.rows import assert_same
+from reference.windows import settled
+from reference.worlds import DAY, FEW, MIDNIGHT, US, heard
+from schemas.sessions import SESSIONS
+from schemas.track_embeddings import TRACK_EMBEDDINGS
+from schemas.user_embeddings import USER_EMBEDDINGS
+
+DS = MIDNIGHT.date()
+T = MIDNIGHT + DAY
+TRACKS = ("t1", "t2", "T2", "t3", "minus t3", "zero", "none", "not catalogued")
+EMBEDDINGS = [
+    embedding("t1", DS, [1.0, 2.0]),
+    embedding("t2", DS, [3.0, -1.0]),
+    embedding("T2", DS, [0.5, 0.5], in_vector=[0.0, 0.0]),
+    embedding("t3", DS, [0.1, 0.7]),
+    embedding("minus t3", DS, [-0.1, -0.7]),
+    embedding("zero", DS, [0.0, 0.0]),
+    embedding("none", DS, None),
+]
+_play = st.fixed_dictionaries(
+    {
+        "user_id": st.sampled_from([f"u{n}" for n in range(12)]),
+        "track_id": st.sampled_from(TRACKS),
+        "played_at": st.builds(
+            lambda back, off: T - back * DAY + off,
+            st.sampled_from((0, 0, 1, 2, 7, 29)),
+            st.sampled_from((timedelta(0), -US, US, timedelta(hours=5))),
+        ),
+        "skipped": st.sampled_from((None, False, False, True)),
+        "is_bot": st.sampled_from((False, False, False, True)),
+    }
+)
+
+
+def computed(spark, plays, half_life=7.0):
+    listened, tracks = frame(spark, plays, SESSIONS), frame(spark, EMBEDDINGS, TRACK_EMBEDDINGS)
+    return rows(user_embeddings(listened, tracks, DS, half_life), USER_EMBEDDINGS)
+
+
+@FEW
+@given(
+    drawn=st.lists(_play, max_size=60), half_life=st.sampled_from((0.5, 7.0, 1e6)), batch=st.integers(1, 9)
+)
+def test_every_play_says_the_same(spark, drawn, half_life, batch):
+    """However a listener's rows fall on Arrow's batches."""
+    plays = [heard(play_id=str(n), **play) for n, play in enumerate(drawn)]
+    spark.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", str(batch))
+    try:
+        found = computed(spark, plays, half_life)
+    finally:
+        spark.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", "20000")
+    wanted = reference.user_embeddings(plays, EMBEDDINGS, DS, half_life)
+    assert_same(wanted, settled(wanted, found, ["user_id"], 1e-6), USER_EMBEDDINGS.key, plays, "user_id")
+
+
+def test_a_play_half_a_life_older_weighs_half(spark):
+    plays = [
+        heard(play_id="new", track_id="t1", played_at=T - DAY),
+        heard(play_id="old", track_id="t2", played_at=T - 3 * DAY),
+    ]
+    (row,) = computed(spark, plays, half_life=2.0)
+    assert row["weight"] == pytest.approx(0.5**0.5 * 1.5)
+    assert row["support"] == 2
+    assert row["in_vector"] == pytest.approx([(1.0 + 3.0 / 2) / 1.5, (2.0 - 1.0 / 2) / 1.5])
+    assert math.hypot(*row["vector"]) == pytest.approx(1.0)
+
+
+def test_who_has_no_direction_has_no_row(spark):
+    cases = [
+        [{"track_id": "none"}, {"track_id": "not catalogued"}],
+        [{"track_id": "zero"}],
+        [{"track_id": "t3"}, {"track_id": "minus t3"}],
+        [{"is_bot": True}],
+        [{"skipped": True}],
+        [{"played_at": T}],
+        [{"played_at": T - 19_000 * DAY}],  # 0.5 ** 2714 is no number any more
+        [{"played_at": T - US}],
+    ]
+    plays = [
+        heard(play_id=f"{n}.{i}", user_id=f"u{n}", **play)
+        for n, case in enumerate(cases)
+        for i, play in enumerate(case)
+    ]
+    assert [row["user_id"] for row in computed(spark, plays)] == [f"u{len(cases) - 1}"]
+    assert computed(spark, []) == []
+
+
+@pytest.mark.parametrize("half_life", [0.0, -1.0, float("nan")])
+def test_a_half_life_of_nothing_is_refused(spark, half_life):
+    with pytest.raises(HalfLifeError, match="must be above 0"):
+        computed(spark, [], half_life)

@@ -1,0 +1,223 @@
+"""Vectors of two spaces in a training set by Spark: refused, or left out, as the client without Spark does."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import UTC, date, datetime, timedelta
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from deltalake import CommitProperties, write_deltalake
+
+import segue
+from jobs import build_training_set
+from jobs.errors import WrongUsage
+from jobs.publishing.state import Part, TableState
+from jobs.publishing.warehouse import Warehouse
+from jobs.training.manifest import load
+from reference.rows import bucket
+from schemas import CONTRACTS
+from segue.errors import SegueError, UsageError
+
+FIRST = date(2026, 11, 1)
+DAYS = [FIRST + timedelta(days=n) for n in (0, 1, 2, 3, 6)]
+# Of the listeners' vectors the second space begins a day later: on that day the tables do not fit together.
+SPACES = {
+    "track_embeddings": dict(zip(DAYS, ("s1", "s1", "s2", "s2", "s3"), strict=True)),
+    "user_embeddings": dict(zip(DAYS, ("s1", "s1", "s1", "s2", "s3"), strict=True)),
+}
+SCHEMA = pa.schema(
+    [
+        ("user_id", pa.string()),
+        ("track_id", pa.string()),
+        ("label_at", pa.timestamp("us", "UTC")),
+        ("n", pa.int64()),
+    ]
+)
+US, HOUR = timedelta(microseconds=1), timedelta(hours=1)
+BOTH = ["track_embeddings:vector", "user_embeddings:vector"]
+
+
+def ended(ds):
+    return datetime(ds.year, ds.month, ds.day, tzinfo=UTC) + timedelta(days=1)
+
+
+def rows_of(table, spaces):
+    """One entity with vectors that tell days apart; of tracks, one of which nothing is known."""
+    entity = CONTRACTS[table].entity
+    for n, (day, space) in enumerate(spaces.items(), 1):
+        framed = {"feature_at": ended(day), "version_id": "v", "space_id": space, "ds": day, "support": 1}
+        framed |= {"available_at": ended(day) + (9 if entity == "user_id" else 6) * HOUR}
+        known = {
+            "vector": [0.6, 0.8],
+            "in_vector": [n, 1.0],
+            "out_vector": [0.0, n],
+            "norm": 1.0,
+            "weight": 1.0,
+        }
+        yield framed | known | {entity: f"{entity[0]}1", "source": "learned"}
+        if table == "track_embeddings":
+            yield framed | dict.fromkeys((*known, "in_state"), None) | {entity: "t2", "source": "none"}
+
+
+def publish(warehouse, table, spaces):
+    """What the gate let pass once; the days' contents are of no matter here."""
+    contract, rows = CONTRACTS[table], list(rows_of(table, spaces))
+    made = [
+        {name: row.get(name) for name in contract.names} | {"bucket": bucket(row[contract.entity])}
+        for row in rows
+    ]
+    parts = {day: Part(1, 1, 1, "test") for day in spaces}
+    note = json.dumps({"kind": "publish", "state": TableState(1, parts, str(ended(DAYS[-1]))).dumps()})
+    log = warehouse.create(contract)
+    write_deltalake(
+        log,
+        pa.Table.from_pylist(made, schema=pa.schema(log.schema())),
+        mode="append",
+        commit_properties=CommitProperties(custom_metadata={"userMetadata": note}),
+    )
+    return segue.TableVersion(log.version(), len(made), "hash")
+
+
+@pytest.fixture(scope="module")
+def root(spark, tmp_path_factory):
+    folder = str(tmp_path_factory.mktemp("spaces") / "root")
+    warehouse = Warehouse(folder)
+    tables = {table: publish(warehouse, table, spaces) for table, spaces in SPACES.items()}
+    segue.append_release(folder, DAYS[-1], tables)
+    return folder
+
+
+def labels_on(*days, users=("u1",), tracks=("t1",)):
+    """Around the end of each day, and around the two instants of publication."""
+    instants = [
+        ended(day) + after + off
+        for day in days
+        for after in (0 * HOUR, 6 * HOUR, 9 * HOUR)
+        for off in (-US, 0 * US, US)
+    ]
+    asked = [(user, track, at) for at in instants for user in users for track in tracks]
+    return [{"user_id": u, "track_id": t, "label_at": at, "n": n} for n, (u, t, at) in enumerate(asked)]
+
+
+def by_both(root, folder, labels, features, **asked):
+    """The rows by the client and by Spark, and the manifest; or what both say against it."""
+    pq.write_table(pa.Table.from_pylist(labels, SCHEMA), folder / "labels.parquet")
+    out = folder / f"set{len(list(folder.iterdir()))}"
+    arguments = ["--root", root, "--labels", str(folder / "labels.parquet"), "--out", str(out)]
+    arguments += ["--features", *features]
+    for flag, value in asked.items():
+        given = value / timedelta(days=1) if isinstance(value, timedelta) else value
+        arguments += [f"--{flag.replace('_', '-')}", *([] if value is True else [str(given)])]
+    said = []
+    try:
+        wanted = segue.open(root).training_set(pa.Table.from_pylist(labels, SCHEMA), features, **asked)
+    except SegueError as refused:
+        said.append(f"{type(refused).__name__}: {refused}")
+    try:
+        build_training_set.main(arguments)
+    except SegueError as refused:
+        said.append(f"{type(refused).__name__}: {refused}")
+        assert not out.exists(), "a refused training set left something"
+    if said:
+        return said
+    found = pq.ParquetDataset(out).read().sort_by("n").select(wanted.column_names)
+    return wanted.to_pylist(), found.to_pylist(), load(str(out))
+
+
+@pytest.mark.parametrize(
+    ("days", "asked"),
+    [
+        (DAYS, {"space": "s2"}),
+        (DAYS, {"space": "s1", "known": True}),
+        (DAYS[:1], {"space": "s3"}),
+        (DAYS, {"space": "s3", "max_age": timedelta(days=2)}),
+    ],
+    ids=["a space", "a space, as known", "a space of later days", "a space, not too old"],
+)
+def test_a_space_asked_for_gives_the_same_rows_as_the_client(root, tmp_path, days, asked):
+    labels = labels_on(*days, users=("u1", None), tracks=("t1", "t2", "stranger", None))
+    wanted, found, manifest = by_both(root, tmp_path, labels, [*BOTH, "track_embeddings:space_id"], **asked)
+    assert found == wanted
+    assert (manifest.space, manifest.request.space) == (asked["space"], asked["space"])
+    given = {row["track_embeddings__space_id"] for row in found} - {None}
+    assert given == ({asked["space"]} if len(days) > 1 else set())
+    assert {row["track_embeddings__feature_at"] for row in found} > {ended(days[0])}, (
+        "days are told all the same"
+    )
+
+
+@pytest.mark.parametrize(
+    ("days", "features", "asked", "said"),
+    [
+        (
+            DAYS,
+            BOTH,
+            {},
+            r"vectors of 3 spaces \(s1: track_embeddings from 2026-11-01, user_embeddings from 2026",
+        ),
+        (
+            DAYS,
+            BOTH[:1],
+            {"known": True},
+            r"vectors of 3 spaces \(s1: track_embeddings from 2026-11-01; s2: track",
+        ),
+        (
+            DAYS[2:3],
+            BOTH,
+            {"max_age": 1 * HOUR},
+            r"2 spaces \(s2: track_embeddings from 2026-11-03; s1: user_emb",
+        ),
+        (
+            DAYS[:1],
+            BOTH,
+            {"space": "s9"},
+            "space 's9' is unknown in the tables of the features; known: s1, s2, s3",
+        ),
+    ],
+    ids=["two tables", "as known", "two tables on one day", "no such space"],
+)
+def test_mixed_spaces_are_refused_in_the_same_words_as_by_the_client(
+    root, tmp_path, days, features, asked, said
+):
+    by_client, by_spark = by_both(root, tmp_path, labels_on(*days), features, **asked)
+    assert by_client == by_spark
+    assert UsageError.__name__ in by_client
+    assert re.search(said, by_client), by_client
+
+
+def test_what_labels_do_not_get_mixes_nothing(root, tmp_path):
+    labels = labels_on(DAYS[0]) + [row | {"track_id": None, "n": row["n"] + 100} for row in labels_on(*DAYS)]
+    wanted, found, manifest = by_both(root, tmp_path, labels, ["track_embeddings"])
+    assert found == wanted
+    assert manifest.space == "s1"
+    fresh = [
+        row
+        for row in labels_on(*DAYS)
+        if row["label_at"] < ended(DAYS[1]) or row["label_at"] > ended(DAYS[3])
+    ]
+    assert by_both(root, tmp_path, fresh, BOTH[:1])[0].startswith("UsageError"), (
+        "in between, days are of two spaces"
+    )
+    rows, again, _ = by_both(root, tmp_path, fresh[:9], ["track_embeddings:support", *BOTH[:1]])
+    assert rows == again
+
+
+def test_what_is_no_vector_needs_no_space_and_tells_none(root, tmp_path):
+    wanted, found, manifest = by_both(root, tmp_path, labels_on(*DAYS), ["track_embeddings:space_id"])
+    assert found == wanted
+    assert manifest.space is None
+    assert {row["track_embeddings__space_id"] for row in found} == {None, "s1", "s2", "s3"}
+
+
+def test_a_replay_keeps_to_its_space(root, tmp_path):
+    _, found, manifest = by_both(root, tmp_path, labels_on(*DAYS), BOTH, space="s2")
+    made = next(path for path in tmp_path.iterdir() if path.is_dir())
+    arguments = ["--root", root, "--replay", str(made), "--out", str(tmp_path / "again")]
+    with pytest.raises(WrongUsage, match="takes labels, features, space and release from the manifest"):
+        build_training_set.main([*arguments, "--space", "s1"])
+    assert build_training_set.main(arguments) == 0
+    assert load(str(tmp_path / "again")).content_hash == manifest.content_hash
+    assert load(str(tmp_path / "again")).space == "s2"
