@@ -38,7 +38,10 @@ FILES_PER_REWRITE = 200
 # One regular expression of more names than this gets slow to compile.
 IDS_PER_PATTERN = 500
 # Made of many listeners' plays: nobody can be taken out of them again.
-TRAINED = ("track_partials", "artist_partials", "track_features", "artist_features", "track_embeddings")
+TRAINED = (
+    "track_partials", "artist_partials", "track_features", "artist_features", "embedding_versions",
+    "track_embeddings", "similar_tracks", "semantic_codebooks", "track_semantic_ids",
+)  # fmt: skip
 
 
 @dataclass

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
+from functools import reduce
 
-from expectations.release import CROSS_TABLE, judge_tables, orphans
+from expectations.release import CROSS_TABLE, OF_ONE_VERSION, judge_tables, orphans
 from expectations.verdict import Refused
 from jobs.errors import JobError
 from jobs.job import Job, parser
@@ -14,6 +15,9 @@ from jobs.publishing.records import append_results
 from jobs.publishing.state import TableState
 from jobs.publishing.warehouse import TABLES
 from segue.releases import TableVersion, append_release, list_releases
+
+# What was refused is written down by day too, and reaches days that nothing was published of.
+OF_REFUSED = ("rejected_plays", "embedding_versions")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -44,9 +48,7 @@ def _common_day(states: dict[str, TableState]) -> date:
     Raises:
         JobError: one has not; releasing them together would mix days.
     """
-    newest = {
-        name: state.days[-1] for name, state in states.items() if state.days and name != "rejected_plays"
-    }
+    newest = {name: days[-1] for name, days in _days(states).items()}
     if not newest:
         raise JobError("no table with days has been published yet; a release is named after its newest day")
     if behind := {name: day for name, day in newest.items() if day < max(newest.values())}:
@@ -58,15 +60,21 @@ def _common_day(states: dict[str, TableState]) -> date:
     return max(newest.values())
 
 
+def _days(states: dict[str, TableState]) -> dict[str, list[date]]:
+    """Of the tables that every day must be in."""
+    return {name: state.days for name, state in states.items() if state.days and name not in OF_REFUSED}
+
+
 def _audit(job: Job, states: dict[str, TableState]) -> None:
     """Cross-table expectations, among the tables that this release holds."""
     counts = {
-        reference.name: orphans(job.read(reference.child), job.read(reference.parent), reference.key)
-        for reference in CROSS_TABLE
-        if reference.child in states and reference.parent in states
+        ref.name: orphans(job.read(ref.child), job.read(ref.parent), ref.key, ref.where)
+        for ref in CROSS_TABLE
+        if ref.child in states and ref.parent in states
     }
-    verdict = judge_tables(counts, erased=any(state.erased_in for state in states.values()))
-    days = [state.days for name, state in states.items() if state.days and name != "rejected_plays"]
+    versions = _versions(job, {name: states[name].days[-1] for name in OF_ONE_VERSION if name in states})
+    verdict = judge_tables(counts, versions, erased=any(state.erased_in for state in states.values()))
+    days = _days(states).values()
     about = {
         "run_id": job.run_id,
         "attempt_id": uuid.uuid4().hex[:8],
@@ -80,6 +88,20 @@ def _audit(job: Job, states: dict[str, TableState]) -> None:
     append_results(job.warehouse, about, verdict.results)
     if verdict.refused:
         raise Refused.release(verdict)
+
+
+def _versions(job: Job, newest: Mapping[str, date]) -> dict[str, set[str]]:
+    """The version ids of each table on its newest day; one small job for all."""
+    from pyspark.sql import DataFrame
+    from pyspark.sql import functions as F
+
+    if not newest:
+        return {}
+    each = (job.read(t, [day]).select(F.lit(t).alias("table"), "version_id") for t, day in newest.items())
+    found: dict[str, set[str]] = {}
+    for row in reduce(DataFrame.union, each).distinct().collect():
+        found.setdefault(row["table"], set()).add(row["version_id"])
+    return found
 
 
 if __name__ == "__main__":

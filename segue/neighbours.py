@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
@@ -44,42 +44,60 @@ class Neighbours:
     def similar(self, track_id: str, k: int) -> Found:
         """The k tracks whose `vector` has the greatest inner product with that of `track_id`: vectors are of
         length 1, so that it is the cosine. Itself is left out; equal scores are in the order of ids."""
-        row = self._row(track_id, "vector", k)
-        listed = self._listed(track_id, row["version_id"], k)
-        return listed or self._items("vector").nearest(track_id, row["vector"], k)
+        _check(k)
+        return self._listed(track_id, k) or self._searched(track_id, k)
 
     def following(self, track_id: str, k: int) -> Found:
         """The same by the inner product of `in_vector` with the others' `out_vector`, whose lengths count:
         scaled to length 1, they find fewer of the tracks that were heard next (HR@10 0.161, not 0.165)."""
-        row = self._row(track_id, "in_vector", k)
-        return self._items("out_vector").nearest(track_id, row["in_vector"], k)
+        _check(k)
+        # The matrix of in vectors would be held for one row at a time.
+        found = self._row(self._embeddings, track_id, self._embeddings.names(["track_id", "in_vector"]))
+        if found is None or found["in_vector"] is None:
+            raise self._without(track_id, found)
+        items = self._items("out_vector")
+        return items.nearest(items.place(track_id), np.array(found["in_vector"], np.float32), k)
 
-    def _row(self, track_id: str, vector: str, k: int) -> dict[str, Any]:
-        """The track's own; it lies in few files, so asking for it reads no matrix."""
-        if k < 1:
-            raise UsageError(f"k must be 1 or more; got {k}")
-        names = self._embeddings.names(["track_id", "version_id", vector])
-        found = _row_of(self._embeddings, track_id, names)
-        if found is None:
-            tracks = self._embeddings.count(self._embeddings.select(self._day))
-            raise SegueError.no_embedding(track_id, self._day, tracks)
-        if found[vector] is None:
-            raise SegueError.nothing_known(track_id, self._day)
-        return found
-
-    def _listed(self, track_id: str, version_id: str, k: int) -> Found | None:
+    def _listed(self, track_id: str, k: int) -> Found | None:
         """From the lists, if these are of the same day and version, and long enough."""
-        if self._lists is None or self._lists.one_day(None) != self._day:
+        if self._lists is None or self._day is None or self._lists.one_day(None) != self._day:
             return None
-        found = _row_of(self._lists, track_id, ["track_id", "version_id", "neighbours", "scores"])
-        if found is None or found["version_id"] != version_id or k > len(found["neighbours"]):
+        found = self._row(self._lists, track_id, ["track_id", "version_id", "neighbours", "scores"])
+        if found is None or found["version_id"] != self._version or k > len(found["neighbours"]):
             return None
         return found["neighbours"][:k], _rounded(np.array(found["scores"][:k], np.float32))
+
+    def _searched(self, track_id: str, k: int) -> Found:
+        items = self._items("vector")
+        place = items.place(track_id)
+        if place < 0:
+            raise self._without(track_id, self._row(self._embeddings, track_id, ["track_id"]))
+        return items.nearest(place, items.vector(place), k)
+
+    def _without(self, track_id: str, found: object) -> SegueError:
+        """Why a track has no vector: it may have a row all the same."""
+        if found is not None:
+            return SegueError.nothing_known(track_id, self._day)
+        tracks = self._embeddings.count(self._embeddings.select(self._day))
+        return SegueError.no_embedding(track_id, self._day, tracks)
+
+    def _row(self, snapshot: Snapshot, track_id: str, names: Sequence[str]) -> dict[str, Any] | None:
+        """The track's own of the newest day; it lies in few files."""
+        rows = rows_of(snapshot, "track_id", pa.array([track_id], pa.string()), self._day, names)
+        return next(iter(rows.to_pylist()), None)
+
+    @cached_property
+    def _version(self) -> str | None:
+        """Of the newest day: the gate lets one pass, so that any row says it."""
+        files = self._embeddings.select(self._day)[:1]
+        batches = (batch for batch in self._embeddings.batches(files, ["version_id"]) if batch.num_rows)
+        return next((batch["version_id"][0].as_py() for batch in batches), None)
 
     def _read(self, column: str) -> Items:
         self._check_one_space()
         told = pads.field(column).is_valid()  # a track of which nothing is known is near nothing
-        rows = self._embeddings.read(self._embeddings.select(self._day), ["track_id", column], told)
+        names = self._embeddings.names(["track_id", column])
+        rows = self._embeddings.read(self._embeddings.select(self._day), names, told)
         return Items(rows["track_id"], matrices(rows[column], column))
 
     def _check_one_space(self) -> None:
@@ -94,11 +112,20 @@ class Items:
     track_ids: pa.ChunkedArray
     matrices: Sequence[Matrix]
 
-    def nearest(self, track_id: str, query: Sequence[float], k: int) -> Found:
-        """The k with the greatest inner product with `query`, `track_id` left out."""
-        asked = np.array(query, np.float32)
-        scores = np.concatenate([matrix @ asked for matrix in self.matrices] or [np.empty(0, np.float32)])
-        itself = pc.index(self.track_ids, pa.scalar(track_id, self.track_ids.type)).as_py()
+    def place(self, track_id: str) -> int:
+        """-1 for a track that has no vector."""
+        return int(pc.index(self.track_ids, pa.scalar(track_id, self.track_ids.type)).as_py())
+
+    def vector(self, place: int) -> NDArray[np.float32]:
+        for matrix in self.matrices:
+            if place < len(matrix):
+                return matrix[place]
+            place -= len(matrix)
+        raise IndexError(place)
+
+    def nearest(self, itself: int, query: NDArray[np.float32], k: int) -> Found:
+        """The k with the greatest inner product with `query`, the one at the place `itself` left out."""
+        scores = np.concatenate([matrix @ query for matrix in self.matrices] or [np.empty(0, np.float32)])
         best = _best(scores, itself, k)
         tracks = self.track_ids.take(pa.array(best)).to_pylist()
         pairs = zip(_rounded(scores[best]), tracks, strict=True)
@@ -122,10 +149,9 @@ def matrices(column: pa.ChunkedArray, name: str) -> list[Matrix]:
     ]
 
 
-def _row_of(snapshot: Snapshot, track_id: str, names: Sequence[str]) -> dict[str, Any] | None:
-    """Of the newest day; None where the track has none."""
-    rows = rows_of(snapshot, "track_id", pa.array([track_id], pa.string()), snapshot.one_day(None), names)
-    return next(iter(rows.to_pylist()), None)
+def _check(k: int) -> None:
+    if k < 1:
+        raise UsageError(f"k must be 1 or more; got {k}")
 
 
 def _rounded(scores: Matrix) -> list[float]:

@@ -45,13 +45,18 @@ def rounds(settings: Settings, epochs: int) -> int:
     return epochs * PARTS * settings.blocks
 
 
+def place_of(settings: Settings, number: int) -> tuple[int, int, int]:
+    """Epoch, part of it and turn within the part of round `number`, each from 0."""
+    before, turn = divmod(number, settings.blocks)
+    return *divmod(before, PARTS), turn
+
+
 def visits(settings: Settings, number: int) -> list[Visit]:
     """Those of round `number`, by block of in vectors: each block of either matrix has one visit.
 
     Each part of an epoch goes through the blocks in another order.
     """
-    before, turn = divmod(number, settings.blocks)
-    epoch, part = divmod(before, PARTS)
+    epoch, part, turn = place_of(settings, number)
     order = np.random.default_rng((settings.seed, epoch, part)).permutation(settings.blocks)
     return [
         Visit(epoch, part, into, int(into + order[turn]) % settings.blocks) for into in range(settings.blocks)
@@ -77,7 +82,9 @@ def held(into: Model, out: Model) -> Model:
     return Model(into.into, out.out, into.into_state, out.out_state)
 
 
-def learn(model: Model, visit: Visit, query: Tokens, company: Tokens, plays: Ints, settings: Settings) -> None:
+def learn(
+    model: Model, visit: Visit, query: Tokens, company: Tokens, plays: Ints, settings: Settings
+) -> None:
     """The pairs of the visit's stratum; changes the model, as `held` gives it.
 
     Args:
@@ -102,11 +109,9 @@ def fit_in_blocks(corpus: Corpus, settings: Settings) -> Model:
 def _all(corpus: Corpus, settings: Settings) -> Iterator[tuple[Visit, Tokens, Tokens]]:
     numbers = np.arange(corpus.sequences)
     for number in range(rounds(settings, settings.epochs)):
-        if number % (PARTS * settings.blocks) == 0:
-            epoch = number // (PARTS * settings.blocks)
-            drawn = pairs_of(
-                corpus.tokens, corpus.offsets, numbers, corpus.counts, settings, epoch, PARTS
-            )
+        epoch, *within = place_of(settings, number)
+        if within == [0, 0]:
+            drawn = pairs_of(corpus.tokens, corpus.offsets, numbers, corpus.counts, settings, epoch, PARTS)
             query, company, starts = strata(drawn, settings.blocks)
         for visit in visits(settings, number):
             stratum = visit.stratum(settings.blocks)

@@ -53,8 +53,8 @@ class Settings:
         }
         if self.backend not in BACKENDS:
             wrong["backend"] = " or ".join(BACKENDS)
-        if self.min_length > self.max_length:
-            wrong.setdefault("min_length", f"max_length ({self.max_length}) or less")
+        if self.min_length > self.max_length and not wrong.keys() & {"min_length", "max_length"}:
+            wrong["min_length"] = f"max_length ({self.max_length}) or less"
         if wrong:
             told = "; ".join(f"{name} is {getattr(self, name)!r}, must be {of}" for name, of in wrong.items())
             raise SettingsError(f"item2vec cannot be trained so: {told}")

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
+from uuid import uuid4
 
 import numpy as np
 import pyarrow as pa
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from features.embeddings.corpus import Model
 
 ARRAYS = ("into", "out", "into_state", "out_state")
+# What is written there appears when it is closed, and to rename it is to copy it.
+OBJECT_STORES = ("s3", "gcs", "abfs")
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,24 @@ class Scratch:
         with suppress(FileNotFoundError), files.open_input_stream(path) as stream:
             return json.loads(stream.read())
         return None
+
+    @contextmanager
+    def writing(self, name: str) -> Iterator[BinaryIO]:
+        """A file that appears whole. Attempts of one task do not meet: a late one may still be writing."""
+        files, path = self._at(name)
+        files.create_dir(path.rpartition("/")[0], recursive=True)
+        part = path if files.type_name in OBJECT_STORES else f"{path}.{uuid4().hex}.part"
+        with files.open_output_stream(part) as stream:
+            yield stream
+        if part != path:
+            files.move(part, path)
+
+    @contextmanager
+    def reading(self, name: str) -> Iterator[BinaryIO]:
+        """A file, read at any place."""
+        files, path = self._at(name)
+        with files.open_input_file(path) as stream:
+            yield stream
 
     def names(self, folder: str) -> list[str]:
         files, path = self._at(folder)

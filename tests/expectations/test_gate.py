@@ -23,7 +23,26 @@ from reference.batches import DAY, NEXT_MIDNIGHT, NOON, batch, spoiled
 from reference.frames import frame
 from schemas import CONTRACTS, PLAYS
 
-MEASURES = {"plays": {"rejected_share": 0.01, "duplicate_share": 0.0}}
+MEASURES = {
+    "plays": {"rejected_share": 0.01, "duplicate_share": 0.0},
+    "track_embeddings": {
+        "pairs": 1000,
+        "enough_pairs": 1,
+        "has_parent": 1,
+        "enough_pairs_and_parent": 1,
+        "is_warm": 1,
+        "is_cold_with_parent": 0,
+        "next.hr@10_over_popularity": 5,
+        "next.hr@10_over_cooccurrence": 0.85,
+        "next.hr_ratio_low": 0.95,
+        "norm_p1_ratio": 0.75,
+        "norm_p99_ratio": 1.25,
+        "overlap@10": 0.65,
+        "cosine": 0.95,
+    },
+    "similar_tracks": {"hubness@10": 20},
+    "track_semantic_ids": {"duplicate_semantic_ids": 0, "collisions": 0.1},
+}
 NAN, INF = float("nan"), float("inf")
 
 
@@ -175,34 +194,74 @@ def test_no_plays_are_24_zeros_and_nothing_above_zero(spark):
 
 def test_every_fault_of_embeddings_is_seen(spark):
     rows = batch(CONTRACTS["track_embeddings"])
-    rows = spoiled(rows, 0, in_vector=[0.6, NAN])
-    rows = spoiled(rows, 1, out_vector=[0.6, -INF])
-    rows = spoiled(rows, 2, in_vector=[0.0, 0.0], norm=0.0)
-    rows = spoiled(rows, 3, in_vector=[0.6, 0.8, 0.0])
+    rows = spoiled(rows, 0, in_vector=[0.3, NAN])
+    rows = spoiled(rows, 1, out_vector=[0.3, -INF])
+    rows = spoiled(rows, 2, vector=[0.0, 0.0])
+    rows = spoiled(rows, 3, vector=[0.6, 0.8, 0.0])
     rows = spoiled(rows, 4, norm=1.1)
     rows = spoiled(rows, 5, space_id="another")
     rows = spoiled(rows, 6, support=0)
-    rows = spoiled(rows, 7, in_vector=[60.0, 80.0], norm=100.0)
-    rows = spoiled(rows, 8, in_vector=[None, 1.0])
+    rows = spoiled(rows, 7, in_vector=[600.0, 800.0], out_vector=[0.0, 0.0], norm=1000.0)
+    rows = spoiled(rows, 8, vector=[None, 1.0])
+    rows = spoiled(rows, 9, source="none")
     one = "1 of 10 rows break it (10 %)"
-    assert failures(audit(spark, "track_embeddings", rows), "critical") == {
+    found = failures(audit(spark, "track_embeddings", rows), "critical")
+    nowhere = ("null where source is none, and only there", one)
+    assert found == {
         ("in_vector", "no element NaN or infinite", one),
         ("out_vector", "no element NaN or infinite", one),
-        ("in_vector", "no element null", one),
-        ("norm", "over 0, under 100", "2 of 10 rows break it (20 %)"),
-        ("in_vector", "one size per day", "1 more values than days"),
-        ("out_vector", "as many dimensions as in_vector", one),
+        ("vector", "no element null", one),
+        ("vector", "of length 1", one),
+        ("vector", "one size per day", "1 more values than days"),
+        ("in_vector", "as many dimensions as vector", one),
+        ("out_vector", "as many dimensions as vector", one),
         # of a vector with a NaN the length is NaN
-        ("norm", "the length of in_vector", "2 of 10 rows break it (20 %)"),
+        ("norm", "the length of in + out", "3 of 10 rows break it (30 %)"),
+        ("norm", "over 0, under 1,000", one),
         ("space_id", "one space per day", "1 more values than days"),
-        ("support", "at least 1", "0 to 3; 1 of 10 rows are outside (10 %)"),
-    }
+        ("support", "1 or more where learned", one),
+        ("support", "at least 95 % of plays are of tracks learned", "89 %"),
+        *((column, *nowhere) for column in ("vector", "in_vector", "out_vector", "norm")),
+    }, found
+
+
+@pytest.mark.parametrize(
+    ("measure", "value"),
+    [
+        ("next.hr@10_over_popularity", 4.9),
+        ("next.hr@10_over_cooccurrence", 0.84),
+        ("next.hr_ratio_low", 0.94),
+        ("norm_p1_ratio", 0.74),
+        ("norm_p99_ratio", 1.26),
+        ("overlap@10", 0.64),
+        ("cosine", 0.94),
+        ("cosine", NAN),
+    ],
+)
+def test_a_space_that_misses_a_bound_is_refused(spark, measure, value):
+    rows = batch(CONTRACTS["track_embeddings"])
+    verdict = audit(spark, "track_embeddings", rows, MEASURES["track_embeddings"] | {measure: value})
+    assert {result.column for result in verdict.critical} == {measure}
+
+
+def test_a_first_version_is_not_held_to_one_before_it(spark):
+    first = dict.fromkeys(("has_parent", "enough_pairs_and_parent", "is_warm"), 0)
+    kept = (
+        "pairs",
+        "enough_pairs",
+        "is_cold_with_parent",
+        "next.hr@10_over_popularity",
+        "next.hr@10_over_cooccurrence",
+    )
+    measures = {name: MEASURES["track_embeddings"][name] for name in kept} | first
+    assert not audit(spark, "track_embeddings", batch(CONTRACTS["track_embeddings"]), measures).failures
 
 
 def test_each_day_may_have_a_space_of_its_own(spark):
     rows = batch(CONTRACTS["track_embeddings"])
     tomorrow = {"ds": DAY + timedelta(days=1), "feature_at": NEXT_MIDNIGHT + timedelta(days=1)}
-    other = batch(CONTRACTS["track_embeddings"], **tomorrow, space_id="b", in_vector=[1.0], out_vector=[1.0])
+    sizes = {"vector": [1.0, 0.0, 0.0], "in_vector": [0.5, 0.0, 0.0], "out_vector": [0.5, 0.0, 0.0]}
+    other = batch(CONTRACTS["track_embeddings"], **tomorrow, space_id="b", version_id="b", **sizes)
     assert not audit(spark, "track_embeddings", rows + other).failures
 
 

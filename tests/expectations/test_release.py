@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from expectations.release import CROSS_TABLE, judge_tables, orphans
+from expectations.release import CROSS_TABLE, OF_ONE_VERSION, judge_tables, orphans
 from expectations.verdict import Refused
 from schemas import CONTRACTS
 
@@ -21,6 +21,13 @@ def test_orphans_are_different_keys_that_the_parent_lacks(spark):
     assert orphans(keys(spark, "t1"), keys(spark), "track_id") == 1
 
 
+def test_only_rows_that_a_condition_is_true_for_must_be_in_the_parent(spark):
+    child, parent = keys(spark, "t1", "t2", "t3", "t3"), keys(spark, "t1")
+    assert orphans(child, parent, "track_id", "n >= 2") == 1
+    assert orphans(child, parent, "track_id", "n = 0") == 0
+    assert orphans(child, parent, "track_id", "n > null") == 0, "not true is not false, and left out too"
+
+
 def test_every_reference_is_between_columns_that_are_there():
     missing = [
         (reference.name, table)
@@ -29,6 +36,17 @@ def test_every_reference_is_between_columns_that_are_there():
         if reference.key not in CONTRACTS[table].names
     ]
     assert not missing
+    assert {"version_id", "ds"} <= set.intersection(
+        *(set(CONTRACTS[table].names) for table in OF_ONE_VERSION)
+    )
+
+
+def test_every_condition_of_a_reference_is_one_of_the_child(spark):
+    filtered = [reference for reference in CROSS_TABLE if reference.where]
+    assert filtered
+    for reference in filtered:
+        rows = spark.createDataFrame([], CONTRACTS[reference.child].struct())
+        assert orphans(rows, rows, reference.key, reference.where) == 0
 
 
 def test_tables_that_fit_are_released():
@@ -43,7 +61,10 @@ def test_orphans_refuse_the_release_but_where_a_catalogue_comes_late(reference):
     verdict = judge_tables({each.name: 1234 if each == reference else 0 for each in CROSS_TABLE})
     (failed,) = verdict.failures
     assert (failed.column, failed.observed, failed.unexpected_count) == (reference.key, "1,234 missing", 1234)
-    assert failed.expected == f"every {reference.key} of {reference.child} is in {reference.parent}"
+    assert failed.expected.startswith(f"every {reference.key} of {reference.child} ")
+    assert failed.expected.endswith(
+        f"{f' where {reference.where}' if reference.where else ''} is in {reference.parent}"
+    )
     assert verdict.refused == (reference.parent != "tracks")
 
 
@@ -65,8 +86,8 @@ def test_a_refused_release_says_why():
         first == f"release refused, 1 of {len(counts)} expectations broken; readers keep the release before"
     )
     assert why == (
-        "  track_id: expected every track_id of track_embeddings is in plays; observed 7 missing "
-        "[expect_track_id_of_track_embeddings_to_be_in_plays]"
+        "  track_id: expected every track_id of track_embeddings where source = 'learned' is in plays; "
+        "observed 7 missing [expect_track_id_of_track_embeddings_to_be_in_plays]"
     )
     assert "again" in to_do
 
@@ -78,6 +99,38 @@ def test_what_only_an_erased_listener_heard_is_a_warning_and_the_rest_still_refu
     assert {
         each.name for each in CROSS_TABLE if each.child in ("track_features", "track_embeddings")
     } <= warned
+    known = {"sessions", "track_embeddings"}
     assert {result.expectation for result in verdict.critical} == {
-        each.name for each in CROSS_TABLE if each.key == "user_id" or "sessions" in (each.child, each.parent)
+        each.name
+        for each in CROSS_TABLE
+        if each.key == "user_id" or (known & {each.child, each.parent} and not each.outlives)
     }
+
+
+# --- one version
+
+
+def test_tables_of_one_version_are_released():
+    versions = {table: ["v2"] for table in OF_ONE_VERSION}
+    (result,) = judge_tables({}, versions).results
+    assert (result.success, result.column) == (True, "version_id")
+    assert result.observed == f"v2 in {', '.join(sorted(OF_ONE_VERSION))}"
+
+
+@pytest.mark.parametrize("odd", OF_ONE_VERSION)
+def test_one_table_of_another_version_refuses_the_release_and_is_named(odd):
+    versions = {table: ["v1"] if table == odd else ["v2"] for table in OF_ONE_VERSION}
+    verdict = judge_tables({reference.name: 0 for reference in CROSS_TABLE}, versions, erased=True)
+    (failed,) = verdict.critical
+    others = ", ".join(sorted(set(OF_ONE_VERSION) - {odd}))
+    assert failed.observed == f"v1 in {odd}; v2 in {others}"
+    assert failed.expected == f"one version_id on the newest day of {', '.join(sorted(OF_ONE_VERSION))}"
+
+
+def test_a_day_of_two_versions_is_as_wrong_as_two_tables():
+    (failed,) = judge_tables({}, {"track_embeddings": ["v1", "v2"], "candidates": ["v2"]}).critical
+    assert failed.observed == "v1 in track_embeddings; v2 in candidates, track_embeddings"
+
+
+def test_a_release_without_embeddings_says_nothing_of_versions():
+    assert judge_tables({}, {}).results == judge_tables({}).results == ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from unittest.mock import patch
 
 import numpy as np
@@ -43,7 +44,7 @@ def arrays(sequences, folds):
 def found(world, most, is_artist=None):
     with patch.object(evaluation, "MOST_PAIRS", most):
         tokens, offsets, pairs = held_out(*arrays(*world), PLACES, is_artist)
-    left = [tokens[start:end].tolist() for start, end in zip(offsets[:-1], offsets[1:], strict=True)]
+    left = [tokens[start:end].tolist() for start, end in pairwise(offsets)]
     assert offsets[-1] == len(tokens)
     return left, list(zip(pairs.query.tolist(), pairs.target.tolist(), strict=True))
 
@@ -97,7 +98,9 @@ def test_the_share_is_halved_while_its_half_is_enough(below, held):
     assert len(pairs) == min(held, 4)
 
 
-@pytest.mark.parametrize(("length", "fold", "out"), [(2, 0, False), (3, 0, True), (3, 7, True), (3, 8, False)])
+@pytest.mark.parametrize(
+    ("length", "fold", "out"), [(2, 0, False), (3, 0, True), (3, 7, True), (3, 8, False)]
+)
 def test_two_tracks_are_too_few_and_an_eighth_is_held_out(length, fold, out):
     left, pairs = found(([list(range(length))], [fold]), most=10)
     assert (len(left[0]), len(pairs)) == (length - out, int(out))

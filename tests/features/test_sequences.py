@@ -20,8 +20,7 @@ GAP = 10  # minutes
 PLAIN = Settings()
 CHOICES = {
     "as they come": PLAIN,
-    "rare tracks out": replace(PLAIN, min_plays=3),
-    "cut by silence": replace(PLAIN, gap_minutes=GAP, min_plays=2),
+    "cut by silence, rare tracks out": replace(PLAIN, gap_minutes=GAP, min_plays=3),
     "cut by length": replace(PLAIN, max_length=3, repeats=True),
     "with artists": replace(PLAIN, artist_tokens=True, min_plays=2, max_length=5),
     "everything": replace(
@@ -31,7 +30,7 @@ CHOICES = {
 NUMBERS = "number int not null, token string not null"
 
 
-def worlds(seed, count=40):
+def worlds(seed, count=60):
     """Rows of `sessions` out of order. Every world has tracks of its own, and ids of sessions that others have too."""
     rng = Random(seed)
     rows = [row for world in range(count) for row in _world(rng, str(world))]
@@ -105,17 +104,17 @@ def test_sequences_are_as_defined(spark, name):
     wanted_tokens, wanted = expected(world, CHOICES[name])
     assert tokens == wanted_tokens
     assert rows == wanted
-    assert len(wanted) > 40, "a world without sequences shows nothing"
+    assert len(wanted) > 20, "a world without sequences shows nothing"
     assert {type(fold) for fold, _ in rows} == {int} and all(0 <= fold < FOLDS for fold, _ in rows)
 
 
 def test_where_rows_lie_changes_neither_numbers_nor_order(spark):
-    world = worlds(seed=7)
-    settings = CHOICES["everything"]
-    once = read(spark, frame(spark, world, SESSIONS).coalesce(1), settings)
+    world, settings = worlds(seed=7), CHOICES["cut by silence, rare tracks out"]
     elsewhere = frame(spark, reversed(world), SESSIONS).repartition(7, "track_id")
-    assert read(spark, elsewhere, settings) == once
-    assert [fold for fold, _ in once[1]] == sorted(fold for fold, _ in once[1])
+    tokens, rows = read(spark, elsewhere, settings)
+    assert (tokens, rows) == expected(world, settings)
+    assert rows == sequenced(spark, frame(spark, world, SESSIONS).coalesce(1), tokens, settings)
+    assert [fold for fold, _ in rows] == sorted(fold for fold, _ in rows)
 
 
 def test_numbers_go_by_plays_then_by_id(spark):
@@ -152,7 +151,12 @@ def test_a_track_that_follows_itself_counts_once(spark):
     between = [row for row in world if row["session_id"] == "bots between" and row["track_id"] == "c"]
     world = [row | {"is_bot": True} if row in between else row for row in world]
     collapsed = of(spark, world, min_plays=2)
-    assert collapsed == {"run": ["a b a"], "alone": [], "through a rare one": ["a b"], "bots between": ["a b"]}
+    assert collapsed == {
+        "run": ["a b a"],
+        "alone": [],
+        "through a rare one": ["a b"],
+        "bots between": ["a b"],
+    }
     kept = of(spark, world, min_plays=2, repeats=True)
     assert kept["run"] == ["a a a b b a"]
     assert kept["alone"] == ["a a a"]
@@ -162,9 +166,15 @@ def test_a_track_that_follows_itself_counts_once(spark):
 def test_the_silence_that_cuts_to_the_unit(spark, minutes):
     world = []
     for off in (-US, 0 * US, US):
-        for lasted, ms_played, track_ms in (("heard", 1_000, 9_000), ("whole", None, 1_000), ("unknown", None, None)):
+        for lasted, ms_played, track_ms in (
+            ("heard", 1_000, 9_000),
+            ("whole", None, 1_000),
+            ("unknown", None, None),
+        ):
             name = f"{lasted} {off / US:+.0f}"
-            first = heard(session_id=name, play_id=f"{name} 1", track_id="a", ms_played=ms_played, track_ms=track_ms)
+            first = heard(
+                session_id=name, play_id=f"{name} 1", track_id="a", ms_played=ms_played, track_ms=track_ms
+            )
             end = first["played_at"] + (1_000 * MS if lasted != "unknown" else 0 * MS)
             second = heard(session_id=name, play_id=f"{name} 2", track_id="b", position=2)
             world += [first, second | {"played_at": end + round(minutes * 60_000_000) * US + off}]
@@ -179,7 +189,6 @@ def test_rare_tracks_and_short_sequences_at_their_limits(spark):
         "two": [], "three": ["a b c"], "with a rare one": [], "c again": [],
     }  # fmt: skip
     assert of(spark, world, min_plays=2)["with a rare one"] == ["a b"]
-    assert of(spark, world, min_plays=1)["with a rare one"] == ["a b d"]
 
 
 def test_long_sequences_are_cut_at_their_limit(spark):
@@ -199,15 +208,14 @@ def test_artists_stand_after_their_tracks(spark):
     world[1]["artist_id"], world[3]["artist_id"] = None, "b"
     world += session("rare artist", "x y", artist_id="c")[:1]
     world += session("x again", "x x", artist_id="b")
-    tokens, _ = read(spark, frame(spark, world, SESSIONS), replace(PLAIN, artist_tokens=True))
+    tokens = vocabulary(frame(spark, world, SESSIONS), replace(PLAIN, artist_tokens=True)).collect()
     assert {row["token"]: row["plays"] for row in tokens} == {"x": 5, "y": 1, "z": 1, a: 2, b: 3, c: 1}
     found = of(spark, world, artist_tokens=True)
     assert found == {"s": [f"x {a} y z {a} x {b}"], "rare artist": [f"x {c}"], "x again": [f"x {b}"]}
-    assert of(spark, world, artist_tokens=True, min_plays=2)["s"] == [f"x {a}"]  # y, z are rare: x follows itself
 
 
-@pytest.mark.parametrize("artist_tokens", [False, True])
-def test_nothing_heard_is_nothing_to_learn(spark, artist_tokens):
-    settings = replace(PLAIN, artist_tokens=artist_tokens, gap_minutes=1.0)
-    for world in ([], session("bots", "a b c", is_bot=True)):
-        assert read(spark, frame(spark, world, SESSIONS), settings) == ([], [])
+def test_nothing_heard_is_nothing_to_learn(spark):
+    settings = replace(PLAIN, artist_tokens=True, gap_minutes=1.0)
+    assert read(spark, frame(spark, [], SESSIONS), settings) == ([], [])
+    bots = frame(spark, session("bots", "a b c", is_bot=True), SESSIONS)
+    assert sequenced(spark, bots, [{"number": n, "token": t} for n, t in enumerate("abc")], PLAIN) == []

@@ -24,7 +24,7 @@ from segue.errors import SegueError
 
 WITH_USERS = (
     "plays", "rejected_plays", "sessions", "user_partials", "user_features", "user_track_partials",
-    "user_artist_partials",
+    "user_artist_partials", "user_embeddings", "candidates",
 )  # fmt: skip
 
 

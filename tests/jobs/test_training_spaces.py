@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import re
 from datetime import UTC, date, datetime, timedelta
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from deltalake import CommitProperties, write_deltalake
 
 import segue
 from jobs import build_training_set
 from jobs.errors import WrongUsage
-from jobs.publishing.state import Part, TableState
 from jobs.publishing.warehouse import Warehouse
 from jobs.training.manifest import load
-from reference.rows import bucket
+from reference.published import lay
 from schemas import CONTRACTS
 from segue.errors import SegueError, UsageError
 
@@ -62,30 +59,14 @@ def rows_of(table, spaces):
             yield framed | dict.fromkeys((*known, "in_state"), None) | {entity: "t2", "source": "none"}
 
 
-def publish(warehouse, table, spaces):
-    """What the gate let pass once; the days' contents are of no matter here."""
-    contract, rows = CONTRACTS[table], list(rows_of(table, spaces))
-    made = [
-        {name: row.get(name) for name in contract.names} | {"bucket": bucket(row[contract.entity])}
-        for row in rows
-    ]
-    parts = {day: Part(1, 1, 1, "test") for day in spaces}
-    note = json.dumps({"kind": "publish", "state": TableState(1, parts, str(ended(DAYS[-1]))).dumps()})
-    log = warehouse.create(contract)
-    write_deltalake(
-        log,
-        pa.Table.from_pylist(made, schema=pa.schema(log.schema())),
-        mode="append",
-        commit_properties=CommitProperties(custom_metadata={"userMetadata": note}),
-    )
-    return segue.TableVersion(log.version(), len(made), "hash")
-
-
 @pytest.fixture(scope="module")
 def root(spark, tmp_path_factory):
     folder = str(tmp_path_factory.mktemp("spaces") / "root")
     warehouse = Warehouse(folder)
-    tables = {table: publish(warehouse, table, spaces) for table, spaces in SPACES.items()}
+    tables = {
+        table: segue.TableVersion(lay(warehouse, table, rows_of(table, spaces)), 1, "hash")
+        for table, spaces in SPACES.items()
+    }
     segue.append_release(folder, DAYS[-1], tables)
     return folder
 
@@ -213,7 +194,7 @@ def test_what_is_no_vector_needs_no_space_and_tells_none(root, tmp_path):
 
 
 def test_a_replay_keeps_to_its_space(root, tmp_path):
-    _, found, manifest = by_both(root, tmp_path, labels_on(*DAYS), BOTH, space="s2")
+    _, _, manifest = by_both(root, tmp_path, labels_on(*DAYS), BOTH, space="s2")
     made = next(path for path in tmp_path.iterdir() if path.is_dir())
     arguments = ["--root", root, "--replay", str(made), "--out", str(tmp_path / "again")]
     with pytest.raises(WrongUsage, match="takes labels, features, space and release from the manifest"):

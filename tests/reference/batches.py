@@ -31,7 +31,28 @@ BY_TYPE: dict[str, Any] = {
 BY_NAME: dict[str, Any] = {
     "feature_at": NEXT_MIDNIGHT,
     "norm": 1.0,
+    "in_vector": [0.3, 0.4],
+    "out_vector": [0.3, 0.4],
+    "codes": [7, 0],
+    "metrics": [{"name": "next.hr@10", "of": "this", "segment": "all", "value": 0.1}],
 }
+# The same in every row: a batch is of one of them.
+SHARED = ("source", "space_id", "version_id", "codebook_id")
+BY_TABLE: dict[str, dict[str, Any]] = {
+    "track_embeddings": {"source": "learned"},
+    "similar_tracks": {"neighbours": ["a", "b"], "scores": [0.9, 0.9], "search": "exact"},
+    "candidates": {"track_ids": ["a", "b"], "origins": ["next_track", "similar_to_recent"]},
+    "embedding_versions": {"start": "cold", "status": "accepted", "reasons": []},
+}
+
+
+def _by_row(table: str, n: int) -> dict[str, Any]:
+    """What follows from other columns, or makes the rows differ."""
+    return {
+        "track_semantic_ids": {"collision": n, "semantic_id": f"7-0-{n}"},
+        "semantic_codebooks": {"code": n},
+        "embedding_versions": {"version_id": f"v{n}", "space_id": f"v{n}"},
+    }.get(table, {})
 
 
 def batch(contract: Contract, rows: int = 10, **overrides: Any) -> list[Row]:
@@ -46,6 +67,7 @@ def spoiled(rows: list[Row], *places: int, **overrides: Any) -> list[Row]:
 
 def _row(contract: Contract, n: int, overrides: dict[str, Any]) -> Row:
     row = {column.name: _value(column.name, column.type, n) for column in contract.columns}
+    row |= BY_TABLE.get(contract.name, {}) | _by_row(contract.name, n)
     row |= {name: value for name, value in overrides.items() if name in row}
     if contract.buckets and "bucket" not in overrides:
         row["bucket"] = bucket(row[contract.entity])
@@ -56,5 +78,5 @@ def _value(name: str, type_: str, n: int) -> Any:
     if name == "available_at":
         return None
     if type_ == "string":
-        return name if name in ("source", "space_id") else f"{name}-{n}"
+        return name if name in SHARED else f"{name}-{n}"
     return BY_NAME.get(name, BY_TYPE.get(type_))

@@ -172,9 +172,13 @@ class Space:
         for n, other in enumerate([company, *drawn]):
             if n and other == company:
                 continue
-            error = (n == 0) - 1 / (1 + math.exp(-sum(a * b for a, b in zip(own, self.out[other], strict=True))))
+            error = (n == 0) - 1 / (
+                1 + math.exp(-sum(a * b for a, b in zip(own, self.out[other], strict=True)))
+            )
             gradient = [g + error * o for g, o in zip(gradient, self.out[other], strict=True)]
-            self.out_state[other] += _adagrad(self.out[other], [error * a for a in own], self.out_state[other], rate)
+            self.out_state[other] += _adagrad(
+                self.out[other], [error * a for a in own], self.out_state[other], rate
+            )
         self.into_state[track] += _adagrad(self.into[track], gradient, self.into_state[track], rate)
 
 
@@ -205,7 +209,7 @@ class HeldOut:
     ) -> None:
         self._artists = set(artists)
         long = [i for i, each in enumerate(sequences) if len(self._tracks(each)) >= 3]
-        shares = []
+        shares: list[int] = []
         while not shares or shares[-1] > 1:
             shares.append(places // 2 ** (3 + len(shares)))
         enough = [share for share in shares if sum(folds[i] < share for i in long) >= most]

@@ -1,11 +1,18 @@
-"""Small batches of sessions, and how a test publishes them."""
+"""Small batches of sessions, and how a test publishes them; or any rows, past the gate."""
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, date, datetime, timedelta
 
+import pyarrow as pa
+from deltalake import CommitProperties, write_deltalake
+
+from jobs.publishing.state import Part, TableState
 from reference.frames import frame
+from reference.rows import bucket
 from reference.worlds import heard
+from schemas import CONTRACTS
 from schemas.sessions import SESSIONS
 
 NOON = datetime(2026, 10, 1, 12, tzinfo=UTC)
@@ -35,3 +42,27 @@ def opening(play_id, played_at, **overrides):
 
 def publish(job, rows, days, **parameters):
     return job.publish(job.batch("sessions", days, parameters=parameters), rows)
+
+
+def lay(warehouse, table, rows):
+    """Adds rows in one commit that no gate has seen: in milliseconds, and whatever is wrong with them.
+
+    What a row lacks is null; `bucket` follows from the entity.
+    """
+    contract = CONTRACTS[table]
+    made = [{name: row.get(name) for name in contract.names} for row in rows]
+    for row in made if contract.buckets else ():
+        row["bucket"] = bucket(row[contract.entity])
+    parts = {row["ds"]: Part(1, 1, 1, "test") for row in made}
+    before = warehouse.state(table)
+    state = (before or TableState(0)).with_parts(parts, parts)
+    log = warehouse.create(contract)
+    write_deltalake(
+        log,
+        pa.Table.from_pylist(made, schema=pa.schema(log.schema())),
+        mode="append",
+        commit_properties=CommitProperties(
+            custom_metadata={"userMetadata": json.dumps({"kind": "publish", "state": state.dumps()})}
+        ),
+    )
+    return log.version()

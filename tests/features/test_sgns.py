@@ -1,0 +1,247 @@
+"""The compiled trainer against plain loops: one step, which pairs an epoch learns, and what is drawn."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from random import Random
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from features.embeddings import sgns
+from features.embeddings.corpus import Corpus, Model
+from features.embeddings.ranking import Pairs, ranks
+from features.embeddings.settings import Settings
+from features.embeddings.training import fit
+from reference import item2vec as reference
+
+SMALL = Settings(dimensions=16, epochs=8)
+SIGMAS = 5
+
+
+def corpus_of(sequences, counts=None):
+    tokens = np.array([token for each in sequences for token in each], np.int32)
+    offsets = np.cumsum([0, *map(len, sequences)]).astype(np.int64)
+    return Corpus(tokens, offsets, np.bincount(tokens) if counts is None else np.array(counts, np.int64))
+
+
+def arrays(model):
+    return (model.into, model.out, model.into_state, model.out_state)
+
+
+def test_one_epoch_is_the_loop_in_doubles():
+    """Two tracks: whoever is drawn against 0 -> 1 is 0, and against 1 -> 0 there is only the company itself."""
+    corpus = corpus_of([[0, 1]], counts=[10**9, 1])
+    chosen = replace(SMALL, exponent=2.0, window=1, backward=1.0, dimensions=5, negatives=3)
+    model = Model.fresh(2, 5, 3)
+    space = reference.Space(*(array.tolist() for array in arrays(model)))
+    for number in range(4):
+        assert sgns.epoch(corpus, model, chosen, number) == 2
+        space.learn(0, 1, [0, 0, 0], chosen.learning_rate)
+        space.learn(1, 0, [0, 0, 0], chosen.learning_rate)
+    hold(model, space)
+
+
+def hold(model, space):
+    for name in ("into", "out", "into_state", "out_state"):
+        np.testing.assert_allclose(
+            getattr(model, name), np.array(getattr(space, name)), rtol=2e-4, atol=2e-5, err_msg=name
+        )
+
+
+def xorshift(state):
+    """Marsaglia's, on whole numbers."""
+    state ^= state << 13 & (2**64 - 1)
+    state ^= state >> 7
+    return state ^ (state << 17 & (2**64 - 1))
+
+
+PLACES = {n: np.random.default_rng(n).integers(0, n, sgns.PLACES, dtype=np.int32) for n in range(2, 6)}
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.integers(0, 2**32),
+    st.integers(1, 6),
+    st.integers(2, 9),
+    st.sampled_from(sorted(PLACES)),
+    st.booleans(),
+)
+def test_a_pair_moves_vectors_as_the_loop_does(seed, negatives, dimensions, tracks, fresh):
+    rng = Random(seed)
+    track, company = rng.sample(range(tracks), 2)
+    matrices = [[[rng.gauss(0, 1) for _ in range(dimensions)] for _ in range(tracks)] for _ in range(2)]
+    states = [[0.0 if fresh else rng.random() * 3 for _ in range(tracks)] for _ in range(2)]
+    model = Model(*(np.array(m, np.float32) for m in matrices), *(np.array(s, np.float32) for s in states))
+    space = reference.Space(*(array.tolist() for array in arrays(model)))
+    state = np.array([rng.randrange(1, 2**63)], np.uint64)
+    drawn, at = [], int(state[0])
+    for _ in range(negatives):  # the company itself and the track may be among them, and one more than once
+        at = xorshift(at)
+        drawn.append(int(PLACES[tracks][(at >> 11) % sgns.PLACES]))
+    rate, gradient = np.float32(0.1), np.full(dimensions, 7, np.float32)  # left over from a pair before
+    sgns._pair(track, company, PLACES[tracks], *arrays(model), negatives, rate, gradient, state)
+    space.learn(track, company, drawn, 0.1)
+    hold(model, space)
+    assert int(state[0]) == at
+
+
+def test_chances_are_even():
+    state = np.array([2**61 + 12345], np.uint64)
+    found = np.array([sgns._chance(state) for _ in range(20_000)])
+    assert found.min() >= 0 and found.max() < 1
+    for share in (0.1, 0.3, 0.5, 0.9):
+        assert np.mean(found < share) == pytest.approx(share, abs=SIGMAS * 0.5 / math.sqrt(len(found)))
+
+
+# --- sgns: which pairs
+
+SEQUENCES = ([0, 1], [3, 1, 4, 1, 5, 2, 6], [2, 2, 2], [0, 1, 2, 3, 4, 5])
+
+
+@pytest.mark.parametrize("backward", [0.0, 0.3, 1.0])
+@pytest.mark.parametrize("window", [1, 2, 5])
+def test_an_epoch_learns_as_many_pairs_as_expected(window, backward):
+    times = 3_000
+    moments = [reference.count_of_pairs(each, window, backward) for each in SEQUENCES]
+    mean, variance = (times * sum(column) for column in zip(*moments, strict=True))
+    settings = replace(SMALL, window=window, backward=backward, negatives=1, dimensions=2)
+    corpus = corpus_of([*SEQUENCES] * times)
+    pairs = sgns.epoch(corpus, Model.fresh(7, 2, 1), settings, 0)
+    assert abs(pairs - mean) <= SIGMAS * math.sqrt(variance)
+
+
+@pytest.fixture
+def recorded(monkeypatch):
+    """Goes over a corpus with the very loop, before it is compiled, and gives the pairs in the order they come."""
+
+    def record(corpus, settings):
+        pairs = []
+
+        def pair(track, company, *others):
+            pairs.append((int(track), int(company)))
+            for _ in range(settings.negatives):
+                sgns._random(others[-1])  # as many draws as a pair that is learned
+
+        with monkeypatch.context() as patch:
+            patch.setattr(sgns, "_pair", pair)
+            patch.setattr(sgns, "_learn", sgns._learn.py_func)
+            count = sgns.epoch(corpus, Model.fresh(len(corpus.counts), 2, 1), settings, 0)
+        assert count == len(pairs)
+        return pairs
+
+    return record
+
+
+@pytest.mark.parametrize(("window", "backward"), [(1, 0.5), (2, 0.3), (4, 0.0), (9, 1.0), (5, 0.1)])
+def test_pairs_come_as_often_as_reach_and_direction_say(recorded, window, backward):
+    """All tracks are different: pairs of tracks are pairs of places."""
+    times, sequence = 800, [3, 0, 5, 1, 2, 4]
+    settings = replace(SMALL, window=window, backward=backward)
+    pairs = recorded(corpus_of([sequence] * times), settings)
+    wanted = {
+        (sequence[i], sequence[j]): chance
+        for (i, j), chance in reference.chances(sequence, window, backward).items()
+    }
+    assert set(pairs) == set(wanted)
+    for pair, chance in wanted.items():
+        spread = math.sqrt(times * chance * (1 - chance))
+        assert abs(pairs.count(pair) - times * chance) <= SIGMAS * spread, f"{pair} has a chance of {chance}"
+
+
+@pytest.mark.parametrize("subsample", [0.0, 0.05])
+@pytest.mark.parametrize("backward", [0.0, 0.3, 1.0])
+def test_compiled_or_not_the_same_pairs_are_drawn(recorded, backward, subsample):
+    """So what is recorded of the loop here is what the compiled one learns."""
+    corpus = corpus_of([*SEQUENCES] * 20)
+    chosen = replace(SMALL, window=5, backward=backward, subsample=subsample)
+    for seed in range(3):
+        settings = replace(chosen, seed=seed)
+        compiled = sgns.epoch(corpus, Model.fresh(7, 16, 1), settings, 0)
+        assert compiled == len(recorded(corpus, settings)) > 0
+
+
+def test_a_track_is_no_company_of_its_own(recorded):
+    pairs = recorded(corpus_of([[2, 2, 2], [0, 1, 0, 1, 1]] * 50), replace(SMALL, window=4, backward=1.0))
+    assert set(pairs) == {(0, 1), (1, 0)}
+
+
+def followers(backward):
+    """In 40 pairs a, b the b always follows its a, and any pair follows another."""
+    rng, pairs = Random(3), 40
+    sequences = []
+    for _ in range(600):
+        some = rng.sample(range(pairs), 4)
+        sequences.append([track for pair in some for track in (2 * pair, 2 * pair + 1)])
+    settings = replace(SMALL, window=1, backward=backward, epochs=10)
+    model = fit(corpus_of(sequences), settings)
+    first, second = np.arange(0, 2 * pairs, 2), np.arange(1, 2 * pairs, 2)
+    return (
+        np.mean(ranks(model.into, model.out, Pairs(query, target)) == 1)
+        for query, target in ((first, second), (second, first))
+    )
+
+
+def test_what_always_follows_is_learned_in_that_direction_alone():
+    ahead, back = followers(backward=0.0)
+    assert ahead > 0.95
+    assert back < 0.2
+    both = list(followers(backward=1.0))
+    assert min(both) > 0.9
+
+
+# --- sgns: draws
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.integers(1, 500), min_size=1, max_size=30), st.sampled_from([-0.5, 0.0, 0.75, 1.0, 2.0]))
+def test_tracks_are_drawn_by_their_plays_to_the_exponent(counts, exponent):
+    drawn = sgns._drawn(np.array(counts), exponent, np.random.default_rng(1))
+    assert drawn.dtype == np.int32 and drawn.shape == (sgns.PLACES,)
+    places = np.bincount(drawn, minlength=len(counts))
+    total = sum(n**exponent for n in counts)
+    for found, n in zip(places, counts, strict=True):
+        assert abs(found - sgns.PLACES * n**exponent / total) <= 1 + 1e-6
+
+
+def test_who_is_too_rare_for_a_place_is_drawn_in_some_epochs(monkeypatch):
+    monkeypatch.setattr(sgns, "PLACES", 64)
+    draws, epochs = np.random.default_rng(2), 2_000
+    times = sum(int((sgns._drawn(np.array([255, 1]), 1.0, draws) == 1).sum()) for _ in range(epochs))
+    chance = 64 / 256  # of one place in an epoch
+    assert abs(times - epochs * chance) <= SIGMAS * math.sqrt(epochs * chance * (1 - chance))
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.integers(1, 10**6), min_size=1, max_size=20), st.sampled_from([1e-5, 1e-3, 0.1, 1.0]))
+def test_plays_are_kept_with_the_chance_of_word2vec(counts, subsample):
+    found = sgns._kept(np.array(counts), subsample)
+    assert found == pytest.approx([reference.kept(n, sum(counts), subsample) for n in counts], rel=1e-5)
+    assert found.dtype == np.float32
+
+
+def test_no_thinning_keeps_all():
+    assert sgns._kept(np.array([1, 10**9]), 0.0).tolist() == [1, 1]
+
+
+def test_what_is_thinned_out_is_learned_less_often():
+    """Each sequence is a frequent track and a rare one, and a pair where both are kept."""
+    times, rare = 5_000, 50
+    sequences = [[0, 1 + n % rare] for n in range(times)]
+    corpus = corpus_of(sequences)
+    thin = replace(SMALL, window=1, backward=0.0, subsample=0.02, dimensions=2)
+    chance = reference.kept(times, 2 * times, 0.02)
+    assert reference.kept(times // rare, 2 * times, 0.02) == 1
+    pairs = sgns.epoch(corpus, Model.fresh(rare + 1, 2, 1), thin, 0)
+    assert abs(pairs - times * chance) <= SIGMAS * math.sqrt(times * chance * (1 - chance))
+
+
+def test_who_is_left_out_makes_neighbours_of_those_beside(recorded):
+    """The frequent track in between is dropped, then the window is laid, as in word2vec."""
+    corpus = corpus_of([[1 + n, 0, 101 + n] for n in range(100)])
+    thin = replace(SMALL, window=1, backward=0.0, subsample=1e-4)
+    pairs = recorded(corpus, thin)
+    assert any(pair == (1 + n, 101 + n) for n in range(100) for pair in pairs)
