@@ -28,10 +28,10 @@ def judge(df: DataFrame, suite: Suite, profile: Profile, measures: Mapping[str, 
 
 
 def _noted(suite: Suite, measures: Mapping[str, float]) -> tuple[Result, ...]:
-    """What the job counted and nothing bounds: worth a line in the report."""
+    """What the job counted and nothing bounds or depends on: worth a line in the report."""
     from expectations.wording import number
 
-    bounded = {bound.measure for bound in suite.bounds}
+    bounded = {name for bound in suite.bounds for name in (bound.measure, bound.when)}
     return tuple(
         Result(f"expect_{name}_to_be_counted", name, "info", True, number(value), "counted, without limits")
         for name, value in measures.items()

@@ -60,14 +60,14 @@ SUITE = Suite(
         ExpectColumnValuesToBeWithin(column="support", min_value=0),
         ExpectShareToBeBetween(
             column="support",
-            share="sum(if(source = 'learned', support, 0)) / sum(support)",
+            share="coalesce(try_divide(sum(if(source = 'learned', support, 0)), sum(support)), 1)",
             min_value=0.95,
             max_value=1.0,
             description="at least 95 % of plays are of tracks learned",
         ),
         ExpectShareToBeBetween(
             column="source",
-            share="sum(if(source = 'none', 0, support)) / sum(support)",
+            share="coalesce(try_divide(sum(if(source = 'none', 0, support)), sum(support)), 1)",
             min_value=0.99,
             max_value=1.0,
             severity=WARNING,

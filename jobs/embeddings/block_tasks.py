@@ -59,6 +59,7 @@ class Tasks:
 
         def task(rows: Batches) -> Iterator[pa.RecordBatch]:
             plays = _plays(self.scratch)
+            plays = plays[plays >= self.settings.min_plays]  # the first of them
             for tokens, offsets, numbers in _chunks(rows, PAIRS // (1 + self.settings.window)):
                 pairs = pairs_of(tokens, offsets, numbers, plays, self.settings, epoch, blocks.PARTS)
                 self._write_pairs(epoch, int(numbers[0]), *blocks.strata(pairs, self.settings.blocks))

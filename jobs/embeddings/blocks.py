@@ -76,8 +76,11 @@ class _Training:
         numbered = sequences.select(F.monotonically_increasing_id().alias("sequence"), "tracks")
         numbered.write.mode("overwrite").parquet(path(SEQUENCES))
         heard = self._sequences().select(F.explode("tracks").alias("number")).distinct()
-        tracks = self.spark.read.parquet(path(VOCABULARY)).withColumn("block", F.col("number") % blocks)
-        told = tracks.join(heard.withColumn("heard", F.lit(True)), "number", "left")
+        often = F.col("plays") >= self.tasks.settings.min_plays
+        tracks = self.spark.read.parquet(path(VOCABULARY)).where(often)
+        told = tracks.withColumn("block", F.col("number") % blocks).join(
+            heard.withColumn("heard", F.lit(True)), "number", "left"
+        )
         # A block without tracks has a row of nulls, so that its files are written too.
         every = self.spark.range(blocks).select(F.col("id").cast("int").alias("block"))
         mine = told.unionByName(every, allowMissingColumns=True).repartitionById(blocks, "block")

@@ -61,7 +61,7 @@ def _report(scratch: Scratch, dimensions: int, rows: list[pa.RecordBatch]) -> di
     from jobs.embeddings.tracks import Tracks
 
     tokens = Tracks.read(scratch)
-    kept, starts, pairs = asked_of(rows)
+    kept, starts, pairs = asked_of(rows, tokens)
     if not len(pairs):
         return {"metrics": [], "hits": []}
     tracks = tokens.only(np.flatnonzero((tokens.before >= 0) & ~tokens.is_artist))
@@ -70,7 +70,6 @@ def _report(scratch: Scratch, dimensions: int, rows: list[pa.RecordBatch]) -> di
     published, _ = model.merge()
     similar = ev.ranked("similar", "this", published, published, mine, tracks.plays)
     _, around = ev.around(published, ev.sampled(np.arange(len(tracks.plays))), tracks.plays)
-    metrics = (
-        ev.baselines(Corpus(kept, starts, tokens.plays), pairs) + found.metrics + similar.metrics + around
-    )
+    metrics = ev.baselines(Corpus(kept, starts, tokens.plays), pairs, tokens.is_artist)
+    metrics += found.metrics + similar.metrics + around
     return {"metrics": ev.as_rows(metrics), "hits": found.hits.tolist()}

@@ -61,8 +61,9 @@ class _Training:
 
     def __init__(self, plan: Plan, batches: list[pa.RecordBatch]) -> None:
         self.plan, self.settings = plan, plan.settings
-        self.tokens = Tracks.read(plan.scratch)
-        kept, starts, self.pairs = asked_of(batches)
+        read = Tracks.read(plan.scratch)
+        self.tokens = read.only(np.flatnonzero(read.plays >= plan.settings.min_plays))  # the first of them
+        kept, starts, self.pairs = asked_of(batches, self.tokens)
         self.corpus = Corpus(kept, starts, self.tokens.plays)
         heard = np.bincount(kept, minlength=len(self.tokens.plays)) > 0
         self.learned = np.flatnonzero(heard & ~self.tokens.is_artist)
@@ -76,7 +77,7 @@ class _Training:
 
     def report(self) -> dict[str, Any]:
         if len(self.pairs):
-            self.metrics += ev.baselines(self.corpus, self.pairs)
+            self.metrics += ev.baselines(self.corpus, self.pairs, self.tokens.is_artist)
         twin = self._twin_near() if self.plan.parent and not self._warm else None
         started = time.monotonic()
         model = self._trained().only(self.learned)
@@ -194,11 +195,11 @@ class _Progress:
         self._started = time.monotonic()
 
 
-def asked_of(batches: list[pa.RecordBatch]) -> tuple[Tokens, Ints, Pairs]:
+def asked_of(batches: list[pa.RecordBatch], known: Tracks) -> tuple[Tokens, Ints, Pairs]:
     """Tokens and offsets of the sequences without what is held out, and the questions that this makes."""
     tokens, offsets = flat(batches)
     folds = np.concatenate([np.zeros(0, np.int64), *(batch.column("fold") for batch in batches)])
-    return ev.held_out(tokens, offsets, folds, FOLDS)
+    return ev.held_out(tokens, offsets, folds, FOLDS, known.is_artist if known.is_artist.any() else None)
 
 
 def peak_bytes() -> int:

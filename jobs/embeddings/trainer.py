@@ -7,7 +7,7 @@ import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from os import cpu_count
 from typing import TYPE_CHECKING, Any
 
@@ -40,8 +40,11 @@ class Trained:
 
 
 def lay_ready(scratch: Scratch, heard: DataFrame, before: DataFrame | None, settings: Settings) -> None:
-    """Leaves the vocabulary in the scratch, with the vectors of the version before."""
-    ready = with_vectors_before(vocabulary(heard, settings), before)
+    """Leaves the vocabulary in the scratch, with the vectors of the version before.
+
+    Tracks with too few plays are there too: what is not learned counts against the coverage.
+    """
+    ready = with_vectors_before(vocabulary(heard, replace(settings, min_plays=1)), before)
     ready.write.mode("overwrite").parquet(scratch.path(VOCABULARY))
 
 
@@ -59,9 +62,12 @@ def train(
     Raises:
         JobError: no session has two tracks to learn from.
     """
+    from pyspark.sql import functions as F
+
     from jobs.embeddings.task import REPORT, Plan, runner
 
-    numbers = spark.read.parquet(scratch.path(VOCABULARY)).select("number", "token")
+    often = spark.read.parquet(scratch.path(VOCABULARY)).where(F.col("plays") >= settings.min_plays)
+    numbers = often.select("number", "token")
     rows = sequences(heard, numbers, settings)
     if rows.isEmpty():
         raise JobError(

@@ -1,0 +1,201 @@
+"""Spaces that must not be published, each made by a fault that is seeded, and each refused; a good one passes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import pytest
+
+from expectations.gate import judge
+from expectations.profile import profile
+from expectations.suite import suite_for
+from features.embeddings.settings import Settings
+from features.embeddings.track_rows import track_embeddings
+from jobs.embeddings import task
+from jobs.embeddings.task import Plan, runner
+from jobs.embeddings.tracks import LEARNED, VOCABULARY
+from reference.planted import laid_ready, sessions
+from schemas import CONTRACTS, conform
+
+DAY = date(2026, 11, 20)
+SETTINGS = Settings(dimensions=16, epochs=6, seed=1, threads=1)
+CONTRACT = CONTRACTS["track_embeddings"]
+
+
+def trained(folder, heard=None, start="cold", before=None, settings=SETTINGS):
+    """What a training reports, the table that it leaves, and its scratch."""
+    scratch, batches = laid_ready(folder, sessions() if heard is None else heard, before)
+    plan = Plan(scratch, settings, start, before is not None)
+    (report,) = [batch.to_pylist()[0]["report"] for batch in runner(plan)(batches)]
+    return task.json.loads(report), pq.read_table(scratch.path(LEARNED)), scratch
+
+
+@pytest.fixture(scope="module")
+def first(tmp_path_factory):
+    return trained(tmp_path_factory.mktemp("first") / "scratch")
+
+
+def verdict(spark, scratch, learned, measures, spoil=lambda rows: rows):
+    """What the gate says of rows made of `learned`, as the job makes them."""
+    pq.write_table(learned, scratch.path("spoiled.parquet"))
+    read = spark.read.parquet
+    catalogue = spark.createDataFrame([], CONTRACTS["tracks"].struct())
+    rows = track_embeddings(
+        read(scratch.path("spoiled.parquet")), read(scratch.path(VOCABULARY)), catalogue, "v1", "v1", DAY
+    )
+    made = conform(spoil(rows), CONTRACT).localCheckpoint()
+    return judge(made, suite_for(CONTRACT.name), profile(made, CONTRACT), measures)
+
+
+def refused_for(judged):
+    assert judged.refused, f"the gate let it pass; of all checks failed {judged.failures}"
+    return {result.column for result in judged.critical}
+
+
+def test_a_good_space_passes(spark, first):
+    report, learned, scratch = first
+    judged = verdict(spark, scratch, learned, report["measures"])
+    assert report["measures"]["enough_pairs"] == 1, "with so few questions the gate would judge nothing"
+    assert not judged.critical, judged.critical
+
+
+def with_element(learned, column, row, value):
+    vectors = learned[column].to_pylist()
+    vectors[row][0] = value
+    place = learned.column_names.index(column)
+    return learned.set_column(place, column, pa.array(vectors, pa.list_(pa.float32())))
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_number_that_is_none_is_refused(spark, first, value):
+    report, learned, scratch = first
+    judged = verdict(spark, scratch, with_element(learned, "in_vector", 5, value), report["measures"])
+    assert "in_vector" in refused_for(judged)
+
+
+def test_rows_of_another_space_are_refused(spark, first):
+    from pyspark.sql import functions as F
+
+    report, learned, scratch = first
+    other = F.when(F.col("track_id") < "t0100", F.lit("v0")).otherwise(F.col("space_id"))
+    judged = verdict(
+        spark,
+        scratch,
+        learned,
+        report["measures"],
+        lambda rows: rows.withColumn("space_id", F.coalesce(other, F.lit(""))),
+    )
+    assert refused_for(judged) == {"space_id"}
+
+
+def test_half_the_vocabulary_is_refused(spark, first):
+    report, learned, scratch = first
+    half = learned.filter(pc.less(pc.cast(pc.utf8_slice_codeunits(learned["track_id"], 1), pa.int64()), 500))
+    assert "support" in refused_for(verdict(spark, scratch, half, report["measures"]))
+
+
+def shuffled(fit):
+    """Every vector under the name of another track, as a wrong join would leave them."""
+
+    def wrong(*arguments):
+        model = fit(*arguments)
+        order = np.random.default_rng(0).permutation(len(model.into))
+        return type(model)(*(array[order] for array in vars(model).values()))
+
+    return wrong
+
+
+def untrained(fit):
+    """As many random numbers, and nothing learned."""
+
+    def wrong(corpus, settings, *rest):
+        model = fit(corpus, replace(settings, epochs=1, learning_rate=1e-6), *rest[:1], range(1))
+        model.out[:] = np.random.default_rng(0).normal(size=model.out.shape).astype(np.float32)
+        return model
+
+    return wrong
+
+
+@pytest.mark.parametrize("fault", [shuffled, untrained])
+def test_a_space_in_which_nothing_is_found_is_refused(spark, monkeypatch, tmp_path, fault):
+    monkeypatch.setattr(task, "fit", fault(task.fit))
+    report, learned, scratch = trained(tmp_path / "scratch")
+    assert report["measures"]["next.hr@10"] < 0.1, "the fault did not fire"
+    found = refused_for(verdict(spark, scratch, learned, report["measures"]))
+    assert {"next.hr@10_over_popularity", "next.hr@10_over_cooccurrence"} <= found
+
+
+def test_a_warm_start_keeps_the_space_and_passes(spark, first, tmp_path):
+    report, learned, scratch = trained(tmp_path / "scratch", sessions(seed=4), "warm", first[1])
+    assert report["measures"]["overlap@10"] > 0.65
+    assert not verdict(spark, scratch, learned, report["measures"]).critical
+
+
+def test_a_version_worse_than_the_one_before_is_refused(spark, first, tmp_path, monkeypatch):
+    """Warm, on half-shuffled vectors: still far above the baselines' bound of popularity, but not the old one."""
+
+    def noisy(fit):
+        def wrong(*arguments):
+            model = fit(*arguments)
+            model.out += np.random.default_rng(0).normal(0, 2.0, model.out.shape).astype(np.float32)
+            return model
+
+        return wrong
+
+    monkeypatch.setattr(task, "fit", noisy(task.fit))
+    report, learned, scratch = trained(tmp_path / "scratch", start="warm", before=first[1])
+    assert report["measures"]["next.hr_ratio"] < 0.9, "the fault did not fire"
+    assert "next.hr_ratio_low" in refused_for(verdict(spark, scratch, learned, report["measures"]))
+
+
+def test_a_cold_start_is_turned_to_lie_as_the_space_before(spark, first, tmp_path):
+    other_seed = replace(SETTINGS, seed=9)
+    report, learned, scratch = trained(tmp_path / "turned", before=first[1], settings=other_seed)
+    _, alone, _ = trained(tmp_path / "alone", settings=other_seed)
+    assert cosine(first[1], learned) > cosine(first[1], alone) + 0.2
+    assert report["measures"]["seed_overlap@10"] > 0
+    assert not verdict(spark, scratch, learned, report["measures"]).critical
+
+
+def cosine(one, other):
+    """The mean over tracks of the cosine of in + out here and there."""
+    sums = []
+    for table in (one, other):
+        rows = table.sort_by("track_id")
+        both = [np.array(rows[name].to_pylist(), np.float64) for name in ("in_vector", "out_vector")]
+        sums.append(both[0] + both[1])
+    lengths = [np.linalg.norm(each, axis=1) for each in sums]
+    return float((np.einsum("ij,ij->i", *sums) / (lengths[0] * lengths[1])).mean())
+
+
+def test_one_thread_repeats_a_result_exactly(first, tmp_path):
+    again, learned, _ = trained(tmp_path / "again")
+    assert (again["digest"], learned) == (first[0]["digest"], first[1])
+
+
+def test_a_training_that_was_cut_off_goes_on(first, tmp_path, monkeypatch):
+    """Killed after the third epoch; what it had saved is gone on with, to the same vectors."""
+    monkeypatch.setattr(task, "SECONDS_BETWEEN_CHECKPOINTS", -1.0)
+    seen = []
+
+    class Cut(task._Progress):
+        def __call__(self, epoch, pairs, model):
+            super().__call__(epoch, pairs, model)
+            seen.append(epoch)
+            if len(seen) == 3:
+                raise KeyboardInterrupt
+
+    monkeypatch.setattr(task, "_Progress", Cut)
+    scratch, batches = laid_ready(tmp_path / "scratch", sessions())
+    plan = Plan(scratch, SETTINGS, "cold", False)
+    with pytest.raises(KeyboardInterrupt):
+        list(runner(plan)(batches))
+    assert scratch.read_json("checkpoint.json") == {"epoch": 3}
+    (report,) = [task.json.loads(batch.to_pylist()[0]["report"]) for batch in runner(plan)(batches)]
+    assert seen == [1, 2, 3, 4, 5, 6], "epochs were done again, or left out"
+    assert report["digest"] == first[0]["digest"]
