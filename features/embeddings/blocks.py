@@ -10,7 +10,7 @@ averaged, nothing is shared, and one thread to a task repeats a result exactly.
 
 What is lost is variety: within a round a track meets the company of one block alone, and rivals of that block.
 On real sessions, eight blocks lose 8 % of the hits where a round learns all of an epoch's pairs of a stratum,
-4 % where it learns half of them, 1 to 2 % where it learns a quarter. So the sequences of an epoch are dealt into
+4 % where it learns half of them, 1 % where it learns a quarter. So the sequences of an epoch are dealt into
 PARTS, each with rounds of its own. Smaller steps lose more; so does learning a stratum twice in a visit.
 """
 

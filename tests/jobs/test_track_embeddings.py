@@ -1,0 +1,156 @@
+"""Embeddings through the whole flow: what is released fits together, what is refused is written down."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+
+import numpy as np
+import pytest
+from deltalake import DeltaTable
+
+import segue
+from expectations.verdict import Refused
+from jobs import (
+    build_candidates,
+    build_semantic_ids,
+    build_similar_tracks,
+    build_user_embeddings,
+    evaluate_track_embeddings,
+    release_tables,
+    train_track_embeddings,
+)
+from jobs.errors import WrongUsage
+from reference.flows import LAST
+
+OF_A_VERSION = ("track_embeddings", "user_embeddings", "similar_tracks", "candidates", "track_semantic_ids")
+DOWNSTREAM = (build_user_embeddings, build_similar_tracks, build_candidates, build_semantic_ids)
+
+
+def versions(world):
+    table = DeltaTable(f"{world.root}/tables/embedding_versions").to_pyarrow_table()
+    return sorted(table.to_pylist(), key=lambda row: row["available_at"])
+
+
+def newest(world, table):
+    store = segue.open(world.root)
+    return [row for batch in store.scan(table, day=store.days(table)[-1]) for row in batch.to_pylist()]
+
+
+def test_all_tables_of_a_release_are_of_one_version(world):
+    found = {
+        table: {(row["version_id"], row["space_id"]) for row in newest(world, table)}
+        for table in OF_A_VERSION
+    }
+    assert len(set().union(*found.values())) == 1, found
+    (version, space) = found["track_embeddings"].pop()
+    assert version in {row["version_id"] for row in versions(world) if row["status"] == "accepted"}
+    assert {row["space_id"] for row in newest(world, "semantic_codebooks")} == {space}
+
+
+def test_every_track_of_the_catalogue_has_a_row(world):
+    rows = {row["track_id"]: row for row in newest(world, "track_embeddings")}
+    heard = Counter(row["track_id"] for row in world.released("sessions") if not row["is_bot"])
+    catalogue = {row["track_id"] for row in world.released("tracks")}
+    assert set(rows) == catalogue | set(heard)
+    assert {track: row["support"] for track, row in rows.items() if row["support"]} == dict(heard)
+
+
+def test_neighbours_are_those_of_plain_cosines(world):
+    vectors = {
+        row["track_id"]: np.array(row["vector"]) for row in newest(world, "track_embeddings") if row["vector"]
+    }
+    names = sorted(vectors)
+    matrix = np.stack([vectors[name] for name in names])
+    for row in newest(world, "similar_tracks"):
+        scores = np.round(matrix @ vectors[row["track_id"]], 6)
+        best = sorted(
+            (-score, name) for score, name in zip(scores, names, strict=True) if name != row["track_id"]
+        )
+        expected = [-score for score, _ in best[: len(row["scores"])]]
+        assert row["scores"] == pytest.approx(expected, abs=2e-6), row["track_id"]
+
+
+def test_candidates_leave_out_what_was_heard_on_the_last_day(world):
+    last = max(row["ds"] for row in world.released("sessions"))
+    heard = {(row["user_id"], row["track_id"]) for row in world.released("sessions") if row["ds"] == last}
+    assert heard, "nobody heard anything on the last day, so this shows nothing"
+    offered = {(row["user_id"], track) for row in newest(world, "candidates") for track in row["track_ids"]}
+    assert offered
+    assert not offered & heard
+
+
+def test_semantic_ids_are_spelled_by_their_codebooks(world):
+    books = newest(world, "semantic_codebooks")
+    centroids = {(row["level"], row["code"]): np.array(row["centroid"]) for row in books}
+    vectors = {row["track_id"]: row["vector"] for row in newest(world, "track_embeddings")}
+    seen = set()
+    for row in newest(world, "track_semantic_ids"):
+        left = np.array(vectors[row["track_id"]])
+        for level, code in enumerate(row["codes"]):
+            distances = {c: np.sum((left - at) ** 2) for (of, c), at in centroids.items() if of == level}
+            assert distances[code] == pytest.approx(min(distances.values()), abs=1e-9), (
+                row["track_id"],
+                level,
+            )
+            left = left - centroids[level, code]
+        seen.add(row["semantic_id"])
+    assert len(seen) == len(newest(world, "track_semantic_ids"))
+
+
+@pytest.mark.slow
+def test_a_refused_version_is_kept_with_its_reasons_and_nobody_sees_it(copy):
+    before, tables = newest(copy, "track_embeddings"), copy.versions()
+    with pytest.raises(Refused, match="at least 95 % of plays are of tracks learned"):
+        train_track_embeddings.main(["--root", copy.root, "--min-plays", "20"])
+    rejected = versions(copy)[-1]
+    assert (rejected["status"], rejected["start"]) == ("rejected", "warm" if rejected["parent"] else "cold")
+    assert any("95 %" in reason for reason in rejected["reasons"])
+    release_tables.main(["--root", copy.root])
+    assert newest(copy, "track_embeddings") == before
+    assert copy.versions()["track_embeddings"] == tables["track_embeddings"]
+
+
+@pytest.mark.slow
+def test_the_next_day_goes_on_in_the_same_space_and_a_cold_start_in_another(copy, capsys):
+    """The day before is trained cold, its successor warm, then that day again cold; tables follow each time."""
+    day = segue.open(copy.root).days("track_embeddings")[-1]
+    root = ["--root", copy.root]
+    train_track_embeddings.main([*root, "--start", "cold", "--seed", "5"])
+    cold = versions(copy)[-1]
+    assert (cold["start"], cold["space_id"], cold["ds"]) == ("cold", cold["version_id"], day)
+    train_track_embeddings.main([*root, "--start", "cold", "--seed", "5"])
+    assert "unchanged" in capsys.readouterr().out or cold["parameters"].count('"threads": 1') == 0
+    with pytest.raises(WrongUsage, match="no version before"):
+        train_track_embeddings.main([*root, "--start", "warm", "--day", str(versions(copy)[0]["ds"])])
+    with pytest.raises(
+        Refused, match="version"
+    ):  # what was made of the version before does not fit the new one
+        release_tables.main(root)
+    for step in DOWNSTREAM:
+        assert step.main(root) == 0
+    release_tables.main(root)
+    assert {row["space_id"] for table in OF_A_VERSION for row in newest(copy, table)} == {cold["space_id"]}
+
+
+@pytest.mark.slow
+def test_an_evaluation_asks_what_a_training_asked(world, capsys):
+    day = segue.open(world.root).days("track_embeddings")[-1]
+    arguments = ["--root", world.root, "--day", str(day), "--against", str(day), "--json"]
+    assert evaluate_track_embeddings.main([*arguments, "--truth", f"{world.landing}/truth.json"]) == 0
+    told = json.loads(capsys.readouterr().out.splitlines()[-1])
+    found = {(row["metric"], row["segment"]): row for row in told["metrics"]}
+    headline = found["next.hr@10", "all"]
+    assert headline["this"] == headline["against"] > headline["popularity"] * 0.5
+    assert (told["next.hr_ratio"], told["next.hr_ratio_low"]) == (1.0, 1.0)
+    trained = [row for row in versions(world) if row["ds"] == day and row["status"] == "accepted"][-1]
+    before = {(m["name"], m["segment"]): m["value"] for m in trained["metrics"] if m["of"] == "this"}
+    assert headline["this"] == pytest.approx(before["next.hr@10", "all"], abs=0.05)
+    truth = json.loads((world.landing / "truth.json").read_text())["perfect_recommender"]
+    share = headline["this"] / truth["hit_rate_at_10_without_repeats"]
+    assert told["share_of_perfect"] == pytest.approx(share, abs=1e-3)
+
+
+def test_days_that_no_space_has_are_named(world):
+    with pytest.raises(WrongUsage, match=f"no track embeddings of {LAST.replace(year=2030)}"):
+        build_similar_tracks.main(["--root", world.root, "--day", str(LAST.replace(year=2030))])
