@@ -168,11 +168,9 @@ def part_job(sessions: Sessions, args: argparse.Namespace) -> None:
     from jobs.embeddings.scratch import Scratch
     from jobs.embeddings.task import REPORT, Plan, runner
     from jobs.embeddings.tracks import LEARNED, VOCABULARY
-    from schemas import CONTRACTS
 
     with tempfile.TemporaryDirectory() as folder:
         spark, heard = session(), _written(sessions, f"{folder}/sessions")
-        catalogue = spark.createDataFrame([], CONTRACTS["tracks"].struct())
 
         def job(seed: int, questions: bool) -> None:
             settings = Settings(seed=seed, threads=args.cores)
@@ -183,7 +181,7 @@ def part_job(sessions: Sessions, args: argparse.Namespace) -> None:
             asked = asked if questions else asked.withColumn("fold", F.lit(FOLDS - 1))
             asked.mapInArrow(runner(Plan(scratch, settings, "cold", False)), REPORT).collect()
             learned = spark.read.parquet(scratch.path(LEARNED))
-            made = track_embeddings(learned, vocabulary, catalogue, "v", "v", date(2026, 1, 1))
+            made = track_embeddings(learned, vocabulary, None, "v", "v", date(2026, 1, 1))
             made.write.format("delta").save(f"{folder}/table-{seed}-{questions}")
 
         job(0, False)  # compiles
@@ -330,6 +328,8 @@ def _written(sessions: Sessions, path: str) -> str:
                 (np.arange(len(number)) - sessions.corpus.offsets[number] + 1).astype(np.int32)
             ),
             "track_id": pa.array(sessions.names[sessions.corpus.tokens]),
+            "user_id": pa.array(number).cast(pa.string()),
+            "session_started_at": pa.array(number.astype("datetime64[s]")),
             "artist_id": pa.nulls(len(number), pa.string()),
             "is_bot": pa.repeat(False, len(number)),
         }

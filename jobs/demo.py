@@ -110,7 +110,21 @@ class _Stage:
         print(
             _indented(show.aligned(similar.column_names, [list(row.values()) for row in similar.to_pylist()]))
         )
+        self._candidates(store, user)
         self._say(f"What was expected, seen and decided: {write_report(self.root, self.run_id)}")
+
+    def _candidates(self, store: segue.Store, user: str) -> None:
+        """The first five; a listener who only skipped has none."""
+        row = store.lookup("candidates", [user]).to_pylist()[0]
+        tracks, origins = row["track_ids"] or [], row["origins"] or []
+        print(
+            f"\n  segue.open({self.root!r}).lookup('candidates', [{user!r}])   # {len(tracks)} tracks; the first five\n"
+        )
+        names = store.lookup("tracks", tracks[:5], columns=["title", "artist_name"]).to_pylist()
+        cells = [
+            (name["title"], name["artist_name"], origin) for name, origin in zip(names, origins, strict=False)
+        ]
+        print(_indented(show.aligned(("title", "artist_name", "origin"), cells)))
 
     def _ingest(self, days: Sequence[object]) -> None:
         self._run("ingest-plays", [self.landing / "plays" / f"delivered={day}" for day in days])

@@ -13,6 +13,7 @@ from math import ceil
 
 from deltalake import DeltaTable
 
+from jobs.embeddings.scratch import sweep
 from jobs.job import Job, add_common
 from jobs.publishing.commits import files_of
 from jobs.publishing.records import compact_results, record_swept, recorded_batches
@@ -43,6 +44,10 @@ def run(args: argparse.Namespace) -> int:
         with job.lease(name):
             if job.has(name):
                 _maintain(job, name, now, args.dry_run)
+    if swept := sweep(job.warehouse, now, args.dry_run):
+        job.say(
+            f"scratch: {len(swept)} trainings that were cut off {'would be' if args.dry_run else ''} swept"
+        )
     if not args.dry_run:
         compact_results(job.warehouse)
         vacuum_releases(args.root)

@@ -41,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     start = start_of(args.start, parent, day, settings)
     heard = job.read("sessions", [day - timedelta(days=n) for n in range(args.days)])
     before = job.read(TABLE, [parent.day]) if parent else None
-    catalogue = _catalogue(job)
+    catalogue = job.read("tracks") if job.has("tracks") else None
     parameters = {**settings.deciding(), "start": start, "days": args.days}
     batch = job.batch(TABLE, [day], repeatable=args.threads == 1, parameters=parameters)
     with job.lease(TABLE):
@@ -103,7 +103,9 @@ class _Version:
         self._job.publish(batch, rows)
 
 
-def _publish(job: Job, batch: Batch, version: _Version, scratch: Scratch, catalogue: DataFrame) -> None:
+def _publish(
+    job: Job, batch: Batch, version: _Version, scratch: Scratch, catalogue: DataFrame | None
+) -> None:
     """The vectors if the gate lets them pass, and what was said of them in either case."""
     learned = job.spark.read.parquet(scratch.path(LEARNED))
     vocabulary = job.spark.read.parquet(scratch.path(VOCABULARY))
@@ -112,16 +114,10 @@ def _publish(job: Job, batch: Batch, version: _Version, scratch: Scratch, catalo
         staged = job.stage(batch, rows, version.trained.measures)
     except Refused as refused:
         version.record(refused.verdict)
+        scratch.remove()  # or the same vectors would be offered again
         raise
     version.record(staged.verdict)
     job.commit(staged)
-
-
-def _catalogue(job: Job) -> DataFrame:
-    """The tracks; without a catalogue none, and cold tracks then have no vector."""
-    if job.has("tracks"):
-        return job.read("tracks")
-    return job.spark.createDataFrame([], CONTRACTS["tracks"].struct())
 
 
 def _measure(name: str, value: float) -> dict[str, object]:

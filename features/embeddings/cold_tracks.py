@@ -77,7 +77,7 @@ class Ladder:
 
 def with_cold_tracks(
     learned: DataFrame,
-    catalogue: DataFrame,
+    catalogue: DataFrame | None,
     kappa: float = 10.0,
     *,
     shrunk_below: int = Ladder.shrunk_below,
@@ -93,7 +93,8 @@ def with_cold_tracks(
     Args:
         learned: track_id, in_vector, out_vector, support, in_state, out_state; unique by track. It is read
             twice, so it must come from a table or a checkpoint, not from a plan that trains.
-        catalogue: the table `tracks`, or those of it that are asked for.
+        catalogue: the table `tracks`, or those of it that are asked for; None where there is none: then no
+            track has an artist, and nothing needs to be sorted.
         kappa, shrunk_below, ridge, fit_on: as in `Ladder`.
 
     Returns:
@@ -104,10 +105,21 @@ def with_cold_tracks(
         VectorError: in a task, for vectors of different lengths.
     """
     ladder = Ladder(kappa, shrunk_below, ridge, fit_on)
-    tracks = _tracks(learned, catalogue)
+    rows = _alone(learned) if catalogue is None else _by_artist(_tracks(learned, catalogue), ladder)
+
+    def climb(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        from features.embeddings.ladder import climbed
+
+        return climbed(batches, ladder)
+
+    return rows.mapInArrow(climb, _made())
+
+
+def _by_artist(tracks: DataFrame, ladder: Ladder) -> DataFrame:
+    """Artist by artist, whole artists to a task, each of them led by the weights of the regression."""
     slices = tracks.sparkSession.range(SLICES).select(F.col("id").alias("slice"))
     leaders = slices.crossJoin(F.broadcast(_weights(tracks, ladder)))
-    by_artist = (
+    return (
         tracks.withColumn("slice", F.pmod(F.xxhash64(F.coalesce("artist_id", "track_id")), F.lit(SLICES)))
         .unionByName(leaders, allowMissingColumns=True)
         .repartition("slice")
@@ -115,12 +127,15 @@ def with_cold_tracks(
         .drop("slice")
     )
 
-    def climb(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        from features.embeddings.ladder import climbed
 
-        return climbed(batches, ladder)
-
-    return by_artist.mapInArrow(climb, _made())
+def _alone(learned: DataFrame) -> DataFrame:
+    """Tracks of which nothing is known but what was learned."""
+    kinds = {"artist_id": "string", "album": "string", **dict.fromkeys(NUMBERS, "double")}
+    nothing = {name: F.lit(None).cast(kind) for name, kind in kinds.items()}
+    rows = learned.select("track_id", *_LEARNED)
+    return rows.withColumns(
+        {**nothing, "words": F.array().cast("array<int>"), "weights": F.lit(None).cast("binary")}
+    )
 
 
 def _made() -> StructType:

@@ -34,14 +34,19 @@ def with_vectors_before(vocabulary: DataFrame, before: DataFrame | None) -> Data
 
 
 def track_embeddings(
-    learned: DataFrame, vocabulary: DataFrame, catalogue: DataFrame, version_id: str, space_id: str, day: date
+    learned: DataFrame,
+    vocabulary: DataFrame,
+    catalogue: DataFrame | None,
+    version_id: str,
+    space_id: str,
+    day: date,
 ) -> DataFrame:
     """One row per track of the vocabulary or the catalogue.
 
     Args:
         learned: track_id, in_vector, out_vector, support, in_state, out_state.
         vocabulary: token, plays; tokens of artists are no tracks.
-        catalogue: of the table `tracks`.
+        catalogue: of the table `tracks`; None where there is none.
     """
     plays = vocabulary.where(~F.col("token").startswith(ARTIST)).select(
         F.col("token").alias("track_id"), "plays"

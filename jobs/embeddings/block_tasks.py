@@ -16,7 +16,7 @@ from features.embeddings.corpus import Ints, Model, Tokens, flat
 from features.embeddings.pair_kernel import pairs_of
 from features.embeddings.settings import Settings
 from jobs.embeddings.scratch import Scratch
-from jobs.embeddings.tracks import _SCHEMA, LEARNED, VOCABULARY, Tracks, _rows, load_before
+from jobs.embeddings.tracks import LEARNED, LEARNED_SCHEMA, VOCABULARY, Tracks, learned_rows, load_before
 
 Batches = Iterable[pa.RecordBatch]
 Task = Callable[[Batches], Iterator[pa.RecordBatch]]
@@ -93,9 +93,14 @@ class Tasks:
             tracks = Tracks.read(mine)
             heard = mine.table(VOCABULARY, ["number", "heard"]).sort_by("number")["heard"]
             learned = np.flatnonzero(heard.is_valid().to_numpy() & ~tracks.is_artist)
-            batches = _rows(tracks.only(learned), model.only(learned))
-            self.scratch.write_table(f"{LEARNED}/{block:05d}.parquet", _SCHEMA, batches)
+            batches = learned_rows(tracks.only(learned), model.only(learned))
+            self.scratch.write_table(f"{LEARNED}/{block:05d}.parquet", LEARNED_SCHEMA, batches)
             yield _count(len(learned))
+
+    def whole(self) -> Model:
+        """All blocks after the last round, on one machine: for what is measured there."""
+        last = blocks.rounds(self.settings, self.epochs)
+        return blocks.together([self._model(last, block, block) for block in range(self.settings.blocks)])
 
     # --- files
 

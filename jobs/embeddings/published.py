@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
 TABLE = "track_embeddings"
+# Each holds all vectors.
+TASKS_HERE = 4
 
 
 def with_day(made: argparse.ArgumentParser) -> argparse.ArgumentParser:
@@ -54,9 +56,11 @@ def window(job: Job, day: date, days: int) -> DataFrame:
 
 
 def search(job: Job) -> Search:
-    """In one task with an executor's cores: each further task would hold all vectors again."""
+    """On a cluster one task with an executor's cores: each further one would hold all vectors again. On one machine
+    a few tasks, since only tasks can read and write side by side, and rows take as long as the search."""
     profile, cores = own_executor(job.spark)
-    return Search(threads=cores, profile=profile)
+    tasks = 1 if profile else min(cores, TASKS_HERE)
+    return Search(tasks=tasks, threads=max(1, cores // tasks), profile=profile)
 
 
 def add_fields(made: argparse.ArgumentParser, settings: type, meanings: Mapping[str, str]) -> None:

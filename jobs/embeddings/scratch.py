@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, BinaryIO
 from uuid import uuid4
 
@@ -19,6 +20,8 @@ import pyarrow.dataset as pads
 import pyarrow.parquet as pq
 from pyarrow import fs as pafs
 
+from jobs.publishing.retention import GRACE
+from jobs.publishing.warehouse import Warehouse
 from segue.storage import filesystem
 
 if TYPE_CHECKING:
@@ -132,6 +135,27 @@ class Scratch:
         return Model(*arrays), saved["epoch"]
 
     def remove(self, name: str = "") -> None:
+        """A file or a folder; nothing where there is none."""
         files, path = self._at(name)
-        with suppress(FileNotFoundError):
+        kind = files.get_file_info(path.rstrip("/")).type
+        if kind == pafs.FileType.Directory:
             files.delete_dir(path.rstrip("/"))
+        elif kind == pafs.FileType.File:
+            files.delete_file(path)
+
+
+def sweep(warehouse: Warehouse, now: datetime, dry_run: bool) -> list[str]:
+    """Removes what trainings left that were cut off and never gone on with; the names of it."""
+    swept = []
+    for folder in warehouse.files.get_file_info(_below(warehouse, warehouse.path("scratch"))):
+        for run in warehouse.files.get_file_info(pafs.FileSelector(folder.path)):
+            inside = warehouse.files.get_file_info(pafs.FileSelector(run.path, recursive=True))
+            if all(now - info.mtime > GRACE for info in inside if info.mtime):
+                swept.append(f"{folder.base_name}/{run.base_name}")
+                if not dry_run:
+                    warehouse.files.delete_dir(run.path)
+    return swept
+
+
+def _below(warehouse: Warehouse, path: str) -> pafs.FileSelector:
+    return pafs.FileSelector(warehouse.inner(path), allow_not_found=True)

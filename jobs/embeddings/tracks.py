@@ -17,7 +17,7 @@ from jobs.embeddings.scratch import Scratch
 
 VOCABULARY = "vocabulary"
 LEARNED = "learned.parquet"
-_SCHEMA = pa.schema(
+LEARNED_SCHEMA = pa.schema(
     {
         "track_id": pa.string(),
         "in_vector": pa.list_(pa.float32()),
@@ -85,10 +85,12 @@ def _matrix(column: Any) -> Matrix:
 
 
 def write_learned(scratch: Scratch, tracks: Tracks, model: Model) -> None:
-    scratch.write_table(LEARNED, _SCHEMA, _rows(tracks, model))
+    """In the place of what blocks left there, if any did."""
+    scratch.remove(LEARNED)
+    scratch.write_table(LEARNED, LEARNED_SCHEMA, learned_rows(tracks, model))
 
 
-def _rows(tracks: Tracks, model: Model) -> Iterator[pa.RecordBatch]:
+def learned_rows(tracks: Tracks, model: Model) -> Iterator[pa.RecordBatch]:
     for start in range(0, len(tracks.numbers), _ROWS):
         some = slice(start, start + _ROWS)
         yield pa.record_batch(
@@ -97,5 +99,5 @@ def _rows(tracks: Tracks, model: Model) -> Iterator[pa.RecordBatch]:
                 pa.array(tracks.plays[some]), pa.array(model.into_state[some].astype(np.float64)),
                 pa.array(model.out_state[some].astype(np.float64)),
             ],
-            schema=_SCHEMA,
+            schema=LEARNED_SCHEMA,
         )  # fmt: skip

@@ -57,14 +57,16 @@ def train(
     parent: bool,
     say: Callable[[str], None],
 ) -> Trained:
-    """Runs the task that trains, and says after each epoch how far it is.
+    """Runs the task that trains, and says after each epoch how far it is. With several blocks, many tasks train
+    and the one only measures: it still holds the whole model for that.
 
     Raises:
         JobError: no session has two tracks to learn from.
     """
     from pyspark.sql import functions as F
 
-    from jobs.embeddings.task import REPORT, Plan, runner
+    from jobs.embeddings.blocks import train_in_blocks
+    from jobs.embeddings.task import KEPT, REPORT, Plan, runner, without_held_out
 
     often = spark.read.parquet(scratch.path(VOCABULARY)).where(F.col("plays") >= settings.min_plays)
     numbers = often.select("number", "token")
@@ -75,6 +77,9 @@ def train(
             "each; there is nothing to learn from. Give more --days, or lower --min-plays"
         )
     profile, _ = own_executor(spark)
+    if settings.blocks > 1:
+        kept = rows.mapInArrow(without_held_out(scratch), KEPT)
+        train_in_blocks(spark, scratch, kept, settings, start, profile, say)
     with _told(scratch, say):
         learned = rows.mapInArrow(runner(Plan(scratch, settings, start, parent)), REPORT, profile=profile)
         return Trained(**json.loads(learned.collect()[0]["report"]))

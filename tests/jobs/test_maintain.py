@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -192,3 +194,17 @@ def test_a_reader_who_began_before_maintenance_ends_after_it(spark, job, root):
     rows = seen + [row for batch in reading for row in batch.to_pylist()]
     assert sorted(rows, key=lambda row: row["play_id"]) == expected
     assert pinned.count() == len(expected)
+
+
+def test_a_training_that_was_cut_off_long_ago_is_swept(tmp_path, spark, capsys):
+    old, young = (tmp_path / "scratch" / "track_embeddings" / name for name in ("old", "young"))
+    for folder in (old, young):
+        (folder / "progress").mkdir(parents=True)
+        (folder / "progress" / "00001.json").write_text("{}")
+    long_ago = time.time() - 4 * 24 * 3600
+    for path in (old, old / "progress", old / "progress" / "00001.json"):
+        os.utime(path, (long_ago, long_ago))
+    maintain.main(["--root", str(tmp_path), "--dry-run"])
+    assert old.exists(), "a dry run removed something"
+    maintain.main(["--root", str(tmp_path)])
+    assert (old.exists(), young.exists()) == (False, True), capsys.readouterr().out
