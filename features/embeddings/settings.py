@@ -56,7 +56,7 @@ class Settings:
         if self.min_length > self.max_length and not wrong.keys() & {"min_length", "max_length"}:
             wrong["min_length"] = f"max_length ({self.max_length}) or less"
         if self.backend == "gensim" and self.blocks > 1:
-            wrong.append(f"blocks is {self.blocks}, must be 1 for gensim")
+            wrong["blocks"] = "1 for gensim"
         if wrong:
             told = "; ".join(f"{name} is {getattr(self, name)!r}, must be {of}" for name, of in wrong.items())
             raise SettingsError(f"item2vec cannot be trained so: {told}")

@@ -56,3 +56,8 @@ def test_threads_do_not_decide_and_all_else_does():
     deciding = Settings().deciding()
     assert set(deciding) == {each.name for each in fields(Settings)} - {"threads"}
     assert Settings(threads=7).deciding() == deciding != Settings(seed=2).deciding()
+
+
+def test_gensim_does_not_train_in_blocks():
+    with pytest.raises(SettingsError, match="blocks is 2, must be 1 for gensim"):
+        Settings(backend="gensim", blocks=2)
