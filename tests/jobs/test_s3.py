@@ -481,6 +481,10 @@ def run_flows(root: str, at: Path) -> None:
         "build-artist-features",
         "build-pair-partials",
         "train-track-embeddings",
+        "build-user-embeddings",
+        "build-similar-tracks",
+        "build-candidates",
+        "build-semantic-ids",
     ]
     run_flow([*source, "--input", str(first), *skip, "build-user-features"])
     run_flow([*source, "--input", str(second), *skip])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -10,6 +11,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from deltalake import DeltaTable
 
 from jobs.job import Job
 from jobs.publishing.warehouse import Warehouse
@@ -42,7 +44,12 @@ def test_a_step_is_submitted_from_another_folder_to_two_executors(spark, tmp_pat
     root = str(tmp_path / "root")
     job = Job("test", root, say=lambda text: None)
     heard = [
-        play(play_id=f"p{n}", user_id=f"u{n % 5}", played_at=MIDNIGHT + timedelta(minutes=n))
+        play(
+            play_id=f"p{n}",
+            user_id=f"u{n % 5}",
+            track_id=f"t{n % 7}",
+            played_at=MIDNIGHT + timedelta(minutes=n),
+        )
         for n in range(200)
     ]
     measures = {"rejected_share": 0.0, "duplicate_share": 0.0}
@@ -57,10 +64,17 @@ def test_a_step_is_submitted_from_another_folder_to_two_executors(spark, tmp_pat
     )
     assert "sessions version 2: 200 rows" in done.stdout
     assert Warehouse(root).state("sessions").rows == 200
+    script = shutil.copy(TOP / "jobs" / "train_track_embeddings.py", elsewhere)
+    cores = ("--master", "local-cluster[1,2,1024]", "--conf", "spark.executor.cores=2")
+    done = submit(elsewhere, dist / "segue-jobs.zip", *cores, script, "--root", root)
+    assert done.returncode == 0, f"spark-submit failed:\n{done.stdout[-3000:]}\n{done.stderr[-6000:]}"
+    assert "track_embeddings version 2: 7 rows" in done.stdout
+    (version,) = DeltaTable(f"{root}/tables/embedding_versions").to_pyarrow_table().to_pylist()
+    assert json.loads(version["parameters"])["threads"] == 2, "the task did not have its executor to itself"
 
 
 def submit(folder, zipped, *command):
-    """spark-submit as a stranger would: no checkout on the path, two executors of one core."""
+    """spark-submit as a stranger would: no checkout on the path, two executors of one core where not said otherwise."""
     import pyspark
 
     spark_submit = Path(pyspark.__file__).parent / "bin" / "spark-submit"
