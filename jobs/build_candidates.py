@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 
 from features.embeddings.candidates import CandidateSettings, candidates
 from features.embeddings.neighbours import next_tracks
-from jobs.embeddings.published import TABLE, add_fields, day_of, given, parameters, search, window, with_day
+from jobs.embeddings.published import TABLE, add_fields, day_of, given, search, window, with_day
 from jobs.job import Job, parser
 from schemas import CONTRACTS
 
@@ -40,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     tracks = job.read("tracks") if job.has("tracks") else job.spark.createDataFrame([], empty)
     following = next_tracks(embeddings, args.k, search(job))
     rows = candidates(heard, embeddings, similar, tracks, day, settings, following)
-    asked = {"days": args.days, "k": args.k, **parameters(settings)}
+    asked = {"days": args.days, "k": args.k, **asdict(settings)}
     job.publish(job.batch("candidates", [day], parameters=asked), rows)
     return 0
 

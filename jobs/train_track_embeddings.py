@@ -10,13 +10,14 @@ import argparse
 import json
 from collections.abc import Sequence
 from dataclasses import fields, replace
-from datetime import date, timedelta
+from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from expectations.verdict import Refused, Verdict, line
 from features.embeddings.settings import BACKENDS, Settings, SettingsError
 from features.embeddings.track_rows import track_embeddings
 from jobs.embeddings.parents import AUTO, Parent, parent_of, start_of
+from jobs.embeddings.published import TABLE, window
 from jobs.embeddings.scratch import Scratch
 from jobs.embeddings.tracks import LEARNED, VOCABULARY
 from jobs.embeddings.trainer import Trained, lay_ready, own_executor, train
@@ -29,8 +30,6 @@ from schemas.embedding_versions import STARTS
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-TABLE = "track_embeddings"
-
 
 def main(argv: Sequence[str] | None = None) -> int:
     args = _parser().parse_args(argv)
@@ -39,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     day = args.day or job.source("sessions").days[-1]
     parent = parent_of(job, day)
     start = start_of(args.start, parent, day, settings)
-    heard = job.read("sessions", [day - timedelta(days=n) for n in range(args.days)])
+    heard = window(job, day, args.days)
     before = job.read(TABLE, [parent.day]) if parent else None
     catalogue = job.read("tracks") if job.has("tracks") else None
     parameters = {**settings.deciding(), "start": start, "days": args.days}
@@ -156,8 +155,6 @@ def _add(made: argparse.ArgumentParser, name: str, default: Any, meaning: str) -
 
 def _settings(args: argparse.Namespace) -> Settings:
     given = {each.name: getattr(args, each.name) for each in fields(Settings) if each.name != "threads"}
-    if args.days < 1:
-        raise WrongUsage(f"--days is {args.days}; it must be 1 or more")
     try:
         return Settings(**given, threads=args.threads or 1)
     except SettingsError as problem:

@@ -143,23 +143,16 @@ def _rows(users: pa.Array, sums: np.ndarray) -> pa.RecordBatch:
     import numpy as np
     import pyarrow as pa
 
+    from features.embeddings.corpus import lists_of
+
     support, weight, (vector, in_vector) = sums[:, 0], sums[:, 1], np.split(sums[:, 2:], 2, axis=1)
     length = np.linalg.norm(vector, axis=1)
     told = length > NO_DIRECTION * weight  # false as well where the weights are too small to be numbers
     columns = {
         "user_id": users.filter(pa.array(told)),
-        "vector": _lists(vector[told] / length[told, None]),
-        "in_vector": _lists(in_vector[told] / weight[told, None]),
+        "vector": lists_of((vector[told] / length[told, None]).astype(np.float32)),
+        "in_vector": lists_of((in_vector[told] / weight[told, None]).astype(np.float32)),
         "support": pa.array(support[told].astype(np.int64)),
         "weight": pa.array(weight[told]),
     }
     return pa.RecordBatch.from_pydict({name: columns[name] for name in _summed().names})
-
-
-def _lists(matrix: np.ndarray) -> pa.ListArray:
-    import numpy as np
-    import pyarrow as pa
-
-    rows, width = matrix.shape
-    offsets = np.arange(rows + 1, dtype=np.int32) * np.int32(width)
-    return pa.ListArray.from_arrays(pa.array(offsets), pa.array(matrix.astype(np.float32).ravel()))

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from pyspark.sql import DataFrame, SparkSession
 
-REPORT = "report string"
-
 
 @dataclass(frozen=True)
 class Examined:
@@ -31,6 +29,8 @@ def examined(
     spark: SparkSession, scratch: Scratch, heard: DataFrame, embeddings: DataFrame, settings: Settings
 ) -> Examined:
     """The vectors of `embeddings` (one day of the table) on the sessions `heard`, their last tracks held out."""
+    from jobs.embeddings.task import REPORT
+
     lay_ready(scratch, heard, embeddings, settings)
     numbers = spark.read.parquet(scratch.path(VOCABULARY)).select("number", "token")
     profile, _ = own_executor(spark)

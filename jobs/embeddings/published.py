@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
-from dataclasses import asdict, fields
+from dataclasses import fields
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -84,7 +84,3 @@ def given(args: argparse.Namespace, settings: type) -> Any:
         return settings(**{each.name: getattr(args, each.name) for each in fields(settings)})
     except ValueError as problem:
         raise WrongUsage(str(problem)) from problem
-
-
-def parameters(settings: Any) -> dict[str, Any]:
-    return asdict(settings)

@@ -47,12 +47,8 @@ class Scratch:
         return files, f"{base}/{name}"
 
     def write_json(self, name: str, content: Mapping[str, Any]) -> None:
-        """Whole or not at all: written beside, then renamed."""
-        files, path = self._at(name)
-        files.create_dir(path.rpartition("/")[0], recursive=True)
-        with files.open_output_stream(path + ".part") as stream:
+        with self.writing(name) as stream:
             stream.write(json.dumps(content).encode())
-        files.move(path + ".part", path)
 
     def read_json(self, name: str) -> Any:
         """None where there is no such file."""
@@ -111,9 +107,7 @@ class Scratch:
     def save_model(self, model: Model, epoch: int) -> None:
         """The model after `epoch` epochs; the one before goes when this one is whole."""
         for name in ARRAYS:
-            files, path = self._at(f"checkpoints/{epoch}/{name}.npy")
-            files.create_dir(path.rpartition("/")[0], recursive=True)
-            with files.open_output_stream(path) as stream:
+            with self.writing(f"checkpoints/{epoch}/{name}.npy") as stream:
                 np.save(stream, getattr(model, name))
         before = self.read_json("checkpoint.json")
         self.write_json("checkpoint.json", {"epoch": epoch})
@@ -129,8 +123,7 @@ class Scratch:
             return None
         arrays = []
         for name in ARRAYS:
-            files, path = self._at(f"checkpoints/{saved['epoch']}/{name}.npy")
-            with files.open_input_file(path) as stream:
+            with self.reading(f"checkpoints/{saved['epoch']}/{name}.npy") as stream:
                 arrays.append(np.load(stream))
         return Model(*arrays), saved["epoch"]
 
@@ -147,7 +140,8 @@ class Scratch:
 def sweep(warehouse: Warehouse, now: datetime, dry_run: bool) -> list[str]:
     """Removes what trainings left that were cut off and never gone on with; the names of it."""
     swept = []
-    for folder in warehouse.files.get_file_info(_below(warehouse, warehouse.path("scratch"))):
+    scratch = pafs.FileSelector(warehouse.inner(warehouse.path("scratch")), allow_not_found=True)
+    for folder in warehouse.files.get_file_info(scratch):
         for run in warehouse.files.get_file_info(pafs.FileSelector(folder.path)):
             inside = warehouse.files.get_file_info(pafs.FileSelector(run.path, recursive=True))
             if all(now - info.mtime > GRACE for info in inside if info.mtime):
@@ -155,7 +149,3 @@ def sweep(warehouse: Warehouse, now: datetime, dry_run: bool) -> list[str]:
                 if not dry_run:
                     warehouse.files.delete_dir(run.path)
     return swept
-
-
-def _below(warehouse: Warehouse, path: str) -> pafs.FileSelector:
-    return pafs.FileSelector(warehouse.inner(path), allow_not_found=True)

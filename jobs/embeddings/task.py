@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from hashlib import blake2b
 from typing import Any
 
@@ -50,11 +51,12 @@ class Plan:
 
 
 def runner(plan: Plan) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
-    """For `mapInArrow` over `fold` and `tracks`: one row, the report as JSON."""
+    """For `mapInArrow` over `fold` and `tracks`: one row, the report as JSON; none where there is nothing to learn."""
 
     def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        report = _Training(plan, list(batches)).report()
-        yield pa.RecordBatch.from_pydict({"report": [json.dumps(report)]})
+        if rows := [batch for batch in batches if batch.num_rows]:
+            report = _Training(plan, rows).report()
+            yield pa.RecordBatch.from_pydict({"report": [json.dumps(report)]})
 
     return run
 
@@ -107,7 +109,7 @@ class _Training:
         saved = self.plan.scratch.load_model()
         model, done = saved if saved else (self._first(self.settings.seed), 0)
         epochs = range(done, self.settings.warm_epochs if self._warm else self.settings.epochs)
-        return fit(self.corpus, self.settings, model, epochs, _Progress(self.plan, len(epochs)))
+        return fit(self.corpus, self.settings, model, epochs, _Progress(self.plan))
 
     def _first(self, seed: int) -> Model:
         model = Model.fresh(len(self.tokens.plays), self.settings.dimensions, seed)
@@ -119,7 +121,7 @@ class _Training:
         """The neighbours that a training from another seed finds: two of them agree on no more than these."""
         settings = replace(self.settings, seed=self.settings.seed + 1, blocks=1)
         published, _ = fit(self.corpus, settings).only(self.learned).merge()
-        return ev.neighbours(published, self._sample(), ev.NEIGHBOURS)
+        return ev.neighbours(published, self._sample, ev.NEIGHBOURS)
 
     def _align(self, model: Model) -> None:
         """Turns the model to lie as the version before does, as far as a rotation can."""
@@ -132,13 +134,14 @@ class _Training:
 
     # --- measuring: from here on the arrays of the model are used for other things
 
+    @cached_property
     def _sample(self) -> Ints:
         """Of the tracks that both versions learned where there are two; places in `tracks`."""
         both = self.tracks.before > 0 if self.plan.parent else np.ones(len(self.tracks.plays), bool)
         return ev.sampled(np.flatnonzero(both))
 
     def _measure(self, model: Model, twin: Ints | None) -> None:
-        pairs, sample = renumbered(self.pairs, self.tracks), self._sample()
+        pairs, sample = renumbered(self.pairs, self.tracks), self._sample
         found = ev.ranked("next", "this", model.into, model.out, pairs, self.tracks.plays)
         published, norms = model.merge()
         similar = ev.ranked("similar", "this", published, published, pairs, self.tracks.plays)
@@ -160,9 +163,9 @@ class _Training:
         load_before(self.plan.scratch, old, held)
         before = ev.ranked("next", "previous", held.into, held.out, renumbered(self.pairs, old), old.plays)
         published, norms_before = held.merge()
-        sample = old.places(self.tracks.numbers[self._sample()])
+        sample = old.places(self.tracks.numbers[self._sample])
         near_before = old.numbers[ev.neighbours(published, sample, ev.NEIGHBOURS)]
-        both = norms[self._sample()], norms_before[sample]
+        both = norms[self._sample], norms_before[sample]
         self.metrics += before.metrics
         self.measures |= ev.compared(hits, before.hits)
         self.measures |= ev.moved(near, near_before, rows, published[sample], *both)
@@ -184,8 +187,8 @@ def _circumstances(pairs: int, plan: Plan) -> dict[str, float]:
 class _Progress:
     """After each epoch, a note for the driver to show; now and then, the model itself."""
 
-    def __init__(self, plan: Plan, epochs: int) -> None:
-        self._plan, self._epochs = plan, epochs
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
         self._started = self._saved = time.monotonic()
 
     def __call__(self, epoch: int, pairs: int, model: Model) -> None:

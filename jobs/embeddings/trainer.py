@@ -71,18 +71,19 @@ def train(
     often = spark.read.parquet(scratch.path(VOCABULARY)).where(F.col("plays") >= settings.min_plays)
     numbers = often.select("number", "token")
     rows = sequences(heard, numbers, settings)
-    if rows.isEmpty():
-        raise JobError(
-            f"no session has {settings.min_length} different tracks in a row, with {settings.min_plays} plays or more "
-            "each; there is nothing to learn from. Give more --days, or lower --min-plays"
-        )
     profile, _ = own_executor(spark)
-    if settings.blocks > 1:
+    if settings.blocks > 1 and not rows.isEmpty():
         kept = rows.mapInArrow(without_held_out(scratch), KEPT)
         train_in_blocks(spark, scratch, kept, settings, start, profile, say)
     with _told(scratch, say):
         learned = rows.mapInArrow(runner(Plan(scratch, settings, start, parent)), REPORT, profile=profile)
-        return Trained(**json.loads(learned.collect()[0]["report"]))
+        reports = learned.collect()
+    if not reports:
+        raise JobError(
+            f"no session has {settings.min_length} different tracks in a row, with {settings.min_plays} plays or more "
+            "each; there is nothing to learn from. Give more --days, or lower --min-plays"
+        )
+    return Trained(**json.loads(reports[0]["report"]))
 
 
 def own_executor(spark: SparkSession) -> tuple[ResourceProfile | None, int]:
