@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from datetime import date
+from functools import reduce
 from typing import TYPE_CHECKING
 
 from expectations.verdict import Result, Verdict
 from expectations.wording import number
+from schemas import CONTRACTS
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
+    from pyspark.sql import Column, DataFrame
 
 
 @dataclass(frozen=True)
@@ -59,46 +62,102 @@ CROSS_TABLE = (
 )
 
 
-# The embeddings, and what is made of them: whoever reads two of these compares vectors.
-OF_ONE_VERSION = ("track_embeddings", "user_embeddings", "similar_tracks", "candidates", "track_semantic_ids")
+# The embeddings, and what is made of them: whoever reads two of these on a day compares vectors.
+OF_ONE_VERSION = tuple(
+    name
+    for name, contract in CONTRACTS.items()
+    if "version_id" in contract.names and "version_id" not in contract.key
+)
+# Days that a table may be behind the others and still be released: a week without a good batch is no accident
+# of one night. A deployment can set another bound for each table.
+MAX_LAG_DAYS = 7
+
+Versions = Mapping[date, Mapping[str, Collection[str]]]
 
 
 def judge_tables(
-    counts: Mapping[str, int], versions: Mapping[str, Collection[str]] | None = None, erased: bool = False
+    counts: Mapping[str, int], versions: Versions | None = None, erased: bool = False
 ) -> Verdict:
     """Holds the tables of a release to each other; it need not hold all there are.
 
     Args:
         counts: the orphans by the names in `CROSS_TABLE`.
-        versions: the version ids on the newest day of each table that is `OF_ONE_VERSION`.
-        erased: listeners were. A track that nobody else heard is then no fault.
+        versions: by day, the version ids of each table that is `OF_ONE_VERSION` and has that day.
+        erased: listeners were. A track that nobody else played is then no fault.
 
     Raises:
         KeyError: a count of something that is not in `CROSS_TABLE`.
     """
     known = {reference.name: reference for reference in CROSS_TABLE}
     results = [known[name].check(missing, erased) for name, missing in counts.items()]
-    return Verdict((*results, same_version(versions)) if versions else tuple(results))
+    return Verdict((*results, *(same_version(day, found) for day, found in sorted((versions or {}).items()))))
 
 
-def same_version(versions: Mapping[str, Collection[str]]) -> Result:
-    """Whether all of these tables are of one training on their newest day."""
+def same_version(day: date, versions: Mapping[str, Collection[str]]) -> Result:
+    """Whether all of these tables are of one training on a day."""
     tables: dict[str, list[str]] = {}
     for table in sorted(versions):
         for version in versions[table]:
             tables.setdefault(version, []).append(table)
     return Result(
-        expectation="expect_version_id_to_be_the_same_in_all_tables",
+        expectation=f"expect_version_id_of_{day}_to_be_the_same_in_all_tables",
         column="version_id",
         severity="critical",
         success=len(tables) <= 1,
         observed="; ".join(f"{version} in {', '.join(tables[version])}" for version in sorted(tables))
         or "none",
-        expected=f"one version_id on the newest day of {', '.join(sorted(versions))}",
+        expected=f"one version_id on {day} in {', '.join(sorted(versions))}",
     )
 
 
-def orphans(child: DataFrame, parent: DataFrame, key: str, where: str | None = None) -> int:
-    """How many different keys of `child` are nowhere in `parent`; `where` as in `Reference`."""
-    rows = child if where is None else child.where(where)
-    return rows.select(key).distinct().join(parent.select(key), key, "left_anti").count()
+def check_lag(table: str, lag_days: int, most: int = MAX_LAG_DAYS) -> Result:
+    """A lag is a warning up to `most` days, and refuses the table beyond."""
+    return Result(
+        expectation=f"expect_lag_days_of_{table}_to_be_at_most_{most}",
+        column=None,
+        severity="critical" if lag_days > most else "warning",
+        success=lag_days == 0,
+        observed=f"{lag_days} days behind" if lag_days != 1 else "1 day behind",
+        expected=f"{table} reaches the day of the release; {most} days behind at most",
+    )
+
+
+def count_orphans(pairs: Mapping[Reference, tuple[DataFrame, DataFrame]]) -> dict[str, int]:
+    """How many different keys of a child are nowhere in its parent, by the name of the reference.
+
+    One aggregation for all references: every key gets a bit for each table that it is in. A join for each would
+    plan and shuffle the same keys again; plays alone are the parent of six. A null key refers to nothing.
+
+    Args:
+        pairs: rows of child and parent. A DataFrame that stands here twice is read once for each key.
+    """
+    from pyspark.sql import DataFrame
+    from pyspark.sql import functions as F
+
+    if not pairs:
+        return {}
+    bits: dict[tuple[int, str, str | None], int] = {}
+    sides: list[DataFrame] = []
+
+    def bit_of(rows: DataFrame, key: str, where: str | None) -> int:
+        side = (id(rows), key, where)
+        if side not in bits:
+            bits[side] = 1 << len(bits)
+            kept = rows if where is None else rows.where(where)
+            sides.append(kept.select(F.lit(key).alias("name"), key, F.lit(bits[side]).alias("bit")))
+        return bits[side]
+
+    masks = {
+        ref.name: (bit_of(child, ref.key, ref.where), bit_of(parent, ref.key, None))
+        for ref, (child, parent) in pairs.items()
+    }
+    keys = reduce(DataFrame.unionAll, (side.toDF("name", "key", "bit") for side in sides))
+    tables = keys.groupBy("name", "key").agg(F.bit_or(F.col("bit").cast("bigint")).alias("bits"))
+
+    def missing(child: int, parent: int) -> Column:
+        nowhere = F.col("key").isNull() | (F.col("bits").bitwiseAND(parent) == 0)
+        return F.count_if((F.col("bits").bitwiseAND(child) != 0) & nowhere)
+
+    counts = [missing(*both).alias(name) for name, both in masks.items()]
+    found: dict[str, int] = tables.agg(*counts).collect()[0].asDict()
+    return found

@@ -22,6 +22,10 @@ SIGNS = {
     "passed": "= passed, not published",
     "failed": "✕ failed",
     "abandoned": "· abandoned",
+    "unchanged": "= unchanged",
+    "not made": "· not made",
+    "blocked": "· blocked",
+    "skipped": "· skipped",
 }
 _WORST_FIRST = ("broken", "warning", "noted", "held")
 
@@ -55,19 +59,25 @@ class Attempt:
 
 
 def render(
-    rows: Iterable[Row], release: Mapping[str, Any] | None, title: str, extra: Sequence[Section] = ()
+    rows: Iterable[Row],
+    release: Mapping[str, Any] | None,
+    title: str,
+    steps: Sequence[Row] = (),
+    extra: Sequence[Section] = (),
 ) -> str:
     """One HTML page, complete in itself.
 
     Args:
         rows: of the table `quality_results`, of one run.
-        release: what readers are served now (release_id, released_at, and per table version, rows and
-            content_hash), or None before the first.
+        release: what readers are served now (release_id, released_at, and per table version, rows,
+            content_hash and lag_days), or None before the first.
+        steps: of the flow, if it was one (step, outcome, rows, seconds, why).
     """
     attempts = _attempts(rows)
     return document(
         title,
         tag("header", tag("h1", title), *_summary(attempts, release)),
+        *_steps(steps),
         *_refused(attempts),
         tag("h2", "Batches"),
         _batches(attempts),
@@ -105,7 +115,7 @@ def _status(row: Row) -> str:
 
 
 def _sign(status: str) -> Html:
-    return tag("span", SIGNS.get(status, status), class_=f"sign {status}")
+    return tag("span", SIGNS.get(status, status), class_=f"sign {status.replace(' ', '-')}")
 
 
 def _summary(attempts: list[Attempt], release: Mapping[str, Any] | None) -> list[Html]:
@@ -117,12 +127,21 @@ def _summary(attempts: list[Attempt], release: Mapping[str, Any] | None) -> list
     facts = {
         "Release served": release["release_id"] if release else "none",
         "Released": release["released_at"] if release else None,
+        "Tables behind": sum(bool(t.get("lag_days")) for t in release["tables"].values()) if release else 0,
         "Checks held": f"{number(statuses.count('held'))} of {number(len(statuses))}",
         "Warnings": statuses.count("warning"),
         "Audited": max((row["checked_at"] for row in results), default=None),
     }
     shown = (tag("div", tag("dt", name), tag("dd", value)) for name, value in facts.items())
     return [tag("p", lead + served, class_="lead"), tag("dl", *shown, class_="facts")]
+
+
+def _steps(steps: Sequence[Row]) -> list[Html]:
+    rows = [
+        (s["step"], _sign(s["outcome"]), s["rows"] or NOTHING, f"{s['seconds']:.1f} s", s["why"] or NOTHING)
+        for s in steps
+    ]
+    return [tag("h2", "Steps"), table(("Step", "Outcome", "Rows", "Time", "Why"), rows)] if rows else []
 
 
 def _refused(attempts: list[Attempt]) -> list[Html]:
@@ -203,9 +222,15 @@ def _release(release: Mapping[str, Any] | None) -> list[Html]:
     if release is None:
         return []
     tables = sorted(release.get("tables", {}).items())
-    rows = [(n, t["version"], t["rows"], tag("code", t["content_hash"])) for n, t in tables]
+    rows = [(n, t["version"], t["rows"], _lag(t), tag("code", t["content_hash"])) for n, t in tables]
     title = f"Release {release['release_id']}"
-    return [tag("h2", title), table(("Table", "Version", "Rows", "Content hash"), rows)] if rows else []
+    columns = ("Table", "Version", "Rows", "Lag", "Content hash")
+    return [tag("h2", title), table(columns, rows)] if rows else []
+
+
+def _lag(entry: Mapping[str, Any]) -> str:
+    days = entry.get("lag_days") or 0
+    return f"{days} day{'s' if days > 1 else ''}" if days else NOTHING
 
 
 def _section(section: Section) -> list[Html]:

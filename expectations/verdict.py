@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 
@@ -62,11 +63,21 @@ class Refused(Exception):
 
     @classmethod
     def release(cls, verdict: Verdict) -> Refused:
-        """Tables that do not fit together."""
+        """Tables that do not fit together, and nothing that could be released without them."""
         return cls._because(
             f"release refused, {_broken(verdict)}; readers keep the release before",
             verdict,
             "Run the steps that make the tables named above again, then release.",
+        )
+
+    @classmethod
+    def tables(cls, release: str, reasons: Mapping[str, str], verdict: Verdict) -> Refused:
+        """Some tables, of a release that was made without their newest versions."""
+        listed = "; ".join(f"{table} {why}" for table, why in sorted(reasons.items()))
+        return cls._because(
+            f"release {release} is served, but not with the newest of every table: {listed}",
+            verdict,
+            "Run the steps that make these tables again, then release-tables.",
         )
 
     @classmethod

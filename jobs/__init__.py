@@ -6,35 +6,114 @@ end-to-end test read the steps from here.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from jobs.graph import RELEASES, Step, ordered, tables_of
+from schemas.artist_features import ARTIST_FEATURE_GROUP
+from schemas.declarations import FeatureGroup
+from schemas.pair_features import USER_ARTIST_FEATURE_GROUP, USER_TRACK_FEATURE_GROUP
+from schemas.track_features import TRACK_FEATURE_GROUP
+from schemas.user_features import USER_FEATURE_GROUP
+
+__all__ = ["EXTRA", "FLOW", "PAIR_GROUPS", "RECORDS", "TABLES", "Step"]
+
+PAIR_GROUPS = (USER_TRACK_FEATURE_GROUP, USER_ARTIST_FEATURE_GROUP)
 
 
-@dataclass(frozen=True)
-class Step:
-    """One step: `segue run <name>` here, `spark-submit jobs/<file>.py` on a cluster."""
+def _features(name: str, help_text: str, *groups: FeatureGroup) -> Step:
+    return Step(
+        name,
+        f"jobs.{name.replace('-', '_')}",
+        help_text,
+        needs=("sessions",),
+        makes=tuple(table for group in groups for table in group.tables),
+        takes_days=any(group.daily for group in groups),
+    )
 
-    name: str
-    module: str
-    help: str
 
-
-FLOW: tuple[Step, ...] = (
-    Step("ingest-plays", "jobs.ingest_plays", "read a source's plays; set aside what is none"),
-    Step("ingest-tracks", "jobs.ingest_tracks", "read a source's catalogue of tracks"),
-    Step("build-sessions", "jobs.build_sessions", "cut plays into sessions"),
-    Step("build-user-features", "jobs.build_user_features", "what each listener did, per window"),
-    Step("build-track-features", "jobs.build_track_features", "how each track was received, per window"),
-    Step("build-artist-features", "jobs.build_artist_features", "how each artist was received, per window"),
+_BUILDS = (
     Step(
-        "build-pair-partials", "jobs.build_pair_partials", "what each listener did with each track and artist"
+        "ingest-plays",
+        "jobs.ingest_plays",
+        "read a source's plays; set aside what is none",
+        makes=("plays", "rejected_plays"),
+        records=("rejected_plays",),
+        section="plays",
     ),
-    Step("train-track-embeddings", "jobs.train_track_embeddings", "learn item2vec from the sessions"),
-    Step("build-user-embeddings", "jobs.build_user_embeddings", "where each listener is among the tracks"),
-    Step("build-similar-tracks", "jobs.build_similar_tracks", "the nearest tracks of every track"),
-    Step("build-candidates", "jobs.build_candidates", "what a ranker may choose from, per listener"),
-    Step("build-semantic-ids", "jobs.build_semantic_ids", "tracks as short words of codes"),
-    Step("release-tables", "jobs.release_tables", "make one consistent snapshot of all tables current"),
+    Step(
+        "ingest-tracks",
+        "jobs.ingest_tracks",
+        "read a source's catalogue of tracks",
+        makes=("tracks",),
+        section="tracks",
+    ),
+    Step(
+        "build-sessions",
+        "jobs.build_sessions",
+        "cut plays into sessions",
+        needs=("plays",),
+        makes=("sessions",),
+    ),
+    _features("build-user-features", "what each listener did, per window", USER_FEATURE_GROUP),
+    _features("build-track-features", "how each track was received, per window", TRACK_FEATURE_GROUP),
+    _features("build-artist-features", "how each artist was received, per window", ARTIST_FEATURE_GROUP),
+    _features("build-pair-partials", "what each listener did with each track and artist", *PAIR_GROUPS),
+    Step(
+        "train-track-embeddings",
+        "jobs.train_track_embeddings",
+        "learn item2vec from the sessions",
+        needs=("sessions",),
+        makes=("embedding_versions", "track_embeddings"),
+        uses=("tracks",),
+        records=("embedding_versions",),
+    ),
+    Step(
+        "build-user-embeddings",
+        "jobs.build_user_embeddings",
+        "where each listener is among the tracks",
+        needs=("sessions", "track_embeddings"),
+        makes=("user_embeddings",),
+    ),
+    Step(
+        "build-similar-tracks",
+        "jobs.build_similar_tracks",
+        "the nearest tracks of every track",
+        needs=("track_embeddings",),
+        makes=("similar_tracks",),
+    ),
+    Step(
+        "build-candidates",
+        "jobs.build_candidates",
+        "what a ranker may choose from, per listener",
+        needs=("sessions", "track_embeddings", "similar_tracks"),
+        makes=("candidates",),
+        uses=("tracks",),
+    ),
+    Step(
+        "build-semantic-ids",
+        "jobs.build_semantic_ids",
+        "semantic ids: residual-quantised track embeddings",
+        needs=("track_embeddings",),
+        makes=("semantic_codebooks", "track_semantic_ids"),
+    ),
 )
+
+# What batches are published to and releases hold: everything but the records about the others.
+TABLES: tuple[str, ...] = tables_of(ordered(_BUILDS))
+
+FLOW: tuple[Step, ...] = ordered(
+    (
+        *_BUILDS,
+        Step(
+            "release-tables",
+            "jobs.release_tables",
+            "make one consistent snapshot of all tables current",
+            makes=(RELEASES,),
+            uses=TABLES,
+        ),
+    )
+)
+
+# Tables of what the gate refused.
+RECORDS: tuple[str, ...] = tuple(table for step in FLOW for table in step.records)
 
 # Steps that can be run but are no part of the nightly flow.
 EXTRA: tuple[Step, ...] = (
@@ -42,6 +121,7 @@ EXTRA: tuple[Step, ...] = (
         "evaluate-track-embeddings",
         "jobs.evaluate_track_embeddings",
         "how good a published space is, against another",
+        needs=("sessions", "track_embeddings"),
     ),
     Step("generate-plays", "jobs.generate_plays", "make up plays of any size, with known tastes"),
 )

@@ -15,7 +15,7 @@ from jobs.job import Job, asked_days, new_run_id, parser, with_days
 from jobs.publishing.batches import Batch
 from jobs.publishing.records import record_changes
 from jobs.publishing.state import TableState, digest
-from jobs.publishing.warehouse import stale_days
+from jobs.publishing.warehouse import has_rows, stale_days
 from schemas import FeatureGroup
 
 
@@ -25,9 +25,14 @@ def build(
     args = with_days(parser(description, name)).parse_args(argv)
     args.run_id = args.run_id or new_run_id()
     for group in groups:
-        _fold(Job(name, args.root, args.run_id), group)
-        if group.daily:
+        job = Job(name, args.root, args.run_id)
+        _fold(job, group)
+        if not group.daily:
+            continue
+        if has_rows(job.warehouse, group.partials_table):
             _describe(Job(name, args.root, args.run_id), group, args)
+        else:
+            job.not_made(group.table, _no_entity(group))
     return 0
 
 
@@ -36,20 +41,20 @@ def _fold(job: Job, group: FeatureGroup) -> None:
     table, wanted = group.partials_table, _made_of_plays(job.source("sessions"), group)
     days = stale_days(job.warehouse, table, wanted)
     if not days:
-        job.say(f"{table} unchanged: no day of sessions is new or changed")
+        job.up_to_date(table, "no day of sessions is new or changed")
         return
     earlier = earlier_days(days)
     tiles = job.read(table, earlier) if earlier and job.has(table) else None
     plays = job.read("sessions", days)
     batch = job.batch(table, days, follows=wanted, repeatable=group.repeatable)
-    job.publish(batch, partial_rows(plays, group, days, tiles))
+    job.publish(batch, partial_rows(plays, group, days, tiles), if_empty=_no_entity(group))
 
 
 def _describe(job: Job, group: FeatureGroup, args: argparse.Namespace) -> None:
     wanted = _made_of_partials(job, group)
     days = asked_days(args, lambda: stale_days(job.warehouse, group.table, wanted))
     if not days:
-        job.say(f"{group.table} unchanged: no day of {group.partials_table} is new or changed")
+        job.up_to_date(group.table, f"no day of {group.partials_table} is new or changed")
         return
     partials = job.read(group.partials_table, needed_days(group, days))
     plays = job.read("sessions", counted_days(group, days))
@@ -58,6 +63,11 @@ def _describe(job: Job, group: FeatureGroup, args: argparse.Namespace) -> None:
     outcome = job.publish(batch, window_features(partials, plays, group, days))
     if before and outcome.version is not None:
         _record_changes(job, group, batch, before)
+
+
+def _no_entity(group: FeatureGroup) -> str:
+    counts = "" if group.where == "true" else f" where {group.where}"
+    return f"no play{counts} has {' and '.join(group.keys)}"
 
 
 def _record_changes(job: Job, group: FeatureGroup, batch: Batch, before: TableState) -> None:

@@ -20,7 +20,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     wanted = job.source("plays").lineage()
     days = asked_days(args, lambda: stale_days(job.warehouse, "sessions", wanted))
     if not days:
-        job.say("sessions unchanged: no day of plays is new or changed")
+        job.up_to_date("sessions", "no day of plays is new or changed")
         return 0
     plays = job.read("plays", days)
     # two days: a play of a whole day that began the day before yesterday may end just before today

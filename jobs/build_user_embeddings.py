@@ -24,9 +24,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         rows = user_embeddings(heard, embeddings, day, args.half_life)
     except HalfLifeError as problem:
         raise WrongUsage(str(problem)) from problem
-    job.publish(
-        job.batch("user_embeddings", [day], parameters={"days": args.days, "half": args.half_life}), rows
-    )
+    batch = job.batch("user_embeddings", [day], parameters={"days": args.days, "half": args.half_life})
+    job.publish(batch, rows, if_empty="no listener played a track that has a vector")
     return 0
 
 

@@ -12,11 +12,13 @@ WHOLE_FLOW = "flow"
 
 
 def _configure_run(parser: argparse.ArgumentParser) -> None:
-    steps = "\n".join(f"  {step.name:<24}{step.help}" for step in (*FLOW, *EXTRA))
+    flow, extra = ("\n".join(f"  {step.name:<26}{step.help}" for step in steps) for steps in (FLOW, EXTRA))
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.description = (
-        f"Runs a step here; on a cluster the same step is spark-submit jobs/<step>.py.\n\n{steps}\n"
-        f"  {WHOLE_FLOW:<24}the first nine in this order, in one JVM"
+        "Runs a step here; on a cluster the same step is spark-submit jobs/<step>.py.\n\n"
+        f"steps of the nightly flow, each after those whose tables it needs:\n{flow}\n\n"
+        f"all of these, in one JVM; a step that is refused stops only what needs its tables:\n"
+        f"  {WHOLE_FLOW}\n\nothers:\n{extra}"
     )
     parser.add_argument("step", metavar="STEP", choices=[WHOLE_FLOW, *[s.name for s in (*FLOW, *EXTRA)]])
     parser.add_argument(

@@ -2,19 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import argparse
+import json
+import sys
+import time
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from importlib import import_module
 
+from expectations.verdict import Refused
 from jobs import EXTRA, FLOW, Step
+from jobs.errors import first_line
 from jobs.job import new_run_id, parser, with_days
+from jobs.outcomes import NOT_MADE, PUBLISHED, UNCHANGED, Outcome, collect
 from jobs.progress import working
-from jobs.publishing.records import read_results
-from jobs.publishing.warehouse import Warehouse
+from jobs.publishing.stores import checked_root
+from jobs.publishing.warehouse import Warehouse, has_rows
 from jobs.report import write_report
-from jobs.sources import load_source
+from jobs.sources import Source, load_source
+from segue import show
 
-READS_A_SOURCE = {"ingest-plays": "plays", "ingest-tracks": "tracks"}
-TAKES_DAYS = ("build-user-features", "build-track-features", "build-artist-features")
+REFUSED, FAILED, BLOCKED, SKIPPED = "refused", "failed", "blocked", "skipped"
+# Of these, what needs the step's tables cannot be made either.
+STOPPED = (REFUSED, FAILED, BLOCKED)
+
+
+@dataclass(frozen=True)
+class StepResult:
+    """What one step of a flow came to. `why` is empty for what was published."""
+
+    step: str
+    outcome: str
+    rows: int = 0
+    seconds: float = 0.0
+    why: str = ""
+    exit_code: int = 0
 
 
 def run_step(name: str, arguments: Sequence[str]) -> int:
@@ -26,42 +49,125 @@ def run_step(name: str, arguments: Sequence[str]) -> int:
 
 
 def run_flow(arguments: Sequence[str]) -> int:
-    """All steps in order, then the report; whatever stops a step stops the flow there."""
-    made = with_days(parser("Runs every step of the nightly flow, in order, and writes the report.", "flow"))
+    """Every step that can run, in order, then the report.
+
+    A step that is refused or fails stops what needs its tables, and nothing else.
+
+    Returns:
+        0; 3 if the gate refused something; the code of the first failure if a step failed.
+    """
+    args = _parser().parse_args(arguments)
+    args.run_id = args.run_id or new_run_id()
+    source, warehouse = load_source(args.source), Warehouse(checked_root(args.root))
+    results: list[StepResult] = []
+    try:
+        for step in FLOW:
+            results.append(_result(step, args, source, warehouse, results))
+    finally:
+        print(f"\n{_table(results)}")
+        reported = _report(warehouse, args.run_id, results)
+    failed = [result.exit_code for result in results if result.outcome == FAILED]
+    refused = [result.exit_code for result in results if result.outcome == REFUSED]
+    return next(iter([*failed, *refused]), 0 if reported else 1)
+
+
+def _parser() -> argparse.ArgumentParser:
+    made = with_days(
+        parser("Runs every step of the nightly flow that can run, and writes the report.", "flow")
+    )
     made.add_argument("--source", required=True, help="TOML file: how the files are laid out")
     made.add_argument("--input", required=True, nargs="+", help="files, folders or globs with plays")
     made.add_argument("--catalogue", nargs="+", help="the same for tracks (default: the input)")
     made.add_argument(
         "--skip", nargs="+", default=[], choices=[step.name for step in FLOW], help="steps to leave out"
     )
-    args = made.parse_args(arguments)
-    args.run_id = args.run_id or new_run_id()
-    source = load_source(args.source)
+    return made
+
+
+def _result(
+    step: Step, args: argparse.Namespace, source: Source, warehouse: Warehouse, before: Sequence[StepResult]
+) -> StepResult:
+    if step.name in args.skip:
+        return StepResult(step.name, SKIPPED, why="--skip")
+    if step.section and not getattr(source, step.section):
+        return StepResult(step.name, NOT_MADE, why=f"source {source.name} has no section [{step.section}]")
+    if stopped := _stopped_needs(step, before):
+        needs = ", ".join(f"{table} ({outcome})" for table, outcome in stopped.items())
+        return StepResult(step.name, BLOCKED, why=f"needs {needs}")
+    if missing := [table for table in step.needs if not has_rows(warehouse, table)]:
+        return StepResult(step.name, NOT_MADE, why=f"there is no {', '.join(missing)}")
+    return _attempt(step.name, lambda: run_step(step.name, _arguments_of(step, args)))
+
+
+def _stopped_needs(step: Step, before: Sequence[StepResult]) -> dict[str, str]:
+    """Tables that the step needs and that could not be made in this flow."""
+    outcomes = {result.step: result.outcome for result in before if result.outcome in STOPPED}
+    made = {table: outcomes[maker.name] for maker in FLOW if maker.name in outcomes for table in maker.makes}
+    return {table: made[table] for table in step.needs if table in made}
+
+
+def _attempt(name: str, run: Callable[[], int]) -> StepResult:
+    """Runs one step; whatever stops it is its result, and the flow goes on."""
+    started = time.monotonic()
+
+    def ended(outcome: str, why: str, exit_code: int = 0) -> StepResult:
+        rows = sum(each.rows for each in outcomes if each.kind == PUBLISHED)
+        return StepResult(name, outcome, rows, time.monotonic() - started, why, exit_code)
+
+    with collect() as outcomes:
+        try:
+            code = run()
+            return ended(*_summed(outcomes)) if code == 0 else ended(FAILED, f"exit code {code}", code)
+        except Refused as refused:
+            print(f"\n  {name}: {refused}\n", flush=True)
+            return ended(REFUSED, first_line(refused), refused.exit_code)
+        except Exception as problem:
+            known: int | None = getattr(problem, "exit_code", None)
+            if known is None:  # our own fault, or Spark's: whoever looks into it needs the trace
+                traceback.print_exc()
+            print(f"\n  {name} failed: {first_line(problem)}\n", file=sys.stderr, flush=True)
+            return ended(FAILED, first_line(problem), known or 1)
+
+
+def _summed(outcomes: Sequence[Outcome]) -> tuple[str, str]:
+    """The outcome of a step from those of its tables, and why some of them were not made."""
+    kinds = {outcome.kind for outcome in outcomes}
+    kind = next((kind for kind in (PUBLISHED, UNCHANGED, NOT_MADE) if kind in kinds), UNCHANGED)
+    whys = [f"{each.table} not made: {each.why}" for each in outcomes if each.kind == NOT_MADE]
+    return kind, "; ".join(whys)
+
+
+def _table(results: Sequence[StepResult]) -> str:
+    rows = [(r.step, r.outcome, r.rows or None, f"{r.seconds:.1f}", r.why) for r in results]
+    return show.aligned(("step", "outcome", "rows", "seconds", "why"), rows)
+
+
+def _report(warehouse: Warehouse, run_id: str, results: Sequence[StepResult]) -> bool:
+    """Whether the report could be written; a report that fails must hide nothing else."""
     try:
-        for step in FLOW:
-            said_nothing = step.name in READS_A_SOURCE and not getattr(source, READS_A_SOURCE[step.name])
-            if step.name not in args.skip and not said_nothing:
-                run_step(step.name, _arguments_of(step, args))
-    finally:
-        _say_report(args.root, args.run_id)
-    return 0
+        _save(warehouse, run_id, results)
+        print(f"\nReport: {write_report(warehouse.root, run_id)}", flush=True)
+        return True
+    except Exception as problem:
+        print(f"\nThe report of {run_id} could not be written: {first_line(problem)}", file=sys.stderr)
+        return False
 
 
-def _say_report(root: str, run_id: str) -> None:
-    """A run that found nothing to do has audited nothing, and leaves no report."""
-    audited = read_results(Warehouse(root), run_id)
-    print(
-        f"\nReport: {write_report(root, run_id)}" if audited else "\nNothing was new, so there is no report."
-    )
+def _save(warehouse: Warehouse, run_id: str, results: Sequence[StepResult]) -> None:
+    """Beside the quality results, so that the report can be written again."""
+    path = warehouse.path("quality", f"{run_id}.steps.json")
+    warehouse.files.create_dir(warehouse.inner(warehouse.path("quality")), recursive=True)
+    with warehouse.files.open_output_stream(warehouse.inner(path)) as file:
+        file.write(json.dumps([asdict(result) for result in results], indent=1).encode())
 
 
-def _arguments_of(step: Step, args: object) -> list[str]:
-    given = vars(args)
-    passed = ["--root", given["root"], "--run-id", given["run_id"]]
-    if step.name in READS_A_SOURCE:
-        files = given["input"] if step.name == "ingest-plays" else given["catalogue"] or given["input"]
-        passed += ["--source", given["source"], "--input", *files]
-    if step.name in TAKES_DAYS:
-        for flag, value in (("--day", given["day"]), ("--from", given["first"]), ("--to", given["last"])):
-            passed += [flag, str(value)] if value else []
+def _arguments_of(step: Step, args: argparse.Namespace) -> list[str]:
+    given: Mapping[str, object] = vars(args)
+    passed = ["--root", args.root, "--run-id", args.run_id]
+    if step.section:
+        files = args.input if step.section == "plays" else args.catalogue or args.input
+        passed += ["--source", args.source, "--input", *files]
+    if step.takes_days:
+        for flag, name in (("--day", "day"), ("--from", "first"), ("--to", "last")):
+            passed += [flag, str(given[name])] if given[name] else []
     return passed

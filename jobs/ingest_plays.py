@@ -58,7 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     with job.lease("plays"):  # before plays are read: another ingest may be adding the same ones
         batch = job.batch("plays", appends=True, parameters=vars(source))
         if already_published(job.warehouse, batch):
-            job.say("plays unchanged: these files are in already")
+            job.up_to_date("plays", "these files are in already")
             return 0
         rows = checked(read_rows(job.spark, source, [file.path for file in files]), columns, source)
         _publish(job, batch, judged_plays(rows, columns, source.name, datetime.now(UTC)))

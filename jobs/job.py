@@ -6,7 +6,6 @@ import argparse
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import cached_property
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from expectations.verdict import Refused
 from jobs.errors import WrongUsage
+from jobs.outcomes import NOT_MADE, PUBLISHED, UNCHANGED, Outcome, note
 from jobs.publishing.batches import Batch, already_published, code_version, reserve
 from jobs.publishing.lease import lease
 from jobs.publishing.protocol import Measures, Staged, check_current, commit, stage
@@ -29,14 +29,11 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """What came of a batch: published, or unchanged because its content was there already."""
+SAME_BATCH = "this batch is published already"
 
-    table: str
-    kind: str
-    rows: int = 0
-    version: int | None = None
+
+class NoRows(Exception):
+    """A batch without rows, where there may be none."""
 
 
 class Job:
@@ -178,26 +175,44 @@ class Job:
             finally:
                 self._leased.discard(table)
 
-    def publish(self, batch: Batch, rows: DataFrame, measures: Measures | None = None) -> Outcome:
+    def publish(
+        self, batch: Batch, rows: DataFrame, measures: Measures | None = None, if_empty: str = ""
+    ) -> Outcome:
         """Stage, audit and commit, unless the very same batch is there already.
+
+        `if_empty` says why there may be no rows at all: then nothing is published, and that is no fault.
+        Without it, a batch without rows is refused.
 
         Raises:
             Refused: the gate found a critical fault; nothing was published.
         """
         with self.lease(batch.table):
             if self.unchanged(batch):
-                return Outcome(batch.table, "unchanged")
+                return Outcome(batch.table, UNCHANGED)
             check_current(self.warehouse, batch)
-            return self.commit(self.stage(batch, rows, measures))
+            try:
+                return self.commit(self.stage(batch, rows, measures, if_empty))
+            except NoRows:
+                return self.not_made(batch.table, if_empty)
 
-    def stage(self, batch: Batch, rows: DataFrame, measures: Measures | None = None) -> Staged:
-        """The first half of publishing, for jobs that publish two tables or none."""
+    def stage(
+        self, batch: Batch, rows: DataFrame, measures: Measures | None = None, if_empty: str = ""
+    ) -> Staged:
+        """The first half of publishing, for jobs that publish two tables or none.
+
+        Raises:
+            NoRows: there are none, and `if_empty` says why that may be.
+            Refused: the gate found a critical fault.
+        """
         batch = reserve(self.warehouse, batch)
         try:
             staged = stage(self.spark, self.warehouse, batch, rows, measures or {})
         except Exception as problem:
             record_failure(self.warehouse, self.run_id, batch, problem)
             raise
+        if if_empty and _only_lacks_rows(staged):
+            self.warehouse.remove(staged.path)
+            raise NoRows(if_empty)
         if staged.verdict.refused:
             record(self.warehouse, self.run_id, staged, "refused")
             self.say(f"{batch.table} REFUSED, {staged.profile.rows:,} rows stay unseen")
@@ -209,24 +224,35 @@ class Job:
         record(self.warehouse, self.run_id, staged, "passed")
         state = commit(self.warehouse, staged, {"run": self.run_id, "job": self.name, "code": code_version()})
         if state is None:
-            self._say_unchanged(staged.batch)
-            return Outcome(staged.batch.table, "unchanged")
-        outcome = Outcome(staged.batch.table, "published", staged.profile.rows, state.version)
+            return self.up_to_date(staged.batch.table, SAME_BATCH)
+        outcome = Outcome(staged.batch.table, PUBLISHED, staged.profile.rows, state.version)
         self.say(
             f"{outcome.table} version {outcome.version}: {outcome.rows:,} rows, "
             f"{_span(list(staged.profile.days))}{_checks(staged)}, {time.monotonic() - self._started:.1f} s"
         )
-        return outcome
+        return note(outcome)
 
     def unchanged(self, batch: Batch) -> bool:
         """Whether this very batch is published already, and says so if it is: a long step asks before it begins."""
         if not already_published(self.warehouse, batch):
             return False
-        self._say_unchanged(batch)
+        self.up_to_date(batch.table, SAME_BATCH)
         return True
 
-    def _say_unchanged(self, batch: Batch) -> None:
-        self.say(f"{batch.table} unchanged: this batch is published already")
+    def up_to_date(self, table: str, why: str) -> Outcome:
+        """Notes that there was nothing to do for a table."""
+        self.say(f"{table} unchanged: {why}")
+        return note(Outcome(table, UNCHANGED, why=why))
+
+    def not_made(self, table: str, why: str) -> Outcome:
+        """Notes that there is nothing that a table could be made of; that is an outcome, not an error."""
+        self.say(f"{table} not made: {why}")
+        return note(Outcome(table, NOT_MADE, why=why))
+
+
+def _only_lacks_rows(staged: Staged) -> bool:
+    """Whether the gate has nothing against the batch but that it is empty."""
+    return not staged.profile.rows and {each.column for each in staged.verdict.critical} <= {"rows"}
 
 
 def parser(module_doc: str | None, prog: str) -> argparse.ArgumentParser:

@@ -13,13 +13,13 @@ from math import ceil
 
 from deltalake import DeltaTable
 
+from jobs import TABLES
 from jobs.embeddings.scratch import sweep
 from jobs.job import Job, add_common
 from jobs.publishing.commits import files_of
 from jobs.publishing.records import compact_results, record_swept, recorded_batches
 from jobs.publishing.retention import Freed, checkpoint, clean_log, last_checkpoint, vacuum
 from jobs.publishing.rewrite import Rewrite, rewritten
-from jobs.publishing.warehouse import TABLES
 from schemas import CONTRACTS
 from segue.releases import vacuum_releases
 

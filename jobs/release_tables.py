@@ -1,23 +1,40 @@
-"""Makes one consistent snapshot of all tables current, once what must hold between them holds."""
+"""Makes one consistent snapshot of the tables current, each at its last good version.
+
+A table that was refused, skipped or is behind is carried, and the release says by how many days it lags. A table
+that breaks what must hold between tables goes back, with all that is made of it, to its version in the release before.
+"""
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from functools import reduce
+from typing import TYPE_CHECKING
 
-from expectations.release import CROSS_TABLE, OF_ONE_VERSION, judge_tables, orphans
-from expectations.verdict import Refused
+from expectations.release import (
+    CROSS_TABLE,
+    OF_ONE_VERSION,
+    Reference,
+    Versions,
+    check_lag,
+    count_orphans,
+    judge_tables,
+)
+from expectations.verdict import Refused, Result, Verdict
+from jobs import FLOW, TABLES
 from jobs.errors import JobError
+from jobs.graph import RELEASES, downstream
 from jobs.job import Job, parser
+from jobs.outcomes import PUBLISHED, Outcome, note
 from jobs.publishing.records import append_results
-from jobs.publishing.state import TableState
-from jobs.publishing.warehouse import TABLES
-from segue.releases import TableVersion, append_release, list_releases
+from jobs.publishing.selection import Selection
+from segue.releases import Release, append_release, list_releases
 
-# What was refused is written down by day too, and reaches days that nothing was published of.
-OF_REFUSED = ("rejected_plays", "embedding_versions")
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+EMBEDDINGS = "track_embeddings"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -25,83 +42,180 @@ def main(argv: Sequence[str] | None = None) -> int:
     made.add_argument("--tables", nargs="+", choices=TABLES, help="only these (default: all there are)")
     args = made.parse_args(argv)
     job = Job("release-tables", args.root, args.run_id)
-    newest = next(iter(list_releases(args.root)), None)
-    states = {name: state for name in args.tables or TABLES if (state := job.state(name)) and state.parts}
-    if not states:
-        raise JobError(f"nothing has been published yet under {args.root}; there is nothing to release")
-    versions = {n: TableVersion(s.version, s.rows, s.content_hash) for n, s in states.items()}
-    if newest and newest.tables == versions:
-        job.say(f"release {newest.release_id} holds these very versions already")
-        return 0
-    day = _common_day(states)
-    _audit(job, states)
-    release = append_release(args.root, day, versions, after=newest.release_id if newest else None)
-    job.say(
-        f"release {release.release_id}: {len(versions)} tables, {sum(v.rows for v in versions.values()):,} rows"
-    )
+    before = next(iter(list_releases(args.root)), None)
+    newest = Selection.newest(job.warehouse, args.tables or TABLES)
+    if newest.day is None:
+        raise JobError(
+            f"no table with days has been published yet under {args.root}; there is nothing to release"
+        )
+    selection, late = _within_lags(newest)
+    if before and before.tables == selection.entries:
+        job.up_to_date(RELEASES, f"release {before.release_id} holds these very versions already")
+        return _end(before.release_id, selection, late)
+    selection, results = _fit(job, selection, before)
+    selection, late = _within_lags(selection, late)
+    nothing_new = not selection.days or (before is not None and selection.entries == before.tables)
+    verdict = Verdict((*results, *late))
+    _record(job, newest, verdict, "refused" if nothing_new else "passed")
+    if nothing_new:
+        raise Refused.release(verdict)
+    return _release(job, selection, before, verdict)
+
+
+def _release(job: Job, selection: Selection, before: Release | None, verdict: Verdict) -> int:
+    day, entries = selection.day, selection.entries
+    assert day is not None  # there are days, or nothing would be released
+    release = append_release(job.warehouse.root, day, entries, after=before.release_id if before else None)
+    rows = sum(entry.rows for entry in entries.values())
+    job.say(f"release {release.release_id}: {len(entries)} tables, {rows:,} rows")
+    for name, entry in sorted(entries.items()):
+        if entry.lag_days:
+            job.say(f"    {name} lags {entry.lag_days} days")
+    for name, why in sorted(selection.reasons.items()):
+        job.say(f"    {name} {why}")
+    note(Outcome(RELEASES, PUBLISHED, rows))
+    return _end(release.release_id, selection, verdict.critical)
+
+
+def _end(release: str, selection: Selection, results: Iterable[Result]) -> int:
+    """0, or a refusal of the tables that are not served at their newest version."""
+    critical = tuple(result for result in results if not result.success and result.severity == "critical")
+    if critical and selection.reasons:
+        raise Refused.tables(release, selection.reasons, Verdict(critical))
     return 0
 
 
-def _common_day(states: dict[str, TableState]) -> date:
-    """The newest day, which every table that has days must have reached.
+def _within_lags(selection: Selection, known: Sequence[Result] = ()) -> tuple[Selection, list[Result]]:
+    """Leaves out what is further behind than its bound; the results say so, and of lesser lags."""
+    lags = selection.lags
+    results = {name: check_lag(name, lag) for name, lag in lags.items() if lag}
+    late = [name for name, result in results.items() if result.severity == "critical"]
+    kept = selection.without(late, lambda name: results[name].observed) if late else selection
+    refused = [each for each in known if each.severity == "critical"]
+    return kept, [*refused, *results.values()]
+
+
+# --- what must hold between tables
+
+
+def _fit(job: Job, selection: Selection, before: Release | None) -> tuple[Selection, tuple[Result, ...]]:
+    """The selection, less what breaks an expectation, and the first results: they say why.
 
     Raises:
-        JobError: one has not; releasing them together would mix days.
+        Refused: no choice of versions fits.
     """
-    newest = {name: days[-1] for name, days in _days(states).items()}
-    if not newest:
-        raise JobError("no table with days has been published yet; a release is named after its newest day")
-    if behind := {name: day for name, day in newest.items() if day < max(newest.values())}:
-        late = ", ".join(f"{name} ends {day}" for name, day in sorted(behind.items()))
-        raise JobError(
-            f"tables reach different days ({late}; the newest is {max(newest.values())}); run the steps that are "
-            "behind, or release without those tables by --tables"
-        )
-    return max(newest.values())
+    first: tuple[Result, ...] | None = None
+    for _ in TABLES:  # each round carries or leaves out one table at least
+        counts, versions = _count_orphans(job, selection), _versions(job, selection)
+        erased = any(state.erased_in for state in selection.states.values())
+        verdict = judge_tables(counts, versions, erased)
+        first = first or verdict.results
+        if not verdict.refused:
+            return selection, first
+        selection = _mend(selection, before, verdict, versions)
+        if not selection.days:
+            break
+    return selection, first or ()
 
 
-def _days(states: dict[str, TableState]) -> dict[str, list[date]]:
-    """Of the tables that every day must be in."""
-    return {name: state.days for name, state in states.items() if state.days and name not in OF_REFUSED}
+def _mend(selection: Selection, before: Release | None, verdict: Verdict, versions: Versions) -> Selection:
+    """Puts back what breaks the critical expectations: of two tables, the one made of the other."""
+    references = {reference.name: reference for reference in CROSS_TABLE}
+    for result in verdict.critical:
+        if result.expectation in references:
+            culprit = _culprit(references[result.expectation], selection)
+            tables = [
+                name
+                for name in selection.with_dependents(culprit)
+                if name == culprit or name not in selection.reasons
+            ]
+        else:
+            tables = _of_other_versions(selection, before, versions)
+        if tables := [name for name in tables if name in selection.states]:
+            selection = selection.carry(tables, before, f"{result.expected}; observed {result.observed}")
+    return selection
 
 
-def _audit(job: Job, states: dict[str, TableState]) -> None:
-    """Cross-table expectations, among the tables that this release holds."""
-    counts = {
-        ref.name: orphans(job.read(ref.child), job.read(ref.parent), ref.key, ref.where)
-        for ref in CROSS_TABLE
-        if ref.child in states and ref.parent in states
+def _culprit(reference: Reference, selection: Selection) -> str:
+    """Of two tables the one that is made of the other; where that one alone was put back already, its source."""
+    child_is_made = reference.child in downstream(FLOW, reference.parent)
+    made, source = (
+        (reference.child, reference.parent) if child_is_made else (reference.parent, reference.child)
+    )
+    return source if made in selection.reasons and source not in selection.reasons else made
+
+
+def _of_other_versions(selection: Selection, before: Release | None, versions: Versions) -> list[str]:
+    """The tables of the embeddings, all together where the release before has them in one version; else those that
+    are of another version than the vectors."""
+    family = [name for name in selection.with_dependents(EMBEDDINGS) if name in selection.states]
+    known = before is not None and EMBEDDINGS in before.tables and EMBEDDINGS in selection.states
+    if known and EMBEDDINGS not in selection.reasons:
+        return family
+    wrong = {
+        name
+        for found in versions.values()
+        for name, ids in found.items()
+        if set(ids) != set(found.get(EMBEDDINGS, ())) or len(set(ids)) > 1
     }
-    versions = _versions(job, {name: states[name].days[-1] for name in OF_ONE_VERSION if name in states})
-    verdict = judge_tables(counts, versions, erased=any(state.erased_in for state in states.values()))
-    days = _days(states).values()
-    about = {
-        "run_id": job.run_id,
-        "attempt_id": uuid.uuid4().hex[:8],
-        "table_name": "releases",
-        "batch_id": "-".join(f"{name}@{state.version}" for name, state in sorted(states.items())),
-        "first_ds": min(d[0] for d in days),
-        "last_ds": max(d[-1] for d in days),
-        "rows": sum(state.rows for state in states.values()),
-        "outcome": "refused" if verdict.refused else "passed",
-    }
-    append_results(job.warehouse, about, verdict.results)
-    if verdict.refused:
-        raise Refused.release(verdict)
+    return [name for name in OF_ONE_VERSION if name in wrong]
 
 
-def _versions(job: Job, newest: Mapping[str, date]) -> dict[str, set[str]]:
-    """The version ids of each table on its newest day; one small job for all."""
+def _count_orphans(job: Job, selection: Selection) -> dict[str, int]:
+    """Of each reference among the tables of the selection."""
+    held = [ref for ref in CROSS_TABLE if {ref.child, ref.parent} <= set(selection.states)]
+    tables = {name: _rows(job, selection, name) for ref in held for name in (ref.child, ref.parent)}
+    return count_orphans({ref: (_until(tables, selection, ref), tables[ref.parent]) for ref in held})
+
+
+def _until(tables: Mapping[str, DataFrame], selection: Selection, reference: Reference) -> DataFrame:
+    """The child up to the newest day of its parent, which may lag."""
+    from pyspark.sql import functions as F
+
+    rows, child, parent = (
+        tables[reference.child],
+        *map(selection.days.get, (reference.child, reference.parent)),
+    )
+    return rows.where(F.col("ds") <= parent[-1]) if child and parent and parent[-1] < child[-1] else rows
+
+
+def _rows(job: Job, selection: Selection, table: str) -> DataFrame:
+    return job.at(table, selection.states[table].version)
+
+
+def _versions(job: Job, selection: Selection) -> dict[date, dict[str, set[str]]]:
+    """The version ids of the tables that must be of one version, on the newest day of each; one small query."""
     from pyspark.sql import DataFrame
     from pyspark.sql import functions as F
 
-    if not newest:
-        return {}
-    each = (job.read(t, [day]).select(F.lit(t).alias("table"), "version_id") for t, day in newest.items())
-    found: dict[str, set[str]] = {}
-    for row in reduce(DataFrame.union, each).distinct().collect():
-        found.setdefault(row["table"], set()).add(row["version_id"])
+    days = {n: set(selection.days[n]) for n in OF_ONE_VERSION if n in selection.days}
+    newest = {selection.days[name][-1] for name in days}
+    each = [
+        _rows(job, selection, name)
+        .where(F.col("ds").isin(sorted(newest & has)))
+        .select(F.lit(name).alias("table"), "ds", "version_id")
+        for name, has in days.items()
+    ]
+    found: dict[date, dict[str, set[str]]] = {}
+    for row in reduce(DataFrame.unionAll, each).distinct().collect() if each else []:
+        found.setdefault(row["ds"], {}).setdefault(row["table"], set()).add(row["version_id"])
     return found
+
+
+def _record(job: Job, selection: Selection, verdict: Verdict, outcome: str) -> None:
+    """Of the newest versions of all tables: what was expected of them, and what they came to."""
+    days: Mapping[str, list[date]] = selection.days
+    about = {
+        "run_id": job.run_id,
+        "attempt_id": uuid.uuid4().hex[:8],
+        "table_name": RELEASES,
+        "batch_id": "-".join(f"{name}@{state.version}" for name, state in sorted(selection.states.items())),
+        "first_ds": min((each[0] for each in days.values()), default=None),
+        "last_ds": selection.day,
+        "rows": sum(state.rows for state in selection.states.values()),
+        "outcome": outcome,
+    }
+    append_results(job.warehouse, about, verdict.results)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
-"""The report of a run: its quality results and the release that is served, as one HTML file."""
+"""The report of a run: its steps, its quality results and the release that is served, as one HTML file."""
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from expectations.report import render
@@ -15,19 +16,31 @@ def write_report(root: str, run_id: str | None = None, out: str | None = None) -
     """Writes the report of a run (default: the newest) and says where it is.
 
     Raises:
-        JobError: nothing was audited under that name.
+        JobError: nothing is known of such a run.
     """
     warehouse = Warehouse(root)
     rows = read_results(warehouse, run_id)
-    if not rows:
+    run = rows[0]["run_id"] if rows else run_id
+    steps = _steps(warehouse, run) if run else []
+    if not rows and not steps:
         raise JobError(
             f"no audit of {'run ' + run_id if run_id else 'any run'} under {root}; nothing to report"
         )
-    run = rows[0]["run_id"]
     path = out or warehouse.path("quality", f"{run}.html")
     with warehouse.files.open_output_stream(warehouse.inner(path) if out is None else path) as file:
-        file.write(render(rows, _served(root), f"Segue: {run}").encode())
+        file.write(render(rows, _served(root), f"Segue: {run}", steps).encode())
     return path
+
+
+def _steps(warehouse: Warehouse, run_id: str) -> list[dict[str, Any]]:
+    """Those of a flow, as it ended; steps that were run one by one leave none."""
+    try:
+        path = warehouse.inner(warehouse.path("quality", f"{run_id}.steps.json"))
+        with warehouse.files.open_input_stream(path) as file:
+            steps: list[dict[str, Any]] = json.loads(file.read())
+            return steps
+    except FileNotFoundError:
+        return []
 
 
 def _served(root: str) -> dict[str, Any] | None:

@@ -20,7 +20,7 @@ from jobs.embeddings.parents import AUTO, Parent, parent_of, start_of
 from jobs.embeddings.published import TABLE, window
 from jobs.embeddings.scratch import Scratch
 from jobs.embeddings.tracks import LEARNED, VOCABULARY
-from jobs.embeddings.trainer import Trained, lay_ready, own_executor, train
+from jobs.embeddings.trainer import NothingToLearn, Trained, lay_ready, own_executor, train
 from jobs.errors import WrongUsage
 from jobs.job import Job, day_argument, parser
 from jobs.publishing.batches import Batch
@@ -49,7 +49,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         settings = replace(settings, threads=args.threads or own_executor(job.spark)[1])
         scratch = Scratch(job.warehouse.path("scratch", TABLE, batch.made_from))
         lay_ready(scratch, heard, before, settings)
-        trained = train(job.spark, scratch, heard, settings, start, parent is not None, job.say)
+        try:
+            trained = train(job.spark, scratch, heard, settings, start, parent is not None, job.say)
+        except NothingToLearn as problem:
+            scratch.remove()
+            job.not_made(TABLE, str(problem))
+            return 0
         version = _Version(job, day, start, parent, parameters, trained)
         _publish(job, batch, version, scratch, catalogue)
         scratch.remove()

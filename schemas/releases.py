@@ -15,6 +15,9 @@ RELEASES = Contract(
         Column("rows", "bigint", "rows in that version", "rows", False),
         Column("content_hash", "string", "order-free hash of all rows in that version", nullable=False),
         Column("rollback_of", "string", "the release that this one takes back, if any"),
+        Column(
+            "lag_days", "bigint", "days from its newest day to the release's; null in old releases", "days"
+        ),
     ),
     key=("release_id", "table_name"),
     partitions=(),

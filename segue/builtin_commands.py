@@ -149,7 +149,7 @@ def _release(release: Release) -> dict[str, Any]:
 
 def _listed(known: Sequence[Release]) -> str:
     ends = _ends(known)
-    header = ("release", "released at", "opens until", "tables", "rows", "takes back")
+    header = ("release", "released at", "opens until", "tables", "behind", "rows", "takes back")
     return show.aligned(
         header,
         [
@@ -158,6 +158,7 @@ def _listed(known: Sequence[Release]) -> str:
                 r.released_at,
                 ends[r.release_id],
                 len(r.tables),
+                sum(t.lag_days > 0 for t in r.tables.values()),
                 sum(t.rows for t in r.tables.values()),
                 r.rollback_of,
             )
@@ -180,13 +181,14 @@ def _described(release: Release, known: Sequence[Release]) -> str:
     before = next(iter(known[known.index(release) + 1 :]), None)
     takes_back = f", takes back {release.rollback_of}" if release.rollback_of else ""
     tables = [
-        (name, entry.version, entry.rows, _changed(before, name, entry), entry.content_hash)
+        (name, entry.version, entry.rows, _lag(entry), _changed(before, name, entry), entry.content_hash)
         for name, entry in sorted(release.tables.items())
     ]
     header = (
         "table",
         "version",
         "rows",
+        "lag",
         f"against {before.release_id if before else 'none'}",
         "content hash",
     )
@@ -196,6 +198,11 @@ def _described(release: Release, known: Sequence[Release]) -> str:
         f"end of its life: {_ends(known)[release.release_id]}\n\n{show.aligned(header, tables)}"
         + (f"\n\nno longer holds {', '.join(gone)}" if gone else "")
     )
+
+
+def _lag(entry: TableVersion) -> str:
+    """How far behind the release's day a table is that was carried."""
+    return "" if not entry.lag_days else f"{entry.lag_days} day{'s' if entry.lag_days > 1 else ''}"
 
 
 def _changed(before: Release | None, name: str, entry: TableVersion) -> str:

@@ -34,11 +34,16 @@ FILES_TO_JOIN = 32
 
 @dataclass(frozen=True)
 class TableVersion:
-    """One table in a release; `content_hash` does not depend on the order of rows."""
+    """One table in a release; `content_hash` does not depend on the order of rows.
+
+    `lag_days` says how many days before the release's own its newest day is: a table that was refused or is
+    behind is carried at its last good version. 0 for tables without days.
+    """
 
     version: int
     rows: int
     content_hash: str
+    lag_days: int = 0
 
 
 @dataclass(frozen=True)
@@ -170,6 +175,7 @@ def schema() -> pa.Schema:
             pa.field("rows", pa.int64(), nullable=False),
             pa.field("content_hash", pa.string(), nullable=False),
             pa.field("rollback_of", pa.string()),
+            pa.field("lag_days", pa.int64()),
         ]
     )
 
@@ -223,6 +229,7 @@ def _write(table: DeltaTable, known: list[Release], release: Release) -> None:
         table,
         pa.Table.from_pylist(rows, schema=schema()),
         mode="overwrite" if joins else "append",
+        schema_mode="merge",  # a table of releases made before they knew lags has no such column
         # No retry: deltalake would move the append past a commit that took the same id.
         commit_properties=CommitProperties(max_commit_retries=0),
         post_commithook_properties=PostCommitHookProperties(
@@ -241,6 +248,7 @@ def _rows(release: Release) -> list[dict[str, Any]]:
             "rows": entry.rows,
             "content_hash": entry.content_hash,
             "rollback_of": release.rollback_of,
+            "lag_days": entry.lag_days,
         }
         for name, entry in sorted(release.tables.items())
     ]
@@ -251,14 +259,18 @@ def _releases_in(uri: str, table: DeltaTable) -> list[Release]:
     from segue.storage import Snapshot
 
     snapshot = Snapshot(uri, table)
-    rows = snapshot.read(snapshot.files, schema().names).sort_by("release_id").to_pylist()
+    columns = [name for name in schema().names if name in snapshot.schema.names]
+    rows = snapshot.read(snapshot.files, columns).sort_by("release_id").to_pylist()
     found = [_release(list(group)) for _, group in groupby(rows, key=lambda row: row["release_id"])]
     return sorted(found, key=lambda each: (each.released_at, each.day, each.number), reverse=True)
 
 
 def _release(rows: list[dict[str, Any]]) -> Release:
     tables = {
-        row["table_name"]: TableVersion(row["version"], row["rows"], row["content_hash"]) for row in rows
+        row["table_name"]: TableVersion(
+            row["version"], row["rows"], row["content_hash"], row.get("lag_days") or 0
+        )
+        for row in rows
     }
     return Release(rows[0]["release_id"], rows[0]["released_at"], tables, rows[0]["rollback_of"])
 

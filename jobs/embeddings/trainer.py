@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 SECONDS_BETWEEN_LOOKS = 0.5
 
 
+class NothingToLearn(JobError):
+    """No sequence is long enough: a source of one play a session has no embeddings."""
+
+
 @dataclass(frozen=True)
 class Trained:
     """What a training came to; its vectors lie in the scratch."""
@@ -61,7 +65,7 @@ def train(
     and the one only measures: it still holds the whole model for that.
 
     Raises:
-        JobError: no session has two tracks to learn from.
+        NothingToLearn: no session has two tracks.
     """
     from pyspark.sql import functions as F
 
@@ -79,7 +83,7 @@ def train(
         learned = rows.mapInArrow(runner(Plan(scratch, settings, start, parent)), REPORT, profile=profile)
         reports = learned.collect()
     if not reports:
-        raise JobError(
+        raise NothingToLearn(
             f"no session has {settings.min_length} different tracks in a row, with {settings.min_plays} plays or more "
             "each; there is nothing to learn from. Give more --days, or lower --min-plays"
         )

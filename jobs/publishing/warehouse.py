@@ -136,14 +136,16 @@ def stale_days(warehouse: Warehouse, table: str, wanted: Mapping[date, str]) -> 
     return [day for day, made_of in wanted.items() if known.get(day) != made_of]
 
 
+def has_rows(warehouse: Warehouse, table: str) -> bool:
+    """Whether anything was ever published to the table and is still there."""
+    state = warehouse.state(table)
+    return state is not None and state.rows > 0
+
+
 def no_data(warehouse: Warehouse, table: str) -> JobError:
     return JobError(
         f"table {table} has no data yet under {warehouse.root}; run the step that publishes it first"
     )
-
-
-# What batches are published to and releases hold: everything but the records about the others.
-TABLES = tuple(name for name in CONTRACTS if name not in ("releases", "quality_results"))
 
 
 def known_table(name: str) -> Contract:

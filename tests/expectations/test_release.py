@@ -2,15 +2,62 @@
 
 from __future__ import annotations
 
+import random
+from datetime import date
+from itertools import permutations
+
 import pytest
 
-from expectations.release import CROSS_TABLE, OF_ONE_VERSION, judge_tables, orphans
+from expectations.release import (
+    CROSS_TABLE,
+    MAX_LAG_DAYS,
+    OF_ONE_VERSION,
+    Reference,
+    check_lag,
+    count_orphans,
+    judge_tables,
+)
 from expectations.verdict import Refused
 from schemas import CONTRACTS
+
+DAY = date(2026, 10, 1)
 
 
 def keys(spark, *values):
     return spark.createDataFrame([(value, n) for n, value in enumerate(values)], "track_id string, n int")
+
+
+def orphans(child, parent, key, where=None):
+    reference = Reference("child", "parent", key, where=where)
+    return count_orphans({reference: (child, parent)})[reference.name]
+
+
+def test_references_are_counted_together_as_each_alone(spark):
+    """Random keys of four tables, nulls and conditions among them; by sets in plain Python."""
+    draws = random.Random(3)
+    rows = {
+        name: [
+            (draws.choice([None, *"abcdefgh"]), draws.choice("uvwx"), n)
+            for n in range(draws.choice([0, 3, 8]))
+        ]
+        for name in "pqrs"
+    }
+    frames = {n: spark.createDataFrame(r, "track_id string, user_id string, n int") for n, r in rows.items()}
+    references = [
+        Reference(child, parent, key, where=where)
+        for child, parent in permutations("pqrs", 2)
+        for key in ("track_id", "user_id")
+        for where in ([None, "n >= 2"] if (child, key) == ("q", "track_id") else [None])
+    ]
+    found = {}
+    for where in (None, "n >= 2"):
+        some = [each for each in references if each.where == where]
+        found[where] = count_orphans({r: (frames[r.child], frames[r.parent]) for r in some})
+    for reference in references:
+        place = 0 if reference.key == "track_id" else 1
+        child = {row[place] for row in rows[reference.child] if not reference.where or row[2] >= 2}
+        parent = {row[place] for row in rows[reference.parent]} - {None}
+        assert found[reference.where][reference.name] == len(child - parent), reference
 
 
 def test_orphans_are_different_keys_that_the_parent_lacks(spark):
@@ -112,7 +159,7 @@ def test_what_only_an_erased_listener_heard_is_a_warning_and_the_rest_still_refu
 
 def test_tables_of_one_version_are_released():
     versions = {table: ["v2"] for table in OF_ONE_VERSION}
-    (result,) = judge_tables({}, versions).results
+    (result,) = judge_tables({}, {DAY: versions}).results
     assert (result.success, result.column) == (True, "version_id")
     assert result.observed == f"v2 in {', '.join(sorted(OF_ONE_VERSION))}"
 
@@ -120,17 +167,42 @@ def test_tables_of_one_version_are_released():
 @pytest.mark.parametrize("odd", OF_ONE_VERSION)
 def test_one_table_of_another_version_refuses_the_release_and_is_named(odd):
     versions = {table: ["v1"] if table == odd else ["v2"] for table in OF_ONE_VERSION}
-    verdict = judge_tables({reference.name: 0 for reference in CROSS_TABLE}, versions, erased=True)
+    verdict = judge_tables({reference.name: 0 for reference in CROSS_TABLE}, {DAY: versions}, erased=True)
     (failed,) = verdict.critical
     others = ", ".join(sorted(set(OF_ONE_VERSION) - {odd}))
     assert failed.observed == f"v1 in {odd}; v2 in {others}"
-    assert failed.expected == f"one version_id on the newest day of {', '.join(sorted(OF_ONE_VERSION))}"
+    assert failed.expected == f"one version_id on {DAY} in {', '.join(sorted(OF_ONE_VERSION))}"
 
 
 def test_a_day_of_two_versions_is_as_wrong_as_two_tables():
-    (failed,) = judge_tables({}, {"track_embeddings": ["v1", "v2"], "candidates": ["v2"]}).critical
+    (failed,) = judge_tables({}, {DAY: {"track_embeddings": ["v1", "v2"], "candidates": ["v2"]}}).critical
     assert failed.observed == "v1 in track_embeddings; v2 in candidates, track_embeddings"
 
 
 def test_a_release_without_embeddings_says_nothing_of_versions():
     assert judge_tables({}, {}).results == judge_tables({}).results == ()
+
+
+def test_each_day_may_be_of_a_version_of_its_own():
+    versions = {DAY: {"candidates": ["v1"]}, DAY.replace(day=2): {"track_embeddings": ["v2"]}}
+    assert not judge_tables({}, versions).failures
+
+
+def test_the_tables_of_one_version_are_those_that_say_which():
+    assert set(OF_ONE_VERSION) == {
+        "track_embeddings", "user_embeddings", "similar_tracks", "candidates", "track_semantic_ids",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("lag", "success", "severity"),
+    [
+        (0, True, "warning"),
+        (1, False, "warning"),
+        (MAX_LAG_DAYS, False, "warning"),
+        (MAX_LAG_DAYS + 1, False, "critical"),
+    ],
+)
+def test_a_lag_warns_up_to_its_bound_and_refuses_beyond(lag, success, severity):
+    result = check_lag("candidates", lag)
+    assert (result.success, result.severity) == (success, severity)

@@ -118,7 +118,7 @@ def test_the_receipt_says_what_went_what_is_held_and_what_was_trained(erased):
     assert receipt["release"] == segue.open(erased.root).release != erased.old_release
     held = {each["by"]: each for each in receipt["still_held"]}
     assert held[f"release {erased.old_release}"]["until"] > str(datetime.now(UTC) + timedelta(days=35))
-    assert {each["table"] for each in receipt["trained_with_them"]} == set(forget.TRAINED)
+    assert {each["table"] for each in receipt["trained_with_them"]} == set(forget.AGGREGATES)
 
 
 def test_no_text_under_the_root_names_them(erased):

@@ -53,7 +53,7 @@ def lay(warehouse, table, rows):
     made = [{name: row.get(name) for name in contract.names} for row in rows]
     for row in made if contract.buckets else ():
         row["bucket"] = bucket(row[contract.entity])
-    parts = {row["ds"]: Part(1, 1, 1, "test") for row in made}
+    parts = {row.get("ds"): Part(1, 1, 1, "test") for row in made}
     before = warehouse.state(table)
     state = (before or TableState(0)).with_parts(parts, parts)
     log = warehouse.create(contract)

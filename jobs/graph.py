@@ -1,0 +1,83 @@
+"""The steps as a graph: which tables each needs and makes. Order, help and what a refusal blocks follow from it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
+
+# Not a table of data but what names them: it is made last, and no release holds it.
+RELEASES = "releases"
+
+
+class GraphError(ValueError):
+    """Steps that cannot be brought into an order."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step: `segue run <name>` here, `spark-submit jobs/<file>.py` on a cluster.
+
+    `needs` are tables without which it can make nothing; `uses` are read where they exist. `makes` are its
+    tables, in the order in which they are made. Of these, `records` tell what the gate refused: they reach days
+    of which nothing was published. `section` is the section of a source that it reads, if any; `takes_days`
+    says whether it can be asked for single days.
+    """
+
+    name: str
+    module: str
+    help: str
+    needs: tuple[str, ...] = ()
+    makes: tuple[str, ...] = ()
+    uses: tuple[str, ...] = ()
+    records: tuple[str, ...] = ()
+    section: str = ""
+    takes_days: bool = False
+
+
+def ordered(steps: Iterable[Step]) -> tuple[Step, ...]:
+    """The steps, each after those that make what it needs or uses; otherwise as they come.
+
+    Raises:
+        GraphError: two steps make one table, a table that is needed is made by none, or a circle.
+    """
+    steps = tuple(steps)
+    makers = _makers(steps)
+    if unknown := sorted({t for s in steps for t in (*s.needs, *s.uses) if t not in makers}):
+        raise GraphError(f"no step makes {', '.join(unknown)}")
+    sorter = TopologicalSorter({s: [makers[t] for t in (*s.needs, *s.uses)] for s in steps})
+    try:
+        sorter.prepare()
+    except CycleError as problem:
+        raise GraphError(f"steps need each other: {' -> '.join(s.name for s in problem.args[1])}") from None
+    found: list[Step] = []
+    ready: list[Step] = []
+    while sorter.is_active():
+        ready = sorted([*ready, *sorter.get_ready()], key=steps.index)
+        found.append(ready.pop(0))
+        sorter.done(found[-1])
+    return tuple(found)
+
+
+def tables_of(steps: Iterable[Step]) -> tuple[str, ...]:
+    """Every table that batches are published to, each after those it is made of."""
+    return tuple(table for step in steps for table in step.makes if table != RELEASES)
+
+
+def downstream(steps: Sequence[Step], table: str) -> frozenset[str]:
+    """The tables that cannot be made without this one, whatever lies between."""
+    found: set[str] = {table}
+    for step in ordered(steps):
+        if found & set(step.needs):
+            found |= set(step.makes)
+    return frozenset(found - {table})
+
+
+def _makers(steps: Sequence[Step]) -> dict[str, Step]:
+    makers: dict[str, Step] = {}
+    for step in steps:
+        for table in step.makes:
+            if table in makers:
+                raise GraphError(f"table {table} is made by {makers[table].name} and by {step.name}")
+            makers[table] = step
+    return makers
