@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import pytest
 
 import segue
@@ -22,7 +24,7 @@ def stopped_by(name):
 
 
 @pytest.fixture(scope="module")
-def first_night(spark, tmp_path_factory):
+def first_night(tmp_path_factory):
     """One good night, to be copied."""
     made = LaidFlow(tmp_path_factory.mktemp("first"))
     with pytest.MonkeyPatch.context() as patch:
@@ -32,8 +34,6 @@ def first_night(spark, tmp_path_factory):
 
 @pytest.fixture
 def laid(first_night, tmp_path):
-    import shutil
-
     shutil.copytree(first_night.root, tmp_path / "root")
     made = LaidFlow(tmp_path)
     made.days, made.last = list(first_night.days), dict(first_night.last)

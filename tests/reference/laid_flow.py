@@ -1,6 +1,7 @@
 """A flow whose steps lay a day of their tables in milliseconds: what refusals lead to, night after night.
 
-The release is the real one, with its cross-table expectations on Spark.
+The release is the real one but for the expectations between tables: the rows that are laid fit together, and
+`test_release_tables` has those that do not, on Spark.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from datetime import date, timedelta
 from pathlib import Path
 
 from expectations.verdict import Refused, Result, Verdict
-from jobs import FLOW, RECORDS, flow
+from jobs import FLOW, RECORDS, flow, release_tables
 from jobs.outcomes import PUBLISHED, Outcome, note
 from jobs.publishing.warehouse import Warehouse
 from reference.batches import batch
@@ -53,6 +54,8 @@ class LaidFlow:
             return real(name, arguments) if name == "release-tables" else self._lay(name, day)
 
         monkeypatch.setattr(flow, "run_step", run_step)
+        for audit in ("_count_orphans", "_versions"):
+            monkeypatch.setattr(release_tables, audit, lambda job, selection: {})
         try:
             return flow.run_flow(
                 [
