@@ -17,7 +17,7 @@ from features.embeddings.candidates import CandidateSettings
 from reference import embeddings as reference
 from reference.rows import assert_same
 from reference.windows import midnight_after
-from reference.worlds import DAY, MIDNIGHT, heard
+from reference.worlds import MIDNIGHT, heard
 
 DS = MIDNIGHT.date()
 T = midnight_after(DS)
@@ -74,9 +74,15 @@ def test_however_few_places_are_filled_at_a_time(following, drawn, places):
 
 def played(drawn):
     return [
-        heard(play_id=str(n), user_id=user, track_id=track, played_at=T - timedelta(hours=hours, microseconds=1), skipped=skipped)
+        heard(
+            play_id=str(n),
+            user_id=user,
+            track_id=track,
+            played_at=T - timedelta(hours=hours, microseconds=1),
+            skipped=skipped,
+        )
         for n, (user, track, hours, skipped) in enumerate(drawn)
-    ]  # fmt: skip
+    ]
 
 
 def expected(plays, following, similar, tracks, chosen):
@@ -154,10 +160,12 @@ def test_a_seed_of_long_ago_has_its_share_where_it_is_the_newest():
 
 
 def test_a_listener_of_many_tracks_has_the_same_as_by_plain_loops():
-    """Ten thousand tracks played and lists of a thousand: tables with many keys that meet."""
+    """Ten thousand plays of every track there is, and lists of all of them: every sum ties or meets another."""
     random = np.random.default_rng(5)
-    drawn = [("hot", IDS[n], int(h), False) for n, h in zip(random.integers(0, len(IDS), 10_000), random.integers(25, 700, 10_000), strict=True)]  # fmt: skip
-    lists = {t: {o: float(s) for o, s in zip(IDS, random.integers(1, 5, len(IDS)), strict=True)} for t in IDS}
+    times = zip(random.integers(0, len(IDS), 10_000), random.integers(25, 700, 10_000), strict=True)
+    drawn = [("hot", IDS[number], int(hours), False) for number, hours in times]
+    whole = random.integers(1, 5, len(IDS)).tolist()
+    lists = {track: dict(zip(IDS, map(float, whole), strict=True)) for track in IDS}
     chosen = CandidateSettings(seeds=1000, per_user=1000, per_artist=1000, half_life_days=100.0)
     plays = played(drawn)
     found = computed(plays, pool(lists, lists, {}), chosen)
