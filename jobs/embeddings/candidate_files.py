@@ -60,7 +60,7 @@ class CandidateFiles:
 
     def ids(self) -> pa.Array:
         """Of the numbered tracks, in that order."""
-        return self._tracks("track_id")["track_id"].combine_chunks()
+        return _one_chunk(self._tracks("track_id")["track_id"])
 
     def _tracks(self, *columns: str) -> pa.Table:
         return self.scratch.table(TRACKS, ["number", *columns]).sort_by("number")
@@ -75,7 +75,7 @@ class CandidateFiles:
                 self._unpack(folder)
                 (folder / "whole").touch()
         with pa.memory_map(str(folder / "ids.arrow")) as file:
-            ids = pa.ipc.open_file(file).get_batch(0).column(0)
+            ids = _one_chunk(pa.ipc.open_file(file).read_all()["track_id"])
         return Pool(
             ids,
             _mapped(folder, "artists"),
@@ -91,10 +91,10 @@ class CandidateFiles:
 
     def _unpack(self, folder: Path) -> None:
         tracks = self._tracks("track_id", "artist_id", "explicit")
-        ids = pa.table({"track_id": tracks["track_id"].combine_chunks()})
+        ids = pa.table({"track_id": _one_chunk(tracks["track_id"])})
         with pa.ipc.new_file(folder / "ids.arrow", ids.schema) as file:
             file.write_table(ids)
-        artists = tracks["artist_id"].combine_chunks().dictionary_encode().indices
+        artists = _one_chunk(tracks["artist_id"]).dictionary_encode().indices
         np.save(folder / "artists.npy", artists.fill_null(-1).to_numpy().astype(np.int32))
         np.save(folder / "explicit.npy", tracks["explicit"].to_numpy())
         for origin in ORIGINS:
@@ -119,6 +119,11 @@ class CandidateFiles:
             at = _places(offsets, batch.column("number").to_numpy())
             for name, place in places.items():
                 place[at] = batch.column(name).flatten().to_numpy()
+
+
+def _one_chunk(column: pa.ChunkedArray) -> pa.Array:
+    """Where it is one already, as it lies: what is mapped from a file is not to be copied."""
+    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
 
 
 def _places(offsets: np.ndarray, numbers: np.ndarray) -> np.ndarray:
