@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from features.embeddings.candidates import CandidateSettings, candidates
+from features.embeddings.candidates import CandidateSettings
 from features.embeddings.neighbours import next_tracks
+from jobs.embeddings.candidate_files import CandidateFiles
 from jobs.embeddings.published import TABLE, add_fields, day_of, given, search, window, with_day
+from jobs.embeddings.scratch import Scratch
 from jobs.job import Job, parser
 from schemas import CONTRACTS
 
@@ -39,10 +41,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     empty = CONTRACTS["tracks"].struct()
     tracks = job.read("tracks") if job.has("tracks") else job.spark.createDataFrame([], empty)
-    following = next_tracks(embeddings, args.k, search(job))
-    rows = candidates(heard, embeddings, similar, tracks, day, settings, following)
-    asked = {"days": args.days, "k": args.k, **asdict(settings)}
-    job.publish(job.batch("candidates", [day], parameters=asked), rows)
+    batch = job.batch("candidates", [day], parameters={"days": args.days, "k": args.k, **asdict(settings)})
+    with job.lease("candidates"):
+        if job.unchanged(batch):
+            return 0
+        files = CandidateFiles(Scratch(job.warehouse.path("scratch", "candidates", batch.made_from)))
+        try:
+            files.write(embeddings, tracks, next_tracks(embeddings, args.k, search(job)), similar)
+            job.publish(batch, files.candidates(heard, embeddings, day, settings))
+        finally:
+            files.scratch.remove()
     return 0
 
 

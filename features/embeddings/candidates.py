@@ -1,27 +1,28 @@
 """What a ranker may choose from: tracks that follow what a listener heard last, and tracks that are like it.
 
-Neighbours are found once per track, and a listener merges those of a few: ten seeds with a hundred each
-are a thousand small rows. A product of all listeners with all tracks would be a million times more.
+Neighbours are found once per track, and a listener merges those of a few: ten seeds with a hundred each are two
+thousand scores. Only numbers of the tracks played are shuffled, once; neighbours lie beside the task that merges,
+as arrays by track number. Lists of ids that are shuffled with the seeds, as rows, took twenty times as long.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date
-from functools import reduce
+from typing import TYPE_CHECKING
 
-from pyspark.sql import Column, DataFrame, Window
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from features.embeddings.neighbours import next_tracks
-from features.embeddings.users import attentive, midnight_after, of_version, people, with_vector
-from features.windows.folds import MICROS_A_DAY
-from schemas.candidates import ORIGINS
+from features.embeddings.users import midnight_after, of_version, people, unskipped, with_vector
+from schemas.candidates import CANDIDATES
 
-NEXT, SIMILAR = ORIGINS
-HEARD = "heard"
-# Sums of the same scores in another order differ in the last bits; at six decimals they tie.
-DECIMALS = 6
+if TYPE_CHECKING:  # numpy and pyarrow run in the tasks that choose, not where plans are made
+    import pyarrow as pa
+    from pyspark.sql.types import StructType
+
+    from features.embeddings.candidate_arrays import Pool
 
 
 class CandidateSettingsError(ValueError):
@@ -56,14 +57,56 @@ class CandidateSettings:
             raise CandidateSettingsError("candidates: " + "; ".join(faults))
 
 
+def candidate_tracks(embeddings: DataFrame, catalogue: DataFrame) -> DataFrame:
+    """One row per track with a vector: `number` (from 0, in the order of ids), track_id, artist_id, explicit.
+
+    A number is an order, so equal scores are told apart by comparing numbers. One partition, as in `vocabulary`.
+
+    Args:
+        embeddings: one day of `track_embeddings`, of one space.
+        catalogue: of the table `tracks`; a track that it lacks is neither explicit nor of a known artist.
+    """
+    known = catalogue.select("track_id", "artist_id", "explicit")
+    rows = with_vector(embeddings).select("track_id").join(known, "track_id", "left")
+    return (
+        rows.repartition(1)
+        .sortWithinPartitions("track_id")
+        .select(
+            F.monotonically_increasing_id().cast("int").alias("number"),
+            "track_id",
+            "artist_id",
+            F.coalesce("explicit", F.lit(False)).alias("explicit"),
+        )
+    )
+
+
+def numbered_lists(neighbours: DataFrame, open_ids: Callable[[], pa.Array]) -> DataFrame:
+    """Rows of `similar_tracks` as number (int), tracks (array<int>) and scores (array<float>).
+
+    Args:
+        open_ids: gives a task the ids of `candidate_tracks`, in the order of their numbers.
+
+    Raises:
+        StaleNeighboursError: in the task, for neighbours that have no number.
+    """
+
+    def number(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        from features.embeddings.candidate_arrays import number_lists
+
+        ids = open_ids()
+        yield from (number_lists(batch, ids) for batch in batches if batch.num_rows)
+
+    lists = neighbours.select("track_id", "neighbours", "scores")
+    return lists.mapInArrow(number, "number int, tracks array<int>, scores array<float>")
+
+
 def candidates(
     heard: DataFrame,
     embeddings: DataFrame,
-    similar: DataFrame,
     tracks: DataFrame,
     day: date,
-    settings: CandidateSettings | None = None,
-    following: DataFrame | None = None,
+    settings: CandidateSettings,
+    open_pool: Callable[[], Pool],
 ) -> DataFrame:
     """Rows of `candidates`: one per listener for whom there is any.
 
@@ -73,129 +116,47 @@ def candidates(
     just heard, skipped or not, and what is explicit, if that is not wanted, is taken out first. The rest is
     ranked by score per origin, and the origins take turns: first next, first similar, second next, and so
     on; a track of both stands at the better of its two places. Then artists are capped and the
-    list is cut. Equal scores are in the order of track ids.
+    list is cut. Equal scores, at six decimals, are in the order of track ids.
+
+    Time is listeners x seeds x neighbours; a task holds one batch of listeners, and maps the pool.
 
     Args:
         heard: rows of `sessions` of the days that are to count, `day` the last.
         embeddings: one day of `track_embeddings`, of one space.
-        similar: rows of `similar_tracks` made of them.
-        tracks: the catalogue; a track that it lacks is neither explicit nor of a known artist.
-        following: rows of `next_tracks(embeddings)`, where they are at hand; made here if not.
+        tracks: as `candidate_tracks` gives them.
+        open_pool: gives a task these tracks and their neighbours, as arrays.
     """
-    settings = settings or CandidateSettings()
-    following = next_tracks(embeddings) if following is None else following
-    seeds = _seeds(heard, embeddings, day, settings)
-    brought = [
-        _just_heard(heard, day, settings),
-        _brought(seeds, following, NEXT),
-        _brought(seeds, similar, SIMILAR),
-    ]
-    allowed = _allowed(_scored(reduce(DataFrame.unionByName, brought)), tracks, settings)
-    return of_version(_chosen(_interleaved(allowed), settings), embeddings, day)
+
+    def chosen(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        from features.embeddings.candidate_arrays import choose
+
+        pool = open_pool()
+        for batch in batches:
+            yield from choose(batch, pool, settings)
+
+    rows = played_tracks(heard, tracks, day, settings).mapInArrow(chosen, _listed())
+    return of_version(rows, embeddings, day)
 
 
-def _seeds(heard: DataFrame, embeddings: DataFrame, day: date, settings: CandidateSettings) -> DataFrame:
-    """Per listener (user_id) the last tracks (track_id), and what share each has in a score."""
-    listener = Window.partitionBy("user_id")
-    place = F.row_number().over(listener.orderBy(F.desc("last"), "track_id"))
-    # Counted from the newest seed, not from midnight: who was away for a year has shares as well.
-    age = (F.max(F.unix_micros("last")).over(listener) - F.unix_micros("last")) / MICROS_A_DAY
-    weight = F.pow(F.lit(0.5), age / settings.half_life_days)
-    return (
-        attentive(heard, day)
-        .groupBy("user_id", "track_id")
-        .agg(F.max("played_at").alias("last"))
-        .join(with_vector(embeddings).select("track_id"), "track_id", "left_semi")
-        .withColumn("place", place)
-        .where(F.col("place") <= settings.seeds)
-        .withColumn("weight", weight)
-        .withColumn("share", F.col("weight") / F.sum("weight").over(listener))
-        .select("user_id", "track_id", "share")
-    )
-
-
-def _brought(seeds: DataFrame, neighbours: DataFrame, origin: str) -> DataFrame:
-    lists = neighbours.select("track_id", "neighbours", "scores")
-    return seeds.join(lists, "track_id").select(
-        "user_id", F.lit(origin).alias("origin"), "share", "neighbours", "scores"
-    )
-
-
-def _just_heard(heard: DataFrame, day: date, settings: CandidateSettings) -> DataFrame:
-    """In the shape of what seeds bring: so it is taken out by the sum that is made anyway, without a join."""
+def played_tracks(heard: DataFrame, tracks: DataFrame, day: date, settings: CandidateSettings) -> DataFrame:
+    """Per listener (user_id) `plays`: each track once, its number, when it was `last` played and not skipped
+    (microseconds, null: never), and whether it is so `recent` that it is no candidate."""
     since = F.unix_micros(midnight_after(day)) - int(settings.recent_hours * 3_600_000_000)
-    recent = people(heard, day).where(F.unix_micros("played_at") >= since)
+    at = F.unix_micros("played_at")
+    plays = people(heard, day).join(tracks.select("track_id", "number"), "track_id")
     return (
-        recent.select("user_id", "track_id")
-        .distinct()
-        .select(
-            "user_id",
-            F.lit(HEARD).alias("origin"),
-            F.lit(1.0).alias("share"),
-            F.array("track_id").alias("neighbours"),
-            F.array(F.lit(1.0).cast("float")).alias("scores"),
-        )
+        plays.select("user_id", "number", at.alias("at"), F.when(unskipped(), at).alias("last"))
+        .repartition("user_id")  # both groups are then made where the rows are
+        .groupBy("user_id", "number")
+        .agg(F.max("last").alias("last"), (F.max("at") >= since).alias("recent"))
+        .where(F.col("last").isNotNull() | F.col("recent"))
+        .groupBy("user_id")
+        .agg(F.collect_list(F.struct("number", "last", "recent")).alias("plays"))
     )
 
 
-def _scored(brought: DataFrame) -> DataFrame:
-    """Per listener and track, not just heard, the score of each origin, null where it does not bring it."""
-    # Lists are shuffled whole: a tenth of the rows, and all that follows is per listener.
-    pairs = F.arrays_zip(F.col("neighbours").alias("track_id"), F.col("scores").alias("score"))
-    rows = brought.repartition("user_id").select("user_id", "origin", "share", F.inline(pairs))
-    scores = [_score(origin).alias(origin) for origin in (*ORIGINS, HEARD)]
-    return rows.where("score > 0").groupBy("user_id", "track_id").agg(*scores).where(F.col(HEARD).isNull())
+def _listed() -> StructType:
+    from pyspark.sql.types import StructType
 
-
-def _score(origin: str) -> Column:
-    of_origin = F.when(F.col("origin") == origin, F.col("share") * F.col("score"))
-    return F.round(F.sum(of_origin), DECIMALS)
-
-
-def _allowed(scored: DataFrame, tracks: DataFrame, settings: CandidateSettings) -> DataFrame:
-    catalogue = tracks.select("track_id", "artist_id", "explicit")
-    known = scored.join(catalogue, "track_id", "left")
-    return known if settings.explicit else known.where(~F.coalesce("explicit", F.lit(False)))
-
-
-def _interleaved(allowed: DataFrame) -> DataFrame:
-    """With `place` in the listener's list, `origin` and `score` of whoever brings the track there."""
-    ranked = allowed.select(
-        "*", *[_place(n, origin).alias(f"{origin}_place") for n, origin in enumerate(ORIGINS)]
-    )
-    place = F.least(*[F.col(f"{origin}_place") for origin in ORIGINS])  # nulls are passed over
-    by_next = F.col(f"{NEXT}_place") == place
-    return ranked.select(
-        "user_id",
-        "track_id",
-        "artist_id",
-        place.alias("place"),
-        F.when(by_next, F.lit(NEXT)).otherwise(F.lit(SIMILAR)).alias("origin"),
-        F.when(by_next, F.col(NEXT)).otherwise(F.col(SIMILAR)).alias("score"),
-    )
-
-
-def _place(number: int, origin: str) -> Column:
-    """Even numbers for the first origin, odd ones for the second: no two of them are equal."""
-    order = Window.partitionBy("user_id").orderBy(F.desc_nulls_last(origin), "track_id")
-    return F.when(F.col(origin).isNotNull(), F.row_number().over(order) * len(ORIGINS) + number)
-
-
-def _chosen(interleaved: DataFrame, settings: CandidateSettings) -> DataFrame:
-    of_artist = F.row_number().over(Window.partitionBy("user_id", "artist_id").orderBy("place"))
-    capped = interleaved.withColumn("of_artist", of_artist).where(
-        F.col("artist_id").isNull() | (F.col("of_artist") <= settings.per_artist)
-    )
-    rows = F.sort_array(F.collect_list(F.struct("place", "track_id", "score", "origin")))
-    listed = capped.groupBy("user_id").agg(F.slice(rows, 1, settings.per_user).alias("rows"))
-    return listed.select(
-        "user_id",
-        _column("track_id", "track_ids", "string"),
-        _column("score", "scores", "float"),
-        _column("origin", "origins", "string"),
-    )
-
-
-def _column(field: str, name: str, kind: str) -> Column:
-    values = F.col(f"rows.{field}").cast(f"array<{kind}>")
-    return F.coalesce(values, F.array().cast(f"array<{kind}>")).alias(name)
+    names = ("user_id", "track_ids", "scores", "origins")
+    return StructType([field for field in CANDIDATES.struct() if field.name in names])

@@ -69,7 +69,11 @@ def people(heard: DataFrame, day: date) -> DataFrame:
 
 def attentive(heard: DataFrame, day: date) -> DataFrame:
     """Plays of people that were not skipped, as far as is known."""
-    return people(heard, day).where(~F.coalesce("skipped", F.lit(False)))
+    return people(heard, day).where(unskipped())
+
+
+def unskipped() -> Column:
+    return ~F.coalesce("skipped", F.lit(False))
 
 
 def with_vector(embeddings: DataFrame) -> DataFrame:

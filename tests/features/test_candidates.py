@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from tempfile import TemporaryDirectory
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from features.embeddings.candidates import CandidateSettings, CandidateSettingsError, candidates
+from features.embeddings.candidates import CandidateSettings, CandidateSettingsError
+from features.embeddings.neighbours import next_tracks
+from jobs.embeddings.candidate_files import CandidateFiles
+from jobs.embeddings.scratch import Scratch
 from reference import embeddings as reference
 from reference.embeddings import embedding, neighbours
 from reference.frames import frame, rows
@@ -81,17 +85,24 @@ def catalogued(track_id, artist=None, explicit=None):
 def computed(spark, plays, made, catalogue, settings, near=None, after=None):
     similar = neighbours(made, "vector", "vector", 6) if near is None else near
     following = neighbours(made, "in_vector", "out_vector", 6) if after is None else after
-    found = candidates(
+    found = chosen(
         frame(spark, plays, SESSIONS),
         frame(spark, made, TRACK_EMBEDDINGS),
-        frame(spark, similar, SIMILAR_TRACKS),
         frame(spark, catalogue, TRACKS),
-        DS,
-        settings,
         frame(spark, following, SIMILAR_TRACKS),
+        frame(spark, similar, SIMILAR_TRACKS),
+        settings,
     )
     wanted = reference.candidates(plays, made, following, similar, catalogue, DS, settings)
-    return wanted, settled(wanted, rows(found, CANDIDATES), ["user_id"], 2e-6)
+    return wanted, settled(wanted, found, ["user_id"], 2e-6)
+
+
+def chosen(listened, embeddings, catalogue, following, similar, settings):
+    """Rows as they come out, the files written and mapped as the job does."""
+    with TemporaryDirectory() as folder:
+        files = CandidateFiles(Scratch(folder))
+        files.write(embeddings, catalogue, following, similar)
+        return rows(files.candidates(listened, embeddings, DS, settings), CANDIDATES)
 
 
 @FEW
@@ -114,7 +125,8 @@ def brings(track_id, *pairs):
 
 
 def of_listeners(spark, settings, plays, near, after, catalogue=()):
-    made = [embedding(track, DS, [1.0, 0.0]) for track in ("s1", "s2")]
+    named = {track for row in (*near, *after) for track in row["neighbours"]}
+    made = [embedding(track, DS, [1.0, 0.0]) for track in sorted({"s1", "s2", *named})]
     listened = [heard(play_id=str(n), **play) for n, play in enumerate(plays)]
     wanted, found = computed(spark, listened, made, list(catalogue), settings, near, after)
     assert_same(wanted, found, CANDIDATES.key, listened, "user_id")
@@ -172,22 +184,42 @@ def test_artists_are_capped_and_the_unknown_is_none_of_them(spark):
     assert [track for track, _ in found] == ["a1", "a2", "n1", "n2"]
 
 
-def test_next_tracks_are_found_here_where_they_are_not_at_hand(spark):
+def test_neighbours_are_taken_as_the_search_gives_them(spark):
     made = [
         embedding("s1", DS, [1.0, 0.0]),
         embedding("near", DS, [1.0, 0.1], out_vector=[-1.0, 0.0]),
         embedding("after", DS, [-1.0, 0.0], out_vector=[5.0, 0.0]),
     ]
-    similar = neighbours(made, "vector", "vector", 2)
-    frames = [
+    embeddings = frame(spark, made, TRACK_EMBEDDINGS)
+    (row,) = chosen(
         frame(spark, [heard(**SEED)], SESSIONS),
-        frame(spark, made, TRACK_EMBEDDINGS),
-        frame(spark, similar, SIMILAR_TRACKS),
+        embeddings,
         frame(spark, [], TRACKS),
-    ]
-    (row,) = rows(candidates(*frames, DS), CANDIDATES)
+        next_tracks(embeddings),
+        frame(spark, neighbours(made, "vector", "vector", 2), SIMILAR_TRACKS),
+        CandidateSettings(),
+    )
     assert (row["track_ids"], row["origins"]) == (["after", "near"], ["next_track", "similar_to_recent"])
     assert row["scores"][0] == 5.0
+
+
+@pytest.mark.parametrize("without", ["vectors", "lists", "anything"])
+def test_of_nothing_come_no_candidates(spark, without):
+    made = [embedding(track, DS, [1.0, 0.0]) for track in ("s1", "a")]
+    near = [brings("s1", ("a", 0.9))]
+    plays, made, near = {
+        "vectors": ([heard(**SEED)], [embedding("s1", DS, None)], []),
+        "lists": ([heard(**SEED)], made, []),
+        "anything": ([], [], []),
+    }[without]
+    wanted, found = computed(spark, plays, made, [], CandidateSettings(), near, [])
+    assert wanted == found == []
+
+
+def test_lists_of_other_embeddings_are_refused(spark):
+    made, near = [embedding("s1", DS, [1.0, 0.0])], [brings("s1", ("gone", 0.9))]
+    with pytest.raises(Exception, match=r"'gone', have no vector.*Run build-similar-tracks"):
+        computed(spark, [heard(**SEED)], made, [], CandidateSettings(), near, [])
 
 
 def test_settings_are_refused_with_all_their_faults():

@@ -1,0 +1,109 @@
+"""Candidates of a batch of listeners, from Arrow to Arrow: ids become numbers, and numbers ids again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from features.embeddings.candidate_kernel import NEVER, Bools, Lists, choose_rows
+from features.embeddings.corpus import Ints, Tokens
+from features.windows.folds import MICROS_A_DAY
+from schemas.candidates import ORIGINS
+
+if TYPE_CHECKING:
+    from features.embeddings.candidates import CandidateSettings
+
+# Places of candidates that are filled before they are handed on: 13 bytes each, and their ids.
+PLACES = 2**19
+
+
+class StaleNeighboursError(ValueError):
+    """Lists that name tracks which the embeddings do not have."""
+
+
+@dataclass(frozen=True)
+class Pool:
+    """All that candidates are chosen from; row n is of the track with that number."""
+
+    ids: pa.StringArray  # rising by their bytes, so that a number is an order
+    artists: Tokens  # number of the track's artist, -1 where it is not known
+    explicit: Bools
+    following: Lists
+    similar: Lists
+
+
+def number_lists(batch: pa.RecordBatch, ids: pa.Array) -> pa.RecordBatch:
+    """Rows of `similar_tracks` (track_id, neighbours, scores) as number, tracks (list of int32), scores.
+
+    Lists of tracks that `ids` lacks are left out: these tracks have no vector, and are nobody's seed.
+
+    Raises:
+        StaleNeighboursError: a neighbour that `ids` lacks.
+    """
+    numbers = pc.index_in(batch.column("track_id"), value_set=ids)
+    kept, numbers = batch.filter(numbers.is_valid()), numbers.drop_null()
+    lists = kept.column("neighbours")
+    tracks = pc.index_in(lists.flatten(), value_set=ids)
+    if tracks.null_count:
+        unknown = lists.flatten().filter(tracks.is_null())[0].as_py()
+        raise StaleNeighboursError(
+            f"candidates: {tracks.null_count} neighbours, such as {unknown!r}, have no vector in track_embeddings of "
+            "that day; the lists are of other embeddings. Run build-similar-tracks for that day again"
+        )
+    offsets = pc.subtract(lists.offsets, lists.offsets[0])
+    columns = [numbers, pa.ListArray.from_arrays(offsets, tracks), kept.column("scores")]
+    return pa.RecordBatch.from_arrays(columns, ["number", "tracks", "scores"])
+
+
+def choose(batch: pa.RecordBatch, pool: Pool, settings: CandidateSettings) -> Iterator[pa.RecordBatch]:
+    """user_id, track_ids, scores and origins of the listeners of `batch` for whom there is any candidate.
+
+    Args:
+        batch: user_id, and plays: a list of structs of number, last (null: skipped each time) and recent.
+    """
+    width = max(1, min(settings.per_user, len(pool.ids)))
+    step = max(1, PLACES // width)
+    for start in range(0, batch.num_rows, step):
+        yield _choose(batch.slice(start, step), pool, settings, width)
+
+
+def _choose(batch: pa.RecordBatch, pool: Pool, settings: CandidateSettings, width: int) -> pa.RecordBatch:
+    shape = (batch.num_rows, width)
+    chosen, scores, origins = np.empty(shape, np.int32), np.empty(shape, np.float32), np.empty(shape, np.int8)
+    counts = choose_rows(
+        *_plays(batch.column("plays")),
+        pool.following,
+        pool.similar,
+        pool.artists,
+        np.zeros_like(pool.explicit) if settings.explicit else pool.explicit,
+        settings.seeds,
+        settings.half_life_days * MICROS_A_DAY,
+        settings.per_artist,
+        chosen,
+        scores,
+        origins,
+    )
+    filled = np.arange(width) < counts[:, None]
+    offsets = pa.array(np.append(0, np.cumsum(counts[counts > 0])).astype(np.int32))
+    names = pa.array(ORIGINS)
+    lists = (pool.ids.take(chosen[filled]), pa.array(scores[filled]), names.take(origins[filled]))
+    columns = [pa.ListArray.from_arrays(offsets, values) for values in lists]
+    users = batch.column("user_id").filter(pa.array(counts > 0))
+    return pa.RecordBatch.from_arrays([users, *columns], ["user_id", "track_ids", "scores", "origins"])
+
+
+def _plays(lists: pa.ListArray) -> tuple[Ints, Tokens, Ints, Bools]:
+    """Where each listener's plays start, and their columns one after the other."""
+    offsets = lists.offsets.to_numpy().astype(np.int64)
+    number, last, recent = lists.flatten().flatten()
+    return (
+        offsets - offsets[0],
+        number.to_numpy(),
+        last.fill_null(NEVER).to_numpy(),
+        recent.to_numpy(zero_copy_only=False),
+    )

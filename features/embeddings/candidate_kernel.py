@@ -1,0 +1,263 @@
+"""Candidates of one listener after the other, over arrays: the inner loops of `candidates`, compiled.
+
+A listener costs as many steps as the seeds have neighbours, and no list is sorted: scores are added up in a
+hash table, and two heaps give up their best until enough are chosen. Beside the result, memory is one table of
+one listener's neighbours, whatever the number of tracks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from features.embeddings.corpus import Ints, Matrix, Tokens
+
+Bools = NDArray[np.bool_]
+Doubles = NDArray[np.float64]
+
+# `last` of a track that was skipped each time: it is no seed.
+NEVER = np.iinfo(np.int64).min
+# Sums of the same scores in another order differ in the last bits; at six decimals they tie.
+SCALE = 1e6
+_EMPTY = -1  # tracks and artists are numbered from 0
+_ABSENT = -1.0  # scores of 0 or less are left out, so no sum is negative
+
+
+class Lists(NamedTuple):
+    """Neighbours of track t are tracks[offsets[t]:offsets[t + 1]]. Arrays may be mapped from a file."""
+
+    offsets: Ints
+    tracks: Tokens
+    scores: Matrix  # (n,), float32
+
+
+class Table(NamedTuple):
+    """A hash table of 2^n slots: what is known of each track that a listener's seeds have among their neighbours."""
+
+    keys: Tokens
+    following: Doubles
+    similar: Doubles
+    out: Bools  # just heard, or chosen already
+
+
+def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Kept on disk where there is one beside the source; no fast mathematics, so that all machines agree."""
+    try:
+        kept: Callable[..., Any] = numba.njit(nogil=True, error_model="numpy", cache=True)(function)
+        return kept
+    except RuntimeError:  # inside a zip, as on a cluster
+        plain: Callable[..., Any] = numba.njit(nogil=True, error_model="numpy")(function)
+        return plain
+
+
+@_compiled
+def choose_rows(
+    starts: Ints,
+    track: Tokens,
+    last: Ints,
+    recent: Bools,
+    following: Lists,
+    similar: Lists,
+    artists: Tokens,
+    blocked: Bools,
+    seeds: int,
+    half_life: float,
+    per_artist: int,
+    chosen: Tokens,
+    scores: Matrix,
+    origins: NDArray[np.int8],
+) -> Ints:
+    """Fills `chosen`, `scores` and `origins` (listeners, per_user), the best first; how many each listener has.
+
+    Args:
+        starts: listener i played track[starts[i]:starts[i + 1]], each track once.
+        last: microseconds since 1970 of the last play that was not skipped, or NEVER.
+        recent: whether it was played so lately, skipped or not, that it is no candidate.
+        artists: number of each track's artist, -1 where it is not known.
+        blocked: tracks that are nobody's candidates.
+        half_life: microseconds.
+    """
+    counts = np.zeros(starts.shape[0] - 1, np.int64)
+    for i in range(counts.shape[0]):
+        mine = slice(starts[i], starts[i + 1])
+        newest, shares = _seeds(track[mine], last[mine], seeds, half_life)
+        table = _table(newest, recent[mine], following, similar)
+        _leave_out(table, track[mine], recent[mine])
+        first = _heap(newest, shares, following, blocked, table, table.following)
+        second = _heap(newest, shares, similar, blocked, table, table.similar)
+        counts[i] = _take_turns(first, second, table, artists, per_artist, chosen[i], scores[i], origins[i])
+    return counts
+
+
+@_compiled
+def _seeds(track: Tokens, last: Ints, most: int, half_life: float) -> tuple[Tokens, Doubles]:
+    """The tracks played last, the newest first, ties by number; and what share each has in a score."""
+    seeds, at = np.empty(min(most, track.shape[0]), np.int32), np.empty(min(most, track.shape[0]), np.int64)
+    count = 0
+    for i in range(track.shape[0]):
+        if last[i] != NEVER:
+            count = _insert(track[i], last[i], seeds, at, count)
+    shares = np.empty(count)
+    for i in range(count):
+        # Counted from the newest seed, not from midnight: who was away for a year has shares as well.
+        shares[i] = 0.5 ** ((at[0] - at[i]) / half_life)
+    return seeds[:count], shares / shares.sum()
+
+
+@_compiled
+def _insert(track: int, last: int, seeds: Tokens, at: Ints, count: int) -> int:
+    """Puts a track in its place among the first `count`; whoever falls off the end is no seed."""
+    place = count
+    while place > 0 and (at[place - 1] < last or (at[place - 1] == last and seeds[place - 1] > track)):
+        place -= 1
+    if place == seeds.shape[0]:
+        return count
+    count = min(count + 1, seeds.shape[0])
+    for later in range(count - 1, place, -1):
+        seeds[later], at[later] = seeds[later - 1], at[later - 1]
+    seeds[place], at[place] = track, last
+    return count
+
+
+@_compiled
+def _table(seeds: Tokens, recent: Bools, following: Lists, similar: Lists) -> Table:
+    """Empty, with room for all neighbours of the seeds and all that was just heard."""
+    entries = recent.sum()
+    for seed in seeds:
+        entries += following.offsets[seed + 1] - following.offsets[seed]
+        entries += similar.offsets[seed + 1] - similar.offsets[seed]
+    size = _slots(entries)
+    keys, out = np.full(size, _EMPTY, np.int32), np.zeros(size, np.bool_)
+    return Table(keys, np.full(size, _ABSENT), np.full(size, _ABSENT), out)
+
+
+@_compiled
+def _slots(entries: int) -> int:
+    """A power of two, at most half of it full: few keys meet another in their place."""
+    size = 2
+    while size < 2 * entries:
+        size *= 2
+    return size
+
+
+@_compiled
+def _slot(keys: Tokens, key: int) -> int:
+    """Where the key is, or the empty slot where it belongs."""
+    mask = keys.shape[0] - 1
+    at = ((np.int64(key) * np.int64(2654435761)) >> np.int64(13)) & mask
+    while keys[at] != _EMPTY and keys[at] != key:
+        at = (at + 1) & mask
+    return at
+
+
+@_compiled
+def _leave_out(table: Table, track: Tokens, recent: Bools) -> None:
+    for i in range(track.shape[0]):
+        if recent[i]:
+            slot = _slot(table.keys, track[i])
+            table.keys[slot], table.out[slot] = track[i], True
+
+
+@_compiled
+def _heap(seeds: Tokens, shares: Doubles, lists: Lists, blocked: Bools, table: Table, sums: Doubles) -> Ints:
+    """Adds up an origin's scores in the table, in whole millionths; the slots of its tracks, as a heap."""
+    slots, count = np.empty(table.keys.shape[0], np.int64), 0
+    for i in range(seeds.shape[0]):
+        for n in range(lists.offsets[seeds[i]], lists.offsets[seeds[i] + 1]):
+            if not lists.scores[n] > 0 or blocked[lists.tracks[n]]:
+                continue
+            slot = _slot(table.keys, lists.tracks[n])
+            if table.out[slot]:
+                continue
+            if sums[slot] == _ABSENT:
+                table.keys[slot], sums[slot], slots[count] = lists.tracks[n], 0.0, slot
+                count += 1
+            sums[slot] += shares[i] * lists.scores[n]
+    for slot in slots[:count]:
+        sums[slot] = np.rint(sums[slot] * SCALE)
+    for root in range(count // 2 - 1, -1, -1):
+        _sift(slots[:count], root, sums, table.keys)
+    return slots[:count]
+
+
+@_compiled
+def _sift(heap: Ints, root: int, sums: Doubles, keys: Tokens) -> None:
+    """Lets what is at the root sink to its place in a heap that is in order below."""
+    child = 2 * root + 1
+    while child < heap.shape[0]:
+        if child + 1 < heap.shape[0] and _is_before(heap[child + 1], heap[child], sums, keys):
+            child += 1
+        if not _is_before(heap[child], heap[root], sums, keys):
+            return
+        heap[child], heap[root] = heap[root], heap[child]
+        root, child = child, 2 * child + 1
+
+
+@_compiled
+def _is_before(slot: int, other: int, sums: Doubles, keys: Tokens) -> bool:
+    return sums[slot] > sums[other] or (sums[slot] == sums[other] and keys[slot] < keys[other])
+
+
+@_compiled
+def _take_turns(
+    first: Ints,
+    second: Ints,
+    table: Table,
+    artists: Tokens,
+    per_artist: int,
+    chosen: Tokens,
+    scores: Matrix,
+    origins: NDArray[np.int8],
+) -> int:
+    """One of each heap in turn, who had a turn already passed over, until both are empty or the row is full."""
+    named, of_artist = _artist_counts(chosen.shape[0])
+    count = 0
+    while first.shape[0] + second.shape[0]:
+        for origin in range(2):
+            heap, sums = (first, table.following) if origin == 0 else (second, table.similar)
+            if heap.shape[0] == 0:
+                continue
+            slot = _pop(heap, sums, table.keys)
+            first, second = (heap[:-1], second) if origin == 0 else (first, heap[:-1])
+            if table.out[slot]:
+                continue
+            table.out[slot] = True
+            if _admit(artists[table.keys[slot]], per_artist, named, of_artist):
+                chosen[count], scores[count] = table.keys[slot], sums[slot] / SCALE
+                origins[count] = origin
+                count += 1
+            if count == chosen.shape[0]:
+                return count
+    return count
+
+
+@_compiled
+def _pop(heap: Ints, sums: Doubles, keys: Tokens) -> int:
+    """The best; the last place of the heap is no longer one of it."""
+    best = heap[0]
+    heap[0] = heap[-1]
+    _sift(heap[:-1], 0, sums, keys)
+    return best
+
+
+@_compiled
+def _artist_counts(most: int) -> tuple[Tokens, Ints]:
+    size = _slots(most)
+    return np.full(size, _EMPTY, np.int32), np.zeros(size, np.int64)
+
+
+@_compiled
+def _admit(artist: int, most: int, named: Tokens, counts: Ints) -> bool:
+    """Counts one more of the artist, unless there are enough; those of no known artist are not counted."""
+    if artist < 0:
+        return True
+    slot = _slot(named, artist)
+    if counts[slot] == most:
+        return False
+    named[slot] = artist
+    counts[slot] += 1
+    return True

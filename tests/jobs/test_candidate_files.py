@@ -1,0 +1,93 @@
+"""Files that tasks map: what is unpacked from a scratch is what was written there, wherever rows lie."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pyarrow as pa
+import pytest
+
+from jobs.embeddings.candidate_files import CandidateFiles
+from jobs.embeddings.scratch import Scratch
+from schemas.candidates import ORIGINS
+
+TRACKS = pa.schema(
+    {"number": pa.int32(), "track_id": pa.string(), "artist_id": pa.string(), "explicit": pa.bool_()}
+)
+LISTS = pa.schema({"number": pa.int32(), "tracks": pa.list_(pa.int32()), "scores": pa.list_(pa.float32())})
+
+
+@pytest.fixture
+def files(tmp_path, monkeypatch):
+    """As in a task: an executor tells where its files are."""
+    monkeypatch.setattr("pyspark.SparkFiles.getRootDirectory", lambda: str(tmp_path / "executor"))
+    return CandidateFiles(Scratch(str(tmp_path / "scratch")))
+
+
+def write(files, tracks, following, similar):
+    rows = zip(("tracks", *ORIGINS), (TRACKS, LISTS, LISTS), (tracks, following, similar), strict=True)
+    for name, schema, parts in rows:
+        for n, part in enumerate(parts):
+            batch = pa.RecordBatch.from_pylist(part, schema=schema)
+            files.scratch.write_table(f"{name}/part-{n}.parquet", schema, iter([batch]))
+
+
+def track(number, track_id, artist=None, explicit=False):
+    return {"number": number, "track_id": track_id, "artist_id": artist, "explicit": explicit}
+
+
+def listed(number, *pairs):
+    return {"number": number, "tracks": [t for t, _ in pairs], "scores": [s for _, s in pairs]}
+
+
+def test_rows_of_any_file_are_put_by_their_numbers(files):
+    write(
+        files,
+        [[track(2, "ü", "b")], [track(0, "a", "b", True), track(3, "用")], [], [track(1, "b", "c")]],
+        [[listed(3, (0, 0.5), (1, 0.25)), listed(0, (2, 1.0))], [listed(2)]],
+        [[]],
+    )
+    pool = files.open()
+    assert pool.ids.to_pylist() == ["a", "b", "ü", "用"]
+    first, second, third, none = pool.artists.tolist()
+    assert first == third != second
+    assert (none, min(first, second)) == (-1, 0)
+    assert pool.explicit.tolist() == [True, False, False, False]
+    assert pool.following.offsets.tolist() == [0, 1, 1, 1, 3]
+    assert pool.following.tracks[:3].tolist() == [2, 0, 1]
+    assert pool.following.scores[:3].tolist() == [1.0, 0.5, 0.25]
+    assert pool.similar.offsets.tolist() == [0] * 5
+
+
+def test_of_no_tracks_there_is_an_empty_pool(files):
+    write(files, [[]], [[]], [[]])
+    pool = files.open()
+    assert (len(pool.ids), pool.following.offsets.tolist()) == (0, [0])
+
+
+def test_tasks_of_one_executor_unpack_once(files, monkeypatch):
+    write(files, [[track(0, "a")]], [[]], [[]])
+    unpacked, unpack = [], CandidateFiles._unpack
+    monkeypatch.setattr(
+        CandidateFiles, "_unpack", lambda self, to: (unpacked.append(to), unpack(self, to))[1]
+    )
+    with ThreadPoolExecutor(8) as tasks:
+        pools = list(tasks.map(lambda _: files.open(), range(16)))
+    assert len(unpacked) == 1
+    assert {pool.ids.to_pylist()[0] for pool in pools} == {"a"}
+
+
+def test_what_was_cut_off_is_unpacked_again(files, monkeypatch):
+    write(files, [[track(0, "a"), track(1, "b")]], [[listed(0, (1, 1.0))]], [[]])
+    with monkeypatch.context() as patch:
+        patch.setattr("jobs.embeddings.candidate_files._places", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            files.open()
+    assert files.open().following.scores[:1].tolist() == [1.0]
+
+
+def test_files_written_over_are_not_taken_for_those_before(files):
+    write(files, [[track(0, "a")]], [[]], [[]])
+    files.open()
+    write(files, [[track(0, "b")]], [[]], [[]])
+    assert CandidateFiles(files.scratch).open().ids.to_pylist() == ["b"]
