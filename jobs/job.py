@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from expectations.verdict import Refused
 from jobs.errors import WrongUsage
 from jobs.publishing.batches import Batch, already_published, code_version, reserve
+from jobs.publishing.gate_file import load_gate
 from jobs.publishing.lease import lease
 from jobs.publishing.protocol import Measures, Staged, check_current, commit, stage
 from jobs.publishing.records import record, record_failure
@@ -48,6 +49,7 @@ class Job:
         self.name = name
         self.warehouse = Warehouse(checked_root(root))
         self.run_id = run_id or new_run_id()
+        self.gate = load_gate(self.warehouse)  # what is wrong with it is said before hours of work
         self._say = say
         self._started = time.monotonic()
         self._inputs: dict[str, str] = {}
@@ -103,6 +105,12 @@ class Job:
         path = self.warehouse.table_path(table)
         rows = self.spark.read.format("delta").option("versionAsOf", version).load(path)
         return rows if days is None else rows.where(F.col("ds").isin(list(days)))
+
+    def day_before(self, table: str, day: date) -> DataFrame | None:
+        """The newest published day of a table before `day`, to compare with, so counted as no input."""
+        state = self.state(table)
+        days = [each for each in (state.days if state else []) if each < day]
+        return self.at(table, self._versions[table], days[-1:]) if days else None
 
     def _pinned(self, table: str) -> DeltaTable | None:
         found = self.warehouse.table(known_table(table).name, self._versions.get(table))
@@ -178,7 +186,13 @@ class Job:
             finally:
                 self._leased.discard(table)
 
-    def publish(self, batch: Batch, rows: DataFrame, measures: Measures | None = None) -> Outcome:
+    def publish(
+        self,
+        batch: Batch,
+        rows: DataFrame,
+        measures: Measures | None = None,
+        missing: Mapping[str, str] | None = None,
+    ) -> Outcome:
         """Stage, audit and commit, unless the very same batch is there already.
 
         Raises:
@@ -188,13 +202,24 @@ class Job:
             if self.unchanged(batch):
                 return Outcome(batch.table, "unchanged")
             check_current(self.warehouse, batch)
-            return self.commit(self.stage(batch, rows, measures))
+            return self.commit(self.stage(batch, rows, measures, missing))
 
-    def stage(self, batch: Batch, rows: DataFrame, measures: Measures | None = None) -> Staged:
-        """The first half of publishing, for jobs that publish two tables or none."""
+    def stage(
+        self,
+        batch: Batch,
+        rows: DataFrame,
+        measures: Measures | None = None,
+        missing: Mapping[str, str] | None = None,
+    ) -> Staged:
+        """The first half of publishing, for jobs that publish two tables or none.
+
+        `missing` says why a column has no value where the source has none; left out, it is what plays never have.
+        """
         batch = reserve(self.warehouse, batch)
+        missing = self._missing(batch) if missing is None else missing
+        suite = self.gate.suite_of(batch.table)
         try:
-            staged = stage(self.spark, self.warehouse, batch, rows, measures or {})
+            staged = stage(self.spark, self.warehouse, batch, rows, measures or {}, suite, missing)
         except Exception as problem:
             record_failure(self.warehouse, self.run_id, batch, problem)
             raise
@@ -203,6 +228,11 @@ class Job:
             self.say(f"{batch.table} REFUSED, {staged.profile.rows:,} rows stay unseen")
             raise Refused.batch(batch.table, batch.id, staged.verdict, staged.path)
         return staged
+
+    def _missing(self, batch: Batch) -> dict[str, str]:
+        """Columns that no play has, for what is made of plays; plays and tracks say so themselves."""
+        plays = None if batch.table in ("plays", "tracks") else self.warehouse.state("plays")
+        return {name: f"the source never has {name}" for name in (plays.empty_columns if plays else ())}
 
     def commit(self, staged: Staged) -> Outcome:
         """The second half. The record comes first: a kill between the two leaves no unrecorded batch."""
