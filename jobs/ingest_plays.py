@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 from expectations.verdict import Refused
 from features.ingest import PLAY_FIELDS, judged_plays, rejected, without_duplicates
 from jobs.job import Job, parser, with_source
+from jobs.missing_columns import missing_columns
 from jobs.publishing.batches import Batch, already_published
-from jobs.sources import Source, checked, columns_for, describe, list_files, load_source, read_rows
+from jobs.sources import checked, columns_for, describe, list_files, load_source, read_rows
 from schemas.plays import PLAYS
 
 if TYPE_CHECKING:
@@ -64,20 +65,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             return 0
         rows = checked(read_rows(job.spark, source, [file.path for file in files]), columns, source)
         judged = judged_plays(rows, columns, source.name, datetime.now(UTC))
-        _publish(job, batch, judged, missing_columns(job, source, columns))
+        _publish(job, batch, judged, missing_columns(job, source, PLAYS, PLAY_FIELDS, columns))
     return 0
-
-
-def missing_columns(job: Job, source: Source, columns: Mapping[str, str]) -> dict[str, str]:
-    """What a source does not say of plays, said here once: no step after this one warns of it."""
-    missing = [
-        field
-        for field in PLAY_FIELDS
-        if field not in columns and PLAYS.column(field).nullable and field != "source_session_id"
-    ]
-    if missing:
-        job.say(f"source {source.name} has no {', '.join(missing)}: features of them are null")
-    return {field: f"source {source.name} has no {field}" for field in missing}
 
 
 def _publish(job: Job, batch: Batch, judged: DataFrame, missing: Mapping[str, str]) -> None:
