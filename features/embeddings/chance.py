@@ -85,8 +85,8 @@ def z_possible(corpus: Corpus, pairs: Pairs) -> float:
     from scipy.sparse import csr_matrix
 
     query, target = corpus.tokens[:-1], corpus.tokens[1:]
-    within = np.ones(len(query), np.bool_)
-    within[corpus.offsets[1:-1] - 1] = False
+    sequence = np.repeat(np.arange(corpus.sequences), np.diff(corpus.offsets))
+    within = sequence[:-1] == sequence[1:]
     row, column = (_places(tracks, len(corpus.counts)) for tracks in (pairs.query, pairs.target))
     rows, columns = row[query[within]], column[target[within]]
     kept = (rows >= 0) & (columns >= 0)
