@@ -23,8 +23,10 @@ _FLOATS = ("float", "double")
 
 CRITICAL, WARNING, INFO = FailureSeverity.CRITICAL, FailureSeverity.WARNING, FailureSeverity.INFO
 
-ONE_ROW_PER_KEY = Bound("duplicate_keys", high=0)
-SOME_ROWS = Bound("rows", low=1)
+ONE_ROW_PER_KEY = Bound(
+    "duplicate_keys", "a key names one row, or every join with it counts twice", high=0, integrity=True
+)
+SOME_ROWS = Bound("rows", "an empty batch would take the place of what is published", low=1, integrity=True)
 
 
 def contract_expectations(

@@ -29,11 +29,33 @@ SUITE = Suite(
         *LISTENING,
     ),
     bounds=(
-        # plays are appended: a source that sends what is there already adds no row, and does no harm
-        Bound("rows", low=1, severity="warning"),
+        Bound(
+            "rows",
+            "plays are appended: files that add none do no harm, and are rarely meant",
+            1,
+            severity="warning",
+        ),
         ONE_ROW_PER_KEY,
-        Bound("rejected_share", high=0.05, is_share=True),
-        Bound("rejected_share", high=0.02, severity="warning", is_share=True),
-        Bound("duplicate_share", high=0.10, severity="warning", is_share=True),
+        Bound(
+            "rejected_share",
+            "one row in twenty that is no play is a feed that broke, or a source file that misreads it",
+            high=0.05,
+            is_share=True,
+        ),
+        Bound(
+            "rejected_share",
+            "a source that is read right rejects few rows, the same few every day",
+            high=0.02,
+            severity="warning",
+            is_share=True,
+            title="rejected_share.warning",
+        ),
+        Bound(
+            "duplicate_share",
+            "sources repeat the last hours of the day before; much more is a file sent twice",
+            high=0.10,
+            severity="warning",
+            is_share=True,
+        ),
     ),
 )

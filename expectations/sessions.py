@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from expectations.aggregates import ExpectColumnValuesToBeWithin, ExpectShareToBeBetween
-from expectations.contracts import ONE_ROW_PER_KEY, SOME_ROWS, WARNING, contract_expectations, rule
+from expectations.aggregates import ExpectColumnValuesToBeWithin
+from expectations.contracts import ONE_ROW_PER_KEY, SOME_ROWS, contract_expectations, rule
 from expectations.plays import LISTENING
-from expectations.suite import Suite
+from expectations.suite import Bound, Suite
 from schemas.sessions import SESSIONS
 
 SUITE = Suite(
@@ -20,22 +20,28 @@ SUITE = Suite(
             "position > 1 or session_started_at = played_at",
             "for a first play, the instant of it",
         ),
-        # services see a quarter to a half of plays skipped; none, or all, is a broken signal
-        ExpectShareToBeBetween(
-            column="skipped",
+    ),
+    bounds=(
+        SOME_ROWS,
+        ONE_ROW_PER_KEY,
+        Bound(
+            "skipped_share",
+            "services see a quarter to a half of plays skipped; none, or all, is a broken signal",
+            low=0.01,
+            high=0.95,
+            severity="warning",
             share="avg(cast(skipped as double))",
-            min_value=0.01,
-            max_value=0.95,
-            severity=WARNING,
-            description="from 1 % to 95 % of plays skipped",
+            column="skipped",
+            of="of plays skipped",
         ),
-        ExpectShareToBeBetween(
-            column="is_bot",
+        Bound(
+            "bot_share",
+            "bots are left out of embeddings and of the features of tracks: more of them leave little",
+            high=0.2,
+            severity="warning",
             share="avg(cast(is_bot as double))",
-            max_value=0.2,
-            severity=WARNING,
-            description="at most 20 % of plays by bots",
+            column="is_bot",
+            of="of plays by bots",
         ),
     ),
-    bounds=(SOME_ROWS, ONE_ROW_PER_KEY),
 )

@@ -26,7 +26,26 @@ SUITE = Suite(
     bounds=(
         SOME_ROWS,
         ONE_ROW_PER_KEY,
-        # how many tracks name the same one among their ten nearest, against the mean: hubs drown the rest
-        Bound("hubness@10", high=20),
+        Bound(
+            "hubness@10",
+            "a track that so many times the mean name among their ten nearest drowns the rest; how many do depends "
+            "on the music (21 on four months of radio), so it is worth a look and no fault",
+            high=20,
+            severity="warning",
+        ),
+        Bound(
+            "hubness@10_ratio",
+            "hubs grow beyond what new tracks explain: with twice the tracks the largest at most doubles",
+            high=3,
+            when="has_hubs_and_day_before",
+        ),
+        Bound(
+            "hubness@10_ratio",
+            "the largest hub grew by half since the day before",
+            high=1.5,
+            severity="warning",
+            when="has_hubs_and_day_before",
+            title="hubness@10_ratio.warning",
+        ),
     ),
 )

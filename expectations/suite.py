@@ -28,28 +28,49 @@ ENOUGH_PAIRS = 1_000
 
 @dataclass(frozen=True)
 class Bound:
-    """Limits, both allowed, of a number of the whole batch: of the profile, or counted by the job.
+    """Limits, both allowed, of a number of the whole batch: of the profile, counted by the job, or a share of rows.
 
-    `when` names a number of the job that says by 1 or 0 whether the bound means anything for this batch:
-    a first version has none before it to be held to.
+    Attributes:
+        reason: why these limits, for whoever is stopped by them.
+        is_share: the number is 0..1 and shown as percent.
+        when: a number of the job that says by 1 or 0 whether the bound means anything for this batch: a
+            first version has none before it to be compared with.
+        title: the bound's name, where its measure has another bound too.
+        integrity: what breaks it is wrong whatever the data are, so no deployment can change it.
+        share: SQL aggregate over the rows, 0..1, for a measure that no job counts; of the column `column`.
+        of: what it is a share of, in words.
     """
 
     measure: str
+    reason: str
     low: float | None = None
     high: float | None = None
     severity: str = "critical"
     is_share: bool = False
     when: str | None = None
+    title: str = ""
+    integrity: bool = False
+    share: str = ""
+    column: str | None = None
+    of: str = ""
 
     @property
     def name(self) -> str:
-        """As Great Expectations would name it, with the limits: one measure can have several bounds."""
-        limits = {"at_least": self.low, "at_most": self.high}
-        words = [f"{word}_{limit:g}" for word, limit in limits.items() if limit is not None]
-        return f"expect_{self.measure}_to_be_{'_and_'.join(words)}"
+        """How a deployment names the bound; it stays the same whatever the limits are."""
+        return self.title or self.measure
+
+    @property
+    def expectation(self) -> str:
+        """As Great Expectations would name it."""
+        return f"expect_{self.name}_to_be_within_bounds"
+
+    @property
+    def limits(self) -> str:
+        """In words."""
+        return " ".join([span(self.low, self.high, self._words), *([self.of] if self.of else [])])
 
     def check(self, numbers: Mapping[str, float]) -> Result:
-        """Held to `numbers`, the profile's and the job's.
+        """Compared with `numbers`, the profile's and the job's.
 
         A job that counts other things, but not this, is wrong, and its batch must not slip through;
         one that counts nothing (a compaction has no input rows to reject) is only noted.
@@ -63,6 +84,10 @@ class Bound:
         said = f"the job counted only {', '.join(counted)}" if counted else "the job counted nothing"
         return self._result(self.severity if counted else "info", False, f"not measured: {said}")
 
+    def explain(self, expected: str, success: bool) -> str:
+        """The limits in words, and where they do not hold, the reason."""
+        return expected if success else f"{expected} ({self.reason})"
+
     def _holds(self, value: float) -> bool:
         """A NaN holds nowhere."""
         low = -math.inf if self.low is None else self.low
@@ -70,11 +95,11 @@ class Bound:
         return low <= value <= high
 
     def _result(self, severity: str, success: bool, observed: str) -> Result:
-        expected = span(self.low, self.high, self._words)
-        return Result(self.name, self.measure, severity, success, observed, expected)
+        expected = self.explain(self.limits, success)
+        return Result(self.expectation, self.column or self.measure, severity, success, observed, expected)
 
     def _words(self, value: float) -> str:
-        return percent(value) if self.is_share else number(value)
+        return percent(value) if self.is_share or self.share else number(value)
 
 
 @dataclass(frozen=True)

@@ -27,8 +27,29 @@ SUITE = Suite(
     bounds=(
         SOME_ROWS,
         ONE_ROW_PER_KEY,
-        Bound("duplicate_semantic_ids", high=0),
-        # 4 levels of 256 codes leave 7 % of 60,000 real tracks in collisions
-        Bound("collisions", high=0.10, is_share=True),
+        Bound("duplicate_semantic_ids", "an id names one track", high=0, integrity=True),
+        Bound(
+            "collisions",
+            "4 levels of 256 codes leave 7 % of 60,000 real tracks with codes that another has too; more need more "
+            "codes or levels",
+            high=0.10,
+            severity="warning",
+            is_share=True,
+        ),
+        Bound(
+            "collisions_ratio",
+            "collisions grow beyond what new tracks explain: with twice the tracks they at most double, "
+            "so these are codes that no longer tell tracks apart",
+            high=3,
+            when="has_collisions_and_day_before",
+        ),
+        Bound(
+            "collisions_ratio",
+            "the share of tracks with codes of another grew by half since the day before",
+            high=1.5,
+            severity="warning",
+            when="has_collisions_and_day_before",
+            title="collisions_ratio.warning",
+        ),
     ),
 )

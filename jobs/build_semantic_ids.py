@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from features.embeddings.semantic_ids import Codebooks
 
+# Shares of tracks with the codes of another: below the one it does not matter, below the other it is chance.
+MANY, FEW = 0.10, 0.01
 IDS, BOOKS = "track_semantic_ids", "semantic_codebooks"
 
 
@@ -85,10 +87,16 @@ def _fitted(embeddings: DataFrame, levels: int, codes: int, seed: int) -> Codebo
 
 
 def _measures(job: Job, ids: DataFrame, embeddings: DataFrame, before: date | None) -> dict[str, float]:
+    """Of the ids, and against the newest day before in the same books."""
     found = id_figures(ids, embeddings)
+    compares = before is not None and found["collisions"] > MANY
+    found["has_collisions_and_day_before"] = float(compares)
     if before:
         old = job.at(IDS, job.version(IDS), [before])
         found |= kept_prefixes(old, ids)
+        if compares:
+            vectors = job.at(TABLE, job.version(TABLE), [before])
+            found["collisions_ratio"] = found["collisions"] / max(FEW, id_figures(old, vectors)["collisions"])
     return found
 
 

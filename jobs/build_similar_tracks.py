@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import date
+from typing import TYPE_CHECKING
 
 from features.embeddings.neighbours import NeighboursError, largest_in_degree, similar_tracks
 from jobs.embeddings.published import TABLE, day_of, search, with_day
 from jobs.errors import WrongUsage
 from jobs.job import Job, parser
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+# Below it, twice as much is no hub yet.
+MANY = 20.0
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -22,8 +30,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     except NeighboursError as problem:
         raise WrongUsage(str(problem)) from problem
     batch = job.batch("similar_tracks", [day], parameters={"k": args.k})
-    job.publish(batch, found, lambda staged: {"hubness@10": largest_in_degree(staged)})
+    job.publish(batch, found, lambda staged: _measures(job, day, staged))
     return 0
+
+
+def _measures(job: Job, day: date, staged: DataFrame) -> dict[str, float]:
+    """Of the rows, and against the day published before, where there are hubs to compare."""
+    largest = largest_in_degree(staged)
+    before = job.day_before("similar_tracks", day)
+    compares = before is not None and largest > MANY
+    found = {"hubness@10": largest, "has_hubs_and_day_before": float(compares)}
+    if before is not None and compares:
+        found["hubness@10_ratio"] = largest / max(1.0, largest_in_degree(before))
+    return found
 
 
 if __name__ == "__main__":

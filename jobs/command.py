@@ -82,6 +82,7 @@ def _of(module: str, help_text: str, order: int) -> Command:
 
 DEMO = Command("the whole flow on made-up plays, a bad day refused", _configure_demo, _demo, 10)
 RUN = Command("run one step, or the whole flow", _configure_run, _run, 20)
+GATE = _of("jobs.show_gate", "every bound of the gate, with its reason, and what gate.toml changes", 72)
 REPORT = Command("what a run expected, saw and decided, as one HTML file", _configure_report, _report, 70)
 FEATURES = _of("jobs.list_features", "every declared feature, with meaning, windows and lineage", 42)
 TRAINING_SET = _of("jobs.build_training_set", "labels in, point-in-time correct features out", 45)

@@ -8,10 +8,13 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 
+from expectations.verdict import Refused
 from features.ingest import PLAY_FIELDS, judged_plays, rejected, without_duplicates
 from jobs.job import Job, parser, with_source
+from jobs.missing_columns import missing_columns
 from jobs.publishing.batches import Batch, already_published
 from jobs.sources import checked, columns_for, describe, list_files, load_source, read_rows
+from schemas.plays import PLAYS
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -61,12 +64,13 @@ def main(argv: Sequence[str] | None = None) -> int:
             job.up_to_date("plays", "these files are in already")
             return 0
         rows = checked(read_rows(job.spark, source, [file.path for file in files]), columns, source)
-        _publish(job, batch, judged_plays(rows, columns, source.name, datetime.now(UTC)))
+        judged = judged_plays(rows, columns, source.name, datetime.now(UTC))
+        _publish(job, batch, judged, missing_columns(job, source, PLAYS, PLAY_FIELDS, columns))
     return 0
 
 
-def _publish(job: Job, batch: Batch, judged: DataFrame) -> None:
-    """Plays and rejects, or, where the gate refuses the plays, neither."""
+def _publish(job: Job, batch: Batch, judged: DataFrame, missing: Mapping[str, str]) -> None:
+    """Rejects, then plays: where the gate refuses the plays, the rejects are what shows why."""
     judged = judged.persist()
     new_plays = _absent(job, "plays", without_duplicates(judged), "play_id").persist()
     counts = _counted(judged, new_plays)
@@ -74,14 +78,26 @@ def _publish(job: Job, batch: Batch, judged: DataFrame) -> None:
     for reason, count in sorted(counts.reasons.items(), key=lambda item: -item[1])[:REASONS_SHOWN]:
         job.say(f"    {count:,} rejected: {reason}")
     if counts.plays or counts.rejected:
-        staged = job.stage(batch, new_plays, counts.measures())
         # the quarantine first: a crash between the two then loses nothing, as the rerun repeats both
         new_rejects = _absent(job, "rejected_plays", rejected(judged), "reject_id")
         if not new_rejects.isEmpty():
             job.publish(job.batch("rejected_plays", appends=True), new_rejects)
-        job.commit(staged)
+        try:
+            job.commit(job.stage(batch, new_plays, counts.measures(), missing))
+        except Refused as refused:
+            raise _with_quarantine(job, refused, counts) from None
     new_plays.unpersist()
     judged.unpersist()
+
+
+def _with_quarantine(job: Job, refused: Refused, counts: Counts) -> Refused:
+    if not counts.rejected:
+        return refused
+    where = (
+        f"The {counts.rejected:,} rejected rows are published in {job.warehouse.table_path('rejected_plays')}, "
+        "a Delta table: each with its text, file and reasons."
+    )
+    return Refused(f"{refused}\n{where}", refused.verdict)
 
 
 def _absent(job: Job, table: str, rows: DataFrame, key: str) -> DataFrame:

@@ -6,7 +6,9 @@ from collections.abc import Sequence
 
 from features.ingest import TRACK_FIELDS, catalogue, catalogue_with
 from jobs.job import Job, parser, with_source
+from jobs.missing_columns import missing_columns
 from jobs.sources import checked, columns_for, describe, list_files, load_source, read_rows
+from schemas.tracks import TRACKS
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -25,7 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         rows = catalogue(read, columns, source.name)
         if job.has("tracks"):
             rows = catalogue_with(rows, job.read("tracks"))
-        job.publish(batch, rows)
+        job.publish(batch, rows, missing=missing_columns(job, source, TRACKS, TRACK_FIELDS, columns))
     return 0
 
 

@@ -15,6 +15,7 @@ from expectations.verdict import Refused
 from jobs.errors import WrongUsage
 from jobs.outcomes import NOT_MADE, PUBLISHED, UNCHANGED, Outcome, note
 from jobs.publishing.batches import Batch, already_published, code_version, reserve
+from jobs.publishing.gate_file import load_gate
 from jobs.publishing.lease import lease
 from jobs.publishing.protocol import Measures, Staged, check_current, commit, stage
 from jobs.publishing.records import record, record_failure
@@ -45,6 +46,7 @@ class Job:
         self.name = name
         self.warehouse = Warehouse(checked_root(root))
         self.run_id = run_id or new_run_id()
+        self.gate = load_gate(self.warehouse)  # what is wrong with it is said before hours of work
         self._say = say
         self._started = time.monotonic()
         self._inputs: dict[str, str] = {}
@@ -100,6 +102,12 @@ class Job:
         path = self.warehouse.table_path(table)
         rows = self.spark.read.format("delta").option("versionAsOf", version).load(path)
         return rows if days is None else rows.where(F.col("ds").isin(list(days)))
+
+    def day_before(self, table: str, day: date) -> DataFrame | None:
+        """The newest published day of a table before `day`, to compare with, so counted as no input."""
+        state = self.state(table)
+        days = [each for each in (state.days if state else []) if each < day]
+        return self.at(table, self._versions[table], days[-1:]) if days else None
 
     def _pinned(self, table: str) -> DeltaTable | None:
         found = self.warehouse.table(known_table(table).name, self._versions.get(table))
@@ -176,7 +184,12 @@ class Job:
                 self._leased.discard(table)
 
     def publish(
-        self, batch: Batch, rows: DataFrame, measures: Measures | None = None, if_empty: str = ""
+        self,
+        batch: Batch,
+        rows: DataFrame,
+        measures: Measures | None = None,
+        missing: Mapping[str, str] | None = None,
+        if_empty: str = "",
     ) -> Outcome:
         """Stage, audit and commit, unless the very same batch is there already.
 
@@ -191,22 +204,31 @@ class Job:
                 return Outcome(batch.table, UNCHANGED)
             check_current(self.warehouse, batch)
             try:
-                return self.commit(self.stage(batch, rows, measures, if_empty))
+                return self.commit(self.stage(batch, rows, measures, missing, if_empty))
             except NoRows:
                 return self.not_made(batch.table, if_empty)
 
     def stage(
-        self, batch: Batch, rows: DataFrame, measures: Measures | None = None, if_empty: str = ""
+        self,
+        batch: Batch,
+        rows: DataFrame,
+        measures: Measures | None = None,
+        missing: Mapping[str, str] | None = None,
+        if_empty: str = "",
     ) -> Staged:
         """The first half of publishing, for jobs that publish two tables or none.
+
+        `missing` says why a column has no value where the source has none; left out, it is what plays never have.
 
         Raises:
             NoRows: there are none, and `if_empty` says why that may be.
             Refused: the gate found a critical fault.
         """
         batch = reserve(self.warehouse, batch)
+        missing = self._missing(batch) if missing is None else missing
+        suite = self.gate.suite_of(batch.table)
         try:
-            staged = stage(self.spark, self.warehouse, batch, rows, measures or {})
+            staged = stage(self.spark, self.warehouse, batch, rows, measures or {}, suite, missing)
         except Exception as problem:
             record_failure(self.warehouse, self.run_id, batch, problem)
             raise
@@ -218,6 +240,11 @@ class Job:
             self.say(f"{batch.table} REFUSED, {staged.profile.rows:,} rows stay unseen")
             raise Refused.batch(batch.table, batch.id, staged.verdict, staged.path)
         return staged
+
+    def _missing(self, batch: Batch) -> dict[str, str]:
+        """Columns that no play has, for what is made of plays; plays and tracks say so themselves."""
+        plays = None if batch.table in ("plays", "tracks") else self.warehouse.state("plays")
+        return {name: f"the source never has {name}" for name in (plays.empty_columns if plays else ())}
 
     def commit(self, staged: Staged) -> Outcome:
         """The second half. The record comes first: a kill between the two leaves no unrecorded batch."""

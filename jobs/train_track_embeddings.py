@@ -11,6 +11,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import fields, replace
 from datetime import date
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from expectations.verdict import Refused, Verdict, line
@@ -19,6 +20,7 @@ from features.embeddings.track_rows import track_embeddings
 from jobs.embeddings.parents import AUTO, Parent, parent_of, start_of
 from jobs.embeddings.published import TABLE, window
 from jobs.embeddings.scratch import Scratch
+from jobs.embeddings.staged_measures import staged_measures
 from jobs.embeddings.tracks import LEARNED, VOCABULARY
 from jobs.embeddings.trainer import NothingToLearn, Trained, lay_ready, own_executor, train
 from jobs.errors import WrongUsage
@@ -115,13 +117,17 @@ def _publish(
     vocabulary = job.spark.read.parquet(scratch.path(VOCABULARY))
     rows = track_embeddings(learned, vocabulary, catalogue, version.id, version.space, version.day)
     try:
-        staged = job.stage(batch, rows, version.trained.measures)
+        staged = job.stage(batch, rows, partial(_measures, scratch, version.trained))
     except Refused as refused:
         version.record(refused.verdict)
         scratch.remove()  # or the same vectors would be offered again
         raise
     version.record(staged.verdict)
     job.commit(staged)
+
+
+def _measures(scratch: Scratch, trained: Trained, staged: DataFrame) -> dict[str, float]:
+    return staged_measures(staged, scratch, trained.tracks, trained.measures)
 
 
 def _measure(name: str, value: float) -> dict[str, object]:

@@ -70,6 +70,7 @@ def _report(scratch: Scratch, dimensions: int, rows: list[pa.RecordBatch]) -> di
     published, _ = model.merge()
     similar = ev.ranked("similar", "this", published, published, mine, tracks.plays)
     _, around = ev.around(published, ev.sampled(np.arange(len(tracks.plays))), tracks.plays)
-    metrics = ev.baselines(Corpus(kept, starts, tokens.plays), pairs, tokens.is_artist)
+    baselines = ev.baselines(Corpus(kept, starts, tokens.plays), pairs, tokens.is_artist)
+    metrics = [metric for baseline in baselines.values() for metric in baseline.metrics]
     metrics += found.metrics + similar.metrics + around
     return {"metrics": ev.as_rows(metrics), "hits": found.hits.tolist()}

@@ -22,6 +22,7 @@ import numpy as np
 import pyarrow as pa
 
 from expectations.suite import ENOUGH_PAIRS
+from features.embeddings import chance
 from features.embeddings import evaluation as ev
 from features.embeddings.alignment import frequent, rotation
 from features.embeddings.corpus import Corpus, Ints, Model, Tokens, flat, unit
@@ -31,7 +32,7 @@ from features.embeddings.settings import Settings
 from features.embeddings.training import fit
 from jobs.embeddings.block_tasks import Tasks
 from jobs.embeddings.scratch import Scratch
-from jobs.embeddings.tracks import Tracks, load_before, write_learned
+from jobs.embeddings.tracks import Tracks, load_before, write_learned, write_pairs
 
 REPORT, KEPT = "report string", "tracks array<int>"
 # Of a batch that is handed on.
@@ -74,15 +75,14 @@ class _Training:
         self.learned = np.flatnonzero(heard & ~self.tokens.is_artist)
         self.tracks = self.tokens.only(self.learned)
         self.metrics: list[ev.Metric] = []
-        self.measures = _circumstances(len(self.pairs), plan)
+        self.measures: dict[str, float] = {}
 
     @property
     def _warm(self) -> bool:
         return self.plan.start == "warm"
 
     def report(self) -> dict[str, Any]:
-        if len(self.pairs):
-            self.metrics += ev.baselines(self.corpus, self.pairs, self.tokens.is_artist)
+        self.measures |= _circumstances(len(self.pairs), len(self._sample), self.plan)
         twin = self._twin_near() if self.plan.parent and not self._warm else None
         started = time.monotonic()
         model = self._trained().only(self.learned)
@@ -91,7 +91,8 @@ class _Training:
             self._align(model)
         digest = _digest(model)
         write_learned(self.plan.scratch, self.tracks, model)
-        if len(self.pairs) and len(self.learned):
+        self._leave_adjacent_pairs()
+        if len(self.learned):
             self._measure(model, twin)
         return {
             "metrics": ev.as_rows(self.metrics), "measures": self.measures, "tracks": len(self.learned),
@@ -140,47 +141,72 @@ class _Training:
         both = self.tracks.before > 0 if self.plan.parent else np.ones(len(self.tracks.plays), bool)
         return ev.sampled(np.flatnonzero(both))
 
+    def _leave_adjacent_pairs(self) -> None:
+        """For the gate, which looks up their vectors among the rows that are to be published."""
+        pairs = chance.adjacent_pairs(self.corpus, self.tokens.is_artist)
+        write_pairs(self.plan.scratch, self.tokens, pairs)
+        self.measures["chance_z_possible"] = chance.z_possible(self.corpus, pairs)
+
     def _measure(self, model: Model, twin: Ints | None) -> None:
         pairs, sample = renumbered(self.pairs, self.tracks), self._sample
-        found = ev.ranked("next", "this", model.into, model.out, pairs, self.tracks.plays)
+        hits = None
+        if len(pairs):
+            found = ev.ranked("next", "this", model.into, model.out, pairs, self.tracks.plays)
+            hits = found.hits
+            self.metrics += found.metrics
+            self._compare_with_baselines(hits)
         published, norms = model.merge()
-        similar = ev.ranked("similar", "this", published, published, pairs, self.tracks.plays)
+        if len(pairs):
+            similar = ev.ranked("similar", "this", published, published, pairs, self.tracks.plays)
+            self.metrics += similar.metrics
         near, around = ev.around(published, sample, self.tracks.plays)
-        self.metrics += [*found.metrics, *similar.metrics, *around]
-        self.measures |= ev.against(self.metrics)
+        self.metrics += around
         if self.plan.parent and len(sample):
             rows = published[sample].copy()
-            self._compare(model, found.hits, self.tracks.numbers[near], rows, norms)
+            self._compare(model, hits, self.tracks.numbers[near], rows, norms)
         if twin is not None and len(sample):
             self.measures["seed_overlap@10"] = ev.overlap(near, twin)
             kept, by_chance = self.measures["overlap@10"], self.measures["seed_overlap@10"]
             self.measures["overlap_over_seeds"] = kept / by_chance if by_chance else float("inf")
 
+    def _compare_with_baselines(self, hits: Any) -> None:
+        baselines = ev.baselines(self.corpus, self.pairs, self.tokens.is_artist)
+        self.metrics += [metric for found in baselines.values() for metric in found.metrics]
+        self.measures |= ev.against(hits, baselines)
+
     def _compare(self, model: Model, hits: Any, near: Ints, rows: Any, norms: Any) -> None:
-        """The same questions to the version before, whose vectors take the place of the model's."""
+        """With the version before on the same questions; its vectors take the place of the model's.
+
+        Args:
+            hits: of this version; None where there are no questions.
+        """
         old = self.tracks.only(np.flatnonzero(self.tracks.before >= 0))
         held = Model(*(array[: len(old.plays)] for array in vars(model).values()))
         load_before(self.plan.scratch, old, held)
-        before = ev.ranked("next", "previous", held.into, held.out, renumbered(self.pairs, old), old.plays)
+        if hits is not None:
+            pairs = renumbered(self.pairs, old)
+            before = ev.ranked("next", "previous", held.into, held.out, pairs, old.plays)
+            self.metrics += before.metrics
+            self.measures |= ev.compared(hits, before.hits)
         published, norms_before = held.merge()
         sample = old.places(self.tracks.numbers[self._sample])
         near_before = old.numbers[ev.neighbours(published, sample, ev.NEIGHBOURS)]
         both = norms[self._sample], norms_before[sample]
-        self.metrics += before.metrics
-        self.measures |= ev.compared(hits, before.hits)
         self.measures |= ev.moved(near, near_before, rows, published[sample], *both)
 
 
-def _circumstances(pairs: int, plan: Plan) -> dict[str, float]:
-    """What the gate's bounds depend on."""
-    enough, warm = pairs >= ENOUGH_PAIRS, plan.start == "warm"
+def _circumstances(pairs: int, sample: int, plan: Plan) -> dict[str, float]:
+    """What the gate's bounds depend on; `sample` is of tracks that both versions learned."""
+    enough, both = pairs >= ENOUGH_PAIRS, plan.parent and sample > 0
     return {
         "pairs": float(pairs),
-        "enough_pairs": float(enough),
+        "has_pairs": float(pairs > 0),
         "has_parent": float(plan.parent),
-        "enough_pairs_and_parent": float(enough and plan.parent),
-        "is_warm": float(warm),
-        "is_cold_with_parent": float(plan.parent and not warm),
+        "has_tracks_of_parent": float(both),
+        "has_pairs_and_parent": float(both and pairs > 0),
+        "enough_pairs_and_parent": float(both and enough),
+        "is_warm": float(both and plan.start == "warm"),
+        "is_cold_with_parent": float(both and plan.start != "warm"),
     }
 
 

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from features.embeddings.corpus import Ints, Matrix, Model, lists_of
+from features.embeddings.ranking import Pairs
 from features.embeddings.sequences import ARTIST
 from jobs.embeddings.scratch import Scratch
 
@@ -27,6 +28,9 @@ LEARNED_SCHEMA = pa.schema(
         "out_state": pa.float64(),
     }
 )
+# Tracks that follow each other in the sequences that were learned from.
+PAIRS = "adjacent_pairs.parquet"
+PAIRS_SCHEMA = pa.schema({"query": pa.string(), "target": pa.string()})
 _ROWS = 50_000
 
 
@@ -88,6 +92,13 @@ def write_learned(scratch: Scratch, tracks: Tracks, model: Model) -> None:
     """In the place of what blocks left there, if any did."""
     scratch.remove(LEARNED)
     scratch.write_table(LEARNED, LEARNED_SCHEMA, learned_rows(tracks, model))
+
+
+def write_pairs(scratch: Scratch, tracks: Tracks, pairs: Pairs) -> None:
+    """Pairs of places in `tracks`, by the tracks' names."""
+    names = [tracks.names.take(pa.array(places)) for places in (pairs.query, pairs.target)]
+    scratch.remove(PAIRS)
+    scratch.write_table(PAIRS, PAIRS_SCHEMA, iter([pa.record_batch(names, schema=PAIRS_SCHEMA)]))
 
 
 def learned_rows(tracks: Tracks, model: Model) -> Iterator[pa.RecordBatch]:

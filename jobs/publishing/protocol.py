@@ -18,8 +18,9 @@ from deltalake import DeltaTable
 from deltalake.transaction import AddAction
 
 from expectations.gate import judge
+from expectations.lineage import empty_columns
 from expectations.profile import Profile, profile
-from expectations.suite import suite_for
+from expectations.suite import Suite
 from expectations.verdict import Result, Verdict
 from jobs.errors import JobError, first_line
 from jobs.publishing.batches import Batch, folder
@@ -58,11 +59,19 @@ class Staged:
 
 
 def stage(
-    spark: SparkSession, warehouse: Warehouse, batch: Batch, rows: DataFrame, measures: Measures
+    spark: SparkSession,
+    warehouse: Warehouse,
+    batch: Batch,
+    rows: DataFrame,
+    measures: Measures,
+    suite: Suite,
+    missing: Mapping[str, str],
 ) -> Staged:
     """Writes a reserved batch's files and audits them. A refused batch stays where it is, for a look at it.
 
-    `measures` are numbers, or what makes them of the staged rows as they are read back.
+    Args:
+        measures: numbers, or what makes them of the staged rows as they are read back.
+        missing: why a column of plays has no value, in words.
 
     Raises:
         JobError: rows outside the batch's days, or files that cannot be read back.
@@ -75,7 +84,7 @@ def stage(
         seen = profile(written, batch.contract)
         _check_days(batch, seen)
         counted = measures(written) if callable(measures) else measures
-        return Staged(batch, path, seen, judge(written, suite_for(batch.table), seen, counted))
+        return Staged(batch, path, seen, judge(written, suite, seen, counted, missing))
 
 
 def commit(warehouse: Warehouse, staged: Staged, note: Mapping[str, Any]) -> TableState | None:
@@ -216,6 +225,7 @@ def _change(
     """
     batch, before = staged.batch, state_of(table)
     state, changed = _appended(before, staged) if batch.appends else _replaced(before, staged)
+    state = replace(state, empty_columns=_empty_columns(before, staged))
     if not changed and _follow(before, batch):
         return None
     available_at = next_instant(before)
@@ -230,6 +240,14 @@ def _change(
         transaction=(batch.transaction, batch.revision),
         note={**note, "content_hash": staged.profile.content_hash},
     )
+
+
+def _empty_columns(before: TableState, staged: Staged) -> frozenset[str]:
+    batch, rows = staged.batch, staged.profile.rows
+    found = empty_columns(staged.verdict.results, rows)
+    replaced = set(before.parts if batch.days is None else batch.days)
+    whole = not batch.appends and set(before.parts) <= replaced
+    return before.with_rows(rows, found, whole).empty_columns
 
 
 def _appended(before: TableState, staged: Staged) -> tuple[TableState, set[date | None]]:

@@ -55,13 +55,15 @@ class TableState:
     """One version of one table. `parts` has the key None where the table has no days.
 
     `published_at` is the latest `available_at` there is, `erased_in` the last version that erased a
-    listener (0: none did).
+    listener (0: none did). `empty_columns` have had no value in any row published; of a day that was replaced
+    by fuller rows, or by emptier ones, nothing is concluded.
     """
 
     version: int
     parts: Mapping[date | None, Part] = field(default_factory=dict)
     published_at: str = ""
     erased_in: int = 0
+    empty_columns: frozenset[str] = frozenset()
 
     @property
     def rows(self) -> int:
@@ -96,12 +98,21 @@ class TableState:
         kept = {day: part for day, part in self.parts.items() if day not in gone}
         return replace(self, parts={**kept, **parts})
 
+    def with_rows(self, rows: int, empty_columns: frozenset[str], whole: bool) -> TableState:
+        """After rows were published in which these columns are empty; `whole`: they are all the rows."""
+        if not rows:
+            return self
+        others = any(part.rows for part in self.parts.values()) and not whole
+        empty = self.empty_columns & empty_columns if others else empty_columns
+        return replace(self, empty_columns=empty)
+
     def dumps(self) -> dict[str, Any]:
         parts = {
             str(day): [p.rows, p.content_hash, p.origin, p.made_from, p.follows]
             for day, p in self.parts.items()
         }
-        return {"parts": parts, "published_at": self.published_at, "erased_in": self.erased_in}
+        found = {"parts": parts, "published_at": self.published_at, "erased_in": self.erased_in}
+        return found | {"empty_columns": sorted(self.empty_columns)}
 
     @staticmethod
     def loads(version: int, saved: Mapping[str, Any]) -> TableState:
@@ -109,7 +120,9 @@ class TableState:
             None if day == "None" else date.fromisoformat(day): Part(*fields)
             for day, fields in saved["parts"].items()
         }
-        return TableState(version, parts, saved["published_at"], saved["erased_in"])
+        # entries from before it was written say nothing of empty columns
+        empty = frozenset(saved.get("empty_columns", ()))
+        return TableState(version, parts, saved["published_at"], saved["erased_in"], empty)
 
 
 def state_of(table: DeltaTable) -> TableState:

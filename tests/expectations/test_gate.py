@@ -27,21 +27,33 @@ MEASURES = {
     "plays": {"rejected_share": 0.01, "duplicate_share": 0.0},
     "track_embeddings": {
         "pairs": 1000,
-        "enough_pairs": 1,
+        "has_pairs": 1,
         "has_parent": 1,
+        "has_tracks_of_parent": 1,
+        "has_pairs_and_parent": 1,
         "enough_pairs_and_parent": 1,
         "is_warm": 1,
         "is_cold_with_parent": 0,
-        "next.hr@10_over_popularity": 5,
-        "next.hr@10_over_cooccurrence": 0.85,
+        "lost_tracks": 0,
+        "chance_can_be_told": 1,
+        "z_over_chance": 4,
+        "coverage_ratio": 0.95,
+        "next.hr@10_over_popularity_high": 1,
+        "next.hr@10_over_cooccurrence_high": 0.85,
         "next.hr_ratio_low": 0.95,
+        "next.hr_ratio_high": 0.95,
         "norm_p1_ratio": 0.75,
         "norm_p99_ratio": 1.25,
         "overlap@10": 0.65,
         "cosine": 0.95,
     },
-    "similar_tracks": {"hubness@10": 20},
-    "track_semantic_ids": {"duplicate_semantic_ids": 0, "collisions": 0.1},
+    "similar_tracks": {"hubness@10": 20, "has_hubs_and_day_before": 1, "hubness@10_ratio": 1.5},
+    "track_semantic_ids": {
+        "duplicate_semantic_ids": 0,
+        "collisions": 0.1,
+        "has_collisions_and_day_before": 1,
+        "collisions_ratio": 1.5,
+    },
 }
 NAN, INF = float("nan"), float("inf")
 
@@ -52,8 +64,12 @@ def audit(spark, table, rows, measures=None):
 
 
 def failures(verdict, *severities):
-    """What failed, as (column, expected, observed)."""
-    return {(r.column, r.expected, r.observed) for r in verdict.failures if r.severity in severities}
+    """What failed, as (column, expected, observed); of bounds without the reason."""
+    return {
+        (r.column, r.expected.partition(" (")[0], r.observed)
+        for r in verdict.failures
+        if r.severity in severities
+    }
 
 
 @pytest.mark.parametrize("table", TABLES)
@@ -140,7 +156,7 @@ def test_every_fault_of_sessions_is_seen(spark):
         ("session_started_at", "for a first play, the instant of it", "1 of 10 rows break it (10 %)"),
     }
     assert failures(verdict, "warning") == {
-        ("skipped", "from 1 % to 95 % of plays skipped", "100 %"),
+        ("skipped", "1 % to 95 % of plays skipped", "100 %"),
         ("is_bot", "at most 20 % of plays by bots", "100 %"),
         ("ms_played", "a value in some rows", "10 of 10 rows are null (100 %)"),
     }
@@ -220,41 +236,91 @@ def test_every_fault_of_embeddings_is_seen(spark):
         ("norm", "over 0, under 1,000", one),
         ("space_id", "one space per day", "1 more values than days"),
         ("support", "1 or more where learned", one),
-        ("support", "at least 95 % of plays are of tracks learned", "88.89 %"),
         *((column, *nowhere) for column in ("vector", "in_vector", "out_vector", "norm")),
     }, found
 
 
 @pytest.mark.parametrize(
-    ("measure", "value"),
+    ("table", "measure", "value"),
     [
-        ("next.hr@10_over_popularity", 4.9),
-        ("next.hr@10_over_cooccurrence", 0.84),
-        ("next.hr_ratio_low", 0.94),
-        ("norm_p1_ratio", 0.74),
-        ("norm_p99_ratio", 1.26),
-        ("overlap@10", 0.64),
-        ("cosine", 0.94),
-        ("cosine", NAN),
+        ("track_embeddings", "lost_tracks", 1),
+        ("track_embeddings", "z_over_chance", 3.9),
+        ("track_embeddings", "z_over_chance", NAN),
+        ("track_embeddings", "next.hr_ratio_high", 0.94),
+        ("track_embeddings", "coverage_ratio", 0.94),
+        ("track_embeddings", "cosine", 0.49),
+        ("track_embeddings", "cosine", NAN),
+        ("similar_tracks", "hubness@10_ratio", 3.1),
+        ("track_semantic_ids", "collisions_ratio", 3.1),
+        ("track_semantic_ids", "duplicate_semantic_ids", 1),
     ],
 )
-def test_a_space_that_misses_a_bound_is_refused(spark, measure, value):
-    rows = batch(CONTRACTS["track_embeddings"])
-    verdict = audit(spark, "track_embeddings", rows, MEASURES["track_embeddings"] | {measure: value})
+def test_what_is_wrong_for_any_data_or_worse_beyond_noise_is_refused(spark, table, measure, value):
+    verdict = audit(spark, table, batch(CONTRACTS[table]), MEASURES[table] | {measure: value})
     assert {result.column for result in verdict.critical} == {measure}
 
 
-def test_a_first_version_is_not_held_to_one_before_it(spark):
-    first = dict.fromkeys(("has_parent", "enough_pairs_and_parent", "is_warm"), 0)
-    kept = (
-        "pairs",
-        "enough_pairs",
-        "is_cold_with_parent",
-        "next.hr@10_over_popularity",
-        "next.hr@10_over_cooccurrence",
+@pytest.mark.parametrize(
+    ("table", "measure", "value"),
+    [
+        ("track_embeddings", "next.hr@10_over_popularity_high", 0.9),
+        ("track_embeddings", "next.hr@10_over_cooccurrence_high", 0.72),
+        ("track_embeddings", "next.hr_ratio_low", 0.94),
+        ("track_embeddings", "norm_p1_ratio", 0.74),
+        ("track_embeddings", "norm_p99_ratio", 1.26),
+        ("track_embeddings", "overlap@10", 0.4),
+        ("track_embeddings", "cosine", 0.6),
+        ("similar_tracks", "hubness@10", 21.2),
+        ("similar_tracks", "hubness@10_ratio", 2),
+        ("track_semantic_ids", "collisions", 0.3),
+        ("track_semantic_ids", "collisions_ratio", 2),
+    ],
+)
+def test_what_depends_on_the_data_warns_and_passes(spark, table, measure, value):
+    verdict = audit(spark, table, batch(CONTRACTS[table]), MEASURES[table] | {measure: value})
+    assert not verdict.refused
+    assert [result.column for result in verdict.warnings] == [measure]
+    assert "(" in verdict.warnings[0].expected, "nobody learns why"
+
+
+def test_a_coverage_that_is_small_warns(spark):
+    rows = batch(CONTRACTS["track_embeddings"])
+    for place in (0, 1):
+        rows = spoiled(rows, place, source="artist")
+    verdict = audit(spark, "track_embeddings", rows)
+    assert failures(verdict, "critical") == set()
+    assert failures(verdict, "warning") == {
+        ("support", "at least 95 % of plays are of tracks learned", "80 %")
+    }
+
+
+def test_a_first_version_is_not_compared_with_one_before_it(spark):
+    first = dict.fromkeys(
+        ("has_parent", "has_tracks_of_parent", "has_pairs_and_parent", "enough_pairs_and_parent", "is_warm"),
+        0,
     )
-    measures = {name: MEASURES["track_embeddings"][name] for name in kept} | first
-    assert not audit(spark, "track_embeddings", batch(CONTRACTS["track_embeddings"]), measures).failures
+    of_parent = ("next.hr_ratio_low", "next.hr_ratio_high", "coverage_ratio", "overlap@10", "cosine")
+    kept = {
+        name: value
+        for name, value in MEASURES["track_embeddings"].items()
+        if name not in of_parent and not name.startswith("norm")
+    }
+    assert not audit(spark, "track_embeddings", batch(CONTRACTS["track_embeddings"]), kept | first).failures
+
+
+def test_too_few_pairs_to_tell_from_chance_are_no_refusal(spark):
+    measures = MEASURES["track_embeddings"] | {"chance_can_be_told": 0, "chance_pairs": 9}
+    del measures["z_over_chance"]
+    verdict = audit(spark, "track_embeddings", batch(CONTRACTS["track_embeddings"]), measures)
+    assert not verdict.failures
+    assert "does not apply: not chance_can_be_told" in {result.observed for result in verdict.results}
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_every_bound_has_a_name_of_its_own_and_a_reason(table):
+    bounds = suite_for(table).bounds
+    assert len({bound.name for bound in bounds}) == len(bounds)
+    assert all(len(bound.reason) > 20 for bound in bounds)
 
 
 def test_each_day_may_have_a_space_of_its_own(spark):
@@ -314,7 +380,7 @@ def test_a_null_where_none_may_be_is_refused(spark):
     ids=str,
 )
 def test_a_bound_holds_what_the_job_counted(measures, severity, observed):
-    result = Bound("rejected_share", high=0.05, is_share=True).check(
+    result = Bound("rejected_share", "a feed that broke", high=0.05, is_share=True).check(
         {"rows": 3, "duplicate_keys": 0, **measures}
     )
     assert (None if result.success else result.severity, result.observed) == (severity, observed)

@@ -49,11 +49,11 @@ class ReplayJob(Job):
     def offer(self, offer: Offer) -> Outcome:
         return self.publish(offer.batch(self), offer.label)  # type: ignore[arg-type]
 
-    def stage(self, batch: Batch, rows: Any, measures: Any = None) -> Staged:
+    def stage(self, batch: Batch, rows: Any, measures: Any = None, missing: Any = None) -> Staged:
         with mock.patch.object(jobs.job, "stage", self._copied):
-            return super().stage(batch, rows, measures)
+            return super().stage(batch, rows, measures, missing)
 
-    def _copied(self, _: Any, warehouse: Warehouse, batch: Batch, label: str, __: Any) -> Staged:
+    def _copied(self, _: Any, warehouse: Warehouse, batch: Batch, label: str, *__: Any) -> Staged:
         path = f"{warehouse.table_path(batch.table)}/batch-{batch.id}"
         time.sleep(self._stage_s)
         shutil.copytree(self._templates / label, path, dirs_exist_ok=True)

@@ -1,4 +1,4 @@
-"""Two spaces held side by side: neighbours, bootstrap and the measures of a space, against plain loops."""
+"""Two spaces held side by side: neighbours, ratios and the measures of a space, against plain loops."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from features.embeddings.comparison import (
     neighbours,
     norm_shift,
     overlap,
-    paired_bootstrap,
+    paired_ratio,
     percentiles,
     popularity_bias,
 )
@@ -128,48 +128,63 @@ def test_popularity_lift_is_of_means_of_percentiles():
 # --- versions side by side
 
 
-def test_bounds_are_those_of_pairs_redrawn_one_by_one():
+def test_with_many_hits_the_interval_is_that_of_pairs_redrawn_one_by_one():
     new, old = hits(both=60, old=15, new=30, neither=195)
-    ratio, low, high = paired_bootstrap(new, old, rounds=4000, seed=3)
+    ratio, low, high = paired_ratio(new, old)
     redrawn = reference.redrawn_ratios(new.tolist(), old.tolist(), rounds=4000, seed=3)
     assert ratio == 90 / 75
-    assert low == pytest.approx(redrawn[100], abs=0.02)
-    assert high == pytest.approx(redrawn[3900], abs=0.02)
+    assert low == pytest.approx(redrawn[100], abs=0.04)
+    assert high == pytest.approx(redrawn[3900], abs=0.04)
 
 
 @MANY
-@given(FLAGS, st.integers(0, 9))
-def test_the_ratio_is_that_of_hits_and_a_seed_gives_the_same_bounds(flags, seed):
+@given(FLAGS)
+def test_the_ratio_is_that_of_hits_and_lies_in_the_interval(flags):
     new, old = np.array(flags).T
-    found = paired_bootstrap(new, old, 40, seed)
-    assert found[0] == reference.hit_ratio(new.tolist(), old.tolist())
-    assert found[1] <= found[2]
-    assert found == paired_bootstrap(new[::-1], old[::-1], 40, seed)
+    ratio, low, high = paired_ratio(new, old)
+    if new.any() or old.any():
+        assert ratio == reference.hit_ratio(new.tolist(), old.tolist())
+    assert 0 <= low <= ratio <= high
+    assert paired_ratio(new[::-1], old[::-1]) == (ratio, low, high)
+
+
+@MANY
+@given(FLAGS)
+def test_the_other_way_round_it_is_the_inverse(flags):
+    new, old = np.array(flags).T
+    _, low, high = paired_ratio(new, old)
+    _, low_of_other, high_of_other = paired_ratio(old, new)
+    assert low_of_other == pytest.approx(1 / high if high else math.inf)
+    assert (1 / high_of_other if high_of_other else math.inf) == pytest.approx(low)
+
+
+def test_few_hits_leave_doubt():
+    assert paired_ratio(*hits(0, 0, 0, 60)) == (1.0, 0.0, math.inf), "no hit at all says nothing"
+    assert paired_ratio(*hits(both=0, old=3, new=0, neither=57))[2] > 0.95
+    assert paired_ratio(*hits(both=5, old=2, new=1, neither=52))[2] > 0.95
+    _, low, high = paired_ratio(*hits(both=3000, old=0, new=0, neither=7000))
+    assert 0.99 < low < 1 < high < 1.01, "the same hits: paired, there is little doubt"
 
 
 @pytest.mark.parametrize(
-    ("outcomes", "expected"),
+    ("pairs", "worse", "least", "most"),
     [
-        ((0, 0, 0, 9), (0.0, 0.0, 0.0)),  # nothing is shown
-        ((0, 0, 9, 0), (math.inf, math.inf, math.inf)),
-        ((0, 9, 0, 0), (0.0, 0.0, 0.0)),
-        ((9, 0, 0, 9), (1.0, 1.0, 1.0)),  # the same hits: paired, there is no doubt
+        (60, 1.0, 0.0, 0.03),
+        (10_000, 1.0, 0.0, 0.0),
+        (10_000, 0.8, 1.0, 1.0),
     ],
 )
-def test_hits_that_are_all_alike_leave_no_doubt(outcomes, expected):
-    assert paired_bootstrap(*hits(*outcomes)) == expected
-
-
-def test_bounds_are_rounds_and_lie_outside_of_the_quantiles():
-    _, low, high = paired_bootstrap(*hits(both=50, old=20, new=20, neither=10), rounds=2)
-    assert low < high
-    _, low, high = paired_bootstrap(*hits(both=1, old=0, new=5, neither=5))
-    assert low < high == math.inf, "between a number and Inf lies NaN"
-
-
-def test_few_hits_are_redrawn_without_any_and_pass_no_gate():
-    ratio, low, _ = paired_bootstrap(*hits(both=1, old=0, new=0, neither=9))
-    assert (ratio, low) == (1.0, 0.0)
+def test_noise_is_refused_seldom_and_what_is_worse_always(pairs, worse, least, most):
+    """As the gate has it: the upper end under 0.95. Of 2,000 drawn pairs of versions with a hit rate of 0.2, equal
+    ones share 60 % of their hits."""
+    draws = np.random.default_rng(7)
+    refused = []
+    for _ in range(2_000 if pairs < 100 else 200):
+        old = draws.random(pairs) < 0.2
+        kept = np.where(old, draws.random(pairs) < 0.6, draws.random(pairs) < 0.1)
+        new = kept & (draws.random(pairs) < worse)
+        refused.append(paired_ratio(new, old)[2] < 0.95)
+    assert least <= np.mean(refused) <= most, np.mean(refused)
 
 
 @MANY
@@ -203,9 +218,8 @@ NONE = np.full((1, 2), -1)
 @pytest.mark.parametrize(
     ("wrong", "says"),
     [
-        (lambda: paired_bootstrap(np.ones(2, bool), np.ones(3, bool)), "both of the same pairs"),
-        (lambda: paired_bootstrap(np.ones(0, bool), np.ones(0, bool)), "both of the same pairs"),
-        (lambda: paired_bootstrap(np.ones(1, bool), np.ones(1, bool), rounds=0), "0 rounds"),
+        (lambda: paired_ratio(np.ones(2, bool), np.ones(3, bool)), "both of the same pairs"),
+        (lambda: paired_ratio(np.ones(0, bool), np.ones(0, bool)), "both of the same pairs"),
         (
             lambda: neighbours(np.eye(2, dtype=np.float32), np.array([2])),
             "rows go from 2 to 2; expected 0 to 1",

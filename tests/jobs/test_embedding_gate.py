@@ -17,6 +17,7 @@ from expectations.suite import suite_for
 from features.embeddings.settings import Settings
 from features.embeddings.track_rows import track_embeddings
 from jobs.embeddings import task
+from jobs.embeddings.staged_measures import staged_measures
 from jobs.embeddings.task import Plan, runner
 from jobs.embeddings.tracks import LEARNED, VOCABULARY
 from reference.planted import laid_ready, sessions
@@ -40,14 +41,15 @@ def first(tmp_path_factory):
     return trained(tmp_path_factory.mktemp("first") / "scratch")
 
 
-def verdict(spark, scratch, learned, measures, spoil=lambda rows: rows):
-    """What the gate says of rows made of `learned`, as the job makes them."""
+def verdict(spark, scratch, learned, report, spoil=lambda rows: rows):
+    """What the gate says of rows made of `learned`, as the job makes and measures them."""
     pq.write_table(learned, scratch.path("spoiled.parquet"))
     read = spark.read.parquet
     rows = track_embeddings(
         read(scratch.path("spoiled.parquet")), read(scratch.path(VOCABULARY)), None, "v1", "v1", DAY
     )
     made = conform(spoil(rows), CONTRACT).localCheckpoint()
+    measures = staged_measures(made, scratch, report["tracks"], report["measures"])
     return judge(made, suite_for(CONTRACT.name), profile(made, CONTRACT), measures)
 
 
@@ -58,9 +60,11 @@ def refused_for(judged):
 
 def test_a_good_space_passes(spark, first):
     report, learned, scratch = first
-    judged = verdict(spark, scratch, learned, report["measures"])
-    assert report["measures"]["enough_pairs"] == 1, "with so few questions the gate would judge nothing"
+    judged = verdict(spark, scratch, learned, report)
+    assert report["measures"]["pairs"] > 1_000, "with so few questions the gate would judge nothing"
     assert not judged.critical, judged.critical
+    z = next(result for result in judged.results if result.column == "z_over_chance")
+    assert z.success and "not" not in z.observed, "there was nothing to tell from chance"
 
 
 def with_element(learned, column, row, value):
@@ -73,7 +77,7 @@ def with_element(learned, column, row, value):
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_a_number_that_is_none_is_refused(spark, first, value):
     report, learned, scratch = first
-    judged = verdict(spark, scratch, with_element(learned, "in_vector", 5, value), report["measures"])
+    judged = verdict(spark, scratch, with_element(learned, "in_vector", 5, value), report)
     assert "in_vector" in refused_for(judged)
 
 
@@ -86,7 +90,7 @@ def test_rows_of_another_space_are_refused(spark, first):
         spark,
         scratch,
         learned,
-        report["measures"],
+        report,
         lambda rows: rows.withColumn("space_id", F.coalesce(other, F.lit(""))),
     )
     assert refused_for(judged) == {"space_id"}
@@ -95,7 +99,7 @@ def test_rows_of_another_space_are_refused(spark, first):
 def test_half_the_vocabulary_is_refused(spark, first):
     report, learned, scratch = first
     half = learned.filter(pc.less(pc.cast(pc.utf8_slice_codeunits(learned["track_id"], 1), pa.int64()), 500))
-    assert "support" in refused_for(verdict(spark, scratch, half, report["measures"]))
+    assert "lost_tracks" in refused_for(verdict(spark, scratch, half, report))
 
 
 def shuffled(fit):
@@ -125,18 +129,58 @@ def test_a_space_in_which_nothing_is_found_is_refused(spark, monkeypatch, tmp_pa
     monkeypatch.setattr(task, "fit", fault(task.fit))
     report, learned, scratch = trained(tmp_path / "scratch")
     assert report["measures"]["next.hr@10"] < 0.1, "the fault did not fire"
-    found = refused_for(verdict(spark, scratch, learned, report["measures"]))
-    assert {"next.hr@10_over_popularity", "next.hr@10_over_cooccurrence"} <= found
+    assert refused_for(verdict(spark, scratch, learned, report)) == {"z_over_chance"}
+
+
+def test_names_that_a_join_mixed_up_after_the_training_are_refused(spark, first):
+    report, learned, scratch = first
+    names = learned["track_id"].to_pylist()
+    mixed = learned.set_column(0, "track_id", pa.array(np.random.default_rng(1).permutation(names).tolist()))
+    assert "z_over_chance" in refused_for(verdict(spark, scratch, mixed, report))
+
+
+@pytest.mark.parametrize("fault", [shuffled, untrained])
+def test_a_hundred_sequences_are_enough_to_tell(spark, monkeypatch, tmp_path, fault):
+    few = sessions(100)
+    report, learned, scratch = trained(tmp_path / "good", few)
+    assert not verdict(spark, scratch, learned, report).critical
+    monkeypatch.setattr(task, "fit", fault(task.fit))
+    report, learned, scratch = trained(tmp_path / "bad", few)
+    assert "z_over_chance" in refused_for(verdict(spark, scratch, learned, report))
+
+
+def test_three_sequences_are_too_few_to_tell_and_pass(spark, tmp_path):
+    report, learned, scratch = trained(tmp_path / "scratch", sessions(3))
+    judged = verdict(spark, scratch, learned, report)
+    assert not judged.refused
+    assert "does not apply: not chance_can_be_told" in {result.observed for result in judged.results}
+
+
+def test_a_space_behind_cooccurrence_passes_with_a_warning(spark, first):
+    """As on listening that the settings do not fit: three quarters of what counting finds."""
+    report, learned, scratch = first
+    behind = {"next.hr@10_over_cooccurrence": 0.72, "next.hr@10_over_cooccurrence_high": 0.74}
+    judged = verdict(spark, scratch, learned, report | {"measures": report["measures"] | behind})
+    assert not judged.refused
+    assert "next.hr@10_over_cooccurrence_high" in {result.column for result in judged.warnings}
+
+
+def test_a_world_that_doubled_since_the_day_before_passes(spark, first, tmp_path):
+    """As many sessions more, of tracks that nobody knew the day before; gone on with in the same space."""
+    doubled = np.concatenate([sessions(seed=4), sessions(seed=5) + 1_000])
+    report, learned, scratch = trained(tmp_path / "scratch", doubled, "warm", first[1])
+    judged = verdict(spark, scratch, learned, report)
+    assert not judged.critical, judged.critical
 
 
 def test_a_warm_start_keeps_the_space_and_passes(spark, first, tmp_path):
     report, learned, scratch = trained(tmp_path / "scratch", sessions(seed=4), "warm", first[1])
     assert report["measures"]["overlap@10"] > 0.65
-    assert not verdict(spark, scratch, learned, report["measures"]).critical
+    assert not verdict(spark, scratch, learned, report).critical
 
 
 def test_a_version_worse_than_the_one_before_is_refused(spark, first, tmp_path, monkeypatch):
-    """Warm, on half-shuffled vectors: still far above the baselines' bound of popularity, but not the old one."""
+    """Warm, and then noise on the out vectors: still far above chance, but not as good as the version before."""
 
     def noisy(fit):
         def wrong(*arguments):
@@ -149,7 +193,7 @@ def test_a_version_worse_than_the_one_before_is_refused(spark, first, tmp_path, 
     monkeypatch.setattr(task, "fit", noisy(task.fit))
     report, learned, scratch = trained(tmp_path / "scratch", start="warm", before=first[1])
     assert report["measures"]["next.hr_ratio"] < 0.9, "the fault did not fire"
-    assert "next.hr_ratio_low" in refused_for(verdict(spark, scratch, learned, report["measures"]))
+    assert refused_for(verdict(spark, scratch, learned, report)) == {"next.hr_ratio_high"}
 
 
 def test_a_cold_start_is_turned_to_lie_as_the_space_before(spark, first, tmp_path):
@@ -158,7 +202,7 @@ def test_a_cold_start_is_turned_to_lie_as_the_space_before(spark, first, tmp_pat
     _, alone, _ = trained(tmp_path / "alone", settings=other_seed)
     assert cosine(first[1], learned) > cosine(first[1], alone) + 0.2
     assert report["measures"]["seed_overlap@10"] > 0
-    assert not verdict(spark, scratch, learned, report["measures"]).critical
+    assert not verdict(spark, scratch, learned, report).critical
 
 
 def cosine(one, other):

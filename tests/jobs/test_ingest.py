@@ -92,11 +92,17 @@ def write(tmp_path, lines, name="plays.csv", line_end="\n", encoding="utf-8"):
     return path
 
 
-def test_too_many_rejects_refuse_the_batch_and_nothing_is_published(spark, tmp_path, source):
+def test_too_many_rejects_refuse_the_plays_and_the_rejects_can_be_looked_at(spark, tmp_path, source):
     with pytest.raises(Refused, match="rejected_share") as refused:
         ingest(tmp_path, source(), write(tmp_path, [HEADER, *GOOD, *BAD]))
     assert refused.value.exit_code == 3
-    assert table(tmp_path, "plays") == table(tmp_path, "rejected_plays") == [], "a refused batch shows"
+    assert table(tmp_path, "plays") == [], "a refused batch shows"
+    assert {row["raw"]: row["reasons"] for row in table(tmp_path, "rejected_plays")} == BAD
+    where = f"The 14 rejected rows are published in {tmp_path}/root/tables/rejected_plays"
+    assert where in str(refused.value)
+    with pytest.raises(Refused):
+        ingest(tmp_path, source(), write(tmp_path, [HEADER, *GOOD, *BAD]))
+    assert len(table(tmp_path, "rejected_plays")) == len(BAD), "a second try doubles the rejects"
 
 
 def test_the_counts_add_up_and_every_reject_keeps_text_and_reasons(spark, tmp_path, source, capsys):

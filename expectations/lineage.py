@@ -1,0 +1,64 @@
+"""What a source never has is a property of the source: said once where plays come in, not by every table after."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
+
+from expectations.verdict import Result
+from schemas import FEATURE_GROUPS
+from schemas.declarations import FeatureGroup
+
+# Columns of sessions that are computed from columns of plays with other names.
+OF_SESSIONS = {"completion": ("ms_played", "track_ms"), "skipped": ("skipped", "ms_played")}
+# One of its inputs is enough for these; every other column needs all of its inputs.
+ANY_IS_ENOUGH = ("skipped",)
+NO_VALUE = "expect_column_values_to_not_be_null"
+
+
+def excuse(table: str, result: Result, missing: Mapping[str, str]) -> Result:
+    """The result, or, where it failed only because plays never have a column, the same as a note of that.
+
+    Args:
+        missing: why a column of plays has no value, in words.
+    """
+    if result.success or result.severity == "critical":
+        return result
+    causes = missing_sources(table, result.column or "", missing)
+    if not causes:
+        return result
+    why = "; ".join(dict.fromkeys(missing[name] for name in causes))
+    return replace(result, severity="info", observed=f"{why}: {result.observed}")
+
+
+def missing_sources(table: str, column: str, missing: Collection[str]) -> list[str]:
+    """Those of the `missing` columns of plays for want of which `column` of `table` has no value."""
+    groups = [group for group in FEATURE_GROUPS if table in group.tables]
+    inputs = _inputs(groups[0], table, column) if groups else [column]
+    return [cause for name in inputs for cause in _causes(name, missing)]
+
+
+def _causes(column: str, missing: Collection[str]) -> Iterable[str]:
+    sources = OF_SESSIONS.get(column, (column,))
+    absent = [name for name in sources if name in missing]
+    if column in ANY_IS_ENOUGH and len(absent) < len(sources):
+        return []
+    return absent
+
+
+def _inputs(group: FeatureGroup, table: str, column: str) -> Iterable[str]:
+    """Columns of sessions that a feature, or a part of it, is made of."""
+    for feature in group.features:
+        features = {each.name for each in feature.columns()}
+        parts = {part.name for window in feature.windows for part in feature.operation.parts(feature, window)}
+        if column in (features if table == group.table else parts):
+            yield from feature.lineage
+
+
+def empty_columns(results: Iterable[Result], rows: int) -> frozenset[str]:
+    """Columns without a value in any of the rows audited."""
+    return frozenset(
+        result.column
+        for result in results
+        if result.column and result.expectation == NO_VALUE and rows and result.unexpected_count == rows
+    )

@@ -1,0 +1,104 @@
+"""Whether vectors know anything at all of the sequences that they were learned from.
+
+The question needs no floor that depends on the data. Of tracks that follow each other in the sequences, each query
+scores its own target and the targets of all other pairs. Vectors that lie under wrong names, or are random, score its
+own no higher than the others, however popular it is.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features.embeddings.corpus import Corpus, Matrix
+from features.embeddings.ranking import Pairs
+
+Floats = NDArray[np.float64]
+
+# At 2,000 pairs the matrix of all scores has 32 MB, and a space that learned a tenth of what it could is at z = 7.
+MOST_PAIRS = 2_000
+# Places looked at for each pair that is wanted: most tracks come often, and each is taken once.
+TRIES = 50
+
+
+def adjacent_pairs(corpus: Corpus, is_artist: NDArray[np.bool_], seed: int = 0) -> Pairs:
+    """Up to MOST_PAIRS pairs of tracks that follow each other, no query and no target twice.
+
+    Twice the same pair would be one observation counted as two, and the test too sure of itself.
+
+    Args:
+        is_artist: of each token, whether it is no track.
+    """
+    draws = np.random.default_rng(seed)
+    places = draws.permutation(len(corpus.tokens))
+    if len(places) > TRIES * MOST_PAIRS:
+        places = draws.integers(0, len(corpus.tokens), TRIES * MOST_PAIRS)
+    places = places[~np.isin(places, corpus.offsets[1:] - 1)]
+    query, target = corpus.tokens[places], corpus.tokens[places + 1]
+    tracks = (query != target) & ~is_artist[query] & ~is_artist[target]
+    query, target = query[tracks].astype(np.int64), target[tracks].astype(np.int64)
+    for tokens in (0, 1):
+        first = np.sort(np.unique((query, target)[tokens], return_index=True)[1])
+        query, target = query[first], target[first]
+    return Pairs(query[:MOST_PAIRS], target[:MOST_PAIRS])
+
+
+def z_of_vectors(queries: Matrix, targets: Matrix) -> float:
+    """`z_of_scores` of all inner products; NaN where a vector is not finite.
+
+    Args:
+        queries: in vectors of the pairs' queries, pairs x dimensions; rows of zeros where there is none.
+        targets: out vectors of the pairs' targets, likewise.
+    """
+    if not (np.isfinite(queries).all() and np.isfinite(targets).all()):
+        return float("nan")
+    return z_of_scores(queries.astype(np.float64) @ targets.astype(np.float64).T)
+
+
+def z_of_scores(scores: Floats) -> float:
+    """By how many standard deviations a query's own target ranks above what a random pairing gives it.
+
+    The statistic is the sum over pairs of the own target's rank among the row's scores, equals at their
+    middle. Over all ways to pair the same queries with the same targets its mean and variance are exact
+    (Hoeffding, "A Combinatorial Central Limit Theorem", 1951), and popularity, which is the same in each
+    of them, adds nothing. 0 where no score differs from another.
+
+    Args:
+        scores: pairs x pairs; row i scores all targets for query i, its own in column i.
+    """
+    from scipy.stats import rankdata
+
+    if len(scores) < 2:
+        return 0.0
+    ranks = rankdata(scores, axis=1)
+    away = ranks - ranks.mean(axis=0) - ranks.mean(axis=1, keepdims=True) + ranks.mean()
+    spread = np.sqrt((away**2).sum() / (len(scores) - 1))
+    return float(np.trace(away) / spread) if spread > 1e-9 else 0.0
+
+
+def z_possible(corpus: Corpus, pairs: Pairs) -> float:
+    """What could be reached on these pairs by whoever counted how often each target follows each query.
+
+    sqrt(3 pairs) where each target follows its own query alone; 0 where all follow all alike, as they do where
+    few tracks are played at random, and nobody can learn anything.
+    """
+    from scipy.sparse import csr_matrix
+
+    query, target = corpus.tokens[:-1], corpus.tokens[1:]
+    sequence = np.repeat(np.arange(corpus.sequences), np.diff(corpus.offsets))
+    within = sequence[:-1] == sequence[1:]
+    row, column = (_places(tracks, len(corpus.counts)) for tracks in (pairs.query, pairs.target))
+    rows, columns = row[query[within]], column[target[within]]
+    kept = (rows >= 0) & (columns >= 0)
+    ones = np.ones(np.count_nonzero(kept))
+    counts = csr_matrix((ones, (rows[kept], columns[kept])), shape=(len(pairs), len(pairs))).toarray()
+    own = counts.diagonal()[:, None]
+    above = ((counts < own).mean() - (counts > own).mean()) if len(pairs) else 0.0
+    return float(above * np.sqrt(3 * len(pairs)))
+
+
+def _places(tracks: NDArray[np.int64], known: int) -> NDArray[np.int64]:
+    """Of each track its place among the pairs; -1 where it is in none."""
+    places = np.full(known, -1, np.int64)
+    places[tracks] = np.arange(len(tracks))
+    return places

@@ -1,0 +1,29 @@
+"""The gate of one root: our bounds, and what `gate.toml` there changes of them."""
+
+from __future__ import annotations
+
+from expectations.gate_settings import Gate, GateError, parse_gate
+from jobs.errors import WrongUsage
+from jobs.publishing.warehouse import Warehouse
+
+NAME = "gate.toml"
+
+
+def load_gate(warehouse: Warehouse) -> Gate:
+    """The bounds as they are under this root; without a file, ours.
+
+    Raises:
+        WrongUsage: the file says what cannot be.
+    """
+    path = warehouse.path(NAME)
+    try:
+        with warehouse.files.open_input_stream(warehouse.inner(path)) as file:
+            text = file.read().decode()
+    except FileNotFoundError:
+        return Gate()
+    except UnicodeDecodeError as problem:
+        raise WrongUsage(f"{path} is no UTF-8: {problem}; save it as UTF-8") from None
+    try:
+        return parse_gate(text, path)
+    except GateError as problem:
+        raise WrongUsage(f"{problem}\n`segue gate --root {warehouse.root}` lists what can be set") from None

@@ -1,0 +1,42 @@
+"""Hubs and collisions are compared with the day before where there is one, and where there are many."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import pytest
+
+from jobs.build_similar_tracks import _measures as of_neighbours
+
+DAY = date(2026, 11, 20)
+
+
+class OneDayBefore:
+    """What `_measures` asks of a job: the rows of the day before."""
+
+    def __init__(self, rows):
+        self._rows = rows
+
+    def day_before(self, table, day):
+        assert (table, day) == ("similar_tracks", DAY)
+        return self._rows
+
+
+def with_hub(spark, size):
+    """So many tracks that all name the same one first."""
+    rows = [(f"t{n}", ["hub", f"t{n + 1}"]) for n in range(size)]
+    return spark.createDataFrame(rows, "track_id string, neighbours array<string>")
+
+
+@pytest.mark.parametrize(
+    ("now", "before", "expected"),
+    [
+        (210, None, {"hubness@10": 21.0, "has_hubs_and_day_before": 0}),  # a first day
+        (200, 20, {"hubness@10": 20.0, "has_hubs_and_day_before": 0}),  # ten times as many, and no hub yet
+        (210, 70, {"hubness@10": 21.0, "has_hubs_and_day_before": 1, "hubness@10_ratio": 3.0}),
+        (210, 5, {"hubness@10": 21.0, "has_hubs_and_day_before": 1, "hubness@10_ratio": 21.0}),
+    ],
+)
+def test_hubs_are_compared_with_the_day_before(spark, now, before, expected):
+    job = OneDayBefore(before and with_hub(spark, before))
+    assert of_neighbours(job, DAY, with_hub(spark, now)) == pytest.approx(expected)
