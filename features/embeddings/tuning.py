@@ -244,9 +244,12 @@ class _Trial:
             self.pairs += sgns.epoch(sample.corpus, self.model, self.settings, number)
         self.done = epochs
 
+    def ask(self, sample: Sample) -> Scores:
+        return soft_hits(ranks(self.model.into, self.model.out, sample.pairs))
+
     def measure(self, sample: Sample, last_counts: bool) -> None:
         """Takes the score of now, where it is the best so far or only the last one counts."""
-        values = soft_hits(ranks(self.model.into, self.model.out, sample.pairs))
+        values = self.ask(sample)
         if last_counts or values.mean() > self.score:
             self.score, self.values, self.epochs, self.stale = float(values.mean()), values, self.done, 0
         else:
