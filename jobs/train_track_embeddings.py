@@ -1,7 +1,9 @@
 """Learns a vector per track from the sessions of the last days: item2vec, measured, gated and versioned.
 
 From the version before it goes on in the same space (warm), and once a week begins a new one (cold), turned
-to lie as the old one did. A version that the gate refuses is kept in `embedding_versions`, with the reasons.
+to lie as the old one did. A cold training chooses window, backward, learning rate, epochs and dimensions by
+measuring, where they are not given; a warm one keeps what its parent has. A version that the gate refuses is
+kept in `embedding_versions`, with the reasons.
 """
 
 from __future__ import annotations
@@ -15,8 +17,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from expectations.verdict import Refused, Verdict, line
-from features.embeddings.settings import BACKENDS, Settings, SettingsError
+from features.embeddings.settings import BACKENDS, SEARCHED, Settings, SettingsError
 from features.embeddings.track_rows import track_embeddings
+from features.embeddings.tuning import SearchPlan
 from jobs.embeddings.parents import AUTO, Parent, parent_of, start_of
 from jobs.embeddings.published import TABLE, window
 from jobs.embeddings.scratch import Scratch
@@ -32,32 +35,43 @@ from schemas.embedding_versions import STARTS
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
+NO_SEARCH = "gensim and training in blocks take their settings as they are, given or default"
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     args = _parser().parse_args(argv)
+    given = frozenset(name for name in SEARCHED if getattr(args, name) is not None)
     settings = _settings(args)
     job = Job("train-track-embeddings", args.root, args.run_id)
     day = args.day or job.source("sessions").days[-1]
     parent = parent_of(job, day)
-    start = start_of(args.start, parent, day, settings)
+    kept = parent.settings(settings, given) if parent else settings
+    start = start_of(args.start, parent, day, kept)
+    # a cold space has the dimensions of the one before: only then can it be turned to lie as that does
+    search = _search(settings, start, given | {"dimensions"} if parent else given, args.search_budget)
+    settings = kept if start == "warm" else replace(settings, dimensions=kept.dimensions)
     heard = window(job, day, args.days)
     before = job.read(TABLE, [parent.day]) if parent else None
     catalogue = job.read("tracks") if job.has("tracks") else None
-    parameters = {**settings.deciding(), "start": start, "days": args.days}
-    batch = job.batch(TABLE, [day], repeatable=args.threads == 1, parameters=parameters)
+    request = _request(settings, search) | {"start": start, "days": args.days}
+    batch = job.batch(TABLE, [day], repeatable=args.threads == 1, parameters=request)
     with job.lease(TABLE):
         if job.unchanged(batch):
             return 0
         settings = replace(settings, threads=args.threads or own_executor(job.spark)[1])
         scratch = Scratch(job.warehouse.path("scratch", TABLE, batch.made_from))
         lay_ready(scratch, heard, before, settings)
+        if start == "cold" and search is None:
+            job.say(f"no search: {NO_SEARCH}")
         try:
-            trained = train(job.spark, scratch, heard, settings, start, parent is not None, job.say)
+            trained = train(job.spark, scratch, heard, settings, start, parent is not None, job.say, search)
         except NothingToLearn as problem:
             scratch.remove()
             job.not_made(TABLE, str(problem))
             return 0
-        version = _Version(job, day, start, parent, parameters, trained)
+        version = _Version(
+            job, day, start, parent, trained.settings | {"start": start, "days": args.days}, trained
+        )
         _publish(job, batch, version, scratch, catalogue)
         scratch.remove()
     return 0
@@ -97,6 +111,8 @@ class _Version:
             "reasons": [line(result) for result in verdict.critical],
             "metrics": self.trained.metrics
             + [_measure(name, value) for name, value in self.trained.measures.items()],
+            "trials": self.trained.trials or None,
+            "search": json.dumps(self.trained.search, sort_keys=True) if self.trained.search else None,
             **{name: getattr(self.trained, name) for name in ("tracks", "plays", "seconds", "peak_bytes")},
         }
         contract = CONTRACTS["embedding_versions"]
@@ -130,6 +146,23 @@ def _measures(scratch: Scratch, trained: Trained, staged: DataFrame) -> dict[str
     return staged_measures(staged, scratch, trained.tracks, trained.measures)
 
 
+def _search(settings: Settings, start: str, fixed: frozenset[str], budget: float) -> SearchPlan | None:
+    """None where the settings are trained with as they are: warm, and by trainers that no trial speaks for."""
+    if start == "warm" or settings.backend != "sgns" or settings.blocks > 1:
+        return None
+    return SearchPlan(fixed, budget)
+
+
+def _request(settings: Settings, search: SearchPlan | None) -> dict[str, Any]:
+    """What is asked for: the settings that are fixed, and how the others are to be found."""
+    fixed = {
+        name: value
+        for name, value in settings.deciding().items()
+        if search is None or name not in search.searched
+    }
+    return fixed | ({} if search is None else {"searched": search.searched, "search_budget": search.budget})
+
+
 def _measure(name: str, value: float) -> dict[str, object]:
     return {"name": name, "of": "this", "segment": "gate", "value": float(value)}
 
@@ -148,8 +181,17 @@ def _parser() -> argparse.ArgumentParser:
     made.add_argument("--days", type=int, default=30, help="days of sessions to learn from (%(default)s)")
     made.add_argument("--start", choices=(AUTO, *STARTS), default=AUTO, help=f"{AUTO}: cold once a week")
     for each in fields(Settings):
-        if each.name != "threads":
+        if each.name in SEARCHED:
+            text = f"{each.metadata['meaning'].replace('%', '%%')} (default: chosen by measuring; warm: the parent's)"
+            made.add_argument("--" + each.name.replace("_", "-"), type=type(each.default), help=text)
+        elif each.name != "threads":
             _add(made, each.name, each.default, each.metadata["meaning"])
+    made.add_argument(
+        "--search-budget",
+        type=_budget,
+        default=SearchPlan.budget,
+        help="the most that a search may cost, in trainings of what it chooses; 0: no search (%(default)s)",
+    )
     made.add_argument("--threads", type=int, help="1 repeats a result exactly (default: the task's cores)")
     return made
 
@@ -164,8 +206,16 @@ def _add(made: argparse.ArgumentParser, name: str, default: Any, meaning: str) -
         made.add_argument(flag, type=type(default), default=default, help=text)
 
 
+def _budget(text: str) -> float:
+    budget = float(text)
+    if not 0 <= budget <= 1_000:
+        raise argparse.ArgumentTypeError(f"{text} is not 0 to 1,000 trainings")
+    return budget
+
+
 def _settings(args: argparse.Namespace) -> Settings:
-    given = {each.name: getattr(args, each.name) for each in fields(Settings) if each.name != "threads"}
+    named = {each.name: getattr(args, each.name) for each in fields(Settings) if each.name != "threads"}
+    given = {name: value for name, value in named.items() if value is not None}
     try:
         return Settings(**given, threads=args.threads or 1)
     except SettingsError as problem:

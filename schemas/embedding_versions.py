@@ -27,6 +27,13 @@ EMBEDDING_VERSIONS = Contract(
             "what was measured, of this version, the one before and the baselines",
             nullable=False,
         ),
+        Column(
+            "trials",
+            "array<struct<window:int,backward:double,learning_rate:double,dimensions:int,epochs:int,rung:int,"
+            "pairs:bigint,score:double>>",
+            "short trainings that the settings were chosen by; null where nothing was searched",
+        ),
+        Column("search", "string", "how the settings were chosen and what that cost, as JSON; null if warm"),
         Column("tracks", "bigint", "tracks learned", "tracks", False, ">= 0"),
         Column("plays", "bigint", "plays learned from", "plays", False, ">= 0"),
         Column("seconds", "double", "of training alone", "s", False, ">= 0"),

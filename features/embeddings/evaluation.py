@@ -54,7 +54,12 @@ class Found:
 
 
 def held_out(
-    tokens: Tokens, offsets: Ints, folds: Ints, places: int, is_artist: NDArray[np.bool_] | None = None
+    tokens: Tokens,
+    offsets: Ints,
+    folds: Ints,
+    places: int,
+    is_artist: NDArray[np.bool_] | None = None,
+    most: int | None = None,
 ) -> tuple[Tokens, Ints, Pairs]:
     """The sequences without the last track of some of three or more, and the pairs that this makes.
 
@@ -63,15 +68,17 @@ def held_out(
             so yesterday, so that the version before did not learn the answers.
         is_artist: of each number, whether it is no track but an artist, who is never asked for; the one
             after the last track goes with it, as he would give it away.
+        most: of pairs; MOST_PAIRS where nothing is said.
     """
+    most = MOST_PAIRS if most is None else most
     last = _track_before(offsets[1:], tokens, is_artist)
     query = _track_before(last, tokens, is_artist)
     long = _track_before(query, tokens, is_artist) >= offsets[:-1]
     share = places >> LARGEST_SHARE
-    while np.count_nonzero(long & (folds < share // 2)) >= MOST_PAIRS:
+    while np.count_nonzero(long & (folds < share // 2)) >= most:
         share //= 2
     out = np.flatnonzero(long & (folds < share))
-    asked = out[np.argsort(folds[out], kind="stable")][:MOST_PAIRS]
+    asked = out[np.argsort(folds[out], kind="stable")][:most]
     pairs = Pairs(tokens[query[asked]].astype(np.int64), tokens[last[asked]].astype(np.int64))
     lengths = np.diff(offsets)
     lengths[out] = last[out] - offsets[out]

@@ -6,6 +6,8 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 BACKENDS = ("sgns", "gensim")
+# What a cold training chooses by measuring, where it is not given.
+SEARCHED = ("window", "backward", "learning_rate", "epochs", "dimensions")
 
 
 class SettingsError(ValueError):

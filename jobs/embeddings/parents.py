@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import Any
 
-from features.embeddings.settings import Settings
+from features.embeddings.settings import SEARCHED, Settings
 from jobs.errors import WrongUsage
 from jobs.job import Job
 from segue.storage import Snapshot
@@ -26,7 +26,16 @@ class Parent:
     space_id: str
     day: date
     space_since: date
-    dimensions: int
+    parameters: dict[str, Any]  # settings and all else that it was trained with
+
+    @property
+    def dimensions(self) -> int:
+        return int(self.parameters["dimensions"])
+
+    def settings(self, settings: Settings, given: frozenset[str]) -> Settings:
+        """`settings`, with what the parent's search chose where nothing else is given."""
+        chosen = {name: self.parameters[name] for name in SEARCHED if name not in given}
+        return replace(settings, **chosen)
 
 
 def parent_of(job: Job, day: date) -> Parent | None:
@@ -37,8 +46,8 @@ def parent_of(job: Job, day: date) -> Parent | None:
     for row in sorted(accepted, key=lambda row: (row["ds"], row["available_at"]), reverse=True):
         if days and row["ds"] == days[-1]:
             since = min(other["ds"] for other in accepted if other["space_id"] == row["space_id"])
-            dimensions = int(json.loads(row["parameters"])["dimensions"])
-            return Parent(row["version_id"], row["space_id"], row["ds"], since, dimensions)
+            parameters = json.loads(row["parameters"])
+            return Parent(row["version_id"], row["space_id"], row["ds"], since, parameters)
     return None
 
 

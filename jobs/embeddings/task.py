@@ -13,7 +13,7 @@ import resource
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from hashlib import blake2b
 from typing import Any
@@ -30,7 +30,9 @@ from features.embeddings.ranking import Pairs
 from features.embeddings.sequences import FOLDS
 from features.embeddings.settings import Settings
 from features.embeddings.training import fit
+from features.embeddings.tuning import Choice, SearchPlan, choose_settings, describe
 from jobs.embeddings.block_tasks import Tasks
+from jobs.embeddings.choices import SearchProgress, load_choice, save_choice
 from jobs.embeddings.scratch import Scratch
 from jobs.embeddings.tracks import Tracks, load_before, write_learned, write_pairs
 
@@ -43,12 +45,16 @@ SECONDS_BETWEEN_CHECKPOINTS = 60.0
 
 @dataclass(frozen=True)
 class Plan:
-    """What the task is sent. With a `parent`, the vocabulary holds the vectors of the version before."""
+    """What the task is sent. With a `parent`, the vocabulary holds the vectors of the version before.
+
+    Without a `search`, the settings are trained with as they are.
+    """
 
     scratch: Scratch
     settings: Settings
     start: str
     parent: bool
+    search: SearchPlan | None = None
 
 
 def runner(plan: Plan) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
@@ -82,6 +88,7 @@ class _Training:
         return self.plan.start == "warm"
 
     def report(self) -> dict[str, Any]:
+        choice = self._choose()
         self.measures |= _circumstances(len(self.pairs), len(self._sample), self.plan)
         twin = self._twin_near() if self.plan.parent and not self._warm else None
         started = time.monotonic()
@@ -97,10 +104,25 @@ class _Training:
         return {
             "metrics": ev.as_rows(self.metrics), "measures": self.measures, "tracks": len(self.learned),
             "plays": len(self.corpus.tokens), "seconds": seconds, "peak_bytes": peak_bytes(),
-            "threads": self.settings.threads, "digest": digest,
+            "threads": self.settings.threads, "digest": digest, "settings": self.settings.deciding(),
+            "trials": choice and [asdict(trial) for trial in choice.trials],
+            "search": choice and choice.as_record(),
         }  # fmt: skip
 
     # --- learning
+
+    def _choose(self) -> Choice | None:
+        """Takes over the settings that the search finds. A training that goes on from a saved model keeps its own."""
+        if self.plan.search is None:
+            return None
+        choice = load_choice(self.plan.scratch)
+        if choice is None:
+            say, artists = SearchProgress(self.plan.scratch), self.tokens.is_artist
+            choice = choose_settings(self.corpus, self.settings, self.plan.search, artists, say)
+            say(describe(choice))
+            save_choice(self.plan.scratch, choice)
+        self.settings = replace(choice.settings, threads=self.settings.threads)
+        return choice
 
     def _trained(self) -> Model:
         if self.settings.backend == "gensim":

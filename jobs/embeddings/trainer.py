@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from pyspark.resource import ResourceProfile
     from pyspark.sql import DataFrame, SparkSession
 
+    from features.embeddings.tuning import SearchPlan
+
 SECONDS_BETWEEN_LOOKS = 0.5
 
 
@@ -41,6 +43,9 @@ class Trained:
     peak_bytes: int
     threads: int
     digest: str
+    settings: dict[str, Any]  # those that the vectors were learned with
+    trials: list[dict[str, Any]] | None = None
+    search: dict[str, Any] | None = None
 
 
 def lay_ready(scratch: Scratch, heard: DataFrame, before: DataFrame | None, settings: Settings) -> None:
@@ -60,6 +65,7 @@ def train(
     start: str,
     parent: bool,
     say: Callable[[str], None],
+    search: SearchPlan | None = None,
 ) -> Trained:
     """Runs the task that trains, and says after each epoch how far it is. With several blocks, many tasks train
     and the one only measures: it still holds the whole model for that.
@@ -80,7 +86,9 @@ def train(
         kept = rows.mapInArrow(without_held_out(scratch), KEPT)
         train_in_blocks(spark, scratch, kept, settings, start, profile, say)
     with _told(scratch, say):
-        learned = rows.mapInArrow(runner(Plan(scratch, settings, start, parent)), REPORT, profile=profile)
+        learned = rows.mapInArrow(
+            runner(Plan(scratch, settings, start, parent, search)), REPORT, profile=profile
+        )
         reports = learned.collect()
     if not reports:
         raise NothingToLearn(
@@ -116,7 +124,7 @@ def _told(scratch: Scratch, say: Callable[[str], None]) -> Iterator[None]:
         for name in scratch.names("progress"):
             if name not in seen and (note := scratch.read_json(f"progress/{name}")):
                 seen.add(name)
-                say(_epoch(note))
+                say(note.get("line") or _epoch(note))
 
     def watch() -> None:
         while not done.wait(SECONDS_BETWEEN_LOOKS):

@@ -1,0 +1,399 @@
+"""Settings of item2vec chosen by measuring: short trainings on a sample, the worse half dropped again and again.
+
+Successive halving (Jamieson and Talwalkar, "Non-stochastic Best Arm Identification", 2016). No fixed default is
+right: on the four histories at hand the best rate goes from 0.015 to 0.1 and the best window from 2 to any, and
+the wrong one costs up to half of the hits. What is asked is what the gate asks, on other plays: the last tracks of
+some sequences that the gate did not take. They are missing from the sample and not from the training after it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features.embeddings import sgns
+from features.embeddings.corpus import Corpus, Ints, Model
+from features.embeddings.evaluation import held_out
+from features.embeddings.ranking import Pairs, ranks
+from features.embeddings.settings import SEARCHED, Settings
+
+# (window, backward): narrow or wide, one way mostly or both alike; each dearer than the one before.
+REACHES = ((2, 0.3), (2, 1.0), (5, 0.3), (10, 1.0))
+RATES = (0.1, 0.05, 0.02)
+# Epochs after which a trial is scored, and those after which the worse half is dropped; of a trial that has as
+# many pairs in an epoch as the mean of all. Narrow ones do more and wide ones fewer: what is equal is the cost.
+SCORED = (2, 3, 5, 7, 10)
+RUNGS = (2, 5, 10)
+# Two scores in a row without a gain end a trial: the scores of epochs go up, then down.
+PATIENCE = 2
+# Below five epochs rare tracks lie where they began, and a training is too cheap to search for it.
+FEWEST_EPOCHS = 5
+MOST_EPOCHS = 20
+# Trials rank alike with half of the numbers, at half of the cost.
+TRIAL_DIMENSIONS = 32
+DIMENSIONS = (64, 128)
+# With fewer pairs the best of twelve is the luckiest.
+FEWEST_PAIRS = 200
+MOST_PAIRS = 2_500
+# Of sequences, in a sample: three rounds of trials on it cost as much as three trainings of five epochs. Of fewer
+# plays than that tracks are too rare to tell settings apart; there the budget may end the search early.
+SHARE = 0.26
+FEWEST_PLAYS = 20_000
+# Twelve models of a sample are in memory at once: of 500,000 plays, some 100,000 tracks, 300 MB.
+MOST_PLAYS = 500_000
+# Where nothing is measured: within a tenth of the best of 24 on all four histories at hand.
+SAFE: Mapping[str, Any] = {"window": 2, "backward": 0.3, "learning_rate": 0.03, "epochs": 10}
+# Rank r counts 10 / (9 + r): as HR@10 it falls by half within ten, and unlike it says something of every pair.
+HALF = 10
+
+Scores = NDArray[np.float64]
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One training on the sample: its settings, the best of its scores and the epochs of that."""
+
+    window: int
+    backward: float
+    learning_rate: float
+    dimensions: int
+    epochs: int
+    rung: int  # the last that it took part in, from 0
+    pairs: int  # pair updates of all its epochs
+    score: float
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Settings and where they are from. `cost` is in pair updates x dimensions, of all trials together."""
+
+    settings: Settings
+    outcome: str
+    trials: tuple[Trial, ...] = ()
+    sequences: int = 0
+    validation_pairs: int = 0
+    cost: int = 0
+    relative_cost: float = 0.0  # to the training that follows
+    seconds: float = 0.0
+
+    def as_record(self) -> dict[str, Any]:
+        """What is written down beside the trials."""
+        return {
+            name: getattr(self, name)
+            for name in ("outcome", "sequences", "validation_pairs", "cost", "relative_cost", "seconds")
+        }
+
+
+@dataclass(frozen=True)
+class SearchPlan:
+    """What a search must keep, and what it may cost.
+
+    Args:
+        fixed: names of settings that are given, and not searched.
+        budget: the most that all trials cost, in trainings of the settings chosen; 0 searches nothing.
+    """
+
+    fixed: frozenset[str] = frozenset()
+    budget: float = 3.0
+
+    @property
+    def searched(self) -> tuple[str, ...]:
+        return tuple(name for name in SEARCHED if name not in self.fixed)
+
+
+def safe_settings(settings: Settings, plan: SearchPlan) -> Settings:
+    """`settings`, those that are not fixed as safe as is known."""
+    return replace(settings, **{name: value for name, value in SAFE.items() if name not in plan.fixed})
+
+
+def choose_settings(
+    corpus: Corpus,
+    settings: Settings,
+    plan: SearchPlan,
+    is_artist: NDArray[np.bool_] | None = None,
+    say: Say = lambda line: None,
+) -> Choice:
+    """The settings to train `corpus` with. Equal arguments and one thread give an equal choice.
+
+    Args:
+        corpus: without the gate's pairs, so that no trial can see them.
+        is_artist: of each number, whether it is no track; None where there are none.
+    """
+    if not plan.searched:
+        return Choice(settings, "all settings were given")
+    if not plan.budget:
+        return Choice(safe_settings(settings, plan), "the search is switched off: safe settings")
+    started = time.monotonic()
+    sample = Sample.draw(corpus, settings, plan, is_artist)
+    if sample.asked < FEWEST_PAIRS:
+        why = f"{sample.asked} validation pairs are fewer than {FEWEST_PAIRS}: safe settings"
+        return Choice(safe_settings(settings, plan), why, validation_pairs=sample.asked)
+    chosen = _Halving(corpus, sample, settings, plan, say).choose()
+    return replace(chosen, seconds=time.monotonic() - started)
+
+
+def describe(choice: Choice) -> str:
+    """One line for people."""
+    of = choice.settings
+    named = ", ".join(f"{name} {getattr(of, name)}" for name in SEARCHED)
+    if not choice.trials:
+        return f"settings: {choice.outcome}; {named}"
+    asked = (
+        f"{len(choice.trials)} trials on {choice.sequences:,} sequences, {choice.validation_pairs:,} pairs"
+    )
+    cost = f"{choice.relative_cost:.1f} x a training, {choice.seconds:.0f} s"
+    return f"settings {choice.outcome}: {named}; {asked}, {cost}"
+
+
+def candidates(settings: Settings, plan: SearchPlan) -> list[Settings]:
+    """What is tried, the cheapest first: every reach with every rate, where they are not given."""
+    dimensions = (
+        min(TRIAL_DIMENSIONS, settings.dimensions) if "dimensions" in plan.fixed else TRIAL_DIMENSIONS
+    )
+    tried = (
+        {"window": window, "backward": backward, "learning_rate": rate}
+        for window, backward in REACHES
+        for rate in RATES
+    )
+    free: Iterator[dict[str, Any]] = (
+        {name: value for name, value in each.items() if name not in plan.fixed} for each in tried
+    )
+    return list(dict.fromkeys(replace(settings, dimensions=dimensions, **each) for each in free))
+
+
+def survivors(scores: Sequence[float], groups: Sequence[float], rung: int) -> list[int]:
+    """Places of the better half (rounded up), of equals the first; at the first rung half of every group.
+
+    Args:
+        groups: the rates. After two epochs a slow rate has seen too little to be held against a fast one.
+    """
+    of = list(groups) if rung == 0 else [0.0] * len(scores)
+    kept: list[int] = []
+    for group in dict.fromkeys(of):
+        own = sorted((i for i in range(len(of)) if of[i] == group), key=lambda i: -scores[i])
+        kept += own[: (len(own) + 1) // 2]
+    return sorted(kept)
+
+
+def expected_pairs(lengths: Ints, settings: Settings) -> float:
+    """Pairs of an epoch over sequences so long: tracks d apart are one with chance (window + 1 - d) / window.
+
+    Tracks that meet themselves and thinned out ones are counted too.
+    """
+    longest = int(lengths.max(initial=0))
+    reach = np.arange(1, min(settings.window, max(longest - 1, 0)) + 1)
+    places = np.array([np.maximum(lengths - d, 0).sum() for d in reach], np.float64)
+    return float((1 + settings.backward) * (places * (settings.window + 1 - reach) / settings.window).sum())
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Sequences to try on, their tracks numbered anew, and the pairs that are asked."""
+
+    corpus: Corpus
+    pairs: Pairs
+    asked: int
+
+    @classmethod
+    def draw(
+        cls, corpus: Corpus, settings: Settings, plan: SearchPlan, is_artist: NDArray[np.bool_] | None = None
+    ) -> Sample:
+        """Validation pairs are taken from any sequence, and are missing from every one that is drawn."""
+        draws = np.random.default_rng((settings.seed, 0x7E57))
+        folds = draws.permutation(corpus.sequences)
+        # an eighth of these places are half of the sequences
+        tokens, offsets, pairs = held_out(
+            corpus.tokens, corpus.offsets, folds, 4 * corpus.sequences,
+            is_artist if is_artist is not None and is_artist.any() else None, MOST_PAIRS,
+        )  # fmt: skip
+        rows = np.sort(draws.permutation(corpus.sequences)[: _sequences(corpus, plan)])
+        lengths = np.diff(offsets)[rows]
+        drawn = np.repeat(np.isin(np.arange(corpus.sequences), rows), np.diff(offsets))
+        numbers, numbered, counts = np.unique(tokens[drawn], return_inverse=True, return_counts=True)
+        new = np.full(len(corpus.counts), -1, np.int64)
+        new[numbers] = np.arange(len(numbers))
+        part = Corpus(numbered.astype(np.int32), np.append(0, np.cumsum(lengths)), counts)
+        query, target = new[pairs.query], new[pairs.target]
+        known = (query >= 0) & (target >= 0)
+        return cls(part, Pairs(query[known], target[known]), int(known.sum()))
+
+
+def _sequences(corpus: Corpus, plan: SearchPlan) -> int:
+    """How many to draw, for the trials to fit the budget whatever is chosen."""
+    plays = max(1, len(corpus.tokens))
+    share = min(1.0, max(SHARE, FEWEST_PLAYS / plays) * plan.budget / 3, MOST_PLAYS / plays)
+    return max(1, int(share * corpus.sequences))
+
+
+class _Trial:
+    """A training under way."""
+
+    def __init__(self, settings: Settings, tracks: int) -> None:
+        self.settings, self.model = settings, Model.fresh(tracks, settings.dimensions, settings.seed)
+        self.done = self.pairs = self.rung = self.epochs = self.stale = 0
+        self.score, self.values = -1.0, np.zeros(0)
+
+    def train(self, sample: Sample, epochs: int) -> None:
+        for number in range(self.done, epochs):
+            self.pairs += sgns.epoch(sample.corpus, self.model, self.settings, number)
+        self.done = epochs
+
+    def ask(self, sample: Sample) -> Scores:
+        return soft_hits(ranks(self.model.into, self.model.out, sample.pairs))
+
+    def measure(self, sample: Sample, last_counts: bool) -> None:
+        """Takes the score of now, where it is the best so far or only the last one counts."""
+        values = self.ask(sample)
+        if last_counts or values.mean() > self.score:
+            self.score, self.values, self.epochs, self.stale = float(values.mean()), values, self.done, 0
+        else:
+            self.stale += 1
+
+    def note(self) -> Trial:
+        of = self.settings
+        return Trial(
+            of.window,
+            of.backward,
+            of.learning_rate,
+            of.dimensions,
+            self.epochs,
+            self.rung,
+            self.pairs,
+            self.score,
+        )
+
+
+def soft_hits(places: Ints) -> Scores:
+    """10 / (9 + rank) of each pair, 0 of a miss."""
+    return np.where(places > 0, HALF / (HALF - 1.0 + places), 0.0)
+
+
+class _Halving:
+    """The trials, what they cost so far and what they may."""
+
+    def __init__(
+        self, corpus: Corpus, sample: Sample, settings: Settings, plan: SearchPlan, say: Say
+    ) -> None:
+        self.lengths, self.sample, self.settings, self.plan, self.say = (
+            np.diff(corpus.offsets), sample, settings, plan, say,
+        )  # fmt: skip
+        self.sample_lengths = np.diff(sample.corpus.offsets)
+        self.trials = [self._begin(each) for each in candidates(settings, plan)]
+        self.alive = list(self.trials)
+        each = [expected_pairs(self.sample_lengths, trial.settings) for trial in self.trials]
+        self.mean_pairs = sum(each) / len(each)
+
+    def choose(self) -> Choice:
+        outcome = "measured" if self._halve() else "measured until the budget was spent"
+        best = max(self.alive, key=lambda trial: trial.score)
+        chosen = self._widen(best)
+        return Choice(
+            chosen, outcome, tuple(trial.note() for trial in self.trials), self.sample.corpus.sequences,
+            len(self.sample.pairs), self.cost, self.cost / self._training_cost(chosen),
+        )  # fmt: skip
+
+    @property
+    def cost(self) -> int:
+        return sum(trial.pairs * trial.settings.dimensions for trial in self.trials)
+
+    def _begin(self, settings: Settings) -> _Trial:
+        return _Trial(settings, len(self.sample.corpus.counts))
+
+    def _halve(self) -> bool:
+        """False where the budget ended it."""
+        for rung, (first, last) in enumerate(self._rungs()):
+            for trial in self.alive:
+                trial.rung = rung
+                if not self._go_on(trial, self._scored(trial, first, last)):
+                    return False
+            self._tell(rung, last)
+            rates = [trial.settings.learning_rate for trial in self.alive]
+            kept = survivors([trial.score for trial in self.alive], rates, rung)
+            self.alive = [self.alive[i] for i in kept]
+        return True
+
+    def _go_on(self, trial: _Trial, scored: Iterable[int]) -> bool:
+        for epochs in scored:
+            if trial.stale >= PATIENCE:
+                break
+            if not self._affords(trial, epochs):
+                return False
+            trial.train(self.sample, epochs)
+            trial.measure(self.sample, "epochs" in self.plan.fixed)
+        return True
+
+    def _affords(self, trial: _Trial, epochs: int) -> bool:
+        """Whether it can train up to there, whichever of those alive is chosen then."""
+        more = (epochs - trial.done) * expected_pairs(self.sample_lengths, trial.settings)
+        allowed = self.plan.budget * min(self._price(each) for each in self.alive)
+        return self.cost + more * trial.settings.dimensions * MARGIN <= allowed
+
+    def _price(self, trial: _Trial) -> float:
+        """Of the training that this trial would lead to."""
+        return self._training_cost(self._final(trial)) / MARGIN
+
+    def _training_cost(self, settings: Settings) -> float:
+        return max(1.0, settings.epochs * expected_pairs(self.lengths, settings) * settings.dimensions)
+
+    def _final(self, trial: _Trial, dimensions: int | None = None) -> Settings:
+        fixed = {name: getattr(self.settings, name) for name in self.plan.fixed}
+        # between as many epochs and as many pairs as the sample had: with the first, rates overfit that did not
+        share = self.sample_lengths.sum() / self.lengths.sum()
+        epochs = round(trial.epochs * float(np.sqrt(share)))
+        free: dict[str, Any] = {
+            "epochs": min(MOST_EPOCHS, max(FEWEST_EPOCHS, epochs)), "dimensions": dimensions or DIMENSIONS[0],
+        }  # fmt: skip
+        return replace(trial.settings, **free | fixed)
+
+    def _widen(self, best: _Trial) -> Settings:
+        """With more dimensions where they gain beyond noise: they cost every reader of the vectors."""
+        if "dimensions" in self.plan.fixed:
+            return self._final(best)
+        self.alive, wider = [best], []
+        for dimensions in DIMENSIONS:
+            trial = self._begin(replace(best.settings, dimensions=dimensions))
+            if not self._affords(trial, best.epochs):
+                return self._final(best)
+            self.trials.append(trial)
+            wider.append(trial)
+            trial.rung = best.rung + 1
+            trial.train(self.sample, best.epochs)
+            trial.measure(self.sample, True)
+        few, many = wider
+        return self._final(best, DIMENSIONS[gains(few.values, many.values)])
+
+    def _scored(self, trial: _Trial, first: int, last: int) -> list[int]:
+        """Epochs after which it is scored in a rung; a number that is given is neither more nor fewer for anyone."""
+        if "epochs" in self.plan.fixed:
+            return [last]
+        scale = self.mean_pairs / max(1.0, expected_pairs(self.sample_lengths, trial.settings))
+        return [max(1, round(each * scale)) for each in SCORED if first < each <= last]
+
+    def _rungs(self) -> list[tuple[int, int]]:
+        last = min(self.settings.epochs, MOST_EPOCHS) if "epochs" in self.plan.fixed else RUNGS[-1]
+        ends = [each for each in RUNGS if each < last] + [last]
+        return list(zip([0, *ends], ends, strict=False))
+
+    def _tell(self, rung: int, epochs: int) -> None:
+        best = max(self.alive, key=lambda trial: trial.score)
+        self.say(
+            f"search, round {rung + 1}: {len(self.alive)} settings to {epochs} epochs; best so far window "
+            f"{best.settings.window}, backward {best.settings.backward}, rate {best.settings.learning_rate}, "
+            f"score {best.score:.4f}"
+        )
+
+
+# Pairs are drawn: what an epoch has is within a hundredth of what is expected, but for small samples.
+MARGIN = 1.02
+
+
+def gains(few: Scores, many: Scores) -> bool:
+    """Whether the second is better than the first by more than two standard errors of their paired difference."""
+    differences = many - few
+    return bool(differences.mean() > 2 * differences.std() / np.sqrt(len(differences)))
