@@ -49,6 +49,10 @@ ONE_MACHINE = {
     "spark.sql.execution.arrow.maxRecordsPerBatch": "20000",
 }
 
+# Names a file with further settings for the session on one machine.
+SETTINGS_VARIABLE = "SEGUE_SPARK_CONF"
+JAVA_OPTIONS = "spark.driver.extraJavaOptions"
+
 
 def open_session(app: str, log: Path | None = None) -> SparkSession:
     """The session of this process, made if there is none.
@@ -74,11 +78,38 @@ def open_session(app: str, log: Path | None = None) -> SparkSession:
     log.parent.mkdir(parents=True, exist_ok=True)
     os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)  # else workers take the first python3 on the PATH
-    java = {"spark.driver.extraJavaOptions": _java_options(log)}
-    for key, value in {**ONE_MACHINE, **java, **s3_settings(os.environ)}.items():
+    for key, value in local_settings(log, os.environ).items():
         builder = builder.config(key, value)
     with _stderr_to(log):
         return builder.getOrCreate()
+
+
+def settings_in(path: Path) -> dict[str, str]:
+    """The settings of a file like Spark's own spark-defaults.conf: a key, then its value, on each line.
+
+    Raises:
+        JobError: the file cannot be read, a line has no value, or a setting is not for users to change.
+    """
+    try:
+        lines = [line.strip() for line in path.read_text().splitlines()]
+    except OSError as error:
+        raise JobError(f"the file of {SETTINGS_VARIABLE} cannot be read: {error}") from error
+    pairs = [line.split(maxsplit=1) for line in lines if line and not line.startswith("#")]
+    for pair in pairs:
+        if len(pair) < 2:
+            raise JobError(
+                f"{path}: a line is `{pair[0]}`, expected a key and its value, a space between them"
+            )
+        if pair[0] in CORRECTNESS:
+            raise JobError(f"{path} sets {pair[0]}, which results depend on; take the line out")
+    return {pair[0]: pair[1] for pair in pairs}
+
+
+def local_settings(log: Path, variables: Mapping[str, str]) -> dict[str, str]:
+    """The file's settings win over ours; its options for Java are added to ours."""
+    given = settings_in(Path(variables[SETTINGS_VARIABLE])) if variables.get(SETTINGS_VARIABLE) else {}
+    java = f"{_java_options(log)} {given.pop(JAVA_OPTIONS, '')}".rstrip()
+    return {**ONE_MACHINE, **s3_settings(variables), **given, JAVA_OPTIONS: java}
 
 
 def s3_settings(variables: Mapping[str, str]) -> dict[str, str]:

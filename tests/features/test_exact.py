@@ -79,6 +79,7 @@ def computed(spark, world, group, labels):
     return exact_features(rows, made, sessions, exact, "at").toArrow().to_pylist()
 
 
+@pytest.mark.product_settings
 def test_every_value_is_of_the_plays_up_to_the_instant_itself(spark):
     world, _ = history(17)
     labels = [

@@ -98,6 +98,7 @@ def test_every_operation_is_declared_here():
     assert {feature.op for feature in EVERYTHING.features} == OPERATIONS.keys()
 
 
+@pytest.mark.product_settings
 def test_every_operation_is_as_defined(spark):
     world, over = history(11, EDGES)
     days = [max(over) - n * DAY for n in range(70)]  # in a row, and more of them than a streak can have

@@ -211,6 +211,7 @@ def every_key_hot(monkeypatch):
 # --- any world
 
 
+@pytest.mark.product_settings
 @pytest.mark.parametrize("known", [False, True], ids=["described", "known"])
 @settings(FEW, max_examples=3)
 @given(world=joins())

@@ -46,6 +46,7 @@ def positions(spark, world):
     return {row["play_id"]: row["position"] for row in computed(spark, world)}
 
 
+@pytest.mark.product_settings
 @FEW
 @given(world=plays(), gap_ms=st.sampled_from((GAP_MS, GAP_MS, 0)))
 def test_sessions_are_as_defined(spark, world, gap_ms):

@@ -60,6 +60,7 @@ def hold(spark, world, group, over):
     assert_same(wanted, found, key, world, group.keys[0])
 
 
+@pytest.mark.product_settings
 @pytest.mark.parametrize("group", [USER_FEATURE_GROUP, TRACK_FEATURE_GROUP], ids=lambda group: group.table)
 def test_features_are_as_defined(spark, group):
     world, over = history(1)

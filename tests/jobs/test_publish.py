@@ -37,6 +37,7 @@ def seen(job, table="sessions"):
     return {row["play_id"]: row for row in rows}
 
 
+@pytest.mark.product_settings
 def test_what_is_published_is_what_was_given_available_at_the_instant_of_the_commit(spark, job):
     before = datetime.now(UTC)
     outcome = publish(job(), sessions(spark), DAYS[:3])
