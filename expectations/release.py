@@ -110,15 +110,15 @@ def same_version(day: date, versions: Mapping[str, Collection[str]]) -> Result:
     )
 
 
-def check_lag(table: str, lag_days: int, most: int = MAX_LAG_DAYS) -> Result:
+def check_lag(table: str, lag_days: int, most: float = MAX_LAG_DAYS) -> Result:
     """A lag is a warning up to `most` days, and refuses the table beyond."""
     return Result(
-        expectation=f"expect_lag_days_of_{table}_to_be_at_most_{most}",
+        expectation=f"expect_lag_days_of_{table}_to_be_at_most_{most:g}",
         column=None,
         severity="critical" if lag_days > most else "warning",
         success=lag_days == 0,
         observed=f"{lag_days} days behind" if lag_days != 1 else "1 day behind",
-        expected=f"{table} reaches the day of the release; {most} days behind at most",
+        expected=f"{table} reaches the day of the release; {most:g} days behind at most",
     )
 
 

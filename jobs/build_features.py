@@ -38,7 +38,11 @@ def build(
 
 def _fold(job: Job, group: FeatureGroup) -> None:
     """A late play opens its own day and, level by level, the one day that a tile with it ends on."""
-    table, wanted = group.partials_table, _made_of_plays(job.source("sessions"), group)
+    sessions, table = job.source("sessions"), group.partials_table
+    if sessions.empty_columns & set(group.keys):  # or all history would be read each night, to find nobody
+        job.not_made(table, _no_entity(group))
+        return
+    wanted = _made_of_plays(sessions, group)
     days = stale_days(job.warehouse, table, wanted)
     if not days:
         job.up_to_date(table, "no day of sessions is new or changed")

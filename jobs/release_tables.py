@@ -12,8 +12,10 @@ from datetime import date
 from functools import reduce
 from typing import TYPE_CHECKING
 
+from expectations.gate_settings import Gate
 from expectations.release import (
     CROSS_TABLE,
+    MAX_LAG_DAYS,
     OF_ONE_VERSION,
     Reference,
     Versions,
@@ -48,12 +50,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise JobError(
             f"no table with days has been published yet under {args.root}; there is nothing to release"
         )
-    selection, late = _within_lags(newest)
+    selection, late = _within_lags(job.gate, newest)
     if before and before.tables == selection.entries:
         job.up_to_date(RELEASES, f"release {before.release_id} holds these very versions already")
         return _end(before.release_id, selection, late)
     selection, results = _fit(job, selection, before)
-    selection, late = _within_lags(selection, late)
+    selection, late = _within_lags(job.gate, selection, late)
     nothing_new = not selection.days or (before is not None and selection.entries == before.tables)
     verdict = Verdict((*results, *late))
     _record(job, newest, verdict, "refused" if nothing_new else "passed")
@@ -85,10 +87,12 @@ def _end(release: str, selection: Selection, results: Iterable[Result]) -> int:
     return 0
 
 
-def _within_lags(selection: Selection, known: Sequence[Result] = ()) -> tuple[Selection, list[Result]]:
+def _within_lags(
+    gate: Gate, selection: Selection, known: Sequence[Result] = ()
+) -> tuple[Selection, list[Result]]:
     """Leaves out what is further behind than its bound; the results say so, and of lesser lags."""
     lags = selection.lags
-    results = {name: check_lag(name, lag) for name, lag in lags.items() if lag}
+    results = {n: check_lag(n, lag, gate.lag_days(n, MAX_LAG_DAYS)) for n, lag in lags.items() if lag}
     late = [name for name, result in results.items() if result.severity == "critical"]
     kept = selection.without(late, lambda name: results[name].observed) if late else selection
     refused = [each for each in known if each.severity == "critical"]

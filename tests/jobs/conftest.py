@@ -14,7 +14,10 @@ def world(spark, tmp_path_factory):
     """The flow up to the last day, released; the last day comes with a fault, and once more without."""
     made = FlowWorld(tmp_path_factory.mktemp("flow"))
     made.generate("--spoil-day", str(LAST))
-    made.flow(*[f"{made.landing}/plays/delivered={FIRST + timedelta(days=n)}" for n in range(DAYS - 1)])
+    code = made.flow(
+        *[f"{made.landing}/plays/delivered={FIRST + timedelta(days=n)}" for n in range(DAYS - 1)]
+    )
+    assert code == 0, f"the first flow ended with {code}; its table says which step"
     return made
 
 

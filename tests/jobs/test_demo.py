@@ -1,0 +1,114 @@
+"""The command behind `make demo`, whole, as a user runs it; what it shows is held to what the generator knows."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+import segue
+from features.world import World
+from segue.releases import list_releases
+
+DAYS, LISTENERS = 45, 2000  # its defaults
+FIRST = World().first_day
+LAST = FIRST + timedelta(days=DAYS - 1)
+
+
+class Demo:
+    def __init__(self, folder: Path) -> None:
+        self.root = str(folder / "demo")
+        # as a user has it: the suite's own settings of Spark are not for three hundred thousand plays
+        settings = {name: value for name, value in os.environ.items() if name != "SEGUE_SPARK_CONF"}
+        command = [sys.executable, "-m", "segue.command", "demo", "--root", self.root]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, env=settings)
+        assert done.returncode == 0, f"exit {done.returncode}\n{done.stdout[-6000:]}\n{done.stderr[-3000:]}"
+        self.printed = done.stdout
+
+    def steps(self, number: int) -> dict[str, dict]:
+        (path,) = Path(self.root, "quality").glob(f"run-*-{number}.steps.json")
+        return {each["step"]: each for each in json.loads(path.read_text())}
+
+    def report(self, number: int) -> str:
+        (path,) = Path(self.root, "quality").glob(f"run-*-{number}.html")
+        return path.read_text()
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory):
+    return Demo(tmp_path_factory.mktemp("demo"))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_the_first_flow_makes_every_table_and_a_release(demo):
+    outcomes = {name: step["outcome"] for name, step in demo.steps(1).items()}
+    assert set(outcomes.values()) == {"published"}, outcomes
+    assert [release.release_id for release in list_releases(demo.root)] == [
+        f"{LAST}.1",
+        f"{LAST - timedelta(days=1)}.1",
+    ]
+
+
+@pytest.mark.slow
+def test_the_bad_day_is_refused_and_the_release_before_goes_on_serving(demo):
+    steps = demo.steps(2)
+    assert steps["ingest-plays"]["outcome"] == "refused"
+    assert steps["build-sessions"]["outcome"] == "blocked"
+    assert "rejected_share: expected at most 5 %" in demo.printed
+    assert f"Readers still get release {LAST - timedelta(days=1)}.1" in demo.printed
+    assert "✕ refused" in demo.report(2)
+    served = segue.open(demo.root, f"{LAST - timedelta(days=1)}.1")
+    assert served.days("user_features")[-1] == LAST - timedelta(days=1)
+
+
+@pytest.mark.slow
+def test_the_repair_is_released_with_every_table_at_the_newest_day(demo):
+    store = segue.open(demo.root)
+    assert store.release == f"{LAST}.1"
+    behind = {name: entry.lag_days for name, entry in store.tables.items() if entry.lag_days}
+    assert not behind, f"tables lag behind the repaired day: {behind}"
+    truth = json.loads(Path(demo.root, "landing", "truth.json").read_text())["days"]
+    assert store.tables["plays"].rows == sum(day["plays"] for day in truth.values())
+
+
+@pytest.mark.slow
+def test_the_look_up_shows_a_listener_as_the_release_has_them(demo):
+    store = segue.open(demo.root)
+    user = demo.printed.split(".lookup('user_features', ['")[1].split("'")[0]
+    row = store.lookup("user_features", [user], columns=["plays_count_30d"]).to_pylist()[0]
+    assert f"plays_count_30d       {row['plays_count_30d']}" in demo.printed
+    assert row["plays_count_30d"] is not None
+
+
+@pytest.mark.slow
+def test_similar_tracks_have_names_and_share_a_taste_far_above_chance(demo):
+    """Track n is of cluster n modulo the number of clusters: by chance one neighbour of forty is of the same."""
+    store, clusters = segue.open(demo.root), World().clusters
+    plays = {
+        row["track_id"]: row["plays_count_30d"]
+        for batch in store.scan("track_features", ["track_id", "plays_count_30d"], LAST)
+        for row in batch.to_pylist()
+    }
+    popular = sorted(plays, key=lambda track: (-plays[track], track))[:200:4]
+    shared = []
+    for track in popular:
+        rows = store.similar_tracks(track, k=8).to_pylist()
+        assert all(row["title"] and row["artist_name"] for row in rows), rows
+        shared += [int(row["track_id"][1:]) % clusters == int(track[1:]) % clusters for row in rows]
+    assert len(shared) == 8 * len(popular)
+    share = sum(shared) / len(shared)
+    assert share > 10 / clusters, f"{share:.2f} of neighbours share the cluster; by chance {1 / clusters:.3f}"
+
+
+@pytest.mark.slow
+def test_the_report_names_the_release_its_tables_and_every_step(demo):
+    text = demo.report(3)
+    wanted = [f"Release {LAST}.1", *segue.open(demo.root).tables, *demo.steps(3)]
+    missing = [name for name in wanted if name not in text]
+    assert not missing, f"the report says nothing of {missing}"

@@ -1,0 +1,120 @@
+"""Small and bare histories through the whole flow: what can be made is released, the rest says why it was not."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+import segue
+from jobs.flow import run_flow
+
+DAY_S, FIRST_S = 86_400, 1_793_527_200
+HEADER = "play_id,listener,track,artist,started,heard_ms,length_ms"
+FULL = """
+name = "lake"
+[plays]
+play_id = "play_id"
+user_id = "listener"
+track_id = "track"
+artist_id = "artist"
+played_at = "timestamp_seconds(try_cast(started as bigint))"
+ms_played = "heard_ms"
+track_ms = "length_ms"
+[tracks]
+track_id = "track"
+title = "track"
+artist_id = "artist"
+artist_name = "artist"
+"""
+BARE = """
+name = "bare"
+[plays]
+user_id = "listener"
+track_id = "track"
+played_at = "timestamp_seconds(try_cast(started as bigint))"
+"""
+
+
+def lake(days=5, listeners=10, plays=8):
+    """Eight plays of each listener a day, four minutes apart, of twenty tracks of five artists."""
+    for d in range(days):
+        for u in range(listeners):
+            for n in range(plays):
+                track, at = (3 * u + 5 * n + d) % 20, FIRST_S + d * DAY_S + u * 60 + n * 240
+                yield f"p{d}-{u}-{n},u{u},t{track},a{track % 5},{at},200000,210000"
+
+
+def bot(plays=1500):
+    """One listener, one track, every 50 seconds of one day."""
+    for n in range(plays):
+        yield f"b{n},u0,t0,a0,{FIRST_S // DAY_S * DAY_S + n * 50},50000,210000"
+
+
+class Flow:
+    def __init__(self, folder, source, rows):
+        self.root, files = str(folder / "root"), folder / "in"
+        files.mkdir()
+        (files / "plays.csv").write_text("\n".join([HEADER, *rows]) + "\n")
+        (folder / "source.toml").write_text(source)
+        self.code = run_flow(
+            [
+                "--root",
+                self.root,
+                "--run-id",
+                "r",
+                "--source",
+                str(folder / "source.toml"),
+                "--input",
+                str(files),
+            ]
+        )
+        saved = json.loads((folder / "root" / "quality" / "r.steps.json").read_text())
+        self.steps = {each["step"]: each for each in saved}
+
+    def outcomes(self, kind):
+        return {name for name, step in self.steps.items() if step["outcome"] == kind}
+
+
+@pytest.mark.slow
+def test_three_plays_are_released_with_features(spark, tmp_path, capsys):
+    flow = Flow(tmp_path, FULL, list(lake())[:3])
+    assert flow.code == 0, capsys.readouterr().out
+    store = segue.open(flow.root)
+    assert store.tables["plays"].rows == 3
+    features = store.lookup("user_features", ["u0"], columns=["plays_count_1d"]).to_pylist()
+    assert features == [{"user_id": "u0", "plays_count_1d": 3}]
+    assert {"track_features", "artist_features", "user_track_partials"} <= set(store.tables)
+    assert not flow.outcomes("refused") | flow.outcomes("failed"), flow.steps
+    for name in flow.outcomes("not made"):
+        assert flow.steps[name]["why"], f"{name} does not say why it made nothing"
+
+
+@pytest.mark.slow
+def test_plays_without_artists_catalogue_durations_or_skips(spark, tmp_path, capsys):
+    flow = Flow(tmp_path, BARE, lake())
+    printed = capsys.readouterr().out
+    assert flow.code == 0, printed
+    store = segue.open(flow.root)
+    assert store.tables["plays"].rows == 400
+    assert {"user_features", "track_features", "user_track_partials", "track_embeddings"} <= set(store.tables)
+    assert {"ingest-tracks", "build-artist-features"} == flow.outcomes("not made"), printed
+    assert "no play where" in flow.steps["build-artist-features"]["why"]
+    assert "user_artist_partials not made" in flow.steps["build-pair-partials"]["why"]
+    absent = {"tracks", "artist_features", "artist_partials", "user_artist_partials"}
+    assert not absent & set(store.tables), "a table without rows is released"
+    neighbours = store.similar_tracks("t0", k=3).to_pylist()
+    assert len(neighbours) == 3 and {row["title"] for row in neighbours} == {None}
+
+
+@pytest.mark.slow
+def test_a_day_of_one_bot_and_one_track_has_plays_and_no_embeddings(spark, tmp_path, capsys):
+    flow = Flow(tmp_path, FULL, bot())
+    assert flow.code == 0, capsys.readouterr().out
+    store = segue.open(flow.root)
+    assert store.tables["sessions"].rows == 1500
+    bots = {value for batch in store.scan("sessions", ["is_bot"]) for value in batch["is_bot"].to_pylist()}
+    assert bots == {True}, "no bot was seen, so this shows nothing"
+    assert "there is nothing to learn from" in flow.steps["train-track-embeddings"]["why"]
+    assert "track_embeddings" not in store.tables
+    assert "there is no track_embeddings" in flow.steps["build-candidates"]["why"]
