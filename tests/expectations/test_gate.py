@@ -8,6 +8,7 @@ from collections import Counter
 from datetime import UTC, date, datetime, timedelta
 
 import great_expectations.expectations as gxe
+import numpy as np
 import pytest
 from pyspark.sql import functions as F
 
@@ -19,6 +20,7 @@ from expectations.profile import profile
 from expectations.suite import TABLES, Bound, Suite, suite_for
 from expectations.verdict import Refused
 from expectations.wording import name
+from features.embeddings.evaluation import compared
 from reference.batches import DAY, NEXT_MIDNIGHT, NOON, batch, spoiled
 from reference.frames import frame
 from schemas import CONTRACTS, PLAYS
@@ -306,6 +308,25 @@ def test_a_first_version_is_not_compared_with_one_before_it(spark):
         if name not in of_parent and not name.startswith("norm")
     }
     assert not audit(spark, "track_embeddings", batch(CONTRACTS["track_embeddings"]), kept | first).failures
+
+
+@pytest.mark.parametrize(
+    ("pairs", "hits", "hits_before", "refused"),
+    [
+        (10_000, 1_300, 1_500, True),  # 0.87 of them
+        (10_000, 1_470, 1_500, False),
+        (60, 7, 9, False),  # 0.78 of them, which is noise
+        (60, 0, 0, False),
+        (60, 2, 20, True),  # gross
+    ],
+)
+def test_worse_is_refused_where_it_is_no_noise(pairs, hits, hits_before, refused):
+    """Of the hits of the worse version, two thirds are of the other one too."""
+    new, old = np.arange(pairs) < hits, np.zeros(pairs, bool)
+    shared = 2 * hits // 3
+    old[hits - shared : hits - shared + hits_before] = True
+    bound = next(b for b in suite_for("track_embeddings").bounds if b.name == "next.hr_ratio_high")
+    assert bound.check({**compared(new, old), "has_pairs_and_parent": 1}).success != refused
 
 
 def test_too_few_pairs_to_tell_from_chance_are_no_refusal(spark):

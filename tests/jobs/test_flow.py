@@ -38,7 +38,8 @@ def test_a_bad_day_is_refused_and_its_repair_released(world, capsys):
     printed = capsys.readouterr().out
     assert "rejected_share" in printed, printed
     assert segue.open(world.root).release == before.release
-    assert world.versions() == versions, "a refused batch left a version behind"
+    changed = {name for name, version in world.versions().items() if version != versions[name]}
+    assert changed <= {"rejected_plays"}, "a refused batch left a version behind"
     world.generate("--only-day", str(LAST))
     assert world.flow(f"{world.landing}/plays/delivered={LAST}") == 0, capsys.readouterr().out
     after = segue.open(world.root)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -100,7 +101,9 @@ def test_semantic_ids_are_spelled_by_their_codebooks(world):
 
 @pytest.mark.slow
 def test_a_refused_version_is_kept_with_its_reasons_and_nobody_sees_it(copy):
+    """By a bound that this deployment made stricter than ours: a first version warns of it alone."""
     before, tables = newest(copy, "track_embeddings"), copy.versions()
+    Path(copy.root, "gate.toml").write_text('[track_embeddings.coverage]\nseverity = "critical"\n')
     with pytest.raises(Refused, match="at least 95 % of plays are of tracks learned"):
         train_track_embeddings.main(["--root", copy.root, "--min-plays", "20"])
     rejected = versions(copy)[-1]
@@ -142,7 +145,8 @@ def test_an_evaluation_asks_what_a_training_asked(world, capsys):
     found = {(row["metric"], row["segment"]): row for row in told["metrics"]}
     headline = found["next.hr@10", "all"]
     assert headline["this"] == headline["against"] > headline["popularity"] * 0.5
-    assert (told["next.hr_ratio"], told["next.hr_ratio_low"]) == (1.0, 1.0)
+    assert told["next.hr_ratio"] == 1.0
+    assert 0.9 < told["next.hr_ratio_low"] <= 1 <= told["next.hr_ratio_high"] < 1.1
     trained = [row for row in versions(world) if row["ds"] == day and row["status"] == "accepted"][-1]
     before = {(m["name"], m["segment"]): m["value"] for m in trained["metrics"] if m["of"] == "this"}
     assert headline["this"] == pytest.approx(before["next.hr@10", "all"], abs=0.05)
