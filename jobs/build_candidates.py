@@ -10,6 +10,7 @@ from features.embeddings.neighbours import next_tracks
 from jobs.embeddings.candidate_files import CandidateFiles
 from jobs.embeddings.published import TABLE, add_fields, day_of, given, search, window, with_day
 from jobs.embeddings.scratch import Scratch
+from jobs.errors import JobError
 from jobs.job import Job, parser
 from schemas import CONTRACTS
 
@@ -34,6 +35,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     settings = given(args, CandidateSettings)
     job = Job("build-candidates", args.root, args.run_id)
     day = day_of(job, args.day)
+    if day not in job.source("similar_tracks").days:
+        raise JobError(f"there are no similar tracks of {day}; run build-similar-tracks for that day first")
     heard, embeddings, similar = (
         window(job, day, args.days),
         job.read(TABLE, [day]),
@@ -48,7 +51,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         files = CandidateFiles(Scratch(job.warehouse.path("scratch", "candidates", batch.made_from)))
         try:
             files.write(embeddings, tracks, next_tracks(embeddings, args.k, search(job)), similar)
-            job.publish(batch, files.candidates(heard, embeddings, day, settings))
+            rows = files.candidates(heard, embeddings, day, settings)
+            job.publish(
+                batch, rows, if_empty="no track is near what a listener played and was not just played"
+            )
         finally:
             files.scratch.remove()
     return 0
