@@ -82,6 +82,7 @@ class _Training:
         self.tracks = self.tokens.only(self.learned)
         self.metrics: list[ev.Metric] = []
         self.measures: dict[str, float] = {}
+        self.baselines: dict[str, ev.Found] = {}
 
     @property
     def _warm(self) -> bool:
@@ -90,6 +91,9 @@ class _Training:
     def report(self) -> dict[str, Any]:
         choice = self._choose()
         self.measures |= _circumstances(len(self.pairs), len(self._sample), self.plan)
+        if len(self.pairs):  # before there is a model: both take memory
+            self.baselines = ev.baselines(self.corpus, self.pairs, self.tokens.is_artist)
+            self.metrics += [metric for found in self.baselines.values() for metric in found.metrics]
         twin = self._twin_near() if self.plan.parent and not self._warm else None
         started = time.monotonic()
         model = self._trained().only(self.learned)
@@ -176,7 +180,7 @@ class _Training:
             found = ev.ranked("next", "this", model.into, model.out, pairs, self.tracks.plays)
             hits = found.hits
             self.metrics += found.metrics
-            self._compare_with_baselines(hits)
+            self.measures |= ev.against(hits, self.baselines)
         published, norms = model.merge()
         if len(pairs):
             similar = ev.ranked("similar", "this", published, published, pairs, self.tracks.plays)
@@ -190,11 +194,6 @@ class _Training:
             self.measures["seed_overlap@10"] = ev.overlap(near, twin)
             kept, by_chance = self.measures["overlap@10"], self.measures["seed_overlap@10"]
             self.measures["overlap_over_seeds"] = kept / by_chance if by_chance else float("inf")
-
-    def _compare_with_baselines(self, hits: Any) -> None:
-        baselines = ev.baselines(self.corpus, self.pairs, self.tokens.is_artist)
-        self.metrics += [metric for found in baselines.values() for metric in found.metrics]
-        self.measures |= ev.against(hits, baselines)
 
     def _compare(self, model: Model, hits: Any, near: Ints, rows: Any, norms: Any) -> None:
         """With the version before on the same questions; its vectors take the place of the model's.

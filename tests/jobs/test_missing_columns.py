@@ -11,7 +11,7 @@ from jobs.publishing.warehouse import Warehouse
 
 HEADER = "who,what,at"
 PLAYS = [
-    f"u{n % 6},t{(3 * n) % 20},2026-10-{1 + n % 3:02d}T{8 + n % 5:02d}:{n % 60:02d}:00Z" for n in range(180)
+    f"u{n % 6},t{(3 * n) % 20},2026-10-{1 + n % 3:02d}T{8 + n // 60:02d}:{n % 60:02d}:00Z" for n in range(180)
 ]
 NEVER = {"ms_played", "track_ms", "skipped", "saved", "artist_id"}
 MAP = """
