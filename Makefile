@@ -16,7 +16,7 @@ demo: $(READY) ## plays in, released features and embeddings out, a bad day refu
 	@$(BIN)/segue demo
 
 test: $(READY) lint types ## everything that CI runs
-	@$(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 lint: $(READY) ## ruff
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -22,8 +22,16 @@ PRODUCT_SETTINGS = {
     "spark.sql.codegen.factoryMode": "FALLBACK",
     "spark.sql.adaptive.enabled": "true",
 }
-# Files that take minutes: begun last, one of them would leave the other workers idle.
-LONG_FILES = (
+# Files whose tests share one flow, to which some of them add days.
+WORLD_FILES = {
+    "jobs/test_flow.py",
+    "jobs/test_forget.py",
+    "jobs/test_track_embeddings.py",
+    "jobs/test_training_set.py",
+}
+# The world and the files that take minutes, the longest first.
+LONG_GROUPS = (
+    "world",
     "jobs/test_s3.py",
     "faults/test_kills.py",
     "jobs/test_publish.py",
@@ -34,26 +42,47 @@ LONG_FILES = (
 )
 
 
-@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in its own hook
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """For `--dist loadfile`: a file stays in order on one worker, and the files of one world on the same.
+
+    A scheduler of our own, as pytest-xdist 3.8 sees no `xdist_group` under pytest 9.2.
+    """
+    from xdist.scheduler import LoadScopeScheduling
+
+    class WorldScheduling(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return _group(nodeid)
+
+    return WorldScheduling(config, log) if config.getvalue("dist") == "loadfile" else None
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Groups for `--dist loadgroup`: a file stays in order on one worker, and so do all tests of one world."""
+    """What takes long comes first: begun last, it would leave the other worker idle.
+
+    Raises:
+        pytest.UsageError: a test asks for the world from a file that another worker may get.
+    """
     for item in items:
-        item.add_marker(pytest.mark.xdist_group(_group(item)))
-    items.sort(key=_rank)  # stable: within a rank, the order of collection
+        if _uses_world(item) and _group(item.nodeid) != "world":
+            raise pytest.UsageError(
+                f"{item.nodeid} asks for `world`: add its file to WORLD_FILES in {__file__}"
+            )
+    items.sort(key=lambda item: _rank(_group(item.nodeid)))  # stable: within a group, the order of collection
 
 
-def _group(item: pytest.Item) -> str:
-    """The world is a whole flow, and some of its tests add days to it."""
-    if "world" in getattr(item, "fixturenames", ()) and item.path.parent == HERE / "jobs":
-        return "world"
-    return str(item.path.relative_to(HERE))
+def _uses_world(item: pytest.Item) -> bool:
+    """Other folders may have a `world` of their own, an argument for example."""
+    return item.path.parent == HERE / "jobs" and "world" in getattr(item, "fixturenames", ())
 
 
-def _rank(item: pytest.Item) -> int:
-    group = _group(item)
-    if group == "world":
-        return 0
-    return 1 + LONG_FILES.index(group) if group in LONG_FILES else 1 + len(LONG_FILES)
+def _group(nodeid: str) -> str:
+    file = nodeid.partition("::")[0].removeprefix("tests/")
+    return "world" if file in WORLD_FILES else file
+
+
+def _rank(group: str) -> int:
+    return LONG_GROUPS.index(group) if group in LONG_GROUPS else len(LONG_GROUPS)
 
 
 @pytest.fixture(scope="session")
