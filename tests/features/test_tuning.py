@@ -1,4 +1,4 @@
-"""The search for settings: its schedule against plain loops, what it costs, what it may see, and what it leaves alone."""
+"""The search for settings: its schedule against plain loops, what it costs, what it sees and what it leaves alone."""
 
 from __future__ import annotations
 
@@ -76,9 +76,7 @@ def test_who_survives_which_round_is_what_plain_loops_say(corpus, monkeypatch, s
 
     def epochs_of(name, rung):
         first = (0, *tuning.RUNGS)[rung]
-        return [
-            max(1, round(e * mean / own[name])) for e in tuning.SCORED if first < e <= tuning.RUNGS[rung]
-        ]
+        return [max(1, round(e * mean / own[name])) for e in tuning.SCORED if first < e <= tuning.RUNGS[rung]]
 
     parts, best, winner = rungs(names, lambda *key: table(key), epochs_of, tuning.RUNGS, tuning.PATIENCE)
     last = {name: max(r for r, part in enumerate(parts) if name in part) for name in names}
@@ -104,7 +102,9 @@ def test_half_survives_and_none_that_is_worse_than_one_that_does_not(scores):
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(st.integers(0, 9), min_size=1, max_size=6), st.integers(1, 7), st.sampled_from([0.0, 0.25, 1.0]))
+@given(
+    st.lists(st.integers(0, 9), min_size=1, max_size=6), st.integers(1, 7), st.sampled_from([0.0, 0.25, 1.0])
+)
 def test_pairs_expected_are_those_of_plain_loops(lengths, window, backward):
     found = expected_pairs(np.array(lengths), Settings(window=window, backward=backward))
     assert found == pytest.approx(mean_pairs(lengths, window, backward))
@@ -151,7 +151,9 @@ def test_the_same_seed_chooses_the_same(corpus, chosen):
 
 def test_on_planted_sessions_it_looks_ahead(chosen):
     """Each track is followed by one of the next three of its cluster: what lies behind says nothing."""
-    scores = {(t.window, t.backward): t.score for t in chosen.trials if t.rung == 0 and t.learning_rate == 0.1}
+    scores = {
+        (t.window, t.backward): t.score for t in chosen.trials if t.rung == 0 and t.learning_rate == 0.1
+    }
     assert chosen.settings.window <= 5 and chosen.settings.backward < 1, scores
 
 
@@ -230,7 +232,9 @@ def test_seeds_threads_and_the_rest_stay(corpus):
 
 def test_a_candidate_is_tried_once():
     assert len(candidates(Settings(), SearchPlan())) == 12
-    assert len(candidates(Settings(window=3, backward=1.0), SearchPlan(frozenset(("window", "backward"))))) == 3
+    assert (
+        len(candidates(Settings(window=3, backward=1.0), SearchPlan(frozenset(("window", "backward"))))) == 3
+    )
 
 
 def test_ranks_count_less_and_less_and_misses_nothing():
