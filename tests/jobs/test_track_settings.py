@@ -76,7 +76,7 @@ def test_cold_searches_once_warm_keeps_and_flags_win(root, capsys):
     of = searched(cold)
     best = [t for t in tried if (t["window"], t["learning_rate"]) == (of["window"], of["learning_rate"])]
     assert best, "what was chosen is none of what was tried"
-    assert "search, round 1" in told and "x a training" in told
+    assert "trials on" in told and "x a training" in told
     train(root, FIRST)
     assert "unchanged" in capsys.readouterr().out
     assert len(versions(root)) == 1, "a training that was there already was done again"
