@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from expectations.gate_settings import LAG_DAYS, Gate
+from expectations.release import MAX_LAG_DAYS
 from expectations.suite import TABLES, Bound, suite_for
 from jobs.publishing.gate_file import load_gate
 from jobs.publishing.stores import checked_root
@@ -40,10 +41,11 @@ def listed(gate: Gate, table: str) -> Iterator[dict[str, Any]]:
     here = {bound.name: bound for bound in gate.bounds_of(table, suite)}
     for bound in suite.bounds:
         yield _row(table, bound, here.get(bound.name), gate.path if bound.name in changes else "")
-    if LAG_DAYS in changes:
-        days = gate.lag_days(table, 0)
-        reason = "a release holds nothing that is further behind"
-        yield _about(table, LAG_DAYS, f"at most {days:g}", "critical", gate.path, reason)
+    days = gate.lag_days(table, MAX_LAG_DAYS)
+    reason = "a release carries a table at its last good version so long, and leaves it out then"
+    yield _about(
+        table, LAG_DAYS, f"at most {days:g}", "critical", gate.path if LAG_DAYS in changes else "", reason
+    )
 
 
 def _row(table: str, ours: Bound, here: Bound | None, path: str) -> dict[str, Any]:

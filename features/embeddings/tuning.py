@@ -43,7 +43,7 @@ MOST_PAIRS = 2_500
 # Of sequences, in a sample: three rounds of trials on it cost as much as three trainings of five epochs. Of fewer
 # plays than that tracks are too rare to tell settings apart; there the budget may end the search early.
 SHARE = 0.26
-FEWEST_PLAYS = 20_000
+FEWEST_PLAYS = 12_000
 # Twelve models of a sample are in memory at once: of 500,000 plays, some 100,000 tracks, 300 MB.
 MOST_PLAYS = 500_000
 # Where nothing is measured: within a tenth of the best of 24 on all four histories at hand.

@@ -1,0 +1,172 @@
+"""The settings that item2vec chooses by itself, beside the best of a grid of 24 and co-occurrence.
+
+    python benchmarks/item2vec_settings.py FILE             # a line a session of track ids; .gz or plain
+    python benchmarks/item2vec_settings.py ROOT             # a Segue root: its table `sessions`, read without Spark
+    python benchmarks/item2vec_settings.py FILE --folds 4   # other plays held out each time: for small histories
+
+Held out are the gate's pairs, the last tracks of sessions; the score is HR@10 from in to out vectors. The search
+never sees them. A ratio comes with the 95 % bounds of a paired bootstrap over pairs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import itertools
+import sys
+import time
+from dataclasses import dataclass, field, replace
+from importlib.metadata import version
+from os import cpu_count
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features.embeddings import sgns
+from features.embeddings.baselines import cooccurrence_ranks
+from features.embeddings.comparison import paired_bootstrap
+from features.embeddings.corpus import Corpus, Ints, Model
+from features.embeddings.evaluation import held_out
+from features.embeddings.ranking import Pairs, ranks
+from features.embeddings.sequences import FOLDS
+from features.embeddings.settings import Settings
+from features.embeddings.tuning import SearchPlan, choose_settings, describe
+
+REACHES = tuple(itertools.product((2, 5, 10), (0.3, 1.0)))
+# Of each rate the epochs that are scored.
+RATES = ((0.1, (5,)), (0.05, (10,)), (0.03, (5, 20)))
+Hits = NDArray[np.bool_]
+Key = tuple[int, float, float, int]
+
+
+@dataclass
+class Results:
+    """Hits of each of the grid, of the choice and of co-occurrence, by fold."""
+
+    grid: dict[Key, list[Hits]] = field(default_factory=dict)
+    ours: list[Hits] = field(default_factory=list)
+    together: list[Hits] = field(default_factory=list)
+
+
+def main() -> int:
+    args = _arguments()
+    print(
+        f"{cpu_count()} cores, {args.threads} threads each; numpy {version('numpy')}, numba {version('numba')}"
+    )
+    tokens, offsets, counts = read(Path(args.source))
+    print(f"{args.source}: {len(offsets) - 1:,} sessions, {len(tokens):,} plays, {len(counts):,} tracks")
+    results = Results()
+    for number in range(args.folds):
+        folds = np.random.default_rng(number).integers(0, FOLDS, len(offsets) - 1)
+        left, starts, pairs = held_out(tokens, offsets, folds, FOLDS)
+        pairs = Pairs(pairs.query[: args.pairs], pairs.target[: args.pairs])
+        measure(Corpus(left, starts, counts), pairs, args, number, results)
+    summarise(results)
+    return 0
+
+
+def measure(corpus: Corpus, pairs: Pairs, args: argparse.Namespace, number: int, results: Results) -> None:
+    places = cooccurrence_ranks(corpus.tokens, corpus.offsets, len(corpus.counts), pairs)
+    results.together.append(within_ten(places))
+    base = Settings(seed=number + 1, threads=args.threads)
+    results.ours.append(_chosen(corpus, pairs, base))
+    for (window, backward), (rate, epochs) in itertools.product(REACHES, RATES):
+        of = replace(base, window=window, backward=backward, learning_rate=rate)
+        for done, hits in trained(corpus, pairs, of, epochs).items():
+            results.grid.setdefault((window, backward, rate, done), []).append(hits)
+
+
+def _chosen(corpus: Corpus, pairs: Pairs, base: Settings) -> Hits:
+    choice = choose_settings(corpus, base, SearchPlan(), say=lambda text: print(f"    {text}", flush=True))
+    started = time.monotonic()
+    (hits,) = trained(corpus, pairs, choice.settings, (choice.settings.epochs,)).values()
+    print(f"  {describe(choice)}")
+    print(
+        f"  the training, measured too: {time.monotonic() - started:.0f} s; HR@10 {hits.mean():.4f}",
+        flush=True,
+    )
+    return hits
+
+
+def trained(corpus: Corpus, pairs: Pairs, of: Settings, epochs: tuple[int, ...]) -> dict[int, Hits]:
+    """Hits after each of these epochs of one training."""
+    model, found = Model.fresh(len(corpus.counts), of.dimensions, of.seed), {}
+    for number in range(max(epochs)):
+        sgns.epoch(corpus, model, of, number)
+        if number + 1 in epochs:
+            found[number + 1] = within_ten(ranks(model.into, model.out, pairs))
+    return found
+
+
+def within_ten(places: Ints) -> Hits:
+    return np.asarray((places > 0) & (places <= 10))
+
+
+def summarise(results: Results) -> None:
+    ours = np.concatenate(results.ours)
+    pooled = {key: np.concatenate(hits) for key, hits in results.grid.items()}
+    order = sorted(pooled, key=lambda key: -pooled[key].mean())
+    together = np.concatenate(results.together)
+    print(f"  {len(ours):,} pairs; co-occurrence in sessions {together.mean():.4f}, ours {ours.mean():.4f}")
+    print(f"  {'window':>8}{'backward':>10}{'rate':>7}{'epochs':>8}{'HR@10':>9}   ours over it")
+    for key in [*order[:5], order[-1]]:
+        ratio, low, high = paired_bootstrap(ours, pooled[key])
+        window, backward, rate, epochs = key
+        line = f"  {window:>8}{backward:>10}{rate:>7}{epochs:>8}{pooled[key].mean():>9.4f}"
+        print(f"{line}   {ratio:.3f} ({low:.3f} to {high:.3f})")
+
+
+def read(source: Path) -> tuple[NDArray[np.int32], Ints, Ints]:
+    """Tokens and offsets of sessions of two tracks or more, repeats in a row dropped; and plays by track."""
+    sessions, names = _of_root(str(source)) if (source / "tables").is_dir() else _of_file(source)
+    again = (sessions[1:] == sessions[:-1]) & (names[1:] == names[:-1])
+    kept = np.append(True, ~again)
+    sessions, names = sessions[kept], names[kept]
+    _, inverse, counts = np.unique(names, return_inverse=True, return_counts=True)
+    number = np.empty(len(counts), np.int32)
+    number[np.argsort(-counts, kind="stable")] = np.arange(len(counts))
+    _, lengths = np.unique(sessions, return_counts=True)
+    long = np.repeat(lengths >= 2, lengths)
+    offsets = np.append(0, np.cumsum(lengths[lengths >= 2]))
+    return number[inverse][long], offsets, np.sort(counts)[::-1].astype(np.int64)
+
+
+def _of_file(path: Path) -> tuple[Ints, NDArray[np.str_]]:
+    content = path.read_bytes()
+    text = (gzip.decompress(content) if path.suffix == ".gz" else content).decode()
+    lines = [line.split() for line in text.splitlines() if line.strip()]
+    lengths = [len(line) for line in lines]
+    return np.repeat(np.arange(len(lines)), lengths), np.array([track for line in lines for track in line])
+
+
+def _of_root(root: str) -> tuple[Ints, NDArray[np.str_]]:
+    """Sessions as a training sees them: no bots, a listener's one after the other."""
+    from deltalake import DeltaTable
+
+    from segue.storage import Snapshot
+
+    keys = ["session_id", "user_id", "session_started_at"]
+    path = f"{root}/tables/sessions"
+    snapshot = Snapshot.at(path, DeltaTable(path).version())
+    rows = snapshot.read(snapshot.select(None), [*keys, "position", "track_id", "is_bot"]).to_pandas()
+    rows = rows[~rows["is_bot"]].sort_values([*keys, "position"], kind="stable")
+    number = rows.groupby(keys, sort=True).ngroup().to_numpy()
+    return number.astype(np.int64), rows["track_id"].to_numpy().astype(str)
+
+
+def _arguments() -> argparse.Namespace:
+    made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    made.add_argument("source", help="a file of sessions, or a Segue root")
+    made.add_argument("--pairs", type=int, default=10_000, help="at most so many a fold (%(default)s)")
+    made.add_argument(
+        "--folds", type=int, default=1, help="times that other plays are held out (%(default)s)"
+    )
+    made.add_argument(
+        "--threads", type=int, default=1, help="of each training; 1 repeats a result (%(default)s)"
+    )
+    return made.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,95 @@
+"""The settings of a training through the job: a cold one searches and writes down what it tried, a warm one keeps."""
+
+from __future__ import annotations
+
+import json
+from datetime import date
+
+import pytest
+
+from features.embeddings.settings import SEARCHED
+from features.embeddings.tuning import SAFE, SearchPlan
+from jobs import build_sessions, ingest_plays, train_track_embeddings
+from jobs.publishing.warehouse import Warehouse
+from reference.planted import sessions
+from segue.storage import Snapshot
+
+FIRST, LAST = date(2026, 9, 1), date(2026, 9, 2)
+# A line is a session; one begins each minute, so that 2,400 of them are a day and two thirds.
+SOURCE = """
+name = "planted"
+format = "sessions"
+separator = " "
+
+[plays]
+user_id = "concat('user:', line % 300)"
+source_session_id = "concat('session:', line)"
+track_id = "concat('t', item)"
+played_at = "timestamp_seconds(1788220800 + line * 60 + position)"
+"""
+
+
+@pytest.fixture(scope="module")
+def root(spark, tmp_path_factory):
+    """Sessions of two days, and no embeddings yet."""
+    folder = tmp_path_factory.mktemp("settings")
+    (folder / "source.toml").write_text(SOURCE)
+    lines = (" ".join(map(str, session)) for session in sessions(2_400).tolist())
+    (folder / "plays.txt").write_text("\n".join(lines) + "\n")
+    made = ["--root", str(folder / "root")]
+    source = ["--source", str(folder / "source.toml"), "--input", str(folder / "plays.txt")]
+    assert ingest_plays.main([*made, *source]) == 0
+    assert build_sessions.main(made) == 0
+    return str(folder / "root")
+
+
+def train(root, day, *arguments):
+    """The row that the training adds to `embedding_versions`."""
+    command = ["--root", root, "--day", str(day), "--threads", "1", *arguments]
+    assert train_track_embeddings.main(command) == 0
+    return versions(root)[-1]
+
+
+def versions(root):
+    warehouse = Warehouse(root)
+    table = warehouse.table("embedding_versions")
+    snapshot = Snapshot.at(warehouse.table_path("embedding_versions"), table.version())
+    names = ["version_id", "start", "parameters", "trials", "search", "ds", "available_at"]
+    return sorted(
+        snapshot.read(snapshot.select(None), names).to_pylist(), key=lambda row: row["available_at"]
+    )
+
+
+def searched(row):
+    return {name: json.loads(row["parameters"])[name] for name in SEARCHED}
+
+
+@pytest.mark.slow
+def test_cold_searches_once_warm_keeps_and_flags_win(root, capsys):
+    cold = train(root, FIRST)
+    told = capsys.readouterr().out
+    search, tried = json.loads(cold["search"]), cold["trials"]
+    assert cold["start"] == "cold"
+    assert len(tried) >= 12 and search["validation_pairs"] >= 200
+    assert 0 < search["relative_cost"] <= SearchPlan.budget
+    assert search["cost"] == sum(trial["pairs"] * trial["dimensions"] for trial in tried)
+    of = searched(cold)
+    best = [t for t in tried if (t["window"], t["learning_rate"]) == (of["window"], of["learning_rate"])]
+    assert best, "what was chosen is none of what was tried"
+    assert "trials on" in told and "x a training" in told
+    train(root, FIRST)
+    assert "unchanged" in capsys.readouterr().out
+    assert len(versions(root)) == 1, "a training that was there already was done again"
+
+    warm = train(root, LAST)
+    assert (warm["start"], warm["trials"], warm["search"]) == ("warm", None, None)
+    assert searched(warm) == of
+
+    given = train(root, LAST, "--start", "cold", "--window", "3", "--epochs", "4")
+    assert (searched(given)["window"], searched(given)["epochs"]) == (3, 4)
+    assert searched(given)["dimensions"] == of["dimensions"], "it could not be turned to the space before"
+    assert {trial["window"] for trial in given["trials"]} == {3}
+
+    off = train(root, LAST, "--start", "cold", "--search-budget", "0", "--seed", "3")
+    assert {name: searched(off)[name] for name in SAFE} == SAFE
+    assert off["trials"] is None and "switched off" in json.loads(off["search"])["outcome"]
