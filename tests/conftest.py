@@ -32,6 +32,8 @@ WORLD_FILES = {
 # The world and the files that take minutes, the longest first.
 LONG_GROUPS = (
     "world",
+    "jobs/test_demo.py",
+    "jobs/test_small_worlds.py",
     "jobs/test_s3.py",
     "faults/test_kills.py",
     "jobs/test_publish.py",
