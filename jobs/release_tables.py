@@ -51,12 +51,12 @@ def main(argv: Sequence[str] | None = None) -> int:
             f"no table with days has been published yet under {args.root}; there is nothing to release"
         )
     selection, late = _within_lags(job.gate, newest)
-    if before and before.tables == selection.entries:
+    if before and not selection.adds_to(before):
         job.up_to_date(RELEASES, f"release {before.release_id} holds these very versions already")
         return _end(before.release_id, selection, late)
     selection, results = _fit(job, selection, before)
     selection, late = _within_lags(job.gate, selection, late)
-    nothing_new = not selection.days or (before is not None and selection.entries == before.tables)
+    nothing_new = not selection.days or not selection.adds_to(before)
     verdict = Verdict((*results, *late))
     _record(job, newest, verdict, "refused" if nothing_new else "passed")
     if nothing_new:

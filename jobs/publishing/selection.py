@@ -55,6 +55,14 @@ class Selection:
             for name, state in self.states.items()
         }
 
+    def adds_to(self, release: Release | None) -> bool:
+        """Whether readers would get anything new: tables of what was refused alone make no release."""
+        known = {} if release is None else release.tables
+        return any(
+            name not in RECORDS and self.entries.get(name) != known.get(name)
+            for name in {*self.states, *known}
+        )
+
     def without(self, tables: Collection[str], why: Callable[[str], str]) -> Selection:
         """Leaves tables out."""
         kept = {name: state for name, state in self.states.items() if name not in tables}

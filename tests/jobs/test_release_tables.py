@@ -37,7 +37,7 @@ class Tables:
 
     def add(self, table, day, rows=10, **overrides):
         made = batch(CONTRACTS[table], rows, **SAID, version_id=f"v{day}")
-        lay(self.warehouse, table, [row | {"ds": day} | overrides for row in made])
+        lay(self.warehouse, table, [row | ({"ds": day} if day else {}) | overrides for row in made])
 
     def release(self, *arguments):
         return release_tables.main(["--root", self.root, "--run-id", "run-test", *arguments])
@@ -124,13 +124,15 @@ def test_a_faulty_source_table_takes_back_all_that_is_made_of_it(tables):
     before = dict(tables.released().tables)
     tables.add("sessions", DAYS[-1], rows=1, play_id="made up")
     tables.add("candidates", DAYS[-1], rows=1)
-    tables.add("rejected_plays", DAYS[-1])
+    tables.add("user_partials", DAYS[-1])
+    tables.add("tracks", None)
     with pytest.raises(Refused, match="sessions carried from release"):
         tables.release()
     after = tables.released().tables
     assert after["sessions"].version == before["sessions"].version
     assert after["candidates"].version == before["candidates"].version
-    assert "rejected_plays" in after
+    assert "user_partials" not in before and "user_partials" not in after, "it is made of the sessions too"
+    assert "tracks" in after, "a catalogue is not made of sessions"
 
 
 def test_a_version_from_before_an_erasure_is_left_out_not_carried(tables):
@@ -148,6 +150,9 @@ def test_a_lag_is_told_in_days_and_records_of_refusals_have_none(tables):
     tables.add("embedding_versions", later)
     assert tables.release() == 0
     assert tables.released().release == f"{DAYS[-1]}.1"
+    tables.add("embedding_versions", later + timedelta(days=1))
+    assert tables.release() == 0
+    assert tables.released().release == f"{DAYS[-1]}.1", "what was refused alone is nothing new to readers"
     tables.add("plays", later)
     assert tables.release() == 0
     lags = {name: entry.lag_days for name, entry in tables.released().tables.items()}
