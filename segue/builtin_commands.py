@@ -200,9 +200,9 @@ def _described(release: Release, known: Sequence[Release]) -> str:
     )
 
 
-def _lag(entry: TableVersion) -> str:
+def _lag(entry: TableVersion) -> str | None:
     """How far behind the release's day a table is that was carried."""
-    return "" if not entry.lag_days else f"{entry.lag_days} day{'s' if entry.lag_days > 1 else ''}"
+    return f"{entry.lag_days} day{'s' if entry.lag_days > 1 else ''}" if entry.lag_days else None
 
 
 def _changed(before: Release | None, name: str, entry: TableVersion) -> str:

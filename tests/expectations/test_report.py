@@ -146,7 +146,7 @@ def test_every_result_is_there_the_worst_first():
 
 def test_the_release_names_its_versions():
     found = page()
-    assert ["plays", "12", "1,234,567", "00ff00ff00ff00ff"] in found.rows
+    assert ["plays", "12", "1,234,567", "\N{EN DASH}", "00ff00ff00ff00ff"] in found.rows
     assert "2026-11-20 03:13 UTC" in found.text
 
 
@@ -181,7 +181,7 @@ def test_neither_does_the_title_the_release_or_a_section():
         "released_at": CHECKED,
         "tables": {EVIL: {"version": 1, "rows": 1, "content_hash": EVIL}},
     }
-    html = render(RUN, release, EVIL, [Section(EVIL, (EVIL,), [(EVIL,)])])
+    html = render(RUN, release, EVIL, extra=[Section(EVIL, (EVIL,), [(EVIL,)])])
     assert "<script>alert" not in html and "<b>" not in html
     Page(html)
 
@@ -192,3 +192,26 @@ def test_the_page_needs_no_other_file():
     assert "http:" not in html and "https:" not in html and "@import" not in html and "url(" not in html
     assert "prefers-color-scheme: dark" in html and 'name="viewport"' in html
     assert html.startswith("<!doctype html>")
+
+
+def test_the_steps_of_a_flow_say_what_they_came_to_and_why():
+    steps = [
+        {"step": "ingest-plays", "outcome": "published", "rows": 1200, "seconds": 3.21, "why": ""},
+        {
+            "step": "build-artist-features",
+            "outcome": "not made",
+            "rows": 0,
+            "seconds": 0.0,
+            "why": f"no {EVIL}",
+        },
+    ]
+    found = Page(render(RUN, RELEASE, "run-1", steps))
+    assert ["ingest-plays", "✓ published", "1,200", "3.2 s", "\N{EN DASH}"] in found.rows
+    assert ["build-artist-features", "· not made", "\N{EN DASH}", "0.0 s", f"no {EVIL}"] in found.rows
+    assert "Steps" not in render(RUN, RELEASE, "run-1"), "steps that were run one by one are no flow"
+
+
+def test_a_table_that_lags_is_told():
+    entry = {"version": 3, "rows": 10, "content_hash": "ff", "lag_days": 2}
+    found = Page(render(RUN, {**RELEASE, "tables": {"candidates": entry}}, "run-1"))
+    assert ["candidates", "3", "10", "2 days", "ff"] in found.rows

@@ -400,7 +400,7 @@ def test_what_the_flow_releases_on_s3_is_read_from_there(flow):
 @pytest.mark.s3
 def test_the_flow_again_adds_nothing(flow):
     again = flow[2].rpartition("--- again\n")[2]
-    assert "holds these very versions already" in again and "Nothing was new" in again, again
+    assert "holds these very versions already" in again, again
     assert " published" not in again.replace("is published already", "") and " version " not in again, again
 
 

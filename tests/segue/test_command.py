@@ -181,9 +181,9 @@ def test_releases_are_listed_newest_first(root, capsys):
     lines = output(capsys, "releases").splitlines()
     assert lines[0].split("  ")[0] == "release"
     assert [(line.split()[0], line.split()[5:]) for line in lines[1:]] == [
-        ("2026-11-20.3", ["3", "8", "-"]),
-        ("2026-11-20.2", ["1", "2", "-"]),
-        ("2026-11-20.1", ["3", "8", "-"]),
+        ("2026-11-20.3", ["3", "0", "8", "-"]),
+        ("2026-11-20.2", ["1", "0", "2", "-"]),
+        ("2026-11-20.1", ["3", "0", "8", "-"]),
     ]
     assert ["no end" in line for line in lines[1:]] == [True, False, False], "only the newest has no end"
 
@@ -193,11 +193,22 @@ def test_one_release_is_shown_with_its_tables(root, capsys):
     assert shown[0].startswith("release 2026-11-20.1, made 20")
     assert shown[1:] == [
         "",
-        "table             version  rows  against none  content hash",
-        "track_embeddings        1     4  new           hash-track_embeddings-1",
-        "tracks                  1     2  new           hash-tracks-1",
-        "user_features           1     2  new           hash-user_features-1",
+        "table             version  rows  lag  against none  content hash",
+        "track_embeddings        1     4  -    new           hash-track_embeddings-1",
+        "tracks                  1     2  -    new           hash-tracks-1",
+        "user_features           1     2  -    new           hash-user_features-1",
     ]
+
+
+def test_a_table_that_lags_says_by_how_many_days(tmp_path, capsys):
+    tables = {"a": TableVersion(1, 5, "x", 3), "b": TableVersion(1, 5, "x", 1), "c": TableVersion(1, 5, "x")}
+    append_release(tmp_path, date(2026, 11, 20), tables)
+    root = ["--root", str(tmp_path)]
+    shown = output(capsys, "releases", "show", *root).splitlines()
+    assert [" ".join(line.split()[3:-2]) for line in shown[3:6]] == ["3 days", "1 day", "-"]
+    assert output(capsys, "releases", *root).splitlines()[1].split()[5:] == ["3", "2", "15", "-"]
+    (entry,) = map(json.loads, output(capsys, "releases", "--json", *root).splitlines())
+    assert {name: table["lag_days"] for name, table in entry["tables"].items()} == {"a": 3, "b": 1, "c": 0}
 
 
 def test_a_release_is_told_apart_from_the_one_before(tmp_path, capsys):
@@ -210,7 +221,7 @@ def test_a_release_is_told_apart_from_the_one_before(tmp_path, capsys):
     def changes(release):
         lines = output(capsys, "releases", "show", release, "--root", str(tmp_path)).splitlines()
         table = [line.split() for line in lines[3:] if line.endswith(("x", "y", "z"))]
-        return {words[0]: " ".join(words[3:-1]) for words in table}, lines
+        return {words[0]: " ".join(words[4:-1]) for words in table}, lines
 
     second, lines = changes("2026-11-20.2")
     assert second == {"a": "+4 rows", "b": "the same rows", "d": "new"} and lines[-1] == "no longer holds c"
@@ -262,7 +273,7 @@ def test_releases_and_neighbours_as_json(root, capsys):
     listed = [json.loads(line) for line in output(capsys, "releases", "--json").splitlines()]
     assert [release["release_id"] for release in listed] == [f"2026-11-20.{n}" for n in (3, 2, 1)]
     assert listed[1]["tables"] == {
-        "user_features": {"version": 1, "rows": 2, "content_hash": "hash-user_features-1"}
+        "user_features": {"version": 1, "rows": 2, "content_hash": "hash-user_features-1", "lag_days": 0}
     }
     at = datetime.fromisoformat(listed[0]["released_at"])
     assert timedelta(0) <= datetime.now(UTC) - at < timedelta(minutes=1)
