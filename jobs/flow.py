@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib import import_module
 
-from expectations.verdict import Refused
+from expectations.verdict import Refused, line
 from jobs import EXTRA, FLOW, Step
 from jobs.errors import first_line
 from jobs.job import new_run_id, parser, with_days
@@ -120,13 +120,19 @@ def _attempt(name: str, run: Callable[[], int]) -> StepResult:
             return ended(*_summed(outcomes)) if code == 0 else ended(FAILED, f"exit code {code}", code)
         except Refused as refused:
             print(f"\n  {name}: {refused}\n", flush=True)
-            return ended(REFUSED, first_line(refused), refused.exit_code)
+            return ended(REFUSED, _broken(refused), refused.exit_code)
         except Exception as problem:
             known: int | None = getattr(problem, "exit_code", None)
             if known is None:  # our own fault, or Spark's: whoever looks into it needs the trace
                 traceback.print_exc()
             print(f"\n  {name} failed: {first_line(problem)}\n", file=sys.stderr, flush=True)
             return ended(FAILED, first_line(problem), known or 1)
+
+
+def _broken(refused: Refused) -> str:
+    """The first expectation that was broken, and how many more."""
+    first, *others = refused.verdict.critical
+    return line(first) + (f" and {len(others)} more" if others else "")
 
 
 def _summed(outcomes: Sequence[Outcome]) -> tuple[str, str]:
