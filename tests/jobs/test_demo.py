@@ -45,7 +45,7 @@ def demo(tmp_path_factory):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1200)
+@pytest.mark.timeout(2400)
 def test_the_first_flow_makes_every_table_and_a_release(demo):
     outcomes = {name: step["outcome"] for name, step in demo.steps(1).items()}
     assert set(outcomes.values()) == {"published"}, outcomes
