@@ -5,7 +5,7 @@
     python benchmarks/item2vec_settings.py FILE --folds 4   # other plays held out each time: for small histories
 
 Held out are the gate's pairs, the last tracks of sessions; the score is HR@10 from in to out vectors. The search
-never sees them. A ratio comes with the 95 % bounds of a paired bootstrap over pairs.
+never sees them. A ratio comes with its 95 % bounds, on the same pairs.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from features.embeddings import sgns
 from features.embeddings.baselines import cooccurrence_ranks
-from features.embeddings.comparison import paired_bootstrap
+from features.embeddings.comparison import paired_ratio
 from features.embeddings.corpus import Corpus, Ints, Model
 from features.embeddings.evaluation import held_out
 from features.embeddings.ranking import Pairs, ranks
@@ -111,7 +111,7 @@ def summarise(results: Results) -> None:
     print(f"  {len(ours):,} pairs; co-occurrence in sessions {together.mean():.4f}, ours {ours.mean():.4f}")
     print(f"  {'window':>8}{'backward':>10}{'rate':>7}{'epochs':>8}{'HR@10':>9}   ours over it")
     for key in [*order[:5], order[-1]]:
-        ratio, low, high = paired_bootstrap(ours, pooled[key])
+        ratio, low, high = paired_ratio(ours, pooled[key])
         window, backward, rate, epochs = key
         line = f"  {window:>8}{backward:>10}{rate:>7}{epochs:>8}{pooled[key].mean():>9.4f}"
         print(f"{line}   {ratio:.3f} ({low:.3f} to {high:.3f})")

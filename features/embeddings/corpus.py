@@ -50,6 +50,17 @@ class Model:
         into /= np.float32(np.sqrt(dimensions))
         return cls(into, np.zeros_like(into), *(np.zeros(tracks, np.float32) for _ in range(2)))
 
+    def place_new(self) -> None:
+        """Puts out rows of zeros, of tracks that a warm training meets first, at the mean of the others.
+
+        Out rows of a trained model lie where most scores are below zero: one near zero stands before almost every
+        other until it is learned, and within the one epoch of a warm training it is not. On a radio history, with
+        3 % and 15 % of the sequences new, 0.90 and 0.83 of the hits were left; from the mean 1.01 and 1.00.
+        """
+        learned = self.out.any(axis=1)
+        if learned.any() and not learned.all():
+            self.out[~learned] = self.out.sum(axis=0, dtype=np.float64) / np.count_nonzero(learned)
+
     def published(self) -> Matrix:
         """In + out, of length 1: what tracks are compared by; a row of zeros stays one."""
         return unit(self.into + self.out)

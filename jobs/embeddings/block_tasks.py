@@ -50,6 +50,7 @@ class Tasks:
         model = blocks.first(block, len(own), self.settings)
         if self.warm:
             load_before(mine, Tracks.read(mine), model)
+            model.place_new()
         self._write(0, "into", block, model)
         self._write(0, "out", block, model)
         yield _count(len(own))

@@ -142,6 +142,7 @@ class _Training:
         model = Model.fresh(len(self.tokens.plays), self.settings.dimensions, seed)
         if self._warm:
             load_before(self.plan.scratch, self.tokens, model)
+            model.place_new()
         return model
 
     def _twin_near(self) -> Ints:

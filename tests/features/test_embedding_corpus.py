@@ -120,3 +120,27 @@ def test_rows_become_lists_and_rows_again(rows):
     back, offsets = flat([pa.record_batch([lists], names=["vector"])], "vector")
     assert back.reshape(-1, 4).tolist() == matrix.tolist() and len(offsets) == rows + 1
     assert not rows or lists.values.to_numpy().ctypes.data == matrix.ctypes.data, "the numbers were copied"
+
+
+# --- tracks that a warm training meets first
+
+
+@given(st.lists(st.booleans(), min_size=1, max_size=9), st.integers(0, 99))
+def test_new_tracks_score_as_the_others_do_on_average(new, seed):
+    draws = np.random.default_rng(seed)
+    model = Model(*(draws.normal(-1, 1, shape).astype(np.float32) for shape in [(9, 3), (9, 3), 9, 9]))
+    model = model.only(np.arange(len(new)))
+    model.out[new] = 0
+    before = Model(*(array.copy() for array in arrays(model)))
+    model.place_new()
+    if all(new) or not any(new):
+        assert same(model, before)
+        return
+    others = [row for row, is_new in enumerate(new) if not is_new]
+    for row, is_new in enumerate(new):
+        for query in model.into:
+            wanted = sum(float(query @ before.out[other]) for other in others) / len(others)
+            score = float(query @ model.out[row])
+            assert score == pytest.approx(wanted, abs=1e-4) if is_new else score == query @ before.out[row]
+    before.out = model.out
+    assert same(model, before), "in rows and states stay"
