@@ -49,9 +49,11 @@ class ReplayJob(Job):
     def offer(self, offer: Offer) -> Outcome:
         return self.publish(offer.batch(self), offer.label)  # type: ignore[arg-type]
 
-    def stage(self, batch: Batch, rows: Any, measures: Any = None, missing: Any = None) -> Staged:
+    def stage(
+        self, batch: Batch, rows: Any, measures: Any = None, missing: Any = None, if_empty: str = ""
+    ) -> Staged:
         with mock.patch.object(jobs.job, "stage", self._copied):
-            return super().stage(batch, rows, measures, missing)
+            return super().stage(batch, rows, measures, missing, if_empty)
 
     def _copied(self, _: Any, warehouse: Warehouse, batch: Batch, label: str, *__: Any) -> Staged:
         path = f"{warehouse.table_path(batch.table)}/batch-{batch.id}"
