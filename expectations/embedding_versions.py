@@ -9,7 +9,7 @@ from schemas.embedding_versions import EMBEDDING_VERSIONS
 SUITE = Suite(
     table=EMBEDDING_VERSIONS.name,
     expectations=(
-        *contract_expectations(EMBEDDING_VERSIONS, may_be_unknown=("parent",)),
+        *contract_expectations(EMBEDDING_VERSIONS, may_be_unknown=("parent", "trials", "search")),
         rule("status", "(status = 'rejected') = (size(reasons) > 0)", "rejected with reasons, else accepted"),
         rule("start", "start in ('cold', 'warm')", "cold or warm"),
         rule(

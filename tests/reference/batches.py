@@ -34,6 +34,18 @@ BY_NAME: dict[str, Any] = {
     "in_vector": [0.3, 0.4],
     "out_vector": [0.3, 0.4],
     "codes": [7, 0],
+    "trials": [
+        {
+            "window": 2,
+            "backward": 0.3,
+            "learning_rate": 0.05,
+            "dimensions": 32,
+            "epochs": 3,
+            "rung": 0,
+            "pairs": 100,
+            "score": 0.1,
+        }
+    ],
     "metrics": [{"name": "next.hr@10", "of": "this", "segment": "all", "value": 0.1}],
 }
 # The same in every row: a batch is of one of them.
