@@ -108,18 +108,17 @@ def _fit(job: Job, selection: Selection, before: Release | None) -> tuple[Select
     Raises:
         Refused: no choice of versions fits.
     """
-    first: tuple[Result, ...] | None = None
-    for _ in TABLES:  # each round carries or leaves out one table at least
+    first: tuple[Result, ...] = ()
+    for _ in range(2 * len(TABLES)):  # each round carries a table at least, or leaves one out that was carried
         counts, versions = _count_orphans(job, selection), _versions(job, selection)
         erased = any(state.erased_in for state in selection.states.values())
         verdict = judge_tables(counts, versions, erased)
         first = first or verdict.results
-        if not verdict.refused:
+        if verdict.refused:
+            selection = _mend(selection, before, verdict, versions)
+        if not (verdict.refused and selection.days):
             return selection, first
-        selection = _mend(selection, before, verdict, versions)
-        if not selection.days:
-            break
-    return selection, first or ()
+    raise Refused.release(verdict)
 
 
 def _mend(selection: Selection, before: Release | None, verdict: Verdict, versions: Versions) -> Selection:

@@ -57,11 +57,8 @@ class Selection:
 
     def adds_to(self, release: Release | None) -> bool:
         """Whether readers would get anything new: tables of what was refused alone make no release."""
-        known = {} if release is None else release.tables
-        return any(
-            name not in RECORDS and self.entries.get(name) != known.get(name)
-            for name in {*self.states, *known}
-        )
+        entries, known = self.entries, {} if release is None else release.tables
+        return any(entries.get(name) != known.get(name) for name in {*entries, *known} - set(RECORDS))
 
     def without(self, tables: Collection[str], why: Callable[[str], str]) -> Selection:
         """Leaves tables out."""
