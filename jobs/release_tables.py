@@ -109,7 +109,8 @@ def _fit(job: Job, selection: Selection, before: Release | None) -> tuple[Select
         Refused: no choice of versions fits.
     """
     first: tuple[Result, ...] = ()
-    for _ in range(2 * len(TABLES)):  # each round carries a table at least, or leaves one out that was carried
+    # each round carries a table at least, or leaves one out that was carried
+    for _ in range(2 * len(TABLES)):
         counts, versions = _count_orphans(job, selection), _versions(job, selection)
         erased = any(state.erased_in for state in selection.states.values())
         verdict = judge_tables(counts, versions, erased)
