@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 from expectations import wording
 from expectations.verdict import Result
 
 if TYPE_CHECKING:
     from great_expectations.core.expectation_validation_result import ExpectationValidationResult
+    from great_expectations.execution_engine import SparkDFExecutionEngine
     from great_expectations.expectations.expectation import Expectation
+    from great_expectations.validator.metric_configuration import MetricConfiguration
     from pyspark.sql import DataFrame
 
 # Counts without samples: a sample costs one more scan per expectation, and would carry raw ids.
 RESULT_FORMAT = {"result_format": "BASIC", "partial_unexpected_count": 0}
+_ROW_COUNTS = ("table.row_count", "table.row_count.aggregate_fn")
+_SAMPLES = ".unexpected_values"
 
 
 def validate(df: DataFrame, expectations: Sequence[Expectation], rows: int) -> tuple[Result, ...]:
@@ -25,21 +30,56 @@ def validate(df: DataFrame, expectations: Sequence[Expectation], rows: int) -> t
     # Great Expectations answers in an order of its own, so each carries its place.
     placed = [e.copy(update={"meta": {"place": place}}) for place, e in enumerate(expectations)]
     with _quiet():
-        found = {_place(evr): evr for evr in _run(df, placed)}
+        found = {_place(evr): evr for evr in _run(df, placed, rows)}
     return tuple(_result(e, found.get(place), rows) for place, e in enumerate(expectations))
 
 
-def _run(df: DataFrame, expectations: list[Expectation]) -> list[ExpectationValidationResult]:
-    import great_expectations as gx
-    from great_expectations.data_context.types.base import ProgressBarsConfig
+def _run(
+    df: DataFrame, expectations: list[Expectation], rows: int
+) -> Sequence[ExpectationValidationResult]:
+    from great_expectations.validator.validator import Validator
 
-    context = gx.get_context(mode="ephemeral")
-    context.variables.progress_bars = ProgressBarsConfig(globally=False, metric_calculations=False)
     # persist=True, the default, would cache the batch and never let go of it
-    asset = context.data_sources.add_spark("batches", persist=False).add_dataframe_asset("batch")
-    batch = asset.add_batch_definition_whole_dataframe("whole").get_batch(batch_parameters={"dataframe": df})
-    suite = gx.ExpectationSuite(name="suite", expectations=expectations)
-    return list(batch.validate(suite, result_format=RESULT_FORMAT).results)
+    engine = _engine()(rows, spark=df.sparkSession, persist=False)
+    engine.load_batch_data("batch", df)
+    configurations = [expectation.configuration for expectation in expectations]
+    runtime = {"result_format": RESULT_FORMAT, "catch_exceptions": True}
+    validator = Validator(engine)
+    validator.metrics_calculator.show_progress_bars = False
+    return validator.graph_validate(configurations, runtime_configuration=runtime)
+
+
+@cache
+def _engine() -> type[SparkDFExecutionEngine]:
+    """A class made late: importing its base takes seconds, and only what is staged needs it."""
+    from great_expectations.execution_engine import SparkDFExecutionEngine
+
+    class OneScanEngine(SparkDFExecutionEngine):
+        """Answers without Spark how many rows there are, and with none where samples of them are asked for.
+
+        Great Expectations counts the rows once more, and takes `limit(0)` of the rows that break each of its
+        own expectations: of a table of a hundred expectations that was most of its audit.
+        """
+
+        def __init__(self, rows: int, **options: Any) -> None:
+            super().__init__(**options)
+            self._rows = rows
+
+        def resolve_metrics(
+            self,
+            metrics_to_resolve: Iterable[MetricConfiguration],
+            metrics: dict[Any, Any] | None = None,
+            runtime_configuration: dict[str, Any] | None = None,
+        ) -> dict[Any, Any]:
+            wanted = list(metrics_to_resolve)
+            known = {each.id: self._rows for each in wanted if each.metric_name in _ROW_COUNTS}
+            known |= {each.id: [] for each in wanted if each.metric_name.endswith(_SAMPLES)}
+            others = [each for each in wanted if each.id not in known]
+            if others:
+                known |= super().resolve_metrics(others, metrics, runtime_configuration)
+            return known
+
+    return OneScanEngine
 
 
 def _place(found: ExpectationValidationResult) -> int | None:
