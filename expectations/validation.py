@@ -34,9 +34,7 @@ def validate(df: DataFrame, expectations: Sequence[Expectation], rows: int) -> t
     return tuple(_result(e, found.get(place), rows) for place, e in enumerate(expectations))
 
 
-def _run(
-    df: DataFrame, expectations: list[Expectation], rows: int
-) -> Sequence[ExpectationValidationResult]:
+def _run(df: DataFrame, expectations: list[Expectation], rows: int) -> Sequence[ExpectationValidationResult]:
     from great_expectations.validator.validator import Validator
 
     # persist=True, the default, would cache the batch and never let go of it

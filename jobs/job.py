@@ -22,7 +22,7 @@ from jobs.publishing.records import record, record_failure
 from jobs.publishing.state import TableState, digest, state_of
 from jobs.publishing.stores import checked_root
 from jobs.publishing.warehouse import Warehouse, known_table, no_data
-from jobs.session import open_session
+from jobs.session import fit, step_session
 from segue.builtin_commands import add_root
 
 if TYPE_CHECKING:
@@ -52,12 +52,13 @@ class Job:
         self._inputs: dict[str, str] = {}
         self._versions: dict[str, int] = {}
         self._leased: set[str] = set()
+        self._rows_read = 0
 
     @cached_property
     def spark(self) -> SparkSession:
         """Opened late: a step that has nothing to do needs no JVM."""
         local = not self.warehouse.remote
-        return open_session(
+        return step_session(
             f"segue {self.name}", Path(self.warehouse.path("logs", "spark.log")) if local else None
         )
 
@@ -89,11 +90,33 @@ class Job:
         Raises:
             JobError: the table has never been published.
         """
+        rows = self.input(table, days)
+        self.fit(rows)
+        return self.at(table, self._versions[table], days)
+
+    def input(self, table: str, days: Sequence[date] | None = None) -> int:
+        """Counts some days of a table, or all of it, as read, and reads nothing yet: a step that learns by `batch`
+        that it has nothing to do needs no JVM.
+
+        Returns:
+            how many rows there are.
+
+        Raises:
+            JobError: the table has never been published.
+        """
         found = self._pinned(table)
         if found is None:
             raise no_data(self.warehouse, table)
-        self.uses(f"{table} {digest(days)}", digest(state_of(found).origins(days)))
-        return self.at(table, found.version(), days)
+        state = state_of(found)
+        self.uses(f"{table} {digest(days)}", digest(state.origins(days)))
+        return sum(
+            state.parts[day].rows for day in (state.parts if days is None else days) if day in state.parts
+        )
+
+    def fit(self, rows: int) -> None:
+        """Says that the step reads so many rows more, for the session to be set to few of them or to many."""
+        self._rows_read += rows
+        fit(self.spark, self._rows_read)
 
     def at(self, table: str, version: int, days: Sequence[date] | None = None) -> DataFrame:
         """One version of a table, counted as no input."""

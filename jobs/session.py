@@ -46,7 +46,22 @@ ONE_MACHINE = {
     "spark.sql.shuffle.partitions": "32",
     "spark.databricks.delta.snapshotPartitions": "2",
     "spark.sql.sources.parallelPartitionDiscovery.parallelism": "4",
+    # a thousand local files are looked at in milliseconds, where a job takes a quarter of a second
+    "spark.sql.sources.parallelPartitionDiscovery.threshold": "1000",
     "spark.sql.execution.arrow.maxRecordsPerBatch": "20000",
+}
+
+# A step that reads no more rows than this spends its time on planning, generated code and tasks, not on rows:
+# benchmarks/overhead.py.
+FEW_ROWS = 50_000
+FOR_FEW_ROWS = {
+    # interpreted expressions: of each new plan the Java source would be made, compiled and warmed up
+    "spark.sql.codegen.wholeStage": "false",
+    "spark.sql.codegen.factoryMode": "NO_CODEGEN",
+    # a plan at once, not stage by stage
+    "spark.sql.adaptive.enabled": "false",
+    "spark.sql.shuffle.partitions": "2",
+    "spark.databricks.delta.snapshotPartitions": "1",
 }
 
 # Names a file with further settings for the session on one machine.
@@ -84,6 +99,31 @@ def open_session(app: str, log: Path | None = None) -> SparkSession:
         return builder.getOrCreate()
 
 
+def step_session(app: str, log: Path | None = None) -> SparkSession:
+    """A session of its own for one step, in the JVM of this process: `fit` changes no other step's settings."""
+    spark = open_session(app, log)
+    return spark if submitted() else spark.newSession()
+
+
+def fit(spark: SparkSession, rows: int) -> None:
+    """Settings for a step that reads so many rows. What spark-submit or the user's own file says stays as it is."""
+    if submitted():
+        return
+    given = given_settings(os.environ)
+    for name, value in FOR_FEW_ROWS.items():
+        if name in given:
+            continue
+        if rows <= FEW_ROWS:
+            spark.conf.set(name, value)
+        else:
+            spark.conf.unset(name)
+
+
+def given_settings(variables: Mapping[str, str]) -> dict[str, str]:
+    """Those of the file that SEGUE_SPARK_CONF names, if it names one."""
+    return settings_in(Path(variables[SETTINGS_VARIABLE])) if variables.get(SETTINGS_VARIABLE) else {}
+
+
 def settings_in(path: Path) -> dict[str, str]:
     """The settings of a file like Spark's own spark-defaults.conf: a key, then its value, on each line.
 
@@ -107,7 +147,7 @@ def settings_in(path: Path) -> dict[str, str]:
 
 def local_settings(log: Path, variables: Mapping[str, str]) -> dict[str, str]:
     """The file's settings win over ours; its options for Java are added to ours."""
-    given = settings_in(Path(variables[SETTINGS_VARIABLE])) if variables.get(SETTINGS_VARIABLE) else {}
+    given = given_settings(variables)
     java = f"{_java_options(log)} {given.pop(JAVA_OPTIONS, '')}".rstrip()
     return {**ONE_MACHINE, **s3_settings(variables), **given, JAVA_OPTIONS: java}
 
