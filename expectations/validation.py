@@ -70,7 +70,9 @@ def _engine() -> type[SparkDFExecutionEngine]:
             runtime_configuration: dict[str, Any] | None = None,
         ) -> dict[Any, Any]:
             wanted = list(metrics_to_resolve)
-            known = {each.id: self._rows for each in wanted if each.metric_name in _ROW_COUNTS}
+            known: dict[Any, Any] = {
+                each.id: self._rows for each in wanted if each.metric_name in _ROW_COUNTS
+            }
             known |= {each.id: [] for each in wanted if each.metric_name.endswith(_SAMPLES)}
             others = [each for each in wanted if each.id not in known]
             if others:

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from features.embeddings.candidates import CandidateSettings
 from features.embeddings.neighbours import next_tracks
 from jobs.embeddings.candidate_files import CandidateFiles
-from jobs.embeddings.published import TABLE, add_fields, day_of, given, search, window, with_day
+from jobs.embeddings.published import TABLE, add_fields, day_of, days_until, given, search, with_day
 from jobs.embeddings.scratch import Scratch
 from jobs.errors import JobError
 from jobs.job import Job, parser
@@ -37,21 +37,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     day = day_of(job, args.day)
     if day not in job.source("similar_tracks").days:
         raise JobError(f"there are no similar tracks of {day}; run build-similar-tracks for that day first")
-    heard, embeddings, similar = (
-        window(job, day, args.days),
-        job.read(TABLE, [day]),
-        job.read("similar_tracks", [day]),
-    )
-    empty = CONTRACTS["tracks"].struct()
-    tracks = job.read("tracks") if job.has("tracks") else job.spark.createDataFrame([], empty)
+    inputs = {"sessions": days_until(day, args.days), TABLE: [day], "similar_tracks": [day]}
+    for table, days in inputs.items():
+        job.input(table, days)
+    if job.has("tracks"):
+        job.input("tracks")
     batch = job.batch("candidates", [day], parameters={"days": args.days, "k": args.k, **asdict(settings)})
     with job.lease("candidates"):
         if job.unchanged(batch):
             return 0
+        sessions, embeddings, similar = (job.read(table, days) for table, days in inputs.items())
+        empty = CONTRACTS["tracks"].struct()
+        tracks = job.read("tracks") if job.has("tracks") else job.spark.createDataFrame([], empty)
         files = CandidateFiles(Scratch(job.warehouse.path("scratch", "candidates", batch.made_from)))
         try:
             files.write(embeddings, tracks, next_tracks(embeddings, args.k, search(job)), similar)
-            rows = files.candidates(heard, embeddings, day, settings)
+            rows = files.candidates(sessions, embeddings, day, settings)
             job.publish(
                 batch, rows, if_empty="no track is near what a listener played and was not just played"
             )

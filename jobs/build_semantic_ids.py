@@ -31,16 +31,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = made.parse_args(argv)
     job = Job("build-semantic-ids", args.root, args.run_id)
     day = day_of(job, args.day)
-    embeddings = job.read(TABLE, [day])
-    space = str(embeddings.select("space_id").limit(1).collect()[0][0])
+    (space,) = job.snapshot(TABLE).spaces(day)
     before = _day_before(job, day, space)
-    kept = job.read(BOOKS, [before]) if before else None
+    job.input(TABLE, [day])
+    if before:
+        job.input(BOOKS, [before])
     asked = {"levels": args.levels, "codes": args.codes, "seed": args.seed}
     batch, batch_of_books = job.batch(IDS, [day], parameters=asked), job.batch(BOOKS, [day], parameters=asked)
     with job.lease(IDS):
         if not job.unchanged(batch):
+            embeddings = job.read(TABLE, [day])
             books = (
-                _kept(kept) if kept is not None else _fitted(embeddings, args.levels, args.codes, args.seed)
+                _kept(job.read(BOOKS, [before]))
+                if before
+                else _fitted(embeddings, args.levels, args.codes, args.seed)
             )
             staged = job.stage(
                 batch, semantic_ids(embeddings, books), lambda ids: _measures(job, ids, embeddings, before)
@@ -55,10 +59,7 @@ def _day_before(job: Job, day: date, space: str) -> date | None:
     """The newest day before with books of the same space; none on the first day of a space."""
     state = job.state(BOOKS)
     days = [each for each in (state.days if state else []) if each < day]
-    if not days:
-        return None
-    books = job.at(BOOKS, job.version(BOOKS), days[-1:])
-    return days[-1] if books.where(books.space_id == space).head(1) else None
+    return days[-1] if days and space in job.snapshot(BOOKS).spaces(days[-1]) else None
 
 
 def _kept(rows: DataFrame) -> Codebooks:

@@ -24,12 +24,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = made.parse_args(argv)
     job = Job("build-similar-tracks", args.root, args.run_id)
     day = day_of(job, args.day)
-    embeddings = job.read(TABLE, [day])
+    job.input(TABLE, [day])
+    batch = job.batch("similar_tracks", [day], parameters={"k": args.k})
+    if job.unchanged(batch):
+        return 0
     try:
-        found = similar_tracks(embeddings, args.k, search(job))
+        found = similar_tracks(job.read(TABLE, [day]), args.k, search(job))
     except NeighboursError as problem:
         raise WrongUsage(str(problem)) from problem
-    batch = job.batch("similar_tracks", [day], parameters={"k": args.k})
     job.publish(batch, found, lambda staged: _measures(job, day, staged))
     return 0
 

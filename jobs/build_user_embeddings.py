@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from features.embeddings.users import HalfLifeError, user_embeddings
-from jobs.embeddings.published import TABLE, day_of, window, with_day
+from jobs.embeddings.published import TABLE, day_of, days_until, with_day
 from jobs.errors import WrongUsage
 from jobs.job import Job, parser
 
@@ -19,12 +19,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = made.parse_args(argv)
     job = Job("build-user-embeddings", args.root, args.run_id)
     day = day_of(job, args.day)
-    heard, embeddings = window(job, day, args.days), job.read(TABLE, [day])
+    days = days_until(day, args.days)
+    job.input(TABLE, [day])
+    job.input("sessions", days)
+    batch = job.batch("user_embeddings", [day], parameters={"days": args.days, "half": args.half_life})
+    if job.unchanged(batch):
+        return 0
     try:
-        rows = user_embeddings(heard, embeddings, day, args.half_life)
+        rows = user_embeddings(job.read("sessions", days), job.read(TABLE, [day]), day, args.half_life)
     except HalfLifeError as problem:
         raise WrongUsage(str(problem)) from problem
-    batch = job.batch("user_embeddings", [day], parameters={"days": args.days, "half": args.half_life})
     job.publish(batch, rows, if_empty="no listener played a track that has a vector")
     return 0
 

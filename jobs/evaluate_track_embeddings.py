@@ -15,7 +15,7 @@ from typing import Any
 from features.embeddings.evaluation import compared
 from features.embeddings.settings import Settings
 from jobs.embeddings.examination import Examined, examined
-from jobs.embeddings.published import TABLE, day_of, window, with_day
+from jobs.embeddings.published import TABLE, day_of, days_until, with_day
 from jobs.embeddings.scratch import Scratch
 from jobs.errors import JobError, WrongUsage
 from jobs.job import Job, day_argument, parser
@@ -28,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = _parser().parse_args(argv)
     job = Job("evaluate-track-embeddings", args.root, args.run_id)
     day = day_of(job, args.day)
-    heard = window(job, args.on_day or day, args.days)
+    heard = job.read("sessions", days_until(args.on_day or day, args.days))
     days = [day, *([day_of(job, args.against)] if args.against else [])]
     found = [_examined(job, heard, each) for each in days]
     if not found[0].hits:

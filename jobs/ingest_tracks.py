@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from features.ingest import TRACK_FIELDS, catalogue, catalogue_with
 from jobs.job import Job, parser, with_source
 from jobs.missing_columns import missing_columns
-from jobs.sources import checked, columns_for, describe, list_files, load_source, read_rows
+from jobs.sources import BYTES_A_ROW, checked, columns_for, describe, list_files, load_source, read_rows
 from schemas.tracks import TRACKS
 
 
@@ -17,12 +17,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     columns = columns_for(source, "tracks", TRACK_FIELDS)
     job = Job("ingest-tracks", args.root, args.run_id)
 
-    files = list_files(job.spark, args.input)
+    files = list_files(args.input, lambda: job.spark)
     job.uses("files", str(describe(files)))
     with job.lease("tracks"):  # before tracks are read: another ingest may be adding to them
         job.state("tracks")
         # what comes of the same files depends on what was there
         batch = job.batch("tracks", repeatable=False, parameters=vars(source))
+        if job.unchanged(batch):
+            return 0
+        job.fit(sum(file.bytes for file in files) // BYTES_A_ROW)
         read = checked(read_rows(job.spark, source, [file.path for file in files]), columns, source)
         rows = catalogue(read, columns, source.name)
         if job.has("tracks"):

@@ -24,6 +24,7 @@ from jobs.publishing.stores import checked_root
 from jobs.publishing.warehouse import Warehouse, known_table, no_data
 from jobs.session import fit, step_session
 from segue.builtin_commands import add_root
+from segue.storage import Snapshot
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
@@ -125,6 +126,10 @@ class Job:
         path = self.warehouse.table_path(table)
         rows = self.spark.read.format("delta").option("versionAsOf", version).load(path)
         return rows if days is None else rows.where(F.col("ds").isin(list(days)))
+
+    def snapshot(self, table: str) -> Snapshot:
+        """The table at the version that this job saw first, read without Spark."""
+        return Snapshot.at(self.warehouse.table_path(table), self.version(table))
 
     def day_before(self, table: str, day: date) -> DataFrame | None:
         """The newest published day of a table before `day`, to compare with, so counted as no input."""

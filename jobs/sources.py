@@ -13,19 +13,23 @@ Reading yields `raw`, `file`, `broken` and the file's own columns as text (parqu
 from __future__ import annotations
 
 import codecs
+import os
 import re
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jobs.errors import JobError, WrongUsage
+from jobs.session import submitted
 
 if TYPE_CHECKING:
     import pandas as pd
     from pyspark.sql import DataFrame, SparkSession
 
+# A play in CSV, about; compressed it is less, and the step is only thought smaller than it is.
+BYTES_A_ROW = 100
 # The first line of a wide file, and no more of it.
 HEADER_BYTES = 65_536
 
@@ -100,30 +104,57 @@ def columns_for(source: Source, table: str, allowed: Sequence[str]) -> Mapping[s
 
 @dataclass(frozen=True)
 class InputFile:
+    """`modified` in milliseconds since 1970."""
+
     path: str
     bytes: int
-    modified: str
+    modified: int
 
 
-def list_files(spark: SparkSession, inputs: Sequence[str]) -> list[InputFile]:
+def list_files(inputs: Sequence[str], session: Callable[[], SparkSession]) -> list[InputFile]:
     """Every file that the inputs (files, folders, globs; on any storage Spark reads) stand for.
+
+    Files and folders of this machine are listed without `session`, so that an ingest with nothing to do needs no JVM.
 
     Raises:
         JobError: there is none.
     """
-    from pyspark.errors import AnalysisException
-
-    try:
-        listed = spark.read.format("binaryFile").option("recursiveFileLookup", "true").load(list(inputs))
-        found = listed.select("path", "length", "modificationTime").orderBy("path").collect()
-    except AnalysisException as error:
-        raise JobError(f"input {', '.join(inputs)} cannot be read: {str(error).splitlines()[0]}") from None
-    files = [InputFile(row.path, row.length, str(row.modificationTime)) for row in found if row.length]
+    here = not submitted() and all(os.path.exists(each) for each in inputs)
+    listed = _listed_here(inputs) if here else _listed_by_spark(inputs, session())
+    files = sorted({file for file in listed if file.bytes}, key=lambda file: file.path)
     if not files:
         raise JobError(
             f"input {', '.join(inputs)} holds no file with anything in it; give files, folders or globs"
         )
     return files
+
+
+def _listed_here(inputs: Iterable[str]) -> Iterator[InputFile]:
+    """As Spark lists them: without files and folders that other programs hide."""
+    for top in map(os.path.abspath, inputs):
+        walk = os.walk(top, followlinks=True) if os.path.isdir(top) else [("", [], [top])]
+        for folder, folders, names in walk:
+            folders[:] = [name for name in folders if not _is_hidden(name)]
+            for path in (
+                os.path.join(folder, name) for name in names if not _is_hidden(os.path.basename(name))
+            ):
+                seen = os.stat(path)
+                yield InputFile(f"file:{path}", seen.st_size, seen.st_mtime_ns // 1_000_000)
+
+
+def _is_hidden(name: str) -> bool:
+    return name.startswith(".") or (name.startswith("_") and "=" not in name) or name.endswith("._COPYING_")
+
+
+def _listed_by_spark(inputs: Sequence[str], spark: SparkSession) -> list[InputFile]:
+    from pyspark.errors import AnalysisException
+
+    try:
+        listed = spark.read.format("binaryFile").option("recursiveFileLookup", "true").load(list(inputs))
+        found = listed.selectExpr("path", "length", "unix_millis(modificationTime) modified").collect()
+    except AnalysisException as error:
+        raise JobError(f"input {', '.join(inputs)} cannot be read: {str(error).splitlines()[0]}") from None
+    return [InputFile(row.path, row.length, row.modified) for row in found]
 
 
 def read_rows(spark: SparkSession, source: Source, paths: Sequence[str]) -> DataFrame:

@@ -21,7 +21,7 @@ from features.embeddings.settings import BACKENDS, SEARCHED, Settings, SettingsE
 from features.embeddings.track_rows import track_embeddings
 from features.embeddings.tuning import SearchPlan
 from jobs.embeddings.parents import AUTO, Parent, parent_of, start_of
-from jobs.embeddings.published import TABLE, window
+from jobs.embeddings.published import TABLE, days_until
 from jobs.embeddings.scratch import Scratch
 from jobs.embeddings.staged_measures import staged_measures
 from jobs.embeddings.tracks import LEARNED, VOCABULARY
@@ -50,14 +50,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     # a cold space has the dimensions of the one before: only then can it be turned to lie as that does
     search = _search(settings, start, given | {"dimensions"} if parent else given, args.search_budget)
     settings = kept if start == "warm" else replace(settings, dimensions=kept.dimensions)
-    heard = window(job, day, args.days)
-    before = job.read(TABLE, [parent.day]) if parent else None
-    catalogue = job.read("tracks") if job.has("tracks") else None
+    days = days_until(day, args.days)
+    job.input("sessions", days)
+    if parent:
+        job.input(TABLE, [parent.day])
+    if job.has("tracks"):
+        job.input("tracks")
     request = _request(settings, search) | {"start": start, "days": args.days}
     batch = job.batch(TABLE, [day], repeatable=args.threads == 1, parameters=request)
     with job.lease(TABLE):
         if job.unchanged(batch):
             return 0
+        heard = job.read("sessions", days)
+        before = job.read(TABLE, [parent.day]) if parent else None
+        catalogue = job.read("tracks") if job.has("tracks") else None
         settings = replace(settings, threads=args.threads or own_executor(job.spark)[1])
         scratch = Scratch(job.warehouse.path("scratch", TABLE, batch.made_from))
         lay_ready(scratch, heard, before, settings)

@@ -6,15 +6,12 @@ import argparse
 from collections.abc import Mapping
 from dataclasses import fields
 from datetime import date, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from features.embeddings.neighbours import Search
 from jobs.embeddings.trainer import own_executor
 from jobs.errors import WrongUsage
 from jobs.job import Job, day_argument
-
-if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
 
 TABLE = "track_embeddings"
 # Each holds all vectors.
@@ -44,15 +41,15 @@ def day_of(job: Job, asked: date | None) -> date:
     return asked
 
 
-def window(job: Job, day: date, days: int) -> DataFrame:
-    """Sessions of so many days, `day` the last.
+def days_until(day: date, count: int) -> list[date]:
+    """So many days, `day` the last, newest first.
 
     Raises:
-        WrongUsage: days is below 1.
+        WrongUsage: count is below 1.
     """
-    if days < 1:
-        raise WrongUsage(f"--days is {days}; it must be 1 or more")
-    return job.read("sessions", [day - timedelta(days=n) for n in range(days)])
+    if count < 1:
+        raise WrongUsage(f"--days is {count}; it must be 1 or more")
+    return [day - timedelta(days=n) for n in range(count)]
 
 
 def search(job: Job) -> Search:
