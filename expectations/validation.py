@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +28,10 @@ def validate(df: DataFrame, expectations: Sequence[Expectation], rows: int) -> t
     """One result per expectation, in their order; `rows` is the number of rows of `df`."""
     # Great Expectations answers in an order of its own, so each carries its place.
     placed = [e.copy(update={"meta": {"place": place}}) for place, e in enumerate(expectations)]
-    with _quiet():
+    # a crashed metric is a result like any other, not several screens of log
+    logging.getLogger("great_expectations").setLevel(logging.CRITICAL + 1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
         found = {_place(evr): evr for evr in _run(df, placed, rows)}
     return tuple(_result(e, found.get(place), rows) for place, e in enumerate(expectations))
 
@@ -85,20 +87,6 @@ def _engine() -> type[SparkDFExecutionEngine]:
 def _place(found: ExpectationValidationResult) -> int | None:
     asked = found.expectation_config
     return asked.meta["place"] if asked and asked.meta else None
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """A crashed metric is a result like any other, not several screens of log."""
-    logger = logging.getLogger("great_expectations")
-    before = logger.level
-    logger.setLevel(logging.CRITICAL + 1)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logger.setLevel(before)
 
 
 def _result(expectation: Expectation, found: ExpectationValidationResult | None, rows: int) -> Result:

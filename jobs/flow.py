@@ -13,7 +13,8 @@ from importlib import import_module
 
 from expectations.verdict import Refused, line
 from jobs import EXTRA, FLOW, Step
-from jobs.errors import first_line
+from jobs.errors import WrongUsage, first_line
+from jobs.graph import run_steps
 from jobs.job import new_run_id, parser, with_days
 from jobs.outcomes import NOT_MADE, PUBLISHED, UNCHANGED, Outcome, collect
 from jobs.progress import working
@@ -24,6 +25,8 @@ from jobs.sources import Source, load_source
 from segue import show
 
 REFUSED, FAILED, BLOCKED, SKIPPED = "refused", "failed", "blocked", "skipped"
+# While one plans, on one core, the other's tasks have the machine; a third adds little, and holds memory.
+STEPS_AT_ONCE = 2
 # Of these, what needs the step's tables cannot be made either.
 STOPPED = (REFUSED, FAILED, BLOCKED)
 
@@ -49,7 +52,7 @@ def run_step(name: str, arguments: Sequence[str]) -> int:
 
 
 def run_flow(arguments: Sequence[str]) -> int:
-    """Every step that can run, in order, then the report.
+    """Every step that can run, each after those it needs, then the report.
 
     A step that is refused or fails stops what needs its tables, and nothing else.
 
@@ -57,13 +60,17 @@ def run_flow(arguments: Sequence[str]) -> int:
         0; 3 if the gate refused something; the code of the first failure if a step failed.
     """
     args = _parser().parse_args(arguments)
+    if args.at_once < 1:
+        raise WrongUsage(f"--at-once is {args.at_once}; give 1 or more")
     args.run_id = args.run_id or new_run_id()
     source, warehouse = load_source(args.source), Warehouse(checked_root(args.root))
     results: list[StepResult] = []
     try:
-        for step in FLOW:
-            results.append(_result(step, args, source, warehouse, results))
+        steps = run_steps(FLOW, lambda step: _result(step, args, source, warehouse, results), args.at_once)
+        for _, result in steps:
+            results.append(result)
     finally:
+        results.sort(key=lambda result: [step.name for step in FLOW].index(result.step))
         print(f"\n{_table(results)}")
         reported = _report(warehouse, args.run_id, results)
     failed = [result.exit_code for result in results if result.outcome == FAILED]
@@ -78,6 +85,12 @@ def _parser() -> argparse.ArgumentParser:
     made.add_argument("--source", required=True, help="TOML file: how the files are laid out")
     made.add_argument("--input", required=True, nargs="+", help="files, folders or globs with plays")
     made.add_argument("--catalogue", nargs="+", help="the same for tracks (default: the input)")
+    made.add_argument(
+        "--at-once",
+        type=int,
+        default=STEPS_AT_ONCE,
+        help="steps that run at the same time, where none needs the other (%(default)s)",
+    )
     made.add_argument(
         "--skip", nargs="+", default=[], choices=[step.name for step in FLOW], help="steps to leave out"
     )

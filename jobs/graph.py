@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
+from queue import SimpleQueue
+from threading import Thread
+from typing import TypeVar
+
+Result = TypeVar("Result")
 
 # Not a table of data but what names them: it is made last, and no release holds it.
 RELEASES = "releases"
@@ -42,10 +48,7 @@ def ordered(steps: Iterable[Step]) -> tuple[Step, ...]:
         GraphError: two steps make one table, a table that is needed is made by none, or a circle.
     """
     steps = tuple(steps)
-    makers = _makers(steps)
-    if unknown := sorted({t for s in steps for t in (*s.needs, *s.uses) if t not in makers}):
-        raise GraphError(f"no step makes {', '.join(unknown)}")
-    sorter = TopologicalSorter({s: [makers[t] for t in (*s.needs, *s.uses)] for s in steps})
+    sorter = TopologicalSorter(_upstream(steps))
     try:
         sorter.prepare()
     except CycleError as problem:
@@ -57,6 +60,47 @@ def ordered(steps: Iterable[Step]) -> tuple[Step, ...]:
         found.append(ready.pop(0))
         sorter.done(found[-1])
     return tuple(found)
+
+
+def run_steps(
+    steps: Sequence[Step], run: Callable[[Step], Result], at_once: int
+) -> Iterator[tuple[Step, Result]]:
+    """Runs each step when all that make what it needs or uses have ended, at most so many at the same time.
+
+    Threads of this process: they share the JVM and its tasks, and one plans while the tasks of another run.
+
+    Returns:
+        each step with its result, as they end.
+
+    Raises:
+        whatever `run` raises; steps that are running then end with the process.
+    """
+    sorter = TopologicalSorter(_upstream(steps))
+    sorter.prepare()
+    ended: SimpleQueue[tuple[Step, Callable[[], Result]]] = SimpleQueue()
+    ready: list[Step] = []
+    running = 0
+    while sorter.is_active():
+        ready = sorted([*ready, *sorter.get_ready()], key=steps.index)
+        for step in ready[: at_once - running]:
+            ready.remove(step)
+            running += 1
+            Thread(target=_run, args=(step, run, ended), daemon=True).start()
+        step, result = ended.get()
+        running -= 1
+        yield step, result()
+        sorter.done(step)
+
+
+def _run(
+    step: Step, run: Callable[[Step], Result], ended: SimpleQueue[tuple[Step, Callable[[], Result]]]
+) -> None:
+    future: Future[Result] = Future()
+    try:
+        future.set_result(run(step))
+    except BaseException as problem:  # whoever waits for the step must hear of it, also of sys.exit
+        future.set_exception(problem)
+    ended.put((step, future.result))
 
 
 def tables_of(steps: Iterable[Step]) -> tuple[str, ...]:
@@ -71,6 +115,14 @@ def downstream(steps: Sequence[Step], table: str) -> frozenset[str]:
         if found & set(step.needs):
             found |= set(step.makes)
     return frozenset(found - {table})
+
+
+def _upstream(steps: Sequence[Step]) -> dict[Step, list[Step]]:
+    """The steps that make what each needs or uses."""
+    makers = _makers(steps)
+    if unknown := sorted({t for s in steps for t in (*s.needs, *s.uses) if t not in makers}):
+        raise GraphError(f"no step makes {', '.join(unknown)}")
+    return {s: [makers[t] for t in (*s.needs, *s.uses)] for s in steps}
 
 
 def _makers(steps: Sequence[Step]) -> dict[str, Step]:

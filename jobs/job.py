@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from expectations.verdict import Refused
 from jobs.errors import WrongUsage
 from jobs.outcomes import NOT_MADE, PUBLISHED, UNCHANGED, Outcome, note
+from jobs.progress import print_line
 from jobs.publishing.batches import Batch, already_published, code_version, reserve
 from jobs.publishing.gate_file import load_gate
 from jobs.publishing.lease import lease
@@ -42,7 +43,7 @@ class Job:
     """One run of one step. Reading and publishing go through it, so it knows what was made of what."""
 
     def __init__(
-        self, name: str, root: str, run_id: str | None = None, say: Callable[[str], None] = print
+        self, name: str, root: str, run_id: str | None = None, say: Callable[[str], None] = print_line
     ) -> None:
         self.name = name
         self.warehouse = Warehouse(checked_root(root))

@@ -12,23 +12,38 @@ from contextlib import contextmanager
 SECONDS_BETWEEN_LINES = 30
 
 
+# What is at work, and since when; the eldest shows the line for all of them.
+_at_work: dict[str, float] = {}
+
+
 @contextmanager
 def working(label: str) -> Iterator[None]:
     """Shows that `label` is at work until the block ends."""
     done = threading.Event()
+    _at_work[label] = time.monotonic()
     thread = threading.Thread(target=_show, args=(label, done), daemon=True)
     thread.start()
     try:
         yield
     finally:
+        del _at_work[label]
         done.set()
         thread.join()
 
 
+def print_line(text: str) -> None:
+    """In one write: steps at the same time share the output."""
+    print(f"{text}\n", end="", flush=True)
+
+
 def _show(label: str, done: threading.Event) -> None:
-    terminal, started = sys.stderr.isatty(), time.monotonic()
+    terminal = sys.stderr.isatty()
     while not done.wait(0.5 if terminal else SECONDS_BETWEEN_LINES):
-        text = f"  {label:<24}… {time.monotonic() - started:.0f} s{_stages()}"
+        now, at_work = time.monotonic(), list(_at_work.items())
+        if not at_work or at_work[0][0] != label:
+            continue
+        steps = ", ".join(f"{name} {now - since:.0f} s" for name, since in at_work)
+        text = f"  … {steps}{_stages()}"
         print(
             f"\r\033[K{text}" if terminal else text, end="" if terminal else "\n", file=sys.stderr, flush=True
         )

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING
 
 from jobs.errors import JobError
@@ -66,6 +67,8 @@ FOR_FEW_ROWS = {
 
 # Names a file with further settings for the session on one machine.
 SETTINGS_VARIABLE = "SEGUE_SPARK_CONF"
+# Steps at the same time ask for it, and the first one makes it.
+_OPENING = Lock()
 JAVA_OPTIONS = "spark.driver.extraJavaOptions"
 
 
@@ -78,6 +81,12 @@ def open_session(app: str, log: Path | None = None) -> SparkSession:
     Raises:
         JobError: Delta's jars are missing.
     """
+    with _OPENING:
+        return _open_session(app, log)
+
+
+def _open_session(app: str, log: Path | None) -> SparkSession:
+    from pyspark import SparkContext
     from pyspark.sql import SparkSession
 
     for name in ("SQLQueryContextLogger", "DataFrameQueryContextLogger"):
@@ -85,7 +94,7 @@ def open_session(app: str, log: Path | None = None) -> SparkSession:
     builder = SparkSession.builder.appName(app)
     for key, value in CORRECTNESS.items():
         builder = builder.config(key, value)
-    if submitted() or SparkSession.getActiveSession():
+    if submitted() or SparkContext._active_spark_context is not None:
         return builder.getOrCreate()
     if not delta_is_installed():
         raise JobError("Delta's jars are not in this environment; put them there with: segue install-jars")
