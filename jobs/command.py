@@ -64,7 +64,10 @@ def _configure_jars(parser: argparse.ArgumentParser) -> None:
 
 
 def _install_jars(args: argparse.Namespace) -> int:
-    import_module("jobs.jars").install(args.s3)
+    from jobs import class_data, jars
+
+    if jars.install(args.s3) or not class_data.archive().exists():
+        class_data.make_archive()
     return 0
 
 
@@ -87,6 +90,11 @@ REPORT = Command("what a run expected, saw and decided, as one HTML file", _conf
 FEATURES = _of("jobs.list_features", "every declared feature, with meaning, windows and lineage", 42)
 TRAINING_SET = _of("jobs.build_training_set", "labels in, point-in-time correct features out", 45)
 VERIFY = _of("jobs.verify", "what is wrong with the tables and releases, in words", 75)
-INSTALL_JARS = Command("put Delta's two jars into this environment, once", _configure_jars, _install_jars, 90)
+INSTALL_JARS = Command(
+    "put Delta's two jars and class data for a quick start into this environment, once",
+    _configure_jars,
+    _install_jars,
+    90,
+)
 MAINTAIN = _of("jobs.maintain", "join small files, remove what nobody needs any more", 78)
 FORGET = _of("jobs.forget", "erase listeners from every table, with a receipt", 80)

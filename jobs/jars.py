@@ -30,17 +30,20 @@ def s3_is_installed() -> bool:
     return not _missing(S3)
 
 
-def install(s3: bool = False) -> None:
+def install(s3: bool = False) -> bool:
     """Copies the jars from the folder SEGUE_JARS, or fetches them with the resolver inside Spark.
 
     The resolver reads the Ivy settings file named by SEGUE_IVY_SETTINGS, for those behind a mirror.
+
+    Returns:
+        whether one was missing.
 
     Raises:
         JobError: a jar could not be had.
     """
     missing = _missing((*DELTA, *S3) if s3 else DELTA)
     if not missing:
-        return
+        return False
     given = os.environ.get("SEGUE_JARS")
     with tempfile.TemporaryDirectory() as scratch:
         found = sorted(Path(given).glob("*.jar")) if given else _resolve(Path(scratch), missing)
@@ -51,11 +54,12 @@ def install(s3: bool = False) -> None:
                     f"no {jar} among {[path.name for path in found]}; it is needed once. Behind a mirror, set "
                     "SEGUE_IVY_SETTINGS to an Ivy settings file, or SEGUE_JARS to a folder that holds the jars"
                 )
-            _put(source, _spark_jars() / jar)
+            _put(source, spark_jars() / jar)
+    return True
 
 
 def _missing(coordinates: Sequence[str]) -> list[str]:
-    return [each for each in coordinates if not (_spark_jars() / _file(each)).exists()]
+    return [each for each in coordinates if not (spark_jars() / _file(each)).exists()]
 
 
 def _file(coordinate: str) -> str:
@@ -75,7 +79,7 @@ def _put(source: Path, target: Path) -> None:
         half.unlink(missing_ok=True)
 
 
-def _spark_jars() -> Path:
+def spark_jars() -> Path:
     spec = find_spec("pyspark")
     if spec is None or spec.origin is None:
         raise JobError(

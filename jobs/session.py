@@ -11,6 +11,7 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
 
+from jobs.class_data import java_options
 from jobs.errors import JobError
 from jobs.jars import delta_is_installed
 
@@ -189,7 +190,7 @@ def _java_options(log: Path) -> str:
         f"-Dlog4j2.configurationFile={quiet} -Dsegue.log={log.resolve()} "
         # with C1 alone the code cache is 48 MB, full after a minute of generated code, and then nothing
         # is compiled any more
-        "-XX:ReservedCodeCacheSize=512m -XX:+UseParallelGC"
+        f"-XX:ReservedCodeCacheSize=512m -XX:+UseParallelGC {java_options()}".rstrip()
     )
 
 

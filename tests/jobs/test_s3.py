@@ -98,7 +98,7 @@ def given_jars(tmp_path, monkeypatch):
         _, name, version = coordinate.split(":")
         (given / f"{name}-{version}.jar").write_text(name)
     monkeypatch.setenv("SEGUE_JARS", str(given))
-    monkeypatch.setattr(jars, "_spark_jars", lambda: into)
+    monkeypatch.setattr(jars, "spark_jars", lambda: into)
     return given
 
 
@@ -117,7 +117,7 @@ def test_a_jar_is_put_there_whole_or_not_at_all(given_jars, monkeypatch):
     monkeypatch.setattr(jars.shutil, "copy", cut_off)
     with pytest.raises(JobError, match="No space left"):
         jars.install(s3=True)
-    assert list(jars._spark_jars().iterdir()) == []
+    assert list(jars.spark_jars().iterdir()) == []
 
 
 def test_a_jar_that_was_not_given_is_named(given_jars):

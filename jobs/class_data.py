@@ -1,0 +1,69 @@
+"""An archive of class data: JVMs of this environment map the classes of Spark and Delta, and load none again.
+
+A session and its first write take four seconds less of sixteen (benchmarks/overhead.py). Java checks by itself that
+archive, jars and JVM belong together, and does without it where they do not (JEP 350).
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from jobs.jars import spark_jars
+
+# What the JVM does at a start, a write and a read; many times what it takes.
+PATIENCE_S = 300
+
+
+def archive() -> Path:
+    return spark_jars().parent / "segue.jsa"
+
+
+def java_options() -> str:
+    """For a JVM that is to use the archive, if it was made; nothing is said of one that does not fit."""
+    made = archive()
+    return f"-XX:SharedArchiveFile={made} -Xlog:cds=off -Xlog:cds+dynamic=off" if made.exists() else ""
+
+
+def make_archive() -> bool:
+    """Runs a JVM that writes down which classes it loaded; whether there is an archive now. It is no must."""
+    archive().unlink(missing_ok=True)
+    command = [sys.executable, "-m", __name__, str(archive())]
+    try:
+        subprocess.run(command, capture_output=True, check=False, timeout=PATIENCE_S)
+    except subprocess.TimeoutExpired:
+        return False
+    return archive().exists()
+
+
+def _write_down(path: Path) -> None:
+    """One session with a write, a read and an aggregation; the archive is written when its JVM ends by itself."""
+    import os
+
+    from pyspark import SparkContext
+
+    from jobs.session import SETTINGS_VARIABLE, open_session
+
+    half = path.with_suffix(f".{os.getpid()}")
+    with tempfile.TemporaryDirectory() as folder:
+        settings = Path(folder, "spark.conf")
+        settings.write_text(f"spark.driver.extraJavaOptions -XX:ArchiveClassesAtExit={half}\n")
+        os.environ[SETTINGS_VARIABLE] = str(settings)
+        spark = open_session("class data", Path(folder, "spark.log"))
+        rows = spark.range(1000).selectExpr("id", "id % 7 as day", "cast(id as string) as name")
+        rows.repartition("day").write.format("delta").partitionBy("day").save(f"{folder}/table")
+        read = spark.read.format("delta").load(f"{folder}/table")
+        read.groupBy("day").agg({"id": "sum", "name": "max"}).orderBy("day").collect()
+        read.join(read.groupBy("day").count(), "day").selectExpr("count_if(name > '5')").collect()
+        jvm: Any = SparkContext._gateway
+        spark.stop()
+        jvm.proc.stdin.close()  # it ends by itself when this pipe does; killed, it would write no archive
+        jvm.proc.wait()
+    half.replace(path)
+
+
+if __name__ == "__main__":
+    _write_down(Path(sys.argv[1]))
