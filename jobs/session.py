@@ -119,14 +119,16 @@ def fit(spark: SparkSession, rows: int) -> None:
     """Settings for a step that reads so many rows. What spark-submit or the user's own file says stays as it is."""
     if submitted():
         return
-    given = given_settings(os.environ)
-    for name, value in FOR_FEW_ROWS.items():
+    given, start = given_settings(os.environ), spark.sparkContext.getConf()
+    for name, few in FOR_FEW_ROWS.items():
+        # what is unset would be Spark's default, not what this session was started with
+        value = few if rows <= FEW_ROWS else start.get(name)
         if name in given:
             continue
-        if rows <= FEW_ROWS:
-            spark.conf.set(name, value)
-        else:
+        if value is None:
             spark.conf.unset(name)
+        else:
+            spark.conf.set(name, value)
 
 
 def given_settings(variables: Mapping[str, str]) -> dict[str, str]:

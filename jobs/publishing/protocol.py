@@ -191,9 +191,9 @@ def read_staged(spark: SparkSession, warehouse: Warehouse, path: str, contract: 
     if not 0 < len(files) <= (FEW_REMOTE_FILES if warehouse.remote else FEW_FILES):
         return spark.read.format("delta").load(path)
     parent = path.rsplit("/", 1)[0]
-    # a path is a pattern to Spark
-    paths = [re.sub(r"([\\\[\]{}*?])", r"\\\1", f"{parent}/{file['path']}") for file in files]
+    paths = [f"{parent}/{file['path']}" for file in files]
     rows = spark.read.schema(contract.struct()).option("basePath", path).parquet(*paths)
+    rows = rows.select(*contract.names)  # Spark puts partition columns last
     return rows.coalesce(1) if sum(file["size"] for file in files) <= FEW_BYTES else rows
 
 

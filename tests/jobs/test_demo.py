@@ -38,6 +38,17 @@ class Demo:
         (path,) = Path(self.root, "quality").glob(f"run-*-{number}.html")
         return path.read_text()
 
+    def flow_again(self) -> subprocess.CompletedProcess[str]:
+        """The last flow of the demo once more, where there is no Java."""
+        landing = Path(self.root, "landing")
+        command = [
+            sys.executable, "-m", "segue.command", "run", "flow", "--root", self.root,
+            "--source", str(landing / "source.toml"), "--catalogue", str(landing / "tracks"),
+            "--input", str(landing / "plays" / f"delivered={LAST}"), "--run-id", "run-again-4",
+        ]  # fmt: skip
+        settings = {**os.environ, "JAVA_HOME": "/nowhere", "PATH": "/nowhere"}
+        return subprocess.run(command, capture_output=True, text=True, check=False, env=settings)
+
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory):
@@ -112,3 +123,11 @@ def test_the_report_names_the_release_its_tables_and_every_step(demo):
     wanted = [f"Release {LAST}.1", *segue.open(demo.root).tables, *demo.steps(3)]
     missing = [name for name in wanted if name not in text]
     assert not missing, f"the report says nothing of {missing}"
+
+
+@pytest.mark.slow
+def test_a_flow_with_nothing_new_needs_no_java(demo):
+    done = demo.flow_again()
+    assert done.returncode == 0, f"a step opened a session, or failed:\n{done.stdout}\n{done.stderr[-3000:]}"
+    outcomes = {name: step["outcome"] for name, step in demo.steps(4).items()}
+    assert set(outcomes.values()) == {"unchanged"}, outcomes

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import random
+import time
 
 import pytest
 
 from jobs import FLOW, RECORDS, TABLES
-from jobs.graph import RELEASES, GraphError, Step, downstream, ordered, tables_of
+from jobs.graph import RELEASES, GraphError, Step, downstream, ordered, run_steps, tables_of
 from schemas import CONTRACTS
 
 
@@ -78,3 +79,39 @@ def test_steps_that_cannot_be_ordered_are_refused(steps, message):
 
 def test_tables_of_leaves_releases_out():
     assert tables_of([step("a", makes="x y"), step("b", makes=RELEASES)]) == ("x", "y")
+
+
+# --- running them
+
+
+@pytest.mark.parametrize("at_once", [1, 2, 3])
+def test_run_steps_begins_a_step_after_its_upstream_and_never_more_at_once(at_once):
+    running: set[str] = set()
+    ended: set[str] = set()
+    most = 0
+
+    def run(each):
+        nonlocal most
+        makers = {made: s.name for s in FLOW for made in s.makes}
+        early = {makers[table] for table in (*each.needs, *each.uses)} - ended
+        assert not early, f"{each.name} began before {early} ended"
+        running.add(each.name)
+        most = max(most, len(running))
+        time.sleep(random.Random(each.name).random() / 50)
+        running.remove(each.name)
+        ended.add(each.name)
+        return each.name.upper()
+
+    found = list(run_steps(FLOW, run, at_once))
+    assert sorted(s.name for s, _ in found) == sorted(s.name for s in FLOW)
+    assert all(result == s.name.upper() for s, result in found)
+    assert most == at_once, f"{most} steps ran at the same time; the flow is wide enough for {at_once}"
+
+
+@pytest.mark.parametrize("problem", [RuntimeError("a fault"), SystemExit(2), KeyboardInterrupt()])
+def test_run_steps_raises_what_a_step_raises_whatever_it_is(problem):
+    def run(each):
+        raise problem
+
+    with pytest.raises(type(problem)):
+        list(run_steps(FLOW, run, 2))

@@ -7,9 +7,12 @@ import pytest
 from jobs.errors import JobError
 from jobs.session import (
     CORRECTNESS,
+    FEW_ROWS,
+    FOR_FEW_ROWS,
     JAVA_OPTIONS,
     ONE_MACHINE,
     SETTINGS_VARIABLE,
+    fit,
     local_settings,
     settings_in,
 )
@@ -62,3 +65,18 @@ def test_the_session_of_the_suite_has_the_settings_of_its_file(spark):
 def test_a_marked_test_has_those_of_a_user(spark):
     assert spark.conf.get("spark.sql.codegen.wholeStage") == "true"
     assert spark.conf.get("spark.sql.adaptive.enabled") == "true"
+
+
+def test_fit_sets_a_session_to_few_rows_and_back_and_no_other_session(spark, file, monkeypatch):
+    file.write_text("spark.sql.shuffle.partitions 7\n")
+    monkeypatch.setenv(SETTINGS_VARIABLE, str(file))
+    before = {name: spark.conf.get(name, None) for name in FOR_FEW_ROWS}
+    step = spark.newSession()
+    many = {name: step.conf.get(name, None) for name in FOR_FEW_ROWS}
+    fit(step, FEW_ROWS)
+    few = {name: step.conf.get(name, None) for name in FOR_FEW_ROWS}
+    kept = {"spark.sql.shuffle.partitions": many["spark.sql.shuffle.partitions"]}
+    assert few == FOR_FEW_ROWS | kept, "what the user's file says stays as it is"
+    fit(step, FEW_ROWS + 1)
+    assert {name: step.conf.get(name, None) for name in FOR_FEW_ROWS} == many
+    assert {name: spark.conf.get(name, None) for name in FOR_FEW_ROWS} == before
