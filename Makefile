@@ -4,11 +4,11 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: help install demo test lint types check dist lock clean
+.PHONY: help install demo test lint types check dist lock clean golden-help
 .DEFAULT_GOAL := help
 
 help: ## what there is
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 install: $(READY) ## set up .venv: locked versions, this package, Delta's two jars
 
@@ -23,6 +23,9 @@ lint: $(READY) ## ruff
 
 types: $(READY) ## mypy
 	@$(BIN)/mypy
+
+golden-help: $(READY) ## tests/segue/help.txt anew, from what every --help prints
+	@PYTHONPATH=. $(BIN)/python tests/segue/test_help.py
 
 dist: $(READY) ## dist/: the wheel, and segue-jobs.zip for spark-submit --py-files
 	@rm -rf dist build && mkdir -p dist
