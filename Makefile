@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: help install demo test lint types check dist lock clean golden-help
+.PHONY: help install demo test lint types check dist lock clean golden-help coverage
 .DEFAULT_GOAL := help
 
 help: ## what there is
@@ -23,6 +23,14 @@ lint: $(READY) ## ruff
 
 types: $(READY) ## mypy
 	@$(BIN)/mypy
+
+# Spark's Python workers save what they ran when they end, so here each ends with its task: Spark kills those it keeps.
+coverage: $(READY) ## lines and branches that the tests run; TESTS=tests/segue for some of them
+	@mkdir -p build && sed '$$a spark.python.worker.reuse false' tests/spark.conf >build/coverage.conf
+	@$(BIN)/coverage erase
+	@status=0; SEGUE_SPARK_CONF=$(CURDIR)/build/coverage.conf \
+	    $(BIN)/coverage run -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(TESTS) || status=$$?; \
+	    $(BIN)/coverage combine --quiet && $(BIN)/coverage report && exit $$status
 
 golden-help: $(READY) ## tests/segue/help.txt anew, from what every --help prints
 	@PYTHONPATH=. $(BIN)/python tests/segue/test_help.py
