@@ -24,7 +24,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -54,6 +54,7 @@ def pytest_collection_modifyitems(config: Any, items: list[Any]) -> None:
 
 
 def main() -> int:
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("mutation: stopped"))
     args = arguments()
     files = tracked()
     sources = {name: (TOP / name).read_bytes() for name in files if is_among(name, args.only)}
@@ -65,7 +66,7 @@ def main() -> int:
     if args.list:
         print("\n".join(mutant.diff(sources[mutant.path]) for mutant in mutants))
         return 0
-    args.code = fingerprint(files)
+    args.code = fingerprint(files, f"{args.marks} {args.no_spark} {args.timeout}")
     results = run_all(mutants, sources, files, args)
     report(results)
     if args.before:
@@ -103,9 +104,9 @@ def is_among(name: str, paths: Iterable[str]) -> bool:
     )
 
 
-def fingerprint(files: Iterable[str]) -> str:
-    """Of all code and tests: results of other code say nothing of this."""
-    drawn = hashlib.sha256()
+def fingerprint(files: Iterable[str], terms: str) -> str:
+    """Of all code and tests, and of which tests run: results of others say nothing of these."""
+    drawn = hashlib.sha256(terms.encode())
     for name in files:
         if name.endswith((".py", ".cfg", ".conf")):
             drawn.update(name.encode() + b"\0" + (TOP / name).read_bytes())
@@ -118,26 +119,38 @@ def run_all(
     """One result for each mutant, in their order; those already in the file are taken from it."""
     known = {each["key"]: each for each in read(args.results) if each["code"] == args.code}
     args.results.parent.mkdir(parents=True, exist_ok=True)
-    copies: Queue[Copy] = Queue()
-
-    def decide(mutant: Mutant) -> Result:
-        copy = copies.get()
-        try:
-            return known.get(mutant.key) or copy.decide(mutant, sources[mutant.path])
-        finally:
-            copies.put(copy)
-
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(args.jobs) as pool:
-        for number in range(args.jobs):
-            copies.put(Copy(Path(folder, str(number)), files, args))
-        results = []
-        with args.results.open("a") as out:
-            for number, result in enumerate(pool.map(decide, mutants), 1):
-                if result["key"] not in known:
-                    print(json.dumps(result), file=out, flush=True)
-                results.append(result)
-                say(number, len(mutants), result)
-    return results
+        copies = [Copy(Path(folder, str(number)), files, args) for number in range(args.jobs)]
+        free: Queue[Copy] = Queue()
+        for copy in copies:
+            free.put(copy)
+
+        def decide(mutant: Mutant) -> Result:
+            copy = free.get()
+            try:
+                return known.get(mutant.key) or copy.decide(mutant, sources[mutant.path])
+            finally:
+                free.put(copy)
+
+        try:
+            return record(pool.map(decide, mutants), len(mutants), known.keys(), args.results)
+        except BaseException:  # tests have sessions of their own, which no Ctrl-C reaches
+            for copy in copies:
+                copy.stop()
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+def record(results: Iterable[Result], count: int, known: Set[str], path: Path) -> list[Result]:
+    """All results, each written down and said as soon as it is there."""
+    made = []
+    with path.open("a") as out:
+        for number, result in enumerate(results, 1):
+            if result["key"] not in known:
+                print(json.dumps(result), file=out, flush=True)
+            made.append(result)
+            say(number, count, result)
+    return made
 
 
 def read(path: Path) -> list[Result]:
@@ -160,6 +173,8 @@ class Copy:
         self._environment = {**os.environ, "PYTHONPATH": str(folder)}
         self._broken: dict[str, bool] = {}
         self._writes = 0
+        self._running: subprocess.Popen[str] | None = None
+        self._is_stopped = False
 
     def decide(self, mutant: Mutant, source: bytes) -> Result:
         began = time.monotonic()
@@ -169,12 +184,12 @@ class Copy:
             "seconds": round(time.monotonic() - began), "diff": mutant.diff(source),
         }  # fmt: skip
 
-    def _outcome(self, mutant: Mutant, source: bytes, end: float) -> tuple[str, str]:
+    def _outcome(self, mutant: Mutant, source: bytes, deadline: float) -> tuple[str, str]:
         tests = touching(mutant.path, self.folder, self._args.no_spark)
         while tests:
             self._write(mutant.path, mutant.applied(source))
             try:
-                code, failed = self._run(tests, end - time.monotonic())
+                code, failed = self._run(tests, deadline - time.monotonic())
             finally:
                 self._write(mutant.path, source)
             if code is None:
@@ -193,15 +208,18 @@ class Copy:
         os.utime(self.folder / name, (self._writes, self._writes))
 
     def _is_broken(self, failed: str, tests: Sequence[str]) -> bool:
-        """Whether it fails without a fault too."""
+        """Whether it fails without a fault too.
+
+        Raises:
+            SystemExit: no test can be collected, fault or not.
+        """
         if failed not in self._broken:
             code, _ = self._run([failed] if failed else [*tests, "--collect-only"], self._args.timeout)
             self._broken[failed] = code not in PASSED
+            if self._broken[failed] and not failed:
+                raise SystemExit(f"mutation: pytest collects no tests in a copy of the checkout, of {tests}")
             if self._broken[failed]:
-                print(
-                    f"{failed or 'the collection of tests'} fails without a fault, and is left out",
-                    flush=True,
-                )
+                print(f"{failed} fails without a fault, and is left out", flush=True)
         return self._broken[failed]
 
     def _run(self, tests: Sequence[str], limit_s: float) -> tuple[int | None, str]:
@@ -209,12 +227,15 @@ class Copy:
         skipped = [
             f"--deselect={name}" for name, broken in self._broken.items() if broken and name not in tests
         ]
+        # A test that hangs fails before the time of the fault is over; a flow that a fixture runs may take longer.
+        hang = [f"--timeout={self._args.timeout / 2}", "-o", "timeout_func_only=true"]
         command = [
             sys.executable, "-m", "pytest", "-x", "-rfE", "--tb=no", "-p", "no:cacheprovider", "-p", "no:xdist",
-            "-p", "benchmarks.mutation", "-m", self._args.marks, f"--timeout={self._args.timeout / 2}",
-            *skipped, *tests,
+            "-p", "benchmarks.mutation", "-m", self._args.marks, *hang, *skipped, *tests,
         ]  # fmt: skip
-        run = subprocess.Popen(
+        if self._is_stopped:
+            raise KeyboardInterrupt
+        run = self._running = subprocess.Popen(
             command, cwd=self.folder, env=self._environment, start_new_session=True,
             stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
         )  # fmt: skip
@@ -226,6 +247,12 @@ class Copy:
             end(run)
         failed = FAILURE.search(said)
         return run.returncode, failed[1] if failed else ""
+
+    def stop(self) -> None:
+        """Ends the tests that run; no others begin."""
+        self._is_stopped = True
+        if self._running and self._running.poll() is None:
+            self._running.send_signal(signal.SIGINT)
 
 
 def end(run: subprocess.Popen[str]) -> None:
