@@ -152,13 +152,13 @@ def _changes(node: ast.AST, text: _Text) -> Iterator[Change]:
             start, end = text.span(node)
             if place := text.operator(start, end, r"^(not\b\s*|~)"):
                 yield "dropped not", place, ""
-        case ast.Constant(value=bool()):
-            yield "flag", text.span(node), str(not node.value)
-        case ast.Constant(value=int() | float()):
-            yield "plus one", text.span(node), repr(node.value + 1)
-            yield "minus one", text.span(node), repr(node.value - 1)
-        case ast.Return(value=ast.expr()):
-            yield "empty return", text.span(node.value), node.empty  # type: ignore[attr-defined]
+        case ast.Constant(value=bool(flag)):
+            yield "flag", text.span(node), str(not flag)
+        case ast.Constant(value=int(number) | float(number)):
+            yield "plus one", text.span(node), repr(number + 1)
+            yield "minus one", text.span(node), repr(number - 1)
+        case ast.Return(value=ast.expr() as value):
+            yield "empty return", text.span(value), node.empty  # type: ignore[attr-defined]
         case ast.Expr(value=ast.Call()):
             yield "dropped call", text.span(node), "pass"
         case ast.If() | ast.While() | ast.IfExp():
