@@ -1,0 +1,176 @@
+"""What small data costs where rows cost nothing: a publication by phase, the start of a session, a night, a rerun.
+
+    python benchmarks/overhead.py                     # everything, three rounds each: about fifteen minutes
+    python benchmarks/overhead.py --only publish      # or session, night, demo; several are allowed
+
+    publish   1,839 rows of sessions in a session that is warm: stage, audit, commit, record, and the whole
+    session   a new process up to its first publication, with the archive of class data and without
+    night     300 listeners, 44 days; then one more day, then the same again, where nothing is new
+    demo      `segue demo`, whole
+
+Rounds are printed one by one beside their median: on two cores nothing else should run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from importlib.metadata import version
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+ROWS, DAYS = 1_839, 5
+SEGUE = [sys.executable, "-m", "segue.command"]
+Times = dict[str, list[float]]
+
+
+def main() -> None:
+    parts: dict[str, Callable[[Path, int, Times], None]] = {
+        "publish": _publish, "session": _session, "night": _night, "demo": _demo,
+    }  # fmt: skip
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--only", nargs="+", choices=parts, default=list(parts))
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--first-publication", type=Path, help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.first_publication:
+        _publish(args.first_publication, 0, defaultdict(list))
+        return
+    packages = ("pyspark", "delta-spark", "great-expectations", "deltalake")
+    print(f"{os.cpu_count()} cores, {', '.join(f'{name} {version(name)}' for name in packages)}")
+    for name in args.only:
+        times: Times = defaultdict(list)
+        with tempfile.TemporaryDirectory() as folder:
+            parts[name](Path(folder), args.rounds, times)
+        print(f"\n{name}")
+        for label, seconds in times.items():
+            rounds = ", ".join(f"{each:.2f}" for each in seconds)
+            print(f"  {label:<34}{median(seconds):>8.2f} s   ({rounds})", flush=True)
+
+
+def _publish(folder: Path, rounds: int, times: Times) -> None:
+    """The first two publications compile and warm up, and are not counted."""
+    from made_up import FIRST, made_up_sessions
+
+    from jobs.job import Job
+    from jobs.session import open_session
+
+    rows = made_up_sessions(open_session("overhead", folder / "spark.log"), ROWS, DAYS, str(folder / "rows"))
+    days = [FIRST + timedelta(days=n) for n in range(DAYS)]
+    warm: Times = defaultdict(list)
+    for turn in range(2 + rounds if rounds else 1):
+        job = Job("overhead", str(folder / "root"), f"run-{turn}", say=lambda text: None)
+        job.fit(ROWS)
+        path = str(folder / "rows")
+        again = job.spark.read.schema(rows.schema).parquet(path).where(f"ms_played >= {turn}")
+        batch = job.batch("sessions", days, repeatable=False, parameters={"turn": turn})
+        with _phases(times if turn > 1 else warm), _stopwatch(times if turn > 1 else warm, "whole"):
+            job.publish(batch, again)
+
+
+@contextmanager
+def _phases(times: Times) -> Iterator[None]:
+    """The parts of a publication, measured where they are called."""
+    import jobs.job as job
+    from jobs.publishing import protocol
+
+    parts = {
+        "reserve": (job, "reserve"),
+        "write": (protocol, "write"),
+        "audit: rows, keys, content hash": (protocol, "profile"),
+        "audit: expectations": (protocol, "judge"),
+        "record": (job, "record"),
+        "commit": (job, "commit"),
+    }
+    originals = {label: getattr(module, name) for label, (module, name) in parts.items()}
+    for label, (module, name) in parts.items():
+        setattr(module, name, _timed(originals[label], times, label))
+    try:
+        yield
+    finally:
+        for label, (module, name) in parts.items():
+            setattr(module, name, originals[label])
+
+
+def _timed(function: Callable[..., Any], times: Times, label: str) -> Callable[..., Any]:
+    def timed(*args: Any, **kwargs: Any) -> Any:
+        with _stopwatch(times, label):
+            return function(*args, **kwargs)
+
+    return timed
+
+
+@contextmanager
+def _stopwatch(times: Times, label: str) -> Iterator[None]:
+    started = time.perf_counter()
+    yield
+    times[label].append(time.perf_counter() - started)
+
+
+def _session(folder: Path, rounds: int, times: Times) -> None:
+    from jobs.class_data import archive, make_archive
+
+    if not archive().exists():
+        make_archive()
+    aside = archive().with_suffix(".aside")
+    for turn in range(rounds):
+        for label in ("first publication, class data archived", "first publication, none archived"):
+            if "none" in label:
+                archive().rename(aside)
+            try:
+                with _stopwatch(times, label):
+                    _run(
+                        [sys.executable, __file__, "--first-publication", str(folder / f"{turn}-{label[19]}")]
+                    )
+            finally:
+                if aside.exists():
+                    aside.rename(archive())
+
+
+def _night(folder: Path, rounds: int, times: Times) -> None:
+    """Every round has the same 44 days behind it."""
+    landing = folder / "landing"
+    _run([*SEGUE, "run", "generate-plays", "--out", str(landing), "--users", "300", "--days", "45"])
+    days = sorted((landing / "plays").iterdir())
+    _flow(folder / "before", landing, days[:-1])
+    for _ in range(rounds):
+        root = folder / "root"
+        shutil.rmtree(root, ignore_errors=True)
+        shutil.copytree(folder / "before", root)
+        with _stopwatch(times, "one more day on 44"):
+            _flow(root, landing, days[-1:])
+        with _stopwatch(times, "again, nothing new"):
+            _flow(root, landing, days[-1:])
+
+
+def _flow(root: Path, landing: Path, days: list[Path]) -> None:
+    source = ["--source", str(landing / "source.toml"), "--catalogue", str(landing / "tracks")]
+    _run([*SEGUE, "run", "flow", "--root", str(root), *source, "--input", *map(str, days)])
+
+
+def _demo(folder: Path, rounds: int, times: Times) -> None:
+    for turn in range(rounds):
+        with _stopwatch(times, "segue demo"):
+            _run([*SEGUE, "demo", "--root", str(folder / f"demo-{turn}")])
+
+
+def _run(command: list[str]) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(f"{' '.join(command)} ended with {done.returncode}\n{done.stdout}\n{done.stderr}")
+
+
+if __name__ == "__main__":
+    main()
