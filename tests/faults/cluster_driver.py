@@ -43,6 +43,7 @@ def main() -> None:
     publish(spark, root, SHUFFLED, slowed(given, Path(markers, "shuffle")))
     jobs.publishing.protocol._laid_out = lambda rows, batch: slowed(real(rows, batch), Path(markers, "write"))
     publish(spark, root, WRITTEN, frame(spark, WRITTEN.rows(), SESSIONS))
+    spark.stop()
 
 
 def session() -> Any:
