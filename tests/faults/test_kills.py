@@ -9,6 +9,8 @@ import pytest
 from faults.invariants import check
 from faults.offers import OFFERS, TABLE
 from faults.runs import Chain
+from jobs.job import Job
+from reference.frames import frame
 from schemas.sessions import SESSIONS
 
 LANDED = {"after swap", "after commit"}
@@ -50,10 +52,11 @@ def test_kills_at_random_moments_of_a_replay(root, templates):
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
-def test_kills_of_a_driver_with_spark(root, job):
+def test_kills_of_a_driver_with_spark(spark, root):
     """One root, killed again and again; each run has to end what the one before left, so that each session is one
     fault and one recovery."""
-    assert job().offer(OFFERS[0]).kind == "published"
+    mine = Job("fault", str(root), say=lambda text: None)
+    mine.publish(OFFERS[0].batch(mine), frame(spark, OFFERS[0].rows(), SESSIONS))
     chain, drawn = Chain(root), random.Random(4)
     chain.reported = 1
     assert "half written" in chain.killed_at("in the write")
