@@ -24,7 +24,6 @@ sys.path[:0] = [str(TOP), str(TOP / "tests")]
 from faults.offers import OFFERS  # noqa: E402
 from faults.replay import save_templates  # noqa: E402
 from faults.runs import Chain  # noqa: E402
-from jobs.session import open_session  # noqa: E402
 
 BATCHES = 3  # of each run; the kill hits one of them
 
@@ -60,13 +59,10 @@ def arguments() -> argparse.Namespace:
 
 
 def templates(folder: Path, replayed: bool) -> list[str]:
-    """Options of the driver: none, or where Spark has staged every offer once."""
+    """Options of the driver: none, or where every offer is staged already."""
     if not replayed:
         return []
-    spark = open_session("templates", folder / "spark.log")
-    saved = save_templates(spark, folder / "templates", OFFERS)
-    spark.stop()
-    return ["--templates", str(saved)]
+    return ["--templates", str(save_templates(folder / "templates", OFFERS))]
 
 
 def one(chain: Chain, drawn: random.Random, took: float, replayed: bool, number: int) -> str:

@@ -1,9 +1,9 @@
-"""Publishes on a small disk of its own that is full at one step, then has room again.
+"""Publishes on a small disk of its own that is full at one step after the other, and has room again in between.
 
-    python full_disk.py STEP DISK [TEMPLATES]
+    python full_disk.py STEP,STEP,... DISK [TEMPLATES]
 
-Prints how the publishing failed, and then what came of it twice more, with room. DISK and, for
-Spark's own files, what SPARK_LOCAL_DIRS names are file systems of a few megabytes.
+Prints for each step how the publishing failed, and then what came of it twice more, with room. DISK and,
+for Spark's own files, what SPARK_LOCAL_DIRS names are file systems of a few megabytes.
 """
 
 from __future__ import annotations
@@ -37,21 +37,27 @@ STEPS = {
 
 
 def main() -> None:
-    step, disk = sys.argv[1], Path(sys.argv[2])
+    steps, disk = sys.argv[1].split(","), Path(sys.argv[2])
     root = disk / "root"
-    full = Path(os.environ["SPARK_LOCAL_DIRS"]) if step == "shuffle" else disk
     publish = replayed(root, Path(sys.argv[3])) if sys.argv[3:] else by_spark(root)
     say(publish(OFFERS[0]))
+    for step, offer in zip(steps, OFFERS[1:], strict=False):
+        fail(step, disk, lambda offer=offer: publish(offer))
+
+
+def fail(step: str, disk: Path, publish: Callable[[], str]) -> None:
+    """One offer on a full disk, and twice more with room."""
+    root, full = disk / "root", Path(os.environ["SPARK_LOCAL_DIRS"]) if step == "shuffle" else disk
     before = check(root, OFFERS)
     with mock.patch.object(*STEPS[step], on_a_full_disk(step, full)):
         try:
-            say(publish(OFFERS[1]))
+            say(publish())
         except Exception as problem:
             say("failed", type(problem).__name__, len(str(problem).splitlines()), first_line(problem))
     (full / "filler").unlink()
     say("unchanged" if check(root, OFFERS) == before else "changed")
-    say(publish(OFFERS[1]))
-    say(publish(OFFERS[1]))
+    say(publish())
+    say(publish())
     check(root, OFFERS)
 
 
@@ -74,7 +80,7 @@ def on_a_full_disk(step: str, full: Path) -> Callable[..., Any]:
 
     def faulty(*args: Any) -> Any:
         fill(full)
-        say("full", os.statvfs(full).f_bavail)
+        say("full", step, os.statvfs(full).f_bavail)
         return real(*args)
 
     return faulty

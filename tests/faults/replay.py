@@ -1,6 +1,6 @@
-"""Batches that Spark staged and audited once, published again and again without Spark.
+"""Batches that were staged once, published again and again without Spark.
 
-Only the writing of the files and their audit are replayed: reserving, recording, committing and the
+Only the writing of the files and their audit are not real: reserving, recording, committing and the
 lease are those of `jobs`, so that hundreds of faults can hit them at the price of a small process each.
 """
 
@@ -12,35 +12,28 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
-import jobs.job
 from faults.offers import Offer
-from jobs.job import Job, Outcome
+from jobs.job import Outcome
 from jobs.publishing.batches import Batch
 from jobs.publishing.protocol import Staged
 from jobs.publishing.warehouse import Warehouse
-from reference.frames import frame
-from schemas.sessions import SESSIONS
+from reference.staged import LaidJob
 
 
-def save_templates(spark: Any, folder: Path, offers: Iterable[Offer]) -> Path:
+def save_templates(folder: Path, offers: Iterable[Offer]) -> Path:
     """One staged batch for every offer, with what its audit came to."""
-    job = Job("template", str(folder / "staging"), say=lambda text: None)
-    job.spark = spark
+    job = LaidJob("template", str(folder / "staging"), say=lambda text: None)
     for offer in offers:
-        folder.mkdir(parents=True, exist_ok=True)
-        staged = job.stage(offer.batch(job), frame(spark, offer.rows(), SESSIONS))
+        staged = job.stage(offer.batch(job), offer.rows())
         shutil.move(staged.path, folder / offer.label)
         found = pickle.dumps((staged.profile, staged.verdict))
         (folder / f"{offer.label}.pickle").write_bytes(found)
     return folder
 
 
-class ReplayJob(Job):
+class ReplayJob(LaidJob):
     """A job that copies staged files where Spark would write them, and takes their audit as it was."""
-
-    spark: Any = None
 
     def __init__(self, root: str, templates: Path, stage_s: float = 0, say: Any = lambda text: None) -> None:
         super().__init__("fault", root, say=say)
@@ -49,13 +42,7 @@ class ReplayJob(Job):
     def offer(self, offer: Offer) -> Outcome:
         return self.publish(offer.batch(self), offer.label)  # type: ignore[arg-type]
 
-    def stage(
-        self, batch: Batch, rows: Any, measures: Any = None, missing: Any = None, if_empty: str = ""
-    ) -> Staged:
-        with mock.patch.object(jobs.job, "stage", self._copied):
-            return super().stage(batch, rows, measures, missing, if_empty)
-
-    def _copied(self, _: Any, warehouse: Warehouse, batch: Batch, label: str, *__: Any) -> Staged:
+    def _staged(self, _: Any, warehouse: Warehouse, batch: Batch, label: Any, *__: Any) -> Staged:
         path = f"{warehouse.table_path(batch.table)}/batch-{batch.id}"
         time.sleep(self._stage_s)
         shutil.copytree(self._templates / label, path, dirs_exist_ok=True)

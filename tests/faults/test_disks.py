@@ -31,30 +31,36 @@ def small_disks(tmp_path):
     return mounted, *disks
 
 
-def ran_on(small_disks, step, *templates):
-    """Lines of the run, up to which the disk was full, and from where it had room again."""
+def ran_on(small_disks, steps, *templates):
+    """By step, how the publishing failed: the kind of error, its lines, its text."""
     command, disk, local = small_disks
-    with Run(*command, *script("full_disk.py", step, disk, *templates), SPARK_LOCAL_DIRS=str(local)) as run:
+    run_of = script("full_disk.py", ",".join(steps), disk, *templates)
+    with Run(*command, *run_of, SPARK_LOCAL_DIRS=str(local)) as run:
         code = run.ended()
         assert code == 0, run.text
-    said = [line for line in run.lines if line.partition(" ")[0] in SAID]
-    assert said[:2] == ["published", "full 0"], f"the disk was not full:\n{run.text}"
-    assert said[2].startswith("failed"), f"published on a full disk:\n{run.text}"
-    assert said[3:] == ["unchanged", "published", "unchanged"], run.text
-    return said[2].split(maxsplit=3)[1:]
+    first, *said = [line for line in run.lines if line.partition(" ")[0] in SAID]
+    assert first == "published" and len(said) == 5 * len(steps), run.text
+    return {step: failure_in(said[5 * n : 5 * n + 5], step) for n, step in enumerate(steps)}
 
 
-@pytest.mark.parametrize("step", ["log", "reservation", "records"])
-def test_a_full_disk_is_said_and_nothing_is_changed(small_disks, templates, step):
-    kind, lines, text = ran_on(small_disks, step, templates)
-    assert (kind, lines) == ("JobError", "1"), text
-    assert "No space left" in text or "os error 28" in text, text
-    assert "lost" not in text, "a full disk is no lost compare-and-swap"
+def failure_in(said, step):
+    assert said[0] == f"full {step} 0", f"the disk was not full: {said}"
+    assert said[1].startswith("failed"), f"published on a full disk: {said}"
+    assert said[2:] == ["unchanged", "published", "unchanged"], f"{step}: {said}"
+    return said[1].split(maxsplit=3)[1:]
+
+
+def test_a_full_disk_is_said_and_nothing_is_changed(small_disks, templates):
+    for step, failure in ran_on(small_disks, ["log", "reservation", "records"], templates).items():
+        kind, lines, text = failure
+        assert (kind, lines) == ("JobError", "1"), f"{step}: {text}"
+        assert "No space left" in text or "os error 28" in text, f"{step}: {text}"
+        assert "lost" not in text, f"{step}: a full disk is no lost compare-and-swap"
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("step", ["staging", "shuffle"])
-def test_a_disk_that_spark_fills_is_said_and_nothing_is_changed(small_disks, step):
-    kind, lines, text = ran_on(small_disks, step)
-    assert (kind, lines) == ("JobError", "1"), text
-    assert "No space left" in text, text
+def test_a_disk_that_spark_fills_is_said_and_nothing_is_changed(small_disks):
+    for step, failure in ran_on(small_disks, ["staging", "shuffle"]).items():
+        kind, lines, text = failure
+        assert (kind, lines) == ("JobError", "1"), f"{step}: {text}"
+        assert "No space left" in text, f"{step}: {text}"

@@ -68,7 +68,7 @@ def test_a_file_cut_short_before_the_commit_is_refused(root, job, spoil):
 
 
 @pytest.mark.parametrize("spoil", [cut, flip, flip_unseen_by_hadoop])
-def test_a_file_spoiled_before_its_audit_is_refused(spark, root, monkeypatch, spoil):
+def test_a_file_spoiled_before_its_audit_is_refused(spark, root, job, monkeypatch, spoil):
     write, spoiled = jobs.publishing.protocol.write, []
 
     def faulty(rows, path):
@@ -77,25 +77,22 @@ def test_a_file_spoiled_before_its_audit_is_refused(spark, root, monkeypatch, sp
         spoil(spoiled[0])
         return result
 
-    def publish():
-        job = Job("fault", str(root), say=lambda text: None)
-        return job.publish(OFFERS[1].batch(job), frame(spark, OFFERS[1].rows(), SESSIONS))
-
+    mine = Job("fault", str(root), say=lambda text: None)
     with monkeypatch.context() as patch, pytest.raises(JobError, match="cannot be read back") as refusal:
         patch.setattr(jobs.publishing.protocol, "write", faulty)
-        publish()
+        mine.publish(OFFERS[1].batch(mine), frame(spark, OFFERS[1].rows(), SESSIONS))
     assert spoiled and "\n" not in str(refusal.value)
     newest = check(root, OFFERS)
     assert Job("fault", str(root)).warehouse.state(TABLE).rows == 0
-    assert publish().version == newest + 1
+    assert job().offer(OFFERS[1]).version == newest + 1
     check(root, OFFERS)
 
 
 @pytest.fixture
-def flipped(job):
-    """The one file of a batch that was spoiled after its audit, and published as it was."""
-    mine = job()
-    staged = mine.stage(OFFERS[1].batch(mine), OFFERS[1].label)
+def flipped(spark, root):
+    """The one file of a batch that was spoiled after its audit, and published as it was; Spark writes checksums."""
+    mine = Job("fault", str(root), say=lambda text: None)
+    staged = mine.stage(OFFERS[1].batch(mine), frame(spark, OFFERS[1].rows(), SESSIONS))
     (path,) = data_files(staged.path)
     flip_unseen_by_hadoop(path)
     assert mine.commit(staged).kind == "published"

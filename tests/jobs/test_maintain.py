@@ -1,4 +1,7 @@
-"""Maintenance changes no row, keeps what a living release holds, and frees the rest."""
+"""Maintenance changes no row, keeps what a living release holds, and frees the rest.
+
+Only joining files needs Spark; all else is of logs and files, which are laid without it.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,8 @@ from jobs.publishing.records import recorded_batches
 from jobs.publishing.retention import clean_log, last_checkpoint, vacuum
 from jobs.publishing.rewrite import mark_erased
 from jobs.publishing.warehouse import Warehouse
-from reference.published import DAYS, publish, sessions
+from reference.published import DAYS, NOON, opening
+from reference.staged import REFUSED, LaidJob
 from segue.errors import SegueError
 from segue.releases import LIFE, TableVersion, append_release, rollback
 
@@ -37,21 +41,35 @@ def job(spark, root):
     return lambda: Job("test", root, "run-test", say=lambda text: None)
 
 
-def crowded(job, rows):
+@pytest.fixture
+def laid(root):
+    return lambda: LaidJob("test", root, "run-test", say=lambda text: None)
+
+
+def sessions(days=range(3), **overrides):
+    """Five rows a day."""
+    return [
+        opening(f"p{day}-{n}", NOON + timedelta(days=day, minutes=n), **overrides)
+        for day in days
+        for n in range(5)
+    ]
+
+
+def publish(job, days=range(3), **overrides):
+    """Batches of other rows are other batches."""
+    batch = job.batch("sessions", [DAYS[day] for day in days], parameters=overrides)
+    return job.publish(batch, sessions(days, **overrides))
+
+
+def crowded(job):
     """Published as by a cluster that shuffles finely: many files a day."""
-    made = job()
-    finely = {"spark.sql.adaptive.enabled": "false", "spark.sql.shuffle.partitions": "5"}
-    coarsely = {name: made.spark.conf.get(name) for name in finely}
-    try:
-        for name, value in finely.items():
-            made.spark.conf.set(name, value)
-        made.publish(replace(made.batch("sessions", DAYS[:3]), files_per_day=8), rows)
-    finally:
-        for name, value in coarsely.items():
-            made.spark.conf.set(name, value)
-    assert len(DeltaTable(made.warehouse.table_path("sessions")).file_uris()) > 3, (
-        "no crowd: this shows nothing"
-    )
+    batch = replace(job.batch("sessions", DAYS[:3]), files_per_day=5)
+    job.publish(batch, sessions())
+    assert len(files_of(job)) > 3, "no crowd: this shows nothing"
+
+
+def files_of(job):
+    return job.warehouse.table("sessions").file_uris()
 
 
 def released(root, day=DAYS[0]):
@@ -74,13 +92,13 @@ def maintained(root, *arguments):
     assert maintain.main(["--root", root, "--run-id", "run-maintain", *arguments]) == 0
 
 
-def test_small_files_are_joined_and_no_row_changes(spark, job, root):
-    crowded(job, sessions(spark))
+def test_small_files_are_joined_and_no_row_changes(job, laid, root):
+    crowded(laid())
     made = job()
     before, state = made.read("sessions").toArrow().sort_by("play_id"), job().warehouse.state("sessions")
     maintained(root)
     after = job().warehouse.state("sessions")
-    assert len(DeltaTable(made.warehouse.table_path("sessions")).file_uris()) == 3
+    assert len(files_of(made)) == 3
     assert job().read("sessions").toArrow().sort_by("play_id") == before, (
         "a row changed, or its available_at did"
     )
@@ -90,18 +108,18 @@ def test_small_files_are_joined_and_no_row_changes(spark, job, root):
     assert after.lineage() == state.lineage(), "joining files made days stale"
 
 
-def test_a_dry_run_says_what_it_would_do_and_does_nothing(spark, job, root, capsys):
-    crowded(job, sessions(spark))
-    version, files = job().warehouse.state("sessions").version, files_on_disk(root)
+def test_a_dry_run_says_what_it_would_do_and_does_nothing(laid, root, capsys):
+    crowded(laid())
+    version, files = laid().warehouse.state("sessions").version, files_on_disk(root)
     maintained(root, "--dry-run")
     assert "would have" in capsys.readouterr().out
-    assert (job().warehouse.state("sessions").version, files_on_disk(root)) == (version, files)
+    assert (laid().warehouse.state("sessions").version, files_on_disk(root)) == (version, files)
 
 
-def test_what_a_living_release_holds_stays_and_the_rest_goes_in_time(spark, job, root):
-    publish(job(), sessions(spark), DAYS[:3])
+def test_what_a_living_release_holds_stays_and_the_rest_goes_in_time(laid, root):
+    publish(laid())
     first, rows = released(root), rows_of(root)
-    publish(job(), sessions(spark, track_id="t2"), DAYS[:3], code="new")
+    publish(laid(), track_id="t2")
     second = released(root)
     warehouse = Warehouse(root)
     vacuum(warehouse, warehouse.table("sessions"), "sessions", NOW)
@@ -116,10 +134,10 @@ def test_what_a_living_release_holds_stays_and_the_rest_goes_in_time(spark, job,
         rollback(root, first.release_id)
 
 
-def test_a_rollback_keeps_old_files_alive(spark, job, root):
-    publish(job(), sessions(spark), DAYS[:3])
+def test_a_rollback_keeps_old_files_alive(laid, root):
+    publish(laid())
     first, rows = released(root), rows_of(root)
-    publish(job(), sessions(spark, track_id="t2"), DAYS[:3], code="new")
+    publish(laid(), track_id="t2")
     released(root)
     rollback(root, first.release_id)
     warehouse = Warehouse(root)
@@ -127,10 +145,10 @@ def test_a_rollback_keeps_old_files_alive(spark, job, root):
     assert rows_of(root) == rows, "the newest release has no end, but its files went"
 
 
-def test_a_release_past_its_life_is_refused_and_never_served_half(spark, job, root, monkeypatch):
-    publish(job(), sessions(spark), DAYS[:3])
+def test_a_release_past_its_life_is_refused_and_never_served_half(laid, root, monkeypatch):
+    publish(laid())
     first = released(root)
-    publish(job(), sessions(spark, track_id="t2"), DAYS[:3], code="new")
+    publish(laid(), track_id="t2")
     second = released(root)
     monkeypatch.setattr(
         segue.open.__globals__["open_release"].__globals__["living"], "__defaults__", (LATER,)
@@ -140,27 +158,29 @@ def test_a_release_past_its_life_is_refused_and_never_served_half(spark, job, ro
     assert segue.open(root).release == second.release_id, "the newest release has no end"
 
 
-def test_refused_and_abandoned_batches_are_swept_after_days_and_not_before(spark, job, root):
-    publish(job(), sessions(spark), DAYS[:3])
+def test_refused_and_abandoned_batches_are_swept_after_days_and_not_before(laid, root):
+    publish(laid())
+    wrong, abandoned = laid(), laid()
+    wrong.verdict = REFUSED
     with pytest.raises(Refused):
-        publish(job(), sessions(spark, completion=1.5), DAYS[:3], code="wrong")
-    abandoned = job()
-    staged = abandoned.stage(abandoned.batch("sessions", DAYS[:1], parameters={"n": 1}), sessions(spark, [0]))
+        publish(wrong, completion=1.5)
+    staged = abandoned.stage(abandoned.batch("sessions", DAYS[:1], parameters={"n": 1}), sessions([0]))
     warehouse, table = Warehouse(root), Warehouse(root).table("sessions")
     assert len(warehouse.batches("sessions")) == 3
     assert vacuum(warehouse, table, "sessions", NOW + timedelta(days=2)).batches == []
     freed = vacuum(warehouse, table, "sessions", NOW + timedelta(days=5))
     assert len(freed.batches) == 2 and len(warehouse.batches("sessions")) == 1
-    maintain._record_abandoned(job(), "sessions", freed.batches)
+    maintain._record_abandoned(laid(), "sessions", freed.batches)
     assert staged.batch.id in recorded_batches(warehouse, "sessions"), "an attempt left no record"
-    assert len(job().read("sessions").collect()) == 15
+    released(root)
+    assert len(rows_of(root)) == 15
 
 
-def test_old_log_entries_go_and_every_version_that_is_needed_can_be_read(spark, job, root):
-    publish(job(), sessions(spark), DAYS[:3])
+def test_old_log_entries_go_and_every_version_that_is_needed_can_be_read(job, laid, root):
+    publish(laid())
     first, rows = released(root), rows_of(root)
     for _ in range(11):
-        mark_erased(job(), Warehouse(root).table("sessions"), "sessions")
+        mark_erased(laid(), Warehouse(root).table("sessions"), "sessions")
     maintained(root)
     path = job().warehouse.table_path("sessions")
     log = set(Path(path, "_delta_log").glob("*.json"))
@@ -177,11 +197,11 @@ def test_old_log_entries_go_and_every_version_that_is_needed_can_be_read(spark, 
     state = job().warehouse.state("sessions")
     assert (state.version, state.rows) == (version, 15), "the state went with the log"
     assert job().read("sessions").count() == 15
-    assert publish(job(), sessions(spark, [0], track_id="last"), DAYS[:1], n="last").version == version + 1
+    assert publish(laid(), [0], track_id="last").version == version + 1
 
 
-def test_a_reader_who_began_before_maintenance_ends_after_it(spark, job, root):
-    crowded(job, sessions(spark))
+def test_a_reader_who_began_before_maintenance_ends_after_it(job, laid, root):
+    crowded(laid())
     released(root)
     expected = rows_of(root)
     reading = segue.open(root).scan("sessions")
@@ -196,7 +216,7 @@ def test_a_reader_who_began_before_maintenance_ends_after_it(spark, job, root):
     assert pinned.count() == len(expected)
 
 
-def test_a_training_that_was_cut_off_long_ago_is_swept(tmp_path, spark, capsys):
+def test_a_training_that_was_cut_off_long_ago_is_swept(tmp_path, capsys):
     old, young = (tmp_path / "scratch" / "track_embeddings" / name for name in ("old", "young"))
     for folder in (old, young):
         (folder / "progress").mkdir(parents=True)

@@ -13,11 +13,10 @@ from pathlib import Path
 import pytest
 from deltalake import DeltaTable
 
-from jobs.job import Job
 from jobs.publishing.warehouse import Warehouse
-from reference.frames import frame
-from reference.worlds import MIDNIGHT, play
-from schemas.plays import PLAYS
+from reference.clusters import spark_home
+from reference.published import lay
+from reference.worlds import MIDNIGHT, heard
 
 TOP = Path(__file__).parents[2]
 
@@ -39,54 +38,53 @@ def dist(tmp_path_factory):
     return copy / "dist"
 
 
-@pytest.mark.slow
-def test_a_step_is_submitted_from_another_folder_to_two_executors(spark, tmp_path, dist):
-    root = str(tmp_path / "root")
-    job = Job("test", root, say=lambda text: None)
-    heard = [
-        play(
+def sessions():
+    """Five listeners with a session of forty plays each, of seven tracks."""
+    for n in range(200):
+        yield heard(
             play_id=f"p{n}",
             user_id=f"u{n % 5}",
             track_id=f"t{n % 7}",
+            session_id=f"s{n % 5}",
+            position=1 + n // 5,
             played_at=MIDNIGHT + timedelta(minutes=n),
         )
-        for n in range(200)
-    ]
-    measures = {"rejected_share": 0.0, "duplicate_share": 0.0}
-    job.commit(job.stage(job.batch("plays", appends=True), frame(spark, heard, PLAYS), measures))
-    elsewhere = tmp_path / "elsewhere"
+
+
+@pytest.mark.slow
+def test_a_step_is_submitted_from_another_folder_to_two_executors(tmp_path, dist):
+    """The training, as it needs all there is: tasks on both executors, and one that has its executor to itself."""
+    root, elsewhere = str(tmp_path / "root"), tmp_path / "elsewhere"
+    lay(Warehouse(root), "sessions", list(sessions()))
     elsewhere.mkdir()
-    script = shutil.copy(TOP / "jobs" / "build_sessions.py", elsewhere)
-    done = submit(elsewhere, dist / "segue-jobs.zip", script, "--root", root)
+    script = shutil.copy(TOP / "jobs" / "train_track_embeddings.py", elsewhere)
+    step = (script, "--root", root, "--search-budget", "0", "--epochs", "1")
+    done = submit(elsewhere, spark_home(tmp_path), "--py-files", dist / "segue-jobs.zip", *step)
     assert done.returncode == 0, f"spark-submit failed:\n{done.stdout[-3000:]}\n{done.stderr[-6000:]}"
     assert "segue-jobs.zip/jobs/errors.py" in done.stdout, (
         f"the step ran other code than the zip's:\n{done.stdout}"
     )
-    assert "sessions version 2: 200 rows" in done.stdout
-    assert Warehouse(root).state("sessions").rows == 200
-    script = shutil.copy(TOP / "jobs" / "train_track_embeddings.py", elsewhere)
-    cores = ("--master", "local-cluster[1,2,1024]", "--conf", "spark.executor.cores=2")
-    done = submit(elsewhere, dist / "segue-jobs.zip", *cores, script, "--root", root)
-    assert done.returncode == 0, f"spark-submit failed:\n{done.stdout[-3000:]}\n{done.stderr[-6000:]}"
+    logs = tmp_path.glob("spark/work/*/*/stderr")
+    worked = {log.parent.name for log in logs if "Finished task" in log.read_text()}
+    assert worked == {"0", "1"}, f"executors that finished a task: {worked}"
     assert "track_embeddings version 2: 7 rows" in done.stdout
     (version,) = DeltaTable(f"{root}/tables/embedding_versions").to_pyarrow_table().to_pylist()
     assert json.loads(version["parameters"])["threads"] == 2, "the task did not have its executor to itself"
 
 
-def submit(folder, zipped, *command):
-    """spark-submit as a stranger would: no checkout on the path, two executors of one core where not said otherwise."""
-    import pyspark
-
-    spark_submit = Path(pyspark.__file__).parent / "bin" / "spark-submit"
+def submit(folder, home, *command):
+    """spark-submit as a stranger would: no checkout on the path, two executors of two cores."""
     clean = {k: v for k, v in os.environ.items() if not k.startswith(("PYSPARK", "SPARK", "PYTHONPATH"))}
     # -P: the folder of the script is no place to import from, so all that is ours comes out of the zip
     where = {"PYSPARK_PYTHON": sys.executable, "SPARK_LOCAL_IP": "127.0.0.1", "PYTHONSAFEPATH": "1"}
     return subprocess.run(
         [
-            str(spark_submit), "--master", "local-cluster[2,1,1024]", "--driver-memory", "2g",
-            "--conf", "spark.driver.host=127.0.0.1", "--conf", "spark.ui.enabled=false",
-            "--conf", "spark.sql.shuffle.partitions=2", "--conf", "spark.databricks.delta.snapshotPartitions=2",
-            "--py-files", str(zipped), *command,
+            str(home / "bin" / "spark-submit"), "--master", "local-cluster[2,2,512]", "--driver-memory", "1g",
+            "--conf", "spark.executor.memory=512m", "--conf", "spark.executor.cores=2",
+            "--properties-file", str(TOP / "tests" / "spark.conf"),
+            "--conf", "spark.executor.extraJavaOptions=-XX:TieredStopAtLevel=1",
+            "--conf", "spark.driver.host=127.0.0.1", "--conf", "spark.ui.enabled=false", *map(str, command),
         ],
-        cwd=folder, env=clean | where, capture_output=True, text=True, timeout=420, check=False,
+        cwd=folder, env=clean | where | {"SPARK_HOME": str(home)}, capture_output=True, text=True, timeout=420,
+        check=False,
     )  # fmt: skip

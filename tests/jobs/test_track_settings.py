@@ -3,44 +3,45 @@
 from __future__ import annotations
 
 import json
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
 from features.embeddings.settings import SEARCHED
 from features.embeddings.tuning import SAFE, SLOWER, SearchPlan
-from jobs import build_sessions, ingest_plays, train_track_embeddings
+from jobs import train_track_embeddings
 from jobs.publishing.warehouse import Warehouse
 from reference.planted import sessions
+from reference.published import lay
+from reference.worlds import heard
 from segue.storage import Snapshot
 
 FIRST, LAST = date(2026, 9, 1), date(2026, 9, 2)
-# A line is a session; one begins each minute, so that 2,400 of them are a day and two thirds.
-SOURCE = """
-name = "planted"
-format = "sessions"
-separator = " "
+BEGIN = datetime(2026, 9, 1, tzinfo=UTC)
 
-[plays]
-user_id = "concat('user:', line % 300)"
-source_session_id = "concat('session:', line)"
-track_id = "concat('t', item)"
-played_at = "timestamp_seconds(1788220800 + line * 60 + position)"
-"""
+
+def plays():
+    """A session begins each minute, so that 2,400 of them are a day and two thirds."""
+    for line, tracks in enumerate(sessions(2_400).tolist()):
+        start = BEGIN + timedelta(minutes=line)
+        for n, track in enumerate(tracks):
+            yield heard(
+                play_id=f"play:{line}-{n}",
+                user_id=f"user:{line % 300}",
+                track_id=f"t{track}",
+                session_id=f"session:{line}",
+                session_started_at=start,
+                position=n + 1,
+                played_at=start + timedelta(seconds=n),
+            )
 
 
 @pytest.fixture(scope="module")
 def root(spark, tmp_path_factory):
     """Sessions of two days, and no embeddings yet."""
-    folder = tmp_path_factory.mktemp("settings")
-    (folder / "source.toml").write_text(SOURCE)
-    lines = (" ".join(map(str, session)) for session in sessions(2_400).tolist())
-    (folder / "plays.txt").write_text("\n".join(lines) + "\n")
-    made = ["--root", str(folder / "root")]
-    source = ["--source", str(folder / "source.toml"), "--input", str(folder / "plays.txt")]
-    assert ingest_plays.main([*made, *source]) == 0
-    assert build_sessions.main(made) == 0
-    return str(folder / "root")
+    folder = str(tmp_path_factory.mktemp("settings") / "root")
+    lay(Warehouse(folder), "sessions", list(plays()))
+    return folder
 
 
 def train(root, day, *arguments):

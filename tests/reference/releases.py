@@ -1,0 +1,59 @@
+"""What must hold between the tables of a release, by sets and loops over rows that the client reads: without Spark."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import date
+
+from expectations.release import CROSS_TABLE, OF_ONE_VERSION, Reference
+from jobs.publishing.selection import Selection
+from reference.rows import Row
+from schemas import CONTRACTS
+from segue.storage import Snapshot
+
+# A condition that is not here needs its line of Python.
+CONDITIONS = {None: lambda row: True, "source = 'learned'": lambda row: row["source"] == "learned"}
+
+
+def orphans(selection: Selection) -> dict[str, int]:
+    """Of each reference among the tables of a selection, how many keys of the child the parent lacks."""
+    return {
+        each.name: _orphans_of(selection, each)
+        for each in CROSS_TABLE
+        if each.child in selection.states and each.parent in selection.states
+    }
+
+
+def _orphans_of(selection: Selection, reference: Reference) -> int:
+    """A child that is ahead of its parent is held to it up to the parent's newest day."""
+    holds = CONDITIONS[reference.where]
+    child = [row for row in rows_of(selection, reference.child) if holds(row)]
+    ends = [selection.days.get(name, [])[-1:] for name in (reference.child, reference.parent)]
+    if all(ends):
+        child = [row for row in child if row["ds"] <= ends[1][0]]
+    parent = {row[reference.key] for row in rows_of(selection, reference.parent)} - {None}
+    return len({row[reference.key] for row in child} - parent)
+
+
+def versions(selection: Selection) -> dict[date, dict[str, set[str]]]:
+    """On the newest day of any table of the embeddings, the version ids of each that has rows of that day."""
+    tables = [name for name in OF_ONE_VERSION if name in selection.days]
+    newest = {selection.days[name][-1] for name in tables}
+    found: dict[date, dict[str, set[str]]] = {}
+    for name in tables:
+        for row in rows_of(selection, name):
+            if row["ds"] in newest:
+                found.setdefault(row["ds"], {}).setdefault(name, set()).add(row["version_id"])
+    return found
+
+
+def rows_of(selection: Selection, table: str) -> list[Row]:
+    """All rows of a table at the version that is selected."""
+    uri = selection.warehouse.table_path(table)
+    snapshot = Snapshot.at(uri, selection.states[table].version)
+    return snapshot.read(snapshot.files, _names(table)).to_pylist()
+
+
+def _names(table: str) -> Iterable[str]:
+    wanted = {"ds", "version_id", "source", *(each.key for each in CROSS_TABLE)}
+    return [name for name in CONTRACTS[table].names if name in wanted]

@@ -1,0 +1,81 @@
+"""Publishing without Spark: files are staged by delta-rs and audited by nobody, all else is as `jobs` has it.
+
+For tests of logs, files and versions, where a batch costs milliseconds; `test_publish` has Spark stage and the
+gate judge.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import date
+from typing import Any
+from unittest import mock
+from zlib import crc32
+
+import pyarrow as pa
+from deltalake import DeltaTable, WriterProperties, write_deltalake
+
+import jobs.job
+from expectations.gate_settings import Gate
+from expectations.profile import DayProfile, Profile
+from expectations.verdict import Result, Verdict
+from jobs.job import Job
+from jobs.publishing.batches import Batch, folder
+from jobs.publishing.protocol import Staged
+from jobs.publishing.warehouse import Warehouse
+from reference.rows import Row, bucket
+from schemas import Contract
+
+PASSED = Verdict((Result("expect_rows_to_be_laid", None, "info", True, "laid", "laid"),))
+REFUSED = Verdict((Result("expect_rows_to_be_laid", "laid", "critical", False, "wrong", "right"),))
+
+
+class LaidJob(Job):
+    """A job whose batches are rows in plain Python, with the verdict that a test gives it.
+
+    `files_per_day` of the batch is how many files the rows of a day are dealt out to.
+    """
+
+    spark: Any = None
+    verdict = PASSED
+
+    def stage(
+        self, batch: Batch, rows: Any, measures: Any = None, missing: Any = None, if_empty: str = ""
+    ) -> Staged:
+        with (
+            mock.patch.object(jobs.job, "stage", self._staged),
+            # seconds of imports, for expectations that nobody holds the rows to
+            mock.patch.object(Gate, "suite_of", lambda gate, table: None),
+        ):
+            return super().stage(batch, rows, measures, missing, if_empty)
+
+    def _staged(self, _: Any, warehouse: Warehouse, batch: Batch, rows: Sequence[Row], *__: Any) -> Staged:
+        path = folder(warehouse, batch)
+        for part in range(batch.files_per_day):
+            _write(path, batch.contract, rows[part :: batch.files_per_day])
+        return Staged(batch, path, _profile(batch.contract, rows), self.verdict)
+
+
+def _write(path: str, contract: Contract, rows: Sequence[Row]) -> None:
+    table = DeltaTable(path)
+    made = [{name: row.get(name) for name in contract.names} for row in rows]
+    for row in made if contract.buckets else ():
+        row["bucket"] = bucket(row[contract.entity])
+    write_deltalake(
+        table,
+        pa.Table.from_pylist(made, schema=pa.schema(table.schema())),
+        mode="append",
+        writer_properties=WriterProperties(compression="SNAPPY"),
+    )
+
+
+def _profile(contract: Contract, rows: Sequence[Row]) -> Profile:
+    """Sums of hashes as the real one has, of other hashes."""
+    days: dict[date | None, DayProfile] = defaultdict(lambda: DayProfile(0, 0))
+    for row in rows:
+        day = row["ds"] if contract.by_day else None
+        said = repr([row.get(name) for name in contract.names if name != "available_at"])
+        known = days[day]
+        days[day] = DayProfile(known.rows + 1, (known.content_hash + crc32(said.encode()) * 2**24) % 2**64)
+    return Profile(len(rows), 0, dict(days))
