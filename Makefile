@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: help install demo test lint types check dist lock clean golden-help coverage
+.PHONY: help install demo test golden golden-help coverage lint types check dist lock clean
 .DEFAULT_GOAL := help
 
 help: ## what there is
@@ -17,6 +17,9 @@ demo: $(READY) ## plays in, released features and embeddings out, a bad day refu
 
 test: $(READY) lint types ## everything that CI runs
 	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+
+golden: $(READY) ## make the released root anew that tests start from (minutes; commit tests/golden)
+	@PYTHONPATH=.:tests SEGUE_SPARK_CONF=tests/spark.conf $(BIN)/python tests/golden/make.py
 
 lint: $(READY) ## ruff
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .

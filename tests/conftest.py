@@ -22,16 +22,16 @@ PRODUCT_SETTINGS = {
     "spark.sql.codegen.factoryMode": "FALLBACK",
     "spark.sql.adaptive.enabled": "true",
 }
-# Files whose tests share one flow, to which some of them add days.
-WORLD_FILES = {
+# Files whose tests share one night of the whole flow.
+NIGHT_FILES = {
     "jobs/test_flow.py",
     "jobs/test_forget.py",
     "jobs/test_track_embeddings.py",
     "jobs/test_training_set.py",
 }
-# The world and the files that take minutes, the longest first.
+# The night and the files that take minutes, the longest first.
 LONG_GROUPS = (
-    "world",
+    "night",
     "jobs/test_demo.py",
     "jobs/test_small_worlds.py",
     "jobs/test_s3.py",
@@ -46,41 +46,40 @@ LONG_GROUPS = (
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """For `--dist loadfile`: a file stays in order on one worker, and the files of one world on the same.
+    """For `--dist loadfile`: a file stays in order on one worker, and those that share a night on the same.
 
     A scheduler of our own, as pytest-xdist 3.8 sees no `xdist_group` under pytest 9.2.
     """
     from xdist.scheduler import LoadScopeScheduling
 
-    class WorldScheduling(LoadScopeScheduling):
+    class NightScheduling(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
             return _group(nodeid)
 
-    return WorldScheduling(config, log) if config.getvalue("dist") == "loadfile" else None
+    return NightScheduling(config, log) if config.getvalue("dist") == "loadfile" else None
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What takes long comes first: begun last, it would leave the other worker idle.
 
     Raises:
-        pytest.UsageError: a test asks for the world from a file that another worker may get.
+        pytest.UsageError: a test asks for the night from a file that another worker may get.
     """
     for item in items:
-        if _uses_world(item) and _group(item.nodeid) != "world":
+        if _uses_night(item) and _group(item.nodeid) != "night":
             raise pytest.UsageError(
-                f"{item.nodeid} asks for `world`: add its file to WORLD_FILES in {__file__}"
+                f"{item.nodeid} asks for `night`: add its file to NIGHT_FILES in {__file__}"
             )
     items.sort(key=lambda item: _rank(_group(item.nodeid)))  # stable: within a group, the order of collection
 
 
-def _uses_world(item: pytest.Item) -> bool:
-    """Other folders may have a `world` of their own, an argument for example."""
-    return item.path.parent == HERE / "jobs" and "world" in getattr(item, "fixturenames", ())
+def _uses_night(item: pytest.Item) -> bool:
+    return item.path.parent == HERE / "jobs" and "night" in getattr(item, "fixturenames", ())
 
 
 def _group(nodeid: str) -> str:
     file = nodeid.partition("::")[0].removeprefix("tests/")
-    return "world" if file in WORLD_FILES else file
+    return "night" if file in NIGHT_FILES else file
 
 
 def _rank(group: str) -> int:

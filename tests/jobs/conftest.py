@@ -1,27 +1,25 @@
-"""A small made-up world, published and released once: making it costs more than most tests of it."""
+"""A small made-up world: as it was committed, and after one more night of today's code."""
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 import pytest
 
-from reference.flows import DAYS, FIRST, LAST, FlowWorld
+from reference.flows import FlowWorld, Night
 
 
 @pytest.fixture(scope="session")
-def world(spark, tmp_path_factory):
-    """The flow up to the last day, released; the last day comes with a fault, and once more without."""
-    made = FlowWorld(tmp_path_factory.mktemp("flow"))
-    made.generate("--spoil-day", str(LAST))
-    code = made.flow(
-        *[f"{made.landing}/plays/delivered={FIRST + timedelta(days=n)}" for n in range(DAYS - 1)]
-    )
-    assert code == 0, f"the first flow ended with {code}; its table says which step"
-    return made
+def world(tmp_path_factory):
+    """Released up to the day before the last, by the code of the day on which it was committed."""
+    return FlowWorld.committed(tmp_path_factory.mktemp("world"))
+
+
+@pytest.fixture(scope="session")
+def night(spark, world, tmp_path_factory):
+    """The world after one more day by today's code: first as a bug made it, which is refused, then repaired."""
+    return Night(world, tmp_path_factory.mktemp("night"))
 
 
 @pytest.fixture
-def copy(world, tmp_path):
-    """The world's tables to spoil."""
-    return world.copied_to(tmp_path)
+def copy(night, tmp_path):
+    """The tables of the night, to spoil."""
+    return night.copied_to(tmp_path)

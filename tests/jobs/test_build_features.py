@@ -12,17 +12,20 @@ from jobs import build_features, build_user_features
 from jobs.job import Job
 from jobs.publishing.records import read_results
 from reference.frames import frame
-from reference.published import NOON, opening, publish
+from reference.published import NOON, opening, pass_every_batch, publish
 from reference.rows import assert_same
+from reference.three_features import THREE_FEATURES, declare_three_features
 from reference.windows import window_features as expected_features
 from schemas.declarations import Feature
 from schemas.sessions import SESSIONS
-from schemas.user_features import USER_FEATURE_GROUP
 
 LENGTH = 10
 DAYS = [(NOON + timedelta(days=n)).date() for n in range(LENGTH)]
 LATE = 3  # the day that a late play is of
 GAP = 6  # a day without plays
+
+# Which days are made again is the same for all features; `test_flow` has them all.
+GROUP = THREE_FEATURES
 
 
 def world(late=False):
@@ -37,7 +40,15 @@ def world(late=False):
 
 
 @pytest.fixture(scope="module")
-def root(spark, tmp_path_factory):
+def three_features():
+    with pytest.MonkeyPatch.context() as patch:
+        pass_every_batch(patch)
+        declare_three_features(patch)
+        yield
+
+
+@pytest.fixture(scope="module")
+def root(spark, three_features, tmp_path_factory):
     """Features of all days; then a play of an old day comes in."""
     root = str(tmp_path_factory.mktemp("features") / "root")
 
@@ -70,7 +81,7 @@ def test_a_late_play_opens_its_day_and_the_days_that_tiles_with_it_end_on(root):
 def test_features_are_those_of_all_plays_whenever_they_came(spark, root):
     rows = Job("test", root[0], "look").read("user_features").drop("available_at").toArrow().to_pylist()
     over = [day for day in DAYS if day != DAYS[GAP]]
-    wanted = expected_features(world(late=True), USER_FEATURE_GROUP, over)
+    wanted = expected_features(world(late=True), GROUP, over)
     assert_same(wanted, rows, ("user_id", "ds"), world(late=True), "user_id")
 
 
@@ -93,10 +104,10 @@ def test_a_new_declaration_makes_all_days_anew(root):
     """A feature that were null before the day it was thought of would train nobody."""
     job = Job("test", root[0], "look")
     more = replace(
-        USER_FEATURE_GROUP,
-        features=(*USER_FEATURE_GROUP.features, Feature("longest", "max", "ms_played", "ms", ("7d",))),
+        GROUP,
+        features=(*GROUP.features, Feature("longest", "max", "ms_played", "ms", ("7d",))),
     )
     sessions = job.source("sessions")
-    now, then = (build_features._made_of_plays(sessions, group) for group in (more, USER_FEATURE_GROUP))
+    now, then = (build_features._made_of_plays(sessions, group) for group in (more, GROUP))
     assert now.keys() == then.keys()
     assert not set(now.values()) & set(then.values()), "a day would keep partials that lack the new part"

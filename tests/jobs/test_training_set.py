@@ -52,14 +52,16 @@ US = timedelta(microseconds=1)
 
 
 def labels_of(plays):
-    """Around plays, around midnights, for strangers and for nobody; some of them twice."""
+    """Around plays of an early and of the newest day, around midnights, for strangers and for nobody; some twice."""
     drawn = random.Random(7)
-    instants = [play["played_at"] + off for play in plays[:40] for off in (-US, timedelta(0), US)]
+    played = [*plays[:40], *plays[-10:]]
+    instants = [play["played_at"] + off for play in played for off in (-US, timedelta(0), US)]
+    at_plays = len(instants)
     midnight = datetime.combine(FIRST + timedelta(days=3), time(), UTC)
     instants += [midnight + off for off in (-US, timedelta(0), US)] * 5
     rows = []
     for n, at in enumerate(instants):
-        play = plays[n // 3] if n < 120 else drawn.choice(plays)
+        play = played[n // 3] if n < at_plays else drawn.choice(plays)
         rows.append({name: play[name] for name in ("user_id", "track_id", "artist_id")} | {"label_at": at})
     rows += [
         rows[0],
@@ -76,15 +78,15 @@ def refs(asked):
 
 
 @pytest.fixture(scope="module")
-def made(world, tmp_path_factory):
+def made(night, tmp_path_factory):
     """One training set with features of every kind."""
     folder = tmp_path_factory.mktemp("training")
-    plays = sorted(world.released("sessions"), key=lambda row: (row["played_at"], row["play_id"]))
+    plays = sorted(night.released("sessions"), key=lambda row: (row["played_at"], row["play_id"]))
     labels = labels_of(plays[len(plays) // 4 :])
     pq.write_table(pa.Table.from_pylist(labels, SCHEMA), folder / "labels.parquet")
     arguments = ["--labels", str(folder / "labels.parquet"), "--out", str(folder / "set")]
     asked = ["--features", *refs(DAILY), "user_track_features", "--exact", *refs(EXACT)[3:]]
-    assert build_training_set.main(["--root", world.root, *arguments, *asked]) == 0
+    assert build_training_set.main(["--root", night.root, *arguments, *asked]) == 0
     return folder, labels, plays
 
 
@@ -92,8 +94,8 @@ def rows_in(path):
     return pq.ParquetDataset(path).read().to_pylist()
 
 
-def table_of(world, name, columns):
-    rows = world.released(name)
+def table_of(night, name, columns):
+    rows = night.released(name)
     available = {ds: max(r["available_at"] for r in rows if r["ds"] == ds) for ds in {r["ds"] for r in rows}}
     contract = CONTRACTS[name]
     return Table(
@@ -119,9 +121,9 @@ def exactly(label, plays, name, columns):
                 yield f"{name}__{feature.name(window)}", None if None in keys else found
 
 
-def test_daily_features_are_what_held_at_each_instant(world, made):
+def test_daily_features_are_what_held_at_each_instant(night, made):
     folder, labels, plays = made
-    wanted = joined(labels, [table_of(world, name, columns) for name, columns in DAILY.items()])
+    wanted = joined(labels, [table_of(night, name, columns) for name, columns in DAILY.items()])
     found = rows_in(folder / "set")
     names = list(wanted[0])
     assert_same(wanted, [{name: row[name] for name in names} for row in found], ("n",), plays, "user_id")
@@ -140,37 +142,37 @@ def test_exact_windows_end_at_the_instant_itself(made):
     assert compared > 100, "nearly all expected values are nothing: this shows little"
 
 
-def test_the_client_gives_the_same_rows_without_spark(world, made):
+def test_the_client_gives_the_same_rows_without_spark(night, made):
     folder, labels, plays = made
-    table = segue.open(world.root).training_set(pa.Table.from_pylist(labels, SCHEMA), refs(DAILY))
+    table = segue.open(night.root).training_set(pa.Table.from_pylist(labels, SCHEMA), refs(DAILY))
     found = rows_in(folder / "set")
     wanted = [{name: row[name] for name in table.column_names} for row in found]
     assert_same(wanted, table.to_pylist(), ("n",), plays, "user_id")
 
 
 def test_the_manifest_says_what_it_was_made_of_and_a_replay_gives_the_same_rows(
-    world, made, tmp_path, capsys
+    night, made, tmp_path, capsys
 ):
     folder, labels, _ = made
     manifest = json.loads((folder / "set" / "_manifest.json").read_text())
-    assert (manifest["rows"], manifest["release"]) == (len(labels), segue.open(world.root).release)
+    assert (manifest["rows"], manifest["release"]) == (len(labels), segue.open(night.root).release)
     assert (
         manifest["tables"]["user_features"]["version"]
-        == segue.open(world.root).tables["user_features"].version
+        == segue.open(night.root).tables["user_features"].version
     )
     found = rows_in(folder / "set")
     column = "track_features__plays_count_30d"
     assert manifest["nulls"][column] == sum(row[column] is None for row in found) / len(found)
-    again = ["--root", world.root, "--replay", str(folder / "set"), "--out", str(tmp_path / "again")]
+    again = ["--root", night.root, "--replay", str(folder / "set"), "--out", str(tmp_path / "again")]
     assert build_training_set.main([*again, "--format", "delta"]) == 0
     assert load(str(tmp_path / "again")).content_hash == manifest["content_hash"]
     assert "the same as" in capsys.readouterr().out
 
 
 def test_a_sample_made_again_from_plays_is_the_same_and_a_spoiled_value_is_seen(
-    world, made, tmp_path, capsys
+    night, made, tmp_path, capsys
 ):
-    arguments = ["--root", world.root, "--sample", "40", "--training-set"]
+    arguments = ["--root", night.root, "--sample", "40", "--training-set"]
     assert segue_verify([*arguments, str(made[0] / "set")]) == 0, capsys.readouterr().out
     assert "all are what the definition says" in capsys.readouterr().out
     table = pq.ParquetDataset(made[0] / "set").read()
@@ -205,13 +207,13 @@ def changed(made, tmp_path, **overrides):
         ({"content_hash": "0" * 16}, JobError, "the replay holds"),
     ],
 )
-def test_a_replay_that_is_not_the_same_says_so(world, made, tmp_path, overrides, error, message):
-    arguments = ["--root", world.root, "--out", str(tmp_path / "out")]
+def test_a_replay_that_is_not_the_same_says_so(night, made, tmp_path, overrides, error, message):
+    arguments = ["--root", night.root, "--out", str(tmp_path / "out")]
     with pytest.raises(error, match=message):
         build_training_set.main([*arguments, "--replay", changed(made, tmp_path, **overrides)])
 
 
-def test_what_is_too_old_is_null_and_counted(world, made, tmp_path):
+def test_what_is_too_old_is_null_and_counted(night, made, tmp_path):
     labels = made[1]
     later = [label | {"label_at": label["label_at"] + timedelta(days=10)} for label in labels]
     pq.write_table(pa.Table.from_pylist(later + labels, SCHEMA), tmp_path / "labels.parquet")
@@ -223,7 +225,7 @@ def test_what_is_too_old_is_null_and_counted(world, made, tmp_path):
         "--max-age",
         "3",
     ]
-    build_training_set.main(["--root", world.root, *arguments, "--features", "user_features:plays_count_7d"])
+    build_training_set.main(["--root", night.root, *arguments, "--features", "user_features:plays_count_7d"])
     manifest, found = load(str(tmp_path / "set")), rows_in(tmp_path / "set")
     assert manifest.lost_to_max_age == {"user_features": 0.5}
     old = [row for row in found if row["label_at"] - row["user_features__feature_at"] > timedelta(days=3)]
@@ -231,13 +233,13 @@ def test_what_is_too_old_is_null_and_counted(world, made, tmp_path):
     assert {row["user_features__plays_count_7d"] for row in old} == {None}
 
 
-def test_splits_by_time_and_entity_do_not_leak(world, made, tmp_path):
+def test_splits_by_time_and_entity_do_not_leak(night, made, tmp_path):
     folder, labels, _ = made
     begins = sorted(label["label_at"] for label in labels)[len(labels) * 2 // 3]
     arguments = ["--labels", str(folder / "labels.parquet"), "--out", str(tmp_path / "set")]
     splits = ["--split-at", begins.isoformat(), "--split-by", "user_id", "--shares", "0.5", "0.5"]
     asked = ["--features", "user_features:plays_count_7d"]
-    build_training_set.main(["--root", world.root, *arguments, *splits, *asked])
+    build_training_set.main(["--root", night.root, *arguments, *splits, *asked])
     found = rows_in(tmp_path / "set")
     assert {row["split"] for row in found} == {"train", "test"}
     train = [row for row in found if row["split"] == "train"]
@@ -260,14 +262,14 @@ def test_splits_by_time_and_entity_do_not_leak(world, made, tmp_path):
         ([], "--features"),
     ],
 )
-def test_a_wrong_request_says_what_is_wrong(world, made, tmp_path, arguments, message):
+def test_a_wrong_request_says_what_is_wrong(night, made, tmp_path, arguments, message):
     labels = ["--labels", str(made[0] / "labels.parquet"), "--out", str(tmp_path / "set")]
     with pytest.raises(WrongUsage, match=message):
-        build_training_set.main(["--root", world.root, *labels, *arguments])
+        build_training_set.main(["--root", night.root, *labels, *arguments])
     assert not Path(tmp_path / "set").exists()
 
 
-def test_labels_that_cannot_be_used_are_refused(world, made, tmp_path):
+def test_labels_that_cannot_be_used_are_refused(night, made, tmp_path):
     folder, labels, _ = made
     late = [labels[0] | {"label_at": labels[0]["label_at"] + timedelta(days=DAYS)}]
     for rows, message in (
@@ -281,7 +283,7 @@ def test_labels_that_cannot_be_used_are_refused(world, made, tmp_path):
             build_training_set.main(
                 [
                     "--root",
-                    world.root,
+                    night.root,
                     "--labels",
                     str(path),
                     "--out",
@@ -292,5 +294,5 @@ def test_labels_that_cannot_be_used_are_refused(world, made, tmp_path):
             )
     with pytest.raises(WrongUsage, match="is there already"):
         build_training_set.main(
-            ["--root", world.root, "--labels", str(path), "--out", str(folder), "--features", "user_features"]
+            ["--root", night.root, "--labels", str(path), "--out", str(folder), "--features", "user_features"]
         )

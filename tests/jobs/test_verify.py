@@ -27,6 +27,7 @@ from jobs.publishing.state import state_of
 from jobs.publishing.warehouse import Warehouse
 from jobs.verify import examine, verify
 from reference.frames import frame
+from reference.published import pass_every_batch
 from reference.worlds import heard, play
 from schemas import CONTRACTS, Column
 from schemas.plays import PLAYS
@@ -40,7 +41,15 @@ NEWEST = 3  # of both tables: created, constrained, and two batches
 
 
 @pytest.fixture(scope="module")
-def published(spark, tmp_path_factory) -> Path:
+def unaudited():
+    """What is verified here are logs and files."""
+    with pytest.MonkeyPatch.context() as patch:
+        pass_every_batch(patch)
+        yield
+
+
+@pytest.fixture(scope="module")
+def published(spark, unaudited, tmp_path_factory) -> Path:
     """Two days of sessions, one of them replaced; two batches of plays appended to one day; released twice."""
     root = tmp_path_factory.mktemp("published") / "root"
     publish(root, "sessions", sessions(spark, DAYS), days=DAYS)

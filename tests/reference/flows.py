@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import io
 import shutil
-from datetime import timedelta
+from collections.abc import Sequence
+from contextlib import redirect_stdout
+from dataclasses import dataclass
+from datetime import date, timedelta
 from pathlib import Path
 
 import segue
 from features.world import World
 from jobs import flow, generate_plays
 from jobs.publishing.warehouse import Warehouse
+from reference.golden import unpack
 from reference.rows import assert_same
 from reference.sessions import sessions as expected_sessions
 from reference.windows import window_features as expected_features
 from schemas.track_features import TRACK_FEATURE_GROUP
 from schemas.user_features import USER_FEATURE_GROUP
+from segue.releases import Release, append_release, find_release
 
 DAYS = 6
 FIRST = World().first_day
@@ -57,19 +63,45 @@ class FlowWorld:
     def __init__(self, folder: Path) -> None:
         self.root, self.landing = str(folder / "root"), folder / "landing"
 
-    def copied_to(self, folder: Path) -> FlowWorld:
-        """The same tables in a folder of their own, and the same landed files."""
-        shutil.copytree(self.root, folder / "root")
+    @classmethod
+    def committed(cls, folder: Path) -> FlowWorld:
+        """The golden root. Its release is made again, as a release that is not the newest ends after `LIFE`."""
+        unpack(folder)
+        made = cls(folder)
+        release = find_release(made.root)
+        append_release(made.root, release.day, release.tables)
+        return made
+
+    def copied_to(self, folder: Path, tables: Sequence[str] = ()) -> FlowWorld:
+        """The same tables in a folder of their own, and the same landed files; or only these, not yet released."""
         made = FlowWorld(folder)
+        for name in tables:
+            shutil.copytree(f"{self.root}/tables/{name}", f"{made.root}/tables/{name}")
+        if not tables:
+            shutil.copytree(self.root, made.root)
         made.landing = self.landing
         return made
+
+    def day(self, day: date) -> str:
+        """The landed files of one day."""
+        return f"{self.landing}/plays/delivered={day}"
+
+    def days(self) -> list[str]:
+        """The landed files of each day."""
+        return [self.day(FIRST + timedelta(days=n)) for n in range(DAYS)]
+
+    @property
+    def spoiled(self) -> str:
+        """The files of the last day as a client with a bug delivered them."""
+        return f"{self.landing}/spoiled/delivered={LAST}"
 
     def generate(self, *arguments: str) -> None:
         assert generate_plays.main(["--out", str(self.landing), *SIZE, *arguments]) == 0
 
-    def flow(self, *inputs: str) -> int:
+    def flow(self, *inputs: str, skip: Sequence[str] = ()) -> int:
         source = ["--source", str(self.landing / "source.toml"), "--catalogue", str(self.landing / "tracks")]
-        return flow.run_flow(["--root", self.root, *source, "--input", *inputs])
+        left_out = ["--skip", *skip] if skip else []
+        return flow.run_flow(["--root", self.root, *source, "--input", *inputs, *left_out])
 
     def released(self, table: str) -> list[dict]:
         return [row for batch in segue.open(self.root).scan(table) for row in batch.to_pylist()]
@@ -80,3 +112,30 @@ class FlowWorld:
             for step in segue.open(self.root).tables
             if (state := Warehouse(self.root).state(step))
         }
+
+
+@dataclass(frozen=True)
+class Run:
+    """One flow: its exit code, what it printed, and the versions of the tables after it."""
+
+    code: int
+    printed: str
+    release: Release
+    versions: dict[str, int]
+
+
+class Night(FlowWorld):
+    """A world and its last day: `before` it, after the spoiled files of it and after the repaired ones."""
+
+    def __init__(self, world: FlowWorld, folder: Path) -> None:
+        super().__init__(folder)
+        shutil.copytree(world.root, self.root)
+        self.landing = world.landing
+        self.before = Run(0, "", find_release(self.root), self.versions())
+        self.refused = self.run(self.spoiled)
+        self.repaired = self.run(self.day(LAST))
+
+    def run(self, *inputs: str) -> Run:
+        with redirect_stdout(io.StringIO()) as printed:
+            code = self.flow(*inputs)
+        return Run(code, printed.getvalue(), find_release(self.root), self.versions())
