@@ -13,7 +13,7 @@ from features.ingest import PLAY_FIELDS, judged_plays, rejected, without_duplica
 from jobs.job import Job, parser, with_source
 from jobs.missing_columns import missing_columns
 from jobs.publishing.batches import Batch, already_published
-from jobs.sources import BYTES_A_ROW, checked, columns_for, describe, list_files, load_source, read_rows
+from jobs.sources import checked, columns_for, describe, estimate_rows, list_files, load_source, read_rows
 from schemas.plays import PLAYS
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if already_published(job.warehouse, batch):
             job.up_to_date("plays", "these files are in already")
             return 0
-        job.fit(sum(file.bytes for file in files) // BYTES_A_ROW)
+        job.fit(estimate_rows(files))
         rows = checked(read_rows(job.spark, source, [file.path for file in files]), columns, source)
         judged = judged_plays(rows, columns, source.name, datetime.now(UTC))
         _publish(job, batch, judged, missing_columns(job, source, PLAYS, PLAY_FIELDS, columns))

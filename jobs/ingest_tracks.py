@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from features.ingest import TRACK_FIELDS, catalogue, catalogue_with
 from jobs.job import Job, parser, with_source
 from jobs.missing_columns import missing_columns
-from jobs.sources import BYTES_A_ROW, checked, columns_for, describe, list_files, load_source, read_rows
+from jobs.sources import checked, columns_for, describe, estimate_rows, list_files, load_source, read_rows
 from schemas.tracks import TRACKS
 
 
@@ -25,7 +25,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         batch = job.batch("tracks", repeatable=False, parameters=vars(source))
         if job.unchanged(batch):
             return 0
-        job.fit(sum(file.bytes for file in files) // BYTES_A_ROW)
+        job.fit(estimate_rows(files))
         read = checked(read_rows(job.spark, source, [file.path for file in files]), columns, source)
         rows = catalogue(read, columns, source.name)
         if job.has("tracks"):

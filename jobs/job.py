@@ -253,6 +253,8 @@ class Job:
             NoRows: there are none, and `if_empty` says why that may be.
             Refused: the gate found a critical fault.
         """
+        if self._rows_read:
+            self.fit(0)  # the batch before may have left the session set to its few rows
         batch = reserve(self.warehouse, batch)
         missing = self._missing(batch) if missing is None else missing
         suite = self.gate.suite_of(batch.table)

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from pyspark.sql import DataFrame, SparkSession
 
-# A play in CSV, about; compressed it is less, and the step is only thought smaller than it is.
-BYTES_A_ROW = 100
+# A play in a line of text, about, and in a file that is compressed.
+BYTES_A_ROW, BYTES_COMPRESSED = 100, 10
 # The first line of a wide file, and no more of it.
 HEADER_BYTES = 65_536
 
@@ -155,6 +155,14 @@ def _listed_by_spark(inputs: Sequence[str], spark: SparkSession) -> list[InputFi
     except AnalysisException as error:
         raise JobError(f"input {', '.join(inputs)} cannot be read: {str(error).splitlines()[0]}") from None
     return [InputFile(row.path, row.length, row.modified) for row in found]
+
+
+def estimate_rows(files: Iterable[InputFile]) -> int:
+    """About how many rows there are, by the sizes of the files."""
+    text = (".csv", ".tsv", ".txt", ".json", ".jsonl")
+    return sum(
+        file.bytes // (BYTES_A_ROW if file.path.endswith(text) else BYTES_COMPRESSED) for file in files
+    )
 
 
 def read_rows(spark: SparkSession, source: Source, paths: Sequence[str]) -> DataFrame:
