@@ -65,19 +65,16 @@ def _publish(folder: Path, rounds: int, times: Times) -> None:
     from made_up import FIRST, made_up_sessions
 
     from jobs.job import Job
-    from jobs.session import open_session
 
-    rows = made_up_sessions(open_session("overhead", folder / "spark.log"), ROWS, DAYS, str(folder / "rows"))
     days = [FIRST + timedelta(days=n) for n in range(DAYS)]
     warm: Times = defaultdict(list)
     for turn in range(2 + rounds if rounds else 1):
         job = Job("overhead", str(folder / "root"), f"run-{turn}", say=lambda text: None)
         job.fit(ROWS)
-        path = str(folder / "rows")
-        again = job.spark.read.schema(rows.schema).parquet(path).where(f"ms_played >= {turn}")
+        rows = made_up_sessions(job.spark, ROWS, DAYS, str(folder / f"rows-{turn}"))
         batch = job.batch("sessions", days, repeatable=False, parameters={"turn": turn})
         with _phases(times if turn > 1 else warm), _stopwatch(times if turn > 1 else warm, "whole"):
-            job.publish(batch, again)
+            job.publish(batch, rows.where(f"ms_played >= {turn}"))
 
 
 @contextmanager
