@@ -25,7 +25,7 @@ from jobs.sources import Source, load_source
 from segue import show
 
 REFUSED, FAILED, BLOCKED, SKIPPED = "refused", "failed", "blocked", "skipped"
-# While one plans, on one core, the other's tasks have the machine; a third adds little, and holds memory.
+# While one plans, on one core, the other's tasks have the machine; each further one holds memory too.
 STEPS_AT_ONCE = 2
 # Of these, what needs the step's tables cannot be made either.
 STOPPED = (REFUSED, FAILED, BLOCKED)
