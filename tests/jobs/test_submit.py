@@ -15,6 +15,7 @@ from deltalake import DeltaTable
 
 from jobs.publishing.warehouse import Warehouse
 from reference.clusters import spark_home
+from reference.delta_files import rows_of
 from reference.published import lay
 from reference.worlds import MIDNIGHT, heard
 
@@ -68,7 +69,7 @@ def test_a_step_is_submitted_from_another_folder_to_two_executors(tmp_path, dist
     worked = {log.parent.name for log in logs if "Finished task" in log.read_text()}
     assert worked == {"0", "1"}, f"executors that finished a task: {worked}"
     assert "track_embeddings version 2: 7 rows" in done.stdout
-    (version,) = DeltaTable(f"{root}/tables/embedding_versions").to_pyarrow_table().to_pylist()
+    (version,) = rows_of(DeltaTable(f"{root}/tables/embedding_versions"))
     assert json.loads(version["parameters"])["threads"] == 2, "the task did not have its executor to itself"
 
 

@@ -22,6 +22,7 @@ from jobs import (
     train_track_embeddings,
 )
 from jobs.errors import WrongUsage
+from reference.delta_files import rows_of
 from reference.flows import LAST
 
 OF_A_VERSION = ("track_embeddings", "user_embeddings", "similar_tracks", "candidates", "track_semantic_ids")
@@ -29,8 +30,8 @@ DOWNSTREAM = (build_user_embeddings, build_similar_tracks, build_candidates, bui
 
 
 def versions(world):
-    table = DeltaTable(f"{world.root}/tables/embedding_versions").to_pyarrow_table()
-    return sorted(table.to_pylist(), key=lambda row: row["available_at"])
+    rows = rows_of(DeltaTable(f"{world.root}/tables/embedding_versions"))
+    return sorted(rows, key=lambda row: row["available_at"])
 
 
 def newest(world, table):

@@ -10,6 +10,8 @@ from pathlib import Path
 
 from deltalake import DeltaTable
 
+from reference.delta_files import rows_of
+
 GOLDEN = Path(__file__).parents[1] / "golden"
 ARCHIVE, DIGESTS = GOLDEN / "root.tar.xz", GOLDEN / "digests.json"
 
@@ -30,10 +32,12 @@ def unpack(folder: Path) -> None:
 
 def digests_of(root: Path) -> dict[str, dict[str, object]]:
     """Rows and content of each table that the newest release names, by delta-rs and pyarrow alone."""
-    released = DeltaTable(root / "releases").to_pyarrow_table().to_pylist()
+    released = rows_of(DeltaTable(root / "releases"))
     newest = max(row["released_at"] for row in released)
     return {
-        row["table_name"]: digest(_rows(root, row["table_name"], row["version"]))
+        row["table_name"]: digest(
+            rows_of(DeltaTable(root / "tables" / row["table_name"], version=row["version"]))
+        )
         for row in sorted(released, key=lambda row: row["table_name"])
         if row["released_at"] == newest
     }
@@ -47,7 +51,3 @@ def digest(rows: list[dict]) -> dict[str, object]:
     shown = [{name: value for name, value in row.items() if name != "bucket"} for row in rows]
     lines = sorted(json.dumps(row, sort_keys=True, default=str) for row in shown)
     return {"rows": len(rows), "sha256": hashlib.sha256("\n".join(lines).encode()).hexdigest()}
-
-
-def _rows(root: Path, table: str, version: int) -> list[dict]:
-    return DeltaTable(root / "tables" / table, version=version).to_pyarrow_table().to_pylist()
