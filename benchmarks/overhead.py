@@ -19,19 +19,18 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import timedelta
 from importlib.metadata import version
 from pathlib import Path
 from statistics import median
-from typing import Any
+from types import ModuleType
+
+from stopwatch import Times, stopwatch, timed_functions
 
 ROWS, DAYS = 1_839, 5
 SEGUE = [sys.executable, "-m", "segue.command"]
-Times = dict[str, list[float]]
 
 
 def main() -> None:
@@ -73,17 +72,17 @@ def _publish(folder: Path, rounds: int, times: Times) -> None:
         job.fit(ROWS)
         rows = made_up_sessions(job.spark, ROWS, DAYS, str(folder / f"rows-{turn}"))
         batch = job.batch("sessions", days, repeatable=False, parameters={"turn": turn})
-        with _phases(times if turn > 1 else warm), _stopwatch(times if turn > 1 else warm, "whole"):
+        counted = times if turn > 1 else warm
+        with timed_functions(_phases(), counted), stopwatch(counted, "whole"):
             job.publish(batch, rows.where(f"ms_played >= {turn}"))
 
 
-@contextmanager
-def _phases(times: Times) -> Iterator[None]:
-    """The parts of a publication, measured where they are called."""
+def _phases() -> dict[str, tuple[ModuleType, str]]:
+    """The parts of a publication, where they are called."""
     import jobs.job as job
     from jobs.publishing import protocol
 
-    parts = {
+    return {
         "reserve": (job, "reserve"),
         "write": (protocol, "write"),
         "audit: rows, keys, content hash": (protocol, "profile"),
@@ -91,29 +90,6 @@ def _phases(times: Times) -> Iterator[None]:
         "record": (job, "record"),
         "commit": (job, "commit"),
     }
-    originals = {label: getattr(module, name) for label, (module, name) in parts.items()}
-    for label, (module, name) in parts.items():
-        setattr(module, name, _timed(originals[label], times, label))
-    try:
-        yield
-    finally:
-        for label, (module, name) in parts.items():
-            setattr(module, name, originals[label])
-
-
-def _timed(function: Callable[..., Any], times: Times, label: str) -> Callable[..., Any]:
-    def timed(*args: Any, **kwargs: Any) -> Any:
-        with _stopwatch(times, label):
-            return function(*args, **kwargs)
-
-    return timed
-
-
-@contextmanager
-def _stopwatch(times: Times, label: str) -> Iterator[None]:
-    started = time.perf_counter()
-    yield
-    times[label].append(time.perf_counter() - started)
 
 
 def _session(folder: Path, rounds: int, times: Times) -> None:
@@ -127,7 +103,7 @@ def _session(folder: Path, rounds: int, times: Times) -> None:
             if "none" in label:
                 archive().rename(aside)
             try:
-                with _stopwatch(times, label):
+                with stopwatch(times, label):
                     _run(
                         [sys.executable, __file__, "--first-publication", str(folder / f"{turn}-{label[19]}")]
                     )
@@ -146,9 +122,9 @@ def _night(folder: Path, rounds: int, times: Times) -> None:
         root = folder / "root"
         shutil.rmtree(root, ignore_errors=True)
         shutil.copytree(folder / "before", root)
-        with _stopwatch(times, "one more day on 44"):
+        with stopwatch(times, "one more day on 44"):
             _flow(root, landing, days[-1:])
-        with _stopwatch(times, "again, nothing new"):
+        with stopwatch(times, "again, nothing new"):
             _flow(root, landing, days[-1:])
 
 
@@ -159,7 +135,7 @@ def _flow(root: Path, landing: Path, days: list[Path]) -> None:
 
 def _demo(folder: Path, rounds: int, times: Times) -> None:
     for turn in range(rounds):
-        with _stopwatch(times, "segue demo"):
+        with stopwatch(times, "segue demo"):
             _run([*SEGUE, "demo", "--root", str(folder / f"demo-{turn}")])
 
 

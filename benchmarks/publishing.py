@@ -15,18 +15,18 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from datetime import timedelta
 from importlib.metadata import version
 from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING, Any
+from types import ModuleType
+from typing import TYPE_CHECKING
 
 from made_up import FIRST, made_up_sessions
+from stopwatch import Times, stopwatch, timed_functions
 
+import jobs.job as job_module
 from expectations.profile import contents
 from jobs.job import Job
 from jobs.publishing import protocol
@@ -37,8 +37,6 @@ from segue.releases import TableVersion, append_release, list_releases
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
-
-Times = dict[str, list[float]]
 
 
 def main() -> None:
@@ -68,14 +66,19 @@ def _round(spark: SparkSession, rows: DataFrame, folder: str, times: Times) -> N
     days = [FIRST + timedelta(days=n) for n in range(rows.select("ds").distinct().count())]
     batch = job.batch("sessions", days, repeatable=False)
     _plain(protocol._laid_out(rows, batch), f"{folder}/laid-out", times, "plain Delta write, laid out")
-    with _stopwatch(times, "stage"):
+    with stopwatch(times, "stage"):
         batch = reserve(job.warehouse, batch)
         protocol.write(protocol._laid_out(rows, batch), protocol.folder(job.warehouse, batch))
-    with _stopwatch(times, "content hash"):
+    with stopwatch(times, "content hash"):
         contents(spark.read.format("delta").load(protocol.folder(job.warehouse, batch)), SESSIONS)
-    with _patched_times(times):
+    parts: dict[str, tuple[ModuleType, str]] = {
+        "audit: expectations": (protocol, "judge"),
+        "audit: keys and content hash": (protocol, "profile"),
+        "commit": (job_module, "commit"),
+    }
+    with timed_functions(parts, times), stopwatch(times, "whole publication"):
         job.publish(job.batch("sessions", days, repeatable=False), rows)
-    with _stopwatch(times, "rerun with nothing to do"):
+    with stopwatch(times, "rerun with nothing to do"):
         again = Job("benchmark", root, "run-again", say=lambda text: None)
         assert again.publish(again.batch("sessions", days, repeatable=False), rows).kind == "unchanged"
     shutil.rmtree(root)
@@ -85,47 +88,11 @@ def _plain(rows: DataFrame, path: str, times: Times, name: str) -> None:
     from pyspark.sql import functions as F
 
     columns = [name for name in rows.columns if name != "available_at"]
-    with _stopwatch(times, name):
+    with stopwatch(times, name):
         rows.select(*columns).withColumn("bucket", F.col("bucket")).write.format("delta").partitionBy(
             "ds"
         ).save(path)
     shutil.rmtree(path)
-
-
-@contextmanager
-def _patched_times(times: Times) -> Iterator[None]:
-    """The parts of one real publication, measured where they are called."""
-    names = {"judge": "audit: expectations", "profile": "audit: keys and content hash"}
-    originals = {name: getattr(protocol, name) for name in names}
-    import jobs.job as job_module
-
-    committed = job_module.commit
-    for name, label in names.items():
-        setattr(protocol, name, _timed(originals[name], times, label))
-    job_module.commit = _timed(committed, times, "commit")  # type: ignore[assignment]
-    try:
-        with _stopwatch(times, "whole publication"):
-            yield
-    finally:
-        job_module.commit = committed
-        for name, original in originals.items():
-            setattr(protocol, name, original)
-
-
-def _timed(function: Callable[..., Any], times: Times, label: str) -> Callable[..., Any]:
-    def timed(*args: Any, **kwargs: Any) -> Any:
-        with _stopwatch(times, label):
-            return function(*args, **kwargs)
-
-    return timed
-
-
-@contextmanager
-def _stopwatch(times: Times, name: str) -> Iterator[None]:
-    started = time.perf_counter()
-    yield
-    if isinstance(times, defaultdict):
-        times[name].append(time.perf_counter() - started)
 
 
 def _releases(folder: str, count: int, times: Times) -> None:
@@ -137,7 +104,7 @@ def _releases(folder: str, count: int, times: Times) -> None:
     oldest = list_releases(root)[-1].release_id
     for _ in range(5):
         for arguments in (["releases"], ["rollback", oldest]):
-            with _stopwatch(times, f"segue {arguments[0]}, {count:,} releases"):
+            with stopwatch(times, f"segue {arguments[0]}, {count:,} releases"):
                 command = [sys.executable, "-m", "segue.command", *arguments, "--root", root]
                 subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
             oldest = list_releases(root)[1].release_id

@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
@@ -16,6 +17,7 @@ from jobs.errors import JobError
 from jobs.jars import delta_is_installed
 
 if TYPE_CHECKING:
+    from pyspark import SparkContext
     from pyspark.sql import SparkSession
 
 # Whatever the cluster's defaults are, results must not depend on them.
@@ -119,7 +121,7 @@ def fit(spark: SparkSession, rows: int) -> None:
     """Settings for a step that reads so many rows. What spark-submit or the user's own file says stays as it is."""
     if submitted():
         return
-    given, start = given_settings(os.environ), spark.sparkContext.getConf()
+    given, start = given_settings(os.environ), _started_with(spark.sparkContext)
     for name, few in FOR_FEW_ROWS.items():
         # what is unset would be Spark's default, not what this session was started with
         value = few if rows <= FEW_ROWS else start.get(name)
@@ -129,6 +131,13 @@ def fit(spark: SparkSession, rows: int) -> None:
             spark.conf.unset(name)
         else:
             spark.conf.set(name, value)
+
+
+@cache
+def _started_with(context: SparkContext) -> dict[str, str]:
+    """Of the settings that `fit` changes. Kept, as each `getConf` copies all settings, with a call to the JVM each."""
+    conf = context.getConf()
+    return {name: value for name in FOR_FEW_ROWS if (value := conf.get(name)) is not None}
 
 
 def given_settings(variables: Mapping[str, str]) -> dict[str, str]:
