@@ -25,10 +25,10 @@ from typing import TYPE_CHECKING
 from made_up import FIRST, made_up_sessions
 
 from features.embeddings.candidate_arrays import choose
-from features.embeddings.candidates import CandidateSettings, played_tracks
+from features.embeddings.candidates import CandidateSettings, collect_plays
 from features.embeddings.neighbours import next_tracks
 from jobs.embeddings.candidate_files import TRACKS, CandidateFiles
-from jobs.embeddings.published import TABLE, search, window
+from jobs.embeddings.published import TABLE, configure_search, window
 from jobs.embeddings.scratch import Scratch
 from jobs.job import Job
 from jobs.session import open_session
@@ -74,7 +74,7 @@ def _measure(made: Inputs, files: CandidateFiles, rounds: int) -> None:
     lists = median(
         _rounds(rounds, lambda: files.write(made.embeddings, made.catalogue, made.following, made.similar))
     )
-    plays = played_tracks(made.heard, spark.read.parquet(files.scratch.path(TRACKS)), made.day, settings)
+    plays = collect_plays(made.heard, spark.read.parquet(files.scratch.path(TRACKS)), made.day, settings)
     rows = files.candidates(made.heard, made.embeddings, made.day, settings)
     chosen = median(_rounds(rounds, lambda: rows.write.format("noop").mode("overwrite").save()))
     batches, pool = plays.toArrow().to_batches(20_000), files.open()
@@ -103,7 +103,7 @@ def _of_root(args: argparse.Namespace, folder: str) -> Inputs:
     job = Job("benchmark", args.root)
     day = job.source(TABLE).days[-1]
     embeddings = job.read(TABLE, [day])
-    next_tracks(embeddings, args.k, search(job)).write.parquet(f"{folder}/following")
+    next_tracks(embeddings, args.k, configure_search(job)).write.parquet(f"{folder}/following")
     empty = CONTRACTS["tracks"].struct()
     return Inputs(
         window(job, day, DAYS),

@@ -36,7 +36,7 @@ from typing import Any
 
 import numpy as np
 
-from features.embeddings.baselines import cooccurrence_ranks, popularity_ranks
+from features.embeddings.baselines import rank_by_cooccurrence, rank_by_popularity
 from features.embeddings.comparison import neighbours, overlap
 from features.embeddings.corpus import Corpus, Model
 from features.embeddings.ranking import Pairs, ranks, scores
@@ -91,7 +91,7 @@ class Sessions:
         return f"{len(self.train):,} sessions, {plays:,} plays, {len(self.names):,} tracks, {len(self.pairs):,} pairs"
 
     def hits(self, model: Model) -> Hits:
-        published = model.published()
+        published = model.combine()
         return {
             "published": self.rate(ranks(published, published, self.pairs)),
             "in-out": self.rate(ranks(model.into, model.out, self.pairs)),
@@ -149,9 +149,9 @@ def part_wide(sessions: Sessions, args: argparse.Namespace) -> None:
 
 def baselines(sessions: Sessions) -> float:
     corpus, tracks = sessions.corpus, len(sessions.names)
-    popular = sessions.rate(popularity_ranks(corpus.counts, sessions.pairs))
+    popular = sessions.rate(rank_by_popularity(corpus.counts, sessions.pairs))
     company = [
-        sessions.rate(cooccurrence_ranks(corpus.tokens, corpus.offsets, tracks, sessions.pairs, window))
+        sessions.rate(rank_by_cooccurrence(corpus.tokens, corpus.offsets, tracks, sessions.pairs, window))
         for window in (None, 5)
     ]
     told_of = f"of co-occurrence in sessions {company[0]:.4f}, within 5 plays {company[1]:.4f}"
@@ -166,7 +166,7 @@ def part_job(sessions: Sessions, args: argparse.Namespace) -> None:
     from features.embeddings.track_rows import track_embeddings
     from jobs.embeddings import trainer
     from jobs.embeddings.scratch import Scratch
-    from jobs.embeddings.task import REPORT, Plan, runner
+    from jobs.embeddings.task import REPORT, Plan, make_task
     from jobs.embeddings.tracks import LEARNED, VOCABULARY
 
     with tempfile.TemporaryDirectory() as folder:
@@ -175,11 +175,11 @@ def part_job(sessions: Sessions, args: argparse.Namespace) -> None:
         def job(seed: int, questions: bool) -> None:
             settings = Settings(seed=seed, threads=args.cores)
             scratch, rows = Scratch(f"{folder}/scratch-{seed}-{questions}"), spark.read.parquet(heard)
-            trainer.lay_ready(scratch, rows, None, settings)
+            trainer.write_vocabulary(scratch, rows, None, settings)
             vocabulary = spark.read.parquet(scratch.path(VOCABULARY))
             asked = sequences(rows, vocabulary.select("number", "token"), settings)
             asked = asked if questions else asked.withColumn("fold", F.lit(FOLDS - 1))
-            asked.mapInArrow(runner(Plan(scratch, settings, "cold", False)), REPORT).collect()
+            asked.mapInArrow(make_task(Plan(scratch, settings, "cold", False)), REPORT).collect()
             learned = spark.read.parquet(scratch.path(LEARNED))
             made = track_embeddings(learned, vocabulary, None, "v", "v", date(2026, 1, 1))
             made.write.format("delta").save(f"{folder}/table-{seed}-{questions}")
@@ -205,12 +205,12 @@ def part_warm(sessions: Sessions, args: argparse.Namespace) -> None:
         settings = Settings(seed=seed, threads=args.cores)
         model = fit(before, settings)
         rows = np.sort(draws.permutation(np.flatnonzero((before.counts > 0) & (now.counts > 0)))[:3000])
-        near, old = neighbours(model.published(), rows), model.published()[rows]
+        near, old = neighbours(model.combine(), rows), model.combine()[rows]
         cold = fit(now, replace(settings, seed=seed + 100))
         _, seconds = timed(fit, now, settings, model, range(settings.warm_epochs))
-        kept = overlap(near, neighbours(model.published(), rows))
-        cosine = float((old * model.published()[rows]).sum(axis=1).mean())
-        chance = overlap(near, neighbours(cold.published(), rows))
+        kept = overlap(near, neighbours(model.combine(), rows))
+        cosine = float((old * model.combine()[rows]).sum(axis=1).mean())
+        chance = overlap(near, neighbours(cold.combine(), rows))
         ours, anew = sessions.hits(model), sessions.hits(cold)
         rates = ", ".join(f"{name} {ours[name] / anew[name]:.3f} x" for name in ours)
         moved = f"overlap@10 {kept:.3f} (learned anew {chance:.3f}), cosine {cosine:.3f}"
@@ -343,10 +343,10 @@ def _embeddings(sessions: Sessions, model: Model, path: str) -> str:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    from features.embeddings.corpus import lists_of
+    from features.embeddings.corpus import to_list_array
 
     rows = len(sessions.names)
-    columns = {"track_id": pa.array(sessions.names), "vector": lists_of(model.published())}
+    columns = {"track_id": pa.array(sessions.names), "vector": to_list_array(model.combine())}
     columns |= {name: pa.repeat("v", rows) for name in ("version_id", "space_id")}
     columns |= {
         "ds": pa.repeat(date(2026, 1, 1), rows),

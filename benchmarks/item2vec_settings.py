@@ -24,10 +24,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.embeddings import sgns
-from features.embeddings.baselines import cooccurrence_ranks
+from features.embeddings.baselines import rank_by_cooccurrence
 from features.embeddings.comparison import paired_ratio
 from features.embeddings.corpus import Corpus, Ints, Model
-from features.embeddings.evaluation import held_out
+from features.embeddings.evaluation import hold_out_last
 from features.embeddings.ranking import Pairs, ranks
 from features.embeddings.sequences import FOLDS
 from features.embeddings.settings import Settings
@@ -59,7 +59,7 @@ def main() -> int:
     results = Results()
     for number in range(args.folds):
         folds = np.random.default_rng(number).integers(0, FOLDS, len(offsets) - 1)
-        left, starts, pairs = held_out(tokens, offsets, folds, FOLDS)
+        left, starts, pairs = hold_out_last(tokens, offsets, folds, FOLDS)
         pairs = Pairs(pairs.query[: args.pairs], pairs.target[: args.pairs])
         measure(Corpus(left, starts, counts), pairs, args, number, results)
     summarise(results)
@@ -67,7 +67,7 @@ def main() -> int:
 
 
 def measure(corpus: Corpus, pairs: Pairs, args: argparse.Namespace, number: int, results: Results) -> None:
-    places = cooccurrence_ranks(corpus.tokens, corpus.offsets, len(corpus.counts), pairs)
+    places = rank_by_cooccurrence(corpus.tokens, corpus.offsets, len(corpus.counts), pairs)
     results.together.append(within_ten(places))
     base = Settings(seed=number + 1, threads=args.threads)
     results.ours.append(_chosen(corpus, pairs, base))
@@ -91,7 +91,7 @@ def _chosen(corpus: Corpus, pairs: Pairs, base: Settings) -> Hits:
 
 def trained(corpus: Corpus, pairs: Pairs, of: Settings, epochs: tuple[int, ...]) -> dict[int, Hits]:
     """Hits after each of these epochs of one training."""
-    model, found = Model.fresh(len(corpus.counts), of.dimensions, of.seed), {}
+    model, found = Model.initialise(len(corpus.counts), of.dimensions, of.seed), {}
     for number in range(max(epochs)):
         sgns.epoch(corpus, model, of, number)
         if number + 1 in epochs:

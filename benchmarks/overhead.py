@@ -69,9 +69,9 @@ def _publish(folder: Path, rounds: int, times: Times) -> None:
     warm: Times = defaultdict(list)
     for turn in range(2 + rounds if rounds else 1):
         job = Job("overhead", str(folder / "root"), f"run-{turn}", say=lambda text: None)
-        job.fit(ROWS)
+        job.tune(ROWS)
         rows = made_up_sessions(job.spark, ROWS, DAYS, str(folder / f"rows-{turn}"))
-        batch = job.batch("sessions", days, repeatable=False, parameters={"turn": turn})
+        batch = job.batch("sessions", days, deterministic=False, parameters={"turn": turn})
         counted = times if turn > 1 else warm
         with timed_functions(_phases(), counted), stopwatch(counted, "whole"):
             job.publish(batch, rows.where(f"ms_played >= {turn}"))
@@ -86,7 +86,7 @@ def _phases() -> dict[str, tuple[ModuleType, str]]:
         "reserve": (job, "reserve"),
         "write": (protocol, "write"),
         "audit: rows, keys, content hash": (protocol, "profile"),
-        "audit: expectations": (protocol, "judge"),
+        "audit: expectations": (protocol, "audit_batch"),
         "record": (job, "record"),
         "commit": (job, "commit"),
     }

@@ -25,7 +25,7 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from features.joins.point_in_time import FeatureTable, Snapshot, point_in_time_join
+from features.joins.point_in_time import FeatureTable, PublishedDay, point_in_time_join
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -202,7 +202,8 @@ class Bench:
         read = self.spark.read.parquet
         days = tuple(_snapshot(n) for n in range(DAYS)) if daily else None
         held = [
-            FeatureTable(f"t{n}", read(rows), ("user_id",), COLUMNS, snapshots=days) for n in range(tables)
+            FeatureTable(f"t{n}", read(rows), ("user_id",), COLUMNS, published_days=days)
+            for n in range(tables)
         ]
         return point_in_time_join(read(labels), held)
 
@@ -279,9 +280,9 @@ def _micros(day: date) -> int:
     return int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()) * 1_000_000
 
 
-def _snapshot(n: int) -> Snapshot:
+def _snapshot(n: int) -> PublishedDay:
     ds = FIRST + timedelta(days=n)
-    return Snapshot(ds, datetime(ds.year, ds.month, ds.day, tzinfo=UTC) + timedelta(days=1))
+    return PublishedDay(ds, datetime(ds.year, ds.month, ds.day, tzinfo=UTC) + timedelta(days=1))
 
 
 # --- cases

@@ -27,7 +27,7 @@ from made_up import FIRST, made_up_sessions
 from stopwatch import Times, stopwatch, timed_functions
 
 import jobs.job as job_module
-from expectations.profile import contents
+from expectations.profile import profile_days
 from jobs.job import Job
 from jobs.publishing import protocol
 from jobs.publishing.batches import reserve
@@ -64,23 +64,25 @@ def _round(spark: SparkSession, rows: DataFrame, folder: str, times: Times) -> N
     root = f"{folder}/root"
     job = Job("benchmark", root, "run-benchmark", say=lambda text: None)
     days = [FIRST + timedelta(days=n) for n in range(rows.select("ds").distinct().count())]
-    batch = job.batch("sessions", days, repeatable=False)
-    _plain(protocol._laid_out(rows, batch), f"{folder}/laid-out", times, "plain Delta write, laid out")
+    batch = job.batch("sessions", days, deterministic=False)
+    _plain(
+        protocol._cluster_by_bucket(rows, batch), f"{folder}/laid-out", times, "plain Delta write, laid out"
+    )
     with stopwatch(times, "stage"):
         batch = reserve(job.warehouse, batch)
-        protocol.write(protocol._laid_out(rows, batch), protocol.folder(job.warehouse, batch))
+        protocol.write(protocol._cluster_by_bucket(rows, batch), protocol.folder(job.warehouse, batch))
     with stopwatch(times, "content hash"):
-        contents(spark.read.format("delta").load(protocol.folder(job.warehouse, batch)), SESSIONS)
+        profile_days(spark.read.format("delta").load(protocol.folder(job.warehouse, batch)), SESSIONS)
     parts: dict[str, tuple[ModuleType, str]] = {
-        "audit: expectations": (protocol, "judge"),
+        "audit: expectations": (protocol, "audit_batch"),
         "audit: keys and content hash": (protocol, "profile"),
         "commit": (job_module, "commit"),
     }
     with timed_functions(parts, times), stopwatch(times, "whole publication"):
-        job.publish(job.batch("sessions", days, repeatable=False), rows)
+        job.publish(job.batch("sessions", days, deterministic=False), rows)
     with stopwatch(times, "rerun with nothing to do"):
         again = Job("benchmark", root, "run-again", say=lambda text: None)
-        assert again.publish(again.batch("sessions", days, repeatable=False), rows).kind == "unchanged"
+        assert again.publish(again.batch("sessions", days, deterministic=False), rows).kind == "unchanged"
     shutil.rmtree(root)
 
 

@@ -103,7 +103,7 @@ def _publish(root: str, rows: DataFrame, days: Sequence[date]) -> None:
     from pyspark.sql import functions as F
 
     job = Job("benchmark", root, "run-benchmark", say=lambda text: None)
-    job.publish(job.batch("sessions", days, repeatable=False), rows.where(F.col("ds").isin(list(days))))
+    job.publish(job.batch("sessions", days, deterministic=False), rows.where(F.col("ds").isin(list(days))))
 
 
 def _build(root: str, day: date | None = None) -> float:

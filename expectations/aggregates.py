@@ -18,10 +18,10 @@ from great_expectations.validator.metric_configuration import MetricConfiguratio
 _NULLITY = "column_values.nonnull.condition"
 
 # Keeps the set of values that one aggregate collects small, whatever is in the column.
-_DISTINGUISHED = 1 << 20
+_HASH_RANGE = 1 << 20
 
 
-class OnePass(ColumnAggregateMetricProvider):
+class OnePassAggregate(ColumnAggregateMetricProvider):
     """An aggregate that waits for the step of null checks, to be computed in the same scan."""
 
     @classmethod
@@ -32,7 +32,7 @@ class OnePass(ColumnAggregateMetricProvider):
         return {**super()._get_evaluation_dependencies(metric, *args, **kwargs), _NULLITY: nullity}
 
 
-class NotFiniteCount(OnePass):
+class NotFiniteCount(OnePassAggregate):
     """Rows that are NaN or infinite; a NaN passes every other check for a minimum."""
 
     metric_name = "column.not_finite_count"
@@ -42,7 +42,7 @@ class NotFiniteCount(OnePass):
         return F.count_if(F.isnan(column) | (F.abs(column) == float("inf")))
 
 
-class OutsideRange(OnePass):
+class OutsideRange(OnePassAggregate):
     """Rows below or above the limits, then the smallest and the largest value."""
 
     metric_name = "column.outside_range"
@@ -62,7 +62,7 @@ class OutsideRange(OnePass):
         return F.struct(F.count_if(below | above), F.min(numbers), F.max(numbers))
 
 
-class UnsatisfiedCount(OnePass):
+class UnsatisfiedCount(OnePassAggregate):
     """Rows for which a SQL condition is false; as in a CHECK constraint, null is no breach."""
 
     metric_name = "column.unsatisfied_count"
@@ -73,7 +73,7 @@ class UnsatisfiedCount(OnePass):
         return F.count_if(~F.expr(condition))
 
 
-class Share(OnePass):
+class Share(OnePassAggregate):
     """A SQL aggregate, 0..1."""
 
     metric_name = "column.share"
@@ -84,7 +84,7 @@ class Share(OnePass):
         return F.expr(share)
 
 
-class SurplusValues(OnePass):
+class SurplusValues(OnePassAggregate):
     """How many different values of a SQL expression there are over one per day, by their hashes; null is none."""
 
     metric_name = "column.surplus_values"
@@ -92,9 +92,11 @@ class SurplusValues(OnePass):
 
     @column_aggregate_partial(engine=SparkDFExecutionEngine)
     def _spark(cls, column: pyspark.sql.Column, value: str, **_: Any) -> pyspark.sql.Column:  # noqa: N805
-        told, day = F.expr(value).isNotNull(), F.col("ds")
-        told_apart = F.pmod(F.xxhash64(day, F.expr(value)), F.lit(_DISTINGUISHED))
-        surplus = F.size(F.collect_set(F.when(told, told_apart))) - F.size(F.collect_set(F.when(told, day)))
+        is_set, day = F.expr(value).isNotNull(), F.col("ds")
+        hash_of_value = F.pmod(F.xxhash64(day, F.expr(value)), F.lit(_HASH_RANGE))
+        surplus = F.size(F.collect_set(F.when(is_set, hash_of_value))) - F.size(
+            F.collect_set(F.when(is_set, day))
+        )
         return F.greatest(surplus, F.lit(0))  # hashes of hundreds of days may collide, which is no fault
 
 
@@ -104,7 +106,7 @@ class ExpectColumnValuesToBeFinite(ColumnAggregateExpectation):
     metric_dependencies = (NotFiniteCount.metric_name,)
 
     def _validate(self, metrics: dict[str, Any], *args: Any, **kwargs: Any) -> dict[str, Any]:
-        return _by_all_rows(metrics[NotFiniteCount.metric_name])
+        return _count_result(metrics[NotFiniteCount.metric_name])
 
 
 class ExpectColumnValuesToBeWithin(ColumnAggregateExpectation):
@@ -118,7 +120,7 @@ class ExpectColumnValuesToBeWithin(ColumnAggregateExpectation):
 
     def _validate(self, metrics: dict[str, Any], *args: Any, **kwargs: Any) -> dict[str, Any]:
         outside, lowest, highest = metrics[OutsideRange.metric_name]
-        seen = _by_all_rows(outside)
+        seen = _count_result(outside)
         return {**seen, "result": {**seen["result"], "observed_value": [lowest, highest]}}
 
 
@@ -131,7 +133,7 @@ class ExpectRowsToSatisfy(ColumnAggregateExpectation):
     success_keys = ("condition",)
 
     def _validate(self, metrics: dict[str, Any], *args: Any, **kwargs: Any) -> dict[str, Any]:
-        return _by_all_rows(metrics[UnsatisfiedCount.metric_name])
+        return _count_result(metrics[UnsatisfiedCount.metric_name])
 
 
 class ExpectShareToBeBetween(ColumnAggregateExpectation):
@@ -161,5 +163,5 @@ class ExpectOneValuePerDay(ColumnAggregateExpectation):
         return {"success": surplus == 0, "result": {"observed_value": surplus}}
 
 
-def _by_all_rows(broken: int) -> dict[str, Any]:
+def _count_result(broken: int) -> dict[str, Any]:
     return {"success": broken == 0, "result": {"unexpected_count": broken}}

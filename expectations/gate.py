@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from expectations.lineage import excuse
+from expectations.lineage import downgrade_to_info
 from expectations.profile import Profile
 from expectations.suite import Bound, Suite
 from expectations.validation import validate
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from great_expectations.expectations.expectation import Expectation
     from pyspark.sql import DataFrame
 
-__all__ = ["Refused", "Result", "Verdict", "judge"]
+__all__ = ["Refused", "Result", "Verdict", "audit_batch"]
 
 
-def judge(
+def audit_batch(
     df: DataFrame,
     suite: Suite,
     profile: Profile,
@@ -44,8 +44,8 @@ def judge(
     results = (*of_rows, *of_shares)
     return Verdict(
         counted
-        + _noted(suite, measures)
-        + tuple(excuse(suite.table, result, missing or {}) for result in results)
+        + _unbounded_measures(suite, measures)
+        + tuple(downgrade_to_info(suite.table, result, missing or {}) for result in results)
     )
 
 
@@ -70,13 +70,20 @@ def _with_reason(bound: Bound, result: Result) -> Result:
     return replace(result, expectation=bound.expectation, expected=expected)
 
 
-def _noted(suite: Suite, measures: Mapping[str, float]) -> tuple[Result, ...]:
+def _unbounded_measures(suite: Suite, measures: Mapping[str, float]) -> tuple[Result, ...]:
     """What the job counted and nothing bounds or depends on: worth a line in the report."""
-    from expectations.wording import number
+    from expectations.wording import format_number
 
-    bounded = {name for bound in suite.bounds for name in (bound.measure, bound.when)}
+    bounded = {name for bound in suite.bounds for name in (bound.measure, bound.applies_if)}
     return tuple(
-        Result(f"expect_{name}_to_be_counted", name, "info", True, number(value), "counted, without limits")
+        Result(
+            f"expect_{name}_to_be_counted",
+            name,
+            "info",
+            True,
+            format_number(value),
+            "counted, without limits",
+        )
         for name, value in measures.items()
         if name not in bounded
     )

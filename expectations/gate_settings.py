@@ -18,11 +18,11 @@ from difflib import get_close_matches
 from typing import Any
 
 from expectations.suite import TABLES, Bound, Suite, suite_for
-from expectations.wording import number
+from expectations.wording import format_number
 
 SEVERITIES = ("critical", "warning", "info")
 LAG_DAYS = "lag_days"
-Changes = Mapping[str, Mapping[str, Any]]
+BoundChanges = Mapping[str, Mapping[str, Any]]
 
 
 class GateError(ValueError):
@@ -30,11 +30,11 @@ class GateError(ValueError):
 
 
 @dataclass(frozen=True)
-class Gate:
+class GateSettings:
     """The bounds as this deployment has them; `path` is where it says so."""
 
     path: str = ""
-    tables: Mapping[str, Changes] = field(default_factory=dict)
+    tables: Mapping[str, BoundChanges] = field(default_factory=dict)
 
     def suite_of(self, table: str) -> Suite:
         """What is expected of a table's batches here."""
@@ -45,7 +45,7 @@ class Gate:
         """The bounds of a suite as they are here; those that are switched off are left out."""
         changes = self.tables.get(table, {})
         return tuple(
-            _changed(bound, changes.get(bound.name, {}))
+            _apply_changes(bound, changes.get(bound.name, {}))
             for bound in suite.bounds
             if changes.get(bound.name, {}).get("enabled", True)
         )
@@ -55,7 +55,7 @@ class Gate:
         return float(self.tables.get(table, {}).get(LAG_DAYS, {}).get("high", default))
 
 
-def parse_gate(text: str, path: str, suite_of: Callable[[str], Suite] = suite_for) -> Gate:
+def parse_gate(text: str, path: str, suite_of: Callable[[str], Suite] = suite_for) -> GateSettings:
     """The gate that the text of a gate.toml describes.
 
     Raises:
@@ -65,47 +65,49 @@ def parse_gate(text: str, path: str, suite_of: Callable[[str], Suite] = suite_fo
         given = tomllib.loads(text)
     except tomllib.TOMLDecodeError as problem:
         raise GateError(f"{path} is no TOML: {problem}") from None
-    if wrong := [line for table, changes in given.items() for line in _wrong_table(table, changes, suite_of)]:
+    if wrong := [
+        line for table, changes in given.items() for line in _table_problems(table, changes, suite_of)
+    ]:
         raise GateError("\n".join([f"{path} cannot be used:", *(f"  {line}" for line in wrong)]))
-    return Gate(path, given)
+    return GateSettings(path, given)
 
 
-def _wrong_table(table: str, changes: Any, suite_of: Callable[[str], Suite]) -> Iterable[str]:
+def _table_problems(table: str, changes: Any, suite_of: Callable[[str], Suite]) -> Iterable[str]:
     if table not in TABLES:
-        yield f"got table {table!r}; expected {_near(table, TABLES)}"
+        yield f"got table {table!r}; expected {_suggest(table, TABLES)}"
     elif not isinstance(changes, dict):
         yield f"{table} = {changes!r}; expected a section [{table}.<bound>]"
     else:
         bounds = {bound.name: bound for bound in suite_of(table).bounds}
         for name, change in changes.items():
-            yield from _wrong_change(table, name, change, bounds)
+            yield from _change_problems(table, name, change, bounds)
 
 
-def _wrong_change(table: str, name: str, change: Any, bounds: Mapping[str, Bound]) -> Iterable[str]:
+def _change_problems(table: str, name: str, change: Any, bounds: Mapping[str, Bound]) -> Iterable[str]:
     where = f'[{table}."{name}"]'
     if name != LAG_DAYS and name not in bounds:
         yield (
-            f"got {where}, a bound that {table} does not have; expected {_near(name, [*bounds, LAG_DAYS])} "
+            f"got {where}, a bound that {table} does not have; expected {_suggest(name, [*bounds, LAG_DAYS])} "
             "(a name with dots goes in quotes)"
         )
     elif not isinstance(change, dict) or not change:
         yield f"{where} is {change!r}; expected settings such as high = 7"
     elif name == LAG_DAYS:
-        yield from _wrong_settings(where, change, ("high",))
+        yield from _value_problems(where, change, ("high",))
     elif bounds[name].integrity:
         yield (
             f"got {where}; it is a matter of integrity, which no deployment can change or switch off: "
             f"{bounds[name].reason}"
         )
     else:
-        yield from _wrong_settings(where, change, ("low", "high", "severity", "enabled"))
-        yield from _wrong_order(where, bounds[name], change)
+        yield from _value_problems(where, change, ("low", "high", "severity", "enabled"))
+        yield from _order_problems(where, bounds[name], change)
 
 
-def _wrong_settings(where: str, change: Mapping[str, Any], known: tuple[str, ...]) -> Iterable[str]:
+def _value_problems(where: str, change: Mapping[str, Any], known: tuple[str, ...]) -> Iterable[str]:
     for key, value in change.items():
         if key not in known:
-            yield f"{where} got {key}; expected {_near(key, known)}"
+            yield f"{where} got {key}; expected {_suggest(key, known)}"
         elif key == "severity" and value not in SEVERITIES:
             yield f"{where} severity = {value!r}; expected {', '.join(SEVERITIES)}"
         elif key == "enabled" and not isinstance(value, bool):
@@ -114,22 +116,22 @@ def _wrong_settings(where: str, change: Mapping[str, Any], known: tuple[str, ...
             yield f"{where} {key} = {value!r}; expected a number"
 
 
-def _wrong_order(where: str, bound: Bound, change: Mapping[str, Any]) -> Iterable[str]:
+def _order_problems(where: str, bound: Bound, change: Mapping[str, Any]) -> Iterable[str]:
     low, high = (change.get(key, getattr(bound, key)) for key in ("low", "high"))
     if _is_number(low) and _is_number(high) and low > high:
-        yield f"{where} goes from {number(low)} to {number(high)}; expected low at or below high"
+        yield f"{where} goes from {format_number(low)} to {format_number(high)}; expected low at or below high"
 
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and not math.isnan(value)
 
 
-def _near(name: str, known: Iterable[str]) -> str:
+def _suggest(name: str, known: Iterable[str]) -> str:
     """The names that it could have been meant for, or all there are."""
     names = list(known)
     near = get_close_matches(name, names, n=3, cutoff=0.6)
     return f"perhaps {' or '.join(near)}" if near else f"one of {', '.join(names)}"
 
 
-def _changed(bound: Bound, change: Mapping[str, Any]) -> Bound:
+def _apply_changes(bound: Bound, change: Mapping[str, Any]) -> Bound:
     return replace(bound, **{key: value for key, value in change.items() if key != "enabled"})

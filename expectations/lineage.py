@@ -10,13 +10,13 @@ from schemas import FEATURE_GROUPS
 from schemas.declarations import FeatureGroup
 
 # Columns of sessions that are computed from columns of plays with other names.
-OF_SESSIONS = {"completion": ("ms_played", "track_ms"), "skipped": ("skipped", "ms_played")}
+SESSION_COLUMN_INPUTS = {"completion": ("ms_played", "track_ms"), "skipped": ("skipped", "ms_played")}
 # One of its inputs is enough for these; every other column needs all of its inputs.
-ANY_IS_ENOUGH = ("skipped",)
-NO_VALUE = "expect_column_values_to_not_be_null"
+NEEDS_ANY_INPUT = ("skipped",)
+NOT_NULL_EXPECTATION = "expect_column_values_to_not_be_null"
 
 
-def excuse(table: str, result: Result, missing: Mapping[str, str]) -> Result:
+def downgrade_to_info(table: str, result: Result, missing: Mapping[str, str]) -> Result:
     """The result, or, where it failed only because plays never have a column, the same as a note of that.
 
     Args:
@@ -24,29 +24,29 @@ def excuse(table: str, result: Result, missing: Mapping[str, str]) -> Result:
     """
     if result.success or result.severity == "critical":
         return result
-    causes = missing_sources(table, result.column or "", missing)
+    causes = find_missing_sources(table, result.column or "", missing)
     if not causes:
         return result
     why = "; ".join(dict.fromkeys(missing[name] for name in causes))
     return replace(result, severity="info", observed=f"{why}: {result.observed}")
 
 
-def missing_sources(table: str, column: str, missing: Collection[str]) -> list[str]:
+def find_missing_sources(table: str, column: str, missing: Collection[str]) -> list[str]:
     """Those of the `missing` columns of plays for want of which `column` of `table` has no value."""
     groups = [group for group in FEATURE_GROUPS if table in group.tables]
-    inputs = _inputs(groups[0], table, column) if groups else [column]
-    return [cause for name in inputs for cause in _causes(name, missing)]
+    inputs = _feature_inputs(groups[0], table, column) if groups else [column]
+    return [cause for name in inputs for cause in _missing_inputs(name, missing)]
 
 
-def _causes(column: str, missing: Collection[str]) -> Iterable[str]:
-    sources = OF_SESSIONS.get(column, (column,))
+def _missing_inputs(column: str, missing: Collection[str]) -> Iterable[str]:
+    sources = SESSION_COLUMN_INPUTS.get(column, (column,))
     absent = [name for name in sources if name in missing]
-    if column in ANY_IS_ENOUGH and len(absent) < len(sources):
+    if column in NEEDS_ANY_INPUT and len(absent) < len(sources):
         return []
     return absent
 
 
-def _inputs(group: FeatureGroup, table: str, column: str) -> Iterable[str]:
+def _feature_inputs(group: FeatureGroup, table: str, column: str) -> Iterable[str]:
     """Columns of sessions that a feature, or a part of it, is made of."""
     for feature in group.features:
         features = {each.name for each in feature.columns()}
@@ -60,5 +60,8 @@ def empty_columns(results: Iterable[Result], rows: int) -> frozenset[str]:
     return frozenset(
         result.column
         for result in results
-        if result.column and result.expectation == NO_VALUE and rows and result.unexpected_count == rows
+        if result.column
+        and result.expectation == NOT_NULL_EXPECTATION
+        and rows
+        and result.unexpected_count == rows
     )

@@ -7,7 +7,7 @@ from datetime import date, datetime
 from html import escape
 from typing import Any
 
-from expectations.wording import number
+from expectations.wording import format_number
 
 NOTHING = "\N{EN DASH}"
 
@@ -26,7 +26,7 @@ def html(value: Any) -> Html:
         return Html(f"{value:%Y-%m-%d %H:%M} UTC")
     if isinstance(value, bool | date):
         return Html(escape(str(value)))
-    return Html(escape(number(value)))
+    return Html(escape(format_number(value)))
 
 
 def tag(name: str, *content: Any, **attributes: str) -> Html:

@@ -50,7 +50,7 @@ def profile(df: DataFrame, contract: Contract) -> Profile:
     """
     from pyspark.sql import functions as F
 
-    per_day = _per_day(df, contract)
+    per_day = _aggregate_per_day(df, contract)
     keys = df.agg(F.count_distinct(row_hash(df, contract.key)).alias("keys"))
     found = per_day.unionByName(keys, allowMissingColumns=True).collect()
     days = _days(row for row in found if row["keys"] is None)
@@ -58,12 +58,12 @@ def profile(df: DataFrame, contract: Contract) -> Profile:
         days = {None: DayProfile(0, 0)}
     rows = sum(seen.rows for seen in days.values())
     distinct = next(row["keys"] for row in found if row["keys"] is not None)
-    return Profile(rows, 0 if distinct == rows else _exact_duplicates(df, contract), days)
+    return Profile(rows, 0 if distinct == rows else _count_exact_duplicates(df, contract), days)
 
 
-def contents(df: DataFrame, contract: Contract) -> dict[date | None, DayProfile]:
+def profile_days(df: DataFrame, contract: Contract) -> dict[date | None, DayProfile]:
     """Rows and content per day alone, for rows whose keys have been audited before."""
-    return _days(_per_day(df, contract).collect())
+    return _days(_aggregate_per_day(df, contract).collect())
 
 
 def content(df: DataFrame, also: Mapping[str, Column]) -> tuple[DayProfile, dict[str, Any]]:
@@ -71,8 +71,10 @@ def content(df: DataFrame, also: Mapping[str, Column]) -> tuple[DayProfile, dict
     from pyspark.sql import functions as F
 
     more = [column.alias(name) for name, column in also.items()]
-    row = df.agg(F.count("*").alias("rows"), *_summed(row_hash(df, df.columns)), *more).collect()[0]
-    return DayProfile(row["rows"], _joined(row) if row["rows"] else 0), {name: row[name] for name in also}
+    row = df.agg(F.count("*").alias("rows"), *_hash_sums(row_hash(df, df.columns)), *more).collect()[0]
+    return DayProfile(row["rows"], _combine_hash_sums(row) if row["rows"] else 0), {
+        name: row[name] for name in also
+    }
 
 
 def row_hash(df: DataFrame, names: Iterable[str]) -> Column:
@@ -92,19 +94,19 @@ def row_hash(df: DataFrame, names: Iterable[str]) -> Column:
     return F.xxhash64(*columns)
 
 
-def _per_day(df: DataFrame, contract: Contract) -> DataFrame:
+def _aggregate_per_day(df: DataFrame, contract: Contract) -> DataFrame:
     from pyspark.sql import functions as F
 
     day = F.col("ds") if contract.by_day else F.lit(None).cast("date")
     content = row_hash(df, (name for name in contract.names if name != "available_at"))
-    return df.groupBy(day.alias("day")).agg(F.count("*").alias("rows"), *_summed(content))
+    return df.groupBy(day.alias("day")).agg(F.count("*").alias("rows"), *_hash_sums(content))
 
 
 def _days(rows: Iterable[Row]) -> dict[date | None, DayProfile]:
-    return {row["day"]: DayProfile(row["rows"], _joined(row)) for row in rows}
+    return {row["day"]: DayProfile(row["rows"], _combine_hash_sums(row)) for row in rows}
 
 
-def _summed(content: Column) -> list[Column]:
+def _hash_sums(content: Column) -> list[Column]:
     from pyspark.sql import functions as F
 
     mask = F.lit((1 << _PART_BITS) - 1)
@@ -114,11 +116,11 @@ def _summed(content: Column) -> list[Column]:
     ]
 
 
-def _joined(row: Row) -> int:
+def _combine_hash_sums(row: Row) -> int:
     return sum(int(row[part]) << (i * _PART_BITS) for i, part in enumerate(_PARTS)) % 2**64
 
 
-def _exact_duplicates(df: DataFrame, contract: Contract) -> int:
+def _count_exact_duplicates(df: DataFrame, contract: Contract) -> int:
     """Without hashes: two keys of one hash are no duplicates. A struct, because nulls count too."""
     from pyspark.sql import functions as F
 

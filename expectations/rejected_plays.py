@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from expectations.contracts import ONE_ROW_PER_KEY, contract_expectations, rule
+from expectations.contracts import ONE_ROW_PER_KEY, expect_contract, expect_rows
 from expectations.suite import Suite
 from schemas.plays import REJECTED_PLAYS
 
@@ -10,8 +10,8 @@ SUITE = Suite(
     table=REJECTED_PLAYS.name,
     expectations=(
         # a blank row of a file is an input row too
-        *contract_expectations(REJECTED_PLAYS, may_be_empty=("raw",)),
-        rule("reasons", "size(reasons) >= 1", "at least one reason"),
+        *expect_contract(REJECTED_PLAYS, allow_empty=("raw",)),
+        expect_rows("reasons", "size(reasons) >= 1", "at least one reason"),
     ),
     bounds=(ONE_ROW_PER_KEY,),
 )

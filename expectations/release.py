@@ -9,7 +9,7 @@ from functools import reduce
 from typing import TYPE_CHECKING
 
 from expectations.verdict import Result, Verdict
-from expectations.wording import number
+from expectations.wording import format_number
 from schemas import CONTRACTS
 
 if TYPE_CHECKING:
@@ -21,14 +21,14 @@ class Reference:
     """Every `key` of the table `child` is in the table `parent` too.
 
     `where` is a SQL condition: rows of the child for which it is not true may be of anything.
-    `outlives`: the child sums up many listeners, and keeps what only an erased one heard.
+    `survives_erasure`: the child sums up many listeners, and keeps what only an erased one heard.
     """
 
     child: str
     parent: str
     key: str
     severity: str = "critical"
-    outlives: bool = False
+    survives_erasure: bool = False
     where: str | None = None
 
     @property
@@ -36,23 +36,23 @@ class Reference:
         return f"expect_{self.key}_of_{self.child}_to_be_in_{self.parent}"
 
     def check(self, missing: int, erased: bool) -> Result:
-        severity = "warning" if erased and self.outlives else self.severity
-        observed = f"{number(missing) if missing else 'none'} missing"
+        severity = "warning" if erased and self.survives_erasure else self.severity
+        observed = f"{format_number(missing) if missing else 'none'} missing"
         some = f" where {self.where}" if self.where else ""
         expected = f"every {self.key} of {self.child}{some} is in {self.parent}"
         return Result(self.name, self.key, severity, missing == 0, observed, expected, missing)
 
 
-CROSS_TABLE = (
+REFERENCES = (
     Reference("sessions", "plays", "play_id"),
     Reference("plays", "sessions", "play_id"),
     Reference("user_features", "plays", "user_id"),
-    Reference("track_features", "plays", "track_id", outlives=True),
-    Reference("artist_features", "plays", "artist_id", outlives=True),
+    Reference("track_features", "plays", "track_id", survives_erasure=True),
+    Reference("artist_features", "plays", "artist_id", survives_erasure=True),
     Reference("user_track_partials", "plays", "user_id"),
     Reference("user_artist_partials", "plays", "user_id"),
     # of other tracks of the catalogue there are vectors too, and there may be no plays
-    Reference("track_embeddings", "plays", "track_id", outlives=True, where="source = 'learned'"),
+    Reference("track_embeddings", "plays", "track_id", survives_erasure=True, where="source = 'learned'"),
     Reference("user_embeddings", "plays", "user_id"),
     Reference("candidates", "plays", "user_id"),
     Reference("similar_tracks", "track_embeddings", "track_id"),
@@ -72,28 +72,30 @@ OF_ONE_VERSION = tuple(
 # of one night. A deployment can set another bound for each table.
 MAX_LAG_DAYS = 7
 
-Versions = Mapping[date, Mapping[str, Collection[str]]]
+VersionsByDay = Mapping[date, Mapping[str, Collection[str]]]
 
 
-def judge_tables(
-    counts: Mapping[str, int], versions: Versions | None = None, erased: bool = False
+def audit_release(
+    counts: Mapping[str, int], versions: VersionsByDay | None = None, erased: bool = False
 ) -> Verdict:
     """Holds the tables of a release to each other; it need not hold all there are.
 
     Args:
-        counts: the orphans by the names in `CROSS_TABLE`.
+        counts: the orphans by the names in `REFERENCES`.
         versions: by day, the version ids of each table that is `OF_ONE_VERSION` and has that day.
         erased: listeners were. A track that nobody else played is then no fault.
 
     Raises:
-        KeyError: a count of something that is not in `CROSS_TABLE`.
+        KeyError: a count of something that is not in `REFERENCES`.
     """
-    known = {reference.name: reference for reference in CROSS_TABLE}
+    known = {reference.name: reference for reference in REFERENCES}
     results = [known[name].check(missing, erased) for name, missing in counts.items()]
-    return Verdict((*results, *(same_version(day, found) for day, found in sorted((versions or {}).items()))))
+    return Verdict(
+        (*results, *(check_same_version(day, found) for day, found in sorted((versions or {}).items())))
+    )
 
 
-def same_version(day: date, versions: Mapping[str, Collection[str]]) -> Result:
+def check_same_version(day: date, versions: Mapping[str, Collection[str]]) -> Result:
     """Whether all of these tables are of one training on a day."""
     tables: dict[str, list[str]] = {}
     for table in sorted(versions):

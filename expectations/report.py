@@ -8,7 +8,7 @@ from itertools import groupby
 from typing import Any
 
 from expectations.page import NOTHING, Html, document, table, tag
-from expectations.wording import number
+from expectations.wording import format_number
 
 Row = Mapping[str, Any]
 
@@ -55,7 +55,7 @@ class Attempt:
 
     @property
     def held(self) -> str:
-        return f"{number(len(self.those('held')))} of {number(len(self.results))}"
+        return f"{format_number(len(self.those('held')))} of {format_number(len(self.results))}"
 
 
 def render(
@@ -128,7 +128,7 @@ def _summary(attempts: list[Attempt], release: Mapping[str, Any] | None) -> list
         "Release served": release["release_id"] if release else "none",
         "Released": release["released_at"] if release else None,
         "Tables behind": sum(bool(t.get("lag_days")) for t in release["tables"].values()) if release else 0,
-        "Checks held": f"{number(statuses.count('held'))} of {number(len(statuses))}",
+        "Checks held": f"{format_number(statuses.count('held'))} of {format_number(len(statuses))}",
         "Warnings": statuses.count("warning"),
         "Audited": max((row["checked_at"] for row in results), default=None),
     }
@@ -151,7 +151,7 @@ def _refused(attempts: list[Attempt]) -> list[Html]:
 
 def _card(attempt: Attempt) -> Html:
     head = tag("h3", _sign("refused"), " ", attempt.table, ", ", attempt.days)
-    unseen = f"{number(attempt.rows)} rows that nobody sees; batch "
+    unseen = f"{format_number(attempt.rows)} rows that nobody sees; batch "
     about = tag("p", unseen, tag("code", attempt.batch_id), class_="soft")
     why = tag("ul", *map(_failure, attempt.those("broken")))
     return tag("article", head, about, why, class_="refused box")

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from expectations.aggregates import ExpectColumnValuesToBeWithin
-from expectations.contracts import ONE_ROW_PER_KEY, SOME_ROWS, contract_expectations, rule
-from expectations.plays import LISTENING
+from expectations.contracts import ONE_ROW_PER_KEY, SOME_ROWS, expect_contract, expect_rows
+from expectations.plays import PLAY_EXPECTATIONS
 from expectations.suite import Bound, Suite
 from schemas.sessions import SESSIONS
 
 SUITE = Suite(
     table=SESSIONS.name,
     expectations=(
-        *contract_expectations(SESSIONS, may_be_unknown=("saved",)),
-        *LISTENING,
+        *expect_contract(SESSIONS, optional=("saved",)),
+        *PLAY_EXPECTATIONS,
         ExpectColumnValuesToBeWithin(column="position", min_value=1),
-        rule("session_started_at", "session_started_at <= played_at", "not after the play"),
-        rule(
+        expect_rows("session_started_at", "session_started_at <= played_at", "not after the play"),
+        expect_rows(
             "session_started_at",
             "position > 1 or session_started_at = played_at",
             "for a first play, the instant of it",
@@ -32,7 +32,7 @@ SUITE = Suite(
             severity="warning",
             share="avg(cast(skipped as double))",
             column="skipped",
-            of="of plays skipped",
+            share_of="of plays skipped",
         ),
         Bound(
             "bot_share",
@@ -41,7 +41,7 @@ SUITE = Suite(
             severity="warning",
             share="avg(cast(is_bot as double))",
             column="is_bot",
-            of="of plays by bots",
+            share_of="of plays by bots",
         ),
     ),
 )

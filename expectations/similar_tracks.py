@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-from expectations.contracts import ONE_ROW_PER_KEY, SOME_ROWS, contract_expectations, rule
+from expectations.contracts import ONE_ROW_PER_KEY, SOME_ROWS, expect_contract, expect_rows
 from expectations.suite import Bound, Suite
 from expectations.track_embeddings import ONE_VERSION
-from expectations.windows import DAY_IS_OVER
+from expectations.windows import FEATURE_AT_IS_END_OF_DAY
 from schemas.similar_tracks import SIMILAR_TRACKS
 
-FALLING = "forall(sequence(1, size(scores)), i -> i = 1 or scores[i - 1] <= scores[i - 2])"
+SCORES_DESCEND = "forall(sequence(1, size(scores)), i -> i = 1 or scores[i - 1] <= scores[i - 2])"
 
 SUITE = Suite(
     table=SIMILAR_TRACKS.name,
     expectations=(
-        *contract_expectations(SIMILAR_TRACKS),
-        DAY_IS_OVER,
+        *expect_contract(SIMILAR_TRACKS),
+        FEATURE_AT_IS_END_OF_DAY,
         *ONE_VERSION,
-        rule("neighbours", "not array_contains(neighbours, track_id)", "not the track itself"),
-        rule("neighbours", "size(array_distinct(neighbours)) = size(neighbours)", "each once"),
-        rule("scores", "size(scores) = size(neighbours)", "one per neighbour"),
-        rule("scores", f"size(scores) = 0 or {FALLING}", "falling"),
-        rule("scores", "not exists(scores, x -> abs(x) > 1.001)", "from -1 to 1"),
-        rule("search", "search in ('exact', 'ivf')", "exact or ivf"),
+        expect_rows("neighbours", "not array_contains(neighbours, track_id)", "not the track itself"),
+        expect_rows("neighbours", "size(array_distinct(neighbours)) = size(neighbours)", "each once"),
+        expect_rows("scores", "size(scores) = size(neighbours)", "one per neighbour"),
+        expect_rows("scores", f"size(scores) = 0 or {SCORES_DESCEND}", "falling"),
+        expect_rows("scores", "not exists(scores, x -> abs(x) > 1.001)", "from -1 to 1"),
+        expect_rows("search", "search in ('exact', 'ivf')", "exact or ivf"),
     ),
     bounds=(
         SOME_ROWS,
@@ -37,14 +37,14 @@ SUITE = Suite(
             "hubness@10_ratio",
             "hubs grow beyond what new tracks explain: with twice the tracks the largest at most doubles",
             high=3,
-            when="has_hubs_and_day_before",
+            applies_if="has_hubs_and_day_before",
         ),
         Bound(
             "hubness@10_ratio",
             "the largest hub grew by half since the day before",
             high=1.5,
             severity="warning",
-            when="has_hubs_and_day_before",
+            applies_if="has_hubs_and_day_before",
             title="hubness@10_ratio.warning",
         ),
     ),

@@ -9,21 +9,21 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from expectations.verdict import Result
-from expectations.wording import number, percent, span
+from expectations.wording import format_limits, format_number, format_percent
 from schemas import FEATURE_GROUPS
 
 if TYPE_CHECKING:
     from great_expectations.expectations.expectation import Expectation
 
-OF_GROUPS = tuple(table for group in FEATURE_GROUPS for table in group.tables)
+FEATURE_TABLES = tuple(table for group in FEATURE_GROUPS for table in group.tables)
 OF_EMBEDDINGS = (
     "track_embeddings", "user_embeddings", "similar_tracks", "candidates", "semantic_codebooks", "track_semantic_ids",
     "embedding_versions",
 )  # fmt: skip
-TABLES = ("plays", "rejected_plays", "tracks", "sessions", *OF_GROUPS, *OF_EMBEDDINGS)
+TABLES = ("plays", "rejected_plays", "tracks", "sessions", *FEATURE_TABLES, *OF_EMBEDDINGS)
 PROFILED = ("rows", "duplicate_keys")
 # Below so many questions a hit rate says little: at 1,000 and a rate of 0.15 its standard error is 8 % of it.
-ENOUGH_PAIRS = 1_000
+MIN_PAIRS = 1_000
 
 
 @dataclass(frozen=True)
@@ -33,12 +33,12 @@ class Bound:
     Attributes:
         reason: why these limits, for whoever is stopped by them.
         is_share: the number is 0..1 and shown as percent.
-        when: a number of the job that says by 1 or 0 whether the bound means anything for this batch: a
+        applies_if: a number of the job that says by 1 or 0 whether the bound means anything for this batch: a
             first version has none before it to be compared with.
         title: the bound's name, where its measure has another bound too.
         integrity: what breaks it is wrong whatever the data are, so no deployment can change it.
         share: SQL aggregate over the rows, 0..1, for a measure that no job counts; of the column `column`.
-        of: what it is a share of, in words.
+        share_of: what it is a share of, in words.
     """
 
     measure: str
@@ -47,12 +47,12 @@ class Bound:
     high: float | None = None
     severity: str = "critical"
     is_share: bool = False
-    when: str | None = None
+    applies_if: str | None = None
     title: str = ""
     integrity: bool = False
     share: str = ""
     column: str | None = None
-    of: str = ""
+    share_of: str = ""
 
     @property
     def name(self) -> str:
@@ -67,7 +67,9 @@ class Bound:
     @property
     def limits(self) -> str:
         """In words."""
-        return " ".join([span(self.low, self.high, self._words), *([self.of] if self.of else [])])
+        return " ".join(
+            [format_limits(self.low, self.high, self._format), *([self.share_of] if self.share_of else [])]
+        )
 
     def check(self, numbers: Mapping[str, float]) -> Result:
         """Compared with `numbers`, the profile's and the job's.
@@ -75,11 +77,11 @@ class Bound:
         A job that counts other things, but not this, is wrong, and its batch must not slip through;
         one that counts nothing (a compaction has no input rows to reject) is only noted.
         """
-        if self.when is not None and numbers.get(self.when) == 0:
-            return self._result("info", True, f"does not apply: not {self.when}")
+        if self.applies_if is not None and numbers.get(self.applies_if) == 0:
+            return self._result("info", True, f"does not apply: not {self.applies_if}")
         value = numbers.get(self.measure)
         if value is not None:
-            return self._result(self.severity, self._holds(value), self._words(value))
+            return self._result(self.severity, self._holds(value), self._format(value))
         counted = [name for name in numbers if name not in PROFILED]
         said = f"the job counted only {', '.join(counted)}" if counted else "the job counted nothing"
         return self._result(self.severity if counted else "info", False, f"not measured: {said}")
@@ -98,8 +100,8 @@ class Bound:
         expected = self.explain(self.limits, success)
         return Result(self.expectation, self.column or self.measure, severity, success, observed, expected)
 
-    def _words(self, value: float) -> str:
-        return percent(value) if self.is_share or self.share else number(value)
+    def _format(self, value: float) -> str:
+        return format_percent(value) if self.is_share or self.share else format_number(value)
 
 
 @dataclass(frozen=True)
@@ -119,8 +121,8 @@ def suite_for(table: str) -> Suite:
     """
     if table not in TABLES:
         raise LookupError(f"no expectations for table {table!r}; there are some for: {', '.join(TABLES)}")
-    if table in OF_GROUPS:
-        of_group: Suite = import_module("expectations.feature_groups").suite_of(table)
+    if table in FEATURE_TABLES:
+        of_group: Suite = import_module("expectations.feature_groups").build_suite(table)
         return of_group
     suite: Suite = import_module(f"expectations.{table}").SUITE
     return suite

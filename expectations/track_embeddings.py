@@ -8,9 +8,9 @@ itself warns. Two trainings that differ in the seed alone share 33 to 40 % of th
 from __future__ import annotations
 
 from expectations.aggregates import ExpectColumnValuesToBeWithin, ExpectOneValuePerDay
-from expectations.contracts import ONE_ROW_PER_KEY, SOME_ROWS, contract_expectations, rule
-from expectations.suite import ENOUGH_PAIRS, Bound, Suite
-from expectations.windows import DAY_IS_OVER
+from expectations.contracts import ONE_ROW_PER_KEY, SOME_ROWS, expect_contract, expect_rows
+from expectations.suite import MIN_PAIRS, Bound, Suite
+from expectations.windows import FEATURE_AT_IS_END_OF_DAY
 from schemas.track_embeddings import SOURCES, TRACK_EMBEDDINGS
 
 ONE_VERSION = (
@@ -18,17 +18,17 @@ ONE_VERSION = (
     ExpectOneValuePerDay(column="version_id", value="version_id", description="one version per day"),
 )
 # A normal variable exceeds it 3 times in 100,000; spaces of 100 to 1,000 planted sessions are at 25 to 60.
-Z_OVER_CHANCE = 4.0
+MIN_Z_OVER_CHANCE = 4.0
 VECTORS = ("vector", "in_vector", "out_vector")
 
 
-def length(column: str) -> str:
+def length_sql(column: str) -> str:
     """Of a vector, in SQL."""
     return f"sqrt(aggregate({column}, 0D, (sum, x) -> sum + double(x) * x))"
 
 
 _SUM = "zip_with(in_vector, out_vector, (x, y) -> double(x) + y)"
-_LISTED = ", ".join(f"'{source}'" for source in SOURCES)
+_SOURCES_SQL = ", ".join(f"'{source}'" for source in SOURCES)
 
 # What is wrong whatever the data are.
 _INTEGRITY = (
@@ -43,8 +43,8 @@ _INTEGRITY = (
         "z_over_chance",
         "tracks that follow each other in the sequences learned from score no higher together than paired at random: "
         "the vectors are untrained, or under the names of other tracks; by chance 1 space in 30,000 gets there",
-        low=Z_OVER_CHANCE,
-        when="chance_can_be_told",
+        low=MIN_Z_OVER_CHANCE,
+        applies_if="chance_can_be_told",
         integrity=True,
     ),
     Bound(
@@ -52,30 +52,30 @@ _INTEGRITY = (
         "vectors no longer lie where those of the same space lay, so whoever learned from them reads noise (in "
         "another space the mean is about 0); train with --start cold",
         low=0.5,
-        when="is_warm",
+        applies_if="is_warm",
     ),
 )
 # Worse than the published version, by more than noise explains.
-_AGAINST_BEFORE = (
+_RELATIVE_TO_PARENT = (
     Bound(
         "next.hr_ratio_high",
         "on the same held-out pairs even the upper end of the 95 % interval is under 0.95 of the hits of the "
         "version before: it is worse, and not by chance",
         low=0.95,
-        when="has_pairs_and_parent",
+        applies_if="has_pairs_and_parent",
     ),
     Bound(
         "next.hr_ratio_low",
         "the lower end of the 95 % interval is under 0.95 of the hits of the version before: it may be worse",
         low=0.95,
         severity="warning",
-        when="enough_pairs_and_parent",
+        applies_if="enough_pairs_and_parent",
     ),
     Bound(
         "coverage_ratio",
         "the version before has learned vectors for more of these very plays: one in twenty of them lost its",
         low=0.95,
-        when="has_parent",
+        applies_if="has_parent",
     ),
     Bound(
         "overlap@10",
@@ -83,14 +83,14 @@ _AGAINST_BEFORE = (
         "trainings that differ in the seed alone share 0.33 to 0.40",
         low=0.65,
         severity="warning",
-        when="is_warm",
+        applies_if="is_warm",
     ),
     Bound(
         "cosine",
         "a day's data move vectors of a warm start by less; a jump in the data by more",
         low=0.95,
         severity="warning",
-        when="is_warm",
+        applies_if="is_warm",
         title="cosine.warning",
     ),
     Bound(
@@ -98,7 +98,7 @@ _AGAINST_BEFORE = (
         "a cold start keeps fewer of the ten nearest than a training that differs in the seed alone",
         low=0.9,
         severity="warning",
-        when="is_cold_with_parent",
+        applies_if="is_cold_with_parent",
     ),
     *(
         Bound(
@@ -107,17 +107,17 @@ _AGAINST_BEFORE = (
             0.75,
             1.25,
             severity="warning",
-            when="has_tracks_of_parent",
+            applies_if="has_tracks_of_parent",
         )
         for percentile in ("p1", "p99")
     ),
 )
 # What a space is like by itself depends on the data: for the record, and worth a look.
-_RECORDED = (
+_DESCRIPTIVE = (
     Bound(
         "pairs",
         "with fewer held-out pairs the intervals are wide: only gross faults are told from noise",
-        low=ENOUGH_PAIRS,
+        low=MIN_PAIRS,
         severity="info",
     ),
     Bound(
@@ -125,7 +125,7 @@ _RECORDED = (
         "the most played tracks alone hit more, beyond noise: settings do not fit these data",
         low=1,
         severity="warning",
-        when="has_pairs",
+        applies_if="has_pairs",
     ),
     Bound(
         "next.hr@10_over_cooccurrence_high",
@@ -133,7 +133,7 @@ _RECORDED = (
         "was seen with those of another history)",
         low=0.85,
         severity="warning",
-        when="has_pairs",
+        applies_if="has_pairs",
     ),
     Bound(
         "coverage",
@@ -142,7 +142,7 @@ _RECORDED = (
         severity="warning",
         share="coalesce(try_divide(sum(if(source = 'learned', support, 0)), sum(support)), 1)",
         column="support",
-        of="of plays are of tracks learned",
+        share_of="of plays are of tracks learned",
     ),
     Bound(
         "vector_coverage",
@@ -151,37 +151,39 @@ _RECORDED = (
         severity="warning",
         share="coalesce(try_divide(sum(if(source = 'none', 0, support)), sum(support)), 1)",
         column="source",
-        of="of plays are of tracks with a vector",
+        share_of="of plays are of tracks with a vector",
     ),
 )
 
 SUITE = Suite(
     table=TRACK_EMBEDDINGS.name,
     expectations=(
-        *contract_expectations(TRACK_EMBEDDINGS, may_be_unknown=("in_state", "out_state")),
-        DAY_IS_OVER,
+        *expect_contract(TRACK_EMBEDDINGS, optional=("in_state", "out_state")),
+        FEATURE_AT_IS_END_OF_DAY,
         *ONE_VERSION,
         *(
             ExpectOneValuePerDay(column=name, value=f"array_size({name})", description="one size per day")
             for name in VECTORS
         ),
-        rule("source", f"source in ({_LISTED})", f"one of {', '.join(SOURCES)}"),
+        expect_rows("source", f"source in ({_SOURCES_SQL})", f"one of {', '.join(SOURCES)}"),
         *(
-            rule(name, f"({name} is null) = (source = 'none')", "null where source is none, and only there")
+            expect_rows(
+                name, f"({name} is null) = (source = 'none')", "null where source is none, and only there"
+            )
             for name in (*VECTORS, "norm")
         ),
-        rule("vector", "size(vector) >= 2", "two dimensions or more"),
+        expect_rows("vector", "size(vector) >= 2", "two dimensions or more"),
         *(
-            rule(name, f"size({name}) = size(vector)", "as many dimensions as vector")
+            expect_rows(name, f"size({name}) = size(vector)", "as many dimensions as vector")
             for name in ("in_vector", "out_vector")
         ),
         # vectors are floats, their length is a double
-        rule("vector", f"abs({length('vector')} - 1) <= 1e-3", "of length 1"),
-        rule("norm", f"abs({length(_SUM)} - norm) <= 1e-3 * norm", "the length of in + out"),
+        expect_rows("vector", f"abs({length_sql('vector')} - 1) <= 1e-3", "of length 1"),
+        expect_rows("norm", f"abs({length_sql(_SUM)} - norm) <= 1e-3 * norm", "the length of in + out"),
         # a vector of length 1,000 comes of a training that diverged
-        rule("norm", "norm > 0 and norm < 1000", "over 0, under 1,000"),
-        rule("support", "source <> 'learned' or support >= 1", "1 or more where learned"),
+        expect_rows("norm", "norm > 0 and norm < 1000", "over 0, under 1,000"),
+        expect_rows("support", "source <> 'learned' or support >= 1", "1 or more where learned"),
         ExpectColumnValuesToBeWithin(column="support", min_value=0),
     ),
-    bounds=(SOME_ROWS, ONE_ROW_PER_KEY, *_INTEGRITY, *_AGAINST_BEFORE, *_RECORDED),
+    bounds=(SOME_ROWS, ONE_ROW_PER_KEY, *_INTEGRITY, *_RELATIVE_TO_PARENT, *_DESCRIPTIVE),
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from expectations.aggregates import ExpectColumnValuesToBeWithin
-from expectations.contracts import ONE_ROW_PER_KEY, SOME_ROWS, WARNING, contract_expectations, rule
+from expectations.contracts import ONE_ROW_PER_KEY, SOME_ROWS, WARNING, expect_contract, expect_rows
 from expectations.plays import DAY_MS
 from expectations.suite import Suite
 from schemas.tracks import TRACKS
@@ -11,11 +11,13 @@ from schemas.tracks import TRACKS
 SUITE = Suite(
     table=TRACKS.name,
     expectations=(
-        *contract_expectations(TRACKS, may_be_unknown=("album", "explicit", "released_on")),
+        *expect_contract(TRACKS, optional=("album", "explicit", "released_on")),
         ExpectColumnValuesToBeWithin(column="track_ms", min_value=0, max_value=DAY_MS),
         # sources put the day of the composition, or a year 0, into this field: wrong, but harmless
-        rule("released_on", "released_on >= date'1877-01-01'", "not before there were recordings", WARNING),
-        rule("released_on", "released_on <= current_date() + 366", "within a year from now", WARNING),
+        expect_rows(
+            "released_on", "released_on >= date'1877-01-01'", "not before there were recordings", WARNING
+        ),
+        expect_rows("released_on", "released_on <= current_date() + 366", "within a year from now", WARNING),
     ),
     bounds=(SOME_ROWS, ONE_ROW_PER_KEY),
 )

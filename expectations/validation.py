@@ -25,7 +25,7 @@ _SAMPLES = ".unexpected_values"
 
 
 def validate(df: DataFrame, expectations: Sequence[Expectation], rows: int) -> tuple[Result, ...]:
-    """One result per expectation, in their order; `rows` is the number of rows of `df`."""
+    """One result per expectation, in their order; `rows` is the format_number of rows of `df`."""
     # Great Expectations answers in an order of its own, so each carries its place.
     placed = [e.copy(update={"meta": {"place": place}}) for place, e in enumerate(expectations)]
     # a crashed metric is a result like any other, not several screens of log
@@ -85,19 +85,19 @@ def _engine() -> type[SparkDFExecutionEngine]:
 
 
 def _place(found: ExpectationValidationResult) -> int | None:
-    asked = found.expectation_config
-    return asked.meta["place"] if asked and asked.meta else None
+    expected = found.expectation_config
+    return expected.meta["place"] if expected and expected.meta else None
 
 
 def _result(expectation: Expectation, found: ExpectationValidationResult | None, rows: int) -> Result:
     """What could not be evaluated is critical, however little it would matter otherwise: nobody knows."""
     kind, kwargs = expectation.configuration.type, expectation.configuration.kwargs
-    asked = expectation.description or wording.expected(kind, kwargs)
+    expected = expectation.description or wording.describe_expected(kind, kwargs)
     about = (wording.name(kind, kwargs), kwargs.get("column"))
     crash = "could not be evaluated: no result" if found is None else wording.crash(found.exception_info)
     if found is None or crash:
-        return Result(*about, "critical", False, str(crash), asked)
-    seen = wording.observed(kind, kwargs, found.result, rows)
+        return Result(*about, "critical", False, str(crash), expected)
+    seen = wording.describe_observed(kind, kwargs, found.result, rows)
     broken = int(found.result["unexpected_count"] or 0) if "unexpected_count" in found.result else None
     severity = expectation.configuration.severity.value
-    return Result(*about, severity, bool(found.success), seen, asked, broken)
+    return Result(*about, severity, bool(found.success), seen, expected, broken)

@@ -54,8 +54,8 @@ class Refused(Exception):
     @classmethod
     def batch(cls, table: str, batch_id: str, verdict: Verdict, path: str) -> Refused:
         """One batch of one table, whose files are kept at `path` for a while."""
-        return cls._because(
-            f"table {table}: batch {batch_id} refused, {_broken(verdict)}; what was published is unchanged",
+        return cls._compose(
+            f"table {table}: batch {batch_id} refused, {_count_violations(verdict)}; what was published is unchanged",
             verdict,
             f"The rows are kept for three days in {path}, a Delta table that no reader sees. "
             "Look there for those that break an expectation, correct what made them, and run the step again.",
@@ -64,8 +64,8 @@ class Refused(Exception):
     @classmethod
     def release(cls, verdict: Verdict) -> Refused:
         """Tables that do not fit together, and nothing that could be released without them."""
-        return cls._because(
-            f"release refused, {_broken(verdict)}; readers keep the release before",
+        return cls._compose(
+            f"release refused, {_count_violations(verdict)}; readers keep the release before",
             verdict,
             "Run the steps that make the tables named above again, then release.",
         )
@@ -74,22 +74,24 @@ class Refused(Exception):
     def tables(cls, release: str, reasons: Mapping[str, str], verdict: Verdict) -> Refused:
         """Some tables, of a release that was made without their newest versions."""
         listed = "; ".join(f"{table} {why}" for table, why in sorted(reasons.items()))
-        return cls._because(
+        return cls._compose(
             f"release {release} is served, but not with the newest of every table: {listed}",
             verdict,
             "Run the steps that make these tables again, then release-tables.",
         )
 
     @classmethod
-    def _because(cls, what: str, verdict: Verdict, to_do: str) -> Refused:
-        return cls("\n".join((what, *(f"  {line(result)}" for result in verdict.critical), to_do)), verdict)
+    def _compose(cls, what: str, verdict: Verdict, to_do: str) -> Refused:
+        return cls(
+            "\n".join((what, *(f"  {format_failure(result)}" for result in verdict.critical), to_do)), verdict
+        )
 
 
-def line(result: Result) -> str:
+def format_failure(result: Result) -> str:
     """A failed expectation in one line."""
     where = f"{result.column}: " if result.column else ""
     return f"{where}expected {result.expected}; observed {result.observed} [{result.expectation}]"
 
 
-def _broken(verdict: Verdict) -> str:
+def _count_violations(verdict: Verdict) -> str:
     return f"{len(verdict.critical)} of {len(verdict.results)} expectations broken"

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 # What rows do that break an expectation.
-_BREAKS = {
+_VIOLATIONS = {
     "expect_column_values_to_not_be_null": "are null",
     "expect_column_values_to_be_finite": "are NaN or infinite",
     "expect_column_values_to_be_within": "are outside",
@@ -17,17 +17,17 @@ _EXPECTED = {
     "expect_column_values_to_be_finite": "no NaN, no infinity",
     "expect_one_value_per_day": "one value per day",
 }
-_TOLD_APART_BY = ("condition", "share", "value")
+_DISTINGUISHING_ARGUMENTS = ("condition", "share", "value")
 
 
-def number(value: Any) -> str:
+def format_number(value: Any) -> str:
     """Thousands apart, and no digits that nobody reads."""
     if isinstance(value, float):
         return f"{value:,.0f}" if value.is_integer() else f"{value:,.4g}"
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 
-def percent(share: float) -> str:
+def format_percent(share: float) -> str:
     """What is not quite none or all never reads as if it were."""
     if 0 < share < 0.0001:
         return "under 0.01 %"
@@ -36,7 +36,7 @@ def percent(share: float) -> str:
     return f"{100 * share:.2f}".rstrip("0").rstrip(".") + " %"
 
 
-def span(low: Any, high: Any, words: Callable[[Any], str] = number) -> str:
+def format_limits(low: Any, high: Any, words: Callable[[Any], str] = format_number) -> str:
     """Limits, both allowed; None is no limit."""
     if low is None:
         return "anything" if high is None else f"at most {words(high)}"
@@ -47,29 +47,32 @@ def span(low: Any, high: Any, words: Callable[[Any], str] = number) -> str:
 
 def name(kind: str, kwargs: Mapping[str, Any]) -> str:
     """A suite can hold several conditions on one column: what tells them apart is part of the name."""
-    return ": ".join([kind, *(str(kwargs[key]) for key in _TOLD_APART_BY if key in kwargs)])
+    return ": ".join([kind, *(str(kwargs[key]) for key in _DISTINGUISHING_ARGUMENTS if key in kwargs)])
 
 
-def expected(kind: str, kwargs: Mapping[str, Any]) -> str:
+def describe_expected(kind: str, kwargs: Mapping[str, Any]) -> str:
     """What an expectation asks for, where its author did not describe it."""
     if kind in _EXPECTED:
         return _EXPECTED[kind]
     if "min_value" in kwargs or "max_value" in kwargs:
-        return span(kwargs.get("min_value"), kwargs.get("max_value"), _words(kwargs))
-    asked = (f"{key} {value}" for key, value in kwargs.items() if key not in ("batch_id", "column"))
-    return ", ".join(asked) or kind.replace("_", " ")
+        return format_limits(kwargs.get("min_value"), kwargs.get("max_value"), _formatter(kwargs))
+    arguments = (f"{key} {value}" for key, value in kwargs.items() if key not in ("batch_id", "column"))
+    return ", ".join(arguments) or kind.replace("_", " ")
 
 
-def observed(kind: str, kwargs: Mapping[str, Any], found: Mapping[str, Any], rows: int) -> str:
+def describe_observed(kind: str, kwargs: Mapping[str, Any], found: Mapping[str, Any], rows: int) -> str:
     """What was seen in a batch of so many rows."""
     value = found.get("observed_value")
     if "unexpected_count" in found:
         count = found["unexpected_count"] or 0
-        seen, broken = _range(value), _broken(count, rows, _BREAKS.get(kind, "break it"))
+        seen, broken = (
+            _format_range(value),
+            _format_violations(count, rows, _VIOLATIONS.get(kind, "break it")),
+        )
         return "; ".join([*seen, broken] if count or not seen else seen)
     if kind == "expect_one_value_per_day":
-        return f"{number(value) if value else 'no'} more values than days"
-    return "no value" if value is None else _words(kwargs)(value)
+        return f"{format_number(value) if value else 'no'} more values than days"
+    return "no value" if value is None else _formatter(kwargs)(value)
 
 
 def crash(exception_info: Mapping[str, Any]) -> str | None:
@@ -84,18 +87,18 @@ def crash(exception_info: Mapping[str, Any]) -> str | None:
     return "could not be evaluated: " + re.sub(r"'[^']*'", "'…'", raised[0].strip().splitlines()[0])[:240]
 
 
-def _words(kwargs: Mapping[str, Any]) -> Callable[[Any], str]:
-    return percent if "share" in kwargs else number
+def _formatter(kwargs: Mapping[str, Any]) -> Callable[[Any], str]:
+    return format_percent if "share" in kwargs else format_number
 
 
-def _range(values: Any) -> list[str]:
+def _format_range(values: Any) -> list[str]:
     """Smallest and largest value, where an expectation looked for them and there are any."""
-    return [span(*values)] if isinstance(values, list) and values[0] is not None else []
+    return [format_limits(*values)] if isinstance(values, list) and values[0] is not None else []
 
 
-def _broken(count: int, rows: int, breaks: str) -> str:
+def _format_violations(count: int, rows: int, breaks: str) -> str:
     if rows == 0:
         return "no rows"
     if count == 0:
-        return f"none of {number(rows)} rows {breaks}"
-    return f"{number(count)} of {number(rows)} rows {breaks} ({percent(count / rows)})"
+        return f"none of {format_number(rows)} rows {breaks}"
+    return f"{format_number(count)} of {format_number(rows)} rows {breaks} ({format_percent(count / rows)})"

@@ -14,7 +14,7 @@ from schemas.tracks import TRACKS
 
 # No service streamed before 1999. A day of play in one play is no listening; a clock may be a day fast.
 EARLIEST = "1999-01-01"
-LONGEST_MS = 86_400_000
+MAX_PLAY_MS = 86_400_000
 NO_DAY = date(1970, 1, 1)
 NO_TIME = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -27,7 +27,9 @@ TRACK_FIELDS = (
 )  # fmt: skip
 
 
-def judged_plays(rows: DataFrame, columns: Mapping[str, str], source: str, now: datetime) -> DataFrame:
+def parse_and_validate_plays(
+    rows: DataFrame, columns: Mapping[str, str], source: str, now: datetime
+) -> DataFrame:
     """Every row of `rows`, with the columns of a play and `reasons`: why it is none, if it is none.
 
     Args:
@@ -36,18 +38,18 @@ def judged_plays(rows: DataFrame, columns: Mapping[str, str], source: str, now: 
         source: the source's name, kept in every row.
         now: the instant after which times lie in the future (one day of grace for fast clocks).
     """
-    typed = _typed(rows, columns, PLAYS, PLAY_FIELDS)
+    typed = _parse_fields(rows, columns, PLAYS, PLAY_FIELDS)
     reasons = F.array_compact(
         F.array(
             F.when(F.col("broken"), F.lit("the line is broken")),
-            *[_missing(name) for name in ("user_id", "track_id", "played_at")],
-            *[_mistyped(name, PLAYS) for name in PLAY_FIELDS],
+            *[_reason_if_missing(name) for name in ("user_id", "track_id", "played_at")],
+            *[_reason_if_mistyped(name, PLAYS) for name in PLAY_FIELDS],
             F.when(F.col("played_at") < F.lit(EARLIEST).cast("timestamp"), F.lit("played_at before 1999")),
             F.when(
                 F.col("played_at") > F.lit(now) + F.expr("interval 1 day"), F.lit("played_at in the future")
             ),
-            *[_negative(name) for name in ("ms_played", "track_ms")],
-            *[_absurd(name) for name in ("ms_played", "track_ms")],
+            *[_reason_if_negative(name) for name in ("ms_played", "track_ms")],
+            *[_reason_if_too_long(name) for name in ("ms_played", "track_ms")],
         )
     )
     derived = F.sha1(
@@ -65,10 +67,10 @@ def judged_plays(rows: DataFrame, columns: Mapping[str, str], source: str, now: 
     )
 
 
-def without_duplicates(judged: DataFrame) -> DataFrame:
+def deduplicate_plays(plays_with_reasons: DataFrame) -> DataFrame:
     """The rows that are plays, once each; of equal ids the first in the order of the raw text."""
     first = Window.partitionBy("play_id").orderBy("raw", "file")
-    good = judged.where(F.size("reasons") == 0).withColumn("_nth", F.row_number().over(first))
+    good = plays_with_reasons.where(F.size("reasons") == 0).withColumn("_nth", F.row_number().over(first))
     # without reasons none of these is null, which the planner cannot know: the neutral values never show
     known = {"user_id": "", "track_id": "", "played_at": NO_TIME, "ds": NO_DAY}
     columns = [name for name in PLAYS.names if name not in ("bucket", "available_at")]
@@ -77,11 +79,11 @@ def without_duplicates(judged: DataFrame) -> DataFrame:
     )
 
 
-def rejected(judged: DataFrame) -> DataFrame:
+def rejected(plays_with_reasons: DataFrame) -> DataFrame:
     """Rows of `rejected_plays`. Equal lines of one file are told apart by their count."""
     same = Window.partitionBy("source", "_name", "_raw").orderBy("_raw")
     name = F.element_at(F.split("file", "/"), -1)
-    bad = judged.where(F.size("reasons") > 0).withColumn("_name", name)
+    bad = plays_with_reasons.where(F.size("reasons") > 0).withColumn("_name", name)
     numbered = bad.withColumn("_raw", F.coalesce("raw", F.lit(""))).withColumn(
         "_nth", F.row_number().over(same)
     )
@@ -100,9 +102,9 @@ def rejected(judged: DataFrame) -> DataFrame:
     )
 
 
-def catalogue(rows: DataFrame, columns: Mapping[str, str], source: str) -> DataFrame:
+def parse_tracks(rows: DataFrame, columns: Mapping[str, str], source: str) -> DataFrame:
     """Rows of `tracks`: those with an id, one each; where rows differ, the one with most fields known."""
-    typed = _typed(rows, columns, TRACKS, TRACK_FIELDS)
+    typed = _parse_fields(rows, columns, TRACKS, TRACK_FIELDS)
     known = sum((F.col(name).isNotNull().cast("int") for name in TRACK_FIELDS), F.lit(0))
     fullest = Window.partitionBy("track_id").orderBy(
         F.desc(known), "title", "artist_name", "album", "track_ms", "raw"
@@ -119,13 +121,13 @@ def catalogue(rows: DataFrame, columns: Mapping[str, str], source: str) -> DataF
     )
 
 
-def catalogue_with(newer: DataFrame, known: DataFrame) -> DataFrame:
+def merge_catalogue(newer: DataFrame, known: DataFrame) -> DataFrame:
     """The whole catalogue after `newer` has had its say: its rows, and all tracks it does not name."""
     kept = known.select(*newer.columns).join(newer.select("track_id"), "track_id", "left_anti")
     return newer.unionByName(kept)
 
 
-def _typed(
+def _parse_fields(
     rows: DataFrame, columns: Mapping[str, str], contract: Contract, fields: tuple[str, ...]
 ) -> DataFrame:
     """Each field twice: as the contract's type, null where it cannot be; and `_raw_` as it came."""
@@ -136,12 +138,12 @@ def _typed(
         "raw",
         "file",
         "broken",
-        *[_blank_is_null(column).alias(f"_raw_{name}") for name, column in given.items()],
+        *[_blank_to_null(column).alias(f"_raw_{name}") for name, column in given.items()],
     )
     return as_text.withColumns({name: _cast(name, contract) for name in fields})
 
 
-def _blank_is_null(column: Column) -> Column:
+def _blank_to_null(column: Column) -> Column:
     text = F.btrim(column.cast("string"), F.lit(" \t\r\n"))
     return F.when(text != "", text)
 
@@ -150,18 +152,18 @@ def _cast(name: str, contract: Contract) -> Column:
     return F.col(f"_raw_{name}").try_cast(contract.column(name).type)
 
 
-def _missing(name: str) -> Column:
+def _reason_if_missing(name: str) -> Column:
     return F.when(F.col(f"_raw_{name}").isNull(), F.lit(f"{name} is missing"))
 
 
-def _mistyped(name: str, contract: Contract) -> Column:
+def _reason_if_mistyped(name: str, contract: Contract) -> Column:
     wrong = F.col(f"_raw_{name}").isNotNull() & F.col(name).isNull()
     return F.when(wrong, F.lit(f"{name} is no {contract.column(name).type}"))
 
 
-def _negative(name: str) -> Column:
+def _reason_if_negative(name: str) -> Column:
     return F.when(F.col(name) < 0, F.lit(f"{name} is negative"))
 
 
-def _absurd(name: str) -> Column:
-    return F.when(F.col(name) > LONGEST_MS, F.lit(f"{name} is over a day"))
+def _reason_if_too_long(name: str) -> Column:
+    return F.when(F.col(name) > MAX_PLAY_MS, F.lit(f"{name} is over a day"))

@@ -15,7 +15,7 @@ def records(text: str, line_end: str, quote: str = "") -> Iterator[tuple[int, st
     lines = text.split(line_end)
     number = at = 0
     while at < len(lines):
-        end = _end_of_record(lines, at, quote) if quote else at
+        end = _find_record_end(lines, at, quote) if quote else at
         record = line_end.join(lines[at : end + 1])
         if record.strip():
             yield number, record.removesuffix("\r") if line_end == "\n" else record
@@ -24,12 +24,12 @@ def records(text: str, line_end: str, quote: str = "") -> Iterator[tuple[int, st
 
 
 # An album with more line ends than this is a quote that was never closed.
-MOST_LINES = 100
+MAX_RECORD_LINES = 100
 
 
-def _end_of_record(lines: list[str], start: int, quote: str) -> int:
+def _find_record_end(lines: list[str], start: int, quote: str) -> int:
     quotes = 0
-    for at in range(start, min(len(lines), start + MOST_LINES)):
+    for at in range(start, min(len(lines), start + MAX_RECORD_LINES)):
         quotes += lines[at].count(quote)
         if quotes % 2 == 0:
             return at

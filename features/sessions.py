@@ -15,7 +15,7 @@ BOT_PLAYS_A_DAY = 1_000
 BOT_MS_A_DAY = 30 * 60 * 60 * 1000
 
 
-def sessions(plays: DataFrame, carried: DataFrame | None = None, gap_ms: int = GAP_MS) -> DataFrame:
+def sessions(plays: DataFrame, earlier: DataFrame | None = None, gap_ms: int = GAP_MS) -> DataFrame:
     """One row per play with its session and its place there.
 
     A listener's plays are ordered by (played_at, play_id). A new session begins when a play starts
@@ -25,26 +25,28 @@ def sessions(plays: DataFrame, carried: DataFrame | None = None, gap_ms: int = G
 
     Args:
         plays: whole days of the table `plays`.
-        carried: rows of `sessions` from before those days; a session still open goes on, so that
+        earlier: rows of `sessions` from before those days; a session still open goes on, so that
             a run per day equals one run over all days.
     """
     listener = Window.partitionBy("user_id").orderBy("played_at", "play_id")
-    rows = _plays(plays) if carried is None else _plays(plays).unionByName(_last_of(carried))
+    rows = (
+        _prepare_plays(plays) if earlier is None else _prepare_plays(plays).unionByName(_last_plays(earlier))
+    )
     cut = (
-        rows.withColumn("_begins", _begins(listener, gap_ms))
+        rows.withColumn("_begins", _starts_session(listener, gap_ms))
         .withColumn("_row", F.row_number().over(listener))
         .withColumn("_start", F.when(F.col("_begins"), F.coalesce("_known_start", "played_at")))
         .withColumn(
             "_offset", F.when(F.col("_begins"), F.col("_row") - F.coalesce("_known_position", F.lit(1)))
         )
-        .withColumn("session_started_at", _carry("_start", "played_at", listener))
-        .withColumn("position", F.col("_row") - _carry("_offset", "_row", listener))
+        .withColumn("session_started_at", _at_session_start("_start", "played_at", listener))
+        .withColumn("position", F.col("_row") - _at_session_start("_offset", "_row", listener))
         .withColumn("session_id", F.coalesce("_source_session", _derived_id()))
     )
-    return _with_behaviour(cut.where("_known_position is null"))
+    return _add_behaviour(cut.where("_known_position is null"))
 
 
-def _plays(plays: DataFrame) -> DataFrame:
+def _prepare_plays(plays: DataFrame) -> DataFrame:
     return plays.select(
         *_FROM_PLAYS,
         F.col("source_session_id").alias("_source_session"),
@@ -58,10 +60,10 @@ _FROM_PLAYS = (
 )  # fmt: skip
 
 
-def _last_of(carried: DataFrame) -> DataFrame:
+def _last_plays(earlier: DataFrame) -> DataFrame:
     """The last play of each listener, knowing the session it stands in."""
     newest = Window.partitionBy("user_id").orderBy(F.desc("played_at"), F.desc("play_id"))
-    last = carried.withColumn("_newest", F.row_number().over(newest)).where("_newest = 1")
+    last = earlier.withColumn("_newest", F.row_number().over(newest)).where("_newest = 1")
     return last.select(
         *_FROM_PLAYS,
         F.when(F.col("session_id") != _derived_id(), F.col("session_id")).alias("_source_session"),
@@ -70,7 +72,7 @@ def _last_of(carried: DataFrame) -> DataFrame:
     )
 
 
-def _begins(listener: WindowSpec, gap_ms: int) -> Column:
+def _starts_session(listener: WindowSpec, gap_ms: int) -> Column:
     end = F.unix_micros("played_at") + F.coalesce("ms_played", "track_ms", F.lit(0)) * 1000
     silence = F.unix_micros("played_at") - F.lag(end).over(listener)
     source, before = F.col("_source_session"), F.lag("_source_session").over(listener)
@@ -80,7 +82,7 @@ def _begins(listener: WindowSpec, gap_ms: int) -> Column:
     return F.coalesce(F.lag("play_id").over(listener).isNull() | changes, F.lit(True))
 
 
-def _carry(column: str, otherwise: str, listener: WindowSpec) -> Column:
+def _at_session_start(column: str, otherwise: str, listener: WindowSpec) -> Column:
     """The value at the session's first play, for all of its plays."""
     so_far = listener.rowsBetween(Window.unboundedPreceding, Window.currentRow)
     return F.coalesce(F.last(column, ignorenulls=True).over(so_far), F.col(otherwise))
@@ -90,7 +92,7 @@ def _derived_id() -> Column:
     return F.sha1(F.concat_ws("\x1f", "user_id", F.unix_micros("session_started_at").cast("string")))
 
 
-def _with_behaviour(cut: DataFrame) -> DataFrame:
+def _add_behaviour(cut: DataFrame) -> DataFrame:
     day = Window.partitionBy("user_id", "ds")
     heard = F.coalesce(F.sum("ms_played").over(day), F.lit(0))
     too_much = (F.count("play_id").over(day) > BOT_PLAYS_A_DAY) | (heard > BOT_MS_A_DAY)

@@ -6,7 +6,7 @@ end-to-end test read the steps from here.
 
 from __future__ import annotations
 
-from jobs.graph import RELEASES, Step, ordered, tables_of
+from jobs.graph import RELEASES, Step, list_tables, sort_steps
 from schemas.artist_features import ARTIST_FEATURE_GROUP
 from schemas.declarations import FeatureGroup
 from schemas.pair_features import USER_ARTIST_FEATURE_GROUP, USER_TRACK_FEATURE_GROUP
@@ -97,9 +97,9 @@ _BUILDS = (
 )
 
 # What batches are published to and releases hold: everything but the records about the others.
-TABLES: tuple[str, ...] = tables_of(ordered(_BUILDS))
+TABLES: tuple[str, ...] = list_tables(sort_steps(_BUILDS))
 
-FLOW: tuple[Step, ...] = ordered(
+FLOW: tuple[Step, ...] = sort_steps(
     (
         *_BUILDS,
         Step(

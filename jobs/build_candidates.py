@@ -8,10 +8,18 @@ from dataclasses import asdict
 from features.embeddings.candidates import CandidateSettings
 from features.embeddings.neighbours import next_tracks
 from jobs.embeddings.candidate_files import CandidateFiles
-from jobs.embeddings.published import TABLE, add_fields, day_of, days_until, given, search, with_day
+from jobs.embeddings.published import (
+    TABLE,
+    add_day_argument,
+    add_fields,
+    configure_search,
+    days_ending,
+    resolve_day,
+    settings_from,
+)
 from jobs.embeddings.scratch import Scratch
 from jobs.errors import JobError
-from jobs.job import Job, parser
+from jobs.job import Job, new_parser
 from schemas import CONTRACTS
 
 MEANINGS = {
@@ -25,19 +33,19 @@ MEANINGS = {
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    made = with_day(parser(__doc__, "build-candidates"))
+    made = add_day_argument(new_parser(__doc__, "build-candidates"))
     made.add_argument("--days", type=int, default=30, help="days of sessions that bring seeds (%(default)s)")
     made.add_argument(
         "-k", type=int, default=100, help="next tracks of a seed that are looked at (%(default)s)"
     )
     add_fields(made, CandidateSettings, MEANINGS)
     args = made.parse_args(argv)
-    settings = given(args, CandidateSettings)
+    settings = settings_from(args, CandidateSettings)
     job = Job("build-candidates", args.root, args.run_id)
-    day = day_of(job, args.day)
+    day = resolve_day(job, args.day)
     if day not in job.source("similar_tracks").days:
         raise JobError(f"there are no similar tracks of {day}; run build-similar-tracks for that day first")
-    inputs = {"sessions": days_until(day, args.days), TABLE: [day], "similar_tracks": [day]}
+    inputs = {"sessions": days_ending(day, args.days), TABLE: [day], "similar_tracks": [day]}
     for table, days in inputs.items():
         job.input(table, days)
     if job.has("tracks"):
@@ -49,9 +57,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         sessions, embeddings, similar = (job.read(table, days) for table, days in inputs.items())
         empty = CONTRACTS["tracks"].struct()
         tracks = job.read("tracks") if job.has("tracks") else job.spark.createDataFrame([], empty)
-        files = CandidateFiles(Scratch(job.warehouse.path("scratch", "candidates", batch.made_from)))
+        files = CandidateFiles(Scratch(job.warehouse.path("scratch", "candidates", batch.fingerprint)))
         try:
-            files.write(embeddings, tracks, next_tracks(embeddings, args.k, search(job)), similar)
+            files.write(embeddings, tracks, next_tracks(embeddings, args.k, configure_search(job)), similar)
             rows = files.candidates(sessions, embeddings, day, settings)
             job.publish(
                 batch, rows, if_empty="no track is near what a listener played and was not just played"

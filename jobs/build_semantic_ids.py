@@ -8,10 +8,15 @@ from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F
 
-from features.embeddings.semantic_id_rows import codebook_rows, id_figures, kept_prefixes, semantic_ids
-from jobs.embeddings.published import TABLE, day_of, with_day
+from features.embeddings.semantic_id_rows import (
+    build_codebook_rows,
+    measure_ids,
+    measure_prefix_stability,
+    semantic_ids,
+)
+from jobs.embeddings.published import TABLE, add_day_argument, resolve_day
 from jobs.errors import WrongUsage
-from jobs.job import Job, parser
+from jobs.job import Job, new_parser
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -24,15 +29,15 @@ IDS, BOOKS = "track_semantic_ids", "semantic_codebooks"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    made = with_day(parser(__doc__, "build-semantic-ids"))
+    made = add_day_argument(new_parser(__doc__, "build-semantic-ids"))
     made.add_argument("--levels", type=int, default=4, help="codes of a track (%(default)s)")
     made.add_argument("--codes", type=int, default=256, help="codes of a level (%(default)s)")
     made.add_argument("--seed", type=int, default=1, help="of the clustering (%(default)s)")
     args = made.parse_args(argv)
     job = Job("build-semantic-ids", args.root, args.run_id)
-    day = day_of(job, args.day)
+    day = resolve_day(job, args.day)
     (space,) = job.snapshot(TABLE).spaces(day)
-    before = _day_before(job, day, space)
+    before = _find_day_before(job, day, space)
     job.input(TABLE, [day])
     if before:
         job.input(BOOKS, [before])
@@ -42,45 +47,45 @@ def main(argv: Sequence[str] | None = None) -> int:
         if not job.unchanged(batch):
             embeddings = job.read(TABLE, [day])
             books = (
-                _kept(job.read(BOOKS, [before]))
+                _load_books(job.read(BOOKS, [before]))
                 if before
-                else _fitted(embeddings, args.levels, args.codes, args.seed)
+                else _fit_books(embeddings, args.levels, args.codes, args.seed)
             )
             staged = job.stage(
                 batch, semantic_ids(embeddings, books), lambda ids: _measures(job, ids, embeddings, before)
             )
             ids = job.spark.read.format("delta").load(staged.path)
-            job.publish(batch_of_books, codebook_rows(ids, books, space, day))
+            job.publish(batch_of_books, build_codebook_rows(ids, books, space, day))
             job.commit(staged)
     return 0
 
 
-def _day_before(job: Job, day: date, space: str) -> date | None:
+def _find_day_before(job: Job, day: date, space: str) -> date | None:
     """The newest day before with books of the same space; none on the first day of a space."""
     state = job.state(BOOKS)
     days = [each for each in (state.days if state else []) if each < day]
     return days[-1] if days and space in job.snapshot(BOOKS).spaces(days[-1]) else None
 
 
-def _kept(rows: DataFrame) -> Codebooks:
-    from features.embeddings.semantic_ids import codebooks_of
+def _load_books(rows: DataFrame) -> Codebooks:
+    from features.embeddings.semantic_ids import load_codebooks
 
-    return codebooks_of(row.asDict() for row in rows.collect())
+    return load_codebooks(row.asDict() for row in rows.collect())
 
 
-def _fitted(embeddings: DataFrame, levels: int, codes: int, seed: int) -> Codebooks:
+def _fit_books(embeddings: DataFrame, levels: int, codes: int, seed: int) -> Codebooks:
     """Learned here, from a sample: 65,536 vectors for 256 codes a level are 17 MB at 64 dimensions.
 
     Raises:
         WrongUsage: levels or codes that cannot be.
     """
-    from features.embeddings.arrow_vectors import matrix_of
+    from features.embeddings.arrow_vectors import to_matrix
     from features.embeddings.semantic_ids import SAMPLED, SemanticIdError, fit
 
     sample = (
         embeddings.where("source = 'learned'").orderBy(F.xxhash64("track_id")).limit(max(1, SAMPLED * codes))
     )
-    vectors = matrix_of(sample.select("vector").toArrow()["vector"].combine_chunks())
+    vectors = to_matrix(sample.select("vector").toArrow()["vector"].combine_chunks())
     try:
         return fit(vectors, levels, codes, seed)
     except SemanticIdError as problem:
@@ -89,15 +94,17 @@ def _fitted(embeddings: DataFrame, levels: int, codes: int, seed: int) -> Codebo
 
 def _measures(job: Job, ids: DataFrame, embeddings: DataFrame, before: date | None) -> dict[str, float]:
     """Of the ids, and against the newest day before in the same books."""
-    found = id_figures(ids, embeddings)
+    found = measure_ids(ids, embeddings)
     compares = before is not None and found["collisions"] > MANY
     found["has_collisions_and_day_before"] = float(compares)
     if before:
         old = job.at(IDS, job.version(IDS), [before])
-        found |= kept_prefixes(old, ids)
+        found |= measure_prefix_stability(old, ids)
         if compares:
             vectors = job.at(TABLE, job.version(TABLE), [before])
-            found["collisions_ratio"] = found["collisions"] / max(FEW, id_figures(old, vectors)["collisions"])
+            found["collisions_ratio"] = found["collisions"] / max(
+                FEW, measure_ids(old, vectors)["collisions"]
+            )
     return found
 
 

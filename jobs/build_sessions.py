@@ -6,28 +6,28 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from features.sessions import GAP_MS, sessions
-from jobs.job import Job, asked_days, parser, with_days
+from jobs.job import Job, add_day_arguments, new_parser, requested_days
 from jobs.publishing.warehouse import stale_days
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    made = with_days(parser(__doc__, "build-sessions"))
+    made = add_day_arguments(new_parser(__doc__, "build-sessions"))
     made.add_argument(
         "--gap-ms", type=int, default=GAP_MS, help="silence that ends a session (%(default)s ms)"
     )
     args = made.parse_args(argv)
     job = Job("build-sessions", args.root, args.run_id)
-    wanted = job.source("plays").lineage()
-    days = asked_days(args, lambda: stale_days(job.warehouse, "sessions", wanted))
+    wanted = job.source("plays").cumulative_fingerprints()
+    days = requested_days(args, lambda: stale_days(job.warehouse, "sessions", wanted))
     if not days:
         job.up_to_date("sessions", "no day of plays is new or changed")
         return 0
     plays = job.read("plays", days)
     # two days: a play of a whole day that began the day before yesterday may end just before today
     before = [days[0] - timedelta(days=n) for n in (2, 1)]
-    carried = job.read("sessions", before) if job.has("sessions") else None
-    batch = job.batch("sessions", days, follows=wanted, parameters={"gap_ms": args.gap_ms})
-    job.publish(batch, sessions(plays, carried, args.gap_ms))
+    earlier = job.read("sessions", before) if job.has("sessions") else None
+    batch = job.batch("sessions", days, upstream=wanted, parameters={"gap_ms": args.gap_ms})
+    job.publish(batch, sessions(plays, earlier, args.gap_ms))
     return 0
 
 

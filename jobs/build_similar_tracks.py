@@ -7,9 +7,9 @@ from datetime import date
 from typing import TYPE_CHECKING
 
 from features.embeddings.neighbours import NeighboursError, largest_in_degree, similar_tracks
-from jobs.embeddings.published import TABLE, day_of, search, with_day
+from jobs.embeddings.published import TABLE, add_day_argument, configure_search, resolve_day
 from jobs.errors import WrongUsage
-from jobs.job import Job, parser
+from jobs.job import Job, new_parser
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -19,17 +19,17 @@ MANY = 20.0
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    made = with_day(parser(__doc__, "build-similar-tracks"))
+    made = add_day_argument(new_parser(__doc__, "build-similar-tracks"))
     made.add_argument("-k", type=int, default=50, help="neighbours of a track (%(default)s)")
     args = made.parse_args(argv)
     job = Job("build-similar-tracks", args.root, args.run_id)
-    day = day_of(job, args.day)
+    day = resolve_day(job, args.day)
     job.input(TABLE, [day])
     batch = job.batch("similar_tracks", [day], parameters={"k": args.k})
     if job.unchanged(batch):
         return 0
     try:
-        found = similar_tracks(job.read(TABLE, [day]), args.k, search(job))
+        found = similar_tracks(job.read(TABLE, [day]), args.k, configure_search(job))
     except NeighboursError as problem:
         raise WrongUsage(str(problem)) from problem
     job.publish(batch, found, lambda staged: _measures(job, day, staged))

@@ -8,11 +8,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from jobs.errors import WrongUsage
-from jobs.job import Job, add_common
+from jobs.job import Job, add_common_arguments
 from jobs.publishing.batches import code_version
-from jobs.training.assemble import assembled, lost
+from jobs.training.assemble import age_conditions, assemble
 from jobs.training.labels import check_same, read_labels
-from jobs.training.manifest import Manifest, check_again, declarations, load, save, seen
+from jobs.training.manifest import Manifest, check_replay, declarations, load, save, summarise
 from jobs.training.request import Request
 from segue import show
 from segue.releases import open_release
@@ -26,7 +26,7 @@ FORMATS = ("delta", "parquet")
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.description = __doc__
-    add_common(parser)
+    add_common_arguments(parser)
     parser.add_argument(
         "--labels", metavar="PATH", help="Delta table, parquet or .csv: keys, an instant, anything"
     )
@@ -73,21 +73,23 @@ def run(args: argparse.Namespace) -> int:
     job = Job("build-training-set", args.root, args.run_id)
     _check_free(args.out)
     old = load(args.replay) if args.replay else None
-    manifest = _again(args, old) if old else _asked(args)
+    manifest = _replay_request(args, old) if old else _new_request(args)
     job.pin(manifest.versions)
     labels = read_labels(job.spark, manifest.request.labels, manifest.request.at)
     if old:
         check_same(labels, old.label_rows, old.label_hash, old.request.labels)
     manifest = replace(manifest, label_rows=labels.count, label_hash=labels.content_hash)
     job.say(f"{labels.count:,} labels, {labels.days[0]} to {labels.days[-1]}, release {manifest.release}")
-    rows, space = assembled(job, manifest.request, labels, manifest.versions)
+    rows, space = assemble(job, manifest.request, labels, manifest.versions)
     written = _write(rows, args.out, args.format)
     added = [name for name in rows.columns if name not in labels.rows.columns and "__" in name]
-    manifest = replace(manifest, space=space, **seen(written, added, lost(manifest.request, added)))
+    manifest = replace(
+        manifest, space=space, **summarise(written, added, age_conditions(manifest.request, added))
+    )
     path = save(manifest, args.out)
-    _tell(job, manifest, path)
+    _print_summary(job, manifest, path)
     if old:
-        check_again(old, manifest)
+        check_replay(old, manifest)
         job.say(f"the same as {args.replay}: content hash {manifest.content_hash}")
     return 0
 
@@ -98,16 +100,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     return run(parser.parse_args(argv))
 
 
-def _asked(args: argparse.Namespace) -> Manifest:
-    if not args.labels or not (args.features or args.exact):
+def _new_request(args: argparse.Namespace) -> Manifest:
+    if not args.labels or not (args.features or args.at_label_time):
         raise WrongUsage("give --labels PATH and --features TABLE[:COLUMN] ..., or --replay MANIFEST")
     release = open_release(args.root, args.release)
     request = Request(
         labels=args.labels,
         features=tuple(args.features),
-        exact=tuple(args.exact),
+        at_label_time=tuple(args.at_label_time),
         at=args.at,
-        known=args.known,
+        as_published=args.as_published,
         max_age=args.max_age,
         instants=tuple(args.split_at),
         split_by=args.split_by,
@@ -118,13 +120,13 @@ def _asked(args: argparse.Namespace) -> Manifest:
     return Manifest(request, release.release_id, tables, declarations(), code_version(), 0, "")
 
 
-def _again(args: argparse.Namespace, old: Manifest) -> Manifest:
+def _replay_request(args: argparse.Namespace, old: Manifest) -> Manifest:
     """The same request on the same versions.
 
     Raises:
         WrongUsage: more than --out was asked for; features are declared otherwise by now.
     """
-    if args.labels or args.features or args.exact or args.space or args.release:
+    if args.labels or args.features or args.at_label_time or args.space or args.release:
         raise WrongUsage(
             "--replay takes labels, features, space and release from the manifest; give --out alone"
         )
@@ -150,7 +152,7 @@ def _write(rows: DataFrame, out: str, format_: str) -> DataFrame:
     return rows.sparkSession.read.format(format_).load(out)
 
 
-def _tell(job: Job, manifest: Manifest, path: str) -> None:
+def _print_summary(job: Job, manifest: Manifest, path: str) -> None:
     nulls = [(name, f"{100 * share:.2f} %") for name, share in manifest.nulls.items() if share]
     features = [name for name in manifest.nulls if not name.endswith("__feature_at")]
     space = f", vectors of space {manifest.space}" if manifest.space else ""
@@ -158,7 +160,7 @@ def _tell(job: Job, manifest: Manifest, path: str) -> None:
     for table, share in manifest.lost_to_max_age.items():
         job.say(f"{table}: {100 * share:.2f} % of the labels lost to --max-age")
     if nulls:
-        print(show.aligned(("null where", "share of labels"), nulls))
+        print(show.format_table(("null where", "share of labels"), nulls))
 
 
 if __name__ == "__main__":

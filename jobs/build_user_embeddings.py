@@ -5,21 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from features.embeddings.users import HalfLifeError, user_embeddings
-from jobs.embeddings.published import TABLE, day_of, days_until, with_day
+from jobs.embeddings.published import TABLE, add_day_argument, days_ending, resolve_day
 from jobs.errors import WrongUsage
-from jobs.job import Job, parser
+from jobs.job import Job, new_parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    made = with_day(parser(__doc__, "build-user-embeddings"))
+    made = add_day_argument(new_parser(__doc__, "build-user-embeddings"))
     made.add_argument("--days", type=int, default=30, help="days of sessions that count (%(default)s)")
     made.add_argument(
         "--half-life", type=float, default=7.0, help="days after which a play weighs half (%(default)s)"
     )
     args = made.parse_args(argv)
     job = Job("build-user-embeddings", args.root, args.run_id)
-    day = day_of(job, args.day)
-    days = days_until(day, args.days)
+    day = resolve_day(job, args.day)
+    days = days_ending(day, args.days)
     job.input(TABLE, [day])
     job.input("sessions", days)
     batch = job.batch("user_embeddings", [day], parameters={"days": args.days, "half": args.half_life})

@@ -44,7 +44,7 @@ def _configure_demo(parser: argparse.ArgumentParser) -> None:
 
 
 def _demo(args: argparse.Namespace) -> int:
-    return int(import_module("jobs.demo").demo(args.root, args.users, args.days))
+    return int(import_module("jobs.demo").run_demo(args.root, args.users, args.days))
 
 
 def _configure_report(parser: argparse.ArgumentParser) -> None:
@@ -71,13 +71,13 @@ def _install_jars(args: argparse.Namespace) -> int:
     return 0
 
 
-def _of(module: str, help_text: str, order: int) -> Command:
+def _module_command(module: str, help_text: str, order: int) -> Command:
     """A command whose module is imported once it is asked for; its work may take minutes."""
 
     def run(args: argparse.Namespace) -> int:
-        from jobs.progress import working
+        from jobs.progress import show_progress
 
-        with working(module.rpartition(".")[2]):
+        with show_progress(module.rpartition(".")[2]):
             return int(import_module(module).run(args))
 
     return Command(help_text, lambda parser: import_module(module).configure(parser), run, order)
@@ -85,16 +85,20 @@ def _of(module: str, help_text: str, order: int) -> Command:
 
 DEMO = Command("the whole flow on made-up plays, a bad day refused", _configure_demo, _demo, 10)
 RUN = Command("run one step, or the whole flow", _configure_run, _run, 20)
-GATE = _of("jobs.show_gate", "every bound of the gate, with its reason, and what gate.toml changes", 72)
+GATE = _module_command(
+    "jobs.show_gate", "every bound of the gate, with its reason, and what gate.toml changes", 72
+)
 REPORT = Command("what a run expected, saw and decided, as one HTML file", _configure_report, _report, 70)
-FEATURES = _of("jobs.list_features", "every declared feature, with meaning, windows and lineage", 42)
-TRAINING_SET = _of("jobs.build_training_set", "labels in, point-in-time correct features out", 45)
-VERIFY = _of("jobs.verify", "what is wrong with the tables and releases, in words", 75)
+FEATURES = _module_command(
+    "jobs.list_features", "every declared feature, with meaning, windows and lineage", 42
+)
+TRAINING_SET = _module_command("jobs.build_training_set", "labels in, point-in-time correct features out", 45)
+VERIFY = _module_command("jobs.verify", "what is wrong with the tables and releases, in words", 75)
 INSTALL_JARS = Command(
     "put Delta's two jars and class data for a quick start into this environment, once",
     _configure_jars,
     _install_jars,
     90,
 )
-MAINTAIN = _of("jobs.maintain", "join small files, remove what nobody needs any more", 78)
-FORGET = _of("jobs.forget", "erase listeners from every table, with a receipt", 80)
+MAINTAIN = _module_command("jobs.maintain", "join small files, remove what nobody needs any more", 78)
+FORGET = _module_command("jobs.forget", "erase listeners from every table, with a receipt", 80)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import segue
 from expectations.verdict import Refused
-from features.world import World
+from features.synthetic.world import World
 from jobs.errors import WrongUsage
 from jobs.flow import run_flow, run_step
 from jobs.job import new_run_id
@@ -18,21 +18,21 @@ from segue import show
 
 FIRST_DAY = World().first_day
 # What a reader of the demo's look-up can take in; the table has over thirty more.
-SHOWN = (
+LOOKUP_COLUMNS = (
     "plays_count_1d", "plays_count_7d", "plays_count_30d", "ms_played_sum_7d", "skips_rate_30d",
     "tracks_distinct_30d", "artists_distinct_30d", "plays_decayed_7d", "plays_trend_7d", "available_at",
 )  # fmt: skip
 
 
-def demo(root: str, users: int, days: int) -> int:
+def run_demo(root: str, users: int, days: int) -> int:
     """Runs the demo under `root`, which is made anew."""
     if days < 5 or users < 10:
         raise WrongUsage(f"the demo needs 5 days and 10 users or more; got {days} days and {users} users")
     started = time.monotonic()
-    stage = _Stage(root, users, days)
+    stage = _Demo(root, users, days)
     stage.generate()
-    stage.first_release()
-    stage.bad_day()
+    stage.release_first_days()
+    stage.refuse_bad_day()
     stage.repair()
     stage.look_up()
     print(f"\nDone in {time.monotonic() - started:.0f} s. The data stays in {root}; to go on:\n")
@@ -45,7 +45,7 @@ def demo(root: str, users: int, days: int) -> int:
     return 0
 
 
-class _Stage:
+class _Demo:
     """The demo's state: where things lie, and what was said so far."""
 
     def __init__(self, root: str, users: int, days: int) -> None:
@@ -61,11 +61,11 @@ class _Stage:
         self._say(f"{self.days} days of listening are made up; on the last one, a client has a bug")
         run_step("generate-plays", [*self.world, "--spoil-day", str(self.last), "--spoil-share", "0.4"])
 
-    def first_release(self) -> None:
+    def release_first_days(self) -> None:
         self._say(f"All days but the last come in, are checked, published and released ({FIRST_DAY} …)")
         self._flow([self.last - timedelta(days=n) for n in range(self.days - 1, 0, -1)], expected=0)
 
-    def bad_day(self) -> None:
+    def refuse_bad_day(self) -> None:
         served = segue.open(self.root).release
         self._say(f"{self.last} comes in: two plays of five report a negative listening time")
         self._flow([self.last], expected=Refused.exit_code)
@@ -86,17 +86,21 @@ class _Stage:
         self._say(f"What a trainer sees: release {store.release}, without Spark")
         print(f"\n  segue.open({self.root!r}).lookup('user_features', [{user!r}])\n")
         print(
-            _indented(
-                show.records(store.lookup("user_features", [user], columns=SHOWN).to_pylist(), "user_id")
+            _indent(
+                show.format_records(
+                    store.lookup("user_features", [user], columns=LOOKUP_COLUMNS).to_pylist(), "user_id"
+                )
             )
         )
-        self.track = _most_played(store)
-        heard = store.lookup("tracks", [self.track], columns=["title", "artist_name"]).to_pylist()[0]
+        self.track = _find_most_played_track(store)
+        track = store.lookup("tracks", [self.track], columns=["title", "artist_name"]).to_pylist()[0]
         print(f"\n  segue.open({self.root!r}).similar_tracks({self.track!r}, k=8)", end="   ")
-        print(f"# {heard['title']} by {heard['artist_name']}\n")
+        print(f"# {track['title']} by {track['artist_name']}\n")
         similar = store.similar_tracks(self.track, k=8)
         print(
-            _indented(show.aligned(similar.column_names, [list(row.values()) for row in similar.to_pylist()]))
+            _indent(
+                show.format_table(similar.column_names, [list(row.values()) for row in similar.to_pylist()])
+            )
         )
         self._candidates(store, user)
 
@@ -111,7 +115,7 @@ class _Stage:
         cells = [
             (name["title"], name["artist_name"], origin) for name, origin in zip(names, origins, strict=False)
         ]
-        print(_indented(show.aligned(("title", "artist_name", "origin"), cells)))
+        print(_indent(show.format_table(("title", "artist_name", "origin"), cells)))
 
     def _flow(self, days: Sequence[object], expected: int) -> None:
         """`segue run flow` on the deliveries of these days."""
@@ -134,7 +138,7 @@ class _Stage:
         print(f"\n{self._chapter}. {text}", flush=True)
 
 
-def _most_played(store: segue.Store) -> str:
+def _find_most_played_track(store: segue.Store) -> str:
     day = store.days("track_features")[-1]
     counts = [
         (row["plays_count_30d"], row["track_id"])
@@ -144,5 +148,5 @@ def _most_played(store: segue.Store) -> str:
     return str(max(counts)[1])
 
 
-def _indented(text: str) -> str:
+def _indent(text: str) -> str:
     return "\n".join(f"  {line}" for line in text.splitlines())

@@ -12,13 +12,13 @@ from collections.abc import Sequence
 from datetime import date
 from typing import Any
 
-from features.embeddings.evaluation import compared
+from features.embeddings.evaluation import compare_hits
 from features.embeddings.settings import Settings
-from jobs.embeddings.examination import Examined, examined
-from jobs.embeddings.published import TABLE, day_of, days_until, with_day
+from jobs.embeddings.evaluation import Evaluation, evaluate_space
+from jobs.embeddings.published import TABLE, add_day_argument, days_ending, resolve_day
 from jobs.embeddings.scratch import Scratch
 from jobs.errors import JobError, WrongUsage
-from jobs.job import Job, day_argument, parser
+from jobs.job import Job, new_parser, parse_day
 from segue import show
 
 HEADINGS = ("this", "against", "popularity", "cooccurrence", "cooccurrence_nearby")
@@ -27,43 +27,45 @@ HEADINGS = ("this", "against", "popularity", "cooccurrence", "cooccurrence_nearb
 def main(argv: Sequence[str] | None = None) -> int:
     args = _parser().parse_args(argv)
     job = Job("evaluate-track-embeddings", args.root, args.run_id)
-    day = day_of(job, args.day)
-    heard = job.read("sessions", days_until(args.on_day or day, args.days))
-    days = [day, *([day_of(job, args.against)] if args.against else [])]
-    found = [_examined(job, heard, each) for each in days]
+    day = resolve_day(job, args.day)
+    heard = job.read("sessions", days_ending(args.on_day or day, args.days))
+    days = [day, *([resolve_day(job, args.against)] if args.against else [])]
+    found = [_evaluate_day(job, heard, each) for each in days]
     if not found[0].hits:
         raise JobError(
             f"there is nothing to ask: no session of {args.days} days has three tracks; give more --days"
         )
-    ratios = compared_hits(found) if args.against else {}
+    ratios = compare_evaluations(found) if args.against else {}
     if args.truth:
         ratios["share_of_perfect"] = _share(found[0], args.truth)
     rows = _rows(found)
     print(
-        json.dumps({"metrics": rows, **ratios}) if args.json else _told(rows, ratios, day, len(found[0].hits))
+        json.dumps({"metrics": rows, **ratios})
+        if args.json
+        else _format_report(rows, ratios, day, len(found[0].hits))
     )
     return 0
 
 
-def compared_hits(found: Sequence[Examined]) -> dict[str, float]:
+def compare_evaluations(found: Sequence[Evaluation]) -> dict[str, float]:
     import numpy as np
 
-    return compared(*(np.array(each.hits, bool) for each in found))
+    return compare_hits(*(np.array(each.hits, bool) for each in found))
 
 
-def _examined(job: Job, heard: Any, day: date) -> Examined:
+def _evaluate_day(job: Job, heard: Any, day: date) -> Evaluation:
     embeddings = job.read(TABLE, [day])
     size = embeddings.where("vector is not null").selectExpr("size(vector)").limit(1).collect()
     if not size:
         raise JobError(f"the embeddings of {day} hold no vector at all; train that day again")
     scratch = Scratch(job.warehouse.path("scratch", "evaluation", f"{job.run_id}-{day}"))
     try:
-        return examined(job.spark, scratch, heard, embeddings, Settings(dimensions=size[0][0]))
+        return evaluate_space(job.spark, scratch, heard, embeddings, Settings(dimensions=size[0][0]))
     finally:
         scratch.remove()
 
 
-def _share(found: Examined, path: str) -> float:
+def _share(found: Evaluation, path: str) -> float:
     """Hits as a share of what whoever knew every listener's taste would hit.
 
     Raises:
@@ -79,7 +81,7 @@ def _share(found: Examined, path: str) -> float:
     return sum(found.hits) / len(found.hits) / float(perfect)
 
 
-def _rows(found: Sequence[Examined]) -> list[dict[str, Any]]:
+def _rows(found: Sequence[Evaluation]) -> list[dict[str, Any]]:
     """One per metric and segment, a column per list that was scored."""
     table: dict[tuple[str, str], dict[str, Any]] = {}
     for each, this in zip(found, ("this", "against"), strict=False):
@@ -90,13 +92,13 @@ def _rows(found: Sequence[Examined]) -> list[dict[str, Any]]:
     return sorted(table.values(), key=lambda row: (row["segment"] != "all", row["segment"], row["metric"]))
 
 
-def _told(rows: list[dict[str, Any]], ratios: dict[str, float], day: date, pairs: int) -> str:
+def _format_report(rows: list[dict[str, Any]], ratios: dict[str, float], day: date, pairs: int) -> str:
     columns = [name for name in HEADINGS if any(name in row for row in rows)]
     cells = [(row["metric"], row["segment"], *(_number(row.get(name)) for name in columns)) for row in rows]
     lines = [
         f"embeddings of {day}, {pairs:,} questions",
         "",
-        show.aligned(("metric", "segment", *columns), cells),
+        show.format_table(("metric", "segment", *columns), cells),
     ]
     return "\n".join([*lines, "", *(f"{name}: {value:.4f}" for name, value in ratios.items())]).rstrip()
 
@@ -106,12 +108,12 @@ def _number(value: float | None) -> str:
 
 
 def _parser() -> argparse.ArgumentParser:
-    made = with_day(parser(__doc__, "evaluate-track-embeddings"))
+    made = add_day_argument(new_parser(__doc__, "evaluate-track-embeddings"))
     made.add_argument(
-        "--on-day", type=day_argument, help="last day of the sessions asked about (default: --day)"
+        "--on-day", type=parse_day, help="last day of the sessions asked about (default: --day)"
     )
     made.add_argument("--days", type=int, default=30, help="days of sessions (%(default)s)")
-    made.add_argument("--against", type=day_argument, help="day of other embeddings, for the same questions")
+    made.add_argument("--against", type=parse_day, help="day of other embeddings, for the same questions")
     made.add_argument(
         "--truth", help="truth.json of generate-plays: the share of what a perfect recommender hits"
     )

@@ -11,14 +11,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib import import_module
 
-from expectations.verdict import Refused, line
+from expectations.verdict import Refused, format_failure
 from jobs import EXTRA, FLOW, Step
 from jobs.errors import WrongUsage, first_line
 from jobs.graph import run_steps
-from jobs.job import new_run_id, parser, with_days
-from jobs.outcomes import NOT_MADE, PUBLISHED, UNCHANGED, Outcome, collect
-from jobs.progress import working
-from jobs.publishing.stores import checked_root
+from jobs.job import add_day_arguments, new_parser, new_run_id
+from jobs.outcomes import NOT_MADE, PUBLISHED, UNCHANGED, Outcome, collect_outcomes
+from jobs.progress import show_progress
+from jobs.publishing.stores import check_root
 from jobs.publishing.warehouse import Warehouse, has_rows
 from jobs.report import write_report
 from jobs.sources import Source, load_source
@@ -47,7 +47,7 @@ def run_step(name: str, arguments: Sequence[str]) -> int:
     """One step by its name, with its own arguments."""
     step = next(step for step in (*FLOW, *EXTRA) if step.name == name)
     main = import_module(step.module).main
-    with working(step.name):
+    with show_progress(step.name):
         return int(main(list(arguments)))
 
 
@@ -63,7 +63,7 @@ def run_flow(arguments: Sequence[str]) -> int:
     if args.at_once < 1:
         raise WrongUsage(f"--at-once is {args.at_once}; give 1 or more")
     args.run_id = args.run_id or new_run_id()
-    source, warehouse = load_source(args.source), Warehouse(checked_root(args.root))
+    source, warehouse = load_source(args.source), Warehouse(check_root(args.root))
     results: list[StepResult] = []
     try:
         steps = run_steps(FLOW, lambda step: _result(step, args, source, warehouse, results), args.at_once)
@@ -79,8 +79,8 @@ def run_flow(arguments: Sequence[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    made = with_days(
-        parser("Runs every step of the nightly flow that can run, and writes the report.", "flow")
+    made = add_day_arguments(
+        new_parser("Runs every step of the nightly flow that can run, and writes the report.", "flow")
     )
     made.add_argument("--source", required=True, help="TOML file: how the files are laid out")
     made.add_argument("--input", required=True, nargs="+", help="files, folders or globs with plays")
@@ -127,13 +127,13 @@ def _attempt(name: str, run: Callable[[], int]) -> StepResult:
         rows = sum(each.rows for each in outcomes if each.kind == PUBLISHED)
         return StepResult(name, outcome, rows, time.monotonic() - started, why, exit_code)
 
-    with collect() as outcomes:
+    with collect_outcomes() as outcomes:
         try:
             code = run()
-            return ended(*_summed(outcomes)) if code == 0 else ended(FAILED, f"exit code {code}", code)
+            return ended(*_sum_outcomes(outcomes)) if code == 0 else ended(FAILED, f"exit code {code}", code)
         except Refused as refused:
             print(f"\n  {name}: {refused}\n", flush=True)
-            return ended(REFUSED, _broken(refused), refused.exit_code)
+            return ended(REFUSED, _first_violation(refused), refused.exit_code)
         except Exception as problem:
             known: int | None = getattr(problem, "exit_code", None)
             if known is None:  # our own fault, or Spark's: whoever looks into it needs the trace
@@ -142,13 +142,13 @@ def _attempt(name: str, run: Callable[[], int]) -> StepResult:
             return ended(FAILED, first_line(problem), known or 1)
 
 
-def _broken(refused: Refused) -> str:
+def _first_violation(refused: Refused) -> str:
     """The first expectation that was broken, and how many more."""
     first, *others = refused.verdict.critical
-    return line(first) + (f" and {len(others)} more" if others else "")
+    return format_failure(first) + (f" and {len(others)} more" if others else "")
 
 
-def _summed(outcomes: Sequence[Outcome]) -> tuple[str, str]:
+def _sum_outcomes(outcomes: Sequence[Outcome]) -> tuple[str, str]:
     """The outcome of a step from those of its tables, and why some of them were not made."""
     kinds = {outcome.kind for outcome in outcomes}
     kind = next((kind for kind in (PUBLISHED, UNCHANGED, NOT_MADE) if kind in kinds), UNCHANGED)
@@ -158,7 +158,7 @@ def _summed(outcomes: Sequence[Outcome]) -> tuple[str, str]:
 
 def _table(results: Sequence[StepResult]) -> str:
     rows = [(r.step, r.outcome, r.rows or None, f"{r.seconds:.1f}", r.why) for r in results]
-    return show.aligned(("step", "outcome", "rows", "seconds", "why"), rows)
+    return show.format_table(("step", "outcome", "rows", "seconds", "why"), rows)
 
 
 def _report(warehouse: Warehouse, run_id: str, results: Sequence[StepResult]) -> bool:

@@ -19,15 +19,15 @@ from expectations.verdict import Refused
 from jobs import FLOW, TABLES, release_tables
 from jobs.errors import JobError, WrongUsage
 from jobs.graph import downstream
-from jobs.job import Job, add_common
-from jobs.publishing.commits import Lost, files_in
-from jobs.publishing.retention import GRACE, unpublished, vacuum
-from jobs.publishing.rewrite import Rewrite, mark_erased, rewritten
+from jobs.job import Job, add_common_arguments
+from jobs.publishing.commits import CommitConflict, list_file_days
+from jobs.publishing.retention import GRACE, list_unpublished, vacuum
+from jobs.publishing.rewrite import Rewrite, mark_erased, rewrite_files
 from schemas import CONTRACTS, Contract
 from segue import show
 from segue.buckets import bucket
 from segue.errors import SegueError
-from segue.releases import LIFE, list_releases, living
+from segue.releases import RELEASE_LIFE, list_releases, select_unexpired
 from segue.storage import Snapshot, table_uri
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--user", nargs="+", default=[], metavar="ID", help="ids of listeners")
     parser.add_argument("--users", metavar="FILE", help="a file with an id a line")
-    add_common(parser)
+    add_common_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -78,7 +78,7 @@ def run(args: argparse.Namespace) -> int:
     for each in erased:
         vacuum(job.warehouse, job.warehouse.create(CONTRACTS[each.table]), each.table, now)
     receipt = _receipt(job, ids, erased, released, now)
-    _tell(receipt)
+    _print_receipt(receipt)
     print(f"Receipt: {_write(job, receipt)}")
     return 0
 
@@ -120,7 +120,7 @@ def _rewrite(job: Job, name: str, ids: Sequence[str], files: Sequence[str]) -> N
     for start in range(0, len(files), FILES_PER_REWRITE):
         table = job.warehouse.create(CONTRACTS[name])
         some = tuple(files[start : start + FILES_PER_REWRITE])
-        rewritten(job, Rewrite("erase", table, name, some, gone=_theirs(CONTRACTS[name], ids)))
+        rewrite_files(job, Rewrite("erase", table, name, some, gone=_rows_of_users(CONTRACTS[name], ids)))
 
 
 def _files_with(job: Job, name: str, ids: Sequence[str], done: Erasure) -> list[str] | None:
@@ -131,8 +131,8 @@ def _files_with(job: Job, name: str, ids: Sequence[str], done: Erasure) -> list[
     """
     from pyspark.sql import functions as F
 
-    table = job.warehouse.widened(CONTRACTS[name])
-    theirs = _read(job, table, name).where(_theirs(CONTRACTS[name], ids))
+    table = job.warehouse.add_missing_columns(CONTRACTS[name])
+    theirs = _read(job, table, name).where(_rows_of_users(CONTRACTS[name], ids))
     path = F.element_at(F.split("_metadata.file_path", "/"), -1)
     found = (
         theirs.groupBy(path.alias("file")).agg(F.count("*").alias("rows"), F.min("ds").alias("day")).collect()
@@ -141,10 +141,10 @@ def _files_with(job: Job, name: str, ids: Sequence[str], done: Erasure) -> list[
         names = {row["file"] for row in found}
         done.rows += sum(row["rows"] for row in found)
         done.first_day = min([row["day"] for row in found] + ([done.first_day] if done.first_day else []))
-        return [file for file, _ in files_in(table) if file.rsplit("/", 1)[-1] in names]
+        return [file for file, _ in list_file_days(table) if file.rsplit("/", 1)[-1] in names]
     try:
         done.version = mark_erased(job, table, name).version
-    except Lost:
+    except CommitConflict:
         return []
     return None
 
@@ -154,7 +154,7 @@ def _read(job: Job, table: DeltaTable, name: str) -> DataFrame:
     return job.spark.read.format("delta").option("versionAsOf", table.version()).load(path)
 
 
-def _theirs(contract: Contract, ids: Sequence[str]) -> Column:
+def _rows_of_users(contract: Contract, ids: Sequence[str]) -> Column:
     """Rows of these listeners. A rejected row may not say whose it is: then its text decides."""
     from pyspark.sql import functions as F
 
@@ -174,9 +174,9 @@ def _drop_staged(job: Job, name: str) -> list[str]:
 
     Where no lease keeps others away, one of them may lose the batch that it is making; it is told so.
     """
-    known = unpublished(job.warehouse, job.warehouse.create(CONTRACTS[name]), name)
+    known = list_unpublished(job.warehouse, job.warehouse.create(CONTRACTS[name]), name)
     for id_, path in known.items():
-        if id_ in unpublished(job.warehouse, job.warehouse.create(CONTRACTS[name]), name):
+        if id_ in list_unpublished(job.warehouse, job.warehouse.create(CONTRACTS[name]), name):
             job.warehouse.remove(path)
     return sorted(known)
 
@@ -203,7 +203,9 @@ def _receipt(
         "tables": [asdict(each) for each in erased],
         "release": released,
         "still_held": _still_held(job, ids, erased, now),
-        "trained_with_them": _trained(job, min((e.first_day for e in erased if e.first_day), default=None)),
+        "trained_with_them": _aggregates_since(
+            job, min((e.first_day for e in erased if e.first_day), default=None)
+        ),
     }
 
 
@@ -214,7 +216,7 @@ def _still_held(
     known = list_releases(job.warehouse.root)
     looked: dict[tuple[str, int], bool] = {}
     held = []
-    for release in living(known, now):
+    for release in select_unexpired(known, now):
         versions = [(e.table, release.tables[e.table].version) for e in erased if e.table in release.tables]
         for each in versions:
             looked[each] = looked[each] if each in looked else _holds(job, *each, ids)
@@ -223,7 +225,7 @@ def _still_held(
             held.append({"by": f"release {release.release_id}", "tables": tables, "until": until})
     if held or any(each.rows for each in erased):
         tables = sorted(each.table for each in erased)
-        held.append({"by": "versions in no release", "tables": tables, "until": now + LIFE + GRACE})
+        held.append({"by": "versions in no release", "tables": tables, "until": now + RELEASE_LIFE + GRACE})
     return held
 
 
@@ -236,7 +238,7 @@ def _holds(job: Job, name: str, version: int, ids: Sequence[str]) -> bool:
     return snapshot.read(files, ["user_id"], pc.field("user_id").isin(list(ids))).num_rows > 0
 
 
-def _trained(job: Job, first: date | None) -> list[dict[str, Any]]:
+def _aggregates_since(job: Job, first: date | None) -> list[dict[str, Any]]:
     """Aggregates and models of many listeners, from the first day that these were heard on."""
     found = []
     for name in AGGREGATES:
@@ -257,9 +259,9 @@ def _write(job: Job, receipt: dict[str, Any]) -> str:
     return path
 
 
-def _tell(receipt: dict[str, Any]) -> None:
+def _print_receipt(receipt: dict[str, Any]) -> None:
     erased = [(t["table"], t["rows"], t["version"], len(t["staged"])) for t in receipt["tables"]]
-    print(show.aligned(("table", "rows erased", "version", "staged batches dropped"), erased))
+    print(show.format_table(("table", "rows erased", "version", "staged batches dropped"), erased))
     print(f"\nrelease without them: {receipt['release']}")
     for held in receipt["still_held"]:
         print(f"still held by {held['by']} ({', '.join(held['tables'])}) until {str(held['until'])[:16]}")

@@ -41,7 +41,7 @@ class Step:
     takes_days: bool = False
 
 
-def ordered(steps: Iterable[Step]) -> tuple[Step, ...]:
+def sort_steps(steps: Iterable[Step]) -> tuple[Step, ...]:
     """The steps, each after those that make what it needs or uses; otherwise as they come.
 
     Raises:
@@ -103,7 +103,7 @@ def _run(
     ended.put((step, future.result))
 
 
-def tables_of(steps: Iterable[Step]) -> tuple[str, ...]:
+def list_tables(steps: Iterable[Step]) -> tuple[str, ...]:
     """Every table that batches are published to, each after those it is made of."""
     return tuple(table for step in steps for table in step.makes if table != RELEASES)
 
@@ -111,7 +111,7 @@ def tables_of(steps: Iterable[Step]) -> tuple[str, ...]:
 def downstream(steps: Sequence[Step], table: str) -> frozenset[str]:
     """The tables that cannot be made without this one, whatever lies between."""
     found: set[str] = {table}
-    for step in ordered(steps):
+    for step in sort_steps(steps):
         if found & set(step.needs):
             found |= set(step.makes)
     return frozenset(found - {table})

@@ -9,11 +9,19 @@ from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 
 from expectations.verdict import Refused
-from features.ingest import PLAY_FIELDS, judged_plays, rejected, without_duplicates
-from jobs.job import Job, parser, with_source
+from features.ingest import PLAY_FIELDS, deduplicate_plays, parse_and_validate_plays, rejected
+from jobs.job import Job, add_source_arguments, new_parser
 from jobs.missing_columns import missing_columns
-from jobs.publishing.batches import Batch, already_published
-from jobs.sources import checked, columns_for, describe, estimate_rows, list_files, load_source, read_rows
+from jobs.publishing.batches import Batch, is_published
+from jobs.sources import (
+    check_column_map,
+    column_map,
+    estimate_rows,
+    identify_files,
+    list_files,
+    load_source,
+    read_rows,
+)
 from schemas.plays import PLAYS
 
 if TYPE_CHECKING:
@@ -24,7 +32,7 @@ REASONS_SHOWN = 5
 
 
 @dataclass(frozen=True)
-class Counts:
+class IngestCounts:
     """What became of the rows of one input; `reasons` says how many rejects each reason stands at."""
 
     rows: int
@@ -52,46 +60,46 @@ class Counts:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    args = with_source(parser(__doc__, "ingest-plays")).parse_args(argv)
+    args = add_source_arguments(new_parser(__doc__, "ingest-plays")).parse_args(argv)
     source = load_source(args.source)
-    columns = columns_for(source, "plays", PLAY_FIELDS)
+    columns = column_map(source, "plays", PLAY_FIELDS)
     job = Job("ingest-plays", args.root, args.run_id)
     files = list_files(args.input, lambda: job.spark)
-    job.uses("files", str(describe(files)))
+    job.uses("files", str(identify_files(files)))
     with job.lease("plays"):  # before plays are read: another ingest may be adding the same ones
         batch = job.batch("plays", appends=True, parameters=vars(source))
-        if already_published(job.warehouse, batch):
+        if is_published(job.warehouse, batch):
             job.up_to_date("plays", "these files are in already")
             return 0
-        job.fit(estimate_rows(files))
-        rows = checked(read_rows(job.spark, source, [file.path for file in files]), columns, source)
-        judged = judged_plays(rows, columns, source.name, datetime.now(UTC))
-        _publish(job, batch, judged, missing_columns(job, source, PLAYS, PLAY_FIELDS, columns))
+        job.tune(estimate_rows(files))
+        rows = check_column_map(read_rows(job.spark, source, [file.path for file in files]), columns, source)
+        plays_with_reasons = parse_and_validate_plays(rows, columns, source.name, datetime.now(UTC))
+        _publish(job, batch, plays_with_reasons, missing_columns(job, source, PLAYS, PLAY_FIELDS, columns))
     return 0
 
 
-def _publish(job: Job, batch: Batch, judged: DataFrame, missing: Mapping[str, str]) -> None:
+def _publish(job: Job, batch: Batch, plays_with_reasons: DataFrame, missing: Mapping[str, str]) -> None:
     """Rejects, then plays: where the gate refuses the plays, the rejects are what shows why."""
-    judged = judged.persist()
-    new_plays = _absent(job, "plays", without_duplicates(judged), "play_id").persist()
-    counts = _counted(judged, new_plays)
+    plays_with_reasons = plays_with_reasons.persist()
+    new_plays = _select_new(job, "plays", deduplicate_plays(plays_with_reasons), "play_id").persist()
+    counts = _count_outcomes(plays_with_reasons, new_plays)
     job.say(str(counts))
     for reason, count in sorted(counts.reasons.items(), key=lambda item: -item[1])[:REASONS_SHOWN]:
         job.say(f"    {count:,} rejected: {reason}")
     if counts.plays or counts.rejected:
         # the quarantine first: a crash between the two then loses nothing, as the rerun repeats both
-        new_rejects = _absent(job, "rejected_plays", rejected(judged), "reject_id")
+        new_rejects = _select_new(job, "rejected_plays", rejected(plays_with_reasons), "reject_id")
         if not new_rejects.isEmpty():
             job.publish(job.batch("rejected_plays", appends=True), new_rejects)
         try:
             job.commit(job.stage(batch, new_plays, counts.measures(), missing))
         except Refused as refused:
-            raise _with_quarantine(job, refused, counts) from None
+            raise _add_quarantine_hint(job, refused, counts) from None
     new_plays.unpersist()
-    judged.unpersist()
+    plays_with_reasons.unpersist()
 
 
-def _with_quarantine(job: Job, refused: Refused, counts: Counts) -> Refused:
+def _add_quarantine_hint(job: Job, refused: Refused, counts: IngestCounts) -> Refused:
     if not counts.rejected:
         return refused
     where = (
@@ -101,7 +109,7 @@ def _with_quarantine(job: Job, refused: Refused, counts: Counts) -> Refused:
     return Refused(f"{refused}\n{where}", refused.verdict)
 
 
-def _absent(job: Job, table: str, rows: DataFrame, key: str) -> DataFrame:
+def _select_new(job: Job, table: str, rows: DataFrame, key: str) -> DataFrame:
     """Those of `rows` that the table has not yet."""
     if not job.has(table):
         return rows
@@ -109,12 +117,12 @@ def _absent(job: Job, table: str, rows: DataFrame, key: str) -> DataFrame:
     return rows.join(job.read(table, days).select(key), key, "left_anti") if days else rows
 
 
-def _counted(judged: DataFrame, new_plays: DataFrame) -> Counts:
-    by_reasons = judged.groupBy("reasons").count().collect()
+def _count_outcomes(plays_with_reasons: DataFrame, new_plays: DataFrame) -> IngestCounts:
+    by_reasons = plays_with_reasons.groupBy("reasons").count().collect()
     reasons: Counter[str] = Counter()
     for row in by_reasons:
         reasons.update(dict.fromkeys(row["reasons"], row["count"]))
-    return Counts(
+    return IngestCounts(
         rows=sum(row["count"] for row in by_reasons),
         plays=new_plays.count(),
         rejected=sum(row["count"] for row in by_reasons if row["reasons"]),

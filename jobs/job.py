@@ -13,17 +13,17 @@ from typing import TYPE_CHECKING, Any
 
 from expectations.verdict import Refused
 from jobs.errors import WrongUsage
-from jobs.outcomes import NOT_MADE, PUBLISHED, UNCHANGED, Outcome, note
+from jobs.outcomes import NOT_MADE, PUBLISHED, UNCHANGED, Outcome, add_outcome
 from jobs.progress import print_line
-from jobs.publishing.batches import Batch, already_published, code_version, reserve
+from jobs.publishing.batches import Batch, code_version, is_published, reserve
 from jobs.publishing.gate_file import load_gate
 from jobs.publishing.lease import lease
 from jobs.publishing.protocol import Measures, Staged, check_current, commit, stage
 from jobs.publishing.records import record, record_failure
-from jobs.publishing.state import TableState, digest, state_of
-from jobs.publishing.stores import checked_root
-from jobs.publishing.warehouse import Warehouse, known_table, no_data
-from jobs.session import fit, step_session
+from jobs.publishing.state import TableState, digest, read_state
+from jobs.publishing.stores import check_root
+from jobs.publishing.warehouse import Warehouse, find_contract, no_data_error
+from jobs.session import open_step_session, tune
 from segue.builtin_commands import add_root
 from segue.storage import Snapshot
 
@@ -46,7 +46,7 @@ class Job:
         self, name: str, root: str, run_id: str | None = None, say: Callable[[str], None] = print_line
     ) -> None:
         self.name = name
-        self.warehouse = Warehouse(checked_root(root))
+        self.warehouse = Warehouse(check_root(root))
         self.run_id = run_id or new_run_id()
         self.gate = load_gate(self.warehouse)  # what is wrong with it is said before hours of work
         self._say = say
@@ -60,7 +60,7 @@ class Job:
     def spark(self) -> SparkSession:
         """Opened late: a step that has nothing to do needs no JVM."""
         local = not self.warehouse.remote
-        return step_session(
+        return open_step_session(
             f"segue {self.name}", Path(self.warehouse.path("logs", "spark.log")) if local else None
         )
 
@@ -73,7 +73,7 @@ class Job:
     def state(self, table: str) -> TableState | None:
         """What a table holds, at the version that this job saw first; None if it was never published."""
         found = self._pinned(table)
-        return None if found is None else state_of(found)
+        return None if found is None else read_state(found)
 
     def source(self, table: str) -> TableState:
         """The state of a table that this step cannot do without.
@@ -83,7 +83,7 @@ class Job:
         """
         state = self.state(table)
         if state is None or not state.parts:
-            raise no_data(self.warehouse, table)
+            raise no_data_error(self.warehouse, table)
         return state
 
     def read(self, table: str, days: Sequence[date] | None = None) -> DataFrame:
@@ -93,7 +93,7 @@ class Job:
             JobError: the table has never been published.
         """
         rows = self.input(table, days)
-        self.fit(rows)
+        self.tune(rows)
         return self.at(table, self._versions[table], days)
 
     def input(self, table: str, days: Sequence[date] | None = None) -> int:
@@ -108,17 +108,17 @@ class Job:
         """
         found = self._pinned(table)
         if found is None:
-            raise no_data(self.warehouse, table)
-        state = state_of(found)
-        self.uses(f"{table} {digest(days)}", digest(state.origins(days)))
+            raise no_data_error(self.warehouse, table)
+        state = read_state(found)
+        self.uses(f"{table} {digest(days)}", digest(state.published_hashes(days)))
         return sum(
             state.parts[day].rows for day in (state.parts if days is None else days) if day in state.parts
         )
 
-    def fit(self, rows: int) -> None:
+    def tune(self, rows: int) -> None:
         """Says that the step reads so many rows more, for the session to be set to few of them or to many."""
         self._rows_read += rows
-        fit(self.spark, self._rows_read)
+        tune(self.spark, self._rows_read)
 
     def at(self, table: str, version: int, days: Sequence[date] | None = None) -> DataFrame:
         """One version of a table, counted as no input."""
@@ -139,7 +139,7 @@ class Job:
         return self.at(table, self._versions[table], days[-1:]) if days else None
 
     def _pinned(self, table: str) -> DeltaTable | None:
-        found = self.warehouse.table(known_table(table).name, self._versions.get(table))
+        found = self.warehouse.table(find_contract(table).name, self._versions.get(table))
         if found is not None:
             self._versions[table] = found.version()
         return found
@@ -170,33 +170,33 @@ class Job:
         self,
         table: str,
         days: Sequence[date] | None = None,
-        follows: Mapping[date, str] | None = None,
+        upstream: Mapping[date, str] | None = None,
         appends: bool = False,
-        repeatable: bool = True,
+        deterministic: bool = True,
         parameters: Mapping[str, Any] | None = None,
     ) -> Batch:
-        """The batch that all that was read so far makes; `follows` says of every day what it is made of.
+        """The batch that all that was read so far makes; `upstream` says of every day what it is made of.
 
         Raises:
             WrongUsage: a day that the source has not reached; rows there would never be made again.
         """
-        made_from = digest(table, days, self._inputs, code_version(), dict(parameters or {}))
-        if beyond := [day for day in days or () if follows and day > max(follows)]:
+        fingerprint = digest(table, days, self._inputs, code_version(), dict(parameters or {}))
+        if beyond := [day for day in days or () if upstream and day > max(upstream)]:
             raise WrongUsage(
-                f"table {table}: asked for {beyond[-1]}, but what it is made of ends {max(follows or beyond)}; give a "
+                f"table {table}: asked for {beyond[-1]}, but what it is made of ends {max(upstream or beyond)}; give a "
                 "day that is there"
             )
         if appends:
             self.state(table)
         return Batch(
-            contract=known_table(table),
-            made_from=made_from,
+            contract=find_contract(table),
+            fingerprint=fingerprint,
             days=None if days is None else tuple(days),
-            follows={day: follows[day] for day in days or () if day in follows} if follows else {},
-            read_at=dict(self._versions),
-            rests_on=self._versions.get(table, -1 if appends else None),
+            upstream={day: upstream[day] for day in days or () if day in upstream} if upstream else {},
+            input_versions=dict(self._versions),
+            base_version=self._versions.get(table, -1 if appends else None),
             appends=appends,
-            repeatable=repeatable,
+            deterministic=deterministic,
         )
 
     @contextmanager
@@ -254,7 +254,7 @@ class Job:
             Refused: the gate found a critical fault.
         """
         if self._rows_read:
-            self.fit(0)  # the batch before may have left the session set to its few rows
+            self.tune(0)  # the batch before may have left the session set to its few rows
         batch = reserve(self.warehouse, batch)
         missing = self._missing(batch) if missing is None else missing
         suite = self.gate.suite_of(batch.table)
@@ -288,11 +288,11 @@ class Job:
             f"{outcome.table} version {outcome.version}: {outcome.rows:,} rows, "
             f"{_span(list(staged.profile.days))}{_checks(staged)}, {time.monotonic() - self._started:.1f} s"
         )
-        return note(outcome)
+        return add_outcome(outcome)
 
     def unchanged(self, batch: Batch) -> bool:
         """Whether this very batch is published already, and says so if it is: a long step asks before it begins."""
-        if not already_published(self.warehouse, batch):
+        if not is_published(self.warehouse, batch):
             return False
         self.up_to_date(batch.table, SAME_BATCH)
         return True
@@ -300,12 +300,12 @@ class Job:
     def up_to_date(self, table: str, why: str) -> Outcome:
         """Notes that there was nothing to do for a table."""
         self.say(f"{table} unchanged: {why}")
-        return note(Outcome(table, UNCHANGED, why=why))
+        return add_outcome(Outcome(table, UNCHANGED, why=why))
 
     def not_made(self, table: str, why: str) -> Outcome:
         """Notes that there is nothing that a table could be made of; that is an outcome, not an error."""
         self.say(f"{table} not made: {why}")
-        return note(Outcome(table, NOT_MADE, why=why))
+        return add_outcome(Outcome(table, NOT_MADE, why=why))
 
 
 def _only_lacks_rows(staged: Staged) -> bool:
@@ -313,38 +313,40 @@ def _only_lacks_rows(staged: Staged) -> bool:
     return not staged.profile.rows and {each.column for each in staged.verdict.critical} <= {"rows"}
 
 
-def parser(module_doc: str | None, prog: str) -> argparse.ArgumentParser:
+def new_parser(module_doc: str | None, prog: str) -> argparse.ArgumentParser:
     """The arguments that every job takes."""
-    made = argparse.ArgumentParser(prog=f"segue run {prog}", description=(module_doc or "").split("\n\n")[0])
-    add_common(made)
-    return made
-
-
-def add_common(made: argparse.ArgumentParser) -> None:
-    """--root and --run-id."""
-    add_root(made)
-    made.add_argument("--run-id", help="name of the run in the quality results (made from the clock)")
-
-
-def with_source(made: argparse.ArgumentParser) -> argparse.ArgumentParser:
-    """--source and --input, for the steps that read files of others."""
-    made.add_argument("--source", required=True, help="TOML file: how the files are laid out")
-    made.add_argument("--input", required=True, nargs="+", help="files, folders or globs")
-    return made
-
-
-def with_days(made: argparse.ArgumentParser) -> argparse.ArgumentParser:
-    """--day, or --from and --to; without them, whatever is stale."""
-    made.add_argument(
-        "--day", type=day_argument, help="one day, YYYY-MM-DD (default: every day that is stale)"
+    parser = argparse.ArgumentParser(
+        prog=f"segue run {prog}", description=(module_doc or "").split("\n\n")[0]
     )
-    made.add_argument("--from", dest="first", type=day_argument, help="first of several days")
-    made.add_argument("--to", dest="last", type=day_argument, help="last of several days, itself included")
-    return made
+    add_common_arguments(parser)
+    return parser
 
 
-def asked_days(args: argparse.Namespace, stale: Callable[[], list[date]]) -> list[date]:
-    """The days that the arguments of `with_days` ask for.
+def add_common_arguments(parser: argparse.ArgumentParser) -> None:
+    """--root and --run-id."""
+    add_root(parser)
+    parser.add_argument("--run-id", help="name of the run in the quality results (made from the clock)")
+
+
+def add_source_arguments(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    """--source and --input, for the steps that read files of others."""
+    parser.add_argument("--source", required=True, help="TOML file: how the files are laid out")
+    parser.add_argument("--input", required=True, nargs="+", help="files, folders or globs")
+    return parser
+
+
+def add_day_arguments(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    """--day, or --from and --to; without them, whatever is stale."""
+    parser.add_argument(
+        "--day", type=parse_day, help="one day, YYYY-MM-DD (default: every day that is stale)"
+    )
+    parser.add_argument("--from", dest="first", type=parse_day, help="first of several days")
+    parser.add_argument("--to", dest="last", type=parse_day, help="last of several days, itself included")
+    return parser
+
+
+def requested_days(args: argparse.Namespace, stale: Callable[[], list[date]]) -> list[date]:
+    """The days that the arguments of `add_day_arguments` ask for.
 
     Raises:
         WrongUsage: half a range, a range that ends before it begins, or both ways at once.
@@ -363,7 +365,7 @@ def new_run_id() -> str:
     return datetime.now(UTC).strftime("run-%Y%m%dT%H%M%S")
 
 
-def day_argument(text: str) -> date:
+def parse_day(text: str) -> date:
     """A day of a command line, for argparse."""
     try:
         return date.fromisoformat(text)

@@ -21,9 +21,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    groups = _groups(args.tables)
+    groups = _select_groups(args.tables)
     if args.json:
-        print(show.json_lines([row for group in groups for row in listed(group)]))
+        print(show.format_json_lines([row for group in groups for row in feature_entries(group)]))
         return 0
     for group in groups:
         kept = "a row a day" if group.daily else "merged for the labels that ask; no daily table"
@@ -31,12 +31,12 @@ def run(args: argparse.Namespace) -> int:
         print(
             f"{group.table}: by {', '.join(group.keys)}; {kept}{where}. {group.meaning} Owner: {group.owner}\n"
         )
-        rows = [[show.text(row[name]) for name in FIELDS] for row in listed(group)]
-        print(show.aligned(FIELDS, rows), end="\n\n")
+        rows = [[show.text(row[name]) for name in FIELDS] for row in feature_entries(group)]
+        print(show.format_table(FIELDS, rows), end="\n\n")
     return 0
 
 
-def listed(group: FeatureGroup) -> Iterator[dict[str, Any]]:
+def feature_entries(group: FeatureGroup) -> Iterator[dict[str, Any]]:
     """One object per declaration; its columns are `<feature>_<window>`."""
     for feature in group.features:
         yield {
@@ -46,7 +46,7 @@ def listed(group: FeatureGroup) -> Iterator[dict[str, Any]]:
             "windows": " ".join(feature.windows),
             "meaning": feature.meaning,
             "made of": " ".join(_lineage(group, feature)),
-            "of no plays": feature.of_none,
+            "of no plays": feature.empty_value,
             "owner": feature.owner or group.owner,
         }
 
@@ -55,7 +55,7 @@ def _lineage(group: FeatureGroup, feature: Feature) -> list[str]:
     return list(dict.fromkeys([*group.keys, *feature.lineage]))
 
 
-def _groups(names: Sequence[str]) -> list[FeatureGroup]:
+def _select_groups(names: Sequence[str]) -> list[FeatureGroup]:
     known = {group.table: group for group in FEATURE_GROUPS}
     if unknown := [name for name in names if name not in known]:
         raise WrongUsage(f"no features in {', '.join(unknown)}; tables of features are: {', '.join(known)}")

@@ -15,11 +15,11 @@ from deltalake import DeltaTable
 
 from jobs import TABLES
 from jobs.embeddings.scratch import sweep
-from jobs.job import Job, add_common
-from jobs.publishing.commits import files_of
-from jobs.publishing.records import compact_results, record_swept, recorded_batches
-from jobs.publishing.retention import Freed, checkpoint, clean_log, last_checkpoint, vacuum
-from jobs.publishing.rewrite import Rewrite, rewritten
+from jobs.job import Job, add_common_arguments
+from jobs.publishing.commits import list_data_files
+from jobs.publishing.records import compact_results, record_abandoned, recorded_batches
+from jobs.publishing.retention import Removed, checkpoint, clean_log, last_checkpoint, vacuum
+from jobs.publishing.rewrite import Rewrite, rewrite_files
 from schemas import CONTRACTS
 from segue.releases import vacuum_releases
 
@@ -31,7 +31,7 @@ PARTITIONS_PER_REWRITE = 200
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.description = __doc__
-    add_common(parser)
+    add_common_arguments(parser)
     parser.add_argument(
         "--tables", nargs="+", choices=TABLES, default=TABLES, help="only these (default: all)"
     )
@@ -68,10 +68,10 @@ def _maintain(job: Job, name: str, now: datetime, dry_run: bool) -> None:
         _record_abandoned(job, name, freed.batches)
         checkpoint(table, last_checkpoint(job.warehouse, job.warehouse.table_path(name)))
     freed.log_entries = clean_log(job.warehouse, name, now, dry_run)
-    job.say(f"{name}: {_told(joined, freed, dry_run)}")
+    job.say(f"{name}: {_summarise(joined, freed, dry_run)}")
 
 
-def _told(joined: int, freed: Freed, dry_run: bool) -> str:
+def _summarise(joined: int, freed: Removed, dry_run: bool) -> str:
     parts = [
         f"{joined:,} small files joined" if joined else "",
         f"{freed.files:,} files ({freed.bytes / 2**20:,.1f} MiB) removed" if freed.files else "",
@@ -86,22 +86,22 @@ def _record_abandoned(job: Job, name: str, batches: Sequence[str]) -> None:
     known = recorded_batches(job.warehouse, name)
     for batch in batches:
         if batch not in known:
-            record_swept(job.warehouse, job.run_id, name, batch)
+            record_abandoned(job.warehouse, job.run_id, name, batch)
 
 
 def _compact(job: Job, name: str, dry_run: bool) -> int:
     """Joins files of one day and instant that are more than their bytes need; says how many there were."""
-    opened = job.warehouse.create if dry_run else job.warehouse.widened
+    opened = job.warehouse.create if dry_run else job.warehouse.add_missing_columns
     table, joined = opened(CONTRACTS[name]), 0
-    for pieces, files in _crowded(table):
+    for pieces, files in _plan_compactions(table):
         joined += len(files)
         if not dry_run:
-            rewritten(job, Rewrite("compact", table, name, tuple(files), pieces=pieces))
+            rewrite_files(job, Rewrite("compact", table, name, tuple(files), pieces=pieces))
             table = job.warehouse.create(CONTRACTS[name])
     return joined
 
 
-def _crowded(table: DeltaTable) -> Iterator[tuple[int, list[str]]]:
+def _plan_compactions(table: DeltaTable) -> Iterator[tuple[int, list[str]]]:
     """Files to be written anew, by how many each partition should have."""
     wanted: dict[int, list[list[str]]] = defaultdict(list)
     for sizes in _partitions(table).values():
@@ -117,7 +117,7 @@ def _crowded(table: DeltaTable) -> Iterator[tuple[int, list[str]]]:
 def _partitions(table: DeltaTable) -> dict[tuple[object, ...], dict[str, int]]:
     """Size of every file, by partition."""
     found: dict[tuple[object, ...], dict[str, int]] = defaultdict(dict)
-    for file in files_of(table):
+    for file in list_data_files(table):
         found[file.get("partition.ds"), file.get("partition.available_at")][file["path"]] = file["size_bytes"]
     return found
 

@@ -9,7 +9,7 @@ from jobs.sources import Source
 from schemas import Contract
 
 # Most sources cut no sessions, and then ours are cut by silence: nothing is lost that features are made of.
-NOTHING_LOST = ("source_session_id",)
+OPTIONAL_COLUMNS = ("source_session_id",)
 
 
 def missing_columns(
@@ -22,6 +22,6 @@ def missing_columns(
         columns: those that it does fill.
     """
     missing = [name for name in fields if name not in columns and contract.column(name).nullable]
-    if lost := [name for name in missing if name not in NOTHING_LOST]:
+    if lost := [name for name in missing if name not in OPTIONAL_COLUMNS]:
         job.say(f"source {source.name} has no {', '.join(lost)}: what is made of them is null")
     return {name: f"source {source.name} has no {name}" for name in missing}

@@ -25,8 +25,8 @@ class Outcome:
 _COLLECTED: ContextVar[list[Outcome] | None] = ContextVar("outcomes", default=None)
 
 
-def note(outcome: Outcome) -> Outcome:
-    """Adds it to what `collect` gathers, if anybody does."""
+def add_outcome(outcome: Outcome) -> Outcome:
+    """Adds it to what `collect_outcomes` gathers, if anybody does."""
     collected = _COLLECTED.get()
     if collected is not None:
         collected.append(outcome)
@@ -34,7 +34,7 @@ def note(outcome: Outcome) -> Outcome:
 
 
 @contextmanager
-def collect() -> Iterator[list[Outcome]]:
+def collect_outcomes() -> Iterator[list[Outcome]]:
     """The outcomes that jobs note inside the block, in their order."""
     found: list[Outcome] = []
     token = _COLLECTED.set(found)

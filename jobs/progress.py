@@ -17,7 +17,7 @@ _at_work: dict[str, float] = {}
 
 
 @contextmanager
-def working(label: str) -> Iterator[None]:
+def show_progress(label: str) -> Iterator[None]:
     """Shows that `label` is at work until the block ends."""
     done = threading.Event()
     _at_work[label] = time.monotonic()

@@ -12,23 +12,23 @@ from datetime import date
 from functools import reduce
 from typing import TYPE_CHECKING
 
-from expectations.gate_settings import Gate
+from expectations.gate_settings import GateSettings
 from expectations.release import (
-    CROSS_TABLE,
     MAX_LAG_DAYS,
     OF_ONE_VERSION,
+    REFERENCES,
     Reference,
-    Versions,
+    VersionsByDay,
+    audit_release,
     check_lag,
     count_orphans,
-    judge_tables,
 )
 from expectations.verdict import Refused, Result, Verdict
 from jobs import FLOW, TABLES
 from jobs.errors import JobError
 from jobs.graph import RELEASES, downstream
-from jobs.job import Job, parser
-from jobs.outcomes import PUBLISHED, Outcome, note
+from jobs.job import Job, new_parser
+from jobs.outcomes import PUBLISHED, Outcome, add_outcome
 from jobs.publishing.records import append_results
 from jobs.publishing.selection import Selection
 from segue.releases import Release, append_release, list_releases
@@ -40,7 +40,7 @@ EMBEDDINGS = "track_embeddings"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    made = parser(__doc__, "release-tables")
+    made = new_parser(__doc__, "release-tables")
     made.add_argument("--tables", nargs="+", choices=TABLES, help="only these (default: all there are)")
     args = made.parse_args(argv)
     job = Job("release-tables", args.root, args.run_id)
@@ -54,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if before and not selection.adds_to(before):
         job.up_to_date(RELEASES, f"release {before.release_id} holds these very versions already")
         return _end(before.release_id, selection, late)
-    selection, results = _fit(job, selection, before)
+    selection, results = _choose_versions(job, selection, before)
     selection, late = _within_lags(job.gate, selection, late)
     nothing_new = not selection.days or not selection.adds_to(before)
     verdict = Verdict((*results, *late))
@@ -75,7 +75,7 @@ def _release(job: Job, selection: Selection, before: Release | None, verdict: Ve
             job.say(f"    {name} lags {entry.lag_days} days")
     for name, why in sorted(selection.reasons.items()):
         job.say(f"    {name} {why}")
-    note(Outcome(RELEASES, PUBLISHED, rows))
+    add_outcome(Outcome(RELEASES, PUBLISHED, rows))
     return _end(release.release_id, selection, verdict.critical)
 
 
@@ -88,13 +88,13 @@ def _end(release: str, selection: Selection, results: Iterable[Result]) -> int:
 
 
 def _within_lags(
-    gate: Gate, selection: Selection, known: Sequence[Result] = ()
+    gate: GateSettings, selection: Selection, known: Sequence[Result] = ()
 ) -> tuple[Selection, list[Result]]:
     """Leaves out what is further behind than its bound; the results say so, and of lesser lags."""
     lags = selection.lags
     results = {n: check_lag(n, lag, gate.lag_days(n, MAX_LAG_DAYS)) for n, lag in lags.items() if lag}
     late = [name for name, result in results.items() if result.severity == "critical"]
-    kept = selection.without(late, lambda name: results[name].observed) if late else selection
+    kept = selection.leave_out(late, lambda name: results[name].observed) if late else selection
     refused = [each for each in known if each.severity == "critical"]
     return kept, [*refused, *results.values()]
 
@@ -102,7 +102,9 @@ def _within_lags(
 # --- what must hold between tables
 
 
-def _fit(job: Job, selection: Selection, before: Release | None) -> tuple[Selection, tuple[Result, ...]]:
+def _choose_versions(
+    job: Job, selection: Selection, before: Release | None
+) -> tuple[Selection, tuple[Result, ...]]:
     """The selection, less what breaks an expectation, and the first results: they say why.
 
     Raises:
@@ -113,21 +115,23 @@ def _fit(job: Job, selection: Selection, before: Release | None) -> tuple[Select
     for _ in range(2 * len(TABLES)):
         counts, versions = _count_orphans(job, selection), _versions(job, selection)
         erased = any(state.erased_in for state in selection.states.values())
-        verdict = judge_tables(counts, versions, erased)
+        verdict = audit_release(counts, versions, erased)
         first = first or verdict.results
         if verdict.refused:
-            selection = _mend(selection, before, verdict, versions)
+            selection = _carry_violations(selection, before, verdict, versions)
         if not (verdict.refused and selection.days):
             return selection, first
     raise Refused.release(verdict)
 
 
-def _mend(selection: Selection, before: Release | None, verdict: Verdict, versions: Versions) -> Selection:
+def _carry_violations(
+    selection: Selection, before: Release | None, verdict: Verdict, versions: VersionsByDay
+) -> Selection:
     """Puts back what breaks the critical expectations: of two tables, the one made of the other."""
-    references = {reference.name: reference for reference in CROSS_TABLE}
+    references = {reference.name: reference for reference in REFERENCES}
     for result in verdict.critical:
         if result.expectation in references:
-            culprit = _culprit(references[result.expectation], selection)
+            culprit = _table_to_carry(references[result.expectation], selection)
             tables = [
                 name
                 for name in selection.with_dependents(culprit)
@@ -140,7 +144,7 @@ def _mend(selection: Selection, before: Release | None, verdict: Verdict, versio
     return selection
 
 
-def _culprit(reference: Reference, selection: Selection) -> str:
+def _table_to_carry(reference: Reference, selection: Selection) -> str:
     """Of two tables the one that is made of the other; where that one alone was put back already, its source."""
     child_is_made = reference.child in downstream(FLOW, reference.parent)
     made, source = (
@@ -149,7 +153,7 @@ def _culprit(reference: Reference, selection: Selection) -> str:
     return source if made in selection.reasons and source not in selection.reasons else made
 
 
-def _of_other_versions(selection: Selection, before: Release | None, versions: Versions) -> list[str]:
+def _of_other_versions(selection: Selection, before: Release | None, versions: VersionsByDay) -> list[str]:
     """The tables of the embeddings, all together where the release before has them in one version; else those that
     are of another version than the vectors."""
     family = [name for name in selection.with_dependents(EMBEDDINGS) if name in selection.states]
@@ -167,7 +171,7 @@ def _of_other_versions(selection: Selection, before: Release | None, versions: V
 
 def _count_orphans(job: Job, selection: Selection) -> dict[str, int]:
     """Of each reference among the tables of the selection."""
-    held = [ref for ref in CROSS_TABLE if {ref.child, ref.parent} <= set(selection.states)]
+    held = [ref for ref in REFERENCES if {ref.child, ref.parent} <= set(selection.states)]
     tables = {name: _rows(job, selection, name) for ref in held for name in (ref.child, ref.parent)}
     return count_orphans({ref: (_until(tables, selection, ref), tables[ref.parent]) for ref in held})
 

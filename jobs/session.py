@@ -97,7 +97,7 @@ def _open_session(app: str, log: Path | None) -> SparkSession:
     builder = SparkSession.builder.appName(app)
     for key, value in CORRECTNESS.items():
         builder = builder.config(key, value)
-    if submitted() or SparkContext._active_spark_context is not None:
+    if is_submitted() or SparkContext._active_spark_context is not None:
         return builder.getOrCreate()
     if not delta_is_installed():
         raise JobError("Delta's jars are not in this environment; put them there with: segue install-jars")
@@ -111,17 +111,17 @@ def _open_session(app: str, log: Path | None) -> SparkSession:
         return builder.getOrCreate()
 
 
-def step_session(app: str, log: Path | None = None) -> SparkSession:
-    """A session of its own for one step, in the JVM of this process: `fit` changes no other step's settings."""
+def open_step_session(app: str, log: Path | None = None) -> SparkSession:
+    """A session of its own for one step, in the JVM of this process: `tune` changes no other step's settings."""
     spark = open_session(app, log)
-    return spark if submitted() else spark.newSession()
+    return spark if is_submitted() else spark.newSession()
 
 
-def fit(spark: SparkSession, rows: int) -> None:
+def tune(spark: SparkSession, rows: int) -> None:
     """Settings for a step that reads so many rows. What spark-submit or the user's own file says stays as it is."""
-    if submitted():
+    if is_submitted():
         return
-    given, start = given_settings(os.environ), _started_with(spark.sparkContext)
+    given, start = read_user_settings(os.environ), _started_with(spark.sparkContext)
     for name, few in FOR_FEW_ROWS.items():
         # what is unset would be Spark's default, not what this session was started with
         value = few if rows <= FEW_ROWS else start.get(name)
@@ -135,17 +135,17 @@ def fit(spark: SparkSession, rows: int) -> None:
 
 @cache
 def _started_with(context: SparkContext) -> dict[str, str]:
-    """Of the settings that `fit` changes. Kept, as each `getConf` copies all settings, with a call to the JVM each."""
+    """Of the settings that `tune` changes. Kept, as each `getConf` copies all settings, with a call to the JVM each."""
     conf = context.getConf()
     return {name: value for name in FOR_FEW_ROWS if (value := conf.get(name)) is not None}
 
 
-def given_settings(variables: Mapping[str, str]) -> dict[str, str]:
+def read_user_settings(variables: Mapping[str, str]) -> dict[str, str]:
     """Those of the file that SEGUE_SPARK_CONF names, if it names one."""
-    return settings_in(Path(variables[SETTINGS_VARIABLE])) if variables.get(SETTINGS_VARIABLE) else {}
+    return parse_settings_file(Path(variables[SETTINGS_VARIABLE])) if variables.get(SETTINGS_VARIABLE) else {}
 
 
-def settings_in(path: Path) -> dict[str, str]:
+def parse_settings_file(path: Path) -> dict[str, str]:
     """The settings of a file like Spark's own spark-defaults.conf: a key, then its value, on each line.
 
     Raises:
@@ -168,7 +168,7 @@ def settings_in(path: Path) -> dict[str, str]:
 
 def local_settings(log: Path, variables: Mapping[str, str]) -> dict[str, str]:
     """The file's settings win over ours; its options for Java are added to ours."""
-    given = given_settings(variables)
+    given = read_user_settings(variables)
     java = f"{_java_options(log)} {given.pop(JAVA_OPTIONS, '')}".rstrip()
     return {**ONE_MACHINE, **s3_settings(variables), **given, JAVA_OPTIONS: java}
 
@@ -190,7 +190,7 @@ def s3_settings(variables: Mapping[str, str]) -> dict[str, str]:
     return {**settings, "spark.hadoop.fs.s3.impl": "org.apache.hadoop.fs.s3a.S3AFileSystem"}
 
 
-def submitted() -> bool:
+def is_submitted() -> bool:
     """Whether spark-submit started this process: it hands over its gateway in the environment."""
     return "PYSPARK_GATEWAY_PORT" in os.environ
 

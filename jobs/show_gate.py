@@ -6,11 +6,11 @@ import argparse
 from collections.abc import Iterator
 from typing import Any
 
-from expectations.gate_settings import LAG_DAYS, Gate
+from expectations.gate_settings import LAG_DAYS, GateSettings
 from expectations.release import MAX_LAG_DAYS
 from expectations.suite import TABLES, Bound, suite_for
 from jobs.publishing.gate_file import load_gate
-from jobs.publishing.stores import checked_root
+from jobs.publishing.stores import check_root
 from jobs.publishing.warehouse import Warehouse
 from segue import show
 from segue.builtin_commands import add_root
@@ -26,35 +26,35 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     # what gate.toml says of a gate can be looked at before there is any table
-    gate = load_gate(Warehouse(checked_root(args.root)))
-    rows = [row for table in TABLES for row in listed(gate, table)]
+    gate = load_gate(Warehouse(check_root(args.root)))
+    rows = [row for table in TABLES for row in list_bounds(gate, table)]
     if args.json:
-        print(show.json_lines(rows))
+        print(show.format_json_lines(rows))
     else:
-        print(show.aligned(FIELDS, [[row[name] for name in FIELDS] for row in rows]))
+        print(show.format_table(FIELDS, [[row[name] for name in FIELDS] for row in rows]))
     return 0
 
 
-def listed(gate: Gate, table: str) -> Iterator[dict[str, Any]]:
+def list_bounds(gate: GateSettings, table: str) -> Iterator[dict[str, Any]]:
     """One object per bound of a table, those that are switched off included."""
     suite, changes = suite_for(table), gate.tables.get(table, {})
     here = {bound.name: bound for bound in gate.bounds_of(table, suite)}
     for bound in suite.bounds:
-        yield _row(table, bound, here.get(bound.name), gate.path if bound.name in changes else "")
+        yield _compare_bound(table, bound, here.get(bound.name), gate.path if bound.name in changes else "")
     days = gate.lag_days(table, MAX_LAG_DAYS)
     reason = "a release carries a table at its last good version so long, and leaves it out then"
-    yield _about(
+    yield _to_row(
         table, LAG_DAYS, f"at most {days:g}", "critical", gate.path if LAG_DAYS in changes else "", reason
     )
 
 
-def _row(table: str, ours: Bound, here: Bound | None, path: str) -> dict[str, Any]:
+def _compare_bound(table: str, ours: Bound, here: Bound | None, path: str) -> dict[str, Any]:
     if here is None:
-        return _about(table, ours.name, f"none (ours: {ours.limits})", "off", path, ours.reason)
+        return _to_row(table, ours.name, f"none (ours: {ours.limits})", "off", path, ours.reason)
     was = "" if (here.limits, here.severity) == (ours.limits, ours.severity) else f" (ours: {ours.limits})"
-    return _about(table, here.name, here.limits + was, here.severity, path, here.reason)
+    return _to_row(table, here.name, here.limits + was, here.severity, path, here.reason)
 
 
-def _about(table: str, name: str, limits: str, severity: str, path: str, reason: str) -> dict[str, Any]:
+def _to_row(table: str, name: str, limits: str, severity: str, path: str, reason: str) -> dict[str, Any]:
     values = (table, name, limits, severity, path, reason)
     return dict(zip(FIELDS, values, strict=True))

@@ -22,14 +22,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jobs.errors import JobError, WrongUsage
-from jobs.session import submitted
+from jobs.session import is_submitted
 
 if TYPE_CHECKING:
     import pandas as pd
     from pyspark.sql import DataFrame, SparkSession
 
 # A play in a line of text, about, and in a file that is compressed.
-BYTES_A_ROW, BYTES_COMPRESSED = 100, 10
+BYTES_PER_ROW, BYTES_PER_COMPRESSED_ROW = 100, 10
 # The first line of a wide file, and no more of it.
 HEADER_BYTES = 65_536
 
@@ -88,7 +88,7 @@ def load_source(path: str) -> Source:
     return source
 
 
-def columns_for(source: Source, table: str, allowed: Sequence[str]) -> Mapping[str, str]:
+def column_map(source: Source, table: str, allowed: Sequence[str]) -> Mapping[str, str]:
     """The source's column map for one table, checked against the table's columns."""
     columns: Mapping[str, str] = getattr(source, table)
     if not columns:
@@ -119,8 +119,8 @@ def list_files(inputs: Sequence[str], session: Callable[[], SparkSession]) -> li
     Raises:
         JobError: there is none.
     """
-    here = not submitted() and all(os.path.exists(each) for each in inputs)
-    listed = _listed_here(inputs) if here else _listed_by_spark(inputs, session())
+    here = not is_submitted() and all(os.path.exists(each) for each in inputs)
+    listed = _list_local_files(inputs) if here else _list_files_by_spark(inputs, session())
     files = sorted({file for file in listed if file.bytes}, key=lambda file: file.path)
     if not files:
         raise JobError(
@@ -129,7 +129,7 @@ def list_files(inputs: Sequence[str], session: Callable[[], SparkSession]) -> li
     return files
 
 
-def _listed_here(inputs: Iterable[str]) -> Iterator[InputFile]:
+def _list_local_files(inputs: Iterable[str]) -> Iterator[InputFile]:
     """As Spark lists them: without files and folders that other programs hide."""
     for top in map(os.path.abspath, inputs):
         walk = os.walk(top, followlinks=True) if os.path.isdir(top) else [("", [], [top])]
@@ -146,7 +146,7 @@ def _is_hidden(name: str) -> bool:
     return name.startswith(".") or (name.startswith("_") and "=" not in name) or name.endswith("._COPYING_")
 
 
-def _listed_by_spark(inputs: Sequence[str], spark: SparkSession) -> list[InputFile]:
+def _list_files_by_spark(inputs: Sequence[str], spark: SparkSession) -> list[InputFile]:
     from pyspark.errors import AnalysisException
 
     try:
@@ -161,21 +161,22 @@ def estimate_rows(files: Iterable[InputFile]) -> int:
     """About how many rows there are, by the sizes of the files."""
     text = (".csv", ".tsv", ".txt", ".json", ".jsonl")
     return sum(
-        file.bytes // (BYTES_A_ROW if file.path.endswith(text) else BYTES_COMPRESSED) for file in files
+        file.bytes // (BYTES_PER_ROW if file.path.endswith(text) else BYTES_PER_COMPRESSED_ROW)
+        for file in files
     )
 
 
 def read_rows(spark: SparkSession, source: Source, paths: Sequence[str]) -> DataFrame:
     """One row per row of the files: `raw`, `file`, `broken` and the columns that the files have."""
     if source.format == "parquet":
-        return _parquet(spark, paths)
+        return _read_parquet(spark, paths)
     if source.format == "csv":
-        return _csv(spark, source, paths)
-    records = _records(spark, source, paths)
-    return _session_items(records, source) if source.format == "sessions" else _json(records)
+        return _read_csv(spark, source, paths)
+    records = _read_records(spark, source, paths)
+    return _explode_sessions(records, source) if source.format == "sessions" else _parse_json(records)
 
 
-def _parquet(spark: SparkSession, paths: Sequence[str]) -> DataFrame:
+def _read_parquet(spark: SparkSession, paths: Sequence[str]) -> DataFrame:
     from pyspark.sql import functions as F
 
     rows = spark.read.parquet(*paths)
@@ -185,11 +186,11 @@ def _parquet(spark: SparkSession, paths: Sequence[str]) -> DataFrame:
     )
 
 
-def _records(spark: SparkSession, source: Source, paths: Sequence[str]) -> DataFrame:
-    return _lines(spark, paths) if source.by_line else _cut_by_file(spark, source, paths)
+def _read_records(spark: SparkSession, source: Source, paths: Sequence[str]) -> DataFrame:
+    return _read_lines(spark, paths) if source.by_line else _split_whole_files(spark, source, paths)
 
 
-def _lines(spark: SparkSession, paths: Sequence[str]) -> DataFrame:
+def _read_lines(spark: SparkSession, paths: Sequence[str]) -> DataFrame:
     from pyspark.sql import functions as F
 
     lines = spark.read.text(list(paths)).select(
@@ -198,7 +199,7 @@ def _lines(spark: SparkSession, paths: Sequence[str]) -> DataFrame:
     return lines.where(F.trim("raw") != "").withColumn("line", F.lit(None).cast("bigint"))
 
 
-def _cut_by_file(spark: SparkSession, source: Source, paths: Sequence[str]) -> DataFrame:
+def _split_whole_files(spark: SparkSession, source: Source, paths: Sequence[str]) -> DataFrame:
     """One task per file: only a reader from the start knows which line ends stand inside quotes."""
 
     def split(batches: Iterable[pd.DataFrame]) -> Iterator[pd.DataFrame]:
@@ -221,7 +222,7 @@ def _cut_by_file(spark: SparkSession, source: Source, paths: Sequence[str]) -> D
     return files.repartition(max(1, len(paths))).mapInPandas(split, "raw string, file string, line bigint")
 
 
-def _csv(spark: SparkSession, source: Source, paths: Sequence[str]) -> DataFrame:
+def _read_csv(spark: SparkSession, source: Source, paths: Sequence[str]) -> DataFrame:
     """Each file by its own header; files that share one are read together."""
     from functools import reduce
 
@@ -229,28 +230,30 @@ def _csv(spark: SparkSession, source: Source, paths: Sequence[str]) -> DataFrame
     from pyspark.sql import functions as F
 
     if source.header:
-        return _csv_columns(_records(spark, source, paths), source, list(source.header))
+        return _parse_csv(_read_records(spark, source, paths), source, list(source.header))
     parts = [
-        _csv_columns(
-            _records(spark, source, files).where(F.col("raw") != header), source, _names(source, header)
+        _parse_csv(
+            _read_records(spark, source, files).where(F.col("raw") != header),
+            source,
+            _parse_header(source, header),
         )
-        for header, files in _by_header(source, paths).items()
+        for header, files in _group_by_header(source, paths).items()
     ]
     return reduce(lambda a, b: DataFrame.unionByName(a, b, allowMissingColumns=True), parts)
 
 
-def _by_header(source: Source, paths: Sequence[str]) -> dict[str, list[str]]:
+def _group_by_header(source: Source, paths: Sequence[str]) -> dict[str, list[str]]:
     """Header line -> the files that begin with it; opening a file costs a round trip, so by many at once."""
     from concurrent.futures import ThreadPoolExecutor
 
     found: dict[str, list[str]] = {}
     with ThreadPoolExecutor(16) as pool:
-        for path, header in zip(paths, pool.map(lambda path: _header(source, path), paths), strict=True):
+        for path, header in zip(paths, pool.map(lambda path: _read_header(source, path), paths), strict=True):
             found.setdefault(header, []).append(path)
     return found
 
 
-def _header(source: Source, path: str) -> str:
+def _read_header(source: Source, path: str) -> str:
     from pyarrow import fs
 
     from features.records import records
@@ -262,14 +265,14 @@ def _header(source: Source, path: str) -> str:
     return next((text for _, text in records(head, source.line_end, source.open_quote)), "")
 
 
-def _names(source: Source, header: str) -> list[str]:
+def _parse_header(source: Source, header: str) -> list[str]:
     import csv
 
     names = next(csv.reader([header], delimiter=source.separator, quotechar=source.quote or None))
     return [name.strip().lstrip("\ufeff") for name in names]
 
 
-def _csv_columns(records: DataFrame, source: Source, names: Sequence[str]) -> DataFrame:
+def _parse_csv(records: DataFrame, source: Source, names: Sequence[str]) -> DataFrame:
     from pyspark.sql import functions as F
 
     options = {
@@ -290,7 +293,7 @@ def _csv_columns(records: DataFrame, source: Source, names: Sequence[str]) -> Da
     )
 
 
-def _json(records: DataFrame) -> DataFrame:
+def _parse_json(records: DataFrame) -> DataFrame:
     """Columns are the keys of the top level; values stay text, as numbers may be too long for a double."""
     from pyspark.sql import functions as F
 
@@ -302,7 +305,7 @@ def _json(records: DataFrame) -> DataFrame:
     )
 
 
-def _session_items(records: DataFrame, source: Source) -> DataFrame:
+def _explode_sessions(records: DataFrame, source: Source) -> DataFrame:
     """A line is a session: its items by `position` (from 0), its `line` in the file (from 0)."""
     from pyspark.sql import functions as F
 
@@ -312,7 +315,7 @@ def _session_items(records: DataFrame, source: Source) -> DataFrame:
     )
 
 
-def checked(rows: DataFrame, columns: Mapping[str, str], source: Source) -> DataFrame:
+def check_column_map(rows: DataFrame, columns: Mapping[str, str], source: Source) -> DataFrame:
     """`rows`, once every expression of the column map is known to fit them.
 
     Raises:
@@ -333,6 +336,6 @@ def checked(rows: DataFrame, columns: Mapping[str, str], source: Source) -> Data
     return rows
 
 
-def describe(files: Sequence[InputFile]) -> list[tuple[Any, ...]]:
+def identify_files(files: Sequence[InputFile]) -> list[tuple[Any, ...]]:
     """What identifies an input without reading it."""
     return [(file.path, file.bytes, file.modified) for file in files]

@@ -16,18 +16,24 @@ from datetime import date
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from expectations.verdict import Refused, Verdict, line
+from expectations.verdict import Refused, Verdict, format_failure
 from features.embeddings.settings import BACKENDS, SEARCHED, Settings, SettingsError
 from features.embeddings.track_rows import track_embeddings
 from features.embeddings.tuning import SearchPlan
-from jobs.embeddings.parents import AUTO, Parent, parent_of, start_of
-from jobs.embeddings.published import TABLE, days_until
+from jobs.embeddings.parents import AUTO, Parent, choose_start, find_parent
+from jobs.embeddings.published import TABLE, days_ending
 from jobs.embeddings.scratch import Scratch
 from jobs.embeddings.staged_measures import staged_measures
 from jobs.embeddings.tracks import LEARNED, VOCABULARY
-from jobs.embeddings.trainer import NothingToLearn, Trained, lay_ready, own_executor, train
+from jobs.embeddings.trainer import (
+    NothingToLearn,
+    TrainingResult,
+    train,
+    whole_executor_profile,
+    write_vocabulary,
+)
 from jobs.errors import WrongUsage
-from jobs.job import Job, day_argument, parser
+from jobs.job import Job, new_parser, parse_day
 from jobs.publishing.batches import Batch
 from schemas import CONTRACTS
 from schemas.embedding_versions import STARTS
@@ -44,29 +50,29 @@ def main(argv: Sequence[str] | None = None) -> int:
     settings = _settings(args)
     job = Job("train-track-embeddings", args.root, args.run_id)
     day = args.day or job.source("sessions").days[-1]
-    parent = parent_of(job, day)
+    parent = find_parent(job, day)
     kept = parent.settings(settings, given) if parent else settings
-    start = start_of(args.start, parent, day, kept)
+    start = choose_start(args.start, parent, day, kept)
     # a cold space has the dimensions of the one before: only then can it be turned to lie as that does
     search = _search(settings, start, given | {"dimensions"} if parent else given, args.search_budget)
     settings = kept if start == "warm" else replace(settings, dimensions=kept.dimensions)
-    days = days_until(day, args.days)
+    days = days_ending(day, args.days)
     job.input("sessions", days)
     if parent:
         job.input(TABLE, [parent.day])
     if job.has("tracks"):
         job.input("tracks")
     request = _request(settings, search) | {"start": start, "days": args.days}
-    batch = job.batch(TABLE, [day], repeatable=args.threads == 1, parameters=request)
+    batch = job.batch(TABLE, [day], deterministic=args.threads == 1, parameters=request)
     with job.lease(TABLE):
         if job.unchanged(batch):
             return 0
         heard = job.read("sessions", days)
         before = job.read(TABLE, [parent.day]) if parent else None
         catalogue = job.read("tracks") if job.has("tracks") else None
-        settings = replace(settings, threads=args.threads or own_executor(job.spark)[1])
-        scratch = Scratch(job.warehouse.path("scratch", TABLE, batch.made_from))
-        lay_ready(scratch, heard, before, settings)
+        settings = replace(settings, threads=args.threads or whole_executor_profile(job.spark)[1])
+        scratch = Scratch(job.warehouse.path("scratch", TABLE, batch.fingerprint))
+        write_vocabulary(scratch, heard, before, settings)
         if start == "cold" and search is None:
             job.say(f"no search: {NO_SEARCH}")
         try:
@@ -75,7 +81,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             scratch.remove()
             job.not_made(TABLE, str(problem))
             return 0
-        version = _Version(
+        version = _VersionRecord(
             job, day, start, parent, trained.settings | {"start": start, "days": args.days}, trained
         )
         _publish(job, batch, version, scratch, catalogue)
@@ -83,7 +89,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-class _Version:
+class _VersionRecord:
     """One training, and what is written down of it."""
 
     def __init__(
@@ -93,7 +99,7 @@ class _Version:
         start: str,
         parent: Parent | None,
         parameters: dict[str, Any],
-        trained: Trained,
+        trained: TrainingResult,
     ) -> None:
         self.day, self.trained, self._job = day, trained, job
         self.id = f"{day}-{trained.digest}"
@@ -114,7 +120,7 @@ class _Version:
         status = "rejected" if verdict.refused else "accepted"
         row = self._about | {
             "status": status,
-            "reasons": [line(result) for result in verdict.critical],
+            "reasons": [format_failure(result) for result in verdict.critical],
             "metrics": self.trained.metrics
             + [_measure(name, value) for name, value in self.trained.measures.items()],
             "trials": self.trained.trials or None,
@@ -132,7 +138,7 @@ class _Version:
 
 
 def _publish(
-    job: Job, batch: Batch, version: _Version, scratch: Scratch, catalogue: DataFrame | None
+    job: Job, batch: Batch, version: _VersionRecord, scratch: Scratch, catalogue: DataFrame | None
 ) -> None:
     """The vectors if the gate lets them pass, and what was said of them in either case."""
     learned = job.spark.read.parquet(scratch.path(LEARNED))
@@ -148,7 +154,7 @@ def _publish(
     job.commit(staged)
 
 
-def _measures(scratch: Scratch, trained: Trained, staged: DataFrame) -> dict[str, float]:
+def _measures(scratch: Scratch, trained: TrainingResult, staged: DataFrame) -> dict[str, float]:
     return staged_measures(staged, scratch, trained.tracks, trained.measures)
 
 
@@ -163,7 +169,7 @@ def _request(settings: Settings, search: SearchPlan | None) -> dict[str, Any]:
     """What is asked for: the settings that are fixed, and how the others are to be found."""
     fixed = {
         name: value
-        for name, value in settings.deciding().items()
+        for name, value in settings.result_settings().items()
         if search is None or name not in search.searched
     }
     return fixed | ({} if search is None else {"searched": search.searched, "search_budget": search.budget})
@@ -180,9 +186,9 @@ def _struct(schema: Any, names: Sequence[str]) -> Any:
 
 
 def _parser() -> argparse.ArgumentParser:
-    made = parser(__doc__, "train-track-embeddings")
+    made = new_parser(__doc__, "train-track-embeddings")
     made.add_argument(
-        "--day", type=day_argument, help="last day to learn from (default: the newest of sessions)"
+        "--day", type=parse_day, help="last day to learn from (default: the newest of sessions)"
     )
     made.add_argument("--days", type=int, default=30, help="days of sessions to learn from (%(default)s)")
     made.add_argument("--start", choices=(AUTO, *STARTS), default=AUTO, help=f"{AUTO}: cold once a week")

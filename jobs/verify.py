@@ -19,16 +19,16 @@ from pyarrow.fs import FileSelector, FileType
 
 from expectations.profile import profile
 from jobs.errors import JobError, WrongUsage, first_line
-from jobs.publishing.commits import files_of
-from jobs.publishing.examined import Examined
-from jobs.publishing.findings import LOG_CHECKS, TABLE_CHECKS, Finding, batches_are_recorded, listed
-from jobs.publishing.state import Part, TableState
+from jobs.publishing.commits import list_data_files
+from jobs.publishing.findings import LOG_CHECKS, TABLE_CHECKS, Finding, check_audit_records, join_names
+from jobs.publishing.state import DayState, TableState
+from jobs.publishing.table_on_storage import TableOnStorage
 from jobs.publishing.warehouse import Warehouse
 from schemas import CONTRACTS, Contract
 from segue import show
 from segue.builtin_commands import add_root
 from segue.errors import SegueError
-from segue.releases import TableVersion, list_releases, living
+from segue.releases import TableVersion, list_releases, select_unexpired
 from segue.storage import Snapshot, find_table
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ NOT_PASSED = ("refused", "failed", "abandoned")
 UNREADABLE = (DeltaError, SegueError, pa.ArrowException, OSError)
 
 Released = Mapping[tuple[str, TableVersion], list[str]]
-Parts = Mapping[date | None, Part]
+DayStates = Mapping[date | None, DayState]
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -74,7 +74,7 @@ def verify(root: str, hashes: bool = False, as_json: bool = False) -> int:
     wrong = sum(finding.wrong for finding in found)
     if as_json:
         lines = [{"severity": f.severity, "where": f.where, "what": f.what} for f in found]
-        print(show.json_lines(lines), end="\n" if lines else "")
+        print(show.format_json_lines(lines), end="\n" if lines else "")
         return int(wrong > 0)
     for finding in found:
         print(f"{finding.severity}: {finding.where}: {finding.what}")
@@ -95,37 +95,39 @@ def examine(root: str, hashes: bool = False) -> Iterator[Finding]:
     warehouse = Warehouse(root)
     names = _table_names(warehouse)
     released, unread = _released(warehouse)
-    tables = {name: _examined(warehouse, name, released) for name in names}
+    tables = {name: _table_on_storage(warehouse, name, released) for name in names}
     # After the logs: the record of a batch is written before its commit.
     recorded, unread_records = _recorded(warehouse)
     yield from (*unread, *unread_records)
     for table in tables.values():
         for each in (*LOG_CHECKS, *TABLE_CHECKS):
             yield from each(table)
-        yield from () if unread_records else batches_are_recorded(table, recorded)
-    others = [Examined(warehouse, warehouse.path(path), path) for path in ("quality/results", "releases")]
+        yield from () if unread_records else check_audit_records(table, recorded)
+    others = [
+        TableOnStorage(warehouse, warehouse.path(path), path) for path in ("quality/results", "releases")
+    ]
     for check, other in product(LOG_CHECKS, others):
         yield from check(other)
-    yield from releases_hold(tables, released)
-    yield from _rows_are_those_published(root, tables) if hashes else ()
+    yield from check_releases(tables, released)
+    yield from _check_rows(root, tables) if hashes else ()
 
 
 # --- releases
 
 
-def releases_hold(tables: Mapping[str, Examined], released: Released) -> Iterator[Finding]:
+def check_releases(tables: Mapping[str, TableOnStorage], released: Released) -> Iterator[Finding]:
     for (name, entry), releases in released.items():
-        for what in _broken_promises(tables.get(name), entry):
+        for what in _release_violations(tables.get(name), entry):
             which = f"version {entry.version} of table {name}"
-            yield Finding(f"release {listed(releases)}", f"names {which}, {what}")
+            yield Finding(f"release {join_names(releases)}", f"names {which}, {what}")
 
 
-def _broken_promises(table: Examined | None, entry: TableVersion) -> Iterator[str]:
+def _release_violations(table: TableOnStorage | None, entry: TableVersion) -> Iterator[str]:
     opened = "there is no such table" if table is None else table.at(entry.version)
     if table is None or isinstance(opened, str):
         yield f"which does not open: {opened}. Roll back to a release that holds"
         return
-    if lost := table.lost(files_of(opened)):
+    if lost := table.lost(list_data_files(opened)):
         yield (
             f"which has lost {len(lost):,} files, such as {lost[0]} (gone, or of another size): its readers fail. "
             "Restore them from a copy, or roll back to a release that holds"
@@ -142,7 +144,7 @@ def _released(warehouse: Warehouse) -> tuple[Released, list[Finding]]:
     """What living releases name, and which of them do; and why that cannot be read, if so."""
     released: dict[tuple[str, TableVersion], list[str]] = {}
     try:
-        for release in living(list_releases(warehouse.root)):
+        for release in select_unexpired(list_releases(warehouse.root)):
             for name, entry in release.tables.items():
                 released.setdefault((name, entry), []).append(release.release_id)
     except UNREADABLE as problem:
@@ -164,12 +166,12 @@ def _recorded(warehouse: Warehouse) -> tuple[set[tuple[str, str]], list[Finding]
     return {(r["table_name"], r["batch_id"]) for r in rows if r["outcome"] not in NOT_PASSED}, []
 
 
-def _examined(warehouse: Warehouse, name: str, released: Released) -> Examined:
+def _table_on_storage(warehouse: Warehouse, name: str, released: Released) -> TableOnStorage:
     named: dict[int, list[str]] = {}
     for (table, entry), releases in released.items():
         if table == name:
             named.setdefault(entry.version, []).extend(releases)
-    return Examined(warehouse, warehouse.table_path(name), f"table {name}", named)
+    return TableOnStorage(warehouse, warehouse.table_path(name), f"table {name}", named)
 
 
 def _table_names(warehouse: Warehouse) -> list[str]:
@@ -188,7 +190,7 @@ def _table_names(warehouse: Warehouse) -> list[str]:
 # --- rows
 
 
-def _rows_are_those_published(root: str, tables: Mapping[str, Examined]) -> Iterator[Finding]:
+def _check_rows(root: str, tables: Mapping[str, TableOnStorage]) -> Iterator[Finding]:
     from jobs.job import Job
 
     job = Job("verify", root)
@@ -196,23 +198,23 @@ def _rows_are_those_published(root: str, tables: Mapping[str, Examined]) -> Iter
         if name not in CONTRACTS:
             yield Finding(table.where, "has no contract, so its rows were not looked at", wrong=False)
         elif not isinstance(table.opened, str) and (state := table.state(table.opened.version())):
-            yield from _days_hold(job, table, state)
+            yield from _check_rows_of_table(job, table, state)
 
 
-def _days_hold(job: Job, table: Examined, state: TableState) -> Iterator[Finding]:
+def _check_rows_of_table(job: Job, table: TableOnStorage, state: TableState) -> Iterator[Finding]:
     from py4j.protocol import Py4JError
     from pyspark.errors import PySparkException
 
     where, parts = f"{table.where}, version {state.version}", state.parts
     try:
         rows = job.spark.read.format("delta").option("versionAsOf", state.version).load(table.uri)
-        seen = profile(rows, _as_wide(CONTRACTS[table.name], rows.columns))
+        seen = profile(rows, _narrow_contract(CONTRACTS[table.name], rows.columns))
     except (PySparkException, Py4JError) as problem:  # what PySpark has no class for comes as the second
         yield Finding(where, f"its rows cannot be read: {_reason(problem)}. Restore the file from a copy")
         return
     if seen.duplicate_keys:
         yield Finding(where, f"{seen.duplicate_keys:,} rows share their key with another; expected none")
-    for day in _unlike(parts, seen.days):
+    for day in _mismatched_days(parts, seen.days):
         yield Finding(f"{where}, {day or 'all of it'}", _other_content(parts.get(day), seen.days.get(day)))
 
 
@@ -222,19 +224,19 @@ def _reason(problem: Exception) -> str:
     return file[1] if file else first_line(problem)
 
 
-def _as_wide(contract: Contract, columns: Sequence[str]) -> Contract:
+def _narrow_contract(contract: Contract, columns: Sequence[str]) -> Contract:
     """Without what the table has yet to get; a column that it got later changes no older hash."""
     return replace(contract, columns=tuple(column for column in contract.columns if column.name in columns))
 
 
-def _unlike(parts: Parts, days: Mapping[date | None, DayProfile]) -> list[date | None]:
+def _mismatched_days(parts: DayStates, days: Mapping[date | None, DayProfile]) -> list[date | None]:
     """Days whose rows are not what the log says; one without rows need not be there."""
     noted = {day: (part.rows, part.content_hash) for day, part in parts.items() if part.rows}
     seen = {day: (found.rows, found.content_hash) for day, found in days.items() if found.rows}
     return sorted((day for day in {*noted, *seen} if noted.get(day) != seen.get(day)), key=str)
 
 
-def _other_content(noted: Part | None, seen: DayProfile | None) -> str:
+def _other_content(noted: DayState | None, seen: DayProfile | None) -> str:
     expected, got = (
         "no rows" if each is None else f"{each.rows:,} rows of content hash {each.content_hash:016x}"
         for each in (noted, seen)

@@ -101,7 +101,7 @@ def conform(df: DataFrame, contract: Contract) -> DataFrame:
         ContractError: once, with every column that is there twice, missing, unexpected, wrongly typed or nullable.
     """
     twice = sorted({name for name in df.columns if df.columns.count(name) > 1})
-    df = df if twice else _with_implied(df, contract)
+    df = df if twice else _add_implied_columns(df, contract)
     found = {field.name: field for field in df.schema.fields}
     wanted = {field.name: field for field in contract.struct().fields}
     shared = [name for name in wanted if name in found]
@@ -119,11 +119,11 @@ def conform(df: DataFrame, contract: Contract) -> DataFrame:
         ],
     }
     if any(discrepancies.values()):
-        raise ContractError(_complaint(contract, discrepancies))
+        raise ContractError(_error_text(contract, discrepancies))
     return df.select(*contract.names)
 
 
-def _with_implied(df: DataFrame, contract: Contract) -> DataFrame:
+def _add_implied_columns(df: DataFrame, contract: Contract) -> DataFrame:
     from pyspark.sql import functions as F
 
     implied = {"available_at": F.lit(None).cast("timestamp")}
@@ -134,7 +134,7 @@ def _with_implied(df: DataFrame, contract: Contract) -> DataFrame:
     return df.withColumns(absent)
 
 
-def _complaint(contract: Contract, discrepancies: dict[str, list[str]]) -> str:
+def _error_text(contract: Contract, discrepancies: dict[str, list[str]]) -> str:
     parts = [f"{kind}: {', '.join(names)}" for kind, names in discrepancies.items() if names]
     return f"table {contract.name} breaks its contract; " + "; ".join(parts)
 
@@ -166,8 +166,8 @@ def _spark_type(text: str) -> DataType:
 def _metadata(column: Column) -> dict[str, str]:
     """What a client without contracts must know of a column lies in the table itself."""
     default = {} if column.default is None else {"segue.default": json.dumps(column.default)}
-    return {"comment": _described(column), **default}
+    return {"comment": _comment(column), **default}
 
 
-def _described(column: Column) -> str:
+def _comment(column: Column) -> str:
     return f"{column.comment} [{column.unit}]" if column.unit else column.comment

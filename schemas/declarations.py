@@ -21,7 +21,7 @@ USER, TRACK, ARTIST = ("user_id",), ("track_id",), ("artist_id",)
 USER_TRACK, USER_ARTIST = ("user_id", "track_id"), ("user_id", "artist_id")
 
 # What names a listener, or what only one listener did: kept only where the listener can be erased from.
-PERSONAL = ("user_id", "session_id", "play_id")
+IDENTIFYING_COLUMNS = ("user_id", "session_id", "play_id")
 
 _SQL_WORDS = (
     "and", "or", "not", "is", "null", "true", "false", "between", "in", "like", "case", "when", "then",
@@ -35,7 +35,7 @@ SPAN = Column("span", "int", "days that the row sums up, ds the last of them; a 
 
 
 # Which of a group's windows a tile is in is a number of so many bits.
-MOST_WINDOWS = 62
+MAX_WINDOWS = 62
 
 
 class DeclarationError(ValueError):
@@ -67,7 +67,7 @@ class Feature:
     edges: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
-        if wrong := list(_wrong_with(self)):
+        if wrong := list(_feature_problems(self)):
             raise DeclarationError(f"feature {self.what}: {'; '.join(wrong)}")
 
     @property
@@ -79,23 +79,23 @@ class Feature:
         return self.type or (SESSIONS.column(self.input).type if self.input in SESSIONS.names else "")
 
     @property
-    def of_none(self) -> Any:
+    def empty_value(self) -> Any:
         """The value of an entity without plays, as JSON has it; None is null."""
-        of_none = self.operation.of_none if self.default is None else self.default
+        empty_value = self.operation.empty_value if self.default is None else self.default
         if self.op == "histogram" and self.default is None:
-            of_none = (0,) * (len(self.edges) + 1)
-        return list(of_none) if isinstance(of_none, tuple) else of_none
+            empty_value = (0,) * (len(self.edges) + 1)
+        return list(empty_value) if isinstance(empty_value, tuple) else empty_value
 
     @property
     def lineage(self) -> tuple[str, ...]:
         """The columns of `sessions` that it is made of; the instant of a play says in which window it is."""
         named = " ".join((self.input, self.where, self.per))
-        return tuple(name for name in SESSIONS.names if name in {*_names(named), "played_at"})
+        return tuple(name for name in SESSIONS.names if name in {*_column_names(named), "played_at"})
 
     def name(self, window: str) -> str:
         return f"{self.what}_{self.op}_{window}"
 
-    def reach(self, window: str) -> int | None:
+    def lookback_days(self, window: str) -> int | None:
         """How many days it looks back; None for all there are."""
         if window == LIFETIME or self.op == "decayed":
             return None
@@ -113,8 +113,8 @@ class Feature:
                 type_,
                 f"{self.meaning}, {window}",
                 self.operation.unit,
-                nullable=self.of_none is None,
-                default=self.of_none,
+                nullable=self.empty_value is None,
+                default=self.empty_value,
             )
 
 
@@ -138,11 +138,11 @@ class FeatureGroup:
     daily: bool = True
 
     def __post_init__(self) -> None:
-        if wrong := list(_wrong_in(self)):
+        if wrong := list(_group_problems(self)):
             raise DeclarationError(f"table {self.table}: {'; '.join(wrong)}")
 
     @property
-    def windowed(self) -> tuple[tuple[Feature, str], ...]:
+    def feature_windows(self) -> tuple[tuple[Feature, str], ...]:
         """Every feature over every window of its own: a column each."""
         return tuple((feature, window) for feature in self.features for window in feature.windows)
 
@@ -158,19 +158,19 @@ class FeatureGroup:
     @property
     def parts(self) -> tuple[Part, ...]:
         """What a day is folded into, each once."""
-        needed = (part for f, w in self.windowed for part in f.operation.parts(f, w))
+        needed = (part for f, w in self.feature_windows for part in f.operation.parts(f, w))
         return tuple(dict.fromkeys(needed))
 
     def longest(self, part: Part) -> int:
         """Days of the longest span that a window needs of a part; longer spans leave it out."""
         return max(
-            feature.reach(window) or SPANS[-1]
-            for feature, window in self.windowed
+            feature.lookback_days(window) or SPANS[-1]
+            for feature, window in self.feature_windows
             if part in feature.operation.parts(feature, window)
         )
 
     @property
-    def repeatable(self) -> bool:
+    def deterministic(self) -> bool:
         """Whether the same plays give the same bytes."""
         return not any(part.kind in SKETCHES for part in self.parts)
 
@@ -212,22 +212,22 @@ def days(window: str) -> int:
     return int(window[:-1])
 
 
-def _wrong_with(feature: Feature) -> Iterator[str]:
+def _feature_problems(feature: Feature) -> Iterator[str]:
     if feature.op not in OPERATIONS:
         yield f"operation {feature.op!r} is unknown; known: {', '.join(OPERATIONS)}"
         return
     if not re.fullmatch(r"[a-z][a-z0-9_]*", feature.what):
         yield f"its name {feature.what!r} is no column's; use a-z, 0-9 and _"
-    yield from _wrong_columns(feature)
-    yield from _wrong_options(feature)
+    yield from _column_problems(feature)
+    yield from _option_problems(feature)
     for window in feature.windows:
-        yield from _wrong_window(feature, window)
+        yield from _window_problems(feature, window)
 
 
-def _wrong_options(feature: Feature) -> Iterator[str]:
+def _option_problems(feature: Feature) -> Iterator[str]:
     operation = feature.operation
-    if operation.takes and feature.input_type not in operation.takes:
-        asked, got = " or ".join(operation.takes), feature.input_type or "unknown (say type=…)"
+    if operation.input_types and feature.input_type not in operation.input_types:
+        asked, got = " or ".join(operation.input_types), feature.input_type or "unknown (say type=…)"
         yield f"{feature.op} takes {asked}, the type of {feature.input!r} is {got}"
     if (
         feature.type
@@ -237,10 +237,10 @@ def _wrong_options(feature: Feature) -> Iterator[str]:
         yield f"{feature.input} is {SESSIONS.column(feature.input).type}, not {feature.type}; leave type out"
     if "{T}" in operation.type and not feature.input_type:
         yield f"{feature.op} gives what it takes; say the type of {feature.input!r} by type=…"
-    if feature.default is not None and operation.of_none is not None:
-        yield f"{feature.op} of no plays is {_shown(operation.of_none)} by definition, so it takes no default"
+    if feature.default is not None and operation.empty_value is not None:
+        yield f"{feature.op} of no plays is {_shown_empty(operation.empty_value)} by definition, so it takes no default"
     yield from (
-        f"{feature.op} needs {option}=…" for option in operation.needs if not getattr(feature, option)
+        f"{feature.op} needs {option}=…" for option in operation.options if not getattr(feature, option)
     )
     if list(feature.edges) != sorted(set(feature.edges)):
         yield f"edges {feature.edges} are not in order, each once"
@@ -248,20 +248,20 @@ def _wrong_options(feature: Feature) -> Iterator[str]:
         yield f"at {feature.at} is not within 0 and 1"
 
 
-def _shown(of_none: Any) -> str:
-    return str(list(of_none) if isinstance(of_none, tuple) else of_none)
+def _shown_empty(empty_value: Any) -> str:
+    return str(list(empty_value) if isinstance(empty_value, tuple) else empty_value)
 
 
-def _wrong_columns(feature: Feature) -> Iterator[str]:
+def _column_problems(feature: Feature) -> Iterator[str]:
     for option in ("input", "where", "per"):
-        if unknown := _unknown(getattr(feature, option)):
+        if unknown := _unknown_columns(getattr(feature, option)):
             yield f"{option} names {', '.join(unknown)}, which sessions does not have ({', '.join(SESSIONS.names)})"
 
 
-def _wrong_window(feature: Feature, window: str) -> Iterator[str]:
+def _window_problems(feature: Feature, window: str) -> Iterator[str]:
     operation = feature.operation
     if window == LIFETIME:
-        if not (operation.lifetime or operation.longest == 0):
+        if not (operation.allows_lifetime or operation.longest == 0):
             yield f"{feature.op} has no window 'lifetime'"
         return
     try:
@@ -274,46 +274,48 @@ def _wrong_window(feature: Feature, window: str) -> Iterator[str]:
         yield f"{feature.op} has no window {window!r}; {longest}"
 
 
-def _wrong_in(group: FeatureGroup) -> Iterator[str]:
+def _group_problems(group: FeatureGroup) -> Iterator[str]:
     names = [column.name for feature in group.features for column in feature.columns()]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         yield (
             f"{', '.join(twice)} declared twice; a name follows from what, op and window, so give one of them another"
         )
-    if unknown := _unknown(group.where):
+    if unknown := _unknown_columns(group.where):
         yield f"where names {', '.join(unknown)}, which sessions does not have"
     if len({part.name for part in group.parts}) < len(set(group.parts)):
         yield "one expression is declared with two types; give it one"
-    if len(_lengths(group)) > MOST_WINDOWS:
-        yield f"{len(_lengths(group))} different windows; {MOST_WINDOWS} fit"
+    if len(_window_lengths(group)) > MAX_WINDOWS:
+        yield f"{len(_window_lengths(group))} different windows; {MAX_WINDOWS} fit"
     if unknown := [key for key in group.keys if key not in SESSIONS.names]:
         yield f"{', '.join(unknown)} is no column of sessions, so it names no entity"
     for feature in group.features:
-        yield from _wrong_here(group, feature)
+        yield from _entity_problems(group, feature)
 
 
-def _lengths(group: FeatureGroup) -> set[int | None]:
+def _window_lengths(group: FeatureGroup) -> set[int | None]:
     """Of all windows; what is made of two windows counts for both."""
-    lengths = {feature.reach(window) for feature, window in group.windowed}
+    lengths = {feature.lookback_days(window) for feature, window in group.feature_windows}
     return lengths | {days(w) for f in group.features if f.op == "trend" for w in f.windows} | {None}
 
 
-def _wrong_here(group: FeatureGroup, feature: Feature) -> Iterator[str]:
+def _entity_problems(group: FeatureGroup, feature: Feature) -> Iterator[str]:
     """What is right in itself and wrong for this entity."""
-    listed = feature.op in ("top_k", "entropy") and set(_names(feature.input)) & set(PERSONAL)
+    listed = feature.op in ("top_k", "entropy") and set(_column_names(feature.input)) & set(
+        IDENTIFYING_COLUMNS
+    )
     if "user_id" not in group.keys and (feature.operation.personal or listed):
         yield f"{feature.what}_{feature.op} would keep what one listener did where no listener can be erased from"
     if group.keep != LIFETIME:
         kept = days(group.keep)
-        if any((feature.reach(window) or SPANS[-1]) > kept for window in feature.windows):
+        if any((feature.lookback_days(window) or SPANS[-1]) > kept for window in feature.windows):
             yield f"{feature.what}_{feature.op} looks beyond {group.keep}, after which rows are not kept"
 
 
-def _unknown(sql: str) -> list[str]:
-    return [name for name in _names(sql) if name not in SESSIONS.names]
+def _unknown_columns(sql: str) -> list[str]:
+    return [name for name in _column_names(sql) if name not in SESSIONS.names]
 
 
-def _names(sql: str) -> list[str]:
+def _column_names(sql: str) -> list[str]:
     """Names of columns in an expression: what is no string, no function and no word of SQL."""
     unquoted = re.sub(r"'[^']*'", "''", sql).replace("`", "")
     return [n for n in re.findall(r"\b[a-zA-Z_]\w*\b(?!\s*\()", unquoted) if n.lower() not in _SQL_WORDS]

@@ -47,25 +47,25 @@ Parts = Callable[["Feature", str], list[Part]]
 
 @dataclass(frozen=True)
 class Operation:
-    """`type` may hold {T}, the input's; `of_none` is the value of no plays, None being null.
+    """`type` may hold {T}, the input's; `empty_value` is the value of no plays, None being null.
 
-    `takes`: types that the input may have, none for any. `longest`: days of its longest window,
-    0 where it has none but "lifetime". `lifetime`: whether that is one of its windows. `needs`: the options
+    `input_types`: types that the input may have, none for any. `longest`: days of its longest window,
+    0 where it has none but "lifetime". `allows_lifetime`: whether that is one of its windows. `options`: the options
     of a declaration that it must have.
     """
 
     parts: Parts
     type: str = "bigint"
     unit: str = ""
-    of_none: Any = None
-    takes: tuple[str, ...] = ()
+    empty_value: Any = None
+    input_types: tuple[str, ...] = ()
     longest: int = 3650
-    lifetime: bool = True
-    needs: tuple[str, ...] = ()
+    allows_lifetime: bool = True
+    options: tuple[str, ...] = ()
     personal: bool = False
 
 
-def _one(kind: str) -> Parts:
+def _single_part(kind: str) -> Parts:
     return lambda feature, _: [feature.part(kind)]
 
 
@@ -96,7 +96,7 @@ def _ratio(feature: Feature, _: str) -> list[Part]:
     return [_sum_of(feature, each, feature.input_type) for each in (above, below)]
 
 
-def _kept(kind: str) -> Parts:
+def _nearest_plays(kind: str) -> Parts:
     return lambda feature, _: [feature.part(kind, detail=str(feature.k or 1))]
 
 
@@ -108,33 +108,47 @@ def _decayed(feature: Feature, window: str) -> list[Part]:
     return [feature.part("decayed", detail=window)]
 
 
-def _none(_: Feature, __: str) -> list[Part]:
+def _no_parts(_: Feature, __: str) -> list[Part]:
     """Exact distinct counts have no part: it would be a set, as large as the plays."""
     return []
 
 
 OPERATIONS: dict[str, Operation] = {
-    "count": Operation(_one("count"), of_none=0),
-    "sum": Operation(_sum, "{S}", of_none=0, takes=NUMBERS),
-    "mean": Operation(_mean, "double", takes=NUMBERS),
-    "min": Operation(_one("min"), "{T}", takes=NUMBERS),
-    "max": Operation(_one("max"), "{T}", takes=NUMBERS),
-    "variance": Operation(_variance, "double", takes=NUMBERS),
-    "rate": Operation(_rate, "double", "0..1", takes=("boolean",)),
-    "ratio": Operation(_ratio, "double", takes=NUMBERS, needs=("per",)),
-    "first": Operation(_kept("earliest"), "{T}", personal=True),
-    "last": Operation(_kept("latest"), "{T}", personal=True),
-    "last_k": Operation(_kept("latest"), "array<{T}>", of_none=(), needs=("k",), personal=True),
-    "top_k": Operation(_one("items"), "array<string>", of_none=(), needs=("k",)),
-    "distinct": Operation(_none, of_none=0, longest=90, lifetime=False),
-    "approx_distinct": Operation(_one("hll"), of_none=0),
-    "percentiles": Operation(_one("kll"), "array<double>", takes=NUMBERS, needs=("at",)),
-    "histogram": Operation(_histogram, "array<bigint>", of_none=(0,), takes=NUMBERS, needs=("edges",)),
-    "hours": Operation(_one("hours"), "array<double>", "0..1", (0.0,) * 24, takes=("timestamp",)),
-    "entropy": Operation(_one("items"), "double", "bits", 0.0),
-    "trend": Operation(_one("count"), "double", "doublings", 0.0, longest=1825, lifetime=False),
-    "decayed": Operation(_decayed, "double", of_none=0.0, takes=("timestamp",), lifetime=False),
-    "streak": Operation(_one("heard_on"), "int", "days", 0, longest=62, lifetime=False),
-    "days_since_first": Operation(_one("min"), "double", "days", takes=("timestamp",), longest=0),
-    "days_since_last": Operation(_one("max"), "double", "days", takes=("timestamp",), longest=0),
+    "count": Operation(_single_part("count"), empty_value=0),
+    "sum": Operation(_sum, "{S}", empty_value=0, input_types=NUMBERS),
+    "mean": Operation(_mean, "double", input_types=NUMBERS),
+    "min": Operation(_single_part("min"), "{T}", input_types=NUMBERS),
+    "max": Operation(_single_part("max"), "{T}", input_types=NUMBERS),
+    "variance": Operation(_variance, "double", input_types=NUMBERS),
+    "rate": Operation(_rate, "double", "0..1", input_types=("boolean",)),
+    "ratio": Operation(_ratio, "double", input_types=NUMBERS, options=("per",)),
+    "first": Operation(_nearest_plays("earliest"), "{T}", personal=True),
+    "last": Operation(_nearest_plays("latest"), "{T}", personal=True),
+    "last_k": Operation(
+        _nearest_plays("latest"), "array<{T}>", empty_value=(), options=("k",), personal=True
+    ),
+    "top_k": Operation(_single_part("items"), "array<string>", empty_value=(), options=("k",)),
+    "distinct": Operation(_no_parts, empty_value=0, longest=90, allows_lifetime=False),
+    "approx_distinct": Operation(_single_part("hll"), empty_value=0),
+    "percentiles": Operation(_single_part("kll"), "array<double>", input_types=NUMBERS, options=("at",)),
+    "histogram": Operation(
+        _histogram, "array<bigint>", empty_value=(0,), input_types=NUMBERS, options=("edges",)
+    ),
+    "hours": Operation(
+        _single_part("hours"), "array<double>", "0..1", (0.0,) * 24, input_types=("timestamp",)
+    ),
+    "entropy": Operation(_single_part("items"), "double", "bits", 0.0),
+    "trend": Operation(
+        _single_part("count"), "double", "doublings", 0.0, longest=1825, allows_lifetime=False
+    ),
+    "decayed": Operation(
+        _decayed, "double", empty_value=0.0, input_types=("timestamp",), allows_lifetime=False
+    ),
+    "streak": Operation(_single_part("heard_on"), "int", "days", 0, longest=62, allows_lifetime=False),
+    "days_since_first": Operation(
+        _single_part("min"), "double", "days", input_types=("timestamp",), longest=0
+    ),
+    "days_since_last": Operation(
+        _single_part("max"), "double", "days", input_types=("timestamp",), longest=0
+    ),
 }

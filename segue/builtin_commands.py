@@ -45,17 +45,17 @@ def _configure_releases(parser: argparse.ArgumentParser) -> None:
 
 
 def _releases(args: argparse.Namespace) -> int:
-    from segue.releases import list_releases, release_in
+    from segue.releases import list_releases, select_release
 
     known = list_releases(args.root)
     if args.action:
-        release = release_in(args.root, known, args.id)
-        print(show.json_lines([_release(release)]) if args.json else _described(release, known))
+        release = select_release(args.root, known, args.id)
+        print(show.format_json_lines([_to_record(release)]) if args.json else _format_release(release, known))
         return 0
     if args.json:
-        _print_if_any(show.json_lines(map(_release, known)))
+        _print_if_any(show.format_json_lines(map(_to_record, known)))
     else:
-        print(_listed(known) if known else f"no releases yet under {args.root}")
+        print(_format_releases(known) if known else f"no releases yet under {args.root}")
     return 0
 
 
@@ -71,7 +71,7 @@ def _rollback(args: argparse.Namespace) -> int:
 
     release = rollback(args.root, args.id)
     line = f"release {release.release_id} holds what {args.id} held; it takes back {release.rollback_of}"
-    print(show.json_lines([_release(release)]) if args.json else line)
+    print(show.format_json_lines([_to_record(release)]) if args.json else line)
     return 0
 
 
@@ -80,7 +80,7 @@ def _configure_lookup(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("table", metavar="TABLE")
     parser.add_argument("keys", nargs="+", metavar="KEY")
     parser.add_argument("--day", help="as 2026-11-20 (default: the newest of the table)")
-    parser.add_argument("--columns", metavar="A,B", type=_names, help="only these")
+    parser.add_argument("--columns", metavar="A,B", type=_split_names, help="only these")
     parser.add_argument("--release", metavar="ID", help="(default: the newest)")
     add_root(parser)
     _add_json(parser)
@@ -92,11 +92,11 @@ def _lookup(args: argparse.Namespace) -> int:
     store = segue.open(args.root, args.release)
     rows = store.lookup(args.table, args.keys, args.day, args.columns).to_pylist()
     if args.json:
-        print(show.json_lines(rows))
+        print(show.format_json_lines(rows))
         return 0
     # A row can be all nulls in the columns asked for; in this one none is.
     buckets = store.lookup(args.table, args.keys, args.day, ["bucket"])["bucket"]
-    print(show.records(rows, store.entity(args.table), buckets.is_null().to_pylist()))
+    print(show.format_records(rows, store.entity(args.table), buckets.is_null().to_pylist()))
     return 0
 
 
@@ -122,13 +122,13 @@ def _similar(args: argparse.Namespace) -> int:
     store = segue.open(args.root, args.release)
     found = (store.next_tracks if args.next else store.similar_tracks)(args.track, args.k)
     if args.json:
-        _print_if_any(show.json_lines(found.to_pylist()))
+        _print_if_any(show.format_json_lines(found.to_pylist()))
     else:
-        print(show.aligned(found.column_names, zip(*found.to_pydict().values(), strict=True)))
+        print(show.format_table(found.column_names, zip(*found.to_pydict().values(), strict=True)))
     return 0
 
 
-def _names(value: str) -> list[str]:
+def _split_names(value: str) -> list[str]:
     return [name.strip() for name in value.split(",") if name.strip()]
 
 
@@ -137,7 +137,7 @@ def _print_if_any(lines: str) -> None:
         print(lines)
 
 
-def _release(release: Release) -> dict[str, Any]:
+def _to_record(release: Release) -> dict[str, Any]:
     return {
         "release_id": release.release_id,
         "released_at": release.released_at,
@@ -147,10 +147,10 @@ def _release(release: Release) -> dict[str, Any]:
     }
 
 
-def _listed(known: Sequence[Release]) -> str:
-    ends = _ends(known)
+def _format_releases(known: Sequence[Release]) -> str:
+    ends = _format_expiries(known)
     header = ("release", "released at", "opens until", "tables", "behind", "rows", "takes back")
-    return show.aligned(
+    return show.format_table(
         header,
         [
             (
@@ -167,21 +167,28 @@ def _listed(known: Sequence[Release]) -> str:
     )
 
 
-def _ends(known: Sequence[Release]) -> dict[str, str]:
+def _format_expiries(known: Sequence[Release]) -> dict[str, str]:
     """When the life of each release ends, in words."""
-    from segue.releases import living
+    from segue.releases import select_unexpired
 
     ends = dict.fromkeys((release.release_id for release in known), "over")
-    ends |= {release.release_id: show.text(release.expires_at) for release in living(list(known))}
+    ends |= {release.release_id: show.text(release.expires_at) for release in select_unexpired(list(known))}
     return ends | {release.release_id: "no end" for release in known[:1]}  # of the newest
 
 
-def _described(release: Release, known: Sequence[Release]) -> str:
+def _format_release(release: Release, known: Sequence[Release]) -> str:
     """What it holds, and what that changed for readers of the release before."""
     before = next(iter(known[known.index(release) + 1 :]), None)
     takes_back = f", takes back {release.rollback_of}" if release.rollback_of else ""
     tables = [
-        (name, entry.version, entry.rows, _lag(entry), _changed(before, name, entry), entry.content_hash)
+        (
+            name,
+            entry.version,
+            entry.rows,
+            _format_lag(entry),
+            _format_change(before, name, entry),
+            entry.content_hash,
+        )
         for name, entry in sorted(release.tables.items())
     ]
     header = (
@@ -195,17 +202,17 @@ def _described(release: Release, known: Sequence[Release]) -> str:
     gone = sorted(set(before.tables) - set(release.tables)) if before else []
     return (
         f"release {release.release_id}, made {show.text(release.released_at)}{takes_back}; "
-        f"end of its life: {_ends(known)[release.release_id]}\n\n{show.aligned(header, tables)}"
+        f"end of its life: {_format_expiries(known)[release.release_id]}\n\n{show.format_table(header, tables)}"
         + (f"\n\nno longer holds {', '.join(gone)}" if gone else "")
     )
 
 
-def _lag(entry: TableVersion) -> str | None:
+def _format_lag(entry: TableVersion) -> str | None:
     """How far behind the release's day a table is that was carried."""
     return f"{entry.lag_days} day{'s' if entry.lag_days > 1 else ''}" if entry.lag_days else None
 
 
-def _changed(before: Release | None, name: str, entry: TableVersion) -> str:
+def _format_change(before: Release | None, name: str, entry: TableVersion) -> str:
     if before is None or name not in before.tables:
         return "new"
     old = before.tables[name]

@@ -50,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return code
     except BrokenPipeError:
-        if not _stdout_is_closed():  # some other pipe broke, say the one to Spark
+        if not _is_stdout_closed():  # some other pipe broke, say the one to Spark
             raise
         return 1
     except SystemExit as stop:  # how argparse ends, for --help and for wrong usage
@@ -69,8 +69,8 @@ def _run(argv: list[str]) -> int:
     name, *rest = argv
     if name in COMMANDS:
         return _run_one(name, COMMANDS[name], rest)
-    with _spark_half():
-        return _run_one(name, _load(_contributed(), name), rest)
+    with _require_spark():
+        return _run_one(name, _load_command(_find_entry_points(), name), rest)
 
 
 def _run_one(name: str, command: Subcommand, argv: list[str]) -> int:
@@ -84,7 +84,7 @@ def _run_without_command(argv: list[str]) -> int:
         prog="segue",
         usage="segue COMMAND ...",
         description="Features and embeddings for audio streaming.",
-        epilog=f"commands:\n{_listing()}\n\nsegue COMMAND --help tells what each takes.",
+        epilog=f"commands:\n{_format_commands()}\n\nsegue COMMAND --help tells what each takes.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
@@ -95,39 +95,39 @@ def _run_without_command(argv: list[str]) -> int:
     return UsageError.exit_code
 
 
-def _contributed() -> dict[str, EntryPoint]:
+def _find_entry_points() -> dict[str, EntryPoint]:
     return {point.name: point for point in entry_points(group=GROUP)}
 
 
-def _load(points: dict[str, EntryPoint], name: str) -> Subcommand:
+def _load_command(points: dict[str, EntryPoint], name: str) -> Subcommand:
     if name not in points:
         raise UsageError.unknown("command", name, [*points, *COMMANDS])
     loaded: Subcommand = points[name].load()
     return loaded
 
 
-def _listing() -> str:
+def _format_commands() -> str:
     lines = [(each.order, name, each.help) for name, each in COMMANDS.items()]
-    points = _contributed()
-    lines += [_line(points, name) for name in points if name not in COMMANDS]
+    points = _find_entry_points()
+    lines += [_describe_command(points, name) for name in points if name not in COMMANDS]
     width = max(len(name) for _, name, _ in lines)
     return "\n".join(
         f"  {name:<{width}}  {text}" for _, name, text in sorted(lines, key=lambda line: line[0])
     )
 
 
-def _line(points: dict[str, EntryPoint], name: str) -> tuple[int, str, str]:
+def _describe_command(points: dict[str, EntryPoint], name: str) -> tuple[int, str, str]:
     """The help must come, even where a command cannot be loaded."""
     try:
-        with _spark_half():
-            command = _load(points, name)
+        with _require_spark():
+            command = _load_command(points, name)
     except (ImportError, SegueError) as problem:
         return DEFAULT_ORDER, name, f"({problem})"
     return getattr(command, "order", DEFAULT_ORDER), name, command.help
 
 
 @contextmanager
-def _spark_half() -> Iterator[None]:
+def _require_spark() -> Iterator[None]:
     try:
         yield
     except ImportError as missing:
@@ -136,7 +136,7 @@ def _spark_half() -> Iterator[None]:
         raise SegueError.needs_spark() from missing
 
 
-def _stdout_is_closed() -> bool:
+def _is_stdout_closed() -> bool:
     """Whether nobody reads what is printed; if so, the rest is dropped, so that the exit is quiet."""
     poll = select.poll()
     poll.register(STDOUT, 0)  # only faults are asked for

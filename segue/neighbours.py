@@ -15,12 +15,12 @@ import pyarrow.dataset as pads
 from numpy.typing import NDArray
 
 from segue.errors import SegueError, UsageError
-from segue.spaces import first_days
+from segue.spaces import find_first_days
 from segue.storage import Snapshot
 from segue.store import rows_of
 
 Matrix = NDArray[np.float32]
-Found = tuple[list[str], list[float]]
+RankedTracks = tuple[list[str], list[float]]
 
 # Two equal vectors may differ in the last bit of a score, by their places in a matrix. Six decimals do not,
 # and those are what `similar_tracks` holds.
@@ -38,50 +38,50 @@ class Neighbours:
 
     def __init__(self, embeddings: Snapshot, lists: Snapshot | None) -> None:
         self._embeddings, self._lists = embeddings, lists
-        self._day = embeddings.one_day(None)
-        self._items = cache(self._read)
+        self._day = embeddings.resolve_day(None)
+        self._items = cache(self._read_vectors)
 
-    def similar(self, track_id: str, k: int) -> Found:
+    def similar_tracks(self, track_id: str, k: int) -> RankedTracks:
         """The k tracks whose `vector` has the greatest inner product with that of `track_id`: vectors are of
         length 1, so that it is the cosine. Itself is left out; equal scores are in the order of ids."""
         _check(k)
-        return self._listed(track_id, k) or self._searched(track_id, k)
+        return self._from_lists(track_id, k) or self._search(track_id, k)
 
-    def following(self, track_id: str, k: int) -> Found:
+    def next_tracks(self, track_id: str, k: int) -> RankedTracks:
         """The same by the inner product of `in_vector` with the others' `out_vector`, whose lengths count:
         scaled to length 1, they find fewer of the tracks that were heard next (HR@10 0.161, not 0.165)."""
         _check(k)
         # The matrix of in vectors would be held for one row at a time.
-        found = self._row(self._embeddings, track_id, self._embeddings.names(["track_id", "in_vector"]))
+        found = self._read_row(self._embeddings, track_id, self._embeddings.names(["track_id", "in_vector"]))
         if found is None or found["in_vector"] is None:
-            raise self._without(track_id, found)
+            raise self._explain_missing(track_id, found)
         items = self._items("out_vector")
-        return items.nearest(items.place(track_id), np.array(found["in_vector"], np.float32), k)
+        return items.find_nearest(items.place(track_id), np.array(found["in_vector"], np.float32), k)
 
-    def _listed(self, track_id: str, k: int) -> Found | None:
+    def _from_lists(self, track_id: str, k: int) -> RankedTracks | None:
         """From the lists, if these are of the same day and version, and long enough."""
-        if self._lists is None or self._day is None or self._lists.one_day(None) != self._day:
+        if self._lists is None or self._day is None or self._lists.resolve_day(None) != self._day:
             return None
-        found = self._row(self._lists, track_id, ["track_id", "version_id", "neighbours", "scores"])
+        found = self._read_row(self._lists, track_id, ["track_id", "version_id", "neighbours", "scores"])
         if found is None or found["version_id"] != self._version or k > len(found["neighbours"]):
             return None
-        return found["neighbours"][:k], _rounded(np.array(found["scores"][:k], np.float32))
+        return found["neighbours"][:k], _round_scores(np.array(found["scores"][:k], np.float32))
 
-    def _searched(self, track_id: str, k: int) -> Found:
+    def _search(self, track_id: str, k: int) -> RankedTracks:
         items = self._items("vector")
         place = items.place(track_id)
         if place < 0:
-            raise self._without(track_id, self._row(self._embeddings, track_id, ["track_id"]))
-        return items.nearest(place, items.vector(place), k)
+            raise self._explain_missing(track_id, self._read_row(self._embeddings, track_id, ["track_id"]))
+        return items.find_nearest(place, items.vector(place), k)
 
-    def _without(self, track_id: str, found: object) -> SegueError:
+    def _explain_missing(self, track_id: str, found: object) -> SegueError:
         """Why a track has no vector: it may have a row all the same."""
         if found is not None:
             return SegueError.nothing_known(track_id, self._day)
         tracks = self._embeddings.count(self._embeddings.select(self._day))
         return SegueError.no_embedding(track_id, self._day, tracks)
 
-    def _row(self, snapshot: Snapshot, track_id: str, names: Sequence[str]) -> dict[str, Any] | None:
+    def _read_row(self, snapshot: Snapshot, track_id: str, names: Sequence[str]) -> dict[str, Any] | None:
         """The track's own of the newest day; it lies in few files."""
         rows = rows_of(snapshot, "track_id", pa.array([track_id], pa.string()), self._day, names)
         return next(iter(rows.to_pylist()), None)
@@ -93,7 +93,7 @@ class Neighbours:
         batches = (batch for batch in self._embeddings.batches(files, ["version_id"]) if batch.num_rows)
         return next((batch["version_id"][0].as_py() for batch in batches), None)
 
-    def _read(self, column: str) -> Items:
+    def _read_vectors(self, column: str) -> Items:
         self._check_one_space()
         told = pads.field(column).is_valid()  # a track of which nothing is known is near nothing
         names = self._embeddings.names(["track_id", column])
@@ -102,7 +102,7 @@ class Neighbours:
 
     def _check_one_space(self) -> None:
         if self._day is not None:
-            first_days({self._embeddings.name: {self._day: self._embeddings.spaces(self._day)}})
+            find_first_days({self._embeddings.name: {self._day: self._embeddings.spaces(self._day)}})
 
 
 @dataclass(frozen=True)
@@ -123,12 +123,12 @@ class Items:
             place -= len(matrix)
         raise IndexError(place)
 
-    def nearest(self, itself: int, query: NDArray[np.float32], k: int) -> Found:
+    def find_nearest(self, itself: int, query: NDArray[np.float32], k: int) -> RankedTracks:
         """The k with the greatest inner product with `query`, the one at the place `itself` left out."""
         scores = np.concatenate([matrix @ query for matrix in self.matrices] or [np.empty(0, np.float32)])
-        best = _best(scores, itself, k)
+        best = _find_best(scores, itself, k)
         tracks = self.track_ids.take(pa.array(best)).to_pylist()
-        pairs = zip(_rounded(scores[best]), tracks, strict=True)
+        pairs = zip(_round_scores(scores[best]), tracks, strict=True)
         ranked = sorted(pairs, key=lambda pair: (-pair[0], pair[1]))[:k]
         return [track for _, track in ranked], [score for score, _ in ranked]
 
@@ -154,12 +154,12 @@ def _check(k: int) -> None:
         raise UsageError(f"k must be 1 or more; got {k}")
 
 
-def _rounded(scores: Matrix) -> list[float]:
+def _round_scores(scores: Matrix) -> list[float]:
     rounded: list[float] = (np.round(scores.astype(np.float64), DECIMALS) + 0.0).tolist()  # no -0.0
     return rounded
 
 
-def _best(scores: Matrix, itself: int, k: int) -> NDArray[np.int64]:
+def _find_best(scores: Matrix, itself: int, k: int) -> NDArray[np.int64]:
     """Places of the k greatest scores and of all that may equal the last of them, in any order."""
     others = len(scores) - (itself >= 0)
     k = min(k, others)

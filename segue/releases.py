@@ -26,10 +26,10 @@ ATTEMPTS = 100
 
 # How long a release can be opened: a month, so that a training set can be made again next month, and
 # some days to notice. The newest has no end. Maintenance keeps the files of every living release.
-LIFE = timedelta(days=35)
+RELEASE_LIFE = timedelta(days=35)
 
 # A release is a file of a few kB. Opening this many takes 50 ms, writing all releases anew even less.
-FILES_TO_JOIN = 32
+FILES_BEFORE_COMPACTION = 32
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class Release:
     @property
     def expires_at(self) -> datetime:
         """The end of its life, unless it is the newest then."""
-        return self.released_at + LIFE
+        return self.released_at + RELEASE_LIFE
 
 
 def list_releases(root: Root) -> list[Release]:
@@ -75,10 +75,10 @@ def list_releases(root: Root) -> list[Release]:
 
     uri = releases_uri(root)
     table = find_table(uri)
-    return [] if table is None else _releases_in(uri, table)
+    return [] if table is None else _read_releases(uri, table)
 
 
-def living(known: list[Release], now: datetime | None = None) -> list[Release]:
+def select_unexpired(known: list[Release], now: datetime | None = None) -> list[Release]:
     """Those of `known`, newest first, that can be opened at `now`: the newest, and all not too old."""
     now = now or datetime.now(UTC)
     return [release for release in known if release is known[0] or release.expires_at > now]
@@ -91,7 +91,7 @@ def find_release(root: Root, release_id: str | None = None) -> Release:
         SegueError: there is no release at all.
         UsageError: none has that id.
     """
-    return release_in(root, list_releases(root), release_id)
+    return select_release(root, list_releases(root), release_id)
 
 
 def open_release(root: Root, release_id: str | None = None) -> Release:
@@ -101,7 +101,7 @@ def open_release(root: Root, release_id: str | None = None) -> Release:
         SegueError: its life is over, and maintenance may take its files at any moment.
     """
     known = list_releases(root)
-    release, alive = release_in(root, known, release_id), living(known)
+    release, alive = select_release(root, known, release_id), select_unexpired(known)
     if release not in alive:
         raise SegueError.expired(release.release_id, release.expires_at, [each.release_id for each in alive])
     return release
@@ -125,13 +125,13 @@ def append_release(
     if not tables:
         raise UsageError("a release holds at least one table; got none")
 
-    def successor(known: list[Release]) -> Release:
+    def make_next(known: list[Release]) -> Release:
         newest = known[0].release_id if known else None
         if after not in (ANY, newest):
             raise SegueError.overtaken(newest)
-        return _next(known, day, tables, None)
+        return _next_release(known, day, tables, None)
 
-    return _commit(root, successor)
+    return _commit(root, make_next)
 
 
 def vacuum_releases(root: Root) -> None:
@@ -152,13 +152,13 @@ def rollback(root: Root, to: str) -> Release:
     """
     _check_readable(root, open_release(root, to))
 
-    def successor(known: list[Release]) -> Release:
-        old, newest = _named(known, to), known[0]
+    def make_next(known: list[Release]) -> Release:
+        old, newest = _find_by_id(known, to), known[0]
         if old is newest:
             raise UsageError(f"release {to} is the newest already; there is nothing to take back")
-        return _next(known, old.day, old.tables, newest.release_id)
+        return _next_release(known, old.day, old.tables, newest.release_id)
 
-    return _commit(root, successor)
+    return _commit(root, make_next)
 
 
 @cache
@@ -180,19 +180,19 @@ def schema() -> pa.Schema:
     )
 
 
-def _commit(root: Root, successor: Callable[[list[Release]], Release]) -> Release:
-    """Compare-and-swap: who loses asks `successor` again, of the releases known by then."""
+def _commit(root: Root, make_next: Callable[[list[Release]], Release]) -> Release:
+    """Compare-and-swap: who loses asks `make_next` again, of the releases known by then."""
     from deltalake.exceptions import CommitFailedError
 
     from segue.storage import releases_uri
 
     uri = releases_uri(root)
     for attempt in range(ATTEMPTS):
-        table = _opened(uri)
-        known = _releases_in(uri, table)
-        release = successor(known)
+        table = _open_or_create(uri)
+        known = _read_releases(uri, table)
+        release = make_next(known)
         try:
-            _write(table, known, release)
+            _write_release(table, known, release)
             return release
         except CommitFailedError:
             # A commit whose answer got lost fails its own retry, though it is in the log.
@@ -202,7 +202,7 @@ def _commit(root: Root, successor: Callable[[list[Release]], Release]) -> Releas
     raise SegueError.contended(uri, ATTEMPTS)
 
 
-def _opened(uri: str) -> DeltaTable:
+def _open_or_create(uri: str) -> DeltaTable:
     from deltalake import DeltaTable
     from deltalake.exceptions import DeltaError
 
@@ -218,17 +218,17 @@ def _opened(uri: str) -> DeltaTable:
         raise
 
 
-def _write(table: DeltaTable, known: list[Release], release: Release) -> None:
+def _write_release(table: DeltaTable, known: list[Release], release: Release) -> None:
     """Adds a file of one release; now and then, instead, one file of all: listing stays quick by itself."""
     import pyarrow as pa
     from deltalake import CommitProperties, PostCommitHookProperties, write_deltalake
 
-    joins = len(table.file_uris()) >= FILES_TO_JOIN
-    rows = [row for each in ([*known, release] if joins else [release]) for row in _rows(each)]
+    compacts = len(table.file_uris()) >= FILES_BEFORE_COMPACTION
+    rows = [row for each in ([*known, release] if compacts else [release]) for row in _to_rows(each)]
     write_deltalake(
         table,
         pa.Table.from_pylist(rows, schema=schema()),
-        mode="overwrite" if joins else "append",
+        mode="overwrite" if compacts else "append",
         schema_mode="merge",  # a table of releases made before they knew lags has no such column
         # No retry: deltalake would move the append past a commit that took the same id.
         commit_properties=CommitProperties(max_commit_retries=0),
@@ -238,7 +238,7 @@ def _write(table: DeltaTable, known: list[Release], release: Release) -> None:
     )
 
 
-def _rows(release: Release) -> list[dict[str, Any]]:
+def _to_rows(release: Release) -> list[dict[str, Any]]:
     return [
         {
             "release_id": release.release_id,
@@ -254,18 +254,18 @@ def _rows(release: Release) -> list[dict[str, Any]]:
     ]
 
 
-def _releases_in(uri: str, table: DeltaTable) -> list[Release]:
+def _read_releases(uri: str, table: DeltaTable) -> list[Release]:
     """At the very version that `table` was opened at."""
     from segue.storage import Snapshot
 
     snapshot = Snapshot(uri, table)
     columns = [name for name in schema().names if name in snapshot.schema.names]
     rows = snapshot.read(snapshot.files, columns).sort_by("release_id").to_pylist()
-    found = [_release(list(group)) for _, group in groupby(rows, key=lambda row: row["release_id"])]
+    found = [_from_rows(list(group)) for _, group in groupby(rows, key=lambda row: row["release_id"])]
     return sorted(found, key=lambda each: (each.released_at, each.day, each.number), reverse=True)
 
 
-def _release(rows: list[dict[str, Any]]) -> Release:
+def _from_rows(rows: list[dict[str, Any]]) -> Release:
     tables = {
         row["table_name"]: TableVersion(
             row["version"], row["rows"], row["content_hash"], row.get("lag_days") or 0
@@ -275,7 +275,7 @@ def _release(rows: list[dict[str, Any]]) -> Release:
     return Release(rows[0]["release_id"], rows[0]["released_at"], tables, rows[0]["rollback_of"])
 
 
-def _next(
+def _next_release(
     known: list[Release], day: date, tables: Mapping[str, TableVersion], rollback_of: str | None
 ) -> Release:
     number = 1 + max((release.number for release in known if release.day == day), default=0)
@@ -285,14 +285,14 @@ def _next(
     return Release(f"{day.isoformat()}.{number}", now, dict(tables), rollback_of)
 
 
-def release_in(root: Root, known: list[Release], release_id: str | None) -> Release:
+def select_release(root: Root, known: list[Release], release_id: str | None) -> Release:
     """The one of that id among `known`, newest first; the newest for None."""
     if not known:
         raise SegueError.no_releases(os.fspath(root))
-    return known[0] if release_id is None else _named(known, release_id)
+    return known[0] if release_id is None else _find_by_id(known, release_id)
 
 
-def _named(known: list[Release], release_id: str) -> Release:
+def _find_by_id(known: list[Release], release_id: str) -> Release:
     for release in known:
         if release.release_id == release_id:
             return release
@@ -300,10 +300,10 @@ def _named(known: list[Release], release_id: str) -> Release:
 
 
 def _check_readable(root: Root, release: Release) -> None:
-    from segue.storage import Snapshot, erased_in, table_uri
+    from segue.storage import Snapshot, last_erasure_version, table_uri
 
     for name, entry in release.tables.items():
         uri = table_uri(root, name)
         Snapshot.at(uri, entry.version).check_files()
-        if (erased := erased_in(uri)) > entry.version:
+        if (erased := last_erasure_version(uri)) > entry.version:
             raise SegueError.before_erasure(release.release_id, name, erased)

@@ -18,26 +18,26 @@ def text(value: Any) -> str:
     if value is None:
         return "-"
     if isinstance(value, float):
-        return _number(value)
+        return _format_number(value)
     if isinstance(value, datetime):
         return value.strftime("%Y-%m-%d %H:%M:%SZ")
     if isinstance(value, list):
-        return _list(value)
+        return _format_list(value)
     # A line break in a title would break the table.
     return " ".join(str(value).split())
 
 
-def aligned(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+def format_table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     """A table of lines, columns two spaces apart; columns of numbers are flush right."""
     body = [list(row) for row in rows]
     cells = [list(header), *([text(value) for value in row] for row in body)]
-    widths = [max(map(_width, column)) for column in zip(*cells, strict=True)]
-    right = [_numeric(column) for column in zip(*body, strict=True)] or [False] * len(widths)
-    lines = ("  ".join(map(_padded, row, widths, right)).rstrip() for row in cells)
+    widths = [max(map(_cell_width, column)) for column in zip(*cells, strict=True)]
+    right = [_is_numeric(column) for column in zip(*body, strict=True)] or [False] * len(widths)
+    lines = ("  ".join(map(_pad, row, widths, right)).rstrip() for row in cells)
     return "\n".join(lines)
 
 
-def records(rows: Sequence[Mapping[str, Any]], key: str, absent: Sequence[bool] = ()) -> str:
+def format_records(rows: Sequence[Mapping[str, Any]], key: str, absent: Sequence[bool] = ()) -> str:
     """Looked-up rows. Few and wide ones are turned: a line per column, a column per row."""
     names = list(rows[0])
     marked = [
@@ -46,50 +46,50 @@ def records(rows: Sequence[Mapping[str, Any]], key: str, absent: Sequence[bool] 
     ]
     others = [name for name in names if name != key]
     if len(rows) <= 5 and len(others) > len(rows):
-        return aligned([key, *marked], [[name, *(row[name] for row in rows)] for name in others])
-    return aligned(
+        return format_table([key, *marked], [[name, *(row[name] for row in rows)] for name in others])
+    return format_table(
         [key, *others], [[mark, *(row[o] for o in others)] for mark, row in zip(marked, rows, strict=True)]
     )
 
 
-def json_lines(rows: Iterable[Mapping[str, Any]]) -> str:
+def format_json_lines(rows: Iterable[Mapping[str, Any]]) -> str:
     """One JSON object a line; instants and days as ISO 8601, what JSON has no number for as null."""
-    return "\n".join(json.dumps(_plain(row), ensure_ascii=False) for row in rows)
+    return "\n".join(json.dumps(_to_json_value(row), ensure_ascii=False) for row in rows)
 
 
-def _number(value: float) -> str:
+def _format_number(value: float) -> str:
     if 1e4 <= abs(value) < 1e15:
         return f"{value:.0f}"
     return f"{value:.4g}"
 
 
-def _list(values: list[Any]) -> str:
+def _format_list(values: list[Any]) -> str:
     head = ", ".join(text(value) for value in values[:VECTOR_HEAD])
     return f"[{head}, … {len(values)}]" if len(values) > VECTOR_HEAD else f"[{head}]"
 
 
-def _numeric(column: Iterable[Any]) -> bool:
+def _is_numeric(column: Iterable[Any]) -> bool:
     present = [value for value in column if value is not None]
     return bool(present) and all(
         isinstance(value, int | float) and not isinstance(value, bool) for value in present
     )
 
 
-def _padded(cell: str, width: int, right: bool) -> str:
-    space = " " * (width - _width(cell))
+def _pad(cell: str, width: int, right: bool) -> str:
+    space = " " * (width - _cell_width(cell))
     return space + cell if right else cell + space
 
 
-def _width(cell: str) -> int:
+def _cell_width(cell: str) -> int:
     """In terminal cells: Chinese and Japanese titles take two for each character."""
     return sum(2 if east_asian_width(character) in "WF" else 1 for character in cell)
 
 
-def _plain(value: Any) -> Any:
+def _to_json_value(value: Any) -> Any:
     if isinstance(value, Mapping):
-        return {name: _plain(each) for name, each in value.items()}
+        return {name: _to_json_value(each) for name, each in value.items()}
     if isinstance(value, list):
-        return [_plain(each) for each in value]
+        return [_to_json_value(each) for each in value]
     if isinstance(value, date):
         return value.isoformat()
     if isinstance(value, float) and not math.isfinite(value):

@@ -11,7 +11,7 @@ from segue.errors import SegueError, UsageError
 Days = Mapping[date, Collection[str]]
 
 
-def one_space(
+def resolve_space(
     tables: Mapping[str, Days], asked: str | None, everywhere: Callable[[], Collection[str]]
 ) -> str | None:
     """The space of all vectors handed out together; None where there are none.
@@ -25,7 +25,7 @@ def one_space(
         SegueError: a day has several.
         UsageError: there are several, and none is asked for; or no day at all is in the one asked for.
     """
-    since = first_days(tables)
+    since = find_first_days(tables)
     if asked is None:
         if len(since) > 1:
             raise UsageError.mixed_spaces(since)
@@ -35,7 +35,7 @@ def one_space(
     return asked
 
 
-def first_days(tables: Mapping[str, Days]) -> dict[str, dict[str, date]]:
+def find_first_days(tables: Mapping[str, Days]) -> dict[str, dict[str, date]]:
     """Per space, the first day of each table; the oldest space first.
 
     Raises:

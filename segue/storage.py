@@ -40,11 +40,11 @@ SPACE = "space_id"
 
 
 def table_uri(root: str | os.PathLike[str], table: str) -> str:
-    return _under(root, "tables", table)
+    return _join_path(root, "tables", table)
 
 
 def releases_uri(root: str | os.PathLike[str]) -> str:
-    return _under(root, "releases")
+    return _join_path(root, "releases")
 
 
 def filesystem(uri: str) -> tuple[pafs.FileSystem, str]:
@@ -71,7 +71,7 @@ def find_table(uri: str, version: int | None = None) -> DeltaTable | None:
         raise SegueError.unreadable(uri, version, problem) from problem
 
 
-def erased_in(uri: str) -> int:
+def last_erasure_version(uri: str) -> int:
     """The version in which a table last lost an erased listener, 0 for never; the newest commit says it."""
     table = find_table(uri)
     for commit in table.history() if table else []:
@@ -112,7 +112,7 @@ class Snapshot:
         self.key = tuple(name.strip() for name in settings.get("segue.key", "").split(",") if name.strip())
         self.entity = settings.get("segue.entity") or None
         self.buckets = int(settings.get("segue.buckets") or 0)
-        self.files = _files(table, self.partitions)
+        self.files = _list_files(table, self.partitions)
         self._spaces: dict[date, frozenset[str]] = {}
 
     @classmethod
@@ -149,11 +149,11 @@ class Snapshot:
             self._spaces[day] = frozenset(space for spaces in found for space in spaces)
         return self._spaces[day]
 
-    def one_day(self, day: date | str | None) -> date | None:
+    def resolve_day(self, day: date | str | None) -> date | None:
         """`day` if the table has it, its newest for None; None where there are no days at all."""
         if day is None:
             return self.days[-1] if self.days else None
-        parsed = _day(day)
+        parsed = _parse_day(day)
         if parsed not in self.days:
             raise UsageError.unknown("day", parsed, reversed(self.days), f"table {self.name}, newest first")
         return parsed
@@ -180,16 +180,16 @@ class Snapshot:
     def read(
         self, files: Sequence[DataFile], columns: Sequence[str], where: pads.Expression | None = None
     ) -> pa.Table:
-        with self._files_kept():
+        with self._translate_read_errors():
             return self._dataset(files).to_table(columns=list(columns), filter=where)
 
     def batches(self, files: Sequence[DataFile], columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
-        with self._files_kept():
+        with self._translate_read_errors():
             yield from self._dataset(files).to_batches(columns=list(columns))
 
     def count(self, files: Sequence[DataFile]) -> int:
         """Their rows, by the files' footers."""
-        with self._files_kept():
+        with self._translate_read_errors():
             return int(self._dataset(files).count_rows())
 
     def check_files(self) -> None:
@@ -206,14 +206,14 @@ class Snapshot:
             FORMAT.make_fragment(
                 f"{path}/{file.path}",
                 filesystem=source,
-                partition_expression=self._guarantee(file),
+                partition_expression=self._partition_expression(file),
                 file_size=file.bytes,
             )
             for file in files
         ]
         return pads.FileSystemDataset(fragments, self.schema, FORMAT, source)
 
-    def _guarantee(self, file: DataFile) -> pads.Expression | None:
+    def _partition_expression(self, file: DataFile) -> pads.Expression | None:
         """From this, pyarrow fills in the partition columns, which the file itself does not have."""
         terms = [
             pads.field(name).is_null()
@@ -224,7 +224,7 @@ class Snapshot:
         return reduce(and_, terms) if terms else None
 
     @contextmanager
-    def _files_kept(self) -> Iterator[None]:
+    def _translate_read_errors(self) -> Iterator[None]:
         try:
             yield
         except FileNotFoundError as gone:
@@ -233,21 +233,21 @@ class Snapshot:
             raise SegueError.spoiled(self.uri, self.version, spoiled) from spoiled
 
 
-def _under(root: str | os.PathLike[str], *parts: str) -> str:
+def _join_path(root: str | os.PathLike[str], *parts: str) -> str:
     base = os.path.expanduser(os.fspath(root))
     return "/".join((base.rstrip("/") or "/", *parts))
 
 
-def _files(table: DeltaTable, partitions: Sequence[str]) -> list[DataFile]:
+def _list_files(table: DeltaTable, partitions: Sequence[str]) -> list[DataFile]:
     """In an order that depends on the files only, so that two scans agree."""
     actions = pa.table(table.get_add_actions(flatten=True))
     kept = ("path", "size_bytes", "min.bucket", "max.bucket", *(f"partition.{name}" for name in partitions))
     rows = actions.select([name for name in kept if name in actions.column_names]).to_pylist()
-    files = [_file(row, partitions) for row in rows]
+    files = [_to_data_file(row, partitions) for row in rows]
     return sorted(files, key=lambda file: (str(file.partition.get("ds")), file.buckets or (0, 0), file.path))
 
 
-def _file(row: Mapping[str, Any], partitions: Sequence[str]) -> DataFile:
+def _to_data_file(row: Mapping[str, Any], partitions: Sequence[str]) -> DataFile:
     low, high = row.get("min.bucket"), row.get("max.bucket")
     return DataFile(
         path=unquote(row["path"]),  # the log holds paths as URLs
@@ -257,7 +257,7 @@ def _file(row: Mapping[str, Any], partitions: Sequence[str]) -> DataFile:
     )
 
 
-def _day(day: object) -> date:
+def _parse_day(day: object) -> date:
     # A datetime is a date to Python, but in which zone would be a guess.
     if isinstance(day, date) and not isinstance(day, datetime):
         return day

@@ -14,7 +14,7 @@ import pyarrow.dataset as pads
 from segue.buckets import bucket
 from segue.errors import SegueError, UsageError
 from segue.releases import Release, Root, TableVersion
-from segue.spaces import first_days
+from segue.spaces import find_first_days
 from segue.storage import SPACE, Snapshot, table_uri
 
 if TYPE_CHECKING:
@@ -80,9 +80,9 @@ class Store:
         snapshot, entity = self._snapshot(table), self.entity(table)
         names = snapshot.names(columns)
         names = names if entity in names else [entity, *names]
-        asked = _strings(keys)
-        found = rows_of(snapshot, entity, asked.drop_null().unique(), snapshot.one_day(day), names)
-        return _aligned(found, entity, asked)
+        asked = _as_strings(keys)
+        found = rows_of(snapshot, entity, asked.drop_null().unique(), snapshot.resolve_day(day), names)
+        return _align_to_keys(found, entity, asked)
 
     def scan(
         self, table: str, columns: Sequence[str] | None = None, day: date | str | None = None
@@ -96,22 +96,22 @@ class Store:
         snapshot = self._snapshot(table)
         names = snapshot.names(columns)
         if day is None:
-            _check_told_apart(snapshot, names)
-        return snapshot.batches(snapshot.select(None if day is None else snapshot.one_day(day)), names)
+            _check_one_space(snapshot, names)
+        return snapshot.batches(snapshot.select(None if day is None else snapshot.resolve_day(day)), names)
 
     def training_set(
         self,
         labels: pa.Table,
         features: Sequence[str],
         at: str = "label_at",
-        known: bool = False,
+        as_published: bool = False,
         max_age: timedelta | None = None,
         space: str | None = None,
     ) -> pa.Table:
         """The labels, row by row, and the features as they were at the instant in column `at`.
 
         `features` are "table:column" or "table" for all of its. For a label at t, the row is the one with
-        its keys on the newest day of the table that had ended by t and, with `known`, was published by
+        its keys on the newest day of the table that had ended by t and, with `as_published`, was published by
         then. Adds `<table>__feature_at`, the end of that day, and `<table>__<column>`.
 
         A key without a row on that day gets what the feature declares, else null. Features are null for a
@@ -130,7 +130,7 @@ class Store:
         """
         from segue.training_set import training_set
 
-        return training_set(self._snapshot, labels, features, at, known, max_age, space)
+        return training_set(self._snapshot, labels, features, at, as_published, max_age, space)
 
     def similar_tracks(self, track_id: str, k: int = 20) -> pa.Table:
         """The k tracks heard in the most alike company, best first: track_id, score, title, artist_name.
@@ -145,13 +145,13 @@ class Store:
             SegueError: the track has no embedding, or nothing is known of it; the day's vectors are of
                 more than one space.
         """
-        return self._named(*self._neighbours.similar(track_id, k))
+        return self._named(*self._neighbours.similar_tracks(track_id, k))
 
     def next_tracks(self, track_id: str, k: int = 20) -> pa.Table:
         """The k tracks likeliest to be played next. As `similar_tracks`, but always by search, and the
         score is the inner product of the track's `in_vector` with the others' `out_vector`: no cosine, so
         of any size."""
-        return self._named(*self._neighbours.following(track_id, k))
+        return self._named(*self._neighbours.next_tracks(track_id, k))
 
     def _snapshot(self, table: str) -> Snapshot:
         if table not in self.tables:
@@ -173,16 +173,16 @@ class Store:
             table = self.lookup("tracks", track_ids, columns=["title", "artist_name"])
         else:
             nothing = pa.nulls(len(track_ids), pa.string())
-            table = pa.table([_strings(track_ids), nothing, nothing], ["track_id", "title", "artist_name"])
+            table = pa.table([_as_strings(track_ids), nothing, nothing], ["track_id", "title", "artist_name"])
         return table.add_column(1, "score", pa.array(scores, pa.float64()))
 
 
-def _check_told_apart(snapshot: Snapshot, names: Sequence[str]) -> None:
+def _check_one_space(snapshot: Snapshot, names: Sequence[str]) -> None:
     """Raises UsageError where rows of all days would mix vectors of several spaces."""
     vectors = [name for name in names if name in snapshot.vectors]
     if not vectors or SPACE in names:
         return
-    since = first_days({snapshot.name: {day: snapshot.spaces(day) for day in snapshot.days}})
+    since = find_first_days({snapshot.name: {day: snapshot.spaces(day) for day in snapshot.days}})
     if len(since) > 1:
         days = {space: tables[snapshot.name] for space, tables in since.items()}
         raise UsageError.mixed_scan(snapshot.name, vectors, days)
@@ -206,14 +206,14 @@ def rows_of(
     return found
 
 
-def _aligned(found: pa.Table, entity: str, asked: pa.StringArray) -> pa.Table:
+def _align_to_keys(found: pa.Table, entity: str, asked: pa.StringArray) -> pa.Table:
     """One row of `found` per key asked; columns lose 'not null', as absent keys have nulls."""
     rows = found.take(pc.index_in(asked, value_set=found[entity].combine_chunks()))
     columns = [asked if name == entity else rows[name] for name in rows.column_names]
     return pa.table(columns, names=rows.column_names)
 
 
-def _strings(keys: Any) -> pa.StringArray:
+def _as_strings(keys: Any) -> pa.StringArray:
     if isinstance(keys, str):
         raise UsageError.not_a_list("keys", repr(keys))
     try:

@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from segue.errors import UsageError
-from segue.spaces import one_space
+from segue.spaces import resolve_space
 from segue.storage import SPACE, Snapshot
 from segue.store import TEXT
 from segue.wanted_rows import Ints, Key, WantedRows
@@ -35,7 +35,7 @@ def training_set(
     labels: pa.Table,
     features: Sequence[str],
     at: str,
-    known: bool,
+    as_published: bool,
     max_age: timedelta | None,
     space: str | None = None,
 ) -> pa.Table:
@@ -45,8 +45,8 @@ def training_set(
     _check(labels, at, asked)
     # An empty table is a block of no labels.
     blocks = [labels.slice(start, BLOCK) for start in range(0, max(labels.num_rows, 1), BLOCK)]
-    _keep_one_space(asked, (_Labels(block, at) for block in blocks), known, age, space)
-    return pa.concat_tables([_block(block, at, asked, known, age) for block in blocks])
+    _keep_one_space(asked, (_Labels(block, at) for block in blocks), as_published, age, space)
+    return pa.concat_tables([_block(block, at, asked, as_published, age) for block in blocks])
 
 
 # --- what is asked for
@@ -70,10 +70,10 @@ class _Asked:
 
     def add(self, column: str | None) -> None:
         """Adds one feature, or for None all of them; what is there already stays where it is."""
-        known = [name for name in self.snapshot.schema.names if name not in (*self.keys, *BESIDE)]
-        if column is not None and column not in known:
-            raise UsageError.unknown("feature", column, known, f"table {self.snapshot.name}")
-        self.columns = list(dict.fromkeys([*self.columns, *(known if column is None else [column])]))
+        as_published = [name for name in self.snapshot.schema.names if name not in (*self.keys, *BESIDE)]
+        if column is not None and column not in as_published:
+            raise UsageError.unknown("feature", column, as_published, f"table {self.snapshot.name}")
+        self.columns = list(dict.fromkeys([*self.columns, *(as_published if column is None else [column])]))
 
     def named(self, column: str) -> str:
         return f"{self.snapshot.name}__{column}"
@@ -165,10 +165,10 @@ def _instants(column: pa.ChunkedArray) -> tuple[Ints, Ints]:
     return np.where(absent, -AGES, down), up
 
 
-def _block(table: pa.Table, at: str, asked: Sequence[_Asked], known: bool, max_age: int) -> pa.Table:
+def _block(table: pa.Table, at: str, asked: Sequence[_Asked], as_published: bool, max_age: int) -> pa.Table:
     labels = _Labels(table, at)
     for each in asked:
-        for name, values in _joined(each, labels, known, max_age):
+        for name, values in _joined(each, labels, as_published, max_age):
             table = table.append_column(each.named(name), values)
     return table
 
@@ -177,10 +177,10 @@ def _block(table: pa.Table, at: str, asked: Sequence[_Asked], known: bool, max_a
 
 
 def _joined(
-    asked: _Asked, labels: _Labels, known: bool, max_age: int
+    asked: _Asked, labels: _Labels, as_published: bool, max_age: int
 ) -> Iterator[tuple[str, pa.Array | pa.ChunkedArray]]:
     """The columns that the table adds."""
-    seen, day = _days(asked, labels, known, max_age)
+    seen, day = _days(asked, labels, as_published, max_age)
     feature_at = np.append(_ends(asked.snapshot.days), 0)[seen]  # of no day, the 0 at the end
     yield "feature_at", pa.array(feature_at, mask=seen < 0).cast(INSTANT)
     keys = {name: labels.key(name) for name in asked.keys}
@@ -189,17 +189,17 @@ def _joined(
     yield from zip(asked.columns, taken.columns, strict=True)
 
 
-def _days(asked: _Asked, labels: _Labels, known: bool, max_age: int) -> tuple[Ints, Ints]:
+def _days(asked: _Asked, labels: _Labels, as_published: bool, max_age: int) -> tuple[Ints, Ints]:
     """The place of each label's day among those of the table, and of the day that it gets a row of; -1 for none."""
     ends = _ends(asked.snapshot.days)
-    seen = _newest(np.maximum(ends, _published(asked.snapshot)) if known else ends, labels.at)
+    seen = _newest(np.maximum(ends, _published(asked.snapshot)) if as_published else ends, labels.at)
     wanted = np.all([labels.told(name) for name in asked.keys], axis=0)
     wanted &= labels.at_latest - np.append(ends, 0)[seen] <= max_age
     return seen, np.where(wanted, seen, -1)
 
 
 def _keep_one_space(
-    asked: Sequence[_Asked], blocks: Iterable[_Labels], known: bool, max_age: int, space: str | None
+    asked: Sequence[_Asked], blocks: Iterable[_Labels], as_published: bool, max_age: int, space: str | None
 ) -> None:
     """Leaves out days in another space than the one asked for.
 
@@ -212,13 +212,13 @@ def _keep_one_space(
     days: dict[str, set[date]] = {each.snapshot.name: set() for each in measured}
     for labels in blocks if measured else ():
         for each in measured:
-            places = np.unique(_days(each, labels, known, max_age)[1]).tolist()
+            places = np.unique(_days(each, labels, as_published, max_age)[1]).tolist()
             days[each.snapshot.name].update(each.snapshot.days[place] for place in places if place >= 0)
     tables = {
         each.snapshot.name: {day: each.snapshot.spaces(day) for day in days[each.snapshot.name]}
         for each in measured
     }
-    kept = one_space(tables, space, lambda: _all_spaces(measured))
+    kept = resolve_space(tables, space, lambda: _all_spaces(measured))
     for each in measured:
         spaces = [tables[each.snapshot.name].get(day, ()) for day in each.snapshot.days]
         each.in_space[:-1] = [kept in of_day for of_day in spaces]

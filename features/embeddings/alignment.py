@@ -22,7 +22,7 @@ class AlignmentError(ValueError):
     """Rows that no rotation can be told from."""
 
 
-def frequent(support_new: Ints, support_old: Ints, most: int = 10_000) -> Ints:
+def select_anchors(support_new: Ints, support_old: Ints, most: int = 10_000) -> Ints:
     """The rows to tell a rotation from: those with most plays in the training that has fewer of them.
 
     Rare tracks lie where chance put them in either space. With 10,000 rows and 128 dimensions the
@@ -39,13 +39,13 @@ def frequent(support_new: Ints, support_old: Ints, most: int = 10_000) -> Ints:
         AlignmentError: the two have different lengths.
     """
     if support_new.shape != support_old.shape:
-        raise _unlike("supports", support_new.shape, support_old.shape)
+        raise _shape_mismatch("supports", support_new.shape, support_old.shape)
     least = np.minimum(support_new, support_old).astype(np.int64)
     first = np.argsort(-least, kind="stable")[: max(0, most)]
     return np.sort(first[least[first] > 0]).astype(np.int64)
 
 
-def rotation(new: Matrix, old: Matrix, weight: NDArray[np.floating] | None = None) -> Doubles:
+def fit_rotation(new: Matrix, old: Matrix, weight: NDArray[np.floating] | None = None) -> Doubles:
     """The orthogonal (d, d) matrix R with which `new @ R` comes nearest to `old`, a reflection where that is nearer.
 
     Rows are scaled to length 1 first: a direction counts, and not that a hit's vector is ten times as long.
@@ -60,7 +60,7 @@ def rotation(new: Matrix, old: Matrix, weight: NDArray[np.floating] | None = Non
             have a direction in both spaces and a weight.
     """
     if new.ndim != 2 or new.shape != old.shape:
-        raise _unlike("matrices", new.shape, old.shape)
+        raise _shape_mismatch("matrices", new.shape, old.shape)
     counts = _weights(len(new), weight)
     into, onto = _directions(new), _directions(old)
     told = int(np.count_nonzero(into.any(axis=1) & onto.any(axis=1) & (counts > 0)))
@@ -73,15 +73,15 @@ def rotation(new: Matrix, old: Matrix, weight: NDArray[np.floating] | None = Non
     return np.asarray(left @ right)
 
 
-def turned(vectors: Matrix, by: Doubles) -> Matrix:
-    """(n, d) vectors in the space that `rotation` turns to; in and out vectors both need it."""
+def rotate(vectors: Matrix, by: Doubles) -> Matrix:
+    """(n, d) vectors in the space that `fit_rotation` turns to; in and out vectors both need it."""
     return (vectors.astype(np.float64) @ by).astype(np.float32)
 
 
 def _weights(rows: int, weight: NDArray[np.floating] | None) -> Doubles:
     counts = np.ones(rows) if weight is None else np.asarray(weight, np.float64)
     if counts.shape != (rows,):
-        raise _unlike("rows and weights", (rows,), counts.shape)
+        raise _shape_mismatch("rows and weights", (rows,), counts.shape)
     if not np.isfinite(counts).all() or (counts < 0).any():
         raise AlignmentError("weights must be 0 or more, and finite: give each row its plays, or none at all")
     return counts
@@ -98,7 +98,7 @@ def _directions(matrix: Matrix) -> Doubles:
     return np.divide(double, lengths, out=np.zeros_like(double), where=lengths > 0)
 
 
-def _unlike(what: str, new: tuple[int, ...], old: tuple[int, ...]) -> AlignmentError:
+def _shape_mismatch(what: str, new: tuple[int, ...], old: tuple[int, ...]) -> AlignmentError:
     return AlignmentError(
         f"{what} must match row by row, got shapes {new} and {old}: pick the tracks both have"
     )

@@ -12,7 +12,7 @@ class VectorError(ValueError):
     """Vectors of one space that have different lengths."""
 
 
-def matrix_of(lists: pa.ListArray) -> Matrix:
+def to_matrix(lists: pa.ListArray) -> Matrix:
     """(n, d), a row for each list that is not null; d is 0 where there is none.
 
     Raises:
@@ -20,12 +20,12 @@ def matrix_of(lists: pa.ListArray) -> Matrix:
     """
     known = lists.drop_null()
     lengths = np.unique(np.diff(known.offsets.to_numpy())).tolist() or [0]
-    same_length(*lengths)
+    check_one_width(*lengths)
     numbers = known.flatten().to_numpy(zero_copy_only=False).astype(np.float32, copy=False)
     return numbers.reshape(len(known), lengths[0])
 
 
-def same_length(*lengths: int) -> None:
+def check_one_width(*lengths: int) -> None:
     """Raises VectorError where they differ."""
     if len(set(lengths)) > 1:
         raise VectorError(

@@ -26,7 +26,7 @@ MOST_WINDOW = 20  # 1/d of all d times their least common multiple are whole; be
 QUERIES = 512  # of one block: a well-known track has company of tens of thousands
 
 
-def popularity_ranks(support: Ints, pairs: Pairs) -> Ints:
+def rank_by_popularity(support: Ints, pairs: Pairs) -> Ints:
     """Ranks on the list of all tracks by plays, the same for every query but that it is left out itself.
 
     A track without plays is on no list.
@@ -41,7 +41,7 @@ def popularity_ranks(support: Ints, pairs: Pairs) -> Ints:
     return found
 
 
-def cooccurrence_ranks(
+def rank_by_cooccurrence(
     tokens: Tokens, offsets: Ints, tracks: int, pairs: Pairs, window: int | None = None
 ) -> Ints:
     """Ranks by the cosine of company: together / sqrt(of the query alone * of the other alone).
@@ -66,9 +66,9 @@ def cooccurrence_ranks(
     asked = asked[np.argsort(pairs.query[asked], kind="stable")]
     distinct, row = np.unique(pairs.query[asked], return_inverse=True)
     made = (
-        _sessions(tokens, offsets, tracks)
+        _count_in_sessions(tokens, offsets, tracks)
         if window is None
-        else _nearby(tokens, offsets, tracks, distinct, window)
+        else _count_within_window(tokens, offsets, tracks, distinct, window)
     )
     found = np.zeros(len(pairs), np.int64)
     for first in range(0, len(distinct), QUERIES):
@@ -83,7 +83,7 @@ def cooccurrence_ranks(
 
 
 @dataclass(frozen=True)
-class _Company:
+class _Cooccurrence:
     """Whole numbers, as floats: `together(queries)`, a sparse row per query, and `alone`, of each track.
 
     together**2 / alone orders as the cosine does, and equal ones are equal to the last bit: of whole
@@ -94,36 +94,38 @@ class _Company:
     alone: Floats
 
 
-def _sessions(tokens: Tokens, offsets: Ints, tracks: int) -> _Company:
+def _count_in_sessions(tokens: Tokens, offsets: Ints, tracks: int) -> _Cooccurrence:
     """Sessions that hold both; a track that comes back in a session is there once."""
     known = tokens >= 0
-    heard = _summed(_session_of(offsets)[known], tokens[known], 1.0, (len(offsets) - 1, tracks))
+    heard = _sum_entries(_number_sessions(offsets)[known], tokens[known], 1.0, (len(offsets) - 1, tracks))
     heard.data[:] = 1
     holding = heard.T.tocsr()
     alone = np.bincount(heard.indices, minlength=tracks).astype(np.float64)
-    return _Company(lambda queries: holding[queries] @ heard, alone)
+    return _Cooccurrence(lambda queries: holding[queries] @ heard, alone)
 
 
-def _nearby(tokens: Tokens, offsets: Ints, tracks: int, queries: Ints, window: int) -> _Company:
+def _count_within_window(
+    tokens: Tokens, offsets: Ints, tracks: int, queries: Ints, window: int
+) -> _Cooccurrence:
     """Plays within `window` of each other, each 1/d times a number that makes all of them whole."""
-    session, whole = _session_of(offsets), math.lcm(*range(1, window + 1))
+    session, whole = _number_sessions(offsets), math.lcm(*range(1, window + 1))
     is_query = np.zeros(tracks + 1, np.bool_)  # the last is of -1
     is_query[queries] = True
-    near = _summed(tokens[:0], tokens[:0], 1.0, (tracks, tracks))
+    near = _sum_entries(tokens[:0], tokens[:0], 1.0, (tracks, tracks))
     for d in range(1, min(window, len(tokens) - 1) + 1):
         same = np.flatnonzero(session[:-d] == session[d:])
         for one, other in ((tokens[same], tokens[same + d]), (tokens[same + d], tokens[same])):
             kept = is_query[one] & (other >= 0)
-            near = near + _summed(one[kept], other[kept], whole // d, (tracks, tracks))
+            near = near + _sum_entries(one[kept], other[kept], whole // d, (tracks, tracks))
     plays = np.bincount(tokens[tokens >= 0], minlength=tracks)
-    return _Company(lambda asked: near[asked], plays.astype(np.float64))
+    return _Cooccurrence(lambda asked: near[asked], plays.astype(np.float64))
 
 
-def _session_of(offsets: Ints) -> Ints:
+def _number_sessions(offsets: Ints) -> Ints:
     return np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
 
 
-def _summed(rows: Tokens | Ints, columns: Tokens, each: float, shape: tuple[int, int]) -> csr_matrix:
+def _sum_entries(rows: Tokens | Ints, columns: Tokens, each: float, shape: tuple[int, int]) -> csr_matrix:
     """A matrix with `each` added at every place, as often as the place comes."""
     from scipy.sparse import csr_matrix
 

@@ -76,7 +76,7 @@ def strata(pairs: TrackPairs, blocks: int) -> tuple[Tokens, Tokens, Ints]:
 def first(block: int, tracks: int, settings: Settings) -> Model:
     """The block as a training begins with it, of its `tracks` rows; blocks begin unlike each other."""
     seed = np.random.default_rng((settings.seed, block)).integers(2**63)
-    return Model.fresh(tracks, settings.dimensions, int(seed))
+    return Model.initialise(tracks, settings.dimensions, int(seed))
 
 
 def held(into: Model, out: Model) -> Model:
@@ -124,7 +124,7 @@ def _all(corpus: Corpus, settings: Settings) -> Iterator[tuple[Visit, Tokens, To
 def together(models: list[Model]) -> Model:
     """One model of all blocks, rows by track number."""
     tracks = sum(len(model.into) for model in models)
-    whole = Model.fresh(tracks, models[0].into.shape[1], 0)
+    whole = Model.initialise(tracks, models[0].into.shape[1], 0)
     for block, model in enumerate(models):
         for name, array in vars(model).items():
             getattr(whole, name)[block :: len(models)] = array

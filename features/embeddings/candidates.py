@@ -15,7 +15,13 @@ from typing import TYPE_CHECKING
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from features.embeddings.users import midnight_after, of_version, people, unskipped, with_vector
+from features.embeddings.users import (
+    add_version_columns,
+    drop_without_vector,
+    human_plays,
+    midnight_after,
+    not_skipped,
+)
 from schemas.candidates import CANDIDATES
 
 if TYPE_CHECKING:  # numpy and pyarrow run in the tasks that choose, not where plans are made
@@ -57,7 +63,7 @@ class CandidateSettings:
             raise CandidateSettingsError("candidates: " + "; ".join(faults))
 
 
-def candidate_tracks(embeddings: DataFrame, catalogue: DataFrame) -> DataFrame:
+def number_tracks(embeddings: DataFrame, catalogue: DataFrame) -> DataFrame:
     """One row per track with a vector: `number` (from 0, in the order of ids), track_id, artist_id, explicit.
 
     A number is an order, so equal scores are told apart by comparing numbers. One partition, as in `vocabulary`.
@@ -67,7 +73,7 @@ def candidate_tracks(embeddings: DataFrame, catalogue: DataFrame) -> DataFrame:
         catalogue: of the table `tracks`; a track that it lacks is neither explicit nor of a known artist.
     """
     known = catalogue.select("track_id", "artist_id", "explicit")
-    rows = with_vector(embeddings).select("track_id").join(known, "track_id", "left")
+    rows = drop_without_vector(embeddings).select("track_id").join(known, "track_id", "left")
     return (
         rows.repartition(1)
         .sortWithinPartitions("track_id")
@@ -80,11 +86,11 @@ def candidate_tracks(embeddings: DataFrame, catalogue: DataFrame) -> DataFrame:
     )
 
 
-def numbered_lists(neighbours: DataFrame, open_ids: Callable[[], pa.Array]) -> DataFrame:
+def number_neighbours(neighbours: DataFrame, open_ids: Callable[[], pa.Array]) -> DataFrame:
     """Rows of `similar_tracks` as number (int), tracks (array<int>) and scores (array<float>).
 
     Args:
-        open_ids: gives a task the ids of `candidate_tracks`, in the order of their numbers.
+        open_ids: gives a task the ids of `number_tracks`, in the order of their numbers.
 
     Raises:
         StaleNeighboursError: in the task, for neighbours that have no number.
@@ -123,7 +129,7 @@ def candidates(
     Args:
         heard: rows of `sessions` of the days that are to count, `day` the last.
         embeddings: one day of `track_embeddings`, of one space.
-        tracks: as `candidate_tracks` gives them.
+        tracks: as `number_tracks` gives them.
         open_pool: gives a task these tracks and their neighbours, as arrays.
     """
 
@@ -134,18 +140,18 @@ def candidates(
         for batch in batches:
             yield from choose(batch, pool, settings)
 
-    rows = played_tracks(heard, tracks, day, settings).mapInArrow(chosen, _listed())
-    return of_version(rows, embeddings, day)
+    rows = collect_plays(heard, tracks, day, settings).mapInArrow(chosen, _chosen_schema())
+    return add_version_columns(rows, embeddings, day)
 
 
-def played_tracks(heard: DataFrame, tracks: DataFrame, day: date, settings: CandidateSettings) -> DataFrame:
+def collect_plays(heard: DataFrame, tracks: DataFrame, day: date, settings: CandidateSettings) -> DataFrame:
     """Per listener (user_id) `plays`: each track once, its number, when it was `last` played and not skipped
     (microseconds, null: never), and whether it is so `recent` that it is no candidate."""
     since = F.unix_micros(midnight_after(day)) - int(settings.recent_hours * 3_600_000_000)
     at = F.unix_micros("played_at")
-    plays = people(heard, day).join(tracks.select("track_id", "number"), "track_id")
+    plays = human_plays(heard, day).join(tracks.select("track_id", "number"), "track_id")
     return (
-        plays.select("user_id", "number", at.alias("at"), F.when(unskipped(), at).alias("last"))
+        plays.select("user_id", "number", at.alias("at"), F.when(not_skipped(), at).alias("last"))
         .repartition("user_id")  # both groups are then made where the rows are
         .groupBy("user_id", "number")
         .agg(F.max("last").alias("last"), (F.max("at") >= since).alias("recent"))
@@ -155,7 +161,7 @@ def played_tracks(heard: DataFrame, tracks: DataFrame, day: date, settings: Cand
     )
 
 
-def _listed() -> StructType:
+def _chosen_schema() -> StructType:
     from pyspark.sql.types import StructType
 
     names = ("user_id", "track_ids", "scores", "origins")

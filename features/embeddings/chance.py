@@ -21,7 +21,7 @@ MOST_PAIRS = 2_000
 TRIES = 50
 
 
-def adjacent_pairs(corpus: Corpus, is_artist: NDArray[np.bool_], seed: int = 0) -> Pairs:
+def sample_adjacent_pairs(corpus: Corpus, is_artist: NDArray[np.bool_], seed: int = 0) -> Pairs:
     """Up to MOST_PAIRS pairs of tracks that follow each other, no query and no target twice.
 
     Twice the same pair would be one observation counted as two, and the test too sure of itself.

@@ -75,7 +75,7 @@ class Ladder:
             raise ColdTrackError("cold tracks cannot be given vectors so: " + "; ".join(wrong))
 
 
-def with_cold_tracks(
+def fill_cold_vectors(
     learned: DataFrame,
     catalogue: DataFrame | None,
     kappa: float = 10.0,
@@ -105,20 +105,24 @@ def with_cold_tracks(
         VectorError: in a task, for vectors of different lengths.
     """
     ladder = Ladder(kappa, shrunk_below, ridge, fit_on)
-    rows = _alone(learned) if catalogue is None else _by_artist(_tracks(learned, catalogue), ladder)
+    rows = (
+        _without_catalogue(learned)
+        if catalogue is None
+        else _cluster_by_artist(_tracks(learned, catalogue), ladder)
+    )
 
     def climb(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        from features.embeddings.ladder import climbed
+        from features.embeddings.ladder import fill_vectors
 
-        return climbed(batches, ladder)
+        return fill_vectors(batches, ladder)
 
-    return rows.mapInArrow(climb, _made())
+    return rows.mapInArrow(climb, _output_schema())
 
 
-def _by_artist(tracks: DataFrame, ladder: Ladder) -> DataFrame:
+def _cluster_by_artist(tracks: DataFrame, ladder: Ladder) -> DataFrame:
     """Artist by artist, whole artists to a task, each of them led by the weights of the regression."""
     slices = tracks.sparkSession.range(SLICES).select(F.col("id").alias("slice"))
-    leaders = slices.crossJoin(F.broadcast(_weights(tracks, ladder)))
+    leaders = slices.crossJoin(F.broadcast(_fit_weights(tracks, ladder)))
     return (
         tracks.withColumn("slice", F.pmod(F.xxhash64(F.coalesce("artist_id", "track_id")), F.lit(SLICES)))
         .unionByName(leaders, allowMissingColumns=True)
@@ -128,7 +132,7 @@ def _by_artist(tracks: DataFrame, ladder: Ladder) -> DataFrame:
     )
 
 
-def _alone(learned: DataFrame) -> DataFrame:
+def _without_catalogue(learned: DataFrame) -> DataFrame:
     """Tracks of which nothing is known but what was learned."""
     kinds = {"artist_id": "string", "album": "string", **dict.fromkeys(NUMBERS, "double")}
     nothing = {name: F.lit(None).cast(kind) for name, kind in kinds.items()}
@@ -138,7 +142,7 @@ def _alone(learned: DataFrame) -> DataFrame:
     )
 
 
-def _made() -> StructType:
+def _output_schema() -> StructType:
     """Types and nullability as the contract has them: a null where there must be none fails in the task."""
     contract = TRACK_EMBEDDINGS.struct()
     return StructType([contract[name] for name in _MADE])
@@ -158,7 +162,7 @@ def _content() -> list[Column]:
     """What the regression reads, each about 1 in size; null, or empty, where the catalogue says nothing."""
     length = F.when(F.col("track_ms") > 0, F.log(F.col("track_ms") / 200_000))
     year = (F.year("released_on") - 2000) / 20
-    hashed = [_hashed(name) for name in WORDED]
+    hashed = [_hash_words(name) for name in WORDED]
     return [
         length.alias("length"),
         F.col("explicit").cast("int").cast("double").alias("explicit"),
@@ -167,7 +171,7 @@ def _content() -> list[Column]:
     ]
 
 
-def _hashed(name: str) -> Column:
+def _hash_words(name: str) -> Column:
     """The column's words as numbers below 2 * WORDS; the same word means another thing in another column."""
     words = F.filter(F.split(F.lower(name), r"[^\p{L}\p{N}]+"), lambda word: word != "")
     numbers = F.transform(
@@ -181,7 +185,7 @@ def _has_content() -> Column:
     return numbers | F.coalesce(F.size("words") > 0, F.lit(False))
 
 
-def _weights(tracks: DataFrame, ladder: Ladder) -> DataFrame:
+def _fit_weights(tracks: DataFrame, ladder: Ladder) -> DataFrame:
     """One row, `weights` of the regression; none where too few tracks were learned.
 
     Each task sends one row of sums (1 MB at 64 dimensions), however many tracks it read, and they are
@@ -189,14 +193,14 @@ def _weights(tracks: DataFrame, ladder: Ladder) -> DataFrame:
     """
 
     def sum_up(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        from features.embeddings.content import products
+        from features.embeddings.content import sum_normal_equations
 
-        return products(batches, ladder.kappa)
+        return sum_normal_equations(batches, ladder.kappa)
 
     def solve(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        from features.embeddings.content import solved
+        from features.embeddings.content import solve_ridge
 
-        return solved(batches, ladder.ridge, ladder.fit_on)
+        return solve_ridge(batches, ladder.ridge, ladder.fit_on)
 
     told = tracks.where(F.col("in_vector").isNotNull() & _has_content())
     sums = told.select(*_LEARNED[:3], *NUMBERS, "words").mapInArrow(sum_up, _PRODUCTS)

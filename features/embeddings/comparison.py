@@ -13,8 +13,8 @@ from features.embeddings.ranking import (
     Flags,
     Ints,
     Matrix,
-    products_by_block,
-    with_vector,
+    drop_zero_rows,
+    iterate_products,
 )
 
 Floats = NDArray[np.float64]
@@ -85,26 +85,26 @@ def neighbours(matrix_unit: Matrix, rows: Ints, k: int = 10, block: int = 512) -
         raise EvaluationError(
             f"neighbours: rows go from {rows.min()} to {rows.max()}; expected 0 to {tracks - 1}"
         )
-    place, held = with_vector(matrix_unit)
+    place, held = drop_zero_rows(matrix_unit)
     number = np.flatnonzero(place >= 0)
     found = np.full((len(rows), k), -1, np.int64)
     asked = np.flatnonzero(place[rows] >= 0)
-    for first, products in products_by_block(matrix_unit, rows[asked], held, place, block):
+    for first, products in iterate_products(matrix_unit, rows[asked], held, place, block):
         for i, row in zip(asked[first:], products, strict=False):
-            nearest = number[_largest(row, min(k, len(number) - 1))]
+            nearest = number[_top_k(row, min(k, len(number) - 1))]
             found[i, : len(nearest)] = nearest
     return found
 
 
-def _largest(products: Matrix, k: int) -> Ints:
+def _top_k(products: Matrix, k: int) -> Ints:
     """Places of the k largest, falling; of equals the first. Partitioning alone would take any of them."""
     if k == 0:
         return np.empty(0, np.int64)
-    among = np.flatnonzero(products >= _least(products, k))
+    among = np.flatnonzero(products >= _top_k_threshold(products, k))
     return among[np.argsort(-products[among], kind="stable")[:k]]
 
 
-def _least(products: Matrix, k: int) -> np.float32:
+def _top_k_threshold(products: Matrix, k: int) -> np.float32:
     """Something that at least k products, and few more, are not below.
 
     The k-th largest is, and so is the k-th largest of the largest of each part, at a tenth of the cost.

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from features.embeddings.arrow_vectors import matrix_of, same_length
+from features.embeddings.arrow_vectors import check_one_width, to_matrix
 from features.embeddings.cold_tracks import NUMBERS, WORDS
 
 Doubles = NDArray[np.float64]
@@ -23,7 +23,7 @@ Doubles = NDArray[np.float64]
 COLUMNS = 1 + 2 * len(NUMBERS) + WORDS
 
 
-def told(rows: pa.RecordBatch) -> Doubles:
+def build_design_matrix(rows: pa.RecordBatch) -> Doubles:
     """(n, COLUMNS). A track's words together have a length of about 1, however many they are."""
     found = np.zeros((rows.num_rows, COLUMNS))
     found[:, 0] = 1
@@ -36,23 +36,23 @@ def told(rows: pa.RecordBatch) -> Doubles:
 
 
 def has_content(rows: pa.RecordBatch) -> NDArray[np.bool_]:
-    """(n,): whether the catalogue says anything that `told` reads."""
+    """(n,): whether the catalogue says anything that `build_design_matrix` reads."""
     numbers = [rows.column(name).is_valid().to_numpy(zero_copy_only=False) for name in NUMBERS]
     return np.any([*numbers, _lengths(rows.column("words")) > 0], axis=0)
 
 
-def pairs_of(rows: pa.RecordBatch) -> Doubles:
+def stack_in_and_out(rows: pa.RecordBatch) -> Doubles:
     """(m, 2 d): in and out vector side by side, of the rows that have them.
 
     Raises:
         VectorError: vectors of different lengths.
     """
-    into, out = (matrix_of(rows.column(name)) for name in ("in_vector", "out_vector"))
-    same_length(into.shape[1], out.shape[1])
+    into, out = (to_matrix(rows.column(name)) for name in ("in_vector", "out_vector"))
+    check_one_width(into.shape[1], out.shape[1])
     return np.concatenate([into, out], axis=1, dtype=np.float64)
 
 
-def sums_of(pairs: NDArray[np.floating]) -> Doubles:
+def add_in_to_out(pairs: NDArray[np.floating]) -> Doubles:
     """(m, d): in + out."""
     half = pairs.shape[1] // 2
     return pairs[:, :half].astype(np.float64) + pairs[:, half:]
@@ -70,7 +70,7 @@ def _words(lists: pa.ListArray) -> Doubles:
     return np.asarray(np.bincount(places, signs, len(counts) * WORDS).reshape(-1, WORDS), np.float64)
 
 
-def products(batches: Iterable[pa.RecordBatch], kappa: float) -> Iterator[pa.RecordBatch]:
+def sum_normal_equations(batches: Iterable[pa.RecordBatch], kappa: float) -> Iterator[pa.RecordBatch]:
     """One row: the sums X'wX and X'wY side by side, of tracks that all have vectors.
 
     A track counts n / (n + kappa), as its own vector does against the artist's: what two plays taught is
@@ -91,21 +91,24 @@ def products(batches: Iterable[pa.RecordBatch], kappa: float) -> Iterator[pa.Rec
 
 def _products(batch: pa.RecordBatch, kappa: float) -> tuple[int, Doubles]:
     """How many tracks count, and their sums. One that is all zeros, or no number, teaches nothing."""
-    pairs, support = pairs_of(batch), batch.column("support").fill_null(0).to_numpy().astype(np.float64)
-    sums = sums_of(pairs)
+    pairs, support = (
+        stack_in_and_out(batch),
+        batch.column("support").fill_null(0).to_numpy().astype(np.float64),
+    )
+    sums = add_in_to_out(pairs)
     good = (support > 0) & (sums != 0).any(axis=1) & np.isfinite(sums).all(axis=1)
-    features, pairs, n = told(batch)[good], pairs[good], support[good, None]
+    features, pairs, n = build_design_matrix(batch)[good], pairs[good], support[good, None]
     return len(n), (features * (n / (n + kappa))).T @ np.concatenate([features, pairs], axis=1)
 
 
-def solved(batches: Iterable[pa.RecordBatch], ridge: float, fit_on: int) -> Iterator[pa.RecordBatch]:
+def solve_ridge(batches: Iterable[pa.RecordBatch], ridge: float, fit_on: int) -> Iterator[pa.RecordBatch]:
     """One row: the (COLUMNS, 2 d) weights as float32; none where fewer than `fit_on` tracks were summed."""
     rows, total = 0, np.zeros(1)
     for batch in batches:
         rows += int(batch.column("rows").to_numpy().sum())
         for sums in batch.column("products"):
             more = np.frombuffer(sums.as_buffer()).reshape(COLUMNS, -1)
-            same_length(more.shape[1], total.shape[-1] if total.ndim > 1 else more.shape[1])
+            check_one_width(more.shape[1], total.shape[-1] if total.ndim > 1 else more.shape[1])
             total = total + more
     if rows >= fit_on:
         penalty = np.full(COLUMNS, ridge)
@@ -114,5 +117,5 @@ def solved(batches: Iterable[pa.RecordBatch], ridge: float, fit_on: int) -> Iter
         yield pa.RecordBatch.from_arrays([pa.array([weights.astype(np.float32).tobytes()])], ["weights"])
 
 
-def weights_of(stored: bytes) -> Doubles:
+def parse_weights(stored: bytes) -> Doubles:
     return np.frombuffer(stored, np.float32).reshape(COLUMNS, -1).astype(np.float64)

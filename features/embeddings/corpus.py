@@ -42,7 +42,7 @@ class Model:
     out_state: NDArray[np.float32]
 
     @classmethod
-    def fresh(cls, tracks: int, dimensions: int, seed: int) -> Model:
+    def initialise(cls, tracks: int, dimensions: int, seed: int) -> Model:
         """In vectors small and random, out vectors zero, as word2vec begins."""
         into = np.empty((tracks, dimensions), np.float32)
         np.random.default_rng(seed).random(out=into, dtype=np.float32)
@@ -50,7 +50,7 @@ class Model:
         into /= np.float32(np.sqrt(dimensions))
         return cls(into, np.zeros_like(into), *(np.zeros(tracks, np.float32) for _ in range(2)))
 
-    def place_new(self) -> None:
+    def initialise_new_rows(self) -> None:
         """Puts out rows of zeros, of tracks that a warm training meets first, at the mean of the others.
 
         Out rows of a trained model lie where most scores are below zero: one near zero stands before almost every
@@ -61,35 +61,35 @@ class Model:
         if learned.any() and not learned.all():
             self.out[~learned] = self.out.sum(axis=0, dtype=np.float64) / np.count_nonzero(learned)
 
-    def published(self) -> Matrix:
+    def combine(self) -> Matrix:
         """In + out, of length 1: what tracks are compared by; a row of zeros stays one."""
-        return unit(self.into + self.out)
+        return normalise_rows(self.into + self.out)
 
-    def only(self, rows: Ints) -> Model:
+    def take(self, rows: Ints) -> Model:
         """These rows, in rising order, moved to the front of the very same arrays: this model is lost."""
         return Model(
-            *(_moved(array, rows) for array in (self.into, self.out, self.into_state, self.out_state))
+            *(_move_to_front(array, rows) for array in (self.into, self.out, self.into_state, self.out_state))
         )
 
-    def turn(self, rotation: NDArray[np.float64]) -> None:
+    def rotate(self, rotation: NDArray[np.float64]) -> None:
         """Both matrices by one rotation, in place: inner products of in and out stay what they were."""
         by = rotation.astype(np.float32)
         for start in range(0, len(self.into), CHUNK):
             for matrix in (self.into, self.out):
                 matrix[start : start + CHUNK] = matrix[start : start + CHUNK] @ by
 
-    def merge(self) -> tuple[Matrix, NDArray[np.float32]]:
-        """What `published` gives and the lengths before, in the place of the in vectors: they are lost."""
+    def combine_in_place(self) -> tuple[Matrix, NDArray[np.float32]]:
+        """What `combine` gives and the lengths before, in the place of the in vectors: they are lost."""
         lengths = np.zeros(len(self.into), np.float32)
         for start in range(0, len(self.into), CHUNK):
             part = self.into[start : start + CHUNK]
             part += self.out[start : start + CHUNK]
             lengths[start : start + CHUNK] = np.linalg.norm(part, axis=1)
-            part[:] = unit(part)
+            part[:] = normalise_rows(part)
         return self.into, lengths
 
 
-def _moved(array: NDArray[np.float32], rows: Ints) -> NDArray[np.float32]:
+def _move_to_front(array: NDArray[np.float32], rows: Ints) -> NDArray[np.float32]:
     """Rows only ever move to the front, so chunk after chunk nothing is overwritten that is still to move."""
     for start in range(0, len(rows), CHUNK):
         some = rows[start : start + CHUNK]
@@ -97,13 +97,13 @@ def _moved(array: NDArray[np.float32], rows: Ints) -> NDArray[np.float32]:
     return array[: len(rows)]
 
 
-def unit(matrix: Matrix) -> Matrix:
+def normalise_rows(matrix: Matrix) -> Matrix:
     """Rows of length 1; rows of zeros stay."""
     lengths = np.linalg.norm(matrix, axis=1, keepdims=True)
     return np.divide(matrix, lengths, out=np.zeros_like(matrix), where=lengths > 0)
 
 
-def flat(batches: Iterable[pa.RecordBatch], column: str = "tracks") -> tuple[Tokens, Ints]:
+def flatten_lists(batches: Iterable[pa.RecordBatch], column: str = "tracks") -> tuple[Tokens, Ints]:
     """Tokens and offsets of a column of lists of int32.
 
     Lists become one array without passing through Python: 0.2 ms for what `to_pylist` takes 233.
@@ -116,7 +116,7 @@ def flat(batches: Iterable[pa.RecordBatch], column: str = "tracks") -> tuple[Tok
     return np.concatenate(tokens), np.cumsum(np.concatenate(lengths))
 
 
-def lists_of(matrix: Matrix) -> pa.ListArray:
+def to_list_array(matrix: Matrix) -> pa.ListArray:
     """The rows as lists, without a copy of the numbers; no more than 2^31 of them."""
     rows, width = matrix.shape
     offsets = np.arange(0, rows * width + 1, width, dtype=np.int32)

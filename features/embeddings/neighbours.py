@@ -85,13 +85,13 @@ def similar_tracks(embeddings: DataFrame, k: int = 50, search: Search | None = N
     Raises:
         NeighboursError: k is below 1. From the task that searches: vectors of several lengths or spaces.
     """
-    return _nearest(embeddings, "vector", "vector", k, search or Search())
+    return _search_neighbours(embeddings, "vector", "vector", k, search or Search())
 
 
 def next_tracks(embeddings: DataFrame, k: int = 100, search: Search | None = None) -> DataFrame:
     """The same columns, by inner product of a track's in_vector with the out_vector of the others:
     what is heard next, the best score there is of that."""
-    return _nearest(embeddings, "in_vector", "out_vector", k, search or Search())
+    return _search_neighbours(embeddings, "in_vector", "out_vector", k, search or Search())
 
 
 def largest_in_degree(similar: DataFrame, k: int = 10) -> float:
@@ -102,7 +102,9 @@ def largest_in_degree(similar: DataFrame, k: int = 10) -> float:
     return float(counted or 0) / k
 
 
-def _nearest(embeddings: DataFrame, asking: str, answering: str, k: int, search: Search) -> DataFrame:
+def _search_neighbours(
+    embeddings: DataFrame, asking: str, answering: str, k: int, search: Search
+) -> DataFrame:
     if k < 1:
         raise NeighboursError(f"neighbours: k is {k}; it must be 1 or more")
     task = F.explode(F.array(*[F.lit(n) for n in range(search.tasks)]))
@@ -117,18 +119,18 @@ def _nearest(embeddings: DataFrame, asking: str, answering: str, k: int, search:
         .repartitionById(search.tasks, "task")
         .sortWithinPartitions("track_id")  # a place is an order then, and a run like the one before it
     )
-    answers = partial(_answers, k=k, exact_up_to=search.exact_up_to, threads=search.threads)
-    return rows.drop("task").mapInArrow(answers, _found(), profile=search.profile)
+    answers = partial(_search_task, k=k, exact_up_to=search.exact_up_to, threads=search.threads)
+    return rows.drop("task").mapInArrow(answers, _output_schema(), profile=search.profile)
 
 
-def _found() -> StructType:
+def _output_schema() -> StructType:
     from pyspark.sql.types import StructType
 
     implied = ("bucket", "available_at")
     return StructType([field for field in SIMILAR_TRACKS.struct() if field.name not in implied])
 
 
-def _answers(
+def _search_task(
     batches: Iterable[pa.RecordBatch], k: int, exact_up_to: int, threads: int | None
 ) -> Iterator[pa.RecordBatch]:
     import pyarrow as pa
@@ -137,22 +139,22 @@ def _answers(
     if not items:
         return
     _check_one_space(items)
-    threads = threads or _granted()
-    index, search = _index([_matrix(batch, "item") for batch in items], exact_up_to, threads)
+    threads = threads or _count_task_cores()
+    index, search = _build_index([_matrix(batch, "item") for batch in items], exact_up_to, threads)
     ids = pa.concat_arrays([batch.column("track_id") for batch in items])
-    answer = partial(_answer, index=index, ids=ids, k=k, search=search)
-    with ThreadPoolExecutor(threads, initializer=_one_thread) as pool:
-        yield from _in_order(pool, answer, _queries(items), ahead=4 * threads)
+    answer = partial(_search_rows, index=index, ids=ids, k=k, search=search)
+    with ThreadPoolExecutor(threads, initializer=_use_one_thread) as pool:
+        yield from _map_in_order(pool, answer, _slice_queries(items), ahead=4 * threads)
 
 
-def _granted() -> int:
+def _count_task_cores() -> int:
     from pyspark import TaskContext
 
     context = TaskContext.get()
     return context.cpus() if context else 1
 
 
-def _one_thread() -> None:
+def _use_one_thread() -> None:
     import faiss
 
     # faiss 1.15 multiplies matrices only above this number of query values: three times faster from here on
@@ -182,7 +184,7 @@ def _width(lists: pa.ListArray, column: str) -> int:
     return widths[0] if widths else 0
 
 
-def _index(items: list[np.ndarray], exact_up_to: int, threads: int) -> tuple[faiss.Index, str]:
+def _build_index(items: list[np.ndarray], exact_up_to: int, threads: int) -> tuple[faiss.Index, str]:
     """All items, in the order given, and how they are searched."""
     import faiss
 
@@ -191,13 +193,13 @@ def _index(items: list[np.ndarray], exact_up_to: int, threads: int) -> tuple[fai
         raise NeighboursError(f"neighbours: vectors of lengths {widths[:3]}; one is expected")
     faiss.omp_set_num_threads(threads)
     total = sum(map(len, items))
-    index = faiss.IndexFlatIP(widths[0]) if total <= exact_up_to else _cells(items, total)
+    index = faiss.IndexFlatIP(widths[0]) if total <= exact_up_to else _train_cells(items, total)
     for matrix in items:
         index.add(matrix)
     return index, "exact" if total <= exact_up_to else "ivf"
 
 
-def _cells(items: list[np.ndarray], total: int) -> faiss.IndexIVFFlat:
+def _train_cells(items: list[np.ndarray], total: int) -> faiss.IndexIVFFlat:
     """An empty index of 4 x sqrt(total) cells, learned from rows at equal distances."""
     import faiss
     import numpy as np
@@ -210,7 +212,7 @@ def _cells(items: list[np.ndarray], total: int) -> faiss.IndexIVFFlat:
     return index
 
 
-def _queries(items: list[pa.RecordBatch]) -> Iterator[tuple[pa.RecordBatch, int]]:
+def _slice_queries(items: list[pa.RecordBatch]) -> Iterator[tuple[pa.RecordBatch, int]]:
     """All rows in slices, those with nothing asked left out, each with the place of its first."""
     place = 0
     for batch in items:
@@ -221,7 +223,7 @@ def _queries(items: list[pa.RecordBatch]) -> Iterator[tuple[pa.RecordBatch, int]
         place += batch.num_rows
 
 
-def _in_order(
+def _map_in_order(
     pool: ThreadPoolExecutor, function: Callable[[Any], Any], arguments: Iterable[Any], ahead: int
 ) -> Iterator[Any]:
     """Like pool.map, but no more than `ahead` results wait for whoever takes them."""
@@ -234,7 +236,7 @@ def _in_order(
         yield waiting.popleft().result()
 
 
-def _answer(
+def _search_rows(
     asked: tuple[pa.RecordBatch, int], index: faiss.Index, ids: pa.Array, k: int, search: str
 ) -> pa.RecordBatch:
     """The rows asked of this task, with their neighbours."""
@@ -246,7 +248,7 @@ def _answer(
     rows = rows.filter(rows.column("asked"))
     by_item = rows.column("query").null_count == rows.num_rows
     queries = _matrix(rows, "item" if by_item else "query")
-    places, scores, lengths = nearest(index, queries, first + np.flatnonzero(mine), k)
+    places, scores, lengths = search_index(index, queries, first + np.flatnonzero(mine), k)
     offsets = pa.array(np.append(0, np.cumsum(lengths)).astype(np.int32))
     made = {
         "neighbours": pa.ListArray.from_arrays(offsets, ids.take(pa.array(places))),
@@ -256,10 +258,10 @@ def _answer(
     carried = rows.select(["track_id", *CARRIED])
     return pa.RecordBatch.from_arrays(
         [*carried.columns, *made.values()], names=[*carried.schema.names, *made]
-    ).select(_found().names)
+    ).select(_output_schema().names)
 
 
-def nearest(
+def search_index(
     index: faiss.Index, queries: np.ndarray, own: np.ndarray, k: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Of each query its k best places but its `own`, the best first, equal scores by place.

@@ -13,7 +13,7 @@ import numpy as np
 
 from features.embeddings.corpus import Ints, Tokens
 from features.embeddings.settings import Settings
-from features.embeddings.sgns import F, Floats, _chance, _compiled, _kept, _random
+from features.embeddings.sgns import F, Floats, _compiled, _keep_probabilities, _random, _random_share
 
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # 2^64 over the golden ratio: Steele et al., "SplitMix" (2014)
 
@@ -40,7 +40,7 @@ def pairs_of(
     seed = np.random.default_rng((settings.seed, epoch)).integers(0, 2**63, dtype=np.uint64)
     seeds = seed + numbers.astype(np.uint64) * GOLDEN
     longest = np.empty(np.diff(offsets).max(initial=0), np.int32)
-    keep = _kept(plays, settings.subsample)
+    keep = _keep_probabilities(plays, settings.subsample)
     choices = (settings.window, F(settings.backward), parts)
 
     def drawn(room: int) -> tuple[int, TrackPairs]:
@@ -81,13 +81,13 @@ def _draw(
         own = int(_random(state) % np.uint64(parts))
         length = 0
         for at in range(offsets[sequence], offsets[sequence + 1]):
-            if keep[tokens[at]] >= F(1) or _chance(state) < keep[tokens[at]]:
+            if keep[tokens[at]] >= F(1) or _random_share(state) < keep[tokens[at]]:
                 heard[length] = tokens[at]
                 length += 1
         for i in range(length):
             reach = int(1 + _random(state) % np.uint64(window))
             for j in range(max(0, i - reach), min(length, i + reach + 1)):
-                behind = j < i and backward < F(1) and _chance(state) >= backward
+                behind = j < i and backward < F(1) and _random_share(state) >= backward
                 if heard[j] == heard[i] or behind:
                     continue
                 if pairs < query.shape[0]:

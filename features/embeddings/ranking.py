@@ -81,20 +81,20 @@ def ranks(queries: Matrix, items: Matrix, pairs: Pairs, block: int = 512) -> Int
         EvaluationError: matrices of two shapes or with NaN or Inf, or a pair outside of them.
     """
     _check_alike(queries, items)
-    place, held = with_vector(items)
+    place, held = drop_zero_rows(items)
     asked = pairs.answerable(len(items))
     asked = asked[has_vector(queries)[pairs.query[asked]] & (place[pairs.target[asked]] >= 0)]
     asked = asked[np.argsort(pairs.query[asked], kind="stable")]  # a track's products are made once
     distinct, row = np.unique(pairs.query[asked], return_inverse=True)
     found = np.zeros(len(pairs), np.int64)
-    for first, products in products_by_block(queries, distinct, held, place, block):
+    for first, products in iterate_products(queries, distinct, held, place, block):
         here = slice(*np.searchsorted(row, (first, first + len(products))))
         targets = place[pairs.target[asked[here]]]
         found[asked[here]] = [_rank(products[r], t) for r, t in zip(row[here] - first, targets, strict=True)]
     return found
 
 
-def with_vector(matrix: Matrix) -> tuple[Ints, Matrix]:
+def drop_zero_rows(matrix: Matrix) -> tuple[Ints, Matrix]:
     """Of every track its place among those that have a vector, -1 where it has none; and their vectors."""
     has = has_vector(matrix)
     return np.where(has, np.cumsum(has) - 1, -1), matrix if has.all() else matrix[has]
@@ -116,7 +116,7 @@ def has_vector(matrix: Matrix) -> Flags:
     return np.asarray(matrix.any(axis=1))
 
 
-def products_by_block(
+def iterate_products(
     queries: Matrix, rows: Ints, held: Matrix, place: Ints, block: int
 ) -> Iterator[tuple[int, Matrix]]:
     """Inner products of `rows` of `queries` with all of `held`; -Inf where a track meets itself.
@@ -127,7 +127,7 @@ def products_by_block(
     if block < 1:
         raise EvaluationError(f"block is {block}; expected 1 or more queries at a time")
     size = min(block, max(1, MOST_SCORES // max(1, len(held))), len(rows) or 1)
-    later, earlier = _twins(held)
+    later, earlier = _find_duplicate_rows(held)
     memory = np.empty((size, len(held)), np.float32)
     for first in range(0, len(rows), size):
         some = rows[first : first + size]
@@ -138,7 +138,7 @@ def products_by_block(
         yield first, products
 
 
-def _twins(held: Matrix) -> tuple[Ints, Ints]:
+def _find_duplicate_rows(held: Matrix) -> tuple[Ints, Ints]:
     """Rows that are an earlier one again, bit by bit, and the first that each of them is.
 
     Cold tracks of one artist have one vector. BLAS rounds the last columns of a product otherwise than the
@@ -184,7 +184,7 @@ def scores(ranks: Ints, ks: Sequence[int] = KS) -> dict[str, float]:
     return found | {"mrr": float((1 / place).sum()) / len(ranks)}
 
 
-def segment_of(support: Ints) -> NDArray[np.int8]:
+def assign_segments(support: Ints) -> NDArray[np.int8]:
     """For each track, the place in `SEGMENTS` of its segment.
 
     In falling order of plays (equals by number), head is every track before which less than half of all
@@ -200,7 +200,7 @@ def segment_of(support: Ints) -> NDArray[np.int8]:
     return found
 
 
-def by_segment(
+def score_segments(
     ranks: Ints, pairs: Pairs, support: Ints, ks: Sequence[int] = KS
 ) -> dict[str, dict[str, float]]:
     """`scores` and the number of `pairs`, by the segment of the target; a segment without pairs is left out.
@@ -208,7 +208,7 @@ def by_segment(
     A target that is not known is new, as one that was never played.
     """
     pairs.answerable(len(support))
-    segments = np.append(segment_of(support), _NEW)[pairs.target]  # -1 takes the last
+    segments = np.append(assign_segments(support), _NEW)[pairs.target]  # -1 takes the last
     return {
         name: {"pairs": float(len(own)), **scores(own, ks)}
         for number, name in enumerate(SEGMENTS)

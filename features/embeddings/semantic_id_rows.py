@@ -29,23 +29,23 @@ def semantic_ids(embeddings: DataFrame, books: Codebooks) -> DataFrame:
     with_vector = embeddings.where("vector is not null").select(*_CARRIED, "vector")
     carried = StructType(with_vector.schema.fields[:-1])
     schema = carried.add("codes", ArrayType(IntegerType()), nullable=False)
-    coded = with_vector.mapInArrow(_coding(books), schema)
+    coded = with_vector.mapInArrow(_assign_in_task(books), schema)
     place = F.row_number().over(Window.partitionBy("ds", "codes").orderBy("track_id")) - 1
     placed = coded.withColumn("collision", place)
     words = F.array_join(F.concat("codes", F.array("collision")).cast("array<string>"), "-")
     return placed.withColumns({"codebook_id": F.lit(books.codebook_id), "semantic_id": words})
 
 
-def _coding(books: Codebooks) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
+def _assign_in_task(books: Codebooks) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
     def code(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         import pyarrow as pa
 
-        from features.embeddings.arrow_vectors import matrix_of
+        from features.embeddings.arrow_vectors import to_matrix
         from features.embeddings.semantic_ids import assign
 
         for batch in batches:
             if batch.num_rows:  # of no rows, Arrow does not tell how long they would be
-                codes = assign(matrix_of(batch.column("vector")), books)
+                codes = assign(to_matrix(batch.column("vector")), books)
                 lists = pa.FixedSizeListArray.from_arrays(codes.reshape(-1), codes.shape[1])
                 columns = [*batch.select(_CARRIED).columns, lists.cast(pa.list_(pa.int32()))]
                 yield pa.RecordBatch.from_arrays(columns, [*_CARRIED, "codes"])
@@ -53,7 +53,7 @@ def _coding(books: Codebooks) -> Callable[[Iterable[pa.RecordBatch]], Iterator[p
     return code
 
 
-def codebook_rows(ids: DataFrame, books: Codebooks, space_id: str, ds: date) -> DataFrame:
+def build_codebook_rows(ids: DataFrame, books: Codebooks, space_id: str, ds: date) -> DataFrame:
     """One row of `semantic_codebooks` per level and code; `ids` are the day's rows of `track_semantic_ids`."""
     centroids = [
         (level, code, centroid)
@@ -74,7 +74,7 @@ def codebook_rows(ids: DataFrame, books: Codebooks, space_id: str, ds: date) -> 
     )
 
 
-def id_figures(ids: DataFrame, embeddings: DataFrame) -> dict[str, float]:
+def measure_ids(ids: DataFrame, embeddings: DataFrame) -> dict[str, float]:
     """What the gate asks of a day's ids.
 
     - collisions: share of the tracks that were learned which share all codes with another such. Tracks that
@@ -89,7 +89,7 @@ def id_figures(ids: DataFrame, embeddings: DataFrame) -> dict[str, float]:
     return {"collisions": float(found), "duplicate_semantic_ids": float(twice)}
 
 
-def kept_prefixes(before: DataFrame, now: DataFrame) -> dict[str, float]:
+def measure_prefix_stability(before: DataFrame, now: DataFrame) -> dict[str, float]:
     """Of the tracks that both days have, the share that keeps its first code, its first two, … all of them.
 
     Empty where the days have no track in common, or other books.

@@ -76,9 +76,9 @@ def fit(
     residual, books = vectors[sampled].astype(np.float64), []
     for _ in range(levels):
         book = _centroids(residual.astype(np.float32), codes, int(draws.integers(1, 2**31)), iterations)
-        residual = residual - book[_nearest(residual, book)]
+        residual = residual - book[_nearest_centroids(residual, book)]
         books.append(book)
-    _note(books, codes)
+    _warn_of_few_codes(books, codes)
     return Codebooks.of(books)
 
 
@@ -88,8 +88,8 @@ def assign(vectors: Matrix, books: Codebooks) -> Codes:
     Raises:
         SemanticIdError: vectors of another length than the books'.
     """
-    _same_width(vectors, books)
-    return np.concatenate([codes for codes, _ in _quantised(vectors, books)])
+    _check_width(vectors, books)
+    return np.concatenate([codes for codes, _ in _quantise(vectors, books)])
 
 
 def collisions(codes: Codes, order: NDArray[Any]) -> Codes:
@@ -136,7 +136,7 @@ def prefix_stability(old: Codes, new: Codes) -> tuple[float, ...]:
     return tuple(map(float, kept.mean(axis=0)))
 
 
-def codebooks_of(rows: Iterable[Mapping[str, Any]]) -> Codebooks:
+def load_codebooks(rows: Iterable[Mapping[str, Any]]) -> Codebooks:
     """The books that rows of `semantic_codebooks` hold: of one codebook and day, in any order.
 
     Raises:
@@ -183,7 +183,7 @@ def _centroids(residual: Matrix, codes: int, seed: int, iterations: int) -> Matr
     return np.asarray(means.centroids)
 
 
-def _note(books: Sequence[Matrix], codes: int) -> None:
+def _warn_of_few_codes(books: Sequence[Matrix], codes: int) -> None:
     found = [len(book) for book in books]
     if min(found) < codes:
         warnings.warn(
@@ -191,18 +191,18 @@ def _note(books: Sequence[Matrix], codes: int) -> None:
         )
 
 
-def _quantised(vectors: Matrix, books: Codebooks) -> Iterator[tuple[Codes, Doubles]]:
+def _quantise(vectors: Matrix, books: Codebooks) -> Iterator[tuple[Codes, Doubles]]:
     """Codes and what is left over, block by block."""
     for start in range(0, max(1, len(vectors)), BLOCK):
         residual = vectors[start : start + BLOCK].astype(np.float64)
         codes = np.empty((len(residual), len(books.levels)), np.int32)
         for level, book in enumerate(books.levels):
-            codes[:, level] = _nearest(residual, book)
+            codes[:, level] = _nearest_centroids(residual, book)
             residual -= book[codes[:, level]]
         yield codes, residual
 
 
-def _nearest(residual: Doubles, book: Matrix) -> NDArray[np.int64]:
+def _nearest_centroids(residual: Doubles, book: Matrix) -> NDArray[np.int64]:
     """In doubles: in floats the same vector can get another code in a block of another length."""
     centroids = book.astype(np.float64)
     distances = (centroids * centroids).sum(axis=1) - 2 * (residual @ centroids.T)
@@ -216,13 +216,13 @@ def _groups(codes: Codes) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
 
 
 def _error(vectors: Matrix, books: Codebooks) -> float:
-    _same_width(vectors, books)
-    left = sum(float((residual * residual).sum()) for _, residual in _quantised(vectors, books))
+    _check_width(vectors, books)
+    left = sum(float((residual * residual).sum()) for _, residual in _quantise(vectors, books))
     spread = float(vectors.astype(np.float64).var(axis=0).sum()) * len(vectors)
     return left / spread if spread else 0.0
 
 
-def _same_width(vectors: Matrix, books: Codebooks) -> None:
+def _check_width(vectors: Matrix, books: Codebooks) -> None:
     if vectors.ndim != 2 or vectors.shape[1] != books.dimensions:
         raise SemanticIdError(
             f"codebook {books.codebook_id} is of {books.dimensions} dimensions, the vectors have shape "

@@ -42,11 +42,11 @@ def sequences(sessions: DataFrame, numbers: DataFrame, settings: Settings) -> Da
 
     One partition in a fixed order: what is learned depends on it.
     """
-    plays = _numbered(_in_pieces(_plays(sessions), settings), numbers, settings)
+    plays = _join_numbers(_split_at_gaps(_plays(sessions), settings), numbers, settings)
     heard = F.sort_array(F.collect_list(F.struct("position", "number", "artist")))
     grouped = plays.groupBy(*_SESSION, "piece").agg(heard.alias("heard"))
     fold = F.pmod(F.xxhash64("session_id"), F.lit(FOLDS)).cast("int").alias("fold")
-    tracks = F.explode(_cut(_tokens(F.col("heard"), settings), settings.max_length)).alias("tracks")
+    tracks = F.explode(_split_long(_tokens(F.col("heard"), settings), settings.max_length)).alias("tracks")
     return (
         grouped.select(*_SESSION, "piece", fold, tracks)
         .where(F.size("tracks") >= settings.min_length)
@@ -64,7 +64,7 @@ def _artist_token() -> Column:
     return F.concat(F.lit(ARTIST), "artist_id")
 
 
-def _in_pieces(plays: DataFrame, settings: Settings) -> DataFrame:
+def _split_at_gaps(plays: DataFrame, settings: Settings) -> DataFrame:
     """With `piece`: which part of its session a play is in, cut where there were `gap_minutes` of silence."""
     if not settings.gap_minutes:
         return plays.withColumn("piece", F.lit(0))
@@ -77,7 +77,7 @@ def _in_pieces(plays: DataFrame, settings: Settings) -> DataFrame:
     )
 
 
-def _numbered(plays: DataFrame, numbers: DataFrame, settings: Settings) -> DataFrame:
+def _join_numbers(plays: DataFrame, numbers: DataFrame, settings: Settings) -> DataFrame:
     tracks = numbers.select(F.col("token").alias("track_id"), "number")
     known = plays.join(tracks, "track_id").select(*_SESSION, "piece", "position", "number", "artist_id")
     if not settings.artist_tokens:
@@ -96,7 +96,7 @@ def _tokens(heard: Column, settings: Settings) -> Column:
     return F.filter(F.flatten(both), lambda token: token.isNotNull())
 
 
-def _cut(tokens: Column, most: int) -> Column:
+def _split_long(tokens: Column, most: int) -> Column:
     """The sequence in pieces of `most` tokens."""
     starts = F.sequence(F.lit(0), F.size(tokens) - 1, F.lit(most))  # no session is empty
     return F.transform(starts, lambda start: F.slice(tokens, start + 1, F.lit(most)))

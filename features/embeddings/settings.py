@@ -63,7 +63,7 @@ class Settings:
             told = "; ".join(f"{name} is {getattr(self, name)!r}, must be {of}" for name, of in wrong.items())
             raise SettingsError(f"item2vec cannot be trained so: {told}")
 
-    def deciding(self) -> dict[str, Any]:
+    def result_settings(self) -> dict[str, Any]:
         """Those that change the result, by name."""
         changing = {f.name for f in fields(self) if f.metadata["changes_results"]}
         return {name: value for name, value in asdict(self).items() if name in changing}

@@ -22,7 +22,7 @@ from features.embeddings.settings import Settings
 Floats = NDArray[np.float32]
 F = np.float32
 # A power of two, so that a draw is a mask. At 2^20 the rarest of two million tracks share a place, yet
-# each epoch moves them to another: `_drawn` shifts the places by a random part of one.
+# each epoch moves them to another: `_negative_sampling_table` shifts the places by a random part of one.
 PLACES = 2**20
 EPSILON = F(1e-6)
 
@@ -37,14 +37,19 @@ def epoch(corpus: Corpus, model: Model, settings: Settings, number: int) -> int:
         return 0
     draws = np.random.default_rng((settings.seed, number))
     order = draws.permutation(corpus.sequences)
-    drawn, keep = _drawn(corpus.counts, settings.exponent, draws), _kept(corpus.counts, settings.subsample)
+    drawn, keep = (
+        _negative_sampling_table(corpus.counts, settings.exponent, draws),
+        _keep_probabilities(corpus.counts, settings.subsample),
+    )
     seeds = draws.integers(1, 2**63, settings.threads, dtype=np.uint64)
     shares = np.array_split(order, settings.threads)
 
     def learn(share: Ints, seed: np.uint64) -> int:
         choices = (settings.window, F(settings.backward), settings.negatives, F(settings.learning_rate))
         arrays = (model.into, model.out, model.into_state, model.out_state)
-        return int(_learn(corpus.tokens, corpus.offsets, share, drawn, keep, *arrays, *choices, seed))
+        return int(
+            _train_sequences(corpus.tokens, corpus.offsets, share, drawn, keep, *arrays, *choices, seed)
+        )
 
     # The compiled loop lets go of the interpreter's lock. Threads write to shared rows unlocked
     # ("Hogwild!", Niu et al., 2011): collisions are rare, and cost less than locks.
@@ -53,38 +58,38 @@ def epoch(corpus: Corpus, model: Model, settings: Settings, number: int) -> int:
 
 
 def learn_pairs(
-    model: Model, query: Tokens, company: Tokens, plays: Ints, settings: Settings, draws: np.random.Generator
+    model: Model, query: Tokens, context: Tokens, plays: Ints, settings: Settings, draws: np.random.Generator
 ) -> None:
     """Learns these pairs in an order drawn, against negatives among the rows of `model.out`; changes the model.
 
     The two matrices may be of other tracks, as in `blocks`; each has at least one row.
 
     Args:
-        query: rows of `model.into`, and parallel to it `company`, rows of `model.out`.
+        query: rows of `model.into`, and parallel to it `context`, rows of `model.out`.
         plays: of the track of each row of `model.out`.
     """
-    drawn = _drawn(plays, settings.exponent, draws)
+    drawn = _negative_sampling_table(plays, settings.exponent, draws)
     shares = np.array_split(draws.permutation(len(query)), settings.threads)
     seeds = draws.integers(1, 2**63, settings.threads, dtype=np.uint64)
 
     def learn(share: Ints, seed: np.uint64) -> None:
         arrays = (model.into, model.out, model.into_state, model.out_state)
         _learn_pairs(
-            query, company, share, drawn, *arrays, settings.negatives, F(settings.learning_rate), seed
+            query, context, share, drawn, *arrays, settings.negatives, F(settings.learning_rate), seed
         )
 
     with ThreadPoolExecutor(settings.threads) as pool:
         list(pool.map(learn, shares, seeds))
 
 
-def _drawn(counts: Ints, exponent: float, draws: np.random.Generator) -> Tokens:
+def _negative_sampling_table(counts: Ints, exponent: float, draws: np.random.Generator) -> Tokens:
     """Track numbers, each at as many places as its plays to the power of `exponent` say."""
     upto = np.cumsum(counts.astype(np.float64) ** exponent)
     places = (np.arange(PLACES) + draws.random()) * (upto[-1] / PLACES)
     return np.searchsorted(upto, places, side="right").clip(max=len(counts) - 1).astype(np.int32)
 
 
-def _kept(counts: Ints, subsample: float) -> Floats:
+def _keep_probabilities(counts: Ints, subsample: float) -> Floats:
     """The chance that a play is learned from, as word2vec.c has it."""
     if not subsample:
         return np.ones(len(counts), F)
@@ -117,7 +122,7 @@ def _random(state: NDArray[np.uint64]) -> np.uint64:
 
 
 @numba.njit(inline="always")
-def _chance(state: NDArray[np.uint64]) -> np.float32:
+def _random_share(state: NDArray[np.uint64]) -> np.float32:
     return F(_random(state) >> np.uint64(40)) * F(2.0**-24)
 
 
@@ -139,9 +144,9 @@ def _step(gradient: Floats, error: np.float32, other: Floats, width: np.float32,
 
 
 @numba.njit(fastmath=True, inline="always")
-def _pair(
+def _train_pair(
     track: int,
-    company: int,
+    context: int,
     drawn: Tokens,
     into: Matrix,
     out: Matrix,
@@ -158,10 +163,10 @@ def _pair(
     squared = _dot(own, own) * per_number
     gradient[:] = F(0)
     for n in range(negatives + 1):
-        against, wanted = company, F(1)
+        against, wanted = context, F(1)
         if n > 0:
             against, wanted = drawn[(_random(state) >> np.uint64(11)) & np.uint64(PLACES - 1)], F(0)
-            if against == company:
+            if against == context:
                 continue
         other = out[against]
         error = wanted - F(1) / (F(1) + np.exp(-_dot(own, other)))
@@ -174,7 +179,7 @@ def _pair(
 
 
 @_compiled
-def _learn(
+def _train_sequences(
     tokens: Tokens,
     offsets: Ints,
     order: Ints,
@@ -198,17 +203,17 @@ def _learn(
     for sequence in order:
         length = 0
         for at in range(offsets[sequence], offsets[sequence + 1]):
-            if keep[tokens[at]] >= F(1) or _chance(state) < keep[tokens[at]]:
+            if keep[tokens[at]] >= F(1) or _random_share(state) < keep[tokens[at]]:
                 heard[length] = tokens[at]
                 length += 1
         for i in range(length):
             # a reach of 1 to `window`, all alike: the nearest counts always, the farthest seldom
             reach = int(1 + _random(state) % np.uint64(window))
             for j in range(max(0, i - reach), min(length, i + reach + 1)):
-                behind = j < i and backward < F(1) and _chance(state) >= backward
+                behind = j < i and backward < F(1) and _random_share(state) >= backward
                 if heard[j] == heard[i] or behind:
                     continue
-                _pair(
+                _train_pair(
                     heard[i], heard[j], drawn, into, out, into_state, out_state, negatives, rate, gradient,
                     state,
                 )  # fmt: skip
@@ -219,7 +224,7 @@ def _learn(
 @_compiled
 def _learn_pairs(
     query: Tokens,
-    company: Tokens,
+    context: Tokens,
     order: Ints,
     drawn: Tokens,
     into: Matrix,
@@ -234,6 +239,6 @@ def _learn_pairs(
     state[0] = seed
     gradient = np.empty(into.shape[1], F)
     for at in order:
-        _pair(
-            query[at], company[at], drawn, into, out, into_state, out_state, negatives, rate, gradient, state
+        _train_pair(
+            query[at], context[at], drawn, into, out, into_state, out_state, negatives, rate, gradient, state
         )

@@ -7,11 +7,11 @@ from datetime import date
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from features.embeddings.cold_tracks import with_cold_tracks
+from features.embeddings.cold_tracks import fill_cold_vectors
 from features.embeddings.sequences import ARTIST
 
 
-def with_vectors_before(vocabulary: DataFrame, before: DataFrame | None) -> DataFrame:
+def join_previous_vectors(vocabulary: DataFrame, before: DataFrame | None) -> DataFrame:
     """The vocabulary, and beside each track the vectors that the version before had for it.
 
     Adds `before`: the plays that version learned it from, 0 where its vector came of other tracks, null where
@@ -51,7 +51,7 @@ def track_embeddings(
     plays = vocabulary.where(~F.col("token").startswith(ARTIST)).select(
         F.col("token").alias("track_id"), "plays"
     )
-    rows = with_cold_tracks(plays.select("track_id").join(learned, "track_id", "left"), catalogue)
+    rows = fill_cold_vectors(plays.select("track_id").join(learned, "track_id", "left"), catalogue)
     counted = rows.drop("support").join(plays, "track_id", "left")
     return counted.select(
         *[name for name in rows.columns if name != "support"],

@@ -34,7 +34,7 @@ def fit(
                 "item2vec: gensim cannot go on from vectors, as it keeps no state; start cold, or use backend sgns"
             )
         return gensim_backend.fit(corpus, settings)
-    model = model or Model.fresh(len(corpus.counts), settings.dimensions, settings.seed)
+    model = model or Model.initialise(len(corpus.counts), settings.dimensions, settings.seed)
     for number in range(settings.epochs) if epochs is None else epochs:
         pairs = sgns.epoch(corpus, model, settings, number)
         after_epoch(number + 1, pairs, model)

@@ -18,12 +18,12 @@ from numpy.typing import NDArray
 
 from features.embeddings import sgns
 from features.embeddings.corpus import Corpus, Ints, Model
-from features.embeddings.evaluation import held_out
+from features.embeddings.evaluation import hold_out_last
 from features.embeddings.ranking import Pairs, ranks
 from features.embeddings.settings import SEARCHED, Settings
 
 # (window, backward): narrow or wide, one way mostly or both alike; each dearer than the one before.
-REACHES = ((2, 0.3), (2, 1.0), (5, 0.3), (10, 1.0))
+WINDOWS = ((2, 0.3), (2, 1.0), (5, 0.3), (10, 1.0))
 RATES = (0.1, 0.05, 0.02)
 # Epochs after which a trial is scored, and those after which the worse half is dropped; of a trial that has as
 # many pairs in an epoch as the mean of all. Narrow ones do more and wide ones fewer: what is equal is the cost.
@@ -51,7 +51,7 @@ FEWEST_PLAYS = 12_000
 # Twelve models of a sample are in memory at once: of 500,000 plays, some 100,000 tracks, 300 MB.
 MOST_PLAYS = 500_000
 # Where nothing is measured: within a tenth of the best of 24 on all four histories at hand.
-SAFE: Mapping[str, Any] = {"window": 2, "backward": 0.3, "learning_rate": 0.03, "epochs": 20}
+SAFE_SETTINGS: Mapping[str, Any] = {"window": 2, "backward": 0.3, "learning_rate": 0.03, "epochs": 20}
 # Rank r counts 10 / (9 + r): as HR@10 it falls by half within ten, and unlike it says something of every pair.
 HALF = 10
 
@@ -113,7 +113,9 @@ class SearchPlan:
 
 def safe_settings(settings: Settings, plan: SearchPlan) -> Settings:
     """`settings`, those that are not fixed as safe as is known."""
-    return replace(settings, **{name: value for name, value in SAFE.items() if name not in plan.fixed})
+    return replace(
+        settings, **{name: value for name, value in SAFE_SETTINGS.items() if name not in plan.fixed}
+    )
 
 
 def choose_settings(
@@ -138,7 +140,7 @@ def choose_settings(
     if sample.asked < FEWEST_PAIRS:
         why = f"{sample.asked} validation pairs are fewer than {FEWEST_PAIRS}: safe settings"
         return Choice(safe_settings(settings, plan), why, validation_pairs=sample.asked)
-    chosen = _Halving(corpus, sample, settings, plan, say).choose()
+    chosen = _SuccessiveHalving(corpus, sample, settings, plan, say).choose()
     return replace(chosen, seconds=time.monotonic() - started)
 
 
@@ -162,7 +164,7 @@ def candidates(settings: Settings, plan: SearchPlan) -> list[Settings]:
     )
     tried = (
         {"window": window, "backward": backward, "learning_rate": rate}
-        for window, backward in REACHES
+        for window, backward in WINDOWS
         for rate in RATES
     )
     free: Iterator[dict[str, Any]] = (
@@ -171,7 +173,7 @@ def candidates(settings: Settings, plan: SearchPlan) -> list[Settings]:
     return list(dict.fromkeys(replace(settings, dimensions=dimensions, **each) for each in free))
 
 
-def survivors(scores: Sequence[float], groups: Sequence[float], rung: int) -> list[int]:
+def select_survivors(scores: Sequence[float], groups: Sequence[float], rung: int) -> list[int]:
     """Places of the better half (rounded up), of equals the first; at the first rung half of every group.
 
     Args:
@@ -185,7 +187,7 @@ def survivors(scores: Sequence[float], groups: Sequence[float], rung: int) -> li
     return sorted(kept)
 
 
-def expected_pairs(lengths: Ints, settings: Settings) -> float:
+def estimate_pairs(lengths: Ints, settings: Settings) -> float:
     """Pairs of an epoch over sequences so long: tracks d apart are one with chance (window + 1 - d) / window.
 
     Tracks that meet themselves and thinned out ones are counted too.
@@ -212,7 +214,7 @@ class Sample:
         draws = np.random.default_rng((settings.seed, 0x7E57))
         folds = draws.permutation(corpus.sequences)
         # an eighth of these places are half of the sequences
-        tokens, offsets, pairs = held_out(
+        tokens, offsets, pairs = hold_out_last(
             corpus.tokens, corpus.offsets, folds, 4 * corpus.sequences,
             is_artist if is_artist is not None and is_artist.any() else None, MOST_PAIRS,
         )  # fmt: skip
@@ -239,7 +241,7 @@ class _Trial:
     """A training under way."""
 
     def __init__(self, settings: Settings, tracks: int) -> None:
-        self.settings, self.model = settings, Model.fresh(tracks, settings.dimensions, settings.seed)
+        self.settings, self.model = settings, Model.initialise(tracks, settings.dimensions, settings.seed)
         self.done = self.pairs = self.rung = self.epochs = self.stale = 0
         self.score, self.values = -1.0, np.zeros(0)
 
@@ -248,18 +250,18 @@ class _Trial:
             self.pairs += sgns.epoch(sample.corpus, self.model, self.settings, number)
         self.done = epochs
 
-    def ask(self, sample: Sample) -> Scores:
+    def score_pairs(self, sample: Sample) -> Scores:
         return soft_hits(ranks(self.model.into, self.model.out, sample.pairs))
 
     def measure(self, sample: Sample, last_counts: bool) -> None:
         """Takes the score of now, where it is the best so far or only the last one counts."""
-        values = self.ask(sample)
+        values = self.score_pairs(sample)
         if last_counts or values.mean() > self.score:
             self.score, self.values, self.epochs, self.stale = float(values.mean()), values, self.done, 0
         else:
             self.stale += 1
 
-    def note(self) -> Trial:
+    def as_trial(self) -> Trial:
         of = self.settings
         return Trial(
             of.window,
@@ -278,7 +280,7 @@ def soft_hits(places: Ints) -> Scores:
     return np.where(places > 0, HALF / (HALF - 1.0 + places), 0.0)
 
 
-class _Halving:
+class _SuccessiveHalving:
     """The trials, what they cost so far and what they may."""
 
     def __init__(
@@ -290,15 +292,15 @@ class _Halving:
         self.sample_lengths = np.diff(sample.corpus.offsets)
         self.trials = [self._begin(each) for each in candidates(settings, plan)]
         self.alive = list(self.trials)
-        each = [expected_pairs(self.sample_lengths, trial.settings) for trial in self.trials]
+        each = [estimate_pairs(self.sample_lengths, trial.settings) for trial in self.trials]
         self.mean_pairs = sum(each) / len(each)
 
     def choose(self) -> Choice:
         outcome = "measured" if self._halve() else "measured until the budget was spent"
         best = max(self.alive, key=lambda trial: trial.score)
-        chosen = self._widen(best)
+        chosen = self._choose_dimensions(best)
         return Choice(
-            chosen, outcome, tuple(trial.note() for trial in self.trials), self.sample.corpus.sequences,
+            chosen, outcome, tuple(trial.as_trial() for trial in self.trials), self.sample.corpus.sequences,
             len(self.sample.pairs), self.cost, self.cost / self._training_cost(chosen),
         )  # fmt: skip
 
@@ -314,38 +316,38 @@ class _Halving:
         for rung, (first, last) in enumerate(self._rungs()):
             for trial in self.alive:
                 trial.rung = rung
-                if not self._go_on(trial, self._scored(trial, first, last)):
+                if not self._advance(trial, self._scored(trial, first, last)):
                     return False
-            self._tell(rung, last)
+            self._report(rung, last)
             rates = [trial.settings.learning_rate for trial in self.alive]
-            kept = survivors([trial.score for trial in self.alive], rates, rung)
+            kept = select_survivors([trial.score for trial in self.alive], rates, rung)
             self.alive = [self.alive[i] for i in kept]
         return True
 
-    def _go_on(self, trial: _Trial, scored: Iterable[int]) -> bool:
+    def _advance(self, trial: _Trial, scored: Iterable[int]) -> bool:
         for epochs in scored:
             if trial.stale >= PATIENCE:
                 break
-            if not self._affords(trial, epochs):
+            if not self._can_afford(trial, epochs):
                 return False
             trial.train(self.sample, epochs)
             trial.measure(self.sample, "epochs" in self.plan.fixed)
         return True
 
-    def _affords(self, trial: _Trial, epochs: int) -> bool:
+    def _can_afford(self, trial: _Trial, epochs: int) -> bool:
         """Whether it can train up to there, whichever of those alive is chosen then."""
-        more = (epochs - trial.done) * expected_pairs(self.sample_lengths, trial.settings)
+        more = (epochs - trial.done) * estimate_pairs(self.sample_lengths, trial.settings)
         allowed = self.plan.budget * min(self._price(each) for each in self.alive)
         return self.cost + more * trial.settings.dimensions * MARGIN <= allowed
 
     def _price(self, trial: _Trial) -> float:
         """Of the training that this trial would lead to."""
-        return self._training_cost(self._final(trial)) / MARGIN
+        return self._training_cost(self._final_settings(trial)) / MARGIN
 
     def _training_cost(self, settings: Settings) -> float:
-        return max(1.0, settings.epochs * expected_pairs(self.lengths, settings) * settings.dimensions)
+        return max(1.0, settings.epochs * estimate_pairs(self.lengths, settings) * settings.dimensions)
 
-    def _final(self, trial: _Trial, dimensions: int | None = None) -> Settings:
+    def _final_settings(self, trial: _Trial, dimensions: int | None = None) -> Settings:
         fixed = {name: getattr(self.settings, name) for name in self.plan.fixed}
         free: dict[str, Any] = {"dimensions": dimensions or DIMENSIONS[0], **self._schedule(trial)}
         return replace(trial.settings, **free | fixed)
@@ -362,28 +364,28 @@ class _Halving:
         epochs = round(trial.epochs * float(np.sqrt(share)))
         return {"epochs": min(MOST_EPOCHS, max(FEWEST_EPOCHS, epochs))}
 
-    def _widen(self, best: _Trial) -> Settings:
+    def _choose_dimensions(self, best: _Trial) -> Settings:
         """With more dimensions where they gain beyond noise: they cost every reader of the vectors."""
         if "dimensions" in self.plan.fixed:
-            return self._final(best)
+            return self._final_settings(best)
         self.alive, wider = [best], []
         for dimensions in DIMENSIONS:
             trial = self._begin(replace(best.settings, dimensions=dimensions))
-            if not self._affords(trial, best.epochs):
-                return self._final(best)
+            if not self._can_afford(trial, best.epochs):
+                return self._final_settings(best)
             self.trials.append(trial)
             wider.append(trial)
             trial.rung = best.rung + 1
             trial.train(self.sample, best.epochs)
             trial.measure(self.sample, True)
         few, many = wider
-        return self._final(best, DIMENSIONS[gains(few.values, many.values)])
+        return self._final_settings(best, DIMENSIONS[improves(few.values, many.values)])
 
     def _scored(self, trial: _Trial, first: int, last: int) -> list[int]:
         """Epochs after which it is scored in a rung; a number that is given is neither more nor fewer for anyone."""
         if "epochs" in self.plan.fixed:
             return [last]
-        scale = self.mean_pairs / max(1.0, expected_pairs(self.sample_lengths, trial.settings))
+        scale = self.mean_pairs / max(1.0, estimate_pairs(self.sample_lengths, trial.settings))
         return [max(1, round(each * scale)) for each in SCORED if first < each <= last]
 
     def _rungs(self) -> list[tuple[int, int]]:
@@ -391,7 +393,7 @@ class _Halving:
         ends = [each for each in RUNGS if each < last] + [last]
         return list(zip([0, *ends], ends, strict=False))
 
-    def _tell(self, rung: int, epochs: int) -> None:
+    def _report(self, rung: int, epochs: int) -> None:
         best = max(self.alive, key=lambda trial: trial.score)
         self.say(
             f"search, round {rung + 1}: {len(self.alive)} settings to {epochs} epochs; best so far window "
@@ -404,7 +406,7 @@ class _Halving:
 MARGIN = 1.02
 
 
-def gains(few: Scores, many: Scores) -> bool:
+def improves(few: Scores, many: Scores) -> bool:
     """Whether the second is better than the first by more than two standard errors of their paired difference."""
     differences = many - few
     return bool(differences.mean() > 2 * differences.std() / np.sqrt(len(differences)))

@@ -46,41 +46,43 @@ def user_embeddings(
     age = (F.unix_micros(midnight_after(day)) - F.unix_micros("played_at")) / MICROS_A_DAY
     # A track heard ten times is one row with one vector in the shuffle to come.
     weighed = (
-        attentive(heard, day)
+        unskipped_plays(heard, day)
         .groupBy("user_id", "track_id")
         .agg(F.sum(F.pow(F.lit(0.5), age / half_life_days)).alias("weight"), F.count("*").alias("support"))
     )
-    vectors = with_vector(embeddings).select("track_id", "vector", "in_vector")
+    vectors = drop_without_vector(embeddings).select("track_id", "vector", "in_vector")
     rows = (
         weighed.join(vectors, "track_id").repartition("user_id").sortWithinPartitions("user_id", "track_id")
     )
-    means = rows.select("user_id", "weight", "support", "vector", "in_vector").mapInArrow(_means, _summed())
-    return of_version(means, embeddings, day)
+    means = rows.select("user_id", "weight", "support", "vector", "in_vector").mapInArrow(
+        _average_plays, _mean_schema()
+    )
+    return add_version_columns(means, embeddings, day)
 
 
 def midnight_after(day: date) -> Column:
     return F.date_add(F.lit(day), 1).cast("timestamp")
 
 
-def people(heard: DataFrame, day: date) -> DataFrame:
+def human_plays(heard: DataFrame, day: date) -> DataFrame:
     """Plays before the midnight after `day`, those of bots left out."""
     return heard.where(~F.col("is_bot") & (F.col("played_at") < midnight_after(day)))
 
 
-def attentive(heard: DataFrame, day: date) -> DataFrame:
+def unskipped_plays(heard: DataFrame, day: date) -> DataFrame:
     """Plays of people that were not skipped, as far as is known."""
-    return people(heard, day).where(unskipped())
+    return human_plays(heard, day).where(not_skipped())
 
 
-def unskipped() -> Column:
+def not_skipped() -> Column:
     return ~F.coalesce("skipped", F.lit(False))
 
 
-def with_vector(embeddings: DataFrame) -> DataFrame:
+def drop_without_vector(embeddings: DataFrame) -> DataFrame:
     return embeddings.where("vector is not null and in_vector is not null and out_vector is not null")
 
 
-def of_version(rows: DataFrame, embeddings: DataFrame, day: date) -> DataFrame:
+def add_version_columns(rows: DataFrame, embeddings: DataFrame, day: date) -> DataFrame:
     """`rows` with the training and space of `embeddings`, and what they describe: all before midnight."""
     version = [F.coalesce(name, F.lit("")).alias(name) for name in ("version_id", "space_id")]
     described = rows.crossJoin(F.broadcast(embeddings.select(*version).limit(1)))
@@ -88,26 +90,26 @@ def of_version(rows: DataFrame, embeddings: DataFrame, day: date) -> DataFrame:
     return described.withColumns({"feature_at": at, "ds": F.lit(day)})
 
 
-def _summed() -> StructType:
+def _mean_schema() -> StructType:
     from pyspark.sql.types import StructType
 
     names = ("user_id", "weight", "support", "vector", "in_vector")
     return StructType([field for field in USER_EMBEDDINGS.struct() if field.name in names])
 
 
-def _means(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+def _average_plays(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     """One row per listener of rows sorted by listener, who may go on from batch to batch."""
     carried: tuple[pa.Array, np.ndarray] | None = None
     for batch in batches:
         if batch.num_rows:
-            users, sums = _joined(carried, *_sums(batch))
+            users, sums = _prepend_carried(carried, *_sum_batch(batch))
             carried = users[-1:], sums[-1:]  # the next batch may have more of the last one
-            yield _rows(users[:-1], sums[:-1])
+            yield _build_rows(users[:-1], sums[:-1])
     if carried:
-        yield _rows(*carried)
+        yield _build_rows(*carried)
 
 
-def _sums(batch: pa.RecordBatch) -> tuple[pa.Array, np.ndarray]:
+def _sum_batch(batch: pa.RecordBatch) -> tuple[pa.Array, np.ndarray]:
     """Listeners in the order given, and for each: support, weight, both weighted sums side by side."""
     import numpy as np
 
@@ -117,11 +119,11 @@ def _sums(batch: pa.RecordBatch) -> tuple[pa.Array, np.ndarray]:
         for name in ("vector", "in_vector")
     ]
     columns = np.column_stack([support, weight, *[matrix * weight[:, None] for matrix in vectors]])
-    starts = _starts(batch.column("user_id"))
+    starts = _find_starts(batch.column("user_id"))
     return batch.column("user_id").take(starts), np.add.reduceat(columns, starts, axis=0)
 
 
-def _starts(users: pa.Array) -> np.ndarray:
+def _find_starts(users: pa.Array) -> np.ndarray:
     import numpy as np
     import pyarrow.compute as pc
 
@@ -129,7 +131,7 @@ def _starts(users: pa.Array) -> np.ndarray:
     return np.append(0, np.flatnonzero(differs) + 1)
 
 
-def _joined(
+def _prepend_carried(
     carried: tuple[pa.Array, np.ndarray] | None, users: pa.Array, sums: np.ndarray
 ) -> tuple[pa.Array, np.ndarray]:
     import numpy as np
@@ -143,20 +145,20 @@ def _joined(
     return pa.concat_arrays([carried[0], users]), np.concatenate([carried[1], sums])
 
 
-def _rows(users: pa.Array, sums: np.ndarray) -> pa.RecordBatch:
+def _build_rows(users: pa.Array, sums: np.ndarray) -> pa.RecordBatch:
     import numpy as np
     import pyarrow as pa
 
-    from features.embeddings.corpus import lists_of
+    from features.embeddings.corpus import to_list_array
 
     support, weight, (vector, in_vector) = sums[:, 0], sums[:, 1], np.split(sums[:, 2:], 2, axis=1)
     length = np.linalg.norm(vector, axis=1)
     told = length > NO_DIRECTION * weight  # false as well where the weights are too small to be numbers
     columns = {
         "user_id": users.filter(pa.array(told)),
-        "vector": lists_of((vector[told] / length[told, None]).astype(np.float32)),
-        "in_vector": lists_of((in_vector[told] / weight[told, None]).astype(np.float32)),
+        "vector": to_list_array((vector[told] / length[told, None]).astype(np.float32)),
+        "in_vector": to_list_array((in_vector[told] / weight[told, None]).astype(np.float32)),
         "support": pa.array(support[told].astype(np.int64)),
         "weight": pa.array(weight[told]),
     }
-    return pa.RecordBatch.from_pydict({name: columns[name] for name in _summed().names})
+    return pa.RecordBatch.from_pydict({name: columns[name] for name in _mean_schema().names})

@@ -20,7 +20,7 @@ BEFORE, AT = 0, 1  # a row of a label's own instant counts for it, so it comes f
 SPREAD = 64
 
 
-def joined(
+def join_as_of(
     labels: DataFrame, keys: Sequence[str], at: str, histories: Mapping[str, DataFrame], hot: HotKeys | None
 ) -> DataFrame:
     """`labels` and, per history, the struct of its greatest row up to the label's instant, or null.
@@ -29,19 +29,22 @@ def joined(
         histories: name of the struct column -> key parts k0, k1 ..., never null, `time`, and that struct.
     """
     parts = [f"k{n}" for n in range(len(keys))]
-    asked = labels.select(
+    label_rows = labels.select(
         *[F.col(key).alias(part) for key, part in zip(keys, parts, strict=True)],
         F.col(at).alias("time"),
         F.struct(*labels.columns).alias("label"),
         F.lit(AT).alias("side"),
     )
-    told = [history.withColumn("side", F.lit(BEFORE)) for history in histories.values()]
+    history_rows = [history.withColumn("side", F.lit(BEFORE)) for history in histories.values()]
     rows = list(histories)
     if hot is None:
-        branches = [asked.withColumn("bracket", spread(parts, F.lit(0))), *[_unbroken(f) for f in told]]
+        branches = [
+            label_rows.withColumn("bracket", spread(parts, F.lit(0))),
+            *[_unbroken(f) for f in history_rows],
+        ]
     else:
-        branches = hot.cut(asked, told, rows, spread(parts, F.lit(0)))
-    return _carried(reduce(with_rows, branches), parts, rows)
+        branches = hot.cut(label_rows, history_rows, rows, spread(parts, F.lit(0)))
+    return _carry_newest(reduce(with_rows, branches), parts, rows)
 
 
 def _unbroken(history: DataFrame) -> DataFrame:
@@ -55,7 +58,7 @@ def spread(parts: Sequence[str], otherwise: Column) -> Column:
     return F.when(keyless, anywhere).otherwise(otherwise)
 
 
-def _carried(together: DataFrame, parts: Sequence[str], rows: Sequence[str]) -> DataFrame:
+def _carry_newest(together: DataFrame, parts: Sequence[str], rows: Sequence[str]) -> DataFrame:
     so_far = (
         Window.partitionBy(*parts, "bracket")
         .orderBy("time", "side")

@@ -17,10 +17,10 @@ class PointInTimeError(ValueError):
 
 
 @dataclass(frozen=True)
-class Snapshot:
+class PublishedDay:
     """A published day of a daily table: usable for labels from midnight after `ds` on, in UTC.
 
-    With `known`, from `available_at` on, if that is later; it must know its time zone.
+    With `as_published`, from `available_at` on, if that is later; it must know its time zone.
     """
 
     ds: date
@@ -37,12 +37,12 @@ class FeatureTable:
 
     Args:
         name: output columns are named {name}__feature_at and {name}__{column}.
-        rows: with timestamps `feature_at` and, maybe, `available_at`; or, with `snapshots`, a date `ds`.
+        rows: with timestamps `feature_at` and, maybe, `available_at`; or, with `published_days`, a date `ds`.
         keys: columns of the labels and of `rows`, of the same types.
         max_age: older values come out null; a value exactly as old still counts.
         ties: of rows with equal keys and feature_at the one with the later available_at wins, then the
             greatest in these columns, null lowest; then, so that the result is always the same, in `columns`.
-        snapshots: the published days; (keys, ds) is then unique in `rows`.
+        published_days: the published days; (keys, ds) is then unique in `rows`.
         defaults: value of a column where the label's snapshot has no row of its keys.
     """
 
@@ -52,7 +52,7 @@ class FeatureTable:
     columns: tuple[str, ...]
     max_age: timedelta | None = None
     ties: tuple[str, ...] = ()
-    snapshots: tuple[Snapshot, ...] | None = None
+    published_days: tuple[PublishedDay, ...] | None = None
     defaults: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -60,14 +60,14 @@ class FeatureTable:
         return [f"{self.name}__{column}" for column in ("feature_at", *self.columns)]
 
 
-def check(labels: DataFrame, tables: Sequence[FeatureTable], at: str, known: bool) -> None:
+def check(labels: DataFrame, tables: Sequence[FeatureTable], at: str, as_published: bool) -> None:
     """Raise PointInTimeError with everything that is wrong, one line each."""
     wrong = (
         [] if tables else ["tables: got none, expected one or more; give what is to be added to the labels"]
     )
     wrong += list(_wrong_labels(labels, at))
     for table in tables:
-        wrong += list(_wrong_columns(table, known)) or list(_wrong_keys(labels, table))
+        wrong += list(_wrong_columns(table, as_published)) or list(_wrong_keys(labels, table))
     wrong = wrong or list(_wrong_names(labels, tables))
     if wrong:
         raise PointInTimeError("\n".join(dict.fromkeys(wrong)))
@@ -89,10 +89,12 @@ def _wrong_labels(labels: DataFrame, at: str) -> Iterator[str]:
         yield f"labels: column {at!r} is {got}, expected timestamp; cast it, knowing its time zone"
 
 
-def _wrong_columns(table: FeatureTable, known: bool) -> Iterator[str]:
-    types, daily = _types(table.rows), table.snapshots is not None
+def _wrong_columns(table: FeatureTable, as_published: bool) -> Iterator[str]:
+    types, daily = _types(table.rows), table.published_days is not None
     instants = (
-        () if daily else ("feature_at", *(("available_at",) if known or "available_at" in types else ()))
+        ()
+        if daily
+        else ("feature_at", *(("available_at",) if as_published or "available_at" in types else ()))
     )
     wanted = [*table.keys, *table.columns, *table.ties, *instants, *(("ds",) if daily else ())]
     missing = [name for name in dict.fromkeys(wanted) if name not in types]
@@ -109,12 +111,12 @@ def _wrong_columns(table: FeatureTable, known: bool) -> Iterator[str]:
 
 
 def _wrong_days(table: FeatureTable) -> Iterator[str]:
-    if table.defaults and table.snapshots is None:
-        yield f"table {table.name!r}: got defaults, expected none without snapshots; say which days are published"
+    if table.defaults and table.published_days is None:
+        yield f"table {table.name!r}: got defaults, expected none without published_days; say which days are published"
     strangers = sorted(set(table.defaults) - set(table.columns))
     if strangers:
         yield f"table {table.name!r}: defaults for {strangers}, expected names of {list(table.columns)}; correct them"
-    naive = [s.ds.isoformat() for s in table.snapshots or () if s.available_at.utcoffset() is None]
+    naive = [s.ds.isoformat() for s in table.published_days or () if s.available_at.utcoffset() is None]
     if naive:
         yield f"table {table.name!r}: available_at of {naive} has no time zone, expected one; add tzinfo"
 

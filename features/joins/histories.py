@@ -15,10 +15,17 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import DataType, MapType
 
 from features.joins.feature_table import FeatureTable
-from features.joins.snapshots import Periods, Serving, array, by_day, micros, servings
+from features.joins.serving import (
+    Periods,
+    ServingInterval,
+    literal_array,
+    serving_intervals,
+    to_micros,
+    value_by_day,
+)
 
 
-def quoted(name: str) -> Column:
+def quote_column(name: str) -> Column:
     """The column of this very name, whatever characters are in it."""
     return F.col("`" + name.replace("`", "``") + "`")
 
@@ -34,7 +41,7 @@ class History:
 
     table: FeatureTable
     row: str
-    known: bool
+    as_published: bool
 
     def frame(self, until: Column | None = None) -> DataFrame:
         """k0, k1 ..., `time` and the struct, but rows without them: no label gets those.
@@ -46,56 +53,58 @@ class History:
         rows, feature_at = self._with_keys(), F.col("feature_at")
         if until is not None:
             rows = rows.where(feature_at <= until)
-        counts = [feature_at, F.col("available_at")] if self.known else [feature_at]
+        counts = [feature_at, F.col("available_at")] if self.as_published else [feature_at]
         for instant in counts:
             rows = rows.where(instant.isNotNull())
-        time = F.greatest(*counts) if self.known else feature_at
+        time = F.greatest(*counts) if self.as_published else feature_at
         return rows.select(*self.parts, time.alias("time"), self._struct([feature_at, *self._order()]))
 
     @property
     def parts(self) -> list[Column]:
-        return [quoted(key).alias(f"k{n}") for n, key in enumerate(self.table.keys)]
+        return [quote_column(key).alias(f"k{n}") for n, key in enumerate(self.table.keys)]
 
-    def seen_at(self, at: Column) -> Column:
+    def visible_feature_at(self, at: Column) -> Column:
         """`feature_at` of what a label at `at` gets; kept beside the struct as {row}_at."""
         return F.col(self.row)["feature_at"]
 
     def values(self, at: Column, keys: Sequence[Column]) -> list[Column]:
         """The output columns, for a label at `at`; `keys` are the label's."""
-        fresh = self._fresh(at)
-        return self._named([self._seen_at, *[F.when(fresh, value) for value in self._stored()]])
+        fresh = self._is_fresh(at)
+        return self._as_outputs(
+            [self._visible_feature_at, *[F.when(fresh, value) for value in self._value_columns()]]
+        )
 
     def _with_keys(self) -> DataFrame:
         rows = self.table.rows
         for key in self.table.keys:
-            rows = rows.where(quoted(key).isNotNull())
+            rows = rows.where(quote_column(key).isNotNull())
         return rows
 
     def _order(self) -> list[Column]:
         available = ["available_at"] if "available_at" in self.table.rows.columns else []
-        return [quoted(name) for name in (*available, *self.table.ties)]
+        return [quote_column(name) for name in (*available, *self.table.ties)]
 
     def _struct(self, order: Sequence[Column]) -> Column:
         first = [column.alias("feature_at" if not n else f"o{n}") for n, column in enumerate(order)]
-        values = [_comparable(quoted(name), self._type(name)) for name in self.table.columns]
+        values = [_comparable(quote_column(name), self._type(name)) for name in self.table.columns]
         return F.struct(*first, *[value.alias(f"v{n}") for n, value in enumerate(values)]).alias(self.row)
 
     def _type(self, name: str) -> DataType:
         return self.table.rows.schema[name].dataType
 
-    def _stored(self) -> list[Column]:
+    def _value_columns(self) -> list[Column]:
         held = [(F.col(self.row)[f"v{n}"], self._type(name)) for n, name in enumerate(self.table.columns)]
         return [F.map_from_entries(value) if isinstance(kind, MapType) else value for value, kind in held]
 
     @property
-    def _seen_at(self) -> Column:
+    def _visible_feature_at(self) -> Column:
         return F.col(f"{self.row}_at")
 
-    def _fresh(self, at: Column) -> Column:
+    def _is_fresh(self, at: Column) -> Column:
         oldest = at - F.lit(self.table.max_age) if self.table.max_age is not None else None
-        return F.lit(True) if oldest is None else self._seen_at >= oldest
+        return F.lit(True) if oldest is None else self._visible_feature_at >= oldest
 
-    def _named(self, columns: Sequence[Column]) -> list[Column]:
+    def _as_outputs(self, columns: Sequence[Column]) -> list[Column]:
         return [column.alias(name) for column, name in zip(columns, self.table.outputs, strict=True)]
 
 
@@ -104,10 +113,10 @@ class DailyHistory(History):
     """A table of published days: a label sees one of them, and no row of any other."""
 
     @cached_property
-    def servings(self) -> list[Serving]:
-        days = self.table.snapshots or ()
-        usable = [max(s.feature_at, s.available_at) if self.known else s.feature_at for s in days]
-        return servings([(s.ds, instant) for s, instant in zip(days, usable, strict=True)])
+    def serving_intervals(self) -> list[ServingInterval]:
+        days = self.table.published_days or ()
+        usable = [max(s.feature_at, s.available_at) if self.as_published else s.feature_at for s in days]
+        return serving_intervals([(s.ds, instant) for s, instant in zip(days, usable, strict=True)])
 
     def frame(self, until: Column | None = None) -> DataFrame:
         return self._served().select(
@@ -116,39 +125,43 @@ class DailyHistory(History):
 
     def in_periods(self, periods: Periods) -> DataFrame:
         """k0, k1 ..., `period` and the struct: a row once per period that its day serves."""
-        span = periods.served(self.servings)
-        begin, end = (by_day(self.servings, [s[n] for s in span], "int", F.col("ds")) for n in (0, 1))
+        span = periods.periods_served(self.serving_intervals)
+        begin, end = (
+            value_by_day(self.serving_intervals, [s[n] for s in span], "int", F.col("ds")) for n in (0, 1)
+        )
         # tables that change at the same instants, the usual case, have one period per day
         period = begin if all(a == b for a, b in span) else F.explode(F.sequence(begin, end))
         return self._served().select(*self.parts, period.alias("period"), self._daily_struct)
 
-    def seen_at(self, at: Column) -> Column:
-        periods = Periods(tuple(s.since for s in self.servings))
-        return F.timestamp_micros(F.get(array([None, *self._midnights], "bigint"), periods.of(at)))
+    def visible_feature_at(self, at: Column) -> Column:
+        periods = Periods(tuple(s.since for s in self.serving_intervals))
+        return F.timestamp_micros(F.get(literal_array([None, *self._midnights], "bigint"), periods.of(at)))
 
     def values(self, at: Column, keys: Sequence[Column]) -> list[Column]:
-        answered = self._fresh(at) & self._seen_at.isNotNull()
+        answered = self._is_fresh(at) & self._visible_feature_at.isNotNull()
         for key in keys:
             answered &= key.isNotNull()
-        found = F.col(self.row)["feature_at"] == self._seen_at
-        pairs = zip(self._stored(), self._defaults(), strict=True)
+        found = F.col(self.row)["feature_at"] == self._visible_feature_at
+        pairs = zip(self._value_columns(), self._defaults(), strict=True)
         values = [F.when(answered, F.when(found, value).otherwise(default)) for value, default in pairs]
-        return self._named([self._seen_at, *values])
+        return self._as_outputs([self._visible_feature_at, *values])
 
     def _served(self) -> DataFrame:
         return self._with_keys().where(self._since.isNotNull())
 
     @property
     def _since(self) -> Column:
-        return by_day(self.servings, [s.since for s in self.servings], "bigint", F.col("ds"))
+        return value_by_day(
+            self.serving_intervals, [s.since for s in self.serving_intervals], "bigint", F.col("ds")
+        )
 
     @property
     def _midnights(self) -> list[int]:
-        return [micros(s.midnight_after) for s in self.servings]
+        return [to_micros(s.midnight_after) for s in self.serving_intervals]
 
     @property
     def _daily_struct(self) -> Column:
-        feature_at = by_day(self.servings, self._midnights, "bigint", F.col("ds"))
+        feature_at = value_by_day(self.serving_intervals, self._midnights, "bigint", F.col("ds"))
         return self._struct([F.timestamp_micros(feature_at)])
 
     def _defaults(self) -> list[Column]:

@@ -32,32 +32,36 @@ class HotKeys:
     frame: DataFrame  # key parts; `cuts`, the ascending instants at which brackets begin; `brackets` aimed at
 
     def cut(
-        self, asked: DataFrame, told: Sequence[DataFrame], rows: Sequence[str], otherwise: Column
+        self, label_rows: DataFrame, history_rows: Sequence[DataFrame], rows: Sequence[str], otherwise: Column
     ) -> list[DataFrame]:
         """Labels and histories with `bracket`, and what each bracket of a hot key starts with."""
-        labels = self._cut(asked, otherwise)
-        histories = [self._cut(history, F.lit(0)) for history in told]
+        labels = self._cut(label_rows, otherwise)
+        histories = [self._cut(history, F.lit(0)) for history in history_rows]
         seeds = self._seeds([h.where(F.col("cuts").isNotNull()) for h in histories], rows)
         return [*[frame.drop("cuts") for frame in (labels, *histories)], seeds]
 
-    def spread(self, asked: DataFrame) -> DataFrame:
+    def spread(self, label_rows: DataFrame) -> DataFrame:
         """Labels with `bracket`, at random where their key is hot."""
         bracket = F.pmod(F.monotonically_increasing_id(), F.col("brackets")).cast("int")
-        marked = self._marked(asked, "brackets")
+        marked = self._join_hot_keys(label_rows, "brackets")
         return marked.withColumn("bracket", F.coalesce(bracket, F.lit(0))).drop("brackets")
 
-    def copied(self, history: DataFrame) -> DataFrame:
+    def replicate(self, history: DataFrame) -> DataFrame:
         """Rows once per bracket that `spread` may have given to a label of their key."""
         brackets = F.sequence(F.lit(0), F.coalesce("brackets", F.lit(1)) - 1)
-        return self._marked(history, "brackets").withColumn("bracket", F.explode(brackets)).drop("brackets")
+        return (
+            self._join_hot_keys(history, "brackets")
+            .withColumn("bracket", F.explode(brackets))
+            .drop("brackets")
+        )
 
-    def _marked(self, frame: DataFrame, column: str) -> DataFrame:
+    def _join_hot_keys(self, frame: DataFrame, column: str) -> DataFrame:
         return frame.join(F.broadcast(self.frame.select(*self.parts, column)), list(self.parts), "left")
 
     def _cut(self, frame: DataFrame, otherwise: Column) -> DataFrame:
         cuts = F.col("cuts")
         bracket = F.when(cuts.isNotNull(), F.size(F.filter(cuts, lambda cut: cut <= F.col("time"))))
-        return self._marked(frame, "cuts").withColumn("bracket", F.coalesce(bracket, otherwise))
+        return self._join_hot_keys(frame, "cuts").withColumn("bracket", F.coalesce(bracket, otherwise))
 
     def _seeds(self, histories: Sequence[DataFrame], rows: Sequence[str]) -> DataFrame:
         """Per bracket the greatest row of all brackets before it, at a time before every other."""
@@ -75,7 +79,7 @@ def with_rows(above: DataFrame, below: DataFrame) -> DataFrame:
     return above.unionByName(below, allowMissingColumns=True)
 
 
-def find(frames: Sequence[DataFrame], parts: Sequence[str]) -> HotKeys | None:
+def find_hot_keys(frames: Sequence[DataFrame], parts: Sequence[str]) -> HotKeys | None:
     """The keys with about HOT_ROWS rows or more in `frames` together (key parts and `time`): a job that counts
     a sample, and if it finds some, a second one that cuts them.
 

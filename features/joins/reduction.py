@@ -13,17 +13,25 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 # Nodes of a logical plan that cost next to nothing beside the reading itself
-PASSING = {"Project", "Filter", "SubqueryAlias", "LocalRelation", "LogicalRelation", "LogicalRDD", "Range"}
-PASSING |= {"InMemoryRelation", "DataSourceV2ScanRelation", "Union"}
+CHEAP_NODES = {
+    "Project",
+    "Filter",
+    "SubqueryAlias",
+    "LocalRelation",
+    "LogicalRelation",
+    "LogicalRDD",
+    "Range",
+}
+CHEAP_NODES |= {"InMemoryRelation", "DataSourceV2ScanRelation", "Union"}
 
 # Labels of one key up to which a row's neighbours among them are searched for
 MOST_MOMENTS = 64
 
 
-def rereadable(df: DataFrame) -> bool:
+def is_rereadable(df: DataFrame) -> bool:
     """Whether `df` is a source with columns and rows picked from it."""
     plan = _plan(df)
-    return plan is not None and plan.deterministic() and _passing(plan)
+    return plan is not None and plan.deterministic() and _is_cheap(plan)
 
 
 def size(df: DataFrame) -> int:
@@ -32,7 +40,7 @@ def size(df: DataFrame) -> int:
     return int(plan.stats().sizeInBytes()) if plan is not None else 2**63 - 1
 
 
-def broadcastable(df: DataFrame) -> bool:
+def is_broadcastable(df: DataFrame) -> bool:
     """Whether Spark would send `df` to every task without being told to."""
     execution = getattr(df, "_jdf", None)
     if execution is None:
@@ -40,26 +48,26 @@ def broadcastable(df: DataFrame) -> bool:
     return size(df) <= int(execution.sparkSession().sessionState().conf().autoBroadcastJoinThreshold())
 
 
-def asked_for(history: DataFrame, asked: DataFrame, on: Sequence[str]) -> DataFrame:
+def semi_join_labels(history: DataFrame, asked: DataFrame, on: Sequence[str]) -> DataFrame:
     """Rows of `history` that share the columns `on` with `asked`, and, one in 2^64, some that do not.
 
     All of them where that would be a shuffle. A table of single longs is looked up twice as fast as
     one of rows, and there is a look-up for every row of a history.
     """
-    if not broadcastable(asked.select(*on)):
+    if not is_broadcastable(asked.select(*on)):
         return history
     hashed = F.xxhash64(*on)
     wanted = asked.select(hashed.alias("asked"))
     return history.join(F.broadcast(wanted), hashed == wanted["asked"], "left_semi")
 
 
-def newest_asked_for(history: DataFrame, asked: DataFrame, parts: Sequence[str], row: str) -> DataFrame:
+def keep_newest_per_label(history: DataFrame, asked: DataFrame, parts: Sequence[str], row: str) -> DataFrame:
     """Rows of `history` (key parts, `time`, struct `row`) among which is every row that `asked` gets as of its `time`.
 
     Of the rows between two neighbouring labels of a key only the newest can be one. That is told from
     keys and times alone, so the wide rows that are dropped are never shuffled nor sorted.
     """
-    if not broadcastable(asked):
+    if not is_broadcastable(asked):
         return history
     moments = asked.groupBy(*parts).agg(F.collect_set("time").alias("moments"))
     few = F.size("moments") <= MOST_MOMENTS
@@ -88,8 +96,8 @@ def _plan(df: DataFrame) -> Any:
     return execution.queryExecution().optimizedPlan() if execution is not None else None
 
 
-def _passing(plan: Any) -> bool:
+def _is_cheap(plan: Any) -> bool:
     children = plan.children()
-    return plan.nodeName().split(" ")[0] in PASSING and all(
-        _passing(children.apply(n)) for n in range(children.size())
+    return plan.nodeName().split(" ")[0] in CHEAP_NODES and all(
+        _is_cheap(children.apply(n)) for n in range(children.size())
     )

@@ -26,20 +26,20 @@ def split(
         entity: what must not be in two splits; hashed, so it is in the same one in every training set.
         shares: of the entities, in the order of `SPLITS`; two are of training and test.
     """
-    by_time = _later_than(at, instants)
-    by_entity = F.lit(0) if entity is None else _share_of(entity, shares)
+    by_time = _split_by_time(at, instants)
+    by_entity = F.lit(0) if entity is None else _split_by_share(entity, shares)
     names = F.array(*map(F.lit, SPLITS))
     return F.get(names, F.greatest(by_time, by_entity))
 
 
-def _later_than(at: Column, instants: Sequence[datetime]) -> Column:
+def _split_by_time(at: Column, instants: Sequence[datetime]) -> Column:
     found = F.lit(0)
     for place, instant in zip(_places(len(instants) + 1)[1:], instants, strict=True):
         found = F.when(at >= F.lit(instant), place).otherwise(found)
     return found
 
 
-def _share_of(entity: Column, shares: Sequence[float]) -> Column:
+def _split_by_share(entity: Column, shares: Sequence[float]) -> Column:
     drawn = F.pmod(F.xxhash64(entity), F.lit(_PARTS))
     limits = [round(_PARTS * limit) for limit in accumulate(shares)]
     found = F.lit(len(SPLITS) - 1)

@@ -12,12 +12,12 @@ from datetime import date
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from features.windows.distinct import with_distinct_counts
-from features.windows.items import counts
-from features.windows.operations import OF_ITEMS, VALUES, needs, of_items, or_default
-from features.windows.partials import heard
+from features.windows.distinct import add_distinct_counts
+from features.windows.items import count_items
+from features.windows.operations import ITEM_OPERATIONS, VALUES, item_value, required_totals, with_default
+from features.windows.partials import plays_of_group
 from features.windows.tiles import Tile, cover
-from features.windows.totals import inside, marked, totals, values, windows_of
+from features.windows.totals import inside, totals, values, window_bitmask, windows_of
 from schemas.declarations import Feature, FeatureGroup, days
 
 
@@ -27,7 +27,7 @@ def window_features(
     """One row per entity and day of `over`, for entities with a play before the end of that day.
 
     Args:
-        partials: rows of the table `group.partials()`, at least those of `needed_days`.
+        partials: rows of the table `group.partials()`, at least those of `partial_days`.
         sessions: plays of the group's longest distinct window at least; other operations need none.
         over: the days to describe, in any order. N days cost one pass, not N.
 
@@ -42,20 +42,20 @@ def window_features(
         F.count("*").alias("_tiles"), *totals(_of(group, VALUES), _windows(group), F.col("_age"))
     )
     described = merged.select(*by, *values(_of(group, VALUES), F.date_add("_day", 1).cast("timestamp")))
-    described = _with_items(described, aged, group, by).withColumnRenamed("_day", "ds")
-    described = with_distinct_counts(described, heard(sessions, group), group, over)
-    filled = [or_default(f, F.col(f.name(w))).alias(f.name(w)) for f, w in group.windowed]
+    described = _add_item_features(described, aged, group, by).withColumnRenamed("_day", "ds")
+    described = add_distinct_counts(described, plays_of_group(sessions, group), group, over)
+    filled = [with_default(f, F.col(f.name(w))).alias(f.name(w)) for f, w in group.feature_windows]
     return described.select(
         *group.keys, "ds", F.date_add("ds", 1).cast("timestamp").alias("feature_at"), *filled
     )
 
 
-def needed_days(group: FeatureGroup, over: Sequence[date]) -> list[date]:
+def partial_days(group: FeatureGroup, over: Sequence[date]) -> list[date]:
     """The days of partials that these days' windows are merged from."""
     return sorted({tile.ds for day in over for tile in _tiles(group, day)})
 
 
-def counted_days(group: FeatureGroup, over: Sequence[date]) -> list[date]:
+def play_days(group: FeatureGroup, over: Sequence[date]) -> list[date]:
     """The days of plays that these days' exact distinct counts look at."""
     longest = max((days(w) for _, w in _of(group, ("distinct",))), default=0)
     first, last = min(over).toordinal() - longest + 1, max(over).toordinal()
@@ -64,11 +64,11 @@ def counted_days(group: FeatureGroup, over: Sequence[date]) -> list[date]:
 
 def _windows(group: FeatureGroup) -> list[str]:
     """The first decides who has a row."""
-    return list(dict.fromkeys([group.keep, *windows_of(group.windowed)]))
+    return list(dict.fromkeys([group.keep, *windows_of(group.feature_windows)]))
 
 
 def _tiles(group: FeatureGroup, day: date) -> Mapping[Tile, int]:
-    return marked({window: cover(day, window) for window in _windows(group)})
+    return window_bitmask({window: cover(day, window) for window in _windows(group)})
 
 
 def _aged(partials: DataFrame, group: FeatureGroup, over: Sequence[date]) -> DataFrame:
@@ -86,16 +86,18 @@ def _aged(partials: DataFrame, group: FeatureGroup, over: Sequence[date]) -> Dat
 
 
 def _of(group: FeatureGroup, operations: Container[str]) -> list[tuple[Feature, str]]:
-    return [(f, w) for f, w in group.windowed if f.op in operations]
+    return [(f, w) for f, w in group.feature_windows if f.op in operations]
 
 
-def _with_items(described: DataFrame, aged: DataFrame, group: FeatureGroup, by: Sequence[str]) -> DataFrame:
+def _add_item_features(
+    described: DataFrame, aged: DataFrame, group: FeatureGroup, by: Sequence[str]
+) -> DataFrame:
     """The features that are made of counts per value: each list is taken apart once, for all of them."""
-    wanted = [(part, f, w) for f, w in _of(group, OF_ITEMS) for part, _ in needs(f, w)]
+    wanted = [(part, f, w) for f, w in _of(group, ITEM_OPERATIONS) for part, _ in required_totals(f, w)]
     for part in dict.fromkeys(part for part, _, _ in wanted):
         mine = [(f, w) for other, f, w in wanted if other == part]
         within = {w: inside(_windows(group), w) for w in dict.fromkeys(w for _, w in mine)}
-        counted = counts(aged, part, by, within)
-        made = counted.groupBy(*by).agg(*[of_items(f, f"`{w}`").alias(f.name(w)) for f, w in mine])
+        counted = count_items(aged, part, by, within)
+        made = counted.groupBy(*by).agg(*[item_value(f, f"`{w}`").alias(f.name(w)) for f, w in mine])
         described = described.join(made, [*by], "left")
     return described

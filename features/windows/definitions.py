@@ -31,7 +31,7 @@ class Play:
 
 
 @dataclass(frozen=True)
-class Asked:
+class Sample:
     """One value that is wanted, and the plays that it is made of, oldest first."""
 
     feature: Feature
@@ -49,8 +49,8 @@ def value(plays: Iterable[Play], feature: Feature, window: str, t: datetime) -> 
     w = timedelta.max if window == LIFETIME else days(window) * DAY
     back = {"decayed": timedelta.max, "trend": 2 * w if w < timedelta.max else w}.get(feature.op, w)
     inside = [p for p in plays if p.at < t and t - p.at <= back and is_counted(p, feature)]
-    found = OPERATIONS[feature.op](Asked(feature, t, w, sorted(inside, key=order)))
-    return feature.of_none if found is None else found
+    found = OPERATIONS[feature.op](Sample(feature, t, w, sorted(inside, key=play_order)))
+    return feature.empty_value if found is None else found
 
 
 def inputs(feature: Feature) -> list[str]:
@@ -64,7 +64,7 @@ def is_counted(play: Play, feature: Feature) -> bool:
     return play.inputs[feature.where] is True and all(play.inputs[of] is not None for of in needed)
 
 
-def order(play: Play) -> tuple[datetime, bytes]:
+def play_order(play: Play) -> tuple[datetime, bytes]:
     return play.at, play.play_id.encode()
 
 
@@ -75,50 +75,50 @@ def text(known: Any) -> str:
     return str(known).lower() if isinstance(known, bool) else str(known)
 
 
-def exactly(known: Iterable[float]) -> Decimal:
+def exact_sum(known: Iterable[float]) -> Decimal:
     """The sum of doubles, each to 12 decimals."""
     unit = Decimal(1).scaleb(-12)
     return sum((Decimal(repr(each)).quantize(unit, ROUND_HALF_UP) for each in known), Decimal(0))
 
 
-def total(known: list[Any], type_: str) -> Any:
-    return float(exactly(known)) if type_ == "double" else sum(known)
+def typed_sum(known: list[Any], type_: str) -> Any:
+    return float(exact_sum(known)) if type_ == "double" else sum(known)
 
 
-def _sum(asked: Asked) -> Any:
-    return total(asked.values, asked.feature.input_type)
+def _sum(sample: Sample) -> Any:
+    return typed_sum(sample.values, sample.feature.input_type)
 
 
-def _mean(asked: Asked) -> float | None:
-    return _sum(asked) / len(asked.values) if asked.values else None
+def _mean(sample: Sample) -> float | None:
+    return _sum(sample) / len(sample.values) if sample.values else None
 
 
-def _variance(asked: Asked) -> float | None:
-    known = [Fraction(each) for each in asked.values]
+def _variance(sample: Sample) -> float | None:
+    known = [Fraction(each) for each in sample.values]
     if not known:
         return None
     mean = sum(known, Fraction(0)) / len(known)
     return float(sum(((each - mean) ** 2 for each in known), Fraction(0)) / len(known))
 
 
-def _rate(asked: Asked) -> float | None:
-    return asked.values.count(True) / len(asked.values) if asked.values else None
+def _rate(sample: Sample) -> float | None:
+    return sample.values.count(True) / len(sample.values) if sample.values else None
 
 
-def _ratio(asked: Asked) -> float | None:
-    below = total([play.inputs[asked.feature.per] for play in asked.plays], asked.feature.input_type)
-    return _sum(asked) / below if below else None
+def _ratio(sample: Sample) -> float | None:
+    below = typed_sum([play.inputs[sample.feature.per] for play in sample.plays], sample.feature.input_type)
+    return _sum(sample) / below if below else None
 
 
-def most_played(known: list[Any]) -> list[tuple[str, int]]:
+def count_values(known: list[Any]) -> list[tuple[str, int]]:
     counted = Counter(map(text, known))
     return sorted(counted.items(), key=lambda item: (-item[1], item[0].encode()))
 
 
-def _percentiles(asked: Asked) -> list[float] | None:
+def _percentiles(sample: Sample) -> list[float] | None:
     """The smallest value that this share of the values does not exceed."""
-    known = sorted(map(float, asked.values))
-    return [known[max(math.ceil(rank * len(known)) - 1, 0)] for rank in asked.feature.at] if known else None
+    known = sorted(map(float, sample.values))
+    return [known[max(math.ceil(rank * len(known)) - 1, 0)] for rank in sample.feature.at] if known else None
 
 
 def histogram(known: Iterable[float], edges: Sequence[float]) -> list[int]:
@@ -126,63 +126,63 @@ def histogram(known: Iterable[float], edges: Sequence[float]) -> list[int]:
     return [place.count(n) for n in range(len(edges) + 1)]
 
 
-def by_hour(instants: Iterable[datetime]) -> list[int]:
+def count_by_hour(instants: Iterable[datetime]) -> list[int]:
     hours = [instant.astimezone(UTC).hour for instant in instants]
     return [hours.count(hour) for hour in range(24)]
 
 
-def _hours(asked: Asked) -> list[float]:
-    return [count / len(asked.plays) if count else 0.0 for count in by_hour(asked.values)]
+def _hours(sample: Sample) -> list[float]:
+    return [count / len(sample.plays) if count else 0.0 for count in count_by_hour(sample.values)]
 
 
-def _entropy(asked: Asked) -> float:
-    shares = [count / len(asked.plays) for _, count in most_played(asked.values)]
+def _entropy(sample: Sample) -> float:
+    shares = [count / len(sample.plays) for _, count in count_values(sample.values)]
     return round(math.fsum(-share * math.log2(share) for share in shares), 12)
 
 
-def _trend(asked: Asked) -> float:
-    recent = sum(asked.t - play.at <= asked.w for play in asked.plays)
-    return math.log2((recent + 1) / (len(asked.plays) - recent + 1))
+def _trend(sample: Sample) -> float:
+    recent = sum(sample.t - play.at <= sample.w for play in sample.plays)
+    return math.log2((recent + 1) / (len(sample.plays) - recent + 1))
 
 
-def faded(instants: Iterable[datetime], t: datetime, half_life: timedelta) -> float:
+def decayed_sum(instants: Iterable[datetime], t: datetime, half_life: timedelta) -> float:
     return math.fsum(2.0 ** -((t - instant) / half_life) for instant in instants)
 
 
-def _streak(asked: Asked) -> int:
-    heard_on = {(asked.t - DAY).date() - play.at.astimezone(UTC).date() for play in asked.plays}
-    return next(n for n in range(len(heard_on) + 1) if n * DAY not in heard_on)
+def _streak(sample: Sample) -> int:
+    active_days = {(sample.t - DAY).date() - play.at.astimezone(UTC).date() for play in sample.plays}
+    return next(n for n in range(len(active_days) + 1) if n * DAY not in active_days)
 
 
-def _days_since(found: Callable[[list[datetime]], datetime]) -> Callable[[Asked], float | None]:
-    return lambda asked: (asked.t - found(asked.values)) / DAY if asked.plays else None
+def _days_since(found: Callable[[list[datetime]], datetime]) -> Callable[[Sample], float | None]:
+    return lambda sample: (sample.t - found(sample.values)) / DAY if sample.plays else None
 
 
-def _of_any(found: Callable[[list[Any]], Any]) -> Callable[[Asked], Any]:
-    return lambda asked: found(asked.values) if asked.plays else None
+def _unless_empty(found: Callable[[list[Any]], Any]) -> Callable[[Sample], Any]:
+    return lambda sample: found(sample.values) if sample.plays else None
 
 
-OPERATIONS: dict[str, Callable[[Asked], Any]] = {
-    "count": lambda asked: len(asked.plays),
+OPERATIONS: dict[str, Callable[[Sample], Any]] = {
+    "count": lambda sample: len(sample.plays),
     "sum": _sum,
     "mean": _mean,
-    "min": _of_any(min),
-    "max": _of_any(max),
+    "min": _unless_empty(min),
+    "max": _unless_empty(max),
     "variance": _variance,
     "rate": _rate,
     "ratio": _ratio,
-    "first": _of_any(lambda known: known[0]),
-    "last": _of_any(lambda known: known[-1]),
-    "last_k": lambda asked: asked.values[::-1][: asked.feature.k],
-    "top_k": lambda asked: [item for item, _ in most_played(asked.values)[: asked.feature.k]],
-    "distinct": lambda asked: len(set(map(text, asked.values))),
-    "approx_distinct": lambda asked: len(set(map(text, asked.values))),
+    "first": _unless_empty(lambda known: known[0]),
+    "last": _unless_empty(lambda known: known[-1]),
+    "last_k": lambda sample: sample.values[::-1][: sample.feature.k],
+    "top_k": lambda sample: [item for item, _ in count_values(sample.values)[: sample.feature.k]],
+    "distinct": lambda sample: len(set(map(text, sample.values))),
+    "approx_distinct": lambda sample: len(set(map(text, sample.values))),
     "percentiles": _percentiles,
-    "histogram": lambda asked: histogram(asked.values, asked.feature.edges),
+    "histogram": lambda sample: histogram(sample.values, sample.feature.edges),
     "hours": _hours,
     "entropy": _entropy,
     "trend": _trend,
-    "decayed": lambda asked: faded(asked.values, asked.t, asked.w),
+    "decayed": lambda sample: decayed_sum(sample.values, sample.t, sample.w),
     "streak": _streak,
     "days_since_first": _days_since(min),
     "days_since_last": _days_since(max),

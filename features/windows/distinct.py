@@ -20,7 +20,7 @@ from schemas.declarations import Feature, FeatureGroup, days
 
 
 @dataclass(frozen=True)
-class _Count:
+class _DistinctCount:
     """One column to count: a feature over one of its windows."""
 
     feature: Feature
@@ -35,38 +35,38 @@ class _Count:
         return self.feature.input, self.feature.where
 
 
-def with_distinct_counts(
-    described: DataFrame, plays: DataFrame, group: FeatureGroup, asked: Sequence[date]
+def add_distinct_counts(
+    described: DataFrame, plays: DataFrame, group: FeatureGroup, requested: Sequence[date]
 ) -> DataFrame:
-    """`described` (keys, ds, …) with the group's distinct counts on the days `asked`; null for none.
+    """`described` (keys, ds, …) with the group's distinct counts on the days `requested`; null for none.
 
     Args:
         plays: those that count for the group, of the longest window of these at least.
     """
-    counts = [_Count(f, w) for f, w in group.windowed if f.op == "distinct"]
+    counts = [_DistinctCount(f, w) for f, w in group.feature_windows if f.op == "distinct"]
     if not counts:
         return described
     reach = timedelta(days=max(days(count.window) for count in counts))
-    within = (F.col("ds") > F.lit(min(asked) - reach)) & (F.col("ds") <= F.lit(max(asked)))
+    within = (F.col("ds") > F.lit(min(requested) - reach)) & (F.col("ds") <= F.lit(max(requested)))
     changes = _changes(plays.where(within), group.keys, counts)
     # The asked days stand among the changes, each to be given the sum of what came before; the
     # default frame holds the whole current day, so its own births and deaths are in.
     until_today = Window.partitionBy(*group.keys).orderBy("ds")
     running = {count.name: F.sum(count.name).over(until_today) for count in counts}
-    asked_days = _asked_days(plays.where(within), group.keys, asked)
-    together = asked_days.unionByName(changes, allowMissingColumns=True)
+    requested_days = _requested_days(plays.where(within), group.keys, requested)
+    together = requested_days.unionByName(changes, allowMissingColumns=True)
     counted = together.withColumns(running).where("_asked").drop("_asked")
     return described.join(counted, [*group.keys, "ds"], "left")
 
 
-def _asked_days(plays: DataFrame, keys: Sequence[str], asked: Sequence[date]) -> DataFrame:
+def _requested_days(plays: DataFrame, keys: Sequence[str], requested: Sequence[date]) -> DataFrame:
     """Each entity on each of the days from its first play here on; on others it has none to count."""
-    known = F.filter(F.array(*[F.lit(day) for day in sorted(asked)]), lambda day: day >= F.col("_first"))
+    known = F.filter(F.array(*[F.lit(day) for day in sorted(requested)]), lambda day: day >= F.col("_first"))
     first = plays.groupBy(*keys).agg(F.min("ds").alias("_first"))
     return first.select(*keys, F.explode(known).alias("ds"), F.lit(True).alias("_asked"))
 
 
-def _changes(plays: DataFrame, keys: Sequence[str], counts: list[_Count]) -> DataFrame:
+def _changes(plays: DataFrame, keys: Sequence[str], counts: list[_DistinctCount]) -> DataFrame:
     """Per entity and day, how much each count rises or falls there; null where it does not."""
     inputs = list(dict.fromkeys(count.of for count in counts))
     values = F.explode(
@@ -89,11 +89,11 @@ def _changes(plays: DataFrame, keys: Sequence[str], counts: list[_Count]) -> Dat
         *keys, "input", F.explode(F.array(*_events(counts))).alias("_")
     )
     return events.groupBy(*keys, F.col("_.at").alias("ds")).agg(
-        *[F.sum(F.when(_touches(inputs, count), F.col("_.change"))).alias(count.name) for count in counts]
+        *[F.sum(F.when(_applies_to(inputs, count), F.col("_.change"))).alias(count.name) for count in counts]
     )
 
 
-def _events(counts: list[_Count]) -> Iterator[Column]:
+def _events(counts: list[_DistinctCount]) -> Iterator[Column]:
     """A birth, which all windows share, and a death per window."""
     yield _event(F.col("ds"), 0, 1)
     for length in sorted({days(count.window) for count in counts}):
@@ -104,6 +104,6 @@ def _event(at: Column, length: int, change: int) -> Column:
     return F.struct(at.alias("at"), F.lit(length).alias("length"), F.lit(change).alias("change"))
 
 
-def _touches(inputs: list[tuple[str, str]], count: _Count) -> Column:
+def _applies_to(inputs: list[tuple[str, str]], count: _DistinctCount) -> Column:
     mine = F.col("input") == inputs.index(count.of)
     return mine & F.col("_.length").isin(0, days(count.window))

@@ -40,17 +40,17 @@ def _decimal(value: Column, scale: int) -> Column:
     return value.cast(f"decimal(38,{scale})")
 
 
-def _squared(_: Part, value: Column) -> Column:
+def _sum_of_squares(_: Part, value: Column) -> Column:
     whole = value.cast("decimal(19,0)")
     return F.sum(whole * whole).cast("decimal(38,0)")
 
 
-def _list(part: Part, value: Column) -> Column:
+def _collect_plays(part: Part, value: Column) -> Column:
     row = F.struct(F.col("played_at").alias("at"), "play_id", value.alias("value"))
-    return _some(part, F.collect_list(F.when(value.isNotNull(), row)))
+    return _nearest_k(part, F.collect_list(F.when(value.isNotNull(), row)))
 
 
-def _some(part: Part, lists: Column) -> Column:
+def _nearest_k(part: Part, lists: Column) -> Column:
     return F.slice(F.sort_array(lists, asc=part.kind == "earliest"), 1, int(part.detail))
 
 
@@ -72,22 +72,22 @@ def _histogram(part: Part, value: Column) -> Column:
     return F.array(*[F.count_if(each) for each in between])
 
 
-def _hashed(value: Column) -> Column:
+def _hash(value: Column) -> Column:
     """The sketch passes over empty strings, which are values."""
     return F.when(value.isNotNull(), F.xxhash64(value.cast("string")))
 
 
-def _faded(part: Part, days_old: Column) -> Column:
+def _decay_weight(part: Part, days_old: Column) -> Column:
     return F.pow(F.lit(2.0), -days_old / days(part.detail))
 
 
 def _decayed(part: Part, value: Column) -> Column:
     midnight = F.unix_micros(F.date_add("ds", 1).cast("timestamp"))
     age = (midnight - F.unix_micros(value)) / MICROS_A_DAY
-    return F.sum(_decimal(_faded(part, age), 18))
+    return F.sum(_decimal(_decay_weight(part, age), 18))
 
 
-def _heard(_: Part, value: Column) -> Column:
+def _active_day_bit(_: Part, value: Column) -> Column:
     return F.when(F.count(value) > 0, F.lit(1)).otherwise(0).cast("bigint")
 
 
@@ -96,17 +96,17 @@ _FOLDS: dict[str, Fold] = {
     "true": lambda _, value: F.count_if(value),
     "sum": lambda _, value: F.sum(value.cast("bigint")),
     "exact": lambda _, value: F.sum(_decimal(value, 12)),
-    "squares": _squared,
+    "squares": _sum_of_squares,
     "exact_squares": lambda _, value: F.sum(_decimal(value * value, 12)),
     "min": lambda _, value: F.min(value),
     "max": lambda _, value: F.max(value),
-    "earliest": _list,
-    "latest": _list,
+    "earliest": _collect_plays,
+    "latest": _collect_plays,
     "hours": _hours,
     "histogram": _histogram,
     "decayed": _decayed,
-    "heard_on": _heard,
-    "hll": lambda _, value: F.hll_sketch_agg(_hashed(value), HLL_REGISTERS),
+    "heard_on": _active_day_bit,
+    "hll": lambda _, value: F.hll_sketch_agg(_hash(value), HLL_REGISTERS),
     "kll": lambda _, value: F.kll_sketch_agg_double(value.cast("double"), F.lit(KLL_K)),
 }
 
@@ -115,11 +115,11 @@ def _sum(part: Part, column: Column, _: Column) -> Column:
     return F.sum(column).cast(part.type)
 
 
-def _elementwise(length: Callable[[Part], int]) -> Merge:
+def _sum_elementwise(length: Callable[[Part], int]) -> Merge:
     return lambda part, column, _: F.array(*[F.sum(column[n]) for n in range(length(part))])
 
 
-def _shifted(_: Part, column: Column, age: Column) -> Column:
+def _merge_bitmaps(_: Part, column: Column, age: Column) -> Column:
     """Bits of different parts are of different days, so their sum sets them all."""
     older = F.least(age, F.lit(63)).cast("int")
     kept = column.bitwiseAND(F.call_function("shiftright", F.lit(2**63 - 1), older))
@@ -131,12 +131,12 @@ _MERGES: dict[str, Merge] = {
     "min": lambda _, column, __: F.min(column),
     "max": lambda _, column, __: F.max(column),
     **dict.fromkeys(
-        ("earliest", "latest"), lambda part, column, _: _some(part, F.flatten(F.collect_list(column)))
+        ("earliest", "latest"), lambda part, column, _: _nearest_k(part, F.flatten(F.collect_list(column)))
     ),
-    "hours": _elementwise(lambda _: 24),
-    "histogram": _elementwise(lambda part: len(edges(part)) + 1),
-    "decayed": lambda part, column, age: F.sum(_decimal(column * _faded(part, age), 18)),
-    "heard_on": _shifted,
+    "hours": _sum_elementwise(lambda _: 24),
+    "histogram": _sum_elementwise(lambda part: len(edges(part)) + 1),
+    "decayed": lambda part, column, age: F.sum(_decimal(column * _decay_weight(part, age), 18)),
+    "heard_on": _merge_bitmaps,
     "hll": lambda _, column, __: F.hll_union_agg(column, F.lit(True)),
     "kll": lambda _, column, __: F.kll_merge_agg_double(column),
 }

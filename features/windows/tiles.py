@@ -31,7 +31,7 @@ class Tile(NamedTuple):
         return Tile(date.fromordinal(self.ds.toordinal() - half), half), Tile(self.ds, half)
 
 
-def ending(ds: date) -> list[Tile]:
+def tiles_ending_on(ds: date) -> list[Tile]:
     """Every tile that ends with this day, the shortest first."""
     return [Tile(ds, span) for span in SPANS if _end(ds) % span == 0]
 
@@ -46,18 +46,18 @@ def cover(ds: date, window: str) -> Iterator[Tile]:
         end -= span
 
 
-def sources(tile: Tile, fresh: Collection[date]) -> Iterator[tuple[Tile, bool]]:
-    """What a tile is merged from, if the days `fresh` were just folded: those, and the longest tiles between.
+def merge_inputs(tile: Tile, rebuilt_days: Collection[date]) -> Iterator[tuple[Tile, bool]]:
+    """What a tile is merged from, if the days `rebuilt_days` were just folded: those, and the longest tiles between.
 
     The flag says which of the two a source is.
     """
-    if not any(tile.first <= day <= tile.ds for day in fresh):
+    if not any(tile.first <= day <= tile.ds for day in rebuilt_days):
         yield tile, False
     elif tile.span == 1:
         yield tile, True
     else:
         for half in tile.halves():
-            yield from sources(half, [day for day in fresh if half.first <= day <= half.ds])
+            yield from merge_inputs(half, [day for day in rebuilt_days if half.first <= day <= half.ds])
 
 
 def _end(ds: date) -> int:

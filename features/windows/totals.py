@@ -8,7 +8,7 @@ from pyspark.sql import Column
 from pyspark.sql import functions as F
 
 from features.windows.folds import merge
-from features.windows.operations import needs, value
+from features.windows.operations import required_totals, value
 from features.windows.tiles import Tile
 from schemas.declarations import Feature
 from schemas.parts import Part
@@ -19,10 +19,10 @@ Wanted = Sequence[tuple[Feature, str]]
 
 def windows_of(wanted: Wanted) -> list[str]:
     """Every window that some total is over, each once."""
-    return list(dict.fromkeys(over for f, w in wanted for _, over in needs(f, w)))
+    return list(dict.fromkeys(over for f, w in wanted for _, over in required_totals(f, w)))
 
 
-def marked(covers: Mapping[str, Iterable[Tile]]) -> dict[Tile, int]:
+def window_bitmask(covers: Mapping[str, Iterable[Tile]]) -> dict[Tile, int]:
     """The tiles of some windows; bit i says that a tile belongs to the i-th."""
     found: dict[Tile, int] = {}
     for i, tiles in enumerate(covers.values()):
@@ -38,17 +38,20 @@ def inside(windows: Sequence[str], window: str) -> Column:
 
 def totals(wanted: Wanted, windows: Sequence[str], age: Column) -> list[Column]:
     """Every part over every window that needs it, once, to be aggregated per entity."""
-    each = dict.fromkeys((part, over) for f, w in wanted for part, over in needs(f, w))
+    each = dict.fromkeys((part, over) for f, w in wanted for part, over in required_totals(f, w))
     return [
-        merge(part, F.when(inside(windows, over), F.col(part.name)), age).alias(_total(part, over))
+        merge(part, F.when(inside(windows, over), F.col(part.name)), age).alias(_total_name(part, over))
         for part, over in each
     ]
 
 
 def values(wanted: Wanted, at: Column) -> list[Column]:
     """The features, in terms of the totals, as of the instant `at`; null where there is nothing."""
-    return [value(f, w, [F.col(f"`{_total(*need)}`") for need in needs(f, w)], at) for f, w in wanted]
+    return [
+        value(f, w, [F.col(f"`{_total_name(*need)}`") for need in required_totals(f, w)], at)
+        for f, w in wanted
+    ]
 
 
-def _total(part: Part, window: str) -> str:
+def _total_name(part: Part, window: str) -> str:
     return f"{part.name}, {window}"

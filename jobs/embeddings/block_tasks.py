@@ -12,11 +12,18 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from features.embeddings import blocks
-from features.embeddings.corpus import Ints, Model, Tokens, flat
+from features.embeddings.corpus import Ints, Model, Tokens, flatten_lists
 from features.embeddings.pair_kernel import pairs_of
 from features.embeddings.settings import Settings
 from jobs.embeddings.scratch import Scratch
-from jobs.embeddings.tracks import LEARNED, LEARNED_SCHEMA, VOCABULARY, Tracks, learned_rows, load_before
+from jobs.embeddings.tracks import (
+    LEARNED,
+    LEARNED_SCHEMA,
+    VOCABULARY,
+    Tracks,
+    learned_rows,
+    load_previous_vectors,
+)
 
 Batches = Iterable[pa.RecordBatch]
 Task = Callable[[Batches], Iterator[pa.RecordBatch]]
@@ -49,8 +56,8 @@ class Tasks:
         mine.write_table(VOCABULARY, own.schema, iter(own.to_batches()))
         model = blocks.first(block, len(own), self.settings)
         if self.warm:
-            load_before(mine, Tracks.read(mine), model)
-            model.place_new()
+            load_previous_vectors(mine, Tracks.read(mine), model)
+            model.initialise_new_rows()
         self._write(0, "into", block, model)
         self._write(0, "out", block, model)
         yield _count(len(own))
@@ -94,7 +101,7 @@ class Tasks:
             tracks = Tracks.read(mine)
             heard = mine.table(VOCABULARY, ["number", "heard"]).sort_by("number")["heard"]
             learned = np.flatnonzero(heard.is_valid().to_numpy() & ~tracks.is_artist)
-            batches = learned_rows(tracks.only(learned), model.only(learned))
+            batches = learned_rows(tracks.take(learned), model.take(learned))
             self.scratch.write_table(f"{LEARNED}/{block:05d}.parquet", LEARNED_SCHEMA, batches)
             yield _count(len(learned))
 
@@ -190,7 +197,7 @@ def _next(batches: list[pa.RecordBatch]) -> int:
 
 
 def _arrays(batches: list[pa.RecordBatch]) -> tuple[Tokens, Ints, Ints]:
-    return *flat(batches), np.concatenate([batch.column("sequence").to_numpy() for batch in batches])
+    return *flatten_lists(batches), np.concatenate([batch.column("sequence").to_numpy() for batch in batches])
 
 
 def _ids(rows: Batches) -> Iterator[int]:

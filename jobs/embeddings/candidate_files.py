@@ -20,7 +20,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from features.embeddings.candidates import CandidateSettings, candidate_tracks, candidates, numbered_lists
+from features.embeddings.candidates import CandidateSettings, candidates, number_neighbours, number_tracks
 from jobs.embeddings.scratch import Scratch
 from schemas.candidates import ORIGINS
 
@@ -45,10 +45,10 @@ class CandidateFiles:
         self, embeddings: DataFrame, catalogue: DataFrame, following: DataFrame, similar: DataFrame
     ) -> None:
         """Numbers the tracks with a vector, and both origins' lists by them."""
-        tracks = candidate_tracks(embeddings, catalogue)
+        tracks = number_tracks(embeddings, catalogue)
         tracks.write.mode("overwrite").parquet(self.scratch.path(TRACKS))
         for origin, lists in zip(ORIGINS, (following, similar), strict=True):
-            rows = numbered_lists(lists, self.ids)
+            rows = number_neighbours(lists, self.ids)
             rows.write.mode("overwrite").parquet(self.scratch.path(origin))
 
     def candidates(
@@ -70,7 +70,7 @@ class CandidateFiles:
         from features.embeddings.candidate_arrays import Pool
 
         folder = self._local()
-        with _alone(folder):
+        with _lock_folder(folder):
             if not (folder / "whole").exists():
                 self._unpack(folder)
                 (folder / "whole").touch()
@@ -145,7 +145,7 @@ def _mapped(folder: Path, name: str) -> np.ndarray:
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[None]:
+def _lock_folder(folder: Path) -> Iterator[None]:
     """Tasks of one machine wait for the one that is here."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "lock").open("w") as lock:

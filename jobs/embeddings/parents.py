@@ -38,10 +38,10 @@ class Parent:
         return replace(settings, **chosen)
 
 
-def parent_of(job: Job, day: date) -> Parent | None:
+def find_parent(job: Job, day: date) -> Parent | None:
     """The newest version before `day`."""
     published = job.state("track_embeddings")
-    accepted = [row for row in _versions(job) if row["status"] == "accepted"]
+    accepted = [row for row in _read_versions(job) if row["status"] == "accepted"]
     days = [each for each in (published.days if published else []) if each < day]
     for row in sorted(accepted, key=lambda row: (row["ds"], row["available_at"]), reverse=True):
         if days and row["ds"] == days[-1]:
@@ -51,13 +51,13 @@ def parent_of(job: Job, day: date) -> Parent | None:
     return None
 
 
-def start_of(asked: str, parent: Parent | None, day: date, settings: Settings) -> str:
+def choose_start(asked: str, parent: Parent | None, day: date, settings: Settings) -> str:
     """`cold` or `warm`; asked for neither, warm while the space is young and can be gone on in.
 
     Raises:
         WrongUsage: warm was asked for, and cannot be.
     """
-    hindrance = _hindrance(parent, settings)
+    hindrance = _why_not_warm(parent, settings)
     if asked == "warm" and hindrance:
         raise WrongUsage(f"--start warm cannot be: {hindrance}; start cold, or leave --start out")
     if asked != AUTO:
@@ -66,7 +66,7 @@ def start_of(asked: str, parent: Parent | None, day: date, settings: Settings) -
     return "warm" if young and not hindrance else "cold"
 
 
-def _hindrance(parent: Parent | None, settings: Settings) -> str | None:
+def _why_not_warm(parent: Parent | None, settings: Settings) -> str | None:
     if parent is None:
         return "there is no version before that day"
     if parent.dimensions != settings.dimensions:
@@ -78,7 +78,7 @@ def _hindrance(parent: Parent | None, settings: Settings) -> str | None:
     return None
 
 
-def _versions(job: Job) -> list[dict[str, Any]]:
+def _read_versions(job: Job) -> list[dict[str, Any]]:
     """Not counted as an input: this table grows with each training, and none is made of it."""
     table = job.warehouse.table("embedding_versions")
     if table is None:

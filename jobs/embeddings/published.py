@@ -9,21 +9,21 @@ from datetime import date, timedelta
 from typing import Any
 
 from features.embeddings.neighbours import Search
-from jobs.embeddings.trainer import own_executor
+from jobs.embeddings.trainer import whole_executor_profile
 from jobs.errors import WrongUsage
-from jobs.job import Job, day_argument
+from jobs.job import Job, parse_day
 
 TABLE = "track_embeddings"
 # Each holds all vectors.
 TASKS_HERE = 4
 
 
-def with_day(made: argparse.ArgumentParser) -> argparse.ArgumentParser:
-    made.add_argument("--day", type=day_argument, help="day of the embeddings (default: the newest)")
+def add_day_argument(made: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    made.add_argument("--day", type=parse_day, help="day of the embeddings (default: the newest)")
     return made
 
 
-def day_of(job: Job, asked: date | None) -> date:
+def resolve_day(job: Job, asked: date | None) -> date:
     """The day asked for, or the newest that there are embeddings of.
 
     Raises:
@@ -41,7 +41,7 @@ def day_of(job: Job, asked: date | None) -> date:
     return asked
 
 
-def days_until(day: date, count: int) -> list[date]:
+def days_ending(day: date, count: int) -> list[date]:
     """So many days, `day` the last, newest first.
 
     Raises:
@@ -52,10 +52,10 @@ def days_until(day: date, count: int) -> list[date]:
     return [day - timedelta(days=n) for n in range(count)]
 
 
-def search(job: Job) -> Search:
+def configure_search(job: Job) -> Search:
     """On a cluster one task with an executor's cores: each further one would hold all vectors again. On one machine
     a few tasks, since only tasks can read and write side by side, and rows take as long as the search."""
-    profile, cores = own_executor(job.spark)
+    profile, cores = whole_executor_profile(job.spark)
     tasks = 1 if profile else min(cores, TASKS_HERE)
     return Search(tasks=tasks, threads=max(1, cores // tasks), profile=profile)
 
@@ -71,7 +71,7 @@ def add_fields(made: argparse.ArgumentParser, settings: type, meanings: Mapping[
             made.add_argument(flag, type=kind, default=each.default, help=f"{meaning} (%(default)s)")
 
 
-def given(args: argparse.Namespace, settings: type) -> Any:
+def settings_from(args: argparse.Namespace, settings: type) -> Any:
     """The settings that the arguments of `add_fields` say.
 
     Raises:

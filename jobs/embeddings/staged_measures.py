@@ -38,7 +38,7 @@ def staged_measures(
         **trained,
         "lost_tracks": float(learned - there),
         "coverage_ratio": _coverage_ratio(scratch, staged, plays),
-        **_over_chance(staged, scratch, trained["chance_z_possible"]),
+        **_measure_chance(staged, scratch, trained["chance_z_possible"]),
     }
 
 
@@ -50,14 +50,14 @@ def _coverage_ratio(scratch: Scratch, staged: DataFrame, plays: int) -> float:
     return plays / before if before else float("inf")
 
 
-def _over_chance(staged: DataFrame, scratch: Scratch, possible: float) -> dict[str, float]:
+def _measure_chance(staged: DataFrame, scratch: Scratch, possible: float) -> dict[str, float]:
     pairs = scratch.table(PAIRS, ["query", "target"])
     queries, targets = pairs["query"].to_pylist(), pairs["target"].to_pylist()
     can_be_told = possible >= ENOUGH_TO_TELL
     found = {"chance_pairs": float(len(queries)), "chance_can_be_told": float(can_be_told)}
     if can_be_told:
         into, out = _vectors(staged, {*queries, *targets})
-        found["z_over_chance"] = z_of_vectors(_stacked(into, queries), _stacked(out, targets))
+        found["z_over_chance"] = z_of_vectors(_stack(into, queries), _stack(out, targets))
     return found
 
 
@@ -71,7 +71,7 @@ def _vectors(staged: DataFrame, tracks: set[str]) -> tuple[dict[str, list[float]
     return {row[0]: row[1] for row in rows}, {row[0]: row[2] for row in rows}
 
 
-def _stacked(vectors: dict[str, list[float]], tracks: list[str]) -> Matrix:
+def _stack(vectors: dict[str, list[float]], tracks: list[str]) -> Matrix:
     """A row per track; zeros, which rank nothing, where it has no vector, or one of another size than most."""
     sizes = [len(vector) for vector in vectors.values()]
     width = max(set(sizes), key=sizes.count, default=1)

@@ -21,11 +21,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from expectations.suite import ENOUGH_PAIRS
+from expectations.suite import MIN_PAIRS
 from features.embeddings import chance
 from features.embeddings import evaluation as ev
-from features.embeddings.alignment import frequent, rotation
-from features.embeddings.corpus import Corpus, Ints, Model, Tokens, flat, unit
+from features.embeddings.alignment import fit_rotation, select_anchors
+from features.embeddings.corpus import Corpus, Ints, Model, Tokens, flatten_lists, normalise_rows
 from features.embeddings.ranking import Pairs
 from features.embeddings.sequences import FOLDS
 from features.embeddings.settings import Settings
@@ -34,7 +34,7 @@ from features.embeddings.tuning import Choice, SearchPlan, choose_settings, desc
 from jobs.embeddings.block_tasks import Tasks
 from jobs.embeddings.choices import SearchProgress, load_choice, save_choice
 from jobs.embeddings.scratch import Scratch
-from jobs.embeddings.tracks import Tracks, load_before, write_learned, write_pairs
+from jobs.embeddings.tracks import Tracks, load_previous_vectors, write_learned, write_pairs
 
 REPORT, KEPT = "report string", "tracks array<int>"
 # Of a batch that is handed on.
@@ -57,7 +57,7 @@ class Plan:
     search: SearchPlan | None = None
 
 
-def runner(plan: Plan) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
+def make_task(plan: Plan) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
     """For `mapInArrow` over `fold` and `tracks`: one row, the report as JSON; none where there is nothing to learn."""
 
     def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -74,15 +74,15 @@ class _Training:
     def __init__(self, plan: Plan, batches: list[pa.RecordBatch]) -> None:
         self.plan, self.settings = plan, plan.settings
         read = Tracks.read(plan.scratch)
-        self.tokens = read.only(np.flatnonzero(read.plays >= plan.settings.min_plays))  # the first of them
-        kept, starts, self.pairs = asked_of(batches, self.tokens)
+        self.tokens = read.take(np.flatnonzero(read.plays >= plan.settings.min_plays))  # the first of them
+        kept, starts, self.pairs = split_held_out(batches, self.tokens)
         self.corpus = Corpus(kept, starts, self.tokens.plays)
         heard = np.bincount(kept, minlength=len(self.tokens.plays)) > 0
         self.learned = np.flatnonzero(heard & ~self.tokens.is_artist)
-        self.tracks = self.tokens.only(self.learned)
+        self.tracks = self.tokens.take(self.learned)
         self.metrics: list[ev.Metric] = []
         self.measures: dict[str, float] = {}
-        self.baselines: dict[str, ev.Found] = {}
+        self.baselines: dict[str, ev.RankingResult] = {}
 
     @property
     def _warm(self) -> bool:
@@ -90,25 +90,25 @@ class _Training:
 
     def report(self) -> dict[str, Any]:
         choice = self._choose()
-        self.measures |= _circumstances(len(self.pairs), len(self._sample), self.plan)
+        self.measures |= _gate_conditions(len(self.pairs), len(self._sample), self.plan)
         if len(self.pairs):  # before there is a model: both take memory
             self.baselines = ev.baselines(self.corpus, self.pairs, self.tokens.is_artist)
             self.metrics += [metric for found in self.baselines.values() for metric in found.metrics]
-        twin = self._twin_near() if self.plan.parent and not self._warm else None
+        twin = self._second_seed_neighbours() if self.plan.parent and not self._warm else None
         started = time.monotonic()
-        model = self._trained().only(self.learned)
+        model = self._train().take(self.learned)
         seconds = time.monotonic() - started
         if self.plan.parent and not self._warm:
             self._align(model)
         digest = _digest(model)
         write_learned(self.plan.scratch, self.tracks, model)
-        self._leave_adjacent_pairs()
+        self._write_adjacent_pairs()
         if len(self.learned):
             self._measure(model, twin)
         return {
-            "metrics": ev.as_rows(self.metrics), "measures": self.measures, "tracks": len(self.learned),
+            "metrics": ev.to_rows(self.metrics), "measures": self.measures, "tracks": len(self.learned),
             "plays": len(self.corpus.tokens), "seconds": seconds, "peak_bytes": peak_bytes(),
-            "threads": self.settings.threads, "digest": digest, "settings": self.settings.deciding(),
+            "threads": self.settings.threads, "digest": digest, "settings": self.settings.result_settings(),
             "trials": choice and [asdict(trial) for trial in choice.trials],
             "search": choice and choice.as_record(),
         }  # fmt: skip
@@ -128,37 +128,37 @@ class _Training:
         self.settings = replace(choice.settings, threads=self.settings.threads)
         return choice
 
-    def _trained(self) -> Model:
+    def _train(self) -> Model:
         if self.settings.backend == "gensim":
             return fit(self.corpus, self.settings)
         if self.settings.blocks > 1:
             return Tasks(self.plan.scratch, self.settings, self._warm).whole()
         saved = self.plan.scratch.load_model()
-        model, done = saved if saved else (self._first(self.settings.seed), 0)
+        model, done = saved if saved else (self._initial_model(self.settings.seed), 0)
         epochs = range(done, self.settings.warm_epochs if self._warm else self.settings.epochs)
         return fit(self.corpus, self.settings, model, epochs, _Progress(self.plan))
 
-    def _first(self, seed: int) -> Model:
-        model = Model.fresh(len(self.tokens.plays), self.settings.dimensions, seed)
+    def _initial_model(self, seed: int) -> Model:
+        model = Model.initialise(len(self.tokens.plays), self.settings.dimensions, seed)
         if self._warm:
-            load_before(self.plan.scratch, self.tokens, model)
-            model.place_new()
+            load_previous_vectors(self.plan.scratch, self.tokens, model)
+            model.initialise_new_rows()
         return model
 
-    def _twin_near(self) -> Ints:
+    def _second_seed_neighbours(self) -> Ints:
         """The neighbours that a training from another seed finds: two of them agree on no more than these."""
         settings = replace(self.settings, seed=self.settings.seed + 1, blocks=1)
-        published, _ = fit(self.corpus, settings).only(self.learned).merge()
+        published, _ = fit(self.corpus, settings).take(self.learned).combine_in_place()
         return ev.neighbours(published, self._sample, ev.NEIGHBOURS)
 
     def _align(self, model: Model) -> None:
         """Turns the model to lie as the version before does, as far as a rotation can."""
-        rows = frequent(self.tracks.plays, np.maximum(self.tracks.before, 0))
+        rows = select_anchors(self.tracks.plays, np.maximum(self.tracks.before, 0))
         self.measures["aligned_on"] = float(len(rows))
         if len(rows) >= 2 * self.settings.dimensions:
-            some = self.tracks.only(rows)
-            before = loaded(self.plan.scratch, some, self.settings.dimensions)
-            model.turn(rotation(unit(model.into[rows] + model.out[rows]), before.published()))
+            some = self.tracks.take(rows)
+            before = load_previous_model(self.plan.scratch, some, self.settings.dimensions)
+            model.rotate(fit_rotation(normalise_rows(model.into[rows] + model.out[rows]), before.combine()))
 
     # --- measuring: from here on the arrays of the model are used for other things
 
@@ -166,27 +166,27 @@ class _Training:
     def _sample(self) -> Ints:
         """Of the tracks that both versions learned where there are two; places in `tracks`."""
         both = self.tracks.before > 0 if self.plan.parent else np.ones(len(self.tracks.plays), bool)
-        return ev.sampled(np.flatnonzero(both))
+        return ev.sample_tracks(np.flatnonzero(both))
 
-    def _leave_adjacent_pairs(self) -> None:
+    def _write_adjacent_pairs(self) -> None:
         """For the gate, which looks up their vectors among the rows that are to be published."""
-        pairs = chance.adjacent_pairs(self.corpus, self.tokens.is_artist)
+        pairs = chance.sample_adjacent_pairs(self.corpus, self.tokens.is_artist)
         write_pairs(self.plan.scratch, self.tokens, pairs)
         self.measures["chance_z_possible"] = chance.z_possible(self.corpus, pairs)
 
     def _measure(self, model: Model, twin: Ints | None) -> None:
-        pairs, sample = renumbered(self.pairs, self.tracks), self._sample
+        pairs, sample = renumber_pairs(self.pairs, self.tracks), self._sample
         hits = None
         if len(pairs):
-            found = ev.ranked("next", "this", model.into, model.out, pairs, self.tracks.plays)
+            found = ev.evaluate_ranking("next", "this", model.into, model.out, pairs, self.tracks.plays)
             hits = found.hits
             self.metrics += found.metrics
-            self.measures |= ev.against(hits, self.baselines)
-        published, norms = model.merge()
+            self.measures |= ev.measure_lift(hits, self.baselines)
+        published, norms = model.combine_in_place()
         if len(pairs):
-            similar = ev.ranked("similar", "this", published, published, pairs, self.tracks.plays)
+            similar = ev.evaluate_ranking("similar", "this", published, published, pairs, self.tracks.plays)
             self.metrics += similar.metrics
-        near, around = ev.around(published, sample, self.tracks.plays)
+        near, around = ev.measure_neighbourhoods(published, sample, self.tracks.plays)
         self.metrics += around
         if self.plan.parent and len(sample):
             rows = published[sample].copy()
@@ -202,24 +202,24 @@ class _Training:
         Args:
             hits: of this version; None where there are no questions.
         """
-        old = self.tracks.only(np.flatnonzero(self.tracks.before >= 0))
+        old = self.tracks.take(np.flatnonzero(self.tracks.before >= 0))
         held = Model(*(array[: len(old.plays)] for array in vars(model).values()))
-        load_before(self.plan.scratch, old, held)
+        load_previous_vectors(self.plan.scratch, old, held)
         if hits is not None:
-            pairs = renumbered(self.pairs, old)
-            before = ev.ranked("next", "previous", held.into, held.out, pairs, old.plays)
+            pairs = renumber_pairs(self.pairs, old)
+            before = ev.evaluate_ranking("next", "previous", held.into, held.out, pairs, old.plays)
             self.metrics += before.metrics
-            self.measures |= ev.compared(hits, before.hits)
-        published, norms_before = held.merge()
+            self.measures |= ev.compare_hits(hits, before.hits)
+        published, norms_before = held.combine_in_place()
         sample = old.places(self.tracks.numbers[self._sample])
         near_before = old.numbers[ev.neighbours(published, sample, ev.NEIGHBOURS)]
         both = norms[self._sample], norms_before[sample]
-        self.measures |= ev.moved(near, near_before, rows, published[sample], *both)
+        self.measures |= ev.measure_drift(near, near_before, rows, published[sample], *both)
 
 
-def _circumstances(pairs: int, sample: int, plan: Plan) -> dict[str, float]:
+def _gate_conditions(pairs: int, sample: int, plan: Plan) -> dict[str, float]:
     """What the gate's bounds depend on; `sample` is of tracks that both versions learned."""
-    enough, both = pairs >= ENOUGH_PAIRS, plan.parent and sample > 0
+    enough, both = pairs >= MIN_PAIRS, plan.parent and sample > 0
     return {
         "pairs": float(pairs),
         "has_pairs": float(pairs > 0),
@@ -255,7 +255,7 @@ def without_held_out(scratch: Scratch) -> Callable[[Iterable[pa.RecordBatch]], I
     """For `mapInArrow` over all sequences: what is learned of them, as `tracks`."""
 
     def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        tokens, offsets, _ = asked_of(list(batches), Tracks.read(scratch))
+        tokens, offsets, _ = split_held_out(list(batches), Tracks.read(scratch))
         for start in range(0, len(offsets) - 1, SEQUENCES):
             some = offsets[start : start + SEQUENCES + 1]
             lists = pa.ListArray.from_arrays(
@@ -266,11 +266,11 @@ def without_held_out(scratch: Scratch) -> Callable[[Iterable[pa.RecordBatch]], I
     return run
 
 
-def asked_of(batches: list[pa.RecordBatch], known: Tracks) -> tuple[Tokens, Ints, Pairs]:
+def split_held_out(batches: list[pa.RecordBatch], known: Tracks) -> tuple[Tokens, Ints, Pairs]:
     """Tokens and offsets of the sequences without what is held out, and the questions that this makes."""
-    tokens, offsets = flat(batches)
+    tokens, offsets = flatten_lists(batches)
     folds = np.concatenate([np.zeros(0, np.int64), *(batch.column("fold") for batch in batches)])
-    return ev.held_out(tokens, offsets, folds, FOLDS, known.is_artist if known.is_artist.any() else None)
+    return ev.hold_out_last(tokens, offsets, folds, FOLDS, known.is_artist if known.is_artist.any() else None)
 
 
 def peak_bytes() -> int:
@@ -278,14 +278,14 @@ def peak_bytes() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
-def loaded(scratch: Scratch, tracks: Tracks, dimensions: int) -> Model:
+def load_previous_model(scratch: Scratch, tracks: Tracks, dimensions: int) -> Model:
     model = Model(*(np.zeros((len(tracks.plays), dimensions), np.float32) for _ in range(2)),
                   *(np.zeros(len(tracks.plays), np.float32) for _ in range(2)))  # fmt: skip
-    load_before(scratch, tracks, model)
+    load_previous_vectors(scratch, tracks, model)
     return model
 
 
-def renumbered(pairs: Pairs, tracks: Tracks) -> Pairs:
+def renumber_pairs(pairs: Pairs, tracks: Tracks) -> Pairs:
     return Pairs(tracks.places(pairs.query), tracks.places(pairs.target))
 
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from features.embeddings.corpus import Ints, Matrix, Model, lists_of
+from features.embeddings.corpus import Ints, Matrix, Model, to_list_array
 from features.embeddings.ranking import Pairs
 from features.embeddings.sequences import ARTIST
 from jobs.embeddings.scratch import Scratch
@@ -55,7 +55,7 @@ class Tracks:
     def is_artist(self) -> NDArray[np.bool_]:
         return np.asarray(pc.starts_with(self.names, ARTIST).to_numpy(zero_copy_only=False))
 
-    def only(self, places: Ints) -> Tracks:
+    def take(self, places: Ints) -> Tracks:
         return Tracks(
             self.numbers[places], self.names.take(pa.array(places)), self.plays[places], self.before[places]
         )
@@ -68,7 +68,7 @@ class Tracks:
         return np.where(self.numbers[at] == numbers, at, -1)
 
 
-def load_before(scratch: Scratch, tracks: Tracks, into: Model) -> None:
+def load_previous_vectors(scratch: Scratch, tracks: Tracks, into: Model) -> None:
     """Writes the vectors of the version before over the rows of `into` whose tracks it has."""
     columns = ["number", "in_vector", "out_vector", "in_state", "out_state"]
     for batch in scratch.batches(VOCABULARY, columns):
@@ -106,7 +106,7 @@ def learned_rows(tracks: Tracks, model: Model) -> Iterator[pa.RecordBatch]:
         some = slice(start, start + _ROWS)
         yield pa.record_batch(
             [
-                tracks.names[some], lists_of(model.into[some]), lists_of(model.out[some]),
+                tracks.names[some], to_list_array(model.into[some]), to_list_array(model.out[some]),
                 pa.array(tracks.plays[some]), pa.array(model.into_state[some].astype(np.float64)),
                 pa.array(model.out_state[some].astype(np.float64)),
             ],

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from features.embeddings.sequences import sequences, vocabulary
 from features.embeddings.settings import Settings
-from features.embeddings.track_rows import with_vectors_before
+from features.embeddings.track_rows import join_previous_vectors
 from jobs.embeddings.scratch import Scratch
 from jobs.embeddings.tracks import VOCABULARY
 from jobs.errors import JobError
@@ -32,7 +32,7 @@ class NothingToLearn(JobError):
 
 
 @dataclass(frozen=True)
-class Trained:
+class TrainingResult:
     """What a training came to; its vectors lie in the scratch."""
 
     metrics: list[dict[str, Any]]
@@ -48,12 +48,14 @@ class Trained:
     search: dict[str, Any] | None = None
 
 
-def lay_ready(scratch: Scratch, heard: DataFrame, before: DataFrame | None, settings: Settings) -> None:
+def write_vocabulary(
+    scratch: Scratch, heard: DataFrame, before: DataFrame | None, settings: Settings
+) -> None:
     """Leaves the vocabulary in the scratch, with the vectors of the version before.
 
     Tracks with too few plays are there too: what is not learned counts against the coverage.
     """
-    ready = with_vectors_before(vocabulary(heard, replace(settings, min_plays=1)), before)
+    ready = join_previous_vectors(vocabulary(heard, replace(settings, min_plays=1)), before)
     ready.write.mode("overwrite").parquet(scratch.path(VOCABULARY))
 
 
@@ -66,7 +68,7 @@ def train(
     parent: bool,
     say: Callable[[str], None],
     search: SearchPlan | None = None,
-) -> Trained:
+) -> TrainingResult:
     """Runs the task that trains, and says after each epoch how far it is. With several blocks, many tasks train
     and the one only measures: it still holds the whole model for that.
 
@@ -76,18 +78,18 @@ def train(
     from pyspark.sql import functions as F
 
     from jobs.embeddings.blocks import train_in_blocks
-    from jobs.embeddings.task import KEPT, REPORT, Plan, runner, without_held_out
+    from jobs.embeddings.task import KEPT, REPORT, Plan, make_task, without_held_out
 
     often = spark.read.parquet(scratch.path(VOCABULARY)).where(F.col("plays") >= settings.min_plays)
     numbers = often.select("number", "token")
     rows = sequences(heard, numbers, settings)
-    profile, _ = own_executor(spark)
+    profile, _ = whole_executor_profile(spark)
     if settings.blocks > 1 and not rows.isEmpty():
         kept = rows.mapInArrow(without_held_out(scratch), KEPT)
         train_in_blocks(spark, scratch, kept, settings, start, profile, say)
-    with _told(scratch, say):
+    with log_progress(scratch, say):
         learned = rows.mapInArrow(
-            runner(Plan(scratch, settings, start, parent, search)), REPORT, profile=profile
+            make_task(Plan(scratch, settings, start, parent, search)), REPORT, profile=profile
         )
         reports = learned.collect()
     if not reports:
@@ -95,10 +97,10 @@ def train(
             f"no session has {settings.min_length} different tracks in a row, with {settings.min_plays} plays or more "
             "each; there is nothing to learn from. Give more --days, or lower --min-plays"
         )
-    return Trained(**json.loads(reports[0]["report"]))
+    return TrainingResult(**json.loads(reports[0]["report"]))
 
 
-def own_executor(spark: SparkSession) -> tuple[ResourceProfile | None, int]:
+def whole_executor_profile(spark: SparkSession) -> tuple[ResourceProfile | None, int]:
     """Resources of a task that has an executor's cores to itself, and how many these are.
 
     On one machine there are no executors to choose from. Where the cluster does not say how many cores
@@ -116,7 +118,7 @@ def own_executor(spark: SparkSession) -> tuple[ResourceProfile | None, int]:
 
 
 @contextmanager
-def _told(scratch: Scratch, say: Callable[[str], None]) -> Iterator[None]:
+def log_progress(scratch: Scratch, say: Callable[[str], None]) -> Iterator[None]:
     """Says what the task notes in the scratch; it may run on another machine."""
     done, seen = threading.Event(), set(scratch.names("progress"))
 

@@ -10,8 +10,8 @@ from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 
-from jobs.publishing.commits import check_intact
-from jobs.publishing.state import digest, state_of
+from jobs.publishing.commits import check_log_row_count
+from jobs.publishing.state import digest, read_state
 from jobs.publishing.warehouse import Warehouse
 from schemas import Contract
 
@@ -20,21 +20,21 @@ from schemas import Contract
 class Batch:
     """One batch.
 
-    `made_from` identifies inputs, code and parameters: the same again is the same batch. A batch
-    replaces `days`; without days, the whole table. If it `appends`, it replaces nothing. `read_at`
-    are the versions of the tables that it was made of, `rests_on` is the version of its own table where it
+    `fingerprint` identifies inputs, code and parameters: the same again is the same batch. A batch
+    replaces `days`; without days, the whole table. If it `appends`, it replaces nothing. `input_versions`
+    are the versions of the tables that it was made of, `base_version` is the version of its own table where it
     was made of that too. The same batch made twice has the same
-    rows, or it is no `repeatable` one. `revision` counts the tries to make it; no clock is asked.
+    rows, or it is no `deterministic` one. `revision` counts the tries to make it; no clock is asked.
     """
 
     contract: Contract
-    made_from: str
+    fingerprint: str
     days: tuple[date, ...] | None = None
-    follows: Mapping[date, str] = field(default_factory=dict)
-    read_at: Mapping[str, int] = field(default_factory=dict)
-    rests_on: int | None = None
+    upstream: Mapping[date, str] = field(default_factory=dict)
+    input_versions: Mapping[str, int] = field(default_factory=dict)
+    base_version: int | None = None
     appends: bool = False
-    repeatable: bool = True
+    deterministic: bool = True
     files_per_day: int = 1
     revision: int = 0
     attempt: str = field(default_factory=lambda: uuid.uuid4().hex[:8])
@@ -45,30 +45,30 @@ class Batch:
 
     @property
     def transaction(self) -> str:
-        return f"publish:{self.table}:{self.made_from}"
+        return f"publish:{self.table}:{self.fingerprint}"
 
     @property
     def id(self) -> str:
-        return f"{self.made_from}-{self.revision}"
+        return f"{self.fingerprint}-{self.revision}"
 
 
-def already_published(warehouse: Warehouse, batch: Batch) -> bool:
+def is_published(warehouse: Warehouse, batch: Batch) -> bool:
     """Whether the table holds this very batch now; not merely whether it once did."""
     table = warehouse.table(batch.table)
     if table is None:
         return False
-    check_intact(table)
+    check_log_row_count(table)
     if batch.appends:
         return table.transaction_version(batch.transaction) is not None
-    parts = state_of(table).parts
+    parts = read_state(table).parts
     wanted = batch.days if batch.days is not None else (None,)
-    return all(day in parts and parts[day].made_from == batch.made_from for day in wanted)
+    return all(day in parts and parts[day].fingerprint == batch.fingerprint for day in wanted)
 
 
 def reserve(warehouse: Warehouse, batch: Batch) -> Batch:
     """The batch with a revision of its own, and its empty folder; whoever is second gets the next one."""
     table = warehouse.create(batch.contract)
-    prefix = f"{batch.made_from}-"
+    prefix = f"{batch.fingerprint}-"
     tried = [
         int(id_.removeprefix(prefix)) for id_ in warehouse.batches(batch.table) if id_.startswith(prefix)
     ]

@@ -21,14 +21,14 @@ from deltalake.exceptions import CommitFailedError, DeltaError
 from deltalake.transaction import AddAction, RemoveAction
 
 from jobs.errors import JobError
-from jobs.publishing.state import TableState, actions_in, note_of, state_of
+from jobs.publishing.state import TableState, parse_commit_metadata, read_actions, read_state
 from jobs.publishing.warehouse import Warehouse
 
 # Checkpoints and log clean-up are maintenance's; doing them here would make a commit slow at times.
 NO_HOOKS = PostCommitHookProperties(create_checkpoint=False, cleanup_expired_logs=False)
 
 
-class Lost(Exception):
+class CommitConflict(Exception):
     """Somebody else committed first; the table has to be looked at again."""
 
 
@@ -56,10 +56,10 @@ def swap(table: DeltaTable, change: Change) -> TableState:
     """Commits on top of the version that `table` was opened at, and of no other.
 
     Raises:
-        Lost: the table has another version by now.
+        CommitConflict: the table has another version by now.
         JobError: the commit could not be written, or the one that it follows is damaged.
     """
-    check_intact(table)
+    check_log_row_count(table)
     try:
         table.create_write_transaction(
             [*change.adds, *_removals(table, change)],
@@ -74,11 +74,11 @@ def swap(table: DeltaTable, change: Change) -> TableState:
             post_commithook_properties=NO_HOOKS,
         )
     except (DeltaError, OSError) as problem:
-        _landed_after_all(table, change, problem)
+        _resolve_ambiguous_commit(table, change, problem)
     return replace(change.state, version=table.version() + 1)
 
 
-def next_instant(state: TableState) -> str:
+def next_commit_time(state: TableState) -> str:
     """Now, as a partition value; later than every instant in the table, though a clock may run back."""
     now = datetime.now(UTC)
     if state.published_at:
@@ -87,7 +87,7 @@ def next_instant(state: TableState) -> str:
     return now.strftime("%Y-%m-%d %H:%M:%S.%f")
 
 
-def staged_files(warehouse: Warehouse, path: str) -> list[dict[str, Any]]:
+def list_staged_files(warehouse: Warehouse, path: str) -> list[dict[str, Any]]:
     """The add actions of a staged batch, as its log has them; paths are relative to the table's folder."""
     from pyarrow.fs import FileSelector
 
@@ -98,12 +98,14 @@ def staged_files(warehouse: Warehouse, path: str) -> list[dict[str, Any]]:
             f"the staged batch {path} was removed; nothing was published. Run the step again"
         ) from gone
     commits = sorted(entry.path for entry in listed if entry.path.endswith(".json"))
-    actions = [action for commit in commits for action in actions_in(warehouse.files, commit)]
+    actions = [action for commit in commits for action in read_actions(warehouse.files, commit)]
     folder = path.rsplit("/", 1)[1]
     return [{**a["add"], "path": f"{folder}/{unquote(a['add']['path'])}"} for a in actions if "add" in a]
 
 
-def as_adds(files: Iterable[Mapping[str, Any]], available_at: str | None, rewrites: bool) -> list[AddAction]:
+def to_add_actions(
+    files: Iterable[Mapping[str, Any]], available_at: str | None, rewrites: bool
+) -> list[AddAction]:
     """Files to be named. Partition values live in the log alone, so the instant can be the true one."""
     stamp = {} if available_at is None else {"available_at": available_at}
     return [
@@ -119,7 +121,7 @@ def as_adds(files: Iterable[Mapping[str, Any]], available_at: str | None, rewrit
     ]
 
 
-def check_whole(warehouse: Warehouse, table: str, files: Sequence[Mapping[str, Any]]) -> None:
+def check_file_sizes(warehouse: Warehouse, table: str, files: Sequence[Mapping[str, Any]]) -> None:
     """That no staged file was cut off since it was written.
 
     Raises:
@@ -137,10 +139,10 @@ def check_whole(warehouse: Warehouse, table: str, files: Sequence[Mapping[str, A
             )
 
 
-def check_intact(table: DeltaTable) -> None:
+def check_log_row_count(table: DeltaTable) -> None:
     """A power cut can shorten the newest log entry; cut between two lines, or to nothing, it still opens."""
-    rows = [file["num_records"] for file in files_of(table)]
-    said, named, version = state_of(table).rows, sum(n or 0 for n in rows), table.version()
+    rows = [file["num_records"] for file in list_data_files(table)]
+    said, named, version = read_state(table).rows, sum(n or 0 for n in rows), table.version()
     if table.history(1) and (said == named or None in rows):
         return
     raise JobError(
@@ -150,12 +152,12 @@ def check_intact(table: DeltaTable) -> None:
     )
 
 
-def files_in(table: DeltaTable) -> list[tuple[str, date | None]]:
+def list_file_days(table: DeltaTable) -> list[tuple[str, date | None]]:
     """Path and day of every file of a version."""
-    return [(file["path"], file.get("partition.ds")) for file in files_of(table)]
+    return [(file["path"], file.get("partition.ds")) for file in list_data_files(table)]
 
 
-def files_of(table: DeltaTable) -> list[dict[str, Any]]:
+def list_data_files(table: DeltaTable) -> list[dict[str, Any]]:
     """Path, size, rows and partition of every file of a version, as its log has them."""
     actions = pa.table(table.get_add_actions(flatten=True))
     names = {"path", "size_bytes", "num_records", "partition.ds", "partition.available_at"}
@@ -173,7 +175,7 @@ def _note(change: Change) -> dict[str, Any]:
     return {**change.note, "batch": change.batch, "kind": change.kind, "state": change.state.dumps()}
 
 
-def _landed_after_all(table: DeltaTable, change: Change, problem: Exception) -> None:
+def _resolve_ambiguous_commit(table: DeltaTable, change: Change, problem: Exception) -> None:
     """Returns if the commit is in the log, though its answer got lost; else says why it is not."""
     try:
         newest = DeltaTable(table.table_uri)
@@ -182,8 +184,8 @@ def _landed_after_all(table: DeltaTable, change: Change, problem: Exception) -> 
         )
     except (DeltaError, OSError):
         raise JobError.not_committed(change.batch, problem) from problem
-    if any(note_of(commit).get("batch") == change.batch for commit in since):
+    if any(parse_commit_metadata(commit).get("batch") == change.batch for commit in since):
         return
     if since and isinstance(problem, CommitFailedError):
-        raise Lost from problem
+        raise CommitConflict from problem
     raise JobError.not_committed(change.batch, problem) from problem

@@ -16,9 +16,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from jobs.errors import first_line
-from jobs.publishing.examined import Examined
 from jobs.publishing.retention import STAGED_LIFE
 from jobs.publishing.state import TableState
+from jobs.publishing.table_on_storage import TableOnStorage
 from segue import show
 
 KINDS = ("publish", "compact", "erase", "widen")
@@ -39,7 +39,7 @@ class Finding:
         return "wrong" if self.wrong else "note"
 
 
-def listed(names: Sequence[str], most: int = 3) -> str:
+def join_names(names: Sequence[str], most: int = 3) -> str:
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(names[:most]) + more
 
@@ -47,7 +47,7 @@ def listed(names: Sequence[str], most: int = 3) -> str:
 # --- any Delta table
 
 
-def entries_are_whole(table: Examined) -> Iterator[Finding]:
+def check_log_entries(table: TableOnStorage) -> Iterator[Finding]:
     for version, actions in table.entries.items():
         if actions is None:
             name = f"_delta_log/{version:020}.json"
@@ -56,15 +56,15 @@ def entries_are_whole(table: Examined) -> Iterator[Finding]:
             yield Finding(
                 f"{table.where}, version {version}",
                 f"its entry in the log {state} ({name}, {size:,} bytes; expected whole lines of JSON). "
-                f"{_way_out(table, version, name)}",
+                f"{_repair_advice(table, version, name)}",
             )
 
 
-def _way_out(table: Examined, version: int, name: str) -> str:
+def _repair_advice(table: TableOnStorage, version: int, name: str) -> str:
     stops = "Nobody can write to this table or read its newest version. " if version in table.broken else ""
-    if not _can_go(table, version):
+    if not _is_removable(table, version):
         held = (
-            f"release {listed(names)} names it"
+            f"release {join_names(names)} names it"
             if (names := table.named.get(version))
             else "later ones follow"
         )
@@ -77,12 +77,12 @@ def _way_out(table: Examined, version: int, name: str) -> str:
     )
 
 
-def _can_go(table: Examined, version: int) -> bool:
+def _is_removable(table: TableOnStorage, version: int) -> bool:
     """Whether an entry may be moved away: nothing builds on that version, and nobody was promised it."""
     return version == table.newest > table.checkpoint and version not in table.named
 
 
-def versions_have_no_gap(table: Examined) -> Iterator[Finding]:
+def check_version_gaps(table: TableOnStorage) -> Iterator[Finding]:
     for version in table.broken:
         if version not in table.entries:
             yield Finding(
@@ -93,8 +93,8 @@ def versions_have_no_gap(table: Examined) -> Iterator[Finding]:
             )
 
 
-def log_opens(table: Examined) -> Iterator[Finding]:
-    if table.newest < 0 and any(path.endswith(".parquet") for path in table.lying):
+def check_log_opens(table: TableOnStorage) -> Iterator[Finding]:
+    if table.newest < 0 and any(path.endswith(".parquet") for path in table.files_on_storage):
         yield Finding(
             table.where, "has files and no log, so readers see no table. Restore _delta_log from a copy"
         )
@@ -106,7 +106,7 @@ def log_opens(table: Examined) -> Iterator[Finding]:
         )
 
 
-def readers_need_nothing_new(table: Examined) -> Iterator[Finding]:
+def check_reader_version(table: TableOnStorage) -> Iterator[Finding]:
     got = 1 if isinstance(table.opened, str) else table.opened.protocol().min_reader_version
     if got != 1:
         yield Finding(
@@ -116,16 +116,16 @@ def readers_need_nothing_new(table: Examined) -> Iterator[Finding]:
         )
 
 
-def files_are_whole(table: Examined) -> Iterator[Finding]:
+def check_files(table: TableOnStorage) -> Iterator[Finding]:
     with ThreadPoolExecutor() as pool:
-        faults = pool.map(lambda file: _fault(table, file), table.files)
+        faults = pool.map(lambda file: _describe_damage(table, file), table.files)
         for file, fault in zip(table.files, faults, strict=True):
             if fault:
                 yield Finding(f"{table.where}, file {file['path']}", f"{fault}. Restore it from a copy")
 
 
-def _fault(table: Examined, file: Mapping[str, Any]) -> str | None:
-    info = table.lying.get(file["path"])
+def _describe_damage(table: TableOnStorage, file: Mapping[str, Any]) -> str | None:
+    info = table.files_on_storage.get(file["path"])
     if info is None:
         return f"is gone; the log names it, with {file['size_bytes']:,} bytes"
     if info.size != file["size_bytes"]:
@@ -143,7 +143,7 @@ def _fault(table: Examined, file: Mapping[str, Any]) -> str | None:
 # --- the tables that batches are published to
 
 
-def commits_are_ours(table: Examined) -> Iterator[Finding]:
+def check_commit_authors(table: TableOnStorage) -> Iterator[Finding]:
     for version, actions in table.entries.items():
         changes = sum("add" in action or "remove" in action for action in actions or ())
         note = table.notes[version]
@@ -152,19 +152,19 @@ def commits_are_ours(table: Examined) -> Iterator[Finding]:
             yield Finding(
                 f"{table.where}, version {version}",
                 f"changes {changes:,} files and carries no note of ours: another engine ({by}) committed it, and "
-                f"nobody has audited what it wrote. {_way_back(table, version)}",
+                f"nobody has audited what it wrote. {_rollback_advice(table, version)}",
             )
 
 
-def _way_back(table: Examined, version: int) -> str:
-    if _can_go(table, version):
+def _rollback_advice(table: TableOnStorage, version: int) -> str:
+    if _is_removable(table, version):
         return f"Move _delta_log/{version:020}.json away: the table is at version {version - 1} again"
     return (
         "Later versions or releases build on it: roll back to a release from before, and keep that engine out"
     )
 
 
-def batches_are_there_once(table: Examined) -> Iterator[Finding]:
+def check_duplicate_batches(table: TableOnStorage) -> Iterator[Finding]:
     for batch, times in table.published.items():
         if times > 1:
             yield Finding(
@@ -174,11 +174,11 @@ def batches_are_there_once(table: Examined) -> Iterator[Finding]:
             )
 
 
-def rows_are_as_noted(table: Examined) -> Iterator[Finding]:
+def check_row_counts(table: TableOnStorage) -> Iterator[Finding]:
     if not isinstance(table.opened, str):
         version = table.opened.version()
         if state := table.state(version):
-            yield from _other_rows(table, f"{table.where}, version {version}", state)
+            yield from _compare_rows(table, f"{table.where}, version {version}", state)
         elif table.files:
             yield Finding(
                 f"{table.where}, version {version}",
@@ -187,7 +187,7 @@ def rows_are_as_noted(table: Examined) -> Iterator[Finding]:
             )
 
 
-def _other_rows(table: Examined, where: str, state: TableState) -> Iterator[Finding]:
+def _compare_rows(table: TableOnStorage, where: str, state: TableState) -> Iterator[Finding]:
     noted, counted = {day: part.rows for day, part in state.parts.items()}, Counter[date | None]()
     for file in table.files:
         counted[file.get("partition.ds")] += file["num_records"] or 0
@@ -201,7 +201,7 @@ def _other_rows(table: Examined, where: str, state: TableState) -> Iterator[Find
             )
 
 
-def instants_are_past(table: Examined) -> Iterator[Finding]:
+def check_commit_times(table: TableOnStorage) -> Iterator[Finding]:
     now = datetime.now(UTC)
     instants = [file["partition.available_at"] for file in table.files if file.get("partition.available_at")]
     if late := [instant for instant in instants if instant > now + CLOCK_MAY_BE_FAST]:
@@ -214,13 +214,13 @@ def instants_are_past(table: Examined) -> Iterator[Finding]:
         )
 
 
-def nothing_is_left_over(table: Examined) -> Iterator[Finding]:
+def check_leftovers(table: TableOnStorage) -> Iterator[Finding]:
     actions = [action for entry in table.entries.values() for action in entry or ()]
     named = {file["path"].split("/")[0] for file in table.files}
     named |= {action["add"]["path"].split("/")[0] for action in actions if "add" in action}
     for path in table.warehouse.batches(table.name).values():
         folder = path.rsplit("/", 1)[-1]
-        files = [info for lying, info in table.lying.items() if lying.startswith(f"{folder}/")]
+        files = [info for lying, info in table.files_on_storage.items() if lying.startswith(f"{folder}/")]
         newest = max((info.mtime for info in files), default=datetime.now(UTC))
         if folder not in named and datetime.now(UTC) - newest > STAGED_LIFE:
             yield Finding(
@@ -231,7 +231,7 @@ def nothing_is_left_over(table: Examined) -> Iterator[Finding]:
             )
 
 
-def batches_are_recorded(table: Examined, recorded: set[tuple[str, str]]) -> Iterator[Finding]:
+def check_audit_records(table: TableOnStorage, recorded: set[tuple[str, str]]) -> Iterator[Finding]:
     for batch in table.published:
         if (table.name, batch) not in recorded:
             yield Finding(
@@ -241,18 +241,18 @@ def batches_are_recorded(table: Examined, recorded: set[tuple[str, str]]) -> Ite
             )
 
 
-Check = Callable[[Examined], Iterator[Finding]]
+Check = Callable[[TableOnStorage], Iterator[Finding]]
 LOG_CHECKS: tuple[Check, ...] = (
-    entries_are_whole,
-    versions_have_no_gap,
-    log_opens,
-    readers_need_nothing_new,
-    files_are_whole,
+    check_log_entries,
+    check_version_gaps,
+    check_log_opens,
+    check_reader_version,
+    check_files,
 )
 TABLE_CHECKS: tuple[Check, ...] = (
-    commits_are_ours,
-    batches_are_there_once,
-    rows_are_as_noted,
-    instants_are_past,
-    nothing_is_left_over,
+    check_commit_authors,
+    check_duplicate_batches,
+    check_row_counts,
+    check_commit_times,
+    check_leftovers,
 )

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from expectations.gate_settings import Gate, GateError, parse_gate
+from expectations.gate_settings import GateError, GateSettings, parse_gate
 from jobs.errors import WrongUsage
 from jobs.publishing.warehouse import Warehouse
 
 NAME = "gate.toml"
 
 
-def load_gate(warehouse: Warehouse) -> Gate:
+def load_gate(warehouse: Warehouse) -> GateSettings:
     """The bounds as they are under this root; without a file, ours.
 
     Raises:
@@ -20,7 +20,7 @@ def load_gate(warehouse: Warehouse) -> Gate:
         with warehouse.files.open_input_stream(warehouse.inner(path)) as file:
             text = file.read().decode()
     except FileNotFoundError:
-        return Gate()
+        return GateSettings()
     except UnicodeDecodeError as problem:
         raise WrongUsage(f"{path} is no UTF-8: {problem}; save it as UTF-8") from None
     try:

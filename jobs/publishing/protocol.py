@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from deltalake import DeltaTable
 from deltalake.transaction import AddAction
 
-from expectations.gate import judge
+from expectations.gate import audit_batch
 from expectations.lineage import empty_columns
 from expectations.profile import Profile, profile
 from expectations.suite import Suite
@@ -27,17 +27,17 @@ from jobs.errors import JobError, first_line
 from jobs.publishing.batches import Batch, folder
 from jobs.publishing.commits import (
     Change,
-    Lost,
-    as_adds,
-    check_whole,
-    files_in,
-    next_instant,
-    staged_files,
+    CommitConflict,
+    check_file_sizes,
+    list_file_days,
+    list_staged_files,
+    next_commit_time,
     swap,
+    to_add_actions,
 )
-from jobs.publishing.state import Part, TableState, note_at, note_of, state_of
+from jobs.publishing.state import DayState, TableState, commit_metadata_at, parse_commit_metadata, read_state
 from jobs.publishing.warehouse import Warehouse
-from jobs.session import fit
+from jobs.session import tune
 from schemas import Contract, conform
 
 if TYPE_CHECKING:
@@ -85,14 +85,14 @@ def stage(
         JobError: rows outside the batch's days, or files that cannot be read back.
     """
     path = folder(warehouse, batch)
-    if broken := write(_laid_out(conform(rows, batch.contract), batch), path):
+    if broken := write(_cluster_by_bucket(conform(rows, batch.contract), batch), path):
         return Staged(batch, path, Profile(0, 0, {}), Verdict((broken,)))
-    with readable(batch):
-        written = read_staged(spark, warehouse, path, batch.contract)
+    with explain_unreadable(batch):
+        written = read_staged_rows(spark, warehouse, path, batch.contract)
         seen = profile(written, batch.contract)
         _check_days(batch, seen)
         counted = measures(written) if callable(measures) else measures
-        return Staged(batch, path, seen, judge(written, suite, seen, counted, missing))
+        return Staged(batch, path, seen, audit_batch(written, suite, seen, counted, missing))
 
 
 def commit(warehouse: Warehouse, staged: Staged, note: Mapping[str, Any]) -> TableState | None:
@@ -101,18 +101,18 @@ def commit(warehouse: Warehouse, staged: Staged, note: Mapping[str, Any]) -> Tab
     Raises:
         JobError: others kept committing; or appended, or erased a listener, while this was being made.
     """
-    batch, files = staged.batch, staged_files(warehouse, staged.path)
+    batch, files = staged.batch, list_staged_files(warehouse, staged.path)
     for _ in range(ATTEMPTS):
-        table = warehouse.widened(batch.contract)
+        table = warehouse.add_missing_columns(batch.contract)
         check_current(warehouse, batch)
         _check_repeatable(warehouse, table, staged)
         change = _change(table, staged, files, note)
-        check_whole(warehouse, batch.table, files)
+        check_file_sizes(warehouse, batch.table, files)
         try:
             state = swap(table, change) if change else None
-        except Lost:
+        except CommitConflict:
             continue
-        _tidy(warehouse, staged, files, change.adds if change else ())
+        _delete_unreferenced_files(warehouse, staged, files, change.adds if change else ())
         return state
     raise JobError(f"table {batch.table}: lost {ATTEMPTS} commits in a row to others; run the step again")
 
@@ -124,23 +124,23 @@ def check_current(warehouse: Warehouse, batch: Batch) -> None:
         JobError: a listener was erased from an input meanwhile, whom the batch would bring back; or the
             batch rests on its own table, and that was published to.
     """
-    for name, version in batch.read_at.items():
+    for name, version in batch.input_versions.items():
         state = warehouse.state(name)
         if state and state.erased_in > version:
             raise JobError(
                 f"table {batch.table}: a listener was erased from {name} (version {state.erased_in}) after this "
                 f"step read version {version}; nothing was published. Run the step again"
             )
-    table = None if batch.rests_on is None else warehouse.table(batch.table)
-    for version in range((batch.rests_on or 0) + 1, table.version() + 1 if table else 0):
-        if table and (note_at(table, version) or {}).get("kind") == "publish":
+    table = None if batch.base_version is None else warehouse.table(batch.table)
+    for version in range((batch.base_version or 0) + 1, table.version() + 1 if table else 0):
+        if table and (commit_metadata_at(table, version) or {}).get("kind") == "publish":
             raise JobError(
                 f"table {batch.table}: version {version} was published after this step looked at the table, and "
                 "what it made rests on what was there; nothing was published. Run the step again"
             )
 
 
-def _tidy(
+def _delete_unreferenced_files(
     warehouse: Warehouse, staged: Staged, files: list[dict[str, Any]], named: Sequence[AddAction]
 ) -> None:
     """Removes what was staged and is not named: days of equal rows, and the log. A rest is swept later."""
@@ -180,14 +180,14 @@ def write(rows: DataFrame, path: str) -> Result | None:
     return None
 
 
-def read_staged(spark: SparkSession, warehouse: Warehouse, path: str, contract: Contract) -> DataFrame:
+def read_staged_rows(spark: SparkSession, warehouse: Warehouse, path: str, contract: Contract) -> DataFrame:
     """The files that the log of a staged batch names, read back, in a session set to their number of rows.
 
     Few are read as what they are, Parquet files: Delta's own scan asks its log with a Spark job or two for each
     query. Small ones are one partition, so that no aggregation shuffles.
     """
-    files = staged_files(warehouse, path)
-    fit(spark, sum(json.loads(file["stats"])["numRecords"] for file in files))
+    files = list_staged_files(warehouse, path)
+    tune(spark, sum(json.loads(file["stats"])["numRecords"] for file in files))
     if not 0 < len(files) <= (FEW_REMOTE_FILES if warehouse.remote else FEW_FILES):
         return spark.read.format("delta").load(path)
     parent = path.rsplit("/", 1)[0]
@@ -198,7 +198,7 @@ def read_staged(spark: SparkSession, warehouse: Warehouse, path: str, contract: 
 
 
 @contextmanager
-def readable(batch: Batch) -> Iterator[None]:
+def explain_unreadable(batch: Batch) -> Iterator[None]:
     """Page checksums are on, so what a disk spoiled since it was written ends here, not at a reader."""
     from py4j.protocol import Py4JError
     from pyspark.errors import PySparkException
@@ -228,7 +228,7 @@ def _check_days(batch: Batch, seen: Profile) -> None:
         )
 
 
-def _laid_out(rows: DataFrame, batch: Batch) -> DataFrame:
+def _cluster_by_bucket(rows: DataFrame, batch: Batch) -> DataFrame:
     """Each file holds a narrow range of buckets, sorted: that is what prunes a look-up."""
     from pyspark.sql import functions as F
 
@@ -248,20 +248,20 @@ def _change(
 
     A day of equal rows keeps its files, and with them the instant since when these rows are known.
     """
-    batch, before = staged.batch, state_of(table)
+    batch, before = staged.batch, read_state(table)
     state, changed = _appended(before, staged) if batch.appends else _replaced(before, staged)
     state = replace(state, empty_columns=_empty_columns(before, staged))
-    if not changed and _follow(before, batch):
+    if not changed and _upstream_is_recorded(before, batch):
         return None
-    available_at = next_instant(before)
+    available_at = next_commit_time(before)
     if changed:
         state = replace(state, published_at=available_at)
     return Change(
         batch=batch.id,
         kind="publish",
         state=state,
-        adds=as_adds([f for f in staged_now if _day(f) in changed], available_at, rewrites=False),
-        removes=[] if batch.appends else [path for path, day in files_in(table) if day in changed],
+        adds=to_add_actions([f for f in staged_now if _day(f) in changed], available_at, rewrites=False),
+        removes=[] if batch.appends else [path for path, day in list_file_days(table) if day in changed],
         transaction=(batch.transaction, batch.revision),
         note={**note, "content_hash": staged.profile.content_hash},
     )
@@ -277,24 +277,23 @@ def _empty_columns(before: TableState, staged: Staged) -> frozenset[str]:
 
 def _appended(before: TableState, staged: Staged) -> tuple[TableState, set[date | None]]:
     new = _parts(staged)
-    total = {
-        day: before.parts[day].and_also(part) if day in before.parts else part for day, part in new.items()
-    }
+    total = {day: before.parts[day].plus(part) if day in before.parts else part for day, part in new.items()}
     return before.with_parts(total, replaces=()), set(new)
 
 
 def _replaced(before: TableState, staged: Staged) -> tuple[TableState, set[date | None]]:
     new, old = _parts(staged), before.parts
-    changed = {day for day, part in new.items() if day not in old or not old[day].holds_what(part)}
+    changed = {day for day, part in new.items() if day not in old or not old[day].same_content_as(part)}
     kept = {
-        day: part if day in changed else replace(part, origin=old[day].origin) for day, part in new.items()
+        day: part if day in changed else replace(part, published_hash=old[day].published_hash)
+        for day, part in new.items()
     }
     if staged.batch.days is None:
         changed |= set(old) - set(new)
     return before.with_parts(kept, replaces=staged.batch.days), changed
 
 
-def _parts(staged: Staged) -> dict[date | None, Part]:
+def _parts(staged: Staged) -> dict[date | None, DayState]:
     """Every day of the batch; of a day that it was asked for and has no rows of, that there are none."""
     batch = staged.batch
     asked = [] if batch.appends else [None] if batch.days is None else list(batch.days)
@@ -302,14 +301,14 @@ def _parts(staged: Staged) -> dict[date | None, Part]:
         day: (found.rows, found.content_hash) for day, found in staged.profile.days.items()
     }
     return {
-        day: Part(rows, hash_, hash_, batch.made_from, batch.follows.get(day, "") if day else "")
+        day: DayState(rows, hash_, hash_, batch.fingerprint, batch.upstream.get(day, "") if day else "")
         for day, (rows, hash_) in seen.items()
     }
 
 
-def _follow(before: TableState, batch: Batch) -> bool:
+def _upstream_is_recorded(before: TableState, batch: Batch) -> bool:
     """Whether the days are known to mirror what they mirror now; else they would be stale for ever."""
-    return all(day in before.parts and before.parts[day].follows == of for day, of in batch.follows.items())
+    return all(day in before.parts and before.parts[day].upstream == of for day, of in batch.upstream.items())
 
 
 def _day(file: Mapping[str, Any]) -> date | None:
@@ -324,12 +323,12 @@ def _check_repeatable(warehouse: Warehouse, table: DeltaTable, staged: Staged) -
     was erased, the same inputs do hold other rows.
     """
     batch, new = staged.batch, _parts(staged)
-    if not batch.repeatable or batch.appends or table.transaction_version(batch.transaction) is None:
+    if not batch.deterministic or batch.appends or table.transaction_version(batch.transaction) is None:
         return
-    states = [warehouse.state(name) for name in (batch.table, *batch.read_at)]
+    states = [warehouse.state(name) for name in (batch.table, *batch.input_versions)]
     for commit_ in [] if any(state and state.erased_in for state in states) else table.history():
-        note = note_of(commit_)
-        if str(note.get("batch", "")).rpartition("-")[0] != batch.made_from or note["kind"] != "publish":
+        note = parse_commit_metadata(commit_)
+        if str(note.get("batch", "")).rpartition("-")[0] != batch.fingerprint or note["kind"] != "publish":
             continue
         then = TableState.loads(0, note["state"]).parts
         differ = [

@@ -16,10 +16,10 @@ from expectations.verdict import Result
 from jobs.errors import JobError, first_line
 from jobs.publishing.batches import Batch
 from jobs.publishing.protocol import Staged
-from jobs.publishing.state import note_of
+from jobs.publishing.state import parse_commit_metadata
 from jobs.publishing.warehouse import Warehouse, schema_of
 from schemas.quality_results import QUALITY_RESULTS
-from segue.releases import FILES_TO_JOIN
+from segue.releases import FILES_BEFORE_COMPACTION
 from segue.storage import Snapshot, find_table
 
 # Losing the making of the table, or an append, costs milliseconds.
@@ -77,7 +77,7 @@ def record_changes(
     append_results(warehouse, _about(run_id, batch, list(days), rows, "passed"), results)
 
 
-def record_swept(warehouse: Warehouse, run_id: str, table: str, batch_id: str) -> None:
+def record_abandoned(warehouse: Warehouse, run_id: str, table: str, batch_id: str) -> None:
     """That a batch which never got to its audit is gone."""
     about = {"run_id": run_id, "attempt_id": batch_id, "table_name": table, "batch_id": batch_id}
     what = Result(
@@ -136,7 +136,7 @@ def read_results(warehouse: Warehouse, run_id: str | None = None) -> list[dict[s
 def published_batches(table: DeltaTable | None) -> Iterator[str]:
     """Ids of the batches that the log names, as far back as it reaches."""
     for commit in table.history() if table else []:
-        if "batch" in (note := note_of(commit)):
+        if "batch" in (note := parse_commit_metadata(commit)):
             yield note["batch"]
 
 
@@ -149,7 +149,7 @@ def recorded_batches(warehouse: Warehouse, table: str) -> set[str]:
 def compact_results(warehouse: Warehouse) -> None:
     """Every attempt appends a small file; only delta-rs writes here, so its own means will do."""
     if table := find_table(_path(warehouse)):
-        if len(table.file_uris()) > FILES_TO_JOIN:
+        if len(table.file_uris()) > FILES_BEFORE_COMPACTION:
             table.optimize.compact()
         table.vacuum(retention_hours=24 * 7, dry_run=False, enforce_retention_duration=False)
 

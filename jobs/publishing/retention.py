@@ -16,10 +16,10 @@ from urllib.parse import unquote
 from deltalake import DeltaTable
 from pyarrow.fs import FileInfo, FileSelector, FileType
 
-from jobs.publishing.commits import files_in
-from jobs.publishing.state import actions_in
+from jobs.publishing.commits import list_file_days
+from jobs.publishing.state import read_actions
 from jobs.publishing.warehouse import LOG_LIFE, Warehouse
-from segue.releases import LIFE, list_releases, living
+from segue.releases import RELEASE_LIFE, list_releases, select_unexpired
 
 GRACE = timedelta(days=1)
 STAGED_LIFE = timedelta(days=3)
@@ -29,7 +29,7 @@ _ENTRY = re.compile(r"^\.?(\d{20})\.")
 
 
 @dataclass
-class Freed:
+class Removed:
     """What went, or would go."""
 
     files: int = 0
@@ -38,19 +38,21 @@ class Freed:
     log_entries: int = 0
 
 
-def held_versions(warehouse: Warehouse, table: str, now: datetime) -> dict[int, list[str]]:
+def find_released_versions(warehouse: Warehouse, table: str, now: datetime) -> dict[int, list[str]]:
     """Versions that living releases name, and which releases those are."""
     held: dict[int, list[str]] = {}
-    for release in living(list_releases(warehouse.root), now - GRACE):
+    for release in select_unexpired(list_releases(warehouse.root), now - GRACE):
         if table in release.tables:
             held.setdefault(release.tables[table].version, []).append(release.release_id)
     return held
 
 
-def vacuum(warehouse: Warehouse, table: DeltaTable, name: str, now: datetime, dry_run: bool = False) -> Freed:
+def vacuum(
+    warehouse: Warehouse, table: DeltaTable, name: str, now: datetime, dry_run: bool = False
+) -> Removed:
     """Removes the files that may go, and the folders of batches that leaves empty."""
     kept = _kept(warehouse, table, name, now)
-    dropped, freed = _dropped_at(warehouse, name), Freed()
+    dropped, freed = _dropped_at(warehouse, name), Removed()
     for id_, path in warehouse.batches(name).items():
         listed = _below(warehouse, path)
         folder = path.rsplit("/", 1)[1]
@@ -66,9 +68,9 @@ def vacuum(warehouse: Warehouse, table: DeltaTable, name: str, now: datetime, dr
     return freed
 
 
-def unpublished(warehouse: Warehouse, table: DeltaTable, name: str) -> dict[str, str]:
+def list_unpublished(warehouse: Warehouse, table: DeltaTable, name: str) -> dict[str, str]:
     """Folders of batches that the log never named, by batch id."""
-    named = {path for path, _ in files_in(table)} | _dropped_at(warehouse, name).keys()
+    named = {path for path, _ in list_file_days(table)} | _dropped_at(warehouse, name).keys()
     folders = {path.split("/", 1)[0] for path in named}
     return {id_: path for id_, path in warehouse.batches(name).items() if f"batch-{id_}" not in folders}
 
@@ -94,7 +96,7 @@ def clean_log(warehouse: Warehouse, name: str, now: datetime, dry_run: bool = Fa
     path = warehouse.table_path(name)
     entries = list(_log(warehouse, path))
     young = [version for version, info in entries if _age(info, now) <= LOG_LIFE]
-    needed = min([*young, *held_versions(warehouse, name, now)], default=0)
+    needed = min([*young, *find_released_versions(warehouse, name, now)], default=0)
     checkpoints = [v for v, info in entries if ".checkpoint." in info.base_name and v <= needed]
     old = [info.path for version, info in entries if checkpoints and version < max(checkpoints)]
     for entry in [] if dry_run else old:
@@ -103,9 +105,9 @@ def clean_log(warehouse: Warehouse, name: str, now: datetime, dry_run: bool = Fa
 
 
 def _kept(warehouse: Warehouse, table: DeltaTable, name: str, now: datetime) -> set[str]:
-    versions = [table.version(), *held_versions(warehouse, name, now)]
+    versions = [table.version(), *find_released_versions(warehouse, name, now)]
     tables = [warehouse.table(name, version) for version in versions]
-    return {path for at in tables if at for path, _ in files_in(at)}
+    return {path for at in tables if at for path, _ in list_file_days(at)}
 
 
 def _dropped_at(warehouse: Warehouse, name: str) -> dict[str, datetime]:
@@ -116,7 +118,7 @@ def _dropped_at(warehouse: Warehouse, name: str) -> dict[str, datetime]:
         )
         for _, info in _log(warehouse, warehouse.table_path(name))
         if info.extension == "json"
-        for action in actions_in(warehouse.files, info.path)
+        for action in read_actions(warehouse.files, info.path)
         if "remove" in action
     }
 
@@ -146,12 +148,17 @@ def _age(info: FileInfo, now: datetime) -> timedelta:
 
 def _is_old(file: str, info: FileInfo, dropped: dict[str, datetime], now: datetime) -> bool:
     if file in dropped:
-        return now - dropped[file] > LIFE + GRACE
+        return now - dropped[file] > RELEASE_LIFE + GRACE
     return _age(info, now) > STAGED_LIFE + GRACE
 
 
 def _remove(
-    warehouse: Warehouse, path: str, listed: list[FileInfo], gone: list[FileInfo], freed: Freed, dry_run: bool
+    warehouse: Warehouse,
+    path: str,
+    listed: list[FileInfo],
+    gone: list[FileInfo],
+    freed: Removed,
+    dry_run: bool,
 ) -> None:
     freed.files += len(gone)
     freed.bytes += sum(info.size for info in gone)

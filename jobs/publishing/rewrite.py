@@ -15,15 +15,23 @@ from typing import TYPE_CHECKING
 
 from deltalake import DeltaTable
 
-from expectations.profile import DayProfile, contents
+from expectations.profile import DayProfile, profile_days
 from expectations.verdict import Result
 from jobs.errors import JobError
 from jobs.publishing.batches import Batch, folder, reserve
-from jobs.publishing.commits import Change, Lost, as_adds, check_whole, files_in, staged_files, swap
-from jobs.publishing.protocol import readable, write
+from jobs.publishing.commits import (
+    Change,
+    CommitConflict,
+    check_file_sizes,
+    list_file_days,
+    list_staged_files,
+    swap,
+    to_add_actions,
+)
+from jobs.publishing.protocol import explain_unreadable, write
 from jobs.publishing.records import record_rewrite
-from jobs.publishing.state import TableState, digest, state_of
-from jobs.publishing.warehouse import known_table
+from jobs.publishing.state import TableState, digest, read_state
+from jobs.publishing.warehouse import find_contract
 from schemas import Contract
 
 if TYPE_CHECKING:
@@ -51,10 +59,10 @@ class Rewrite:
 
     @property
     def contract(self) -> Contract:
-        return known_table(self.name)
+        return find_contract(self.name)
 
 
-def rewritten(job: Job, rewrite: Rewrite) -> TableState | None:
+def rewrite_files(job: Job, rewrite: Rewrite) -> TableState | None:
     """Stages and commits; None if others replaced the files meanwhile, and there is nothing to do.
 
     Raises:
@@ -62,16 +70,16 @@ def rewritten(job: Job, rewrite: Rewrite) -> TableState | None:
     """
     batch = reserve(job.warehouse, _batch(rewrite))
     rows = _rows(job, rewrite)
-    removed = {} if rewrite.gone is None else contents(rows.where(rewrite.gone), rewrite.contract)
+    removed = {} if rewrite.gone is None else profile_days(rows.where(rewrite.gone), rewrite.contract)
     path = folder(job.warehouse, batch)
     kept = rows if rewrite.gone is None else rows.where(~rewrite.gone)
-    if broken := write(_laid_out(kept, rewrite), path):
+    if broken := write(_cluster_by_bucket(kept, rewrite), path):
         raise JobError(
             f"table {rewrite.name}: published rows break a constraint: {broken.observed}; run segue verify"
         )
-    with readable(batch):
-        staged = contents(job.spark.read.format("delta").load(path), rewrite.contract)
-        _check(rewrite, contents(rows, rewrite.contract), removed, staged)
+    with explain_unreadable(batch):
+        staged = profile_days(job.spark.read.format("delta").load(path), rewrite.contract)
+        _check(rewrite, profile_days(rows, rewrite.contract), removed, staged)
     record_rewrite(job.warehouse, job.run_id, batch, _result(rewrite, staged, removed))
     return _commit(job, rewrite, batch, removed)
 
@@ -87,12 +95,12 @@ def _rows(job: Job, rewrite: Rewrite) -> DataFrame:
     names = [path.rsplit("/", 1)[-1] for path in rewrite.files]
     version, path = rewrite.table.version(), job.warehouse.table_path(rewrite.name)
     rows = job.spark.read.format("delta").option("versionAsOf", version).load(path)
-    if days := {day for file, day in files_in(rewrite.table) if file in set(rewrite.files) and day}:
+    if days := {day for file, day in list_file_days(rewrite.table) if file in set(rewrite.files) and day}:
         rows = rows.where(F.col("ds").isin(list(days)))
     return rows.where(F.element_at(F.split("_metadata.file_path", "/"), -1).isin(names))
 
 
-def _laid_out(rows: DataFrame, rewrite: Rewrite) -> DataFrame:
+def _cluster_by_bucket(rows: DataFrame, rewrite: Rewrite) -> DataFrame:
     from pyspark.sql import functions as F
 
     contract = rewrite.contract
@@ -131,20 +139,20 @@ def _result(rewrite: Rewrite, staged: Contents, removed: Contents) -> Result:
 
 def _commit(job: Job, rewrite: Rewrite, batch: Batch, removed: Contents) -> TableState | None:
     path, table = folder(job.warehouse, batch), rewrite.table
-    files = staged_files(job.warehouse, path)
-    check_whole(job.warehouse, rewrite.name, files)
-    while set(rewrite.files) <= {file for file, _ in files_in(table)}:
+    files = list_staged_files(job.warehouse, path)
+    check_file_sizes(job.warehouse, rewrite.name, files)
+    while set(rewrite.files) <= {file for file, _ in list_file_days(table)}:
         change = Change(
             batch=batch.id,
             kind=rewrite.kind,
             state=_state(table, removed, erases=rewrite.gone is not None),
-            adds=as_adds(files, None, rewrites=rewrite.gone is None),
+            adds=to_add_actions(files, None, rewrites=rewrite.gone is None),
             removes=rewrite.files,
             note={"run": job.run_id, "job": job.name},
         )
         try:
             state = swap(table, change)
-        except Lost:
+        except CommitConflict:
             table = job.warehouse.create(rewrite.contract)
             continue
         with suppress(OSError):  # it is swept later
@@ -158,16 +166,16 @@ def mark_erased(job: Job, table: DeltaTable, name: str) -> TableState:
     """A commit that changes no file: who read before it may not publish after it.
 
     Raises:
-        Lost: the table has another version by now.
+        CommitConflict: the table has another version by now.
     """
     id_ = digest("erase", name, table.version())
     return swap(table, Change(f"{id_}-0", "erase", _state(table, {}, erases=True), note={"run": job.run_id}))
 
 
 def _state(table: DeltaTable, removed: Contents, erases: bool) -> TableState:
-    before = state_of(table)
+    before = read_state(table)
     parts = {
-        day: part.without(removed[day].rows, removed[day].content_hash) if day in removed else part
+        day: part.minus(removed[day].rows, removed[day].content_hash) if day in removed else part
         for day, part in before.parts.items()
     }
     return replace(before, parts=parts, erased_in=table.version() + 1 if erases else before.erased_in)

@@ -9,7 +9,7 @@ from functools import cached_property
 
 from jobs import FLOW, RECORDS
 from jobs.graph import downstream
-from jobs.publishing.state import TableState, state_of
+from jobs.publishing.state import TableState, read_state
 from jobs.publishing.warehouse import Warehouse
 from segue.releases import Release, TableVersion
 
@@ -60,7 +60,7 @@ class Selection:
         entries, known = self.entries, {} if release is None else release.tables
         return any(entries.get(name) != known.get(name) for name in {*entries, *known} - set(RECORDS))
 
-    def without(self, tables: Collection[str], why: Callable[[str], str]) -> Selection:
+    def leave_out(self, tables: Collection[str], why: Callable[[str], str]) -> Selection:
         """Leaves tables out."""
         kept = {name: state for name, state in self.states.items() if name not in tables}
         return replace(
@@ -92,4 +92,4 @@ class Selection:
 
     def _at(self, name: str, version: int) -> TableState | None:
         table = self.warehouse.table(name, version)
-        return None if table is None else state_of(table)
+        return None if table is None else read_state(table)

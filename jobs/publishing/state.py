@@ -18,34 +18,34 @@ _WHOLE = 2**64
 
 
 @dataclass(frozen=True)
-class Part:
+class DayState:
     """One published day of a table (or all of it, where it has no days).
 
-    `origin` is the content hash as it was published; erasing a listener changes `content_hash` but
-    not `origin`, so it makes nothing stale. `made_from` identifies the batch, `follows` what
+    `published_hash` is the content hash as it was published; erasing a listener changes `content_hash` but
+    not `published_hash`, so it makes nothing stale. `fingerprint` identifies the batch, `upstream` what
     the table that this one mirrors held up to this day.
     """
 
     rows: int
     content_hash: int
-    origin: int
-    made_from: str
-    follows: str = ""
+    published_hash: int
+    fingerprint: str
+    upstream: str = ""
 
-    def holds_what(self, other: Part) -> bool:
+    def same_content_as(self, other: DayState) -> bool:
         """Whether both are the same rows."""
         return (self.rows, self.content_hash) == (other.rows, other.content_hash)
 
-    def and_also(self, other: Part) -> Part:
+    def plus(self, other: DayState) -> DayState:
         """Both, the content hash being a sum."""
         return replace(
             other,
             rows=self.rows + other.rows,
             content_hash=(self.content_hash + other.content_hash) % _WHOLE,
-            origin=(self.origin + other.origin) % _WHOLE,
+            published_hash=(self.published_hash + other.published_hash) % _WHOLE,
         )
 
-    def without(self, rows: int, content_hash: int) -> Part:
+    def minus(self, rows: int, content_hash: int) -> DayState:
         """After some rows were erased."""
         return replace(self, rows=self.rows - rows, content_hash=(self.content_hash - content_hash) % _WHOLE)
 
@@ -60,7 +60,7 @@ class TableState:
     """
 
     version: int
-    parts: Mapping[date | None, Part] = field(default_factory=dict)
+    parts: Mapping[date | None, DayState] = field(default_factory=dict)
     published_at: str = ""
     erased_in: int = 0
     empty_columns: frozenset[str] = frozenset()
@@ -78,20 +78,20 @@ class TableState:
     def days(self) -> list[date]:
         return sorted(day for day in self.parts if day is not None)
 
-    def origins(self, days: Iterable[date] | None = None) -> dict[str, str]:
+    def published_hashes(self, days: Iterable[date] | None = None) -> dict[str, str]:
         """What some days, or all, consist of: the same rows, the same origins, in whatever files."""
         wanted = self.parts if days is None else [day for day in days if day in self.parts]
-        return {str(day): f"{self.parts[day].origin:016x}" for day in wanted}
+        return {str(day): f"{self.parts[day].published_hash:016x}" for day in wanted}
 
-    def lineage(self) -> dict[date, str]:
+    def cumulative_fingerprints(self) -> dict[date, str]:
         """What the table consists of up to each day: a session and a window reach over days."""
         found, so_far = {}, ""
         for day in self.days:
-            found[day] = so_far = digest(so_far, str(day), self.parts[day].origin)
+            found[day] = so_far = digest(so_far, str(day), self.parts[day].published_hash)
         return found
 
     def with_parts(
-        self, parts: Mapping[date | None, Part], replaces: Iterable[date | None] | None
+        self, parts: Mapping[date | None, DayState], replaces: Iterable[date | None] | None
     ) -> TableState:
         """After `parts` took the place of some days; of the whole table, where `replaces` is None."""
         gone = set(self.parts if replaces is None else replaces)
@@ -108,7 +108,7 @@ class TableState:
 
     def dumps(self) -> dict[str, Any]:
         parts = {
-            str(day): [p.rows, p.content_hash, p.origin, p.made_from, p.follows]
+            str(day): [p.rows, p.content_hash, p.published_hash, p.fingerprint, p.upstream]
             for day, p in self.parts.items()
         }
         found = {"parts": parts, "published_at": self.published_at, "erased_in": self.erased_in}
@@ -117,7 +117,7 @@ class TableState:
     @staticmethod
     def loads(version: int, saved: Mapping[str, Any]) -> TableState:
         parts = {
-            None if day == "None" else date.fromisoformat(day): Part(*fields)
+            None if day == "None" else date.fromisoformat(day): DayState(*fields)
             for day, fields in saved["parts"].items()
         }
         # entries from before it was written say nothing of empty columns
@@ -125,13 +125,13 @@ class TableState:
         return TableState(version, parts, saved["published_at"], saved["erased_in"], empty)
 
 
-def state_of(table: DeltaTable) -> TableState:
+def read_state(table: DeltaTable) -> TableState:
     """From the newest commit that says it, up to the version that `table` was opened at.
 
     The entries are read one by one: `DeltaTable.history` starts at the newest version, whichever was opened.
     """
     for version in range(table.version(), -1, -1):
-        note = note_at(table, version)
+        note = commit_metadata_at(table, version)
         if note is None:
             break
         if "state" in note:
@@ -139,23 +139,25 @@ def state_of(table: DeltaTable) -> TableState:
     return TableState(table.version())
 
 
-def note_at(table: DeltaTable, version: int) -> dict[str, Any] | None:
+def commit_metadata_at(table: DeltaTable, version: int) -> dict[str, Any] | None:
     """What we wrote into one commit; None where the log does not reach back to it."""
     files, path = filesystem(table.table_uri)
     try:
-        actions = actions_in(files, f"{path.rstrip('/')}/_delta_log/{version:020}.json")
+        actions = read_actions(files, f"{path.rstrip('/')}/_delta_log/{version:020}.json")
     except FileNotFoundError:
         return None
-    return note_of(next((action["commitInfo"] for action in actions if "commitInfo" in action), {}))
+    return parse_commit_metadata(
+        next((action["commitInfo"] for action in actions if "commitInfo" in action), {})
+    )
 
 
-def actions_in(files: fs.FileSystem, path: str) -> list[dict[str, Any]]:
+def read_actions(files: fs.FileSystem, path: str) -> list[dict[str, Any]]:
     """What one entry of a log does; ValueError where it is cut off inside a line."""
     with files.open_input_stream(path) as entry:
         return [json.loads(line) for line in entry.read().decode().splitlines() if line.strip()]
 
 
-def note_of(commit: Mapping[str, Any]) -> dict[str, Any]:
+def parse_commit_metadata(commit: Mapping[str, Any]) -> dict[str, Any]:
     """What we wrote into a commit; empty for one that is not ours."""
     try:
         note = json.loads(commit.get("userMetadata") or "{}")

@@ -15,7 +15,7 @@ from deltalake.exceptions import CommitFailedError, DeltaError
 
 from jobs.errors import JobError, WrongUsage
 from jobs.jars import s3_is_installed
-from jobs.session import submitted
+from jobs.session import is_submitted
 from segue.storage import filesystem
 
 # Stores that can refuse to overwrite: conditional puts. HDFS can too, but delta-rs has no client for it.
@@ -34,7 +34,7 @@ SPELLED = "the bucket, AWS_ENDPOINT_URL (with AWS_ALLOW_HTTP=true for http), AWS
 
 
 @cache
-def checked_root(root: str) -> str:
+def check_root(root: str) -> str:
     """`root`, if publishing there is exclusive; on an object store this is tried out, once a process.
 
     Raises:
@@ -52,7 +52,7 @@ def checked_root(root: str) -> str:
     if scheme in S3:
         _check_variables()
     _try_out(root.rstrip("/"), SPELLED if scheme in S3 else "the name and the rights")
-    if scheme in S3 and not submitted() and not s3_is_installed():
+    if scheme in S3 and not is_submitted() and not s3_is_installed():
         raise JobError(
             f"root {root!r}: Spark's jars for S3 are not in this environment; put them there, once, with: "
             "segue install-jars --s3"

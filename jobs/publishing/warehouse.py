@@ -11,16 +11,16 @@ from deltalake import CommitProperties, DeltaTable, Schema
 from deltalake.exceptions import CommitFailedError, DeltaError
 
 from jobs.errors import JobError, first_line
-from jobs.publishing.state import TableState, state_of
+from jobs.publishing.state import TableState, read_state
 from schemas import CONTRACTS, Contract
-from segue.releases import LIFE
+from segue.releases import RELEASE_LIFE
 from segue.storage import filesystem, find_table
 
 # Delta 4.1 and later refuse to travel past the first, even where files are left; the log must outlive
 # every version that a release still names, one that was rolled back to included.
 LOG_LIFE = timedelta(days=120)
 RETENTION = {
-    "delta.deletedFileRetentionDuration": f"interval {LIFE.days} days",
+    "delta.deletedFileRetentionDuration": f"interval {RELEASE_LIFE.days} days",
     "delta.logRetentionDuration": f"interval {LOG_LIFE.days} days",
 }
 
@@ -50,7 +50,7 @@ class Warehouse:
     def state(self, name: str) -> TableState | None:
         """What the table's newest version holds, from the metadata of the commit that made it."""
         table = self.table(name)
-        return None if table is None else state_of(table)
+        return None if table is None else read_state(table)
 
     def create(self, contract: Contract) -> DeltaTable:
         """The table of this contract, made empty if there is none; milliseconds, as no engine starts.
@@ -76,7 +76,7 @@ class Warehouse:
             raise JobError(f"{path} cannot be written to: {first_line(problem)}") from problem
         return True
 
-    def widened(self, contract: Contract) -> DeltaTable:
+    def add_missing_columns(self, contract: Contract) -> DeltaTable:
         """The table, with every column that the contract has by now."""
         for left in reversed(range(ATTEMPTS)):
             table = self.create(contract)
@@ -123,7 +123,7 @@ def _add_columns(table: DeltaTable, contract: Contract) -> None:
     missing = [field for field in schema_of(contract).fields if field.name not in have]
     if not missing:
         return
-    note = {"userMetadata": json.dumps({"kind": "widen", "state": state_of(table).dumps()})}
+    note = {"userMetadata": json.dumps({"kind": "widen", "state": read_state(table).dumps()})}
     nullable = [Field(field.name, field.type, nullable=True, metadata=field.metadata) for field in missing]
     properties = CommitProperties(custom_metadata=note, max_commit_retries=0)
     table.alter.add_columns(nullable, commit_properties=properties)
@@ -132,7 +132,7 @@ def _add_columns(table: DeltaTable, contract: Contract) -> None:
 def stale_days(warehouse: Warehouse, table: str, wanted: Mapping[date, str]) -> list[date]:
     """Days that `table` lacks, or made of something else than what names the day in `wanted`."""
     state = warehouse.state(table)
-    known = {} if state is None else {day: part.follows for day, part in state.parts.items()}
+    known = {} if state is None else {day: part.upstream for day, part in state.parts.items()}
     return [day for day, made_of in wanted.items() if known.get(day) != made_of]
 
 
@@ -142,13 +142,13 @@ def has_rows(warehouse: Warehouse, table: str) -> bool:
     return state is not None and state.rows > 0
 
 
-def no_data(warehouse: Warehouse, table: str) -> JobError:
+def no_data_error(warehouse: Warehouse, table: str) -> JobError:
     return JobError(
         f"table {table} has no data yet under {warehouse.root}; run the step that publishes it first"
     )
 
 
-def known_table(name: str) -> Contract:
+def find_contract(name: str) -> Contract:
     if name not in CONTRACTS:
         raise JobError(f"no table {name!r}; tables are: {', '.join(CONTRACTS)}")
     return CONTRACTS[name]

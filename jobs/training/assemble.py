@@ -6,14 +6,14 @@ from collections.abc import Iterator
 from datetime import date, datetime
 from typing import TYPE_CHECKING
 
-from features.joins.point_in_time import FeatureTable, Snapshot, point_in_time_join
+from features.joins.point_in_time import FeatureTable, PublishedDay, point_in_time_join
 from features.joins.splits import split
-from features.windows.exact import Exact, exact_features
+from features.windows.label_time import LabelTimeFeatures, label_time_features
 from jobs.errors import WrongUsage
 from jobs.job import Job
 from jobs.training.labels import Labels
-from jobs.training.request import Request, daily_columns, entity_of, exact_columns, group_of, split_refs
-from jobs.training.spaces import in_one_space
+from jobs.training.request import Request, daily_columns, entity_of, group_of, label_time_columns, split_refs
+from jobs.training.spaces import keep_one_space
 from schemas import CONTRACTS
 from segue import storage
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
 
-def assembled(
+def assemble(
     job: Job, request: Request, labels: Labels, tables: dict[str, int]
 ) -> tuple[DataFrame, str | None]:
     """The labels with their features, at these versions of the tables, and the space that their vectors are in.
@@ -30,19 +30,19 @@ def assembled(
         WrongUsage: features that there are not; labels without the keys of a table; labels later than the plays.
         UsageError: vectors of several spaces, or a space that there is not.
     """
-    daily_refs, exact_refs = split_refs(request)
+    daily_refs, label_time_refs = split_refs(request)
     daily = daily_columns(daily_refs, tables)
-    joined = [_table(job, request, labels, name, columns) for name, columns in daily.items()]
-    joined, space = in_one_space(job, request, labels, joined)
+    joined = [_feature_table(job, request, labels, name, columns) for name, columns in daily.items()]
+    joined, space = keep_one_space(job, request, labels, joined)
     rows = labels.rows
     if joined:
-        rows = point_in_time_join(rows, joined, request.at, request.known)
-    for name, columns in exact_columns(exact_refs).items():
-        rows = _merged(job, request, labels, rows, name, columns)
+        rows = point_in_time_join(rows, joined, request.at, request.as_published)
+    for name, columns in label_time_columns(label_time_refs).items():
+        rows = _join_label_time(job, request, labels, rows, name, columns)
     return _with_split(request, rows), space
 
 
-def lost(request: Request, columns: list[str]) -> dict[str, str]:
+def age_conditions(request: Request, columns: list[str]) -> dict[str, str]:
     """Per daily table, SQL that is true for a label whose values were too old for it."""
     if request.max_age is None:
         return {}
@@ -55,41 +55,47 @@ def lost(request: Request, columns: list[str]) -> dict[str, str]:
     }
 
 
-def _table(job: Job, request: Request, labels: Labels, name: str, columns: tuple[str, ...]) -> FeatureTable:
+def _feature_table(
+    job: Job, request: Request, labels: Labels, name: str, columns: tuple[str, ...]
+) -> FeatureTable:
     contract = CONTRACTS[name]
     keys = entity_of(contract)
     _check_keys(request, labels, name, keys)
-    snapshots = tuple(_serving(_snapshots(job, name), labels.first, labels.last, request.known))
+    published_days = tuple(
+        _visible_days(_snapshots(job, name), labels.first, labels.last, request.as_published)
+    )
     return FeatureTable(
         name=name,
-        rows=job.read(name, [snapshot.ds for snapshot in snapshots]),
+        rows=job.read(name, [snapshot.ds for snapshot in published_days]),
         keys=keys,
         columns=columns,
-        max_age=request.oldest,
-        snapshots=snapshots,
+        max_age=request.age_limit,
+        published_days=published_days,
         defaults={c: d for c in columns if (d := contract.column(c).default) is not None},
     )
 
 
-def _snapshots(job: Job, name: str) -> list[Snapshot]:
+def _snapshots(job: Job, name: str) -> list[PublishedDay]:
     """The published days, oldest first; a day that was published in parts was all there with the last."""
     uri = job.warehouse.table_path(name)
     found: dict[date, datetime] = {}
     for file in storage.Snapshot.at(uri, job.version(name)).files:
         day, at = file.partition["ds"], file.partition["available_at"]
         found[day] = max(at, found.get(day, at))
-    return [Snapshot(day, at) for day, at in sorted(found.items())]
+    return [PublishedDay(day, at) for day, at in sorted(found.items())]
 
 
-def _serving(days: list[Snapshot], first: datetime, last: datetime, known: bool) -> Iterator[Snapshot]:
+def _visible_days(
+    days: list[PublishedDay], first: datetime, last: datetime, as_published: bool
+) -> Iterator[PublishedDay]:
     """Those that some label between the two instants can get: no later ones, and of the earlier ones the newest."""
-    in_time = [day for day in days if _since(day, known) <= last]
-    before = [day.ds for day in in_time if _since(day, known) <= first]
+    in_time = [day for day in days if _usable_from(day, as_published) <= last]
+    before = [day.ds for day in in_time if _usable_from(day, as_published) <= first]
     yield from (day for day in in_time if not before or day.ds >= max(before))
 
 
-def _since(day: Snapshot, known: bool) -> datetime:
-    return max(day.feature_at, day.available_at) if known else day.feature_at
+def _usable_from(day: PublishedDay, as_published: bool) -> datetime:
+    return max(day.feature_at, day.available_at) if as_published else day.feature_at
 
 
 def _check_keys(request: Request, labels: Labels, name: str, keys: tuple[str, ...]) -> None:
@@ -100,12 +106,12 @@ def _check_keys(request: Request, labels: Labels, name: str, keys: tuple[str, ..
         )
 
 
-def _merged(
+def _join_label_time(
     job: Job, request: Request, labels: Labels, rows: DataFrame, name: str, columns: tuple[str, ...]
 ) -> DataFrame:
     group = group_of(name)
     _check_keys(request, labels, name, group.keys)
-    if request.known:
+    if request.as_published:
         raise WrongUsage(
             f"{name}: --known asks for what had been published; windows at a label's instant never were"
         )
@@ -116,12 +122,12 @@ def _merged(
             "Leave those labels out, or ask for daily features"
         )
     try:
-        exact = Exact(group, columns, labels.days)
+        exact = LabelTimeFeatures(group, columns, labels.days)
     except ValueError as problem:
         raise WrongUsage(str(problem)) from None
     partials = job.read(group.partials_table, exact.partial_days)
     plays = job.read("sessions", exact.play_days)
-    return exact_features(labels.rows, partials, plays, exact, request.at, beside=rows)
+    return label_time_features(labels.rows, partials, plays, exact, request.at, base=rows)
 
 
 def _with_split(request: Request, rows: DataFrame) -> DataFrame:

@@ -81,7 +81,7 @@ def load(path: str) -> Manifest:
         raise WrongUsage(f"{location(path)} is no manifest of a training set: {problem}") from None
 
 
-def seen(rows: DataFrame, features: list[str], lost: Mapping[str, str]) -> dict[str, Any]:
+def summarise(rows: DataFrame, features: list[str], lost: Mapping[str, str]) -> dict[str, Any]:
     """Row count, content hash and shares of a written training set, in one scan."""
     from pyspark.sql import functions as F
 
@@ -98,7 +98,7 @@ def seen(rows: DataFrame, features: list[str], lost: Mapping[str, str]) -> dict[
     }
 
 
-def check_again(old: Manifest, new: Manifest) -> None:
+def check_replay(old: Manifest, new: Manifest) -> None:
     """Raises JobError where a replay gave other rows."""
     if (old.rows, old.content_hash) != (new.rows, new.content_hash):
         code = "" if old.code == new.code else f" The code is another ({old.code}, now {new.code})."

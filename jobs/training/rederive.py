@@ -9,11 +9,11 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from features.windows.definitions import Play, inputs, value
-from features.windows.partials import heard
+from features.windows.partials import plays_of_group
 from jobs.errors import JobError
 from jobs.job import Job
 from jobs.training.manifest import Manifest, load
-from jobs.training.request import Request, daily_columns, exact_columns, split_refs
+from jobs.training.request import Request, daily_columns, label_time_columns, split_refs
 from schemas import FEATURE_GROUPS, FeatureGroup
 from schemas.declarations import Feature
 from segue import show
@@ -41,7 +41,7 @@ def rederive(job: Job, path: str, sample: int) -> int:
     manifest = load(path)
     job.pin(manifest.versions)
     rows = _sample(job, path.removesuffix("/_manifest.json"), sample)
-    wanted = list(_wanted(manifest))
+    wanted = list(_requested_features(manifest))
     if not wanted:
         raise JobError(
             f"{path}: none of its features is made of plays by declaration, so none can be made again"
@@ -50,31 +50,31 @@ def rederive(job: Job, path: str, sample: int) -> int:
     for asked in wanted:
         plays = _plays(job, asked.group, rows)
         differences += [d for row in rows for d in _differences(manifest.request, asked, row, plays)]
-    _tell(path, len(rows), len(rows) * sum(len(asked.features) for asked in wanted), differences)
+    _print_differences(path, len(rows), len(rows) * sum(len(asked.features) for asked in wanted), differences)
     return int(bool(differences))
 
 
 @dataclass(frozen=True)
-class Asked:
-    """Features of one table; `exact`: their windows end at the label's own instant."""
+class RequestedFeatures:
+    """Features of one table; `at_label_time`: their windows end at the label's own instant."""
 
     group: FeatureGroup
     features: list[tuple[Feature, str]]
-    exact: bool
+    at_label_time: bool
 
 
-def _wanted(manifest: Manifest) -> Iterator[Asked]:
+def _requested_features(manifest: Manifest) -> Iterator[RequestedFeatures]:
     daily, exact = split_refs(manifest.request)
-    both = [(exact_columns(exact), True), (daily_columns(daily, manifest.tables), False)]
+    both = [(label_time_columns(exact), True), (daily_columns(daily, manifest.tables), False)]
     declared = {group.table: group for group in FEATURE_GROUPS}
     for columns_of, is_exact in both:
         for name in columns_of.keys() & declared.keys():
             features = [
                 (f, w)
-                for f, w in declared[name].windowed
+                for f, w in declared[name].feature_windows
                 if f.name(w) in columns_of[name] and f.op not in APPROXIMATE
             ]
-            yield Asked(declared[name], features, is_exact)
+            yield RequestedFeatures(declared[name], features, is_exact)
 
 
 def _sample(job: Job, path: str, count: int) -> list[Row]:
@@ -103,7 +103,7 @@ def _plays(job: Job, group: FeatureGroup, rows: list[Row]) -> dict[tuple[str, ..
         return {}
     asked = job.spark.createDataFrame(keys, ", ".join(f"{key} string" for key in group.keys))
     sqls = {sql for f in group.features for sql in inputs(f)}
-    found: DataFrame = heard(job.read("sessions"), group).join(F.broadcast(asked), [*group.keys])
+    found: DataFrame = plays_of_group(job.read("sessions"), group).join(F.broadcast(asked), [*group.keys])
     named = [
         *(F.col(key).alias(f"key {key}") for key in group.keys),
         *(F.expr(sql).alias(sql) for sql in sqls),
@@ -117,37 +117,37 @@ def _plays(job: Job, group: FeatureGroup, rows: list[Row]) -> dict[tuple[str, ..
 
 
 def _differences(
-    request: Request, asked: Asked, row: Row, plays: Mapping[tuple[str, ...], list[Play]]
+    request: Request, asked: RequestedFeatures, row: Row, plays: Mapping[tuple[str, ...], list[Play]]
 ) -> Iterator[Difference]:
     keys, group = tuple(row[key] for key in asked.group.keys), asked.group
     for feature, window in asked.features:
         name = f"{group.table}__{feature.name(window)}"
         t = _instant(request, asked, row)
         expected = None if t is None or None in keys else value(plays.get(keys, []), feature, window, t)
-        if not same(expected, row[name]):
+        if not same_value(expected, row[name]):
             yield name, f"{', '.join(map(str, keys))} at {row[request.at]}", str(expected), str(row[name])
 
 
-def _instant(request: Request, asked: Asked, row: Row) -> datetime | None:
+def _instant(request: Request, asked: RequestedFeatures, row: Row) -> datetime | None:
     """What the values of a row describe everything before; None where they are unknown or too old."""
     label = row[request.at]
-    if asked.exact:
+    if asked.at_label_time:
         return label
     t = row[f"{asked.group.table}__feature_at"]
-    return None if t is None or (request.oldest is not None and label - t > request.oldest) else t
+    return None if t is None or (request.age_limit is not None and label - t > request.age_limit) else t
 
 
-def same(expected: Any, got: Any) -> bool:
+def same_value(expected: Any, got: Any) -> bool:
     """Doubles to nine digits, or twelve decimals: engine and definition add in different orders."""
     if isinstance(expected, list) and isinstance(got, list):
-        return len(expected) == len(got) and all(map(same, expected, got))
+        return len(expected) == len(got) and all(map(same_value, expected, got))
     if isinstance(expected, float) or isinstance(got, float):
         return None not in (expected, got) and math.isclose(expected, got, rel_tol=1e-9, abs_tol=1e-12)
     return bool(expected == got)
 
 
-def _tell(path: str, rows: int, compared: int, differences: list[Difference]) -> None:
+def _print_differences(path: str, rows: int, compared: int, differences: list[Difference]) -> None:
     if differences:
-        print(show.aligned(("feature", "label", "by definition", "in the set"), differences[:SHOWN]))
+        print(show.format_table(("feature", "label", "by definition", "in the set"), differences[:SHOWN]))
     found = f"{len(differences):,} differ" if differences else "all are what the definition says"
     print(f"{path}: {rows:,} rows, {compared:,} values made again from plays; {found}")

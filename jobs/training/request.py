@@ -16,7 +16,7 @@ _FRAME = ("ds", "feature_at", "available_at", "bucket")
 
 @dataclass(frozen=True)
 class Request:
-    """As given on the command line. `features` and `exact` are `table:column`, or a table for all of it.
+    """As given on the command line. `features` and `at_label_time` are `table:column`, or a table for all of it.
 
     `max_age` is in days. `space` is the one to take vectors of, where labels get days of several. `instants` and
     `shares` say where the splits are, `split_by` the column of `shares`.
@@ -24,9 +24,9 @@ class Request:
 
     labels: str
     features: tuple[str, ...] = ()
-    exact: tuple[str, ...] = ()
+    at_label_time: tuple[str, ...] = ()
     at: str = "label_at"
-    known: bool = False
+    as_published: bool = False
     max_age: float | None = None
     instants: tuple[str, ...] = ()
     split_by: str | None = None
@@ -39,7 +39,7 @@ class Request:
         return Request(**given)
 
     @property
-    def oldest(self) -> timedelta | None:
+    def age_limit(self) -> timedelta | None:
         return None if self.max_age is None else timedelta(days=self.max_age)
 
     @property
@@ -66,13 +66,13 @@ def daily_columns(refs: Sequence[str], tables: Iterable[str]) -> dict[str, tuple
         for name in tables
         if name in CONTRACTS and CONTRACTS[name].event_time == "feature_at"
     }
-    return _resolved(refs, known, "release")
+    return _resolve(refs, known, "release")
 
 
-def exact_columns(refs: Sequence[str]) -> dict[str, tuple[str, ...]]:
+def label_time_columns(refs: Sequence[str]) -> dict[str, tuple[str, ...]]:
     """The same, of what can be merged from partials at a label's own instant."""
-    known = {group.table: tuple(f.name(w) for f, w in group.windowed) for group in FEATURE_GROUPS}
-    return _resolved(refs, known, "declarations")
+    known = {group.table: tuple(f.name(w) for f, w in group.feature_windows) for group in FEATURE_GROUPS}
+    return _resolve(refs, known, "declarations")
 
 
 def group_of(table: str) -> FeatureGroup:
@@ -83,7 +83,7 @@ def split_refs(request: Request) -> tuple[list[str], list[str]]:
     """Daily and exact: a group without a daily table is always merged for the labels."""
     merged = {group.table for group in FEATURE_GROUPS if not group.daily}
     daily = [ref for ref in request.features if ref.partition(":")[0] not in merged]
-    return daily, [*request.exact, *(ref for ref in request.features if ref not in daily)]
+    return daily, [*request.at_label_time, *(ref for ref in request.features if ref not in daily)]
 
 
 def entity_of(contract: Contract) -> tuple[str, ...]:
@@ -94,7 +94,7 @@ def _features(contract: Contract) -> tuple[str, ...]:
     return tuple(name for name in contract.names if name not in (*_FRAME, *contract.key))
 
 
-def _resolved(
+def _resolve(
     refs: Sequence[str], known: Mapping[str, tuple[str, ...]], place: str
 ) -> dict[str, tuple[str, ...]]:
     found: dict[str, list[str]] = {}

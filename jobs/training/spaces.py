@@ -13,7 +13,7 @@ from jobs.job import Job
 from jobs.training.labels import Labels
 from jobs.training.request import Request
 from segue.errors import UsageError
-from segue.spaces import one_space
+from segue.spaces import resolve_space
 from segue.storage import SPACE
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _VECTORS = ("array<float>", "array<double>")
 
 
-def in_one_space(
+def keep_one_space(
     job: Job, request: Request, labels: Labels, tables: Sequence[FeatureTable]
 ) -> tuple[list[FeatureTable], str | None]:
     """The tables without rows of days in another space than the one asked for, and the space of what is left.
@@ -38,7 +38,7 @@ def in_one_space(
     if request.space is not None and not measured:
         raise UsageError.no_spaces(request.space, [table.name for table in tables])
     spaces = {table.name: _spaces(table.rows, _days(request, labels, table)) for table in measured}
-    kept = one_space(spaces, request.space, lambda: _all_spaces(job, measured))
+    kept = resolve_space(spaces, request.space, lambda: _all_spaces(job, measured))
     days = {
         name: [day for day, found in of_days.items() if kept in found] for name, of_days in spaces.items()
     }
@@ -60,10 +60,10 @@ def _days(request: Request, labels: Labels, table: FeatureTable) -> list[date]:
     from pyspark.sql import functions as F
 
     at = F.col(f"`{request.at}`")
-    seen = DailyHistory(table, "r", request.known).seen_at(at)
+    seen = DailyHistory(table, "r", request.as_published).visible_feature_at(at)
     told = labels.rows.dropna(subset=[*table.keys])
-    if request.oldest is not None:
-        told = told.where(seen >= at - F.lit(request.oldest))
+    if request.age_limit is not None:
+        told = told.where(seen >= at - F.lit(request.age_limit))
     # as days: Spark hands instants over in the zone of the machine
     midnights = told.select(F.to_date(seen).alias("day")).where("day is not null").distinct().collect()
     return sorted(row["day"] - timedelta(days=1) for row in midnights)

@@ -14,13 +14,13 @@ from pyspark.sql import functions as F
 
 from expectations import validation
 from expectations.aggregates import ExpectColumnValuesToBeWithin, ExpectShareToBeBetween
-from expectations.contracts import INFO, SOME_ROWS, rule
-from expectations.gate import judge
+from expectations.contracts import INFO, SOME_ROWS, expect_rows
+from expectations.gate import audit_batch
 from expectations.profile import profile
 from expectations.suite import TABLES, Bound, Suite, suite_for
 from expectations.verdict import Refused
 from expectations.wording import name
-from features.embeddings.evaluation import compared
+from features.embeddings.evaluation import compare_hits
 from reference.batches import DAY, NEXT_MIDNIGHT, NOON, batch, spoiled
 from reference.frames import frame
 from schemas import CONTRACTS, PLAYS
@@ -62,7 +62,9 @@ NAN, INF = float("nan"), float("inf")
 
 def audit(spark, table, rows, measures=None):
     df = frame(spark, rows, CONTRACTS[table])
-    return judge(df, suite_for(table), profile(df, CONTRACTS[table]), measures or MEASURES.get(table, {}))
+    return audit_batch(
+        df, suite_for(table), profile(df, CONTRACTS[table]), measures or MEASURES.get(table, {})
+    )
 
 
 def failures(verdict, *severities):
@@ -326,7 +328,7 @@ def test_worse_is_refused_where_it_is_no_noise(pairs, hits, hits_before, refused
     shared = 2 * hits // 3
     old[hits - shared : hits - shared + hits_before] = True
     bound = next(b for b in suite_for("track_embeddings").bounds if b.name == "next.hr_ratio_high")
-    assert bound.check({**compared(new, old), "has_pairs_and_parent": 1}).success != refused
+    assert bound.check({**compare_hits(new, old), "has_pairs_and_parent": 1}).success != refused
 
 
 def test_too_few_pairs_to_tell_from_chance_are_no_refusal(spark):
@@ -382,7 +384,7 @@ def test_a_null_where_none_may_be_is_refused(spark):
     """The staged table's own constraint would stop it too; an audit must not rely on that."""
     df = frame(spark, batch(PLAYS), PLAYS)
     df = df.withColumn("track_id", F.expr("if(play_id = 'play_id-3', null, track_id)"))
-    verdict = judge(df, suite_for("plays"), profile(df, PLAYS), MEASURES["plays"])
+    verdict = audit_batch(df, suite_for("plays"), profile(df, PLAYS), MEASURES["plays"])
     assert failures(verdict, "critical") == {("track_id", "not null", "1 of 10 rows are null (10 %)")}
 
 
@@ -409,7 +411,7 @@ def test_a_bound_holds_what_the_job_counted(measures, severity, observed):
 
 def test_what_nothing_bounds_is_noted(spark):
     df = frame(spark, batch(PLAYS, 1), PLAYS)
-    verdict = judge(df, Suite("plays", ()), profile(df, PLAYS), {"late_plays": 12_000})
+    verdict = audit_batch(df, Suite("plays", ()), profile(df, PLAYS), {"late_plays": 12_000})
     assert [(r.column, r.severity, r.success, r.observed) for r in verdict.results] == [
         ("late_plays", "info", True, "12,000")
     ]
@@ -422,15 +424,15 @@ def test_what_cannot_be_evaluated_is_critical_and_spoils_nothing_else(spark, cap
     suite = Suite(
         "plays",
         (
-            rule("ds", "nowhere = 1", "a column that is not there", INFO),
-            rule("user_id", "cast(user_id as int) > 0", "an id that is a number", INFO),
+            expect_rows("ds", "nowhere = 1", "a column that is not there", INFO),
+            expect_rows("user_id", "cast(user_id as int) > 0", "an id that is a number", INFO),
             gxe.ExpectColumnValuesToNotBeNull(column="gone", severity=INFO),
-            rule("ds", f"ds = date'{DAY}'", "the day"),
+            expect_rows("ds", f"ds = date'{DAY}'", "the day"),
         ),
     )
     df = frame(spark, batch(PLAYS), PLAYS)
     capfd.readouterr()
-    verdict = judge(df, suite, profile(df, PLAYS), {})
+    verdict = audit_batch(df, suite, profile(df, PLAYS), {})
     assert [(r.severity, r.success) for r in verdict.results] == [("critical", False)] * 3 + [
         ("critical", True)
     ]
@@ -461,7 +463,7 @@ def test_the_number_of_spark_jobs_does_not_grow_with_expectations(spark, tmp_pat
                 gxe.ExpectColumnValuesToNotBeInSet(column="user_id", value_set=[str(n)]),
                 ExpectColumnValuesToBeWithin(column="ms_played", min_value=-n),
                 ExpectShareToBeBetween(column="skipped", share=f"avg(if(skipped, {n}, 0)) / {size}"),
-                rule("ds", f"bucket > -{n + 1}", "so"),
+                expect_rows("ds", f"bucket > -{n + 1}", "so"),
             )
         ]
         return Suite("plays", tuple(made[:size]))
@@ -471,7 +473,7 @@ def test_the_number_of_spark_jobs_does_not_grow_with_expectations(spark, tmp_pat
     seen, jobs = profile(df, PLAYS), {}
     for size in (20, 60):
         spark.sparkContext.setJobGroup(f"audit of {size}", "")
-        verdict = judge(df, suite(size), seen, {})
+        verdict = audit_batch(df, suite(size), seen, {})
         assert len(verdict.results) == size and not verdict.failures, verdict.failures
         jobs[size] = len(spark.sparkContext.statusTracker().getJobIdsForGroup(f"audit of {size}"))
     spark.sparkContext.setLocalProperty("spark.jobGroup.id", None)

@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from expectations.gate_settings import Gate, GateError, parse_gate
+from expectations.gate_settings import GateError, GateSettings, parse_gate
 from expectations.suite import Bound, Suite, suite_for
 from jobs import show_gate
 from jobs.errors import WrongUsage
@@ -35,7 +35,7 @@ def bound_of(gate, table, name):
 def test_a_bound_is_as_the_file_has_it_and_the_others_are_ours():
     gate = parse_gate(CHANGED, "gate.toml")
     changed = bound_of(gate, "track_embeddings", "next.hr_ratio_high")
-    ours = bound_of(Gate(), "track_embeddings", "next.hr_ratio_high")
+    ours = bound_of(GateSettings(), "track_embeddings", "next.hr_ratio_high")
     assert (changed.low, changed.severity, changed.reason) == (0.9, "warning", ours.reason)
     assert (ours.low, ours.severity) == (0.95, "critical")
     assert bound_of(gate, "similar_tracks", "hubness@10") is None
@@ -83,7 +83,9 @@ def test_all_that_is_wrong_is_said_at_once():
 
 
 def test_a_share_of_rows_can_be_changed_too():
-    suite = Suite("plays", (), (Bound("s", "why", high=0.5, share="avg(x)", column="c", of="of plays"),))
+    suite = Suite(
+        "plays", (), (Bound("s", "why", high=0.5, share="avg(x)", column="c", share_of="of plays"),)
+    )
     (bound,) = parse_gate("[plays.s]\nhigh = 0.7", "gate.toml", lambda _: suite).bounds_of("plays", suite)
     assert bound.limits == "at most 70 % of plays"
 

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import pytest
 
-from expectations.lineage import empty_columns, excuse, missing_sources
+from expectations.lineage import downgrade_to_info, empty_columns, find_missing_sources
 from expectations.verdict import Result
 from schemas import FEATURE_GROUPS
 
-NO_VALUE = "expect_column_values_to_not_be_null"
+NOT_NULL_EXPECTATION = "expect_column_values_to_not_be_null"
 USERS = next(group for group in FEATURE_GROUPS if group.table == "user_features")
 
 
 def failed(column, severity="warning", success=False, broken=10):
-    return Result(NO_VALUE, column, severity, success, "10 of 10 rows are null", "a value", broken)
+    return Result(
+        NOT_NULL_EXPECTATION, column, severity, success, "10 of 10 rows are null", "a value", broken
+    )
 
 
 @pytest.mark.parametrize(
@@ -33,24 +35,24 @@ def failed(column, severity="warning", success=False, broken=10):
     ],
 )
 def test_a_column_lacks_what_it_is_made_of(table, column, missing, causes):
-    assert missing_sources(table, column, missing) == causes
+    assert find_missing_sources(table, column, missing) == causes
 
 
 def test_parts_have_the_lineage_of_their_features():
     of_saved = [f for f in USERS.features if "saved" in f.lineage]
     parts = {p.name for f in of_saved for w in f.windows for p in f.operation.parts(f, w) if "saved" in p.of}
     assert parts
-    assert all(missing_sources("user_partials", name, {"saved"}) for name in parts)
-    assert missing_sources("user_partials", "count_play_id", {"saved"}) == []
+    assert all(find_missing_sources("user_partials", name, {"saved"}) for name in parts)
+    assert find_missing_sources("user_partials", "count_play_id", {"saved"}) == []
 
 
 def test_only_a_warning_is_excused_and_says_why():
     missing = {"ms_played": "the source never has ms_played"}
-    found = excuse("sessions", failed("ms_played"), missing)
+    found = downgrade_to_info("sessions", failed("ms_played"), missing)
     assert (found.severity, found.success) == ("info", False)
     assert found.observed == "the source never has ms_played: 10 of 10 rows are null"
     for result in (failed("ms_played", "critical"), failed("saved"), failed("ms_played", success=True)):
-        assert excuse("sessions", result, missing) == result
+        assert downgrade_to_info("sessions", result, missing) == result
 
 
 def test_a_column_is_empty_where_all_rows_are_null():

@@ -9,13 +9,13 @@ from itertools import permutations
 import pytest
 
 from expectations.release import (
-    CROSS_TABLE,
     MAX_LAG_DAYS,
     OF_ONE_VERSION,
+    REFERENCES,
     Reference,
+    audit_release,
     check_lag,
     count_orphans,
-    judge_tables,
 )
 from expectations.verdict import Refused
 from schemas import CONTRACTS
@@ -78,7 +78,7 @@ def test_only_rows_that_a_condition_is_true_for_must_be_in_the_parent(spark):
 def test_every_reference_is_between_columns_that_are_there():
     missing = [
         (reference.name, table)
-        for reference in CROSS_TABLE
+        for reference in REFERENCES
         for table in (reference.child, reference.parent)
         if reference.key not in CONTRACTS[table].names
     ]
@@ -89,7 +89,7 @@ def test_every_reference_is_between_columns_that_are_there():
 
 
 def test_every_condition_of_a_reference_is_one_of_the_child(spark):
-    filtered = [reference for reference in CROSS_TABLE if reference.where]
+    filtered = [reference for reference in REFERENCES if reference.where]
     assert filtered
     for reference in filtered:
         rows = spark.createDataFrame([], CONTRACTS[reference.child].struct())
@@ -97,15 +97,15 @@ def test_every_condition_of_a_reference_is_one_of_the_child(spark):
 
 
 def test_tables_that_fit_are_released():
-    verdict = judge_tables({reference.name: 0 for reference in CROSS_TABLE})
-    assert len(verdict.results) == len(CROSS_TABLE)
+    verdict = audit_release({reference.name: 0 for reference in REFERENCES})
+    assert len(verdict.results) == len(REFERENCES)
     assert {result.observed for result in verdict.results} == {"none missing"}
     assert not verdict.failures
 
 
-@pytest.mark.parametrize("reference", CROSS_TABLE, ids=lambda reference: reference.name)
+@pytest.mark.parametrize("reference", REFERENCES, ids=lambda reference: reference.name)
 def test_orphans_refuse_the_release_but_where_a_catalogue_comes_late(reference):
-    verdict = judge_tables({each.name: 1234 if each == reference else 0 for each in CROSS_TABLE})
+    verdict = audit_release({each.name: 1234 if each == reference else 0 for each in REFERENCES})
     (failed,) = verdict.failures
     assert (failed.column, failed.observed, failed.unexpected_count) == (reference.key, "1,234 missing", 1234)
     assert failed.expected.startswith(f"every {reference.key} of {reference.child} ")
@@ -116,19 +116,19 @@ def test_orphans_refuse_the_release_but_where_a_catalogue_comes_late(reference):
 
 
 def test_a_release_of_some_tables_is_judged_by_what_it_holds():
-    (reference, *_) = CROSS_TABLE
-    assert [result.expectation for result in judge_tables({reference.name: 0}).results] == [reference.name]
+    (reference, *_) = REFERENCES
+    assert [result.expectation for result in audit_release({reference.name: 0}).results] == [reference.name]
 
 
 def test_a_count_of_something_unknown_is_no_check():
     with pytest.raises(KeyError, match="strangers"):
-        judge_tables({"strangers": 0})
+        audit_release({"strangers": 0})
 
 
 def test_a_refused_release_says_why():
-    counts = {reference.name: 0 for reference in CROSS_TABLE}
+    counts = {reference.name: 0 for reference in REFERENCES}
     counts["expect_track_id_of_track_embeddings_to_be_in_plays"] = 7
-    first, why, to_do = str(Refused.release(judge_tables(counts))).splitlines()
+    first, why, to_do = str(Refused.release(audit_release(counts))).splitlines()
     assert (
         first == f"release refused, 1 of {len(counts)} expectations broken; readers keep the release before"
     )
@@ -140,17 +140,17 @@ def test_a_refused_release_says_why():
 
 
 def test_what_only_an_erased_listener_heard_is_a_warning_and_the_rest_still_refuses():
-    counts = {each.name: 1 for each in CROSS_TABLE}
-    verdict = judge_tables(counts, erased=True)
+    counts = {each.name: 1 for each in REFERENCES}
+    verdict = audit_release(counts, erased=True)
     warned = {result.expectation for result in verdict.warnings}
     assert {
-        each.name for each in CROSS_TABLE if each.child in ("track_features", "track_embeddings")
+        each.name for each in REFERENCES if each.child in ("track_features", "track_embeddings")
     } <= warned
     known = {"sessions", "track_embeddings"}
     assert {result.expectation for result in verdict.critical} == {
         each.name
-        for each in CROSS_TABLE
-        if each.key == "user_id" or (known & {each.child, each.parent} and not each.outlives)
+        for each in REFERENCES
+        if each.key == "user_id" or (known & {each.child, each.parent} and not each.survives_erasure)
     }
 
 
@@ -159,7 +159,7 @@ def test_what_only_an_erased_listener_heard_is_a_warning_and_the_rest_still_refu
 
 def test_tables_of_one_version_are_released():
     versions = {table: ["v2"] for table in OF_ONE_VERSION}
-    (result,) = judge_tables({}, {DAY: versions}).results
+    (result,) = audit_release({}, {DAY: versions}).results
     assert (result.success, result.column) == (True, "version_id")
     assert result.observed == f"v2 in {', '.join(sorted(OF_ONE_VERSION))}"
 
@@ -167,7 +167,7 @@ def test_tables_of_one_version_are_released():
 @pytest.mark.parametrize("odd", OF_ONE_VERSION)
 def test_one_table_of_another_version_refuses_the_release_and_is_named(odd):
     versions = {table: ["v1"] if table == odd else ["v2"] for table in OF_ONE_VERSION}
-    verdict = judge_tables({reference.name: 0 for reference in CROSS_TABLE}, {DAY: versions}, erased=True)
+    verdict = audit_release({reference.name: 0 for reference in REFERENCES}, {DAY: versions}, erased=True)
     (failed,) = verdict.critical
     others = ", ".join(sorted(set(OF_ONE_VERSION) - {odd}))
     assert failed.observed == f"v1 in {odd}; v2 in {others}"
@@ -175,17 +175,17 @@ def test_one_table_of_another_version_refuses_the_release_and_is_named(odd):
 
 
 def test_a_day_of_two_versions_is_as_wrong_as_two_tables():
-    (failed,) = judge_tables({}, {DAY: {"track_embeddings": ["v1", "v2"], "candidates": ["v2"]}}).critical
+    (failed,) = audit_release({}, {DAY: {"track_embeddings": ["v1", "v2"], "candidates": ["v2"]}}).critical
     assert failed.observed == "v1 in track_embeddings; v2 in candidates, track_embeddings"
 
 
 def test_a_release_without_embeddings_says_nothing_of_versions():
-    assert judge_tables({}, {}).results == judge_tables({}).results == ()
+    assert audit_release({}, {}).results == audit_release({}).results == ()
 
 
 def test_each_day_may_be_of_a_version_of_its_own():
     versions = {DAY: {"candidates": ["v1"]}, DAY.replace(day=2): {"track_embeddings": ["v2"]}}
-    assert not judge_tables({}, versions).failures
+    assert not audit_release({}, versions).failures
 
 
 def test_the_tables_of_one_version_are_those_that_say_which():

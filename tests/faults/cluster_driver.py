@@ -19,11 +19,11 @@ from pathlib import Path
 from typing import Any
 
 import jobs.publishing.protocol
-from expectations.gate_settings import Gate
+from expectations.gate_settings import GateSettings
 from expectations.profile import profile
 from faults.offers import Offer
 from jobs.job import Job
-from jobs.session import CORRECTNESS, SETTINGS_VARIABLE, settings_in
+from jobs.session import CORRECTNESS, SETTINGS_VARIABLE, parse_settings_file
 from reference.frames import frame
 from reference.staged import PASSED
 from schemas.sessions import SESSIONS
@@ -35,13 +35,15 @@ WRITTEN = Offer("written", {0: 250, 1: 150, 2: 50})
 
 def main() -> None:
     root, markers = sys.argv[1:]
-    Gate.suite_of = lambda gate, table: None  # type: ignore[method-assign,assignment,return-value]
-    jobs.publishing.protocol.judge = lambda *_: PASSED
+    GateSettings.suite_of = lambda gate, table: None  # type: ignore[method-assign,assignment,return-value]
+    jobs.publishing.protocol.audit_batch = lambda *_: PASSED
     spark = session()
-    real = jobs.publishing.protocol._laid_out
+    real = jobs.publishing.protocol._cluster_by_bucket
     given = frame(spark, SHUFFLED.rows(), SESSIONS)
     publish(spark, root, SHUFFLED, slowed(given, Path(markers, "shuffle")))
-    jobs.publishing.protocol._laid_out = lambda rows, batch: slowed(real(rows, batch), Path(markers, "write"))
+    jobs.publishing.protocol._cluster_by_bucket = lambda rows, batch: slowed(
+        real(rows, batch), Path(markers, "write")
+    )
     publish(spark, root, WRITTEN, frame(spark, WRITTEN.rows(), SESSIONS))
     spark.stop()
 
@@ -50,7 +52,7 @@ def session() -> Any:
     from pyspark.sql import SparkSession
 
     settings = {
-        **settings_in(Path(os.environ[SETTINGS_VARIABLE])),
+        **parse_settings_file(Path(os.environ[SETTINGS_VARIABLE])),
         **CORRECTNESS,
         "spark.executor.extraJavaOptions": "-XX:TieredStopAtLevel=1",
         "spark.driver.host": "127.0.0.1",

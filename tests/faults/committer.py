@@ -17,7 +17,7 @@ from typing import Any
 import jobs.publishing.protocol
 from faults.offers import OFFERS
 from faults.replay import ReplayJob
-from jobs.publishing.commits import Lost
+from jobs.publishing.commits import CommitConflict
 
 # Between looking at the table and the swap: long enough that others come in between, as on a slow disk.
 LOOK_S = 0.02
@@ -41,7 +41,7 @@ def counted(swap: Any) -> Any:
         time.sleep(LOOK_S)
         try:
             return swap(*args)
-        except Lost:
+        except CommitConflict:
             print("lost", flush=True)
             raise
 

@@ -117,14 +117,14 @@ def in_the_write(_: Any, die: Die) -> None:
 
 
 def in_the_audit(_: Any, die: Die) -> None:
-    real = jobs.publishing.protocol.judge
+    real = jobs.publishing.protocol.audit_batch
 
     def faulty(*args: Any) -> Any:
         threading.Timer(0.05, die, ("half audited",)).start()
         real(*args)
         die("too late")
 
-    jobs.publishing.protocol.judge = faulty
+    jobs.publishing.protocol.audit_batch = faulty
 
 
 FAULTS: dict[str, Callable[[Any, Die], None]] = {

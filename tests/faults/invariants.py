@@ -16,7 +16,7 @@ from typing import Any
 import pyarrow.dataset as pads
 
 from faults.offers import TABLE, Offer
-from jobs.publishing.state import TableState, note_of, state_of
+from jobs.publishing.state import TableState, parse_commit_metadata, read_state
 from segue.releases import list_releases
 from segue.storage import Snapshot, find_table, table_uri
 
@@ -37,7 +37,7 @@ def check(root: Path, offers: Iterable[Offer], since: int = 0) -> int:
     newest = table.version()
     check_gapless(Path(uri), newest)
     states = states_of(Path(uri))
-    told = state_of(table)
+    told = read_state(table)
     assert told == states[newest], f"the newest state read is {told}, the log's is {states[newest]}"
     for version in range(since, newest + 1):
         check_version(uri, states[version], offers)
@@ -62,7 +62,7 @@ def check_version(uri: str, state: TableState, offers: Iterable[Offer]) -> None:
     labels: dict[date, Counter[str]] = {day: Counter() for day in state.days}
     for row in rows:
         labels.setdefault(row["ds"], Counter())[row["track_id"]] += 1
-    allowed = {offer.made_from: offer for offer in offers}
+    allowed = {offer.fingerprint: offer for offer in offers}
     for day, found in labels.items():
         _check_day(f"{where}, {day}: rows of {dict(found)}", day, found, state, allowed)
     _check_instants(where, rows, state)
@@ -121,7 +121,7 @@ def states_of(path: Path) -> list[TableState]:
 
 def _note(log: Path) -> dict[str, Any]:
     infos = [json.loads(line).get("commitInfo") for line in log.read_text().splitlines()]
-    return next((note_of(info) for info in infos if info), {})
+    return next((parse_commit_metadata(info) for info in infos if info), {})
 
 
 def _check_sizes(snapshot: Snapshot) -> None:
@@ -139,8 +139,8 @@ def _check_day(
     part = state.parts.get(day)
     assert part, f"{where}, but the commit says nothing of this day"
     assert part.rows == found.total(), f"{where}, the commit says {part.rows}"
-    offer = allowed.get(part.made_from)
-    assert offer, f"{where}, made from {part.made_from}, which nobody offered"
+    offer = allowed.get(part.fingerprint)
+    assert offer, f"{where}, made from {part.fingerprint}, which nobody offered"
     expected = Counter({offer.label: offer.rows_of[day]})
     assert +found == +expected, f"{where}, the batch that the commit names has {dict(expected)}"
 

@@ -38,8 +38,8 @@ class Offer:
         return job.batch(TABLE, self.days, parameters={"offer": self.label})
 
     @property
-    def made_from(self) -> str:
-        return self.batch(Job("fault", "nowhere")).made_from
+    def fingerprint(self) -> str:
+        return self.batch(Job("fault", "nowhere")).fingerprint
 
     def rows(self) -> list[Row]:
         return [self._row(day, n) for day, count in self.rows_of.items() for n in range(count)]

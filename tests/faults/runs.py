@@ -172,7 +172,7 @@ class Chain:
         self._checked = max(0, check(self.root, OFFERS, self._checked))
         notes = published(self.root / "tables" / TABLE)
         have = [note["batch"].rpartition("-")[0] for note in notes]
-        offered = [OFFERS[n % len(OFFERS)].made_from for n in range(len(have))]
+        offered = [OFFERS[n % len(OFFERS)].fingerprint for n in range(len(have))]
         assert have == offered, f"the history is not what was offered, in order:\n{have}\n{offered}"
         assert len(have) - self.reported in (0, 1), (
             f"{self.reported} batches were reported, {len(have)} are in the history:\n{run.text}"

@@ -11,8 +11,8 @@ import pytest
 
 from faults.invariants import check, check_gapless
 from faults.offers import OFFERS, TABLE
-from jobs.publishing.commits import Change, as_adds, next_instant, staged_files, swap
-from jobs.publishing.state import state_of
+from jobs.publishing.commits import Change, list_staged_files, next_commit_time, swap, to_add_actions
+from jobs.publishing.state import read_state
 from segue.releases import TableVersion, append_release
 
 
@@ -41,10 +41,12 @@ def test_they_hold_of_a_root_where_nothing_is(root):
 
 def name_again(job, offer, batch):
     """Adds the files of a batch without removing the day that they replace."""
-    files = staged_files(job.warehouse, job.stage(offer.batch(job), offer.label).path)
+    files = list_staged_files(job.warehouse, job.stage(offer.batch(job), offer.label).path)
     table = job.warehouse.table(TABLE)
-    state = state_of(table)
-    swap(table, Change(batch, "publish", state, as_adds(files, next_instant(state), rewrites=False)))
+    state = read_state(table)
+    swap(
+        table, Change(batch, "publish", state, to_add_actions(files, next_commit_time(state), rewrites=False))
+    )
 
 
 def test_two_batches_of_one_day_are_seen(root, published):

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from features.embeddings.alignment import AlignmentError, frequent, rotation, turned
+from features.embeddings.alignment import AlignmentError, fit_rotation, rotate, select_anchors
 
 SEEDS = st.integers(0, 2**32 - 1)
 QUICK = settings(max_examples=40, deadline=None)
@@ -37,7 +37,7 @@ def test_a_turned_space_is_turned_back(seed, dimensions, more, other):
     old, by = space(seed, dimensions + more, dimensions), orthogonal(other, dimensions)
     lengths = np.random.default_rng(seed).uniform(0.1, 30, (len(old), 1))
     new = (old * lengths) @ by.T
-    assert np.abs(rotation(new.astype(np.float32), old) - by).max() < 1e-3
+    assert np.abs(fit_rotation(new.astype(np.float32), old) - by).max() < 1e-3
 
 
 @given(SEEDS, st.integers(1, 6), st.integers(0, 12))
@@ -46,7 +46,7 @@ def test_the_result_is_orthogonal_and_none_is_nearer(seed, dimensions, more):
     rows = dimensions + more
     new, old = space(seed, rows, dimensions), space(seed + 1, rows, dimensions)
     weight = np.random.default_rng(seed).uniform(0.1, 5, rows)
-    by = rotation(new, old, weight)
+    by = fit_rotation(new, old, weight)
     assert by.dtype == np.float64
     assert np.abs(by @ by.T - np.eye(dimensions)).max() < 1e-12
     best = misfit(by, new, old, weight)
@@ -59,18 +59,18 @@ def test_the_result_is_orthogonal_and_none_is_nearer(seed, dimensions, more):
 
 def test_inner_products_of_in_and_out_stay():
     into, out, old = space(1, 200, 16), space(2, 200, 16), space(3, 200, 16)
-    by = rotation(into + out, old)
-    assert not np.allclose(turned(into, by), into, atol=0.1), "nothing was turned, so this shows nothing"
-    assert np.allclose(turned(into, by) @ turned(out, by).T, into @ out.T, atol=1e-4)
-    assert turned(into, by).dtype == np.float32
+    by = fit_rotation(into + out, old)
+    assert not np.allclose(rotate(into, by), into, atol=0.1), "nothing was turned, so this shows nothing"
+    assert np.allclose(rotate(into, by) @ rotate(out, by).T, into @ out.T, atol=1e-4)
+    assert rotate(into, by).dtype == np.float32
 
 
 def test_a_whole_weight_is_that_many_rows():
     new, old = space(1, 9, 4), space(2, 9, 4)
     times = np.array([1, 2, 3, 1, 4, 1, 1, 2, 5])
-    by = rotation(np.repeat(new, times, axis=0), np.repeat(old, times, axis=0))
-    assert np.allclose(rotation(new, old, times), by, atol=1e-12)
-    assert not np.allclose(rotation(new, old), by, atol=1e-3)
+    by = fit_rotation(np.repeat(new, times, axis=0), np.repeat(old, times, axis=0))
+    assert np.allclose(fit_rotation(new, old, times), by, atol=1e-12)
+    assert not np.allclose(fit_rotation(new, old), by, atol=1e-3)
 
 
 @pytest.mark.parametrize(("rows", "fails"), [(3, True), (4, False), (5, False)])
@@ -78,9 +78,9 @@ def test_as_many_rows_as_dimensions_are_enough(rows, fails):
     new, old = space(1, rows, 4), space(2, rows, 4)
     if fails:
         with pytest.raises(AlignmentError, match=f"4 dimensions cannot be told from {rows} tracks"):
-            rotation(new, old)
+            fit_rotation(new, old)
     else:
-        assert rotation(new, old).shape == (4, 4)
+        assert fit_rotation(new, old).shape == (4, 4)
 
 
 @pytest.mark.parametrize("missing", ["new", "old", "weight"])
@@ -88,23 +88,23 @@ def test_rows_without_direction_or_weight_do_not_count(missing):
     new, old, weight = space(1, 5, 4), space(2, 5, 4), np.ones(5)
     emptied = {"new": new, "old": old, "weight": weight}[missing]
     emptied[0] = 0
-    by = rotation(new, old, weight)
-    assert np.allclose(by, rotation(new[1:], old[1:]), atol=1e-12)
+    by = fit_rotation(new, old, weight)
+    assert np.allclose(by, fit_rotation(new[1:], old[1:]), atol=1e-12)
     emptied[1] = 0
     with pytest.raises(AlignmentError, match="from 3 tracks"):
-        rotation(new, old, weight)
+        fit_rotation(new, old, weight)
 
 
 @pytest.mark.parametrize(
     ("spoil", "complaint"),
     [
-        (lambda new, old: rotation(new[1:], old), r"shapes \(8, 4\) and \(9, 4\)"),
-        (lambda new, old: rotation(new[:, 1:], old), r"shapes \(9, 3\) and \(9, 4\)"),
-        (lambda new, old: rotation(new[0], old[0]), "matrices must match"),
-        (lambda new, old: rotation(new, old, np.ones(8)), "rows and weights"),
-        (lambda new, old: rotation(new, old, -np.ones(9)), "0 or more"),
-        (lambda new, old: rotation(new * np.float32("nan"), old), "9 of 9 vectors are not finite"),
-        (lambda new, old: frequent(np.ones(3, int), np.ones(2, int)), "supports must match"),
+        (lambda new, old: fit_rotation(new[1:], old), r"shapes \(8, 4\) and \(9, 4\)"),
+        (lambda new, old: fit_rotation(new[:, 1:], old), r"shapes \(9, 3\) and \(9, 4\)"),
+        (lambda new, old: fit_rotation(new[0], old[0]), "matrices must match"),
+        (lambda new, old: fit_rotation(new, old, np.ones(8)), "rows and weights"),
+        (lambda new, old: fit_rotation(new, old, -np.ones(9)), "0 or more"),
+        (lambda new, old: fit_rotation(new * np.float32("nan"), old), "9 of 9 vectors are not finite"),
+        (lambda new, old: select_anchors(np.ones(3, int), np.ones(2, int)), "supports must match"),
     ],
 )
 def test_what_does_not_match_is_told(spoil, complaint):
@@ -120,4 +120,4 @@ SUPPORTS = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), max_size=12
 def test_frequent_rows_are_those_with_most_plays_in_both(supports, most):
     new, old = (np.array([pair[side] for pair in supports], np.int64) for side in (0, 1))
     ranked = sorted((-min(pair), row) for row, pair in enumerate(supports) if min(pair) > 0)
-    assert frequent(new, old, most).tolist() == sorted(row for _, row in ranked[:most])
+    assert select_anchors(new, old, most).tolist() == sorted(row for _, row in ranked[:most])

@@ -166,7 +166,7 @@ def test_tracks_heard_together_come_to_lie_together(count):
     rng = np.random.default_rng(2)
     heard = [[int(6 * group + n) for n in rng.permutation(6)] for group in list(range(4)) * 60]
     chosen = Settings(blocks=count, dimensions=8, epochs=3)
-    vectors = fit_in_blocks(corpus(heard, 24), chosen).published()
+    vectors = fit_in_blocks(corpus(heard, 24), chosen).combine()
     cosines = vectors @ vectors.T - 2 * np.eye(24)
     nearest = np.argsort(-cosines, axis=1)[:, :5]
     assert (nearest // 6 == np.arange(24)[:, None] // 6).mean() > 0.95
@@ -194,7 +194,7 @@ def test_a_training_depends_on_its_seed_and_on_nothing_else():
 @pytest.mark.parametrize(("count", "right"), [(0, False), (1, True), (4096, True), (4097, False)])
 def test_the_number_of_blocks_has_bounds(count, right):
     if right:
-        assert Settings(blocks=count).deciding()["blocks"] == count
+        assert Settings(blocks=count).result_settings()["blocks"] == count
     else:
         with pytest.raises(SettingsError, match=f"blocks is {count}, must be 1 to 4,096"):
             Settings(blocks=count)

@@ -109,7 +109,7 @@ def computed(plays, mapped, chosen):
 
 
 def listeners(plays, chosen):
-    """As `played_tracks` says, tracks in the order in which they were first drawn; with a row before the
+    """As `collect_plays` says, tracks in the order in which they were first drawn; with a row before the
     first, so that nothing rests on lists that begin where their values do."""
     recent_since = T - timedelta(hours=chosen.recent_hours)
     rows = []

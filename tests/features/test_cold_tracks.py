@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from features.embeddings.arrow_vectors import VectorError, matrix_of
-from features.embeddings.cold_tracks import ColdTrackError, Ladder, with_cold_tracks
-from features.embeddings.ladder import climbed, whole_artists
+from features.embeddings.arrow_vectors import VectorError, to_matrix
+from features.embeddings.cold_tracks import ColdTrackError, Ladder, fill_cold_vectors
+from features.embeddings.ladder import fill_vectors, regroup_by_artist
 from reference import cold_tracks as reference
 from reference.frames import frame
 from schemas.track_embeddings import SOURCES, TRACK_EMBEDDINGS
@@ -44,7 +44,7 @@ def catalogued(track: str, **values) -> dict:
 def computed(spark, rows, catalogue, parts: int = 2, **choices) -> dict:
     trained = spark.createDataFrame([tuple(row[n] for n in NAMES) for row in rows], LEARNED)
     tracks = frame(spark, catalogue, TRACKS)
-    made = with_cold_tracks(trained.repartition(parts), tracks.repartition(parts), **choices)
+    made = fill_cold_vectors(trained.repartition(parts), tracks.repartition(parts), **choices)
     for name in made.columns:
         assert made.schema[name].nullable == TRACK_EMBEDDINGS.column(name).nullable, name
         assert made.schema[name].dataType == TRACK_EMBEDDINGS.struct()[name].dataType, name
@@ -114,7 +114,7 @@ def content(rng: Random) -> dict:
 def test_every_track_gets_what_the_definition_says(spark, choices):
     rows, catalogue = world(5, 250)
     found = computed(spark, rows, catalogue, **choices)
-    assert_same(reference.with_cold_tracks(rows, catalogue, **choices), found)
+    assert_same(reference.fill_cold_vectors(rows, catalogue, **choices), found)
     counts = {source: sum(row["source"] == source for row in found.values()) for source in SOURCES}
     wanted = set(SOURCES) - ({"content"} if choices["fit_on"] > 10**6 else set())
     assert {source for source, n in counts.items() if n > 20} >= wanted - {"none"}, counts
@@ -265,8 +265,8 @@ def cut(rows: pa.RecordBatch, at: list[int]) -> list[pa.RecordBatch]:
 @settings(max_examples=60, deadline=None)
 def test_batches_change_nothing(seed, artists, cuts):
     rows, ladder = sorted_rows(seed, artists), Ladder(shrunk_below=9)
-    whole = [row for batch in climbed([rows], ladder) for row in batch.to_pylist()]
-    parts = [row for batch in climbed(cut(rows, cuts), ladder) for row in batch.to_pylist()]
+    whole = [row for batch in fill_vectors([rows], ladder) for row in batch.to_pylist()]
+    parts = [row for batch in fill_vectors(cut(rows, cuts), ladder) for row in batch.to_pylist()]
     assert parts == whole
     assert [row["track_id"] for row in whole] == rows.column("track_id").to_pylist()
 
@@ -276,7 +276,7 @@ def test_batches_change_nothing(seed, artists, cuts):
 def test_no_artist_is_cut_and_no_more_is_held_than_one(seed, artists, cuts):
     rows = sorted_rows(seed, artists)
     batches = [batch for batch in cut(rows, cuts) if batch.num_rows]
-    pieces = list(whole_artists(batches))
+    pieces = list(regroup_by_artist(batches))
     assert pa.Table.from_batches(pieces, SCHEMA).equals(pa.Table.from_batches([rows]))
     seen: set[str] = set()
     for piece in pieces:
@@ -290,16 +290,16 @@ def test_no_artist_is_cut_and_no_more_is_held_than_one(seed, artists, cuts):
 @pytest.mark.parametrize("lists", [[[1.0], None, [1.0, 2.0]], [[], [1.0]]])
 def test_vectors_of_different_lengths_are_told(lists):
     with pytest.raises(VectorError, match="expected one length"):
-        matrix_of(pa.array(lists, pa.list_(pa.float32())))
+        to_matrix(pa.array(lists, pa.list_(pa.float32())))
 
 
 def test_a_slice_of_a_column_is_read_where_it_lies():
     column = pa.array([[9.0, 9.0], [1.0, 2.0], None, [3.0, 4.0], [9.0, 9.0]], pa.list_(pa.float32()))
-    assert matrix_of(column.slice(1, 3)).tolist() == [[1.0, 2.0], [3.0, 4.0]]
-    assert matrix_of(column.slice(2, 1)).shape == (0, 0)
+    assert to_matrix(column.slice(1, 3)).tolist() == [[1.0, 2.0], [3.0, 4.0]]
+    assert to_matrix(column.slice(2, 1)).shape == (0, 0)
 
 
 def test_in_and_out_of_different_lengths_are_told():
     row = dict.fromkeys(COLUMNS) | learned("t", [1.0, 2.0, 3.0]) | {"artist_id": "a"}
     with pytest.raises(VectorError, match=r"\[1, 2\]"):
-        list(climbed([pa.RecordBatch.from_pylist([row], SCHEMA)], Ladder()))
+        list(fill_vectors([pa.RecordBatch.from_pylist([row], SCHEMA)], Ladder()))

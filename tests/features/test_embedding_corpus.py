@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from features.embeddings import corpus as corpus_module
-from features.embeddings.corpus import Model, flat, lists_of, unit
+from features.embeddings.corpus import Model, flatten_lists, normalise_rows, to_list_array
 
 SIGMAS = 5
 
@@ -42,7 +42,7 @@ def test_some_rows_move_to_the_front_of_the_same_arrays(monkeypatch, chunk, rows
     monkeypatch.setattr(corpus_module, "CHUNK", chunk)
     model = some_model()
     wanted = [array[rows].copy() for array in arrays(model)]
-    found = model.only(np.array(rows, np.int64))
+    found = model.take(np.array(rows, np.int64))
     for array, own, expected in zip(arrays(found), arrays(model), wanted, strict=True):
         assert np.array_equal(array, expected)
         assert array.base is own
@@ -54,7 +54,7 @@ def test_a_turn_keeps_what_in_and_out_vectors_say(monkeypatch, chunk):
     monkeypatch.setattr(corpus_module, "CHUNK", chunk)
     model, before = some_model(), some_model()
     rotation = np.linalg.qr(np.random.default_rng(5).normal(size=(4, 4)))[0]
-    model.turn(rotation)
+    model.rotate(rotation)
     np.testing.assert_allclose(model.into @ model.out.T, before.into @ before.out.T, atol=1e-5)
     for turned, own in ((model.into, before.into), (model.out, before.out)):
         np.testing.assert_allclose(turned, own @ rotation, atol=1e-5)
@@ -65,8 +65,8 @@ def test_a_turn_keeps_what_in_and_out_vectors_say(monkeypatch, chunk):
 def test_merged_in_place_is_what_is_published(monkeypatch, chunk):
     monkeypatch.setattr(corpus_module, "CHUNK", chunk)
     model = some_model()
-    published, lengths = model.published(), np.linalg.norm(model.into + model.out, axis=1)
-    merged, norms = model.merge()
+    published, lengths = model.combine(), np.linalg.norm(model.into + model.out, axis=1)
+    merged, norms = model.combine_in_place()
     assert merged is model.into
     np.testing.assert_allclose(merged, published, rtol=1e-6)
     np.testing.assert_allclose(norms, lengths, rtol=1e-6)
@@ -75,16 +75,16 @@ def test_merged_in_place_is_what_is_published(monkeypatch, chunk):
 
 
 def test_a_fresh_model_is_small_even_and_the_seeds():
-    model = Model.fresh(2_000, 16, seed=4)
-    assert same(model, Model.fresh(2_000, 16, seed=4))
-    assert not np.isclose(model.into, Model.fresh(2_000, 16, seed=5).into).all(axis=1).any()
+    model = Model.initialise(2_000, 16, seed=4)
+    assert same(model, Model.initialise(2_000, 16, seed=4))
+    assert not np.isclose(model.into, Model.initialise(2_000, 16, seed=5).into).all(axis=1).any()
     assert np.abs(model.into).max() <= 0.5 / 4
     assert abs(model.into.mean()) < SIGMAS * (1 / 4 / math.sqrt(12)) / math.sqrt(model.into.size)
     assert not any(array.any() for array in arrays(model)[1:])
 
 
 def test_length_one_or_none():
-    assert unit(np.array([[3, 4], [0, 0]], np.float32)).tolist() == [
+    assert normalise_rows(np.array([[3, 4], [0, 0]], np.float32)).tolist() == [
         [pytest.approx(0.6), pytest.approx(0.8)],
         [0, 0],
     ]
@@ -97,7 +97,7 @@ LISTS = st.lists(st.lists(st.integers(0, 2**31 - 1), max_size=4), max_size=8)
 @given(LISTS, st.lists(st.tuples(st.integers(0, 8), st.integers(0, 8)), max_size=4))
 def test_lists_become_tokens_whatever_part_of_an_array_they_are(lists, slices):
     whole = pa.record_batch([pa.array(lists, pa.list_(pa.int32()))], names=["tracks"])
-    tokens, offsets = flat(whole.slice(start, length) for start, length in slices)
+    tokens, offsets = flatten_lists(whole.slice(start, length) for start, length in slices)
     wanted = [each for start, length in slices for each in lists[start : start + length]]
     assert [tokens[a:b].tolist() for a, b in pairwise(offsets)] == wanted
     assert (tokens.dtype, offsets.dtype) == (np.int32, np.int64)
@@ -107,17 +107,17 @@ def test_lists_become_tokens_whatever_part_of_an_array_they_are(lists, slices):
 def test_no_batches_no_tokens():
     nothing = pa.record_batch([pa.array([], pa.list_(pa.int32()))], names=["tracks"])
     for batches in ([], [nothing], [nothing, nothing]):
-        tokens, offsets = flat(batches)
+        tokens, offsets = flatten_lists(batches)
         assert (tokens.tolist(), offsets.tolist()) == ([], [0])
 
 
 @pytest.mark.parametrize("rows", [0, 1, 5])
 def test_rows_become_lists_and_rows_again(rows):
     matrix = np.arange(20, dtype=np.float32).reshape(5, 4)[5 - rows :]
-    lists = lists_of(matrix)
+    lists = to_list_array(matrix)
     assert lists.type == pa.list_(pa.float32())
     assert lists.to_pylist() == matrix.tolist()
-    back, offsets = flat([pa.record_batch([lists], names=["vector"])], "vector")
+    back, offsets = flatten_lists([pa.record_batch([lists], names=["vector"])], "vector")
     assert back.reshape(-1, 4).tolist() == matrix.tolist() and len(offsets) == rows + 1
     assert not rows or lists.values.to_numpy().ctypes.data == matrix.ctypes.data, "the numbers were copied"
 
@@ -129,10 +129,10 @@ def test_rows_become_lists_and_rows_again(rows):
 def test_new_tracks_score_as_the_others_do_on_average(new, seed):
     draws = np.random.default_rng(seed)
     model = Model(*(draws.normal(-1, 1, shape).astype(np.float32) for shape in [(9, 3), (9, 3), 9, 9]))
-    model = model.only(np.arange(len(new)))
+    model = model.take(np.arange(len(new)))
     model.out[new] = 0
     before = Model(*(array.copy() for array in arrays(model)))
-    model.place_new()
+    model.initialise_new_rows()
     if all(new) or not any(new):
         assert same(model, before)
         return

@@ -11,15 +11,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from features.embeddings import baselines, ranking
-from features.embeddings.baselines import cooccurrence_ranks, popularity_ranks
+from features.embeddings.baselines import rank_by_cooccurrence, rank_by_popularity
 from features.embeddings.ranking import (
     SEGMENTS,
     EvaluationError,
     Pairs,
-    by_segment,
+    assign_segments,
     ranks,
+    score_segments,
     scores,
-    segment_of,
 )
 from reference import ranking as reference
 
@@ -63,7 +63,7 @@ def test_blocks_get_smaller_where_products_would_not_fit():
     with patch.object(ranking, "MOST_SCORES", 90):
         sizes = [
             len(block)
-            for _, block in ranking.products_by_block(matrix, np.arange(9), matrix, np.arange(40), 512)
+            for _, block in ranking.iterate_products(matrix, np.arange(9), matrix, np.arange(40), 512)
         ]
         small = ranks(matrix, matrix, pairs)
     assert sizes == [2, 2, 2, 2, 1]
@@ -102,7 +102,7 @@ def test_scores_at_the_edge_of_k():
 @MANY
 @given(st.lists(st.integers(0, 9), min_size=1, max_size=25))
 def test_segments_are_those_of_a_walk_down_the_list(support):
-    found = [SEGMENTS[i] for i in segment_of(np.array(support, np.int64))]
+    found = [SEGMENTS[i] for i in assign_segments(np.array(support, np.int64))]
     assert found == reference.segments(support)
 
 
@@ -117,7 +117,7 @@ def test_segments_are_those_of_a_walk_down_the_list(support):
     ],
 )
 def test_a_segment_ends_where_its_share_is_reached(support, expected):
-    assert [SEGMENTS[i] for i in segment_of(np.array(support))] == expected
+    assert [SEGMENTS[i] for i in assign_segments(np.array(support))] == expected
 
 
 @MANY
@@ -131,7 +131,7 @@ def test_scores_by_segment_are_those_of_the_segments_own_pairs(data, support):
         own = [place for place, (_, t) in zip(places, asked, strict=True) if segments[t] == name]
         if own:
             expected[name] = {"pairs": len(own), **reference.scores(own, (1, 5))}
-    got = by_segment(np.array(places, np.int64), pairs_of(asked), np.array(support), (1, 5))
+    got = score_segments(np.array(places, np.int64), pairs_of(asked), np.array(support), (1, 5))
     assert got.keys() == expected.keys()
     assert all(got[name] == pytest.approx(expected[name]) for name in got)
 
@@ -142,7 +142,7 @@ def test_popularity_ranks_leave_out_the_query_and_tracks_without_plays(data, sup
     asked = data.draw(pairs_among(len(support)))
     score = reference.popularity(support)
     expected = [reference.rank(q, t, len(support), score) for q, t in asked]
-    assert popularity_ranks(np.array(support), pairs_of(asked)).tolist() == expected
+    assert rank_by_popularity(np.array(support), pairs_of(asked)).tolist() == expected
 
 
 @st.composite
@@ -165,14 +165,14 @@ def test_cooccurrence_ranks_are_those_of_exact_fractions(history, window, block)
     score = reference.plays_nearby(sessions, window) if window else reference.sessions_in_common(sessions)
     expected = [reference.rank(q, t, tracks, score) for q, t in asked]
     with patch.object(baselines, "QUERIES", block):
-        got = cooccurrence_ranks(*flat(sessions), tracks, pairs_of(asked), window)
+        got = rank_by_cooccurrence(*flat(sessions), tracks, pairs_of(asked), window)
     assert got.tolist() == expected
 
 
 def test_fractions_that_are_equal_but_not_in_their_roots_tie():
     # 0 is with 1 in three of its 27 sessions, with 2 in the only one it has of three: 1/sqrt(3) and 3/sqrt(27)
     sessions = [[0, 1]] * 3 + [[1]] * 24 + [[0, 2]] + [[2]] * 2
-    assert cooccurrence_ranks(*flat(sessions), 3, pairs_of([(0, 1), (0, 2)])).tolist() == [1, 2]
+    assert rank_by_cooccurrence(*flat(sessions), 3, pairs_of([(0, 1), (0, 2)])).tolist() == [1, 2]
 
 
 UNIT = np.eye(3, dtype=np.float32)
@@ -192,13 +192,16 @@ ONE = pairs_of([(0, 1)])
         (lambda: ranks(UNIT.astype(np.float64), UNIT, ONE), "got float64; expected float32"),
         (lambda: ranks(UNIT, UNIT, ONE, block=0), "block is 0"),
         (lambda: scores(np.array([], np.int64)), "there are no pairs"),
-        (lambda: popularity_ranks(np.ones(1, np.int64), ONE), "target goes from 1 to 1"),
-        (lambda: cooccurrence_ranks(*flat([[0, 1]]), 1, ONE), "tokens go from 0 to 1"),
-        (lambda: cooccurrence_ranks(*flat([[0, 1]]), 2, ONE, window=0), "window is 0; expected 1 to 20"),
-        (lambda: cooccurrence_ranks(*flat([[0, 1]]), 2, ONE, window=21), "window is 21"),
-        (lambda: cooccurrence_ranks(flat([[0]])[0], np.array([0, 2]), 2, ONE), "expected a rising row"),
-        (lambda: cooccurrence_ranks(flat([[0]])[0], np.array([0, 2, 1]), 2, ONE), "expected a rising row"),
-        (lambda: cooccurrence_ranks(flat([[]])[0], np.array([], np.int64), 2, ONE), "expected a rising row"),
+        (lambda: rank_by_popularity(np.ones(1, np.int64), ONE), "target goes from 1 to 1"),
+        (lambda: rank_by_cooccurrence(*flat([[0, 1]]), 1, ONE), "tokens go from 0 to 1"),
+        (lambda: rank_by_cooccurrence(*flat([[0, 1]]), 2, ONE, window=0), "window is 0; expected 1 to 20"),
+        (lambda: rank_by_cooccurrence(*flat([[0, 1]]), 2, ONE, window=21), "window is 21"),
+        (lambda: rank_by_cooccurrence(flat([[0]])[0], np.array([0, 2]), 2, ONE), "expected a rising row"),
+        (lambda: rank_by_cooccurrence(flat([[0]])[0], np.array([0, 2, 1]), 2, ONE), "expected a rising row"),
+        (
+            lambda: rank_by_cooccurrence(flat([[]])[0], np.array([], np.int64), 2, ONE),
+            "expected a rising row",
+        ),
     ],
 )
 def test_what_cannot_be_ranked_is_told(wrong, says):

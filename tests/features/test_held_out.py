@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from features.embeddings import evaluation
-from features.embeddings.evaluation import held_out
+from features.embeddings.evaluation import hold_out_last
 from reference.item2vec import HeldOut
 
 MANY = settings(max_examples=200, deadline=None)
@@ -43,7 +43,7 @@ def arrays(sequences, folds):
 
 def found(world, most, is_artist=None):
     with patch.object(evaluation, "MOST_PAIRS", most):
-        tokens, offsets, pairs = held_out(*arrays(*world), PLACES, is_artist)
+        tokens, offsets, pairs = hold_out_last(*arrays(*world), PLACES, is_artist)
     left = [tokens[start:end].tolist() for start, end in pairwise(offsets)]
     assert offsets[-1] == len(tokens)
     return left, list(zip(pairs.query.tolist(), pairs.target.tolist(), strict=True))

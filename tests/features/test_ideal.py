@@ -8,9 +8,9 @@ from collections import Counter, defaultdict
 import numpy as np
 import pytest
 
-from features import catalogue, listening
-from features.ideal import Tastes, hit_rates
-from features.world import World
+from features.synthetic import catalogue, listening
+from features.synthetic.perfect_recommender import Tastes, compute_hit_rates
+from features.synthetic.world import World
 from reference.ideal import best, hit_and_asked_without_repeats, hit_rate, next_track
 
 # Clusters of unlike sizes, some smaller than the list; much off taste, so that other clusters show.
@@ -41,7 +41,7 @@ def test_hit_rates_are_those_of_enumeration(world, k):
     release_day = release_days(world, rng)
     favourites = rng.integers(0, world.tracks, 12)
     tastes = Tastes(favourites % world.clusters, favourites, rng.random(12))
-    found = hit_rates(world, release_day, tastes, k)
+    found = compute_hit_rates(world, release_day, tastes, k)
     weights = tastes.weight / tastes.weight.sum()
     for day in range(world.days):
         odds = [next_track(world, release_day, f % world.clusters, f, day) for f in favourites]
@@ -55,7 +55,7 @@ def test_hit_rates_are_those_of_enumeration(world, k):
 
 
 def known_tastes(world, users):
-    table = listening.tastes(world, users).toArrow()
+    table = listening.expected_tastes(world, users).toArrow()
     return Tastes(*(table[name].to_numpy() for name in ("cluster", "favourite", "weight")))
 
 
@@ -84,7 +84,7 @@ def played(spark):
         (row, before, *known[row.cluster, favourites[int(row.user_id[1:]), row.cluster], row.session_day])
         for before, row in zip([None, *rows], rows, strict=False)
     ]
-    return hit_rates(world, release_day, known_tastes(world, users)), plays
+    return compute_hit_rates(world, release_day, known_tastes(world, users)), plays
 
 
 def test_plays_are_as_likely_as_the_odds_say(played):
@@ -150,4 +150,4 @@ def test_the_default_world_leaves_room_to_learn(spark):
     world = World()
     tracks = catalogue.tracks(world, spark.range(world.tracks)).orderBy("track").toArrow()
     tastes = known_tastes(world, spark.range(world.users))
-    assert 0.35 < hit_rates(world, tracks["release_day"].to_numpy(), tastes).all_plays.mean() < 0.55
+    assert 0.35 < compute_hit_rates(world, tracks["release_day"].to_numpy(), tastes).all_plays.mean() < 0.55

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from features.embeddings import gensim_backend
-from features.embeddings.baselines import popularity_ranks
+from features.embeddings.baselines import rank_by_popularity
 from features.embeddings.corpus import Corpus, Model
-from features.embeddings.evaluation import held_out
+from features.embeddings.evaluation import hold_out_last
 from features.embeddings.ranking import ranks
 from features.embeddings.settings import BACKENDS, Settings, SettingsError
 from features.embeddings.training import fit
@@ -49,7 +49,7 @@ def asked():
     """What is learned from the planted world, and pairs held out of it."""
     whole = corpus_of(planted())
     folds = np.random.default_rng(0).integers(0, 1000, whole.sequences)
-    tokens, offsets, pairs = held_out(whole.tokens, whole.offsets, folds, 1000)
+    tokens, offsets, pairs = hold_out_last(whole.tokens, whole.offsets, folds, 1000)
     assert len(pairs) > 60
     counts = [*np.bincount(tokens, minlength=TRACKS), 2]
     return Corpus(tokens, offsets, np.array(counts, np.int64)), pairs
@@ -71,7 +71,7 @@ def hit_rate(model, pairs):
 
 
 def similarity(model):
-    published = model.published()[:TRACKS]
+    published = model.combine()[:TRACKS]
     found = published @ published.T
     np.fill_diagonal(found, -2)
     return found
@@ -96,7 +96,7 @@ def test_neighbours_are_of_the_same_cluster(learned):
 
 def test_what_comes_next_is_found_far_above_popularity(learned, asked):
     corpus, pairs = asked
-    popular = popularity_ranks(corpus.counts, pairs)
+    popular = rank_by_popularity(corpus.counts, pairs)
     by_popularity = np.mean((popular > 0) & (popular <= 10))
     assert by_popularity < 0.3
     assert hit_rate(learned, pairs) > 0.9
@@ -115,7 +115,7 @@ def test_one_thread_repeats_itself_and_a_seed_changes_it(learned, backend, asked
     assert same(fit(asked[0], backend), learned)
     other = fit(asked[0], replace(backend, seed=2))
     assert not np.isclose(other.into, learned.into).any(axis=1).all()
-    cosines = (other.published() * learned.published()).sum(axis=1)
+    cosines = (other.combine() * learned.combine()).sum(axis=1)
     assert np.abs(cosines.mean()) < 0.5, "another seed, and yet the same space"
 
 
@@ -142,7 +142,7 @@ def test_a_vocabulary_is_not_taken_in_the_order_of_plays(backend):
     """Numbers are rows, whatever a backend makes of the counts."""
     sequences = [[0, 1], [1, 0]] * 30 + [[2, 3], [3, 2]] * 90
     model = fit(corpus_of(sequences, counts=[60, 60, 180, 180]), replace(backend, epochs=20, backward=1.0))
-    published = model.published()
+    published = model.combine()
     found = published @ published.T
     assert min(found[0, 1], found[2, 3]) > max(found[0, 2], found[0, 3], found[1, 2], found[1, 3])
 
@@ -190,7 +190,7 @@ def test_gensim_reads_as_much_of_a_sequence_as_we_say_and_no_more():
     assert untouched.tolist() == [False] * 4 + [True] * 2
 
 
-@pytest.mark.parametrize("given", [{"model": Model.fresh(2, 64, 1)}, {"epochs": range(1)}])
+@pytest.mark.parametrize("given", [{"model": Model.initialise(2, 64, 1)}, {"epochs": range(1)}])
 def test_gensim_does_not_go_on(given):
     with pytest.raises(SettingsError, match="gensim cannot go on from vectors"):
         fit(corpus_of([[0, 1]]), Settings(backend="gensim"), **given)
@@ -216,7 +216,7 @@ def test_a_training_in_two_parts_is_the_one_in_one(asked):
 
 def test_no_epochs_left_means_none(asked):
     """A training that was cut off after its last epoch, and goes on from there."""
-    model = Model.fresh(TRACKS + 1, 16, 1)
+    model = Model.initialise(TRACKS + 1, 16, 1)
     before = deepcopy(model)
     assert same(fit(asked[0], SMALL, model, range(8, 8)), before)
 
@@ -228,7 +228,7 @@ def test_a_warm_start_stays_where_it_was(asked):
     new = fit(tomorrow, SMALL, deepcopy(old), range(1))
     cold = fit(tomorrow, replace(SMALL, seed=2))
     warm_cosine, cold_cosine = (
-        float((model.published() * old.published())[:TRACKS].sum(axis=1).mean()) for model in (new, cold)
+        float((model.combine() * old.combine())[:TRACKS].sum(axis=1).mean()) for model in (new, cold)
     )
     assert warm_cosine > 0.95 > 0.5 > abs(cold_cosine)
     near_old, near_new, near_cold = (
@@ -248,7 +248,7 @@ def test_what_is_never_drawn_nor_heard_keeps_no_trace():
     model = fit(corpus, replace(SMALL, exponent=2.0))
     assert not model.out[2].any()
     assert model.into_state[2] == model.out_state[2] == 0
-    assert np.array_equal(model.into[2], Model.fresh(3, 16, SMALL.seed).into[2])
+    assert np.array_equal(model.into[2], Model.initialise(3, 16, SMALL.seed).into[2])
     assert (model.out_state[:2] > 0).all()
 
 

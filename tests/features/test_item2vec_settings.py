@@ -53,9 +53,9 @@ def test_the_shortest_sequence_fits_the_longest(shortest, longest, fits):
 
 
 def test_threads_do_not_decide_and_all_else_does():
-    deciding = Settings().deciding()
-    assert set(deciding) == {each.name for each in fields(Settings)} - {"threads"}
-    assert Settings(threads=7).deciding() == deciding != Settings(seed=2).deciding()
+    result_settings = Settings().result_settings()
+    assert set(result_settings) == {each.name for each in fields(Settings)} - {"threads"}
+    assert Settings(threads=7).result_settings() == result_settings != Settings(seed=2).result_settings()
 
 
 def test_gensim_does_not_train_in_blocks():

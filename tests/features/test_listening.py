@@ -10,8 +10,8 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from features import catalogue, listening
-from features.world import World, WorldError
+from features.synthetic import catalogue, listening
+from features.synthetic.world import World, WorldError
 
 WORLD = World(
     seed=3, users=200, days=10, tracks=120, artists=24, clusters=6, sessions_per_day=0.6, new_tracks=0.3,
@@ -145,7 +145,7 @@ def test_listening_is_as_much_as_asked_and_heavy_tailed(spark):
     world = World(users=4_000, days=5, bots=0)
     users = spark.range(world.users)
     sessions = Counter(row.user for row in listening.sessions(world, users, range(world.days)).collect())
-    expected = world.days * sum(row.weight for row in listening.tastes(world, users).collect())
+    expected = world.days * sum(row.weight for row in listening.expected_tastes(world, users).collect())
     total = sum(sessions.values())
     assert abs(total - expected) < 4 * math.sqrt(expected), f"{total} sessions, promised {expected:.0f}"
     assert expected == pytest.approx(world.users * world.days * world.sessions_per_day, rel=0.1)
@@ -159,7 +159,7 @@ def test_sessions_keep_to_tastes_as_weighed(spark):
     users = spark.range(world.users)
     seen = Counter(row.cluster for row in listening.sessions(world, users, range(world.days)).collect())
     expected = Counter()
-    for row in listening.tastes(world, users).collect():
+    for row in listening.expected_tastes(world, users).collect():
         expected[row.cluster] += row.weight * world.days
     assert seen.keys() <= expected.keys()
     surprise = sum((seen[c] - e) ** 2 / e for c, e in expected.items() if e > 5)

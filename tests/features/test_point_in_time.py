@@ -16,7 +16,7 @@ from pyspark.sql import functions as F
 from features.joins import hot_keys
 from features.joins import point_in_time as engine
 from features.joins.point_in_time import FeatureTable, PointInTimeError, point_in_time_join
-from reference.point_in_time import Snapshot, Table, joined
+from reference.point_in_time import PublishedDay, Table, joined
 from reference.worlds import DAY, FEW, MIDNIGHT, US, World
 
 MAX_AGE = 2 * DAY
@@ -90,7 +90,7 @@ _events = st.lists(
 _day = st.integers(-1, 6).map(lambda n: (MIDNIGHT + n * DAY).date())
 _snapshots = st.lists(st.tuples(_day, _delay), unique_by=lambda drawn: drawn[0], max_size=6).map(
     lambda days: tuple(
-        Snapshot(ds, MIDNIGHT + (ds - MIDNIGHT.date() + DAY) + (delay or DAY)) for ds, delay in days
+        PublishedDay(ds, MIDNIGHT + (ds - MIDNIGHT.date() + DAY) + (delay or DAY)) for ds, delay in days
     )
 )
 
@@ -142,22 +142,24 @@ def frame(spark, rows, schema):
 
 
 def table(spark, told):
-    schema = AS_OF if told.snapshots is None else DAILY
-    days = told.snapshots and tuple(engine.Snapshot(s.ds, s.available_at) for s in told.snapshots)
+    schema = AS_OF if told.published_days is None else DAILY
+    days = told.published_days and tuple(
+        engine.PublishedDay(s.ds, s.available_at) for s in told.published_days
+    )
     rest = (
         told.keys,
         told.columns,
         told.max_age,
         told.ties,
-        told.snapshots if days is None else days,
+        told.published_days if days is None else days,
         told.defaults,
     )
     return FeatureTable(told.name, frame(spark, told.rows, schema), *rest)
 
 
-def computed(spark, labels, tables, known=False):
+def computed(spark, labels, tables, as_published=False):
     asked = labels if hasattr(labels, "columns") else frame(spark, labels, LABELS)
-    out = point_in_time_join(asked, [table(spark, told) for told in tables], known=known)
+    out = point_in_time_join(asked, [table(spark, told) for told in tables], as_published=as_published)
     return [
         {name: _value_of(name, value) for name, value in row.items()} for row in out.toArrow().to_pylist()
     ]
@@ -167,8 +169,12 @@ def _value_of(name, value):
     return dict(value) if name.endswith("tags") and value is not None else value
 
 
-def hold(spark, labels, tables, known=False):
-    assert_same(joined(labels, tables, known=known), computed(spark, labels, tables, known), tables)
+def hold(spark, labels, tables, as_published=False):
+    assert_same(
+        joined(labels, tables, as_published=as_published),
+        computed(spark, labels, tables, as_published),
+        tables,
+    )
 
 
 def assert_same(expected, got, tables):
@@ -195,16 +201,16 @@ def _shown(row):
 @pytest.fixture
 def every_key_hot(monkeypatch):
     """Brackets for every key with rows; the list collects what was found."""
-    found, find = [], hot_keys.find
+    found, find_hot_keys = [], hot_keys.find_hot_keys
 
     def finding(*arguments):
-        found.append(find(*arguments))
+        found.append(find_hot_keys(*arguments))
         return found[-1]
 
     monkeypatch.setattr(hot_keys, "SMALL", 0)
     monkeypatch.setattr(hot_keys, "HOT_ROWS", 1)
     monkeypatch.setattr(hot_keys, "SAMPLE", 1.0)
-    monkeypatch.setattr(hot_keys, "find", finding)
+    monkeypatch.setattr(hot_keys, "find_hot_keys", finding)
     return found
 
 
@@ -212,18 +218,18 @@ def every_key_hot(monkeypatch):
 
 
 @pytest.mark.product_settings
-@pytest.mark.parametrize("known", [False, True], ids=["described", "known"])
+@pytest.mark.parametrize("as_published", [False, True], ids=["described", "known"])
 @settings(FEW, max_examples=3)
 @given(world=joins())
-def test_rows_are_as_defined(spark, known, world):
-    hold(spark, *world, known)
+def test_rows_are_as_defined(spark, as_published, world):
+    hold(spark, *world, as_published)
 
 
-@pytest.mark.parametrize("known", [False, True], ids=["described", "known"])
+@pytest.mark.parametrize("as_published", [False, True], ids=["described", "known"])
 @settings(FEW, max_examples=2)
 @given(world=joins())
-def test_rows_do_not_depend_on_which_keys_are_hot(spark, every_key_hot, known, world):
-    hold(spark, *world, known)
+def test_rows_do_not_depend_on_which_keys_are_hot(spark, every_key_hot, as_published, world):
+    hold(spark, *world, as_published)
 
 
 @settings(FEW, max_examples=2)
@@ -234,7 +240,11 @@ def test_order_place_batches_and_rows_to_come_do_not_matter(spark, world):
     later = max(row["label_at"] for row in labels if row["label_at"]) + US
     ahead = [
         replace(
-            t, rows=[*t.rows[::-1], *({**row, "feature_at": later} for row in t.rows if t.snapshots is None)]
+            t,
+            rows=[
+                *t.rows[::-1],
+                *({**row, "feature_at": later} for row in t.rows if t.published_days is None),
+            ],
         )
         for t in tables
     ]
@@ -244,8 +254,8 @@ def test_order_place_batches_and_rows_to_come_do_not_matter(spark, world):
     assert_same(once, computed(spark, shuffled, ahead), ahead)
 
 
-@pytest.mark.parametrize("known", [False, True], ids=["described", "known"])
-def test_a_key_with_half_of_all_rows_is_cut_and_gets_the_same(spark, every_key_hot, known):
+@pytest.mark.parametrize("as_published", [False, True], ids=["described", "known"])
+def test_a_key_with_half_of_all_rows_is_cut_and_gets_the_same(spark, every_key_hot, as_published):
     random = Random(7)
 
     def some(n, user=None):
@@ -260,16 +270,16 @@ def test_a_key_with_half_of_all_rows_is_cut_and_gets_the_same(spark, every_key_h
         for n in range(400)
         for user, track, at in [some(n)]
     ]
-    days = tuple(Snapshot(MIDNIGHT.date() + n * DAY, MIDNIGHT + (n + 1.3) * DAY) for n in range(0, 30, 2))
+    days = tuple(PublishedDay(MIDNIGHT.date() + n * DAY, MIDNIGHT + (n + 1.3) * DAY) for n in range(0, 30, 2))
     daily = [_daily_row((user, "", s.ds, user / 7)) for s in days for user in (1, 2, 99)]
     labels = [label(at, user, track) for n in range(400) for user, track, at in [some(n)]]
     tables = [
         Table("one", rows, ("user_id",), ("f", "seq"), 3 * DAY),
         Table("two", rows[::2], ("user_id",), ("seq",)),
-        Table("day", daily, ("user_id",), ("f",), snapshots=days),
+        Table("day", daily, ("user_id",), ("f",), published_days=days),
     ]
-    hold(spark, labels, tables, known)
-    hold(spark, labels, tables[2:], known)
+    hold(spark, labels, tables, as_published)
+    hold(spark, labels, tables[2:], as_published)
     for found in every_key_hot:
         held = {row["k0"]: row for row in found.frame.toArrow().to_pylist()}
         assert held[99]["brackets"] > 1, f"the labels of 99 are not spread: {held}"
@@ -304,7 +314,7 @@ def no_broadcasts(spark):
 def test_tables_of_the_same_keys_share_one_shuffle_of_the_labels(spark, no_broadcasts, kinds):
     labels = [label(MIDNIGHT + n * DAY, n % 3) for n in range(9)]
     days = [
-        tuple(Snapshot((MIDNIGHT + n * DAY).date(), MIDNIGHT) for n in range(0, 9, step))
+        tuple(PublishedDay((MIDNIGHT + n * DAY).date(), MIDNIGHT) for n in range(0, 9, step))
         for step in (1, 2, 3)
     ]
     daily = [_daily_row((1, "", snapshot.ds, 1.0)) for snapshot in days[0]]
@@ -312,7 +322,7 @@ def test_tables_of_the_same_keys_share_one_shuffle_of_the_labels(spark, no_broad
         Table(f"as of {n}", [event(MIDNIGHT)], ("user_id",), ("f",)) for n in range(3) if kinds != "daily"
     ]
     tables += [
-        Table(f"day {n}", daily, ("user_id",), ("f",), snapshots=days[n])
+        Table(f"day {n}", daily, ("user_id",), ("f",), published_days=days[n])
         for n in range(3)
         if kinds != "as of"
     ]
@@ -352,15 +362,18 @@ def test_what_was_not_available_yet_was_not_known(spark):
     rows = [event(t - DAY, n, available=t + off, f=2.0) for n, off in enumerate(AROUND)]
     rows += [event(t - 2 * DAY, n) for n in range(3)]
     told = Table("late", rows, ("user_id",), ("f",))
-    for known, values in ((True, [2.0, 2.0, 1.0]), (False, [2.0, 2.0, 2.0])):
-        got = {row["user_id"]: row for row in computed(spark, [label(t, n) for n in range(3)], [told], known)}
+    for as_published, values in ((True, [2.0, 2.0, 1.0]), (False, [2.0, 2.0, 2.0])):
+        got = {
+            row["user_id"]: row
+            for row in computed(spark, [label(t, n) for n in range(3)], [told], as_published)
+        }
         assert [got[n]["late__f"] for n in range(3)] == values
 
 
 def test_a_late_row_that_is_older_does_not_replace_a_newer_one(spark):
     rows = [event(MIDNIGHT - DAY, available=MIDNIGHT + DAY, f=1.0), event(MIDNIGHT, f=2.0)]
     (got,) = computed(
-        spark, [label(MIDNIGHT + 2 * DAY)], [Table("late", rows, ("user_id",), ("f",))], known=True
+        spark, [label(MIDNIGHT + 2 * DAY)], [Table("late", rows, ("user_id",), ("f",))], as_published=True
     )
     assert (got["late__f"], got["late__feature_at"]) == (2.0, MIDNIGHT)
 
@@ -385,8 +398,8 @@ def test_of_rows_as_new_the_later_published_then_the_greatest_wins(spark):
 def test_an_absent_row_of_a_snapshot_is_no_old_row(spark):
     days = [MIDNIGHT.date() + n * DAY for n in (0, 1, 4)]
     daily = [{"user_id": 1, "track_id": None, "ds": days[0], "f": 5.0, "g.h": None}]
-    published = tuple(Snapshot(ds, MIDNIGHT + 9 * DAY) for ds in days)
-    told = Table("day", daily, ("user_id",), ("f",), snapshots=published, defaults={"f": 0.0})
+    published = tuple(PublishedDay(ds, MIDNIGHT + 9 * DAY) for ds in days)
+    told = Table("day", daily, ("user_id",), ("f",), published_days=published, defaults={"f": 0.0})
     asked = [(n, MIDNIGHT + n * DAY + off) for n in (1, 2, 5) for off in (-US, timedelta(0))]
     got = {row["label_at"]: row for row in computed(spark, [label(at) for _, at in asked], [told])}
     assert [got[at]["day__f"] for _, at in asked] == [None, 5.0, 5.0, 0.0, 0.0, 0.0]
@@ -396,7 +409,7 @@ def test_an_absent_row_of_a_snapshot_is_no_old_row(spark):
 
 @pytest.mark.parametrize("nothing", ["labels", "rows", "snapshots", "all"])
 def test_nothing_comes_of_nothing(spark, nothing):
-    day = Snapshot(MIDNIGHT.date(), MIDNIGHT)
+    day = PublishedDay(MIDNIGHT.date(), MIDNIGHT)
     labels = [] if nothing in ("labels", "all") else [label(MIDNIGHT + DAY), label(MIDNIGHT + DAY)]
     rows = [] if nothing in ("rows", "all") else [event(MIDNIGHT)]
     daily = [{"user_id": 1, "track_id": "23", "ds": day.ds, "f": 1.0, "g.h": []} for _ in rows]
@@ -406,7 +419,7 @@ def test_nothing_comes_of_nothing(spark, nothing):
         labels,
         [
             Table("a", rows, ("user_id",), ("f",)),
-            Table("b", daily, ("track_id",), ("f",), snapshots=days, defaults={"f": 3.0}),
+            Table("b", daily, ("track_id",), ("f",), published_days=days, defaults={"f": 3.0}),
         ],
     )
 
@@ -414,11 +427,11 @@ def test_nothing_comes_of_nothing(spark, nothing):
 def test_labels_may_be_drawn_from_the_table_itself(spark):
     rows = frame(spark, [event(MIDNIGHT + n * DAY, seq=n) for n in range(3)], AS_OF)
     labels = rows.select("user_id", F.col("feature_at").alias("label_at"))
-    days = tuple(engine.Snapshot((MIDNIGHT + n * DAY).date(), MIDNIGHT) for n in range(3))
+    days = tuple(engine.PublishedDay((MIDNIGHT + n * DAY).date(), MIDNIGHT) for n in range(3))
     daily = rows.select("user_id", F.to_date("feature_at").alias("ds"), "seq")
     tables = [
         FeatureTable("a", rows, ("user_id",), ("seq",)),
-        FeatureTable("b", daily, ("user_id",), ("seq",), snapshots=days),
+        FeatureTable("b", daily, ("user_id",), ("seq",), published_days=days),
     ]
     both = point_in_time_join(labels, tables).toArrow().to_pylist()
     alone = point_in_time_join(labels, tables[1:]).toArrow().to_pylist()
@@ -485,7 +498,7 @@ def test_all_values_come_from_one_row(spark):
         ({"keys": ()}, "table 'a': keys are empty"),
         ({"columns": ("f", "gone"), "ties": ("lost",)}, "table 'a': no columns ['gone', 'lost'], got ["),
         ({"columns": ("feature_at",)}, "output columns ['a__feature_at'] would be there twice"),
-        ({"defaults": {"f": 1.0}}, "table 'a': got defaults, expected none without snapshots"),
+        ({"defaults": {"f": 1.0}}, "table 'a': got defaults, expected none without published_days"),
         ({"snapshots": ()}, "table 'a': no columns ['ds'], got ["),
     ],
 )

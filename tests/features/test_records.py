@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from features.records import MOST_LINES, records
+from features.records import MAX_RECORD_LINES, records
 
 FIELD = st.text(st.sampled_from('ab,"\r\n é'), max_size=6)
 
@@ -28,7 +28,7 @@ def test_what_a_csv_writer_wrote_is_cut_where_it_ended_a_row(line_end, rows):
 
 
 def test_an_unclosed_quote_costs_its_own_line_and_no_other():
-    lines = ['1,"open', *(f"{n},b" for n in range(2, 2 * MOST_LINES))]
+    lines = ['1,"open', *(f"{n},b" for n in range(2, 2 * MAX_RECORD_LINES))]
     assert cut("\n".join(lines)) == lines
 
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from features.embeddings import semantic_ids as ids
-from features.embeddings.semantic_id_rows import codebook_rows, semantic_ids
+from features.embeddings.semantic_id_rows import build_codebook_rows, semantic_ids
 from features.embeddings.semantic_ids import Codebooks, SemanticIdError
 from reference import semantic_ids as reference
 from reference.frames import frame, rows
@@ -167,7 +167,7 @@ def test_as_many_vectors_as_codes_need_no_warning():
         (lambda: ids.assign(np.ones((2, 4), np.float32), books_of([[(0, 0, 0)]])), "of 3 dimensions"),
         (lambda: ids.prefix_stability(np.zeros((1, 2)), np.zeros((1, 3))), "cannot be compared"),
         (lambda: ids.prefix_stability(np.zeros((0, 2)), np.zeros((0, 2))), "cannot be compared"),
-        (lambda: ids.codebooks_of([]), r"codebooks \[\]"),
+        (lambda: ids.load_codebooks([]), r"codebooks \[\]"),
     ],
 )
 def test_bad_input_is_told(broken, complaint):
@@ -222,7 +222,7 @@ def test_rows_have_codes_collisions_and_unique_ids(made):
 def test_codebook_rows_count_tracks_and_give_the_books_back(spark, made):
     books = books_of(LEVELS)
     coded = frame(spark, made[1], TRACK_SEMANTIC_IDS)
-    found = rows(codebook_rows(coded, books, "s", DAY), SEMANTIC_CODEBOOKS)
+    found = rows(build_codebook_rows(coded, books, "s", DAY), SEMANTIC_CODEBOOKS)
     counted = {(r["level"], r["code"]): r["tracks"] for r in found}
     assert counted == {
         (level, code): sum(1 for row in made[1] if row["codes"][level] == code)
@@ -230,14 +230,14 @@ def test_codebook_rows_count_tracks_and_give_the_books_back(spark, made):
         for code in range(len(book))
     }
     assert 0 in counted.values(), "every code is used, so this shows little"
-    back = ids.codebooks_of(reversed(found))
+    back = ids.load_codebooks(reversed(found))
     assert back.codebook_id == books.codebook_id
     assert all((a == b).all() for a, b in zip(back.levels, books.levels, strict=True))
     for lost in (found[1:], [*found, found[0]], [row | {"centroid": [9.0, 9.0, 9.0]} for row in found]):
         with pytest.raises(SemanticIdError, match="unchanged"):
-            ids.codebooks_of(lost)
+            ids.load_codebooks(lost)
     with pytest.raises(SemanticIdError, match="'other'"):
-        ids.codebooks_of([*found, found[0] | {"codebook_id": "other"}])
+        ids.load_codebooks([*found, found[0] | {"codebook_id": "other"}])
 
 
 def test_no_vectors_give_no_rows(spark):

@@ -58,8 +58,8 @@ def carried_day_by_day(spark, world, borders):
     found, start = [], None
     for end in (*borders, None):
         part = [p for p in world if (start is None or p["ds"] >= start) and (end is None or p["ds"] < end)]
-        carried = frame(spark, found, SESSIONS) if found else None
-        found += rows(sessions(frame(spark, part, PLAYS), carried=carried), SESSIONS)
+        earlier = frame(spark, found, SESSIONS) if found else None
+        found += rows(sessions(frame(spark, part, PLAYS), earlier=earlier), SESSIONS)
         start = end
     return found
 
@@ -222,7 +222,7 @@ def test_bots_are_judged_by_listener_and_day_at_the_limits(spark):
     }
 
 
-@pytest.mark.parametrize("carried", [False, True])
-def test_no_plays_make_no_sessions(spark, carried):
-    before = frame(spark, expected_sessions([a_play()]), SESSIONS) if carried else None
-    assert rows(sessions(frame(spark, [], PLAYS), carried=before), SESSIONS) == []
+@pytest.mark.parametrize("earlier", [False, True])
+def test_no_plays_make_no_sessions(spark, earlier):
+    before = frame(spark, expected_sessions([a_play()]), SESSIONS) if earlier else None
+    assert rows(sessions(frame(spark, [], PLAYS), earlier=before), SESSIONS) == []

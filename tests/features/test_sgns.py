@@ -36,7 +36,7 @@ def test_one_epoch_is_the_loop_in_doubles():
     """Two tracks: whoever is drawn against 0 -> 1 is 0, and against 1 -> 0 there is only the company itself."""
     corpus = corpus_of([[0, 1]], counts=[10**9, 1])
     chosen = replace(SMALL, exponent=2.0, window=1, backward=1.0, dimensions=5, negatives=3)
-    model = Model.fresh(2, 5, 3)
+    model = Model.initialise(2, 5, 3)
     space = reference.Space(*(array.tolist() for array in arrays(model)))
     for number in range(4):
         assert sgns.epoch(corpus, model, chosen, number) == 2
@@ -72,7 +72,7 @@ PLACES = {n: np.random.default_rng(n).integers(0, n, sgns.PLACES, dtype=np.int32
 )
 def test_a_pair_moves_vectors_as_the_loop_does(seed, negatives, dimensions, tracks, fresh):
     rng = Random(seed)
-    track, company = rng.sample(range(tracks), 2)
+    track, context = rng.sample(range(tracks), 2)
     matrices = [[[rng.gauss(0, 1) for _ in range(dimensions)] for _ in range(tracks)] for _ in range(2)]
     states = [[0.0 if fresh else rng.random() * 3 for _ in range(tracks)] for _ in range(2)]
     model = Model(*(np.array(m, np.float32) for m in matrices), *(np.array(s, np.float32) for s in states))
@@ -83,15 +83,15 @@ def test_a_pair_moves_vectors_as_the_loop_does(seed, negatives, dimensions, trac
         at = xorshift(at)
         drawn.append(int(PLACES[tracks][(at >> 11) % sgns.PLACES]))
     rate, gradient = np.float32(0.1), np.full(dimensions, 7, np.float32)  # left over from a pair before
-    sgns._pair(track, company, PLACES[tracks], *arrays(model), negatives, rate, gradient, state)
-    space.learn(track, company, drawn, 0.1)
+    sgns._train_pair(track, context, PLACES[tracks], *arrays(model), negatives, rate, gradient, state)
+    space.learn(track, context, drawn, 0.1)
     hold(model, space)
     assert int(state[0]) == at
 
 
 def test_chances_are_even():
     state = np.array([2**61 + 12345], np.uint64)
-    found = np.array([sgns._chance(state) for _ in range(20_000)])
+    found = np.array([sgns._random_share(state) for _ in range(20_000)])
     assert found.min() >= 0 and found.max() < 1
     for share in (0.1, 0.3, 0.5, 0.9):
         assert np.mean(found < share) == pytest.approx(share, abs=SIGMAS * 0.5 / math.sqrt(len(found)))
@@ -110,7 +110,7 @@ def test_an_epoch_learns_as_many_pairs_as_expected(window, backward):
     mean, variance = (times * sum(column) for column in zip(*moments, strict=True))
     settings = replace(SMALL, window=window, backward=backward, negatives=1, dimensions=2)
     corpus = corpus_of([*SEQUENCES] * times)
-    pairs = sgns.epoch(corpus, Model.fresh(7, 2, 1), settings, 0)
+    pairs = sgns.epoch(corpus, Model.initialise(7, 2, 1), settings, 0)
     assert abs(pairs - mean) <= SIGMAS * math.sqrt(variance)
 
 
@@ -121,15 +121,15 @@ def recorded(monkeypatch):
     def record(corpus, settings):
         pairs = []
 
-        def pair(track, company, *others):
-            pairs.append((int(track), int(company)))
+        def pair(track, context, *others):
+            pairs.append((int(track), int(context)))
             for _ in range(settings.negatives):
                 sgns._random(others[-1])  # as many draws as a pair that is learned
 
         with monkeypatch.context() as patch:
-            patch.setattr(sgns, "_pair", pair)
-            patch.setattr(sgns, "_learn", sgns._learn.py_func)
-            count = sgns.epoch(corpus, Model.fresh(len(corpus.counts), 2, 1), settings, 0)
+            patch.setattr(sgns, "_train_pair", pair)
+            patch.setattr(sgns, "_train_sequences", sgns._train_sequences.py_func)
+            count = sgns.epoch(corpus, Model.initialise(len(corpus.counts), 2, 1), settings, 0)
         assert count == len(pairs)
         return pairs
 
@@ -160,7 +160,7 @@ def test_compiled_or_not_the_same_pairs_are_drawn(recorded, backward, subsample)
     chosen = replace(SMALL, window=5, backward=backward, subsample=subsample)
     for seed in range(3):
         settings = replace(chosen, seed=seed)
-        compiled = sgns.epoch(corpus, Model.fresh(7, 16, 1), settings, 0)
+        compiled = sgns.epoch(corpus, Model.initialise(7, 16, 1), settings, 0)
         assert compiled == len(recorded(corpus, settings)) > 0
 
 
@@ -199,7 +199,7 @@ def test_what_always_follows_is_learned_in_that_direction_alone():
 @settings(max_examples=30, deadline=None)
 @given(st.lists(st.integers(1, 500), min_size=1, max_size=30), st.sampled_from([-0.5, 0.0, 0.75, 1.0, 2.0]))
 def test_tracks_are_drawn_by_their_plays_to_the_exponent(counts, exponent):
-    drawn = sgns._drawn(np.array(counts), exponent, np.random.default_rng(1))
+    drawn = sgns._negative_sampling_table(np.array(counts), exponent, np.random.default_rng(1))
     assert drawn.dtype == np.int32 and drawn.shape == (sgns.PLACES,)
     places = np.bincount(drawn, minlength=len(counts))
     total = sum(n**exponent for n in counts)
@@ -210,7 +210,9 @@ def test_tracks_are_drawn_by_their_plays_to_the_exponent(counts, exponent):
 def test_who_is_too_rare_for_a_place_is_drawn_in_some_epochs(monkeypatch):
     monkeypatch.setattr(sgns, "PLACES", 64)
     draws, epochs = np.random.default_rng(2), 2_000
-    times = sum(int((sgns._drawn(np.array([255, 1]), 1.0, draws) == 1).sum()) for _ in range(epochs))
+    times = sum(
+        int((sgns._negative_sampling_table(np.array([255, 1]), 1.0, draws) == 1).sum()) for _ in range(epochs)
+    )
     chance = 64 / 256  # of one place in an epoch
     assert abs(times - epochs * chance) <= SIGMAS * math.sqrt(epochs * chance * (1 - chance))
 
@@ -218,13 +220,13 @@ def test_who_is_too_rare_for_a_place_is_drawn_in_some_epochs(monkeypatch):
 @settings(max_examples=50, deadline=None)
 @given(st.lists(st.integers(1, 10**6), min_size=1, max_size=20), st.sampled_from([1e-5, 1e-3, 0.1, 1.0]))
 def test_plays_are_kept_with_the_chance_of_word2vec(counts, subsample):
-    found = sgns._kept(np.array(counts), subsample)
+    found = sgns._keep_probabilities(np.array(counts), subsample)
     assert found == pytest.approx([reference.kept(n, sum(counts), subsample) for n in counts], rel=1e-5)
     assert found.dtype == np.float32
 
 
 def test_no_thinning_keeps_all():
-    assert sgns._kept(np.array([1, 10**9]), 0.0).tolist() == [1, 1]
+    assert sgns._keep_probabilities(np.array([1, 10**9]), 0.0).tolist() == [1, 1]
 
 
 def test_what_is_thinned_out_is_learned_less_often():
@@ -235,7 +237,7 @@ def test_what_is_thinned_out_is_learned_less_often():
     thin = replace(SMALL, window=1, backward=0.0, subsample=0.02, dimensions=2)
     chance = reference.kept(times, 2 * times, 0.02)
     assert reference.kept(times // rare, 2 * times, 0.02) == 1
-    pairs = sgns.epoch(corpus, Model.fresh(rare + 1, 2, 1), thin, 0)
+    pairs = sgns.epoch(corpus, Model.initialise(rare + 1, 2, 1), thin, 0)
     assert abs(pairs - times * chance) <= SIGMAS * math.sqrt(times * chance * (1 - chance))
 
 

@@ -17,10 +17,10 @@ from features.embeddings.tuning import (
     SearchPlan,
     candidates,
     choose_settings,
-    expected_pairs,
-    gains,
+    estimate_pairs,
+    improves,
+    select_survivors,
     soft_hits,
-    survivors,
 )
 from reference.halving import mean_pairs, rungs
 from reference.planted import sessions
@@ -50,11 +50,11 @@ def chosen(corpus):
 def run_on(corpus, table, monkeypatch):
     """The search with scores from a table by (window, backward, rate, epochs), and nothing learned."""
 
-    def ask(trial, sample):
+    def score_pairs(trial, sample):
         of = trial.settings
         return np.array([table(((of.window, of.backward, of.learning_rate), trial.done))])
 
-    monkeypatch.setattr(tuning._Trial, "ask", ask)
+    monkeypatch.setattr(tuning._Trial, "score_pairs", score_pairs)
     monkeypatch.setattr(sgns, "epoch", lambda *arguments: 1)
     return choose_settings(corpus, Settings(), NO_LIMIT)
 
@@ -92,13 +92,13 @@ def test_who_survives_which_round_is_what_plain_loops_say(corpus, monkeypatch, s
 
 def test_the_first_round_is_within_a_rate_and_later_ones_are_not():
     scores, rates = [0.1, 0.2, 0.9, 0.8], [0.02, 0.02, 0.1, 0.1]
-    assert survivors(scores, rates, 0) == [1, 2]
-    assert survivors(scores, rates, 1) == [2, 3]
+    assert select_survivors(scores, rates, 0) == [1, 2]
+    assert select_survivors(scores, rates, 1) == [2, 3]
 
 
 @given(st.lists(st.integers(0, 3), min_size=1, max_size=9))
 def test_half_survives_and_none_that_is_worse_than_one_that_does_not(scores):
-    kept = survivors(scores, [0.0] * len(scores), 1)
+    kept = select_survivors(scores, [0.0] * len(scores), 1)
     assert len(kept) == (len(scores) + 1) // 2
     gone = [scores[i] for i in range(len(scores)) if i not in kept]
     assert all(scores[i] >= max(gone, default=0) for i in kept)
@@ -109,15 +109,15 @@ def test_half_survives_and_none_that_is_worse_than_one_that_does_not(scores):
     st.lists(st.integers(0, 9), min_size=1, max_size=6), st.integers(1, 7), st.sampled_from([0.0, 0.25, 1.0])
 )
 def test_pairs_expected_are_those_of_plain_loops(lengths, window, backward):
-    found = expected_pairs(np.array(lengths), Settings(window=window, backward=backward))
+    found = estimate_pairs(np.array(lengths), Settings(window=window, backward=backward))
     assert found == pytest.approx(mean_pairs(lengths, window, backward))
 
 
 def test_pairs_expected_are_those_that_an_epoch_learns(corpus):
-    for window, backward in tuning.REACHES:
+    for window, backward in tuning.WINDOWS:
         of = Settings(window=window, backward=backward, dimensions=2)
-        learned = sgns.epoch(corpus, tuning.Model.fresh(len(corpus.counts), 2, 1), of, 0)
-        assert expected_pairs(np.diff(corpus.offsets), of) == pytest.approx(learned, rel=0.02)
+        learned = sgns.epoch(corpus, tuning.Model.initialise(len(corpus.counts), 2, 1), of, 0)
+        assert estimate_pairs(np.diff(corpus.offsets), of) == pytest.approx(learned, rel=0.02)
 
 
 # --- what it costs, and that it repeats
@@ -137,7 +137,7 @@ def test_the_search_and_its_training_cost_no_more_than_is_allowed(corpus, monkey
     made = choose_settings(corpus, Settings(), SearchPlan(budget=budget))
     spent, of = sum(learned), made.settings
     learned.clear()
-    model = tuning.Model.fresh(len(corpus.counts), of.dimensions, of.seed)
+    model = tuning.Model.initialise(len(corpus.counts), of.dimensions, of.seed)
     for number in range(of.epochs):
         sgns.epoch(corpus, model, of, number)
     assert made.cost == spent
@@ -214,7 +214,7 @@ def test_all_given_is_no_search(corpus):
 @pytest.mark.parametrize("plan", [SearchPlan(budget=0.0), SearchPlan(frozenset(("epochs",)), 0.0)])
 def test_switched_off_it_is_safe_settings_but_for_what_is_given(corpus, plan):
     made = choose_settings(corpus, Settings(epochs=3), plan)
-    wanted = tuning.SAFE | ({"epochs": 3} if plan.fixed else {})
+    wanted = tuning.SAFE_SETTINGS | ({"epochs": 3} if plan.fixed else {})
     assert {name: getattr(made.settings, name) for name in wanted} == wanted
     assert made.trials == ()
 
@@ -222,15 +222,15 @@ def test_switched_off_it_is_safe_settings_but_for_what_is_given(corpus, plan):
 @pytest.mark.parametrize("sequences", [1, 100, 399])
 def test_too_few_pairs_are_not_chosen_by(sequences):
     made = choose_settings(corpus_of(sessions(sequences)), Settings(), SearchPlan())
-    assert {name: getattr(made.settings, name) for name in tuning.SAFE} == tuning.SAFE
+    assert {name: getattr(made.settings, name) for name in tuning.SAFE_SETTINGS} == tuning.SAFE_SETTINGS
     assert "fewer than 200" in made.outcome and made.trials == ()
 
 
 def test_seeds_threads_and_the_rest_stay(corpus):
     of = Settings(seed=7, negatives=3, exponent=0.5, threads=1)
     made = choose_settings(corpus, of, SearchPlan())
-    rest = {name: value for name, value in made.settings.deciding().items() if name not in SEARCHED}
-    assert rest == {name: value for name, value in of.deciding().items() if name not in SEARCHED}
+    rest = {name: value for name, value in made.settings.result_settings().items() if name not in SEARCHED}
+    assert rest == {name: value for name, value in of.result_settings().items() if name not in SEARCHED}
 
 
 def test_a_candidate_is_tried_once():
@@ -246,6 +246,6 @@ def test_ranks_count_less_and_less_and_misses_nothing():
 
 def test_more_dimensions_need_a_gain_beyond_noise():
     few = np.tile([0.0, 1.0], 200)
-    assert not gains(few, few)
-    assert not gains(few, few + np.tile([0.5, -0.49], 200))
-    assert gains(few, few + np.tile([0.5, -0.1], 200))
+    assert not improves(few, few)
+    assert not improves(few, few + np.tile([0.5, -0.49], 200))
+    assert improves(few, few + np.tile([0.5, -0.1], 200))

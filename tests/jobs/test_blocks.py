@@ -12,7 +12,7 @@ from features.embeddings.blocks import fit_in_blocks
 from features.embeddings.corpus import Corpus, Model
 from features.embeddings.sequences import ARTIST
 from features.embeddings.settings import Settings
-from features.embeddings.track_rows import with_vectors_before
+from features.embeddings.track_rows import join_previous_vectors
 from jobs.embeddings import blocks
 from jobs.embeddings.block_tasks import _chunks
 from jobs.embeddings.scratch import Scratch
@@ -33,7 +33,7 @@ class World:
         scratch = Scratch(str(path))
         rows = list(zip(range(len(self.tokens)), self.tokens, self.plays, strict=True))
         vocabulary = spark.createDataFrame(rows, "number int, token string, plays bigint")
-        with_vectors_before(vocabulary, before).write.parquet(scratch.path(VOCABULARY))
+        join_previous_vectors(vocabulary, before).write.parquet(scratch.path(VOCABULARY))
         return scratch
 
     def learned_from(self, spark):

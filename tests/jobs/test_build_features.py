@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from features.windows.tiles import ending
+from features.windows.tiles import tiles_ending_on
 from jobs import build_features, build_user_features
 from jobs.job import Job
 from jobs.publishing.records import read_results
@@ -71,7 +71,9 @@ def differ(before, after):
 
 def test_a_late_play_opens_its_day_and_the_days_that_tiles_with_it_end_on(root):
     _, before, after = root
-    touched = [day for day in DAYS if any(tile.first <= DAYS[LATE] <= tile.ds for tile in ending(day))]
+    touched = [
+        day for day in DAYS if any(tile.first <= DAYS[LATE] <= tile.ds for tile in tiles_ending_on(day))
+    ]
     assert 1 < len(touched) < LENGTH - LATE, "all days would be touched anyway: choose another day"
     assert differ(before["user_partials"], after["user_partials"]) == touched
     opened = [day for day in DAYS[LATE:] if day != DAYS[GAP]]
@@ -108,6 +110,6 @@ def test_a_new_declaration_makes_all_days_anew(root):
         features=(*GROUP.features, Feature("longest", "max", "ms_played", "ms", ("7d",))),
     )
     sessions = job.source("sessions")
-    now, then = (build_features._made_of_plays(sessions, group) for group in (more, GROUP))
+    now, then = (build_features._partials_fingerprints(sessions, group) for group in (more, GROUP))
     assert now.keys() == then.keys()
     assert not set(now.values()) & set(then.values()), "a day would keep partials that lack the new part"

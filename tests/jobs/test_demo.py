@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import segue
-from features.world import World
+from features.synthetic.world import World
 from segue.releases import list_releases
 
 DAYS, LISTENERS = 45, 2000  # its defaults

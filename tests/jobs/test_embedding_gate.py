@@ -11,14 +11,14 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from expectations.gate import judge
+from expectations.gate import audit_batch
 from expectations.profile import profile
 from expectations.suite import suite_for
 from features.embeddings.settings import Settings
 from features.embeddings.track_rows import track_embeddings
 from jobs.embeddings import task
 from jobs.embeddings.staged_measures import staged_measures
-from jobs.embeddings.task import Plan, runner
+from jobs.embeddings.task import Plan, make_task
 from jobs.embeddings.tracks import LEARNED, VOCABULARY
 from reference.planted import laid_ready, sessions
 from schemas import CONTRACTS, conform
@@ -32,7 +32,7 @@ def trained(folder, heard=None, start="cold", before=None, settings=SETTINGS):
     """What a training reports, the table that it leaves, and its scratch."""
     scratch, batches = laid_ready(folder, sessions() if heard is None else heard, before)
     plan = Plan(scratch, settings, start, before is not None)
-    (report,) = [batch.to_pylist()[0]["report"] for batch in runner(plan)(batches)]
+    (report,) = [batch.to_pylist()[0]["report"] for batch in make_task(plan)(batches)]
     return task.json.loads(report), pq.read_table(scratch.path(LEARNED)), scratch
 
 
@@ -50,7 +50,7 @@ def verdict(spark, scratch, learned, report, spoil=lambda rows: rows):
     )
     made = conform(spoil(rows), CONTRACT).localCheckpoint()
     measures = staged_measures(made, scratch, report["tracks"], report["measures"])
-    return judge(made, suite_for(CONTRACT.name), profile(made, CONTRACT), measures)
+    return audit_batch(made, suite_for(CONTRACT.name), profile(made, CONTRACT), measures)
 
 
 def refused_for(judged):
@@ -237,8 +237,8 @@ def test_a_training_that_was_cut_off_goes_on(first, tmp_path, monkeypatch):
     scratch, batches = laid_ready(tmp_path / "scratch", sessions())
     plan = Plan(scratch, SETTINGS, "cold", False)
     with pytest.raises(KeyboardInterrupt):
-        list(runner(plan)(batches))
+        list(make_task(plan)(batches))
     assert scratch.read_json("checkpoint.json") == {"epoch": 3}
-    (report,) = [task.json.loads(batch.to_pylist()[0]["report"]) for batch in runner(plan)(batches)]
+    (report,) = [task.json.loads(batch.to_pylist()[0]["report"]) for batch in make_task(plan)(batches)]
     assert seen == [1, 2, 3, 4, 5, 6], "epochs were done again, or left out"
     assert report["digest"] == first[0]["digest"]

@@ -98,7 +98,7 @@ def test_what_is_left_is_what_plain_python_makes_of_the_plays_left(erased):
 
 def test_nothing_is_stale_afterwards_and_the_flow_adds_nothing(erased):
     warehouse = Warehouse(erased.root)
-    assert stale_days(warehouse, "sessions", warehouse.state("plays").lineage()) == []
+    assert stale_days(warehouse, "sessions", warehouse.state("plays").cumulative_fingerprints()) == []
     versions = erased.versions()
     assert erased.flow(erased.day(LAST)) == 0
     assert erased.versions() == versions, (

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from features import listening
-from features.damage import BROKEN, FIELDS, deliver
-from features.world import World
+from features.synthetic import listening
+from features.synthetic.delivery import CORRUPTION_KINDS, DELIVERY_FIELDS, deliver
+from features.synthetic.world import World
 from jobs.errors import WrongUsage
-from jobs.generate_plays import Asked, main, session_days
+from jobs.generate_plays import GenerationRequest, main, session_days
 from jobs.sources import load_source
 
 FIRST = date(2026, 3, 1)
@@ -42,7 +42,7 @@ def read(folder: Path) -> dict[date, list[list[str]]]:
         days[date.fromisoformat(path.name.partition("=")[2])] = rows = []
         for file in path.glob("*.csv"):
             header, *lines = csv.reader(file.open(newline=""))
-            assert tuple(header) == FIELDS, file
+            assert tuple(header) == DELIVERY_FIELDS, file
             rows += lines
     return days
 
@@ -53,9 +53,9 @@ def truth(folder: Path) -> dict:
 
 def breakage(fields: list[str]) -> str | None:
     """What is wrong with a line; negative_ms for spoiled ones too, which look the same."""
-    if len(fields) != len(FIELDS):
-        return "cut_short" if len(fields) < len(FIELDS) else "extra_field"
-    row = dict(zip(FIELDS, fields, strict=True))
+    if len(fields) != len(DELIVERY_FIELDS):
+        return "cut_short" if len(fields) < len(DELIVERY_FIELDS) else "extra_field"
+    row = dict(zip(DELIVERY_FIELDS, fields, strict=True))
     checks = {
         "missing_user": row["user_id"] == "",
         "missing_track": row["track_id"] == "",
@@ -114,7 +114,7 @@ def test_damage_is_as_frequent_as_asked(out):
     # nothing of the last day can be late
     assert totals["late"] / totals["plays"] == pytest.approx(0.5 * 8 / 9, rel=0.1)
     assert sum(totals["broken"].values()) / totals["plays"] == pytest.approx(0.1, rel=0.2)
-    for how in BROKEN:
+    for how in CORRUPTION_KINDS:
         assert totals["broken"][how] > 30, f"{how} in {totals['broken']}"
 
 
@@ -201,8 +201,8 @@ def test_one_day_is_made_of_all_sessions_that_can_reach_it(spark):
     arrived = deliver(world, plays).select("play", "delivered").join(plays, "play")
     lags = {(row.delivered - world.day(row.session_day)).days for row in arrived.collect()}
     plays.unpersist()
-    asked = Asked(world, out="", spoil=None, only_day=world.day(8), files_per_day=1)
-    assert session_days(asked) == range(8 - max(lags), 9 - min(lags)), lags
+    request = GenerationRequest(world, out="", bug=None, only_day=world.day(8), files_per_day=1)
+    assert session_days(request) == range(8 - max(lags), 9 - min(lags)), lags
 
 
 def test_the_source_file_names_the_columns_of_the_files(out):

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from jobs import FLOW, RECORDS, TABLES
-from jobs.graph import RELEASES, GraphError, Step, downstream, ordered, run_steps, tables_of
+from jobs.graph import RELEASES, GraphError, Step, downstream, list_tables, run_steps, sort_steps
 from schemas import CONTRACTS
 
 
@@ -41,11 +41,11 @@ def test_each_step_comes_after_those_that_make_what_it_needs_or_uses():
 
 def test_ordered_does_not_depend_on_how_steps_are_listed_but_for_ties():
     names = [each.name for each in FLOW]
-    assert names == [each.name for each in ordered(FLOW)], "a right order is kept"
+    assert names == [each.name for each in sort_steps(FLOW)], "a right order is kept"
     for seed in range(20):
         mixed = random.Random(seed).sample(FLOW, len(FLOW))
         made: set[str] = set()
-        for each in ordered(mixed):
+        for each in sort_steps(mixed):
             assert {*each.needs, *each.uses} <= made, f"seed {seed}: {each.name} is too early"
             made |= set(each.makes)
 
@@ -74,11 +74,11 @@ def test_downstream_of_vectors_holds_no_features_and_of_features_no_vectors():
 )
 def test_steps_that_cannot_be_ordered_are_refused(steps, message):
     with pytest.raises(GraphError, match=message):
-        ordered(steps)
+        sort_steps(steps)
 
 
 def test_tables_of_leaves_releases_out():
-    assert tables_of([step("a", makes="x y"), step("b", makes=RELEASES)]) == ("x", "y")
+    assert list_tables([step("a", makes="x y"), step("b", makes=RELEASES)]) == ("x", "y")
 
 
 # --- running them

@@ -25,10 +25,10 @@ from jobs.publishing.warehouse import Warehouse
 from reference.published import DAYS, NOON, opening
 from reference.staged import REFUSED, LaidJob
 from segue.errors import SegueError
-from segue.releases import LIFE, TableVersion, append_release, rollback
+from segue.releases import RELEASE_LIFE, TableVersion, append_release, rollback
 
 NOW = datetime.now(UTC)
-LATER = NOW + LIFE + timedelta(days=2)
+LATER = NOW + RELEASE_LIFE + timedelta(days=2)
 
 
 @pytest.fixture
@@ -65,10 +65,10 @@ def crowded(job):
     """Published as by a cluster that shuffles finely: many files a day."""
     batch = replace(job.batch("sessions", DAYS[:3]), files_per_day=5)
     job.publish(batch, sessions())
-    assert len(files_of(job)) > 3, "no crowd: this shows nothing"
+    assert len(list_data_files(job)) > 3, "no crowd: this shows nothing"
 
 
-def files_of(job):
+def list_data_files(job):
     return job.warehouse.table("sessions").file_uris()
 
 
@@ -98,14 +98,14 @@ def test_small_files_are_joined_and_no_row_changes(job, laid, root):
     before, state = made.read("sessions").toArrow().sort_by("play_id"), job().warehouse.state("sessions")
     maintained(root)
     after = job().warehouse.state("sessions")
-    assert len(files_of(made)) == 3
+    assert len(list_data_files(made)) == 3
     assert job().read("sessions").toArrow().sort_by("play_id") == before, (
         "a row changed, or its available_at did"
     )
     assert (after.version, after.parts) == (state.version + 1, state.parts)
     maintained(root)
     assert job().warehouse.state("sessions").version == after.version, "maintenance twice added a version"
-    assert after.lineage() == state.lineage(), "joining files made days stale"
+    assert after.cumulative_fingerprints() == state.cumulative_fingerprints(), "joining files made days stale"
 
 
 def test_a_dry_run_says_what_it_would_do_and_does_nothing(laid, root, capsys):
@@ -151,7 +151,7 @@ def test_a_release_past_its_life_is_refused_and_never_served_half(laid, root, mo
     publish(laid(), track_id="t2")
     second = released(root)
     monkeypatch.setattr(
-        segue.open.__globals__["open_release"].__globals__["living"], "__defaults__", (LATER,)
+        segue.open.__globals__["open_release"].__globals__["select_unexpired"], "__defaults__", (LATER,)
     )
     with pytest.raises(SegueError, match=f"{first.release_id} can no longer be read.*{second.release_id}"):
         segue.open(root, first.release_id)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from jobs.publishing.state import Part, TableState
+from jobs.publishing.state import DayState, TableState
 
 
 @pytest.mark.parametrize(
@@ -17,7 +17,7 @@ from jobs.publishing.state import Part, TableState
     ],
 )
 def test_a_column_stays_empty_while_no_batch_has_a_value(before, found, whole, rows, expected):
-    parts = {} if before is None else {None: Part(3, 1, 1, "x")}
+    parts = {} if before is None else {None: DayState(3, 1, 1, "x")}
     state = TableState(1, parts, empty_columns=frozenset(before or ()))
     after = state.with_rows(rows, frozenset(found), whole)
     assert after.empty_columns == expected

@@ -18,7 +18,7 @@ from jobs.job import Job
 from jobs.publishing import protocol
 from jobs.publishing.batches import reserve
 from jobs.publishing.records import read_results
-from jobs.publishing.state import state_of
+from jobs.publishing.state import read_state
 from reference.frames import frame
 from reference.published import DAYS, NOON, opening, publish, sessions
 from reference.worlds import play
@@ -193,20 +193,20 @@ def test_an_append_that_was_compared_with_an_older_version_is_refused(spark, job
 
 def test_a_day_that_the_source_has_not_reached_is_wrong_usage(spark, job):
     publish(job(), sessions(spark, [0]), DAYS[:1])
-    lineage = job().source("sessions").lineage()
+    lineage = job().source("sessions").cumulative_fingerprints()
     with pytest.raises(WrongUsage, match=f"asked for {DAYS[1]}, but what it is made of ends {DAYS[0]}"):
-        job().batch("user_features", DAYS[:2], follows=lineage)
+        job().batch("user_features", DAYS[:2], upstream=lineage)
 
 
 def test_a_change_makes_the_days_after_it_stale_too(spark, job):
     publish(job(), sessions(spark), DAYS[:3])
     warehouse = job().warehouse
-    before = warehouse.state("sessions").lineage()
-    asked = job().batch("user_features", DAYS[:3], follows=before)
+    before = warehouse.state("sessions").cumulative_fingerprints()
+    asked = job().batch("user_features", DAYS[:3], upstream=before)
     publish(job(), sessions(spark, [1], track_id="t9"), DAYS[1:2], code="new")
-    after = warehouse.state("sessions").lineage()
+    after = warehouse.state("sessions").cumulative_fingerprints()
     assert [day for day in DAYS[:3] if before[day] != after[day]] == DAYS[1:3]
-    assert asked.follows == before
+    assert asked.upstream == before
 
 
 def test_a_version_of_two_months_ago_can_be_read(spark, job):
@@ -261,7 +261,7 @@ def test_the_same_batch_with_other_rows_fails_loudly(spark, job):
         publish(job(), sessions(spark, [0], track_id="t3"), DAYS[:1], code="old")
     assert {row["track_id"] for row in seen(job).values()} == {"t2"}
     free = job()
-    batch = free.batch("sessions", DAYS[:1], repeatable=False, parameters={"code": "old"})
+    batch = free.batch("sessions", DAYS[:1], deterministic=False, parameters={"code": "old"})
     assert free.publish(batch, sessions(spark, [0], track_id="t3")).kind == "published"
 
 
@@ -337,4 +337,4 @@ def test_the_state_is_that_of_the_version_that_was_opened(spark, job):
     publish(job(), sessions(spark, [0]), DAYS[:1])
     version = job().warehouse.state("sessions").version
     publish(job(), sessions(spark, [1]), DAYS[1:2])
-    assert state_of(job().warehouse.table("sessions", version)).days == DAYS[:1]
+    assert read_state(job().warehouse.table("sessions", version)).days == DAYS[:1]

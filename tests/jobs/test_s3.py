@@ -26,13 +26,13 @@ from deltalake import Schema, write_deltalake
 import segue
 from expectations.profile import DayProfile, Profile
 from expectations.verdict import Verdict
-from features.world import World
+from features.synthetic.world import World
 from jobs import jars
 from jobs.errors import JobError, WrongUsage
 from jobs.publishing import protocol, stores
 from jobs.publishing.batches import Batch, folder, reserve
-from jobs.publishing.commits import Change, files_in, swap
-from jobs.publishing.state import TableState, digest, note_of
+from jobs.publishing.commits import Change, list_file_days, swap
+from jobs.publishing.state import TableState, digest, parse_commit_metadata
 from jobs.publishing.warehouse import Warehouse
 from jobs.session import s3_settings
 from reference.golden import unpack
@@ -60,7 +60,7 @@ LEFT_OUT = (
 @pytest.mark.parametrize("root", ["hdfs://host/data", "dbfs://data", "file:///data", "http://host/data"])
 def test_a_root_where_nobody_knows_how_to_be_exclusive_is_refused(root):
     with pytest.raises(WrongUsage, match=r"not safe.*give a local path"):
-        stores.checked_root(root)
+        stores.check_root(root)
 
 
 @pytest.mark.parametrize(
@@ -76,21 +76,21 @@ def test_a_variable_that_makes_commits_unsafe_is_refused(monkeypatch, scheme, na
     monkeypatch.setenv(name, value)
     monkeypatch.setattr(stores, "_try_out", lambda *_: pytest.fail("the store was written to"))
     with pytest.raises(WrongUsage, match=f"{name} is set"):
-        stores.checked_root(f"{scheme}://{BUCKET}/{name}")
+        stores.check_root(f"{scheme}://{BUCKET}/{name}")
 
 
 def test_a_variable_that_says_no_is_let_through(monkeypatch):
     monkeypatch.setenv("AWS_S3_ALLOW_UNSAFE_RENAME", "false")
     monkeypatch.setattr(stores, "_try_out", lambda *_: None)
     monkeypatch.setattr(stores, "s3_is_installed", lambda: True)
-    assert stores.checked_root(f"s3a://{BUCKET}/says-no") == f"s3a://{BUCKET}/says-no"
+    assert stores.check_root(f"s3a://{BUCKET}/says-no") == f"s3a://{BUCKET}/says-no"
 
 
 def test_jars_that_are_missing_are_missed_at_start(monkeypatch):
     monkeypatch.setattr(stores, "_try_out", lambda *_: None)
     monkeypatch.setattr(stores, "s3_is_installed", lambda: False)
     with pytest.raises(JobError, match="segue install-jars --s3"):
-        stores.checked_root(f"s3a://{BUCKET}/without-jars")
+        stores.check_root(f"s3a://{BUCKET}/without-jars")
 
 
 # --- the jars and the settings
@@ -203,7 +203,7 @@ def store(whole_store, monkeypatch):
 @pytest.mark.s3
 def test_a_store_that_honours_conditions_is_taken_and_left_as_it_was(store):
     root = f"s3a://{BUCKET}/honours"
-    assert stores.checked_root(root) == root
+    assert stores.check_root(root) == root
     assert store.refused(), "the store was not asked to refuse anything"
     files, inner = segue.storage.filesystem(root)
     assert files.get_file_info(pa.fs.FileSelector(inner, recursive=True, allow_not_found=True)) == []
@@ -213,7 +213,7 @@ def test_a_store_that_honours_conditions_is_taken_and_left_as_it_was(store):
 def test_a_store_that_ignores_conditions_is_refused(store):
     store.begin(ignores_conditions=True)
     with pytest.raises(JobError, match=r"two commits of one version.*If-None-Match"):
-        stores.checked_root(f"s3a://{BUCKET}/ignores")
+        stores.check_root(f"s3a://{BUCKET}/ignores")
 
 
 @pytest.mark.s3
@@ -232,7 +232,7 @@ def test_a_root_that_cannot_be_written_to_is_refused_in_one_line(store, monkeypa
     if variable:
         monkeypatch.delenv(variable)
     with pytest.raises(JobError, match=says) as refused:
-        stores.checked_root(root)
+        stores.check_root(root)
     assert "\n" not in str(refused.value) and "\x1b" not in str(refused.value)
 
 
@@ -245,7 +245,7 @@ def lost(root: str, reported: list[str]) -> list[str]:
 
 
 def published(root: str) -> list[str]:
-    notes = [note_of(commit) for commit in Warehouse(root).table("sessions").history()]
+    notes = [parse_commit_metadata(commit) for commit in Warehouse(root).table("sessions").history()]
     return [note["batch"] for note in notes if note.get("kind") == "publish"]
 
 
@@ -257,7 +257,7 @@ def swap_at_once(root: str, names: list[str]) -> list[str]:
         line.wait()
         try:
             return bool(swap(table, Change(name, "publish", TableState(0))))
-        except protocol.Lost:
+        except protocol.CommitConflict:
             return False
 
     with ThreadPoolExecutor(len(names)) as at_once:
@@ -338,9 +338,9 @@ def test_the_state_that_a_crowd_leaves_is_what_the_log_names(crowd):
     )
     assert rows == {day: each["rows"] for day, each in newest.items()}
     assert {str(day): part.rows for day, part in state.parts.items()} == rows
-    named = {str(day): path.split("/")[0] for path, day in files_in(table)}
+    named = {str(day): path.split("/")[0] for path, day in list_file_days(table)}
     assert named == {day: f"batch-{each['batch']}" for day, each in newest.items()}
-    assert {str(day): part.made_from for day, part in state.parts.items()} == {
+    assert {str(day): part.fingerprint for day, part in state.parts.items()} == {
         day: each["batch"].rpartition("-")[0] for day, each in newest.items()
     }
 
@@ -460,12 +460,12 @@ def stage(warehouse: Warehouse, number: int, n: int) -> protocol.Staged:
         {**heard(play_id=f"{number}-{n}-{i}", played_at=when, session_started_at=when), "available_at": None}
         for i in range(1 + n % 3)
     ]
-    made_from = digest(number, n)
-    batch = reserve(warehouse, Batch(SESSIONS, made_from, (when.date(),)))
+    fingerprint = digest(number, n)
+    batch = reserve(warehouse, Batch(SESSIONS, fingerprint, (when.date(),)))
     schema = pa.schema(Schema.from_json(SESSIONS.struct().json()).to_arrow())
     path = folder(warehouse, batch)
     write_deltalake(path, pa.Table.from_pylist(rows, schema=schema), mode="append")
-    seen: dict[date | None, DayProfile] = {when.date(): DayProfile(len(rows), int(made_from, 16))}
+    seen: dict[date | None, DayProfile] = {when.date(): DayProfile(len(rows), int(fingerprint, 16))}
     return protocol.Staged(batch, path, Profile(len(rows), 0, seen), Verdict(()))
 
 

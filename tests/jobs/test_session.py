@@ -12,9 +12,9 @@ from jobs.session import (
     JAVA_OPTIONS,
     ONE_MACHINE,
     SETTINGS_VARIABLE,
-    fit,
     local_settings,
-    settings_in,
+    parse_settings_file,
+    tune,
 )
 
 
@@ -25,7 +25,7 @@ def file(tmp_path):
 
 def test_keys_values_comments_and_empty_lines_are_told_apart(file):
     file.write_text("# why\n\nspark.a   1\n  spark.b\tx y  \n")
-    assert settings_in(file) == {"spark.a": "1", "spark.b": "x y"}
+    assert parse_settings_file(file) == {"spark.a": "1", "spark.b": "x y"}
 
 
 def test_the_file_wins_over_ours_and_adds_to_the_options_of_java(file, tmp_path):
@@ -43,18 +43,18 @@ def test_what_results_depend_on_is_not_to_be_set(file, key):
     assert key in CORRECTNESS
     file.write_text(f"{key} other\n")
     with pytest.raises(JobError, match=f"sets {key}.*take the line out"):
-        settings_in(file)
+        parse_settings_file(file)
 
 
 def test_a_key_without_a_value_is_refused(file):
     file.write_text("spark.a\n")
     with pytest.raises(JobError, match=r"`spark\.a`, expected a key and its value"):
-        settings_in(file)
+        parse_settings_file(file)
 
 
 def test_a_file_that_is_not_there_is_named(file):
     with pytest.raises(JobError, match=f"{SETTINGS_VARIABLE} cannot be read"):
-        settings_in(file)
+        parse_settings_file(file)
 
 
 def test_the_session_of_the_suite_has_the_settings_of_its_file(spark):
@@ -73,10 +73,10 @@ def test_fit_sets_a_session_to_few_rows_and_back_and_no_other_session(spark, fil
     before = {name: spark.conf.get(name, None) for name in FOR_FEW_ROWS}
     step = spark.newSession()
     many = {name: step.conf.get(name, None) for name in FOR_FEW_ROWS}
-    fit(step, FEW_ROWS)
+    tune(step, FEW_ROWS)
     few = {name: step.conf.get(name, None) for name in FOR_FEW_ROWS}
     kept = {"spark.sql.shuffle.partitions": many["spark.sql.shuffle.partitions"]}
     assert few == FOR_FEW_ROWS | kept, "what the user's file says stays as it is"
-    fit(step, FEW_ROWS + 1)
+    tune(step, FEW_ROWS + 1)
     assert {name: step.conf.get(name, None) for name in FOR_FEW_ROWS} == many
     assert {name: spark.conf.get(name, None) for name in FOR_FEW_ROWS} == before

@@ -31,7 +31,7 @@ def rows_of(df):
 @pytest.mark.parametrize("few", [0, 1_000], ids=["by Delta", "as Parquet"])
 def test_few_files_and_many_read_the_same(spark, job, staged, monkeypatch, few):
     monkeypatch.setattr(protocol, "FEW_FILES", few)
-    read = protocol.read_staged(job.spark, job.warehouse, staged.path, SESSIONS)
+    read = protocol.read_staged_rows(job.spark, job.warehouse, staged.path, SESSIONS)
     assert rows_of(read) == rows_of(spark.read.format("delta").load(staged.path))
     assert len(rows_of(read)) == 15
     assert [(f.name, f.dataType) for f in read.schema] == [(f.name, f.dataType) for f in SESSIONS.struct()]
@@ -41,5 +41,5 @@ def test_a_file_that_the_log_does_not_name_is_not_read(job, staged):
     """A task that failed leaves what it wrote."""
     file = next(Path(staged.path).rglob("*.parquet"))
     shutil.copy(file, file.with_name("part-of-a-failed-task.parquet"))
-    read = protocol.read_staged(job.spark, job.warehouse, staged.path, SESSIONS)
+    read = protocol.read_staged_rows(job.spark, job.warehouse, staged.path, SESSIONS)
     assert read.count() == 15

@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 
 from features.embeddings.settings import SEARCHED
-from features.embeddings.tuning import SAFE, SLOWER, SearchPlan
+from features.embeddings.tuning import SAFE_SETTINGS, SLOWER, SearchPlan
 from jobs import train_track_embeddings
 from jobs.publishing.warehouse import Warehouse
 from reference.planted import sessions
@@ -92,5 +92,5 @@ def test_cold_searches_once_warm_keeps_and_flags_win(root, capsys):
     assert {trial["window"] for trial in given["trials"]} == {3}
 
     off = train(root, LAST, "--start", "cold", "--search-budget", "0", "--seed", "3")
-    assert {name: searched(off)[name] for name in SAFE} == SAFE
+    assert {name: searched(off)[name] for name in SAFE_SETTINGS} == SAFE_SETTINGS
     assert off["trials"] is None and "switched off" in json.loads(off["search"])["outcome"]

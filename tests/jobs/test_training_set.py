@@ -19,7 +19,7 @@ from jobs import build_training_set, verify
 from jobs.errors import JobError, WrongUsage
 from jobs.training.manifest import load
 from reference.flows import DAYS, FIRST
-from reference.point_in_time import Snapshot, Table, joined
+from reference.point_in_time import PublishedDay, Table, joined
 from reference.rows import assert_same, same
 from reference.windows import by_entity, value
 from schemas import CONTRACTS, FEATURE_GROUPS
@@ -103,7 +103,7 @@ def table_of(night, name, columns):
         rows,
         tuple(key for key in contract.key if key != "ds"),
         columns,
-        snapshots=tuple(Snapshot(ds, at) for ds, at in sorted(available.items())),
+        published_days=tuple(PublishedDay(ds, at) for ds, at in sorted(available.items())),
         defaults={c: d for c in columns if (d := contract.column(c).default) is not None},
     )
 
@@ -117,7 +117,7 @@ def exactly(label, plays, name, columns):
         for window in feature.windows:
             if feature.name(window) in columns:
                 found = value(mine, feature, window, label["label_at"])
-                found = feature.of_none if found is None else found
+                found = feature.empty_value if found is None else found
                 yield f"{name}__{feature.name(window)}", None if None in keys else found
 
 

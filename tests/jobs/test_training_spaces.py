@@ -112,7 +112,7 @@ def by_both(root, folder, labels, features, **asked):
     ("days", "asked"),
     [
         (DAYS, {"space": "s2"}),
-        (DAYS, {"space": "s1", "known": True}),
+        (DAYS, {"space": "s1", "as_published": True}),
         (DAYS[:1], {"space": "s3"}),
         (DAYS, {"space": "s3", "max_age": timedelta(days=2)}),
     ],
@@ -142,7 +142,7 @@ def test_a_space_asked_for_gives_the_same_rows_as_the_client(root, tmp_path, day
         (
             DAYS,
             BOTH[:1],
-            {"known": True},
+            {"as_published": True},
             r"vectors of 3 spaces \(s1: track_embeddings from 2026-11-01; s2: track",
         ),
         (

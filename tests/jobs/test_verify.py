@@ -22,8 +22,8 @@ from deltalake.schema import Field, PrimitiveType
 from expectations.profile import profile
 from jobs.errors import JobError, WrongUsage
 from jobs.job import Job
-from jobs.publishing.commits import Change, files_in, swap
-from jobs.publishing.state import state_of
+from jobs.publishing.commits import Change, list_file_days, swap
+from jobs.publishing.state import read_state
 from jobs.publishing.warehouse import Warehouse
 from jobs.verify import examine, verify
 from reference.frames import frame
@@ -109,7 +109,7 @@ def entry(root, version, table="sessions") -> Path:
 
 def data_file(root, day=DAYS[0], table="sessions") -> Path:
     folder = root / "tables" / table
-    return next(folder / path for path, of in files_in(DeltaTable(folder)) if of == day)
+    return next(folder / path for path, of in list_file_days(DeltaTable(folder)) if of == day)
 
 
 def forget_releases(root):
@@ -154,7 +154,7 @@ def test_a_log_that_no_longer_says_what_the_table_holds_is_named(root):
     DeltaTable(root / "tables" / "sessions").create_checkpoint()
     for version in range(NEWEST + 1):
         entry(root, version).unlink()
-    assert state_of(DeltaTable(root / "tables" / "sessions")).parts == {}
+    assert read_state(DeltaTable(root / "tables" / "sessions")).parts == {}
     says(wrong(root), "table sessions, version 3", "publishing would take it for empty")
 
 
@@ -278,7 +278,7 @@ def test_a_commit_of_another_engine_is_named(root):
 def test_a_batch_that_was_published_twice_is_named(root):
     table = DeltaTable(root / "tables" / "sessions")
     batch = DeltaTable(root / "tables" / "sessions").history(1)[0]["userMetadata"]
-    swap(table, Change(json.loads(batch)["batch"], "publish", state_of(table)))
+    swap(table, Change(json.loads(batch)["batch"], "publish", read_state(table)))
     says(wrong(root), f"batch {json.loads(batch)['batch']}", "published 2 times")
 
 
@@ -451,10 +451,12 @@ def test_a_flipped_bit_in_the_rows_is_seen(spark, root):
 
 
 def add_a_column(root, table):
-    widened = DeltaTable(root / "tables" / table)
-    note = json.dumps({"kind": "widen", "state": state_of(widened).dumps()})
+    add_missing_columns = DeltaTable(root / "tables" / table)
+    note = json.dumps({"kind": "widen", "state": read_state(add_missing_columns).dumps()})
     properties = CommitProperties(custom_metadata={"userMetadata": note})
-    widened.alter.add_columns([Field("country", PrimitiveType("string"))], commit_properties=properties)
+    add_missing_columns.alter.add_columns(
+        [Field("country", PrimitiveType("string"))], commit_properties=properties
+    )
 
 
 def test_rows_published_before_a_column_was_added_keep_their_hash(spark, root, monkeypatch):

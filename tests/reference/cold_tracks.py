@@ -16,7 +16,7 @@ WORDS = 256
 Encoded = dict[str | int, float]
 
 
-def with_cold_tracks(
+def fill_cold_vectors(
     learned: Iterable[Row],
     catalogue: Iterable[Row],
     kappa: float = 10.0,

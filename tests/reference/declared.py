@@ -9,14 +9,14 @@ OPTIONS = {"per": "track_ms", "k": 3, "at": (0.5,), "edges": (1, 2)}
 
 
 def input_of(op):
-    takes = OPERATIONS[op].takes
+    takes = OPERATIONS[op].input_types
     return (
         {"boolean": "skipped", "timestamp": "played_at"}.get(takes[0], "ms_played") if takes else "track_id"
     )
 
 
 def feature(op, **given):
-    options = {name: OPTIONS[name] for name in OPERATIONS[op].needs} if op in OPERATIONS else {}
+    options = {name: OPTIONS[name] for name in OPERATIONS[op].options} if op in OPERATIONS else {}
     window = "7d" if op not in OPERATIONS or OPERATIONS[op].longest else LIFETIME
     return Feature(
         **{

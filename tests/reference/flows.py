@@ -11,7 +11,7 @@ from datetime import date, timedelta
 from pathlib import Path
 
 import segue
-from features.world import World
+from features.synthetic.world import World
 from jobs import flow, generate_plays
 from jobs.publishing.warehouse import Warehouse
 from reference.golden import unpack
@@ -65,7 +65,7 @@ class FlowWorld:
 
     @classmethod
     def committed(cls, folder: Path) -> FlowWorld:
-        """The golden root. Its release is made again, as a release that is not the newest ends after `LIFE`."""
+        """The golden root. Its release is made again, as a release that is not the newest ends after `RELEASE_LIFE`."""
         unpack(folder)
         made = cls(folder)
         release = find_release(made.root)

@@ -6,7 +6,7 @@ import math
 from collections import defaultdict
 from collections.abc import Sequence
 
-from features.world import World
+from features.synthetic.world import World
 
 Odds = dict[int, float]
 

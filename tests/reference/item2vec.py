@@ -123,9 +123,9 @@ def chances(sequence: Sequence[int], window: int, backward: float) -> dict[tuple
     """
     found = {}
     for i, track in enumerate(sequence):
-        for j, company in enumerate(sequence):
+        for j, context in enumerate(sequence):
             reaches = sum(reach >= abs(j - i) for reach in range(1, window + 1))
-            if i != j and company != track and reaches:
+            if i != j and context != track and reaches:
                 found[i, j] = reaches / window * (1.0 if j > i else backward)
     return {pair: chance for pair, chance in found.items() if chance}
 
@@ -164,13 +164,13 @@ class Space:
         self.into, self.out = [list(row) for row in into], [list(row) for row in out]
         self.into_state, self.out_state = list(into_state), list(out_state)
 
-    def learn(self, track: int, company: int, drawn: Sequence[int], rate: float) -> None:
+    def learn(self, track: int, context: int, drawn: Sequence[int], rate: float) -> None:
         """Moves out vectors one after the other, each by its own gradient of the log-likelihood; then the in
         vector, by the sum of what each said before it moved. A drawn track that is the company says nothing."""
         own = list(self.into[track])
         gradient = [0.0] * len(own)
-        for n, other in enumerate([company, *drawn]):
-            if n and other == company:
+        for n, other in enumerate([context, *drawn]):
+            if n and other == context:
                 continue
             error = (n == 0) - 1 / (
                 1 + math.exp(-sum(a * b for a, b in zip(own, self.out[other], strict=True)))

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from expectations.verdict import Refused, Result, Verdict
 from jobs import FLOW, RECORDS, flow, release_tables
-from jobs.outcomes import PUBLISHED, Outcome, note
+from jobs.outcomes import PUBLISHED, Outcome, add_outcome
 from jobs.publishing.warehouse import Warehouse
 from reference.batches import batch
 from reference.published import lay
@@ -81,7 +81,7 @@ class LaidFlow:
             lay(self.warehouse, table, [row | ({"ds": day} if by_day else {}) for row in rows])
             if by_day and table not in RECORDS:
                 self.last[table] = day
-            note(Outcome(table, PUBLISHED, ROWS))
+            add_outcome(Outcome(table, PUBLISHED, ROWS))
         return 0
 
     def outcomes(self, printed: str) -> dict[str, str]:

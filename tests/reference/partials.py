@@ -7,7 +7,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
-from features.windows.definitions import DAY, by_hour, exactly, faded, histogram, most_played
+from features.windows.definitions import DAY, count_by_hour, count_values, decayed_sum, exact_sum, histogram
 from reference.rows import Row
 from reference.windows import by_entity, expression, framed, midnight_after, order
 from schemas.declarations import SPANS, FeatureGroup, days
@@ -50,7 +50,7 @@ def _kept(part: Part, plays: list[Row], known: list[Any], _: date) -> list[Row]:
 
 
 def _items(_: Part, __: list[Row], known: list[Any], ___: date) -> list[Row]:
-    by_item = sorted(most_played(known), key=lambda item: item[0].encode())
+    by_item = sorted(count_values(known), key=lambda item: item[0].encode())
     return [{"item": item, "count": count} for item, count in by_item]
 
 
@@ -67,17 +67,19 @@ KINDS: dict[str, Callable[[Part, list[Row], list[Any], date], Any]] = {
     "count": _of_values(len),
     "true": _of_values(lambda known: known.count(True)),
     "sum": _of_values(sum),
-    "exact": _of_values(exactly),
+    "exact": _of_values(exact_sum),
     "squares": _of_values(lambda known: Decimal(sum(each * each for each in known))),
-    "exact_squares": _of_values(lambda known: exactly(each * each for each in known)),
+    "exact_squares": _of_values(lambda known: exact_sum(each * each for each in known)),
     "min": _of_values(min),
     "max": _of_values(max),
     "earliest": _kept,
     "latest": _kept,
     "items": _items,
-    "hours": _of_values(by_hour),
+    "hours": _of_values(count_by_hour),
     "histogram": lambda part, _, known, __: histogram(known, [float(edge) for edge in part.detail.split()]),
-    "decayed": lambda part, _, known, ds: Decimal(faded(known, midnight_after(ds), days(part.detail) * DAY)),
+    "decayed": lambda part, _, known, ds: Decimal(
+        decayed_sum(known, midnight_after(ds), days(part.detail) * DAY)
+    ),
     "heard_on": _heard_on,
 }
 

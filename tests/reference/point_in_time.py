@@ -11,7 +11,7 @@ from reference.rows import Row
 
 
 @dataclass(frozen=True)
-class Snapshot:
+class PublishedDay:
     """One published day of a daily table."""
 
     ds: date
@@ -32,18 +32,23 @@ class Table:
     columns: tuple[str, ...]
     max_age: timedelta | None = None
     ties: tuple[str, ...] = ()
-    snapshots: tuple[Snapshot, ...] | None = None
+    published_days: tuple[PublishedDay, ...] | None = None
     defaults: Mapping[str, Any] = field(default_factory=dict)
 
 
-def joined(labels: list[Row], tables: list[Table], at: str = "label_at", known: bool = False) -> list[Row]:
+def joined(
+    labels: list[Row], tables: list[Table], at: str = "label_at", as_published: bool = False
+) -> list[Row]:
     """One row per label, in the labels' order: the label's columns, then each table's."""
-    return [label | {k: v for table in tables for k, v in added(label, table, at, known)} for label in labels]
+    return [
+        label | {k: v for table in tables for k, v in added(label, table, at, as_published)}
+        for label in labels
+    ]
 
 
-def added(label: Row, table: Table, at: str, known: bool) -> Iterator[tuple[str, Any]]:
-    found = as_of if table.snapshots is None else of_snapshot
-    feature_at, values = found(label, table, label[at], known)
+def added(label: Row, table: Table, at: str, as_published: bool) -> Iterator[tuple[str, Any]]:
+    found = as_of if table.published_days is None else of_published_day
+    feature_at, values = found(label, table, label[at], as_published)
     if feature_at is not None and table.max_age is not None and label[at] - feature_at > table.max_age:
         values = {}
     yield f"{table.name}__feature_at", feature_at
@@ -51,11 +56,11 @@ def added(label: Row, table: Table, at: str, known: bool) -> Iterator[tuple[str,
         yield f"{table.name}__{column}", values.get(column)
 
 
-def as_of(label: Row, table: Table, t: datetime | None, known: bool) -> tuple[datetime | None, Row]:
+def as_of(label: Row, table: Table, t: datetime | None, as_published: bool) -> tuple[datetime | None, Row]:
     """The newest row of the label's key at `t`; of rows as new, the last in `precedence`."""
     best: Row | None = None
     for row in table.rows:
-        if not usable(row["feature_at"], row.get("available_at"), t, known) or not same_key(
+        if not usable(row["feature_at"], row.get("available_at"), t, as_published) or not same_key(
             label, row, table
         ):
             continue
@@ -64,12 +69,16 @@ def as_of(label: Row, table: Table, t: datetime | None, known: bool) -> tuple[da
     return (None, {}) if best is None else (best["feature_at"], best)
 
 
-def of_snapshot(label: Row, table: Table, t: datetime | None, known: bool) -> tuple[datetime | None, Row]:
+def of_published_day(
+    label: Row, table: Table, t: datetime | None, as_published: bool
+) -> tuple[datetime | None, Row]:
     """The row of the label's key on the newest day published at `t`, and on no other day.
 
     Which day that is depends on `t` alone, so a label without a key has one too, but no values.
     """
-    usable_days = [s for s in table.snapshots or () if usable(s.feature_at, s.available_at, t, known)]
+    usable_days = [
+        s for s in table.published_days or () if usable(s.feature_at, s.available_at, t, as_published)
+    ]
     if not usable_days:
         return None, {}
     newest = max(usable_days, key=lambda snapshot: snapshot.ds)
@@ -82,11 +91,11 @@ def of_snapshot(label: Row, table: Table, t: datetime | None, known: bool) -> tu
 
 
 def usable(
-    feature_at: datetime | None, available_at: datetime | None, t: datetime | None, known: bool
+    feature_at: datetime | None, available_at: datetime | None, t: datetime | None, as_published: bool
 ) -> bool:
     if t is None or feature_at is None or feature_at > t:
         return False
-    return not known or (available_at is not None and available_at <= t)
+    return not as_published or (available_at is not None and available_at <= t)
 
 
 def same_key(label: Row, row: Row, table: Table) -> bool:

@@ -9,11 +9,11 @@ import pyarrow as pa
 import pytest
 from deltalake import CommitProperties, write_deltalake
 
-from expectations.gate_settings import Gate
+from expectations.gate_settings import GateSettings
 from expectations.suite import Suite
 from expectations.verdict import Result, Verdict
 from jobs.publishing import protocol
-from jobs.publishing.state import Part, TableState
+from jobs.publishing.state import DayState, TableState
 from reference.frames import frame
 from reference.rows import bucket
 from reference.worlds import heard
@@ -31,8 +31,8 @@ def pass_every_batch(patch: pytest.MonkeyPatch) -> None:
 
     No suite is built, and Great Expectations is not imported: that takes most of the time of a small batch.
     """
-    patch.setattr(protocol, "judge", lambda *_: PASSED)
-    patch.setattr(Gate, "suite_of", lambda _, table: Suite(table, ()))
+    patch.setattr(protocol, "audit_batch", lambda *_: PASSED)
+    patch.setattr(GateSettings, "suite_of", lambda _, table: Suite(table, ()))
 
 
 def sessions(spark, days=range(3), **overrides):
@@ -69,7 +69,7 @@ def lay(warehouse, table, rows):
     made = [{name: row.get(name) for name in contract.names} for row in rows]
     for row in made if contract.buckets else ():
         row["bucket"] = bucket(row[contract.entity])
-    parts = {row.get("ds"): Part(1, 1, 1, "test") for row in made}
+    parts = {row.get("ds"): DayState(1, 1, 1, "test") for row in made}
     before = warehouse.state(table)
     state = (before or TableState(0)).with_parts(parts, parts)
     log = warehouse.create(contract)

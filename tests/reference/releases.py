@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import date
 
-from expectations.release import CROSS_TABLE, OF_ONE_VERSION, Reference
+from expectations.release import OF_ONE_VERSION, REFERENCES, Reference
 from jobs.publishing.selection import Selection
 from reference.rows import Row
 from schemas import CONTRACTS
@@ -19,7 +19,7 @@ def orphans(selection: Selection) -> dict[str, int]:
     """Of each reference among the tables of a selection, how many keys of the child the parent lacks."""
     return {
         each.name: _orphans_of(selection, each)
-        for each in CROSS_TABLE
+        for each in REFERENCES
         if each.child in selection.states and each.parent in selection.states
     }
 
@@ -55,5 +55,5 @@ def rows_of(selection: Selection, table: str) -> list[Row]:
 
 
 def _names(table: str) -> Iterable[str]:
-    wanted = {"ds", "version_id", "source", *(each.key for each in CROSS_TABLE)}
+    wanted = {"ds", "version_id", "source", *(each.key for each in REFERENCES)}
     return [name for name in CONTRACTS[table].names if name in wanted]

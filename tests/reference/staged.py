@@ -17,7 +17,7 @@ import pyarrow as pa
 from deltalake import DeltaTable, WriterProperties, write_deltalake
 
 import jobs.job
-from expectations.gate_settings import Gate
+from expectations.gate_settings import GateSettings
 from expectations.profile import DayProfile, Profile
 from expectations.verdict import Result, Verdict
 from jobs.job import Job
@@ -46,7 +46,7 @@ class LaidJob(Job):
         with (
             mock.patch.object(jobs.job, "stage", self._staged),
             # seconds of imports, for expectations that nobody holds the rows to
-            mock.patch.object(Gate, "suite_of", lambda gate, table: None),
+            mock.patch.object(GateSettings, "suite_of", lambda gate, table: None),
         ):
             return super().stage(batch, rows, measures, missing, if_empty)
 

@@ -217,9 +217,9 @@ def test_parts_are_of_known_kinds_and_have_the_types_of_their_inputs(op):
 
 
 def test_sketches_make_a_table_that_no_rerun_repeats():
-    assert group(declared("count"), declared("entropy")).repeatable
-    assert not group(declared("count"), declared("approx_distinct")).repeatable
-    assert not group(declared("percentiles")).repeatable
+    assert group(declared("count"), declared("entropy")).deterministic
+    assert not group(declared("count"), declared("approx_distinct")).deterministic
+    assert not group(declared("percentiles")).deterministic
 
 
 def test_every_group_has_its_tables():

@@ -127,7 +127,7 @@ def test_four_writers_at_once_lose_none(tmp_path, pool):
 
 
 def test_who_loses_counts_again_from_what_the_winner_wrote(tmp_path, monkeypatch):
-    write, raced = MODULE._write, []
+    write, raced = MODULE._write_release, []
 
     def race(table, known, release):
         if not raced:
@@ -135,7 +135,7 @@ def test_who_loses_counts_again_from_what_the_winner_wrote(tmp_path, monkeypatch
             append_release(tmp_path, DAY, version(50))
         write(table, known, release)
 
-    monkeypatch.setattr(MODULE, "_write", race)
+    monkeypatch.setattr(MODULE, "_write_release", race)
     made = append_release(tmp_path, DAY, version(60))
     assert raced == ["2026-11-20.1"]
     assert made.release_id == "2026-11-20.2"
@@ -143,13 +143,13 @@ def test_who_loses_counts_again_from_what_the_winner_wrote(tmp_path, monkeypatch
 
 
 def test_a_commit_whose_answer_was_lost_is_not_made_twice(tmp_path, monkeypatch):
-    write = MODULE._write
+    write = MODULE._write_release
 
     def deaf(table, known, release):
         write(table, known, release)
         raise CommitFailedError("the answer was lost")
 
-    monkeypatch.setattr(MODULE, "_write", deaf)
+    monkeypatch.setattr(MODULE, "_write_release", deaf)
     made = append_release(tmp_path, DAY, version(1))
     assert releases(tmp_path) == [made]
 
@@ -210,9 +210,9 @@ def test_rollback_refuses_a_release_whose_files_are_gone(three):
 
 
 def test_many_releases_lie_in_few_files_and_none_is_lost(tmp_path):
-    made = [append_release(tmp_path, DAY, version(n)) for n in range(MODULE.FILES_TO_JOIN * 2 + 3)]
-    table = MODULE._opened(str(tmp_path / "releases"))
-    assert len(table.file_uris()) <= MODULE.FILES_TO_JOIN, "listing gets slower with every release"
+    made = [append_release(tmp_path, DAY, version(n)) for n in range(MODULE.FILES_BEFORE_COMPACTION * 2 + 3)]
+    table = MODULE._open_or_create(str(tmp_path / "releases"))
+    assert len(table.file_uris()) <= MODULE.FILES_BEFORE_COMPACTION, "listing gets slower with every release"
     assert releases(tmp_path) == made[::-1]
 
 
@@ -225,8 +225,8 @@ def test_all_live_but_those_that_are_old_and_not_the_newest(tmp_path):
         (last + timedelta(microseconds=1), made[:2]),
         (last + timedelta(days=4000), made[:1]),
     ):
-        assert MODULE.living(made, now) == alive, now
-    assert MODULE.living([], last) == []
+        assert MODULE.select_unexpired(made, now) == alive, now
+    assert MODULE.select_unexpired([], last) == []
 
 
 def test_who_was_overtaken_releases_nothing(tmp_path):

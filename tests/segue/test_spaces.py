@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 import segue
 from reference import point_in_time as definition
 from segue import SegueError, UsageError, training_set
-from segue.spaces import first_days, one_space
+from segue.spaces import find_first_days, resolve_space
 from segue.storage import Snapshot
 
 INSTANT = pa.timestamp("us", "UTC")
@@ -100,7 +100,7 @@ def asked(features):
     return columns
 
 
-def expected(rows, wanted, features, known, max_age, space):
+def expected(rows, wanted, features, as_published, max_age, space):
     """The rows to come, or what is wrong with the question; label by label, table by table."""
     columns = asked(features)
     if space is not None and not columns.keys() & SPACES.keys():
@@ -109,10 +109,10 @@ def expected(rows, wanted, features, known, max_age, space):
     found = [dict(label) for label in wanted.to_pylist()]
     used = set()
     for table, names in columns.items():
-        days = tuple(definition.Snapshot(row["ds"], row["available_at"]) for row in rows[table])
+        days = tuple(definition.PublishedDay(row["ds"], row["available_at"]) for row in rows[table])
         held = definition.Table(table, rows[table], (ENTITY[table],), tuple(names), max_age, (), days)
         for label, row in zip(wanted.to_pylist(), found, strict=True):
-            row.update(definition.added(label, held, "label_at", known))
+            row.update(definition.added(label, held, "label_at", as_published))
             at, told = row[f"{table}__feature_at"], label[ENTITY[table]] is not None
             if (
                 table not in measured
@@ -136,16 +136,16 @@ def expected(rows, wanted, features, known, max_age, space):
 @given(
     wanted=LABELS,
     features=FEATURES,
-    known=st.booleans(),
+    as_published=st.booleans(),
     max_age=st.sampled_from(MAX_AGES),
     space=st.sampled_from([None, None, "s1", "s2", "s3", "s9"]),
     block=st.sampled_from([2, 2**20]),
 )
-def test_it_is_as_defined(store, rows, monkeypatch, wanted, features, known, max_age, space, block):
+def test_it_is_as_defined(store, rows, monkeypatch, wanted, features, as_published, max_age, space, block):
     monkeypatch.setattr(training_set, "BLOCK", block)
     wanted = labels(*wanted)
-    hoped = expected(rows, wanted, features, known, max_age, space)
-    arguments = {"known": known, "max_age": max_age, "space": space}
+    hoped = expected(rows, wanted, features, as_published, max_age, space)
+    arguments = {"as_published": as_published, "max_age": max_age, "space": space}
     if isinstance(hoped, str):
         with pytest.raises(UsageError, match=hoped):
             store.training_set(wanted, features, **arguments)
@@ -267,14 +267,14 @@ def test_first_days_are_the_oldest_of_each_table_whatever_the_order():
         "b": {DAYS[3]: {"s2"}, DAYS[0]: {"s1"}},
         "a": {DAYS[2]: {"s2"}, DAYS[1]: {"s1"}, DAYS[4]: {"s2"}},
     }
-    assert first_days(tables) == {"s1": {"b": DAYS[0], "a": DAYS[1]}, "s2": {"a": DAYS[2], "b": DAYS[3]}}
+    assert find_first_days(tables) == {"s1": {"b": DAYS[0], "a": DAYS[1]}, "s2": {"a": DAYS[2], "b": DAYS[3]}}
 
 
 def test_no_days_are_in_no_space_and_all_spaces_are_only_looked_up_where_need_be():
     def never():
         raise AssertionError("all days were read")
 
-    assert one_space({}, None, never) is None
-    assert one_space({"a": {DAYS[0]: {"s1"}}}, None, never) == "s1"
-    assert one_space({"a": {DAYS[0]: {"s1"}, DAYS[1]: {"s2"}}}, "s2", never) == "s2"
-    assert one_space({"a": {}}, "s2", lambda: {"s1", "s2"}) == "s2"
+    assert resolve_space({}, None, never) is None
+    assert resolve_space({"a": {DAYS[0]: {"s1"}}}, None, never) == "s1"
+    assert resolve_space({"a": {DAYS[0]: {"s1"}, DAYS[1]: {"s2"}}}, "s2", never) == "s2"
+    assert resolve_space({"a": {}}, "s2", lambda: {"s1", "s2"}) == "s2"

@@ -143,8 +143,8 @@ def defined(table: str, rows: list[dict[str, Any]], columns: list[str], max_age:
     for each in rows:
         published[each["ds"]] = max(each["available_at"], published.get(each["ds"], each["available_at"]))
     defaults = {f.name: json.loads(f.metadata[b"segue.default"]) for f in features if f.metadata}
-    snapshots = tuple(definition.Snapshot(*each) for each in published.items())
-    return definition.Table(table, rows, entity, tuple(columns), max_age, (), snapshots, defaults)
+    published_days = tuple(definition.PublishedDay(*each) for each in published.items())
+    return definition.Table(table, rows, entity, tuple(columns), max_age, (), published_days, defaults)
 
 
 @pytest.fixture(scope="module")
@@ -187,23 +187,25 @@ def asked(features: list[str]) -> dict[str, list[str]]:
     number=st.integers(0, 2),
     rows=LABELS,
     features=FEATURES,
-    known=st.booleans(),
+    as_published=st.booleans(),
     max_age=st.sampled_from(MAX_AGES),
     type_=st.sampled_from(LABEL_TYPES),
     block=st.sampled_from([7, 2**20]),
     few=st.sampled_from([0, 4]),
 )
-def test_it_is_as_defined(worlds, monkeypatch, number, rows, features, known, max_age, type_, block, few):
+def test_it_is_as_defined(
+    worlds, monkeypatch, number, rows, features, as_published, max_age, type_, block, few
+):
     # However labels and files are cut, and whether or not buckets are looked at.
     monkeypatch.setattr(training_set, "BLOCK", block)
     monkeypatch.setattr(wanted_rows, "PORTION", block)
     monkeypatch.setattr(wanted_rows, "KEYS_PER_BUCKET", few)
-    check(*worlds[number], rows, features, known, max_age, type_)
+    check(*worlds[number], rows, features, as_published, max_age, type_)
 
 
-@pytest.mark.parametrize("known", [False, True])
+@pytest.mark.parametrize("as_published", [False, True])
 @pytest.mark.parametrize("max_age", MAX_AGES, ids=str)
-def test_many_labels_are_as_defined(worlds, known, max_age):
+def test_many_labels_are_as_defined(worlds, as_published, max_age):
     for number, (store, tables) in enumerate(worlds):
         chance = random.Random(number)
         rows = [
@@ -215,16 +217,18 @@ def test_many_labels_are_as_defined(worlds, known, max_age):
             for at in INSTANTS
             for offset in (-1, 0, 1)
         ]
-        check(store, tables, rows, list(TABLES), known, max_age)
+        check(store, tables, rows, list(TABLES), as_published, max_age)
 
 
-def check(store, tables, rows, features, known, max_age, type_=INSTANT):
+def check(store, tables, rows, features, as_published, max_age, type_=INSTANT):
     types = {"id": pa.int64(), "label_at": type_, **dict.fromkeys(KEYS, pa.string())}
     asked_for = pa.Table.from_pylist(rows, schema=pa.schema(types))
-    found = store.training_set(asked_for, features, known=known, max_age=max_age)
+    found = store.training_set(asked_for, features, as_published=as_published, max_age=max_age)
     columns = asked(features)
     joined = definition.joined(
-        rows, [defined(table, tables[table], names, max_age) for table, names in columns.items()], known=known
+        rows,
+        [defined(table, tables[table], names, max_age) for table, names in columns.items()],
+        as_published=as_published,
     )
     added = [f"{table}__{name}" for table, names in columns.items() for name in ("feature_at", *names)]
     assert found.column_names == [*types, *added]
@@ -268,7 +272,9 @@ def test_a_day_counts_from_the_midnight_after_it(store, at, feature_at, plays):
 def test_known_waits_for_the_publication(store, after, plays):
     asked_for = labels((MIDNIGHT + HOUR + after, "u1"))
     assert (
-        store.training_set(asked_for, ["user_features:plays"], known=True)["user_features__plays"][0].as_py()
+        store.training_set(asked_for, ["user_features:plays"], as_published=True)["user_features__plays"][
+            0
+        ].as_py()
         == plays
     )
     assert store.training_set(asked_for, ["user_features:plays"])["user_features__plays"][0].as_py() == 20
@@ -278,14 +284,14 @@ def test_a_day_that_was_never_published_is_not_known(tmp_path):
     store = opened(tmp_path, user_features=[row(user_id="u1", plays=1) | {"available_at": None}])
     asked_for = labels((datetime(9999, 12, 31, tzinfo=UTC), "u1"))
     assert store.training_set(asked_for, ["user_features:plays"])["user_features__plays"].to_pylist() == [1]
-    found = store.training_set(asked_for, ["user_features:plays"], known=True)
+    found = store.training_set(asked_for, ["user_features:plays"], as_published=True)
     assert found["user_features__feature_at"].to_pylist() == [None]
 
 
 def test_who_has_no_row_on_the_day_gets_no_older_one_but_the_default(store):
     found = store.training_set(labels((MIDNIGHT, "u2"), (MIDNIGHT, "stranger")), ["user_features"])
-    of_none = {"feature_at": MIDNIGHT, "plays": 0, "mean": None, "hours": [0.0, 0.0]}
-    expected = {f"user_features__{name}": value for name, value in of_none.items()}
+    empty_value = {"feature_at": MIDNIGHT, "plays": 0, "mean": None, "hours": [0.0, 0.0]}
+    expected = {f"user_features__{name}": value for name, value in empty_value.items()}
     assert found.drop(["user_id", "label_at"]).to_pylist() == [expected, expected]
 
 
@@ -388,8 +394,8 @@ def test_instants_beyond_64_bits_of_microseconds_are_just_late_or_early(store):
     for unit in ("s", "ms", "us"):
         instants = pa.array([2**63 - 1, -(2**63)]).cast(pa.timestamp(unit))
         asked_for = pa.table({"user_id": ["u1", "u1"], "label_at": instants})
-        for known in (True, False):
-            found = store.training_set(asked_for, ["user_features:plays"], known=known)
+        for as_published in (True, False):
+            found = store.training_set(asked_for, ["user_features:plays"], as_published=as_published)
             assert found["user_features__plays"].to_pylist() == [20, None], unit
 
 
@@ -404,8 +410,10 @@ def test_no_labels_give_no_rows_of_the_same_columns(store):
 
 def test_a_table_without_rows_has_no_day(tmp_path):
     store = opened(tmp_path, user_features=[])
-    for known in (True, False):
-        found = store.training_set(labels((MIDNIGHT, "u1")), ["user_features:plays"], known=known)
+    for as_published in (True, False):
+        found = store.training_set(
+            labels((MIDNIGHT, "u1")), ["user_features:plays"], as_published=as_published
+        )
         assert found.drop("label_at").to_pylist() == [
             {"user_id": "u1", "user_features__feature_at": None, "user_features__plays": None}
         ]

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from features.world import World
+from features.synthetic.world import World
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -20,7 +20,7 @@ Ints = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Tastes:
-    """Parallel arrays, of `features.listening.tastes`: a cluster, a favourite track in it, a weight."""
+    """Parallel arrays, of `features.synthetic.listening.tastes`: a cluster, a favourite track in it, a weight."""
 
     cluster: Ints
     favourite: Ints
@@ -38,32 +38,34 @@ class HitRates:
     without_repeats: Floats
 
 
-def hit_rates(world: World, release_day: Ints, tastes: Tastes, k: int = 10) -> HitRates:
+def compute_hit_rates(world: World, release_day: Ints, tastes: Tastes, k: int = 10) -> HitRates:
     """Exact, by enumeration of every day, cluster and favourite.
 
     Args:
         release_day: of every track, by its number.
         tastes: of all listeners; equal pairs of cluster and favourite may come summed up.
     """
-    days = np.array([_day(world, release_day <= day, tastes, k) for day in range(world.days)])
+    days = np.array([_hit_rates_of_day(world, release_day <= day, tastes, k) for day in range(world.days)])
     return HitRates(days[:, 0], days[:, 1])
 
 
-def _day(world: World, is_out: NDArray[np.bool_], tastes: Tastes, k: int) -> tuple[float, float]:
-    by_rank = _odds_by_rank(world, is_out)
-    odds, squares = _odds(world, by_rank, is_out, tastes, k + 1)
-    top, next_one = odds[:, :k], odds[:, k]
+def _hit_rates_of_day(
+    world: World, is_released: NDArray[np.bool_], tastes: Tastes, k: int
+) -> tuple[float, float]:
+    by_rank = _rank_probabilities(world, is_released)
+    probability, squares = _top_probabilities(world, by_rank, is_released, tastes, k + 1)
+    top, next_one = probability[:, :k], probability[:, k]
     hit = top.sum(axis=1)
     # Given the track before is p: ten of the others if p is among the ten, else the ten.
     hit_others = hit * (1 - hit) + (top * (hit + next_one)[:, None] - top**2).sum(axis=1)
-    asked = tastes.weight @ (1 - squares)
+    weight_asked = tastes.weight @ (1 - squares)
     return (
         float(tastes.weight @ hit / tastes.weight.sum()),
-        float(tastes.weight @ hit_others / asked) if asked > 1e-12 else 0.0,
+        float(tastes.weight @ hit_others / weight_asked) if weight_asked > 1e-12 else 0.0,
     )
 
 
-def _odds_by_rank(world: World, is_out: NDArray[np.bool_]) -> Floats:
+def _rank_probabilities(world: World, is_released: NDArray[np.bool_]) -> Floats:
     """P(track | its cluster) as an array of ranks x clusters; 0 beyond a cluster's last track."""
     ranks = -(-world.tracks // world.clusters)
     number = np.arange(ranks * world.clusters).reshape(ranks, world.clusters)
@@ -71,32 +73,32 @@ def _odds_by_rank(world: World, is_out: NDArray[np.bool_]) -> Floats:
     size = (number < world.tracks).sum(axis=0)
     drawn = np.where(number < world.tracks, np.log((rank + 1) / rank) / np.log(size + 1), 0.0)
     out = np.zeros(number.shape, dtype=bool)
-    out.reshape(-1)[: world.tracks] = is_out
+    out.reshape(-1)[: world.tracks] = is_released
     missed = np.where(out, 0.0, drawn).sum(axis=0)
-    odds = np.where(out, drawn * (1 + missed), 0.0)
-    odds[0] += missed**2
-    return odds
+    probability = np.where(out, drawn * (1 + missed), 0.0)
+    probability[0] += missed**2
+    return probability
 
 
-def _odds(
-    world: World, by_rank: Floats, is_out: NDArray[np.bool_], tastes: Tastes, k: int
+def _top_probabilities(
+    world: World, by_rank: Floats, is_released: NDArray[np.bool_], tastes: Tastes, k: int
 ) -> tuple[Floats, Floats]:
     """The k largest odds per taste, falling, and the sum of the squares of all odds."""
     off = world.off_taste / world.clusters
     own = 1 - world.off_taste - world.repeats + off
-    track, odds = _candidates(world, by_rank, own, off, k)
-    favourite = np.where(is_out[tastes.favourite], tastes.favourite, tastes.cluster)
+    track, probability = _candidate_tracks(world, by_rank, own, off, k)
+    favourite = np.where(is_released[tastes.favourite], tastes.favourite, tastes.cluster)
     usual = own * by_rank.reshape(-1)[favourite]
     is_candidate = track[tastes.cluster] == favourite[:, None]
-    listed = odds[tastes.cluster] + world.repeats * is_candidate
+    listed = probability[tastes.cluster] + world.repeats * is_candidate
     unlisted = np.where(is_candidate.any(axis=1), 0.0, usual + world.repeats)
     best = -np.sort(-np.column_stack([listed, unlisted]), axis=1)[:, :k]
     in_cluster = (by_rank**2).sum(axis=0)
     squares = own**2 * in_cluster + off**2 * (in_cluster.sum() - in_cluster)
-    return _padded(best, k), squares[tastes.cluster] + (usual + world.repeats) ** 2 - usual**2
+    return _pad(best, k), squares[tastes.cluster] + (usual + world.repeats) ** 2 - usual**2
 
 
-def _candidates(world: World, by_rank: Floats, own: float, off: float, k: int) -> tuple[Ints, Floats]:
+def _candidate_tracks(world: World, by_rank: Floats, own: float, off: float, k: int) -> tuple[Ints, Floats]:
     """Tracks (numbers) and odds, clusters x candidates, that hold the k likeliest without favourites.
 
     The k best of the cluster itself, and the k best of all clusters, off taste.
@@ -107,9 +109,12 @@ def _candidates(world: World, by_rank: Floats, own: float, off: float, k: int) -
     best = np.argsort(-by_rank.reshape(-1), kind="stable")[:k]
     outside = np.broadcast_to(best, (world.clusters, len(best)))
     is_outside = outside % world.clusters != clusters[:, None]
-    odds = [own * by_rank.reshape(-1)[inside], np.where(is_outside, off * by_rank.reshape(-1)[outside], 0.0)]
-    return np.column_stack([inside, np.where(is_outside, outside, -1)]), np.column_stack(odds)
+    probability = [
+        own * by_rank.reshape(-1)[inside],
+        np.where(is_outside, off * by_rank.reshape(-1)[outside], 0.0),
+    ]
+    return np.column_stack([inside, np.where(is_outside, outside, -1)]), np.column_stack(probability)
 
 
-def _padded(odds: Floats, k: int) -> Floats:
-    return np.pad(odds, ((0, 0), (0, k - odds.shape[1])))
+def _pad(probability: Floats, k: int) -> Floats:
+    return np.pad(probability, ((0, 0), (0, k - probability.shape[1])))

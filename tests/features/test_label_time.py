@@ -8,7 +8,7 @@ from random import Random
 import pyarrow as pa
 import pytest
 
-from features.windows.exact import NOT_EXACT, Exact, exact_features
+from features.windows.label_time import NOT_AT_LABEL_TIME, LabelTimeFeatures, label_time_features
 from features.windows.partials import partial_rows
 from reference.computed import calendar
 from reference.frames import frame
@@ -73,10 +73,10 @@ def instants(world):
 
 def computed(spark, world, group, labels):
     sessions, days = frame(spark, world, SESSIONS), tuple(sorted({label["at"].date() for label in labels}))
-    exact = Exact(group, tuple(f.name(w) for f in group.features for w in f.windows), days)
+    exact = LabelTimeFeatures(group, tuple(f.name(w) for f in group.features for w in f.windows), days)
     made = partial_rows(sessions, group, calendar(world, days), None)
     rows = spark.createDataFrame(pa.Table.from_pylist(labels, LABELS))
-    return exact_features(rows, made, sessions, exact, "at").toArrow().to_pylist()
+    return label_time_features(rows, made, sessions, exact, "at").toArrow().to_pylist()
 
 
 @pytest.mark.product_settings
@@ -95,14 +95,14 @@ def test_every_value_is_of_the_plays_up_to_the_instant_itself(spark):
         for feature in GROUP.features:
             for window in feature.windows:
                 wanted = value(plays, feature, window, row["at"])
-                wanted = feature.of_none if wanted is None else wanted
+                wanted = feature.empty_value if wanted is None else wanted
                 wanted = None if row["user_id"] is None else wanted  # of nobody, nothing is known
                 got = row[f"{GROUP.table}__{feature.name(window)}"]
                 assert same(wanted, got) or is_near(wanted, got, 4e-12), (
                     f"{feature.name(window)} of {row['user_id']!r} at {row['at']}: expected {wanted!r}, got {got!r}; "
                     f"plays {sorted(str(p['played_at']) for p in plays)}"
                 )
-                told += wanted != feature.of_none
+                told += wanted != feature.empty_value
     assert told > 1000, "nearly all is nothing, so this shows little"
 
 
@@ -124,15 +124,19 @@ def test_a_crowd_at_one_track_is_counted_to_the_microsecond(spark):
         }
     )
     sessions = frame(spark, world, SESSIONS)
-    exact = Exact(group, ("p_count_1d", "p_count_lifetime"), (begin.date(),))
+    exact = LabelTimeFeatures(group, ("p_count_1d", "p_count_lifetime"), (begin.date(),))
     made = partial_rows(sessions, group, calendar(world, [begin.date()]), None)
-    found = exact_features(spark.createDataFrame(labels), made, sessions, exact, "at").toArrow().sort_by("at")
+    found = (
+        label_time_features(spark.createDataFrame(labels), made, sessions, exact, "at")
+        .toArrow()
+        .sort_by("at")
+    )
     assert found["crowd_features__p_count_1d"].to_pylist() == [0, 1, 1234, 4000]
 
 
 def test_what_cannot_be_had_at_an_instant_is_refused():
-    assert set(NOT_EXACT) == OPERATIONS.keys() - {feature.op for feature in GROUP.features}
+    assert set(NOT_AT_LABEL_TIME) == OPERATIONS.keys() - {feature.op for feature in GROUP.features}
     group = FeatureGroup("g", USER, "m", (Feature("x", "distinct", "track_id", "m", ("7d",)),))
     for column in ("x_distinct_7d", "x_count_7d"):
         with pytest.raises(ValueError, match=f"g:{column} cannot be had"):
-            Exact(group, (column,), ())
+            LabelTimeFeatures(group, (column,), ())

@@ -18,14 +18,14 @@ from deltalake.exceptions import DeltaError
 from pyarrow.fs import FileInfo, FileSelector, FileType
 
 from jobs.errors import first_line
-from jobs.publishing.commits import files_of
-from jobs.publishing.state import TableState, note_of
+from jobs.publishing.commits import list_data_files
+from jobs.publishing.state import TableState, parse_commit_metadata
 from jobs.publishing.warehouse import Warehouse
 
 _ENTRY = re.compile(r"(\d{20})\.(json|checkpoint)(?:\..*)?")
 
 
-class Examined:
+class TableOnStorage:
     """`entries` has the actions of each version, None where they were cut off.
 
     `named` has the releases that name a version, of a table that is `released` at all. The log is
@@ -46,14 +46,14 @@ class Examined:
         self.newest = max([self.checkpoint, *self.entries])
 
     @cached_property
-    def lying(self) -> dict[str, FileInfo]:
+    def files_on_storage(self) -> dict[str, FileInfo]:
         """Every file in the folder, by its path there, as the log names it."""
         return self._listed(self.uri)
 
     @cached_property
     def notes(self) -> dict[int, dict[str, Any]]:
         """What we wrote into each commit; empty for one that is not ours."""
-        return {version: note_of(self.info(version)) for version in sorted(self.entries)}
+        return {version: parse_commit_metadata(self.info(version)) for version in sorted(self.entries)}
 
     @cached_property
     def published(self) -> Counter[str]:
@@ -76,7 +76,7 @@ class Examined:
     @cached_property
     def files(self) -> list[dict[str, Any]]:
         """Of `opened`."""
-        return [] if isinstance(self.opened, str) else files_of(self.opened)
+        return [] if isinstance(self.opened, str) else list_data_files(self.opened)
 
     def at(self, version: int) -> DeltaTable | str:
         """The table, or why it does not open."""
@@ -107,7 +107,7 @@ class Examined:
 
     def lost(self, files: Iterable[Mapping[str, Any]]) -> list[str]:
         """Which of these are gone, or have another size than the log says."""
-        sizes = {path: info.size for path, info in self.lying.items()}
+        sizes = {path: info.size for path, info in self.files_on_storage.items()}
         return [file["path"] for file in files if sizes.get(file["path"]) != file["size_bytes"]]
 
     def _listed(self, path: str) -> dict[str, FileInfo]:

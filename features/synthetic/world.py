@@ -94,20 +94,20 @@ class World:
             )
         return number
 
-    def hash(self, what: str, *keys: Column) -> Column:
-        """64 bits that depend on the seed, `what` and the keys: never on partitions or on run order.
+    def hash(self, stream: str, *keys: Column) -> Column:
+        """64 bits that depend on the seed, `stream` and the keys: never on partitions or on run order.
 
-        Keys become bigint, since Spark hashes an int and the equal bigint differently. `what` is
+        Keys become bigint, since Spark hashes an int and the equal bigint differently. `stream` is
         hashed here, and not for each row again.
         """
-        salt = hashlib.blake2b(f"{self.seed} {what}".encode(), digest_size=8).digest()
+        salt = hashlib.blake2b(f"{self.seed} {stream}".encode(), digest_size=8).digest()
         start = F.lit(int.from_bytes(salt, "little", signed=True)).cast("bigint")
         return F.xxhash64(start, *[key.cast("bigint") for key in keys])
 
-    def uniform(self, what: str, *keys: Column) -> Column:
+    def uniform(self, stream: str, *keys: Column) -> Column:
         """A double in [0, 1): the upper 53 bits of the hash, all that a double holds."""
-        return F.shiftrightunsigned(self.hash(what, *keys), 11) * F.lit(2.0**-53)
+        return F.shiftrightunsigned(self.hash(stream, *keys), 11) * F.lit(2.0**-53)
 
-    def below(self, limit: Column | int, what: str, *keys: Column) -> Column:
+    def randbelow(self, limit: Column | int, stream: str, *keys: Column) -> Column:
         """A whole number in [0, limit), each as likely."""
-        return F.floor(self.uniform(what, *keys) * limit)
+        return F.floor(self.uniform(stream, *keys) * limit)

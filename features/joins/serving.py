@@ -22,12 +22,12 @@ DAY = 86_400_000_000  # microseconds
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def micros(instant: datetime) -> int:
+def to_micros(instant: datetime) -> int:
     return (instant - EPOCH) // timedelta(microseconds=1)
 
 
 @dataclass(frozen=True)
-class Serving:
+class ServingInterval:
     """From `since` on (microseconds), until the next one, labels see the day `ds`."""
 
     since: int
@@ -38,15 +38,15 @@ class Serving:
         return datetime.combine(self.ds, time(), UTC) + timedelta(days=1)
 
 
-def servings(days: Sequence[tuple[date, datetime]]) -> list[Serving]:
+def serving_intervals(days: Sequence[tuple[date, datetime]]) -> list[ServingInterval]:
     """From days and the instants from which each is usable: the newest usable one, whenever it changes."""
-    found: list[Serving] = []
-    for usable, ds in sorted((micros(instant), ds) for ds, instant in days):
+    found: list[ServingInterval] = []
+    for usable, ds in sorted((to_micros(instant), ds) for ds, instant in days):
         if found and found[-1].ds >= ds:
             continue
         if found and found[-1].since == usable:
             found.pop()
-        found.append(Serving(usable, ds))
+        found.append(ServingInterval(usable, ds))
     return found
 
 
@@ -72,30 +72,32 @@ class Periods:
         before_next = [bisect_left(self.starts, (self.first + n + 1) * DAY) for n in range(last + 1)]
         spans = zip(by_midnight, before_next, strict=True)
         within = [[start % DAY for start in self.starts[begin:end]] for begin, end in spans]
-        period = F.get(array(by_midnight, "int"), day)
+        period = F.get(literal_array(by_midnight, "int"), day)
         if any(within):
-            on_the_day = F.get(array(within, "array<bigint>"), day)
+            on_the_day = F.get(literal_array(within, "array<bigint>"), day)
             period += F.size(F.filter(on_the_day, lambda start: start <= of_day))
         return F.when(day < 0, 0).when(day > last, len(self.starts)).otherwise(period)
 
-    def served(self, servings: Sequence[Serving]) -> list[tuple[int, int]]:
+    def periods_served(self, intervals: Sequence[ServingInterval]) -> list[tuple[int, int]]:
         """First and last period of each serving."""
-        begin = [bisect_right(self.starts, serving.since) for serving in servings]
+        begin = [bisect_right(self.starts, serving.since) for serving in intervals]
         return list(zip(begin, [*(n - 1 for n in begin[1:]), len(self.starts)], strict=True)) if begin else []
 
 
-def array(values: Sequence[Any], element: str) -> Column:
+def literal_array(values: Sequence[Any], element: str) -> Column:
     """A literal array: parsed once by the optimizer, where ten years of `lit` would be thousands of nodes."""
     return F.from_json(F.lit(json.dumps(values)), f"array<{element}>")
 
 
-def by_day(servings: Sequence[Serving], values: Sequence[Any], element: str, ds: Column) -> Column:
+def value_by_day(
+    intervals: Sequence[ServingInterval], values: Sequence[Any], element: str, ds: Column
+) -> Column:
     """What `values` holds for the serving of the day `ds`; null for other days."""
-    if not servings:
+    if not intervals:
         return F.lit(None).cast(element)
-    first = servings[0].ds
-    held: list[Any] = [None] * ((servings[-1].ds - first).days + 1)
-    for serving, value in zip(servings, values, strict=True):
+    first = intervals[0].ds
+    held: list[Any] = [None] * ((intervals[-1].ds - first).days + 1)
+    for serving, value in zip(intervals, values, strict=True):
         held[(serving.ds - first).days] = value
     position = F.datediff(ds, F.lit(first))
-    return F.when(position >= 0, F.get(array(held, element), position))
+    return F.when(position >= 0, F.get(literal_array(held, element), position))

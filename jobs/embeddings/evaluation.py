@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from features.embeddings.sequences import sequences
 from features.embeddings.settings import Settings
 from jobs.embeddings.scratch import Scratch
-from jobs.embeddings.trainer import VOCABULARY, lay_ready, own_executor
+from jobs.embeddings.trainer import VOCABULARY, whole_executor_profile, write_vocabulary
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -18,28 +18,28 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Examined:
+class Evaluation:
     """Metrics, as in `embedding_versions`, and which questions were answered within ten."""
 
     metrics: list[dict[str, Any]]
     hits: list[bool]
 
 
-def examined(
+def evaluate_space(
     spark: SparkSession, scratch: Scratch, heard: DataFrame, embeddings: DataFrame, settings: Settings
-) -> Examined:
+) -> Evaluation:
     """The vectors of `embeddings` (one day of the table) on the sessions `heard`, their last tracks held out."""
     from jobs.embeddings.task import REPORT
 
-    lay_ready(scratch, heard, embeddings, settings)
+    write_vocabulary(scratch, heard, embeddings, settings)
     numbers = spark.read.parquet(scratch.path(VOCABULARY)).select("number", "token")
-    profile, _ = own_executor(spark)
+    profile, _ = whole_executor_profile(spark)
     asked = sequences(heard, numbers, settings)
-    rows = asked.mapInArrow(_examiner(scratch, settings.dimensions), REPORT, profile=profile).collect()
-    return Examined(**json.loads(rows[0]["report"])) if rows else Examined([], [])
+    rows = asked.mapInArrow(_make_task(scratch, settings.dimensions), REPORT, profile=profile).collect()
+    return Evaluation(**json.loads(rows[0]["report"])) if rows else Evaluation([], [])
 
 
-def _examiner(
+def _make_task(
     scratch: Scratch, dimensions: int
 ) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
     def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -57,20 +57,22 @@ def _report(scratch: Scratch, dimensions: int, rows: list[pa.RecordBatch]) -> di
 
     from features.embeddings import evaluation as ev
     from features.embeddings.corpus import Corpus
-    from jobs.embeddings.task import asked_of, loaded, renumbered
+    from jobs.embeddings.task import load_previous_model, renumber_pairs, split_held_out
     from jobs.embeddings.tracks import Tracks
 
     tokens = Tracks.read(scratch)
-    kept, starts, pairs = asked_of(rows, tokens)
+    kept, starts, pairs = split_held_out(rows, tokens)
     if not len(pairs):
         return {"metrics": [], "hits": []}
-    tracks = tokens.only(np.flatnonzero((tokens.before >= 0) & ~tokens.is_artist))
-    model, mine = loaded(scratch, tracks, dimensions), renumbered(pairs, tracks)
-    found = ev.ranked("next", "this", model.into, model.out, mine, tracks.plays)
-    published, _ = model.merge()
-    similar = ev.ranked("similar", "this", published, published, mine, tracks.plays)
-    _, around = ev.around(published, ev.sampled(np.arange(len(tracks.plays))), tracks.plays)
+    tracks = tokens.take(np.flatnonzero((tokens.before >= 0) & ~tokens.is_artist))
+    model, mine = load_previous_model(scratch, tracks, dimensions), renumber_pairs(pairs, tracks)
+    found = ev.evaluate_ranking("next", "this", model.into, model.out, mine, tracks.plays)
+    published, _ = model.combine_in_place()
+    similar = ev.evaluate_ranking("similar", "this", published, published, mine, tracks.plays)
+    _, around = ev.measure_neighbourhoods(
+        published, ev.sample_tracks(np.arange(len(tracks.plays))), tracks.plays
+    )
     baselines = ev.baselines(Corpus(kept, starts, tokens.plays), pairs, tokens.is_artist)
     metrics = [metric for baseline in baselines.values() for metric in baseline.metrics]
     metrics += found.metrics + similar.metrics + around
-    return {"metrics": ev.as_rows(metrics), "hits": found.hits.tolist()}
+    return {"metrics": ev.to_rows(metrics), "hits": found.hits.tolist()}

@@ -11,13 +11,13 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from features.ingest import TRACK_FIELDS
-from features.world import World
+from features.synthetic.world import World
 
 SHORTEST_MS = 120_000
 LONGEST_MS = 270_000
 TRACKS_PER_ALBUM = 8
 OLDEST_DAYS = 20 * 365
-EXPLICIT = 0.1
+EXPLICIT_SHARE = 0.1
 
 ADJECTIVES = (
     "Slow", "Velvet", "Broken", "Golden", "Silent", "Electric", "Paper", "Distant", "Hollow", "Crimson",
@@ -39,7 +39,7 @@ ENDINGS = (
 )  # fmt: skip
 
 
-def members(world: World, items: int, cluster: Column) -> Column:
+def cluster_size(world: World, items: int, cluster: Column) -> Column:
     """How many of `items` things, dealt out in turn, the cluster got."""
     return F.floor((F.lit(items - 1) - cluster) / world.clusters) + 1
 
@@ -55,22 +55,22 @@ def track_at(world: World, cluster: Column, rank: Column) -> Column:
 
 def artist_of(world: World, track: Column) -> Column:
     cluster = cluster_of(world, track)
-    turn = F.floor(track / world.clusters) % members(world, world.artists, cluster)
+    turn = F.floor(track / world.clusters) % cluster_size(world, world.artists, cluster)
     return turn * world.clusters + cluster
 
 
 def track_ms(world: World, track: Column) -> Column:
-    return world.below(LONGEST_MS - SHORTEST_MS + 1, "track_ms", track) + SHORTEST_MS
+    return world.randbelow(LONGEST_MS - SHORTEST_MS + 1, "track_ms", track) + SHORTEST_MS
 
 
-def is_out(world: World, track: Column, day: Column) -> Column:
-    return ~_is_new(world, track) | (_new_day(world, track) <= day)
+def is_released(world: World, track: Column, day: Column) -> Column:
+    return ~_is_new(world, track) | (_release_day_of_new(world, track) <= day)
 
 
 def release_day(world: World, track: Column) -> Column:
     """Day number, negative for tracks older than the world."""
-    old = -1 - world.below(OLDEST_DAYS, "age", track)
-    return F.when(_is_new(world, track), _new_day(world, track)).otherwise(old)
+    old = -1 - world.randbelow(OLDEST_DAYS, "age", track)
+    return F.when(_is_new(world, track), _release_day_of_new(world, track)).otherwise(old)
 
 
 def _is_new(world: World, track: Column) -> Column:
@@ -78,22 +78,22 @@ def _is_new(world: World, track: Column) -> Column:
     return (track >= world.clusters) & (world.uniform("new", track) < world.new_tracks)
 
 
-def _new_day(world: World, track: Column) -> Column:
-    return 1 + world.below(max(1, world.days - 1), "release day", track)
+def _release_day_of_new(world: World, track: Column) -> Column:
+    return 1 + world.randbelow(max(1, world.days - 1), "release day", track)
 
 
-def named(letter: str, digits: int, number: Column) -> Column:
+def format_id(letter: str, digits: int, number: Column) -> Column:
     """An id such as t00042; longer numbers keep all their digits. format_string takes ten times as long."""
     padded = F.substring((number + 10**digits).cast("string"), 2, digits)
     return F.concat(F.lit(letter), F.when(number < 10**digits, padded).otherwise(number.cast("string")))
 
 
 def track_id(number: Column) -> Column:
-    return named("t", 5, number)
+    return format_id("t", 5, number)
 
 
 def artist_id(number: Column) -> Column:
-    return named("a", 4, number)
+    return format_id("a", 4, number)
 
 
 def tracks(world: World, numbers: DataFrame) -> DataFrame:
@@ -109,19 +109,19 @@ def tracks(world: World, numbers: DataFrame) -> DataFrame:
         _artist_name(artist),
         _title(world, "album", artist, album),
         track_ms(world, track),
-        world.uniform("explicit", track) < EXPLICIT,
+        world.uniform("explicit", track) < EXPLICIT_SHARE,
         F.date_add(F.lit(world.first_day), released.cast("int")),
     )
     named_values = [value.alias(name) for name, value in zip(TRACK_FIELDS, values, strict=True)]
     return numbers.select(*named_values, track.alias("track"), released.alias("release_day"))
 
 
-def _title(world: World, what: str, *keys: Column) -> Column:
+def _title(world: World, stream: str, *keys: Column) -> Column:
     adjective, noun, ending = (
-        _word(words, world.below(len(words), f"{what} {place}", *keys))
+        _word_at(words, world.randbelow(len(words), f"{stream} {place}", *keys))
         for place, words in enumerate((ADJECTIVES, NOUNS, ENDINGS))
     )
-    form = world.below(4, f"{what} form", *keys)
+    form = world.randbelow(4, f"{stream} form", *keys)
     return (
         F.when(form == 0, F.concat_ws(" ", adjective, noun))
         .when(form == 1, F.concat_ws(" ", noun, ending))
@@ -134,11 +134,11 @@ def _artist_name(artist: Column) -> Column:
     """No two alike among the first 4,608: the multiplier has no factor in common with that."""
     pairs = len(ADJECTIVES) * len(NOUNS)
     code = (artist * 1_597) % (2 * pairs)
-    adjective = _word(ADJECTIVES, code % len(ADJECTIVES))
-    noun = _word(NOUNS, F.floor(code / len(ADJECTIVES)) % len(NOUNS))
+    adjective = _word_at(ADJECTIVES, code % len(ADJECTIVES))
+    noun = _word_at(NOUNS, F.floor(code / len(ADJECTIVES)) % len(NOUNS))
     band = F.concat(F.lit("The "), adjective, F.lit(" "), noun, F.lit("s"))
     return F.when(code < pairs, band).otherwise(F.concat_ws(" ", adjective, noun))
 
 
-def _word(words: tuple[str, ...], place: Column) -> Column:
+def _word_at(words: tuple[str, ...], place: Column) -> Column:
     return F.element_at(F.array(*map(F.lit, words)), (place + 1).cast("int"))

@@ -19,21 +19,21 @@ import math
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
-from features import catalogue
-from features.world import World
+from features.synthetic import catalogue
+from features.synthetic.world import World
 
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
 # Share of a listener's sessions per slot. Listeners start 0 to 5 hours into a slot: evening peak.
-SLOTS = (0.04, 0.10, 0.18, 0.20, 0.30, 0.18)
-SLOT_MS = DAY_MS // len(SLOTS)
+SLOT_SHARES = (0.04, 0.10, 0.18, 0.20, 0.30, 0.18)
+SLOT_MS = DAY_MS // len(SLOT_SHARES)
 # The longest session, 30 of the longest tracks, ends half an hour before the next slot can start.
 LATEST_START_MS = HOUR_MS
 LONGEST_SESSION = 30
-TASTES = (0.6, 0.3, 0.1)
-SKIPS, SKIPS_OFF_TASTE, SKIPS_FAVOURITE = 0.12, 0.45, 0.03
-SAVES = 0.03
-HEARD_TO_THE_END = 0.85
+TASTE_SHARES = (0.6, 0.3, 0.1)
+SKIP_CHANCE, SKIP_CHANCE_OFF_TASTE, SKIP_CHANCE_FAVOURITE = 0.12, 0.45, 0.03
+SAVE_CHANCE = 0.03
+FULLY_PLAYED_SHARE = 0.85
 
 # A bot runs for three days, and keeps each track just past the half minute that counts as a play.
 BOT_DAYS = 3
@@ -51,22 +51,26 @@ def plays(world: World, users: DataFrame, days: range | None = None) -> DataFram
     days = days or range(world.days)
     # Told early: the running sum below then sorts each part, and only sessions travel, not plays.
     started = sessions(world, users, days).repartition("user", "slot")
-    heard = _timed(_heard(world, started)).unionByName(_bot_plays(world, users, days))
-    return _rows(world, heard.where(F.col("at_ms") < world.days * DAY_MS))
+    plays_by_number = _add_play_times(_draw_plays(world, started)).unionByName(
+        _generate_bot_plays(world, users, days)
+    )
+    return _select_columns(world, plays_by_number.where(F.col("at_ms") < world.days * DAY_MS))
 
 
 def sessions(world: World, users: DataFrame, days: range) -> DataFrame:
     """One row per session: user, slot (from day 0 on), cluster, favourite (rank), start_ms, length."""
     user, slot = F.col("user"), F.col("slot")
-    slots = _numbers(F.lit(days.start * len(SLOTS)), F.lit(days.stop * len(SLOTS) - 1))
-    cluster = _taste(world, user, _choose(TASTES, world.uniform("taste", user, slot)))
-    shift = world.below(SLOT_MS, "hours", user) + world.below(LATEST_START_MS, "start", user, slot)
+    slots = _explode_range(F.lit(days.start * len(SLOT_SHARES)), F.lit(days.stop * len(SLOT_SHARES) - 1))
+    cluster = _taste(world, user, _draw_index(TASTE_SHARES, world.uniform("taste", user, slot)))
+    shift = world.randbelow(SLOT_MS, "hours", user) + world.randbelow(LATEST_START_MS, "start", user, slot)
     more = F.log(1 - world.uniform("length", user, slot)) / math.log(1 - 1 / (world.plays_per_session + 1e-9))
     return (
         users.where(~_is_bot(world, F.col("id")))
         .select(F.col("id").alias("user"), _activity(world, F.col("id")).alias("activity"))
         .select("user", "activity", slots.alias("slot"))
-        .where(world.uniform("session", user, slot) < _session_chance(F.col("activity"), slot % len(SLOTS)))
+        .where(
+            world.uniform("session", user, slot) < _session_chance(F.col("activity"), slot % len(SLOT_SHARES))
+        )
         .select(
             "user",
             "slot",
@@ -79,17 +83,17 @@ def sessions(world: World, users: DataFrame, days: range) -> DataFrame:
     )
 
 
-def tastes(world: World, users: DataFrame) -> DataFrame:
+def expected_tastes(world: World, users: DataFrame) -> DataFrame:
     """What there is to know of the listeners: cluster, favourite (track number), weight.
 
     `weight` is the sessions a day to expect of all listeners with that favourite in that cluster.
     """
     user, cluster = F.col("id"), F.col("cluster")
     activity = _activity(world, user)
-    expected = sum((_session_chance(activity, F.lit(s)) for s in range(len(SLOTS))), F.lit(0.0))
+    expected = sum((_session_chance(activity, F.lit(s)) for s in range(len(SLOT_SHARES))), F.lit(0.0))
     each = [
         F.struct(_taste(world, user, F.lit(i)).alias("cluster"), (expected * share).alias("weight"))
-        for i, share in enumerate(TASTES)
+        for i, share in enumerate(TASTE_SHARES)
     ]
     favourite = catalogue.track_at(world, cluster, _favourite(world, user, cluster))
     return (
@@ -100,7 +104,7 @@ def tastes(world: World, users: DataFrame) -> DataFrame:
     )
 
 
-def _numbers(first: Column, last: Column) -> Column:
+def _explode_range(first: Column, last: Column) -> Column:
     """One row per number; bigint, as milliseconds counted in int overflow after 24 days."""
     return F.explode(F.sequence(first.cast("bigint"), last.cast("bigint")))
 
@@ -117,18 +121,18 @@ def _activity(world: World, user: Column) -> Column:
 
 
 def _session_chance(activity: Column, slot_of_day: Column) -> Column:
-    share = F.element_at(F.array(*map(F.lit, SLOTS)), slot_of_day.cast("int") + 1)
+    share = F.element_at(F.array(*map(F.lit, SLOT_SHARES)), slot_of_day.cast("int") + 1)
     return F.least(activity * share, F.lit(1.0))
 
 
-def _choose(shares: tuple[float, ...], u: Column) -> Column:
+def _draw_index(shares: tuple[float, ...], u: Column) -> Column:
     """The index that a uniform draw picks of shares that add up to 1."""
     edges = [sum(shares[: i + 1]) for i in range(len(shares) - 1)]
     return sum(((u >= edge).cast("int") for edge in edges), F.lit(0))
 
 
 def _taste(world: World, user: Column, index: Column) -> Column:
-    return world.below(world.clusters, "cluster", user, index)
+    return world.randbelow(world.clusters, "cluster", user, index)
 
 
 def _favourite(world: World, user: Column, cluster: Column) -> Column:
@@ -136,102 +140,106 @@ def _favourite(world: World, user: Column, cluster: Column) -> Column:
 
 
 def _rank(world: World, cluster: Column, u: Column) -> Column:
-    size = catalogue.members(world, world.tracks, cluster)
+    size = catalogue.cluster_size(world, world.tracks, cluster)
     return F.least(F.floor(F.pow(size + 1, u)), size)
 
 
-def _heard(world: World, sessions: DataFrame) -> DataFrame:
+def _draw_plays(world: World, sessions: DataFrame) -> DataFrame:
     """One row per play: which track, how long, skipped and saved or not."""
     key = (F.col("user"), F.col("slot"), F.col("position"))
     track, cluster = F.col("track"), F.col("cluster")
     in_taste = catalogue.cluster_of(world, track) == cluster
     is_favourite = track == catalogue.track_at(world, cluster, F.col("favourite"))
-    skip_chance = F.when(~in_taste, SKIPS_OFF_TASTE).when(is_favourite, SKIPS_FAVOURITE).otherwise(SKIPS)
-    plays = sessions.withColumn("position", _numbers(F.lit(1), F.col("length")))
+    skip_chance = (
+        F.when(~in_taste, SKIP_CHANCE_OFF_TASTE)
+        .when(is_favourite, SKIP_CHANCE_FAVOURITE)
+        .otherwise(SKIP_CHANCE)
+    )
+    plays = sessions.withColumn("position", _explode_range(F.lit(1), F.col("length")))
     return (
-        _drawn(world, plays, *key)
+        _draw_tracks(world, plays, *key)
         .withColumn("skipped", world.uniform("skipped", *key) < skip_chance)
-        .withColumn("saved", in_taste & ~F.col("skipped") & (world.uniform("saved", *key) < SAVES))
+        .withColumn("saved", in_taste & ~F.col("skipped") & (world.uniform("saved", *key) < SAVE_CHANCE))
         .withColumn("track_ms", catalogue.track_ms(world, track))
         .withColumn("ms_played", _ms_played(world.uniform("ms_played", *key)))
-        .withColumn("pause_ms", world.below(8_000, "pause", *key))
+        .withColumn("pause_ms", world.randbelow(8_000, "pause", *key))
         .withColumn("is_bot", F.lit(False))
     )
 
 
-def _drawn(world: World, plays: DataFrame, user: Column, slot: Column, position: Column) -> DataFrame:
+def _draw_tracks(world: World, plays: DataFrame, user: Column, slot: Column, position: Column) -> DataFrame:
     """With `track`, by the rules at the top of this file.
 
     Step by step: as one expression, the draws would be written out, and computed, several times.
     """
     key, day, why, first = (user, slot, position), _day_of(slot), F.col("why"), F.col("first")
     is_repeat = (why >= world.off_taste) & (why < world.off_taste + world.repeats)
-    any_cluster = world.below(world.clusters, "off taste", *key)
+    any_cluster = world.randbelow(world.clusters, "off taste", *key)
     among = F.when(why < world.off_taste, any_cluster).otherwise(F.col("cluster"))
 
     def at(rank: Column) -> Column:
         return catalogue.track_at(world, F.col("among"), rank)
 
     ranks = [_rank(world, F.col("among"), world.uniform(draw, *key)) for draw in ("rank", "second rank")]
-    second = F.when(~is_repeat & catalogue.is_out(world, at(ranks[1]), day), at(ranks[1])).otherwise(
+    second = F.when(~is_repeat & catalogue.is_released(world, at(ranks[1]), day), at(ranks[1])).otherwise(
         at(F.lit(1))
     )
     return (
         plays.withColumn("why", world.uniform("why", *key))
         .withColumn("among", among)
         .withColumn("first", at(F.when(is_repeat, F.col("favourite")).otherwise(ranks[0])))
-        .withColumn("track", F.when(catalogue.is_out(world, first, day), first).otherwise(second))
+        .withColumn("track", F.when(catalogue.is_released(world, first, day), first).otherwise(second))
         .drop("why", "among", "first")
     )
 
 
 def _day_of(slot: Column) -> Column:
-    return F.floor(slot / len(SLOTS))
+    return F.floor(slot / len(SLOT_SHARES))
 
 
 def _ms_played(u: Column) -> Column:
     """Skips take 1 to 28 s; the rest is heard to its end, or for more than half."""
-    part = 0.55 + 0.4 * (u - HEARD_TO_THE_END) / (1 - HEARD_TO_THE_END)
+    part = 0.55 + 0.4 * (u - FULLY_PLAYED_SHARE) / (1 - FULLY_PLAYED_SHARE)
     return (
         F.when(F.col("skipped"), 1_000 + F.floor(u * 27_000))
-        .when(u < HEARD_TO_THE_END, F.col("track_ms"))
+        .when(u < FULLY_PLAYED_SHARE, F.col("track_ms"))
         .otherwise(F.floor(F.col("track_ms") * part))
     )
 
 
-def _timed(heard: DataFrame) -> DataFrame:
+def _add_play_times(plays_by_number: DataFrame) -> DataFrame:
     """A play begins when the one before is over, and a pause: `at_ms` counts from day 0."""
     before = Window.partitionBy("user", "slot").orderBy("position").rowsBetween(Window.unboundedPreceding, -1)
     elapsed = F.coalesce(F.sum(F.col("ms_played") + F.col("pause_ms")).over(before), F.lit(0))
-    return heard.withColumn("at_ms", F.col("start_ms") + elapsed).drop(
+    return plays_by_number.withColumn("at_ms", F.col("start_ms") + elapsed).drop(
         "start_ms", "more", "length", "favourite", "pause_ms"
     )
 
 
-def _bot_plays(world: World, users: DataFrame, days: range) -> DataFrame:
+def _generate_bot_plays(world: World, users: DataFrame, days: range) -> DataFrame:
     """Bots play one artist all day, without taste and without sessions."""
     user, day, turn = F.col("user"), F.col("day"), F.col("position")
-    cluster = world.below(world.clusters, "bot cluster", user)
+    cluster = world.randbelow(world.clusters, "bot cluster", user)
     # The artist of the cluster's first track: that one is out on any day.
-    artists = catalogue.members(world, world.artists, cluster)
-    titles = F.ceil(catalogue.members(world, world.tracks, cluster) / artists)
-    rank = 1 + artists * world.below(titles, "bot track", user, day, turn)
+    artists = catalogue.cluster_size(world, world.artists, cluster)
+    titles = F.ceil(catalogue.cluster_size(world, world.tracks, cluster) / artists)
+    rank = 1 + artists * world.randbelow(titles, "bot track", user, day, turn)
     track = catalogue.track_at(world, cluster, rank)
-    first = world.below(max(1, world.days - BOT_DAYS + 1), "bot day", user)
+    first = world.randbelow(max(1, world.days - BOT_DAYS + 1), "bot day", user)
     return (
         users.where(_is_bot(world, F.col("id")))
         .withColumnRenamed("id", "user")
-        .withColumn("day", _numbers(first, first + BOT_DAYS - 1))
+        .withColumn("day", _explode_range(first, first + BOT_DAYS - 1))
         .where(day.between(days.start, days.stop - 1))
-        .withColumn("position", _numbers(F.lit(1), F.lit(BOT_PLAYS_PER_DAY)))
+        .withColumn("position", _explode_range(F.lit(1), F.lit(BOT_PLAYS_PER_DAY)))
         .select(
             "user",
-            (day * len(SLOTS)).alias("slot"),
+            (day * len(SLOT_SHARES)).alias("slot"),
             "position",
             cluster.alias("cluster"),
-            F.when(catalogue.is_out(world, track, day), track).otherwise(cluster).alias("track"),
+            F.when(catalogue.is_released(world, track, day), track).otherwise(cluster).alias("track"),
             (day * DAY_MS + (turn - 1) * BOT_PERIOD_MS).alias("at_ms"),
-            (31_000 + world.below(500, "ms_played", user, day, turn)).alias("ms_played"),
+            (31_000 + world.randbelow(500, "ms_played", user, day, turn)).alias("ms_played"),
             F.lit(False).alias("skipped"),
             F.lit(False).alias("saved"),
             F.lit(True).alias("is_bot"),
@@ -240,12 +248,12 @@ def _bot_plays(world: World, users: DataFrame, days: range) -> DataFrame:
     )
 
 
-def _rows(world: World, heard: DataFrame) -> DataFrame:
+def _select_columns(world: World, plays_by_number: DataFrame) -> DataFrame:
     track, play = F.col("track"), world.hash("play", F.col("user"), F.col("slot"), F.col("position"))
     epoch_ms = (world.first_day.toordinal() - 719_163) * DAY_MS
-    return heard.withColumn("play", play).select(
-        play_id(F.col("play")).alias("play_id"),
-        catalogue.named("u", 6, F.col("user")).alias("user_id"),
+    return plays_by_number.withColumn("play", play).select(
+        format_play_id(F.col("play")).alias("play_id"),
+        catalogue.format_id("u", 6, F.col("user")).alias("user_id"),
         catalogue.track_id(track).alias("track_id"),
         catalogue.artist_id(catalogue.artist_of(world, track)).alias("artist_id"),
         F.timestamp_millis(F.col("at_ms") + epoch_ms).alias("played_at"),
@@ -263,5 +271,5 @@ def _rows(world: World, heard: DataFrame) -> DataFrame:
     )
 
 
-def play_id(play: Column) -> Column:
+def format_play_id(play: Column) -> Column:
     return F.lower(F.hex(play))

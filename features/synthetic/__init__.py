@@ -1,0 +1,1 @@
+"""Plays of made-up listeners, whose tastes are known, and what happens to them on their way."""
