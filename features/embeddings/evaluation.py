@@ -75,6 +75,7 @@ def hold_out_last(
     query = _track_before(last, tokens, is_artist)
     long = _track_before(query, tokens, is_artist) >= offsets[:-1]
     share = places >> LARGEST_SHARE
+    # Halved, not drawn: whoever is held out of more sequences was held out of fewer.
     while np.count_nonzero(long & (folds < share // 2)) >= most:
         share //= 2
     out = np.flatnonzero(long & (folds < share))

@@ -7,6 +7,7 @@ from datetime import date, datetime
 from typing import TYPE_CHECKING
 
 from features.joins.point_in_time import FeatureTable, PublishedDay, point_in_time_join
+from features.joins.published_days import DAY
 from features.joins.splits import split
 from features.windows.label_time import LabelTimeFeatures, label_time_features
 from jobs.errors import WrongUsage
@@ -46,7 +47,7 @@ def age_conditions(request: Request, columns: list[str]) -> dict[str, str]:
     """Per daily table, SQL that is true for a label whose values were too old for it."""
     if request.max_age is None:
         return {}
-    limit = round(request.max_age * 86_400_000_000)
+    limit = round(request.max_age * DAY)
     age = f"unix_micros(`{request.at}`) - unix_micros(`{{}}`)"
     return {
         name.removesuffix("__feature_at"): f"{age.format(name)} > {limit}"
