@@ -95,7 +95,7 @@ def _partials_fingerprints(sessions: TableState, group: FeatureGroup) -> dict[da
     Days without plays are among them, as tiles end there too. Sums of hashes tell ranges of days apart
     in one pass, where a hash of each range would take all days squared.
     """
-    declared = [group.keys, group.where, [(repr(part), group.longest(part)) for part in group.parts]]
+    declared = [group.keys, group.where, [(repr(part), group.longest_span(part)) for part in group.parts]]
     first, last = sessions.days[0].toordinal(), sessions.days[-1].toordinal()
     calendar = [date.fromordinal(n) for n in range(first, last + 1)]
     hashes = (int(digest(sessions.published_hashes([day])), 16) for day in calendar)

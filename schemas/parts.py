@@ -26,7 +26,7 @@ KINDS: dict[str, tuple[str, str]] = {
     "items": ("array<struct<item:string,count:bigint>>", "plays of each value, by value"),
     "hours": ("array<bigint>", "plays by hour of the day in UTC, midnight first"),
     "histogram": ("array<bigint>", "plays between the edges"),
-    "decayed": ("decimal(38,18)", "plays, faded to the end of ds"),
+    "decayed": ("decimal(38,18)", "plays, each weighted by its decay to the end of ds"),
     "heard_on": ("bigint", "bit n is set if there was a play n days before ds, n to 62"),
     "hll": ("binary", "HyperLogLog sketch of the values"),
     "kll": ("binary", "KLL sketch of the values"),
@@ -66,6 +66,21 @@ class Part:
     def meaning(self) -> str:
         where = "" if self.where == "true" else f" where {self.where}"
         return f"{KINDS[self.kind][1]}: {self.of}{where}"
+
+
+@dataclass(frozen=True)
+class PlayInput:
+    """What a declared feature reads of each play, and the options that its parts depend on."""
+
+    input: str
+    where: str
+    type: str
+    per: str = ""
+    k: int = 0
+    edges: tuple[float, ...] = ()
+
+    def part(self, kind: str, expression: str = "", detail: str = "") -> Part:
+        return Part(kind, expression or self.input, self.where, detail, self.type)
 
 
 def _slug(text: str) -> str:

@@ -1,4 +1,4 @@
-"""Plays: who heard what, when and for how long; and the input rows that could not be one."""
+"""Plays: who played what, when and for how long; and the input rows that are no valid play."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PLAYS = Contract(
     meaning="One row per play, once, from every source.",
     columns=(
         *LISTENED,
-        Column("skipped", "boolean", "the source's own word on whether it was skipped"),
+        Column("skipped", "boolean", "whether it was skipped, as the source says"),
         Column("saved", "boolean", "the listener saved the track during this play"),
         Column("source_session_id", "string", "the source's own session, where it has one"),
         Column("source", "string", "name of the source the play came from", nullable=False),
@@ -48,7 +48,7 @@ REJECTED_PLAYS = Contract(
         Column("raw", "string", "the row as it was read", nullable=False),
         Column("reasons", "array<string>", "every rule the row breaks", nullable=False),
         AVAILABLE_AT,
-        Column("ds", "date", "day of the play, or 1970-01-01 where none can be believed", nullable=False),
+        Column("ds", "date", "day of the play, or 1970-01-01 where the row has no valid one", nullable=False),
     ),
     key=("reject_id",),
 )

@@ -15,7 +15,7 @@ SESSIONS = Contract(
         Column("session_started_at", "timestamp", "start of the session's first play", "UTC", False),
         Column("position", "int", "place in the session, from 1", nullable=False, check=">= 1"),
         Column("completion", "double", "share of the track that was heard, null where unknown", "0..1"),
-        Column("skipped", "boolean", "the source's word, or under 30 s and under half of the track"),
+        Column("skipped", "boolean", "as the source says, else under 30 s and under half of the track"),
         Column("saved", "boolean", "the listener saved the track during this play"),
         Column(
             "is_bot", "boolean", "more plays or more hours in that day than a person can have", nullable=False

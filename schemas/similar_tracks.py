@@ -1,4 +1,4 @@
-"""Similar tracks: the nearest of every track, found once for everybody."""
+"""Similar tracks: the nearest neighbours of every track, searched once a day."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""User embeddings: where in the space of the tracks a listener is, by what was heard of late."""
+"""User embeddings: recency-weighted means of the embeddings of the tracks that a listener played."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from features.embeddings.candidate_kernel import NEVER, Bools, Lists, choose_rows
 from features.embeddings.corpus import Ints, Tokens
-from features.windows.folds import MICROS_A_DAY
+from features.windows.aggregates import MICROS_A_DAY
 from schemas.candidates import ORIGINS
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator
 from datetime import date
 from typing import NamedTuple
 
-from schemas.declarations import LIFETIME, SPANS, days
+from schemas.declarations import LIFETIME, SPANS, window_days
 
 _EPOCH = date(1970, 1, 1).toordinal()
 
@@ -39,7 +39,7 @@ def tiles_ending_on(ds: date) -> list[Tile]:
 def cover(ds: date, window: str) -> Iterator[Tile]:
     """The tiles that make up the window that ends with `ds`, newest first; all days for "lifetime"."""
     end = _end(ds)
-    start = 0 if window == LIFETIME else max(0, end - days(window))
+    start = 0 if window == LIFETIME else max(0, end - window_days(window))
     while end > start:
         span = max(s for s in SPANS if end % s == 0 and s <= end - start)
         yield Tile(_day(end), span)

@@ -24,5 +24,5 @@ def declare_three_features(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(build_user_features, "USER_FEATURE_GROUP", THREE_FEATURES)
     for module in (feature_groups, lineage):
         patch.setattr(module, "FEATURE_GROUPS", (THREE_FEATURES,))
-    for contract in (THREE_FEATURES.partials(), THREE_FEATURES.contract()):
+    for contract in (THREE_FEATURES.partials_contract(), THREE_FEATURES.contract()):
         patch.setitem(CONTRACTS, contract.name, contract)

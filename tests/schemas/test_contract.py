@@ -135,4 +135,4 @@ def test_a_range_of_a_column_that_may_be_null_lets_null_pass():
     checks = CONTRACTS["plays"].constraints
     assert checks["ms_played_range"] == "ms_played is null or ms_played >= 0"
     assert checks["bucket_range"] == "bucket between 0 and 63"
-    assert checks["play_id_told"] == "play_id <> ''"
+    assert checks["play_id_not_empty"] == "play_id <> ''"
