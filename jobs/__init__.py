@@ -21,8 +21,9 @@ PAIR_GROUPS = (USER_TRACK_FEATURE_GROUP, USER_ARTIST_FEATURE_GROUP)
 def _features(name: str, help_text: str, *groups: FeatureGroup) -> Step:
     return Step(
         name,
-        f"jobs.{name.replace('-', '_')}",
+        "jobs.build_features",
         help_text,
+        arguments=(name,),
         needs=("sessions",),
         makes=tuple(table for group in groups for table in group.tables),
         takes_days=any(group.daily for group in groups),
