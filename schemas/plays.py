@@ -5,6 +5,11 @@ from __future__ import annotations
 from schemas.common import AVAILABLE_AT, BUCKETS, DS, bucket
 from schemas.contract import Column, Contract
 
+# Nobody streamed before 1999: such times are zeros, and seconds that were read as milliseconds.
+EARLIEST_PLAY = "1999-01-01"
+# A day of play in one play is no listening.
+MAX_PLAY_MS = 86_400_000
+
 LISTENED = (
     Column(
         "play_id", "string", "identifies the play; made from the other fields where absent", nullable=False

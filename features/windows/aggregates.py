@@ -11,8 +11,6 @@ from pyspark.sql import functions as F
 from schemas.declarations import Feature
 from schemas.parts import Part
 
-MICROS_A_DAY = 86_400_000_000
-
 # The merged parts in the order of the declaration, and the instant at which the window ends.
 Value = Callable[[Feature, list[Column], Column], Column]
 

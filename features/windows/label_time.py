@@ -15,7 +15,6 @@ from functools import cached_property, reduce
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from features.windows.aggregates import MICROS_A_DAY
 from features.windows.operations import (
     DAY,
     INSTANT,
@@ -30,6 +29,7 @@ from features.windows.operations import (
 )
 from features.windows.partials import plays_of_group
 from features.windows.tiles import Tile, cover
+from schemas.common import MICROS_A_DAY
 from schemas.declarations import LIFETIME, Feature, FeatureGroup, window_days
 from schemas.parts import Part
 

@@ -7,7 +7,8 @@ from functools import reduce
 from pyspark.sql import Column
 from pyspark.sql import functions as F
 
-from features.windows.aggregates import MICROS_A_DAY, Aggregate, Value, sum_arrays, to_decimal
+from features.windows.aggregates import Aggregate, Value, sum_arrays, to_decimal
+from schemas.common import MICROS_A_DAY
 from schemas.declarations import Feature, window_days
 from schemas.parts import Part
 
