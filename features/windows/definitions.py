@@ -89,20 +89,12 @@ def _sum(sample: Sample) -> Any:
     return typed_sum(sample.values, sample.feature.input_type)
 
 
-def _mean(sample: Sample) -> float | None:
-    return _sum(sample) / len(sample.values) if sample.values else None
-
-
 def _variance(sample: Sample) -> float | None:
     known = [Fraction(each) for each in sample.values]
     if not known:
         return None
     mean = sum(known, Fraction(0)) / len(known)
     return float(sum(((each - mean) ** 2 for each in known), Fraction(0)) / len(known))
-
-
-def _rate(sample: Sample) -> float | None:
-    return sample.values.count(True) / len(sample.values) if sample.values else None
 
 
 def _ratio(sample: Sample) -> float | None:
@@ -129,10 +121,6 @@ def histogram(known: Iterable[float], edges: Sequence[float]) -> list[int]:
 def count_by_hour(instants: Iterable[datetime]) -> list[int]:
     hours = [instant.astimezone(UTC).hour for instant in instants]
     return [hours.count(hour) for hour in range(24)]
-
-
-def _hours(sample: Sample) -> list[float]:
-    return [count / len(sample.plays) if count else 0.0 for count in count_by_hour(sample.values)]
 
 
 def _entropy(sample: Sample) -> float:
@@ -165,11 +153,11 @@ def _unless_empty(compute: Callable[[list[Any]], Any]) -> Callable[[Sample], Any
 OPERATIONS: dict[str, Callable[[Sample], Any]] = {
     "count": lambda sample: len(sample.plays),
     "sum": _sum,
-    "mean": _mean,
+    "mean": lambda sample: _sum(sample) / len(sample.plays) if sample.plays else None,
     "min": _unless_empty(min),
     "max": _unless_empty(max),
     "variance": _variance,
-    "rate": _rate,
+    "rate": lambda sample: sample.values.count(True) / len(sample.plays) if sample.plays else None,
     "ratio": _ratio,
     "first": _unless_empty(lambda known: known[0]),
     "last": _unless_empty(lambda known: known[-1]),
@@ -179,7 +167,7 @@ OPERATIONS: dict[str, Callable[[Sample], Any]] = {
     "approx_distinct": lambda sample: len(set(map(as_text, sample.values))),
     "percentiles": _percentiles,
     "histogram": lambda sample: histogram(sample.values, sample.feature.edges),
-    "hours": _hours,
+    "hours": lambda sample: [n / len(sample.plays) if n else 0.0 for n in count_by_hour(sample.values)],
     "entropy": _entropy,
     "trend": _trend,
     "decayed": lambda sample: decayed_sum(sample.values, sample.t, sample.w),

@@ -12,14 +12,12 @@ from schemas.declarations import Feature
 HLL_REGISTERS, KLL_K = 12, 200
 
 
-def _hash(value: Column) -> Column:
-    """The sketch passes over empty strings, which are values."""
-    return F.when(value.isNotNull(), F.xxhash64(value.cast("string")))
-
-
 AGGREGATES: dict[str, Aggregate] = {
     "hll": Aggregate(
-        lambda _, value: F.hll_sketch_agg(_hash(value), HLL_REGISTERS),
+        # hashed, as the sketch passes over empty strings, which are values
+        lambda _, value: F.hll_sketch_agg(
+            F.when(value.isNotNull(), F.xxhash64(value.cast("string"))), HLL_REGISTERS
+        ),
         lambda _, column, __: F.hll_union_agg(column, F.lit(True)),
     ),
     "kll": Aggregate(

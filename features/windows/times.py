@@ -13,10 +13,6 @@ from schemas.declarations import Feature, window_days
 from schemas.parts import Part
 
 
-def _count_by_hour(_: Part, value: Column) -> Column:
-    return F.array(*[F.count_if(F.hour(value) == hour) for hour in range(24)])
-
-
 def _decay_weight(part: Part, age: Column) -> Column:
     """2^(-age / half-life). As 2^-(a + b) = 2^-a 2^-b, a day's sum needs no plays to be aged further."""
     return F.pow(F.lit(2.0), -age / window_days(part.detail))
@@ -28,14 +24,6 @@ def _fold_decayed(part: Part, value: Column) -> Column:
     return F.sum(to_decimal(_decay_weight(part, age), 18))
 
 
-def _merge_decayed(part: Part, column: Column, age: Column) -> Column:
-    return F.sum(to_decimal(column * _decay_weight(part, age), 18))
-
-
-def _active_day_bit(_: Part, value: Column) -> Column:
-    return F.when(F.count(value) > 0, F.lit(1)).otherwise(0).cast("bigint")
-
-
 def _merge_bitmaps(_: Part, column: Column, age: Column) -> Column:
     """Bits of different parts are of different days, so their sum sets them all."""
     older = F.least(age, F.lit(63)).cast("int")
@@ -45,9 +33,16 @@ def _merge_bitmaps(_: Part, column: Column, age: Column) -> Column:
 
 
 AGGREGATES: dict[str, Aggregate] = {
-    "hours": Aggregate(_count_by_hour, sum_arrays(lambda _: 24)),
-    "decayed": Aggregate(_fold_decayed, _merge_decayed),
-    "heard_on": Aggregate(_active_day_bit, _merge_bitmaps),
+    "hours": Aggregate(
+        lambda _, value: F.array(*[F.count_if(F.hour(value) == hour) for hour in range(24)]),
+        sum_arrays(lambda _: 24),
+    ),
+    "decayed": Aggregate(
+        _fold_decayed, lambda part, column, age: F.sum(to_decimal(column * _decay_weight(part, age), 18))
+    ),
+    "heard_on": Aggregate(
+        lambda _, value: F.when(F.count(value) > 0, F.lit(1)).otherwise(0).cast("bigint"), _merge_bitmaps
+    ),
 }
 
 
