@@ -91,7 +91,7 @@ def _no_entity_reason(group: FeatureGroup) -> str:
 
 
 def _record_changes(job: Job, group: FeatureGroup, batch: Batch, before: TableState) -> None:
-    """Of days that were published before: late plays, or a new declaration, have made them anew."""
+    """Of days that were published before: late plays, or a new declaration, have changed them."""
     now = job.warehouse.state(group.table)
     again = [day for day in before.days if now and not now.parts[day].same_content_as(before.parts[day])]
     if not (now and again):
@@ -120,7 +120,7 @@ def _count_changes(
 
 
 def _partials_fingerprints(sessions: TableState, group: FeatureGroup) -> dict[date, str]:
-    """What each day's partials are made of: the days that its longest tile sums up, and the declared parts.
+    """What each day's partials are computed from: the days that its longest tile sums up, and the declared parts.
 
     Days without plays are among them, as tiles end there too. Sums of hashes tell ranges of days apart
     in one pass, where a hash of each range would take all days squared.
@@ -135,7 +135,7 @@ def _partials_fingerprints(sessions: TableState, group: FeatureGroup) -> dict[da
 
 
 def _features_fingerprints(job: Job, group: FeatureGroup) -> Mapping[date, str]:
-    """Of the partials up to each day that has plays; and of the plays, for what no partial holds."""
+    """Of the partials up to each day that has plays; and of the plays, for what is no part of partials."""
     partials = job.source(group.partials_table).cumulative_fingerprints()
     plays = job.source("sessions").cumulative_fingerprints()
     declared = [repr(feature) for feature in group.features]

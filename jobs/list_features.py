@@ -1,4 +1,4 @@
-"""Every declared feature: what it means, its type and windows, which columns of plays it is made of."""
+"""Every declared feature: what it means, its type and windows, which columns of plays it is computed from."""
 
 from __future__ import annotations
 

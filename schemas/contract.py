@@ -23,7 +23,7 @@ class Column:
 
     `check` is a hard range, as SQL after the column's name (`>= 0`): a last line behind the
     expectations, for what the code that makes the rows promises. `default` is what an entity without a
-    row has, as JSON holds it; None where nobody knows.
+    row has, as JSON has it; None where that is unknown.
     """
 
     name: str
@@ -77,7 +77,7 @@ class Contract:
     def constraints(self) -> dict[str, str]:
         """CHECK constraints by name: hard ranges, and keys that are not empty.
 
-        A table keeps those that it was made with. Delta takes a check that comes to null as broken, so a
+        A table keeps those that it was created with. To Delta a check that comes to null is broken, so a
         column that may be null says so.
         """
         ranges = {
@@ -113,20 +113,20 @@ def conform(df: DataFrame, contract: Contract) -> DataFrame:
     """
     twice = sorted({name for name in df.columns if df.columns.count(name) > 1})
     df = df if twice else _add_implied_columns(df, contract)
-    found = {field.name: field for field in df.schema.fields}
-    wanted = {field.name: field for field in contract.struct().fields}
-    shared = [name for name in wanted if name in found]
+    actual = {field.name: field for field in df.schema.fields}
+    expected = {field.name: field for field in contract.struct().fields}
+    shared = [name for name in expected if name in actual]
     discrepancies = {
         "twice": twice,
-        "missing": [n for n in wanted if n not in found],
-        "unexpected": [n for n in found if n not in wanted],
+        "missing": [n for n in expected if n not in actual],
+        "unexpected": [n for n in actual if n not in expected],
         "wrong type": [
-            f"{n} (is {found[n].dataType.simpleString()}, contract says {contract.column(n).type})"
+            f"{n} (is {actual[n].dataType.simpleString()}, contract says {contract.column(n).type})"
             for n in shared
-            if found[n].dataType.simpleString() != wanted[n].dataType.simpleString()
+            if actual[n].dataType.simpleString() != expected[n].dataType.simpleString()
         ],
         "null where the contract allows none": [
-            n for n in shared if found[n].nullable and not wanted[n].nullable
+            n for n in shared if actual[n].nullable and not expected[n].nullable
         ],
     }
     if any(discrepancies.values()):
@@ -147,7 +147,7 @@ def _add_implied_columns(df: DataFrame, contract: Contract) -> DataFrame:
 
 
 def _spark_type(text: str) -> DataType:
-    """Of DDL, as `StructType.fromDDL` needs a JVM, and tables are made and verified without one."""
+    """Of DDL, as `StructType.fromDDL` needs a JVM, and tables are created and verified without one."""
     from pyspark.sql import types as T
 
     if text.startswith("array<"):
@@ -172,7 +172,7 @@ def _spark_type(text: str) -> DataType:
 
 
 def _metadata(column: Column) -> dict[str, str]:
-    """What a client without contracts must know of a column lies in the table itself."""
+    """Stored in the table itself, for clients without contracts."""
     comment = f"{column.comment} [{column.unit}]" if column.unit else column.comment
     default = {} if column.default is None else {"segue.default": json.dumps(column.default)}
     return {"comment": comment, **default}

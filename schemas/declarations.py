@@ -26,7 +26,7 @@ USER_TRACK, USER_ARTIST = ("user_id", "track_id"), ("user_id", "artist_id")
 # What names a listener, or what only one listener did: kept only where the listener can be erased from.
 IDENTIFYING_COLUMNS = ("user_id", "session_id", "play_id")
 
-# Spans of partials: days in them. The longest, 45 years, lets a lifetime be made of 15 at most.
+# Spans of partials: days in them. The longest, 45 years, lets a lifetime be merged from 15 at most.
 SPANS = tuple(2**level for level in range(15))
 SPAN = Column("span", "int", "days that the row sums up, ds the last of them; a power of two", "days", False)
 # Which of a group's windows a tile is in is a number of so many bits.
@@ -82,13 +82,13 @@ class Feature:
 
     @property
     def lineage(self) -> tuple[str, ...]:
-        """The columns of `sessions` that it is made of; the instant of a play says in which window it is."""
+        """The columns of `sessions` that it is computed from, the instant of a play included: it decides the window."""
         read = {"played_at", *(name for sql in self.expressions.values() for name in _column_names(sql))}
         return tuple(name for name in SESSIONS.names if name in read)
 
     @property
     def expressions(self) -> dict[str, str]:
-        """Its SQL, by the option that holds it."""
+        """Its SQL, by option."""
         return {option: sql for option in ("input", "where", "per") if (sql := getattr(self, option))}
 
     def name(self, window: str) -> str:
@@ -154,7 +154,7 @@ class FeatureGroup:
 
     @property
     def tables(self) -> tuple[str, ...]:
-        """Partials come before what is made of them."""
+        """Partials come before what is merged from them."""
         return (self.partials_table, self.table) if self.daily else (self.partials_table,)
 
     @property
@@ -182,7 +182,7 @@ class FeatureGroup:
     def partials_contract(self) -> Contract:
         """The table of daily partials, and of their merges over 2, 4, 8 … days."""
         parts = tuple(Column(part.name, part.type, part.meaning) for part in self.parts)
-        meaning = f"What {self.table} is made of: one row per entity, last day and span."
+        meaning = f"What {self.table} is merged from: one row per entity, last day and span."
         return self._contract(self.partials_table, meaning, (SPAN, *parts), ("span", "ds"), None)
 
     def _contract(

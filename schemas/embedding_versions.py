@@ -11,7 +11,7 @@ EMBEDDING_VERSIONS = Contract(
     name="embedding_versions",
     meaning="One row per training, those that the gate refused included.",
     columns=(
-        Column("version_id", "string", "day of training and what it is made of", nullable=False),
+        Column("version_id", "string", "day of training and a hash of its inputs", nullable=False),
         SPACE_ID,
         Column("parent", "string", "the version it started from, or was rotated to; null for the first"),
         Column("start", "string", "cold: in a new space; warm: continued in the parent's", nullable=False),

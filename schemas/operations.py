@@ -55,7 +55,7 @@ def window_days(window: str) -> int:
 
 @dataclass(frozen=True)
 class Operation:
-    """What an operation is made of and gives.
+    """What an operation needs and gives.
 
     Attributes:
         parts: of an input and a window.

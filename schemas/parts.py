@@ -1,7 +1,7 @@
 """Daily partial aggregates as data: what is kept of the plays of one entity and one day.
 
 A part is a monoid: two days of it merge into one of the same type, so that any number of days do.
-Parts are named after what they hold, and features that need the same one share it.
+Parts are named after their content, and features that need the same one share it.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from zlib import crc32
 
-# kind -> (type, what it holds); {T} stands for the type of the input
+# kind -> (type, content); {T} stands for the type of the input
 KINDS: dict[str, tuple[str, str]] = {
     "count": ("bigint", "plays where it is known"),
     "true": ("bigint", "plays where it is true"),
@@ -39,7 +39,7 @@ SKETCHES = ("hll", "kll")
 class Part:
     """One partial: `kind` of the SQL expression `of`, over the plays for which `where` is true.
 
-    `detail` is what else tells two of a kind apart: a half-life, a number of values, the edges.
+    `detail` is what else distinguishes two of a kind: a half-life, a number of values, the edges.
     """
 
     kind: str
@@ -50,7 +50,7 @@ class Part:
 
     @property
     def name(self) -> str:
-        """A column name; expressions are told apart by a checksum, as much of them is no letter."""
+        """A column name; expressions are distinguished by a checksum, as much of them is no letter."""
         where = "" if self.where == "true" else f"where_{_slug(self.where)}"
         return "_".join(
             part

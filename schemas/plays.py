@@ -12,13 +12,13 @@ MAX_PLAY_MS = 86_400_000
 
 LISTENED = (
     Column(
-        "play_id", "string", "identifies the play; made from the other fields where absent", nullable=False
+        "play_id", "string", "identifies the play; a hash of the other fields where absent", nullable=False
     ),
     Column("user_id", "string", "who listened", nullable=False),
     Column("track_id", "string", "what was played", nullable=False),
     Column("artist_id", "string", "who made it, as the source says"),
     Column("played_at", "timestamp", "when the play began", "UTC", False),
-    Column("ms_played", "bigint", "how long it was heard", "ms", check=">= 0"),
+    Column("ms_played", "bigint", "how long it was played", "ms", check=">= 0"),
     Column("track_ms", "bigint", "how long the track is", "ms", check=">= 0"),
 )
 

@@ -16,7 +16,7 @@ Value = Callable[[Feature, list[Column], Column], Column]
 
 
 class Aggregate(NamedTuple):
-    """How a kind of part is made; `schemas/parts.py` says what each kind holds.
+    """How a kind of part is computed; `schemas/parts.py` says what each kind contains.
 
     `fold` is given the input, `merge` the column of the part and its age: the days from the end of the part to
     the end of what it is merged into.

@@ -48,7 +48,7 @@ def window_features(
     by = [*group.keys, DAY]
     aged = _add_ages_and_windows(partials, group, days)
     aggregated = [(f, w) for f, w in group.feature_windows if f.op in VALUES]
-    # an aggregate of nothing is needed where no feature is made of totals
+    # an aggregate of nothing is needed where no feature is computed from totals
     merged = aged.groupBy(*by).agg(
         F.count("*").alias("_tiles"), *totals(aggregated, _windows(group), F.col(AGE))
     )

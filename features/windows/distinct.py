@@ -1,8 +1,8 @@
 """distinct: exact counts of different values over many windows of many days, without holding a set.
 
-A value that an entity heard on day d counts in a window of w days from d on, until it is heard
-again (which counts from then on) or the window has left d behind. So each value of each day is one
-birth at d and, per window, one death at min(next day it was heard, d + w); the count on any day is
+A value that an entity has on day d counts in a window of w days from d on, until it has
+it again (which counts from then on) or the window has left d behind. So each value of each day is one
+birth at d and, per window, one death at min(next day it has it, d + w); the count on any day is
 the running sum of births less deaths. That is linear in the plays, whatever the windows and days.
 """
 
@@ -52,8 +52,8 @@ def add_distinct_counts(
         return described
     lookback = timedelta(days=max(count.days for count in counts))
     recent = plays.where((F.col("ds") > F.lit(min(days) - lookback)) & (F.col("ds") <= F.lit(max(days))))
-    # The days to describe stand among the changes, from an entity's first play here on, each to be given the
-    # sum of what came before; the default frame holds the whole current day, so its own births and deaths are in.
+    # The days to describe are put among the changes, from an entity's first play here on, each to be given the sum
+    # of all changes up to it; the default frame contains the whole current day, so its own births and deaths count.
     since = F.filter(F.array(*[F.lit(day) for day in sorted(days)]), lambda day: day >= F.col("_first"))
     first = recent.groupBy(*group.keys).agg(F.min("ds").alias("_first"))
     described_days = first.select(*group.keys, F.explode(since).alias("ds"), F.lit(True).alias("_described"))

@@ -1,6 +1,6 @@
 """top_k, entropy: of how many plays each value has.
 
-A part is a list of values and their counts. Lists are folded and merged a row per value, so none is held at once.
+A part is a list of values and their counts. Lists are folded and merged a row per value: memory holds no set of them.
 """
 
 from __future__ import annotations
@@ -54,15 +54,15 @@ def add_item_features(
         if f.op in VALUES:
             (part,) = f.parts(w)
             of_part.setdefault(part, []).append((f, w))
-    for part, wanted in of_part.items():
+    for part, of_items in of_part.items():
         items = aged.select(*by, WINDOW_BITS, F.inline(part.name))
         counts = [
             F.sum(F.when(in_window(windows, w), F.col("count"))).alias(w)
-            for w in dict.fromkeys(w for _, w in wanted)
+            for w in dict.fromkeys(w for _, w in of_items)
         ]
         counted = items.groupBy(*by, "item").agg(*counts)
-        found = counted.groupBy(*by).agg(*[VALUES[f.op](f, F.col(w)).alias(f.name(w)) for f, w in wanted])
-        described = described.join(found, [*by], "left")
+        columns = counted.groupBy(*by).agg(*[VALUES[f.op](f, F.col(w)).alias(f.name(w)) for f, w in of_items])
+        described = described.join(columns, [*by], "left")
     return described
 
 

@@ -1,6 +1,6 @@
 """Windows that end at a label's own instant: "plays in the last 7d" at 14:03 are those since 14:03 a week ago.
 
-The whole days inside a window are tiles, as they are for daily features. At its two ends lie parts of a
+The whole days inside a window are tiles, as they are for daily features. At its two ends are parts of a
 day: whole quarters of an hour, folded once for all labels, and the plays of the one quarter that the
 instant cuts. So a track with a hundred thousand plays a day costs a label some hundred rows.
 """
@@ -34,7 +34,7 @@ from schemas.declarations import LIFETIME, Feature, FeatureGroup, window_days
 from schemas.parts import Part
 
 QUARTER = 15 * 60 * 1_000_000
-# Their values are of whole days, or of a set of values that no part holds.
+# Their values are of whole days, or of all values, which parts of a day do not keep.
 NOT_AT_LABEL_TIME = ("distinct", "streak", "top_k", "entropy")
 
 
@@ -102,51 +102,51 @@ def label_time_features(
     labels: DataFrame,
     partials: DataFrame,
     sessions: DataFrame,
-    wanted: LabelTimeFeatures,
+    request: LabelTimeFeatures,
     at: str,
     base: DataFrame | None = None,
 ) -> DataFrame:
-    """`labels` with `<table>__<column>` for each of the wanted features, as of each label's own instant.
+    """`labels` with `<table>__<column>` for each of the requested features, as of each label's own instant.
 
     Args:
         labels: any columns, the group's keys and the instant `at`; every row gives one row. They are read
             several times, so they should come straight from a source.
-        partials: rows of the group's table of partials of `wanted.partial_days`.
-        sessions: plays of `wanted.play_days`.
+        partials: rows of the group's table of partials of `request.partial_days`.
+        sessions: plays of `request.play_days`.
         base: the same labels with more columns, to which the features are added instead.
     """
-    keys = wanted.group.keys
+    keys = request.group.keys
     label_keys = labels.select(*keys, F.col(f"`{at}`").alias(INSTANT)).dropna().distinct()
-    plays = plays_of_group(sessions, wanted.group).withColumn("_quarter", _quarter(F.col("played_at")))
-    edges = _window_edges(label_keys, wanted)
+    plays = plays_of_group(sessions, request.group).withColumn("_quarter", _quarter(F.col("played_at")))
+    edges = _window_edges(label_keys, request)
     pieces = [
-        _whole_day_tiles(label_keys, partials, wanted),
-        _whole_quarters(edges, plays, wanted),
-        _plays_of_cut_quarter(edges, plays, wanted),
+        _whole_day_tiles(label_keys, partials, request),
+        _whole_quarters(edges, plays, request),
+        _plays_of_cut_quarter(edges, plays, request),
     ]
-    merged = _merge_pieces(reduce(DataFrame.unionByName, pieces), wanted)
-    found = label_keys.join(merged, [*keys, INSTANT], "left")
-    return _join_labels(labels if base is None else base, found, wanted, at)
+    merged = _merge_pieces(reduce(DataFrame.unionByName, pieces), request)
+    features = label_keys.join(merged, [*keys, INSTANT], "left")
+    return _join_labels(labels if base is None else base, features, request, at)
 
 
-def _whole_day_tiles(label_keys: DataFrame, partials: DataFrame, wanted: LabelTimeFeatures) -> DataFrame:
+def _whole_day_tiles(label_keys: DataFrame, partials: DataFrame, request: LabelTimeFeatures) -> DataFrame:
     schema = f"{DAY} date, ds date, span int, {WINDOW_BITS} long"
-    plan = label_keys.sparkSession.createDataFrame(wanted.plan, schema)
+    plan = label_keys.sparkSession.createDataFrame(request.plan, schema)
     tiles = label_keys.withColumn(DAY, F.to_date(INSTANT)).join(F.broadcast(plan), DAY)
-    rows = partials.select(*wanted.group.keys, "ds", "span", *[part.name for part in wanted.parts])
-    return _select_piece(tiles.join(rows, [*wanted.group.keys, "ds", "span"]), wanted)
+    rows = partials.select(*request.group.keys, "ds", "span", *[part.name for part in request.parts])
+    return _select_piece(tiles.join(rows, [*request.group.keys, "ds", "span"]), request)
 
 
-def _window_edges(label_keys: DataFrame, wanted: LabelTimeFeatures) -> DataFrame:
+def _window_edges(label_keys: DataFrame, request: LabelTimeFeatures) -> DataFrame:
     """Per instant: the label's own day up to it, for all windows; and per window, its first day from there on."""
-    all_windows = (1 << len(wanted.windows)) - 1
+    all_windows = (1 << len(request.windows)) - 1
     ends = [_edge(F.col(INSTANT), all_windows, before=True)]
     ends += [
         _edge(F.col(INSTANT) - F.expr(f"interval {24 * window_days(window)} hours"), 1 << i, before=False)
-        for i, window in enumerate(wanted.windows)
+        for i, window in enumerate(request.windows)
         if window != LIFETIME
     ]
-    edges = label_keys.select(*wanted.group.keys, INSTANT, F.inline(F.array(*ends)))
+    edges = label_keys.select(*request.group.keys, INSTANT, F.inline(F.array(*ends)))
     return edges.withColumns({"ds": F.to_date("_cut"), "_cut_quarter": _quarter(F.col("_cut"))})
 
 
@@ -159,43 +159,45 @@ def _quarter(instant: Column) -> Column:
     return F.floor(F.pmod(F.unix_micros(instant), F.lit(MICROS_A_DAY)) / QUARTER).cast("int")
 
 
-def _whole_quarters(edges: DataFrame, plays: DataFrame, wanted: LabelTimeFeatures) -> DataFrame:
+def _whole_quarters(edges: DataFrame, plays: DataFrame, request: LabelTimeFeatures) -> DataFrame:
     quarter, cut = F.col("_quarter"), F.col("_cut_quarter")
     inside = F.when(F.col("_before"), quarter < cut).otherwise(quarter > cut)
-    folded = _fold_quarters(plays, wanted, [])
-    return _select_piece(edges.join(folded, [*wanted.group.keys, "ds"]).where(inside), wanted)
+    folded = _fold_quarters(plays, request, [])
+    return _select_piece(edges.join(folded, [*request.group.keys, "ds"]).where(inside), request)
 
 
-def _plays_of_cut_quarter(edges: DataFrame, plays: DataFrame, wanted: LabelTimeFeatures) -> DataFrame:
+def _plays_of_cut_quarter(edges: DataFrame, plays: DataFrame, request: LabelTimeFeatures) -> DataFrame:
     played_at, cut = F.col("played_at"), F.col("_cut")
     inside = F.when(F.col("_before"), played_at < cut).otherwise(played_at >= cut)
-    folded = _fold_quarters(plays, wanted, ["played_at", "play_id"])
+    folded = _fold_quarters(plays, request, ["played_at", "play_id"])
     cut_quarters = edges.withColumnRenamed("_cut_quarter", "_quarter")
-    rows = cut_quarters.join(folded, [*wanted.group.keys, "ds", "_quarter"])
-    return _select_piece(rows.where(inside), wanted)
+    rows = cut_quarters.join(folded, [*request.group.keys, "ds", "_quarter"])
+    return _select_piece(rows.where(inside), request)
 
 
-def _fold_quarters(plays: DataFrame, wanted: LabelTimeFeatures, finer: Sequence[str]) -> DataFrame:
-    return plays.groupBy(*wanted.group.keys, "ds", "_quarter", *finer).agg(*map(fold, wanted.parts))
+def _fold_quarters(plays: DataFrame, request: LabelTimeFeatures, finer: Sequence[str]) -> DataFrame:
+    return plays.groupBy(*request.group.keys, "ds", "_quarter", *finer).agg(*map(fold, request.parts))
 
 
-def _select_piece(rows: DataFrame, wanted: LabelTimeFeatures) -> DataFrame:
-    return rows.select(*wanted.group.keys, INSTANT, "ds", WINDOW_BITS, *[part.name for part in wanted.parts])
+def _select_piece(rows: DataFrame, request: LabelTimeFeatures) -> DataFrame:
+    return rows.select(
+        *request.group.keys, INSTANT, "ds", WINDOW_BITS, *[part.name for part in request.parts]
+    )
 
 
-def _merge_pieces(pieces: DataFrame, wanted: LabelTimeFeatures) -> DataFrame:
-    by = [*wanted.group.keys, INSTANT]
+def _merge_pieces(pieces: DataFrame, request: LabelTimeFeatures) -> DataFrame:
+    by = [*request.group.keys, INSTANT]
     age = (F.unix_micros(INSTANT) - F.unix_micros(F.date_add("ds", 1).cast("timestamp"))) / MICROS_A_DAY
-    merged = pieces.groupBy(*by).agg(*totals(wanted.features, wanted.windows, age))
-    return merged.select(*by, *values(wanted.features, F.col(INSTANT)))
+    merged = pieces.groupBy(*by).agg(*totals(request.features, request.windows, age))
+    return merged.select(*by, *values(request.features, F.col(INSTANT)))
 
 
-def _join_labels(rows: DataFrame, found: DataFrame, wanted: LabelTimeFeatures, at: str) -> DataFrame:
+def _join_labels(rows: DataFrame, features: DataFrame, request: LabelTimeFeatures, at: str) -> DataFrame:
     """Keys are renamed for the join, as the labels have columns of the same names."""
-    keys, table = wanted.group.keys, wanted.group.table
-    named = {f"{table}__{f.name(w)}": with_default(f, F.col(f.name(w))) for f, w in wanted.features}
+    keys, table = request.group.keys, request.group.table
+    named = {f"{table}__{f.name(w)}": with_default(f, F.col(f.name(w))) for f, w in request.features}
     values = [column.alias(name) for name, column in named.items()]
-    right = found.select(*[F.col(key).alias(f"_of_{key}") for key in keys], INSTANT, *values)
+    right = features.select(*[F.col(key).alias(f"_of_{key}") for key in keys], INSTANT, *values)
     same = [rows[f"`{key}`"] == right[f"_of_{key}"] for key in keys]
     joined = rows.join(right, [*same, rows[f"`{at}`"] == right[INSTANT]], "left")
     return joined.select(*[rows[f"`{name}`"] for name in rows.columns], *named)

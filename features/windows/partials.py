@@ -1,4 +1,4 @@
-"""Daily partials, and their merges over 2, 4, 8 … days: what every window is made of.
+"""Daily partials, and their merges over 2, 4, 8 … days: what every window is merged from.
 
 A day's plays are folded once. Whatever ends with that day is then merged from it and from what earlier
 days left, so a day costs its own plays and a few rows per entity, however long the history.

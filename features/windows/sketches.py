@@ -8,7 +8,7 @@ from pyspark.sql import functions as F
 from features.windows.aggregates import Aggregate, Value
 from schemas.declarations import Feature
 
-# HyperLogLog registers as a power of two, and KLL's k; the errors stand in schemas/operations.py.
+# HyperLogLog registers as a power of two, and KLL's k; the errors are in schemas/operations.py.
 HLL_REGISTERS, KLL_K = 12, 200
 
 

@@ -113,7 +113,7 @@ def test_the_log_holds_no_minimum_of_an_id(contract):
 
 def test_comments_reach_the_schema_with_their_unit():
     comment = CONTRACTS["plays"].struct()["ms_played"].metadata["comment"]
-    assert comment == "how long it was heard [ms]"
+    assert comment == "how long it was played [ms]"
 
 
 def test_nested_types_are_sparks():
