@@ -29,7 +29,7 @@ IDENTIFYING_COLUMNS = ("user_id", "session_id", "play_id")
 # Spans of partials: days in them. The longest, 45 years, lets a lifetime be merged from 15 at most.
 SPANS = tuple(2**level for level in range(15))
 SPAN = Column("span", "int", "days that the row sums up, ds the last of them; a power of two", "days", False)
-# Which of a group's windows a tile is in is a number of so many bits.
+# Which of a group's windows a tile is in is a bigint with a bit for each.
 MAX_WINDOWS = 62
 
 
@@ -223,8 +223,9 @@ def _feature_problems(feature: Feature) -> Iterator[str]:
 def _sql_problems(option: str, sql: str) -> Iterator[str]:
     try:
         unknown = [name for name in _column_names(sql) if name not in SESSIONS.names]
-    except sqlglot.ParseError as problem:
-        yield f"{option} {sql!r} is no SQL expression: {problem.errors[0]['description']}"
+    except sqlglot.errors.SqlglotError as problem:
+        first_line = str(problem).partition("\n")[0]
+        yield f"{option} {sql!r} is no SQL expression: {first_line}"
         return
     if unknown:
         yield f"{option} names {', '.join(unknown)}, which sessions does not have ({', '.join(SESSIONS.names)})"

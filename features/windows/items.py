@@ -1,6 +1,6 @@
 """top_k, entropy: of how many plays each value has.
 
-A part is a list of values and their counts. Lists are folded and merged a row per value: memory holds no set of them.
+A part is a list of values and their counts. Lists are folded and merged a row per value, with no set in memory.
 """
 
 from __future__ import annotations

@@ -30,6 +30,7 @@ def refused(message, make, *args, **given):
         ("count", {"where": "skiped and saved"}, "where names skiped, which"),
         ("ratio", {"input": "ms_played", "per": "length"}, "per names length, which"),
         ("count", {"input": "track_id ||"}, r"input 'track_id \|\|' is no SQL expression: "),
+        ("count", {"where": "track_id = 'x"}, 'where "track_id = \'x" is no SQL expression: '),
         ("count", {"where": "(skipped"}, r"where '\(skipped' is no SQL expression: "),
         (
             "count",
