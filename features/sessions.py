@@ -32,6 +32,7 @@ def cut_sessions(plays: DataFrame, earlier: DataFrame | None = None, gap_ms: int
         earlier: rows of `sessions` from before those days; a session still open goes on, so that
             a run per day equals one run over all days.
     """
+    # two plays may begin at one instant: with the id, their order is the same in every run
     listener = Window.partitionBy("user_id").orderBy("played_at", "play_id")
     rows = plays.select(
         *_PLAY_COLUMNS,

@@ -138,6 +138,7 @@ def _features_fingerprints(job: Job, group: FeatureGroup) -> Mapping[date, str]:
     """Of the partials up to each day that has plays; and of the plays, for what is no part of partials."""
     partials = job.source(group.partials_table).cumulative_fingerprints()
     plays = job.source("sessions").cumulative_fingerprints()
+    # A lifetime holds all plays, so a late one changes every later day; the fingerprints are cumulative.
     declared = [repr(feature) for feature in group.features]
     return {day: digest(declared, partials[day], plays[day]) for day in plays if day in partials}
 

@@ -127,7 +127,7 @@ OPERATIONS: dict[str, Operation] = {
         _nearest_plays("latest"), "array<{T}>", empty_value=(), options=("k",), personal=True
     ),
     "top_k": Operation(_of_kinds("items"), "array<string>", empty_value=(), options=("k",)),
-    # no part: it would be a set, as large as the plays
+    # No part: it would be a set, as large as the plays. Counted from the plays of the window, which is short for that.
     "distinct": Operation(lambda _, __: [], empty_value=0, longest=90, allows_lifetime=False),
     "approx_distinct": Operation(_of_kinds("hll"), empty_value=0),
     "percentiles": Operation(_of_kinds("kll"), "array<double>", input_types=NUMBERS, options=("at",)),
@@ -149,6 +149,7 @@ OPERATIONS: dict[str, Operation] = {
         allows_lifetime=False,
         total_windows=lambda window: (window, f"{2 * window_days(window)}d"),
     ),
+    # all plays count, however little; the window is the half-life
     "decayed": Operation(
         lambda source, window: [source.part("decayed", detail=window)],
         "double",
@@ -157,6 +158,7 @@ OPERATIONS: dict[str, Operation] = {
         allows_lifetime=False,
         total_windows=lambda _: (LIFETIME,),
     ),
+    # of a bigint's 63 bits besides its sign one stays free, as a streak is computed from the bits + 1
     "streak": Operation(_of_kinds("heard_on"), "int", "days", 0, longest=62, allows_lifetime=False),
     "days_since_first": Operation(_of_kinds("min"), "double", "days", input_types=("timestamp",), longest=0),
     "days_since_last": Operation(_of_kinds("max"), "double", "days", input_types=("timestamp",), longest=0),

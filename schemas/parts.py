@@ -26,6 +26,7 @@ KINDS: dict[str, tuple[str, str]] = {
     "items": ("array<struct<item:string,count:bigint>>", "plays of each value, by value"),
     "hours": ("array<bigint>", "plays by hour of the day in UTC, midnight first"),
     "histogram": ("array<bigint>", "plays between the edges"),
+    # as a decimal for the same reason
     "decayed": ("decimal(38,18)", "plays, each weighted by its decay to the end of ds"),
     "heard_on": ("bigint", "bit n is set if there was a play n days before ds, n to 62"),
     "hll": ("binary", "HyperLogLog sketch of the values"),

@@ -73,5 +73,6 @@ VALUES: dict[str, Value] = {
     **dict.fromkeys(("mean", "rate", "ratio"), _ratio),
     "variance": _variance,
     "trend": _log2_growth,
+    # where no part is there, a sum of its elements is null, and the histogram has zeros
     "histogram": lambda _, totals, __: F.transform(totals[0], lambda count: F.coalesce(count, F.lit(0))),
 }

@@ -71,6 +71,7 @@ def _changes(plays: DataFrame, keys: Sequence[str], counts: list[_DistinctCount]
         F.struct(F.lit(i).alias("source"), filtered_input(sql, where).cast("string").alias("value"))
         for i, (sql, where) in enumerate(sources)
     ]
+    # By the keys alone: the windows and the sum that follow are by these and more, and need no other shuffle.
     once = (
         plays.select(*keys, "ds", F.inline(F.array(*values)))
         .where("value is not null")

@@ -119,6 +119,7 @@ def label_time_features(
     label_keys = labels.select(*keys, F.col(f"`{at}`").alias(INSTANT)).dropna().distinct()
     plays = plays_of_group(sessions, request.group).withColumn("_quarter", _quarter(F.col("played_at")))
     edges = _window_edges(label_keys, request)
+    # None of these overlap, so they merge like the parts of different days.
     pieces = [
         _whole_day_tiles(label_keys, partials, request),
         _whole_quarters(edges, plays, request),
@@ -169,6 +170,7 @@ def _whole_quarters(edges: DataFrame, plays: DataFrame, request: LabelTimeFeatur
 def _plays_of_cut_quarter(edges: DataFrame, plays: DataFrame, request: LabelTimeFeatures) -> DataFrame:
     played_at, cut = F.col("played_at"), F.col("_cut")
     inside = F.when(F.col("_before"), played_at < cut).otherwise(played_at >= cut)
+    # parts of one play each, as only those on one side of the instant count
     folded = _fold_quarters(plays, request, ["played_at", "play_id"])
     cut_quarters = edges.withColumnRenamed("_cut_quarter", "_quarter")
     rows = cut_quarters.join(folded, [*request.group.keys, "ds", "_quarter"])

@@ -92,6 +92,7 @@ def _total_name(part: Part, window: str) -> str:
 
 def with_default(feature: Feature, value: Column) -> Column:
     """In the type that was declared, and with the value of no plays where there were none."""
+    # all windows of a feature have one type
     type_ = next(feature.columns()).type
     empty = feature.empty_value
     if empty is None:

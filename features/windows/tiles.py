@@ -33,6 +33,7 @@ class Tile(NamedTuple):
 
 def tiles_ending_on(ds: date) -> list[Tile]:
     """Every tile that ends with this day, the shortest first."""
+    # every second day ends a tile of 2, every fourth one of 4, …: about two rows per entity and day in all
     return [Tile(ds, span) for span in SPANS if _end(ds) % span == 0]
 
 
@@ -55,7 +56,7 @@ def merge_inputs(tile: Tile, rebuilt_days: Collection[date]) -> Iterator[tuple[T
         yield tile, False
     elif tile.span == 1:
         yield tile, True
-    else:
+    else:  # a half without rebuilt days is one tile of the table, so a late play costs a path, not a tree
         for half in tile.halves():
             yield from merge_inputs(half, [day for day in rebuilt_days if half.first <= day <= half.ds])
 

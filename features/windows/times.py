@@ -19,6 +19,7 @@ def _decay_weight(part: Part, age: Column) -> Column:
 
 
 def _fold_decayed(part: Part, value: Column) -> Column:
+    # to the end of the play's own day, which is the age that every merge adds its days to
     midnight = F.unix_micros(F.date_add("ds", 1).cast("timestamp"))
     age = (midnight - F.unix_micros(value)) / MICROS_A_DAY
     return F.sum(to_decimal(_decay_weight(part, age), 18))
@@ -37,6 +38,7 @@ AGGREGATES: dict[str, Aggregate] = {
         lambda _, value: F.array(*[F.count_if(F.hour(value) == hour) for hour in range(24)]),
         sum_arrays(lambda _: 24),
     ),
+    # rounded at each merge, to 18 decimals: there a backfill can differ from daily runs
     "decayed": Aggregate(
         _fold_decayed, lambda part, column, age: F.sum(to_decimal(column * _decay_weight(part, age), 18))
     ),
