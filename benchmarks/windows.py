@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING
 
 from made_up import made_up_sessions
 
-from jobs import build_user_features
+from jobs import build_features
 from jobs.job import Job
 from jobs.session import open_session
 
@@ -108,7 +108,7 @@ def _publish(root: str, rows: DataFrame, days: Sequence[date]) -> None:
 
 def _build(root: str, day: date | None = None) -> float:
     started = time.perf_counter()
-    build_user_features.main(["--root", root, *(["--day", str(day)] if day else [])])
+    build_features.main(["build-user-features", "--root", root, *(["--day", str(day)] if day else [])])
     return time.perf_counter() - started
 
 

@@ -50,7 +50,7 @@ def _feature_inputs(group: FeatureGroup, table: str, column: str) -> Iterable[st
     """Columns of sessions that a feature, or a part of it, is made of."""
     for feature in group.features:
         features = {each.name for each in feature.columns()}
-        parts = {part.name for window in feature.windows for part in feature.operation.parts(feature, window)}
+        parts = {part.name for window in feature.windows for part in feature.parts(window)}
         if column in (features if table == group.table else parts):
             yield from feature.lineage
 

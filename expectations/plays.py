@@ -7,19 +7,16 @@ from great_expectations.expectations.expectation import Expectation
 from expectations.aggregates import ExpectColumnValuesToBeWithin
 from expectations.contracts import ONE_ROW_PER_KEY, expect_contract, expect_rows
 from expectations.suite import Bound, Suite
-from schemas.plays import PLAYS
-
-DAY_MS = 86_400_000
+from schemas.plays import EARLIEST_PLAY, MAX_PLAY_MS, PLAYS
 
 # What is true of a play wherever it stands; `sessions` holds the same plays.
 PLAY_EXPECTATIONS: tuple[Expectation, ...] = (
-    # 1999: before it nobody streamed; such times are zeros, and seconds read as milliseconds
-    expect_rows("played_at", "played_at >= timestamp'1999-01-01 00:00:00'", "from 1999 on"),
+    expect_rows("played_at", f"played_at >= timestamp'{EARLIEST_PLAY} 00:00:00'", "from 1999 on"),
     # a day of grace for clocks and time zones of sources
     expect_rows("played_at", "played_at < current_timestamp() + interval 1 day", "not in the future"),
     expect_rows("ds", "ds = to_date(played_at)", "the day of played_at, in UTC"),
-    ExpectColumnValuesToBeWithin(column="ms_played", min_value=0, max_value=DAY_MS),
-    ExpectColumnValuesToBeWithin(column="track_ms", min_value=0, max_value=DAY_MS),
+    ExpectColumnValuesToBeWithin(column="ms_played", min_value=0, max_value=MAX_PLAY_MS),
+    ExpectColumnValuesToBeWithin(column="track_ms", min_value=0, max_value=MAX_PLAY_MS),
 )
 
 SUITE = Suite(

@@ -62,12 +62,7 @@ REFERENCES = (
 )
 
 
-# The embeddings, and what is made of them: whoever reads two of these on a day compares vectors.
-OF_ONE_VERSION = tuple(
-    name
-    for name, contract in CONTRACTS.items()
-    if "version_id" in contract.names and "version_id" not in contract.key
-)
+OF_ONE_VERSION = tuple(name for name, contract in CONTRACTS.items() if contract.versioned)
 # Days that a table may be behind the others and still be released: a week without a good batch is no accident
 # of one night. A deployment can set another bound for each table.
 MAX_LAG_DAYS = 7

@@ -10,7 +10,7 @@ from great_expectations.expectations.expectation import Expectation
 
 from expectations.aggregates import ExpectColumnValuesToBeWithin
 from expectations.contracts import expect_rows
-from schemas.declarations import LIFETIME, Feature, FeatureGroup, days
+from schemas.declarations import LIFETIME, Feature, FeatureGroup, window_days
 from schemas.sessions import SESSIONS
 
 NON_NEGATIVE_OPS = (
@@ -67,7 +67,7 @@ def _expect_value(feature: Feature, column: str) -> Iterator[Expectation]:
 
 
 def _window_days(window: str) -> float:
-    return math.inf if window == LIFETIME else days(window)
+    return math.inf if window == LIFETIME else window_days(window)
 
 
 def _is_share(column: str) -> bool:

@@ -9,12 +9,9 @@ from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from schemas import Contract
-from schemas.plays import PLAYS
+from schemas.plays import EARLIEST_PLAY, MAX_PLAY_MS, PLAYS
 from schemas.tracks import TRACKS
 
-# No service streamed before 1999. A day of play in one play is no listening; a clock may be a day fast.
-EARLIEST = "1999-01-01"
-MAX_PLAY_MS = 86_400_000
 NO_DAY = date(1970, 1, 1)
 NO_TIME = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -44,7 +41,9 @@ def parse_and_validate_plays(
             F.when(F.col("broken"), F.lit("the line is broken")),
             *[_reason_if_missing(name) for name in ("user_id", "track_id", "played_at")],
             *[_reason_if_mistyped(name, PLAYS) for name in PLAY_FIELDS],
-            F.when(F.col("played_at") < F.lit(EARLIEST).cast("timestamp"), F.lit("played_at before 1999")),
+            F.when(
+                F.col("played_at") < F.lit(EARLIEST_PLAY).cast("timestamp"), F.lit("played_at before 1999")
+            ),
             F.when(
                 F.col("played_at") > F.lit(now) + F.expr("interval 1 day"), F.lit("played_at in the future")
             ),
@@ -88,7 +87,7 @@ def rejected(plays_with_reasons: DataFrame) -> DataFrame:
         "_nth", F.row_number().over(same)
     )
     key = F.sha1(F.concat_ws("\x1f", "source", "_name", "_raw", F.col("_nth").cast("string")))
-    believable = (F.col("ds") >= F.lit(EARLIEST).cast("date")) & ~F.array_contains(
+    believable = (F.col("ds") >= F.lit(EARLIEST_PLAY).cast("date")) & ~F.array_contains(
         "reasons", "played_at in the future"
     )
     return numbered.select(

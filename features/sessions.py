@@ -14,8 +14,12 @@ SKIP_MS = 30_000
 BOT_PLAYS_A_DAY = 1_000
 BOT_MS_A_DAY = 30 * 60 * 60 * 1000
 
+_PLAY_COLUMNS = (
+    "play_id", "user_id", "track_id", "artist_id", "played_at", "ms_played", "track_ms", "skipped", "saved", "ds",
+)  # fmt: skip
 
-def sessions(plays: DataFrame, earlier: DataFrame | None = None, gap_ms: int = GAP_MS) -> DataFrame:
+
+def cut_sessions(plays: DataFrame, earlier: DataFrame | None = None, gap_ms: int = GAP_MS) -> DataFrame:
     """One row per play with its session and its place there.
 
     A listener's plays are ordered by (played_at, play_id). A new session begins when a play starts
@@ -28,10 +32,16 @@ def sessions(plays: DataFrame, earlier: DataFrame | None = None, gap_ms: int = G
         earlier: rows of `sessions` from before those days; a session still open goes on, so that
             a run per day equals one run over all days.
     """
+    # two plays may begin at one instant: with the id, their order is the same in every run
     listener = Window.partitionBy("user_id").orderBy("played_at", "play_id")
-    rows = (
-        _prepare_plays(plays) if earlier is None else _prepare_plays(plays).unionByName(_last_plays(earlier))
+    rows = plays.select(
+        *_PLAY_COLUMNS,
+        F.col("source_session_id").alias("_source_session"),
+        F.lit(None).cast("timestamp").alias("_known_start"),
+        F.lit(None).cast("int").alias("_known_position"),
     )
+    if earlier is not None:
+        rows = rows.unionByName(_last_plays(earlier))
     cut = (
         rows.withColumn("_begins", _starts_session(listener, gap_ms))
         .withColumn("_row", F.row_number().over(listener))
@@ -46,26 +56,12 @@ def sessions(plays: DataFrame, earlier: DataFrame | None = None, gap_ms: int = G
     return _add_behaviour(cut.where("_known_position is null"))
 
 
-def _prepare_plays(plays: DataFrame) -> DataFrame:
-    return plays.select(
-        *_FROM_PLAYS,
-        F.col("source_session_id").alias("_source_session"),
-        F.lit(None).cast("timestamp").alias("_known_start"),
-        F.lit(None).cast("int").alias("_known_position"),
-    )
-
-
-_FROM_PLAYS = (
-    "play_id", "user_id", "track_id", "artist_id", "played_at", "ms_played", "track_ms", "skipped", "saved", "ds",
-)  # fmt: skip
-
-
 def _last_plays(earlier: DataFrame) -> DataFrame:
-    """The last play of each listener, knowing the session it stands in."""
+    """The last play of each listener, with the session that it belongs to."""
     newest = Window.partitionBy("user_id").orderBy(F.desc("played_at"), F.desc("play_id"))
     last = earlier.withColumn("_newest", F.row_number().over(newest)).where("_newest = 1")
     return last.select(
-        *_FROM_PLAYS,
+        *_PLAY_COLUMNS,
         F.when(F.col("session_id") != _derived_id(), F.col("session_id")).alias("_source_session"),
         F.col("session_started_at").alias("_known_start"),
         F.col("position").alias("_known_position"),
@@ -92,21 +88,21 @@ def _derived_id() -> Column:
     return F.sha1(F.concat_ws("\x1f", "user_id", F.unix_micros("session_started_at").cast("string")))
 
 
-def _add_behaviour(cut: DataFrame) -> DataFrame:
+def _add_behaviour(plays: DataFrame) -> DataFrame:
     day = Window.partitionBy("user_id", "ds")
-    heard = F.coalesce(F.sum("ms_played").over(day), F.lit(0))
-    too_much = (F.count("play_id").over(day) > BOT_PLAYS_A_DAY) | (heard > BOT_MS_A_DAY)
-    short = (F.col("ms_played") < SKIP_MS) & (
+    ms_played = F.coalesce(F.sum("ms_played").over(day), F.lit(0))
+    is_bot = (F.count("play_id").over(day) > BOT_PLAYS_A_DAY) | (ms_played > BOT_MS_A_DAY)
+    is_short = (F.col("ms_played") < SKIP_MS) & (
         F.col("track_ms").isNull() | (F.col("ms_played") * 2 < F.col("track_ms"))
     )
-    return cut.withColumns(
+    return plays.withColumns(
         {
             # least() passes over nulls: without the second condition, unknown would be complete
             "completion": F.when(
                 (F.col("track_ms") > 0) & F.col("ms_played").isNotNull(),
                 F.least(F.lit(1.0), F.col("ms_played") / F.col("track_ms")),
             ),
-            "skipped": F.coalesce("skipped", F.when(F.col("ms_played").isNotNull(), short)),
-            "is_bot": too_much,
+            "skipped": F.coalesce("skipped", F.when(F.col("ms_played").isNotNull(), is_short)),
+            "is_bot": is_bot,
         }
     ).drop("_begins", "_row", "_start", "_offset", "_source_session", "_known_start", "_known_position")

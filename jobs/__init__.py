@@ -1,4 +1,4 @@
-"""One file per spark-submit step; the only place that opens a session, reads or writes.
+"""The spark-submit steps, a file each but for feature tables; the only place that opens a session, reads or writes.
 
 Importing this package is cheap on purpose: the command's help, the scheduler's file and the
 end-to-end test read the steps from here.
@@ -13,16 +13,15 @@ from schemas.pair_features import USER_ARTIST_FEATURE_GROUP, USER_TRACK_FEATURE_
 from schemas.track_features import TRACK_FEATURE_GROUP
 from schemas.user_features import USER_FEATURE_GROUP
 
-__all__ = ["EXTRA", "FLOW", "PAIR_GROUPS", "RECORDS", "TABLES", "Step"]
-
-PAIR_GROUPS = (USER_TRACK_FEATURE_GROUP, USER_ARTIST_FEATURE_GROUP)
+__all__ = ["EXTRA", "FLOW", "RECORDS", "TABLES", "Step"]
 
 
-def _features(name: str, help_text: str, *groups: FeatureGroup) -> Step:
+def _feature_step(name: str, help_text: str, *groups: FeatureGroup) -> Step:
     return Step(
         name,
-        f"jobs.{name.replace('-', '_')}",
+        "jobs.build_features",
         help_text,
+        arguments=(name,),
         needs=("sessions",),
         makes=tuple(table for group in groups for table in group.tables),
         takes_days=any(group.daily for group in groups),
@@ -52,10 +51,15 @@ _BUILDS = (
         needs=("plays",),
         makes=("sessions",),
     ),
-    _features("build-user-features", "what each listener did, per window", USER_FEATURE_GROUP),
-    _features("build-track-features", "how each track was received, per window", TRACK_FEATURE_GROUP),
-    _features("build-artist-features", "how each artist was received, per window", ARTIST_FEATURE_GROUP),
-    _features("build-pair-partials", "what each listener did with each track and artist", *PAIR_GROUPS),
+    _feature_step("build-user-features", "what each listener did, per window", USER_FEATURE_GROUP),
+    _feature_step("build-track-features", "how each track was received, per window", TRACK_FEATURE_GROUP),
+    _feature_step("build-artist-features", "how each artist was received, per window", ARTIST_FEATURE_GROUP),
+    _feature_step(
+        "build-pair-partials",
+        "what each listener did with each track and artist",
+        USER_TRACK_FEATURE_GROUP,
+        USER_ARTIST_FEATURE_GROUP,
+    ),
     Step(
         "train-track-embeddings",
         "jobs.train_track_embeddings",

@@ -1,30 +1,46 @@
-"""What the feature jobs share: a group's plays folded day by day, then its windows merged from those."""
+"""Feature tables: a group's plays folded day by day, then its windows merged from those.
+
+One file for several steps: `segue run build-user-features …`, on a cluster
+`spark-submit jobs/build_features.py build-user-features …`.
+"""
 
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Mapping, Sequence
 from datetime import date
 from itertools import accumulate
+from typing import TYPE_CHECKING
 
-from features.windows.changes import count_changes
 from features.windows.daily import partial_days, play_days, window_features
 from features.windows.partials import earlier_days, partial_rows
 from features.windows.tiles import tiles_ending_on
+from jobs import FLOW
+from jobs.errors import WrongUsage
 from jobs.job import Job, add_day_arguments, new_parser, new_run_id, requested_days
 from jobs.publishing.batches import Batch
 from jobs.publishing.records import record_changes
 from jobs.publishing.state import TableState, digest
 from jobs.publishing.warehouse import has_rows, stale_days
-from schemas import FeatureGroup
+from schemas import FEATURE_GROUPS, FeatureGroup
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
 
 
-def build(
-    groups: Sequence[FeatureGroup], name: str, description: str | None, argv: Sequence[str] | None
-) -> int:
-    args = add_day_arguments(new_parser(description, name)).parse_args(argv)
+def main(argv: Sequence[str] | None = None) -> int:
+    steps = {step.name: step for step in FLOW if step.module == "jobs.build_features"}
+    name, *arguments = (sys.argv[1:] if argv is None else argv) or [""]
+    if name not in steps:
+        raise WrongUsage(f"give the step first, one of {', '.join(steps)}; got {name or 'nothing'}")
+    step = steps[name]
+    description = f"{step.help[0].upper()}{step.help[1:]}."
+    args = add_day_arguments(new_parser(description, name)).parse_args(arguments)
     args.run_id = args.run_id or new_run_id()
-    for group in groups:
+    for group in FEATURE_GROUPS:
+        if group.partials_table not in step.makes:
+            continue
         job = Job(name, args.root, args.run_id)
         _update_partials(job, group)
         if not group.daily:
@@ -75,27 +91,41 @@ def _no_entity_reason(group: FeatureGroup) -> str:
 
 
 def _record_changes(job: Job, group: FeatureGroup, batch: Batch, before: TableState) -> None:
-    """Of days that were published before: late plays, or a new declaration, have made them anew."""
+    """Of days that were published before: late plays, or a new declaration, have changed them."""
     now = job.warehouse.state(group.table)
     again = [day for day in before.days if now and not now.parts[day].same_content_as(before.parts[day])]
     if not (now and again):
         return
     old, new = (job.at(group.table, state.version, again) for state in (before, now))
     columns = [name for f, w in group.feature_windows if (name := f.name(w)) in old.columns]
-    counts = count_changes(old, new, group.contract().key, columns).collect()[0].asDict()
+    counts = _count_changes(old, new, group.contract().key, columns)
     rows = sum(now.parts[day].rows for day in again)
     record_changes(job.warehouse, job.run_id, batch, again, rows, counts)
     some = ", ".join(sorted((name for name in counts if counts[name]), key=lambda name: -counts[name])[:3])
     job.say(f"{len(again)} days opened again from {again[0]}; changed most: {some or 'nothing'}")
 
 
+def _count_changes(
+    old: DataFrame, new: DataFrame, key: Sequence[str], columns: Sequence[str]
+) -> dict[str, int]:
+    """Per column, in how many rows of either side it has another value, or is on one side alone."""
+    from pyspark.sql import functions as F
+
+    sides = [rows.select(*key, F.struct(*columns).alias(side)) for rows, side in ((old, "old"), (new, "new"))]
+    both = sides[0].join(sides[1], [*key], "full")
+    one_sided = F.col("old").isNull() | F.col("new").isNull()
+    differs = {name: ~F.col(f"old.{name}").eqNullSafe(F.col(f"new.{name}")) for name in columns}
+    (row,) = both.agg(*[F.count_if(one_sided | differs[name]).alias(name) for name in columns]).collect()
+    return dict(row.asDict())
+
+
 def _partials_fingerprints(sessions: TableState, group: FeatureGroup) -> dict[date, str]:
-    """What each day's partials are made of: the days that its longest tile sums up, and the declared parts.
+    """What each day's partials are computed from: the days that its longest tile sums up, and the declared parts.
 
     Days without plays are among them, as tiles end there too. Sums of hashes tell ranges of days apart
     in one pass, where a hash of each range would take all days squared.
     """
-    declared = [group.keys, group.where, [(repr(part), group.longest(part)) for part in group.parts]]
+    declared = [group.keys, group.where, [(repr(part), group.longest_span(part)) for part in group.parts]]
     first, last = sessions.days[0].toordinal(), sessions.days[-1].toordinal()
     calendar = [date.fromordinal(n) for n in range(first, last + 1)]
     hashes = (int(digest(sessions.published_hashes([day])), 16) for day in calendar)
@@ -105,10 +135,13 @@ def _partials_fingerprints(sessions: TableState, group: FeatureGroup) -> dict[da
 
 
 def _features_fingerprints(job: Job, group: FeatureGroup) -> Mapping[date, str]:
-    """Of the partials up to each day that has plays; and of the plays, for what no partial holds."""
-    partials, plays = (
-        job.source(group.partials_table).cumulative_fingerprints(),
-        job.source("sessions").cumulative_fingerprints(),
-    )
+    """Of the partials up to each day that has plays; and of the plays, for what is no part of partials."""
+    partials = job.source(group.partials_table).cumulative_fingerprints()
+    plays = job.source("sessions").cumulative_fingerprints()
+    # A lifetime holds all plays, so a late one changes every later day; the fingerprints are cumulative.
     declared = [repr(feature) for feature in group.features]
-    return {day: digest(declared, partials[day], held) for day, held in plays.items() if day in partials}
+    return {day: digest(declared, partials[day], plays[day]) for day in plays if day in partials}
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

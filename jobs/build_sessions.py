@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import timedelta
 
-from features.sessions import GAP_MS, sessions
+from features.sessions import GAP_MS, cut_sessions
 from jobs.job import Job, add_day_arguments, new_parser, requested_days
 from jobs.publishing.warehouse import stale_days
 
@@ -27,7 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     before = [days[0] - timedelta(days=n) for n in (2, 1)]
     earlier = job.read("sessions", before) if job.has("sessions") else None
     batch = job.batch("sessions", days, upstream=wanted, parameters={"gap_ms": args.gap_ms})
-    job.publish(batch, sessions(plays, earlier, args.gap_ms))
+    job.publish(batch, cut_sessions(plays, earlier, args.gap_ms))
     return 0
 
 

@@ -15,7 +15,8 @@ def _configure_run(parser: argparse.ArgumentParser) -> None:
     flow, extra = ("\n".join(f"  {step.name:<26}{step.help}" for step in steps) for steps in (FLOW, EXTRA))
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.description = (
-        "Runs a step here; on a cluster the same step is spark-submit jobs/<step>.py.\n\n"
+        "Runs a step here; on a cluster the same step is spark-submit jobs/<step>.py, or\n"
+        "jobs/build_features.py <step> for those that build features.\n\n"
         f"steps of the nightly flow, each after those whose tables it needs:\n{flow}\n\n"
         f"all of these, in one JVM; a step that is refused stops only what needs its tables:\n"
         f"  {WHOLE_FLOW}\n\nothers:\n{extra}"

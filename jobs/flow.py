@@ -48,7 +48,7 @@ def run_step(name: str, arguments: Sequence[str]) -> int:
     step = next(step for step in (*FLOW, *EXTRA) if step.name == name)
     main = import_module(step.module).main
     with show_progress(step.name):
-        return int(main(list(arguments)))
+        return int(main([*step.arguments, *arguments]))
 
 
 def run_flow(arguments: Sequence[str]) -> int:

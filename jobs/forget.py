@@ -39,7 +39,7 @@ FILES_PER_REWRITE = 200
 IDS_PER_PATTERN = 500
 # Made of many listeners' plays: nobody can be taken out of them again.
 AGGREGATES = tuple(
-    name for name in TABLES if name in downstream(FLOW, "plays") and "user_id" not in CONTRACTS[name].names
+    name for name in TABLES if name in downstream(FLOW, "plays") and not CONTRACTS[name].personal
 )
 
 
@@ -68,9 +68,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     ids = _ids(args)
     job = Job("forget", args.root, args.run_id)
-    erased = [
-        _erase(job, name, ids) for name in TABLES if "user_id" in CONTRACTS[name].names and job.has(name)
-    ]
+    erased = [_erase(job, name, ids) for name in TABLES if CONTRACTS[name].personal and job.has(name)]
     if not erased:
         raise JobError(f"no table under {args.root} holds listeners; there is nobody to erase")
     released = _release(job)

@@ -27,7 +27,8 @@ class Step:
     `needs` are tables without which it can make nothing; `uses` are read where they exist. `makes` are its
     tables, in the order in which they are made. Of these, `records` tell what the gate refused: they reach days
     of which nothing was published. `section` is the section of a source that it reads, if any; `takes_days`
-    says whether it can be asked for single days.
+    says whether it can be asked for single days. `arguments` come before those that are given, where a module
+    has several steps.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Step:
     records: tuple[str, ...] = ()
     section: str = ""
     takes_days: bool = False
+    arguments: tuple[str, ...] = ()
 
 
 def sort_steps(steps: Iterable[Step]) -> tuple[Step, ...]:

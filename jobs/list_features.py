@@ -1,4 +1,4 @@
-"""Every declared feature: what it means, its type and windows, which columns of plays it is made of."""
+"""Every declared feature: what it means, its type and windows, which columns of plays it is computed from."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import Any
 
 from jobs.errors import WrongUsage
 from schemas import FEATURE_GROUPS, FeatureGroup
-from schemas.declarations import Feature
 from segue import show
 
 FIELDS = ("feature", "type", "windows", "meaning", "made of", "of no plays")
@@ -45,14 +44,10 @@ def feature_entries(group: FeatureGroup) -> Iterator[dict[str, Any]]:
             "type": next(feature.columns()).type,
             "windows": " ".join(feature.windows),
             "meaning": feature.meaning,
-            "made of": " ".join(_lineage(group, feature)),
+            "made of": " ".join(dict.fromkeys([*group.keys, *feature.lineage])),
             "of no plays": feature.empty_value,
             "owner": feature.owner or group.owner,
         }
-
-
-def _lineage(group: FeatureGroup, feature: Feature) -> list[str]:
-    return list(dict.fromkeys([*group.keys, *feature.lineage]))
 
 
 def _select_groups(names: Sequence[str]) -> list[FeatureGroup]:

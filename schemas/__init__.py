@@ -35,7 +35,7 @@ CONTRACTS: dict[str, Contract] = {
         REJECTED_PLAYS,
         TRACKS,
         SESSIONS,
-        *(group.partials() for group in FEATURE_GROUPS),
+        *(group.partials_contract() for group in FEATURE_GROUPS),
         *(group.contract() for group in FEATURE_GROUPS if group.daily),
         EMBEDDING_VERSIONS,
         TRACK_EMBEDDINGS,

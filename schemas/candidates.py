@@ -5,12 +5,13 @@ from __future__ import annotations
 from schemas.common import AVAILABLE_AT, BUCKETS, DS, FEATURE_AT, SPACE_ID, VERSION_ID, bucket
 from schemas.contract import Column, Contract
 
-# Next: in vector of what was heard last to the out vectors. Similar: near to what was heard of late.
+# next_track: by the out vectors nearest to the in vectors of recent tracks. similar_to_recent: by the cosine to
+# recent tracks.
 ORIGINS = ("next_track", "similar_to_recent")
 
 CANDIDATES = Contract(
     name="candidates",
-    meaning="One row per listener and day: tracks to rank, the best first, none of them just heard.",
+    meaning="One row per listener and day: tracks to rank, the best first, without recently played ones.",
     columns=(
         Column("user_id", "string", "as in plays", nullable=False),
         FEATURE_AT,
@@ -18,7 +19,7 @@ CANDIDATES = Contract(
         SPACE_ID,
         Column("track_ids", "array<string>", "the candidates, the best first", nullable=False),
         Column("scores", "array<float>", "comparable within one origin only", nullable=False),
-        Column("origins", "array<string>", f"who brought each: {' or '.join(ORIGINS)}", nullable=False),
+        Column("origins", "array<string>", f"where each is from: {' or '.join(ORIGINS)}", nullable=False),
         bucket("user_id"),
         AVAILABLE_AT,
         DS,

@@ -1,8 +1,10 @@
-"""Columns that mean the same in every table that has them."""
+"""Columns that mean the same in every table that has them, and the length of a day."""
 
 from __future__ import annotations
 
 from schemas.contract import Column
+
+MICROS_A_DAY = 86_400_000_000
 
 # 64 buckets: at 64 million users a bucket is a million rows of one day, about one file.
 BUCKETS = 64

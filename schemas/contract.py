@@ -1,4 +1,4 @@
-"""What a contract is, and the one function that holds a DataFrame to it."""
+"""What a contract is, and the one function that checks a DataFrame against it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:  # contracts are plain data: reading one must not need Spark
 
 
 class ContractError(ValueError):
-    """A DataFrame that is not what its contract says; the text lists every discrepancy."""
+    """A DataFrame that differs from its contract; the text lists every discrepancy."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Column:
 
     `check` is a hard range, as SQL after the column's name (`>= 0`): a last line behind the
     expectations, for what the code that makes the rows promises. `default` is what an entity without a
-    row has, as JSON holds it; None where nobody knows.
+    row has, as JSON has it; None where that is unknown.
     """
 
     name: str
@@ -64,18 +64,29 @@ class Contract:
         return "ds" in self.partitions
 
     @property
-    def constraints(self) -> dict[str, str]:
-        """CHECK constraints by name: hard ranges, and keys that say something.
+    def personal(self) -> bool:
+        """Whether rows name a listener, so that erasing one must rewrite them."""
+        return "user_id" in self.names
 
-        To Delta a check that comes to null is broken, so a column that may be null says so.
+    @property
+    def versioned(self) -> bool:
+        """Whether rows are of one training of embeddings: who reads two such tables of a day compares vectors."""
+        return "version_id" in self.names and "version_id" not in self.key
+
+    @property
+    def constraints(self) -> dict[str, str]:
+        """CHECK constraints by name: hard ranges, and keys that are not empty.
+
+        A table keeps those that it was created with. To Delta a check that comes to null is broken, so a
+        column that may be null says so.
         """
         ranges = {
             f"{c.name}_range": (f"{c.name} is null or " if c.nullable else "") + f"{c.name} {c.check}"
             for c in self.columns
             if c.check
         }
-        told = {f"{name}_told": f"{name} <> ''" for name in self.key if self.column(name).type == "string"}
-        return ranges | told
+        keys = [name for name in self.key if self.column(name).type == "string"]
+        return ranges | {f"{name}_not_empty": f"{name} <> ''" for name in keys}
 
     def column(self, name: str) -> Column:
         return next(column for column in self.columns if column.name == name)
@@ -102,24 +113,25 @@ def conform(df: DataFrame, contract: Contract) -> DataFrame:
     """
     twice = sorted({name for name in df.columns if df.columns.count(name) > 1})
     df = df if twice else _add_implied_columns(df, contract)
-    found = {field.name: field for field in df.schema.fields}
-    wanted = {field.name: field for field in contract.struct().fields}
-    shared = [name for name in wanted if name in found]
+    actual = {field.name: field for field in df.schema.fields}
+    expected = {field.name: field for field in contract.struct().fields}
+    shared = [name for name in expected if name in actual]
     discrepancies = {
         "twice": twice,
-        "missing": [n for n in wanted if n not in found],
-        "unexpected": [n for n in found if n not in wanted],
+        "missing": [n for n in expected if n not in actual],
+        "unexpected": [n for n in actual if n not in expected],
         "wrong type": [
-            f"{n} (is {found[n].dataType.simpleString()}, contract says {contract.column(n).type})"
+            f"{n} (is {actual[n].dataType.simpleString()}, contract says {contract.column(n).type})"
             for n in shared
-            if found[n].dataType.simpleString() != wanted[n].dataType.simpleString()
+            if actual[n].dataType.simpleString() != expected[n].dataType.simpleString()
         ],
         "null where the contract allows none": [
-            n for n in shared if found[n].nullable and not wanted[n].nullable
+            n for n in shared if actual[n].nullable and not expected[n].nullable
         ],
     }
     if any(discrepancies.values()):
-        raise ContractError(_error_text(contract, discrepancies))
+        parts = [f"{kind}: {', '.join(names)}" for kind, names in discrepancies.items() if names]
+        raise ContractError(f"table {contract.name} breaks its contract; {'; '.join(parts)}")
     return df.select(*contract.names)
 
 
@@ -134,12 +146,8 @@ def _add_implied_columns(df: DataFrame, contract: Contract) -> DataFrame:
     return df.withColumns(absent)
 
 
-def _error_text(contract: Contract, discrepancies: dict[str, list[str]]) -> str:
-    parts = [f"{kind}: {', '.join(names)}" for kind, names in discrepancies.items() if names]
-    return f"table {contract.name} breaks its contract; " + "; ".join(parts)
-
-
 def _spark_type(text: str) -> DataType:
+    """Of DDL, as `StructType.fromDDL` needs a JVM, and tables are created and verified without one."""
     from pyspark.sql import types as T
 
     if text.startswith("array<"):
@@ -164,10 +172,7 @@ def _spark_type(text: str) -> DataType:
 
 
 def _metadata(column: Column) -> dict[str, str]:
-    """What a client without contracts must know of a column lies in the table itself."""
+    """Stored in the table itself, for clients without contracts."""
+    comment = f"{column.comment} [{column.unit}]" if column.unit else column.comment
     default = {} if column.default is None else {"segue.default": json.dumps(column.default)}
-    return {"comment": _comment(column), **default}
-
-
-def _comment(column: Column) -> str:
-    return f"{column.comment} [{column.unit}]" if column.unit else column.comment
+    return {"comment": comment, **default}

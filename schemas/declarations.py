@@ -8,12 +8,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
+
+import sqlglot
 
 from schemas.common import AVAILABLE_AT, BUCKETS, DS, FEATURE_AT, bucket
 from schemas.contract import Column, Contract
-from schemas.operations import LIFETIME, OPERATIONS, Operation
-from schemas.parts import SKETCHES, Part
+from schemas.operations import LIFETIME, OPERATIONS, DeclarationError, Operation, window_days
+from schemas.parts import SKETCHES, Part, PlayInput
 from schemas.sessions import SESSIONS
 
 # The entities that features are declared for: the columns that name one.
@@ -23,23 +26,11 @@ USER_TRACK, USER_ARTIST = ("user_id", "track_id"), ("user_id", "artist_id")
 # What names a listener, or what only one listener did: kept only where the listener can be erased from.
 IDENTIFYING_COLUMNS = ("user_id", "session_id", "play_id")
 
-_SQL_WORDS = (
-    "and", "or", "not", "is", "null", "true", "false", "between", "in", "like", "case", "when", "then",
-    "else", "end", "cast", "as", "distinct", "div", "interval", "int", "bigint", "double", "string",
-    "boolean", "date", "timestamp", "day", "hour", "minute",
-)  # fmt: skip
-
-# Spans of partials: days in them. The longest, 45 years, lets a lifetime be made of 15 at most.
+# Spans of partials: days in them. The longest, 45 years, lets a lifetime be merged from 15 at most.
 SPANS = tuple(2**level for level in range(15))
 SPAN = Column("span", "int", "days that the row sums up, ds the last of them; a power of two", "days", False)
-
-
-# Which of a group's windows a tile is in is a number of so many bits.
+# Which of a group's windows a tile is in is a bigint with a bit for each.
 MAX_WINDOWS = 62
-
-
-class DeclarationError(ValueError):
-    """A feature that cannot be computed as declared."""
 
 
 @dataclass(frozen=True)
@@ -67,8 +58,8 @@ class Feature:
     edges: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
-        if wrong := list(_feature_problems(self)):
-            raise DeclarationError(f"feature {self.what}: {'; '.join(wrong)}")
+        if problems := list(_feature_problems(self)):
+            raise DeclarationError(f"feature {self.what}: {'; '.join(problems)}")
 
     @property
     def operation(self) -> Operation:
@@ -81,28 +72,36 @@ class Feature:
     @property
     def empty_value(self) -> Any:
         """The value of an entity without plays, as JSON has it; None is null."""
-        empty_value = self.operation.empty_value if self.default is None else self.default
-        if self.op == "histogram" and self.default is None:
-            empty_value = (0,) * (len(self.edges) + 1)
-        return list(empty_value) if isinstance(empty_value, tuple) else empty_value
+        if self.default is not None:
+            value = self.default
+        elif self.op == "histogram":
+            value = (0,) * (len(self.edges) + 1)
+        else:
+            value = self.operation.empty_value
+        return list(value) if isinstance(value, tuple) else value
 
     @property
     def lineage(self) -> tuple[str, ...]:
-        """The columns of `sessions` that it is made of; the instant of a play says in which window it is."""
-        named = " ".join((self.input, self.where, self.per))
-        return tuple(name for name in SESSIONS.names if name in {*_column_names(named), "played_at"})
+        """The columns of `sessions` that it is computed from, the instant of a play included: it decides the window."""
+        read = {"played_at", *(name for sql in self.expressions.values() for name in _column_names(sql))}
+        return tuple(name for name in SESSIONS.names if name in read)
+
+    @property
+    def expressions(self) -> dict[str, str]:
+        """Its SQL, by option."""
+        return {option: sql for option in ("input", "where", "per") if (sql := getattr(self, option))}
 
     def name(self, window: str) -> str:
         return f"{self.what}_{self.op}_{window}"
 
-    def lookback_days(self, window: str) -> int | None:
-        """How many days it looks back; None for all there are."""
-        if window == LIFETIME or self.op == "decayed":
-            return None
-        return days(window) * (2 if self.op == "trend" else 1)
+    def parts(self, window: str) -> list[Part]:
+        source = PlayInput(self.input, self.where, self.input_type, self.per, self.k, self.edges)
+        return self.operation.parts(source, window)
 
-    def part(self, kind: str, expression: str = "", detail: str = "") -> Part:
-        return Part(kind, expression or self.input, self.where, detail, self.input_type)
+    def lookback_days(self, window: str) -> int | None:
+        """None for all there are."""
+        windows = self.operation.total_windows(window)
+        return None if LIFETIME in windows else max(map(window_days, windows))
 
     def columns(self) -> Iterator[Column]:
         sum_type = "double" if self.input_type == "double" else "bigint"
@@ -123,9 +122,8 @@ class FeatureGroup:
     """All features of one entity: a table, one row per entity and day.
 
     `keys` name the entity. `where` keeps plays out of every feature. An entity has a row from its first
-    play on; with `keep`, only while it has a play in that window, which no feature may then look beyond:
-    pairs of listener and track would otherwise fill a row a day for each that ever was. Without `daily` there
-    is no such table: the features are merged from the partials when labels ask for them.
+    play on. Without `daily` there is no such table, as pairs of listener and track would fill a row a day for
+    each that ever was: the features are merged from the partials when labels ask for them.
     """
 
     table: str
@@ -134,12 +132,11 @@ class FeatureGroup:
     features: tuple[Feature, ...]
     where: str = "true"
     owner: str = "the Segue authors"
-    keep: str = LIFETIME
     daily: bool = True
 
     def __post_init__(self) -> None:
-        if wrong := list(_group_problems(self)):
-            raise DeclarationError(f"table {self.table}: {'; '.join(wrong)}")
+        if problems := list(_group_problems(self)):
+            raise DeclarationError(f"table {self.table}: {'; '.join(problems)}")
 
     @property
     def feature_windows(self) -> tuple[tuple[Feature, str], ...]:
@@ -147,8 +144,17 @@ class FeatureGroup:
         return tuple((feature, window) for feature in self.features for window in feature.windows)
 
     @property
+    def declaration(self) -> str:
+        """All that it says, as text; manifests of training sets hold a hash of it.
+
+        Groups had a field `keep` when the first of them were written, and those are still replayed.
+        """
+        end = f"daily={self.daily})"
+        return f"{repr(self).removesuffix(end)}keep='lifetime', {end}"
+
+    @property
     def tables(self) -> tuple[str, ...]:
-        """Partials come before what is made of them."""
+        """Partials come before what is merged from them."""
         return (self.partials_table, self.table) if self.daily else (self.partials_table,)
 
     @property
@@ -158,16 +164,11 @@ class FeatureGroup:
     @property
     def parts(self) -> tuple[Part, ...]:
         """What a day is folded into, each once."""
-        needed = (part for f, w in self.feature_windows for part in f.operation.parts(f, w))
-        return tuple(dict.fromkeys(needed))
+        return tuple(dict.fromkeys(part for f, w in self.feature_windows for part in f.parts(w)))
 
-    def longest(self, part: Part) -> int:
+    def longest_span(self, part: Part) -> int:
         """Days of the longest span that a window needs of a part; longer spans leave it out."""
-        return max(
-            feature.lookback_days(window) or SPANS[-1]
-            for feature, window in self.feature_windows
-            if part in feature.operation.parts(feature, window)
-        )
+        return max(f.lookback_days(w) or SPANS[-1] for f, w in self.feature_windows if part in f.parts(w))
 
     @property
     def deterministic(self) -> bool:
@@ -178,11 +179,11 @@ class FeatureGroup:
         declared = tuple(column for feature in self.features for column in feature.columns())
         return self._contract(self.table, self.meaning, (FEATURE_AT, *declared), ("ds",), "feature_at")
 
-    def partials(self) -> Contract:
+    def partials_contract(self) -> Contract:
         """The table of daily partials, and of their merges over 2, 4, 8 … days."""
-        held = tuple(Column(part.name, part.type, part.meaning) for part in self.parts)
-        meaning = f"What {self.table} is made of: one row per entity, last day and span."
-        return self._contract(self.partials_table, meaning, (SPAN, *held), ("span", "ds"), None)
+        parts = tuple(Column(part.name, part.type, part.meaning) for part in self.parts)
+        meaning = f"What {self.table} is merged from: one row per entity, last day and span."
+        return self._contract(self.partials_table, meaning, (SPAN, *parts), ("span", "ds"), None)
 
     def _contract(
         self,
@@ -205,57 +206,55 @@ class FeatureGroup:
         )
 
 
-def days(window: str) -> int:
-    """The length of a window such as '7d', in days."""
-    if not (window.endswith("d") and window[:-1].isdecimal() and int(window[:-1]) > 0):
-        raise DeclarationError(f"window {window!r} is none; write days as '7d', or 'lifetime'")
-    return int(window[:-1])
-
-
 def _feature_problems(feature: Feature) -> Iterator[str]:
     if feature.op not in OPERATIONS:
         yield f"operation {feature.op!r} is unknown; known: {', '.join(OPERATIONS)}"
         return
     if not re.fullmatch(r"[a-z][a-z0-9_]*", feature.what):
         yield f"its name {feature.what!r} is no column's; use a-z, 0-9 and _"
-    yield from _column_problems(feature)
+    for option, sql in feature.expressions.items():
+        yield from _sql_problems(option, sql)
+    yield from _type_problems(feature)
     yield from _option_problems(feature)
     for window in feature.windows:
         yield from _window_problems(feature, window)
 
 
-def _option_problems(feature: Feature) -> Iterator[str]:
-    operation = feature.operation
-    if operation.input_types and feature.input_type not in operation.input_types:
-        asked, got = " or ".join(operation.input_types), feature.input_type or "unknown (say type=…)"
-        yield f"{feature.op} takes {asked}, the type of {feature.input!r} is {got}"
-    if (
-        feature.type
-        and feature.input in SESSIONS.names
-        and feature.type != SESSIONS.column(feature.input).type
-    ):
-        yield f"{feature.input} is {SESSIONS.column(feature.input).type}, not {feature.type}; leave type out"
-    if "{T}" in operation.type and not feature.input_type:
+def _sql_problems(option: str, sql: str) -> Iterator[str]:
+    try:
+        unknown = [name for name in _column_names(sql) if name not in SESSIONS.names]
+    except sqlglot.errors.SqlglotError as problem:
+        first_line = str(problem).partition("\n")[0]
+        yield f"{option} {sql!r} is no SQL expression: {first_line}"
+        return
+    if unknown:
+        yield f"{option} names {', '.join(unknown)}, which sessions does not have ({', '.join(SESSIONS.names)})"
+
+
+def _type_problems(feature: Feature) -> Iterator[str]:
+    operation, given = feature.operation, feature.input_type
+    stored = SESSIONS.column(feature.input).type if feature.input in SESSIONS.names else ""
+    if operation.input_types and given not in operation.input_types:
+        expected = " or ".join(operation.input_types)
+        yield f"{feature.op} takes {expected}, the type of {feature.input!r} is {given or 'unknown (say type=…)'}"
+    if stored and feature.type not in ("", stored):
+        yield f"{feature.input} is {stored}, not {feature.type}; leave type out"
+    if "{T}" in operation.type and not given:
         yield f"{feature.op} gives what it takes; say the type of {feature.input!r} by type=…"
-    if feature.default is not None and operation.empty_value is not None:
-        yield f"{feature.op} of no plays is {_shown_empty(operation.empty_value)} by definition, so it takes no default"
-    yield from (
-        f"{feature.op} needs {option}=…" for option in operation.options if not getattr(feature, option)
-    )
+
+
+def _option_problems(feature: Feature) -> Iterator[str]:
+    empty = feature.operation.empty_value
+    if feature.default is not None and empty is not None:
+        value = list(empty) if isinstance(empty, tuple) else empty
+        yield f"{feature.op} of no plays is {value} by definition, so it takes no default"
+    for option in feature.operation.options:
+        if not getattr(feature, option):
+            yield f"{feature.op} needs {option}=…"
     if list(feature.edges) != sorted(set(feature.edges)):
         yield f"edges {feature.edges} are not in order, each once"
     if not all(0 <= rank <= 1 for rank in feature.at):
         yield f"at {feature.at} is not within 0 and 1"
-
-
-def _shown_empty(empty_value: Any) -> str:
-    return str(list(empty_value) if isinstance(empty_value, tuple) else empty_value)
-
-
-def _column_problems(feature: Feature) -> Iterator[str]:
-    for option in ("input", "where", "per"):
-        if unknown := _unknown_columns(getattr(feature, option)):
-            yield f"{option} names {', '.join(unknown)}, which sessions does not have ({', '.join(SESSIONS.names)})"
 
 
 def _window_problems(feature: Feature, window: str) -> Iterator[str]:
@@ -265,7 +264,7 @@ def _window_problems(feature: Feature, window: str) -> Iterator[str]:
             yield f"{feature.op} has no window 'lifetime'"
         return
     try:
-        length = days(window)
+        length = window_days(window)
     except DeclarationError as problem:
         yield str(problem)
         return
@@ -275,47 +274,36 @@ def _window_problems(feature: Feature, window: str) -> Iterator[str]:
 
 
 def _group_problems(group: FeatureGroup) -> Iterator[str]:
-    names = [column.name for feature in group.features for column in feature.columns()]
+    names = [feature.name(window) for feature, window in group.feature_windows]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         yield (
             f"{', '.join(twice)} declared twice; a name follows from what, op and window, so give one of them another"
         )
-    if unknown := _unknown_columns(group.where):
-        yield f"where names {', '.join(unknown)}, which sessions does not have"
+    yield from _sql_problems("where", group.where)
     if len({part.name for part in group.parts}) < len(set(group.parts)):
         yield "one expression is declared with two types; give it one"
-    if len(_window_lengths(group)) > MAX_WINDOWS:
-        yield f"{len(_window_lengths(group))} different windows; {MAX_WINDOWS} fit"
+    windows = {LIFETIME, *(over for f, w in group.feature_windows for over in f.operation.total_windows(w))}
+    if len(windows) > MAX_WINDOWS:
+        yield f"{len(windows)} different windows; {MAX_WINDOWS} fit"
     if unknown := [key for key in group.keys if key not in SESSIONS.names]:
         yield f"{', '.join(unknown)} is no column of sessions, so it names no entity"
+    if "user_id" not in group.keys:
+        yield from _personal_features(group)
+
+
+def _personal_features(group: FeatureGroup) -> Iterator[str]:
     for feature in group.features:
-        yield from _entity_problems(group, feature)
+        lists_input = feature.op in ("top_k", "entropy")
+        listed = {*_column_names(feature.input)} & {*IDENTIFYING_COLUMNS} if lists_input else set()
+        if feature.operation.personal or listed:
+            yield (
+                f"{feature.what}_{feature.op} would keep what one listener did "
+                "where no listener can be erased from"
+            )
 
 
-def _window_lengths(group: FeatureGroup) -> set[int | None]:
-    """Of all windows; what is made of two windows counts for both."""
-    lengths = {feature.lookback_days(window) for feature, window in group.feature_windows}
-    return lengths | {days(w) for f in group.features if f.op == "trend" for w in f.windows} | {None}
-
-
-def _entity_problems(group: FeatureGroup, feature: Feature) -> Iterator[str]:
-    """What is right in itself and wrong for this entity."""
-    listed = feature.op in ("top_k", "entropy") and set(_column_names(feature.input)) & set(
-        IDENTIFYING_COLUMNS
-    )
-    if "user_id" not in group.keys and (feature.operation.personal or listed):
-        yield f"{feature.what}_{feature.op} would keep what one listener did where no listener can be erased from"
-    if group.keep != LIFETIME:
-        kept = days(group.keep)
-        if any((feature.lookback_days(window) or SPANS[-1]) > kept for window in feature.windows):
-            yield f"{feature.what}_{feature.op} looks beyond {group.keep}, after which rows are not kept"
-
-
-def _unknown_columns(sql: str) -> list[str]:
-    return [name for name in _column_names(sql) if name not in SESSIONS.names]
-
-
-def _column_names(sql: str) -> list[str]:
-    """Names of columns in an expression: what is no string, no function and no word of SQL."""
-    unquoted = re.sub(r"'[^']*'", "''", sql).replace("`", "")
-    return [n for n in re.findall(r"\b[a-zA-Z_]\w*\b(?!\s*\()", unquoted) if n.lower() not in _SQL_WORDS]
+@cache
+def _column_names(sql: str) -> tuple[str, ...]:
+    """The columns that an expression reads, each once; variables of lambdas are none."""
+    columns = sqlglot.parse_one(sql, dialect="spark").find_all(sqlglot.exp.Column)
+    return tuple(dict.fromkeys(column.parts[0].name for column in columns))

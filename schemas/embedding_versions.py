@@ -1,4 +1,4 @@
-"""Embedding versions: every training there was, what it was made of, how good it is, and what the gate said."""
+"""Embedding versions: every training, its inputs and settings, its metrics, and whether the gate accepted it."""
 
 from __future__ import annotations
 
@@ -6,18 +6,17 @@ from schemas.common import AVAILABLE_AT, DS, SPACE_ID
 from schemas.contract import Column, Contract
 
 STARTS = ("cold", "warm")
-STATUSES = ("accepted", "rejected")
 
 EMBEDDING_VERSIONS = Contract(
     name="embedding_versions",
     meaning="One row per training, those that the gate refused included.",
     columns=(
-        Column("version_id", "string", "day of training and what it is made of", nullable=False),
+        Column("version_id", "string", "day of training and a hash of its inputs", nullable=False),
         SPACE_ID,
-        Column("parent", "string", "the version it started from, or was turned to; null for the first"),
-        Column("start", "string", "cold: a new space; warm: went on in the parent's", nullable=False),
+        Column("parent", "string", "the version it started from, or was rotated to; null for the first"),
+        Column("start", "string", "cold: in a new space; warm: continued in the parent's", nullable=False),
         Column("status", "string", "accepted, or rejected: its vectors were never published", nullable=False),
-        Column("reasons", "array<string>", "what the gate held against it", nullable=False),
+        Column("reasons", "array<string>", "why the gate rejected it", nullable=False),
         Column("parameters", "string", "the settings, as JSON", nullable=False),
         Column("seed", "bigint", "of the settings", nullable=False),
         Column("inputs", "string", "tables and their versions, as JSON", nullable=False),

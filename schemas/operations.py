@@ -32,26 +32,41 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from schemas.parts import Part
-
-if TYPE_CHECKING:
-    from schemas.declarations import Feature
+from schemas.parts import Part, PlayInput
 
 LIFETIME = "lifetime"
 NUMBERS = ("int", "bigint", "double")
 
-Parts = Callable[["Feature", str], list[Part]]
+Parts = Callable[[PlayInput, str], list[Part]]
+
+
+class DeclarationError(ValueError):
+    """A feature that cannot be computed as declared."""
+
+
+def window_days(window: str) -> int:
+    """The length of a window such as '7d', in days."""
+    if not (window.endswith("d") and window[:-1].isdecimal() and int(window[:-1]) > 0):
+        raise DeclarationError(f"window {window!r} is none; write days as '7d', or 'lifetime'")
+    return int(window[:-1])
 
 
 @dataclass(frozen=True)
 class Operation:
-    """`type` may hold {T}, the input's; `empty_value` is the value of no plays, None being null.
+    """What an operation needs and gives.
 
-    `input_types`: types that the input may have, none for any. `longest`: days of its longest window,
-    0 where it has none but "lifetime". `allows_lifetime`: whether that is one of its windows. `options`: the options
-    of a declaration that it must have.
+    Attributes:
+        parts: of an input and a window.
+        type: may hold {T}, the input's, and {S}, that of its sum.
+        empty_value: the value of no plays, None being null.
+        input_types: types that the input may have, none for any.
+        longest: days of its longest window, 0 where it has none but "lifetime".
+        allows_lifetime: whether that is one of its windows.
+        options: those of a declaration that it must have.
+        personal: its parts hold what single listeners did.
+        total_windows: the windows that the parts of a window are merged over.
     """
 
     parts: Parts
@@ -63,92 +78,88 @@ class Operation:
     allows_lifetime: bool = True
     options: tuple[str, ...] = ()
     personal: bool = False
+    total_windows: Callable[[str], tuple[str, ...]] = lambda window: (window,)
 
 
-def _single_part(kind: str) -> Parts:
-    return lambda feature, _: [feature.part(kind)]
+def _of_kinds(*kinds: str) -> Parts:
+    return lambda source, _: [source.part(kind) for kind in kinds]
 
 
-def _sum(feature: Feature, _: str) -> list[Part]:
-    return [_sum_of(feature, feature.input, feature.input_type)]
+def _sum(source: PlayInput, _: str) -> list[Part]:
+    return [_sum_of(source, source.input)]
 
 
-def _sum_of(feature: Feature, expression: str, type_: str) -> Part:
-    return feature.part("exact" if type_ == "double" else "sum", expression)
+def _sum_of(source: PlayInput, expression: str) -> Part:
+    return source.part("exact" if source.type == "double" else "sum", expression)
 
 
-def _mean(feature: Feature, window: str) -> list[Part]:
-    return [*_sum(feature, window), feature.part("count")]
+def _mean(source: PlayInput, window: str) -> list[Part]:
+    return [*_sum(source, window), source.part("count")]
 
 
-def _variance(feature: Feature, window: str) -> list[Part]:
-    squares = "exact_squares" if feature.input_type == "double" else "squares"
-    return [feature.part(squares), *_mean(feature, window)]
+def _variance(source: PlayInput, window: str) -> list[Part]:
+    squares = "exact_squares" if source.type == "double" else "squares"
+    return [source.part(squares), *_mean(source, window)]
 
 
-def _rate(feature: Feature, _: str) -> list[Part]:
-    return [feature.part("true"), feature.part("count")]
-
-
-def _ratio(feature: Feature, _: str) -> list[Part]:
-    above = f"if({feature.per} is null, null, {feature.input})"
-    below = f"if({feature.input} is null, null, {feature.per})"
-    return [_sum_of(feature, each, feature.input_type) for each in (above, below)]
+def _ratio(source: PlayInput, _: str) -> list[Part]:
+    above = f"if({source.per} is null, null, {source.input})"
+    below = f"if({source.input} is null, null, {source.per})"
+    return [_sum_of(source, above), _sum_of(source, below)]
 
 
 def _nearest_plays(kind: str) -> Parts:
-    return lambda feature, _: [feature.part(kind, detail=str(feature.k or 1))]
-
-
-def _histogram(feature: Feature, _: str) -> list[Part]:
-    return [feature.part("histogram", detail=" ".join(repr(float(edge)) for edge in feature.edges))]
-
-
-def _decayed(feature: Feature, window: str) -> list[Part]:
-    return [feature.part("decayed", detail=window)]
-
-
-def _no_parts(_: Feature, __: str) -> list[Part]:
-    """Exact distinct counts have no part: it would be a set, as large as the plays."""
-    return []
+    return lambda source, _: [source.part(kind, detail=str(source.k or 1))]
 
 
 OPERATIONS: dict[str, Operation] = {
-    "count": Operation(_single_part("count"), empty_value=0),
+    "count": Operation(_of_kinds("count"), empty_value=0),
     "sum": Operation(_sum, "{S}", empty_value=0, input_types=NUMBERS),
     "mean": Operation(_mean, "double", input_types=NUMBERS),
-    "min": Operation(_single_part("min"), "{T}", input_types=NUMBERS),
-    "max": Operation(_single_part("max"), "{T}", input_types=NUMBERS),
+    "min": Operation(_of_kinds("min"), "{T}", input_types=NUMBERS),
+    "max": Operation(_of_kinds("max"), "{T}", input_types=NUMBERS),
     "variance": Operation(_variance, "double", input_types=NUMBERS),
-    "rate": Operation(_rate, "double", "0..1", input_types=("boolean",)),
+    "rate": Operation(_of_kinds("true", "count"), "double", "0..1", input_types=("boolean",)),
     "ratio": Operation(_ratio, "double", input_types=NUMBERS, options=("per",)),
     "first": Operation(_nearest_plays("earliest"), "{T}", personal=True),
     "last": Operation(_nearest_plays("latest"), "{T}", personal=True),
     "last_k": Operation(
         _nearest_plays("latest"), "array<{T}>", empty_value=(), options=("k",), personal=True
     ),
-    "top_k": Operation(_single_part("items"), "array<string>", empty_value=(), options=("k",)),
-    "distinct": Operation(_no_parts, empty_value=0, longest=90, allows_lifetime=False),
-    "approx_distinct": Operation(_single_part("hll"), empty_value=0),
-    "percentiles": Operation(_single_part("kll"), "array<double>", input_types=NUMBERS, options=("at",)),
+    "top_k": Operation(_of_kinds("items"), "array<string>", empty_value=(), options=("k",)),
+    # No part: it would be a set, as large as the plays. Counted from the plays of the window, which is short for that.
+    "distinct": Operation(lambda _, __: [], empty_value=0, longest=90, allows_lifetime=False),
+    "approx_distinct": Operation(_of_kinds("hll"), empty_value=0),
+    "percentiles": Operation(_of_kinds("kll"), "array<double>", input_types=NUMBERS, options=("at",)),
     "histogram": Operation(
-        _histogram, "array<bigint>", empty_value=(0,), input_types=NUMBERS, options=("edges",)
+        lambda source, _: [source.part("histogram", detail=" ".join(repr(float(e)) for e in source.edges))],
+        "array<bigint>",
+        empty_value=(0,),
+        input_types=NUMBERS,
+        options=("edges",),
     ),
-    "hours": Operation(
-        _single_part("hours"), "array<double>", "0..1", (0.0,) * 24, input_types=("timestamp",)
-    ),
-    "entropy": Operation(_single_part("items"), "double", "bits", 0.0),
+    "hours": Operation(_of_kinds("hours"), "array<double>", "0..1", (0.0,) * 24, input_types=("timestamp",)),
+    "entropy": Operation(_of_kinds("items"), "double", "bits", 0.0),
     "trend": Operation(
-        _single_part("count"), "double", "doublings", 0.0, longest=1825, allows_lifetime=False
+        _of_kinds("count"),
+        "double",
+        "doublings",
+        0.0,
+        longest=1825,
+        allows_lifetime=False,
+        total_windows=lambda window: (window, f"{2 * window_days(window)}d"),
     ),
+    # all plays count, however little; the window is the half-life
     "decayed": Operation(
-        _decayed, "double", empty_value=0.0, input_types=("timestamp",), allows_lifetime=False
+        lambda source, window: [source.part("decayed", detail=window)],
+        "double",
+        empty_value=0.0,
+        input_types=("timestamp",),
+        allows_lifetime=False,
+        total_windows=lambda _: (LIFETIME,),
     ),
-    "streak": Operation(_single_part("heard_on"), "int", "days", 0, longest=62, allows_lifetime=False),
-    "days_since_first": Operation(
-        _single_part("min"), "double", "days", input_types=("timestamp",), longest=0
-    ),
-    "days_since_last": Operation(
-        _single_part("max"), "double", "days", input_types=("timestamp",), longest=0
-    ),
+    # of a bigint's 63 bits besides its sign one stays free, as a streak is computed from the bits + 1
+    "streak": Operation(_of_kinds("heard_on"), "int", "days", 0, longest=62, allows_lifetime=False),
+    "days_since_first": Operation(_of_kinds("min"), "double", "days", input_types=("timestamp",), longest=0),
+    "days_since_last": Operation(_of_kinds("max"), "double", "days", input_types=("timestamp",), longest=0),
 }

@@ -1,7 +1,7 @@
 """Daily partial aggregates as data: what is kept of the plays of one entity and one day.
 
 A part is a monoid: two days of it merge into one of the same type, so that any number of days do.
-Parts are named after what they hold, and features that need the same one share it.
+Parts are named after their content, and features that need the same one share it.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from zlib import crc32
 
-# kind -> (type, what it holds); {T} stands for the type of the input
+# kind -> (type, content); {T} stands for the type of the input
 KINDS: dict[str, tuple[str, str]] = {
     "count": ("bigint", "plays where it is known"),
     "true": ("bigint", "plays where it is true"),
@@ -26,7 +26,8 @@ KINDS: dict[str, tuple[str, str]] = {
     "items": ("array<struct<item:string,count:bigint>>", "plays of each value, by value"),
     "hours": ("array<bigint>", "plays by hour of the day in UTC, midnight first"),
     "histogram": ("array<bigint>", "plays between the edges"),
-    "decayed": ("decimal(38,18)", "plays, faded to the end of ds"),
+    # as a decimal for the same reason
+    "decayed": ("decimal(38,18)", "plays, each weighted by its decay to the end of ds"),
     "heard_on": ("bigint", "bit n is set if there was a play n days before ds, n to 62"),
     "hll": ("binary", "HyperLogLog sketch of the values"),
     "kll": ("binary", "KLL sketch of the values"),
@@ -39,7 +40,7 @@ SKETCHES = ("hll", "kll")
 class Part:
     """One partial: `kind` of the SQL expression `of`, over the plays for which `where` is true.
 
-    `detail` is what else tells two of a kind apart: a half-life, a number of values, the edges.
+    `detail` is what else distinguishes two of a kind: a half-life, a number of values, the edges.
     """
 
     kind: str
@@ -50,7 +51,7 @@ class Part:
 
     @property
     def name(self) -> str:
-        """A column name; expressions are told apart by a checksum, as much of them is no letter."""
+        """A column name; expressions are distinguished by a checksum, as much of them is no letter."""
         where = "" if self.where == "true" else f"where_{_slug(self.where)}"
         return "_".join(
             part
@@ -66,6 +67,21 @@ class Part:
     def meaning(self) -> str:
         where = "" if self.where == "true" else f" where {self.where}"
         return f"{KINDS[self.kind][1]}: {self.of}{where}"
+
+
+@dataclass(frozen=True)
+class PlayInput:
+    """What a declared feature reads of each play, and the options that its parts depend on."""
+
+    input: str
+    where: str
+    type: str
+    per: str = ""
+    k: int = 0
+    edges: tuple[float, ...] = ()
+
+    def part(self, kind: str, expression: str = "", detail: str = "") -> Part:
+        return Part(kind, expression or self.input, self.where, detail, self.type)
 
 
 def _slug(text: str) -> str:

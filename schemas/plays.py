@@ -1,19 +1,24 @@
-"""Plays: who heard what, when and for how long; and the input rows that could not be one."""
+"""Plays: who played what, when and for how long; and the input rows that are no valid play."""
 
 from __future__ import annotations
 
 from schemas.common import AVAILABLE_AT, BUCKETS, DS, bucket
 from schemas.contract import Column, Contract
 
+# Nobody streamed before 1999: such times are zeros, and seconds that were read as milliseconds.
+EARLIEST_PLAY = "1999-01-01"
+# A day of play in one play is no listening.
+MAX_PLAY_MS = 86_400_000
+
 LISTENED = (
     Column(
-        "play_id", "string", "identifies the play; made from the other fields where absent", nullable=False
+        "play_id", "string", "identifies the play; a hash of the other fields where absent", nullable=False
     ),
     Column("user_id", "string", "who listened", nullable=False),
     Column("track_id", "string", "what was played", nullable=False),
     Column("artist_id", "string", "who made it, as the source says"),
     Column("played_at", "timestamp", "when the play began", "UTC", False),
-    Column("ms_played", "bigint", "how long it was heard", "ms", check=">= 0"),
+    Column("ms_played", "bigint", "how long it was played", "ms", check=">= 0"),
     Column("track_ms", "bigint", "how long the track is", "ms", check=">= 0"),
 )
 
@@ -22,7 +27,7 @@ PLAYS = Contract(
     meaning="One row per play, once, from every source.",
     columns=(
         *LISTENED,
-        Column("skipped", "boolean", "the source's own word on whether it was skipped"),
+        Column("skipped", "boolean", "whether it was skipped, as the source says"),
         Column("saved", "boolean", "the listener saved the track during this play"),
         Column("source_session_id", "string", "the source's own session, where it has one"),
         Column("source", "string", "name of the source the play came from", nullable=False),
@@ -48,7 +53,7 @@ REJECTED_PLAYS = Contract(
         Column("raw", "string", "the row as it was read", nullable=False),
         Column("reasons", "array<string>", "every rule the row breaks", nullable=False),
         AVAILABLE_AT,
-        Column("ds", "date", "day of the play, or 1970-01-01 where none can be believed", nullable=False),
+        Column("ds", "date", "day of the play, or 1970-01-01 where the row has no valid one", nullable=False),
     ),
     key=("reject_id",),
 )

@@ -1,4 +1,4 @@
-"""Quality results: what was expected of every batch, what was seen, and what came of it."""
+"""Quality results: what was expected of every batch, what was observed, and whether it was published."""
 
 from __future__ import annotations
 

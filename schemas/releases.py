@@ -14,7 +14,7 @@ RELEASES = Contract(
         Column("version", "bigint", "its Delta version", nullable=False),
         Column("rows", "bigint", "rows in that version", "rows", False),
         Column("content_hash", "string", "order-free hash of all rows in that version", nullable=False),
-        Column("rollback_of", "string", "the release that this one takes back, if any"),
+        Column("rollback_of", "string", "the release that this one rolled back, if any"),
         Column(
             "lag_days", "bigint", "days from its newest day to the release's; null in old releases", "days"
         ),

@@ -1,4 +1,4 @@
-"""Sessions: plays in the order a listener heard them, cut where the listening stopped."""
+"""Sessions: plays in the order in which a listener played them, cut where the listening stopped."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ SESSIONS = Contract(
         Column("session_id", "string", "the source's session, or hash of listener and start", nullable=False),
         Column("session_started_at", "timestamp", "start of the session's first play", "UTC", False),
         Column("position", "int", "place in the session, from 1", nullable=False, check=">= 1"),
-        Column("completion", "double", "share of the track that was heard, null where unknown", "0..1"),
-        Column("skipped", "boolean", "the source's word, or under 30 s and under half of the track"),
+        Column("completion", "double", "share of the track that was played, null where unknown", "0..1"),
+        Column("skipped", "boolean", "as the source says, else under 30 s and under half of the track"),
         Column("saved", "boolean", "the listener saved the track during this play"),
         Column(
             "is_bot", "boolean", "more plays or more hours in that day than a person can have", nullable=False

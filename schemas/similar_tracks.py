@@ -1,4 +1,4 @@
-"""Similar tracks: the nearest of every track, found once for everybody."""
+"""Similar tracks: the nearest neighbours of every track, searched once a day."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SIMILAR_TRACKS = Contract(
         SPACE_ID,
         Column("neighbours", "array<string>", "track ids, the nearest first", nullable=False),
         Column("scores", "array<float>", "their cosines, falling", "-1..1", False),
-        Column("search", "string", "how they were found: exact or ivf", nullable=False),
+        Column("search", "string", "how they were searched: exact or ivf", nullable=False),
         bucket("track_id"),
         AVAILABLE_AT,
         DS,

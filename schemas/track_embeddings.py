@@ -1,4 +1,4 @@
-"""Track embeddings: what item2vec learned of each track, and what stands in where it learned nothing."""
+"""Track embeddings: the item2vec vectors of each track, and fallbacks for tracks that were not trained."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ TRACK_EMBEDDINGS = Contract(
         Column("out_vector", "array<float>", "as the track after; null where source is none"),
         Column("norm", "double", "length of in + out", check="> 0"),
         Column("support", "bigint", "plays in the window of the training", "plays", False, ">= 0"),
-        Column("source", "string", f"whence the vectors: {', '.join(SOURCES)}", nullable=False),
-        Column("in_state", "double", "Adagrad's sum of squared gradients: what a warm start goes on from"),
+        Column("source", "string", f"how the vector was obtained: {', '.join(SOURCES)}", nullable=False),
+        Column("in_state", "double", "Adagrad's sum of squared gradients: what a warm start continues from"),
         Column("out_state", "double", "the same of out_vector"),
         bucket("track_id"),
         AVAILABLE_AT,

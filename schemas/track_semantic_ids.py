@@ -1,4 +1,4 @@
-"""Semantic ids: tracks as short words of codes, alike where the tracks are; and the books of those codes."""
+"""Semantic ids: residual-quantised track embeddings, and the codebooks that they are quantised by."""
 
 from __future__ import annotations
 

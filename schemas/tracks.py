@@ -7,7 +7,7 @@ from schemas.contract import Column, Contract
 
 TRACKS = Contract(
     name="tracks",
-    meaning="One row per track ever catalogued; the latest word on each.",
+    meaning="One row per track that was ever in a catalogue, as the newest one has it.",
     columns=(
         Column("track_id", "string", "as in plays", nullable=False),
         Column("title", "string", "as the source writes it"),
@@ -15,7 +15,7 @@ TRACKS = Contract(
         Column("artist_name", "string", "as the source writes it"),
         Column("album", "string", "as the source writes it"),
         Column("track_ms", "bigint", "length", "ms"),
-        Column("explicit", "boolean", "carries an explicit-content mark"),
+        Column("explicit", "boolean", "has an explicit-content flag"),
         Column("released_on", "date", "day of first release"),
         Column("source", "string", "name of the source", nullable=False),
         bucket("track_id"),

@@ -1,4 +1,4 @@
-"""User embeddings: where in the space of the tracks a listener is, by what was heard of late."""
+"""User embeddings: recency-weighted means of the embeddings of the tracks that a listener played."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from schemas.contract import Column, Contract
 
 USER_EMBEDDINGS = Contract(
     name="user_embeddings",
-    meaning="One row per listener who heard a track with a vector in the window, and day.",
+    meaning="One row per listener who played a track with a vector in the window, and day.",
     columns=(
         Column("user_id", "string", "as in plays", nullable=False),
         FEATURE_AT,

@@ -12,8 +12,8 @@ import pyarrow.compute as pc
 
 from features.embeddings.candidate_kernel import NEVER, Bools, Lists, choose_rows
 from features.embeddings.corpus import Ints, Tokens
-from features.windows.folds import MICROS_A_DAY
 from schemas.candidates import ORIGINS
+from schemas.common import MICROS_A_DAY
 
 if TYPE_CHECKING:
     from features.embeddings.candidates import CandidateSettings

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from features.windows.folds import MICROS_A_DAY
+from schemas.common import MICROS_A_DAY
 from schemas.user_embeddings import USER_EMBEDDINGS
 
 if TYPE_CHECKING:  # numpy and pyarrow run in the tasks that sum, not where plans are made

@@ -18,7 +18,9 @@ from typing import Any
 from pyspark.sql import Column
 from pyspark.sql import functions as F
 
-DAY = 86_400_000_000  # microseconds
+from schemas.common import MICROS_A_DAY
+
+DAY = MICROS_A_DAY
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 

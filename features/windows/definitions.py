@@ -16,7 +16,7 @@ from decimal import ROUND_HALF_UP, Decimal
 from fractions import Fraction
 from typing import Any
 
-from schemas.declarations import LIFETIME, Feature, days
+from schemas.declarations import LIFETIME, Feature, window_days
 
 DAY = timedelta(days=1)
 
@@ -32,7 +32,7 @@ class Play:
 
 @dataclass(frozen=True)
 class Sample:
-    """One value that is wanted, and the plays that it is made of, oldest first."""
+    """What one value is computed from: the plays of the window [t - w, t) that count, oldest first."""
 
     feature: Feature
     t: datetime
@@ -46,11 +46,11 @@ class Sample:
 
 def value(plays: Iterable[Play], feature: Feature, window: str, t: datetime) -> Any:
     """A feature of the plays of one entity, in the window that ends at `t`; None is null."""
-    w = timedelta.max if window == LIFETIME else days(window) * DAY
+    w = timedelta.max if window == LIFETIME else window_days(window) * DAY
     back = {"decayed": timedelta.max, "trend": 2 * w if w < timedelta.max else w}.get(feature.op, w)
     inside = [p for p in plays if p.at < t and t - p.at <= back and is_counted(p, feature)]
-    found = OPERATIONS[feature.op](Sample(feature, t, w, sorted(inside, key=play_order)))
-    return feature.empty_value if found is None else found
+    result = OPERATIONS[feature.op](Sample(feature, t, w, sorted(inside, key=play_order)))
+    return feature.empty_value if result is None else result
 
 
 def inputs(feature: Feature) -> list[str]:
@@ -59,7 +59,7 @@ def inputs(feature: Feature) -> list[str]:
 
 
 def is_counted(play: Play, feature: Feature) -> bool:
-    """Whether the filter lets it through, and what is asked of it is known."""
+    """Whether the filter lets it through, and its inputs are known."""
     needed = (feature.input, feature.per) if feature.per else (feature.input,)
     return play.inputs[feature.where] is True and all(play.inputs[of] is not None for of in needed)
 
@@ -68,8 +68,8 @@ def play_order(play: Play) -> tuple[datetime, bytes]:
     return play.at, play.play_id.encode()
 
 
-def text(known: Any) -> str:
-    """A string, an integer or a truth as Spark writes it; the others it writes in its own way."""
+def as_text(known: Any) -> str:
+    """As Spark casts it to a string; other types than these it formats in ways of its own."""
     if not isinstance(known, str | int):
         raise TypeError(f"{known!r}: compare it as text with strings and integers alone")
     return str(known).lower() if isinstance(known, bool) else str(known)
@@ -89,10 +89,6 @@ def _sum(sample: Sample) -> Any:
     return typed_sum(sample.values, sample.feature.input_type)
 
 
-def _mean(sample: Sample) -> float | None:
-    return _sum(sample) / len(sample.values) if sample.values else None
-
-
 def _variance(sample: Sample) -> float | None:
     known = [Fraction(each) for each in sample.values]
     if not known:
@@ -101,17 +97,13 @@ def _variance(sample: Sample) -> float | None:
     return float(sum(((each - mean) ** 2 for each in known), Fraction(0)) / len(known))
 
 
-def _rate(sample: Sample) -> float | None:
-    return sample.values.count(True) / len(sample.values) if sample.values else None
-
-
 def _ratio(sample: Sample) -> float | None:
     below = typed_sum([play.inputs[sample.feature.per] for play in sample.plays], sample.feature.input_type)
     return _sum(sample) / below if below else None
 
 
 def count_values(known: list[Any]) -> list[tuple[str, int]]:
-    counted = Counter(map(text, known))
+    counted = Counter(map(as_text, known))
     return sorted(counted.items(), key=lambda item: (-item[1], item[0].encode()))
 
 
@@ -129,10 +121,6 @@ def histogram(known: Iterable[float], edges: Sequence[float]) -> list[int]:
 def count_by_hour(instants: Iterable[datetime]) -> list[int]:
     hours = [instant.astimezone(UTC).hour for instant in instants]
     return [hours.count(hour) for hour in range(24)]
-
-
-def _hours(sample: Sample) -> list[float]:
-    return [count / len(sample.plays) if count else 0.0 for count in count_by_hour(sample.values)]
 
 
 def _entropy(sample: Sample) -> float:
@@ -154,32 +142,32 @@ def _streak(sample: Sample) -> int:
     return next(n for n in range(len(active_days) + 1) if n * DAY not in active_days)
 
 
-def _days_since(found: Callable[[list[datetime]], datetime]) -> Callable[[Sample], float | None]:
-    return lambda sample: (sample.t - found(sample.values)) / DAY if sample.plays else None
+def _days_since(choose: Callable[[list[datetime]], datetime]) -> Callable[[Sample], float | None]:
+    return lambda sample: (sample.t - choose(sample.values)) / DAY if sample.plays else None
 
 
-def _unless_empty(found: Callable[[list[Any]], Any]) -> Callable[[Sample], Any]:
-    return lambda sample: found(sample.values) if sample.plays else None
+def _unless_empty(compute: Callable[[list[Any]], Any]) -> Callable[[Sample], Any]:
+    return lambda sample: compute(sample.values) if sample.plays else None
 
 
 OPERATIONS: dict[str, Callable[[Sample], Any]] = {
     "count": lambda sample: len(sample.plays),
     "sum": _sum,
-    "mean": _mean,
+    "mean": lambda sample: _sum(sample) / len(sample.plays) if sample.plays else None,
     "min": _unless_empty(min),
     "max": _unless_empty(max),
     "variance": _variance,
-    "rate": _rate,
+    "rate": lambda sample: sample.values.count(True) / len(sample.plays) if sample.plays else None,
     "ratio": _ratio,
     "first": _unless_empty(lambda known: known[0]),
     "last": _unless_empty(lambda known: known[-1]),
     "last_k": lambda sample: sample.values[::-1][: sample.feature.k],
     "top_k": lambda sample: [item for item, _ in count_values(sample.values)[: sample.feature.k]],
-    "distinct": lambda sample: len(set(map(text, sample.values))),
-    "approx_distinct": lambda sample: len(set(map(text, sample.values))),
+    "distinct": lambda sample: len(set(map(as_text, sample.values))),
+    "approx_distinct": lambda sample: len(set(map(as_text, sample.values))),
     "percentiles": _percentiles,
     "histogram": lambda sample: histogram(sample.values, sample.feature.edges),
-    "hours": _hours,
+    "hours": lambda sample: [n / len(sample.plays) if n else 0.0 for n in count_by_hour(sample.values)],
     "entropy": _entropy,
     "trend": _trend,
     "decayed": lambda sample: decayed_sum(sample.values, sample.t, sample.w),

@@ -1,8 +1,8 @@
-"""Exact distinct counts over many windows of many days, without holding a set.
+"""distinct: exact counts of different values over many windows of many days, without holding a set.
 
-A value that an entity heard on day d counts in a window of w days from d on, until it is heard
-again (which counts from then on) or the window has left d behind. So each value of each day is one
-birth at d and, per window, one death at min(next day it was heard, d + w); the count on any day is
+A value that an entity has on day d counts in a window of w days from d on, until it has
+it again (which counts from then on) or the window has left d behind. So each value of each day is one
+birth at d and, per window, one death at min(next day it has it, d + w); the count on any day is
 the running sum of births less deaths. That is linear in the plays, whatever the windows and days.
 """
 
@@ -15,8 +15,8 @@ from datetime import date, timedelta
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
-from features.windows.folds import known
-from schemas.declarations import Feature, FeatureGroup, days
+from features.windows.aggregates import filtered_input
+from schemas.declarations import Feature, FeatureGroup, window_days
 
 
 @dataclass(frozen=True)
@@ -31,14 +31,18 @@ class _DistinctCount:
         return self.feature.name(self.window)
 
     @property
-    def of(self) -> tuple[str, str]:
+    def days(self) -> int:
+        return window_days(self.window)
+
+    @property
+    def source(self) -> tuple[str, str]:
         return self.feature.input, self.feature.where
 
 
 def add_distinct_counts(
-    described: DataFrame, plays: DataFrame, group: FeatureGroup, requested: Sequence[date]
+    described: DataFrame, plays: DataFrame, group: FeatureGroup, days: Sequence[date]
 ) -> DataFrame:
-    """`described` (keys, ds, …) with the group's distinct counts on the days `requested`; null for none.
+    """`described` (keys, ds, …) with the group's distinct counts on some days; null for none.
 
     Args:
         plays: those that count for the group, of the longest window of these at least.
@@ -46,64 +50,50 @@ def add_distinct_counts(
     counts = [_DistinctCount(f, w) for f, w in group.feature_windows if f.op == "distinct"]
     if not counts:
         return described
-    reach = timedelta(days=max(days(count.window) for count in counts))
-    within = (F.col("ds") > F.lit(min(requested) - reach)) & (F.col("ds") <= F.lit(max(requested)))
-    changes = _changes(plays.where(within), group.keys, counts)
-    # The asked days stand among the changes, each to be given the sum of what came before; the
-    # default frame holds the whole current day, so its own births and deaths are in.
+    lookback = timedelta(days=max(count.days for count in counts))
+    recent = plays.where((F.col("ds") > F.lit(min(days) - lookback)) & (F.col("ds") <= F.lit(max(days))))
+    # The days to describe are put among the changes, from an entity's first play here on, each to be given the sum
+    # of all changes up to it; the default frame contains the whole current day, so its own births and deaths count.
+    since = F.filter(F.array(*[F.lit(day) for day in sorted(days)]), lambda day: day >= F.col("_first"))
+    first = recent.groupBy(*group.keys).agg(F.min("ds").alias("_first"))
+    described_days = first.select(*group.keys, F.explode(since).alias("ds"), F.lit(True).alias("_described"))
+    changes = _changes(recent, group.keys, counts)
     until_today = Window.partitionBy(*group.keys).orderBy("ds")
     running = {count.name: F.sum(count.name).over(until_today) for count in counts}
-    requested_days = _requested_days(plays.where(within), group.keys, requested)
-    together = requested_days.unionByName(changes, allowMissingColumns=True)
-    counted = together.withColumns(running).where("_asked").drop("_asked")
-    return described.join(counted, [*group.keys, "ds"], "left")
-
-
-def _requested_days(plays: DataFrame, keys: Sequence[str], requested: Sequence[date]) -> DataFrame:
-    """Each entity on each of the days from its first play here on; on others it has none to count."""
-    known = F.filter(F.array(*[F.lit(day) for day in sorted(requested)]), lambda day: day >= F.col("_first"))
-    first = plays.groupBy(*keys).agg(F.min("ds").alias("_first"))
-    return first.select(*keys, F.explode(known).alias("ds"), F.lit(True).alias("_asked"))
+    counted = described_days.unionByName(changes, allowMissingColumns=True).withColumns(running)
+    return described.join(counted.where("_described").drop("_described"), [*group.keys, "ds"], "left")
 
 
 def _changes(plays: DataFrame, keys: Sequence[str], counts: list[_DistinctCount]) -> DataFrame:
     """Per entity and day, how much each count rises or falls there; null where it does not."""
-    inputs = list(dict.fromkeys(count.of for count in counts))
-    values = F.explode(
-        F.array(
-            *[
-                F.struct(F.lit(i).alias("input"), known(sql, where).cast("string").alias("value"))
-                for i, (sql, where) in enumerate(inputs)
-            ]
-        )
-    )
+    sources = list(dict.fromkeys(count.source for count in counts))
+    values = [
+        F.struct(F.lit(i).alias("source"), filtered_input(sql, where).cast("string").alias("value"))
+        for i, (sql, where) in enumerate(sources)
+    ]
+    # By the keys alone: the windows and the sum that follow are by these and more, and need no other shuffle.
     once = (
-        plays.select(*keys, "ds", values.alias("_"))
-        .select(*keys, "ds", "_.*")
+        plays.select(*keys, "ds", F.inline(F.array(*values)))
         .where("value is not null")
         .distinct()
         .repartition(*keys)
     )
-    again = F.lead("ds").over(Window.partitionBy(*keys, "input", "value").orderBy("ds"))
-    events = once.withColumn("_again", again).select(
-        *keys, "input", F.explode(F.array(*_events(counts))).alias("_")
-    )
-    return events.groupBy(*keys, F.col("_.at").alias("ds")).agg(
-        *[F.sum(F.when(_applies_to(inputs, count), F.col("_.change"))).alias(count.name) for count in counts]
-    )
+    again = F.lead("ds").over(Window.partitionBy(*keys, "source", "value").orderBy("ds"))
+    events = once.withColumn("_again", again).select(*keys, "source", F.inline(F.array(*_events(counts))))
+
+    def sum_changes(count: _DistinctCount) -> Column:
+        applies = (F.col("source") == sources.index(count.source)) & F.col("length").isin(0, count.days)
+        return F.sum(F.when(applies, F.col("change"))).alias(count.name)
+
+    return events.groupBy(*keys, F.col("at").alias("ds")).agg(*map(sum_changes, counts))
 
 
 def _events(counts: list[_DistinctCount]) -> Iterator[Column]:
     """A birth, which all windows share, and a death per window."""
     yield _event(F.col("ds"), 0, 1)
-    for length in sorted({days(count.window) for count in counts}):
+    for length in sorted({count.days for count in counts}):
         yield _event(F.least("_again", F.date_add("ds", length)), length, -1)
 
 
 def _event(at: Column, length: int, change: int) -> Column:
     return F.struct(at.alias("at"), F.lit(length).alias("length"), F.lit(change).alias("change"))
-
-
-def _applies_to(inputs: list[tuple[str, str]], count: _DistinctCount) -> Column:
-    mine = F.col("input") == inputs.index(count.of)
-    return mine & F.col("_.length").isin(0, days(count.window))

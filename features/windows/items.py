@@ -1,20 +1,25 @@
-"""Parts that are lists of values and their counts: folded and merged a row per value, so none is held at once."""
+"""top_k, entropy: of how many plays each value has.
+
+A part is a list of values and their counts. Lists are folded and merged a row per value, with no set in memory.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from features.windows.folds import known
+from features.windows.aggregates import filtered_input
+from features.windows.operations import WINDOW_BITS, FeatureWindows, in_window
+from schemas.declarations import Feature
 from schemas.parts import Part
 
 
 def fold_items(daily: DataFrame, plays: DataFrame, parts: Sequence[Part], by: Sequence[str]) -> DataFrame:
     """`daily` (one row per `by`) with the list of each part, folded from the plays."""
     for part in parts:
-        value = known(part.of, part.where)
+        value = filtered_input(part.of, part.where)
         items = plays.select(*by, value.cast("string").alias("item")).where("item is not null")
         counted = items.groupBy(*by, "item").agg(F.count("*").alias("count"))
         daily = daily.join(_collect_items(counted, part, by), [*by], "left")
@@ -24,21 +29,56 @@ def fold_items(daily: DataFrame, plays: DataFrame, parts: Sequence[Part], by: Se
 def merge_items(merged: DataFrame, rows: DataFrame, parts: Sequence[Part], by: Sequence[str]) -> DataFrame:
     """`merged` (one row per `by`) with the lists of `rows` put together."""
     for part in parts:
-        counted = count_items(rows, part, by, {"count": F.lit(True)}).select(*by, "item", "count")
+        items = rows.select(*by, F.inline(part.name))
+        counted = items.groupBy(*by, "item").agg(F.sum("count").alias("count"))
         merged = merged.join(_collect_items(counted, part, by), [*by], "left")
     return merged
-
-
-def count_items(rows: DataFrame, part: Part, by: Sequence[str], inside: Mapping[str, Column]) -> DataFrame:
-    """One row per `by` and value, with its plays in the rows for which each condition is true."""
-    items = rows.select(
-        *by, *[c.alias(f"in {name}") for name, c in inside.items()], F.inline(f"`{part.name}`")
-    )
-    summed = [F.sum(F.when(F.col(f"in {name}"), F.col("count"))).alias(f"{name}") for name in inside]
-    return items.groupBy(*by, "item").agg(*summed)
 
 
 def _collect_items(counted: DataFrame, part: Part, by: Sequence[str]) -> DataFrame:
     """In the order of the values: the same plays, the same list."""
     pairs = F.sort_array(F.collect_list(F.struct("item", "count")))
     return counted.groupBy(*by).agg(pairs.alias(part.name))
+
+
+def add_item_features(
+    described: DataFrame, aged: DataFrame, features: FeatureWindows, windows: Sequence[str], by: Sequence[str]
+) -> DataFrame:
+    """`described` (one row per `by`) with those of the features that are of items: each list is exploded once.
+
+    Args:
+        aged: partials, with the windows that each is in.
+    """
+    of_part: dict[Part, list[tuple[Feature, str]]] = {}
+    for f, w in features:
+        if f.op in VALUES:
+            (part,) = f.parts(w)
+            of_part.setdefault(part, []).append((f, w))
+    for part, of_items in of_part.items():
+        items = aged.select(*by, WINDOW_BITS, F.inline(part.name))
+        counts = [
+            F.sum(F.when(in_window(windows, w), F.col("count"))).alias(w)
+            for w in dict.fromkeys(w for _, w in of_items)
+        ]
+        counted = items.groupBy(*by, "item").agg(*counts)
+        columns = counted.groupBy(*by).agg(*[VALUES[f.op](f, F.col(w)).alias(f.name(w)) for f, w in of_items])
+        described = described.join(columns, [*by], "left")
+    return described
+
+
+def _top_k(feature: Feature, plays: Column) -> Column:
+    # ascending by the negated count, so that equals come in the order of their bytes
+    ranked = F.sort_array(F.collect_list(F.when(plays > 0, F.struct((-plays).alias("n"), "item"))))
+    return F.transform(F.slice(ranked, 1, feature.k), lambda each: each["item"])
+
+
+def _entropy(_: Feature, plays: Column) -> Column:
+    """H = log2 N - (sum of n log2 n) / N; the sum is one of decimals, whatever the order."""
+    weighted = F.sum(F.when(plays > 0, (plays * F.log2(plays)).cast("decimal(28,15)"))).cast("double")
+    total = F.sum(plays)
+    entropy = F.round(F.log2(total) - F.try_divide(weighted, total), 12)
+    return F.when(total > 0, F.greatest(entropy, F.lit(0.0)))
+
+
+# Of an entity's items, a row each, with their plays in a window in the column that is given.
+VALUES = {"top_k": _top_k, "entropy": _entropy}

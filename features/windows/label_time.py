@@ -1,6 +1,6 @@
 """Windows that end at a label's own instant: "plays in the last 7d" at 14:03 are those since 14:03 a week ago.
 
-The whole days inside a window are tiles, as they are for daily features. At its two ends lie parts of a
+The whole days inside a window are tiles, as they are for daily features. At its two ends are parts of a
 day: whole quarters of an hour, folded once for all labels, and the plays of the one quarter that the
 instant cuts. So a track with a hundred thousand plays a day costs a label some hundred rows.
 """
@@ -15,16 +15,26 @@ from functools import cached_property, reduce
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from features.windows.folds import MICROS_A_DAY, fold
-from features.windows.operations import required_totals, with_default
+from features.windows.operations import (
+    DAY,
+    INSTANT,
+    WINDOW_BITS,
+    fold,
+    required_totals,
+    totals,
+    values,
+    window_bitmask,
+    windows_of,
+    with_default,
+)
 from features.windows.partials import plays_of_group
 from features.windows.tiles import Tile, cover
-from features.windows.totals import totals, values, window_bitmask, windows_of
-from schemas.declarations import LIFETIME, Feature, FeatureGroup, days
+from schemas.common import MICROS_A_DAY
+from schemas.declarations import LIFETIME, Feature, FeatureGroup, window_days
 from schemas.parts import Part
 
 QUARTER = 15 * 60 * 1_000_000
-# Their values are of whole days, or of a set of values that no part holds.
+# Their values are of whole days, or of all values, which parts of a day do not keep.
 NOT_AT_LABEL_TIME = ("distinct", "streak", "top_k", "entropy")
 
 
@@ -51,40 +61,40 @@ class LabelTimeFeatures:
                 )
 
     @cached_property
-    def wanted(self) -> list[tuple[Feature, str]]:
+    def features(self) -> list[tuple[Feature, str]]:
         return [(f, w) for f, w in self.group.feature_windows if f.name(w) in self.columns]
 
     @cached_property
     def windows(self) -> list[str]:
-        return windows_of(self.wanted)
+        return windows_of(self.features)
 
     @cached_property
     def parts(self) -> list[Part]:
-        return list(dict.fromkeys(part for f, w in self.wanted for part, _ in required_totals(f, w)))
+        return list(dict.fromkeys(part for f, w in self.features for part, _ in required_totals(f, w)))
 
     @cached_property
     def partial_days(self) -> list[date]:
-        """The days of the table `group.partials()` that are read."""
+        """The days of the group's table of partials that are read."""
         return sorted({ds for _, ds, _, _ in self.plan})
 
     @cached_property
     def play_days(self) -> list[date]:
         """The days of `sessions` that are read: those of the labels, and those that windows begin in."""
-        back = [0, *(days(window) for window in self.windows if window != LIFETIME)]
-        return sorted({day - timedelta(days=n) for day in self.label_days for n in back})
+        lengths = [0, *(window_days(window) for window in self.windows if window != LIFETIME)]
+        return sorted({day - timedelta(days=n) for day in self.label_days for n in lengths})
 
     @cached_property
     def plan(self) -> list[tuple[date, date, int, int]]:
         """Label's day, tile, and in which windows it is: the days after a window's first and before the label's."""
         return [
-            (day, *tile, inside)
+            (day, *tile, bits)
             for day in self.label_days
-            for tile, inside in window_bitmask({w: _whole_days(day, w) for w in self.windows}).items()
+            for tile, bits in window_bitmask({w: _whole_days(day, w) for w in self.windows}).items()
         ]
 
 
 def _whole_days(day: date, window: str) -> Iterator[Tile]:
-    whole = LIFETIME if window == LIFETIME else f"{days(window) - 1}d"
+    whole = LIFETIME if window == LIFETIME else f"{window_days(window) - 1}d"
     return cover(day - timedelta(days=1), whole) if whole != "0d" else iter(())
 
 
@@ -92,110 +102,104 @@ def label_time_features(
     labels: DataFrame,
     partials: DataFrame,
     sessions: DataFrame,
-    exact: LabelTimeFeatures,
+    request: LabelTimeFeatures,
     at: str,
     base: DataFrame | None = None,
 ) -> DataFrame:
-    """`labels` with `<table>__<column>` for each asked-for feature, as of each label's own instant.
+    """`labels` with `<table>__<column>` for each of the requested features, as of each label's own instant.
 
     Args:
         labels: any columns, the group's keys and the instant `at`; every row gives one row. They are read
             several times, so they should come straight from a source.
-        partials: rows of `exact.group.partials()` of `exact.partial_days`.
-        sessions: plays of `exact.play_days`.
+        partials: rows of the group's table of partials of `request.partial_days`.
+        sessions: plays of `request.play_days`.
         base: the same labels with more columns, to which the features are added instead.
     """
-    group, rows = exact.group, labels if base is None else base
-    label_keys = labels.select(*group.keys, F.col(f"`{at}`").alias("_t")).dropna().distinct()
-    label_keys = label_keys.withColumn("_day", F.to_date("_t"))
-    plays = plays_of_group(sessions, group).withColumn("_quarter", _quarter(F.col("played_at")))
-    edges = _window_edges(label_keys, exact)
+    keys = request.group.keys
+    label_keys = labels.select(*keys, F.col(f"`{at}`").alias(INSTANT)).dropna().distinct()
+    plays = plays_of_group(sessions, request.group).withColumn("_quarter", _quarter(F.col("played_at")))
+    edges = _window_edges(label_keys, request)
+    # None of these overlap, so they merge like the parts of different days.
     pieces = [
-        _whole_day_tiles(label_keys, partials, exact),
-        _whole_quarters(edges, plays, exact),
-        _plays_of_cut_quarter(edges, plays, exact),
+        _whole_day_tiles(label_keys, partials, request),
+        _whole_quarters(edges, plays, request),
+        _plays_of_cut_quarter(edges, plays, request),
     ]
-    summed = _values(reduce(DataFrame.unionByName, pieces), exact)
-    found = label_keys.select(*group.keys, "_t").join(summed, [*group.keys, "_t"], "left")
-    return _join_labels(rows, found, exact, at)
+    merged = _merge_pieces(reduce(DataFrame.unionByName, pieces), request)
+    features = label_keys.join(merged, [*keys, INSTANT], "left")
+    return _join_labels(labels if base is None else base, features, request, at)
 
 
-def _join_labels(rows: DataFrame, found: DataFrame, exact: LabelTimeFeatures, at: str) -> DataFrame:
-    keys = exact.group.keys
-    named = {f"{exact.group.table}__{f.name(w)}": with_default(f, F.col(f.name(w))) for f, w in exact.wanted}
-    values = [column.alias(name) for name, column in named.items()]
-    values_of_labels = found.select(*[F.col(key).alias(f"_of_{key}") for key in keys], "_t", *values)
-    same = [rows[f"`{key}`"] == values_of_labels[f"_of_{key}"] for key in keys]
-    joined = rows.join(values_of_labels, [*same, rows[f"`{at}`"] == values_of_labels["_t"]], "left")
-    return joined.select(*[rows[f"`{name}`"] for name in rows.columns], *named)
+def _whole_day_tiles(label_keys: DataFrame, partials: DataFrame, request: LabelTimeFeatures) -> DataFrame:
+    schema = f"{DAY} date, ds date, span int, {WINDOW_BITS} long"
+    plan = label_keys.sparkSession.createDataFrame(request.plan, schema)
+    tiles = label_keys.withColumn(DAY, F.to_date(INSTANT)).join(F.broadcast(plan), DAY)
+    rows = partials.select(*request.group.keys, "ds", "span", *[part.name for part in request.parts])
+    return _select_piece(tiles.join(rows, [*request.group.keys, "ds", "span"]), request)
 
 
-def _values(pieces: DataFrame, exact: LabelTimeFeatures) -> DataFrame:
-    by = [*exact.group.keys, "_t"]
-    age = (F.unix_micros("_t") - F.unix_micros(F.date_add("ds", 1).cast("timestamp"))) / MICROS_A_DAY
-    summed = pieces.groupBy(*by).agg(*totals(exact.wanted, exact.windows, age))
-    return summed.select(*by, *values(exact.wanted, F.col("_t")))
-
-
-def _whole_day_tiles(label_keys: DataFrame, partials: DataFrame, exact: LabelTimeFeatures) -> DataFrame:
-    schema = "_day date, ds date, span int, _inside long"
-    plan = label_keys.sparkSession.createDataFrame(exact.plan, schema)
-    keys = exact.group.keys
-    rows = partials.select(*keys, "ds", "span", *_names(exact))
-    return (
-        label_keys.join(F.broadcast(plan), "_day")
-        .join(rows, [*keys, "ds", "span"])
-        .select(*keys, "_t", "ds", "_inside", *_names(exact))
-    )
-
-
-def _window_edges(label_keys: DataFrame, exact: LabelTimeFeatures) -> DataFrame:
+def _window_edges(label_keys: DataFrame, request: LabelTimeFeatures) -> DataFrame:
     """Per instant: the label's own day up to it, for all windows; and per window, its first day from there on."""
-    everything = (1 << len(exact.windows)) - 1
-    ends = [_edge(F.col("_t"), everything, before=True)]
+    all_windows = (1 << len(request.windows)) - 1
+    ends = [_edge(F.col(INSTANT), all_windows, before=True)]
     ends += [
-        _edge(F.col("_t") - F.expr(f"interval {24 * days(window)} hours"), 1 << i, before=False)
-        for i, window in enumerate(exact.windows)
+        _edge(F.col(INSTANT) - F.expr(f"interval {24 * window_days(window)} hours"), 1 << i, before=False)
+        for i, window in enumerate(request.windows)
         if window != LIFETIME
     ]
-    edges = label_keys.select(*exact.group.keys, "_t", F.inline(F.array(*ends)))
-    return edges.withColumns({"ds": F.to_date("_cut"), "_at_quarter": _quarter(F.col("_cut"))})
+    edges = label_keys.select(*request.group.keys, INSTANT, F.inline(F.array(*ends)))
+    return edges.withColumns({"ds": F.to_date("_cut"), "_cut_quarter": _quarter(F.col("_cut"))})
 
 
-def _edge(cut: Column, inside: int, before: bool) -> Column:
-    return F.struct(
-        cut.alias("_cut"), F.lit(inside).cast("bigint").alias("_inside"), F.lit(before).alias("_before")
-    )
+def _edge(cut: Column, window_bits: int, before: bool) -> Column:
+    bits = F.lit(window_bits).cast("bigint").alias(WINDOW_BITS)
+    return F.struct(cut.alias("_cut"), bits, F.lit(before).alias("_before"))
 
 
 def _quarter(instant: Column) -> Column:
     return F.floor(F.pmod(F.unix_micros(instant), F.lit(MICROS_A_DAY)) / QUARTER).cast("int")
 
 
-def _whole_quarters(edges: DataFrame, plays: DataFrame, exact: LabelTimeFeatures) -> DataFrame:
-    folded = _fold_quarters(plays, exact, [])
-    side = F.when(F.col("_before"), F.col("_quarter") < F.col("_at_quarter")).otherwise(
-        F.col("_quarter") > F.col("_at_quarter")
+def _whole_quarters(edges: DataFrame, plays: DataFrame, request: LabelTimeFeatures) -> DataFrame:
+    quarter, cut = F.col("_quarter"), F.col("_cut_quarter")
+    inside = F.when(F.col("_before"), quarter < cut).otherwise(quarter > cut)
+    folded = _fold_quarters(plays, request, [])
+    return _select_piece(edges.join(folded, [*request.group.keys, "ds"]).where(inside), request)
+
+
+def _plays_of_cut_quarter(edges: DataFrame, plays: DataFrame, request: LabelTimeFeatures) -> DataFrame:
+    played_at, cut = F.col("played_at"), F.col("_cut")
+    inside = F.when(F.col("_before"), played_at < cut).otherwise(played_at >= cut)
+    # parts of one play each, as only those on one side of the instant count
+    folded = _fold_quarters(plays, request, ["played_at", "play_id"])
+    cut_quarters = edges.withColumnRenamed("_cut_quarter", "_quarter")
+    rows = cut_quarters.join(folded, [*request.group.keys, "ds", "_quarter"])
+    return _select_piece(rows.where(inside), request)
+
+
+def _fold_quarters(plays: DataFrame, request: LabelTimeFeatures, finer: Sequence[str]) -> DataFrame:
+    return plays.groupBy(*request.group.keys, "ds", "_quarter", *finer).agg(*map(fold, request.parts))
+
+
+def _select_piece(rows: DataFrame, request: LabelTimeFeatures) -> DataFrame:
+    return rows.select(
+        *request.group.keys, INSTANT, "ds", WINDOW_BITS, *[part.name for part in request.parts]
     )
-    return _of(edges.join(folded, [*exact.group.keys, "ds"]).where(side), exact)
 
 
-def _plays_of_cut_quarter(edges: DataFrame, plays: DataFrame, exact: LabelTimeFeatures) -> DataFrame:
-    folded = _fold_quarters(plays, exact, ["played_at", "play_id"])
-    side = F.when(F.col("_before"), F.col("played_at") < F.col("_cut")).otherwise(
-        F.col("played_at") >= F.col("_cut")
-    )
-    quarter = edges.withColumnRenamed("_at_quarter", "_quarter")
-    return _of(quarter.join(folded, [*exact.group.keys, "ds", "_quarter"]).where(side), exact)
+def _merge_pieces(pieces: DataFrame, request: LabelTimeFeatures) -> DataFrame:
+    by = [*request.group.keys, INSTANT]
+    age = (F.unix_micros(INSTANT) - F.unix_micros(F.date_add("ds", 1).cast("timestamp"))) / MICROS_A_DAY
+    merged = pieces.groupBy(*by).agg(*totals(request.features, request.windows, age))
+    return merged.select(*by, *values(request.features, F.col(INSTANT)))
 
 
-def _fold_quarters(plays: DataFrame, exact: LabelTimeFeatures, finer: Sequence[str]) -> DataFrame:
-    return plays.groupBy(*exact.group.keys, "ds", "_quarter", *finer).agg(*map(fold, exact.parts))
-
-
-def _of(rows: DataFrame, exact: LabelTimeFeatures) -> DataFrame:
-    return rows.select(*exact.group.keys, "_t", "ds", "_inside", *_names(exact))
-
-
-def _names(exact: LabelTimeFeatures) -> list[str]:
-    return [part.name for part in exact.parts]
+def _join_labels(rows: DataFrame, features: DataFrame, request: LabelTimeFeatures, at: str) -> DataFrame:
+    """Keys are renamed for the join, as the labels have columns of the same names."""
+    keys, table = request.group.keys, request.group.table
+    named = {f"{table}__{f.name(w)}": with_default(f, F.col(f.name(w))) for f, w in request.features}
+    values = [column.alias(name) for name, column in named.items()]
+    right = features.select(*[F.col(key).alias(f"_of_{key}") for key in keys], INSTANT, *values)
+    same = [rows[f"`{key}`"] == right[f"_of_{key}"] for key in keys]
+    joined = rows.join(right, [*same, rows[f"`{at}`"] == right[INSTANT]], "left")
+    return joined.select(*[rows[f"`{name}`"] for name in rows.columns], *named)

@@ -1,146 +1,101 @@
-"""How the merged parts of a window end as a value; `schemas/operations.py` says what each operation means."""
+"""What plays are folded into, what windows add up to, and the values of that.
+
+The families of operations say how; `items` and `distinct`, which need a row per value, compute their own.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import reduce
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
 
 from pyspark.sql import Column
 from pyspark.sql import functions as F
 
-from features.windows.folds import MICROS_A_DAY
-from schemas.declarations import LIFETIME, Feature, days
+from features.windows import counts_and_sums, lists, sketches, times
+from features.windows.aggregates import Aggregate, Value, filtered_input
+from features.windows.tiles import Tile
+from schemas.declarations import Feature
 from schemas.parts import Part
 
-# The merged parts in the order of the declaration, for each window that `total_windows` names.
-Value = Callable[[Feature, list[Column], Column], Column]
+# Working columns, which no table has. A row is merged into a day, or into the instant of a label.
+DAY: Final = "_day"
+INSTANT: Final = "_instant"
+# Days from the end of the row's own days to the end of what it is merged into.
+AGE: Final = "_age"
+# Bit i is set if the row is in the i-th window. So a row is read once for all windows, which overlap.
+WINDOW_BITS: Final = "_window_bits"
+
+# Features, each over one of its windows.
+FeatureWindows = Sequence[tuple[Feature, str]]
+
+_FAMILIES = (counts_and_sums, lists, sketches, times)
+_AGGREGATES: dict[str, Aggregate] = {k: a for family in _FAMILIES for k, a in family.AGGREGATES.items()}
+VALUES: dict[str, Value] = {op: value for family in _FAMILIES for op, value in family.VALUES.items()}
 
 
-def total_windows(feature: Feature, window: str) -> list[str]:
-    """The windows whose totals a feature is made of."""
-    if feature.op == "decayed":
-        return [LIFETIME]
-    return [window, f"{2 * days(window)}d"] if feature.op == "trend" else [window]
+def fold(part: Part) -> Column:
+    """Over the plays of one entity and day."""
+    value = filtered_input(part.of, part.where)
+    return _AGGREGATES[part.kind].fold(part, value).alias(part.name)
+
+
+def merge(part: Part, column: Column, age: Column) -> Column:
+    """Over parts whose days do not overlap; null where none is there."""
+    return _AGGREGATES[part.kind].merge(part, column, age)
 
 
 def required_totals(feature: Feature, window: str) -> list[tuple[Part, str]]:
-    """The totals that a feature is made of: which part, over which window."""
+    """The totals that a feature is computed from: which part, over which window."""
+    windows = feature.operation.total_windows(window)
+    return [(part, over) for part in feature.parts(window) for over in windows]
+
+
+def windows_of(features: FeatureWindows) -> list[str]:
+    """Every window that some total is over, each once."""
+    return list(dict.fromkeys(over for f, w in features for _, over in required_totals(f, w)))
+
+
+def window_bitmask(covers: Mapping[str, Iterable[Tile]]) -> dict[Tile, int]:
+    """The tiles of some windows; bit i says that a tile belongs to the i-th."""
+    masks: dict[Tile, int] = {}
+    for i, tiles in enumerate(covers.values()):
+        for tile in tiles:
+            masks[tile] = masks.get(tile, 0) | 1 << i
+    return masks
+
+
+def in_window(windows: Sequence[str], window: str) -> Column:
+    return F.col(WINDOW_BITS).bitwiseAND(1 << windows.index(window)) != 0
+
+
+def totals(features: FeatureWindows, windows: Sequence[str], age: Column) -> list[Column]:
+    """Every part over every window that needs it, once, to be aggregated per entity."""
     return [
-        (part, over)
-        for part in feature.operation.parts(feature, window)
-        for over in total_windows(feature, window)
+        merge(part, F.when(in_window(windows, over), F.col(part.name)), age).alias(_total_name(part, over))
+        for part, over in dict.fromkeys(need for f, w in features for need in required_totals(f, w))
     ]
 
 
-def value(feature: Feature, window: str, totals: list[Column], at: Column) -> Column:
-    """A feature, of totals in the order of `required_totals`, as of the instant `at`; null where there is nothing."""
-    return VALUES[feature.op](feature, totals, at).alias(feature.name(window))
+def values(features: FeatureWindows, at: Column) -> list[Column]:
+    """The features, in terms of the totals, as of the instant `at`; null where there is nothing."""
+    columns = []
+    for f, w in features:
+        merged = [F.col(f"`{_total_name(part, over)}`") for part, over in required_totals(f, w)]
+        columns.append(VALUES[f.op](f, merged, at).alias(f.name(w)))
+    return columns
 
 
-def with_default(feature: Feature, found: Column) -> Column:
+def _total_name(part: Part, window: str) -> str:
+    """No column of a table has a comma in its name."""
+    return f"{part.name}, {window}"
+
+
+def with_default(feature: Feature, value: Column) -> Column:
     """In the type that was declared, and with the value of no plays where there were none."""
+    # all windows of a feature have one type
     type_ = next(feature.columns()).type
-    return (
-        found.cast(type_)
-        if feature.empty_value is None
-        else F.coalesce(found.cast(type_), literal(feature.empty_value, type_))
-    )
-
-
-def literal(value: Any, type_: str) -> Column:
-    if isinstance(value, list):
-        return F.array(*map(F.lit, value)).cast(type_)
-    return F.lit(value).cast(type_)
-
-
-def _identity(_: Feature, totals: list[Column], __: Column) -> Column:
-    return totals[0]
-
-
-def _ratio(_: Feature, totals: list[Column], __: Column) -> Column:
-    return F.try_divide(totals[0].cast("double"), totals[1].cast("double"))
-
-
-def _variance(feature: Feature, totals: list[Column], _: Column) -> Column:
-    """From exact sums: (n Q - S²) / n². Integers stay integers until the end, so nothing cancels."""
-    squares, total, count = totals
-    if feature.input_type == "double":
-        mean = F.try_divide(total.cast("double"), count)
-        return F.round(F.greatest(F.try_divide(squares.cast("double"), count) - mean * mean, F.lit(0.0)), 12)
-    whole = total.cast("decimal(19,0)")
-    spread = count.cast("decimal(19,0)") * squares - whole * whole
-    return F.try_divide(F.try_divide(spread.cast("double"), count), count)
-
-
-def _values(_: Feature, totals: list[Column], __: Column) -> Column:
-    return F.transform(totals[0], lambda play: play["value"])
-
-
-def _first_value(_: Feature, totals: list[Column], __: Column) -> Column:
-    return F.get(totals[0], F.lit(0))["value"]
-
-
-def _hour_shares(_: Feature, totals: list[Column], __: Column) -> Column:
-    counts = totals[0]
-    everything = reduce(lambda a, b: a + b, [F.coalesce(counts[n], F.lit(0)) for n in range(24)])
-    shares = F.array(*[F.coalesce(counts[n], F.lit(0)) / F.greatest(everything, F.lit(1)) for n in range(24)])
-    return F.when(counts.isNotNull(), shares)
-
-
-def _zero_filled(_: Feature, totals: list[Column], __: Column) -> Column:
-    return F.transform(totals[0], lambda count: F.coalesce(count, F.lit(0)))
-
-
-def _log2_growth(_: Feature, totals: list[Column], __: Column) -> Column:
-    recent, both = (F.coalesce(count, F.lit(0)) for count in totals)
-    return F.log2((recent + 1) / (both - recent + 1))
-
-
-def _streak(_: Feature, totals: list[Column], __: Column) -> Column:
-    """The ones at the low end of the bits: adding one turns just those over."""
-    bits = totals[0]
-    return F.bit_count(bits.bitwiseXOR(bits + 1)) - 1
-
-
-def _days_since(_: Feature, totals: list[Column], at: Column) -> Column:
-    return (F.unix_micros(at) - F.unix_micros(totals[0])) / MICROS_A_DAY
-
-
-def _quantiles(feature: Feature, totals: list[Column], _: Column) -> Column:
-    sketch = totals[0]
-    some = F.kll_sketch_get_n_double(sketch) > 0
-    return F.when(some, F.kll_sketch_get_quantile_double(sketch, literal(list(feature.at), "array<double>")))
-
-
-VALUES: dict[str, Value] = {
-    **dict.fromkeys(("count", "sum", "min", "max", "decayed"), _identity),
-    **dict.fromkeys(("mean", "rate", "ratio"), _ratio),
-    "variance": _variance,
-    "first": _first_value,
-    "last": _first_value,
-    "last_k": _values,
-    "approx_distinct": lambda _, totals, __: F.hll_sketch_estimate(totals[0]),
-    "percentiles": _quantiles,
-    "histogram": _zero_filled,
-    "hours": _hour_shares,
-    "trend": _log2_growth,
-    "streak": _streak,
-    "days_since_first": _days_since,
-    "days_since_last": _days_since,
-}
-# Made of counts per value, which `features/windows/daily.py` merges by rows.
-ITEM_OPERATIONS = ("top_k", "entropy")
-
-
-def item_value(feature: Feature, count: str) -> Column:
-    """A feature of an entity's items, a row each, with their plays in the window in column `count`."""
-    plays = F.col(count)
-    if feature.op == "top_k":
-        listed = F.sort_array(F.collect_list(F.when(plays > 0, F.struct((-plays).alias("n"), "item"))))
-        return F.transform(F.slice(listed, 1, feature.k), lambda each: each["item"])
-    # H = log2 N - (sum of n log2 n) / N; the sum is one of decimals, whatever the order
-    weighed = F.sum(F.when(plays > 0, (plays * F.log2(plays)).cast("decimal(28,15)"))).cast("double")
-    total = F.sum(plays)
-    entropy = F.round(F.log2(total) - F.try_divide(weighed, total), 12)
-    return F.when(total > 0, F.greatest(entropy, F.lit(0.0)))
+    empty = feature.empty_value
+    if empty is None:
+        return value.cast(type_)
+    default = F.array(*map(F.lit, empty)) if isinstance(empty, list) else F.lit(empty)
+    return F.coalesce(value.cast(type_), default.cast(type_))

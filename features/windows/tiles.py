@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator
 from datetime import date
 from typing import NamedTuple
 
-from schemas.declarations import LIFETIME, SPANS, days
+from schemas.declarations import LIFETIME, SPANS, window_days
 
 _EPOCH = date(1970, 1, 1).toordinal()
 
@@ -33,13 +33,14 @@ class Tile(NamedTuple):
 
 def tiles_ending_on(ds: date) -> list[Tile]:
     """Every tile that ends with this day, the shortest first."""
+    # every second day ends a tile of 2, every fourth one of 4, …: about two rows per entity and day in all
     return [Tile(ds, span) for span in SPANS if _end(ds) % span == 0]
 
 
 def cover(ds: date, window: str) -> Iterator[Tile]:
     """The tiles that make up the window that ends with `ds`, newest first; all days for "lifetime"."""
     end = _end(ds)
-    start = 0 if window == LIFETIME else max(0, end - days(window))
+    start = 0 if window == LIFETIME else max(0, end - window_days(window))
     while end > start:
         span = max(s for s in SPANS if end % s == 0 and s <= end - start)
         yield Tile(_day(end), span)
@@ -55,7 +56,7 @@ def merge_inputs(tile: Tile, rebuilt_days: Collection[date]) -> Iterator[tuple[T
         yield tile, False
     elif tile.span == 1:
         yield tile, True
-    else:
+    else:  # a half without rebuilt days is one tile of the table, so a late play costs a path, not a tree
         for half in tile.halves():
             yield from merge_inputs(half, [day for day in rebuilt_days if half.first <= day <= half.ds])
 

@@ -51,7 +51,7 @@ class Manifest:
 
 def declarations() -> str:
     """Identifies every declared feature; another declaration of a name would give other values."""
-    return digest([repr(group) for group in FEATURE_GROUPS])
+    return digest([group.declaration for group in FEATURE_GROUPS])
 
 
 def location(path: str) -> str:

@@ -40,7 +40,7 @@ def test_a_column_lacks_what_it_is_made_of(table, column, missing, causes):
 
 def test_parts_have_the_lineage_of_their_features():
     of_saved = [f for f in USERS.features if "saved" in f.lineage]
-    parts = {p.name for f in of_saved for w in f.windows for p in f.operation.parts(f, w) if "saved" in p.of}
+    parts = {p.name for f in of_saved for w in f.windows for p in f.parts(w) if "saved" in p.of}
     assert parts
     assert all(find_missing_sources("user_partials", name, {"saved"}) for name in parts)
     assert find_missing_sources("user_partials", "count_play_id", {"saved"}) == []

@@ -66,12 +66,11 @@ EVERYTHING = FeatureGroup(
         Feature("saves", "days_since_last", "played_at", "days", (LIFETIME,), where="saved", default=9999.0),
     ),
 )
-KEPT = FeatureGroup(
-    table="kept_features",
+PEOPLE = FeatureGroup(
+    table="people_features",
     keys=USER_TRACK,
-    meaning="pairs, while they are heard",
+    meaning="pairs, bots left out",
     where="not is_bot",
-    keep="90d",
     features=(
         Feature("plays", "count", "play_id", "plays", ("1d", "7d", "90d")),
         Feature("plays", "trend", "play_id", "growth", ("2d", "45d")),
@@ -106,9 +105,9 @@ def test_every_operation_is_as_defined(spark):
     hold(spark, world, EVERYTHING, over)
 
 
-def test_a_pair_has_rows_while_it_is_heard(spark):
+def test_a_group_counts_what_its_filter_lets_through(spark):
     world, over = history(13, EDGES)
-    hold(spark, world, KEPT, over)
+    hold(spark, world, PEOPLE, over)
 
 
 def test_keys_are_compared_one_by_one_and_null_is_none(spark):

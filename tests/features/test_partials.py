@@ -113,7 +113,7 @@ def test_a_late_play_is_in_all_that_is_made_anew(spark, known, at_once):
     since = min(play["ds"] for play in late)
     anew = partial_rows(frame(spark, world, SESSIONS), EVERY_PART, [ds for ds in days if ds >= since], made)
     wanted = [row for row in at_once if row["ds"] >= since]
-    hold_alike(wanted, rows(anew, EVERY_PART.partials()), world)
+    hold_alike(wanted, rows(anew, EVERY_PART.partials_contract()), world)
 
 
 def test_order_place_and_other_days_do_not_matter(spark, known, at_once):
@@ -126,7 +126,7 @@ def test_order_place_and_other_days_do_not_matter(spark, known, at_once):
     ]
     later = [play | {"ds": day(play["played_at"])} for play in later]
     elsewhere = frame(spark, [*later, *reversed(world)], SESSIONS).repartition(7, "session_id")
-    got = rows(partial_rows(elsewhere, EVERY_PART, days[::-1], None), EVERY_PART.partials())
+    got = rows(partial_rows(elsewhere, EVERY_PART, days[::-1], None), EVERY_PART.partials_contract())
     hold(at_once, got, EVERY_PART, world, within=0)
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from features.sessions import sessions
+from features.sessions import cut_sessions
 from reference.frames import frame, rows
 from reference.rows import assert_same
 from reference.sessions import sessions as expected_sessions
@@ -21,7 +21,7 @@ NOON = MIDNIGHT + timedelta(hours=12)
 
 
 def computed(spark, world, gap_ms=GAP_MS):
-    return rows(sessions(frame(spark, world, PLAYS), gap_ms=gap_ms), SESSIONS)
+    return rows(cut_sessions(frame(spark, world, PLAYS), gap_ms=gap_ms), SESSIONS)
 
 
 def by_first_play(found):
@@ -59,7 +59,7 @@ def carried_day_by_day(spark, world, borders):
     for end in (*borders, None):
         part = [p for p in world if (start is None or p["ds"] >= start) and (end is None or p["ds"] < end)]
         earlier = frame(spark, found, SESSIONS) if found else None
-        found += rows(sessions(frame(spark, part, PLAYS), earlier=earlier), SESSIONS)
+        found += rows(cut_sessions(frame(spark, part, PLAYS), earlier=earlier), SESSIONS)
         start = end
     return found
 
@@ -80,7 +80,7 @@ def test_days_one_by_one_equal_one_run(spark, world):
 def test_the_order_and_place_of_plays_do_not_matter(spark, world):
     once = computed(spark, sorted(world, key=lambda play: play["play_id"]))
     elsewhere = frame(spark, world, PLAYS).repartition(7, "track_id")
-    again = rows(sessions(elsewhere), SESSIONS)
+    again = rows(cut_sessions(elsewhere), SESSIONS)
     assert_same(once, again, ("play_id",), world, "user_id")
 
 
@@ -225,4 +225,4 @@ def test_bots_are_judged_by_listener_and_day_at_the_limits(spark):
 @pytest.mark.parametrize("earlier", [False, True])
 def test_no_plays_make_no_sessions(spark, earlier):
     before = frame(spark, expected_sessions([a_play()]), SESSIONS) if earlier else None
-    assert rows(sessions(frame(spark, [], PLAYS), earlier=before), SESSIONS) == []
+    assert rows(cut_sessions(frame(spark, [], PLAYS), earlier=before), SESSIONS) == []

@@ -8,7 +8,8 @@ from datetime import timedelta
 import pytest
 
 from features.windows.tiles import tiles_ending_on
-from jobs import build_features, build_user_features
+from jobs import build_features
+from jobs.errors import WrongUsage
 from jobs.job import Job
 from jobs.publishing.records import read_results
 from reference.frames import frame
@@ -26,6 +27,7 @@ GAP = 6  # a day without plays
 
 # Which days are made again is the same for all features; `test_flow` has them all.
 GROUP = THREE_FEATURES
+STEP = ("build-user-features",)
 
 
 def world(late=False):
@@ -57,11 +59,11 @@ def root(spark, three_features, tmp_path_factory):
 
     days = [day for day in DAYS if day != DAYS[GAP]]
     publish(job("first"), frame(spark, world(), SESSIONS), days)
-    assert build_user_features.main(["--root", root, "--run-id", "first"]) == 0
+    assert build_features.main([*STEP, "--root", root, "--run-id", "first"]) == 0
     before = {name: job("look").state(name) for name in ("user_partials", "user_features")}
     late = [row for row in world(late=True) if row["ds"] == DAYS[LATE]]
     publish(job("second"), frame(spark, late, SESSIONS), [DAYS[LATE]])
-    assert build_user_features.main(["--root", root, "--run-id", "second"]) == 0
+    assert build_features.main([*STEP, "--root", root, "--run-id", "second"]) == 0
     return root, before, {name: job("look").state(name) for name in before}
 
 
@@ -98,7 +100,7 @@ def test_which_features_changed_and_in_how_many_rows_is_on_record(root):
 
 
 def test_the_same_again_adds_nothing(root, capsys):
-    assert build_user_features.main(["--root", root[0], "--run-id", "third"]) == 0
+    assert build_features.main([*STEP, "--root", root[0], "--run-id", "third"]) == 0
     assert capsys.readouterr().out.count("unchanged") == 2
 
 
@@ -113,3 +115,9 @@ def test_a_new_declaration_makes_all_days_anew(root):
     now, then = (build_features._partials_fingerprints(sessions, group) for group in (more, GROUP))
     assert now.keys() == then.keys()
     assert not set(now.values()) & set(then.values()), "a day would keep partials that lack the new part"
+
+
+@pytest.mark.parametrize(("argv", "got"), [([], "nothing"), (["--root", "r"], "--root")])
+def test_the_step_comes_first(argv, got):
+    with pytest.raises(WrongUsage, match=f"one of build-user-features, build-track-features.*got {got}"):
+        build_features.main(argv)

@@ -305,7 +305,7 @@ def test_the_published_table_keeps_its_constraints_and_needs_no_special_reader(j
     table = job().warehouse.create(SESSIONS)
     settings = table.metadata().configuration
     assert settings["delta.constraints.position_range"] == "position >= 1"
-    assert settings["delta.constraints.play_id_told"]
+    assert settings["delta.constraints.play_id_not_empty"]
     assert settings["delta.deletedFileRetentionDuration"] == "interval 35 days"
     assert table.protocol().min_reader_version == 1
     assert not next(field for field in table.schema().fields if field.name == "play_id").nullable

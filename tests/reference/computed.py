@@ -42,4 +42,4 @@ def partials(
     for days in chunks:
         made = partial_rows(sessions, group, days, earlier).localCheckpoint()
         earlier = made if earlier is None else earlier.unionByName(made)
-    return [] if earlier is None else rows(earlier, group.partials())
+    return [] if earlier is None else rows(earlier, group.partials_contract())

@@ -10,7 +10,7 @@ from typing import Any
 from features.windows.definitions import DAY, count_by_hour, count_values, decayed_sum, exact_sum, histogram
 from reference.rows import Row
 from reference.windows import by_entity, expression, framed, midnight_after, order
-from schemas.declarations import SPANS, FeatureGroup, days
+from schemas.declarations import SPANS, FeatureGroup, window_days
 from schemas.parts import SKETCHES, Part
 
 
@@ -38,7 +38,7 @@ def folded(plays: list[Row], group: FeatureGroup, ds: date, span: int) -> Iterat
         if part.kind not in SKETCHES:
             of, where = expression(part.of), expression(part.where)
             known = sorted((p for p in plays if where(p) is True and of(p) is not None), key=order)
-            kept = known and span <= group.longest(part)
+            kept = known and span <= group.longest_span(part)
             yield part.name, KINDS[part.kind](part, known, [of(p) for p in known], ds) if kept else None
 
 
@@ -78,7 +78,7 @@ KINDS: dict[str, Callable[[Part, list[Row], list[Any], date], Any]] = {
     "hours": _of_values(count_by_hour),
     "histogram": lambda part, _, known, __: histogram(known, [float(edge) for edge in part.detail.split()]),
     "decayed": lambda part, _, known, ds: Decimal(
-        decayed_sum(known, midnight_after(ds), days(part.detail) * DAY)
+        decayed_sum(known, midnight_after(ds), window_days(part.detail) * DAY)
     ),
     "heard_on": _heard_on,
 }

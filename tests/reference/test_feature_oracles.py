@@ -193,13 +193,6 @@ def test_entities_have_rows_from_their_first_counted_play_on():
     assert {row["feature_at"] for row in rows} == {T, T + timedelta(days=1)}
 
 
-def test_rows_are_kept_while_there_is_a_play():
-    group = FeatureGroup("g", USER, "x", (COUNT,), keep="7d")
-    at = {"left": T - timedelta(days=7), "gone": T - timedelta(days=7) - US, "right": T - US, "to come": T}
-    plays = [heard(user_id=user, played_at=played_at) for user, played_at in at.items()]
-    assert [row["user_id"] for row in windows.window_features(plays, group, [DS])] == ["left", "right"]
-
-
 def test_a_play_with_a_key_missing_is_nobodys():
     group = FeatureGroup("g", USER_ARTIST, "x", (COUNT,))
     plays = [

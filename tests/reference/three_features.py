@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from expectations import feature_groups, lineage
-from jobs import build_user_features
+from jobs import build_features
 from schemas import CONTRACTS
 from schemas.user_features import USER_FEATURE_GROUP
 
@@ -21,8 +21,7 @@ THREE_FEATURES = replace(
 
 def declare_three_features(patch: pytest.MonkeyPatch) -> None:
     """What `build-user-features` makes, publishes and audits until `patch` is undone."""
-    patch.setattr(build_user_features, "USER_FEATURE_GROUP", THREE_FEATURES)
-    for module in (feature_groups, lineage):
+    for module in (build_features, feature_groups, lineage):
         patch.setattr(module, "FEATURE_GROUPS", (THREE_FEATURES,))
-    for contract in (THREE_FEATURES.partials(), THREE_FEATURES.contract()):
+    for contract in (THREE_FEATURES.partials_contract(), THREE_FEATURES.contract()):
         patch.setitem(CONTRACTS, contract.name, contract)

@@ -12,7 +12,7 @@ from typing import Any
 from features.windows import definitions
 from features.windows.definitions import DAY
 from reference.rows import Row, bucket
-from schemas.declarations import LIFETIME, Feature, FeatureGroup, days
+from schemas.declarations import Feature, FeatureGroup
 from schemas.sessions import SESSIONS
 
 Entity = tuple[str, ...]
@@ -54,13 +54,13 @@ def expression(sql: str) -> Expression:
 
 
 def window_features(sessions: Iterable[Row], group: FeatureGroup, over: Sequence[date]) -> list[Row]:
-    """Rows of the group's table but `available_at`, one per entity and day, as `has_row` says."""
+    """Rows of the group's table but `available_at`, one per entity and day from its first play on."""
     heard = by_entity(sessions, group)
     rows: list[Row] = []
     for ds in over:
         t = midnight_after(ds)
         for entity, plays in heard.items():
-            if has_row(plays, group, t):
+            if any(play["played_at"] < t for play in plays):
                 rows.append(framed(entity, ds, group) | {"feature_at": t} | dict(values(plays, group, t)))
     return rows
 
@@ -73,11 +73,6 @@ def by_entity(sessions: Iterable[Row], group: FeatureGroup) -> dict[Entity, list
         if None not in entity and expression(group.where)(play) is True:
             found.setdefault(entity, []).append(play)
     return found
-
-
-def has_row(plays: list[Row], group: FeatureGroup, t: datetime) -> bool:
-    start = None if group.keep == LIFETIME else t - days(group.keep) * DAY
-    return any(play["played_at"] < t and (start is None or start <= play["played_at"]) for play in plays)
 
 
 def framed(entity: Entity, ds: date, group: FeatureGroup) -> Row:

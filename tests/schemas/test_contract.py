@@ -113,7 +113,7 @@ def test_the_log_holds_no_minimum_of_an_id(contract):
 
 def test_comments_reach_the_schema_with_their_unit():
     comment = CONTRACTS["plays"].struct()["ms_played"].metadata["comment"]
-    assert comment == "how long it was heard [ms]"
+    assert comment == "how long it was played [ms]"
 
 
 def test_nested_types_are_sparks():
@@ -135,4 +135,4 @@ def test_a_range_of_a_column_that_may_be_null_lets_null_pass():
     checks = CONTRACTS["plays"].constraints
     assert checks["ms_played_range"] == "ms_played is null or ms_played >= 0"
     assert checks["bucket_range"] == "bucket between 0 and 63"
-    assert checks["play_id_told"] == "play_id <> ''"
+    assert checks["play_id_not_empty"] == "play_id <> ''"

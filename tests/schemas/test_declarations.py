@@ -124,6 +124,8 @@ def test_a_type_follows_from_the_input(op, input_, type_, expected):
         ),
         ({"input": "if(saved, 'skipped', `artist_id`)"}, ["artist_id", "played_at", "saved"]),
         ({"input": "cast(position as string)", "where": "not is_bot"}, ["played_at", "position", "is_bot"]),
+        ({"input": "filter(array(ms_played), x -> x > 0)"}, ["played_at", "ms_played"]),
+        ({"input": "date_diff(current_date, ds)", "where": "'saved' <> \"skipped\""}, ["played_at", "ds"]),
     ],
 )
 def test_lineage_is_every_column_that_is_read(given, lineage):
@@ -151,7 +153,7 @@ def test_a_groups_contract_frames_its_features():
 
 
 def test_partials_have_a_row_per_entity_day_and_span():
-    contract = group(feature("count", windows=("2d", "1d")), keys=USER_TRACK).partials()
+    contract = group(feature("count", windows=("2d", "1d")), keys=USER_TRACK).partials_contract()
     assert contract.name == "g_partials"
     assert " ".join(contract.names) == "user_id track_id span count_track_id bucket available_at ds"
     assert (contract.key, contract.entity) == (("user_id", "track_id", "span", "ds"), "user_id")
@@ -212,7 +214,7 @@ def test_parts_are_of_known_kinds_and_have_the_types_of_their_inputs(op):
     for part in group(declared(op)).parts:
         assert part.kind in KINDS
         assert "{" not in part.type
-    fields = group(declared(op)).partials().struct()
+    fields = group(declared(op)).partials_contract().struct()
     assert all(fields[part.name].dataType.simpleString() == part.type for part in group(declared(op)).parts)
 
 
