@@ -39,7 +39,7 @@ def make_archive() -> bool:
     return archive().exists()
 
 
-def _write_down(path: Path) -> None:
+def _dump_classes(path: Path) -> None:
     """One session with a write, a read and an aggregation; the archive is written when its JVM ends by itself."""
     import os
 
@@ -66,4 +66,4 @@ def _write_down(path: Path) -> None:
 
 
 if __name__ == "__main__":
-    _write_down(Path(sys.argv[1]))
+    _dump_classes(Path(sys.argv[1]))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
@@ -13,9 +12,11 @@ from importlib import import_module
 
 from expectations.verdict import Refused, format_failure
 from jobs import EXTRA, FLOW, Step
+from jobs.arguments import add_day_arguments, new_parser
 from jobs.errors import WrongUsage, first_line
 from jobs.graph import run_steps
-from jobs.job import add_day_arguments, new_parser, new_run_id
+from jobs.job import new_run_id
+from jobs.messages import LOG, log_to
 from jobs.outcomes import NOT_MADE, PUBLISHED, UNCHANGED, Outcome, collect_outcomes
 from jobs.progress import show_progress
 from jobs.publishing.stores import check_root
@@ -64,6 +65,7 @@ def run_flow(arguments: Sequence[str]) -> int:
         raise WrongUsage(f"--at-once is {args.at_once}; give 1 or more")
     args.run_id = args.run_id or new_run_id()
     source, warehouse = load_source(args.source), Warehouse(check_root(args.root))
+    log_to(warehouse)
     results: list[StepResult] = []
     try:
         steps = run_steps(FLOW, lambda step: _result(step, args, source, warehouse, results), args.at_once)
@@ -132,13 +134,13 @@ def _attempt(name: str, run: Callable[[], int]) -> StepResult:
             code = run()
             return ended(*_sum_outcomes(outcomes)) if code == 0 else ended(FAILED, f"exit code {code}", code)
         except Refused as refused:
-            print(f"\n  {name}: {refused}\n", flush=True)
+            LOG.info(f"\n  {name}: {refused}\n")
             return ended(REFUSED, _first_violation(refused), refused.exit_code)
         except Exception as problem:
             known: int | None = getattr(problem, "exit_code", None)
             if known is None:  # our own fault, or Spark's: whoever looks into it needs the trace
-                traceback.print_exc()
-            print(f"\n  {name} failed: {first_line(problem)}\n", file=sys.stderr, flush=True)
+                LOG.error(traceback.format_exc())
+            LOG.error(f"\n  {name} failed: {first_line(problem)}\n")
             return ended(FAILED, first_line(problem), known or 1)
 
 
@@ -168,7 +170,7 @@ def _report(warehouse: Warehouse, run_id: str, results: Sequence[StepResult]) ->
         print(f"\nReport: {write_report(warehouse.root, run_id)}", flush=True)
         return True
     except Exception as problem:
-        print(f"\nThe report of {run_id} could not be written: {first_line(problem)}", file=sys.stderr)
+        LOG.error(f"\nThe report of {run_id} could not be written: {first_line(problem)}")
         return False
 
 

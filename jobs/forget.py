@@ -17,9 +17,10 @@ from deltalake import DeltaTable
 
 from expectations.verdict import Refused
 from jobs import FLOW, TABLES, release_tables
+from jobs.arguments import add_common_arguments
 from jobs.errors import JobError, WrongUsage
 from jobs.graph import downstream
-from jobs.job import Job, add_common_arguments
+from jobs.job import Job
 from jobs.publishing.commits import CommitConflict, list_file_days
 from jobs.publishing.retention import GRACE, list_unpublished, vacuum
 from jobs.publishing.rewrite import Rewrite, mark_erased, rewrite_files
@@ -164,8 +165,8 @@ def _rows_of_users(contract: Contract, ids: Sequence[str]) -> Column:
     if "raw" in contract.names:
         for start in range(0, len(ids), IDS_PER_PATTERN):
             names = "|".join(re.escape(id_) for id_ in ids[start : start + IDS_PER_PATTERN])
-            told = F.col("raw").rlike(rf"(?<![\w-])(?:{names})(?![\w-])")
-            theirs = theirs | (F.col("user_id").isNull() & told)
+            mentions = F.col("raw").rlike(rf"(?<![\w-])(?:{names})(?![\w-])")
+            theirs = theirs | (F.col("user_id").isNull() & mentions)
     return theirs
 
 

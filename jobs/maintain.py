@@ -14,8 +14,9 @@ from math import ceil
 from deltalake import DeltaTable
 
 from jobs import TABLES
+from jobs.arguments import add_common_arguments
 from jobs.embeddings.scratch import sweep
-from jobs.job import Job, add_common_arguments
+from jobs.job import Job
 from jobs.publishing.commits import list_data_files
 from jobs.publishing.records import compact_results, record_abandoned, recorded_batches
 from jobs.publishing.retention import Removed, checkpoint, clean_log, last_checkpoint, vacuum

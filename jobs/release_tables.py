@@ -25,9 +25,10 @@ from expectations.release import (
 )
 from expectations.verdict import Refused, Result, Verdict
 from jobs import FLOW, TABLES
+from jobs.arguments import new_parser
 from jobs.errors import JobError
 from jobs.graph import RELEASES, downstream
-from jobs.job import Job, new_parser
+from jobs.job import Job
 from jobs.outcomes import PUBLISHED, Outcome, add_outcome
 from jobs.publishing.records import append_results
 from jobs.publishing.selection import Selection

@@ -15,6 +15,9 @@ from jobs.publishing.state import digest, read_state
 from jobs.publishing.warehouse import Warehouse
 from schemas import Contract
 
+# The version of a table that there was none of: whoever publishes to it first has what it rests on changed.
+NEVER_PUBLISHED = -1
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -60,7 +63,7 @@ def is_published(warehouse: Warehouse, batch: Batch) -> bool:
     check_log_row_count(table)
     if batch.appends:
         return table.transaction_version(batch.transaction) is not None
-    parts = read_state(table).parts
+    parts = read_state(table).day_states
     wanted = batch.days if batch.days is not None else (None,)
     return all(day in parts and parts[day].fingerprint == batch.fingerprint for day in wanted)
 

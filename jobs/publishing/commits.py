@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -45,7 +45,7 @@ class Change:
     adds: Sequence[AddAction] = ()
     removes: Sequence[str] = ()
     transaction: tuple[str, int] | None = None
-    note: Mapping[str, Any] = field(default_factory=dict)
+    metadata: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def rewrites(self) -> bool:
@@ -60,15 +60,22 @@ def swap(table: DeltaTable, change: Change) -> TableState:
         JobError: the commit could not be written, or the one that it follows is damaged.
     """
     check_log_row_count(table)
+    now = int(time.time() * 1000)
+    metadata = {
+        **change.metadata,
+        "batch": change.batch,
+        "kind": change.kind,
+        "state": change.state.dumps(),
+    }
     try:
         table.create_write_transaction(
-            [*change.adds, *_removals(table, change)],
+            [*change.adds, *(RemoveAction(path, not change.rewrites, now) for path in change.removes)],
             mode="append",
             schema=table.schema(),
             partition_by=table.metadata().partition_columns,
             commit_properties=CommitProperties(
                 app_transactions=[Transaction(*change.transaction)] if change.transaction else None,
-                custom_metadata={"userMetadata": json.dumps(_note(change))},
+                custom_metadata={"userMetadata": json.dumps(metadata)},
                 max_commit_retries=0,
             ),
             post_commithook_properties=NO_HOOKS,
@@ -163,16 +170,6 @@ def list_data_files(table: DeltaTable) -> list[dict[str, Any]]:
     names = {"path", "size_bytes", "num_records", "partition.ds", "partition.available_at"}
     rows = actions.select([name for name in actions.column_names if name in names]).to_pylist()
     return [{"num_records": None, **row, "path": unquote(row["path"])} for row in rows]
-
-
-def _removals(table: DeltaTable, change: Change) -> Iterator[RemoveAction]:
-    now = int(time.time() * 1000)
-    for path in change.removes:
-        yield RemoveAction(path, not change.rewrites, now)
-
-
-def _note(change: Change) -> dict[str, Any]:
-    return {**change.note, "batch": change.batch, "kind": change.kind, "state": change.state.dumps()}
 
 
 def _resolve_ambiguous_commit(table: DeltaTable, change: Change, problem: Exception) -> None:

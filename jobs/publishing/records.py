@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -14,8 +14,9 @@ from deltalake.exceptions import CommitFailedError, DeltaError
 
 from expectations.verdict import Result
 from jobs.errors import JobError, first_line
+from jobs.messages import LOG
 from jobs.publishing.batches import Batch
-from jobs.publishing.protocol import Staged
+from jobs.publishing.protocol import StagedBatch
 from jobs.publishing.state import parse_commit_metadata
 from jobs.publishing.warehouse import Warehouse, schema_of
 from schemas.quality_results import QUALITY_RESULTS
@@ -26,7 +27,7 @@ from segue.storage import Snapshot, find_table
 ATTEMPTS = 20
 
 
-def record(warehouse: Warehouse, run_id: str, staged: Staged, outcome: str) -> None:
+def record(warehouse: Warehouse, run_id: str, staged: StagedBatch, outcome: str) -> None:
     """Appends the audit of one batch to the quality results.
 
     "passed" is written before the commit, so that no batch is published without a record; whether it
@@ -37,15 +38,20 @@ def record(warehouse: Warehouse, run_id: str, staged: Staged, outcome: str) -> N
     append_results(warehouse, about, staged.verdict.results)
 
 
-def record_failure(warehouse: Warehouse, run_id: str, batch: Batch, problem: Exception) -> None:
-    """That a batch could not even be audited. What stopped it matters more than a record of it."""
-    result = Result(
-        "expect_batch_to_be_staged", None, "critical", False, first_line(problem), "staged and read back"
-    )
+@contextmanager
+def record_failures(warehouse: Warehouse, run_id: str, batch: Batch) -> Iterator[None]:
+    """Records a batch that cannot even be audited. What stopped it matters more than a record of it."""
     try:
-        append_results(warehouse, _about(run_id, batch, list(batch.days or ()), 0, "failed"), [result])
-    except JobError as also:
-        print(f"  (and there is no record of it: {also})", file=sys.stderr)
+        yield
+    except Exception as problem:
+        result = Result(
+            "expect_batch_to_be_staged", None, "critical", False, first_line(problem), "staged and read back"
+        )
+        try:
+            append_results(warehouse, _about(run_id, batch, list(batch.days or ()), 0, "failed"), [result])
+        except JobError as also:
+            LOG.warning("  (and there is no record of it: %s)", also)
+        raise
 
 
 def record_rewrite(warehouse: Warehouse, run_id: str, batch: Batch, result: Result) -> None:
@@ -136,8 +142,8 @@ def read_results(warehouse: Warehouse, run_id: str | None = None) -> list[dict[s
 def published_batches(table: DeltaTable | None) -> Iterator[str]:
     """Ids of the batches that the log names, as far back as it reaches."""
     for commit in table.history() if table else []:
-        if "batch" in (note := parse_commit_metadata(commit)):
-            yield note["batch"]
+        if "batch" in (metadata := parse_commit_metadata(commit)):
+            yield metadata["batch"]
 
 
 def recorded_batches(warehouse: Warehouse, table: str) -> set[str]:

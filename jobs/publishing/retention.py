@@ -51,12 +51,14 @@ def vacuum(
     warehouse: Warehouse, table: DeltaTable, name: str, now: datetime, dry_run: bool = False
 ) -> Removed:
     """Removes the files that may go, and the folders of batches that leaves empty."""
-    kept = _kept(warehouse, table, name, now)
-    dropped, freed = _dropped_at(warehouse, name), Removed()
+    # not DeltaTable.vacuum: it has one age for what was dropped (36 days here) and what was never named (4),
+    # and commits its beginning and its end as versions of the table
+    kept = _files_to_keep(warehouse, table, name, now)
+    dropped, freed = _drop_times(warehouse, name), Removed()
     for id_, path in warehouse.batches(name).items():
-        listed = _below(warehouse, path)
+        listed = _list_files(warehouse, path)
         folder = path.rsplit("/", 1)[1]
-        data = {f"{folder}/{_inside(info, warehouse, path)}": info for info in listed}
+        data = {f"{folder}/{info.path[len(warehouse.inner(path)) + 1 :]}": info for info in listed}
         if not data.keys() & (kept | dropped.keys()):
             gone = listed if all(_age(info, now) > STAGED_LIFE + GRACE for info in listed) else []
             freed.batches += [id_] if gone or not listed else []
@@ -70,7 +72,7 @@ def vacuum(
 
 def list_unpublished(warehouse: Warehouse, table: DeltaTable, name: str) -> dict[str, str]:
     """Folders of batches that the log never named, by batch id."""
-    named = {path for path, _ in list_file_days(table)} | _dropped_at(warehouse, name).keys()
+    named = {path for path, _ in list_file_days(table)} | _drop_times(warehouse, name).keys()
     folders = {path.split("/", 1)[0] for path in named}
     return {id_: path for id_, path in warehouse.batches(name).items() if f"batch-{id_}" not in folders}
 
@@ -85,7 +87,7 @@ def checkpoint(table: DeltaTable, last: int) -> bool:
 
 def last_checkpoint(warehouse: Warehouse, path: str) -> int:
     """The version of the newest checkpoint, -1 for none."""
-    return max((v for v, info in _log(warehouse, path) if ".checkpoint." in info.base_name), default=-1)
+    return max((v for v, info in _list_log(warehouse, path) if ".checkpoint." in info.base_name), default=-1)
 
 
 def clean_log(warehouse: Warehouse, name: str, now: datetime, dry_run: bool = False) -> int:
@@ -94,7 +96,7 @@ def clean_log(warehouse: Warehouse, name: str, now: datetime, dry_run: bool = Fa
     A version is read from the newest checkpoint that is not after it, and every entry since.
     """
     path = warehouse.table_path(name)
-    entries = list(_log(warehouse, path))
+    entries = list(_list_log(warehouse, path))
     young = [version for version, info in entries if _age(info, now) <= LOG_LIFE]
     needed = min([*young, *find_released_versions(warehouse, name, now)], default=0)
     checkpoints = [v for v, info in entries if ".checkpoint." in info.base_name and v <= needed]
@@ -104,26 +106,26 @@ def clean_log(warehouse: Warehouse, name: str, now: datetime, dry_run: bool = Fa
     return len(old)
 
 
-def _kept(warehouse: Warehouse, table: DeltaTable, name: str, now: datetime) -> set[str]:
+def _files_to_keep(warehouse: Warehouse, table: DeltaTable, name: str, now: datetime) -> set[str]:
     versions = [table.version(), *find_released_versions(warehouse, name, now)]
     tables = [warehouse.table(name, version) for version in versions]
     return {path for at in tables if at for path, _ in list_file_days(at)}
 
 
-def _dropped_at(warehouse: Warehouse, name: str) -> dict[str, datetime]:
+def _drop_times(warehouse: Warehouse, name: str) -> dict[str, datetime]:
     """When each file was dropped, from the entries of the log: they outlive what may not go yet."""
     return {
         unquote(action["remove"]["path"]): datetime.fromtimestamp(
             action["remove"]["deletionTimestamp"] / 1000, UTC
         )
-        for _, info in _log(warehouse, warehouse.table_path(name))
+        for _, info in _list_log(warehouse, warehouse.table_path(name))
         if info.extension == "json"
         for action in read_actions(warehouse.files, info.path)
         if "remove" in action
     }
 
 
-def _log(warehouse: Warehouse, path: str) -> Iterator[tuple[int, FileInfo]]:
+def _list_log(warehouse: Warehouse, path: str) -> Iterator[tuple[int, FileInfo]]:
     """The entries, checkpoints and checksums of a log, with their versions."""
     selector = FileSelector(warehouse.inner(f"{path}/_delta_log"), allow_not_found=True)
     for info in warehouse.files.get_file_info(selector):
@@ -131,15 +133,11 @@ def _log(warehouse: Warehouse, path: str) -> Iterator[tuple[int, FileInfo]]:
             yield int(match[1]), info
 
 
-def _below(warehouse: Warehouse, path: str) -> list[FileInfo]:
+def _list_files(warehouse: Warehouse, path: str) -> list[FileInfo]:
     infos = warehouse.files.get_file_info(
         FileSelector(warehouse.inner(path), allow_not_found=True, recursive=True)
     )
     return [info for info in infos if info.type == FileType.File]
-
-
-def _inside(info: FileInfo, warehouse: Warehouse, path: str) -> str:
-    return str(info.path)[len(warehouse.inner(path)) + 1 :]
 
 
 def _age(info: FileInfo, now: datetime) -> timedelta:

@@ -19,6 +19,7 @@ from jobs.publishing.retention import vacuum
 from jobs.publishing.warehouse import Warehouse, stale_days
 from reference.flows import FIRST, LAST, expected_tables
 from reference.rows import assert_same
+from reference.staged import stage
 from schemas import CONTRACTS
 from segue.errors import SegueError
 
@@ -125,7 +126,7 @@ def test_no_text_under_the_root_names_them(erased):
     texts = [
         path
         for path in Path(erased.root).rglob("*.json")
-        if "_delta_log" in path.parts or "quality" in path.parts
+        if "_delta_log" in path.day_states or "quality" in path.day_states
     ]
     assert len(texts) > 10, "no logs were looked at"
     named = [path for path in texts for user in erased.gone if f'"{user}"' in path.read_text()]
@@ -141,7 +142,7 @@ def test_once_the_old_release_is_over_no_file_holds_them(erased, tmp_path):
             path
             for table in WITH_USERS
             for path in Path(warehouse.table_path(table)).rglob("*.parquet")
-            if "_delta_log" not in path.parts
+            if "_delta_log" not in path.day_states
             and set(erased.gone) & set(pq.ParquetFile(path).read(["user_id"])["user_id"].to_pylist())
         ]
 
@@ -179,7 +180,7 @@ def test_staged_batches_and_rejected_rows_go_as_well(spark, few):
     job = Job("test", few.root, "run-staged", say=lambda text: None)
     day = job.warehouse.state("sessions").days[-1]
     rows = job.read("sessions", [day])
-    staged = job.stage(job.batch("sessions", [day], parameters={"staged": 1}), rows)
+    staged = stage(job, job.batch("sessions", [day], parameters={"staged": 1}), rows)
     killed = Path(few.root, "tables", "plays", "batch-killed-1", "ds=2026-01-01", "part-0.parquet")
     killed.parent.mkdir(parents=True)
     killed.write_bytes(b"half of a file")

@@ -85,7 +85,7 @@ def rows_of(root, release=None):
 
 
 def files_on_disk(root):
-    return {path for path in Path(root, "tables").rglob("*.parquet") if "_delta_log" not in path.parts}
+    return {path for path in Path(root, "tables").rglob("*.parquet") if "_delta_log" not in path.day_states}
 
 
 def maintained(root, *arguments):
@@ -102,7 +102,7 @@ def test_small_files_are_joined_and_no_row_changes(job, laid, root):
     assert job().read("sessions").toArrow().sort_by("play_id") == before, (
         "a row changed, or its available_at did"
     )
-    assert (after.version, after.parts) == (state.version + 1, state.parts)
+    assert (after.version, after.day_states) == (state.version + 1, state.day_states)
     maintained(root)
     assert job().warehouse.state("sessions").version == after.version, "maintenance twice added a version"
     assert after.cumulative_fingerprints() == state.cumulative_fingerprints(), "joining files made days stale"
