@@ -81,22 +81,22 @@ def run_flow(arguments: Sequence[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    made = add_day_arguments(
+    parser = add_day_arguments(
         new_parser("Runs every step of the nightly flow that can run, and writes the report.", "flow")
     )
-    made.add_argument("--source", required=True, help="TOML file: how the files are laid out")
-    made.add_argument("--input", required=True, nargs="+", help="files, folders or globs with plays")
-    made.add_argument("--catalogue", nargs="+", help="the same for tracks (default: the input)")
-    made.add_argument(
+    parser.add_argument("--source", required=True, help="TOML file: how the files are laid out")
+    parser.add_argument("--input", required=True, nargs="+", help="files, folders or globs with plays")
+    parser.add_argument("--catalogue", nargs="+", help="the same for tracks (default: the input)")
+    parser.add_argument(
         "--at-once",
         type=int,
         default=STEPS_AT_ONCE,
         help="steps that run at the same time, where none needs the other (%(default)s)",
     )
-    made.add_argument(
+    parser.add_argument(
         "--skip", nargs="+", default=[], choices=[step.name for step in FLOW], help="steps to leave out"
     )
-    return made
+    return parser
 
 
 def _result(
@@ -166,20 +166,14 @@ def _table(results: Sequence[StepResult]) -> str:
 def _report(warehouse: Warehouse, run_id: str, results: Sequence[StepResult]) -> bool:
     """Whether the report could be written; a report that fails must hide nothing else."""
     try:
-        _save(warehouse, run_id, results)
+        # beside the quality results, so that the report can be written again
+        steps = json.dumps([asdict(result) for result in results], indent=1)
+        warehouse.write(warehouse.path("quality", f"{run_id}.steps.json"), steps)
         print(f"\nReport: {write_report(warehouse.root, run_id)}", flush=True)
         return True
     except Exception as problem:
         LOG.error(f"\nThe report of {run_id} could not be written: {first_line(problem)}")
         return False
-
-
-def _save(warehouse: Warehouse, run_id: str, results: Sequence[StepResult]) -> None:
-    """Beside the quality results, so that the report can be written again."""
-    path = warehouse.path("quality", f"{run_id}.steps.json")
-    warehouse.files.create_dir(warehouse.inner(warehouse.path("quality")), recursive=True)
-    with warehouse.files.open_output_stream(warehouse.inner(path)) as file:
-        file.write(json.dumps([asdict(result) for result in results], indent=1).encode())
 
 
 def _arguments_of(step: Step, args: argparse.Namespace) -> list[str]:

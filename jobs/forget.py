@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow.compute as pc
-from deltalake import DeltaTable
 
 from expectations.verdict import Refused
 from jobs import FLOW, TABLES, release_tables
@@ -32,7 +31,7 @@ from segue.releases import RELEASE_LIFE, list_releases, select_unexpired
 from segue.storage import Snapshot, table_uri
 
 if TYPE_CHECKING:
-    from pyspark.sql import Column, DataFrame
+    from pyspark.sql import Column
 
 # A batch of files at a time: bounded work, and little to redo where a publisher was faster.
 FILES_PER_REWRITE = 200
@@ -133,7 +132,7 @@ def _files_with(job: Job, name: str, ids: Sequence[str], done: Erasure) -> list[
     from pyspark.sql import functions as F
 
     table = job.warehouse.add_missing_columns(CONTRACTS[name])
-    theirs = _read(job, table, name).where(_rows_of_users(CONTRACTS[name], ids))
+    theirs = job.at(name, table.version()).where(_rows_of_users(CONTRACTS[name], ids))
     path = F.element_at(F.split("_metadata.file_path", "/"), -1)
     found = (
         theirs.groupBy(path.alias("file")).agg(F.count("*").alias("rows"), F.min("ds").alias("day")).collect()
@@ -148,11 +147,6 @@ def _files_with(job: Job, name: str, ids: Sequence[str], done: Erasure) -> list[
     except CommitConflict:
         return []
     return None
-
-
-def _read(job: Job, table: DeltaTable, name: str) -> DataFrame:
-    path = job.warehouse.table_path(name)
-    return job.spark.read.format("delta").option("versionAsOf", table.version()).load(path)
 
 
 def _rows_of_users(contract: Contract, ids: Sequence[str]) -> Column:
@@ -251,12 +245,8 @@ def _aggregates_since(job: Job, first: date | None) -> list[dict[str, Any]]:
 
 
 def _write(job: Job, receipt: dict[str, Any]) -> str:
-    warehouse = job.warehouse
-    folder = warehouse.path("quality", "receipts")
-    warehouse.files.create_dir(warehouse.inner(folder), recursive=True)
-    path = f"{folder}/forget-{job.run_id}.json"
-    with warehouse.files.open_output_stream(warehouse.inner(path)) as file:
-        file.write(json.dumps(receipt, default=str, indent=2).encode())
+    path = job.warehouse.path("quality", "receipts", f"forget-{job.run_id}.json")
+    job.warehouse.write(path, json.dumps(receipt, default=str, indent=2))
     return path
 
 

@@ -41,9 +41,9 @@ EMBEDDINGS = "track_embeddings"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    made = new_parser(__doc__, "release-tables")
-    made.add_argument("--tables", nargs="+", choices=TABLES, help="only these (default: all there are)")
-    args = made.parse_args(argv)
+    parser = new_parser(__doc__, "release-tables")
+    parser.add_argument("--tables", nargs="+", choices=TABLES, help="only these (default: all there are)")
+    args = parser.parse_args(argv)
     job = Job("release-tables", args.root, args.run_id)
     before = next(iter(list_releases(args.root)), None)
     newest = Selection.newest(job.warehouse, args.tables or TABLES)

@@ -29,7 +29,7 @@ CORRECTNESS = {
     "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
     # INT96, the default, has no statistics and reads as nanoseconds everywhere else
     "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
-    # a day replaced in place keeps its rows' order only where files are written as asked
+    # a day replaced in place keeps its rows' order only where files are written as options
     "spark.databricks.delta.optimizeWrite.enabled": "false",
     # a commit whose answer got lost is looked up, not written again
     "spark.databricks.delta.commit.idempotencyCheck.enabled": "true",
@@ -179,14 +179,14 @@ def s3_settings(variables: Mapping[str, str]) -> dict[str, str]:
     The keys are not among them: it finds AWS_ACCESS_KEY_ID and its like itself. On a root that is
     not on S3, none of this matters.
     """
-    asked = {
+    options = {
         "endpoint": variables.get("AWS_ENDPOINT_URL"),
         "endpoint.region": variables.get("AWS_REGION") or variables.get("AWS_DEFAULT_REGION"),
     }
-    if asked["endpoint"]:
-        asked["path.style.access"] = "true"  # only Amazon has a host name for every bucket
-        asked["connection.ssl.enabled"] = str(asked["endpoint"].startswith("https://")).lower()
-    settings = {f"spark.hadoop.fs.s3a.{name}": value for name, value in asked.items() if value}
+    if options["endpoint"]:
+        options["path.style.access"] = "true"  # only Amazon has a host name for every bucket
+        options["connection.ssl.enabled"] = str(options["endpoint"].startswith("https://")).lower()
+    settings = {f"spark.hadoop.fs.s3a.{name}": value for name, value in options.items() if value}
     return {**settings, "spark.hadoop.fs.s3.impl": "org.apache.hadoop.fs.s3a.S3AFileSystem"}
 
 

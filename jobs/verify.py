@@ -207,7 +207,7 @@ def _check_rows_of_table(job: Job, table: TableOnStorage, state: TableState) -> 
 
     where, parts = f"{table.label}, version {state.version}", state.day_states
     try:
-        rows = job.spark.read.format("delta").option("versionAsOf", state.version).load(table.uri)
+        rows = job.at(table.name, state.version)
         seen = profile(rows, _narrow_contract(CONTRACTS[table.name], rows.columns))
     except (PySparkException, Py4JError) as problem:  # what PySpark has no class for comes as the second
         yield Finding(

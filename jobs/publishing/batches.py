@@ -21,13 +21,17 @@ NEVER_PUBLISHED = -1
 
 @dataclass(frozen=True)
 class Batch:
-    """One batch.
+    """What one publication replaces, and what it was made of.
 
-    `fingerprint` identifies inputs, code and parameters: the same again is the same batch. A batch
-    replaces `days`; without days, the whole table. If it `appends`, it replaces nothing. `input_versions`
-    are the versions of the tables that it was made of, `base_version` is the version of its own table where it
-    was made of that too. The same batch made twice has the same
-    rows, or it is no `deterministic` one. `revision` counts the tries to make it; no clock is asked.
+    Attributes:
+        fingerprint: of inputs, code and parameters; the same again is the same batch.
+        days: what it replaces; without days, the whole table.
+        upstream: the fingerprint of what each day mirrors: another one makes the day stale.
+        input_versions: of the tables that it was made of.
+        base_version: of its own table, where it was made of that too, or compared with it.
+        appends: it replaces nothing.
+        deterministic: made again, it must have the same rows.
+        revision: counts the attempts at it; no clock is involved.
     """
 
     contract: Contract

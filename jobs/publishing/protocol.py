@@ -208,20 +208,20 @@ def _add_rows(before: TableState, staged: StagedBatch) -> tuple[TableState, set[
 def _replace_days(before: TableState, staged: StagedBatch) -> tuple[TableState, set[date | None]]:
     new, old = _day_states(staged), before.day_states
     changed = {day for day, part in new.items() if day not in old or not old[day].same_content_as(part)}
-    kept = {
+    states = {
         day: part if day in changed else replace(part, published_hash=old[day].published_hash)
         for day, part in new.items()
     }
     if staged.batch.days is None:
         changed |= set(old) - set(new)
-    return before.replace_days(kept, replaces=staged.batch.days), changed
+    return before.replace_days(states, replaces=staged.batch.days), changed
 
 
 def _day_states(staged: StagedBatch) -> dict[date | None, DayState]:
-    """Every day of the batch; of a day that it was asked for and has no rows of, that there are none."""
+    """Every day of the batch; of a day that it was requested for and has no rows of, that there are none."""
     batch = staged.batch
-    asked = [] if batch.appends else [None] if batch.days is None else list(batch.days)
-    seen = dict.fromkeys(asked, (0, 0)) | {
+    requested = [] if batch.appends else [None] if batch.days is None else list(batch.days)
+    seen = dict.fromkeys(requested, (0, 0)) | {
         day: (found.rows, found.content_hash) for day, found in staged.profile.days.items()
     }
     return {

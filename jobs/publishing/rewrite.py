@@ -90,10 +90,8 @@ def _read_rows(job: Job, rewrite: Rewrite) -> DataFrame:
     from pyspark.sql import functions as F
 
     names = [path.rsplit("/", 1)[-1] for path in rewrite.files]
-    version, path = rewrite.table.version(), job.warehouse.table_path(rewrite.name)
-    rows = job.spark.read.format("delta").option("versionAsOf", version).load(path)
-    if days := {day for file, day in list_file_days(rewrite.table) if file in set(rewrite.files) and day}:
-        rows = rows.where(F.col("ds").isin(list(days)))
+    days = {day for file, day in list_file_days(rewrite.table) if file in set(rewrite.files) and day}
+    rows = job.at(rewrite.name, rewrite.table.version(), sorted(days) or None)
     return rows.where(F.element_at(F.split("_metadata.file_path", "/"), -1).isin(names))
 
 

@@ -100,6 +100,13 @@ class Warehouse:
         """`path`, as the file system of this root names it."""
         return self._base + path[len(self.root) :]
 
+    def write(self, path: str, text: str) -> None:
+        """A small file, and the folder that it is in."""
+        inner = self.inner(path)
+        self.files.create_dir(inner.rpartition("/")[0], recursive=True)
+        with self.files.open_output_stream(inner) as file:
+            file.write(text.encode())
+
     def remove(self, path: str) -> None:
         self.files.delete_dir(self.inner(path))
 
