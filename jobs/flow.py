@@ -72,6 +72,7 @@ def run_flow(arguments: Sequence[str]) -> int:
         for _, result in steps:
             results.append(result)
     finally:
+        # steps end in any order; the table has that of the flow
         results.sort(key=lambda result: [step.name for step in FLOW].index(result.step))
         print(f"\n{_table(results)}")
         reported = _report(warehouse, args.run_id, results)
@@ -129,6 +130,7 @@ def _attempt(name: str, run: Callable[[], int]) -> StepResult:
         rows = sum(each.rows for each in outcomes if each.kind == PUBLISHED)
         return StepResult(name, outcome, rows, time.monotonic() - started, why, exit_code)
 
+    # context variables are per thread, and each step has a thread of its own
     with collect_outcomes() as outcomes:
         try:
             code = run()

@@ -118,6 +118,7 @@ def _erase(job: Job, name: str, ids: Sequence[str]) -> Erasure:
 
 def _rewrite(job: Job, name: str, ids: Sequence[str], files: Sequence[str]) -> None:
     for start in range(0, len(files), FILES_PER_REWRITE):
+        # opened anew for each chunk: a publisher may have come in between
         table = job.warehouse.create(CONTRACTS[name])
         some = tuple(files[start : start + FILES_PER_REWRITE])
         rewrite_files(job, Rewrite("erase", table, name, some, gone=_rows_of_users(CONTRACTS[name], ids)))
@@ -214,6 +215,7 @@ def _still_held(
     for release in select_unexpired(known, now):
         versions = [(e.table, release.tables[e.table].version) for e in erased if e.table in release.tables]
         for each in versions:
+            # versions that several releases name are read once
             looked[each] = looked[each] if each in looked else _holds(job, *each, ids)
         if tables := sorted(name for name, version in versions if looked[name, version]):
             until = "a newer release is made" if release is known[0] else release.expires_at + GRACE

@@ -56,6 +56,7 @@ def sort_steps(steps: Iterable[Step]) -> tuple[Step, ...]:
     found: list[Step] = []
     ready: list[Step] = []
     while sorter.is_active():
+        # in the order of the flow, so that one run is like the next
         ready = sorted([*ready, *sorter.get_ready()], key=steps.index)
         found.append(ready.pop(0))
         sorter.done(found[-1])
@@ -85,6 +86,7 @@ def run_steps(
         for step in ready[: at_once - running]:
             ready.remove(step)
             running += 1
+            # daemons: an interrupted flow ends at once, whatever its steps are at
             Thread(target=_run, args=(step, run, ended), daemon=True).start()
         step, result = ended.get()
         running -= 1

@@ -61,6 +61,7 @@ class PinnedTables:
 
     def tune(self, rows: int) -> None:
         """Says that the step reads so many rows more, for the session to be set to few of them or to many."""
+        # small inputs make small plans only together: each read may tip the session over
         self._rows_read += rows
         tune(self.spark, self._rows_read)
 
@@ -88,6 +89,7 @@ class PinnedTables:
         state = self.state(table)
         if state is None:
             return None
+        # days that a table lacks are part of what identifies an input, and have no rows
         known = state.day_states if days is None else [day for day in days if day in state.day_states]
         return TableInput(
             name=f"{table} {digest(days)}",

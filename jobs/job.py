@@ -132,9 +132,12 @@ class Job(PinnedTables):
                 violation = stage(self.warehouse, batch, rows)
                 staged = audit(self.spark, self.warehouse, batch, suite, measures or {}, missing, violation)
             if if_empty and staged.lacks_only_rows:
+                # an empty folder that somebody else's sweep would have to judge
                 self.warehouse.remove(staged.path)
                 return self.not_made(batch.table, if_empty)
             refused = staged.verdict.refused
+            # before the commit: a kill between the two leaves a record of a batch that the log does not name,
+            # where the other order would leave a published batch that nothing says was audited
             record(self.warehouse, self.run_id, staged, "refused" if refused else "passed")
             if after_audit:
                 after_audit(staged)

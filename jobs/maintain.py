@@ -63,6 +63,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _maintain(job: Job, name: str, now: datetime, dry_run: bool) -> None:
     joined = _compact(job, name, dry_run)
+    # the rewrite made a version, and the next one goes on top of it
     table = job.warehouse.create(CONTRACTS[name])
     freed = vacuum(job.warehouse, table, name, now, dry_run)
     if not dry_run:

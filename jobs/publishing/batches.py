@@ -64,6 +64,7 @@ def is_published(warehouse: Warehouse, batch: Batch) -> bool:
     table = warehouse.table(batch.table)
     if table is None:
         return False
+    # a shortened log would make what it lost look unpublished, and publish it again
     check_log_row_count(table)
     if batch.appends:
         return table.transaction_version(batch.transaction) is not None
@@ -76,6 +77,7 @@ def reserve(warehouse: Warehouse, batch: Batch) -> Batch:
     """The batch with a revision of its own, and its empty folder; whoever is second gets the next one."""
     table = warehouse.create(batch.contract)
     prefix = f"{batch.fingerprint}-"
+    # folders count as well as the log: an attempt that was killed or refused has taken its number
     tried = [
         int(id_.removeprefix(prefix)) for id_ in warehouse.batches(batch.table) if id_.startswith(prefix)
     ]
@@ -92,6 +94,7 @@ def folder(warehouse: Warehouse, batch: Batch) -> str:
 @cache
 def code_version() -> str:
     """Identifies the code that decides what rows a batch holds; works from a zip as well."""
+    # expectations are left out: they decide whether rows pass, not which rows there are
     return digest(
         sorted(source for package in ("schemas", "features") for source in _sources(files(package)))
     )

@@ -74,8 +74,10 @@ def swap(table: DeltaTable, change: Change) -> TableState:
             schema=table.schema(),
             partition_by=table.metadata().partition_columns,
             commit_properties=CommitProperties(
+                # read back by `transaction_version`: an append is known to be there, however far the log is cleaned
                 app_transactions=[Transaction(*change.transaction)] if change.transaction else None,
                 custom_metadata={"userMetadata": json.dumps(metadata)},
+                # delta-rs would retry on top of a version that nobody has compared the batch with
                 max_commit_retries=0,
             ),
             post_commithook_properties=NO_HOOKS,
@@ -90,6 +92,7 @@ def next_commit_time(state: TableState) -> str:
     now = datetime.now(UTC)
     if state.published_at:
         newest = datetime.fromisoformat(state.published_at).replace(tzinfo=UTC)
+        # of two commits the later has the later instant, or point-in-time joins would see them the wrong way round
         now = max(now, newest + timedelta(microseconds=1))
     return now.strftime("%Y-%m-%d %H:%M:%S.%f")
 
@@ -176,6 +179,7 @@ def _resolve_ambiguous_commit(table: DeltaTable, change: Change, problem: Except
     """Returns if the commit is in the log, though its answer got lost; else says why it is not."""
     try:
         newest = DeltaTable(table.table_uri)
+        # the put may have arrived and only its answer got lost, as networks and stores do it
         since = (
             newest.history(newest.version() - table.version()) if newest.version() > table.version() else []
         )

@@ -121,6 +121,7 @@ def check_reader_version(table: TableOnStorage) -> Iterator[Finding]:
 
 
 def check_files(table: TableOnStorage) -> Iterator[Finding]:
+    # a footer is one small read, and waiting for the store is most of it
     with ThreadPoolExecutor() as pool:
         faults = pool.map(lambda file: _describe_damage(table, file), table.files)
         for file, fault in zip(table.files, faults, strict=True):

@@ -71,6 +71,7 @@ def _wait(file: IO[str], table: str, say: Callable[[str], None], patience_s: flo
 def _sign(file: IO[str], purpose: str) -> None:
     """For whoever waits; a full disk must not end a job over it."""
     try:
+        # the lock is held by now, so nobody else writes here
         file.truncate(0)
         json.dump({"purpose": purpose, "process": os.getpid(), "since": str(datetime.now(UTC))[:19]}, file)
         file.flush()

@@ -103,6 +103,7 @@ def commit(warehouse: Warehouse, staged: StagedBatch, metadata: Mapping[str, Any
         table = warehouse.add_missing_columns(batch.contract)
         check_current(warehouse, batch)
         _check_deterministic(warehouse, table, staged)
+        # planned anew in each round: who won may have published the same days
         change = _plan_change(table, staged, files, metadata)
         check_file_sizes(warehouse, batch.table, files)
         try:
@@ -128,6 +129,8 @@ def check_current(warehouse: Warehouse, batch: Batch) -> None:
                 f"table {batch.table}: a listener was erased from {name} (version {state.erased_in}) after this "
                 f"step read version {version}; nothing was published. Run the step again"
             )
+    # compaction and erasure make versions too, and change no row that a batch could rest on;
+    # only what was published meanwhile does
     table = None if batch.base_version is None else warehouse.table(batch.table)
     for version in range((batch.base_version or 0) + 1, table.version() + 1 if table else 0):
         if table and (commit_metadata_at(table, version) or {}).get("kind") == "publish":
@@ -141,6 +144,7 @@ def _delete_unreferenced_files(
     warehouse: Warehouse, staged: StagedBatch, files: list[dict[str, Any]], named: Sequence[AddAction]
 ) -> None:
     """Removes what was staged and is not named: days of equal rows, and the log. A rest is swept later."""
+    # the commit is done: whatever stays behind costs disk until maintenance, and is no reason to fail
     with suppress(OSError):
         if not named:
             warehouse.remove(staged.path)
@@ -174,6 +178,7 @@ def _plan_change(
     state = replace(state, empty_columns=_empty_columns(before, staged))
     if not changed and _upstream_is_recorded(before, batch):
         return None
+    # null while it was staged, as a partition value that lives in the log alone; true from here on
     available_at = next_commit_time(before)
     if changed:
         state = replace(state, published_at=available_at)
@@ -252,6 +257,7 @@ def _check_deterministic(warehouse: Warehouse, table: DeltaTable, staged: Staged
     batch, new = staged.batch, _day_states(staged)
     if not batch.deterministic or batch.appends or table.transaction_version(batch.transaction) is None:
         return
+    # the whole log of a table is read here, so only where the same fingerprint was committed before
     states = [warehouse.state(name) for name in (batch.table, *batch.input_versions)]
     for commit_ in [] if any(state and state.erased_in for state in states) else table.history():
         metadata = parse_commit_metadata(commit_)

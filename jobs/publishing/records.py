@@ -109,6 +109,7 @@ def append_results(warehouse: Warehouse, about: dict[str, Any], results: Iterabl
     """One row per expectation; a small table, so the driver writes it without Spark."""
     checked_at = datetime.now(UTC)
     rows = [{**about, "checked_at": checked_at, **vars(result)} for result in results]
+    # given, as a column of nothing but nulls would come without a type
     schema = _schema()
     for left in reversed(range(ATTEMPTS)):
         try:

@@ -60,6 +60,7 @@ def vacuum(
         folder = path.rsplit("/", 1)[1]
         data = {f"{folder}/{info.path[len(warehouse.inner(path)) + 1 :]}": info for info in listed}
         if not data.keys() & (kept | dropped.keys()):
+            # all or none: a write that is under way has young files beside old ones
             gone = listed if all(_age(info, now) > STAGED_LIFE + GRACE for info in listed) else []
             freed.batches += [id_] if gone or not listed else []
         else:
@@ -99,6 +100,7 @@ def clean_log(warehouse: Warehouse, name: str, now: datetime, dry_run: bool = Fa
     entries = list(_list_log(warehouse, path))
     young = [version for version, info in entries if _age(info, now) <= LOG_LIFE]
     needed = min([*young, *find_released_versions(warehouse, name, now)], default=0)
+    # entries before a checkpoint are needed by no version after it
     checkpoints = [v for v, info in entries if ".checkpoint." in info.base_name and v <= needed]
     old = [info.path for version, info in entries if checkpoints and version < max(checkpoints)]
     for entry in [] if dry_run else old:
@@ -107,6 +109,7 @@ def clean_log(warehouse: Warehouse, name: str, now: datetime, dry_run: bool = Fa
 
 
 def _files_to_keep(warehouse: Warehouse, table: DeltaTable, name: str, now: datetime) -> set[str]:
+    # a file is needed as long as any of these versions names it, whenever it was dropped from the newest
     versions = [table.version(), *find_released_versions(warehouse, name, now)]
     tables = [warehouse.table(name, version) for version in versions]
     return {path for at in tables if at for path, _ in list_file_days(at)}

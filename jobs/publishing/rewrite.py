@@ -100,6 +100,7 @@ def _cluster_by_bucket(rows: DataFrame, rewrite: Rewrite) -> DataFrame:
 
     contract = rewrite.contract
     piece = F.floor(F.col("bucket") * rewrite.pieces / contract.buckets) if contract.buckets else F.lit(0)
+    # `available_at` is a partition: rows known since different instants stay in different files
     order = [*contract.partitions, "bucket", contract.entity, contract.event_time]
     within = [name for name in order if name and name in contract.names]
     return rows.repartition(*contract.partitions, piece).sortWithinPartitions(*within)
@@ -108,6 +109,7 @@ def _cluster_by_bucket(rows: DataFrame, rewrite: Rewrite) -> DataFrame:
 def _check_contents(rewrite: Rewrite, read: Contents, removed: Contents, staged: Contents) -> None:
     for day, before in read.items():
         left, now = removed.get(day, DayProfile(0, 0)), staged.get(day, DayProfile(0, 0))
+        # hashes add up, so what was taken out can be subtracted, and nothing is compared row by row
         expected = (before.rows - left.rows, (before.content_hash - left.content_hash) % 2**64)
         if (now.rows, now.content_hash) != expected:
             raise JobError(
@@ -136,6 +138,7 @@ def _commit(job: Job, rewrite: Rewrite, batch: Batch, removed: Contents) -> Tabl
     path, table = folder(job.warehouse, batch), rewrite.table
     files = list_staged_files(job.warehouse, path)
     check_file_sizes(job.warehouse, rewrite.name, files)
+    # whoever replaced one of the files has made the rewrite of it pointless, but not wrong
     while set(rewrite.files) <= {file for file, _ in list_file_days(table)}:
         change = Change(
             batch=batch.id,

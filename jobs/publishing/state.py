@@ -14,6 +14,7 @@ from pyarrow import fs
 
 from segue.storage import filesystem
 
+# Content hashes are sums of row hashes modulo this: order and files do not matter, and days add up.
 _WHOLE = 2**64
 
 
@@ -130,6 +131,7 @@ def read_state(table: DeltaTable) -> TableState:
 
     The entries are read one by one: `DeltaTable.history` starts at the newest version, whichever was opened.
     """
+    # mostly the first entry has it: of ours, only the creation and its constraints say nothing of rows
     for version in range(table.version(), -1, -1):
         note = commit_metadata_at(table, version)
         if note is None:

@@ -131,6 +131,7 @@ def _add_columns(table: DeltaTable, contract: Contract) -> None:
     if not missing:
         return
     metadata = {"userMetadata": json.dumps({"kind": "widen", "state": read_state(table).dumps()})}
+    # rows that are there have no value, whatever the contract asks of new ones
     nullable = [Field(field.name, field.type, nullable=True, metadata=field.metadata) for field in missing]
     properties = CommitProperties(custom_metadata=metadata, max_commit_retries=0)
     table.alter.add_columns(nullable, commit_properties=properties)
@@ -139,6 +140,7 @@ def _add_columns(table: DeltaTable, contract: Contract) -> None:
 def stale_days(warehouse: Warehouse, table: str, wanted: Mapping[date, str]) -> list[date]:
     """Days that `table` lacks, or made of something else than what names the day in `wanted`."""
     state = warehouse.state(table)
+    # state of the newest commit: no file is opened to know what is stale
     known = {} if state is None else {day: part.upstream for day, part in state.day_states.items()}
     return [day for day, made_of in wanted.items() if known.get(day) != made_of]
 

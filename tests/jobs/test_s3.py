@@ -337,10 +337,10 @@ def test_the_state_that_a_crowd_leaves_is_what_the_log_names(crowd):
         zip(map(str, actions["partition.ds"].to_pylist()), actions["num_records"].to_pylist(), strict=True)
     )
     assert rows == {day: each["rows"] for day, each in newest.items()}
-    assert {str(day): part.rows for day, part in state.parts.items()} == rows
+    assert {str(day): part.rows for day, part in state.day_states.items()} == rows
     named = {str(day): path.split("/")[0] for path, day in list_file_days(table)}
     assert named == {day: f"batch-{each['batch']}" for day, each in newest.items()}
-    assert {str(day): part.fingerprint for day, part in state.parts.items()} == {
+    assert {str(day): part.fingerprint for day, part in state.day_states.items()} == {
         day: each["batch"].rpartition("-")[0] for day, each in newest.items()
     }
 
