@@ -93,7 +93,8 @@ def _phases() -> dict[str, tuple[ModuleType, str]]:
 
 
 def _session(folder: Path, rounds: int, times: Times) -> None:
-    from jobs.class_data import archive, make_archive
+    from jobs.class_data import make_archive
+    from jobs.session import class_archive as archive
 
     if not archive().exists():
         make_archive()

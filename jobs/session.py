@@ -12,9 +12,8 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
 
-from jobs.class_data import java_options
 from jobs.errors import JobError
-from jobs.jars import delta_is_installed
+from jobs.jars import delta_is_installed, spark_jars
 
 if TYPE_CHECKING:
     from pyspark import SparkContext
@@ -195,13 +194,23 @@ def is_submitted() -> bool:
     return "PYSPARK_GATEWAY_PORT" in os.environ
 
 
+def class_archive() -> Path:
+    """Where `jobs.class_data` puts the class data that JVMs of this environment map."""
+    return spark_jars().parent / "segue.jsa"
+
+
 def _java_options(log: Path) -> str:
     quiet = Path(__file__).with_name("log4j2.properties").resolve()
+    archive = class_archive()
+    # nothing is said of an archive that does not fit: the JVM does without it
+    mapped = (
+        f"-XX:SharedArchiveFile={archive} -Xlog:cds=off -Xlog:cds+dynamic=off" if archive.exists() else ""
+    )
     return (
         f"-Dlog4j2.configurationFile={quiet} -Dsegue.log={log.resolve()} "
         # with C1 alone the code cache is 48 MB, full after a minute of generated code, and then nothing
         # is compiled any more
-        f"-XX:ReservedCodeCacheSize=512m -XX:+UseParallelGC {java_options()}".rstrip()
+        f"-XX:ReservedCodeCacheSize=512m -XX:+UseParallelGC {mapped}".rstrip()
     )
 
 
