@@ -58,7 +58,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "Erases listeners from every table, from staged and from rejected rows, and writes a receipt. Older releases "
         "keep what they hold until their life ends; the receipt says until when. Files that were ingested are not "
-        "Segue's: what is still in them comes back if they are ingested anew."
+        "Segue's: what is still in them comes back if they are ingested again."
     )
     parser.add_argument("--user", nargs="+", default=[], metavar="ID", help="ids of listeners")
     parser.add_argument("--users", metavar="FILE", help="a file with an id a line")
