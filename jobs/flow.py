@@ -74,8 +74,8 @@ def run_flow(arguments: Sequence[str]) -> int:
     finally:
         # steps end in any order; the table has that of the flow
         results.sort(key=lambda result: [step.name for step in FLOW].index(result.step))
-        print(f"\n{_table(results)}")
-        reported = _report(warehouse, args.run_id, results)
+        print(f"\n{_format_results(results)}")
+        reported = _write_report(warehouse, args.run_id, results)
     failed = [result.exit_code for result in results if result.outcome == FAILED]
     refused = [result.exit_code for result in results if result.outcome == REFUSED]
     return next(iter([*failed, *refused]), 0 if reported else 1)
@@ -107,15 +107,15 @@ def _result(
         return StepResult(step.name, SKIPPED, why="--skip")
     if step.section and not getattr(source, step.section):
         return StepResult(step.name, NOT_MADE, why=f"source {source.name} has no section [{step.section}]")
-    if stopped := _stopped_needs(step, before):
+    if stopped := _find_stopped_needs(step, before):
         needs = ", ".join(f"{table} ({outcome})" for table, outcome in stopped.items())
         return StepResult(step.name, BLOCKED, why=f"needs {needs}")
     if missing := [table for table in step.needs if not has_rows(warehouse, table)]:
         return StepResult(step.name, NOT_MADE, why=f"there is no {', '.join(missing)}")
-    return _attempt(step.name, lambda: run_step(step.name, _arguments_of(step, args)))
+    return _attempt(step.name, lambda: run_step(step.name, _step_arguments(step, args)))
 
 
-def _stopped_needs(step: Step, before: Sequence[StepResult]) -> dict[str, str]:
+def _find_stopped_needs(step: Step, before: Sequence[StepResult]) -> dict[str, str]:
     """Tables that the step needs and that could not be made in this flow."""
     outcomes = {result.step: result.outcome for result in before if result.outcome in STOPPED}
     made = {table: outcomes[maker.name] for maker in FLOW if maker.name in outcomes for table in maker.makes}
@@ -126,7 +126,7 @@ def _attempt(name: str, run: Callable[[], int]) -> StepResult:
     """Runs one step; whatever stops it is its result, and the flow goes on."""
     started = time.monotonic()
 
-    def ended(outcome: str, why: str, exit_code: int = 0) -> StepResult:
+    def result_of(outcome: str, why: str, exit_code: int = 0) -> StepResult:
         rows = sum(each.rows for each in outcomes if each.kind == PUBLISHED)
         return StepResult(name, outcome, rows, time.monotonic() - started, why, exit_code)
 
@@ -134,16 +134,20 @@ def _attempt(name: str, run: Callable[[], int]) -> StepResult:
     with collect_outcomes() as outcomes:
         try:
             code = run()
-            return ended(*_sum_outcomes(outcomes)) if code == 0 else ended(FAILED, f"exit code {code}", code)
+            return (
+                result_of(*_sum_outcomes(outcomes))
+                if code == 0
+                else result_of(FAILED, f"exit code {code}", code)
+            )
         except Refused as refused:
             LOG.info(f"\n  {name}: {refused}\n")
-            return ended(REFUSED, _first_violation(refused), refused.exit_code)
+            return result_of(REFUSED, _first_violation(refused), refused.exit_code)
         except Exception as problem:
             known: int | None = getattr(problem, "exit_code", None)
             if known is None:  # our own fault, or Spark's: whoever looks into it needs the trace
                 LOG.error(traceback.format_exc())
             LOG.error(f"\n  {name} failed: {first_line(problem)}\n")
-            return ended(FAILED, first_line(problem), known or 1)
+            return result_of(FAILED, first_line(problem), known or 1)
 
 
 def _first_violation(refused: Refused) -> str:
@@ -160,12 +164,12 @@ def _sum_outcomes(outcomes: Sequence[Outcome]) -> tuple[str, str]:
     return kind, "; ".join(whys)
 
 
-def _table(results: Sequence[StepResult]) -> str:
+def _format_results(results: Sequence[StepResult]) -> str:
     rows = [(r.step, r.outcome, r.rows or None, f"{r.seconds:.1f}", r.why) for r in results]
     return show.format_table(("step", "outcome", "rows", "seconds", "why"), rows)
 
 
-def _report(warehouse: Warehouse, run_id: str, results: Sequence[StepResult]) -> bool:
+def _write_report(warehouse: Warehouse, run_id: str, results: Sequence[StepResult]) -> bool:
     """Whether the report could be written; a report that fails must hide nothing else."""
     try:
         # beside the quality results, so that the report can be written again
@@ -178,7 +182,7 @@ def _report(warehouse: Warehouse, run_id: str, results: Sequence[StepResult]) ->
         return False
 
 
-def _arguments_of(step: Step, args: argparse.Namespace) -> list[str]:
+def _step_arguments(step: Step, args: argparse.Namespace) -> list[str]:
     given: Mapping[str, object] = vars(args)
     passed = ["--root", args.root, "--run-id", args.run_id]
     if step.section:

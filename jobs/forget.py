@@ -66,7 +66,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    ids = _ids(args)
+    ids = _read_ids(args)
     job = Job("forget", args.root, args.run_id)
     erased = [
         _erase(job, name, ids) for name in TABLES if "user_id" in CONTRACTS[name].names and job.has(name)
@@ -77,9 +77,9 @@ def run(args: argparse.Namespace) -> int:
     now = datetime.now(UTC)
     for each in erased:
         vacuum(job.warehouse, job.warehouse.create(CONTRACTS[each.table]), each.table, now)
-    receipt = _receipt(job, ids, erased, released, now)
+    receipt = _make_receipt(job, ids, erased, released, now)
     _print_receipt(receipt)
-    print(f"Receipt: {_write(job, receipt)}")
+    print(f"Receipt: {_write_receipt(job, receipt)}")
     return 0
 
 
@@ -89,7 +89,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     return run(parser.parse_args(argv))
 
 
-def _ids(args: argparse.Namespace) -> list[str]:
+def _read_ids(args: argparse.Namespace) -> list[str]:
     ids = [id_ for id_ in args.user if id_]
     if args.users:
         try:
@@ -107,7 +107,7 @@ def _erase(job: Job, name: str, ids: Sequence[str]) -> Erasure:
     """Tables come in the order in which they are made of each other: see `mark_erased`."""
     with job.lease(name):
         done = Erasure(name, staged=_drop_staged(job, name))
-        while (files := _files_with(job, name, ids, done)) is not None:
+        while (files := _find_files(job, name, ids, done)) is not None:
             _rewrite(job, name, ids, files)
         job.say(
             f"{name}: {done.rows:,} rows erased"
@@ -124,7 +124,7 @@ def _rewrite(job: Job, name: str, ids: Sequence[str], files: Sequence[str]) -> N
         rewrite_files(job, Rewrite("erase", table, name, some, gone=_rows_of_users(CONTRACTS[name], ids)))
 
 
-def _files_with(job: Job, name: str, ids: Sequence[str], done: Erasure) -> list[str] | None:
+def _find_files(job: Job, name: str, ids: Sequence[str], done: Erasure) -> list[str] | None:
     """Files that hold rows of these listeners; None once there are none, and that is in the log.
 
     The mark is committed even where no row was found: a step that read its input before the
@@ -188,7 +188,7 @@ def _release(job: Job) -> str:
     return list_releases(job.warehouse.root)[0].release_id
 
 
-def _receipt(
+def _make_receipt(
     job: Job, ids: Sequence[str], erased: Sequence[Erasure], released: str, now: datetime
 ) -> dict[str, Any]:
     """Ids as hashes: a receipt that names them would have to be erased too."""
@@ -198,14 +198,14 @@ def _receipt(
         "sha256_of_ids": sorted(hashlib.sha256(id_.encode()).hexdigest() for id_ in ids),
         "tables": [asdict(each) for each in erased],
         "release": released,
-        "still_held": _still_held(job, ids, erased, now),
+        "still_held": _find_remaining(job, ids, erased, now),
         "trained_with_them": _aggregates_since(
             job, min((e.first_day for e in erased if e.first_day), default=None)
         ),
     }
 
 
-def _still_held(
+def _find_remaining(
     job: Job, ids: Sequence[str], erased: Sequence[Erasure], now: datetime
 ) -> list[dict[str, Any]]:
     """Where they still are: in releases, by looking; in other old versions, by how long those are kept."""
@@ -216,7 +216,7 @@ def _still_held(
         versions = [(e.table, release.tables[e.table].version) for e in erased if e.table in release.tables]
         for each in versions:
             # versions that several releases name are read once
-            looked[each] = looked[each] if each in looked else _holds(job, *each, ids)
+            looked[each] = looked[each] if each in looked else _version_has_users(job, *each, ids)
         if tables := sorted(name for name, version in versions if looked[name, version]):
             until = "a newer release is made" if release is known[0] else release.expires_at + GRACE
             held.append({"by": f"release {release.release_id}", "tables": tables, "until": until})
@@ -226,7 +226,7 @@ def _still_held(
     return held
 
 
-def _holds(job: Job, name: str, version: int, ids: Sequence[str]) -> bool:
+def _version_has_users(job: Job, name: str, version: int, ids: Sequence[str]) -> bool:
     """Read without Spark, which refuses to travel as far back as a release may reach."""
     snapshot = Snapshot.at(table_uri(job.warehouse.root, name), version)
     contract = CONTRACTS[name]
@@ -246,7 +246,7 @@ def _aggregates_since(job: Job, first: date | None) -> list[dict[str, Any]]:
     return found
 
 
-def _write(job: Job, receipt: dict[str, Any]) -> str:
+def _write_receipt(job: Job, receipt: dict[str, Any]) -> str:
     path = job.warehouse.path("quality", "receipts", f"forget-{job.run_id}.json")
     job.warehouse.write(path, json.dumps(receipt, default=str, indent=2))
     return path

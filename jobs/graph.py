@@ -121,13 +121,13 @@ def downstream(steps: Sequence[Step], table: str) -> frozenset[str]:
 
 def _upstream(steps: Sequence[Step]) -> dict[Step, list[Step]]:
     """The steps that make what each needs or uses."""
-    makers = _makers(steps)
+    makers = _map_makers(steps)
     if unknown := sorted({t for s in steps for t in (*s.needs, *s.uses) if t not in makers}):
         raise GraphError(f"no step makes {', '.join(unknown)}")
     return {s: [makers[t] for t in (*s.needs, *s.uses)] for s in steps}
 
 
-def _makers(steps: Sequence[Step]) -> dict[str, Step]:
+def _map_makers(steps: Sequence[Step]) -> dict[str, Step]:
     makers: dict[str, Step] = {}
     for step in steps:
         for table in step.makes:

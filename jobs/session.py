@@ -106,7 +106,7 @@ def _open_session(app: str, log: Path | None) -> SparkSession:
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)  # else workers take the first python3 on the PATH
     for key, value in local_settings(log, os.environ).items():
         builder = builder.config(key, value)
-    with _stderr_to(log):
+    with _redirect_stderr(log):
         return builder.getOrCreate()
 
 
@@ -120,7 +120,7 @@ def tune(spark: SparkSession, rows: int) -> None:
     """Settings for a step that reads so many rows. What spark-submit or the user's own file says stays as it is."""
     if is_submitted():
         return
-    given, start = read_user_settings(os.environ), _started_with(spark.sparkContext)
+    given, start = read_user_settings(os.environ), _initial_settings(spark.sparkContext)
     for name, few in FOR_FEW_ROWS.items():
         # what is unset would be Spark's default, not what this session was started with
         value = few if rows <= FEW_ROWS else start.get(name)
@@ -133,7 +133,7 @@ def tune(spark: SparkSession, rows: int) -> None:
 
 
 @cache
-def _started_with(context: SparkContext) -> dict[str, str]:
+def _initial_settings(context: SparkContext) -> dict[str, str]:
     """Of the settings that `tune` changes. Kept, as each `getConf` copies all settings, with a call to the JVM each."""
     conf = context.getConf()
     return {name: value for name in FOR_FEW_ROWS if (value := conf.get(name)) is not None}
@@ -215,7 +215,7 @@ def _java_options(log: Path) -> str:
 
 
 @contextmanager
-def _stderr_to(log: Path) -> Iterator[None]:
+def _redirect_stderr(log: Path) -> Iterator[None]:
     """The JVM inherits our stderr for good, and greets it with warnings that no user can act on."""
     ours = os.dup(2)
     with log.open("ab") as file:

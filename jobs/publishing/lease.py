@@ -59,11 +59,11 @@ def _wait(file: IO[str], table: str, say: Callable[[str], None], patience_s: flo
         except BlockingIOError:
             if time.monotonic() >= give_up:
                 raise JobError(
-                    f"table {table}: waited {patience_s:.0f} s for {_holder(file)}; nothing was changed. "
+                    f"table {table}: waited {patience_s:.0f} s for {_read_holder(file)}; nothing was changed. "
                     "Wait until it is done, or end it, then run the step again"
                 ) from None
         if not announced:
-            say(f"{table}: waiting for {_holder(file)}")
+            say(f"{table}: waiting for {_read_holder(file)}")
             announced = True
         time.sleep(_LOOK_EVERY_S)
 
@@ -79,7 +79,7 @@ def _sign(file: IO[str], purpose: str) -> None:
         pass
 
 
-def _holder(file: IO[str]) -> str:
+def _read_holder(file: IO[str]) -> str:
     file.seek(0)
     try:
         known = json.load(file)

@@ -186,7 +186,7 @@ def _plan_change(
         batch=batch.id,
         kind="publish",
         state=state,
-        adds=to_add_actions([f for f in files if _day(f) in changed], available_at, rewrites=False),
+        adds=to_add_actions([f for f in files if _partition_day(f) in changed], available_at, rewrites=False),
         removes=[] if batch.appends else [path for path, day in list_file_days(table) if day in changed],
         transaction=(batch.transaction, batch.revision),
         metadata={**metadata, "content_hash": staged.profile.content_hash},
@@ -243,7 +243,7 @@ def _upstream_is_recorded(before: TableState, batch: Batch) -> bool:
     )
 
 
-def _day(file: Mapping[str, Any]) -> date | None:
+def _partition_day(file: Mapping[str, Any]) -> date | None:
     text = file["partitionValues"].get("ds")
     return date.fromisoformat(text) if text else None
 

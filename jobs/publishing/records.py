@@ -34,7 +34,7 @@ def record(warehouse: Warehouse, run_id: str, staged: StagedBatch, outcome: str)
     was, its table's log says.
     """
     days = sorted(day for day in staged.profile.days if day)
-    about = _about(run_id, staged.batch, days, staged.profile.rows, outcome)
+    about = _describe_batch(run_id, staged.batch, days, staged.profile.rows, outcome)
     append_results(warehouse, about, staged.verdict.results)
 
 
@@ -48,7 +48,9 @@ def record_failures(warehouse: Warehouse, run_id: str, batch: Batch) -> Iterator
             "expect_batch_to_be_staged", None, "critical", False, first_line(problem), "staged and read back"
         )
         try:
-            append_results(warehouse, _about(run_id, batch, list(batch.days or ()), 0, "failed"), [result])
+            append_results(
+                warehouse, _describe_batch(run_id, batch, list(batch.days or ()), 0, "failed"), [result]
+            )
         except JobError as also:
             LOG.warning("  (and there is no record of it: %s)", also)
         raise
@@ -56,7 +58,7 @@ def record_failures(warehouse: Warehouse, run_id: str, batch: Batch) -> Iterator
 
 def record_rewrite(warehouse: Warehouse, run_id: str, batch: Batch, result: Result) -> None:
     """That rows were written to other files, and none of them changed."""
-    append_results(warehouse, _about(run_id, batch, [], 0, "passed"), [result])
+    append_results(warehouse, _describe_batch(run_id, batch, [], 0, "passed"), [result])
 
 
 def record_changes(
@@ -80,7 +82,7 @@ def record_changes(
         )
         for name, count in changed.items()
     ]
-    append_results(warehouse, _about(run_id, batch, list(days), rows, "passed"), results)
+    append_results(warehouse, _describe_batch(run_id, batch, list(days), rows, "passed"), results)
 
 
 def record_abandoned(warehouse: Warehouse, run_id: str, table: str, batch_id: str) -> None:
@@ -92,7 +94,7 @@ def record_abandoned(warehouse: Warehouse, run_id: str, table: str, batch_id: st
     append_results(warehouse, {**about, "rows": 0, "outcome": "abandoned"}, [what])
 
 
-def _about(run_id: str, batch: Batch, days: list[date], rows: int, outcome: str) -> dict[str, Any]:
+def _describe_batch(run_id: str, batch: Batch, days: list[date], rows: int, outcome: str) -> dict[str, Any]:
     return {
         "run_id": run_id,
         "attempt_id": batch.attempt,
@@ -132,7 +134,7 @@ def read_results(warehouse: Warehouse, run_id: str | None = None) -> list[dict[s
     published = {
         (name, batch)
         for name in {row["table_name"] for row in of_run if row["outcome"] == "passed"}
-        for batch in published_batches(warehouse.table(name))
+        for batch in list_published_batches(warehouse.table(name))
     }
     return [
         {**row, "outcome": "published"} if (row["table_name"], row["batch_id"]) in published else row
@@ -140,14 +142,14 @@ def read_results(warehouse: Warehouse, run_id: str | None = None) -> list[dict[s
     ]
 
 
-def published_batches(table: DeltaTable | None) -> Iterator[str]:
+def list_published_batches(table: DeltaTable | None) -> Iterator[str]:
     """Ids of the batches that the log names, as far back as it reaches."""
     for commit in table.history() if table else []:
         if "batch" in (metadata := parse_commit_metadata(commit)):
             yield metadata["batch"]
 
 
-def recorded_batches(warehouse: Warehouse, table: str) -> set[str]:
+def list_recorded_batches(warehouse: Warehouse, table: str) -> set[str]:
     """Ids of the batches of a table that there is a record of."""
     rows = _read(warehouse, ("batch_id",), pc.field("table_name") == table)
     return set(rows["batch_id"].to_pylist())

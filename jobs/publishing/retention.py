@@ -29,7 +29,7 @@ _ENTRY = re.compile(r"^\.?(\d{20})\.")
 
 
 @dataclass
-class Removed:
+class VacuumResult:
     """What went, or would go."""
 
     files: int = 0
@@ -49,12 +49,12 @@ def find_released_versions(warehouse: Warehouse, table: str, now: datetime) -> d
 
 def vacuum(
     warehouse: Warehouse, table: DeltaTable, name: str, now: datetime, dry_run: bool = False
-) -> Removed:
+) -> VacuumResult:
     """Removes the files that may go, and the folders of batches that leaves empty."""
     # not DeltaTable.vacuum: it has one age for what was dropped (36 days here) and what was never named (4),
     # and commits its beginning and its end as versions of the table
     kept = _files_to_keep(warehouse, table, name, now)
-    dropped, freed = _drop_times(warehouse, name), Removed()
+    dropped, freed = _drop_times(warehouse, name), VacuumResult()
     for id_, path in warehouse.batches(name).items():
         listed = _list_files(warehouse, path)
         folder = path.rsplit("/", 1)[1]
@@ -158,7 +158,7 @@ def _remove(
     path: str,
     listed: list[FileInfo],
     gone: list[FileInfo],
-    freed: Removed,
+    freed: VacuumResult,
     dry_run: bool,
 ) -> None:
     freed.files += len(gone)

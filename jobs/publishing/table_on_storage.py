@@ -39,16 +39,16 @@ class TableOnStorage:
         self.warehouse, self.uri, self.label = warehouse, path, label
         self.name = path.rsplit("/", 1)[-1]
         self.released, self.releases_by_version = named is not None, named or {}
-        self.log = self._listed(f"{path}/_delta_log")
+        self.log = self._list_files(f"{path}/_delta_log")
         found = {name: match for name in sorted(self.log) if (match := _ENTRY.fullmatch(name))}
-        self.entries = {int(m[1]): self._actions(name) for name, m in found.items() if m[2] == "json"}
+        self.entries = {int(m[1]): self._read_actions(name) for name, m in found.items() if m[2] == "json"}
         self.checkpoint = max((int(m[1]) for m in found.values() if m[2] == "checkpoint"), default=-1)
         self.newest = max([self.checkpoint, *self.entries])
 
     @cached_property
     def files_on_storage(self) -> dict[str, FileInfo]:
         """Every file in the folder, by its path there, as the log names it."""
-        return self._listed(self.uri)
+        return self._list_files(self.uri)
 
     @cached_property
     def metadata(self) -> dict[int, dict[str, Any]]:
@@ -112,12 +112,12 @@ class TableOnStorage:
         sizes = {path: info.size for path, info in self.files_on_storage.items()}
         return [file["path"] for file in files if sizes.get(file["path"]) != file["size_bytes"]]
 
-    def _listed(self, path: str) -> dict[str, FileInfo]:
+    def _list_files(self, path: str) -> dict[str, FileInfo]:
         inner = self.warehouse.inner(path)
         listed = self.warehouse.files.get_file_info(FileSelector(inner, allow_not_found=True, recursive=True))
         return {info.path[len(inner) + 1 :]: info for info in listed if info.type == FileType.File}
 
-    def _actions(self, name: str) -> list[dict[str, Any]] | None:
+    def _read_actions(self, name: str) -> list[dict[str, Any]] | None:
         text = self.warehouse.files.open_input_stream(self.log[name].path).read()
         try:
             return [json.loads(line) for line in text.splitlines()] or None
