@@ -33,8 +33,8 @@ def record(warehouse: Warehouse, run_id: str, staged: StagedBatch, outcome: str)
     "passed" is written before the commit, so that no batch is published without a record; whether it
     was, its table's log says.
     """
-    days = sorted(day for day in staged.profile.days if day)
-    about = _describe_batch(run_id, staged.batch, days, staged.profile.rows, outcome)
+    days = [day for day in staged.profile.days if day]
+    about = _describe_batch(run_id, staged.batch, outcome, days, staged.profile.rows)
     append_results(warehouse, about, staged.verdict.results)
 
 
@@ -48,9 +48,7 @@ def record_failures(warehouse: Warehouse, run_id: str, batch: Batch) -> Iterator
             "expect_batch_to_be_staged", None, "critical", False, first_line(problem), "staged and read back"
         )
         try:
-            append_results(
-                warehouse, _describe_batch(run_id, batch, list(batch.days or ()), 0, "failed"), [result]
-            )
+            append_results(warehouse, _describe_batch(run_id, batch, "failed", batch.days or ()), [result])
         except JobError as also:
             LOG.warning("  (and there is no record of it: %s)", also)
         raise
@@ -58,7 +56,7 @@ def record_failures(warehouse: Warehouse, run_id: str, batch: Batch) -> Iterator
 
 def record_rewrite(warehouse: Warehouse, run_id: str, batch: Batch, result: Result) -> None:
     """That rows were written to other files, and none of them changed."""
-    append_results(warehouse, _describe_batch(run_id, batch, [], 0, "passed"), [result])
+    append_results(warehouse, _describe_batch(run_id, batch, "passed"), [result])
 
 
 def record_changes(
@@ -71,18 +69,10 @@ def record_changes(
 ) -> None:
     """Which columns of days that were published before late rows changed, and in how many rows."""
     results = [
-        Result(
-            f"expect_{name}_to_stay",
-            name,
-            "info",
-            not count,
-            f"{count:,} rows changed",
-            "no row changed",
-            count,
-        )
-        for name, count in changed.items()
+        Result(f"expect_{name}_to_stay", name, "info", not n, f"{n:,} rows changed", "no row changed", n)
+        for name, n in changed.items()
     ]
-    append_results(warehouse, _describe_batch(run_id, batch, list(days), rows, "passed"), results)
+    append_results(warehouse, _describe_batch(run_id, batch, "passed", days, rows), results)
 
 
 def record_abandoned(warehouse: Warehouse, run_id: str, table: str, batch_id: str) -> None:
@@ -94,7 +84,9 @@ def record_abandoned(warehouse: Warehouse, run_id: str, table: str, batch_id: st
     append_results(warehouse, {**about, "rows": 0, "outcome": "abandoned"}, [what])
 
 
-def _describe_batch(run_id: str, batch: Batch, days: list[date], rows: int, outcome: str) -> dict[str, Any]:
+def _describe_batch(
+    run_id: str, batch: Batch, outcome: str, days: Sequence[date] = (), rows: int = 0
+) -> dict[str, Any]:
     return {
         "run_id": run_id,
         "attempt_id": batch.attempt,

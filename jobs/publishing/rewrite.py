@@ -74,7 +74,7 @@ def rewrite_files(job: Job, rewrite: Rewrite) -> TableState | None:
     removed = {} if rewrite.gone is None else profile_days(rows.where(rewrite.gone), rewrite.contract)
     path = folder(job.warehouse, batch)
     kept = rows if rewrite.gone is None else rows.where(~rewrite.gone)
-    if broken := write(_cluster_by_bucket(kept, rewrite), path):
+    if broken := write(_cluster_by_partition(kept, rewrite), path):
         raise JobError(
             f"table {rewrite.name}: published rows break a constraint: {broken.observed}; run segue verify"
         )
@@ -95,7 +95,7 @@ def _read_rows(job: Job, rewrite: Rewrite) -> DataFrame:
     return rows.where(F.element_at(F.split("_metadata.file_path", "/"), -1).isin(names))
 
 
-def _cluster_by_bucket(rows: DataFrame, rewrite: Rewrite) -> DataFrame:
+def _cluster_by_partition(rows: DataFrame, rewrite: Rewrite) -> DataFrame:
     from pyspark.sql import functions as F
 
     contract = rewrite.contract
