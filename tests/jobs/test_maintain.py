@@ -85,7 +85,7 @@ def rows_of(root, release=None):
 
 
 def files_on_disk(root):
-    return {path for path in Path(root, "tables").rglob("*.parquet") if "_delta_log" not in path.day_states}
+    return {path for path in Path(root, "tables").rglob("*.parquet") if "_delta_log" not in path.parts}
 
 
 def maintained(root, *arguments):
