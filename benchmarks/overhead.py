@@ -80,11 +80,11 @@ def _publish(folder: Path, rounds: int, times: Times) -> None:
 def _phases() -> dict[str, tuple[ModuleType, str]]:
     """The parts of a publication, where they are called."""
     import jobs.job as job
-    from jobs.publishing import protocol
+    from jobs.publishing import protocol, staging
 
     return {
         "reserve": (job, "reserve"),
-        "write": (protocol, "write"),
+        "write": (staging, "write"),
         "audit: rows, keys, content hash": (protocol, "profile"),
         "audit: expectations": (protocol, "audit_batch"),
         "record": (job, "record"),
@@ -93,7 +93,8 @@ def _phases() -> dict[str, tuple[ModuleType, str]]:
 
 
 def _session(folder: Path, rounds: int, times: Times) -> None:
-    from jobs.class_data import archive, make_archive
+    from jobs.class_data import make_archive
+    from jobs.session import class_archive as archive
 
     if not archive().exists():
         make_archive()

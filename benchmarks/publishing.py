@@ -29,7 +29,8 @@ from stopwatch import Times, stopwatch, timed_functions
 import jobs.job as job_module
 from expectations.profile import profile_days
 from jobs.job import Job
-from jobs.publishing import protocol
+from jobs.publishing import protocol, staging
+from jobs.publishing.batches import folder as folder_of
 from jobs.publishing.batches import reserve
 from jobs.session import open_session
 from schemas.sessions import SESSIONS
@@ -66,13 +67,13 @@ def _round(spark: SparkSession, rows: DataFrame, folder: str, times: Times) -> N
     days = [FIRST + timedelta(days=n) for n in range(rows.select("ds").distinct().count())]
     batch = job.batch("sessions", days, deterministic=False)
     _plain(
-        protocol._cluster_by_bucket(rows, batch), f"{folder}/laid-out", times, "plain Delta write, laid out"
+        staging._cluster_by_bucket(rows, batch), f"{folder}/laid-out", times, "plain Delta write, laid out"
     )
     with stopwatch(times, "stage"):
         batch = reserve(job.warehouse, batch)
-        protocol.write(protocol._cluster_by_bucket(rows, batch), protocol.folder(job.warehouse, batch))
+        staging.write(staging._cluster_by_bucket(rows, batch), folder_of(job.warehouse, batch))
     with stopwatch(times, "content hash"):
-        profile_days(spark.read.format("delta").load(protocol.folder(job.warehouse, batch)), SESSIONS)
+        profile_days(spark.read.format("delta").load(folder_of(job.warehouse, batch)), SESSIONS)
     parts: dict[str, tuple[ModuleType, str]] = {
         "audit: expectations": (protocol, "audit_batch"),
         "audit: keys and content hash": (protocol, "profile"),

@@ -7,6 +7,7 @@ from dataclasses import asdict
 
 from features.embeddings.candidates import CandidateSettings
 from features.embeddings.neighbours import next_tracks
+from jobs.arguments import new_parser
 from jobs.embeddings.candidate_files import CandidateFiles
 from jobs.embeddings.published import (
     TABLE,
@@ -19,7 +20,7 @@ from jobs.embeddings.published import (
 )
 from jobs.embeddings.scratch import Scratch
 from jobs.errors import JobError
-from jobs.job import Job, new_parser
+from jobs.job import Job
 from schemas import CONTRACTS
 
 MEANINGS = {
@@ -45,22 +46,27 @@ def main(argv: Sequence[str] | None = None) -> int:
     day = resolve_day(job, args.day)
     if day not in job.source("similar_tracks").days:
         raise JobError(f"there are no similar tracks of {day}; run build-similar-tracks for that day first")
-    inputs = {"sessions": days_ending(day, args.days), TABLE: [day], "similar_tracks": [day]}
-    for table, days in inputs.items():
-        job.input(table, days)
-    if job.has("tracks"):
-        job.input("tracks")
-    batch = job.batch("candidates", [day], parameters={"days": args.days, "k": args.k, **asdict(settings)})
+    sessions = job.table("sessions", days_ending(day, args.days))
+    published, similar = job.table(TABLE, [day]), job.table("similar_tracks", [day])
+    catalogue = job.find("tracks")
+    batch = job.batch(
+        "candidates",
+        [day],
+        [sessions, published, similar, catalogue],
+        parameters={"days": args.days, "k": args.k, **asdict(settings)},
+    )
     with job.lease("candidates"):
         if job.unchanged(batch):
             return 0
-        sessions, embeddings, similar = (job.read(table, days) for table, days in inputs.items())
+        embeddings = published.rows()
         empty = CONTRACTS["tracks"].struct()
-        tracks = job.read("tracks") if job.has("tracks") else job.spark.createDataFrame([], empty)
+        tracks = catalogue.rows() if catalogue else job.spark.createDataFrame([], empty)
         files = CandidateFiles(Scratch(job.warehouse.path("scratch", "candidates", batch.fingerprint)))
         try:
-            files.write(embeddings, tracks, next_tracks(embeddings, args.k, configure_search(job)), similar)
-            rows = files.candidates(sessions, embeddings, day, settings)
+            files.write(
+                embeddings, tracks, next_tracks(embeddings, args.k, configure_search(job)), similar.rows()
+            )
+            rows = files.candidates(sessions.rows(), embeddings, day, settings)
             job.publish(
                 batch, rows, if_empty="no track is near what a listener played and was not just played"
             )

@@ -17,8 +17,9 @@ from features.windows.daily import partial_days, play_days, window_features
 from features.windows.partials import earlier_days, partial_rows
 from features.windows.tiles import tiles_ending_on
 from jobs import FLOW
+from jobs.arguments import add_day_arguments, new_parser, requested_days
 from jobs.errors import WrongUsage
-from jobs.job import Job, add_day_arguments, new_parser, new_run_id, requested_days
+from jobs.job import Job, new_run_id
 from jobs.publishing.batches import Batch
 from jobs.publishing.records import record_changes
 from jobs.publishing.state import TableState, digest
@@ -64,10 +65,11 @@ def _update_partials(job: Job, group: FeatureGroup) -> None:
         job.up_to_date(table, "no day of sessions is new or changed")
         return
     earlier = earlier_days(days)
-    tiles = job.read(table, earlier) if earlier and job.has(table) else None
-    plays = job.read("sessions", days)
-    batch = job.batch(table, days, upstream=wanted, deterministic=group.deterministic)
-    job.publish(batch, partial_rows(plays, group, days, tiles), if_empty=_no_entity_reason(group))
+    tiles = job.find(table, earlier) if earlier else None
+    plays = job.table("sessions", days)
+    batch = job.batch(table, days, [tiles, plays], upstream=wanted, deterministic=group.deterministic)
+    rows = partial_rows(plays.rows(), group, days, tiles.rows() if tiles else None)
+    job.publish(batch, rows, if_empty=_no_entity_reason(group))
 
 
 def _update_features(job: Job, group: FeatureGroup, args: argparse.Namespace) -> None:
@@ -76,11 +78,13 @@ def _update_features(job: Job, group: FeatureGroup, args: argparse.Namespace) ->
     if not days:
         job.up_to_date(group.table, f"no day of {group.partials_table} is new or changed")
         return
-    partials = job.read(group.partials_table, partial_days(group, days))
-    plays = job.read("sessions", play_days(group, days))
-    batch = job.batch(group.table, days, upstream=wanted, deterministic=group.deterministic)
+    partials = job.table(group.partials_table, partial_days(group, days))
+    plays = job.table("sessions", play_days(group, days))
+    batch = job.batch(
+        group.table, days, [partials, plays], upstream=wanted, deterministic=group.deterministic
+    )
     before = job.warehouse.state(group.table)
-    outcome = job.publish(batch, window_features(partials, plays, group, days))
+    outcome = job.publish(batch, window_features(partials.rows(), plays.rows(), group, days))
     if before and outcome.version is not None:
         _record_changes(job, group, batch, before)
 
@@ -93,13 +97,15 @@ def _no_entity_reason(group: FeatureGroup) -> str:
 def _record_changes(job: Job, group: FeatureGroup, batch: Batch, before: TableState) -> None:
     """Of days that were published before: late plays, or a new declaration, have changed them."""
     now = job.warehouse.state(group.table)
-    again = [day for day in before.days if now and not now.parts[day].same_content_as(before.parts[day])]
+    again = [
+        day for day in before.days if now and not now.day_states[day].same_content_as(before.day_states[day])
+    ]
     if not (now and again):
         return
     old, new = (job.at(group.table, state.version, again) for state in (before, now))
     columns = [name for f, w in group.feature_windows if (name := f.name(w)) in old.columns]
     counts = _count_changes(old, new, group.contract().key, columns)
-    rows = sum(now.parts[day].rows for day in again)
+    rows = sum(now.day_states[day].rows for day in again)
     record_changes(job.warehouse, job.run_id, batch, again, rows, counts)
     some = ", ".join(sorted((name for name in counts if counts[name]), key=lambda name: -counts[name])[:3])
     job.say(f"{len(again)} days opened again from {again[0]}; changed most: {some or 'nothing'}")

@@ -14,9 +14,11 @@ from features.embeddings.semantic_id_rows import (
     measure_prefix_stability,
     semantic_ids,
 )
+from jobs.arguments import new_parser
 from jobs.embeddings.published import TABLE, add_day_argument, resolve_day
 from jobs.errors import WrongUsage
-from jobs.job import Job, new_parser
+from jobs.job import Job
+from jobs.publishing.protocol import StagedBatch
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -38,25 +40,32 @@ def main(argv: Sequence[str] | None = None) -> int:
     day = resolve_day(job, args.day)
     (space,) = job.snapshot(TABLE).spaces(day)
     before = _find_day_before(job, day, space)
-    job.input(TABLE, [day])
-    if before:
-        job.input(BOOKS, [before])
+    published = job.table(TABLE, [day])
+    books_before = job.table(BOOKS, [before]) if before else None
+    inputs = [published, books_before]
     asked = {"levels": args.levels, "codes": args.codes, "seed": args.seed}
-    batch, batch_of_books = job.batch(IDS, [day], parameters=asked), job.batch(BOOKS, [day], parameters=asked)
+    batch, batch_of_books = (job.batch(table, [day], inputs, parameters=asked) for table in (IDS, BOOKS))
     with job.lease(IDS):
         if not job.unchanged(batch):
-            embeddings = job.read(TABLE, [day])
+            embeddings = published.rows()
             books = (
-                _load_books(job.read(BOOKS, [before]))
-                if before
+                _load_books(books_before.rows())
+                if books_before
                 else _fit_books(embeddings, args.levels, args.codes, args.seed)
             )
-            staged = job.stage(
-                batch, semantic_ids(embeddings, books), lambda ids: _measures(job, ids, embeddings, before)
+
+            def publish_books(staged: StagedBatch) -> None:
+                """Before the ids are seen: ids without their books could not be read."""
+                if not staged.verdict.refused:
+                    ids = job.spark.read.format("delta").load(staged.path)
+                    job.publish(batch_of_books, build_codebook_rows(ids, books, space, day))
+
+            job.publish(
+                batch,
+                semantic_ids(embeddings, books),
+                lambda ids: _measures(job, ids, embeddings, before),
+                after_audit=publish_books,
             )
-            ids = job.spark.read.format("delta").load(staged.path)
-            job.publish(batch_of_books, build_codebook_rows(ids, books, space, day))
-            job.commit(staged)
     return 0
 
 

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from features.sessions import GAP_MS, cut_sessions
-from jobs.job import Job, add_day_arguments, new_parser, requested_days
+from jobs.arguments import add_day_arguments, new_parser, requested_days
+from jobs.job import Job
 from jobs.publishing.warehouse import stale_days
 
 
@@ -22,12 +23,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not days:
         job.up_to_date("sessions", "no day of plays is new or changed")
         return 0
-    plays = job.read("plays", days)
+    plays = job.table("plays", days)
     # two days: a play of a whole day that began the day before yesterday may end just before today
     before = [days[0] - timedelta(days=n) for n in (2, 1)]
-    earlier = job.read("sessions", before) if job.has("sessions") else None
-    batch = job.batch("sessions", days, upstream=wanted, parameters={"gap_ms": args.gap_ms})
-    job.publish(batch, cut_sessions(plays, earlier, args.gap_ms))
+    earlier = job.find("sessions", before)
+    batch = job.batch("sessions", days, [plays, earlier], upstream=wanted, parameters={"gap_ms": args.gap_ms})
+    job.publish(batch, cut_sessions(plays.rows(), earlier.rows() if earlier else None, args.gap_ms))
     return 0
 
 

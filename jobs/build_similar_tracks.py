@@ -7,9 +7,10 @@ from datetime import date
 from typing import TYPE_CHECKING
 
 from features.embeddings.neighbours import NeighboursError, largest_in_degree, similar_tracks
+from jobs.arguments import new_parser
 from jobs.embeddings.published import TABLE, add_day_argument, configure_search, resolve_day
 from jobs.errors import WrongUsage
-from jobs.job import Job, new_parser
+from jobs.job import Job
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -24,12 +25,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = made.parse_args(argv)
     job = Job("build-similar-tracks", args.root, args.run_id)
     day = resolve_day(job, args.day)
-    job.input(TABLE, [day])
-    batch = job.batch("similar_tracks", [day], parameters={"k": args.k})
+    embeddings = job.table(TABLE, [day])
+    batch = job.batch("similar_tracks", [day], [embeddings], parameters={"k": args.k})
     if job.unchanged(batch):
         return 0
     try:
-        found = similar_tracks(job.read(TABLE, [day]), args.k, configure_search(job))
+        found = similar_tracks(embeddings.rows(), args.k, configure_search(job))
     except NeighboursError as problem:
         raise WrongUsage(str(problem)) from problem
     job.publish(batch, found, lambda staged: _measures(job, day, staged))

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from jobs.arguments import add_common_arguments
 from jobs.errors import WrongUsage
-from jobs.job import Job, add_common_arguments
+from jobs.job import Job
 from jobs.publishing.batches import code_version
 from jobs.training.assemble import age_conditions, assemble
 from jobs.training.labels import check_same, read_labels

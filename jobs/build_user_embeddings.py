@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from features.embeddings.users import HalfLifeError, user_embeddings
+from jobs.arguments import new_parser
 from jobs.embeddings.published import TABLE, add_day_argument, days_ending, resolve_day
 from jobs.errors import WrongUsage
-from jobs.job import Job, new_parser
+from jobs.job import Job
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -20,13 +21,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     job = Job("build-user-embeddings", args.root, args.run_id)
     day = resolve_day(job, args.day)
     days = days_ending(day, args.days)
-    job.input(TABLE, [day])
-    job.input("sessions", days)
-    batch = job.batch("user_embeddings", [day], parameters={"days": args.days, "half": args.half_life})
+    embeddings, sessions = job.table(TABLE, [day]), job.table("sessions", days)
+    batch = job.batch(
+        "user_embeddings",
+        [day],
+        [embeddings, sessions],
+        parameters={"days": args.days, "half": args.half_life},
+    )
     if job.unchanged(batch):
         return 0
     try:
-        rows = user_embeddings(job.read("sessions", days), job.read(TABLE, [day]), day, args.half_life)
+        rows = user_embeddings(sessions.rows(), embeddings.rows(), day, args.half_life)
     except HalfLifeError as problem:
         raise WrongUsage(str(problem)) from problem
     job.publish(batch, rows, if_empty="no listener played a track that has a vector")

@@ -6,46 +6,34 @@ Java checks by itself that archive, jars and JVM belong together, and does witho
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
-from jobs.jars import spark_jars
+from jobs.session import SETTINGS_VARIABLE, class_archive, open_session
 
 # What the JVM does at a start, a write and a read; many times what it takes.
 PATIENCE_S = 300
 
 
-def archive() -> Path:
-    return spark_jars().parent / "segue.jsa"
-
-
-def java_options() -> str:
-    """For a JVM that is to use the archive, if it was made; nothing is said of one that does not fit."""
-    made = archive()
-    return f"-XX:SharedArchiveFile={made} -Xlog:cds=off -Xlog:cds+dynamic=off" if made.exists() else ""
-
-
 def make_archive() -> bool:
     """Runs a JVM that writes down which classes it loaded; whether there is an archive now. It is no must."""
-    archive().unlink(missing_ok=True)
-    command = [sys.executable, "-m", __name__, str(archive())]
+    archive = class_archive()
+    archive.unlink(missing_ok=True)
+    command = [sys.executable, "-m", __name__, str(archive)]
     try:
         subprocess.run(command, capture_output=True, check=False, timeout=PATIENCE_S)
     except subprocess.TimeoutExpired:
         return False
-    return archive().exists()
+    return archive.exists()
 
 
-def _write_down(path: Path) -> None:
+def _dump_classes(path: Path) -> None:
     """One session with a write, a read and an aggregation; the archive is written when its JVM ends by itself."""
-    import os
-
     from pyspark import SparkContext
-
-    from jobs.session import SETTINGS_VARIABLE, open_session
 
     half = path.with_suffix(f".{os.getpid()}")
     with tempfile.TemporaryDirectory() as folder:
@@ -66,4 +54,4 @@ def _write_down(path: Path) -> None:
 
 
 if __name__ == "__main__":
-    _write_down(Path(sys.argv[1]))
+    _dump_classes(Path(sys.argv[1]))

@@ -65,9 +65,9 @@ def _configure_jars(parser: argparse.ArgumentParser) -> None:
 
 
 def _install_jars(args: argparse.Namespace) -> int:
-    from jobs import class_data, jars
+    from jobs import class_data, jars, session
 
-    if jars.install(args.s3) or not class_data.archive().exists():
+    if jars.install(args.s3) or not session.class_archive().exists():
         class_data.make_archive()
     return 0
 

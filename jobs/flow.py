@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
@@ -13,9 +12,11 @@ from importlib import import_module
 
 from expectations.verdict import Refused, format_failure
 from jobs import EXTRA, FLOW, Step
+from jobs.arguments import add_day_arguments, new_parser
 from jobs.errors import WrongUsage, first_line
 from jobs.graph import run_steps
-from jobs.job import add_day_arguments, new_parser, new_run_id
+from jobs.job import new_run_id
+from jobs.messages import LOG, log_to
 from jobs.outcomes import NOT_MADE, PUBLISHED, UNCHANGED, Outcome, collect_outcomes
 from jobs.progress import show_progress
 from jobs.publishing.stores import check_root
@@ -64,37 +65,39 @@ def run_flow(arguments: Sequence[str]) -> int:
         raise WrongUsage(f"--at-once is {args.at_once}; give 1 or more")
     args.run_id = args.run_id or new_run_id()
     source, warehouse = load_source(args.source), Warehouse(check_root(args.root))
+    log_to(warehouse)
     results: list[StepResult] = []
     try:
         steps = run_steps(FLOW, lambda step: _result(step, args, source, warehouse, results), args.at_once)
         for _, result in steps:
             results.append(result)
     finally:
+        # steps end in any order; the table has that of the flow
         results.sort(key=lambda result: [step.name for step in FLOW].index(result.step))
-        print(f"\n{_table(results)}")
-        reported = _report(warehouse, args.run_id, results)
+        print(f"\n{_format_results(results)}")
+        reported = _write_report(warehouse, args.run_id, results)
     failed = [result.exit_code for result in results if result.outcome == FAILED]
     refused = [result.exit_code for result in results if result.outcome == REFUSED]
     return next(iter([*failed, *refused]), 0 if reported else 1)
 
 
 def _parser() -> argparse.ArgumentParser:
-    made = add_day_arguments(
+    parser = add_day_arguments(
         new_parser("Runs every step of the nightly flow that can run, and writes the report.", "flow")
     )
-    made.add_argument("--source", required=True, help="TOML file: how the files are laid out")
-    made.add_argument("--input", required=True, nargs="+", help="files, folders or globs with plays")
-    made.add_argument("--catalogue", nargs="+", help="the same for tracks (default: the input)")
-    made.add_argument(
+    parser.add_argument("--source", required=True, help="TOML file: how the files are laid out")
+    parser.add_argument("--input", required=True, nargs="+", help="files, folders or globs with plays")
+    parser.add_argument("--catalogue", nargs="+", help="the same for tracks (default: the input)")
+    parser.add_argument(
         "--at-once",
         type=int,
         default=STEPS_AT_ONCE,
         help="steps that run at the same time, where none needs the other (%(default)s)",
     )
-    made.add_argument(
+    parser.add_argument(
         "--skip", nargs="+", default=[], choices=[step.name for step in FLOW], help="steps to leave out"
     )
-    return made
+    return parser
 
 
 def _result(
@@ -104,15 +107,15 @@ def _result(
         return StepResult(step.name, SKIPPED, why="--skip")
     if step.section and not getattr(source, step.section):
         return StepResult(step.name, NOT_MADE, why=f"source {source.name} has no section [{step.section}]")
-    if stopped := _stopped_needs(step, before):
+    if stopped := _find_stopped_needs(step, before):
         needs = ", ".join(f"{table} ({outcome})" for table, outcome in stopped.items())
         return StepResult(step.name, BLOCKED, why=f"needs {needs}")
     if missing := [table for table in step.needs if not has_rows(warehouse, table)]:
         return StepResult(step.name, NOT_MADE, why=f"there is no {', '.join(missing)}")
-    return _attempt(step.name, lambda: run_step(step.name, _arguments_of(step, args)))
+    return _attempt(step.name, lambda: run_step(step.name, _step_arguments(step, args)))
 
 
-def _stopped_needs(step: Step, before: Sequence[StepResult]) -> dict[str, str]:
+def _find_stopped_needs(step: Step, before: Sequence[StepResult]) -> dict[str, str]:
     """Tables that the step needs and that could not be made in this flow."""
     outcomes = {result.step: result.outcome for result in before if result.outcome in STOPPED}
     made = {table: outcomes[maker.name] for maker in FLOW if maker.name in outcomes for table in maker.makes}
@@ -123,23 +126,28 @@ def _attempt(name: str, run: Callable[[], int]) -> StepResult:
     """Runs one step; whatever stops it is its result, and the flow goes on."""
     started = time.monotonic()
 
-    def ended(outcome: str, why: str, exit_code: int = 0) -> StepResult:
+    def result_of(outcome: str, why: str, exit_code: int = 0) -> StepResult:
         rows = sum(each.rows for each in outcomes if each.kind == PUBLISHED)
         return StepResult(name, outcome, rows, time.monotonic() - started, why, exit_code)
 
+    # context variables are per thread, and each step has a thread of its own
     with collect_outcomes() as outcomes:
         try:
             code = run()
-            return ended(*_sum_outcomes(outcomes)) if code == 0 else ended(FAILED, f"exit code {code}", code)
+            return (
+                result_of(*_sum_outcomes(outcomes))
+                if code == 0
+                else result_of(FAILED, f"exit code {code}", code)
+            )
         except Refused as refused:
-            print(f"\n  {name}: {refused}\n", flush=True)
-            return ended(REFUSED, _first_violation(refused), refused.exit_code)
+            LOG.info(f"\n  {name}: {refused}\n")
+            return result_of(REFUSED, _first_violation(refused), refused.exit_code)
         except Exception as problem:
             known: int | None = getattr(problem, "exit_code", None)
             if known is None:  # our own fault, or Spark's: whoever looks into it needs the trace
-                traceback.print_exc()
-            print(f"\n  {name} failed: {first_line(problem)}\n", file=sys.stderr, flush=True)
-            return ended(FAILED, first_line(problem), known or 1)
+                LOG.error(traceback.format_exc())
+            LOG.error(f"\n  {name} failed: {first_line(problem)}\n")
+            return result_of(FAILED, first_line(problem), known or 1)
 
 
 def _first_violation(refused: Refused) -> str:
@@ -156,31 +164,25 @@ def _sum_outcomes(outcomes: Sequence[Outcome]) -> tuple[str, str]:
     return kind, "; ".join(whys)
 
 
-def _table(results: Sequence[StepResult]) -> str:
+def _format_results(results: Sequence[StepResult]) -> str:
     rows = [(r.step, r.outcome, r.rows or None, f"{r.seconds:.1f}", r.why) for r in results]
     return show.format_table(("step", "outcome", "rows", "seconds", "why"), rows)
 
 
-def _report(warehouse: Warehouse, run_id: str, results: Sequence[StepResult]) -> bool:
+def _write_report(warehouse: Warehouse, run_id: str, results: Sequence[StepResult]) -> bool:
     """Whether the report could be written; a report that fails must hide nothing else."""
     try:
-        _save(warehouse, run_id, results)
+        # beside the quality results, so that the report can be written again
+        steps = json.dumps([asdict(result) for result in results], indent=1)
+        warehouse.write(warehouse.path("quality", f"{run_id}.steps.json"), steps)
         print(f"\nReport: {write_report(warehouse.root, run_id)}", flush=True)
         return True
     except Exception as problem:
-        print(f"\nThe report of {run_id} could not be written: {first_line(problem)}", file=sys.stderr)
+        LOG.error(f"\nThe report of {run_id} could not be written: {first_line(problem)}")
         return False
 
 
-def _save(warehouse: Warehouse, run_id: str, results: Sequence[StepResult]) -> None:
-    """Beside the quality results, so that the report can be written again."""
-    path = warehouse.path("quality", f"{run_id}.steps.json")
-    warehouse.files.create_dir(warehouse.inner(warehouse.path("quality")), recursive=True)
-    with warehouse.files.open_output_stream(warehouse.inner(path)) as file:
-        file.write(json.dumps([asdict(result) for result in results], indent=1).encode())
-
-
-def _arguments_of(step: Step, args: argparse.Namespace) -> list[str]:
+def _step_arguments(step: Step, args: argparse.Namespace) -> list[str]:
     given: Mapping[str, object] = vars(args)
     passed = ["--root", args.root, "--run-id", args.run_id]
     if step.section:

@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow.compute as pc
-from deltalake import DeltaTable
 
 from expectations.verdict import Refused
 from jobs import FLOW, TABLES, release_tables
+from jobs.arguments import add_common_arguments
 from jobs.errors import JobError, WrongUsage
 from jobs.graph import downstream
-from jobs.job import Job, add_common_arguments
+from jobs.job import Job
 from jobs.publishing.commits import CommitConflict, list_file_days
 from jobs.publishing.retention import GRACE, list_unpublished, vacuum
 from jobs.publishing.rewrite import Rewrite, mark_erased, rewrite_files
@@ -31,7 +31,7 @@ from segue.releases import RELEASE_LIFE, list_releases, select_unexpired
 from segue.storage import Snapshot, table_uri
 
 if TYPE_CHECKING:
-    from pyspark.sql import Column, DataFrame
+    from pyspark.sql import Column
 
 # A batch of files at a time: bounded work, and little to redo where a publisher was faster.
 FILES_PER_REWRITE = 200
@@ -58,7 +58,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "Erases listeners from every table, from staged and from rejected rows, and writes a receipt. Older releases "
         "keep what they hold until their life ends; the receipt says until when. Files that were ingested are not "
-        "Segue's: what is still in them comes back if they are ingested anew."
+        "Segue's: what is still in them comes back if they are ingested again."
     )
     parser.add_argument("--user", nargs="+", default=[], metavar="ID", help="ids of listeners")
     parser.add_argument("--users", metavar="FILE", help="a file with an id a line")
@@ -66,7 +66,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    ids = _ids(args)
+    ids = _read_ids(args)
     job = Job("forget", args.root, args.run_id)
     erased = [_erase(job, name, ids) for name in TABLES if CONTRACTS[name].personal and job.has(name)]
     if not erased:
@@ -75,9 +75,9 @@ def run(args: argparse.Namespace) -> int:
     now = datetime.now(UTC)
     for each in erased:
         vacuum(job.warehouse, job.warehouse.create(CONTRACTS[each.table]), each.table, now)
-    receipt = _receipt(job, ids, erased, released, now)
+    receipt = _make_receipt(job, ids, erased, released, now)
     _print_receipt(receipt)
-    print(f"Receipt: {_write(job, receipt)}")
+    print(f"Receipt: {_write_receipt(job, receipt)}")
     return 0
 
 
@@ -87,7 +87,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     return run(parser.parse_args(argv))
 
 
-def _ids(args: argparse.Namespace) -> list[str]:
+def _read_ids(args: argparse.Namespace) -> list[str]:
     ids = [id_ for id_ in args.user if id_]
     if args.users:
         try:
@@ -105,7 +105,7 @@ def _erase(job: Job, name: str, ids: Sequence[str]) -> Erasure:
     """Tables come in the order in which they are made of each other: see `mark_erased`."""
     with job.lease(name):
         done = Erasure(name, staged=_drop_staged(job, name))
-        while (files := _files_with(job, name, ids, done)) is not None:
+        while (files := _find_files(job, name, ids, done)) is not None:
             _rewrite(job, name, ids, files)
         job.say(
             f"{name}: {done.rows:,} rows erased"
@@ -116,12 +116,13 @@ def _erase(job: Job, name: str, ids: Sequence[str]) -> Erasure:
 
 def _rewrite(job: Job, name: str, ids: Sequence[str], files: Sequence[str]) -> None:
     for start in range(0, len(files), FILES_PER_REWRITE):
+        # opened anew for each chunk: a publisher may have come in between
         table = job.warehouse.create(CONTRACTS[name])
         some = tuple(files[start : start + FILES_PER_REWRITE])
         rewrite_files(job, Rewrite("erase", table, name, some, gone=_rows_of_users(CONTRACTS[name], ids)))
 
 
-def _files_with(job: Job, name: str, ids: Sequence[str], done: Erasure) -> list[str] | None:
+def _find_files(job: Job, name: str, ids: Sequence[str], done: Erasure) -> list[str] | None:
     """Files that hold rows of these listeners; None once there are none, and that is in the log.
 
     The mark is committed even where no row was found: a step that read its input before the
@@ -130,7 +131,7 @@ def _files_with(job: Job, name: str, ids: Sequence[str], done: Erasure) -> list[
     from pyspark.sql import functions as F
 
     table = job.warehouse.add_missing_columns(CONTRACTS[name])
-    theirs = _read(job, table, name).where(_rows_of_users(CONTRACTS[name], ids))
+    theirs = job.at(name, table.version()).where(_rows_of_users(CONTRACTS[name], ids))
     path = F.element_at(F.split("_metadata.file_path", "/"), -1)
     found = (
         theirs.groupBy(path.alias("file")).agg(F.count("*").alias("rows"), F.min("ds").alias("day")).collect()
@@ -147,11 +148,6 @@ def _files_with(job: Job, name: str, ids: Sequence[str], done: Erasure) -> list[
     return None
 
 
-def _read(job: Job, table: DeltaTable, name: str) -> DataFrame:
-    path = job.warehouse.table_path(name)
-    return job.spark.read.format("delta").option("versionAsOf", table.version()).load(path)
-
-
 def _rows_of_users(contract: Contract, ids: Sequence[str]) -> Column:
     """Rows of these listeners. A rejected row may not say whose it is: then its text decides."""
     from pyspark.sql import functions as F
@@ -162,8 +158,8 @@ def _rows_of_users(contract: Contract, ids: Sequence[str]) -> Column:
     if "raw" in contract.names:
         for start in range(0, len(ids), IDS_PER_PATTERN):
             names = "|".join(re.escape(id_) for id_ in ids[start : start + IDS_PER_PATTERN])
-            told = F.col("raw").rlike(rf"(?<![\w-])(?:{names})(?![\w-])")
-            theirs = theirs | (F.col("user_id").isNull() & told)
+            mentions = F.col("raw").rlike(rf"(?<![\w-])(?:{names})(?![\w-])")
+            theirs = theirs | (F.col("user_id").isNull() & mentions)
     return theirs
 
 
@@ -190,7 +186,7 @@ def _release(job: Job) -> str:
     return list_releases(job.warehouse.root)[0].release_id
 
 
-def _receipt(
+def _make_receipt(
     job: Job, ids: Sequence[str], erased: Sequence[Erasure], released: str, now: datetime
 ) -> dict[str, Any]:
     """Ids as hashes: a receipt that names them would have to be erased too."""
@@ -200,14 +196,14 @@ def _receipt(
         "sha256_of_ids": sorted(hashlib.sha256(id_.encode()).hexdigest() for id_ in ids),
         "tables": [asdict(each) for each in erased],
         "release": released,
-        "still_held": _still_held(job, ids, erased, now),
+        "still_held": _find_remaining(job, ids, erased, now),
         "trained_with_them": _aggregates_since(
             job, min((e.first_day for e in erased if e.first_day), default=None)
         ),
     }
 
 
-def _still_held(
+def _find_remaining(
     job: Job, ids: Sequence[str], erased: Sequence[Erasure], now: datetime
 ) -> list[dict[str, Any]]:
     """Where they still are: in releases, by looking; in other old versions, by how long those are kept."""
@@ -217,7 +213,8 @@ def _still_held(
     for release in select_unexpired(known, now):
         versions = [(e.table, release.tables[e.table].version) for e in erased if e.table in release.tables]
         for each in versions:
-            looked[each] = looked[each] if each in looked else _holds(job, *each, ids)
+            # versions that several releases name are read once
+            looked[each] = looked[each] if each in looked else _version_has_users(job, *each, ids)
         if tables := sorted(name for name, version in versions if looked[name, version]):
             until = "a newer release is made" if release is known[0] else release.expires_at + GRACE
             held.append({"by": f"release {release.release_id}", "tables": tables, "until": until})
@@ -227,7 +224,7 @@ def _still_held(
     return held
 
 
-def _holds(job: Job, name: str, version: int, ids: Sequence[str]) -> bool:
+def _version_has_users(job: Job, name: str, version: int, ids: Sequence[str]) -> bool:
     """Read without Spark, which refuses to travel as far back as a release may reach."""
     snapshot = Snapshot.at(table_uri(job.warehouse.root, name), version)
     contract = CONTRACTS[name]
@@ -247,13 +244,9 @@ def _aggregates_since(job: Job, first: date | None) -> list[dict[str, Any]]:
     return found
 
 
-def _write(job: Job, receipt: dict[str, Any]) -> str:
-    warehouse = job.warehouse
-    folder = warehouse.path("quality", "receipts")
-    warehouse.files.create_dir(warehouse.inner(folder), recursive=True)
-    path = f"{folder}/forget-{job.run_id}.json"
-    with warehouse.files.open_output_stream(warehouse.inner(path)) as file:
-        file.write(json.dumps(receipt, default=str, indent=2).encode())
+def _write_receipt(job: Job, receipt: dict[str, Any]) -> str:
+    path = job.warehouse.path("quality", "receipts", f"forget-{job.run_id}.json")
+    job.warehouse.write(path, json.dumps(receipt, default=str, indent=2))
     return path
 
 

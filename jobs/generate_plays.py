@@ -37,8 +37,8 @@ from features.synthetic.delivery import (
 )
 from features.synthetic.perfect_recommender import Tastes, compute_hit_rates
 from features.synthetic.world import World, WorldError
+from jobs.arguments import parse_day
 from jobs.errors import WrongUsage
-from jobs.job import parse_day
 from jobs.publishing.warehouse import Warehouse
 from jobs.session import open_session
 

@@ -58,6 +58,7 @@ def sort_steps(steps: Iterable[Step]) -> tuple[Step, ...]:
     found: list[Step] = []
     ready: list[Step] = []
     while sorter.is_active():
+        # in the order of the flow, so that one run is like the next
         ready = sorted([*ready, *sorter.get_ready()], key=steps.index)
         found.append(ready.pop(0))
         sorter.done(found[-1])
@@ -87,6 +88,7 @@ def run_steps(
         for step in ready[: at_once - running]:
             ready.remove(step)
             running += 1
+            # daemons: an interrupted flow ends at once, whatever its steps are at
             Thread(target=_run, args=(step, run, ended), daemon=True).start()
         step, result = ended.get()
         running -= 1
@@ -121,13 +123,13 @@ def downstream(steps: Sequence[Step], table: str) -> frozenset[str]:
 
 def _upstream(steps: Sequence[Step]) -> dict[Step, list[Step]]:
     """The steps that make what each needs or uses."""
-    makers = _makers(steps)
+    makers = _map_makers(steps)
     if unknown := sorted({t for s in steps for t in (*s.needs, *s.uses) if t not in makers}):
         raise GraphError(f"no step makes {', '.join(unknown)}")
     return {s: [makers[t] for t in (*s.needs, *s.uses)] for s in steps}
 
 
-def _makers(steps: Sequence[Step]) -> dict[str, Step]:
+def _map_makers(steps: Sequence[Step]) -> dict[str, Step]:
     makers: dict[str, Step] = {}
     for step in steps:
         for table in step.makes:

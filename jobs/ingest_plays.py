@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 
 from expectations.verdict import Refused
 from features.ingest import PLAY_FIELDS, deduplicate_plays, parse_and_validate_plays, rejected
-from jobs.job import Job, add_source_arguments, new_parser
+from jobs.arguments import add_source_arguments, new_parser
+from jobs.inputs import Input, TableInput
+from jobs.job import Job
 from jobs.missing_columns import missing_columns
 from jobs.publishing.batches import Batch, is_published
 from jobs.sources import (
@@ -65,34 +67,43 @@ def main(argv: Sequence[str] | None = None) -> int:
     columns = column_map(source, "plays", PLAY_FIELDS)
     job = Job("ingest-plays", args.root, args.run_id)
     files = list_files(args.input, lambda: job.spark)
-    job.uses("files", str(identify_files(files)))
+    offered = Input("files", str(identify_files(files)))
     with job.lease("plays"):  # before plays are read: another ingest may be adding the same ones
-        batch = job.batch("plays", appends=True, parameters=vars(source))
+        batch = job.batch("plays", inputs=[offered], appends=True, parameters=vars(source))
         if is_published(job.warehouse, batch):
             job.up_to_date("plays", "these files are in already")
             return 0
         job.tune(estimate_rows(files))
         rows = check_column_map(read_rows(job.spark, source, [file.path for file in files]), columns, source)
         plays_with_reasons = parse_and_validate_plays(rows, columns, source.name, datetime.now(UTC))
-        _publish(job, batch, plays_with_reasons, missing_columns(job, source, PLAYS, PLAY_FIELDS, columns))
+        _publish(
+            job, batch, offered, plays_with_reasons, missing_columns(job, source, PLAYS, PLAY_FIELDS, columns)
+        )
     return 0
 
 
-def _publish(job: Job, batch: Batch, plays_with_reasons: DataFrame, missing: Mapping[str, str]) -> None:
+def _publish(
+    job: Job, batch: Batch, offered: Input, plays_with_reasons: DataFrame, missing: Mapping[str, str]
+) -> None:
     """Rejects, then plays: where the gate refuses the plays, the rejects are what shows why."""
     plays_with_reasons = plays_with_reasons.persist()
-    new_plays = _select_new(job, "plays", deduplicate_plays(plays_with_reasons), "play_id").persist()
+    plays = deduplicate_plays(plays_with_reasons)
+    known = _find_days(job, "plays", plays)
+    new_plays = _select_new(plays, known, "play_id").persist()
     counts = _count_outcomes(plays_with_reasons, new_plays)
     job.say(str(counts))
     for reason, count in sorted(counts.reasons.items(), key=lambda item: -item[1])[:REASONS_SHOWN]:
         job.say(f"    {count:,} rejected: {reason}")
     if counts.plays or counts.rejected:
         # the quarantine first: a crash between the two then loses nothing, as the rerun repeats both
-        new_rejects = _select_new(job, "rejected_plays", rejected(plays_with_reasons), "reject_id")
+        rejects = rejected(plays_with_reasons)
+        known_rejects = _find_days(job, "rejected_plays", rejects)
+        new_rejects = _select_new(rejects, known_rejects, "reject_id")
         if not new_rejects.isEmpty():
-            job.publish(job.batch("rejected_plays", appends=True), new_rejects)
+            inputs = [offered, known, known_rejects]
+            job.publish(job.batch("rejected_plays", inputs=inputs, appends=True), new_rejects)
         try:
-            job.commit(job.stage(batch, new_plays, counts.measures(), missing))
+            job.publish(batch, new_plays, counts.measures(), missing)
         except Refused as refused:
             raise _add_quarantine_hint(job, refused, counts) from None
     new_plays.unpersist()
@@ -109,12 +120,17 @@ def _add_quarantine_hint(job: Job, refused: Refused, counts: IngestCounts) -> Re
     return Refused(f"{refused}\n{where}", refused.verdict)
 
 
-def _select_new(job: Job, table: str, rows: DataFrame, key: str) -> DataFrame:
-    """Those of `rows` that the table has not yet."""
+def _find_days(job: Job, table: str, rows: DataFrame) -> TableInput | None:
+    """What is published of the days that `rows` are of."""
     if not job.has(table):
-        return rows
+        return None
     days: list[date] = [row.ds for row in rows.select("ds").distinct().collect()]
-    return rows.join(job.read(table, days).select(key), key, "left_anti") if days else rows
+    return job.find(table, days) if days else None
+
+
+def _select_new(rows: DataFrame, known: TableInput | None, key: str) -> DataFrame:
+    """Those of `rows` that are not published yet."""
+    return rows if known is None else rows.join(known.rows().select(key), key, "left_anti")
 
 
 def _count_outcomes(plays_with_reasons: DataFrame, new_plays: DataFrame) -> IngestCounts:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from features.ingest import TRACK_FIELDS, merge_catalogue, parse_tracks
-from jobs.job import Job, add_source_arguments, new_parser
+from jobs.arguments import add_source_arguments, new_parser
+from jobs.inputs import Input
+from jobs.job import Job
 from jobs.missing_columns import missing_columns
 from jobs.sources import (
     check_column_map,
@@ -26,18 +28,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     job = Job("ingest-tracks", args.root, args.run_id)
 
     files = list_files(args.input, lambda: job.spark)
-    job.uses("files", str(identify_files(files)))
     with job.lease("tracks"):  # before tracks are read: another ingest may be adding to them
-        job.state("tracks")
+        known = job.find("tracks")
         # what comes of the same files depends on what was there
-        batch = job.batch("tracks", deterministic=False, parameters=vars(source))
+        batch = job.batch(
+            "tracks",
+            inputs=[Input("files", str(identify_files(files)))],
+            base=known,
+            deterministic=False,
+            parameters=vars(source),
+        )
         if job.unchanged(batch):
             return 0
         job.tune(estimate_rows(files))
         read = check_column_map(read_rows(job.spark, source, [file.path for file in files]), columns, source)
         rows = parse_tracks(read, columns, source.name)
-        if job.has("tracks"):
-            rows = merge_catalogue(rows, job.read("tracks"))
+        if known:
+            rows = merge_catalogue(rows, known.rows())
         job.publish(batch, rows, missing=missing_columns(job, source, TRACKS, TRACK_FIELDS, columns))
     return 0
 

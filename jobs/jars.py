@@ -23,11 +23,11 @@ S3 = ("org.apache.hadoop:hadoop-aws:3.4.2", "software.amazon.awssdk:bundle:2.29.
 
 
 def delta_is_installed() -> bool:
-    return not _missing(DELTA)
+    return not _missing_jars(DELTA)
 
 
 def s3_is_installed() -> bool:
-    return not _missing(S3)
+    return not _missing_jars(S3)
 
 
 def install(s3: bool = False) -> bool:
@@ -41,33 +41,33 @@ def install(s3: bool = False) -> bool:
     Raises:
         JobError: a jar could not be had.
     """
-    missing = _missing((*DELTA, *S3) if s3 else DELTA)
+    missing = _missing_jars((*DELTA, *S3) if s3 else DELTA)
     if not missing:
         return False
     given = os.environ.get("SEGUE_JARS")
     with tempfile.TemporaryDirectory() as scratch:
         found = sorted(Path(given).glob("*.jar")) if given else _resolve(Path(scratch), missing)
-        for jar in map(_file, missing):
+        for jar in map(_jar_name, missing):
             source = next((path for path in found if path.name.endswith(jar)), None)
             if source is None:
                 raise JobError(
                     f"no {jar} among {[path.name for path in found]}; it is needed once. Behind a mirror, set "
                     "SEGUE_IVY_SETTINGS to an Ivy settings file, or SEGUE_JARS to a folder that holds the jars"
                 )
-            _put(source, spark_jars() / jar)
+            _copy_jar(source, spark_jars() / jar)
     return True
 
 
-def _missing(coordinates: Sequence[str]) -> list[str]:
-    return [each for each in coordinates if not (spark_jars() / _file(each)).exists()]
+def _missing_jars(coordinates: Sequence[str]) -> list[str]:
+    return [each for each in coordinates if not (spark_jars() / _jar_name(each)).exists()]
 
 
-def _file(coordinate: str) -> str:
+def _jar_name(coordinate: str) -> str:
     _, name, version = coordinate.split(":")
     return f"{name}-{version}.jar"
 
 
-def _put(source: Path, target: Path) -> None:
+def _copy_jar(source: Path, target: Path) -> None:
     """Whole or not at all: half a jar would count as installed."""
     half = target.with_suffix(f".{os.getpid()}")
     try:
@@ -109,7 +109,7 @@ def _resolve(scratch: Path, coordinates: Sequence[str]) -> list[Path]:
         )
     except Exception as error:  # py4j wraps whatever the resolver throws
         reason = str(getattr(error, "java_exception", error)).splitlines()[0]
-        raise JobError(f"{', '.join(map(_file, coordinates))} could not be fetched: {reason}") from None
+        raise JobError(f"{', '.join(map(_jar_name, coordinates))} could not be fetched: {reason}") from None
     finally:
         gateway.shutdown()
     return sorted(scratch.rglob("*.jar"))

@@ -14,11 +14,12 @@ from math import ceil
 from deltalake import DeltaTable
 
 from jobs import TABLES
+from jobs.arguments import add_common_arguments
 from jobs.embeddings.scratch import sweep
-from jobs.job import Job, add_common_arguments
+from jobs.job import Job
 from jobs.publishing.commits import list_data_files
-from jobs.publishing.records import compact_results, record_abandoned, recorded_batches
-from jobs.publishing.retention import Removed, checkpoint, clean_log, last_checkpoint, vacuum
+from jobs.publishing.records import compact_results, list_recorded_batches, record_abandoned
+from jobs.publishing.retention import VacuumResult, checkpoint, clean_log, last_checkpoint, vacuum
 from jobs.publishing.rewrite import Rewrite, rewrite_files
 from schemas import CONTRACTS
 from segue.releases import vacuum_releases
@@ -62,6 +63,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _maintain(job: Job, name: str, now: datetime, dry_run: bool) -> None:
     joined = _compact(job, name, dry_run)
+    # the rewrite made a version, and the next one goes on top of it
     table = job.warehouse.create(CONTRACTS[name])
     freed = vacuum(job.warehouse, table, name, now, dry_run)
     if not dry_run:
@@ -71,7 +73,7 @@ def _maintain(job: Job, name: str, now: datetime, dry_run: bool) -> None:
     job.say(f"{name}: {_summarise(joined, freed, dry_run)}")
 
 
-def _summarise(joined: int, freed: Removed, dry_run: bool) -> str:
+def _summarise(joined: int, freed: VacuumResult, dry_run: bool) -> str:
     parts = [
         f"{joined:,} small files joined" if joined else "",
         f"{freed.files:,} files ({freed.bytes / 2**20:,.1f} MiB) removed" if freed.files else "",
@@ -83,7 +85,7 @@ def _summarise(joined: int, freed: Removed, dry_run: bool) -> str:
 
 
 def _record_abandoned(job: Job, name: str, batches: Sequence[str]) -> None:
-    known = recorded_batches(job.warehouse, name)
+    known = list_recorded_batches(job.warehouse, name)
     for batch in batches:
         if batch not in known:
             record_abandoned(job.warehouse, job.run_id, name, batch)

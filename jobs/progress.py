@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TextIO
 
 # A log wants to know that a step lives, not to be filled with it.
 SECONDS_BETWEEN_LINES = 30
@@ -31,9 +32,9 @@ def show_progress(label: str) -> Iterator[None]:
         thread.join()
 
 
-def print_line(text: str) -> None:
+def print_line(text: str, stream: TextIO | None = None) -> None:
     """In one write: steps at the same time share the output."""
-    print(f"{text}\n", end="", flush=True)
+    print(f"{text}\n", end="", flush=True, file=stream or sys.stdout)
 
 
 def _show(label: str, done: threading.Event) -> None:

@@ -25,9 +25,10 @@ from expectations.release import (
 )
 from expectations.verdict import Refused, Result, Verdict
 from jobs import FLOW, TABLES
+from jobs.arguments import new_parser
 from jobs.errors import JobError
 from jobs.graph import RELEASES, downstream
-from jobs.job import Job, new_parser
+from jobs.job import Job
 from jobs.outcomes import PUBLISHED, Outcome, add_outcome
 from jobs.publishing.records import append_results
 from jobs.publishing.selection import Selection
@@ -40,9 +41,9 @@ EMBEDDINGS = "track_embeddings"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    made = new_parser(__doc__, "release-tables")
-    made.add_argument("--tables", nargs="+", choices=TABLES, help="only these (default: all there are)")
-    args = made.parse_args(argv)
+    parser = new_parser(__doc__, "release-tables")
+    parser.add_argument("--tables", nargs="+", choices=TABLES, help="only these (default: all there are)")
+    args = parser.parse_args(argv)
     job = Job("release-tables", args.root, args.run_id)
     before = next(iter(list_releases(args.root)), None)
     newest = Selection.newest(job.warehouse, args.tables or TABLES)
@@ -50,15 +51,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise JobError(
             f"no table with days has been published yet under {args.root}; there is nothing to release"
         )
-    selection, late = _within_lags(job.gate, newest)
+    selection, late = _leave_out_late(job.gate, newest)
     if before and not selection.adds_to(before):
         job.up_to_date(RELEASES, f"release {before.release_id} holds these very versions already")
-        return _end(before.release_id, selection, late)
+        return _finish(before.release_id, selection, late)
     selection, results = _choose_versions(job, selection, before)
-    selection, late = _within_lags(job.gate, selection, late)
+    selection, late = _leave_out_late(job.gate, selection, late)
     nothing_new = not selection.days or not selection.adds_to(before)
     verdict = Verdict((*results, *late))
-    _record(job, newest, verdict, "refused" if nothing_new else "passed")
+    _record_release(job, newest, verdict, "refused" if nothing_new else "passed")
     if nothing_new:
         raise Refused.release(verdict)
     return _release(job, selection, before, verdict)
@@ -76,10 +77,10 @@ def _release(job: Job, selection: Selection, before: Release | None, verdict: Ve
     for name, why in sorted(selection.reasons.items()):
         job.say(f"    {name} {why}")
     add_outcome(Outcome(RELEASES, PUBLISHED, rows))
-    return _end(release.release_id, selection, verdict.critical)
+    return _finish(release.release_id, selection, verdict.critical)
 
 
-def _end(release: str, selection: Selection, results: Iterable[Result]) -> int:
+def _finish(release: str, selection: Selection, results: Iterable[Result]) -> int:
     """0, or a refusal of the tables that are not served at their newest version."""
     critical = tuple(result for result in results if not result.success and result.severity == "critical")
     if critical and selection.reasons:
@@ -87,7 +88,7 @@ def _end(release: str, selection: Selection, results: Iterable[Result]) -> int:
     return 0
 
 
-def _within_lags(
+def _leave_out_late(
     gate: GateSettings, selection: Selection, known: Sequence[Result] = ()
 ) -> tuple[Selection, list[Result]]:
     """Leaves out what is further behind than its bound; the results say so, and of lesser lags."""
@@ -113,7 +114,7 @@ def _choose_versions(
     first: tuple[Result, ...] = ()
     # each round carries a table at least, or leaves one out that was carried
     for _ in range(2 * len(TABLES)):
-        counts, versions = _count_orphans(job, selection), _versions(job, selection)
+        counts, versions = _count_orphans(job, selection), _read_versions(job, selection)
         erased = any(state.erased_in for state in selection.states.values())
         verdict = audit_release(counts, versions, erased)
         first = first or verdict.results
@@ -138,7 +139,7 @@ def _carry_violations(
                 if name == culprit or name not in selection.reasons
             ]
         else:
-            tables = _of_other_versions(selection, before, versions)
+            tables = _find_other_versions(selection, before, versions)
         if tables := [name for name in tables if name in selection.states]:
             selection = selection.carry(tables, before, f"{result.expected}; observed {result.observed}")
     return selection
@@ -153,7 +154,7 @@ def _table_to_carry(reference: Reference, selection: Selection) -> str:
     return source if made in selection.reasons and source not in selection.reasons else made
 
 
-def _of_other_versions(selection: Selection, before: Release | None, versions: VersionsByDay) -> list[str]:
+def _find_other_versions(selection: Selection, before: Release | None, versions: VersionsByDay) -> list[str]:
     """The tables of the embeddings, all together where the release before has them in one version; else those that
     are of another version than the vectors."""
     family = [name for name in selection.with_dependents(EMBEDDINGS) if name in selection.states]
@@ -172,11 +173,15 @@ def _of_other_versions(selection: Selection, before: Release | None, versions: V
 def _count_orphans(job: Job, selection: Selection) -> dict[str, int]:
     """Of each reference among the tables of the selection."""
     held = [ref for ref in REFERENCES if {ref.child, ref.parent} <= set(selection.states)]
-    tables = {name: _rows(job, selection, name) for ref in held for name in (ref.child, ref.parent)}
-    return count_orphans({ref: (_until(tables, selection, ref), tables[ref.parent]) for ref in held})
+    tables = {name: _read_rows(job, selection, name) for ref in held for name in (ref.child, ref.parent)}
+    return count_orphans(
+        {ref: (_limit_to_parent_days(tables, selection, ref), tables[ref.parent]) for ref in held}
+    )
 
 
-def _until(tables: Mapping[str, DataFrame], selection: Selection, reference: Reference) -> DataFrame:
+def _limit_to_parent_days(
+    tables: Mapping[str, DataFrame], selection: Selection, reference: Reference
+) -> DataFrame:
     """The child up to the newest day of its parent, which may lag."""
     from pyspark.sql import functions as F
 
@@ -187,11 +192,11 @@ def _until(tables: Mapping[str, DataFrame], selection: Selection, reference: Ref
     return rows.where(F.col("ds") <= parent[-1]) if child and parent and parent[-1] < child[-1] else rows
 
 
-def _rows(job: Job, selection: Selection, table: str) -> DataFrame:
+def _read_rows(job: Job, selection: Selection, table: str) -> DataFrame:
     return job.at(table, selection.states[table].version)
 
 
-def _versions(job: Job, selection: Selection) -> dict[date, dict[str, set[str]]]:
+def _read_versions(job: Job, selection: Selection) -> dict[date, dict[str, set[str]]]:
     """The version ids of the tables that must be of one version, on the newest day of each; one small query."""
     from pyspark.sql import DataFrame
     from pyspark.sql import functions as F
@@ -199,7 +204,7 @@ def _versions(job: Job, selection: Selection) -> dict[date, dict[str, set[str]]]
     days = {n: set(selection.days[n]) for n in OF_ONE_VERSION if n in selection.days}
     newest = {selection.days[name][-1] for name in days}
     each = [
-        _rows(job, selection, name)
+        _read_rows(job, selection, name)
         .where(F.col("ds").isin(sorted(newest & has)))
         .select(F.lit(name).alias("table"), "ds", "version_id")
         for name, has in days.items()
@@ -210,7 +215,7 @@ def _versions(job: Job, selection: Selection) -> dict[date, dict[str, set[str]]]
     return found
 
 
-def _record(job: Job, selection: Selection, verdict: Verdict, outcome: str) -> None:
+def _record_release(job: Job, selection: Selection, verdict: Verdict, outcome: str) -> None:
     """Of the newest versions of all tables: what was expected of them, and what they came to."""
     days: Mapping[str, list[date]] = selection.days
     about = {

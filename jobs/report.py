@@ -21,18 +21,18 @@ def write_report(root: str, run_id: str | None = None, out: str | None = None) -
     warehouse = Warehouse(root)
     rows = read_results(warehouse, run_id)
     run = rows[0]["run_id"] if rows else run_id
-    steps = _steps(warehouse, run) if run else []
+    steps = _read_steps(warehouse, run) if run else []
     if not rows and not steps:
         raise JobError(
             f"no audit of {'run ' + run_id if run_id else 'any run'} under {root}; nothing to report"
         )
     path = out or warehouse.path("quality", f"{run}.html")
     with warehouse.files.open_output_stream(warehouse.inner(path) if out is None else path) as file:
-        file.write(render(rows, _served(root), f"Segue: {run}", steps).encode())
+        file.write(render(rows, _describe_newest(root), f"Segue: {run}", steps).encode())
     return path
 
 
-def _steps(warehouse: Warehouse, run_id: str) -> list[dict[str, Any]]:
+def _read_steps(warehouse: Warehouse, run_id: str) -> list[dict[str, Any]]:
     """Those of a flow, as it ended; steps that were run one by one leave none."""
     try:
         path = warehouse.inner(warehouse.path("quality", f"{run_id}.steps.json"))
@@ -43,7 +43,7 @@ def _steps(warehouse: Warehouse, run_id: str) -> list[dict[str, Any]]:
         return []
 
 
-def _served(root: str) -> dict[str, Any] | None:
+def _describe_newest(root: str) -> dict[str, Any] | None:
     """The newest release as the report shows it."""
     newest = next(iter(list_releases(root)), None)
     if newest is None:

@@ -12,9 +12,8 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
 
-from jobs.class_data import java_options
 from jobs.errors import JobError
-from jobs.jars import delta_is_installed
+from jobs.jars import delta_is_installed, spark_jars
 
 if TYPE_CHECKING:
     from pyspark import SparkContext
@@ -29,7 +28,7 @@ CORRECTNESS = {
     "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
     # INT96, the default, has no statistics and reads as nanoseconds everywhere else
     "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
-    # a day replaced in place keeps its rows' order only where files are written as asked
+    # a day replaced in place keeps its rows' order only where files are written as options
     "spark.databricks.delta.optimizeWrite.enabled": "false",
     # a commit whose answer got lost is looked up, not written again
     "spark.databricks.delta.commit.idempotencyCheck.enabled": "true",
@@ -107,7 +106,7 @@ def _open_session(app: str, log: Path | None) -> SparkSession:
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)  # else workers take the first python3 on the PATH
     for key, value in local_settings(log, os.environ).items():
         builder = builder.config(key, value)
-    with _stderr_to(log):
+    with _redirect_stderr(log):
         return builder.getOrCreate()
 
 
@@ -121,7 +120,7 @@ def tune(spark: SparkSession, rows: int) -> None:
     """Settings for a step that reads so many rows. What spark-submit or the user's own file says stays as it is."""
     if is_submitted():
         return
-    given, start = read_user_settings(os.environ), _started_with(spark.sparkContext)
+    given, start = read_user_settings(os.environ), _initial_settings(spark.sparkContext)
     for name, few in FOR_FEW_ROWS.items():
         # what is unset would be Spark's default, not what this session was started with
         value = few if rows <= FEW_ROWS else start.get(name)
@@ -134,7 +133,7 @@ def tune(spark: SparkSession, rows: int) -> None:
 
 
 @cache
-def _started_with(context: SparkContext) -> dict[str, str]:
+def _initial_settings(context: SparkContext) -> dict[str, str]:
     """Of the settings that `tune` changes. Kept, as each `getConf` copies all settings, with a call to the JVM each."""
     conf = context.getConf()
     return {name: value for name in FOR_FEW_ROWS if (value := conf.get(name)) is not None}
@@ -179,14 +178,14 @@ def s3_settings(variables: Mapping[str, str]) -> dict[str, str]:
     The keys are not among them: it finds AWS_ACCESS_KEY_ID and its like itself. On a root that is
     not on S3, none of this matters.
     """
-    asked = {
+    options = {
         "endpoint": variables.get("AWS_ENDPOINT_URL"),
         "endpoint.region": variables.get("AWS_REGION") or variables.get("AWS_DEFAULT_REGION"),
     }
-    if asked["endpoint"]:
-        asked["path.style.access"] = "true"  # only Amazon has a host name for every bucket
-        asked["connection.ssl.enabled"] = str(asked["endpoint"].startswith("https://")).lower()
-    settings = {f"spark.hadoop.fs.s3a.{name}": value for name, value in asked.items() if value}
+    if options["endpoint"]:
+        options["path.style.access"] = "true"  # only Amazon has a host name for every bucket
+        options["connection.ssl.enabled"] = str(options["endpoint"].startswith("https://")).lower()
+    settings = {f"spark.hadoop.fs.s3a.{name}": value for name, value in options.items() if value}
     return {**settings, "spark.hadoop.fs.s3.impl": "org.apache.hadoop.fs.s3a.S3AFileSystem"}
 
 
@@ -195,18 +194,28 @@ def is_submitted() -> bool:
     return "PYSPARK_GATEWAY_PORT" in os.environ
 
 
+def class_archive() -> Path:
+    """Where `jobs.class_data` puts the class data that JVMs of this environment map."""
+    return spark_jars().parent / "segue.jsa"
+
+
 def _java_options(log: Path) -> str:
     quiet = Path(__file__).with_name("log4j2.properties").resolve()
+    archive = class_archive()
+    # nothing is said of an archive that does not fit: the JVM does without it
+    mapped = (
+        f"-XX:SharedArchiveFile={archive} -Xlog:cds=off -Xlog:cds+dynamic=off" if archive.exists() else ""
+    )
     return (
         f"-Dlog4j2.configurationFile={quiet} -Dsegue.log={log.resolve()} "
         # with C1 alone the code cache is 48 MB, full after a minute of generated code, and then nothing
         # is compiled any more
-        f"-XX:ReservedCodeCacheSize=512m -XX:+UseParallelGC {java_options()}".rstrip()
+        f"-XX:ReservedCodeCacheSize=512m -XX:+UseParallelGC {mapped}".rstrip()
     )
 
 
 @contextmanager
-def _stderr_to(log: Path) -> Iterator[None]:
+def _redirect_stderr(log: Path) -> Iterator[None]:
     """The JVM inherits our stderr for good, and greets it with warnings that no user can act on."""
     ours = os.dup(2)
     with log.open("ab") as file:

@@ -20,6 +20,7 @@ from expectations.verdict import Refused, Verdict, format_failure
 from features.embeddings.settings import BACKENDS, SEARCHED, Settings, SettingsError
 from features.embeddings.track_rows import track_embeddings
 from features.embeddings.tuning import SearchPlan
+from jobs.arguments import new_parser, parse_day
 from jobs.embeddings.parents import AUTO, Parent, choose_start, find_parent
 from jobs.embeddings.published import TABLE, days_ending
 from jobs.embeddings.scratch import Scratch
@@ -33,7 +34,7 @@ from jobs.embeddings.trainer import (
     write_vocabulary,
 )
 from jobs.errors import WrongUsage
-from jobs.job import Job, new_parser, parse_day
+from jobs.job import Job
 from jobs.publishing.batches import Batch
 from schemas import CONTRACTS
 from schemas.embedding_versions import STARTS
@@ -57,19 +58,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     search = _search(settings, start, given | {"dimensions"} if parent else given, args.search_budget)
     settings = kept if start == "warm" else replace(settings, dimensions=kept.dimensions)
     days = days_ending(day, args.days)
-    job.input("sessions", days)
-    if parent:
-        job.input(TABLE, [parent.day])
-    if job.has("tracks"):
-        job.input("tracks")
+    sessions, tracks = job.table("sessions", days), job.find("tracks")
+    published = job.table(TABLE, [parent.day]) if parent else None
     request = _request(settings, search) | {"start": start, "days": args.days}
-    batch = job.batch(TABLE, [day], deterministic=args.threads == 1, parameters=request)
+    batch = job.batch(
+        TABLE,
+        [day],
+        [sessions, published, tracks],
+        deterministic=args.threads == 1,
+        parameters=request,
+    )
     with job.lease(TABLE):
         if job.unchanged(batch):
             return 0
-        heard = job.read("sessions", days)
-        before = job.read(TABLE, [parent.day]) if parent else None
-        catalogue = job.read("tracks") if job.has("tracks") else None
+        heard = sessions.rows()
+        before = published.rows() if published else None
+        catalogue = tracks.rows() if tracks else None
         settings = replace(settings, threads=args.threads or whole_executor_profile(job.spark)[1])
         scratch = Scratch(job.warehouse.path("scratch", TABLE, batch.fingerprint))
         write_vocabulary(scratch, heard, before, settings)
@@ -145,13 +149,15 @@ def _publish(
     vocabulary = job.spark.read.parquet(scratch.path(VOCABULARY))
     rows = track_embeddings(learned, vocabulary, catalogue, version.id, version.space, version.day)
     try:
-        staged = job.stage(batch, rows, partial(_measures, scratch, version.trained))
-    except Refused as refused:
-        version.record(refused.verdict)
+        job.publish(
+            batch,
+            rows,
+            partial(_measures, scratch, version.trained),
+            after_audit=lambda staged: version.record(staged.verdict),
+        )
+    except Refused:
         scratch.remove()  # or the same vectors would be offered again
         raise
-    version.record(staged.verdict)
-    job.commit(staged)
 
 
 def _measures(scratch: Scratch, trained: TrainingResult, staged: DataFrame) -> dict[str, float]:

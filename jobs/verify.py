@@ -94,10 +94,10 @@ def examine(root: str, hashes: bool = False) -> Iterator[Finding]:
     """
     warehouse = Warehouse(root)
     names = _table_names(warehouse)
-    released, unread = _released(warehouse)
-    tables = {name: _table_on_storage(warehouse, name, released) for name in names}
+    released, unread = _read_releases(warehouse)
+    tables = {name: _open_on_storage(warehouse, name, released) for name in names}
     # After the logs: the record of a batch is written before its commit.
-    recorded, unread_records = _recorded(warehouse)
+    recorded, unread_records = _read_records(warehouse)
     yield from (*unread, *unread_records)
     for table in tables.values():
         for each in (*LOG_CHECKS, *TABLE_CHECKS):
@@ -127,7 +127,7 @@ def _release_violations(table: TableOnStorage | None, entry: TableVersion) -> It
     if table is None or isinstance(opened, str):
         yield f"which does not open: {opened}. Roll back to a release that holds"
         return
-    if lost := table.lost(list_data_files(opened)):
+    if lost := table.list_missing(list_data_files(opened)):
         yield (
             f"which has lost {len(lost):,} files, such as {lost[0]} (gone, or of another size): its readers fail. "
             "Restore them from a copy, or roll back to a release that holds"
@@ -140,7 +140,7 @@ def _release_violations(table: TableOnStorage | None, entry: TableVersion) -> It
         )
 
 
-def _released(warehouse: Warehouse) -> tuple[Released, list[Finding]]:
+def _read_releases(warehouse: Warehouse) -> tuple[Released, list[Finding]]:
     """What living releases name, and which of them do; and why that cannot be read, if so."""
     released: dict[tuple[str, TableVersion], list[str]] = {}
     try:
@@ -152,7 +152,7 @@ def _released(warehouse: Warehouse) -> tuple[Released, list[Finding]]:
     return released, []
 
 
-def _recorded(warehouse: Warehouse) -> tuple[set[tuple[str, str]], list[Finding]]:
+def _read_records(warehouse: Warehouse) -> tuple[set[tuple[str, str]], list[Finding]]:
     """Table and batch of every audit that passed."""
     uri, names = warehouse.path("quality", "results"), ["table_name", "batch_id", "outcome"]
     try:
@@ -166,7 +166,7 @@ def _recorded(warehouse: Warehouse) -> tuple[set[tuple[str, str]], list[Finding]
     return {(r["table_name"], r["batch_id"]) for r in rows if r["outcome"] not in NOT_PASSED}, []
 
 
-def _table_on_storage(warehouse: Warehouse, name: str, released: Released) -> TableOnStorage:
+def _open_on_storage(warehouse: Warehouse, name: str, released: Released) -> TableOnStorage:
     named: dict[int, list[str]] = {}
     for (table, entry), releases in released.items():
         if table == name:
@@ -196,8 +196,8 @@ def _check_rows(root: str, tables: Mapping[str, TableOnStorage]) -> Iterator[Fin
     job = Job("verify", root)
     for name, table in tables.items():
         if name not in CONTRACTS:
-            yield Finding(table.where, "has no contract, so its rows were not looked at", wrong=False)
-        elif not isinstance(table.opened, str) and (state := table.state(table.opened.version())):
+            yield Finding(table.label, "has no contract, so its rows were not looked at", wrong=False)
+        elif not isinstance(table.delta_table, str) and (state := table.state(table.delta_table.version())):
             yield from _check_rows_of_table(job, table, state)
 
 
@@ -205,20 +205,24 @@ def _check_rows_of_table(job: Job, table: TableOnStorage, state: TableState) -> 
     from py4j.protocol import Py4JError
     from pyspark.errors import PySparkException
 
-    where, parts = f"{table.where}, version {state.version}", state.parts
+    where, parts = f"{table.label}, version {state.version}", state.day_states
     try:
-        rows = job.spark.read.format("delta").option("versionAsOf", state.version).load(table.uri)
+        rows = job.at(table.name, state.version)
         seen = profile(rows, _narrow_contract(CONTRACTS[table.name], rows.columns))
     except (PySparkException, Py4JError) as problem:  # what PySpark has no class for comes as the second
-        yield Finding(where, f"its rows cannot be read: {_reason(problem)}. Restore the file from a copy")
+        yield Finding(
+            where, f"its rows cannot be read: {_file_or_first_line(problem)}. Restore the file from a copy"
+        )
         return
     if seen.duplicate_keys:
         yield Finding(where, f"{seen.duplicate_keys:,} rows share their key with another; expected none")
     for day in _mismatched_days(parts, seen.days):
-        yield Finding(f"{where}, {day or 'all of it'}", _other_content(parts.get(day), seen.days.get(day)))
+        yield Finding(
+            f"{where}, {day or 'all of it'}", _describe_mismatch(parts.get(day), seen.days.get(day))
+        )
 
 
-def _reason(problem: Exception) -> str:
+def _file_or_first_line(problem: Exception) -> str:
     """The file, if Spark says which; it does so far down in its trace."""
     file = re.search(r"\[FAILED_READ_FILE\S*\] (.*?)\.? +SQLSTATE", str(problem))
     return file[1] if file else first_line(problem)
@@ -236,7 +240,7 @@ def _mismatched_days(parts: DayStates, days: Mapping[date | None, DayProfile]) -
     return sorted((day for day in {*noted, *seen} if noted.get(day) != seen.get(day)), key=str)
 
 
-def _other_content(noted: DayState | None, seen: DayProfile | None) -> str:
+def _describe_mismatch(noted: DayState | None, seen: DayProfile | None) -> str:
     expected, got = (
         "no rows" if each is None else f"{each.rows:,} rows of content hash {each.content_hash:016x}"
         for each in (noted, seen)

@@ -9,9 +9,10 @@ from datetime import date, timedelta
 from typing import Any
 
 from features.embeddings.neighbours import Search
+from jobs.arguments import parse_day
 from jobs.embeddings.trainer import whole_executor_profile
 from jobs.errors import WrongUsage
-from jobs.job import Job, parse_day
+from jobs.job import Job
 
 TABLE = "track_embeddings"
 # Each holds all vectors.

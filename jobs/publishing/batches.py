@@ -15,16 +15,23 @@ from jobs.publishing.state import digest, read_state
 from jobs.publishing.warehouse import Warehouse
 from schemas import Contract
 
+# The version of a table that there was none of: whoever publishes to it first has what it rests on changed.
+NEVER_PUBLISHED = -1
+
 
 @dataclass(frozen=True)
 class Batch:
-    """One batch.
+    """What one publication replaces, and what it was made of.
 
-    `fingerprint` identifies inputs, code and parameters: the same again is the same batch. A batch
-    replaces `days`; without days, the whole table. If it `appends`, it replaces nothing. `input_versions`
-    are the versions of the tables that it was made of, `base_version` is the version of its own table where it
-    was made of that too. The same batch made twice has the same
-    rows, or it is no `deterministic` one. `revision` counts the tries to make it; no clock is asked.
+    Attributes:
+        fingerprint: of inputs, code and parameters; the same again is the same batch.
+        days: what it replaces; without days, the whole table.
+        upstream: the fingerprint of what each day mirrors: another one makes the day stale.
+        input_versions: of the tables that it was made of.
+        base_version: of its own table, where it was made of that too, or compared with it.
+        appends: it replaces nothing.
+        deterministic: made again, it must have the same rows.
+        revision: counts the attempts at it; no clock is involved.
     """
 
     contract: Contract
@@ -57,10 +64,11 @@ def is_published(warehouse: Warehouse, batch: Batch) -> bool:
     table = warehouse.table(batch.table)
     if table is None:
         return False
+    # a shortened log would make what it lost look unpublished, and publish it again
     check_log_row_count(table)
     if batch.appends:
         return table.transaction_version(batch.transaction) is not None
-    parts = read_state(table).parts
+    parts = read_state(table).day_states
     wanted = batch.days if batch.days is not None else (None,)
     return all(day in parts and parts[day].fingerprint == batch.fingerprint for day in wanted)
 
@@ -69,6 +77,7 @@ def reserve(warehouse: Warehouse, batch: Batch) -> Batch:
     """The batch with a revision of its own, and its empty folder; whoever is second gets the next one."""
     table = warehouse.create(batch.contract)
     prefix = f"{batch.fingerprint}-"
+    # folders count as well as the log: an attempt that was killed or refused has taken its number
     tried = [
         int(id_.removeprefix(prefix)) for id_ in warehouse.batches(batch.table) if id_.startswith(prefix)
     ]
@@ -85,6 +94,7 @@ def folder(warehouse: Warehouse, batch: Batch) -> str:
 @cache
 def code_version() -> str:
     """Identifies the code that decides what rows a batch holds; works from a zip as well."""
+    # expectations are left out: they decide whether rows pass, not which rows there are
     return digest(
         sorted(source for package in ("schemas", "features") for source in _sources(files(package)))
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -45,7 +45,7 @@ class Change:
     adds: Sequence[AddAction] = ()
     removes: Sequence[str] = ()
     transaction: tuple[str, int] | None = None
-    note: Mapping[str, Any] = field(default_factory=dict)
+    metadata: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def rewrites(self) -> bool:
@@ -60,15 +60,24 @@ def swap(table: DeltaTable, change: Change) -> TableState:
         JobError: the commit could not be written, or the one that it follows is damaged.
     """
     check_log_row_count(table)
+    now = int(time.time() * 1000)
+    metadata = {
+        **change.metadata,
+        "batch": change.batch,
+        "kind": change.kind,
+        "state": change.state.dumps(),
+    }
     try:
         table.create_write_transaction(
-            [*change.adds, *_removals(table, change)],
+            [*change.adds, *(RemoveAction(path, not change.rewrites, now) for path in change.removes)],
             mode="append",
             schema=table.schema(),
             partition_by=table.metadata().partition_columns,
             commit_properties=CommitProperties(
+                # read back by `transaction_version`: an append is known to be there, however far the log is cleaned
                 app_transactions=[Transaction(*change.transaction)] if change.transaction else None,
-                custom_metadata={"userMetadata": json.dumps(_note(change))},
+                custom_metadata={"userMetadata": json.dumps(metadata)},
+                # delta-rs would retry on top of a version that nobody has compared the batch with
                 max_commit_retries=0,
             ),
             post_commithook_properties=NO_HOOKS,
@@ -83,6 +92,7 @@ def next_commit_time(state: TableState) -> str:
     now = datetime.now(UTC)
     if state.published_at:
         newest = datetime.fromisoformat(state.published_at).replace(tzinfo=UTC)
+        # of two commits the later has the later instant, or point-in-time joins would see them the wrong way round
         now = max(now, newest + timedelta(microseconds=1))
     return now.strftime("%Y-%m-%d %H:%M:%S.%f")
 
@@ -165,20 +175,11 @@ def list_data_files(table: DeltaTable) -> list[dict[str, Any]]:
     return [{"num_records": None, **row, "path": unquote(row["path"])} for row in rows]
 
 
-def _removals(table: DeltaTable, change: Change) -> Iterator[RemoveAction]:
-    now = int(time.time() * 1000)
-    for path in change.removes:
-        yield RemoveAction(path, not change.rewrites, now)
-
-
-def _note(change: Change) -> dict[str, Any]:
-    return {**change.note, "batch": change.batch, "kind": change.kind, "state": change.state.dumps()}
-
-
 def _resolve_ambiguous_commit(table: DeltaTable, change: Change, problem: Exception) -> None:
     """Returns if the commit is in the log, though its answer got lost; else says why it is not."""
     try:
         newest = DeltaTable(table.table_uri)
+        # the put may have arrived and only its answer got lost, as networks and stores do it
         since = (
             newest.history(newest.version() - table.version()) if newest.version() > table.version() else []
         )

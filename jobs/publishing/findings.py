@@ -54,18 +54,22 @@ def check_log_entries(table: TableOnStorage) -> Iterator[Finding]:
             size = table.log[f"{version:020}.json"].size
             state = "is empty, so readers see a commit that changed nothing" if not size else "is cut off"
             yield Finding(
-                f"{table.where}, version {version}",
+                f"{table.label}, version {version}",
                 f"its entry in the log {state} ({name}, {size:,} bytes; expected whole lines of JSON). "
                 f"{_repair_advice(table, version, name)}",
             )
 
 
 def _repair_advice(table: TableOnStorage, version: int, name: str) -> str:
-    stops = "Nobody can write to this table or read its newest version. " if version in table.broken else ""
+    stops = (
+        "Nobody can write to this table or read its newest version. "
+        if version in table.broken_versions
+        else ""
+    )
     if not _is_removable(table, version):
         held = (
             f"release {join_names(names)} names it"
-            if (names := table.named.get(version))
+            if (names := table.releases_by_version.get(version))
             else "later ones follow"
         )
         return f"{stops}Do not move it away, as {held}: restore it from a copy of the log"
@@ -79,14 +83,14 @@ def _repair_advice(table: TableOnStorage, version: int, name: str) -> str:
 
 def _is_removable(table: TableOnStorage, version: int) -> bool:
     """Whether an entry may be moved away: nothing builds on that version, and nobody was promised it."""
-    return version == table.newest > table.checkpoint and version not in table.named
+    return version == table.newest > table.checkpoint and version not in table.releases_by_version
 
 
 def check_version_gaps(table: TableOnStorage) -> Iterator[Finding]:
-    for version in table.broken:
+    for version in table.broken_versions:
         if version not in table.entries:
             yield Finding(
-                f"{table.where}, version {version}",
+                f"{table.label}, version {version}",
                 f"its entry is not in the log; expected every version from {table.checkpoint + 1} to {table.newest}. "
                 f"Versions from {version} on cannot be opened, and nothing can be published. Restore "
                 f"_delta_log/{version:020}.json from a copy",
@@ -96,32 +100,33 @@ def check_version_gaps(table: TableOnStorage) -> Iterator[Finding]:
 def check_log_opens(table: TableOnStorage) -> Iterator[Finding]:
     if table.newest < 0 and any(path.endswith(".parquet") for path in table.files_on_storage):
         yield Finding(
-            table.where, "has files and no log, so readers see no table. Restore _delta_log from a copy"
+            table.label, "has files and no log, so readers see no table. Restore _delta_log from a copy"
         )
-    elif table.newest >= 0 and isinstance(table.opened, str) and not table.broken:
+    elif table.newest >= 0 and isinstance(table.delta_table, str) and not table.broken_versions:
         yield Finding(
-            f"{table.where}, version {table.newest}",
-            f"does not open: {table.opened}. Every entry is there; if there is a checkpoint in _delta_log, compare it "
-            "with a copy",
+            f"{table.label}, version {table.newest}",
+            f"does not open: {table.delta_table}. Every entry is there; if there is a checkpoint in _delta_log, "
+            "compare it with a copy",
         )
 
 
 def check_reader_version(table: TableOnStorage) -> Iterator[Finding]:
-    got = 1 if isinstance(table.opened, str) else table.opened.protocol().min_reader_version
+    got = 1 if isinstance(table.delta_table, str) else table.delta_table.protocol().min_reader_version
     if got != 1:
         yield Finding(
-            table.where,
+            table.label,
             f"asks readers for version {got} of the Delta protocol, expected 1: readers without Spark may see nulls "
             "or fail. Another engine has switched a feature on; publish under a new root",
         )
 
 
 def check_files(table: TableOnStorage) -> Iterator[Finding]:
+    # a footer is one small read, and waiting for the store is most of it
     with ThreadPoolExecutor() as pool:
         faults = pool.map(lambda file: _describe_damage(table, file), table.files)
         for file, fault in zip(table.files, faults, strict=True):
             if fault:
-                yield Finding(f"{table.where}, file {file['path']}", f"{fault}. Restore it from a copy")
+                yield Finding(f"{table.label}, file {file['path']}", f"{fault}. Restore it from a copy")
 
 
 def _describe_damage(table: TableOnStorage, file: Mapping[str, Any]) -> str | None:
@@ -131,12 +136,12 @@ def _describe_damage(table: TableOnStorage, file: Mapping[str, Any]) -> str | No
     if info.size != file["size_bytes"]:
         return f"has {info.size:,} bytes, the log says {file['size_bytes']:,}"
     try:
-        with table.warehouse.files.open_input_file(info.path) as opened:
-            rows = pq.read_metadata(opened).num_rows
+        with table.warehouse.files.open_input_file(info.path) as parquet:
+            rows = pq.read_metadata(parquet).num_rows
     except (pa.ArrowException, OSError) as problem:
         return f"its footer cannot be read: {first_line(problem)}"
-    if rows != (told := file["num_records"]):
-        return f"has {rows:,} rows, the log says {'nothing' if told is None else f'{told:,}'}"
+    if rows != (logged := file["num_records"]):
+        return f"has {rows:,} rows, the log says {'nothing' if logged is None else f'{logged:,}'}"
     return None
 
 
@@ -146,11 +151,11 @@ def _describe_damage(table: TableOnStorage, file: Mapping[str, Any]) -> str | No
 def check_commit_authors(table: TableOnStorage) -> Iterator[Finding]:
     for version, actions in table.entries.items():
         changes = sum("add" in action or "remove" in action for action in actions or ())
-        note = table.notes[version]
-        if changes and not (note.get("kind") in KINDS and note.keys() >= {"batch", "state"}):
-            by = table.info(version).get("engineInfo", "which does not say its name")
+        metadata = table.metadata[version]
+        if changes and not (metadata.get("kind") in KINDS and metadata.keys() >= {"batch", "state"}):
+            by = table.commit_info(version).get("engineInfo", "which does not say its name")
             yield Finding(
-                f"{table.where}, version {version}",
+                f"{table.label}, version {version}",
                 f"changes {changes:,} files and carries no note of ours: another engine ({by}) committed it, and "
                 f"nobody has audited what it wrote. {_rollback_advice(table, version)}",
             )
@@ -165,30 +170,30 @@ def _rollback_advice(table: TableOnStorage, version: int) -> str:
 
 
 def check_duplicate_batches(table: TableOnStorage) -> Iterator[Finding]:
-    for batch, times in table.published.items():
+    for batch, times in table.publish_counts.items():
         if times > 1:
             yield Finding(
-                f"{table.where}, batch {batch}",
+                f"{table.label}, batch {batch}",
                 f"was published {times} times, expected once; rows may be there twice. Roll back to a release "
                 "from before",
             )
 
 
 def check_row_counts(table: TableOnStorage) -> Iterator[Finding]:
-    if not isinstance(table.opened, str):
-        version = table.opened.version()
+    if not isinstance(table.delta_table, str):
+        version = table.delta_table.version()
         if state := table.state(version):
-            yield from _compare_rows(table, f"{table.where}, version {version}", state)
+            yield from _compare_rows(table, f"{table.label}, version {version}", state)
         elif table.files:
             yield Finding(
-                f"{table.where}, version {version}",
+                f"{table.label}, version {version}",
                 "no entry of the log says any more what the table holds, so publishing would take it for empty. "
                 "Restore the newest entries in _delta_log from a copy",
             )
 
 
 def _compare_rows(table: TableOnStorage, where: str, state: TableState) -> Iterator[Finding]:
-    noted, counted = {day: part.rows for day, part in state.parts.items()}, Counter[date | None]()
+    noted, counted = {day: part.rows for day, part in state.day_states.items()}, Counter[date | None]()
     for file in table.files:
         counted[file.get("partition.ds")] += file["num_records"] or 0
     for day in sorted({*counted, *noted}, key=str):
@@ -206,7 +211,7 @@ def check_commit_times(table: TableOnStorage) -> Iterator[Finding]:
     instants = [file["partition.available_at"] for file in table.files if file.get("partition.available_at")]
     if late := [instant for instant in instants if instant > now + CLOCK_MAY_BE_FAST]:
         yield Finding(
-            table.where,
+            table.label,
             f"available_at of {len(late):,} files lies ahead, up to {show.text(max(late))} (it is {show.text(now)}): a "
             "clock was fast when they were published. Until then, look-ups as of now miss them, and later batches "
             "are dated after them. Set that clock right",
@@ -220,11 +225,13 @@ def check_leftovers(table: TableOnStorage) -> Iterator[Finding]:
     named |= {action["add"]["path"].split("/")[0] for action in actions if "add" in action}
     for path in table.warehouse.batches(table.name).values():
         folder = path.rsplit("/", 1)[-1]
-        files = [info for lying, info in table.files_on_storage.items() if lying.startswith(f"{folder}/")]
+        files = [
+            info for path_below, info in table.files_on_storage.items() if path_below.startswith(f"{folder}/")
+        ]
         newest = max((info.mtime for info in files), default=datetime.now(UTC))
         if folder not in named and datetime.now(UTC) - newest > STAGED_LIFE:
             yield Finding(
-                f"{table.where}, {folder}",
+                f"{table.label}, {folder}",
                 f"left over since {show.text(newest)}: {sum(info.size for info in files):,} bytes that no version "
                 "names. segue maintain removes it",
                 wrong=False,
@@ -232,10 +239,10 @@ def check_leftovers(table: TableOnStorage) -> Iterator[Finding]:
 
 
 def check_audit_records(table: TableOnStorage, recorded: set[tuple[str, str]]) -> Iterator[Finding]:
-    for batch in table.published:
+    for batch in table.publish_counts:
         if (table.name, batch) not in recorded:
             yield Finding(
-                f"{table.where}, batch {batch}",
+                f"{table.label}, batch {batch}",
                 "was published, but the quality results have no record that its audit passed. Look for a lost or "
                 "restored folder quality/results",
             )

@@ -1,7 +1,8 @@
 """One worker per table on one machine: saves work that would be lost, keeps maintenance apart.
 
 The compare-and-swap of `commits.swap` is what makes publishing exclusive; a lease is a courtesy, and
-on object stores, where there is no file to lock, there is none.
+on object stores, where there is no file to lock, there is none. The lock is `flock` by hand because whoever waits
+must be able to read who holds it, in the very file: what locks by a file's existence or truncates it cannot say.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ def lease(
 
 
 def _wait(file: IO[str], table: str, say: Callable[[str], None], patience_s: float) -> None:
-    give_up, told = time.monotonic() + patience_s, False
+    give_up, announced = time.monotonic() + patience_s, False
     while True:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -58,18 +59,19 @@ def _wait(file: IO[str], table: str, say: Callable[[str], None], patience_s: flo
         except BlockingIOError:
             if time.monotonic() >= give_up:
                 raise JobError(
-                    f"table {table}: waited {patience_s:.0f} s for {_holder(file)}; nothing was changed. "
+                    f"table {table}: waited {patience_s:.0f} s for {_read_holder(file)}; nothing was changed. "
                     "Wait until it is done, or end it, then run the step again"
                 ) from None
-        if not told:
-            say(f"{table}: waiting for {_holder(file)}")
-            told = True
+        if not announced:
+            say(f"{table}: waiting for {_read_holder(file)}")
+            announced = True
         time.sleep(_LOOK_EVERY_S)
 
 
 def _sign(file: IO[str], purpose: str) -> None:
     """For whoever waits; a full disk must not end a job over it."""
     try:
+        # the lock is held by now, so nobody else writes here
         file.truncate(0)
         json.dump({"purpose": purpose, "process": os.getpid(), "since": str(datetime.now(UTC))[:19]}, file)
         file.flush()
@@ -77,7 +79,7 @@ def _sign(file: IO[str], purpose: str) -> None:
         pass
 
 
-def _holder(file: IO[str]) -> str:
+def _read_holder(file: IO[str]) -> str:
     file.seek(0)
     try:
         known = json.load(file)

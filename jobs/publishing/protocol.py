@@ -1,4 +1,4 @@
-"""How a batch becomes visible: reserve, stage, audit, commit by reference.
+"""How a staged batch is audited and becomes visible: the parts of decision 1 that `Job.publish` puts in order.
 
 A batch is staged inside its table's folder as files that the table's log does not name, so nobody
 sees them. Great Expectations audits those very files; then one commit of the log names them and
@@ -7,10 +7,8 @@ drops the days they replace. Nothing is copied, and the commit is a compare-and-
 
 from __future__ import annotations
 
-import json
-import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import TYPE_CHECKING, Any
@@ -23,7 +21,7 @@ from expectations.lineage import empty_columns
 from expectations.profile import Profile, profile
 from expectations.suite import Suite
 from expectations.verdict import Result, Verdict
-from jobs.errors import JobError, first_line
+from jobs.errors import JobError
 from jobs.publishing.batches import Batch, folder
 from jobs.publishing.commits import (
     Change,
@@ -35,10 +33,9 @@ from jobs.publishing.commits import (
     swap,
     to_add_actions,
 )
+from jobs.publishing.staging import explain_unreadable, read_staged_rows
 from jobs.publishing.state import DayState, TableState, commit_metadata_at, parse_commit_metadata, read_state
 from jobs.publishing.warehouse import Warehouse
-from jobs.session import tune
-from schemas import Contract, conform
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -46,18 +43,12 @@ if TYPE_CHECKING:
 # Losing a compare-and-swap costs milliseconds; this many in a row mean something else is wrong.
 ATTEMPTS = 50
 
-# Beyond these, Delta's scan of the log is quicker than looking at every file; a remote one takes a request.
-FEW_FILES = 1_000
-FEW_REMOTE_FILES = 32
-# A hundred thousand plays: one core reads and counts them in less than the tasks of a shuffle take.
-FEW_BYTES = 8 * 1024**2
-
 # Numbers of a whole batch, for the gate's bounds.
 Measures = Mapping[str, float] | Callable[["DataFrame"], Mapping[str, float]]
 
 
 @dataclass(frozen=True)
-class Staged:
+class StagedBatch:
     """A batch whose files lie in place and have been audited; nobody sees them yet."""
 
     batch: Batch
@@ -65,37 +56,43 @@ class Staged:
     profile: Profile
     verdict: Verdict
 
+    @property
+    def lacks_only_rows(self) -> bool:
+        """Whether the gate has nothing against the batch but that it is empty."""
+        return not self.profile.rows and {each.column for each in self.verdict.critical} <= {"rows"}
 
-def stage(
+
+def audit(
     spark: SparkSession,
     warehouse: Warehouse,
     batch: Batch,
-    rows: DataFrame,
-    measures: Measures,
     suite: Suite,
+    measures: Measures,
     missing: Mapping[str, str],
-) -> Staged:
-    """Writes a reserved batch's files and audits them. A refused batch stays where it is, for a look at it.
+    violation: Result | None,
+) -> StagedBatch:
+    """Judges the files that were staged, as they are read back. Those of a refused batch stay, for a look at them.
 
     Args:
-        measures: numbers, or what makes them of the staged rows as they are read back.
+        measures: numbers, or what makes them of the staged rows.
         missing: why a column of plays has no value, in words.
+        violation: the constraint that ended the write, so that there is nothing to read back.
 
     Raises:
         JobError: rows outside the batch's days, or files that cannot be read back.
     """
     path = folder(warehouse, batch)
-    if broken := write(_cluster_by_bucket(conform(rows, batch.contract), batch), path):
-        return Staged(batch, path, Profile(0, 0, {}), Verdict((broken,)))
+    if violation:
+        return StagedBatch(batch, path, Profile(0, 0, {}), Verdict((violation,)))
     with explain_unreadable(batch):
-        written = read_staged_rows(spark, warehouse, path, batch.contract)
-        seen = profile(written, batch.contract)
+        rows = read_staged_rows(spark, warehouse, path, batch.contract)
+        seen = profile(rows, batch.contract)
         _check_days(batch, seen)
-        counted = measures(written) if callable(measures) else measures
-        return Staged(batch, path, seen, audit_batch(written, suite, seen, counted, missing))
+        numbers = measures(rows) if callable(measures) else measures
+        return StagedBatch(batch, path, seen, audit_batch(rows, suite, seen, numbers, missing))
 
 
-def commit(warehouse: Warehouse, staged: Staged, note: Mapping[str, Any]) -> TableState | None:
+def commit(warehouse: Warehouse, staged: StagedBatch, metadata: Mapping[str, Any]) -> TableState | None:
     """Names the staged files in the table's log, in one commit; None if the content is there already.
 
     Raises:
@@ -105,8 +102,9 @@ def commit(warehouse: Warehouse, staged: Staged, note: Mapping[str, Any]) -> Tab
     for _ in range(ATTEMPTS):
         table = warehouse.add_missing_columns(batch.contract)
         check_current(warehouse, batch)
-        _check_repeatable(warehouse, table, staged)
-        change = _change(table, staged, files, note)
+        _check_deterministic(warehouse, table, staged)
+        # planned anew in each round: who won may have published the same days
+        change = _plan_change(table, staged, files, metadata)
         check_file_sizes(warehouse, batch.table, files)
         try:
             state = swap(table, change) if change else None
@@ -131,6 +129,8 @@ def check_current(warehouse: Warehouse, batch: Batch) -> None:
                 f"table {batch.table}: a listener was erased from {name} (version {state.erased_in}) after this "
                 f"step read version {version}; nothing was published. Run the step again"
             )
+    # compaction and erasure make versions too, and change no row that a batch could rest on;
+    # only what was published meanwhile does
     table = None if batch.base_version is None else warehouse.table(batch.table)
     for version in range((batch.base_version or 0) + 1, table.version() + 1 if table else 0):
         if table and (commit_metadata_at(table, version) or {}).get("kind") == "publish":
@@ -141,9 +141,10 @@ def check_current(warehouse: Warehouse, batch: Batch) -> None:
 
 
 def _delete_unreferenced_files(
-    warehouse: Warehouse, staged: Staged, files: list[dict[str, Any]], named: Sequence[AddAction]
+    warehouse: Warehouse, staged: StagedBatch, files: list[dict[str, Any]], named: Sequence[AddAction]
 ) -> None:
     """Removes what was staged and is not named: days of equal rows, and the log. A rest is swept later."""
+    # the commit is done: whatever stays behind costs disk until maintenance, and is no reason to fail
     with suppress(OSError):
         if not named:
             warehouse.remove(staged.path)
@@ -153,69 +154,6 @@ def _delete_unreferenced_files(
             if file["path"] not in kept:
                 warehouse.files.delete_file(warehouse.inner(f"{table}/{file['path']}"))
         warehouse.remove(f"{staged.path}/_delta_log")
-
-
-def write(rows: DataFrame, path: str) -> Result | None:
-    """None, or the constraint that a row breaks: behind the expectations, the last line.
-
-    Raises:
-        JobError: what Spark wrote to, or shuffled through, gave out.
-    """
-    from py4j.protocol import Py4JError
-    from pyspark.errors import PySparkException
-
-    try:
-        rows.write.format("delta").mode("append").save(path)
-    except (PySparkException, Py4JError) as error:
-        broken = re.search(r"\[DELTA_(?:VIOLATE|NOT_NULL)_CONSTRAINT\w*\] ?(.*)", str(error))
-        if broken is None and isinstance(error, PySparkException):
-            raise  # the step itself is wrong, and needs its trace
-        if broken is None:
-            raise JobError(
-                f"{path} could not be written: {_root_cause(error)}; nothing was published. "
-                "Put right what is named here (a full disk, rights, a lost machine), then run the step again"
-            ) from error
-        observed, expected = first_line(broken[1]), "every row keeps the table's constraints"
-        return Result("expect_constraints_to_hold", None, "critical", False, observed, expected)
-    return None
-
-
-def read_staged_rows(spark: SparkSession, warehouse: Warehouse, path: str, contract: Contract) -> DataFrame:
-    """The files that the log of a staged batch names, read back, in a session set to their number of rows.
-
-    Few are read as what they are, Parquet files: Delta's own scan asks its log with a Spark job or two for each
-    query. Small ones are one partition, so that no aggregation shuffles.
-    """
-    files = list_staged_files(warehouse, path)
-    tune(spark, sum(json.loads(file["stats"])["numRecords"] for file in files))
-    if not 0 < len(files) <= (FEW_REMOTE_FILES if warehouse.remote else FEW_FILES):
-        return spark.read.format("delta").load(path)
-    parent = path.rsplit("/", 1)[0]
-    paths = [f"{parent}/{file['path']}" for file in files]
-    rows = spark.read.schema(contract.struct()).option("basePath", path).parquet(*paths)
-    rows = rows.select(*contract.names)  # Spark puts partition columns last
-    return rows.coalesce(1) if sum(file["size"] for file in files) <= FEW_BYTES else rows
-
-
-@contextmanager
-def explain_unreadable(batch: Batch) -> Iterator[None]:
-    """Page checksums are on, so what a disk spoiled since it was written ends here, not at a reader."""
-    from py4j.protocol import Py4JError
-    from pyspark.errors import PySparkException
-
-    try:
-        yield
-    except (PySparkException, Py4JError) as error:
-        raise JobError(
-            f"table {batch.table}: what was staged of batch {batch.id} cannot be read back and audited: "
-            f"{_root_cause(error)}; nothing was published. Look at the disk, then run the step again"
-        ) from error
-
-
-def _root_cause(problem: Exception) -> str:
-    """What the innermost cause says: the outer ones say only which call failed, or that a task did."""
-    causes = re.findall(r"Caused by: [\w.$]+: (.+)", str(problem))
-    return causes[-1].strip() if causes else first_line(problem)
 
 
 def _check_days(batch: Batch, seen: Profile) -> None:
@@ -228,31 +166,19 @@ def _check_days(batch: Batch, seen: Profile) -> None:
         )
 
 
-def _cluster_by_bucket(rows: DataFrame, batch: Batch) -> DataFrame:
-    """Each file holds a narrow range of buckets, sorted: that is what prunes a look-up."""
-    from pyspark.sql import functions as F
-
-    contract = batch.contract
-    day = [F.col("ds")] if contract.by_day else []
-    if not contract.buckets:
-        return rows.repartition(*day or [F.lit(0)])
-    file = F.floor(F.col("bucket") * batch.files_per_day / contract.buckets)
-    within = ["bucket", contract.entity, contract.event_time]
-    return rows.repartition(*day, file).sortWithinPartitions(*day, *[F.col(name) for name in within if name])
-
-
-def _change(
-    table: DeltaTable, staged: Staged, staged_now: list[dict[str, Any]], note: Mapping[str, Any]
+def _plan_change(
+    table: DeltaTable, staged: StagedBatch, files: list[dict[str, Any]], metadata: Mapping[str, Any]
 ) -> Change | None:
     """What the commit has to do: only days that hold other rows than before change files.
 
     A day of equal rows keeps its files, and with them the instant since when these rows are known.
     """
     batch, before = staged.batch, read_state(table)
-    state, changed = _appended(before, staged) if batch.appends else _replaced(before, staged)
+    state, changed = _add_rows(before, staged) if batch.appends else _replace_days(before, staged)
     state = replace(state, empty_columns=_empty_columns(before, staged))
     if not changed and _upstream_is_recorded(before, batch):
         return None
+    # null while it was staged, as a partition value that lives in the log alone; true from here on
     available_at = next_commit_time(before)
     if changed:
         state = replace(state, published_at=available_at)
@@ -260,44 +186,47 @@ def _change(
         batch=batch.id,
         kind="publish",
         state=state,
-        adds=to_add_actions([f for f in staged_now if _day(f) in changed], available_at, rewrites=False),
+        adds=to_add_actions([f for f in files if _partition_day(f) in changed], available_at, rewrites=False),
         removes=[] if batch.appends else [path for path, day in list_file_days(table) if day in changed],
         transaction=(batch.transaction, batch.revision),
-        note={**note, "content_hash": staged.profile.content_hash},
+        metadata={**metadata, "content_hash": staged.profile.content_hash},
     )
 
 
-def _empty_columns(before: TableState, staged: Staged) -> frozenset[str]:
+def _empty_columns(before: TableState, staged: StagedBatch) -> frozenset[str]:
     batch, rows = staged.batch, staged.profile.rows
     found = empty_columns(staged.verdict.results, rows)
-    replaced = set(before.parts if batch.days is None else batch.days)
-    whole = not batch.appends and set(before.parts) <= replaced
-    return before.with_rows(rows, found, whole).empty_columns
+    replaced = set(before.day_states if batch.days is None else batch.days)
+    whole = not batch.appends and set(before.day_states) <= replaced
+    return before.update_empty_columns(rows, found, whole).empty_columns
 
 
-def _appended(before: TableState, staged: Staged) -> tuple[TableState, set[date | None]]:
-    new = _parts(staged)
-    total = {day: before.parts[day].plus(part) if day in before.parts else part for day, part in new.items()}
-    return before.with_parts(total, replaces=()), set(new)
+def _add_rows(before: TableState, staged: StagedBatch) -> tuple[TableState, set[date | None]]:
+    new = _day_states(staged)
+    total = {
+        day: before.day_states[day].plus(part) if day in before.day_states else part
+        for day, part in new.items()
+    }
+    return before.replace_days(total, replaces=()), set(new)
 
 
-def _replaced(before: TableState, staged: Staged) -> tuple[TableState, set[date | None]]:
-    new, old = _parts(staged), before.parts
+def _replace_days(before: TableState, staged: StagedBatch) -> tuple[TableState, set[date | None]]:
+    new, old = _day_states(staged), before.day_states
     changed = {day for day, part in new.items() if day not in old or not old[day].same_content_as(part)}
-    kept = {
+    states = {
         day: part if day in changed else replace(part, published_hash=old[day].published_hash)
         for day, part in new.items()
     }
     if staged.batch.days is None:
         changed |= set(old) - set(new)
-    return before.with_parts(kept, replaces=staged.batch.days), changed
+    return before.replace_days(states, replaces=staged.batch.days), changed
 
 
-def _parts(staged: Staged) -> dict[date | None, DayState]:
-    """Every day of the batch; of a day that it was asked for and has no rows of, that there are none."""
+def _day_states(staged: StagedBatch) -> dict[date | None, DayState]:
+    """Every day of the batch; of a day that it was requested for and has no rows of, that there are none."""
     batch = staged.batch
-    asked = [] if batch.appends else [None] if batch.days is None else list(batch.days)
-    seen = dict.fromkeys(asked, (0, 0)) | {
+    requested = [] if batch.appends else [None] if batch.days is None else list(batch.days)
+    seen = dict.fromkeys(requested, (0, 0)) | {
         day: (found.rows, found.content_hash) for day, found in staged.profile.days.items()
     }
     return {
@@ -308,29 +237,36 @@ def _parts(staged: Staged) -> dict[date | None, DayState]:
 
 def _upstream_is_recorded(before: TableState, batch: Batch) -> bool:
     """Whether the days are known to mirror what they mirror now; else they would be stale for ever."""
-    return all(day in before.parts and before.parts[day].upstream == of for day, of in batch.upstream.items())
+    return all(
+        day in before.day_states and before.day_states[day].upstream == of
+        for day, of in batch.upstream.items()
+    )
 
 
-def _day(file: Mapping[str, Any]) -> date | None:
+def _partition_day(file: Mapping[str, Any]) -> date | None:
     text = file["partitionValues"].get("ds")
     return date.fromisoformat(text) if text else None
 
 
-def _check_repeatable(warehouse: Warehouse, table: DeltaTable, staged: Staged) -> None:
+def _check_deterministic(warehouse: Warehouse, table: DeltaTable, staged: StagedBatch) -> None:
     """The same inputs, code and parameters must give the same rows, or a rerun can repair nothing.
 
     The log is searched only where it says that this very batch was published before. Once a listener
     was erased, the same inputs do hold other rows.
     """
-    batch, new = staged.batch, _parts(staged)
+    batch, new = staged.batch, _day_states(staged)
     if not batch.deterministic or batch.appends or table.transaction_version(batch.transaction) is None:
         return
+    # the whole log of a table is read here, so only where the same fingerprint was committed before
     states = [warehouse.state(name) for name in (batch.table, *batch.input_versions)]
     for commit_ in [] if any(state and state.erased_in for state in states) else table.history():
-        note = parse_commit_metadata(commit_)
-        if str(note.get("batch", "")).rpartition("-")[0] != batch.fingerprint or note["kind"] != "publish":
+        metadata = parse_commit_metadata(commit_)
+        if (
+            str(metadata.get("batch", "")).rpartition("-")[0] != batch.fingerprint
+            or metadata["kind"] != "publish"
+        ):
             continue
-        then = TableState.loads(0, note["state"]).parts
+        then = TableState.loads(0, metadata["state"]).day_states
         differ = [
             day for day, part in new.items() if day in then and then[day].content_hash != part.content_hash
         ]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -14,8 +14,9 @@ from deltalake.exceptions import CommitFailedError, DeltaError
 
 from expectations.verdict import Result
 from jobs.errors import JobError, first_line
+from jobs.messages import LOG
 from jobs.publishing.batches import Batch
-from jobs.publishing.protocol import Staged
+from jobs.publishing.protocol import StagedBatch
 from jobs.publishing.state import parse_commit_metadata
 from jobs.publishing.warehouse import Warehouse, schema_of
 from schemas.quality_results import QUALITY_RESULTS
@@ -26,31 +27,36 @@ from segue.storage import Snapshot, find_table
 ATTEMPTS = 20
 
 
-def record(warehouse: Warehouse, run_id: str, staged: Staged, outcome: str) -> None:
+def record(warehouse: Warehouse, run_id: str, staged: StagedBatch, outcome: str) -> None:
     """Appends the audit of one batch to the quality results.
 
     "passed" is written before the commit, so that no batch is published without a record; whether it
     was, its table's log says.
     """
-    days = sorted(day for day in staged.profile.days if day)
-    about = _about(run_id, staged.batch, days, staged.profile.rows, outcome)
+    days = [day for day in staged.profile.days if day]
+    about = _describe_batch(run_id, staged.batch, outcome, days, staged.profile.rows)
     append_results(warehouse, about, staged.verdict.results)
 
 
-def record_failure(warehouse: Warehouse, run_id: str, batch: Batch, problem: Exception) -> None:
-    """That a batch could not even be audited. What stopped it matters more than a record of it."""
-    result = Result(
-        "expect_batch_to_be_staged", None, "critical", False, first_line(problem), "staged and read back"
-    )
+@contextmanager
+def record_failures(warehouse: Warehouse, run_id: str, batch: Batch) -> Iterator[None]:
+    """Records a batch that cannot even be audited. What stopped it matters more than a record of it."""
     try:
-        append_results(warehouse, _about(run_id, batch, list(batch.days or ()), 0, "failed"), [result])
-    except JobError as also:
-        print(f"  (and there is no record of it: {also})", file=sys.stderr)
+        yield
+    except Exception as problem:
+        result = Result(
+            "expect_batch_to_be_staged", None, "critical", False, first_line(problem), "staged and read back"
+        )
+        try:
+            append_results(warehouse, _describe_batch(run_id, batch, "failed", batch.days or ()), [result])
+        except JobError as also:
+            LOG.warning("  (and there is no record of it: %s)", also)
+        raise
 
 
 def record_rewrite(warehouse: Warehouse, run_id: str, batch: Batch, result: Result) -> None:
     """That rows were written to other files, and none of them changed."""
-    append_results(warehouse, _about(run_id, batch, [], 0, "passed"), [result])
+    append_results(warehouse, _describe_batch(run_id, batch, "passed"), [result])
 
 
 def record_changes(
@@ -63,18 +69,10 @@ def record_changes(
 ) -> None:
     """Which columns of days that were published before late rows changed, and in how many rows."""
     results = [
-        Result(
-            f"expect_{name}_to_stay",
-            name,
-            "info",
-            not count,
-            f"{count:,} rows changed",
-            "no row changed",
-            count,
-        )
-        for name, count in changed.items()
+        Result(f"expect_{name}_to_stay", name, "info", not n, f"{n:,} rows changed", "no row changed", n)
+        for name, n in changed.items()
     ]
-    append_results(warehouse, _about(run_id, batch, list(days), rows, "passed"), results)
+    append_results(warehouse, _describe_batch(run_id, batch, "passed", days, rows), results)
 
 
 def record_abandoned(warehouse: Warehouse, run_id: str, table: str, batch_id: str) -> None:
@@ -86,7 +84,9 @@ def record_abandoned(warehouse: Warehouse, run_id: str, table: str, batch_id: st
     append_results(warehouse, {**about, "rows": 0, "outcome": "abandoned"}, [what])
 
 
-def _about(run_id: str, batch: Batch, days: list[date], rows: int, outcome: str) -> dict[str, Any]:
+def _describe_batch(
+    run_id: str, batch: Batch, outcome: str, days: Sequence[date] = (), rows: int = 0
+) -> dict[str, Any]:
     return {
         "run_id": run_id,
         "attempt_id": batch.attempt,
@@ -103,6 +103,7 @@ def append_results(warehouse: Warehouse, about: dict[str, Any], results: Iterabl
     """One row per expectation; a small table, so the driver writes it without Spark."""
     checked_at = datetime.now(UTC)
     rows = [{**about, "checked_at": checked_at, **vars(result)} for result in results]
+    # given, as a column of nothing but nulls would come without a type
     schema = _schema()
     for left in reversed(range(ATTEMPTS)):
         try:
@@ -125,7 +126,7 @@ def read_results(warehouse: Warehouse, run_id: str | None = None) -> list[dict[s
     published = {
         (name, batch)
         for name in {row["table_name"] for row in of_run if row["outcome"] == "passed"}
-        for batch in published_batches(warehouse.table(name))
+        for batch in list_published_batches(warehouse.table(name))
     }
     return [
         {**row, "outcome": "published"} if (row["table_name"], row["batch_id"]) in published else row
@@ -133,14 +134,14 @@ def read_results(warehouse: Warehouse, run_id: str | None = None) -> list[dict[s
     ]
 
 
-def published_batches(table: DeltaTable | None) -> Iterator[str]:
+def list_published_batches(table: DeltaTable | None) -> Iterator[str]:
     """Ids of the batches that the log names, as far back as it reaches."""
     for commit in table.history() if table else []:
-        if "batch" in (note := parse_commit_metadata(commit)):
-            yield note["batch"]
+        if "batch" in (metadata := parse_commit_metadata(commit)):
+            yield metadata["batch"]
 
 
-def recorded_batches(warehouse: Warehouse, table: str) -> set[str]:
+def list_recorded_batches(warehouse: Warehouse, table: str) -> set[str]:
     """Ids of the batches of a table that there is a record of."""
     rows = _read(warehouse, ("batch_id",), pc.field("table_name") == table)
     return set(rows["batch_id"].to_pylist())

@@ -29,7 +29,7 @@ _ENTRY = re.compile(r"^\.?(\d{20})\.")
 
 
 @dataclass
-class Removed:
+class VacuumResult:
     """What went, or would go."""
 
     files: int = 0
@@ -49,15 +49,18 @@ def find_released_versions(warehouse: Warehouse, table: str, now: datetime) -> d
 
 def vacuum(
     warehouse: Warehouse, table: DeltaTable, name: str, now: datetime, dry_run: bool = False
-) -> Removed:
+) -> VacuumResult:
     """Removes the files that may go, and the folders of batches that leaves empty."""
-    kept = _kept(warehouse, table, name, now)
-    dropped, freed = _dropped_at(warehouse, name), Removed()
+    # not DeltaTable.vacuum: it has one age for what was dropped (36 days here) and what was never named (4),
+    # and commits its beginning and its end as versions of the table
+    kept = _files_to_keep(warehouse, table, name, now)
+    dropped, freed = _drop_times(warehouse, name), VacuumResult()
     for id_, path in warehouse.batches(name).items():
-        listed = _below(warehouse, path)
+        listed = _list_files(warehouse, path)
         folder = path.rsplit("/", 1)[1]
-        data = {f"{folder}/{_inside(info, warehouse, path)}": info for info in listed}
+        data = {f"{folder}/{info.path[len(warehouse.inner(path)) + 1 :]}": info for info in listed}
         if not data.keys() & (kept | dropped.keys()):
+            # all or none: a write that is under way has young files beside old ones
             gone = listed if all(_age(info, now) > STAGED_LIFE + GRACE for info in listed) else []
             freed.batches += [id_] if gone or not listed else []
         else:
@@ -70,7 +73,7 @@ def vacuum(
 
 def list_unpublished(warehouse: Warehouse, table: DeltaTable, name: str) -> dict[str, str]:
     """Folders of batches that the log never named, by batch id."""
-    named = {path for path, _ in list_file_days(table)} | _dropped_at(warehouse, name).keys()
+    named = {path for path, _ in list_file_days(table)} | _drop_times(warehouse, name).keys()
     folders = {path.split("/", 1)[0] for path in named}
     return {id_: path for id_, path in warehouse.batches(name).items() if f"batch-{id_}" not in folders}
 
@@ -85,7 +88,7 @@ def checkpoint(table: DeltaTable, last: int) -> bool:
 
 def last_checkpoint(warehouse: Warehouse, path: str) -> int:
     """The version of the newest checkpoint, -1 for none."""
-    return max((v for v, info in _log(warehouse, path) if ".checkpoint." in info.base_name), default=-1)
+    return max((v for v, info in _list_log(warehouse, path) if ".checkpoint." in info.base_name), default=-1)
 
 
 def clean_log(warehouse: Warehouse, name: str, now: datetime, dry_run: bool = False) -> int:
@@ -94,9 +97,10 @@ def clean_log(warehouse: Warehouse, name: str, now: datetime, dry_run: bool = Fa
     A version is read from the newest checkpoint that is not after it, and every entry since.
     """
     path = warehouse.table_path(name)
-    entries = list(_log(warehouse, path))
+    entries = list(_list_log(warehouse, path))
     young = [version for version, info in entries if _age(info, now) <= LOG_LIFE]
     needed = min([*young, *find_released_versions(warehouse, name, now)], default=0)
+    # entries before a checkpoint are needed by no version after it
     checkpoints = [v for v, info in entries if ".checkpoint." in info.base_name and v <= needed]
     old = [info.path for version, info in entries if checkpoints and version < max(checkpoints)]
     for entry in [] if dry_run else old:
@@ -104,26 +108,27 @@ def clean_log(warehouse: Warehouse, name: str, now: datetime, dry_run: bool = Fa
     return len(old)
 
 
-def _kept(warehouse: Warehouse, table: DeltaTable, name: str, now: datetime) -> set[str]:
+def _files_to_keep(warehouse: Warehouse, table: DeltaTable, name: str, now: datetime) -> set[str]:
+    # a file is needed as long as any of these versions names it, whenever it was dropped from the newest
     versions = [table.version(), *find_released_versions(warehouse, name, now)]
     tables = [warehouse.table(name, version) for version in versions]
     return {path for at in tables if at for path, _ in list_file_days(at)}
 
 
-def _dropped_at(warehouse: Warehouse, name: str) -> dict[str, datetime]:
+def _drop_times(warehouse: Warehouse, name: str) -> dict[str, datetime]:
     """When each file was dropped, from the entries of the log: they outlive what may not go yet."""
     return {
         unquote(action["remove"]["path"]): datetime.fromtimestamp(
             action["remove"]["deletionTimestamp"] / 1000, UTC
         )
-        for _, info in _log(warehouse, warehouse.table_path(name))
+        for _, info in _list_log(warehouse, warehouse.table_path(name))
         if info.extension == "json"
         for action in read_actions(warehouse.files, info.path)
         if "remove" in action
     }
 
 
-def _log(warehouse: Warehouse, path: str) -> Iterator[tuple[int, FileInfo]]:
+def _list_log(warehouse: Warehouse, path: str) -> Iterator[tuple[int, FileInfo]]:
     """The entries, checkpoints and checksums of a log, with their versions."""
     selector = FileSelector(warehouse.inner(f"{path}/_delta_log"), allow_not_found=True)
     for info in warehouse.files.get_file_info(selector):
@@ -131,15 +136,11 @@ def _log(warehouse: Warehouse, path: str) -> Iterator[tuple[int, FileInfo]]:
             yield int(match[1]), info
 
 
-def _below(warehouse: Warehouse, path: str) -> list[FileInfo]:
+def _list_files(warehouse: Warehouse, path: str) -> list[FileInfo]:
     infos = warehouse.files.get_file_info(
         FileSelector(warehouse.inner(path), allow_not_found=True, recursive=True)
     )
     return [info for info in infos if info.type == FileType.File]
-
-
-def _inside(info: FileInfo, warehouse: Warehouse, path: str) -> str:
-    return str(info.path)[len(warehouse.inner(path)) + 1 :]
 
 
 def _age(info: FileInfo, now: datetime) -> timedelta:
@@ -157,7 +158,7 @@ def _remove(
     path: str,
     listed: list[FileInfo],
     gone: list[FileInfo],
-    freed: Removed,
+    freed: VacuumResult,
     dry_run: bool,
 ) -> None:
     freed.files += len(gone)

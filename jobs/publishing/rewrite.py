@@ -28,8 +28,8 @@ from jobs.publishing.commits import (
     swap,
     to_add_actions,
 )
-from jobs.publishing.protocol import explain_unreadable, write
 from jobs.publishing.records import record_rewrite
+from jobs.publishing.staging import explain_unreadable, write
 from jobs.publishing.state import TableState, digest, read_state
 from jobs.publishing.warehouse import find_contract
 from schemas import Contract
@@ -68,51 +68,48 @@ def rewrite_files(job: Job, rewrite: Rewrite) -> TableState | None:
     Raises:
         JobError: what was staged is not what was read, less what had to go.
     """
-    batch = reserve(job.warehouse, _batch(rewrite))
-    rows = _rows(job, rewrite)
+    fingerprint = digest(rewrite.kind, rewrite.name, rewrite.table.version(), rewrite.files)
+    batch = reserve(job.warehouse, Batch(rewrite.contract, fingerprint))
+    rows = _read_rows(job, rewrite)
     removed = {} if rewrite.gone is None else profile_days(rows.where(rewrite.gone), rewrite.contract)
     path = folder(job.warehouse, batch)
     kept = rows if rewrite.gone is None else rows.where(~rewrite.gone)
-    if broken := write(_cluster_by_bucket(kept, rewrite), path):
+    if broken := write(_cluster_by_partition(kept, rewrite), path):
         raise JobError(
             f"table {rewrite.name}: published rows break a constraint: {broken.observed}; run segue verify"
         )
     with explain_unreadable(batch):
         staged = profile_days(job.spark.read.format("delta").load(path), rewrite.contract)
-        _check(rewrite, profile_days(rows, rewrite.contract), removed, staged)
-    record_rewrite(job.warehouse, job.run_id, batch, _result(rewrite, staged, removed))
+        _check_contents(rewrite, profile_days(rows, rewrite.contract), removed, staged)
+    record_rewrite(job.warehouse, job.run_id, batch, _audit_result(rewrite, staged, removed))
     return _commit(job, rewrite, batch, removed)
 
 
-def _batch(rewrite: Rewrite) -> Batch:
-    return Batch(rewrite.contract, digest(rewrite.kind, rewrite.name, rewrite.table.version(), rewrite.files))
-
-
-def _rows(job: Job, rewrite: Rewrite) -> DataFrame:
+def _read_rows(job: Job, rewrite: Rewrite) -> DataFrame:
     """Part files have names of their own, so a name is enough to find one."""
     from pyspark.sql import functions as F
 
     names = [path.rsplit("/", 1)[-1] for path in rewrite.files]
-    version, path = rewrite.table.version(), job.warehouse.table_path(rewrite.name)
-    rows = job.spark.read.format("delta").option("versionAsOf", version).load(path)
-    if days := {day for file, day in list_file_days(rewrite.table) if file in set(rewrite.files) and day}:
-        rows = rows.where(F.col("ds").isin(list(days)))
+    days = {day for file, day in list_file_days(rewrite.table) if file in set(rewrite.files) and day}
+    rows = job.at(rewrite.name, rewrite.table.version(), sorted(days) or None)
     return rows.where(F.element_at(F.split("_metadata.file_path", "/"), -1).isin(names))
 
 
-def _cluster_by_bucket(rows: DataFrame, rewrite: Rewrite) -> DataFrame:
+def _cluster_by_partition(rows: DataFrame, rewrite: Rewrite) -> DataFrame:
     from pyspark.sql import functions as F
 
     contract = rewrite.contract
     piece = F.floor(F.col("bucket") * rewrite.pieces / contract.buckets) if contract.buckets else F.lit(0)
+    # `available_at` is a partition: rows known since different instants stay in different files
     order = [*contract.partitions, "bucket", contract.entity, contract.event_time]
     within = [name for name in order if name and name in contract.names]
     return rows.repartition(*contract.partitions, piece).sortWithinPartitions(*within)
 
 
-def _check(rewrite: Rewrite, read: Contents, removed: Contents, staged: Contents) -> None:
+def _check_contents(rewrite: Rewrite, read: Contents, removed: Contents, staged: Contents) -> None:
     for day, before in read.items():
         left, now = removed.get(day, DayProfile(0, 0)), staged.get(day, DayProfile(0, 0))
+        # hashes add up, so what was taken out can be subtracted, and nothing is compared row by row
         expected = (before.rows - left.rows, (before.content_hash - left.content_hash) % 2**64)
         if (now.rows, now.content_hash) != expected:
             raise JobError(
@@ -122,7 +119,7 @@ def _check(rewrite: Rewrite, read: Contents, removed: Contents, staged: Contents
             )
 
 
-def _result(rewrite: Rewrite, staged: Contents, removed: Contents) -> Result:
+def _audit_result(rewrite: Rewrite, staged: Contents, removed: Contents) -> Result:
     left, rows = (sum(day.rows for day in of.values()) for of in (removed, staged))
     observed = f"{rows:,} rows in other files" + (
         f", {left:,} rows erased" if rewrite.gone is not None else ""
@@ -141,6 +138,7 @@ def _commit(job: Job, rewrite: Rewrite, batch: Batch, removed: Contents) -> Tabl
     path, table = folder(job.warehouse, batch), rewrite.table
     files = list_staged_files(job.warehouse, path)
     check_file_sizes(job.warehouse, rewrite.name, files)
+    # whoever replaced one of the files has made the rewrite of it pointless, but not wrong
     while set(rewrite.files) <= {file for file, _ in list_file_days(table)}:
         change = Change(
             batch=batch.id,
@@ -148,7 +146,7 @@ def _commit(job: Job, rewrite: Rewrite, batch: Batch, removed: Contents) -> Tabl
             state=_state(table, removed, erases=rewrite.gone is not None),
             adds=to_add_actions(files, None, rewrites=rewrite.gone is None),
             removes=rewrite.files,
-            note={"run": job.run_id, "job": job.name},
+            metadata={"run": job.run_id, "job": job.name},
         )
         try:
             state = swap(table, change)
@@ -169,13 +167,15 @@ def mark_erased(job: Job, table: DeltaTable, name: str) -> TableState:
         CommitConflict: the table has another version by now.
     """
     id_ = digest("erase", name, table.version())
-    return swap(table, Change(f"{id_}-0", "erase", _state(table, {}, erases=True), note={"run": job.run_id}))
+    return swap(
+        table, Change(f"{id_}-0", "erase", _state(table, {}, erases=True), metadata={"run": job.run_id})
+    )
 
 
 def _state(table: DeltaTable, removed: Contents, erases: bool) -> TableState:
     before = read_state(table)
     parts = {
         day: part.minus(removed[day].rows, removed[day].content_hash) if day in removed else part
-        for day, part in before.parts.items()
+        for day, part in before.day_states.items()
     }
-    return replace(before, parts=parts, erased_in=table.version() + 1 if erases else before.erased_in)
+    return replace(before, day_states=parts, erased_in=table.version() + 1 if erases else before.erased_in)

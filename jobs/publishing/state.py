@@ -14,6 +14,7 @@ from pyarrow import fs
 
 from segue.storage import filesystem
 
+# Content hashes are sums of row hashes modulo this: order and files do not matter, and days add up.
 _WHOLE = 2**64
 
 
@@ -52,7 +53,7 @@ class DayState:
 
 @dataclass(frozen=True)
 class TableState:
-    """One version of one table. `parts` has the key None where the table has no days.
+    """One version of one table. `day_states` has the key None where the table has no days.
 
     `published_at` is the latest `available_at` there is, `erased_in` the last version that erased a
     listener (0: none did). `empty_columns` have had no value in any row published; of a day that was replaced
@@ -60,56 +61,56 @@ class TableState:
     """
 
     version: int
-    parts: Mapping[date | None, DayState] = field(default_factory=dict)
+    day_states: Mapping[date | None, DayState] = field(default_factory=dict)
     published_at: str = ""
     erased_in: int = 0
     empty_columns: frozenset[str] = frozenset()
 
     @property
     def rows(self) -> int:
-        return sum(part.rows for part in self.parts.values())
+        return sum(part.rows for part in self.day_states.values())
 
     @property
     def content_hash(self) -> str:
         """Hash of all rows, whatever their order: the hashes of the days add up."""
-        return f"{sum(part.content_hash for part in self.parts.values()) % _WHOLE:016x}"
+        return f"{sum(part.content_hash for part in self.day_states.values()) % _WHOLE:016x}"
 
     @property
     def days(self) -> list[date]:
-        return sorted(day for day in self.parts if day is not None)
+        return sorted(day for day in self.day_states if day is not None)
 
     def published_hashes(self, days: Iterable[date] | None = None) -> dict[str, str]:
         """What some days, or all, consist of: the same rows, the same origins, in whatever files."""
-        wanted = self.parts if days is None else [day for day in days if day in self.parts]
-        return {str(day): f"{self.parts[day].published_hash:016x}" for day in wanted}
+        wanted = self.day_states if days is None else [day for day in days if day in self.day_states]
+        return {str(day): f"{self.day_states[day].published_hash:016x}" for day in wanted}
 
     def cumulative_fingerprints(self) -> dict[date, str]:
         """What the table consists of up to each day: a session and a window reach over days."""
         found, so_far = {}, ""
         for day in self.days:
-            found[day] = so_far = digest(so_far, str(day), self.parts[day].published_hash)
+            found[day] = so_far = digest(so_far, str(day), self.day_states[day].published_hash)
         return found
 
-    def with_parts(
+    def replace_days(
         self, parts: Mapping[date | None, DayState], replaces: Iterable[date | None] | None
     ) -> TableState:
-        """After `parts` took the place of some days; of the whole table, where `replaces` is None."""
-        gone = set(self.parts if replaces is None else replaces)
-        kept = {day: part for day, part in self.parts.items() if day not in gone}
-        return replace(self, parts={**kept, **parts})
+        """After `day_states` took the place of some days; of the whole table, where `replaces` is None."""
+        gone = set(self.day_states if replaces is None else replaces)
+        kept = {day: part for day, part in self.day_states.items() if day not in gone}
+        return replace(self, day_states={**kept, **parts})
 
-    def with_rows(self, rows: int, empty_columns: frozenset[str], whole: bool) -> TableState:
+    def update_empty_columns(self, rows: int, empty_columns: frozenset[str], whole: bool) -> TableState:
         """After rows were published in which these columns are empty; `whole`: they are all the rows."""
         if not rows:
             return self
-        others = any(part.rows for part in self.parts.values()) and not whole
+        others = any(part.rows for part in self.day_states.values()) and not whole
         empty = self.empty_columns & empty_columns if others else empty_columns
         return replace(self, empty_columns=empty)
 
     def dumps(self) -> dict[str, Any]:
         parts = {
             str(day): [p.rows, p.content_hash, p.published_hash, p.fingerprint, p.upstream]
-            for day, p in self.parts.items()
+            for day, p in self.day_states.items()
         }
         found = {"parts": parts, "published_at": self.published_at, "erased_in": self.erased_in}
         return found | {"empty_columns": sorted(self.empty_columns)}
@@ -130,6 +131,7 @@ def read_state(table: DeltaTable) -> TableState:
 
     The entries are read one by one: `DeltaTable.history` starts at the newest version, whichever was opened.
     """
+    # mostly the first entry has it: of ours, only the creation and its constraints say nothing of rows
     for version in range(table.version(), -1, -1):
         note = commit_metadata_at(table, version)
         if note is None:

@@ -51,7 +51,7 @@ def check_root(root: str) -> str:
         )
     if scheme in S3:
         _check_variables()
-    _try_out(root.rstrip("/"), SPELLED if scheme in S3 else "the name and the rights")
+    _probe(root.rstrip("/"), SPELLED if scheme in S3 else "the name and the rights")
     if scheme in S3 and not is_submitted() and not s3_is_installed():
         raise JobError(
             f"root {root!r}: Spark's jars for S3 are not in this environment; put them there, once, with: "
@@ -69,16 +69,17 @@ def _check_variables() -> None:
             )
 
 
-def _try_out(root: str, spelled: str) -> None:
+def _probe(root: str, spelled: str) -> None:
     """Some S3-compatible stores take a conditional put and ignore the condition."""
     path = f"{root}/.exclusive-{uuid.uuid4().hex[:8]}"
     try:
         DeltaTable.create(path, pa.schema([pa.field("n", pa.int64())]))
-        exclusive = all(_one_wins(path) for _ in range(ROUNDS))
-        _remove(path)
+        exclusive = all(_commits_exclude_each_other(path) for _ in range(ROUNDS))
+        files, inner = filesystem(path)
+        files.delete_dir(inner)
     except (DeltaError, OSError) as problem:
         raise JobError(
-            f"root {root!r} cannot be written to: {_innermost(problem)}. Check {spelled}"
+            f"root {root!r} cannot be written to: {_innermost_cause(problem)}. Check {spelled}"
         ) from problem
     if not exclusive:
         raise JobError(
@@ -87,7 +88,7 @@ def _try_out(root: str, spelled: str) -> None:
         )
 
 
-def _one_wins(path: str) -> bool:
+def _commits_exclude_each_other(path: str) -> bool:
     """Commits at once: one after the other, delta-rs would see the first and not even ask the store."""
     tables, line = [DeltaTable(path) for _ in range(RACERS)], Barrier(RACERS)
 
@@ -104,12 +105,7 @@ def _one_wins(path: str) -> bool:
         return sum(at_once.map(commits, tables)) <= 1
 
 
-def _remove(path: str) -> None:
-    files, inner = filesystem(path)
-    files.delete_dir(inner)
-
-
-def _innermost(problem: Exception) -> str:
+def _innermost_cause(problem: Exception) -> str:
     """What it came from: the text begins with what was attempted, and ends with why it failed."""
     text = re.sub(r"\x1b\[\d*m|\u21b3", "", str(problem))
     if said := re.search(r"<Message>(.*?)</Message>", text, re.DOTALL):

@@ -28,55 +28,57 @@ _ENTRY = re.compile(r"(\d{20})\.(json|checkpoint)(?:\..*)?")
 class TableOnStorage:
     """`entries` has the actions of each version, None where they were cut off.
 
-    `named` has the releases that name a version, of a table that is `released` at all. The log is
+    `releases_by_version` has the releases that name a version, of a table that is `released` at all. The log is
     listed before the folder: files are there before a commit names them, so a publisher at work
     looks like no fault.
     """
 
     def __init__(
-        self, warehouse: Warehouse, path: str, where: str, named: Mapping[int, list[str]] | None = None
+        self, warehouse: Warehouse, path: str, label: str, named: Mapping[int, list[str]] | None = None
     ) -> None:
-        self.warehouse, self.uri, self.where = warehouse, path, where
+        self.warehouse, self.uri, self.label = warehouse, path, label
         self.name = path.rsplit("/", 1)[-1]
-        self.released, self.named = named is not None, named or {}
-        self.log = self._listed(f"{path}/_delta_log")
+        self.released, self.releases_by_version = named is not None, named or {}
+        self.log = self._list_files(f"{path}/_delta_log")
         found = {name: match for name in sorted(self.log) if (match := _ENTRY.fullmatch(name))}
-        self.entries = {int(m[1]): self._actions(name) for name, m in found.items() if m[2] == "json"}
+        self.entries = {int(m[1]): self._read_actions(name) for name, m in found.items() if m[2] == "json"}
         self.checkpoint = max((int(m[1]) for m in found.values() if m[2] == "checkpoint"), default=-1)
         self.newest = max([self.checkpoint, *self.entries])
 
     @cached_property
     def files_on_storage(self) -> dict[str, FileInfo]:
         """Every file in the folder, by its path there, as the log names it."""
-        return self._listed(self.uri)
+        return self._list_files(self.uri)
 
     @cached_property
-    def notes(self) -> dict[int, dict[str, Any]]:
+    def metadata(self) -> dict[int, dict[str, Any]]:
         """What we wrote into each commit; empty for one that is not ours."""
-        return {version: parse_commit_metadata(self.info(version)) for version in sorted(self.entries)}
+        return {version: parse_commit_metadata(self.commit_info(version)) for version in sorted(self.entries)}
 
     @cached_property
-    def published(self) -> Counter[str]:
+    def publish_counts(self) -> Counter[str]:
         """How often each batch was, as far back as the log goes."""
-        return Counter(note.get("batch", "") for note in self.notes.values() if note.get("kind") == "publish")
+        return Counter(
+            note.get("batch", "") for note in self.metadata.values() if note.get("kind") == "publish"
+        )
 
     @cached_property
-    def broken(self) -> list[int]:
+    def broken_versions(self) -> list[int]:
         """Versions whose entry is needed to open the newest, and is lost or cut off."""
         needed = range(self.checkpoint + 1, self.newest + 1)
         return [
-            version for version in needed if self.entries.get(version) is None and not self.empty(version)
+            version for version in needed if self.entries.get(version) is None and not self.is_empty(version)
         ]
 
     @cached_property
-    def opened(self) -> DeltaTable | str:
+    def delta_table(self) -> DeltaTable | str:
         """The table at its newest version, or the last before what is broken; or why it does not open."""
-        return self.at(self.broken[0] - 1 if self.broken else self.newest)
+        return self.at(self.broken_versions[0] - 1 if self.broken_versions else self.newest)
 
     @cached_property
     def files(self) -> list[dict[str, Any]]:
-        """Of `opened`."""
-        return [] if isinstance(self.opened, str) else list_data_files(self.opened)
+        """Of `delta_table`."""
+        return [] if isinstance(self.delta_table, str) else list_data_files(self.delta_table)
 
     def at(self, version: int) -> DeltaTable | str:
         """The table, or why it does not open."""
@@ -87,35 +89,35 @@ class TableOnStorage:
         except (DeltaError, OSError) as problem:
             return first_line(problem)[:200]
 
-    def empty(self, version: int) -> bool:
+    def is_empty(self, version: int) -> bool:
         """Whether the entry has no bytes at all: readers take that for a commit that changed nothing."""
         info = self.log.get(f"{version:020}.json")
         return info is not None and info.size == 0
 
-    def info(self, version: int) -> dict[str, Any]:
+    def commit_info(self, version: int) -> dict[str, Any]:
         """Who committed, and what was written about it."""
         infos = [action["commitInfo"] for action in self.entries[version] or () if "commitInfo" in action]
         return infos[0] if infos else {}
 
     def state(self, version: int) -> TableState | None:
         """What the table holds at a version; None where no entry that is left says so."""
-        told = max((v for v, note in self.notes.items() if v <= version and "state" in note), default=-1)
+        last = max((v for v, note in self.metadata.items() if v <= version and "state" in note), default=-1)
         try:
-            return TableState.loads(version, self.notes[told]["state"])
+            return TableState.loads(version, self.metadata[last]["state"])
         except (KeyError, TypeError, ValueError, AttributeError):
             return None
 
-    def lost(self, files: Iterable[Mapping[str, Any]]) -> list[str]:
+    def list_missing(self, files: Iterable[Mapping[str, Any]]) -> list[str]:
         """Which of these are gone, or have another size than the log says."""
         sizes = {path: info.size for path, info in self.files_on_storage.items()}
         return [file["path"] for file in files if sizes.get(file["path"]) != file["size_bytes"]]
 
-    def _listed(self, path: str) -> dict[str, FileInfo]:
+    def _list_files(self, path: str) -> dict[str, FileInfo]:
         inner = self.warehouse.inner(path)
         listed = self.warehouse.files.get_file_info(FileSelector(inner, allow_not_found=True, recursive=True))
         return {info.path[len(inner) + 1 :]: info for info in listed if info.type == FileType.File}
 
-    def _actions(self, name: str) -> list[dict[str, Any]] | None:
+    def _read_actions(self, name: str) -> list[dict[str, Any]] | None:
         text = self.warehouse.files.open_input_stream(self.log[name].path).read()
         try:
             return [json.loads(line) for line in text.splitlines()] or None

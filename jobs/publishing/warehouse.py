@@ -60,16 +60,16 @@ class Warehouse:
         """
         table = self.table(contract.name)
         if table is None:
-            table = self._first(contract)
+            table = self._create_once(contract)
         if table.version() == 0:  # just made, or its maker was killed before this
-            table = _constrained(table, contract)
+            table = _add_constraints(table, contract)
         _check_schema(table, contract)
         return table
 
     def reserve(self, contract: Contract, path: str) -> bool:
         """Whether `path` is ours alone: an empty table of this contract, made there unless one was."""
         try:
-            _constrained(_created(path, contract, "error"), contract)
+            _add_constraints(_create(path, contract, "error"), contract)
         except (DeltaError, OSError) as problem:
             if DeltaTable.is_deltatable(path):
                 return False
@@ -89,16 +89,23 @@ class Warehouse:
         table.update_incremental()
         return table
 
-    def _first(self, contract: Contract) -> DeltaTable:
+    def _create_once(self, contract: Contract) -> DeltaTable:
         path = self.table_path(contract.name)
         try:
-            return _created(path, contract, "ignore")
+            return _create(path, contract, "ignore")
         except CommitFailedError:  # two created it at once; it is the other one's
             return DeltaTable(path)
 
     def inner(self, path: str) -> str:
         """`path`, as the file system of this root names it."""
         return self._base + path[len(self.root) :]
+
+    def write(self, path: str, text: str) -> None:
+        """A small file, and the folder that it is in."""
+        inner = self.inner(path)
+        self.files.create_dir(inner.rpartition("/")[0], recursive=True)
+        with self.files.open_output_stream(inner) as file:
+            file.write(text.encode())
 
     def remove(self, path: str) -> None:
         self.files.delete_dir(self.inner(path))
@@ -123,16 +130,18 @@ def _add_columns(table: DeltaTable, contract: Contract) -> None:
     missing = [field for field in schema_of(contract).fields if field.name not in have]
     if not missing:
         return
-    note = {"userMetadata": json.dumps({"kind": "widen", "state": read_state(table).dumps()})}
+    metadata = {"userMetadata": json.dumps({"kind": "widen", "state": read_state(table).dumps()})}
+    # rows that are there have no value, whatever the contract asks of new ones
     nullable = [Field(field.name, field.type, nullable=True, metadata=field.metadata) for field in missing]
-    properties = CommitProperties(custom_metadata=note, max_commit_retries=0)
+    properties = CommitProperties(custom_metadata=metadata, max_commit_retries=0)
     table.alter.add_columns(nullable, commit_properties=properties)
 
 
 def stale_days(warehouse: Warehouse, table: str, wanted: Mapping[date, str]) -> list[date]:
     """Days that `table` lacks, or made of something else than what names the day in `wanted`."""
     state = warehouse.state(table)
-    known = {} if state is None else {day: part.upstream for day, part in state.parts.items()}
+    # state of the newest commit: no file is opened to know what is stale
+    known = {} if state is None else {day: part.upstream for day, part in state.day_states.items()}
     return [day for day, made_of in wanted.items() if known.get(day) != made_of]
 
 
@@ -154,7 +163,7 @@ def find_contract(name: str) -> Contract:
     return CONTRACTS[name]
 
 
-def _created(path: str, contract: Contract, mode: str) -> DeltaTable:
+def _create(path: str, contract: Contract, mode: str) -> DeltaTable:
     """What a client must know to look rows up lies in the table's own properties: it imports no
     contracts, and reads tables that were made by another version of them."""
     properties = {
@@ -178,7 +187,7 @@ def _created(path: str, contract: Contract, mode: str) -> DeltaTable:
     )
 
 
-def _constrained(table: DeltaTable, contract: Contract) -> DeltaTable:
+def _add_constraints(table: DeltaTable, contract: Contract) -> DeltaTable:
     """With CHECK constraints. A commit of its own, as delta-rs takes none at creation."""
     try:
         if contract.constraints:

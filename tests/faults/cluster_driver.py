@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import jobs.publishing.protocol
+import jobs.publishing.staging
 from expectations.gate_settings import GateSettings
 from expectations.profile import profile
 from faults.offers import Offer
@@ -38,10 +39,10 @@ def main() -> None:
     GateSettings.suite_of = lambda gate, table: None  # type: ignore[method-assign,assignment,return-value]
     jobs.publishing.protocol.audit_batch = lambda *_: PASSED
     spark = session()
-    real = jobs.publishing.protocol._cluster_by_bucket
+    real = jobs.publishing.staging._cluster_by_bucket
     given = frame(spark, SHUFFLED.rows(), SESSIONS)
     publish(spark, root, SHUFFLED, slowed(given, Path(markers, "shuffle")))
-    jobs.publishing.protocol._cluster_by_bucket = lambda rows, batch: slowed(
+    jobs.publishing.staging._cluster_by_bucket = lambda rows, batch: slowed(
         real(rows, batch), Path(markers, "write")
     )
     publish(spark, root, WRITTEN, frame(spark, WRITTEN.rows(), SESSIONS))

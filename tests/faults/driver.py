@@ -19,6 +19,7 @@ from typing import Any
 
 import jobs.job
 import jobs.publishing.protocol
+import jobs.publishing.staging
 import jobs.publishing.warehouse
 from faults.invariants import staged_names_files
 from faults.offers import OFFERS
@@ -92,17 +93,13 @@ def after(owner: Any, name: str) -> Callable[[Any, Die], None]:
     return install
 
 
-def after_stage(cls: Any, die: Die) -> None:
-    after(cls, "stage")(cls, die)
-
-
 def before_swap(_: Any, die: Die) -> None:
     jobs.publishing.protocol.swap = lambda table, change: die("")  # type: ignore[assignment]
 
 
 def in_the_write(_: Any, die: Die) -> None:
     """As soon as there is a first data file; the detail says whether that was the end of the write."""
-    real = jobs.publishing.protocol.write
+    real = jobs.publishing.staging.write
 
     def faulty(rows: Any, path: str) -> Any:
         threading.Thread(target=watch, args=(Path(path),), daemon=True).start()
@@ -113,7 +110,7 @@ def in_the_write(_: Any, die: Die) -> None:
             time.sleep(0.001)
         die("too late" if staged_names_files(path) else "half written")
 
-    jobs.publishing.protocol.write = faulty
+    jobs.publishing.staging.write = faulty
 
 
 def in_the_audit(_: Any, die: Die) -> None:
@@ -128,11 +125,11 @@ def in_the_audit(_: Any, die: Die) -> None:
 
 
 FAULTS: dict[str, Callable[[Any, Die], None]] = {
-    "after create": after(jobs.publishing.warehouse, "_created"),
+    "after create": after(jobs.publishing.warehouse, "_create"),
     "after reserve": after(jobs.job, "reserve"),
     "in the write": in_the_write,
     "in the audit": in_the_audit,
-    "after stage": after_stage,
+    "after stage": after(ReplayJob, "_audit"),
     "after record": after(jobs.job, "record"),
     "before swap": before_swap,
     "after swap": after(jobs.publishing.protocol, "swap"),

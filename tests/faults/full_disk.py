@@ -18,6 +18,7 @@ from unittest import mock
 
 import jobs.job
 import jobs.publishing.protocol
+import jobs.publishing.staging
 from faults.invariants import check
 from faults.offers import OFFERS
 from faults.replay import ReplayJob
@@ -31,8 +32,8 @@ STEPS = {
     "log": (jobs.publishing.protocol, "swap"),
     "records": (jobs.job, "record"),
     "reservation": (jobs.job, "reserve"),
-    "staging": (jobs.publishing.protocol, "write"),
-    "shuffle": (jobs.publishing.protocol, "write"),
+    "staging": (jobs.publishing.staging, "write"),
+    "shuffle": (jobs.publishing.staging, "write"),
 }
 
 

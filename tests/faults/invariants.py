@@ -136,7 +136,7 @@ def _check_sizes(snapshot: Snapshot) -> None:
 def _check_day(
     where: str, day: date, found: Counter[str], state: TableState, allowed: Mapping[str, Offer]
 ) -> None:
-    part = state.parts.get(day)
+    part = state.day_states.get(day)
     assert part, f"{where}, but the commit says nothing of this day"
     assert part.rows == found.total(), f"{where}, the commit says {part.rows}"
     offer = allowed.get(part.fingerprint)

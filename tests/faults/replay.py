@@ -15,21 +15,21 @@ from typing import Any
 
 from faults.offers import Offer
 from jobs.job import Outcome
-from jobs.publishing.batches import Batch
-from jobs.publishing.protocol import Staged
+from jobs.publishing.batches import Batch, folder
+from jobs.publishing.protocol import StagedBatch
 from jobs.publishing.warehouse import Warehouse
 from reference.staged import LaidJob
 
 
-def save_templates(folder: Path, offers: Iterable[Offer]) -> Path:
+def save_templates(to: Path, offers: Iterable[Offer]) -> Path:
     """One staged batch for every offer, with what its audit came to."""
-    job = LaidJob("template", str(folder / "staging"), say=lambda text: None)
+    job = LaidJob("template", str(to / "staging"), say=lambda text: None)
     for offer in offers:
         staged = job.stage(offer.batch(job), offer.rows())
-        shutil.move(staged.path, folder / offer.label)
+        shutil.move(staged.path, to / offer.label)
         found = pickle.dumps((staged.profile, staged.verdict))
-        (folder / f"{offer.label}.pickle").write_bytes(found)
-    return folder
+        (to / f"{offer.label}.pickle").write_bytes(found)
+    return to
 
 
 class ReplayJob(LaidJob):
@@ -42,9 +42,11 @@ class ReplayJob(LaidJob):
     def offer(self, offer: Offer) -> Outcome:
         return self.publish(offer.batch(self), offer.label)  # type: ignore[arg-type]
 
-    def _staged(self, _: Any, warehouse: Warehouse, batch: Batch, label: Any, *__: Any) -> Staged:
-        path = f"{warehouse.table_path(batch.table)}/batch-{batch.id}"
+    def _stage(self, warehouse: Warehouse, batch: Batch, label: Any) -> None:
+        self._offered = label
         time.sleep(self._stage_s)
-        shutil.copytree(self._templates / label, path, dirs_exist_ok=True)
-        seen, verdict = pickle.loads((self._templates / f"{label}.pickle").read_bytes())
-        return Staged(batch, path, seen, verdict)
+        shutil.copytree(self._templates / label, folder(warehouse, batch), dirs_exist_ok=True)
+
+    def _audit(self, _: Any, warehouse: Warehouse, batch: Batch, *__: Any) -> StagedBatch:
+        seen, verdict = pickle.loads((self._templates / f"{self._offered}.pickle").read_bytes())
+        return StagedBatch(batch, folder(warehouse, batch), seen, verdict)

@@ -8,12 +8,13 @@ import pyarrow.dataset as pads
 import pyarrow.parquet as pq
 import pytest
 
-import jobs.publishing.protocol
+import jobs.publishing.staging
 from faults.invariants import check
 from faults.offers import OFFERS, TABLE
 from jobs.errors import JobError
 from jobs.job import Job
 from reference.frames import frame
+from reference.staged import commit, stage
 from schemas.sessions import SESSIONS
 from segue.errors import SegueError
 from segue.storage import Snapshot, table_uri
@@ -69,7 +70,7 @@ def test_a_file_cut_short_before_the_commit_is_refused(root, job, spoil):
 
 @pytest.mark.parametrize("spoil", [cut, flip, flip_unseen_by_hadoop])
 def test_a_file_spoiled_before_its_audit_is_refused(spark, root, job, monkeypatch, spoil):
-    write, spoiled = jobs.publishing.protocol.write, []
+    write, spoiled = jobs.publishing.staging.write, []
 
     def faulty(rows, path):
         result = write(rows, path)
@@ -79,7 +80,7 @@ def test_a_file_spoiled_before_its_audit_is_refused(spark, root, job, monkeypatc
 
     mine = Job("fault", str(root), say=lambda text: None)
     with monkeypatch.context() as patch, pytest.raises(JobError, match="cannot be read back") as refusal:
-        patch.setattr(jobs.publishing.protocol, "write", faulty)
+        patch.setattr(jobs.publishing.staging, "write", faulty)
         mine.publish(OFFERS[1].batch(mine), frame(spark, OFFERS[1].rows(), SESSIONS))
     assert spoiled and "\n" not in str(refusal.value)
     newest = check(root, OFFERS)
@@ -92,10 +93,10 @@ def test_a_file_spoiled_before_its_audit_is_refused(spark, root, job, monkeypatc
 def flipped(spark, root):
     """The one file of a batch that was spoiled after its audit, and published as it was; Spark writes checksums."""
     mine = Job("fault", str(root), say=lambda text: None)
-    staged = mine.stage(OFFERS[1].batch(mine), frame(spark, OFFERS[1].rows(), SESSIONS))
+    staged = stage(mine, OFFERS[1].batch(mine), frame(spark, OFFERS[1].rows(), SESSIONS))
     (path,) = data_files(staged.path)
     flip_unseen_by_hadoop(path)
-    assert mine.commit(staged).kind == "published"
+    assert commit(mine, staged).kind == "published"
     return path
 
 

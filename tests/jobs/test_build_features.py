@@ -68,7 +68,7 @@ def root(spark, three_features, tmp_path_factory):
 
 
 def differ(before, after):
-    return [day for day in after.days if after.parts[day] != before.parts[day]]
+    return [day for day in after.days if after.day_states[day] != before.day_states[day]]
 
 
 def test_a_late_play_opens_its_day_and_the_days_that_tiles_with_it_end_on(root):

@@ -19,6 +19,7 @@ from jobs.publishing.retention import vacuum
 from jobs.publishing.warehouse import Warehouse, stale_days
 from reference.flows import FIRST, LAST, expected_tables
 from reference.rows import assert_same
+from reference.staged import stage
 from schemas import CONTRACTS
 from segue.errors import SegueError
 
@@ -179,7 +180,7 @@ def test_staged_batches_and_rejected_rows_go_as_well(spark, few):
     job = Job("test", few.root, "run-staged", say=lambda text: None)
     day = job.warehouse.state("sessions").days[-1]
     rows = job.read("sessions", [day])
-    staged = job.stage(job.batch("sessions", [day], parameters={"staged": 1}), rows)
+    staged = stage(job, job.batch("sessions", [day], parameters={"staged": 1}), rows)
     killed = Path(few.root, "tables", "plays", "batch-killed-1", "ds=2026-01-01", "part-0.parquet")
     killed.parent.mkdir(parents=True)
     killed.write_bytes(b"half of a file")

@@ -18,7 +18,7 @@ import segue
 from expectations.verdict import Refused
 from jobs import maintain
 from jobs.job import Job
-from jobs.publishing.records import recorded_batches
+from jobs.publishing.records import list_recorded_batches
 from jobs.publishing.retention import clean_log, last_checkpoint, vacuum
 from jobs.publishing.rewrite import mark_erased
 from jobs.publishing.warehouse import Warehouse
@@ -102,7 +102,7 @@ def test_small_files_are_joined_and_no_row_changes(job, laid, root):
     assert job().read("sessions").toArrow().sort_by("play_id") == before, (
         "a row changed, or its available_at did"
     )
-    assert (after.version, after.parts) == (state.version + 1, state.parts)
+    assert (after.version, after.day_states) == (state.version + 1, state.day_states)
     maintained(root)
     assert job().warehouse.state("sessions").version == after.version, "maintenance twice added a version"
     assert after.cumulative_fingerprints() == state.cumulative_fingerprints(), "joining files made days stale"
@@ -171,7 +171,7 @@ def test_refused_and_abandoned_batches_are_swept_after_days_and_not_before(laid,
     freed = vacuum(warehouse, table, "sessions", NOW + timedelta(days=5))
     assert len(freed.batches) == 2 and len(warehouse.batches("sessions")) == 1
     maintain._record_abandoned(laid(), "sessions", freed.batches)
-    assert staged.batch.id in recorded_batches(warehouse, "sessions"), "an attempt left no record"
+    assert staged.batch.id in list_recorded_batches(warehouse, "sessions"), "an attempt left no record"
     released(root)
     assert len(rows_of(root)) == 15
 

@@ -19,7 +19,7 @@ from jobs.publishing.state import DayState, TableState
 def test_a_column_stays_empty_while_no_batch_has_a_value(before, found, whole, rows, expected):
     parts = {} if before is None else {None: DayState(3, 1, 1, "x")}
     state = TableState(1, parts, empty_columns=frozenset(before or ()))
-    after = state.with_rows(rows, frozenset(found), whole)
+    after = state.update_empty_columns(rows, frozenset(found), whole)
     assert after.empty_columns == expected
     assert TableState.loads(1, after.dumps()) == after
 

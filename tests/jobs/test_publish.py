@@ -21,6 +21,7 @@ from jobs.publishing.records import read_results
 from jobs.publishing.state import read_state
 from reference.frames import frame
 from reference.published import DAYS, NOON, opening, publish, sessions
+from reference.staged import commit, stage
 from reference.worlds import play
 from schemas import CONTRACTS, Column
 from schemas.plays import PLAYS
@@ -54,7 +55,7 @@ def test_the_log_says_what_the_table_holds(spark, job):
     publish(job(), sessions(spark), DAYS[:3])
     state = job().warehouse.state("sessions")
     profiled = profile(job().read("sessions"), SESSIONS)
-    assert {day: (p.rows, p.content_hash) for day, p in state.parts.items()} == {
+    assert {day: (p.rows, p.content_hash) for day, p in state.day_states.items()} == {
         day: (p.rows, p.content_hash) for day, p in profiled.days.items()
     }
     assert state.content_hash == profiled.content_hash
@@ -63,12 +64,12 @@ def test_the_log_says_what_the_table_holds(spark, job):
 def test_a_staged_batch_is_seen_by_nobody(spark, job):
     publish(job(), sessions(spark), DAYS[:3])
     other = job()
-    staged = other.stage(
-        other.batch("sessions", DAYS[:3], parameters={"again": 1}), sessions(spark, track_id="t2")
+    staged = stage(
+        other, other.batch("sessions", DAYS[:3], parameters={"again": 1}), sessions(spark, track_id="t2")
     )
     assert Path(staged.path).is_dir()
     assert {row["track_id"] for row in seen(job).values()} == {"t1"}
-    other.commit(staged)
+    commit(other, staged)
     assert {row["track_id"] for row in seen(job).values()} == {"t2"}
     assert not Path(staged.path, "_delta_log").exists(), "the staged log would be read as a table of its own"
 
@@ -150,11 +151,11 @@ def lose_the_first_swap(monkeypatch, meanwhile):
 def test_who_loses_the_swap_looks_again_and_both_batches_are_there(spark, job, monkeypatch):
     publish(job(), sessions(spark, [0]), DAYS[:1])
     slow, fast = job(), job()
-    staged = slow.stage(slow.batch("sessions", DAYS[1:2]), sessions(spark, [1]))
-    other = fast.stage(fast.batch("sessions", DAYS[2:3]), sessions(spark, [2]))
+    staged = stage(slow, slow.batch("sessions", DAYS[1:2]), sessions(spark, [1]))
+    other = stage(fast, fast.batch("sessions", DAYS[2:3]), sessions(spark, [2]))
     note = {"run": "other"}
     lost = lose_the_first_swap(monkeypatch, lambda: protocol.commit(fast.warehouse, other, note))
-    slow.commit(staged)
+    commit(slow, staged)
     assert lost, "nobody lost a swap: the test shows nothing"
     assert {row["ds"] for row in seen(job).values()} == set(DAYS[:3])
     assert job().warehouse.state("sessions").days == DAYS[:3], "the state in the log lost the other's day"
@@ -164,13 +165,13 @@ def test_an_append_that_loses_the_swap_is_not_repeated_blindly(spark, job, monke
     def staged(a_job, play_id):
         rows = frame(spark, [play(play_id=play_id, played_at=NOON)], PLAYS)
         measures = {"rejected_share": 0.0, "duplicate_share": 0.0}
-        return a_job.stage(a_job.batch("plays", appends=True, parameters={"id": play_id}), rows, measures)
+        return stage(a_job, a_job.batch("plays", appends=True, parameters={"id": play_id}), rows, measures)
 
     slow, fast = job(), job()
     mine, other = staged(slow, "p1"), staged(fast, "p2")
     lost = lose_the_first_swap(monkeypatch, lambda: protocol.commit(fast.warehouse, other, {}))
     with pytest.raises(JobError, match=r"[Rr]un the step again"):
-        slow.commit(mine)
+        commit(slow, mine)
     assert lost
     assert set(seen(job, "plays")) == {"p2"}
 
@@ -181,13 +182,13 @@ def test_an_append_that_was_compared_with_an_older_version_is_refused(spark, job
     def staged(a_job, play_id):
         rows = frame(spark, [play(play_id="p", played_at=NOON, track_id=play_id)], PLAYS)
         measures = {"rejected_share": 0.0, "duplicate_share": 0.0}
-        return a_job.stage(a_job.batch("plays", appends=True, parameters={"id": play_id}), rows, measures)
+        return stage(a_job, a_job.batch("plays", appends=True, parameters={"id": play_id}), rows, measures)
 
     slow, fast = job(), job()
     mine = staged(slow, "t1")
-    fast.commit(staged(fast, "t2"))
+    commit(fast, staged(fast, "t2"))
     with pytest.raises(JobError, match="was published after this step looked"):
-        slow.commit(mine)
+        commit(slow, mine)
     assert [row["track_id"] for row in seen(job, "plays").values()] == ["t2"]
 
 
@@ -267,11 +268,11 @@ def test_the_same_batch_with_other_rows_fails_loudly(spark, job):
 
 def test_who_loses_to_the_same_batch_with_other_rows_fails_loudly(spark, job, monkeypatch):
     slow, fast = job(), job()
-    mine = slow.stage(slow.batch("sessions", DAYS[:1]), sessions(spark, [0]))
-    other = fast.stage(fast.batch("sessions", DAYS[:1]), sessions(spark, [0], track_id="t2"))
+    mine = stage(slow, slow.batch("sessions", DAYS[:1]), sessions(spark, [0]))
+    other = stage(fast, fast.batch("sessions", DAYS[:1]), sessions(spark, [0], track_id="t2"))
     lost = lose_the_first_swap(monkeypatch, lambda: protocol.commit(fast.warehouse, other, {}))
     with pytest.raises(JobError, match="not deterministic"):
-        slow.commit(mine)
+        commit(slow, mine)
     assert lost
     assert {row["track_id"] for row in seen(job).values()} == {"t2"}
 
@@ -319,7 +320,7 @@ def test_a_new_column_is_added_and_older_days_read_as_null(spark, job, monkeypat
     publish(job(), sessions(spark, [1]).withColumn("mood", F.lit("calm")), DAYS[1:2])
     assert {(row["ds"], row["mood"]) for row in seen(job).values()} == {(DAYS[0], None), (DAYS[1], "calm")}
     state, profiled = job().warehouse.state("sessions"), profile(job().read("sessions"), wider)
-    assert {day: part.content_hash for day, part in state.parts.items()} == {
+    assert {day: part.content_hash for day, part in state.day_states.items()} == {
         day: part.content_hash for day, part in profiled.days.items()
     }, "a new column changed the hash of rows that do not have it"
 

@@ -58,7 +58,7 @@ class Tables:
 @pytest.fixture
 def tables(tmp_path, monkeypatch):
     monkeypatch.setattr(release_tables, "_count_orphans", lambda job, selection: orphans(selection))
-    monkeypatch.setattr(release_tables, "_versions", lambda job, selection: versions(selection))
+    monkeypatch.setattr(release_tables, "_read_versions", lambda job, selection: versions(selection))
     return Tables(tmp_path / "root")
 
 
@@ -86,7 +86,7 @@ def test_spark_counts_as_plain_python_does(spark, tmp_path):
     assert found == {f"expect_{name}" for name in expected}, "not every fault shows"
     for selection in (newest, before):
         assert release_tables._count_orphans(job, selection) == orphans(selection)
-        assert release_tables._versions(job, selection) == versions(selection)
+        assert release_tables._read_versions(job, selection) == versions(selection)
 
 
 def test_each_day_may_be_of_its_own_version(tables):

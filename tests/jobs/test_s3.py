@@ -74,20 +74,20 @@ def test_a_root_where_nobody_knows_how_to_be_exclusive_is_refused(root):
 @pytest.mark.parametrize("scheme", ["s3", "s3a"])
 def test_a_variable_that_makes_commits_unsafe_is_refused(monkeypatch, scheme, name, value):
     monkeypatch.setenv(name, value)
-    monkeypatch.setattr(stores, "_try_out", lambda *_: pytest.fail("the store was written to"))
+    monkeypatch.setattr(stores, "_probe", lambda *_: pytest.fail("the store was written to"))
     with pytest.raises(WrongUsage, match=f"{name} is set"):
         stores.check_root(f"{scheme}://{BUCKET}/{name}")
 
 
 def test_a_variable_that_says_no_is_let_through(monkeypatch):
     monkeypatch.setenv("AWS_S3_ALLOW_UNSAFE_RENAME", "false")
-    monkeypatch.setattr(stores, "_try_out", lambda *_: None)
+    monkeypatch.setattr(stores, "_probe", lambda *_: None)
     monkeypatch.setattr(stores, "s3_is_installed", lambda: True)
     assert stores.check_root(f"s3a://{BUCKET}/says-no") == f"s3a://{BUCKET}/says-no"
 
 
 def test_jars_that_are_missing_are_missed_at_start(monkeypatch):
-    monkeypatch.setattr(stores, "_try_out", lambda *_: None)
+    monkeypatch.setattr(stores, "_probe", lambda *_: None)
     monkeypatch.setattr(stores, "s3_is_installed", lambda: False)
     with pytest.raises(JobError, match="segue install-jars --s3"):
         stores.check_root(f"s3a://{BUCKET}/without-jars")
@@ -337,10 +337,10 @@ def test_the_state_that_a_crowd_leaves_is_what_the_log_names(crowd):
         zip(map(str, actions["partition.ds"].to_pylist()), actions["num_records"].to_pylist(), strict=True)
     )
     assert rows == {day: each["rows"] for day, each in newest.items()}
-    assert {str(day): part.rows for day, part in state.parts.items()} == rows
+    assert {str(day): part.rows for day, part in state.day_states.items()} == rows
     named = {str(day): path.split("/")[0] for path, day in list_file_days(table)}
     assert named == {day: f"batch-{each['batch']}" for day, each in newest.items()}
-    assert {str(day): part.fingerprint for day, part in state.parts.items()} == {
+    assert {str(day): part.fingerprint for day, part in state.day_states.items()} == {
         day: each["batch"].rpartition("-")[0] for day, each in newest.items()
     }
 
@@ -441,7 +441,7 @@ def run_publisher(root: str, number: int) -> None:
             warehouse.table("sessions").create_checkpoint()
 
 
-def say_published(root: str, staged: protocol.Staged, state: TableState, released: bool) -> None:
+def say_published(root: str, staged: protocol.StagedBatch, state: TableState, released: bool) -> None:
     held = TableVersion(state.version, state.rows, state.content_hash)
     release = append_release(root, max(state.days), {"sessions": held}).release_id if released else None
     said = {
@@ -453,7 +453,7 @@ def say_published(root: str, staged: protocol.Staged, state: TableState, release
     print(json.dumps({**said, "day": str(staged.batch.days[0])}))
 
 
-def stage(warehouse: Warehouse, number: int, n: int) -> protocol.Staged:
+def stage(warehouse: Warehouse, number: int, n: int) -> protocol.StagedBatch:
     """As Spark would, without Spark: every other batch is for a day that all publishers replace."""
     when = NOON + timedelta(days=number if n % 2 else PUBLISHERS)
     rows = [
@@ -466,7 +466,7 @@ def stage(warehouse: Warehouse, number: int, n: int) -> protocol.Staged:
     path = folder(warehouse, batch)
     write_deltalake(path, pa.Table.from_pylist(rows, schema=schema), mode="append")
     seen: dict[date | None, DayProfile] = {when.date(): DayProfile(len(rows), int(fingerprint, 16))}
-    return protocol.Staged(batch, path, Profile(len(rows), 0, seen), Verdict(()))
+    return protocol.StagedBatch(batch, path, Profile(len(rows), 0, seen), Verdict(()))
 
 
 def run_flows(root: str, at: Path) -> None:

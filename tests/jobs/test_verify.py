@@ -154,7 +154,7 @@ def test_a_log_that_no_longer_says_what_the_table_holds_is_named(root):
     DeltaTable(root / "tables" / "sessions").create_checkpoint()
     for version in range(NEWEST + 1):
         entry(root, version).unlink()
-    assert read_state(DeltaTable(root / "tables" / "sessions")).parts == {}
+    assert read_state(DeltaTable(root / "tables" / "sessions")).day_states == {}
     says(wrong(root), "table sessions, version 3", "publishing would take it for empty")
 
 
@@ -436,7 +436,7 @@ def test_a_value_that_was_changed_is_seen_by_the_hash_alone(spark, root):
     overwrite(root, one_ms_longer)
     assert wrong(root) == []
     line = says(wrong(root, hashes=True), f"table sessions, version 3, {DAYS[0]}")
-    part = Warehouse(str(root)).state("sessions").parts[DAYS[0]]
+    part = Warehouse(str(root)).state("sessions").day_states[DAYS[0]]
     assert f"was published as 3 rows of content hash {part.content_hash:016x}" in line
 
 
@@ -466,7 +466,7 @@ def test_rows_published_before_a_column_was_added_keep_their_hash(spark, root, m
     add_a_column(root, "sessions")
     folder = str(root / "tables" / "sessions")
     today = profile(spark.read.format("delta").load(folder), wider).days
-    then = Warehouse(str(root)).state("sessions").parts
+    then = Warehouse(str(root)).state("sessions").day_states
     assert {day: today[day].content_hash for day in DAYS} == {day: then[day].content_hash for day in DAYS}
     assert wrong(root, hashes=True) == []
 

@@ -71,7 +71,7 @@ def lay(warehouse, table, rows):
         row["bucket"] = bucket(row[contract.entity])
     parts = {row.get("ds"): DayState(1, 1, 1, "test") for row in made}
     before = warehouse.state(table)
-    state = (before or TableState(0)).with_parts(parts, parts)
+    state = (before or TableState(0)).replace_days(parts, parts)
     log = warehouse.create(contract)
     write_deltalake(
         log,

@@ -7,7 +7,8 @@ gate judge.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import date
 from typing import Any
 from unittest import mock
@@ -21,14 +22,30 @@ from expectations.gate_settings import GateSettings
 from expectations.profile import DayProfile, Profile
 from expectations.verdict import Result, Verdict
 from jobs.job import Job
-from jobs.publishing.batches import Batch, folder
-from jobs.publishing.protocol import Staged
+from jobs.outcomes import Outcome
+from jobs.publishing.batches import Batch, folder, reserve
+from jobs.publishing.protocol import StagedBatch
+from jobs.publishing.records import record
 from jobs.publishing.warehouse import Warehouse
 from reference.rows import Row, bucket
 from schemas import Contract
 
 PASSED = Verdict((Result("expect_rows_to_be_laid", None, "info", True, "laid", "laid"),))
 REFUSED = Verdict((Result("expect_rows_to_be_laid", "laid", "critical", False, "wrong", "right"),))
+
+
+def stage(job: Job, batch: Batch, rows: Any, measures: Any = None) -> StagedBatch:
+    """The first three steps of `Job.publish`, for what may happen between these and the others."""
+    batch = reserve(job.warehouse, batch)
+    violation = jobs.job.stage(job.warehouse, batch, rows)
+    suite, missing = job.gate.suite_of(batch.table), job._missing(batch)
+    return jobs.job.audit(job.spark, job.warehouse, batch, suite, measures or {}, missing, violation)
+
+
+def commit(job: Job, staged: StagedBatch) -> Outcome:
+    """The last two."""
+    record(job.warehouse, job.run_id, staged, "passed")
+    return job._commit(staged)
 
 
 class LaidJob(Job):
@@ -39,22 +56,38 @@ class LaidJob(Job):
 
     spark: Any = None
     verdict = PASSED
+    _offered: Any = None
 
-    def stage(
-        self, batch: Batch, rows: Any, measures: Any = None, missing: Any = None, if_empty: str = ""
-    ) -> Staged:
+    def publish(self, batch: Batch, rows: Any, *args: Any, **options: Any) -> Outcome:
+        with self._without_spark():
+            return super().publish(batch, rows, *args, **options)
+
+    def stage(self, batch: Batch, rows: Any) -> StagedBatch:
+        with self._without_spark():
+            return stage(self, batch, rows)
+
+    def commit(self, staged: StagedBatch) -> Outcome:
+        return commit(self, staged)
+
+    @contextmanager
+    def _without_spark(self) -> Iterator[None]:
         with (
-            mock.patch.object(jobs.job, "stage", self._staged),
+            mock.patch.object(jobs.job, "stage", self._stage),
+            mock.patch.object(jobs.job, "audit", self._audit),
             # seconds of imports, for expectations that nobody holds the rows to
             mock.patch.object(GateSettings, "suite_of", lambda gate, table: None),
         ):
-            return super().stage(batch, rows, measures, missing, if_empty)
+            yield
 
-    def _staged(self, _: Any, warehouse: Warehouse, batch: Batch, rows: Sequence[Row], *__: Any) -> Staged:
-        path = folder(warehouse, batch)
+    def _stage(self, warehouse: Warehouse, batch: Batch, rows: Sequence[Row]) -> None:
+        self._offered = rows
         for part in range(batch.files_per_day):
-            _write(path, batch.contract, rows[part :: batch.files_per_day])
-        return Staged(batch, path, _profile(batch.contract, rows), self.verdict)
+            _write(folder(warehouse, batch), batch.contract, rows[part :: batch.files_per_day])
+
+    def _audit(self, _: Any, warehouse: Warehouse, batch: Batch, *__: Any) -> StagedBatch:
+        return StagedBatch(
+            batch, folder(warehouse, batch), _profile(batch.contract, self._offered), self.verdict
+        )
 
 
 def _write(path: str, contract: Contract, rows: Sequence[Row]) -> None:

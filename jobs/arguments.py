@@ -1,0 +1,66 @@
+"""The arguments that jobs have in common."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from datetime import date
+
+from jobs.errors import WrongUsage
+from segue.builtin_commands import add_root
+
+
+def new_parser(module_doc: str | None, prog: str) -> argparse.ArgumentParser:
+    """The parser of a step, with the arguments that every job takes."""
+    parser = argparse.ArgumentParser(
+        prog=f"segue run {prog}", description=(module_doc or "").split("\n\n")[0]
+    )
+    add_common_arguments(parser)
+    return parser
+
+
+def add_common_arguments(parser: argparse.ArgumentParser) -> None:
+    """--root and --run-id."""
+    add_root(parser)
+    parser.add_argument("--run-id", help="name of the run in the quality results (made from the clock)")
+
+
+def add_source_arguments(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    """--source and --input, for the steps that read files of others."""
+    parser.add_argument("--source", required=True, help="TOML file: how the files are laid out")
+    parser.add_argument("--input", required=True, nargs="+", help="files, folders or globs")
+    return parser
+
+
+def add_day_arguments(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    """--day, or --from and --to; without them, whatever is stale."""
+    parser.add_argument(
+        "--day", type=parse_day, help="one day, YYYY-MM-DD (default: every day that is stale)"
+    )
+    parser.add_argument("--from", dest="first", type=parse_day, help="first of several days")
+    parser.add_argument("--to", dest="last", type=parse_day, help="last of several days, itself included")
+    return parser
+
+
+def requested_days(args: argparse.Namespace, stale: Callable[[], list[date]]) -> list[date]:
+    """The days that the arguments of `add_day_arguments` ask for.
+
+    Raises:
+        WrongUsage: half a range, a range that ends before it begins, or both ways at once.
+    """
+    if args.day and (args.first or args.last):
+        raise WrongUsage("--day goes without --from and --to; give one day or a range")
+    first, last = args.day or args.first, args.day or args.last
+    if first is None and last is None:
+        return stale()
+    if first is None or last is None or last < first:
+        raise WrongUsage(f"a range needs --from and --to, in order; got --from {first} --to {last}")
+    return [date.fromordinal(n) for n in range(first.toordinal(), last.toordinal() + 1)]
+
+
+def parse_day(text: str) -> date:
+    """A day of a command line, for argparse."""
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no day; write 2026-11-20") from None

@@ -1,0 +1,158 @@
+"""What a job reads: tables at the version that it saw first, as values that know what identifies their content."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from jobs.publishing.state import TableState, digest, read_state
+from jobs.publishing.warehouse import Warehouse, find_contract, no_data_error
+from jobs.session import open_step_session, tune
+from segue.storage import Snapshot
+
+if TYPE_CHECKING:
+    from deltalake import DeltaTable
+    from pyspark.sql import DataFrame, SparkSession
+
+
+@dataclass(frozen=True)
+class Input:
+    """Something that a batch is made of; the fingerprint is another one where the content is."""
+
+    name: str
+    fingerprint: str
+
+
+@dataclass(frozen=True)
+class TableInput(Input):
+    """Some days of a table, or all of it, at one version. Nothing is read before `rows` is called."""
+
+    table: str
+    version: int
+    days: tuple[date, ...] | None
+    count: int
+    reader: PinnedTables = field(repr=False, compare=False)
+
+    def rows(self) -> DataFrame:
+        self.reader.tune(self.count)
+        return self.reader.at(self.table, self.version, self.days)
+
+
+class PinnedTables:
+    """The tables of a root, each at the version that it had when it was first looked at, and the session to read them.
+
+    A step that reads a table twice gets the same rows, whatever is published meanwhile.
+    """
+
+    def __init__(self, warehouse: Warehouse, app: str) -> None:
+        self.warehouse, self._app = warehouse, app
+        self._versions: dict[str, int] = {}
+        self._rows_read = 0
+
+    @cached_property
+    def spark(self) -> SparkSession:
+        """Opened late: a step that has nothing to do needs no JVM."""
+        log = None if self.warehouse.remote else Path(self.warehouse.path("logs", "spark.log"))
+        return open_step_session(self._app, log)
+
+    def tune(self, rows: int) -> None:
+        """Says that the step reads so many rows more, for the session to be set to few of them or to many."""
+        # small inputs make small plans only together: each read may tip the session over
+        self._rows_read += rows
+        tune(self.spark, self._rows_read)
+
+    def has(self, table: str) -> bool:
+        return self.warehouse.table(table) is not None
+
+    def state(self, table: str) -> TableState | None:
+        """What a table holds, at the version that this job saw first; None if it was never published."""
+        pinned = self._open_pinned(table)
+        return None if pinned is None else read_state(pinned)
+
+    def source(self, table: str) -> TableState:
+        """The state of a table that this step cannot do without.
+
+        Raises:
+            JobError: it has never been published.
+        """
+        state = self.state(table)
+        if state is None or not state.day_states:
+            raise no_data_error(self.warehouse, table)
+        return state
+
+    def find(self, table: str, days: Sequence[date] | None = None) -> TableInput | None:
+        """Some days of a table, or all of it; None if it was never published."""
+        state = self.state(table)
+        if state is None:
+            return None
+        # days that a table lacks are part of what identifies an input, and have no rows
+        known = state.day_states if days is None else [day for day in days if day in state.day_states]
+        return TableInput(
+            name=f"{table} {digest(days)}",
+            fingerprint=digest(state.published_hashes(days)),
+            table=table,
+            version=state.version,
+            days=None if days is None else tuple(days),
+            count=sum(state.day_states[day].rows for day in known),
+            reader=self,
+        )
+
+    def table(self, table: str, days: Sequence[date] | None = None) -> TableInput:
+        """Some days of a table, or all of it.
+
+        Raises:
+            JobError: it has never been published.
+        """
+        found = self.find(table, days)
+        if found is None:
+            raise no_data_error(self.warehouse, table)
+        return found
+
+    def read(self, table: str, days: Sequence[date] | None = None) -> DataFrame:
+        """The rows of `table`, for what is not published."""
+        return self.table(table, days).rows()
+
+    def at(self, table: str, version: int, days: Sequence[date] | None = None) -> DataFrame:
+        """Some days of one version of a table."""
+        from pyspark.sql import functions as F
+
+        path = self.warehouse.table_path(table)
+        rows = self.spark.read.format("delta").option("versionAsOf", version).load(path)
+        return rows if days is None else rows.where(F.col("ds").isin(list(days)))
+
+    def snapshot(self, table: str) -> Snapshot:
+        """The table read without Spark."""
+        return Snapshot.at(self.warehouse.table_path(table), self.version(table))
+
+    def day_before(self, table: str, day: date) -> DataFrame | None:
+        """The newest published day of a table before `day`, to compare with."""
+        state = self.state(table)
+        days = [each for each in (state.days if state else []) if each < day]
+        return self.at(table, self._versions[table], days[-1:]) if days else None
+
+    @property
+    def versions(self) -> Mapping[str, int]:
+        """The tables that were looked at, and at which version."""
+        return dict(self._versions)
+
+    def pin(self, versions: Mapping[str, int]) -> None:
+        """Reads these tables at these versions, whatever is newest."""
+        self._versions.update(versions)
+
+    def version(self, table: str) -> int:
+        """The version of a table that is read.
+
+        Raises:
+            JobError: it has never been published.
+        """
+        return self.source(table).version
+
+    def _open_pinned(self, table: str) -> DeltaTable | None:
+        opened = self.warehouse.table(find_contract(table).name, self._versions.get(table))
+        if opened is not None:
+            self._versions[table] = opened.version()
+        return opened

@@ -1,0 +1,107 @@
+"""What Spark does of a publication: it writes a batch where no log names it, and reads it back."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from expectations.verdict import Result
+from jobs.errors import JobError, first_line
+from jobs.publishing.batches import Batch, folder
+from jobs.publishing.commits import list_staged_files
+from jobs.publishing.warehouse import Warehouse
+from jobs.session import tune
+from schemas import Contract, conform
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+# Beyond these, Delta's scan of the log is quicker than looking at every file; a remote one takes a request.
+FEW_FILES = 1_000
+FEW_REMOTE_FILES = 32
+# A hundred thousand plays: one core reads and counts them in less than the tasks of a shuffle take.
+FEW_BYTES = 8 * 1024**2
+
+
+def stage(warehouse: Warehouse, batch: Batch, rows: DataFrame) -> Result | None:
+    """Writes the files of a reserved batch; the constraint that a row breaks, if one does."""
+    return write(_cluster_by_bucket(conform(rows, batch.contract), batch), folder(warehouse, batch))
+
+
+def _cluster_by_bucket(rows: DataFrame, batch: Batch) -> DataFrame:
+    """Each file holds a narrow range of buckets, sorted: that is what prunes a look-up."""
+    from pyspark.sql import functions as F
+
+    contract = batch.contract
+    day = [F.col("ds")] if contract.by_day else []
+    if not contract.buckets:
+        return rows.repartition(*day or [F.lit(0)])
+    file = F.floor(F.col("bucket") * batch.files_per_day / contract.buckets)
+    within = ["bucket", contract.entity, contract.event_time]
+    return rows.repartition(*day, file).sortWithinPartitions(*day, *[F.col(name) for name in within if name])
+
+
+def write(rows: DataFrame, path: str) -> Result | None:
+    """None, or the constraint that a row breaks: behind the expectations, the last line.
+
+    Raises:
+        JobError: what Spark wrote to, or shuffled through, gave out.
+    """
+    from py4j.protocol import Py4JError
+    from pyspark.errors import PySparkException
+
+    try:
+        rows.write.format("delta").mode("append").save(path)
+    except (PySparkException, Py4JError) as error:
+        broken = re.search(r"\[DELTA_(?:VIOLATE|NOT_NULL)_CONSTRAINT\w*\] ?(.*)", str(error))
+        if broken is None and isinstance(error, PySparkException):
+            raise  # the step itself is wrong, and needs its trace
+        if broken is None:
+            raise JobError(
+                f"{path} could not be written: {_root_cause(error)}; nothing was published. "
+                "Put right what is named here (a full disk, rights, a lost machine), then run the step again"
+            ) from error
+        observed, expected = first_line(broken[1]), "every row keeps the table's constraints"
+        return Result("expect_constraints_to_hold", None, "critical", False, observed, expected)
+    return None
+
+
+def read_staged_rows(spark: SparkSession, warehouse: Warehouse, path: str, contract: Contract) -> DataFrame:
+    """The files that the log of a staged batch names, read back, in a session set to their number of rows.
+
+    Few are read as what they are, Parquet files: Delta's own scan asks its log with a Spark job or two for each
+    query. Small ones are one partition, so that no aggregation shuffles.
+    """
+    files = list_staged_files(warehouse, path)
+    tune(spark, sum(json.loads(file["stats"])["numRecords"] for file in files))
+    if not 0 < len(files) <= (FEW_REMOTE_FILES if warehouse.remote else FEW_FILES):
+        return spark.read.format("delta").load(path)
+    parent = path.rsplit("/", 1)[0]
+    paths = [f"{parent}/{file['path']}" for file in files]
+    rows = spark.read.schema(contract.struct()).option("basePath", path).parquet(*paths)
+    rows = rows.select(*contract.names)  # Spark puts partition columns last
+    return rows.coalesce(1) if sum(file["size"] for file in files) <= FEW_BYTES else rows
+
+
+@contextmanager
+def explain_unreadable(batch: Batch) -> Iterator[None]:
+    """Page checksums are on, so what a disk spoiled since it was written ends here, not at a reader."""
+    from py4j.protocol import Py4JError
+    from pyspark.errors import PySparkException
+
+    try:
+        yield
+    except (PySparkException, Py4JError) as error:
+        raise JobError(
+            f"table {batch.table}: what was staged of batch {batch.id} cannot be read back and audited: "
+            f"{_root_cause(error)}; nothing was published. Look at the disk, then run the step again"
+        ) from error
+
+
+def _root_cause(problem: Exception) -> str:
+    """What the innermost cause says: the outer ones say only which call failed, or that a task did."""
+    causes = re.findall(r"Caused by: [\w.$]+: (.+)", str(problem))
+    return causes[-1].strip() if causes else first_line(problem)

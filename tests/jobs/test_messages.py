@@ -1,0 +1,40 @@
+"""What jobs say is on the screen as it is, and in the root's log with the time."""
+
+from __future__ import annotations
+
+import logging
+import re
+
+from jobs.job import Job
+from jobs.messages import LOG, log_to
+from jobs.publishing.warehouse import Warehouse
+
+
+def test_messages_go_to_the_screen_and_to_the_log_of_the_root(tmp_path, capsys):
+    first, second = (Job("a-step", str(tmp_path / name)) for name in ("one", "two"))
+    second.say("done with 50% of it")
+    LOG.error("what went wrong")
+    out, err = capsys.readouterr()
+    assert (out, err) == (f"  {'a-step':<24}done with 50% of it\n", "what went wrong\n")
+    lines = (tmp_path / "two" / "logs" / "segue.log").read_text().splitlines()
+    assert [re.sub(r"^[\d-]{10} [\d:]{8} ", "", line) for line in lines] == [
+        f"INFO   {'a-step':<24}done with 50% of it",
+        "ERROR what went wrong",
+    ]
+    assert not (tmp_path / "one").exists(), "a job that said nothing has written something"
+    log_to(first.warehouse)
+    assert len(LOG.handlers) == 2, "roots add up"
+
+
+def test_a_log_that_cannot_be_written_ends_nothing(tmp_path, capsys):
+    (tmp_path / "logs").write_text("a file where the folder should be")
+    Job("a-step", str(tmp_path)).say("still here")
+    out, err = capsys.readouterr()
+    assert "still here" in out and not err
+
+
+def test_a_root_on_an_object_store_has_no_log(tmp_path):
+    warehouse = Warehouse(str(tmp_path))
+    warehouse.remote = True
+    log_to(warehouse)
+    assert not any(isinstance(handler, logging.FileHandler) for handler in LOG.handlers)
