@@ -41,7 +41,7 @@ from schemas.embedding_versions import STARTS
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-NO_SEARCH = "gensim and training in blocks take their settings as they are, given or default"
+NO_SEARCH = "gensim takes its settings as they are, given or default"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -159,8 +159,8 @@ def _measures(scratch: Scratch, trained: TrainingResult, staged: DataFrame) -> d
 
 
 def _search(settings: Settings, start: str, fixed: frozenset[str], budget: float) -> SearchPlan | None:
-    """None where the settings are trained with as they are: warm, and by trainers that no trial speaks for."""
-    if start == "warm" or settings.backend != "sgns" or settings.blocks > 1:
+    """None where the settings are trained with as they are: warm, or by gensim, which no trial measures."""
+    if start == "warm" or settings.backend != "sgns":
         return None
     return SearchPlan(fixed, budget)
 

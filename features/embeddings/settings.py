@@ -42,7 +42,6 @@ class Settings:
     gap_minutes: float = _field(0.0, 0, 10**6, "min of silence that cut a session further; 0: never")
     repeats: bool = _field(False, 0, 1, "keep a track that follows itself")
     artist_tokens: bool = _field(False, 0, 1, "put each play's artist into the sequence, after the track")
-    blocks: int = _field(1, 1, 4096, "cuts of each matrix, a task for each; 1 fits one machine")
     seed: int = _field(1, 0, 2**31 - 1, "of the first vectors and of all draws")
     backend: str = field(default="sgns", metadata={"meaning": " or ".join(BACKENDS), "changes_results": True})
     threads: int = _field(1, 1, 1024, "that train at once; 1 repeats a result exactly", changes=False)
@@ -57,8 +56,6 @@ class Settings:
             wrong["backend"] = " or ".join(BACKENDS)
         if self.min_length > self.max_length and not wrong.keys() & {"min_length", "max_length"}:
             wrong["min_length"] = f"max_length ({self.max_length}) or less"
-        if self.backend == "gensim" and self.blocks > 1:
-            wrong["blocks"] = "1 for gensim"
         if wrong:
             told = "; ".join(f"{name} is {getattr(self, name)!r}, must be {of}" for name, of in wrong.items())
             raise SettingsError(f"item2vec cannot be trained so: {told}")

@@ -57,31 +57,6 @@ def epoch(corpus: Corpus, model: Model, settings: Settings, number: int) -> int:
         return sum(pool.map(learn, shares, seeds))
 
 
-def learn_pairs(
-    model: Model, query: Tokens, context: Tokens, plays: Ints, settings: Settings, draws: np.random.Generator
-) -> None:
-    """Learns these pairs in an order drawn, against negatives among the rows of `model.out`; changes the model.
-
-    The two matrices may be of other tracks, as in `blocks`; each has at least one row.
-
-    Args:
-        query: rows of `model.into`, and parallel to it `context`, rows of `model.out`.
-        plays: of the track of each row of `model.out`.
-    """
-    drawn = _negative_sampling_table(plays, settings.exponent, draws)
-    shares = np.array_split(draws.permutation(len(query)), settings.threads)
-    seeds = draws.integers(1, 2**63, settings.threads, dtype=np.uint64)
-
-    def learn(share: Ints, seed: np.uint64) -> None:
-        arrays = (model.into, model.out, model.into_state, model.out_state)
-        _learn_pairs(
-            query, context, share, drawn, *arrays, settings.negatives, F(settings.learning_rate), seed
-        )
-
-    with ThreadPoolExecutor(settings.threads) as pool:
-        list(pool.map(learn, shares, seeds))
-
-
 def _negative_sampling_table(counts: Ints, exponent: float, draws: np.random.Generator) -> Tokens:
     """Track numbers, each at as many places as its plays to the power of `exponent` say."""
     upto = np.cumsum(counts.astype(np.float64) ** exponent)
@@ -219,26 +194,3 @@ def _train_sequences(
                 )  # fmt: skip
                 pairs += 1
     return pairs
-
-
-@_compiled
-def _learn_pairs(
-    query: Tokens,
-    context: Tokens,
-    order: Ints,
-    drawn: Tokens,
-    into: Matrix,
-    out: Matrix,
-    into_state: Floats,
-    out_state: Floats,
-    negatives: int,
-    rate: np.float32,
-    seed: np.uint64,
-) -> None:
-    state = np.empty(1, np.uint64)
-    state[0] = seed
-    gradient = np.empty(into.shape[1], F)
-    for at in order:
-        _train_pair(
-            query[at], context[at], drawn, into, out, into_state, out_state, negatives, rate, gradient, state
-        )

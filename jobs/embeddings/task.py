@@ -31,14 +31,11 @@ from features.embeddings.sequences import FOLDS
 from features.embeddings.settings import Settings
 from features.embeddings.training import fit
 from features.embeddings.tuning import Choice, SearchPlan, choose_settings, describe
-from jobs.embeddings.block_tasks import Tasks
 from jobs.embeddings.choices import SearchProgress, load_choice, save_choice
 from jobs.embeddings.scratch import Scratch
 from jobs.embeddings.tracks import Tracks, load_previous_vectors, write_learned, write_pairs
 
-REPORT, KEPT = "report string", "tracks array<int>"
-# Of a batch that is handed on.
-SEQUENCES = 100_000
+REPORT = "report string"
 # A model of seconds is sooner learned again than saved.
 SECONDS_BETWEEN_CHECKPOINTS = 60.0
 
@@ -131,8 +128,6 @@ class _Training:
     def _train(self) -> Model:
         if self.settings.backend == "gensim":
             return fit(self.corpus, self.settings)
-        if self.settings.blocks > 1:
-            return Tasks(self.plan.scratch, self.settings, self._warm).whole()
         saved = self.plan.scratch.load_model()
         model, done = saved if saved else (self._initial_model(self.settings.seed), 0)
         epochs = range(done, self.settings.warm_epochs if self._warm else self.settings.epochs)
@@ -147,7 +142,7 @@ class _Training:
 
     def _second_seed_neighbours(self) -> Ints:
         """The neighbours that a training from another seed finds: two of them agree on no more than these."""
-        settings = replace(self.settings, seed=self.settings.seed + 1, blocks=1)
+        settings = replace(self.settings, seed=self.settings.seed + 1)
         published, _ = fit(self.corpus, settings).take(self.learned).combine_in_place()
         return ev.neighbours(published, self._sample, ev.NEIGHBOURS)
 
@@ -249,21 +244,6 @@ class _Progress:
             self._plan.scratch.save_model(model, epoch)
             self._saved = time.monotonic()
         self._started = time.monotonic()
-
-
-def without_held_out(scratch: Scratch) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
-    """For `mapInArrow` over all sequences: what is learned of them, as `tracks`."""
-
-    def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        tokens, offsets, _ = split_held_out(list(batches), Tracks.read(scratch))
-        for start in range(0, len(offsets) - 1, SEQUENCES):
-            some = offsets[start : start + SEQUENCES + 1]
-            lists = pa.ListArray.from_arrays(
-                pa.array((some - some[0]).astype(np.int32)), pa.array(tokens[some[0] : some[-1]])
-            )
-            yield pa.RecordBatch.from_arrays([lists], ["tracks"])
-
-    return run
 
 
 def split_held_out(batches: list[pa.RecordBatch], known: Tracks) -> tuple[Tokens, Ints, Pairs]:

@@ -89,8 +89,6 @@ def _matrix(column: Any) -> Matrix:
 
 
 def write_learned(scratch: Scratch, tracks: Tracks, model: Model) -> None:
-    """In the place of what blocks left there, if any did."""
-    scratch.remove(LEARNED)
     scratch.write_table(LEARNED, LEARNED_SCHEMA, learned_rows(tracks, model))
 
 

@@ -69,24 +69,19 @@ def train(
     say: Callable[[str], None],
     search: SearchPlan | None = None,
 ) -> TrainingResult:
-    """Runs the task that trains, and says after each epoch how far it is. With several blocks, many tasks train
-    and the one only measures: it still holds the whole model for that.
+    """Runs the task that trains, and says after each epoch how far it is.
 
     Raises:
         NothingToLearn: no session has two tracks.
     """
     from pyspark.sql import functions as F
 
-    from jobs.embeddings.blocks import train_in_blocks
-    from jobs.embeddings.task import KEPT, REPORT, Plan, make_task, without_held_out
+    from jobs.embeddings.task import REPORT, Plan, make_task
 
     often = spark.read.parquet(scratch.path(VOCABULARY)).where(F.col("plays") >= settings.min_plays)
     numbers = often.select("number", "token")
     rows = sequences(heard, numbers, settings)
     profile, _ = whole_executor_profile(spark)
-    if settings.blocks > 1 and not rows.isEmpty():
-        kept = rows.mapInArrow(without_held_out(scratch), KEPT)
-        train_in_blocks(spark, scratch, kept, settings, start, profile, say)
     with log_progress(scratch, say):
         learned = rows.mapInArrow(
             make_task(Plan(scratch, settings, start, parent, search)), REPORT, profile=profile
