@@ -162,7 +162,7 @@ def baselines(sessions: Sessions) -> float:
 def part_job(sessions: Sessions, args: argparse.Namespace) -> None:
     from pyspark.sql import functions as F
 
-    from features.embeddings.sequences import FOLDS, sequences
+    from features.embeddings.sequences import FOLDS, build_sequences
     from features.embeddings.track_rows import track_embeddings
     from jobs.embeddings import trainer
     from jobs.embeddings.scratch import Scratch
@@ -177,7 +177,7 @@ def part_job(sessions: Sessions, args: argparse.Namespace) -> None:
             scratch, rows = Scratch(f"{folder}/scratch-{seed}-{questions}"), spark.read.parquet(heard)
             trainer.write_vocabulary(scratch, rows, None, settings)
             vocabulary = spark.read.parquet(scratch.path(VOCABULARY))
-            asked = sequences(rows, vocabulary.select("number", "token"), settings)
+            asked = build_sequences(rows, vocabulary.select("number", "track_id"), settings)
             asked = asked if questions else asked.withColumn("fold", F.lit(FOLDS - 1))
             asked.mapInArrow(make_task(Plan(scratch, settings, "cold", False)), REPORT).collect()
             learned = spark.read.parquet(scratch.path(LEARNED))

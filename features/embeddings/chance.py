@@ -21,13 +21,10 @@ MOST_PAIRS = 2_000
 TRIES = 50
 
 
-def sample_adjacent_pairs(corpus: Corpus, is_artist: NDArray[np.bool_], seed: int = 0) -> Pairs:
+def sample_adjacent_pairs(corpus: Corpus, seed: int = 0) -> Pairs:
     """Up to MOST_PAIRS pairs of tracks that follow each other, no query and no target twice.
 
     Twice the same pair would be one observation counted as two, and the test too sure of itself.
-
-    Args:
-        is_artist: of each token, whether it is no track.
     """
     draws = np.random.default_rng(seed)
     places = draws.permutation(len(corpus.tokens))
@@ -35,8 +32,8 @@ def sample_adjacent_pairs(corpus: Corpus, is_artist: NDArray[np.bool_], seed: in
         places = draws.integers(0, len(corpus.tokens), TRIES * MOST_PAIRS)
     places = places[~np.isin(places, corpus.offsets[1:] - 1)]
     query, target = corpus.tokens[places], corpus.tokens[places + 1]
-    tracks = (query != target) & ~is_artist[query] & ~is_artist[target]
-    query, target = query[tracks].astype(np.int64), target[tracks].astype(np.int64)
+    differ = query != target
+    query, target = query[differ].astype(np.int64), target[differ].astype(np.int64)
     for tokens in (0, 1):
         first = np.sort(np.unique((query, target)[tokens], return_index=True)[1])
         query, target = query[first], target[first]

@@ -41,7 +41,6 @@ class Settings:
     max_length: int = _field(500, 2, 10**6, "tracks after which a sequence is cut")
     gap_minutes: float = _field(0.0, 0, 10**6, "min of silence that cut a session further; 0: never")
     repeats: bool = _field(False, 0, 1, "keep a track that follows itself")
-    artist_tokens: bool = _field(False, 0, 1, "put each play's artist into the sequence, after the track")
     seed: int = _field(1, 0, 2**31 - 1, "of the first vectors and of all draws")
     backend: str = field(default="sgns", metadata={"meaning": " or ".join(BACKENDS), "changes_results": True})
     threads: int = _field(1, 1, 1024, "that train at once; 1 repeats a result exactly", changes=False)

@@ -8,29 +8,30 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from features.embeddings.cold_tracks import fill_cold_vectors
-from features.embeddings.sequences import ARTIST
 
 
 def join_previous_vectors(vocabulary: DataFrame, before: DataFrame | None) -> DataFrame:
     """The vocabulary, and beside each track the vectors that the version before had for it.
 
-    Adds `before`: the plays that version learned it from, 0 where its vector came of other tracks, null where
+    Adds `previous_plays`: the plays that version learned it from, 0 where its vector came of other tracks, null where
     it had none; in_vector, out_vector, in_state, out_state.
     """
     if before is None:
-        nothing = {"before": "bigint", "in_vector": "array<float>", "out_vector": "array<float>"}
+        nothing = {"previous_plays": "bigint", "in_vector": "array<float>", "out_vector": "array<float>"}
         nothing |= dict.fromkeys(("in_state", "out_state"), "double")
         return vocabulary.select("*", *[F.lit(None).cast(kind).alias(name) for name, kind in nothing.items()])
     support = F.when(F.col("source") == "learned", F.col("support")).otherwise(F.lit(0)).cast("bigint")
     vectors = before.where("source <> 'none'").select(
-        F.col("track_id").alias("token"),
-        support.alias("before"),
+        "track_id",
+        support.alias("previous_plays"),
         "in_vector",
         "out_vector",
         "in_state",
         "out_state",
     )
-    return vocabulary.join(vectors, "token", "left").select("number", "token", "plays", *vectors.columns[1:])
+    return vocabulary.join(vectors, "track_id", "left").select(
+        "number", "track_id", "plays", *vectors.columns[1:]
+    )
 
 
 def track_embeddings(
@@ -45,12 +46,10 @@ def track_embeddings(
 
     Args:
         learned: track_id, in_vector, out_vector, support, in_state, out_state.
-        vocabulary: token, plays; tokens of artists are no tracks.
+        vocabulary: track_id, plays.
         catalogue: of the table `tracks`; None where there is none.
     """
-    plays = vocabulary.where(~F.col("token").startswith(ARTIST)).select(
-        F.col("token").alias("track_id"), "plays"
-    )
+    plays = vocabulary.select("track_id", "plays")
     rows = fill_cold_vectors(plays.select("track_id").join(learned, "track_id", "left"), catalogue)
     counted = rows.drop("support").join(plays, "track_id", "left")
     return counted.select(

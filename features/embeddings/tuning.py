@@ -122,21 +122,19 @@ def choose_settings(
     corpus: Corpus,
     settings: Settings,
     plan: SearchPlan,
-    is_artist: NDArray[np.bool_] | None = None,
     say: Say = lambda line: None,
 ) -> Choice:
     """The settings to train `corpus` with. Equal arguments and one thread give an equal choice.
 
     Args:
         corpus: without the gate's pairs, so that no trial can see them.
-        is_artist: of each number, whether it is no track; None where there are none.
     """
     if not plan.searched:
         return Choice(settings, "all settings were given")
     if not plan.budget:
         return Choice(safe_settings(settings, plan), "the search is switched off: safe settings")
     started = time.monotonic()
-    sample = Sample.draw(corpus, settings, plan, is_artist)
+    sample = Sample.draw(corpus, settings, plan)
     if sample.asked < FEWEST_PAIRS:
         why = f"{sample.asked} validation pairs are fewer than {FEWEST_PAIRS}: safe settings"
         return Choice(safe_settings(settings, plan), why, validation_pairs=sample.asked)
@@ -207,17 +205,14 @@ class Sample:
     asked: int
 
     @classmethod
-    def draw(
-        cls, corpus: Corpus, settings: Settings, plan: SearchPlan, is_artist: NDArray[np.bool_] | None = None
-    ) -> Sample:
+    def draw(cls, corpus: Corpus, settings: Settings, plan: SearchPlan) -> Sample:
         """Validation pairs are taken from any sequence, and are missing from every one that is drawn."""
         draws = np.random.default_rng((settings.seed, 0x7E57))
         folds = draws.permutation(corpus.sequences)
         # an eighth of these places are half of the sequences
         tokens, offsets, pairs = hold_out_last(
-            corpus.tokens, corpus.offsets, folds, 4 * corpus.sequences,
-            is_artist if is_artist is not None and is_artist.any() else None, MOST_PAIRS,
-        )  # fmt: skip
+            corpus.tokens, corpus.offsets, folds, 4 * corpus.sequences, MOST_PAIRS
+        )
         rows = np.sort(draws.permutation(corpus.sequences)[: _sequences(corpus, plan)])
         lengths = np.diff(offsets)[rows]
         drawn = np.repeat(np.isin(np.arange(corpus.sequences), rows), np.diff(offsets))

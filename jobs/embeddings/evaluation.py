@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from features.embeddings.sequences import sequences
+from features.embeddings.sequences import build_sequences
 from features.embeddings.settings import Settings
 from jobs.embeddings.scratch import Scratch
 from jobs.embeddings.trainer import VOCABULARY, whole_executor_profile, write_vocabulary
@@ -32,9 +32,9 @@ def evaluate_space(
     from jobs.embeddings.task import REPORT
 
     write_vocabulary(scratch, heard, embeddings, settings)
-    numbers = spark.read.parquet(scratch.path(VOCABULARY)).select("number", "token")
+    numbers = spark.read.parquet(scratch.path(VOCABULARY)).select("number", "track_id")
     profile, _ = whole_executor_profile(spark)
-    asked = sequences(heard, numbers, settings)
+    asked = build_sequences(heard, numbers, settings)
     rows = asked.mapInArrow(_make_task(scratch, settings.dimensions), REPORT, profile=profile).collect()
     return Evaluation(**json.loads(rows[0]["report"])) if rows else Evaluation([], [])
 
@@ -61,10 +61,10 @@ def _report(scratch: Scratch, dimensions: int, rows: list[pa.RecordBatch]) -> di
     from jobs.embeddings.tracks import Tracks
 
     tokens = Tracks.read(scratch)
-    kept, starts, pairs = split_held_out(rows, tokens)
+    kept, starts, pairs = split_held_out(rows)
     if not len(pairs):
         return {"metrics": [], "hits": []}
-    tracks = tokens.take(np.flatnonzero((tokens.before >= 0) & ~tokens.is_artist))
+    tracks = tokens.take(np.flatnonzero(tokens.previous_plays >= 0))
     model, mine = load_previous_model(scratch, tracks, dimensions), renumber_pairs(pairs, tracks)
     found = ev.evaluate_ranking("next", "this", model.into, model.out, mine, tracks.plays)
     published, _ = model.combine_in_place()
@@ -72,7 +72,7 @@ def _report(scratch: Scratch, dimensions: int, rows: list[pa.RecordBatch]) -> di
     _, around = ev.measure_neighbourhoods(
         published, ev.sample_tracks(np.arange(len(tracks.plays))), tracks.plays
     )
-    baselines = ev.baselines(Corpus(kept, starts, tokens.plays), pairs, tokens.is_artist)
+    baselines = ev.measure_baselines(Corpus(kept, starts, tokens.plays), pairs)
     metrics = [metric for baseline in baselines.values() for metric in baseline.metrics]
     metrics += found.metrics + similar.metrics + around
     return {"metrics": ev.to_rows(metrics), "hits": found.hits.tolist()}

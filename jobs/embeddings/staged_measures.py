@@ -8,7 +8,6 @@ import numpy as np
 from pyspark.sql import functions as F
 
 from features.embeddings.chance import z_of_vectors
-from features.embeddings.sequences import ARTIST
 from jobs.embeddings.scratch import Scratch
 from jobs.embeddings.tracks import PAIRS, VOCABULARY
 
@@ -45,8 +44,7 @@ def staged_measures(
 def _coverage_ratio(scratch: Scratch, staged: DataFrame, plays: int) -> float:
     """Plays of tracks learned, against those of the tracks that the version before had learned."""
     vocabulary = staged.sparkSession.read.parquet(scratch.path(VOCABULARY))
-    tracks = vocabulary.where(~F.col("token").startswith(ARTIST) & (F.col("before") > 0))
-    before = tracks.agg(F.sum("plays")).collect()[0][0]
+    before = vocabulary.where("previous_plays > 0").agg(F.sum("plays")).collect()[0][0]
     return plays / before if before else float("inf")
 
 

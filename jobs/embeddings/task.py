@@ -71,12 +71,13 @@ class _Training:
     def __init__(self, plan: Plan, batches: list[pa.RecordBatch]) -> None:
         self.plan, self.settings = plan, plan.settings
         read = Tracks.read(plan.scratch)
-        self.tokens = read.take(np.flatnonzero(read.plays >= plan.settings.min_plays))  # the first of them
-        kept, starts, self.pairs = split_held_out(batches, self.tokens)
-        self.corpus = Corpus(kept, starts, self.tokens.plays)
-        heard = np.bincount(kept, minlength=len(self.tokens.plays)) > 0
-        self.learned = np.flatnonzero(heard & ~self.tokens.is_artist)
-        self.tracks = self.tokens.take(self.learned)
+        self.vocabulary = read.take(
+            np.flatnonzero(read.plays >= plan.settings.min_plays)
+        )  # the first of them
+        kept, starts, self.pairs = split_held_out(batches)
+        self.corpus = Corpus(kept, starts, self.vocabulary.plays)
+        self.learned = np.flatnonzero(np.bincount(kept, minlength=len(self.vocabulary.plays)))
+        self.tracks = self.vocabulary.take(self.learned)
         self.metrics: list[ev.Metric] = []
         self.measures: dict[str, float] = {}
         self.baselines: dict[str, ev.RankingResult] = {}
@@ -89,7 +90,7 @@ class _Training:
         choice = self._choose()
         self.measures |= _gate_conditions(len(self.pairs), len(self._sample), self.plan)
         if len(self.pairs):  # before there is a model: both take memory
-            self.baselines = ev.baselines(self.corpus, self.pairs, self.tokens.is_artist)
+            self.baselines = ev.measure_baselines(self.corpus, self.pairs)
             self.metrics += [metric for found in self.baselines.values() for metric in found.metrics]
         twin = self._second_seed_neighbours() if self.plan.parent and not self._warm else None
         started = time.monotonic()
@@ -118,8 +119,8 @@ class _Training:
             return None
         choice = load_choice(self.plan.scratch)
         if choice is None:
-            say, artists = SearchProgress(self.plan.scratch), self.tokens.is_artist
-            choice = choose_settings(self.corpus, self.settings, self.plan.search, artists, say)
+            say = SearchProgress(self.plan.scratch)
+            choice = choose_settings(self.corpus, self.settings, self.plan.search, say)
             say(describe(choice))
             save_choice(self.plan.scratch, choice)
         self.settings = replace(choice.settings, threads=self.settings.threads)
@@ -134,9 +135,9 @@ class _Training:
         return fit(self.corpus, self.settings, model, epochs, _Progress(self.plan))
 
     def _initial_model(self, seed: int) -> Model:
-        model = Model.initialise(len(self.tokens.plays), self.settings.dimensions, seed)
+        model = Model.initialise(len(self.vocabulary.plays), self.settings.dimensions, seed)
         if self._warm:
-            load_previous_vectors(self.plan.scratch, self.tokens, model)
+            load_previous_vectors(self.plan.scratch, self.vocabulary, model)
             model.initialise_new_rows()
         return model
 
@@ -148,7 +149,7 @@ class _Training:
 
     def _align(self, model: Model) -> None:
         """Turns the model to lie as the version before does, as far as a rotation can."""
-        rows = select_anchors(self.tracks.plays, np.maximum(self.tracks.before, 0))
+        rows = select_anchors(self.tracks.plays, np.maximum(self.tracks.previous_plays, 0))
         self.measures["aligned_on"] = float(len(rows))
         if len(rows) >= 2 * self.settings.dimensions:
             some = self.tracks.take(rows)
@@ -160,13 +161,13 @@ class _Training:
     @cached_property
     def _sample(self) -> Ints:
         """Of the tracks that both versions learned where there are two; places in `tracks`."""
-        both = self.tracks.before > 0 if self.plan.parent else np.ones(len(self.tracks.plays), bool)
+        both = self.tracks.previous_plays > 0 if self.plan.parent else np.ones(len(self.tracks.plays), bool)
         return ev.sample_tracks(np.flatnonzero(both))
 
     def _write_adjacent_pairs(self) -> None:
         """For the gate, which looks up their vectors among the rows that are to be published."""
-        pairs = chance.sample_adjacent_pairs(self.corpus, self.tokens.is_artist)
-        write_pairs(self.plan.scratch, self.tokens, pairs)
+        pairs = chance.sample_adjacent_pairs(self.corpus)
+        write_pairs(self.plan.scratch, self.vocabulary, pairs)
         self.measures["chance_z_possible"] = chance.z_possible(self.corpus, pairs)
 
     def _measure(self, model: Model, twin: Ints | None) -> None:
@@ -197,7 +198,7 @@ class _Training:
         Args:
             hits: of this version; None where there are no questions.
         """
-        old = self.tracks.take(np.flatnonzero(self.tracks.before >= 0))
+        old = self.tracks.take(np.flatnonzero(self.tracks.previous_plays >= 0))
         held = Model(*(array[: len(old.plays)] for array in vars(model).values()))
         load_previous_vectors(self.plan.scratch, old, held)
         if hits is not None:
@@ -246,11 +247,11 @@ class _Progress:
         self._started = time.monotonic()
 
 
-def split_held_out(batches: list[pa.RecordBatch], known: Tracks) -> tuple[Tokens, Ints, Pairs]:
+def split_held_out(batches: list[pa.RecordBatch]) -> tuple[Tokens, Ints, Pairs]:
     """Tokens and offsets of the sequences without what is held out, and the questions that this makes."""
     tokens, offsets = flatten_lists(batches)
     folds = np.concatenate([np.zeros(0, np.int64), *(batch.column("fold") for batch in batches)])
-    return ev.hold_out_last(tokens, offsets, folds, FOLDS, known.is_artist if known.is_artist.any() else None)
+    return ev.hold_out_last(tokens, offsets, folds, FOLDS)
 
 
 def peak_bytes() -> int:

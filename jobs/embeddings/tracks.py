@@ -9,11 +9,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from numpy.typing import NDArray
 
 from features.embeddings.corpus import Ints, Matrix, Model, to_list_array
 from features.embeddings.ranking import Pairs
-from features.embeddings.sequences import ARTIST
 from jobs.embeddings.scratch import Scratch
 
 VOCABULARY = "vocabulary"
@@ -39,25 +37,27 @@ class Tracks:
     """Parallel arrays, in the order of `numbers`: those of the vocabulary, rising."""
 
     numbers: Ints
-    names: pa.StringArray
+    ids: pa.StringArray
     plays: Ints
-    before: Ints  # plays that the version before learned from; 0 where it has a vector but of others, -1 none
+    previous_plays: (
+        Ints  # plays that the version before learned from; 0 where it has a vector but of others, -1 none
+    )
 
     @classmethod
     def read(cls, scratch: Scratch) -> Tracks:
-        read = scratch.table(VOCABULARY, ["number", "token", "plays", "before"]).sort_by("number")
-        numbers, plays, before = (
-            read[name].fill_null(-1).to_numpy().astype(np.int64) for name in ("number", "plays", "before")
+        read = scratch.table(VOCABULARY, ["number", "track_id", "plays", "previous_plays"]).sort_by("number")
+        numbers, plays, previous_plays = (
+            read[name].fill_null(-1).to_numpy().astype(np.int64)
+            for name in ("number", "plays", "previous_plays")
         )
-        return cls(numbers, read["token"].combine_chunks(), plays, before)
-
-    @property
-    def is_artist(self) -> NDArray[np.bool_]:
-        return np.asarray(pc.starts_with(self.names, ARTIST).to_numpy(zero_copy_only=False))
+        return cls(numbers, read["track_id"].combine_chunks(), plays, previous_plays)
 
     def take(self, places: Ints) -> Tracks:
         return Tracks(
-            self.numbers[places], self.names.take(pa.array(places)), self.plays[places], self.before[places]
+            self.numbers[places],
+            self.ids.take(pa.array(places)),
+            self.plays[places],
+            self.previous_plays[places],
         )
 
     def places(self, numbers: Ints) -> Ints:
@@ -93,10 +93,10 @@ def write_learned(scratch: Scratch, tracks: Tracks, model: Model) -> None:
 
 
 def write_pairs(scratch: Scratch, tracks: Tracks, pairs: Pairs) -> None:
-    """Pairs of places in `tracks`, by the tracks' names."""
-    names = [tracks.names.take(pa.array(places)) for places in (pairs.query, pairs.target)]
+    """Pairs of places in `tracks`, by the tracks' ids."""
+    ids = [tracks.ids.take(pa.array(places)) for places in (pairs.query, pairs.target)]
     scratch.remove(PAIRS)
-    scratch.write_table(PAIRS, PAIRS_SCHEMA, iter([pa.record_batch(names, schema=PAIRS_SCHEMA)]))
+    scratch.write_table(PAIRS, PAIRS_SCHEMA, iter([pa.record_batch(ids, schema=PAIRS_SCHEMA)]))
 
 
 def learned_rows(tracks: Tracks, model: Model) -> Iterator[pa.RecordBatch]:
@@ -104,7 +104,7 @@ def learned_rows(tracks: Tracks, model: Model) -> Iterator[pa.RecordBatch]:
         some = slice(start, start + _ROWS)
         yield pa.record_batch(
             [
-                tracks.names[some], to_list_array(model.into[some]), to_list_array(model.out[some]),
+                tracks.ids[some], to_list_array(model.into[some]), to_list_array(model.out[some]),
                 pa.array(tracks.plays[some]), pa.array(model.into_state[some].astype(np.float64)),
                 pa.array(model.out_state[some].astype(np.float64)),
             ],

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from os import cpu_count
 from typing import TYPE_CHECKING, Any
 
-from features.embeddings.sequences import sequences, vocabulary
+from features.embeddings.sequences import build_sequences, build_vocabulary
 from features.embeddings.settings import Settings
 from features.embeddings.track_rows import join_previous_vectors
 from jobs.embeddings.scratch import Scratch
@@ -55,7 +55,7 @@ def write_vocabulary(
 
     Tracks with too few plays are there too: what is not learned counts against the coverage.
     """
-    ready = join_previous_vectors(vocabulary(heard, replace(settings, min_plays=1)), before)
+    ready = join_previous_vectors(build_vocabulary(heard, replace(settings, min_plays=1)), before)
     ready.write.mode("overwrite").parquet(scratch.path(VOCABULARY))
 
 
@@ -78,9 +78,8 @@ def train(
 
     from jobs.embeddings.task import REPORT, Plan, make_task
 
-    often = spark.read.parquet(scratch.path(VOCABULARY)).where(F.col("plays") >= settings.min_plays)
-    numbers = often.select("number", "token")
-    rows = sequences(heard, numbers, settings)
+    frequent = spark.read.parquet(scratch.path(VOCABULARY)).where(F.col("plays") >= settings.min_plays)
+    rows = build_sequences(heard, frequent.select("number", "track_id"), settings)
     profile, _ = whole_executor_profile(spark)
     with log_progress(scratch, say):
         learned = rows.mapInArrow(
