@@ -26,7 +26,7 @@ from made_up import FIRST, made_up_sessions
 
 from features.embeddings.candidate_arrays import choose
 from features.embeddings.candidates import CandidateSettings, collect_plays
-from features.embeddings.neighbours import next_tracks
+from features.embeddings.neighbours import find_next_tracks
 from jobs.embeddings.candidate_files import TRACKS, CandidateFiles
 from jobs.embeddings.published import TABLE, configure_search, window
 from jobs.embeddings.scratch import Scratch
@@ -75,7 +75,7 @@ def _measure(made: Inputs, files: CandidateFiles, rounds: int) -> None:
         _rounds(rounds, lambda: files.write(made.embeddings, made.catalogue, made.following, made.similar))
     )
     plays = collect_plays(made.heard, spark.read.parquet(files.scratch.path(TRACKS)), made.day, settings)
-    rows = files.candidates(made.heard, made.embeddings, made.day, settings)
+    rows = files.choose(made.heard, made.embeddings, made.day, settings)
     chosen = median(_rounds(rounds, lambda: rows.write.format("noop").mode("overwrite").save()))
     batches, pool = plays.toArrow().to_batches(20_000), files.open()
     alone = median(_rounds(rounds, lambda: [sum(1 for _ in choose(b, pool, settings)) for b in batches]))
@@ -103,7 +103,7 @@ def _of_root(args: argparse.Namespace, folder: str) -> Inputs:
     job = Job("benchmark", args.root)
     day = job.source(TABLE).days[-1]
     embeddings = job.read(TABLE, [day])
-    next_tracks(embeddings, args.k, configure_search(job)).write.parquet(f"{folder}/following")
+    find_next_tracks(embeddings, args.k, configure_search(job)).write.parquet(f"{folder}/following")
     empty = CONTRACTS["tracks"].struct()
     return Inputs(
         window(job, day, DAYS),

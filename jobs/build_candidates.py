@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 
 from features.embeddings.candidates import CandidateSettings
-from features.embeddings.neighbours import next_tracks
+from features.embeddings.neighbours import find_next_tracks
 from jobs.embeddings.candidate_files import CandidateFiles
 from jobs.embeddings.published import (
     TABLE,
@@ -59,8 +59,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         tracks = job.read("tracks") if job.has("tracks") else job.spark.createDataFrame([], empty)
         files = CandidateFiles(Scratch(job.warehouse.path("scratch", "candidates", batch.fingerprint)))
         try:
-            files.write(embeddings, tracks, next_tracks(embeddings, args.k, configure_search(job)), similar)
-            rows = files.candidates(sessions, embeddings, day, settings)
+            files.write(
+                embeddings, tracks, find_next_tracks(embeddings, args.k, configure_search(job)), similar
+            )
+            rows = files.choose(sessions, embeddings, day, settings)
             job.publish(
                 batch, rows, if_empty="no track is near what a listener played and was not just played"
             )

@@ -8,11 +8,17 @@ from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F
 
-from features.embeddings.semantic_id_rows import (
+from features.embeddings.arrays import to_matrix
+from features.embeddings.semantic_ids import (
+    SAMPLED,
+    Codebooks,
+    SemanticIdError,
     build_codebook_rows,
+    build_semantic_ids,
+    fit,
+    load_codebooks,
     measure_ids,
     measure_prefix_stability,
-    semantic_ids,
 )
 from jobs.embeddings.published import TABLE, add_day_argument, resolve_day
 from jobs.errors import WrongUsage
@@ -20,8 +26,6 @@ from jobs.job import Job, new_parser
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
-
-    from features.embeddings.semantic_ids import Codebooks
 
 # Shares of tracks with the codes of another: below the one it does not matter, below the other it is chance.
 MANY, FEW = 0.10, 0.01
@@ -47,12 +51,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         if not job.unchanged(batch):
             embeddings = job.read(TABLE, [day])
             books = (
-                _load_books(job.read(BOOKS, [before]))
+                load_codebooks(row.asDict() for row in job.read(BOOKS, [before]).collect())
                 if before
                 else _fit_books(embeddings, args.levels, args.codes, args.seed)
             )
             staged = job.stage(
-                batch, semantic_ids(embeddings, books), lambda ids: _measures(job, ids, embeddings, before)
+                batch,
+                build_semantic_ids(embeddings, books),
+                lambda ids: _measures(job, ids, embeddings, before),
             )
             ids = job.spark.read.format("delta").load(staged.path)
             job.publish(batch_of_books, build_codebook_rows(ids, books, space, day))
@@ -67,21 +73,12 @@ def _find_day_before(job: Job, day: date, space: str) -> date | None:
     return days[-1] if days and space in job.snapshot(BOOKS).spaces(days[-1]) else None
 
 
-def _load_books(rows: DataFrame) -> Codebooks:
-    from features.embeddings.semantic_ids import load_codebooks
-
-    return load_codebooks(row.asDict() for row in rows.collect())
-
-
 def _fit_books(embeddings: DataFrame, levels: int, codes: int, seed: int) -> Codebooks:
     """Learned here, from a sample: 65,536 vectors for 256 codes a level are 17 MB at 64 dimensions.
 
     Raises:
         WrongUsage: levels or codes that cannot be.
     """
-    from features.embeddings.arrow_vectors import to_matrix
-    from features.embeddings.semantic_ids import SAMPLED, SemanticIdError, fit
-
     sample = (
         embeddings.where("source = 'learned'").orderBy(F.xxhash64("track_id")).limit(max(1, SAMPLED * codes))
     )

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import date
 from typing import TYPE_CHECKING
 
-from features.embeddings.neighbours import NeighboursError, largest_in_degree, similar_tracks
+from features.embeddings.neighbours import NeighboursError, find_similar_tracks, largest_in_degree
 from jobs.embeddings.published import TABLE, add_day_argument, configure_search, resolve_day
 from jobs.errors import WrongUsage
 from jobs.job import Job, new_parser
@@ -29,7 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if job.unchanged(batch):
         return 0
     try:
-        found = similar_tracks(job.read(TABLE, [day]), args.k, configure_search(job))
+        found = find_similar_tracks(job.read(TABLE, [day]), args.k, configure_search(job))
     except NeighboursError as problem:
         raise WrongUsage(str(problem)) from problem
     job.publish(batch, found, lambda staged: _measures(job, day, staged))

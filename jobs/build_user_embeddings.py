@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from features.embeddings.users import HalfLifeError, user_embeddings
+from features.embeddings.users import HalfLifeError, build_user_embeddings
 from jobs.embeddings.published import TABLE, add_day_argument, days_ending, resolve_day
 from jobs.errors import WrongUsage
 from jobs.job import Job, new_parser
@@ -26,7 +26,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if job.unchanged(batch):
         return 0
     try:
-        rows = user_embeddings(job.read("sessions", days), job.read(TABLE, [day]), day, args.half_life)
+        rows = build_user_embeddings(job.read("sessions", days), job.read(TABLE, [day]), day, args.half_life)
     except HalfLifeError as problem:
         raise WrongUsage(str(problem)) from problem
     job.publish(batch, rows, if_empty="no listener played a track that has a vector")

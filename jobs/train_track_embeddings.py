@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from expectations.verdict import Refused, Verdict, format_failure
 from features.embeddings.settings import BACKENDS, SEARCHED, Settings, SettingsError
-from features.embeddings.track_rows import track_embeddings
+from features.embeddings.track_embeddings import build_track_embeddings
 from features.embeddings.tuning import SearchPlan
 from jobs.embeddings.parents import AUTO, Parent, choose_start, find_parent
 from jobs.embeddings.published import TABLE, days_ending
@@ -143,7 +143,7 @@ def _publish(
     """The vectors if the gate lets them pass, and what was said of them in either case."""
     learned = job.spark.read.parquet(scratch.path(LEARNED))
     vocabulary = job.spark.read.parquet(scratch.path(VOCABULARY))
-    rows = track_embeddings(learned, vocabulary, catalogue, version.id, version.space, version.day)
+    rows = build_track_embeddings(learned, vocabulary, catalogue, version.id, version.space, version.day)
     try:
         staged = job.stage(batch, rows, partial(_measures, scratch, version.trained))
     except Refused as refused:

@@ -12,15 +12,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
-from features.embeddings.ranking import EvaluationError, Ints, Pairs
+from features.embeddings.arrays import Doubles, Ints, Tokens
+from features.embeddings.ranking import EvaluationError, Pairs
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
-Tokens = NDArray[np.int32]
-Floats = NDArray[np.float64]
 
 MOST_WINDOW = 20  # 1/d of all d times their least common multiple are whole; beyond, too large to be exact
 QUERIES = 512  # of one block: a well-known track has company of tens of thousands
@@ -91,7 +89,7 @@ class _Cooccurrence:
     """
 
     together: Callable[[Ints], csr_matrix]
-    alone: Floats
+    alone: Doubles
 
 
 def _count_in_sessions(tokens: Tokens, offsets: Ints, tracks: int) -> _Cooccurrence:
@@ -132,7 +130,7 @@ def _sum_entries(rows: Tokens | Ints, columns: Tokens, each: float, shape: tuple
     return csr_matrix((np.full(len(rows), float(each)), (rows, columns)), shape=shape)
 
 
-def _rank(cosine: Floats, others: Ints, query: int, target: int) -> int:
+def _rank(cosine: Doubles, others: Ints, query: int, target: int) -> int:
     """Of `target` among `others` without `query`; 0 where it is not among them."""
     own = cosine[others == target]
     if not len(own):

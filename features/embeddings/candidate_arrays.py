@@ -10,8 +10,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from features.embeddings.candidate_kernel import NEVER, Bools, Lists, choose_rows
-from features.embeddings.corpus import Ints, Tokens
+from features.embeddings.arrays import Flags, Ints, Tokens
+from features.embeddings.candidate_kernel import NEVER, Lists, choose_rows
 from features.windows.folds import MICROS_A_DAY
 from schemas.candidates import ORIGINS
 
@@ -32,7 +32,7 @@ class Pool:
 
     ids: pa.StringArray  # rising by their bytes, so that a number is an order
     artists: Tokens  # number of the track's artist, -1 where it is not known
-    explicit: Bools
+    explicit: Flags
     following: Lists
     similar: Lists
 
@@ -97,7 +97,7 @@ def _choose(batch: pa.RecordBatch, pool: Pool, settings: CandidateSettings, widt
     return pa.RecordBatch.from_arrays([users, *columns], ["user_id", "track_ids", "scores", "origins"])
 
 
-def _plays(lists: pa.ListArray) -> tuple[Ints, Tokens, Ints, Bools]:
+def _plays(lists: pa.ListArray) -> tuple[Ints, Tokens, Ints, Flags]:
     """Where each listener's plays start, and their columns one after the other."""
     offsets = lists.offsets.to_numpy().astype(np.int64)
     number, last, recent = lists.flatten().flatten()

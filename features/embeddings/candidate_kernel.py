@@ -14,10 +14,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from features.embeddings.corpus import Ints, Matrix, Tokens
-
-Bools = NDArray[np.bool_]
-Doubles = NDArray[np.float64]
+from features.embeddings.arrays import Doubles, Flags, Ints, Matrix, Tokens
 
 # `last` of a track that was skipped each time: it is no seed.
 NEVER = np.iinfo(np.int64).min
@@ -41,7 +38,7 @@ class Table(NamedTuple):
     keys: Tokens
     following: Doubles
     similar: Doubles
-    out: Bools  # just heard, or chosen already
+    out: Flags  # just heard, or chosen already
 
 
 def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -59,11 +56,11 @@ def choose_rows(
     starts: Ints,
     track: Tokens,
     last: Ints,
-    recent: Bools,
+    recent: Flags,
     following: Lists,
     similar: Lists,
     artists: Tokens,
-    blocked: Bools,
+    blocked: Flags,
     seeds: int,
     half_life: float,
     per_artist: int,
@@ -124,7 +121,7 @@ def _insert(track: int, last: int, seeds: Tokens, at: Ints, count: int) -> int:
 
 
 @_compiled
-def _table(seeds: Tokens, recent: Bools, following: Lists, similar: Lists) -> Table:
+def _table(seeds: Tokens, recent: Flags, following: Lists, similar: Lists) -> Table:
     """Empty, with room for all neighbours of the seeds and all that was just heard."""
     entries = recent.sum()
     for seed in seeds:
@@ -155,7 +152,7 @@ def _slot(keys: Tokens, key: int) -> int:
 
 
 @_compiled
-def _leave_out(table: Table, track: Tokens, recent: Bools) -> None:
+def _leave_out(table: Table, track: Tokens, recent: Flags) -> None:
     for i in range(track.shape[0]):
         if recent[i]:
             slot = _slot(table.keys, track[i])
@@ -163,7 +160,7 @@ def _leave_out(table: Table, track: Tokens, recent: Bools) -> None:
 
 
 @_compiled
-def _heap(seeds: Tokens, shares: Doubles, lists: Lists, blocked: Bools, table: Table, sums: Doubles) -> Ints:
+def _heap(seeds: Tokens, shares: Doubles, lists: Lists, blocked: Flags, table: Table, sums: Doubles) -> Ints:
     """Adds up an origin's scores in the table, in whole millionths; the slots of its tracks, as a heap."""
     slots, count = np.empty(table.keys.shape[0], np.int64), 0
     for i in range(seeds.shape[0]):

@@ -106,7 +106,7 @@ def number_neighbours(neighbours: DataFrame, open_ids: Callable[[], pa.Array]) -
     return lists.mapInArrow(number, "number int, tracks array<int>, scores array<float>")
 
 
-def candidates(
+def choose_candidates(
     heard: DataFrame,
     embeddings: DataFrame,
     tracks: DataFrame,

@@ -8,12 +8,10 @@ own no higher than the others, however popular it is.
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-from features.embeddings.corpus import Corpus, Matrix
+from features.embeddings.arrays import Doubles, Ints, Matrix
+from features.embeddings.corpus import Corpus
 from features.embeddings.ranking import Pairs
-
-Floats = NDArray[np.float64]
 
 # At 2,000 pairs the matrix of all scores has 32 MB, and a space that learned a tenth of what it could is at z = 7.
 MOST_PAIRS = 2_000
@@ -52,7 +50,7 @@ def z_of_vectors(queries: Matrix, targets: Matrix) -> float:
     return z_of_scores(queries.astype(np.float64) @ targets.astype(np.float64).T)
 
 
-def z_of_scores(scores: Floats) -> float:
+def z_of_scores(scores: Doubles) -> float:
     """By how many standard deviations a query's own target ranks above what a random pairing gives it.
 
     The statistic is the sum over pairs of the own target's rank among the row's scores, equals at their
@@ -94,7 +92,7 @@ def z_possible(corpus: Corpus, pairs: Pairs) -> float:
     return float(above * np.sqrt(3 * len(pairs)))
 
 
-def _places(tracks: NDArray[np.int64], known: int) -> NDArray[np.int64]:
+def _places(tracks: Ints, known: int) -> Ints:
     """Of each track its place among the pairs; -1 where it is in none."""
     places = np.full(known, -1, np.int64)
     places[tracks] = np.arange(len(tracks))

@@ -6,18 +6,9 @@ Neighbours are int64, rows x k, nearest first; -1 where a row has fewer, and it 
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-from features.embeddings.ranking import (
-    EvaluationError,
-    Flags,
-    Ints,
-    Matrix,
-    drop_zero_rows,
-    iterate_products,
-)
-
-Floats = NDArray[np.float64]
+from features.embeddings.arrays import Doubles, Flags, Ints, Matrix
+from features.embeddings.ranking import EvaluationError, drop_zero_rows, iterate_products
 
 Z_95 = 1.959964  # of a normal variable, 95 % lie within so many standard deviations
 PARTED = 64  # products to a part when the largest are looked for
@@ -65,7 +56,7 @@ def _wilson(hits: int, pairs: int, z: float) -> tuple[float, float]:
     return max(0.0, float((middle - half) / scale)) if hits else 0.0, float((middle + half) / scale)
 
 
-def neighbours(matrix_unit: Matrix, rows: Ints, k: int = 10, block: int = 512) -> Ints:
+def find_neighbours(matrix_unit: Matrix, rows: Ints, k: int = 10, block: int = 512) -> Ints:
     """The k tracks with the largest inner products with each of `rows`, itself left out; exact.
 
     Equals come by number. A row of zeros is no vector: it is nobody's neighbour and has none.
@@ -180,20 +171,6 @@ def hubness(neighbours: Ints, tracks: int) -> dict[str, float]:
     }
 
 
-def coverage(plays: Ints, has_vector: Flags) -> float:
-    """The share of plays that are of tracks with a vector.
-
-    Raises:
-        EvaluationError: no plays, or not parallel.
-    """
-    if plays.shape != has_vector.shape or plays.sum() <= 0:
-        raise EvaluationError(
-            f"coverage: {plays.sum()} plays of {plays.shape} tracks, {has_vector.shape} of them told to have "
-            "a vector or not; expected one or more plays, and both of the same tracks"
-        )
-    return float(plays[has_vector].sum() / plays.sum())
-
-
 def popularity_bias(neighbours: Ints, rows: Ints, support: Ints) -> dict[str, float]:
     """How much better known the neighbours are than the tracks that they are of.
 
@@ -218,13 +195,13 @@ def popularity_bias(neighbours: Ints, rows: Ints, support: Ints) -> dict[str, fl
     return {"neighbours": of_named, "rows": of_rows, "lift": of_named / of_rows - 1}
 
 
-def percentiles(support: Ints) -> Floats:
+def percentiles(support: Ints) -> Doubles:
     """Of each track, the share of tracks with fewer plays and half of those with as many, itself included."""
     _, level, alike = np.unique(support, return_inverse=True, return_counts=True)
     return ((np.cumsum(alike) - alike / 2) / max(1, len(support)))[level]
 
 
-def norm_shift(new_norms: Floats, old_norms: Floats) -> tuple[float, float]:
+def norm_shift(new_norms: Doubles, old_norms: Doubles) -> tuple[float, float]:
     """New against old length of vectors, as two ratios: of the first percentiles and of the ninety-ninth.
 
     Norms of 0 are of tracks without a vector and are left out.

@@ -10,20 +10,20 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from features.embeddings.arrays import Flags, Ints, Matrix, Tokens
 from features.embeddings.baselines import rank_by_cooccurrence, rank_by_popularity
 from features.embeddings.comparison import (
+    find_neighbours,
     hubness,
     mean_cosine,
-    neighbours,
     norm_shift,
     overlap,
     paired_ratio,
     popularity_bias,
 )
-from features.embeddings.corpus import Corpus, Ints, Matrix, Tokens
-from features.embeddings.ranking import Pairs, ranks, score_segments, scores
+from features.embeddings.corpus import Corpus
+from features.embeddings.ranking import Pairs, rank_targets, score_segments, scores
 
 # At 10,000 pairs and a hit rate of 0.15 its standard error is 0.0036; twice as many cost twice the time.
 MOST_PAIRS = 10_000
@@ -50,7 +50,7 @@ class RankingResult:
     """What was measured: metrics to keep, and which pairs were hit within ten."""
 
     metrics: list[Metric]
-    hits: NDArray[np.bool_]
+    hits: Flags
 
 
 def hold_out_last(
@@ -94,7 +94,7 @@ def evaluate_ranking(
     what: str, of: str, queries: Matrix, items: Matrix, pairs: Pairs, counts: Ints
 ) -> RankingResult:
     """The scores of a list, over all pairs and by the segment of the track that was played."""
-    places = ranks(queries, items, pairs)
+    places = rank_targets(queries, items, pairs)
     metrics = _score_metrics(what, of, places)
     for segment, own in score_segments(places, pairs, counts).items():
         metrics += [Metric(f"{what}.{name}", of, segment, value) for name, value in own.items()]
@@ -109,7 +109,7 @@ def sample_tracks(tracks: Ints, seed: int = 0) -> Ints:
 
 def measure_neighbourhoods(published: Matrix, rows: Ints, counts: Ints) -> tuple[Ints, list[Metric]]:
     """The neighbours of some tracks; how much they are hubs, and better known than whom they are named for."""
-    near = neighbours(published, rows, NEIGHBOURS)
+    near = find_neighbours(published, rows, NEIGHBOURS)
     if not (near >= 0).any():
         return near, []
     found = {f"hubness.{name}": value for name, value in hubness(near, len(published)).items()}
@@ -117,12 +117,12 @@ def measure_neighbourhoods(published: Matrix, rows: Ints, counts: Ints) -> tuple
     return near, [Metric(name, "this", "all", value) for name, value in found.items()]
 
 
-def compare_hits(new: NDArray[np.bool_], old: NDArray[np.bool_]) -> dict[str, float]:
+def compare_hits(new: Flags, old: Flags) -> dict[str, float]:
     """Hit rates on the same pairs, as a ratio with a 95 % interval."""
     return _ratio("next.hr_ratio", new, old)
 
 
-def _ratio(name: str, new: NDArray[np.bool_], old: NDArray[np.bool_]) -> dict[str, float]:
+def _ratio(name: str, new: Flags, old: Flags) -> dict[str, float]:
     ratio, low, high = paired_ratio(new, old)
     return {name: ratio, f"{name}_low": low, f"{name}_high": high}
 
@@ -144,7 +144,7 @@ def to_rows(metrics: list[Metric]) -> list[dict[str, object]]:
     return [asdict(metric) for metric in metrics]
 
 
-def measure_lift(hits: NDArray[np.bool_], baselines: Mapping[str, RankingResult]) -> dict[str, float]:
+def measure_lift(hits: Flags, baselines: Mapping[str, RankingResult]) -> dict[str, float]:
     """HR@10 of the next track, and its ratios to the baselines' on the same pairs, with their intervals."""
     found = {"next.hr@10": float(hits.mean())}
     for name in ("popularity", "cooccurrence"):
@@ -152,7 +152,7 @@ def measure_lift(hits: NDArray[np.bool_], baselines: Mapping[str, RankingResult]
     return found
 
 
-def _within_ten(places: Ints) -> NDArray[np.bool_]:
+def _within_ten(places: Ints) -> Flags:
     return (places > 0) & (places <= NEIGHBOURS)
 
 

@@ -72,7 +72,7 @@ class Search:
             raise NeighboursError("search: " + "; ".join(faults))
 
 
-def similar_tracks(embeddings: DataFrame, k: int = 50, search: Search | None = None) -> DataFrame:
+def find_similar_tracks(embeddings: DataFrame, k: int = 50, search: Search | None = None) -> DataFrame:
     """Rows of `similar_tracks`: per track with a vector its k nearest by cosine, itself left out.
 
     Scores have six decimals; equal ones are in the order of track ids. Where more than `SPARE` tracks tie
@@ -88,7 +88,7 @@ def similar_tracks(embeddings: DataFrame, k: int = 50, search: Search | None = N
     return _search_neighbours(embeddings, "vector", "vector", k, search or Search())
 
 
-def next_tracks(embeddings: DataFrame, k: int = 100, search: Search | None = None) -> DataFrame:
+def find_next_tracks(embeddings: DataFrame, k: int = 100, search: Search | None = None) -> DataFrame:
     """The same columns, by inner product of a track's in_vector with the out_vector of the others:
     what is heard next, the best score there is of that."""
     return _search_neighbours(embeddings, "in_vector", "out_vector", k, search or Search())

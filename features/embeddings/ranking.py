@@ -12,9 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-Matrix = NDArray[np.float32]  # a row per track
-Ints = NDArray[np.int64]
-Flags = NDArray[np.bool_]
+from features.embeddings.arrays import Flags, Ints, Matrix
 
 KS = (1, 5, 10, 50)
 SEGMENTS = ("head", "torso", "tail", "new")
@@ -66,7 +64,7 @@ class Pairs:
         return np.flatnonzero((self.query >= 0) & (self.target >= 0) & (self.query != self.target))
 
 
-def ranks(queries: Matrix, items: Matrix, pairs: Pairs, block: int = 512) -> Ints:
+def rank_targets(queries: Matrix, items: Matrix, pairs: Pairs, block: int = 512) -> Ints:
     """For each pair, the target's place among all tracks but the query by inner product, from 1; 0 is a miss.
 
     Of equal products the track with the lower number comes first. A row of zeros is no vector: as an

@@ -16,10 +16,10 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from features.embeddings.corpus import Corpus, Ints, Matrix, Model, Tokens
+from features.embeddings.arrays import Floats, Ints, Matrix, Tokens
+from features.embeddings.corpus import Corpus, Model
 from features.embeddings.settings import Settings
 
-Floats = NDArray[np.float32]
 F = np.float32
 # A power of two, so that a draw is a mask. At 2^20 the rarest of two million tracks share a place, yet
 # each epoch moves them to another: `_negative_sampling_table` shifts the places by a random part of one.
@@ -27,7 +27,7 @@ PLACES = 2**20
 EPSILON = F(1e-6)
 
 
-def epoch(corpus: Corpus, model: Model, settings: Settings, number: int) -> int:
+def train_epoch(corpus: Corpus, model: Model, settings: Settings, number: int) -> int:
     """One pass over all sequences, in an order of its own; changes the model, returns the pairs learned.
 
     An epoch draws from (seed, number) alone: one thread that goes on from a stored model learns what
@@ -37,31 +37,29 @@ def epoch(corpus: Corpus, model: Model, settings: Settings, number: int) -> int:
         return 0
     draws = np.random.default_rng((settings.seed, number))
     order = draws.permutation(corpus.sequences)
-    drawn, keep = (
-        _negative_sampling_table(corpus.counts, settings.exponent, draws),
-        _keep_probabilities(corpus.counts, settings.subsample),
-    )
+    table = _negative_sampling_table(corpus.counts, settings.exponent, draws)
+    keep = _keep_probabilities(corpus.counts, settings.subsample)
     seeds = draws.integers(1, 2**63, settings.threads, dtype=np.uint64)
     shares = np.array_split(order, settings.threads)
+    arrays = (model.in_vectors, model.out_vectors, model.in_states, model.out_states)
+    choices = (settings.window, F(settings.backward), settings.negatives, F(settings.learning_rate))
 
-    def learn(share: Ints, seed: np.uint64) -> int:
-        choices = (settings.window, F(settings.backward), settings.negatives, F(settings.learning_rate))
-        arrays = (model.into, model.out, model.into_state, model.out_state)
+    def train(share: Ints, seed: np.uint64) -> int:
         return int(
-            _train_sequences(corpus.tokens, corpus.offsets, share, drawn, keep, *arrays, *choices, seed)
+            _train_sequences(corpus.tokens, corpus.offsets, share, table, keep, *arrays, *choices, seed)
         )
 
     # The compiled loop lets go of the interpreter's lock. Threads write to shared rows unlocked
     # ("Hogwild!", Niu et al., 2011): collisions are rare, and cost less than locks.
     with ThreadPoolExecutor(settings.threads) as pool:
-        return sum(pool.map(learn, shares, seeds))
+        return sum(pool.map(train, shares, seeds))
 
 
 def _negative_sampling_table(counts: Ints, exponent: float, draws: np.random.Generator) -> Tokens:
     """Track numbers, each at as many places as its plays to the power of `exponent` say."""
-    upto = np.cumsum(counts.astype(np.float64) ** exponent)
-    places = (np.arange(PLACES) + draws.random()) * (upto[-1] / PLACES)
-    return np.searchsorted(upto, places, side="right").clip(max=len(counts) - 1).astype(np.int32)
+    cumulative = np.cumsum(counts.astype(np.float64) ** exponent)
+    places = (np.arange(PLACES) + draws.random()) * (cumulative[-1] / PLACES)
+    return np.searchsorted(cumulative, places, side="right").clip(max=len(counts) - 1).astype(np.int32)
 
 
 def _keep_probabilities(counts: Ints, subsample: float) -> Floats:
@@ -122,33 +120,33 @@ def _step(gradient: Floats, error: np.float32, other: Floats, width: np.float32,
 def _train_pair(
     track: int,
     context: int,
-    drawn: Tokens,
-    into: Matrix,
-    out: Matrix,
-    into_state: Floats,
-    out_state: Floats,
+    table: Tokens,
+    in_vectors: Matrix,
+    out_vectors: Matrix,
+    in_states: Floats,
+    out_states: Floats,
     negatives: int,
     rate: np.float32,
     gradient: Floats,
     state: NDArray[np.uint64],
 ) -> None:
-    """One company of a track against `negatives` tracks drawn at random."""
-    own = into[track]
+    """A track and its context against `negatives` tracks drawn at random."""
+    own = in_vectors[track]
     per_number = F(1) / F(own.shape[0])
     squared = _dot(own, own) * per_number
     gradient[:] = F(0)
     for n in range(negatives + 1):
-        against, wanted = context, F(1)
+        sample, label = context, F(1)
         if n > 0:
-            against, wanted = drawn[(_random(state) >> np.uint64(11)) & np.uint64(PLACES - 1)], F(0)
-            if against == context:
+            sample, label = table[(_random(state) >> np.uint64(11)) & np.uint64(PLACES - 1)], F(0)
+            if sample == context:
                 continue
-        other = out[against]
-        error = wanted - F(1) / (F(1) + np.exp(-_dot(own, other)))
-        out_state[against] += error * error * squared
-        _step(gradient, error, other, rate * error / np.sqrt(out_state[against] + EPSILON), own)
-    into_state[track] += _dot(gradient, gradient) * per_number
-    width = rate / np.sqrt(into_state[track] + EPSILON)
+        other = out_vectors[sample]
+        error = label - F(1) / (F(1) + np.exp(-_dot(own, other)))
+        out_states[sample] += error * error * squared
+        _step(gradient, error, other, rate * error / np.sqrt(out_states[sample] + EPSILON), own)
+    in_states[track] += _dot(gradient, gradient) * per_number
+    width = rate / np.sqrt(in_states[track] + EPSILON)
     for i in range(own.shape[0]):
         own[i] += width * gradient[i]
 
@@ -158,12 +156,12 @@ def _train_sequences(
     tokens: Tokens,
     offsets: Ints,
     order: Ints,
-    drawn: Tokens,
+    table: Tokens,
     keep: Floats,
-    into: Matrix,
-    out: Matrix,
-    into_state: Floats,
-    out_state: Floats,
+    in_vectors: Matrix,
+    out_vectors: Matrix,
+    in_states: Floats,
+    out_states: Floats,
     window: int,
     backward: np.float32,
     negatives: int,
@@ -172,25 +170,25 @@ def _train_sequences(
 ) -> int:
     state = np.empty(1, np.uint64)
     state[0] = seed
-    gradient = np.empty(into.shape[1], F)
-    heard = np.empty(np.max(offsets[1:] - offsets[:-1]), np.int32)
+    gradient = np.empty(in_vectors.shape[1], F)
+    kept = np.empty(np.max(offsets[1:] - offsets[:-1]), np.int32)
     pairs = 0
     for sequence in order:
         length = 0
         for at in range(offsets[sequence], offsets[sequence + 1]):
             if keep[tokens[at]] >= F(1) or _random_share(state) < keep[tokens[at]]:
-                heard[length] = tokens[at]
+                kept[length] = tokens[at]
                 length += 1
         for i in range(length):
             # a reach of 1 to `window`, all alike: the nearest counts always, the farthest seldom
             reach = int(1 + _random(state) % np.uint64(window))
             for j in range(max(0, i - reach), min(length, i + reach + 1)):
                 behind = j < i and backward < F(1) and _random_share(state) >= backward
-                if heard[j] == heard[i] or behind:
+                if kept[j] == kept[i] or behind:
                     continue
                 _train_pair(
-                    heard[i], heard[j], drawn, into, out, into_state, out_state, negatives, rate, gradient,
-                    state,
+                    kept[i], kept[j], table, in_vectors, out_vectors, in_states, out_states, negatives, rate,
+                    gradient, state,
                 )  # fmt: skip
                 pairs += 1
     return pairs

@@ -14,12 +14,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from features.embeddings import sgns
-from features.embeddings.corpus import Corpus, Ints, Model
+from features.embeddings.arrays import Doubles, Ints
+from features.embeddings.corpus import Corpus, Model
 from features.embeddings.evaluation import hold_out_last
-from features.embeddings.ranking import Pairs, ranks
+from features.embeddings.ranking import Pairs, rank_targets
 from features.embeddings.settings import SEARCHED, Settings
 
 # (window, backward): narrow or wide, one way mostly or both alike; each dearer than the one before.
@@ -55,7 +55,6 @@ SAFE_SETTINGS: Mapping[str, Any] = {"window": 2, "backward": 0.3, "learning_rate
 # Rank r counts 10 / (9 + r): as HR@10 it falls by half within ten, and unlike it says something of every pair.
 HALF = 10
 
-Scores = NDArray[np.float64]
 Say = Callable[[str], None]
 
 
@@ -155,7 +154,7 @@ def describe(choice: Choice) -> str:
     return f"settings {choice.outcome}: {named}; {asked}, {cost}"
 
 
-def candidates(settings: Settings, plan: SearchPlan) -> list[Settings]:
+def list_candidates(settings: Settings, plan: SearchPlan) -> list[Settings]:
     """What is tried, the cheapest first: every reach with every rate, where they are not given."""
     dimensions = (
         min(TRIAL_DIMENSIONS, settings.dimensions) if "dimensions" in plan.fixed else TRIAL_DIMENSIONS
@@ -242,11 +241,11 @@ class _Trial:
 
     def train(self, sample: Sample, epochs: int) -> None:
         for number in range(self.done, epochs):
-            self.pairs += sgns.epoch(sample.corpus, self.model, self.settings, number)
+            self.pairs += sgns.train_epoch(sample.corpus, self.model, self.settings, number)
         self.done = epochs
 
-    def score_pairs(self, sample: Sample) -> Scores:
-        return soft_hits(ranks(self.model.into, self.model.out, sample.pairs))
+    def score_pairs(self, sample: Sample) -> Doubles:
+        return soft_hits(rank_targets(self.model.in_vectors, self.model.out_vectors, sample.pairs))
 
     def measure(self, sample: Sample, last_counts: bool) -> None:
         """Takes the score of now, where it is the best so far or only the last one counts."""
@@ -270,7 +269,7 @@ class _Trial:
         )
 
 
-def soft_hits(places: Ints) -> Scores:
+def soft_hits(places: Ints) -> Doubles:
     """10 / (9 + rank) of each pair, 0 of a miss."""
     return np.where(places > 0, HALF / (HALF - 1.0 + places), 0.0)
 
@@ -285,7 +284,7 @@ class _SuccessiveHalving:
             np.diff(corpus.offsets), sample, settings, plan, say,
         )  # fmt: skip
         self.sample_lengths = np.diff(sample.corpus.offsets)
-        self.trials = [self._begin(each) for each in candidates(settings, plan)]
+        self.trials = [self._begin(each) for each in list_candidates(settings, plan)]
         self.alive = list(self.trials)
         each = [estimate_pairs(self.sample_lengths, trial.settings) for trial in self.trials]
         self.mean_pairs = sum(each) / len(each)
@@ -401,7 +400,7 @@ class _SuccessiveHalving:
 MARGIN = 1.02
 
 
-def improves(few: Scores, many: Scores) -> bool:
+def improves(few: Doubles, many: Doubles) -> bool:
     """Whether the second is better than the first by more than two standard errors of their paired difference."""
     differences = many - few
     return bool(differences.mean() > 2 * differences.std() / np.sqrt(len(differences)))

@@ -25,7 +25,7 @@ class HalfLifeError(ValueError):
     """A half-life by which nothing can be weighed."""
 
 
-def user_embeddings(
+def build_user_embeddings(
     heard: DataFrame, embeddings: DataFrame, day: date, half_life_days: float = 7.0
 ) -> DataFrame:
     """Rows of `user_embeddings`: one per listener who heard a track with a vector.
@@ -149,7 +149,7 @@ def _build_rows(users: pa.Array, sums: np.ndarray) -> pa.RecordBatch:
     import numpy as np
     import pyarrow as pa
 
-    from features.embeddings.corpus import to_list_array
+    from features.embeddings.arrays import to_list_array
 
     support, weight, (vector, in_vector) = sums[:, 0], sums[:, 1], np.split(sums[:, 2:], 2, axis=1)
     length = np.linalg.norm(vector, axis=1)

@@ -20,7 +20,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from features.embeddings.candidates import CandidateSettings, candidates, number_neighbours, number_tracks
+from features.embeddings.candidates import (
+    CandidateSettings,
+    choose_candidates,
+    number_neighbours,
+    number_tracks,
+)
 from jobs.embeddings.scratch import Scratch
 from schemas.candidates import ORIGINS
 
@@ -51,12 +56,12 @@ class CandidateFiles:
             rows = number_neighbours(lists, self.ids)
             rows.write.mode("overwrite").parquet(self.scratch.path(origin))
 
-    def candidates(
+    def choose(
         self, heard: DataFrame, embeddings: DataFrame, day: date, settings: CandidateSettings
     ) -> DataFrame:
         """Rows of `candidates`, once the files are written."""
         tracks = heard.sparkSession.read.parquet(self.scratch.path(TRACKS))
-        return candidates(heard, embeddings, tracks, day, settings, self.open)
+        return choose_candidates(heard, embeddings, tracks, day, settings, self.open)
 
     def ids(self) -> pa.Array:
         """Of the numbered tracks, in that order."""

@@ -66,7 +66,7 @@ def _report(scratch: Scratch, dimensions: int, rows: list[pa.RecordBatch]) -> di
         return {"metrics": [], "hits": []}
     tracks = tokens.take(np.flatnonzero(tokens.previous_plays >= 0))
     model, mine = load_previous_model(scratch, tracks, dimensions), renumber_pairs(pairs, tracks)
-    found = ev.evaluate_ranking("next", "this", model.into, model.out, mine, tracks.plays)
+    found = ev.evaluate_ranking("next", "this", model.in_vectors, model.out_vectors, mine, tracks.plays)
     published, _ = model.combine_in_place()
     similar = ev.evaluate_ranking("similar", "this", published, published, mine, tracks.plays)
     _, around = ev.measure_neighbourhoods(

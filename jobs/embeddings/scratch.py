@@ -27,7 +27,7 @@ from segue.storage import filesystem
 if TYPE_CHECKING:
     from features.embeddings.corpus import Model
 
-ARRAYS = ("into", "out", "into_state", "out_state")
+ARRAYS = ("in_vectors", "out_vectors", "in_states", "out_states")
 # What is written there appears when it is closed, and to rename it is to copy it.
 OBJECT_STORES = ("s3", "gcs", "abfs")
 

@@ -7,15 +7,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from pyspark.sql import functions as F
 
+from features.embeddings.arrays import Matrix
 from features.embeddings.chance import z_of_vectors
 from jobs.embeddings.scratch import Scratch
 from jobs.embeddings.tracks import PAIRS, VOCABULARY
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
     from pyspark.sql import DataFrame
-
-    from features.embeddings.corpus import Matrix
 
 # Three times what the gate asks for: a model that learned a third of what counting finds is told from chance.
 ENOUGH_TO_TELL = 12.0
@@ -73,7 +71,7 @@ def _stack(vectors: dict[str, list[float]], tracks: list[str]) -> Matrix:
     """A row per track; zeros, which rank nothing, where it has no vector, or one of another size than most."""
     sizes = [len(vector) for vector in vectors.values()]
     width = max(set(sizes), key=sizes.count, default=1)
-    rows: NDArray[np.float32] = np.zeros((len(tracks), width), np.float32)
+    rows: Matrix = np.zeros((len(tracks), width), np.float32)
     for place, track in enumerate(tracks):
         if len(vectors.get(track, ())) == width:
             rows[place] = vectors[track]

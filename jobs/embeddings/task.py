@@ -25,7 +25,8 @@ from expectations.suite import MIN_PAIRS
 from features.embeddings import chance
 from features.embeddings import evaluation as ev
 from features.embeddings.alignment import fit_rotation, select_anchors
-from features.embeddings.corpus import Corpus, Ints, Model, Tokens, flatten_lists, normalise_rows
+from features.embeddings.arrays import Ints, Tokens, flatten_lists, normalise_rows
+from features.embeddings.corpus import Corpus, Model
 from features.embeddings.ranking import Pairs
 from features.embeddings.sequences import FOLDS
 from features.embeddings.settings import Settings
@@ -145,7 +146,7 @@ class _Training:
         """The neighbours that a training from another seed finds: two of them agree on no more than these."""
         settings = replace(self.settings, seed=self.settings.seed + 1)
         published, _ = fit(self.corpus, settings).take(self.learned).combine_in_place()
-        return ev.neighbours(published, self._sample, ev.NEIGHBOURS)
+        return ev.find_neighbours(published, self._sample, ev.NEIGHBOURS)
 
     def _align(self, model: Model) -> None:
         """Turns the model to lie as the version before does, as far as a rotation can."""
@@ -154,7 +155,8 @@ class _Training:
         if len(rows) >= 2 * self.settings.dimensions:
             some = self.tracks.take(rows)
             before = load_previous_model(self.plan.scratch, some, self.settings.dimensions)
-            model.rotate(fit_rotation(normalise_rows(model.into[rows] + model.out[rows]), before.combine()))
+            now = normalise_rows(model.in_vectors[rows] + model.out_vectors[rows])
+            model.rotate(fit_rotation(now, before.combine()))
 
     # --- measuring: from here on the arrays of the model are used for other things
 
@@ -174,7 +176,9 @@ class _Training:
         pairs, sample = renumber_pairs(self.pairs, self.tracks), self._sample
         hits = None
         if len(pairs):
-            found = ev.evaluate_ranking("next", "this", model.into, model.out, pairs, self.tracks.plays)
+            found = ev.evaluate_ranking(
+                "next", "this", model.in_vectors, model.out_vectors, pairs, self.tracks.plays
+            )
             hits = found.hits
             self.metrics += found.metrics
             self.measures |= ev.measure_lift(hits, self.baselines)
@@ -203,12 +207,14 @@ class _Training:
         load_previous_vectors(self.plan.scratch, old, held)
         if hits is not None:
             pairs = renumber_pairs(self.pairs, old)
-            before = ev.evaluate_ranking("next", "previous", held.into, held.out, pairs, old.plays)
+            before = ev.evaluate_ranking(
+                "next", "previous", held.in_vectors, held.out_vectors, pairs, old.plays
+            )
             self.metrics += before.metrics
             self.measures |= ev.compare_hits(hits, before.hits)
         published, norms_before = held.combine_in_place()
         sample = old.places(self.tracks.numbers[self._sample])
-        near_before = old.numbers[ev.neighbours(published, sample, ev.NEIGHBOURS)]
+        near_before = old.numbers[ev.find_neighbours(published, sample, ev.NEIGHBOURS)]
         both = norms[self._sample], norms_before[sample]
         self.measures |= ev.measure_drift(near, near_before, rows, published[sample], *both)
 
@@ -273,6 +279,6 @@ def renumber_pairs(pairs: Pairs, tracks: Tracks) -> Pairs:
 def _digest(model: Model) -> str:
     """Names what was learned: with several threads, the same inputs give another model each time."""
     hashed = blake2b(digest_size=4)
-    for matrix in (model.into, model.out):
+    for matrix in (model.in_vectors, model.out_vectors):
         hashed.update(matrix.data)  # whole rows of an array: no copy
     return hashed.hexdigest()

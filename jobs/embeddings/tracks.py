@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from features.embeddings.corpus import Ints, Matrix, Model, to_list_array
+from features.embeddings.arrays import Ints, to_list_array, to_matrix
+from features.embeddings.corpus import Model
 from features.embeddings.ranking import Pairs
 from jobs.embeddings.scratch import Scratch
 
@@ -68,24 +68,18 @@ class Tracks:
         return np.where(self.numbers[at] == numbers, at, -1)
 
 
-def load_previous_vectors(scratch: Scratch, tracks: Tracks, into: Model) -> None:
-    """Writes the vectors of the version before over the rows of `into` whose tracks it has."""
+def load_previous_vectors(scratch: Scratch, tracks: Tracks, model: Model) -> None:
+    """Writes the vectors of the version before over the rows of `model` whose tracks it has."""
     columns = ["number", "in_vector", "out_vector", "in_state", "out_state"]
     for batch in scratch.batches(VOCABULARY, columns):
         places = tracks.places(batch.column("number").to_numpy().astype(np.int64))
-        kept = batch.filter(pc.and_(pa.array(places >= 0), batch.column("in_vector").is_valid()))
-        rows = tracks.places(kept.column("number").to_numpy().astype(np.int64))
-        into.into[rows], into.out[rows] = (
-            _matrix(kept.column("in_vector")),
-            _matrix(kept.column("out_vector")),
-        )
-        for state, name in ((into.into_state, "in_state"), (into.out_state, "out_state")):
-            state[rows] = kept.column(name).fill_null(0.0).to_numpy()
-
-
-def _matrix(column: Any) -> Matrix:
-    flat = column.flatten().to_numpy(zero_copy_only=False)
-    return np.asarray(flat.reshape(len(column), -1) if len(column) else np.empty((0, 1)), np.float32)
+        known = batch.filter(pc.and_(pa.array(places >= 0), batch.column("in_vector").is_valid()))
+        if known.num_rows:
+            rows = tracks.places(known.column("number").to_numpy().astype(np.int64))
+            model.in_vectors[rows] = to_matrix(known.column("in_vector"))
+            model.out_vectors[rows] = to_matrix(known.column("out_vector"))
+            model.in_states[rows] = known.column("in_state").fill_null(0.0).to_numpy()
+            model.out_states[rows] = known.column("out_state").fill_null(0.0).to_numpy()
 
 
 def write_learned(scratch: Scratch, tracks: Tracks, model: Model) -> None:
@@ -104,9 +98,9 @@ def learned_rows(tracks: Tracks, model: Model) -> Iterator[pa.RecordBatch]:
         some = slice(start, start + _ROWS)
         yield pa.record_batch(
             [
-                tracks.ids[some], to_list_array(model.into[some]), to_list_array(model.out[some]),
-                pa.array(tracks.plays[some]), pa.array(model.into_state[some].astype(np.float64)),
-                pa.array(model.out_state[some].astype(np.float64)),
+                tracks.ids[some], to_list_array(model.in_vectors[some]), to_list_array(model.out_vectors[some]),
+                pa.array(tracks.plays[some]), pa.array(model.in_states[some].astype(np.float64)),
+                pa.array(model.out_states[some].astype(np.float64)),
             ],
             schema=LEARNED_SCHEMA,
         )  # fmt: skip

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from features.embeddings.sequences import build_sequences, build_vocabulary
 from features.embeddings.settings import Settings
-from features.embeddings.track_rows import join_previous_vectors
+from features.embeddings.track_embeddings import join_previous_vectors
 from jobs.embeddings.scratch import Scratch
 from jobs.embeddings.tracks import VOCABULARY
 from jobs.errors import JobError

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from features.embeddings.candidates import CandidateSettings, CandidateSettingsError
-from features.embeddings.neighbours import next_tracks
+from features.embeddings.neighbours import find_next_tracks
 from jobs.embeddings.candidate_files import CandidateFiles
 from jobs.embeddings.scratch import Scratch
 from reference import embeddings as reference
@@ -102,7 +102,7 @@ def chosen(listened, embeddings, catalogue, following, similar, settings):
     with TemporaryDirectory() as folder:
         files = CandidateFiles(Scratch(folder))
         files.write(embeddings, catalogue, following, similar)
-        return rows(files.candidates(listened, embeddings, DS, settings), CANDIDATES)
+        return rows(files.choose(listened, embeddings, DS, settings), CANDIDATES)
 
 
 @FEW
@@ -195,7 +195,7 @@ def test_neighbours_are_taken_as_the_search_gives_them(spark):
         frame(spark, [heard(**SEED)], SESSIONS),
         embeddings,
         frame(spark, [], TRACKS),
-        next_tracks(embeddings),
+        find_next_tracks(embeddings),
         frame(spark, neighbours(made, "vector", "vector", 2), SIMILAR_TRACKS),
         CandidateSettings(),
     )

@@ -83,17 +83,20 @@ def test_at_any_size_true_models_pass_and_the_others_do_not(count):
     assert z_possible(corpus, pairs) > POSSIBLE
     for seed in (1, 2):
         model = fit(corpus, Settings(dimensions=16, epochs=3, seed=seed, threads=1))
-        assert z_of_vectors(model.into[pairs.query], model.out[pairs.target]) > 4 * Z
+        assert z_of_vectors(model.in_vectors[pairs.query], model.out_vectors[pairs.target]) > 4 * Z
     pairs = Pairs(pairs.query[:300], pairs.target[:300])
     draws = np.random.default_rng(0)
     wrong = [
         z
         for _ in range(100)
         for order, into, out in [
-            (draws.permutation(len(model.into)), *draws.normal(size=(2, len(pairs), 16)).astype(np.float32))
+            (
+                draws.permutation(len(model.in_vectors)),
+                *draws.normal(size=(2, len(pairs), 16)).astype(np.float32),
+            )
         ]
         for z in (
-            z_of_vectors(model.into[order][pairs.query], model.out[order][pairs.target]),
+            z_of_vectors(model.in_vectors[order][pairs.query], model.out_vectors[order][pairs.target]),
             z_of_vectors(into, out),
         )
     ]

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from features.embeddings import sgns
 from features.embeddings.corpus import Corpus, Model
-from features.embeddings.ranking import Pairs, ranks
+from features.embeddings.ranking import Pairs, rank_targets
 from features.embeddings.settings import Settings
 from features.embeddings.training import fit
 from reference import item2vec as reference
@@ -29,7 +29,7 @@ def corpus_of(sequences, counts=None):
 
 
 def arrays(model):
-    return (model.into, model.out, model.into_state, model.out_state)
+    return (model.in_vectors, model.out_vectors, model.in_states, model.out_states)
 
 
 def test_one_epoch_is_the_loop_in_doubles():
@@ -39,14 +39,14 @@ def test_one_epoch_is_the_loop_in_doubles():
     model = Model.initialise(2, 5, 3)
     space = reference.Space(*(array.tolist() for array in arrays(model)))
     for number in range(4):
-        assert sgns.epoch(corpus, model, chosen, number) == 2
+        assert sgns.train_epoch(corpus, model, chosen, number) == 2
         space.learn(0, 1, [0, 0, 0], chosen.learning_rate)
         space.learn(1, 0, [0, 0, 0], chosen.learning_rate)
     hold(model, space)
 
 
 def hold(model, space):
-    for name in ("into", "out", "into_state", "out_state"):
+    for name in ("in_vectors", "out_vectors", "in_states", "out_states"):
         np.testing.assert_allclose(
             getattr(model, name), np.array(getattr(space, name)), rtol=2e-4, atol=2e-5, err_msg=name
         )
@@ -110,7 +110,7 @@ def test_an_epoch_learns_as_many_pairs_as_expected(window, backward):
     mean, variance = (times * sum(column) for column in zip(*moments, strict=True))
     settings = replace(SMALL, window=window, backward=backward, negatives=1, dimensions=2)
     corpus = corpus_of([*SEQUENCES] * times)
-    pairs = sgns.epoch(corpus, Model.initialise(7, 2, 1), settings, 0)
+    pairs = sgns.train_epoch(corpus, Model.initialise(7, 2, 1), settings, 0)
     assert abs(pairs - mean) <= SIGMAS * math.sqrt(variance)
 
 
@@ -129,7 +129,7 @@ def recorded(monkeypatch):
         with monkeypatch.context() as patch:
             patch.setattr(sgns, "_train_pair", pair)
             patch.setattr(sgns, "_train_sequences", sgns._train_sequences.py_func)
-            count = sgns.epoch(corpus, Model.initialise(len(corpus.counts), 2, 1), settings, 0)
+            count = sgns.train_epoch(corpus, Model.initialise(len(corpus.counts), 2, 1), settings, 0)
         assert count == len(pairs)
         return pairs
 
@@ -160,7 +160,7 @@ def test_compiled_or_not_the_same_pairs_are_drawn(recorded, backward, subsample)
     chosen = replace(SMALL, window=5, backward=backward, subsample=subsample)
     for seed in range(3):
         settings = replace(chosen, seed=seed)
-        compiled = sgns.epoch(corpus, Model.initialise(7, 16, 1), settings, 0)
+        compiled = sgns.train_epoch(corpus, Model.initialise(7, 16, 1), settings, 0)
         assert compiled == len(recorded(corpus, settings)) > 0
 
 
@@ -180,7 +180,7 @@ def followers(backward):
     model = fit(corpus_of(sequences), settings)
     first, second = np.arange(0, 2 * pairs, 2), np.arange(1, 2 * pairs, 2)
     return (
-        np.mean(ranks(model.into, model.out, Pairs(query, target)) == 1)
+        np.mean(rank_targets(model.in_vectors, model.out_vectors, Pairs(query, target)) == 1)
         for query, target in ((first, second), (second, first))
     )
 
@@ -237,7 +237,7 @@ def test_what_is_thinned_out_is_learned_less_often():
     thin = replace(SMALL, window=1, backward=0.0, subsample=0.02, dimensions=2)
     chance = reference.kept(times, 2 * times, 0.02)
     assert reference.kept(times // rare, 2 * times, 0.02) == 1
-    pairs = sgns.epoch(corpus, Model.initialise(rare + 1, 2, 1), thin, 0)
+    pairs = sgns.train_epoch(corpus, Model.initialise(rare + 1, 2, 1), thin, 0)
     assert abs(pairs - times * chance) <= SIGMAS * math.sqrt(times * chance * (1 - chance))
 
 

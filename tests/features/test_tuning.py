@@ -15,10 +15,10 @@ from features.embeddings.settings import SEARCHED, Settings
 from features.embeddings.tuning import (
     Sample,
     SearchPlan,
-    candidates,
     choose_settings,
     estimate_pairs,
     improves,
+    list_candidates,
     select_survivors,
     soft_hits,
 )
@@ -55,7 +55,7 @@ def run_on(corpus, table, monkeypatch):
         return np.array([table(((of.window, of.backward, of.learning_rate), trial.done))])
 
     monkeypatch.setattr(tuning._Trial, "score_pairs", score_pairs)
-    monkeypatch.setattr(sgns, "epoch", lambda *arguments: 1)
+    monkeypatch.setattr(sgns, "train_epoch", lambda *arguments: 1)
     return choose_settings(corpus, Settings(), NO_LIMIT)
 
 
@@ -116,7 +116,7 @@ def test_pairs_expected_are_those_of_plain_loops(lengths, window, backward):
 def test_pairs_expected_are_those_that_an_epoch_learns(corpus):
     for window, backward in tuning.WINDOWS:
         of = Settings(window=window, backward=backward, dimensions=2)
-        learned = sgns.epoch(corpus, tuning.Model.initialise(len(corpus.counts), 2, 1), of, 0)
+        learned = sgns.train_epoch(corpus, tuning.Model.initialise(len(corpus.counts), 2, 1), of, 0)
         assert estimate_pairs(np.diff(corpus.offsets), of) == pytest.approx(learned, rel=0.02)
 
 
@@ -126,20 +126,20 @@ def test_pairs_expected_are_those_that_an_epoch_learns(corpus):
 @pytest.mark.parametrize("budget", [0.5, 1.5, 3.0])
 def test_the_search_and_its_training_cost_no_more_than_is_allowed(corpus, monkeypatch, budget):
     """Counted where pairs are learned, not where the search adds them up."""
-    learned, epoch = [], sgns.epoch
+    learned, epoch = [], sgns.train_epoch
 
     def counted(part, model, of, number):
         pairs = epoch(part, model, of, number)
         learned.append(pairs * of.dimensions)
         return pairs
 
-    monkeypatch.setattr(sgns, "epoch", counted)
+    monkeypatch.setattr(sgns, "train_epoch", counted)
     made = choose_settings(corpus, Settings(), SearchPlan(budget=budget))
     spent, of = sum(learned), made.settings
     learned.clear()
     model = tuning.Model.initialise(len(corpus.counts), of.dimensions, of.seed)
     for number in range(of.epochs):
-        sgns.epoch(corpus, model, of, number)
+        sgns.train_epoch(corpus, model, of, number)
     assert made.cost == spent
     assert 0 < spent <= budget * sum(learned)
     assert made.relative_cost == pytest.approx(spent / sum(learned), rel=0.02)
@@ -234,9 +234,10 @@ def test_seeds_threads_and_the_rest_stay(corpus):
 
 
 def test_a_candidate_is_tried_once():
-    assert len(candidates(Settings(), SearchPlan())) == 12
+    assert len(list_candidates(Settings(), SearchPlan())) == 12
     assert (
-        len(candidates(Settings(window=3, backward=1.0), SearchPlan(frozenset(("window", "backward"))))) == 3
+        len(list_candidates(Settings(window=3, backward=1.0), SearchPlan(frozenset(("window", "backward")))))
+        == 3
     )
 
 

@@ -15,7 +15,7 @@ from expectations.gate import audit_batch
 from expectations.profile import profile
 from expectations.suite import suite_for
 from features.embeddings.settings import Settings
-from features.embeddings.track_rows import track_embeddings
+from features.embeddings.track_embeddings import build_track_embeddings
 from jobs.embeddings import task
 from jobs.embeddings.staged_measures import staged_measures
 from jobs.embeddings.task import Plan, make_task
@@ -45,7 +45,7 @@ def verdict(spark, scratch, learned, report, spoil=lambda rows: rows):
     """What the gate says of rows made of `learned`, as the job makes and measures them."""
     pq.write_table(learned, scratch.path("spoiled.parquet"))
     read = spark.read.parquet
-    rows = track_embeddings(
+    rows = build_track_embeddings(
         read(scratch.path("spoiled.parquet")), read(scratch.path(VOCABULARY)), None, "v1", "v1", DAY
     )
     made = conform(spoil(rows), CONTRACT).localCheckpoint()
@@ -107,7 +107,7 @@ def shuffled(fit):
 
     def wrong(*arguments):
         model = fit(*arguments)
-        order = np.random.default_rng(0).permutation(len(model.into))
+        order = np.random.default_rng(0).permutation(len(model.in_vectors))
         return type(model)(*(array[order] for array in vars(model).values()))
 
     return wrong
@@ -118,7 +118,9 @@ def untrained(fit):
 
     def wrong(corpus, settings, *rest):
         model = fit(corpus, replace(settings, epochs=1, learning_rate=1e-6), *rest[:1], range(1))
-        model.out[:] = np.random.default_rng(0).normal(size=model.out.shape).astype(np.float32)
+        model.out_vectors[:] = (
+            np.random.default_rng(0).normal(size=model.out_vectors.shape).astype(np.float32)
+        )
         return model
 
     return wrong
@@ -185,7 +187,9 @@ def test_a_version_worse_than_the_one_before_is_refused(spark, first, tmp_path, 
     def noisy(fit):
         def wrong(*arguments):
             model = fit(*arguments)
-            model.out += np.random.default_rng(0).normal(0, 2.0, model.out.shape).astype(np.float32)
+            model.out_vectors += (
+                np.random.default_rng(0).normal(0, 2.0, model.out_vectors.shape).astype(np.float32)
+            )
             return model
 
         return wrong

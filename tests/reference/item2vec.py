@@ -145,27 +145,30 @@ class Space:
     """In and out vectors and Adagrad's sums, one per row, as lists of Python's doubles."""
 
     def __init__(
-        self, into: Rows, out: Rows, into_state: Sequence[float], out_state: Sequence[float]
+        self, in_vectors: Rows, out_vectors: Rows, in_states: Sequence[float], out_states: Sequence[float]
     ) -> None:
-        self.into, self.out = [list(row) for row in into], [list(row) for row in out]
-        self.into_state, self.out_state = list(into_state), list(out_state)
+        self.in_vectors, self.out_vectors = (
+            [list(row) for row in in_vectors],
+            [list(row) for row in out_vectors],
+        )
+        self.in_states, self.out_states = list(in_states), list(out_states)
 
     def learn(self, track: int, context: int, drawn: Sequence[int], rate: float) -> None:
         """Moves out vectors one after the other, each by its own gradient of the log-likelihood; then the in
         vector, by the sum of what each said before it moved. A drawn track that is the context says nothing."""
-        own = list(self.into[track])
+        own = list(self.in_vectors[track])
         gradient = [0.0] * len(own)
         for n, other in enumerate([context, *drawn]):
             if n and other == context:
                 continue
             error = (n == 0) - 1 / (
-                1 + math.exp(-sum(a * b for a, b in zip(own, self.out[other], strict=True)))
+                1 + math.exp(-sum(a * b for a, b in zip(own, self.out_vectors[other], strict=True)))
             )
-            gradient = [g + error * o for g, o in zip(gradient, self.out[other], strict=True)]
-            self.out_state[other] += _adagrad(
-                self.out[other], [error * a for a in own], self.out_state[other], rate
+            gradient = [g + error * o for g, o in zip(gradient, self.out_vectors[other], strict=True)]
+            self.out_states[other] += _adagrad(
+                self.out_vectors[other], [error * a for a in own], self.out_states[other], rate
             )
-        self.into_state[track] += _adagrad(self.into[track], gradient, self.into_state[track], rate)
+        self.in_states[track] += _adagrad(self.in_vectors[track], gradient, self.in_states[track], rate)
 
 
 def _adagrad(row: list[float], gradient: list[float], state: float, rate: float) -> float:
