@@ -28,8 +28,8 @@ from features.embeddings.candidate_arrays import choose
 from features.embeddings.candidates import CandidateSettings, collect_plays
 from features.embeddings.neighbours import find_next_tracks
 from jobs.embeddings.candidate_files import TRACKS, CandidateFiles
-from jobs.embeddings.published import TABLE, configure_search, window
 from jobs.embeddings.scratch import Scratch
+from jobs.embeddings.steps import TABLE, configure_search, days_ending
 from jobs.job import Job
 from jobs.session import open_session
 from schemas import CONTRACTS
@@ -106,7 +106,7 @@ def _of_root(args: argparse.Namespace, folder: str) -> Inputs:
     find_next_tracks(embeddings, args.k, configure_search(job)).write.parquet(f"{folder}/following")
     empty = CONTRACTS["tracks"].struct()
     return Inputs(
-        window(job, day, DAYS),
+        job.read("sessions", days_ending(day, DAYS)),
         embeddings,
         job.read("tracks") if job.has("tracks") else job.spark.createDataFrame([], empty),
         job.spark.read.parquet(f"{folder}/following"),

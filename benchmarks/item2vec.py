@@ -167,8 +167,8 @@ def part_job(sessions: Sessions, args: argparse.Namespace) -> None:
     from features.embeddings.track_embeddings import build_track_embeddings
     from jobs.embeddings import trainer
     from jobs.embeddings.scratch import Scratch
-    from jobs.embeddings.task import REPORT, Plan, make_task
-    from jobs.embeddings.tracks import LEARNED, VOCABULARY
+    from jobs.embeddings.task import Plan, make_task
+    from jobs.embeddings.tracks import LEARNED, REPORT, VOCABULARY
 
     with tempfile.TemporaryDirectory() as folder:
         spark, heard = session(), _written(sessions, f"{folder}/sessions")

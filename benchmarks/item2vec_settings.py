@@ -32,7 +32,8 @@ from features.embeddings.evaluation import hold_out_last
 from features.embeddings.ranking import Pairs, rank_targets
 from features.embeddings.sequences import FOLDS
 from features.embeddings.settings import Settings
-from features.embeddings.tuning import SearchPlan, choose_settings, describe
+from features.embeddings.trials import SearchPlan
+from features.embeddings.tuning import choose_settings, describe
 
 REACHES = tuple(itertools.product((2, 5, 10), (0.3, 1.0)))
 # Of each rate the epochs that are scored.

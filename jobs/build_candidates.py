@@ -8,7 +8,8 @@ from dataclasses import asdict
 from features.embeddings.candidates import CandidateSettings
 from features.embeddings.neighbours import find_next_tracks
 from jobs.embeddings.candidate_files import CandidateFiles
-from jobs.embeddings.published import (
+from jobs.embeddings.scratch import Scratch
+from jobs.embeddings.steps import (
     TABLE,
     add_day_argument,
     add_fields,
@@ -17,7 +18,6 @@ from jobs.embeddings.published import (
     resolve_day,
     settings_from,
 )
-from jobs.embeddings.scratch import Scratch
 from jobs.errors import JobError
 from jobs.job import Job, new_parser
 from schemas import CONTRACTS

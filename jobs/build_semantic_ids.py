@@ -20,7 +20,7 @@ from features.embeddings.semantic_ids import (
     measure_ids,
     measure_prefix_stability,
 )
-from jobs.embeddings.published import TABLE, add_day_argument, resolve_day
+from jobs.embeddings.steps import TABLE, add_day_argument, resolve_day
 from jobs.errors import WrongUsage
 from jobs.job import Job, new_parser
 

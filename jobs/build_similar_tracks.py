@@ -7,7 +7,7 @@ from datetime import date
 from typing import TYPE_CHECKING
 
 from features.embeddings.neighbours import NeighboursError, find_similar_tracks, largest_in_degree
-from jobs.embeddings.published import TABLE, add_day_argument, configure_search, resolve_day
+from jobs.embeddings.steps import TABLE, add_day_argument, configure_search, resolve_day
 from jobs.errors import WrongUsage
 from jobs.job import Job, new_parser
 

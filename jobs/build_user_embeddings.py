@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from features.embeddings.users import HalfLifeError, build_user_embeddings
-from jobs.embeddings.published import TABLE, add_day_argument, days_ending, resolve_day
+from jobs.embeddings.steps import TABLE, add_day_argument, days_ending, resolve_day
 from jobs.errors import WrongUsage
 from jobs.job import Job, new_parser
 

@@ -15,8 +15,8 @@ from typing import Any
 from features.embeddings.evaluation import compare_hits
 from features.embeddings.settings import Settings
 from jobs.embeddings.evaluation import Evaluation, evaluate_space
-from jobs.embeddings.published import TABLE, add_day_argument, days_ending, resolve_day
 from jobs.embeddings.scratch import Scratch
+from jobs.embeddings.steps import TABLE, add_day_argument, days_ending, resolve_day
 from jobs.errors import JobError, WrongUsage
 from jobs.job import Job, new_parser, parse_day
 from segue import show

@@ -19,17 +19,16 @@ from typing import TYPE_CHECKING, Any
 from expectations.verdict import Refused, Verdict, format_failure
 from features.embeddings.settings import BACKENDS, SEARCHED, Settings, SettingsError
 from features.embeddings.track_embeddings import build_track_embeddings
-from features.embeddings.tuning import SearchPlan
+from features.embeddings.trials import SearchPlan
 from jobs.embeddings.parents import AUTO, Parent, choose_start, find_parent
-from jobs.embeddings.published import TABLE, days_ending
 from jobs.embeddings.scratch import Scratch
 from jobs.embeddings.staged_measures import staged_measures
+from jobs.embeddings.steps import TABLE, days_ending, whole_executor_profile
 from jobs.embeddings.tracks import LEARNED, VOCABULARY
 from jobs.embeddings.trainer import (
     NothingToLearn,
     TrainingResult,
     train,
-    whole_executor_profile,
     write_vocabulary,
 )
 from jobs.errors import WrongUsage

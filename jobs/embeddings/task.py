@@ -9,8 +9,6 @@ matrices: what is measured is measured in their place, after they are written.
 from __future__ import annotations
 
 import json
-import resource
-import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
@@ -25,20 +23,24 @@ from expectations.suite import MIN_PAIRS
 from features.embeddings import chance
 from features.embeddings import evaluation as ev
 from features.embeddings.alignment import fit_rotation, select_anchors
-from features.embeddings.arrays import Ints, Tokens, flatten_lists, normalise_rows
+from features.embeddings.arrays import Ints, normalise_rows
 from features.embeddings.corpus import Corpus, Model
-from features.embeddings.ranking import Pairs
-from features.embeddings.sequences import FOLDS
 from features.embeddings.settings import Settings
 from features.embeddings.training import fit
-from features.embeddings.tuning import Choice, SearchPlan, choose_settings, describe
-from jobs.embeddings.choices import SearchProgress, load_choice, save_choice
+from features.embeddings.trials import SearchPlan, Trial
+from features.embeddings.tuning import Choice, choose_settings, describe
+from jobs.embeddings.progress import EpochNotes, SearchNotes, peak_bytes
 from jobs.embeddings.scratch import Scratch
-from jobs.embeddings.tracks import Tracks, load_previous_vectors, write_learned, write_pairs
+from jobs.embeddings.tracks import (
+    Tracks,
+    load_previous_model,
+    load_previous_vectors,
+    split_held_out,
+    write_learned,
+    write_pairs,
+)
 
-REPORT = "report string"
-# A model of seconds is sooner learned again than saved.
-SECONDS_BETWEEN_CHECKPOINTS = 60.0
+CHOICE = "choice.json"
 
 
 @dataclass(frozen=True)
@@ -71,10 +73,8 @@ class _Training:
 
     def __init__(self, plan: Plan, batches: list[pa.RecordBatch]) -> None:
         self.plan, self.settings = plan, plan.settings
-        read = Tracks.read(plan.scratch)
-        self.vocabulary = read.take(
-            np.flatnonzero(read.plays >= plan.settings.min_plays)
-        )  # the first of them
+        tracks = Tracks.read(plan.scratch)
+        self.vocabulary = tracks.take(np.flatnonzero(tracks.plays >= plan.settings.min_plays))
         kept, starts, self.pairs = split_held_out(batches)
         self.corpus = Corpus(kept, starts, self.vocabulary.plays)
         self.learned = np.flatnonzero(np.bincount(kept, minlength=len(self.vocabulary.plays)))
@@ -93,17 +93,18 @@ class _Training:
         if len(self.pairs):  # before there is a model: both take memory
             self.baselines = ev.measure_baselines(self.corpus, self.pairs)
             self.metrics += [metric for found in self.baselines.values() for metric in found.metrics]
-        twin = self._second_seed_neighbours() if self.plan.parent and not self._warm else None
+        starts_new_space = self.plan.parent and not self._warm
+        second_seed = self._second_seed_neighbours() if starts_new_space else None
         started = time.monotonic()
         model = self._train().take(self.learned)
         seconds = time.monotonic() - started
-        if self.plan.parent and not self._warm:
+        if starts_new_space:
             self._align(model)
         digest = _digest(model)
         write_learned(self.plan.scratch, self.tracks, model)
         self._write_adjacent_pairs()
         if len(self.learned):
-            self._measure(model, twin)
+            self._measure(model, second_seed)
         return {
             "metrics": ev.to_rows(self.metrics), "measures": self.measures, "tracks": len(self.learned),
             "plays": len(self.corpus.tokens), "seconds": seconds, "peak_bytes": peak_bytes(),
@@ -118,12 +119,12 @@ class _Training:
         """Takes over the settings that the search finds. A training that goes on from a saved model keeps its own."""
         if self.plan.search is None:
             return None
-        choice = load_choice(self.plan.scratch)
+        choice = _load_choice(self.plan.scratch)
         if choice is None:
-            say = SearchProgress(self.plan.scratch)
+            say = SearchNotes(self.plan.scratch)
             choice = choose_settings(self.corpus, self.settings, self.plan.search, say)
             say(describe(choice))
-            save_choice(self.plan.scratch, choice)
+            self.plan.scratch.write_json(CHOICE, asdict(choice))
         self.settings = replace(choice.settings, threads=self.settings.threads)
         return choice
 
@@ -131,12 +132,12 @@ class _Training:
         if self.settings.backend == "gensim":
             return fit(self.corpus, self.settings)
         saved = self.plan.scratch.load_model()
-        model, done = saved if saved else (self._initial_model(self.settings.seed), 0)
+        model, done = saved if saved else (self._initial_model(), 0)
         epochs = range(done, self.settings.warm_epochs if self._warm else self.settings.epochs)
-        return fit(self.corpus, self.settings, model, epochs, _Progress(self.plan))
+        return fit(self.corpus, self.settings, model, epochs, EpochNotes(self.plan.scratch))
 
-    def _initial_model(self, seed: int) -> Model:
-        model = Model.initialise(len(self.vocabulary.plays), self.settings.dimensions, seed)
+    def _initial_model(self) -> Model:
+        model = Model.initialise(len(self.vocabulary.plays), self.settings.dimensions, self.settings.seed)
         if self._warm:
             load_previous_vectors(self.plan.scratch, self.vocabulary, model)
             model.initialise_new_rows()
@@ -149,7 +150,7 @@ class _Training:
         return ev.find_neighbours(published, self._sample, ev.NEIGHBOURS)
 
     def _align(self, model: Model) -> None:
-        """Turns the model to lie as the version before does, as far as a rotation can."""
+        """Rotates the model onto the version before, as far as a rotation can."""
         rows = select_anchors(self.tracks.plays, np.maximum(self.tracks.previous_plays, 0))
         self.measures["aligned_on"] = float(len(rows))
         if len(rows) >= 2 * self.settings.dimensions:
@@ -172,8 +173,8 @@ class _Training:
         write_pairs(self.plan.scratch, self.vocabulary, pairs)
         self.measures["chance_z_possible"] = chance.z_possible(self.corpus, pairs)
 
-    def _measure(self, model: Model, twin: Ints | None) -> None:
-        pairs, sample = renumber_pairs(self.pairs, self.tracks), self._sample
+    def _measure(self, model: Model, second_seed: Ints | None) -> None:
+        pairs, sample = self.tracks.locate(self.pairs), self._sample
         hits = None
         if len(pairs):
             found = ev.evaluate_ranking(
@@ -191,28 +192,28 @@ class _Training:
         if self.plan.parent and len(sample):
             rows = published[sample].copy()
             self._compare(model, hits, self.tracks.numbers[near], rows, norms)
-        if twin is not None and len(sample):
-            self.measures["seed_overlap@10"] = ev.overlap(near, twin)
-            kept, by_chance = self.measures["overlap@10"], self.measures["seed_overlap@10"]
-            self.measures["overlap_over_seeds"] = kept / by_chance if by_chance else float("inf")
+        if second_seed is not None and len(sample):
+            self.measures["seed_overlap@10"] = ev.overlap(near, second_seed)
+            by_version, by_seed = self.measures["overlap@10"], self.measures["seed_overlap@10"]
+            self.measures["overlap_over_seeds"] = by_version / by_seed if by_seed else float("inf")
 
     def _compare(self, model: Model, hits: Any, near: Ints, rows: Any, norms: Any) -> None:
-        """With the version before on the same questions; its vectors take the place of the model's.
+        """With the version before on the same pairs; its vectors take the place of the model's.
 
         Args:
-            hits: of this version; None where there are no questions.
+            hits: of this version; None where there are no pairs.
         """
         old = self.tracks.take(np.flatnonzero(self.tracks.previous_plays >= 0))
-        held = Model(*(array[: len(old.plays)] for array in vars(model).values()))
-        load_previous_vectors(self.plan.scratch, old, held)
+        previous = Model(*(array[: len(old.plays)] for array in vars(model).values()))
+        load_previous_vectors(self.plan.scratch, old, previous)
         if hits is not None:
-            pairs = renumber_pairs(self.pairs, old)
-            before = ev.evaluate_ranking(
-                "next", "previous", held.in_vectors, held.out_vectors, pairs, old.plays
+            pairs = old.locate(self.pairs)
+            result = ev.evaluate_ranking(
+                "next", "previous", previous.in_vectors, previous.out_vectors, pairs, old.plays
             )
-            self.metrics += before.metrics
-            self.measures |= ev.compare_hits(hits, before.hits)
-        published, norms_before = held.combine_in_place()
+            self.metrics += result.metrics
+            self.measures |= ev.compare_hits(hits, result.hits)
+        published, norms_before = previous.combine_in_place()
         sample = old.places(self.tracks.numbers[self._sample])
         near_before = old.numbers[ev.find_neighbours(published, sample, ev.NEIGHBOURS)]
         both = norms[self._sample], norms_before[sample]
@@ -234,46 +235,13 @@ def _gate_conditions(pairs: int, sample: int, plan: Plan) -> dict[str, float]:
     }
 
 
-class _Progress:
-    """After each epoch, a note for the driver to show; now and then, the model itself."""
-
-    def __init__(self, plan: Plan) -> None:
-        self._plan = plan
-        self._started = self._saved = time.monotonic()
-
-    def __call__(self, epoch: int, pairs: int, model: Model) -> None:
-        now = time.monotonic()
-        self._plan.scratch.write_json(
-            f"progress/{epoch:05d}.json",
-            {"epoch": epoch, "pairs": pairs, "seconds": now - self._started, "peak_bytes": peak_bytes()},
-        )
-        if now - self._saved > SECONDS_BETWEEN_CHECKPOINTS:
-            self._plan.scratch.save_model(model, epoch)
-            self._saved = time.monotonic()
-        self._started = time.monotonic()
-
-
-def split_held_out(batches: list[pa.RecordBatch]) -> tuple[Tokens, Ints, Pairs]:
-    """Tokens and offsets of the sequences without what is held out, and the questions that this makes."""
-    tokens, offsets = flatten_lists(batches)
-    folds = np.concatenate([np.zeros(0, np.int64), *(batch.column("fold") for batch in batches)])
-    return ev.hold_out_last(tokens, offsets, folds, FOLDS)
-
-
-def peak_bytes() -> int:
-    """The most memory that this process had so far; Linux counts in KiB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-
-
-def load_previous_model(scratch: Scratch, tracks: Tracks, dimensions: int) -> Model:
-    model = Model(*(np.zeros((len(tracks.plays), dimensions), np.float32) for _ in range(2)),
-                  *(np.zeros(len(tracks.plays), np.float32) for _ in range(2)))  # fmt: skip
-    load_previous_vectors(scratch, tracks, model)
-    return model
-
-
-def renumber_pairs(pairs: Pairs, tracks: Tracks) -> Pairs:
-    return Pairs(tracks.places(pairs.query), tracks.places(pairs.target))
+def _load_choice(scratch: Scratch) -> Choice | None:
+    """What a training that was cut off had chosen; None where there was no search, or it was cut off itself."""
+    saved: dict[str, Any] | None = scratch.read_json(CHOICE)
+    if saved is None:
+        return None
+    trials = tuple(Trial(**trial) for trial in saved["trials"])
+    return Choice(**saved | {"settings": Settings(**saved["settings"]), "trials": trials})
 
 
 def _digest(model: Model) -> str:

@@ -1,4 +1,4 @@
-"""The tokens of a training, read from the scratch where Spark left them, and the vectors of the version before."""
+"""What a task reads where Spark left it, and leaves for Spark: tracks, sequences, vectors; files in the scratch."""
 
 from __future__ import annotations
 
@@ -9,11 +9,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from features.embeddings.arrays import Ints, to_list_array, to_matrix
+from features.embeddings.arrays import Ints, Tokens, flatten_lists, to_list_array, to_matrix
 from features.embeddings.corpus import Model
+from features.embeddings.evaluation import hold_out_last
 from features.embeddings.ranking import Pairs
+from features.embeddings.sequences import FOLDS
 from jobs.embeddings.scratch import Scratch
 
+# What a task hands back: one row, JSON.
+REPORT = "report string"
 VOCABULARY = "vocabulary"
 LEARNED = "learned.parquet"
 LEARNED_SCHEMA = pa.schema(
@@ -67,6 +71,17 @@ class Tracks:
         at = np.searchsorted(self.numbers, numbers).clip(max=len(self.numbers) - 1)
         return np.where(self.numbers[at] == numbers, at, -1)
 
+    def locate(self, pairs: Pairs) -> Pairs:
+        """The pairs by their places here instead of their numbers."""
+        return Pairs(self.places(pairs.query), self.places(pairs.target))
+
+
+def split_held_out(batches: list[pa.RecordBatch]) -> tuple[Tokens, Ints, Pairs]:
+    """Tokens and offsets of the sequences without what is held out, and the pairs that this makes."""
+    tokens, offsets = flatten_lists(batches)
+    folds = np.concatenate([np.zeros(0, np.int64), *(batch.column("fold") for batch in batches)])
+    return hold_out_last(tokens, offsets, folds, FOLDS)
+
 
 def load_previous_vectors(scratch: Scratch, tracks: Tracks, model: Model) -> None:
     """Writes the vectors of the version before over the rows of `model` whose tracks it has."""
@@ -80,6 +95,14 @@ def load_previous_vectors(scratch: Scratch, tracks: Tracks, model: Model) -> Non
             model.out_vectors[rows] = to_matrix(known.column("out_vector"))
             model.in_states[rows] = known.column("in_state").fill_null(0.0).to_numpy()
             model.out_states[rows] = known.column("out_state").fill_null(0.0).to_numpy()
+
+
+def load_previous_model(scratch: Scratch, tracks: Tracks, dimensions: int) -> Model:
+    rows = len(tracks.plays)
+    vectors = (np.zeros((rows, dimensions), np.float32) for _ in range(2))
+    model = Model(*vectors, *(np.zeros(rows, np.float32) for _ in range(2)))
+    load_previous_vectors(scratch, tracks, model)
+    return model
 
 
 def write_learned(scratch: Scratch, tracks: Tracks, model: Model) -> None:

@@ -3,28 +3,26 @@
 from __future__ import annotations
 
 import json
-import re
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from os import cpu_count
 from typing import TYPE_CHECKING, Any
+
+from pyspark.sql import functions as F
 
 from features.embeddings.sequences import build_sequences, build_vocabulary
 from features.embeddings.settings import Settings
 from features.embeddings.track_embeddings import join_previous_vectors
+from jobs.embeddings.progress import log_progress
 from jobs.embeddings.scratch import Scratch
-from jobs.embeddings.tracks import VOCABULARY
+from jobs.embeddings.steps import whole_executor_profile
+from jobs.embeddings.task import Plan, make_task
+from jobs.embeddings.tracks import REPORT, VOCABULARY
 from jobs.errors import JobError
 
 if TYPE_CHECKING:
-    from pyspark.resource import ResourceProfile
     from pyspark.sql import DataFrame, SparkSession
 
-    from features.embeddings.tuning import SearchPlan
-
-SECONDS_BETWEEN_LOOKS = 0.5
+    from features.embeddings.trials import SearchPlan
 
 
 class NothingToLearn(JobError):
@@ -74,10 +72,6 @@ def train(
     Raises:
         NothingToLearn: no session has two tracks.
     """
-    from pyspark.sql import functions as F
-
-    from jobs.embeddings.task import REPORT, Plan, make_task
-
     frequent = spark.read.parquet(scratch.path(VOCABULARY)).where(F.col("plays") >= settings.min_plays)
     rows = build_sequences(heard, frequent.select("number", "track_id"), settings)
     profile, _ = whole_executor_profile(spark)
@@ -92,53 +86,3 @@ def train(
             "each; there is nothing to learn from. Give more --days, or lower --min-plays"
         )
     return TrainingResult(**json.loads(reports[0]["report"]))
-
-
-def whole_executor_profile(spark: SparkSession) -> tuple[ResourceProfile | None, int]:
-    """Resources of a task that has an executor's cores to itself, and how many these are.
-
-    On one machine there are no executors to choose from. Where the cluster does not say how many cores
-    one has, the task takes what every task does.
-    """
-    from pyspark.resource import ResourceProfileBuilder, TaskResourceRequests
-
-    if re.match(r"local(\[|$)", spark.sparkContext.master or ""):
-        return None, cpu_count() or 1
-    cores = int(spark.conf.get("spark.executor.cores", "0") or 0)
-    if not cores:
-        return None, int(spark.conf.get("spark.task.cpus", "1") or 1)
-    requests = TaskResourceRequests().cpus(cores)
-    return ResourceProfileBuilder().require(requests).build, cores
-
-
-@contextmanager
-def log_progress(scratch: Scratch, say: Callable[[str], None]) -> Iterator[None]:
-    """Says what the task notes in the scratch; it may run on another machine."""
-    done, seen = threading.Event(), set(scratch.names("progress"))
-
-    def look() -> None:
-        for name in scratch.names("progress"):
-            if name not in seen and (note := scratch.read_json(f"progress/{name}")):
-                seen.add(name)
-                say(note.get("line") or _epoch(note))
-
-    def watch() -> None:
-        while not done.wait(SECONDS_BETWEEN_LOOKS):
-            look()
-
-    thread = threading.Thread(target=watch, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        done.set()
-        thread.join()
-        look()
-
-
-def _epoch(note: dict[str, Any]) -> str:
-    speed = note["pairs"] / max(note["seconds"], 1e-9) / 1e6
-    return (
-        f"epoch {note['epoch']}: {note['pairs']:,} pairs, {note['seconds']:.1f} s, {speed:.1f} M pairs/s, "
-        f"{note['peak_bytes'] / 2**20:,.0f} MiB"
-    )

@@ -16,7 +16,7 @@ from expectations.profile import profile
 from expectations.suite import suite_for
 from features.embeddings.settings import Settings
 from features.embeddings.track_embeddings import build_track_embeddings
-from jobs.embeddings import task
+from jobs.embeddings import progress, task
 from jobs.embeddings.staged_measures import staged_measures
 from jobs.embeddings.task import Plan, make_task
 from jobs.embeddings.tracks import LEARNED, VOCABULARY
@@ -227,17 +227,17 @@ def test_one_thread_repeats_a_result_exactly(first, tmp_path):
 
 def test_a_training_that_was_cut_off_goes_on(first, tmp_path, monkeypatch):
     """Killed after the third epoch; what it had saved is gone on with, to the same vectors."""
-    monkeypatch.setattr(task, "SECONDS_BETWEEN_CHECKPOINTS", -1.0)
+    monkeypatch.setattr(progress, "SECONDS_BETWEEN_CHECKPOINTS", -1.0)
     seen = []
 
-    class Cut(task._Progress):
+    class Cut(progress.EpochNotes):
         def __call__(self, epoch, pairs, model):
             super().__call__(epoch, pairs, model)
             seen.append(epoch)
             if len(seen) == 3:
                 raise KeyboardInterrupt
 
-    monkeypatch.setattr(task, "_Progress", Cut)
+    monkeypatch.setattr(task, "EpochNotes", Cut)
     scratch, batches = laid_ready(tmp_path / "scratch", sessions())
     plan = Plan(scratch, SETTINGS, "cold", False)
     with pytest.raises(KeyboardInterrupt):

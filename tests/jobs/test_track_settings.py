@@ -9,7 +9,8 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 
 from features.embeddings.settings import SEARCHED, Settings
-from features.embeddings.tuning import SAFE_SETTINGS, SLOWER, SearchPlan
+from features.embeddings.trials import SearchPlan
+from features.embeddings.tuning import SAFE_SETTINGS, SLOWER
 from jobs import train_track_embeddings
 from jobs.embeddings.parents import Parent
 from jobs.publishing.warehouse import Warehouse

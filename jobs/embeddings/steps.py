@@ -1,17 +1,22 @@
-"""The published embeddings of a day, for the steps that make something of them."""
+"""What the steps that make something of published embeddings share: their day, flags of settings, an executor."""
 
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Mapping
 from dataclasses import fields
 from datetime import date, timedelta
-from typing import Any
+from os import cpu_count
+from typing import TYPE_CHECKING, Any
 
 from features.embeddings.neighbours import Search
-from jobs.embeddings.trainer import whole_executor_profile
 from jobs.errors import WrongUsage
 from jobs.job import Job, parse_day
+
+if TYPE_CHECKING:
+    from pyspark.resource import ResourceProfile
+    from pyspark.sql import SparkSession
 
 TABLE = "track_embeddings"
 # Each holds all vectors.
@@ -58,6 +63,23 @@ def configure_search(job: Job) -> Search:
     profile, cores = whole_executor_profile(job.spark)
     tasks = 1 if profile else min(cores, TASKS_HERE)
     return Search(tasks=tasks, threads=max(1, cores // tasks), profile=profile)
+
+
+def whole_executor_profile(spark: SparkSession) -> tuple[ResourceProfile | None, int]:
+    """Resources of a task that has an executor's cores to itself, and how many these are.
+
+    On one machine there are no executors to choose from. Where the cluster does not say how many cores
+    one has, the task takes what every task does.
+    """
+    from pyspark.resource import ResourceProfileBuilder, TaskResourceRequests
+
+    if re.match(r"local(\[|$)", spark.sparkContext.master or ""):
+        return None, cpu_count() or 1
+    cores = int(spark.conf.get("spark.executor.cores", "0") or 0)
+    if not cores:
+        return None, int(spark.conf.get("spark.task.cpus", "1") or 1)
+    requests = TaskResourceRequests().cpus(cores)
+    return ResourceProfileBuilder().require(requests).build, cores
 
 
 def add_fields(made: argparse.ArgumentParser, settings: type, meanings: Mapping[str, str]) -> None:
