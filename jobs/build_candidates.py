@@ -1,4 +1,4 @@
-"""What a ranker may choose from, per listener: tracks that follow what was heard last, and tracks like it."""
+"""Candidates for a ranker, per listener: tracks that follow what was played last, and tracks similar to it."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ from schemas import CONTRACTS
 MEANINGS = {
     "per_user": "candidates of a listener at most",
     "recent_hours": "tracks played in so many hours before midnight are left out",
-    "seeds": "tracks heard last that bring candidates",
+    "seeds": "tracks played last whose neighbours are candidates",
     "explicit": "whether tracks that are marked explicit may be candidates",
     "per_artist": "candidates of one artist at most",
-    "half_life_days": "a seed heard so many days before the newest one weighs half",
+    "half_life_days": "a seed played so many days before the newest one weighs half",
 }
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    made = add_day_argument(new_parser(__doc__, "build-candidates"))
-    made.add_argument("--days", type=int, default=30, help="days of sessions that bring seeds (%(default)s)")
-    made.add_argument(
-        "-k", type=int, default=100, help="next tracks of a seed that are looked at (%(default)s)"
+    arguments = add_day_argument(new_parser(__doc__, "build-candidates"))
+    arguments.add_argument(
+        "--days", type=int, default=30, help="days of sessions to take seeds from (%(default)s)"
     )
-    add_fields(made, CandidateSettings, MEANINGS)
-    args = made.parse_args(argv)
+    arguments.add_argument("-k", type=int, default=100, help="next tracks per seed (%(default)s)")
+    add_fields(arguments, CandidateSettings, MEANINGS)
+    args = arguments.parse_args(argv)
     settings = settings_from(args, CandidateSettings)
     job = Job("build-candidates", args.root, args.run_id)
     day = resolve_day(job, args.day)

@@ -1,4 +1,4 @@
-"""Tracks as short words of codes, for generative recommenders. A space keeps its codebooks as long as it lives."""
+"""Semantic ids: residual-quantised track embeddings, for generative recommenders. A space keeps its codebooks."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ IDS, BOOKS = "track_semantic_ids", "semantic_codebooks"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    made = add_day_argument(new_parser(__doc__, "build-semantic-ids"))
-    made.add_argument("--levels", type=int, default=4, help="codes of a track (%(default)s)")
-    made.add_argument("--codes", type=int, default=256, help="codes of a level (%(default)s)")
-    made.add_argument("--seed", type=int, default=1, help="of the clustering (%(default)s)")
-    args = made.parse_args(argv)
+    arguments = add_day_argument(new_parser(__doc__, "build-semantic-ids"))
+    arguments.add_argument("--levels", type=int, default=4, help="codes of a track (%(default)s)")
+    arguments.add_argument("--codes", type=int, default=256, help="codes of a level (%(default)s)")
+    arguments.add_argument("--seed", type=int, default=1, help="of the clustering (%(default)s)")
+    args = arguments.parse_args(argv)
     job = Job("build-semantic-ids", args.root, args.run_id)
     day = resolve_day(job, args.day)
     (space,) = job.snapshot(TABLE).spaces(day)
@@ -45,8 +45,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     job.input(TABLE, [day])
     if before:
         job.input(BOOKS, [before])
-    asked = {"levels": args.levels, "codes": args.codes, "seed": args.seed}
-    batch, batch_of_books = job.batch(IDS, [day], parameters=asked), job.batch(BOOKS, [day], parameters=asked)
+    parameters = {"levels": args.levels, "codes": args.codes, "seed": args.seed}
+    batch, batch_of_books = (
+        job.batch(IDS, [day], parameters=parameters),
+        job.batch(BOOKS, [day], parameters=parameters),
+    )
     with job.lease(IDS):
         if not job.unchanged(batch):
             embeddings = job.read(TABLE, [day])
@@ -91,18 +94,18 @@ def _fit_books(embeddings: DataFrame, levels: int, codes: int, seed: int) -> Cod
 
 def _measures(job: Job, ids: DataFrame, embeddings: DataFrame, before: date | None) -> dict[str, float]:
     """Of the ids, and against the newest day before in the same books."""
-    found = measure_ids(ids, embeddings)
-    compares = before is not None and found["collisions"] > MANY
-    found["has_collisions_and_day_before"] = float(compares)
+    measures = measure_ids(ids, embeddings)
+    compares = before is not None and measures["collisions"] > MANY
+    measures["has_collisions_and_day_before"] = float(compares)
     if before:
         old = job.at(IDS, job.version(IDS), [before])
-        found |= measure_prefix_stability(old, ids)
+        measures |= measure_prefix_stability(old, ids)
         if compares:
             vectors = job.at(TABLE, job.version(TABLE), [before])
-            found["collisions_ratio"] = found["collisions"] / max(
+            measures["collisions_ratio"] = measures["collisions"] / max(
                 FEW, measure_ids(old, vectors)["collisions"]
             )
-    return found
+    return measures
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The nearest tracks of every track, found once for everybody."""
+"""The nearest tracks of every track, searched once for all readers."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from jobs.job import Job, new_parser
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-# Below it, twice as much is no hub yet.
+# An in-degree below it, twice as large as the day before, is no hub yet.
 MANY = 20.0
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    made = add_day_argument(new_parser(__doc__, "build-similar-tracks"))
-    made.add_argument("-k", type=int, default=50, help="neighbours of a track (%(default)s)")
-    args = made.parse_args(argv)
+    arguments = add_day_argument(new_parser(__doc__, "build-similar-tracks"))
+    arguments.add_argument("-k", type=int, default=50, help="neighbours of a track (%(default)s)")
+    args = arguments.parse_args(argv)
     job = Job("build-similar-tracks", args.root, args.run_id)
     day = resolve_day(job, args.day)
     job.input(TABLE, [day])
@@ -29,10 +29,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     if job.unchanged(batch):
         return 0
     try:
-        found = find_similar_tracks(job.read(TABLE, [day]), args.k, configure_search(job))
+        rows = find_similar_tracks(job.read(TABLE, [day]), args.k, configure_search(job))
     except NeighboursError as problem:
         raise WrongUsage(str(problem)) from problem
-    job.publish(batch, found, lambda staged: _measures(job, day, staged))
+    job.publish(batch, rows, lambda staged: _measures(job, day, staged))
     return 0
 
 
@@ -41,10 +41,10 @@ def _measures(job: Job, day: date, staged: DataFrame) -> dict[str, float]:
     largest = largest_in_degree(staged)
     before = job.day_before("similar_tracks", day)
     compares = before is not None and largest > MANY
-    found = {"hubness@10": largest, "has_hubs_and_day_before": float(compares)}
+    measures = {"hubness@10": largest, "has_hubs_and_day_before": float(compares)}
     if before is not None and compares:
-        found["hubness@10_ratio"] = largest / max(1.0, largest_in_degree(before))
-    return found
+        measures["hubness@10_ratio"] = largest / max(1.0, largest_in_degree(before))
+    return measures
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Where each listener is among the tracks: the mean of what was heard of late, the last days weighing most."""
+"""A vector per listener: the mean of the tracks played, the last days weighing most."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from jobs.job import Job, new_parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    made = add_day_argument(new_parser(__doc__, "build-user-embeddings"))
-    made.add_argument("--days", type=int, default=30, help="days of sessions that count (%(default)s)")
-    made.add_argument(
+    arguments = add_day_argument(new_parser(__doc__, "build-user-embeddings"))
+    arguments.add_argument("--days", type=int, default=30, help="days of sessions to average (%(default)s)")
+    arguments.add_argument(
         "--half-life", type=float, default=7.0, help="days after which a play weighs half (%(default)s)"
     )
-    args = made.parse_args(argv)
+    args = arguments.parse_args(argv)
     job = Job("build-user-embeddings", args.root, args.run_id)
     day = resolve_day(job, args.day)
     days = days_ending(day, args.days)

@@ -1,9 +1,9 @@
-"""Learns a vector per track from the sessions of the last days: item2vec, measured, gated and versioned.
+"""Trains item2vec on the sessions of the last days: a vector per track, evaluated, gated and versioned.
 
-From the version before it goes on in the same space (warm), and once a week begins a new one (cold), turned
-to lie as the old one did. A cold training chooses window, backward, learning rate, epochs and dimensions by
-measuring, where they are not given; a warm one keeps what its parent has. A version that the gate refuses is
-kept in `embedding_versions`, with the reasons.
+A warm training continues the space of the version before; once a week a cold one begins a new space, aligned to
+the old one. A cold training chooses window, backward, learning rate, epochs and dimensions by measuring, where
+they are not given; a warm one uses its parent's. A version that the gate refuses is recorded in
+`embedding_versions`, with the reasons.
 """
 
 from __future__ import annotations
@@ -50,11 +50,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     job = Job("train-track-embeddings", args.root, args.run_id)
     day = args.day or job.source("sessions").days[-1]
     parent = find_parent(job, day)
-    kept = parent.settings(settings, given) if parent else settings
-    start = choose_start(args.start, parent, day, kept)
-    # a cold space has the dimensions of the one before: only then can it be turned to lie as that does
+    inherited = parent.settings(settings, given) if parent else settings
+    start = choose_start(args.start, parent, day, inherited)
+    # a cold space has the dimensions of the one before: only then can it be aligned to that
     search = _search(settings, start, given | {"dimensions"} if parent else given, args.search_budget)
-    settings = kept if start == "warm" else replace(settings, dimensions=kept.dimensions)
+    settings = inherited if start == "warm" else replace(settings, dimensions=inherited.dimensions)
     days = days_ending(day, args.days)
     job.input("sessions", days)
     if parent:
@@ -66,16 +66,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     with job.lease(TABLE):
         if job.unchanged(batch):
             return 0
-        heard = job.read("sessions", days)
-        before = job.read(TABLE, [parent.day]) if parent else None
+        sessions = job.read("sessions", days)
+        previous = job.read(TABLE, [parent.day]) if parent else None
         catalogue = job.read("tracks") if job.has("tracks") else None
         settings = replace(settings, threads=args.threads or whole_executor_profile(job.spark)[1])
-        scratch = Scratch(job.warehouse.path("scratch", TABLE, batch.fingerprint))
-        write_vocabulary(scratch, heard, before, settings)
+        scratch = Scratch(job.warehouse.path("scratch", TABLE, batch.made_from))
+        write_vocabulary(scratch, sessions, previous, settings)
         if start == "cold" and search is None:
             job.say(f"no search: {NO_SEARCH}")
         try:
-            trained = train(job.spark, scratch, heard, settings, start, parent is not None, job.say, search)
+            trained = train(
+                job.spark, scratch, sessions, settings, start, parent is not None, job.say, search
+            )
         except NothingToLearn as problem:
             scratch.remove()
             job.not_made(TABLE, str(problem))
@@ -89,7 +91,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 class _VersionRecord:
-    """One training, and what is written down of it."""
+    """The row of `embedding_versions` of one training."""
 
     def __init__(
         self,
@@ -139,7 +141,7 @@ class _VersionRecord:
 def _publish(
     job: Job, batch: Batch, version: _VersionRecord, scratch: Scratch, catalogue: DataFrame | None
 ) -> None:
-    """The vectors if the gate lets them pass, and what was said of them in either case."""
+    """The vectors if they pass the gate, and the record of the version in either case."""
     learned = job.spark.read.parquet(scratch.path(LEARNED))
     vocabulary = job.spark.read.parquet(scratch.path(VOCABULARY))
     rows = build_track_embeddings(learned, vocabulary, catalogue, version.id, version.space, version.day)
@@ -165,7 +167,7 @@ def _search(settings: Settings, start: str, fixed: frozenset[str], budget: float
 
 
 def _request(settings: Settings, search: SearchPlan | None) -> dict[str, Any]:
-    """What is asked for: the settings that are fixed, and how the others are to be found."""
+    """Parameters of the batch: the settings that are fixed, and how the others are searched."""
     fixed = {
         name: value
         for name, value in settings.result_settings().items()
@@ -185,36 +187,40 @@ def _struct(schema: Any, names: Sequence[str]) -> Any:
 
 
 def _parser() -> argparse.ArgumentParser:
-    made = new_parser(__doc__, "train-track-embeddings")
-    made.add_argument(
+    arguments = new_parser(__doc__, "train-track-embeddings")
+    arguments.add_argument(
         "--day", type=parse_day, help="last day to learn from (default: the newest of sessions)"
     )
-    made.add_argument("--days", type=int, default=30, help="days of sessions to learn from (%(default)s)")
-    made.add_argument("--start", choices=(AUTO, *STARTS), default=AUTO, help=f"{AUTO}: cold once a week")
+    arguments.add_argument(
+        "--days", type=int, default=30, help="days of sessions to learn from (%(default)s)"
+    )
+    arguments.add_argument("--start", choices=(AUTO, *STARTS), default=AUTO, help=f"{AUTO}: cold once a week")
     for each in fields(Settings):
         if each.name in SEARCHED:
             text = f"{each.metadata['meaning'].replace('%', '%%')} (default: chosen by measuring; warm: the parent's)"
-            made.add_argument("--" + each.name.replace("_", "-"), type=type(each.default), help=text)
+            arguments.add_argument("--" + each.name.replace("_", "-"), type=type(each.default), help=text)
         elif each.name != "threads":
-            _add(made, each.name, each.default, each.metadata["meaning"])
-    made.add_argument(
+            _add(arguments, each.name, each.default, each.metadata["meaning"])
+    arguments.add_argument(
         "--search-budget",
         type=_budget,
         default=SearchPlan.budget,
         help="the most that a search may cost, in trainings of what it chooses; 0: no search (%(default)s)",
     )
-    made.add_argument("--threads", type=int, help="1 repeats a result exactly (default: the task's cores)")
-    return made
+    arguments.add_argument(
+        "--threads", type=int, help="1 makes results reproducible (default: the task's cores)"
+    )
+    return arguments
 
 
-def _add(made: argparse.ArgumentParser, name: str, default: Any, meaning: str) -> None:
+def _add(arguments: argparse.ArgumentParser, name: str, default: Any, meaning: str) -> None:
     flag, text = "--" + name.replace("_", "-"), f"{meaning.replace('%', '%%')} (%(default)s)"
     if isinstance(default, bool):
-        made.add_argument(flag, action=argparse.BooleanOptionalAction, default=default, help=meaning)
+        arguments.add_argument(flag, action=argparse.BooleanOptionalAction, default=default, help=meaning)
     elif name == "backend":
-        made.add_argument(flag, choices=BACKENDS, default=default, help=text)
+        arguments.add_argument(flag, choices=BACKENDS, default=default, help=text)
     else:
-        made.add_argument(flag, type=type(default), default=default, help=text)
+        arguments.add_argument(flag, type=type(default), default=default, help=text)
 
 
 def _budget(text: str) -> float:

@@ -40,14 +40,14 @@ class Pool:
 def number_lists(batch: pa.RecordBatch, ids: pa.Array) -> pa.RecordBatch:
     """Rows of `similar_tracks` (track_id, neighbours, scores) as number, tracks (list of int32), scores.
 
-    Lists of tracks that `ids` lacks are left out: these tracks have no vector, and are nobody's seed.
+    Lists of tracks that `ids` lacks are left out: these tracks have no vector, and cannot be seeds.
 
     Raises:
         StaleNeighboursError: a neighbour that `ids` lacks.
     """
     numbers = pc.index_in(batch.column("track_id"), value_set=ids)
-    kept, numbers = batch.filter(numbers.is_valid()), numbers.drop_null()
-    lists = kept.column("neighbours")
+    known, numbers = batch.filter(numbers.is_valid()), numbers.drop_null()
+    lists = known.column("neighbours")
     tracks = pc.index_in(lists.flatten(), value_set=ids)
     if tracks.null_count:
         unknown = lists.flatten().filter(tracks.is_null())[0].as_py()
@@ -56,7 +56,7 @@ def number_lists(batch: pa.RecordBatch, ids: pa.Array) -> pa.RecordBatch:
             "that day; the lists are of other embeddings. Run build-similar-tracks for that day again"
         )
     offsets = pc.subtract(lists.offsets, lists.offsets[0])
-    columns = [numbers, pa.ListArray.from_arrays(offsets, tracks), kept.column("scores")]
+    columns = [numbers, pa.ListArray.from_arrays(offsets, tracks), known.column("scores")]
     return pa.RecordBatch.from_arrays(columns, ["number", "tracks", "scores"])
 
 

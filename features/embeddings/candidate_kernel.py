@@ -38,14 +38,14 @@ class Table(NamedTuple):
     keys: Tokens
     following: Doubles
     similar: Doubles
-    out: Flags  # just heard, or chosen already
+    out: Flags  # just played, or chosen already
 
 
 def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     """Kept on disk where there is one beside the source; no fast mathematics, so that all machines agree."""
     try:
-        kept: Callable[..., Any] = numba.njit(nogil=True, error_model="numpy", cache=True)(function)
-        return kept
+        cached: Callable[..., Any] = numba.njit(nogil=True, error_model="numpy", cache=True)(function)
+        return cached
     except RuntimeError:  # inside a zip, as on a cluster
         plain: Callable[..., Any] = numba.njit(nogil=True, error_model="numpy")(function)
         return plain
@@ -75,15 +75,15 @@ def choose_rows(
         last: microseconds since 1970 of the last play that was not skipped, or NEVER.
         recent: whether it was played so lately, skipped or not, that it is no candidate.
         artists: number of each track's artist, -1 where it is not known.
-        blocked: tracks that are nobody's candidates.
+        blocked: tracks that are no candidates.
         half_life: microseconds.
     """
     counts = np.zeros(starts.shape[0] - 1, np.int64)
     for i in range(counts.shape[0]):
-        mine = slice(starts[i], starts[i + 1])
-        newest, shares = _seeds(track[mine], last[mine], seeds, half_life)
-        table = _table(newest, recent[mine], following, similar)
-        _leave_out(table, track[mine], recent[mine])
+        own = slice(starts[i], starts[i + 1])
+        newest, shares = _seeds(track[own], last[own], seeds, half_life)
+        table = _table(newest, recent[own], following, similar)
+        _leave_out(table, track[own], recent[own])
         first = _heap(newest, shares, following, blocked, table, table.following)
         second = _heap(newest, shares, similar, blocked, table, table.similar)
         counts[i] = _take_turns(first, second, table, artists, per_artist, chosen[i], scores[i], origins[i])
@@ -100,14 +100,14 @@ def _seeds(track: Tokens, last: Ints, most: int, half_life: float) -> tuple[Toke
             count = _insert(track[i], last[i], seeds, at, count)
     shares = np.empty(count)
     for i in range(count):
-        # Counted from the newest seed, not from midnight: who was away for a year has shares as well.
+        # Counted from the newest seed, not from midnight: a listener away for a year has shares as well.
         shares[i] = 0.5 ** ((at[0] - at[i]) / half_life)
     return seeds[:count], shares / shares.sum()
 
 
 @_compiled
 def _insert(track: int, last: int, seeds: Tokens, at: Ints, count: int) -> int:
-    """Puts a track in its place among the first `count`; whoever falls off the end is no seed."""
+    """Puts a track in its place among the first `count`; what falls off the end is no seed."""
     place = count
     while place > 0 and (at[place - 1] < last or (at[place - 1] == last and seeds[place - 1] > track)):
         place -= 1
@@ -122,7 +122,7 @@ def _insert(track: int, last: int, seeds: Tokens, at: Ints, count: int) -> int:
 
 @_compiled
 def _table(seeds: Tokens, recent: Flags, following: Lists, similar: Lists) -> Table:
-    """Empty, with room for all neighbours of the seeds and all that was just heard."""
+    """Empty, with room for all neighbours of the seeds and all that was just played."""
     entries = recent.sum()
     for seed in seeds:
         entries += following.offsets[seed + 1] - following.offsets[seed]
@@ -210,7 +210,7 @@ def _take_turns(
     scores: Matrix,
     origins: NDArray[np.int8],
 ) -> int:
-    """One of each heap in turn, who had a turn already passed over, until both are empty or the row is full."""
+    """One of each heap in turn, those of an earlier turn passed over, until both are empty or the row is full."""
     named, of_artist = _artist_counts(chosen.shape[0])
     count = 0
     while first.shape[0] + second.shape[0]:

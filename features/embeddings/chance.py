@@ -1,7 +1,7 @@
-"""Whether vectors know anything at all of the sequences that they were learned from.
+"""Whether vectors are better than chance on the sequences that they were learned from.
 
 The question needs no floor that depends on the data. Of tracks that follow each other in the sequences, each query
-scores its own target and the targets of all other pairs. Vectors that lie under wrong names, or are random, score its
+scores its own target and the targets of all other pairs. Vectors under wrong names, or random ones, score its
 own no higher than the others, however popular it is.
 """
 
@@ -15,7 +15,7 @@ from features.embeddings.ranking import Pairs
 
 # At 2,000 pairs the matrix of all scores has 32 MB, and a space that learned a tenth of what it could is at z = 7.
 MOST_PAIRS = 2_000
-# Places looked at for each pair that is wanted: most tracks come often, and each is taken once.
+# Places looked at for each pair to sample: most tracks come often, and each is taken once.
 TRIES = 50
 
 
@@ -72,10 +72,10 @@ def z_of_scores(scores: Doubles) -> float:
 
 
 def z_possible(corpus: Corpus, pairs: Pairs) -> float:
-    """What could be reached on these pairs by whoever counted how often each target follows each query.
+    """The z that counting how often each target follows each query would reach on these pairs.
 
     sqrt(3 pairs) where each target follows its own query alone; 0 where all follow all alike, as they do where
-    few tracks are played at random, and nobody can learn anything.
+    few tracks are played at random, and there is nothing to learn.
     """
     from scipy.sparse import csr_matrix
 
@@ -84,9 +84,9 @@ def z_possible(corpus: Corpus, pairs: Pairs) -> float:
     within = sequence[:-1] == sequence[1:]
     row, column = (_places(tracks, len(corpus.counts)) for tracks in (pairs.query, pairs.target))
     rows, columns = row[query[within]], column[target[within]]
-    kept = (rows >= 0) & (columns >= 0)
-    ones = np.ones(np.count_nonzero(kept))
-    counts = csr_matrix((ones, (rows[kept], columns[kept])), shape=(len(pairs), len(pairs))).toarray()
+    sampled = (rows >= 0) & (columns >= 0)
+    ones = np.ones(np.count_nonzero(sampled))
+    counts = csr_matrix((ones, (rows[sampled], columns[sampled])), shape=(len(pairs), len(pairs))).toarray()
     own = counts.diagonal()[:, None]
     above = ((counts < own).mean() - (counts > own).mean()) if len(pairs) else 0.0
     return float(above * np.sqrt(3 * len(pairs)))

@@ -1,7 +1,7 @@
 """Vectors for tracks that were not learned, filled in by a task: many artists at a time, no call per artist or track.
 
 Rows come sorted by artist, album and track, so that a group is a run of rows, and a sum over each of a
-hundred thousand groups is one call. Only as many rows are held as a batch and the artist at its end have.
+hundred thousand groups is one call. No more rows are in memory than a batch and the artist at its end have.
 
 The regression is Hoerl and Kennard, "Ridge Regression" (1970), by the normal equations: two sums over tracks that
 any number of tasks can share, and a system of some 260 equations that one solves. Words are hashed to columns
@@ -73,7 +73,7 @@ def solve_ridge(batches: Iterable[pa.RecordBatch], fewest: int) -> Iterator[pa.R
             total = total + more
     if rows >= fewest:
         penalty = np.full(COLUMNS, RIDGE)
-        penalty[0] = 0  # the constant is where the tracks lie, which nothing should shrink to 0
+        penalty[0] = 0  # the constant is the mean of the tracks, which nothing should shrink to 0
         weights = np.linalg.solve(total[:, :COLUMNS] + np.diag(penalty), total[:, COLUMNS:])
         yield pa.RecordBatch.from_arrays([pa.array([weights.astype(np.float32).tobytes()])], ["weights"])
 

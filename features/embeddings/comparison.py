@@ -1,4 +1,4 @@
-"""Two versions of a space held side by side, and what can be wrong with one of them.
+"""Measures of a space: neighbours, hubness, popularity bias; and of two versions of it compared.
 
 Neighbours are int64, rows x k, nearest first; -1 where a row has fewer, and it equals no track.
 """
@@ -10,7 +10,7 @@ import numpy as np
 from features.embeddings.arrays import Doubles, Flags, Ints, Matrix
 from features.embeddings.ranking import EvaluationError, drop_zero_rows, iterate_products
 
-Z_95 = 1.959964  # of a normal variable, 95 % lie within so many standard deviations
+Z_95 = 1.959964  # of a normal variable, 95 % are within so many standard deviations
 PARTED = 64  # products to a part when the largest are looked for
 
 
@@ -59,11 +59,11 @@ def _wilson(hits: int, pairs: int, z: float) -> tuple[float, float]:
 def find_neighbours(matrix_unit: Matrix, rows: Ints, k: int = 10, block: int = 512) -> Ints:
     """The k tracks with the largest inner products with each of `rows`, itself left out; exact.
 
-    Equals come by number. A row of zeros is no vector: it is nobody's neighbour and has none.
+    Equals come by number. A row of zeros is no vector: it is no track's neighbour and has none.
 
     Args:
         matrix_unit: tracks x dimensions, rows of length 1 for cosine.
-        rows: numbers of the tracks whose neighbours are asked for.
+        rows: numbers of the tracks whose neighbours are searched.
         block: rows at a time; fewer where their products would take more than 256 MB.
 
     Raises:
@@ -76,12 +76,12 @@ def find_neighbours(matrix_unit: Matrix, rows: Ints, k: int = 10, block: int = 5
         raise EvaluationError(
             f"neighbours: rows go from {rows.min()} to {rows.max()}; expected 0 to {tracks - 1}"
         )
-    place, held = drop_zero_rows(matrix_unit)
+    place, vectors = drop_zero_rows(matrix_unit)
     number = np.flatnonzero(place >= 0)
     found = np.full((len(rows), k), -1, np.int64)
-    asked = np.flatnonzero(place[rows] >= 0)
-    for first, products in iterate_products(matrix_unit, rows[asked], held, place, block):
-        for i, row in zip(asked[first:], products, strict=False):
+    at = np.flatnonzero(place[rows] >= 0)
+    for first, products in iterate_products(matrix_unit, rows[at], vectors, place, block):
+        for i, row in zip(at[first:], products, strict=False):
             nearest = number[_top_k(row, min(k, len(number) - 1))]
             found[i, : len(nearest)] = nearest
     return found
@@ -148,7 +148,7 @@ def hubness(neighbours: Ints, tracks: int) -> dict[str, float]:
       mean is k, so at most 20 * k rows is a ratio of at most 20. Of a sample it holds too, but chance adds
       to it: search rows enough for a mean of one or more.
     - `skewness`: third standardised moment of the rows that name a track; 0 where all are named alike.
-    - `orphans`: share of tracks that are nobody's neighbour; of a sample of rows it is too large.
+    - `orphans`: share of tracks that are no track's neighbour; of a sample of rows it is too large.
 
     Args:
         neighbours: of `neighbours`; -1 counts for no track, but in the mean.

@@ -1,4 +1,4 @@
-"""Sequences as arrays, and what is learned of them: what every trainer takes and gives."""
+"""Sequences as arrays, and the model learned of them: input and output of every trainer."""
 
 from __future__ import annotations
 

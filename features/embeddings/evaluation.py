@@ -1,7 +1,7 @@
 """How good a space is: next tracks and similar tracks on plays held out, baselines, neighbours, the version before.
 
-Leave-last-out: of some sessions the last track is kept from the training, and the question is how far
-down the list for the track before it stands.
+Leave-last-out: of some sessions the last track is kept from the training, and ranked in
+the list for the track before it.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ SAMPLE = 3_000
 
 @dataclass(frozen=True)
 class Metric:
-    """One figure: of this version or of what it is held against, over all pairs or those of a segment."""
+    """One figure: of this version or of what it is compared with, over all pairs or those of a segment."""
 
     name: str
     of: str
@@ -59,7 +59,7 @@ def hold_out_last(
     """The sequences without the last track of some of three or more, and the pairs that this makes.
 
     Args:
-        folds: of each sequence, 0 to `places` - 1, a hash of its session: whoever is held out today was
+        folds: of each sequence, 0 to `places` - 1, a hash of its session: who is held out today was
             so yesterday, so that the version before did not learn the answers.
         most: of pairs.
     """
@@ -108,7 +108,7 @@ def sample_tracks(tracks: Ints, seed: int = 0) -> Ints:
 
 
 def measure_neighbourhoods(published: Matrix, rows: Ints, counts: Ints) -> tuple[Ints, list[Metric]]:
-    """The neighbours of some tracks; how much they are hubs, and better known than whom they are named for."""
+    """The neighbours of some tracks, and whether they are hubs, or more popular than those tracks."""
     near = find_neighbours(published, rows, NEIGHBOURS)
     if not (near >= 0).any():
         return near, []

@@ -1,6 +1,6 @@
-"""How far down a list the track comes that was in fact played next, and the scores made of that.
+"""The rank of the track that was in fact played next, and the scores made of it: HR, NDCG, MRR.
 
-Every list is of all tracks, none drawn: with sampled rivals another model can come out ahead
+Every list is of all tracks, none sampled: with sampled rivals another model can come out ahead
 (Krichene and Rendle, "On Sampled Metrics for Item Recommendation", 2020).
 """
 
@@ -79,16 +79,16 @@ def rank_targets(queries: Matrix, items: Matrix, pairs: Pairs, block: int = 512)
         EvaluationError: matrices of two shapes or with NaN or Inf, or a pair outside of them.
     """
     _check_alike(queries, items)
-    place, held = drop_zero_rows(items)
-    asked = pairs.answerable(len(items))
-    asked = asked[has_vector(queries)[pairs.query[asked]] & (place[pairs.target[asked]] >= 0)]
-    asked = asked[np.argsort(pairs.query[asked], kind="stable")]  # a track's products are made once
-    distinct, row = np.unique(pairs.query[asked], return_inverse=True)
+    place, vectors = drop_zero_rows(items)
+    at = pairs.answerable(len(items))
+    at = at[has_vector(queries)[pairs.query[at]] & (place[pairs.target[at]] >= 0)]
+    at = at[np.argsort(pairs.query[at], kind="stable")]  # a track's products are made once
+    distinct, row = np.unique(pairs.query[at], return_inverse=True)
     found = np.zeros(len(pairs), np.int64)
-    for first, products in iterate_products(queries, distinct, held, place, block):
+    for first, products in iterate_products(queries, distinct, vectors, place, block):
         here = slice(*np.searchsorted(row, (first, first + len(products))))
-        targets = place[pairs.target[asked[here]]]
-        found[asked[here]] = [_rank(products[r], t) for r, t in zip(row[here] - first, targets, strict=True)]
+        targets = place[pairs.target[at[here]]]
+        found[at[here]] = [_rank(products[r], t) for r, t in zip(row[here] - first, targets, strict=True)]
     return found
 
 
@@ -115,38 +115,40 @@ def has_vector(matrix: Matrix) -> Flags:
 
 
 def iterate_products(
-    queries: Matrix, rows: Ints, held: Matrix, place: Ints, block: int
+    queries: Matrix, rows: Ints, vectors: Matrix, place: Ints, block: int
 ) -> Iterator[tuple[int, Matrix]]:
-    """Inner products of `rows` of `queries` with all of `held`; -Inf where a track meets itself.
+    """Inner products of `rows` of `queries` with all of `vectors`; -Inf where a track meets itself.
 
     Yields the place in `rows` of a block's first, and the block, whose memory the next one takes over: to be
     given fresh memory costs more than to multiply.
     """
     if block < 1:
         raise EvaluationError(f"block is {block}; expected 1 or more queries at a time")
-    size = min(block, max(1, MOST_SCORES // max(1, len(held))), len(rows) or 1)
-    later, earlier = _find_duplicate_rows(held)
-    memory = np.empty((size, len(held)), np.float32)
+    size = min(block, max(1, MOST_SCORES // max(1, len(vectors))), len(rows) or 1)
+    later, earlier = _find_duplicate_rows(vectors)
+    memory = np.empty((size, len(vectors)), np.float32)
     for first in range(0, len(rows), size):
         some = rows[first : first + size]
-        products = np.matmul(queries[some], held.T, out=memory[: len(some)])
+        products = np.matmul(queries[some], vectors.T, out=memory[: len(some)])
         products[:, later] = products[:, earlier]
         itself = np.flatnonzero(place[some] >= 0)
         products[itself, place[some[itself]]] = -np.inf
         yield first, products
 
 
-def _find_duplicate_rows(held: Matrix) -> tuple[Ints, Ints]:
+def _find_duplicate_rows(vectors: Matrix) -> tuple[Ints, Ints]:
     """Rows that are an earlier one again, bit by bit, and the first that each of them is.
 
     Cold tracks of one artist have one vector. BLAS rounds the last columns of a product otherwise than the
     ones before, on many machines, so that such tracks would not tie.
     """
-    if not held.size:
+    if not vectors.size:
         return np.empty(0, np.int64), np.empty(0, np.int64)
-    whole = np.ascontiguousarray(held).view(np.dtype((np.void, held.itemsize * held.shape[1]))).ravel()
+    whole = (
+        np.ascontiguousarray(vectors).view(np.dtype((np.void, vectors.itemsize * vectors.shape[1]))).ravel()
+    )
     _, first, which = np.unique(whole, return_index=True, return_inverse=True)
-    later = np.flatnonzero(first[which] != np.arange(len(held)))
+    later = np.flatnonzero(first[which] != np.arange(len(vectors)))
     return later, first[which[later]]
 
 

@@ -36,7 +36,7 @@ BLOCK = 16_384
 
 
 class SemanticIdError(ValueError):
-    """Vectors or books that no ids can be made of."""
+    """Vectors or codebooks that semantic ids cannot be made of."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -240,8 +240,8 @@ def measure_prefix_stability(before: DataFrame, now: DataFrame) -> dict[str, flo
     old = before.select("track_id", "codebook_id", F.col("codes").alias("old"))
     both = now.join(old, ["track_id", "codebook_id"])
     levels = both.select(F.max(F.size("codes")).alias("levels")).collect()[0]["levels"]
-    kept = [
+    shares = [
         F.avg((F.slice("codes", 1, n) == F.slice("old", 1, n)).cast("double")).alias(f"kept_prefix_{n}")
         for n in range(1, (levels or 0) + 1)
     ]
-    return both.agg(*kept).collect()[0].asDict() if kept else {}
+    return both.agg(*shares).collect()[0].asDict() if shares else {}

@@ -1,4 +1,4 @@
-"""What item2vec reads: a numbered vocabulary of tracks, and sessions as sequences of those numbers."""
+"""Input of item2vec: a numbered vocabulary of tracks, and sessions as sequences of those numbers."""
 
 from __future__ import annotations
 

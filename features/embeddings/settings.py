@@ -28,22 +28,24 @@ class Settings:
     """
 
     dimensions: int = _field(64, 2, 4096, "numbers in a vector")
-    window: int = _field(2, 1, 1000, "tracks ahead that count as company; nearer ones count more often")
-    backward: float = _field(0.3, 0, 1, "share of the tracks behind that count too; 1 forgets the direction")
+    window: int = _field(2, 1, 1000, "tracks ahead that are context; nearer ones more often")
+    backward: float = _field(
+        0.3, 0, 1, "share of the tracks behind that are context too; 1: both directions alike"
+    )
     epochs: int = _field(5, 1, 1000, "passes over all sequences")
-    warm_epochs: int = _field(1, 1, 1000, "the same where it goes on from the version before")
-    negatives: int = _field(5, 1, 100, "tracks drawn at random against each pair")
-    exponent: float = _field(0.75, -2, 2, "of plays in that draw; 0 draws all tracks alike")
-    subsample: float = _field(0.0, 0, 1, "share of plays above which a track is thinned out; 0 thins none")
+    warm_epochs: int = _field(1, 1, 1000, "the same for a warm start")
+    negatives: int = _field(5, 1, 100, "negative samples per pair")
+    exponent: float = _field(0.75, -2, 2, "power of plays that negatives are sampled by; 0: all tracks alike")
+    subsample: float = _field(0.0, 0, 1, "share of plays above which a track is subsampled; 0: none")
     learning_rate: float = _field(0.1, 1e-6, 10, "step of Adagrad; for gensim half of it, falling to 0")
     min_plays: int = _field(1, 1, 10**9, "tracks with fewer plays in the window are not learned")
     min_length: int = _field(2, 2, 10**6, "tracks of the shortest sequence that is learned from")
-    max_length: int = _field(500, 2, 10**6, "tracks after which a sequence is cut")
-    gap_minutes: float = _field(0.0, 0, 10**6, "min of silence that cut a session further; 0: never")
-    repeats: bool = _field(False, 0, 1, "keep a track that follows itself")
-    seed: int = _field(1, 0, 2**31 - 1, "of the first vectors and of all draws")
+    max_length: int = _field(500, 2, 10**6, "tracks after which a sequence is split")
+    gap_minutes: float = _field(0.0, 0, 10**6, "minutes of silence that split a session; 0: never")
+    repeats: bool = _field(False, 0, 1, "keep immediate repeats of a track")
+    seed: int = _field(1, 0, 2**31 - 1, "of the initial vectors and of all sampling")
     backend: str = field(default="sgns", metadata={"meaning": " or ".join(BACKENDS), "changes_results": True})
-    threads: int = _field(1, 1, 1024, "that train at once; 1 repeats a result exactly", changes=False)
+    threads: int = _field(1, 1, 1024, "training threads; 1 makes results reproducible", changes=False)
 
     def __post_init__(self) -> None:
         wrong = {
@@ -56,8 +58,10 @@ class Settings:
         if self.min_length > self.max_length and not wrong.keys() & {"min_length", "max_length"}:
             wrong["min_length"] = f"max_length ({self.max_length}) or less"
         if wrong:
-            told = "; ".join(f"{name} is {getattr(self, name)!r}, must be {of}" for name, of in wrong.items())
-            raise SettingsError(f"item2vec cannot be trained so: {told}")
+            faults = "; ".join(
+                f"{name} is {getattr(self, name)!r}, must be {of}" for name, of in wrong.items()
+            )
+            raise SettingsError(f"item2vec settings out of range: {faults}")
 
     def result_settings(self) -> dict[str, Any]:
         """Those that change the result, by name."""

@@ -2,8 +2,8 @@
 
 Mikolov et al. (2013) for the model, Barkan and Koenigstein, "Item2Vec" (2016), for tracks as words. Plain
 SGD under-trains what is rare, and most tracks have few plays; row-wise Adagrad (Duchi et al., 2011, one
-number a row as in Facebook's DLRM) takes long steps where there were few. What lies ahead of a track
-counts more than what lies behind: sessions have a direction, and albums are played in order.
+number a row as in Facebook's DLRM) takes long steps where there were few. Context ahead of a track
+counts more than context behind: sessions have a direction, and albums are played in order.
 """
 
 from __future__ import annotations
@@ -130,7 +130,7 @@ def _train_pair(
     gradient: Floats,
     state: NDArray[np.uint64],
 ) -> None:
-    """A track and its context against `negatives` tracks drawn at random."""
+    """A track and its context against `negatives` negative samples."""
     own = in_vectors[track]
     per_number = F(1) / F(own.shape[0])
     squared = _dot(own, own) * per_number

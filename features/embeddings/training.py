@@ -1,4 +1,4 @@
-"""One call for every trainer: `sgns`, our own, or gensim, for whoever wants the well-known one."""
+"""One call for both trainers: `sgns`, our own, and gensim, the well-known one."""
 
 from __future__ import annotations
 

@@ -114,11 +114,11 @@ def select_survivors(scores: Sequence[float], groups: Sequence[float], rung: int
         groups: the rates. After two epochs a slow rate has seen too little to be held against a fast one.
     """
     of = list(groups) if rung == 0 else [0.0] * len(scores)
-    kept: list[int] = []
+    survivors: list[int] = []
     for group in dict.fromkeys(of):
         own = sorted((i for i in range(len(of)) if of[i] == group), key=lambda i: -scores[i])
-        kept += own[: (len(own) + 1) // 2]
-    return sorted(kept)
+        survivors += own[: (len(own) + 1) // 2]
+    return sorted(survivors)
 
 
 class _SuccessiveHalving:
@@ -160,8 +160,8 @@ class _SuccessiveHalving:
                     return False
             self._report(rung, last)
             rates = [trial.settings.learning_rate for trial in self.alive]
-            kept = select_survivors([trial.score for trial in self.alive], rates, rung)
-            self.alive = [self.alive[i] for i in kept]
+            survivors = select_survivors([trial.score for trial in self.alive], rates, rung)
+            self.alive = [self.alive[i] for i in survivors]
         return True
 
     def _advance(self, trial: TrialRun, scoring_epochs: Iterable[int]) -> bool:

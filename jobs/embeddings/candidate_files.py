@@ -1,4 +1,4 @@
-"""What candidates are chosen from, as files: numbered once, written to the scratch, mapped by every task.
+"""Neighbours as files for choosing candidates: numbered once, written to the scratch, mapped by every task.
 
 A task maps what its executor unpacked, so however many tasks run there, memory is that of one copy:
 (tracks x neighbours x 8 bytes) for each origin, in pages that the machine may drop. Ten million tracks
@@ -57,11 +57,11 @@ class CandidateFiles:
             rows.write.mode("overwrite").parquet(self.scratch.path(origin))
 
     def choose(
-        self, heard: DataFrame, embeddings: DataFrame, day: date, settings: CandidateSettings
+        self, sessions: DataFrame, embeddings: DataFrame, day: date, settings: CandidateSettings
     ) -> DataFrame:
         """Rows of `candidates`, once the files are written."""
-        tracks = heard.sparkSession.read.parquet(self.scratch.path(TRACKS))
-        return choose_candidates(heard, embeddings, tracks, day, settings, self.open)
+        tracks = sessions.sparkSession.read.parquet(self.scratch.path(TRACKS))
+        return choose_candidates(sessions, embeddings, tracks, day, settings, self.open)
 
     def ids(self) -> pa.Array:
         """Of the numbered tracks, in that order."""
@@ -106,7 +106,7 @@ class CandidateFiles:
             self._unpack_lists(folder, origin, len(tracks))
 
     def _unpack_lists(self, folder: Path, origin: str, tracks: int) -> None:
-        """Read twice: how long all lists are says where each is to lie."""
+        """Read twice: the lengths of all lists give the place of each."""
         lengths = np.zeros(tracks, np.int64)
         for batch in self.scratch.batches(origin, ["number", "tracks"]):
             lengths[batch.column("number").to_numpy()] = pc.list_value_length(
@@ -127,12 +127,12 @@ class CandidateFiles:
 
 
 def _one_chunk(column: pa.ChunkedArray) -> pa.Array:
-    """Where it is one already, as it lies: what is mapped from a file is not to be copied."""
+    """Without a copy where it is one already: what is mapped from a file is not to be copied."""
     return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
 
 
 def _places(offsets: np.ndarray, numbers: np.ndarray) -> np.ndarray:
-    """Where the lists of these numbers lie, one after the other."""
+    """Places of the lists of these numbers, one after the other."""
     starts, lengths = offsets[numbers], offsets[numbers + 1] - offsets[numbers]
     before = np.cumsum(lengths) - lengths
     return np.arange(lengths.sum()) + np.repeat(starts - before, lengths)
@@ -145,7 +145,7 @@ def _lists(folder: Path, origin: str) -> Lists:
 
 
 def _mapped(folder: Path, name: str) -> np.ndarray:
-    """Copied where it is written to, which nobody does: compiled code takes such an array for any other."""
+    """Copied on write, which does not happen: compiled code takes such an array for any other."""
     return np.asarray(np.load(folder / f"{name}.npy", mmap_mode="c"))
 
 

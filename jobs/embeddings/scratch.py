@@ -1,7 +1,7 @@
 """A folder under the root for what a training needs and leaves while it runs: no table, read by no reader.
 
 Tasks write here what the driver reads, and the other way round: vectors of millions of tracks then never
-pass through the driver, and a training that was cut off goes on where it was.
+pass through the driver, and a training that was cut off resumes.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Scratch:
     uri: str
 
     def path(self, name: str) -> str:
-        """As Spark is told it."""
+        """For Spark."""
         return f"{self.uri}/{name}"
 
     def _at(self, name: str) -> tuple[pafs.FileSystem, str]:
@@ -77,8 +77,8 @@ class Scratch:
 
     def names(self, folder: str) -> list[str]:
         files, path = self._at(folder)
-        found = files.get_file_info(pafs.FileSelector(path, allow_not_found=True))
-        return sorted(info.base_name for info in found if not info.base_name.endswith(".part"))
+        infos = files.get_file_info(pafs.FileSelector(path, allow_not_found=True))
+        return sorted(info.base_name for info in infos if not info.base_name.endswith(".part"))
 
     def table(self, name: str, columns: list[str]) -> pa.Table:
         """Some columns of a parquet file or folder."""
@@ -138,7 +138,7 @@ class Scratch:
 
 
 def sweep(warehouse: Warehouse, now: datetime, dry_run: bool) -> list[str]:
-    """Removes what trainings left that were cut off and never gone on with; the names of it."""
+    """Removes what trainings left that were cut off and never resumed; the names of it."""
     swept = []
     scratch = pafs.FileSelector(warehouse.inner(warehouse.path("scratch")), allow_not_found=True)
     for folder in warehouse.files.get_file_info(scratch):

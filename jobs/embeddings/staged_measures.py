@@ -1,4 +1,4 @@
-"""What the gate must know of the very rows that would be published: a fault after the training shows here."""
+"""Measures, for the gate, of the very rows that would be published: a fault after the training shows here."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from jobs.embeddings.tracks import PAIRS, VOCABULARY
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-# Three times what the gate asks for: a model that learned a third of what counting finds is told from chance.
+# Three times what the gate asks for: a model that learned a third of what counting finds can be told from chance.
 ENOUGH_TO_TELL = 12.0
 
 
@@ -50,20 +50,20 @@ def _measure_chance(staged: DataFrame, scratch: Scratch, possible: float) -> dic
     pairs = scratch.table(PAIRS, ["query", "target"])
     queries, targets = pairs["query"].to_pylist(), pairs["target"].to_pylist()
     can_be_told = possible >= ENOUGH_TO_TELL
-    found = {"chance_pairs": float(len(queries)), "chance_can_be_told": float(can_be_told)}
+    measures = {"chance_pairs": float(len(queries)), "chance_can_be_told": float(can_be_told)}
     if can_be_told:
         into, out = _vectors(staged, {*queries, *targets})
-        found["z_over_chance"] = z_of_vectors(_stack(into, queries), _stack(out, targets))
-    return found
+        measures["z_over_chance"] = z_of_vectors(_stack(into, queries), _stack(out, targets))
+    return measures
 
 
 def _vectors(staged: DataFrame, tracks: set[str]) -> tuple[dict[str, list[float]], dict[str, list[float]]]:
     """In and out vectors of some tracks; a few thousand, so they fit the driver."""
     names = staged.sparkSession.createDataFrame([(track,) for track in sorted(tracks)], "track_id string")
-    wanted = staged.where("in_vector is not null and out_vector is not null").join(
+    vectors = staged.where("in_vector is not null and out_vector is not null").join(
         F.broadcast(names), "track_id", "left_semi"
     )
-    rows = wanted.select("track_id", "in_vector", "out_vector").collect()
+    rows = vectors.select("track_id", "in_vector", "out_vector").collect()
     return {row[0]: row[1] for row in rows}, {row[0]: row[2] for row in rows}
 
 

@@ -23,27 +23,27 @@ TABLE = "track_embeddings"
 TASKS_HERE = 4
 
 
-def add_day_argument(made: argparse.ArgumentParser) -> argparse.ArgumentParser:
-    made.add_argument("--day", type=parse_day, help="day of the embeddings (default: the newest)")
-    return made
+def add_day_argument(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    parser.add_argument("--day", type=parse_day, help="day of the embeddings (default: the newest)")
+    return parser
 
 
-def resolve_day(job: Job, asked: date | None) -> date:
-    """The day asked for, or the newest that there are embeddings of.
+def resolve_day(job: Job, requested: date | None) -> date:
+    """The day requested, or the newest that there are embeddings of.
 
     Raises:
         JobError: there are none at all.
         WrongUsage: none of that day.
     """
     days = job.source(TABLE).days
-    if asked is None:
+    if requested is None:
         return days[-1]
-    if asked not in days:
+    if requested not in days:
         raise WrongUsage(
-            f"there are no track embeddings of {asked}, only of {', '.join(map(str, days[-5:]))}; "
+            f"there are no track embeddings of {requested}, only of {', '.join(map(str, days[-5:]))}; "
             "run train-track-embeddings for that day first"
         )
-    return asked
+    return requested
 
 
 def days_ending(day: date, count: int) -> list[date]:
@@ -82,15 +82,17 @@ def whole_executor_profile(spark: SparkSession) -> tuple[ResourceProfile | None,
     return ResourceProfileBuilder().require(requests).build, cores
 
 
-def add_fields(made: argparse.ArgumentParser, settings: type, meanings: Mapping[str, str]) -> None:
+def add_fields(parser: argparse.ArgumentParser, settings: type, meanings: Mapping[str, str]) -> None:
     """A flag for each field of a dataclass of settings."""
     for each in fields(settings):
         flag, meaning = "--" + each.name.replace("_", "-"), meanings[each.name]
         if isinstance(each.default, bool):
-            made.add_argument(flag, action=argparse.BooleanOptionalAction, default=each.default, help=meaning)
+            parser.add_argument(
+                flag, action=argparse.BooleanOptionalAction, default=each.default, help=meaning
+            )
         else:
             kind = type(each.default)
-            made.add_argument(flag, type=kind, default=each.default, help=f"{meaning} (%(default)s)")
+            parser.add_argument(flag, type=kind, default=each.default, help=f"{meaning} (%(default)s)")
 
 
 def settings_from(args: argparse.Namespace, settings: type) -> Any:

@@ -1,9 +1,9 @@
-"""What the one task does that trains: it reads sequences, learns, measures, and leaves files behind.
+"""The one task that trains: it reads sequences, learns, measures, and writes files.
 
 Averaging the vectors of several tasks loses 15 to 50 % of the hits at eight of them, and two million tracks of
-128 numbers are two gigabytes: they fit one machine easily. So Spark makes what is read, one task with all
-of its executor's cores trains, and Spark goes on from its files. The task never holds more than two
-matrices: what is measured is measured in their place, after they are written.
+128 numbers are two gigabytes: they fit one machine easily. So Spark prepares its input, one task with all
+of its executor's cores trains, and Spark goes on from its files. The task never has more than two
+matrices in memory: measuring reuses them, after they are written.
 """
 
 from __future__ import annotations
@@ -69,15 +69,15 @@ def make_task(plan: Plan) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.Re
 
 
 class _Training:
-    """One training. What it measures piles up in `metrics`, and in `measures` what the gate bounds."""
+    """One training. What it measures is collected in `metrics`, and in `measures` what the gate bounds."""
 
     def __init__(self, plan: Plan, batches: list[pa.RecordBatch]) -> None:
         self.plan, self.settings = plan, plan.settings
         tracks = Tracks.read(plan.scratch)
         self.vocabulary = tracks.take(np.flatnonzero(tracks.plays >= plan.settings.min_plays))
-        kept, starts, self.pairs = split_held_out(batches)
-        self.corpus = Corpus(kept, starts, self.vocabulary.plays)
-        self.learned = np.flatnonzero(np.bincount(kept, minlength=len(self.vocabulary.plays)))
+        tokens, offsets, self.pairs = split_held_out(batches)
+        self.corpus = Corpus(tokens, offsets, self.vocabulary.plays)
+        self.learned = np.flatnonzero(np.bincount(tokens, minlength=len(self.vocabulary.plays)))
         self.tracks = self.vocabulary.take(self.learned)
         self.metrics: list[ev.Metric] = []
         self.measures: dict[str, float] = {}
@@ -92,7 +92,7 @@ class _Training:
         self.measures |= _gate_conditions(len(self.pairs), len(self._sample), self.plan)
         if len(self.pairs):  # before there is a model: both take memory
             self.baselines = ev.measure_baselines(self.corpus, self.pairs)
-            self.metrics += [metric for found in self.baselines.values() for metric in found.metrics]
+            self.metrics += [metric for result in self.baselines.values() for metric in result.metrics]
         starts_new_space = self.plan.parent and not self._warm
         second_seed = self._second_seed_neighbours() if starts_new_space else None
         started = time.monotonic()
@@ -116,7 +116,7 @@ class _Training:
     # --- learning
 
     def _choose(self) -> Choice | None:
-        """Takes over the settings that the search finds. A training that goes on from a saved model keeps its own."""
+        """Takes over the settings that the search chose. A training that resumes from a saved model keeps its own."""
         if self.plan.search is None:
             return None
         choice = _load_choice(self.plan.scratch)
@@ -144,7 +144,7 @@ class _Training:
         return model
 
     def _second_seed_neighbours(self) -> Ints:
-        """The neighbours that a training from another seed finds: two of them agree on no more than these."""
+        """The neighbours that a training from another seed finds: two trainings agree on no more than these."""
         settings = replace(self.settings, seed=self.settings.seed + 1)
         published, _ = fit(self.corpus, settings).take(self.learned).combine_in_place()
         return ev.find_neighbours(published, self._sample, ev.NEIGHBOURS)
@@ -177,11 +177,11 @@ class _Training:
         pairs, sample = self.tracks.locate(self.pairs), self._sample
         hits = None
         if len(pairs):
-            found = ev.evaluate_ranking(
+            result = ev.evaluate_ranking(
                 "next", "this", model.in_vectors, model.out_vectors, pairs, self.tracks.plays
             )
-            hits = found.hits
-            self.metrics += found.metrics
+            hits = result.hits
+            self.metrics += result.metrics
             self.measures |= ev.measure_lift(hits, self.baselines)
         published, norms = model.combine_in_place()
         if len(pairs):

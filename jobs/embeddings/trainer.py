@@ -1,4 +1,4 @@
-"""Spark's side of a training: what the task reads is laid ready, the task is run and watched."""
+"""Spark's side of a training: its input is written, the task is run, its progress logged."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class NothingToLearn(JobError):
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """What a training came to; its vectors lie in the scratch."""
+    """Report of a training; its vectors are in the scratch."""
 
     metrics: list[dict[str, Any]]
     measures: dict[str, float]
@@ -47,33 +47,33 @@ class TrainingResult:
 
 
 def write_vocabulary(
-    scratch: Scratch, heard: DataFrame, before: DataFrame | None, settings: Settings
+    scratch: Scratch, sessions: DataFrame, previous: DataFrame | None, settings: Settings
 ) -> None:
-    """Leaves the vocabulary in the scratch, with the vectors of the version before.
+    """Writes the vocabulary to the scratch, with the vectors of the version before.
 
     Tracks with too few plays are there too: what is not learned counts against the coverage.
     """
-    ready = join_previous_vectors(build_vocabulary(heard, replace(settings, min_plays=1)), before)
+    ready = join_previous_vectors(build_vocabulary(sessions, replace(settings, min_plays=1)), previous)
     ready.write.mode("overwrite").parquet(scratch.path(VOCABULARY))
 
 
 def train(
     spark: SparkSession,
     scratch: Scratch,
-    heard: DataFrame,
+    sessions: DataFrame,
     settings: Settings,
     start: str,
     parent: bool,
     say: Callable[[str], None],
     search: SearchPlan | None = None,
 ) -> TrainingResult:
-    """Runs the task that trains, and says after each epoch how far it is.
+    """Runs the task that trains, and logs each epoch.
 
     Raises:
         NothingToLearn: no session has two tracks.
     """
     frequent = spark.read.parquet(scratch.path(VOCABULARY)).where(F.col("plays") >= settings.min_plays)
-    rows = build_sequences(heard, frequent.select("number", "track_id"), settings)
+    rows = build_sequences(sessions, frequent.select("number", "track_id"), settings)
     profile, _ = whole_executor_profile(spark)
     with log_progress(scratch, say):
         learned = rows.mapInArrow(

@@ -100,7 +100,10 @@ def lists(found):
 
 @pytest.mark.parametrize(
     ("other", "complaint"),
-    [({"space_id": "s2"}, r"vectors of 2 spaces, \['s1', 's2'\]"), ({"vector": [1.0]}, "vectors of lengths")],
+    [
+        ({"space_id": "s2"}, r"vectors of 2 spaces, \['s1', 's2'\]"),
+        ({"vector": [1.0]}, "expected one length"),
+    ],
 )
 def test_what_does_not_compare_is_refused(spark, other, complaint):
     table = frame(
