@@ -25,8 +25,9 @@ from typing import TYPE_CHECKING
 from made_up import FIRST, made_up_sessions
 
 from features.embeddings.candidate_arrays import choose
-from features.embeddings.candidates import CandidateSettings, collect_plays
+from features.embeddings.candidates import collect_plays
 from features.embeddings.neighbours import find_next_tracks
+from features.embeddings.settings import CandidateSettings
 from jobs.embeddings.candidate_files import TRACKS, CandidateFiles
 from jobs.embeddings.scratch import Scratch
 from jobs.embeddings.steps import TABLE, configure_search, days_ending

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from features.embeddings.candidates import CandidateSettings
 from features.embeddings.neighbours import find_next_tracks
+from features.embeddings.settings import CandidateSettings
 from jobs.embeddings.candidate_files import CandidateFiles
 from jobs.embeddings.scratch import Scratch
 from jobs.embeddings.steps import (
     TABLE,
     add_day_argument,
-    add_fields,
+    add_settings,
     configure_search,
     days_ending,
     resolve_day,
@@ -22,15 +22,6 @@ from jobs.errors import JobError
 from jobs.job import Job, new_parser
 from schemas import CONTRACTS
 
-MEANINGS = {
-    "per_user": "candidates of a listener at most",
-    "recent_hours": "tracks played in so many hours before midnight are left out",
-    "seeds": "tracks played last whose neighbours are candidates",
-    "explicit": "whether tracks that are marked explicit may be candidates",
-    "per_artist": "candidates of one artist at most",
-    "half_life_days": "a seed played so many days before the newest one weighs half",
-}
-
 
 def main(argv: Sequence[str] | None = None) -> int:
     arguments = add_day_argument(new_parser(__doc__, "build-candidates"))
@@ -38,7 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--days", type=int, default=30, help="days of sessions to take seeds from (%(default)s)"
     )
     arguments.add_argument("-k", type=int, default=100, help="next tracks per seed (%(default)s)")
-    add_fields(arguments, CandidateSettings, MEANINGS)
+    add_settings(arguments, CandidateSettings)
     args = arguments.parse_args(argv)
     settings = settings_from(args, CandidateSettings)
     job = Job("build-candidates", args.root, args.run_id)

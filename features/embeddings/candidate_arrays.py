@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -12,11 +11,9 @@ import pyarrow.compute as pc
 
 from features.embeddings.arrays import Flags, Ints, Tokens
 from features.embeddings.candidate_kernel import NEVER, Lists, choose_rows
+from features.embeddings.settings import CandidateSettings
 from features.windows.folds import MICROS_A_DAY
 from schemas.candidates import ORIGINS
-
-if TYPE_CHECKING:
-    from features.embeddings.candidates import CandidateSettings
 
 # Places of candidates that are filled before they are handed on: 13 bytes each, and their ids.
 PLACES = 2**19

@@ -8,7 +8,6 @@ as arrays by track number. Lists of ids that are shuffled with the seeds, as row
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING
 
@@ -17,6 +16,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import StructType
 
+from features.embeddings.settings import CandidateSettings
 from features.embeddings.users import (
     add_version_columns,
     drop_without_vector,
@@ -32,38 +32,6 @@ if TYPE_CHECKING:  # compiled code is loaded in the tasks that choose, not where
 _CHOSEN = StructType(
     [field for field in CANDIDATES.struct() if field.name in ("user_id", "track_ids", "scores", "origins")]
 )
-
-
-class CandidateSettingsError(ValueError):
-    """Settings by which no candidates can be chosen; the text lists every fault."""
-
-
-@dataclass(frozen=True)
-class CandidateSettings:
-    """All of them change the result."""
-
-    per_user: int = 100  # candidates of a listener at most, 1 or more
-    recent_hours: float = 24.0  # tracks played in so many hours before midnight are left out; 0 or more
-    seeds: int = 10  # seeds: tracks played last, each counted once; 1 or more
-    explicit: bool = True  # whether tracks that are marked explicit may be candidates
-    per_artist: int = (
-        5  # candidates of one artist at most, 1 or more; those of no known artist are not counted
-    )
-    half_life_days: float = 7.0  # a seed played so much before the newest one weighs half of it; above 0
-
-    def __post_init__(self) -> None:
-        counts = ("per_user", "seeds", "per_artist")
-        faults = [
-            f"{name} is {getattr(self, name)}; it must be 1 or more"
-            for name in counts
-            if getattr(self, name) < 1
-        ]
-        if not 0 <= self.recent_hours < float("inf"):
-            faults.append(f"recent_hours is {self.recent_hours}; it must be 0 or more")
-        if not self.half_life_days > 0:
-            faults.append(f"half_life_days is {self.half_life_days}; it must be above 0")
-        if faults:
-            raise CandidateSettingsError("candidates: " + "; ".join(faults))
 
 
 def number_tracks(embeddings: DataFrame, catalogue: DataFrame) -> DataFrame:

@@ -60,21 +60,10 @@ class NeighboursError(ValueError):
 class Search:
     """How neighbours are searched for. Only `exact_up_to` changes a result."""
 
-    exact_up_to: int = 1_000_000  # tracks, 0 or more; above, an index of cells finds most of the nearest
-    tasks: int = 1  # that share the queries, 1 or more; each holds all vectors
-    threads: int | None = None  # of a task, 1 or more; None is what the scheduler grants it (spark.task.cpus)
+    exact_up_to: int = 1_000_000  # tracks; above, an index of cells finds most of the nearest
+    tasks: int = 1  # that share the queries; each holds all vectors
+    threads: int | None = None  # of a task; None is what the scheduler grants it (spark.task.cpus)
     profile: ResourceProfile | None = None  # of the stage: a task's cores and memory
-
-    def __post_init__(self) -> None:
-        least = {"exact_up_to": 0, "tasks": 1, "threads": 1}
-        given = {name: getattr(self, name) for name in least if getattr(self, name) is not None}
-        faults = [
-            f"{name} is {value}; it must be {least[name]} or more"
-            for name, value in given.items()
-            if value < least[name]
-        ]
-        if faults:
-            raise NeighboursError("search: " + "; ".join(faults))
 
 
 def find_similar_tracks(embeddings: DataFrame, k: int = 50, search: Search | None = None) -> DataFrame:

@@ -20,12 +20,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from features.embeddings.candidates import (
-    CandidateSettings,
-    choose_candidates,
-    number_neighbours,
-    number_tracks,
-)
+from features.embeddings.candidates import choose_candidates, number_neighbours, number_tracks
+from features.embeddings.settings import CandidateSettings
 from jobs.embeddings.scratch import Scratch
 from schemas.candidates import ORIGINS
 

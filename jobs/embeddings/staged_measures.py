@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 ENOUGH_TO_TELL = 12.0
 
 
-def staged_measures(
+def measure_staged(
     staged: DataFrame, scratch: Scratch, learned: int, trained: dict[str, float]
 ) -> dict[str, float]:
     """The measures of the training, and those of the rows.

@@ -113,8 +113,6 @@ def test_what_does_not_compare_is_refused(spark, other, complaint):
         find_similar_tracks(table, 1).collect()
 
 
-def test_settings_are_refused_with_all_their_faults(spark):
-    with pytest.raises(NeighboursError, match=r"exact_up_to is -1.*tasks is 0.*threads is 0"):
-        Search(exact_up_to=-1, tasks=0, threads=0)
+def test_no_neighbours_are_refused(spark):
     with pytest.raises(NeighboursError, match="k is 0; it must be 1 or more"):
         find_next_tracks(frame(spark, [], TRACK_EMBEDDINGS), 0)

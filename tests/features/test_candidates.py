@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from features.embeddings.candidates import CandidateSettings, CandidateSettingsError
 from features.embeddings.neighbours import find_next_tracks
+from features.embeddings.settings import CandidateSettings, SettingsError
 from jobs.embeddings.candidate_files import CandidateFiles
 from jobs.embeddings.scratch import Scratch
 from reference import embeddings as reference
@@ -223,7 +223,7 @@ def test_lists_of_other_embeddings_are_refused(spark):
 
 
 def test_settings_are_refused_with_all_their_faults():
-    with pytest.raises(CandidateSettingsError) as refused:
+    with pytest.raises(SettingsError) as refused:
         CandidateSettings(0, -1.0, 0, True, 0, 0.0)
     for fault in (
         "per_user is 0",

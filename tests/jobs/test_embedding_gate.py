@@ -17,7 +17,7 @@ from expectations.suite import suite_for
 from features.embeddings.settings import Settings
 from features.embeddings.track_embeddings import build_track_embeddings
 from jobs.embeddings import progress, task
-from jobs.embeddings.staged_measures import staged_measures
+from jobs.embeddings.staged_measures import measure_staged
 from jobs.embeddings.task import Plan, make_task
 from jobs.embeddings.tracks import LEARNED, VOCABULARY
 from reference.planted import laid_ready, sessions
@@ -49,8 +49,8 @@ def verdict(spark, scratch, learned, report, spoil=lambda rows: rows):
         read(scratch.path("spoiled.parquet")), read(scratch.path(VOCABULARY)), None, "v1", "v1", DAY
     )
     made = conform(spoil(rows), CONTRACT).localCheckpoint()
-    measures = staged_measures(made, scratch, report["tracks"], report["measures"])
-    return audit_batch(made, suite_for(CONTRACT.name), profile(made, CONTRACT), measures)
+    measures = measure_staged(made, scratch, report["tracks"], report["measures"])
+    return judge(made, suite_for(CONTRACT.name), profile(made, CONTRACT), measures)
 
 
 def refused_for(judged):
