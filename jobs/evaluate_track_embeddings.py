@@ -94,7 +94,9 @@ def _rows(evaluations: Sequence[Evaluation]) -> list[dict[str, Any]]:
 
 def _format_report(rows: list[dict[str, Any]], ratios: dict[str, float], day: date, pairs: int) -> str:
     columns = [name for name in HEADINGS if any(name in row for row in rows)]
-    cells = [(row["metric"], row["segment"], *(_number(row.get(name)) for name in columns)) for row in rows]
+    cells = [
+        (row["metric"], row["segment"], *(_format_number(row.get(name)) for name in columns)) for row in rows
+    ]
     lines = [
         f"embeddings of {day}, {pairs:,} pairs",
         "",
@@ -103,7 +105,7 @@ def _format_report(rows: list[dict[str, Any]], ratios: dict[str, float], day: da
     return "\n".join([*lines, "", *(f"{name}: {value:.4f}" for name, value in ratios.items())]).rstrip()
 
 
-def _number(value: float | None) -> str:
+def _format_number(value: float | None) -> str:
     return "" if value is None else f"{value:,.0f}" if value >= 1000 else f"{value:.4f}"
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from features.embeddings.arrays import Doubles, Ints, Matrix
+from features.embeddings.arrays import Doubles, Matrix
 from features.embeddings.corpus import Corpus
 from features.embeddings.ranking import Pairs
 
@@ -82,7 +82,8 @@ def z_possible(corpus: Corpus, pairs: Pairs) -> float:
     query, target = corpus.tokens[:-1], corpus.tokens[1:]
     sequence = np.repeat(np.arange(corpus.sequences), np.diff(corpus.offsets))
     within = sequence[:-1] == sequence[1:]
-    row, column = (_places(tracks, len(corpus.counts)) for tracks in (pairs.query, pairs.target))
+    row, column = np.full((2, len(corpus.counts)), -1, np.int64)  # of each track its place in the pairs
+    row[pairs.query] = column[pairs.target] = np.arange(len(pairs))
     rows, columns = row[query[within]], column[target[within]]
     sampled = (rows >= 0) & (columns >= 0)
     ones = np.ones(np.count_nonzero(sampled))
@@ -90,10 +91,3 @@ def z_possible(corpus: Corpus, pairs: Pairs) -> float:
     own = counts.diagonal()[:, None]
     above = ((counts < own).mean() - (counts > own).mean()) if len(pairs) else 0.0
     return float(above * np.sqrt(3 * len(pairs)))
-
-
-def _places(tracks: Ints, known: int) -> Ints:
-    """Of each track its place among the pairs; -1 where it is in none."""
-    places = np.full(known, -1, np.int64)
-    places[tracks] = np.arange(len(tracks))
-    return places

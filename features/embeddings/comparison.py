@@ -18,8 +18,8 @@ def paired_ratio(new_hits: Flags, old_hits: Flags) -> tuple[float, float, float]
     """Hits of the new version / hits of the old one on the same pairs, with a 95 % interval.
 
     The interval is the hybrid one of Bonett and Price, "Confidence Intervals for a Ratio of Binomial
-    Proportions Based on Paired Data" (2006): Wilson's for either proportion, among the pairs that anybody hit,
-    narrowed by how much the two go together. Unlike redraws of the pairs it stays honest where hits are few:
+    Proportions Based on Paired Data" (2006): Wilson's for either proportion, among the pairs that either hit,
+    narrowed by how much the two correlate. Unlike the bootstrap it stays honest where hits are few:
     five against none are no certainty, and none against none is anything.
 
     Hits against none are Inf, none against none is 1.
@@ -78,13 +78,13 @@ def find_neighbours(matrix_unit: Matrix, rows: Ints, k: int = 10, block: int = 5
         )
     place, vectors = drop_zero_rows(matrix_unit)
     number = np.flatnonzero(place >= 0)
-    found = np.full((len(rows), k), -1, np.int64)
+    neighbours = np.full((len(rows), k), -1, np.int64)
     at = np.flatnonzero(place[rows] >= 0)
     for first, products in iterate_products(matrix_unit, rows[at], vectors, place, block):
         for i, row in zip(at[first:], products, strict=False):
             nearest = number[_top_k(row, min(k, len(number) - 1))]
-            found[i, : len(nearest)] = nearest
-    return found
+            neighbours[i, : len(nearest)] = nearest
+    return neighbours
 
 
 def _top_k(products: Matrix, k: int) -> Ints:
@@ -103,8 +103,8 @@ def _top_k_threshold(products: Matrix, k: int) -> np.float32:
     width = len(products) // PARTED
     if width >= k:
         products = products[: PARTED * width].reshape(PARTED, width).max(axis=0)
-    found: np.float32 = np.partition(products, len(products) - k)[len(products) - k]
-    return found
+    threshold: np.float32 = np.partition(products, len(products) - k)[len(products) - k]
+    return threshold
 
 
 def overlap(neighbours_a: Ints, neighbours_b: Ints) -> float:
@@ -119,7 +119,7 @@ def overlap(neighbours_a: Ints, neighbours_b: Ints) -> float:
         )
     rows = np.arange(len(neighbours_a))[:, None]
     width = 1 + max(neighbours_a.max(), neighbours_b.max())
-    a, b = ((rows * width + found)[found >= 0] for found in (neighbours_a, neighbours_b))
+    a, b = ((rows * width + near)[near >= 0] for near in (neighbours_a, neighbours_b))
     return len(np.intersect1d(a, b, assume_unique=True)) / neighbours_a.size
 
 

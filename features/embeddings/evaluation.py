@@ -112,9 +112,9 @@ def measure_neighbourhoods(published: Matrix, rows: Ints, counts: Ints) -> tuple
     near = find_neighbours(published, rows, NEIGHBOURS)
     if not (near >= 0).any():
         return near, []
-    found = {f"hubness.{name}": value for name, value in hubness(near, len(published)).items()}
-    found |= {f"popularity.{name}": value for name, value in popularity_bias(near, rows, counts).items()}
-    return near, [Metric(name, "this", "all", value) for name, value in found.items()]
+    measures = {f"hubness.{name}": value for name, value in hubness(near, len(published)).items()}
+    measures |= {f"popularity.{name}": value for name, value in popularity_bias(near, rows, counts).items()}
+    return near, [Metric(name, "this", "all", value) for name, value in measures.items()]
 
 
 def compare_hits(new: Flags, old: Flags) -> dict[str, float]:
@@ -146,10 +146,10 @@ def to_rows(metrics: list[Metric]) -> list[dict[str, object]]:
 
 def measure_lift(hits: Flags, baselines: Mapping[str, RankingResult]) -> dict[str, float]:
     """HR@10 of the next track, and its ratios to the baselines' on the same pairs, with their intervals."""
-    found = {"next.hr@10": float(hits.mean())}
+    lift = {"next.hr@10": float(hits.mean())}
     for name in ("popularity", "cooccurrence"):
-        found |= _ratio(f"next.hr@10_over_{name}", hits, baselines[name].hits)
-    return found
+        lift |= _ratio(f"next.hr@10_over_{name}", hits, baselines[name].hits)
+    return lift
 
 
 def _within_ten(places: Ints) -> Flags:

@@ -84,12 +84,12 @@ def rank_targets(queries: Matrix, items: Matrix, pairs: Pairs, block: int = 512)
     at = at[has_vector(queries)[pairs.query[at]] & (place[pairs.target[at]] >= 0)]
     at = at[np.argsort(pairs.query[at], kind="stable")]  # a track's products are made once
     distinct, row = np.unique(pairs.query[at], return_inverse=True)
-    found = np.zeros(len(pairs), np.int64)
+    ranks = np.zeros(len(pairs), np.int64)
     for first, products in iterate_products(queries, distinct, vectors, place, block):
         here = slice(*np.searchsorted(row, (first, first + len(products))))
         targets = place[pairs.target[at[here]]]
-        found[at[here]] = [_rank(products[r], t) for r, t in zip(row[here] - first, targets, strict=True)]
-    return found
+        ranks[at[here]] = [_rank(products[r], t) for r, t in zip(row[here] - first, targets, strict=True)]
+    return ranks
 
 
 def drop_zero_rows(matrix: Matrix) -> tuple[Ints, Matrix]:
@@ -177,11 +177,11 @@ def scores(ranks: Ints, ks: Sequence[int] = KS) -> dict[str, float]:
     if not len(ranks):
         raise EvaluationError("scores: there are no pairs; expected one or more, from sessions held out")
     place = ranks[ranks > 0].astype(np.float64)
-    found = {}
+    metrics = {}
     for k in ks:
-        found[f"hr@{k}"] = float(np.count_nonzero(place <= k)) / len(ranks)
-        found[f"ndcg@{k}"] = float((1 / np.log2(1 + place[place <= k])).sum()) / len(ranks)
-    return found | {"mrr": float((1 / place).sum()) / len(ranks)}
+        metrics[f"hr@{k}"] = float(np.count_nonzero(place <= k)) / len(ranks)
+        metrics[f"ndcg@{k}"] = float((1 / np.log2(1 + place[place <= k])).sum()) / len(ranks)
+    return metrics | {"mrr": float((1 / place).sum()) / len(ranks)}
 
 
 def assign_segments(support: Ints) -> NDArray[np.int8]:
@@ -193,11 +193,11 @@ def assign_segments(support: Ints) -> NDArray[np.int8]:
     order = np.lexsort((np.arange(len(support)), -support))
     before = np.cumsum(support[order]) - support[order]
     total = int(support.sum())
-    found = np.full(len(support), _TAIL, np.int8)
-    found[order[10 * before < 9 * total]] = _TORSO
-    found[order[2 * before < total]] = _HEAD
-    found[support == 0] = _NEW
-    return found
+    segments = np.full(len(support), _TAIL, np.int8)
+    segments[order[10 * before < 9 * total]] = _TORSO
+    segments[order[2 * before < total]] = _HEAD
+    segments[support == 0] = _NEW
+    return segments
 
 
 def score_segments(

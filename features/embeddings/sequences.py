@@ -40,7 +40,11 @@ def build_sequences(sessions: DataFrame, numbers: DataFrame, settings: Settings)
     ordered = F.sort_array(F.collect_list(F.struct("position", "number")))
     grouped = plays.groupBy(*_SESSION, "piece").agg(ordered.getField("number").alias("numbers"))
     fold = F.pmod(F.xxhash64("session_id"), F.lit(FOLDS)).cast("int").alias("fold")
-    numbers_in_order = F.col("numbers") if settings.repeats else _drop_repeats(F.col("numbers"))
+    numbers_in_order = F.col("numbers")
+    if not settings.repeats:
+        numbers_in_order = F.filter(
+            "numbers", lambda number, i: (i == 0) | (number != F.get("numbers", i - 1))
+        )
     tracks = F.explode(_split_long(numbers_in_order, settings.max_length)).alias("tracks")
     return (
         grouped.select(*_SESSION, "piece", fold, tracks)
@@ -62,10 +66,6 @@ def _split_at_gaps(plays: DataFrame, settings: Settings) -> DataFrame:
     return plays.withColumn("_begins", begins.cast("int")).withColumn(
         "piece", F.sum("_begins").over(session).cast("int")
     )
-
-
-def _drop_repeats(numbers: Column) -> Column:
-    return F.filter(numbers, lambda number, i: (i == 0) | (number != F.get(numbers, i - 1)))
 
 
 def _split_long(numbers: Column, most: int) -> Column:

@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
     from features.embeddings.candidate_arrays import Pool
-    from features.embeddings.candidate_kernel import Lists
 
 TRACKS = "tracks"
 
@@ -68,9 +67,13 @@ class CandidateFiles:
 
     def open(self) -> Pool:
         """In a task: the files, mapped. The first task of an executor unpacks them."""
-        from features.embeddings.candidate_arrays import Pool
+        from pyspark import SparkFiles
 
-        folder = self._local()
+        from features.embeddings.candidate_arrays import Pool
+        from features.embeddings.candidate_kernel import Lists
+
+        # where an executor keeps files until the application ends
+        folder = Path(SparkFiles.getRootDirectory(), f"candidates-{self.token}")
         with _lock_folder(folder):
             if not (folder / "whole").exists():
                 self._unpack(folder)
@@ -81,14 +84,8 @@ class CandidateFiles:
             ids,
             _mapped(folder, "artists"),
             _mapped(folder, "explicit"),
-            *(_lists(folder, o) for o in ORIGINS),
+            *(Lists(*(_mapped(folder, f"{o}-{name}") for name in Lists._fields)) for o in ORIGINS),
         )
-
-    def _local(self) -> Path:
-        """Where an executor keeps files until the application ends."""
-        from pyspark import SparkFiles
-
-        return Path(SparkFiles.getRootDirectory(), f"candidates-{self.token}")
 
     def _unpack(self, folder: Path) -> None:
         tracks = self._tracks("track_id", "artist_id", "explicit")
@@ -132,12 +129,6 @@ def _places(offsets: np.ndarray, numbers: np.ndarray) -> np.ndarray:
     starts, lengths = offsets[numbers], offsets[numbers + 1] - offsets[numbers]
     before = np.cumsum(lengths) - lengths
     return np.arange(lengths.sum()) + np.repeat(starts - before, lengths)
-
-
-def _lists(folder: Path, origin: str) -> Lists:
-    from features.embeddings.candidate_kernel import Lists
-
-    return Lists(*(_mapped(folder, f"{origin}-{name}") for name in Lists._fields))
 
 
 def _mapped(folder: Path, name: str) -> np.ndarray:

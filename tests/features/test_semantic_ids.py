@@ -48,7 +48,8 @@ def error_of(vectors, books):
     """Mean squared length of what the centroids leave over, over the variance of the vectors."""
     codes = ids.assign(vectors, books)
     left = vectors - sum(book[codes[:, level]] for level, book in enumerate(books.levels))
-    return float((left**2).sum() / ((vectors - vectors.mean(axis=0)) ** 2).sum())
+    spread = float(((vectors - vectors.mean(axis=0)) ** 2).sum())
+    return float((left**2).sum()) / spread if spread else 0.0
 
 
 @given(VECTORS, BOOKS)
