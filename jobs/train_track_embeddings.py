@@ -27,6 +27,7 @@ from jobs.embeddings.parents import AUTO, Parent, choose_start, find_parent
 from jobs.embeddings.scratch import Scratch
 from jobs.embeddings.staged_measures import measure_staged
 from jobs.embeddings.steps import TABLE, add_settings, days_ending, settings_from, whole_executor_profile
+from jobs.embeddings.task import Plan
 from jobs.embeddings.tracks import LEARNED, VOCABULARY
 from jobs.embeddings.trainer import (
     NothingToLearn,
@@ -78,9 +79,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         if start == "cold" and search is None:
             job.say(f"no search: {NO_SEARCH}")
         try:
-            trained = train(
-                job.spark, scratch, sessions, settings, start, parent is not None, job.say, search
-            )
+            plan = Plan(scratch, settings, start, parent is not None, search)
+            trained = train(job.spark, plan, sessions, job.say)
         except NothingToLearn as problem:
             scratch.remove()
             job.not_made(TABLE, str(problem))

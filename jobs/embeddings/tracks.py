@@ -43,9 +43,8 @@ class Tracks:
     numbers: Ints
     ids: pa.StringArray
     plays: Ints
-    previous_plays: (
-        Ints  # plays that the version before learned from; 0 where it has a vector but of others, -1 none
-    )
+    # that the version before learned from; 0 where its vector came of other tracks, -1 where it had none
+    previous_plays: Ints
 
     @classmethod
     def read(cls, scratch: Scratch) -> Tracks:
@@ -106,17 +105,10 @@ def load_previous_model(scratch: Scratch, tracks: Tracks, dimensions: int) -> Mo
 
 
 def write_learned(scratch: Scratch, tracks: Tracks, model: Model) -> None:
-    scratch.write_table(LEARNED, LEARNED_SCHEMA, learned_rows(tracks, model))
+    scratch.write_table(LEARNED, LEARNED_SCHEMA, _learned_batches(tracks, model))
 
 
-def write_pairs(scratch: Scratch, tracks: Tracks, pairs: Pairs) -> None:
-    """Pairs of places in `tracks`, by the tracks' ids."""
-    ids = [tracks.ids.take(pa.array(places)) for places in (pairs.query, pairs.target)]
-    scratch.remove(PAIRS)
-    scratch.write_table(PAIRS, PAIRS_SCHEMA, iter([pa.record_batch(ids, schema=PAIRS_SCHEMA)]))
-
-
-def learned_rows(tracks: Tracks, model: Model) -> Iterator[pa.RecordBatch]:
+def _learned_batches(tracks: Tracks, model: Model) -> Iterator[pa.RecordBatch]:
     for start in range(0, len(tracks.numbers), _ROWS):
         some = slice(start, start + _ROWS)
         yield pa.record_batch(
@@ -127,3 +119,10 @@ def learned_rows(tracks: Tracks, model: Model) -> Iterator[pa.RecordBatch]:
             ],
             schema=LEARNED_SCHEMA,
         )  # fmt: skip
+
+
+def write_pairs(scratch: Scratch, tracks: Tracks, pairs: Pairs) -> None:
+    """Pairs of places in `tracks`, by the tracks' ids."""
+    ids = [tracks.ids.take(pa.array(places)) for places in (pairs.query, pairs.target)]
+    scratch.remove(PAIRS)
+    scratch.write_table(PAIRS, PAIRS_SCHEMA, iter([pa.record_batch(ids, schema=PAIRS_SCHEMA)]))

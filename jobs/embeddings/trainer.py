@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from features.embeddings.sequences import build_sequences, build_vocabulary
@@ -18,11 +19,6 @@ from jobs.embeddings.steps import whole_executor_profile
 from jobs.embeddings.task import Plan, make_task
 from jobs.embeddings.tracks import REPORT, VOCABULARY
 from jobs.errors import JobError
-
-if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, SparkSession
-
-    from features.embeddings.trials import SearchPlan
 
 
 class NothingToLearn(JobError):
@@ -57,29 +53,19 @@ def write_vocabulary(
     ready.write.mode("overwrite").parquet(scratch.path(VOCABULARY))
 
 
-def train(
-    spark: SparkSession,
-    scratch: Scratch,
-    sessions: DataFrame,
-    settings: Settings,
-    start: str,
-    parent: bool,
-    say: Callable[[str], None],
-    search: SearchPlan | None = None,
-) -> TrainingResult:
+def train(spark: SparkSession, plan: Plan, sessions: DataFrame, say: Callable[[str], None]) -> TrainingResult:
     """Runs the task that trains, and logs each epoch.
 
     Raises:
         NothingToLearn: no session has two tracks.
     """
-    frequent = spark.read.parquet(scratch.path(VOCABULARY)).where(F.col("plays") >= settings.min_plays)
-    rows = build_sequences(sessions, frequent.select("number", "track_id"), settings)
+    settings = plan.settings
+    vocabulary = spark.read.parquet(plan.scratch.path(VOCABULARY))
+    frequent = vocabulary.where(F.col("plays") >= settings.min_plays).select("number", "track_id")
     profile, _ = whole_executor_profile(spark)
-    with log_progress(scratch, say):
-        learned = rows.mapInArrow(
-            make_task(Plan(scratch, settings, start, parent, search)), REPORT, profile=profile
-        )
-        reports = learned.collect()
+    with log_progress(plan.scratch, say):
+        sequences = build_sequences(sessions, frequent, settings)
+        reports = sequences.mapInArrow(make_task(plan), REPORT, profile=profile).collect()
     if not reports:
         raise NothingToLearn(
             f"no session has {settings.min_length} different tracks in a row, with {settings.min_plays} plays or more "
