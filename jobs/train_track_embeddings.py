@@ -19,7 +19,7 @@ from typing import Any
 from pyspark.sql import DataFrame
 from pyspark.sql.types import StructType
 
-from expectations.verdict import Refused, Verdict, line
+from expectations.verdict import Refused, Verdict, format_failure
 from features.embeddings.settings import SEARCHED, Settings
 from features.embeddings.track_embeddings import build_track_embeddings
 from features.embeddings.trials import SearchPlan
@@ -29,13 +29,8 @@ from jobs.embeddings.staged_measures import measure_staged
 from jobs.embeddings.steps import TABLE, add_settings, days_ending, settings_from, whole_executor_profile
 from jobs.embeddings.task import Plan
 from jobs.embeddings.tracks import LEARNED, VOCABULARY
-from jobs.embeddings.trainer import (
-    NothingToLearn,
-    TrainingResult,
-    train,
-    write_vocabulary,
-)
-from jobs.job import Job, day_argument, parser
+from jobs.embeddings.trainer import NothingToLearn, TrainingResult, train, write_vocabulary
+from jobs.job import Job, new_parser, parse_day
 from jobs.publishing.batches import Batch
 from schemas import CONTRACTS
 from schemas.embedding_versions import STARTS
@@ -65,7 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         job.input("tracks")
     about = {"start": start, "days": args.days}
     batch = job.batch(
-        TABLE, [day], repeatable=args.threads == 1, parameters=_parameters(settings, search) | about
+        TABLE, [day], deterministic=args.threads == 1, parameters=_parameters(settings, search) | about
     )
     with job.lease(TABLE):
         if job.unchanged(batch):
@@ -74,7 +69,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         previous = job.read(TABLE, [parent.day]) if parent else None
         catalogue = job.read("tracks") if job.has("tracks") else None
         settings = replace(settings, threads=args.threads or whole_executor_profile(job.spark)[1])
-        scratch = Scratch(job.warehouse.path("scratch", TABLE, batch.made_from))
+        scratch = Scratch(job.warehouse.path("scratch", TABLE, batch.fingerprint))
         write_vocabulary(scratch, sessions, previous, settings)
         if start == "cold" and search is None:
             job.say(f"no search: {NO_SEARCH}")
@@ -135,7 +130,7 @@ class _Version:
         ]
         row = self._about | {
             "status": status,
-            "reasons": [line(result) for result in verdict.critical],
+            "reasons": [format_failure(result) for result in verdict.critical],
             "metrics": self.trained.metrics + gated,
             "trials": self.trained.trials or None,
             "search": json.dumps(self.trained.search, sort_keys=True) if self.trained.search else None,

@@ -50,7 +50,7 @@ def verdict(spark, scratch, learned, report, spoil=lambda rows: rows):
     )
     made = conform(spoil(rows), CONTRACT).localCheckpoint()
     measures = measure_staged(made, scratch, report["tracks"], report["measures"])
-    return judge(made, suite_for(CONTRACT.name), profile(made, CONTRACT), measures)
+    return audit_batch(made, suite_for(CONTRACT.name), profile(made, CONTRACT), measures)
 
 
 def refused_for(judged):
