@@ -143,21 +143,21 @@ def part_wide(sessions: Sessions, args: argparse.Namespace) -> None:
         model, seconds = timed(fit, sessions.corpus, settings)
         results.append((seconds, sessions.hits(model)))
     print(f"  {'Segue, 128 x 20 epochs':<30}{told([s for s, _ in results], 's', 1)}   {_hits(results)}")
-    company = baselines(sessions)
-    ratio = statistics.mean(hits["in-out"] for _, hits in results) / company
+    cooccurrence = baselines(sessions)
+    ratio = statistics.mean(hits["in-out"] for _, hits in results) / cooccurrence
     print(f"  in-out against co-occurrence in sessions: {ratio:.3f} x")
 
 
 def baselines(sessions: Sessions) -> float:
     corpus, tracks = sessions.corpus, len(sessions.names)
     popular = sessions.rate(rank_by_popularity(corpus.counts, sessions.pairs))
-    company = [
+    cooccurrence = [
         sessions.rate(rank_by_cooccurrence(corpus.tokens, corpus.offsets, tracks, sessions.pairs, window))
         for window in (None, 5)
     ]
-    told_of = f"of co-occurrence in sessions {company[0]:.4f}, within 5 plays {company[1]:.4f}"
-    print(f"  HR@10 of popularity {popular:.4f}; {told_of}")
-    return company[0]
+    rates = f"of co-occurrence in sessions {cooccurrence[0]:.4f}, within 5 plays {cooccurrence[1]:.4f}"
+    print(f"  HR@10 of popularity {popular:.4f}; {rates}")
+    return cooccurrence[0]
 
 
 def part_job(sessions: Sessions, args: argparse.Namespace) -> None:
@@ -178,9 +178,9 @@ def part_job(sessions: Sessions, args: argparse.Namespace) -> None:
             scratch, rows = Scratch(f"{folder}/scratch-{seed}-{questions}"), spark.read.parquet(heard)
             trainer.write_vocabulary(scratch, rows, None, settings)
             vocabulary = spark.read.parquet(scratch.path(VOCABULARY))
-            asked = build_sequences(rows, vocabulary.select("number", "track_id"), settings)
-            asked = asked if questions else asked.withColumn("fold", F.lit(FOLDS - 1))
-            asked.mapInArrow(make_task(Plan(scratch, settings, "cold", False)), REPORT).collect()
+            sequences = build_sequences(rows, vocabulary.select("number", "track_id"), settings)
+            sequences = sequences if questions else sequences.withColumn("fold", F.lit(FOLDS - 1))
+            sequences.mapInArrow(make_task(Plan(scratch, settings, "cold", False)), REPORT).collect()
             learned = spark.read.parquet(scratch.path(LEARNED))
             made = build_track_embeddings(learned, vocabulary, None, "v", "v", date(2026, 1, 1))
             made.write.format("delta").save(f"{folder}/table-{seed}-{questions}")

@@ -64,6 +64,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 lambda ids: _measures(job, ids, embeddings, before),
             )
             ids = job.spark.read.format("delta").load(staged.path)
+            # books first: ids must not be visible without the books that their codes are of
             job.publish(batch_of_books, build_codebook_rows(ids, books, space, day))
             job.commit(staged)
     return 0

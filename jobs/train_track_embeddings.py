@@ -68,6 +68,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sessions = job.read("sessions", days)
         previous = job.read(TABLE, [parent.day]) if parent else None
         catalogue = job.read("tracks") if job.has("tracks") else None
+        # not sooner: only a running session knows its cores
         settings = replace(settings, threads=args.threads or whole_executor_profile(job.spark)[1])
         scratch = Scratch(job.warehouse.path("scratch", TABLE, batch.fingerprint))
         write_vocabulary(scratch, sessions, previous, settings)

@@ -59,6 +59,7 @@ def fit_rotation(new: Matrix, old: Matrix) -> Doubles:
     if new.ndim != 2 or new.shape != old.shape:
         raise _shape_mismatch("matrices", new.shape, old.shape)
     source, target = _directions(new), _directions(old)
+    # a row of zeros has no direction, and says nothing of a rotation
     usable = int(np.count_nonzero(source.any(axis=1) & target.any(axis=1)))
     if usable < new.shape[1]:
         raise AlignmentError(

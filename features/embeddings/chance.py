@@ -28,11 +28,12 @@ def sample_adjacent_pairs(corpus: Corpus, seed: int = 0) -> Pairs:
     places = draws.permutation(len(corpus.tokens))
     if len(places) > TRIES * MOST_PAIRS:
         places = draws.integers(0, len(corpus.tokens), TRIES * MOST_PAIRS)
+    # the last track of a sequence is not followed by the first of the next
     places = places[~np.isin(places, corpus.offsets[1:] - 1)]
     query, target = corpus.tokens[places], corpus.tokens[places + 1]
     differ = query != target
     query, target = query[differ].astype(np.int64), target[differ].astype(np.int64)
-    for tokens in (0, 1):
+    for tokens in (0, 1):  # queries, then targets
         first = np.sort(np.unique((query, target)[tokens], return_index=True)[1])
         query, target = query[first], target[first]
     return Pairs(query[:MOST_PAIRS], target[:MOST_PAIRS])

@@ -67,6 +67,7 @@ class Model:
 
     def rotate(self, rotation: Doubles) -> None:
         """Both matrices by one rotation, in place: inner products of in and out stay what they were."""
+        # by chunks, in place: at two million tracks there is no room for another matrix
         by = rotation.astype(np.float32)
         for start in range(0, len(self.in_vectors), CHUNK):
             for matrix in (self.in_vectors, self.out_vectors):

@@ -66,6 +66,7 @@ def hold_out_last(
     last = offsets[1:] - 1
     long = np.diff(offsets) >= 3
     share = places >> LARGEST_SHARE
+    # Halved by fold, so that who is held out of more sequences is held out of fewer.
     while np.count_nonzero(long & (folds < share // 2)) >= most:
         share //= 2
     out = np.flatnonzero(long & (folds < share))

@@ -172,8 +172,6 @@ def _nearest_centroids(residual: Doubles, book: Matrix) -> Ints:
 def build_semantic_ids(embeddings: DataFrame, books: Codebooks) -> DataFrame:
     """One row of `track_semantic_ids` per row of `track_embeddings` that has a vector.
 
-    Only ids and codes are shuffled to tell collisions apart; vectors stay in the task that reads them.
-
     Raises:
         SemanticIdError: in the task, for vectors of another length than the books'.
     """
@@ -181,6 +179,7 @@ def build_semantic_ids(embeddings: DataFrame, books: Codebooks) -> DataFrame:
     carried = StructType(vectors.schema.fields[:-1])
     schema = carried.add("codes", ArrayType(IntegerType()), nullable=False)
     coded = vectors.mapInArrow(partial(_assign_batches, books=books), schema)
+    # only ids and codes are shuffled: vectors stay in the task that reads them
     place = F.row_number().over(Window.partitionBy("ds", "codes").orderBy("track_id")) - 1
     placed = coded.withColumn("collision", place)
     words = F.array_join(F.concat("codes", F.array("collision")).cast("array<string>"), "-")

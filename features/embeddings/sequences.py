@@ -33,8 +33,6 @@ def build_sequences(sessions: DataFrame, numbers: DataFrame, settings: Settings)
     Args:
         sessions: rows of the table, of the days to learn from.
         numbers: number and track_id, as `build_vocabulary` gives them.
-
-    One partition in a fixed order: what is learned depends on it.
     """
     plays = _split_at_gaps(sessions.where("not is_bot"), settings).join(numbers, "track_id")
     ordered = F.sort_array(F.collect_list(F.struct("position", "number")))
@@ -49,7 +47,7 @@ def build_sequences(sessions: DataFrame, numbers: DataFrame, settings: Settings)
     return (
         grouped.select(*_SESSION, "piece", fold, tracks)
         .where(F.size("tracks") >= settings.min_length)
-        .repartition(1)
+        .repartition(1)  # one partition in a fixed order: what is learned depends on it
         .sortWithinPartitions("fold", *_SESSION, "piece", "tracks")
         .select("fold", "tracks")
     )

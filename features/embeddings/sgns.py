@@ -139,7 +139,7 @@ def _train_pair(
         sample, label = context, F(1)
         if n > 0:
             sample, label = table[(_random(state) >> np.uint64(11)) & np.uint64(PLACES - 1)], F(0)
-            if sample == context:
+            if sample == context:  # word2vec too passes over a negative that is the context
                 continue
         other = out_vectors[sample]
         error = label - F(1) / (F(1) + np.exp(-_dot(own, other)))
@@ -184,7 +184,7 @@ def _train_sequences(
             reach = int(1 + _random(state) % np.uint64(window))
             for j in range(max(0, i - reach), min(length, i + reach + 1)):
                 behind = j < i and backward < F(1) and _random_share(state) >= backward
-                if kept[j] == kept[i] or behind:
+                if kept[j] == kept[i] or behind:  # a track is no context of itself
                     continue
                 _train_pair(
                     kept[i], kept[j], table, in_vectors, out_vectors, in_states, out_states, negatives, rate,

@@ -80,6 +80,7 @@ def build_track_embeddings(
     """
     plays = vocabulary.select("track_id", "plays")
     rows = fill_cold_vectors(plays.select("track_id").join(learned, "track_id", "left"), catalogue)
+    # tracks that were not learned, of too few plays or in no sequence, have plays in the window as well
     counted = rows.drop("support").join(plays, "track_id", "left")
     return counted.select(
         *[name for name in rows.columns if name != "support"],
@@ -159,6 +160,7 @@ def _cluster_by_artist(tracks: DataFrame) -> DataFrame:
     slices = tracks.sparkSession.range(SLICES).select(F.col("id").alias("slice"))
     leaders = slices.crossJoin(F.broadcast(_fit_weights(tracks)))
     return (
+        # tracks without artist are groups by themselves: by their own id they spread over all slices
         tracks.withColumn("slice", F.pmod(F.xxhash64(F.coalesce("artist_id", "track_id")), F.lit(SLICES)))
         .unionByName(leaders, allowMissingColumns=True)
         .repartition("slice")

@@ -43,6 +43,7 @@ def find_parent(job: Job, day: date) -> Parent | None:
     published = job.state("track_embeddings")
     accepted = [row for row in _read_versions(job) if row["status"] == "accepted"]
     days = [each for each in (published.days if published else []) if each < day]
+    # a day may have been trained several times: the last one accepted is what is published
     for row in sorted(accepted, key=lambda row: (row["ds"], row["available_at"]), reverse=True):
         if days and row["ds"] == days[-1]:
             since = min(other["ds"] for other in accepted if other["space_id"] == row["space_id"])

@@ -47,7 +47,7 @@ class EpochNotes:
         if now - self._saved > SECONDS_BETWEEN_CHECKPOINTS:
             self._scratch.save_model(model, epoch)
             self._saved = time.monotonic()
-        self._started = time.monotonic()
+        self._started = time.monotonic()  # saving is no part of the next epoch
 
 
 def peak_bytes() -> int:

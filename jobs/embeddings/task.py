@@ -101,6 +101,7 @@ class _Training:
         if starts_new_space:
             self._align(model)
         digest = _digest(model)
+        # written before anything is measured: measuring overwrites the arrays
         write_learned(self.plan.scratch, self.tracks, model)
         self._write_adjacent_pairs()
         if len(self.learned):

@@ -124,5 +124,5 @@ def _learned_batches(tracks: Tracks, model: Model) -> Iterator[pa.RecordBatch]:
 def write_pairs(scratch: Scratch, tracks: Tracks, pairs: Pairs) -> None:
     """Pairs of places in `tracks`, by the tracks' ids."""
     ids = [tracks.ids.take(pa.array(places)) for places in (pairs.query, pairs.target)]
-    scratch.remove(PAIRS)
+    scratch.remove(PAIRS)  # of an attempt before
     scratch.write_table(PAIRS, PAIRS_SCHEMA, iter([pa.record_batch(ids, schema=PAIRS_SCHEMA)]))

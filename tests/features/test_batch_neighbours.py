@@ -70,7 +70,7 @@ def test_the_same_vectors_are_in_the_order_of_their_ids_and_never_with_themselve
 
 
 @pytest.mark.parametrize("vectors", [[], [None, None], [[0.6, 0.8], None]])
-def test_who_has_no_company_has_no_neighbours(spark, vectors):
+def test_a_track_alone_has_no_neighbours(spark, vectors):
     made = [embedding(f"t{n}", DS, vector) for n, vector in enumerate(vectors)]
     found = rows(find_similar_tracks(frame(spark, made, TRACK_EMBEDDINGS), 3), SIMILAR_TRACKS)
     assert [(r["track_id"], r["neighbours"]) for r in found] == [("t0", []) for v in vectors[:1] if v]

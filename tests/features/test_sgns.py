@@ -33,7 +33,7 @@ def arrays(model):
 
 
 def test_one_epoch_is_the_loop_in_doubles():
-    """Two tracks: whoever is drawn against 0 -> 1 is 0, and against 1 -> 0 there is only the company itself."""
+    """Two tracks: the negative sample of 0 -> 1 is 0, and of 1 -> 0 there is only the context itself."""
     corpus = corpus_of([[0, 1]], counts=[10**9, 1])
     chosen = replace(SMALL, exponent=2.0, window=1, backward=1.0, dimensions=5, negatives=3)
     model = Model.initialise(2, 5, 3)
@@ -79,7 +79,7 @@ def test_a_pair_moves_vectors_as_the_loop_does(seed, negatives, dimensions, trac
     space = reference.Space(*(array.tolist() for array in arrays(model)))
     state = np.array([rng.randrange(1, 2**63)], np.uint64)
     drawn, at = [], int(state[0])
-    for _ in range(negatives):  # the company itself and the track may be among them, and one more than once
+    for _ in range(negatives):  # the context itself and the track may be among them, and one more than once
         at = xorshift(at)
         drawn.append(int(PLACES[tracks][(at >> 11) % sgns.PLACES]))
     rate, gradient = np.float32(0.1), np.full(dimensions, 7, np.float32)  # left over from a pair before
@@ -164,7 +164,7 @@ def test_compiled_or_not_the_same_pairs_are_drawn(recorded, backward, subsample)
         assert compiled == len(recorded(corpus, settings)) > 0
 
 
-def test_a_track_is_no_company_of_its_own(recorded):
+def test_a_track_is_no_context_of_its_own(recorded):
     pairs = recorded(corpus_of([[2, 2, 2], [0, 1, 0, 1, 1]] * 50), replace(SMALL, window=4, backward=1.0))
     assert set(pairs) == {(0, 1), (1, 0)}
 

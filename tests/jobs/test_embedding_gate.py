@@ -20,7 +20,7 @@ from jobs.embeddings import progress, task
 from jobs.embeddings.staged_measures import measure_staged
 from jobs.embeddings.task import Plan, make_task
 from jobs.embeddings.tracks import LEARNED, VOCABULARY
-from reference.planted import laid_ready, sessions
+from reference.planted import sessions, write_scratch
 from schemas import CONTRACTS, conform
 
 DAY = date(2026, 11, 20)
@@ -30,7 +30,7 @@ CONTRACT = CONTRACTS["track_embeddings"]
 
 def trained(folder, heard=None, start="cold", before=None, settings=SETTINGS):
     """What a training reports, the table that it leaves, and its scratch."""
-    scratch, batches = laid_ready(folder, sessions() if heard is None else heard, before)
+    scratch, batches = write_scratch(folder, sessions() if heard is None else heard, before)
     plan = Plan(scratch, settings, start, before is not None)
     (report,) = [batch.to_pylist()[0]["report"] for batch in make_task(plan)(batches)]
     return task.json.loads(report), pq.read_table(scratch.path(LEARNED)), scratch
@@ -238,7 +238,7 @@ def test_a_training_that_was_cut_off_goes_on(first, tmp_path, monkeypatch):
                 raise KeyboardInterrupt
 
     monkeypatch.setattr(task, "EpochNotes", Cut)
-    scratch, batches = laid_ready(tmp_path / "scratch", sessions())
+    scratch, batches = write_scratch(tmp_path / "scratch", sessions())
     plan = Plan(scratch, SETTINGS, "cold", False)
     with pytest.raises(KeyboardInterrupt):
         list(make_task(plan)(batches))

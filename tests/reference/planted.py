@@ -1,4 +1,4 @@
-"""Sessions with planted company, laid ready as Spark lays them, for trainings without Spark."""
+"""Sessions with planted clusters, written to the scratch as Spark writes them, for trainings without Spark."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def sessions(count=12_000, seed=3):
     return (steps % SIZE + SIZE * draws.integers(0, CLUSTERS, (count, 1))).astype(np.int32)
 
 
-def laid_ready(folder, heard, before=None):
+def write_scratch(folder, heard, before=None):
     """The scratch with a vocabulary, `before` being a table that a training left; and the sequences as batches.
 
     Numbers go by plays, as the vocabulary's do; a track is named by its own number.
