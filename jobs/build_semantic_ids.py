@@ -61,7 +61,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             staged = job.stage(
                 batch,
                 build_semantic_ids(embeddings, books),
-                lambda ids: _measures(job, ids, embeddings, before),
+                lambda ids: _measure(job, ids, embeddings, before),
             )
             ids = job.spark.read.format("delta").load(staged.path)
             # books first: ids must not be visible without the books that their codes are of
@@ -93,7 +93,7 @@ def _fit_books(embeddings: DataFrame, levels: int, codes: int, seed: int) -> Cod
         raise WrongUsage(str(problem)) from problem
 
 
-def _measures(job: Job, ids: DataFrame, embeddings: DataFrame, before: date | None) -> dict[str, float]:
+def _measure(job: Job, ids: DataFrame, embeddings: DataFrame, before: date | None) -> dict[str, float]:
     """Of the ids, and against the newest day before in the same books."""
     measures = measure_ids(ids, embeddings)
     compares = before is not None and measures["collisions"] > MANY

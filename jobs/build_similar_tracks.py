@@ -32,11 +32,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         rows = find_similar_tracks(job.read(TABLE, [day]), args.k, configure_search(job))
     except NeighboursError as problem:
         raise WrongUsage(str(problem)) from problem
-    job.publish(batch, rows, lambda staged: _measures(job, day, staged))
+    job.publish(batch, rows, lambda staged: _measure_hubs(job, day, staged))
     return 0
 
 
-def _measures(job: Job, day: date, staged: DataFrame) -> dict[str, float]:
+def _measure_hubs(job: Job, day: date, staged: DataFrame) -> dict[str, float]:
     """Of the rows, and against the day published before, where there are hubs to compare."""
     largest = largest_in_degree(staged)
     before = job.day_before("similar_tracks", day)

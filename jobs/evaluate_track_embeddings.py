@@ -37,8 +37,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
     ratios = compare_evaluations(evaluations) if args.against else {}
     if args.truth:
-        ratios["share_of_perfect"] = _share(evaluations[0], args.truth)
-    rows = _rows(evaluations)
+        ratios["share_of_perfect"] = _share_of_perfect(evaluations[0], args.truth)
+    rows = _tabulate(evaluations)
     print(
         json.dumps({"metrics": rows, **ratios})
         if args.json
@@ -65,7 +65,7 @@ def _evaluate_day(job: Job, sessions: Any, day: date) -> Evaluation:
         scratch.remove()
 
 
-def _share(evaluation: Evaluation, path: str) -> float:
+def _share_of_perfect(evaluation: Evaluation, path: str) -> float:
     """Hits as a share of those of a recommender that knows every listener's taste.
 
     Raises:
@@ -81,7 +81,7 @@ def _share(evaluation: Evaluation, path: str) -> float:
     return sum(evaluation.hits) / len(evaluation.hits) / float(perfect)
 
 
-def _rows(evaluations: Sequence[Evaluation]) -> list[dict[str, Any]]:
+def _tabulate(evaluations: Sequence[Evaluation]) -> list[dict[str, Any]]:
     """One per metric and segment, a column per list that was scored."""
     table: dict[tuple[str, str], dict[str, Any]] = {}
     for each, this in zip(evaluations, ("this", "against"), strict=False):

@@ -58,7 +58,7 @@ def fit_rotation(new: Matrix, old: Matrix) -> Doubles:
     """
     if new.ndim != 2 or new.shape != old.shape:
         raise _shape_mismatch("matrices", new.shape, old.shape)
-    source, target = _directions(new), _directions(old)
+    source, target = _scale_to_unit(new), _scale_to_unit(old)
     # a row of zeros has no direction, and says nothing of a rotation
     usable = int(np.count_nonzero(source.any(axis=1) & target.any(axis=1)))
     if usable < new.shape[1]:
@@ -70,7 +70,7 @@ def fit_rotation(new: Matrix, old: Matrix) -> Doubles:
     return np.asarray(fitted, np.float64)
 
 
-def _directions(matrix: Matrix) -> Doubles:
+def _scale_to_unit(matrix: Matrix) -> Doubles:
     double = matrix.astype(np.float64)
     if not np.isfinite(double).all():
         bad = int(np.count_nonzero(~np.isfinite(double).all(axis=1)))

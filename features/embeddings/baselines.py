@@ -59,7 +59,7 @@ def rank_by_cooccurrence(
     Raises:
         EvaluationError: offsets or tokens that cannot be, or a window below 1 or above `MOST_WINDOW`.
     """
-    _check(tokens, offsets, tracks, window)
+    _check_sessions(tokens, offsets, tracks, window)
     at = pairs.answerable(tracks)
     at = at[np.argsort(pairs.query[at], kind="stable")]
     distinct, row = np.unique(pairs.query[at], return_inverse=True)
@@ -76,7 +76,7 @@ def rank_by_cooccurrence(
             own = slice(together.indptr[r], together.indptr[r + 1])
             others = together.indices[own]
             cosine = together.data[own] ** 2 / counts.alone[others]
-            ranks[pair] = _rank(cosine, others, pairs.query[pair], pairs.target[pair])
+            ranks[pair] = _rank_among(cosine, others, pairs.query[pair], pairs.target[pair])
     return ranks
 
 
@@ -130,7 +130,7 @@ def _sum_entries(rows: Tokens | Ints, columns: Tokens, each: float, shape: tuple
     return csr_matrix((np.full(len(rows), float(each)), (rows, columns)), shape=shape)
 
 
-def _rank(cosine: Doubles, others: Ints, query: int, target: int) -> int:
+def _rank_among(cosine: Doubles, others: Ints, query: int, target: int) -> int:
     """Of `target` among `others` without `query`; 0 where it is not among them."""
     own = cosine[others == target]
     if not len(own):
@@ -139,7 +139,7 @@ def _rank(cosine: Doubles, others: Ints, query: int, target: int) -> int:
     return 1 + int(np.count_nonzero(ahead & (others != query)))
 
 
-def _check(tokens: Tokens, offsets: Ints, tracks: int, window: int | None) -> None:
+def _check_sessions(tokens: Tokens, offsets: Ints, tracks: int, window: int | None) -> None:
     ends = (int(offsets[0]), int(offsets[-1])) if len(offsets) else None
     if ends != (0, len(tokens)) or (np.diff(offsets) < 0).any():
         raise EvaluationError(

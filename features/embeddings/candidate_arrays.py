@@ -73,7 +73,7 @@ def _choose(batch: pa.RecordBatch, pool: Pool, settings: CandidateSettings, widt
     shape = (batch.num_rows, width)
     chosen, scores, origins = np.empty(shape, np.int32), np.empty(shape, np.float32), np.empty(shape, np.int8)
     counts = choose_rows(
-        *_plays(batch.column("plays")),
+        *_unpack_plays(batch.column("plays")),
         pool.following,
         pool.similar,
         pool.artists,
@@ -94,7 +94,7 @@ def _choose(batch: pa.RecordBatch, pool: Pool, settings: CandidateSettings, widt
     return pa.RecordBatch.from_arrays([users, *columns], ["user_id", "track_ids", "scores", "origins"])
 
 
-def _plays(lists: pa.ListArray) -> tuple[Ints, Tokens, Ints, Flags]:
+def _unpack_plays(lists: pa.ListArray) -> tuple[Ints, Tokens, Ints, Flags]:
     """Where each listener's plays start, and their columns one after the other."""
     offsets = lists.offsets.to_numpy().astype(np.int64)
     number, last, recent = lists.flatten().flatten()

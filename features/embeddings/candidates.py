@@ -20,9 +20,9 @@ from features.embeddings.settings import CandidateSettings
 from features.embeddings.users import (
     add_version_columns,
     drop_without_vector,
-    human_plays,
     midnight_after,
     not_skipped,
+    select_human_plays,
 )
 from schemas.candidates import CANDIDATES
 
@@ -67,14 +67,14 @@ def number_neighbours(neighbours: DataFrame, open_ids: Callable[[], pa.Array]) -
         StaleNeighboursError: in the task, for neighbours that have no number.
     """
 
-    def number(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         from features.embeddings.candidate_arrays import number_lists
 
         ids = open_ids()
         yield from (number_lists(batch, ids) for batch in batches if batch.num_rows)
 
     lists = neighbours.select("track_id", "neighbours", "scores")
-    return lists.mapInArrow(number, "number int, tracks array<int>, scores array<float>")
+    return lists.mapInArrow(run, "number int, tracks array<int>, scores array<float>")
 
 
 def choose_candidates(
@@ -122,7 +122,7 @@ def collect_plays(
     (microseconds, null: never), and whether it is so `recent` that it is no candidate."""
     since = F.unix_micros(midnight_after(day)) - int(settings.recent_hours * 3_600_000_000)
     at = F.unix_micros("played_at")
-    plays = human_plays(sessions, day).join(tracks.select("track_id", "number"), "track_id")
+    plays = select_human_plays(sessions, day).join(tracks.select("track_id", "number"), "track_id")
     return (
         plays.select("user_id", "number", at.alias("at"), F.when(not_skipped(), at).alias("last"))
         .repartition("user_id")  # both groups are then made where the rows are

@@ -120,10 +120,10 @@ def measure_neighbourhoods(published: Matrix, rows: Ints, counts: Ints) -> tuple
 
 def compare_hits(new: Flags, old: Flags) -> dict[str, float]:
     """Hit rates on the same pairs, as a ratio with a 95 % interval."""
-    return _ratio("next.hr_ratio", new, old)
+    return _ratio_with_interval("next.hr_ratio", new, old)
 
 
-def _ratio(name: str, new: Flags, old: Flags) -> dict[str, float]:
+def _ratio_with_interval(name: str, new: Flags, old: Flags) -> dict[str, float]:
     ratio, low, high = paired_ratio(new, old)
     return {name: ratio, f"{name}_low": low, f"{name}_high": high}
 
@@ -149,7 +149,7 @@ def measure_lift(hits: Flags, baselines: Mapping[str, RankingResult]) -> dict[st
     """HR@10 of the next track, and its ratios to the baselines' on the same pairs, with their intervals."""
     lift = {"next.hr@10": float(hits.mean())}
     for name in ("popularity", "cooccurrence"):
-        lift |= _ratio(f"next.hr@10_over_{name}", hits, baselines[name].hits)
+        lift |= _ratio_with_interval(f"next.hr@10_over_{name}", hits, baselines[name].hits)
     return lift
 
 

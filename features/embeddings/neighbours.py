@@ -47,7 +47,7 @@ PROBES = 32
 # Vectors per cell that cells are learned from; fewer than 39 and faiss's cells get worse.
 SAMPLED = 64
 CARRIED = ("version_id", "space_id", "feature_at", "ds")
-_FOUND = StructType(
+_OUTPUT = StructType(
     [field for field in SIMILAR_TRACKS.struct() if field.name not in ("bucket", "available_at")]
 )
 
@@ -113,7 +113,7 @@ def _search_neighbours(embeddings: DataFrame, query: str, item: str, k: int, sea
         .sortWithinPartitions("track_id")  # a place is an order then, and a run like the one before it
     )
     search_task = partial(_search_task, k=k, exact_up_to=search.exact_up_to, threads=search.threads)
-    return rows.drop("task").mapInArrow(search_task, _FOUND, profile=search.profile)
+    return rows.drop("task").mapInArrow(search_task, _OUTPUT, profile=search.profile)
 
 
 def _search_task(
@@ -217,7 +217,7 @@ def _search_rows(
     carried = rows.select(["track_id", *CARRIED])
     return pa.RecordBatch.from_arrays(
         [*carried.columns, *columns.values()], names=[*carried.schema.names, *columns]
-    ).select(_FOUND.names)
+    ).select(_OUTPUT.names)
 
 
 def search_index(index: faiss.Index, queries: Matrix, own: Ints, k: int) -> tuple[Ints, Floats, Ints]:

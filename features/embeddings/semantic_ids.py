@@ -72,13 +72,13 @@ def fit(
     Raises:
         SemanticIdError: no vectors, vectors that are not finite, or settings below 1.
     """
-    _check(vectors, levels, codes, iterations)
+    _check_fit(vectors, levels, codes, iterations)
     draws = np.random.default_rng(seed)
     size = min(len(vectors), SAMPLED * codes)
     sampled = np.sort(draws.choice(len(vectors), size, replace=False))
     residual, books = vectors[sampled].astype(np.float64), []
     for _ in range(levels):
-        book = _centroids(residual.astype(np.float32), codes, int(draws.integers(1, 2**31)), iterations)
+        book = _fit_centroids(residual.astype(np.float32), codes, int(draws.integers(1, 2**31)), iterations)
         residual = residual - book[_nearest_centroids(residual, book)]
         books.append(book)
     if min(map(len, books)) < codes:
@@ -132,7 +132,7 @@ def load_codebooks(rows: Iterable[Mapping[str, Any]]) -> Codebooks:
     return books
 
 
-def _check(vectors: Matrix, levels: int, codes: int, iterations: int) -> None:
+def _check_fit(vectors: Matrix, levels: int, codes: int, iterations: int) -> None:
     if vectors.ndim != 2 or not vectors.size:
         raise SemanticIdError(
             f"no vectors to fit codebooks to (shape {vectors.shape}): train embeddings first"
@@ -144,7 +144,7 @@ def _check(vectors: Matrix, levels: int, codes: int, iterations: int) -> None:
         raise SemanticIdError(f"codebooks cannot have {low}; expected 1 or more")
 
 
-def _centroids(residual: Matrix, codes: int, seed: int, iterations: int) -> Matrix:
+def _fit_centroids(residual: Matrix, codes: int, seed: int, iterations: int) -> Matrix:
     """As k-means finds them, or, where no more rows differ than there are codes, those rows, in order."""
     import faiss
 

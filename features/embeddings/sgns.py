@@ -8,9 +8,7 @@ counts more than context behind: sessions have a direction, and albums are playe
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import numba
 import numpy as np
@@ -18,6 +16,7 @@ from numpy.typing import NDArray
 
 from features.embeddings.arrays import Floats, Ints, Matrix, Tokens
 from features.embeddings.corpus import Corpus, Model
+from features.embeddings.kernels import compile_kernel
 from features.embeddings.settings import Settings
 
 F = np.float32
@@ -68,19 +67,6 @@ def _keep_probabilities(counts: Ints, subsample: float) -> Floats:
         return np.ones(len(counts), F)
     share = counts / counts.sum() / subsample
     return np.minimum(1, np.sqrt(1 / share) + 1 / share).astype(F)
-
-
-def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Compiled when first called, and kept on disk where there is one beside the source: inside a zip,
-    as on a cluster, there is none, and each worker compiles for about a second."""
-    try:
-        cached: Callable[..., Any] = numba.njit(fastmath=True, nogil=True, error_model="numpy", cache=True)(
-            function
-        )
-        return cached
-    except RuntimeError:
-        plain: Callable[..., Any] = numba.njit(fastmath=True, nogil=True, error_model="numpy")(function)
-        return plain
 
 
 @numba.njit(inline="always")
@@ -151,7 +137,7 @@ def _train_pair(
         own[i] += width * gradient[i]
 
 
-@_compiled
+@compile_kernel(fastmath=True)
 def _train_sequences(
     tokens: Tokens,
     offsets: Ints,
@@ -171,23 +157,23 @@ def _train_sequences(
     state = np.empty(1, np.uint64)
     state[0] = seed
     gradient = np.empty(in_vectors.shape[1], F)
-    kept = np.empty(np.max(offsets[1:] - offsets[:-1]), np.int32)
+    sentence = np.empty(np.max(offsets[1:] - offsets[:-1]), np.int32)
     pairs = 0
     for sequence in order:
         length = 0
         for at in range(offsets[sequence], offsets[sequence + 1]):
             if keep[tokens[at]] >= F(1) or _random_share(state) < keep[tokens[at]]:
-                kept[length] = tokens[at]
+                sentence[length] = tokens[at]
                 length += 1
         for i in range(length):
             # a reach of 1 to `window`, all alike: the nearest counts always, the farthest seldom
             reach = int(1 + _random(state) % np.uint64(window))
             for j in range(max(0, i - reach), min(length, i + reach + 1)):
                 behind = j < i and backward < F(1) and _random_share(state) >= backward
-                if kept[j] == kept[i] or behind:  # a track is no context of itself
+                if sentence[j] == sentence[i] or behind:  # a track is no context of itself
                     continue
                 _train_pair(
-                    kept[i], kept[j], table, in_vectors, out_vectors, in_states, out_states, negatives, rate,
+                    sentence[i], sentence[j], table, in_vectors, out_vectors, in_states, out_states, negatives, rate,
                     gradient, state,
                 )  # fmt: skip
                 pairs += 1

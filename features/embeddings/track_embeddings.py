@@ -107,13 +107,17 @@ def fill_cold_vectors(learned: DataFrame, catalogue: DataFrame | None) -> DataFr
     Raises:
         VectorError: in a task, for vectors of different lengths.
     """
-    rows = _without_catalogue(learned) if catalogue is None else _cluster_by_artist(_join(learned, catalogue))
+    rows = (
+        _add_empty_catalogue(learned)
+        if catalogue is None
+        else _cluster_by_artist(_join_catalogue(learned, catalogue))
+    )
     # Types and nullability as the contract has them: a null where there must be none fails in the task.
     contract = TRACK_EMBEDDINGS.struct()
     return rows.mapInArrow(fill_vectors, StructType([contract[name] for name in _FILLED]))
 
 
-def _without_catalogue(learned: DataFrame) -> DataFrame:
+def _add_empty_catalogue(learned: DataFrame) -> DataFrame:
     types = {
         "artist_id": "string",
         "album": "string",
@@ -125,17 +129,17 @@ def _without_catalogue(learned: DataFrame) -> DataFrame:
     return rows.withColumns({**nothing, "words": F.array().cast("array<int>")})
 
 
-def _join(learned: DataFrame, catalogue: DataFrame) -> DataFrame:
+def _join_catalogue(learned: DataFrame, catalogue: DataFrame) -> DataFrame:
     """Both side by side, the catalogue as numbers; a track with one vector of the two counts as not learned."""
     both = F.col("in_vector").isNotNull() & F.col("out_vector").isNotNull()
     vectors = learned.where(both).select("track_id", *_LEARNED)
     bare = learned.where(~both).select("track_id")
     known = vectors.unionByName(bare, allowMissingColumns=True)
-    content = catalogue.select("track_id", "artist_id", "album", *_content())
+    content = catalogue.select("track_id", "artist_id", "album", *_content_columns())
     return known.join(content, "track_id", "full_outer")
 
 
-def _content() -> list[Column]:
+def _content_columns() -> list[Column]:
     """What the regression reads, each about 1 in size; null, or empty, where the catalogue says nothing."""
     length = F.when(F.col("track_ms") > 0, F.log(F.col("track_ms") / 200_000))
     return [

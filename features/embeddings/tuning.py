@@ -153,7 +153,7 @@ class _SuccessiveHalving:
 
     def _halve(self) -> bool:
         """False where the budget ended it."""
-        for rung, (first, last) in enumerate(self._rungs()):
+        for rung, (first, last) in enumerate(self._rung_bounds()):
             for trial in self.alive:
                 trial.rung = rung
                 if not self._advance(trial, self._scoring_epochs(trial, first, last)):
@@ -185,10 +185,10 @@ class _SuccessiveHalving:
 
     def _final_settings(self, trial: TrialRun, dimensions: int | None = None) -> Settings:
         fixed = {name: getattr(self.settings, name) for name in self.plan.fixed}
-        free: dict[str, Any] = {"dimensions": dimensions or DIMENSIONS[0], **self._schedule(trial)}
+        free: dict[str, Any] = {"dimensions": dimensions or DIMENSIONS[0], **self._choose_schedule(trial)}
         return replace(trial.settings, **free | fixed)
 
-    def _schedule(self, trial: TrialRun) -> dict[str, Any]:
+    def _choose_schedule(self, trial: TrialRun) -> dict[str, Any]:
         """Rate and epochs of the training: slow and long, unless either is given and the other goes with it."""
         rate = trial.settings.learning_rate
         if "epochs" in self.plan.fixed:
@@ -224,7 +224,7 @@ class _SuccessiveHalving:
         scale = self.mean_pairs / max(1.0, estimate_pairs(self.sample_lengths, trial.settings))
         return [max(1, round(each * scale)) for each in SCORED if first < each <= last]
 
-    def _rungs(self) -> list[tuple[int, int]]:
+    def _rung_bounds(self) -> list[tuple[int, int]]:
         last = min(self.settings.epochs, MOST_EPOCHS) if "epochs" in self.plan.fixed else RUNGS[-1]
         ends = [each for each in RUNGS if each < last] + [last]
         return list(zip([0, *ends], ends, strict=False))

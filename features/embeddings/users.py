@@ -52,7 +52,7 @@ def build_user_embeddings(
     age = (F.unix_micros(midnight_after(day)) - F.unix_micros("played_at")) / MICROS_A_DAY
     # A track played ten times is one row with one vector in the shuffle to come.
     weighed = (
-        human_plays(sessions, day)
+        select_human_plays(sessions, day)
         .where(not_skipped())
         .groupBy("user_id", "track_id")
         .agg(F.sum(F.pow(F.lit(0.5), age / half_life_days)).alias("weight"), F.count("*").alias("support"))
@@ -71,7 +71,7 @@ def midnight_after(day: date) -> Column:
     return F.date_add(F.lit(day), 1).cast("timestamp")
 
 
-def human_plays(sessions: DataFrame, day: date) -> DataFrame:
+def select_human_plays(sessions: DataFrame, day: date) -> DataFrame:
     """Plays before the midnight after `day`, those of bots left out."""
     return sessions.where(~F.col("is_bot") & (F.col("played_at") < midnight_after(day)))
 

@@ -60,9 +60,9 @@ class CandidateFiles:
 
     def ids(self) -> pa.Array:
         """Of the numbered tracks, in that order."""
-        return _one_chunk(self._tracks("track_id")["track_id"])
+        return _combine_chunks(self._read_tracks("track_id")["track_id"])
 
-    def _tracks(self, *columns: str) -> pa.Table:
+    def _read_tracks(self, *columns: str) -> pa.Table:
         return self.scratch.table(TRACKS, ["number", *columns]).sort_by("number")
 
     def open(self) -> Pool:
@@ -79,20 +79,20 @@ class CandidateFiles:
                 self._unpack(folder)
                 (folder / "whole").touch()
         with pa.memory_map(str(folder / "ids.arrow")) as file:
-            ids = _one_chunk(pa.ipc.open_file(file).read_all()["track_id"])
+            ids = _combine_chunks(pa.ipc.open_file(file).read_all()["track_id"])
         return Pool(
             ids,
-            _mapped(folder, "artists"),
-            _mapped(folder, "explicit"),
-            *(Lists(*(_mapped(folder, f"{o}-{name}") for name in Lists._fields)) for o in ORIGINS),
+            _map_array(folder, "artists"),
+            _map_array(folder, "explicit"),
+            *(Lists(*(_map_array(folder, f"{o}-{name}") for name in Lists._fields)) for o in ORIGINS),
         )
 
     def _unpack(self, folder: Path) -> None:
-        tracks = self._tracks("track_id", "artist_id", "explicit")
-        ids = pa.table({"track_id": _one_chunk(tracks["track_id"])})
+        tracks = self._read_tracks("track_id", "artist_id", "explicit")
+        ids = pa.table({"track_id": _combine_chunks(tracks["track_id"])})
         with pa.ipc.new_file(folder / "ids.arrow", ids.schema) as file:
             file.write_table(ids)
-        artists = _one_chunk(tracks["artist_id"]).dictionary_encode().indices
+        artists = _combine_chunks(tracks["artist_id"]).dictionary_encode().indices
         np.save(folder / "artists.npy", artists.fill_null(-1).to_numpy().astype(np.int32))
         np.save(folder / "explicit.npy", tracks["explicit"].to_numpy())
         for origin in ORIGINS:
@@ -114,24 +114,24 @@ class CandidateFiles:
             for name, kind in (("tracks", np.int32), ("scores", np.float32))
         }
         for batch in self.scratch.batches(origin, ["number", *places]):
-            at = _places(offsets, batch.column("number").to_numpy())
+            at = _list_places(offsets, batch.column("number").to_numpy())
             for name, place in places.items():
                 place[at] = batch.column(name).flatten().to_numpy()
 
 
-def _one_chunk(column: pa.ChunkedArray) -> pa.Array:
+def _combine_chunks(column: pa.ChunkedArray) -> pa.Array:
     """Without a copy where it is one already: what is mapped from a file is not to be copied."""
     return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
 
 
-def _places(offsets: np.ndarray, numbers: np.ndarray) -> np.ndarray:
+def _list_places(offsets: np.ndarray, numbers: np.ndarray) -> np.ndarray:
     """Places of the lists of these numbers, one after the other."""
     starts, lengths = offsets[numbers], offsets[numbers + 1] - offsets[numbers]
     before = np.cumsum(lengths) - lengths
     return np.arange(lengths.sum()) + np.repeat(starts - before, lengths)
 
 
-def _mapped(folder: Path, name: str) -> np.ndarray:
+def _map_array(folder: Path, name: str) -> np.ndarray:
     """Copied on write, which does not happen: compiled code takes such an array for any other."""
     return np.asarray(np.load(folder / f"{name}.npy", mmap_mode="c"))
 

@@ -17,7 +17,7 @@ from features.embeddings.sequences import build_sequences
 from features.embeddings.settings import Settings
 from jobs.embeddings.scratch import Scratch
 from jobs.embeddings.steps import whole_executor_profile
-from jobs.embeddings.tracks import REPORT, VOCABULARY, Tracks, load_previous_model, split_held_out
+from jobs.embeddings.tracks import REPORT, VOCABULARY, Tracks, hold_out, load_previous_model
 from jobs.embeddings.trainer import write_vocabulary
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def _evaluate(
 
 def _report(scratch: Scratch, dimensions: int, sequences: list[pa.RecordBatch]) -> dict[str, Any]:
     vocabulary = Tracks.read(scratch)
-    tokens, offsets, pairs = split_held_out(sequences)
+    tokens, offsets, pairs = hold_out(sequences)
     if not len(pairs):
         return {"metrics": [], "hits": []}
     baselines = ev.measure_baselines(Corpus(tokens, offsets, vocabulary.plays), pairs)

@@ -34,12 +34,12 @@ def measure_staged(
     return {
         **trained,
         "lost_tracks": float(learned - there),
-        "coverage_ratio": _coverage_ratio(scratch, staged, plays),
+        "coverage_ratio": _measure_coverage(scratch, staged, plays),
         **_measure_chance(staged, scratch, trained["chance_z_possible"]),
     }
 
 
-def _coverage_ratio(scratch: Scratch, staged: DataFrame, plays: int) -> float:
+def _measure_coverage(scratch: Scratch, staged: DataFrame, plays: int) -> float:
     """Plays of tracks learned, against those of the tracks that the version before had learned."""
     vocabulary = staged.sparkSession.read.parquet(scratch.path(VOCABULARY))
     before = vocabulary.where("previous_plays > 0").agg(F.sum("plays")).collect()[0][0]
@@ -49,15 +49,17 @@ def _coverage_ratio(scratch: Scratch, staged: DataFrame, plays: int) -> float:
 def _measure_chance(staged: DataFrame, scratch: Scratch, possible: float) -> dict[str, float]:
     pairs = scratch.table(PAIRS, ["query", "target"])
     queries, targets = pairs["query"].to_pylist(), pairs["target"].to_pylist()
-    can_be_told = possible >= ENOUGH_TO_TELL
-    measures = {"chance_pairs": float(len(queries)), "chance_can_be_told": float(can_be_told)}
-    if can_be_told:
-        into, out = _vectors(staged, {*queries, *targets})
+    measurable = possible >= ENOUGH_TO_TELL
+    measures = {"chance_pairs": float(len(queries)), "chance_can_be_told": float(measurable)}
+    if measurable:
+        into, out = _collect_vectors(staged, {*queries, *targets})
         measures["z_over_chance"] = z_of_vectors(_stack(into, queries), _stack(out, targets))
     return measures
 
 
-def _vectors(staged: DataFrame, tracks: set[str]) -> tuple[dict[str, list[float]], dict[str, list[float]]]:
+def _collect_vectors(
+    staged: DataFrame, tracks: set[str]
+) -> tuple[dict[str, list[float]], dict[str, list[float]]]:
     """In and out vectors of some tracks; a few thousand, so they fit the driver."""
     names = staged.sparkSession.createDataFrame([(track,) for track in sorted(tracks)], "track_id string")
     vectors = staged.where("in_vector is not null and out_vector is not null").join(

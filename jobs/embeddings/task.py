@@ -33,9 +33,9 @@ from jobs.embeddings.progress import EpochNotes, SearchNotes, peak_bytes
 from jobs.embeddings.scratch import Scratch
 from jobs.embeddings.tracks import (
     Tracks,
+    hold_out,
     load_previous_model,
     load_previous_vectors,
-    split_held_out,
     write_learned,
     write_pairs,
 )
@@ -75,7 +75,7 @@ class _Training:
         self.plan, self.settings = plan, plan.settings
         tracks = Tracks.read(plan.scratch)
         self.vocabulary = tracks.take(np.flatnonzero(tracks.plays >= plan.settings.min_plays))
-        tokens, offsets, self.pairs = split_held_out(batches)
+        tokens, offsets, self.pairs = hold_out(batches)
         self.corpus = Corpus(tokens, offsets, self.vocabulary.plays)
         self.learned = np.flatnonzero(np.bincount(tokens, minlength=len(self.vocabulary.plays)))
         self.tracks = self.vocabulary.take(self.learned)
@@ -84,7 +84,7 @@ class _Training:
         self.baselines: dict[str, ev.RankingResult] = {}
 
     @property
-    def _warm(self) -> bool:
+    def _is_warm(self) -> bool:
         return self.plan.start == "warm"
 
     def report(self) -> dict[str, Any]:
@@ -93,7 +93,7 @@ class _Training:
         if len(self.pairs):  # before there is a model: both take memory
             self.baselines = ev.measure_baselines(self.corpus, self.pairs)
             self.metrics += [metric for result in self.baselines.values() for metric in result.metrics]
-        starts_new_space = self.plan.parent and not self._warm
+        starts_new_space = self.plan.parent and not self._is_warm
         second_seed = self._second_seed_neighbours() if starts_new_space else None
         started = time.monotonic()
         model = self._train().take(self.learned)
@@ -134,12 +134,12 @@ class _Training:
             return fit(self.corpus, self.settings)
         saved = self.plan.scratch.load_model()
         model, done = saved if saved else (self._initial_model(), 0)
-        epochs = range(done, self.settings.warm_epochs if self._warm else self.settings.epochs)
+        epochs = range(done, self.settings.warm_epochs if self._is_warm else self.settings.epochs)
         return fit(self.corpus, self.settings, model, epochs, EpochNotes(self.plan.scratch))
 
     def _initial_model(self) -> Model:
         model = Model.initialise(len(self.vocabulary.plays), self.settings.dimensions, self.settings.seed)
-        if self._warm:
+        if self._is_warm:
             load_previous_vectors(self.plan.scratch, self.vocabulary, model)
             model.initialise_new_rows()
         return model

@@ -75,7 +75,7 @@ class Tracks:
         return Pairs(self.places(pairs.query), self.places(pairs.target))
 
 
-def split_held_out(batches: list[pa.RecordBatch]) -> tuple[Tokens, Ints, Pairs]:
+def hold_out(batches: list[pa.RecordBatch]) -> tuple[Tokens, Ints, Pairs]:
     """Tokens and offsets of the sequences without what is held out, and the pairs that this makes."""
     tokens, offsets = flatten_lists(batches)
     folds = np.concatenate([np.zeros(0, np.int64), *(batch.column("fold") for batch in batches)])
