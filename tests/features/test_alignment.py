@@ -88,7 +88,7 @@ def test_rows_without_direction_do_not_count(missing):
         (lambda new, old: select_anchors(np.ones(3, int), np.ones(2, int)), "supports must match"),
     ],
 )
-def test_what_does_not_match_is_told(spoil, complaint):
+def test_what_does_not_match_is_refused(spoil, complaint):
     with pytest.raises(AlignmentError, match=complaint):
         spoil(space(1, 9, 4), space(2, 9, 4))
 

@@ -148,7 +148,7 @@ def test_origins_take_turns_and_a_track_of_both_stands_at_its_better_place(spark
     assert found == [("x", following), ("a", similar), ("y", following), ("b", similar), ("z", following)]
 
 
-def test_what_was_just_heard_or_skipped_is_left_out(spark):
+def test_what_was_just_played_or_skipped_is_left_out(spark):
     """The hours end at midnight: what is played then was not heard yet."""
     day_before = (DAY + US, DAY, DAY - US, US, timedelta(0), -US)
     plays = [SEED | {"user_id": f"u{n}"} for n in range(6)] + [

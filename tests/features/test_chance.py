@@ -104,7 +104,7 @@ def test_at_any_size_true_models_pass_and_the_others_do_not(count):
     assert 0.8 < np.std(wrong) < 1.2, "z is not standard normal by chance, so 4 means something else"
 
 
-def test_where_nobody_could_tell_nothing_is_asked():
+def test_where_nothing_can_be_learned_nothing_is_possible():
     """Twenty tracks in random order: there is nothing to learn; and three plays are too few."""
     dense = corpus_of(np.random.default_rng(0).integers(0, 20, (2_000, 8)).tolist())
     few = corpus_of([[0, 1, 2]])

@@ -253,7 +253,7 @@ def test_batches_change_nothing(seed, artists, cuts):
 
 @given(st.integers(0, 10**6), st.integers(0, 6), st.lists(st.integers(0, 10**6), max_size=8))
 @settings(max_examples=60, deadline=None)
-def test_no_artist_is_cut_and_no_more_is_held_than_one(seed, artists, cuts):
+def test_no_artist_is_split_and_batches_end_with_artists(seed, artists, cuts):
     rows = sorted_rows(seed, artists)
     batches = [batch for batch in cut(rows, cuts) if batch.num_rows]
     pieces = list(regroup_by_artist(batches))
@@ -268,7 +268,7 @@ def test_no_artist_is_cut_and_no_more_is_held_than_one(seed, artists, cuts):
 
 
 @pytest.mark.parametrize("lists", [[[1.0], None, [1.0, 2.0]], [[], [1.0]]])
-def test_vectors_of_different_lengths_are_told(lists):
+def test_vectors_of_different_lengths_are_refused(lists):
     with pytest.raises(VectorError, match="expected one length"):
         to_matrix(pa.array(lists, pa.list_(pa.float32())))
 
@@ -279,7 +279,7 @@ def test_a_slice_of_a_column_is_read_where_it_lies():
     assert to_matrix(column.slice(2, 1)).shape == (0, 0)
 
 
-def test_in_and_out_of_different_lengths_are_told():
+def test_in_and_out_of_different_lengths_are_refused():
     row = dict.fromkeys(COLUMNS) | learned("t", [1.0, 2.0, 3.0]) | {"artist_id": "a"}
     with pytest.raises(VectorError, match=r"\[1, 2\]"):
         list(fill_vectors([pa.RecordBatch.from_pylist([row], SCHEMA)]))

@@ -127,7 +127,7 @@ def test_popularity_lift_is_of_means_of_percentiles():
 # --- versions side by side
 
 
-def test_with_many_hits_the_interval_is_that_of_pairs_redrawn_one_by_one():
+def test_with_many_hits_the_interval_is_that_of_the_bootstrap():
     new, old = hits(both=60, old=15, new=30, neither=195)
     ratio, low, high = paired_ratio(new, old)
     redrawn = reference.redrawn_ratios(new.tolist(), old.tolist(), rounds=4000, seed=3)
@@ -200,7 +200,7 @@ def test_mean_cosine_is_over_rows_with_two_vectors(matrix, random):
         assert found == pytest.approx(sum(cosines) / len(cosines))
 
 
-def test_norms_are_held_side_by_side_at_both_ends():
+def test_norms_are_compared_at_both_ends():
     old = np.arange(1.0, 102.0)  # its percentiles are 2 and 100
     new = np.append(np.where(old > 50, 2 * old, old / 2), 0.0)  # the last has no vector
     assert norm_shift(new, old) == pytest.approx((0.5, 2.0))
@@ -233,6 +233,6 @@ NONE = np.full((1, 2), -1)
         (lambda: norm_shift(np.ones(1), np.array([np.nan])), "of the old vectors"),
     ],
 )
-def test_what_cannot_be_compared_is_told(wrong, says):
+def test_what_cannot_be_compared_is_refused(wrong, says):
     with pytest.raises(EvaluationError, match=says):
         wrong()

@@ -204,6 +204,6 @@ ONE = pairs_of([(0, 1)])
         ),
     ],
 )
-def test_what_cannot_be_ranked_is_told(wrong, says):
+def test_what_cannot_be_ranked_is_refused(wrong, says):
     with pytest.raises(EvaluationError, match=says):
         wrong()

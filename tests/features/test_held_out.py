@@ -59,7 +59,7 @@ def test_who_is_held_out_of_more_sequences_is_held_out_of_fewer(world, most, dat
 
 @MANY
 @given(worlds(), st.integers(1, 4))
-def test_what_is_asked_for_is_learned_nowhere_at_its_place(world, most):
+def test_held_out_tracks_are_missing_from_their_sequences(world, most):
     left, pairs = found(world, most)
     shortened = [i for i, each in enumerate(world[0]) if left[i] != each]
     assert len(pairs) == min(most, len(shortened))

@@ -241,7 +241,7 @@ def test_a_warm_start_stays_where_it_was(asked):
     assert hit_rate(new, pairs) > 0.9
 
 
-def test_what_is_never_drawn_nor_heard_keeps_no_trace():
+def test_a_track_without_pairs_or_samples_keeps_its_first_vector():
     """Against a track with a billion plays, squared, one with a single play is never drawn."""
     corpus = corpus_of([[0, 1], [1, 0]] * 20, counts=[10**9, 10**9, 1])
     model = fit(corpus, replace(SMALL, exponent=2.0))

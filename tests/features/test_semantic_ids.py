@@ -136,7 +136,7 @@ def test_as_many_vectors_as_codes_need_no_warning():
         (lambda: ids.load_codebooks([]), r"codebooks \[\]"),
     ],
 )
-def test_bad_input_is_told(broken, complaint):
+def test_bad_input_is_refused(broken, complaint):
     with pytest.raises(SemanticIdError, match=complaint):
         broken()
 

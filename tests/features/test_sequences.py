@@ -199,7 +199,7 @@ def test_long_sequences_are_cut_at_their_limit(spark):
     }
 
 
-def test_nothing_heard_is_nothing_to_learn(spark):
+def test_no_plays_make_no_sequences(spark):
     settings = replace(PLAIN, gap_minutes=1.0)
     assert read(spark, frame(spark, [], SESSIONS), settings) == ([], [])
     bots = frame(spark, session("bots", "a b c", is_bot=True), SESSIONS)

@@ -154,7 +154,7 @@ def test_pairs_come_as_often_as_reach_and_direction_say(recorded, window, backwa
 
 @pytest.mark.parametrize("subsample", [0.0, 0.05])
 @pytest.mark.parametrize("backward", [0.0, 0.3, 1.0])
-def test_compiled_or_not_the_same_pairs_are_drawn(recorded, backward, subsample):
+def test_compiled_or_not_the_same_pairs_are_trained(recorded, backward, subsample):
     """So what is recorded of the loop here is what the compiled one learns."""
     corpus = corpus_of([*SEQUENCES] * 20)
     chosen = replace(SMALL, window=5, backward=backward, subsample=subsample)
@@ -198,7 +198,7 @@ def test_what_always_follows_is_learned_in_that_direction_alone():
 
 @settings(max_examples=30, deadline=None)
 @given(st.lists(st.integers(1, 500), min_size=1, max_size=30), st.sampled_from([-0.5, 0.0, 0.75, 1.0, 2.0]))
-def test_tracks_are_drawn_by_their_plays_to_the_exponent(counts, exponent):
+def test_negatives_are_sampled_by_their_plays_to_the_exponent(counts, exponent):
     drawn = sgns._negative_sampling_table(np.array(counts), exponent, np.random.default_rng(1))
     assert drawn.dtype == np.int32 and drawn.shape == (sgns.PLACES,)
     places = np.bincount(drawn, minlength=len(counts))
@@ -207,7 +207,7 @@ def test_tracks_are_drawn_by_their_plays_to_the_exponent(counts, exponent):
         assert abs(found - sgns.PLACES * n**exponent / total) <= 1 + 1e-6
 
 
-def test_who_is_too_rare_for_a_place_is_drawn_in_some_epochs(monkeypatch):
+def test_a_track_too_rare_for_a_place_is_sampled_in_some_epochs(monkeypatch):
     monkeypatch.setattr(sgns, "PLACES", 64)
     draws, epochs = np.random.default_rng(2), 2_000
     times = sum(

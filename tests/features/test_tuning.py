@@ -169,7 +169,7 @@ def test_validation_pairs_are_missing_from_the_sample_and_there_in_the_training(
     assert set(lasts) <= set(full.tokens.tolist()), "the training that follows has them all"
 
 
-def test_pairs_asked_are_the_ends_of_sequences(corpus):
+def test_validation_pairs_are_the_ends_of_sequences(corpus):
     sample = Sample.draw(corpus, Settings(), SearchPlan(budget=20.0))
     numbers = np.unique(corpus.tokens)
     ends = {tuple(corpus.tokens[end - 2 : end].tolist()) for end in corpus.offsets[1:]}
