@@ -6,7 +6,7 @@ from datetime import date
 
 import pytest
 
-from jobs.build_similar_tracks import _measures as of_neighbours
+from jobs.build_similar_tracks import _measure_hubs as of_neighbours
 
 DAY = date(2026, 11, 20)
 
