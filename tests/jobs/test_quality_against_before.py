@@ -12,7 +12,7 @@ DAY = date(2026, 11, 20)
 
 
 class OneDayBefore:
-    """What `_measures` asks of a job: the rows of the day before."""
+    """What `_measure_hubs` reads of a job: the rows of the day before."""
 
     def __init__(self, rows):
         self._rows = rows
