@@ -25,11 +25,12 @@ from typing import TYPE_CHECKING
 from made_up import FIRST, made_up_sessions
 
 from features.embeddings.candidate_arrays import choose
-from features.embeddings.candidates import CandidateSettings, collect_plays
-from features.embeddings.neighbours import next_tracks
+from features.embeddings.candidates import collect_plays
+from features.embeddings.neighbours import find_next_tracks
+from features.embeddings.settings import CandidateSettings
 from jobs.embeddings.candidate_files import TRACKS, CandidateFiles
-from jobs.embeddings.published import TABLE, configure_search, window
 from jobs.embeddings.scratch import Scratch
+from jobs.embeddings.steps import TABLE, configure_search, days_ending
 from jobs.job import Job
 from jobs.session import open_session
 from schemas import CONTRACTS
@@ -75,7 +76,7 @@ def _measure(made: Inputs, files: CandidateFiles, rounds: int) -> None:
         _rounds(rounds, lambda: files.write(made.embeddings, made.catalogue, made.following, made.similar))
     )
     plays = collect_plays(made.heard, spark.read.parquet(files.scratch.path(TRACKS)), made.day, settings)
-    rows = files.candidates(made.heard, made.embeddings, made.day, settings)
+    rows = files.choose(made.heard, made.embeddings, made.day, settings)
     chosen = median(_rounds(rounds, lambda: rows.write.format("noop").mode("overwrite").save()))
     batches, pool = plays.toArrow().to_batches(20_000), files.open()
     alone = median(_rounds(rounds, lambda: [sum(1 for _ in choose(b, pool, settings)) for b in batches]))
@@ -103,10 +104,10 @@ def _of_root(args: argparse.Namespace, folder: str) -> Inputs:
     job = Job("benchmark", args.root)
     day = job.source(TABLE).days[-1]
     embeddings = job.read(TABLE, [day])
-    next_tracks(embeddings, args.k, configure_search(job)).write.parquet(f"{folder}/following")
+    find_next_tracks(embeddings, args.k, configure_search(job)).write.parquet(f"{folder}/following")
     empty = CONTRACTS["tracks"].struct()
     return Inputs(
-        window(job, day, DAYS),
+        job.read("sessions", days_ending(day, DAYS)),
         embeddings,
         job.read("tracks") if job.has("tracks") else job.spark.createDataFrame([], empty),
         job.spark.read.parquet(f"{folder}/following"),

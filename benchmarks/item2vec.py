@@ -36,10 +36,11 @@ from typing import Any
 
 import numpy as np
 
+from features.embeddings.arrays import to_list_array
 from features.embeddings.baselines import rank_by_cooccurrence, rank_by_popularity
-from features.embeddings.comparison import neighbours, overlap
+from features.embeddings.comparison import find_neighbours, overlap
 from features.embeddings.corpus import Corpus, Model
-from features.embeddings.ranking import Pairs, ranks, scores
+from features.embeddings.ranking import Pairs, rank_targets, scores
 from features.embeddings.settings import Settings
 from features.embeddings.training import fit
 
@@ -93,8 +94,8 @@ class Sessions:
     def hits(self, model: Model) -> Hits:
         published = model.combine()
         return {
-            "published": self.rate(ranks(published, published, self.pairs)),
-            "in-out": self.rate(ranks(model.into, model.out, self.pairs)),
+            "published": self.rate(rank_targets(published, published, self.pairs)),
+            "in-out": self.rate(rank_targets(model.in_vectors, model.out_vectors, self.pairs)),
         }
 
     @staticmethod
@@ -142,32 +143,32 @@ def part_wide(sessions: Sessions, args: argparse.Namespace) -> None:
         model, seconds = timed(fit, sessions.corpus, settings)
         results.append((seconds, sessions.hits(model)))
     print(f"  {'Segue, 128 x 20 epochs':<30}{told([s for s, _ in results], 's', 1)}   {_hits(results)}")
-    company = baselines(sessions)
-    ratio = statistics.mean(hits["in-out"] for _, hits in results) / company
+    cooccurrence = baselines(sessions)
+    ratio = statistics.mean(hits["in-out"] for _, hits in results) / cooccurrence
     print(f"  in-out against co-occurrence in sessions: {ratio:.3f} x")
 
 
 def baselines(sessions: Sessions) -> float:
     corpus, tracks = sessions.corpus, len(sessions.names)
     popular = sessions.rate(rank_by_popularity(corpus.counts, sessions.pairs))
-    company = [
+    cooccurrence = [
         sessions.rate(rank_by_cooccurrence(corpus.tokens, corpus.offsets, tracks, sessions.pairs, window))
         for window in (None, 5)
     ]
-    told_of = f"of co-occurrence in sessions {company[0]:.4f}, within 5 plays {company[1]:.4f}"
-    print(f"  HR@10 of popularity {popular:.4f}; {told_of}")
-    return company[0]
+    rates = f"of co-occurrence in sessions {cooccurrence[0]:.4f}, within 5 plays {cooccurrence[1]:.4f}"
+    print(f"  HR@10 of popularity {popular:.4f}; {rates}")
+    return cooccurrence[0]
 
 
 def part_job(sessions: Sessions, args: argparse.Namespace) -> None:
     from pyspark.sql import functions as F
 
-    from features.embeddings.sequences import FOLDS, sequences
-    from features.embeddings.track_rows import track_embeddings
+    from features.embeddings.sequences import FOLDS, build_sequences
+    from features.embeddings.track_embeddings import build_track_embeddings
     from jobs.embeddings import trainer
     from jobs.embeddings.scratch import Scratch
-    from jobs.embeddings.task import REPORT, Plan, make_task
-    from jobs.embeddings.tracks import LEARNED, VOCABULARY
+    from jobs.embeddings.task import Plan, make_task
+    from jobs.embeddings.tracks import LEARNED, REPORT, VOCABULARY
 
     with tempfile.TemporaryDirectory() as folder:
         spark, heard = session(), _written(sessions, f"{folder}/sessions")
@@ -177,11 +178,11 @@ def part_job(sessions: Sessions, args: argparse.Namespace) -> None:
             scratch, rows = Scratch(f"{folder}/scratch-{seed}-{questions}"), spark.read.parquet(heard)
             trainer.write_vocabulary(scratch, rows, None, settings)
             vocabulary = spark.read.parquet(scratch.path(VOCABULARY))
-            asked = sequences(rows, vocabulary.select("number", "token"), settings)
-            asked = asked if questions else asked.withColumn("fold", F.lit(FOLDS - 1))
-            asked.mapInArrow(make_task(Plan(scratch, settings, "cold", False)), REPORT).collect()
+            sequences = build_sequences(rows, vocabulary.select("number", "track_id"), settings)
+            sequences = sequences if questions else sequences.withColumn("fold", F.lit(FOLDS - 1))
+            sequences.mapInArrow(make_task(Plan(scratch, settings, "cold", False)), REPORT).collect()
             learned = spark.read.parquet(scratch.path(LEARNED))
-            made = track_embeddings(learned, vocabulary, None, "v", "v", date(2026, 1, 1))
+            made = build_track_embeddings(learned, vocabulary, None, "v", "v", date(2026, 1, 1))
             made.write.format("delta").save(f"{folder}/table-{seed}-{questions}")
 
         job(0, False)  # compiles
@@ -205,12 +206,12 @@ def part_warm(sessions: Sessions, args: argparse.Namespace) -> None:
         settings = Settings(seed=seed, threads=args.cores)
         model = fit(before, settings)
         rows = np.sort(draws.permutation(np.flatnonzero((before.counts > 0) & (now.counts > 0)))[:3000])
-        near, old = neighbours(model.combine(), rows), model.combine()[rows]
+        near, old = find_neighbours(model.combine(), rows), model.combine()[rows]
         cold = fit(now, replace(settings, seed=seed + 100))
         _, seconds = timed(fit, now, settings, model, range(settings.warm_epochs))
-        kept = overlap(near, neighbours(model.combine(), rows))
+        kept = overlap(near, find_neighbours(model.combine(), rows))
         cosine = float((old * model.combine()[rows]).sum(axis=1).mean())
-        chance = overlap(near, neighbours(cold.combine(), rows))
+        chance = overlap(near, find_neighbours(cold.combine(), rows))
         ours, anew = sessions.hits(model), sessions.hits(cold)
         rates = ", ".join(f"{name} {ours[name] / anew[name]:.3f} x" for name in ours)
         moved = f"overlap@10 {kept:.3f} (learned anew {chance:.3f}), cosine {cosine:.3f}"
@@ -218,7 +219,7 @@ def part_warm(sessions: Sessions, args: argparse.Namespace) -> None:
 
 
 def part_neighbours(sessions: Sessions, args: argparse.Namespace) -> None:
-    from features.embeddings.neighbours import Search, similar_tracks
+    from features.embeddings.neighbours import Search, find_similar_tracks
 
     model = fit(sessions.corpus, Settings(threads=args.cores))
     with tempfile.TemporaryDirectory() as folder:
@@ -227,12 +228,14 @@ def part_neighbours(sessions: Sessions, args: argparse.Namespace) -> None:
         for n in range(args.seeds + 1):
 
             def run(n: int = n) -> None:
-                found = similar_tracks(spark.read.parquet(path), args.k, Search(tasks=args.cores, threads=1))
+                found = find_similar_tracks(
+                    spark.read.parquet(path), args.k, Search(tasks=args.cores, threads=1)
+                )
                 found.write.parquet(f"{folder}/similar-{n}")
 
             _, seconds = timed(run)
             rates.append(len(sessions.names) / seconds)
-    what = f"{len(sessions.names):,} x {model.into.shape[1]}, k = {args.k}"
+    what = f"{len(sessions.names):,} x {model.in_vectors.shape[1]}, k = {args.k}"
     print(f"  {what}: {told(rates[1:], 'queries/s', 0)} (the first run, {rates[0]:,.0f}, warms up)")
 
 
@@ -285,7 +288,7 @@ def _mllib(sessions: Sessions, seed: int, parts: int) -> tuple[float, Hits]:
         [vector.toArray() for vector in table["vector"]]
     )
     matrix /= np.maximum(np.linalg.norm(matrix, axis=1, keepdims=True), 1e-12)
-    return seconds, {"published": sessions.rate(ranks(matrix, matrix, sessions.pairs))}
+    return seconds, {"published": sessions.rate(rank_targets(matrix, matrix, sessions.pairs))}
 
 
 def _gensim_defaults(sessions: Sessions, cores: int, seed: int) -> tuple[float, Hits]:
@@ -304,7 +307,7 @@ def _gensim_defaults(sessions: Sessions, cores: int, seed: int) -> tuple[float, 
     )
     at = np.array([model.wv.key_to_index[name] for name in sessions.names])
     vectors = model.wv.vectors[at] / np.linalg.norm(model.wv.vectors[at], axis=1, keepdims=True)
-    return seconds, {"published": sessions.rate(ranks(vectors, vectors, sessions.pairs))}
+    return seconds, {"published": sessions.rate(rank_targets(vectors, vectors, sessions.pairs))}
 
 
 @cache
@@ -342,8 +345,6 @@ def _written(sessions: Sessions, path: str) -> str:
 def _embeddings(sessions: Sessions, model: Model, path: str) -> str:
     import pyarrow as pa
     import pyarrow.parquet as pq
-
-    from features.embeddings.corpus import to_list_array
 
     rows = len(sessions.names)
     columns = {"track_id": pa.array(sessions.names), "vector": to_list_array(model.combine())}

@@ -24,19 +24,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.embeddings import sgns
+from features.embeddings.arrays import Flags, Ints
 from features.embeddings.baselines import rank_by_cooccurrence
 from features.embeddings.comparison import paired_ratio
-from features.embeddings.corpus import Corpus, Ints, Model
+from features.embeddings.corpus import Corpus, Model
 from features.embeddings.evaluation import hold_out_last
-from features.embeddings.ranking import Pairs, ranks
+from features.embeddings.ranking import Pairs, rank_targets
 from features.embeddings.sequences import FOLDS
 from features.embeddings.settings import Settings
-from features.embeddings.tuning import SearchPlan, choose_settings, describe
+from features.embeddings.trials import SearchPlan
+from features.embeddings.tuning import choose_settings, describe
 
 REACHES = tuple(itertools.product((2, 5, 10), (0.3, 1.0)))
 # Of each rate the epochs that are scored.
 RATES = ((0.1, (5,)), (0.05, (10,)), (0.03, (5, 20)))
-Hits = NDArray[np.bool_]
+Hits = Flags
 Key = tuple[int, float, float, int]
 
 
@@ -93,9 +95,9 @@ def trained(corpus: Corpus, pairs: Pairs, of: Settings, epochs: tuple[int, ...])
     """Hits after each of these epochs of one training."""
     model, found = Model.initialise(len(corpus.counts), of.dimensions, of.seed), {}
     for number in range(max(epochs)):
-        sgns.epoch(corpus, model, of, number)
+        sgns.train_epoch(corpus, model, of, number)
         if number + 1 in epochs:
-            found[number + 1] = within_ten(ranks(model.into, model.out, pairs))
+            found[number + 1] = within_ten(rank_targets(model.in_vectors, model.out_vectors, pairs))
     return found
 
 

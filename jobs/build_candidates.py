@@ -1,46 +1,37 @@
-"""What a ranker may choose from, per listener: tracks that follow what was heard last, and tracks like it."""
+"""Candidates for a ranker, per listener: tracks that follow what was played last, and tracks similar to it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from features.embeddings.candidates import CandidateSettings
-from features.embeddings.neighbours import next_tracks
+from features.embeddings.neighbours import find_next_tracks
+from features.embeddings.settings import CandidateSettings
 from jobs.arguments import new_parser
 from jobs.embeddings.candidate_files import CandidateFiles
-from jobs.embeddings.published import (
+from jobs.embeddings.scratch import Scratch
+from jobs.embeddings.steps import (
     TABLE,
     add_day_argument,
-    add_fields,
+    add_settings,
     configure_search,
     days_ending,
     resolve_day,
     settings_from,
 )
-from jobs.embeddings.scratch import Scratch
 from jobs.errors import JobError
 from jobs.job import Job
 from schemas import CONTRACTS
 
-MEANINGS = {
-    "per_user": "candidates of a listener at most",
-    "recent_hours": "tracks played in so many hours before midnight are left out",
-    "seeds": "tracks heard last that bring candidates",
-    "explicit": "whether tracks that are marked explicit may be candidates",
-    "per_artist": "candidates of one artist at most",
-    "half_life_days": "a seed heard so many days before the newest one weighs half",
-}
-
 
 def main(argv: Sequence[str] | None = None) -> int:
-    made = add_day_argument(new_parser(__doc__, "build-candidates"))
-    made.add_argument("--days", type=int, default=30, help="days of sessions that bring seeds (%(default)s)")
-    made.add_argument(
-        "-k", type=int, default=100, help="next tracks of a seed that are looked at (%(default)s)"
+    arguments = add_day_argument(new_parser(__doc__, "build-candidates"))
+    arguments.add_argument(
+        "--days", type=int, default=30, help="days of sessions to take seeds from (%(default)s)"
     )
-    add_fields(made, CandidateSettings, MEANINGS)
-    args = made.parse_args(argv)
+    arguments.add_argument("-k", type=int, default=100, help="next tracks per seed (%(default)s)")
+    add_settings(arguments, CandidateSettings)
+    args = arguments.parse_args(argv)
     settings = settings_from(args, CandidateSettings)
     job = Job("build-candidates", args.root, args.run_id)
     day = resolve_day(job, args.day)
@@ -64,9 +55,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         files = CandidateFiles(Scratch(job.warehouse.path("scratch", "candidates", batch.fingerprint)))
         try:
             files.write(
-                embeddings, tracks, next_tracks(embeddings, args.k, configure_search(job)), similar.rows()
+                embeddings,
+                tracks,
+                find_next_tracks(embeddings, args.k, configure_search(job)),
+                similar.rows(),
             )
-            rows = files.candidates(sessions.rows(), embeddings, day, settings)
+            rows = files.choose(sessions.rows(), embeddings, day, settings)
             job.publish(
                 batch, rows, if_empty="no track is near what a listener played and was not just played"
             )

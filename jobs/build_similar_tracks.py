@@ -1,4 +1,4 @@
-"""The nearest tracks of every track, found once for everybody."""
+"""The nearest tracks of every track, searched once for all readers."""
 
 from __future__ import annotations
 
@@ -6,23 +6,23 @@ from collections.abc import Sequence
 from datetime import date
 from typing import TYPE_CHECKING
 
-from features.embeddings.neighbours import NeighboursError, largest_in_degree, similar_tracks
+from features.embeddings.neighbours import NeighboursError, find_similar_tracks, largest_in_degree
 from jobs.arguments import new_parser
-from jobs.embeddings.published import TABLE, add_day_argument, configure_search, resolve_day
+from jobs.embeddings.steps import TABLE, add_day_argument, configure_search, resolve_day
 from jobs.errors import WrongUsage
 from jobs.job import Job
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-# Below it, twice as much is no hub yet.
+# An in-degree below it, twice as large as the day before, is no hub yet.
 MANY = 20.0
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    made = add_day_argument(new_parser(__doc__, "build-similar-tracks"))
-    made.add_argument("-k", type=int, default=50, help="neighbours of a track (%(default)s)")
-    args = made.parse_args(argv)
+    arguments = add_day_argument(new_parser(__doc__, "build-similar-tracks"))
+    arguments.add_argument("-k", type=int, default=50, help="neighbours of a track (%(default)s)")
+    args = arguments.parse_args(argv)
     job = Job("build-similar-tracks", args.root, args.run_id)
     day = resolve_day(job, args.day)
     embeddings = job.table(TABLE, [day])
@@ -30,22 +30,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     if job.unchanged(batch):
         return 0
     try:
-        found = similar_tracks(embeddings.rows(), args.k, configure_search(job))
+        rows = find_similar_tracks(embeddings.rows(), args.k, configure_search(job))
     except NeighboursError as problem:
         raise WrongUsage(str(problem)) from problem
-    job.publish(batch, found, lambda staged: _measures(job, day, staged))
+    job.publish(batch, rows, lambda staged: _measure_hubs(job, day, staged))
     return 0
 
 
-def _measures(job: Job, day: date, staged: DataFrame) -> dict[str, float]:
+def _measure_hubs(job: Job, day: date, staged: DataFrame) -> dict[str, float]:
     """Of the rows, and against the day published before, where there are hubs to compare."""
     largest = largest_in_degree(staged)
     before = job.day_before("similar_tracks", day)
     compares = before is not None and largest > MANY
-    found = {"hubness@10": largest, "has_hubs_and_day_before": float(compares)}
+    measures = {"hubness@10": largest, "has_hubs_and_day_before": float(compares)}
     if before is not None and compares:
-        found["hubness@10_ratio"] = largest / max(1.0, largest_in_degree(before))
-    return found
+        measures["hubness@10_ratio"] = largest / max(1.0, largest_in_degree(before))
+    return measures
 
 
 if __name__ == "__main__":

@@ -1,23 +1,23 @@
-"""Where each listener is among the tracks: the mean of what was heard of late, the last days weighing most."""
+"""A vector per listener: the mean of the tracks played, the last days weighing most."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from features.embeddings.users import HalfLifeError, user_embeddings
+from features.embeddings.users import HalfLifeError, build_user_embeddings
 from jobs.arguments import new_parser
-from jobs.embeddings.published import TABLE, add_day_argument, days_ending, resolve_day
+from jobs.embeddings.steps import TABLE, add_day_argument, days_ending, resolve_day
 from jobs.errors import WrongUsage
 from jobs.job import Job
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    made = add_day_argument(new_parser(__doc__, "build-user-embeddings"))
-    made.add_argument("--days", type=int, default=30, help="days of sessions that count (%(default)s)")
-    made.add_argument(
+    arguments = add_day_argument(new_parser(__doc__, "build-user-embeddings"))
+    arguments.add_argument("--days", type=int, default=30, help="days of sessions to average (%(default)s)")
+    arguments.add_argument(
         "--half-life", type=float, default=7.0, help="days after which a play weighs half (%(default)s)"
     )
-    args = made.parse_args(argv)
+    args = arguments.parse_args(argv)
     job = Job("build-user-embeddings", args.root, args.run_id)
     day = resolve_day(job, args.day)
     days = days_ending(day, args.days)
@@ -31,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if job.unchanged(batch):
         return 0
     try:
-        rows = user_embeddings(sessions.rows(), embeddings.rows(), day, args.half_life)
+        rows = build_user_embeddings(sessions.rows(), embeddings.rows(), day, args.half_life)
     except HalfLifeError as problem:
         raise WrongUsage(str(problem)) from problem
     job.publish(batch, rows, if_empty="no listener played a track that has a vector")

@@ -1,7 +1,7 @@
-"""How good a published space is: next tracks, similar tracks and baselines on plays held out, against another day's.
+"""Evaluates a published space on plays held out: next tracks, similar tracks, baselines; on request another day's.
 
-The questions are the last tracks of some sessions, which no training saw; of sessions after the day of the
-embeddings, the space has seen nothing at all.
+Held out are the last tracks of some sessions, which no training saw; sessions after the day of the embeddings
+are unseen altogether.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from features.embeddings.evaluation import compare_hits
 from features.embeddings.settings import Settings
 from jobs.arguments import new_parser, parse_day
 from jobs.embeddings.evaluation import Evaluation, evaluate_space
-from jobs.embeddings.published import TABLE, add_day_argument, days_ending, resolve_day
 from jobs.embeddings.scratch import Scratch
+from jobs.embeddings.steps import TABLE, add_day_argument, days_ending, resolve_day
 from jobs.errors import JobError, WrongUsage
 from jobs.job import Job
 from segue import show
@@ -29,45 +29,45 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = _parser().parse_args(argv)
     job = Job("evaluate-track-embeddings", args.root, args.run_id)
     day = resolve_day(job, args.day)
-    heard = job.read("sessions", days_ending(args.on_day or day, args.days))
+    sessions = job.read("sessions", days_ending(args.on_day or day, args.days))
     days = [day, *([resolve_day(job, args.against)] if args.against else [])]
-    found = [_evaluate_day(job, heard, each) for each in days]
-    if not found[0].hits:
+    evaluations = [_evaluate_day(job, sessions, each) for each in days]
+    if not evaluations[0].hits:
         raise JobError(
-            f"there is nothing to ask: no session of {args.days} days has three tracks; give more --days"
+            f"there is nothing to evaluate on: no session of {args.days} days has three tracks; give more --days"
         )
-    ratios = compare_evaluations(found) if args.against else {}
+    ratios = compare_evaluations(evaluations) if args.against else {}
     if args.truth:
-        ratios["share_of_perfect"] = _share(found[0], args.truth)
-    rows = _rows(found)
+        ratios["share_of_perfect"] = _share_of_perfect(evaluations[0], args.truth)
+    rows = _tabulate(evaluations)
     print(
         json.dumps({"metrics": rows, **ratios})
         if args.json
-        else _format_report(rows, ratios, day, len(found[0].hits))
+        else _format_report(rows, ratios, day, len(evaluations[0].hits))
     )
     return 0
 
 
-def compare_evaluations(found: Sequence[Evaluation]) -> dict[str, float]:
+def compare_evaluations(evaluations: Sequence[Evaluation]) -> dict[str, float]:
     import numpy as np
 
-    return compare_hits(*(np.array(each.hits, bool) for each in found))
+    return compare_hits(*(np.array(each.hits, bool) for each in evaluations))
 
 
-def _evaluate_day(job: Job, heard: Any, day: date) -> Evaluation:
+def _evaluate_day(job: Job, sessions: Any, day: date) -> Evaluation:
     embeddings = job.read(TABLE, [day])
     size = embeddings.where("vector is not null").selectExpr("size(vector)").limit(1).collect()
     if not size:
         raise JobError(f"the embeddings of {day} hold no vector at all; train that day again")
     scratch = Scratch(job.warehouse.path("scratch", "evaluation", f"{job.run_id}-{day}"))
     try:
-        return evaluate_space(job.spark, scratch, heard, embeddings, Settings(dimensions=size[0][0]))
+        return evaluate_space(job.spark, scratch, sessions, embeddings, Settings(dimensions=size[0][0]))
     finally:
         scratch.remove()
 
 
-def _share(found: Evaluation, path: str) -> float:
-    """Hits as a share of what whoever knew every listener's taste would hit.
+def _share_of_perfect(evaluation: Evaluation, path: str) -> float:
+    """Hits as a share of those of a recommender that knows every listener's taste.
 
     Raises:
         WrongUsage: no such file, or not one that generate-plays writes.
@@ -79,13 +79,13 @@ def _share(found: Evaluation, path: str) -> float:
         raise WrongUsage(
             f"--truth {path}: expected the truth.json of generate-plays; got {problem!r}"
         ) from problem
-    return sum(found.hits) / len(found.hits) / float(perfect)
+    return sum(evaluation.hits) / len(evaluation.hits) / float(perfect)
 
 
-def _rows(found: Sequence[Evaluation]) -> list[dict[str, Any]]:
+def _tabulate(evaluations: Sequence[Evaluation]) -> list[dict[str, Any]]:
     """One per metric and segment, a column per list that was scored."""
     table: dict[tuple[str, str], dict[str, Any]] = {}
-    for each, this in zip(found, ("this", "against"), strict=False):
+    for each, this in zip(evaluations, ("this", "against"), strict=False):
         for metric in each.metrics:
             of = this if metric["of"] == "this" else metric["of"]
             key = (metric["name"], metric["segment"])
@@ -95,31 +95,33 @@ def _rows(found: Sequence[Evaluation]) -> list[dict[str, Any]]:
 
 def _format_report(rows: list[dict[str, Any]], ratios: dict[str, float], day: date, pairs: int) -> str:
     columns = [name for name in HEADINGS if any(name in row for row in rows)]
-    cells = [(row["metric"], row["segment"], *(_number(row.get(name)) for name in columns)) for row in rows]
+    cells = [
+        (row["metric"], row["segment"], *(_format_number(row.get(name)) for name in columns)) for row in rows
+    ]
     lines = [
-        f"embeddings of {day}, {pairs:,} questions",
+        f"embeddings of {day}, {pairs:,} pairs",
         "",
         show.format_table(("metric", "segment", *columns), cells),
     ]
     return "\n".join([*lines, "", *(f"{name}: {value:.4f}" for name, value in ratios.items())]).rstrip()
 
 
-def _number(value: float | None) -> str:
+def _format_number(value: float | None) -> str:
     return "" if value is None else f"{value:,.0f}" if value >= 1000 else f"{value:.4f}"
 
 
 def _parser() -> argparse.ArgumentParser:
-    made = add_day_argument(new_parser(__doc__, "evaluate-track-embeddings"))
-    made.add_argument(
-        "--on-day", type=parse_day, help="last day of the sessions asked about (default: --day)"
+    arguments = add_day_argument(new_parser(__doc__, "evaluate-track-embeddings"))
+    arguments.add_argument(
+        "--on-day", type=parse_day, help="last day of the sessions to evaluate on (default: --day)"
     )
-    made.add_argument("--days", type=int, default=30, help="days of sessions (%(default)s)")
-    made.add_argument("--against", type=parse_day, help="day of other embeddings, for the same questions")
-    made.add_argument(
+    arguments.add_argument("--days", type=int, default=30, help="days of sessions (%(default)s)")
+    arguments.add_argument("--against", type=parse_day, help="day of other embeddings, on the same pairs")
+    arguments.add_argument(
         "--truth", help="truth.json of generate-plays: the share of what a perfect recommender hits"
     )
-    made.add_argument("--json", action="store_true", help="for programs")
-    return made
+    arguments.add_argument("--json", action="store_true", help="for programs")
+    return arguments
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""Learns a vector per track from the sessions of the last days: item2vec, measured, gated and versioned.
+"""Trains item2vec on the sessions of the last days: a vector per track, evaluated, gated and versioned.
 
-From the version before it goes on in the same space (warm), and once a week begins a new one (cold), turned
-to lie as the old one did. A cold training chooses window, backward, learning rate, epochs and dimensions by
-measuring, where they are not given; a warm one keeps what its parent has. A version that the gate refuses is
-kept in `embedding_versions`, with the reasons.
+A warm training continues the space of the version before; once a week a cold one begins a new space, aligned to
+the old one. A cold training chooses window, backward, learning rate, epochs and dimensions by measuring, where
+they are not given; a warm one uses its parent's. A version that the gate refuses is recorded in
+`embedding_versions`, with the reasons.
 """
 
 from __future__ import annotations
@@ -14,87 +14,92 @@ from collections.abc import Sequence
 from dataclasses import fields, replace
 from datetime import date
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from pyspark.sql import DataFrame
+from pyspark.sql.types import StructType
 
 from expectations.verdict import Refused, Verdict, format_failure
-from features.embeddings.settings import BACKENDS, SEARCHED, Settings, SettingsError
-from features.embeddings.track_rows import track_embeddings
-from features.embeddings.tuning import SearchPlan
+from features.embeddings.settings import SEARCHED, Settings
+from features.embeddings.track_embeddings import build_track_embeddings
+from features.embeddings.trials import SearchPlan
 from jobs.arguments import new_parser, parse_day
 from jobs.embeddings.parents import AUTO, Parent, choose_start, find_parent
-from jobs.embeddings.published import TABLE, days_ending
 from jobs.embeddings.scratch import Scratch
-from jobs.embeddings.staged_measures import staged_measures
+from jobs.embeddings.staged_measures import measure_staged
+from jobs.embeddings.steps import TABLE, add_settings, days_ending, settings_from, whole_executor_profile
+from jobs.embeddings.task import Plan
 from jobs.embeddings.tracks import LEARNED, VOCABULARY
-from jobs.embeddings.trainer import (
-    NothingToLearn,
-    TrainingResult,
-    train,
-    whole_executor_profile,
-    write_vocabulary,
-)
-from jobs.errors import WrongUsage
+from jobs.embeddings.trainer import NothingToLearn, TrainingResult, train, write_vocabulary
 from jobs.job import Job
 from jobs.publishing.batches import Batch
 from schemas import CONTRACTS
 from schemas.embedding_versions import STARTS
 
-if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
-
-NO_SEARCH = "gensim and training in blocks take their settings as they are, given or default"
+NO_SEARCH = "gensim takes its settings as they are, given or default"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     args = _parser().parse_args(argv)
     given = frozenset(name for name in SEARCHED if getattr(args, name) is not None)
-    settings = _settings(args)
+    settings = settings_from(args, Settings, threads=args.threads or 1)
     job = Job("train-track-embeddings", args.root, args.run_id)
     day = args.day or job.source("sessions").days[-1]
     parent = find_parent(job, day)
-    kept = parent.settings(settings, given) if parent else settings
-    start = choose_start(args.start, parent, day, kept)
-    # a cold space has the dimensions of the one before: only then can it be turned to lie as that does
-    search = _search(settings, start, given | {"dimensions"} if parent else given, args.search_budget)
-    settings = kept if start == "warm" else replace(settings, dimensions=kept.dimensions)
+    inherited = parent.settings(settings, given) if parent else settings
+    start = choose_start(args.start, parent, day, inherited)
+    search = None
+    if start == "cold" and settings.backend == "sgns":
+        # a cold space has the dimensions of the one before: only then can it be aligned to that
+        search = SearchPlan(given | {"dimensions"} if parent else given, args.search_budget)
+    settings = inherited if start == "warm" else replace(settings, dimensions=inherited.dimensions)
     days = days_ending(day, args.days)
     sessions, tracks = job.table("sessions", days), job.find("tracks")
     published = job.table(TABLE, [parent.day]) if parent else None
-    request = _request(settings, search) | {"start": start, "days": args.days}
+    about = {"start": start, "days": args.days}
     batch = job.batch(
         TABLE,
         [day],
         [sessions, published, tracks],
         deterministic=args.threads == 1,
-        parameters=request,
+        parameters=_parameters(settings, search) | about,
     )
     with job.lease(TABLE):
         if job.unchanged(batch):
             return 0
-        heard = sessions.rows()
-        before = published.rows() if published else None
+        plays = sessions.rows()
+        previous = published.rows() if published else None
         catalogue = tracks.rows() if tracks else None
+        # not sooner: only a running session knows its cores
         settings = replace(settings, threads=args.threads or whole_executor_profile(job.spark)[1])
         scratch = Scratch(job.warehouse.path("scratch", TABLE, batch.fingerprint))
-        write_vocabulary(scratch, heard, before, settings)
+        write_vocabulary(scratch, plays, previous, settings)
         if start == "cold" and search is None:
             job.say(f"no search: {NO_SEARCH}")
         try:
-            trained = train(job.spark, scratch, heard, settings, start, parent is not None, job.say, search)
+            plan = Plan(scratch, settings, start, parent is not None, search)
+            trained = train(job.spark, plan, plays, job.say)
         except NothingToLearn as problem:
             scratch.remove()
             job.not_made(TABLE, str(problem))
             return 0
-        version = _VersionRecord(
-            job, day, start, parent, trained.settings | {"start": start, "days": args.days}, trained
-        )
+        version = _Version(job, day, start, parent, trained.settings | about, trained)
         _publish(job, batch, version, scratch, catalogue)
         scratch.remove()
     return 0
 
 
-class _VersionRecord:
-    """One training, and what is written down of it."""
+def _parameters(settings: Settings, search: SearchPlan | None) -> dict[str, Any]:
+    """Of the batch: the settings that are fixed, and how the others are searched."""
+    fixed = settings.result_settings()
+    if search is None:
+        return fixed
+    fixed = {name: value for name, value in fixed.items() if name not in search.searched}
+    return fixed | {"searched": search.searched, "search_budget": search.budget}
+
+
+class _Version:
+    """The version that a training made, and its row of `embedding_versions`."""
 
     def __init__(
         self,
@@ -120,108 +125,68 @@ class _VersionRecord:
         }
 
     def record(self, verdict: Verdict) -> None:
-        """Appends the row of `embedding_versions`; the same training again adds nothing."""
+        """Appends the row; the same training again adds nothing."""
         status = "rejected" if verdict.refused else "accepted"
+        gated = [
+            {"name": name, "of": "this", "segment": "gate", "value": float(value)}
+            for name, value in self.trained.measures.items()
+        ]
         row = self._about | {
             "status": status,
             "reasons": [format_failure(result) for result in verdict.critical],
-            "metrics": self.trained.metrics
-            + [_measure(name, value) for name, value in self.trained.measures.items()],
+            "metrics": self.trained.metrics + gated,
             "trials": self.trained.trials or None,
             "search": json.dumps(self.trained.search, sort_keys=True) if self.trained.search else None,
             **{name: getattr(self.trained, name) for name in ("tracks", "plays", "seconds", "peak_bytes")},
         }
         contract = CONTRACTS["embedding_versions"]
-        names = [name for name in contract.names if name != "available_at"]
-        schema = contract.struct()
-        rows = self._job.spark.createDataFrame([tuple(row[name] for name in names)], _struct(schema, names))
-        batch = self._job.batch(
-            contract.name, appends=True, parameters={"version": self.id, "status": status}
-        )
-        self._job.publish(batch, rows)
+        columns = StructType([field for field in contract.struct() if field.name != "available_at"])
+        rows = self._job.spark.createDataFrame([tuple(row[name] for name in columns.names)], columns)
+        parameters = {"version": self.id, "status": status}
+        self._job.publish(self._job.batch(contract.name, appends=True, parameters=parameters), rows)
 
 
 def _publish(
-    job: Job, batch: Batch, version: _VersionRecord, scratch: Scratch, catalogue: DataFrame | None
+    job: Job, batch: Batch, version: _Version, scratch: Scratch, catalogue: DataFrame | None
 ) -> None:
-    """The vectors if the gate lets them pass, and what was said of them in either case."""
+    """The vectors if they pass the gate, and the record of the version in either case."""
     learned = job.spark.read.parquet(scratch.path(LEARNED))
     vocabulary = job.spark.read.parquet(scratch.path(VOCABULARY))
-    rows = track_embeddings(learned, vocabulary, catalogue, version.id, version.space, version.day)
+    rows = build_track_embeddings(learned, vocabulary, catalogue, version.id, version.space, version.day)
+    measure = partial(
+        measure_staged, scratch=scratch, learned=version.trained.tracks, trained=version.trained.measures
+    )
     try:
-        job.publish(
-            batch,
-            rows,
-            partial(_measures, scratch, version.trained),
-            after_audit=lambda staged: version.record(staged.verdict),
-        )
+        job.publish(batch, rows, measure, after_audit=lambda staged: version.record(staged.verdict))
     except Refused:
         scratch.remove()  # or the same vectors would be offered again
         raise
 
 
-def _measures(scratch: Scratch, trained: TrainingResult, staged: DataFrame) -> dict[str, float]:
-    return staged_measures(staged, scratch, trained.tracks, trained.measures)
-
-
-def _search(settings: Settings, start: str, fixed: frozenset[str], budget: float) -> SearchPlan | None:
-    """None where the settings are trained with as they are: warm, and by trainers that no trial speaks for."""
-    if start == "warm" or settings.backend != "sgns" or settings.blocks > 1:
-        return None
-    return SearchPlan(fixed, budget)
-
-
-def _request(settings: Settings, search: SearchPlan | None) -> dict[str, Any]:
-    """What is asked for: the settings that are fixed, and how the others are to be found."""
-    fixed = {
-        name: value
-        for name, value in settings.result_settings().items()
-        if search is None or name not in search.searched
-    }
-    return fixed | ({} if search is None else {"searched": search.searched, "search_budget": search.budget})
-
-
-def _measure(name: str, value: float) -> dict[str, object]:
-    return {"name": name, "of": "this", "segment": "gate", "value": float(value)}
-
-
-def _struct(schema: Any, names: Sequence[str]) -> Any:
-    from pyspark.sql.types import StructType
-
-    return StructType([schema[name] for name in names])
-
-
 def _parser() -> argparse.ArgumentParser:
-    made = new_parser(__doc__, "train-track-embeddings")
-    made.add_argument(
+    arguments = new_parser(__doc__, "train-track-embeddings")
+    arguments.add_argument(
         "--day", type=parse_day, help="last day to learn from (default: the newest of sessions)"
     )
-    made.add_argument("--days", type=int, default=30, help="days of sessions to learn from (%(default)s)")
-    made.add_argument("--start", choices=(AUTO, *STARTS), default=AUTO, help=f"{AUTO}: cold once a week")
+    arguments.add_argument(
+        "--days", type=int, default=30, help="days of sessions to learn from (%(default)s)"
+    )
+    arguments.add_argument("--start", choices=(AUTO, *STARTS), default=AUTO, help=f"{AUTO}: cold once a week")
+    add_settings(arguments, Settings, but={"threads", *SEARCHED})
     for each in fields(Settings):
         if each.name in SEARCHED:
             text = f"{each.metadata['meaning'].replace('%', '%%')} (default: chosen by measuring; warm: the parent's)"
-            made.add_argument("--" + each.name.replace("_", "-"), type=type(each.default), help=text)
-        elif each.name != "threads":
-            _add(made, each.name, each.default, each.metadata["meaning"])
-    made.add_argument(
+            arguments.add_argument("--" + each.name.replace("_", "-"), type=type(each.default), help=text)
+    arguments.add_argument(
         "--search-budget",
         type=_budget,
         default=SearchPlan.budget,
         help="the most that a search may cost, in trainings of what it chooses; 0: no search (%(default)s)",
     )
-    made.add_argument("--threads", type=int, help="1 repeats a result exactly (default: the task's cores)")
-    return made
-
-
-def _add(made: argparse.ArgumentParser, name: str, default: Any, meaning: str) -> None:
-    flag, text = "--" + name.replace("_", "-"), f"{meaning.replace('%', '%%')} (%(default)s)"
-    if isinstance(default, bool):
-        made.add_argument(flag, action=argparse.BooleanOptionalAction, default=default, help=meaning)
-    elif name == "backend":
-        made.add_argument(flag, choices=BACKENDS, default=default, help=text)
-    else:
-        made.add_argument(flag, type=type(default), default=default, help=text)
+    arguments.add_argument(
+        "--threads", type=int, help="1 makes results reproducible (default: the task's cores)"
+    )
+    return arguments
 
 
 def _budget(text: str) -> float:
@@ -229,15 +194,6 @@ def _budget(text: str) -> float:
     if not 0 <= budget <= 1_000:
         raise argparse.ArgumentTypeError(f"{text} is not 0 to 1,000 trainings")
     return budget
-
-
-def _settings(args: argparse.Namespace) -> Settings:
-    named = {each.name: getattr(args, each.name) for each in fields(Settings) if each.name != "threads"}
-    given = {name: value for name, value in named.items() if value is not None}
-    try:
-        return Settings(**given, threads=args.threads or 1)
-    except SettingsError as problem:
-        raise WrongUsage(str(problem)) from problem
 
 
 if __name__ == "__main__":

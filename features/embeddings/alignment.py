@@ -1,32 +1,30 @@
-"""Two trainings of the same tracks brought to lie alike: the rotation of one space onto another.
+"""Two trainings of the same tracks brought into one orientation: the rotation of one space onto another.
 
-Each cold training finds the same neighbourhoods turned at random. Orthogonal Procrustes (Schönemann, "A
-generalized solution of the orthogonal Procrustes problem", 1966) turns the new space onto the old. In and
-out vectors are turned by one and the same rotation, so each inner product, in with out, stays what it was:
+Each cold training finds the same neighbourhoods, rotated at random. Orthogonal Procrustes (Schönemann, "A
+generalized solution of the orthogonal Procrustes problem", 1966) rotates the new space onto the old. In and
+out vectors are rotated by one matrix, so each inner product, in with out, stays what it was:
 what a track is near to, and what follows it, do not change. Nor does Adagrad's state, a sum over a row's
-squared gradient, so a warm start can go on from a turned space. What is not a rotation is not undone: two
-trainings from different seeds still lie at a mean cosine of about 0.5, and need two space ids.
+squared gradient, so a warm start can go on from a rotated space. What is not a rotation is not undone: two
+trainings from different seeds still have a mean cosine of about 0.5, and need two space ids.
 """
 
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
+from scipy.linalg import orthogonal_procrustes
 
-from features.embeddings.corpus import Ints, Matrix
-
-Doubles = NDArray[np.float64]
+from features.embeddings.arrays import Doubles, Ints, Matrix
 
 
 class AlignmentError(ValueError):
-    """Rows that no rotation can be told from."""
+    """Rows that no rotation can be fitted to."""
 
 
 def select_anchors(support_new: Ints, support_old: Ints, most: int = 10_000) -> Ints:
-    """The rows to tell a rotation from: those with most plays in the training that has fewer of them.
+    """The rows to fit a rotation to: those with most plays in the training that has fewer of them.
 
-    Rare tracks lie where chance put them in either space. With 10,000 rows and 128 dimensions the
-    rotation is told 80 times over, and more rows would only be rarer ones.
+    Rare tracks lie where chance put them in either space. With 10,000 rows and 128 dimensions there are
+    80 rows to a dimension, and more rows would only be rarer ones.
 
     Args:
         support_new: plays per track, 0 where the training did not have it.
@@ -45,49 +43,34 @@ def select_anchors(support_new: Ints, support_old: Ints, most: int = 10_000) -> 
     return np.sort(first[least[first] > 0]).astype(np.int64)
 
 
-def fit_rotation(new: Matrix, old: Matrix, weight: NDArray[np.floating] | None = None) -> Doubles:
+def fit_rotation(new: Matrix, old: Matrix) -> Doubles:
     """The orthogonal (d, d) matrix R with which `new @ R` comes nearest to `old`, a reflection where that is nearer.
 
     Rows are scaled to length 1 first: a direction counts, and not that a hit's vector is ten times as long.
 
     Args:
-        new: (n, d), the vectors to turn.
-        old: (n, d), the same tracks in the space to turn to, row by row.
-        weight: (n,), how much each row counts, 0 or more; all alike if None.
+        new: (n, d), the vectors to rotate.
+        old: (n, d), the same tracks in the space to rotate to, row by row.
 
     Raises:
         AlignmentError: shapes that do not match, numbers that are none, or fewer rows than dimensions that
-            have a direction in both spaces and a weight.
+            have a direction in both spaces.
     """
     if new.ndim != 2 or new.shape != old.shape:
         raise _shape_mismatch("matrices", new.shape, old.shape)
-    counts = _weights(len(new), weight)
-    into, onto = _directions(new), _directions(old)
-    told = int(np.count_nonzero(into.any(axis=1) & onto.any(axis=1) & (counts > 0)))
-    if told < new.shape[1]:
+    source, target = _scale_to_unit(new), _scale_to_unit(old)
+    # a row of zeros has no direction, and says nothing of a rotation
+    usable = int(np.count_nonzero(source.any(axis=1) & target.any(axis=1)))
+    if usable < new.shape[1]:
         raise AlignmentError(
-            f"a rotation of {new.shape[1]} dimensions cannot be told from {told} tracks; expected as many tracks "
+            f"a rotation of {new.shape[1]} dimensions cannot be fitted to {usable} tracks; expected as many tracks "
             "as dimensions, or more, with a vector in both spaces: train on more plays, or begin a new space"
         )
-    left, _, right = np.linalg.svd(into.T @ (onto * counts[:, None]))
-    return np.asarray(left @ right)
+    fitted, _ = orthogonal_procrustes(source, target)
+    return np.asarray(fitted, np.float64)
 
 
-def rotate(vectors: Matrix, by: Doubles) -> Matrix:
-    """(n, d) vectors in the space that `fit_rotation` turns to; in and out vectors both need it."""
-    return (vectors.astype(np.float64) @ by).astype(np.float32)
-
-
-def _weights(rows: int, weight: NDArray[np.floating] | None) -> Doubles:
-    counts = np.ones(rows) if weight is None else np.asarray(weight, np.float64)
-    if counts.shape != (rows,):
-        raise _shape_mismatch("rows and weights", (rows,), counts.shape)
-    if not np.isfinite(counts).all() or (counts < 0).any():
-        raise AlignmentError("weights must be 0 or more, and finite: give each row its plays, or none at all")
-    return counts
-
-
-def _directions(matrix: Matrix) -> Doubles:
+def _scale_to_unit(matrix: Matrix) -> Doubles:
     double = matrix.astype(np.float64)
     if not np.isfinite(double).all():
         bad = int(np.count_nonzero(~np.isfinite(double).all(axis=1)))

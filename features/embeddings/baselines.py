@@ -1,4 +1,4 @@
-"""What is had without any embedding: the ranks of two lists that every embedding must be held against.
+"""Ranking without an embedding: by popularity and by co-occurrence, what every embedding is compared with.
 
 They rank the pairs of `features.embeddings.ranking`, with its rule for ties and misses: a pair that an
 embedding cannot answer because a track is not known is a miss here too.
@@ -12,18 +12,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
-from features.embeddings.ranking import EvaluationError, Ints, Pairs
+from features.embeddings.arrays import Doubles, Ints, Tokens
+from features.embeddings.ranking import EvaluationError, Pairs
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
-Tokens = NDArray[np.int32]
-Floats = NDArray[np.float64]
 
 MOST_WINDOW = 20  # 1/d of all d times their least common multiple are whole; beyond, too large to be exact
-QUERIES = 512  # of one block: a well-known track has company of tens of thousands
+QUERIES = 512  # of one block: a popular track co-occurs with tens of thousands
 
 
 def rank_by_popularity(support: Ints, pairs: Pairs) -> Ints:
@@ -33,25 +31,25 @@ def rank_by_popularity(support: Ints, pairs: Pairs) -> Ints:
     """
     place = np.empty(len(support), np.int64)
     place[np.lexsort((np.arange(len(support)), -support))] = np.arange(len(support))
-    asked = pairs.answerable(len(support))
-    asked = asked[support[pairs.target[asked]] > 0]
-    query, target = place[pairs.query[asked]], place[pairs.target[asked]]
-    found = np.zeros(len(pairs), np.int64)
-    found[asked] = 1 + target - (query < target)
-    return found
+    at = pairs.answerable(len(support))
+    at = at[support[pairs.target[at]] > 0]
+    query, target = place[pairs.query[at]], place[pairs.target[at]]
+    ranks = np.zeros(len(pairs), np.int64)
+    ranks[at] = 1 + target - (query < target)
+    return ranks
 
 
 def rank_by_cooccurrence(
     tokens: Tokens, offsets: Ints, tracks: int, pairs: Pairs, window: int | None = None
 ) -> Ints:
-    """Ranks by the cosine of company: together / sqrt(of the query alone * of the other alone).
+    """Ranks by the cosine of co-occurrence: together / sqrt(query alone * other alone).
 
     Without a `window`, what is counted is sessions: the item-kNN of Sarwar et al., "Item-based
     Collaborative Filtering" (2001), over a matrix of ones. With one, it is plays: two that are d places
     apart in a session, at most `window`, are together 1/d times, in either order.
 
-    A track that never was in the query's company has no cosine and is a miss. Memory is that of the
-    tokens, with a window that of the queries' plays twice `window` times, and the company of 512 tracks.
+    A track that never co-occurred with the query has no cosine and is a miss. Memory is that of the
+    tokens, with a window that of the queries' plays twice `window` times, and the co-occurrences of 512 tracks.
 
     Args:
         tokens: tracks of all sessions, one after the other; -1 is a track not known, and keeps its place.
@@ -61,25 +59,25 @@ def rank_by_cooccurrence(
     Raises:
         EvaluationError: offsets or tokens that cannot be, or a window below 1 or above `MOST_WINDOW`.
     """
-    _check(tokens, offsets, tracks, window)
-    asked = pairs.answerable(tracks)
-    asked = asked[np.argsort(pairs.query[asked], kind="stable")]
-    distinct, row = np.unique(pairs.query[asked], return_inverse=True)
-    made = (
+    _check_sessions(tokens, offsets, tracks, window)
+    at = pairs.answerable(tracks)
+    at = at[np.argsort(pairs.query[at], kind="stable")]
+    distinct, row = np.unique(pairs.query[at], return_inverse=True)
+    counts = (
         _count_in_sessions(tokens, offsets, tracks)
         if window is None
         else _count_within_window(tokens, offsets, tracks, distinct, window)
     )
-    found = np.zeros(len(pairs), np.int64)
+    ranks = np.zeros(len(pairs), np.int64)
     for first in range(0, len(distinct), QUERIES):
-        together = made.together(distinct[first : first + QUERIES])
+        together = counts.together(distinct[first : first + QUERIES])
         here = slice(*np.searchsorted(row, (first, first + QUERIES)))
-        for pair, r in zip(asked[here], row[here] - first, strict=True):
+        for pair, r in zip(at[here], row[here] - first, strict=True):
             own = slice(together.indptr[r], together.indptr[r + 1])
             others = together.indices[own]
-            cosine = together.data[own] ** 2 / made.alone[others]
-            found[pair] = _rank(cosine, others, pairs.query[pair], pairs.target[pair])
-    return found
+            cosine = together.data[own] ** 2 / counts.alone[others]
+            ranks[pair] = _rank_among(cosine, others, pairs.query[pair], pairs.target[pair])
+    return ranks
 
 
 @dataclass(frozen=True)
@@ -91,17 +89,17 @@ class _Cooccurrence:
     """
 
     together: Callable[[Ints], csr_matrix]
-    alone: Floats
+    alone: Doubles
 
 
 def _count_in_sessions(tokens: Tokens, offsets: Ints, tracks: int) -> _Cooccurrence:
     """Sessions that hold both; a track that comes back in a session is there once."""
     known = tokens >= 0
-    heard = _sum_entries(_number_sessions(offsets)[known], tokens[known], 1.0, (len(offsets) - 1, tracks))
-    heard.data[:] = 1
-    holding = heard.T.tocsr()
-    alone = np.bincount(heard.indices, minlength=tracks).astype(np.float64)
-    return _Cooccurrence(lambda queries: holding[queries] @ heard, alone)
+    incidence = _sum_entries(_number_sessions(offsets)[known], tokens[known], 1.0, (len(offsets) - 1, tracks))
+    incidence.data[:] = 1
+    holding = incidence.T.tocsr()
+    alone = np.bincount(incidence.indices, minlength=tracks).astype(np.float64)
+    return _Cooccurrence(lambda queries: holding[queries] @ incidence, alone)
 
 
 def _count_within_window(
@@ -115,10 +113,10 @@ def _count_within_window(
     for d in range(1, min(window, len(tokens) - 1) + 1):
         same = np.flatnonzero(session[:-d] == session[d:])
         for one, other in ((tokens[same], tokens[same + d]), (tokens[same + d], tokens[same])):
-            kept = is_query[one] & (other >= 0)
-            near = near + _sum_entries(one[kept], other[kept], whole // d, (tracks, tracks))
+            counted = is_query[one] & (other >= 0)
+            near = near + _sum_entries(one[counted], other[counted], whole // d, (tracks, tracks))
     plays = np.bincount(tokens[tokens >= 0], minlength=tracks)
-    return _Cooccurrence(lambda asked: near[asked], plays.astype(np.float64))
+    return _Cooccurrence(lambda at: near[at], plays.astype(np.float64))
 
 
 def _number_sessions(offsets: Ints) -> Ints:
@@ -132,7 +130,7 @@ def _sum_entries(rows: Tokens | Ints, columns: Tokens, each: float, shape: tuple
     return csr_matrix((np.full(len(rows), float(each)), (rows, columns)), shape=shape)
 
 
-def _rank(cosine: Floats, others: Ints, query: int, target: int) -> int:
+def _rank_among(cosine: Doubles, others: Ints, query: int, target: int) -> int:
     """Of `target` among `others` without `query`; 0 where it is not among them."""
     own = cosine[others == target]
     if not len(own):
@@ -141,7 +139,7 @@ def _rank(cosine: Floats, others: Ints, query: int, target: int) -> int:
     return 1 + int(np.count_nonzero(ahead & (others != query)))
 
 
-def _check(tokens: Tokens, offsets: Ints, tracks: int, window: int | None) -> None:
+def _check_sessions(tokens: Tokens, offsets: Ints, tracks: int, window: int | None) -> None:
     ends = (int(offsets[0]), int(offsets[-1])) if len(offsets) else None
     if ends != (0, len(tokens)) or (np.diff(offsets) < 0).any():
         raise EvaluationError(

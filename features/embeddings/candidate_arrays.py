@@ -4,19 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from features.embeddings.candidate_kernel import NEVER, Bools, Lists, choose_rows
-from features.embeddings.corpus import Ints, Tokens
+from features.embeddings.arrays import Flags, Ints, Tokens
+from features.embeddings.candidate_kernel import NEVER, Lists, choose_rows
+from features.embeddings.settings import CandidateSettings
 from schemas.candidates import ORIGINS
 from schemas.common import MICROS_A_DAY
-
-if TYPE_CHECKING:
-    from features.embeddings.candidates import CandidateSettings
 
 # Places of candidates that are filled before they are handed on: 13 bytes each, and their ids.
 PLACES = 2**19
@@ -32,7 +29,7 @@ class Pool:
 
     ids: pa.StringArray  # rising by their bytes, so that a number is an order
     artists: Tokens  # number of the track's artist, -1 where it is not known
-    explicit: Bools
+    explicit: Flags
     following: Lists
     similar: Lists
 
@@ -40,14 +37,14 @@ class Pool:
 def number_lists(batch: pa.RecordBatch, ids: pa.Array) -> pa.RecordBatch:
     """Rows of `similar_tracks` (track_id, neighbours, scores) as number, tracks (list of int32), scores.
 
-    Lists of tracks that `ids` lacks are left out: these tracks have no vector, and are nobody's seed.
+    Lists of tracks that `ids` lacks are left out: these tracks have no vector, and cannot be seeds.
 
     Raises:
         StaleNeighboursError: a neighbour that `ids` lacks.
     """
     numbers = pc.index_in(batch.column("track_id"), value_set=ids)
-    kept, numbers = batch.filter(numbers.is_valid()), numbers.drop_null()
-    lists = kept.column("neighbours")
+    known, numbers = batch.filter(numbers.is_valid()), numbers.drop_null()
+    lists = known.column("neighbours")
     tracks = pc.index_in(lists.flatten(), value_set=ids)
     if tracks.null_count:
         unknown = lists.flatten().filter(tracks.is_null())[0].as_py()
@@ -56,7 +53,7 @@ def number_lists(batch: pa.RecordBatch, ids: pa.Array) -> pa.RecordBatch:
             "that day; the lists are of other embeddings. Run build-similar-tracks for that day again"
         )
     offsets = pc.subtract(lists.offsets, lists.offsets[0])
-    columns = [numbers, pa.ListArray.from_arrays(offsets, tracks), kept.column("scores")]
+    columns = [numbers, pa.ListArray.from_arrays(offsets, tracks), known.column("scores")]
     return pa.RecordBatch.from_arrays(columns, ["number", "tracks", "scores"])
 
 
@@ -76,7 +73,7 @@ def _choose(batch: pa.RecordBatch, pool: Pool, settings: CandidateSettings, widt
     shape = (batch.num_rows, width)
     chosen, scores, origins = np.empty(shape, np.int32), np.empty(shape, np.float32), np.empty(shape, np.int8)
     counts = choose_rows(
-        *_plays(batch.column("plays")),
+        *_unpack_plays(batch.column("plays")),
         pool.following,
         pool.similar,
         pool.artists,
@@ -97,7 +94,7 @@ def _choose(batch: pa.RecordBatch, pool: Pool, settings: CandidateSettings, widt
     return pa.RecordBatch.from_arrays([users, *columns], ["user_id", "track_ids", "scores", "origins"])
 
 
-def _plays(lists: pa.ListArray) -> tuple[Ints, Tokens, Ints, Bools]:
+def _unpack_plays(lists: pa.ListArray) -> tuple[Ints, Tokens, Ints, Flags]:
     """Where each listener's plays start, and their columns one after the other."""
     offsets = lists.offsets.to_numpy().astype(np.int64)
     number, last, recent = lists.flatten().flatten()

@@ -7,17 +7,13 @@ one listener's neighbours, whatever the number of tracks.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from features.embeddings.corpus import Ints, Matrix, Tokens
-
-Bools = NDArray[np.bool_]
-Doubles = NDArray[np.float64]
+from features.embeddings.arrays import Doubles, Flags, Ints, Matrix, Tokens
+from features.embeddings.kernels import compile_kernel
 
 # `last` of a track that was skipped each time: it is no seed.
 NEVER = np.iinfo(np.int64).min
@@ -41,29 +37,19 @@ class Table(NamedTuple):
     keys: Tokens
     following: Doubles
     similar: Doubles
-    out: Bools  # just heard, or chosen already
+    out: Flags  # just played, or chosen already
 
 
-def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Kept on disk where there is one beside the source; no fast mathematics, so that all machines agree."""
-    try:
-        kept: Callable[..., Any] = numba.njit(nogil=True, error_model="numpy", cache=True)(function)
-        return kept
-    except RuntimeError:  # inside a zip, as on a cluster
-        plain: Callable[..., Any] = numba.njit(nogil=True, error_model="numpy")(function)
-        return plain
-
-
-@_compiled
+@compile_kernel(fastmath=False)
 def choose_rows(
     starts: Ints,
     track: Tokens,
     last: Ints,
-    recent: Bools,
+    recent: Flags,
     following: Lists,
     similar: Lists,
     artists: Tokens,
-    blocked: Bools,
+    blocked: Flags,
     seeds: int,
     half_life: float,
     per_artist: int,
@@ -78,23 +64,23 @@ def choose_rows(
         last: microseconds since 1970 of the last play that was not skipped, or NEVER.
         recent: whether it was played so lately, skipped or not, that it is no candidate.
         artists: number of each track's artist, -1 where it is not known.
-        blocked: tracks that are nobody's candidates.
+        blocked: tracks that are no candidates.
         half_life: microseconds.
     """
     counts = np.zeros(starts.shape[0] - 1, np.int64)
     for i in range(counts.shape[0]):
-        mine = slice(starts[i], starts[i + 1])
-        newest, shares = _seeds(track[mine], last[mine], seeds, half_life)
-        table = _table(newest, recent[mine], following, similar)
-        _leave_out(table, track[mine], recent[mine])
-        first = _heap(newest, shares, following, blocked, table, table.following)
-        second = _heap(newest, shares, similar, blocked, table, table.similar)
+        own = slice(starts[i], starts[i + 1])
+        newest, shares = _select_seeds(track[own], last[own], seeds, half_life)
+        table = _new_table(newest, recent[own], following, similar)
+        _leave_out(table, track[own], recent[own])
+        first = _build_heap(newest, shares, following, blocked, table, table.following)
+        second = _build_heap(newest, shares, similar, blocked, table, table.similar)
         counts[i] = _take_turns(first, second, table, artists, per_artist, chosen[i], scores[i], origins[i])
     return counts
 
 
-@_compiled
-def _seeds(track: Tokens, last: Ints, most: int, half_life: float) -> tuple[Tokens, Doubles]:
+@compile_kernel(fastmath=False)
+def _select_seeds(track: Tokens, last: Ints, most: int, half_life: float) -> tuple[Tokens, Doubles]:
     """The tracks played last, the newest first, ties by number; and what share each has in a score."""
     seeds, at = np.empty(min(most, track.shape[0]), np.int32), np.empty(min(most, track.shape[0]), np.int64)
     count = 0
@@ -103,14 +89,14 @@ def _seeds(track: Tokens, last: Ints, most: int, half_life: float) -> tuple[Toke
             count = _insert(track[i], last[i], seeds, at, count)
     shares = np.empty(count)
     for i in range(count):
-        # Counted from the newest seed, not from midnight: who was away for a year has shares as well.
+        # Counted from the newest seed, not from midnight: a listener away for a year has shares as well.
         shares[i] = 0.5 ** ((at[0] - at[i]) / half_life)
     return seeds[:count], shares / shares.sum()
 
 
-@_compiled
+@compile_kernel(fastmath=False)
 def _insert(track: int, last: int, seeds: Tokens, at: Ints, count: int) -> int:
-    """Puts a track in its place among the first `count`; whoever falls off the end is no seed."""
+    """Puts a track in its place among the first `count`; what falls off the end is no seed."""
     place = count
     while place > 0 and (at[place - 1] < last or (at[place - 1] == last and seeds[place - 1] > track)):
         place -= 1
@@ -123,20 +109,20 @@ def _insert(track: int, last: int, seeds: Tokens, at: Ints, count: int) -> int:
     return count
 
 
-@_compiled
-def _table(seeds: Tokens, recent: Bools, following: Lists, similar: Lists) -> Table:
-    """Empty, with room for all neighbours of the seeds and all that was just heard."""
+@compile_kernel(fastmath=False)
+def _new_table(seeds: Tokens, recent: Flags, following: Lists, similar: Lists) -> Table:
+    """Empty, with room for all neighbours of the seeds and all that was just played."""
     entries = recent.sum()
     for seed in seeds:
         entries += following.offsets[seed + 1] - following.offsets[seed]
         entries += similar.offsets[seed + 1] - similar.offsets[seed]
-    size = _slots(entries)
+    size = _table_size(entries)
     keys, out = np.full(size, _EMPTY, np.int32), np.zeros(size, np.bool_)
     return Table(keys, np.full(size, _ABSENT), np.full(size, _ABSENT), out)
 
 
-@_compiled
-def _slots(entries: int) -> int:
+@compile_kernel(fastmath=False)
+def _table_size(entries: int) -> int:
     """A power of two, at most half of it full: few keys meet another in their place."""
     size = 2
     while size < 2 * entries:
@@ -144,8 +130,8 @@ def _slots(entries: int) -> int:
     return size
 
 
-@_compiled
-def _slot(keys: Tokens, key: int) -> int:
+@compile_kernel(fastmath=False)
+def _find_slot(keys: Tokens, key: int) -> int:
     """Where the key is, or the empty slot where it belongs."""
     mask = keys.shape[0] - 1
     at = ((np.int64(key) * np.int64(2654435761)) >> np.int64(13)) & mask
@@ -154,23 +140,25 @@ def _slot(keys: Tokens, key: int) -> int:
     return at
 
 
-@_compiled
-def _leave_out(table: Table, track: Tokens, recent: Bools) -> None:
+@compile_kernel(fastmath=False)
+def _leave_out(table: Table, track: Tokens, recent: Flags) -> None:
     for i in range(track.shape[0]):
         if recent[i]:
-            slot = _slot(table.keys, track[i])
+            slot = _find_slot(table.keys, track[i])
             table.keys[slot], table.out[slot] = track[i], True
 
 
-@_compiled
-def _heap(seeds: Tokens, shares: Doubles, lists: Lists, blocked: Bools, table: Table, sums: Doubles) -> Ints:
+@compile_kernel(fastmath=False)
+def _build_heap(
+    seeds: Tokens, shares: Doubles, lists: Lists, blocked: Flags, table: Table, sums: Doubles
+) -> Ints:
     """Adds up an origin's scores in the table, in whole millionths; the slots of its tracks, as a heap."""
     slots, count = np.empty(table.keys.shape[0], np.int64), 0
     for i in range(seeds.shape[0]):
         for n in range(lists.offsets[seeds[i]], lists.offsets[seeds[i] + 1]):
             if not lists.scores[n] > 0 or blocked[lists.tracks[n]]:
                 continue
-            slot = _slot(table.keys, lists.tracks[n])
+            slot = _find_slot(table.keys, lists.tracks[n])
             if table.out[slot]:
                 continue
             if sums[slot] == _ABSENT:
@@ -184,7 +172,7 @@ def _heap(seeds: Tokens, shares: Doubles, lists: Lists, blocked: Bools, table: T
     return slots[:count]
 
 
-@_compiled
+@compile_kernel(fastmath=False)
 def _sift(heap: Ints, root: int, sums: Doubles, keys: Tokens) -> None:
     """Lets what is at the root sink to its place in a heap that is in order below."""
     child = 2 * root + 1
@@ -197,12 +185,12 @@ def _sift(heap: Ints, root: int, sums: Doubles, keys: Tokens) -> None:
         root, child = child, 2 * child + 1
 
 
-@_compiled
+@compile_kernel(fastmath=False)
 def _is_before(slot: int, other: int, sums: Doubles, keys: Tokens) -> bool:
     return sums[slot] > sums[other] or (sums[slot] == sums[other] and keys[slot] < keys[other])
 
 
-@_compiled
+@compile_kernel(fastmath=False)
 def _take_turns(
     first: Ints,
     second: Ints,
@@ -213,8 +201,8 @@ def _take_turns(
     scores: Matrix,
     origins: NDArray[np.int8],
 ) -> int:
-    """One of each heap in turn, who had a turn already passed over, until both are empty or the row is full."""
-    named, of_artist = _artist_counts(chosen.shape[0])
+    """One of each heap in turn, those of an earlier turn passed over, until both are empty or the row is full."""
+    named, of_artist = _new_artist_counts(chosen.shape[0])
     count = 0
     while first.shape[0] + second.shape[0]:
         for origin in range(2):
@@ -235,7 +223,7 @@ def _take_turns(
     return count
 
 
-@_compiled
+@compile_kernel(fastmath=False)
 def _pop(heap: Ints, sums: Doubles, keys: Tokens) -> int:
     """The best; the last place of the heap is no longer one of it."""
     best = heap[0]
@@ -244,18 +232,18 @@ def _pop(heap: Ints, sums: Doubles, keys: Tokens) -> int:
     return best
 
 
-@_compiled
-def _artist_counts(most: int) -> tuple[Tokens, Ints]:
-    size = _slots(most)
+@compile_kernel(fastmath=False)
+def _new_artist_counts(most: int) -> tuple[Tokens, Ints]:
+    size = _table_size(most)
     return np.full(size, _EMPTY, np.int32), np.zeros(size, np.int64)
 
 
-@_compiled
+@compile_kernel(fastmath=False)
 def _admit(artist: int, most: int, named: Tokens, counts: Ints) -> bool:
     """Counts one more of the artist, unless there are enough; those of no known artist are not counted."""
     if artist < 0:
         return True
-    slot = _slot(named, artist)
+    slot = _find_slot(named, artist)
     if counts[slot] == most:
         return False
     named[slot] = artist

@@ -1,72 +1,43 @@
-"""What a ranker may choose from: tracks that follow what a listener heard last, and tracks that are like it.
+"""Candidates for a ranker: tracks that follow what a listener played last, and tracks similar to it.
 
-Neighbours are found once per track, and a listener merges those of a few: ten seeds with a hundred each are two
-thousand scores. Only numbers of the tracks played are shuffled, once; neighbours lie beside the task that merges,
+Neighbours are searched once per track, and a listener merges those of a few: ten seeds with a hundred each are two
+thousand scores. Only numbers of the tracks played are shuffled, once; the task that merges has neighbours
 as arrays by track number. Lists of ids that are shuffled with the seeds, as rows, took twenty times as long.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
+from pyspark.sql.types import StructType
 
+from features.embeddings.settings import CandidateSettings
 from features.embeddings.users import (
     add_version_columns,
     drop_without_vector,
-    human_plays,
     midnight_after,
     not_skipped,
+    select_human_plays,
 )
 from schemas.candidates import CANDIDATES
 
-if TYPE_CHECKING:  # numpy and pyarrow run in the tasks that choose, not where plans are made
-    import pyarrow as pa
-    from pyspark.sql.types import StructType
-
+if TYPE_CHECKING:  # compiled code is loaded in the tasks that choose, not where plans are made
     from features.embeddings.candidate_arrays import Pool
 
-
-class CandidateSettingsError(ValueError):
-    """Settings by which no candidates can be chosen; the text lists every fault."""
-
-
-@dataclass(frozen=True)
-class CandidateSettings:
-    """All of them change the result."""
-
-    per_user: int = 100  # candidates of a listener at most, 1 or more
-    recent_hours: float = 24.0  # tracks played in so many hours before midnight are left out; 0 or more
-    seeds: int = 10  # tracks heard last, each counted once, that bring candidates; 1 or more
-    explicit: bool = True  # whether tracks that are marked explicit may be candidates
-    per_artist: int = (
-        5  # candidates of one artist at most, 1 or more; those of no known artist are not counted
-    )
-    half_life_days: float = 7.0  # a seed heard so much before the newest one weighs half of it; above 0
-
-    def __post_init__(self) -> None:
-        counts = ("per_user", "seeds", "per_artist")
-        faults = [
-            f"{name} is {getattr(self, name)}; it must be 1 or more"
-            for name in counts
-            if getattr(self, name) < 1
-        ]
-        if not 0 <= self.recent_hours < float("inf"):
-            faults.append(f"recent_hours is {self.recent_hours}; it must be 0 or more")
-        if not self.half_life_days > 0:
-            faults.append(f"half_life_days is {self.half_life_days}; it must be above 0")
-        if faults:
-            raise CandidateSettingsError("candidates: " + "; ".join(faults))
+_CHOSEN = StructType(
+    [field for field in CANDIDATES.struct() if field.name in ("user_id", "track_ids", "scores", "origins")]
+)
 
 
 def number_tracks(embeddings: DataFrame, catalogue: DataFrame) -> DataFrame:
     """One row per track with a vector: `number` (from 0, in the order of ids), track_id, artist_id, explicit.
 
-    A number is an order, so equal scores are told apart by comparing numbers. One partition, as in `vocabulary`.
+    A number is an order, so equal scores are ordered by number. One partition, as in `build_vocabulary`.
 
     Args:
         embeddings: one day of `track_embeddings`, of one space.
@@ -96,18 +67,18 @@ def number_neighbours(neighbours: DataFrame, open_ids: Callable[[], pa.Array]) -
         StaleNeighboursError: in the task, for neighbours that have no number.
     """
 
-    def number(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         from features.embeddings.candidate_arrays import number_lists
 
         ids = open_ids()
         yield from (number_lists(batch, ids) for batch in batches if batch.num_rows)
 
     lists = neighbours.select("track_id", "neighbours", "scores")
-    return lists.mapInArrow(number, "number int, tracks array<int>, scores array<float>")
+    return lists.mapInArrow(run, "number int, tracks array<int>, scores array<float>")
 
 
-def candidates(
-    heard: DataFrame,
+def choose_candidates(
+    sessions: DataFrame,
     embeddings: DataFrame,
     tracks: DataFrame,
     day: date,
@@ -118,8 +89,8 @@ def candidates(
 
     The seeds are the tracks with a vector that the listener played last and did not skip. A track's score of an
     origin is the sum, over the seeds that have it among their neighbours, of seed's weight x
-    neighbour's score, over the sum of all the seeds' weights; scores of 0 or less bring nobody. What was
-    just heard, skipped or not, and what is explicit, if that is not wanted, is taken out first. The rest is
+    neighbour's score, over the sum of all the seeds' weights; scores of 0 or less are left out. What was
+    just played, skipped or not, and what is explicit, if those are excluded, is taken out first. The rest is
     ranked by score per origin, and the origins take turns: first next, first similar, second next, and so
     on; a track of both stands at the better of its two places. Then artists are capped and the
     list is cut. Equal scores, at six decimals, are in the order of track ids.
@@ -127,29 +98,31 @@ def candidates(
     Time is listeners x seeds x neighbours; a task holds one batch of listeners, and maps the pool.
 
     Args:
-        heard: rows of `sessions` of the days that are to count, `day` the last.
+        sessions: rows of `sessions` of the days that are to count, `day` the last.
         embeddings: one day of `track_embeddings`, of one space.
         tracks: as `number_tracks` gives them.
         open_pool: gives a task these tracks and their neighbours, as arrays.
     """
 
-    def chosen(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         from features.embeddings.candidate_arrays import choose
 
         pool = open_pool()
         for batch in batches:
             yield from choose(batch, pool, settings)
 
-    rows = collect_plays(heard, tracks, day, settings).mapInArrow(chosen, _chosen_schema())
+    rows = collect_plays(sessions, tracks, day, settings).mapInArrow(run, _CHOSEN)
     return add_version_columns(rows, embeddings, day)
 
 
-def collect_plays(heard: DataFrame, tracks: DataFrame, day: date, settings: CandidateSettings) -> DataFrame:
+def collect_plays(
+    sessions: DataFrame, tracks: DataFrame, day: date, settings: CandidateSettings
+) -> DataFrame:
     """Per listener (user_id) `plays`: each track once, its number, when it was `last` played and not skipped
     (microseconds, null: never), and whether it is so `recent` that it is no candidate."""
     since = F.unix_micros(midnight_after(day)) - int(settings.recent_hours * 3_600_000_000)
     at = F.unix_micros("played_at")
-    plays = human_plays(heard, day).join(tracks.select("track_id", "number"), "track_id")
+    plays = select_human_plays(sessions, day).join(tracks.select("track_id", "number"), "track_id")
     return (
         plays.select("user_id", "number", at.alias("at"), F.when(not_skipped(), at).alias("last"))
         .repartition("user_id")  # both groups are then made where the rows are
@@ -159,10 +132,3 @@ def collect_plays(heard: DataFrame, tracks: DataFrame, day: date, settings: Cand
         .groupBy("user_id")
         .agg(F.collect_list(F.struct("number", "last", "recent")).alias("plays"))
     )
-
-
-def _chosen_schema() -> StructType:
-    from pyspark.sql.types import StructType
-
-    names = ("user_id", "track_ids", "scores", "origins")
-    return StructType([field for field in CANDIDATES.struct() if field.name in names])

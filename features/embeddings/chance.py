@@ -1,33 +1,28 @@
-"""Whether vectors know anything at all of the sequences that they were learned from.
+"""Whether vectors are better than chance on the sequences that they were learned from.
 
 The question needs no floor that depends on the data. Of tracks that follow each other in the sequences, each query
-scores its own target and the targets of all other pairs. Vectors that lie under wrong names, or are random, score its
+scores its own target and the targets of all other pairs. Vectors under wrong names, or random ones, score its
 own no higher than the others, however popular it is.
 """
 
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-from features.embeddings.corpus import Corpus, Matrix
+from features.embeddings.arrays import Doubles, Matrix
+from features.embeddings.corpus import Corpus
 from features.embeddings.ranking import Pairs
-
-Floats = NDArray[np.float64]
 
 # At 2,000 pairs the matrix of all scores has 32 MB, and a space that learned a tenth of what it could is at z = 7.
 MOST_PAIRS = 2_000
-# Places looked at for each pair that is wanted: most tracks come often, and each is taken once.
+# Places looked at for each pair to sample: most tracks come often, and each is taken once.
 TRIES = 50
 
 
-def sample_adjacent_pairs(corpus: Corpus, is_artist: NDArray[np.bool_], seed: int = 0) -> Pairs:
+def sample_adjacent_pairs(corpus: Corpus, seed: int = 0) -> Pairs:
     """Up to MOST_PAIRS pairs of tracks that follow each other, no query and no target twice.
 
     Twice the same pair would be one observation counted as two, and the test too sure of itself.
-
-    Args:
-        is_artist: of each token, whether it is no track.
     """
     draws = np.random.default_rng(seed)
     places = draws.permutation(len(corpus.tokens))
@@ -36,8 +31,8 @@ def sample_adjacent_pairs(corpus: Corpus, is_artist: NDArray[np.bool_], seed: in
     # the last track of a sequence is not followed by the first of the next
     places = places[~np.isin(places, corpus.offsets[1:] - 1)]
     query, target = corpus.tokens[places], corpus.tokens[places + 1]
-    tracks = (query != target) & ~is_artist[query] & ~is_artist[target]
-    query, target = query[tracks].astype(np.int64), target[tracks].astype(np.int64)
+    differ = query != target
+    query, target = query[differ].astype(np.int64), target[differ].astype(np.int64)
     for tokens in (0, 1):  # queries, then targets
         first = np.sort(np.unique((query, target)[tokens], return_index=True)[1])
         query, target = query[first], target[first]
@@ -56,7 +51,7 @@ def z_of_vectors(queries: Matrix, targets: Matrix) -> float:
     return z_of_scores(queries.astype(np.float64) @ targets.astype(np.float64).T)
 
 
-def z_of_scores(scores: Floats) -> float:
+def z_of_scores(scores: Doubles) -> float:
     """By how many standard deviations a query's own target ranks above what a random pairing gives it.
 
     The statistic is the sum over pairs of the own target's rank among the row's scores, equals at their
@@ -78,28 +73,22 @@ def z_of_scores(scores: Floats) -> float:
 
 
 def z_possible(corpus: Corpus, pairs: Pairs) -> float:
-    """What could be reached on these pairs by whoever counted how often each target follows each query.
+    """The z that counting how often each target follows each query would reach on these pairs.
 
     sqrt(3 pairs) where each target follows its own query alone; 0 where all follow all alike, as they do where
-    few tracks are played at random, and nobody can learn anything.
+    few tracks are played at random, and there is nothing to learn.
     """
     from scipy.sparse import csr_matrix
 
     query, target = corpus.tokens[:-1], corpus.tokens[1:]
     sequence = np.repeat(np.arange(corpus.sequences), np.diff(corpus.offsets))
     within = sequence[:-1] == sequence[1:]
-    row, column = (_places(tracks, len(corpus.counts)) for tracks in (pairs.query, pairs.target))
+    row, column = np.full((2, len(corpus.counts)), -1, np.int64)  # of each track its place in the pairs
+    row[pairs.query] = column[pairs.target] = np.arange(len(pairs))
     rows, columns = row[query[within]], column[target[within]]
-    kept = (rows >= 0) & (columns >= 0)
-    ones = np.ones(np.count_nonzero(kept))
-    counts = csr_matrix((ones, (rows[kept], columns[kept])), shape=(len(pairs), len(pairs))).toarray()
+    sampled = (rows >= 0) & (columns >= 0)
+    ones = np.ones(np.count_nonzero(sampled))
+    counts = csr_matrix((ones, (rows[sampled], columns[sampled])), shape=(len(pairs), len(pairs))).toarray()
     own = counts.diagonal()[:, None]
     above = ((counts < own).mean() - (counts > own).mean()) if len(pairs) else 0.0
     return float(above * np.sqrt(3 * len(pairs)))
-
-
-def _places(tracks: NDArray[np.int64], known: int) -> NDArray[np.int64]:
-    """Of each track its place among the pairs; -1 where it is in none."""
-    places = np.full(known, -1, np.int64)
-    places[tracks] = np.arange(len(tracks))
-    return places

@@ -1,4 +1,4 @@
-"""Two versions of a space held side by side, and what can be wrong with one of them.
+"""Measures of a space: neighbours, hubness, popularity bias; and of two versions of it compared.
 
 Neighbours are int64, rows x k, nearest first; -1 where a row has fewer, and it equals no track.
 """
@@ -6,20 +6,11 @@ Neighbours are int64, rows x k, nearest first; -1 where a row has fewer, and it 
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-from features.embeddings.ranking import (
-    EvaluationError,
-    Flags,
-    Ints,
-    Matrix,
-    drop_zero_rows,
-    iterate_products,
-)
+from features.embeddings.arrays import Doubles, Flags, Ints, Matrix
+from features.embeddings.ranking import EvaluationError, drop_zero_rows, iterate_products
 
-Floats = NDArray[np.float64]
-
-Z_95 = 1.959964  # of a normal variable, 95 % lie within so many standard deviations
+Z_95 = 1.959964  # of a normal variable, 95 % are within so many standard deviations
 PARTED = 64  # products to a part when the largest are looked for
 
 
@@ -27,8 +18,8 @@ def paired_ratio(new_hits: Flags, old_hits: Flags) -> tuple[float, float, float]
     """Hits of the new version / hits of the old one on the same pairs, with a 95 % interval.
 
     The interval is the hybrid one of Bonett and Price, "Confidence Intervals for a Ratio of Binomial
-    Proportions Based on Paired Data" (2006): Wilson's for either proportion, among the pairs that anybody hit,
-    narrowed by how much the two go together. Unlike redraws of the pairs it stays honest where hits are few:
+    Proportions Based on Paired Data" (2006): Wilson's for either proportion, among the pairs that either hit,
+    narrowed by how much the two correlate. Unlike the bootstrap it stays honest where hits are few:
     five against none are no certainty, and none against none is anything.
 
     Hits against none are Inf, none against none is 1.
@@ -65,14 +56,14 @@ def _wilson(hits: int, pairs: int, z: float) -> tuple[float, float]:
     return max(0.0, float((middle - half) / scale)) if hits else 0.0, float((middle + half) / scale)
 
 
-def neighbours(matrix_unit: Matrix, rows: Ints, k: int = 10, block: int = 512) -> Ints:
+def find_neighbours(matrix_unit: Matrix, rows: Ints, k: int = 10, block: int = 512) -> Ints:
     """The k tracks with the largest inner products with each of `rows`, itself left out; exact.
 
-    Equals come by number. A row of zeros is no vector: it is nobody's neighbour and has none.
+    Equals come by number. A row of zeros is no vector: it is no track's neighbour and has none.
 
     Args:
         matrix_unit: tracks x dimensions, rows of length 1 for cosine.
-        rows: numbers of the tracks whose neighbours are asked for.
+        rows: numbers of the tracks whose neighbours are searched.
         block: rows at a time; fewer where their products would take more than 256 MB.
 
     Raises:
@@ -85,15 +76,15 @@ def neighbours(matrix_unit: Matrix, rows: Ints, k: int = 10, block: int = 512) -
         raise EvaluationError(
             f"neighbours: rows go from {rows.min()} to {rows.max()}; expected 0 to {tracks - 1}"
         )
-    place, held = drop_zero_rows(matrix_unit)
+    place, vectors = drop_zero_rows(matrix_unit)
     number = np.flatnonzero(place >= 0)
-    found = np.full((len(rows), k), -1, np.int64)
-    asked = np.flatnonzero(place[rows] >= 0)
-    for first, products in iterate_products(matrix_unit, rows[asked], held, place, block):
-        for i, row in zip(asked[first:], products, strict=False):
+    neighbours = np.full((len(rows), k), -1, np.int64)
+    at = np.flatnonzero(place[rows] >= 0)
+    for first, products in iterate_products(matrix_unit, rows[at], vectors, place, block):
+        for i, row in zip(at[first:], products, strict=False):
             nearest = number[_top_k(row, min(k, len(number) - 1))]
-            found[i, : len(nearest)] = nearest
-    return found
+            neighbours[i, : len(nearest)] = nearest
+    return neighbours
 
 
 def _top_k(products: Matrix, k: int) -> Ints:
@@ -112,8 +103,8 @@ def _top_k_threshold(products: Matrix, k: int) -> np.float32:
     width = len(products) // PARTED
     if width >= k:
         products = products[: PARTED * width].reshape(PARTED, width).max(axis=0)
-    found: np.float32 = np.partition(products, len(products) - k)[len(products) - k]
-    return found
+    threshold: np.float32 = np.partition(products, len(products) - k)[len(products) - k]
+    return threshold
 
 
 def overlap(neighbours_a: Ints, neighbours_b: Ints) -> float:
@@ -128,7 +119,7 @@ def overlap(neighbours_a: Ints, neighbours_b: Ints) -> float:
         )
     rows = np.arange(len(neighbours_a))[:, None]
     width = 1 + max(neighbours_a.max(), neighbours_b.max())
-    a, b = ((rows * width + found)[found >= 0] for found in (neighbours_a, neighbours_b))
+    a, b = ((rows * width + near)[near >= 0] for near in (neighbours_a, neighbours_b))
     return len(np.intersect1d(a, b, assume_unique=True)) / neighbours_a.size
 
 
@@ -157,7 +148,7 @@ def hubness(neighbours: Ints, tracks: int) -> dict[str, float]:
       mean is k, so at most 20 * k rows is a ratio of at most 20. Of a sample it holds too, but chance adds
       to it: search rows enough for a mean of one or more.
     - `skewness`: third standardised moment of the rows that name a track; 0 where all are named alike.
-    - `orphans`: share of tracks that are nobody's neighbour; of a sample of rows it is too large.
+    - `orphans`: share of tracks that are no track's neighbour; of a sample of rows it is too large.
 
     Args:
         neighbours: of `neighbours`; -1 counts for no track, but in the mean.
@@ -178,20 +169,6 @@ def hubness(neighbours: Ints, tracks: int) -> dict[str, float]:
         "skewness": float((away**3).mean() / spread**3) if spread > 0 else 0.0,
         "orphans": float((times == 0).mean()),
     }
-
-
-def coverage(plays: Ints, has_vector: Flags) -> float:
-    """The share of plays that are of tracks with a vector.
-
-    Raises:
-        EvaluationError: no plays, or not parallel.
-    """
-    if plays.shape != has_vector.shape or plays.sum() <= 0:
-        raise EvaluationError(
-            f"coverage: {plays.sum()} plays of {plays.shape} tracks, {has_vector.shape} of them told to have "
-            "a vector or not; expected one or more plays, and both of the same tracks"
-        )
-    return float(plays[has_vector].sum() / plays.sum())
 
 
 def popularity_bias(neighbours: Ints, rows: Ints, support: Ints) -> dict[str, float]:
@@ -218,13 +195,13 @@ def popularity_bias(neighbours: Ints, rows: Ints, support: Ints) -> dict[str, fl
     return {"neighbours": of_named, "rows": of_rows, "lift": of_named / of_rows - 1}
 
 
-def percentiles(support: Ints) -> Floats:
+def percentiles(support: Ints) -> Doubles:
     """Of each track, the share of tracks with fewer plays and half of those with as many, itself included."""
     _, level, alike = np.unique(support, return_inverse=True, return_counts=True)
     return ((np.cumsum(alike) - alike / 2) / max(1, len(support)))[level]
 
 
-def norm_shift(new_norms: Floats, old_norms: Floats) -> tuple[float, float]:
+def norm_shift(new_norms: Doubles, old_norms: Doubles) -> tuple[float, float]:
     """New against old length of vectors, as two ratios: of the first percentiles and of the ninety-ninth.
 
     Norms of 0 are of tracks without a vector and are left out.

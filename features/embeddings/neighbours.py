@@ -1,14 +1,14 @@
-"""The nearest tracks of every track, found in tasks that hold all items and answer some of the queries.
+"""The nearest tracks of every track, searched in tasks that hold all items and answer some of the queries.
 
 Each of `tasks` tasks gets every vector through one shuffle and searches for its share of the tracks.
 Nothing passes through the driver, and no list of Python holds a vector: a task reads Arrow batches as
-matrices where they lie. One task with all cores of an executor is the least memory per track: 10
+matrices in place. One task with all cores of an executor is the least memory per track: 10
 million tracks x 128 are 5 GB of Arrow and 5 GB of index, as much as the training itself needs, which
 runs in one task too. More tasks divide the time and multiply the memory.
 
 Rejected: a broadcast (the driver would hold the items twice, and Spark's ends at 8 GB); item blocks x query
 blocks, merged by query (above a million tracks each block would need an index of its own, all of them are
-asked, and every query has its k best shuffled once per block); faiss's own threads, which wait for
+searched, and every query has its k best shuffled once per block); faiss's own threads, which wait for
 each other at every block: on a busy machine two of them took twice as long as one. So each thread
 of a task searches for other queries, by itself.
 """
@@ -22,17 +22,19 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import pyarrow as pa
+from pyspark import TaskContext
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
+from pyspark.sql.types import StructType
 
+from features.embeddings.arrays import Floats, Ints, Matrix, check_one_width, to_matrix
 from schemas.similar_tracks import SIMILAR_TRACKS
 
-if TYPE_CHECKING:  # numpy, pyarrow and faiss run in the tasks that search, not where plans are made
+if TYPE_CHECKING:  # faiss is loaded in the tasks that search, not where plans are made
     import faiss
-    import numpy as np
-    import pyarrow as pa
     from pyspark.resource import ResourceProfile
-    from pyspark.sql.types import StructType
 
 # Queries that a thread searches at a time: as fast as more of them, and the first answers leave soon.
 QUERIES = 2048
@@ -45,6 +47,9 @@ PROBES = 32
 # Vectors per cell that cells are learned from; fewer than 39 and faiss's cells get worse.
 SAMPLED = 64
 CARRIED = ("version_id", "space_id", "feature_at", "ds")
+_OUTPUT = StructType(
+    [field for field in SIMILAR_TRACKS.struct() if field.name not in ("bucket", "available_at")]
+)
 
 
 class NeighboursError(ValueError):
@@ -55,24 +60,13 @@ class NeighboursError(ValueError):
 class Search:
     """How neighbours are searched for. Only `exact_up_to` changes a result."""
 
-    exact_up_to: int = 1_000_000  # tracks, 0 or more; above, an index of cells finds most of the nearest
-    tasks: int = 1  # that share the queries, 1 or more; each holds all vectors
-    threads: int | None = None  # of a task, 1 or more; None is what the scheduler grants it (spark.task.cpus)
+    exact_up_to: int = 1_000_000  # tracks; above, an index of cells finds most of the nearest
+    tasks: int = 1  # that share the queries; each holds all vectors
+    threads: int | None = None  # of a task; None is what the scheduler grants it (spark.task.cpus)
     profile: ResourceProfile | None = None  # of the stage: a task's cores and memory
 
-    def __post_init__(self) -> None:
-        least = {"exact_up_to": 0, "tasks": 1, "threads": 1}
-        given = {name: getattr(self, name) for name in least if getattr(self, name) is not None}
-        faults = [
-            f"{name} is {value}; it must be {least[name]} or more"
-            for name, value in given.items()
-            if value < least[name]
-        ]
-        if faults:
-            raise NeighboursError("search: " + "; ".join(faults))
 
-
-def similar_tracks(embeddings: DataFrame, k: int = 50, search: Search | None = None) -> DataFrame:
+def find_similar_tracks(embeddings: DataFrame, k: int = 50, search: Search | None = None) -> DataFrame:
     """Rows of `similar_tracks`: per track with a vector its k nearest by cosine, itself left out.
 
     Scores have six decimals; equal ones are in the order of track ids. Where more than `SPARE` tracks tie
@@ -83,75 +77,59 @@ def similar_tracks(embeddings: DataFrame, k: int = 50, search: Search | None = N
         embeddings: one day of `track_embeddings`, of one space.
 
     Raises:
-        NeighboursError: k is below 1. From the task that searches: vectors of several lengths or spaces.
+        NeighboursError: k is below 1. From the task that searches: vectors of several spaces.
+        VectorError: from that task: vectors of several lengths.
     """
     return _search_neighbours(embeddings, "vector", "vector", k, search or Search())
 
 
-def next_tracks(embeddings: DataFrame, k: int = 100, search: Search | None = None) -> DataFrame:
+def find_next_tracks(embeddings: DataFrame, k: int = 100, search: Search | None = None) -> DataFrame:
     """The same columns, by inner product of a track's in_vector with the out_vector of the others:
-    what is heard next, the best score there is of that."""
+    the best score there is of which track is played next."""
     return _search_neighbours(embeddings, "in_vector", "out_vector", k, search or Search())
 
 
 def largest_in_degree(similar: DataFrame, k: int = 10) -> float:
     """How many tracks name the same one among their k nearest, against the mean: the hubness of a space
-    (Radovanović et al., 2010). 0 where nobody has a neighbour."""
+    (Radovanović et al., 2010). 0 where no track has a neighbour."""
     named = similar.select(F.explode(F.slice("neighbours", 1, k)).alias("named"))
     counted = named.groupBy("named").count().agg(F.max("count").alias("most")).collect()[0]["most"]
     return float(counted or 0) / k
 
 
-def _search_neighbours(
-    embeddings: DataFrame, asking: str, answering: str, k: int, search: Search
-) -> DataFrame:
+def _search_neighbours(embeddings: DataFrame, query: str, item: str, k: int, search: Search) -> DataFrame:
     if k < 1:
         raise NeighboursError(f"neighbours: k is {k}; it must be 1 or more")
     task = F.explode(F.array(*[F.lit(n) for n in range(search.tasks)]))
-    asked = F.pmod(F.xxhash64("track_id"), F.lit(search.tasks)) == F.col("task")
+    is_query = F.pmod(F.xxhash64("track_id"), F.lit(search.tasks)) == F.col("task")
     # a query that is an item too need not be sent twice
-    query = F.when(F.col("asked"), F.col(asking)) if asking != answering else F.lit(None).cast("array<float>")
+    sent = F.when(F.col("is_query"), F.col(query)) if query != item else F.lit(None).cast("array<float>")
     rows = (
-        embeddings.where(F.col(asking).isNotNull() & F.col(answering).isNotNull())
-        .select("track_id", *CARRIED, asking, F.col(answering).alias("item"), task.alias("task"))
-        .withColumn("asked", asked)
-        .select("track_id", *CARRIED, "asked", query.alias("query"), "item", "task")
+        embeddings.where(F.col(query).isNotNull() & F.col(item).isNotNull())
+        .select("track_id", *CARRIED, query, F.col(item).alias("item"), task.alias("task"))
+        .withColumn("is_query", is_query)
+        .select("track_id", *CARRIED, "is_query", sent.alias("query"), "item", "task")
         .repartitionById(search.tasks, "task")
         .sortWithinPartitions("track_id")  # a place is an order then, and a run like the one before it
     )
-    answers = partial(_search_task, k=k, exact_up_to=search.exact_up_to, threads=search.threads)
-    return rows.drop("task").mapInArrow(answers, _output_schema(), profile=search.profile)
-
-
-def _output_schema() -> StructType:
-    from pyspark.sql.types import StructType
-
-    implied = ("bucket", "available_at")
-    return StructType([field for field in SIMILAR_TRACKS.struct() if field.name not in implied])
+    search_task = partial(_search_task, k=k, exact_up_to=search.exact_up_to, threads=search.threads)
+    return rows.drop("task").mapInArrow(search_task, _OUTPUT, profile=search.profile)
 
 
 def _search_task(
     batches: Iterable[pa.RecordBatch], k: int, exact_up_to: int, threads: int | None
 ) -> Iterator[pa.RecordBatch]:
-    import pyarrow as pa
-
     items = [batch for batch in batches if batch.num_rows]
     if not items:
         return
     _check_one_space(items)
-    threads = threads or _count_task_cores()
-    index, search = _build_index([_matrix(batch, "item") for batch in items], exact_up_to, threads)
+    context = TaskContext.get()
+    threads = threads or (context.cpus() if context else 1)
+    index, search = _build_index([to_matrix(batch.column("item")) for batch in items], exact_up_to, threads)
     ids = pa.concat_arrays([batch.column("track_id") for batch in items])
     answer = partial(_search_rows, index=index, ids=ids, k=k, search=search)
     with ThreadPoolExecutor(threads, initializer=_use_one_thread) as pool:
         yield from _map_in_order(pool, answer, _slice_queries(items), ahead=4 * threads)
-
-
-def _count_task_cores() -> int:
-    from pyspark import TaskContext
-
-    context = TaskContext.get()
-    return context.cpus() if context else 1
 
 
 def _use_one_thread() -> None:
@@ -171,38 +149,22 @@ def _check_one_space(items: list[pa.RecordBatch]) -> None:
         )
 
 
-def _matrix(batch: pa.RecordBatch, column: str) -> np.ndarray:
-    """The lists of a batch as they lie in memory, one row each; null lists have none."""
-    lists = batch.column(column).drop_null()
-    return lists.flatten().to_numpy(zero_copy_only=False).reshape(len(lists), _width(lists, column))
-
-
-def _width(lists: pa.ListArray, column: str) -> int:
-    widths = sorted(lists.value_lengths().unique().to_pylist())
-    if len(widths) > 1:
-        raise NeighboursError(f"neighbours: {column} has vectors of lengths {widths[:3]}; one is expected")
-    return widths[0] if widths else 0
-
-
-def _build_index(items: list[np.ndarray], exact_up_to: int, threads: int) -> tuple[faiss.Index, str]:
+def _build_index(items: list[Matrix], exact_up_to: int, threads: int) -> tuple[faiss.Index, str]:
     """All items, in the order given, and how they are searched."""
     import faiss
 
-    widths = sorted({matrix.shape[1] for matrix in items})
-    if len(widths) > 1:
-        raise NeighboursError(f"neighbours: vectors of lengths {widths[:3]}; one is expected")
+    check_one_width(*(matrix.shape[1] for matrix in items))
     faiss.omp_set_num_threads(threads)
     total = sum(map(len, items))
-    index = faiss.IndexFlatIP(widths[0]) if total <= exact_up_to else _train_cells(items, total)
+    index = faiss.IndexFlatIP(items[0].shape[1]) if total <= exact_up_to else _train_cells(items, total)
     for matrix in items:
         index.add(matrix)
     return index, "exact" if total <= exact_up_to else "ivf"
 
 
-def _train_cells(items: list[np.ndarray], total: int) -> faiss.IndexIVFFlat:
+def _train_cells(items: list[Matrix], total: int) -> faiss.IndexIVFFlat:
     """An empty index of 4 x sqrt(total) cells, learned from rows at equal distances."""
     import faiss
-    import numpy as np
 
     width, cells = items[0].shape[1], max(1, min(total, int(4 * total**0.5)))
     index = faiss.IndexIVFFlat(faiss.IndexFlatIP(width), width, cells, faiss.METRIC_INNER_PRODUCT)
@@ -213,12 +175,12 @@ def _train_cells(items: list[np.ndarray], total: int) -> faiss.IndexIVFFlat:
 
 
 def _slice_queries(items: list[pa.RecordBatch]) -> Iterator[tuple[pa.RecordBatch, int]]:
-    """All rows in slices, those with nothing asked left out, each with the place of its first."""
+    """All rows in slices, those without a query left out, each with the place of its first."""
     place = 0
     for batch in items:
         for start in range(0, batch.num_rows, QUERIES):
             rows = batch.slice(start, QUERIES)
-            if rows.column("asked").true_count:
+            if rows.column("is_query").true_count:
                 yield rows, place + start
         place += batch.num_rows
 
@@ -237,46 +199,39 @@ def _map_in_order(
 
 
 def _search_rows(
-    asked: tuple[pa.RecordBatch, int], index: faiss.Index, ids: pa.Array, k: int, search: str
+    slice_: tuple[pa.RecordBatch, int], index: faiss.Index, ids: pa.Array, k: int, search: str
 ) -> pa.RecordBatch:
-    """The rows asked of this task, with their neighbours."""
-    import numpy as np
-    import pyarrow as pa
-
-    rows, first = asked
-    mine = rows.column("asked").to_numpy(zero_copy_only=False)
-    rows = rows.filter(rows.column("asked"))
+    """The queries of a slice, with their neighbours."""
+    rows, first = slice_
+    is_query = rows.column("is_query").to_numpy(zero_copy_only=False)
+    rows = rows.filter(rows.column("is_query"))
     by_item = rows.column("query").null_count == rows.num_rows
-    queries = _matrix(rows, "item" if by_item else "query")
-    places, scores, lengths = search_index(index, queries, first + np.flatnonzero(mine), k)
+    queries = to_matrix(rows.column("item" if by_item else "query"))
+    places, scores, lengths = search_index(index, queries, first + np.flatnonzero(is_query), k)
     offsets = pa.array(np.append(0, np.cumsum(lengths)).astype(np.int32))
-    made = {
+    columns = {
         "neighbours": pa.ListArray.from_arrays(offsets, ids.take(pa.array(places))),
         "scores": pa.ListArray.from_arrays(offsets, pa.array(scores)),
         "search": pa.repeat(search, rows.num_rows),
     }
     carried = rows.select(["track_id", *CARRIED])
     return pa.RecordBatch.from_arrays(
-        [*carried.columns, *made.values()], names=[*carried.schema.names, *made]
-    ).select(_output_schema().names)
+        [*carried.columns, *columns.values()], names=[*carried.schema.names, *columns]
+    ).select(_OUTPUT.names)
 
 
-def search_index(
-    index: faiss.Index, queries: np.ndarray, own: np.ndarray, k: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def search_index(index: faiss.Index, queries: Matrix, own: Ints, k: int) -> tuple[Ints, Floats, Ints]:
     """Of each query its k best places but its `own`, the best first, equal scores by place.
 
     Returns:
         places (int64) and scores (float32) of all queries one after the other, and how many each has.
     """
-    import numpy as np
-
     scores, places = index.search(queries, min(k + 1 + SPARE, index.ntotal))
-    told = (places >= 0) & (places != own[:, None])
+    valid = (places >= 0) & (places != own[:, None])
     # One sort of whole numbers, the score before the place, is ten times faster than sorting by two keys.
     millionths = np.rint(scores.astype(np.float64) * 10**DECIMALS)
     keys = -np.clip(millionths, -(2**31) + 1, 2**31 - 1).astype(np.int64) << 32 | places
-    keys = np.sort(np.where(told, keys, np.iinfo(np.int64).max), axis=1)[:, :k]
-    lengths = np.minimum(told.sum(axis=1), k)
-    kept = keys[np.arange(keys.shape[1]) < lengths[:, None]]
-    return kept & (2**32 - 1), (-(kept >> 32) / 10**DECIMALS).astype(np.float32), lengths
+    keys = np.sort(np.where(valid, keys, np.iinfo(np.int64).max), axis=1)[:, :k]
+    lengths = np.minimum(valid.sum(axis=1), k)
+    best = keys[np.arange(keys.shape[1]) < lengths[:, None]]
+    return best & (2**32 - 1), (-(best >> 32) / 10**DECIMALS).astype(np.float32), lengths

@@ -1,6 +1,6 @@
-"""How far down a list the track comes that was in fact played next, and the scores made of that.
+"""The rank of the track that was in fact played next, and the scores made of it: HR, NDCG, MRR.
 
-Every list is of all tracks, none drawn: with sampled rivals another model can come out ahead
+Every list is of all tracks, none sampled: with sampled rivals another model can come out ahead
 (Krichene and Rendle, "On Sampled Metrics for Item Recommendation", 2020).
 """
 
@@ -12,9 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-Matrix = NDArray[np.float32]  # a row per track
-Ints = NDArray[np.int64]
-Flags = NDArray[np.bool_]
+from features.embeddings.arrays import Flags, Ints, Matrix
 
 KS = (1, 5, 10, 50)
 SEGMENTS = ("head", "torso", "tail", "new")
@@ -66,7 +64,7 @@ class Pairs:
         return np.flatnonzero((self.query >= 0) & (self.target >= 0) & (self.query != self.target))
 
 
-def ranks(queries: Matrix, items: Matrix, pairs: Pairs, block: int = 512) -> Ints:
+def rank_targets(queries: Matrix, items: Matrix, pairs: Pairs, block: int = 512) -> Ints:
     """For each pair, the target's place among all tracks but the query by inner product, from 1; 0 is a miss.
 
     Of equal products the track with the lower number comes first. A row of zeros is no vector: as an
@@ -81,17 +79,17 @@ def ranks(queries: Matrix, items: Matrix, pairs: Pairs, block: int = 512) -> Int
         EvaluationError: matrices of two shapes or with NaN or Inf, or a pair outside of them.
     """
     _check_alike(queries, items)
-    place, held = drop_zero_rows(items)
-    asked = pairs.answerable(len(items))
-    asked = asked[has_vector(queries)[pairs.query[asked]] & (place[pairs.target[asked]] >= 0)]
-    asked = asked[np.argsort(pairs.query[asked], kind="stable")]  # a track's products are made once
-    distinct, row = np.unique(pairs.query[asked], return_inverse=True)
-    found = np.zeros(len(pairs), np.int64)
-    for first, products in iterate_products(queries, distinct, held, place, block):
+    place, vectors = drop_zero_rows(items)
+    at = pairs.answerable(len(items))
+    at = at[has_vector(queries)[pairs.query[at]] & (place[pairs.target[at]] >= 0)]
+    at = at[np.argsort(pairs.query[at], kind="stable")]  # a track's products are made once
+    distinct, row = np.unique(pairs.query[at], return_inverse=True)
+    ranks = np.zeros(len(pairs), np.int64)
+    for first, products in iterate_products(queries, distinct, vectors, place, block):
         here = slice(*np.searchsorted(row, (first, first + len(products))))
-        targets = place[pairs.target[asked[here]]]
-        found[asked[here]] = [_rank(products[r], t) for r, t in zip(row[here] - first, targets, strict=True)]
-    return found
+        targets = place[pairs.target[at[here]]]
+        ranks[at[here]] = [_rank(products[r], t) for r, t in zip(row[here] - first, targets, strict=True)]
+    return ranks
 
 
 def drop_zero_rows(matrix: Matrix) -> tuple[Ints, Matrix]:
@@ -117,38 +115,40 @@ def has_vector(matrix: Matrix) -> Flags:
 
 
 def iterate_products(
-    queries: Matrix, rows: Ints, held: Matrix, place: Ints, block: int
+    queries: Matrix, rows: Ints, vectors: Matrix, place: Ints, block: int
 ) -> Iterator[tuple[int, Matrix]]:
-    """Inner products of `rows` of `queries` with all of `held`; -Inf where a track meets itself.
+    """Inner products of `rows` of `queries` with all of `vectors`; -Inf where a track meets itself.
 
     Yields the place in `rows` of a block's first, and the block, whose memory the next one takes over: to be
     given fresh memory costs more than to multiply.
     """
     if block < 1:
         raise EvaluationError(f"block is {block}; expected 1 or more queries at a time")
-    size = min(block, max(1, MOST_SCORES // max(1, len(held))), len(rows) or 1)
-    later, earlier = _find_duplicate_rows(held)
-    memory = np.empty((size, len(held)), np.float32)
+    size = min(block, max(1, MOST_SCORES // max(1, len(vectors))), len(rows) or 1)
+    later, earlier = _find_duplicate_rows(vectors)
+    memory = np.empty((size, len(vectors)), np.float32)
     for first in range(0, len(rows), size):
         some = rows[first : first + size]
-        products = np.matmul(queries[some], held.T, out=memory[: len(some)])
+        products = np.matmul(queries[some], vectors.T, out=memory[: len(some)])
         products[:, later] = products[:, earlier]
         itself = np.flatnonzero(place[some] >= 0)
         products[itself, place[some[itself]]] = -np.inf
         yield first, products
 
 
-def _find_duplicate_rows(held: Matrix) -> tuple[Ints, Ints]:
+def _find_duplicate_rows(vectors: Matrix) -> tuple[Ints, Ints]:
     """Rows that are an earlier one again, bit by bit, and the first that each of them is.
 
     Cold tracks of one artist have one vector. BLAS rounds the last columns of a product otherwise than the
     ones before, on many machines, so that such tracks would not tie.
     """
-    if not held.size:
+    if not vectors.size:
         return np.empty(0, np.int64), np.empty(0, np.int64)
-    whole = np.ascontiguousarray(held).view(np.dtype((np.void, held.itemsize * held.shape[1]))).ravel()
+    whole = (
+        np.ascontiguousarray(vectors).view(np.dtype((np.void, vectors.itemsize * vectors.shape[1]))).ravel()
+    )
     _, first, which = np.unique(whole, return_index=True, return_inverse=True)
-    later = np.flatnonzero(first[which] != np.arange(len(held)))
+    later = np.flatnonzero(first[which] != np.arange(len(vectors)))
     return later, first[which[later]]
 
 
@@ -177,11 +177,11 @@ def scores(ranks: Ints, ks: Sequence[int] = KS) -> dict[str, float]:
     if not len(ranks):
         raise EvaluationError("scores: there are no pairs; expected one or more, from sessions held out")
     place = ranks[ranks > 0].astype(np.float64)
-    found = {}
+    metrics = {}
     for k in ks:
-        found[f"hr@{k}"] = float(np.count_nonzero(place <= k)) / len(ranks)
-        found[f"ndcg@{k}"] = float((1 / np.log2(1 + place[place <= k])).sum()) / len(ranks)
-    return found | {"mrr": float((1 / place).sum()) / len(ranks)}
+        metrics[f"hr@{k}"] = float(np.count_nonzero(place <= k)) / len(ranks)
+        metrics[f"ndcg@{k}"] = float((1 / np.log2(1 + place[place <= k])).sum()) / len(ranks)
+    return metrics | {"mrr": float((1 / place).sum()) / len(ranks)}
 
 
 def assign_segments(support: Ints) -> NDArray[np.int8]:
@@ -193,11 +193,11 @@ def assign_segments(support: Ints) -> NDArray[np.int8]:
     order = np.lexsort((np.arange(len(support)), -support))
     before = np.cumsum(support[order]) - support[order]
     total = int(support.sum())
-    found = np.full(len(support), _TAIL, np.int8)
-    found[order[10 * before < 9 * total]] = _TORSO
-    found[order[2 * before < total]] = _HEAD
-    found[support == 0] = _NEW
-    return found
+    segments = np.full(len(support), _TAIL, np.int8)
+    segments[order[10 * before < 9 * total]] = _TORSO
+    segments[order[2 * before < total]] = _HEAD
+    segments[support == 0] = _NEW
+    return segments
 
 
 def score_segments(

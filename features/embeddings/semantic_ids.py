@@ -11,18 +11,21 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
+from functools import partial
 from hashlib import blake2b
 from itertools import groupby
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+import pyarrow as pa
+from pyspark.sql import DataFrame, Window
+from pyspark.sql import functions as F
+from pyspark.sql.types import ArrayType, IntegerType, StructType
 
-from features.embeddings.corpus import Matrix
+from features.embeddings.arrays import Doubles, Ints, Matrix, Tokens, to_matrix
 
-Codes = NDArray[np.int32]
-Doubles = NDArray[np.float64]
-
+_CARRIED = ("track_id", "version_id", "space_id", "ds", "feature_at")
 # Of 60,416 tracks of real sessions, 3 levels of 256 codes leave 11 % (vectors of sgns) to 22 % (of gensim) in
 # collisions, 4 levels 3 to 9 %; every code is used.
 LEVELS = 4
@@ -33,7 +36,7 @@ BLOCK = 16_384
 
 
 class SemanticIdError(ValueError):
-    """Vectors or books that no ids can be made of."""
+    """Vectors or codebooks that semantic ids cannot be made of."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,71 +72,44 @@ def fit(
     Raises:
         SemanticIdError: no vectors, vectors that are not finite, or settings below 1.
     """
-    _check(vectors, levels, codes, iterations)
+    _check_fit(vectors, levels, codes, iterations)
     draws = np.random.default_rng(seed)
     size = min(len(vectors), SAMPLED * codes)
     sampled = np.sort(draws.choice(len(vectors), size, replace=False))
     residual, books = vectors[sampled].astype(np.float64), []
     for _ in range(levels):
-        book = _centroids(residual.astype(np.float32), codes, int(draws.integers(1, 2**31)), iterations)
+        book = _fit_centroids(residual.astype(np.float32), codes, int(draws.integers(1, 2**31)), iterations)
         residual = residual - book[_nearest_centroids(residual, book)]
         books.append(book)
-    _warn_of_few_codes(books, codes)
+    if min(map(len, books)) < codes:
+        sizes = [len(book) for book in books]
+        warnings.warn(
+            f"too few different vectors for {codes} codes a level: the levels have {sizes}", stacklevel=2
+        )
     return Codebooks.of(books)
 
 
-def assign(vectors: Matrix, books: Codebooks) -> Codes:
+def assign(vectors: Matrix, books: Codebooks) -> Tokens:
     """(n, levels): at each level the code nearest to what the levels before left over, the lowest of equal ones.
+
+    In doubles: in floats the same vector can get another code in a block of another length.
 
     Raises:
         SemanticIdError: vectors of another length than the books'.
     """
-    _check_width(vectors, books)
-    return np.concatenate([codes for codes, _ in _quantise(vectors, books)])
-
-
-def collisions(codes: Codes, order: NDArray[Any]) -> Codes:
-    """(n,): 0 for the first of all rows with equal codes, by their `order` (ids of tracks, unique), then 1, 2, …"""
-    if not len(codes):
-        return np.zeros(0, np.int32)
-    groups, sizes = _groups(codes)
-    by_group = np.lexsort((order, groups))
-    places = np.empty(len(codes), np.int32)
-    places[by_group] = np.arange(len(codes)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-    return places
-
-
-def figures(codes: Codes, books: Codebooks, vectors: Matrix | None = None) -> dict[str, float]:
-    """How good ids are, by name; none without tracks.
-
-    collisions: share of tracks that share all codes with another; largest_group: tracks of the code tuple
-    with most; used_<level>: share of a level's codes that some track has; error: mean squared distance of a
-    vector to the sum of its centroids, over the variance of the vectors (only where they are given).
-    """
-    if not len(codes):
-        return {}
-    _, sizes = _groups(codes)
-    found = {"collisions": float(sizes[sizes > 1].sum() / len(codes)), "largest_group": float(sizes.max())}
-    for level, book in enumerate(books.levels):
-        found[f"used_{level}"] = len(np.unique(codes[:, level])) / len(book)
-    if vectors is not None:
-        found["error"] = _error(vectors, books)
-    return found
-
-
-def prefix_stability(old: Codes, new: Codes) -> tuple[float, ...]:
-    """Share of tracks (same rows, same books) that keep their first code, their first two, … all of them.
-
-    Raises:
-        SemanticIdError: rows or levels that do not match, or no rows.
-    """
-    if old.shape != new.shape or not len(old):
+    if vectors.ndim != 2 or vectors.shape[1] != books.dimensions:
         raise SemanticIdError(
-            f"codes of {old.shape} and {new.shape} cannot be compared; expected the same tracks, one or more, "
-            "by one codebook: keep the tracks both days have"
+            f"codebook {books.codebook_id} is of {books.dimensions} dimensions, the vectors have shape "
+            f"{vectors.shape}: use the books of their own space, or fit new ones"
         )
-    kept = np.logical_and.accumulate(old == new, axis=1)
-    return tuple(map(float, kept.mean(axis=0)))
+    codes = np.empty((len(vectors), len(books.levels)), np.int32)
+    for start in range(0, len(vectors), BLOCK):
+        residual = vectors[start : start + BLOCK].astype(np.float64)
+        for level, book in enumerate(books.levels):
+            nearest = _nearest_centroids(residual, book)
+            residual -= book[nearest]
+            codes[start : start + BLOCK, level] = nearest
+    return codes
 
 
 def load_codebooks(rows: Iterable[Mapping[str, Any]]) -> Codebooks:
@@ -142,39 +118,40 @@ def load_codebooks(rows: Iterable[Mapping[str, Any]]) -> Codebooks:
     Raises:
         SemanticIdError: rows of several codebooks, or not those that the codebook's name was made of.
     """
-    found = sorted(rows, key=lambda row: (row["level"], row["code"]))
-    names = sorted({row["codebook_id"] for row in found})
+    ordered = sorted(rows, key=lambda row: (row["level"], row["code"]))
+    names = sorted({row["codebook_id"] for row in ordered})
     if len(names) != 1:
         raise SemanticIdError(f"rows of the codebooks {names}; expected those of one: filter by codebook_id")
-    levels = groupby(found, key=lambda row: row["level"])
+    levels = groupby(ordered, key=lambda row: row["level"])
     books = Codebooks.of([np.array([row["centroid"] for row in level], np.float32) for _, level in levels])
     if books.codebook_id != names[0]:
         raise SemanticIdError(
-            f"codebook {names[0]}: {len(found)} rows make up {books.codebook_id}; expected each level and code of it "
+            f"codebook {names[0]}: {len(ordered)} rows make up {books.codebook_id}; expected each level and code of it "
             "once, unchanged: read all rows of one day"
         )
     return books
 
 
-def _check(vectors: Matrix, levels: int, codes: int, iterations: int) -> None:
+def _check_fit(vectors: Matrix, levels: int, codes: int, iterations: int) -> None:
     if vectors.ndim != 2 or not vectors.size:
         raise SemanticIdError(
             f"no vectors to fit codebooks to (shape {vectors.shape}): train embeddings first"
         )
     if not np.isfinite(vectors).all():
         raise SemanticIdError("vectors must be finite to fit codebooks to: leave out the tracks without one")
-    asked = {"levels": levels, "codes": codes, "iterations": iterations}
-    if low := {name: value for name, value in asked.items() if value < 1}:
+    counts = {"levels": levels, "codes": codes, "iterations": iterations}
+    if low := {name: value for name, value in counts.items() if value < 1}:
         raise SemanticIdError(f"codebooks cannot have {low}; expected 1 or more")
 
 
-def _centroids(residual: Matrix, codes: int, seed: int, iterations: int) -> Matrix:
+def _fit_centroids(residual: Matrix, codes: int, seed: int, iterations: int) -> Matrix:
     """As k-means finds them, or, where no more rows differ than there are codes, those rows, in order."""
     import faiss
 
     distinct = np.unique(residual + np.float32(0), axis=0)  # -0 becomes 0
     if len(distinct) <= codes:
         return np.asarray(distinct)
+    # not faiss.ResidualQuantizer: its levels have a power of two of codes, and need as many vectors at least
     means = faiss.Kmeans(
         residual.shape[1], codes, niter=iterations, seed=seed, max_points_per_centroid=len(residual)
     )
@@ -183,48 +160,87 @@ def _centroids(residual: Matrix, codes: int, seed: int, iterations: int) -> Matr
     return np.asarray(means.centroids)
 
 
-def _warn_of_few_codes(books: Sequence[Matrix], codes: int) -> None:
-    found = [len(book) for book in books]
-    if min(found) < codes:
-        warnings.warn(
-            f"too few different vectors for {codes} codes a level: the levels have {found}", stacklevel=3
-        )
-
-
-def _quantise(vectors: Matrix, books: Codebooks) -> Iterator[tuple[Codes, Doubles]]:
-    """Codes and what is left over, block by block."""
-    for start in range(0, max(1, len(vectors)), BLOCK):
-        residual = vectors[start : start + BLOCK].astype(np.float64)
-        codes = np.empty((len(residual), len(books.levels)), np.int32)
-        for level, book in enumerate(books.levels):
-            codes[:, level] = _nearest_centroids(residual, book)
-            residual -= book[codes[:, level]]
-        yield codes, residual
-
-
-def _nearest_centroids(residual: Doubles, book: Matrix) -> NDArray[np.int64]:
-    """In doubles: in floats the same vector can get another code in a block of another length."""
+def _nearest_centroids(residual: Doubles, book: Matrix) -> Ints:
     centroids = book.astype(np.float64)
     distances = (centroids * centroids).sum(axis=1) - 2 * (residual @ centroids.T)
     return np.asarray(distances.argmin(axis=1))
 
 
-def _groups(codes: Codes) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Per row the number of its code tuple, and the rows of each tuple."""
-    _, groups, sizes = np.unique(codes, axis=0, return_inverse=True, return_counts=True)
-    return groups.reshape(-1), sizes
+# --- rows of `track_semantic_ids` and `semantic_codebooks`
 
 
-def _error(vectors: Matrix, books: Codebooks) -> float:
-    _check_width(vectors, books)
-    left = sum(float((residual * residual).sum()) for _, residual in _quantise(vectors, books))
-    spread = float(vectors.astype(np.float64).var(axis=0).sum()) * len(vectors)
-    return left / spread if spread else 0.0
+def build_semantic_ids(embeddings: DataFrame, books: Codebooks) -> DataFrame:
+    """One row of `track_semantic_ids` per row of `track_embeddings` that has a vector.
+
+    Raises:
+        SemanticIdError: in the task, for vectors of another length than the books'.
+    """
+    vectors = embeddings.where("vector is not null").select(*_CARRIED, "vector")
+    carried = StructType(vectors.schema.fields[:-1])
+    schema = carried.add("codes", ArrayType(IntegerType()), nullable=False)
+    coded = vectors.mapInArrow(partial(_assign_batches, books=books), schema)
+    # only ids and codes are shuffled: vectors stay in the task that reads them
+    place = F.row_number().over(Window.partitionBy("ds", "codes").orderBy("track_id")) - 1
+    placed = coded.withColumn("collision", place)
+    words = F.array_join(F.concat("codes", F.array("collision")).cast("array<string>"), "-")
+    return placed.withColumns({"codebook_id": F.lit(books.codebook_id), "semantic_id": words})
 
 
-def _check_width(vectors: Matrix, books: Codebooks) -> None:
-    if vectors.ndim != 2 or vectors.shape[1] != books.dimensions:
-        raise SemanticIdError(
-            f"codebook {books.codebook_id} is of {books.dimensions} dimensions, the vectors have shape "
-            f"{vectors.shape}: use the books of their own space, or fit new ones"
-        )
+def _assign_batches(batches: Iterable[pa.RecordBatch], books: Codebooks) -> Iterator[pa.RecordBatch]:
+    for batch in batches:
+        if batch.num_rows:  # of no rows, Arrow does not tell how long they would be
+            codes = assign(to_matrix(batch.column("vector")), books)
+            lists = pa.FixedSizeListArray.from_arrays(codes.reshape(-1), codes.shape[1])
+            columns = [*batch.select(_CARRIED).columns, lists.cast(pa.list_(pa.int32()))]
+            yield pa.RecordBatch.from_arrays(columns, [*_CARRIED, "codes"])
+
+
+def build_codebook_rows(ids: DataFrame, books: Codebooks, space_id: str, ds: date) -> DataFrame:
+    """One row of `semantic_codebooks` per level and code; `ids` are the day's rows of `track_semantic_ids`."""
+    centroids = [
+        (level, code, centroid)
+        for level, book in enumerate(books.levels)
+        for code, centroid in enumerate(book.tolist())
+    ]
+    schema = "level int not null, code int not null, centroid array<float> not null"
+    rows = ids.sparkSession.createDataFrame(centroids, schema)
+    used = ids.select(F.posexplode("codes").alias("level", "code")).groupBy("level", "code").count()
+    return rows.join(F.broadcast(used), ["level", "code"], "left").select(
+        F.lit(books.codebook_id).alias("codebook_id"),
+        F.lit(space_id).alias("space_id"),
+        "level",
+        "code",
+        "centroid",
+        F.coalesce("count", F.lit(0)).cast("bigint").alias("tracks"),
+        F.lit(ds).alias("ds"),
+    )
+
+
+def measure_ids(ids: DataFrame, embeddings: DataFrame) -> dict[str, float]:
+    """What the gate asks of a day's ids.
+
+    - collisions: share of the tracks that were learned which share all codes with another such. Tracks that
+      have their artist's vector share its codes, and should.
+    - duplicate_semantic_ids: ids that more than one track has.
+    """
+    learned = ids.join(embeddings.where("source = 'learned'").select("track_id"), "track_id", "left_semi")
+    groups = learned.groupBy("codes").agg(F.count("*").alias("tracks"))
+    shared = F.sum(F.when(F.col("tracks") > 1, F.col("tracks")).otherwise(0)) / F.sum("tracks")
+    twice = ids.groupBy("semantic_id").count().where("count > 1").count()
+    share = groups.select(F.coalesce(shared, F.lit(0.0))).collect()[0][0]
+    return {"collisions": float(share), "duplicate_semantic_ids": float(twice)}
+
+
+def measure_prefix_stability(before: DataFrame, now: DataFrame) -> dict[str, float]:
+    """Of the tracks that both days have, the share that keeps its first code, its first two, … all of them.
+
+    Empty where the days have no track in common, or other books.
+    """
+    old = before.select("track_id", "codebook_id", F.col("codes").alias("old"))
+    both = now.join(old, ["track_id", "codebook_id"])
+    levels = both.select(F.max(F.size("codes")).alias("levels")).collect()[0]["levels"]
+    shares = [
+        F.avg((F.slice("codes", 1, n) == F.slice("old", 1, n)).cast("double")).alias(f"kept_prefix_{n}")
+        for n in range(1, (levels or 0) + 1)
+    ]
+    return both.agg(*shares).collect()[0].asDict() if shares else {}

@@ -1,4 +1,4 @@
-"""What item2vec reads: a numbered vocabulary of tracks, and sessions as sequences of those numbers."""
+"""Input of item2vec: a numbered vocabulary of tracks, and sessions as sequences of those numbers."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ from pyspark.sql import functions as F
 
 from features.embeddings.settings import Settings
 
-# The token of an artist beside those of tracks; no id of a source holds such a character.
-ARTIST = "\x1eartist\x1f"
 # Places of the hash that says which sessions are held out: the same ones whatever else is in the window.
 FOLDS = 2**20
 # One run of a listener's plays: a source's id may be another listener's too, and one that comes back after
@@ -16,56 +14,47 @@ FOLDS = 2**20
 _SESSION = ("session_id", "user_id", "session_started_at")
 
 
-def vocabulary(sessions: DataFrame, settings: Settings) -> DataFrame:
-    """One row per token: `number` (from 0, the most played first, ties by id), `token`, `plays`.
+def build_vocabulary(sessions: DataFrame, settings: Settings) -> DataFrame:
+    """One row per track: `number` (from 0, the most played first, ties by id), `track_id`, `plays`.
 
     Bots are left out: one of them outweighs a hundred listeners. One partition, in the order of the
     numbers; ten million tracks are sorted there in seconds.
     """
-    tokens = _plays(sessions).select("track_id")
-    if settings.artist_tokens:
-        artists = _plays(sessions).where("artist_id is not null")
-        tokens = tokens.unionByName(artists.select(_artist_token().alias("track_id")))
-    counted = tokens.groupBy(F.col("track_id").alias("token")).agg(F.count("*").alias("plays"))
-    often = counted.where(F.col("plays") >= settings.min_plays)
-    ordered = often.repartition(1).sortWithinPartitions(F.desc("plays"), "token")
-    return ordered.select(F.monotonically_increasing_id().cast("int").alias("number"), "token", "plays")
+    counted = sessions.where("not is_bot").groupBy("track_id").agg(F.count("*").alias("plays"))
+    frequent = counted.where(F.col("plays") >= settings.min_plays)
+    ordered = frequent.repartition(1).sortWithinPartitions(F.desc("plays"), "track_id")
+    return ordered.select(F.monotonically_increasing_id().cast("int").alias("number"), "track_id", "plays")
 
 
-def sequences(sessions: DataFrame, numbers: DataFrame, settings: Settings) -> DataFrame:
+def build_sequences(sessions: DataFrame, numbers: DataFrame, settings: Settings) -> DataFrame:
     """One row per sequence: `fold` (0 to FOLDS - 1, a hash of the session) and `tracks` (numbers, in the
-    order heard). Tokens that `numbers` does not hold are left out before repeats are looked for.
+    order played). Tracks that `numbers` does not hold are left out before repeats are looked for.
 
     Args:
         sessions: rows of the table, of the days to learn from.
-        numbers: as `vocabulary` gives them.
-
-    One partition in a fixed order: what is learned depends on it.
+        numbers: number and track_id, as `build_vocabulary` gives them.
     """
-    plays = _join_numbers(_split_at_gaps(_plays(sessions), settings), numbers, settings)
-    heard = F.sort_array(F.collect_list(F.struct("position", "number", "artist")))
-    grouped = plays.groupBy(*_SESSION, "piece").agg(heard.alias("heard"))
+    plays = _split_at_gaps(sessions.where("not is_bot"), settings).join(numbers, "track_id")
+    ordered = F.sort_array(F.collect_list(F.struct("position", "number")))
+    grouped = plays.groupBy(*_SESSION, "piece").agg(ordered.getField("number").alias("numbers"))
     fold = F.pmod(F.xxhash64("session_id"), F.lit(FOLDS)).cast("int").alias("fold")
-    tracks = F.explode(_split_long(_tokens(F.col("heard"), settings), settings.max_length)).alias("tracks")
+    numbers_in_order = F.col("numbers")
+    if not settings.repeats:
+        numbers_in_order = F.filter(
+            "numbers", lambda number, i: (i == 0) | (number != F.get("numbers", i - 1))
+        )
+    tracks = F.explode(_split_long(numbers_in_order, settings.max_length)).alias("tracks")
     return (
         grouped.select(*_SESSION, "piece", fold, tracks)
         .where(F.size("tracks") >= settings.min_length)
-        .repartition(1)
+        .repartition(1)  # one partition in a fixed order: what is learned depends on it
         .sortWithinPartitions("fold", *_SESSION, "piece", "tracks")
         .select("fold", "tracks")
     )
 
 
-def _plays(sessions: DataFrame) -> DataFrame:
-    return sessions.where("not is_bot")
-
-
-def _artist_token() -> Column:
-    return F.concat(F.lit(ARTIST), "artist_id")
-
-
 def _split_at_gaps(plays: DataFrame, settings: Settings) -> DataFrame:
-    """With `piece`: which part of its session a play is in, cut where there were `gap_minutes` of silence."""
+    """With `piece`: which part of its session a play is in, split where there were `gap_minutes` of silence."""
     if not settings.gap_minutes:
         return plays.withColumn("piece", F.lit(0))
     session = Window.partitionBy(*_SESSION).orderBy("position")
@@ -77,26 +66,7 @@ def _split_at_gaps(plays: DataFrame, settings: Settings) -> DataFrame:
     )
 
 
-def _join_numbers(plays: DataFrame, numbers: DataFrame, settings: Settings) -> DataFrame:
-    tracks = numbers.select(F.col("token").alias("track_id"), "number")
-    known = plays.join(tracks, "track_id").select(*_SESSION, "piece", "position", "number", "artist_id")
-    if not settings.artist_tokens:
-        return known.withColumn("artist", F.lit(None).cast("int"))
-    artists = numbers.select(F.col("token").alias("_token"), F.col("number").alias("artist"))
-    return known.join(artists, _artist_token() == F.col("_token"), "left")
-
-
-def _tokens(heard: Column, settings: Settings) -> Column:
-    """The numbers in order; a track that follows itself once only, then its artist where that is asked."""
-    if not settings.repeats:
-        heard = F.filter(heard, lambda play, i: (i == 0) | (play["number"] != F.get(heard, i - 1)["number"]))
-    if not settings.artist_tokens:
-        return F.transform(heard, lambda play: play["number"])
-    both = F.transform(heard, lambda play: F.array(play["number"], play["artist"]))
-    return F.filter(F.flatten(both), lambda token: token.isNotNull())
-
-
-def _split_long(tokens: Column, most: int) -> Column:
-    """The sequence in pieces of `most` tokens."""
-    starts = F.sequence(F.lit(0), F.size(tokens) - 1, F.lit(most))  # no session is empty
-    return F.transform(starts, lambda start: F.slice(tokens, start + 1, F.lit(most)))
+def _split_long(numbers: Column, most: int) -> Column:
+    """The sequence in pieces of `most` tracks."""
+    starts = F.sequence(F.lit(0), F.size(numbers) - 1, F.lit(most))  # no session is empty
+    return F.transform(starts, lambda start: F.slice(numbers, start + 1, F.lit(most)))

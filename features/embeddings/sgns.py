@@ -2,24 +2,23 @@
 
 Mikolov et al. (2013) for the model, Barkan and Koenigstein, "Item2Vec" (2016), for tracks as words. Plain
 SGD under-trains what is rare, and most tracks have few plays; row-wise Adagrad (Duchi et al., 2011, one
-number a row as in Facebook's DLRM) takes long steps where there were few. What lies ahead of a track
-counts more than what lies behind: sessions have a direction, and albums are played in order.
+number a row as in Facebook's DLRM) takes long steps where there were few. Context ahead of a track
+counts more than context behind: sessions have a direction, and albums are played in order.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from features.embeddings.corpus import Corpus, Ints, Matrix, Model, Tokens
+from features.embeddings.arrays import Floats, Ints, Matrix, Tokens
+from features.embeddings.corpus import Corpus, Model
+from features.embeddings.kernels import compile_kernel
 from features.embeddings.settings import Settings
 
-Floats = NDArray[np.float32]
 F = np.float32
 # A power of two, so that a draw is a mask. At 2^20 the rarest of two million tracks share a place, yet
 # each epoch moves them to another: `_negative_sampling_table` shifts the places by a random part of one.
@@ -27,7 +26,7 @@ PLACES = 2**20
 EPSILON = F(1e-6)
 
 
-def epoch(corpus: Corpus, model: Model, settings: Settings, number: int) -> int:
+def train_epoch(corpus: Corpus, model: Model, settings: Settings, number: int) -> int:
     """One pass over all sequences, in an order of its own; changes the model, returns the pairs learned.
 
     An epoch draws from (seed, number) alone: one thread that goes on from a stored model learns what
@@ -37,56 +36,29 @@ def epoch(corpus: Corpus, model: Model, settings: Settings, number: int) -> int:
         return 0
     draws = np.random.default_rng((settings.seed, number))
     order = draws.permutation(corpus.sequences)
-    drawn, keep = (
-        _negative_sampling_table(corpus.counts, settings.exponent, draws),
-        _keep_probabilities(corpus.counts, settings.subsample),
-    )
+    table = _negative_sampling_table(corpus.counts, settings.exponent, draws)
+    keep = _keep_probabilities(corpus.counts, settings.subsample)
     seeds = draws.integers(1, 2**63, settings.threads, dtype=np.uint64)
     shares = np.array_split(order, settings.threads)
+    arrays = (model.in_vectors, model.out_vectors, model.in_states, model.out_states)
+    choices = (settings.window, F(settings.backward), settings.negatives, F(settings.learning_rate))
 
-    def learn(share: Ints, seed: np.uint64) -> int:
-        choices = (settings.window, F(settings.backward), settings.negatives, F(settings.learning_rate))
-        arrays = (model.into, model.out, model.into_state, model.out_state)
+    def train(share: Ints, seed: np.uint64) -> int:
         return int(
-            _train_sequences(corpus.tokens, corpus.offsets, share, drawn, keep, *arrays, *choices, seed)
+            _train_sequences(corpus.tokens, corpus.offsets, share, table, keep, *arrays, *choices, seed)
         )
 
     # The compiled loop lets go of the interpreter's lock. Threads write to shared rows unlocked
     # ("Hogwild!", Niu et al., 2011): collisions are rare, and cost less than locks.
     with ThreadPoolExecutor(settings.threads) as pool:
-        return sum(pool.map(learn, shares, seeds))
-
-
-def learn_pairs(
-    model: Model, query: Tokens, context: Tokens, plays: Ints, settings: Settings, draws: np.random.Generator
-) -> None:
-    """Learns these pairs in an order drawn, against negatives among the rows of `model.out`; changes the model.
-
-    The two matrices may be of other tracks, as in `blocks`; each has at least one row.
-
-    Args:
-        query: rows of `model.into`, and parallel to it `context`, rows of `model.out`.
-        plays: of the track of each row of `model.out`.
-    """
-    drawn = _negative_sampling_table(plays, settings.exponent, draws)
-    shares = np.array_split(draws.permutation(len(query)), settings.threads)
-    seeds = draws.integers(1, 2**63, settings.threads, dtype=np.uint64)
-
-    def learn(share: Ints, seed: np.uint64) -> None:
-        arrays = (model.into, model.out, model.into_state, model.out_state)
-        _learn_pairs(
-            query, context, share, drawn, *arrays, settings.negatives, F(settings.learning_rate), seed
-        )
-
-    with ThreadPoolExecutor(settings.threads) as pool:
-        list(pool.map(learn, shares, seeds))
+        return sum(pool.map(train, shares, seeds))
 
 
 def _negative_sampling_table(counts: Ints, exponent: float, draws: np.random.Generator) -> Tokens:
     """Track numbers, each at as many places as its plays to the power of `exponent` say."""
-    upto = np.cumsum(counts.astype(np.float64) ** exponent)
-    places = (np.arange(PLACES) + draws.random()) * (upto[-1] / PLACES)
-    return np.searchsorted(upto, places, side="right").clip(max=len(counts) - 1).astype(np.int32)
+    cumulative = np.cumsum(counts.astype(np.float64) ** exponent)
+    places = (np.arange(PLACES) + draws.random()) * (cumulative[-1] / PLACES)
+    return np.searchsorted(cumulative, places, side="right").clip(max=len(counts) - 1).astype(np.int32)
 
 
 def _keep_probabilities(counts: Ints, subsample: float) -> Floats:
@@ -95,19 +67,6 @@ def _keep_probabilities(counts: Ints, subsample: float) -> Floats:
         return np.ones(len(counts), F)
     share = counts / counts.sum() / subsample
     return np.minimum(1, np.sqrt(1 / share) + 1 / share).astype(F)
-
-
-def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Compiled when first called, and kept on disk where there is one beside the source: inside a zip,
-    as on a cluster, there is none, and each worker compiles for about a second."""
-    try:
-        cached: Callable[..., Any] = numba.njit(fastmath=True, nogil=True, error_model="numpy", cache=True)(
-            function
-        )
-        return cached
-    except RuntimeError:
-        plain: Callable[..., Any] = numba.njit(fastmath=True, nogil=True, error_model="numpy")(function)
-        return plain
 
 
 @numba.njit(inline="always")
@@ -147,48 +106,48 @@ def _step(gradient: Floats, error: np.float32, other: Floats, width: np.float32,
 def _train_pair(
     track: int,
     context: int,
-    drawn: Tokens,
-    into: Matrix,
-    out: Matrix,
-    into_state: Floats,
-    out_state: Floats,
+    table: Tokens,
+    in_vectors: Matrix,
+    out_vectors: Matrix,
+    in_states: Floats,
+    out_states: Floats,
     negatives: int,
     rate: np.float32,
     gradient: Floats,
     state: NDArray[np.uint64],
 ) -> None:
-    """One company of a track against `negatives` tracks drawn at random."""
-    own = into[track]
+    """A track and its context against `negatives` negative samples."""
+    own = in_vectors[track]
     per_number = F(1) / F(own.shape[0])
     squared = _dot(own, own) * per_number
     gradient[:] = F(0)
     for n in range(negatives + 1):
-        against, wanted = context, F(1)
+        sample, label = context, F(1)
         if n > 0:
-            against, wanted = drawn[(_random(state) >> np.uint64(11)) & np.uint64(PLACES - 1)], F(0)
-            if against == context:
+            sample, label = table[(_random(state) >> np.uint64(11)) & np.uint64(PLACES - 1)], F(0)
+            if sample == context:  # word2vec too passes over a negative that is the context
                 continue
-        other = out[against]
-        error = wanted - F(1) / (F(1) + np.exp(-_dot(own, other)))
-        out_state[against] += error * error * squared
-        _step(gradient, error, other, rate * error / np.sqrt(out_state[against] + EPSILON), own)
-    into_state[track] += _dot(gradient, gradient) * per_number
-    width = rate / np.sqrt(into_state[track] + EPSILON)
+        other = out_vectors[sample]
+        error = label - F(1) / (F(1) + np.exp(-_dot(own, other)))
+        out_states[sample] += error * error * squared
+        _step(gradient, error, other, rate * error / np.sqrt(out_states[sample] + EPSILON), own)
+    in_states[track] += _dot(gradient, gradient) * per_number
+    width = rate / np.sqrt(in_states[track] + EPSILON)
     for i in range(own.shape[0]):
         own[i] += width * gradient[i]
 
 
-@_compiled
+@compile_kernel(fastmath=True)
 def _train_sequences(
     tokens: Tokens,
     offsets: Ints,
     order: Ints,
-    drawn: Tokens,
+    table: Tokens,
     keep: Floats,
-    into: Matrix,
-    out: Matrix,
-    into_state: Floats,
-    out_state: Floats,
+    in_vectors: Matrix,
+    out_vectors: Matrix,
+    in_states: Floats,
+    out_states: Floats,
     window: int,
     backward: np.float32,
     negatives: int,
@@ -197,48 +156,25 @@ def _train_sequences(
 ) -> int:
     state = np.empty(1, np.uint64)
     state[0] = seed
-    gradient = np.empty(into.shape[1], F)
-    heard = np.empty(np.max(offsets[1:] - offsets[:-1]), np.int32)
+    gradient = np.empty(in_vectors.shape[1], F)
+    sentence = np.empty(np.max(offsets[1:] - offsets[:-1]), np.int32)
     pairs = 0
     for sequence in order:
         length = 0
         for at in range(offsets[sequence], offsets[sequence + 1]):
             if keep[tokens[at]] >= F(1) or _random_share(state) < keep[tokens[at]]:
-                heard[length] = tokens[at]
+                sentence[length] = tokens[at]
                 length += 1
         for i in range(length):
             # a reach of 1 to `window`, all alike: the nearest counts always, the farthest seldom
             reach = int(1 + _random(state) % np.uint64(window))
             for j in range(max(0, i - reach), min(length, i + reach + 1)):
                 behind = j < i and backward < F(1) and _random_share(state) >= backward
-                if heard[j] == heard[i] or behind:
+                if sentence[j] == sentence[i] or behind:  # a track is no context of itself
                     continue
                 _train_pair(
-                    heard[i], heard[j], drawn, into, out, into_state, out_state, negatives, rate, gradient,
-                    state,
+                    sentence[i], sentence[j], table, in_vectors, out_vectors, in_states, out_states, negatives, rate,
+                    gradient, state,
                 )  # fmt: skip
                 pairs += 1
     return pairs
-
-
-@_compiled
-def _learn_pairs(
-    query: Tokens,
-    context: Tokens,
-    order: Ints,
-    drawn: Tokens,
-    into: Matrix,
-    out: Matrix,
-    into_state: Floats,
-    out_state: Floats,
-    negatives: int,
-    rate: np.float32,
-    seed: np.uint64,
-) -> None:
-    state = np.empty(1, np.uint64)
-    state[0] = seed
-    gradient = np.empty(into.shape[1], F)
-    for at in order:
-        _train_pair(
-            query[at], context[at], drawn, into, out, into_state, out_state, negatives, rate, gradient, state
-        )

@@ -1,14 +1,19 @@
-"""One call for every trainer, and a word after each epoch."""
+"""One call for both trainers: `sgns`, our own, and gensim, the well-known one."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from features.embeddings import gensim_backend, sgns
+import numpy as np
+
+from features.embeddings import sgns
 from features.embeddings.corpus import Corpus, Model
 from features.embeddings.settings import Settings, SettingsError
 
 AfterEpoch = Callable[[int, int, Model], None]
+
+# What gensim's compiled loop holds of one sequence; the rest it passes over in silence.
+LONGEST_OF_GENSIM = 10_000
 
 
 def fit(
@@ -23,19 +28,53 @@ def fit(
     Args:
         epochs: numbers of the epochs to do, of 0 to `settings.epochs` - 1; all by default. An epoch draws
             from its number, so a training in two parts learns what one in one part does.
-        after_epoch: told the epochs done, the pairs of the last one and the model.
+        after_epoch: called with the epochs done, the pairs of the last one and the model; not by gensim.
 
     Raises:
-        SettingsError: gensim told to go on from vectors: it keeps nothing that a second start needs.
+        SettingsError: settings that gensim has no word for, or gensim is to go on from vectors: it keeps
+            nothing that a second start needs.
     """
     if settings.backend == "gensim":
         if model is not None or epochs is not None:
             raise SettingsError(
                 "item2vec: gensim cannot go on from vectors, as it keeps no state; start cold, or use backend sgns"
             )
-        return gensim_backend.fit(corpus, settings)
+        return _fit_by_gensim(corpus, settings)
     model = model or Model.initialise(len(corpus.counts), settings.dimensions, settings.seed)
     for number in range(settings.epochs) if epochs is None else epochs:
-        pairs = sgns.epoch(corpus, model, settings, number)
+        pairs = sgns.train_epoch(corpus, model, settings, number)
         after_epoch(number + 1, pairs, model)
     return model
+
+
+def _fit_by_gensim(corpus: Corpus, settings: Settings) -> Model:
+    """All epochs at once: gensim's learning rate falls over them.
+
+    Its defaults are made for words and lose on music. Hierarchical softmax beside the negatives trains the
+    rare tracks, and still gives every track an out vector, which hierarchical softmax alone does not.
+    """
+    from gensim.models import Word2Vec
+
+    if settings.backward not in (1, Settings.backward):
+        raise SettingsError(
+            f"item2vec: backward is {settings.backward}, and gensim looks both ways alike; leave it out"
+        )
+    if settings.max_length > LONGEST_OF_GENSIM:
+        raise SettingsError(
+            f"item2vec: max_length is {settings.max_length}, and gensim reads no more than {LONGEST_OF_GENSIM} tracks "
+            "of a sequence; lower it, or use backend sgns"
+        )
+    names = [str(number) for number in range(len(corpus.counts))]
+    ends = zip(corpus.offsets[:-1], corpus.offsets[1:], strict=True)
+    words = [[names[token] for token in corpus.tokens[start:end]] for start, end in ends]
+    model = Word2Vec(
+        vector_size=settings.dimensions, window=settings.window, epochs=settings.epochs,
+        negative=settings.negatives, ns_exponent=settings.exponent, sample=settings.subsample,
+        alpha=settings.learning_rate / 2, min_count=1, seed=settings.seed, workers=settings.threads,
+        sg=1, hs=1, sorted_vocab=0,
+    )  # fmt: skip
+    model.build_vocab_from_freq({name: int(n) for name, n in zip(names, corpus.counts, strict=True)})
+    model.train(words, total_examples=len(words), epochs=settings.epochs)
+    at = np.array([model.wv.key_to_index[name] for name in names], np.int64)
+    no_state = np.zeros(len(at), np.float32)
+    return Model(model.wv.vectors[at], model.syn1neg[at], no_state, no_state.copy())

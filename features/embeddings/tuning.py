@@ -2,29 +2,23 @@
 
 Successive halving (Jamieson and Talwalkar, "Non-stochastic Best Arm Identification", 2016). No fixed default is
 right: on the four histories at hand the best rate goes from 0.015 to 0.1 and the best window from 2 to any, and
-the wrong one costs up to half of the hits. What is asked is what the gate asks, on other plays: the last tracks of
-some sequences that the gate did not take. They are missing from the sample and not from the training after it.
+the wrong one costs up to half of the hits.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from features.embeddings import sgns
-from features.embeddings.corpus import Corpus, Ints, Model
-from features.embeddings.evaluation import hold_out_last
-from features.embeddings.ranking import Pairs, ranks
+from features.embeddings.arrays import Doubles
+from features.embeddings.corpus import Corpus
 from features.embeddings.settings import SEARCHED, Settings
+from features.embeddings.trials import Sample, SearchPlan, Trial, TrialRun, estimate_pairs, list_candidates
 
-# (window, backward): narrow or wide, one way mostly or both alike; each dearer than the one before.
-WINDOWS = ((2, 0.3), (2, 1.0), (5, 0.3), (10, 1.0))
-RATES = (0.1, 0.05, 0.02)
 # Epochs after which a trial is scored, and those after which the worse half is dropped; of a trial that has as
 # many pairs in an epoch as the mean of all. Narrow ones do more and wide ones fewer: what is equal is the cost.
 SCORED = (2, 3, 5, 7, 10)
@@ -38,39 +32,14 @@ MOST_EPOCHS = 20
 # on, 1.02 to 1.06 of the hits that the rate and epochs of the trial gave, on three of the histories at hand; more on
 # the fourth, where hits are few.
 SLOWER = 0.5
-# Trials rank alike with half of the numbers, at half of the cost.
-TRIAL_DIMENSIONS = 32
 DIMENSIONS = (64, 128)
 # With fewer pairs the best of twelve is the luckiest.
 FEWEST_PAIRS = 200
-MOST_PAIRS = 2_500
-# Of sequences, in a sample: three rounds of trials on it cost no more than three trainings of five epochs. Of fewer
-# plays than that tracks are too rare to tell settings apart; there the budget may end the search early.
-SHARE = 0.26
-FEWEST_PLAYS = 12_000
-# Twelve models of a sample are in memory at once: of 500,000 plays, some 100,000 tracks, 300 MB.
-MOST_PLAYS = 500_000
+# Pairs are drawn: what an epoch has is within a hundredth of what is expected, but for small samples.
+MARGIN = 1.02
 # Where nothing is measured: within a tenth of the best of 24 on all four histories at hand.
 SAFE_SETTINGS: Mapping[str, Any] = {"window": 2, "backward": 0.3, "learning_rate": 0.03, "epochs": 20}
-# Rank r counts 10 / (9 + r): as HR@10 it falls by half within ten, and unlike it says something of every pair.
-HALF = 10
-
-Scores = NDArray[np.float64]
 Say = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class Trial:
-    """One training on the sample: its settings, the best of its scores and the epochs of that."""
-
-    window: int
-    backward: float
-    learning_rate: float
-    dimensions: int
-    epochs: int
-    rung: int  # the last that it took part in, from 0
-    pairs: int  # pair updates of all its epochs
-    score: float
 
 
 @dataclass(frozen=True)
@@ -94,23 +63,6 @@ class Choice:
         }
 
 
-@dataclass(frozen=True)
-class SearchPlan:
-    """What a search must keep, and what it may cost.
-
-    Args:
-        fixed: names of settings that are given, and not searched.
-        budget: the most that all trials cost, in trainings of the settings chosen; 0 searches nothing.
-    """
-
-    fixed: frozenset[str] = frozenset()
-    budget: float = 3.0
-
-    @property
-    def searched(self) -> tuple[str, ...]:
-        return tuple(name for name in SEARCHED if name not in self.fixed)
-
-
 def safe_settings(settings: Settings, plan: SearchPlan) -> Settings:
     """`settings`, those that are not fixed as safe as is known."""
     return replace(
@@ -122,24 +74,22 @@ def choose_settings(
     corpus: Corpus,
     settings: Settings,
     plan: SearchPlan,
-    is_artist: NDArray[np.bool_] | None = None,
     say: Say = lambda line: None,
 ) -> Choice:
     """The settings to train `corpus` with. Equal arguments and one thread give an equal choice.
 
     Args:
         corpus: without the gate's pairs, so that no trial can see them.
-        is_artist: of each number, whether it is no track; None where there are none.
     """
     if not plan.searched:
         return Choice(settings, "all settings were given")
     if not plan.budget:
         return Choice(safe_settings(settings, plan), "the search is switched off: safe settings")
     started = time.monotonic()
-    sample = Sample.draw(corpus, settings, plan, is_artist)
-    if sample.asked < FEWEST_PAIRS:
-        why = f"{sample.asked} validation pairs are fewer than {FEWEST_PAIRS}: safe settings"
-        return Choice(safe_settings(settings, plan), why, validation_pairs=sample.asked)
+    sample = Sample.draw(corpus, settings, plan)
+    if (pairs := len(sample.pairs)) < FEWEST_PAIRS:
+        why = f"{pairs} validation pairs are fewer than {FEWEST_PAIRS}: safe settings"
+        return Choice(safe_settings(settings, plan), why, validation_pairs=pairs)
     chosen = _SuccessiveHalving(corpus, sample, settings, plan, say).choose()
     return replace(chosen, seconds=time.monotonic() - started)
 
@@ -150,27 +100,11 @@ def describe(choice: Choice) -> str:
     named = ", ".join(f"{name} {getattr(of, name)}" for name in SEARCHED)
     if not choice.trials:
         return f"settings: {choice.outcome}; {named}"
-    asked = (
+    trials = (
         f"{len(choice.trials)} trials on {choice.sequences:,} sequences, {choice.validation_pairs:,} pairs"
     )
     cost = f"{choice.relative_cost:.1f} x a training, {choice.seconds:.0f} s"
-    return f"settings {choice.outcome}: {named}; {asked}, {cost}"
-
-
-def candidates(settings: Settings, plan: SearchPlan) -> list[Settings]:
-    """What is tried, the cheapest first: every reach with every rate, where they are not given."""
-    dimensions = (
-        min(TRIAL_DIMENSIONS, settings.dimensions) if "dimensions" in plan.fixed else TRIAL_DIMENSIONS
-    )
-    tried = (
-        {"window": window, "backward": backward, "learning_rate": rate}
-        for window, backward in WINDOWS
-        for rate in RATES
-    )
-    free: Iterator[dict[str, Any]] = (
-        {name: value for name, value in each.items() if name not in plan.fixed} for each in tried
-    )
-    return list(dict.fromkeys(replace(settings, dimensions=dimensions, **each) for each in free))
+    return f"settings {choice.outcome}: {named}; {trials}, {cost}"
 
 
 def select_survivors(scores: Sequence[float], groups: Sequence[float], rung: int) -> list[int]:
@@ -180,104 +114,11 @@ def select_survivors(scores: Sequence[float], groups: Sequence[float], rung: int
         groups: the rates. After two epochs a slow rate has seen too little to be held against a fast one.
     """
     of = list(groups) if rung == 0 else [0.0] * len(scores)
-    kept: list[int] = []
+    survivors: list[int] = []
     for group in dict.fromkeys(of):
         own = sorted((i for i in range(len(of)) if of[i] == group), key=lambda i: -scores[i])
-        kept += own[: (len(own) + 1) // 2]
-    return sorted(kept)
-
-
-def estimate_pairs(lengths: Ints, settings: Settings) -> float:
-    """Pairs of an epoch over sequences so long: tracks d apart are one with chance (window + 1 - d) / window.
-
-    Tracks that meet themselves and thinned out ones are counted too.
-    """
-    longest = int(lengths.max(initial=0))
-    reach = np.arange(1, min(settings.window, max(longest - 1, 0)) + 1)
-    places = np.array([np.maximum(lengths - d, 0).sum() for d in reach], np.float64)
-    return float((1 + settings.backward) * (places * (settings.window + 1 - reach) / settings.window).sum())
-
-
-@dataclass(frozen=True)
-class Sample:
-    """Sequences to try on, their tracks numbered anew, and the pairs that are asked."""
-
-    corpus: Corpus
-    pairs: Pairs
-    asked: int
-
-    @classmethod
-    def draw(
-        cls, corpus: Corpus, settings: Settings, plan: SearchPlan, is_artist: NDArray[np.bool_] | None = None
-    ) -> Sample:
-        """Validation pairs are taken from any sequence, and are missing from every one that is drawn."""
-        draws = np.random.default_rng((settings.seed, 0x7E57))
-        folds = draws.permutation(corpus.sequences)
-        # an eighth of these places are half of the sequences
-        tokens, offsets, pairs = hold_out_last(
-            corpus.tokens, corpus.offsets, folds, 4 * corpus.sequences,
-            is_artist if is_artist is not None and is_artist.any() else None, MOST_PAIRS,
-        )  # fmt: skip
-        rows = np.sort(draws.permutation(corpus.sequences)[: _sequences(corpus, plan)])
-        lengths = np.diff(offsets)[rows]
-        drawn = np.repeat(np.isin(np.arange(corpus.sequences), rows), np.diff(offsets))
-        numbers, numbered, counts = np.unique(tokens[drawn], return_inverse=True, return_counts=True)
-        new = np.full(len(corpus.counts), -1, np.int64)
-        new[numbers] = np.arange(len(numbers))
-        part = Corpus(numbered.astype(np.int32), np.append(0, np.cumsum(lengths)), counts)
-        query, target = new[pairs.query], new[pairs.target]
-        known = (query >= 0) & (target >= 0)
-        return cls(part, Pairs(query[known], target[known]), int(known.sum()))
-
-
-def _sequences(corpus: Corpus, plan: SearchPlan) -> int:
-    """How many to draw, for the trials to fit the budget whatever is chosen."""
-    plays = max(1, len(corpus.tokens))
-    share = min(1.0, max(SHARE, FEWEST_PLAYS / plays) * plan.budget / 3, MOST_PLAYS / plays)
-    return max(1, int(share * corpus.sequences))
-
-
-class _Trial:
-    """A training under way."""
-
-    def __init__(self, settings: Settings, tracks: int) -> None:
-        self.settings, self.model = settings, Model.initialise(tracks, settings.dimensions, settings.seed)
-        self.done = self.pairs = self.rung = self.epochs = self.stale = 0
-        self.score, self.values = -1.0, np.zeros(0)
-
-    def train(self, sample: Sample, epochs: int) -> None:
-        for number in range(self.done, epochs):
-            self.pairs += sgns.epoch(sample.corpus, self.model, self.settings, number)
-        self.done = epochs
-
-    def score_pairs(self, sample: Sample) -> Scores:
-        return soft_hits(ranks(self.model.into, self.model.out, sample.pairs))
-
-    def measure(self, sample: Sample, last_counts: bool) -> None:
-        """Takes the score of now, where it is the best so far or only the last one counts."""
-        values = self.score_pairs(sample)
-        if last_counts or values.mean() > self.score:
-            self.score, self.values, self.epochs, self.stale = float(values.mean()), values, self.done, 0
-        else:
-            self.stale += 1
-
-    def as_trial(self) -> Trial:
-        of = self.settings
-        return Trial(
-            of.window,
-            of.backward,
-            of.learning_rate,
-            of.dimensions,
-            self.epochs,
-            self.rung,
-            self.pairs,
-            self.score,
-        )
-
-
-def soft_hits(places: Ints) -> Scores:
-    """10 / (9 + rank) of each pair, 0 of a miss."""
-    return np.where(places > 0, HALF / (HALF - 1.0 + places), 0.0)
+        survivors += own[: (len(own) + 1) // 2]
+    return sorted(survivors)
 
 
 class _SuccessiveHalving:
@@ -286,14 +127,13 @@ class _SuccessiveHalving:
     def __init__(
         self, corpus: Corpus, sample: Sample, settings: Settings, plan: SearchPlan, say: Say
     ) -> None:
-        self.lengths, self.sample, self.settings, self.plan, self.say = (
-            np.diff(corpus.offsets), sample, settings, plan, say,
-        )  # fmt: skip
+        self.sample, self.settings, self.plan, self.say = sample, settings, plan, say
+        self.lengths = np.diff(corpus.offsets)
         self.sample_lengths = np.diff(sample.corpus.offsets)
-        self.trials = [self._begin(each) for each in candidates(settings, plan)]
+        self.trials = [self._begin(each) for each in list_candidates(settings, plan)]
         self.alive = list(self.trials)
-        each = [estimate_pairs(self.sample_lengths, trial.settings) for trial in self.trials]
-        self.mean_pairs = sum(each) / len(each)
+        pairs = [estimate_pairs(self.sample_lengths, trial.settings) for trial in self.trials]
+        self.mean_pairs = sum(pairs) / len(pairs)
 
     def choose(self) -> Choice:
         outcome = "measured" if self._halve() else "measured until the budget was spent"
@@ -308,24 +148,24 @@ class _SuccessiveHalving:
     def cost(self) -> int:
         return sum(trial.pairs * trial.settings.dimensions for trial in self.trials)
 
-    def _begin(self, settings: Settings) -> _Trial:
-        return _Trial(settings, len(self.sample.corpus.counts))
+    def _begin(self, settings: Settings) -> TrialRun:
+        return TrialRun(settings, len(self.sample.corpus.counts))
 
     def _halve(self) -> bool:
         """False where the budget ended it."""
-        for rung, (first, last) in enumerate(self._rungs()):
+        for rung, (first, last) in enumerate(self._rung_bounds()):
             for trial in self.alive:
                 trial.rung = rung
-                if not self._advance(trial, self._scored(trial, first, last)):
+                if not self._advance(trial, self._scoring_epochs(trial, first, last)):
                     return False
             self._report(rung, last)
             rates = [trial.settings.learning_rate for trial in self.alive]
-            kept = select_survivors([trial.score for trial in self.alive], rates, rung)
-            self.alive = [self.alive[i] for i in kept]
+            survivors = select_survivors([trial.score for trial in self.alive], rates, rung)
+            self.alive = [self.alive[i] for i in survivors]
         return True
 
-    def _advance(self, trial: _Trial, scored: Iterable[int]) -> bool:
-        for epochs in scored:
+    def _advance(self, trial: TrialRun, scoring_epochs: Iterable[int]) -> bool:
+        for epochs in scoring_epochs:
             if trial.stale >= PATIENCE:
                 break
             if not self._can_afford(trial, epochs):
@@ -334,25 +174,21 @@ class _SuccessiveHalving:
             trial.measure(self.sample, "epochs" in self.plan.fixed)
         return True
 
-    def _can_afford(self, trial: _Trial, epochs: int) -> bool:
+    def _can_afford(self, trial: TrialRun, epochs: int) -> bool:
         """Whether it can train up to there, whichever of those alive is chosen then."""
         more = (epochs - trial.done) * estimate_pairs(self.sample_lengths, trial.settings)
-        allowed = self.plan.budget * min(self._price(each) for each in self.alive)
-        return self.cost + more * trial.settings.dimensions * MARGIN <= allowed
-
-    def _price(self, trial: _Trial) -> float:
-        """Of the training that this trial would lead to."""
-        return self._training_cost(self._final_settings(trial)) / MARGIN
+        price = min(self._training_cost(self._final_settings(each)) for each in self.alive) / MARGIN
+        return self.cost + more * trial.settings.dimensions * MARGIN <= self.plan.budget * price
 
     def _training_cost(self, settings: Settings) -> float:
         return max(1.0, settings.epochs * estimate_pairs(self.lengths, settings) * settings.dimensions)
 
-    def _final_settings(self, trial: _Trial, dimensions: int | None = None) -> Settings:
+    def _final_settings(self, trial: TrialRun, dimensions: int | None = None) -> Settings:
         fixed = {name: getattr(self.settings, name) for name in self.plan.fixed}
-        free: dict[str, Any] = {"dimensions": dimensions or DIMENSIONS[0], **self._schedule(trial)}
+        free: dict[str, Any] = {"dimensions": dimensions or DIMENSIONS[0], **self._choose_schedule(trial)}
         return replace(trial.settings, **free | fixed)
 
-    def _schedule(self, trial: _Trial) -> dict[str, Any]:
+    def _choose_schedule(self, trial: TrialRun) -> dict[str, Any]:
         """Rate and epochs of the training: slow and long, unless either is given and the other goes with it."""
         rate = trial.settings.learning_rate
         if "epochs" in self.plan.fixed:
@@ -364,7 +200,7 @@ class _SuccessiveHalving:
         epochs = round(trial.epochs * float(np.sqrt(share)))
         return {"epochs": min(MOST_EPOCHS, max(FEWEST_EPOCHS, epochs))}
 
-    def _choose_dimensions(self, best: _Trial) -> Settings:
+    def _choose_dimensions(self, best: TrialRun) -> Settings:
         """With more dimensions where they gain beyond noise: they cost every reader of the vectors."""
         if "dimensions" in self.plan.fixed:
             return self._final_settings(best)
@@ -381,14 +217,14 @@ class _SuccessiveHalving:
         few, many = wider
         return self._final_settings(best, DIMENSIONS[improves(few.values, many.values)])
 
-    def _scored(self, trial: _Trial, first: int, last: int) -> list[int]:
+    def _scoring_epochs(self, trial: TrialRun, first: int, last: int) -> list[int]:
         """Epochs after which it is scored in a rung; a number that is given is neither more nor fewer for anyone."""
         if "epochs" in self.plan.fixed:
             return [last]
         scale = self.mean_pairs / max(1.0, estimate_pairs(self.sample_lengths, trial.settings))
         return [max(1, round(each * scale)) for each in SCORED if first < each <= last]
 
-    def _rungs(self) -> list[tuple[int, int]]:
+    def _rung_bounds(self) -> list[tuple[int, int]]:
         last = min(self.settings.epochs, MOST_EPOCHS) if "epochs" in self.plan.fixed else RUNGS[-1]
         ends = [each for each in RUNGS if each < last] + [last]
         return list(zip([0, *ends], ends, strict=False))
@@ -402,11 +238,7 @@ class _SuccessiveHalving:
         )
 
 
-# Pairs are drawn: what an epoch has is within a hundredth of what is expected, but for small samples.
-MARGIN = 1.02
-
-
-def improves(few: Scores, many: Scores) -> bool:
+def improves(few: Doubles, many: Doubles) -> bool:
     """Whether the second is better than the first by more than two standard errors of their paired difference."""
     differences = many - few
     return bool(differences.mean() > 2 * differences.std() / np.sqrt(len(differences)))

@@ -1,1 +1,1 @@
-"""How a space of embeddings is trained, held to its gates, and versioned."""
+"""Training, gating and versioning of embedding spaces."""

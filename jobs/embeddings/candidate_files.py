@@ -1,4 +1,4 @@
-"""What candidates are chosen from, as files: numbered once, written to the scratch, mapped by every task.
+"""Neighbours as files for choosing candidates: numbered once, written to the scratch, mapped by every task.
 
 A task maps what its executor unpacked, so however many tasks run there, memory is that of one copy:
 (tracks x neighbours x 8 bytes) for each origin, in pages that the machine may drop. Ten million tracks
@@ -20,7 +20,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from features.embeddings.candidates import CandidateSettings, candidates, number_neighbours, number_tracks
+from features.embeddings.candidates import choose_candidates, number_neighbours, number_tracks
+from features.embeddings.settings import CandidateSettings
 from jobs.embeddings.scratch import Scratch
 from schemas.candidates import ORIGINS
 
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
     from features.embeddings.candidate_arrays import Pool
-    from features.embeddings.candidate_kernel import Lists
 
 TRACKS = "tracks"
 
@@ -51,57 +51,55 @@ class CandidateFiles:
             rows = number_neighbours(lists, self.ids)
             rows.write.mode("overwrite").parquet(self.scratch.path(origin))
 
-    def candidates(
-        self, heard: DataFrame, embeddings: DataFrame, day: date, settings: CandidateSettings
+    def choose(
+        self, sessions: DataFrame, embeddings: DataFrame, day: date, settings: CandidateSettings
     ) -> DataFrame:
         """Rows of `candidates`, once the files are written."""
-        tracks = heard.sparkSession.read.parquet(self.scratch.path(TRACKS))
-        return candidates(heard, embeddings, tracks, day, settings, self.open)
+        tracks = sessions.sparkSession.read.parquet(self.scratch.path(TRACKS))
+        return choose_candidates(sessions, embeddings, tracks, day, settings, self.open)
 
     def ids(self) -> pa.Array:
         """Of the numbered tracks, in that order."""
-        return _one_chunk(self._tracks("track_id")["track_id"])
+        return _combine_chunks(self._read_tracks("track_id")["track_id"])
 
-    def _tracks(self, *columns: str) -> pa.Table:
+    def _read_tracks(self, *columns: str) -> pa.Table:
         return self.scratch.table(TRACKS, ["number", *columns]).sort_by("number")
 
     def open(self) -> Pool:
         """In a task: the files, mapped. The first task of an executor unpacks them."""
-        from features.embeddings.candidate_arrays import Pool
+        from pyspark import SparkFiles
 
-        folder = self._local()
+        from features.embeddings.candidate_arrays import Pool
+        from features.embeddings.candidate_kernel import Lists
+
+        # where an executor keeps files until the application ends
+        folder = Path(SparkFiles.getRootDirectory(), f"candidates-{self.token}")
         with _lock_folder(folder):
             if not (folder / "whole").exists():
                 self._unpack(folder)
                 (folder / "whole").touch()
         with pa.memory_map(str(folder / "ids.arrow")) as file:
-            ids = _one_chunk(pa.ipc.open_file(file).read_all()["track_id"])
+            ids = _combine_chunks(pa.ipc.open_file(file).read_all()["track_id"])
         return Pool(
             ids,
-            _mapped(folder, "artists"),
-            _mapped(folder, "explicit"),
-            *(_lists(folder, o) for o in ORIGINS),
+            _map_array(folder, "artists"),
+            _map_array(folder, "explicit"),
+            *(Lists(*(_map_array(folder, f"{o}-{name}") for name in Lists._fields)) for o in ORIGINS),
         )
 
-    def _local(self) -> Path:
-        """Where an executor keeps files until the application ends."""
-        from pyspark import SparkFiles
-
-        return Path(SparkFiles.getRootDirectory(), f"candidates-{self.token}")
-
     def _unpack(self, folder: Path) -> None:
-        tracks = self._tracks("track_id", "artist_id", "explicit")
-        ids = pa.table({"track_id": _one_chunk(tracks["track_id"])})
+        tracks = self._read_tracks("track_id", "artist_id", "explicit")
+        ids = pa.table({"track_id": _combine_chunks(tracks["track_id"])})
         with pa.ipc.new_file(folder / "ids.arrow", ids.schema) as file:
             file.write_table(ids)
-        artists = _one_chunk(tracks["artist_id"]).dictionary_encode().indices
+        artists = _combine_chunks(tracks["artist_id"]).dictionary_encode().indices
         np.save(folder / "artists.npy", artists.fill_null(-1).to_numpy().astype(np.int32))
         np.save(folder / "explicit.npy", tracks["explicit"].to_numpy())
         for origin in ORIGINS:
             self._unpack_lists(folder, origin, len(tracks))
 
     def _unpack_lists(self, folder: Path, origin: str, tracks: int) -> None:
-        """Read twice: how long all lists are says where each is to lie."""
+        """Read twice: the lengths of all lists give the place of each."""
         lengths = np.zeros(tracks, np.int64)
         for batch in self.scratch.batches(origin, ["number", "tracks"]):
             lengths[batch.column("number").to_numpy()] = pc.list_value_length(
@@ -116,31 +114,25 @@ class CandidateFiles:
             for name, kind in (("tracks", np.int32), ("scores", np.float32))
         }
         for batch in self.scratch.batches(origin, ["number", *places]):
-            at = _places(offsets, batch.column("number").to_numpy())
+            at = _list_places(offsets, batch.column("number").to_numpy())
             for name, place in places.items():
                 place[at] = batch.column(name).flatten().to_numpy()
 
 
-def _one_chunk(column: pa.ChunkedArray) -> pa.Array:
-    """Where it is one already, as it lies: what is mapped from a file is not to be copied."""
+def _combine_chunks(column: pa.ChunkedArray) -> pa.Array:
+    """Without a copy where it is one already: what is mapped from a file is not to be copied."""
     return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
 
 
-def _places(offsets: np.ndarray, numbers: np.ndarray) -> np.ndarray:
-    """Where the lists of these numbers lie, one after the other."""
+def _list_places(offsets: np.ndarray, numbers: np.ndarray) -> np.ndarray:
+    """Places of the lists of these numbers, one after the other."""
     starts, lengths = offsets[numbers], offsets[numbers + 1] - offsets[numbers]
     before = np.cumsum(lengths) - lengths
     return np.arange(lengths.sum()) + np.repeat(starts - before, lengths)
 
 
-def _lists(folder: Path, origin: str) -> Lists:
-    from features.embeddings.candidate_kernel import Lists
-
-    return Lists(*(_mapped(folder, f"{origin}-{name}") for name in Lists._fields))
-
-
-def _mapped(folder: Path, name: str) -> np.ndarray:
-    """Copied where it is written to, which nobody does: compiled code takes such an array for any other."""
+def _map_array(folder: Path, name: str) -> np.ndarray:
+    """Copied on write, which does not happen: compiled code takes such an array for any other."""
     return np.asarray(np.load(folder / f"{name}.npy", mmap_mode="c"))
 
 

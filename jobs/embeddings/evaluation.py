@@ -1,78 +1,70 @@
-"""A published space asked the questions that a training is asked, in one task, and nothing learned."""
+"""A published space evaluated on the pairs that a training would be, in one task, and nothing learned."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from features.embeddings.sequences import sequences
+import numpy as np
+import pyarrow as pa
+
+from features.embeddings import evaluation as ev
+from features.embeddings.corpus import Corpus
+from features.embeddings.sequences import build_sequences
 from features.embeddings.settings import Settings
 from jobs.embeddings.scratch import Scratch
-from jobs.embeddings.trainer import VOCABULARY, whole_executor_profile, write_vocabulary
+from jobs.embeddings.steps import whole_executor_profile
+from jobs.embeddings.tracks import REPORT, VOCABULARY, Tracks, hold_out, load_previous_model
+from jobs.embeddings.trainer import write_vocabulary
 
 if TYPE_CHECKING:
-    import pyarrow as pa
     from pyspark.sql import DataFrame, SparkSession
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Metrics, as in `embedding_versions`, and which questions were answered within ten."""
+    """Metrics, as in `embedding_versions`, and which pairs were hit within ten."""
 
     metrics: list[dict[str, Any]]
     hits: list[bool]
 
 
 def evaluate_space(
-    spark: SparkSession, scratch: Scratch, heard: DataFrame, embeddings: DataFrame, settings: Settings
+    spark: SparkSession, scratch: Scratch, sessions: DataFrame, embeddings: DataFrame, settings: Settings
 ) -> Evaluation:
-    """The vectors of `embeddings` (one day of the table) on the sessions `heard`, their last tracks held out."""
-    from jobs.embeddings.task import REPORT
-
-    write_vocabulary(scratch, heard, embeddings, settings)
-    numbers = spark.read.parquet(scratch.path(VOCABULARY)).select("number", "token")
+    """The vectors of `embeddings` (one day of the table) on `sessions`, their last tracks held out."""
+    write_vocabulary(scratch, sessions, embeddings, settings)
+    numbers = spark.read.parquet(scratch.path(VOCABULARY)).select("number", "track_id")
     profile, _ = whole_executor_profile(spark)
-    asked = sequences(heard, numbers, settings)
-    rows = asked.mapInArrow(_make_task(scratch, settings.dimensions), REPORT, profile=profile).collect()
-    return Evaluation(**json.loads(rows[0]["report"])) if rows else Evaluation([], [])
+    task = partial(_evaluate, scratch=scratch, dimensions=settings.dimensions)
+    reports = build_sequences(sessions, numbers, settings).mapInArrow(task, REPORT, profile=profile).collect()
+    return Evaluation(**json.loads(reports[0]["report"])) if reports else Evaluation([], [])
 
 
-def _make_task(
-    scratch: Scratch, dimensions: int
-) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
-    def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        import pyarrow as pa
-
-        rows = [batch for batch in batches if batch.num_rows]
-        if rows:
-            yield pa.RecordBatch.from_pydict({"report": [json.dumps(_report(scratch, dimensions, rows))]})
-
-    return run
+def _evaluate(
+    batches: Iterable[pa.RecordBatch], scratch: Scratch, dimensions: int
+) -> Iterator[pa.RecordBatch]:
+    if sequences := [batch for batch in batches if batch.num_rows]:
+        report = _report(scratch, dimensions, sequences)
+        yield pa.RecordBatch.from_pydict({"report": [json.dumps(report)]})
 
 
-def _report(scratch: Scratch, dimensions: int, rows: list[pa.RecordBatch]) -> dict[str, Any]:
-    import numpy as np
-
-    from features.embeddings import evaluation as ev
-    from features.embeddings.corpus import Corpus
-    from jobs.embeddings.task import load_previous_model, renumber_pairs, split_held_out
-    from jobs.embeddings.tracks import Tracks
-
-    tokens = Tracks.read(scratch)
-    kept, starts, pairs = split_held_out(rows, tokens)
+def _report(scratch: Scratch, dimensions: int, sequences: list[pa.RecordBatch]) -> dict[str, Any]:
+    vocabulary = Tracks.read(scratch)
+    tokens, offsets, pairs = hold_out(sequences)
     if not len(pairs):
         return {"metrics": [], "hits": []}
-    tracks = tokens.take(np.flatnonzero((tokens.before >= 0) & ~tokens.is_artist))
-    model, mine = load_previous_model(scratch, tracks, dimensions), renumber_pairs(pairs, tracks)
-    found = ev.evaluate_ranking("next", "this", model.into, model.out, mine, tracks.plays)
-    published, _ = model.combine_in_place()
-    similar = ev.evaluate_ranking("similar", "this", published, published, mine, tracks.plays)
-    _, around = ev.measure_neighbourhoods(
-        published, ev.sample_tracks(np.arange(len(tracks.plays))), tracks.plays
-    )
-    baselines = ev.baselines(Corpus(kept, starts, tokens.plays), pairs, tokens.is_artist)
-    metrics = [metric for baseline in baselines.values() for metric in baseline.metrics]
-    metrics += found.metrics + similar.metrics + around
-    return {"metrics": ev.to_rows(metrics), "hits": found.hits.tolist()}
+    baselines = ev.measure_baselines(Corpus(tokens, offsets, vocabulary.plays), pairs)
+    tracks = vocabulary.take(np.flatnonzero(vocabulary.previous_plays >= 0))
+    model, known = load_previous_model(scratch, tracks, dimensions), tracks.locate(pairs)
+    following = ev.evaluate_ranking("next", "this", model.in_vectors, model.out_vectors, known, tracks.plays)
+    vectors, _ = model.combine_in_place()
+    similar = ev.evaluate_ranking("similar", "this", vectors, vectors, known, tracks.plays)
+    sample = ev.sample_tracks(np.arange(len(tracks.plays)))
+    _, metrics = ev.measure_neighbourhoods(vectors, sample, tracks.plays)
+    results = (*baselines.values(), following, similar)
+    metrics = [metric for result in results for metric in result.metrics] + metrics
+    return {"metrics": ev.to_rows(metrics), "hits": following.hits.tolist()}

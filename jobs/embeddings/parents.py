@@ -1,4 +1,4 @@
-"""The version that a training starts from, or turns to."""
+"""The version that a training starts from, or is aligned to."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from jobs.errors import WrongUsage
 from jobs.job import Job
 from segue.storage import Snapshot
 
-# Warm starts keep a space readable from day to day, and carry its first day's accidents along; a cold
+# Warm starts keep a space comparable from day to day, and its first day's accidents with it; a cold
 # training each week starts another.
 DAYS_OF_A_SPACE = 7
 AUTO = "auto"
@@ -43,6 +43,7 @@ def find_parent(job: Job, day: date) -> Parent | None:
     published = job.state("track_embeddings")
     accepted = [row for row in _read_versions(job) if row["status"] == "accepted"]
     days = [each for each in (published.days if published else []) if each < day]
+    # a day may have been trained several times: the last one accepted is what is published
     for row in sorted(accepted, key=lambda row: (row["ds"], row["available_at"]), reverse=True):
         if days and row["ds"] == days[-1]:
             since = min(other["ds"] for other in accepted if other["space_id"] == row["space_id"])
@@ -51,19 +52,19 @@ def find_parent(job: Job, day: date) -> Parent | None:
     return None
 
 
-def choose_start(asked: str, parent: Parent | None, day: date, settings: Settings) -> str:
-    """`cold` or `warm`; asked for neither, warm while the space is young and can be gone on in.
+def choose_start(requested: str, parent: Parent | None, day: date, settings: Settings) -> str:
+    """`cold` or `warm`; where neither is requested, warm while the space is young and can be continued.
 
     Raises:
-        WrongUsage: warm was asked for, and cannot be.
+        WrongUsage: warm was requested, and is impossible.
     """
-    hindrance = _why_not_warm(parent, settings)
-    if asked == "warm" and hindrance:
-        raise WrongUsage(f"--start warm cannot be: {hindrance}; start cold, or leave --start out")
-    if asked != AUTO:
-        return asked
+    reason = _why_not_warm(parent, settings)
+    if requested == "warm" and reason:
+        raise WrongUsage(f"--start warm is impossible: {reason}; start cold, or leave --start out")
+    if requested != AUTO:
+        return requested
     young = parent is not None and day - parent.space_since < timedelta(days=DAYS_OF_A_SPACE)
-    return "warm" if young and not hindrance else "cold"
+    return "warm" if young and not reason else "cold"
 
 
 def _why_not_warm(parent: Parent | None, settings: Settings) -> str | None:
@@ -71,7 +72,7 @@ def _why_not_warm(parent: Parent | None, settings: Settings) -> str | None:
         return "there is no version before that day"
     if parent.dimensions != settings.dimensions:
         return (
-            f"{parent.version_id} has {parent.dimensions} dimensions, and {settings.dimensions} are asked for"
+            f"{parent.version_id} has {parent.dimensions} dimensions, and {settings.dimensions} are requested"
         )
     if settings.backend == "gensim":
         return "gensim keeps no state to go on from"

@@ -1,7 +1,7 @@
 """A folder under the root for what a training needs and leaves while it runs: no table, read by no reader.
 
 Tasks write here what the driver reads, and the other way round: vectors of millions of tracks then never
-pass through the driver, and a training that was cut off goes on where it was.
+pass through the driver, and a training that was cut off resumes.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from segue.storage import filesystem
 if TYPE_CHECKING:
     from features.embeddings.corpus import Model
 
-ARRAYS = ("into", "out", "into_state", "out_state")
+ARRAYS = ("in_vectors", "out_vectors", "in_states", "out_states")
 # What is written there appears when it is closed, and to rename it is to copy it.
 OBJECT_STORES = ("s3", "gcs", "abfs")
 
@@ -39,28 +39,28 @@ class Scratch:
     uri: str
 
     def path(self, name: str) -> str:
-        """As Spark is told it."""
+        """For Spark."""
         return f"{self.uri}/{name}"
 
-    def _at(self, name: str) -> tuple[pafs.FileSystem, str]:
+    def _locate(self, name: str) -> tuple[pafs.FileSystem, str]:
         files, base = filesystem(self.uri)
         return files, f"{base}/{name}"
 
     def write_json(self, name: str, content: Mapping[str, Any]) -> None:
-        with self.writing(name) as stream:
+        with self.open_output(name) as stream:
             stream.write(json.dumps(content).encode())
 
     def read_json(self, name: str) -> Any:
         """None where there is no such file."""
-        files, path = self._at(name)
+        files, path = self._locate(name)
         with suppress(FileNotFoundError), files.open_input_stream(path) as stream:
             return json.loads(stream.read())
         return None
 
     @contextmanager
-    def writing(self, name: str) -> Iterator[BinaryIO]:
+    def open_output(self, name: str) -> Iterator[BinaryIO]:
         """A file that appears whole. Attempts of one task do not meet: a late one may still be writing."""
-        files, path = self._at(name)
+        files, path = self._locate(name)
         files.create_dir(path.rpartition("/")[0], recursive=True)
         part = path if files.type_name in OBJECT_STORES else f"{path}.{uuid4().hex}.part"
         with files.open_output_stream(part) as stream:
@@ -69,16 +69,16 @@ class Scratch:
             files.move(part, path)
 
     @contextmanager
-    def reading(self, name: str) -> Iterator[BinaryIO]:
+    def open_input(self, name: str) -> Iterator[BinaryIO]:
         """A file, read at any place."""
-        files, path = self._at(name)
+        files, path = self._locate(name)
         with files.open_input_file(path) as stream:
             yield stream
 
     def names(self, folder: str) -> list[str]:
-        files, path = self._at(folder)
-        found = files.get_file_info(pafs.FileSelector(path, allow_not_found=True))
-        return sorted(info.base_name for info in found if not info.base_name.endswith(".part"))
+        files, path = self._locate(folder)
+        infos = files.get_file_info(pafs.FileSelector(path, allow_not_found=True))
+        return sorted(info.base_name for info in infos if not info.base_name.endswith(".part"))
 
     def table(self, name: str, columns: list[str]) -> pa.Table:
         """Some columns of a parquet file or folder."""
@@ -91,12 +91,12 @@ class Scratch:
         )
 
     def _dataset(self, name: str) -> pads.Dataset:
-        files, path = self._at(name)
+        files, path = self._locate(name)
         return pads.dataset(path, filesystem=files)
 
     def write_table(self, name: str, schema: pa.Schema, batches: Iterator[pa.RecordBatch]) -> None:
         """A parquet file. Vectors do not compress, and no two are alike: neither is tried."""
-        files, path = self._at(name)
+        files, path = self._locate(name)
         files.create_dir(path.rpartition("/")[0], recursive=True)
         with pq.ParquetWriter(
             path, schema, filesystem=files, compression="none", use_dictionary=False, write_statistics=False
@@ -107,7 +107,7 @@ class Scratch:
     def save_model(self, model: Model, epoch: int) -> None:
         """The model after `epoch` epochs; the one before goes when this one is whole."""
         for name in ARRAYS:
-            with self.writing(f"checkpoints/{epoch}/{name}.npy") as stream:
+            with self.open_output(f"checkpoints/{epoch}/{name}.npy") as stream:
                 np.save(stream, getattr(model, name))
         before = self.read_json("checkpoint.json")
         self.write_json("checkpoint.json", {"epoch": epoch})
@@ -123,13 +123,13 @@ class Scratch:
             return None
         arrays = []
         for name in ARRAYS:
-            with self.reading(f"checkpoints/{saved['epoch']}/{name}.npy") as stream:
+            with self.open_input(f"checkpoints/{saved['epoch']}/{name}.npy") as stream:
                 arrays.append(np.load(stream))
         return Model(*arrays), saved["epoch"]
 
     def remove(self, name: str = "") -> None:
         """A file or a folder; nothing where there is none."""
-        files, path = self._at(name)
+        files, path = self._locate(name)
         kind = files.get_file_info(path.rstrip("/")).type
         if kind == pafs.FileType.Directory:
             files.delete_dir(path.rstrip("/"))
@@ -138,7 +138,7 @@ class Scratch:
 
 
 def sweep(warehouse: Warehouse, now: datetime, dry_run: bool) -> list[str]:
-    """Removes what trainings left that were cut off and never gone on with; the names of it."""
+    """Removes what trainings left that were cut off and never resumed; the names of it."""
     swept = []
     scratch = pafs.FileSelector(warehouse.inner(warehouse.path("scratch")), allow_not_found=True)
     for folder in warehouse.files.get_file_info(scratch):

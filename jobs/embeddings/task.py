@@ -1,16 +1,14 @@
-"""What the one task does that trains: it reads sequences, learns, measures, and leaves files behind.
+"""The one task that trains: it reads sequences, learns, measures, and writes files.
 
 Averaging the vectors of several tasks loses 15 to 50 % of the hits at eight of them, and two million tracks of
-128 numbers are two gigabytes: they fit one machine easily. So Spark makes what is read, one task with all
-of its executor's cores trains, and Spark goes on from its files. The task never holds more than two
-matrices: what is measured is measured in their place, after they are written.
+128 numbers are two gigabytes: they fit one machine easily. So Spark prepares its input, one task with all
+of its executor's cores trains, and Spark goes on from its files. The task never has more than two
+matrices in memory: measuring reuses them, after they are written.
 """
 
 from __future__ import annotations
 
 import json
-import resource
-import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
@@ -25,22 +23,24 @@ from expectations.suite import MIN_PAIRS
 from features.embeddings import chance
 from features.embeddings import evaluation as ev
 from features.embeddings.alignment import fit_rotation, select_anchors
-from features.embeddings.corpus import Corpus, Ints, Model, Tokens, flatten_lists, normalise_rows
-from features.embeddings.ranking import Pairs
-from features.embeddings.sequences import FOLDS
+from features.embeddings.arrays import Ints, normalise_rows
+from features.embeddings.corpus import Corpus, Model
 from features.embeddings.settings import Settings
 from features.embeddings.training import fit
-from features.embeddings.tuning import Choice, SearchPlan, choose_settings, describe
-from jobs.embeddings.block_tasks import Tasks
-from jobs.embeddings.choices import SearchProgress, load_choice, save_choice
+from features.embeddings.trials import SearchPlan, Trial
+from features.embeddings.tuning import Choice, choose_settings, describe
+from jobs.embeddings.progress import EpochNotes, SearchNotes, peak_bytes
 from jobs.embeddings.scratch import Scratch
-from jobs.embeddings.tracks import Tracks, load_previous_vectors, write_learned, write_pairs
+from jobs.embeddings.tracks import (
+    Tracks,
+    hold_out,
+    load_previous_model,
+    load_previous_vectors,
+    write_learned,
+    write_pairs,
+)
 
-REPORT, KEPT = "report string", "tracks array<int>"
-# Of a batch that is handed on.
-SEQUENCES = 100_000
-# A model of seconds is sooner learned again than saved.
-SECONDS_BETWEEN_CHECKPOINTS = 60.0
+CHOICE = "choice.json"
 
 
 @dataclass(frozen=True)
@@ -69,42 +69,43 @@ def make_task(plan: Plan) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.Re
 
 
 class _Training:
-    """One training. What it measures piles up in `metrics`, and in `measures` what the gate bounds."""
+    """One training. What it measures is collected in `metrics`, and in `measures` what the gate bounds."""
 
     def __init__(self, plan: Plan, batches: list[pa.RecordBatch]) -> None:
         self.plan, self.settings = plan, plan.settings
-        read = Tracks.read(plan.scratch)
-        self.tokens = read.take(np.flatnonzero(read.plays >= plan.settings.min_plays))  # the first of them
-        kept, starts, self.pairs = split_held_out(batches, self.tokens)
-        self.corpus = Corpus(kept, starts, self.tokens.plays)
-        heard = np.bincount(kept, minlength=len(self.tokens.plays)) > 0
-        self.learned = np.flatnonzero(heard & ~self.tokens.is_artist)
-        self.tracks = self.tokens.take(self.learned)
+        tracks = Tracks.read(plan.scratch)
+        self.vocabulary = tracks.take(np.flatnonzero(tracks.plays >= plan.settings.min_plays))
+        tokens, offsets, self.pairs = hold_out(batches)
+        self.corpus = Corpus(tokens, offsets, self.vocabulary.plays)
+        self.learned = np.flatnonzero(np.bincount(tokens, minlength=len(self.vocabulary.plays)))
+        self.tracks = self.vocabulary.take(self.learned)
         self.metrics: list[ev.Metric] = []
         self.measures: dict[str, float] = {}
         self.baselines: dict[str, ev.RankingResult] = {}
 
     @property
-    def _warm(self) -> bool:
+    def _is_warm(self) -> bool:
         return self.plan.start == "warm"
 
     def report(self) -> dict[str, Any]:
         choice = self._choose()
         self.measures |= _gate_conditions(len(self.pairs), len(self._sample), self.plan)
         if len(self.pairs):  # before there is a model: both take memory
-            self.baselines = ev.baselines(self.corpus, self.pairs, self.tokens.is_artist)
-            self.metrics += [metric for found in self.baselines.values() for metric in found.metrics]
-        twin = self._second_seed_neighbours() if self.plan.parent and not self._warm else None
+            self.baselines = ev.measure_baselines(self.corpus, self.pairs)
+            self.metrics += [metric for result in self.baselines.values() for metric in result.metrics]
+        starts_new_space = self.plan.parent and not self._is_warm
+        second_seed = self._second_seed_neighbours() if starts_new_space else None
         started = time.monotonic()
         model = self._train().take(self.learned)
         seconds = time.monotonic() - started
-        if self.plan.parent and not self._warm:
+        if starts_new_space:
             self._align(model)
         digest = _digest(model)
+        # written before anything is measured: measuring overwrites the arrays
         write_learned(self.plan.scratch, self.tracks, model)
         self._write_adjacent_pairs()
         if len(self.learned):
-            self._measure(model, twin)
+            self._measure(model, second_seed)
         return {
             "metrics": ev.to_rows(self.metrics), "measures": self.measures, "tracks": len(self.learned),
             "plays": len(self.corpus.tokens), "seconds": seconds, "peak_bytes": peak_bytes(),
@@ -116,71 +117,72 @@ class _Training:
     # --- learning
 
     def _choose(self) -> Choice | None:
-        """Takes over the settings that the search finds. A training that goes on from a saved model keeps its own."""
+        """Takes over the settings that the search chose. A training that resumes from a saved model keeps its own."""
         if self.plan.search is None:
             return None
-        choice = load_choice(self.plan.scratch)
+        choice = _load_choice(self.plan.scratch)
         if choice is None:
-            say, artists = SearchProgress(self.plan.scratch), self.tokens.is_artist
-            choice = choose_settings(self.corpus, self.settings, self.plan.search, artists, say)
+            say = SearchNotes(self.plan.scratch)
+            choice = choose_settings(self.corpus, self.settings, self.plan.search, say)
             say(describe(choice))
-            save_choice(self.plan.scratch, choice)
+            self.plan.scratch.write_json(CHOICE, asdict(choice))
         self.settings = replace(choice.settings, threads=self.settings.threads)
         return choice
 
     def _train(self) -> Model:
         if self.settings.backend == "gensim":
             return fit(self.corpus, self.settings)
-        if self.settings.blocks > 1:
-            return Tasks(self.plan.scratch, self.settings, self._warm).whole()
         saved = self.plan.scratch.load_model()
-        model, done = saved if saved else (self._initial_model(self.settings.seed), 0)
-        epochs = range(done, self.settings.warm_epochs if self._warm else self.settings.epochs)
-        return fit(self.corpus, self.settings, model, epochs, _Progress(self.plan))
+        model, done = saved if saved else (self._initial_model(), 0)
+        epochs = range(done, self.settings.warm_epochs if self._is_warm else self.settings.epochs)
+        return fit(self.corpus, self.settings, model, epochs, EpochNotes(self.plan.scratch))
 
-    def _initial_model(self, seed: int) -> Model:
-        model = Model.initialise(len(self.tokens.plays), self.settings.dimensions, seed)
-        if self._warm:
-            load_previous_vectors(self.plan.scratch, self.tokens, model)
+    def _initial_model(self) -> Model:
+        model = Model.initialise(len(self.vocabulary.plays), self.settings.dimensions, self.settings.seed)
+        if self._is_warm:
+            load_previous_vectors(self.plan.scratch, self.vocabulary, model)
             model.initialise_new_rows()
         return model
 
     def _second_seed_neighbours(self) -> Ints:
-        """The neighbours that a training from another seed finds: two of them agree on no more than these."""
-        settings = replace(self.settings, seed=self.settings.seed + 1, blocks=1)
+        """The neighbours that a training from another seed finds: two trainings agree on no more than these."""
+        settings = replace(self.settings, seed=self.settings.seed + 1)
         published, _ = fit(self.corpus, settings).take(self.learned).combine_in_place()
-        return ev.neighbours(published, self._sample, ev.NEIGHBOURS)
+        return ev.find_neighbours(published, self._sample, ev.NEIGHBOURS)
 
     def _align(self, model: Model) -> None:
-        """Turns the model to lie as the version before does, as far as a rotation can."""
-        rows = select_anchors(self.tracks.plays, np.maximum(self.tracks.before, 0))
+        """Rotates the model onto the version before, as far as a rotation can."""
+        rows = select_anchors(self.tracks.plays, np.maximum(self.tracks.previous_plays, 0))
         self.measures["aligned_on"] = float(len(rows))
         if len(rows) >= 2 * self.settings.dimensions:
             some = self.tracks.take(rows)
             before = load_previous_model(self.plan.scratch, some, self.settings.dimensions)
-            model.rotate(fit_rotation(normalise_rows(model.into[rows] + model.out[rows]), before.combine()))
+            now = normalise_rows(model.in_vectors[rows] + model.out_vectors[rows])
+            model.rotate(fit_rotation(now, before.combine()))
 
     # --- measuring: from here on the arrays of the model are used for other things
 
     @cached_property
     def _sample(self) -> Ints:
         """Of the tracks that both versions learned where there are two; places in `tracks`."""
-        both = self.tracks.before > 0 if self.plan.parent else np.ones(len(self.tracks.plays), bool)
+        both = self.tracks.previous_plays > 0 if self.plan.parent else np.ones(len(self.tracks.plays), bool)
         return ev.sample_tracks(np.flatnonzero(both))
 
     def _write_adjacent_pairs(self) -> None:
         """For the gate, which looks up their vectors among the rows that are to be published."""
-        pairs = chance.sample_adjacent_pairs(self.corpus, self.tokens.is_artist)
-        write_pairs(self.plan.scratch, self.tokens, pairs)
+        pairs = chance.sample_adjacent_pairs(self.corpus)
+        write_pairs(self.plan.scratch, self.vocabulary, pairs)
         self.measures["chance_z_possible"] = chance.z_possible(self.corpus, pairs)
 
-    def _measure(self, model: Model, twin: Ints | None) -> None:
-        pairs, sample = renumber_pairs(self.pairs, self.tracks), self._sample
+    def _measure(self, model: Model, second_seed: Ints | None) -> None:
+        pairs, sample = self.tracks.locate(self.pairs), self._sample
         hits = None
         if len(pairs):
-            found = ev.evaluate_ranking("next", "this", model.into, model.out, pairs, self.tracks.plays)
-            hits = found.hits
-            self.metrics += found.metrics
+            result = ev.evaluate_ranking(
+                "next", "this", model.in_vectors, model.out_vectors, pairs, self.tracks.plays
+            )
+            hits = result.hits
+            self.metrics += result.metrics
             self.measures |= ev.measure_lift(hits, self.baselines)
         published, norms = model.combine_in_place()
         if len(pairs):
@@ -191,28 +193,30 @@ class _Training:
         if self.plan.parent and len(sample):
             rows = published[sample].copy()
             self._compare(model, hits, self.tracks.numbers[near], rows, norms)
-        if twin is not None and len(sample):
-            self.measures["seed_overlap@10"] = ev.overlap(near, twin)
-            kept, by_chance = self.measures["overlap@10"], self.measures["seed_overlap@10"]
-            self.measures["overlap_over_seeds"] = kept / by_chance if by_chance else float("inf")
+        if second_seed is not None and len(sample):
+            self.measures["seed_overlap@10"] = ev.overlap(near, second_seed)
+            by_version, by_seed = self.measures["overlap@10"], self.measures["seed_overlap@10"]
+            self.measures["overlap_over_seeds"] = by_version / by_seed if by_seed else float("inf")
 
     def _compare(self, model: Model, hits: Any, near: Ints, rows: Any, norms: Any) -> None:
-        """With the version before on the same questions; its vectors take the place of the model's.
+        """With the version before on the same pairs; its vectors take the place of the model's.
 
         Args:
-            hits: of this version; None where there are no questions.
+            hits: of this version; None where there are no pairs.
         """
-        old = self.tracks.take(np.flatnonzero(self.tracks.before >= 0))
-        held = Model(*(array[: len(old.plays)] for array in vars(model).values()))
-        load_previous_vectors(self.plan.scratch, old, held)
+        old = self.tracks.take(np.flatnonzero(self.tracks.previous_plays >= 0))
+        previous = Model(*(array[: len(old.plays)] for array in vars(model).values()))
+        load_previous_vectors(self.plan.scratch, old, previous)
         if hits is not None:
-            pairs = renumber_pairs(self.pairs, old)
-            before = ev.evaluate_ranking("next", "previous", held.into, held.out, pairs, old.plays)
-            self.metrics += before.metrics
-            self.measures |= ev.compare_hits(hits, before.hits)
-        published, norms_before = held.combine_in_place()
+            pairs = old.locate(self.pairs)
+            result = ev.evaluate_ranking(
+                "next", "previous", previous.in_vectors, previous.out_vectors, pairs, old.plays
+            )
+            self.metrics += result.metrics
+            self.measures |= ev.compare_hits(hits, result.hits)
+        published, norms_before = previous.combine_in_place()
         sample = old.places(self.tracks.numbers[self._sample])
-        near_before = old.numbers[ev.neighbours(published, sample, ev.NEIGHBOURS)]
+        near_before = old.numbers[ev.find_neighbours(published, sample, ev.NEIGHBOURS)]
         both = norms[self._sample], norms_before[sample]
         self.measures |= ev.measure_drift(near, near_before, rows, published[sample], *both)
 
@@ -232,66 +236,18 @@ def _gate_conditions(pairs: int, sample: int, plan: Plan) -> dict[str, float]:
     }
 
 
-class _Progress:
-    """After each epoch, a note for the driver to show; now and then, the model itself."""
-
-    def __init__(self, plan: Plan) -> None:
-        self._plan = plan
-        self._started = self._saved = time.monotonic()
-
-    def __call__(self, epoch: int, pairs: int, model: Model) -> None:
-        now = time.monotonic()
-        self._plan.scratch.write_json(
-            f"progress/{epoch:05d}.json",
-            {"epoch": epoch, "pairs": pairs, "seconds": now - self._started, "peak_bytes": peak_bytes()},
-        )
-        if now - self._saved > SECONDS_BETWEEN_CHECKPOINTS:
-            self._plan.scratch.save_model(model, epoch)
-            self._saved = time.monotonic()
-        self._started = time.monotonic()
-
-
-def without_held_out(scratch: Scratch) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
-    """For `mapInArrow` over all sequences: what is learned of them, as `tracks`."""
-
-    def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        tokens, offsets, _ = split_held_out(list(batches), Tracks.read(scratch))
-        for start in range(0, len(offsets) - 1, SEQUENCES):
-            some = offsets[start : start + SEQUENCES + 1]
-            lists = pa.ListArray.from_arrays(
-                pa.array((some - some[0]).astype(np.int32)), pa.array(tokens[some[0] : some[-1]])
-            )
-            yield pa.RecordBatch.from_arrays([lists], ["tracks"])
-
-    return run
-
-
-def split_held_out(batches: list[pa.RecordBatch], known: Tracks) -> tuple[Tokens, Ints, Pairs]:
-    """Tokens and offsets of the sequences without what is held out, and the questions that this makes."""
-    tokens, offsets = flatten_lists(batches)
-    folds = np.concatenate([np.zeros(0, np.int64), *(batch.column("fold") for batch in batches)])
-    return ev.hold_out_last(tokens, offsets, folds, FOLDS, known.is_artist if known.is_artist.any() else None)
-
-
-def peak_bytes() -> int:
-    """The most memory that this process had so far; Linux counts in KiB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-
-
-def load_previous_model(scratch: Scratch, tracks: Tracks, dimensions: int) -> Model:
-    model = Model(*(np.zeros((len(tracks.plays), dimensions), np.float32) for _ in range(2)),
-                  *(np.zeros(len(tracks.plays), np.float32) for _ in range(2)))  # fmt: skip
-    load_previous_vectors(scratch, tracks, model)
-    return model
-
-
-def renumber_pairs(pairs: Pairs, tracks: Tracks) -> Pairs:
-    return Pairs(tracks.places(pairs.query), tracks.places(pairs.target))
+def _load_choice(scratch: Scratch) -> Choice | None:
+    """What a training that was cut off had chosen; None where there was no search, or it was cut off itself."""
+    saved: dict[str, Any] | None = scratch.read_json(CHOICE)
+    if saved is None:
+        return None
+    trials = tuple(Trial(**trial) for trial in saved["trials"])
+    return Choice(**saved | {"settings": Settings(**saved["settings"]), "trials": trials})
 
 
 def _digest(model: Model) -> str:
     """Names what was learned: with several threads, the same inputs give another model each time."""
     hashed = blake2b(digest_size=4)
-    for matrix in (model.into, model.out):
+    for matrix in (model.in_vectors, model.out_vectors):
         hashed.update(matrix.data)  # whole rows of an array: no copy
     return hashed.hexdigest()

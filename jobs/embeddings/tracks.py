@@ -1,21 +1,23 @@
-"""The tokens of a training, read from the scratch where Spark left them, and the vectors of the version before."""
+"""What a task reads where Spark left it, and leaves for Spark: tracks, sequences, vectors; files in the scratch."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from numpy.typing import NDArray
 
-from features.embeddings.corpus import Ints, Matrix, Model, to_list_array
+from features.embeddings.arrays import Ints, Tokens, flatten_lists, to_list_array, to_matrix
+from features.embeddings.corpus import Model
+from features.embeddings.evaluation import hold_out_last
 from features.embeddings.ranking import Pairs
-from features.embeddings.sequences import ARTIST
+from features.embeddings.sequences import FOLDS
 from jobs.embeddings.scratch import Scratch
 
+# What a task hands back: one row, JSON.
+REPORT = "report string"
 VOCABULARY = "vocabulary"
 LEARNED = "learned.parquet"
 LEARNED_SCHEMA = pa.schema(
@@ -39,25 +41,26 @@ class Tracks:
     """Parallel arrays, in the order of `numbers`: those of the vocabulary, rising."""
 
     numbers: Ints
-    names: pa.StringArray
+    ids: pa.StringArray
     plays: Ints
-    before: Ints  # plays that the version before learned from; 0 where it has a vector but of others, -1 none
+    # that the version before learned from; 0 where its vector came of other tracks, -1 where it had none
+    previous_plays: Ints
 
     @classmethod
     def read(cls, scratch: Scratch) -> Tracks:
-        read = scratch.table(VOCABULARY, ["number", "token", "plays", "before"]).sort_by("number")
-        numbers, plays, before = (
-            read[name].fill_null(-1).to_numpy().astype(np.int64) for name in ("number", "plays", "before")
+        read = scratch.table(VOCABULARY, ["number", "track_id", "plays", "previous_plays"]).sort_by("number")
+        numbers, plays, previous_plays = (
+            read[name].fill_null(-1).to_numpy().astype(np.int64)
+            for name in ("number", "plays", "previous_plays")
         )
-        return cls(numbers, read["token"].combine_chunks(), plays, before)
-
-    @property
-    def is_artist(self) -> NDArray[np.bool_]:
-        return np.asarray(pc.starts_with(self.names, ARTIST).to_numpy(zero_copy_only=False))
+        return cls(numbers, read["track_id"].combine_chunks(), plays, previous_plays)
 
     def take(self, places: Ints) -> Tracks:
         return Tracks(
-            self.numbers[places], self.names.take(pa.array(places)), self.plays[places], self.before[places]
+            self.numbers[places],
+            self.ids.take(pa.array(places)),
+            self.plays[places],
+            self.previous_plays[places],
         )
 
     def places(self, numbers: Ints) -> Ints:
@@ -67,48 +70,59 @@ class Tracks:
         at = np.searchsorted(self.numbers, numbers).clip(max=len(self.numbers) - 1)
         return np.where(self.numbers[at] == numbers, at, -1)
 
+    def locate(self, pairs: Pairs) -> Pairs:
+        """The pairs by their places here instead of their numbers."""
+        return Pairs(self.places(pairs.query), self.places(pairs.target))
 
-def load_previous_vectors(scratch: Scratch, tracks: Tracks, into: Model) -> None:
-    """Writes the vectors of the version before over the rows of `into` whose tracks it has."""
+
+def hold_out(batches: list[pa.RecordBatch]) -> tuple[Tokens, Ints, Pairs]:
+    """Tokens and offsets of the sequences without what is held out, and the pairs that this makes."""
+    tokens, offsets = flatten_lists(batches)
+    folds = np.concatenate([np.zeros(0, np.int64), *(batch.column("fold") for batch in batches)])
+    return hold_out_last(tokens, offsets, folds, FOLDS)
+
+
+def load_previous_vectors(scratch: Scratch, tracks: Tracks, model: Model) -> None:
+    """Writes the vectors of the version before over the rows of `model` whose tracks it has."""
     columns = ["number", "in_vector", "out_vector", "in_state", "out_state"]
     for batch in scratch.batches(VOCABULARY, columns):
         places = tracks.places(batch.column("number").to_numpy().astype(np.int64))
-        kept = batch.filter(pc.and_(pa.array(places >= 0), batch.column("in_vector").is_valid()))
-        rows = tracks.places(kept.column("number").to_numpy().astype(np.int64))
-        into.into[rows], into.out[rows] = (
-            _matrix(kept.column("in_vector")),
-            _matrix(kept.column("out_vector")),
-        )
-        for state, name in ((into.into_state, "in_state"), (into.out_state, "out_state")):
-            state[rows] = kept.column(name).fill_null(0.0).to_numpy()
+        known = batch.filter(pc.and_(pa.array(places >= 0), batch.column("in_vector").is_valid()))
+        if known.num_rows:
+            rows = tracks.places(known.column("number").to_numpy().astype(np.int64))
+            model.in_vectors[rows] = to_matrix(known.column("in_vector"))
+            model.out_vectors[rows] = to_matrix(known.column("out_vector"))
+            model.in_states[rows] = known.column("in_state").fill_null(0.0).to_numpy()
+            model.out_states[rows] = known.column("out_state").fill_null(0.0).to_numpy()
 
 
-def _matrix(column: Any) -> Matrix:
-    flat = column.flatten().to_numpy(zero_copy_only=False)
-    return np.asarray(flat.reshape(len(column), -1) if len(column) else np.empty((0, 1)), np.float32)
+def load_previous_model(scratch: Scratch, tracks: Tracks, dimensions: int) -> Model:
+    rows = len(tracks.plays)
+    vectors = (np.zeros((rows, dimensions), np.float32) for _ in range(2))
+    model = Model(*vectors, *(np.zeros(rows, np.float32) for _ in range(2)))
+    load_previous_vectors(scratch, tracks, model)
+    return model
 
 
 def write_learned(scratch: Scratch, tracks: Tracks, model: Model) -> None:
-    """In the place of what blocks left there, if any did."""
-    scratch.remove(LEARNED)
-    scratch.write_table(LEARNED, LEARNED_SCHEMA, learned_rows(tracks, model))
+    scratch.write_table(LEARNED, LEARNED_SCHEMA, _learned_batches(tracks, model))
 
 
-def write_pairs(scratch: Scratch, tracks: Tracks, pairs: Pairs) -> None:
-    """Pairs of places in `tracks`, by the tracks' names."""
-    names = [tracks.names.take(pa.array(places)) for places in (pairs.query, pairs.target)]
-    scratch.remove(PAIRS)
-    scratch.write_table(PAIRS, PAIRS_SCHEMA, iter([pa.record_batch(names, schema=PAIRS_SCHEMA)]))
-
-
-def learned_rows(tracks: Tracks, model: Model) -> Iterator[pa.RecordBatch]:
+def _learned_batches(tracks: Tracks, model: Model) -> Iterator[pa.RecordBatch]:
     for start in range(0, len(tracks.numbers), _ROWS):
         some = slice(start, start + _ROWS)
         yield pa.record_batch(
             [
-                tracks.names[some], to_list_array(model.into[some]), to_list_array(model.out[some]),
-                pa.array(tracks.plays[some]), pa.array(model.into_state[some].astype(np.float64)),
-                pa.array(model.out_state[some].astype(np.float64)),
+                tracks.ids[some], to_list_array(model.in_vectors[some]), to_list_array(model.out_vectors[some]),
+                pa.array(tracks.plays[some]), pa.array(model.in_states[some].astype(np.float64)),
+                pa.array(model.out_states[some].astype(np.float64)),
             ],
             schema=LEARNED_SCHEMA,
         )  # fmt: skip
+
+
+def write_pairs(scratch: Scratch, tracks: Tracks, pairs: Pairs) -> None:
+    """Pairs of places in `tracks`, by the tracks' ids."""
+    ids = [tracks.ids.take(pa.array(places)) for places in (pairs.query, pairs.target)]
+    scratch.remove(PAIRS)  # of an attempt before
+    scratch.write_table(PAIRS, PAIRS_SCHEMA, iter([pa.record_batch(ids, schema=PAIRS_SCHEMA)]))

@@ -1,30 +1,24 @@
-"""Spark's side of a training: what the task reads is laid ready, the task is run and watched."""
+"""Spark's side of a training: its input is written, the task is run, its progress logged."""
 
 from __future__ import annotations
 
 import json
-import re
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from os import cpu_count
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from features.embeddings.sequences import sequences, vocabulary
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from features.embeddings.sequences import build_sequences, build_vocabulary
 from features.embeddings.settings import Settings
-from features.embeddings.track_rows import join_previous_vectors
+from features.embeddings.track_embeddings import join_previous_vectors
+from jobs.embeddings.progress import log_progress
 from jobs.embeddings.scratch import Scratch
-from jobs.embeddings.tracks import VOCABULARY
+from jobs.embeddings.steps import whole_executor_profile
+from jobs.embeddings.task import Plan, make_task
+from jobs.embeddings.tracks import REPORT, VOCABULARY
 from jobs.errors import JobError
-
-if TYPE_CHECKING:
-    from pyspark.resource import ResourceProfile
-    from pyspark.sql import DataFrame, SparkSession
-
-    from features.embeddings.tuning import SearchPlan
-
-SECONDS_BETWEEN_LOOKS = 0.5
 
 
 class NothingToLearn(JobError):
@@ -33,7 +27,7 @@ class NothingToLearn(JobError):
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """What a training came to; its vectors lie in the scratch."""
+    """Report of a training; its vectors are in the scratch."""
 
     metrics: list[dict[str, Any]]
     measures: dict[str, float]
@@ -49,102 +43,32 @@ class TrainingResult:
 
 
 def write_vocabulary(
-    scratch: Scratch, heard: DataFrame, before: DataFrame | None, settings: Settings
+    scratch: Scratch, sessions: DataFrame, previous: DataFrame | None, settings: Settings
 ) -> None:
-    """Leaves the vocabulary in the scratch, with the vectors of the version before.
+    """Writes the vocabulary to the scratch, with the vectors of the version before.
 
     Tracks with too few plays are there too: what is not learned counts against the coverage.
     """
-    ready = join_previous_vectors(vocabulary(heard, replace(settings, min_plays=1)), before)
+    ready = join_previous_vectors(build_vocabulary(sessions, replace(settings, min_plays=1)), previous)
     ready.write.mode("overwrite").parquet(scratch.path(VOCABULARY))
 
 
-def train(
-    spark: SparkSession,
-    scratch: Scratch,
-    heard: DataFrame,
-    settings: Settings,
-    start: str,
-    parent: bool,
-    say: Callable[[str], None],
-    search: SearchPlan | None = None,
-) -> TrainingResult:
-    """Runs the task that trains, and says after each epoch how far it is. With several blocks, many tasks train
-    and the one only measures: it still holds the whole model for that.
+def train(spark: SparkSession, plan: Plan, sessions: DataFrame, say: Callable[[str], None]) -> TrainingResult:
+    """Runs the task that trains, and logs each epoch.
 
     Raises:
         NothingToLearn: no session has two tracks.
     """
-    from pyspark.sql import functions as F
-
-    from jobs.embeddings.blocks import train_in_blocks
-    from jobs.embeddings.task import KEPT, REPORT, Plan, make_task, without_held_out
-
-    often = spark.read.parquet(scratch.path(VOCABULARY)).where(F.col("plays") >= settings.min_plays)
-    numbers = often.select("number", "token")
-    rows = sequences(heard, numbers, settings)
+    settings = plan.settings
+    vocabulary = spark.read.parquet(plan.scratch.path(VOCABULARY))
+    frequent = vocabulary.where(F.col("plays") >= settings.min_plays).select("number", "track_id")
     profile, _ = whole_executor_profile(spark)
-    if settings.blocks > 1 and not rows.isEmpty():
-        kept = rows.mapInArrow(without_held_out(scratch), KEPT)
-        train_in_blocks(spark, scratch, kept, settings, start, profile, say)
-    with log_progress(scratch, say):
-        learned = rows.mapInArrow(
-            make_task(Plan(scratch, settings, start, parent, search)), REPORT, profile=profile
-        )
-        reports = learned.collect()
+    with log_progress(plan.scratch, say):
+        sequences = build_sequences(sessions, frequent, settings)
+        reports = sequences.mapInArrow(make_task(plan), REPORT, profile=profile).collect()
     if not reports:
         raise NothingToLearn(
             f"no session has {settings.min_length} different tracks in a row, with {settings.min_plays} plays or more "
             "each; there is nothing to learn from. Give more --days, or lower --min-plays"
         )
     return TrainingResult(**json.loads(reports[0]["report"]))
-
-
-def whole_executor_profile(spark: SparkSession) -> tuple[ResourceProfile | None, int]:
-    """Resources of a task that has an executor's cores to itself, and how many these are.
-
-    On one machine there are no executors to choose from. Where the cluster does not say how many cores
-    one has, the task takes what every task does.
-    """
-    from pyspark.resource import ResourceProfileBuilder, TaskResourceRequests
-
-    if re.match(r"local(\[|$)", spark.sparkContext.master or ""):
-        return None, cpu_count() or 1
-    cores = int(spark.conf.get("spark.executor.cores", "0") or 0)
-    if not cores:
-        return None, int(spark.conf.get("spark.task.cpus", "1") or 1)
-    requests = TaskResourceRequests().cpus(cores)
-    return ResourceProfileBuilder().require(requests).build, cores
-
-
-@contextmanager
-def log_progress(scratch: Scratch, say: Callable[[str], None]) -> Iterator[None]:
-    """Says what the task notes in the scratch; it may run on another machine."""
-    done, seen = threading.Event(), set(scratch.names("progress"))
-
-    def look() -> None:
-        for name in scratch.names("progress"):
-            if name not in seen and (note := scratch.read_json(f"progress/{name}")):
-                seen.add(name)
-                say(note.get("line") or _epoch(note))
-
-    def watch() -> None:
-        while not done.wait(SECONDS_BETWEEN_LOOKS):
-            look()
-
-    thread = threading.Thread(target=watch, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        done.set()
-        thread.join()
-        look()
-
-
-def _epoch(note: dict[str, Any]) -> str:
-    speed = note["pairs"] / max(note["seconds"], 1e-9) / 1e6
-    return (
-        f"epoch {note['epoch']}: {note['pairs']:,} pairs, {note['seconds']:.1f} s, {speed:.1f} M pairs/s, "
-        f"{note['peak_bytes'] / 2**20:,.0f} MiB"
-    )

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from features.embeddings.neighbours import NeighboursError, Search, next_tracks, similar_tracks
+from features.embeddings.neighbours import NeighboursError, Search, find_next_tracks, find_similar_tracks
 from reference.embeddings import embedding, neighbours
 from reference.frames import frame, rows
 from reference.rows import assert_same
@@ -43,8 +43,8 @@ def test_all_pairs_say_the_same(spark, drawn, k, search):
     made = world(drawn)
     table = frame(spark, made, TRACK_EMBEDDINGS)
     for found, asking, answering in (
-        (similar_tracks(table, k, search), "vector", "vector"),
-        (next_tracks(table, k, search), "in_vector", "out_vector"),
+        (find_similar_tracks(table, k, search), "vector", "vector"),
+        (find_next_tracks(table, k, search), "in_vector", "out_vector"),
     ):
         wanted = neighbours(made, asking, answering, k)
         settled = [near(row, wanted) for row in rows(found, SIMILAR_TRACKS)]
@@ -61,7 +61,7 @@ def near(row, wanted):
 
 def test_the_same_vectors_are_in_the_order_of_their_ids_and_never_with_themselves(spark):
     made = [embedding(f"t{n:02}", DS, [0.6, 0.8]) for n in reversed(range(17))]
-    found = rows(similar_tracks(frame(spark, made, TRACK_EMBEDDINGS), 3), SIMILAR_TRACKS)
+    found = rows(find_similar_tracks(frame(spark, made, TRACK_EMBEDDINGS), 3), SIMILAR_TRACKS)
     first = {row["track_id"]: row["neighbours"] for row in found}
     assert first["t00"] == ["t01", "t02", "t03"]
     assert first["t02"] == ["t00", "t01", "t03"]
@@ -70,24 +70,24 @@ def test_the_same_vectors_are_in_the_order_of_their_ids_and_never_with_themselve
 
 
 @pytest.mark.parametrize("vectors", [[], [None, None], [[0.6, 0.8], None]])
-def test_who_has_no_company_has_no_neighbours(spark, vectors):
+def test_a_track_alone_has_no_neighbours(spark, vectors):
     made = [embedding(f"t{n}", DS, vector) for n, vector in enumerate(vectors)]
-    found = rows(similar_tracks(frame(spark, made, TRACK_EMBEDDINGS), 3), SIMILAR_TRACKS)
+    found = rows(find_similar_tracks(frame(spark, made, TRACK_EMBEDDINGS), 3), SIMILAR_TRACKS)
     assert [(r["track_id"], r["neighbours"]) for r in found] == [("t0", []) for v in vectors[:1] if v]
 
 
 @pytest.mark.parametrize(("tracks", "search"), [(99, "exact"), (100, "exact"), (101, "ivf")])
 def test_above_the_limit_an_index_finds_them(spark, tracks, search):
     table = frame(spark, random_world(tracks), TRACK_EMBEDDINGS)
-    found = rows(similar_tracks(table, 5, Search(exact_up_to=100)), SIMILAR_TRACKS)
+    found = rows(find_similar_tracks(table, 5, Search(exact_up_to=100)), SIMILAR_TRACKS)
     assert {row["search"] for row in found} == {search}
 
 
 def test_the_index_finds_nearly_all_and_the_same_again(spark):
     made = random_world(3000)
     table = frame(spark, made, TRACK_EMBEDDINGS)
-    exact = lists(similar_tracks(table, 10))
-    cells, again = (lists(similar_tracks(table, 10, Search(exact_up_to=0, tasks=2))) for _ in range(2))
+    exact = lists(find_similar_tracks(table, 10))
+    cells, again = (lists(find_similar_tracks(table, 10, Search(exact_up_to=0, tasks=2))) for _ in range(2))
     assert cells == again
     kept = [len(set(cells[track]) & set(exact[track])) / 10 for track in exact]
     assert 0.9 < sum(kept) / len(kept) < 1.0, "all of them would be no index"
@@ -100,18 +100,19 @@ def lists(found):
 
 @pytest.mark.parametrize(
     ("other", "complaint"),
-    [({"space_id": "s2"}, r"vectors of 2 spaces, \['s1', 's2'\]"), ({"vector": [1.0]}, "vectors of lengths")],
+    [
+        ({"space_id": "s2"}, r"vectors of 2 spaces, \['s1', 's2'\]"),
+        ({"vector": [1.0]}, "expected one length"),
+    ],
 )
 def test_what_does_not_compare_is_refused(spark, other, complaint):
     table = frame(
         spark, [embedding("a", DS, [0.6, 0.8]), embedding("b", DS, [1.0, 0.0]) | other], TRACK_EMBEDDINGS
     )
     with pytest.raises(Exception, match=complaint):
-        similar_tracks(table, 1).collect()
+        find_similar_tracks(table, 1).collect()
 
 
-def test_settings_are_refused_with_all_their_faults(spark):
-    with pytest.raises(NeighboursError, match=r"exact_up_to is -1.*tasks is 0.*threads is 0"):
-        Search(exact_up_to=-1, tasks=0, threads=0)
+def test_no_neighbours_are_refused(spark):
     with pytest.raises(NeighboursError, match="k is 0; it must be 1 or more"):
-        next_tracks(frame(spark, [], TRACK_EMBEDDINGS), 0)
+        find_next_tracks(frame(spark, [], TRACK_EMBEDDINGS), 0)

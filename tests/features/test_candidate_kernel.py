@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from features.embeddings import candidate_arrays
 from features.embeddings.candidate_arrays import Pool, StaleNeighboursError, choose, number_lists
 from features.embeddings.candidate_kernel import Lists
-from features.embeddings.candidates import CandidateSettings
+from features.embeddings.settings import CandidateSettings
 from reference import embeddings as reference
 from reference.rows import assert_same
 from reference.windows import midnight_after

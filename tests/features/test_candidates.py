@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from features.embeddings.candidates import CandidateSettings, CandidateSettingsError
-from features.embeddings.neighbours import next_tracks
+from features.embeddings.neighbours import find_next_tracks
+from features.embeddings.settings import CandidateSettings, SettingsError
 from jobs.embeddings.candidate_files import CandidateFiles
 from jobs.embeddings.scratch import Scratch
 from reference import embeddings as reference
@@ -102,7 +102,7 @@ def chosen(listened, embeddings, catalogue, following, similar, settings):
     with TemporaryDirectory() as folder:
         files = CandidateFiles(Scratch(folder))
         files.write(embeddings, catalogue, following, similar)
-        return rows(files.candidates(listened, embeddings, DS, settings), CANDIDATES)
+        return rows(files.choose(listened, embeddings, DS, settings), CANDIDATES)
 
 
 @FEW
@@ -148,7 +148,7 @@ def test_origins_take_turns_and_a_track_of_both_stands_at_its_better_place(spark
     assert found == [("x", following), ("a", similar), ("y", following), ("b", similar), ("z", following)]
 
 
-def test_what_was_just_heard_or_skipped_is_left_out(spark):
+def test_what_was_just_played_or_skipped_is_left_out(spark):
     """The hours end at midnight: what is played then was not heard yet."""
     day_before = (DAY + US, DAY, DAY - US, US, timedelta(0), -US)
     plays = [SEED | {"user_id": f"u{n}"} for n in range(6)] + [
@@ -195,7 +195,7 @@ def test_neighbours_are_taken_as_the_search_gives_them(spark):
         frame(spark, [heard(**SEED)], SESSIONS),
         embeddings,
         frame(spark, [], TRACKS),
-        next_tracks(embeddings),
+        find_next_tracks(embeddings),
         frame(spark, neighbours(made, "vector", "vector", 2), SIMILAR_TRACKS),
         CandidateSettings(),
     )
@@ -223,7 +223,7 @@ def test_lists_of_other_embeddings_are_refused(spark):
 
 
 def test_settings_are_refused_with_all_their_faults():
-    with pytest.raises(CandidateSettingsError) as refused:
+    with pytest.raises(SettingsError) as refused:
         CandidateSettings(0, -1.0, 0, True, 0, 0.0)
     for fault in (
         "per_user is 0",

@@ -1,4 +1,4 @@
-"""The ladder of cold tracks against plain loops: each artist of a world is a case of its own."""
+"""Vectors of cold tracks against plain loops: each artist of a world is a case of its own."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from features.embeddings.arrow_vectors import VectorError, to_matrix
-from features.embeddings.cold_tracks import ColdTrackError, Ladder, fill_cold_vectors
-from features.embeddings.ladder import fill_vectors, regroup_by_artist
+from features.embeddings import track_embeddings
+from features.embeddings.arrays import VectorError, to_matrix
+from features.embeddings.cold_vectors import fill_vectors, regroup_by_artist
+from features.embeddings.track_embeddings import fill_cold_vectors
 from reference import cold_tracks as reference
 from reference.frames import frame
 from schemas.track_embeddings import SOURCES, TRACK_EMBEDDINGS
@@ -41,10 +42,10 @@ def catalogued(track: str, **values) -> dict:
     return {"track_id": track, **empty, "source": "s", "bucket": 0, **values}
 
 
-def computed(spark, rows, catalogue, parts: int = 2, **choices) -> dict:
+def computed(spark, rows, catalogue, parts: int = 2) -> dict:
     trained = spark.createDataFrame([tuple(row[n] for n in NAMES) for row in rows], LEARNED)
     tracks = frame(spark, catalogue, TRACKS)
-    made = fill_cold_vectors(trained.repartition(parts), tracks.repartition(parts), **choices)
+    made = fill_cold_vectors(trained.repartition(parts), tracks.repartition(parts))
     for name in made.columns:
         assert made.schema[name].nullable == TRACK_EMBEDDINGS.column(name).nullable, name
         assert made.schema[name].dataType == TRACK_EMBEDDINGS.struct()[name].dataType, name
@@ -103,30 +104,30 @@ def content(rng: Random) -> dict:
     return {name: value for name, value in told.items() if rng.random() < 0.7}
 
 
-@pytest.mark.parametrize(
-    "choices",
-    [
-        {"fit_on": 10**9},
-        {"fit_on": 30, "ridge": 0.5, "kappa": 0.0, "shrunk_below": 10},
-        {"fit_on": 30, "kappa": 2.5, "shrunk_below": 10**9},
-    ],
-)
-def test_every_track_gets_what_the_definition_says(spark, choices):
+@pytest.fixture
+def fit_on(monkeypatch):
+    """Lets the regression be fitted to so few tracks."""
+    return lambda fewest: monkeypatch.setattr(track_embeddings, "FEWEST_TO_FIT", fewest)
+
+
+@pytest.mark.parametrize("fewest", [10**9, 30])
+def test_every_track_gets_what_the_definition_says(spark, fit_on, fewest):
+    fit_on(fewest)
     rows, catalogue = world(5, 250)
-    found = computed(spark, rows, catalogue, **choices)
-    assert_same(reference.fill_cold_vectors(rows, catalogue, **choices), found)
+    found = computed(spark, rows, catalogue)
+    assert_same(reference.fill_cold_vectors(rows, catalogue, fewest), found)
     counts = {source: sum(row["source"] == source for row in found.values()) for source in SOURCES}
-    wanted = set(SOURCES) - ({"content"} if choices["fit_on"] > 10**6 else set())
+    wanted = set(SOURCES) - ({"content"} if fewest > 10**6 else set())
     assert {source for source, n in counts.items() if n > 20} >= wanted - {"none"}, counts
     assert counts["none"], counts
 
 
-def test_partitions_change_nothing(spark):
+def test_partitions_change_nothing(spark, fit_on):
+    fit_on(10)
     rows, catalogue = world(6, 80)
-    choices = {"fit_on": 10, "shrunk_below": 10}
-    one = computed(spark, rows, catalogue, parts=1, **choices)
+    one = computed(spark, rows, catalogue, parts=1)
     Random(1).shuffle(rows)
-    many = computed(spark, rows, catalogue[::-1], parts=7, **choices)
+    many = computed(spark, rows, catalogue[::-1], parts=7)
     exact = {track for track, row in one.items() if row["source"] != "content"}
     assert {t: one[t] for t in exact} == {t: many[t] for t in exact}, "means and sums are the same to the bit"
     assert_same(one, many)
@@ -153,12 +154,12 @@ def test_the_few_cases_by_hand(spark):
         catalogued("of nobody", title="words alone do not help where nothing is fitted"),
         catalogued("bare"),
     ]
-    found = computed(spark, rows, catalogue, kappa=10.0, shrunk_below=11)
+    found = computed(spark, rows, catalogue)
     told = {t: (r["source"], r["in_vector"], r["support"], r["in_state"]) for t, r in found.items()}
     assert told == {
         "alone": ("learned", [1.0, 0.0], 1, 0.5),
         "big": ("learned", [4.0, 0.0], 30, 0.5),
-        "small": ("learned", [2.0, 2.0], 10, 0.5),
+        "small": ("learned", [0.0, 4.0], 10, 0.5),
         "opposite": ("none", None, 0, None),
         "nowhere": ("learned", [0.0, 0.0], 3, 0.5),
         "half": ("artist", [3.0, 1.0], 0, None),
@@ -172,35 +173,21 @@ def test_the_few_cases_by_hand(spark):
     assert found["nowhere"]["norm"] == 3.0
 
 
-def test_only_tracks_below_the_limit_are_drawn_to_their_artist(spark):
-    rows, catalogue = [], []
-    for support in (9, 10, 11):
-        for track in (f"t{support}", f"u{support}"):
-            vector = [0.0, 1.0, 0.0, 1.0] if track.startswith("t") else [1.0, 0.0, 1.0, 0.0]
-            rows.append(learned(track, vector, support=support))
-            catalogue.append(catalogued(track, artist_id=f"a{support}"))
-    found = computed(spark, rows, catalogue, shrunk_below=10)
-    kept = {row["track_id"] for row in rows if found[row["track_id"]]["in_vector"] == row["in_vector"]}
-    assert kept == {"t10", "u10", "t11", "u11"}
-    found = computed(spark, rows, catalogue)
-    assert all(found[row["track_id"]]["in_vector"] == row["in_vector"] for row in rows), "by default none is"
-
-
-@pytest.mark.parametrize(("fit_on", "source"), [(5, "content"), (6, "none")])
-def test_too_few_learned_tracks_are_not_fitted_to(spark, fit_on, source):
+@pytest.mark.parametrize(("fewest", "source"), [(5, "content"), (6, "none")])
+def test_too_few_learned_tracks_are_not_fitted_to(spark, fit_on, fewest, source):
+    fit_on(fewest)
     rows = [learned(f"l{n}", [1.0, float(n), 0.0, 0.0]) for n in range(5)]
     catalogue = [catalogued(f"l{n}", title="one") for n in range(5)] + [catalogued("t", title="one")]
-    found = computed(
-        spark, rows, [*catalogue, catalogued("bare"), catalogued("l9", album="…")], fit_on=fit_on
-    )
+    found = computed(spark, rows, [*catalogue, catalogued("bare"), catalogued("l9", album="…")])
     assert found["t"]["source"] == source
     assert found["bare"]["source"] == found["l9"]["source"] == "none"
 
 
 @pytest.mark.parametrize(("rows", "tracks"), [([], []), ([], ["a"]), (["a"], [])])
-def test_either_side_may_be_empty(spark, rows, tracks):
+def test_either_side_may_be_empty(spark, fit_on, rows, tracks):
+    fit_on(1)
     trained = [learned(track, [1.0, 0.0, 0.0, 1.0]) for track in rows]
-    found = computed(spark, trained, [catalogued(track, title="x") for track in tracks], fit_on=1)
+    found = computed(spark, trained, [catalogued(track, title="x") for track in tracks])
     wanted = {**dict.fromkeys(tracks, "none"), **dict.fromkeys(rows, "learned")}
     assert {track: row["source"] for track, row in found.items()} == wanted
 
@@ -211,13 +198,6 @@ def test_what_is_no_number_stays_to_be_seen_by_the_gate(spark):
     assert found["bad"]["source"] == "learned"
     assert found["bad"]["norm"] != found["bad"]["norm"]
     assert found["good"]["norm"] == 1.0
-
-
-@pytest.mark.parametrize("wrong", [{"kappa": -1.0}, {"kappa": float("nan")}, {"ridge": 0.0}, {"fit_on": 0}])
-def test_settings_out_of_range_are_told(wrong):
-    (name,) = wrong
-    with pytest.raises(ColdTrackError, match=f"{name} is .* must be"):
-        Ladder(**wrong)
 
 
 # --- in a task, without Spark
@@ -264,16 +244,16 @@ def cut(rows: pa.RecordBatch, at: list[int]) -> list[pa.RecordBatch]:
 @given(st.integers(0, 10**6), st.integers(0, 6), st.lists(st.integers(0, 10**6), max_size=8))
 @settings(max_examples=60, deadline=None)
 def test_batches_change_nothing(seed, artists, cuts):
-    rows, ladder = sorted_rows(seed, artists), Ladder(shrunk_below=9)
-    whole = [row for batch in fill_vectors([rows], ladder) for row in batch.to_pylist()]
-    parts = [row for batch in fill_vectors(cut(rows, cuts), ladder) for row in batch.to_pylist()]
+    rows = sorted_rows(seed, artists)
+    whole = [row for batch in fill_vectors([rows]) for row in batch.to_pylist()]
+    parts = [row for batch in fill_vectors(cut(rows, cuts)) for row in batch.to_pylist()]
     assert parts == whole
     assert [row["track_id"] for row in whole] == rows.column("track_id").to_pylist()
 
 
 @given(st.integers(0, 10**6), st.integers(0, 6), st.lists(st.integers(0, 10**6), max_size=8))
 @settings(max_examples=60, deadline=None)
-def test_no_artist_is_cut_and_no_more_is_held_than_one(seed, artists, cuts):
+def test_no_artist_is_split_and_batches_end_with_artists(seed, artists, cuts):
     rows = sorted_rows(seed, artists)
     batches = [batch for batch in cut(rows, cuts) if batch.num_rows]
     pieces = list(regroup_by_artist(batches))
@@ -288,7 +268,7 @@ def test_no_artist_is_cut_and_no_more_is_held_than_one(seed, artists, cuts):
 
 
 @pytest.mark.parametrize("lists", [[[1.0], None, [1.0, 2.0]], [[], [1.0]]])
-def test_vectors_of_different_lengths_are_told(lists):
+def test_vectors_of_different_lengths_are_refused(lists):
     with pytest.raises(VectorError, match="expected one length"):
         to_matrix(pa.array(lists, pa.list_(pa.float32())))
 
@@ -299,7 +279,7 @@ def test_a_slice_of_a_column_is_read_where_it_lies():
     assert to_matrix(column.slice(2, 1)).shape == (0, 0)
 
 
-def test_in_and_out_of_different_lengths_are_told():
+def test_in_and_out_of_different_lengths_are_refused():
     row = dict.fromkeys(COLUMNS) | learned("t", [1.0, 2.0, 3.0]) | {"artist_id": "a"}
     with pytest.raises(VectorError, match=r"\[1, 2\]"):
-        list(fill_vectors([pa.RecordBatch.from_pylist([row], SCHEMA)], Ladder()))
+        list(fill_vectors([pa.RecordBatch.from_pylist([row], SCHEMA)]))

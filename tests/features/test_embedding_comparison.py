@@ -12,10 +12,9 @@ from hypothesis import strategies as st
 
 from features.embeddings import comparison
 from features.embeddings.comparison import (
-    coverage,
+    find_neighbours,
     hubness,
     mean_cosine,
-    neighbours,
     norm_shift,
     overlap,
     paired_ratio,
@@ -55,7 +54,7 @@ def test_neighbours_are_the_first_of_whole_sorted_lists(data, matrix, k, block, 
     score = reference.product(matrix, matrix)
     expected = [(reference.best(row, len(matrix), score) + [-1] * k)[:k] for row in rows]
     with patch.object(comparison, "PARTED", parted):
-        got = neighbours(np.array(matrix, np.float32), np.array(rows, np.int64), k, block)
+        got = find_neighbours(np.array(matrix, np.float32), np.array(rows, np.int64), k, block)
     assert got.tolist() == expected
 
 
@@ -66,7 +65,7 @@ def test_neighbours_among_many_are_those_of_a_whole_sort():
     rows = np.array([1, 2999, 50, 77])
     score = reference.product(matrix.astype(int).tolist(), matrix.astype(int).tolist())
     expected = [(reference.best(int(row), len(matrix), score) + [-1] * 10)[:10] for row in rows]
-    assert neighbours(matrix, rows, 10).tolist() == expected
+    assert find_neighbours(matrix, rows, 10).tolist() == expected
 
 
 def lists_of(tracks):
@@ -128,7 +127,7 @@ def test_popularity_lift_is_of_means_of_percentiles():
 # --- versions side by side
 
 
-def test_with_many_hits_the_interval_is_that_of_pairs_redrawn_one_by_one():
+def test_with_many_hits_the_interval_is_that_of_the_bootstrap():
     new, old = hits(both=60, old=15, new=30, neither=195)
     ratio, low, high = paired_ratio(new, old)
     redrawn = reference.redrawn_ratios(new.tolist(), old.tolist(), rounds=4000, seed=3)
@@ -201,11 +200,7 @@ def test_mean_cosine_is_over_rows_with_two_vectors(matrix, random):
         assert found == pytest.approx(sum(cosines) / len(cosines))
 
 
-def test_coverage_is_of_plays_not_of_tracks():
-    assert coverage(np.array([98, 1, 1]), np.array([True, False, False])) == 0.98
-
-
-def test_norms_are_held_side_by_side_at_both_ends():
+def test_norms_are_compared_at_both_ends():
     old = np.arange(1.0, 102.0)  # its percentiles are 2 and 100
     new = np.append(np.where(old > 50, 2 * old, old / 2), 0.0)  # the last has no vector
     assert norm_shift(new, old) == pytest.approx((0.5, 2.0))
@@ -221,25 +216,23 @@ NONE = np.full((1, 2), -1)
         (lambda: paired_ratio(np.ones(2, bool), np.ones(3, bool)), "both of the same pairs"),
         (lambda: paired_ratio(np.ones(0, bool), np.ones(0, bool)), "both of the same pairs"),
         (
-            lambda: neighbours(np.eye(2, dtype=np.float32), np.array([2])),
+            lambda: find_neighbours(np.eye(2, dtype=np.float32), np.array([2])),
             "rows go from 2 to 2; expected 0 to 1",
         ),
-        (lambda: neighbours(np.eye(2, dtype=np.float32), np.array([-1])), "rows go from -1"),
-        (lambda: neighbours(np.eye(2, dtype=np.float32), np.array([0]), k=0), "k is 0"),
+        (lambda: find_neighbours(np.eye(2, dtype=np.float32), np.array([-1])), "rows go from -1"),
+        (lambda: find_neighbours(np.eye(2, dtype=np.float32), np.array([0]), k=0), "k is 0"),
         (lambda: overlap(ROWS, ROWS[:, :1]), "expected one rows x k"),
         (lambda: overlap(ROWS[:0], ROWS[:0]), "expected one rows x k"),
         (lambda: mean_cosine(np.eye(2), np.zeros((2, 2))), "of 2 rows none has a vector in both"),
         (lambda: mean_cosine(np.eye(2), np.eye(3)), "expected the same rows"),
         (lambda: hubness(ROWS, 1), "expected neighbours among 1 tracks"),
         (lambda: hubness(NONE, 1), "expected neighbours among 1 tracks"),
-        (lambda: coverage(np.zeros(2, np.int64), np.ones(2, bool)), "0 plays"),
-        (lambda: coverage(np.ones(2, np.int64), np.ones(3, bool)), "both of the same tracks"),
         (lambda: popularity_bias(NONE, np.array([0]), np.ones(2)), "one or more neighbours"),
         (lambda: popularity_bias(ROWS, np.array([0, 1]), np.ones(2)), "1 rows of neighbours for 2"),
         (lambda: norm_shift(np.zeros(1), np.ones(1)), "of the new vectors"),
         (lambda: norm_shift(np.ones(1), np.array([np.nan])), "of the old vectors"),
     ],
 )
-def test_what_cannot_be_compared_is_told(wrong, says):
+def test_what_cannot_be_compared_is_refused(wrong, says):
     with pytest.raises(EvaluationError, match=says):
         wrong()

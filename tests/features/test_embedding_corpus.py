@@ -12,13 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from features.embeddings import corpus as corpus_module
-from features.embeddings.corpus import Model, flatten_lists, normalise_rows, to_list_array
+from features.embeddings.arrays import flatten_lists, normalise_rows, to_list_array
+from features.embeddings.corpus import Model
 
 SIGMAS = 5
 
 
 def arrays(model):
-    return (model.into, model.out, model.into_state, model.out_state)
+    return (model.in_vectors, model.out_vectors, model.in_states, model.out_states)
 
 
 def same(one, two):
@@ -32,7 +33,7 @@ def some_model(tracks=7, dimensions=4):
     draws = np.random.default_rng(3)
     matrices = [draws.normal(size=(tracks, dimensions)).astype(np.float32) for _ in range(2)]
     model = Model(*matrices, *(draws.random(tracks).astype(np.float32) for _ in range(2)))
-    model.into[2] = model.out[2] = 0
+    model.in_vectors[2] = model.out_vectors[2] = 0
     return model
 
 
@@ -55,8 +56,10 @@ def test_a_turn_keeps_what_in_and_out_vectors_say(monkeypatch, chunk):
     model, before = some_model(), some_model()
     rotation = np.linalg.qr(np.random.default_rng(5).normal(size=(4, 4)))[0]
     model.rotate(rotation)
-    np.testing.assert_allclose(model.into @ model.out.T, before.into @ before.out.T, atol=1e-5)
-    for turned, own in ((model.into, before.into), (model.out, before.out)):
+    np.testing.assert_allclose(
+        model.in_vectors @ model.out_vectors.T, before.in_vectors @ before.out_vectors.T, atol=1e-5
+    )
+    for turned, own in ((model.in_vectors, before.in_vectors), (model.out_vectors, before.out_vectors)):
         np.testing.assert_allclose(turned, own @ rotation, atol=1e-5)
         assert turned.dtype == np.float32
 
@@ -65,9 +68,9 @@ def test_a_turn_keeps_what_in_and_out_vectors_say(monkeypatch, chunk):
 def test_merged_in_place_is_what_is_published(monkeypatch, chunk):
     monkeypatch.setattr(corpus_module, "CHUNK", chunk)
     model = some_model()
-    published, lengths = model.combine(), np.linalg.norm(model.into + model.out, axis=1)
+    published, lengths = model.combine(), np.linalg.norm(model.in_vectors + model.out_vectors, axis=1)
     merged, norms = model.combine_in_place()
-    assert merged is model.into
+    assert merged is model.in_vectors
     np.testing.assert_allclose(merged, published, rtol=1e-6)
     np.testing.assert_allclose(norms, lengths, rtol=1e-6)
     assert norms[2] == 0 and not merged[2].any()
@@ -77,9 +80,9 @@ def test_merged_in_place_is_what_is_published(monkeypatch, chunk):
 def test_a_fresh_model_is_small_even_and_the_seeds():
     model = Model.initialise(2_000, 16, seed=4)
     assert same(model, Model.initialise(2_000, 16, seed=4))
-    assert not np.isclose(model.into, Model.initialise(2_000, 16, seed=5).into).all(axis=1).any()
-    assert np.abs(model.into).max() <= 0.5 / 4
-    assert abs(model.into.mean()) < SIGMAS * (1 / 4 / math.sqrt(12)) / math.sqrt(model.into.size)
+    assert not np.isclose(model.in_vectors, Model.initialise(2_000, 16, seed=5).in_vectors).all(axis=1).any()
+    assert np.abs(model.in_vectors).max() <= 0.5 / 4
+    assert abs(model.in_vectors.mean()) < SIGMAS * (1 / 4 / math.sqrt(12)) / math.sqrt(model.in_vectors.size)
     assert not any(array.any() for array in arrays(model)[1:])
 
 
@@ -130,7 +133,7 @@ def test_new_tracks_score_as_the_others_do_on_average(new, seed):
     draws = np.random.default_rng(seed)
     model = Model(*(draws.normal(-1, 1, shape).astype(np.float32) for shape in [(9, 3), (9, 3), 9, 9]))
     model = model.take(np.arange(len(new)))
-    model.out[new] = 0
+    model.out_vectors[new] = 0
     before = Model(*(array.copy() for array in arrays(model)))
     model.initialise_new_rows()
     if all(new) or not any(new):
@@ -138,9 +141,13 @@ def test_new_tracks_score_as_the_others_do_on_average(new, seed):
         return
     others = [row for row, is_new in enumerate(new) if not is_new]
     for row, is_new in enumerate(new):
-        for query in model.into:
-            wanted = sum(float(query @ before.out[other]) for other in others) / len(others)
-            score = float(query @ model.out[row])
-            assert score == pytest.approx(wanted, abs=1e-4) if is_new else score == query @ before.out[row]
-    before.out = model.out
+        for query in model.in_vectors:
+            wanted = sum(float(query @ before.out_vectors[other]) for other in others) / len(others)
+            score = float(query @ model.out_vectors[row])
+            assert (
+                score == pytest.approx(wanted, abs=1e-4)
+                if is_new
+                else score == query @ before.out_vectors[row]
+            )
+    before.out_vectors = model.out_vectors
     assert same(model, before), "in rows and states stay"

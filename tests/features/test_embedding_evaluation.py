@@ -17,7 +17,7 @@ from features.embeddings.ranking import (
     EvaluationError,
     Pairs,
     assign_segments,
-    ranks,
+    rank_targets,
     score_segments,
     scores,
 )
@@ -52,7 +52,7 @@ def test_ranks_are_those_of_whole_sorted_lists(space, block):
     queries, items, asked = space
     score = reference.product(queries, items)
     expected = [reference.rank(q, t, len(items), score) for q, t in asked]
-    got = ranks(np.array(queries, np.float32), np.array(items, np.float32), pairs_of(asked), block)
+    got = rank_targets(np.array(queries, np.float32), np.array(items, np.float32), pairs_of(asked), block)
     assert got.tolist() == expected
 
 
@@ -65,9 +65,9 @@ def test_blocks_get_smaller_where_products_would_not_fit():
             len(block)
             for _, block in ranking.iterate_products(matrix, np.arange(9), matrix, np.arange(40), 512)
         ]
-        small = ranks(matrix, matrix, pairs)
+        small = rank_targets(matrix, matrix, pairs)
     assert sizes == [2, 2, 2, 2, 1]
-    assert small.tolist() == ranks(matrix, matrix, pairs).tolist()
+    assert small.tolist() == rank_targets(matrix, matrix, pairs).tolist()
 
 
 @pytest.mark.parametrize("tracks", [86, 353, 1025])
@@ -76,7 +76,7 @@ def test_tracks_of_one_vector_tie_whatever_the_columns_round_to(tracks, queries)
     rng = np.random.default_rng(tracks + queries)
     items = rng.standard_normal((3, 63)).astype(np.float32)[np.arange(tracks) % 3]
     asked = [(q, t) for q in range(queries) for t in range(tracks)]
-    found = ranks(rng.standard_normal(items.shape).astype(np.float32), items, pairs_of(asked), queries)
+    found = rank_targets(rng.standard_normal(items.shape).astype(np.float32), items, pairs_of(asked), queries)
     for row, own in enumerate(found.reshape(queries, tracks)):
         assert own[row] == 0
         assert sorted(own.tolist()) == list(range(tracks)), "two tracks have one place"
@@ -184,13 +184,13 @@ ONE = pairs_of([(0, 1)])
     ("wrong", "says"),
     [
         (lambda: Pairs(np.zeros(2, np.int64), np.zeros(3, np.int64)), r"query has shape \(2,\)"),
-        (lambda: ranks(UNIT, UNIT, pairs_of([(0, 3)])), "target goes from 3 to 3; expected -1"),
-        (lambda: ranks(UNIT, UNIT, pairs_of([(-2, 0)])), "query goes from -2 to -2"),
-        (lambda: ranks(UNIT, UNIT[:2], ONE), "expected one tracks x dimensions"),
-        (lambda: ranks(UNIT, NAN, ONE), "3 rows hold NaN or Inf, row 0 first"),
-        (lambda: ranks(NAN, UNIT, ONE), "3 rows hold NaN or Inf"),
-        (lambda: ranks(UNIT.astype(np.float64), UNIT, ONE), "got float64; expected float32"),
-        (lambda: ranks(UNIT, UNIT, ONE, block=0), "block is 0"),
+        (lambda: rank_targets(UNIT, UNIT, pairs_of([(0, 3)])), "target goes from 3 to 3; expected -1"),
+        (lambda: rank_targets(UNIT, UNIT, pairs_of([(-2, 0)])), "query goes from -2 to -2"),
+        (lambda: rank_targets(UNIT, UNIT[:2], ONE), "expected one tracks x dimensions"),
+        (lambda: rank_targets(UNIT, NAN, ONE), "3 rows hold NaN or Inf, row 0 first"),
+        (lambda: rank_targets(NAN, UNIT, ONE), "3 rows hold NaN or Inf"),
+        (lambda: rank_targets(UNIT.astype(np.float64), UNIT, ONE), "got float64; expected float32"),
+        (lambda: rank_targets(UNIT, UNIT, ONE, block=0), "block is 0"),
         (lambda: scores(np.array([], np.int64)), "there are no pairs"),
         (lambda: rank_by_popularity(np.ones(1, np.int64), ONE), "target goes from 1 to 1"),
         (lambda: rank_by_cooccurrence(*flat([[0, 1]]), 1, ONE), "tokens go from 0 to 1"),
@@ -204,6 +204,6 @@ ONE = pairs_of([(0, 1)])
         ),
     ],
 )
-def test_what_cannot_be_ranked_is_told(wrong, says):
+def test_what_cannot_be_ranked_is_refused(wrong, says):
     with pytest.raises(EvaluationError, match=says):
         wrong()

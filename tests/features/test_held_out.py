@@ -3,34 +3,24 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from unittest.mock import patch
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from features.embeddings import evaluation
 from features.embeddings.evaluation import hold_out_last
 from reference.item2vec import HeldOut
 
 MANY = settings(max_examples=200, deadline=None)
 PLACES = 64  # an eighth of them is 8: halved three times
-TRACKS = 5  # numbers from here on are artists
+TRACKS = 5
 
 
 @st.composite
 def worlds(draw):
-    """Sequences of two tokens or more and their folds, many of one fold. No two artists in a row: each has a track."""
-    play = st.tuples(st.integers(0, TRACKS - 1), st.sampled_from([(), (), (TRACKS,), (TRACKS + 1,)]))
-    heard = st.lists(play, min_size=1, max_size=5)
-    sequences = [
-        [token for track, artist in plays for token in (track, *artist)]
-        for plays in draw(st.lists(heard, max_size=20))
-    ]
-    if draw(st.booleans()):  # the second part of a session that was cut after a track
-        sequences.append([TRACKS, 0, 1, 2])
-    sequences = [each for each in sequences if len(each) >= 2]
+    """Sequences of two tracks or more and their folds, many of one fold."""
+    sequences = draw(st.lists(st.lists(st.integers(0, TRACKS - 1), min_size=2, max_size=8), max_size=21))
     fold = st.one_of(st.integers(0, 9), st.integers(0, PLACES - 1))
     return sequences, [draw(fold) for _ in sequences]
 
@@ -41,20 +31,18 @@ def arrays(sequences, folds):
     return tokens, offsets, np.array(folds, np.int64)
 
 
-def found(world, most, is_artist=None):
-    with patch.object(evaluation, "MOST_PAIRS", most):
-        tokens, offsets, pairs = hold_out_last(*arrays(*world), PLACES, is_artist)
+def found(world, most):
+    tokens, offsets, pairs = hold_out_last(*arrays(*world), PLACES, most)
     left = [tokens[start:end].tolist() for start, end in pairwise(offsets)]
     assert offsets[-1] == len(tokens)
     return left, list(zip(pairs.query.tolist(), pairs.target.tolist(), strict=True))
 
 
 @MANY
-@given(worlds(), st.integers(1, 6), st.booleans())
-def test_held_out_are_those_of_the_definition(world, most, artists):
-    is_artist = np.arange(TRACKS + 2) >= TRACKS if artists else None
-    wanted = HeldOut(*world, PLACES, most, artists=(TRACKS, TRACKS + 1) if artists else ())
-    assert found(world, most, is_artist) == (wanted.left, wanted.pairs)
+@given(worlds(), st.integers(1, 6))
+def test_held_out_are_those_of_the_definition(world, most):
+    wanted = HeldOut(*world, PLACES, most)
+    assert found(world, most) == (wanted.left, wanted.pairs)
 
 
 @MANY
@@ -71,7 +59,7 @@ def test_who_is_held_out_of_more_sequences_is_held_out_of_fewer(world, most, dat
 
 @MANY
 @given(worlds(), st.integers(1, 4))
-def test_what_is_asked_for_is_learned_nowhere_at_its_place(world, most):
+def test_held_out_tracks_are_missing_from_their_sequences(world, most):
     left, pairs = found(world, most)
     shortened = [i for i, each in enumerate(world[0]) if left[i] != each]
     assert len(pairs) == min(most, len(shortened))
@@ -108,4 +96,3 @@ def test_two_tracks_are_too_few_and_an_eighth_is_held_out(length, fold, out):
 
 def test_of_no_sequences_nothing_is_held_out():
     assert found(([], []), most=3) == ([], [])
-    assert found(([], []), most=3, is_artist=np.ones(2, bool)) == ([], [])

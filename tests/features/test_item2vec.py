@@ -10,13 +10,12 @@ from random import Random
 import numpy as np
 import pytest
 
-from features.embeddings import gensim_backend
 from features.embeddings.baselines import rank_by_popularity
 from features.embeddings.corpus import Corpus, Model
 from features.embeddings.evaluation import hold_out_last
-from features.embeddings.ranking import ranks
+from features.embeddings.ranking import rank_targets
 from features.embeddings.settings import BACKENDS, Settings, SettingsError
-from features.embeddings.training import fit
+from features.embeddings.training import LONGEST_OF_GENSIM, fit
 
 CLUSTERS, SIZE = 12, 10
 TRACKS = CLUSTERS * SIZE
@@ -66,7 +65,7 @@ def learned(backend, asked):
 
 
 def hit_rate(model, pairs):
-    places = ranks(model.into, model.out, pairs)
+    places = rank_targets(model.in_vectors, model.out_vectors, pairs)
     return np.mean((places > 0) & (places <= 10))
 
 
@@ -78,7 +77,7 @@ def similarity(model):
 
 
 def arrays(model):
-    return (model.into, model.out, model.into_state, model.out_state)
+    return (model.in_vectors, model.out_vectors, model.in_states, model.out_states)
 
 
 def same(one, two):
@@ -103,8 +102,8 @@ def test_what_comes_next_is_found_far_above_popularity(learned, asked):
 
 
 def test_one_row_a_track_and_all_of_them_numbers(learned, backend):
-    assert learned.into.shape == learned.out.shape == (TRACKS + 1, backend.dimensions)
-    assert learned.into_state.shape == learned.out_state.shape == (TRACKS + 1,)
+    assert learned.in_vectors.shape == learned.out_vectors.shape == (TRACKS + 1, backend.dimensions)
+    assert learned.in_states.shape == learned.out_states.shape == (TRACKS + 1,)
     for array in arrays(learned):
         assert array.dtype == np.float32
         assert array.flags.c_contiguous
@@ -114,7 +113,7 @@ def test_one_row_a_track_and_all_of_them_numbers(learned, backend):
 def test_one_thread_repeats_itself_and_a_seed_changes_it(learned, backend, asked):
     assert same(fit(asked[0], backend), learned)
     other = fit(asked[0], replace(backend, seed=2))
-    assert not np.isclose(other.into, learned.into).any(axis=1).all()
+    assert not np.isclose(other.in_vectors, learned.in_vectors).any(axis=1).all()
     cosines = (other.combine() * learned.combine()).sum(axis=1)
     assert np.abs(cosines.mean()) < 0.5, "another seed, and yet the same space"
 
@@ -127,15 +126,15 @@ def test_two_threads_learn_as_much(learned, backend, asked):
 
 def test_what_no_sequence_holds_keeps_the_vector_it_began_with(learned, backend, asked):
     sooner = fit(asked[0], replace(backend, epochs=1))
-    assert np.array_equal(sooner.into[ALONE], learned.into[ALONE])
-    assert not np.isclose(sooner.into[:TRACKS], learned.into[:TRACKS]).all(axis=1).any()
+    assert np.array_equal(sooner.in_vectors[ALONE], learned.in_vectors[ALONE])
+    assert not np.isclose(sooner.in_vectors[:TRACKS], learned.in_vectors[:TRACKS]).all(axis=1).any()
 
 
 def test_of_no_sequences_nothing_is_learned(backend):
     nothing = fit(corpus_of([], counts=[3, 2, 1]), backend)
     again = fit(corpus_of([], counts=[3, 2, 1]), replace(backend, epochs=1))
-    assert np.array_equal(nothing.into, again.into)
-    assert not nothing.out.any()
+    assert np.array_equal(nothing.in_vectors, again.in_vectors)
+    assert not nothing.out_vectors.any()
 
 
 def test_a_vocabulary_is_not_taken_in_the_order_of_plays(backend):
@@ -162,7 +161,7 @@ def test_a_vocabulary_is_not_taken_in_the_order_of_plays(backend):
 def test_every_setting_reaches_the_trainer(backend, given):
     corpus = corpus_of(planted(sequences=60), counts=[5] * 60 + [1] * 60)
     usual, other = (fit(corpus, replace(backend, **{"epochs": 2} | extra)) for extra in ({}, given))
-    assert not np.allclose(usual.into, other.into)
+    assert not np.allclose(usual.in_vectors, other.in_vectors)
 
 
 # --- gensim alone
@@ -181,12 +180,12 @@ def test_what_gensim_has_no_word_for_is_refused(given, says):
 
 
 def test_gensim_reads_as_much_of_a_sequence_as_we_say_and_no_more():
-    long = [[0, 1] * ((gensim_backend.LONGEST - 2) // 2) + [2, 3, 4, 5]]
+    long = [[0, 1] * ((LONGEST_OF_GENSIM - 2) // 2) + [2, 3, 4, 5]]
     once, twice = (
         fit(corpus_of(long), Settings(backend="gensim", dimensions=4, epochs=n, window=1, max_length=10_000))
         for n in (1, 2)
     )
-    untouched = (once.into == twice.into).all(axis=1)
+    untouched = (once.in_vectors == twice.in_vectors).all(axis=1)
     assert untouched.tolist() == [False] * 4 + [True] * 2
 
 
@@ -242,19 +241,19 @@ def test_a_warm_start_stays_where_it_was(asked):
     assert hit_rate(new, pairs) > 0.9
 
 
-def test_what_is_never_drawn_nor_heard_keeps_no_trace():
+def test_a_track_without_pairs_or_samples_keeps_its_first_vector():
     """Against a track with a billion plays, squared, one with a single play is never drawn."""
     corpus = corpus_of([[0, 1], [1, 0]] * 20, counts=[10**9, 10**9, 1])
     model = fit(corpus, replace(SMALL, exponent=2.0))
-    assert not model.out[2].any()
-    assert model.into_state[2] == model.out_state[2] == 0
-    assert np.array_equal(model.into[2], Model.initialise(3, 16, SMALL.seed).into[2])
-    assert (model.out_state[:2] > 0).all()
+    assert not model.out_vectors[2].any()
+    assert model.in_states[2] == model.out_states[2] == 0
+    assert np.array_equal(model.in_vectors[2], Model.initialise(3, 16, SMALL.seed).in_vectors[2])
+    assert (model.out_states[:2] > 0).all()
 
 
 def test_more_threads_than_sequences():
     model = fit(corpus_of([[0, 1]]), replace(SMALL, threads=8))
-    assert model.out.any() and np.isfinite(model.into).all()
+    assert model.out_vectors.any() and np.isfinite(model.in_vectors).all()
 
 
 def test_vectors_far_out_stay_numbers():

@@ -11,8 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from features.embeddings import semantic_ids as ids
-from features.embeddings.semantic_id_rows import build_codebook_rows, semantic_ids
-from features.embeddings.semantic_ids import Codebooks, SemanticIdError
+from features.embeddings.semantic_ids import (
+    Codebooks,
+    SemanticIdError,
+    build_codebook_rows,
+    build_semantic_ids,
+)
 from reference import semantic_ids as reference
 from reference.frames import frame, rows
 from schemas.track_embeddings import TRACK_EMBEDDINGS
@@ -40,6 +44,14 @@ def clustered(rows: int, seed: int = 3):
     return (made / np.linalg.norm(made, axis=1, keepdims=True)).astype(np.float32)
 
 
+def error_of(vectors, books):
+    """Mean squared length of what the centroids leave over, over the variance of the vectors."""
+    codes = ids.assign(vectors, books)
+    left = vectors - sum(book[codes[:, level]] for level, book in enumerate(books.levels))
+    spread = float(((vectors - vectors.mean(axis=0)) ** 2).sum())
+    return float((left**2).sum()) / spread if spread else 0.0
+
+
 @given(VECTORS, BOOKS)
 @QUICK
 def test_codes_are_the_nearest_and_of_equal_ones_the_lowest(vectors, levels):
@@ -58,50 +70,6 @@ def test_codes_do_not_depend_on_blocks(monkeypatch, block):
     assert (ids.assign(vectors, books) == whole).all()
 
 
-CODES = st.lists(st.tuples(st.integers(0, 1), st.integers(0, 2)), max_size=14)
-
-
-@given(CODES, st.randoms(use_true_random=False))
-@QUICK
-def test_collisions_are_numbered_in_the_order_of_ids(codes, rng):
-    order = [f"t{n}é"[: rng.randint(2, 4)] + str(n) for n in range(len(codes))]
-    rng.shuffle(order)
-    found = ids.collisions(np.array(codes, np.int32).reshape(-1, 2), np.array(order))
-    assert found.dtype == np.int32
-    assert found.tolist() == reference.collisions(codes, order)
-    assert len({(*c, k) for c, k in zip(codes, found.tolist(), strict=True)}) == len(codes)
-
-
-@given(VECTORS.filter(len), BOOKS)
-@QUICK
-def test_figures_are_as_defined(vectors, levels):
-    books = books_of(levels)
-    codes = ids.assign(matrix(vectors), books)
-    tuples = [tuple(row) for row in codes.tolist()]
-    found = ids.figures(codes, books, matrix(vectors))
-    assert found["collisions"] == pytest.approx(reference.sharing(tuples))
-    assert found["largest_group"] == max(tuples.count(each) for each in tuples)
-    for level, book in enumerate(levels):
-        assert found[f"used_{level}"] == pytest.approx(len({c[level] for c in tuples}) / len(book))
-    assert found["error"] == pytest.approx(reference.error(vectors, levels))
-    assert "error" not in ids.figures(codes, books)
-
-
-def test_of_no_tracks_there_are_no_figures():
-    books = books_of([[(0, 0, 0)]])
-    assert ids.figures(ids.assign(matrix([]), books), books) == {}
-
-
-@given(
-    st.lists(st.tuples(*[st.tuples(st.integers(0, 1), st.integers(0, 1), st.integers(0, 1))] * 2), min_size=1)
-)
-@QUICK
-def test_stability_is_of_prefixes(pairs):
-    old, new = ([pair[side] for pair in pairs] for side in (0, 1))
-    found = ids.prefix_stability(np.array(old), np.array(new))
-    assert found == pytest.approx([reference.kept(old, new, length) for length in (1, 2, 3)])
-
-
 def test_fitting_again_gives_the_same_books_and_another_seed_others():
     vectors = clustered(3000)
     first, again, other = (ids.fit(vectors, levels=2, codes=16, seed=seed) for seed in (1, 1, 2))
@@ -116,9 +84,9 @@ def test_each_level_leaves_less_over_and_beats_random_books():
     errors = []
     for levels in (1, 2, 3):
         books = ids.fit(vectors, levels=levels, codes=32)
-        errors.append(ids.figures(ids.assign(vectors, books), books, vectors)["error"])
+        errors.append(error_of(vectors, books))
     drawn = Codebooks.of([vectors[:32]])
-    random = ids.figures(ids.assign(vectors, drawn), drawn, vectors)["error"]
+    random = error_of(vectors, drawn)
     assert errors[2] < errors[1] < errors[0] < random
 
 
@@ -148,7 +116,7 @@ def test_fewer_vectors_than_codes_get_a_code_each_and_one_warning(distinct):
     assert len(noted) == 1
     codes = ids.assign(vectors, books)
     assert len(np.unique(codes[:, 0])) == distinct
-    assert ids.figures(codes, books, vectors)["error"] == 0
+    assert error_of(vectors, books) == 0
 
 
 def test_as_many_vectors_as_codes_need_no_warning():
@@ -165,12 +133,10 @@ def test_as_many_vectors_as_codes_need_no_warning():
         (lambda: ids.fit(np.full((9, 4), np.nan, np.float32)), "must be finite"),
         (lambda: ids.fit(np.ones((9, 4), np.float32), levels=0), "'levels': 0"),
         (lambda: ids.assign(np.ones((2, 4), np.float32), books_of([[(0, 0, 0)]])), "of 3 dimensions"),
-        (lambda: ids.prefix_stability(np.zeros((1, 2)), np.zeros((1, 3))), "cannot be compared"),
-        (lambda: ids.prefix_stability(np.zeros((0, 2)), np.zeros((0, 2))), "cannot be compared"),
         (lambda: ids.load_codebooks([]), r"codebooks \[\]"),
     ],
 )
-def test_bad_input_is_told(broken, complaint):
+def test_bad_input_is_refused(broken, complaint):
     with pytest.raises(SemanticIdError, match=complaint):
         broken()
 
@@ -199,7 +165,7 @@ def embedded(n: int, vector) -> dict:
 def made(spark):
     vectors = [*(POINTS * 6), None, None]
     embeddings = frame(spark, [embedded(n, v) for n, v in enumerate(vectors)], TRACK_EMBEDDINGS)
-    found = semantic_ids(embeddings.repartition(3), books_of(LEVELS))
+    found = build_semantic_ids(embeddings.repartition(3), books_of(LEVELS))
     return vectors, rows(found, TRACK_SEMANTIC_IDS)
 
 
@@ -240,6 +206,22 @@ def test_codebook_rows_count_tracks_and_give_the_books_back(spark, made):
         ids.load_codebooks([*found, found[0] | {"codebook_id": "other"}])
 
 
+def test_ids_are_measured_as_defined(spark, made):
+    vectors, found = made
+    codes = [tuple(row["codes"]) for row in found]
+    embeddings = frame(spark, [embedded(n, v) for n, v in enumerate(vectors)], TRACK_EMBEDDINGS)
+    now = frame(spark, found, TRACK_SEMANTIC_IDS)
+    measures = ids.measure_ids(now, embeddings)
+    assert measures == {"collisions": reference.sharing(codes), "duplicate_semantic_ids": 0.0}
+    moved = [row | {"codes": [0, row["codes"][1]]} for row in found[:20]]
+    before = frame(spark, moved, TRACK_SEMANTIC_IDS)
+    kept = [reference.kept([tuple(row["codes"]) for row in moved], codes[:20], n) for n in (1, 2)]
+    assert 0 < kept[1] <= kept[0] < 1
+    assert ids.measure_prefix_stability(before, now) == {"kept_prefix_1": kept[0], "kept_prefix_2": kept[1]}
+    other = frame(spark, [row | {"codebook_id": "other"} for row in found], TRACK_SEMANTIC_IDS)
+    assert ids.measure_prefix_stability(other, now) == {}
+
+
 def test_no_vectors_give_no_rows(spark):
     embeddings = frame(spark, [embedded(1, None)], TRACK_EMBEDDINGS)
-    assert rows(semantic_ids(embeddings, books_of(LEVELS)), TRACK_SEMANTIC_IDS) == []
+    assert rows(build_semantic_ids(embeddings, books_of(LEVELS)), TRACK_SEMANTIC_IDS) == []

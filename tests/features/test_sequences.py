@@ -8,7 +8,7 @@ from random import Random
 
 import pytest
 
-from features.embeddings.sequences import ARTIST, FOLDS, sequences, vocabulary
+from features.embeddings.sequences import FOLDS, build_sequences, build_vocabulary
 from features.embeddings.settings import Settings
 from reference import item2vec as reference
 from reference.frames import frame
@@ -22,12 +22,9 @@ CHOICES = {
     "as they come": PLAIN,
     "cut by silence, rare tracks out": replace(PLAIN, gap_minutes=GAP, min_plays=3),
     "cut by length": replace(PLAIN, max_length=3, repeats=True),
-    "with artists": replace(PLAIN, artist_tokens=True, min_plays=2, max_length=5),
-    "everything": replace(
-        PLAIN, artist_tokens=True, repeats=True, gap_minutes=GAP, min_plays=2, min_length=3, max_length=4
-    ),
+    "everything": replace(PLAIN, repeats=True, gap_minutes=GAP, min_plays=2, min_length=3, max_length=4),
 }
-NUMBERS = "number int not null, token string not null"
+NUMBERS = "number int not null, track_id string not null"
 
 
 def worlds(seed, count=60):
@@ -59,18 +56,18 @@ def _world(rng, name):
 
 def read(spark, df, settings):
     """Vocabulary and sequences, in the order they come."""
-    tokens = [row.asDict() for row in vocabulary(df, settings).collect()]
+    tokens = [row.asDict() for row in build_vocabulary(df, settings).collect()]
     return tokens, sequenced(spark, df, tokens, settings)
 
 
 def sequenced(spark, df, tokens, settings):
-    numbers = spark.createDataFrame([(row["number"], row["token"]) for row in tokens], NUMBERS)
-    return [(row["fold"], row["tracks"]) for row in sequences(df, numbers, settings).collect()]
+    numbers = spark.createDataFrame([(row["number"], row["track_id"]) for row in tokens], NUMBERS)
+    return [(row["fold"], row["tracks"]) for row in build_sequences(df, numbers, settings).collect()]
 
 
 def expected(world, settings):
     tokens = reference.vocabulary(world, settings)
-    return tokens, reference.sequences(world, {row["token"]: row["number"] for row in tokens}, settings)
+    return tokens, reference.sequences(world, {row["track_id"]: row["number"] for row in tokens}, settings)
 
 
 def of(spark, world, **given):
@@ -78,7 +75,7 @@ def of(spark, world, **given):
     settings = replace(PLAIN, **given)
     tokens = reference.vocabulary(world, settings)
     rows = sequenced(spark, frame(spark, world, SESSIONS), tokens, settings)
-    names = [row["token"] for row in tokens]
+    names = [row["track_id"] for row in tokens]
     found = {row["session_id"]: [] for row in world}
     at = {reference.fold(session_id): session_id for session_id in found}
     for fold, tracks in rows:
@@ -120,11 +117,11 @@ def test_where_rows_lie_changes_neither_numbers_nor_order(spark):
 def test_numbers_go_by_plays_then_by_id(spark):
     world = session("s", "b a c c B é")  # as bytes: capitals, then small letters, then what is not ASCII
     world += session("bots", "z z z z", is_bot=True)
-    found = vocabulary(frame(spark, world, SESSIONS), PLAIN)
+    found = build_vocabulary(frame(spark, world, SESSIONS), PLAIN)
     assert [tuple(row) for row in found.collect()] == [
         (0, "c", 2), (1, "B", 1), (2, "a", 1), (3, "b", 1), (4, "é", 1),
     ]  # fmt: skip
-    assert dict(found.dtypes) == {"number": "int", "token": "string", "plays": "bigint"}
+    assert dict(found.dtypes) == {"number": "int", "track_id": "string", "plays": "bigint"}
 
 
 def test_a_session_is_one_listeners_and_ends_where_another_begins(spark):
@@ -202,20 +199,8 @@ def test_long_sequences_are_cut_at_their_limit(spark):
     }
 
 
-def test_artists_stand_after_their_tracks(spark):
-    a, b, c = (f"{ARTIST}{name}" for name in "abc")
-    world = session("s", "x y z x", artist_id="a")
-    world[1]["artist_id"], world[3]["artist_id"] = None, "b"
-    world += session("rare artist", "x y", artist_id="c")[:1]
-    world += session("x again", "x x", artist_id="b")
-    tokens = vocabulary(frame(spark, world, SESSIONS), replace(PLAIN, artist_tokens=True)).collect()
-    assert {row["token"]: row["plays"] for row in tokens} == {"x": 5, "y": 1, "z": 1, a: 2, b: 3, c: 1}
-    found = of(spark, world, artist_tokens=True)
-    assert found == {"s": [f"x {a} y z {a} x {b}"], "rare artist": [f"x {c}"], "x again": [f"x {b}"]}
-
-
-def test_nothing_heard_is_nothing_to_learn(spark):
-    settings = replace(PLAIN, artist_tokens=True, gap_minutes=1.0)
+def test_no_plays_make_no_sequences(spark):
+    settings = replace(PLAIN, gap_minutes=1.0)
     assert read(spark, frame(spark, [], SESSIONS), settings) == ([], [])
     bots = frame(spark, session("bots", "a b c", is_bot=True), SESSIONS)
-    assert sequenced(spark, bots, [{"number": n, "token": t} for n, t in enumerate("abc")], PLAIN) == []
+    assert sequenced(spark, bots, [{"number": n, "track_id": t} for n, t in enumerate("abc")], PLAIN) == []

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from features.embeddings import sgns
 from features.embeddings.corpus import Corpus, Model
-from features.embeddings.ranking import Pairs, ranks
+from features.embeddings.ranking import Pairs, rank_targets
 from features.embeddings.settings import Settings
 from features.embeddings.training import fit
 from reference import item2vec as reference
@@ -29,24 +29,24 @@ def corpus_of(sequences, counts=None):
 
 
 def arrays(model):
-    return (model.into, model.out, model.into_state, model.out_state)
+    return (model.in_vectors, model.out_vectors, model.in_states, model.out_states)
 
 
 def test_one_epoch_is_the_loop_in_doubles():
-    """Two tracks: whoever is drawn against 0 -> 1 is 0, and against 1 -> 0 there is only the company itself."""
+    """Two tracks: the negative sample of 0 -> 1 is 0, and of 1 -> 0 there is only the context itself."""
     corpus = corpus_of([[0, 1]], counts=[10**9, 1])
     chosen = replace(SMALL, exponent=2.0, window=1, backward=1.0, dimensions=5, negatives=3)
     model = Model.initialise(2, 5, 3)
     space = reference.Space(*(array.tolist() for array in arrays(model)))
     for number in range(4):
-        assert sgns.epoch(corpus, model, chosen, number) == 2
+        assert sgns.train_epoch(corpus, model, chosen, number) == 2
         space.learn(0, 1, [0, 0, 0], chosen.learning_rate)
         space.learn(1, 0, [0, 0, 0], chosen.learning_rate)
     hold(model, space)
 
 
 def hold(model, space):
-    for name in ("into", "out", "into_state", "out_state"):
+    for name in ("in_vectors", "out_vectors", "in_states", "out_states"):
         np.testing.assert_allclose(
             getattr(model, name), np.array(getattr(space, name)), rtol=2e-4, atol=2e-5, err_msg=name
         )
@@ -79,7 +79,7 @@ def test_a_pair_moves_vectors_as_the_loop_does(seed, negatives, dimensions, trac
     space = reference.Space(*(array.tolist() for array in arrays(model)))
     state = np.array([rng.randrange(1, 2**63)], np.uint64)
     drawn, at = [], int(state[0])
-    for _ in range(negatives):  # the company itself and the track may be among them, and one more than once
+    for _ in range(negatives):  # the context itself and the track may be among them, and one more than once
         at = xorshift(at)
         drawn.append(int(PLACES[tracks][(at >> 11) % sgns.PLACES]))
     rate, gradient = np.float32(0.1), np.full(dimensions, 7, np.float32)  # left over from a pair before
@@ -110,7 +110,7 @@ def test_an_epoch_learns_as_many_pairs_as_expected(window, backward):
     mean, variance = (times * sum(column) for column in zip(*moments, strict=True))
     settings = replace(SMALL, window=window, backward=backward, negatives=1, dimensions=2)
     corpus = corpus_of([*SEQUENCES] * times)
-    pairs = sgns.epoch(corpus, Model.initialise(7, 2, 1), settings, 0)
+    pairs = sgns.train_epoch(corpus, Model.initialise(7, 2, 1), settings, 0)
     assert abs(pairs - mean) <= SIGMAS * math.sqrt(variance)
 
 
@@ -129,7 +129,7 @@ def recorded(monkeypatch):
         with monkeypatch.context() as patch:
             patch.setattr(sgns, "_train_pair", pair)
             patch.setattr(sgns, "_train_sequences", sgns._train_sequences.py_func)
-            count = sgns.epoch(corpus, Model.initialise(len(corpus.counts), 2, 1), settings, 0)
+            count = sgns.train_epoch(corpus, Model.initialise(len(corpus.counts), 2, 1), settings, 0)
         assert count == len(pairs)
         return pairs
 
@@ -154,17 +154,17 @@ def test_pairs_come_as_often_as_reach_and_direction_say(recorded, window, backwa
 
 @pytest.mark.parametrize("subsample", [0.0, 0.05])
 @pytest.mark.parametrize("backward", [0.0, 0.3, 1.0])
-def test_compiled_or_not_the_same_pairs_are_drawn(recorded, backward, subsample):
+def test_compiled_or_not_the_same_pairs_are_trained(recorded, backward, subsample):
     """So what is recorded of the loop here is what the compiled one learns."""
     corpus = corpus_of([*SEQUENCES] * 20)
     chosen = replace(SMALL, window=5, backward=backward, subsample=subsample)
     for seed in range(3):
         settings = replace(chosen, seed=seed)
-        compiled = sgns.epoch(corpus, Model.initialise(7, 16, 1), settings, 0)
+        compiled = sgns.train_epoch(corpus, Model.initialise(7, 16, 1), settings, 0)
         assert compiled == len(recorded(corpus, settings)) > 0
 
 
-def test_a_track_is_no_company_of_its_own(recorded):
+def test_a_track_is_no_context_of_its_own(recorded):
     pairs = recorded(corpus_of([[2, 2, 2], [0, 1, 0, 1, 1]] * 50), replace(SMALL, window=4, backward=1.0))
     assert set(pairs) == {(0, 1), (1, 0)}
 
@@ -180,7 +180,7 @@ def followers(backward):
     model = fit(corpus_of(sequences), settings)
     first, second = np.arange(0, 2 * pairs, 2), np.arange(1, 2 * pairs, 2)
     return (
-        np.mean(ranks(model.into, model.out, Pairs(query, target)) == 1)
+        np.mean(rank_targets(model.in_vectors, model.out_vectors, Pairs(query, target)) == 1)
         for query, target in ((first, second), (second, first))
     )
 
@@ -198,7 +198,7 @@ def test_what_always_follows_is_learned_in_that_direction_alone():
 
 @settings(max_examples=30, deadline=None)
 @given(st.lists(st.integers(1, 500), min_size=1, max_size=30), st.sampled_from([-0.5, 0.0, 0.75, 1.0, 2.0]))
-def test_tracks_are_drawn_by_their_plays_to_the_exponent(counts, exponent):
+def test_negatives_are_sampled_by_their_plays_to_the_exponent(counts, exponent):
     drawn = sgns._negative_sampling_table(np.array(counts), exponent, np.random.default_rng(1))
     assert drawn.dtype == np.int32 and drawn.shape == (sgns.PLACES,)
     places = np.bincount(drawn, minlength=len(counts))
@@ -207,7 +207,7 @@ def test_tracks_are_drawn_by_their_plays_to_the_exponent(counts, exponent):
         assert abs(found - sgns.PLACES * n**exponent / total) <= 1 + 1e-6
 
 
-def test_who_is_too_rare_for_a_place_is_drawn_in_some_epochs(monkeypatch):
+def test_a_track_too_rare_for_a_place_is_sampled_in_some_epochs(monkeypatch):
     monkeypatch.setattr(sgns, "PLACES", 64)
     draws, epochs = np.random.default_rng(2), 2_000
     times = sum(
@@ -237,7 +237,7 @@ def test_what_is_thinned_out_is_learned_less_often():
     thin = replace(SMALL, window=1, backward=0.0, subsample=0.02, dimensions=2)
     chance = reference.kept(times, 2 * times, 0.02)
     assert reference.kept(times // rare, 2 * times, 0.02) == 1
-    pairs = sgns.epoch(corpus, Model.initialise(rare + 1, 2, 1), thin, 0)
+    pairs = sgns.train_epoch(corpus, Model.initialise(rare + 1, 2, 1), thin, 0)
     assert abs(pairs - times * chance) <= SIGMAS * math.sqrt(times * chance * (1 - chance))
 
 

@@ -9,19 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from features.embeddings import sgns, tuning
-from features.embeddings.corpus import Corpus
+from features.embeddings import sgns, trials, tuning
+from features.embeddings.corpus import Corpus, Model
 from features.embeddings.settings import SEARCHED, Settings
-from features.embeddings.tuning import (
-    Sample,
-    SearchPlan,
-    candidates,
-    choose_settings,
-    estimate_pairs,
-    improves,
-    select_survivors,
-    soft_hits,
-)
+from features.embeddings.trials import Sample, SearchPlan, estimate_pairs, list_candidates, soft_hits
+from features.embeddings.tuning import choose_settings, improves, select_survivors
 from reference.halving import mean_pairs, rungs
 from reference.planted import sessions
 
@@ -54,8 +46,8 @@ def run_on(corpus, table, monkeypatch):
         of = trial.settings
         return np.array([table(((of.window, of.backward, of.learning_rate), trial.done))])
 
-    monkeypatch.setattr(tuning._Trial, "score_pairs", score_pairs)
-    monkeypatch.setattr(sgns, "epoch", lambda *arguments: 1)
+    monkeypatch.setattr(trials.TrialRun, "score_pairs", score_pairs)
+    monkeypatch.setattr(sgns, "train_epoch", lambda *arguments: 1)
     return choose_settings(corpus, Settings(), NO_LIMIT)
 
 
@@ -114,9 +106,9 @@ def test_pairs_expected_are_those_of_plain_loops(lengths, window, backward):
 
 
 def test_pairs_expected_are_those_that_an_epoch_learns(corpus):
-    for window, backward in tuning.WINDOWS:
+    for window, backward in trials.WINDOWS:
         of = Settings(window=window, backward=backward, dimensions=2)
-        learned = sgns.epoch(corpus, tuning.Model.initialise(len(corpus.counts), 2, 1), of, 0)
+        learned = sgns.train_epoch(corpus, Model.initialise(len(corpus.counts), 2, 1), of, 0)
         assert estimate_pairs(np.diff(corpus.offsets), of) == pytest.approx(learned, rel=0.02)
 
 
@@ -126,20 +118,20 @@ def test_pairs_expected_are_those_that_an_epoch_learns(corpus):
 @pytest.mark.parametrize("budget", [0.5, 1.5, 3.0])
 def test_the_search_and_its_training_cost_no_more_than_is_allowed(corpus, monkeypatch, budget):
     """Counted where pairs are learned, not where the search adds them up."""
-    learned, epoch = [], sgns.epoch
+    learned, epoch = [], sgns.train_epoch
 
     def counted(part, model, of, number):
         pairs = epoch(part, model, of, number)
         learned.append(pairs * of.dimensions)
         return pairs
 
-    monkeypatch.setattr(sgns, "epoch", counted)
+    monkeypatch.setattr(sgns, "train_epoch", counted)
     made = choose_settings(corpus, Settings(), SearchPlan(budget=budget))
     spent, of = sum(learned), made.settings
     learned.clear()
-    model = tuning.Model.initialise(len(corpus.counts), of.dimensions, of.seed)
+    model = Model.initialise(len(corpus.counts), of.dimensions, of.seed)
     for number in range(of.epochs):
-        sgns.epoch(corpus, model, of, number)
+        sgns.train_epoch(corpus, model, of, number)
     assert made.cost == spent
     assert 0 < spent <= budget * sum(learned)
     assert made.relative_cost == pytest.approx(spent / sum(learned), rel=0.02)
@@ -172,12 +164,12 @@ def test_validation_pairs_are_missing_from_the_sample_and_there_in_the_training(
     lasts = sorted(set(range(4, 20_000, 5)))
     seen = len(sample.corpus.tokens)
     assert sample.corpus.sequences == 4_000
-    assert sample.asked == 0, "a track that is asked for is nowhere else, so none of them is known"
-    assert 20_000 - seen >= tuning.MOST_PAIRS * 0.8
+    assert len(sample.pairs) == 0, "a track that is asked for is nowhere else, so none of them is known"
+    assert 20_000 - seen >= trials.MOST_PAIRS * 0.8
     assert set(lasts) <= set(full.tokens.tolist()), "the training that follows has them all"
 
 
-def test_pairs_asked_are_the_ends_of_sequences(corpus):
+def test_validation_pairs_are_the_ends_of_sequences(corpus):
     sample = Sample.draw(corpus, Settings(), SearchPlan(budget=20.0))
     numbers = np.unique(corpus.tokens)
     ends = {tuple(corpus.tokens[end - 2 : end].tolist()) for end in corpus.offsets[1:]}
@@ -186,7 +178,7 @@ def test_pairs_asked_are_the_ends_of_sequences(corpus):
     assert set(asked) <= ends
     kept = np.diff(sample.corpus.offsets)
     shortened = int((kept == corpus.offsets[1] - 1).sum())
-    assert shortened >= sample.asked > 500, "each pair asked for is missing from its sequence"
+    assert shortened >= len(sample.pairs) > 500, "each pair asked for is missing from its sequence"
     assert shortened + int((kept == corpus.offsets[1]).sum()) == corpus.sequences
 
 
@@ -234,9 +226,10 @@ def test_seeds_threads_and_the_rest_stay(corpus):
 
 
 def test_a_candidate_is_tried_once():
-    assert len(candidates(Settings(), SearchPlan())) == 12
+    assert len(list_candidates(Settings(), SearchPlan())) == 12
     assert (
-        len(candidates(Settings(window=3, backward=1.0), SearchPlan(frozenset(("window", "backward"))))) == 3
+        len(list_candidates(Settings(window=3, backward=1.0), SearchPlan(frozenset(("window", "backward")))))
+        == 3
     )
 
 

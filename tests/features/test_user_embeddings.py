@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from features.embeddings.users import HalfLifeError, user_embeddings
+from features.embeddings.users import HalfLifeError, build_user_embeddings
 from reference import embeddings as reference
 from reference.embeddings import embedding
 from reference.frames import frame, rows
@@ -49,7 +49,7 @@ _play = st.fixed_dictionaries(
 
 def computed(spark, plays, half_life=7.0):
     listened, tracks = frame(spark, plays, SESSIONS), frame(spark, EMBEDDINGS, TRACK_EMBEDDINGS)
-    return rows(user_embeddings(listened, tracks, DS, half_life), USER_EMBEDDINGS)
+    return rows(build_user_embeddings(listened, tracks, DS, half_life), USER_EMBEDDINGS)
 
 
 @FEW

@@ -80,7 +80,7 @@ def test_tasks_of_one_executor_unpack_once(files, monkeypatch):
 def test_what_was_cut_off_is_unpacked_again(files, monkeypatch):
     write(files, [[track(0, "a"), track(1, "b")]], [[listed(0, (1, 1.0))]], [[]])
     with monkeypatch.context() as patch:
-        patch.setattr("jobs.embeddings.candidate_files._places", lambda *_: 1 / 0)
+        patch.setattr("jobs.embeddings.candidate_files._list_places", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             files.open()
     assert files.open().following.scores[:1].tolist() == [1.0]

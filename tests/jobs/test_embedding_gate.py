@@ -15,12 +15,12 @@ from expectations.gate import audit_batch
 from expectations.profile import profile
 from expectations.suite import suite_for
 from features.embeddings.settings import Settings
-from features.embeddings.track_rows import track_embeddings
-from jobs.embeddings import task
-from jobs.embeddings.staged_measures import staged_measures
+from features.embeddings.track_embeddings import build_track_embeddings
+from jobs.embeddings import progress, task
+from jobs.embeddings.staged_measures import measure_staged
 from jobs.embeddings.task import Plan, make_task
 from jobs.embeddings.tracks import LEARNED, VOCABULARY
-from reference.planted import laid_ready, sessions
+from reference.planted import sessions, write_scratch
 from schemas import CONTRACTS, conform
 
 DAY = date(2026, 11, 20)
@@ -30,7 +30,7 @@ CONTRACT = CONTRACTS["track_embeddings"]
 
 def trained(folder, heard=None, start="cold", before=None, settings=SETTINGS):
     """What a training reports, the table that it leaves, and its scratch."""
-    scratch, batches = laid_ready(folder, sessions() if heard is None else heard, before)
+    scratch, batches = write_scratch(folder, sessions() if heard is None else heard, before)
     plan = Plan(scratch, settings, start, before is not None)
     (report,) = [batch.to_pylist()[0]["report"] for batch in make_task(plan)(batches)]
     return task.json.loads(report), pq.read_table(scratch.path(LEARNED)), scratch
@@ -45,11 +45,11 @@ def verdict(spark, scratch, learned, report, spoil=lambda rows: rows):
     """What the gate says of rows made of `learned`, as the job makes and measures them."""
     pq.write_table(learned, scratch.path("spoiled.parquet"))
     read = spark.read.parquet
-    rows = track_embeddings(
+    rows = build_track_embeddings(
         read(scratch.path("spoiled.parquet")), read(scratch.path(VOCABULARY)), None, "v1", "v1", DAY
     )
     made = conform(spoil(rows), CONTRACT).localCheckpoint()
-    measures = staged_measures(made, scratch, report["tracks"], report["measures"])
+    measures = measure_staged(made, scratch, report["tracks"], report["measures"])
     return audit_batch(made, suite_for(CONTRACT.name), profile(made, CONTRACT), measures)
 
 
@@ -107,7 +107,7 @@ def shuffled(fit):
 
     def wrong(*arguments):
         model = fit(*arguments)
-        order = np.random.default_rng(0).permutation(len(model.into))
+        order = np.random.default_rng(0).permutation(len(model.in_vectors))
         return type(model)(*(array[order] for array in vars(model).values()))
 
     return wrong
@@ -118,7 +118,9 @@ def untrained(fit):
 
     def wrong(corpus, settings, *rest):
         model = fit(corpus, replace(settings, epochs=1, learning_rate=1e-6), *rest[:1], range(1))
-        model.out[:] = np.random.default_rng(0).normal(size=model.out.shape).astype(np.float32)
+        model.out_vectors[:] = (
+            np.random.default_rng(0).normal(size=model.out_vectors.shape).astype(np.float32)
+        )
         return model
 
     return wrong
@@ -185,7 +187,9 @@ def test_a_version_worse_than_the_one_before_is_refused(spark, first, tmp_path, 
     def noisy(fit):
         def wrong(*arguments):
             model = fit(*arguments)
-            model.out += np.random.default_rng(0).normal(0, 2.0, model.out.shape).astype(np.float32)
+            model.out_vectors += (
+                np.random.default_rng(0).normal(0, 2.0, model.out_vectors.shape).astype(np.float32)
+            )
             return model
 
         return wrong
@@ -223,18 +227,18 @@ def test_one_thread_repeats_a_result_exactly(first, tmp_path):
 
 def test_a_training_that_was_cut_off_goes_on(first, tmp_path, monkeypatch):
     """Killed after the third epoch; what it had saved is gone on with, to the same vectors."""
-    monkeypatch.setattr(task, "SECONDS_BETWEEN_CHECKPOINTS", -1.0)
+    monkeypatch.setattr(progress, "SECONDS_BETWEEN_CHECKPOINTS", -1.0)
     seen = []
 
-    class Cut(task._Progress):
+    class Cut(progress.EpochNotes):
         def __call__(self, epoch, pairs, model):
             super().__call__(epoch, pairs, model)
             seen.append(epoch)
             if len(seen) == 3:
                 raise KeyboardInterrupt
 
-    monkeypatch.setattr(task, "_Progress", Cut)
-    scratch, batches = laid_ready(tmp_path / "scratch", sessions())
+    monkeypatch.setattr(task, "EpochNotes", Cut)
+    scratch, batches = write_scratch(tmp_path / "scratch", sessions())
     plan = Plan(scratch, SETTINGS, "cold", False)
     with pytest.raises(KeyboardInterrupt):
         list(make_task(plan)(batches))

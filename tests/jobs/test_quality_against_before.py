@@ -6,13 +6,13 @@ from datetime import date
 
 import pytest
 
-from jobs.build_similar_tracks import _measures as of_neighbours
+from jobs.build_similar_tracks import _measure_hubs as of_neighbours
 
 DAY = date(2026, 11, 20)
 
 
 class OneDayBefore:
-    """What `_measures` asks of a job: the rows of the day before."""
+    """What `_measure_hubs` reads of a job: the rows of the day before."""
 
     def __init__(self, rows):
         self._rows = rows

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from features.embeddings.settings import SEARCHED
-from features.embeddings.tuning import SAFE_SETTINGS, SLOWER, SearchPlan
+from features.embeddings.settings import SEARCHED, Settings
+from features.embeddings.trials import SearchPlan
+from features.embeddings.tuning import SAFE_SETTINGS, SLOWER
 from jobs import train_track_embeddings
+from jobs.embeddings.parents import Parent
 from jobs.publishing.warehouse import Warehouse
 from reference.planted import sessions
 from reference.published import lay
@@ -49,6 +52,13 @@ def train(root, day, *arguments):
     command = ["--root", root, "--day", str(day), "--threads", "1", *arguments]
     assert train_track_embeddings.main(command) == 0
     return versions(root)[-1]
+
+
+def test_a_parent_of_before_may_carry_settings_that_are_gone():
+    gone = {"blocks": 1, "artist_tokens": False}
+    chosen = {"window": 5, "backward": 1.0, "learning_rate": 0.05, "epochs": 9, "dimensions": 32}
+    parent = Parent("v", "s", FIRST, FIRST, asdict(Settings()) | gone | chosen)
+    assert parent.settings(Settings(), frozenset({"window"})) == Settings(**chosen | {"window": 2})
 
 
 def versions(root):

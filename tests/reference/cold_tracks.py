@@ -1,4 +1,4 @@
-"""The ladder of cold tracks in plain loops, track by track from its definition."""
+"""Vectors of cold tracks in plain loops, track by track from its definition."""
 
 from __future__ import annotations
 
@@ -13,22 +13,21 @@ from reference.rows import Row
 
 Vector = list[float]
 WORDS = 256
+KAPPA = 10.0  # plays
+RIDGE = 1.0
 Encoded = dict[str | int, float]
 
 
 def fill_cold_vectors(
     learned: Iterable[Row],
     catalogue: Iterable[Row],
-    kappa: float = 10.0,
-    shrunk_below: int = 0,
-    ridge: float = 1.0,
-    fit_on: int = 2_000,
+    fewest: int = 2_000,
 ) -> dict[str, Row]:
     """By track: its vectors, `source` and `support`, and the states."""
     about = {row["track_id"]: row for row in catalogue}
     rows = {row["track_id"]: row for row in learned}
     trained = {track: row for track, row in rows.items() if has_vectors(row)}
-    told = regression(trained, about, kappa, ridge, fit_on)
+    told = regression(trained, about, fewest)
     found = {}
     for track in sorted({*rows, *about}):
         row, meta = trained.get(track), about.get(track, {})
@@ -36,10 +35,8 @@ def fill_cold_vectors(
         album = {t: r for t, r in others.items() if same(about.get(t), meta, "album")}
         rungs: list[tuple[str, Vector | None]] = []
         if row is not None:
-            few = row["support"] < shrunk_below
-            rungs.append(("learned", drawn([row], mean(others.values()), kappa) if few else None))
             rungs.append(("learned", pair(row)))
-        rungs.append(("artist", drawn(album.values(), mean(others.values()), kappa)))
+        rungs.append(("artist", shrunk(album.values(), mean(others.values()))))
         rungs.append(("content", told(meta)))
         found[track] = made(track, row, rungs)
     return found
@@ -76,12 +73,12 @@ def mean(rows: Iterable[Row]) -> Vector | None:
     return [x / n for x in sums] if n > 0 else None
 
 
-def drawn(rows: Iterable[Row], to: Vector | None, kappa: float) -> Vector | None:
-    """(n * mean of the rows + kappa * to) / (n + kappa); where both are 0, `to`, as for the least kappa above 0."""
+def shrunk(rows: Iterable[Row], to: Vector | None) -> Vector | None:
+    """(n * mean of the rows + KAPPA * to) / (n + KAPPA)."""
     n, sums = total(rows)
-    if to is None or n + kappa == 0:
-        return to
-    return [(s + kappa * t) / (n + kappa) for s, t in zip(sums or [0.0] * len(to), to, strict=True)]
+    if to is None:
+        return None
+    return [(s + KAPPA * t) / (n + KAPPA) for s, t in zip(sums or [0.0] * len(to), to, strict=True)]
 
 
 def made(track: str, row: Row | None, rungs: list[tuple[str, Vector | None]]) -> Row:
@@ -126,22 +123,20 @@ def encoded(meta: Row) -> Encoded:
     return {"constant": 1.0, **said} if said else {}
 
 
-def regression(
-    trained: dict[str, Row], about: dict[str, Row], kappa: float, ridge: float, fit_on: int
-) -> Callable[[Row], Vector | None]:
+def regression(trained: dict[str, Row], about: dict[str, Row], fewest: int) -> Callable[[Row], Vector | None]:
     """Predictions of the ridge regression; columns that no learned track has would get weight 0, and are left out."""
     fitted = [
-        (encoded(about[track]), pair(row), row["support"] / (row["support"] + kappa))
+        (encoded(about[track]), pair(row), row["support"] / (row["support"] + KAPPA))
         for track, row in trained.items()
         if track in about and encoded(about[track]) and row["support"] > 0
     ]
-    if len(fitted) < fit_on:
+    if len(fitted) < fewest:
         return lambda meta: None
     columns = sorted({column for said, _, _ in fitted for column in said}, key=str)
     left = [
         [
             sum(w * said.get(a, 0.0) * said.get(b, 0.0) for said, _, w in fitted)
-            + (ridge if a == b and a != "constant" else 0.0)
+            + (RIDGE if a == b and a != "constant" else 0.0)
             for b in columns
         ]
         for a in columns

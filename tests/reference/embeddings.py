@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from datetime import date, timedelta
 from itertools import count
 
-from features.embeddings.candidates import CandidateSettings
+from features.embeddings.settings import CandidateSettings
 from reference.rows import Row, bucket
 from reference.windows import midnight_after
 from reference.worlds import DAY

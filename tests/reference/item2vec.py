@@ -31,27 +31,16 @@ class Choices(Protocol):
     def gap_minutes(self) -> float: ...
     @property
     def repeats(self) -> bool: ...
-    @property
-    def artist_tokens(self) -> bool: ...
 
 
 # --- what is read
 
 
 def vocabulary(rows: Iterable[Row], choices: Choices) -> list[Row]:
-    """Of all plays but those of bots, each counts for its track and, where asked, for its artist."""
-    plays: Counter[str] = Counter()
-    for row in rows:
-        if not row["is_bot"]:
-            plays[row["track_id"]] += 1
-            if choices.artist_tokens and row["artist_id"] is not None:
-                plays[artist(row["artist_id"])] += 1
-    often = [(-n, token) for token, n in plays.items() if n >= choices.min_plays]
-    return [{"number": i, "token": token, "plays": -n} for i, (n, token) in enumerate(sorted(often))]
-
-
-def artist(artist_id: str) -> str:
-    return f"\x1eartist\x1f{artist_id}"
+    """Of all plays but those of bots."""
+    plays = Counter(row["track_id"] for row in rows if not row["is_bot"])
+    often = [(-n, track) for track, n in plays.items() if n >= choices.min_plays]
+    return [{"number": i, "track_id": track, "plays": -n} for i, (n, track) in enumerate(sorted(often))]
 
 
 def sequences(rows: Iterable[Row], numbers: dict[str, int], choices: Choices) -> list[tuple[int, list[int]]]:
@@ -97,9 +86,6 @@ def _tokens(plays: list[Row], numbers: dict[str, int], choices: Choices) -> list
             continue
         last = track
         tokens.append(track)
-        name = artist(row["artist_id"]) if row["artist_id"] is not None else None
-        if choices.artist_tokens and name in numbers:
-            tokens.append(numbers[name])
     return tokens
 
 
@@ -116,9 +102,9 @@ def _cut_by_length(tokens: list[int], most: int) -> list[list[int]]:
 
 
 def chances(sequence: Sequence[int], window: int, backward: float) -> dict[tuple[int, int], float]:
-    """By place of a track and of its company: how likely one epoch learns the one from the other.
+    """By place of a track and of its context: how likely one epoch learns the one from the other.
 
-    Each place has a reach of 1 to `window`, all equally likely; company within it counts always where
+    Each place has a reach of 1 to `window`, all equally likely; context within it counts always where
     it lies ahead, with chance `backward` where it lies behind, and never where it is the same track.
     """
     found = {}
@@ -159,27 +145,30 @@ class Space:
     """In and out vectors and Adagrad's sums, one per row, as lists of Python's doubles."""
 
     def __init__(
-        self, into: Rows, out: Rows, into_state: Sequence[float], out_state: Sequence[float]
+        self, in_vectors: Rows, out_vectors: Rows, in_states: Sequence[float], out_states: Sequence[float]
     ) -> None:
-        self.into, self.out = [list(row) for row in into], [list(row) for row in out]
-        self.into_state, self.out_state = list(into_state), list(out_state)
+        self.in_vectors, self.out_vectors = (
+            [list(row) for row in in_vectors],
+            [list(row) for row in out_vectors],
+        )
+        self.in_states, self.out_states = list(in_states), list(out_states)
 
     def learn(self, track: int, context: int, drawn: Sequence[int], rate: float) -> None:
         """Moves out vectors one after the other, each by its own gradient of the log-likelihood; then the in
-        vector, by the sum of what each said before it moved. A drawn track that is the company says nothing."""
-        own = list(self.into[track])
+        vector, by the sum of what each said before it moved. A drawn track that is the context says nothing."""
+        own = list(self.in_vectors[track])
         gradient = [0.0] * len(own)
         for n, other in enumerate([context, *drawn]):
             if n and other == context:
                 continue
             error = (n == 0) - 1 / (
-                1 + math.exp(-sum(a * b for a, b in zip(own, self.out[other], strict=True)))
+                1 + math.exp(-sum(a * b for a, b in zip(own, self.out_vectors[other], strict=True)))
             )
-            gradient = [g + error * o for g, o in zip(gradient, self.out[other], strict=True)]
-            self.out_state[other] += _adagrad(
-                self.out[other], [error * a for a in own], self.out_state[other], rate
+            gradient = [g + error * o for g, o in zip(gradient, self.out_vectors[other], strict=True)]
+            self.out_states[other] += _adagrad(
+                self.out_vectors[other], [error * a for a in own], self.out_states[other], rate
             )
-        self.into_state[track] += _adagrad(self.into[track], gradient, self.into_state[track], rate)
+        self.in_states[track] += _adagrad(self.in_vectors[track], gradient, self.in_states[track], rate)
 
 
 def _adagrad(row: list[float], gradient: list[float], state: float, rate: float) -> float:
@@ -205,10 +194,8 @@ class HeldOut:
         folds: Sequence[int],
         places: int,
         most: int,
-        artists: Iterable[int] = (),
     ) -> None:
-        self._artists = set(artists)
-        long = [i for i, each in enumerate(sequences) if len(self._tracks(each)) >= 3]
+        long = [i for i, each in enumerate(sequences) if len(each) >= 3]
         shares: list[int] = []
         while not shares or shares[-1] > 1:
             shares.append(places // 2 ** (3 + len(shares)))
@@ -216,17 +203,5 @@ class HeldOut:
         self.share = min(enough, default=shares[0])
         self.out = [i for i in long if folds[i] < self.share]
         self.asked = sorted(self.out, key=lambda i: (folds[i], i))[:most]
-        self.pairs = [(tracks[-2], tracks[-1]) for tracks in (self._tracks(sequences[i]) for i in self.asked)]
-        self.left = [
-            self._shortened(each) if i in self.out else list(each) for i, each in enumerate(sequences)
-        ]
-
-    def _tracks(self, sequence: Sequence[int]) -> list[int]:
-        return [token for token in sequence if token not in self._artists]
-
-    def _shortened(self, sequence: Sequence[int]) -> list[int]:
-        """Without the last track, and without the artist after it, who would give it away."""
-        left = list(sequence)
-        while left[-1] in self._artists:
-            left.pop()
-        return left[:-1]
+        self.pairs = [(sequences[i][-2], sequences[i][-1]) for i in self.asked]
+        self.left = [list(each[:-1]) if i in self.out else list(each) for i, each in enumerate(sequences)]

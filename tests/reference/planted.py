@@ -1,4 +1,4 @@
-"""Sessions with planted company, laid ready as Spark lays them, for trainings without Spark."""
+"""Sessions with planted clusters, written to the scratch as Spark writes them, for trainings without Spark."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def sessions(count=12_000, seed=3):
     return (steps % SIZE + SIZE * draws.integers(0, CLUSTERS, (count, 1))).astype(np.int32)
 
 
-def laid_ready(folder, heard, before=None):
+def write_scratch(folder, heard, before=None):
     """The scratch with a vocabulary, `before` being a table that a training left; and the sequences as batches.
 
     Numbers go by plays, as the vocabulary's do; a track is named by its own number.
@@ -31,7 +31,7 @@ def laid_ready(folder, heard, before=None):
     number[order] = np.arange(len(order))
     tokens = [f"t{name:04d}" for name in names[order]]
     table = pa.table(
-        {"number": np.arange(len(order), dtype=np.int32), "token": tokens, "plays": plays[order]}
+        {"number": np.arange(len(order), dtype=np.int32), "track_id": tokens, "plays": plays[order]}
     )
     scratch = Scratch(str(folder))
     (folder / VOCABULARY).mkdir(parents=True)
@@ -46,12 +46,12 @@ def _with_before(vocabulary, before):
     kinds = (pa.list_(pa.float32()), pa.list_(pa.float32()), pa.float64(), pa.float64())
     if before is None:
         nothing = {name: pa.nulls(len(vocabulary), kind) for name, kind in zip(vectors, kinds, strict=True)}
-        columns = {"before": pa.nulls(len(vocabulary), pa.int64()), **nothing}
+        columns = {"previous_plays": pa.nulls(len(vocabulary), pa.int64()), **nothing}
     else:
         at = {name: row for row, name in enumerate(before["track_id"].to_pylist())}
-        places = pa.array([at.get(name) for name in vocabulary["token"].to_pylist()], pa.int64())
+        places = pa.array([at.get(name) for name in vocabulary["track_id"].to_pylist()], pa.int64())
         found = before.take(places)
-        columns = {"before": found["support"], **{name: found[name] for name in vectors}}
+        columns = {"previous_plays": found["support"], **{name: found[name] for name in vectors}}
     for name, column in columns.items():
         vocabulary = vocabulary.append_column(name, column)
     return vocabulary

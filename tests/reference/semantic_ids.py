@@ -35,22 +35,6 @@ def sharing(codes: Sequence[Codes]) -> float:
     return sum(1 for mine in codes if sum(1 for c in codes if c == mine) > 1) / len(codes)
 
 
-def left_over(vector: Vector, levels: Sequence[Sequence[Vector]]) -> list[float]:
-    left = list(vector)
-    for book, code in zip(levels, assigned(vector, levels), strict=True):
-        left = [x - c for x, c in zip(left, book[code], strict=True)]
-    return left
-
-
-def error(vectors: Sequence[Vector], levels: Sequence[Sequence[Vector]]) -> float:
-    """Mean squared length of what is left over, over the mean squared distance to the mean vector."""
-    n = len(vectors)
-    middle = [sum(column) / n for column in zip(*vectors, strict=True)]
-    spread = sum((x - m) ** 2 for v in vectors for x, m in zip(v, middle, strict=True)) / n
-    left = sum(x**2 for v in vectors for x in left_over(v, levels)) / n
-    return left / spread if spread else 0.0
-
-
 def kept(old: Sequence[Codes], new: Sequence[Codes], length: int) -> float:
     """Share of rows with the same first codes."""
     return sum(1 for a, b in zip(old, new, strict=True) if a[:length] == b[:length]) / len(old)

@@ -1,0 +1,88 @@
+"""How far a training is: notes that its task leaves in the scratch, and the driver's thread that prints them."""
+
+from __future__ import annotations
+
+import resource
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from jobs.embeddings.scratch import Scratch
+
+if TYPE_CHECKING:
+    from features.embeddings.corpus import Model
+
+SECONDS_BETWEEN_LOOKS = 0.5
+# A model of seconds is sooner learned again than saved.
+SECONDS_BETWEEN_CHECKPOINTS = 60.0
+
+
+class SearchNotes:
+    """Lines of a search, which sort before the notes of the epochs."""
+
+    def __init__(self, scratch: Scratch) -> None:
+        self._scratch, self._lines = scratch, 0
+
+    def __call__(self, line: str) -> None:
+        self._scratch.write_json(f"progress/00000-{self._lines:03d}.json", {"line": line})
+        self._lines += 1
+
+
+class EpochNotes:
+    """A note after each epoch; now and then, the model itself."""
+
+    def __init__(self, scratch: Scratch) -> None:
+        self._scratch = scratch
+        self._started = self._saved = time.monotonic()
+
+    def __call__(self, epoch: int, pairs: int, model: Model) -> None:
+        now = time.monotonic()
+        self._scratch.write_json(
+            f"progress/{epoch:05d}.json",
+            {"epoch": epoch, "pairs": pairs, "seconds": now - self._started, "peak_bytes": peak_bytes()},
+        )
+        if now - self._saved > SECONDS_BETWEEN_CHECKPOINTS:
+            self._scratch.save_model(model, epoch)
+            self._saved = time.monotonic()
+        self._started = time.monotonic()  # saving is no part of the next epoch
+
+
+def peak_bytes() -> int:
+    """The most memory that this process had so far; Linux counts in KiB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+@contextmanager
+def log_progress(scratch: Scratch, say: Callable[[str], None]) -> Iterator[None]:
+    """Prints the notes of the task, which may run on another machine."""
+    done, printed = threading.Event(), set(scratch.names("progress"))
+
+    def print_new() -> None:
+        for name in scratch.names("progress"):
+            if name not in printed and (note := scratch.read_json(f"progress/{name}")):
+                printed.add(name)
+                say(note.get("line") or _describe_epoch(note))
+
+    def watch() -> None:
+        while not done.wait(SECONDS_BETWEEN_LOOKS):
+            print_new()
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+        print_new()
+
+
+def _describe_epoch(note: dict[str, Any]) -> str:
+    speed = note["pairs"] / max(note["seconds"], 1e-9) / 1e6
+    return (
+        f"epoch {note['epoch']}: {note['pairs']:,} pairs, {note['seconds']:.1f} s, {speed:.1f} M pairs/s, "
+        f"{note['peak_bytes'] / 2**20:,.0f} MiB"
+    )

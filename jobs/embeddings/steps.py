@@ -1,0 +1,114 @@
+"""What the steps that make something of published embeddings share: their day, flags of settings, an executor."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Container
+from dataclasses import fields
+from datetime import date, timedelta
+from os import cpu_count
+from typing import TYPE_CHECKING, Any
+
+from features.embeddings.neighbours import Search
+from features.embeddings.settings import SettingsError
+from jobs.arguments import parse_day
+from jobs.errors import WrongUsage
+from jobs.job import Job
+
+if TYPE_CHECKING:
+    from pyspark.resource import ResourceProfile
+    from pyspark.sql import SparkSession
+
+TABLE = "track_embeddings"
+# Each holds all vectors.
+TASKS_HERE = 4
+
+
+def add_day_argument(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    parser.add_argument("--day", type=parse_day, help="day of the embeddings (default: the newest)")
+    return parser
+
+
+def resolve_day(job: Job, requested: date | None) -> date:
+    """The day requested, or the newest that there are embeddings of.
+
+    Raises:
+        JobError: there are none at all.
+        WrongUsage: none of that day.
+    """
+    days = job.source(TABLE).days
+    if requested is None:
+        return days[-1]
+    if requested not in days:
+        raise WrongUsage(
+            f"there are no track embeddings of {requested}, only of {', '.join(map(str, days[-5:]))}; "
+            "run train-track-embeddings for that day first"
+        )
+    return requested
+
+
+def days_ending(day: date, count: int) -> list[date]:
+    """So many days, `day` the last, newest first.
+
+    Raises:
+        WrongUsage: count is below 1.
+    """
+    if count < 1:
+        raise WrongUsage(f"--days is {count}; it must be 1 or more")
+    return [day - timedelta(days=n) for n in range(count)]
+
+
+def configure_search(job: Job) -> Search:
+    """On a cluster one task with an executor's cores: each further one would hold all vectors again. On one machine
+    a few tasks, since only tasks can read and write side by side, and rows take as long as the search."""
+    profile, cores = whole_executor_profile(job.spark)
+    tasks = 1 if profile else min(cores, TASKS_HERE)
+    return Search(tasks=tasks, threads=max(1, cores // tasks), profile=profile)
+
+
+def whole_executor_profile(spark: SparkSession) -> tuple[ResourceProfile | None, int]:
+    """Resources of a task that has an executor's cores to itself, and how many these are.
+
+    On one machine there are no executors to choose from. Where the cluster does not say how many cores
+    one has, the task takes what every task does.
+    """
+    from pyspark.resource import ResourceProfileBuilder, TaskResourceRequests
+
+    if re.match(r"local(\[|$)", spark.sparkContext.master or ""):
+        return None, cpu_count() or 1
+    cores = int(spark.conf.get("spark.executor.cores", "0") or 0)
+    if not cores:
+        return None, int(spark.conf.get("spark.task.cpus", "1") or 1)
+    requests = TaskResourceRequests().cpus(cores)
+    return ResourceProfileBuilder().require(requests).build, cores
+
+
+def add_settings(parser: argparse.ArgumentParser, settings: type, but: Container[str] = ()) -> None:
+    """A flag for each field of a dataclass of settings, but for some."""
+    for each in fields(settings):
+        flag, about = "--" + each.name.replace("_", "-"), each.metadata
+        meaning = about["meaning"].replace("%", "%%")
+        if each.name in but:
+            continue
+        if isinstance(each.default, bool):
+            action = argparse.BooleanOptionalAction
+            parser.add_argument(flag, action=action, default=each.default, help=meaning)
+        else:
+            parser.add_argument(
+                flag, type=type(each.default), default=each.default, choices=about["choices"],
+                help=f"{meaning} (%(default)s)",
+            )  # fmt: skip
+
+
+def settings_from(args: argparse.Namespace, settings: type, **others: Any) -> Any:
+    """The settings that the arguments of `add_settings` give; of a flag without a value, the default.
+
+    Raises:
+        WrongUsage: some are out of range.
+    """
+    named = {each.name: getattr(args, each.name) for each in fields(settings)} | others
+    try:
+        return settings(**{name: value for name, value in named.items() if value is not None})
+    except SettingsError as problem:
+        raise WrongUsage(str(problem)) from problem
