@@ -7,7 +7,7 @@ from datetime import date, datetime
 from typing import TYPE_CHECKING
 
 from features.joins.point_in_time import FeatureTable, PublishedDay, point_in_time_join
-from features.joins.published_days import DAY
+from features.joins.serving import DAY
 from features.joins.splits import split
 from features.windows.label_time import LabelTimeFeatures, label_time_features
 from jobs.errors import WrongUsage
