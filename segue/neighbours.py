@@ -15,9 +15,9 @@ import pyarrow.dataset as pads
 from numpy.typing import NDArray
 
 from segue.errors import SegueError, UsageError
+from segue.lookup import Key, read_by_key
 from segue.spaces import find_first_days
 from segue.storage import Snapshot
-from segue.store import rows_of
 
 Matrix = NDArray[np.float32]
 RankedTracks = tuple[list[str], list[float]]
@@ -83,7 +83,8 @@ class Neighbours:
 
     def _read_row(self, snapshot: Snapshot, track_id: str, names: Sequence[str]) -> dict[str, Any] | None:
         """The track's own of the newest day; it lies in few files."""
-        rows = rows_of(snapshot, "track_id", pa.array([track_id], pa.string()), self._day, names)
+        key = Key.of(pa.chunked_array([[track_id]], pa.string()))
+        rows, _ = read_by_key(snapshot, {"track_id": key}, self._day, names)
         return next(iter(rows.to_pylist()), None)
 
     @cached_property

@@ -5,23 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.dataset as pads
 
-from segue.buckets import bucket
-from segue.errors import SegueError, UsageError
+from segue.errors import UsageError
+from segue.lookup import TEXT, Key, read_by_key
+from segue.neighbours import Neighbours
 from segue.releases import Release, Root, TableVersion
 from segue.spaces import find_first_days
 from segue.storage import SPACE, Snapshot, table_uri
-
-if TYPE_CHECKING:
-    from segue.neighbours import Neighbours
-
-# What keys may come as: numpy, pandas and polars each have their own; an empty list is of nulls.
-TEXT = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view, pa.types.is_null)
+from segue.training_set import training_set
 
 
 class Store:
@@ -80,9 +75,15 @@ class Store:
         snapshot, entity = self._snapshot(table), self.entity(table)
         names = snapshot.names(columns)
         names = names if entity in names else [entity, *names]
-        asked = _as_strings(keys)
-        found = rows_of(snapshot, entity, asked.drop_null().unique(), snapshot.resolve_day(day), names)
-        return _align_to_keys(found, entity, asked)
+        wanted = _as_strings(keys)
+        present = np.flatnonzero(wanted.is_valid().to_numpy(zero_copy_only=False))
+        key = Key.of(pa.chunked_array([wanted])).of_rows(present)
+        rows, places = read_by_key(snapshot, {entity: key}, snapshot.resolve_day(day), names)
+        place = np.full(len(wanted), -1)
+        place[present] = places
+        found = rows.take(pa.array(place, mask=place < 0))
+        # Arrays make a table whose columns are not 'not null': absent keys have nulls.
+        return pa.table([wanted if name == entity else found[name] for name in names], names=names)
 
     def scan(
         self, table: str, columns: Sequence[str] | None = None, day: date | str | None = None
@@ -128,8 +129,6 @@ class Store:
                 several spaces, or a `space` that there is not.
             SegueError: a day has a key twice, or several spaces.
         """
-        from segue.training_set import training_set
-
         return training_set(self._snapshot, labels, features, at, as_published, max_age, space)
 
     def similar_tracks(self, track_id: str, k: int = 20) -> pa.Table:
@@ -163,8 +162,6 @@ class Store:
 
     @cached_property
     def _neighbours(self) -> Neighbours:
-        from segue.neighbours import Neighbours
-
         lists = self._snapshot("similar_tracks") if "similar_tracks" in self.tables else None
         return Neighbours(self._snapshot("track_embeddings"), lists)
 
@@ -186,31 +183,6 @@ def _check_one_space(snapshot: Snapshot, names: Sequence[str]) -> None:
     if len(since) > 1:
         days = {space: tables[snapshot.name] for space, tables in since.items()}
         raise UsageError.mixed_scan(snapshot.name, vectors, days)
-
-
-def rows_of(
-    snapshot: Snapshot, entity: str, keys: pa.StringArray, day: date | None, names: Sequence[str]
-) -> pa.Table:
-    """The rows of these keys in any order, from the files and row groups that can hold them."""
-    where = pads.field(entity).isin(keys)
-    buckets = None
-    if snapshot.buckets:
-        buckets = {bucket(key, snapshot.buckets) for key in keys.to_pylist()}
-        where = where & pads.field("bucket").isin(
-            pa.array(sorted(buckets), snapshot.schema.field("bucket").type)
-        )
-    found = snapshot.read(snapshot.select(day, buckets), names, where)
-    distinct = len(found[entity].unique())
-    if distinct < found.num_rows:
-        raise SegueError.not_unique(snapshot.name, entity, found.num_rows, distinct)
-    return found
-
-
-def _align_to_keys(found: pa.Table, entity: str, asked: pa.StringArray) -> pa.Table:
-    """One row of `found` per key asked; columns lose 'not null', as absent keys have nulls."""
-    rows = found.take(pc.index_in(asked, value_set=found[entity].combine_chunks()))
-    columns = [asked if name == entity else rows[name] for name in rows.column_names]
-    return pa.table(columns, names=rows.column_names)
 
 
 def _as_strings(keys: Any) -> pa.StringArray:

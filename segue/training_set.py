@@ -15,10 +15,9 @@ import numpy as np
 import pyarrow as pa
 
 from segue.errors import UsageError
+from segue.lookup import TEXT, Ints, Key, read_by_key
 from segue.spaces import resolve_space
 from segue.storage import SPACE, Snapshot
-from segue.store import TEXT
-from segue.wanted_rows import Ints, Key, WantedRows
 
 INSTANT = pa.timestamp("us", "UTC")
 # What is known about a row, beside its features.
@@ -265,9 +264,8 @@ def _rows(asked: _Asked, keys: Mapping[str, Key], day: Ints) -> tuple[pa.Table, 
     found: list[pa.Table] = []
     count = 0
     for number, labels in _groups(day) if asked.columns else ():
-        wanted = WantedRows(asked.snapshot, {name: key.of_rows(labels) for name, key in keys.items()})
-        rows, of_key = wanted.read(asked.snapshot.days[number], asked.columns)
-        mine = of_key[wanted.codes]
+        wanted = {name: key.of_rows(labels) for name, key in keys.items()}
+        rows, mine = read_by_key(asked.snapshot, wanted, asked.snapshot.days[number], asked.columns)
         absent[labels] = mine < 0
         place[labels] = mine + count
         found.append(rows)

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 import segue
 from reference import point_in_time as definition
-from segue import SegueError, UsageError, training_set, wanted_rows
+from segue import SegueError, UsageError, lookup, training_set
 from segue.buckets import bucket
 
 DAY, DAY_BEFORE = date(2026, 11, 20), date(2026, 11, 19)
@@ -198,8 +198,8 @@ def test_it_is_as_defined(
 ):
     # However labels and files are cut, and whether or not buckets are looked at.
     monkeypatch.setattr(training_set, "BLOCK", block)
-    monkeypatch.setattr(wanted_rows, "PORTION", block)
-    monkeypatch.setattr(wanted_rows, "KEYS_PER_BUCKET", few)
+    monkeypatch.setattr(lookup, "PORTION", block)
+    monkeypatch.setattr(lookup, "KEYS_PER_BUCKET", few)
     check(*worlds[number], rows, features, as_published, max_age, type_)
 
 
