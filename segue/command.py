@@ -133,7 +133,9 @@ def _require_spark() -> Iterator[None]:
     except ImportError as missing:
         if find_spec("pyspark") is not None:
             raise
-        raise SegueError.needs_spark() from missing
+        raise SegueError(
+            "this command needs the Spark half: pip install 'segue-platform[spark]'"
+        ) from missing
 
 
 def _is_stdout_closed() -> bool:

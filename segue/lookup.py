@@ -67,7 +67,11 @@ def read_by_key(
     row_of_number[number_of_row] = np.arange(len(number_of_row))
     distinct = int(np.count_nonzero(row_of_number >= 0))
     if distinct < len(number_of_row):
-        raise SegueError.not_unique(snapshot.name, ", ".join(keys), len(number_of_row), distinct)
+        raise SegueError(
+            f"table {snapshot.name} has {len(number_of_row)} rows for {distinct} values of {', '.join(keys)} on one "
+            "day; expected one each",
+            "roll back to an earlier release",
+        )
     return pa.concat_tables(found), row_of_number[numbers.of_keys]
 
 

@@ -77,9 +77,16 @@ class Neighbours:
     def _explain_missing(self, track_id: str, found: object) -> SegueError:
         """Why a track has no vector: it may have a row all the same."""
         if found is not None:
-            return SegueError.nothing_known(track_id, self._day)
+            return SegueError(
+                f"track {track_id!r} is known, but on {self._day} nothing is known of it that a vector could be made "
+                "of: too few plays, no other track of its artist, nothing in the catalogue",
+                "ask for another track",
+            )
         tracks = self._embeddings.count(self._embeddings.select(self._day))
-        return SegueError.no_embedding(track_id, self._day, tracks)
+        return SegueError(
+            f"track {track_id!r} has no embedding; on {self._day} {tracks} tracks have one",
+            "a track has one from the training after it was first played or came into the catalogue",
+        )
 
     def _read_row(self, snapshot: Snapshot, track_id: str, names: Sequence[str]) -> dict[str, Any] | None:
         """The track's own of the newest day; it lies in few files."""
@@ -142,7 +149,10 @@ def matrices(column: pa.ChunkedArray, name: str) -> list[Matrix]:
     """
     lengths = pc.list_value_length(column).unique().to_pylist()
     if len(lengths) > 1 or None in lengths:
-        raise SegueError.ragged(name, lengths)
+        seen = ", ".join("null" if length is None else str(length) for length in lengths)
+        raise SegueError(
+            f"vectors in {name} must all have one length; got {seen}", "roll back to an earlier release"
+        )
     return [
         chunk.flatten().to_numpy(zero_copy_only=False).reshape(len(chunk), -1)
         for chunk in column.chunks

@@ -12,7 +12,7 @@ from functools import cache
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from segue.errors import SegueError, UsageError
+from segue.errors import SegueError, UsageError, list_names
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -84,26 +84,22 @@ def select_unexpired(known: list[Release], now: datetime | None = None) -> list[
     return [release for release in known if release is known[0] or release.expires_at > now]
 
 
-def find_release(root: Root, release_id: str | None = None) -> Release:
-    """The release of that id, living or not; the newest for None.
-
-    Raises:
-        SegueError: there is no release at all.
-        UsageError: none has that id.
-    """
-    return select_release(root, list_releases(root), release_id)
-
-
 def open_release(root: Root, release_id: str | None = None) -> Release:
-    """The same, to be read.
+    """The release of that id, to be read; the newest for None.
 
     Raises:
-        SegueError: its life is over, and maintenance may take its files at any moment.
+        SegueError: there is no release at all; or its life is over, and maintenance may take its files at
+            any moment.
+        UsageError: none has that id.
     """
     known = list_releases(root)
     release, alive = select_release(root, known, release_id), select_unexpired(known)
     if release not in alive:
-        raise SegueError.expired(release.release_id, release.expires_at, [each.release_id for each in alive])
+        raise SegueError(
+            f"release {release.release_id} can no longer be read: its life ended {str(release.expires_at)[:16]} UTC, "
+            "and maintenance removes what only it holds",
+            f"open one of {list_names([each.release_id for each in alive], 5)}",
+        )
     return release
 
 
@@ -128,7 +124,9 @@ def append_release(
     def make_next(known: list[Release]) -> Release:
         newest = known[0].release_id if known else None
         if after not in (ANY, newest):
-            raise SegueError.overtaken(newest)
+            raise SegueError(
+                f"release {newest} was made meanwhile; nothing was released", "run release-tables again"
+            )
         return _next_release(known, day, tables, None)
 
     return _commit(root, make_next)
@@ -199,7 +197,7 @@ def _commit(root: Root, make_next: Callable[[list[Release]], Release]) -> Releas
             if release in list_releases(root):
                 return release
         time.sleep(random.uniform(0, 0.02 * min(attempt + 1, 10)))
-    raise SegueError.contended(uri, ATTEMPTS)
+    raise SegueError(f"{ATTEMPTS} commits to {uri!r} each lost to another writer; try again")
 
 
 def _open_or_create(uri: str) -> DeltaTable:
@@ -288,7 +286,10 @@ def _next_release(
 def select_release(root: Root, known: list[Release], release_id: str | None) -> Release:
     """The one of that id among `known`, newest first; the newest for None."""
     if not known:
-        raise SegueError.no_releases(os.fspath(root))
+        raise SegueError(
+            f"there are no releases under {os.fspath(root)!r}; expected the folder 'releases' there",
+            "give the right root, or publish and release a day first",
+        )
     return known[0] if release_id is None else _find_by_id(known, release_id)
 
 
@@ -306,4 +307,8 @@ def _check_readable(root: Root, release: Release) -> None:
         uri = table_uri(root, name)
         Snapshot.at(uri, entry.version).check_files()
         if (erased := last_erasure_version(uri)) > entry.version:
-            raise SegueError.before_erasure(release.release_id, name, erased)
+            raise SegueError(
+                f"release {release.release_id} is from before version {erased} of {name}, which erased a listener: "
+                "going back would bring the listener back for good",
+                "publish the days that are wrong again, then release",
+            )

@@ -14,7 +14,7 @@ from segue.errors import UsageError
 from segue.lookup import TEXT, Key, read_by_key
 from segue.neighbours import Neighbours
 from segue.releases import Release, Root, TableVersion
-from segue.spaces import find_first_days
+from segue.spaces import describe_spaces, find_first_days
 from segue.storage import SPACE, Snapshot, table_uri
 from segue.training_set import training_set
 
@@ -54,7 +54,14 @@ class Store:
         """
         snapshot = self._snapshot(table)
         if snapshot.entity is None or set(snapshot.key) - {"ds"} != {snapshot.entity}:
-            raise UsageError.no_lookup(table, snapshot.key, snapshot.entity)
+            reason = (
+                f"many rows for one {snapshot.entity}"
+                if snapshot.entity
+                else "no column that look-ups ask by"
+            )
+            raise UsageError(
+                f"table {table} has {reason} (its key is {', '.join(snapshot.key)})", "scan it instead"
+            )
         return snapshot.entity
 
     def lookup(
@@ -181,8 +188,11 @@ def _check_one_space(snapshot: Snapshot, names: Sequence[str]) -> None:
         return
     since = find_first_days({snapshot.name: {day: snapshot.spaces(day) for day in snapshot.days}})
     if len(since) > 1:
-        days = {space: tables[snapshot.name] for space, tables in since.items()}
-        raise UsageError.mixed_scan(snapshot.name, vectors, days)
+        raise UsageError(
+            f"{', '.join(vectors)} of all days would be of {len(since)} spaces ({describe_spaces(since)}); vectors "
+            "compare within one only",
+            "give a day, or ask for space_id too",
+        )
 
 
 def _as_strings(keys: Any) -> pa.StringArray:

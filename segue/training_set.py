@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from segue.errors import UsageError
+from segue.errors import UsageError, list_names
 from segue.lookup import TEXT, Ints, Key, read_by_key
-from segue.spaces import resolve_space
+from segue.spaces import check_has_spaces, resolve_space
 from segue.storage import SPACE, Snapshot
 
 INSTANT = pa.timestamp("us", "UTC")
@@ -62,7 +62,10 @@ class _Asked:
         self.in_space = np.ones(len(snapshot.days) + 1, bool)
         of_days = "ds" in snapshot.key and "ds" in snapshot.partitions
         if not (of_days and self.keys and all(pa.types.is_string(self.type(key)) for key in self.keys)):
-            raise UsageError.no_snapshots(snapshot.name, snapshot.key)
+            raise UsageError(
+                f"table {snapshot.name} has no daily snapshots of entities (its key is {', '.join(snapshot.key)})",
+                "look it up or scan it instead",
+            )
 
     def type(self, column: str) -> pa.DataType:
         return self.snapshot.schema.field(column).type
@@ -111,24 +114,30 @@ def _microseconds(max_age: timedelta | None) -> int:
 
 def _check(labels: pa.Table, at: str, asked: Sequence[_Asked]) -> None:
     if not isinstance(labels, pa.Table):
-        raise UsageError.not_labels(type(labels).__name__)
+        raise UsageError(
+            f"labels must be a pyarrow.Table; got {type(labels).__name__}",
+            "pyarrow.Table.from_pandas makes one",
+        )
     _check_column(labels, at, "timestamps", (pa.types.is_timestamp, pa.types.is_null))
     for key in dict.fromkeys(key for each in asked for key in each.keys):
         _check_column(labels, key, "strings", TEXT)
     names = [each.named(column) for each in asked for column in ("feature_at", *each.columns)]
     taken = [name for name in names if name in labels.column_names or names.count(name) > 1]
     if taken:
-        raise UsageError.taken(dict.fromkeys(taken))
+        raise UsageError(
+            f"two columns would be called {list_names(list(dict.fromkeys(taken)), 5)}",
+            "rename the label's, or ask for one of them only",
+        )
 
 
 def _check_column(labels: pa.Table, name: str, of: str, kinds: Sequence[Callable[[Any], bool]]) -> None:
     if name not in labels.column_names:
         raise UsageError.unknown("column", name, labels.column_names, f"the labels, which need it as {of}")
-    if labels.column_names.count(name) > 1:
-        raise UsageError.wrong_column(name, of, "several of that name")
-    stored = labels.schema.field(name).type
-    if not any(kind(_plain(stored)) for kind in kinds):
-        raise UsageError.wrong_column(name, of, str(stored))
+    several = labels.column_names.count(name) > 1
+    stored = None if several else labels.schema.field(name).type
+    if several or not any(kind(_plain(stored)) for kind in kinds):
+        got = "several of that name" if several else stored
+        raise UsageError(f"the labels need one column {name!r} of {of}; got {got}")
 
 
 def _plain(stored: pa.DataType) -> pa.DataType:
@@ -206,8 +215,7 @@ def _keep_one_space(
         UsageError: none is asked for, and the labels' days are in several.
     """
     measured = [each for each in asked if each.measured(space)]
-    if space is not None and not measured:
-        raise UsageError.no_spaces(space, [each.snapshot.name for each in asked])
+    check_has_spaces(space, measured, [each.snapshot.name for each in asked])
     days: dict[str, set[date]] = {each.snapshot.name: set() for each in measured}
     for labels in blocks if measured else ():
         for each in measured:

@@ -12,8 +12,7 @@ from features.joins.histories import DailyHistory
 from jobs.job import Job
 from jobs.training.labels import Labels
 from jobs.training.request import Request
-from segue.errors import UsageError
-from segue.spaces import resolve_space
+from segue.spaces import check_has_spaces, resolve_space
 from segue.storage import SPACE
 
 if TYPE_CHECKING:
@@ -35,8 +34,7 @@ def keep_one_space(
         SegueError: a day has several.
     """
     measured = [table for table in tables if _is_measured(table, request.space)]
-    if request.space is not None and not measured:
-        raise UsageError.no_spaces(request.space, [table.name for table in tables])
+    check_has_spaces(request.space, measured, [table.name for table in tables])
     spaces = {table.name: _spaces(table.rows, _days(request, labels, table)) for table in measured}
     kept = resolve_space(spaces, request.space, lambda: _all_spaces(job, measured))
     days = {
