@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import random
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -13,16 +11,13 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from segue.errors import SegueError, UsageError, list_names
+from segue.retry import ATTEMPTS, retry
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from deltalake import DeltaTable
 
 Root = str | os.PathLike[str]
-
-# A lost compare-and-swap costs milliseconds; this many in a row mean that something else is wrong.
-ATTEMPTS = 100
-
 
 # How long a release can be opened: a month, so that a training set can be made again next month, and
 # some days to notice. The newest has no end. Maintenance keeps the files of every living release.
@@ -179,25 +174,29 @@ def schema() -> pa.Schema:
 
 
 def _commit(root: Root, make_next: Callable[[list[Release]], Release]) -> Release:
-    """Compare-and-swap: who loses asks `make_next` again, of the releases known by then."""
+    """Who loses to another release asks `make_next` again, of the releases known by then."""
     from deltalake.exceptions import CommitFailedError
 
     from segue.storage import releases_uri
 
     uri = releases_uri(root)
-    for attempt in range(ATTEMPTS):
+
+    def commit() -> Release:
         table = _open_or_create(uri)
         known = _read_releases(uri, table)
         release = make_next(known)
         try:
             _write_release(table, known, release)
-            return release
         except CommitFailedError:
             # A commit whose answer got lost fails its own retry, though it is in the log.
-            if release in list_releases(root):
-                return release
-        time.sleep(random.uniform(0, 0.02 * min(attempt + 1, 10)))
-    raise SegueError(f"{ATTEMPTS} commits to {uri!r} each lost to another writer; try again")
+            if release not in list_releases(root):
+                raise
+        return release
+
+    try:
+        return retry(commit, CommitFailedError)
+    except CommitFailedError as problem:
+        raise SegueError(f"{ATTEMPTS} commits to {uri!r} each lost to another writer; try again") from problem
 
 
 def _open_or_create(uri: str) -> DeltaTable:
