@@ -34,16 +34,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--features", nargs="+", default=[], metavar="TABLE[:COLUMN]", help="see segue features"
     )
     parser.add_argument(
-        "--exact",
+        "--at-label-time",
         nargs="+",
         default=[],
         metavar="TABLE[:COLUMN]",
-        help="the same, to the label's instant, not its day",
+        help="the same, of windows that end at the label's own instant",
     )
     parser.add_argument(
         "--at", default="label_at", metavar="COLUMN", help="the labels' instant, UTC (%(default)s)"
     )
-    parser.add_argument("--known", action="store_true", help="only what had been published by then")
+    parser.add_argument("--as-published", action="store_true", help="only what had been published by then")
     parser.add_argument(
         "--max-age", type=float, metavar="DAYS", help="older values come out null (default: any age)"
     )

@@ -76,7 +76,7 @@ def _rollback(args: argparse.Namespace) -> int:
 
 
 def _configure_lookup(parser: argparse.ArgumentParser) -> None:
-    parser.description = "Prints the row of each key, in the order asked; a key that nobody has is absent."
+    parser.description = "Prints the row of each key, in the order given; an unknown key is shown as absent."
     parser.add_argument("table", metavar="TABLE")
     parser.add_argument("keys", nargs="+", metavar="KEY")
     parser.add_argument("--day", help="as 2026-11-20 (default: the newest of the table)")
@@ -101,15 +101,13 @@ def _lookup(args: argparse.Namespace) -> int:
 
 
 def _configure_similar(parser: argparse.ArgumentParser) -> None:
-    parser.description = (
-        "Prints the tracks heard in the most alike company, best first, and the cosine of their vectors."
-    )
+    parser.description = "Prints the tracks most similar to this one (cosine of embeddings), best first."
     parser.add_argument("track", metavar="TRACK")
     parser.add_argument("-k", type=int, default=20, help="how many (%(default)s)")
     parser.add_argument(
         "--next",
         action="store_true",
-        help="the likeliest to be played next instead, and the inner product of in vector and out vector",
+        help="the tracks most likely played next instead (inner product of in_vector and out_vector)",
     )
     parser.add_argument("--release", metavar="ID", help="(default: the newest)")
     add_root(parser)
@@ -224,6 +222,6 @@ def _format_change(before: Release | None, name: str, entry: TableVersion) -> st
 COMMANDS = {
     "releases": Command("list the releases, or show one", _configure_releases, _releases, 30),
     "lookup": Command("rows of a table by key", _configure_lookup, _lookup, 40),
-    "similar": Command("tracks near a track", _configure_similar, _similar, 50),
+    "similar": Command("tracks most similar to a track", _configure_similar, _similar, 50),
     "rollback": Command("go back to an old release", _configure_rollback, _rollback, 60),
 }

@@ -139,7 +139,7 @@ class Store:
         return training_set(self._snapshot, labels, features, at, as_published, max_age, space)
 
     def similar_tracks(self, track_id: str, k: int = 20) -> pa.Table:
-        """The k tracks heard in the most alike company, best first: track_id, score, title, artist_name.
+        """The k tracks most similar to this one, best first: track_id, score, title, artist_name.
 
         The score is the cosine of the tracks' `vector`, to six decimals; equal ones are in the order of
         ids. The answer is that of the table `similar_tracks` where the release has it of the same training
@@ -154,7 +154,7 @@ class Store:
         return self._named(*self._neighbours.similar_tracks(track_id, k))
 
     def next_tracks(self, track_id: str, k: int = 20) -> pa.Table:
-        """The k tracks likeliest to be played next. As `similar_tracks`, but always by search, and the
+        """The k tracks most likely to be played next. As `similar_tracks`, but always by search, and the
         score is the inner product of the track's `in_vector` with the others' `out_vector`: no cosine, so
         of any size."""
         return self._named(*self._neighbours.next_tracks(track_id, k))

@@ -18,10 +18,7 @@ class PointInTimeError(ValueError):
 
 @dataclass(frozen=True)
 class PublishedDay:
-    """A published day of a daily table: usable for labels from midnight after `ds` on, in UTC.
-
-    With `as_published`, from `available_at` on, if that is later; it must know its time zone.
-    """
+    """A published day of a daily table; `available_at` must know its time zone."""
 
     ds: date
     available_at: datetime
@@ -29,6 +26,10 @@ class PublishedDay:
     @property
     def feature_at(self) -> datetime:
         return datetime.combine(self.ds, time(), UTC) + timedelta(days=1)
+
+    def usable_from(self, as_published: bool) -> datetime:
+        """The first instant whose labels may see it: midnight after it, in UTC, or when it was published if later."""
+        return max(self.feature_at, self.available_at) if as_published else self.feature_at
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class FeatureTable:
         ties: of rows with equal keys and feature_at the one with the later available_at wins, then the
             greatest in these columns, null lowest; then, so that the result is always the same, in `columns`.
         published_days: the published days; (keys, ds) is then unique in `rows`.
-        defaults: value of a column where the label's snapshot has no row of its keys.
+        defaults: value of a column where the label's day has no row of its keys.
     """
 
     name: str
@@ -113,9 +114,9 @@ def _wrong_columns(table: FeatureTable, as_published: bool) -> Iterator[str]:
 def _wrong_days(table: FeatureTable) -> Iterator[str]:
     if table.defaults and table.published_days is None:
         yield f"table {table.name!r}: got defaults, expected none without published_days; say which days are published"
-    strangers = sorted(set(table.defaults) - set(table.columns))
-    if strangers:
-        yield f"table {table.name!r}: defaults for {strangers}, expected names of {list(table.columns)}; correct them"
+    unknown = sorted(set(table.defaults) - set(table.columns))
+    if unknown:
+        yield f"table {table.name!r}: defaults for {unknown}, expected names of {list(table.columns)}; correct them"
     naive = [s.ds.isoformat() for s in table.published_days or () if s.available_at.utcoffset() is None]
     if naive:
         yield f"table {table.name!r}: available_at of {naive} has no time zone, expected one; add tzinfo"

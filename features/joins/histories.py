@@ -115,8 +115,7 @@ class DailyHistory(History):
     @cached_property
     def serving_intervals(self) -> list[ServingInterval]:
         days = self.table.published_days or ()
-        usable = [max(s.feature_at, s.available_at) if self.as_published else s.feature_at for s in days]
-        return serving_intervals([(s.ds, instant) for s, instant in zip(days, usable, strict=True)])
+        return serving_intervals([(day.ds, day.usable_from(self.as_published)) for day in days])
 
     def frame(self, until: Column | None = None) -> DataFrame:
         return self._served().select(

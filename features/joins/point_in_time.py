@@ -1,4 +1,4 @@
-"""Point-in-time joins: beside every label, what was true (or was known) of its keys at its instant.
+"""Point-in-time joins: beside every label, what was true (or had been published) of its keys at its instant.
 
 Tables with the same keys share one shuffle of the labels. A table of which every day is published as
 a whole (`published_days`) is looked up by day, any other as of the label's instant.
@@ -71,7 +71,7 @@ class LabelKeys:
     at: str
 
     def join_histories(self, joined: DataFrame, group: Sequence[History]) -> DataFrame:
-        """`join_as_of`, which is the labels and what was found so far, with the struct of each of `group`."""
+        """`joined`, which is the labels and what was found so far, with the struct of each of `group`."""
         daily = [history for history in group if isinstance(history, DailyHistory)]
         if len(daily) == len(group):
             return self._join_daily(joined, daily)

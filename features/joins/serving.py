@@ -1,4 +1,4 @@
-"""Daily snapshots: which day a label sees follows from its instant alone, so rows are found by equality.
+"""Days published as a whole: which of them a label sees follows from its instant alone, so rows are found by equality.
 
 Time is cut into periods at every instant at which some table's newest usable day changes. Each table
 serves one day in each period; tables that change at different instants still share the periods, and

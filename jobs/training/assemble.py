@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import date, datetime
 from typing import TYPE_CHECKING
 
@@ -62,21 +61,19 @@ def _feature_table(
     contract = CONTRACTS[name]
     keys = entity_of(contract)
     _check_keys(request, labels, name, keys)
-    published_days = tuple(
-        _visible_days(_snapshots(job, name), labels.first, labels.last, request.as_published)
-    )
+    days = _visible_days(_published_days(job, name), labels.first, labels.last, request.as_published)
     return FeatureTable(
         name=name,
-        rows=job.read(name, [snapshot.ds for snapshot in published_days]),
+        rows=job.read(name, [day.ds for day in days]),
         keys=keys,
         columns=columns,
         max_age=request.age_limit,
-        published_days=published_days,
+        published_days=days,
         defaults={c: d for c in columns if (d := contract.column(c).default) is not None},
     )
 
 
-def _snapshots(job: Job, name: str) -> list[PublishedDay]:
+def _published_days(job: Job, name: str) -> list[PublishedDay]:
     """The published days, oldest first; a day that was published in parts was all there with the last."""
     uri = job.warehouse.table_path(name)
     found: dict[date, datetime] = {}
@@ -88,15 +85,11 @@ def _snapshots(job: Job, name: str) -> list[PublishedDay]:
 
 def _visible_days(
     days: list[PublishedDay], first: datetime, last: datetime, as_published: bool
-) -> Iterator[PublishedDay]:
+) -> tuple[PublishedDay, ...]:
     """Those that some label between the two instants can get: no later ones, and of the earlier ones the newest."""
-    in_time = [day for day in days if _usable_from(day, as_published) <= last]
-    before = [day.ds for day in in_time if _usable_from(day, as_published) <= first]
-    yield from (day for day in in_time if not before or day.ds >= max(before))
-
-
-def _usable_from(day: PublishedDay, as_published: bool) -> datetime:
-    return max(day.feature_at, day.available_at) if as_published else day.feature_at
+    in_time = [day for day in days if day.usable_from(as_published) <= last]
+    before = [day.ds for day in in_time if day.usable_from(as_published) <= first]
+    return tuple(day for day in in_time if not before or day.ds >= max(before))
 
 
 def _check_keys(request: Request, labels: Labels, name: str, keys: tuple[str, ...]) -> None:
@@ -114,7 +107,7 @@ def _join_label_time(
     _check_keys(request, labels, name, group.keys)
     if request.as_published:
         raise WrongUsage(
-            f"{name}: --known asks for what had been published; windows at a label's instant never were"
+            f"{name}: --as-published asks for what had been published; windows at a label's instant never were"
         )
     heard = job.source("sessions").days
     if labels.days[-1] > heard[-1]:

@@ -64,17 +64,17 @@ class RequestedFeatures:
 
 
 def _requested_features(manifest: Manifest) -> Iterator[RequestedFeatures]:
-    daily, exact = split_refs(manifest.request)
-    both = [(label_time_columns(exact), True), (daily_columns(daily, manifest.tables), False)]
+    daily, label_time = split_refs(manifest.request)
+    both = [(label_time_columns(label_time), True), (daily_columns(daily, manifest.tables), False)]
     declared = {group.table: group for group in FEATURE_GROUPS}
-    for columns_of, is_exact in both:
+    for columns_of, at_label_time in both:
         for name in columns_of.keys() & declared.keys():
             features = [
                 (f, w)
                 for f, w in declared[name].feature_windows
                 if f.name(w) in columns_of[name] and f.op not in APPROXIMATE
             ]
-            yield RequestedFeatures(declared[name], features, is_exact)
+            yield RequestedFeatures(declared[name], features, at_label_time)
 
 
 def _sample(job: Job, path: str, count: int) -> list[Row]:

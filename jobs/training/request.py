@@ -13,6 +13,9 @@ from schemas import CONTRACTS, FEATURE_GROUPS, Contract, FeatureGroup
 # Columns that frame the features of a table.
 _FRAME = ("ds", "feature_at", "available_at", "bucket")
 
+# What fields of a request were called in manifests of before.
+FORMER_NAMES = {"exact": "at_label_time", "known": "as_published"}
+
 
 @dataclass(frozen=True)
 class Request:
@@ -35,7 +38,10 @@ class Request:
 
     @staticmethod
     def loads(saved: Mapping[str, Any]) -> Request:
-        given: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in saved.items()}
+        given: dict[str, Any] = {
+            FORMER_NAMES.get(name, name): tuple(value) if isinstance(value, list) else value
+            for name, value in saved.items()
+        }
         return Request(**given)
 
     @property
