@@ -80,14 +80,12 @@ def run(args: argparse.Namespace) -> int:
         check_same(labels, old.label_rows, old.label_hash, old.request.labels)
     manifest = replace(manifest, label_rows=labels.count, label_hash=labels.content_hash)
     job.say(f"{labels.count:,} labels, {labels.days[0]} to {labels.days[-1]}, release {manifest.release}")
-    rows, space = assemble(job, manifest.request, labels, manifest.versions)
-    written = _write(rows, args.out, args.format)
-    added = [name for name in rows.columns if name not in labels.rows.columns and "__" in name]
-    manifest = replace(
-        manifest, space=space, **summarise(written, added, age_conditions(manifest.request, added))
-    )
+    training = assemble(job, manifest.request, labels, manifest.versions)
+    written = _write(training.rows, args.out, args.format)
+    summary = summarise(written, training.outputs, age_conditions(manifest.request, training.daily))
+    manifest = replace(manifest, space=training.space, **summary)
     path = save(manifest, args.out)
-    _print_summary(job, manifest, path)
+    _print_summary(job, manifest, len(training.outputs) - len(training.daily), path)
     if old:
         check_replay(old, manifest)
         job.say(f"the same as {args.replay}: content hash {manifest.content_hash}")
@@ -152,11 +150,10 @@ def _write(rows: DataFrame, out: str, format_: str) -> DataFrame:
     return rows.sparkSession.read.format(format_).load(out)
 
 
-def _print_summary(job: Job, manifest: Manifest, path: str) -> None:
+def _print_summary(job: Job, manifest: Manifest, features: int, path: str) -> None:
     nulls = [(name, f"{100 * share:.2f} %") for name, share in manifest.nulls.items() if share]
-    features = [name for name in manifest.nulls if not name.endswith("__feature_at")]
     space = f", vectors of space {manifest.space}" if manifest.space else ""
-    job.say(f"{manifest.rows:,} rows, {len(features)} features{space}; manifest {path}")
+    job.say(f"{manifest.rows:,} rows, {features} features{space}; manifest {path}")
     for table, share in manifest.lost_to_max_age.items():
         job.say(f"{table}: {100 * share:.2f} % of the labels lost to --max-age")
     if nulls:

@@ -11,6 +11,14 @@ from typing import Any
 from pyspark.sql import DataFrame
 from pyspark.sql.types import DataType, DateType, TimestampType
 
+# The column that says which instant the values of a row describe everything before.
+FEATURE_AT = "feature_at"
+
+
+def output_name(table: str, column: str) -> str:
+    """What a table's column is called beside the labels."""
+    return f"{table}__{column}"
+
 
 class PointInTimeError(ValueError):
     """Labels and tables that do not fit together."""
@@ -37,7 +45,7 @@ class FeatureTable:
     """What to add to labels, and from where.
 
     Args:
-        name: output columns are named {name}__feature_at and {name}__{column}.
+        name: output columns are named after it, see `output_name`: feature_at, then `columns`.
         rows: with timestamps `feature_at` and, maybe, `available_at`; or, with `published_days`, a date `ds`.
         keys: columns of the labels and of `rows`, of the same types.
         max_age: older values come out null; a value exactly as old still counts.
@@ -58,7 +66,7 @@ class FeatureTable:
 
     @property
     def outputs(self) -> list[str]:
-        return [f"{self.name}__{column}" for column in ("feature_at", *self.columns)]
+        return [output_name(self.name, column) for column in (FEATURE_AT, *self.columns)]
 
 
 def check(labels: DataFrame, tables: Sequence[FeatureTable], at: str, as_published: bool) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import date, datetime
 from typing import TYPE_CHECKING
 
+from features.joins.feature_table import FEATURE_AT, output_name
 from features.joins.point_in_time import FeatureTable, PublishedDay, point_in_time_join
-from features.joins.serving import DAY
 from features.joins.splits import split
 from features.windows.label_time import LabelTimeFeatures, label_time_features
 from jobs.errors import WrongUsage
@@ -21,10 +23,22 @@ if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
 
-def assemble(
-    job: Job, request: Request, labels: Labels, tables: dict[str, int]
-) -> tuple[DataFrame, str | None]:
-    """The labels with their features, at these versions of the tables, and the space that their vectors are in.
+@dataclass(frozen=True)
+class TrainingRows:
+    """The labels with their features, and the split.
+
+    `outputs` are the columns that were added, `daily` the tables among them that have a `feature_at`; `space`
+    is the one of the vectors, None where there are none.
+    """
+
+    rows: DataFrame
+    outputs: tuple[str, ...]
+    daily: tuple[str, ...]
+    space: str | None
+
+
+def assemble(job: Job, request: Request, labels: Labels, tables: dict[str, int]) -> TrainingRows:
+    """What is requested, at these versions of the tables.
 
     Raises:
         WrongUsage: features that there are not; labels without the keys of a table; labels later than the plays.
@@ -39,20 +53,17 @@ def assemble(
         rows = point_in_time_join(rows, joined, request.at, request.as_published)
     for name, columns in label_time_columns(label_time_refs).items():
         rows = _join_label_time(job, request, labels, rows, name, columns)
-    return _with_split(request, rows), space
+    outputs = tuple(name for name in rows.columns if name not in labels.rows.columns)
+    return TrainingRows(_with_split(request, rows), outputs, tuple(daily), space)
 
 
-def age_conditions(request: Request, columns: list[str]) -> dict[str, str]:
+def age_conditions(request: Request, tables: Sequence[str]) -> dict[str, str]:
     """Per daily table, SQL that is true for a label whose values were too old for it."""
     if request.max_age is None:
         return {}
-    limit = round(request.max_age * DAY)
-    age = f"unix_micros(`{request.at}`) - unix_micros(`{{}}`)"
-    return {
-        name.removesuffix("__feature_at"): f"{age.format(name)} > {limit}"
-        for name in columns
-        if name.endswith("__feature_at")
-    }
+    limit = round(request.max_age * 86_400_000_000)
+    feature_at = {table: f"unix_micros(`{output_name(table, FEATURE_AT)}`)" for table in tables}
+    return {table: f"unix_micros(`{request.at}`) - {at} > {limit}" for table, at in feature_at.items()}
 
 
 def _feature_table(

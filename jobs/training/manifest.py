@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -81,7 +81,7 @@ def load(path: str) -> Manifest:
         raise WrongUsage(f"{location(path)} is no manifest of a training set: {problem}") from None
 
 
-def summarise(rows: DataFrame, features: list[str], lost: Mapping[str, str]) -> dict[str, Any]:
+def summarise(rows: DataFrame, features: Sequence[str], lost: Mapping[str, str]) -> dict[str, Any]:
     """Row count, content hash and shares of a written training set, in one scan."""
     from pyspark.sql import functions as F
 

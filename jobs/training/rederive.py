@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from features.joins.feature_table import FEATURE_AT, output_name
 from features.windows.definitions import Play, inputs, value
 from features.windows.partials import plays_of_group
 from jobs.errors import JobError
@@ -121,7 +122,7 @@ def _differences(
 ) -> Iterator[Difference]:
     keys, group = tuple(row[key] for key in asked.group.keys), asked.group
     for feature, window in asked.features:
-        name = f"{group.table}__{feature.name(window)}"
+        name = output_name(group.table, feature.name(window))
         t = _instant(request, asked, row)
         expected = None if t is None or None in keys else value(plays.get(keys, []), feature, window, t)
         if not same_value(expected, row[name]):
@@ -133,7 +134,7 @@ def _instant(request: Request, asked: RequestedFeatures, row: Row) -> datetime |
     label = row[request.at]
     if asked.at_label_time:
         return label
-    t = row[f"{asked.group.table}__feature_at"]
+    t = row[output_name(asked.group.table, FEATURE_AT)]
     return None if t is None or (request.age_limit is not None and label - t > request.age_limit) else t
 
 
