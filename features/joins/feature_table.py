@@ -1,4 +1,4 @@
-"""What a point-in-time join is asked for, and what is refused before any job runs."""
+"""What a point-in-time join takes, and what is refused before any job runs."""
 
 from __future__ import annotations
 
@@ -131,14 +131,12 @@ def _wrong_days(table: FeatureTable) -> Iterator[str]:
 
 
 def _wrong_keys(labels: DataFrame, table: FeatureTable) -> Iterator[str]:
-    asked, held = _types(labels), _types(table.rows)
+    of_labels, of_rows = _types(labels), _types(table.rows)
     for key in table.keys:
-        if key not in asked:
+        if key not in of_labels:
             yield f"labels: no column {key!r}, got {labels.columns}; table {table.name!r} is joined by it"
-        elif asked[key] != held[key]:
-            types = (
-                f"{asked[key].simpleString()} in labels, {held[key].simpleString()} in table {table.name!r}"
-            )
+        elif of_labels[key] != of_rows[key]:
+            types = f"{of_labels[key].simpleString()} in labels, {of_rows[key].simpleString()} in table {table.name!r}"
             yield f"key {key!r}: {types}, expected the same type; cast one of them"
 
 

@@ -1,4 +1,4 @@
-"""A feature table as the join sees it: key parts, when a row counts, and one struct with all its values.
+"""A feature table as the join reads it: key parts, when a row counts, and one struct with all its values.
 
 One struct, so that all values of a table come from one row. Its fields are in the order in which rows
 are compared: feature_at, available_at, the columns that decide ties, the values.
@@ -48,15 +48,15 @@ class History:
 
         Args:
             until: the newest label's instant, to leave out rows after it. None are left out for their
-                age: the instant of a row that is too old is told all the same.
+                age: `feature_at` of a row that is too old is an output all the same.
         """
         rows, feature_at = self._with_keys(), F.col("feature_at")
         if until is not None:
             rows = rows.where(feature_at <= until)
-        counts = [feature_at, F.col("available_at")] if self.as_published else [feature_at]
-        for instant in counts:
+        instants = [feature_at, F.col("available_at")] if self.as_published else [feature_at]
+        for instant in instants:
             rows = rows.where(instant.isNotNull())
-        time = F.greatest(*counts) if self.as_published else feature_at
+        time = F.greatest(*instants) if self.as_published else feature_at
         return rows.select(*self.parts, time.alias("time"), self._struct([feature_at, *self._order()]))
 
     @property
@@ -64,7 +64,7 @@ class History:
         return [quote_column(key).alias(f"k{n}") for n, key in enumerate(self.table.keys)]
 
     def visible_feature_at(self, at: Column) -> Column:
-        """`feature_at` of what a label at `at` gets; kept beside the struct as {row}_at."""
+        """`feature_at` of what a label at `at` gets; a column of its own, {row}_at."""
         return F.col(self.row)["feature_at"]
 
     def values(self, at: Column, keys: Sequence[Column]) -> list[Column]:
@@ -93,8 +93,8 @@ class History:
         return self.table.rows.schema[name].dataType
 
     def _value_columns(self) -> list[Column]:
-        held = [(F.col(self.row)[f"v{n}"], self._type(name)) for n, name in enumerate(self.table.columns)]
-        return [F.map_from_entries(value) if isinstance(kind, MapType) else value for value, kind in held]
+        stored = [(F.col(self.row)[f"v{n}"], self._type(name)) for n, name in enumerate(self.table.columns)]
+        return [F.map_from_entries(value) if isinstance(kind, MapType) else value for value, kind in stored]
 
     @property
     def _visible_feature_at(self) -> Column:

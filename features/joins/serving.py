@@ -96,8 +96,8 @@ def value_by_day(
     if not intervals:
         return F.lit(None).cast(element)
     first = intervals[0].ds
-    held: list[Any] = [None] * ((intervals[-1].ds - first).days + 1)
+    by_offset: list[Any] = [None] * ((intervals[-1].ds - first).days + 1)
     for serving, value in zip(intervals, values, strict=True):
-        held[(serving.ds - first).days] = value
+        by_offset[(serving.ds - first).days] = value
     position = F.datediff(ds, F.lit(first))
-    return F.when(position >= 0, F.get(literal_array(held, element), position))
+    return F.when(position >= 0, F.get(literal_array(by_offset, element), position))
