@@ -1,4 +1,4 @@
-"""Labels in, the features that held at their instants out, with a manifest that makes the same rows again."""
+"""Labels in, their features as of each label's instant out, with a manifest to make the same rows again."""
 
 from __future__ import annotations
 
@@ -64,9 +64,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--out", required=True, metavar="PATH", help="a folder that is made")
     parser.add_argument("--format", choices=FORMATS, default="parquet", help="(%(default)s)")
-    parser.add_argument(
-        "--replay", metavar="MANIFEST", help="make a training set again; goes with --out alone"
-    )
+    parser.add_argument("--replay", metavar="MANIFEST", help="make a training set again; give --out alone")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -122,7 +120,7 @@ def _replay_request(args: argparse.Namespace, old: Manifest) -> Manifest:
     """The same request on the same versions.
 
     Raises:
-        WrongUsage: more than --out was asked for; features are declared otherwise by now.
+        WrongUsage: more than --out is given; features are declared otherwise by now.
     """
     if args.labels or args.features or args.at_label_time or args.space or args.release:
         raise WrongUsage(

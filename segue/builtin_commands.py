@@ -70,7 +70,7 @@ def _rollback(args: argparse.Namespace) -> int:
     from segue.releases import rollback
 
     release = rollback(args.root, args.id)
-    line = f"release {release.release_id} holds what {args.id} held; it takes back {release.rollback_of}"
+    line = f"release {release.release_id} has the tables of {args.id}; it takes back {release.rollback_of}"
     print(show.format_json_lines([_to_record(release)]) if args.json else line)
     return 0
 
@@ -94,7 +94,7 @@ def _lookup(args: argparse.Namespace) -> int:
     if args.json:
         print(show.format_json_lines(rows))
         return 0
-    # A row can be all nulls in the columns asked for; in this one none is.
+    # A row can be all nulls in the given columns; this one is never null.
     buckets = store.lookup(args.table, args.keys, args.day, ["bucket"])["bucket"]
     print(show.format_records(rows, store.entity(args.table), buckets.is_null().to_pylist()))
     return 0
@@ -201,7 +201,7 @@ def _format_release(release: Release, known: Sequence[Release]) -> str:
     return (
         f"release {release.release_id}, made {show.text(release.released_at)}{takes_back}; "
         f"end of its life: {_format_expiries(known)[release.release_id]}\n\n{show.format_table(header, tables)}"
-        + (f"\n\nno longer holds {', '.join(gone)}" if gone else "")
+        + (f"\n\nno longer has {', '.join(gone)}" if gone else "")
     )
 
 

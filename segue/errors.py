@@ -17,7 +17,7 @@ class SegueError(Exception):
 
 
 class UsageError(SegueError):
-    """The caller asked for what cannot be: an unknown name, a value of the wrong kind."""
+    """A wrong argument: an unknown name, a value of the wrong kind."""
 
     exit_code = 2
 

@@ -33,7 +33,7 @@ class Neighbours:
     """Of the tracks of the newest day of `track_embeddings`, all of one space.
 
     `lists` is the table `similar_tracks`, None where it is not released. Each matrix is read once, when
-    a search first needs it, and held as Arrow read it.
+    a search first needs it, and stays in memory as Arrow read it.
     """
 
     def __init__(self, embeddings: Snapshot, lists: Snapshot | None) -> None:
@@ -49,9 +49,9 @@ class Neighbours:
 
     def next_tracks(self, track_id: str, k: int) -> RankedTracks:
         """The same by the inner product of `in_vector` with the others' `out_vector`, whose lengths count:
-        scaled to length 1, they find fewer of the tracks that were heard next (HR@10 0.161, not 0.165)."""
+        scaled to length 1, they find fewer of the tracks that were played next (HR@10 0.161, not 0.165)."""
         _check(k)
-        # The matrix of in vectors would be held for one row at a time.
+        # Read alone: the matrix of all in vectors would stay in memory for one of its rows.
         found = self._read_row(self._embeddings, track_id, self._embeddings.names(["track_id", "in_vector"]))
         if found is None or found["in_vector"] is None:
             raise self._explain_missing(track_id, found)
@@ -103,9 +103,9 @@ class Neighbours:
 
     def _read_vectors(self, column: str) -> Items:
         self._check_one_space()
-        told = pads.field(column).is_valid()  # a track of which nothing is known is near nothing
+        has_vector = pads.field(column).is_valid()  # a track of which nothing is known is near nothing
         names = self._embeddings.names(["track_id", column])
-        rows = self._embeddings.read(self._embeddings.select(self._day), names, told)
+        rows = self._embeddings.read(self._embeddings.select(self._day), names, has_vector)
         return Items(rows["track_id"], matrices(rows[column], column))
 
     def _check_one_space(self) -> None:

@@ -1,4 +1,4 @@
-"""Releases: which version of every table belongs together. Written and rolled back without Spark."""
+"""Releases: one version of every table, consistent with each other. Written and rolled back without Spark."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Root = str | os.PathLike[str]
 # some days to notice. The newest has no end. Maintenance keeps the files of every living release.
 RELEASE_LIFE = timedelta(days=35)
 
-# A release is a file of a few kB. Opening this many takes 50 ms, writing all releases anew even less.
+# A release is a file of a few kB. Opening this many takes 50 ms, writing all releases again even less.
 FILES_BEFORE_COMPACTION = 32
 
 
@@ -88,12 +88,12 @@ def open_release(root: Root, release_id: str | None = None) -> Release:
         UsageError: none has that id.
     """
     known = list_releases(root)
-    release, alive = select_release(root, known, release_id), select_unexpired(known)
-    if release not in alive:
+    release, unexpired = select_release(root, known, release_id), select_unexpired(known)
+    if release not in unexpired:
         raise SegueError(
             f"release {release.release_id} can no longer be read: its life ended {str(release.expires_at)[:16]} UTC, "
             "and maintenance removes what only it holds",
-            f"open one of {list_names([each.release_id for each in alive], 5)}",
+            f"open one of {list_names([each.release_id for each in unexpired], 5)}",
         )
     return release
 
@@ -106,8 +106,8 @@ def append_release(
 ) -> Release:
     """A new release in one commit: id `<day>.<n>`, `released_at` later than that of every other.
 
-    `after` is the id of the newest release that `tables` were chosen beside, None for none: who was
-    slow must not take back what a faster one has released.
+    `after` is the id of the release that was the newest when `tables` were chosen, None for none: a slow
+    job must not take back what a faster one has released.
 
     Raises:
         UsageError: `tables` is empty.

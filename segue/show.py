@@ -40,15 +40,15 @@ def format_table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
 def format_records(rows: Sequence[Mapping[str, Any]], key: str, absent: Sequence[bool] = ()) -> str:
     """Looked-up rows. Few and wide ones are turned: a line per column, a column per row."""
     names = list(rows[0])
-    marked = [
+    labels = [
         f"{text(row[key])} {ABSENT}" if gone else text(row[key])
         for row, gone in zip(rows, absent or [False] * len(rows), strict=True)
     ]
     others = [name for name in names if name != key]
     if len(rows) <= 5 and len(others) > len(rows):
-        return format_table([key, *marked], [[name, *(row[name] for row in rows)] for name in others])
+        return format_table([key, *labels], [[name, *(row[name] for row in rows)] for name in others])
     return format_table(
-        [key, *others], [[mark, *(row[o] for o in others)] for mark, row in zip(marked, rows, strict=True)]
+        [key, *others], [[label, *(row[o] for o in others)] for label, row in zip(labels, rows, strict=True)]
     )
 
 

@@ -1,4 +1,4 @@
-"""Spaces: vectors compare within one only, so those of two are never handed out together."""
+"""Spaces: vectors compare within one only, so a result never holds vectors of two."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def check_has_spaces(space: str | None, measured: Sized, tables: Collection[str]
 def resolve_space(
     tables: Mapping[str, Days], space: str | None, all_spaces: Callable[[], Collection[str]]
 ) -> str | None:
-    """The space of all vectors handed out together; None where there are none.
+    """The space of all vectors of one result; None where there are none.
 
     Args:
         tables: the days of each table that a label gets a row of.
@@ -33,7 +33,7 @@ def resolve_space(
 
     Raises:
         SegueError: a day has several.
-        UsageError: there are several, and none is asked for; or no day at all is in the one asked for.
+        UsageError: there are several, and none is given; or no day at all is in the one given.
     """
     since = find_first_days(tables)
     if space is None:

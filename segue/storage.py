@@ -1,4 +1,4 @@
-"""Where things lie, and one version of one table: its files as the log tells them.
+"""Where tables are, and one version of a table: its files as the log names them.
 
 The log is read with deltalake, the files with pyarrow's own dataset. Partition values are true only
 in the log: a batch is staged before its instant of publication is known, so paths say null there.
@@ -234,11 +234,11 @@ class Snapshot:
             yield
         except FileNotFoundError as gone:
             raise self._lost_files(gone) from gone
-        except OSError as spoiled:
+        except OSError as problem:
             raise SegueError(
-                f"version {self.version} of the table at {self.uri!r} cannot be read: {first_line(spoiled)}",
+                f"version {self.version} of the table at {self.uri!r} cannot be read: {first_line(problem)}",
                 "segue verify finds the file; until it is restored, open another release",
-            ) from spoiled
+            ) from problem
 
     def _lost_files(self, example: object) -> SegueError:
         return SegueError(
@@ -256,8 +256,8 @@ def _join_path(root: str | os.PathLike[str], *parts: str) -> str:
 def _list_files(table: DeltaTable, partitions: Sequence[str]) -> list[DataFile]:
     """In an order that depends on the files only, so that two scans agree."""
     actions = pa.table(table.get_add_actions(flatten=True))
-    kept = ("path", "size_bytes", "min.bucket", "max.bucket", *(f"partition.{name}" for name in partitions))
-    rows = actions.select([name for name in kept if name in actions.column_names]).to_pylist()
+    names = ("path", "size_bytes", "min.bucket", "max.bucket", *(f"partition.{name}" for name in partitions))
+    rows = actions.select([name for name in names if name in actions.column_names]).to_pylist()
     files = [_to_data_file(row, partitions) for row in rows]
     return sorted(files, key=lambda file: (str(file.partition.get("ds")), file.buckets or (0, 0), file.path))
 

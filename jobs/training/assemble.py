@@ -1,4 +1,4 @@
-"""Puts a training set together: labels, what held at their instants, and the splits."""
+"""Puts a training set together: labels, the features as of their instants, and the splits."""
 
 from __future__ import annotations
 
@@ -87,11 +87,11 @@ def _feature_table(
 def _published_days(job: Job, name: str) -> list[PublishedDay]:
     """The published days, oldest first; a day that was published in parts was all there with the last."""
     uri = job.warehouse.table_path(name)
-    found: dict[date, datetime] = {}
+    available: dict[date, datetime] = {}
     for file in storage.Snapshot.at(uri, job.version(name)).files:
         day, at = file.partition["ds"], file.partition["available_at"]
-        found[day] = max(at, found.get(day, at))
-    return [PublishedDay(day, at) for day, at in sorted(found.items())]
+        available[day] = max(at, available.get(day, at))
+    return [PublishedDay(day, at) for day, at in sorted(available.items())]
 
 
 def _visible_days(
@@ -120,10 +120,10 @@ def _join_label_time(
         raise WrongUsage(
             f"{name}: --as-published asks for what had been published; windows at a label's instant never were"
         )
-    heard = job.source("sessions").days
-    if labels.days[-1] > heard[-1]:
+    last_day = job.source("sessions").days[-1]
+    if labels.days[-1] > last_day:
         raise WrongUsage(
-            f"{name}: labels go on to {labels.days[-1]}, plays end {heard[-1]}: their windows would be too short. "
+            f"{name}: labels go on to {labels.days[-1]}, plays end {last_day}: their windows would be too short. "
             "Leave those labels out, or ask for daily features"
         )
     try:

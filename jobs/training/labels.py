@@ -39,19 +39,19 @@ def read_labels(spark: SparkSession, path: str, at: str) -> Labels:
         raise WrongUsage(f"labels {path}: no column {at!r} (--at); there are: {', '.join(rows.columns)}")
     rows = _with_instants(rows, path, at)
     instant = F.unix_micros(F.col(f"`{at}`"))
-    asked = {"first": F.min(instant), "last": F.max(instant), "nulls": F.count_if(instant.isNull())}
-    seen, limits = content(rows, asked)
-    if not seen.rows:
+    measures = {"first": F.min(instant), "last": F.max(instant), "nulls": F.count_if(instant.isNull())}
+    counted, limits = content(rows, measures)
+    if not counted.rows:
         raise WrongUsage(f"labels {path}: there are none")
     if nulls := limits["nulls"]:
         raise WrongUsage(
-            f"labels {path}: {nulls:,} of {seen.rows:,} have no {at!r}; every label needs its instant"
+            f"labels {path}: {nulls:,} of {counted.rows:,} have no {at!r}; every label needs its instant"
         )
     days = rows.select(F.to_date(F.col(f"`{at}`")).alias("day")).distinct().collect()
     return Labels(
         rows=rows,
-        count=seen.rows,
-        content_hash=f"{seen.content_hash:016x}",
+        count=counted.rows,
+        content_hash=f"{counted.content_hash:016x}",
         first=_instant(limits["first"]),
         last=_instant(limits["last"]),
         days=tuple(sorted(row["day"] for row in days)),

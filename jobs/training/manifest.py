@@ -85,13 +85,13 @@ def summarise(rows: DataFrame, features: Sequence[str], lost: Mapping[str, str])
     """Row count, content hash and shares of a written training set, in one scan."""
     from pyspark.sql import functions as F
 
-    counted = {f"null {name}": F.count_if(F.col(f"`{name}`").isNull()) for name in features}
-    counted |= {f"lost {table}": F.count_if(F.expr(condition)) for table, condition in lost.items()}
-    found, counts = content(rows, counted)
-    shares = {name: counts[name] / max(found.rows, 1) for name in counted}
+    measures = {f"null {name}": F.count_if(F.col(f"`{name}`").isNull()) for name in features}
+    measures |= {f"lost {table}": F.count_if(F.expr(condition)) for table, condition in lost.items()}
+    counted, counts = content(rows, measures)
+    shares = {name: counts[name] / max(counted.rows, 1) for name in measures}
     return {
-        "rows": found.rows,
-        "content_hash": f"{found.content_hash:016x}",
+        "rows": counted.rows,
+        "content_hash": f"{counted.content_hash:016x}",
         "columns": tuple(rows.columns),
         "nulls": {name: shares[f"null {name}"] for name in features},
         "lost_to_max_age": {table: shares[f"lost {table}"] for table in lost},

@@ -1,4 +1,4 @@
-"""What a training set is asked to hold; a manifest keeps it, so that it can be asked for again."""
+"""What a training set shall hold; the manifest keeps it, so that a replay can make it again."""
 
 from __future__ import annotations
 
@@ -52,17 +52,17 @@ class Request:
     def split_instants(self) -> list[datetime]:
         """Raises WrongUsage where one is no instant, or where they are not in order."""
         try:
-            found = [datetime.fromisoformat(text) for text in self.instants]
+            parsed = [datetime.fromisoformat(text) for text in self.instants]
         except ValueError as problem:
             raise WrongUsage(f"--split-at: {problem}; write 2026-11-01 or 2026-11-01T12:00:00") from None
-        found = [each if each.tzinfo else each.replace(tzinfo=UTC) for each in found]
-        if len(found) > 2 or found != sorted(set(found)):
+        instants = [each if each.tzinfo else each.replace(tzinfo=UTC) for each in parsed]
+        if len(instants) > 2 or instants != sorted(set(instants)):
             raise WrongUsage("--split-at takes one instant (where the test begins) or two in order")
-        return found
+        return instants
 
 
 def daily_columns(refs: Sequence[str], tables: Iterable[str]) -> dict[str, tuple[str, ...]]:
-    """The columns of each daily table of a release that are asked for.
+    """The columns of each daily table of a release that are requested.
 
     Raises:
         WrongUsage: a table or column that there is not.
@@ -86,7 +86,7 @@ def group_of(table: str) -> FeatureGroup:
 
 
 def split_refs(request: Request) -> tuple[list[str], list[str]]:
-    """Daily and exact: a group without a daily table is always merged for the labels."""
+    """Daily ones, and those at label time: a group without a daily table is always merged for the labels."""
     merged = {group.table for group in FEATURE_GROUPS if not group.daily}
     daily = [ref for ref in request.features if ref.partition(":")[0] not in merged]
     return daily, [*request.at_label_time, *(ref for ref in request.features if ref not in daily)]
@@ -103,7 +103,7 @@ def _features(contract: Contract) -> tuple[str, ...]:
 def _resolve(
     refs: Sequence[str], known: Mapping[str, tuple[str, ...]], place: str
 ) -> dict[str, tuple[str, ...]]:
-    found: dict[str, list[str]] = {}
+    resolved: dict[str, list[str]] = {}
     for ref in refs:
         table, _, column = ref.partition(":")
         if table not in known:
@@ -115,5 +115,5 @@ def _resolve(
             raise WrongUsage(
                 f"feature {ref}: table {table} has no {column!r}; it has: {', '.join(known[table])}"
             )
-        found.setdefault(table, []).extend([column] if column else known[table])
-    return {table: tuple(dict.fromkeys(columns)) for table, columns in found.items()}
+        resolved.setdefault(table, []).extend([column] if column else known[table])
+    return {table: tuple(dict.fromkeys(columns)) for table, columns in resolved.items()}
