@@ -19,7 +19,7 @@ from segue.releases import open_release
 from segue.storage import filesystem
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
+    pass
 
 FORMATS = ("delta", "parquet")
 
@@ -79,7 +79,9 @@ def run(args: argparse.Namespace) -> int:
     manifest = replace(manifest, label_rows=labels.count, label_hash=labels.content_hash)
     job.say(f"{labels.count:,} labels, {labels.days[0]} to {labels.days[-1]}, release {manifest.release}")
     training = assemble(job, manifest.request, labels, manifest.versions)
-    written = _write(training.rows, args.out, args.format)
+    training.rows.write.format(args.format).save(args.out)
+    # The manifest describes what lies there: read back, not the rows as planned.
+    written = job.spark.read.format(args.format).load(args.out)
     summary = summarise(written, training.outputs, age_conditions(manifest.request, training.daily))
     manifest = replace(manifest, space=training.space, **summary)
     path = save(manifest, args.out)
@@ -141,11 +143,6 @@ def _check_free(out: str) -> None:
     files, path = filesystem(out)
     if files.get_file_info(path).type != FileType.NotFound:
         raise WrongUsage(f"--out {out} is there already; give a folder that is not")
-
-
-def _write(rows: DataFrame, out: str, format_: str) -> DataFrame:
-    rows.write.format(format_).save(out)
-    return rows.sparkSession.read.format(format_).load(out)
 
 
 def _print_summary(job: Job, manifest: Manifest, features: int, path: str) -> None:

@@ -183,7 +183,7 @@ def _format_release(release: Release, known: Sequence[Release]) -> str:
             name,
             entry.version,
             entry.rows,
-            _format_lag(entry),
+            f"{entry.lag_days} day{'s' if entry.lag_days > 1 else ''}" if entry.lag_days else None,
             _format_change(before, name, entry),
             entry.content_hash,
         )
@@ -203,11 +203,6 @@ def _format_release(release: Release, known: Sequence[Release]) -> str:
         f"end of its life: {_format_expiries(known)[release.release_id]}\n\n{show.format_table(header, tables)}"
         + (f"\n\nno longer has {', '.join(gone)}" if gone else "")
     )
-
-
-def _format_lag(entry: TableVersion) -> str | None:
-    """How far behind the release's day a table is that was carried."""
-    return f"{entry.lag_days} day{'s' if entry.lag_days > 1 else ''}" if entry.lag_days else None
 
 
 def _format_change(before: Release | None, name: str, entry: TableVersion) -> str:

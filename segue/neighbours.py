@@ -102,15 +102,12 @@ class Neighbours:
         return next((batch["version_id"][0].as_py() for batch in batches), None)
 
     def _read_vectors(self, column: str) -> Items:
-        self._check_one_space()
+        if self._day is not None:  # raises where the day has several spaces
+            find_first_days({self._embeddings.name: {self._day: self._embeddings.spaces(self._day)}})
         has_vector = pads.field(column).is_valid()  # a track of which nothing is known is near nothing
         names = self._embeddings.names(["track_id", column])
         rows = self._embeddings.read(self._embeddings.select(self._day), names, has_vector)
         return Items(rows["track_id"], matrices(rows[column], column))
-
-    def _check_one_space(self) -> None:
-        if self._day is not None:
-            find_first_days({self._embeddings.name: {self._day: self._embeddings.spaces(self._day)}})
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ def text(value: Any) -> str:
     if value is None:
         return "-"
     if isinstance(value, float):
-        return _format_number(value)
+        return f"{value:.0f}" if 1e4 <= abs(value) < 1e15 else f"{value:.4g}"
     if isinstance(value, datetime):
         return value.strftime("%Y-%m-%d %H:%M:%SZ")
     if isinstance(value, list):
@@ -55,12 +55,6 @@ def format_records(rows: Sequence[Mapping[str, Any]], key: str, absent: Sequence
 def format_json_lines(rows: Iterable[Mapping[str, Any]]) -> str:
     """One JSON object a line; instants and days as ISO 8601, what JSON has no number for as null."""
     return "\n".join(json.dumps(_to_json_value(row), ensure_ascii=False) for row in rows)
-
-
-def _format_number(value: float) -> str:
-    if 1e4 <= abs(value) < 1e15:
-        return f"{value:.0f}"
-    return f"{value:.4g}"
 
 
 def _format_list(values: list[Any]) -> str:

@@ -33,6 +33,7 @@ def join_as_of(
     label_rows = labels.select(
         *[F.col(key).alias(part) for key, part in zip(keys, parts, strict=True)],
         F.col(at).alias("time"),
+        # One struct, so that labels and histories, whose columns differ, can be rows of one frame.
         F.struct(*labels.columns).alias("label"),
         F.lit(AT).alias("side"),
     )
@@ -56,6 +57,8 @@ def spread_keyless(parts: Sequence[str], otherwise: Column) -> Column:
 
 
 def _carry_newest(rows: DataFrame, parts: Sequence[str], structs: Sequence[str]) -> DataFrame:
+    # The greatest struct, not the last row that has one: with `as_published`, a row that became available late
+    # may describe an earlier instant than the row before it.
     so_far = (
         Window.partitionBy(*parts, "bracket")
         .orderBy("time", "side")

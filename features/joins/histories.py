@@ -30,11 +30,6 @@ def quote_column(name: str) -> Column:
     return F.col("`" + name.replace("`", "``") + "`")
 
 
-def _comparable(value: Column, kind: DataType) -> Column:
-    """Maps have no order; their entries do."""
-    return F.map_entries(value) if isinstance(kind, MapType) else value
-
-
 @dataclass(frozen=True)
 class History:
     """A table looked up as of the label's instant; the struct column is called `row`."""
@@ -57,7 +52,9 @@ class History:
         for instant in instants:
             rows = rows.where(instant.isNotNull())
         time = F.greatest(*instants) if self.as_published else feature_at
-        return rows.select(*self.parts, time.alias("time"), self._struct([feature_at, *self._order()]))
+        available = ["available_at"] if "available_at" in self.table.rows.columns else []
+        order = [feature_at, *map(quote_column, (*available, *self.table.ties))]
+        return rows.select(*self.parts, time.alias("time"), self._struct(order))
 
     @property
     def parts(self) -> list[Column]:
@@ -80,13 +77,13 @@ class History:
             rows = rows.where(quote_column(key).isNotNull())
         return rows
 
-    def _order(self) -> list[Column]:
-        available = ["available_at"] if "available_at" in self.table.rows.columns else []
-        return [quote_column(name) for name in (*available, *self.table.ties)]
-
     def _struct(self, order: Sequence[Column]) -> Column:
         first = [column.alias("feature_at" if not n else f"o{n}") for n, column in enumerate(order)]
-        values = [_comparable(quote_column(name), self._type(name)) for name in self.table.columns]
+        values = [
+            # maps have no order, and a struct that holds one no greatest; their entries do
+            F.map_entries(quote_column(name)) if isinstance(self._type(name), MapType) else quote_column(name)
+            for name in self.table.columns
+        ]
         return F.struct(*first, *[value.alias(f"v{n}") for n, value in enumerate(values)]).alias(self.row)
 
     def _type(self, name: str) -> DataType:
@@ -141,7 +138,10 @@ class DailyHistory(History):
         for key in keys:
             answered &= key.isNotNull()
         found = F.col(self.row)["feature_at"] == self._visible_feature_at
-        pairs = zip(self._value_columns(), self._defaults(), strict=True)
+        defaults = [
+            F.lit(self.table.defaults.get(name)).cast(self._type(name)) for name in self.table.columns
+        ]
+        pairs = zip(self._value_columns(), defaults, strict=True)
         values = [F.when(answered, F.when(found, value).otherwise(default)) for value, default in pairs]
         return self._as_outputs([self._visible_feature_at, *values])
 
@@ -162,7 +162,3 @@ class DailyHistory(History):
     def _daily_struct(self) -> Column:
         feature_at = value_by_day(self.serving_intervals, self._midnights, "bigint", F.col("ds"))
         return self._struct([F.timestamp_micros(feature_at)])
-
-    def _defaults(self) -> list[Column]:
-        values = [(self.table.defaults.get(name), self._type(name)) for name in self.table.columns]
-        return [F.lit(value).cast(kind) for value, kind in values]

@@ -91,6 +91,7 @@ def find_hot_keys(frames: Sequence[DataFrame], parts: Sequence[str]) -> HotKeys 
     """
     if not frames or sum(map(reduction.size, frames)) < SMALL:
         return None
+    # Keys and times alone are read: a column store leaves the wide values out.
     sampled = [f.select(*parts, "time").dropna().sample(SAMPLE, seed=7) for f in frames]
     sample = reduce(DataFrame.unionByName, sampled)
     counted = sample.groupBy(*parts).agg(F.count("*").alias("n"))
@@ -104,6 +105,7 @@ def find_hot_keys(frames: Sequence[DataFrame], parts: Sequence[str]) -> HotKeys 
 
 def _find_cuts(sample: DataFrame, parts: Sequence[str]) -> DataFrame:
     steps = [n / MOST_BRACKETS for n in range(1, MOST_BRACKETS)]
+    # Brackets of about a quarter of HOT_ROWS.
     aim = F.least(F.ceil(F.first("n") / (HOT_ROWS * SAMPLE / 4)), F.lit(MOST_BRACKETS))
     steps_of_key = sample.groupBy(*parts).agg(
         F.percentile_approx("time", steps, 1000).alias("steps"), aim.cast("int").alias("brackets")

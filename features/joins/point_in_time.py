@@ -40,6 +40,7 @@ def point_in_time_join(
     plain = labels.toDF(*names.values())  # by position: a label's column may be called anything
     joined = plain
     outputs: dict[str, list[Column]] = {}
+    # The shuffle of the labels is what costs: tables with the same keys share one.
     for keys in dict.fromkeys(table.keys for table in tables):
         group = [
             (History if table.published_days is None else DailyHistory)(table, f"r{n}", as_published)
@@ -120,6 +121,7 @@ class LabelKeys:
     def instants(self) -> DataFrame:
         """Key parts and `time` of the labels that can get something."""
         parts = [key.alias(part) for key, part in zip(self.key_columns, self.parts, strict=True)]
+        # Null is equal to nothing, neither as a key nor as an instant.
         return self.labels.select(*parts, F.col(self.at).alias("time")).dropna()
 
     @property

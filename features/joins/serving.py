@@ -42,7 +42,7 @@ def serving_intervals(days: Sequence[tuple[date, datetime]]) -> list[ServingInte
     """From days and the instants from which each is usable: the newest usable one, whenever it changes."""
     found: list[ServingInterval] = []
     for usable, ds in sorted((to_micros(instant), ds) for ds, instant in days):
-        if found and found[-1].ds >= ds:
+        if found and found[-1].ds >= ds:  # an old day, published again or late: a newer one is in use already
             continue
         if found and found[-1].since == usable:
             found.pop()
@@ -72,7 +72,9 @@ class Periods:
         before_next = [bisect_left(self.starts, (self.first + n + 1) * DAY) for n in range(last + 1)]
         spans = zip(by_midnight, before_next, strict=True)
         within = [[start % DAY for start in self.starts[begin:end]] for begin, end in spans]
+        # By date: ten years are an array of 3,650 elements, and a look-up by place needs no search.
         period = F.get(literal_array(by_midnight, "int"), day)
+        # Unless `as_published`, every day is usable from midnight on, and the date alone decides.
         if any(within):
             on_the_day = F.get(literal_array(within, "array<bigint>"), day)
             period += F.size(F.filter(on_the_day, lambda start: start <= of_day))

@@ -75,6 +75,7 @@ def _feature_table(
     days = _visible_days(_published_days(job, name), labels.first, labels.last, request.as_published)
     return FeatureTable(
         name=name,
+        # Tables are partitioned by day: what no label can get is never read.
         rows=job.read(name, [day.ds for day in days]),
         keys=keys,
         columns=columns,

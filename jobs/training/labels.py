@@ -47,6 +47,7 @@ def read_labels(spark: SparkSession, path: str, at: str) -> Labels:
         raise WrongUsage(
             f"labels {path}: {nulls:,} of {counted.rows:,} have no {at!r}; every label needs its instant"
         )
+    # The days decide which partitions are read; those in between, without labels, need none.
     days = rows.select(F.to_date(F.col(f"`{at}`")).alias("day")).distinct().collect()
     return Labels(
         rows=rows,
@@ -88,6 +89,7 @@ def _with_instants(rows: DataFrame, path: str, at: str) -> DataFrame:
         return rows.withColumn(at, F.try_to_timestamp(F.col(f"`{at}`")))
     if kind not in ("timestamp", "timestamp_ntz"):
         raise WrongUsage(f"labels {path}: {at!r} is {kind}; it must be a timestamp (UTC)")
+    # The session's zone is UTC, so an instant without a zone is one in UTC.
     return rows.withColumn(at, F.col(f"`{at}`").cast("timestamp"))
 
 

@@ -85,6 +85,7 @@ def _read_sample(job: Job, path: str, count: int) -> list[Row]:
 
     format_ = "delta" if is_delta(path) else "parquet"
     rows = job.spark.read.format(format_).load(path)
+    # Spark hashes no maps and no variants; the other columns tell rows apart as well.
     plain = [
         F.col(f"`{field.name}`")
         for field in rows.schema
@@ -104,6 +105,7 @@ def _read_plays(job: Job, group: FeatureGroup, rows: list[Row]) -> dict[tuple[st
     if not keys:
         return {}
     entities = job.spark.createDataFrame(keys, ", ".join(f"{key} string" for key in group.keys))
+    # Inputs come from the declarations' own SQL, by Spark; what is done with them is Python's alone.
     sqls = {sql for f in group.features for sql in inputs(f)}
     found: DataFrame = plays_of_group(job.read("sessions"), group).join(F.broadcast(entities), [*group.keys])
     named = [

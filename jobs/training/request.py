@@ -68,7 +68,7 @@ def daily_columns(refs: Sequence[str], tables: Iterable[str]) -> dict[str, tuple
         WrongUsage: a table or column that there is not.
     """
     known = {
-        name: _features(CONTRACTS[name])
+        name: tuple(c for c in CONTRACTS[name].names if c not in (*_FRAME, *CONTRACTS[name].key))
         for name in tables
         if name in CONTRACTS and CONTRACTS[name].event_time == "feature_at"
     }
@@ -94,10 +94,6 @@ def split_refs(request: Request) -> tuple[list[str], list[str]]:
 
 def entity_of(contract: Contract) -> tuple[str, ...]:
     return tuple(name for name in contract.key if name != "ds")
-
-
-def _features(contract: Contract) -> tuple[str, ...]:
-    return tuple(name for name in contract.names if name not in (*_FRAME, *contract.key))
 
 
 def _resolve(
