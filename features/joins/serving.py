@@ -26,6 +26,10 @@ def to_micros(instant: datetime) -> int:
     return (instant - EPOCH) // timedelta(microseconds=1)
 
 
+def from_micros(micros: int) -> datetime:
+    return EPOCH + timedelta(microseconds=micros)
+
+
 @dataclass(frozen=True)
 class ServingInterval:
     """From `since` on (microseconds), until the next one, labels see the day `ds`."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime
 from typing import TYPE_CHECKING
 
 from expectations.profile import content
+from features.joins.serving import from_micros
 from jobs.errors import JobError, WrongUsage, first_line
 from segue.storage import is_delta
 
@@ -53,14 +54,10 @@ def read_labels(spark: SparkSession, path: str, at: str) -> Labels:
         rows=rows,
         count=counted.rows,
         content_hash=f"{counted.content_hash:016x}",
-        first=_instant(limits["first"]),
-        last=_instant(limits["last"]),
+        first=from_micros(limits["first"]),
+        last=from_micros(limits["last"]),
         days=tuple(sorted(row["day"] for row in days)),
     )
-
-
-def _instant(micros: int) -> datetime:
-    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=micros)
 
 
 def _read(spark: SparkSession, path: str) -> DataFrame:
