@@ -170,7 +170,9 @@ def _format_expiries(known: Sequence[Release]) -> dict[str, str]:
     from segue.releases import select_unexpired
 
     ends = dict.fromkeys((release.release_id for release in known), "over")
-    ends |= {release.release_id: show.text(release.expires_at) for release in select_unexpired(list(known))}
+    ends |= {
+        release.release_id: show.format_cell(release.expires_at) for release in select_unexpired(list(known))
+    }
     return ends | {release.release_id: "no end" for release in known[:1]}  # of the newest
 
 
@@ -199,7 +201,7 @@ def _format_release(release: Release, known: Sequence[Release]) -> str:
     )
     gone = sorted(set(before.tables) - set(release.tables)) if before else []
     return (
-        f"release {release.release_id}, made {show.text(release.released_at)}{takes_back}; "
+        f"release {release.release_id}, made {show.format_cell(release.released_at)}{takes_back}; "
         f"end of its life: {_format_expiries(known)[release.release_id]}\n\n{show.format_table(header, tables)}"
         + (f"\n\nno longer has {', '.join(gone)}" if gone else "")
     )

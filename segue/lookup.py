@@ -119,11 +119,11 @@ def _read_candidates(
             buckets = {bucket(key, snapshot.buckets) for key in entities.to_pylist()}
             numbers = pa.array(sorted(buckets), snapshot.schema.field("bucket").type)
             where &= pads.field("bucket").isin(numbers)
-    for files in _portions(snapshot.select(day, buckets)):
+    for files in _group_by_size(snapshot.select(day, buckets)):
         yield snapshot.read(files, list(dict.fromkeys([*values, *columns])), where)
 
 
-def _portions(files: Sequence[DataFile]) -> Iterator[list[DataFile]]:
+def _group_by_size(files: Sequence[DataFile]) -> Iterator[list[DataFile]]:
     """The files in groups of some size; where there are none, a group of none."""
     portion: list[DataFile] = []
     for file in files:

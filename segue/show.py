@@ -13,7 +13,7 @@ ABSENT = "(absent)"
 VECTOR_HEAD = 3
 
 
-def text(value: Any) -> str:
+def format_cell(value: Any) -> str:
     """One value in one cell: 4 significant digits, the head of a vector, an instant to the second."""
     if value is None:
         return "-"
@@ -30,7 +30,7 @@ def text(value: Any) -> str:
 def format_table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     """A table of lines, columns two spaces apart; columns of numbers are flush right."""
     body = [list(row) for row in rows]
-    cells = [list(header), *([text(value) for value in row] for row in body)]
+    cells = [list(header), *([format_cell(value) for value in row] for row in body)]
     widths = [max(map(_cell_width, column)) for column in zip(*cells, strict=True)]
     right = [_is_numeric(column) for column in zip(*body, strict=True)] or [False] * len(widths)
     lines = ("  ".join(map(_pad, row, widths, right)).rstrip() for row in cells)
@@ -41,7 +41,7 @@ def format_records(rows: Sequence[Mapping[str, Any]], key: str, absent: Sequence
     """Looked-up rows. Few and wide ones are turned: a line per column, a column per row."""
     names = list(rows[0])
     labels = [
-        f"{text(row[key])} {ABSENT}" if gone else text(row[key])
+        f"{format_cell(row[key])} {ABSENT}" if gone else format_cell(row[key])
         for row, gone in zip(rows, absent or [False] * len(rows), strict=True)
     ]
     others = [name for name in names if name != key]
@@ -58,7 +58,7 @@ def format_json_lines(rows: Iterable[Mapping[str, Any]]) -> str:
 
 
 def _format_list(values: list[Any]) -> str:
-    head = ", ".join(text(value) for value in values[:VECTOR_HEAD])
+    head = ", ".join(format_cell(value) for value in values[:VECTOR_HEAD])
     return f"[{head}, … {len(values)}]" if len(values) > VECTOR_HEAD else f"[{head}]"
 
 

@@ -151,13 +151,13 @@ class Store:
             SegueError: the track has no embedding, or nothing is known of it; the day's vectors are of
                 more than one space.
         """
-        return self._named(*self._neighbours.similar_tracks(track_id, k))
+        return self._with_titles(*self._neighbours.similar_tracks(track_id, k))
 
     def next_tracks(self, track_id: str, k: int = 20) -> pa.Table:
         """The k tracks most likely to be played next. As `similar_tracks`, but always by search, and the
         score is the inner product of the track's `in_vector` with the others' `out_vector`: no cosine, so
         of any size."""
-        return self._named(*self._neighbours.next_tracks(track_id, k))
+        return self._with_titles(*self._neighbours.next_tracks(track_id, k))
 
     def _snapshot(self, table: str) -> Snapshot:
         if table not in self.tables:
@@ -172,7 +172,7 @@ class Store:
         lists = self._snapshot("similar_tracks") if "similar_tracks" in self.tables else None
         return Neighbours(self._snapshot("track_embeddings"), lists)
 
-    def _named(self, track_ids: list[str], scores: list[float]) -> pa.Table:
+    def _with_titles(self, track_ids: list[str], scores: list[float]) -> pa.Table:
         if "tracks" in self.tables:
             table = self.lookup("tracks", track_ids, columns=["title", "artist_name"])
         else:

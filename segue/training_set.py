@@ -193,7 +193,7 @@ def _join(
 ) -> Iterator[tuple[str, pa.Array | pa.ChunkedArray]]:
     """The columns that the table adds."""
     visible, day = _find_days(table, labels, as_published, max_age)
-    feature_at = np.append(_ends(table.snapshot.days), 0)[visible]  # of no day, the 0 at the end
+    feature_at = np.append(_midnights_after(table.snapshot.days), 0)[visible]  # of no day, the 0 at the end
     yield "feature_at", pa.array(feature_at, mask=visible < 0).cast(INSTANT)
     keys = {name: labels.key(name) for name in table.keys}
     rows, place = _read_rows(table, keys, np.where(table.in_space[day], day, -1))
@@ -205,7 +205,7 @@ def _find_days(
     table: _RequestedTable, labels: _Labels, as_published: bool, max_age: int
 ) -> tuple[Ints, Ints]:
     """The place of each label's day among those of the table, and of the day that it gets a row of; -1 for none."""
-    ends = _ends(table.snapshot.days)
+    ends = _midnights_after(table.snapshot.days)
     usable_from = np.maximum(ends, _published_at(table.snapshot)) if as_published else ends
     visible = _find_newest(usable_from, labels.at)
     gets_row = np.all([labels.has(name) for name in table.keys], axis=0)
@@ -236,18 +236,18 @@ def _keep_one_space(
         table.snapshot.name: {day: table.snapshot.spaces(day) for day in days[table.snapshot.name]}
         for table in with_vectors
     }
-    chosen = resolve_space(spaces_by_table, space, lambda: _all_spaces(with_vectors))
+    chosen = resolve_space(spaces_by_table, space, lambda: _read_all_spaces(with_vectors))
     for table in with_vectors:
         spaces = [spaces_by_table[table.snapshot.name].get(day, ()) for day in table.snapshot.days]
         table.in_space[:-1] = [chosen in of_day for of_day in spaces]
 
 
-def _all_spaces(tables: Sequence[_RequestedTable]) -> set[str]:
+def _read_all_spaces(tables: Sequence[_RequestedTable]) -> set[str]:
     days = ((table.snapshot, day) for table in tables for day in table.snapshot.days)
     return {space for snapshot, day in days for space in snapshot.spaces(day)}
 
 
-def _ends(days: Sequence[date]) -> Ints:
+def _midnights_after(days: Sequence[date]) -> Ints:
     """Midnight after each day."""
     # Not as datetimes of Python, which end with the year 9999.
     following = np.array(days, "datetime64[D]") + np.timedelta64(1, "D")
@@ -258,7 +258,9 @@ def _published_at(snapshot: Snapshot) -> Ints:
     """When the last file of each day was published; a day with a file that never was is after all labels."""
     files = [file for file in snapshot.files if file.partition["ds"]]
     instants = pa.array([file.partition.get("available_at") for file in files], INSTANT)
-    day = np.searchsorted(_ends(snapshot.days), _ends([file.partition["ds"] for file in files]))
+    day = np.searchsorted(
+        _midnights_after(snapshot.days), _midnights_after([file.partition["ds"] for file in files])
+    )
     last = np.full(len(snapshot.days), -AGES)
     np.maximum.at(last, day, instants.cast(pa.int64()).fill_null(AGES + 1).to_numpy())
     return last

@@ -13,7 +13,7 @@ from functools import reduce
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
-from features.joins.hot_keys import HotKeys, with_rows
+from features.joins.hot_keys import HotKeys, union_rows
 
 # A row of a label's own instant counts for it, so it sorts first.
 BEFORE, AT = 0, 1
@@ -46,7 +46,7 @@ def join_as_of(
         ]
     else:
         branches = hot.cut_by_time(label_rows, history_rows, structs, spread_keyless(parts, F.lit(0)))
-    return _carry_newest(reduce(with_rows, branches), parts, structs)
+    return _carry_newest(reduce(union_rows, branches), parts, structs)
 
 
 def spread_keyless(parts: Sequence[str], otherwise: Column) -> Column:

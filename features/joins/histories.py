@@ -115,7 +115,7 @@ class DailyHistory(History):
         return serving_intervals([(day.ds, day.usable_from(self.as_published)) for day in days])
 
     def frame(self, until: Column | None = None) -> DataFrame:
-        return self._served().select(
+        return self._served_rows().select(
             *self.parts, F.timestamp_micros(self._since).alias("time"), self._daily_struct
         )
 
@@ -127,7 +127,7 @@ class DailyHistory(History):
         )
         # tables that change at the same instants, the usual case, have one period per day
         period = begin if all(a == b for a, b in span) else F.explode(F.sequence(begin, end))
-        return self._served().select(*self.parts, period.alias("period"), self._daily_struct)
+        return self._served_rows().select(*self.parts, period.alias("period"), self._daily_struct)
 
     def visible_feature_at(self, at: Column) -> Column:
         periods = Periods(tuple(s.since for s in self.serving_intervals))
@@ -145,7 +145,7 @@ class DailyHistory(History):
         values = [F.when(answered, F.when(found, value).otherwise(default)) for value, default in pairs]
         return self._as_outputs([self._visible_feature_at, *values])
 
-    def _served(self) -> DataFrame:
+    def _served_rows(self) -> DataFrame:
         return self._with_keys().where(self._since.isNotNull())
 
     @property

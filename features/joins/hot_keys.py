@@ -71,7 +71,7 @@ class HotKeys:
         """Per bracket the greatest row of all brackets before it, at a time before every other."""
         every = F.explode(F.sequence(F.lit(0), F.size("cuts"))).alias("bracket")
         narrow = [history.drop("cuts", "time", "side") for history in histories]
-        rows = reduce(with_rows, [self.frame.select(*self.parts, every), *narrow])
+        rows = reduce(union_rows, [self.frame.select(*self.parts, every), *narrow])
         last = rows.groupBy(*self.parts, "bracket").agg(*[F.max(struct).alias(struct) for struct in structs])
         before = Window.partitionBy(*self.parts).orderBy("bracket").rowsBetween(Window.unboundedPreceding, -1)
         carried = [F.max(struct).over(before).alias(struct) for struct in structs]
@@ -79,7 +79,7 @@ class HotKeys:
         return last.select(*self.parts, "bracket", *head, *carried)
 
 
-def with_rows(above: DataFrame, below: DataFrame) -> DataFrame:
+def union_rows(above: DataFrame, below: DataFrame) -> DataFrame:
     return above.unionByName(below, allowMissingColumns=True)
 
 

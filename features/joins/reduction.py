@@ -71,14 +71,16 @@ def keep_newest_per_label(history: DataFrame, labels: DataFrame, parts: Sequence
         return history
     moments = labels.groupBy(*parts).agg(F.collect_set("time").alias("moments"))
     few = F.size("moments") <= MOST_MOMENTS
-    newest = _newest(history, moments.where(few), parts, row)
+    newest = _newest_before_each_label(history, moments.where(few), parts, row)
     between = history.withColumn("feature_at", F.col(f"{row}.feature_at"))
     newest_rows = between.join(F.broadcast(newest), [*parts, "feature_at"], "left_semi").drop("feature_at")
     # for keys with more labels the search for the neighbours would cost more than it saves
     return newest_rows.unionByName(history.join(F.broadcast(moments.where(~few)), list(parts), "left_semi"))
 
 
-def _newest(history: DataFrame, moments: DataFrame, parts: Sequence[str], row: str) -> DataFrame:
+def _newest_before_each_label(
+    history: DataFrame, moments: DataFrame, parts: Sequence[str], row: str
+) -> DataFrame:
     """The newest feature_at between any two labels; there are no more of them than labels."""
     times = history.select(*parts, "time", F.col(f"{row}.feature_at").alias("feature_at"))
     next_label = F.array_min(F.filter("moments", lambda moment: moment >= F.col("time")))

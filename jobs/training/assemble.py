@@ -72,7 +72,7 @@ def _feature_table(
     contract = CONTRACTS[name]
     keys = entity_of(contract)
     _check_keys(request, labels, name, keys)
-    days = _visible_days(_published_days(job, name), labels.first, labels.last, request.as_published)
+    days = _visible_days(_read_published_days(job, name), labels.first, labels.last, request.as_published)
     return FeatureTable(
         name=name,
         # Tables are partitioned by day: what no label can get is never read.
@@ -85,7 +85,7 @@ def _feature_table(
     )
 
 
-def _published_days(job: Job, name: str) -> list[PublishedDay]:
+def _read_published_days(job: Job, name: str) -> list[PublishedDay]:
     """The published days, oldest first; a day that was published in parts was all there with the last."""
     uri = job.warehouse.table_path(name)
     available: dict[date, datetime] = {}

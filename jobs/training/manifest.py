@@ -54,13 +54,13 @@ def declarations() -> str:
     return digest([repr(group) for group in FEATURE_GROUPS])
 
 
-def location(path: str) -> str:
+def manifest_path(path: str) -> str:
     """Of the manifest of a training set, or the manifest itself."""
     return path if path.endswith(".json") else f"{path.rstrip('/')}/{NAME}"
 
 
 def save(manifest: Manifest, out: str) -> str:
-    path = location(out)
+    path = manifest_path(out)
     files, inner = filesystem(path)
     with files.open_output_stream(inner) as file:
         file.write(manifest.dumps().encode())
@@ -69,16 +69,16 @@ def save(manifest: Manifest, out: str) -> str:
 
 def load(path: str) -> Manifest:
     """Raises WrongUsage where there is no manifest, or none of ours."""
-    files, inner = filesystem(location(path))
+    files, inner = filesystem(manifest_path(path))
     try:
         with files.open_input_stream(inner) as file:
             saved = json.loads(file.read())
         request = Request.loads(saved.pop("request"))
         return Manifest(request=request, **{**saved, "columns": tuple(saved["columns"])})
     except FileNotFoundError:
-        raise WrongUsage(f"{location(path)} is not there; give a training set, or its {NAME}") from None
+        raise WrongUsage(f"{manifest_path(path)} is not there; give a training set, or its {NAME}") from None
     except (ValueError, KeyError, TypeError) as problem:
-        raise WrongUsage(f"{location(path)} is no manifest of a training set: {problem}") from None
+        raise WrongUsage(f"{manifest_path(path)} is no manifest of a training set: {problem}") from None
 
 
 def summarise(rows: DataFrame, features: Sequence[str], lost: Mapping[str, str]) -> dict[str, Any]:

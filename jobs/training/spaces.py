@@ -35,8 +35,8 @@ def keep_one_space(
     """
     with_vectors = [table for table in tables if _is_of_one_space(table, request.space)]
     check_has_spaces(request.space, with_vectors, [table.name for table in tables])
-    spaces = {table.name: _spaces(table.rows, _days(request, labels, table)) for table in with_vectors}
-    chosen = resolve_space(spaces, request.space, lambda: _all_spaces(job, with_vectors))
+    spaces = {table.name: _read_spaces(table.rows, _days(request, labels, table)) for table in with_vectors}
+    chosen = resolve_space(spaces, request.space, lambda: _read_all_spaces(job, with_vectors))
     days = {
         name: [day for day, of_day in of_days.items() if chosen in of_day] for name, of_days in spaces.items()
     }
@@ -67,14 +67,14 @@ def _days(request: Request, labels: Labels, table: FeatureTable) -> list[date]:
     return sorted(row["day"] - timedelta(days=1) for row in midnights)
 
 
-def _spaces(rows: DataFrame, days: Sequence[date]) -> dict[date, set[str]]:
+def _read_spaces(rows: DataFrame, days: Sequence[date]) -> dict[date, set[str]]:
     found: dict[date, set[str]] = {}
     for row in _of_days(rows, days).select("ds", SPACE).distinct().collect():
         found.setdefault(row["ds"], set()).add(row[SPACE])
     return found
 
 
-def _all_spaces(job: Job, tables: Sequence[FeatureTable]) -> set[str]:
+def _read_all_spaces(job: Job, tables: Sequence[FeatureTable]) -> set[str]:
     """Of every day of the tables, those that no label gets included."""
     rows = (job.at(table.name, job.version(table.name)).select(SPACE).distinct() for table in tables)
     return {row[SPACE] for each in rows for row in each.collect()}
