@@ -146,7 +146,7 @@ def rollback(root: Root, to: str) -> Release:
     _check_readable(root, open_release(root, to))
 
     def make_next(known: list[Release]) -> Release:
-        old, newest = _find_by_id(known, to), known[0]
+        old, newest = select_release(root, known, to), known[0]
         if old is newest:
             raise UsageError(f"release {to} is the newest already; there is nothing to take back")
         return _next_release(known, old.day, old.tables, newest.release_id)
@@ -159,18 +159,11 @@ def schema() -> pa.Schema:
     """Of the table of releases: one row per release and table."""
     import pyarrow as pa
 
-    return pa.schema(
-        [
-            pa.field("release_id", pa.string(), nullable=False),
-            pa.field("released_at", pa.timestamp("us", "UTC"), nullable=False),
-            pa.field("table_name", pa.string(), nullable=False),
-            pa.field("version", pa.int64(), nullable=False),
-            pa.field("rows", pa.int64(), nullable=False),
-            pa.field("content_hash", pa.string(), nullable=False),
-            pa.field("rollback_of", pa.string()),
-            pa.field("lag_days", pa.int64()),
-        ]
-    )
+    text, number = pa.string(), pa.int64()
+    required = {"release_id": text, "released_at": pa.timestamp("us", "UTC"), "table_name": text}
+    required |= {"version": number, "rows": number, "content_hash": text}
+    fields = [pa.field(name, kind, nullable=False) for name, kind in required.items()]
+    return pa.schema([*fields, pa.field("rollback_of", text), pa.field("lag_days", number)])
 
 
 def _commit(root: Root, make_next: Callable[[list[Release]], Release]) -> Release:
@@ -241,11 +234,8 @@ def _to_rows(release: Release) -> list[dict[str, Any]]:
             "release_id": release.release_id,
             "released_at": release.released_at,
             "table_name": name,
-            "version": entry.version,
-            "rows": entry.rows,
-            "content_hash": entry.content_hash,
             "rollback_of": release.rollback_of,
-            "lag_days": entry.lag_days,
+            **vars(entry),
         }
         for name, entry in sorted(release.tables.items())
     ]
@@ -258,17 +248,16 @@ def _read_releases(uri: str, table: DeltaTable) -> list[Release]:
     snapshot = Snapshot(uri, table)
     columns = [name for name in schema().names if name in snapshot.schema.names]
     rows = snapshot.read(snapshot.files, columns).sort_by("release_id").to_pylist()
-    found = [_from_rows(list(group)) for _, group in groupby(rows, key=lambda row: row["release_id"])]
-    return sorted(found, key=lambda each: (each.released_at, each.day, each.number), reverse=True)
+    releases = [_from_rows(list(group)) for _, group in groupby(rows, key=lambda row: row["release_id"])]
+    return sorted(releases, key=lambda each: (each.released_at, each.day, each.number), reverse=True)
 
 
 def _from_rows(rows: list[dict[str, Any]]) -> Release:
-    tables = {
-        row["table_name"]: TableVersion(
-            row["version"], row["rows"], row["content_hash"], row.get("lag_days") or 0
-        )
+    entries = [
+        TableVersion(row["version"], row["rows"], row["content_hash"], row.get("lag_days") or 0)
         for row in rows
-    }
+    ]
+    tables = dict(zip((row["table_name"] for row in rows), entries, strict=True))
     return Release(rows[0]["release_id"], rows[0]["released_at"], tables, rows[0]["rollback_of"])
 
 
@@ -289,10 +278,8 @@ def select_release(root: Root, known: list[Release], release_id: str | None) -> 
             f"there are no releases under {os.fspath(root)!r}; expected the folder 'releases' there",
             "give the right root, or publish and release a day first",
         )
-    return known[0] if release_id is None else _find_by_id(known, release_id)
-
-
-def _find_by_id(known: list[Release], release_id: str) -> Release:
+    if release_id is None:
+        return known[0]
     for release in known:
         if release.release_id == release_id:
             return release

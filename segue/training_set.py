@@ -51,7 +51,7 @@ def training_set(
 # --- what is requested
 
 
-class _RequestedTable:
+class _TableRequest:
     """A table, and the features requested of it."""
 
     def __init__(self, snapshot: Snapshot) -> None:
@@ -92,16 +92,14 @@ class _RequestedTable:
         return any(name in self.snapshot.vectors for name in self.columns)
 
 
-def _parse_features(
-    snapshot: Callable[[str], Snapshot], features: Sequence[str]
-) -> dict[str, _RequestedTable]:
+def _parse_features(snapshot: Callable[[str], Snapshot], features: Sequence[str]) -> dict[str, _TableRequest]:
     if isinstance(features, str) or not all(isinstance(each, str) for each in features):
         raise UsageError.not_a_list("features", repr(features))
-    requested: dict[str, _RequestedTable] = {}
+    requested: dict[str, _TableRequest] = {}
     for feature in features:
         table, colon, column = feature.partition(":")
         if table not in requested:
-            requested[table] = _RequestedTable(snapshot(table))
+            requested[table] = _TableRequest(snapshot(table))
         requested[table].add(column if colon else None)
     return requested
 
@@ -114,7 +112,7 @@ def _to_microseconds(max_age: timedelta | None) -> int:
     return max_age // timedelta(microseconds=1)
 
 
-def _check(labels: pa.Table, at: str, tables: Sequence[_RequestedTable]) -> None:
+def _check(labels: pa.Table, at: str, tables: Sequence[_TableRequest]) -> None:
     if not isinstance(labels, pa.Table):
         raise UsageError(
             f"labels must be a pyarrow.Table; got {type(labels).__name__}",
@@ -165,18 +163,17 @@ def _round_instants(column: pa.ChunkedArray) -> tuple[Ints, Ints]:
     column = column.cast(INSTANT if pa.types.is_null(stored) else stored)
     whole = column.cast(pa.int64())
     raw, absent = whole.fill_null(0).to_numpy(), whole.is_null().to_numpy()
-    unit = column.type.unit
-    if unit == "ns":
+    if column.type.unit == "ns":
         down = raw // 1000
         up = down + (raw % 1000 != 0)
     else:
-        most = AGES // UNITS[unit]
-        down = up = np.clip(raw, -most, most) * UNITS[unit]
+        most = AGES // UNITS[column.type.unit]
+        down = up = np.clip(raw, -most, most) * UNITS[column.type.unit]
     return np.where(absent, -AGES, down), up
 
 
 def _add_features(
-    rows: pa.Table, at: str, tables: Sequence[_RequestedTable], as_published: bool, max_age: int
+    rows: pa.Table, at: str, tables: Sequence[_TableRequest], as_published: bool, max_age: int
 ) -> pa.Table:
     labels = _Labels(rows, at)
     for table in tables:
@@ -189,7 +186,7 @@ def _add_features(
 
 
 def _join(
-    table: _RequestedTable, labels: _Labels, as_published: bool, max_age: int
+    table: _TableRequest, labels: _Labels, as_published: bool, max_age: int
 ) -> Iterator[tuple[str, pa.Array | pa.ChunkedArray]]:
     """The columns that the table adds."""
     visible, day = _find_days(table, labels, as_published, max_age)
@@ -201,9 +198,7 @@ def _join(
     yield from zip(table.columns, values.columns, strict=True)
 
 
-def _find_days(
-    table: _RequestedTable, labels: _Labels, as_published: bool, max_age: int
-) -> tuple[Ints, Ints]:
+def _find_days(table: _TableRequest, labels: _Labels, as_published: bool, max_age: int) -> tuple[Ints, Ints]:
     """The place of each label's day among those of the table, and of the day that it gets a row of; -1 for none."""
     ends = _midnights_after(table.snapshot.days)
     usable_from = np.maximum(ends, _published_at(table.snapshot)) if as_published else ends
@@ -214,7 +209,7 @@ def _find_days(
 
 
 def _keep_one_space(
-    tables: Sequence[_RequestedTable],
+    tables: Sequence[_TableRequest],
     blocks: Iterable[_Labels],
     as_published: bool,
     max_age: int,
@@ -236,15 +231,13 @@ def _keep_one_space(
         table.snapshot.name: {day: table.snapshot.spaces(day) for day in days[table.snapshot.name]}
         for table in with_vectors
     }
-    chosen = resolve_space(spaces_by_table, space, lambda: _read_all_spaces(with_vectors))
+    every_day = ((table.snapshot, day) for table in with_vectors for day in table.snapshot.days)
+    chosen = resolve_space(
+        spaces_by_table, space, lambda: {each for snapshot, day in every_day for each in snapshot.spaces(day)}
+    )
     for table in with_vectors:
         spaces = [spaces_by_table[table.snapshot.name].get(day, ()) for day in table.snapshot.days]
         table.in_space[:-1] = [chosen in of_day for of_day in spaces]
-
-
-def _read_all_spaces(tables: Sequence[_RequestedTable]) -> set[str]:
-    days = ((table.snapshot, day) for table in tables for day in table.snapshot.days)
-    return {space for snapshot, day in days for space in snapshot.spaces(day)}
 
 
 def _midnights_after(days: Sequence[date]) -> Ints:
@@ -276,7 +269,7 @@ def _find_newest(since: Ints, at: Ints) -> Ints:
 # --- which row of that day
 
 
-def _read_rows(table: _RequestedTable, keys: Mapping[str, Key], day: Ints) -> tuple[pa.Table, Ints]:
+def _read_rows(table: _TableRequest, keys: Mapping[str, Key], day: Ints) -> tuple[pa.Table, Ints]:
     """Rows that labels have, the defaults behind them; and each label's place there, -1 for none.
 
     `day` is the place of each label's day among those of the table, -1 for none.
