@@ -200,7 +200,7 @@ class Bench:
 
     def ours(self, labels: str, rows: str, daily: bool = False, tables: int = 1) -> DataFrame:
         read = self.spark.read.parquet
-        days = tuple(_snapshot(n) for n in range(DAYS)) if daily else None
+        days = tuple(_published_day(n) for n in range(DAYS)) if daily else None
         held = [
             FeatureTable(f"t{n}", read(rows), ("user_id",), COLUMNS, published_days=days)
             for n in range(tables)
@@ -280,7 +280,7 @@ def _micros(day: date) -> int:
     return int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()) * 1_000_000
 
 
-def _snapshot(n: int) -> PublishedDay:
+def _published_day(n: int) -> PublishedDay:
     ds = FIRST + timedelta(days=n)
     return PublishedDay(ds, datetime(ds.year, ds.month, ds.day, tzinfo=UTC) + timedelta(days=1))
 

@@ -1,4 +1,4 @@
-"""Labels in, the features that held at their instants out, with a manifest that makes the same rows again."""
+"""Labels in, their features as of each label's instant out, with a manifest to make the same rows again."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from segue.releases import open_release
 from segue.storage import filesystem
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
+    pass
 
 FORMATS = ("delta", "parquet")
 
@@ -35,16 +35,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--features", nargs="+", default=[], metavar="TABLE[:COLUMN]", help="see segue features"
     )
     parser.add_argument(
-        "--exact",
+        "--at-label-time",
         nargs="+",
         default=[],
         metavar="TABLE[:COLUMN]",
-        help="the same, to the label's instant, not its day",
+        help="the same, of windows that end at the label's own instant",
     )
     parser.add_argument(
         "--at", default="label_at", metavar="COLUMN", help="the labels' instant, UTC (%(default)s)"
     )
-    parser.add_argument("--known", action="store_true", help="only what had been published by then")
+    parser.add_argument("--as-published", action="store_true", help="only what had been published by then")
     parser.add_argument(
         "--max-age", type=float, metavar="DAYS", help="older values come out null (default: any age)"
     )
@@ -65,9 +65,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--out", required=True, metavar="PATH", help="a folder that is made")
     parser.add_argument("--format", choices=FORMATS, default="parquet", help="(%(default)s)")
-    parser.add_argument(
-        "--replay", metavar="MANIFEST", help="make a training set again; goes with --out alone"
-    )
+    parser.add_argument("--replay", metavar="MANIFEST", help="make a training set again; give --out alone")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -81,14 +79,14 @@ def run(args: argparse.Namespace) -> int:
         check_same(labels, old.label_rows, old.label_hash, old.request.labels)
     manifest = replace(manifest, label_rows=labels.count, label_hash=labels.content_hash)
     job.say(f"{labels.count:,} labels, {labels.days[0]} to {labels.days[-1]}, release {manifest.release}")
-    rows, space = assemble(job, manifest.request, labels, manifest.versions)
-    written = _write(rows, args.out, args.format)
-    added = [name for name in rows.columns if name not in labels.rows.columns and "__" in name]
-    manifest = replace(
-        manifest, space=space, **summarise(written, added, age_conditions(manifest.request, added))
-    )
+    training = assemble(job, manifest.request, labels, manifest.versions)
+    training.rows.write.format(args.format).save(args.out)
+    # The manifest describes what lies there: read back, not the rows as planned.
+    written = job.spark.read.format(args.format).load(args.out)
+    summary = summarise(written, training.outputs, age_conditions(manifest.request, training.daily))
+    manifest = replace(manifest, space=training.space, **summary)
     path = save(manifest, args.out)
-    _print_summary(job, manifest, path)
+    _print_summary(job, manifest, len(training.outputs) - len(training.daily), path)
     if old:
         check_replay(old, manifest)
         job.say(f"the same as {args.replay}: content hash {manifest.content_hash}")
@@ -125,7 +123,7 @@ def _replay_request(args: argparse.Namespace, old: Manifest) -> Manifest:
     """The same request on the same versions.
 
     Raises:
-        WrongUsage: more than --out was asked for; features are declared otherwise by now.
+        WrongUsage: more than --out is given; features are declared otherwise by now.
     """
     if args.labels or args.features or args.at_label_time or args.space or args.release:
         raise WrongUsage(
@@ -148,16 +146,10 @@ def _check_free(out: str) -> None:
         raise WrongUsage(f"--out {out} is there already; give a folder that is not")
 
 
-def _write(rows: DataFrame, out: str, format_: str) -> DataFrame:
-    rows.write.format(format_).save(out)
-    return rows.sparkSession.read.format(format_).load(out)
-
-
-def _print_summary(job: Job, manifest: Manifest, path: str) -> None:
+def _print_summary(job: Job, manifest: Manifest, features: int, path: str) -> None:
     nulls = [(name, f"{100 * share:.2f} %") for name, share in manifest.nulls.items() if share]
-    features = [name for name in manifest.nulls if not name.endswith("__feature_at")]
     space = f", vectors of space {manifest.space}" if manifest.space else ""
-    job.say(f"{manifest.rows:,} rows, {len(features)} features{space}; manifest {path}")
+    job.say(f"{manifest.rows:,} rows, {features} features{space}; manifest {path}")
     for table, share in manifest.lost_to_max_age.items():
         job.say(f"{table}: {100 * share:.2f} % of the labels lost to --max-age")
     if nulls:

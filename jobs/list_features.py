@@ -30,7 +30,7 @@ def run(args: argparse.Namespace) -> int:
         print(
             f"{group.table}: by {', '.join(group.keys)}; {kept}{where}. {group.meaning} Owner: {group.owner}\n"
         )
-        rows = [[show.text(row[name]) for name in FIELDS] for row in feature_entries(group)]
+        rows = [[show.format_cell(row[name]) for name in FIELDS] for row in feature_entries(group)]
         print(show.format_table(FIELDS, rows), end="\n\n")
     return 0
 

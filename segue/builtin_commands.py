@@ -70,13 +70,13 @@ def _rollback(args: argparse.Namespace) -> int:
     from segue.releases import rollback
 
     release = rollback(args.root, args.id)
-    line = f"release {release.release_id} holds what {args.id} held; it takes back {release.rollback_of}"
+    line = f"release {release.release_id} has the tables of {args.id}; it takes back {release.rollback_of}"
     print(show.format_json_lines([_to_record(release)]) if args.json else line)
     return 0
 
 
 def _configure_lookup(parser: argparse.ArgumentParser) -> None:
-    parser.description = "Prints the row of each key, in the order asked; a key that nobody has is absent."
+    parser.description = "Prints the row of each key, in the order given; an unknown key is shown as absent."
     parser.add_argument("table", metavar="TABLE")
     parser.add_argument("keys", nargs="+", metavar="KEY")
     parser.add_argument("--day", help="as 2026-11-20 (default: the newest of the table)")
@@ -94,22 +94,20 @@ def _lookup(args: argparse.Namespace) -> int:
     if args.json:
         print(show.format_json_lines(rows))
         return 0
-    # A row can be all nulls in the columns asked for; in this one none is.
+    # A row can be all nulls in the given columns; this one is never null.
     buckets = store.lookup(args.table, args.keys, args.day, ["bucket"])["bucket"]
     print(show.format_records(rows, store.entity(args.table), buckets.is_null().to_pylist()))
     return 0
 
 
 def _configure_similar(parser: argparse.ArgumentParser) -> None:
-    parser.description = (
-        "Prints the tracks heard in the most alike company, best first, and the cosine of their vectors."
-    )
+    parser.description = "Prints the tracks most similar to this one (cosine of embeddings), best first."
     parser.add_argument("track", metavar="TRACK")
     parser.add_argument("-k", type=int, default=20, help="how many (%(default)s)")
     parser.add_argument(
         "--next",
         action="store_true",
-        help="the likeliest to be played next instead, and the inner product of in vector and out vector",
+        help="the tracks most likely played next instead (inner product of in_vector and out_vector)",
     )
     parser.add_argument("--release", metavar="ID", help="(default: the newest)")
     add_root(parser)
@@ -172,7 +170,9 @@ def _format_expiries(known: Sequence[Release]) -> dict[str, str]:
     from segue.releases import select_unexpired
 
     ends = dict.fromkeys((release.release_id for release in known), "over")
-    ends |= {release.release_id: show.text(release.expires_at) for release in select_unexpired(list(known))}
+    ends |= {
+        release.release_id: show.format_cell(release.expires_at) for release in select_unexpired(list(known))
+    }
     return ends | {release.release_id: "no end" for release in known[:1]}  # of the newest
 
 
@@ -185,7 +185,7 @@ def _format_release(release: Release, known: Sequence[Release]) -> str:
             name,
             entry.version,
             entry.rows,
-            _format_lag(entry),
+            f"{entry.lag_days} day{'s' if entry.lag_days > 1 else ''}" if entry.lag_days else None,
             _format_change(before, name, entry),
             entry.content_hash,
         )
@@ -201,15 +201,10 @@ def _format_release(release: Release, known: Sequence[Release]) -> str:
     )
     gone = sorted(set(before.tables) - set(release.tables)) if before else []
     return (
-        f"release {release.release_id}, made {show.text(release.released_at)}{takes_back}; "
+        f"release {release.release_id}, made {show.format_cell(release.released_at)}{takes_back}; "
         f"end of its life: {_format_expiries(known)[release.release_id]}\n\n{show.format_table(header, tables)}"
-        + (f"\n\nno longer holds {', '.join(gone)}" if gone else "")
+        + (f"\n\nno longer has {', '.join(gone)}" if gone else "")
     )
-
-
-def _format_lag(entry: TableVersion) -> str | None:
-    """How far behind the release's day a table is that was carried."""
-    return f"{entry.lag_days} day{'s' if entry.lag_days > 1 else ''}" if entry.lag_days else None
 
 
 def _format_change(before: Release | None, name: str, entry: TableVersion) -> str:
@@ -224,6 +219,6 @@ def _format_change(before: Release | None, name: str, entry: TableVersion) -> st
 COMMANDS = {
     "releases": Command("list the releases, or show one", _configure_releases, _releases, 30),
     "lookup": Command("rows of a table by key", _configure_lookup, _lookup, 40),
-    "similar": Command("tracks near a track", _configure_similar, _similar, 50),
+    "similar": Command("tracks most similar to a track", _configure_similar, _similar, 50),
     "rollback": Command("go back to an old release", _configure_rollback, _rollback, 60),
 }

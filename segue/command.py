@@ -1,7 +1,7 @@
 """The command `segue`: finds the subcommand, runs it, and turns what goes wrong into one line.
 
 Subcommands that need Spark come from the entry points in the group `segue.commands`, and are imported
-only when they are asked for or the help lists them. Each names an object with
+only when they are run or the help lists them. Each names an object with
 
     help: str                                   its line in the help
     configure(parser: ArgumentParser) -> None   adds its arguments
@@ -133,13 +133,15 @@ def _require_spark() -> Iterator[None]:
     except ImportError as missing:
         if find_spec("pyspark") is not None:
             raise
-        raise SegueError.needs_spark() from missing
+        raise SegueError(
+            "this command needs the Spark half: pip install 'segue-platform[spark]'"
+        ) from missing
 
 
 def _is_stdout_closed() -> bool:
     """Whether nobody reads what is printed; if so, the rest is dropped, so that the exit is quiet."""
     poll = select.poll()
-    poll.register(STDOUT, 0)  # only faults are asked for
+    poll.register(STDOUT, 0)  # errors and hang-ups are reported all the same
     if not poll.poll(0):
         return False
     os.dup2(os.open(os.devnull, os.O_WRONLY), STDOUT)

@@ -15,9 +15,9 @@ import pyarrow.dataset as pads
 from numpy.typing import NDArray
 
 from segue.errors import SegueError, UsageError
+from segue.lookup import Key, read_by_key
 from segue.spaces import find_first_days
 from segue.storage import Snapshot
-from segue.store import rows_of
 
 Matrix = NDArray[np.float32]
 RankedTracks = tuple[list[str], list[float]]
@@ -33,7 +33,7 @@ class Neighbours:
     """Of the tracks of the newest day of `track_embeddings`, all of one space.
 
     `lists` is the table `similar_tracks`, None where it is not released. Each matrix is read once, when
-    a search first needs it, and held as Arrow read it.
+    a search first needs it, and stays in memory as Arrow read it.
     """
 
     def __init__(self, embeddings: Snapshot, lists: Snapshot | None) -> None:
@@ -49,9 +49,9 @@ class Neighbours:
 
     def next_tracks(self, track_id: str, k: int) -> RankedTracks:
         """The same by the inner product of `in_vector` with the others' `out_vector`, whose lengths count:
-        scaled to length 1, they find fewer of the tracks that were heard next (HR@10 0.161, not 0.165)."""
+        scaled to length 1, they find fewer of the tracks that were played next (HR@10 0.161, not 0.165)."""
         _check(k)
-        # The matrix of in vectors would be held for one row at a time.
+        # Read alone: the matrix of all in vectors would stay in memory for one of its rows.
         found = self._read_row(self._embeddings, track_id, self._embeddings.names(["track_id", "in_vector"]))
         if found is None or found["in_vector"] is None:
             raise self._explain_missing(track_id, found)
@@ -77,13 +77,21 @@ class Neighbours:
     def _explain_missing(self, track_id: str, found: object) -> SegueError:
         """Why a track has no vector: it may have a row all the same."""
         if found is not None:
-            return SegueError.nothing_known(track_id, self._day)
+            return SegueError(
+                f"track {track_id!r} is known, but on {self._day} nothing is known of it that a vector could be made "
+                "of: too few plays, no other track of its artist, nothing in the catalogue",
+                "ask for another track",
+            )
         tracks = self._embeddings.count(self._embeddings.select(self._day))
-        return SegueError.no_embedding(track_id, self._day, tracks)
+        return SegueError(
+            f"track {track_id!r} has no embedding; on {self._day} {tracks} tracks have one",
+            "a track has one from the training after it was first played or came into the catalogue",
+        )
 
     def _read_row(self, snapshot: Snapshot, track_id: str, names: Sequence[str]) -> dict[str, Any] | None:
         """The track's own of the newest day; it lies in few files."""
-        rows = rows_of(snapshot, "track_id", pa.array([track_id], pa.string()), self._day, names)
+        key = Key.of(pa.chunked_array([[track_id]], pa.string()))
+        rows, _ = read_by_key(snapshot, {"track_id": key}, self._day, names)
         return next(iter(rows.to_pylist()), None)
 
     @cached_property
@@ -94,15 +102,12 @@ class Neighbours:
         return next((batch["version_id"][0].as_py() for batch in batches), None)
 
     def _read_vectors(self, column: str) -> Items:
-        self._check_one_space()
-        told = pads.field(column).is_valid()  # a track of which nothing is known is near nothing
-        names = self._embeddings.names(["track_id", column])
-        rows = self._embeddings.read(self._embeddings.select(self._day), names, told)
-        return Items(rows["track_id"], matrices(rows[column], column))
-
-    def _check_one_space(self) -> None:
-        if self._day is not None:
+        if self._day is not None:  # raises where the day has several spaces
             find_first_days({self._embeddings.name: {self._day: self._embeddings.spaces(self._day)}})
+        has_vector = pads.field(column).is_valid()  # a track of which nothing is known is near nothing
+        names = self._embeddings.names(["track_id", column])
+        rows = self._embeddings.read(self._embeddings.select(self._day), names, has_vector)
+        return Items(rows["track_id"], matrices(rows[column], column))
 
 
 @dataclass(frozen=True)
@@ -141,7 +146,10 @@ def matrices(column: pa.ChunkedArray, name: str) -> list[Matrix]:
     """
     lengths = pc.list_value_length(column).unique().to_pylist()
     if len(lengths) > 1 or None in lengths:
-        raise SegueError.ragged(name, lengths)
+        seen = ", ".join("null" if length is None else str(length) for length in lengths)
+        raise SegueError(
+            f"vectors in {name} must all have one length; got {seen}", "roll back to an earlier release"
+        )
     return [
         chunk.flatten().to_numpy(zero_copy_only=False).reshape(len(chunk), -1)
         for chunk in column.chunks

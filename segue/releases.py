@@ -1,10 +1,8 @@
-"""Releases: which version of every table belongs together. Written and rolled back without Spark."""
+"""Releases: one version of every table, consistent with each other. Written and rolled back without Spark."""
 
 from __future__ import annotations
 
 import os
-import random
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -12,7 +10,8 @@ from functools import cache
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from segue.errors import SegueError, UsageError
+from segue.errors import SegueError, UsageError, list_names
+from segue.retry import ATTEMPTS, retry
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -20,15 +19,11 @@ if TYPE_CHECKING:
 
 Root = str | os.PathLike[str]
 
-# A lost compare-and-swap costs milliseconds; this many in a row mean that something else is wrong.
-ATTEMPTS = 100
-
-
 # How long a release can be opened: a month, so that a training set can be made again next month, and
 # some days to notice. The newest has no end. Maintenance keeps the files of every living release.
 RELEASE_LIFE = timedelta(days=35)
 
-# A release is a file of a few kB. Opening this many takes 50 ms, writing all releases anew even less.
+# A release is a file of a few kB. Opening this many takes 50 ms, writing all releases again even less.
 FILES_BEFORE_COMPACTION = 32
 
 
@@ -84,26 +79,22 @@ def select_unexpired(known: list[Release], now: datetime | None = None) -> list[
     return [release for release in known if release is known[0] or release.expires_at > now]
 
 
-def find_release(root: Root, release_id: str | None = None) -> Release:
-    """The release of that id, living or not; the newest for None.
+def open_release(root: Root, release_id: str | None = None) -> Release:
+    """The release of that id, to be read; the newest for None.
 
     Raises:
-        SegueError: there is no release at all.
+        SegueError: there is no release at all; or its life is over, and maintenance may take its files at
+            any moment.
         UsageError: none has that id.
     """
-    return select_release(root, list_releases(root), release_id)
-
-
-def open_release(root: Root, release_id: str | None = None) -> Release:
-    """The same, to be read.
-
-    Raises:
-        SegueError: its life is over, and maintenance may take its files at any moment.
-    """
     known = list_releases(root)
-    release, alive = select_release(root, known, release_id), select_unexpired(known)
-    if release not in alive:
-        raise SegueError.expired(release.release_id, release.expires_at, [each.release_id for each in alive])
+    release, unexpired = select_release(root, known, release_id), select_unexpired(known)
+    if release not in unexpired:
+        raise SegueError(
+            f"release {release.release_id} can no longer be read: its life ended {str(release.expires_at)[:16]} UTC, "
+            "and maintenance removes what only it holds",
+            f"open one of {list_names([each.release_id for each in unexpired], 5)}",
+        )
     return release
 
 
@@ -115,8 +106,8 @@ def append_release(
 ) -> Release:
     """A new release in one commit: id `<day>.<n>`, `released_at` later than that of every other.
 
-    `after` is the id of the newest release that `tables` were chosen beside, None for none: who was
-    slow must not take back what a faster one has released.
+    `after` is the id of the release that was the newest when `tables` were chosen, None for none: a slow
+    job must not take back what a faster one has released.
 
     Raises:
         UsageError: `tables` is empty.
@@ -128,7 +119,9 @@ def append_release(
     def make_next(known: list[Release]) -> Release:
         newest = known[0].release_id if known else None
         if after not in (ANY, newest):
-            raise SegueError.overtaken(newest)
+            raise SegueError(
+                f"release {newest} was made meanwhile; nothing was released", "run release-tables again"
+            )
         return _next_release(known, day, tables, None)
 
     return _commit(root, make_next)
@@ -153,7 +146,7 @@ def rollback(root: Root, to: str) -> Release:
     _check_readable(root, open_release(root, to))
 
     def make_next(known: list[Release]) -> Release:
-        old, newest = _find_by_id(known, to), known[0]
+        old, newest = select_release(root, known, to), known[0]
         if old is newest:
             raise UsageError(f"release {to} is the newest already; there is nothing to take back")
         return _next_release(known, old.day, old.tables, newest.release_id)
@@ -166,40 +159,37 @@ def schema() -> pa.Schema:
     """Of the table of releases: one row per release and table."""
     import pyarrow as pa
 
-    return pa.schema(
-        [
-            pa.field("release_id", pa.string(), nullable=False),
-            pa.field("released_at", pa.timestamp("us", "UTC"), nullable=False),
-            pa.field("table_name", pa.string(), nullable=False),
-            pa.field("version", pa.int64(), nullable=False),
-            pa.field("rows", pa.int64(), nullable=False),
-            pa.field("content_hash", pa.string(), nullable=False),
-            pa.field("rollback_of", pa.string()),
-            pa.field("lag_days", pa.int64()),
-        ]
-    )
+    text, number = pa.string(), pa.int64()
+    required = {"release_id": text, "released_at": pa.timestamp("us", "UTC"), "table_name": text}
+    required |= {"version": number, "rows": number, "content_hash": text}
+    fields = [pa.field(name, kind, nullable=False) for name, kind in required.items()]
+    return pa.schema([*fields, pa.field("rollback_of", text), pa.field("lag_days", number)])
 
 
 def _commit(root: Root, make_next: Callable[[list[Release]], Release]) -> Release:
-    """Compare-and-swap: who loses asks `make_next` again, of the releases known by then."""
+    """Who loses to another release asks `make_next` again, of the releases known by then."""
     from deltalake.exceptions import CommitFailedError
 
     from segue.storage import releases_uri
 
     uri = releases_uri(root)
-    for attempt in range(ATTEMPTS):
+
+    def commit() -> Release:
         table = _open_or_create(uri)
         known = _read_releases(uri, table)
         release = make_next(known)
         try:
             _write_release(table, known, release)
-            return release
         except CommitFailedError:
             # A commit whose answer got lost fails its own retry, though it is in the log.
-            if release in list_releases(root):
-                return release
-        time.sleep(random.uniform(0, 0.02 * min(attempt + 1, 10)))
-    raise SegueError.contended(uri, ATTEMPTS)
+            if release not in list_releases(root):
+                raise
+        return release
+
+    try:
+        return retry(commit, CommitFailedError)
+    except CommitFailedError as problem:
+        raise SegueError(f"{ATTEMPTS} commits to {uri!r} each lost to another writer; try again") from problem
 
 
 def _open_or_create(uri: str) -> DeltaTable:
@@ -244,11 +234,8 @@ def _to_rows(release: Release) -> list[dict[str, Any]]:
             "release_id": release.release_id,
             "released_at": release.released_at,
             "table_name": name,
-            "version": entry.version,
-            "rows": entry.rows,
-            "content_hash": entry.content_hash,
             "rollback_of": release.rollback_of,
-            "lag_days": entry.lag_days,
+            **vars(entry),
         }
         for name, entry in sorted(release.tables.items())
     ]
@@ -261,17 +248,16 @@ def _read_releases(uri: str, table: DeltaTable) -> list[Release]:
     snapshot = Snapshot(uri, table)
     columns = [name for name in schema().names if name in snapshot.schema.names]
     rows = snapshot.read(snapshot.files, columns).sort_by("release_id").to_pylist()
-    found = [_from_rows(list(group)) for _, group in groupby(rows, key=lambda row: row["release_id"])]
-    return sorted(found, key=lambda each: (each.released_at, each.day, each.number), reverse=True)
+    releases = [_from_rows(list(group)) for _, group in groupby(rows, key=lambda row: row["release_id"])]
+    return sorted(releases, key=lambda each: (each.released_at, each.day, each.number), reverse=True)
 
 
 def _from_rows(rows: list[dict[str, Any]]) -> Release:
-    tables = {
-        row["table_name"]: TableVersion(
-            row["version"], row["rows"], row["content_hash"], row.get("lag_days") or 0
-        )
+    entries = [
+        TableVersion(row["version"], row["rows"], row["content_hash"], row.get("lag_days") or 0)
         for row in rows
-    }
+    ]
+    tables = dict(zip((row["table_name"] for row in rows), entries, strict=True))
     return Release(rows[0]["release_id"], rows[0]["released_at"], tables, rows[0]["rollback_of"])
 
 
@@ -288,11 +274,12 @@ def _next_release(
 def select_release(root: Root, known: list[Release], release_id: str | None) -> Release:
     """The one of that id among `known`, newest first; the newest for None."""
     if not known:
-        raise SegueError.no_releases(os.fspath(root))
-    return known[0] if release_id is None else _find_by_id(known, release_id)
-
-
-def _find_by_id(known: list[Release], release_id: str) -> Release:
+        raise SegueError(
+            f"there are no releases under {os.fspath(root)!r}; expected the folder 'releases' there",
+            "give the right root, or publish and release a day first",
+        )
+    if release_id is None:
+        return known[0]
     for release in known:
         if release.release_id == release_id:
             return release
@@ -306,4 +293,8 @@ def _check_readable(root: Root, release: Release) -> None:
         uri = table_uri(root, name)
         Snapshot.at(uri, entry.version).check_files()
         if (erased := last_erasure_version(uri)) > entry.version:
-            raise SegueError.before_erasure(release.release_id, name, erased)
+            raise SegueError(
+                f"release {release.release_id} is from before version {erased} of {name}, which erased a listener: "
+                "going back would bring the listener back for good",
+                "publish the days that are wrong again, then release",
+            )

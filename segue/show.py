@@ -13,12 +13,12 @@ ABSENT = "(absent)"
 VECTOR_HEAD = 3
 
 
-def text(value: Any) -> str:
+def format_cell(value: Any) -> str:
     """One value in one cell: 4 significant digits, the head of a vector, an instant to the second."""
     if value is None:
         return "-"
     if isinstance(value, float):
-        return _format_number(value)
+        return f"{value:.0f}" if 1e4 <= abs(value) < 1e15 else f"{value:.4g}"
     if isinstance(value, datetime):
         return value.strftime("%Y-%m-%d %H:%M:%SZ")
     if isinstance(value, list):
@@ -30,7 +30,7 @@ def text(value: Any) -> str:
 def format_table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     """A table of lines, columns two spaces apart; columns of numbers are flush right."""
     body = [list(row) for row in rows]
-    cells = [list(header), *([text(value) for value in row] for row in body)]
+    cells = [list(header), *([format_cell(value) for value in row] for row in body)]
     widths = [max(map(_cell_width, column)) for column in zip(*cells, strict=True)]
     right = [_is_numeric(column) for column in zip(*body, strict=True)] or [False] * len(widths)
     lines = ("  ".join(map(_pad, row, widths, right)).rstrip() for row in cells)
@@ -40,15 +40,15 @@ def format_table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
 def format_records(rows: Sequence[Mapping[str, Any]], key: str, absent: Sequence[bool] = ()) -> str:
     """Looked-up rows. Few and wide ones are turned: a line per column, a column per row."""
     names = list(rows[0])
-    marked = [
-        f"{text(row[key])} {ABSENT}" if gone else text(row[key])
+    labels = [
+        f"{format_cell(row[key])} {ABSENT}" if gone else format_cell(row[key])
         for row, gone in zip(rows, absent or [False] * len(rows), strict=True)
     ]
     others = [name for name in names if name != key]
     if len(rows) <= 5 and len(others) > len(rows):
-        return format_table([key, *marked], [[name, *(row[name] for row in rows)] for name in others])
+        return format_table([key, *labels], [[name, *(row[name] for row in rows)] for name in others])
     return format_table(
-        [key, *others], [[mark, *(row[o] for o in others)] for mark, row in zip(marked, rows, strict=True)]
+        [key, *others], [[label, *(row[o] for o in others)] for label, row in zip(labels, rows, strict=True)]
     )
 
 
@@ -57,14 +57,8 @@ def format_json_lines(rows: Iterable[Mapping[str, Any]]) -> str:
     return "\n".join(json.dumps(_to_json_value(row), ensure_ascii=False) for row in rows)
 
 
-def _format_number(value: float) -> str:
-    if 1e4 <= abs(value) < 1e15:
-        return f"{value:.0f}"
-    return f"{value:.4g}"
-
-
 def _format_list(values: list[Any]) -> str:
-    head = ", ".join(text(value) for value in values[:VECTOR_HEAD])
+    head = ", ".join(format_cell(value) for value in values[:VECTOR_HEAD])
     return f"[{head}, … {len(values)}]" if len(values) > VECTOR_HEAD else f"[{head}]"
 
 

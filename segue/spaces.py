@@ -1,8 +1,8 @@
-"""Spaces: vectors compare within one only, so those of two are never handed out together."""
+"""Spaces: vectors compare within one only, so a result never holds vectors of two."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sized
 from datetime import date
 
 from segue.errors import SegueError, UsageError
@@ -11,28 +11,43 @@ from segue.errors import SegueError, UsageError
 Days = Mapping[date, Collection[str]]
 
 
+def check_has_spaces(space: str | None, measured: Sized, tables: Collection[str]) -> None:
+    """Raises UsageError where a space is given and none of the `tables` has any; `measured` are those that do."""
+    if space is not None and not measured:
+        raise UsageError(
+            f"space {space!r} was asked for, and no table of the features has spaces; got "
+            f"{', '.join(tables) or 'no features'}",
+            "leave the space out",
+        )
+
+
 def resolve_space(
-    tables: Mapping[str, Days], asked: str | None, everywhere: Callable[[], Collection[str]]
+    tables: Mapping[str, Days], space: str | None, all_spaces: Callable[[], Collection[str]]
 ) -> str | None:
-    """The space of all vectors handed out together; None where there are none.
+    """The space of all vectors of one result; None where there are none.
 
     Args:
         tables: the days of each table that a label gets a row of.
-        asked: the space that the caller wants; days in others are left out.
-        everywhere: the spaces of all days; only called where no label gets a day in `asked`.
+        space: the one that the caller wants; days in others are left out.
+        all_spaces: those of all days; only called where no label gets a day in `space`.
 
     Raises:
         SegueError: a day has several.
-        UsageError: there are several, and none is asked for; or no day at all is in the one asked for.
+        UsageError: there are several, and none is given; or no day at all is in the one given.
     """
     since = find_first_days(tables)
-    if asked is None:
+    if space is None:
         if len(since) > 1:
-            raise UsageError.mixed_spaces(since)
+            raise UsageError(
+                f"labels would get vectors of {len(since)} spaces ({describe_spaces(since)}); vectors compare within "
+                "one only",
+                "give labels of days in one space, or say which by space=… (--space …): features of days in another "
+                "come out null then",
+            )
         return next(iter(since), None)
-    if asked not in since and asked not in (known := everywhere()):
-        raise UsageError.unknown("space", asked, sorted(known), "the tables of the features")
-    return asked
+    if space not in since and space not in (known := all_spaces()):
+        raise UsageError.unknown("space", space, sorted(known), "the tables of the features")
+    return space
 
 
 def find_first_days(tables: Mapping[str, Days]) -> dict[str, dict[str, date]]:
@@ -47,7 +62,19 @@ def find_first_days(tables: Mapping[str, Days]) -> dict[str, dict[str, date]]:
     since: dict[str, dict[str, date]] = {}
     for day, table, spaces in days:
         if len(spaces) > 1:
-            raise SegueError.many_spaces(table, day, spaces)
+            raise SegueError(
+                f"the rows of {table} on {day} are of several spaces ({', '.join(sorted(spaces))}); vectors compare "
+                "within one only",
+                "open a release whose days have one each",
+            )
         for space in spaces:
             since.setdefault(space, {}).setdefault(table, day)
     return since
+
+
+def describe_spaces(since: Mapping[str, Mapping[str, date]]) -> str:
+    """What `find_first_days` has found, in words."""
+    return "; ".join(
+        f"{space}: {', '.join(f'{table} from {day}' for table, day in tables.items())}"
+        for space, tables in since.items()
+    )

@@ -1,4 +1,4 @@
-"""Where things lie, and one version of one table: its files as the log tells them.
+"""Where tables are, and one version of a table: its files as the log names them.
 
 The log is read with deltalake, the files with pyarrow's own dataset. Partition values are true only
 in the log: a batch is staged before its instant of publication is known, so paths say null there.
@@ -23,7 +23,7 @@ from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError, TableNotFoundError
 from pyarrow import fs as pafs
 
-from segue.errors import SegueError, UsageError
+from segue.errors import SegueError, UsageError, first_line
 
 # Spark may write timestamps as int96, which as nanoseconds could not hold the year 9999.
 # Page checksums are written by Spark and not looked at by default: a flipped bit would be read as other rows.
@@ -68,7 +68,10 @@ def find_table(uri: str, version: int | None = None) -> DeltaTable | None:
     except TableNotFoundError:
         return None
     except DeltaError as problem:
-        raise SegueError.unreadable(uri, version, problem) from problem
+        which = "the newest version" if version is None else f"version {version}"
+        raise SegueError(
+            f"{which} of the table at {uri!r} cannot be read: {first_line(problem)}"
+        ) from problem
 
 
 def last_erasure_version(uri: str) -> int:
@@ -119,7 +122,9 @@ class Snapshot:
     def at(cls, uri: str, version: int) -> Snapshot:
         table = find_table(uri, version)
         if table is None:
-            raise SegueError.unreadable(uri, version, "there is no Delta table")
+            raise SegueError(
+                f"version {version} of the table at {uri!r} cannot be read: there is no Delta table"
+            )
         return cls(uri, table)
 
     @cached_property
@@ -197,7 +202,7 @@ class Snapshot:
         source, path = filesystem(self.uri)
         for info in source.get_file_info([f"{path}/{file.path}" for file in self.files]):
             if info.type == pafs.FileType.NotFound:
-                raise SegueError.vacuumed(self.uri, self.version, info.path)
+                raise self._lost_files(info.path)
 
     def _dataset(self, files: Sequence[DataFile]) -> pads.FileSystemDataset:
         source, path = filesystem(self.uri)
@@ -228,9 +233,19 @@ class Snapshot:
         try:
             yield
         except FileNotFoundError as gone:
-            raise SegueError.vacuumed(self.uri, self.version, gone) from gone
-        except OSError as spoiled:
-            raise SegueError.spoiled(self.uri, self.version, spoiled) from spoiled
+            raise self._lost_files(gone) from gone
+        except OSError as problem:
+            raise SegueError(
+                f"version {self.version} of the table at {self.uri!r} cannot be read: {first_line(problem)}",
+                "segue verify finds the file; until it is restored, open another release",
+            ) from problem
+
+    def _lost_files(self, example: object) -> SegueError:
+        return SegueError(
+            f"version {self.version} of the table at {self.uri!r} has lost files, such as {first_line(example)}; "
+            "they were vacuumed or removed",
+            "use a newer release",
+        )
 
 
 def _join_path(root: str | os.PathLike[str], *parts: str) -> str:
@@ -241,8 +256,8 @@ def _join_path(root: str | os.PathLike[str], *parts: str) -> str:
 def _list_files(table: DeltaTable, partitions: Sequence[str]) -> list[DataFile]:
     """In an order that depends on the files only, so that two scans agree."""
     actions = pa.table(table.get_add_actions(flatten=True))
-    kept = ("path", "size_bytes", "min.bucket", "max.bucket", *(f"partition.{name}" for name in partitions))
-    rows = actions.select([name for name in kept if name in actions.column_names]).to_pylist()
+    names = ("path", "size_bytes", "min.bucket", "max.bucket", *(f"partition.{name}" for name in partitions))
+    rows = actions.select([name for name in names if name in actions.column_names]).to_pylist()
     files = [_to_data_file(row, partitions) for row in rows]
     return sorted(files, key=lambda file: (str(file.partition.get("ds")), file.buckets or (0, 0), file.path))
 
@@ -264,4 +279,4 @@ def _parse_day(day: object) -> date:
     try:
         return date.fromisoformat(day)  # type: ignore[arg-type]
     except (TypeError, ValueError):
-        raise UsageError.not_a_day(day) from None
+        raise UsageError(f"a day is a datetime.date or text like '2026-11-20'; got {day!r}") from None

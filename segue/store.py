@@ -5,23 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.dataset as pads
 
-from segue.buckets import bucket
-from segue.errors import SegueError, UsageError
+from segue.errors import UsageError
+from segue.lookup import TEXT, Key, read_by_key
+from segue.neighbours import Neighbours
 from segue.releases import Release, Root, TableVersion
-from segue.spaces import find_first_days
+from segue.spaces import describe_spaces, find_first_days
 from segue.storage import SPACE, Snapshot, table_uri
-
-if TYPE_CHECKING:
-    from segue.neighbours import Neighbours
-
-# What keys may come as: numpy, pandas and polars each have their own; an empty list is of nulls.
-TEXT = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view, pa.types.is_null)
+from segue.training_set import training_set
 
 
 class Store:
@@ -59,7 +54,14 @@ class Store:
         """
         snapshot = self._snapshot(table)
         if snapshot.entity is None or set(snapshot.key) - {"ds"} != {snapshot.entity}:
-            raise UsageError.no_lookup(table, snapshot.key, snapshot.entity)
+            reason = (
+                f"many rows for one {snapshot.entity}"
+                if snapshot.entity
+                else "no column that look-ups ask by"
+            )
+            raise UsageError(
+                f"table {table} has {reason} (its key is {', '.join(snapshot.key)})", "scan it instead"
+            )
         return snapshot.entity
 
     def lookup(
@@ -80,9 +82,15 @@ class Store:
         snapshot, entity = self._snapshot(table), self.entity(table)
         names = snapshot.names(columns)
         names = names if entity in names else [entity, *names]
-        asked = _as_strings(keys)
-        found = rows_of(snapshot, entity, asked.drop_null().unique(), snapshot.resolve_day(day), names)
-        return _align_to_keys(found, entity, asked)
+        wanted = _as_strings(keys)
+        present = np.flatnonzero(wanted.is_valid().to_numpy(zero_copy_only=False))
+        key = Key.of(pa.chunked_array([wanted])).of_rows(present)
+        rows, places = read_by_key(snapshot, {entity: key}, snapshot.resolve_day(day), names)
+        place = np.full(len(wanted), -1)
+        place[present] = places
+        found = rows.take(pa.array(place, mask=place < 0))
+        # Arrays make a table whose columns are not 'not null': absent keys have nulls.
+        return pa.table([wanted if name == entity else found[name] for name in names], names=names)
 
     def scan(
         self, table: str, columns: Sequence[str] | None = None, day: date | str | None = None
@@ -128,12 +136,10 @@ class Store:
                 several spaces, or a `space` that there is not.
             SegueError: a day has a key twice, or several spaces.
         """
-        from segue.training_set import training_set
-
         return training_set(self._snapshot, labels, features, at, as_published, max_age, space)
 
     def similar_tracks(self, track_id: str, k: int = 20) -> pa.Table:
-        """The k tracks heard in the most alike company, best first: track_id, score, title, artist_name.
+        """The k tracks most similar to this one, best first: track_id, score, title, artist_name.
 
         The score is the cosine of the tracks' `vector`, to six decimals; equal ones are in the order of
         ids. The answer is that of the table `similar_tracks` where the release has it of the same training
@@ -145,13 +151,13 @@ class Store:
             SegueError: the track has no embedding, or nothing is known of it; the day's vectors are of
                 more than one space.
         """
-        return self._named(*self._neighbours.similar_tracks(track_id, k))
+        return self._with_titles(*self._neighbours.similar_tracks(track_id, k))
 
     def next_tracks(self, track_id: str, k: int = 20) -> pa.Table:
-        """The k tracks likeliest to be played next. As `similar_tracks`, but always by search, and the
+        """The k tracks most likely to be played next. As `similar_tracks`, but always by search, and the
         score is the inner product of the track's `in_vector` with the others' `out_vector`: no cosine, so
         of any size."""
-        return self._named(*self._neighbours.next_tracks(track_id, k))
+        return self._with_titles(*self._neighbours.next_tracks(track_id, k))
 
     def _snapshot(self, table: str) -> Snapshot:
         if table not in self.tables:
@@ -163,12 +169,10 @@ class Store:
 
     @cached_property
     def _neighbours(self) -> Neighbours:
-        from segue.neighbours import Neighbours
-
         lists = self._snapshot("similar_tracks") if "similar_tracks" in self.tables else None
         return Neighbours(self._snapshot("track_embeddings"), lists)
 
-    def _named(self, track_ids: list[str], scores: list[float]) -> pa.Table:
+    def _with_titles(self, track_ids: list[str], scores: list[float]) -> pa.Table:
         if "tracks" in self.tables:
             table = self.lookup("tracks", track_ids, columns=["title", "artist_name"])
         else:
@@ -184,33 +188,11 @@ def _check_one_space(snapshot: Snapshot, names: Sequence[str]) -> None:
         return
     since = find_first_days({snapshot.name: {day: snapshot.spaces(day) for day in snapshot.days}})
     if len(since) > 1:
-        days = {space: tables[snapshot.name] for space, tables in since.items()}
-        raise UsageError.mixed_scan(snapshot.name, vectors, days)
-
-
-def rows_of(
-    snapshot: Snapshot, entity: str, keys: pa.StringArray, day: date | None, names: Sequence[str]
-) -> pa.Table:
-    """The rows of these keys in any order, from the files and row groups that can hold them."""
-    where = pads.field(entity).isin(keys)
-    buckets = None
-    if snapshot.buckets:
-        buckets = {bucket(key, snapshot.buckets) for key in keys.to_pylist()}
-        where = where & pads.field("bucket").isin(
-            pa.array(sorted(buckets), snapshot.schema.field("bucket").type)
+        raise UsageError(
+            f"{', '.join(vectors)} of all days would be of {len(since)} spaces ({describe_spaces(since)}); vectors "
+            "compare within one only",
+            "give a day, or ask for space_id too",
         )
-    found = snapshot.read(snapshot.select(day, buckets), names, where)
-    distinct = len(found[entity].unique())
-    if distinct < found.num_rows:
-        raise SegueError.not_unique(snapshot.name, entity, found.num_rows, distinct)
-    return found
-
-
-def _align_to_keys(found: pa.Table, entity: str, asked: pa.StringArray) -> pa.Table:
-    """One row of `found` per key asked; columns lose 'not null', as absent keys have nulls."""
-    rows = found.take(pc.index_in(asked, value_set=found[entity].combine_chunks()))
-    columns = [asked if name == entity else rows[name] for name in rows.column_names]
-    return pa.table(columns, names=rows.column_names)
 
 
 def _as_strings(keys: Any) -> pa.StringArray:

@@ -1,7 +1,7 @@
 """A training set: for each label, the features as they were at its instant.
 
 Tables are daily snapshots. So a label has one day of each table, and on that day one row: no join looks
-for the newest of many rows. Days are read one by one, and of each only what its labels ask for.
+for the newest of many rows. Days are read one by one, and of each only the rows that its labels get.
 """
 
 from __future__ import annotations
@@ -14,15 +14,14 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from segue.errors import UsageError
-from segue.spaces import resolve_space
+from segue.errors import UsageError, list_names
+from segue.lookup import TEXT, Ints, Key, read_by_key
+from segue.spaces import check_has_spaces, resolve_space
 from segue.storage import SPACE, Snapshot
-from segue.store import TEXT
-from segue.wanted_rows import Ints, Key, WantedRows
 
 INSTANT = pa.timestamp("us", "UTC")
-# What is known about a row, beside its features.
-BESIDE = ("ds", "feature_at", "available_at", "bucket")
+# Columns of a daily table that are no features.
+FRAME = ("ds", "feature_at", "available_at", "bucket")
 # Labels joined at once: a column of lists or texts holds no more than 2^31 items in one piece.
 BLOCK = 2**20
 # Microseconds around 1970 that no day comes near; twice as many still fit into 64 bits.
@@ -40,69 +39,72 @@ def training_set(
     space: str | None = None,
 ) -> pa.Table:
     """As `Store.training_set`, of the tables that `snapshot` gives by name."""
-    asked = list(_asked(snapshot, features).values())
-    age = _microseconds(max_age)
-    _check(labels, at, asked)
+    tables = list(_parse_features(snapshot, features).values())
+    age = _to_microseconds(max_age)
+    _check(labels, at, tables)
     # An empty table is a block of no labels.
     blocks = [labels.slice(start, BLOCK) for start in range(0, max(labels.num_rows, 1), BLOCK)]
-    _keep_one_space(asked, (_Labels(block, at) for block in blocks), as_published, age, space)
-    return pa.concat_tables([_block(block, at, asked, as_published, age) for block in blocks])
+    _keep_one_space(tables, (_Labels(block, at) for block in blocks), as_published, age, space)
+    return pa.concat_tables([_add_features(block, at, tables, as_published, age) for block in blocks])
 
 
-# --- what is asked for
+# --- what is requested
 
 
-class _Asked:
-    """A table, and the features wanted of it."""
+class _TableRequest:
+    """A table, and the features requested of it."""
 
     def __init__(self, snapshot: Snapshot) -> None:
         self.snapshot = snapshot
         self.keys = [name for name in snapshot.key if name != "ds"]
         self.columns: list[str] = []
-        # Whether each day is in the space asked for; the last is for no day.
+        # Whether each day is in the requested space; the last is for no day.
         self.in_space = np.ones(len(snapshot.days) + 1, bool)
         of_days = "ds" in snapshot.key and "ds" in snapshot.partitions
         if not (of_days and self.keys and all(pa.types.is_string(self.type(key)) for key in self.keys)):
-            raise UsageError.no_snapshots(snapshot.name, snapshot.key)
+            raise UsageError(
+                f"table {snapshot.name} has no daily snapshots of entities (its key is {', '.join(snapshot.key)})",
+                "look it up or scan it instead",
+            )
 
     def type(self, column: str) -> pa.DataType:
         return self.snapshot.schema.field(column).type
 
     def add(self, column: str | None) -> None:
         """Adds one feature, or for None all of them; what is there already stays where it is."""
-        as_published = [name for name in self.snapshot.schema.names if name not in (*self.keys, *BESIDE)]
-        if column is not None and column not in as_published:
-            raise UsageError.unknown("feature", column, as_published, f"table {self.snapshot.name}")
-        self.columns = list(dict.fromkeys([*self.columns, *(as_published if column is None else [column])]))
+        known = [name for name in self.snapshot.schema.names if name not in (*self.keys, *FRAME)]
+        if column is not None and column not in known:
+            raise UsageError.unknown("feature", column, known, f"table {self.snapshot.name}")
+        self.columns = list(dict.fromkeys([*self.columns, *(known if column is None else [column])]))
 
-    def named(self, column: str) -> str:
+    def output_name(self, column: str) -> str:
         return f"{self.snapshot.name}__{column}"
 
     def defaults(self) -> pa.Table:
         """One row: what the features are for a key without a row."""
-        held = self.snapshot.defaults
-        return pa.table({name: pa.array([held.get(name)], self.type(name)) for name in self.columns})
+        declared = self.snapshot.defaults
+        return pa.table({name: pa.array([declared.get(name)], self.type(name)) for name in self.columns})
 
-    def measured(self, space: str | None) -> bool:
-        """Whether its days may be left out for their space: by default only where vectors are asked for."""
+    def is_of_one_space(self, space: str | None) -> bool:
+        """Whether days of other spaces are left out: by default only where vectors are requested."""
         if space is not None:
             return SPACE in self.snapshot.schema.names
         return any(name in self.snapshot.vectors for name in self.columns)
 
 
-def _asked(snapshot: Callable[[str], Snapshot], features: Sequence[str]) -> dict[str, _Asked]:
+def _parse_features(snapshot: Callable[[str], Snapshot], features: Sequence[str]) -> dict[str, _TableRequest]:
     if isinstance(features, str) or not all(isinstance(each, str) for each in features):
         raise UsageError.not_a_list("features", repr(features))
-    asked: dict[str, _Asked] = {}
+    requested: dict[str, _TableRequest] = {}
     for feature in features:
         table, colon, column = feature.partition(":")
-        if table not in asked:
-            asked[table] = _Asked(snapshot(table))
-        asked[table].add(column if colon else None)
-    return asked
+        if table not in requested:
+            requested[table] = _TableRequest(snapshot(table))
+        requested[table].add(column if colon else None)
+    return requested
 
 
-def _microseconds(max_age: timedelta | None) -> int:
+def _to_microseconds(max_age: timedelta | None) -> int:
     if max_age is None:
         return AGES * 2
     if not isinstance(max_age, timedelta) or max_age < timedelta():
@@ -110,29 +112,35 @@ def _microseconds(max_age: timedelta | None) -> int:
     return max_age // timedelta(microseconds=1)
 
 
-def _check(labels: pa.Table, at: str, asked: Sequence[_Asked]) -> None:
+def _check(labels: pa.Table, at: str, tables: Sequence[_TableRequest]) -> None:
     if not isinstance(labels, pa.Table):
-        raise UsageError.not_labels(type(labels).__name__)
+        raise UsageError(
+            f"labels must be a pyarrow.Table; got {type(labels).__name__}",
+            "pyarrow.Table.from_pandas makes one",
+        )
     _check_column(labels, at, "timestamps", (pa.types.is_timestamp, pa.types.is_null))
-    for key in dict.fromkeys(key for each in asked for key in each.keys):
+    for key in dict.fromkeys(key for table in tables for key in table.keys):
         _check_column(labels, key, "strings", TEXT)
-    names = [each.named(column) for each in asked for column in ("feature_at", *each.columns)]
+    names = [table.output_name(column) for table in tables for column in ("feature_at", *table.columns)]
     taken = [name for name in names if name in labels.column_names or names.count(name) > 1]
     if taken:
-        raise UsageError.taken(dict.fromkeys(taken))
+        raise UsageError(
+            f"two columns would be called {list_names(list(dict.fromkeys(taken)), 5)}",
+            "rename the label's, or ask for one of them only",
+        )
 
 
 def _check_column(labels: pa.Table, name: str, of: str, kinds: Sequence[Callable[[Any], bool]]) -> None:
     if name not in labels.column_names:
         raise UsageError.unknown("column", name, labels.column_names, f"the labels, which need it as {of}")
-    if labels.column_names.count(name) > 1:
-        raise UsageError.wrong_column(name, of, "several of that name")
-    stored = labels.schema.field(name).type
-    if not any(kind(_plain(stored)) for kind in kinds):
-        raise UsageError.wrong_column(name, of, str(stored))
+    several = labels.column_names.count(name) > 1
+    stored = None if several else labels.schema.field(name).type
+    if several or not any(kind(_value_type(stored)) for kind in kinds):
+        got = "several of that name" if several else stored
+        raise UsageError(f"the labels need one column {name!r} of {of}; got {got}")
 
 
-def _plain(stored: pa.DataType) -> pa.DataType:
+def _value_type(stored: pa.DataType) -> pa.DataType:
     return stored.value_type if pa.types.is_dictionary(stored) else stored
 
 
@@ -143,110 +151,115 @@ class _Labels:
     """Their instants, and their keys by column."""
 
     def __init__(self, table: pa.Table, at: str) -> None:
-        self.at, self.at_latest = _instants(table[at])
+        self.at, self.at_latest = _round_instants(table[at])
         # Encoded once, however many tables have it.
         self.key = cache(lambda name: Key.of(table[name]))
-        self.told = cache(lambda name: table[name].cast(pa.large_string()).is_valid().to_numpy())
+        self.has = cache(lambda name: table[name].cast(pa.large_string()).is_valid().to_numpy())
 
 
-def _instants(column: pa.ChunkedArray) -> tuple[Ints, Ints]:
+def _round_instants(column: pa.ChunkedArray) -> tuple[Ints, Ints]:
     """In microseconds since 1970, rounded down and up; null is before every day."""
-    stored = _plain(column.type)
+    stored = _value_type(column.type)
     column = column.cast(INSTANT if pa.types.is_null(stored) else stored)
     whole = column.cast(pa.int64())
     raw, absent = whole.fill_null(0).to_numpy(), whole.is_null().to_numpy()
-    unit = column.type.unit
-    if unit == "ns":
+    if column.type.unit == "ns":
         down = raw // 1000
         up = down + (raw % 1000 != 0)
     else:
-        most = AGES // UNITS[unit]
-        down = up = np.clip(raw, -most, most) * UNITS[unit]
+        most = AGES // UNITS[column.type.unit]
+        down = up = np.clip(raw, -most, most) * UNITS[column.type.unit]
     return np.where(absent, -AGES, down), up
 
 
-def _block(table: pa.Table, at: str, asked: Sequence[_Asked], as_published: bool, max_age: int) -> pa.Table:
-    labels = _Labels(table, at)
-    for each in asked:
-        for name, values in _joined(each, labels, as_published, max_age):
-            table = table.append_column(each.named(name), values)
-    return table
+def _add_features(
+    rows: pa.Table, at: str, tables: Sequence[_TableRequest], as_published: bool, max_age: int
+) -> pa.Table:
+    labels = _Labels(rows, at)
+    for table in tables:
+        for name, values in _join(table, labels, as_published, max_age):
+            rows = rows.append_column(table.output_name(name), values)
+    return rows
 
 
 # --- which day a label has
 
 
-def _joined(
-    asked: _Asked, labels: _Labels, as_published: bool, max_age: int
+def _join(
+    table: _TableRequest, labels: _Labels, as_published: bool, max_age: int
 ) -> Iterator[tuple[str, pa.Array | pa.ChunkedArray]]:
     """The columns that the table adds."""
-    seen, day = _days(asked, labels, as_published, max_age)
-    feature_at = np.append(_ends(asked.snapshot.days), 0)[seen]  # of no day, the 0 at the end
-    yield "feature_at", pa.array(feature_at, mask=seen < 0).cast(INSTANT)
-    keys = {name: labels.key(name) for name in asked.keys}
-    rows, place = _rows(asked, keys, np.where(asked.in_space[day], day, -1))
-    taken = rows.take(pa.array(place, mask=place < 0))
-    yield from zip(asked.columns, taken.columns, strict=True)
+    visible, day = _find_days(table, labels, as_published, max_age)
+    feature_at = np.append(_midnights_after(table.snapshot.days), 0)[visible]  # of no day, the 0 at the end
+    yield "feature_at", pa.array(feature_at, mask=visible < 0).cast(INSTANT)
+    keys = {name: labels.key(name) for name in table.keys}
+    rows, place = _read_rows(table, keys, np.where(table.in_space[day], day, -1))
+    values = rows.take(pa.array(place, mask=place < 0))
+    yield from zip(table.columns, values.columns, strict=True)
 
 
-def _days(asked: _Asked, labels: _Labels, as_published: bool, max_age: int) -> tuple[Ints, Ints]:
+def _find_days(table: _TableRequest, labels: _Labels, as_published: bool, max_age: int) -> tuple[Ints, Ints]:
     """The place of each label's day among those of the table, and of the day that it gets a row of; -1 for none."""
-    ends = _ends(asked.snapshot.days)
-    seen = _newest(np.maximum(ends, _published(asked.snapshot)) if as_published else ends, labels.at)
-    wanted = np.all([labels.told(name) for name in asked.keys], axis=0)
-    wanted &= labels.at_latest - np.append(ends, 0)[seen] <= max_age
-    return seen, np.where(wanted, seen, -1)
+    ends = _midnights_after(table.snapshot.days)
+    usable_from = np.maximum(ends, _published_at(table.snapshot)) if as_published else ends
+    visible = _find_newest(usable_from, labels.at)
+    gets_row = np.all([labels.has(name) for name in table.keys], axis=0)
+    gets_row &= labels.at_latest - np.append(ends, 0)[visible] <= max_age
+    return visible, np.where(gets_row, visible, -1)
 
 
 def _keep_one_space(
-    asked: Sequence[_Asked], blocks: Iterable[_Labels], as_published: bool, max_age: int, space: str | None
+    tables: Sequence[_TableRequest],
+    blocks: Iterable[_Labels],
+    as_published: bool,
+    max_age: int,
+    space: str | None,
 ) -> None:
-    """Leaves out days in another space than the one asked for.
+    """Leaves out days in another space than the requested one.
 
     Raises:
-        UsageError: none is asked for, and the labels' days are in several.
+        UsageError: none is requested, and the labels' days are in several.
     """
-    measured = [each for each in asked if each.measured(space)]
-    if space is not None and not measured:
-        raise UsageError.no_spaces(space, [each.snapshot.name for each in asked])
-    days: dict[str, set[date]] = {each.snapshot.name: set() for each in measured}
-    for labels in blocks if measured else ():
-        for each in measured:
-            places = np.unique(_days(each, labels, as_published, max_age)[1]).tolist()
-            days[each.snapshot.name].update(each.snapshot.days[place] for place in places if place >= 0)
-    tables = {
-        each.snapshot.name: {day: each.snapshot.spaces(day) for day in days[each.snapshot.name]}
-        for each in measured
+    with_vectors = [table for table in tables if table.is_of_one_space(space)]
+    check_has_spaces(space, with_vectors, [table.snapshot.name for table in tables])
+    days: dict[str, set[date]] = {table.snapshot.name: set() for table in with_vectors}
+    for labels in blocks if with_vectors else ():
+        for table in with_vectors:
+            places = np.unique(_find_days(table, labels, as_published, max_age)[1]).tolist()
+            days[table.snapshot.name].update(table.snapshot.days[place] for place in places if place >= 0)
+    spaces_by_table = {
+        table.snapshot.name: {day: table.snapshot.spaces(day) for day in days[table.snapshot.name]}
+        for table in with_vectors
     }
-    kept = resolve_space(tables, space, lambda: _all_spaces(measured))
-    for each in measured:
-        spaces = [tables[each.snapshot.name].get(day, ()) for day in each.snapshot.days]
-        each.in_space[:-1] = [kept in of_day for of_day in spaces]
+    every_day = ((table.snapshot, day) for table in with_vectors for day in table.snapshot.days)
+    chosen = resolve_space(
+        spaces_by_table, space, lambda: {each for snapshot, day in every_day for each in snapshot.spaces(day)}
+    )
+    for table in with_vectors:
+        spaces = [spaces_by_table[table.snapshot.name].get(day, ()) for day in table.snapshot.days]
+        table.in_space[:-1] = [chosen in of_day for of_day in spaces]
 
 
-def _all_spaces(asked: Sequence[_Asked]) -> set[str]:
-    found = ((each.snapshot, day) for each in asked for day in each.snapshot.days)
-    return {space for snapshot, day in found for space in snapshot.spaces(day)}
-
-
-def _ends(days: Sequence[date]) -> Ints:
+def _midnights_after(days: Sequence[date]) -> Ints:
     """Midnight after each day."""
     # Not as datetimes of Python, which end with the year 9999.
     following = np.array(days, "datetime64[D]") + np.timedelta64(1, "D")
     return following.astype("datetime64[us]").astype(np.int64)
 
 
-def _published(snapshot: Snapshot) -> Ints:
+def _published_at(snapshot: Snapshot) -> Ints:
     """When the last file of each day was published; a day with a file that never was is after all labels."""
     files = [file for file in snapshot.files if file.partition["ds"]]
     instants = pa.array([file.partition.get("available_at") for file in files], INSTANT)
-    day = np.searchsorted(_ends(snapshot.days), _ends([file.partition["ds"] for file in files]))
+    day = np.searchsorted(
+        _midnights_after(snapshot.days), _midnights_after([file.partition["ds"] for file in files])
+    )
     last = np.full(len(snapshot.days), -AGES)
     np.maximum.at(last, day, instants.cast(pa.int64()).fill_null(AGES + 1).to_numpy())
     return last
 
 
-def _newest(since: Ints, at: Ints) -> Ints:
+def _find_newest(since: Ints, at: Ints) -> Ints:
     """For each instant the last place of `since`, in whatever order that is, that is not after it; -1 for none."""
     order = np.argsort(since, kind="stable")
     last = np.concatenate([[-1], np.maximum.accumulate(order)])
@@ -256,7 +269,7 @@ def _newest(since: Ints, at: Ints) -> Ints:
 # --- which row of that day
 
 
-def _rows(asked: _Asked, keys: Mapping[str, Key], day: Ints) -> tuple[pa.Table, Ints]:
+def _read_rows(table: _TableRequest, keys: Mapping[str, Key], day: Ints) -> tuple[pa.Table, Ints]:
     """Rows that labels have, the defaults behind them; and each label's place there, -1 for none.
 
     `day` is the place of each label's day among those of the table, -1 for none.
@@ -264,19 +277,18 @@ def _rows(asked: _Asked, keys: Mapping[str, Key], day: Ints) -> tuple[pa.Table, 
     place, absent = np.full(len(day), -1), np.zeros(len(day), bool)
     found: list[pa.Table] = []
     count = 0
-    for number, labels in _groups(day) if asked.columns else ():
-        wanted = WantedRows(asked.snapshot, {name: key.of_rows(labels) for name, key in keys.items()})
-        rows, of_key = wanted.read(asked.snapshot.days[number], asked.columns)
-        mine = of_key[wanted.codes]
-        absent[labels] = mine < 0
-        place[labels] = mine + count
+    for number, labels in _group_by_day(day) if table.columns else ():
+        wanted = {name: key.of_rows(labels) for name, key in keys.items()}
+        rows, row_places = read_by_key(table.snapshot, wanted, table.snapshot.days[number], table.columns)
+        absent[labels] = row_places < 0
+        place[labels] = row_places + count
         found.append(rows)
         count += rows.num_rows
     place[absent] = count
-    return pa.concat_tables([*found, asked.defaults()]), place
+    return pa.concat_tables([*found, table.defaults()]), place
 
 
-def _groups(day: Ints) -> Iterator[tuple[int, Ints]]:
+def _group_by_day(day: Ints) -> Iterator[tuple[int, Ints]]:
     """Each day that some label has, and those labels."""
     order = np.argsort(day, kind="stable")
     days, starts = np.unique(day[order], return_index=True)

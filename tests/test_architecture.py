@@ -109,6 +109,84 @@ def test_an_import_stays_light(package, heavy):
     assert not loaded & heavy, f"import {package} pulls in {sorted(loaded & heavy)}"
 
 
+# --- circles
+
+
+def explicit_imports(path: Path) -> Iterator[str]:
+    """Full names that a module imports, functions included; not those for type checkers alone."""
+    tree = ast.parse(path.read_text())
+    for_types = {
+        inner
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and ast.unparse(node.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING")
+        for statement in node.body
+        for inner in ast.walk(statement)
+    }
+    for node in ast.walk(tree):
+        if node in for_types:
+            continue
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+            # either may be the module: `from package import module`, `from module import name`
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def import_graph(root: Path) -> dict[str, set[str]]:
+    """Each module of ours, and those of ours that it names; a package stands for its `__init__`."""
+    paths = {
+        ".".join(path.relative_to(root).with_suffix("").parts).removesuffix(".__init__"): path
+        for _, path in modules(root)
+    }
+    graph = {}
+    for module, path in paths.items():
+        named = set(explicit_imports(path)) & paths.keys()
+        # `from package import module` needs the module: that the package is run first makes no circle
+        packages = {name for name in named if any(other.startswith(f"{name}.") for other in named)}
+        graph[module] = named - packages - {module}
+    return graph
+
+
+def circles(root: Path) -> list[str]:
+    """One shortest circle through each module that lies on any, each circle once."""
+    graph = import_graph(root)
+    found = {}
+    for start in sorted(graph):
+        paths = [[start]]
+        seen: set[str] = set()
+        while paths:
+            path = paths.pop(0)
+            if start in graph[path[-1]]:
+                found.setdefault(frozenset(path), " -> ".join([*path, start]))
+                break
+            targets = sorted(graph[path[-1]] - seen)
+            seen.update(targets)
+            paths += [[*path, module] for module in targets]
+    return sorted(found.values())
+
+
+def test_no_module_imports_itself_through_others():
+    assert not circles(ROOT), "imports go in a circle:\n" + "\n".join(circles(ROOT))
+
+
+def test_a_circle_is_seen(tmp_path):
+    sources = {
+        "segue/a.py": "from segue import b",
+        "segue/b.py": "def f():\n    from segue.c import name",
+        "segue/c.py": "import segue.a",
+        "segue/typed.py": "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from segue.user import x",
+        "segue/user.py": "from segue.typed import y",
+        "jobs/__init__.py": "from jobs import one",
+        "jobs/one.py": "from jobs.two import x",
+        "jobs/two.py": "import json",
+    }
+    for name, source in sources.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(source)
+    assert circles(tmp_path) == ["segue.a -> segue.b -> segue.c -> segue.a"]
+
+
 # --- sizes and names
 
 

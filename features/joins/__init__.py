@@ -1,1 +1,1 @@
-"""Labels with what held at their instants (`point_in_time`), and the splits that keep them apart (`splits`)."""
+"""Point-in-time joins of labels and feature tables (`point_in_time`), and training, validation and test `splits`."""

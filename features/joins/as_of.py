@@ -1,4 +1,4 @@
-"""As-of joins in one pass: labels and histories side by side, ordered by time, the newest row carried along.
+"""As-of joins in one pass: labels and histories in one frame, ordered by time, the newest row carried along.
 
 Every history brings one struct per row (`features.joins.histories` says what is in it, and in which
 order it is compared), so that all values of a table come from one of its rows. The greatest struct
@@ -13,10 +13,11 @@ from functools import reduce
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
-from features.joins.hot_keys import HotKeys, with_rows
+from features.joins.hot_keys import HotKeys, union_rows
 
-BEFORE, AT = 0, 1  # a row of a label's own instant counts for it, so it comes first
-# Labels without a key match nothing; together they would be one group, maybe the largest.
+# A row of a label's own instant counts for it, so it sorts first.
+BEFORE, AT = 0, 1
+# Labels without a key match nothing; as one group they may be the largest, sorted by a single task.
 SPREAD = 64
 
 
@@ -32,37 +33,36 @@ def join_as_of(
     label_rows = labels.select(
         *[F.col(key).alias(part) for key, part in zip(keys, parts, strict=True)],
         F.col(at).alias("time"),
+        # One struct, so that labels and histories, whose columns differ, can be rows of one frame.
         F.struct(*labels.columns).alias("label"),
         F.lit(AT).alias("side"),
     )
     history_rows = [history.withColumn("side", F.lit(BEFORE)) for history in histories.values()]
-    rows = list(histories)
+    structs = list(histories)
     if hot is None:
         branches = [
-            label_rows.withColumn("bracket", spread(parts, F.lit(0))),
-            *[_unbroken(f) for f in history_rows],
+            label_rows.withColumn("bracket", spread_keyless(parts, F.lit(0))),
+            *[rows.withColumn("bracket", F.lit(0)) for rows in history_rows],
         ]
     else:
-        branches = hot.cut(label_rows, history_rows, rows, spread(parts, F.lit(0)))
-    return _carry_newest(reduce(with_rows, branches), parts, rows)
+        branches = hot.cut_by_time(label_rows, history_rows, structs, spread_keyless(parts, F.lit(0)))
+    return _carry_newest(reduce(union_rows, branches), parts, structs)
 
 
-def _unbroken(history: DataFrame) -> DataFrame:
-    return history.withColumn("bracket", F.lit(0))
-
-
-def spread(parts: Sequence[str], otherwise: Column) -> Column:
-    """`otherwise`, or any number below 0 where a part of the key is null: no row has such a one."""
+def spread_keyless(parts: Sequence[str], otherwise: Column) -> Column:
+    """`otherwise`, or any number below 0 where a part of the key is null: no history row has such a bracket."""
     keyless = reduce(Column.__or__, [F.col(part).isNull() for part in parts])
     anywhere = (-1 - F.monotonically_increasing_id() % SPREAD).cast("int")
     return F.when(keyless, anywhere).otherwise(otherwise)
 
 
-def _carry_newest(together: DataFrame, parts: Sequence[str], rows: Sequence[str]) -> DataFrame:
+def _carry_newest(rows: DataFrame, parts: Sequence[str], structs: Sequence[str]) -> DataFrame:
+    # The greatest struct, not the last row that has one: with `as_published`, a row that became available late
+    # may describe an earlier instant than the row before it.
     so_far = (
         Window.partitionBy(*parts, "bracket")
         .orderBy("time", "side")
         .rowsBetween(Window.unboundedPreceding, Window.currentRow)
     )
-    newest = [F.max(row).over(so_far).alias(row) for row in rows]
-    return together.select("label", "side", *newest).where(F.col("side") == AT).select("label.*", *rows)
+    newest = [F.max(struct).over(so_far).alias(struct) for struct in structs]
+    return rows.select("label", "side", *newest).where(F.col("side") == AT).select("label.*", *structs)

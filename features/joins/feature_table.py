@@ -1,4 +1,4 @@
-"""What a point-in-time join is asked for, and what is refused before any job runs."""
+"""What a point-in-time join takes, and what is refused before any job runs."""
 
 from __future__ import annotations
 
@@ -11,6 +11,14 @@ from typing import Any
 from pyspark.sql import DataFrame
 from pyspark.sql.types import DataType, DateType, TimestampType
 
+# The column that says which instant the values of a row describe everything before.
+FEATURE_AT = "feature_at"
+
+
+def output_name(table: str, column: str) -> str:
+    """What a table's column is called beside the labels."""
+    return f"{table}__{column}"
+
 
 class PointInTimeError(ValueError):
     """Labels and tables that do not fit together."""
@@ -18,10 +26,7 @@ class PointInTimeError(ValueError):
 
 @dataclass(frozen=True)
 class PublishedDay:
-    """A published day of a daily table: usable for labels from midnight after `ds` on, in UTC.
-
-    With `as_published`, from `available_at` on, if that is later; it must know its time zone.
-    """
+    """A published day of a daily table; `available_at` must know its time zone."""
 
     ds: date
     available_at: datetime
@@ -30,20 +35,24 @@ class PublishedDay:
     def feature_at(self) -> datetime:
         return datetime.combine(self.ds, time(), UTC) + timedelta(days=1)
 
+    def usable_from(self, as_published: bool) -> datetime:
+        """The first instant whose labels may see it: midnight after it, in UTC, or when it was published if later."""
+        return max(self.feature_at, self.available_at) if as_published else self.feature_at
+
 
 @dataclass(frozen=True)
 class FeatureTable:
     """What to add to labels, and from where.
 
     Args:
-        name: output columns are named {name}__feature_at and {name}__{column}.
+        name: output columns are named after it, see `output_name`: feature_at, then `columns`.
         rows: with timestamps `feature_at` and, maybe, `available_at`; or, with `published_days`, a date `ds`.
         keys: columns of the labels and of `rows`, of the same types.
         max_age: older values come out null; a value exactly as old still counts.
         ties: of rows with equal keys and feature_at the one with the later available_at wins, then the
             greatest in these columns, null lowest; then, so that the result is always the same, in `columns`.
         published_days: the published days; (keys, ds) is then unique in `rows`.
-        defaults: value of a column where the label's snapshot has no row of its keys.
+        defaults: value of a column where the label's day has no row of its keys.
     """
 
     name: str
@@ -57,7 +66,7 @@ class FeatureTable:
 
     @property
     def outputs(self) -> list[str]:
-        return [f"{self.name}__{column}" for column in ("feature_at", *self.columns)]
+        return [output_name(self.name, column) for column in (FEATURE_AT, *self.columns)]
 
 
 def check(labels: DataFrame, tables: Sequence[FeatureTable], at: str, as_published: bool) -> None:
@@ -113,23 +122,21 @@ def _wrong_columns(table: FeatureTable, as_published: bool) -> Iterator[str]:
 def _wrong_days(table: FeatureTable) -> Iterator[str]:
     if table.defaults and table.published_days is None:
         yield f"table {table.name!r}: got defaults, expected none without published_days; say which days are published"
-    strangers = sorted(set(table.defaults) - set(table.columns))
-    if strangers:
-        yield f"table {table.name!r}: defaults for {strangers}, expected names of {list(table.columns)}; correct them"
+    unknown = sorted(set(table.defaults) - set(table.columns))
+    if unknown:
+        yield f"table {table.name!r}: defaults for {unknown}, expected names of {list(table.columns)}; correct them"
     naive = [s.ds.isoformat() for s in table.published_days or () if s.available_at.utcoffset() is None]
     if naive:
         yield f"table {table.name!r}: available_at of {naive} has no time zone, expected one; add tzinfo"
 
 
 def _wrong_keys(labels: DataFrame, table: FeatureTable) -> Iterator[str]:
-    asked, held = _types(labels), _types(table.rows)
+    of_labels, of_rows = _types(labels), _types(table.rows)
     for key in table.keys:
-        if key not in asked:
+        if key not in of_labels:
             yield f"labels: no column {key!r}, got {labels.columns}; table {table.name!r} is joined by it"
-        elif asked[key] != held[key]:
-            types = (
-                f"{asked[key].simpleString()} in labels, {held[key].simpleString()} in table {table.name!r}"
-            )
+        elif of_labels[key] != of_rows[key]:
+            types = f"{of_labels[key].simpleString()} in labels, {of_rows[key].simpleString()} in table {table.name!r}"
             yield f"key {key!r}: {types}, expected the same type; cast one of them"
 
 

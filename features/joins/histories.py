@@ -1,4 +1,4 @@
-"""A feature table as the join sees it: key parts, when a row counts, and one struct with all its values.
+"""A feature table as the join reads it: key parts, when a row counts, and one struct with all its values.
 
 One struct, so that all values of a table come from one row. Its fields are in the order in which rows
 are compared: feature_at, available_at, the columns that decide ties, the values.
@@ -30,11 +30,6 @@ def quote_column(name: str) -> Column:
     return F.col("`" + name.replace("`", "``") + "`")
 
 
-def _comparable(value: Column, kind: DataType) -> Column:
-    """Maps have no order; their entries do."""
-    return F.map_entries(value) if isinstance(kind, MapType) else value
-
-
 @dataclass(frozen=True)
 class History:
     """A table looked up as of the label's instant; the struct column is called `row`."""
@@ -48,23 +43,25 @@ class History:
 
         Args:
             until: the newest label's instant, to leave out rows after it. None are left out for their
-                age: the instant of a row that is too old is told all the same.
+                age: `feature_at` of a row that is too old is an output all the same.
         """
         rows, feature_at = self._with_keys(), F.col("feature_at")
         if until is not None:
             rows = rows.where(feature_at <= until)
-        counts = [feature_at, F.col("available_at")] if self.as_published else [feature_at]
-        for instant in counts:
+        instants = [feature_at, F.col("available_at")] if self.as_published else [feature_at]
+        for instant in instants:
             rows = rows.where(instant.isNotNull())
-        time = F.greatest(*counts) if self.as_published else feature_at
-        return rows.select(*self.parts, time.alias("time"), self._struct([feature_at, *self._order()]))
+        time = F.greatest(*instants) if self.as_published else feature_at
+        available = ["available_at"] if "available_at" in self.table.rows.columns else []
+        order = [feature_at, *map(quote_column, (*available, *self.table.ties))]
+        return rows.select(*self.parts, time.alias("time"), self._struct(order))
 
     @property
     def parts(self) -> list[Column]:
         return [quote_column(key).alias(f"k{n}") for n, key in enumerate(self.table.keys)]
 
     def visible_feature_at(self, at: Column) -> Column:
-        """`feature_at` of what a label at `at` gets; kept beside the struct as {row}_at."""
+        """`feature_at` of what a label at `at` gets; a column of its own, {row}_at."""
         return F.col(self.row)["feature_at"]
 
     def values(self, at: Column, keys: Sequence[Column]) -> list[Column]:
@@ -80,21 +77,21 @@ class History:
             rows = rows.where(quote_column(key).isNotNull())
         return rows
 
-    def _order(self) -> list[Column]:
-        available = ["available_at"] if "available_at" in self.table.rows.columns else []
-        return [quote_column(name) for name in (*available, *self.table.ties)]
-
     def _struct(self, order: Sequence[Column]) -> Column:
         first = [column.alias("feature_at" if not n else f"o{n}") for n, column in enumerate(order)]
-        values = [_comparable(quote_column(name), self._type(name)) for name in self.table.columns]
+        values = [
+            # maps have no order, and a struct that holds one no greatest; their entries do
+            F.map_entries(quote_column(name)) if isinstance(self._type(name), MapType) else quote_column(name)
+            for name in self.table.columns
+        ]
         return F.struct(*first, *[value.alias(f"v{n}") for n, value in enumerate(values)]).alias(self.row)
 
     def _type(self, name: str) -> DataType:
         return self.table.rows.schema[name].dataType
 
     def _value_columns(self) -> list[Column]:
-        held = [(F.col(self.row)[f"v{n}"], self._type(name)) for n, name in enumerate(self.table.columns)]
-        return [F.map_from_entries(value) if isinstance(kind, MapType) else value for value, kind in held]
+        stored = [(F.col(self.row)[f"v{n}"], self._type(name)) for n, name in enumerate(self.table.columns)]
+        return [F.map_from_entries(value) if isinstance(kind, MapType) else value for value, kind in stored]
 
     @property
     def _visible_feature_at(self) -> Column:
@@ -115,11 +112,10 @@ class DailyHistory(History):
     @cached_property
     def serving_intervals(self) -> list[ServingInterval]:
         days = self.table.published_days or ()
-        usable = [max(s.feature_at, s.available_at) if self.as_published else s.feature_at for s in days]
-        return serving_intervals([(s.ds, instant) for s, instant in zip(days, usable, strict=True)])
+        return serving_intervals([(day.ds, day.usable_from(self.as_published)) for day in days])
 
     def frame(self, until: Column | None = None) -> DataFrame:
-        return self._served().select(
+        return self._served_rows().select(
             *self.parts, F.timestamp_micros(self._since).alias("time"), self._daily_struct
         )
 
@@ -131,7 +127,7 @@ class DailyHistory(History):
         )
         # tables that change at the same instants, the usual case, have one period per day
         period = begin if all(a == b for a, b in span) else F.explode(F.sequence(begin, end))
-        return self._served().select(*self.parts, period.alias("period"), self._daily_struct)
+        return self._served_rows().select(*self.parts, period.alias("period"), self._daily_struct)
 
     def visible_feature_at(self, at: Column) -> Column:
         periods = Periods(tuple(s.since for s in self.serving_intervals))
@@ -142,11 +138,14 @@ class DailyHistory(History):
         for key in keys:
             answered &= key.isNotNull()
         found = F.col(self.row)["feature_at"] == self._visible_feature_at
-        pairs = zip(self._value_columns(), self._defaults(), strict=True)
+        defaults = [
+            F.lit(self.table.defaults.get(name)).cast(self._type(name)) for name in self.table.columns
+        ]
+        pairs = zip(self._value_columns(), defaults, strict=True)
         values = [F.when(answered, F.when(found, value).otherwise(default)) for value, default in pairs]
         return self._as_outputs([self._visible_feature_at, *values])
 
-    def _served(self) -> DataFrame:
+    def _served_rows(self) -> DataFrame:
         return self._with_keys().where(self._since.isNotNull())
 
     @property
@@ -163,7 +162,3 @@ class DailyHistory(History):
     def _daily_struct(self) -> Column:
         feature_at = value_by_day(self.serving_intervals, self._midnights, "bigint", F.col("ds"))
         return self._struct([F.timestamp_micros(feature_at)])
-
-    def _defaults(self) -> list[Column]:
-        values = [(self.table.defaults.get(name), self._type(name)) for name in self.table.columns]
-        return [F.lit(value).cast(kind) for value, kind in values]

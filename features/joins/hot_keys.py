@@ -1,4 +1,4 @@
-"""Keys with so many rows that one task would do most of the work: found by a sample, cut by time.
+"""Keys with so many rows that one task would do most of the work (skew): found by a sample, cut by time.
 
 Nothing here changes a result, only which task works it out: within a bracket of time, a key's newest
 row from before the bracket stands in for all that came before.
@@ -20,7 +20,7 @@ HOT_ROWS = 1_000_000
 # A key of HOT_ROWS has ten thousand rows in the sample: enough to count it, and to cut it evenly.
 SAMPLE = 0.01
 MOST_BRACKETS = 256
-# Fewer bytes than this cannot hold a task up for long, so nobody looks.
+# Fewer bytes than this cannot keep a task busy for long, so no job looks for hot keys.
 SMALL = 64 << 20
 
 
@@ -31,23 +31,27 @@ class HotKeys:
     parts: tuple[str, ...]
     frame: DataFrame  # key parts; `cuts`, the ascending instants at which brackets begin; `brackets` aimed at
 
-    def cut(
-        self, label_rows: DataFrame, history_rows: Sequence[DataFrame], rows: Sequence[str], otherwise: Column
+    def cut_by_time(
+        self,
+        label_rows: DataFrame,
+        history_rows: Sequence[DataFrame],
+        structs: Sequence[str],
+        otherwise: Column,
     ) -> list[DataFrame]:
         """Labels and histories with `bracket`, and what each bracket of a hot key starts with."""
-        labels = self._cut(label_rows, otherwise)
-        histories = [self._cut(history, F.lit(0)) for history in history_rows]
-        seeds = self._seeds([h.where(F.col("cuts").isNotNull()) for h in histories], rows)
+        labels = self._assign_brackets(label_rows, otherwise)
+        histories = [self._assign_brackets(history, F.lit(0)) for history in history_rows]
+        seeds = self._seeds([h.where(F.col("cuts").isNotNull()) for h in histories], structs)
         return [*[frame.drop("cuts") for frame in (labels, *histories)], seeds]
 
-    def spread(self, label_rows: DataFrame) -> DataFrame:
+    def spread_labels(self, label_rows: DataFrame) -> DataFrame:
         """Labels with `bracket`, at random where their key is hot."""
         bracket = F.pmod(F.monotonically_increasing_id(), F.col("brackets")).cast("int")
-        marked = self._join_hot_keys(label_rows, "brackets")
-        return marked.withColumn("bracket", F.coalesce(bracket, F.lit(0))).drop("brackets")
+        labels = self._join_hot_keys(label_rows, "brackets")
+        return labels.withColumn("bracket", F.coalesce(bracket, F.lit(0))).drop("brackets")
 
     def replicate(self, history: DataFrame) -> DataFrame:
-        """Rows once per bracket that `spread` may have given to a label of their key."""
+        """Rows once per bracket that `spread_labels` may have given to a label of their key."""
         brackets = F.sequence(F.lit(0), F.coalesce("brackets", F.lit(1)) - 1)
         return (
             self._join_hot_keys(history, "brackets")
@@ -58,24 +62,24 @@ class HotKeys:
     def _join_hot_keys(self, frame: DataFrame, column: str) -> DataFrame:
         return frame.join(F.broadcast(self.frame.select(*self.parts, column)), list(self.parts), "left")
 
-    def _cut(self, frame: DataFrame, otherwise: Column) -> DataFrame:
+    def _assign_brackets(self, frame: DataFrame, otherwise: Column) -> DataFrame:
         cuts = F.col("cuts")
         bracket = F.when(cuts.isNotNull(), F.size(F.filter(cuts, lambda cut: cut <= F.col("time"))))
         return self._join_hot_keys(frame, "cuts").withColumn("bracket", F.coalesce(bracket, otherwise))
 
-    def _seeds(self, histories: Sequence[DataFrame], rows: Sequence[str]) -> DataFrame:
+    def _seeds(self, histories: Sequence[DataFrame], structs: Sequence[str]) -> DataFrame:
         """Per bracket the greatest row of all brackets before it, at a time before every other."""
         every = F.explode(F.sequence(F.lit(0), F.size("cuts"))).alias("bracket")
         narrow = [history.drop("cuts", "time", "side") for history in histories]
-        together = reduce(with_rows, [self.frame.select(*self.parts, every), *narrow])
-        last = together.groupBy(*self.parts, "bracket").agg(*[F.max(row).alias(row) for row in rows])
+        rows = reduce(union_rows, [self.frame.select(*self.parts, every), *narrow])
+        last = rows.groupBy(*self.parts, "bracket").agg(*[F.max(struct).alias(struct) for struct in structs])
         before = Window.partitionBy(*self.parts).orderBy("bracket").rowsBetween(Window.unboundedPreceding, -1)
-        carried = [F.max(row).over(before).alias(row) for row in rows]
+        carried = [F.max(struct).over(before).alias(struct) for struct in structs]
         head = [F.lit(None).cast("timestamp").alias("time"), F.lit(-1).alias("side")]
         return last.select(*self.parts, "bracket", *head, *carried)
 
 
-def with_rows(above: DataFrame, below: DataFrame) -> DataFrame:
+def union_rows(above: DataFrame, below: DataFrame) -> DataFrame:
     return above.unionByName(below, allowMissingColumns=True)
 
 
@@ -87,6 +91,7 @@ def find_hot_keys(frames: Sequence[DataFrame], parts: Sequence[str]) -> HotKeys 
     """
     if not frames or sum(map(reduction.size, frames)) < SMALL:
         return None
+    # Keys and times alone are read: a column store leaves the wide values out.
     sampled = [f.select(*parts, "time").dropna().sample(SAMPLE, seed=7) for f in frames]
     sample = reduce(DataFrame.unionByName, sampled)
     counted = sample.groupBy(*parts).agg(F.count("*").alias("n"))
@@ -94,16 +99,17 @@ def find_hot_keys(frames: Sequence[DataFrame], parts: Sequence[str]) -> HotKeys 
     if not counts.num_rows:
         return None
     spark = frames[0].sparkSession
-    cut = _cut(sample.join(F.broadcast(spark.createDataFrame(counts)), list(parts)), parts)
-    return HotKeys(tuple(parts), spark.createDataFrame(cut.toArrow()))
+    cuts = _find_cuts(sample.join(F.broadcast(spark.createDataFrame(counts)), list(parts)), parts)
+    return HotKeys(tuple(parts), spark.createDataFrame(cuts.toArrow()))
 
 
-def _cut(sample: DataFrame, parts: Sequence[str]) -> DataFrame:
+def _find_cuts(sample: DataFrame, parts: Sequence[str]) -> DataFrame:
     steps = [n / MOST_BRACKETS for n in range(1, MOST_BRACKETS)]
+    # Brackets of about a quarter of HOT_ROWS.
     aim = F.least(F.ceil(F.first("n") / (HOT_ROWS * SAMPLE / 4)), F.lit(MOST_BRACKETS))
-    found = sample.groupBy(*parts).agg(
+    steps_of_key = sample.groupBy(*parts).agg(
         F.percentile_approx("time", steps, 1000).alias("steps"), aim.cast("int").alias("brackets")
     )
     every = F.floor(F.lit(MOST_BRACKETS) / F.col("brackets")).cast("int")
     chosen = F.filter("steps", lambda _, n: (n + 1) % every == 0)
-    return found.select(*parts, F.array_distinct(chosen).alias("cuts"), "brackets")
+    return steps_of_key.select(*parts, F.array_distinct(chosen).alias("cuts"), "brackets")

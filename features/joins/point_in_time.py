@@ -1,4 +1,4 @@
-"""Point-in-time joins: beside every label, what was true (or was known) of its keys at its instant.
+"""Point-in-time joins: beside every label, what was true (or had been published) of its keys at its instant.
 
 Tables with the same keys share one shuffle of the labels. A table of which every day is published as
 a whole (`published_days`) is looked up by day, any other as of the label's instant.
@@ -39,27 +39,27 @@ def point_in_time_join(
     names = {name: f"l{n}" for n, name in enumerate(labels.columns)}
     plain = labels.toDF(*names.values())  # by position: a label's column may be called anything
     joined = plain
-    added: dict[str, list[Column]] = {}
+    outputs: dict[str, list[Column]] = {}
+    # The shuffle of the labels is what costs: tables with the same keys share one.
     for keys in dict.fromkeys(table.keys for table in tables):
         group = [
-            _history(table, f"r{n}", as_published) for n, table in enumerate(tables) if table.keys == keys
+            (History if table.published_days is None else DailyHistory)(table, f"r{n}", as_published)
+            for n, table in enumerate(tables)
+            if table.keys == keys
         ]
-        asked = LabelKeys(plain, tuple(names[key] for key in keys), names[at])
+        label_keys = LabelKeys(plain, tuple(names[key] for key in keys), names[at])
+        instant = F.col(label_keys.at)
         # computed once per label, not once per column
-        seen = {f"{history.row}_at": history.visible_feature_at(F.col(asked.at)) for history in group}
-        joined = asked.join_histories(joined, group).withColumns(seen)
-        added |= {history.row: history.values(F.col(asked.at), asked.key_columns) for history in group}
-    kept = [F.col(column).alias(name) for name, column in names.items()]
-    return joined.select(*kept, *[column for n in range(len(tables)) for column in added[f"r{n}"]])
-
-
-def _history(table: FeatureTable, row: str, as_published: bool) -> History:
-    return (History if table.published_days is None else DailyHistory)(table, row, as_published)
+        feature_at = {f"{history.row}_at": history.visible_feature_at(instant) for history in group}
+        joined = label_keys.join_histories(joined, group).withColumns(feature_at)
+        outputs |= {history.row: history.values(instant, label_keys.key_columns) for history in group}
+    given = [F.col(column).alias(name) for name, column in names.items()]
+    return joined.select(*given, *[column for n in range(len(tables)) for column in outputs[f"r{n}"]])
 
 
 @dataclass(frozen=True)
 class LabelKeys:
-    """What the labels ask of tables with the same keys.
+    """Labels, and the keys and the instant by which tables with the same keys are joined to them.
 
     Args:
         labels: as given, but for the columns' names.
@@ -71,16 +71,16 @@ class LabelKeys:
     at: str
 
     def join_histories(self, joined: DataFrame, group: Sequence[History]) -> DataFrame:
-        """`join_as_of`, which is the labels and what was found so far, with the struct of each of `group`."""
+        """`joined`, which is the labels and what was joined so far, with the struct of each of `group`."""
         daily = [history for history in group if isinstance(history, DailyHistory)]
         if len(daily) == len(group):
             return self._join_daily(joined, daily)
         frames = {history.row: history.frame(self._newest_label) for history in group}
-        looked_at = filter(reduction.is_rereadable, [self.label_keys, *frames.values()])
-        hot = hot_keys.find_hot_keys(list(looked_at), self.parts)
+        sampled = filter(reduction.is_rereadable, [self.instants, *frames.values()])
+        hot = hot_keys.find_hot_keys(list(sampled), self.parts)
         if self._rereadable:
             frames = {
-                row: reduction.keep_newest_per_label(frame, self.label_keys, self.parts, row)
+                row: reduction.keep_newest_per_label(frame, self.instants, self.parts, row)
                 for row, frame in frames.items()
             }
         return as_of.join_as_of(joined, self.keys, self.at, frames, hot)
@@ -89,24 +89,21 @@ class LabelKeys:
         periods = Periods(tuple(sorted({s.since for history in group for s in history.serving_intervals})))
         on = [*self.parts, "period"]
         parts = dict(zip(self.parts, self.key_columns, strict=True))
-        period = as_of.spread(self.keys, otherwise=periods.of(F.col(self.at)))
-        asked = joined.withColumns({**parts, "period": period})
-        wanted = self.label_keys.withColumn("period", periods.of(F.col("time")))
-        frames = [self._asked_for(history.in_periods(periods), wanted, on) for history in group]
-        # rows are few per key and period, so it is labels alone that can make one hot
-        hot = hot_keys.find_hot_keys([wanted] if self._rereadable else [], on)
+        period = as_of.spread_keyless(self.keys, otherwise=periods.of(F.col(self.at)))
+        labels = joined.withColumns({**parts, "period": period})
+        frames = [history.in_periods(periods) for history in group]
+        hot = None
+        if self._rereadable:
+            periods_of_labels = self.instants.withColumn("period", periods.of(F.col("time")))
+            frames = [reduction.semi_join_labels(frame, periods_of_labels, on) for frame in frames]
+            # rows are few per key and period, so it is labels alone that can make one hot
+            hot = hot_keys.find_hot_keys([periods_of_labels], on)
         if hot is not None:
-            asked, frames, on = (
-                hot.spread(asked),
-                [hot.replicate(frame) for frame in frames],
-                [*on, "bracket"],
-            )
+            labels, on = hot.spread_labels(labels), [*on, "bracket"]
+            frames = [hot.replicate(frame) for frame in frames]
         for frame in frames:
-            asked = asked.join(frame, on, "left")
-        return asked.drop(*on)
-
-    def _asked_for(self, history: DataFrame, wanted: DataFrame, on: Sequence[str]) -> DataFrame:
-        return reduction.semi_join_labels(history, wanted, on) if self._rereadable else history
+            labels = labels.join(frame, on, "left")
+        return labels.drop(*on)
 
     @property
     def parts(self) -> list[str]:
@@ -121,12 +118,13 @@ class LabelKeys:
         return reduction.is_rereadable(self.labels)
 
     @property
-    def label_keys(self) -> DataFrame:
+    def instants(self) -> DataFrame:
         """Key parts and `time` of the labels that can get something."""
         parts = [key.alias(part) for key, part in zip(self.key_columns, self.parts, strict=True)]
+        # Null is equal to nothing, neither as a key nor as an instant.
         return self.labels.select(*parts, F.col(self.at).alias("time")).dropna()
 
     @property
     def _newest_label(self) -> Column | None:
         """The newest label's instant, worked out when the join runs, before the rows are read."""
-        return self.label_keys.agg(F.max("time")).scalar() if self._rereadable else None
+        return self.instants.agg(F.max("time")).scalar() if self._rereadable else None

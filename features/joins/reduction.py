@@ -12,7 +12,7 @@ from typing import Any
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-# Nodes of a logical plan that cost next to nothing beside the reading itself
+# Nodes of a logical plan that cost next to nothing compared with reading
 CHEAP_NODES = {
     "Project",
     "Filter",
@@ -41,44 +41,46 @@ def size(df: DataFrame) -> int:
 
 
 def is_broadcastable(df: DataFrame) -> bool:
-    """Whether Spark would send `df` to every task without being told to."""
+    """Whether Spark would send `df` to every task without a hint."""
     execution = getattr(df, "_jdf", None)
     if execution is None:
         return False
     return size(df) <= int(execution.sparkSession().sessionState().conf().autoBroadcastJoinThreshold())
 
 
-def semi_join_labels(history: DataFrame, asked: DataFrame, on: Sequence[str]) -> DataFrame:
-    """Rows of `history` that share the columns `on` with `asked`, and, one in 2^64, some that do not.
+def semi_join_labels(history: DataFrame, labels: DataFrame, on: Sequence[str]) -> DataFrame:
+    """Rows of `history` that share the columns `on` with `labels`, and, one in 2^64, some that do not.
 
     All of them where that would be a shuffle. A table of single longs is looked up twice as fast as
     one of rows, and there is a look-up for every row of a history.
     """
-    if not is_broadcastable(asked.select(*on)):
+    if not is_broadcastable(labels.select(*on)):
         return history
     hashed = F.xxhash64(*on)
-    wanted = asked.select(hashed.alias("asked"))
-    return history.join(F.broadcast(wanted), hashed == wanted["asked"], "left_semi")
+    hashes = labels.select(hashed.alias("hash"))
+    return history.join(F.broadcast(hashes), hashed == hashes["hash"], "left_semi")
 
 
-def keep_newest_per_label(history: DataFrame, asked: DataFrame, parts: Sequence[str], row: str) -> DataFrame:
-    """Rows of `history` (key parts, `time`, struct `row`) among which is every row that `asked` gets as of its `time`.
+def keep_newest_per_label(history: DataFrame, labels: DataFrame, parts: Sequence[str], row: str) -> DataFrame:
+    """Rows of `history` (key parts, `time`, struct `row`) among which is every row that `labels` get as of its `time`.
 
-    Of the rows between two neighbouring labels of a key only the newest can be one. That is told from
-    keys and times alone, so the wide rows that are dropped are never shuffled nor sorted.
+    Of the rows between two neighbouring labels of a key only the newest can be one. Keys and times alone
+    say which, so the wide rows that are dropped are never shuffled nor sorted.
     """
-    if not is_broadcastable(asked):
+    if not is_broadcastable(labels):
         return history
-    moments = asked.groupBy(*parts).agg(F.collect_set("time").alias("moments"))
+    moments = labels.groupBy(*parts).agg(F.collect_set("time").alias("moments"))
     few = F.size("moments") <= MOST_MOMENTS
-    newest = _newest(history, moments.where(few), parts, row)
+    newest = _newest_before_each_label(history, moments.where(few), parts, row)
     between = history.withColumn("feature_at", F.col(f"{row}.feature_at"))
-    kept = between.join(F.broadcast(newest), [*parts, "feature_at"], "left_semi").drop("feature_at")
+    newest_rows = between.join(F.broadcast(newest), [*parts, "feature_at"], "left_semi").drop("feature_at")
     # for keys with more labels the search for the neighbours would cost more than it saves
-    return kept.unionByName(history.join(F.broadcast(moments.where(~few)), list(parts), "left_semi"))
+    return newest_rows.unionByName(history.join(F.broadcast(moments.where(~few)), list(parts), "left_semi"))
 
 
-def _newest(history: DataFrame, moments: DataFrame, parts: Sequence[str], row: str) -> DataFrame:
+def _newest_before_each_label(
+    history: DataFrame, moments: DataFrame, parts: Sequence[str], row: str
+) -> DataFrame:
     """The newest feature_at between any two labels; there are no more of them than labels."""
     times = history.select(*parts, "time", F.col(f"{row}.feature_at").alias("feature_at"))
     next_label = F.array_min(F.filter("moments", lambda moment: moment >= F.col("time")))

@@ -1,4 +1,4 @@
-"""Daily snapshots: which day a label sees follows from its instant alone, so rows are found by equality.
+"""Days published as a whole: which of them a label sees follows from its instant alone, so rows are found by equality.
 
 Time is cut into periods at every instant at which some table's newest usable day changes. Each table
 serves one day in each period; tables that change at different instants still share the periods, and
@@ -28,6 +28,10 @@ def to_micros(instant: datetime) -> int:
     return (instant - EPOCH) // timedelta(microseconds=1)
 
 
+def from_micros(micros: int) -> datetime:
+    return EPOCH + timedelta(microseconds=micros)
+
+
 @dataclass(frozen=True)
 class ServingInterval:
     """From `since` on (microseconds), until the next one, labels see the day `ds`."""
@@ -44,7 +48,7 @@ def serving_intervals(days: Sequence[tuple[date, datetime]]) -> list[ServingInte
     """From days and the instants from which each is usable: the newest usable one, whenever it changes."""
     found: list[ServingInterval] = []
     for usable, ds in sorted((to_micros(instant), ds) for ds, instant in days):
-        if found and found[-1].ds >= ds:
+        if found and found[-1].ds >= ds:  # an old day, published again or late: a newer one is in use already
             continue
         if found and found[-1].since == usable:
             found.pop()
@@ -74,7 +78,9 @@ class Periods:
         before_next = [bisect_left(self.starts, (self.first + n + 1) * DAY) for n in range(last + 1)]
         spans = zip(by_midnight, before_next, strict=True)
         within = [[start % DAY for start in self.starts[begin:end]] for begin, end in spans]
+        # By date: ten years are an array of 3,650 elements, and a look-up by place needs no search.
         period = F.get(literal_array(by_midnight, "int"), day)
+        # Unless `as_published`, every day is usable from midnight on, and the date alone decides.
         if any(within):
             on_the_day = F.get(literal_array(within, "array<bigint>"), day)
             period += F.size(F.filter(on_the_day, lambda start: start <= of_day))
@@ -98,8 +104,8 @@ def value_by_day(
     if not intervals:
         return F.lit(None).cast(element)
     first = intervals[0].ds
-    held: list[Any] = [None] * ((intervals[-1].ds - first).days + 1)
+    by_offset: list[Any] = [None] * ((intervals[-1].ds - first).days + 1)
     for serving, value in zip(intervals, values, strict=True):
-        held[(serving.ds - first).days] = value
+        by_offset[(serving.ds - first).days] = value
     position = F.datediff(ds, F.lit(first))
-    return F.when(position >= 0, F.get(literal_array(held, element), position))
+    return F.when(position >= 0, F.get(literal_array(by_offset, element), position))

@@ -40,11 +40,12 @@ def _split_by_time(at: Column, instants: Sequence[datetime]) -> Column:
 
 
 def _split_by_share(entity: Column, shares: Sequence[float]) -> Column:
-    drawn = F.pmod(F.xxhash64(entity), F.lit(_PARTS))
+    # By hash, not at random: an entity that comes back in next month's labels is in the same split.
+    hashed = F.pmod(F.xxhash64(entity), F.lit(_PARTS))
     limits = [round(_PARTS * limit) for limit in accumulate(shares)]
     found = F.lit(len(SPLITS) - 1)
     for place, limit in reversed(list(zip(_places(len(shares)), limits, strict=True))):
-        found = F.when(drawn < limit, place).otherwise(found)
+        found = F.when(hashed < limit, place).otherwise(found)
     return found
 
 

@@ -212,7 +212,8 @@ def check_commit_times(table: TableOnStorage) -> Iterator[Finding]:
     if late := [instant for instant in instants if instant > now + CLOCK_MAY_BE_FAST]:
         yield Finding(
             table.label,
-            f"available_at of {len(late):,} files lies ahead, up to {show.text(max(late))} (it is {show.text(now)}): a "
+            f"available_at of {len(late):,} files lies ahead, up to {show.format_cell(max(late))} "
+            f"(it is {show.format_cell(now)}): a "
             "clock was fast when they were published. Until then, look-ups as of now miss them, and later batches "
             "are dated after them. Set that clock right",
             wrong=False,
@@ -232,8 +233,8 @@ def check_leftovers(table: TableOnStorage) -> Iterator[Finding]:
         if folder not in named and datetime.now(UTC) - newest > STAGED_LIFE:
             yield Finding(
                 f"{table.label}, {folder}",
-                f"left over since {show.text(newest)}: {sum(info.size for info in files):,} bytes that no version "
-                "names. segue maintain removes it",
+                f"left over since {show.format_cell(newest)}: {sum(info.size for info in files):,} bytes that no "
+                "version names. segue maintain removes it",
                 wrong=False,
             )
 

@@ -21,10 +21,8 @@ from jobs.publishing.state import parse_commit_metadata
 from jobs.publishing.warehouse import Warehouse, schema_of
 from schemas.quality_results import QUALITY_RESULTS
 from segue.releases import FILES_BEFORE_COMPACTION
+from segue.retry import retry
 from segue.storage import Snapshot, find_table
-
-# Losing the making of the table, or an append, costs milliseconds.
-ATTEMPTS = 20
 
 
 def record(warehouse: Warehouse, run_id: str, staged: StagedBatch, outcome: str) -> None:
@@ -103,19 +101,16 @@ def append_results(warehouse: Warehouse, about: dict[str, Any], results: Iterabl
     """One row per expectation; a small table, so the driver writes it without Spark."""
     checked_at = datetime.now(UTC)
     rows = [{**about, "checked_at": checked_at, **vars(result)} for result in results]
-    # given, as a column of nothing but nulls would come without a type
-    schema = _schema()
-    for left in reversed(range(ATTEMPTS)):
-        try:
-            write_deltalake(_path(warehouse), pa.Table.from_pylist(rows, schema=schema), mode="append")
-            return
-        except (DeltaError, OSError) as problem:
-            # two that make the table at once: the loser's rows are not in the log
-            if not (left and isinstance(problem, CommitFailedError)):
-                raise JobError(
-                    f"the quality results cannot be written: {first_line(problem)}; nothing is published without "
-                    "its record. Put right what is named here, then run the step again"
-                ) from problem
+    # a schema, as a column of nothing but nulls would come without a type
+    table = pa.Table.from_pylist(rows, schema=_schema())
+    try:
+        # two that make the table at once: the loser's rows are not in the log
+        retry(lambda: write_deltalake(_path(warehouse), table, mode="append"), CommitFailedError)
+    except (DeltaError, OSError) as problem:
+        raise JobError(
+            f"the quality results cannot be written: {first_line(problem)}; nothing is published without "
+            "its record. Put right what is named here, then run the step again"
+        ) from problem
 
 
 def read_results(warehouse: Warehouse, run_id: str | None = None) -> list[dict[str, Any]]:

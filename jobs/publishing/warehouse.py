@@ -14,6 +14,7 @@ from jobs.errors import JobError, first_line
 from jobs.publishing.state import TableState, read_state
 from schemas import CONTRACTS, Contract
 from segue.releases import RELEASE_LIFE
+from segue.retry import retry
 from segue.storage import filesystem, find_table
 
 # Delta 4.1 and later refuse to travel past the first, even where files are left; the log must outlive
@@ -23,10 +24,6 @@ RETENTION = {
     "delta.deletedFileRetentionDuration": f"interval {RELEASE_LIFE.days} days",
     "delta.logRetentionDuration": f"interval {LOG_LIFE.days} days",
 }
-
-
-# Losing a commit to another costs milliseconds.
-ATTEMPTS = 20
 
 
 class Warehouse:
@@ -78,14 +75,16 @@ class Warehouse:
 
     def add_missing_columns(self, contract: Contract) -> DeltaTable:
         """The table, with every column that the contract has by now."""
-        for left in reversed(range(ATTEMPTS)):
+
+        def widen() -> DeltaTable:
             table = self.create(contract)
-            try:
-                _add_columns(table, contract)
-                break
-            except CommitFailedError as problem:  # somebody else did, or published meanwhile
-                if not left:
-                    raise JobError.not_committed(f"of new columns for {contract.name}", problem) from problem
+            _add_columns(table, contract)
+            return table
+
+        try:
+            table = retry(widen, CommitFailedError)  # lost where somebody else did, or published meanwhile
+        except CommitFailedError as problem:
+            raise JobError.not_committed(f"of new columns for {contract.name}", problem) from problem
         table.update_incremental()
         return table
 

@@ -1,1 +1,1 @@
-"""Training sets: what was asked for, how it is put together, and the manifest that makes it again."""
+"""Training sets: the request, how it is put together, and the manifest that makes it again."""

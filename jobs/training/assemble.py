@@ -1,13 +1,14 @@
-"""Puts a training set together: labels, what held at their instants, and the splits."""
+"""Puts a training set together: labels, the features as of their instants, and the splits."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import date, datetime
 from typing import TYPE_CHECKING
 
+from features.joins.feature_table import FEATURE_AT, output_name
 from features.joins.point_in_time import FeatureTable, PublishedDay, point_in_time_join
-from features.joins.serving import DAY
 from features.joins.splits import split
 from features.windows.label_time import LabelTimeFeatures, label_time_features
 from jobs.errors import WrongUsage
@@ -22,10 +23,22 @@ if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
 
-def assemble(
-    job: Job, request: Request, labels: Labels, tables: dict[str, int]
-) -> tuple[DataFrame, str | None]:
-    """The labels with their features, at these versions of the tables, and the space that their vectors are in.
+@dataclass(frozen=True)
+class TrainingRows:
+    """The labels with their features, and the split.
+
+    `outputs` are the columns that were added, `daily` the tables among them that have a `feature_at`; `space`
+    is the one of the vectors, None where there are none.
+    """
+
+    rows: DataFrame
+    outputs: tuple[str, ...]
+    daily: tuple[str, ...]
+    space: str | None
+
+
+def assemble(job: Job, request: Request, labels: Labels, tables: dict[str, int]) -> TrainingRows:
+    """What is requested, at these versions of the tables.
 
     Raises:
         WrongUsage: features that there are not; labels without the keys of a table; labels later than the plays.
@@ -40,20 +53,17 @@ def assemble(
         rows = point_in_time_join(rows, joined, request.at, request.as_published)
     for name, columns in label_time_columns(label_time_refs).items():
         rows = _join_label_time(job, request, labels, rows, name, columns)
-    return _with_split(request, rows), space
+    outputs = tuple(name for name in rows.columns if name not in labels.rows.columns)
+    return TrainingRows(_with_split(request, rows), outputs, tuple(daily), space)
 
 
-def age_conditions(request: Request, columns: list[str]) -> dict[str, str]:
+def age_conditions(request: Request, tables: Sequence[str]) -> dict[str, str]:
     """Per daily table, SQL that is true for a label whose values were too old for it."""
     if request.max_age is None:
         return {}
-    limit = round(request.max_age * DAY)
-    age = f"unix_micros(`{request.at}`) - unix_micros(`{{}}`)"
-    return {
-        name.removesuffix("__feature_at"): f"{age.format(name)} > {limit}"
-        for name in columns
-        if name.endswith("__feature_at")
-    }
+    limit = round(request.max_age * 86_400_000_000)
+    feature_at = {table: f"unix_micros(`{output_name(table, FEATURE_AT)}`)" for table in tables}
+    return {table: f"unix_micros(`{request.at}`) - {at} > {limit}" for table, at in feature_at.items()}
 
 
 def _feature_table(
@@ -62,41 +72,36 @@ def _feature_table(
     contract = CONTRACTS[name]
     keys = entity_of(contract)
     _check_keys(request, labels, name, keys)
-    published_days = tuple(
-        _visible_days(_snapshots(job, name), labels.first, labels.last, request.as_published)
-    )
+    days = _visible_days(_read_published_days(job, name), labels.first, labels.last, request.as_published)
     return FeatureTable(
         name=name,
-        rows=job.read(name, [snapshot.ds for snapshot in published_days]),
+        # Tables are partitioned by day: what no label can get is never read.
+        rows=job.read(name, [day.ds for day in days]),
         keys=keys,
         columns=columns,
         max_age=request.age_limit,
-        published_days=published_days,
+        published_days=days,
         defaults={c: d for c in columns if (d := contract.column(c).default) is not None},
     )
 
 
-def _snapshots(job: Job, name: str) -> list[PublishedDay]:
+def _read_published_days(job: Job, name: str) -> list[PublishedDay]:
     """The published days, oldest first; a day that was published in parts was all there with the last."""
     uri = job.warehouse.table_path(name)
-    found: dict[date, datetime] = {}
+    available: dict[date, datetime] = {}
     for file in storage.Snapshot.at(uri, job.version(name)).files:
         day, at = file.partition["ds"], file.partition["available_at"]
-        found[day] = max(at, found.get(day, at))
-    return [PublishedDay(day, at) for day, at in sorted(found.items())]
+        available[day] = max(at, available.get(day, at))
+    return [PublishedDay(day, at) for day, at in sorted(available.items())]
 
 
 def _visible_days(
     days: list[PublishedDay], first: datetime, last: datetime, as_published: bool
-) -> Iterator[PublishedDay]:
+) -> tuple[PublishedDay, ...]:
     """Those that some label between the two instants can get: no later ones, and of the earlier ones the newest."""
-    in_time = [day for day in days if _usable_from(day, as_published) <= last]
-    before = [day.ds for day in in_time if _usable_from(day, as_published) <= first]
-    yield from (day for day in in_time if not before or day.ds >= max(before))
-
-
-def _usable_from(day: PublishedDay, as_published: bool) -> datetime:
-    return max(day.feature_at, day.available_at) if as_published else day.feature_at
+    in_time = [day for day in days if day.usable_from(as_published) <= last]
+    before = [day.ds for day in in_time if day.usable_from(as_published) <= first]
+    return tuple(day for day in in_time if not before or day.ds >= max(before))
 
 
 def _check_keys(request: Request, labels: Labels, name: str, keys: tuple[str, ...]) -> None:
@@ -114,12 +119,12 @@ def _join_label_time(
     _check_keys(request, labels, name, group.keys)
     if request.as_published:
         raise WrongUsage(
-            f"{name}: --known asks for what had been published; windows at a label's instant never were"
+            f"{name}: --as-published asks for what had been published; windows at a label's instant never were"
         )
-    heard = job.source("sessions").days
-    if labels.days[-1] > heard[-1]:
+    last_day = job.source("sessions").days[-1]
+    if labels.days[-1] > last_day:
         raise WrongUsage(
-            f"{name}: labels go on to {labels.days[-1]}, plays end {heard[-1]}: their windows would be too short. "
+            f"{name}: labels go on to {labels.days[-1]}, plays end {last_day}: their windows would be too short. "
             "Leave those labels out, or ask for daily features"
         )
     try:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime
 from typing import TYPE_CHECKING
 
 from expectations.profile import content
+from features.joins.serving import from_micros
 from jobs.errors import JobError, WrongUsage, first_line
 from segue.storage import is_delta
 
@@ -39,27 +40,24 @@ def read_labels(spark: SparkSession, path: str, at: str) -> Labels:
         raise WrongUsage(f"labels {path}: no column {at!r} (--at); there are: {', '.join(rows.columns)}")
     rows = _with_instants(rows, path, at)
     instant = F.unix_micros(F.col(f"`{at}`"))
-    asked = {"first": F.min(instant), "last": F.max(instant), "nulls": F.count_if(instant.isNull())}
-    seen, limits = content(rows, asked)
-    if not seen.rows:
+    measures = {"first": F.min(instant), "last": F.max(instant), "nulls": F.count_if(instant.isNull())}
+    counted, limits = content(rows, measures)
+    if not counted.rows:
         raise WrongUsage(f"labels {path}: there are none")
     if nulls := limits["nulls"]:
         raise WrongUsage(
-            f"labels {path}: {nulls:,} of {seen.rows:,} have no {at!r}; every label needs its instant"
+            f"labels {path}: {nulls:,} of {counted.rows:,} have no {at!r}; every label needs its instant"
         )
+    # The days decide which partitions are read; those in between, without labels, need none.
     days = rows.select(F.to_date(F.col(f"`{at}`")).alias("day")).distinct().collect()
     return Labels(
         rows=rows,
-        count=seen.rows,
-        content_hash=f"{seen.content_hash:016x}",
-        first=_instant(limits["first"]),
-        last=_instant(limits["last"]),
+        count=counted.rows,
+        content_hash=f"{counted.content_hash:016x}",
+        first=from_micros(limits["first"]),
+        last=from_micros(limits["last"]),
         days=tuple(sorted(row["day"] for row in days)),
     )
-
-
-def _instant(micros: int) -> datetime:
-    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=micros)
 
 
 def _read(spark: SparkSession, path: str) -> DataFrame:
@@ -88,6 +86,7 @@ def _with_instants(rows: DataFrame, path: str, at: str) -> DataFrame:
         return rows.withColumn(at, F.try_to_timestamp(F.col(f"`{at}`")))
     if kind not in ("timestamp", "timestamp_ntz"):
         raise WrongUsage(f"labels {path}: {at!r} is {kind}; it must be a timestamp (UTC)")
+    # The session's zone is UTC, so an instant without a zone is one in UTC.
     return rows.withColumn(at, F.col(f"`{at}`").cast("timestamp"))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -54,13 +54,13 @@ def declarations() -> str:
     return digest([group.declaration for group in FEATURE_GROUPS])
 
 
-def location(path: str) -> str:
+def manifest_path(path: str) -> str:
     """Of the manifest of a training set, or the manifest itself."""
     return path if path.endswith(".json") else f"{path.rstrip('/')}/{NAME}"
 
 
 def save(manifest: Manifest, out: str) -> str:
-    path = location(out)
+    path = manifest_path(out)
     files, inner = filesystem(path)
     with files.open_output_stream(inner) as file:
         file.write(manifest.dumps().encode())
@@ -69,29 +69,29 @@ def save(manifest: Manifest, out: str) -> str:
 
 def load(path: str) -> Manifest:
     """Raises WrongUsage where there is no manifest, or none of ours."""
-    files, inner = filesystem(location(path))
+    files, inner = filesystem(manifest_path(path))
     try:
         with files.open_input_stream(inner) as file:
             saved = json.loads(file.read())
         request = Request.loads(saved.pop("request"))
         return Manifest(request=request, **{**saved, "columns": tuple(saved["columns"])})
     except FileNotFoundError:
-        raise WrongUsage(f"{location(path)} is not there; give a training set, or its {NAME}") from None
+        raise WrongUsage(f"{manifest_path(path)} is not there; give a training set, or its {NAME}") from None
     except (ValueError, KeyError, TypeError) as problem:
-        raise WrongUsage(f"{location(path)} is no manifest of a training set: {problem}") from None
+        raise WrongUsage(f"{manifest_path(path)} is no manifest of a training set: {problem}") from None
 
 
-def summarise(rows: DataFrame, features: list[str], lost: Mapping[str, str]) -> dict[str, Any]:
+def summarise(rows: DataFrame, features: Sequence[str], lost: Mapping[str, str]) -> dict[str, Any]:
     """Row count, content hash and shares of a written training set, in one scan."""
     from pyspark.sql import functions as F
 
-    counted = {f"null {name}": F.count_if(F.col(f"`{name}`").isNull()) for name in features}
-    counted |= {f"lost {table}": F.count_if(F.expr(condition)) for table, condition in lost.items()}
-    found, counts = content(rows, counted)
-    shares = {name: counts[name] / max(found.rows, 1) for name in counted}
+    measures = {f"null {name}": F.count_if(F.col(f"`{name}`").isNull()) for name in features}
+    measures |= {f"lost {table}": F.count_if(F.expr(condition)) for table, condition in lost.items()}
+    counted, counts = content(rows, measures)
+    shares = {name: counts[name] / max(counted.rows, 1) for name in measures}
     return {
-        "rows": found.rows,
-        "content_hash": f"{found.content_hash:016x}",
+        "rows": counted.rows,
+        "content_hash": f"{counted.content_hash:016x}",
         "columns": tuple(rows.columns),
         "nulls": {name: shares[f"null {name}"] for name in features},
         "lost_to_max_age": {table: shares[f"lost {table}"] for table in lost},

@@ -1,4 +1,4 @@
-"""Holds a training set to the definition: some of its rows, made again from plays in plain Python loops."""
+"""Checks a training set against the definition: some of its rows, computed again from plays in plain Python loops."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from features.joins.feature_table import FEATURE_AT, output_name
 from features.windows.definitions import Play, inputs, value
 from features.windows.partials import plays_of_group
 from jobs.errors import JobError
 from jobs.job import Job
-from jobs.training.manifest import Manifest, load
+from jobs.training.manifest import NAME, Manifest, load
 from jobs.training.request import Request, daily_columns, label_time_columns, split_refs
 from schemas import FEATURE_GROUPS, FeatureGroup
 from schemas.declarations import Feature
@@ -40,22 +41,23 @@ def rederive(job: Job, path: str, sample: int) -> int:
     """
     manifest = load(path)
     job.pin(manifest.versions)
-    rows = _sample(job, path.removesuffix("/_manifest.json"), sample)
-    wanted = list(_requested_features(manifest))
-    if not wanted:
+    rows = _read_sample(job, path.removesuffix(f"/{NAME}"), sample)
+    requested = list(_requested_tables(manifest))
+    if not requested:
         raise JobError(
             f"{path}: none of its features is made of plays by declaration, so none can be made again"
         )
     differences: list[Difference] = []
-    for asked in wanted:
-        plays = _plays(job, asked.group, rows)
-        differences += [d for row in rows for d in _differences(manifest.request, asked, row, plays)]
-    _print_differences(path, len(rows), len(rows) * sum(len(asked.features) for asked in wanted), differences)
+    for table in requested:
+        plays = _read_plays(job, table.group, rows)
+        differences += [d for row in rows for d in _differences(manifest.request, table, row, plays)]
+    compared = len(rows) * sum(len(table.features) for table in requested)
+    _print_differences(path, len(rows), compared, differences)
     return int(bool(differences))
 
 
 @dataclass(frozen=True)
-class RequestedFeatures:
+class RequestedTable:
     """Features of one table; `at_label_time`: their windows end at the label's own instant."""
 
     group: FeatureGroup
@@ -63,37 +65,38 @@ class RequestedFeatures:
     at_label_time: bool
 
 
-def _requested_features(manifest: Manifest) -> Iterator[RequestedFeatures]:
-    daily, exact = split_refs(manifest.request)
-    both = [(label_time_columns(exact), True), (daily_columns(daily, manifest.tables), False)]
+def _requested_tables(manifest: Manifest) -> Iterator[RequestedTable]:
+    daily, label_time = split_refs(manifest.request)
+    both = [(label_time_columns(label_time), True), (daily_columns(daily, manifest.tables), False)]
     declared = {group.table: group for group in FEATURE_GROUPS}
-    for columns_of, is_exact in both:
+    for columns_of, at_label_time in both:
         for name in columns_of.keys() & declared.keys():
             features = [
                 (f, w)
                 for f, w in declared[name].feature_windows
                 if f.name(w) in columns_of[name] and f.op not in APPROXIMATE
             ]
-            yield RequestedFeatures(declared[name], features, is_exact)
+            yield RequestedTable(declared[name], features, at_label_time)
 
 
-def _sample(job: Job, path: str, count: int) -> list[Row]:
+def _read_sample(job: Job, path: str, count: int) -> list[Row]:
     """The same rows each time, and not the first ones."""
     from pyspark.sql import functions as F
 
     format_ = "delta" if is_delta(path) else "parquet"
     rows = job.spark.read.format(format_).load(path)
+    # Spark hashes no maps and no variants; the other columns tell rows apart as well.
     plain = [
         F.col(f"`{field.name}`")
         for field in rows.schema
         if field.dataType.typeName() not in ("map", "variant")
     ]
-    drawn: list[Row] = rows.orderBy(F.xxhash64(*plain)).limit(count).toArrow().to_pylist()
-    return drawn
+    sample: list[Row] = rows.orderBy(F.xxhash64(*plain)).limit(count).toArrow().to_pylist()
+    return sample
 
 
-def _plays(job: Job, group: FeatureGroup, rows: list[Row]) -> dict[tuple[str, ...], list[Play]]:
-    """All plays of the sampled entities; each carries the inputs that the declarations ask for, by their SQL."""
+def _read_plays(job: Job, group: FeatureGroup, rows: list[Row]) -> dict[tuple[str, ...], list[Play]]:
+    """All plays of the sampled entities; each carries the inputs that the declarations name, by their SQL."""
     from pyspark.sql import functions as F
 
     keys = sorted(
@@ -101,9 +104,10 @@ def _plays(job: Job, group: FeatureGroup, rows: list[Row]) -> dict[tuple[str, ..
     )
     if not keys:
         return {}
-    asked = job.spark.createDataFrame(keys, ", ".join(f"{key} string" for key in group.keys))
+    entities = job.spark.createDataFrame(keys, ", ".join(f"{key} string" for key in group.keys))
+    # Inputs come from the declarations' own SQL, by Spark; what is done with them is Python's alone.
     sqls = {sql for f in group.features for sql in inputs(f)}
-    found: DataFrame = plays_of_group(job.read("sessions"), group).join(F.broadcast(asked), [*group.keys])
+    found: DataFrame = plays_of_group(job.read("sessions"), group).join(F.broadcast(entities), [*group.keys])
     named = [
         *(F.col(key).alias(f"key {key}") for key in group.keys),
         *(F.expr(sql).alias(sql) for sql in sqls),
@@ -117,23 +121,23 @@ def _plays(job: Job, group: FeatureGroup, rows: list[Row]) -> dict[tuple[str, ..
 
 
 def _differences(
-    request: Request, asked: RequestedFeatures, row: Row, plays: Mapping[tuple[str, ...], list[Play]]
+    request: Request, table: RequestedTable, row: Row, plays: Mapping[tuple[str, ...], list[Play]]
 ) -> Iterator[Difference]:
-    keys, group = tuple(row[key] for key in asked.group.keys), asked.group
-    for feature, window in asked.features:
-        name = f"{group.table}__{feature.name(window)}"
-        t = _instant(request, asked, row)
+    keys, group = tuple(row[key] for key in table.group.keys), table.group
+    for feature, window in table.features:
+        name = output_name(group.table, feature.name(window))
+        t = _as_of(request, table, row)
         expected = None if t is None or None in keys else value(plays.get(keys, []), feature, window, t)
         if not same_value(expected, row[name]):
             yield name, f"{', '.join(map(str, keys))} at {row[request.at]}", str(expected), str(row[name])
 
 
-def _instant(request: Request, asked: RequestedFeatures, row: Row) -> datetime | None:
+def _as_of(request: Request, table: RequestedTable, row: Row) -> datetime | None:
     """What the values of a row describe everything before; None where they are unknown or too old."""
     label = row[request.at]
-    if asked.at_label_time:
+    if table.at_label_time:
         return label
-    t = row[f"{asked.group.table}__feature_at"]
+    t = row[output_name(table.group.table, FEATURE_AT)]
     return None if t is None or (request.age_limit is not None and label - t > request.age_limit) else t
 
 

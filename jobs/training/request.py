@@ -1,4 +1,4 @@
-"""What a training set is asked to hold; a manifest keeps it, so that it can be asked for again."""
+"""What a training set shall hold; the manifest keeps it, so that a replay can make it again."""
 
 from __future__ import annotations
 
@@ -12,6 +12,9 @@ from schemas import CONTRACTS, FEATURE_GROUPS, Contract, FeatureGroup
 
 # Columns that frame the features of a table.
 _FRAME = ("ds", "feature_at", "available_at", "bucket")
+
+# What fields of a request were called in manifests of before.
+FORMER_NAMES = {"exact": "at_label_time", "known": "as_published"}
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,10 @@ class Request:
 
     @staticmethod
     def loads(saved: Mapping[str, Any]) -> Request:
-        given: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in saved.items()}
+        given: dict[str, Any] = {
+            FORMER_NAMES.get(name, name): tuple(value) if isinstance(value, list) else value
+            for name, value in saved.items()
+        }
         return Request(**given)
 
     @property
@@ -46,23 +52,23 @@ class Request:
     def split_instants(self) -> list[datetime]:
         """Raises WrongUsage where one is no instant, or where they are not in order."""
         try:
-            found = [datetime.fromisoformat(text) for text in self.instants]
+            parsed = [datetime.fromisoformat(text) for text in self.instants]
         except ValueError as problem:
             raise WrongUsage(f"--split-at: {problem}; write 2026-11-01 or 2026-11-01T12:00:00") from None
-        found = [each if each.tzinfo else each.replace(tzinfo=UTC) for each in found]
-        if len(found) > 2 or found != sorted(set(found)):
+        instants = [each if each.tzinfo else each.replace(tzinfo=UTC) for each in parsed]
+        if len(instants) > 2 or instants != sorted(set(instants)):
             raise WrongUsage("--split-at takes one instant (where the test begins) or two in order")
-        return found
+        return instants
 
 
 def daily_columns(refs: Sequence[str], tables: Iterable[str]) -> dict[str, tuple[str, ...]]:
-    """The columns of each daily table of a release that are asked for.
+    """The columns of each daily table of a release that are requested.
 
     Raises:
         WrongUsage: a table or column that there is not.
     """
     known = {
-        name: _features(CONTRACTS[name])
+        name: tuple(c for c in CONTRACTS[name].names if c not in (*_FRAME, *CONTRACTS[name].key))
         for name in tables
         if name in CONTRACTS and CONTRACTS[name].event_time == "feature_at"
     }
@@ -80,7 +86,7 @@ def group_of(table: str) -> FeatureGroup:
 
 
 def split_refs(request: Request) -> tuple[list[str], list[str]]:
-    """Daily and exact: a group without a daily table is always merged for the labels."""
+    """Daily ones, and those at label time: a group without a daily table is always merged for the labels."""
     merged = {group.table for group in FEATURE_GROUPS if not group.daily}
     daily = [ref for ref in request.features if ref.partition(":")[0] not in merged]
     return daily, [*request.at_label_time, *(ref for ref in request.features if ref not in daily)]
@@ -90,14 +96,10 @@ def entity_of(contract: Contract) -> tuple[str, ...]:
     return tuple(name for name in contract.key if name != "ds")
 
 
-def _features(contract: Contract) -> tuple[str, ...]:
-    return tuple(name for name in contract.names if name not in (*_FRAME, *contract.key))
-
-
 def _resolve(
     refs: Sequence[str], known: Mapping[str, tuple[str, ...]], place: str
 ) -> dict[str, tuple[str, ...]]:
-    found: dict[str, list[str]] = {}
+    resolved: dict[str, list[str]] = {}
     for ref in refs:
         table, _, column = ref.partition(":")
         if table not in known:
@@ -109,5 +111,5 @@ def _resolve(
             raise WrongUsage(
                 f"feature {ref}: table {table} has no {column!r}; it has: {', '.join(known[table])}"
             )
-        found.setdefault(table, []).extend([column] if column else known[table])
-    return {table: tuple(dict.fromkeys(columns)) for table, columns in found.items()}
+        resolved.setdefault(table, []).extend([column] if column else known[table])
+    return {table: tuple(dict.fromkeys(columns)) for table, columns in resolved.items()}

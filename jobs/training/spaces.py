@@ -12,8 +12,7 @@ from features.joins.histories import DailyHistory
 from jobs.job import Job
 from jobs.training.labels import Labels
 from jobs.training.request import Request
-from segue.errors import UsageError
-from segue.spaces import resolve_space
+from segue.spaces import check_has_spaces, resolve_space
 from segue.storage import SPACE
 
 if TYPE_CHECKING:
@@ -25,30 +24,29 @@ _VECTORS = ("array<float>", "array<double>")
 def keep_one_space(
     job: Job, request: Request, labels: Labels, tables: Sequence[FeatureTable]
 ) -> tuple[list[FeatureTable], str | None]:
-    """The tables without rows of days in another space than the one asked for, and the space of what is left.
+    """The tables without rows of days in another space than the requested one, and the space of what is left.
 
     Runs a small job per table that has vectors among its features: over the labels' keys and instants, then
     over the spaces of the days that these get. None where there are no vectors.
 
     Raises:
-        UsageError: no space is asked for, and the labels' days are in several; or one that there is not.
+        UsageError: no space is requested, and the labels' days are in several; or one that there is not.
         SegueError: a day has several.
     """
-    measured = [table for table in tables if _is_measured(table, request.space)]
-    if request.space is not None and not measured:
-        raise UsageError.no_spaces(request.space, [table.name for table in tables])
-    spaces = {table.name: _spaces(table.rows, _days(request, labels, table)) for table in measured}
-    kept = resolve_space(spaces, request.space, lambda: _all_spaces(job, measured))
+    with_vectors = [table for table in tables if _is_of_one_space(table, request.space)]
+    check_has_spaces(request.space, with_vectors, [table.name for table in tables])
+    spaces = {table.name: _read_spaces(table.rows, _days(request, labels, table)) for table in with_vectors}
+    chosen = resolve_space(spaces, request.space, lambda: _read_all_spaces(job, with_vectors))
     days = {
-        name: [day for day, found in of_days.items() if kept in found] for name, of_days in spaces.items()
+        name: [day for day, of_day in of_days.items() if chosen in of_day] for name, of_days in spaces.items()
     }
     # No column of such a table declares a default: a label of a day without rows gets nulls.
     left = [replace(t, rows=_of_days(t.rows, days[t.name])) if t.name in days else t for t in tables]
-    return left, kept
+    return left, chosen
 
 
-def _is_measured(table: FeatureTable, space: str | None) -> bool:
-    """Whether days of it may be left out for their space: by default only where vectors are asked for."""
+def _is_of_one_space(table: FeatureTable, space: str | None) -> bool:
+    """Whether days of other spaces are left out: by default only where vectors are requested."""
     if SPACE not in table.rows.columns:
         return False
     vectors = {field.name for field in table.rows.schema if field.dataType.simpleString() in _VECTORS}
@@ -60,23 +58,23 @@ def _days(request: Request, labels: Labels, table: FeatureTable) -> list[date]:
     from pyspark.sql import functions as F
 
     at = F.col(f"`{request.at}`")
-    seen = DailyHistory(table, "r", request.as_published).visible_feature_at(at)
-    told = labels.rows.dropna(subset=[*table.keys])
+    feature_at = DailyHistory(table, "r", request.as_published).visible_feature_at(at)
+    rows = labels.rows.dropna(subset=[*table.keys])
     if request.age_limit is not None:
-        told = told.where(seen >= at - F.lit(request.age_limit))
+        rows = rows.where(feature_at >= at - F.lit(request.age_limit))
     # as days: Spark hands instants over in the zone of the machine
-    midnights = told.select(F.to_date(seen).alias("day")).where("day is not null").distinct().collect()
+    midnights = rows.select(F.to_date(feature_at).alias("day")).where("day is not null").distinct().collect()
     return sorted(row["day"] - timedelta(days=1) for row in midnights)
 
 
-def _spaces(rows: DataFrame, days: Sequence[date]) -> dict[date, set[str]]:
+def _read_spaces(rows: DataFrame, days: Sequence[date]) -> dict[date, set[str]]:
     found: dict[date, set[str]] = {}
     for row in _of_days(rows, days).select("ds", SPACE).distinct().collect():
         found.setdefault(row["ds"], set()).add(row[SPACE])
     return found
 
 
-def _all_spaces(job: Job, tables: Sequence[FeatureTable]) -> set[str]:
+def _read_all_spaces(job: Job, tables: Sequence[FeatureTable]) -> set[str]:
     """Of every day of the tables, those that no label gets included."""
     rows = (job.at(table.name, job.version(table.name)).select(SPACE).distinct() for table in tables)
     return {row[SPACE] for each in rows for row in each.collect()}

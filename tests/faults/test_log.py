@@ -10,7 +10,7 @@ from faults.invariants import check, logs
 from faults.offers import OFFERS, TABLE
 from jobs.errors import JobError
 from segue.errors import SegueError
-from segue.releases import TableVersion, append_release, find_release
+from segue.releases import TableVersion, append_release, list_releases
 from segue.storage import Snapshot, table_uri
 
 
@@ -20,7 +20,7 @@ def release(root, state):
 
 
 def released_rows(root):
-    version = find_release(root).tables[TABLE].version
+    version = list_releases(root)[0].tables[TABLE].version
     snapshot = Snapshot.at(table_uri(root, TABLE), version)
     return snapshot.read(snapshot.files, ["play_id", "track_id"]).sort_by("play_id").to_pylist()
 

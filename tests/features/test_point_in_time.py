@@ -88,7 +88,7 @@ _events = st.lists(
     max_size=70,
 ).map(lambda rows: World(row | {"seq": n} for n, row in enumerate(rows)))
 _day = st.integers(-1, 6).map(lambda n: (MIDNIGHT + n * DAY).date())
-_snapshots = st.lists(st.tuples(_day, _delay), unique_by=lambda drawn: drawn[0], max_size=6).map(
+_published_days = st.lists(st.tuples(_day, _delay), unique_by=lambda drawn: drawn[0], max_size=6).map(
     lambda days: tuple(
         PublishedDay(ds, MIDNIGHT + (ds - MIDNIGHT.date() + DAY) + (delay or DAY)) for ds, delay in days
     )
@@ -117,7 +117,7 @@ def _daily(*keys):
 def joins(draw):
     """Labels, and tables of three entities: as of an instant and by day, with and without limits."""
     both, ties = ("user_id", "track_id"), ("version", "seq")
-    shared, own = draw(_snapshots), draw(_snapshots)
+    shared, own = draw(_published_days), draw(_published_days)
     days = {"f": -9.0, "g.h": [0]}
     tables = [
         Table("plain", draw(_events), ("user_id",), ("f", "tags", "available_at"), ties=ties),
@@ -218,14 +218,14 @@ def every_key_hot(monkeypatch):
 
 
 @pytest.mark.product_settings
-@pytest.mark.parametrize("as_published", [False, True], ids=["described", "known"])
+@pytest.mark.parametrize("as_published", [False, True], ids=["described", "published"])
 @settings(FEW, max_examples=3)
 @given(world=joins())
 def test_rows_are_as_defined(spark, as_published, world):
     hold(spark, *world, as_published)
 
 
-@pytest.mark.parametrize("as_published", [False, True], ids=["described", "known"])
+@pytest.mark.parametrize("as_published", [False, True], ids=["described", "published"])
 @settings(FEW, max_examples=2)
 @given(world=joins())
 def test_rows_do_not_depend_on_which_keys_are_hot(spark, every_key_hot, as_published, world):
@@ -254,7 +254,7 @@ def test_order_place_batches_and_rows_to_come_do_not_matter(spark, world):
     assert_same(once, computed(spark, shuffled, ahead), ahead)
 
 
-@pytest.mark.parametrize("as_published", [False, True], ids=["described", "known"])
+@pytest.mark.parametrize("as_published", [False, True], ids=["described", "published"])
 def test_a_key_with_half_of_all_rows_is_cut_and_gets_the_same(spark, every_key_hot, as_published):
     random = Random(7)
 
@@ -317,7 +317,7 @@ def test_tables_of_the_same_keys_share_one_shuffle_of_the_labels(spark, no_broad
         tuple(PublishedDay((MIDNIGHT + n * DAY).date(), MIDNIGHT) for n in range(0, 9, step))
         for step in (1, 2, 3)
     ]
-    daily = [_daily_row((1, "", snapshot.ds, 1.0)) for snapshot in days[0]]
+    daily = [_daily_row((1, "", day.ds, 1.0)) for day in days[0]]
     tables = [
         Table(f"as of {n}", [event(MIDNIGHT)], ("user_id",), ("f",)) for n in range(3) if kinds != "daily"
     ]
@@ -357,7 +357,7 @@ def test_the_instant_itself_counts_and_so_does_the_greatest_age(spark):
     assert [got[n]["age__feature_at"] for n in range(3)] == [t - MAX_AGE + off for off in AROUND]
 
 
-def test_what_was_not_available_yet_was_not_known(spark):
+def test_what_was_not_available_yet_had_not_been_published(spark):
     t = MIDNIGHT
     rows = [event(t - DAY, n, available=t + off, f=2.0) for n, off in enumerate(AROUND)]
     rows += [event(t - 2 * DAY, n) for n in range(3)]
@@ -395,7 +395,7 @@ def test_of_rows_as_new_the_later_published_then_the_greatest_wins(spark):
     assert got == {1: 1.0, 2: 4.0}
 
 
-def test_an_absent_row_of_a_snapshot_is_no_old_row(spark):
+def test_an_absent_row_of_a_day_is_no_old_row(spark):
     days = [MIDNIGHT.date() + n * DAY for n in (0, 1, 4)]
     daily = [{"user_id": 1, "track_id": None, "ds": days[0], "f": 5.0, "g.h": None}]
     published = tuple(PublishedDay(ds, MIDNIGHT + 9 * DAY) for ds in days)
@@ -407,13 +407,13 @@ def test_an_absent_row_of_a_snapshot_is_no_old_row(spark):
     assert seen == [None, *[MIDNIGHT + n * DAY for n in (1, 1, 2, 2, 5)]]
 
 
-@pytest.mark.parametrize("nothing", ["labels", "rows", "snapshots", "all"])
+@pytest.mark.parametrize("nothing", ["labels", "rows", "published_days", "all"])
 def test_nothing_comes_of_nothing(spark, nothing):
     day = PublishedDay(MIDNIGHT.date(), MIDNIGHT)
     labels = [] if nothing in ("labels", "all") else [label(MIDNIGHT + DAY), label(MIDNIGHT + DAY)]
     rows = [] if nothing in ("rows", "all") else [event(MIDNIGHT)]
     daily = [{"user_id": 1, "track_id": "23", "ds": day.ds, "f": 1.0, "g.h": []} for _ in rows]
-    days = () if nothing in ("snapshots", "all") else (day,)
+    days = () if nothing in ("published_days", "all") else (day,)
     hold(
         spark,
         labels,
@@ -499,7 +499,7 @@ def test_all_values_come_from_one_row(spark):
         ({"columns": ("f", "gone"), "ties": ("lost",)}, "table 'a': no columns ['gone', 'lost'], got ["),
         ({"columns": ("feature_at",)}, "output columns ['a__feature_at'] would be there twice"),
         ({"defaults": {"f": 1.0}}, "table 'a': got defaults, expected none without published_days"),
-        ({"snapshots": ()}, "table 'a': no columns ['ds'], got ["),
+        ({"published_days": ()}, "table 'a': no columns ['ds'], got ["),
     ],
 )
 def test_what_does_not_fit_is_said_before_any_job(spark, change, told):

@@ -6,6 +6,7 @@ import argparse
 import json
 import random
 import shutil
+from dataclasses import asdict
 from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 
@@ -18,6 +19,7 @@ import segue
 from jobs import build_training_set, verify
 from jobs.errors import JobError, WrongUsage
 from jobs.training.manifest import load
+from jobs.training.request import Request
 from reference.flows import DAYS, FIRST
 from reference.point_in_time import PublishedDay, Table, joined
 from reference.rows import assert_same, same
@@ -85,7 +87,7 @@ def made(night, tmp_path_factory):
     labels = labels_of(plays[len(plays) // 4 :])
     pq.write_table(pa.Table.from_pylist(labels, SCHEMA), folder / "labels.parquet")
     arguments = ["--labels", str(folder / "labels.parquet"), "--out", str(folder / "set")]
-    asked = ["--features", *refs(DAILY), "user_track_features", "--exact", *refs(EXACT)[3:]]
+    asked = ["--features", *refs(DAILY), "user_track_features", "--at-label-time", *refs(EXACT)[3:]]
     assert build_training_set.main(["--root", night.root, *arguments, *asked]) == 0
     return folder, labels, plays
 
@@ -213,6 +215,13 @@ def test_a_replay_that_is_not_the_same_says_so(night, made, tmp_path, overrides,
         build_training_set.main([*arguments, "--replay", changed(made, tmp_path, **overrides)])
 
 
+def test_a_manifest_of_before_asks_for_the_same_under_its_old_names():
+    saved = {"labels": "l", "exact": ["user_features:plays_count_7d"], "known": True, "instants": []}
+    request = Request.loads(saved)
+    assert (request.at_label_time, request.as_published) == (("user_features:plays_count_7d",), True)
+    assert Request.loads(json.loads(json.dumps(asdict(request)))) == request
+
+
 def test_what_is_too_old_is_null_and_counted(night, made, tmp_path):
     labels = made[1]
     later = [label | {"label_at": label["label_at"] + timedelta(days=10)} for label in labels]
@@ -255,8 +264,8 @@ def test_splits_by_time_and_entity_do_not_leak(night, made, tmp_path):
         (["--features", "user_features:plays"], "has no 'plays'"),
         (["--features", "user_features", "--at", "when"], "no column 'when'"),
         (["--features", "user_features", "--at", "clicked"], "must be a timestamp"),
-        (["--features", "user_track_features", "--known"], "never were"),
-        (["--exact", "user_features:tracks_distinct_7d"], "cannot be had at a label's own instant"),
+        (["--features", "user_track_features", "--as-published"], "never were"),
+        (["--at-label-time", "user_features:tracks_distinct_7d"], "cannot be had at a label's own instant"),
         (["--features", "user_features", "--shares", "0.5", "0.5"], "go together"),
         (["--features", "user_features", "--split-at", "soon"], "--split-at"),
         ([], "--features"),

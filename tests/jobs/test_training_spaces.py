@@ -116,7 +116,7 @@ def by_both(root, folder, labels, features, **asked):
         (DAYS[:1], {"space": "s3"}),
         (DAYS, {"space": "s3", "max_age": timedelta(days=2)}),
     ],
-    ids=["a space", "a space, as known", "a space of later days", "a space, not too old"],
+    ids=["a space", "a space, as published", "a space of later days", "a space, not too old"],
 )
 def test_a_space_asked_for_gives_the_same_rows_as_the_client(root, tmp_path, days, asked):
     labels = labels_on(*days, users=("u1", None), tracks=("t1", "t2", "stranger", None))
@@ -158,7 +158,7 @@ def test_a_space_asked_for_gives_the_same_rows_as_the_client(root, tmp_path, day
             "space 's9' is unknown in the tables of the features; known: s1, s2, s3",
         ),
     ],
-    ids=["two tables", "as known", "two tables on one day", "no such space"],
+    ids=["two tables", "as published", "two tables on one day", "no such space"],
 )
 def test_mixed_spaces_are_refused_in_the_same_words_as_by_the_client(
     root, tmp_path, days, features, asked, said

@@ -20,7 +20,7 @@ from reference.sessions import sessions as expected_sessions
 from reference.windows import window_features as expected_features
 from schemas.track_features import TRACK_FEATURE_GROUP
 from schemas.user_features import USER_FEATURE_GROUP
-from segue.releases import Release, append_release, find_release
+from segue.releases import Release, append_release, list_releases
 
 DAYS = 6
 FIRST = World().first_day
@@ -68,7 +68,7 @@ class FlowWorld:
         """The golden root. Its release is made again, as a release that is not the newest ends after `RELEASE_LIFE`."""
         unpack(folder)
         made = cls(folder)
-        release = find_release(made.root)
+        release = list_releases(made.root)[0]
         append_release(made.root, release.day, release.tables)
         return made
 
@@ -131,11 +131,11 @@ class Night(FlowWorld):
         super().__init__(folder)
         shutil.copytree(world.root, self.root)
         self.landing = world.landing
-        self.before = Run(0, "", find_release(self.root), self.versions())
+        self.before = Run(0, "", list_releases(self.root)[0], self.versions())
         self.refused = self.run(self.spoiled)
         self.repaired = self.run(self.day(LAST))
 
     def run(self, *inputs: str) -> Run:
         with redirect_stdout(io.StringIO()) as printed:
             code = self.flow(*inputs)
-        return Run(code, printed.getvalue(), find_release(self.root), self.versions())
+        return Run(code, printed.getvalue(), list_releases(self.root)[0], self.versions())

@@ -224,13 +224,13 @@ def test_a_release_is_told_apart_from_the_one_before(tmp_path, capsys):
         return {words[0]: " ".join(words[4:-1]) for words in table}, lines
 
     second, lines = changes("2026-11-20.2")
-    assert second == {"a": "+4 rows", "b": "the same rows", "d": "new"} and lines[-1] == "no longer holds c"
+    assert second == {"a": "+4 rows", "b": "the same rows", "d": "new"} and lines[-1] == "no longer has c"
     assert changes("2026-11-20.3")[0]["a"] == "other rows, as many"
 
 
 def test_rollback_says_what_it_did(root, capsys):
     assert output(capsys, "rollback", "2026-11-20.2") == (
-        "release 2026-11-20.4 holds what 2026-11-20.2 held; it takes back 2026-11-20.3\n"
+        "release 2026-11-20.4 has the tables of 2026-11-20.2; it takes back 2026-11-20.3\n"
     )
     assert output(capsys, "releases").splitlines()[1].endswith("2  2026-11-20.3")
     assert "takes back 2026-11-20.3" in output(capsys, "releases", "show").splitlines()[0]

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 import segue
 from reference import point_in_time as definition
-from segue import SegueError, UsageError, training_set, wanted_rows
+from segue import SegueError, UsageError, lookup, training_set
 from segue.buckets import bucket
 
 DAY, DAY_BEFORE = date(2026, 11, 20), date(2026, 11, 19)
@@ -198,8 +198,8 @@ def test_it_is_as_defined(
 ):
     # However labels and files are cut, and whether or not buckets are looked at.
     monkeypatch.setattr(training_set, "BLOCK", block)
-    monkeypatch.setattr(wanted_rows, "PORTION", block)
-    monkeypatch.setattr(wanted_rows, "KEYS_PER_BUCKET", few)
+    monkeypatch.setattr(lookup, "PORTION", block)
+    monkeypatch.setattr(lookup, "KEYS_PER_BUCKET", few)
     check(*worlds[number], rows, features, as_published, max_age, type_)
 
 
@@ -269,7 +269,7 @@ def test_a_day_counts_from_the_midnight_after_it(store, at, feature_at, plays):
 
 
 @pytest.mark.parametrize(("after", "plays"), [(-MICROSECOND, 19), (timedelta(), 20), (MICROSECOND, 20)])
-def test_known_waits_for_the_publication(store, after, plays):
+def test_as_published_waits_for_the_publication(store, after, plays):
     asked_for = labels((MIDNIGHT + HOUR + after, "u1"))
     assert (
         store.training_set(asked_for, ["user_features:plays"], as_published=True)["user_features__plays"][
@@ -280,7 +280,7 @@ def test_known_waits_for_the_publication(store, after, plays):
     assert store.training_set(asked_for, ["user_features:plays"])["user_features__plays"][0].as_py() == 20
 
 
-def test_a_day_that_was_never_published_is_not_known(tmp_path):
+def test_a_day_that_was_never_published_is_not_there_as_published(tmp_path):
     store = opened(tmp_path, user_features=[row(user_id="u1", plays=1) | {"available_at": None}])
     asked_for = labels((datetime(9999, 12, 31, tzinfo=UTC), "u1"))
     assert store.training_set(asked_for, ["user_features:plays"])["user_features__plays"].to_pylist() == [1]

@@ -1,0 +1,134 @@
+"""Rows by their keys, of one column or several, from the files that can hold them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as pads
+from numpy.typing import NDArray
+
+from segue.buckets import bucket
+from segue.errors import SegueError
+from segue.storage import DataFile, Snapshot
+
+Ints = NDArray[np.int64]
+
+# What keys may come as: numpy, pandas and polars each have their own; an empty list is of nulls.
+TEXT = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view, pa.types.is_null)
+
+# Bytes of files read at once: more take memory, fewer wait longer for a remote store.
+PORTION = 2**28
+# Of so many keys, none falls into 1 bucket of 55: then it does not pay to look which are needed.
+KEYS_PER_BUCKET = 4
+
+
+@dataclass(frozen=True)
+class Key:
+    """A column of keys: `codes` are places in `values`, -1 for null."""
+
+    codes: Ints
+    values: pa.Array
+
+    @classmethod
+    def of(cls, column: pa.ChunkedArray) -> Key:
+        # Large: all texts of a column may be more than the 2 GB that others hold.
+        encoded = column.cast(pa.large_string()).dictionary_encode().combine_chunks()
+        return cls(encoded.indices.cast(pa.int64()).fill_null(-1).to_numpy(), encoded.dictionary)
+
+    def of_rows(self, rows: Ints) -> Key:
+        """Of some of the rows, with the values that they have and no others, each once; no row may be null."""
+        present, codes = np.unique(self.codes[rows], return_inverse=True)
+        return Key(codes, self.values.take(pa.array(present)).cast(pa.string()))
+
+
+def read_by_key(
+    snapshot: Snapshot, keys: Mapping[str, Key], day: date | None, columns: Sequence[str]
+) -> tuple[pa.Table, Ints]:
+    """The rows that have one of the keys, in any order; and of each key the place of its row, -1 for none.
+
+    `keys` has the parts of a key by column, each as `Key.of_rows` leaves it. Without a day, rows of all.
+
+    Raises:
+        SegueError: a key has several rows.
+    """
+    numbers = _KeyNumbers(keys)
+    found, places = [], []
+    for rows in _read_candidates(snapshot, numbers.values, day, columns):
+        number = numbers.of_rows(rows)
+        found.append(pa.table({name: rows[name] for name in columns}).filter(number.is_valid()))
+        places.append(number.drop_null().to_numpy())
+    number_of_row = np.concatenate(places)
+    row_of_number = np.full(numbers.count, -1)
+    row_of_number[number_of_row] = np.arange(len(number_of_row))
+    distinct = int(np.count_nonzero(row_of_number >= 0))
+    if distinct < len(number_of_row):
+        raise SegueError(
+            f"table {snapshot.name} has {len(number_of_row)} rows for {distinct} values of {', '.join(keys)} on one "
+            "day; expected one each",
+            "roll back to an earlier release",
+        )
+    return pa.concat_tables(found), row_of_number[numbers.of_keys]
+
+
+class _KeyNumbers:
+    """A number for each distinct key, 0 to `count` - 1.
+
+    Keys of several parts are numbered by the numbers of the parts: texts put together can be equal where
+    the keys are not.
+    """
+
+    def __init__(self, keys: Mapping[str, Key]) -> None:
+        self.values = {name: key.values for name, key in keys.items()}
+        self._pairs: list[pa.Array] = []
+        first, *others = keys.values()
+        self.of_keys = first.codes
+        for key in others:
+            # Numbered again with each part: so they never outgrow 64 bits.
+            pairs, self.of_keys = np.unique(self.of_keys * len(key.values) + key.codes, return_inverse=True)
+            self._pairs.append(pa.array(pairs))
+        self.count = len((self._pairs or [first.values])[-1])
+
+    def of_rows(self, rows: pa.Table) -> pa.ChunkedArray:
+        """The number of each row's key, null for one that is not among the keys."""
+        numbers, *others = (_index_in(rows[name], values) for name, values in self.values.items())
+        for other, values, pairs in zip(others, list(self.values.values())[1:], self._pairs, strict=True):
+            numbers = _index_in(pc.add(pc.multiply(numbers, len(values)), other), pairs)
+        return numbers
+
+
+def _index_in(values: pa.ChunkedArray, among: pa.Array) -> pa.ChunkedArray:
+    return pc.index_in(values, value_set=among).cast(pa.int64())
+
+
+def _read_candidates(
+    snapshot: Snapshot, values: Mapping[str, pa.Array], day: date | None, columns: Sequence[str]
+) -> Iterator[pa.Table]:
+    """Rows that may have one of the keys: all that share bucket and entity with one, where keys are few."""
+    where: pads.Expression | None = None
+    buckets: set[int] | None = None
+    entity = snapshot.entity or ""
+    entities = values.get(entity)
+    if entities is not None and (not snapshot.buckets or len(entities) < snapshot.buckets * KEYS_PER_BUCKET):
+        where = pads.field(entity).isin(entities)
+        if snapshot.buckets:
+            buckets = {bucket(key, snapshot.buckets) for key in entities.to_pylist()}
+            numbers = pa.array(sorted(buckets), snapshot.schema.field("bucket").type)
+            where &= pads.field("bucket").isin(numbers)
+    for files in _group_by_size(snapshot.select(day, buckets)):
+        yield snapshot.read(files, list(dict.fromkeys([*values, *columns])), where)
+
+
+def _group_by_size(files: Sequence[DataFile]) -> Iterator[list[DataFile]]:
+    """The files in groups of some size; where there are none, a group of none."""
+    portion: list[DataFile] = []
+    for file in files:
+        if portion and sum(each.bytes for each in portion) + file.bytes > PORTION:
+            yield portion
+            portion = []
+        portion.append(file)
+    yield portion

@@ -1,0 +1,24 @@
+"""Commits by compare-and-swap: who loses to another writer looks again and tries once more."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+# A lost compare-and-swap costs milliseconds; this many in a row mean that something else is wrong.
+ATTEMPTS = 100
+
+
+def retry(action: Callable[[], T], lost: type[Exception]) -> T:
+    """What `action` returns; called again each time it raises `lost`, the last time of which is raised."""
+    for attempt in range(1, ATTEMPTS):
+        try:
+            return action()
+        except lost:
+            # At random, so that two that wait for each other's commit do not meet again.
+            time.sleep(random.uniform(0, 0.02 * min(attempt, 10)))
+    return action()
