@@ -17,7 +17,8 @@ from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from typing import Any
 
-from expectations.suite import TABLES, Bound, Suite, suite_for
+from expectations.suite import Bound, Suite
+from expectations.suites import TABLES, suite_for
 from expectations.wording import format_number
 
 SEVERITIES = ("critical", "warning", "info")

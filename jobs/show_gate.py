@@ -8,7 +8,8 @@ from typing import Any
 
 from expectations.gate_settings import LAG_DAYS, GateSettings
 from expectations.release import MAX_LAG_DAYS
-from expectations.suite import TABLES, Bound, suite_for
+from expectations.suite import Bound
+from expectations.suites import TABLES, suite_for
 from jobs.publishing.gate_file import load_gate
 from jobs.publishing.stores import check_root
 from jobs.publishing.warehouse import Warehouse

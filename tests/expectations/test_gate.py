@@ -17,7 +17,8 @@ from expectations.aggregates import ExpectColumnValuesToBeWithin, ExpectShareToB
 from expectations.contracts import INFO, SOME_ROWS, expect_rows
 from expectations.gate import audit_batch
 from expectations.profile import profile
-from expectations.suite import TABLES, Bound, Suite, suite_for
+from expectations.suite import Bound, Suite
+from expectations.suites import TABLES, suite_for
 from expectations.verdict import Refused
 from expectations.wording import name
 from features.embeddings.evaluation import compare_hits
@@ -483,7 +484,7 @@ def test_the_number_of_spark_jobs_does_not_grow_with_expectations(spark, tmp_pat
 
 def test_the_gate_is_cheap_until_it_judges():
     code = (
-        "import sys, expectations.gate, expectations.suite, expectations.release, expectations.report;"
+        "import sys, expectations.gate, expectations.suites, expectations.release, expectations.report;"
         "print([name for name in ('great_expectations', 'pyspark', 'pandas') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

@@ -8,7 +8,8 @@ import json
 import pytest
 
 from expectations.gate_settings import GateError, GateSettings, parse_gate
-from expectations.suite import Bound, Suite, suite_for
+from expectations.suite import Bound, Suite
+from expectations.suites import suite_for
 from jobs import show_gate
 from jobs.errors import WrongUsage
 from jobs.job import Job
