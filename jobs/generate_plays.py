@@ -15,7 +15,7 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -41,6 +41,7 @@ from jobs.errors import WrongUsage
 from jobs.job import parse_day
 from jobs.publishing.warehouse import Warehouse
 from jobs.session import open_session
+from jobs.settings_flags import add_flags, from_flags
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -98,7 +99,7 @@ def generate(spark: SparkSession, request: GenerationRequest, before: dict[str, 
     tracks = catalogue.tracks(world, numbers)
     tracks.select(*TRACK_FIELDS).write.mode("overwrite").csv(f"{request.out}/tracks", header=True)
     return {
-        "settings": _settings(world),
+        "settings": world.model_dump(mode="json"),
         "perfect_recommender": _evaluate_perfect_recommender(world, users, tracks),
         "bots": world.bot_count,
         **_summarise_days(days),
@@ -197,7 +198,7 @@ def _read_truth(request: GenerationRequest, place: Warehouse) -> dict[str, Any]:
             truth: dict[str, Any] = json.loads(file.read())
     except FileNotFoundError:
         raise WrongUsage(f"--only-day: no truth.json in {request.out}; write all days there first") from None
-    now, then = _settings(request.world), truth["settings"]
+    now, then = request.world.model_dump(mode="json"), truth["settings"]
     differ = [f"{name} was {then.get(name)}, is {now[name]}" for name in now if now[name] != then.get(name)]
     if differ:
         raise WrongUsage(f"--only-day: {request.out} is another world: {'; '.join(differ)}")
@@ -218,10 +219,6 @@ def _source_toml() -> str:
     return 'name = "segue"\nformat = "csv"\n' + "".join(lines)
 
 
-def _settings(world: World) -> dict[str, Any]:
-    return asdict(world) | {"first_day": str(world.first_day)}
-
-
 def _format_summary(request: GenerationRequest, truth: dict[str, Any]) -> str:
     world, totals, perfect = request.world, truth["totals"], truth["perfect_recommender"]["hit_rate_at_10"]
     rewritten = f"{request.only_day} written again; now " if request.only_day else ""
@@ -238,13 +235,16 @@ def _format_summary(request: GenerationRequest, truth: dict[str, Any]) -> str:
 
 
 def _parse_request(args: argparse.Namespace) -> GenerationRequest:
-    world = World(**{f.name: getattr(args, f.name) for f in fields(World)})
     bug = ClientBug(args.spoil_day, args.spoil_share) if args.spoil_day else None
-    return GenerationRequest(world, args.out.rstrip("/"), bug, args.only_day, args.files_per_day)
+    return GenerationRequest(
+        from_flags(args, World), args.out.rstrip("/"), bug, args.only_day, args.files_per_day
+    )
 
 
 def _parser() -> argparse.ArgumentParser:
-    made = argparse.ArgumentParser(prog="generate-plays", description=(__doc__ or "").split("\n\n")[0])
+    made = argparse.ArgumentParser(
+        prog="segue run generate-plays", description=(__doc__ or "").split("\n\n")[0]
+    )
     made.add_argument("--out", required=True, help="folder to write to; a path that Spark can write")
     made.add_argument(
         "--only-day", type=parse_day, help="write this day of delivery again, and leave the others"
@@ -254,14 +254,7 @@ def _parser() -> argparse.ArgumentParser:
         "--spoil-share", type=float, default=0.4, help="share of that day it hits (%(default)s)"
     )
     made.add_argument("--files-per-day", type=int, default=1, help="at most so many (%(default)s)")
-    for f in fields(World):
-        kind = parse_day if isinstance(f.default, date) else type(f.default)
-        made.add_argument(
-            f"--{f.name.replace('_', '-')}",
-            type=kind,
-            default=f.default,
-            help=f"{f.metadata['meaning']} (%(default)s)",
-        )
+    add_flags(made, World)
     return made
 
 
