@@ -55,7 +55,7 @@ def _feature_inputs(group: FeatureGroup, table: str, column: str) -> Iterable[st
             yield from feature.lineage
 
 
-def empty_columns(results: Iterable[Result], rows: int) -> frozenset[str]:
+def find_empty_columns(results: Iterable[Result], rows: int) -> frozenset[str]:
     """Columns without a value in any of the rows audited."""
     return frozenset(
         result.column

@@ -45,7 +45,7 @@ def format_limits(low: Any, high: Any, words: Callable[[Any], str] = format_numb
     return words(low) if low == high else f"{words(low)} to {words(high)}"
 
 
-def name(kind: str, kwargs: Mapping[str, Any]) -> str:
+def expectation_name(kind: str, kwargs: Mapping[str, Any]) -> str:
     """A suite can hold several conditions on one column: what tells them apart is part of the name."""
     return ": ".join([kind, *(str(kwargs[key]) for key in _DISTINGUISHING_ARGUMENTS if key in kwargs)])
 
@@ -75,7 +75,7 @@ def describe_observed(kind: str, kwargs: Mapping[str, Any], found: Mapping[str, 
     return "no value" if value is None else _formatter(kwargs)(value)
 
 
-def crash(exception_info: Mapping[str, Any]) -> str | None:
+def describe_crash(exception_info: Mapping[str, Any]) -> str | None:
     """Why an expectation could not be evaluated, in one line; None if it was.
 
     Literals are masked, as a value that Spark complains of can be somebody's id.

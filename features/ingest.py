@@ -79,7 +79,7 @@ def deduplicate_plays(plays_with_reasons: DataFrame) -> DataFrame:
     )
 
 
-def rejected(plays_with_reasons: DataFrame) -> DataFrame:
+def select_rejects(plays_with_reasons: DataFrame) -> DataFrame:
     """Rows of `rejected_plays`. Equal lines of one file are told apart by their count."""
     same = Window.partitionBy("source", "_name", "_raw").orderBy("_raw")
     name = F.element_at(F.split("file", "/"), -1)

@@ -96,7 +96,7 @@ def generate(spark: SparkSession, request: GenerationRequest, before: dict[str, 
     if request.only_day:
         return before | _summarise_days(before["days"] | days)
     numbers = spark.range(0, world.tracks, 1, 1 + world.tracks // TRACKS_PER_FILE)
-    tracks = catalogue.tracks(world, numbers)
+    tracks = catalogue.generate_tracks(world, numbers)
     tracks.select(*TRACK_FIELDS).write.mode("overwrite").csv(f"{request.out}/tracks", header=True)
     return {
         "settings": world.model_dump(mode="json"),
@@ -109,7 +109,7 @@ def generate(spark: SparkSession, request: GenerationRequest, before: dict[str, 
 def _write_plays(request: GenerationRequest, users: DataFrame) -> dict[str, dict[str, Any]]:
     """Writes the lines and returns the counts of each day of delivery."""
     world = request.world
-    lines = deliver(world, listening.plays(world, users, session_days(request)), request.bug)
+    lines = deliver(world, listening.generate_plays(world, users, session_days(request)), request.bug)
     if request.only_day:
         lines = lines.where(F.col("delivered") == request.only_day)
     # Kept, since they are needed twice: the counts are of the very lines that were written.

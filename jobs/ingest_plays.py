@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 
 from expectations.verdict import Refused
-from features.ingest import PLAY_FIELDS, deduplicate_plays, parse_and_validate_plays, rejected
+from features.ingest import PLAY_FIELDS, deduplicate_plays, parse_and_validate_plays, select_rejects
 from jobs.job import Job, add_source_arguments, new_parser
 from jobs.missing_columns import missing_columns
 from jobs.publishing.batches import Batch, is_published
@@ -88,7 +88,7 @@ def _publish(job: Job, batch: Batch, plays_with_reasons: DataFrame, missing: Map
         job.say(f"    {count:,} rejected: {reason}")
     if counts.plays or counts.rejected:
         # the quarantine first: a crash between the two then loses nothing, as the rerun repeats both
-        new_rejects = _select_new(job, "rejected_plays", rejected(plays_with_reasons), "reject_id")
+        new_rejects = _select_new(job, "rejected_plays", select_rejects(plays_with_reasons), "reject_id")
         if not new_rejects.isEmpty():
             job.publish(job.batch("rejected_plays", appends=True), new_rejects)
         try:

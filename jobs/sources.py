@@ -207,12 +207,12 @@ def _split_whole_files(spark: SparkSession, source: Source, paths: Sequence[str]
 
         import pandas as pd
 
-        from features.records import records
+        from features.records import split_records
 
         for batch in batches:
             for path, content in zip(batch["path"], batch["content"], strict=True):
                 plain = gzip.decompress(content) if path.endswith(".gz") else content
-                found = records(
+                found = split_records(
                     plain.decode(source.encoding, errors="replace"), source.line_end, source.open_quote
                 )
                 frame = pd.DataFrame(found, columns=["line", "raw"])
@@ -256,13 +256,13 @@ def _group_by_header(source: Source, paths: Sequence[str]) -> dict[str, list[str
 def _read_header(source: Source, path: str) -> str:
     from pyarrow import fs
 
-    from features.records import records
+    from features.records import split_records
 
     files, inner = fs.FileSystem.from_uri(re.sub("^file:/+", "file:///", path))
     compression = "gzip" if path.endswith(".gz") else None
     with files.open_input_stream(inner, compression=compression) as stream:
         head = stream.read(HEADER_BYTES).decode(source.encoding, errors="replace")
-    return next((text for _, text in records(head, source.line_end, source.open_quote)), "")
+    return next((text for _, text in split_records(head, source.line_end, source.open_quote)), "")
 
 
 def _parse_header(source: Source, header: str) -> list[str]:

@@ -96,7 +96,7 @@ def artist_id(number: Column) -> Column:
     return format_id("a", 4, number)
 
 
-def tracks(world: World, numbers: DataFrame) -> DataFrame:
+def generate_tracks(world: World, numbers: DataFrame) -> DataFrame:
     """One row per number in `id`: TRACK_FIELDS, then track and release_day as numbers."""
     track = F.col("id")
     artist = artist_of(world, track)

@@ -41,7 +41,7 @@ BOT_PLAYS_PER_DAY = 2_400
 BOT_PERIOD_MS = 31_500
 
 
-def plays(world: World, users: DataFrame, days: range | None = None) -> DataFrame:
+def generate_plays(world: World, users: DataFrame, days: range | None = None) -> DataFrame:
     """Every play of the users numbered in `id`, as it happened: no row late, twice or broken.
 
     Columns: those of the source (play_id … saved) and what only the generator knows: play and
@@ -50,14 +50,14 @@ def plays(world: World, users: DataFrame, days: range | None = None) -> DataFram
     """
     days = days or range(world.days)
     # Told early: the running sum below then sorts each part, and only sessions travel, not plays.
-    started = sessions(world, users, days).repartition("user", "slot")
+    started = generate_sessions(world, users, days).repartition("user", "slot")
     plays_by_number = _add_play_times(_draw_plays(world, started)).unionByName(
         _generate_bot_plays(world, users, days)
     )
     return _select_columns(world, plays_by_number.where(F.col("at_ms") < world.days * DAY_MS))
 
 
-def sessions(world: World, users: DataFrame, days: range) -> DataFrame:
+def generate_sessions(world: World, users: DataFrame, days: range) -> DataFrame:
     """One row per session: user, slot (from day 0 on), cluster, favourite (rank), start_ms, length."""
     user, slot = F.col("user"), F.col("slot")
     slots = _explode_range(F.lit(days.start * len(SLOT_SHARES)), F.lit(days.stop * len(SLOT_SHARES) - 1))
