@@ -35,6 +35,8 @@ class Settings(BaseModel):
         name = ".".join(map(str, fault["loc"]))
         if fault["type"] == "value_error":  # raised by a validator of ours, which says it all
             return str(fault["ctx"]["error"])
+        if fault["type"] == "missing":
+            return f"{name} is missing"
         if fault["type"] == "extra_forbidden":
             return f"{name} is unknown, must be one of {', '.join(cls.model_fields)}"
         if fault["type"] in ("greater_than_equal", "less_than_equal"):

@@ -11,16 +11,15 @@ from typing import TYPE_CHECKING
 from expectations.verdict import Refused
 from features.ingest import PLAY_FIELDS, deduplicate_plays, parse_and_validate_plays, select_rejects
 from jobs.job import Job, add_source_arguments, new_parser
-from jobs.missing_columns import missing_columns
 from jobs.publishing.batches import Batch, is_published
+from jobs.source_rows import check_column_map, read_rows
 from jobs.sources import (
-    check_column_map,
     column_map,
     estimate_rows,
+    find_missing_columns,
     identify_files,
     list_files,
     load_source,
-    read_rows,
 )
 from schemas.plays import PLAYS
 
@@ -74,7 +73,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         job.tune(estimate_rows(files))
         rows = check_column_map(read_rows(job.spark, source, [file.path for file in files]), columns, source)
         plays_with_reasons = parse_and_validate_plays(rows, columns, source.name, datetime.now(UTC))
-        _publish(job, batch, plays_with_reasons, missing_columns(job, source, PLAYS, PLAY_FIELDS, columns))
+        _publish(
+            job, batch, plays_with_reasons, find_missing_columns(job, source, PLAYS, PLAY_FIELDS, columns)
+        )
     return 0
 
 

@@ -6,15 +6,14 @@ from collections.abc import Sequence
 
 from features.ingest import TRACK_FIELDS, merge_catalogue, parse_tracks
 from jobs.job import Job, add_source_arguments, new_parser
-from jobs.missing_columns import missing_columns
+from jobs.source_rows import check_column_map, read_rows
 from jobs.sources import (
-    check_column_map,
     column_map,
     estimate_rows,
+    find_missing_columns,
     identify_files,
     list_files,
     load_source,
-    read_rows,
 )
 from schemas.tracks import TRACKS
 
@@ -38,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         rows = parse_tracks(read, columns, source.name)
         if job.has("tracks"):
             rows = merge_catalogue(rows, job.read("tracks"))
-        job.publish(batch, rows, missing=missing_columns(job, source, TRACKS, TRACK_FIELDS, columns))
+        job.publish(batch, rows, missing=find_missing_columns(job, source, TRACKS, TRACK_FIELDS, columns))
     return 0
 
 
