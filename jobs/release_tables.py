@@ -41,7 +41,9 @@ EMBEDDINGS = "track_embeddings"
 
 def main(argv: Sequence[str] | None = None) -> int:
     made = new_parser(__doc__, "release-tables")
-    made.add_argument("--tables", nargs="+", choices=TABLES, help="only these (default: all there are)")
+    made.add_argument(
+        "--tables", nargs="+", metavar="TABLE", choices=TABLES, help="only these (default: all there are)"
+    )
     args = made.parse_args(argv)
     job = Job("release-tables", args.root, args.run_id)
     before = next(iter(list_releases(args.root)), None)
