@@ -1,4 +1,4 @@
-"""What is expected of the tables of a feature group; the declarations say all of it."""
+"""What is expected of the tables of a feature group, derived from its declarations alone."""
 
 from __future__ import annotations
 

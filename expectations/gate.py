@@ -1,4 +1,4 @@
-"""The gate: a batch passes, or nobody ever sees it. One run of Great Expectations, told to be fast and quiet."""
+"""The gate: a batch passes, or no reader ever gets it. One run of Great Expectations, set to be fast and quiet."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def _engine() -> type[SparkDFExecutionEngine]:
     from great_expectations.execution_engine import SparkDFExecutionEngine
 
     class OneScanEngine(SparkDFExecutionEngine):
-        """Answers without Spark how many rows there are, and with none where samples of them are asked for.
+        """Answers without Spark how many rows there are, and with an empty list where samples of them are requested.
 
         Great Expectations counts the rows once more, and takes `limit(0)` of the rows that break each of its
         own expectations: of a table of a hundred expectations that was most of its audit.
@@ -148,7 +148,7 @@ def _engine() -> type[SparkDFExecutionEngine]:
 
 
 def _result(expectation: Expectation, answer: ExpectationValidationResult | None, rows: int) -> Result:
-    """What could not be evaluated is critical, however little it would matter otherwise: nobody knows."""
+    """What could not be evaluated is critical, whatever its severity: it may hide anything."""
     kind, kwargs = expectation.configuration.type, expectation.configuration.kwargs
     expected = expectation.description or wording.describe_expected(kind, kwargs)
     about = (wording.expectation_name(kind, kwargs), kwargs.get("column"))

@@ -13,7 +13,7 @@ DAY_MS = 86_400_000
 
 # What is true of a play wherever it stands; `sessions` holds the same plays.
 PLAY_EXPECTATIONS: tuple[Expectation, ...] = (
-    # 1999: before it nobody streamed; such times are zeros, and seconds read as milliseconds
+    # no service streamed before 1999; such times are zeros, and seconds read as milliseconds
     expect_rows("played_at", "played_at >= timestamp'1999-01-01 00:00:00'", "from 1999 on"),
     # a day of grace for clocks and time zones of sources
     expect_rows("played_at", "played_at < current_timestamp() + interval 1 day", "not in the future"),

@@ -1,4 +1,4 @@
-"""The quality report of one run: what came of every batch, and why, for whoever must trust the data."""
+"""The quality report of one run: the outcome of every batch, with the reasons."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def render(
 
 
 def _attempts(rows: Iterable[Row]) -> list[Attempt]:
-    """Refused ones first, then as they came."""
+    """Refused ones first, then in order of time."""
     ordered = sorted(rows, key=lambda row: (row["checked_at"], row["attempt_id"]))
     attempts = [_attempt(list(group)) for _, group in groupby(ordered, key=lambda row: row["attempt_id"])]
     return sorted(attempts, key=lambda attempt: attempt.outcome != "refused")

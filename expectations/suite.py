@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from great_expectations.expectations.expectation import Expectation
 
 PROFILED = ("rows", "duplicate_keys")
-# Below so many questions a hit rate says little: at 1,000 and a rate of 0.15 its standard error is 8 % of it.
+# Below so many pairs a hit rate is mostly noise: at 1,000 and a rate of 0.15 its standard error is 8 % of it.
 MIN_PAIRS = 1_000
 
 
@@ -23,7 +23,7 @@ class Bound:
     """Limits, both allowed, of a number of the whole batch: of the profile, counted by the job, or a share of rows.
 
     Attributes:
-        reason: why these limits, for whoever is stopped by them.
+        reason: why these limits; shown where they refuse a batch.
         is_share: the number is 0..1 and shown as percent.
         applies_if: a number of the job that says by 1 or 0 whether the bound means anything for this batch: a
             first version has none before it to be compared with.
@@ -75,8 +75,8 @@ class Bound:
         if value is not None:
             return self._result(self.severity, self._holds(value), self._format(value))
         counted = [name for name in numbers if name not in PROFILED]
-        said = f"the job counted only {', '.join(counted)}" if counted else "the job counted nothing"
-        return self._result(self.severity if counted else "info", False, f"not measured: {said}")
+        reason = f"the job counted only {', '.join(counted)}" if counted else "the job counted nothing"
+        return self._result(self.severity if counted else "info", False, f"not measured: {reason}")
 
     def explain(self, expected: str, success: bool) -> str:
         """The limits in words, and where they do not hold, the reason."""

@@ -1,4 +1,4 @@
-"""Rows of any source judged against the contract of plays: a play, a duplicate or a reject."""
+"""Rows of any source checked against the contract of plays: a play, a duplicate or a reject."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def parse_and_validate_plays(
     Args:
         rows: `raw` (the row as read), `file`, `broken` (could not be parsed), and the source's columns.
         columns: column of plays -> SQL expression over the source's columns.
-        source: the source's name, kept in every row.
+        source: the source's name, in every row.
         now: the instant after which times lie in the future (one day of grace for fast clocks).
     """
     typed = _parse_fields(rows, columns, PLAYS, PLAY_FIELDS)
@@ -62,7 +62,7 @@ def parse_and_validate_plays(
         *PLAY_FIELDS[1:],
         F.lit(source).alias("source"),
         F.to_date("played_at").alias("ds"),
-        # of a line that cannot be parsed, the fields say nothing
+        # fields of a line that cannot be parsed may be shifted: their reasons would mislead
         F.when(F.col("broken"), F.array(F.lit("the line is broken"))).otherwise(reasons).alias("reasons"),
     )
 
@@ -80,7 +80,7 @@ def deduplicate_plays(plays_with_reasons: DataFrame) -> DataFrame:
 
 
 def select_rejects(plays_with_reasons: DataFrame) -> DataFrame:
-    """Rows of `rejected_plays`. Equal lines of one file are told apart by their count."""
+    """Rows of `rejected_plays`. Equal lines of one file are numbered."""
     same = Window.partitionBy("source", "_name", "_raw").orderBy("_raw")
     name = F.element_at(F.split("file", "/"), -1)
     bad = plays_with_reasons.where(F.size("reasons") > 0).withColumn("_name", name)
@@ -121,24 +121,24 @@ def parse_tracks(rows: DataFrame, columns: Mapping[str, str], source: str) -> Da
     )
 
 
-def merge_catalogue(newer: DataFrame, known: DataFrame) -> DataFrame:
-    """The whole catalogue after `newer` has had its say: its rows, and all tracks it does not name."""
-    kept = known.select(*newer.columns).join(newer.select("track_id"), "track_id", "left_anti")
-    return newer.unionByName(kept)
+def merge_catalogue(updates: DataFrame, current: DataFrame) -> DataFrame:
+    """The whole catalogue after an update: its rows, and all tracks that it does not name."""
+    others = current.select(*updates.columns).join(updates.select("track_id"), "track_id", "left_anti")
+    return updates.unionByName(others)
 
 
 def _parse_fields(
     rows: DataFrame, columns: Mapping[str, str], contract: Contract, fields: tuple[str, ...]
 ) -> DataFrame:
-    """Each field twice: as the contract's type, null where it cannot be; and `_raw_` as it came."""
-    given = {
+    """Each field twice: as the contract's type, null where it cannot be; and `_raw_` as text."""
+    expressions = {
         name: F.expr(columns[name]) if name in columns else F.lit(None).cast("string") for name in fields
     }
     as_text = rows.select(
         "raw",
         "file",
         "broken",
-        *[_blank_to_null(column).alias(f"_raw_{name}") for name, column in given.items()],
+        *[_blank_to_null(column).alias(f"_raw_{name}") for name, column in expressions.items()],
     )
     return as_text.withColumns({name: _cast(name, contract) for name in fields})
 

@@ -1,4 +1,4 @@
-"""Make up plays of any size, of listeners whose tastes are known, and say what is wrong with them.
+"""Generate any number of plays, of listeners whose tastes are known, with faults that are counted.
 
     DIR/plays/delivered=YYYY-MM-DD/*.csv   as a source would send them: late, twice, broken too
     DIR/tracks/*.csv                       the catalogue
@@ -112,7 +112,7 @@ def _write_plays(request: GenerationRequest, users: DataFrame) -> dict[str, dict
     lines = deliver(world, listening.generate_plays(world, users, session_days(request)), request.bug)
     if request.only_day:
         lines = lines.where(F.col("delivered") == request.only_day)
-    # Kept, since they are needed twice: the counts are of the very lines that were written.
+    # Persisted, since they are needed twice: the counts are of the very lines that were written.
     lines = lines.repartition("delivered", F.pmod("play", F.lit(request.files_per_day))).persist()
     try:
         (
@@ -130,7 +130,7 @@ def _write_plays(request: GenerationRequest, users: DataFrame) -> dict[str, dict
 
 
 def session_days(request: GenerationRequest) -> range:
-    """Days whose sessions can show on the days asked for: a day more for each thing that delays."""
+    """Days whose sessions can be delivered on the requested days: a day more for each kind of delay."""
     if request.only_day is None:
         return range(request.world.days)
     day = request.world.day_number(request.only_day)
@@ -188,7 +188,7 @@ def _evaluate_perfect_recommender(world: World, users: DataFrame, tracks: DataFr
 
 
 def _read_truth(request: GenerationRequest, place: Warehouse) -> dict[str, Any]:
-    """What the run that wrote all days said.
+    """The truth.json of the run that wrote all days.
 
     Raises:
         WrongUsage: there was none, or it was of another world.

@@ -26,13 +26,13 @@ from schemas.plays import PLAYS
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-# The commonest, for whoever is paged; the report has all of them.
+# The commonest ones; the report has all of them.
 REASONS_SHOWN = 5
 
 
 @dataclass(frozen=True)
 class IngestCounts:
-    """What became of the rows of one input; `reasons` says how many rejects each reason stands at."""
+    """What the rows of one input became; `reasons` counts the rejects with each reason."""
 
     rows: int
     plays: int
@@ -51,7 +51,7 @@ class IngestCounts:
         )
 
     def measures(self) -> dict[str, float]:
-        """For the gate: two shares that it bounds, and the reasons, for whoever reads the report."""
+        """For the gate: two shares that it bounds, and the reasons, for the report."""
         shares = {"rejected_share": self.rejected / self.rows, "duplicate_share": self.duplicates / self.rows}
         return shares | {
             f"rejects_{'_'.join(reason.split())}": count for reason, count in self.reasons.items()

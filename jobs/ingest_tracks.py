@@ -28,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     job.uses("files", str(identify_files(files)))
     with job.lease("tracks"):  # before tracks are read: another ingest may be adding to them
         job.state("tracks")
-        # what comes of the same files depends on what was there
+        # the same files give another catalogue where another one was published before
         batch = job.batch("tracks", deterministic=False, parameters=vars(source))
         if job.unchanged(batch):
             return 0

@@ -1,4 +1,4 @@
-"""Sources: how files of others are laid out, and how their columns become ours.
+"""Sources: the layout of foreign files, and how their columns map to the columns of the contracts.
 
 A source is a TOML file: its name, the format, and one table of SQL expressions per contract:
 
@@ -86,7 +86,7 @@ def column_map(source: Source, table: str, allowed: Sequence[str]) -> Mapping[st
     columns: Mapping[str, str] = getattr(source, table)
     if not columns:
         raise WrongUsage(
-            f"source {source.name} says nothing of {table}; add a section [{table}] with its columns"
+            f"source {source.name} has no columns for {table}; add a section [{table}] with its columns"
         )
     if unknown := sorted(set(columns) - set(allowed)):
         raise WrongUsage(
@@ -108,7 +108,7 @@ def find_missing_columns(
     """
     missing = [name for name in fields if name not in columns and contract.column(name).nullable]
     if lost := [name for name in missing if name not in OPTIONAL_COLUMNS]:
-        job.say(f"source {source.name} has no {', '.join(lost)}: what is made of them is null")
+        job.say(f"source {source.name} has no {', '.join(lost)}: everything computed from them is null")
     return {name: f"source {source.name} has no {name}" for name in missing}
 
 

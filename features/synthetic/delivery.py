@@ -70,7 +70,7 @@ def deliver(world: World, plays: DataFrame, bug: ClientBug | None = None) -> Dat
 
     Columns: delivered (date), line, kind (play, duplicate, spoiled or one of BROKEN; a play is the
     first good line with its id), late (a play that came after its day), is_bot, play and played_at
-    (of the play that the line tells of).
+    (of the play in the line).
     """
     play, copy = F.col("play"), F.col("copy")
     is_late = world.uniform("late", play) < world.late

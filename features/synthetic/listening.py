@@ -9,7 +9,7 @@ one session or none, in one of three tastes (clusters). A play of it is, by chan
 
 P(rank = k) = log((k + 1) / k) / log(n + 1) in a cluster of n tracks, close to Zipf's law. A track
 that is not out yet is drawn again once; then the cluster's first track, always out, stands in.
-`features/ideal.py` knows these rules too: change both.
+`features/synthetic/perfect_recommender.py` knows these rules too: change both.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def generate_plays(world: World, users: DataFrame, days: range | None = None) ->
     `days` narrows the sessions; a session of a day can begin, and end, on the next one.
     """
     days = days or range(world.days)
-    # Told early: the running sum below then sorts each part, and only sessions travel, not plays.
+    # Repartitioned early: the running sum below then sorts each part, and only sessions travel, not plays.
     started = generate_sessions(world, users, days).repartition("user", "slot")
     plays_by_number = _add_play_times(_draw_plays(world, started)).unionByName(
         _generate_bot_plays(world, users, days)
@@ -84,7 +84,7 @@ def generate_sessions(world: World, users: DataFrame, days: range) -> DataFrame:
 
 
 def expected_tastes(world: World, users: DataFrame) -> DataFrame:
-    """What there is to know of the listeners: cluster, favourite (track number), weight.
+    """Expected sessions by taste: cluster, favourite (track number), weight.
 
     `weight` is the sessions a day to expect of all listeners with that favourite in that cluster.
     """
@@ -198,7 +198,7 @@ def _day_of(slot: Column) -> Column:
 
 
 def _ms_played(u: Column) -> Column:
-    """Skips take 1 to 28 s; the rest is heard to its end, or for more than half."""
+    """Skips take 1 to 28 s; the rest is played to its end, or for more than half."""
     part = 0.55 + 0.4 * (u - FULLY_PLAYED_SHARE) / (1 - FULLY_PLAYED_SHARE)
     return (
         F.when(F.col("skipped"), 1_000 + F.floor(u * 27_000))

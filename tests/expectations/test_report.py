@@ -118,7 +118,7 @@ def test_a_refusal_is_explained_before_everything_else():
     assert (
         text.index("✕ refused sessions, 2026-11-18 to 2026-11-19") < text.index(why) < text.index("Batches")
     )
-    assert "54,321 rows that nobody sees; batch b-sessions" in text
+    assert "54,321 rows not visible to readers; batch b-sessions" in text
 
 
 def test_a_run_without_refusals_and_warnings_has_no_such_headings():
