@@ -44,7 +44,9 @@ def _configure_demo(parser: argparse.ArgumentParser) -> None:
 
 
 def _demo(args: argparse.Namespace) -> int:
-    return int(import_module("jobs.demo").run_demo(args.root, args.users, args.days))
+    from jobs.demo import run_demo
+
+    return run_demo(args.root, args.users, args.days)
 
 
 def _configure_report(parser: argparse.ArgumentParser) -> None:
@@ -55,7 +57,9 @@ def _configure_report(parser: argparse.ArgumentParser) -> None:
 
 
 def _report(args: argparse.Namespace) -> int:
-    print(import_module("jobs.report").write_report(args.root, args.run_id, args.out))
+    from jobs.report import write_report
+
+    print(write_report(args.root, args.run_id, args.out))
     return 0
 
 

@@ -139,24 +139,24 @@ def session_days(request: GenerationRequest) -> range:
 
 
 def _day_counts(lines: DataFrame) -> dict[str, dict[str, Any]]:
+    """Counts of the lines by day of delivery, in the words of truth.json."""
     by_day: dict[str, Counter[str]] = {}
     for row in lines.groupBy("delivered", "kind", "late", "is_bot").count().collect():
-        seen = by_day.setdefault(str(row["delivered"]), Counter())
-        seen.update({"rows": row["count"], row["kind"]: row["count"]})
-        seen["late"] += row["count"] * row["late"]
-        seen["bot_plays"] += row["count"] * (row["kind"] == PLAY and row["is_bot"])
-    return {day: _day_summary(seen) for day, seen in sorted(by_day.items())}
-
-
-def _day_summary(seen: Counter[str]) -> dict[str, Any]:
+        counts = by_day.setdefault(str(row["delivered"]), Counter())
+        counts.update({"rows": row["count"], row["kind"]: row["count"]})
+        counts["late"] += row["count"] * row["late"]
+        counts["bot_plays"] += row["count"] * (row["kind"] == PLAY and row["is_bot"])
     return {
-        "rows": seen["rows"],
-        "plays": seen[PLAY],
-        "duplicates": seen[DUPLICATE],
-        "late": seen["late"],
-        "spoiled": seen[SPOILED],
-        "bot_plays": seen["bot_plays"],
-        "broken": {how: seen[how] for how in CORRUPTION_KINDS},
+        day: {
+            "rows": counts["rows"],
+            "plays": counts[PLAY],
+            "duplicates": counts[DUPLICATE],
+            "late": counts["late"],
+            "spoiled": counts[SPOILED],
+            "bot_plays": counts["bot_plays"],
+            "broken": {kind: counts[kind] for kind in CORRUPTION_KINDS},
+        }
+        for day, counts in sorted(by_day.items())
     }
 
 

@@ -120,6 +120,7 @@ def _read_header(source: Source, path: str) -> str:
 
 
 def _parse_header(source: Source, header: str) -> list[str]:
+    # spreadsheet programs begin a file with a byte order mark, which is no part of the first name
     names = next(csv.reader([header], delimiter=source.separator, quotechar=source.quote or None))
     return [name.strip().lstrip("\ufeff") for name in names]
 
@@ -132,6 +133,7 @@ def _parse_csv(records: DataFrame, source: Source, names: Sequence[str]) -> Data
         "mode": "PERMISSIVE",
         "columnNameOfCorruptRecord": "_broken",
     }
+    # all as text: a value that is no number is a reject with its text, not a null
     parsed = records.withColumn("_row", F.from_csv("raw", _text_schema(names), options))
     broken = F.col("_row._broken").isNotNull().alias("broken")
     return parsed.select("raw", "file", "line", broken, *[f"_row.`{name}`" for name in names])

@@ -95,7 +95,8 @@ def _top_probabilities(
     best = -np.sort(-np.column_stack([listed, unlisted]), axis=1)[:, :k]
     in_cluster = (by_rank**2).sum(axis=0)
     squares = own**2 * in_cluster + off**2 * (in_cluster.sum() - in_cluster)
-    return _pad(best, k), squares[tastes.cluster] + (usual + world.repeats) ** 2 - usual**2
+    padded = np.pad(best, ((0, 0), (0, k - best.shape[1])))
+    return padded, squares[tastes.cluster] + (usual + world.repeats) ** 2 - usual**2
 
 
 def _candidate_tracks(world: World, by_rank: Floats, own: float, off: float, k: int) -> tuple[Ints, Floats]:
@@ -114,7 +115,3 @@ def _candidate_tracks(world: World, by_rank: Floats, own: float, off: float, k: 
         np.where(is_outside, off * by_rank.reshape(-1)[outside], 0.0),
     ]
     return np.column_stack([inside, np.where(is_outside, outside, -1)]), np.column_stack(probability)
-
-
-def _pad(probability: Floats, k: int) -> Floats:
-    return np.pad(probability, ((0, 0), (0, k - probability.shape[1])))
