@@ -11,7 +11,7 @@ import pytest
 from features.synthetic import catalogue, listening
 from features.synthetic.perfect_recommender import Tastes, compute_hit_rates
 from features.synthetic.world import World
-from reference.ideal import best, hit_and_asked_without_repeats, hit_rate, next_track
+from reference.perfect_recommender import best, hit_and_asked_without_repeats, hit_rate, next_track
 
 # Clusters of unlike sizes, some smaller than the list; much off taste, so that other clusters show.
 ODD = World(users=1, days=6, tracks=31, artists=7, clusters=5, off_taste=0.5, repeats=0.1, new_tracks=0.4)
