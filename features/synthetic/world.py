@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 from datetime import date, timedelta
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 from pydantic import Field, model_validator
 from pyspark.sql import Column
 from pyspark.sql import functions as F
 
 from features.settings import Settings, SettingsError
+
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
 
 
 class WorldError(SettingsError):
@@ -45,19 +47,15 @@ class World(Settings):
     plays_per_session: float = Field(
         default=8.0, ge=1.0, le=30.0, description="plays in the average session, before they end at 30"
     )
-    off_taste: float = Field(
-        default=0.08, ge=0.0, le=1.0, description="share of plays from any cluster, not the session's"
+    off_taste: Share = Field(default=0.08, description="share of plays from any cluster, not the session's")
+    repeats: Share = Field(
+        default=0.1, description="share of plays of the listener's favourite in the cluster"
     )
-    repeats: float = Field(
-        default=0.1, ge=0.0, le=1.0, description="share of plays of the listener's favourite in the cluster"
-    )
-    new_tracks: float = Field(
-        default=0.1, ge=0.0, le=1.0, description="share of tracks released after the first day"
-    )
-    bots: float = Field(default=0.002, ge=0.0, le=1.0, description="share of users that are bots")
-    late: float = Field(default=0.02, ge=0.0, le=1.0, description="share of plays delivered 1 to 3 days late")
-    duplicates: float = Field(default=0.01, ge=0.0, le=1.0, description="share of plays delivered twice")
-    broken: float = Field(default=0.004, ge=0.0, le=1.0, description="lines that are no play, per play")
+    new_tracks: Share = Field(default=0.1, description="share of tracks released after the first day")
+    bots: Share = Field(default=0.002, description="share of users that are bots")
+    late: Share = Field(default=0.02, description="share of plays delivered 1 to 3 days late")
+    duplicates: Share = Field(default=0.01, description="share of plays delivered twice")
+    broken: Share = Field(default=0.004, description="lines that are no play, per play")
 
     @model_validator(mode="after")
     def _check_consistency(self) -> World:
