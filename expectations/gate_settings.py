@@ -124,6 +124,7 @@ def _order_problems(where: str, bound: Bound, change: Mapping[str, Any]) -> Iter
 
 
 def _is_number(value: Any) -> bool:
+    # True is an int in Python, and TOML has a nan that no comparison holds for
     return isinstance(value, int | float) and not isinstance(value, bool) and not math.isnan(value)
 
 

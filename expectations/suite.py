@@ -13,6 +13,7 @@ from expectations.wording import format_limits, format_number, format_percent
 if TYPE_CHECKING:
     from great_expectations.expectations.expectation import Expectation
 
+# Known of every batch, so they do not show that its job counted anything.
 PROFILED = ("rows", "duplicate_keys")
 # Below so many pairs a hit rate is mostly noise: at 1,000 and a rate of 0.15 its standard error is 8 % of it.
 MIN_PAIRS = 1_000

@@ -73,6 +73,7 @@ def _reject_reasons(now: datetime) -> list[Column]:
 
 def deduplicate_plays(plays_with_reasons: DataFrame) -> DataFrame:
     """The rows that are plays, once each; of equal ids the first in the order of the raw text."""
+    # Ordered by text, so that any order of the input files gives the same play.
     first = Window.partitionBy("play_id").orderBy("raw", "file")
     good = plays_with_reasons.where(F.size("reasons") == 0).withColumn("_nth", F.row_number().over(first))
     # without reasons none of these is null, which the planner cannot know: the neutral values never show
@@ -110,6 +111,7 @@ def parse_tracks(rows: DataFrame, columns: Mapping[str, str], source: str) -> Da
     """Rows of `tracks`: those with an id, one each; where rows differ, the one with most fields known."""
     typed = _parse_fields(rows, columns, TRACKS, TRACK_FIELDS)
     known = sum((F.col(name).isNotNull().cast("int") for name in TRACK_FIELDS), F.lit(0))
+    # Sources repeat a track with fewer fields filled; the order of the rest only makes the choice repeatable.
     fullest = Window.partitionBy("track_id").orderBy(
         F.desc(known), "title", "artist_name", "album", "track_ms", "raw"
     )

@@ -120,6 +120,7 @@ def _write_plays(request: GenerationRequest, users: DataFrame) -> dict[str, dict
             .select("delivered", F.col("line").alias(",".join(DELIVERY_FIELDS)))
             .write.partitionBy("delivered")
             .mode("overwrite")
+            # dynamic replaces only the folders of the days that are written
             .option("partitionOverwriteMode", "dynamic" if request.only_day else "static")
             .options(**RAW_LINE_OPTIONS)
             .csv(f"{request.out}/plays")
@@ -173,6 +174,7 @@ def _sum_counts(counts: Iterable[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _evaluate_perfect_recommender(world: World, users: DataFrame, tracks: DataFrame) -> dict[str, Any]:
+    # Any negative day means "before the first one", so only new tracks need theirs.
     release_day = np.full(world.tracks, -1)
     new = tracks.where("release_day >= 0").select("track", "release_day").toArrow()
     release_day[new["track"].to_numpy()] = new["release_day"].to_numpy()

@@ -81,6 +81,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _publish(job: Job, batch: Batch, plays_with_reasons: DataFrame, missing: Mapping[str, str]) -> None:
     """Rejects, then plays: where the gate refuses the plays, the rejects are what shows why."""
+    # Plays, rejects and counts start from these rows: each would read and parse the files again.
     plays_with_reasons = plays_with_reasons.persist()
     new_plays = _select_new(job, "plays", deduplicate_plays(plays_with_reasons), "play_id").persist()
     counts = _count_outcomes(plays_with_reasons, new_plays)
@@ -114,6 +115,7 @@ def _select_new(job: Job, table: str, rows: DataFrame, key: str) -> DataFrame:
     """Those of `rows` that the table has not yet."""
     if not job.has(table):
         return rows
+    # The table holds years, and files a few days: only those are compared.
     days: list[date] = [row.ds for row in rows.select("ds").distinct().collect()]
     return rows.join(job.read(table, days).select(key), key, "left_anti") if days else rows
 

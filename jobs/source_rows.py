@@ -66,6 +66,8 @@ def _read_records(spark: SparkSession, source: Source, paths: Sequence[str]) -> 
     """One row per record: `raw`, `file`, and `line`, its number in a file that was read as a whole."""
     if not source.by_line:
         return _split_whole_files(spark, source, paths)
+    # As text first: Spark's CSV reader keeps the text only of lines that it could not parse, and a reject shall
+    # show its text whatever is wrong with it.
     lines = spark.read.text(list(paths)).select(
         F.regexp_replace("value", "\r$", "").alias("raw"), F.col("_metadata.file_path").alias("file")
     )
@@ -82,6 +84,7 @@ def _split_whole_files(spark: SparkSession, source: Source, paths: Sequence[str]
         for batch in batches:
             for path, content in zip(batch["path"], batch["content"], strict=True):
                 plain = gzip.decompress(content) if path.endswith(".gz") else content
+                # a byte that the encoding does not know becomes U+FFFD: the row may still be a play
                 records = split_records(plain.decode(encoding, errors="replace"), line_end, quote)
                 frame = pd.DataFrame(records, columns=["line", "raw"])
                 yield frame.assign(file=path)[["raw", "file", "line"]]
@@ -98,6 +101,7 @@ def _read_csv(spark: SparkSession, source: Source, paths: Sequence[str]) -> Data
     for header, files in _group_by_header(source, paths).items():
         records = _read_records(spark, source, files).where(F.col("raw") != header)
         parts.append(_parse_csv(records, source, _parse_header(source, header)))
+    # A file of another month may lack a column: there it is null.
     return reduce(lambda a, b: DataFrame.unionByName(a, b, allowMissingColumns=True), parts)
 
 
@@ -141,6 +145,7 @@ def _parse_csv(records: DataFrame, source: Source, names: Sequence[str]) -> Data
 
 def _parse_json(records: DataFrame) -> DataFrame:
     """Columns are the keys of the top level; values stay text, as numbers may be too long for a double."""
+    # One more pass over the files, as lines of JSON declare no columns.
     keys = records.select(F.explode(F.expr("json_object_keys(raw)"))).distinct().collect()
     schema = _text_schema([row[0] for row in sorted(keys)])
     parsed = records.withColumn("_row", F.from_json("raw", schema, {"columnNameOfCorruptRecord": "_broken"}))

@@ -153,6 +153,7 @@ def _list_local_files(inputs: Iterable[str]) -> Iterator[InputFile]:
 
 
 def _is_hidden(name: str) -> bool:
+    # Spark's own rule; a partition folder may begin with an underscore, as in _day=1.
     return name.startswith(".") or (name.startswith("_") and "=" not in name) or name.endswith("._COPYING_")
 
 
@@ -177,4 +178,5 @@ def estimate_rows(files: Iterable[InputFile]) -> int:
 
 def identify_files(files: Sequence[InputFile]) -> list[tuple[str, int, int]]:
     """What identifies an input without reading it."""
+    # A file that is written again has another time, even if its size is the same.
     return [(file.path, file.bytes, file.modified) for file in files]

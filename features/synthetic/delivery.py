@@ -43,6 +43,7 @@ CORRUPTIONS: dict[str, tuple[str, Callable[[Column], Column]]] = {
     "year_1970": ("played_at", _replace_by("1970-01-01T00:00:00.000Z")),
     "year_2099": ("played_at", _replace_by("2099-12-31T23:59:59.000Z")),
     "negative_ms": ("ms_played", _negate),
+    # one millisecond more than the ingest takes
     "over_a_day": ("ms_played", _replace_by("86400001")),
     "not_a_number": ("ms_played", _replace_by("NaN")),
     "words_for_ms": ("ms_played", _replace_by("three minutes")),

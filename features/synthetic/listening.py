@@ -63,6 +63,7 @@ def generate_sessions(world: World, users: DataFrame, days: range) -> DataFrame:
     slots = _explode_range(F.lit(days.start * len(SLOT_SHARES)), F.lit(days.stop * len(SLOT_SHARES) - 1))
     cluster = _taste(world, user, _draw_index(TASTE_SHARES, world.uniform("taste", user, slot)))
     shift = world.randbelow(SLOT_MS, "hours", user) + world.randbelow(LATEST_START_MS, "start", user, slot)
+    # A geometric length, by inversion of its distribution; 1e-9 keeps a mean of 1 away from log(0).
     more = F.log(1 - world.uniform("length", user, slot)) / math.log(1 - 1 / (world.plays_per_session + 1e-9))
     return (
         users.where(~_is_bot(world, F.col("id")))
@@ -140,6 +141,7 @@ def _favourite(world: World, user: Column, cluster: Column) -> Column:
 
 
 def _rank(world: World, cluster: Column, u: Column) -> Column:
+    # P(rank <= k) = log(k + 1) / log(n + 1), inverted
     size = catalogue.cluster_size(world, world.tracks, cluster)
     return F.least(F.floor(F.pow(size + 1, u)), size)
 
@@ -250,6 +252,7 @@ def _generate_bot_plays(world: World, users: DataFrame, days: range) -> DataFram
 
 def _select_columns(world: World, plays_by_number: DataFrame) -> DataFrame:
     track, play = F.col("track"), world.hash("play", F.col("user"), F.col("slot"), F.col("position"))
+    # toordinal counts from the year 1; 1970 began 719,163 days later
     epoch_ms = (world.first_day.toordinal() - 719_163) * DAY_MS
     return plays_by_number.withColumn("play", play).select(
         format_play_id(F.col("play")).alias("play_id"),
