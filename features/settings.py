@@ -12,7 +12,7 @@ class SettingsError(ValueError):
 
 
 class Settings(BaseModel):
-    """Base of settings; `Field(default, ge=low, le=high, description=meaning)` declares one.
+    """Base of settings; `Field(default=..., ge=low, le=high, description=meaning)` declares one.
 
     Raises:
         SettingsError: once, with every setting that has the wrong type or is out of range.
@@ -41,6 +41,8 @@ class Settings(BaseModel):
             return f"{name} is unknown, must be one of {', '.join(cls.model_fields)}"
         if fault["type"] in ("greater_than_equal", "less_than_equal"):
             rules = cls.model_fields[name].metadata
-            low, high = (next(getattr(r, end) for r in rules if hasattr(r, end)) for end in ("ge", "le"))
-            return f"{name} is {fault['input']}, must be {low} to {high}"
+            limits = [getattr(rule, end) for end in ("ge", "le") for rule in rules if hasattr(rule, end)]
+            return f"{name} is {fault['input']}, must be {' to '.join(map(str, limits))}" + (
+                "" if len(limits) == 2 else f" or {'more' if 'ge' in fault['ctx'] else 'less'}"
+            )
         return f"{name} is {fault['input']!r}: {fault['msg']}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from datetime import date
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar, get_args, get_origin
 
 from features.settings import Settings, SettingsError
 from jobs.errors import WrongUsage
@@ -16,19 +16,15 @@ Model = TypeVar("Model", bound=Settings)
 def add_flags(parser: argparse.ArgumentParser, settings: type[Settings]) -> None:
     """A flag `--some-name` for each field `some_name`, with its default, type and description."""
     for name, field in settings.model_fields.items():
-        flag = "--" + name.replace("_", "-")
         kind: Any = field.annotation
+        options: dict[str, Any] = {"default": field.default, "help": f"{field.description} (%(default)s)"}
         if kind is bool:
-            parser.add_argument(
-                flag, action=argparse.BooleanOptionalAction, default=field.default, help=field.description
-            )
+            options |= {"action": argparse.BooleanOptionalAction, "help": field.description}
+        elif get_origin(kind) is Literal:
+            options["choices"] = get_args(kind)
         else:
-            parser.add_argument(
-                flag,
-                type=parse_day if kind is date else kind,
-                default=field.default,
-                help=f"{field.description} (%(default)s)",
-            )
+            options["type"] = parse_day if kind is date else kind
+        parser.add_argument("--" + name.replace("_", "-"), **options)
 
 
 def from_flags(args: argparse.Namespace, settings: type[Model]) -> Model:
