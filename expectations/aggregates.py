@@ -58,7 +58,7 @@ class OutsideRange(OnePassAggregate):
     ) -> pyspark.sql.Column:
         below = F.lit(False) if min_value is None else column < min_value
         above = F.lit(False) if max_value is None else column > max_value
-        numbers = F.when(~F.isnan(column), column)  # a NaN is the largest of all, and says little
+        numbers = F.when(~F.isnan(column), column)  # a NaN sorts above all numbers, and would be the maximum
         return F.struct(F.count_if(below | above), F.min(numbers), F.max(numbers))
 
 
@@ -110,7 +110,7 @@ class ExpectColumnValuesToBeFinite(ColumnAggregateExpectation):
 
 
 class ExpectColumnValuesToBeWithin(ColumnAggregateExpectation):
-    """Limits, both allowed. Unlike Great Expectations' own check it says which values there were."""
+    """Limits, both allowed. Unlike Great Expectations' own check it reports the smallest and largest value."""
 
     min_value: float | None = None
     max_value: float | None = None
@@ -120,8 +120,8 @@ class ExpectColumnValuesToBeWithin(ColumnAggregateExpectation):
 
     def _validate(self, metrics: dict[str, Any], *args: Any, **kwargs: Any) -> dict[str, Any]:
         outside, lowest, highest = metrics[OutsideRange.metric_name]
-        seen = _count_result(outside)
-        return {**seen, "result": {**seen["result"], "observed_value": [lowest, highest]}}
+        counted = _count_result(outside)
+        return {**counted, "result": {**counted["result"], "observed_value": [lowest, highest]}}
 
 
 class ExpectRowsToSatisfy(ColumnAggregateExpectation):

@@ -19,7 +19,7 @@ SUITE = Suite(
             "(start = 'cold') = (space_id = version_id)",
             "its own for cold, the parent's for warm",
         ),
-        expect_rows("parent", "start = 'cold' or parent is not null", "told for warm"),
+        expect_rows("parent", "start = 'cold' or parent is not null", "not null for warm"),
     ),
     bounds=(SOME_ROWS, ONE_ROW_PER_KEY),
 )

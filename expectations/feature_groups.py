@@ -1,4 +1,4 @@
-"""What is expected of the tables of a feature group; the declarations say all of it."""
+"""What is expected of the tables of a feature group, derived from its declarations alone."""
 
 from __future__ import annotations
 
@@ -19,11 +19,7 @@ SPAN_ENDS_ON_DS = expect_rows(
 
 
 def build_suite(table: str) -> Suite:
-    """Of a table of features, or of one of partials.
-
-    Raises:
-        StopIteration: no group has such a table.
-    """
+    """Of a table of features, or of one of partials."""
     group = next(group for group in FEATURE_GROUPS if table in (group.table, group.partials_table))
     of_table = _expect_feature_table(group) if table == group.table else _expect_partials_table(group)
     return Suite(table, tuple(of_table), bounds=(SOME_ROWS, ONE_ROW_PER_KEY))

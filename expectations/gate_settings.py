@@ -17,7 +17,8 @@ from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from typing import Any
 
-from expectations.suite import TABLES, Bound, Suite, suite_for
+from expectations.suite import Bound, Suite
+from expectations.suites import TABLES, suite_for
 from expectations.wording import format_number
 
 SEVERITIES = ("critical", "warning", "info")
@@ -26,23 +27,23 @@ BoundChanges = Mapping[str, Mapping[str, Any]]
 
 
 class GateError(ValueError):
-    """A gate.toml that says what cannot be."""
+    """A gate.toml with settings that cannot be applied."""
 
 
 @dataclass(frozen=True)
 class GateSettings:
-    """The bounds as this deployment has them; `path` is where it says so."""
+    """The bounds with this deployment's changes; `path` is the file that makes them."""
 
     path: str = ""
     tables: Mapping[str, BoundChanges] = field(default_factory=dict)
 
     def suite_of(self, table: str) -> Suite:
-        """What is expected of a table's batches here."""
+        """What this deployment expects of a table's batches."""
         suite = suite_for(table)
         return replace(suite, bounds=self.bounds_of(table, suite))
 
     def bounds_of(self, table: str, suite: Suite) -> tuple[Bound, ...]:
-        """The bounds of a suite as they are here; those that are switched off are left out."""
+        """The bounds of a suite in this deployment; those that are switched off are left out."""
         changes = self.tables.get(table, {})
         return tuple(
             _apply_changes(bound, changes.get(bound.name, {}))
@@ -123,6 +124,7 @@ def _order_problems(where: str, bound: Bound, change: Mapping[str, Any]) -> Iter
 
 
 def _is_number(value: Any) -> bool:
+    # True is an int in Python, and TOML has a nan that no comparison holds for
     return isinstance(value, int | float) and not isinstance(value, bool) and not math.isnan(value)
 
 

@@ -1,4 +1,4 @@
-"""What a source never has is a property of the source: said once where plays come in, not by every table after."""
+"""A column that a source never has is reported once, where plays are ingested, and not by every table downstream."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NOT_NULL_EXPECTATION = "expect_column_values_to_not_be_null"
 
 
 def downgrade_to_info(table: str, result: Result, missing: Mapping[str, str]) -> Result:
-    """The result, or, where it failed only because plays never have a column, the same as a note of that.
+    """The result; where it failed only because plays lack a column, as information that names the column.
 
     Args:
         missing: why a column of plays has no value, in words.
@@ -55,7 +55,7 @@ def _feature_inputs(group: FeatureGroup, table: str, column: str) -> Iterable[st
             yield from feature.lineage
 
 
-def empty_columns(results: Iterable[Result], rows: int) -> frozenset[str]:
+def find_empty_columns(results: Iterable[Result], rows: int) -> frozenset[str]:
     """Columns without a value in any of the rows audited."""
     return frozenset(
         result.column

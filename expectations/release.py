@@ -21,7 +21,7 @@ class Reference:
     """Every `key` of the table `child` is in the table `parent` too.
 
     `where` is a SQL condition: rows of the child for which it is not true may be of anything.
-    `survives_erasure`: the child sums up many listeners, and keeps what only an erased one heard.
+    `survives_erasure`: the child aggregates many listeners, and keeps tracks that only an erased one played.
     """
 
     child: str
@@ -62,6 +62,7 @@ REFERENCES = (
 )
 
 
+# The embeddings, and what is made of them: two of these read together on a day must hold vectors of one space.
 OF_ONE_VERSION = tuple(name for name, contract in CONTRACTS.items() if contract.versioned)
 # Days that a table may be behind the others and still be released: a week without a good batch is no accident
 # of one night. A deployment can set another bound for each table.
@@ -78,7 +79,7 @@ def audit_release(
     Args:
         counts: the orphans by the names in `REFERENCES`.
         versions: by day, the version ids of each table that is `OF_ONE_VERSION` and has that day.
-        erased: listeners were. A track that nobody else played is then no fault.
+        erased: whether listeners were erased. A track that only they played is then no fault.
 
     Raises:
         KeyError: a count of something that is not in `REFERENCES`.
@@ -140,8 +141,8 @@ def count_orphans(pairs: Mapping[Reference, tuple[DataFrame, DataFrame]]) -> dic
         side = (id(rows), key, where)
         if side not in bits:
             bits[side] = 1 << len(bits)
-            kept = rows if where is None else rows.where(where)
-            sides.append(kept.select(F.lit(key).alias("name"), key, F.lit(bits[side]).alias("bit")))
+            selected = rows if where is None else rows.where(where)
+            sides.append(selected.select(F.lit(key).alias("name"), key, F.lit(bits[side]).alias("bit")))
         return bits[side]
 
     masks = {
@@ -156,5 +157,5 @@ def count_orphans(pairs: Mapping[Reference, tuple[DataFrame, DataFrame]]) -> dic
         return F.count_if((F.col("bits").bitwiseAND(child) != 0) & nowhere)
 
     counts = [missing(*both).alias(name) for name, both in masks.items()]
-    found: dict[str, int] = tables.agg(*counts).collect()[0].asDict()
-    return found
+    orphans: dict[str, int] = tables.agg(*counts).collect()[0].asDict()
+    return orphans

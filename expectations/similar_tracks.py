@@ -20,6 +20,7 @@ SUITE = Suite(
         expect_rows("neighbours", "size(array_distinct(neighbours)) = size(neighbours)", "each once"),
         expect_rows("scores", "size(scores) = size(neighbours)", "one per neighbour"),
         expect_rows("scores", f"size(scores) = 0 or {SCORES_DESCEND}", "falling"),
+        # cosines of float vectors: rounding takes some of them over 1
         expect_rows("scores", "not exists(scores, x -> abs(x) > 1.001)", "from -1 to 1"),
         expect_rows("search", "search in ('exact', 'ivf')", "exact or ivf"),
     ),

@@ -1,28 +1,21 @@
-"""What is expected of a table's batches, and where each table's expectations are."""
+"""What is expected of a table's batches: expectations of its rows, and bounds of the batch as a whole."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib import import_module
 from typing import TYPE_CHECKING
 
 from expectations.verdict import Result
 from expectations.wording import format_limits, format_number, format_percent
-from schemas import FEATURE_GROUPS
 
 if TYPE_CHECKING:
     from great_expectations.expectations.expectation import Expectation
 
-FEATURE_TABLES = tuple(table for group in FEATURE_GROUPS for table in group.tables)
-OF_EMBEDDINGS = (
-    "track_embeddings", "user_embeddings", "similar_tracks", "candidates", "semantic_codebooks", "track_semantic_ids",
-    "embedding_versions",
-)  # fmt: skip
-TABLES = ("plays", "rejected_plays", "tracks", "sessions", *FEATURE_TABLES, *OF_EMBEDDINGS)
+# Known of every batch, so they do not show that its job counted anything.
 PROFILED = ("rows", "duplicate_keys")
-# Below so many questions a hit rate says little: at 1,000 and a rate of 0.15 its standard error is 8 % of it.
+# Below so many pairs a hit rate is mostly noise: at 1,000 and a rate of 0.15 its standard error is 8 % of it.
 MIN_PAIRS = 1_000
 
 
@@ -31,7 +24,7 @@ class Bound:
     """Limits, both allowed, of a number of the whole batch: of the profile, counted by the job, or a share of rows.
 
     Attributes:
-        reason: why these limits, for whoever is stopped by them.
+        reason: why these limits; shown where they refuse a batch.
         is_share: the number is 0..1 and shown as percent.
         applies_if: a number of the job that says by 1 or 0 whether the bound means anything for this batch: a
             first version has none before it to be compared with.
@@ -83,8 +76,8 @@ class Bound:
         if value is not None:
             return self._result(self.severity, self._holds(value), self._format(value))
         counted = [name for name in numbers if name not in PROFILED]
-        said = f"the job counted only {', '.join(counted)}" if counted else "the job counted nothing"
-        return self._result(self.severity if counted else "info", False, f"not measured: {said}")
+        reason = f"the job counted only {', '.join(counted)}" if counted else "the job counted nothing"
+        return self._result(self.severity if counted else "info", False, f"not measured: {reason}")
 
     def explain(self, expected: str, success: bool) -> str:
         """The limits in words, and where they do not hold, the reason."""
@@ -111,18 +104,3 @@ class Suite:
     table: str
     expectations: tuple[Expectation, ...]
     bounds: tuple[Bound, ...] = ()
-
-
-def suite_for(table: str) -> Suite:
-    """The table's suite; the first call takes the seconds that Great Expectations needs to import.
-
-    Raises:
-        LookupError: nothing is expected of such a table, so it must not be published.
-    """
-    if table not in TABLES:
-        raise LookupError(f"no expectations for table {table!r}; there are some for: {', '.join(TABLES)}")
-    if table in FEATURE_TABLES:
-        of_group: Suite = import_module("expectations.feature_groups").build_suite(table)
-        return of_group
-    suite: Suite = import_module(f"expectations.{table}").SUITE
-    return suite

@@ -49,7 +49,7 @@ _INTEGRITY = (
     ),
     Bound(
         "cosine",
-        "vectors no longer lie where those of the same space lay, so whoever learned from them reads noise (in "
+        "vectors moved away from those of the same space before, so models trained on them read noise (in "
         "another space the mean is about 0); train with --start cold",
         low=0.5,
         applies_if="is_warm",
@@ -116,7 +116,7 @@ _RELATIVE_TO_PARENT = (
 _DESCRIPTIVE = (
     Bound(
         "pairs",
-        "with fewer held-out pairs the intervals are wide: only gross faults are told from noise",
+        "with fewer held-out pairs the intervals are wide: only gross faults can be distinguished from noise",
         low=MIN_PAIRS,
         severity="info",
     ),
@@ -180,7 +180,7 @@ SUITE = Suite(
         # vectors are floats, their length is a double
         expect_rows("vector", f"abs({length_sql('vector')} - 1) <= 1e-3", "of length 1"),
         expect_rows("norm", f"abs({length_sql(_SUM)} - norm) <= 1e-3 * norm", "the length of in + out"),
-        # a vector of length 1,000 comes of a training that diverged
+        # a vector of length 1,000 is the result of a training that diverged
         expect_rows("norm", "norm > 0 and norm < 1000", "over 0, under 1,000"),
         expect_rows("support", "source <> 'learned' or support >= 1", "1 or more where learned"),
         ExpectColumnValuesToBeWithin(column="support", min_value=0),

@@ -39,7 +39,7 @@ SUITE = Suite(
         Bound(
             "collisions_ratio",
             "collisions grow beyond what new tracks explain: with twice the tracks they at most double, "
-            "so these are codes that no longer tell tracks apart",
+            "so these codes no longer distinguish tracks",
             high=3,
             applies_if="has_collisions_and_day_before",
         ),

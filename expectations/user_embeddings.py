@@ -19,6 +19,7 @@ SUITE = Suite(
         expect_rows("vector", f"abs({length_sql('vector')} - 1) <= 1e-3", "of length 1"),
         expect_rows("in_vector", "size(in_vector) = size(vector)", "as many dimensions as vector"),
         ExpectColumnValuesToBeWithin(column="support", min_value=1),
+        # a sum of doubles, each of them 1 at most
         expect_rows("weight", "weight > 0 and weight <= support * (1 + 1e-9)", "over 0, at most 1 per play"),
     ),
     bounds=(SOME_ROWS, ONE_ROW_PER_KEY),

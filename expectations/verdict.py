@@ -1,4 +1,4 @@
-"""What the audit of a batch came to."""
+"""The results of an audit, and the refusal that follows from critical ones."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Refused(Exception):
 
     @classmethod
     def batch(cls, table: str, batch_id: str, verdict: Verdict, path: str) -> Refused:
-        """One batch of one table, whose files are kept at `path` for a while."""
+        """One batch of one table, whose files stay at `path` for a while."""
         return cls._compose(
             f"table {table}: batch {batch_id} refused, {_count_violations(verdict)}; what was published is unchanged",
             verdict,

@@ -10,7 +10,8 @@ from great_expectations.expectations.expectation import Expectation
 
 from expectations.aggregates import ExpectColumnValuesToBeWithin
 from expectations.contracts import expect_rows
-from schemas.declarations import LIFETIME, Feature, FeatureGroup, window_days
+from schemas.declarations import LIFETIME, Feature, FeatureGroup
+from schemas.operations import window_days
 from schemas.sessions import SESSIONS
 
 NON_NEGATIVE_OPS = (
@@ -46,8 +47,11 @@ def _expect_feature(feature: Feature) -> Iterator[Expectation]:
     for window in feature.windows:
         yield from _expect_value(feature, feature.name(window))
     if feature.op in MONOTONE_IN_WINDOW:
-        for short, long in pairwise(sorted(feature.windows, key=_window_days)):
-            yield _expect_growth(feature.name(short), feature.name(long))
+        for short, long in pairwise(
+            sorted(feature.windows, key=lambda w: math.inf if w == LIFETIME else window_days(w))
+        ):
+            short, long = feature.name(short), feature.name(long)
+            yield expect_rows(long, f"{short} <= {long} * (1 + {_TOLERANCE})", f"at least {short}")
 
 
 def _expect_value(feature: Feature, column: str) -> Iterator[Expectation]:
@@ -66,17 +70,9 @@ def _expect_value(feature: Feature, column: str) -> Iterator[Expectation]:
         yield expect_rows(column, f"{total} = 0 or abs({total} - 1) <= {_TOLERANCE}", "a sum of 1, or of 0")
 
 
-def _window_days(window: str) -> float:
-    return math.inf if window == LIFETIME else window_days(window)
-
-
 def _is_share(column: str) -> bool:
     """A mean stays where its values are; the mean of an expression could be anywhere."""
     return column in SESSIONS.names and SESSIONS.column(column).unit == "0..1"
-
-
-def _expect_growth(short: str, long: str) -> Expectation:
-    return expect_rows(long, f"{short} <= {long} * (1 + {_TOLERANCE})", f"at least {short}")
 
 
 def _expect_first_before_last(group: FeatureGroup) -> Iterator[Expectation]:

@@ -21,7 +21,7 @@ _DISTINGUISHING_ARGUMENTS = ("condition", "share", "value")
 
 
 def format_number(value: Any) -> str:
-    """Thousands apart, and no digits that nobody reads."""
+    """With thousands separators, and at most four significant digits of a fraction."""
     if isinstance(value, float):
         return f"{value:,.0f}" if value.is_integer() else f"{value:,.4g}"
     return f"{value:,}" if isinstance(value, int) else str(value)
@@ -45,13 +45,13 @@ def format_limits(low: Any, high: Any, words: Callable[[Any], str] = format_numb
     return words(low) if low == high else f"{words(low)} to {words(high)}"
 
 
-def name(kind: str, kwargs: Mapping[str, Any]) -> str:
-    """A suite can hold several conditions on one column: what tells them apart is part of the name."""
+def expectation_name(kind: str, kwargs: Mapping[str, Any]) -> str:
+    """A suite can hold several conditions on one column: their distinguishing arguments are part of the name."""
     return ": ".join([kind, *(str(kwargs[key]) for key in _DISTINGUISHING_ARGUMENTS if key in kwargs)])
 
 
 def describe_expected(kind: str, kwargs: Mapping[str, Any]) -> str:
-    """What an expectation asks for, where its author did not describe it."""
+    """What an expectation requires, where its author did not describe it."""
     if kind in _EXPECTED:
         return _EXPECTED[kind]
     if "min_value" in kwargs or "max_value" in kwargs:
@@ -61,7 +61,7 @@ def describe_expected(kind: str, kwargs: Mapping[str, Any]) -> str:
 
 
 def describe_observed(kind: str, kwargs: Mapping[str, Any], found: Mapping[str, Any], rows: int) -> str:
-    """What was seen in a batch of so many rows."""
+    """What was observed in a batch of so many rows."""
     value = found.get("observed_value")
     if "unexpected_count" in found:
         count = found["unexpected_count"] or 0
@@ -75,7 +75,7 @@ def describe_observed(kind: str, kwargs: Mapping[str, Any], found: Mapping[str, 
     return "no value" if value is None else _formatter(kwargs)(value)
 
 
-def crash(exception_info: Mapping[str, Any]) -> str | None:
+def describe_crash(exception_info: Mapping[str, Any]) -> str | None:
     """Why an expectation could not be evaluated, in one line; None if it was.
 
     Literals are masked, as a value that Spark complains of can be somebody's id.

@@ -1,4 +1,4 @@
-"""Rows of any source judged against the contract of plays: a play, a duplicate or a reject."""
+"""Rows of any source checked against the contract of plays: a play, a duplicate or a reject."""
 
 from __future__ import annotations
 
@@ -32,42 +32,45 @@ def parse_and_validate_plays(
     Args:
         rows: `raw` (the row as read), `file`, `broken` (could not be parsed), and the source's columns.
         columns: column of plays -> SQL expression over the source's columns.
-        source: the source's name, kept in every row.
+        source: the source's name, in every row.
         now: the instant after which times lie in the future (one day of grace for fast clocks).
     """
-    typed = _parse_fields(rows, columns, PLAYS, PLAY_FIELDS)
-    reasons = F.array_compact(
-        F.array(
-            F.when(F.col("broken"), F.lit("the line is broken")),
-            *[_reason_if_missing(name) for name in ("user_id", "track_id", "played_at")],
-            *[_reason_if_mistyped(name, PLAYS) for name in PLAY_FIELDS],
-            F.when(
-                F.col("played_at") < F.lit(EARLIEST_PLAY).cast("timestamp"), F.lit("played_at before 1999")
-            ),
-            F.when(
-                F.col("played_at") > F.lit(now) + F.expr("interval 1 day"), F.lit("played_at in the future")
-            ),
-            *[_reason_if_negative(name) for name in ("ms_played", "track_ms")],
-            *[_reason_if_too_long(name) for name in ("ms_played", "track_ms")],
-        )
-    )
+    # a source without ids gives a play the same id whenever it delivers it again
     derived = F.sha1(
         F.concat_ws("\x1f", F.lit(source), "user_id", "track_id", F.unix_micros("played_at").cast("string"))
     )
-    return typed.select(
+    # fields of a line that cannot be parsed may be shifted: their reasons would mislead
+    broken = F.when(F.col("broken"), F.array(F.lit("the line is broken")))
+    return _parse_fields(rows, columns, PLAYS, PLAY_FIELDS).select(
         "raw",
         "file",
         F.coalesce("play_id", derived).alias("play_id"),
         *PLAY_FIELDS[1:],
         F.lit(source).alias("source"),
         F.to_date("played_at").alias("ds"),
-        # of a line that cannot be parsed, the fields say nothing
-        F.when(F.col("broken"), F.array(F.lit("the line is broken"))).otherwise(reasons).alias("reasons"),
+        broken.otherwise(F.array_compact(F.array(*_reject_reasons(now)))).alias("reasons"),
     )
+
+
+def _reject_reasons(now: datetime) -> list[Column]:
+    """A text for each thing that is wrong with a row, else null."""
+    grace = F.expr("interval 1 day")
+    return [
+        *(F.when(_raw(name).isNull(), f"{name} is missing") for name in ("user_id", "track_id", "played_at")),
+        *(
+            F.when(_raw(name).isNotNull() & F.col(name).isNull(), f"{name} is no {PLAYS.column(name).type}")
+            for name in PLAY_FIELDS
+        ),
+        F.when(F.col("played_at") < F.lit(EARLIEST_PLAY).cast("timestamp"), "played_at before 1999"),
+        F.when(F.col("played_at") > F.lit(now) + grace, "played_at in the future"),
+        *(F.when(F.col(name) < 0, f"{name} is negative") for name in ("ms_played", "track_ms")),
+        *(F.when(F.col(name) > MAX_PLAY_MS, f"{name} is over a day") for name in ("ms_played", "track_ms")),
+    ]
 
 
 def deduplicate_plays(plays_with_reasons: DataFrame) -> DataFrame:
     """The rows that are plays, once each; of equal ids the first in the order of the raw text."""
+    # Ordered by text, so that any order of the input files gives the same play.
     first = Window.partitionBy("play_id").orderBy("raw", "file")
     good = plays_with_reasons.where(F.size("reasons") == 0).withColumn("_nth", F.row_number().over(first))
     # without reasons none of these is null, which the planner cannot know: the neutral values never show
@@ -78,8 +81,8 @@ def deduplicate_plays(plays_with_reasons: DataFrame) -> DataFrame:
     )
 
 
-def rejected(plays_with_reasons: DataFrame) -> DataFrame:
-    """Rows of `rejected_plays`. Equal lines of one file are told apart by their count."""
+def select_rejects(plays_with_reasons: DataFrame) -> DataFrame:
+    """Rows of `rejected_plays`. Equal lines of one file are numbered."""
     same = Window.partitionBy("source", "_name", "_raw").orderBy("_raw")
     name = F.element_at(F.split("file", "/"), -1)
     bad = plays_with_reasons.where(F.size("reasons") > 0).withColumn("_name", name)
@@ -105,6 +108,7 @@ def parse_tracks(rows: DataFrame, columns: Mapping[str, str], source: str) -> Da
     """Rows of `tracks`: those with an id, one each; where rows differ, the one with most fields known."""
     typed = _parse_fields(rows, columns, TRACKS, TRACK_FIELDS)
     known = sum((F.col(name).isNotNull().cast("int") for name in TRACK_FIELDS), F.lit(0))
+    # Sources repeat a track with fewer fields filled; the order of the rest only makes the choice repeatable.
     fullest = Window.partitionBy("track_id").orderBy(
         F.desc(known), "title", "artist_name", "album", "track_ms", "raw"
     )
@@ -120,49 +124,27 @@ def parse_tracks(rows: DataFrame, columns: Mapping[str, str], source: str) -> Da
     )
 
 
-def merge_catalogue(newer: DataFrame, known: DataFrame) -> DataFrame:
-    """The whole catalogue after `newer` has had its say: its rows, and all tracks it does not name."""
-    kept = known.select(*newer.columns).join(newer.select("track_id"), "track_id", "left_anti")
-    return newer.unionByName(kept)
+def merge_catalogue(updates: DataFrame, current: DataFrame) -> DataFrame:
+    """The whole catalogue after an update: its rows, and all tracks that it does not name."""
+    others = current.select(*updates.columns).join(updates.select("track_id"), "track_id", "left_anti")
+    return updates.unionByName(others)
 
 
 def _parse_fields(
     rows: DataFrame, columns: Mapping[str, str], contract: Contract, fields: tuple[str, ...]
 ) -> DataFrame:
-    """Each field twice: as the contract's type, null where it cannot be; and `_raw_` as it came."""
-    given = {
-        name: F.expr(columns[name]) if name in columns else F.lit(None).cast("string") for name in fields
+    """Each field twice: as the contract's type, null where it cannot be; and `_raw_` as text, blank as null."""
+    texts = {
+        name: F.btrim(F.expr(columns.get(name, "null")).cast("string"), F.lit(" \t\r\n")) for name in fields
     }
     as_text = rows.select(
         "raw",
         "file",
         "broken",
-        *[_blank_to_null(column).alias(f"_raw_{name}") for name, column in given.items()],
+        *[F.when(text != "", text).alias(f"_raw_{name}") for name, text in texts.items()],
     )
-    return as_text.withColumns({name: _cast(name, contract) for name in fields})
+    return as_text.withColumns({name: _raw(name).try_cast(contract.column(name).type) for name in fields})
 
 
-def _blank_to_null(column: Column) -> Column:
-    text = F.btrim(column.cast("string"), F.lit(" \t\r\n"))
-    return F.when(text != "", text)
-
-
-def _cast(name: str, contract: Contract) -> Column:
-    return F.col(f"_raw_{name}").try_cast(contract.column(name).type)
-
-
-def _reason_if_missing(name: str) -> Column:
-    return F.when(F.col(f"_raw_{name}").isNull(), F.lit(f"{name} is missing"))
-
-
-def _reason_if_mistyped(name: str, contract: Contract) -> Column:
-    wrong = F.col(f"_raw_{name}").isNotNull() & F.col(name).isNull()
-    return F.when(wrong, F.lit(f"{name} is no {contract.column(name).type}"))
-
-
-def _reason_if_negative(name: str) -> Column:
-    return F.when(F.col(name) < 0, F.lit(f"{name} is negative"))
-
-
-def _reason_if_too_long(name: str) -> Column:
-    return F.when(F.col(name) > MAX_PLAY_MS, F.lit(f"{name} is over a day"))
+def _raw(name: str) -> Column:
+    return F.col(f"_raw_{name}")

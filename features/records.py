@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 
-def records(text: str, line_end: str, quote: str = "") -> Iterator[tuple[int, str]]:
+def split_records(text: str, line_end: str, quote: str = "") -> Iterator[tuple[int, str]]:
     """Each record with its number, from 0; blank ones are left out.
 
     A line end inside quotes belongs to the field. Quotes are counted, not parsed: a doubled quote

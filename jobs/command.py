@@ -37,26 +37,30 @@ def _run(args: argparse.Namespace) -> int:
 
 def _configure_demo(parser: argparse.ArgumentParser) -> None:
     parser.description = (
-        "Plays in, released features and embeddings out, on made-up plays; a bad day is refused."
+        "Plays in, released features and embeddings out, on generated plays; a bad day is refused."
     )
-    parser.add_argument("--root", default="data/demo", help="made anew each time (%(default)s)")
+    parser.add_argument("--root", default="data/demo", help="deleted and made again each time (%(default)s)")
     parser.add_argument("--users", type=int, default=2000, help="listeners (%(default)s)")
     parser.add_argument("--days", type=int, default=45, help="days of listening, 5 or more (%(default)s)")
 
 
 def _demo(args: argparse.Namespace) -> int:
-    return int(import_module("jobs.demo").run_demo(args.root, args.users, args.days))
+    from jobs.demo import run_demo
+
+    return run_demo(args.root, args.users, args.days)
 
 
 def _configure_report(parser: argparse.ArgumentParser) -> None:
-    parser.description = "Writes what was expected, seen and decided in a run as one HTML file."
+    parser.description = "Writes the expectations, observations and outcomes of a run as one HTML file."
     add_root(parser)
     parser.add_argument("--run-id", help="the run to report on (default: the newest)")
     parser.add_argument("--out", help="file to write (default: under <root>/quality)")
 
 
 def _report(args: argparse.Namespace) -> int:
-    print(import_module("jobs.report").write_report(args.root, args.run_id, args.out))
+    from jobs.report import write_report
+
+    print(write_report(args.root, args.run_id, args.out))
     return 0
 
 
@@ -73,7 +77,7 @@ def _install_jars(args: argparse.Namespace) -> int:
 
 
 def _module_command(module: str, help_text: str, order: int) -> Command:
-    """A command whose module is imported once it is asked for; its work may take minutes."""
+    """A command whose module is imported when it runs, as it is heavy; the work may take minutes."""
 
     def run(args: argparse.Namespace) -> int:
         from jobs.progress import show_progress
@@ -84,12 +88,14 @@ def _module_command(module: str, help_text: str, order: int) -> Command:
     return Command(help_text, lambda parser: import_module(module).configure(parser), run, order)
 
 
-DEMO = Command("the whole flow on made-up plays, a bad day refused", _configure_demo, _demo, 10)
+DEMO = Command("the whole flow on generated plays, a bad day refused", _configure_demo, _demo, 10)
 RUN = Command("run one step, or the whole flow", _configure_run, _run, 20)
 GATE = _module_command(
     "jobs.show_gate", "every bound of the gate, with its reason, and what gate.toml changes", 72
 )
-REPORT = Command("what a run expected, saw and decided, as one HTML file", _configure_report, _report, 70)
+REPORT = Command(
+    "expectations, observations and outcomes of a run, as one HTML file", _configure_report, _report, 70
+)
 FEATURES = _module_command(
     "jobs.list_features", "every declared feature, with meaning, windows and lineage", 42
 )
@@ -101,5 +107,5 @@ INSTALL_JARS = Command(
     _install_jars,
     90,
 )
-MAINTAIN = _module_command("jobs.maintain", "join small files, remove what nobody needs any more", 78)
+MAINTAIN = _module_command("jobs.maintain", "join small files, remove files that are no longer needed", 78)
 FORGET = _module_command("jobs.forget", "erase listeners from every table, with a receipt", 80)

@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
+from textwrap import indent
 
 import segue
 from expectations.verdict import Refused
@@ -25,20 +26,21 @@ LOOKUP_COLUMNS = (
 
 
 def run_demo(root: str, users: int, days: int) -> int:
-    """Runs the demo under `root`, which is made anew."""
+    """Runs the demo under `root`, which is deleted first."""
     if days < 5 or users < 10:
         raise WrongUsage(f"the demo needs 5 days and 10 users or more; got {days} days and {users} users")
     started = time.monotonic()
-    stage = _Demo(root, users, days)
-    stage.generate()
-    stage.release_first_days()
-    stage.refuse_bad_day()
-    stage.repair()
-    stage.look_up()
+    shutil.rmtree(root, ignore_errors=True)
+    demo = _Demo(root, users, days)
+    demo.generate()
+    demo.release_first_days()
+    demo.refuse_bad_day()
+    demo.repair()
+    demo.look_up()
     print(f"\nDone in {time.monotonic() - started:.0f} s. The data stays in {root}; to go on:\n")
     for command in (
         f"releases --root {root}",
-        f"lookup track_features {stage.track} --root {root}",
+        f"lookup track_features {demo.track} --root {root}",
         "--help",
     ):
         print(f"  segue {command}")
@@ -46,78 +48,76 @@ def run_demo(root: str, users: int, days: int) -> int:
 
 
 class _Demo:
-    """The demo's state: where things lie, and what was said so far."""
+    """The demo's state: where its files are, and how many chapters and flows there were."""
 
     def __init__(self, root: str, users: int, days: int) -> None:
-        shutil.rmtree(root, ignore_errors=True)
         self.root, self.run_id, self._chapter, self._runs = root, new_run_id(), 0, 0
         self.landing = Path(root) / "landing"
-        self.last = FIRST_DAY + timedelta(days=days - 1)
-        self.world = ["--out", str(self.landing), "--users", str(users), "--days", str(days)]
+        self.last_day = FIRST_DAY + timedelta(days=days - 1)
+        self.generator_arguments = ["--out", str(self.landing), "--users", str(users), "--days", str(days)]
         self.days = days
         self.track = ""
 
     def generate(self) -> None:
-        self._say(f"{self.days} days of listening are made up; on the last one, a client has a bug")
-        run_step("generate-plays", [*self.world, "--spoil-day", str(self.last), "--spoil-share", "0.4"])
+        self._say(f"{self.days} days of listening are generated; on the last one, a client has a bug")
+        run_step(
+            "generate-plays",
+            [*self.generator_arguments, "--spoil-day", str(self.last_day), "--spoil-share", "0.4"],
+        )
 
     def release_first_days(self) -> None:
-        self._say(f"All days but the last come in, are checked, published and released ({FIRST_DAY} …)")
-        self._flow([self.last - timedelta(days=n) for n in range(self.days - 1, 0, -1)], expected=0)
+        self._say(f"All days but the last are ingested, checked, published and released ({FIRST_DAY} …)")
+        self._run_flow([self.last_day - timedelta(days=n) for n in range(self.days - 1, 0, -1)], expected=0)
 
     def refuse_bad_day(self) -> None:
-        served = segue.open(self.root).release
-        self._say(f"{self.last} comes in: two plays of five report a negative listening time")
-        self._flow([self.last], expected=Refused.exit_code)
-        if segue.open(self.root).release != served:
+        released = segue.open(self.root).release
+        self._say(f"{self.last_day} is ingested: two plays of five report a negative listening time")
+        self._run_flow([self.last_day], expected=Refused.exit_code)
+        if segue.open(self.root).release != released:
             raise RuntimeError("the bad day changed what readers get; look at jobs/release_tables.py")
-        print(f"\n  The flow exits with {Refused.exit_code}. Readers still get release {served}.")
+        print(f"\n  The flow exits with {Refused.exit_code}. Readers still get release {released}.")
 
     def repair(self) -> None:
-        self._say("The source sends the day again, repaired; the days that late plays touch are made anew")
-        run_step("generate-plays", [*self.world, "--only-day", str(self.last)])
-        self._flow([self.last], expected=0)
+        self._say(
+            "The source sends the day again, repaired; the days that late plays touch are computed again"
+        )
+        run_step("generate-plays", [*self.generator_arguments, "--only-day", str(self.last_day)])
+        self._run_flow([self.last_day], expected=0)
 
     def look_up(self) -> None:
         store = segue.open(self.root)
-        user = next(store.scan("user_features", ["user_id"], store.days("user_features")[-1]))["user_id"][
-            0
-        ].as_py()
+        first = next(store.scan("user_features", ["user_id"], store.days("user_features")[-1]))
+        user = first["user_id"][0].as_py()
         self._say(f"What a trainer sees: release {store.release}, without Spark")
-        print(f"\n  segue.open({self.root!r}).lookup('user_features', [{user!r}])\n")
-        print(
-            _indent(
-                show.format_records(
-                    store.lookup("user_features", [user], columns=LOOKUP_COLUMNS).to_pylist(), "user_id"
-                )
-            )
-        )
+        features = store.lookup("user_features", [user], columns=LOOKUP_COLUMNS).to_pylist()
+        self._show(f"lookup('user_features', [{user!r}])", show.format_records(features, "user_id"))
         self.track = _find_most_played_track(store)
         track = store.lookup("tracks", [self.track], columns=["title", "artist_name"]).to_pylist()[0]
-        print(f"\n  segue.open({self.root!r}).similar_tracks({self.track!r}, k=8)", end="   ")
-        print(f"# {track['title']} by {track['artist_name']}\n")
         similar = store.similar_tracks(self.track, k=8)
-        print(
-            _indent(
-                show.format_table(similar.column_names, [list(row.values()) for row in similar.to_pylist()])
-            )
+        self._show(
+            f"similar_tracks({self.track!r}, k=8)   # {track['title']} by {track['artist_name']}",
+            show.format_table(similar.column_names, [list(row.values()) for row in similar.to_pylist()]),
         )
-        self._candidates(store, user)
+        self._show_candidates(store, user)
 
-    def _candidates(self, store: segue.Store, user: str) -> None:
+    def _show_candidates(self, store: segue.Store, user: str) -> None:
         """The first five; a listener who only skipped has none."""
         row = store.lookup("candidates", [user]).to_pylist()[0]
         tracks, origins = row["track_ids"] or [], row["origins"] or []
-        print(
-            f"\n  segue.open({self.root!r}).lookup('candidates', [{user!r}])   # {len(tracks)} tracks; the first five\n"
-        )
         names = store.lookup("tracks", tracks[:5], columns=["title", "artist_name"]).to_pylist()
         cells = [
             (name["title"], name["artist_name"], origin) for name, origin in zip(names, origins, strict=False)
         ]
-        print(_indent(show.format_table(("title", "artist_name", "origin"), cells)))
+        self._show(
+            f"lookup('candidates', [{user!r}])   # {len(tracks)} tracks; the first five",
+            show.format_table(("title", "artist_name", "origin"), cells),
+        )
 
-    def _flow(self, days: Sequence[object], expected: int) -> None:
+    def _show(self, call: str, result: str) -> None:
+        print(f"\n  segue.open({self.root!r}).{call}\n")
+        print(indent(result, "  "))
+
+    def _run_flow(self, days: Sequence[object], expected: int) -> None:
         """`segue run flow` on the deliveries of these days."""
         self._runs += 1
         inputs = [str(self.landing / "plays" / f"delivered={day}") for day in days]
@@ -146,7 +146,3 @@ def _find_most_played_track(store: segue.Store) -> str:
         for row in batch.to_pylist()
     ]
     return str(max(counts)[1])
-
-
-def _indent(text: str) -> str:
-    return "\n".join(f"  {line}" for line in text.splitlines())

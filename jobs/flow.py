@@ -95,7 +95,12 @@ def _parser() -> argparse.ArgumentParser:
         help="steps that run at the same time, where none needs the other (%(default)s)",
     )
     parser.add_argument(
-        "--skip", nargs="+", default=[], choices=[step.name for step in FLOW], help="steps to leave out"
+        "--skip",
+        nargs="+",
+        default=[],
+        metavar="STEP",
+        choices=[step.name for step in FLOW],
+        help="steps to leave out",
     )
     return parser
 

@@ -1,4 +1,4 @@
-"""Make up plays of any size, of listeners whose tastes are known, and say what is wrong with them.
+"""Generate any number of plays, of listeners whose tastes are known, with faults that are counted.
 
     DIR/plays/delivered=YYYY-MM-DD/*.csv   as a source would send them: late, twice, broken too
     DIR/tracks/*.csv                       the catalogue
@@ -15,7 +15,7 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -41,6 +41,7 @@ from jobs.arguments import parse_day
 from jobs.errors import WrongUsage
 from jobs.publishing.warehouse import Warehouse
 from jobs.session import open_session
+from jobs.settings_flags import add_flags, from_flags
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -95,10 +96,10 @@ def generate(spark: SparkSession, request: GenerationRequest, before: dict[str, 
     if request.only_day:
         return before | _summarise_days(before["days"] | days)
     numbers = spark.range(0, world.tracks, 1, 1 + world.tracks // TRACKS_PER_FILE)
-    tracks = catalogue.tracks(world, numbers)
+    tracks = catalogue.generate_tracks(world, numbers)
     tracks.select(*TRACK_FIELDS).write.mode("overwrite").csv(f"{request.out}/tracks", header=True)
     return {
-        "settings": _settings(world),
+        "settings": world.model_dump(mode="json"),
         "perfect_recommender": _evaluate_perfect_recommender(world, users, tracks),
         "bots": world.bot_count,
         **_summarise_days(days),
@@ -108,10 +109,10 @@ def generate(spark: SparkSession, request: GenerationRequest, before: dict[str, 
 def _write_plays(request: GenerationRequest, users: DataFrame) -> dict[str, dict[str, Any]]:
     """Writes the lines and returns the counts of each day of delivery."""
     world = request.world
-    lines = deliver(world, listening.plays(world, users, session_days(request)), request.bug)
+    lines = deliver(world, listening.generate_plays(world, users, session_days(request)), request.bug)
     if request.only_day:
         lines = lines.where(F.col("delivered") == request.only_day)
-    # Kept, since they are needed twice: the counts are of the very lines that were written.
+    # Persisted, since they are needed twice: the counts are of the very lines that were written.
     lines = lines.repartition("delivered", F.pmod("play", F.lit(request.files_per_day))).persist()
     try:
         (
@@ -119,6 +120,7 @@ def _write_plays(request: GenerationRequest, users: DataFrame) -> dict[str, dict
             .select("delivered", F.col("line").alias(",".join(DELIVERY_FIELDS)))
             .write.partitionBy("delivered")
             .mode("overwrite")
+            # dynamic replaces only the folders of the days that are written
             .option("partitionOverwriteMode", "dynamic" if request.only_day else "static")
             .options(**RAW_LINE_OPTIONS)
             .csv(f"{request.out}/plays")
@@ -129,7 +131,7 @@ def _write_plays(request: GenerationRequest, users: DataFrame) -> dict[str, dict
 
 
 def session_days(request: GenerationRequest) -> range:
-    """Days whose sessions can show on the days asked for: a day more for each thing that delays."""
+    """Days whose sessions can be delivered on the requested days: a day more for each kind of delay."""
     if request.only_day is None:
         return range(request.world.days)
     day = request.world.day_number(request.only_day)
@@ -138,24 +140,24 @@ def session_days(request: GenerationRequest) -> range:
 
 
 def _day_counts(lines: DataFrame) -> dict[str, dict[str, Any]]:
+    """Counts of the lines by day of delivery, in the words of truth.json."""
     by_day: dict[str, Counter[str]] = {}
     for row in lines.groupBy("delivered", "kind", "late", "is_bot").count().collect():
-        seen = by_day.setdefault(str(row["delivered"]), Counter())
-        seen.update({"rows": row["count"], row["kind"]: row["count"]})
-        seen["late"] += row["count"] * row["late"]
-        seen["bot_plays"] += row["count"] * (row["kind"] == PLAY and row["is_bot"])
-    return {day: _day_summary(seen) for day, seen in sorted(by_day.items())}
-
-
-def _day_summary(seen: Counter[str]) -> dict[str, Any]:
+        counts = by_day.setdefault(str(row["delivered"]), Counter())
+        counts.update({"rows": row["count"], row["kind"]: row["count"]})
+        counts["late"] += row["count"] * row["late"]
+        counts["bot_plays"] += row["count"] * (row["kind"] == PLAY and row["is_bot"])
     return {
-        "rows": seen["rows"],
-        "plays": seen[PLAY],
-        "duplicates": seen[DUPLICATE],
-        "late": seen["late"],
-        "spoiled": seen[SPOILED],
-        "bot_plays": seen["bot_plays"],
-        "broken": {how: seen[how] for how in CORRUPTION_KINDS},
+        day: {
+            "rows": counts["rows"],
+            "plays": counts[PLAY],
+            "duplicates": counts[DUPLICATE],
+            "late": counts["late"],
+            "spoiled": counts[SPOILED],
+            "bot_plays": counts["bot_plays"],
+            "broken": {kind: counts[kind] for kind in CORRUPTION_KINDS},
+        }
+        for day, counts in sorted(by_day.items())
     }
 
 
@@ -172,6 +174,7 @@ def _sum_counts(counts: Iterable[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _evaluate_perfect_recommender(world: World, users: DataFrame, tracks: DataFrame) -> dict[str, Any]:
+    # Any negative day means "before the first one", so only new tracks need theirs.
     release_day = np.full(world.tracks, -1)
     new = tracks.where("release_day >= 0").select("track", "release_day").toArrow()
     release_day[new["track"].to_numpy()] = new["release_day"].to_numpy()
@@ -187,7 +190,7 @@ def _evaluate_perfect_recommender(world: World, users: DataFrame, tracks: DataFr
 
 
 def _read_truth(request: GenerationRequest, place: Warehouse) -> dict[str, Any]:
-    """What the run that wrote all days said.
+    """The truth.json of the run that wrote all days.
 
     Raises:
         WrongUsage: there was none, or it was of another world.
@@ -197,7 +200,7 @@ def _read_truth(request: GenerationRequest, place: Warehouse) -> dict[str, Any]:
             truth: dict[str, Any] = json.loads(file.read())
     except FileNotFoundError:
         raise WrongUsage(f"--only-day: no truth.json in {request.out}; write all days there first") from None
-    now, then = _settings(request.world), truth["settings"]
+    now, then = request.world.model_dump(mode="json"), truth["settings"]
     differ = [f"{name} was {then.get(name)}, is {now[name]}" for name in now if now[name] != then.get(name)]
     if differ:
         raise WrongUsage(f"--only-day: {request.out} is another world: {'; '.join(differ)}")
@@ -218,10 +221,6 @@ def _source_toml() -> str:
     return 'name = "segue"\nformat = "csv"\n' + "".join(lines)
 
 
-def _settings(world: World) -> dict[str, Any]:
-    return asdict(world) | {"first_day": str(world.first_day)}
-
-
 def _format_summary(request: GenerationRequest, truth: dict[str, Any]) -> str:
     world, totals, perfect = request.world, truth["totals"], truth["perfect_recommender"]["hit_rate_at_10"]
     rewritten = f"{request.only_day} written again; now " if request.only_day else ""
@@ -238,13 +237,16 @@ def _format_summary(request: GenerationRequest, truth: dict[str, Any]) -> str:
 
 
 def _parse_request(args: argparse.Namespace) -> GenerationRequest:
-    world = World(**{f.name: getattr(args, f.name) for f in fields(World)})
     bug = ClientBug(args.spoil_day, args.spoil_share) if args.spoil_day else None
-    return GenerationRequest(world, args.out.rstrip("/"), bug, args.only_day, args.files_per_day)
+    return GenerationRequest(
+        from_flags(args, World), args.out.rstrip("/"), bug, args.only_day, args.files_per_day
+    )
 
 
 def _parser() -> argparse.ArgumentParser:
-    made = argparse.ArgumentParser(prog="generate-plays", description=(__doc__ or "").split("\n\n")[0])
+    made = argparse.ArgumentParser(
+        prog="segue run generate-plays", description=(__doc__ or "").split("\n\n")[0]
+    )
     made.add_argument("--out", required=True, help="folder to write to; a path that Spark can write")
     made.add_argument(
         "--only-day", type=parse_day, help="write this day of delivery again, and leave the others"
@@ -254,14 +256,7 @@ def _parser() -> argparse.ArgumentParser:
         "--spoil-share", type=float, default=0.4, help="share of that day it hits (%(default)s)"
     )
     made.add_argument("--files-per-day", type=int, default=1, help="at most so many (%(default)s)")
-    for f in fields(World):
-        kind = parse_day if isinstance(f.default, date) else type(f.default)
-        made.add_argument(
-            f"--{f.name.replace('_', '-')}",
-            type=kind,
-            default=f.default,
-            help=f"{f.metadata['meaning']} (%(default)s)",
-        )
+    add_flags(made, World)
     return made
 
 

@@ -9,33 +9,32 @@ from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 
 from expectations.verdict import Refused
-from features.ingest import PLAY_FIELDS, deduplicate_plays, parse_and_validate_plays, rejected
+from features.ingest import PLAY_FIELDS, deduplicate_plays, parse_and_validate_plays, select_rejects
 from jobs.arguments import add_source_arguments, new_parser
 from jobs.inputs import Input, TableInput
 from jobs.job import Job
-from jobs.missing_columns import missing_columns
 from jobs.publishing.batches import Batch, is_published
+from jobs.source_rows import check_column_map, read_rows
 from jobs.sources import (
-    check_column_map,
     column_map,
     estimate_rows,
+    find_missing_columns,
     identify_files,
     list_files,
     load_source,
-    read_rows,
 )
 from schemas.plays import PLAYS
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-# The commonest, for whoever is paged; the report has all of them.
+# The commonest ones; the report has all of them.
 REASONS_SHOWN = 5
 
 
 @dataclass(frozen=True)
 class IngestCounts:
-    """What became of the rows of one input; `reasons` says how many rejects each reason stands at."""
+    """What the rows of one input became; `reasons` counts the rejects with each reason."""
 
     rows: int
     plays: int
@@ -54,7 +53,7 @@ class IngestCounts:
         )
 
     def measures(self) -> dict[str, float]:
-        """For the gate: two shares that it bounds, and the reasons, for whoever reads the report."""
+        """For the gate: two shares that it bounds, and the reasons, for the report."""
         shares = {"rejected_share": self.rejected / self.rows, "duplicate_share": self.duplicates / self.rows}
         return shares | {
             f"rejects_{'_'.join(reason.split())}": count for reason, count in self.reasons.items()
@@ -77,7 +76,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         rows = check_column_map(read_rows(job.spark, source, [file.path for file in files]), columns, source)
         plays_with_reasons = parse_and_validate_plays(rows, columns, source.name, datetime.now(UTC))
         _publish(
-            job, batch, offered, plays_with_reasons, missing_columns(job, source, PLAYS, PLAY_FIELDS, columns)
+            job,
+            batch,
+            offered,
+            plays_with_reasons,
+            find_missing_columns(job, source, PLAYS, PLAY_FIELDS, columns),
         )
     return 0
 
@@ -86,6 +89,7 @@ def _publish(
     job: Job, batch: Batch, offered: Input, plays_with_reasons: DataFrame, missing: Mapping[str, str]
 ) -> None:
     """Rejects, then plays: where the gate refuses the plays, the rejects are what shows why."""
+    # Plays, rejects and counts start from these rows: each would read and parse the files again.
     plays_with_reasons = plays_with_reasons.persist()
     plays = deduplicate_plays(plays_with_reasons)
     known = _find_days(job, "plays", plays)
@@ -96,7 +100,7 @@ def _publish(
         job.say(f"    {count:,} rejected: {reason}")
     if counts.plays or counts.rejected:
         # the quarantine first: a crash between the two then loses nothing, as the rerun repeats both
-        rejects = rejected(plays_with_reasons)
+        rejects = select_rejects(plays_with_reasons)
         known_rejects = _find_days(job, "rejected_plays", rejects)
         new_rejects = _select_new(rejects, known_rejects, "reject_id")
         if not new_rejects.isEmpty():
@@ -124,6 +128,7 @@ def _find_days(job: Job, table: str, rows: DataFrame) -> TableInput | None:
     """What is published of the days that `rows` are of."""
     if not job.has(table):
         return None
+    # The table holds years, and files a few days: only those are compared.
     days: list[date] = [row.ds for row in rows.select("ds").distinct().collect()]
     return job.find(table, days) if days else None
 

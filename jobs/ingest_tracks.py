@@ -8,15 +8,14 @@ from features.ingest import TRACK_FIELDS, merge_catalogue, parse_tracks
 from jobs.arguments import add_source_arguments, new_parser
 from jobs.inputs import Input
 from jobs.job import Job
-from jobs.missing_columns import missing_columns
+from jobs.source_rows import check_column_map, read_rows
 from jobs.sources import (
-    check_column_map,
     column_map,
     estimate_rows,
+    find_missing_columns,
     identify_files,
     list_files,
     load_source,
-    read_rows,
 )
 from schemas.tracks import TRACKS
 
@@ -30,7 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     files = list_files(args.input, lambda: job.spark)
     with job.lease("tracks"):  # before tracks are read: another ingest may be adding to them
         known = job.find("tracks")
-        # what comes of the same files depends on what was there
+        # the same files give another catalogue where another one was published before
         batch = job.batch(
             "tracks",
             inputs=[Input("files", str(identify_files(files)))],
@@ -45,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         rows = parse_tracks(read, columns, source.name)
         if known:
             rows = merge_catalogue(rows, known.rows())
-        job.publish(batch, rows, missing=missing_columns(job, source, TRACKS, TRACK_FIELDS, columns))
+        job.publish(batch, rows, missing=find_missing_columns(job, source, TRACKS, TRACK_FIELDS, columns))
     return 0
 
 

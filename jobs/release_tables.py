@@ -42,7 +42,9 @@ EMBEDDINGS = "track_embeddings"
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = new_parser(__doc__, "release-tables")
-    parser.add_argument("--tables", nargs="+", choices=TABLES, help="only these (default: all there are)")
+    parser.add_argument(
+        "--tables", nargs="+", metavar="TABLE", choices=TABLES, help="only these (default: all there are)"
+    )
     args = parser.parse_args(argv)
     job = Job("release-tables", args.root, args.run_id)
     before = next(iter(list_releases(args.root)), None)

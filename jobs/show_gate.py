@@ -8,7 +8,8 @@ from typing import Any
 
 from expectations.gate_settings import LAG_DAYS, GateSettings
 from expectations.release import MAX_LAG_DAYS
-from expectations.suite import TABLES, Bound, suite_for
+from expectations.suite import Bound
+from expectations.suites import TABLES, suite_for
 from jobs.publishing.gate_file import load_gate
 from jobs.publishing.stores import check_root
 from jobs.publishing.warehouse import Warehouse
@@ -19,13 +20,13 @@ FIELDS = ("table", "bound", "limits", "severity", "changed", "reason")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.description = f"{__doc__} The file lies at the root: <root>/gate.toml."
+    parser.description = f"{__doc__} The file is <root>/gate.toml."
     add_root(parser)
     parser.add_argument("--json", action="store_true", help="one JSON object a line, for programs")
 
 
 def run(args: argparse.Namespace) -> int:
-    # what gate.toml says of a gate can be looked at before there is any table
+    # gate.toml can be checked before there is any table
     gate = load_gate(Warehouse(check_root(args.root)))
     rows = [row for table in TABLES for row in list_bounds(gate, table)]
     if args.json:
@@ -38,9 +39,9 @@ def run(args: argparse.Namespace) -> int:
 def list_bounds(gate: GateSettings, table: str) -> Iterator[dict[str, Any]]:
     """One object per bound of a table, those that are switched off included."""
     suite, changes = suite_for(table), gate.tables.get(table, {})
-    here = {bound.name: bound for bound in gate.bounds_of(table, suite)}
+    local = {bound.name: bound for bound in gate.bounds_of(table, suite)}
     for bound in suite.bounds:
-        yield _compare_bound(table, bound, here.get(bound.name), gate.path if bound.name in changes else "")
+        yield _compare_bound(table, bound, local.get(bound.name), gate.path if bound.name in changes else "")
     days = gate.lag_days(table, MAX_LAG_DAYS)
     reason = "a release carries a table at its last good version so long, and leaves it out then"
     yield _to_row(
@@ -48,11 +49,15 @@ def list_bounds(gate: GateSettings, table: str) -> Iterator[dict[str, Any]]:
     )
 
 
-def _compare_bound(table: str, ours: Bound, here: Bound | None, path: str) -> dict[str, Any]:
-    if here is None:
-        return _to_row(table, ours.name, f"none (ours: {ours.limits})", "off", path, ours.reason)
-    was = "" if (here.limits, here.severity) == (ours.limits, ours.severity) else f" (ours: {ours.limits})"
-    return _to_row(table, here.name, here.limits + was, here.severity, path, here.reason)
+def _compare_bound(table: str, default: Bound, local: Bound | None, path: str) -> dict[str, Any]:
+    if local is None:
+        return _to_row(table, default.name, f"none (default: {default.limits})", "off", path, default.reason)
+    was = (
+        ""
+        if (local.limits, local.severity) == (default.limits, default.severity)
+        else f" (default: {default.limits})"
+    )
+    return _to_row(table, local.name, local.limits + was, local.severity, path, local.reason)
 
 
 def _to_row(table: str, name: str, limits: str, severity: str, path: str, reason: str) -> dict[str, Any]:

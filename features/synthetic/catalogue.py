@@ -13,6 +13,7 @@ from pyspark.sql import functions as F
 from features.ingest import TRACK_FIELDS
 from features.synthetic.world import World
 
+# Two to four and a half minutes: more than half of any track is past the half minute that counts as a play.
 SHORTEST_MS = 120_000
 LONGEST_MS = 270_000
 TRACKS_PER_ALBUM = 8
@@ -96,7 +97,7 @@ def artist_id(number: Column) -> Column:
     return format_id("a", 4, number)
 
 
-def tracks(world: World, numbers: DataFrame) -> DataFrame:
+def generate_tracks(world: World, numbers: DataFrame) -> DataFrame:
     """One row per number in `id`: TRACK_FIELDS, then track and release_day as numbers."""
     track = F.col("id")
     artist = artist_of(world, track)

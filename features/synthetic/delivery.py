@@ -43,6 +43,7 @@ CORRUPTIONS: dict[str, tuple[str, Callable[[Column], Column]]] = {
     "year_1970": ("played_at", _replace_by("1970-01-01T00:00:00.000Z")),
     "year_2099": ("played_at", _replace_by("2099-12-31T23:59:59.000Z")),
     "negative_ms": ("ms_played", _negate),
+    # one millisecond more than the ingest takes
     "over_a_day": ("ms_played", _replace_by("86400001")),
     "not_a_number": ("ms_played", _replace_by("NaN")),
     "words_for_ms": ("ms_played", _replace_by("three minutes")),
@@ -70,7 +71,7 @@ def deliver(world: World, plays: DataFrame, bug: ClientBug | None = None) -> Dat
 
     Columns: delivered (date), line, kind (play, duplicate, spoiled or one of BROKEN; a play is the
     first good line with its id), late (a play that came after its day), is_bot, play and played_at
-    (of the play that the line tells of).
+    (of the play in the line).
     """
     play, copy = F.col("play"), F.col("copy")
     is_late = world.uniform("late", play) < world.late

@@ -9,7 +9,7 @@ one session or none, in one of three tastes (clusters). A play of it is, by chan
 
 P(rank = k) = log((k + 1) / k) / log(n + 1) in a cluster of n tracks, close to Zipf's law. A track
 that is not out yet is drawn again once; then the cluster's first track, always out, stands in.
-`features/ideal.py` knows these rules too: change both.
+`features/synthetic/perfect_recommender.py` knows these rules too: change both.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ BOT_PLAYS_PER_DAY = 2_400
 BOT_PERIOD_MS = 31_500
 
 
-def plays(world: World, users: DataFrame, days: range | None = None) -> DataFrame:
+def generate_plays(world: World, users: DataFrame, days: range | None = None) -> DataFrame:
     """Every play of the users numbered in `id`, as it happened: no row late, twice or broken.
 
     Columns: those of the source (play_id … saved) and what only the generator knows: play and
@@ -49,20 +49,21 @@ def plays(world: World, users: DataFrame, days: range | None = None) -> DataFram
     `days` narrows the sessions; a session of a day can begin, and end, on the next one.
     """
     days = days or range(world.days)
-    # Told early: the running sum below then sorts each part, and only sessions travel, not plays.
-    started = sessions(world, users, days).repartition("user", "slot")
+    # Repartitioned early: the running sum below then sorts each part, and only sessions travel, not plays.
+    started = generate_sessions(world, users, days).repartition("user", "slot")
     plays_by_number = _add_play_times(_draw_plays(world, started)).unionByName(
         _generate_bot_plays(world, users, days)
     )
     return _select_columns(world, plays_by_number.where(F.col("at_ms") < world.days * DAY_MS))
 
 
-def sessions(world: World, users: DataFrame, days: range) -> DataFrame:
+def generate_sessions(world: World, users: DataFrame, days: range) -> DataFrame:
     """One row per session: user, slot (from day 0 on), cluster, favourite (rank), start_ms, length."""
     user, slot = F.col("user"), F.col("slot")
     slots = _explode_range(F.lit(days.start * len(SLOT_SHARES)), F.lit(days.stop * len(SLOT_SHARES) - 1))
     cluster = _taste(world, user, _draw_index(TASTE_SHARES, world.uniform("taste", user, slot)))
     shift = world.randbelow(SLOT_MS, "hours", user) + world.randbelow(LATEST_START_MS, "start", user, slot)
+    # A geometric length, by inversion of its distribution; 1e-9 keeps a mean of 1 away from log(0).
     more = F.log(1 - world.uniform("length", user, slot)) / math.log(1 - 1 / (world.plays_per_session + 1e-9))
     return (
         users.where(~_is_bot(world, F.col("id")))
@@ -84,7 +85,7 @@ def sessions(world: World, users: DataFrame, days: range) -> DataFrame:
 
 
 def expected_tastes(world: World, users: DataFrame) -> DataFrame:
-    """What there is to know of the listeners: cluster, favourite (track number), weight.
+    """Expected sessions by taste: cluster, favourite (track number), weight.
 
     `weight` is the sessions a day to expect of all listeners with that favourite in that cluster.
     """
@@ -140,6 +141,7 @@ def _favourite(world: World, user: Column, cluster: Column) -> Column:
 
 
 def _rank(world: World, cluster: Column, u: Column) -> Column:
+    # P(rank <= k) = log(k + 1) / log(n + 1), inverted
     size = catalogue.cluster_size(world, world.tracks, cluster)
     return F.least(F.floor(F.pow(size + 1, u)), size)
 
@@ -198,7 +200,7 @@ def _day_of(slot: Column) -> Column:
 
 
 def _ms_played(u: Column) -> Column:
-    """Skips take 1 to 28 s; the rest is heard to its end, or for more than half."""
+    """Skips take 1 to 28 s; the rest is played to its end, or for more than half."""
     part = 0.55 + 0.4 * (u - FULLY_PLAYED_SHARE) / (1 - FULLY_PLAYED_SHARE)
     return (
         F.when(F.col("skipped"), 1_000 + F.floor(u * 27_000))
@@ -250,6 +252,7 @@ def _generate_bot_plays(world: World, users: DataFrame, days: range) -> DataFram
 
 def _select_columns(world: World, plays_by_number: DataFrame) -> DataFrame:
     track, play = F.col("track"), world.hash("play", F.col("user"), F.col("slot"), F.col("position"))
+    # toordinal counts from the year 1; 1970 began 719,163 days later
     epoch_ms = (world.first_day.toordinal() - 719_163) * DAY_MS
     return plays_by_number.withColumn("play", play).select(
         format_play_id(F.col("play")).alias("play_id"),

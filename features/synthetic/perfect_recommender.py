@@ -1,8 +1,8 @@
-"""How well a perfect recommender does: one that knows the rules of `features/listening.py`.
+"""How well a perfect recommender does: one that knows the rules of `features/synthetic/listening.py`.
 
-It is told the listener, the cluster of the session and the day, and names the ten tracks most
-likely to be played next. Plays of a session are drawn independently, so the plays before tell it
-nothing more.
+It knows the listener, the cluster of the session and the day, and names the ten tracks most
+likely to be played next. Plays of a session are independent draws, so the plays before add
+nothing.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Ints = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Tastes:
-    """Parallel arrays, of `features.synthetic.listening.tastes`: a cluster, a favourite track in it, a weight."""
+    """Parallel arrays, of `listening.expected_tastes`: a cluster, a favourite track in it, a weight."""
 
     cluster: Ints
     favourite: Ints
@@ -31,7 +31,7 @@ class Tastes:
 class HitRates:
     """The chance that the next track is among the ten named; one value per day, sessions weighed alike.
 
-    `without_repeats` leaves a track that follows itself out of the question and off the list.
+    `without_repeats` leaves out plays of a track that follows itself, and never names it.
     """
 
     all_plays: Floats
@@ -71,11 +71,11 @@ def _rank_probabilities(world: World, is_released: NDArray[np.bool_]) -> Floats:
     number = np.arange(ranks * world.clusters).reshape(ranks, world.clusters)
     rank = 1 + number // world.clusters
     size = (number < world.tracks).sum(axis=0)
-    drawn = np.where(number < world.tracks, np.log((rank + 1) / rank) / np.log(size + 1), 0.0)
+    draw = np.where(number < world.tracks, np.log((rank + 1) / rank) / np.log(size + 1), 0.0)
     out = np.zeros(number.shape, dtype=bool)
     out.reshape(-1)[: world.tracks] = is_released
-    missed = np.where(out, 0.0, drawn).sum(axis=0)
-    probability = np.where(out, drawn * (1 + missed), 0.0)
+    missed = np.where(out, 0.0, draw).sum(axis=0)
+    probability = np.where(out, draw * (1 + missed), 0.0)
     probability[0] += missed**2
     return probability
 
@@ -83,7 +83,7 @@ def _rank_probabilities(world: World, is_released: NDArray[np.bool_]) -> Floats:
 def _top_probabilities(
     world: World, by_rank: Floats, is_released: NDArray[np.bool_], tastes: Tastes, k: int
 ) -> tuple[Floats, Floats]:
-    """The k largest odds per taste, falling, and the sum of the squares of all odds."""
+    """The k largest probabilities per taste, descending, and the sum of the squares of all."""
     off = world.off_taste / world.clusters
     own = 1 - world.off_taste - world.repeats + off
     track, probability = _candidate_tracks(world, by_rank, own, off, k)
@@ -95,11 +95,12 @@ def _top_probabilities(
     best = -np.sort(-np.column_stack([listed, unlisted]), axis=1)[:, :k]
     in_cluster = (by_rank**2).sum(axis=0)
     squares = own**2 * in_cluster + off**2 * (in_cluster.sum() - in_cluster)
-    return _pad(best, k), squares[tastes.cluster] + (usual + world.repeats) ** 2 - usual**2
+    padded = np.pad(best, ((0, 0), (0, k - best.shape[1])))
+    return padded, squares[tastes.cluster] + (usual + world.repeats) ** 2 - usual**2
 
 
 def _candidate_tracks(world: World, by_rank: Floats, own: float, off: float, k: int) -> tuple[Ints, Floats]:
-    """Tracks (numbers) and odds, clusters x candidates, that hold the k likeliest without favourites.
+    """Tracks (numbers) and probabilities, clusters x candidates, that hold the k likeliest without favourites.
 
     The k best of the cluster itself, and the k best of all clusters, off taste.
     """
@@ -114,7 +115,3 @@ def _candidate_tracks(world: World, by_rank: Floats, own: float, off: float, k: 
         np.where(is_outside, off * by_rank.reshape(-1)[outside], 0.0),
     ]
     return np.column_stack([inside, np.where(is_outside, outside, -1)]), np.column_stack(probability)
-
-
-def _pad(probability: Floats, k: int) -> Floats:
-    return np.pad(probability, ((0, 0), (0, k - probability.shape[1])))

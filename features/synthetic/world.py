@@ -3,74 +3,72 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field, fields
 from datetime import date, timedelta
-from typing import Any
+from typing import Annotated, ClassVar
 
+from pydantic import Field, model_validator
 from pyspark.sql import Column
 from pyspark.sql import functions as F
 
+from features.settings import Settings, SettingsError
 
-class WorldError(ValueError):
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+
+
+class WorldError(SettingsError):
     """Settings of which no world can be made."""
 
 
-def _range(low: Any, high: Any, meaning: str) -> dict[str, Any]:
-    return {"low": low, "high": high, "meaning": meaning}
-
-
-@dataclass(frozen=True)
-class World:
+class World(Settings):
     """Everything that decides which plays come out; equal settings give equal plays.
 
     Raises:
-        WorldError: once, with every setting out of range.
+        WorldError: once, with every setting out of range, or how settings contradict each other.
     """
 
-    seed: int = field(default=1, metadata=_range(0, 2**63 - 1, "another number, another world"))
-    users: int = field(default=2_000, metadata=_range(1, 10**9, "listeners, bots among them"))
-    first_day: date = field(
-        default=date(2026, 1, 5),
-        metadata=_range(date(2000, 1, 1), date(2090, 1, 1), "first day of plays, UTC"),
-    )
-    days: int = field(default=45, metadata=_range(1, 3_650, "days of plays"))
-    tracks: int = field(default=4_000, metadata=_range(1, 10**9, "tracks in the catalogue"))
-    artists: int = field(default=400, metadata=_range(1, 10**9, "artists, at most one per track"))
-    clusters: int = field(default=40, metadata=_range(1, 10**6, "taste clusters, at most one per artist"))
-    sessions_per_day: float = field(
-        default=0.4, metadata=_range(0.001, 6.0, "sessions of the average listener in a day")
-    )
-    plays_per_session: float = field(
-        default=8.0, metadata=_range(1.0, 30.0, "plays in the average session, before they end at 30")
-    )
-    off_taste: float = field(
-        default=0.08, metadata=_range(0.0, 1.0, "share of plays from any cluster, not the session's")
-    )
-    repeats: float = field(
-        default=0.1, metadata=_range(0.0, 1.0, "share of plays of the listener's favourite in the cluster")
-    )
-    new_tracks: float = field(
-        default=0.1, metadata=_range(0.0, 1.0, "share of tracks released after the first day")
-    )
-    bots: float = field(default=0.002, metadata=_range(0.0, 1.0, "share of users that are bots"))
-    late: float = field(default=0.02, metadata=_range(0.0, 1.0, "share of plays delivered 1 to 3 days late"))
-    duplicates: float = field(default=0.01, metadata=_range(0.0, 1.0, "share of plays delivered twice"))
-    broken: float = field(default=0.004, metadata=_range(0.0, 1.0, "lines that are no play, per play"))
+    refusal: ClassVar[str] = "no such world"
+    error: ClassVar[type[SettingsError]] = WorldError
 
-    def __post_init__(self) -> None:
-        wrong = [
-            f"{f.name} is {getattr(self, f.name)}, must be {f.metadata['low']} to {f.metadata['high']}"
-            for f in fields(self)
-            if not f.metadata["low"] <= getattr(self, f.name) <= f.metadata["high"]
-        ]
+    seed: int = Field(default=1, ge=0, le=2**63 - 1, description="another number, another world")
+    users: int = Field(default=2_000, ge=1, le=10**9, description="listeners, bots among them")
+    first_day: date = Field(
+        default=date(2026, 1, 5),
+        ge=date(2000, 1, 1),
+        le=date(2090, 1, 1),
+        description="first day of plays, UTC",
+    )
+    days: int = Field(default=45, ge=1, le=3_650, description="days of plays")
+    tracks: int = Field(default=4_000, ge=1, le=10**9, description="tracks in the catalogue")
+    artists: int = Field(default=400, ge=1, le=10**9, description="artists, at most one per track")
+    clusters: int = Field(default=40, ge=1, le=10**6, description="taste clusters, at most one per artist")
+    sessions_per_day: float = Field(
+        default=0.4, ge=0.001, le=6.0, description="sessions of the average listener in a day"
+    )
+    plays_per_session: float = Field(
+        default=8.0, ge=1.0, le=30.0, description="plays in the average session, before they end at 30"
+    )
+    off_taste: Share = Field(default=0.08, description="share of plays from any cluster, not the session's")
+    repeats: Share = Field(
+        default=0.1, description="share of plays of the listener's favourite in the cluster"
+    )
+    new_tracks: Share = Field(default=0.1, description="share of tracks released after the first day")
+    bots: Share = Field(default=0.002, description="share of users that are bots")
+    late: Share = Field(default=0.02, description="share of plays delivered 1 to 3 days late")
+    duplicates: Share = Field(default=0.01, description="share of plays delivered twice")
+    broken: Share = Field(default=0.004, description="lines that are no play, per play")
+
+    @model_validator(mode="after")
+    def _check_consistency(self) -> World:
+        faults = []
         if not self.clusters <= self.artists <= self.tracks:
-            wrong.append(
+            faults.append(
                 f"clusters, artists, tracks are {self.clusters}, {self.artists}, {self.tracks}, must not fall"
             )
         if self.off_taste + self.repeats > 1:
-            wrong.append(f"off_taste + repeats is {self.off_taste + self.repeats}, must be at most 1")
-        if wrong:
-            raise WorldError("no such world: " + "; ".join(wrong))
+            faults.append(f"off_taste + repeats is {self.off_taste + self.repeats}, must be at most 1")
+        if faults:
+            raise ValueError("; ".join(faults))
+        return self
 
     @property
     def bot_count(self) -> int:

@@ -17,7 +17,7 @@ from deltalake import DeltaTable
 from deltalake.transaction import AddAction
 
 from expectations.gate import audit_batch
-from expectations.lineage import empty_columns
+from expectations.lineage import find_empty_columns
 from expectations.profile import Profile, profile
 from expectations.suite import Suite
 from expectations.verdict import Result, Verdict
@@ -195,7 +195,7 @@ def _plan_change(
 
 def _empty_columns(before: TableState, staged: StagedBatch) -> frozenset[str]:
     batch, rows = staged.batch, staged.profile.rows
-    found = empty_columns(staged.verdict.results, rows)
+    found = find_empty_columns(staged.verdict.results, rows)
     replaced = set(before.day_states if batch.days is None else batch.days)
     whole = not batch.appends and set(before.day_states) <= replaced
     return before.update_empty_columns(rows, found, whole).empty_columns

@@ -12,14 +12,15 @@ import numpy as np
 import pytest
 from pyspark.sql import functions as F
 
-from expectations import validation
+from expectations import gate
 from expectations.aggregates import ExpectColumnValuesToBeWithin, ExpectShareToBeBetween
 from expectations.contracts import INFO, SOME_ROWS, expect_rows
 from expectations.gate import audit_batch
 from expectations.profile import profile
-from expectations.suite import TABLES, Bound, Suite, suite_for
+from expectations.suite import Bound, Suite
+from expectations.suites import TABLES, suite_for
 from expectations.verdict import Refused
-from expectations.wording import name
+from expectations.wording import expectation_name
 from features.embeddings.evaluation import compare_hits
 from reference.batches import DAY, NEXT_MIDNIGHT, NOON, batch, spoiled
 from reference.frames import frame
@@ -91,7 +92,7 @@ def test_results_can_be_told_apart(table):
     suite = suite_for(table)
     named = [(bound.name, bound.measure) for bound in suite.bounds]
     configurations = [e.configuration for e in suite.expectations]
-    named += [(name(c.type, c.kwargs), c.kwargs["column"]) for c in configurations]
+    named += [(expectation_name(c.type, c.kwargs), c.kwargs["column"]) for c in configurations]
     assert [each for each, count in Counter(named).items() if count > 1] == []
 
 
@@ -444,8 +445,8 @@ def test_what_cannot_be_evaluated_is_critical_and_spoils_nothing_else(spark, cap
 
 
 def test_a_result_that_is_missing_is_critical(spark, monkeypatch):
-    run = validation._run
-    monkeypatch.setattr(validation, "_run", lambda *given: run(*given)[1:])
+    run = gate._run
+    monkeypatch.setattr(gate, "_run", lambda *given: run(*given)[1:])
     verdict = audit(spark, "rejected_plays", batch(CONTRACTS["rejected_plays"]))
     assert {r.observed for r in verdict.critical} == {"could not be evaluated: no result"}
     assert len(verdict.critical) == 1
@@ -483,7 +484,7 @@ def test_the_number_of_spark_jobs_does_not_grow_with_expectations(spark, tmp_pat
 
 def test_the_gate_is_cheap_until_it_judges():
     code = (
-        "import sys, expectations.gate, expectations.suite, expectations.release, expectations.report;"
+        "import sys, expectations.gate, expectations.suites, expectations.release, expectations.report;"
         "print([name for name in ('great_expectations', 'pyspark', 'pandas') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

@@ -8,7 +8,8 @@ import json
 import pytest
 
 from expectations.gate_settings import GateError, GateSettings, parse_gate
-from expectations.suite import Bound, Suite, suite_for
+from expectations.suite import Bound, Suite
+from expectations.suites import suite_for
 from jobs import show_gate
 from jobs.errors import WrongUsage
 from jobs.job import Job
@@ -108,7 +109,7 @@ def test_the_command_lists_every_bound_with_its_reason(tmp_path, capsys):
     found = {(row["table"], row["bound"]): row for row in rows}
     assert len(found) == len(rows) and all(row["reason"] for row in rows)
     path = f"{tmp_path}/gate.toml"
-    assert found["plays", "rejected_share"]["limits"] == "at most 20 % (ours: at most 5 %)"
+    assert found["plays", "rejected_share"]["limits"] == "at most 20 % (default: at most 5 %)"
     assert found["plays", "rejected_share"]["changed"] == path
     assert found["similar_tracks", "hubness@10"]["severity"] == "off"
     assert found["track_embeddings", "lag_days"]["limits"] == "at most 14"

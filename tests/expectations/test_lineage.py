@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from expectations.lineage import downgrade_to_info, empty_columns, find_missing_sources
+from expectations.lineage import downgrade_to_info, find_empty_columns, find_missing_sources
 from expectations.verdict import Result
 from schemas import FEATURE_GROUPS
 
@@ -57,5 +57,5 @@ def test_only_a_warning_is_excused_and_says_why():
 
 def test_a_column_is_empty_where_all_rows_are_null():
     results = [failed("a"), failed("b", broken=9), failed("c", "info", broken=10)]
-    assert empty_columns(results, 10) == {"a", "c"}
-    assert empty_columns([failed("a", broken=0)], 0) == frozenset(), "no rows say nothing"
+    assert find_empty_columns(results, 10) == {"a", "c"}
+    assert find_empty_columns([failed("a", broken=0)], 0) == frozenset(), "no rows say nothing"

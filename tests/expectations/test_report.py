@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from expectations.report import Section, render
+from expectations.report import render
 
 CHECKED = datetime(2026, 11, 20, 3, 4, tzinfo=UTC)
 RELEASE = {
@@ -114,11 +114,11 @@ def test_a_batch_is_a_line_with_its_counts_refused_ones_first():
 
 def test_a_refusal_is_explained_before_everything_else():
     text = page().text
-    why = "completion: expected 0 to 1; observed 0.5 to 1.5expect_column_values_to_not_be_null"
+    why = "completion: expected 0 to 1; observed 0.5 to 1.5 expect_column_values_to_not_be_null"
     assert (
         text.index("✕ refused sessions, 2026-11-18 to 2026-11-19") < text.index(why) < text.index("Batches")
     )
-    assert "54,321 rows that nobody sees; batch b-sessions" in text
+    assert "54,321 rows not visible to readers; batch b-sessions" in text
 
 
 def test_a_run_without_refusals_and_warnings_has_no_such_headings():
@@ -150,16 +150,6 @@ def test_the_release_names_its_versions():
     assert "2026-11-20 03:13 UTC" in found.text
 
 
-def test_sections_of_the_callers_own_follow():
-    extra = [
-        Section("Rejected rows", ("Reason", "Rows"), [("no track", 1200)]),
-        Section("Late plays", ("Day", "Rows"), []),
-    ]
-    found = page(extra=extra)
-    assert ["no track", "1,200"] in found.rows
-    assert "Late plays none" in found.text.replace("Late playsnone", "Late plays none")
-
-
 EVIL = "</td><script>alert('x')</script>\"&<b>"
 
 
@@ -175,13 +165,13 @@ def test_nothing_in_the_rows_becomes_markup(field):
         assert EVIL in "".join(Page(html).texts), "the text itself is lost"
 
 
-def test_neither_does_the_title_the_release_or_a_section():
+def test_neither_does_the_title_or_the_release():
     release = {
         "release_id": EVIL,
         "released_at": CHECKED,
         "tables": {EVIL: {"version": 1, "rows": 1, "content_hash": EVIL}},
     }
-    html = render(RUN, release, EVIL, extra=[Section(EVIL, (EVIL,), [(EVIL,)])])
+    html = render(RUN, release, EVIL)
     assert "<script>alert" not in html and "<b>" not in html
     Page(html)
 

@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from features.records import MAX_RECORD_LINES, records
+from features.records import MAX_RECORD_LINES, split_records
 
 FIELD = st.text(st.sampled_from('ab,"\r\n é'), max_size=6)
 
 
 def cut(text, line_end="\n", quote='"'):
-    return [record for _, record in records(text, line_end, quote)]
+    return [record for _, record in split_records(text, line_end, quote)]
 
 
 @pytest.mark.parametrize("line_end", ["\r", "\n", "\r\n"])
@@ -33,7 +33,7 @@ def test_an_unclosed_quote_costs_its_own_line_and_no_other():
 
 
 def test_blank_records_are_left_out_and_not_counted():
-    assert list(records("a\n\n  \nb\n", "\n")) == [(0, "a"), (1, "b")]
+    assert list(split_records("a\n\n  \nb\n", "\n")) == [(0, "a"), (1, "b")]
 
 
 def test_without_a_quote_every_line_is_a_record():

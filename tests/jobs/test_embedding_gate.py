@@ -13,7 +13,7 @@ import pytest
 
 from expectations.gate import audit_batch
 from expectations.profile import profile
-from expectations.suite import suite_for
+from expectations.suites import suite_for
 from features.embeddings.settings import Settings
 from features.embeddings.track_embeddings import build_track_embeddings
 from jobs.embeddings import progress, task

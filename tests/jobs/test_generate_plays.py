@@ -197,7 +197,7 @@ def assert_spoiled(before, after, said):
 def test_one_day_is_made_of_all_sessions_that_can_reach_it(spark):
     """The longest way: a late play after midnight, and its duplicate a day later still."""
     world = World(users=200, days=12, late=1.0, duplicates=1.0)
-    plays = listening.plays(world, spark.range(world.users)).where("not is_bot").persist()
+    plays = listening.generate_plays(world, spark.range(world.users)).where("not is_bot").persist()
     arrived = deliver(world, plays).select("play", "delivered").join(plays, "play")
     lags = {(row.delivered - world.day(row.session_day)).days for row in arrived.collect()}
     plays.unpersist()

@@ -181,8 +181,8 @@ played_at = "timestamp_seconds(1788220800 + line * 20 + position * 180)"
 @pytest.mark.parametrize(
     ("text", "named"),
     [
-        ('nam = "x"', "unknown setting nam"),
-        ('name = "x"\nformat = "xml"', "format 'xml' is unknown"),
+        ('nam = "x"', "name is missing; nam is unknown, must be one of name, format, "),
+        ('name = "x"\nformat = "xml"', "format is 'xml': Input should be 'csv', 'json', "),
         ("name = ", "source.toml"),
     ],
 )

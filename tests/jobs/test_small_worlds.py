@@ -128,7 +128,7 @@ def hold_missing_columns_to_be_said_once(flow, printed):
     assert plays.empty_columns >= NEVER | {"ms_played"}
     assert "plays_count_1d" not in severities["user_features"]
     assert severities["user_features"], "no feature is null, so this shows nothing"
-    assert printed.count("what is made of them is null") == 1
+    assert printed.count("everything computed from them is null") == 1
     of_sessions = {row["column"]: row["observed"] for row in failures if row["table_name"] == "sessions"}
     assert of_sessions["artist_id"] == "the source never has artist_id: 400 of 400 rows are null (100 %)"
 

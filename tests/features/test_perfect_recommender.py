@@ -11,7 +11,7 @@ import pytest
 from features.synthetic import catalogue, listening
 from features.synthetic.perfect_recommender import Tastes, compute_hit_rates
 from features.synthetic.world import World
-from reference.ideal import best, hit_and_asked_without_repeats, hit_rate, next_track
+from reference.perfect_recommender import best, hit_and_asked_without_repeats, hit_rate, next_track
 
 # Clusters of unlike sizes, some smaller than the list; much off taste, so that other clusters show.
 ODD = World(users=1, days=6, tracks=31, artists=7, clusters=5, off_taste=0.5, repeats=0.1, new_tracks=0.4)
@@ -66,13 +66,15 @@ def played(spark):
         seed=11, users=150, days=12, tracks=300, artists=30, clusters=6, sessions_per_day=1.0, new_tracks=0.3
     )
     users = spark.range(world.users)
-    tracks = catalogue.tracks(world, spark.range(world.tracks)).orderBy("track").toArrow()
+    tracks = catalogue.generate_tracks(world, spark.range(world.tracks)).orderBy("track").toArrow()
     release_day = tracks["release_day"].to_numpy()
     favourites = {
         (row.user, row.cluster): world.clusters * (row.favourite - 1) + row.cluster
-        for row in listening.sessions(world, users, range(world.days)).collect()
+        for row in listening.generate_sessions(world, users, range(world.days)).collect()
     }
-    rows = listening.plays(world, users).where("not is_bot").orderBy("user_id", "played_at").collect()
+    rows = (
+        listening.generate_plays(world, users).where("not is_bot").orderBy("user_id", "played_at").collect()
+    )
     known = {}
     for row in rows:
         favourite = favourites[int(row.user_id[1:]), row.cluster]
@@ -148,6 +150,6 @@ def test_knowing_less_hits_less(played):
 
 def test_the_default_world_leaves_room_to_learn(spark):
     world = World()
-    tracks = catalogue.tracks(world, spark.range(world.tracks)).orderBy("track").toArrow()
+    tracks = catalogue.generate_tracks(world, spark.range(world.tracks)).orderBy("track").toArrow()
     tastes = known_tastes(world, spark.range(world.users))
     assert 0.35 < compute_hit_rates(world, tracks["release_day"].to_numpy(), tastes).all_plays.mean() < 0.55
