@@ -7,7 +7,9 @@ the command line from tests/segue/help.txt, which a test holds to what `--help` 
 from __future__ import annotations
 
 import dataclasses
+import math
 import re
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -246,9 +248,11 @@ def _bounds(constraints: Iterable[Any]) -> tuple[Any, Any]:
 def _range(default: Any, low: Any, high: Any) -> str:
     if isinstance(default, bool):
         return "True or False"
-    if low is None and high is None:
+    if low == high:  # none, or a field of names
         return ""
-    if high is None:
+    if isinstance(low, float) and 0 < low < sys.float_info.min:  # how a closed range says "above 0"
+        return "above 0" if high in (None, math.inf) else f"above 0, to {_number(high)}"
+    if high in (None, math.inf):
         return f"{_number(low)} or more"
     return f"{_number(low)} to {_number(high)}"
 
