@@ -199,8 +199,7 @@ def _settings() -> str:
         "A setting that is out of range is refused at once, with its range. Each is an option of the command named.",
         "## Training of track embeddings\n\n`segue run train-track-embeddings`. " + searched,
         _settings_table(Settings, "run train-track-embeddings"),
-        "## Candidates\n\n`segue run build-candidates`. All of them change the result. Counts "
-        "are 1 or more, `recent_hours` is 0 or more, `half_life_days` above 0.",
+        "## Candidates\n\n`segue run build-candidates`. All of them change the result.",
         _settings_table(CandidateSettings, "run build-candidates"),
         "## Made-up plays\n\n`segue run generate-plays`. Equal settings give equal plays.",
         _settings_table(World, "run generate-plays"),
@@ -223,7 +222,8 @@ def _fields(settings: type, command: str) -> dict[str, tuple[Any, str, str]]:
         return {
             each.name: (
                 each.default,
-                _range(each.default, each.metadata.get("low"), each.metadata.get("high")),
+                " or ".join(each.metadata.get("choices") or ())
+                or _range(each.default, each.metadata.get("low"), each.metadata.get("high")),
                 each.metadata.get("meaning") or help_texts.get(each.name, ""),
             )
             for each in dataclasses.fields(settings)
