@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: help install demo test golden golden-help coverage lint types check dist lock clean
+.PHONY: help install demo test golden golden-help reference coverage lint types check dist lock clean
 .DEFAULT_GOAL := help
 
 help: ## what there is
@@ -35,8 +35,12 @@ coverage: $(READY) ## lines and branches that the tests run; TESTS=tests/segue f
 	    $(BIN)/coverage run -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(TESTS) || status=$$?; \
 	    $(BIN)/coverage combine --quiet && $(BIN)/coverage report && exit $$status
 
-golden-help: $(READY) ## tests/segue/help.txt anew, from what every --help prints
+golden-help: $(READY) ## tests/segue/help.txt and docs/reference anew, from what every --help prints
 	@PYTHONPATH=. $(BIN)/python tests/segue/test_help.py
+	@PYTHONPATH=. $(BIN)/python docs/make_reference.py
+
+reference: $(READY) ## docs/reference anew, from contracts, operations, settings and help.txt
+	@PYTHONPATH=. $(BIN)/python docs/make_reference.py
 
 dist: $(READY) ## dist/: the wheel, and segue-jobs.zip for spark-submit --py-files
 	@rm -rf dist build && mkdir -p dist
