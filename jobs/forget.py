@@ -131,10 +131,12 @@ def _find_files(job: Job, name: str, ids: Sequence[str], done: Erasure) -> list[
     from pyspark.sql import functions as F
 
     table = job.warehouse.add_missing_columns(CONTRACTS[name])
-    theirs = job.at(name, table.version()).where(_rows_of_users(CONTRACTS[name], ids))
+    rows_of_users = job.at(name, table.version()).where(_rows_of_users(CONTRACTS[name], ids))
     path = F.element_at(F.split("_metadata.file_path", "/"), -1)
     found = (
-        theirs.groupBy(path.alias("file")).agg(F.count("*").alias("rows"), F.min("ds").alias("day")).collect()
+        rows_of_users.groupBy(path.alias("file"))
+        .agg(F.count("*").alias("rows"), F.min("ds").alias("day"))
+        .collect()
     )
     if found:
         names = {row["file"] for row in found}
@@ -152,15 +154,15 @@ def _rows_of_users(contract: Contract, ids: Sequence[str]) -> Column:
     """Rows of these listeners. A rejected row may not say whose it is: then its text decides."""
     from pyspark.sql import functions as F
 
-    theirs = F.coalesce(F.col("user_id").isin(list(ids)), F.lit(False))
+    condition = F.coalesce(F.col("user_id").isin(list(ids)), F.lit(False))
     if contract.entity == "user_id":  # the log knows buckets, and no names: files without them are not read
-        return theirs & F.col("bucket").isin(sorted({bucket(id_, contract.buckets) for id_ in ids}))
+        return condition & F.col("bucket").isin(sorted({bucket(id_, contract.buckets) for id_ in ids}))
     if "raw" in contract.names:
         for start in range(0, len(ids), IDS_PER_PATTERN):
             names = "|".join(re.escape(id_) for id_ in ids[start : start + IDS_PER_PATTERN])
             mentions = F.col("raw").rlike(rf"(?<![\w-])(?:{names})(?![\w-])")
-            theirs = theirs | (F.col("user_id").isNull() & mentions)
-    return theirs
+            condition = rows_of_users | (F.col("user_id").isNull() & mentions)
+    return condition
 
 
 def _drop_staged(job: Job, name: str) -> list[str]:

@@ -58,10 +58,10 @@ def _hit_rates_of_day(
     hit = top.sum(axis=1)
     # Given the track before is p: ten of the others if p is among the ten, else the ten.
     hit_others = hit * (1 - hit) + (top * (hit + next_one)[:, None] - top**2).sum(axis=1)
-    weight_asked = tastes.weight @ (1 - squares)
+    query_weight = tastes.weight @ (1 - squares)
     return (
         float(tastes.weight @ hit / tastes.weight.sum()),
-        float(tastes.weight @ hit_others / weight_asked) if weight_asked > 1e-12 else 0.0,
+        float(tastes.weight @ hit_others / query_weight) if query_weight > 1e-12 else 0.0,
     )
 
 
