@@ -161,7 +161,7 @@ def _rows_of_users(contract: Contract, ids: Sequence[str]) -> Column:
         for start in range(0, len(ids), IDS_PER_PATTERN):
             names = "|".join(re.escape(id_) for id_ in ids[start : start + IDS_PER_PATTERN])
             mentions = F.col("raw").rlike(rf"(?<![\w-])(?:{names})(?![\w-])")
-            condition = rows_of_users | (F.col("user_id").isNull() & mentions)
+            condition = condition | (F.col("user_id").isNull() & mentions)
     return condition
 
 
