@@ -27,7 +27,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import date
 from functools import cache
 from importlib.metadata import version
@@ -107,7 +106,7 @@ def trainers(sessions: Sessions, cores: int) -> dict[str, Callable[[int], tuple[
     def ours(backend: str) -> Callable[[int], tuple[float, Hits]]:
         def run(seed: int) -> tuple[float, Hits]:
             settings = Settings(seed=seed, threads=cores, backend=backend)
-            settings = replace(settings, window=5) if backend == "gensim" else settings
+            settings = settings.replace(window=5) if backend == "gensim" else settings
             model, seconds = timed(fit, sessions.corpus, settings)
             return seconds, sessions.hits(model)
 
@@ -207,7 +206,7 @@ def part_warm(sessions: Sessions, args: argparse.Namespace) -> None:
         model = fit(before, settings)
         rows = np.sort(draws.permutation(np.flatnonzero((before.counts > 0) & (now.counts > 0)))[:3000])
         near, old = find_neighbours(model.combine(), rows), model.combine()[rows]
-        cold = fit(now, replace(settings, seed=seed + 100))
+        cold = fit(now, settings.replace(seed=seed + 100))
         _, seconds = timed(fit, now, settings, model, range(settings.warm_epochs))
         kept = overlap(near, find_neighbours(model.combine(), rows))
         cosine = float((old * model.combine()[rows]).sum(axis=1).mean())
@@ -277,13 +276,13 @@ def _mllib(sessions: Sessions, seed: int, parts: int) -> tuple[float, Hits]:
     )
     rows.count()
     trainer = Word2Vec(
-        vectorSize=Settings.dimensions, windowSize=5, minCount=1, maxIter=10, numPartitions=parts, seed=seed,
+        vectorSize=Settings().dimensions, windowSize=5, minCount=1, maxIter=10, numPartitions=parts, seed=seed,
         inputCol="tracks", outputCol="vector",
     )  # fmt: skip
     model, seconds = timed(trainer.fit, rows)
     table = model.getVectors().toPandas()
     rows.unpersist()
-    matrix = np.zeros((len(sessions.names), Settings.dimensions), np.float32)
+    matrix = np.zeros((len(sessions.names), Settings().dimensions), np.float32)
     matrix[[sessions.at[word] for word in table["word"]]] = np.stack(
         [vector.toArray() for vector in table["vector"]]
     )
@@ -297,7 +296,7 @@ def _gensim_defaults(sessions: Sessions, cores: int, seed: int) -> tuple[float, 
     model, seconds = timed(
         lambda: Word2Vec(
             sessions.train,
-            vector_size=Settings.dimensions,
+            vector_size=Settings().dimensions,
             sg=1,
             min_count=1,
             epochs=20,

@@ -15,7 +15,7 @@ import gzip
 import itertools
 import sys
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from os import cpu_count
 from pathlib import Path
@@ -74,7 +74,7 @@ def measure(corpus: Corpus, pairs: Pairs, args: argparse.Namespace, number: int,
     base = Settings(seed=number + 1, threads=args.threads)
     results.ours.append(_chosen(corpus, pairs, base))
     for (window, backward), (rate, epochs) in itertools.product(REACHES, RATES):
-        of = replace(base, window=window, backward=backward, learning_rate=rate)
+        of = base.replace(window=window, backward=backward, learning_rate=rate)
         for done, hits in trained(corpus, pairs, of, epochs).items():
             results.grid.setdefault((window, backward, rate, done), []).append(hits)
 

@@ -6,16 +6,14 @@ the command line from tests/segue/help.txt, which a test holds to what `--help` 
 
 from __future__ import annotations
 
-import dataclasses
-import math
 import re
-import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from features.embeddings.candidates import CandidateSettings
 from features.embeddings.settings import SEARCHED, Settings
+from features.settings import SettingsModel, describe_range
 from features.synthetic.world import World
 from schemas import CONTRACTS, FEATURE_GROUPS, Contract, operations
 
@@ -206,55 +204,23 @@ def _settings() -> str:
     )
 
 
-def _settings_table(settings: type, command: str) -> str:
+def _settings_table(settings: type[SettingsModel], command: str) -> str:
     rows = [(name, *each) for name, each in _fields(settings, command).items()]
     cells = [(_code(name), _code(default), limits, meaning) for name, default, limits, meaning in rows]
     return _table(("setting", "default", "range", "meaning"), cells)
 
 
-def _fields(settings: type, command: str) -> dict[str, tuple[Any, str, str]]:
-    """Default, range and meaning by name; of a dataclass with metadata, or of a pydantic model.
-
-    A field that has no meaning of its own has that of its option's help.
-    """
+def _fields(settings: type[SettingsModel], command: str) -> dict[str, tuple[Any, str, str]]:
+    """Default, range and meaning by name. A field that has no meaning of its own has that of its option's help."""
     help_texts = _option_help(command)
-    if dataclasses.is_dataclass(settings):
-        return {
-            each.name: (
-                each.default,
-                " or ".join(each.metadata.get("choices") or ())
-                or _range(each.default, each.metadata.get("low"), each.metadata.get("high")),
-                each.metadata.get("meaning") or help_texts.get(each.name, ""),
-            )
-            for each in dataclasses.fields(settings)
-        }
     return {
         name: (
             each.default,
-            _range(each.default, *_bounds(each.metadata)),
+            describe_range(each),
             each.description or help_texts.get(name, ""),
         )
-        for name, each in settings.model_fields.items()  # type: ignore[attr-defined]
+        for name, each in settings.model_fields.items()
     }
-
-
-def _bounds(constraints: Iterable[Any]) -> tuple[Any, Any]:
-    found: dict[str, Any] = {}
-    for each in constraints:
-        found |= {side: getattr(each, side) for side in ("ge", "gt", "le", "lt") if hasattr(each, side)}
-    return found.get("ge", found.get("gt")), found.get("le", found.get("lt"))
-
-
-def _range(default: Any, low: Any, high: Any) -> str:
-    if isinstance(default, bool):
-        return "True or False"
-    if low == high:  # none, or a field of names
-        return ""
-    if isinstance(low, float) and 0 < low < sys.float_info.min:  # how a closed range says "above 0"
-        return "above 0" if high in (None, math.inf) else f"above 0, to {_number(high)}"
-    if high in (None, math.inf):
-        return f"{_number(low)} or more"
-    return f"{_number(low)} to {_number(high)}"
 
 
 def _number(value: Any) -> str:

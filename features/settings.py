@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal, Self, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic.fields import FieldInfo
 
 
 class SettingsError(ValueError):
     """Settings that cannot be used; the text lists every fault, in one line."""
 
 
-class Settings(BaseModel):
-    """Base of settings; `Field(default=..., ge=low, le=high, description=meaning)` declares one.
+class SettingsModel(BaseModel):
+    """Base of settings; `Field(default, ge=low, le=high, description=meaning)` declares one.
 
     Raises:
         SettingsError: once, with every setting that has the wrong type or is out of range.
@@ -30,6 +31,10 @@ class Settings(BaseModel):
             faults = "; ".join(self._describe_fault(dict(fault)) for fault in error.errors())
             raise self.error(f"{self.refusal}: {faults}") from None
 
+    def replace(self, **changes: Any) -> Self:
+        """The same with other values, checked like any; `model_copy` checks nothing."""
+        return type(self)(**(dict(self) | changes))
+
     @classmethod
     def _describe_fault(cls, fault: dict[str, Any]) -> str:
         name = ".".join(map(str, fault["loc"]))
@@ -39,10 +44,30 @@ class Settings(BaseModel):
             return f"{name} is missing"
         if fault["type"] == "extra_forbidden":
             return f"{name} is unknown, must be one of {', '.join(cls.model_fields)}"
-        if fault["type"] in ("greater_than_equal", "less_than_equal"):
-            rules = cls.model_fields[name].metadata
-            limits = [getattr(rule, end) for end in ("ge", "le") for rule in rules if hasattr(rule, end)]
-            return f"{name} is {fault['input']}, must be {' to '.join(map(str, limits))}" + (
-                "" if len(limits) == 2 else f" or {'more' if 'ge' in fault['ctx'] else 'less'}"
-            )
+        # a number that is none, such as NaN, is out of any range
+        if expected := describe_range(cls.model_fields[name]):
+            return f"{name} is {fault['input']!r}, must be {expected}"
         return f"{name} is {fault['input']!r}: {fault['msg']}"
+
+
+def describe_range(field: FieldInfo) -> str:
+    """In words; empty for a field without limits."""
+    if field.annotation is bool:
+        return "True or False"
+    if get_origin(field.annotation) is Literal:
+        return " or ".join(map(str, get_args(field.annotation)))
+    limits = {
+        end: getattr(rule, end) for rule in field.metadata for end in ("ge", "gt", "le") if hasattr(rule, end)
+    }
+    words = {end: _format_limit(limit) for end, limit in limits.items()}
+    if "gt" in words:
+        return f"above {words['gt']}"
+    if len(words) == 2:
+        return f"{words['ge']} to {words['le']}"
+    return next((f"{word} or {'more' if end == 'ge' else 'less'}" for end, word in words.items()), "")
+
+
+def _format_limit(limit: Any) -> str:
+    if isinstance(limit, float):
+        return f"{limit:,.12g}"
+    return f"{limit:,}" if isinstance(limit, int) else str(limit)

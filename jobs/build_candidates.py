@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
 
 from features.embeddings.neighbours import find_next_tracks
 from features.embeddings.settings import CandidateSettings
@@ -13,14 +12,13 @@ from jobs.embeddings.scratch import Scratch
 from jobs.embeddings.steps import (
     TABLE,
     add_day_argument,
-    add_settings,
     configure_search,
     days_ending,
     resolve_day,
-    settings_from,
 )
 from jobs.errors import JobError
 from jobs.job import Job
+from jobs.settings_flags import add_flags, from_flags
 from schemas import CONTRACTS
 
 
@@ -30,9 +28,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--days", type=int, default=30, help="days of sessions to take seeds from (%(default)s)"
     )
     arguments.add_argument("-k", type=int, default=100, help="next tracks per seed (%(default)s)")
-    add_settings(arguments, CandidateSettings)
+    add_flags(arguments, CandidateSettings)
     args = arguments.parse_args(argv)
-    settings = settings_from(args, CandidateSettings)
+    settings = from_flags(args, CandidateSettings)
     job = Job("build-candidates", args.root, args.run_id)
     day = resolve_day(job, args.day)
     if day not in job.source("similar_tracks").days:
@@ -44,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "candidates",
         [day],
         [sessions, published, similar, catalogue],
-        parameters={"days": args.days, "k": args.k, **asdict(settings)},
+        parameters={"days": args.days, "k": args.k, **dict(settings)},
     )
     with job.lease("candidates"):
         if job.unchanged(batch):

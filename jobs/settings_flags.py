@@ -3,23 +3,39 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Container
 from datetime import date
 from typing import Any, Literal, TypeVar, get_args, get_origin
 
-from features.settings import Settings, SettingsError
+from features.settings import SettingsError, SettingsModel
 from jobs.arguments import parse_day
 from jobs.errors import WrongUsage
 
-Model = TypeVar("Model", bound=Settings)
+Model = TypeVar("Model", bound=SettingsModel)
 
 
-def add_flags(parser: argparse.ArgumentParser, settings: type[Settings]) -> None:
-    """A flag `--some-name` for each field `some_name`, with its default, type and description."""
+def add_flags(
+    parser: argparse.ArgumentParser,
+    settings: type[SettingsModel],
+    but: Container[str] = (),
+    chosen: Container[str] = (),
+) -> None:
+    """A flag `--some-name` for each field `some_name`, with its default, type and description.
+
+    Args:
+        but: fields without a flag.
+        chosen: fields that something else chooses where they are not given; their default is None.
+    """
     for name, field in settings.model_fields.items():
+        if name in but:
+            continue
         kind: Any = field.annotation
-        options: dict[str, Any] = {"default": field.default, "help": f"{field.description} (%(default)s)"}
+        meaning = (field.description or "").replace("%", "%%")
+        options: dict[str, Any] = {"default": field.default, "help": f"{meaning} (%(default)s)"}
+        if name in chosen:
+            options = {"help": f"{meaning} (default: chosen by measuring; warm: the parent's)"}
         if kind is bool:
-            options |= {"action": argparse.BooleanOptionalAction, "help": field.description}
+            options |= {"action": argparse.BooleanOptionalAction, "help": meaning}
         elif get_origin(kind) is Literal:
             options["choices"] = get_args(kind)
         else:
@@ -27,13 +43,14 @@ def add_flags(parser: argparse.ArgumentParser, settings: type[Settings]) -> None
         parser.add_argument("--" + name.replace("_", "-"), **options)
 
 
-def from_flags(args: argparse.Namespace, settings: type[Model]) -> Model:
-    """The settings that the flags of `add_flags` gave.
+def from_flags(args: argparse.Namespace, settings: type[Model], **others: Any) -> Model:
+    """The settings that the flags of `add_flags` gave; the default where a flag has no value.
 
     Raises:
         WrongUsage: some cannot be used.
     """
+    values = {name: getattr(args, name, None) for name in settings.model_fields} | others
     try:
-        return settings(**{name: getattr(args, name) for name in settings.model_fields})
+        return settings(**{name: value for name, value in values.items() if value is not None})
     except SettingsError as error:
         raise WrongUsage(str(error)) from None

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
-from features.settings import Settings, SettingsError
+from features.settings import SettingsError, SettingsModel
 from jobs.errors import JobError, WrongUsage
 from jobs.session import is_submitted
 from schemas import Contract
@@ -37,7 +37,7 @@ TEXT_SUFFIXES = (".csv", ".tsv", ".txt", ".json", ".jsonl")
 OPTIONAL_COLUMNS = ("source_session_id",)
 
 
-class Source(Settings):
+class Source(SettingsModel):
     """`encoding` is a Python codec; `header` names the columns of files that have none of their own.
 
     A file is read by many tasks where a line is a row and the encoding UTF-8; with another encoding,

@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Sequence
-from dataclasses import fields, replace
 from datetime import date
 from functools import partial
 from typing import Any
@@ -27,12 +26,13 @@ from jobs.arguments import new_parser, parse_day
 from jobs.embeddings.parents import AUTO, Parent, choose_start, find_parent
 from jobs.embeddings.scratch import Scratch
 from jobs.embeddings.staged_measures import measure_staged
-from jobs.embeddings.steps import TABLE, add_settings, days_ending, settings_from, whole_executor_profile
+from jobs.embeddings.steps import TABLE, days_ending, whole_executor_profile
 from jobs.embeddings.task import Plan
 from jobs.embeddings.tracks import LEARNED, VOCABULARY
 from jobs.embeddings.trainer import NothingToLearn, TrainingResult, train, write_vocabulary
 from jobs.job import Job
 from jobs.publishing.batches import Batch
+from jobs.settings_flags import add_flags, from_flags
 from schemas import CONTRACTS
 from schemas.embedding_versions import STARTS
 
@@ -42,7 +42,7 @@ NO_SEARCH = "gensim takes its settings as they are, given or default"
 def main(argv: Sequence[str] | None = None) -> int:
     args = _parser().parse_args(argv)
     given = frozenset(name for name in SEARCHED if getattr(args, name) is not None)
-    settings = settings_from(args, Settings, threads=args.threads or 1)
+    settings = from_flags(args, Settings, threads=args.threads or 1)
     job = Job("train-track-embeddings", args.root, args.run_id)
     day = args.day or job.source("sessions").days[-1]
     parent = find_parent(job, day)
@@ -52,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if start == "cold" and settings.backend == "sgns":
         # a cold space has the dimensions of the one before: only then can it be aligned to that
         search = SearchPlan(given | {"dimensions"} if parent else given, args.search_budget)
-    settings = inherited if start == "warm" else replace(settings, dimensions=inherited.dimensions)
+    settings = inherited if start == "warm" else settings.replace(dimensions=inherited.dimensions)
     days = days_ending(day, args.days)
     sessions, tracks = job.table("sessions", days), job.find("tracks")
     published = job.table(TABLE, [parent.day]) if parent else None
@@ -71,7 +71,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         previous = published.rows() if published else None
         catalogue = tracks.rows() if tracks else None
         # not sooner: only a running session knows its cores
-        settings = replace(settings, threads=args.threads or whole_executor_profile(job.spark)[1])
+        settings = settings.replace(threads=args.threads or whole_executor_profile(job.spark)[1])
         scratch = Scratch(job.warehouse.path("scratch", TABLE, batch.fingerprint))
         write_vocabulary(scratch, plays, previous, settings)
         if start == "cold" and search is None:
@@ -172,11 +172,7 @@ def _parser() -> argparse.ArgumentParser:
         "--days", type=int, default=30, help="days of sessions to learn from (%(default)s)"
     )
     arguments.add_argument("--start", choices=(AUTO, *STARTS), default=AUTO, help=f"{AUTO}: cold once a week")
-    add_settings(arguments, Settings, but={"threads", *SEARCHED})
-    for each in fields(Settings):
-        if each.name in SEARCHED:
-            text = f"{each.metadata['meaning'].replace('%', '%%')} (default: chosen by measuring; warm: the parent's)"
-            arguments.add_argument("--" + each.name.replace("_", "-"), type=type(each.default), help=text)
+    add_flags(arguments, Settings, but={"threads"}, chosen=SEARCHED)
     arguments.add_argument(
         "--search-budget",
         type=_budget,

@@ -55,7 +55,7 @@ def _fit_by_gensim(corpus: Corpus, settings: Settings) -> Model:
     """
     from gensim.models import Word2Vec
 
-    if settings.backward not in (1, Settings.backward):
+    if settings.backward not in (1, Settings().backward):
         raise SettingsError(
             f"item2vec: backward is {settings.backward}, and gensim looks both ways alike; leave it out"
         )

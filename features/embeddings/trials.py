@@ -7,7 +7,7 @@ take. They are missing from the sample and not from the training after it.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -110,7 +110,7 @@ def list_candidates(settings: Settings, plan: SearchPlan) -> list[Settings]:
     free: Iterator[dict[str, Any]] = (
         {name: value for name, value in each.items() if name not in plan.fixed} for each in grid
     )
-    return list(dict.fromkeys(replace(settings, dimensions=dimensions, **each) for each in free))
+    return list(dict.fromkeys(settings.replace(dimensions=dimensions, **each) for each in free))
 
 
 def estimate_pairs(lengths: Ints, settings: Settings) -> float:

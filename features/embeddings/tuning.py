@@ -65,8 +65,8 @@ class Choice:
 
 def safe_settings(settings: Settings, plan: SearchPlan) -> Settings:
     """`settings`, those that are not fixed as safe as is known."""
-    return replace(
-        settings, **{name: value for name, value in SAFE_SETTINGS.items() if name not in plan.fixed}
+    return settings.replace(
+        **{name: value for name, value in SAFE_SETTINGS.items() if name not in plan.fixed}
     )
 
 
@@ -186,7 +186,7 @@ class _SuccessiveHalving:
     def _final_settings(self, trial: TrialRun, dimensions: int | None = None) -> Settings:
         fixed = {name: getattr(self.settings, name) for name in self.plan.fixed}
         free: dict[str, Any] = {"dimensions": dimensions or DIMENSIONS[0], **self._choose_schedule(trial)}
-        return replace(trial.settings, **free | fixed)
+        return trial.settings.replace(**free | fixed)
 
     def _choose_schedule(self, trial: TrialRun) -> dict[str, Any]:
         """Rate and epochs of the training: slow and long, unless either is given and the other goes with it."""
@@ -206,7 +206,7 @@ class _SuccessiveHalving:
             return self._final_settings(best)
         self.alive, wider = [best], []
         for dimensions in DIMENSIONS:
-            trial = self._begin(replace(best.settings, dimensions=dimensions))
+            trial = self._begin(best.settings.replace(dimensions=dimensions))
             if not self._can_afford(trial, best.epochs):
                 return self._final_settings(best)
             self.trials.append(trial)

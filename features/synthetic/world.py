@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 from pyspark.sql import Column
 from pyspark.sql import functions as F
 
-from features.settings import Settings, SettingsError
+from features.settings import SettingsError, SettingsModel
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 
@@ -19,7 +19,7 @@ class WorldError(SettingsError):
     """Settings of which no world can be made."""
 
 
-class World(Settings):
+class World(SettingsModel):
     """Everything that decides which plays come out; equal settings give equal plays.
 
     Raises:

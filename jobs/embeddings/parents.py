@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
 
@@ -35,7 +35,7 @@ class Parent:
     def settings(self, settings: Settings, given: frozenset[str]) -> Settings:
         """`settings`, with what the parent's search chose where nothing else is given."""
         chosen = {name: self.parameters[name] for name in SEARCHED if name not in given}
-        return replace(settings, **chosen)
+        return settings.replace(**chosen)
 
 
 def find_parent(job: Job, day: date) -> Parent | None:

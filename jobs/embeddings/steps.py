@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Container
-from dataclasses import fields
 from datetime import date, timedelta
 from os import cpu_count
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from features.embeddings.neighbours import Search
-from features.embeddings.settings import SettingsError
 from jobs.arguments import parse_day
 from jobs.errors import WrongUsage
 from jobs.job import Job
@@ -82,33 +79,3 @@ def whole_executor_profile(spark: SparkSession) -> tuple[ResourceProfile | None,
         return None, int(spark.conf.get("spark.task.cpus", "1") or 1)
     requests = TaskResourceRequests().cpus(cores)
     return ResourceProfileBuilder().require(requests).build, cores
-
-
-def add_settings(parser: argparse.ArgumentParser, settings: type, but: Container[str] = ()) -> None:
-    """A flag for each field of a dataclass of settings, but for some."""
-    for each in fields(settings):
-        flag, about = "--" + each.name.replace("_", "-"), each.metadata
-        meaning = about["meaning"].replace("%", "%%")
-        if each.name in but:
-            continue
-        if isinstance(each.default, bool):
-            action = argparse.BooleanOptionalAction
-            parser.add_argument(flag, action=action, default=each.default, help=meaning)
-        else:
-            parser.add_argument(
-                flag, type=type(each.default), default=each.default, choices=about["choices"],
-                help=f"{meaning} (%(default)s)",
-            )  # fmt: skip
-
-
-def settings_from(args: argparse.Namespace, settings: type, **others: Any) -> Any:
-    """The settings that the arguments of `add_settings` give; of a flag without a value, the default.
-
-    Raises:
-        WrongUsage: some are out of range.
-    """
-    named = {each.name: getattr(args, each.name) for each in fields(settings)} | others
-    try:
-        return settings(**{name: value for name, value in named.items() if value is not None})
-    except SettingsError as problem:
-        raise WrongUsage(str(problem)) from problem

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from hashlib import blake2b
 from typing import Any
@@ -125,8 +125,8 @@ class _Training:
             say = SearchNotes(self.plan.scratch)
             choice = choose_settings(self.corpus, self.settings, self.plan.search, say)
             say(describe(choice))
-            self.plan.scratch.write_json(CHOICE, asdict(choice))
-        self.settings = replace(choice.settings, threads=self.settings.threads)
+            self.plan.scratch.write_json(CHOICE, asdict(choice) | {"settings": dict(choice.settings)})
+        self.settings = choice.settings.replace(threads=self.settings.threads)
         return choice
 
     def _train(self) -> Model:
@@ -146,7 +146,7 @@ class _Training:
 
     def _second_seed_neighbours(self) -> Ints:
         """The neighbours that a training from another seed finds: two trainings agree on no more than these."""
-        settings = replace(self.settings, seed=self.settings.seed + 1)
+        settings = self.settings.replace(seed=self.settings.seed + 1)
         published, _ = fit(self.corpus, settings).take(self.learned).combine_in_place()
         return ev.find_neighbours(published, self._sample, ev.NEIGHBOURS)
 

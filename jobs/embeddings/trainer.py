@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
@@ -49,7 +49,7 @@ def write_vocabulary(
 
     Tracks with too few plays are there too: what is not learned counts against the coverage.
     """
-    ready = join_previous_vectors(build_vocabulary(sessions, replace(settings, min_plays=1)), previous)
+    ready = join_previous_vectors(build_vocabulary(sessions, settings.replace(min_plays=1)), previous)
     ready.write.mode("overwrite").parquet(scratch.path(VOCABULARY))
 
 

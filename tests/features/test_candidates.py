@@ -224,7 +224,7 @@ def test_lists_of_other_embeddings_are_refused(spark):
 
 def test_settings_are_refused_with_all_their_faults():
     with pytest.raises(SettingsError) as refused:
-        CandidateSettings(0, -1.0, 0, True, 0, 0.0)
+        CandidateSettings(per_user=0, recent_hours=-1.0, seeds=0, per_artist=0, half_life_days=0.0)
     for fault in (
         "per_user is 0",
         "recent_hours is -1",

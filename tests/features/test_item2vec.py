@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from copy import deepcopy
-from dataclasses import replace
 from itertools import pairwise
 from random import Random
 
@@ -56,7 +55,7 @@ def asked():
 
 @pytest.fixture(scope="module", params=BACKENDS)
 def backend(request):
-    return replace(SMALL, backend=request.param)
+    return SMALL.replace(backend=request.param)
 
 
 @pytest.fixture(scope="module")
@@ -112,7 +111,7 @@ def test_one_row_a_track_and_all_of_them_numbers(learned, backend):
 
 def test_one_thread_repeats_itself_and_a_seed_changes_it(learned, backend, asked):
     assert same(fit(asked[0], backend), learned)
-    other = fit(asked[0], replace(backend, seed=2))
+    other = fit(asked[0], backend.replace(seed=2))
     assert not np.isclose(other.in_vectors, learned.in_vectors).any(axis=1).all()
     cosines = (other.combine() * learned.combine()).sum(axis=1)
     assert np.abs(cosines.mean()) < 0.5, "another seed, and yet the same space"
@@ -120,19 +119,19 @@ def test_one_thread_repeats_itself_and_a_seed_changes_it(learned, backend, asked
 
 def test_two_threads_learn_as_much(learned, backend, asked):
     corpus, pairs = asked
-    together = fit(corpus, replace(backend, threads=2))
+    together = fit(corpus, backend.replace(threads=2))
     assert abs(hit_rate(together, pairs) - hit_rate(learned, pairs)) < 0.06
 
 
 def test_what_no_sequence_holds_keeps_the_vector_it_began_with(learned, backend, asked):
-    sooner = fit(asked[0], replace(backend, epochs=1))
+    sooner = fit(asked[0], backend.replace(epochs=1))
     assert np.array_equal(sooner.in_vectors[ALONE], learned.in_vectors[ALONE])
     assert not np.isclose(sooner.in_vectors[:TRACKS], learned.in_vectors[:TRACKS]).all(axis=1).any()
 
 
 def test_of_no_sequences_nothing_is_learned(backend):
     nothing = fit(corpus_of([], counts=[3, 2, 1]), backend)
-    again = fit(corpus_of([], counts=[3, 2, 1]), replace(backend, epochs=1))
+    again = fit(corpus_of([], counts=[3, 2, 1]), backend.replace(epochs=1))
     assert np.array_equal(nothing.in_vectors, again.in_vectors)
     assert not nothing.out_vectors.any()
 
@@ -140,7 +139,7 @@ def test_of_no_sequences_nothing_is_learned(backend):
 def test_a_vocabulary_is_not_taken_in_the_order_of_plays(backend):
     """Numbers are rows, whatever a backend makes of the counts."""
     sequences = [[0, 1], [1, 0]] * 30 + [[2, 3], [3, 2]] * 90
-    model = fit(corpus_of(sequences, counts=[60, 60, 180, 180]), replace(backend, epochs=20, backward=1.0))
+    model = fit(corpus_of(sequences, counts=[60, 60, 180, 180]), backend.replace(epochs=20, backward=1.0))
     published = model.combine()
     found = published @ published.T
     assert min(found[0, 1], found[2, 3]) > max(found[0, 2], found[0, 3], found[1, 2], found[1, 3])
@@ -160,7 +159,7 @@ def test_a_vocabulary_is_not_taken_in_the_order_of_plays(backend):
 )
 def test_every_setting_reaches_the_trainer(backend, given):
     corpus = corpus_of(planted(sequences=60), counts=[5] * 60 + [1] * 60)
-    usual, other = (fit(corpus, replace(backend, **{"epochs": 2} | extra)) for extra in ({}, given))
+    usual, other = (fit(corpus, backend.replace(**{"epochs": 2} | extra)) for extra in ({}, given))
     assert not np.allclose(usual.in_vectors, other.in_vectors)
 
 
@@ -201,7 +200,7 @@ def test_gensim_does_not_go_on(given):
 def test_a_training_in_two_parts_is_the_one_in_one(asked):
     corpus, _ = asked
     told = []
-    whole = fit(corpus, replace(SMALL, epochs=4), after_epoch=lambda n, pairs, model: told.append((n, pairs)))
+    whole = fit(corpus, SMALL.replace(epochs=4), after_epoch=lambda n, pairs, model: told.append((n, pairs)))
     parts = []
     halves = [fit(corpus, SMALL, epochs=range(2), after_epoch=lambda n, pairs, _: parts.append((n, pairs)))]
     stored = deepcopy(halves[0])
@@ -225,7 +224,7 @@ def test_a_warm_start_stays_where_it_was(asked):
     old = fit(corpus, SMALL)
     tomorrow = corpus_of(planted(seed=0)[90:] + planted(seed=5, sequences=90), counts=corpus.counts)
     new = fit(tomorrow, SMALL, deepcopy(old), range(1))
-    cold = fit(tomorrow, replace(SMALL, seed=2))
+    cold = fit(tomorrow, SMALL.replace(seed=2))
     warm_cosine, cold_cosine = (
         float((model.combine() * old.combine())[:TRACKS].sum(axis=1).mean()) for model in (new, cold)
     )
@@ -244,7 +243,7 @@ def test_a_warm_start_stays_where_it_was(asked):
 def test_a_track_without_pairs_or_samples_keeps_its_first_vector():
     """Against a track with a billion plays, squared, one with a single play is never drawn."""
     corpus = corpus_of([[0, 1], [1, 0]] * 20, counts=[10**9, 10**9, 1])
-    model = fit(corpus, replace(SMALL, exponent=2.0))
+    model = fit(corpus, SMALL.replace(exponent=2.0))
     assert not model.out_vectors[2].any()
     assert model.in_states[2] == model.out_states[2] == 0
     assert np.array_equal(model.in_vectors[2], Model.initialise(3, 16, SMALL.seed).in_vectors[2])
@@ -252,11 +251,11 @@ def test_a_track_without_pairs_or_samples_keeps_its_first_vector():
 
 
 def test_more_threads_than_sequences():
-    model = fit(corpus_of([[0, 1]]), replace(SMALL, threads=8))
+    model = fit(corpus_of([[0, 1]]), SMALL.replace(threads=8))
     assert model.out_vectors.any() and np.isfinite(model.in_vectors).all()
 
 
 def test_vectors_far_out_stay_numbers():
     model = Model(*(np.full((3, 4), far, np.float32) for far in (1e3, -1e3)), *np.zeros((2, 3), np.float32))
-    fit(corpus_of([[0, 1, 2]] * 5), replace(SMALL, dimensions=4), model)
+    fit(corpus_of([[0, 1, 2]] * 5), SMALL.replace(dimensions=4), model)
     assert all(np.isfinite(array).all() for array in arrays(model))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import timedelta
 from random import Random
 
@@ -20,9 +19,9 @@ GAP = 10  # minutes
 PLAIN = Settings()
 CHOICES = {
     "as they come": PLAIN,
-    "cut by silence, rare tracks out": replace(PLAIN, gap_minutes=GAP, min_plays=3),
-    "cut by length": replace(PLAIN, max_length=3, repeats=True),
-    "everything": replace(PLAIN, repeats=True, gap_minutes=GAP, min_plays=2, min_length=3, max_length=4),
+    "cut by silence, rare tracks out": PLAIN.replace(gap_minutes=GAP, min_plays=3),
+    "cut by length": PLAIN.replace(max_length=3, repeats=True),
+    "everything": PLAIN.replace(repeats=True, gap_minutes=GAP, min_plays=2, min_length=3, max_length=4),
 }
 NUMBERS = "number int not null, track_id string not null"
 
@@ -72,7 +71,7 @@ def expected(world, settings):
 
 def of(spark, world, **given):
     """By session, the tracks of its sequences, numbered as the definition has it."""
-    settings = replace(PLAIN, **given)
+    settings = PLAIN.replace(**given)
     tokens = reference.vocabulary(world, settings)
     rows = sequenced(spark, frame(spark, world, SESSIONS), tokens, settings)
     names = [row["track_id"] for row in tokens]
@@ -200,7 +199,7 @@ def test_long_sequences_are_cut_at_their_limit(spark):
 
 
 def test_no_plays_make_no_sequences(spark):
-    settings = replace(PLAIN, gap_minutes=1.0)
+    settings = PLAIN.replace(gap_minutes=1.0)
     assert read(spark, frame(spark, [], SESSIONS), settings) == ([], [])
     bots = frame(spark, session("bots", "a b c", is_bot=True), SESSIONS)
     assert sequenced(spark, bots, [{"number": n, "track_id": t} for n, t in enumerate("abc")], PLAIN) == []

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from random import Random
 
 import numpy as np
@@ -35,7 +34,7 @@ def arrays(model):
 def test_one_epoch_is_the_loop_in_doubles():
     """Two tracks: the negative sample of 0 -> 1 is 0, and of 1 -> 0 there is only the context itself."""
     corpus = corpus_of([[0, 1]], counts=[10**9, 1])
-    chosen = replace(SMALL, exponent=2.0, window=1, backward=1.0, dimensions=5, negatives=3)
+    chosen = SMALL.replace(exponent=2.0, window=1, backward=1.0, dimensions=5, negatives=3)
     model = Model.initialise(2, 5, 3)
     space = reference.Space(*(array.tolist() for array in arrays(model)))
     for number in range(4):
@@ -108,7 +107,7 @@ def test_an_epoch_learns_as_many_pairs_as_expected(window, backward):
     times = 3_000
     moments = [reference.count_of_pairs(each, window, backward) for each in SEQUENCES]
     mean, variance = (times * sum(column) for column in zip(*moments, strict=True))
-    settings = replace(SMALL, window=window, backward=backward, negatives=1, dimensions=2)
+    settings = SMALL.replace(window=window, backward=backward, negatives=1, dimensions=2)
     corpus = corpus_of([*SEQUENCES] * times)
     pairs = sgns.train_epoch(corpus, Model.initialise(7, 2, 1), settings, 0)
     assert abs(pairs - mean) <= SIGMAS * math.sqrt(variance)
@@ -140,7 +139,7 @@ def recorded(monkeypatch):
 def test_pairs_come_as_often_as_reach_and_direction_say(recorded, window, backward):
     """All tracks are different: pairs of tracks are pairs of places."""
     times, sequence = 800, [3, 0, 5, 1, 2, 4]
-    settings = replace(SMALL, window=window, backward=backward)
+    settings = SMALL.replace(window=window, backward=backward)
     pairs = recorded(corpus_of([sequence] * times), settings)
     wanted = {
         (sequence[i], sequence[j]): chance
@@ -157,15 +156,15 @@ def test_pairs_come_as_often_as_reach_and_direction_say(recorded, window, backwa
 def test_compiled_or_not_the_same_pairs_are_trained(recorded, backward, subsample):
     """So what is recorded of the loop here is what the compiled one learns."""
     corpus = corpus_of([*SEQUENCES] * 20)
-    chosen = replace(SMALL, window=5, backward=backward, subsample=subsample)
+    chosen = SMALL.replace(window=5, backward=backward, subsample=subsample)
     for seed in range(3):
-        settings = replace(chosen, seed=seed)
+        settings = chosen.replace(seed=seed)
         compiled = sgns.train_epoch(corpus, Model.initialise(7, 16, 1), settings, 0)
         assert compiled == len(recorded(corpus, settings)) > 0
 
 
 def test_a_track_is_no_context_of_its_own(recorded):
-    pairs = recorded(corpus_of([[2, 2, 2], [0, 1, 0, 1, 1]] * 50), replace(SMALL, window=4, backward=1.0))
+    pairs = recorded(corpus_of([[2, 2, 2], [0, 1, 0, 1, 1]] * 50), SMALL.replace(window=4, backward=1.0))
     assert set(pairs) == {(0, 1), (1, 0)}
 
 
@@ -176,7 +175,7 @@ def followers(backward):
     for _ in range(600):
         some = rng.sample(range(pairs), 4)
         sequences.append([track for pair in some for track in (2 * pair, 2 * pair + 1)])
-    settings = replace(SMALL, window=1, backward=backward, epochs=10)
+    settings = SMALL.replace(window=1, backward=backward, epochs=10)
     model = fit(corpus_of(sequences), settings)
     first, second = np.arange(0, 2 * pairs, 2), np.arange(1, 2 * pairs, 2)
     return (
@@ -234,7 +233,7 @@ def test_what_is_thinned_out_is_learned_less_often():
     times, rare = 5_000, 50
     sequences = [[0, 1 + n % rare] for n in range(times)]
     corpus = corpus_of(sequences)
-    thin = replace(SMALL, window=1, backward=0.0, subsample=0.02, dimensions=2)
+    thin = SMALL.replace(window=1, backward=0.0, subsample=0.02, dimensions=2)
     chance = reference.kept(times, 2 * times, 0.02)
     assert reference.kept(times // rare, 2 * times, 0.02) == 1
     pairs = sgns.train_epoch(corpus, Model.initialise(rare + 1, 2, 1), thin, 0)
@@ -244,6 +243,6 @@ def test_what_is_thinned_out_is_learned_less_often():
 def test_who_is_left_out_makes_neighbours_of_those_beside(recorded):
     """The frequent track in between is dropped, then the window is laid, as in word2vec."""
     corpus = corpus_of([[1 + n, 0, 101 + n] for n in range(100)])
-    thin = replace(SMALL, window=1, backward=0.0, subsample=1e-4)
+    thin = SMALL.replace(window=1, backward=0.0, subsample=1e-4)
     pairs = recorded(corpus, thin)
     assert any(pair == (1 + n, 101 + n) for n in range(100) for pair in pairs)

@@ -188,7 +188,7 @@ def test_validation_pairs_are_the_ends_of_sequences(corpus):
 @pytest.mark.parametrize("name", SEARCHED)
 def test_what_is_given_wins(corpus, name):
     value = {"window": 3, "backward": 0.5, "learning_rate": 0.07, "epochs": 6, "dimensions": 24}[name]
-    made = choose_settings(corpus, replace(Settings(), **{name: value}), SearchPlan(frozenset((name,))))
+    made = choose_settings(corpus, Settings().replace(**{name: value}), SearchPlan(frozenset((name,))))
     assert getattr(made.settings, name) == value
     assert made.trials
     if name == "epochs":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import date
 
 import numpy as np
@@ -117,7 +116,7 @@ def untrained(fit):
     """As many random numbers, and nothing learned."""
 
     def wrong(corpus, settings, *rest):
-        model = fit(corpus, replace(settings, epochs=1, learning_rate=1e-6), *rest[:1], range(1))
+        model = fit(corpus, settings.replace(epochs=1, learning_rate=1e-6), *rest[:1], range(1))
         model.out_vectors[:] = (
             np.random.default_rng(0).normal(size=model.out_vectors.shape).astype(np.float32)
         )
@@ -201,7 +200,7 @@ def test_a_version_worse_than_the_one_before_is_refused(spark, first, tmp_path, 
 
 
 def test_a_cold_start_is_turned_to_lie_as_the_space_before(spark, first, tmp_path):
-    other_seed = replace(SETTINGS, seed=9)
+    other_seed = SETTINGS.replace(seed=9)
     report, learned, scratch = trained(tmp_path / "turned", before=first[1], settings=other_seed)
     _, alone, _ = trained(tmp_path / "alone", settings=other_seed)
     assert cosine(first[1], learned) > cosine(first[1], alone) + 0.2

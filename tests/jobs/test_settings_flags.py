@@ -9,12 +9,12 @@ from typing import ClassVar, Literal
 import pytest
 from pydantic import Field
 
-from features.settings import Settings
+from features.settings import SettingsModel
 from jobs.errors import WrongUsage
 from jobs.settings_flags import add_flags, from_flags
 
 
-class Example(Settings):
+class Example(SettingsModel):
     refusal: ClassVar[str] = "nothing can be made"
 
     half_life: float = Field(default=7.0, ge=0.1, le=100.0, description="days")
@@ -50,12 +50,12 @@ def test_the_help_has_description_and_default(capsys):
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        (["--half-life", "0"], "nothing can be made: half_life is 0.0, must be 0.1 to 100.0"),
+        (["--half-life", "0"], "nothing can be made: half_life is 0.0, must be 0.1 to 100"),
         (
             ["--seeds", "0", "--half-life", "101"],
-            "half_life is 101.0, must be 0.1 to 100.0; seeds is 0, must be 1 or more",
+            "half_life is 101.0, must be 0.1 to 100; seeds is 0, must be 1 or more",
         ),
-        (["--half-life", "nan"], "half_life is nan, must be 0.1 to 100.0"),
+        (["--half-life", "nan"], "half_life is nan, must be 0.1 to 100"),
     ],
 )
 def test_what_cannot_be_used_is_wrong_usage_in_one_line(arguments, complaint):
