@@ -64,7 +64,9 @@ def _update_partials(job: Job, group: FeatureGroup) -> None:
     if not days:
         job.up_to_date(table, "no day of sessions is new or changed")
         return
-    earlier = earlier_days(days)
+    published = job.warehouse.state(table)
+    # days that are not there would be read for nothing, from a table that may lack the part just declared
+    earlier = [day for day in earlier_days(days) if published and day in published.day_states]
     tiles = job.find(table, earlier) if earlier else None
     plays = job.table("sessions", days)
     batch = job.batch(table, days, [tiles, plays], upstream=wanted, deterministic=group.deterministic)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from datetime import timedelta
 
@@ -104,17 +105,24 @@ def test_the_same_again_adds_nothing(root, capsys):
     assert capsys.readouterr().out.count("unchanged") == 2
 
 
-def test_a_new_declaration_makes_all_days_anew(root):
-    """A feature that were null before the day it was thought of would train nobody."""
-    job = Job("test", root[0], "look")
-    more = replace(
-        GROUP,
-        features=(*GROUP.features, Feature("longest", "max", "ms_played", "ms", ("7d",))),
+def test_a_new_declaration_is_computed_for_all_days(root, monkeypatch, tmp_path):
+    """No partial of before has its part; null on days before its declaration, it would train nobody."""
+    shutil.copytree(root[0], tmp_path / "root")
+    longest = Feature("longest", "max", "ms_played", "ms", ("7d",))
+    more = replace(GROUP, features=(*GROUP.features, longest))
+    declare_three_features(monkeypatch, more)
+    assert build_features.main([*STEP, "--root", str(tmp_path / "root"), "--run-id", "more"]) == 0
+    rows = (
+        Job("test", str(tmp_path / "root"), "look")
+        .read("user_features")
+        .drop("available_at")
+        .toArrow()
+        .to_pylist()
     )
-    sessions = job.source("sessions")
-    now, then = (build_features._partials_fingerprints(sessions, group) for group in (more, GROUP))
-    assert now.keys() == then.keys()
-    assert not set(now.values()) & set(then.values()), "a day would keep partials that lack the new part"
+    over = [day for day in DAYS if day != DAYS[GAP]]
+    assert_same(
+        expected_features(world(late=True), more, over), rows, ("user_id", "ds"), world(late=True), "user_id"
+    )
 
 
 @pytest.mark.parametrize(("argv", "got"), [([], "nothing"), (["--root", "r"], "--root")])

@@ -8,7 +8,7 @@ import pytest
 
 from expectations import feature_groups, lineage
 from jobs import build_features
-from schemas import CONTRACTS
+from schemas import CONTRACTS, FeatureGroup
 from schemas.user_features import USER_FEATURE_GROUP
 
 # One of sums, one of what no partial holds, one of all time. All of them make plans that take seconds to compile.
@@ -19,9 +19,9 @@ THREE_FEATURES = replace(
 )
 
 
-def declare_three_features(patch: pytest.MonkeyPatch) -> None:
+def declare_three_features(patch: pytest.MonkeyPatch, group: FeatureGroup = THREE_FEATURES) -> None:
     """What `build-user-features` makes, publishes and audits until `patch` is undone."""
     for module in (build_features, feature_groups, lineage):
-        patch.setattr(module, "FEATURE_GROUPS", (THREE_FEATURES,))
-    for contract in (THREE_FEATURES.partials_contract(), THREE_FEATURES.contract()):
+        patch.setattr(module, "FEATURE_GROUPS", (group,))
+    for contract in (group.partials_contract(), group.contract()):
         patch.setitem(CONTRACTS, contract.name, contract)
