@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import date
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from deltalake import DeltaTable
@@ -57,9 +58,15 @@ class Rewrite:
     gone: Column | None = None
     pieces: int = 1
 
-    @property
+    @cached_property
     def contract(self) -> Contract:
-        return find_contract(self.name)
+        """With nulls where the table allows them: rows from before a column was added have no value there."""
+        nullable = {field.name for field in self.table.schema().fields if field.nullable}
+        contract = find_contract(self.name)
+        columns = (
+            replace(each, nullable=each.nullable or each.name in nullable) for each in contract.columns
+        )
+        return replace(contract, columns=tuple(columns))
 
 
 def rewrite_files(job: Job, rewrite: Rewrite) -> TableState | None:

@@ -24,6 +24,10 @@ from jobs.publishing.rewrite import mark_erased
 from jobs.publishing.warehouse import Warehouse
 from reference.published import DAYS, NOON, opening
 from reference.staged import REFUSED, LaidJob
+from schemas import CONTRACTS
+from schemas.contract import Column
+from schemas.sessions import SESSIONS
+from segue import storage
 from segue.errors import SegueError
 from segue.releases import RELEASE_LIFE, TableVersion, append_release, rollback
 
@@ -106,6 +110,17 @@ def test_small_files_are_joined_and_no_row_changes(job, laid, root):
     maintained(root)
     assert job().warehouse.state("sessions").version == after.version, "maintenance twice added a version"
     assert after.cumulative_fingerprints() == state.cumulative_fingerprints(), "joining files made days stale"
+
+
+def test_rows_from_before_a_column_are_joined_without_a_value(job, laid, root, monkeypatch):
+    crowded(laid())
+    mood = Column("mood", "string", "how the listener felt", nullable=False)
+    monkeypatch.setitem(CONTRACTS, "sessions", replace(SESSIONS, columns=(*SESSIONS.columns, mood)))
+    laid().warehouse.add_missing_columns(CONTRACTS["sessions"])
+    assert maintain.main(["--root", root]) == 0
+    assert len(list_data_files(laid())) == 3, "they are as many as before: nothing was joined"
+    rows = storage.Snapshot.at(laid().warehouse.table_path("sessions"), None)
+    assert rows.read(rows.files, ["mood"])["mood"].to_pylist() == [None] * 15
 
 
 def test_a_dry_run_says_what_it_would_do_and_does_nothing(laid, root, capsys):
