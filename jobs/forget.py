@@ -116,7 +116,7 @@ def _erase(job: Job, name: str, ids: Sequence[str]) -> Erasure:
 
 def _rewrite(job: Job, name: str, ids: Sequence[str], files: Sequence[str]) -> None:
     for start in range(0, len(files), FILES_PER_REWRITE):
-        # opened anew for each chunk: a publisher may have come in between
+        # opened again for each chunk: a publisher may have come in between
         table = job.warehouse.create(CONTRACTS[name])
         some = tuple(files[start : start + FILES_PER_REWRITE])
         rewrite_files(job, Rewrite("erase", table, name, some, gone=_rows_of_users(CONTRACTS[name], ids)))
@@ -168,7 +168,7 @@ def _rows_of_users(contract: Contract, ids: Sequence[str]) -> Column:
 def _drop_staged(job: Job, name: str) -> list[str]:
     """Removes what is staged and unpublished, whoever is in it: a write that was killed left files without a log.
 
-    Where no lease keeps others away, one of them may lose the batch that it is making; it is told so.
+    Where no lease keeps others away, one of them may lose the batch that it is making; it then says so.
     """
     known = list_unpublished(job.warehouse, job.warehouse.create(CONTRACTS[name]), name)
     for id_, path in known.items():
@@ -236,7 +236,7 @@ def _version_has_users(job: Job, name: str, version: int, ids: Sequence[str]) ->
 
 
 def _aggregates_since(job: Job, first: date | None) -> list[dict[str, Any]]:
-    """Aggregates and models of many listeners, from the first day that these were heard on."""
+    """Aggregates and models of many listeners, from the first day that these played on."""
     found = []
     for name in AGGREGATES:
         state = job.warehouse.state(name)

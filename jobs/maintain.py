@@ -109,7 +109,7 @@ def _compact(job: Job, name: str, dry_run: bool) -> int:
 
 
 def _plan_compactions(table: DeltaTable) -> Iterator[tuple[int, list[str]]]:
-    """Files to be written anew, by how many each partition should have."""
+    """Files to be rewritten, by how many each partition should have."""
     wanted: dict[int, list[list[str]]] = defaultdict(list)
     for sizes in _partitions(table).values():
         needed = max(1, ceil(sum(sizes.values()) / TARGET_BYTES))

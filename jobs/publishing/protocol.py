@@ -103,7 +103,7 @@ def commit(warehouse: Warehouse, staged: StagedBatch, metadata: Mapping[str, Any
         table = warehouse.add_missing_columns(batch.contract)
         check_current(warehouse, batch)
         _check_deterministic(warehouse, table, staged)
-        # planned anew in each round: who won may have published the same days
+        # planned again in each round: who won may have published the same days
         change = _plan_change(table, staged, files, metadata)
         check_file_sizes(warehouse, batch.table, files)
         try:

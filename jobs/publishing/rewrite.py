@@ -45,7 +45,7 @@ Contents = Mapping[date | None, DayProfile]
 
 @dataclass(frozen=True)
 class Rewrite:
-    """Some files of one version of a table, to be written anew; `pieces` is how many files each of their
+    """Some files of one version of a table, to be rewritten; `pieces` is how many files each of their
     partitions gets.
 
     `gone` says which rows are left out.
