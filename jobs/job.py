@@ -93,7 +93,8 @@ class Job(PinnedTables):
             ),
             days=None if days is None else tuple(days),
             upstream={day: upstream[day] for day in days or () if day in upstream} if upstream else {},
-            input_versions={each.table: each.version for each in (*tables, base) if each},
+            # whatever was looked at, passed as an input or not: an erasure since then must not be undone
+            input_versions=self.versions,
             base_version=base.version if base else NEVER_PUBLISHED if appends else None,
             appends=appends,
             deterministic=deterministic,

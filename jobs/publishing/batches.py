@@ -27,7 +27,7 @@ class Batch:
         fingerprint: of inputs, code and parameters; the same again is the same batch.
         days: what it replaces; without days, the whole table.
         upstream: the fingerprint of what each day mirrors: another one makes the day stale.
-        input_versions: of the tables that it was made of.
+        input_versions: of the tables that its job looked at.
         base_version: of its own table, where it was made of that too, or compared with it.
         appends: it replaces nothing.
         deterministic: made again, it must have the same rows.
