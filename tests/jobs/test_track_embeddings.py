@@ -126,7 +126,7 @@ def test_the_next_day_goes_on_in_the_same_space_and_a_cold_start_in_another(copy
     assert (cold["start"], cold["space_id"], cold["ds"]) == ("cold", cold["version_id"], day)
     capsys.readouterr()
     train_track_embeddings.main(cold_start)
-    assert "unchanged" in capsys.readouterr().out_vectors, (
+    assert "unchanged" in capsys.readouterr().out, (
         "one thread repeats itself, so there was nothing to train"
     )
     with pytest.raises(WrongUsage, match="no version before"):
@@ -146,7 +146,7 @@ def test_an_evaluation_asks_what_a_training_asked(night, capsys):
     day = segue.open(night.root).days("track_embeddings")[-1]
     arguments = ["--root", night.root, "--day", str(day), "--against", str(day), "--json"]
     assert evaluate_track_embeddings.main([*arguments, "--truth", f"{night.landing}/truth.json"]) == 0
-    told = json.loads(capsys.readouterr().out_vectors.splitlines()[-1])
+    told = json.loads(capsys.readouterr().out.splitlines()[-1])
     found = {(row["metric"], row["segment"]): row for row in told["metrics"]}
     headline = found["next.hr@10", "all"]
     assert headline["this"] == headline["against"] > headline["popularity"] * 0.5
