@@ -110,6 +110,5 @@ class CandidateSettings(SettingsModel):
     half_life_days: float = Field(
         default=7.0,
         gt=0,
-        allow_inf_nan=False,
         description="a seed played so many days before the newest one weighs half",
     )

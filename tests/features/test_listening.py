@@ -210,9 +210,9 @@ def test_the_catalogue_reads_like_music(spark):
         (
             {"users": 0, "late": 1.5, "seed": "x", "bot": 1},
             [
-                "users is 0, must be 1 to 1000000000",
-                "late is 1.5, must be 0.0 to 1.0",
-                "seed is 'x': ",
+                "users is 0, must be 1 to 1,000,000,000",
+                "late is 1.5, must be 0 to 1",
+                "seed is 'x', must be 0 to ",
                 "bot is unknown, must be one of seed, users, ",
             ],
         ),

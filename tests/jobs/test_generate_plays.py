@@ -215,7 +215,7 @@ def test_the_source_file_names_the_columns_of_the_files(out):
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        (["--users", "0", "--late", "2"], "users is 0, must be 1 to 1000000000; late is 2.0"),
+        (["--users", "0", "--late", "2"], "users is 0, must be 1 to 1,000,000,000; late is 2.0"),
         (
             ["--days", "3", "--spoil-day", "2026-01-08"],
             "day 2026-01-08 has no plays: expected 2026-01-05 to 2",

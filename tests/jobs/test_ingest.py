@@ -182,7 +182,7 @@ played_at = "timestamp_seconds(1788220800 + line * 20 + position * 180)"
     ("text", "named"),
     [
         ('nam = "x"', "name is missing; nam is unknown, must be one of name, format, "),
-        ('name = "x"\nformat = "xml"', "format is 'xml': Input should be 'csv', 'json', "),
+        ('name = "x"\nformat = "xml"', "format is 'xml', must be csv or json"),
         ("name = ", "source.toml"),
     ],
 )

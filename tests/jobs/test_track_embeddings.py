@@ -126,9 +126,7 @@ def test_the_next_day_goes_on_in_the_same_space_and_a_cold_start_in_another(copy
     assert (cold["start"], cold["space_id"], cold["ds"]) == ("cold", cold["version_id"], day)
     capsys.readouterr()
     train_track_embeddings.main(cold_start)
-    assert "unchanged" in capsys.readouterr().out, (
-        "one thread repeats itself, so there was nothing to train"
-    )
+    assert "unchanged" in capsys.readouterr().out, "one thread repeats itself, so there was nothing to train"
     with pytest.raises(WrongUsage, match="no version before"):
         train_track_embeddings.main([*root, "--start", "warm", "--day", str(versions(copy)[0]["ds"])])
     with pytest.raises(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
@@ -57,7 +56,7 @@ def train(root, day, *arguments):
 def test_a_parent_of_before_may_carry_settings_that_are_gone():
     gone = {"blocks": 1, "artist_tokens": False}
     chosen = {"window": 5, "backward": 1.0, "learning_rate": 0.05, "epochs": 9, "dimensions": 32}
-    parent = Parent("v", "s", FIRST, FIRST, asdict(Settings()) | gone | chosen)
+    parent = Parent("v", "s", FIRST, FIRST, dict(Settings()) | gone | chosen)
     assert parent.settings(Settings(), frozenset({"window"})) == Settings(**chosen | {"window": 2})
 
 
