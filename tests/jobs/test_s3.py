@@ -319,7 +319,8 @@ def start(*arguments: str, **options) -> subprocess.Popen:
 @pytest.mark.s3
 def test_no_commit_of_a_crowd_is_lost_and_none_is_there_twice(crowd):
     root, reported, fired = crowd
-    assert fired >= PUBLISHERS, f"{fired} commits were refused: too few to show anything"
+    # how many lose is chance: two cores commit in turns more often than at once
+    assert fired, "no commit was refused by the store: nobody raced, and this shows nothing"
     done = [each["batch"] for each in reported]
     assert len(set(done)) == PUBLISHERS * COMMITS
     assert lost(root, done) == []
