@@ -292,10 +292,14 @@ def run_publishers(root: str) -> list[dict]:
     try:
         for each in started:
             assert each.stdout.readline() == "staged\n"
-        for each in started:
-            each.stdin.write("go\n")
-            each.stdin.flush()
-        said = [each.communicate(timeout=300)[0] for each in started]
+        said = []
+        # all begin each commit together: on two cores they would otherwise take turns, and few would lose
+        for _ in range(COMMITS):
+            for each in started:
+                each.stdin.write("go\n")
+                each.stdin.flush()
+            said += [each.stdout.readline() for each in started]
+        said += [each.communicate(timeout=300)[0] for each in started]
         assert [each.returncode for each in started] == [0] * PUBLISHERS
     finally:
         for each in started:
@@ -319,8 +323,7 @@ def start(*arguments: str, **options) -> subprocess.Popen:
 @pytest.mark.s3
 def test_no_commit_of_a_crowd_is_lost_and_none_is_there_twice(crowd):
     root, reported, fired = crowd
-    # how many lose is chance: two cores commit in turns more often than at once
-    assert fired, "no commit was refused by the store: nobody raced, and this shows nothing"
+    assert fired >= PUBLISHERS, f"{fired} commits were refused: too few to show anything"
     done = [each["batch"] for each in reported]
     assert len(set(done)) == PUBLISHERS * COMMITS
     assert lost(root, done) == []
@@ -430,15 +433,15 @@ def test_a_rollback_on_s3_serves_the_older_day_and_moves_nothing(flow):
 
 
 def run_publisher(root: str, number: int) -> None:
-    """Stages all its batches, waits for the word, commits them one after the other, and says so."""
+    """Stages all its batches, then waits for the word before each commit, and says so after it."""
     warehouse = Warehouse(root)
     staged = [stage(warehouse, number, n) for n in range(COMMITS)]
     print("staged", flush=True)
-    sys.stdin.readline()
     for n, each in enumerate(staged):
+        sys.stdin.readline()
         state = protocol.commit(warehouse, each, {"run": f"publisher-{number}"})
         say_published(root, each, state, released=n == COMMITS - 1)
-        if n % 10 == 9:  # as maintenance does, with the others committing meanwhile
+        if n % 10 == 9 - number:  # one at a time, as maintenance does, with the others committing meanwhile
             warehouse.table("sessions").create_checkpoint()
 
 
@@ -451,7 +454,7 @@ def say_published(root: str, staged: protocol.StagedBatch, state: TableState, re
         "rows": staged.profile.rows,
         "release": release,
     }
-    print(json.dumps({**said, "day": str(staged.batch.days[0])}))
+    print(json.dumps({**said, "day": str(staged.batch.days[0])}), flush=True)
 
 
 def stage(warehouse: Warehouse, number: int, n: int) -> protocol.StagedBatch:
