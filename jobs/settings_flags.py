@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Container
+from collections.abc import Container, Mapping
 from datetime import date
 from typing import Any, Literal, TypeVar, get_args, get_origin
 
@@ -18,13 +18,13 @@ def add_flags(
     parser: argparse.ArgumentParser,
     settings: type[SettingsModel],
     but: Container[str] = (),
-    chosen: Container[str] = (),
+    unset: Mapping[str, str] | None = None,
 ) -> None:
     """A flag `--some-name` for each field `some_name`, with its default, type and description.
 
     Args:
         but: fields without a flag.
-        chosen: fields that something else chooses where they are not given; their default is None.
+        unset: by field whose flag has no default, what help says of it.
     """
     for name, field in settings.model_fields.items():
         if name in but:
@@ -32,8 +32,8 @@ def add_flags(
         kind: Any = field.annotation
         meaning = (field.description or "").replace("%", "%%")
         options: dict[str, Any] = {"default": field.default, "help": f"{meaning} (%(default)s)"}
-        if name in chosen:
-            options = {"help": f"{meaning} (default: chosen by measuring; warm: the parent's)"}
+        if unset and name in unset:
+            options = {"help": f"{meaning} ({unset[name]})"}
         if kind is bool:
             options |= {"action": argparse.BooleanOptionalAction, "help": meaning}
         elif get_origin(kind) is Literal:

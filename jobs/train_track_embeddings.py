@@ -172,7 +172,8 @@ def _parser() -> argparse.ArgumentParser:
         "--days", type=int, default=30, help="days of sessions to learn from (%(default)s)"
     )
     arguments.add_argument("--start", choices=(AUTO, *STARTS), default=AUTO, help=f"{AUTO}: cold once a week")
-    add_flags(arguments, Settings, but={"threads"}, chosen=SEARCHED)
+    searched = dict.fromkeys(SEARCHED, "default: chosen by measuring; warm: the parent's")
+    add_flags(arguments, Settings, but={"threads"}, unset=searched)
     arguments.add_argument(
         "--search-budget",
         type=_budget,
