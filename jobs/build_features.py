@@ -11,7 +11,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from datetime import date
 from itertools import accumulate
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from features.windows.daily import partial_days, play_days, window_features
 from features.windows.partials import earlier_days, partial_rows
@@ -75,8 +75,11 @@ def _update_partials(job: Job, group: FeatureGroup) -> None:
 
 
 def _update_features(job: Job, group: FeatureGroup, args: argparse.Namespace) -> None:
-    wanted = _features_fingerprints(job, group)
-    days = requested_days(args, lambda: stale_days(job.warehouse, group.table, wanted))
+    wanted = _features_fingerprints(job, group, group.identities)
+    # tables of before name a day by all that the declarations said, prose included; to make them again would cost
+    # every day there is, for the same values
+    former = _features_fingerprints(job, group, [repr(feature) for feature in group.features])
+    days = requested_days(args, lambda: stale_days(job.warehouse, group.table, wanted, former))
     if not days:
         job.up_to_date(group.table, f"no day of {group.partials_table} is new or changed")
         return
@@ -142,12 +145,11 @@ def _partials_fingerprints(sessions: TableState, group: FeatureGroup) -> dict[da
     return {day: digest(declared, until[n + 1] - until[n + 1 - spans[n]]) for n, day in enumerate(calendar)}
 
 
-def _features_fingerprints(job: Job, group: FeatureGroup) -> Mapping[date, str]:
+def _features_fingerprints(job: Job, group: FeatureGroup, declared: Any) -> Mapping[date, str]:
     """Of the partials up to each day that has plays; and of the plays, for what is no part of partials."""
     partials = job.source(group.partials_table).cumulative_fingerprints()
     plays = job.source("sessions").cumulative_fingerprints()
     # A lifetime holds all plays, so a late one changes every later day; the fingerprints are cumulative.
-    declared = [repr(feature) for feature in group.features]
     return {day: digest(declared, partials[day], plays[day]) for day in plays if day in partials}
 
 

@@ -7,14 +7,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from features.joins.feature_table import output_name
 from jobs.arguments import add_common_arguments
 from jobs.errors import WrongUsage
 from jobs.job import Job
 from jobs.publishing.batches import code_version
 from jobs.training.assemble import age_conditions, assemble
 from jobs.training.labels import check_same, read_labels
-from jobs.training.manifest import Manifest, check_replay, declarations, load, save, summarise
-from jobs.training.request import Request
+from jobs.training.manifest import Manifest, check_replay, declared_identities, load, save, summarise
+from jobs.training.request import Request, split_refs
 from segue import show
 from segue.releases import open_release
 from segue.storage import filesystem
@@ -84,7 +85,7 @@ def run(args: argparse.Namespace) -> int:
     # The manifest describes what lies there: read back, not the rows as planned.
     written = job.spark.read.format(args.format).load(args.out)
     summary = summarise(written, training.outputs, age_conditions(manifest.request, training.daily))
-    manifest = replace(manifest, space=training.space, **summary)
+    manifest = replace(manifest, space=training.space, identities=_identities(training.outputs), **summary)
     path = save(manifest, args.out)
     _print_summary(job, manifest, len(training.outputs) - len(training.daily), path)
     if old:
@@ -116,25 +117,34 @@ def _new_request(args: argparse.Namespace) -> Manifest:
         space=args.space,
     )
     tables = {name: vars(entry) for name, entry in release.tables.items()}
-    return Manifest(request, release.release_id, tables, declarations(), code_version(), 0, "")
+    return Manifest(request, release.release_id, tables, code_version(), 0, "")
 
 
 def _replay_request(args: argparse.Namespace, old: Manifest) -> Manifest:
-    """The same request on the same versions.
+    """The same request on the same versions, of the columns that the tables had then.
 
     Raises:
-        WrongUsage: more than --out is given; features are declared otherwise by now.
+        WrongUsage: more than --out is given; a feature at label time is declared otherwise by now, or no more.
     """
     if args.labels or args.features or args.at_label_time or args.space or args.release:
         raise WrongUsage(
             "--replay takes labels, features, space and release from the manifest; give --out alone"
         )
-    if old.declarations != declarations():
+    request = old.request.with_columns(tuple(old.nulls))
+    # daily values lie in the pinned versions; what is computed at label time needs the declaration of then
+    if changed := old.changed_features(split_refs(request)[1]):
         raise WrongUsage(
-            f"features are declared otherwise by now (manifest {old.declarations}, now {declarations()}): the replay "
-            "would be another training set. Run it with the declarations of then"
+            f"{args.replay}: declared otherwise by now or no more: {', '.join(changed)}; the replay would be another "
+            f"training set. Run it with the declarations of release {old.release}"
         )
-    return replace(old, code=code_version())
+    return replace(old, request=request, code=code_version())
+
+
+def _identities(outputs: Sequence[str]) -> dict[str, str]:
+    """Of the declared ones among the columns of a training set."""
+    return {
+        ref: text for ref, text in declared_identities().items() if output_name(*ref.split(":")) in outputs
+    }
 
 
 def _check_free(out: str) -> None:

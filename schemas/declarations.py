@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cache
 from typing import Any
 
@@ -18,6 +18,9 @@ from schemas.contract import Column, Contract
 from schemas.operations import LIFETIME, OPERATIONS, DeclarationError, Operation, window_days
 from schemas.parts import SKETCHES, Part, PlayInput
 from schemas.sessions import SESSIONS
+
+# Of a feature, what no value depends on; `windows` make columns, and each has an identity of its own.
+_NOT_COMPUTED = ("meaning", "owner", "windows")
 
 # The entities that features are declared for: the columns that name one.
 USER, TRACK, ARTIST = ("user_id",), ("track_id",), ("artist_id",)
@@ -94,6 +97,14 @@ class Feature:
     def name(self, window: str) -> str:
         return f"{self.what}_{self.op}_{window}"
 
+    def identity(self, window: str) -> dict[str, Any]:
+        """What decides the values of a column, for fingerprints: a typo mended in `meaning` computes nothing anew."""
+        # options at their defaults are left out: one that is added to this class later changes no identity of before
+        chosen = {f.name: value for f in fields(self) if (value := getattr(self, f.name)) != f.default}
+        return {name: value for name, value in chosen.items() if name not in _NOT_COMPUTED} | {
+            "window": window
+        }
+
     def parts(self, window: str) -> list[Part]:
         source = PlayInput(self.input, self.where, self.input_type, self.per, self.k, self.edges)
         return self.operation.parts(source, window)
@@ -144,13 +155,9 @@ class FeatureGroup:
         return tuple((feature, window) for feature in self.features for window in feature.windows)
 
     @property
-    def declaration(self) -> str:
-        """All that it says, as text; manifests of training sets hold a hash of it.
-
-        Groups had a field `keep` when the first of them were written, and those are still replayed.
-        """
-        end = f"daily={self.daily})"
-        return f"{repr(self).removesuffix(end)}keep='lifetime', {end}"
+    def identities(self) -> dict[str, dict[str, Any]]:
+        """Of every column, what decides its values beyond `keys` and `where`."""
+        return {feature.name(window): feature.identity(window) for feature, window in self.feature_windows}
 
     @property
     def tables(self) -> tuple[str, ...]:

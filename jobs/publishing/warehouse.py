@@ -136,12 +136,20 @@ def _add_columns(table: DeltaTable, contract: Contract) -> None:
     table.alter.add_columns(nullable, commit_properties=properties)
 
 
-def stale_days(warehouse: Warehouse, table: str, wanted: Mapping[date, str]) -> list[date]:
-    """Days that `table` lacks, or made of something else than what names the day in `wanted`."""
+def stale_days(
+    warehouse: Warehouse, table: str, wanted: Mapping[date, str], former: Mapping[date, str] | None = None
+) -> list[date]:
+    """Days that `table` lacks, or made of something else than what names the day in `wanted`.
+
+    Args:
+        former: names of the very same by an older rule, which tables of before hold.
+    """
     state = warehouse.state(table)
     # state of the newest commit: no file is opened to know what is stale
     known = {} if state is None else {day: part.upstream for day, part in state.day_states.items()}
-    return [day for day, made_of in wanted.items() if known.get(day) != made_of]
+    return [
+        day for day, name in wanted.items() if known.get(day) not in (name, (former or {}).get(day, name))
+    ]
 
 
 def has_rows(warehouse: Warehouse, table: str) -> bool:

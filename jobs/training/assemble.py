@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from functools import cache
 from typing import TYPE_CHECKING
 
 from features.joins.feature_table import FEATURE_AT, output_name
@@ -14,10 +15,9 @@ from features.windows.label_time import LabelTimeFeatures, label_time_features
 from jobs.errors import WrongUsage
 from jobs.job import Job
 from jobs.training.labels import Labels
-from jobs.training.request import Request, daily_columns, entity_of, group_of, label_time_columns, split_refs
+from jobs.training.request import Request, daily_columns, group_of, label_time_columns, split_refs
 from jobs.training.spaces import keep_one_space
-from schemas import CONTRACTS
-from segue import storage
+from segue.storage import Snapshot
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -45,8 +45,11 @@ def assemble(job: Job, request: Request, labels: Labels, tables: dict[str, int])
         UsageError: vectors of several spaces, or a space that there is not.
     """
     daily_refs, label_time_refs = split_refs(request)
-    daily = daily_columns(daily_refs, tables)
-    joined = [_feature_table(job, request, labels, name, columns) for name, columns in daily.items()]
+    snapshot = cache(job.snapshot)
+    daily = daily_columns(daily_refs, tables, snapshot)
+    joined = [
+        _feature_table(job, request, labels, snapshot(name), columns) for name, columns in daily.items()
+    ]
     joined, space = keep_one_space(job, request, labels, joined)
     rows = labels.rows
     if joined:
@@ -67,29 +70,27 @@ def age_conditions(request: Request, tables: Sequence[str]) -> dict[str, str]:
 
 
 def _feature_table(
-    job: Job, request: Request, labels: Labels, name: str, columns: tuple[str, ...]
+    job: Job, request: Request, labels: Labels, table: Snapshot, columns: tuple[str, ...]
 ) -> FeatureTable:
-    contract = CONTRACTS[name]
-    keys = entity_of(contract)
-    _check_keys(request, labels, name, keys)
-    days = _visible_days(_read_published_days(job, name), labels.first, labels.last, request.as_published)
+    keys = tuple(name for name in table.key if name != "ds")
+    _check_keys(request, labels, table.name, keys)
+    days = _visible_days(_read_published_days(table), labels.first, labels.last, request.as_published)
     return FeatureTable(
-        name=name,
+        name=table.name,
         # Tables are partitioned by day: what no label can get is never read.
-        rows=job.read(name, [day.ds for day in days]),
+        rows=job.read(table.name, [day.ds for day in days]),
         keys=keys,
         columns=columns,
         max_age=request.age_limit,
         published_days=days,
-        defaults={c: d for c in columns if (d := contract.column(c).default) is not None},
+        defaults={name: default for name, default in table.defaults.items() if name in columns},
     )
 
 
-def _read_published_days(job: Job, name: str) -> list[PublishedDay]:
+def _read_published_days(table: Snapshot) -> list[PublishedDay]:
     """The published days, oldest first; a day that was published in parts was all there with the last."""
-    uri = job.warehouse.table_path(name)
     available: dict[date, datetime] = {}
-    for file in storage.Snapshot.at(uri, job.version(name)).files:
+    for file in table.files:
         day, at = file.partition["ds"], file.partition["available_at"]
         available[day] = max(at, available.get(day, at))
     return [PublishedDay(day, at) for day, at in sorted(available.items())]

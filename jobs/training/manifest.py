@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -24,13 +24,13 @@ NAME = "_manifest.json"
 class Manifest:
     """`tables` has version, rows and content hash of each; `nulls` and `lost_to_max_age` are shares of the rows.
 
-    `space` is the one of its vectors, None where it has none.
+    `identities` has a fingerprint of what computes each declared feature, by `table:column`; manifests written before
+    there were such have none. `space` is the one of its vectors, None where it has none.
     """
 
     request: Request
     release: str
     tables: Mapping[str, Mapping[str, Any]]
-    declarations: str
     code: str
     label_rows: int
     label_hash: str
@@ -40,18 +40,28 @@ class Manifest:
     nulls: Mapping[str, float] = field(default_factory=dict)
     lost_to_max_age: Mapping[str, float] = field(default_factory=dict)
     space: str | None = None
+    identities: Mapping[str, str] = field(default_factory=dict)
 
     def dumps(self) -> str:
         return json.dumps(asdict(self), indent=2, default=str)
+
+    def changed_features(self, refs: Iterable[str]) -> list[str]:
+        """Those of the features that are declared no more, or as something else than when the set was made."""
+        now = declared_identities()
+        return sorted(ref for ref in refs if ref not in now or self.identities.get(ref, now[ref]) != now[ref])
 
     @property
     def versions(self) -> dict[str, int]:
         return {name: int(table["version"]) for name, table in self.tables.items()}
 
 
-def declarations() -> str:
-    """Identifies every declared feature; another declaration of a name would give other values."""
-    return digest([group.declaration for group in FEATURE_GROUPS])
+def declared_identities() -> dict[str, str]:
+    """A fingerprint of what computes each declared feature, by `table:column`."""
+    return {
+        f"{group.table}:{name}": digest(group.keys, group.where, identity)
+        for group in FEATURE_GROUPS
+        for name, identity in group.identities.items()
+    }
 
 
 def manifest_path(path: str) -> str:
@@ -74,6 +84,7 @@ def load(path: str) -> Manifest:
         with files.open_input_stream(inner) as file:
             saved = json.loads(file.read())
         request = Request.loads(saved.pop("request"))
+        saved.pop("declarations", None)  # a hash of all features of then, which any new feature made another
         return Manifest(request=request, **{**saved, "columns": tuple(saved["columns"])})
     except FileNotFoundError:
         raise WrongUsage(f"{manifest_path(path)} is not there; give a training set, or its {NAME}") from None

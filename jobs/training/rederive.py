@@ -42,7 +42,7 @@ def rederive(job: Job, path: str, sample: int) -> int:
     manifest = load(path)
     job.pin(manifest.versions)
     rows = _read_sample(job, path.removesuffix(f"/{NAME}"), sample)
-    requested = list(_requested_tables(manifest))
+    requested = list(_requested_tables(job, manifest))
     if not requested:
         raise JobError(
             f"{path}: none of its features is made of plays by declaration, so none can be made again"
@@ -65,16 +65,26 @@ class RequestedTable:
     at_label_time: bool
 
 
-def _requested_tables(manifest: Manifest) -> Iterator[RequestedTable]:
-    daily, label_time = split_refs(manifest.request)
-    both = [(label_time_columns(label_time), True), (daily_columns(daily, manifest.tables), False)]
+def _requested_tables(job: Job, manifest: Manifest) -> Iterator[RequestedTable]:
+    """What is declared as it was when the set was made; the rest is named and left out."""
+    daily, label_time = split_refs(manifest.request.with_columns(tuple(manifest.nulls)))
+    both = [
+        (label_time_columns(label_time), True),
+        (daily_columns(daily, manifest.tables, job.snapshot), False),
+    ]
     declared = {group.table: group for group in FEATURE_GROUPS}
     for columns_of, at_label_time in both:
+        refs = [
+            f"{name}:{column}" for name in columns_of.keys() & declared.keys() for column in columns_of[name]
+        ]
+        changed = manifest.changed_features(refs)
+        if changed:
+            job.say(f"left out, declared otherwise by now or no more: {', '.join(changed)}")
         for name in columns_of.keys() & declared.keys():
             features = [
                 (f, w)
                 for f, w in declared[name].feature_windows
-                if f.name(w) in columns_of[name] and f.op not in APPROXIMATE
+                if f.op not in APPROXIMATE and f"{name}:{f.name(w)}" in {*refs} - {*changed}
             ]
             yield RequestedTable(declared[name], features, at_label_time)
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from jobs.errors import WrongUsage
-from schemas import CONTRACTS, FEATURE_GROUPS, Contract, FeatureGroup
-
-# Columns that frame the features of a table.
-_FRAME = ("ds", "feature_at", "available_at", "bucket")
+from schemas import CONTRACTS, FEATURE_GROUPS, FeatureGroup
+from segue.storage import Snapshot
+from segue.training_set import FRAME
 
 # What fields of a request were called in manifests of before.
 FORMER_NAMES = {"exact": "at_label_time", "known": "as_published"}
@@ -44,6 +43,14 @@ class Request:
         }
         return Request(**given)
 
+    def with_columns(self, outputs: Sequence[str]) -> Request:
+        """Every whole table replaced by its columns among `outputs`: tables get columns after a set was made."""
+        return replace(
+            self,
+            features=_name_columns(self.features, outputs),
+            at_label_time=_name_columns(self.at_label_time, outputs),
+        )
+
     @property
     def age_limit(self) -> timedelta | None:
         return None if self.max_age is None else timedelta(days=self.max_age)
@@ -61,17 +68,20 @@ class Request:
         return instants
 
 
-def daily_columns(refs: Sequence[str], tables: Iterable[str]) -> dict[str, tuple[str, ...]]:
-    """The columns of each daily table of a release that are requested.
+def daily_columns(
+    refs: Sequence[str], tables: Iterable[str], snapshot: Callable[[str], Snapshot]
+) -> dict[str, tuple[str, ...]]:
+    """The columns of each daily table of a release that are requested, as the table's version there has them.
 
     Raises:
         WrongUsage: a table or column that there is not.
     """
-    known = {
-        name: tuple(c for c in CONTRACTS[name].names if c not in (*_FRAME, *CONTRACTS[name].key))
-        for name in tables
-        if name in CONTRACTS and CONTRACTS[name].event_time == "feature_at"
-    }
+    daily = [name for name in tables if name in CONTRACTS and CONTRACTS[name].event_time == "feature_at"]
+    known: dict[str, tuple[str, ...]] = dict.fromkeys(daily, ())
+    # a version holds features that are declared no more, and lacks those declared since
+    for name in {ref.partition(":")[0] for ref in refs} & set(daily):
+        version = snapshot(name)
+        known[name] = tuple(c for c in version.schema.names if c not in (*FRAME, *version.key))
     return _resolve(refs, known, "release")
 
 
@@ -92,8 +102,12 @@ def split_refs(request: Request) -> tuple[list[str], list[str]]:
     return daily, [*request.at_label_time, *(ref for ref in request.features if ref not in daily)]
 
 
-def entity_of(contract: Contract) -> tuple[str, ...]:
-    return tuple(name for name in contract.key if name != "ds")
+def _name_columns(refs: Sequence[str], outputs: Sequence[str]) -> tuple[str, ...]:
+    named: list[str] = []
+    for ref in refs:
+        columns = [output.removeprefix(f"{ref}__") for output in outputs if output.startswith(f"{ref}__")]
+        named += [ref] if ":" in ref else [f"{ref}:{column}" for column in columns if column not in FRAME]
+    return tuple(named)
 
 
 def _resolve(

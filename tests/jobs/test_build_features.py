@@ -18,7 +18,7 @@ from reference.published import NOON, opening, pass_every_batch, publish
 from reference.rows import assert_same
 from reference.three_features import THREE_FEATURES, declare_three_features
 from reference.windows import window_features as expected_features
-from schemas.declarations import Feature
+from schemas.declarations import Feature, FeatureGroup
 from schemas.sessions import SESSIONS
 
 LENGTH = 10
@@ -123,6 +123,32 @@ def test_a_new_declaration_is_computed_for_all_days(root, monkeypatch, tmp_path)
     assert_same(
         expected_features(world(late=True), more, over), rows, ("user_id", "ds"), world(late=True), "user_id"
     )
+
+
+def test_prose_of_a_declaration_makes_no_day_stale(root, monkeypatch, capsys):
+    reworded = tuple(replace(f, meaning="in other words", owner="somebody else") for f in GROUP.features)
+    declare_three_features(monkeypatch, replace(GROUP, features=reworded))
+    assert build_features.main([*STEP, "--root", root[0], "--run-id", "reworded"]) == 0
+    assert capsys.readouterr().out.count("unchanged") == 2
+
+
+def test_days_with_a_fingerprint_of_before_are_not_made_again(root, monkeypatch, capsys, tmp_path):
+    """Tables of before name a day by all that its declarations said, prose included."""
+    shutil.copytree(root[0], tmp_path / "root")
+    arguments = [*STEP, "--root", str(tmp_path / "root"), "--run-id"]
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            FeatureGroup, "identities", property(lambda group: [repr(feature) for feature in group.features])
+        )
+        # another window, so that days of that rule come into the log
+        first, *rest = GROUP.features
+        changed = replace(GROUP, features=(replace(first, windows=(*first.windows, "40d")), *rest))
+        declare_three_features(patch, changed)
+        assert build_features.main([*arguments, "before"]) == 0
+        assert f"{len(DAYS) - 1} days to" in capsys.readouterr().out, "nothing was published by the old rule"
+    declare_three_features(monkeypatch, changed)
+    assert build_features.main([*arguments, "after"]) == 0
+    assert capsys.readouterr().out.count("unchanged") == 2
 
 
 @pytest.mark.parametrize(("argv", "got"), [([], "nothing"), (["--root", "r"], "--root")])

@@ -6,7 +6,7 @@ import argparse
 import json
 import random
 import shutil
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 
@@ -18,6 +18,7 @@ import pytest
 import segue
 from jobs import build_training_set, verify
 from jobs.errors import JobError, WrongUsage
+from jobs.training import manifest, rederive, request
 from jobs.training.manifest import load
 from jobs.training.request import Request
 from reference.flows import DAYS, FIRST
@@ -25,6 +26,7 @@ from reference.point_in_time import PublishedDay, Table, joined
 from reference.rows import assert_same, same
 from reference.windows import by_entity, value
 from schemas import CONTRACTS, FEATURE_GROUPS
+from schemas.declarations import Feature
 
 DAILY = {
     "user_features": ("plays_count_7d", "artists_top_k_30d", "completion_mean_1d", "tracks_distinct_7d"),
@@ -156,18 +158,17 @@ def test_the_manifest_says_what_it_was_made_of_and_a_replay_gives_the_same_rows(
     night, made, tmp_path, capsys
 ):
     folder, labels, _ = made
-    manifest = json.loads((folder / "set" / "_manifest.json").read_text())
-    assert (manifest["rows"], manifest["release"]) == (len(labels), segue.open(night.root).release)
+    saved = json.loads((folder / "set" / "_manifest.json").read_text())
+    assert (saved["rows"], saved["release"]) == (len(labels), segue.open(night.root).release)
     assert (
-        manifest["tables"]["user_features"]["version"]
-        == segue.open(night.root).tables["user_features"].version
+        saved["tables"]["user_features"]["version"] == segue.open(night.root).tables["user_features"].version
     )
     found = rows_in(folder / "set")
     column = "track_features__plays_count_30d"
-    assert manifest["nulls"][column] == sum(row[column] is None for row in found) / len(found)
+    assert saved["nulls"][column] == sum(row[column] is None for row in found) / len(found)
     again = ["--root", night.root, "--replay", str(folder / "set"), "--out", str(tmp_path / "again")]
     assert build_training_set.main([*again, "--format", "delta"]) == 0
-    assert load(str(tmp_path / "again")).content_hash == manifest["content_hash"]
+    assert load(str(tmp_path / "again")).content_hash == saved["content_hash"]
     assert "the same as" in capsys.readouterr().out
 
 
@@ -205,7 +206,11 @@ def changed(made, tmp_path, **overrides):
     ("overrides", "error", "message"),
     [
         ({"label_hash": "0" * 16}, JobError, "are not those of the manifest"),
-        ({"declarations": "others"}, WrongUsage, "declared otherwise by now"),
+        (
+            {"identities": {"artist_features:plays_trend_7d": "0" * 16}},
+            WrongUsage,
+            "declared otherwise by now or no more: artist_features:plays_trend_7d; .* release",
+        ),
         ({"content_hash": "0" * 16}, JobError, "the replay holds"),
     ],
 )
@@ -215,11 +220,84 @@ def test_a_replay_that_is_not_the_same_says_so(night, made, tmp_path, overrides,
         build_training_set.main([*arguments, "--replay", changed(made, tmp_path, **overrides)])
 
 
+def declare(monkeypatch, groups):
+    """Other feature groups, wherever a training set looks for them."""
+    for module in (manifest, request, rederive):
+        monkeypatch.setattr(module, "FEATURE_GROUPS", groups)
+
+
+def test_replay_gives_the_same_rows_after_features_were_declared_and_prose_changed(
+    night, made, tmp_path, monkeypatch, capsys
+):
+    ten = tuple(Feature(f"extra{n}", "max", "ms_played", "ms", ("7d",)) for n in range(10))
+    others = tuple(
+        replace(
+            group,
+            owner="somebody else",
+            features=(*ten, *[replace(feature, meaning="in other words") for feature in group.features]),
+        )
+        for group in FEATURE_GROUPS
+    )
+    declare(monkeypatch, others)
+    arguments = ["--root", night.root, "--replay", str(made[0] / "set"), "--out", str(tmp_path / "again")]
+    assert build_training_set.main(arguments) == 0, (
+        "a whole table asked for means the columns that it had then"
+    )
+    assert load(str(tmp_path / "again")).content_hash == load(str(made[0] / "set")).content_hash
+
+
+def test_replay_reads_daily_values_of_a_feature_that_is_declared_no_more(
+    night, made, tmp_path, monkeypatch, capsys
+):
+    declare(monkeypatch, tuple(group for group in FEATURE_GROUPS if group.table != "track_features"))
+    arguments = ["--root", night.root, "--replay", str(made[0] / "set"), "--out", str(tmp_path / "again")]
+    assert build_training_set.main(arguments) == 0
+    assert (
+        segue_verify(["--root", night.root, "--sample", "5", "--training-set", str(tmp_path / "again")]) == 0
+    )
+    assert "track_features" not in capsys.readouterr().out.split("the same as")[1], (
+        "nothing says how to compute it"
+    )
+
+
+def test_replay_refuses_a_feature_at_label_time_that_is_declared_no_more(night, made, tmp_path, monkeypatch):
+    fewer = tuple(
+        replace(group, features=tuple(f for f in group.features if f.op != "trend"))
+        for group in FEATURE_GROUPS
+    )
+    declare(monkeypatch, fewer)
+    arguments = ["--root", night.root, "--replay", str(made[0] / "set"), "--out", str(tmp_path / "again")]
+    release = load(str(made[0] / "set")).release
+    with pytest.raises(WrongUsage, match=f"no more: artist_features:plays_trend_7d; .* of release {release}"):
+        build_training_set.main(arguments)
+    assert not (tmp_path / "again").exists()
+
+
+def test_verify_leaves_out_what_is_declared_otherwise_by_now(night, made, tmp_path, capsys):
+    (tmp_path / "set").mkdir()
+    for file in (made[0] / "set").glob("*.parquet"):
+        shutil.copy(file, tmp_path / "set")
+    saved = json.loads((made[0] / "set" / "_manifest.json").read_text())
+    ref = "user_features:plays_count_7d"
+    assert ref in saved["identities"]
+    saved["identities"][ref] = "0" * 16
+    (tmp_path / "set" / "_manifest.json").write_text(json.dumps(saved))
+    assert segue_verify(["--root", night.root, "--sample", "5", "--training-set", str(tmp_path / "set")]) == 0
+    assert f"declared otherwise by now or no more: {ref}\n" in capsys.readouterr().out
+
+
+def test_a_manifest_with_a_hash_of_all_declarations_is_replayed(night, made, tmp_path):
+    """As those were written: no new feature must keep them from being made again."""
+    path = changed(made, tmp_path, declarations="0123456789abcdef", identities={})
+    arguments = ["--root", night.root, "--replay", path, "--out", str(tmp_path / "again")]
+    assert build_training_set.main(arguments) == 0
+
+
 def test_a_manifest_of_before_asks_for_the_same_under_its_old_names():
     saved = {"labels": "l", "exact": ["user_features:plays_count_7d"], "known": True, "instants": []}
-    request = Request.loads(saved)
-    assert (request.at_label_time, request.as_published) == (("user_features:plays_count_7d",), True)
-    assert Request.loads(json.loads(json.dumps(asdict(request)))) == request
+    loaded = Request.loads(saved)
+    assert (loaded.at_label_time, loaded.as_published) == (("user_features:plays_count_7d",), True)
+    assert Request.loads(json.loads(json.dumps(asdict(loaded)))) == loaded
 
 
 def test_what_is_too_old_is_null_and_counted(night, made, tmp_path):
@@ -235,8 +313,8 @@ def test_what_is_too_old_is_null_and_counted(night, made, tmp_path):
         "3",
     ]
     build_training_set.main(["--root", night.root, *arguments, "--features", "user_features:plays_count_7d"])
-    manifest, found = load(str(tmp_path / "set")), rows_in(tmp_path / "set")
-    assert manifest.lost_to_max_age == {"user_features": 0.5}
+    old_set, found = load(str(tmp_path / "set")), rows_in(tmp_path / "set")
+    assert old_set.lost_to_max_age == {"user_features": 0.5}
     old = [row for row in found if row["label_at"] - row["user_features__feature_at"] > timedelta(days=3)]
     assert len(old) == len(labels)
     assert {row["user_features__plays_count_7d"] for row in old} == {None}

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+from copy import copy
+from dataclasses import fields, replace
 
 import pytest
 
@@ -88,6 +90,41 @@ def test_a_default_takes_the_place_of_null(op, given, default):
     assert not struct[column.name].nullable
     stored = json.loads(struct[column.name].metadata["segue.default"])
     assert stored == (list(default) if isinstance(default, tuple) else default)
+
+
+# Every option of a feature that decides its values, with another value than in the test.
+OPTIONS = {
+    "what": "y",
+    "op": "min",
+    "input": "position",
+    "where": "skipped",
+    "type": "int",
+    "default": 1,
+    "per": "position",
+    "k": 2,
+    "at": (0.5,),
+    "edges": (1.0,),
+}
+
+
+@pytest.mark.parametrize("option", OPTIONS)
+def test_identity_changes_with_each_option_that_decides_values(option):
+    before = Feature("x", "max", "ms_played", "meaning", ("7d",))
+    after = copy(before)
+    object.__setattr__(
+        after, option, OPTIONS[option]
+    )  # some would be refused, and yet must not share an identity
+    assert after.identity("7d") != before.identity("7d")
+
+
+def test_identity_leaves_out_prose_and_the_other_windows():
+    before = Feature("x", "max", "ms_played", "meaning", ("7d", "30d"))
+    assert before.identity("7d") == replace(before, meaning="m", owner="o", windows=("7d",)).identity("7d")
+    assert before.identity("7d") != before.identity("30d")
+    unlisted = {field.name for field in fields(Feature)} - OPTIONS.keys() - {"meaning", "owner", "windows"}
+    assert not unlisted, (
+        "say of each new option whether it decides values: in OPTIONS here, or in _NOT_COMPUTED"
+    )
 
 
 def test_a_features_columns_are_one_per_window():
