@@ -9,7 +9,6 @@ import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, date, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow.compute as pc
@@ -17,12 +16,13 @@ import pyarrow.compute as pc
 from expectations.verdict import Refused
 from jobs import FLOW, TABLES, release_tables
 from jobs.arguments import add_common_arguments
-from jobs.errors import JobError, WrongUsage
+from jobs.errors import JobError
 from jobs.graph import downstream
 from jobs.job import Job
 from jobs.publishing.commits import CommitConflict, list_file_days
 from jobs.publishing.retention import GRACE, list_unpublished, vacuum
 from jobs.publishing.rewrite import Rewrite, mark_erased, rewrite_files
+from jobs.user_ids import read_ids
 from schemas import CONTRACTS, Contract
 from segue import show
 from segue.buckets import bucket
@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 FILES_PER_REWRITE = 200
 # One regular expression of more names than this gets slow to compile.
 IDS_PER_PATTERN = 500
+# A wrong file can hold millions of lines that are no ids.
+MISSING_SHOWN = 10
 # Made of many listeners' plays: nobody can be taken out of them again.
 AGGREGATES = tuple(
     name for name in TABLES if name in downstream(FLOW, "plays") and not CONTRACTS[name].personal
@@ -51,6 +53,7 @@ class Erasure:
     rows: int = 0
     version: int | None = None
     first_day: date | None = None
+    users: set[str] = field(default_factory=set)
     staged: list[str] = field(default_factory=list)
 
 
@@ -62,11 +65,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--user", nargs="+", default=[], metavar="ID", help="ids of listeners")
     parser.add_argument("--users", metavar="FILE", help="a file with an id a line")
+    parser.add_argument(
+        "--ignore-missing", action="store_true", help="ids that are in no table are no error (else: exit 1)"
+    )
     add_common_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    ids = _read_ids(args)
+    ids = read_ids(args.user, args.users)
     job = Job("forget", args.root, args.run_id)
     erased = [_erase(job, name, ids) for name in TABLES if CONTRACTS[name].personal and job.has(name)]
     if not erased:
@@ -75,30 +81,22 @@ def run(args: argparse.Namespace) -> int:
     now = datetime.now(UTC)
     for each in erased:
         vacuum(job.warehouse, job.warehouse.create(CONTRACTS[each.table]), each.table, now)
-    receipt = _make_receipt(job, ids, erased, released, now)
+    receipt, missing = _make_receipt(job, ids, erased, released, now)
     _print_receipt(receipt)
     print(f"Receipt: {_write_receipt(job, receipt)}")
-    return 0
+    if missing:
+        some = ", ".join(missing[:MISSING_SHOWN]) + (", …" if len(missing) > MISSING_SHOWN else "")
+        print(
+            f"\n{len(missing)} of {len(ids)} ids are in no table and in no release: {some}. Ids are compared letter by "
+            "letter, capitals included: look at what was given. --ignore-missing takes them for listeners without plays"
+        )
+    return int(bool(missing) and not args.ignore_missing)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="segue forget")
     configure(parser)
     return run(parser.parse_args(argv))
-
-
-def _read_ids(args: argparse.Namespace) -> list[str]:
-    ids = [id_ for id_ in args.user if id_]
-    if args.users:
-        try:
-            ids += [line.strip() for line in Path(args.users).read_text().splitlines() if line.strip()]
-        except OSError as problem:
-            raise WrongUsage(
-                f"--users {args.users}: {problem.strerror}; give a file with an id a line"
-            ) from None
-    if not ids:
-        raise WrongUsage("nobody to erase; give --user ID ..., or --users FILE with an id a line")
-    return list(dict.fromkeys(ids))
 
 
 def _erase(job: Job, name: str, ids: Sequence[str]) -> Erasure:
@@ -135,12 +133,18 @@ def _find_files(job: Job, name: str, ids: Sequence[str], done: Erasure) -> list[
     path = F.element_at(F.split("_metadata.file_path", "/"), -1)
     found = (
         rows_of_users.groupBy(path.alias("file"))
-        .agg(F.count("*").alias("rows"), F.min("ds").alias("day"))
+        .agg(
+            F.count("*").alias("rows"),
+            F.min("ds").alias("day"),
+            F.collect_set("user_id").alias("users"),
+            _mentions(CONTRACTS[name], ids).alias("mentions"),
+        )
         .collect()
     )
     if found:
         names = {row["file"] for row in found}
         done.rows += sum(row["rows"] for row in found)
+        done.users.update(id_ for row in found for id_ in (*row["users"], *row["mentions"]))
         done.first_day = min([row["day"] for row in found] + ([done.first_day] if done.first_day else []))
         return [file for file, _ in list_file_days(table) if file.rsplit("/", 1)[-1] in names]
     try:
@@ -157,12 +161,26 @@ def _rows_of_users(contract: Contract, ids: Sequence[str]) -> Column:
     condition = F.coalesce(F.col("user_id").isin(list(ids)), F.lit(False))
     if contract.entity == "user_id":  # the log knows buckets, and no names: files without them are not read
         return condition & F.col("bucket").isin(sorted({bucket(id_, contract.buckets) for id_ in ids}))
-    if "raw" in contract.names:
-        for start in range(0, len(ids), IDS_PER_PATTERN):
-            names = "|".join(re.escape(id_) for id_ in ids[start : start + IDS_PER_PATTERN])
-            mentions = F.col("raw").rlike(rf"(?<![\w-])(?:{names})(?![\w-])")
-            condition = condition | (F.col("user_id").isNull() & mentions)
+    for pattern in _patterns(contract, ids):
+        condition = condition | (F.col("user_id").isNull() & F.col("raw").rlike(pattern))
     return condition
+
+
+def _mentions(contract: Contract, ids: Sequence[str]) -> Column:
+    """Over rows of these listeners: the ids in the texts of those that do not say whose they are."""
+    from pyspark.sql import functions as F
+
+    nameless = F.when(F.col("user_id").isNull(), F.col("raw")) if "raw" in contract.names else F.lit(None)
+    texts = [F.regexp_extract_all(nameless, F.lit(p), F.lit(0)) for p in _patterns(contract, ids)]
+    return F.flatten(F.collect_set(F.concat(*texts))) if texts else F.array().cast("array<string>")
+
+
+def _patterns(contract: Contract, ids: Sequence[str]) -> list[str]:
+    """Regular expressions for the ids in a rejected row's text: none is a part of a longer one."""
+    if "raw" not in contract.names:
+        return []
+    chunks = (ids[start : start + IDS_PER_PATTERN] for start in range(0, len(ids), IDS_PER_PATTERN))
+    return [rf"(?<![\w-])(?:{'|'.join(map(re.escape, chunk))})(?![\w-])" for chunk in chunks]
 
 
 def _drop_staged(job: Job, name: str) -> list[str]:
@@ -190,49 +208,59 @@ def _release(job: Job) -> str:
 
 def _make_receipt(
     job: Job, ids: Sequence[str], erased: Sequence[Erasure], released: str, now: datetime
-) -> dict[str, Any]:
-    """Ids as hashes: a receipt that names them would have to be erased too."""
-    return {
+) -> tuple[dict[str, Any], list[str]]:
+    """The receipt, and the ids that were nowhere. In it they are hashes: else it would have to be erased too."""
+    held, in_releases = _find_remaining(job, ids, erased, now)
+    users = in_releases.union(*(each.users for each in erased))
+    missing = [id_ for id_ in ids if id_ not in users]
+    first_day = min((e.first_day for e in erased if e.first_day), default=None)
+    receipt = {
         "run": job.run_id,
         "erased_at": now,
-        "sha256_of_ids": sorted(hashlib.sha256(id_.encode()).hexdigest() for id_ in ids),
-        "tables": [asdict(each) for each in erased],
+        "sha256_of_ids": _hash_ids(ids),
+        "sha256_of_missing_ids": _hash_ids(missing),
+        "tables": [{k: v for k, v in asdict(each).items() if k != "users"} for each in erased],
         "release": released,
-        "still_held": _find_remaining(job, ids, erased, now),
-        "trained_with_them": _aggregates_since(
-            job, min((e.first_day for e in erased if e.first_day), default=None)
-        ),
+        "still_held": held,
+        "trained_with_them": _aggregates_since(job, first_day),
     }
+    return receipt, missing
+
+
+def _hash_ids(ids: Sequence[str]) -> list[str]:
+    return sorted(hashlib.sha256(id_.encode()).hexdigest() for id_ in ids)
 
 
 def _find_remaining(
     job: Job, ids: Sequence[str], erased: Sequence[Erasure], now: datetime
-) -> list[dict[str, Any]]:
-    """Where they still are: in releases, by looking; in other old versions, by how long those are kept."""
+) -> tuple[list[dict[str, Any]], set[str]]:
+    """Where they still are, and who: in releases, by looking; in other old versions, by how long those are kept."""
     known = list_releases(job.warehouse.root)
-    looked: dict[tuple[str, int], bool] = {}
+    looked: dict[tuple[str, int], set[str]] = {}
     held = []
     for release in select_unexpired(known, now):
         versions = [(e.table, release.tables[e.table].version) for e in erased if e.table in release.tables]
         for each in versions:
             # versions that several releases name are read once
-            looked[each] = looked[each] if each in looked else _version_has_users(job, *each, ids)
+            looked[each] = looked[each] if each in looked else _users_of_version(job, *each, ids)
         if tables := sorted(name for name, version in versions if looked[name, version]):
             until = "a newer release is made" if release is known[0] else release.expires_at + GRACE
             held.append({"by": f"release {release.release_id}", "tables": tables, "until": until})
     if held or any(each.rows for each in erased):
         tables = sorted(each.table for each in erased)
         held.append({"by": "versions in no release", "tables": tables, "until": now + RELEASE_LIFE + GRACE})
-    return held
+    return held, set().union(*looked.values())
 
 
-def _version_has_users(job: Job, name: str, version: int, ids: Sequence[str]) -> bool:
-    """Read without Spark, which refuses to travel as far back as a release may reach."""
+def _users_of_version(job: Job, name: str, version: int, ids: Sequence[str]) -> set[str]:
+    """Those of the ids that have rows."""
+    # without Spark, which refuses to travel as far back as a release may reach
     snapshot = Snapshot.at(table_uri(job.warehouse.root, name), version)
     contract = CONTRACTS[name]
     buckets = {bucket(id_, contract.buckets) for id_ in ids} if contract.entity == "user_id" else None
     files = snapshot.select(buckets=buckets)
-    return snapshot.read(files, ["user_id"], pc.field("user_id").isin(list(ids))).num_rows > 0
+    rows = snapshot.read(files, ["user_id"], pc.field("user_id").isin(list(ids)))
+    return set(pc.unique(rows["user_id"]).to_pylist())
 
 
 def _aggregates_since(job: Job, first: date | None) -> list[dict[str, Any]]:
@@ -247,7 +275,9 @@ def _aggregates_since(job: Job, first: date | None) -> list[dict[str, Any]]:
 
 
 def _write_receipt(job: Job, receipt: dict[str, Any]) -> str:
-    path = job.warehouse.path("quality", "receipts", f"forget-{job.run_id}.json")
+    # a second erasure under one --run-id must not write over what says that the first was done
+    name = f"forget-{job.run_id}-{receipt['erased_at']:%Y%m%dT%H%M%S%f}.json"
+    path = job.warehouse.path("quality", "receipts", name)
     job.warehouse.write(path, json.dumps(receipt, default=str, indent=2))
     return path
 

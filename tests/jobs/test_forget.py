@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import segue
-from jobs import forget
+from jobs import forget, release_tables
 from jobs.errors import JobError, WrongUsage
 from jobs.job import Job
 from jobs.publishing.retention import vacuum
@@ -54,7 +54,7 @@ def erased(night, tmp_path_factory):
     rarest = min(sorted(heard), key=lambda track: len(heard[track]))
     copy.gone = sorted({user for user, _ in busiest} | heard[rarest])
     copy.lonely = [track for track, users in heard.items() if users <= set(copy.gone)]
-    forget.main(["--root", copy.root, "--run-id", "forget-test", "--user", *copy.gone, "nobody"])
+    copy.code = forget.main(["--root", copy.root, "--run-id", "forget-test", "--user", *copy.gone, "nobody"])
     return copy
 
 
@@ -116,6 +116,8 @@ def test_the_receipt_says_what_went_what_is_held_and_what_was_trained(erased):
     assert set(receipt["sha256_of_ids"]) == {
         hashlib.sha256(id_.encode()).hexdigest() for id_ in (*erased.gone, "nobody")
     }
+    assert erased.code == 1, "nobody is in no table, and whoever asked must know that"
+    assert receipt["sha256_of_missing_ids"] == [hashlib.sha256(b"nobody").hexdigest()]
     assert receipt["release"] == segue.open(erased.root).release != erased.old_release
     held = {each["by"]: each for each in receipt["still_held"]}
     assert held[f"release {erased.old_release}"]["until"] > str(datetime.now(UTC) + timedelta(days=35))
@@ -164,16 +166,22 @@ def few(night, tmp_path):
     return night.copied_to(tmp_path, tables=("plays", "rejected_plays", "sessions"))
 
 
-def test_a_step_that_read_before_cannot_publish_after(spark, few):
+def test_a_step_that_read_before_cannot_publish_after(spark, few, capsys):
+    release_tables.main(["--root", few.root])
     slow = Job("slow", few.root, "run-slow", say=lambda text: None)
     days = slow.warehouse.state("sessions").days
     rows = slow.read("sessions", days)
     batch = slow.batch("sessions", days, parameters={"slow": 1})
     user = rows.first().user_id
-    forget.main(["--root", few.root, "--run-id", "forget-test", "--user", user])
+    arguments = ["--root", few.root, "--run-id", "forget-test", "--user"]
+    assert forget.main([*arguments, user]) == 0
     with pytest.raises(JobError, match="a listener was erased from sessions"):
         slow.publish(batch, rows)
     assert user not in {row["user_id"] for row in rows_of(few.root, "sessions")}
+    assert forget.main([*arguments, user]) == 0, "in no table now, and yet in the release of before"
+    assert forget.main([*arguments, user.upper(), "--ignore-missing"]) == 0
+    assert f"1 of 1 ids are in no table and in no release: {user.upper()}." in capsys.readouterr().out
+    assert len(set(Path(few.root, "quality", "receipts").iterdir())) == 3, "a receipt was written over"
 
 
 def test_staged_batches_and_rejected_rows_go_as_well(spark, few):
@@ -193,7 +201,10 @@ def test_staged_batches_and_rejected_rows_go_as_well(spark, few):
     )
     filled = dict.fromkeys(("reject_id", "source", "file", "raw"), "")
     job.publish(job.batch("rejected_plays", appends=True, parameters={"n": 1}), not_null(nameless, filled))
-    forget.main(["--root", few.root, "--run-id", "forget-test", "--user", "ann-1", rows.first().user_id])
+    ids = ["ann-1", rows.first().user_id]
+    assert forget.main(["--root", few.root, "--run-id", "forget-test", "--user", *ids]) == 0, (
+        "ann-1 stands in the text of a rejected row alone, and is not missing"
+    )
     assert not Path(staged.path).exists(), "a staged batch still holds the listener"
     assert not killed.exists(), "files of a write that was killed are in no log, and still there"
     left = {row.reject_id for row in Job("look", few.root).read("rejected_plays").collect()}
