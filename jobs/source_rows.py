@@ -10,7 +10,6 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import reduce
 from typing import TYPE_CHECKING
 
-from pyarrow import fs
 from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -18,6 +17,7 @@ from pyspark.sql import functions as F
 from features.records import split_records
 from jobs.errors import JobError
 from jobs.sources import Source
+from segue.storage import filesystem
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -116,7 +116,8 @@ def _group_by_header(source: Source, paths: Sequence[str]) -> dict[str, list[str
 
 
 def _read_header(source: Source, path: str) -> str:
-    files, inner = fs.FileSystem.from_uri(re.sub("^file:/+", "file:///", path))
+    # a file of this machine as a path: in a URI its spaces and percent signs would mean something else
+    files, inner = filesystem(re.sub("^file:/+", "/", path))
     compression = "gzip" if path.endswith(".gz") else None
     with files.open_input_stream(inner, compression=compression) as stream:
         head = stream.read(HEADER_BYTES).decode(source.encoding, errors="replace")
