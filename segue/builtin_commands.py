@@ -122,7 +122,8 @@ def _similar(args: argparse.Namespace) -> int:
     if args.json:
         _print_if_any(show.format_json_lines(found.to_pylist()))
     else:
-        print(show.format_table(found.column_names, zip(*found.to_pydict().values(), strict=True)))
+        rows = zip(*found.to_pydict().values(), strict=True)
+        print(show.format_table(found.column_names, rows, show.LONGEST_VALUE))
     return 0
 
 

@@ -26,6 +26,7 @@ from typing import Protocol
 import segue
 from segue.builtin_commands import COMMANDS
 from segue.errors import SegueError, UsageError
+from segue.show import escape
 
 GROUP = "segue.commands"
 # Before our own: what makes data comes before what reads it.
@@ -59,7 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         known = getattr(error, "exit_code", None)
         if not isinstance(known, int):
             raise
-        print(f"segue: {error}", file=sys.stderr)
+        print(f"segue: {escape(str(error))}", file=sys.stderr)
         return known
 
 

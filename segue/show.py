@@ -7,10 +7,26 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
-from unicodedata import east_asian_width
+from unicodedata import category, east_asian_width
 
 ABSENT = "(absent)"
 VECTOR_HEAD = 3
+# Characters of a value that a source sent: titles of five thousand were seen. JSON has them all.
+LONGEST_VALUE = 80
+# Controls, the halves of surrogate pairs, and two line ends of Unicode's own.
+UNSAFE_CATEGORIES = ("Cc", "Cs", "Zl", "Zp")
+# They turn the direction of what follows, so that one name is read as another.
+OVERRIDES = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+
+
+def escape(text: str) -> str:
+    """`text` with what would act on a terminal written as Python writes it; ends of lines stay."""
+    return "".join(
+        character.encode("unicode_escape").decode()
+        if character != "\n" and (category(character) in UNSAFE_CATEGORIES or character in OVERRIDES)
+        else character
+        for character in text
+    )
 
 
 def format_cell(value: Any) -> str:
@@ -24,13 +40,17 @@ def format_cell(value: Any) -> str:
     if isinstance(value, list):
         return _format_list(value)
     # A line break in a title would break the table.
-    return " ".join(str(value).split())
+    return escape(" ".join(str(value).split()))
 
 
-def format_table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    """A table of lines, columns two spaces apart; columns of numbers are flush right."""
+def format_table(header: Sequence[str], rows: Iterable[Sequence[Any]], longest: int | None = None) -> str:
+    """A table of lines, columns two spaces apart; columns of numbers are flush right.
+
+    Args:
+        longest: cells of more characters are cut, and say so.
+    """
     body = [list(row) for row in rows]
-    cells = [list(header), *([format_cell(value) for value in row] for row in body)]
+    cells = [list(header), *([_cut(format_cell(value), longest) for value in row] for row in body)]
     widths = [max(map(_cell_width, column)) for column in zip(*cells, strict=True)]
     right = [_is_numeric(column) for column in zip(*body, strict=True)] or [False] * len(widths)
     lines = ("  ".join(map(_pad, row, widths, right)).rstrip() for row in cells)
@@ -41,20 +61,26 @@ def format_records(rows: Sequence[Mapping[str, Any]], key: str, absent: Sequence
     """Looked-up rows. Few and wide ones are turned: a line per column, a column per row."""
     names = list(rows[0])
     labels = [
-        f"{format_cell(row[key])} {ABSENT}" if gone else format_cell(row[key])
+        _cut(format_cell(row[key]), LONGEST_VALUE) + (f" {ABSENT}" if gone else "")
         for row, gone in zip(rows, absent or [False] * len(rows), strict=True)
     ]
     others = [name for name in names if name != key]
     if len(rows) <= 5 and len(others) > len(rows):
-        return format_table([key, *labels], [[name, *(row[name] for row in rows)] for name in others])
-    return format_table(
-        [key, *others], [[label, *(row[o] for o in others)] for label, row in zip(labels, rows, strict=True)]
-    )
+        turned = [[name, *(row[name] for row in rows)] for name in others]
+        return format_table([key, *labels], turned, LONGEST_VALUE)
+    cells = [[label, *(row[o] for o in others)] for label, row in zip(labels, rows, strict=True)]
+    return format_table([key, *others], cells, LONGEST_VALUE)
 
 
 def format_json_lines(rows: Iterable[Mapping[str, Any]]) -> str:
     """One JSON object a line; instants and days as ISO 8601, what JSON has no number for as null."""
     return "\n".join(json.dumps(_to_json_value(row), ensure_ascii=False) for row in rows)
+
+
+def _cut(cell: str, longest: int | None) -> str:
+    if longest is None or len(cell) <= longest:
+        return cell
+    return f"{cell[: longest // 2]}… ({len(cell):,} characters)"
 
 
 def _format_list(values: list[Any]) -> str:
