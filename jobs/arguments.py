@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Callable
 from datetime import date
 
@@ -22,7 +23,9 @@ def new_parser(module_doc: str | None, prog: str) -> argparse.ArgumentParser:
 def add_common_arguments(parser: argparse.ArgumentParser) -> None:
     """--root and --run-id."""
     add_root(parser)
-    parser.add_argument("--run-id", help="name of the run in the quality results (made from the clock)")
+    parser.add_argument(
+        "--run-id", type=parse_run_id, help="name of the run in the quality results (made from the clock)"
+    )
 
 
 def add_source_arguments(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
@@ -56,6 +59,15 @@ def requested_days(args: argparse.Namespace, stale: Callable[[], list[date]]) ->
     if first is None or last is None or last < first:
         raise WrongUsage(f"a range needs --from and --to, in order; got --from {first} --to {last}")
     return [date.fromordinal(n) for n in range(first.toordinal(), last.toordinal() + 1)]
+
+
+def parse_run_id(text: str) -> str:
+    """A name that can be a part of a file's name, for argparse: reports and receipts are called after the run."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", text):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} names no run; use up to 100 letters, digits, '.', '_' and '-', a letter or digit first"
+        )
+    return text
 
 
 def parse_day(text: str) -> date:

@@ -6,6 +6,7 @@ import argparse
 from importlib import import_module
 
 from jobs import EXTRA, FLOW
+from jobs.arguments import parse_run_id
 from segue.builtin_commands import Command, add_root
 
 WHOLE_FLOW = "flow"
@@ -53,7 +54,7 @@ def _demo(args: argparse.Namespace) -> int:
 def _configure_report(parser: argparse.ArgumentParser) -> None:
     parser.description = "Writes the expectations, observations and outcomes of a run as one HTML file."
     add_root(parser)
-    parser.add_argument("--run-id", help="the run to report on (default: the newest)")
+    parser.add_argument("--run-id", type=parse_run_id, help="the run to report on (default: the newest)")
     parser.add_argument("--out", help="file to write (default: under <root>/quality)")
 
 

@@ -194,7 +194,8 @@ class Job(PinnedTables):
 
 
 def new_run_id() -> str:
-    return datetime.now(UTC).strftime("run-%Y%m%dT%H%M%S")
+    # to the microsecond: two runs that begin in one second must not share their results and reports
+    return datetime.now(UTC).strftime("run-%Y%m%dT%H%M%S-%f")
 
 
 def _format_days(staged: StagedBatch) -> str:
