@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+from datetime import date, timedelta
+
 from pyspark.sql import Column, DataFrame, Window, WindowSpec
 from pyspark.sql import functions as F
 
+from schemas.plays import MAX_PLAY_MS
+
+# Which rules cut a day: another number makes every published day stale.
+RULES = 2
+
+DAY_MS = 24 * 60 * 60 * 1000
 GAP_MS = 30 * 60 * 1000
+
+# A source's own session may pause over nights, as players left open do; a day must not look back for ever for it.
+SOURCE_GAP_MS = 7 * DAY_MS
 
 # Under 30 s is no stream to any service that pays for streams; under half spares the short tracks.
 SKIP_MS = 30_000
@@ -19,24 +30,31 @@ _PLAY_COLUMNS = (
 )  # fmt: skip
 
 
+def earlier_days(first: date, gap_ms: int, with_source_sessions: bool) -> list[date]:
+    """The days before `first` that can hold the last play of a session that goes on: plays last a day at most."""
+    gap_ms = max(gap_ms, SOURCE_GAP_MS) if with_source_sessions else gap_ms
+    count = (MAX_PLAY_MS + gap_ms) // DAY_MS + 1
+    return [first - timedelta(days=n) for n in range(count, 0, -1)]
+
+
 def cut_sessions(plays: DataFrame, earlier: DataFrame | None = None, gap_ms: int = GAP_MS) -> DataFrame:
     """One row per play with its session and its place there.
 
     A listener's plays are ordered by (played_at, play_id). A new session begins when a play starts
     more than `gap_ms` after the end of the play before, where a play lasts `ms_played`, or
     `track_ms` where that is unknown. Where either of the two carries the source's own session, the
-    session changes when that changes, and the gap says nothing.
+    session changes when that changes, and the gap is `SOURCE_GAP_MS`.
 
     Args:
         plays: whole days of the table `plays`.
-        earlier: rows of `sessions` from before those days; a session still open goes on, so that
-            a run per day equals one run over all days.
+        earlier: rows of `sessions`, at least those of `earlier_days`; a session still open goes on, so
+            that a run per day equals one run over all days.
     """
     # two plays may begin at one instant: with the id, their order is the same in every run
     listener = Window.partitionBy("user_id").orderBy("played_at", "play_id")
     rows = plays.select(
         *_PLAY_COLUMNS,
-        F.col("source_session_id").alias("_source_session"),
+        _source_id().alias("_source_session"),
         F.lit(None).cast("timestamp").alias("_known_start"),
         F.lit(None).cast("int").alias("_known_position"),
     )
@@ -73,7 +91,8 @@ def _starts_session(listener: WindowSpec, gap_ms: int) -> Column:
     silence = F.unix_micros("played_at") - F.lag(end).over(listener)
     source, before = F.col("_source_session"), F.lag("_source_session").over(listener)
     by_source = source.isNotNull() | before.isNotNull()
-    changes = F.when(by_source, ~source.eqNullSafe(before)).otherwise(silence > gap_ms * 1000)
+    of_another = ~source.eqNullSafe(before) | (silence > SOURCE_GAP_MS * 1000)
+    changes = F.when(by_source, of_another).otherwise(silence > gap_ms * 1000)
     # the first play of a listener has nothing before it: no end, no session
     return F.coalesce(F.lag("play_id").over(listener).isNull() | changes, F.lit(True))
 
@@ -82,6 +101,13 @@ def _at_session_start(column: str, otherwise: str, listener: WindowSpec) -> Colu
     """The value at the session's first play, for all of its plays."""
     so_far = listener.rowsBetween(Window.unboundedPreceding, Window.currentRow)
     return F.coalesce(F.last(column, ignorenulls=True).over(so_far), F.col(otherwise))
+
+
+def _source_id() -> Column:
+    """Of the listener's session at the source: sources number sessions per listener too, or begin anew each day."""
+    # with its length, no listener's name and session run into another's
+    text = F.concat_ws("\x1f", F.length("user_id").cast("string"), "user_id", "source_session_id")
+    return F.when(F.col("source_session_id").isNotNull(), F.concat(F.lit("source-"), F.sha1(text)))
 
 
 def _derived_id() -> Column:

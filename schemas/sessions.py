@@ -11,7 +11,12 @@ SESSIONS = Contract(
     meaning="One row per play, with the session it belongs to and its place there.",
     columns=(
         *LISTENED,
-        Column("session_id", "string", "the source's session, or hash of listener and start", nullable=False),
+        Column(
+            "session_id",
+            "string",
+            "hash of listener and the source's session, else of listener and start",
+            nullable=False,
+        ),
         Column("session_started_at", "timestamp", "start of the session's first play", "UTC", False),
         Column("position", "int", "place in the session, from 1", nullable=False, check=">= 1"),
         Column("completion", "double", "share of the track that was played, null where unknown", "0..1"),

@@ -23,8 +23,8 @@ COPIED = ("play_id", "user_id", "track_id", "artist_id", "played_at", "ms_played
 def sessions(plays: Iterable[Row], gap_ms: int = 1_800_000) -> list[Row]:
     """Rows of `sessions` but `available_at`.
 
-    `session_id` is the source's, or a text made of listener and start where the engine has a hash:
-    compare which plays share one, not the ids.
+    `session_id` is a text of listener and the source's session, or of listener and start, where the engine
+    has a hash: compare which plays share one, not the ids.
     """
     plays = sorted(plays, key=lambda play: (play["user_id"], play["played_at"], play["play_id"]))
     bot_days = _bot_days(plays)
@@ -39,7 +39,7 @@ def sessions(plays: Iterable[Row], gap_ms: int = 1_800_000) -> list[Row]:
         rows.append(
             {column: play[column] for column in COPIED}
             | {
-                "session_id": hashed if source_id is None else source_id,
+                "session_id": hashed if source_id is None else f"{play['user_id']} at source {source_id}",
                 "session_started_at": started_at,
                 "position": position,
                 "completion": _completion(play["ms_played"], play["track_ms"]),
@@ -54,12 +54,12 @@ def sessions(plays: Iterable[Row], gap_ms: int = 1_800_000) -> list[Row]:
 
 
 def _cut(previous: Row, play: Row, gap_ms: int) -> bool:
+    lasted = previous["ms_played"] if previous["ms_played"] is not None else previous["track_ms"]
+    silence = play["played_at"] - previous["played_at"] - timedelta(milliseconds=lasted or 0)
     before, now = previous["source_session_id"], play["source_session_id"]
     if before is not None or now is not None:
-        return bool(before != now)
-    lasted = previous["ms_played"] if previous["ms_played"] is not None else previous["track_ms"]
-    end = previous["played_at"] + timedelta(milliseconds=lasted or 0)
-    return bool(play["played_at"] - end > timedelta(milliseconds=gap_ms))
+        return bool(before != now or silence > timedelta(days=7))
+    return bool(silence > timedelta(milliseconds=gap_ms))
 
 
 def _completion(ms_played: int | None, track_ms: int | None) -> float | None:

@@ -1,0 +1,178 @@
+"""Days cut in any order, upon late plays and with other settings, end up as one run over all plays has them."""
+
+from __future__ import annotations
+
+import random
+from datetime import timedelta
+
+import pytest
+
+from features.sessions import DAY_MS, GAP_MS, earlier_days
+from jobs import build_sessions
+from jobs.build_sessions import select_days
+from jobs.job import Job
+from jobs.publishing.state import DayState, TableState
+from reference.frames import frame
+from reference.published import NOON, pass_every_batch
+from reference.rows import assert_same
+from reference.sessions import sessions as expected_sessions
+from reference.worlds import play
+from schemas.plays import PLAYS
+
+LENGTH = 12
+DAYS = [(NOON + timedelta(days=n)).date() for n in range(LENGTH)]
+MIDNIGHT = NOON - timedelta(hours=12)
+DAY = timedelta(days=1)
+# Nobody plays on these.
+SILENT = (3, 4, 7)
+
+
+def world():
+    """Sessions over midnights and silent days, by the gap and by the source; a play of a whole day."""
+    rows = []
+
+    def add(user, at, **overrides):
+        rows.append(play(play_id=f"{user} {len(rows)}", user_id=user, played_at=at, **overrides))
+
+    for n in range(LENGTH):
+        if n in SILENT:
+            continue
+        midnight = MIDNIGHT + n * DAY
+        add("gap", midnight + timedelta(minutes=10))
+        add("gap", midnight + DAY - timedelta(minutes=10))
+        add("source", midnight + timedelta(hours=9), source_session_id="open for days")
+        add("changes", midnight + timedelta(hours=9), source_session_id=f"s{n // 6}")
+    # a day long, it ends half an hour before the other begins, two midnights later
+    add("long", MIDNIGHT + DAY - timedelta(minutes=1), ms_played=DAY_MS)
+    add("long", MIDNIGHT + 2 * DAY + timedelta(minutes=29))
+    return rows
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_gate():
+    with pytest.MonkeyPatch.context() as patch:
+        pass_every_batch(patch)
+        yield
+
+
+class Tables:
+    """A root, the plays in it, and the steps of a night."""
+
+    def __init__(self, spark, root):
+        self.spark, self.root, self.plays = spark, str(root), []
+
+    def publish_plays(self, rows):
+        self.plays += rows
+        days = sorted({row["ds"] for row in rows})
+        job = Job("test", self.root, say=lambda text: None)
+        whole_days = frame(self.spark, [row for row in self.plays if row["ds"] in days], PLAYS)
+        job.publish(job.batch("plays", days, parameters={"rows": len(self.plays)}), whole_days)
+
+    def build(self, *arguments):
+        assert build_sessions.main(["--root", self.root, *arguments]) == 0
+
+    def sessions(self):
+        rows = Job("look", self.root).read("sessions").drop("available_at").toArrow().to_pylist()
+        first = {}
+        for row in sorted(rows, key=lambda row: row["play_id"]):
+            first.setdefault(row["session_id"], row["play_id"])
+        return [row | {"session_id": first[row["session_id"]]} for row in rows]
+
+    def check(self, gap_ms=GAP_MS):
+        first, wanted = {}, expected_sessions(self.plays, gap_ms)
+        for row in sorted(wanted, key=lambda row: row["play_id"]):
+            first.setdefault(row["session_id"], row["play_id"])
+        wanted = [row | {"session_id": first[row["session_id"]]} for row in wanted]
+        assert_same(wanted, self.sessions(), ("play_id",), self.plays, "user_id")
+
+
+@pytest.fixture
+def tables(spark, tmp_path):
+    return Tables(spark, tmp_path / "root")
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_build_sessions_in_any_order_ends_as_one_run(tables, seed, capsys):
+    draw = random.Random(seed)
+    plays = world()
+    draw.shuffle(plays)
+    first, late, very_late = plays[:20], plays[20:-3], plays[-3:]
+    tables.publish_plays(first)
+    published = sorted({row["ds"] for row in first})
+    tables.build("--day", str(draw.choice(published)))
+    tables.publish_plays(late)
+    begin = draw.choice(DAYS[1:6])
+    tables.build("--from", str(begin), "--to", str(begin + draw.choice((1, 3)) * DAY))
+    tables.publish_plays(very_late)
+    tables.build("--day", str(max(row["ds"] for row in very_late)))
+    tables.build()
+    tables.check()
+    capsys.readouterr()
+    tables.build()
+    assert "sessions unchanged: no day of plays is new or changed" in capsys.readouterr().out
+
+
+def test_build_sessions_day_by_day_equals_one_run(tables):
+    for day in sorted({row["ds"] for row in world()}):
+        tables.publish_plays([row for row in world() if row["ds"] == day])
+        tables.build("--day", str(day))
+    tables.check()
+
+
+def test_build_sessions_with_another_gap_cuts_every_day_again(tables):
+    tables.publish_plays([row for row in world() if row["user_id"] in ("gap", "long")])
+    tables.build()
+    tables.build("--gap-ms", "60000")
+    tables.check(gap_ms=60_000)
+    tables.build()
+    tables.check()
+
+
+# --- which days, without Spark
+
+
+def state(hashes, upstream=None, empty=("source_session_id",)):
+    days = {day: DayState(1, h, h, "f", (upstream or {}).get(day, "")) for day, h in hashes.items()}
+    return TableState(0, day_states=days, empty_columns=frozenset(empty))
+
+
+PLAYS_OF = dict(zip(DAYS[:4], (1, 2, 3, 4), strict=True))
+
+
+def published_by(plays, requested=(), before=None, gap_ms=GAP_MS):
+    days, upstream = select_days(plays, before, requested, gap_ms)
+    old = {} if before is None else {day: each.upstream for day, each in before.day_states.items()}
+    built = {**old, **{day: upstream[day] for day in days}}
+    return days, state(dict.fromkeys(built, 0), built)
+
+
+def test_select_days_makes_stale_what_was_cut_after_a_stale_day():
+    plays = state(PLAYS_OF)
+    _, sessions = published_by(plays)
+    late = state({**PLAYS_OF, DAYS[1]: 20})
+    assert published_by(late, before=sessions)[0] == DAYS[1:4]
+    days, sessions = published_by(late, [DAYS[2]], sessions)
+    assert days == [DAYS[2]]
+    days, sessions = published_by(late, before=sessions)
+    assert days == DAYS[1:4], "the third day was cut upon sessions of the second that lacked the late play"
+    assert published_by(late, before=sessions)[0] == []
+
+
+def test_select_days_takes_days_of_before_as_they_are_where_the_rules_cut_the_same():
+    plays = state(PLAYS_OF)
+    sessions = state(dict.fromkeys(PLAYS_OF, 0), plays.cumulative_fingerprints())
+    assert published_by(plays, before=sessions)[0] == []
+    assert published_by(plays, before=sessions, gap_ms=1)[0] == DAYS[:4]
+    with_source = state(PLAYS_OF, empty=())
+    assert published_by(with_source, before=sessions)[0] == DAYS[:4], "their sessions have other ids by now"
+    more = state({**PLAYS_OF, DAYS[4]: 5})
+    days, sessions = published_by(more, before=sessions)
+    assert days == DAYS[4:5] and published_by(more, before=sessions)[0] == []
+
+
+@pytest.mark.parametrize(
+    ("gap_ms", "with_source", "count"),
+    [(0, False, 2), (GAP_MS, False, 2), (DAY_MS - 1, False, 2), (DAY_MS, False, 3), (GAP_MS, True, 9)],
+)
+def test_earlier_days_reach_back_as_far_as_a_session_can(gap_ms, with_source, count):
+    assert earlier_days(DAYS[0], gap_ms, with_source) == [DAYS[0] - n * DAY for n in range(count, 0, -1)]
