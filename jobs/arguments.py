@@ -9,6 +9,7 @@ from datetime import date
 
 from jobs.errors import WrongUsage
 from segue.builtin_commands import add_root
+from segue.project import find_project
 
 
 def new_parser(module_doc: str | None, prog: str) -> argparse.ArgumentParser:
@@ -28,10 +29,20 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_source_arguments(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
-    """--source and --input, for the steps that read files of others."""
-    parser.add_argument("--source", required=True, help="TOML file: how the files are laid out")
-    parser.add_argument("--input", required=True, nargs="+", help="files, folders or globs")
+def add_source_arguments(
+    parser: argparse.ArgumentParser, files: str = "files, folders or globs", setting: str = "input"
+) -> argparse.ArgumentParser:
+    """--source and --input, for what reads files of others; a project can name them, then they are not required.
+
+    Args:
+        setting: of the project, with the files.
+    """
+    project = find_project()
+    source, inputs = project.resolve("source").value, project.resolve(setting).value
+    inputs = inputs or project.resolve("input").value
+    layout = "TOML file: how the files are laid out"
+    parser.add_argument("--source", default=source, required=source is None, help=layout)
+    parser.add_argument("--input", default=inputs, required=inputs is None, nargs="+", help=files)
     return parser
 
 

@@ -12,7 +12,7 @@ from importlib import import_module
 
 from expectations.verdict import Refused, format_failure
 from jobs import EXTRA, FLOW, Step
-from jobs.arguments import add_day_arguments, new_parser
+from jobs.arguments import add_day_arguments, add_source_arguments, new_parser
 from jobs.errors import WrongUsage, first_line
 from jobs.graph import run_steps
 from jobs.job import new_run_id
@@ -24,6 +24,7 @@ from jobs.publishing.warehouse import Warehouse, has_rows
 from jobs.report import write_report
 from jobs.sources import Source, load_source
 from segue import show
+from segue.project import find_project
 
 REFUSED, FAILED, BLOCKED, SKIPPED = "refused", "failed", "blocked", "skipped"
 # While one plans, on one core, the other's tasks have the machine; each further one holds memory too.
@@ -85,9 +86,11 @@ def _parser() -> argparse.ArgumentParser:
     parser = add_day_arguments(
         new_parser("Runs every step of the nightly flow that can run, and writes the report.", "flow")
     )
-    parser.add_argument("--source", required=True, help="TOML file: how the files are laid out")
-    parser.add_argument("--input", required=True, nargs="+", help="files, folders or globs with plays")
-    parser.add_argument("--catalogue", nargs="+", help="the same for tracks (default: the input)")
+    add_source_arguments(parser, "files, folders or globs with plays")
+    catalogue = find_project().resolve("catalogue").value
+    parser.add_argument(
+        "--catalogue", nargs="+", default=catalogue, help="the same for tracks (default: the input)"
+    )
     parser.add_argument(
         "--at-once",
         type=int,

@@ -21,7 +21,7 @@ from schemas.tracks import TRACKS
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    args = add_source_arguments(new_parser(__doc__, "ingest-tracks")).parse_args(argv)
+    args = add_source_arguments(new_parser(__doc__, "ingest-tracks"), setting="catalogue").parse_args(argv)
     source = load_source(args.source)
     columns = column_map(source, "tracks", TRACK_FIELDS)
     job = Job("ingest-tracks", args.root, args.run_id)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from jobs.errors import JobError
 from jobs.jars import delta_is_installed, spark_jars
+from segue.project import find_project
 
 if TYPE_CHECKING:
     from pyspark import SparkContext
@@ -140,8 +141,11 @@ def _initial_settings(context: SparkContext) -> dict[str, str]:
 
 
 def read_user_settings(variables: Mapping[str, str]) -> dict[str, str]:
-    """Those of the file that SEGUE_SPARK_CONF names, if it names one."""
-    return parse_settings_file(Path(variables[SETTINGS_VARIABLE])) if variables.get(SETTINGS_VARIABLE) else {}
+    """Those of the project's [spark], then those of the file that SEGUE_SPARK_CONF names, if it names one."""
+    project = find_project()
+    _check_settings(str(project.path), project.spark)
+    named = variables.get(SETTINGS_VARIABLE)
+    return {**project.spark, **(parse_settings_file(Path(named)) if named else {})}
 
 
 def parse_settings_file(path: Path) -> dict[str, str]:
@@ -160,9 +164,15 @@ def parse_settings_file(path: Path) -> dict[str, str]:
             raise JobError(
                 f"{path}: a line is `{pair[0]}`, expected a key and its value, a space between them"
             )
-        if pair[0] in CORRECTNESS:
-            raise JobError(f"{path} sets {pair[0]}, which results depend on; take the line out")
-    return {pair[0]: pair[1] for pair in pairs}
+    settings = {pair[0]: pair[1] for pair in pairs}
+    _check_settings(str(path), settings)
+    return settings
+
+
+def _check_settings(file: str, settings: Mapping[str, str]) -> None:
+    for name in settings:
+        if name in CORRECTNESS:
+            raise JobError(f"{file} sets {name}, which results depend on; take the line out")
 
 
 def local_settings(log: Path, variables: Mapping[str, str]) -> dict[str, str]:

@@ -1,14 +1,14 @@
-"""The commands that need no Spark: releases, lookup, similar, rollback."""
+"""The commands that need no Spark: config, releases, lookup, similar, rollback."""
 
 from __future__ import annotations
 
 import argparse
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from segue import show
+from segue.project import find_project
 
 if TYPE_CHECKING:
     from segue.releases import Release, TableVersion
@@ -27,8 +27,8 @@ class Command:
 def add_root(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--root",
-        default=os.environ.get("SEGUE_ROOT", "data"),
-        help="where the tables are (default: $SEGUE_ROOT, else ./data)",
+        default=find_project().resolve("root").value,
+        help="where the tables are (default: $SEGUE_ROOT, root of segue.toml, ./data)",
     )
 
 
@@ -127,6 +127,24 @@ def _similar(args: argparse.Namespace) -> int:
     return 0
 
 
+def _configure_config(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Prints every setting, its value, and where that is from. segue.toml, found upward from here, is weakest; then "
+        "come variables of the environment, then options of a command."
+    )
+    _add_json(parser)
+
+
+def _config(args: argparse.Namespace) -> int:
+    header = ("setting", "value", "from", "meaning")
+    rows = list(find_project().describe())
+    if args.json:
+        print(show.format_json_lines(dict(zip(header, row, strict=True)) for row in rows))
+    else:
+        print(show.format_table(header, rows))
+    return 0
+
+
 def _split_names(value: str) -> list[str]:
     return [name.strip() for name in value.split(",") if name.strip()]
 
@@ -222,4 +240,5 @@ COMMANDS = {
     "lookup": Command("rows of a table by key", _configure_lookup, _lookup, 40),
     "similar": Command("tracks most similar to a track", _configure_similar, _similar, 50),
     "rollback": Command("go back to an old release", _configure_rollback, _rollback, 60),
+    "config": Command("every setting, and where its value is from", _configure_config, _config, 85),
 }

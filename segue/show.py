@@ -66,8 +66,8 @@ def format_records(rows: Sequence[Mapping[str, Any]], key: str, absent: Sequence
     ]
     others = [name for name in names if name != key]
     if len(rows) <= 5 and len(others) > len(rows):
-        turned = [[name, *(row[name] for row in rows)] for name in others]
-        return format_table([key, *labels], turned, LONGEST_VALUE)
+        by_column = [[name, *(row[name] for row in rows)] for name in others]
+        return format_table([key, *labels], by_column, LONGEST_VALUE)
     cells = [[label, *(row[o] for o in others)] for label, row in zip(labels, rows, strict=True)]
     return format_table([key, *others], cells, LONGEST_VALUE)
 

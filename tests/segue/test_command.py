@@ -356,7 +356,7 @@ def test_the_help_lists_all_commands_in_order_of_use(contributed, monkeypatch, c
     names = listed_commands(output(capsys, "--help"))
     assert names == [
         "make", "unloadable", "crash", "pipe", "refuse", "sparkle",
-        "releases", "lookup", "similar", "rollback", "report",
+        "releases", "lookup", "similar", "rollback", "report", "config",
     ]  # fmt: skip
 
 
