@@ -141,8 +141,8 @@ def stale_days(warehouse: Warehouse, table: str, wanted: Mapping[date, str]) -> 
     """Days that `table` lacks, or made of something else than what names the day in `wanted`."""
     state = warehouse.state(table)
     # state of the newest commit: no file is opened to know what is stale
-    recorded = {} if state is None else {day: each.upstream for day, each in state.day_states.items()}
-    return [day for day, upstream in wanted.items() if recorded.get(day) != upstream]
+    known = {} if state is None else {day: part.upstream for day, part in state.day_states.items()}
+    return [day for day, made_of in wanted.items() if known.get(day) != made_of]
 
 
 def has_rows(warehouse: Warehouse, table: str) -> bool:
