@@ -82,18 +82,7 @@ class Warehouse:
 
         def widen() -> DeltaTable:
             table = self.create(contract)
-            present = {field.name for field in table.schema().fields}
-            # rows published before read as null there, whatever the contract asks of new ones
-            missing = [
-                Field(field.name, field.type, nullable=True, metadata=field.metadata)
-                for field in schema_of(contract).fields
-                if field.name not in present
-            ]
-            if missing:
-                # with the state, so that who asks for it opens one entry and not two
-                metadata = json.dumps({"kind": "widen", "state": read_state(table).dumps()})
-                once = CommitProperties(custom_metadata={"userMetadata": metadata}, max_commit_retries=0)
-                table.alter.add_columns(missing, commit_properties=once)
+            _add_columns(table, contract)
             return table
 
         try:
@@ -135,6 +124,19 @@ class Warehouse:
             for entry in self.files.get_file_info(selector)
             if entry.type == FileType.Directory and entry.base_name.startswith("batch-")
         }
+
+
+def _add_columns(table: DeltaTable, contract: Contract) -> None:
+    present = {field.name for field in table.schema().fields}
+    missing = [field for field in schema_of(contract).fields if field.name not in present]
+    if not missing:
+        return
+    # with the state, so that who asks for it opens one entry and not two
+    metadata = {"userMetadata": json.dumps({"kind": "widen", "state": read_state(table).dumps()})}
+    # rows published before read as null there, whatever the contract asks of new ones
+    nullable = [Field(field.name, field.type, nullable=True, metadata=field.metadata) for field in missing]
+    properties = CommitProperties(custom_metadata=metadata, max_commit_retries=0)
+    table.alter.add_columns(nullable, commit_properties=properties)
 
 
 def stale_days(warehouse: Warehouse, table: str, wanted: Mapping[date, str]) -> list[date]:
