@@ -66,7 +66,7 @@ def swap(table: DeltaTable, change: Change) -> TableState:
     now = int(time.time() * 1000)
     metadata = {**change.metadata, "batch": change.batch, "kind": change.kind, "state": change.state.dumps()}
     try:
-        # one call of delta-rs for adds and removes: two commits would let a reader see a day twice, or not at all
+        # adds and removes in one commit: between two, a reader would see a day twice, or not at all
         table.create_write_transaction(
             [*change.adds, *(RemoveAction(path, not change.rewrites, now) for path in change.removes)],
             mode="append",  # what goes is named by `removes`; an overwrite would drop what others added
@@ -93,8 +93,8 @@ def next_commit_time(state: TableState) -> str:
     now = datetime.now(UTC)
     if state.published_at:
         newest = datetime.fromisoformat(state.published_at).replace(tzinfo=UTC)
-        # a microsecond is the unit of `available_at`, a partition value of type timestamp;
-        # of two commits the later has the later instant, or point-in-time joins would see them the wrong way round
+        # a microsecond is the unit of `available_at`, a partition value of type timestamp; of two commits the
+        # later has the later instant, or point-in-time joins would see them the wrong way round
         now = max(now, newest + timedelta(microseconds=1))
     return now.strftime("%Y-%m-%d %H:%M:%S.%f")
 
@@ -152,13 +152,13 @@ def check_file_sizes(warehouse: Warehouse, table: str, files: Sequence[Mapping[s
 def check_log_row_count(table: DeltaTable) -> None:
     """A power cut can shorten the newest log entry; cut between two lines, or to nothing, it still opens."""
     counts = [file["num_records"] for file in list_data_files(table)]
-    expected, named, version = read_state(table).rows, sum(n or 0 for n in counts), table.version()
-    # no history: the newest entry has not even a commitInfo. None: files without statistics cannot be compared
-    if table.history(1) and (expected == named or None in counts):
+    expected, actual, version = read_state(table).rows, sum(n or 0 for n in counts), table.version()
+    # no history: the newest entry is empty. None: a file without statistics, so nothing can be compared
+    if table.history(1) and (expected == actual or None in counts):
         return
     raise JobError(
         f"{table.table_uri}: the log entry of version {version} was cut short: it should name files of {expected:,} "
-        f"rows, and names {named:,}; nothing was published. Move the file _delta_log/{version:020}.json away, "
+        f"rows, and names {actual:,}; nothing was published. Move the file _delta_log/{version:020}.json away, "
         "then run the step again"
     )
 

@@ -75,7 +75,7 @@ def _repair_advice(table: TableOnStorage, version: int, name: str) -> str:
 
 
 def _is_removable(table: TableOnStorage, version: int) -> bool:
-    # nothing builds on that version, and nobody was promised it. One that a checkpoint holds would come back with it
+    # nothing builds on that version, nobody was promised it, and no checkpoint would bring it back
     return version == table.newest > table.checkpoint and version not in table.releases_by_version
 
 
@@ -104,7 +104,7 @@ def check_log_opens(table: TableOnStorage) -> Iterator[Finding]:
 
 
 def check_reader_version(table: TableOnStorage) -> Iterator[Finding]:
-    # through column mapping, a reader that does not know it gets the right number of rows, and nulls for all values
+    # a reader that knows no column mapping gets the right number of rows, with nulls for all values
     reader = 1 if isinstance(table.delta_table, str) else table.delta_table.protocol().min_reader_version
     if reader != 1:
         yield Finding(
@@ -219,13 +219,13 @@ def check_leftovers(table: TableOnStorage) -> Iterator[Finding]:
     paths = [file["path"] for file in table.files] + [
         each["add"]["path"] for each in actions if "add" in each
     ]
-    named = {path.split("/")[0] for path in paths}
+    live_folders = {path.split("/")[0] for path in paths}
     for path in table.warehouse.batches(table.name).values():
         folder = path.rsplit("/", 1)[-1]
         files = [info for file, info in table.files_on_storage.items() if file.startswith(f"{folder}/")]
         # by its youngest file: a write that is under way has old ones beside it
         newest = max((info.mtime for info in files), default=datetime.now(UTC))
-        if folder not in named and datetime.now(UTC) - newest > STAGED_LIFE:
+        if folder not in live_folders and datetime.now(UTC) - newest > STAGED_LIFE:
             yield Finding(
                 f"{table.label}, {folder}",
                 f"left over since {show.format_cell(newest)}: {sum(info.size for info in files):,} bytes that no "

@@ -10,7 +10,7 @@ NAME = "gate.toml"
 
 
 def load_gate(warehouse: Warehouse) -> GateSettings:
-    """The bounds as they are under this root; without a file, ours. WrongUsage where it says what cannot be."""
+    """The bounds under this root, ours without a file; WrongUsage where the file says what cannot be."""
     # under the root and not beside the code: every machine that publishes there must refuse the same batches
     path = warehouse.path(NAME)
     try:

@@ -42,7 +42,7 @@ def lease(
         raise JobError(f"table {table}: {folder} cannot be written to: {first_line(problem)}") from problem
     with file:
         _wait(file, table, say, patience_s)
-        # for whoever waits, by who holds the lock, so nobody else writes; a full disk must not end a job over it
+        # for whoever waits; nobody else writes here, and a full disk must not end a job over it
         with suppress(OSError):
             file.truncate(0)
             json.dump(

@@ -1,4 +1,4 @@
-"""How a staged batch is audited and becomes visible: the parts of decision 1 that `Job.publish` puts in order."""
+"""How a staged batch is audited and becomes visible: what `Job.publish` puts in the order of decision 1."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def audit(
     missing: Mapping[str, str],
     violation: Result | None,
 ) -> StagedBatch:
-    """Judges the files that were staged, as they are read back. Those of a refused batch stay, for a look at them.
+    """Judges the staged files as they are read back. Those of a refused batch stay, for a look at them.
 
     Args:
         missing: why a column of plays has no value, in words.
@@ -82,7 +82,7 @@ def audit(
     with explain_unreadable(batch):
         # what was staged and not the rows that went in: those would be computed anew, and need not be equal
         rows = read_staged_rows(spark, warehouse, path, batch.contract)
-        # a pass of its own, not `df.observe` in the write: that counts a task again when it is retried (SPARK-58183)
+        # a pass of its own: `df.observe` in the write counts retried tasks twice (SPARK-58183)
         contents = profile(rows, batch.contract)
         days = contents.days if batch.days is None else batch.days
         # before the expectations, as a stray row would be published beside its day, and never be replaced
@@ -105,7 +105,7 @@ def commit(warehouse: Warehouse, staged: StagedBatch, metadata: Mapping[str, Any
 
     def look_and_swap() -> TableState | None:
         table = warehouse.add_missing_columns(batch.contract)
-        # after the table was opened: an erasure marks every table with listeners, so from here on it wins the swap
+        # an erasure marks every table with listeners, so one that comes after this look wins the swap
         check_current(warehouse, batch)
         _check_deterministic(warehouse, table, staged)
         # planned again in each round: who won may have published the same days
@@ -159,10 +159,10 @@ def _delete_unreferenced_files(
         if not adds:
             warehouse.remove(staged.path)
             return
-        named, table = {add.path for add in adds}, warehouse.table_path(staged.batch.table)
+        paths, table = {add.path for add in adds}, warehouse.table_path(staged.batch.table)
         # files of days of equal rows, and the log, which shows the batch as a table without `available_at`
         for file in files:
-            if file["path"] not in named:
+            if file["path"] not in paths:
                 warehouse.files.delete_file(warehouse.inner(f"{table}/{file['path']}"))
         warehouse.remove(f"{staged.path}/_delta_log")
 
@@ -173,7 +173,7 @@ def _plan_change(
     """What the commit has to do: only days that hold other rows than before change files."""
     batch, before = staged.batch, read_state(table)
     state, changed = _replace_rows(before, staged)
-    # a commit for the state alone, where equal rows mirror something new: else their days would be stale for ever
+    # where equal rows mirror something new, the state alone is committed: else they would be stale for ever
     recorded = {day: before.day_states[day].upstream for day in batch.upstream if day in before.day_states}
     if not changed and recorded == batch.upstream:
         return None
@@ -182,8 +182,7 @@ def _plan_change(
     empty = before.update_empty_columns(staged.profile.rows, empty, whole).empty_columns
     # null while it was staged, as a partition value that lives in the log alone; true from here on
     available_at = next_commit_time(before)
-    # of a day of equal rows nothing is named: it keeps its files, and with them the instant since when its rows
-    # are known
+    # a day of equal rows keeps its files, and with them the instant since when these rows are known
     partitions = {None if day is None else str(day) for day in changed}
     return Change(
         batch=batch.id,
@@ -221,7 +220,7 @@ def _replace_rows(before: TableState, staged: StagedBatch) -> tuple[TableState, 
 
 def _day_states(staged: StagedBatch) -> dict[date | None, DayState]:
     batch = staged.batch
-    # a day that the batch was requested for and has no rows of is a day too: without it, it would be stale for ever
+    # a requested day without rows has a state too: without one it would be stale for ever
     days = () if batch.appends else (None,) if batch.days is None else batch.days
     contents = {**dict.fromkeys(days, DayProfile(0, 0)), **staged.profile.days}
     return {
@@ -239,19 +238,19 @@ def _day_states(staged: StagedBatch) -> dict[date | None, DayState]:
 def _check_deterministic(warehouse: Warehouse, table: DeltaTable, staged: StagedBatch) -> None:
     """The same inputs, code and parameters must give the same rows, or a rerun can repair nothing."""
     batch, new = staged.batch, _day_states(staged)
-    # the whole log of a table is read here, so only where it says that the same fingerprint was committed before
+    # the whole log is read below, so only where it says that the same fingerprint was committed before
     if not batch.deterministic or batch.appends or table.transaction_version(batch.transaction) is None:
         return
-    # inputs are named by their hashes as published, so once a listener was erased, the same ones hold other rows
+    # fingerprints are of rows as published: once a listener was erased, the same inputs hold other rows
     states = [warehouse.state(name) for name in (batch.table, *batch.input_versions)]
     for entry in [] if any(state and state.erased_in for state in states) else table.history():
         metadata = parse_commit_metadata(entry)
         fingerprint = str(metadata.get("batch", "")).rpartition("-")[0]
         if fingerprint != batch.fingerprint or metadata["kind"] != "publish":
             continue
-        then = TableState.loads(0, metadata["state"]).day_states
+        old = TableState.loads(0, metadata["state"]).day_states
         differences = [
-            day for day, part in new.items() if day in then and then[day].content_hash != part.content_hash
+            day for day, part in new.items() if day in old and old[day].content_hash != part.content_hash
         ]
         if differences:
             raise JobError(

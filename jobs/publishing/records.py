@@ -28,8 +28,7 @@ from segue.storage import Snapshot, find_table
 def record(warehouse: Warehouse, run_id: str, staged: StagedBatch, outcome: str) -> None:
     """Appends the audit of one batch to the quality results."""
     days = [day for day in staged.profile.days if day]
-    # "passed" is written before the commit, so that no batch is published without a record; whether it was, its
-    # table's log says
+    # "passed" is written before the commit, so that none is without a record; the table's log says the rest
     about = _describe_batch(run_id, staged.batch, outcome, days, staged.profile.rows)
     append_results(warehouse, about, staged.verdict.results)
 
@@ -118,15 +117,15 @@ def read_results(warehouse: Warehouse, run_id: str | None = None) -> list[dict[s
     # all results, in memory: "newest" is known only once all are read
     rows = _read(warehouse, QUALITY_RESULTS.names).to_pylist()
     newest = max(rows, key=lambda row: row["checked_at"], default={"run_id": None})["run_id"]
-    of_run = [row for row in rows if row["run_id"] == (run_id or newest)]
+    run_rows = [row for row in rows if row["run_id"] == (run_id or newest)]
     published: set[tuple[str, str]] = set()
-    for name in {row["table_name"] for row in of_run if row["outcome"] == "passed"}:
+    for name in {row["table_name"] for row in run_rows if row["outcome"] == "passed"}:
         table = warehouse.table(name)
         commits = map(parse_commit_metadata, table.history() if table else [])
         published |= {(name, metadata["batch"]) for metadata in commits if "batch" in metadata}
     return [
         {**row, "outcome": "published"} if (row["table_name"], row["batch_id"]) in published else row
-        for row in of_run
+        for row in run_rows
     ]
 
 
@@ -137,7 +136,7 @@ def list_recorded_batches(warehouse: Warehouse, table: str) -> set[str]:
 
 def compact_results(warehouse: Warehouse) -> None:
     """Every attempt appends a small file; only delta-rs writes here, so its own means will do."""
-    # no release names a version of it, so what was dropped may go once a reader who began in time has finished
+    # no release names a version of it: a week is for readers who began in time
     if table := find_table(_path(warehouse)):
         if len(table.file_uris()) > FILES_BEFORE_COMPACTION:
             table.optimize.compact()

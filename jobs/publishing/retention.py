@@ -59,7 +59,7 @@ def vacuum(
     versions = [warehouse.table(name, version) for version in find_released_versions(warehouse, name, now)]
     needed = {path for each in (table, *versions) if each for path, _ in list_file_days(each)}
     ends = {file: time + RELEASE_LIFE for file, time in _drop_times(warehouse, name).items()}
-    freed = VacuumResult()
+    result = VacuumResult()
     for id_, path in warehouse.batches(name).items():
         folder = path.rsplit("/", 1)[1]
         files = {f"{folder}/{below}": info for below, info in warehouse.list_files(path).items()}
@@ -72,9 +72,9 @@ def vacuum(
             # all or none: a write that is under way has young files beside old ones
             if len(expired) < len(files):
                 continue
-            freed.batches.append(id_)
-        freed.files += len(expired)
-        freed.bytes += sum(info.size for info in expired)
+            result.batches.append(id_)
+        result.files += len(expired)
+        result.bytes += sum(info.size for info in expired)
         if dry_run:
             continue
         # with its folder where nothing is left: each is listed again whenever a batch is reserved
@@ -83,13 +83,13 @@ def vacuum(
         else:
             for info in expired:
                 warehouse.files.delete_file(info.path)
-    return freed
+    return result
 
 
 def list_unpublished(warehouse: Warehouse, table: DeltaTable, name: str) -> dict[str, str]:
     """Folders of batches that the log never named, by batch id."""
-    named = {path for path, _ in list_file_days(table)} | _drop_times(warehouse, name).keys()
-    folders = {path.split("/", 1)[0] for path in named}
+    paths = {path for path, _ in list_file_days(table)} | _drop_times(warehouse, name).keys()
+    folders = {path.split("/", 1)[0] for path in paths}
     return {id_: path for id_, path in warehouse.batches(name).items() if f"batch-{id_}" not in folders}
 
 

@@ -57,8 +57,7 @@ class Rewrite:
 
     @cached_property
     def contract(self) -> Contract:
-        # with nulls where the table allows them: rows from before a column was added have no value there, and the
-        # copy would refuse them
+        # with nulls where the table has them: the copy would refuse rows from before a column was added
         nullable = {field.name for field in self.table.schema().fields if field.nullable}
         contract = find_contract(self.name)
         columns = [
@@ -73,7 +72,7 @@ def rewrite_files(job: Job, rewrite: Rewrite) -> TableState | None:
     Raises:
         JobError: what was staged is not what was read, less what had to go.
     """
-    # of version and files, not of rows: two compactions at once are the same batch, and get folders of their own
+    # of version and files: two compactions at once are the same batch, and get folders of their own
     fingerprint = digest(rewrite.kind, rewrite.name, rewrite.table.version(), rewrite.files)
     batch = reserve(job.warehouse, Batch(rewrite.contract, fingerprint))
     rows = _read_rows(job, rewrite)
@@ -107,7 +106,7 @@ def _cluster_by_partition(rows: DataFrame, rewrite: Rewrite) -> DataFrame:
 
     contract = rewrite.contract
     piece = F.floor(F.col("bucket") * rewrite.pieces / contract.buckets) if contract.buckets else F.lit(0)
-    # `available_at` is a partition: rows known since different instants stay in different files, and keep theirs
+    # `available_at` is a partition: rows of different instants stay in different files, and keep theirs
     order = [*contract.partitions, "bucket", contract.entity, contract.event_time]
     within = [name for name in order if name and name in contract.names]
     return rows.repartition(*contract.partitions, piece).sortWithinPartitions(*within)
@@ -115,13 +114,13 @@ def _cluster_by_partition(rows: DataFrame, rewrite: Rewrite) -> DataFrame:
 
 def _check_contents(rewrite: Rewrite, read: Contents, removed: Contents, staged: Contents) -> None:
     for day, before in read.items():
-        left, now = removed.get(day, DayProfile(0, 0)), staged.get(day, DayProfile(0, 0))
+        erased, actual = removed.get(day, DayProfile(0, 0)), staged.get(day, DayProfile(0, 0))
         # hashes add up, so what was taken out can be subtracted, and nothing is compared row by row
-        expected = (before.rows - left.rows, (before.content_hash - left.content_hash) % 2**64)
-        if (now.rows, now.content_hash) != expected:
+        expected = (before.rows - erased.rows, (before.content_hash - erased.content_hash) % 2**64)
+        if (actual.rows, actual.content_hash) != expected:
             raise JobError(
-                f"table {rewrite.name}, {day or 'the whole table'}: {rewrite.kind} staged {now.rows:,} rows of hash "
-                f"{now.content_hash:016x}, expected {expected[0]:,} of {expected[1]:016x}; nothing was changed. "
+                f"table {rewrite.name}, {day or 'the whole table'}: {rewrite.kind} staged {actual.rows:,} rows of hash "
+                f"{actual.content_hash:016x}, expected {expected[0]:,} of {expected[1]:016x}; nothing was changed. "
                 "Run segue verify --hashes, as a file may have been spoiled"
             )
 
@@ -138,8 +137,8 @@ def _commit(job: Job, rewrite: Rewrite, batch: Batch, removed: Contents) -> Tabl
     path, table = folder(job.warehouse, batch), rewrite.table
     files = list_staged_files(job.warehouse, path)
     check_file_sizes(job.warehouse, rewrite.name, files)
-    # whoever replaced one of the files has made the rewrite of it pointless, but not wrong. Not `retry`: what ends
-    # this are the files, and not a number of tries that would throw away minutes of Spark's work
+    # whoever replaced one of the files has made the rewrite of it pointless, but not wrong. Not `retry`: what
+    # ends this are the files, and not a number of tries that would throw away minutes of Spark's work
     while set(rewrite.files) <= {file for file, _ in list_file_days(table)}:
         change = Change(
             batch=batch.id,

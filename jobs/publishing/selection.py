@@ -69,7 +69,7 @@ class Selection:
         return replace(self, states=states, reasons={**self.reasons, **reasons})
 
     def carry(self, tables: Collection[str], before: Release | None, why: str) -> Selection:
-        """Puts tables back to what the release before names; what it cannot give, or gave already, is left out."""
+        """Puts tables back to the release before; what it cannot give, or gave already, is left out."""
         states, reasons = dict(self.states), dict(self.reasons)
         for name in tables:
             entry = before.tables.get(name) if before else None

@@ -35,7 +35,7 @@ def _cluster_by_bucket(rows: DataFrame, batch: Batch) -> DataFrame:
     from pyspark.sql import functions as F
 
     contract = batch.contract
-    # by values and not by a number: each day is one task's, and so one file, whatever the shuffle partitions are
+    # by values: each day is one task's, and so one file, whatever the number of shuffle partitions
     day = [F.col("ds")] if contract.by_day else []
     if not contract.buckets:
         return rows.repartition(*day or [F.lit(0)])
@@ -57,7 +57,7 @@ def write(rows: DataFrame, path: str) -> Result | None:
     try:
         rows.write.format("delta").mode("append").save(path)
     except (PySparkException, Py4JError) as error:
-        # in the text of whatever it is wrapped in: a task finds it, and what reaches Python is that the write failed
+        # in the text of whatever it is wrapped in: a task finds it, and Python gets that a write failed
         violation = re.search(r"\[DELTA_(?:VIOLATE|NOT_NULL)_CONSTRAINT\w*\] ?(.*)", str(error))
         if violation:
             observed, expected = first_line(violation[1]), "every row keeps the table's constraints"
@@ -78,8 +78,8 @@ def read_staged_rows(spark: SparkSession, warehouse: Warehouse, path: str, contr
     tune(spark, sum(json.loads(file["stats"])["numRecords"] for file in files))
     if not 0 < len(files) <= (FEW_REMOTE_FILES if warehouse.remote else FEW_FILES):
         return spark.read.format("delta").load(path)
-    # few are read as what they are, Parquet files: Delta's own scan asks its log with a Spark job or two for each
-    # query, and an audit makes several. With the contract's schema, as no footer is read to infer one
+    # few are read as what they are, Parquet files: Delta's own scan asks its log with a Spark job or two for
+    # each query, and an audit makes several. With the contract's schema, as no footer is read to infer one
     parent = path.rsplit("/", 1)[0]
     paths = [f"{parent}/{file['path']}" for file in files]
     rows = spark.read.schema(contract.struct()).option("basePath", path).parquet(*paths)

@@ -14,8 +14,8 @@ from pyarrow import fs
 
 from segue.storage import filesystem
 
-# Content hashes are sums of row hashes modulo this: order and files do not matter, and days add up. A sum, not an
-# exclusive or: two equal rows would cancel out.
+# Content hashes are sums of row hashes modulo this: order and files do not matter, and days add up. A sum,
+# not an exclusive or: two equal rows would cancel out.
 _WHOLE = 2**64
 
 
@@ -61,8 +61,8 @@ class TableState:
     published_at: str = ""
     # the last version that erased a listener; 0, which only creates the table, for none
     erased_in: int = 0
-    # had no value in any row published; of a day that was replaced, by fuller rows or emptier ones, nothing is
-    # concluded: that would need the columns of each day
+    # had no value in any row published; of a day that was replaced, by fuller rows or emptier ones, nothing
+    # is concluded: that would need the columns of each day
     empty_columns: frozenset[str] = frozenset()
 
     @property
@@ -122,7 +122,7 @@ class TableState:
 
     @staticmethod
     def loads(version: int, saved: Mapping[str, Any]) -> TableState:
-        # tables of before are read as they were written: names of keys and the order in the lists stay for good
+        # logs keep what was written: names of keys and the order within the lists stay for good
         parts = {
             None if day == "None" else date.fromisoformat(day): DayState(*fields)
             for day, fields in saved["parts"].items()

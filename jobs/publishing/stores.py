@@ -47,7 +47,7 @@ def check_root(root: str) -> str:
     if scheme not in EXCLUSIVE:
         raise WrongUsage(
             f"root {root!r}: publishing to {scheme}:// is not safe, as two commits of one version may both "
-            f"succeed there; give a local path, or one of {', '.join(f'{known}://' for known in EXCLUSIVE)}"
+            f"succeed there; give a local path, or one of {', '.join(f'{each}://' for each in EXCLUSIVE)}"
         )
     if scheme in S3:
         for name, value in os.environ.items():
@@ -57,7 +57,7 @@ def check_root(root: str) -> str:
                     "published to; a store that needs it cannot be published to"
                 )
     _probe(root.rstrip("/"), SPELLED if scheme in S3 else "the name and the rights")
-    # now, and not after minutes, when the first step opens a session; what is submitted brings jars of its own
+    # now, not when the first step opens a session; what is submitted brings jars of its own
     if scheme in S3 and not is_submitted() and not s3_is_installed():
         raise JobError(
             f"root {root!r}: Spark's jars for S3 are not in this environment; put them there, once, with: "
@@ -67,8 +67,8 @@ def check_root(root: str) -> str:
 
 
 def _probe(root: str, spelled: str) -> None:
-    # some S3-compatible stores take a conditional put and ignore the condition, and their name does not say which;
-    # a table of its own, as two that start at once would take each other's commits for their own
+    # some S3-compatible stores take a conditional put and ignore the condition, and their name does not say
+    # which; a table of its own, as two that start at once would take each other's commits for their own
     path = f"{root}/.exclusive-{uuid.uuid4().hex[:8]}"
     try:
         DeltaTable.create(path, pa.schema([pa.field("n", pa.int64())]))
@@ -105,8 +105,8 @@ def _commits_exclude_each_other(path: str) -> bool:
 
 
 def _innermost_cause(problem: Exception) -> str:
-    # delta-rs colours its text and draws arrows, one cause a line: the last says why it failed. Of a store that
-    # answers in XML, the last line is the end of that answer
+    # delta-rs colours its text and draws arrows, one cause a line: the last says why it failed. Of a store
+    # that answers in XML, the last line is the end of that answer
     text = re.sub(r"\x1b\[\d*m|\u21b3", "", str(problem))
     if message := re.search(r"<Message>(.*?)</Message>", text, re.DOTALL):
         return message[1].strip().rstrip(".")

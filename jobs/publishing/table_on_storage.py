@@ -29,7 +29,7 @@ class TableOnStorage:
     ) -> None:
         self.warehouse, self.uri, self.label = warehouse, path, label
         self.name = path.rsplit("/", 1)[-1]
-        # by version, the releases that name it; no release holds the quality results or the releases themselves
+        # by version, the releases that name it; of quality results and of the releases themselves, none
         self.released, self.releases_by_version = named is not None, named or {}
         # the log before the folder: files are there before a commit names them, so that a publisher at work
         # looks like no fault

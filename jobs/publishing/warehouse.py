@@ -52,7 +52,7 @@ class Warehouse:
         return None if table is None else read_state(table)
 
     def create(self, contract: Contract) -> DeltaTable:
-        """The table of this contract, made empty if there is none; JobError if it was made for other columns."""
+        """The table of this contract, made empty if there is none; JobError if it is one of other columns."""
         # by delta-rs, in milliseconds: Spark needs a session first, and is a second engine that commits
         table, path = self.table(contract.name), self.table_path(contract.name)
         if table is None:
@@ -67,8 +67,8 @@ class Warehouse:
 
     def reserve(self, contract: Contract, path: str) -> bool:
         """Whether `path` is ours alone: an empty table of this contract, made there unless one was."""
-        # a table and not a folder: making one fails for the second, on object stores too, which have no folders.
-        # The same constraints as the published table's, as a commit by reference checks none
+        # a table, not a folder: making one fails for the second, on object stores too, which have no folders.
+        # With the published table's constraints, as a commit by reference checks none
         try:
             _add_constraints(_create(path, contract, "error"), contract)
         except (DeltaError, OSError) as problem:
@@ -86,8 +86,8 @@ class Warehouse:
             return table
 
         try:
-            # lost where somebody else added them, or published meanwhile: delta-rs would put the state of before
-            # on top of that publication, so it is not left to retry by itself
+            # lost where somebody else added them, or published meanwhile: delta-rs would put the state of
+            # before on top of that publication, so it is not left to retry by itself
             table = retry(widen, CommitFailedError)
         except CommitFailedError as problem:
             raise JobError.not_committed(f"of new columns for {contract.name}", problem) from problem
@@ -112,7 +112,7 @@ class Warehouse:
     def list_files(self, path: str) -> dict[str, FileInfo]:
         """Every file below a folder, by its path there; none where there is no folder."""
         inner = self.inner(path)
-        # one listing of all that is below: on an object store, a request per thousand files, not one per folder
+        # recursive: on an object store that is a request per thousand files, and not one per folder
         entries = self.files.get_file_info(FileSelector(inner, allow_not_found=True, recursive=True))
         return {entry.path[len(inner) + 1 :]: entry for entry in entries if entry.type == FileType.File}
 
@@ -204,8 +204,8 @@ def _check_schema(table: DeltaTable, contract: Contract) -> None:
     """delta-rs commits files of any schema, and readers would see nulls, or an error, much later."""
     present = {field.name: field for field in table.schema().fields}
     expected = {field.name: field for field in schema_of(contract).fields}
-    # columns that the table lacks are no fault: `add_missing_columns` adds them. A table that allows nulls which
-    # the contract does not is none either: rows from before a column was added have none to give
+    # columns that the table lacks are no fault: `add_missing_columns` adds them. A table that allows nulls
+    # which the contract does not is none either: rows from before a column was added have none to give
     shared = [(name, present[name], field) for name, field in expected.items() if name in present]
     faults = [f"{name} is no longer in the contract" for name in present if name not in expected]
     faults += [
