@@ -69,7 +69,7 @@ def swap(table: DeltaTable, change: Change) -> TableState:
         # adds and removes in one commit: between two, a reader would see a day twice, or not at all
         table.create_write_transaction(
             [*change.adds, *(RemoveAction(path, not change.rewrites, now) for path in change.removes)],
-            mode="append",  # what goes is named by `removes`; an overwrite would drop what others added
+            mode="append",  # what goes is named by `removes`; "overwrite" would drop all there is
             schema=table.schema(),
             partition_by=table.metadata().partition_columns,
             commit_properties=CommitProperties(

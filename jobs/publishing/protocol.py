@@ -160,7 +160,7 @@ def _delete_unreferenced_files(
             warehouse.remove(staged.path)
             return
         paths, table = {add.path for add in adds}, warehouse.table_path(staged.batch.table)
-        # files of days of equal rows, and the log, which shows the batch as a table without `available_at`
+        # what goes: files of days of equal rows, and the log, which shows the batch as a table without `available_at`
         for file in files:
             if file["path"] not in paths:
                 warehouse.files.delete_file(warehouse.inner(f"{table}/{file['path']}"))

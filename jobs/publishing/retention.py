@@ -54,8 +54,8 @@ def vacuum(
 ) -> VacuumResult:
     """Removes the files that may go, and the folders of batches that leaves empty."""
     # not DeltaTable.vacuum: it has one age for what was dropped (36 days here) and what was never named (4),
-    # and commits its beginning and its end as versions of the table
-    # a file is needed as long as any of these versions names it, whenever it was dropped from the newest
+    # and commits its beginning and its end as versions of the table.
+    # A file is needed as long as any of these versions names it, whenever it was dropped from the newest
     versions = [warehouse.table(name, version) for version in find_released_versions(warehouse, name, now)]
     needed = {path for each in (table, *versions) if each for path, _ in list_file_days(each)}
     ends = {file: time + RELEASE_LIFE for file, time in _drop_times(warehouse, name).items()}
