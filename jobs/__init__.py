@@ -1,8 +1,7 @@
-"""The spark-submit steps, a file each but for feature tables; the only place that opens a session, reads or writes.
+"""The spark-submit steps, a file each but for feature tables. Nothing else opens a session, reads or writes."""
 
-Importing this package is cheap on purpose: the command's help, the scheduler's file and the
-end-to-end test read the steps from here.
-"""
+# Imported without Spark on purpose, so modules are named and not imported: the command's help, the scheduler's
+# file and the end-to-end test read the steps from here, and none of these may wait for a session.
 
 from __future__ import annotations
 
@@ -28,12 +27,14 @@ def _feature_step(name: str, help_text: str, *groups: FeatureGroup) -> Step:
     )
 
 
+# What runs before what follows from `needs`, `uses` and `makes`; where these leave it open, it is as here.
 _BUILDS = (
     Step(
         "ingest-plays",
         "jobs.ingest_plays",
         "read a source's plays; set aside what is none",
         makes=("plays", "rejected_plays"),
+        # published even where the gate refuses the plays: they show why
         records=("rejected_plays",),
         section="plays",
     ),
@@ -66,7 +67,7 @@ _BUILDS = (
         "learn item2vec from the sessions",
         needs=("sessions",),
         makes=("embedding_versions", "track_embeddings"),
-        uses=("tracks",),
+        uses=("tracks",),  # a cold track gets a vector from its catalogue row, where there is one
         records=("embedding_versions",),
     ),
     Step(

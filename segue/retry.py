@@ -13,12 +13,14 @@ T = TypeVar("T")
 ATTEMPTS = 100
 
 
-def retry(action: Callable[[], T], lost: type[Exception]) -> T:
+def retry(
+    action: Callable[[], T], lost: type[Exception], attempts: int = ATTEMPTS, wait_s: float = 0.02
+) -> T:
     """What `action` returns; called again each time it raises `lost`, the last time of which is raised."""
-    for attempt in range(1, ATTEMPTS):
+    for attempt in range(1, attempts):
         try:
             return action()
         except lost:
             # At random, so that two that wait for each other's commit do not meet again.
-            time.sleep(random.uniform(0, 0.02 * min(attempt, 10)))
+            time.sleep(random.uniform(0, wait_s * min(attempt, 10)))
     return action()

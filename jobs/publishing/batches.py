@@ -22,29 +22,27 @@ NEVER_PUBLISHED = -1
 
 @dataclass(frozen=True)
 class Batch:
-    """What one publication replaces, and what it was made of.
-
-    Attributes:
-        fingerprint: of inputs, code and parameters; the same again is the same batch.
-        days: what it replaces; without days, the whole table.
-        upstream: the fingerprint of what each day mirrors: another one makes the day stale.
-        input_versions: of the tables that its job looked at.
-        base_version: of its own table, where it was made of that too, or compared with it.
-        appends: it replaces nothing.
-        deterministic: made again, it must have the same rows.
-        revision: counts the attempts at it; no clock is involved.
-    """
+    """What one publication replaces, and what it was made of."""
 
     contract: Contract
+    # of inputs, code and parameters; the same again is the same batch
     fingerprint: str
+    # what it replaces; None is the whole table
     days: tuple[date, ...] | None = None
+    # the fingerprint of what each day mirrors: another one makes the day stale
     upstream: Mapping[date, str] = field(default_factory=dict)
+    # of the tables that its job looked at: an erasure since then must not be undone
     input_versions: Mapping[str, int] = field(default_factory=dict)
+    # of its own table, where it was made of that too, or compared with it
     base_version: int | None = None
+    # it replaces nothing, so twice the same rows would be there twice
     appends: bool = False
+    # made again, it must have the same rows
     deterministic: bool = True
     files_per_day: int = 1
+    # counts the attempts at it. No clock is involved: one that runs back would use a folder again
     revision: int = 0
+    # what the quality results tell two attempts at one batch apart by
     attempt: str = field(default_factory=lambda: uuid.uuid4().hex[:8])
 
     @property
@@ -68,21 +66,24 @@ def is_published(warehouse: Warehouse, batch: Batch) -> bool:
     # a shortened log would make what it lost look unpublished, and publish it again
     check_log_row_count(table)
     if batch.appends:
+        # later appends to its day take its place in the state; the snapshot keeps its transaction
         return table.transaction_version(batch.transaction) is not None
-    parts = read_state(table).day_states
-    wanted = batch.days if batch.days is not None else (None,)
-    return all(day in parts and parts[day].fingerprint == batch.fingerprint for day in wanted)
+    # of what replaces days the transaction proves nothing: another batch may have replaced it since
+    states, days = read_state(table).day_states, (None,) if batch.days is None else batch.days
+    return all(day in states and states[day].fingerprint == batch.fingerprint for day in days)
 
 
 def reserve(warehouse: Warehouse, batch: Batch) -> Batch:
     """The batch with a revision of its own, and its empty folder; whoever is second gets the next one."""
     table = warehouse.create(batch.contract)
     prefix = f"{batch.fingerprint}-"
-    # folders count as well as the log: an attempt that was killed or refused has taken its number
-    tried = [
+    # folders count as well as the log: an attempt that was killed or refused has taken its number.
+    # The log counts as well as folders: maintenance removes those, and a transaction id may only go up
+    revisions = [
         int(id_.removeprefix(prefix)) for id_ in warehouse.batches(batch.table) if id_.startswith(prefix)
     ]
-    batch = replace(batch, revision=max([table.transaction_version(batch.transaction) or 0, *tried]) + 1)
+    batch = replace(batch, revision=max([table.transaction_version(batch.transaction) or 0, *revisions]) + 1)
+    # the listing may be older than another's folder; making the folder is what decides
     while not warehouse.reserve(batch.contract, folder(warehouse, batch)):
         batch = replace(batch, revision=batch.revision + 1)
     return batch
@@ -104,6 +105,7 @@ def code_version() -> str:
     )
 
 
+# By importlib and not by paths: on a cluster these packages travel as a zip, where there are no files
 def _sources(folder: Traversable) -> Iterator[tuple[str, str]]:
     for entry in folder.iterdir():
         if entry.name == "synthetic":  # makes files that are ingested like any other's

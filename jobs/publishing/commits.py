@@ -1,8 +1,6 @@
 """The one way to change a table: a commit that names files, as a compare-and-swap on the version.
 
-delta-rs commits, Spark never does: on S3, two engines that commit to one table lose commits
-silently (each has its own idea of how to be exclusive). Publishing, compaction and erasure all
-come through here.
+Publishing, compaction and erasure all come through here.
 """
 
 from __future__ import annotations
@@ -19,10 +17,14 @@ import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties, Transaction
 from deltalake.exceptions import CommitFailedError, DeltaError
 from deltalake.transaction import AddAction, RemoveAction
+from pyarrow.fs import FileSelector
 
 from jobs.errors import JobError
 from jobs.publishing.state import TableState, parse_commit_metadata, read_actions, read_state
 from jobs.publishing.warehouse import Warehouse
+
+# delta-rs commits, Spark never does: each has its own idea of how to be exclusive on S3. With Spark appending
+# beside delta-rs there, 143 commits were reported as done and 140 were in the log.
 
 # Checkpoints and log clean-up are maintenance's; doing them here would make a commit slow at times.
 NO_HOOKS = PostCommitHookProperties(create_checkpoint=False, cleanup_expired_logs=False)
@@ -34,21 +36,21 @@ class CommitConflict(Exception):
 
 @dataclass(frozen=True)
 class Change:
-    """What one commit does. `rewrites`: the same rows in other files, nothing for readers of changes.
-
-    `transaction` is Delta's application id and version; the state is that after the commit.
-    """
+    """What one commit does."""
 
     batch: str
     kind: str
+    # that after the commit: of the whole table, so that the newest entry alone says what it holds
     state: TableState
     adds: Sequence[AddAction] = ()
     removes: Sequence[str] = ()
+    # Delta's application id and version
     transaction: tuple[str, int] | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def rewrites(self) -> bool:
+        """The same rows in other files: nothing for readers of changes."""
         return self.kind == "compact"
 
 
@@ -59,22 +61,20 @@ def swap(table: DeltaTable, change: Change) -> TableState:
         CommitConflict: the table has another version by now.
         JobError: the commit could not be written, or the one that it follows is damaged.
     """
+    # a commit on top of a shortened entry would make its loss part of the table for good
     check_log_row_count(table)
     now = int(time.time() * 1000)
-    metadata = {
-        **change.metadata,
-        "batch": change.batch,
-        "kind": change.kind,
-        "state": change.state.dumps(),
-    }
+    metadata = {**change.metadata, "batch": change.batch, "kind": change.kind, "state": change.state.dumps()}
     try:
+        # adds and removes in one commit: between two, a reader would see a day twice, or not at all
         table.create_write_transaction(
             [*change.adds, *(RemoveAction(path, not change.rewrites, now) for path in change.removes)],
-            mode="append",
+            mode="append",  # what goes is named by `removes`; "overwrite" would drop all there is
             schema=table.schema(),
             partition_by=table.metadata().partition_columns,
             commit_properties=CommitProperties(
-                # read back by `transaction_version`: an append is known to be there, however far the log is cleaned
+                # read back by `transaction_version`: an append is known to be there, however far the log is
+                # cleaned. delta-rs itself takes an id that is there already, so `is_published` looks first
                 app_transactions=[Transaction(*change.transaction)] if change.transaction else None,
                 custom_metadata={"userMetadata": json.dumps(metadata)},
                 # delta-rs would retry on top of a version that nobody has compared the batch with
@@ -84,6 +84,7 @@ def swap(table: DeltaTable, change: Change) -> TableState:
         )
     except (DeltaError, OSError) as problem:
         _resolve_ambiguous_commit(table, change, problem)
+    # not that of a table opened anew: another commit may be on top by now
     return replace(change.state, version=table.version() + 1)
 
 
@@ -92,24 +93,26 @@ def next_commit_time(state: TableState) -> str:
     now = datetime.now(UTC)
     if state.published_at:
         newest = datetime.fromisoformat(state.published_at).replace(tzinfo=UTC)
-        # of two commits the later has the later instant, or point-in-time joins would see them the wrong way round
+        # a microsecond is the unit of `available_at`, a partition value of type timestamp; of two commits the
+        # later has the later instant, or point-in-time joins would see them the wrong way round
         now = max(now, newest + timedelta(microseconds=1))
     return now.strftime("%Y-%m-%d %H:%M:%S.%f")
 
 
 def list_staged_files(warehouse: Warehouse, path: str) -> list[dict[str, Any]]:
     """The add actions of a staged batch, as its log has them; paths are relative to the table's folder."""
-    from pyarrow.fs import FileSelector
-
     try:
-        listed = warehouse.files.get_file_info(FileSelector(warehouse.inner(f"{path}/_delta_log")))
-    except FileNotFoundError as gone:
+        entries = warehouse.files.get_file_info(FileSelector(warehouse.inner(f"{path}/_delta_log")))
+    except FileNotFoundError as problem:
+        # an erasure removes every unpublished batch at once, whoever is in it
         raise JobError(
             f"the staged batch {path} was removed; nothing was published. Run the step again"
-        ) from gone
-    commits = sorted(entry.path for entry in listed if entry.path.endswith(".json"))
+        ) from problem
+    # the log, not the folder: a task that failed and ran again leaves files that no entry names
+    commits = sorted(entry.path for entry in entries if entry.path.endswith(".json"))
     actions = [action for commit in commits for action in read_actions(warehouse.files, commit)]
     folder = path.rsplit("/", 1)[1]
+    # the log has paths as URLs, with `%20` for a space; delta-rs quotes again what it is given
     return [{**a["add"], "path": f"{folder}/{unquote(a['add']['path'])}"} for a in actions if "add" in a]
 
 
@@ -125,39 +128,37 @@ def to_add_actions(
             partition_values={**file["partitionValues"], **stamp},
             modification_time=file["modificationTime"],
             data_change=not rewrites,
-            stats=file["stats"],
+            stats=file["stats"],  # as Spark counted them; made again they would cost a read of every file
         )
         for file in files
     ]
 
 
 def check_file_sizes(warehouse: Warehouse, table: str, files: Sequence[Mapping[str, Any]]) -> None:
-    """That no staged file was cut off since it was written.
-
-    Raises:
-        JobError: naming one that was.
-    """
+    """Raises JobError where a staged file was cut off since it was written."""
+    # sizes alone, no read: the audit has read every page, and what is spoiled later shows by its checksums
     infos = warehouse.files.get_file_info(
         [warehouse.inner(f"{warehouse.table_path(table)}/{file['path']}") for file in files]
     )
     for file, info in zip(files, infos, strict=True):
         if info.size != file["size"]:
-            found = "is gone" if info.size is None else f"has {info.size:,} bytes"
+            fault = "is gone" if info.size is None else f"has {info.size:,} bytes"
             raise JobError(
-                f"table {table}: staged file {file['path']} {found}, was written with {file['size']:,}; "
+                f"table {table}: staged file {file['path']} {fault}, was written with {file['size']:,}; "
                 "nothing was published. Look at the disk, then run the step again"
             )
 
 
 def check_log_row_count(table: DeltaTable) -> None:
     """A power cut can shorten the newest log entry; cut between two lines, or to nothing, it still opens."""
-    rows = [file["num_records"] for file in list_data_files(table)]
-    said, named, version = read_state(table).rows, sum(n or 0 for n in rows), table.version()
-    if table.history(1) and (said == named or None in rows):
+    counts = [file["num_records"] for file in list_data_files(table)]
+    expected, actual, version = read_state(table).rows, sum(n or 0 for n in counts), table.version()
+    # no history: the newest entry is empty. None: a file without statistics, so nothing can be compared
+    if table.history(1) and (expected == actual or None in counts):
         return
     raise JobError(
-        f"{table.table_uri}: the log entry of version {version} was cut short: it should name files of {said:,} "
-        f"rows, and names {named:,}; nothing was published. Move the file _delta_log/{version:020}.json away, "
+        f"{table.table_uri}: the log entry of version {version} was cut short: it should name files of {expected:,} "
+        f"rows, and names {actual:,}; nothing was published. Move the file _delta_log/{version:020}.json away, "
         "then run the step again"
     )
 
@@ -171,8 +172,9 @@ def list_data_files(table: DeltaTable) -> list[dict[str, Any]]:
     """Path, size, rows and partition of every file of a version, as its log has them."""
     actions = pa.table(table.get_add_actions(flatten=True))
     names = {"path", "size_bytes", "num_records", "partition.ds", "partition.available_at"}
-    rows = actions.select([name for name in actions.column_names if name in names]).to_pylist()
-    return [{"num_records": None, **row, "path": unquote(row["path"])} for row in rows]
+    # a table without days has no column for them, and one without statistics none for the number of rows
+    files = actions.select([name for name in actions.column_names if name in names]).to_pylist()
+    return [{"num_records": None, **file, "path": unquote(file["path"])} for file in files]
 
 
 def _resolve_ambiguous_commit(table: DeltaTable, change: Change, problem: Exception) -> None:
@@ -180,13 +182,13 @@ def _resolve_ambiguous_commit(table: DeltaTable, change: Change, problem: Except
     try:
         newest = DeltaTable(table.table_uri)
         # the put may have arrived and only its answer got lost, as networks and stores do it
-        since = (
-            newest.history(newest.version() - table.version()) if newest.version() > table.version() else []
-        )
+        since = newest.history(max(newest.version() - table.version(), 0))
     except (DeltaError, OSError):
         raise JobError.not_committed(change.batch, problem) from problem
+    # batch ids are never used twice, as `reserve` hands them out
     if any(parse_commit_metadata(commit).get("batch") == change.batch for commit in since):
         return
+    # a full disk is no lost race, whoever else committed meanwhile
     if since and isinstance(problem, CommitFailedError):
         raise CommitConflict from problem
     raise JobError.not_committed(change.batch, problem) from problem

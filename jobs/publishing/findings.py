@@ -17,7 +17,6 @@ import pyarrow.parquet as pq
 
 from jobs.errors import first_line
 from jobs.publishing.retention import STAGED_LIFE
-from jobs.publishing.state import TableState
 from jobs.publishing.table_on_storage import TableOnStorage
 from segue import show
 
@@ -28,10 +27,9 @@ CLOCK_MAY_BE_FAST = timedelta(hours=2)
 
 @dataclass(frozen=True)
 class Finding:
-    """What was found where. A note is worth knowing, but nothing is wrong."""
-
     where: str
     what: str
+    # else a note: worth knowing, but nothing is wrong
     wrong: bool = True
 
     @property
@@ -47,6 +45,7 @@ def join_names(names: Sequence[str], most: int = 3) -> str:
 # --- any Delta table
 
 
+# by the text of the entries: delta-rs opens no table at one that is cut off inside a line
 def check_log_entries(table: TableOnStorage) -> Iterator[Finding]:
     for version, actions in table.entries.items():
         if actions is None:
@@ -61,28 +60,22 @@ def check_log_entries(table: TableOnStorage) -> Iterator[Finding]:
 
 
 def _repair_advice(table: TableOnStorage, version: int, name: str) -> str:
-    stops = (
-        "Nobody can write to this table or read its newest version. "
-        if version in table.broken_versions
-        else ""
-    )
+    blocked = version in table.broken_versions
+    effect = "Nobody can write to this table or read its newest version. " if blocked else ""
     if not _is_removable(table, version):
-        held = (
-            f"release {join_names(names)} names it"
-            if (names := table.releases_by_version.get(version))
-            else "later ones follow"
-        )
-        return f"{stops}Do not move it away, as {held}: restore it from a copy of the log"
+        releases = table.releases_by_version.get(version)
+        reason = f"release {join_names(releases)} names it" if releases else "later ones follow"
+        return f"{effect}Do not move it away, as {reason}: restore it from a copy of the log"
     if table.released:
-        stops += "Readers through a release are not affected, as none names this version. "
+        effect += "Readers through a release are not affected, as none names this version. "
     return (
-        f"{stops}Move {name} away: the table is at version {version - 1} again, and the step that wrote it can be "
+        f"{effect}Move {name} away: the table is at version {version - 1} again, and the step that wrote it can be "
         "run again"
     )
 
 
 def _is_removable(table: TableOnStorage, version: int) -> bool:
-    """Whether an entry may be moved away: nothing builds on that version, and nobody was promised it."""
+    # nothing builds on that version, nobody was promised it, and no checkpoint would bring it back
     return version == table.newest > table.checkpoint and version not in table.releases_by_version
 
 
@@ -111,11 +104,12 @@ def check_log_opens(table: TableOnStorage) -> Iterator[Finding]:
 
 
 def check_reader_version(table: TableOnStorage) -> Iterator[Finding]:
-    got = 1 if isinstance(table.delta_table, str) else table.delta_table.protocol().min_reader_version
-    if got != 1:
+    # a reader that knows no column mapping gets the right number of rows, with nulls for all values
+    reader = 1 if isinstance(table.delta_table, str) else table.delta_table.protocol().min_reader_version
+    if reader != 1:
         yield Finding(
             table.label,
-            f"asks readers for version {got} of the Delta protocol, expected 1: readers without Spark may see nulls "
+            f"asks readers for version {reader} of the Delta protocol, expected 1: readers without Spark may see nulls "
             "or fail. Another engine has switched a feature on; publish under a new root",
         )
 
@@ -136,6 +130,7 @@ def _describe_damage(table: TableOnStorage, file: Mapping[str, Any]) -> str | No
     if info.size != file["size_bytes"]:
         return f"has {info.size:,} bytes, the log says {file['size_bytes']:,}"
     try:
+        # the footer alone: pages are read by `verify --hashes`
         with table.warehouse.files.open_input_file(info.path) as parquet:
             rows = pq.read_metadata(parquet).num_rows
     except (pa.ArrowException, OSError) as problem:
@@ -152,21 +147,20 @@ def check_commit_authors(table: TableOnStorage) -> Iterator[Finding]:
     for version, actions in table.entries.items():
         changes = sum("add" in action or "remove" in action for action in actions or ())
         metadata = table.metadata[version]
+        # the creation and its constraints change no files, and carry no note
         if changes and not (metadata.get("kind") in KINDS and metadata.keys() >= {"batch", "state"}):
-            by = table.commit_info(version).get("engineInfo", "which does not say its name")
+            engine = table.commit_info(version).get("engineInfo", "which does not say its name")
+            advice = (
+                f"Move _delta_log/{version:020}.json away: the table is at version {version - 1} again"
+                if _is_removable(table, version)
+                else "Later versions or releases build on it: roll back to a release from before, and keep that "
+                "engine out"
+            )
             yield Finding(
                 f"{table.label}, version {version}",
-                f"changes {changes:,} files and carries no note of ours: another engine ({by}) committed it, and "
-                f"nobody has audited what it wrote. {_rollback_advice(table, version)}",
+                f"changes {changes:,} files and carries no note of ours: another engine ({engine}) committed it, and "
+                f"nobody has audited what it wrote. {advice}",
             )
-
-
-def _rollback_advice(table: TableOnStorage, version: int) -> str:
-    if _is_removable(table, version):
-        return f"Move _delta_log/{version:020}.json away: the table is at version {version - 1} again"
-    return (
-        "Later versions or releases build on it: roll back to a release from before, and keep that engine out"
-    )
 
 
 def check_duplicate_batches(table: TableOnStorage) -> Iterator[Finding]:
@@ -180,57 +174,58 @@ def check_duplicate_batches(table: TableOnStorage) -> Iterator[Finding]:
 
 
 def check_row_counts(table: TableOnStorage) -> Iterator[Finding]:
-    if not isinstance(table.delta_table, str):
-        version = table.delta_table.version()
-        if state := table.state(version):
-            yield from _compare_rows(table, f"{table.label}, version {version}", state)
-        elif table.files:
+    if isinstance(table.delta_table, str):
+        return
+    version = table.delta_table.version()
+    where, state = f"{table.label}, version {version}", table.state(version)
+    if state is None:
+        if table.files:
             yield Finding(
-                f"{table.label}, version {version}",
+                where,
                 "no entry of the log says any more what the table holds, so publishing would take it for empty. "
                 "Restore the newest entries in _delta_log from a copy",
             )
-
-
-def _compare_rows(table: TableOnStorage, where: str, state: TableState) -> Iterator[Finding]:
-    noted, counted = {day: part.rows for day, part in state.day_states.items()}, Counter[date | None]()
+        return
+    in_files, in_state = Counter[date | None](), {day: each.rows for day, each in state.day_states.items()}
     for file in table.files:
-        counted[file.get("partition.ds")] += file["num_records"] or 0
-    for day in sorted({*counted, *noted}, key=str):
-        if counted[day] != noted.get(day, 0):
+        in_files[file.get("partition.ds")] += file["num_records"] or 0
+    for day in sorted({*in_files, *in_state}, key=str):
+        if in_files[day] != in_state.get(day, 0):
             yield Finding(
                 f"{where}, {day or 'all of it'}",
-                f"the files that the log names have {counted[day]:,} rows, the note of the commit says "
-                f"{noted.get(day, 0):,}. A commit was cut short, or is not ours. Roll back to a "
+                f"the files that the log names have {in_files[day]:,} rows, the note of the commit says "
+                f"{in_state.get(day, 0):,}. A commit was cut short, or is not ours. Roll back to a "
                 "release from before",
             )
 
 
 def check_commit_times(table: TableOnStorage) -> Iterator[Finding]:
+    # a note and no fault: `next_commit_time` dates every later batch after these, so their order stays right
     now = datetime.now(UTC)
     instants = [file["partition.available_at"] for file in table.files if file.get("partition.available_at")]
     if late := [instant for instant in instants if instant > now + CLOCK_MAY_BE_FAST]:
         yield Finding(
             table.label,
             f"available_at of {len(late):,} files lies ahead, up to {show.format_cell(max(late))} "
-            f"(it is {show.format_cell(now)}): a "
-            "clock was fast when they were published. Until then, look-ups as of now miss them, and later batches "
-            "are dated after them. Set that clock right",
+            f"(it is {show.format_cell(now)}): a clock was fast when they were published. Until then, look-ups as of "
+            "now miss them, and later batches are dated after them. Set that clock right",
             wrong=False,
         )
 
 
 def check_leftovers(table: TableOnStorage) -> Iterator[Finding]:
+    # folders of files that were named once count as named: vacuum removes those, a release's life later
     actions = [action for entry in table.entries.values() for action in entry or ()]
-    named = {file["path"].split("/")[0] for file in table.files}
-    named |= {action["add"]["path"].split("/")[0] for action in actions if "add" in action}
+    paths = [file["path"] for file in table.files] + [
+        each["add"]["path"] for each in actions if "add" in each
+    ]
+    live_folders = {path.split("/")[0] for path in paths}
     for path in table.warehouse.batches(table.name).values():
         folder = path.rsplit("/", 1)[-1]
-        files = [
-            info for path_below, info in table.files_on_storage.items() if path_below.startswith(f"{folder}/")
-        ]
+        files = [info for file, info in table.files_on_storage.items() if file.startswith(f"{folder}/")]
+        # by its youngest file: a write that is under way has old ones beside it
         newest = max((info.mtime for info in files), default=datetime.now(UTC))
-        if folder not in named and datetime.now(UTC) - newest > STAGED_LIFE:
+        if folder not in live_folders and datetime.now(UTC) - newest > STAGED_LIFE:
             yield Finding(
                 f"{table.label}, {folder}",
                 f"left over since {show.format_cell(newest)}: {sum(info.size for info in files):,} bytes that no "
@@ -240,6 +235,7 @@ def check_leftovers(table: TableOnStorage) -> Iterator[Finding]:
 
 
 def check_audit_records(table: TableOnStorage, recorded: set[tuple[str, str]]) -> Iterator[Finding]:
+    # one that was refused counts as unrecorded: nothing may publish it all the same
     for batch in table.publish_counts:
         if (table.name, batch) not in recorded:
             yield Finding(

@@ -10,15 +10,13 @@ NAME = "gate.toml"
 
 
 def load_gate(warehouse: Warehouse) -> GateSettings:
-    """The bounds as they are under this root; without a file, ours.
-
-    Raises:
-        WrongUsage: the file says what cannot be.
-    """
+    """The bounds under this root, ours without a file; WrongUsage where the file says what cannot be."""
+    # under the root and not beside the code: every machine that publishes there must refuse the same batches
     path = warehouse.path(NAME)
     try:
         with warehouse.files.open_input_stream(warehouse.inner(path)) as file:
             text = file.read().decode()
+    # no look beforehand whether it is there: on an object store that is a request of its own
     except FileNotFoundError:
         return GateSettings()
     except UnicodeDecodeError as problem:

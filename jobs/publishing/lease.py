@@ -1,8 +1,6 @@
 """One worker per table on one machine: saves work that would be lost, keeps maintenance apart.
 
-The compare-and-swap of `commits.swap` is what makes publishing exclusive; a lease is a courtesy, and
-on object stores, where there is no file to lock, there is none. The lock is `flock` by hand because whoever waits
-must be able to read who holds it, in the very file: what locks by a file's existence or truncates it cannot say.
+The compare-and-swap of `commits.swap` is what makes publishing exclusive; a lease is a courtesy.
 """
 
 from __future__ import annotations
@@ -12,7 +10,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
@@ -23,6 +21,7 @@ from jobs.publishing.warehouse import Warehouse
 NAME = ".lease"
 # A night's longest step takes less; whoever is paged should hear of it before the morning.
 PATIENCE_S = 3600
+# `flock` cannot wait with an end and without a signal, so it is tried; a step takes seconds at least.
 _LOOK_EVERY_S = 0.2
 
 
@@ -30,34 +29,41 @@ _LOOK_EVERY_S = 0.2
 def lease(
     warehouse: Warehouse, table: str, purpose: str, say: Callable[[str], None], patience_s: float = PATIENCE_S
 ) -> Iterator[None]:
-    """Holds the table until the block ends. The lock dies with its process, however that dies.
-
-    Raises:
-        JobError: somebody else held it all that time; the text says who.
-    """
-    if warehouse.remote:
+    """Holds the table until the block ends; JobError, with the holder's name, where patience ends first."""
+    if warehouse.remote:  # an object store has no file to lock
         yield
         return
     folder = Path(warehouse.table_path(table))
     try:
+        # appended to: opening must not empty what says who holds it
         folder.mkdir(parents=True, exist_ok=True)
         file = (folder / NAME).open("a+")
     except OSError as problem:
         raise JobError(f"table {table}: {folder} cannot be written to: {first_line(problem)}") from problem
     with file:
         _wait(file, table, say, patience_s)
-        _sign(file, purpose)
+        # for whoever waits; nobody else writes here, and a full disk must not end a job over it
+        with suppress(OSError):
+            file.truncate(0)
+            json.dump(
+                {"purpose": purpose, "process": os.getpid(), "since": str(datetime.now(UTC))[:19]}, file
+            )
+            file.flush()
         yield
+        # never deleted: who waits has this very file open, and who comes next would lock another of that name
 
 
 def _wait(file: IO[str], table: str, say: Callable[[str], None], patience_s: float) -> None:
-    give_up, announced = time.monotonic() + patience_s, False
+    # a monotonic clock: one that is set back would wait for hours
+    deadline, announced = time.monotonic() + patience_s, False
     while True:
         try:
+            # of the open file, so it dies with its process, however that dies. A lock by a file's existence
+            # outlives a killed holder, and filelock empties the file, which then cannot say who holds it
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             return
         except BlockingIOError:
-            if time.monotonic() >= give_up:
+            if time.monotonic() >= deadline:
                 raise JobError(
                     f"table {table}: waited {patience_s:.0f} s for {_read_holder(file)}; nothing was changed. "
                     "Wait until it is done, or end it, then run the step again"
@@ -68,21 +74,11 @@ def _wait(file: IO[str], table: str, say: Callable[[str], None], patience_s: flo
         time.sleep(_LOOK_EVERY_S)
 
 
-def _sign(file: IO[str], purpose: str) -> None:
-    """For whoever waits; a full disk must not end a job over it."""
-    try:
-        # the lock is held by now, so nobody else writes here
-        file.truncate(0)
-        json.dump({"purpose": purpose, "process": os.getpid(), "since": str(datetime.now(UTC))[:19]}, file)
-        file.flush()
-    except OSError:
-        pass
-
-
 def _read_holder(file: IO[str]) -> str:
     file.seek(0)
     try:
-        known = json.load(file)
-        return f"{known['purpose']} (process {known['process']}, since {known['since']} UTC)"
+        holder = json.load(file)
+        return f"{holder['purpose']} (process {holder['process']}, since {holder['since']} UTC)"
+    # between the holder's lock and its last write, the file is empty or half written
     except (ValueError, KeyError):
         return "another process"

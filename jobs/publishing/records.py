@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from deltalake import DeltaTable, write_deltalake
+from deltalake import write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError
 
 from expectations.verdict import Result
@@ -26,19 +26,16 @@ from segue.storage import Snapshot, find_table
 
 
 def record(warehouse: Warehouse, run_id: str, staged: StagedBatch, outcome: str) -> None:
-    """Appends the audit of one batch to the quality results.
-
-    "passed" is written before the commit, so that no batch is published without a record; whether it
-    was, its table's log says.
-    """
+    """Appends the audit of one batch to the quality results."""
     days = [day for day in staged.profile.days if day]
+    # "passed" is written before the commit, so that none is without a record; the table's log says the rest
     about = _describe_batch(run_id, staged.batch, outcome, days, staged.profile.rows)
     append_results(warehouse, about, staged.verdict.results)
 
 
 @contextmanager
 def record_failures(warehouse: Warehouse, run_id: str, batch: Batch) -> Iterator[None]:
-    """Records a batch that cannot even be audited. What stopped it matters more than a record of it."""
+    """Records a batch that cannot even be audited."""
     try:
         yield
     except Exception as problem:
@@ -47,8 +44,9 @@ def record_failures(warehouse: Warehouse, run_id: str, batch: Batch) -> Iterator
         )
         try:
             append_results(warehouse, _describe_batch(run_id, batch, "failed", batch.days or ()), [result])
-        except JobError as also:
-            LOG.warning("  (and there is no record of it: %s)", also)
+        except JobError as second:
+            # a full disk fails both; what stopped the batch matters more than a record of it
+            LOG.warning("  (and there is no record of it: %s)", second)
         raise
 
 
@@ -75,11 +73,12 @@ def record_changes(
 
 def record_abandoned(warehouse: Warehouse, run_id: str, table: str, batch_id: str) -> None:
     """That a batch which never got to its audit is gone."""
+    # of the batch nothing is left but its id: its days and its attempt went with the process that made it
     about = {"run_id": run_id, "attempt_id": batch_id, "table_name": table, "batch_id": batch_id}
-    what = Result(
+    result = Result(
         "expect_batch_to_be_finished", None, "info", False, "abandoned, now swept", "audited and committed"
     )
-    append_results(warehouse, {**about, "rows": 0, "outcome": "abandoned"}, [what])
+    append_results(warehouse, {**about, "rows": 0, "outcome": "abandoned"}, [result])
 
 
 def _describe_batch(
@@ -115,35 +114,29 @@ def append_results(warehouse: Warehouse, about: dict[str, Any], results: Iterabl
 
 def read_results(warehouse: Warehouse, run_id: str | None = None) -> list[dict[str, Any]]:
     """The results of one run, or of the newest; "passed" says "published" where the table's log does."""
+    # all results, in memory: "newest" is known only once all are read
     rows = _read(warehouse, QUALITY_RESULTS.names).to_pylist()
     newest = max(rows, key=lambda row: row["checked_at"], default={"run_id": None})["run_id"]
-    of_run = [row for row in rows if row["run_id"] == (run_id or newest)]
-    published = {
-        (name, batch)
-        for name in {row["table_name"] for row in of_run if row["outcome"] == "passed"}
-        for batch in list_published_batches(warehouse.table(name))
-    }
+    run_rows = [row for row in rows if row["run_id"] == (run_id or newest)]
+    published: set[tuple[str, str]] = set()
+    for name in {row["table_name"] for row in run_rows if row["outcome"] == "passed"}:
+        table = warehouse.table(name)
+        commits = map(parse_commit_metadata, table.history() if table else [])
+        published |= {(name, metadata["batch"]) for metadata in commits if "batch" in metadata}
     return [
         {**row, "outcome": "published"} if (row["table_name"], row["batch_id"]) in published else row
-        for row in of_run
+        for row in run_rows
     ]
-
-
-def list_published_batches(table: DeltaTable | None) -> Iterator[str]:
-    """Ids of the batches that the log names, as far back as it reaches."""
-    for commit in table.history() if table else []:
-        if "batch" in (metadata := parse_commit_metadata(commit)):
-            yield metadata["batch"]
 
 
 def list_recorded_batches(warehouse: Warehouse, table: str) -> set[str]:
     """Ids of the batches of a table that there is a record of."""
-    rows = _read(warehouse, ("batch_id",), pc.field("table_name") == table)
-    return set(rows["batch_id"].to_pylist())
+    return set(_read(warehouse, ("batch_id",), pc.field("table_name") == table)["batch_id"].to_pylist())
 
 
 def compact_results(warehouse: Warehouse) -> None:
     """Every attempt appends a small file; only delta-rs writes here, so its own means will do."""
+    # no release names a version of it: a week is for readers who began in time
     if table := find_table(_path(warehouse)):
         if len(table.file_uris()) > FILES_BEFORE_COMPACTION:
             table.optimize.compact()

@@ -1,8 +1,7 @@
 """What may go, and when: files, staged batches, old log entries. Without Spark.
 
 A file of a table may go once its newest version does not name it, no living release does, and it was
-dropped a release's life ago: until then Spark may travel to it. What was staged and never published
-goes after three days. A day of grace on everything lets a reader finish who began in time.
+dropped a release's life ago: until then Spark may travel to it.
 """
 
 from __future__ import annotations
@@ -14,17 +13,20 @@ from datetime import UTC, datetime, timedelta
 from urllib.parse import unquote
 
 from deltalake import DeltaTable
-from pyarrow.fs import FileInfo, FileSelector, FileType
+from pyarrow.fs import FileInfo
 
 from jobs.publishing.commits import list_file_days
 from jobs.publishing.state import read_actions
 from jobs.publishing.warehouse import LOG_LIFE, Warehouse
 from segue.releases import RELEASE_LIFE, list_releases, select_unexpired
 
+# On everything: a reader who began in time finishes.
 GRACE = timedelta(days=1)
+# Of what was never published: so long somebody can look at the rows of a refused batch.
 STAGED_LIFE = timedelta(days=3)
 # A checkpoint saves a reader this many small reads.
 COMMITS_PER_CHECKPOINT = 10
+# Checksums that Spark and Hadoop lay beside an entry begin with a dot.
 _ENTRY = re.compile(r"^\.?(\d{20})\.")
 
 
@@ -40,11 +42,11 @@ class VacuumResult:
 
 def find_released_versions(warehouse: Warehouse, table: str, now: datetime) -> dict[int, list[str]]:
     """Versions that living releases name, and which releases those are."""
-    held: dict[int, list[str]] = {}
+    releases: dict[int, list[str]] = {}
     for release in select_unexpired(list_releases(warehouse.root), now - GRACE):
         if table in release.tables:
-            held.setdefault(release.tables[table].version, []).append(release.release_id)
-    return held
+            releases.setdefault(release.tables[table].version, []).append(release.release_id)
+    return releases
 
 
 def vacuum(
@@ -52,34 +54,48 @@ def vacuum(
 ) -> VacuumResult:
     """Removes the files that may go, and the folders of batches that leaves empty."""
     # not DeltaTable.vacuum: it has one age for what was dropped (36 days here) and what was never named (4),
-    # and commits its beginning and its end as versions of the table
-    kept = _files_to_keep(warehouse, table, name, now)
-    dropped, freed = _drop_times(warehouse, name), VacuumResult()
+    # and commits its beginning and its end as versions of the table.
+    # A file is needed as long as any of these versions names it, whenever it was dropped from the newest
+    versions = [warehouse.table(name, version) for version in find_released_versions(warehouse, name, now)]
+    needed = {path for each in (table, *versions) if each for path, _ in list_file_days(each)}
+    ends = {file: time + RELEASE_LIFE for file, time in _drop_times(warehouse, name).items()}
+    result = VacuumResult()
     for id_, path in warehouse.batches(name).items():
-        listed = _list_files(warehouse, path)
         folder = path.rsplit("/", 1)[1]
-        data = {f"{folder}/{info.path[len(warehouse.inner(path)) + 1 :]}": info for info in listed}
-        if not data.keys() & (kept | dropped.keys()):
+        files = {f"{folder}/{below}": info for below, info in warehouse.list_files(path).items()}
+        expired = [
+            info
+            for file, info in files.items()
+            if file not in needed and ends.get(file, info.mtime + STAGED_LIFE) + GRACE < now
+        ]
+        if not files.keys() & (needed | ends.keys()):
             # all or none: a write that is under way has young files beside old ones
-            gone = listed if all(_age(info, now) > STAGED_LIFE + GRACE for info in listed) else []
-            freed.batches += [id_] if gone or not listed else []
+            if len(expired) < len(files):
+                continue
+            result.batches.append(id_)
+        result.files += len(expired)
+        result.bytes += sum(info.size for info in expired)
+        if dry_run:
+            continue
+        # with its folder where nothing is left: each is listed again whenever a batch is reserved
+        if len(expired) == len(files):
+            warehouse.remove(path)
         else:
-            gone = [
-                info for file, info in data.items() if file not in kept and _is_old(file, info, dropped, now)
-            ]
-        _remove(warehouse, path, listed, gone, freed, dry_run)
-    return freed
+            for info in expired:
+                warehouse.files.delete_file(info.path)
+    return result
 
 
 def list_unpublished(warehouse: Warehouse, table: DeltaTable, name: str) -> dict[str, str]:
     """Folders of batches that the log never named, by batch id."""
-    named = {path for path, _ in list_file_days(table)} | _drop_times(warehouse, name).keys()
-    folders = {path.split("/", 1)[0] for path in named}
+    paths = {path for path, _ in list_file_days(table)} | _drop_times(warehouse, name).keys()
+    folders = {path.split("/", 1)[0] for path in paths}
     return {id_: path for id_, path in warehouse.batches(name).items() if f"batch-{id_}" not in folders}
 
 
 def checkpoint(table: DeltaTable, last: int) -> bool:
     """Sums up the log for readers, where enough commits came since the checkpoint `last`."""
+    # delta-rs writes it, as Spark would need a session for it; both read it
     due = table.version() - last >= COMMITS_PER_CHECKPOINT
     if due:
         table.create_checkpoint()
@@ -92,31 +108,23 @@ def last_checkpoint(warehouse: Warehouse, path: str) -> int:
 
 
 def clean_log(warehouse: Warehouse, name: str, now: datetime, dry_run: bool = False) -> int:
-    """Removes entries that no version needs which is held or young; says how many.
-
-    A version is read from the newest checkpoint that is not after it, and every entry since.
-    """
-    path = warehouse.table_path(name)
-    entries = list(_list_log(warehouse, path))
-    young = [version for version, info in entries if _age(info, now) <= LOG_LIFE]
+    """Removes entries that no version needs which is held or young; says how many."""
+    entries = list(_list_log(warehouse, warehouse.table_path(name)))
+    young = [version for version, info in entries if now - info.mtime <= LOG_LIFE]
     needed = min([*young, *find_released_versions(warehouse, name, now)], default=0)
-    # entries before a checkpoint are needed by no version after it
-    checkpoints = [v for v, info in entries if ".checkpoint." in info.base_name and v <= needed]
-    old = [info.path for version, info in entries if checkpoints and version < max(checkpoints)]
+    # a version is read from the newest checkpoint that is not after it, and every entry since; without a
+    # checkpoint nothing can go
+    first = max((v for v, info in entries if ".checkpoint." in info.base_name and v <= needed), default=0)
+    old = [info.path for version, info in entries if version < first]
     for entry in [] if dry_run else old:
         warehouse.files.delete_file(entry)
     return len(old)
 
 
-def _files_to_keep(warehouse: Warehouse, table: DeltaTable, name: str, now: datetime) -> set[str]:
-    # a file is needed as long as any of these versions names it, whenever it was dropped from the newest
-    versions = [table.version(), *find_released_versions(warehouse, name, now)]
-    tables = [warehouse.table(name, version) for version in versions]
-    return {path for at in tables if at for path, _ in list_file_days(at)}
-
-
 def _drop_times(warehouse: Warehouse, name: str) -> dict[str, datetime]:
-    """When each file was dropped, from the entries of the log: they outlive what may not go yet."""
+    """When each file was dropped, from the entries of the log."""
+    # entries outlive what may not go yet, as a log's life is longer than a release's. Of a file that only a
+    # checkpoint still remembers, nothing is known here, so it goes by its age as if it were never named
     return {
         unquote(action["remove"]["path"]): datetime.fromtimestamp(
             action["remove"]["deletionTimestamp"] / 1000, UTC
@@ -130,43 +138,6 @@ def _drop_times(warehouse: Warehouse, name: str) -> dict[str, datetime]:
 
 def _list_log(warehouse: Warehouse, path: str) -> Iterator[tuple[int, FileInfo]]:
     """The entries, checkpoints and checksums of a log, with their versions."""
-    selector = FileSelector(warehouse.inner(f"{path}/_delta_log"), allow_not_found=True)
-    for info in warehouse.files.get_file_info(selector):
-        if match := _ENTRY.match(info.base_name):
+    for name, info in warehouse.list_files(f"{path}/_delta_log").items():
+        if match := _ENTRY.match(name):
             yield int(match[1]), info
-
-
-def _list_files(warehouse: Warehouse, path: str) -> list[FileInfo]:
-    infos = warehouse.files.get_file_info(
-        FileSelector(warehouse.inner(path), allow_not_found=True, recursive=True)
-    )
-    return [info for info in infos if info.type == FileType.File]
-
-
-def _age(info: FileInfo, now: datetime) -> timedelta:
-    return now - info.mtime
-
-
-def _is_old(file: str, info: FileInfo, dropped: dict[str, datetime], now: datetime) -> bool:
-    if file in dropped:
-        return now - dropped[file] > RELEASE_LIFE + GRACE
-    return _age(info, now) > STAGED_LIFE + GRACE
-
-
-def _remove(
-    warehouse: Warehouse,
-    path: str,
-    listed: list[FileInfo],
-    gone: list[FileInfo],
-    freed: VacuumResult,
-    dry_run: bool,
-) -> None:
-    freed.files += len(gone)
-    freed.bytes += sum(info.size for info in gone)
-    if dry_run:
-        return
-    if len(gone) == len(listed):
-        warehouse.remove(path)
-        return
-    for info in gone:
-        warehouse.files.delete_file(info.path)

@@ -1,8 +1,7 @@
 """The same table in other files: compaction, and erasing listeners. Batches like any other.
 
 Rows are read from the table, staged beside the files that they take the place of, compared with
-them by content hash, and committed by reference. A row keeps its `available_at`: it is a partition
-value, so files of different instants are never joined into one.
+them by content hash, and committed by reference.
 """
 
 from __future__ import annotations
@@ -45,27 +44,25 @@ Contents = Mapping[date | None, DayProfile]
 
 @dataclass(frozen=True)
 class Rewrite:
-    """Some files of one version of a table, to be rewritten; `pieces` is how many files each of their
-    partitions gets.
-
-    `gone` says which rows are left out.
-    """
+    """Some files of one version of a table, to be rewritten."""
 
     kind: str
     table: DeltaTable
     name: str
     files: tuple[str, ...]
+    # which rows are left out
     gone: Column | None = None
+    # how many files each of their partitions gets
     pieces: int = 1
 
     @cached_property
     def contract(self) -> Contract:
-        """With nulls where the table allows them: rows from before a column was added have no value there."""
+        # with nulls where the table has them: the copy would refuse rows from before a column was added
         nullable = {field.name for field in self.table.schema().fields if field.nullable}
         contract = find_contract(self.name)
-        columns = (
+        columns = [
             replace(each, nullable=each.nullable or each.name in nullable) for each in contract.columns
-        )
+        ]
         return replace(contract, columns=tuple(columns))
 
 
@@ -75,15 +72,16 @@ def rewrite_files(job: Job, rewrite: Rewrite) -> TableState | None:
     Raises:
         JobError: what was staged is not what was read, less what had to go.
     """
+    # of version and files: two compactions at once are the same batch, and get folders of their own
     fingerprint = digest(rewrite.kind, rewrite.name, rewrite.table.version(), rewrite.files)
     batch = reserve(job.warehouse, Batch(rewrite.contract, fingerprint))
     rows = _read_rows(job, rewrite)
     removed = {} if rewrite.gone is None else profile_days(rows.where(rewrite.gone), rewrite.contract)
     path = folder(job.warehouse, batch)
-    kept = rows if rewrite.gone is None else rows.where(~rewrite.gone)
-    if broken := write(_cluster_by_partition(kept, rewrite), path):
+    rest = rows if rewrite.gone is None else rows.where(~rewrite.gone)
+    if violation := write(_cluster_by_partition(rest, rewrite), path):
         raise JobError(
-            f"table {rewrite.name}: published rows break a constraint: {broken.observed}; run segue verify"
+            f"table {rewrite.name}: published rows break a constraint: {violation.observed}; run segue verify"
         )
     with explain_unreadable(batch):
         staged = profile_days(job.spark.read.format("delta").load(path), rewrite.contract)
@@ -93,12 +91,13 @@ def rewrite_files(job: Job, rewrite: Rewrite) -> TableState | None:
 
 
 def _read_rows(job: Job, rewrite: Rewrite) -> DataFrame:
-    """Part files have names of their own, so a name is enough to find one."""
     from pyspark.sql import functions as F
 
     names = [path.rsplit("/", 1)[-1] for path in rewrite.files]
+    # the days are partitions, so by them the scan is pruned
     days = {day for file, day in list_file_days(rewrite.table) if file in set(rewrite.files) and day}
     rows = job.at(rewrite.name, rewrite.table.version(), sorted(days) or None)
+    # part files have names of their own, so a name is enough to find one
     return rows.where(F.element_at(F.split("_metadata.file_path", "/"), -1).isin(names))
 
 
@@ -107,7 +106,7 @@ def _cluster_by_partition(rows: DataFrame, rewrite: Rewrite) -> DataFrame:
 
     contract = rewrite.contract
     piece = F.floor(F.col("bucket") * rewrite.pieces / contract.buckets) if contract.buckets else F.lit(0)
-    # `available_at` is a partition: rows known since different instants stay in different files
+    # `available_at` is a partition: rows of different instants stay in different files, and keep theirs
     order = [*contract.partitions, "bucket", contract.entity, contract.event_time]
     within = [name for name in order if name and name in contract.names]
     return rows.repartition(*contract.partitions, piece).sortWithinPartitions(*within)
@@ -115,37 +114,31 @@ def _cluster_by_partition(rows: DataFrame, rewrite: Rewrite) -> DataFrame:
 
 def _check_contents(rewrite: Rewrite, read: Contents, removed: Contents, staged: Contents) -> None:
     for day, before in read.items():
-        left, now = removed.get(day, DayProfile(0, 0)), staged.get(day, DayProfile(0, 0))
+        erased, actual = removed.get(day, DayProfile(0, 0)), staged.get(day, DayProfile(0, 0))
         # hashes add up, so what was taken out can be subtracted, and nothing is compared row by row
-        expected = (before.rows - left.rows, (before.content_hash - left.content_hash) % 2**64)
-        if (now.rows, now.content_hash) != expected:
+        expected = (before.rows - erased.rows, (before.content_hash - erased.content_hash) % 2**64)
+        if (actual.rows, actual.content_hash) != expected:
             raise JobError(
-                f"table {rewrite.name}, {day or 'the whole table'}: {rewrite.kind} staged {now.rows:,} rows of hash "
-                f"{now.content_hash:016x}, expected {expected[0]:,} of {expected[1]:016x}; nothing was changed. "
+                f"table {rewrite.name}, {day or 'the whole table'}: {rewrite.kind} staged {actual.rows:,} rows of hash "
+                f"{actual.content_hash:016x}, expected {expected[0]:,} of {expected[1]:016x}; nothing was changed. "
                 "Run segue verify --hashes, as a file may have been spoiled"
             )
 
 
 def _audit_result(rewrite: Rewrite, staged: Contents, removed: Contents) -> Result:
-    left, rows = (sum(day.rows for day in of.values()) for of in (removed, staged))
-    observed = f"{rows:,} rows in other files" + (
-        f", {left:,} rows erased" if rewrite.gone is not None else ""
-    )
-    return Result(
-        f"expect_{rewrite.kind}_to_keep_all_other_content",
-        None,
-        "critical",
-        True,
-        observed,
-        "equal content hashes",
-    )
+    observed = f"{sum(day.rows for day in staged.values()):,} rows in other files"
+    if rewrite.gone is not None:
+        observed += f", {sum(day.rows for day in removed.values()):,} rows erased"
+    name = f"expect_{rewrite.kind}_to_keep_all_other_content"
+    return Result(name, None, "critical", True, observed, "equal content hashes")
 
 
 def _commit(job: Job, rewrite: Rewrite, batch: Batch, removed: Contents) -> TableState | None:
     path, table = folder(job.warehouse, batch), rewrite.table
     files = list_staged_files(job.warehouse, path)
     check_file_sizes(job.warehouse, rewrite.name, files)
-    # whoever replaced one of the files has made the rewrite of it pointless, but not wrong
+    # whoever replaced one of the files has made the rewrite of it pointless, but not wrong. Not `retry`: what
+    # ends this are the files, and not a number of tries that would throw away minutes of Spark's work
     while set(rewrite.files) <= {file for file, _ in list_file_days(table)}:
         change = Change(
             batch=batch.id,
@@ -161,6 +154,7 @@ def _commit(job: Job, rewrite: Rewrite, batch: Batch, removed: Contents) -> Tabl
             table = job.warehouse.create(rewrite.contract)
             continue
         with suppress(OSError):  # it is swept later
+            # an erasure of all rows stages no file
             job.warehouse.remove(f"{path}/_delta_log" if files else path)
         return state
     job.warehouse.remove(path)
@@ -181,8 +175,9 @@ def mark_erased(job: Job, table: DeltaTable, name: str) -> TableState:
 
 def _state(table: DeltaTable, removed: Contents, erases: bool) -> TableState:
     before = read_state(table)
-    parts = {
-        day: part.minus(removed[day].rows, removed[day].content_hash) if day in removed else part
-        for day, part in before.day_states.items()
+    states = {
+        day: each.minus(removed[day].rows, removed[day].content_hash) if day in removed else each
+        for day, each in before.day_states.items()
     }
-    return replace(before, day_states=parts, erased_in=table.version() + 1 if erases else before.erased_in)
+    # the version that this commit makes: the swap puts it on top of `table` and of no other
+    return replace(before, day_states=states, erased_in=table.version() + 1 if erases else before.erased_in)

@@ -16,22 +16,24 @@ from segue.releases import Release, TableVersion
 
 @dataclass(frozen=True)
 class Selection:
-    """`states` has, per table, the version chosen. `reasons` says of tables that are not at their newest version why,
-    and of those left out too."""
+    """A choice of versions; each method makes another one, so that whoever audits keeps what it was given."""
 
     warehouse: Warehouse
+    # per table, the version chosen
     states: Mapping[str, TableState]
+    # of tables that are not at their newest version, why; of those left out too
     reasons: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def newest(cls, warehouse: Warehouse, tables: Sequence[str]) -> Selection:
         """The newest version of every table that has rows; a table never published is absent."""
+        # from the newest entries of the logs: no file of a table is opened to choose
         states = {name: warehouse.state(name) for name in tables}
         return cls(warehouse, {name: state for name, state in states.items() if state and state.rows})
 
     @cached_property
     def days(self) -> dict[str, list[date]]:
-        """Of the tables that have days; tables of what was refused reach days that nothing was published of."""
+        # tables of what was refused reach days that nothing was published of: by them, all others would lag
         return {name: s.days for name, s in self.states.items() if s.days and name not in RECORDS}
 
     @property
@@ -43,8 +45,8 @@ class Selection:
     def lags(self) -> dict[str, int]:
         """Days by which each table is behind the newest of all; 0 for those without days."""
         day = self.day
-        behind = {name: (day - days[-1]).days for name, days in self.days.items() if day}
-        return {name: behind.get(name, 0) for name in self.states}
+        lags = {name: (day - days[-1]).days for name, days in self.days.items() if day}
+        return dict.fromkeys(self.states, 0) | lags
 
     @property
     def entries(self) -> dict[str, TableVersion]:
@@ -57,27 +59,25 @@ class Selection:
 
     def adds_to(self, release: Release | None) -> bool:
         """Whether readers would get anything new: tables of what was refused alone make no release."""
-        entries, known = self.entries, {} if release is None else release.tables
-        return any(entries.get(name) != known.get(name) for name in {*entries, *known} - set(RECORDS))
+        new, old = self.entries, {} if release is None else release.tables
+        # not versions alone: a lag that grows is news, though its table stayed as it was
+        return any(new.get(name) != old.get(name) for name in {*new, *old} - set(RECORDS))
 
     def leave_out(self, tables: Collection[str], why: Callable[[str], str]) -> Selection:
-        """Leaves tables out."""
-        kept = {name: state for name, state in self.states.items() if name not in tables}
-        return replace(
-            self, states=kept, reasons={**self.reasons, **{name: f"left out: {why(name)}" for name in tables}}
-        )
+        states = {name: state for name, state in self.states.items() if name not in tables}
+        reasons = {name: f"left out: {why(name)}" for name in tables}
+        return replace(self, states=states, reasons={**self.reasons, **reasons})
 
     def carry(self, tables: Collection[str], before: Release | None, why: str) -> Selection:
-        """Puts tables back to the version that the release before names; those that it cannot give, or gave already,
-        are left out.
-
-        A version from before an erasure is none to carry: it would bring the listener back.
-        """
+        """Puts tables back to the release before; what it cannot give, or gave already, is left out."""
         states, reasons = dict(self.states), dict(self.reasons)
         for name in tables:
             entry = before.tables.get(name) if before else None
-            carried = self._at(name, entry.version) if entry and name not in reasons else None
+            # once carried and still at fault, there is no third version to try: the rounds of a release end
+            table = self.warehouse.table(name, entry.version) if entry and name not in reasons else None
+            carried = read_state(table) if table else None
             newest = states.pop(name)
+            # a version from before an erasure is none to carry: it would bring the listener back
             if carried and before and newest.erased_in <= carried.version:
                 states[name] = carried
                 reasons[name] = f"carried from release {before.release_id}: {why}"
@@ -87,9 +87,5 @@ class Selection:
 
     def with_dependents(self, table: str) -> list[str]:
         """The table, and all that is made of it, of those in the selection."""
-        made = downstream(FLOW, table) - set(RECORDS)
-        return [name for name in self.states if name == table or name in made]
-
-    def _at(self, name: str, version: int) -> TableState | None:
-        table = self.warehouse.table(name, version)
-        return None if table is None else read_state(table)
+        names = {table, *(downstream(FLOW, table) - set(RECORDS))}
+        return [name for name in self.states if name in names]

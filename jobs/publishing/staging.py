@@ -32,13 +32,14 @@ def stage(warehouse: Warehouse, batch: Batch, rows: DataFrame) -> Result | None:
 
 
 def _cluster_by_bucket(rows: DataFrame, batch: Batch) -> DataFrame:
-    """Each file holds a narrow range of buckets, sorted: that is what prunes a look-up."""
     from pyspark.sql import functions as F
 
     contract = batch.contract
+    # by values: each day is one task's, and so one file, whatever the number of shuffle partitions
     day = [F.col("ds")] if contract.by_day else []
     if not contract.buckets:
         return rows.repartition(*day or [F.lit(0)])
+    # each file holds a narrow range of buckets, sorted: that is what prunes a look-up
     file = F.floor(F.col("bucket") * batch.files_per_day / contract.buckets)
     within = ["bucket", contract.entity, contract.event_time]
     return rows.repartition(*day, file).sortWithinPartitions(*day, *[F.col(name) for name in within if name])
@@ -56,33 +57,34 @@ def write(rows: DataFrame, path: str) -> Result | None:
     try:
         rows.write.format("delta").mode("append").save(path)
     except (PySparkException, Py4JError) as error:
-        broken = re.search(r"\[DELTA_(?:VIOLATE|NOT_NULL)_CONSTRAINT\w*\] ?(.*)", str(error))
-        if broken is None and isinstance(error, PySparkException):
+        # in the text of whatever it is wrapped in: a task finds it, and Python gets that a write failed
+        violation = re.search(r"\[DELTA_(?:VIOLATE|NOT_NULL)_CONSTRAINT\w*\] ?(.*)", str(error))
+        if violation:
+            observed, expected = first_line(violation[1]), "every row keeps the table's constraints"
+            return Result("expect_constraints_to_hold", None, "critical", False, observed, expected)
+        if isinstance(error, PySparkException):
             raise  # the step itself is wrong, and needs its trace
-        if broken is None:
-            raise JobError(
-                f"{path} could not be written: {_root_cause(error)}; nothing was published. "
-                "Put right what is named here (a full disk, rights, a lost machine), then run the step again"
-            ) from error
-        observed, expected = first_line(broken[1]), "every row keeps the table's constraints"
-        return Result("expect_constraints_to_hold", None, "critical", False, observed, expected)
+        raise JobError(
+            f"{path} could not be written: {_root_cause(error)}; nothing was published. "
+            "Put right what is named here (a full disk, rights, a lost machine), then run the step again"
+        ) from error
     return None
 
 
 def read_staged_rows(spark: SparkSession, warehouse: Warehouse, path: str, contract: Contract) -> DataFrame:
-    """The files that the log of a staged batch names, read back, in a session set to their number of rows.
-
-    Few are read as what they are, Parquet files: Delta's own scan asks its log with a Spark job or two for each
-    query. Small ones are one partition, so that no aggregation shuffles.
-    """
+    """The files that the log of a staged batch names, read back, in a session set to their number of rows."""
     files = list_staged_files(warehouse, path)
+    # from the log's statistics: counting the rows would be a job of its own
     tune(spark, sum(json.loads(file["stats"])["numRecords"] for file in files))
     if not 0 < len(files) <= (FEW_REMOTE_FILES if warehouse.remote else FEW_FILES):
         return spark.read.format("delta").load(path)
+    # few are read as what they are, Parquet files: Delta's own scan asks its log with a Spark job or two for
+    # each query, and an audit makes several. With the contract's schema, as no footer is read to infer one
     parent = path.rsplit("/", 1)[0]
     paths = [f"{parent}/{file['path']}" for file in files]
     rows = spark.read.schema(contract.struct()).option("basePath", path).parquet(*paths)
     rows = rows.select(*contract.names)  # Spark puts partition columns last
+    # one partition, so that no aggregation of the audit shuffles
     return rows.coalesce(1) if sum(file["size"] for file in files) <= FEW_BYTES else rows
 
 

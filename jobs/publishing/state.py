@@ -14,27 +14,26 @@ from pyarrow import fs
 
 from segue.storage import filesystem
 
-# Content hashes are sums of row hashes modulo this: order and files do not matter, and days add up.
+# Content hashes are sums of row hashes modulo this: order and files do not matter, and days add up. A sum,
+# not an exclusive or: two equal rows would cancel out.
 _WHOLE = 2**64
 
 
 @dataclass(frozen=True)
 class DayState:
-    """One published day of a table (or all of it, where it has no days).
-
-    `published_hash` is the content hash as it was published; erasing a listener changes `content_hash` but
-    not `published_hash`, so it makes nothing stale. `fingerprint` identifies the batch, `upstream` what
-    the table that this one mirrors held up to this day.
-    """
+    """One published day of a table (or all of it, where it has no days)."""
 
     rows: int
     content_hash: int
+    # as it was published: erasing a listener changes `content_hash` and not this, so it makes nothing stale
     published_hash: int
+    # identifies the batch
     fingerprint: str
+    # what the table that this one mirrors held up to this day
     upstream: str = ""
 
     def same_content_as(self, other: DayState) -> bool:
-        """Whether both are the same rows."""
+        # not `==`: the same rows made by other code are another batch, and the same content
         return (self.rows, self.content_hash) == (other.rows, other.content_hash)
 
     def plus(self, other: DayState) -> DayState:
@@ -53,17 +52,17 @@ class DayState:
 
 @dataclass(frozen=True)
 class TableState:
-    """One version of one table. `day_states` has the key None where the table has no days.
-
-    `published_at` is the latest `available_at` there is, `erased_in` the last version that erased a
-    listener (0: none did). `empty_columns` have had no value in any row published; of a day that was replaced
-    by fuller rows, or by emptier ones, nothing is concluded.
-    """
+    """One version of one table."""
 
     version: int
+    # the one key is None where the table has no days
     day_states: Mapping[date | None, DayState] = field(default_factory=dict)
+    # the latest `available_at` there is: the next one must be later, though a clock may run back
     published_at: str = ""
+    # the last version that erased a listener; 0, which only creates the table, for none
     erased_in: int = 0
+    # had no value in any row published; of a day that was replaced, by fuller rows or emptier ones, nothing
+    # is concluded: that would need the columns of each day
     empty_columns: frozenset[str] = frozenset()
 
     @property
@@ -72,7 +71,7 @@ class TableState:
 
     @property
     def content_hash(self) -> str:
-        """Hash of all rows, whatever their order: the hashes of the days add up."""
+        """Of all rows, whatever their order."""
         return f"{sum(part.content_hash for part in self.day_states.values()) % _WHOLE:016x}"
 
     @property
@@ -81,42 +80,49 @@ class TableState:
 
     def published_hashes(self, days: Iterable[date] | None = None) -> dict[str, str]:
         """What some days, or all, consist of: the same rows, the same origins, in whatever files."""
-        wanted = self.day_states if days is None else [day for day in days if day in self.day_states]
-        return {str(day): f"{self.day_states[day].published_hash:016x}" for day in wanted}
+        return {
+            str(day): f"{self.day_states[day].published_hash:016x}"
+            for day in (self.day_states if days is None else days)
+            if day in self.day_states
+        }
 
     def cumulative_fingerprints(self) -> dict[date, str]:
         """What the table consists of up to each day: a session and a window reach over days."""
-        found, so_far = {}, ""
+        # one late play makes its day stale, and all that follow
+        fingerprints, so_far = {}, ""
         for day in self.days:
-            found[day] = so_far = digest(so_far, str(day), self.day_states[day].published_hash)
-        return found
+            fingerprints[day] = so_far = digest(so_far, str(day), self.day_states[day].published_hash)
+        return fingerprints
 
     def replace_days(
         self, parts: Mapping[date | None, DayState], replaces: Iterable[date | None] | None
     ) -> TableState:
-        """After `day_states` took the place of some days; of the whole table, where `replaces` is None."""
-        gone = set(self.day_states if replaces is None else replaces)
-        kept = {day: part for day, part in self.day_states.items() if day not in gone}
-        return replace(self, day_states={**kept, **parts})
+        """After `parts` took the place of some days; of the whole table, where `replaces` is None."""
+        replaced = set(self.day_states if replaces is None else replaces)
+        others = {day: each for day, each in self.day_states.items() if day not in replaced}
+        return replace(self, day_states={**others, **parts})
 
     def update_empty_columns(self, rows: int, empty_columns: frozenset[str], whole: bool) -> TableState:
         """After rows were published in which these columns are empty; `whole`: they are all the rows."""
-        if not rows:
+        if not rows:  # of no rows at all every column is empty
             return self
-        others = any(part.rows for part in self.day_states.values()) and not whole
-        empty = self.empty_columns & empty_columns if others else empty_columns
-        return replace(self, empty_columns=empty)
+        if self.rows and not whole:
+            empty_columns &= self.empty_columns
+        return replace(self, empty_columns=empty_columns)
 
     def dumps(self) -> dict[str, Any]:
-        parts = {
-            str(day): [p.rows, p.content_hash, p.published_hash, p.fingerprint, p.upstream]
-            for day, p in self.day_states.items()
+        # lists, not objects: some 110 bytes a day, in every commit
+        parts = {str(day): list(vars(each).values()) for day, each in self.day_states.items()}
+        return {
+            "parts": parts,
+            "published_at": self.published_at,
+            "erased_in": self.erased_in,
+            "empty_columns": sorted(self.empty_columns),
         }
-        found = {"parts": parts, "published_at": self.published_at, "erased_in": self.erased_in}
-        return found | {"empty_columns": sorted(self.empty_columns)}
 
     @staticmethod
     def loads(version: int, saved: Mapping[str, Any]) -> TableState:
+        # logs keep what was written: names of keys and the order within the lists stay for good
         parts = {
             None if day == "None" else date.fromisoformat(day): DayState(*fields)
             for day, fields in saved["parts"].items()
@@ -127,17 +133,15 @@ class TableState:
 
 
 def read_state(table: DeltaTable) -> TableState:
-    """From the newest commit that says it, up to the version that `table` was opened at.
-
-    The entries are read one by one: `DeltaTable.history` starts at the newest version, whichever was opened.
-    """
+    """From the newest commit that says it, up to the version that `table` was opened at."""
+    # entry by entry: `DeltaTable.history` starts at the newest version, whichever was opened.
     # mostly the first entry has it: of ours, only the creation and its constraints say nothing of rows
     for version in range(table.version(), -1, -1):
-        note = commit_metadata_at(table, version)
-        if note is None:
+        metadata = commit_metadata_at(table, version)
+        if metadata is None:
             break
-        if "state" in note:
-            return TableState.loads(table.version(), note["state"])
+        if "state" in metadata:
+            return TableState.loads(table.version(), metadata["state"])
     return TableState(table.version())
 
 
@@ -148,9 +152,8 @@ def commit_metadata_at(table: DeltaTable, version: int) -> dict[str, Any] | None
         actions = read_actions(files, f"{path.rstrip('/')}/_delta_log/{version:020}.json")
     except FileNotFoundError:
         return None
-    return parse_commit_metadata(
-        next((action["commitInfo"] for action in actions if "commitInfo" in action), {})
-    )
+    commit: dict[str, Any] = next((action["commitInfo"] for action in actions if "commitInfo" in action), {})
+    return parse_commit_metadata(commit)
 
 
 def read_actions(files: fs.FileSystem, path: str) -> list[dict[str, Any]]:
@@ -161,13 +164,15 @@ def read_actions(files: fs.FileSystem, path: str) -> list[dict[str, Any]]:
 
 def parse_commit_metadata(commit: Mapping[str, Any]) -> dict[str, Any]:
     """What we wrote into a commit; empty for one that is not ours."""
+    # `userMetadata` is free text: of another engine it may be none, no JSON, or JSON that is no object
     try:
-        note = json.loads(commit.get("userMetadata") or "{}")
+        metadata = json.loads(commit.get("userMetadata") or "{}")
     except ValueError:
         return {}
-    return note if isinstance(note, dict) else {}
+    return metadata if isinstance(metadata, dict) else {}
 
 
 def digest(*values: Any) -> str:
     """A short name for a value: the same value, the same name, on any machine."""
+    # not `hash()`, which Python salts anew in every process. 64 bits: it names a folder, and has no adversary
     return hashlib.sha256(json.dumps(values, sort_keys=True, default=str).encode()).hexdigest()[:16]

@@ -42,16 +42,22 @@ def check_root(root: str) -> str:
         JobError: the store cannot be written to, or lets two commits of one version succeed.
     """
     scheme, colon, _ = root.partition("://")
-    if not colon:
+    if not colon:  # a local disk: tests/faults has crowds that commit there without a lease, and none is lost
         return root
     if scheme not in EXCLUSIVE:
         raise WrongUsage(
             f"root {root!r}: publishing to {scheme}:// is not safe, as two commits of one version may both "
-            f"succeed there; give a local path, or one of {', '.join(f'{known}://' for known in EXCLUSIVE)}"
+            f"succeed there; give a local path, or one of {', '.join(f'{each}://' for each in EXCLUSIVE)}"
         )
     if scheme in S3:
-        _check_variables()
+        for name, value in os.environ.items():
+            if name.lower() in UNSAFE and value.lower() not in OFF:
+                raise WrongUsage(
+                    f"{name} is set: {UNSAFE[name.lower()]}. Unset it, here and wherever else this root is "
+                    "published to; a store that needs it cannot be published to"
+                )
     _probe(root.rstrip("/"), SPELLED if scheme in S3 else "the name and the rights")
+    # now, not when the first step opens a session; what is submitted brings jars of its own
     if scheme in S3 and not is_submitted() and not s3_is_installed():
         raise JobError(
             f"root {root!r}: Spark's jars for S3 are not in this environment; put them there, once, with: "
@@ -60,20 +66,13 @@ def check_root(root: str) -> str:
     return root
 
 
-def _check_variables() -> None:
-    for name, value in os.environ.items():
-        if name.lower() in UNSAFE and value.lower() not in OFF:
-            raise WrongUsage(
-                f"{name} is set: {UNSAFE[name.lower()]}. Unset it, here and wherever else this root is "
-                "published to; a store that needs it cannot be published to"
-            )
-
-
 def _probe(root: str, spelled: str) -> None:
-    """Some S3-compatible stores take a conditional put and ignore the condition."""
+    # some S3-compatible stores take a conditional put and ignore the condition, and their name does not say
+    # which; a table of its own, as two that start at once would take each other's commits for their own
     path = f"{root}/.exclusive-{uuid.uuid4().hex[:8]}"
     try:
         DeltaTable.create(path, pa.schema([pa.field("n", pa.int64())]))
+        # each round opens the table anew, so that all of one round begin at the same version
         exclusive = all(_commits_exclude_each_other(path) for _ in range(ROUNDS))
         files, inner = filesystem(path)
         files.delete_dir(inner)
@@ -89,7 +88,7 @@ def _probe(root: str, spelled: str) -> None:
 
 
 def _commits_exclude_each_other(path: str) -> bool:
-    """Commits at once: one after the other, delta-rs would see the first and not even ask the store."""
+    # at once: one after the other, delta-rs would see the first and not even ask the store
     tables, line = [DeltaTable(path) for _ in range(RACERS)], Barrier(RACERS)
 
     def commits(table: DeltaTable) -> bool:
@@ -106,10 +105,10 @@ def _commits_exclude_each_other(path: str) -> bool:
 
 
 def _innermost_cause(problem: Exception) -> str:
-    """What it came from: the text begins with what was attempted, and ends with why it failed."""
+    # delta-rs colours its text and draws arrows, one cause a line: the last says why it failed. Of a store
+    # that answers in XML, the last line is the end of that answer
     text = re.sub(r"\x1b\[\d*m|\u21b3", "", str(problem))
-    if said := re.search(r"<Message>(.*?)</Message>", text, re.DOTALL):
-        return said[1].strip().rstrip(".")
-    return next(
-        (line.strip() for line in reversed(text.splitlines()) if line.strip()), type(problem).__name__
-    )
+    if message := re.search(r"<Message>(.*?)</Message>", text, re.DOTALL):
+        return message[1].strip().rstrip(".")
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return lines[-1] if lines else type(problem).__name__

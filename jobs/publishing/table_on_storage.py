@@ -1,8 +1,4 @@
-"""One Delta table as it lies there, for who looks for faults: nothing is taken on trust.
-
-Entries of the log are read one by one: delta-rs's `history` is that of the newest version whatever
-version was opened, and fails once an entry is cut off.
-"""
+"""One Delta table as it lies there, for who looks for faults: nothing is taken on trust."""
 
 from __future__ import annotations
 
@@ -15,7 +11,7 @@ from typing import Any
 
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
-from pyarrow.fs import FileInfo, FileSelector, FileType
+from pyarrow.fs import FileInfo
 
 from jobs.errors import first_line
 from jobs.publishing.commits import list_data_files
@@ -26,29 +22,29 @@ _ENTRY = re.compile(r"(\d{20})\.(json|checkpoint)(?:\..*)?")
 
 
 class TableOnStorage:
-    """`entries` has the actions of each version, None where they were cut off.
-
-    `releases_by_version` has the releases that name a version, of a table that is `released` at all. The log is
-    listed before the folder: files are there before a commit names them, so a publisher at work
-    looks like no fault.
-    """
+    """The log and the files, as listings have them; `files_on_storage` is listed when it is first needed."""
 
     def __init__(
         self, warehouse: Warehouse, path: str, label: str, named: Mapping[int, list[str]] | None = None
     ) -> None:
         self.warehouse, self.uri, self.label = warehouse, path, label
         self.name = path.rsplit("/", 1)[-1]
+        # by version, the releases that name it; of quality results and of the releases themselves, none
         self.released, self.releases_by_version = named is not None, named or {}
-        self.log = self._list_files(f"{path}/_delta_log")
-        found = {name: match for name in sorted(self.log) if (match := _ENTRY.fullmatch(name))}
-        self.entries = {int(m[1]): self._read_actions(name) for name, m in found.items() if m[2] == "json"}
-        self.checkpoint = max((int(m[1]) for m in found.values() if m[2] == "checkpoint"), default=-1)
+        # the log before the folder: files are there before a commit names them, so that a publisher at work
+        # looks like no fault
+        self.log = warehouse.list_files(f"{path}/_delta_log")
+        matches = {name: match for name in sorted(self.log) if (match := _ENTRY.fullmatch(name))}
+        # read one by one: delta-rs's `history` is that of the newest version whatever version was opened, and
+        # fails once an entry is cut off. None is one that was
+        self.entries = {int(m[1]): self._read_actions(name) for name, m in matches.items() if m[2] == "json"}
+        self.checkpoint = max((int(m[1]) for m in matches.values() if m[2] == "checkpoint"), default=-1)
         self.newest = max([self.checkpoint, *self.entries])
 
     @cached_property
     def files_on_storage(self) -> dict[str, FileInfo]:
         """Every file in the folder, by its path there, as the log names it."""
-        return self._list_files(self.uri)
+        return self.warehouse.list_files(self.uri)
 
     @cached_property
     def metadata(self) -> dict[int, dict[str, Any]]:
@@ -65,6 +61,7 @@ class TableOnStorage:
     @cached_property
     def broken_versions(self) -> list[int]:
         """Versions whose entry is needed to open the newest, and is lost or cut off."""
+        # what is before the checkpoint may be cleaned away
         needed = range(self.checkpoint + 1, self.newest + 1)
         return [
             version for version in needed if self.entries.get(version) is None and not self.is_empty(version)
@@ -96,14 +93,15 @@ class TableOnStorage:
 
     def commit_info(self, version: int) -> dict[str, Any]:
         """Who committed, and what was written about it."""
-        infos = [action["commitInfo"] for action in self.entries[version] or () if "commitInfo" in action]
-        return infos[0] if infos else {}
+        actions = self.entries[version] or ()
+        return next((action["commitInfo"] for action in actions if "commitInfo" in action), {})
 
     def state(self, version: int) -> TableState | None:
         """What the table holds at a version; None where no entry that is left says so."""
         last = max((v for v, note in self.metadata.items() if v <= version and "state" in note), default=-1)
         try:
             return TableState.loads(version, self.metadata[last]["state"])
+        # KeyError where no entry says so; the others where one says it in a form that is no state of ours
         except (KeyError, TypeError, ValueError, AttributeError):
             return None
 
@@ -112,12 +110,8 @@ class TableOnStorage:
         sizes = {path: info.size for path, info in self.files_on_storage.items()}
         return [file["path"] for file in files if sizes.get(file["path"]) != file["size_bytes"]]
 
-    def _list_files(self, path: str) -> dict[str, FileInfo]:
-        inner = self.warehouse.inner(path)
-        listed = self.warehouse.files.get_file_info(FileSelector(inner, allow_not_found=True, recursive=True))
-        return {info.path[len(inner) + 1 :]: info for info in listed if info.type == FileType.File}
-
     def _read_actions(self, name: str) -> list[dict[str, Any]] | None:
+        # not `read_actions`: it takes an empty entry for a commit that does nothing, as readers of Delta do
         text = self.warehouse.files.open_input_stream(self.log[name].path).read()
         try:
             return [json.loads(line) for line in text.splitlines()] or None

@@ -9,6 +9,8 @@ from datetime import date, timedelta
 
 from deltalake import CommitProperties, DeltaTable, Schema
 from deltalake.exceptions import CommitFailedError, DeltaError
+from deltalake.schema import Field
+from pyarrow.fs import FileInfo, FileSelector, FileType
 
 from jobs.errors import JobError, first_line
 from jobs.publishing.state import TableState, read_state
@@ -50,14 +52,14 @@ class Warehouse:
         return None if table is None else read_state(table)
 
     def create(self, contract: Contract) -> DeltaTable:
-        """The table of this contract, made empty if there is none; milliseconds, as no engine starts.
-
-        Raises:
-            JobError: it is there, but made for other columns.
-        """
-        table = self.table(contract.name)
+        """The table of this contract, made empty if there is none; JobError if it is one of other columns."""
+        # by delta-rs, in milliseconds: Spark needs a session first, and is a second engine that commits
+        table, path = self.table(contract.name), self.table_path(contract.name)
         if table is None:
-            table = self._create_once(contract)
+            try:
+                table = _create(path, contract, "ignore")
+            except CommitFailedError:  # two created it at once; it is the other one's
+                table = DeltaTable(path)
         if table.version() == 0:  # just made, or its maker was killed before this
             table = _add_constraints(table, contract)
         _check_schema(table, contract)
@@ -65,6 +67,8 @@ class Warehouse:
 
     def reserve(self, contract: Contract, path: str) -> bool:
         """Whether `path` is ours alone: an empty table of this contract, made there unless one was."""
+        # a table, not a folder: making one fails for the second, on object stores too, which have no folders.
+        # With the published table's constraints, as a commit by reference checks none
         try:
             _add_constraints(_create(path, contract, "error"), contract)
         except (DeltaError, OSError) as problem:
@@ -82,18 +86,13 @@ class Warehouse:
             return table
 
         try:
-            table = retry(widen, CommitFailedError)  # lost where somebody else did, or published meanwhile
+            # lost where somebody else added them, or published meanwhile: delta-rs would put the state of
+            # before on top of that publication, so it is not left to retry by itself
+            table = retry(widen, CommitFailedError)
         except CommitFailedError as problem:
             raise JobError.not_committed(f"of new columns for {contract.name}", problem) from problem
         table.update_incremental()
         return table
-
-    def _create_once(self, contract: Contract) -> DeltaTable:
-        path = self.table_path(contract.name)
-        try:
-            return _create(path, contract, "ignore")
-        except CommitFailedError:  # two created it at once; it is the other one's
-            return DeltaTable(path)
 
     def inner(self, path: str) -> str:
         """`path`, as the file system of this root names it."""
@@ -101,6 +100,7 @@ class Warehouse:
 
     def write(self, path: str, text: str) -> None:
         """A small file, and the folder that it is in."""
+        # a local disk refuses a file in a folder that is not there
         inner = self.inner(path)
         self.files.create_dir(inner.rpartition("/")[0], recursive=True)
         with self.files.open_output_stream(inner) as file:
@@ -109,10 +109,15 @@ class Warehouse:
     def remove(self, path: str) -> None:
         self.files.delete_dir(self.inner(path))
 
+    def list_files(self, path: str) -> dict[str, FileInfo]:
+        """Every file below a folder, by its path there; none where there is no folder."""
+        inner = self.inner(path)
+        # recursive: on an object store that is a request per thousand files, and not one per folder
+        entries = self.files.get_file_info(FileSelector(inner, allow_not_found=True, recursive=True))
+        return {entry.path[len(inner) + 1 :]: entry for entry in entries if entry.type == FileType.File}
+
     def batches(self, table: str) -> dict[str, str]:
         """Folder of every batch of a table, published or not: path by batch id."""
-        from pyarrow.fs import FileSelector, FileType
-
         selector = FileSelector(self.inner(self.table_path(table)), allow_not_found=True)
         return {
             entry.base_name.removeprefix("batch-"): f"{self.table_path(table)}/{entry.base_name}"
@@ -122,15 +127,13 @@ class Warehouse:
 
 
 def _add_columns(table: DeltaTable, contract: Contract) -> None:
-    """Rows published before read as null there."""
-    from deltalake.schema import Field
-
-    have = {field.name for field in table.schema().fields}
-    missing = [field for field in schema_of(contract).fields if field.name not in have]
+    present = {field.name for field in table.schema().fields}
+    missing = [field for field in schema_of(contract).fields if field.name not in present]
     if not missing:
         return
+    # with the state, so that who asks for it opens one entry and not two
     metadata = {"userMetadata": json.dumps({"kind": "widen", "state": read_state(table).dumps()})}
-    # rows that are there have no value, whatever the contract asks of new ones
+    # rows published before read as null there, whatever the contract asks of new ones
     nullable = [Field(field.name, field.type, nullable=True, metadata=field.metadata) for field in missing]
     properties = CommitProperties(custom_metadata=metadata, max_commit_retries=0)
     table.alter.add_columns(nullable, commit_properties=properties)
@@ -171,11 +174,12 @@ def find_contract(name: str) -> Contract:
 
 
 def _create(path: str, contract: Contract, mode: str) -> DeltaTable:
-    """What a client must know to look rows up lies in the table's own properties: it imports no
-    contracts, and reads tables that were made by another version of them."""
     properties = {
         **RETENTION,
+        # of no ids of listeners: an old entry of the log would keep its least and greatest after an erasure
         "delta.dataSkippingStatsColumns": ",".join(contract.statistics) or "ds",
+        # what a client must know to look rows up: it imports no contracts, and reads tables that were made by
+        # another version of them
         "segue.key": ",".join(contract.key),
         "segue.entity": contract.entity or "",
         "segue.buckets": str(contract.buckets),
@@ -206,25 +210,27 @@ def _add_constraints(table: DeltaTable, contract: Contract) -> DeltaTable:
 
 def _check_schema(table: DeltaTable, contract: Contract) -> None:
     """delta-rs commits files of any schema, and readers would see nulls, or an error, much later."""
-    have = {field.name: field for field in table.schema().fields}
-    wanted = {field.name: field for field in schema_of(contract).fields}
-    wrong = [f"{name} is no longer in the contract" for name in have if name not in wanted]
-    wrong += [
-        f"{name} is {have[name].type}, the contract says {field.type}"
-        for name, field in wanted.items()
-        if name in have and have[name].type != field.type
+    present = {field.name: field for field in table.schema().fields}
+    expected = {field.name: field for field in schema_of(contract).fields}
+    # columns that the table lacks are no fault: `add_missing_columns` adds them. A table that allows nulls
+    # which the contract does not is none either: rows from before a column was added have none to give
+    shared = [(name, present[name], field) for name, field in expected.items() if name in present]
+    faults = [f"{name} is no longer in the contract" for name in present if name not in expected]
+    faults += [
+        f"{n} is {old.type}, the contract says {new.type}" for n, old, new in shared if old.type != new.type
     ]
-    wrong += [
-        f"{name} allows no null, the contract does"
-        for name, field in wanted.items()
-        if name in have and field.nullable and not have[name].nullable
+    faults += [
+        f"{n} allows no null, the contract does"
+        for n, old, new in shared
+        if new.nullable and not old.nullable
     ]
-    if wrong:
+    if faults:
         raise JobError(
-            f"table {contract.name} was made for another contract: {'; '.join(wrong)}. Columns can be added, not "
+            f"table {contract.name} was made for another contract: {'; '.join(faults)}. Columns can be added, not "
             "changed or dropped: give the changed column a new name and keep the old one, or publish under a new root"
         )
 
 
 def schema_of(contract: Contract) -> Schema:
+    # Spark's JSON of a schema is the Delta log's, so the types are written once, in the contract
     return Schema.from_json(contract.struct().json())
