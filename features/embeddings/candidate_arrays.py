@@ -70,7 +70,7 @@ def choose(batch: pa.RecordBatch, pool: Pool, settings: CandidateSettings) -> It
 
 
 def _choose(batch: pa.RecordBatch, pool: Pool, settings: CandidateSettings, width: int) -> pa.RecordBatch:
-    # filled for a whole batch at once: the kernel makes no Python object
+    # the kernel fills whole matrices: no Python object per candidate
     choices = Choices(*(np.empty((batch.num_rows, width), t) for t in (np.int32, np.float32, np.int8)))
     blocked = np.zeros_like(pool.explicit) if settings.explicit else pool.explicit
     half_life = settings.half_life_days * MICROS_A_DAY
@@ -78,7 +78,7 @@ def _choose(batch: pa.RecordBatch, pool: Pool, settings: CandidateSettings, widt
     plays = _unpack_plays(batch.column("plays"))
     counts = choose_rows(plays, pool.following, pool.similar, pool.artists, blocked, *limits, choices)
     tracks, scores, origins = (values[np.arange(width) < counts[:, None]] for values in choices)
-    # a listener without candidates has no row: lists that are empty would look like an answer
+    # a listener without candidates has no row
     offsets = pa.array(np.append(0, np.cumsum(counts[counts > 0])).astype(np.int32))
     lists = (pool.ids.take(tracks), pa.array(scores), pa.array(ORIGINS).take(origins))
     columns = [pa.ListArray.from_arrays(offsets, values) for values in lists]

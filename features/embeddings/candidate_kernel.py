@@ -1,7 +1,7 @@
 """Candidates of one listener after the other, over arrays: the inner loops of `candidates`, compiled.
 
-A listener costs as many steps as the seeds have neighbours: scores are added up in a hash table, and two heaps
-give up their best until enough are chosen.
+A listener costs as many steps as the seeds have neighbours: scores are added up in a hash table, and two
+heaps give up their best until enough are chosen.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def choose_rows(
     per_artist: int,
     choices: Choices,
 ) -> Ints:
-    """Fills `choices`, and returns how many each listener has; `blocked` tracks are not chosen, `half_life` is in µs."""
+    """Fills `choices`, without `blocked` tracks; how many each listener has. `half_life` is in microseconds."""
     counts = np.zeros(plays.starts.shape[0] - 1, np.int64)
     for i in range(counts.shape[0]):
         own = slice(plays.starts[i], plays.starts[i + 1])
@@ -91,7 +91,7 @@ def _select_seeds(track: Tokens, last: Ints, most: int, half_life: float) -> tup
     count = 0
     for i in range(track.shape[0]):
         if last[i] != NEVER:
-            # the seeds are few, ten by default, and a listener's tracks may be thousands: no sort of all of them
+            # the seeds are few, ten by default, and a listener's tracks may be many: they are not all sorted
             count = _insert(track[i], last[i], seeds, at, count)
     shares = np.empty(count)
     for i in range(count):
@@ -144,7 +144,7 @@ def _table_size(entries: int) -> int:
 def _find_slot(keys: Tokens, key: int) -> int:
     """Where the key is, or the empty slot where it belongs."""
     mask = keys.shape[0] - 1
-    # Knuth's multiplicative hash: track numbers go by plays or by id, and runs of them would fill one stretch
+    # Knuth's multiplicative hash, so that numbers in a row do not fill slots in a row
     at = ((np.int64(key) * np.int64(2654435761)) >> np.int64(13)) & mask
     while keys[at] != _EMPTY and keys[at] != key:
         at = (at + 1) & mask

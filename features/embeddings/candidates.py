@@ -79,12 +79,12 @@ def choose_candidates(
 ) -> DataFrame:
     """Rows of `candidates`: one per listener for whom there is any.
 
-    The seeds are the tracks with a vector that the listener played last and did not skip. A track's score of an origin
-    is the sum, over the seeds that have it among their neighbours, of seed's weight x neighbour's score, over the sum
-    of all the seeds' weights; scores of 0 or less are left out. What was just played, skipped or not, and what is
-    explicit, if those are excluded, is taken out first. The origins take turns: first next, first similar,
-    second next, and so on; a track of both stands at the better of its two places. Then artists are capped and the
-    list is cut. Equal scores, at six decimals, are in the order of track ids.
+    The seeds are the tracks with a vector that the listener played last and did not skip. A track's score of an
+    origin is the sum, over the seeds that have it among their neighbours, of seed's weight x neighbour's score,
+    over the sum of all the seeds' weights; scores of 0 or less are left out. What was just played, skipped or
+    not, and what is explicit, if those are excluded, is taken out first. The origins take turns: first next,
+    first similar, second next, and so on; a track of both stands at the better of its two places. Then artists
+    are capped and the list is cut. Equal scores, at six decimals, are in the order of track ids.
 
     Args:
         sessions: rows of `sessions` of the days that are to count, `day` the last.
@@ -107,7 +107,8 @@ def choose_candidates(
 def collect_plays(
     sessions: DataFrame, tracks: DataFrame, day: date, settings: CandidateSettings
 ) -> DataFrame:
-    """Per listener (user_id) `plays`: each track once, as `candidate_kernel.Plays` has them; null is a `last` of never."""
+    """Per listener (user_id) `plays`: each track once, its number, when it was `last` played and not skipped
+    (microseconds, null: never), and whether it is so `recent` that it is no candidate."""
     since = F.unix_micros(midnight_after(day)) - int(settings.recent_hours * 3_600_000_000)
     at = F.unix_micros("played_at")
     plays = select_human_plays(sessions, day).join(tracks.select("track_id", "number"), "track_id")
