@@ -1,4 +1,4 @@
-"""Settings of item2vec and of candidates: every choice, its unit and range, and whether it changes the result."""
+"""Settings of item2vec and of candidates: each one's unit and range, and whether it changes the result."""
 
 from __future__ import annotations
 

@@ -17,8 +17,8 @@ from features.embeddings.corpus import Corpus, Model
 from features.embeddings.kernels import compile_kernel
 from features.embeddings.settings import Settings
 
-# Plain SGD under-trains what is rare, and most tracks have few plays: on real sessions of 14 plays a track gensim's
-# defaults have 0.094 hits at ten, this 0.155. Adagrad takes long steps where there were few.
+# Plain SGD under-trains what is rare, and most tracks have few plays: on real sessions with some 15 plays a track
+# gensim's defaults have 0.094 hits at ten, this 0.155. Adagrad takes long steps where there were few.
 F = np.float32
 # A power of two, so that a draw is a mask. At 2^20 the rarest of two million tracks share a place, yet
 # each epoch moves them to another: `_negative_sampling_table` shifts the places by a random part of one.

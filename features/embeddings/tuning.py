@@ -1,8 +1,6 @@
-"""Settings of item2vec chosen by measuring: short trainings on a sample, the worse half dropped again and again.
+"""Settings of item2vec chosen by measuring: short trainings on a sample, the worse half dropped each round.
 
-Successive halving (Jamieson and Talwalkar, "Non-stochastic Best Arm Identification", 2016). No fixed default is
-right: on the four histories at hand the best rate goes from 0.015 to 0.1 and the best window from 2 to any, and
-the wrong one costs up to half of the hits.
+Successive halving (Jamieson and Talwalkar, "Non-stochastic Best Arm Identification", 2016).
 """
 
 from __future__ import annotations
@@ -18,6 +16,9 @@ from features.embeddings.arrays import Doubles
 from features.embeddings.corpus import Corpus
 from features.embeddings.settings import SEARCHED, Settings
 from features.embeddings.trials import Sample, SearchPlan, Trial, TrialRun, estimate_pairs, list_candidates
+
+# No fixed default is right: on the four histories at hand the best rate goes from 0.015 to 0.1 and the best window from
+# 2 to any, and the wrong one costs up to half of the hits.
 
 # Epochs after which a trial is scored, and those after which the worse half is dropped; of a trial that has as
 # many pairs in an epoch as the mean of all. Narrow ones do more and wide ones fewer: what is equal is the cost.
@@ -57,24 +58,16 @@ class Choice:
 
     def as_record(self) -> dict[str, Any]:
         """What is written down beside the trials."""
-        return {
-            name: getattr(self, name)
-            for name in ("outcome", "sequences", "validation_pairs", "cost", "relative_cost", "seconds")
-        }
+        return {name: value for name, value in vars(self).items() if name not in ("settings", "trials")}
 
 
 def safe_settings(settings: Settings, plan: SearchPlan) -> Settings:
-    """`settings`, those that are not fixed as safe as is known."""
-    return settings.replace(
-        **{name: value for name, value in SAFE_SETTINGS.items() if name not in plan.fixed}
-    )
+    free = {name: value for name, value in SAFE_SETTINGS.items() if name not in plan.fixed}
+    return settings.replace(**free)
 
 
 def choose_settings(
-    corpus: Corpus,
-    settings: Settings,
-    plan: SearchPlan,
-    say: Say = lambda line: None,
+    corpus: Corpus, settings: Settings, plan: SearchPlan, say: Say = lambda line: None
 ) -> Choice:
     """The settings to train `corpus` with. Equal arguments and one thread give an equal choice.
 
@@ -96,28 +89,24 @@ def choose_settings(
 
 def describe(choice: Choice) -> str:
     """One line for people."""
-    of = choice.settings
-    named = ", ".join(f"{name} {getattr(of, name)}" for name in SEARCHED)
+    settings = ", ".join(f"{name} {getattr(choice.settings, name)}" for name in SEARCHED)
     if not choice.trials:
-        return f"settings: {choice.outcome}; {named}"
+        return f"settings: {choice.outcome}; {settings}"
     trials = (
         f"{len(choice.trials)} trials on {choice.sequences:,} sequences, {choice.validation_pairs:,} pairs"
     )
     cost = f"{choice.relative_cost:.1f} x a training, {choice.seconds:.0f} s"
-    return f"settings {choice.outcome}: {named}; {trials}, {cost}"
+    return f"settings {choice.outcome}: {settings}; {trials}, {cost}"
 
 
 def select_survivors(scores: Sequence[float], groups: Sequence[float], rung: int) -> list[int]:
-    """Places of the better half (rounded up), of equals the first; at the first rung half of every group.
-
-    Args:
-        groups: the rates. After two epochs a slow rate has seen too little to be held against a fast one.
-    """
-    of = list(groups) if rung == 0 else [0.0] * len(scores)
+    """Places of the better half (rounded up), of equals the first; at the first rung half of every group, the rates."""
+    # after two epochs a slow rate has learned too little to be held against a fast one
+    rates = list(groups) if rung == 0 else [0.0] * len(scores)
     survivors: list[int] = []
-    for group in dict.fromkeys(of):
-        own = sorted((i for i in range(len(of)) if of[i] == group), key=lambda i: -scores[i])
-        survivors += own[: (len(own) + 1) // 2]
+    for rate in dict.fromkeys(rates):
+        ranked = sorted((i for i in range(len(rates)) if rates[i] == rate), key=lambda i: -scores[i])
+        survivors += ranked[: (len(ranked) + 1) // 2]
     return sorted(survivors)
 
 

@@ -18,13 +18,8 @@ from schemas.user_embeddings import USER_EMBEDDINGS
 
 # A sum shorter than this share of its weights is what float32 leaves of vectors that cancel out.
 NO_DIRECTION = 1e-6
-_MEANS = StructType(
-    [
-        field
-        for field in USER_EMBEDDINGS.struct()
-        if field.name in ("user_id", "weight", "support", "vector", "in_vector")
-    ]
-)
+_COLUMNS = ("user_id", "weight", "support", "vector", "in_vector")
+_MEANS = StructType([field for field in USER_EMBEDDINGS.struct() if field.name in _COLUMNS])
 
 
 class HalfLifeError(ValueError):
@@ -36,9 +31,8 @@ def build_user_embeddings(
 ) -> DataFrame:
     """Rows of `user_embeddings`: one per listener who played a track with a vector.
 
-    A play weighs 0.5 ** (age / half-life), its age counted to midnight after `day`. Plays of bots,
-    skipped ones and those at or after that midnight do not count. Vectors that cancel out have
-    no direction, and the listener no row.
+    A play weighs 0.5 ** (age / half-life), its age counted to midnight after `day`. Plays of bots, skipped ones and
+    those at or after that midnight do not count. Vectors that cancel out have no direction, and the listener no row.
 
     Args:
         sessions: rows of `sessions` of the days that are to count, `day` the last.
@@ -47,7 +41,7 @@ def build_user_embeddings(
     Raises:
         HalfLifeError: half_life_days is not above 0.
     """
-    if not half_life_days > 0:
+    if not half_life_days > 0:  # NaN too
         raise HalfLifeError(f"user embeddings: half_life_days is {half_life_days}; it must be above 0")
     age = (F.unix_micros(midnight_after(day)) - F.unix_micros("played_at")) / MICROS_A_DAY
     # A track played ten times is one row with one vector in the shuffle to come.
@@ -58,12 +52,10 @@ def build_user_embeddings(
         .agg(F.sum(F.pow(F.lit(0.5), age / half_life_days)).alias("weight"), F.count("*").alias("support"))
     )
     vectors = drop_without_vector(embeddings).select("track_id", "vector", "in_vector")
-    rows = (
-        weighed.join(vectors, "track_id").repartition("user_id").sortWithinPartitions("user_id", "track_id")
-    )
-    means = rows.select("user_id", "weight", "support", "vector", "in_vector").mapInArrow(
-        _average_plays, _MEANS
-    )
+    by_user = weighed.join(vectors, "track_id").repartition("user_id")
+    # sums of floats depend on their order: by track it is the same however the rows were read
+    rows = by_user.sortWithinPartitions("user_id", "track_id").select(*_COLUMNS)
+    means = rows.mapInArrow(_average_plays, _MEANS)
     return add_version_columns(means, embeddings, day)
 
 
@@ -73,6 +65,7 @@ def midnight_after(day: date) -> Column:
 
 def select_human_plays(sessions: DataFrame, day: date) -> DataFrame:
     """Plays before the midnight after `day`, those of bots left out."""
+    # a session belongs to the day that it began on: its plays may go on after midnight
     return sessions.where(~F.col("is_bot") & (F.col("played_at") < midnight_after(day)))
 
 
@@ -94,6 +87,7 @@ def add_version_columns(rows: DataFrame, embeddings: DataFrame, day: date) -> Da
 
 def _average_plays(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     """One row per listener of rows sorted by listener, whose rows may go on from batch to batch."""
+    # batches of Arrow hold 10,000 rows by default, and a listener's rows are not kept together
     last: tuple[pa.Array, Doubles] | None = None
     for batch in batches:
         if batch.num_rows:
