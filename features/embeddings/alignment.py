@@ -33,9 +33,9 @@ def select_anchors(support_new: Ints, support_old: Ints, most: int = 10_000) -> 
         raise _shape_mismatch("supports", support_new.shape, support_old.shape)
     # rare tracks lie where chance put them in either space: what they add is noise. 10,000 rows are 80 to a
     # dimension at 128 dimensions, and more rows would only be rarer ones
-    least = np.minimum(support_new, support_old).astype(np.int64)
-    first = np.argsort(-least, kind="stable")[: max(0, most)]
-    return np.sort(first[least[first] > 0]).astype(np.int64)
+    shared_support = np.minimum(support_new, support_old).astype(np.int64)
+    order = np.argsort(-shared_support, kind="stable")[: max(0, most)]
+    return np.sort(order[shared_support[order] > 0]).astype(np.int64)
 
 
 def fit_rotation(new: Matrix, old: Matrix) -> Doubles:

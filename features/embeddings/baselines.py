@@ -27,11 +27,11 @@ def rank_by_popularity(support: Ints, pairs: Pairs) -> Ints:
     place = np.empty(len(support), np.int64)
     place[np.lexsort((np.arange(len(support)), -support))] = np.arange(len(support))
     # misses are those of an embedding, a track that is not known being one, or else the two were asked other things
-    at = pairs.answerable(len(support))
-    at = at[support[pairs.target[at]] > 0]
-    query, target = place[pairs.query[at]], place[pairs.target[at]]
+    valid = pairs.answerable(len(support))
+    valid = valid[support[pairs.target[valid]] > 0]
+    query, target = place[pairs.query[valid]], place[pairs.target[valid]]
     ranks = np.zeros(len(pairs), np.int64)
-    ranks[at] = 1 + target - (query < target)
+    ranks[valid] = 1 + target - (query < target)
     return ranks
 
 
@@ -52,21 +52,21 @@ def rank_by_cooccurrence(
         EvaluationError: offsets or tokens that cannot be, or a window below 1 or above `MOST_WINDOW`.
     """
     _check_sessions(tokens, offsets, tracks, window)
-    at = pairs.answerable(tracks)
-    at = at[np.argsort(pairs.query[at], kind="stable")]
-    distinct, row = np.unique(pairs.query[at], return_inverse=True)
+    valid = pairs.answerable(tracks)
+    valid = valid[np.argsort(pairs.query[valid], kind="stable")]
+    distinct, row = np.unique(pairs.query[valid], return_inverse=True)
     if window is None:
-        count_together, alone = _count_in_sessions(tokens, offsets, tracks)
+        count_together, occurrences = _count_in_sessions(tokens, offsets, tracks)
     else:
-        count_together, alone = _count_within_window(tokens, offsets, tracks, distinct, window)
+        count_together, occurrences = _count_within_window(tokens, offsets, tracks, distinct, window)
     ranks = np.zeros(len(pairs), np.int64)
     for first in range(0, len(distinct), QUERIES):
-        together = count_together(distinct[first : first + QUERIES])
-        here = slice(*np.searchsorted(row, (first, first + QUERIES)))
-        for pair, r in zip(at[here], row[here] - first, strict=True):
-            own = slice(together.indptr[r], together.indptr[r + 1])
-            others = together.indices[own]
-            cosine = together.data[own] ** 2 / alone[others]
+        counts = count_together(distinct[first : first + QUERIES])
+        in_block = slice(*np.searchsorted(row, (first, first + QUERIES)))
+        for pair, r in zip(valid[in_block], row[in_block] - first, strict=True):
+            entries = slice(counts.indptr[r], counts.indptr[r + 1])
+            others = counts.indices[entries]
+            cosine = counts.data[entries] ** 2 / occurrences[others]
             ranks[pair] = _rank_among(cosine, others, pairs.query[pair], pairs.target[pair])
     return ranks
 
@@ -78,8 +78,8 @@ def _count_in_sessions(tokens: Tokens, offsets: Ints, tracks: int) -> Counts:
     incidence = _sum_entries(sessions, tokens[in_vocabulary], 1.0, (len(offsets) - 1, tracks))
     incidence.data[:] = 1  # a track that comes back in a session is there once
     by_track = incidence.T.tocsr()
-    alone = np.bincount(incidence.indices, minlength=tracks).astype(np.float64)
-    return lambda queries: by_track[queries] @ incidence, alone
+    occurrences = np.bincount(incidence.indices, minlength=tracks).astype(np.float64)
+    return lambda queries: by_track[queries] @ incidence, occurrences
 
 
 def _count_within_window(tokens: Tokens, offsets: Ints, tracks: int, queries: Ints, window: int) -> Counts:
@@ -87,15 +87,15 @@ def _count_within_window(tokens: Tokens, offsets: Ints, tracks: int, queries: In
     session, scale = _number_sessions(offsets), math.lcm(*range(1, window + 1))
     is_query = np.zeros(tracks + 1, np.bool_)  # the last is of -1
     is_query[queries] = True
-    near = _sum_entries(tokens[:0], tokens[:0], 1.0, (tracks, tracks))
+    counts = _sum_entries(tokens[:0], tokens[:0], 1.0, (tracks, tracks))
     for d in range(1, min(window, len(tokens) - 1) + 1):
-        same = np.flatnonzero(session[:-d] == session[d:])
-        for one, other in ((tokens[same], tokens[same + d]), (tokens[same + d], tokens[same])):
+        places = np.flatnonzero(session[:-d] == session[d:])
+        for one, other in ((tokens[places], tokens[places + d]), (tokens[places + d], tokens[places])):
             # only rows of queries are made: memory is that of their plays, twice `window` times
-            counted = is_query[one] & (other >= 0)
-            near = near + _sum_entries(one[counted], other[counted], scale // d, (tracks, tracks))
+            is_entry = is_query[one] & (other >= 0)
+            counts = counts + _sum_entries(one[is_entry], other[is_entry], scale // d, (tracks, tracks))
     plays = np.bincount(tokens[tokens >= 0], minlength=tracks)
-    return lambda at: near[at], plays.astype(np.float64)
+    return lambda at: counts[at], plays.astype(np.float64)
 
 
 def _number_sessions(offsets: Ints) -> Ints:
@@ -111,11 +111,11 @@ def _sum_entries(rows: Tokens | Ints, columns: Tokens, each: float, shape: tuple
 
 def _rank_among(cosine: Doubles, others: Ints, query: int, target: int) -> int:
     """Of `target` among `others` without `query`; 0 where it is not among them."""
-    own = cosine[others == target]
-    if not len(own):
+    target_cosine = cosine[others == target]
+    if not len(target_cosine):
         return 0
-    ahead = (cosine > own) | ((cosine == own) & (others < target))
-    return 1 + int(np.count_nonzero(ahead & (others != query)))
+    is_ahead = (cosine > target_cosine) | ((cosine == target_cosine) & (others < target))
+    return 1 + int(np.count_nonzero(is_ahead & (others != query)))
 
 
 def _check_sessions(tokens: Tokens, offsets: Ints, tracks: int, window: int | None) -> None:

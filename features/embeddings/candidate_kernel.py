@@ -87,31 +87,31 @@ def choose_rows(
 @compile_kernel(fastmath=False)
 def _select_seeds(track: Tokens, last: Ints, most: int, half_life: float) -> tuple[Tokens, Doubles]:
     """The tracks played last, the newest first, ties by number; and what share each has in a score."""
-    seeds, at = np.empty(min(most, track.shape[0]), np.int32), np.empty(min(most, track.shape[0]), np.int64)
-    count = 0
+    size, count = min(most, track.shape[0]), 0
+    seeds, times = np.empty(size, np.int32), np.empty(size, np.int64)
     for i in range(track.shape[0]):
         if last[i] != NEVER:
             # the seeds are few, ten by default, and a listener's tracks may be many: they are not all sorted
-            count = _insert(track[i], last[i], seeds, at, count)
+            count = _insert(track[i], last[i], seeds, times, count)
     shares = np.empty(count)
     for i in range(count):
         # Counted from the newest seed, not from midnight: a listener away for a year has shares as well.
-        shares[i] = 0.5 ** ((at[0] - at[i]) / half_life)
+        shares[i] = 0.5 ** ((times[0] - times[i]) / half_life)
     return seeds[:count], shares / shares.sum()
 
 
 @compile_kernel(fastmath=False)
-def _insert(track: int, last: int, seeds: Tokens, at: Ints, count: int) -> int:
+def _insert(track: int, last: int, seeds: Tokens, times: Ints, count: int) -> int:
     """Puts a track in its place among the first `count`; what falls off the end is no seed."""
     place = count
-    while place > 0 and (at[place - 1] < last or (at[place - 1] == last and seeds[place - 1] > track)):
+    while place > 0 and (times[place - 1] < last or (times[place - 1] == last and seeds[place - 1] > track)):
         place -= 1
     if place == seeds.shape[0]:
         return count
     count = min(count + 1, seeds.shape[0])
     for later in range(count - 1, place, -1):
-        seeds[later], at[later] = seeds[later - 1], at[later - 1]
-    seeds[place], at[place] = track, last
+        seeds[later], times[later] = seeds[later - 1], times[later - 1]
+    seeds[place], times[place] = track, last
     return count
 
 

@@ -28,8 +28,8 @@ def sample_adjacent_pairs(corpus: Corpus, seed: int = 0) -> Pairs:
     # the last track of a sequence is not followed by the first of the next
     places = places[~np.isin(places, corpus.offsets[1:] - 1)]
     query, target = corpus.tokens[places], corpus.tokens[places + 1]
-    differ = query != target
-    query, target = query[differ].astype(np.int64), target[differ].astype(np.int64)
+    is_pair = query != target
+    query, target = query[is_pair].astype(np.int64), target[is_pair].astype(np.int64)
     # twice the same pair would be one observation counted as two, and the test too sure of itself
     for column in (0, 1):  # queries, then targets
         first = np.sort(np.unique((query, target)[column], return_index=True)[1])
@@ -64,9 +64,9 @@ def z_of_scores(scores: Doubles) -> float:
     # over all ways to pair the same queries with the same targets its mean and variance are exact (Hoeffding, "A
     # Combinatorial Central Limit Theorem", 1951), and popularity, the same in each of them, adds nothing
     ranks = rankdata(scores, axis=1)
-    away = ranks - ranks.mean(axis=0) - ranks.mean(axis=1, keepdims=True) + ranks.mean()
-    spread = np.sqrt((away**2).sum() / (len(scores) - 1))
-    return float(np.trace(away) / spread) if spread > 1e-9 else 0.0
+    deviations = ranks - ranks.mean(axis=0) - ranks.mean(axis=1, keepdims=True) + ranks.mean()
+    spread = np.sqrt((deviations**2).sum() / (len(scores) - 1))
+    return float(np.trace(deviations) / spread) if spread > 1e-9 else 0.0
 
 
 def z_possible(corpus: Corpus, pairs: Pairs) -> float:
@@ -75,13 +75,14 @@ def z_possible(corpus: Corpus, pairs: Pairs) -> float:
 
     query, target = corpus.tokens[:-1], corpus.tokens[1:]
     sequence = np.repeat(np.arange(corpus.sequences), np.diff(corpus.offsets))
-    within = sequence[:-1] == sequence[1:]
+    in_sequence = sequence[:-1] == sequence[1:]
     row, column = np.full((2, len(corpus.counts)), -1, np.int64)  # of each track its place in the pairs
     row[pairs.query] = column[pairs.target] = np.arange(len(pairs))
-    rows, columns = row[query[within]], column[target[within]]
-    sampled = (rows >= 0) & (columns >= 0)
-    ones = np.ones(np.count_nonzero(sampled))
-    counts = csr_matrix((ones, (rows[sampled], columns[sampled])), shape=(len(pairs), len(pairs))).toarray()
+    rows, columns = row[query[in_sequence]], column[target[in_sequence]]
+    in_sample = (rows >= 0) & (columns >= 0)
+    ones = np.ones(np.count_nonzero(in_sample))
+    entries = (ones, (rows[in_sample], columns[in_sample]))
+    counts = csr_matrix(entries, shape=(len(pairs), len(pairs))).toarray()
     own = counts.diagonal()[:, None]
     # sqrt(3 pairs) where each target follows its own query alone; 0 where all follow all alike, as they do where
     # few tracks are played at random, and there is nothing to learn

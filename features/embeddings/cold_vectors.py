@@ -46,11 +46,11 @@ def sum_normal_equations(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Recor
         support = batch.column("support").fill_null(0).to_numpy().astype(np.float64)
         sums = add_in_to_out(pairs)
         # a vector that is all zeros, or no number, teaches nothing
-        good = (support > 0) & (sums != 0).any(axis=1) & np.isfinite(sums).all(axis=1)
+        usable = (support > 0) & (sums != 0).any(axis=1) & np.isfinite(sums).all(axis=1)
         # a track counts n / (n + KAPPA), as its own vector does against the artist's
-        features, n = build_design_matrix(batch)[good], support[good, None]
+        features, n = build_design_matrix(batch)[usable], support[usable, None]
         rows += len(n)
-        total = total + (features * (n / (n + KAPPA))).T @ np.concatenate([features, pairs[good]], axis=1)
+        total = total + (features * (n / (n + KAPPA))).T @ np.concatenate([features, pairs[usable]], axis=1)
     if rows:
         # sums of floats depend on their order: with the task's number they can be added in one order each time
         context = TaskContext.get()
@@ -65,9 +65,9 @@ def solve_ridge(batches: Iterable[pa.RecordBatch], fewest: int) -> Iterator[pa.R
     for batch in batches:
         rows += int(batch.column("rows").to_numpy().sum())
         for sums in batch.column("products"):
-            more = np.frombuffer(sums.as_buffer()).reshape(COLUMNS, -1)
-            check_one_width(more.shape[1], total.shape[-1] if total.ndim > 1 else more.shape[1])
-            total = total + more
+            products = np.frombuffer(sums.as_buffer()).reshape(COLUMNS, -1)
+            check_one_width(products.shape[1], total.shape[-1] if total.ndim > 1 else products.shape[1])
+            total = total + products
     if rows >= fewest:
         penalty = np.full(COLUMNS, RIDGE)
         penalty[0] = 0  # the constant is the mean of the tracks, which nothing should shrink to 0
@@ -135,21 +135,21 @@ def fill_vectors(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
 def regroup_by_artist(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     """The same rows without those that bring weights, in batches that end where an artist ends."""
     # no more rows are in memory than a batch and the artist at its end have
-    rest: list[pa.RecordBatch] = []
+    tail: list[pa.RecordBatch] = []
     for batch in batches:
         rows = batch.filter(batch.column("weights").is_null())
         if not rows.num_rows:
             continue
-        begin = _start_of_last_artist(rows)
-        if rest and (begin or not rest[0].column("artist_id")[0].equals(rows.column("artist_id")[0])):
-            yield pa.concat_batches([*rest, rows.slice(0, begin)])
-            rest = []
-        elif begin:
-            yield rows.slice(0, begin)
-        if begin < rows.num_rows:
-            rest.append(rows.slice(begin))
-    if rest:
-        yield pa.concat_batches(rest)
+        start = _start_of_last_artist(rows)
+        if tail and (start or not tail[0].column("artist_id")[0].equals(rows.column("artist_id")[0])):
+            yield pa.concat_batches([*tail, rows.slice(0, start)])
+            tail = []
+        elif start:
+            yield rows.slice(0, start)
+        if start < rows.num_rows:
+            tail.append(rows.slice(start))
+    if tail:
+        yield pa.concat_batches(tail)
 
 
 def _start_of_last_artist(rows: pa.RecordBatch) -> int:
@@ -169,10 +169,10 @@ class _Vectors:
     def put(self, at: Ints, pairs: Doubles, source: int) -> None:
         """Unless there is one already, or in + out is all zeros."""
         # as they are stored; what is not a number is kept: the gate must see it
-        single = pairs.astype(np.float32)
-        good = (self.source[at] == NONE) & (add_in_to_out(single) != 0).any(axis=1)
-        self.pairs[at[good]] = single[good]
-        self.source[at[good]] = source
+        floats = pairs.astype(np.float32)
+        usable = (self.source[at] == NONE) & (add_in_to_out(floats) != 0).any(axis=1)
+        self.pairs[at[usable]] = floats[usable]
+        self.source[at[usable]] = source
 
     def missing(self) -> list[Ints]:
         # by parts: doubles of no more than BATCH of the rows to fill are in memory
@@ -197,8 +197,8 @@ def _fill_batch(rows: pa.RecordBatch, weights: Doubles | None) -> _Vectors:
         # without the vectors: `take` copies what it takes
         content = rows.select([*NUMBERS, "words"])
         for part in filled.missing():
-            some = part[has_content(content.take(pa.array(part)))]
-            filled.put(some, build_design_matrix(content.take(pa.array(some))) @ weights, CONTENT)
+            usable = part[has_content(content.take(pa.array(part)))]
+            filled.put(usable, build_design_matrix(content.take(pa.array(usable))) @ weights, CONTENT)
     return filled
 
 
@@ -229,8 +229,8 @@ class _Groups:
         artist_of_album, artists = artist[first], int(artist[-1]) + 1
         artist_sums = _sum_by_run(album_sums, artist_of_album, artists)
         artist_support = _sum_by_run(album_support, artist_of_album, artists)[:, 0]
-        named = np.where(albums[first] < 0, 0.0, album_support[:, 0])
-        return cls(artist, album, artist_sums, album_sums, artist_support, named)
+        named_support = np.where(albums[first] < 0, 0.0, album_support[:, 0])
+        return cls(artist, album, artist_sums, album_sums, artist_support, named_support)
 
     def means(self, at: Ints) -> tuple[Ints, Doubles]:
         """Of these tracks, those whose artist has learned ones: the mean of the album's, shrunk to the artist's."""

@@ -36,14 +36,14 @@ def _bounds(new: int, old: int, both: int) -> tuple[float, float]:
     # the hybrid interval of Bonett and Price, "Confidence Intervals for a Ratio of Binomial Proportions Based on
     # Paired Data" (2006): Wilson's for either proportion, among the pairs that either hit, narrowed by how much the
     # two correlate. A bootstrap is not honest where hits are few: five against none would be certain
-    either = new + old - both
-    if not either:
+    union = new + old - both
+    if not union:
         return 0.0, float("inf")
     # one is added to each cell in which the two differ, so that no variance is 0
-    together = np.sqrt((new + old - 2 * both + 2) / ((new + 1) * (old + 1)))
-    apart = sum(np.sqrt((1 - (hits + 1) / (either + 2)) / (hits + 1)) for hits in (new, old))
-    z = Z_95 * together / apart
-    (new_low, new_high), (old_low, old_high) = _wilson(new, either, z), _wilson(old, either, z)
+    paired_error = np.sqrt((new + old - 2 * both + 2) / ((new + 1) * (old + 1)))
+    errors = sum(np.sqrt((1 - (hits + 1) / (union + 2)) / (hits + 1)) for hits in (new, old))
+    z = Z_95 * paired_error / errors
+    (new_low, new_high), (old_low, old_high) = _wilson(new, union, z), _wilson(old, union, z)
     return new_low / old_high, new_high / old_low if old_low > 0 else float("inf")
 
 
@@ -95,8 +95,8 @@ def _top_k(products: Matrix, k: int) -> Ints:
         sample = products[: PARTED * width].reshape(PARTED, width).max(axis=0)
     threshold = np.partition(sample, len(sample) - k)[len(sample) - k]
     # partitioning alone would take any of the equal ones
-    among = np.flatnonzero(products >= threshold)
-    return among[np.argsort(-products[among], kind="stable")[:k]]
+    candidates = np.flatnonzero(products >= threshold)
+    return candidates[np.argsort(-products[candidates], kind="stable")[:k]]
 
 
 def overlap(neighbours_a: Ints, neighbours_b: Ints) -> float:
@@ -128,10 +128,10 @@ def mean_cosine(a: Matrix, b: Matrix) -> float:
     products, squares_a, squares_b = (
         np.einsum("ij,ij->i", x, y, dtype=np.float64) for x, y in ((a, b), (a, a), (b, b))
     )
-    both = (squares_a > 0) & (squares_b > 0)
-    if not both.any():
+    in_both = (squares_a > 0) & (squares_b > 0)
+    if not in_both.any():
         raise EvaluationError(f"cosine: of {len(a)} rows none has a vector in both; expected one or more")
-    return float((products[both] / np.sqrt(squares_a[both] * squares_b[both])).mean())
+    return float((products[in_both] / np.sqrt(squares_a[in_both] * squares_b[in_both])).mean())
 
 
 def hubness(neighbours: Ints, tracks: int) -> dict[str, float]:
@@ -149,19 +149,19 @@ def hubness(neighbours: Ints, tracks: int) -> dict[str, float]:
     Raises:
         EvaluationError: no neighbours, or one that is no track.
     """
-    named = neighbours[neighbours >= 0]
-    if not len(named) or named.max() >= tracks:
+    mentions = neighbours[neighbours >= 0]
+    if not len(mentions) or mentions.max() >= tracks:
         raise EvaluationError(f"hubness: expected neighbours among {tracks} tracks, and one or more of them")
-    times = np.bincount(named, minlength=tracks).astype(np.float64)
-    away = times - times.mean()
-    spread = np.sqrt((away**2).mean())
+    counts = np.bincount(mentions, minlength=tracks).astype(np.float64)
+    deviations = counts - counts.mean()
+    spread = np.sqrt((deviations**2).mean())
     return {
-        "largest": float(times.max()),
+        "largest": float(counts.max()),
         # with all rows searched the mean is k; of a sample chance adds to the ratio: search rows enough for a mean
         # of one or more
-        "largest_ratio": float(times.max() * tracks / neighbours.size),
-        "skewness": float((away**3).mean() / spread**3) if spread > 0 else 0.0,
-        "orphans": float((times == 0).mean()),
+        "largest_ratio": float(counts.max() * tracks / neighbours.size),
+        "skewness": float((deviations**3).mean() / spread**3) if spread > 0 else 0.0,
+        "orphans": float((counts == 0).mean()),
     }
 
 
@@ -183,16 +183,16 @@ def popularity_bias(neighbours: Ints, rows: Ints, support: Ints) -> dict[str, fl
         )
     # not plays, of which a few hits would make up the figure: the mean percentile of all tracks is 0.5
     percentile = percentiles(support)
-    named = neighbours >= 0
-    of_named = float(percentile[neighbours[named]].mean())
-    of_rows = float(percentile[rows[named.any(axis=1)]].mean())
-    return {"neighbours": of_named, "rows": of_rows, "lift": of_named / of_rows - 1}
+    is_neighbour = neighbours >= 0
+    neighbour_mean = float(percentile[neighbours[is_neighbour]].mean())
+    row_mean = float(percentile[rows[is_neighbour.any(axis=1)]].mean())
+    return {"neighbours": neighbour_mean, "rows": row_mean, "lift": neighbour_mean / row_mean - 1}
 
 
 def percentiles(support: Ints) -> Doubles:
     """Of each track, the share of tracks with fewer plays and half of those with as many, itself included."""
-    _, level, alike = np.unique(support, return_inverse=True, return_counts=True)
-    return ((np.cumsum(alike) - alike / 2) / max(1, len(support)))[level]
+    _, level, level_sizes = np.unique(support, return_inverse=True, return_counts=True)
+    return ((np.cumsum(level_sizes) - level_sizes / 2) / max(1, len(support)))[level]
 
 
 def norm_shift(new_norms: Doubles, old_norms: Doubles) -> tuple[float, float]:

@@ -65,10 +65,10 @@ class Model:
     def rotate(self, rotation: Doubles) -> None:
         """Both matrices by one rotation, in place: inner products of in and out stay what they were."""
         # Adagrad's states are sums over a row's squared gradient, which no rotation changes: they stay
-        by = rotation.astype(np.float32)
+        floats = rotation.astype(np.float32)
         for start in range(0, len(self.in_vectors), CHUNK):
             for matrix in (self.in_vectors, self.out_vectors):
-                matrix[start : start + CHUNK] = matrix[start : start + CHUNK] @ by
+                matrix[start : start + CHUNK] = matrix[start : start + CHUNK] @ floats
 
     def combine_in_place(self) -> tuple[Matrix, Floats]:
         """What `combine` gives and the lengths before, in the place of the in vectors: they are lost."""
@@ -84,6 +84,6 @@ class Model:
 def _move_to_front(array: Floats, rows: Ints) -> Floats:
     # rows only ever move to the front, so chunk after chunk nothing is overwritten that is still to move
     for start in range(0, len(rows), CHUNK):
-        some = rows[start : start + CHUNK]
-        array[start : start + len(some)] = array[some]
+        chunk = rows[start : start + CHUNK]
+        array[start : start + len(chunk)] = array[chunk]
     return array[: len(rows)]

@@ -64,18 +64,18 @@ def hold_out_last(
     """
     last = offsets[1:] - 1
     # of two, one would be left, which teaches nothing
-    long = np.diff(offsets) >= 3
+    is_long = np.diff(offsets) >= 3
     share = places >> LARGEST_SHARE
     # By fold, so that who is held out today was so yesterday, and the version before did not learn the answers;
     # halved, so that who is held out of more sequences is held out of fewer.
-    while np.count_nonzero(long & (folds < share // 2)) >= most:
+    while np.count_nonzero(is_long & (folds < share // 2)) >= most:
         share //= 2
-    out = np.flatnonzero(long & (folds < share))
-    some = out[np.argsort(folds[out], kind="stable")][:most]
-    pairs = Pairs(tokens[last[some] - 1].astype(np.int64), tokens[last[some]].astype(np.int64))
+    held_out = np.flatnonzero(is_long & (folds < share))
+    in_pairs = held_out[np.argsort(folds[held_out], kind="stable")][:most]
+    pairs = Pairs(tokens[last[in_pairs] - 1].astype(np.int64), tokens[last[in_pairs]].astype(np.int64))
     removed = np.zeros(len(last), np.int64)
-    removed[out] = 1
-    return np.delete(tokens, last[out]), offsets - np.append(0, np.cumsum(removed)), pairs
+    removed[held_out] = 1
+    return np.delete(tokens, last[held_out]), offsets - np.append(0, np.cumsum(removed)), pairs
 
 
 def measure_baselines(corpus: Corpus, pairs: Pairs) -> dict[str, RankingResult]:

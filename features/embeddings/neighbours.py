@@ -100,12 +100,12 @@ def _search_neighbours(embeddings: DataFrame, query: str, item: str, k: int, sea
     task = F.explode(F.array(*[F.lit(n) for n in range(search.tasks)]))
     is_query = F.pmod(F.xxhash64("track_id"), F.lit(search.tasks)) == F.col("task")
     # a query that is an item too need not be sent twice; of the others only its share goes to a task
-    sent = F.when(F.col("is_query"), F.col(query)) if query != item else F.lit(None).cast("array<float>")
+    queries = F.when(F.col("is_query"), F.col(query)) if query != item else F.lit(None).cast("array<float>")
     rows = (
         embeddings.where(F.col(query).isNotNull() & F.col(item).isNotNull())
         .select("track_id", *CARRIED, query, F.col(item).alias("item"), task.alias("task"))
         .withColumn("is_query", is_query)
-        .select("track_id", *CARRIED, "is_query", sent.alias("query"), "item", "task")
+        .select("track_id", *CARRIED, "is_query", queries.alias("query"), "item", "task")
         .repartitionById(search.tasks, "task")
         .sortWithinPartitions("track_id")  # a place is an order then, and a run like the one before it
     )
@@ -130,11 +130,11 @@ def _search_task(
     # Arrow's batches are read as matrices where they lie: no list of Python holds a vector
     index, search = _build_index([to_matrix(batch.column("item")) for batch in items], exact_up_to, threads)
     ids = pa.concat_arrays([batch.column("track_id") for batch in items])
-    answer = partial(_search_rows, index=index, ids=ids, k=k, search=search)
+    search_slice = partial(_search_rows, index=index, ids=ids, k=k, search=search)
     # faiss's own threads wait for each other at every block: on a busy machine two of them took twice as long as
     # one. So each thread searches for other queries, by itself
     with ThreadPoolExecutor(threads, initializer=_use_one_thread) as pool:
-        yield from _map_in_order(pool, answer, _slice_queries(items), ahead=4 * threads)
+        yield from _map_in_order(pool, search_slice, _slice_queries(items), ahead=4 * threads)
 
 
 def _use_one_thread() -> None:
@@ -187,13 +187,13 @@ def _map_in_order(
     pool: ThreadPoolExecutor, function: Callable[[Any], Any], arguments: Iterable[Any], ahead: int
 ) -> Iterator[Any]:
     """Like pool.map, but no more than `ahead` results wait for whoever takes them: Spark may read slower."""
-    waiting: deque[Future[Any]] = deque()
+    futures: deque[Future[Any]] = deque()
     for argument in arguments:
-        waiting.append(pool.submit(function, argument))
-        if len(waiting) > ahead:
-            yield waiting.popleft().result()
-    while waiting:
-        yield waiting.popleft().result()
+        futures.append(pool.submit(function, argument))
+        if len(futures) > ahead:
+            yield futures.popleft().result()
+    while futures:
+        yield futures.popleft().result()
 
 
 def _search_rows(
@@ -201,7 +201,7 @@ def _search_rows(
 ) -> pa.RecordBatch:
     """The queries of a slice, with their neighbours."""
     rows, first = slice_
-    # the query is null where it is the item itself, see `sent`
+    # the query is null where it is the item itself
     is_query = rows.column("is_query").to_numpy(zero_copy_only=False)
     rows = rows.filter(rows.column("is_query"))
     same_as_item = rows.column("query").null_count == rows.num_rows

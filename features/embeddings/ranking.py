@@ -81,22 +81,24 @@ def rank_targets(queries: Matrix, items: Matrix, pairs: Pairs, block: int = 512)
             f"vectors: queries are {queries.shape} and items {items.shape}; expected one tracks x dimensions"
         )
     place, vectors = drop_zero_rows(items)
-    at = pairs.answerable(len(items))
-    at = at[has_vector(queries)[pairs.query[at]] & (place[pairs.target[at]] >= 0)]
-    at = at[np.argsort(pairs.query[at], kind="stable")]  # a track's products are made once
-    distinct, row = np.unique(pairs.query[at], return_inverse=True)
+    valid = pairs.answerable(len(items))
+    valid = valid[has_vector(queries)[pairs.query[valid]] & (place[pairs.target[valid]] >= 0)]
+    # a track's products are made once
+    valid = valid[np.argsort(pairs.query[valid], kind="stable")]
+    distinct, row = np.unique(pairs.query[valid], return_inverse=True)
     ranks = np.zeros(len(pairs), np.int64)
     for first, products in iterate_products(queries, distinct, vectors, place, block):
-        here = slice(*np.searchsorted(row, (first, first + len(products))))
-        targets = place[pairs.target[at[here]]]
-        ranks[at[here]] = [_rank(products[r], t) for r, t in zip(row[here] - first, targets, strict=True)]
+        in_block = slice(*np.searchsorted(row, (first, first + len(products))))
+        targets = place[pairs.target[valid[in_block]]]
+        at = zip(row[in_block] - first, targets, strict=True)
+        ranks[valid[in_block]] = [_rank(products[r], target) for r, target in at]
     return ranks
 
 
 def drop_zero_rows(matrix: Matrix) -> tuple[Ints, Matrix]:
     """Of every track its place among those that have a vector, -1 where it has none; and their vectors."""
-    has = has_vector(matrix)
-    return np.where(has, np.cumsum(has) - 1, -1), matrix if has.all() else matrix[has]
+    has_row = has_vector(matrix)
+    return np.where(has_row, np.cumsum(has_row) - 1, -1), matrix if has_row.all() else matrix[has_row]
 
 
 def has_vector(matrix: Matrix) -> Flags:
@@ -130,11 +132,11 @@ def iterate_products(
     # to be given fresh memory for each block costs more than to multiply
     memory = np.empty((size, len(vectors)), np.float32)
     for first in range(0, len(rows), size):
-        some = rows[first : first + size]
-        products = np.matmul(queries[some], vectors.T, out=memory[: len(some)])
+        block_rows = rows[first : first + size]
+        products = np.matmul(queries[block_rows], vectors.T, out=memory[: len(block_rows)])
         products[:, later] = products[:, earlier]
-        itself = np.flatnonzero(place[some] >= 0)
-        products[itself, place[some[itself]]] = -np.inf
+        own_rows = np.flatnonzero(place[block_rows] >= 0)
+        products[own_rows, place[block_rows[own_rows]]] = -np.inf
         yield first, products
 
 
@@ -153,8 +155,8 @@ def _find_duplicate_rows(vectors: Matrix) -> tuple[Ints, Ints]:
 
 def _rank(products: Matrix, target: int) -> int:
     """One pass: equals before the target are ahead of it, equals after it are not."""
-    own = products[target]
-    ahead = np.count_nonzero(products[:target] >= own) + np.count_nonzero(products[target:] > own)
+    score = products[target]
+    ahead = np.count_nonzero(products[:target] >= score) + np.count_nonzero(products[target:] > score)
     return 1 + int(ahead)
 
 
@@ -182,11 +184,11 @@ def assign_segments(support: Ints) -> NDArray[np.int8]:
     plays lie, torso less than nine tenths, tail the rest. A track without plays is new.
     """
     order = np.lexsort((np.arange(len(support)), -support))
-    before = np.cumsum(support[order]) - support[order]
+    plays_before = np.cumsum(support[order]) - support[order]
     total = int(support.sum())
     segments = np.full(len(support), _TAIL, np.int8)
-    segments[order[10 * before < 9 * total]] = _TORSO
-    segments[order[2 * before < total]] = _HEAD
+    segments[order[10 * plays_before < 9 * total]] = _TORSO
+    segments[order[2 * plays_before < total]] = _HEAD
     segments[support == 0] = _NEW
     return segments
 

@@ -50,9 +50,9 @@ class Codebooks:
     @classmethod
     def of(cls, levels: Sequence[Matrix]) -> Codebooks:
         """Named by shape and content: equal books have one name, whoever fitted them."""
-        exact = tuple(np.ascontiguousarray(level, np.float32) for level in levels)
-        content = blake2b(b"".join(level.tobytes() for level in exact), digest_size=6).hexdigest()
-        return cls(f"{'x'.join(str(len(level)) for level in exact)}-{content}", exact)
+        matrices = tuple(np.ascontiguousarray(level, np.float32) for level in levels)
+        content = blake2b(b"".join(level.tobytes() for level in matrices), digest_size=6).hexdigest()
+        return cls(f"{'x'.join(str(len(level)) for level in matrices)}-{content}", matrices)
 
     @property
     def dimensions(self) -> int:
@@ -72,8 +72,8 @@ def fit(
     _check_fit(vectors, levels, codes, iterations)
     draws = np.random.default_rng(seed)
     size = min(len(vectors), SAMPLED * codes)
-    sampled = np.sort(draws.choice(len(vectors), size, replace=False))
-    residual, books = vectors[sampled].astype(np.float64), []
+    sample = np.sort(draws.choice(len(vectors), size, replace=False))
+    residual, books = vectors[sample].astype(np.float64), []
     for _ in range(levels):
         book = _fit_centroids(residual.astype(np.float32), codes, int(draws.integers(1, 2**31)), iterations)
         residual = residual - book[_nearest_centroids(residual, book)]
@@ -177,12 +177,12 @@ def build_semantic_ids(embeddings: DataFrame, books: Codebooks) -> DataFrame:
     vectors = embeddings.where("vector is not null").select(*_CARRIED, "vector")
     carried = StructType(vectors.schema.fields[:-1])
     schema = carried.add("codes", ArrayType(IntegerType()), nullable=False)
-    coded = vectors.mapInArrow(partial(_assign_batches, books=books), schema)
+    rows = vectors.mapInArrow(partial(_assign_batches, books=books), schema)
     # only ids and codes are shuffled: vectors stay in the task that reads them
     place = F.row_number().over(Window.partitionBy("ds", "codes").orderBy("track_id")) - 1
-    placed = coded.withColumn("collision", place)
+    unique = rows.withColumn("collision", place)
     words = F.array_join(F.concat("codes", F.array("collision")).cast("array<string>"), "-")
-    return placed.withColumns({"codebook_id": F.lit(books.codebook_id), "semantic_id": words})
+    return unique.withColumns({"codebook_id": F.lit(books.codebook_id), "semantic_id": words})
 
 
 def _assign_batches(batches: Iterable[pa.RecordBatch], books: Codebooks) -> Iterator[pa.RecordBatch]:
@@ -204,8 +204,8 @@ def build_codebook_rows(ids: DataFrame, books: Codebooks, space_id: str, ds: dat
     schema = "level int not null, code int not null, centroid array<float> not null"
     rows = ids.sparkSession.createDataFrame(centroids, schema)
     # codes without tracks have rows too, or else the books could not be read back
-    used = ids.select(F.posexplode("codes").alias("level", "code")).groupBy("level", "code").count()
-    return rows.join(F.broadcast(used), ["level", "code"], "left").select(
+    tracks_by_code = ids.select(F.posexplode("codes").alias("level", "code")).groupBy("level", "code").count()
+    return rows.join(F.broadcast(tracks_by_code), ["level", "code"], "left").select(
         F.lit(books.codebook_id).alias("codebook_id"),
         F.lit(space_id).alias("space_id"),
         "level",
@@ -225,9 +225,9 @@ def measure_ids(ids: DataFrame, embeddings: DataFrame) -> dict[str, float]:
     # tracks that have their artist's vector share its codes, and should
     learned = ids.join(embeddings.where("source = 'learned'").select("track_id"), "track_id", "left_semi")
     groups = learned.groupBy("codes").agg(F.count("*").alias("tracks"))
-    shared = F.sum(F.when(F.col("tracks") > 1, F.col("tracks")).otherwise(0)) / F.sum("tracks")
+    share_in_collision = F.sum(F.when(F.col("tracks") > 1, F.col("tracks")).otherwise(0)) / F.sum("tracks")
     duplicates = ids.groupBy("semantic_id").count().where("count > 1").count()
-    share = groups.select(F.coalesce(shared, F.lit(0.0))).collect()[0][0]
+    share = groups.select(F.coalesce(share_in_collision, F.lit(0.0))).collect()[0][0]
     return {"collisions": float(share), "duplicate_semantic_ids": float(duplicates)}
 
 
@@ -238,10 +238,10 @@ def measure_prefix_stability(before: DataFrame, now: DataFrame) -> dict[str, flo
     """
     old = before.select("track_id", "codebook_id", F.col("codes").alias("old"))
     # codes of two books do not compare
-    both = now.join(old, ["track_id", "codebook_id"])
-    levels = both.select(F.max(F.size("codes"))).collect()[0][0]
+    common = now.join(old, ["track_id", "codebook_id"])
+    levels = common.select(F.max(F.size("codes"))).collect()[0][0]
     shares = [
         F.avg((F.slice("codes", 1, n) == F.slice("old", 1, n)).cast("double")).alias(f"kept_prefix_{n}")
         for n in range(1, (levels or 0) + 1)
     ]
-    return both.agg(*shares).collect()[0].asDict() if shares else {}
+    return common.agg(*shares).collect()[0].asDict() if shares else {}

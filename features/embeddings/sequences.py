@@ -17,8 +17,8 @@ _SESSION = ("session_id", "user_id", "session_started_at")
 def build_vocabulary(sessions: DataFrame, settings: Settings) -> DataFrame:
     """One row per track: `number` (from 0, the most played first, ties by id), `track_id`, `plays`."""
     # without bots: one of them outweighs a hundred listeners
-    counted = sessions.where("not is_bot").groupBy("track_id").agg(F.count("*").alias("plays"))
-    frequent = counted.where(F.col("plays") >= settings.min_plays)
+    tracks = sessions.where("not is_bot").groupBy("track_id").agg(F.count("*").alias("plays"))
+    frequent = tracks.where(F.col("plays") >= settings.min_plays)
     # one partition, so that numbers have no gaps; ten million tracks are sorted there in seconds
     ordered = frequent.repartition(1).sortWithinPartitions(F.desc("plays"), "track_id")
     return ordered.select(F.monotonically_increasing_id().cast("int").alias("number"), "track_id", "plays")
@@ -33,8 +33,8 @@ def build_sequences(sessions: DataFrame, numbers: DataFrame, settings: Settings)
     """
     # tracks without a number are left out before repeats are looked for: one track may be on both their sides
     plays = _split_at_gaps(sessions.where("not is_bot"), settings).join(numbers, "track_id")
-    ordered = F.sort_array(F.collect_list(F.struct("position", "number")))
-    grouped = plays.groupBy(*_SESSION, "piece").agg(ordered.getField("number").alias("numbers"))
+    plays_in_order = F.sort_array(F.collect_list(F.struct("position", "number")))
+    sequences = plays.groupBy(*_SESSION, "piece").agg(plays_in_order.getField("number").alias("numbers"))
     fold = F.pmod(F.xxhash64("session_id"), F.lit(FOLDS)).cast("int").alias("fold")
     numbers_in_order = F.col("numbers")
     if not settings.repeats:
@@ -46,7 +46,7 @@ def build_sequences(sessions: DataFrame, numbers: DataFrame, settings: Settings)
     pieces = F.transform(starts, lambda start: F.slice(numbers_in_order, start + 1, most))
     tracks = F.explode(pieces).alias("tracks")
     return (
-        grouped.select(*_SESSION, "piece", fold, tracks)
+        sequences.select(*_SESSION, "piece", fold, tracks)
         .where(F.size("tracks") >= settings.min_length)
         .repartition(1)  # one partition in a fixed order: what is learned depends on it
         .sortWithinPartitions("fold", *_SESSION, "piece", "tracks")
@@ -60,9 +60,9 @@ def _split_at_gaps(plays: DataFrame, settings: Settings) -> DataFrame:
         return plays.withColumn("piece", F.lit(0))
     session = Window.partitionBy(*_SESSION).orderBy("position")
     # a source without durations has silences from start to start
-    lasts = F.coalesce("ms_played", "track_ms", F.lit(0)) * 1000
-    silence = F.unix_micros("played_at") - F.lag(F.unix_micros("played_at") + lasts).over(session)
-    begins = F.coalesce(silence > F.lit(round(settings.gap_minutes * 60_000_000)), F.lit(False))
-    return plays.withColumn("_begins", begins.cast("int")).withColumn(
+    duration = F.coalesce("ms_played", "track_ms", F.lit(0)) * 1000
+    silence = F.unix_micros("played_at") - F.lag(F.unix_micros("played_at") + duration).over(session)
+    is_start = F.coalesce(silence > F.lit(round(settings.gap_minutes * 60_000_000)), F.lit(False))
+    return plays.withColumn("_begins", is_start.cast("int")).withColumn(
         "piece", F.sum("_begins").over(session).cast("int")
     )

@@ -118,9 +118,9 @@ def _add_empty_catalogue(learned: DataFrame) -> DataFrame:
 def _join_catalogue(learned: DataFrame, catalogue: DataFrame) -> DataFrame:
     """Both side by side, the catalogue as numbers."""
     # a track with one vector of the two counts as not learned
-    both = F.col("in_vector").isNotNull() & F.col("out_vector").isNotNull()
-    vectors = learned.where(both).select("track_id", *_LEARNED)
-    without = learned.where(~both).select("track_id")
+    has_both = F.col("in_vector").isNotNull() & F.col("out_vector").isNotNull()
+    vectors = learned.where(has_both).select("track_id", *_LEARNED)
+    without = learned.where(~has_both).select("track_id")
     tracks = vectors.unionByName(without, allowMissingColumns=True)
     # words are numbers before the join, so that no titles are shuffled
     content = catalogue.select("track_id", "artist_id", "album", *_content_columns())
@@ -167,8 +167,8 @@ def _fit_weights(tracks: DataFrame) -> DataFrame:
     """One row, `weights` of the regression; none where too few tracks were learned."""
     has_numbers = F.coalesce(*NUMBERS).isNotNull()
     has_content = has_numbers | F.coalesce(F.size("words") > 0, F.lit(False))
-    fitted = tracks.where(F.col("in_vector").isNotNull() & has_content)
-    columns = fitted.select("in_vector", "out_vector", "support", *NUMBERS, "words")
+    examples = tracks.where(F.col("in_vector").isNotNull() & has_content)
+    columns = examples.select("in_vector", "out_vector", "support", *NUMBERS, "words")
     # each task sends one row of sums (1 MB at 64 dimensions), however many tracks it read; they are added in the order
     # of the tasks, since sums of floats depend on theirs
     sums = columns.mapInArrow(sum_normal_equations, "task int, rows bigint, products binary")

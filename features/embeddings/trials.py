@@ -73,7 +73,7 @@ class Sample:
     @classmethod
     def draw(cls, corpus: Corpus, settings: Settings, plan: SearchPlan) -> Sample:
         """Validation pairs are taken from any sequence, and are missing from every one that is drawn."""
-        # a stream of its own, or else the first epoch's order would be drawn from the same numbers
+        # a stream of its own: epochs draw from (seed, number)
         draws = np.random.default_rng((settings.seed, 0x7E57))
         folds = draws.permutation(corpus.sequences)
         # an eighth of these places are half of the sequences
@@ -86,13 +86,13 @@ class Sample:
         rows = np.sort(draws.permutation(corpus.sequences)[: max(1, int(share * corpus.sequences))])
         lengths = np.diff(offsets)
         in_sample = np.repeat(np.isin(np.arange(corpus.sequences), rows), lengths)
-        numbers, numbered, counts = np.unique(tokens[in_sample], return_inverse=True, return_counts=True)
-        new = np.full(len(corpus.counts), -1, np.int64)
-        new[numbers] = np.arange(len(numbers))
+        numbers, new_tokens, counts = np.unique(tokens[in_sample], return_inverse=True, return_counts=True)
+        new_numbers = np.full(len(corpus.counts), -1, np.int64)
+        new_numbers[numbers] = np.arange(len(numbers))
         # a pair with a track that the sample lacks is a miss of every trial, and tells none from another
-        query, target = new[pairs.query], new[pairs.target]
+        query, target = new_numbers[pairs.query], new_numbers[pairs.target]
         in_both = (query >= 0) & (target >= 0)
-        part = Corpus(numbered.astype(np.int32), np.append(0, np.cumsum(lengths[rows])), counts)
+        part = Corpus(new_tokens.astype(np.int32), np.append(0, np.cumsum(lengths[rows])), counts)
         return cls(part, Pairs(query[in_both], target[in_both]))
 
 
@@ -137,7 +137,7 @@ class TrialRun:
 
     def measure(self, sample: Sample, last_counts: bool) -> None:
         """Takes the score of now, where it is the best so far or only the last one counts."""
-        # the best of several is a little lucky; where epochs are given there is nothing to choose by it
+        # where epochs are given, a score that was better before the last of them is of no use
         values = self.score_pairs(sample)
         if last_counts or values.mean() > self.score:
             self.score, self.values, self.epochs, self.stale = float(values.mean()), values, self.done, 0

@@ -193,17 +193,17 @@ class _SuccessiveHalving:
         """With more dimensions where they gain beyond noise: they cost every reader of the vectors."""
         if "dimensions" in self.plan.fixed:
             return self._final_settings(best)
-        self.alive, wider = [best], []
+        self.alive, by_dimensions = [best], []
         for dimensions in DIMENSIONS:
             trial = self._begin(best.settings.replace(dimensions=dimensions))
             if not self._can_afford(trial, best.epochs):
                 return self._final_settings(best)
             self.trials.append(trial)
-            wider.append(trial)
+            by_dimensions.append(trial)
             trial.rung = best.rung + 1
             trial.train(self.sample, best.epochs)
             trial.measure(self.sample, True)
-        few, many = wider
+        few, many = by_dimensions
         return self._final_settings(best, DIMENSIONS[improves(few.values, many.values)])
 
     def _scoring_epochs(self, trial: TrialRun, first: int, last: int) -> list[int]:

@@ -45,14 +45,14 @@ def build_user_embeddings(
         raise HalfLifeError(f"user embeddings: half_life_days is {half_life_days}; it must be above 0")
     age = (F.unix_micros(midnight_after(day)) - F.unix_micros("played_at")) / MICROS_A_DAY
     # A track played ten times is one row with one vector in the shuffle to come.
-    weighed = (
+    plays = (
         select_human_plays(sessions, day)
         .where(not_skipped())
         .groupBy("user_id", "track_id")
         .agg(F.sum(F.pow(F.lit(0.5), age / half_life_days)).alias("weight"), F.count("*").alias("support"))
     )
     vectors = drop_without_vector(embeddings).select("track_id", "vector", "in_vector")
-    by_user = weighed.join(vectors, "track_id").repartition("user_id")
+    by_user = plays.join(vectors, "track_id").repartition("user_id")
     # sums of floats depend on their order: by track it is the same however the rows were read
     rows = by_user.sortWithinPartitions("user_id", "track_id").select(*_COLUMNS)
     means = rows.mapInArrow(_average_plays, _MEANS)
@@ -65,7 +65,7 @@ def midnight_after(day: date) -> Column:
 
 def select_human_plays(sessions: DataFrame, day: date) -> DataFrame:
     """Plays before the midnight after `day`, those of bots left out."""
-    # a session belongs to the day that it began on: its plays may go on after midnight
+    # sessions go on after midnight, and what ends the day must not hold a play of the next
     return sessions.where(~F.col("is_bot") & (F.col("played_at") < midnight_after(day)))
 
 
@@ -80,24 +80,25 @@ def drop_without_vector(embeddings: DataFrame) -> DataFrame:
 def add_version_columns(rows: DataFrame, embeddings: DataFrame, day: date) -> DataFrame:
     """`rows` with the training and space of `embeddings`, and what they describe: all before midnight."""
     version = [F.coalesce(name, F.lit("")).alias(name) for name in ("version_id", "space_id")]
-    described = rows.crossJoin(F.broadcast(embeddings.select(*version).limit(1)))
-    at = F.coalesce(midnight_after(day), F.timestamp_micros(F.lit(0)))  # to the planner, a cast may be null
-    return described.withColumns({"feature_at": at, "ds": F.lit(day)})
+    with_version = rows.crossJoin(F.broadcast(embeddings.select(*version).limit(1)))
+    # to the planner, a cast may be null
+    feature_at = F.coalesce(midnight_after(day), F.timestamp_micros(F.lit(0)))
+    return with_version.withColumns({"feature_at": feature_at, "ds": F.lit(day)})
 
 
 def _average_plays(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     """One row per listener of rows sorted by listener, whose rows may go on from batch to batch."""
-    # batches of Arrow hold 10,000 rows by default, and a listener's rows are not kept together
-    last: tuple[pa.Array, Doubles] | None = None
+    # Arrow's batches are cut by rows, and not where a listener ends
+    open_sum: tuple[pa.Array, Doubles] | None = None
     for batch in batches:
         if batch.num_rows:
             users, sums = _sum_batch(batch)
-            if last is not None:
-                users, sums = _prepend(*last, users, sums)
-            last = users[-1:], sums[-1:]  # the next batch may have more of the last one
+            if open_sum is not None:
+                users, sums = _prepend(*open_sum, users, sums)
+            open_sum = users[-1:], sums[-1:]  # the next batch may have more of the last one
             yield _build_rows(users[:-1], sums[:-1])
-    if last is not None:
-        yield _build_rows(*last)
+    if open_sum is not None:
+        yield _build_rows(*open_sum)
 
 
 def _sum_batch(batch: pa.RecordBatch) -> tuple[pa.Array, Doubles]:
