@@ -1,7 +1,7 @@
 """Two trainings of the same tracks brought into one orientation: the rotation of one space onto another.
 
-Orthogonal Procrustes (Schönemann, "A generalized solution of the orthogonal Procrustes problem", 1966). In and out
-vectors are rotated by one matrix, so what a track is near to, and what follows it, stay what they were.
+Orthogonal Procrustes (Schönemann, "A generalized solution of the orthogonal Procrustes problem", 1966). In
+and out vectors are rotated by one matrix, so what a track is near to, and what follows it, stay what they were.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from scipy.linalg import orthogonal_procrustes
 
 from features.embeddings.arrays import Doubles, Ints, Matrix
 
-# Each cold training finds the same neighbourhoods, rotated at random. What is not a rotation is not undone: two
-# trainings from different seeds still have a mean cosine of about 0.5 and a third of their neighbours in
+# Each cold training finds the same neighbourhoods, rotated at random. What is not a rotation is not undone:
+# two trainings from different seeds still have a mean cosine of about 0.5 and a third of their neighbours in
 # common, so a rotated space has a space id of its own all the same.
 
 
@@ -51,8 +51,8 @@ def fit_rotation(new: Matrix, old: Matrix) -> Doubles:
     if new.ndim != 2 or new.shape != old.shape:
         raise _shape_mismatch("matrices", new.shape, old.shape)
     source, target = _scale_to_unit(new), _scale_to_unit(old)
-    # a row of zeros has no direction, and says nothing of a rotation; with fewer rows than dimensions there are
-    # many best rotations, and any of them would fit
+    # a row of zeros has no direction, and says nothing of a rotation; with fewer rows than dimensions there
+    # are many best rotations, and any of them would fit
     usable = int(np.count_nonzero(source.any(axis=1) & target.any(axis=1)))
     if usable < new.shape[1]:
         raise AlignmentError(
@@ -63,13 +63,13 @@ def fit_rotation(new: Matrix, old: Matrix) -> Doubles:
 
 
 def _scale_to_unit(matrix: Matrix) -> Doubles:
-    # a direction counts, and not that a hit's vector is ten times as long
     double = matrix.astype(np.float64)
     if not np.isfinite(double).all():
         bad = int(np.count_nonzero(~np.isfinite(double).all(axis=1)))
         raise AlignmentError(
             f"{bad} of {len(double)} vectors are not finite; expected numbers: such a space cannot be used at all"
         )
+    # a direction counts, and not that a hit's vector is ten times as long
     lengths = np.linalg.norm(double, axis=1, keepdims=True)
     return np.divide(double, lengths, out=np.zeros_like(double), where=lengths > 0)
 

@@ -14,8 +14,8 @@ from features.embeddings.ranking import EvaluationError, Pairs
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
-    # Rows of some queries, and of each track what it has alone: both in whole numbers, held as floats. For whole
-    # numbers together**2 / alone orders as the cosine does, and equal fractions round alike, so that ties are ties.
+    # Rows of some queries, and of each track what it has alone: whole numbers, held as floats. Of whole numbers
+    # together**2 / alone orders as the cosine does, and equal fractions round alike, so that ties are ties.
     Counts = tuple[Callable[[Ints], csr_matrix], Doubles]
 
 MOST_WINDOW = 20  # 1/d of all d times their least common multiple are whole; beyond, too large to be exact
@@ -26,7 +26,7 @@ def rank_by_popularity(support: Ints, pairs: Pairs) -> Ints:
     """Ranks on the list of all tracks by plays, the same for every query but that it is left out itself."""
     place = np.empty(len(support), np.int64)
     place[np.lexsort((np.arange(len(support)), -support))] = np.arange(len(support))
-    # misses are those of an embedding, a track that is not known being one, or else the two were asked other things
+    # a pair that an embedding cannot answer because a track is not known is a miss here too
     valid = pairs.answerable(len(support))
     valid = valid[support[pairs.target[valid]] > 0]
     query, target = place[pairs.query[valid]], place[pairs.target[valid]]
@@ -38,7 +38,7 @@ def rank_by_popularity(support: Ints, pairs: Pairs) -> Ints:
 def rank_by_cooccurrence(
     tokens: Tokens, offsets: Ints, tracks: int, pairs: Pairs, window: int | None = None
 ) -> Ints:
-    """Ranks by the cosine of co-occurrence, together / sqrt(query alone * other alone); 0, a miss, where there is none.
+    """Ranks by the cosine of co-occurrence, together / sqrt(query alone * other alone); 0 where there is none.
 
     Without a `window`, what is counted is sessions: the item-kNN of Sarwar et al., "Item-based
     Collaborative Filtering" (2001), over a matrix of ones. With one, it is plays: two that are d places
@@ -79,7 +79,11 @@ def _count_in_sessions(tokens: Tokens, offsets: Ints, tracks: int) -> Counts:
     incidence.data[:] = 1  # a track that comes back in a session is there once
     by_track = incidence.T.tocsr()
     occurrences = np.bincount(incidence.indices, minlength=tracks).astype(np.float64)
-    return lambda queries: by_track[queries] @ incidence, occurrences
+
+    def count_together(queries: Ints) -> csr_matrix:
+        return by_track[queries] @ incidence
+
+    return count_together, occurrences
 
 
 def _count_within_window(tokens: Tokens, offsets: Ints, tracks: int, queries: Ints, window: int) -> Counts:
@@ -95,7 +99,7 @@ def _count_within_window(tokens: Tokens, offsets: Ints, tracks: int, queries: In
             is_entry = is_query[one] & (other >= 0)
             counts = counts + _sum_entries(one[is_entry], other[is_entry], scale // d, (tracks, tracks))
     plays = np.bincount(tokens[tokens >= 0], minlength=tracks)
-    return lambda at: counts[at], plays.astype(np.float64)
+    return counts.__getitem__, plays.astype(np.float64)
 
 
 def _number_sessions(offsets: Ints) -> Ints:

@@ -69,7 +69,7 @@ def choose_rows(
     per_artist: int,
     choices: Choices,
 ) -> Ints:
-    """Fills `choices`, without `blocked` tracks; how many each listener has. `half_life` is in microseconds."""
+    """Fills `choices`, without `blocked` tracks; how many each listener has. `half_life`: microseconds."""
     counts = np.zeros(plays.starts.shape[0] - 1, np.int64)
     for i in range(counts.shape[0]):
         own = slice(plays.starts[i], plays.starts[i + 1])

@@ -1,7 +1,7 @@
 """Candidates for a ranker: tracks that follow what a listener played last, and tracks similar to it.
 
-Neighbours are searched once per track, and a listener merges those of a few: ten seeds with a hundred each of either
-kind are two thousand scores.
+Neighbours are searched once per track, and a listener merges those of a few: ten seeds with a hundred each of
+either kind are two thousand scores.
 """
 
 from __future__ import annotations
@@ -79,12 +79,12 @@ def choose_candidates(
 ) -> DataFrame:
     """Rows of `candidates`: one per listener for whom there is any.
 
-    The seeds are the tracks with a vector that the listener played last and did not skip. A track's score of an
-    origin is the sum, over the seeds that have it among their neighbours, of seed's weight x neighbour's score,
-    over the sum of all the seeds' weights; scores of 0 or less are left out. What was just played, skipped or
-    not, and what is explicit, if those are excluded, is taken out first. The origins take turns: first next,
-    first similar, second next, and so on; a track of both stands at the better of its two places. Then artists
-    are capped and the list is cut. Equal scores, at six decimals, are in the order of track ids.
+    The seeds are the tracks with a vector that the listener played last and did not skip. A track's score of
+    an origin is the sum, over the seeds that have it among their neighbours, of seed's weight x neighbour's
+    score, over the sum of all the seeds' weights; scores of 0 or less are left out. What was just played, skipped
+    or not, and what is explicit, if those are excluded, is taken out first. The origins take turns: first next,
+    first similar, second next, and so on; a track of both stands at the better of its two places. Then
+    artists are capped and the list is cut. Equal scores, at six decimals, are in the order of track ids.
 
     Args:
         sessions: rows of `sessions` of the days that are to count, `day` the last.
@@ -98,8 +98,8 @@ def choose_candidates(
         for batch in batches:
             yield from choose(batch, pool, settings)
 
-    # only numbers of the tracks played are shuffled, once; the task has the lists as arrays by track number. Lists
-    # of ids that are shuffled with the seeds, as rows, took twenty times as long
+    # only numbers of the tracks played are shuffled, once; the task has the lists as arrays by track number.
+    # Lists of ids that are shuffled with the seeds, as rows, took twenty times as long
     rows = collect_plays(sessions, tracks, day, settings).mapInArrow(run, _CHOSEN)
     return add_version_columns(rows, embeddings, day)
 

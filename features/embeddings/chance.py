@@ -1,7 +1,7 @@
 """Whether vectors are better than chance on the sequences that they were learned from.
 
-Of tracks that follow each other in the sequences, each query scores its own target and the targets of all other
-pairs. Vectors under wrong names, or random ones, score its own no higher than the others, however popular it is.
+Of tracks that follow each other in the sequences, each query scores its own target and the targets of all
+other pairs. Vectors under wrong names, or random ones, score its own no higher, however popular it is.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from features.embeddings.arrays import Doubles, Matrix
 from features.embeddings.corpus import Corpus
 from features.embeddings.ranking import Pairs
 
-# A test, and no floor: a floor would depend on the data, and one that suits all is none.
-# At 2,000 pairs the matrix of all scores has 32 MB, and a space that learned a tenth of what it could is at z = 7.
+# A test needs no floor that depends on the data.
+# At 2,000 pairs the matrix of all scores has 32 MB, and a space that learned a tenth of what it could has z 7.
 MOST_PAIRS = 2_000
 # Places looked at for each pair to sample: most tracks come often, and each is taken once.
 TRIES = 50
@@ -38,11 +38,7 @@ def sample_adjacent_pairs(corpus: Corpus, seed: int = 0) -> Pairs:
 
 
 def z_of_vectors(queries: Matrix, targets: Matrix) -> float:
-    """`z_of_scores` of all inner products; NaN where a vector is not finite.
-
-    Args:
-        queries: in vectors of the pairs' queries, rows of zeros where there is none; `targets`: out vectors likewise.
-    """
+    """`z_of_scores` of all inner products of pairs' in and out vectors; NaN where a vector is not finite."""
     if not (np.isfinite(queries).all() and np.isfinite(targets).all()):
         return float("nan")
     return z_of_scores(queries.astype(np.float64) @ targets.astype(np.float64).T)
@@ -51,8 +47,8 @@ def z_of_vectors(queries: Matrix, targets: Matrix) -> float:
 def z_of_scores(scores: Doubles) -> float:
     """By how many standard deviations a query's own target ranks above what a random pairing gives it.
 
-    The statistic is the sum over pairs of the own target's rank among the row's scores, equals at their middle.
-    0 where no score differs from another.
+    The statistic is the sum over pairs of the own target's rank among the row's scores, equals at their
+    middle. 0 where no score differs from another.
 
     Args:
         scores: pairs x pairs; row i scores all targets for query i, its own in column i.
@@ -61,8 +57,8 @@ def z_of_scores(scores: Doubles) -> float:
 
     if len(scores) < 2:
         return 0.0
-    # over all ways to pair the same queries with the same targets its mean and variance are exact (Hoeffding, "A
-    # Combinatorial Central Limit Theorem", 1951), and popularity, the same in each of them, adds nothing
+    # over all ways to pair the same queries with the same targets its mean and variance are exact (Hoeffding,
+    # "A Combinatorial Central Limit Theorem", 1951), and popularity, the same in each of them, adds nothing
     ranks = rankdata(scores, axis=1)
     deviations = ranks - ranks.mean(axis=0) - ranks.mean(axis=1, keepdims=True) + ranks.mean()
     spread = np.sqrt((deviations**2).sum() / (len(scores) - 1))
@@ -84,7 +80,7 @@ def z_possible(corpus: Corpus, pairs: Pairs) -> float:
     entries = (ones, (rows[in_sample], columns[in_sample]))
     counts = csr_matrix(entries, shape=(len(pairs), len(pairs))).toarray()
     own = counts.diagonal()[:, None]
-    # sqrt(3 pairs) where each target follows its own query alone; 0 where all follow all alike, as they do where
-    # few tracks are played at random, and there is nothing to learn
+    # sqrt(3 pairs) where each target follows its own query alone; 0 where all follow all alike, as they do
+    # where few tracks are played at random, and there is nothing to learn
     above = ((counts < own).mean() - (counts > own).mean()) if len(pairs) else 0.0
     return float(above * np.sqrt(3 * len(pairs)))

@@ -21,7 +21,7 @@ from features.embeddings.arrays import Doubles, Flags, Ints, Matrix, check_one_w
 from schemas.track_embeddings import SOURCES
 
 LEARNED, ARTIST, CONTENT, NONE = range(len(SOURCES))
-# What the regression reads. Words hash to so many columns of it, each to one of two signs: what collides cancels out.
+# What the regression reads. Words hash to so many columns of it, with one of two signs: collisions cancel out.
 NUMBERS = ("length", "explicit", "year")
 WORDS = 256
 # a constant, each number and whether it is known, the words
@@ -52,7 +52,7 @@ def sum_normal_equations(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Recor
         rows += len(n)
         total = total + (features * (n / (n + KAPPA))).T @ np.concatenate([features, pairs[usable]], axis=1)
     if rows:
-        # sums of floats depend on their order: with the task's number they can be added in one order each time
+        # sums of floats depend on their order: by the task's number they are added in one order each time
         context = TaskContext.get()
         task = context.partitionId() if context else 0
         columns = [pa.array([task], pa.int32()), pa.array([rows]), pa.array([total.tobytes()])]
@@ -103,7 +103,7 @@ def _count_words(rows: pa.RecordBatch) -> Ints:
 
 
 def stack_in_and_out(rows: pa.RecordBatch) -> Doubles:
-    """(m, 2 d): in and out vector side by side, of the rows that have them; VectorError for different lengths."""
+    """(m, 2 d): in and out vector side by side, of the rows that have them; or VectorError."""
     in_vectors, out_vectors = (to_matrix(rows.column(name)) for name in ("in_vector", "out_vector"))
     check_one_width(in_vectors.shape[1], out_vectors.shape[1])
     return np.concatenate([in_vectors, out_vectors], axis=1, dtype=np.float64)

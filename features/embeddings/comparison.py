@@ -33,9 +33,9 @@ def paired_ratio(new_hits: Flags, old_hits: Flags) -> tuple[float, float, float]
 
 
 def _bounds(new: int, old: int, both: int) -> tuple[float, float]:
-    # the hybrid interval of Bonett and Price, "Confidence Intervals for a Ratio of Binomial Proportions Based on
-    # Paired Data" (2006): Wilson's for either proportion, among the pairs that either hit, narrowed by how much the
-    # two correlate. A bootstrap is not honest where hits are few: five against none would be certain
+    # the hybrid interval of Bonett and Price, "Confidence Intervals for a Ratio of Binomial Proportions Based
+    # on Paired Data" (2006): Wilson's for either proportion, among the pairs that either hit, narrowed by how
+    # much the two correlate. A bootstrap is not honest where hits are few: five against none would be certain
     union = new + old - both
     if not union:
         return 0.0, float("inf")
@@ -55,7 +55,7 @@ def _wilson(hits: int, pairs: int, z: float) -> tuple[float, float]:
 
 
 def find_neighbours(matrix_unit: Matrix, rows: Ints, k: int = 10, block: int = 512) -> Ints:
-    """The k tracks with the largest inner products with each of `rows`, itself left out; exact, equals by number.
+    """The k tracks with the largest inner products with each of `rows`, itself left out; equals by number.
 
     A row of zeros is no vector: it is no track's neighbour and has none. `block` is as in `rank_targets`.
 
@@ -88,8 +88,8 @@ def _top_k(products: Matrix, k: int) -> Ints:
     """Places of the k largest, falling; of equals the first."""
     if k == 0:
         return np.empty(0, np.int64)
-    # at least k products, and few more, are not below the k-th largest of the parts' largest, which is found at a
-    # tenth of the cost of the k-th largest of all
+    # at least k products, and few more, are not below the k-th largest of the parts' largest, which is found
+    # at a tenth of the cost of the k-th largest of all
     width, sample = len(products) // PARTED, products
     if width >= k:
         sample = products[: PARTED * width].reshape(PARTED, width).max(axis=0)
@@ -124,7 +124,7 @@ def mean_cosine(a: Matrix, b: Matrix) -> float:
     """
     if a.shape != b.shape:
         raise EvaluationError(f"cosine: matrices are {a.shape} and {b.shape}; expected the same rows of both")
-    # in doubles, without a copy of a matrix in them
+    # summed in doubles, without a copy of a matrix in doubles
     products, squares_a, squares_b = (
         np.einsum("ij,ij->i", x, y, dtype=np.float64) for x, y in ((a, b), (a, a), (b, b))
     )
@@ -157,8 +157,8 @@ def hubness(neighbours: Ints, tracks: int) -> dict[str, float]:
     spread = np.sqrt((deviations**2).mean())
     return {
         "largest": float(counts.max()),
-        # with all rows searched the mean is k; of a sample chance adds to the ratio: search rows enough for a mean
-        # of one or more
+        # with all rows searched the mean is k; of a sample chance adds to the ratio: search rows enough for a
+        # mean of one or more
         "largest_ratio": float(counts.max() * tracks / neighbours.size),
         "skewness": float((deviations**3).mean() / spread**3) if spread > 0 else 0.0,
         "orphans": float((counts == 0).mean()),
@@ -206,7 +206,7 @@ def norm_shift(new_norms: Doubles, old_norms: Doubles) -> tuple[float, float]:
             raise EvaluationError(
                 f"norms: of the {name} vectors are not all finite and 0 or more, or all are 0"
             )
-    # norms of 0 are of tracks without a vector; the ends of the rest are one track's, so percentiles near them
+    # norms of 0 are of tracks without a vector; the least and the largest of the rest would each be one track's
     new, old = (np.percentile(norms[norms > 0], (1, 99)) for norms in (new_norms, old_norms))
     low, high = new / old
     return float(low), float(high)

@@ -46,9 +46,10 @@ class Model:
 
     def initialise_new_rows(self) -> None:
         """Puts out rows of zeros, of tracks that a warm training meets first, at the mean of the others."""
-        # out rows of a trained model lie where most scores are below zero: one near zero stands before almost every
-        # other until it is learned, and within the one epoch of a warm training it is not. On a radio history, with
-        # 3 % and 15 % of the sequences new, 0.90 and 0.83 of the hits were left; from the mean 1.01 and 1.00
+        # out rows of a trained model lie where most scores are below zero: one near zero stands before almost
+        # every other until it is learned, and within the one epoch of a warm training it is not. On a radio
+        # history, with 3 % and 15 % of the sequences new, 0.90 and 0.83 of the hits were left; from the mean
+        # 1.01 and 1.00
         learned = self.out_vectors.any(axis=1)
         if learned.any() and not learned.all():
             total = self.out_vectors.sum(axis=0, dtype=np.float64)

@@ -66,8 +66,8 @@ def hold_out_last(
     # of two, one would be left, which teaches nothing
     is_long = np.diff(offsets) >= 3
     share = places >> LARGEST_SHARE
-    # By fold, so that who is held out today was so yesterday, and the version before did not learn the answers;
-    # halved, so that who is held out of more sequences is held out of fewer.
+    # By fold, so that who is held out today was so yesterday, and the version before did not learn the
+    # answers; halved, so that who is held out of more sequences is held out of fewer.
     while np.count_nonzero(is_long & (folds < share // 2)) >= most:
         share //= 2
     held_out = np.flatnonzero(is_long & (folds < share))

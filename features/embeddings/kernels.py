@@ -16,8 +16,8 @@ def compile_kernel(fastmath: bool) -> Callable[[Callable[..., Any]], Callable[..
 
     def compile_(function: Callable[..., Any]) -> Callable[..., Any]:
         try:
-            # on disk, beside the source; inside a zip, as on a cluster, there is no folder for it, numba raises,
-            # and each worker compiles for about a second
+            # on disk, beside the source; inside a zip, as on a cluster, there is no folder for it, numba
+            # raises, and each worker compiles for about a second
             compiled: Callable[..., Any] = njit(cache=True)(function)
         except RuntimeError:
             compiled = njit()(function)

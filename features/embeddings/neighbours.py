@@ -43,11 +43,11 @@ _OUTPUT = StructType(
 )
 
 
-# One task with all cores of an executor is the least memory per track: 10 million tracks x 128 are 5 GB of Arrow and
-# 5 GB of index, as much as the training itself needs, which runs in one task too. More tasks divide the time and
-# multiply the memory. Rejected: a broadcast (the driver would hold the items twice, and Spark's ends at 8 GB); item
-# blocks x query blocks, merged by query (above a million tracks each block would need an index of its own, all of
-# them are searched, and every query has its k best shuffled once per block).
+# One task with all cores of an executor is the least memory per track: 10 million tracks x 128 are 5 GB of
+# Arrow and 5 GB of index, as much as the training itself needs, which runs in one task too. More tasks divide
+# the time and multiply the memory. Rejected: a broadcast (the driver would hold the items twice, and Spark's
+# ends at 8 GB); item blocks x query blocks, merged by query (above a million tracks each block would need an
+# index of its own, all of them are searched, and every query has its k best shuffled once per block).
 
 
 class NeighboursError(ValueError):
@@ -131,8 +131,8 @@ def _search_task(
     index, search = _build_index([to_matrix(batch.column("item")) for batch in items], exact_up_to, threads)
     ids = pa.concat_arrays([batch.column("track_id") for batch in items])
     search_slice = partial(_search_rows, index=index, ids=ids, k=k, search=search)
-    # faiss's own threads wait for each other at every block: on a busy machine two of them took twice as long as
-    # one. So each thread searches for other queries, by itself
+    # faiss's own threads wait for each other at every block: on a busy machine two of them took twice as long
+    # as one. So each thread searches for other queries, by itself
     with ThreadPoolExecutor(threads, initializer=_use_one_thread) as pool:
         yield from _map_in_order(pool, search_slice, _slice_queries(items), ahead=4 * threads)
 
@@ -162,7 +162,7 @@ def _train_cells(items: list[Matrix], total: int) -> faiss.IndexIVFFlat:
     """An empty index of 4 x sqrt(total) cells, learned from rows at equal distances."""
     import faiss
 
-    # not HNSW: its libraries answer 22 to 30 thousand queries a second at recall 0.94 to 0.95, cells 31 at 0.977
+    # not HNSW: its libraries answer 22 to 30 thousand queries a second at recall 0.95, cells 31 at 0.977
 
     width, cells = items[0].shape[1], max(1, min(total, int(4 * total**0.5)))
     index = faiss.IndexIVFFlat(faiss.IndexFlatIP(width), width, cells, faiss.METRIC_INNER_PRODUCT)

@@ -142,8 +142,8 @@ def iterate_products(
 
 def _find_duplicate_rows(vectors: Matrix) -> tuple[Ints, Ints]:
     """Rows that are an earlier one again, bit by bit, and the first that each of them is."""
-    # cold tracks of one artist have one vector. BLAS rounds the last columns of a product otherwise than the ones
-    # before, on many machines, so that such tracks would not tie
+    # cold tracks of one artist have one vector. BLAS rounds the last columns of a product otherwise than the
+    # ones before, on many machines, so that such tracks would not tie
     if not vectors.size:
         return np.empty(0, np.int64), np.empty(0, np.int64)
     row = np.dtype((np.void, vectors.itemsize * vectors.shape[1]))

@@ -24,8 +24,9 @@ from pyspark.sql.types import ArrayType, IntegerType, StructType
 from features.embeddings.arrays import Doubles, Ints, Matrix, Tokens, to_matrix
 
 _CARRIED = ("track_id", "version_id", "space_id", "ds", "feature_at")
-# Plain k-means per level stands in for TIGER's learned auto-encoder: OneRec and QARM report it to be the more stable,
-# and it takes seconds. Vectors have length 1, so that Euclidean distance orders them as the cosine does.
+# Plain k-means per level stands in for TIGER's learned auto-encoder: OneRec and QARM report it to be the more
+# stable, and it takes seconds. Vectors have length 1, so Euclidean distance orders them as the cosine does.
+
 # Of 60,416 tracks of real sessions, 3 levels of 256 codes leave 11 % (vectors of sgns) to 22 % (of gensim) in
 # collisions, 4 levels 3 to 9 %; every code is used.
 LEVELS = 4

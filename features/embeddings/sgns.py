@@ -17,8 +17,8 @@ from features.embeddings.corpus import Corpus, Model
 from features.embeddings.kernels import compile_kernel
 from features.embeddings.settings import Settings
 
-# Plain SGD under-trains what is rare, and most tracks have few plays: on real sessions with some 15 plays a track
-# gensim's defaults have 0.094 hits at ten, this 0.155. Adagrad takes long steps where there were few.
+# Plain SGD under-trains what is rare, and most tracks have few plays: on real sessions with some 15 plays a
+# track gensim's defaults have 0.094 hits at ten, this 0.155. Adagrad takes long steps where there were few.
 F = np.float32
 # A power of two, so that a draw is a mask. At 2^20 the rarest of two million tracks share a place, yet
 # each epoch moves them to another: `_negative_sampling_table` shifts the places by a random part of one.
@@ -30,7 +30,7 @@ def train_epoch(corpus: Corpus, model: Model, settings: Settings, number: int) -
     """One pass over all sequences, in an order of its own; changes the model, returns the pairs learned."""
     if not corpus.sequences:
         return 0
-    # from (seed, number) alone: one thread that goes on from a stored model learns what one that never stopped does
+    # from (seed, number) alone: a training that goes on from a stored model learns what one without a stop does
     draws = np.random.default_rng((settings.seed, number))
     order = draws.permutation(corpus.sequences)
     table = _negative_sampling_table(corpus.counts, settings.exponent, draws)
@@ -53,7 +53,7 @@ def train_epoch(corpus: Corpus, model: Model, settings: Settings, number: int) -
 
 def _negative_sampling_table(counts: Ints, exponent: float, draws: np.random.Generator) -> Tokens:
     """Track numbers, each at as many places as its plays to the power of `exponent` say."""
-    # a table, as in word2vec.c: a draw is one look-up, where a search among two million sums would take 21 steps
+    # a table, as in word2vec.c: a draw is one look-up; a search among two million sums would take 21 steps
     cumulative = np.cumsum(counts.astype(np.float64) ** exponent)
     places = (np.arange(PLACES) + draws.random()) * (cumulative[-1] / PLACES)
     return np.searchsorted(cumulative, places, side="right").clip(max=len(counts) - 1).astype(np.int32)

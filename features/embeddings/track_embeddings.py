@@ -1,4 +1,4 @@
-"""What one task learned, and the catalogue, as rows of `track_embeddings`: a vector for every track that can have it.
+"""What one task learned, and the catalogue, as rows of `track_embeddings`: a vector for each track that can.
 
 Sources, best first:
 
@@ -24,8 +24,9 @@ from features.embeddings.cold_vectors import NUMBERS, WORDS, fill_vectors, solve
 from schemas.track_embeddings import TRACK_EMBEDDINGS
 
 # A catalogue has many times the tracks that were ever played, and new ones each Friday.
-# Rejected: shrinking learned tracks of under ten plays to their artist. It moved HR@10 by less than its error on two
-# and a half years of one station's plays (0.0105 to 0.0129, +-0.0023), and a warm start would repeat it each day.
+# Rejected: shrinking learned tracks of under ten plays to their artist. It moved HR@10 by less than its error
+# on two and a half years of one station's plays (0.0105 to 0.0129, +-0.0023), and a warm start would repeat
+# it each day.
 
 # Learned tracks with content from which on the regression is trusted: it has some 260 columns to fit.
 FEWEST_TO_FIT = 2_000
@@ -65,21 +66,18 @@ def build_track_embeddings(
     space_id: str,
     day: date,
 ) -> DataFrame:
-    """One row per track of `vocabulary` (track_id, plays) or `catalogue`; both others as in `fill_cold_vectors`."""
+    """One row per track of `vocabulary` (track_id, plays) or `catalogue`; others as in `fill_cold_vectors`."""
     plays = vocabulary.select("track_id", "plays")
     rows = fill_cold_vectors(plays.select("track_id").join(learned, "track_id", "left"), catalogue)
     # tracks that were not learned, of too few plays or in no sequence, have plays in the window as well
-    return (
-        rows.drop("support")
-        .join(plays, "track_id", "left")
-        .select(
-            *[name for name in rows.columns if name != "support"],
-            F.coalesce("plays", F.lit(0)).alias("support"),
-            F.lit(version_id).alias("version_id"),
-            F.lit(space_id).alias("space_id"),
-            F.lit(day).alias("ds"),
-            F.date_add(F.lit(day), 1).cast("timestamp").alias("feature_at"),
-        )
+    with_plays = rows.drop("support").join(plays, "track_id", "left")
+    return with_plays.select(
+        *[name for name in rows.columns if name != "support"],
+        F.coalesce("plays", F.lit(0)).alias("support"),
+        F.lit(version_id).alias("version_id"),
+        F.lit(space_id).alias("space_id"),
+        F.lit(day).alias("ds"),
+        F.date_add(F.lit(day), 1).cast("timestamp").alias("feature_at"),
     )
 
 
@@ -169,8 +167,8 @@ def _fit_weights(tracks: DataFrame) -> DataFrame:
     has_content = has_numbers | F.coalesce(F.size("words") > 0, F.lit(False))
     examples = tracks.where(F.col("in_vector").isNotNull() & has_content)
     columns = examples.select("in_vector", "out_vector", "support", *NUMBERS, "words")
-    # each task sends one row of sums (1 MB at 64 dimensions), however many tracks it read; they are added in the order
-    # of the tasks, since sums of floats depend on theirs
+    # each task sends one row of sums (1 MB at 64 dimensions), however many tracks it read; they are added in
+    # the order of the tasks, since sums of floats depend on theirs
     sums = columns.mapInArrow(sum_normal_equations, "task int, rows bigint, products binary")
     solve = partial(solve_ridge, fewest=FEWEST_TO_FIT)
     return sums.repartition(1).sortWithinPartitions("task").mapInArrow(solve, "weights binary")

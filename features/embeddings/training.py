@@ -61,8 +61,8 @@ def _fit_by_gensim(corpus: Corpus, settings: Settings) -> Model:
     names = [str(number) for number in range(len(corpus.counts))]
     ends = zip(corpus.offsets[:-1], corpus.offsets[1:], strict=True)
     words = [[names[token] for token in corpus.tokens[start:end]] for start, end in ends]
-    # gensim's defaults are made for words and lose on music, see `sgns`. Hierarchical softmax beside the negatives
-    # trains the rare tracks, and still gives every track an out vector, which it alone does not
+    # gensim's defaults are made for words and lose on music, see `sgns`. Hierarchical softmax beside the
+    # negatives trains the rare tracks, and still gives every track an out vector, which it alone does not
     model = Word2Vec(
         vector_size=settings.dimensions, window=settings.window, epochs=settings.epochs,
         negative=settings.negatives, ns_exponent=settings.exponent, sample=settings.subsample,

@@ -25,13 +25,13 @@ RATES = (0.1, 0.05, 0.02)
 # Trials rank alike with half of the numbers, at half of the cost.
 TRIAL_DIMENSIONS = 32
 MOST_PAIRS = 2_500
-# Of sequences, in a sample: three rounds of trials on it cost no more than three trainings of five epochs. Of fewer
-# plays than that tracks are too rare to tell settings apart; there the budget may end the search early.
+# Of sequences, in a sample: three rounds of trials on it cost no more than three trainings of five epochs. Of
+# fewer plays than that tracks are too rare to tell settings apart; there the budget may end the search early.
 SHARE = 0.26
 FEWEST_PLAYS = 12_000
 # Twelve models of a sample are in memory at once: of 500,000 plays, some 100,000 tracks, 300 MB.
 MOST_PLAYS = 500_000
-# Rank r counts 10 / (9 + r): as HR@10 it falls by half within ten, and unlike it says something of every pair.
+# Rank r counts 10 / (9 + r): it falls by half within ten, and unlike HR@10 says something of every pair.
 HALF = 10
 
 
@@ -40,9 +40,8 @@ class SearchPlan:
     """What a search must keep, and what it may cost."""
 
     fixed: frozenset[str] = frozenset()  # names of settings that are given, and not searched
-    budget: float = (
-        3.0  # the most that all trials cost, in trainings of the settings chosen; 0 searches nothing
-    )
+    # the most that all trials cost, in trainings of the settings chosen; 0 searches nothing
+    budget: float = 3.0
 
     @property
     def searched(self) -> tuple[str, ...]:

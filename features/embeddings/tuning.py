@@ -17,11 +17,11 @@ from features.embeddings.corpus import Corpus
 from features.embeddings.settings import SEARCHED, Settings
 from features.embeddings.trials import Sample, SearchPlan, Trial, TrialRun, estimate_pairs, list_candidates
 
-# No fixed default is right: on the four histories at hand the best rate goes from 0.015 to 0.1 and the best window from
-# 2 to any, and the wrong one costs up to half of the hits.
+# No fixed default is right: on the four histories at hand the best rate goes from 0.015 to 0.1 and the best
+# window from 2 to any, and the wrong one costs up to half of the hits.
 
-# Epochs after which a trial is scored, and those after which the worse half is dropped; of a trial that has as
-# many pairs in an epoch as the mean of all. Narrow ones do more and wide ones fewer: what is equal is the cost.
+# Epochs after which a trial is scored, and those after which the worse half is dropped; of a trial that has
+# as many pairs in an epoch as the mean of all. Narrow ones do more and wide ones fewer, at one cost.
 SCORED = (2, 3, 5, 7, 10)
 RUNGS = (2, 5, 10)
 # Two scores in a row without a gain end a trial: the scores of epochs go up, then down.
@@ -29,9 +29,9 @@ PATIENCE = 2
 # Below five epochs rare tracks lie where they began, and a training is too cheap to search for it.
 FEWEST_EPOCHS = 5
 MOST_EPOCHS = 20
-# A training takes half the step of the trial that won and all MOST_EPOCHS: on other plays than those it was found
-# on, 1.02 to 1.06 of the hits that the rate and epochs of the trial gave, on three of the histories at hand; more on
-# the fourth, where hits are few.
+# A training takes half the step of the trial that won and all MOST_EPOCHS: on other plays than those it was
+# found on, 1.02 to 1.06 of the hits that the rate and epochs of the trial gave, on three of the histories at
+# hand; more on the fourth, where hits are few.
 SLOWER = 0.5
 DIMENSIONS = (64, 128)
 # With fewer pairs the best of twelve is the luckiest.
@@ -100,7 +100,7 @@ def describe(choice: Choice) -> str:
 
 
 def select_survivors(scores: Sequence[float], groups: Sequence[float], rung: int) -> list[int]:
-    """Places of the better half (rounded up), of equals the first; at the first rung half of every group, the rates."""
+    """Places of the better half (rounded up), of equals the first; at the first rung half of every group (rate)."""
     # after two epochs a slow rate has learned too little to be held against a fast one
     rates = list(groups) if rung == 0 else [0.0] * len(scores)
     survivors: list[int] = []

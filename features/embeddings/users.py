@@ -31,8 +31,8 @@ def build_user_embeddings(
 ) -> DataFrame:
     """Rows of `user_embeddings`: one per listener who played a track with a vector.
 
-    A play weighs 0.5 ** (age / half-life), its age counted to midnight after `day`. Plays of bots, skipped ones and
-    those at or after that midnight do not count. Vectors that cancel out have no direction, and the listener no row.
+    A play weighs 0.5 ** (age / half-life), its age counted to midnight after `day`. Plays of bots, skipped ones
+    and those at or after that midnight do not count. Where vectors cancel out the listener has no row.
 
     Args:
         sessions: rows of `sessions` of the days that are to count, `day` the last.
@@ -65,7 +65,6 @@ def midnight_after(day: date) -> Column:
 
 def select_human_plays(sessions: DataFrame, day: date) -> DataFrame:
     """Plays before the midnight after `day`, those of bots left out."""
-    # sessions go on after midnight, and what ends the day must not hold a play of the next
     return sessions.where(~F.col("is_bot") & (F.col("played_at") < midnight_after(day)))
 
 
