@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.linalg import orthogonal_procrustes
 
-from features.embeddings.arrays import Doubles, Ints, Matrix
+from features.embeddings.arrays import Doubles, Ints, Matrix, normalise_rows
 
 # Each cold training finds the same neighbourhoods, rotated at random. What is not a rotation is not undone:
 # two trainings from different seeds still have a mean cosine of about 0.5 and a third of their neighbours in
@@ -70,8 +70,7 @@ def _scale_to_unit(matrix: Matrix) -> Doubles:
             f"{bad} of {len(double)} vectors are not finite; expected numbers: such a space cannot be used at all"
         )
     # a direction counts, and not that a hit's vector is ten times as long
-    lengths = np.linalg.norm(double, axis=1, keepdims=True)
-    return np.divide(double, lengths, out=np.zeros_like(double), where=lengths > 0)
+    return normalise_rows(double)
 
 
 def _shape_mismatch(what: str, new: tuple[int, ...], old: tuple[int, ...]) -> AlignmentError:

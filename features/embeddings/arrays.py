@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -14,6 +15,7 @@ Doubles = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Tokens = NDArray[np.int32]  # track numbers
 Flags = NDArray[np.bool_]
+Real = TypeVar("Real", np.float32, np.float64)
 
 
 class VectorError(ValueError):
@@ -61,7 +63,12 @@ def flatten_lists(batches: Iterable[pa.RecordBatch], column: str = "tracks") -> 
     return np.concatenate(tokens), np.cumsum(np.concatenate(lengths))
 
 
-def normalise_rows(matrix: Matrix) -> Matrix:
+def number_sequences(offsets: Ints) -> Ints:
+    """Of every token the number of its sequence."""
+    return np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
+
+
+def normalise_rows(matrix: NDArray[Real]) -> NDArray[Real]:
     """Rows of length 1; rows of zeros stay."""
     lengths = np.linalg.norm(matrix, axis=1, keepdims=True)
     return np.divide(matrix, lengths, out=np.zeros_like(matrix), where=lengths > 0)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from features.embeddings.arrays import Doubles, Ints, Tokens
+from features.embeddings.arrays import Doubles, Ints, Tokens, number_sequences
 from features.embeddings.ranking import EvaluationError, Pairs
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def rank_by_cooccurrence(
 def _count_in_sessions(tokens: Tokens, offsets: Ints, tracks: int) -> Counts:
     """Sessions that hold both."""
     in_vocabulary = tokens >= 0
-    sessions = _number_sessions(offsets)[in_vocabulary]
+    sessions = number_sequences(offsets)[in_vocabulary]
     incidence = _sum_entries(sessions, tokens[in_vocabulary], 1.0, (len(offsets) - 1, tracks))
     incidence.data[:] = 1  # a track that comes back in a session is there once
     by_track = incidence.T.tocsr()
@@ -88,7 +88,7 @@ def _count_in_sessions(tokens: Tokens, offsets: Ints, tracks: int) -> Counts:
 
 def _count_within_window(tokens: Tokens, offsets: Ints, tracks: int, queries: Ints, window: int) -> Counts:
     """Plays within `window` of each other, each 1/d times a number that makes all of them whole."""
-    session, scale = _number_sessions(offsets), math.lcm(*range(1, window + 1))
+    session, scale = number_sequences(offsets), math.lcm(*range(1, window + 1))
     is_query = np.zeros(tracks + 1, np.bool_)  # the last is of -1
     is_query[queries] = True
     counts = _sum_entries(tokens[:0], tokens[:0], 1.0, (tracks, tracks))
@@ -100,10 +100,6 @@ def _count_within_window(tokens: Tokens, offsets: Ints, tracks: int, queries: In
             counts = counts + _sum_entries(one[is_entry], other[is_entry], scale // d, (tracks, tracks))
     plays = np.bincount(tokens[tokens >= 0], minlength=tracks)
     return counts.__getitem__, plays.astype(np.float64)
-
-
-def _number_sessions(offsets: Ints) -> Ints:
-    return np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
 
 
 def _sum_entries(rows: Tokens | Ints, columns: Tokens, each: float, shape: tuple[int, int]) -> csr_matrix:

@@ -201,7 +201,7 @@ def _take_turns(
 ) -> int:
     """One of each heap in turn, those of an earlier turn passed over, until both are empty or the row is full."""
     size = _table_size(row.tracks.shape[0])
-    named, of_artist = np.full(size, _EMPTY, np.int32), np.zeros(size, np.int64)
+    artist_keys, artist_counts = np.full(size, _EMPTY, np.int32), np.zeros(size, np.int64)
     count = 0
     while first.shape[0] + second.shape[0]:
         for origin in range(2):
@@ -213,7 +213,7 @@ def _take_turns(
             if table.out[slot]:
                 continue
             table.out[slot] = True
-            if _admit(artists[table.keys[slot]], per_artist, named, of_artist):
+            if _admit(artists[table.keys[slot]], per_artist, artist_keys, artist_counts):
                 row.tracks[count], row.scores[count] = table.keys[slot], sums[slot] / SCALE
                 row.origins[count] = origin
                 count += 1
@@ -232,13 +232,13 @@ def _pop(heap: Ints, sums: Doubles, keys: Tokens) -> int:
 
 
 @compile_kernel(fastmath=False)
-def _admit(artist: int, most: int, named: Tokens, counts: Ints) -> bool:
+def _admit(artist: int, most: int, keys: Tokens, counts: Ints) -> bool:
     """Counts one more of the artist, unless there are enough."""
     if artist < 0:  # without a catalogue no artist is known, and all tracks would be one artist's
         return True
-    slot = _find_slot(named, artist)
+    slot = _find_slot(keys, artist)
     if counts[slot] == most:
         return False
-    named[slot] = artist
+    keys[slot] = artist
     counts[slot] += 1
     return True

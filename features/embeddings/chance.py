@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from features.embeddings.arrays import Doubles, Matrix
+from features.embeddings.arrays import Doubles, Matrix, number_sequences
 from features.embeddings.corpus import Corpus
 from features.embeddings.ranking import Pairs
 
@@ -70,7 +70,7 @@ def z_possible(corpus: Corpus, pairs: Pairs) -> float:
     from scipy.sparse import csr_matrix
 
     query, target = corpus.tokens[:-1], corpus.tokens[1:]
-    sequence = np.repeat(np.arange(corpus.sequences), np.diff(corpus.offsets))
+    sequence = number_sequences(corpus.offsets)
     in_sequence = sequence[:-1] == sequence[1:]
     row, column = np.full((2, len(corpus.counts)), -1, np.int64)  # of each track its place in the pairs
     row[pairs.query] = column[pairs.target] = np.arange(len(pairs))

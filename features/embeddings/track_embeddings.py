@@ -118,8 +118,8 @@ def _join_catalogue(learned: DataFrame, catalogue: DataFrame) -> DataFrame:
     # a track with one vector of the two counts as not learned
     has_both = F.col("in_vector").isNotNull() & F.col("out_vector").isNotNull()
     vectors = learned.where(has_both).select("track_id", *_LEARNED)
-    without = learned.where(~has_both).select("track_id")
-    tracks = vectors.unionByName(without, allowMissingColumns=True)
+    without_vectors = learned.where(~has_both).select("track_id")
+    tracks = vectors.unionByName(without_vectors, allowMissingColumns=True)
     # words are numbers before the join, so that no titles are shuffled
     content = catalogue.select("track_id", "artist_id", "album", *_content_columns())
     return tracks.join(content, "track_id", "full_outer")

@@ -144,9 +144,11 @@ class TrialRun:
             self.stale += 1
 
     def as_trial(self) -> Trial:
-        of = self.settings
-        settings = (of.window, of.backward, of.learning_rate, of.dimensions)
-        return Trial(*settings, self.epochs, self.rung, self.pairs, self.score)
+        settings = self.settings
+        return Trial(
+            settings.window, settings.backward, settings.learning_rate, settings.dimensions,
+            self.epochs, self.rung, self.pairs, self.score,
+        )  # fmt: skip
 
 
 def soft_hits(places: Ints) -> Doubles:

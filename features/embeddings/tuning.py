@@ -78,13 +78,13 @@ def choose_settings(
         return Choice(settings, "all settings were given")
     if not plan.budget:
         return Choice(safe_settings(settings, plan), "the search is switched off: safe settings")
-    started = time.monotonic()
+    start = time.monotonic()
     sample = Sample.draw(corpus, settings, plan)
     if (pairs := len(sample.pairs)) < FEWEST_PAIRS:
         why = f"{pairs} validation pairs are fewer than {FEWEST_PAIRS}: safe settings"
         return Choice(safe_settings(settings, plan), why, validation_pairs=pairs)
-    chosen = _SuccessiveHalving(corpus, sample, settings, plan, say).choose()
-    return replace(chosen, seconds=time.monotonic() - started)
+    choice = _SuccessiveHalving(corpus, sample, settings, plan, say).choose()
+    return replace(choice, seconds=time.monotonic() - start)
 
 
 def describe(choice: Choice) -> str:
@@ -127,10 +127,10 @@ class _SuccessiveHalving:
     def choose(self) -> Choice:
         outcome = "measured" if self._halve() else "measured until the budget was spent"
         best = max(self.alive, key=lambda trial: trial.score)
-        chosen = self._choose_dimensions(best)
+        settings = self._choose_dimensions(best)
         return Choice(
-            chosen, outcome, tuple(trial.as_trial() for trial in self.trials), self.sample.corpus.sequences,
-            len(self.sample.pairs), self.cost, self.cost / self._training_cost(chosen),
+            settings, outcome, tuple(trial.as_trial() for trial in self.trials), self.sample.corpus.sequences,
+            len(self.sample.pairs), self.cost, self.cost / self._training_cost(settings),
         )  # fmt: skip
 
     @property
