@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import product
 from typing import Any, ClassVar, Literal, Self, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -29,6 +30,7 @@ class SettingsModel(BaseModel):
             super().__init__(**values)
         except ValidationError as error:
             faults = "; ".join(self._describe_fault(dict(fault)) for fault in error.errors())
+            # without its cause: pydantic's own text has several lines to a fault, and an address of its website
             raise self.error(f"{self.refusal}: {faults}") from None
 
     def replace(self, **changes: Any) -> Self:
@@ -56,10 +58,11 @@ def describe_range(field: FieldInfo) -> str:
         return "True or False"
     if get_origin(field.annotation) is Literal:
         return " or ".join(map(str, get_args(field.annotation)))
-    limits = {
-        end: getattr(rule, end) for rule in field.metadata for end in ("ge", "gt", "le") if hasattr(rule, end)
-    }
-    words = {end: _format_limit(limit) for end, limit in limits.items()}
+    words = {}
+    # pydantic keeps each limit as a rule of its own, and rules of other kinds beside them
+    for rule, end in product(field.metadata, ("ge", "gt", "le")):
+        if hasattr(rule, end):
+            words[end] = _format_limit(getattr(rule, end))
     if "gt" in words:
         return f"above {words['gt']}"
     if len(words) == 2:

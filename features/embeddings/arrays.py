@@ -1,11 +1,9 @@
-"""The array types of this package, and Arrow columns of vectors and sequences as such arrays.
-
-Lists become arrays where they lie, without a Python object per number: 0.2 ms for what `to_pylist` takes 233.
-"""
+"""The array types of this package, and Arrow columns of vectors and sequences as such arrays."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -17,6 +15,7 @@ Doubles = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Tokens = NDArray[np.int32]  # track numbers
 Flags = NDArray[np.bool_]
+Real = TypeVar("Real", np.float32, np.float64)
 
 
 class VectorError(ValueError):
@@ -29,11 +28,12 @@ def to_matrix(lists: pa.ListArray) -> Matrix:
     Raises:
         VectorError: lists of different lengths.
     """
-    known = lists.drop_null()
-    lengths = np.unique(np.diff(known.offsets.to_numpy())).tolist() or [0]
+    lists = lists.drop_null()
+    lengths = np.unique(np.diff(lists.offsets.to_numpy())).tolist() or [0]
     check_one_width(*lengths)
-    numbers = known.flatten().to_numpy(zero_copy_only=False).astype(np.float32, copy=False)
-    return numbers.reshape(len(known), lengths[0])
+    # where they lie, without a Python object per number: 60,000 lists of 64 take 0.2 ms, with `to_pylist` 233
+    numbers = lists.flatten().to_numpy(zero_copy_only=False).astype(np.float32, copy=False)
+    return numbers.reshape(len(lists), lengths[0])
 
 
 def check_one_width(*lengths: int) -> None:
@@ -45,8 +45,9 @@ def check_one_width(*lengths: int) -> None:
 
 
 def to_list_array(matrix: Matrix) -> pa.ListArray:
-    """The rows as lists, without a copy of the numbers; no more than 2^31 of them."""
+    """The rows as lists, without a copy of the numbers."""
     rows, width = matrix.shape
+    # Arrow's lists have offsets of 32 bits, so no more than 2^31 numbers: callers hand on a batch at a time
     offsets = np.arange(0, rows * width + 1, width, dtype=np.int32)
     return pa.ListArray.from_arrays(pa.array(offsets), pa.array(matrix.reshape(-1)))
 
@@ -57,11 +58,17 @@ def flatten_lists(batches: Iterable[pa.RecordBatch], column: str = "tracks") -> 
     for batch in batches:
         lists = batch.column(column)
         tokens.append(lists.flatten().to_numpy(zero_copy_only=False))
+        # not the offsets: those of a batch begin where its slice of Arrow's memory does
         lengths.append(np.diff(lists.offsets.to_numpy()).astype(np.int64))
     return np.concatenate(tokens), np.cumsum(np.concatenate(lengths))
 
 
-def normalise_rows(matrix: Matrix) -> Matrix:
+def number_sequences(offsets: Ints) -> Ints:
+    """Of every token the number of its sequence."""
+    return np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
+
+
+def normalise_rows(matrix: NDArray[Real]) -> NDArray[Real]:
     """Rows of length 1; rows of zeros stay."""
     lengths = np.linalg.norm(matrix, axis=1, keepdims=True)
     return np.divide(matrix, lengths, out=np.zeros_like(matrix), where=lengths > 0)

@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from features.embeddings.arrays import Flags, Ints, Tokens
-from features.embeddings.candidate_kernel import NEVER, Lists, choose_rows
+from features.embeddings.arrays import Flags, Tokens
+from features.embeddings.candidate_kernel import NEVER, Choices, Lists, Plays, choose_rows
 from features.embeddings.settings import CandidateSettings
 from schemas.candidates import ORIGINS
 from schemas.common import MICROS_A_DAY
@@ -37,14 +37,13 @@ class Pool:
 def number_lists(batch: pa.RecordBatch, ids: pa.Array) -> pa.RecordBatch:
     """Rows of `similar_tracks` (track_id, neighbours, scores) as number, tracks (list of int32), scores.
 
-    Lists of tracks that `ids` lacks are left out: these tracks have no vector, and cannot be seeds.
-
     Raises:
         StaleNeighboursError: a neighbour that `ids` lacks.
     """
     numbers = pc.index_in(batch.column("track_id"), value_set=ids)
-    known, numbers = batch.filter(numbers.is_valid()), numbers.drop_null()
-    lists = known.column("neighbours")
+    # a track that `ids` lacks has no vector, and cannot be a seed
+    seeds = batch.filter(numbers.is_valid())
+    lists = seeds.column("neighbours")
     tracks = pc.index_in(lists.flatten(), value_set=ids)
     if tracks.null_count:
         unknown = lists.flatten().filter(tracks.is_null())[0].as_py()
@@ -52,8 +51,9 @@ def number_lists(batch: pa.RecordBatch, ids: pa.Array) -> pa.RecordBatch:
             f"candidates: {tracks.null_count} neighbours, such as {unknown!r}, have no vector in track_embeddings of "
             "that day; the lists are of other embeddings. Run build-similar-tracks for that day again"
         )
+    # Arrow keeps a slice's offsets as they were, and `flatten` gives the slice's own values
     offsets = pc.subtract(lists.offsets, lists.offsets[0])
-    columns = [numbers, pa.ListArray.from_arrays(offsets, tracks), known.column("scores")]
+    columns = [numbers.drop_null(), pa.ListArray.from_arrays(offsets, tracks), seeds.column("scores")]
     return pa.RecordBatch.from_arrays(columns, ["number", "tracks", "scores"])
 
 
@@ -70,37 +70,25 @@ def choose(batch: pa.RecordBatch, pool: Pool, settings: CandidateSettings) -> It
 
 
 def _choose(batch: pa.RecordBatch, pool: Pool, settings: CandidateSettings, width: int) -> pa.RecordBatch:
-    shape = (batch.num_rows, width)
-    chosen, scores, origins = np.empty(shape, np.int32), np.empty(shape, np.float32), np.empty(shape, np.int8)
-    counts = choose_rows(
-        *_unpack_plays(batch.column("plays")),
-        pool.following,
-        pool.similar,
-        pool.artists,
-        np.zeros_like(pool.explicit) if settings.explicit else pool.explicit,
-        settings.seeds,
-        settings.half_life_days * MICROS_A_DAY,
-        settings.per_artist,
-        chosen,
-        scores,
-        origins,
-    )
-    filled = np.arange(width) < counts[:, None]
+    # the kernel fills whole matrices: no Python object per candidate
+    choices = Choices(*(np.empty((batch.num_rows, width), t) for t in (np.int32, np.float32, np.int8)))
+    blocked = np.zeros_like(pool.explicit) if settings.explicit else pool.explicit
+    half_life = settings.half_life_days * MICROS_A_DAY
+    limits = (settings.seeds, half_life, settings.per_artist)
+    plays = _unpack_plays(batch.column("plays"))
+    counts = choose_rows(plays, pool.following, pool.similar, pool.artists, blocked, *limits, choices)
+    tracks, scores, origins = (values[np.arange(width) < counts[:, None]] for values in choices)
+    # a listener without candidates has no row
     offsets = pa.array(np.append(0, np.cumsum(counts[counts > 0])).astype(np.int32))
-    names = pa.array(ORIGINS)
-    lists = (pool.ids.take(chosen[filled]), pa.array(scores[filled]), names.take(origins[filled]))
+    lists = (pool.ids.take(tracks), pa.array(scores), pa.array(ORIGINS).take(origins))
     columns = [pa.ListArray.from_arrays(offsets, values) for values in lists]
     users = batch.column("user_id").filter(pa.array(counts > 0))
     return pa.RecordBatch.from_arrays([users, *columns], ["user_id", "track_ids", "scores", "origins"])
 
 
-def _unpack_plays(lists: pa.ListArray) -> tuple[Ints, Tokens, Ints, Flags]:
-    """Where each listener's plays start, and their columns one after the other."""
+def _unpack_plays(lists: pa.ListArray) -> Plays:
     offsets = lists.offsets.to_numpy().astype(np.int64)
     number, last, recent = lists.flatten().flatten()
-    return (
-        offsets - offsets[0],
-        number.to_numpy(),
-        last.fill_null(NEVER).to_numpy(),
-        recent.to_numpy(zero_copy_only=False),
-    )
+    # Arrow's flags are bits, and numpy's are bytes: these are copied
+    is_recent = recent.to_numpy(zero_copy_only=False)
+    return Plays(offsets - offsets[0], number.to_numpy(), last.fill_null(NEVER).to_numpy(), is_recent)

@@ -1,8 +1,7 @@
 """Candidates of one listener after the other, over arrays: the inner loops of `candidates`, compiled.
 
-A listener costs as many steps as the seeds have neighbours, and no list is sorted: scores are added up in a
-hash table, and two heaps give up their best until enough are chosen. Beside the result, memory is one table of
-one listener's neighbours, whatever the number of tracks.
+A listener costs as many steps as the seeds have neighbours: scores are added up in a hash table, and two
+heaps give up their best until enough are chosen.
 """
 
 from __future__ import annotations
@@ -31,9 +30,27 @@ class Lists(NamedTuple):
     scores: Matrix  # (n,), float32
 
 
-class Table(NamedTuple):
-    """A hash table of 2^n slots: what is known of each track that a listener's seeds have among their neighbours."""
+class Plays(NamedTuple):
+    """Listener i played track[starts[i]:starts[i + 1]], each track once."""
 
+    starts: Ints
+    track: Tokens
+    last: Ints  # microseconds since 1970 of the last play that was not skipped, or NEVER
+    recent: Flags  # played so lately, skipped or not, that it is no candidate
+
+
+class Choices(NamedTuple):
+    """What is chosen, the best first: listeners x per_user, or the row of one listener."""
+
+    tracks: Tokens
+    scores: Matrix
+    origins: NDArray[np.int8]
+
+
+class Table(NamedTuple):
+    """A hash table of 2^n slots, one for each track among the neighbours of a listener's seeds."""
+
+    # memory beside the result is this table of one listener's neighbours, whatever the number of tracks
     keys: Tokens
     following: Doubles
     similar: Doubles
@@ -42,10 +59,7 @@ class Table(NamedTuple):
 
 @compile_kernel(fastmath=False)
 def choose_rows(
-    starts: Ints,
-    track: Tokens,
-    last: Ints,
-    recent: Flags,
+    plays: Plays,
     following: Lists,
     similar: Lists,
     artists: Tokens,
@@ -53,71 +67,67 @@ def choose_rows(
     seeds: int,
     half_life: float,
     per_artist: int,
-    chosen: Tokens,
-    scores: Matrix,
-    origins: NDArray[np.int8],
+    choices: Choices,
 ) -> Ints:
-    """Fills `chosen`, `scores` and `origins` (listeners, per_user), the best first; how many each listener has.
-
-    Args:
-        starts: listener i played track[starts[i]:starts[i + 1]], each track once.
-        last: microseconds since 1970 of the last play that was not skipped, or NEVER.
-        recent: whether it was played so lately, skipped or not, that it is no candidate.
-        artists: number of each track's artist, -1 where it is not known.
-        blocked: tracks that are no candidates.
-        half_life: microseconds.
-    """
-    counts = np.zeros(starts.shape[0] - 1, np.int64)
+    """Fills `choices`, without `blocked` tracks; how many each listener has. `half_life`: microseconds."""
+    counts = np.zeros(plays.starts.shape[0] - 1, np.int64)
     for i in range(counts.shape[0]):
-        own = slice(starts[i], starts[i + 1])
-        newest, shares = _select_seeds(track[own], last[own], seeds, half_life)
-        table = _new_table(newest, recent[own], following, similar)
-        _leave_out(table, track[own], recent[own])
+        own = slice(plays.starts[i], plays.starts[i + 1])
+        track, recent = plays.track[own], plays.recent[own]
+        newest, shares = _select_seeds(track, plays.last[own], seeds, half_life)
+        table = _new_table(newest, track, recent, following, similar)
+        # no list is sorted whole: of some two thousand scores a hundred are taken
         first = _build_heap(newest, shares, following, blocked, table, table.following)
         second = _build_heap(newest, shares, similar, blocked, table, table.similar)
-        counts[i] = _take_turns(first, second, table, artists, per_artist, chosen[i], scores[i], origins[i])
+        row = Choices(choices.tracks[i], choices.scores[i], choices.origins[i])
+        counts[i] = _take_turns(first, second, table, artists, per_artist, row)
     return counts
 
 
 @compile_kernel(fastmath=False)
 def _select_seeds(track: Tokens, last: Ints, most: int, half_life: float) -> tuple[Tokens, Doubles]:
     """The tracks played last, the newest first, ties by number; and what share each has in a score."""
-    seeds, at = np.empty(min(most, track.shape[0]), np.int32), np.empty(min(most, track.shape[0]), np.int64)
-    count = 0
+    size, count = min(most, track.shape[0]), 0
+    seeds, times = np.empty(size, np.int32), np.empty(size, np.int64)
     for i in range(track.shape[0]):
         if last[i] != NEVER:
-            count = _insert(track[i], last[i], seeds, at, count)
+            # the seeds are few, ten by default, and a listener's tracks may be many: they are not all sorted
+            count = _insert(track[i], last[i], seeds, times, count)
     shares = np.empty(count)
     for i in range(count):
         # Counted from the newest seed, not from midnight: a listener away for a year has shares as well.
-        shares[i] = 0.5 ** ((at[0] - at[i]) / half_life)
+        shares[i] = 0.5 ** ((times[0] - times[i]) / half_life)
     return seeds[:count], shares / shares.sum()
 
 
 @compile_kernel(fastmath=False)
-def _insert(track: int, last: int, seeds: Tokens, at: Ints, count: int) -> int:
+def _insert(track: int, last: int, seeds: Tokens, times: Ints, count: int) -> int:
     """Puts a track in its place among the first `count`; what falls off the end is no seed."""
     place = count
-    while place > 0 and (at[place - 1] < last or (at[place - 1] == last and seeds[place - 1] > track)):
+    while place > 0 and (times[place - 1] < last or (times[place - 1] == last and seeds[place - 1] > track)):
         place -= 1
     if place == seeds.shape[0]:
         return count
     count = min(count + 1, seeds.shape[0])
     for later in range(count - 1, place, -1):
-        seeds[later], at[later] = seeds[later - 1], at[later - 1]
-    seeds[place], at[place] = track, last
+        seeds[later], times[later] = seeds[later - 1], times[later - 1]
+    seeds[place], times[place] = track, last
     return count
 
 
 @compile_kernel(fastmath=False)
-def _new_table(seeds: Tokens, recent: Flags, following: Lists, similar: Lists) -> Table:
-    """Empty, with room for all neighbours of the seeds and all that was just played."""
+def _new_table(seeds: Tokens, track: Tokens, recent: Flags, following: Lists, similar: Lists) -> Table:
+    """With what was just played, which is out, and room for all neighbours of the seeds."""
     entries = recent.sum()
     for seed in seeds:
         entries += following.offsets[seed + 1] - following.offsets[seed]
         entries += similar.offsets[seed + 1] - similar.offsets[seed]
     size = _table_size(entries)
     keys, out = np.full(size, _EMPTY, np.int32), np.zeros(size, np.bool_)
+    for i in range(track.shape[0]):
+        if recent[i]:
+            slot = _find_slot(keys, track[i])
+            keys[slot], out[slot] = track[i], True
     return Table(keys, np.full(size, _ABSENT), np.full(size, _ABSENT), out)
 
 
@@ -134,18 +144,11 @@ def _table_size(entries: int) -> int:
 def _find_slot(keys: Tokens, key: int) -> int:
     """Where the key is, or the empty slot where it belongs."""
     mask = keys.shape[0] - 1
+    # Knuth's multiplicative hash, so that numbers in a row do not fill slots in a row
     at = ((np.int64(key) * np.int64(2654435761)) >> np.int64(13)) & mask
     while keys[at] != _EMPTY and keys[at] != key:
         at = (at + 1) & mask
     return at
-
-
-@compile_kernel(fastmath=False)
-def _leave_out(table: Table, track: Tokens, recent: Flags) -> None:
-    for i in range(track.shape[0]):
-        if recent[i]:
-            slot = _find_slot(table.keys, track[i])
-            table.keys[slot], table.out[slot] = track[i], True
 
 
 @compile_kernel(fastmath=False)
@@ -156,6 +159,7 @@ def _build_heap(
     slots, count = np.empty(table.keys.shape[0], np.int64), 0
     for i in range(seeds.shape[0]):
         for n in range(lists.offsets[seeds[i]], lists.offsets[seeds[i] + 1]):
+            # not `<= 0`: a score that is no number is left out too
             if not lists.scores[n] > 0 or blocked[lists.tracks[n]]:
                 continue
             slot = _find_slot(table.keys, lists.tracks[n])
@@ -167,6 +171,7 @@ def _build_heap(
             sums[slot] += shares[i] * lists.scores[n]
     for slot in slots[:count]:
         sums[slot] = np.rint(sums[slot] * SCALE)
+    # from the last parent up, which takes as many steps as there are slots (Floyd, 1964)
     for root in range(count // 2 - 1, -1, -1):
         _sift(slots[:count], root, sums, table.keys)
     return slots[:count]
@@ -192,17 +197,11 @@ def _is_before(slot: int, other: int, sums: Doubles, keys: Tokens) -> bool:
 
 @compile_kernel(fastmath=False)
 def _take_turns(
-    first: Ints,
-    second: Ints,
-    table: Table,
-    artists: Tokens,
-    per_artist: int,
-    chosen: Tokens,
-    scores: Matrix,
-    origins: NDArray[np.int8],
+    first: Ints, second: Ints, table: Table, artists: Tokens, per_artist: int, row: Choices
 ) -> int:
     """One of each heap in turn, those of an earlier turn passed over, until both are empty or the row is full."""
-    named, of_artist = _new_artist_counts(chosen.shape[0])
+    size = _table_size(row.tracks.shape[0])
+    artist_keys, artist_counts = np.full(size, _EMPTY, np.int32), np.zeros(size, np.int64)
     count = 0
     while first.shape[0] + second.shape[0]:
         for origin in range(2):
@@ -214,11 +213,11 @@ def _take_turns(
             if table.out[slot]:
                 continue
             table.out[slot] = True
-            if _admit(artists[table.keys[slot]], per_artist, named, of_artist):
-                chosen[count], scores[count] = table.keys[slot], sums[slot] / SCALE
-                origins[count] = origin
+            if _admit(artists[table.keys[slot]], per_artist, artist_keys, artist_counts):
+                row.tracks[count], row.scores[count] = table.keys[slot], sums[slot] / SCALE
+                row.origins[count] = origin
                 count += 1
-            if count == chosen.shape[0]:
+            if count == row.tracks.shape[0]:
                 return count
     return count
 
@@ -233,19 +232,13 @@ def _pop(heap: Ints, sums: Doubles, keys: Tokens) -> int:
 
 
 @compile_kernel(fastmath=False)
-def _new_artist_counts(most: int) -> tuple[Tokens, Ints]:
-    size = _table_size(most)
-    return np.full(size, _EMPTY, np.int32), np.zeros(size, np.int64)
-
-
-@compile_kernel(fastmath=False)
-def _admit(artist: int, most: int, named: Tokens, counts: Ints) -> bool:
-    """Counts one more of the artist, unless there are enough; those of no known artist are not counted."""
-    if artist < 0:
+def _admit(artist: int, most: int, keys: Tokens, counts: Ints) -> bool:
+    """Counts one more of the artist, unless there are enough."""
+    if artist < 0:  # without a catalogue no artist is known, and all tracks would be one artist's
         return True
-    slot = _find_slot(named, artist)
+    slot = _find_slot(keys, artist)
     if counts[slot] == most:
         return False
-    named[slot] = artist
+    keys[slot] = artist
     counts[slot] += 1
     return True

@@ -1,8 +1,7 @@
 """Candidates for a ranker: tracks that follow what a listener played last, and tracks similar to it.
 
-Neighbours are searched once per track, and a listener merges those of a few: ten seeds with a hundred each are two
-thousand scores. Only numbers of the tracks played are shuffled, once; the task that merges has neighbours
-as arrays by track number. Lists of ids that are shuffled with the seeds, as rows, took twenty times as long.
+Neighbours are searched once per track, and a listener merges those of a few: ten seeds with a hundred each of
+either kind are two thousand scores.
 """
 
 from __future__ import annotations
@@ -37,24 +36,17 @@ _CHOSEN = StructType(
 def number_tracks(embeddings: DataFrame, catalogue: DataFrame) -> DataFrame:
     """One row per track with a vector: `number` (from 0, in the order of ids), track_id, artist_id, explicit.
 
-    A number is an order, so equal scores are ordered by number. One partition, as in `build_vocabulary`.
-
     Args:
         embeddings: one day of `track_embeddings`, of one space.
         catalogue: of the table `tracks`; a track that it lacks is neither explicit nor of a known artist.
     """
-    known = catalogue.select("track_id", "artist_id", "explicit")
-    rows = drop_without_vector(embeddings).select("track_id").join(known, "track_id", "left")
-    return (
-        rows.repartition(1)
-        .sortWithinPartitions("track_id")
-        .select(
-            F.monotonically_increasing_id().cast("int").alias("number"),
-            "track_id",
-            "artist_id",
-            F.coalesce("explicit", F.lit(False)).alias("explicit"),
-        )
-    )
+    content = catalogue.select("track_id", "artist_id", "explicit")
+    rows = drop_without_vector(embeddings).select("track_id").join(content, "track_id", "left")
+    # one partition, as in `build_vocabulary`; a number is an order then, and equal scores go by number
+    ordered = rows.repartition(1).sortWithinPartitions("track_id")
+    number = F.monotonically_increasing_id().cast("int").alias("number")
+    explicit = F.coalesce("explicit", F.lit(False)).alias("explicit")
+    return ordered.select(number, "track_id", "artist_id", explicit)
 
 
 def number_neighbours(neighbours: DataFrame, open_ids: Callable[[], pa.Array]) -> DataFrame:
@@ -87,30 +79,27 @@ def choose_candidates(
 ) -> DataFrame:
     """Rows of `candidates`: one per listener for whom there is any.
 
-    The seeds are the tracks with a vector that the listener played last and did not skip. A track's score of an
-    origin is the sum, over the seeds that have it among their neighbours, of seed's weight x
-    neighbour's score, over the sum of all the seeds' weights; scores of 0 or less are left out. What was
-    just played, skipped or not, and what is explicit, if those are excluded, is taken out first. The rest is
-    ranked by score per origin, and the origins take turns: first next, first similar, second next, and so
-    on; a track of both stands at the better of its two places. Then artists are capped and the
-    list is cut. Equal scores, at six decimals, are in the order of track ids.
-
-    Time is listeners x seeds x neighbours; a task holds one batch of listeners, and maps the pool.
+    The seeds are the tracks with a vector that the listener played last and did not skip. A track's score of
+    an origin is the sum, over the seeds that have it among their neighbours, of seed's weight x neighbour's
+    score, over the sum of all the seeds' weights; scores of 0 or less are left out. What was just played, skipped
+    or not, and what is explicit, if those are excluded, is taken out first. The origins take turns: first next,
+    first similar, second next, and so on; a track of both stands at the better of its two places. Then
+    artists are capped and the list is cut. Equal scores, at six decimals, are in the order of track ids.
 
     Args:
         sessions: rows of `sessions` of the days that are to count, `day` the last.
-        embeddings: one day of `track_embeddings`, of one space.
-        tracks: as `number_tracks` gives them.
-        open_pool: gives a task these tracks and their neighbours, as arrays.
+        tracks: as `number_tracks` gives them; `open_pool` gives a task these and their neighbours, as arrays.
     """
 
     def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         from features.embeddings.candidate_arrays import choose
 
-        pool = open_pool()
+        pool = open_pool()  # mapped, so tasks of an executor share one copy
         for batch in batches:
             yield from choose(batch, pool, settings)
 
+    # only numbers of the tracks played are shuffled, once; the task has the lists as arrays by track number.
+    # Lists of ids that are shuffled with the seeds, as rows, took twenty times as long
     rows = collect_plays(sessions, tracks, day, settings).mapInArrow(run, _CHOSEN)
     return add_version_columns(rows, embeddings, day)
 
@@ -128,6 +117,7 @@ def collect_plays(
         .repartition("user_id")  # both groups are then made where the rows are
         .groupBy("user_id", "number")
         .agg(F.max("last").alias("last"), (F.max("at") >= since).alias("recent"))
+        # skipped each time, and not lately: such a track is no seed, and may be a candidate
         .where(F.col("last").isNotNull() | F.col("recent"))
         .groupBy("user_id")
         .agg(F.collect_list(F.struct("number", "last", "recent")).alias("plays"))

@@ -1,11 +1,9 @@
-"""Vectors for tracks that were not learned, filled in by a task: many artists at a time, no call per artist or track.
+"""Vectors for tracks that were not learned, filled in by a task: many artists at a time, no call per artist.
 
-Rows come sorted by artist, album and track, so that a group is a run of rows, and a sum over each of a
-hundred thousand groups is one call. No more rows are in memory than a batch and the artist at its end have.
-
-The regression is Hoerl and Kennard, "Ridge Regression" (1970), by the normal equations: two sums over tracks that
-any number of tasks can share, and a system of some 260 equations that one solves. Words are hashed to columns
-(Weinberger et al., "Feature Hashing for Large Scale Multitask Learning", 2009). All arithmetic is in doubles.
+The regression is Hoerl and Kennard, "Ridge Regression" (1970), by the normal equations: two sums over tracks
+that any number of tasks can share, and a system of some 260 equations that one solves. Words are hashed to
+columns (Weinberger et al., "Feature Hashing for Large Scale Multitask Learning", 2009). All arithmetic is in
+doubles.
 """
 
 from __future__ import annotations
@@ -23,7 +21,7 @@ from features.embeddings.arrays import Doubles, Flags, Ints, Matrix, check_one_w
 from schemas.track_embeddings import SOURCES
 
 LEARNED, ARTIST, CONTENT, NONE = range(len(SOURCES))
-# What the regression reads. Words hash to so many columns of it, each to one of two signs: what collides cancels out.
+# What the regression reads. Words hash to so many columns of it, with one of two signs: collisions cancel out.
 NUMBERS = ("length", "explicit", "year")
 WORDS = 256
 # a constant, each number and whether it is known, the words
@@ -39,10 +37,7 @@ BATCH = 10_000
 
 
 def sum_normal_equations(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """One row: the sums X'wX and X'wY side by side, of tracks that all have vectors.
-
-    A track counts n / (n + KAPPA), as its own vector does against the artist's.
-    """
+    """One row: the sums X'wX and X'wY side by side, of tracks that all have vectors."""
     from pyspark import TaskContext
 
     rows, total = 0, np.zeros(1)
@@ -51,11 +46,13 @@ def sum_normal_equations(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Recor
         support = batch.column("support").fill_null(0).to_numpy().astype(np.float64)
         sums = add_in_to_out(pairs)
         # a vector that is all zeros, or no number, teaches nothing
-        good = (support > 0) & (sums != 0).any(axis=1) & np.isfinite(sums).all(axis=1)
-        features, n = build_design_matrix(batch)[good], support[good, None]
+        usable = (support > 0) & (sums != 0).any(axis=1) & np.isfinite(sums).all(axis=1)
+        # a track counts n / (n + KAPPA), as its own vector does against the artist's
+        features, n = build_design_matrix(batch)[usable], support[usable, None]
         rows += len(n)
-        total = total + (features * (n / (n + KAPPA))).T @ np.concatenate([features, pairs[good]], axis=1)
+        total = total + (features * (n / (n + KAPPA))).T @ np.concatenate([features, pairs[usable]], axis=1)
     if rows:
+        # sums of floats depend on their order: by the task's number they are added in one order each time
         context = TaskContext.get()
         task = context.partitionId() if context else 0
         columns = [pa.array([task], pa.int32()), pa.array([rows]), pa.array([total.tobytes()])]
@@ -68,9 +65,9 @@ def solve_ridge(batches: Iterable[pa.RecordBatch], fewest: int) -> Iterator[pa.R
     for batch in batches:
         rows += int(batch.column("rows").to_numpy().sum())
         for sums in batch.column("products"):
-            more = np.frombuffer(sums.as_buffer()).reshape(COLUMNS, -1)
-            check_one_width(more.shape[1], total.shape[-1] if total.ndim > 1 else more.shape[1])
-            total = total + more
+            products = np.frombuffer(sums.as_buffer()).reshape(COLUMNS, -1)
+            check_one_width(products.shape[1], total.shape[-1] if total.ndim > 1 else products.shape[1])
+            total = total + products
     if rows >= fewest:
         penalty = np.full(COLUMNS, RIDGE)
         penalty[0] = 0  # the constant is the mean of the tracks, which nothing should shrink to 0
@@ -79,7 +76,7 @@ def solve_ridge(batches: Iterable[pa.RecordBatch], fewest: int) -> Iterator[pa.R
 
 
 def build_design_matrix(rows: pa.RecordBatch) -> Doubles:
-    """(n, COLUMNS). A track's words together have a length of about 1, however many they are."""
+    """(n, COLUMNS)."""
     design = np.zeros((rows.num_rows, COLUMNS))
     design[:, 0] = 1
     for at, name in enumerate(NUMBERS):
@@ -87,6 +84,7 @@ def build_design_matrix(rows: pa.RecordBatch) -> Doubles:
         design[:, 1 + 2 * at] = column.fill_null(0).to_numpy()
         design[:, 2 + 2 * at] = column.is_valid().to_numpy(zero_copy_only=False)
     counts, numbers = _count_words(rows), rows.column("words").flatten().to_numpy()
+    # a track's words together have a length of about 1, however many they are
     signs = np.where(numbers < WORDS, 1.0, -1.0) / np.sqrt(np.repeat(counts, counts))
     places = np.repeat(np.arange(len(counts)), counts) * WORDS + numbers % WORDS
     design[:, -WORDS:] = np.bincount(places, signs, len(counts) * WORDS).reshape(-1, WORDS)
@@ -100,15 +98,12 @@ def has_content(rows: pa.RecordBatch) -> Flags:
 
 
 def _count_words(rows: pa.RecordBatch) -> Ints:
-    return np.asarray(pc.list_value_length(rows.column("words")).fill_null(0).to_numpy().astype(np.int64))
+    lengths = pc.list_value_length(rows.column("words")).fill_null(0)
+    return np.asarray(lengths.to_numpy().astype(np.int64))
 
 
 def stack_in_and_out(rows: pa.RecordBatch) -> Doubles:
-    """(m, 2 d): in and out vector side by side, of the rows that have them.
-
-    Raises:
-        VectorError: vectors of different lengths.
-    """
+    """(m, 2 d): in and out vector side by side, of the rows that have them; or VectorError."""
     in_vectors, out_vectors = (to_matrix(rows.column(name)) for name in ("in_vector", "out_vector"))
     check_one_width(in_vectors.shape[1], out_vectors.shape[1])
     return np.concatenate([in_vectors, out_vectors], axis=1, dtype=np.float64)
@@ -128,10 +123,9 @@ def fill_vectors(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     batches = (batch for batch in batches if batch.num_rows)
     if (first := next(batches, None)) is None:
         return
-    leader = first.column("weights")[0].as_py()
-    weights = (
-        None if leader is None else np.frombuffer(leader, np.float32).reshape(COLUMNS, -1).astype(np.float64)
-    )
+    weights = None
+    if (leader := first.column("weights")[0].as_py()) is not None:
+        weights = np.frombuffer(leader, np.float32).reshape(COLUMNS, -1).astype(np.float64)
     for rows in regroup_by_artist(chain([first], batches)):
         filled = _fill_batch(rows, weights)
         for part in _slice_numbers(np.arange(rows.num_rows)):
@@ -140,27 +134,27 @@ def fill_vectors(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
 
 def regroup_by_artist(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     """The same rows without those that bring weights, in batches that end where an artist ends."""
-    rest: list[pa.RecordBatch] = []
+    # no more rows are in memory than a batch and the artist at its end have
+    tail: list[pa.RecordBatch] = []
     for batch in batches:
         rows = batch.filter(batch.column("weights").is_null())
         if not rows.num_rows:
             continue
-        begin = _start_of_last_artist(rows)
-        if rest and (begin or not rest[0].column("artist_id")[0].equals(rows.column("artist_id")[0])):
-            yield pa.concat_batches([*rest, rows.slice(0, begin)])
-            rest = []
-        elif begin:
-            yield rows.slice(0, begin)
-        if begin < rows.num_rows:
-            rest.append(rows.slice(begin))
-    if rest:
-        yield pa.concat_batches(rest)
+        start = _start_of_last_artist(rows)
+        if tail and (start or not tail[0].column("artist_id")[0].equals(rows.column("artist_id")[0])):
+            yield pa.concat_batches([*tail, rows.slice(0, start)])
+            tail = []
+        elif start:
+            yield rows.slice(0, start)
+        if start < rows.num_rows:
+            tail.append(rows.slice(start))
+    if tail:
+        yield pa.concat_batches(tail)
 
 
 def _start_of_last_artist(rows: pa.RecordBatch) -> int:
-    """Of rows without artist each is whole by itself."""
     artists = rows.column("artist_id")
-    if not artists[-1].is_valid:
+    if not artists[-1].is_valid:  # of rows without artist each is whole by itself
         return rows.num_rows
     return rows.num_rows - int(pc.sum(pc.fill_null(pc.equal(artists, artists[-1]), False)).as_py())
 
@@ -173,13 +167,15 @@ class _Vectors:
     source: NDArray[np.int8]
 
     def put(self, at: Ints, pairs: Doubles, source: int) -> None:
-        """Unless there is one already, or in + out is all zeros. What is not a number is kept: the gate must see it."""
-        single = pairs.astype(np.float32)
-        good = (self.source[at] == NONE) & (add_in_to_out(single) != 0).any(axis=1)
-        self.pairs[at[good]] = single[good]
-        self.source[at[good]] = source
+        """Unless there is one already, or in + out is all zeros."""
+        # as they are stored; what is not a number is kept: the gate must see it
+        floats = pairs.astype(np.float32)
+        usable = (self.source[at] == NONE) & (add_in_to_out(floats) != 0).any(axis=1)
+        self.pairs[at[usable]] = floats[usable]
+        self.source[at[usable]] = source
 
     def missing(self) -> list[Ints]:
+        # by parts: doubles of no more than BATCH of the rows to fill are in memory
         return _slice_numbers(np.flatnonzero(self.source == NONE))
 
 
@@ -198,10 +194,11 @@ def _fill_batch(rows: pa.RecordBatch, weights: Doubles | None) -> _Vectors:
         for part in filled.missing():
             filled.put(*groups.means(part), ARTIST)
     if weights is not None:
+        # without the vectors: `take` copies what it takes
         content = rows.select([*NUMBERS, "words"])
         for part in filled.missing():
-            some = part[has_content(content.take(pa.array(part)))]
-            filled.put(some, build_design_matrix(content.take(pa.array(some))) @ weights, CONTENT)
+            usable = part[has_content(content.take(pa.array(part)))]
+            filled.put(usable, build_design_matrix(content.take(pa.array(usable))) @ weights, CONTENT)
     return filled
 
 
@@ -213,6 +210,7 @@ def _slice_numbers(numbers: Ints) -> list[Ints]:
 class _Groups:
     """Sums over the learned tracks of each artist and each album, by the number of its run of rows."""
 
+    # rows are sorted by artist, album and track, so a sum over each of a hundred thousand groups is one call
     artist: Ints  # run of each row
     album: Ints
     artist_sums: Doubles  # in and out vectors, each as often as it was played
@@ -228,11 +226,11 @@ class _Groups:
         weight = np.where(artist_ids[at] < 0, 0.0, support)
         album_sums = _sum_by_run(pairs * weight[:, None], album[at], len(first))
         album_support = _sum_by_run(weight[:, None], album[at], len(first))
-        of_album, artists = artist[first], int(artist[-1]) + 1
-        artist_sums = _sum_by_run(album_sums, of_album, artists)
-        artist_support = _sum_by_run(album_support, of_album, artists)[:, 0]
-        named = np.where(albums[first] < 0, 0.0, album_support[:, 0])
-        return cls(artist, album, artist_sums, album_sums, artist_support, named)
+        artist_of_album, artists = artist[first], int(artist[-1]) + 1
+        artist_sums = _sum_by_run(album_sums, artist_of_album, artists)
+        artist_support = _sum_by_run(album_support, artist_of_album, artists)[:, 0]
+        named_support = np.where(albums[first] < 0, 0.0, album_support[:, 0])
+        return cls(artist, album, artist_sums, album_sums, artist_support, named_support)
 
     def means(self, at: Ints) -> tuple[Ints, Doubles]:
         """Of these tracks, those whose artist has learned ones: the mean of the album's, shrunk to the artist's."""
@@ -255,7 +253,8 @@ def _number_runs(*columns: Ints) -> Ints:
 
 
 def _sum_by_run(values: Doubles, runs: Ints, count: int) -> Doubles:
-    """(count, k): the sum of each run's rows, from the first to the last; runs ascend."""
+    """(count, k): the sum of each run's rows; runs ascend."""
+    # from the first row to the last, so that no sum depends on how the rows were spread
     sums = np.zeros((count, values.shape[1]))
     first = np.flatnonzero(np.diff(runs, prepend=-1))
     if len(first):
@@ -264,18 +263,19 @@ def _sum_by_run(values: Doubles, runs: Ints, count: int) -> Doubles:
 
 
 def _build_batch(rows: pa.RecordBatch, pairs: Matrix, source: NDArray[np.int8]) -> pa.RecordBatch:
-    known, learned = source != NONE, source == LEARNED
-    pairs = pairs[known]
+    has_vector, learned = source != NONE, source == LEARNED
+    pairs = pairs[has_vector]
     sums, half = add_in_to_out(pairs), pairs.shape[1] // 2
-    norm = np.zeros(len(known))
-    norm[known] = np.linalg.norm(sums, axis=1)
+    norm = np.zeros(len(has_vector))
+    norm[has_vector] = np.linalg.norm(sums, axis=1)
+    # 0 where the vector came of other tracks: nothing was learned from the track's own plays
     support = np.where(learned, rows.column("support").fill_null(0).to_numpy(), 0)
     columns = {
         "track_id": rows.column("track_id"),
-        "in_vector": _nullable_lists(pairs[:, :half], known),
-        "out_vector": _nullable_lists(pairs[:, half:], known),
-        "vector": _nullable_lists((sums / norm[known, None]).astype(np.float32), known),
-        "norm": pa.array(norm, mask=~known),
+        "in_vector": _nullable_lists(pairs[:, :half], has_vector),
+        "out_vector": _nullable_lists(pairs[:, half:], has_vector),
+        "vector": _nullable_lists((sums / norm[has_vector, None]).astype(np.float32), has_vector),
+        "norm": pa.array(norm, mask=~has_vector),
         "support": pa.array(support, pa.int64()),
         "source": pa.array(np.array(SOURCES)[source].tolist(), pa.string()),
         **{s: pc.if_else(pa.array(learned), rows.column(s), None) for s in ("in_state", "out_state")},
@@ -283,8 +283,8 @@ def _build_batch(rows: pa.RecordBatch, pairs: Matrix, source: NDArray[np.int8]) 
     return pa.RecordBatch.from_pydict(columns)
 
 
-def _nullable_lists(matrix: Matrix, known: Flags) -> pa.ListArray:
-    """The matrix's rows where `known`, null elsewhere."""
-    offsets = np.concatenate([[0], np.cumsum(known)]) * matrix.shape[1]
+def _nullable_lists(matrix: Matrix, has_row: Flags) -> pa.ListArray:
+    """The matrix's rows in the places that have one, null elsewhere."""
+    offsets = np.concatenate([[0], np.cumsum(has_row)]) * matrix.shape[1]
     values = pa.array(np.ascontiguousarray(matrix).reshape(-1))
-    return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), values, mask=pa.array(~known))
+    return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), values, mask=pa.array(~has_row))

@@ -17,11 +17,6 @@ PARTED = 64  # products to a part when the largest are looked for
 def paired_ratio(new_hits: Flags, old_hits: Flags) -> tuple[float, float, float]:
     """Hits of the new version / hits of the old one on the same pairs, with a 95 % interval.
 
-    The interval is the hybrid one of Bonett and Price, "Confidence Intervals for a Ratio of Binomial
-    Proportions Based on Paired Data" (2006): Wilson's for either proportion, among the pairs that either hit,
-    narrowed by how much the two correlate. Unlike the bootstrap it stays honest where hits are few:
-    five against none are no certainty, and none against none is anything.
-
     Hits against none are Inf, none against none is 1.
 
     Raises:
@@ -38,14 +33,17 @@ def paired_ratio(new_hits: Flags, old_hits: Flags) -> tuple[float, float, float]
 
 
 def _bounds(new: int, old: int, both: int) -> tuple[float, float]:
-    """One is added to each cell in which the two differ, so that no variance is 0."""
-    either = new + old - both
-    if not either:
+    # the hybrid interval of Bonett and Price, "Confidence Intervals for a Ratio of Binomial Proportions Based
+    # on Paired Data" (2006): Wilson's for either proportion, among the pairs that either hit, narrowed by how
+    # much the two correlate. A bootstrap is not honest where hits are few: five against none would be certain
+    union = new + old - both
+    if not union:
         return 0.0, float("inf")
-    together = np.sqrt((new + old - 2 * both + 2) / ((new + 1) * (old + 1)))
-    apart = sum(np.sqrt((1 - (hits + 1) / (either + 2)) / (hits + 1)) for hits in (new, old))
-    z = Z_95 * together / apart
-    (new_low, new_high), (old_low, old_high) = _wilson(new, either, z), _wilson(old, either, z)
+    # one is added to each cell in which the two differ, so that no variance is 0
+    paired_error = np.sqrt((new + old - 2 * both + 2) / ((new + 1) * (old + 1)))
+    errors = sum(np.sqrt((1 - (hits + 1) / (union + 2)) / (hits + 1)) for hits in (new, old))
+    z = Z_95 * paired_error / errors
+    (new_low, new_high), (old_low, old_high) = _wilson(new, union, z), _wilson(old, union, z)
     return new_low / old_high, new_high / old_low if old_low > 0 else float("inf")
 
 
@@ -57,14 +55,13 @@ def _wilson(hits: int, pairs: int, z: float) -> tuple[float, float]:
 
 
 def find_neighbours(matrix_unit: Matrix, rows: Ints, k: int = 10, block: int = 512) -> Ints:
-    """The k tracks with the largest inner products with each of `rows`, itself left out; exact.
+    """The k tracks with the largest inner products with each of `rows`, itself left out; equals by number.
 
-    Equals come by number. A row of zeros is no vector: it is no track's neighbour and has none.
+    A row of zeros is no vector: it is no track's neighbour and has none. `block` is as in `rank_targets`.
 
     Args:
         matrix_unit: tracks x dimensions, rows of length 1 for cosine.
         rows: numbers of the tracks whose neighbours are searched.
-        block: rows at a time; fewer where their products would take more than 256 MB.
 
     Raises:
         EvaluationError: NaN or Inf, a row that is no track's, or k below 1.
@@ -88,23 +85,18 @@ def find_neighbours(matrix_unit: Matrix, rows: Ints, k: int = 10, block: int = 5
 
 
 def _top_k(products: Matrix, k: int) -> Ints:
-    """Places of the k largest, falling; of equals the first. Partitioning alone would take any of them."""
+    """Places of the k largest, falling; of equals the first."""
     if k == 0:
         return np.empty(0, np.int64)
-    among = np.flatnonzero(products >= _top_k_threshold(products, k))
-    return among[np.argsort(-products[among], kind="stable")[:k]]
-
-
-def _top_k_threshold(products: Matrix, k: int) -> np.float32:
-    """Something that at least k products, and few more, are not below.
-
-    The k-th largest is, and so is the k-th largest of the largest of each part, at a tenth of the cost.
-    """
-    width = len(products) // PARTED
+    # at least k products, and few more, are not below the k-th largest of the parts' largest, which is found
+    # at a tenth of the cost of the k-th largest of all
+    width, sample = len(products) // PARTED, products
     if width >= k:
-        products = products[: PARTED * width].reshape(PARTED, width).max(axis=0)
-    threshold: np.float32 = np.partition(products, len(products) - k)[len(products) - k]
-    return threshold
+        sample = products[: PARTED * width].reshape(PARTED, width).max(axis=0)
+    threshold = np.partition(sample, len(sample) - k)[len(sample) - k]
+    # partitioning alone would take any of the equal ones
+    candidates = np.flatnonzero(products >= threshold)
+    return candidates[np.argsort(-products[candidates], kind="stable")[:k]]
 
 
 def overlap(neighbours_a: Ints, neighbours_b: Ints) -> float:
@@ -117,6 +109,7 @@ def overlap(neighbours_a: Ints, neighbours_b: Ints) -> float:
         raise EvaluationError(
             f"overlap: neighbours are {neighbours_a.shape} and {neighbours_b.shape}; expected one rows x k"
         )
+    # row and neighbour as one number: one intersection of all rows, not one of each
     rows = np.arange(len(neighbours_a))[:, None]
     width = 1 + max(neighbours_a.max(), neighbours_b.max())
     a, b = ((rows * width + near)[near >= 0] for near in (neighbours_a, neighbours_b))
@@ -131,43 +124,44 @@ def mean_cosine(a: Matrix, b: Matrix) -> float:
     """
     if a.shape != b.shape:
         raise EvaluationError(f"cosine: matrices are {a.shape} and {b.shape}; expected the same rows of both")
+    # summed in doubles, without a copy of a matrix in doubles
     products, squares_a, squares_b = (
         np.einsum("ij,ij->i", x, y, dtype=np.float64) for x, y in ((a, b), (a, a), (b, b))
     )
-    both = (squares_a > 0) & (squares_b > 0)
-    if not both.any():
+    in_both = (squares_a > 0) & (squares_b > 0)
+    if not in_both.any():
         raise EvaluationError(f"cosine: of {len(a)} rows none has a vector in both; expected one or more")
-    return float((products[both] / np.sqrt(squares_a[both] * squares_b[both])).mean())
+    return float((products[in_both] / np.sqrt(squares_a[in_both] * squares_b[in_both])).mean())
 
 
 def hubness(neighbours: Ints, tracks: int) -> dict[str, float]:
     """How unevenly tracks are neighbours of others (Radovanović et al., "Hubs in Space", 2010).
 
     - `largest`: rows that the most named track is a neighbour of.
-    - `largest_ratio`: that against the mean over tracks, rows x k / tracks. With all rows searched the
-      mean is k, so at most 20 * k rows is a ratio of at most 20. Of a sample it holds too, but chance adds
-      to it: search rows enough for a mean of one or more.
+    - `largest_ratio`: that against the mean over tracks, rows x k / tracks.
     - `skewness`: third standardised moment of the rows that name a track; 0 where all are named alike.
     - `orphans`: share of tracks that are no track's neighbour; of a sample of rows it is too large.
 
     Args:
-        neighbours: of `neighbours`; -1 counts for no track, but in the mean.
+        neighbours: of `find_neighbours`; -1 counts for no track, but in the mean.
         tracks: how many could be named: those with a vector, numbered without gaps.
 
     Raises:
         EvaluationError: no neighbours, or one that is no track.
     """
-    named = neighbours[neighbours >= 0]
-    if not len(named) or named.max() >= tracks:
+    mentions = neighbours[neighbours >= 0]
+    if not len(mentions) or mentions.max() >= tracks:
         raise EvaluationError(f"hubness: expected neighbours among {tracks} tracks, and one or more of them")
-    times = np.bincount(named, minlength=tracks).astype(np.float64)
-    away = times - times.mean()
-    spread = np.sqrt((away**2).mean())
+    counts = np.bincount(mentions, minlength=tracks).astype(np.float64)
+    deviations = counts - counts.mean()
+    spread = np.sqrt((deviations**2).mean())
     return {
-        "largest": float(times.max()),
-        "largest_ratio": float(times.max() * tracks / neighbours.size),
-        "skewness": float((away**3).mean() / spread**3) if spread > 0 else 0.0,
-        "orphans": float((times == 0).mean()),
+        "largest": float(counts.max()),
+        # with all rows searched the mean is k; of a sample chance adds to the ratio: search rows enough for a
+        # mean of one or more
+        "largest_ratio": float(counts.max() * tracks / neighbours.size),
+        "skewness": float((deviations**3).mean() / spread**3) if spread > 0 else 0.0,
+        "orphans": float((counts == 0).mean()),
     }
 
 
@@ -176,9 +170,8 @@ def popularity_bias(neighbours: Ints, rows: Ints, support: Ints) -> dict[str, fl
 
     `lift` is the popularity lift of Abdollahpouri et al., "The Connection Between Popularity Bias,
     Calibration, and Fairness in Recommendation" (2020): the mean popularity of what is named, less that
-    of what it is named for, as a share of the latter. 0 is none; above, known tracks are favoured.
-    Popularity is a percentile of plays among all tracks, equals at their middle, so that its mean over
-    all of them is 0.5 and a few hits do not make up the figure. `neighbours` and `rows` are its two means.
+    of what it is named for, as a share of the latter; above 0, known tracks are favoured. `neighbours` and
+    `rows` are its two means.
 
     Raises:
         EvaluationError: not parallel, or no neighbours.
@@ -188,23 +181,22 @@ def popularity_bias(neighbours: Ints, rows: Ints, support: Ints) -> dict[str, fl
             f"popularity: {len(neighbours)} rows of neighbours for {len(rows)} rows; "
             "expected as many of both, and one or more neighbours"
         )
+    # not plays, of which a few hits would make up the figure: the mean percentile of all tracks is 0.5
     percentile = percentiles(support)
-    named = neighbours >= 0
-    of_named = float(percentile[neighbours[named]].mean())
-    of_rows = float(percentile[rows[named.any(axis=1)]].mean())
-    return {"neighbours": of_named, "rows": of_rows, "lift": of_named / of_rows - 1}
+    is_neighbour = neighbours >= 0
+    neighbour_mean = float(percentile[neighbours[is_neighbour]].mean())
+    row_mean = float(percentile[rows[is_neighbour.any(axis=1)]].mean())
+    return {"neighbours": neighbour_mean, "rows": row_mean, "lift": neighbour_mean / row_mean - 1}
 
 
 def percentiles(support: Ints) -> Doubles:
     """Of each track, the share of tracks with fewer plays and half of those with as many, itself included."""
-    _, level, alike = np.unique(support, return_inverse=True, return_counts=True)
-    return ((np.cumsum(alike) - alike / 2) / max(1, len(support)))[level]
+    _, level, level_sizes = np.unique(support, return_inverse=True, return_counts=True)
+    return ((np.cumsum(level_sizes) - level_sizes / 2) / max(1, len(support)))[level]
 
 
 def norm_shift(new_norms: Doubles, old_norms: Doubles) -> tuple[float, float]:
     """New against old length of vectors, as two ratios: of the first percentiles and of the ninety-ninth.
-
-    Norms of 0 are of tracks without a vector and are left out.
 
     Raises:
         EvaluationError: no vectors on a side, or a norm that is NaN, Inf or below 0.
@@ -214,6 +206,7 @@ def norm_shift(new_norms: Doubles, old_norms: Doubles) -> tuple[float, float]:
             raise EvaluationError(
                 f"norms: of the {name} vectors are not all finite and 0 or more, or all are 0"
             )
+    # norms of 0 are of tracks without a vector; the least and the largest of the rest would each be one track's
     new, old = (np.percentile(norms[norms > 0], (1, 99)) for norms in (new_norms, old_norms))
     low, high = new / old
     return float(low), float(high)

@@ -27,9 +27,9 @@ class Corpus:
 
 @dataclass
 class Model:
-    """One row per track. Trainers write into these very arrays: at two million tracks of 128 numbers
-    each matrix has a gigabyte, and there is no room for a second pair."""
+    """One row per track. Trainers write into these very arrays."""
 
+    # at two million tracks of 128 numbers each matrix has a gigabyte, and there is no room for a second pair
     in_vectors: Matrix
     out_vectors: Matrix
     in_states: Floats  # Adagrad's sums of squared gradients, one per row
@@ -45,17 +45,15 @@ class Model:
         return cls(in_vectors, np.zeros_like(in_vectors), *(np.zeros(tracks, np.float32) for _ in range(2)))
 
     def initialise_new_rows(self) -> None:
-        """Puts out rows of zeros, of tracks that a warm training meets first, at the mean of the others.
-
-        Out rows of a trained model lie where most scores are below zero: one near zero stands before almost every
-        other until it is learned, and within the one epoch of a warm training it is not. On a radio history, with
-        3 % and 15 % of the sequences new, 0.90 and 0.83 of the hits were left; from the mean 1.01 and 1.00.
-        """
+        """Puts out rows of zeros, of tracks that a warm training meets first, at the mean of the others."""
+        # out rows of a trained model lie where most scores are below zero: one near zero stands before almost
+        # every other until it is learned, and within the one epoch of a warm training it is not. On a radio
+        # history, with 3 % and 15 % of the sequences new, 0.90 and 0.83 of the hits were left; from the mean
+        # 1.01 and 1.00
         learned = self.out_vectors.any(axis=1)
         if learned.any() and not learned.all():
-            self.out_vectors[~learned] = self.out_vectors.sum(axis=0, dtype=np.float64) / np.count_nonzero(
-                learned
-            )
+            total = self.out_vectors.sum(axis=0, dtype=np.float64)
+            self.out_vectors[~learned] = total / np.count_nonzero(learned)
 
     def combine(self) -> Matrix:
         """In + out, of length 1: what tracks are compared by; a row of zeros stays one."""
@@ -67,11 +65,11 @@ class Model:
 
     def rotate(self, rotation: Doubles) -> None:
         """Both matrices by one rotation, in place: inner products of in and out stay what they were."""
-        # by chunks, in place: at two million tracks there is no room for another matrix
-        by = rotation.astype(np.float32)
+        # Adagrad's states are sums over a row's squared gradient, which no rotation changes: they stay
+        floats = rotation.astype(np.float32)
         for start in range(0, len(self.in_vectors), CHUNK):
             for matrix in (self.in_vectors, self.out_vectors):
-                matrix[start : start + CHUNK] = matrix[start : start + CHUNK] @ by
+                matrix[start : start + CHUNK] = matrix[start : start + CHUNK] @ floats
 
     def combine_in_place(self) -> tuple[Matrix, Floats]:
         """What `combine` gives and the lengths before, in the place of the in vectors: they are lost."""
@@ -85,8 +83,8 @@ class Model:
 
 
 def _move_to_front(array: Floats, rows: Ints) -> Floats:
-    """Rows only ever move to the front, so chunk after chunk nothing is overwritten that is still to move."""
+    # rows only ever move to the front, so chunk after chunk nothing is overwritten that is still to move
     for start in range(0, len(rows), CHUNK):
-        some = rows[start : start + CHUNK]
-        array[start : start + len(some)] = array[some]
+        chunk = rows[start : start + CHUNK]
+        array[start : start + len(chunk)] = array[chunk]
     return array[: len(rows)]

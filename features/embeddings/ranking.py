@@ -1,7 +1,7 @@
 """The rank of the track that was in fact played next, and the scores made of it: HR, NDCG, MRR.
 
-Every list is of all tracks, none sampled: with sampled rivals another model can come out ahead
-(Krichene and Rendle, "On Sampled Metrics for Item Recommendation", 2020).
+Every list is of all tracks: with sampled rivals another model can come out ahead (Krichene and Rendle, "On
+Sampled Metrics for Item Recommendation", 2020).
 """
 
 from __future__ import annotations
@@ -49,9 +49,6 @@ class Pairs:
     def answerable(self, tracks: int) -> Ints:
         """Places of the pairs whose two tracks are known and not the same.
 
-        A track is left out of its own list, so one that follows itself is on no list. Repeats in a row
-        are dropped before sessions get here; one that is left is a miss.
-
         Raises:
             EvaluationError: a number that is no track's.
         """
@@ -61,6 +58,8 @@ class Pairs:
                     f"pairs: {name} goes from {numbers.min()} to {numbers.max()}; "
                     f"expected -1 (not known) to {tracks - 1}, of {tracks} tracks"
                 )
+        # A track is left out of its own list, so one that follows itself is on no list. Repeats in a row are
+        # dropped before sessions get here; one that is left is a miss.
         return np.flatnonzero((self.query >= 0) & (self.target >= 0) & (self.query != self.target))
 
 
@@ -71,31 +70,35 @@ def rank_targets(queries: Matrix, items: Matrix, pairs: Pairs, block: int = 512)
     item it is on no list, as a query it has none.
 
     Args:
-        queries: of the track before, tracks x dimensions; in vectors, say.
-        items: of the track after, of the same shape.
+        queries: of the track before, tracks x dimensions, in vectors, say; `items`: of the track after.
         block: queries at a time; fewer where their products would take more than 256 MB.
 
     Raises:
         EvaluationError: matrices of two shapes or with NaN or Inf, or a pair outside of them.
     """
-    _check_alike(queries, items)
+    if queries.ndim != 2 or queries.shape != items.shape:
+        raise EvaluationError(
+            f"vectors: queries are {queries.shape} and items {items.shape}; expected one tracks x dimensions"
+        )
     place, vectors = drop_zero_rows(items)
-    at = pairs.answerable(len(items))
-    at = at[has_vector(queries)[pairs.query[at]] & (place[pairs.target[at]] >= 0)]
-    at = at[np.argsort(pairs.query[at], kind="stable")]  # a track's products are made once
-    distinct, row = np.unique(pairs.query[at], return_inverse=True)
+    valid = pairs.answerable(len(items))
+    valid = valid[has_vector(queries)[pairs.query[valid]] & (place[pairs.target[valid]] >= 0)]
+    # a track's products are made once
+    valid = valid[np.argsort(pairs.query[valid], kind="stable")]
+    distinct, row = np.unique(pairs.query[valid], return_inverse=True)
     ranks = np.zeros(len(pairs), np.int64)
     for first, products in iterate_products(queries, distinct, vectors, place, block):
-        here = slice(*np.searchsorted(row, (first, first + len(products))))
-        targets = place[pairs.target[at[here]]]
-        ranks[at[here]] = [_rank(products[r], t) for r, t in zip(row[here] - first, targets, strict=True)]
+        in_block = slice(*np.searchsorted(row, (first, first + len(products))))
+        targets = place[pairs.target[valid[in_block]]]
+        at = zip(row[in_block] - first, targets, strict=True)
+        ranks[valid[in_block]] = [_rank(products[r], target) for r, target in at]
     return ranks
 
 
 def drop_zero_rows(matrix: Matrix) -> tuple[Ints, Matrix]:
     """Of every track its place among those that have a vector, -1 where it has none; and their vectors."""
-    has = has_vector(matrix)
-    return np.where(has, np.cumsum(has) - 1, -1), matrix if has.all() else matrix[has]
+    has_row = has_vector(matrix)
+    return np.where(has_row, np.cumsum(has_row) - 1, -1), matrix if has_row.all() else matrix[has_row]
 
 
 def has_vector(matrix: Matrix) -> Flags:
@@ -106,6 +109,7 @@ def has_vector(matrix: Matrix) -> Flags:
     """
     if matrix.dtype != np.float32:
         raise EvaluationError(f"vectors: got {matrix.dtype}; expected float32")
+    # one sum instead of a matrix of flags: no sum of finite float32 leaves the range of a double
     if not np.isfinite(matrix.sum(dtype=np.float64)):
         bad = np.flatnonzero(~np.isfinite(matrix).all(axis=1))
         raise EvaluationError(
@@ -119,57 +123,45 @@ def iterate_products(
 ) -> Iterator[tuple[int, Matrix]]:
     """Inner products of `rows` of `queries` with all of `vectors`; -Inf where a track meets itself.
 
-    Yields the place in `rows` of a block's first, and the block, whose memory the next one takes over: to be
-    given fresh memory costs more than to multiply.
+    Yields the place in `rows` of a block's first, and the block, whose memory the next one takes over.
     """
     if block < 1:
         raise EvaluationError(f"block is {block}; expected 1 or more queries at a time")
     size = min(block, max(1, MOST_SCORES // max(1, len(vectors))), len(rows) or 1)
     later, earlier = _find_duplicate_rows(vectors)
+    # to be given fresh memory for each block costs more than to multiply
     memory = np.empty((size, len(vectors)), np.float32)
     for first in range(0, len(rows), size):
-        some = rows[first : first + size]
-        products = np.matmul(queries[some], vectors.T, out=memory[: len(some)])
+        block_rows = rows[first : first + size]
+        products = np.matmul(queries[block_rows], vectors.T, out=memory[: len(block_rows)])
         products[:, later] = products[:, earlier]
-        itself = np.flatnonzero(place[some] >= 0)
-        products[itself, place[some[itself]]] = -np.inf
+        own_rows = np.flatnonzero(place[block_rows] >= 0)
+        products[own_rows, place[block_rows[own_rows]]] = -np.inf
         yield first, products
 
 
 def _find_duplicate_rows(vectors: Matrix) -> tuple[Ints, Ints]:
-    """Rows that are an earlier one again, bit by bit, and the first that each of them is.
-
-    Cold tracks of one artist have one vector. BLAS rounds the last columns of a product otherwise than the
-    ones before, on many machines, so that such tracks would not tie.
-    """
+    """Rows that are an earlier one again, bit by bit, and the first that each of them is."""
+    # cold tracks of one artist have one vector. BLAS rounds the last columns of a product otherwise than the
+    # ones before, on many machines, so that such tracks would not tie
     if not vectors.size:
         return np.empty(0, np.int64), np.empty(0, np.int64)
-    whole = (
-        np.ascontiguousarray(vectors).view(np.dtype((np.void, vectors.itemsize * vectors.shape[1]))).ravel()
-    )
-    _, first, which = np.unique(whole, return_index=True, return_inverse=True)
+    row = np.dtype((np.void, vectors.itemsize * vectors.shape[1]))
+    rows = np.ascontiguousarray(vectors).view(row).ravel()
+    _, first, which = np.unique(rows, return_index=True, return_inverse=True)
     later = np.flatnonzero(first[which] != np.arange(len(vectors)))
     return later, first[which[later]]
 
 
 def _rank(products: Matrix, target: int) -> int:
     """One pass: equals before the target are ahead of it, equals after it are not."""
-    own = products[target]
-    ahead = np.count_nonzero(products[:target] >= own) + np.count_nonzero(products[target:] > own)
+    score = products[target]
+    ahead = np.count_nonzero(products[:target] >= score) + np.count_nonzero(products[target:] > score)
     return 1 + int(ahead)
-
-
-def _check_alike(queries: Matrix, items: Matrix) -> None:
-    if queries.ndim != 2 or queries.shape != items.shape:
-        raise EvaluationError(
-            f"vectors: queries are {queries.shape} and items {items.shape}; expected one tracks x dimensions"
-        )
 
 
 def scores(ranks: Ints, ks: Sequence[int] = KS) -> dict[str, float]:
     """`hr@k` and `ndcg@k` for every k, and `mrr` over whole lists; a rank of 0 is a miss and counts as 0.
-
-    With one right answer NDCG is 1 / log2(1 + rank) (Järvelin and Kekäläinen, 2002), its ideal being 1.
 
     Raises:
         EvaluationError: no pairs.
@@ -180,6 +172,7 @@ def scores(ranks: Ints, ks: Sequence[int] = KS) -> dict[str, float]:
     metrics = {}
     for k in ks:
         metrics[f"hr@{k}"] = float(np.count_nonzero(place <= k)) / len(ranks)
+        # with one right answer its ideal is 1 (Järvelin and Kekäläinen, 2002)
         metrics[f"ndcg@{k}"] = float((1 / np.log2(1 + place[place <= k])).sum()) / len(ranks)
     return metrics | {"mrr": float((1 / place).sum()) / len(ranks)}
 
@@ -191,11 +184,11 @@ def assign_segments(support: Ints) -> NDArray[np.int8]:
     plays lie, torso less than nine tenths, tail the rest. A track without plays is new.
     """
     order = np.lexsort((np.arange(len(support)), -support))
-    before = np.cumsum(support[order]) - support[order]
+    plays_before = np.cumsum(support[order]) - support[order]
     total = int(support.sum())
     segments = np.full(len(support), _TAIL, np.int8)
-    segments[order[10 * before < 9 * total]] = _TORSO
-    segments[order[2 * before < total]] = _HEAD
+    segments[order[10 * plays_before < 9 * total]] = _TORSO
+    segments[order[2 * plays_before < total]] = _HEAD
     segments[support == 0] = _NEW
     return segments
 
@@ -203,12 +196,10 @@ def assign_segments(support: Ints) -> NDArray[np.int8]:
 def score_segments(
     ranks: Ints, pairs: Pairs, support: Ints, ks: Sequence[int] = KS
 ) -> dict[str, dict[str, float]]:
-    """`scores` and the number of `pairs`, by the segment of the target; a segment without pairs is left out.
-
-    A target that is not known is new, as one that was never played.
-    """
-    pairs.answerable(len(support))
-    segments = np.append(assign_segments(support), _NEW)[pairs.target]  # -1 takes the last
+    """`scores` and the number of `pairs`, by the segment of the target; a segment without pairs is left out."""
+    pairs.answerable(len(support))  # for its errors
+    # -1, a target that is not known, takes the last: it is new, as one that was never played
+    segments = np.append(assign_segments(support), _NEW)[pairs.target]
     return {
         name: {"pairs": float(len(own)), **scores(own, ks)}
         for number, name in enumerate(SEGMENTS)

@@ -1,9 +1,7 @@
 """Semantic ids: a vector as a few codes, coarse to fine, by k-means of what the levels before left over.
 
 Residual quantisation gives a generative recommender words for tracks (TIGER: Rajput et al., "Recommender
-Systems with Generative Retrieval", 2023). Plain k-means per level stands in for its learned auto-encoder:
-OneRec and QARM report it to be the more stable, and it takes seconds. Vectors have length 1 and are compared
-by Euclidean distance, which then orders them as the cosine does.
+Systems with Generative Retrieval", 2023).
 """
 
 from __future__ import annotations
@@ -26,6 +24,9 @@ from pyspark.sql.types import ArrayType, IntegerType, StructType
 from features.embeddings.arrays import Doubles, Ints, Matrix, Tokens, to_matrix
 
 _CARRIED = ("track_id", "version_id", "space_id", "ds", "feature_at")
+# Plain k-means per level stands in for TIGER's learned auto-encoder: OneRec and QARM report it to be the more
+# stable, and it takes seconds. Vectors have length 1, so Euclidean distance orders them as the cosine does.
+
 # Of 60,416 tracks of real sessions, 3 levels of 256 codes leave 11 % (vectors of sgns) to 22 % (of gensim) in
 # collisions, 4 levels 3 to 9 %; every code is used.
 LEVELS = 4
@@ -41,20 +42,18 @@ class SemanticIdError(ValueError):
 
 @dataclass(frozen=True, eq=False)
 class Codebooks:
-    """One (codes, d) float32 matrix of centroids per level, coarse to fine.
+    """One (codes, d) float32 matrix of centroids per level, coarse to fine."""
 
-    They stay as they are while a space is only trained further, or else each day would rename all tracks.
-    """
-
+    # they stay as they are while a space is only trained further, or else each day would rename all tracks
     codebook_id: str
     levels: tuple[Matrix, ...]
 
     @classmethod
     def of(cls, levels: Sequence[Matrix]) -> Codebooks:
         """Named by shape and content: equal books have one name, whoever fitted them."""
-        exact = tuple(np.ascontiguousarray(level, np.float32) for level in levels)
-        content = blake2b(b"".join(level.tobytes() for level in exact), digest_size=6).hexdigest()
-        return cls(f"{'x'.join(str(len(level)) for level in exact)}-{content}", exact)
+        matrices = tuple(np.ascontiguousarray(level, np.float32) for level in levels)
+        content = blake2b(b"".join(level.tobytes() for level in matrices), digest_size=6).hexdigest()
+        return cls(f"{'x'.join(str(len(level)) for level in matrices)}-{content}", matrices)
 
     @property
     def dimensions(self) -> int:
@@ -66,8 +65,7 @@ def fit(
 ) -> Codebooks:
     """Books of `levels` times `codes` centroids, of (n, d) vectors; the same with the same seed.
 
-    Each level learns from SAMPLED * codes rows at most, drawn once. Where fewer rows differ than there
-    should be codes, each that differs gets one, and one warning says so.
+    Where fewer rows differ than there should be codes, each that differs gets one, and one warning says so.
 
     Raises:
         SemanticIdError: no vectors, vectors that are not finite, or settings below 1.
@@ -75,8 +73,8 @@ def fit(
     _check_fit(vectors, levels, codes, iterations)
     draws = np.random.default_rng(seed)
     size = min(len(vectors), SAMPLED * codes)
-    sampled = np.sort(draws.choice(len(vectors), size, replace=False))
-    residual, books = vectors[sampled].astype(np.float64), []
+    sample = np.sort(draws.choice(len(vectors), size, replace=False))
+    residual, books = vectors[sample].astype(np.float64), []
     for _ in range(levels):
         book = _fit_centroids(residual.astype(np.float32), codes, int(draws.integers(1, 2**31)), iterations)
         residual = residual - book[_nearest_centroids(residual, book)]
@@ -92,8 +90,6 @@ def fit(
 def assign(vectors: Matrix, books: Codebooks) -> Tokens:
     """(n, levels): at each level the code nearest to what the levels before left over, the lowest of equal ones.
 
-    In doubles: in floats the same vector can get another code in a block of another length.
-
     Raises:
         SemanticIdError: vectors of another length than the books'.
     """
@@ -104,6 +100,7 @@ def assign(vectors: Matrix, books: Codebooks) -> Tokens:
         )
     codes = np.empty((len(vectors), len(books.levels)), np.int32)
     for start in range(0, len(vectors), BLOCK):
+        # in doubles: in floats the same vector can get another code in a block of another length
         residual = vectors[start : start + BLOCK].astype(np.float64)
         for level, book in enumerate(books.levels):
             nearest = _nearest_centroids(residual, book)
@@ -113,11 +110,12 @@ def assign(vectors: Matrix, books: Codebooks) -> Tokens:
 
 
 def load_codebooks(rows: Iterable[Mapping[str, Any]]) -> Codebooks:
-    """The books that rows of `semantic_codebooks` hold: of one codebook and day, in any order.
+    """The books that rows of `semantic_codebooks` hold, of one codebook and day.
 
     Raises:
         SemanticIdError: rows of several codebooks, or not those that the codebook's name was made of.
     """
+    # rows of a table come in any order, and the name is a hash of levels and codes in theirs
     ordered = sorted(rows, key=lambda row: (row["level"], row["code"]))
     names = sorted({row["codebook_id"] for row in ordered})
     if len(names) != 1:
@@ -148,6 +146,7 @@ def _fit_centroids(residual: Matrix, codes: int, seed: int, iterations: int) -> 
     """As k-means finds them, or, where no more rows differ than there are codes, those rows, in order."""
     import faiss
 
+    # cold tracks of one artist have one vector, and a small history few tracks
     distinct = np.unique(residual + np.float32(0), axis=0)  # -0 becomes 0
     if len(distinct) <= codes:
         return np.asarray(distinct)
@@ -162,6 +161,7 @@ def _fit_centroids(residual: Matrix, codes: int, seed: int, iterations: int) -> 
 
 def _nearest_centroids(residual: Doubles, book: Matrix) -> Ints:
     centroids = book.astype(np.float64)
+    # without the residual's own square, which is the same for all centroids
     distances = (centroids * centroids).sum(axis=1) - 2 * (residual @ centroids.T)
     return np.asarray(distances.argmin(axis=1))
 
@@ -178,12 +178,12 @@ def build_semantic_ids(embeddings: DataFrame, books: Codebooks) -> DataFrame:
     vectors = embeddings.where("vector is not null").select(*_CARRIED, "vector")
     carried = StructType(vectors.schema.fields[:-1])
     schema = carried.add("codes", ArrayType(IntegerType()), nullable=False)
-    coded = vectors.mapInArrow(partial(_assign_batches, books=books), schema)
+    rows = vectors.mapInArrow(partial(_assign_batches, books=books), schema)
     # only ids and codes are shuffled: vectors stay in the task that reads them
     place = F.row_number().over(Window.partitionBy("ds", "codes").orderBy("track_id")) - 1
-    placed = coded.withColumn("collision", place)
+    unique = rows.withColumn("collision", place)
     words = F.array_join(F.concat("codes", F.array("collision")).cast("array<string>"), "-")
-    return placed.withColumns({"codebook_id": F.lit(books.codebook_id), "semantic_id": words})
+    return unique.withColumns({"codebook_id": F.lit(books.codebook_id), "semantic_id": words})
 
 
 def _assign_batches(batches: Iterable[pa.RecordBatch], books: Codebooks) -> Iterator[pa.RecordBatch]:
@@ -201,11 +201,12 @@ def build_codebook_rows(ids: DataFrame, books: Codebooks, space_id: str, ds: dat
         (level, code, centroid)
         for level, book in enumerate(books.levels)
         for code, centroid in enumerate(book.tolist())
-    ]
+    ]  # 1,024 rows by default
     schema = "level int not null, code int not null, centroid array<float> not null"
     rows = ids.sparkSession.createDataFrame(centroids, schema)
-    used = ids.select(F.posexplode("codes").alias("level", "code")).groupBy("level", "code").count()
-    return rows.join(F.broadcast(used), ["level", "code"], "left").select(
+    # codes without tracks have rows too, or else the books could not be read back
+    tracks_by_code = ids.select(F.posexplode("codes").alias("level", "code")).groupBy("level", "code").count()
+    return rows.join(F.broadcast(tracks_by_code), ["level", "code"], "left").select(
         F.lit(books.codebook_id).alias("codebook_id"),
         F.lit(space_id).alias("space_id"),
         "level",
@@ -219,16 +220,16 @@ def build_codebook_rows(ids: DataFrame, books: Codebooks, space_id: str, ds: dat
 def measure_ids(ids: DataFrame, embeddings: DataFrame) -> dict[str, float]:
     """What the gate asks of a day's ids.
 
-    - collisions: share of the tracks that were learned which share all codes with another such. Tracks that
-      have their artist's vector share its codes, and should.
+    - collisions: share of the tracks that were learned which share all codes with another such.
     - duplicate_semantic_ids: ids that more than one track has.
     """
+    # tracks that have their artist's vector share its codes, and should
     learned = ids.join(embeddings.where("source = 'learned'").select("track_id"), "track_id", "left_semi")
     groups = learned.groupBy("codes").agg(F.count("*").alias("tracks"))
-    shared = F.sum(F.when(F.col("tracks") > 1, F.col("tracks")).otherwise(0)) / F.sum("tracks")
-    twice = ids.groupBy("semantic_id").count().where("count > 1").count()
-    share = groups.select(F.coalesce(shared, F.lit(0.0))).collect()[0][0]
-    return {"collisions": float(share), "duplicate_semantic_ids": float(twice)}
+    share_in_collision = F.sum(F.when(F.col("tracks") > 1, F.col("tracks")).otherwise(0)) / F.sum("tracks")
+    duplicates = ids.groupBy("semantic_id").count().where("count > 1").count()
+    share = groups.select(F.coalesce(share_in_collision, F.lit(0.0))).collect()[0][0]
+    return {"collisions": float(share), "duplicate_semantic_ids": float(duplicates)}
 
 
 def measure_prefix_stability(before: DataFrame, now: DataFrame) -> dict[str, float]:
@@ -237,10 +238,11 @@ def measure_prefix_stability(before: DataFrame, now: DataFrame) -> dict[str, flo
     Empty where the days have no track in common, or other books.
     """
     old = before.select("track_id", "codebook_id", F.col("codes").alias("old"))
-    both = now.join(old, ["track_id", "codebook_id"])
-    levels = both.select(F.max(F.size("codes")).alias("levels")).collect()[0]["levels"]
+    # codes of two books do not compare
+    common = now.join(old, ["track_id", "codebook_id"])
+    levels = common.select(F.max(F.size("codes"))).collect()[0][0]
     shares = [
         F.avg((F.slice("codes", 1, n) == F.slice("old", 1, n)).cast("double")).alias(f"kept_prefix_{n}")
         for n in range(1, (levels or 0) + 1)
     ]
-    return both.agg(*shares).collect()[0].asDict() if shares else {}
+    return common.agg(*shares).collect()[0].asDict() if shares else {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pyspark.sql import Column, DataFrame, Window
+from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
 from features.embeddings.settings import Settings
@@ -15,37 +15,38 @@ _SESSION = ("session_id", "user_id", "session_started_at")
 
 
 def build_vocabulary(sessions: DataFrame, settings: Settings) -> DataFrame:
-    """One row per track: `number` (from 0, the most played first, ties by id), `track_id`, `plays`.
-
-    Bots are left out: one of them outweighs a hundred listeners. One partition, in the order of the
-    numbers; ten million tracks are sorted there in seconds.
-    """
-    counted = sessions.where("not is_bot").groupBy("track_id").agg(F.count("*").alias("plays"))
-    frequent = counted.where(F.col("plays") >= settings.min_plays)
+    """One row per track: `number` (from 0, the most played first, ties by id), `track_id`, `plays`."""
+    # without bots: one of them outweighs a hundred listeners
+    tracks = sessions.where("not is_bot").groupBy("track_id").agg(F.count("*").alias("plays"))
+    frequent = tracks.where(F.col("plays") >= settings.min_plays)
+    # one partition, so that numbers have no gaps; ten million tracks are sorted there in seconds
     ordered = frequent.repartition(1).sortWithinPartitions(F.desc("plays"), "track_id")
     return ordered.select(F.monotonically_increasing_id().cast("int").alias("number"), "track_id", "plays")
 
 
 def build_sequences(sessions: DataFrame, numbers: DataFrame, settings: Settings) -> DataFrame:
-    """One row per sequence: `fold` (0 to FOLDS - 1, a hash of the session) and `tracks` (numbers, in the
-    order played). Tracks that `numbers` does not hold are left out before repeats are looked for.
+    """One row per sequence: `fold` (0 to FOLDS - 1, a hash of the session) and `tracks` (numbers, as played).
 
     Args:
         sessions: rows of the table, of the days to learn from.
         numbers: number and track_id, as `build_vocabulary` gives them.
     """
+    # tracks without a number are left out before repeats are looked for: one track may be on both their sides
     plays = _split_at_gaps(sessions.where("not is_bot"), settings).join(numbers, "track_id")
-    ordered = F.sort_array(F.collect_list(F.struct("position", "number")))
-    grouped = plays.groupBy(*_SESSION, "piece").agg(ordered.getField("number").alias("numbers"))
+    plays_in_order = F.sort_array(F.collect_list(F.struct("position", "number")))
+    sequences = plays.groupBy(*_SESSION, "piece").agg(plays_in_order.getField("number").alias("numbers"))
     fold = F.pmod(F.xxhash64("session_id"), F.lit(FOLDS)).cast("int").alias("fold")
     numbers_in_order = F.col("numbers")
     if not settings.repeats:
         numbers_in_order = F.filter(
             "numbers", lambda number, i: (i == 0) | (number != F.get("numbers", i - 1))
         )
-    tracks = F.explode(_split_long(numbers_in_order, settings.max_length)).alias("tracks")
+    most = F.lit(settings.max_length)
+    starts = F.sequence(F.lit(0), F.size(numbers_in_order) - 1, most)  # no session is empty
+    pieces = F.transform(starts, lambda start: F.slice(numbers_in_order, start + 1, most))
+    tracks = F.explode(pieces).alias("tracks")
     return (
-        grouped.select(*_SESSION, "piece", fold, tracks)
+        sequences.select(*_SESSION, "piece", fold, tracks)
         .where(F.size("tracks") >= settings.min_length)
         .repartition(1)  # one partition in a fixed order: what is learned depends on it
         .sortWithinPartitions("fold", *_SESSION, "piece", "tracks")
@@ -58,15 +59,10 @@ def _split_at_gaps(plays: DataFrame, settings: Settings) -> DataFrame:
     if not settings.gap_minutes:
         return plays.withColumn("piece", F.lit(0))
     session = Window.partitionBy(*_SESSION).orderBy("position")
-    lasts = F.coalesce("ms_played", "track_ms", F.lit(0)) * 1000
-    silence = F.unix_micros("played_at") - F.lag(F.unix_micros("played_at") + lasts).over(session)
-    begins = F.coalesce(silence > F.lit(round(settings.gap_minutes * 60_000_000)), F.lit(False))
-    return plays.withColumn("_begins", begins.cast("int")).withColumn(
+    # a source without durations has silences from start to start
+    duration = F.coalesce("ms_played", "track_ms", F.lit(0)) * 1000
+    silence = F.unix_micros("played_at") - F.lag(F.unix_micros("played_at") + duration).over(session)
+    is_start = F.coalesce(silence > F.lit(round(settings.gap_minutes * 60_000_000)), F.lit(False))
+    return plays.withColumn("_begins", is_start.cast("int")).withColumn(
         "piece", F.sum("_begins").over(session).cast("int")
     )
-
-
-def _split_long(numbers: Column, most: int) -> Column:
-    """The sequence in pieces of `most` tracks."""
-    starts = F.sequence(F.lit(0), F.size(numbers) - 1, F.lit(most))  # no session is empty
-    return F.transform(starts, lambda start: F.slice(numbers, start + 1, F.lit(most)))

@@ -1,4 +1,4 @@
-"""Settings as declarations: every choice, its unit and range, and whether it changes the result."""
+"""Settings of item2vec and of candidates: each one's unit and range, and whether it changes the result."""
 
 from __future__ import annotations
 
@@ -17,14 +17,10 @@ SEARCHED = ("window", "backward", "learning_rate", "epochs", "dimensions")
 
 
 class Settings(SettingsModel):
-    """Of item2vec. Equal settings give equal vectors with one thread; with more, threads race each other.
-
-    Raises:
-        SettingsError: once, with every setting out of range.
-    """
+    """Of item2vec. Equal settings give equal vectors with one thread; with more, threads race each other."""
 
     refusal: ClassVar[str] = "item2vec"
-    # Settings that decide how fast, and not what comes out.
+    # Settings that decide how fast, and not what comes out: a run with others is the same batch.
     same_result: ClassVar[frozenset[str]] = frozenset({"threads"})
 
     dimensions: int = Field(default=64, ge=2, le=4096, description="numbers in a vector")
@@ -66,10 +62,7 @@ class Settings(SettingsModel):
     seed: int = Field(default=1, ge=0, le=2**31 - 1, description="of the initial vectors and of all sampling")
     backend: Backend = Field(default="sgns", description="trainer")
     threads: int = Field(
-        default=1,
-        ge=1,
-        le=1024,
-        description="training threads; 1 makes results reproducible",
+        default=1, ge=1, le=1024, description="training threads; 1 makes results reproducible"
     )
 
     @model_validator(mode="after")
@@ -86,11 +79,7 @@ class Settings(SettingsModel):
 
 
 class CandidateSettings(SettingsModel):
-    """Of candidates. All of them change the result.
-
-    Raises:
-        SettingsError: once, with every setting out of range.
-    """
+    """Of candidates. All of them change the result."""
 
     refusal: ClassVar[str] = "candidates"
 
@@ -108,7 +97,5 @@ class CandidateSettings(SettingsModel):
         default=5, ge=1, description="candidates of one artist at most; unknown artists are not counted"
     )
     half_life_days: float = Field(
-        default=7.0,
-        gt=0,
-        description="a seed played so many days before the newest one weighs half",
+        default=7.0, gt=0, description="a seed played so many days before the newest one weighs half"
     )

@@ -26,13 +26,11 @@ def fit(
     """The model of `corpus`, in the very arrays of `model` where one is given to go on from.
 
     Args:
-        epochs: numbers of the epochs to do, of 0 to `settings.epochs` - 1; all by default. An epoch draws
-            from its number, so a training in two parts learns what one in one part does.
+        epochs: numbers of the epochs to do; 0 to `settings.epochs` - 1 by default.
         after_epoch: called with the epochs done, the pairs of the last one and the model; not by gensim.
 
     Raises:
-        SettingsError: settings that gensim has no word for, or gensim is to go on from vectors: it keeps
-            nothing that a second start needs.
+        SettingsError: settings that gensim has no word for, or gensim is to go on from vectors.
     """
     if settings.backend == "gensim":
         if model is not None or epochs is not None:
@@ -48,11 +46,7 @@ def fit(
 
 
 def _fit_by_gensim(corpus: Corpus, settings: Settings) -> Model:
-    """All epochs at once: gensim's learning rate falls over them.
-
-    Its defaults are made for words and lose on music. Hierarchical softmax beside the negatives trains the
-    rare tracks, and still gives every track an out vector, which hierarchical softmax alone does not.
-    """
+    """All epochs at once: gensim's learning rate falls over them."""
     from gensim.models import Word2Vec
 
     if settings.backward not in (1, Settings().backward):
@@ -67,12 +61,15 @@ def _fit_by_gensim(corpus: Corpus, settings: Settings) -> Model:
     names = [str(number) for number in range(len(corpus.counts))]
     ends = zip(corpus.offsets[:-1], corpus.offsets[1:], strict=True)
     words = [[names[token] for token in corpus.tokens[start:end]] for start, end in ends]
+    # gensim's defaults are made for words and lose on music, see `sgns`. Hierarchical softmax beside the
+    # negatives trains the rare tracks, and still gives every track an out vector, which it alone does not
     model = Word2Vec(
         vector_size=settings.dimensions, window=settings.window, epochs=settings.epochs,
         negative=settings.negatives, ns_exponent=settings.exponent, sample=settings.subsample,
         alpha=settings.learning_rate / 2, min_count=1, seed=settings.seed, workers=settings.threads,
         sg=1, hs=1, sorted_vocab=0,
     )  # fmt: skip
+    # plays of the whole window, as `sgns` has them; counted from `words` they would lack sequences too short
     model.build_vocab_from_freq({name: int(n) for name, n in zip(names, corpus.counts, strict=True)})
     model.train(words, total_examples=len(words), epochs=settings.epochs)
     at = np.array([model.wv.key_to_index[name] for name in names], np.int64)

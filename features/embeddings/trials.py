@@ -1,13 +1,13 @@
-"""Short trainings that a search for settings compares: on which sample, with which settings, and how each scores.
+"""Short trainings that a search for settings compares: on which sample, with which settings, how each scores.
 
-A trial is scored by what the gate measures, on other plays: the last tracks of some sequences that the gate did not
-take. They are missing from the sample and not from the training after it.
+A trial is scored by what the gate measures, on other plays: the last tracks of some sequences that the gate
+did not take. They are missing from the sample and not from the training after it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -25,26 +25,22 @@ RATES = (0.1, 0.05, 0.02)
 # Trials rank alike with half of the numbers, at half of the cost.
 TRIAL_DIMENSIONS = 32
 MOST_PAIRS = 2_500
-# Of sequences, in a sample: three rounds of trials on it cost no more than three trainings of five epochs. Of fewer
-# plays than that tracks are too rare to tell settings apart; there the budget may end the search early.
+# Of sequences, in a sample: three rounds of trials on it cost no more than three trainings of five epochs. Of
+# fewer plays than that tracks are too rare to tell settings apart; there the budget may end the search early.
 SHARE = 0.26
 FEWEST_PLAYS = 12_000
 # Twelve models of a sample are in memory at once: of 500,000 plays, some 100,000 tracks, 300 MB.
 MOST_PLAYS = 500_000
-# Rank r counts 10 / (9 + r): as HR@10 it falls by half within ten, and unlike it says something of every pair.
+# Rank r counts 10 / (9 + r): it falls by half within ten, and unlike HR@10 says something of every pair.
 HALF = 10
 
 
 @dataclass(frozen=True)
 class SearchPlan:
-    """What a search must keep, and what it may cost.
+    """What a search must keep, and what it may cost."""
 
-    Args:
-        fixed: names of settings that are given, and not searched.
-        budget: the most that all trials cost, in trainings of the settings chosen; 0 searches nothing.
-    """
-
-    fixed: frozenset[str] = frozenset()
+    fixed: frozenset[str] = frozenset()  # names of settings that are given, and not searched
+    # the most that all trials cost, in trainings of the settings chosen; 0 searches nothing
     budget: float = 3.0
 
     @property
@@ -76,6 +72,7 @@ class Sample:
     @classmethod
     def draw(cls, corpus: Corpus, settings: Settings, plan: SearchPlan) -> Sample:
         """Validation pairs are taken from any sequence, and are missing from every one that is drawn."""
+        # a stream of its own: epochs draw from (seed, number)
         draws = np.random.default_rng((settings.seed, 0x7E57))
         folds = draws.permutation(corpus.sequences)
         # an eighth of these places are half of the sequences
@@ -88,36 +85,33 @@ class Sample:
         rows = np.sort(draws.permutation(corpus.sequences)[: max(1, int(share * corpus.sequences))])
         lengths = np.diff(offsets)
         in_sample = np.repeat(np.isin(np.arange(corpus.sequences), rows), lengths)
-        numbers, numbered, counts = np.unique(tokens[in_sample], return_inverse=True, return_counts=True)
-        new = np.full(len(corpus.counts), -1, np.int64)
-        new[numbers] = np.arange(len(numbers))
-        query, target = new[pairs.query], new[pairs.target]
-        known = (query >= 0) & (target >= 0)
-        part = Corpus(numbered.astype(np.int32), np.append(0, np.cumsum(lengths[rows])), counts)
-        return cls(part, Pairs(query[known], target[known]))
+        numbers, new_tokens, counts = np.unique(tokens[in_sample], return_inverse=True, return_counts=True)
+        new_numbers = np.full(len(corpus.counts), -1, np.int64)
+        new_numbers[numbers] = np.arange(len(numbers))
+        # a pair with a track that the sample lacks is a miss of every trial, and tells none from another
+        query, target = new_numbers[pairs.query], new_numbers[pairs.target]
+        in_both = (query >= 0) & (target >= 0)
+        part = Corpus(new_tokens.astype(np.int32), np.append(0, np.cumsum(lengths[rows])), counts)
+        return cls(part, Pairs(query[in_both], target[in_both]))
 
 
 def list_candidates(settings: Settings, plan: SearchPlan) -> list[Settings]:
     """What is tried, the cheapest first: every window with every rate, where they are not given."""
-    dimensions = (
-        min(TRIAL_DIMENSIONS, settings.dimensions) if "dimensions" in plan.fixed else TRIAL_DIMENSIONS
-    )
-    grid = (
-        {"window": window, "backward": backward, "learning_rate": rate}
-        for window, backward in WINDOWS
-        for rate in RATES
-    )
-    free: Iterator[dict[str, Any]] = (
-        {name: value for name, value in each.items() if name not in plan.fixed} for each in grid
-    )
-    return list(dict.fromkeys(settings.replace(dimensions=dimensions, **each) for each in free))
+    dimensions = TRIAL_DIMENSIONS
+    if "dimensions" in plan.fixed:
+        dimensions = min(dimensions, settings.dimensions)
+    candidates = []
+    for (window, backward), rate in product(WINDOWS, RATES):
+        searched: dict[str, Any] = {"window": window, "backward": backward, "learning_rate": rate}
+        free = {name: value for name, value in searched.items() if name not in plan.fixed}
+        candidates.append(settings.replace(dimensions=dimensions, **free))
+    # where some are given, others of the grid become equal
+    return list(dict.fromkeys(candidates))
 
 
 def estimate_pairs(lengths: Ints, settings: Settings) -> float:
-    """Pairs of an epoch over sequences so long: tracks d apart are one with chance (window + 1 - d) / window.
-
-    Tracks that meet themselves and thinned out ones are counted too.
-    """
+    """Pairs of an epoch over sequences so long, those of a track with itself and of subsampled ones included."""
+    # tracks d apart are a pair with chance (window + 1 - d) / window
     longest = int(lengths.max(initial=0))
     reach = np.arange(1, min(settings.window, max(longest - 1, 0)) + 1)
     places = np.array([np.maximum(lengths - d, 0).sum() for d in reach], np.float64)
@@ -142,6 +136,7 @@ class TrialRun:
 
     def measure(self, sample: Sample, last_counts: bool) -> None:
         """Takes the score of now, where it is the best so far or only the last one counts."""
+        # where epochs are given, a score that was better before the last of them is of no use
         values = self.score_pairs(sample)
         if last_counts or values.mean() > self.score:
             self.score, self.values, self.epochs, self.stale = float(values.mean()), values, self.done, 0
@@ -149,9 +144,11 @@ class TrialRun:
             self.stale += 1
 
     def as_trial(self) -> Trial:
-        of = self.settings
-        settings = (of.window, of.backward, of.learning_rate, of.dimensions)
-        return Trial(*settings, self.epochs, self.rung, self.pairs, self.score)
+        settings = self.settings
+        return Trial(
+            settings.window, settings.backward, settings.learning_rate, settings.dimensions,
+            self.epochs, self.rung, self.pairs, self.score,
+        )  # fmt: skip
 
 
 def soft_hits(places: Ints) -> Doubles:

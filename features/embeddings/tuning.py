@@ -1,8 +1,6 @@
-"""Settings of item2vec chosen by measuring: short trainings on a sample, the worse half dropped again and again.
+"""Settings of item2vec chosen by measuring: short trainings on a sample, the worse half dropped each round.
 
-Successive halving (Jamieson and Talwalkar, "Non-stochastic Best Arm Identification", 2016). No fixed default is
-right: on the four histories at hand the best rate goes from 0.015 to 0.1 and the best window from 2 to any, and
-the wrong one costs up to half of the hits.
+Successive halving (Jamieson and Talwalkar, "Non-stochastic Best Arm Identification", 2016).
 """
 
 from __future__ import annotations
@@ -19,8 +17,11 @@ from features.embeddings.corpus import Corpus
 from features.embeddings.settings import SEARCHED, Settings
 from features.embeddings.trials import Sample, SearchPlan, Trial, TrialRun, estimate_pairs, list_candidates
 
-# Epochs after which a trial is scored, and those after which the worse half is dropped; of a trial that has as
-# many pairs in an epoch as the mean of all. Narrow ones do more and wide ones fewer: what is equal is the cost.
+# No fixed default is right: on the four histories at hand the best rate goes from 0.015 to 0.1 and the best
+# window from 2 to any, and the wrong one costs up to half of the hits.
+
+# Epochs after which a trial is scored, and those after which the worse half is dropped; of a trial that has
+# as many pairs in an epoch as the mean of all. Narrow ones do more and wide ones fewer, at one cost.
 SCORED = (2, 3, 5, 7, 10)
 RUNGS = (2, 5, 10)
 # Two scores in a row without a gain end a trial: the scores of epochs go up, then down.
@@ -28,9 +29,9 @@ PATIENCE = 2
 # Below five epochs rare tracks lie where they began, and a training is too cheap to search for it.
 FEWEST_EPOCHS = 5
 MOST_EPOCHS = 20
-# A training takes half the step of the trial that won and all MOST_EPOCHS: on other plays than those it was found
-# on, 1.02 to 1.06 of the hits that the rate and epochs of the trial gave, on three of the histories at hand; more on
-# the fourth, where hits are few.
+# A training takes half the step of the trial that won and all MOST_EPOCHS: on other plays than those it was
+# found on, 1.02 to 1.06 of the hits that the rate and epochs of the trial gave, on three of the histories at
+# hand; more on the fourth, where hits are few.
 SLOWER = 0.5
 DIMENSIONS = (64, 128)
 # With fewer pairs the best of twelve is the luckiest.
@@ -57,24 +58,16 @@ class Choice:
 
     def as_record(self) -> dict[str, Any]:
         """What is written down beside the trials."""
-        return {
-            name: getattr(self, name)
-            for name in ("outcome", "sequences", "validation_pairs", "cost", "relative_cost", "seconds")
-        }
+        return {name: value for name, value in vars(self).items() if name not in ("settings", "trials")}
 
 
 def safe_settings(settings: Settings, plan: SearchPlan) -> Settings:
-    """`settings`, those that are not fixed as safe as is known."""
-    return settings.replace(
-        **{name: value for name, value in SAFE_SETTINGS.items() if name not in plan.fixed}
-    )
+    free = {name: value for name, value in SAFE_SETTINGS.items() if name not in plan.fixed}
+    return settings.replace(**free)
 
 
 def choose_settings(
-    corpus: Corpus,
-    settings: Settings,
-    plan: SearchPlan,
-    say: Say = lambda line: None,
+    corpus: Corpus, settings: Settings, plan: SearchPlan, say: Say = lambda line: None
 ) -> Choice:
     """The settings to train `corpus` with. Equal arguments and one thread give an equal choice.
 
@@ -85,39 +78,35 @@ def choose_settings(
         return Choice(settings, "all settings were given")
     if not plan.budget:
         return Choice(safe_settings(settings, plan), "the search is switched off: safe settings")
-    started = time.monotonic()
+    start = time.monotonic()
     sample = Sample.draw(corpus, settings, plan)
     if (pairs := len(sample.pairs)) < FEWEST_PAIRS:
         why = f"{pairs} validation pairs are fewer than {FEWEST_PAIRS}: safe settings"
         return Choice(safe_settings(settings, plan), why, validation_pairs=pairs)
-    chosen = _SuccessiveHalving(corpus, sample, settings, plan, say).choose()
-    return replace(chosen, seconds=time.monotonic() - started)
+    choice = _SuccessiveHalving(corpus, sample, settings, plan, say).choose()
+    return replace(choice, seconds=time.monotonic() - start)
 
 
 def describe(choice: Choice) -> str:
     """One line for people."""
-    of = choice.settings
-    named = ", ".join(f"{name} {getattr(of, name)}" for name in SEARCHED)
+    settings = ", ".join(f"{name} {getattr(choice.settings, name)}" for name in SEARCHED)
     if not choice.trials:
-        return f"settings: {choice.outcome}; {named}"
+        return f"settings: {choice.outcome}; {settings}"
     trials = (
         f"{len(choice.trials)} trials on {choice.sequences:,} sequences, {choice.validation_pairs:,} pairs"
     )
     cost = f"{choice.relative_cost:.1f} x a training, {choice.seconds:.0f} s"
-    return f"settings {choice.outcome}: {named}; {trials}, {cost}"
+    return f"settings {choice.outcome}: {settings}; {trials}, {cost}"
 
 
 def select_survivors(scores: Sequence[float], groups: Sequence[float], rung: int) -> list[int]:
-    """Places of the better half (rounded up), of equals the first; at the first rung half of every group.
-
-    Args:
-        groups: the rates. After two epochs a slow rate has seen too little to be held against a fast one.
-    """
-    of = list(groups) if rung == 0 else [0.0] * len(scores)
+    """Places of the better half (rounded up), of equals the first; at the first rung half of every group (rate)."""
+    # after two epochs a slow rate has learned too little to be held against a fast one
+    rates = list(groups) if rung == 0 else [0.0] * len(scores)
     survivors: list[int] = []
-    for group in dict.fromkeys(of):
-        own = sorted((i for i in range(len(of)) if of[i] == group), key=lambda i: -scores[i])
-        survivors += own[: (len(own) + 1) // 2]
+    for rate in dict.fromkeys(rates):
+        ranked = sorted((i for i in range(len(rates)) if rates[i] == rate), key=lambda i: -scores[i])
+        survivors += ranked[: (len(ranked) + 1) // 2]
     return sorted(survivors)
 
 
@@ -138,10 +127,10 @@ class _SuccessiveHalving:
     def choose(self) -> Choice:
         outcome = "measured" if self._halve() else "measured until the budget was spent"
         best = max(self.alive, key=lambda trial: trial.score)
-        chosen = self._choose_dimensions(best)
+        settings = self._choose_dimensions(best)
         return Choice(
-            chosen, outcome, tuple(trial.as_trial() for trial in self.trials), self.sample.corpus.sequences,
-            len(self.sample.pairs), self.cost, self.cost / self._training_cost(chosen),
+            settings, outcome, tuple(trial.as_trial() for trial in self.trials), self.sample.corpus.sequences,
+            len(self.sample.pairs), self.cost, self.cost / self._training_cost(settings),
         )  # fmt: skip
 
     @property
@@ -204,17 +193,17 @@ class _SuccessiveHalving:
         """With more dimensions where they gain beyond noise: they cost every reader of the vectors."""
         if "dimensions" in self.plan.fixed:
             return self._final_settings(best)
-        self.alive, wider = [best], []
+        self.alive, by_dimensions = [best], []
         for dimensions in DIMENSIONS:
             trial = self._begin(best.settings.replace(dimensions=dimensions))
             if not self._can_afford(trial, best.epochs):
                 return self._final_settings(best)
             self.trials.append(trial)
-            wider.append(trial)
+            by_dimensions.append(trial)
             trial.rung = best.rung + 1
             trial.train(self.sample, best.epochs)
             trial.measure(self.sample, True)
-        few, many = wider
+        few, many = by_dimensions
         return self._final_settings(best, DIMENSIONS[improves(few.values, many.values)])
 
     def _scoring_epochs(self, trial: TrialRun, first: int, last: int) -> list[int]:

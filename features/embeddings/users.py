@@ -18,13 +18,8 @@ from schemas.user_embeddings import USER_EMBEDDINGS
 
 # A sum shorter than this share of its weights is what float32 leaves of vectors that cancel out.
 NO_DIRECTION = 1e-6
-_MEANS = StructType(
-    [
-        field
-        for field in USER_EMBEDDINGS.struct()
-        if field.name in ("user_id", "weight", "support", "vector", "in_vector")
-    ]
-)
+_COLUMNS = ("user_id", "weight", "support", "vector", "in_vector")
+_MEANS = StructType([field for field in USER_EMBEDDINGS.struct() if field.name in _COLUMNS])
 
 
 class HalfLifeError(ValueError):
@@ -36,9 +31,8 @@ def build_user_embeddings(
 ) -> DataFrame:
     """Rows of `user_embeddings`: one per listener who played a track with a vector.
 
-    A play weighs 0.5 ** (age / half-life), its age counted to midnight after `day`. Plays of bots,
-    skipped ones and those at or after that midnight do not count. Vectors that cancel out have
-    no direction, and the listener no row.
+    A play weighs 0.5 ** (age / half-life), its age counted to midnight after `day`. Plays of bots, skipped ones
+    and those at or after that midnight do not count. Where vectors cancel out the listener has no row.
 
     Args:
         sessions: rows of `sessions` of the days that are to count, `day` the last.
@@ -47,23 +41,21 @@ def build_user_embeddings(
     Raises:
         HalfLifeError: half_life_days is not above 0.
     """
-    if not half_life_days > 0:
+    if not half_life_days > 0:  # NaN too
         raise HalfLifeError(f"user embeddings: half_life_days is {half_life_days}; it must be above 0")
     age = (F.unix_micros(midnight_after(day)) - F.unix_micros("played_at")) / MICROS_A_DAY
     # A track played ten times is one row with one vector in the shuffle to come.
-    weighed = (
+    plays = (
         select_human_plays(sessions, day)
         .where(not_skipped())
         .groupBy("user_id", "track_id")
         .agg(F.sum(F.pow(F.lit(0.5), age / half_life_days)).alias("weight"), F.count("*").alias("support"))
     )
     vectors = drop_without_vector(embeddings).select("track_id", "vector", "in_vector")
-    rows = (
-        weighed.join(vectors, "track_id").repartition("user_id").sortWithinPartitions("user_id", "track_id")
-    )
-    means = rows.select("user_id", "weight", "support", "vector", "in_vector").mapInArrow(
-        _average_plays, _MEANS
-    )
+    by_user = plays.join(vectors, "track_id").repartition("user_id")
+    # sums of floats depend on their order: by track it is the same however the rows were read
+    rows = by_user.sortWithinPartitions("user_id", "track_id").select(*_COLUMNS)
+    means = rows.mapInArrow(_average_plays, _MEANS)
     return add_version_columns(means, embeddings, day)
 
 
@@ -87,23 +79,25 @@ def drop_without_vector(embeddings: DataFrame) -> DataFrame:
 def add_version_columns(rows: DataFrame, embeddings: DataFrame, day: date) -> DataFrame:
     """`rows` with the training and space of `embeddings`, and what they describe: all before midnight."""
     version = [F.coalesce(name, F.lit("")).alias(name) for name in ("version_id", "space_id")]
-    described = rows.crossJoin(F.broadcast(embeddings.select(*version).limit(1)))
-    at = F.coalesce(midnight_after(day), F.timestamp_micros(F.lit(0)))  # to the planner, a cast may be null
-    return described.withColumns({"feature_at": at, "ds": F.lit(day)})
+    with_version = rows.crossJoin(F.broadcast(embeddings.select(*version).limit(1)))
+    # to the planner, a cast may be null
+    feature_at = F.coalesce(midnight_after(day), F.timestamp_micros(F.lit(0)))
+    return with_version.withColumns({"feature_at": feature_at, "ds": F.lit(day)})
 
 
 def _average_plays(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     """One row per listener of rows sorted by listener, whose rows may go on from batch to batch."""
-    last: tuple[pa.Array, Doubles] | None = None
+    # Arrow's batches are cut by rows, and not where a listener ends
+    open_sum: tuple[pa.Array, Doubles] | None = None
     for batch in batches:
         if batch.num_rows:
             users, sums = _sum_batch(batch)
-            if last is not None:
-                users, sums = _prepend(*last, users, sums)
-            last = users[-1:], sums[-1:]  # the next batch may have more of the last one
+            if open_sum is not None:
+                users, sums = _prepend(*open_sum, users, sums)
+            open_sum = users[-1:], sums[-1:]  # the next batch may have more of the last one
             yield _build_rows(users[:-1], sums[:-1])
-    if last is not None:
-        yield _build_rows(*last)
+    if open_sum is not None:
+        yield _build_rows(*open_sum)
 
 
 def _sum_batch(batch: pa.RecordBatch) -> tuple[pa.Array, Doubles]:
