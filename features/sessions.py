@@ -22,15 +22,12 @@ _PLAY_COLUMNS = (
 def cut_sessions(plays: DataFrame, earlier: DataFrame | None = None, gap_ms: int = GAP_MS) -> DataFrame:
     """One row per play with its session and its place there.
 
-    A listener's plays are ordered by (played_at, play_id). A new session begins when a play starts
-    more than `gap_ms` after the end of the play before, where a play lasts `ms_played`, or
-    `track_ms` where that is unknown. Where either of the two carries the source's own session, the
-    session changes when that changes, and the gap says nothing.
+    A new session begins when a play starts more than `gap_ms` after the end of the play before, where a play
+    lasts `ms_played`, or `track_ms` where that is unknown; or when the source's own session changes.
 
     Args:
         plays: whole days of the table `plays`.
-        earlier: rows of `sessions` from before those days; a session still open goes on, so that
-            a run per day equals one run over all days.
+        earlier: rows of `sessions` from before those days, a session of which may still be open.
     """
     # two plays may begin at one instant: with the id, their order is the same in every run
     listener = Window.partitionBy("user_id").orderBy("played_at", "play_id")
@@ -41,6 +38,7 @@ def cut_sessions(plays: DataFrame, earlier: DataFrame | None = None, gap_ms: int
         F.lit(None).cast("int").alias("_known_position"),
     )
     if earlier is not None:
+        # with it, a run per day gives the rows of one run over all days: a session may go on over midnight
         rows = rows.unionByName(_last_plays(earlier))
     cut = (
         rows.withColumn("_begins", _starts_session(listener, gap_ms))
@@ -58,10 +56,12 @@ def cut_sessions(plays: DataFrame, earlier: DataFrame | None = None, gap_ms: int
 
 def _last_plays(earlier: DataFrame) -> DataFrame:
     """The last play of each listener, with the session that it belongs to."""
+    # one is enough: where a session begins follows from the play before alone
     newest = Window.partitionBy("user_id").orderBy(F.desc("played_at"), F.desc("play_id"))
     last = earlier.withColumn("_newest", F.row_number().over(newest)).where("_newest = 1")
     return last.select(
         *_PLAY_COLUMNS,
+        # an id that is not ours is the source's, of which `sessions` keeps no column of its own
         F.when(F.col("session_id") != _derived_id(), F.col("session_id")).alias("_source_session"),
         F.col("session_started_at").alias("_known_start"),
         F.col("position").alias("_known_position"),
@@ -72,6 +72,7 @@ def _starts_session(listener: WindowSpec, gap_ms: int) -> Column:
     end = F.unix_micros("played_at") + F.coalesce("ms_played", "track_ms", F.lit(0)) * 1000
     silence = F.unix_micros("played_at") - F.lag(end).over(listener)
     source, before = F.col("_source_session"), F.lag("_source_session").over(listener)
+    # a source that says where sessions end is taken at its word, after a silence of hours as well
     by_source = source.isNotNull() | before.isNotNull()
     changes = F.when(by_source, ~source.eqNullSafe(before)).otherwise(silence > gap_ms * 1000)
     # the first play of a listener has nothing before it: no end, no session
@@ -80,6 +81,7 @@ def _starts_session(listener: WindowSpec, gap_ms: int) -> Column:
 
 def _at_session_start(column: str, otherwise: str, listener: WindowSpec) -> Column:
     """The value at the session's first play, for all of its plays."""
+    # null at all other plays, so the last one known is it; a frame that only grows is one pass over a sorted listener
     so_far = listener.rowsBetween(Window.unboundedPreceding, Window.currentRow)
     return F.coalesce(F.last(column, ignorenulls=True).over(so_far), F.col(otherwise))
 
@@ -89,6 +91,7 @@ def _derived_id() -> Column:
 
 
 def _add_behaviour(plays: DataFrame) -> DataFrame:
+    # by the day of the plays, all of which are at hand: a run per day marks the same bots as one over all days
     day = Window.partitionBy("user_id", "ds")
     ms_played = F.coalesce(F.sum("ms_played").over(day), F.lit(0))
     is_bot = (F.count("play_id").over(day) > BOT_PLAYS_A_DAY) | (ms_played > BOT_MS_A_DAY)
