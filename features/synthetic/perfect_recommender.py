@@ -1,8 +1,6 @@
 """How well a perfect recommender does: one that knows the rules of `features/synthetic/listening.py`.
 
-It knows the listener, the cluster of the session and the day, and names the ten tracks most
-likely to be played next. Plays of a session are independent draws, so the plays before add
-nothing.
+It knows the listener, the cluster of the session and the day, and names the ten tracks most likely to be played next.
 """
 
 from __future__ import annotations
@@ -20,7 +18,7 @@ Ints = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Tastes:
-    """Parallel arrays, of `listening.expected_tastes`: a cluster, a favourite track in it, a weight."""
+    """Parallel arrays, as `listening.expected_tastes` has them."""
 
     cluster: Ints
     favourite: Ints
@@ -53,11 +51,13 @@ def _hit_rates_of_day(
     world: World, is_released: NDArray[np.bool_], tastes: Tastes, k: int
 ) -> tuple[float, float]:
     by_rank = _rank_probabilities(world, is_released)
+    # plays of a session are independent draws, so the plays before add nothing
     probability, squares = _top_probabilities(world, by_rank, is_released, tastes, k + 1)
     top, next_one = probability[:, :k], probability[:, k]
     hit = top.sum(axis=1)
     # Given the track before is p: ten of the others if p is among the ten, else the ten.
     hit_others = hit * (1 - hit) + (top * (hit + next_one)[:, None] - top**2).sum(axis=1)
+    # a track follows itself with the chance of drawing it twice: the sum of the squares
     query_weight = tastes.weight @ (1 - squares)
     return (
         float(tastes.weight @ hit / tastes.weight.sum()),
@@ -74,6 +74,7 @@ def _rank_probabilities(world: World, is_released: NDArray[np.bool_]) -> Floats:
     draw = np.where(number < world.tracks, np.log((rank + 1) / rank) / np.log(size + 1), 0.0)
     out = np.zeros(number.shape, dtype=bool)
     out.reshape(-1)[: world.tracks] = is_released
+    # a draw of a track that is not out is drawn again once, then the cluster's first track, always out, stands in
     missed = np.where(out, 0.0, draw).sum(axis=0)
     probability = np.where(out, draw * (1 + missed), 0.0)
     probability[0] += missed**2
@@ -95,15 +96,14 @@ def _top_probabilities(
     best = -np.sort(-np.column_stack([listed, unlisted]), axis=1)[:, :k]
     in_cluster = (by_rank**2).sum(axis=0)
     squares = own**2 * in_cluster + off**2 * (in_cluster.sum() - in_cluster)
+    # a world may have fewer candidates than k
     padded = np.pad(best, ((0, 0), (0, k - best.shape[1])))
     return padded, squares[tastes.cluster] + (usual + world.repeats) ** 2 - usual**2
 
 
 def _candidate_tracks(world: World, by_rank: Floats, own: float, off: float, k: int) -> tuple[Ints, Floats]:
-    """Tracks (numbers) and probabilities, clusters x candidates, that hold the k likeliest without favourites.
-
-    The k best of the cluster itself, and the k best of all clusters, off taste.
-    """
+    """Tracks (numbers) and probabilities, clusters x candidates, that hold the k likeliest without favourites."""
+    # the k best of the cluster itself, and the k best of all clusters, off taste: no other can be among the k
     clusters = np.arange(world.clusters)
     rank = np.argsort(-by_rank, axis=0, kind="stable")[:k]
     inside = (rank * world.clusters + clusters).T
