@@ -73,11 +73,11 @@ def deduplicate_plays(plays_with_reasons: DataFrame) -> DataFrame:
     """The rows that are plays, once each; of equal ids the first in the order of the raw text."""
     # Ordered by text, so that any order of the input files gives the same play.
     first = Window.partitionBy("play_id").orderBy("raw", "file")
-    good = plays_with_reasons.where(F.size("reasons") == 0).withColumn("_nth", F.row_number().over(first))
+    valid = plays_with_reasons.where(F.size("reasons") == 0).withColumn("_nth", F.row_number().over(first))
     # without reasons none of these is null, which the planner cannot know: the neutral values never show
     neutral = {"user_id": "", "track_id": "", "played_at": NO_TIME, "ds": NO_DAY}
     columns = [name for name in PLAYS.names if name not in ("bucket", "available_at")]
-    return good.where("_nth = 1").select(
+    return valid.where("_nth = 1").select(
         *[F.coalesce(n, F.lit(neutral[n])).alias(n) if n in neutral else F.col(n) for n in columns]
     )
 
@@ -85,14 +85,14 @@ def deduplicate_plays(plays_with_reasons: DataFrame) -> DataFrame:
 def select_rejects(plays_with_reasons: DataFrame) -> DataFrame:
     """Rows of `rejected_plays`."""
     # equal lines of one file are numbered; without its folders, a file that was moved brings the same ids again
-    same = Window.partitionBy("source", "_name", "_raw").orderBy("_raw")
+    equal_lines = Window.partitionBy("source", "_name", "_raw").orderBy("_raw")
     name = F.element_at(F.split("file", "/"), -1)
-    bad = plays_with_reasons.where(F.size("reasons") > 0).withColumn("_name", name)
-    texts = bad.withColumn("_raw", F.coalesce("raw", F.lit("")))
-    numbered = texts.withColumn("_nth", F.row_number().over(same))
+    rejects = plays_with_reasons.where(F.size("reasons") > 0).withColumn("_name", name)
+    texts = rejects.withColumn("_raw", F.coalesce("raw", F.lit("")))
+    numbered = texts.withColumn("_nth", F.row_number().over(equal_lines))
     key = F.sha1(F.concat_ws("\x1f", "source", "_name", "_raw", F.col("_nth").cast("string")))
     # a day of the year 2099 would be the newest of the table for ever, and decide what is old
-    believable = (F.col("ds") >= F.lit(EARLIEST_PLAY).cast("date")) & ~F.array_contains(
+    has_valid_day = (F.col("ds") >= F.lit(EARLIEST_PLAY).cast("date")) & ~F.array_contains(
         "reasons", "played_at in the future"
     )
     return numbered.select(
@@ -102,7 +102,7 @@ def select_rejects(plays_with_reasons: DataFrame) -> DataFrame:
         F.coalesce("_name", F.lit("")).alias("file"),
         F.col("_raw").alias("raw"),
         "reasons",
-        F.coalesce(F.when(believable, F.col("ds")), F.lit(NO_DAY)).alias("ds"),
+        F.coalesce(F.when(has_valid_day, F.col("ds")), F.lit(NO_DAY)).alias("ds"),
     )
 
 
@@ -114,8 +114,8 @@ def parse_tracks(rows: DataFrame, columns: Mapping[str, str], source: str) -> Da
     rest = ("title", "artist_name", "album", "track_ms", "raw")
     fullest = Window.partitionBy("track_id").orderBy(F.desc(filled), *rest)
     track_id = F.coalesce("track_id", F.lit("")).alias("track_id")
-    once = typed.withColumn("_nth", F.row_number().over(fullest)).where("_nth = 1")
-    return once.select(track_id, *TRACK_FIELDS[1:], F.lit(source).alias("source"))
+    unique_tracks = typed.withColumn("_nth", F.row_number().over(fullest)).where("_nth = 1")
+    return unique_tracks.select(track_id, *TRACK_FIELDS[1:], F.lit(source).alias("source"))
 
 
 def merge_catalogue(updates: DataFrame, current: DataFrame) -> DataFrame:

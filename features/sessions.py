@@ -40,7 +40,7 @@ def cut_sessions(plays: DataFrame, earlier: DataFrame | None = None, gap_ms: int
     if earlier is not None:
         # with it, a run per day gives the rows of one run over all days: a session may go on over midnight
         rows = rows.unionByName(_last_plays(earlier))
-    cut = (
+    session_rows = (
         rows.withColumn("_begins", _starts_session(listener, gap_ms))
         .withColumn("_row", F.row_number().over(listener))
         .withColumn("_start", F.when(F.col("_begins"), F.coalesce("_known_start", "played_at")))
@@ -51,7 +51,7 @@ def cut_sessions(plays: DataFrame, earlier: DataFrame | None = None, gap_ms: int
         .withColumn("position", F.col("_row") - _at_session_start("_offset", "_row", listener))
         .withColumn("session_id", F.coalesce("_source_session", _derived_id()))
     )
-    return _add_behaviour(cut.where("_known_position is null"))
+    return _add_behaviour(session_rows.where("_known_position is null"))
 
 
 def _last_plays(earlier: DataFrame) -> DataFrame:
@@ -82,8 +82,8 @@ def _starts_session(listener: WindowSpec, gap_ms: int) -> Column:
 def _at_session_start(column: str, otherwise: str, listener: WindowSpec) -> Column:
     """The value at the session's first play, for all of its plays."""
     # null at all other plays, so the last one known is it; a frame that only grows is one pass over a sorted listener
-    so_far = listener.rowsBetween(Window.unboundedPreceding, Window.currentRow)
-    return F.coalesce(F.last(column, ignorenulls=True).over(so_far), F.col(otherwise))
+    until_now = listener.rowsBetween(Window.unboundedPreceding, Window.currentRow)
+    return F.coalesce(F.last(column, ignorenulls=True).over(until_now), F.col(otherwise))
 
 
 def _derived_id() -> Column:

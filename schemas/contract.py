@@ -112,13 +112,13 @@ def conform(df: DataFrame, contract: Contract) -> DataFrame:
         ContractError: once, with every column that is there twice, missing, unexpected, wrongly typed or nullable.
     """
     # a column that is there twice cannot be referred to, not even to add others beside it
-    twice = sorted({name for name in df.columns if df.columns.count(name) > 1})
-    df = df if twice else _add_implied_columns(df, contract)
+    duplicates = sorted({name for name in df.columns if df.columns.count(name) > 1})
+    df = df if duplicates else _add_implied_columns(df, contract)
     actual = {field.name: field for field in df.schema.fields}
     expected = {field.name: field for field in contract.struct().fields}
     shared = [name for name in expected if name in actual]
     discrepancies = {
-        "twice": twice,
+        "twice": duplicates,
         "missing": [n for n in expected if n not in actual],
         "unexpected": [n for n in actual if n not in expected],
         "wrong type": [

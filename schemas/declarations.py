@@ -60,7 +60,7 @@ class Feature:
     edges: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
-        if problems := list(_feature_problems(self)):
+        if problems := list(_find_feature_problems(self)):
             raise DeclarationError(f"feature {self.what}: {'; '.join(problems)}")
 
     @property
@@ -130,7 +130,7 @@ class FeatureGroup:
     daily: bool = True
 
     def __post_init__(self) -> None:
-        if problems := list(_group_problems(self)):
+        if problems := list(_find_group_problems(self)):
             raise DeclarationError(f"table {self.table}: {'; '.join(problems)}")
 
     @property
@@ -195,7 +195,7 @@ class FeatureGroup:
         )
 
 
-def _feature_problems(feature: Feature) -> Iterator[str]:
+def _find_feature_problems(feature: Feature) -> Iterator[str]:
     if feature.op not in OPERATIONS:
         yield f"operation {feature.op!r} is unknown; known: {', '.join(OPERATIONS)}"
         return
@@ -203,14 +203,14 @@ def _feature_problems(feature: Feature) -> Iterator[str]:
         yield f"its name {feature.what!r} is no column's; use a-z, 0-9 and _"
     # a text that is no SQL would otherwise be found out by the first job
     for option, sql in feature.expressions.items():
-        yield from _sql_problems(option, sql)
-    yield from _type_problems(feature)
-    yield from _option_problems(feature)
+        yield from _find_sql_problems(option, sql)
+    yield from _find_type_problems(feature)
+    yield from _find_option_problems(feature)
     for window in feature.windows:
-        yield from _window_problems(feature, window)
+        yield from _find_window_problems(feature, window)
 
 
-def _sql_problems(option: str, sql: str) -> Iterator[str]:
+def _find_sql_problems(option: str, sql: str) -> Iterator[str]:
     try:
         unknown = [name for name in _column_names(sql) if name not in SESSIONS.names]
     except sqlglot.errors.SqlglotError as problem:
@@ -222,7 +222,7 @@ def _sql_problems(option: str, sql: str) -> Iterator[str]:
         yield f"{option} names {', '.join(unknown)}, which sessions does not have ({', '.join(SESSIONS.names)})"
 
 
-def _type_problems(feature: Feature) -> Iterator[str]:
+def _find_type_problems(feature: Feature) -> Iterator[str]:
     operation, input_type = feature.operation, feature.input_type
     stored = SESSIONS.column(feature.input).type if feature.input in SESSIONS.names else ""
     if operation.input_types and input_type not in operation.input_types:
@@ -235,7 +235,7 @@ def _type_problems(feature: Feature) -> Iterator[str]:
         yield f"{feature.op} gives what it takes; say the type of {feature.input!r} by type=…"
 
 
-def _option_problems(feature: Feature) -> Iterator[str]:
+def _find_option_problems(feature: Feature) -> Iterator[str]:
     empty = feature.operation.empty_value
     if feature.default is not None and empty is not None:
         value = list(empty) if isinstance(empty, tuple) else empty
@@ -249,7 +249,7 @@ def _option_problems(feature: Feature) -> Iterator[str]:
         yield f"at {feature.at} is not within 0 and 1"
 
 
-def _window_problems(feature: Feature, window: str) -> Iterator[str]:
+def _find_window_problems(feature: Feature, window: str) -> Iterator[str]:
     operation = feature.operation
     if window == LIFETIME:
         if not (operation.allows_lifetime or operation.longest == 0):
@@ -265,11 +265,11 @@ def _window_problems(feature: Feature, window: str) -> Iterator[str]:
         yield f"{feature.op} has no window {window!r}; {longest}"
 
 
-def _group_problems(group: FeatureGroup) -> Iterator[str]:
+def _find_group_problems(group: FeatureGroup) -> Iterator[str]:
     names = [feature.name(window) for feature, window in group.feature_windows]
-    if twice := ", ".join(sorted({name for name in names if names.count(name) > 1})):
-        yield f"{twice} declared twice; a name follows from what, op and window, so give one of them another"
-    yield from _sql_problems("where", group.where)
+    if duplicates := ", ".join(sorted({name for name in names if names.count(name) > 1})):
+        yield f"{duplicates} declared twice; a name follows from what, op and window, so give one of them another"
+    yield from _find_sql_problems("where", group.where)
     # the type is in no part's name
     if len({part.name for part in group.parts}) < len(set(group.parts)):
         yield "one expression is declared with two types; give it one"

@@ -59,11 +59,11 @@ def spread_keyless(parts: Sequence[str], otherwise: Column) -> Column:
 def _carry_newest(rows: DataFrame, parts: Sequence[str], structs: Sequence[str]) -> DataFrame:
     # The greatest struct, not the last row that has one: with `as_published`, a row that became available late
     # may describe an earlier instant than the row before it.
-    so_far = (
+    until_now = (
         Window.partitionBy(*parts, "bracket")
         .orderBy("time", "side")
         .rowsBetween(Window.unboundedPreceding, Window.currentRow)
     )
-    newest = [F.max(struct).over(so_far).alias(struct) for struct in structs]
+    newest = [F.max(struct).over(until_now).alias(struct) for struct in structs]
     # the window is over all rows, so labels are picked after it and not before
     return rows.select("label", "side", *newest).where(F.col("side") == AT).select("label.*", *structs)

@@ -68,13 +68,13 @@ class FeatureTable:
 
 def check(labels: DataFrame, tables: Sequence[FeatureTable], at: str, as_published: bool) -> None:
     """Raise PointInTimeError with everything that is wrong, one line each."""
-    problems = list(_wrong_labels(labels, at))
+    problems = list(_find_wrong_labels(labels, at))
     if not tables:
         problems.insert(0, "tables: got none, expected one or more; give what is to be added to the labels")
     for table in tables:
         # types of keys that are not there cannot be compared
-        problems += list(_wrong_columns(table, as_published)) or list(_wrong_keys(labels, table))
-    problems = problems or list(_wrong_names(labels, tables))
+        problems += list(_find_wrong_columns(table, as_published)) or list(_find_wrong_keys(labels, table))
+    problems = problems or list(_find_wrong_names(labels, tables))
     if problems:
         # tables with the same keys lack the same column of the labels
         raise PointInTimeError("\n".join(dict.fromkeys(problems)))
@@ -84,11 +84,11 @@ def _types(df: DataFrame) -> dict[str, DataType]:
     return {column.name: column.dataType for column in df.schema.fields}
 
 
-def _wrong_labels(labels: DataFrame, at: str) -> Iterator[str]:
+def _find_wrong_labels(labels: DataFrame, at: str) -> Iterator[str]:
     types = _types(labels)
-    twice = sorted(name for name, count in Counter(labels.columns).items() if count > 1)
-    if twice:
-        yield f"labels: columns {twice} are there more than once, expected different names; rename them"
+    duplicates = sorted(name for name, count in Counter(labels.columns).items() if count > 1)
+    if duplicates:
+        yield f"labels: columns {duplicates} are there more than once, expected different names; rename them"
     if at not in types:
         yield f"labels: no column {at!r}, got {labels.columns}; name the labels' instant with at=..."
     elif not isinstance(types[at], TimestampType):
@@ -96,7 +96,7 @@ def _wrong_labels(labels: DataFrame, at: str) -> Iterator[str]:
         yield f"labels: column {at!r} is {type_}, expected timestamp; cast it, knowing its time zone"
 
 
-def _wrong_columns(table: FeatureTable, as_published: bool) -> Iterator[str]:
+def _find_wrong_columns(table: FeatureTable, as_published: bool) -> Iterator[str]:
     types = _types(table.rows)
     # of a day that was published as a whole the instants are known without its rows
     expected: dict[str, type[DataType]] = {"ds": DateType}
@@ -113,22 +113,23 @@ def _wrong_columns(table: FeatureTable, as_published: bool) -> Iterator[str]:
         if name in types and not isinstance(types[name], kind):
             type_ = types[name].simpleString()
             yield f"table {table.name!r}: column {name!r} is {type_}, expected {kind.typeName()}; cast it"
-    yield from _wrong_days(table)
+    yield from _find_wrong_days(table)
 
 
-def _wrong_days(table: FeatureTable) -> Iterator[str]:
+def _find_wrong_days(table: FeatureTable) -> Iterator[str]:
     # a default is of a day that was published without the key; where there are no days, no row says nothing
     if table.defaults and table.published_days is None:
         yield f"table {table.name!r}: got defaults, expected none without published_days; say which days are published"
     unknown = sorted(set(table.defaults) - set(table.columns))
     if unknown:
         yield f"table {table.name!r}: defaults for {unknown}, expected names of {list(table.columns)}; correct them"
-    naive = [s.ds.isoformat() for s in table.published_days or () if s.available_at.utcoffset() is None]
-    if naive:
-        yield f"table {table.name!r}: available_at of {naive} has no time zone, expected one; add tzinfo"
+    days = table.published_days or ()
+    without_zone = [day.ds.isoformat() for day in days if day.available_at.utcoffset() is None]
+    if without_zone:
+        yield f"table {table.name!r}: available_at of {without_zone} has no time zone, expected one; add tzinfo"
 
 
-def _wrong_keys(labels: DataFrame, table: FeatureTable) -> Iterator[str]:
+def _find_wrong_keys(labels: DataFrame, table: FeatureTable) -> Iterator[str]:
     of_labels, of_rows = _types(labels), _types(table.rows)
     for key in table.keys:
         if key not in of_labels:
@@ -138,10 +139,10 @@ def _wrong_keys(labels: DataFrame, table: FeatureTable) -> Iterator[str]:
             yield f"key {key!r}: {types}, expected the same type; cast one of them"
 
 
-def _wrong_names(labels: DataFrame, tables: Sequence[FeatureTable]) -> Iterator[str]:
+def _find_wrong_names(labels: DataFrame, tables: Sequence[FeatureTable]) -> Iterator[str]:
     # names that differ in case alone collide too: Spark would find neither
     names = Counter(name.casefold() for table in tables for name in table.outputs)
     names.update({name.casefold() for name in labels.columns} & names.keys())
-    twice = sorted({name for table in tables for name in table.outputs if names[name.casefold()] > 1})
-    if twice:
-        yield f"output columns {twice} would be there twice, expected different names; rename tables or label columns"
+    clashes = sorted({name for table in tables for name in table.outputs if names[name.casefold()] > 1})
+    if clashes:
+        yield f"output columns {clashes} would be there twice, expected different names; rename tables or label columns"

@@ -67,15 +67,16 @@ class HotKeys:
 
     def _seeds(self, histories: Sequence[DataFrame], structs: Sequence[str]) -> DataFrame:
         """Per bracket the greatest row of all brackets before it: it stands in for all that came before."""
-        every = F.explode(F.sequence(F.lit(0), F.size("cuts"))).alias("bracket")
+        bracket = F.explode(F.sequence(F.lit(0), F.size("cuts"))).alias("bracket")
         narrow = [history.drop("cuts", "time", "side") for history in histories]
-        rows = reduce(union_rows, [self.frame.select(*self.parts, every), *narrow])
-        last = rows.groupBy(*self.parts, "bracket").agg(*[F.max(struct).alias(struct) for struct in structs])
+        rows = reduce(union_rows, [self.frame.select(*self.parts, bracket), *narrow])
+        newest = [F.max(struct).alias(struct) for struct in structs]
+        newest_rows = rows.groupBy(*self.parts, "bracket").agg(*newest)
         before = Window.partitionBy(*self.parts).orderBy("bracket").rowsBetween(Window.unboundedPreceding, -1)
         carried = [F.max(struct).over(before).alias(struct) for struct in structs]
         # null sorts first: at the head of its bracket, before every other time
         head = [F.lit(None).cast("timestamp").alias("time"), F.lit(-1).alias("side")]
-        return last.select(*self.parts, "bracket", *head, *carried)
+        return newest_rows.select(*self.parts, "bracket", *head, *carried)
 
 
 def union_rows(above: DataFrame, below: DataFrame) -> DataFrame:
@@ -92,8 +93,8 @@ def find_hot_keys(frames: Sequence[DataFrame], parts: Sequence[str]) -> HotKeys 
     # A sample will do: a key at the limit gets the same rows whether it is taken for hot or not.
     sampled = [f.select(*parts, "time").dropna().sample(SAMPLE, seed=7) for f in frames]
     sample = reduce(DataFrame.unionByName, sampled)
-    counted = sample.groupBy(*parts).agg(F.count("*").alias("n"))
-    counts = counted.where(F.col("n") >= HOT_ROWS * SAMPLE).toArrow()
+    key_counts = sample.groupBy(*parts).agg(F.count("*").alias("n"))
+    counts = key_counts.where(F.col("n") >= HOT_ROWS * SAMPLE).toArrow()
     if not counts.num_rows:
         return None
     spark = frames[0].sparkSession
@@ -110,6 +111,6 @@ def _find_cuts(sample: DataFrame, parts: Sequence[str]) -> DataFrame:
     steps_of_key = sample.groupBy(*parts).agg(
         F.percentile_approx("time", steps, 1000).alias("steps"), aim.cast("int").alias("brackets")
     )
-    every = F.floor(F.lit(MOST_BRACKETS) / F.col("brackets")).cast("int")
-    chosen = F.filter("steps", lambda _, n: (n + 1) % every == 0)
-    return steps_of_key.select(*parts, F.array_distinct(chosen).alias("cuts"), "brackets")
+    step = F.floor(F.lit(MOST_BRACKETS) / F.col("brackets")).cast("int")
+    cuts = F.filter("steps", lambda _, n: (n + 1) % step == 0)
+    return steps_of_key.select(*parts, F.array_distinct(cuts).alias("cuts"), "brackets")

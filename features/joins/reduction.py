@@ -79,8 +79,8 @@ def _newest_before_each_label(
     # no more of them than labels, which are few enough to broadcast: so are these
     times = history.select(*parts, "time", F.col(f"{row}.feature_at").alias("feature_at"))
     next_label = F.array_min(F.filter("moments", lambda moment: moment >= F.col("time")))
-    near = times.join(F.broadcast(moments), list(parts)).withColumn("next", next_label)
-    by_label = near.where(F.col("next").isNotNull()).groupBy(*parts, "next")
+    candidates = times.join(F.broadcast(moments), list(parts)).withColumn("next", next_label)
+    by_label = candidates.where(F.col("next").isNotNull()).groupBy(*parts, "next")
     return by_label.agg(F.max("feature_at").alias("feature_at")).select(*parts, "feature_at")
 
 

@@ -36,19 +36,20 @@ def window_features(
     if not days:
         raise ValueError("window_features: no days to describe; give one or more")
     by, windows = [*group.keys, DAY], _windows(group)
-    aged = _add_ages_and_windows(partials, group, days)
+    tile_rows = _add_ages_and_windows(partials, group, days)
     aggregated = [(f, w) for f, w in group.feature_windows if f.op in VALUES]
     # an aggregate of nothing is needed where no feature is computed from totals
     totals = [F.count("*").alias("_tiles"), *operations.totals(aggregated, windows, F.col(AGE))]
-    merged = aged.groupBy(*by).agg(*totals)
-    described = merged.select(*by, *operations.values(aggregated, F.date_add(DAY, 1).cast("timestamp")))
-    described = add_item_features(described, aged, group.feature_windows, windows, by)
-    described = described.withColumnRenamed(DAY, "ds")
-    described = add_distinct_counts(described, plays_of_group(sessions, group), group, days)
+    window_totals = tile_rows.groupBy(*by).agg(*totals)
+    midnight = F.date_add(DAY, 1).cast("timestamp")
+    feature_rows = window_totals.select(*by, *operations.values(aggregated, midnight))
+    feature_rows = add_item_features(feature_rows, tile_rows, group.feature_windows, windows, by)
+    feature_rows = feature_rows.withColumnRenamed(DAY, "ds")
+    feature_rows = add_distinct_counts(feature_rows, plays_of_group(sessions, group), group, days)
     # last of all: what comes by a join from the right is null for an entity without it, and has a default too
     columns = {f.name(w): operations.with_default(f, F.col(f.name(w))) for f, w in group.feature_windows}
     columns = {"feature_at": F.date_add("ds", 1).cast("timestamp"), **columns}
-    return described.select(*group.keys, "ds", *[column.alias(name) for name, column in columns.items()])
+    return feature_rows.select(*group.keys, "ds", *[column.alias(name) for name, column in columns.items()])
 
 
 def partial_days(group: FeatureGroup, days: Sequence[date]) -> list[date]:
@@ -78,6 +79,6 @@ def _add_ages_and_windows(partials: DataFrame, group: FeatureGroup, days: Sequen
     # N days are one pass over the partials, not N: a tile that many days share is read once
     plan = [(*tile, day, bits) for day in sorted(set(days)) for tile, bits in _tiles(group, day).items()]
     schema = f"ds date, span int, {DAY} date not null, {WINDOW_BITS} long"
-    placed = partials.sparkSession.createDataFrame(plan, schema)
+    placements = partials.sparkSession.createDataFrame(plan, schema)
     rows = partials.select(*group.keys, "ds", "span", *[part.name for part in group.parts])
-    return rows.join(F.broadcast(placed), ["ds", "span"]).withColumn(AGE, F.datediff(DAY, "ds"))
+    return rows.join(F.broadcast(placements), ["ds", "span"]).withColumn(AGE, F.datediff(DAY, "ds"))

@@ -28,9 +28,9 @@ class _DistinctCount(NamedTuple):
 
 
 def add_distinct_counts(
-    described: DataFrame, plays: DataFrame, group: FeatureGroup, days: Sequence[date]
+    feature_rows: DataFrame, plays: DataFrame, group: FeatureGroup, days: Sequence[date]
 ) -> DataFrame:
-    """`described` (keys, ds, …) with the group's distinct counts on some days; null for none.
+    """`feature_rows` (keys, ds, …) with the group's distinct counts on some days; null for none.
 
     Args:
         plays: those that count for the group, of the longest window of these at least.
@@ -41,7 +41,7 @@ def add_distinct_counts(
         if f.op == "distinct"
     ]
     if not counts:
-        return described
+        return feature_rows
     lookback = timedelta(days=max(count.days for count in counts))
     recent = plays.where((F.col("ds") > F.lit(min(days) - lookback)) & (F.col("ds") <= F.lit(max(days))))
     # An entity whose plays are all older than its windows has no count here, and the default says 0.
@@ -49,12 +49,13 @@ def add_distinct_counts(
     # of all changes up to it; the default frame contains the whole current day, so its own births and deaths count.
     since = F.filter(F.array(*[F.lit(day) for day in sorted(days)]), lambda day: day >= F.col("_first"))
     first = recent.groupBy(*group.keys).agg(F.min("ds").alias("_first"))
-    described_days = first.select(*group.keys, F.explode(since).alias("ds"), F.lit(True).alias("_described"))
+    requested_days = first.select(*group.keys, F.explode(since).alias("ds"), F.lit(True).alias("_described"))
     changes = _changes(recent, group.keys, counts)
     until_today = Window.partitionBy(*group.keys).orderBy("ds")
     running = {count.name: F.sum(count.name).over(until_today) for count in counts}
-    counted = described_days.unionByName(changes, allowMissingColumns=True).withColumns(running)
-    return described.join(counted.where("_described").drop("_described"), [*group.keys, "ds"], "left")
+    running_counts = requested_days.unionByName(changes, allowMissingColumns=True).withColumns(running)
+    counts_by_day = running_counts.where("_described").drop("_described")
+    return feature_rows.join(counts_by_day, [*group.keys, "ds"], "left")
 
 
 def _changes(plays: DataFrame, keys: Sequence[str], counts: list[_DistinctCount]) -> DataFrame:
@@ -67,18 +68,19 @@ def _changes(plays: DataFrame, keys: Sequence[str], counts: list[_DistinctCount]
     # A row per value and day, not per play. collect_set instead fell back to a sort-based aggregation, and took three
     # minutes for 65,000 rows. By the keys alone: the windows and the sum that follow are by these and more, and need
     # no other shuffle.
-    once = (
+    values_by_day = (
         plays.select(*keys, "ds", F.inline(F.array(*values)))
         .where("value is not null")
         .distinct()
         .repartition(*keys)
     )
-    again = F.lead("ds").over(Window.partitionBy(*keys, "source", "value").orderBy("ds"))
+    next_day = F.lead("ds").over(Window.partitionBy(*keys, "source", "value").orderBy("ds"))
     # a birth, which all windows share, of length 0; and a death per window. least() passes over a null `_again`.
-    births_and_deaths = [_event(F.col("ds"), 0, 1)]
+    changes = [_event(F.col("ds"), 0, 1)]
     for days in sorted({count.days for count in counts}):
-        births_and_deaths.append(_event(F.least("_again", F.date_add("ds", days)), days, -1))
-    events = once.withColumn("_again", again).select(*keys, "source", F.inline(F.array(*births_and_deaths)))
+        changes.append(_event(F.least("_again", F.date_add("ds", days)), days, -1))
+    values_by_day = values_by_day.withColumn("_again", next_day)
+    events = values_by_day.select(*keys, "source", F.inline(F.array(*changes)))
     sums = []
     for count in counts:
         applies = (F.col("source") == sources.index(count.source)) & F.col("length").isin(0, count.days)

@@ -18,33 +18,33 @@ def fold_items(daily: DataFrame, plays: DataFrame, parts: Sequence[Part], by: Se
         value = filtered_input(part.of, part.where)
         items = plays.select(*by, value.cast("string").alias("item")).where("item is not null")
         # a row per value and a hash aggregation: no task holds all values of a popular track in one map
-        counted = items.groupBy(*by, "item").agg(F.count("*").alias("count"))
-        daily = daily.join(_collect_items(counted, part, by), [*by], "left")
+        item_counts = items.groupBy(*by, "item").agg(F.count("*").alias("count"))
+        daily = daily.join(_collect_items(item_counts, part, by), [*by], "left")
     return daily
 
 
-def merge_items(merged: DataFrame, rows: DataFrame, parts: Sequence[Part], by: Sequence[str]) -> DataFrame:
-    """`merged` (one row per `by`) with the lists of `rows` put together."""
+def merge_items(tiles: DataFrame, rows: DataFrame, parts: Sequence[Part], by: Sequence[str]) -> DataFrame:
+    """`tiles` (one row per `by`) with the lists of `rows` put together."""
     for part in parts:
         items = rows.select(*by, F.inline(part.name))
-        counted = items.groupBy(*by, "item").agg(F.sum("count").alias("count"))
-        merged = merged.join(_collect_items(counted, part, by), [*by], "left")
-    return merged
+        item_counts = items.groupBy(*by, "item").agg(F.sum("count").alias("count"))
+        tiles = tiles.join(_collect_items(item_counts, part, by), [*by], "left")
+    return tiles
 
 
-def _collect_items(counted: DataFrame, part: Part, by: Sequence[str]) -> DataFrame:
+def _collect_items(item_counts: DataFrame, part: Part, by: Sequence[str]) -> DataFrame:
     # in the order of the values: the same plays, the same list
     pairs = F.sort_array(F.collect_list(F.struct("item", "count")))
-    return counted.groupBy(*by).agg(pairs.alias(part.name))
+    return item_counts.groupBy(*by).agg(pairs.alias(part.name))
 
 
 def add_item_features(
-    described: DataFrame, aged: DataFrame, features: FeatureWindows, windows: Sequence[str], by: Sequence[str]
+    rows: DataFrame, tiles: DataFrame, features: FeatureWindows, windows: Sequence[str], by: Sequence[str]
 ) -> DataFrame:
-    """`described` (one row per `by`) with those of the features that are of items.
+    """`rows` (one row per `by`) with those of the features that are of items.
 
     Args:
-        aged: partials, with the windows that each is in.
+        tiles: partials, with the windows that each is in.
     """
     # each list is exploded once, whatever features and windows are of it
     features_by_part: dict[Part, list[tuple[Feature, str]]] = {}
@@ -52,14 +52,14 @@ def add_item_features(
         if f.op in VALUES:
             features_by_part.setdefault(f.parts(w)[0], []).append((f, w))
     for part, of_part in features_by_part.items():
-        items = aged.select(*by, WINDOW_BITS, F.inline(part.name))
+        items = tiles.select(*by, WINDOW_BITS, F.inline(part.name))
         count = F.col("count")
         counts = {w: F.sum(F.when(in_window(windows, w), count)).alias(w) for _, w in of_part}
-        counted = items.groupBy(*by, "item").agg(*counts.values())
-        columns = counted.groupBy(*by).agg(*[VALUES[f.op](f, F.col(w)).alias(f.name(w)) for f, w in of_part])
+        item_counts = items.groupBy(*by, "item").agg(*counts.values())
+        values = [VALUES[f.op](f, F.col(w)).alias(f.name(w)) for f, w in of_part]
         # left: an entity may have no item in any of the windows
-        described = described.join(columns, [*by], "left")
-    return described
+        rows = rows.join(item_counts.groupBy(*by).agg(*values), [*by], "left")
+    return rows
 
 
 def _top_k(feature: Feature, plays: Column) -> Column:

@@ -121,8 +121,9 @@ def label_time_features(
     # none of these overlap, so they merge like the parts of different days
     rows = reduce(DataFrame.unionByName, [piece.select(*columns) for piece in pieces])
     age = (F.unix_micros(INSTANT) - F.unix_micros(F.date_add("ds", 1).cast("timestamp"))) / MICROS_A_DAY
-    merged = rows.groupBy(*keys, INSTANT).agg(*operations.totals(request.features, request.windows, age))
-    merged = merged.select(*keys, INSTANT, *operations.values(request.features, F.col(INSTANT)))
+    totals = operations.totals(request.features, request.windows, age)
+    values = operations.values(request.features, F.col(INSTANT))
+    merged = rows.groupBy(*keys, INSTANT).agg(*totals).select(*keys, INSTANT, *values)
     features = label_keys.join(merged, [*keys, INSTANT], "left")
     return _join_labels(labels if base is None else base, features, request, at)
 
@@ -160,17 +161,17 @@ def _quarter(instant: Column) -> Column:
 def _whole_quarters(edges: DataFrame, plays: DataFrame, request: LabelTimeFeatures) -> DataFrame:
     quarter, cut = F.col("_quarter"), F.col("_cut_quarter")
     inside = F.when(F.col("_before"), quarter < cut).otherwise(quarter > cut)
-    folded = _fold_quarters(plays, request, [])
-    return edges.join(folded, [*request.group.keys, "ds"]).where(inside)
+    quarter_rows = _fold_quarters(plays, request, [])
+    return edges.join(quarter_rows, [*request.group.keys, "ds"]).where(inside)
 
 
 def _plays_of_cut_quarter(edges: DataFrame, plays: DataFrame, request: LabelTimeFeatures) -> DataFrame:
     played_at, cut = F.col("played_at"), F.col("_cut")
     inside = F.when(F.col("_before"), played_at < cut).otherwise(played_at >= cut)
     # parts of one play each, as only those on one side of the instant count
-    folded = _fold_quarters(plays, request, ["played_at", "play_id"])
+    quarter_rows = _fold_quarters(plays, request, ["played_at", "play_id"])
     cut_quarters = edges.withColumnRenamed("_cut_quarter", "_quarter")
-    return cut_quarters.join(folded, [*request.group.keys, "ds", "_quarter"]).where(inside)
+    return cut_quarters.join(quarter_rows, [*request.group.keys, "ds", "_quarter"]).where(inside)
 
 
 def _fold_quarters(plays: DataFrame, request: LabelTimeFeatures, finer: Sequence[str]) -> DataFrame:
@@ -188,6 +189,6 @@ def _join_labels(rows: DataFrame, features: DataFrame, request: LabelTimeFeature
     # keys are renamed, as the labels have columns of the same names
     right = features.select(*[F.col(key).alias(f"_of_{key}") for key in keys], INSTANT, *values)
     # a label that is there twice gets its values twice, one without a key none: the join is left, by equality
-    same = [rows[f"`{key}`"] == right[f"_of_{key}"] for key in keys]
-    joined = rows.join(right, [*same, rows[f"`{at}`"] == right[INSTANT]], "left")
+    key_matches = [rows[f"`{key}`"] == right[f"_of_{key}"] for key in keys]
+    joined = rows.join(right, [*key_matches, rows[f"`{at}`"] == right[INSTANT]], "left")
     return joined.select(*[rows[f"`{name}`"] for name in rows.columns], *named)

@@ -75,17 +75,17 @@ def _merge_rows(rows: DataFrame, group: FeatureGroup, days: Sequence[date]) -> D
     plan = [(source.ds, source.span, rebuilt, tile.ds, tile.span) for tile, source, rebuilt in _merges(days)]
     targets = rows.sparkSession.createDataFrame(plan, _PLAN)
     # small enough to broadcast: three years of days at once are 12,937 rows
-    placed = rows.join(F.broadcast(targets), ["ds", "span", "_rebuilt"])
-    aged = placed.withColumn(AGE, F.datediff("_tile_ds", "ds"))
+    sources = rows.join(F.broadcast(targets), ["ds", "span", "_rebuilt"])
+    source_rows = sources.withColumn(AGE, F.datediff("_tile_ds", "ds"))
     by = [*group.keys, "_tile_ds", "_tile_span"]
     aggregated, item_lists = _split_parts(group)
-    merged_parts = {part: merge(part, F.col(part.name), F.col(AGE)) for part in aggregated}
-    merged = aged.groupBy(*by).agg(
-        F.count("*").alias("_rows"), *[_drop_long_spans(group, *each) for each in merged_parts.items()]
+    part_merges = {part: merge(part, F.col(part.name), F.col(AGE)) for part in aggregated}
+    tile_rows = source_rows.groupBy(*by).agg(
+        F.count("*").alias("_rows"), *[_drop_long_spans(group, *each) for each in part_merges.items()]
     )
-    items = aged.select(*by, *[_drop_long_spans(group, part, F.col(part.name)) for part in item_lists])
+    items = source_rows.select(*by, *[_drop_long_spans(group, part, F.col(part.name)) for part in item_lists])
     tile = (F.col("_tile_ds").alias("ds"), F.col("_tile_span").alias("span"))
-    return merge_items(merged, items, item_lists, by).select(
+    return merge_items(tile_rows, items, item_lists, by).select(
         *group.keys, *tile, *[part.name for part in group.parts]
     )
 
