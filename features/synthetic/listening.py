@@ -62,17 +62,14 @@ def generate_sessions(world: World, users: DataFrame, days: range) -> DataFrame:
     shift = world.randbelow(SLOT_MS, "hours", user) + world.randbelow(LATEST_START_MS, "start", user, slot)
     # A geometric length, by inversion of its distribution; 1e-9 keeps a mean of 1 away from log(0).
     more = F.log(1 - world.uniform("length", user, slot)) / math.log(1 - 1 / (world.plays_per_session + 1e-9))
-    cluster, start_ms = (
-        _taste(world, user, taste).alias("cluster"),
-        (slot * SLOT_MS + shift).alias("start_ms"),
-    )
+    start_ms = (slot * SLOT_MS + shift).alias("start_ms")
     chance = _session_chance(F.col("activity"), slot % len(SLOT_SHARES))
     return (
         users.where(~_is_bot(world, F.col("id")))
         .select(F.col("id").alias("user"), _activity(world, F.col("id")).alias("activity"))
         .select("user", "activity", slots.alias("slot"))
         .where(world.uniform("session", user, slot) < chance)
-        .select("user", "slot", cluster, start_ms, more.alias("more"))
+        .select("user", "slot", _taste(world, user, taste).alias("cluster"), start_ms, more.alias("more"))
         .withColumn("favourite", _favourite(world, user, F.col("cluster")))
         .withColumn("length", F.least(F.floor("more") + 1, F.lit(LONGEST_SESSION)))
     )

@@ -18,7 +18,7 @@ Ints = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Tastes:
-    """Parallel arrays, as `listening.expected_tastes` has them."""
+    """Parallel arrays, of `listening.expected_tastes`: a cluster, a favourite track in it, a weight."""
 
     cluster: Ints
     favourite: Ints

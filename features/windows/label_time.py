@@ -144,12 +144,10 @@ def _window_edges(label_keys: DataFrame, request: LabelTimeFeatures) -> DataFram
         if window != LIFETIME:
             begin = instant - F.expr(f"interval {24 * window_days(window)} hours")
             edges.append((begin, 1 << i, False))
-    structs = [
-        F.struct(
-            cut.alias("_cut"), F.lit(bits).cast("bigint").alias(WINDOW_BITS), F.lit(before).alias("_before")
-        )
-        for cut, bits, before in edges
-    ]
+    structs = []
+    for cut, bits, before in edges:
+        window_bits = F.lit(bits).cast("bigint").alias(WINDOW_BITS)
+        structs.append(F.struct(cut.alias("_cut"), window_bits, F.lit(before).alias("_before")))
     rows = label_keys.select(*request.group.keys, INSTANT, F.inline(F.array(*structs)))
     return rows.withColumns({"ds": F.to_date("_cut"), "_cut_quarter": _quarter(F.col("_cut"))})
 
