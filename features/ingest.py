@@ -32,8 +32,7 @@ def parse_and_validate_plays(
     Args:
         rows: `raw` (the row as read), `file`, `broken` (could not be parsed), and the source's columns.
         columns: column of plays -> SQL expression over the source's columns.
-        source: the source's name, in every row.
-        now: the instant after which times lie in the future (one day of grace for fast clocks).
+        now: the instant after which times lie in the future.
     """
     # a source without ids gives a play the same id whenever it delivers it again
     derived = F.sha1(
@@ -54,9 +53,11 @@ def parse_and_validate_plays(
 
 def _reject_reasons(now: datetime) -> list[Column]:
     """A text for each thing that is wrong with a row, else null."""
+    # clocks of devices run fast, and some tell local time as if it were UTC
     grace = F.expr("interval 1 day")
     return [
         *(F.when(_raw(name).isNull(), f"{name} is missing") for name in ("user_id", "track_id", "played_at")),
+        # a field that is not required may be blank, but not something else than it says
         *(
             F.when(_raw(name).isNotNull() & F.col(name).isNull(), f"{name} is no {PLAYS.column(name).type}")
             for name in PLAY_FIELDS
@@ -72,25 +73,26 @@ def deduplicate_plays(plays_with_reasons: DataFrame) -> DataFrame:
     """The rows that are plays, once each; of equal ids the first in the order of the raw text."""
     # Ordered by text, so that any order of the input files gives the same play.
     first = Window.partitionBy("play_id").orderBy("raw", "file")
-    good = plays_with_reasons.where(F.size("reasons") == 0).withColumn("_nth", F.row_number().over(first))
+    valid = plays_with_reasons.where(F.size("reasons") == 0).withColumn("_nth", F.row_number().over(first))
     # without reasons none of these is null, which the planner cannot know: the neutral values never show
-    known = {"user_id": "", "track_id": "", "played_at": NO_TIME, "ds": NO_DAY}
+    neutral = {"user_id": "", "track_id": "", "played_at": NO_TIME, "ds": NO_DAY}
     columns = [name for name in PLAYS.names if name not in ("bucket", "available_at")]
-    return good.where("_nth = 1").select(
-        *[F.coalesce(n, F.lit(known[n])).alias(n) if n in known else F.col(n) for n in columns]
+    return valid.where("_nth = 1").select(
+        *[F.coalesce(n, F.lit(neutral[n])).alias(n) if n in neutral else F.col(n) for n in columns]
     )
 
 
 def select_rejects(plays_with_reasons: DataFrame) -> DataFrame:
-    """Rows of `rejected_plays`. Equal lines of one file are numbered."""
-    same = Window.partitionBy("source", "_name", "_raw").orderBy("_raw")
+    """Rows of `rejected_plays`."""
+    # equal lines of one file are numbered; without its folders, a file that was moved brings the same ids again
+    equal_lines = Window.partitionBy("source", "_name", "_raw").orderBy("_raw")
     name = F.element_at(F.split("file", "/"), -1)
-    bad = plays_with_reasons.where(F.size("reasons") > 0).withColumn("_name", name)
-    numbered = bad.withColumn("_raw", F.coalesce("raw", F.lit(""))).withColumn(
-        "_nth", F.row_number().over(same)
-    )
+    rejects = plays_with_reasons.where(F.size("reasons") > 0).withColumn("_name", name)
+    texts = rejects.withColumn("_raw", F.coalesce("raw", F.lit("")))
+    numbered = texts.withColumn("_nth", F.row_number().over(equal_lines))
     key = F.sha1(F.concat_ws("\x1f", "source", "_name", "_raw", F.col("_nth").cast("string")))
-    believable = (F.col("ds") >= F.lit(EARLIEST_PLAY).cast("date")) & ~F.array_contains(
+    # a day of the year 2099 would be the newest of the table for ever, and decide what is old
+    has_valid_day = (F.col("ds") >= F.lit(EARLIEST_PLAY).cast("date")) & ~F.array_contains(
         "reasons", "played_at in the future"
     )
     return numbered.select(
@@ -100,32 +102,25 @@ def select_rejects(plays_with_reasons: DataFrame) -> DataFrame:
         F.coalesce("_name", F.lit("")).alias("file"),
         F.col("_raw").alias("raw"),
         "reasons",
-        F.coalesce(F.when(believable, F.col("ds")), F.lit(NO_DAY)).alias("ds"),
+        F.coalesce(F.when(has_valid_day, F.col("ds")), F.lit(NO_DAY)).alias("ds"),
     )
 
 
 def parse_tracks(rows: DataFrame, columns: Mapping[str, str], source: str) -> DataFrame:
-    """Rows of `tracks`: those with an id, one each; where rows differ, the one with most fields known."""
-    typed = _parse_fields(rows, columns, TRACKS, TRACK_FIELDS)
-    known = sum((F.col(name).isNotNull().cast("int") for name in TRACK_FIELDS), F.lit(0))
+    """Rows of `tracks`: those with an id, one each; where rows differ, the one with most fields filled."""
+    typed = _parse_fields(rows, columns, TRACKS, TRACK_FIELDS).where("track_id is not null and not broken")
+    filled = sum((F.col(name).isNotNull().cast("int") for name in TRACK_FIELDS), F.lit(0))
     # Sources repeat a track with fewer fields filled; the order of the rest only makes the choice repeatable.
-    fullest = Window.partitionBy("track_id").orderBy(
-        F.desc(known), "title", "artist_name", "album", "track_ms", "raw"
-    )
-    return (
-        typed.where("track_id is not null and not broken")
-        .withColumn("_nth", F.row_number().over(fullest))
-        .where("_nth = 1")
-        .select(
-            F.coalesce("track_id", F.lit("")).alias("track_id"),
-            *TRACK_FIELDS[1:],
-            F.lit(source).alias("source"),
-        )
-    )
+    rest = ("title", "artist_name", "album", "track_ms", "raw")
+    fullest = Window.partitionBy("track_id").orderBy(F.desc(filled), *rest)
+    track_id = F.coalesce("track_id", F.lit("")).alias("track_id")
+    unique_tracks = typed.withColumn("_nth", F.row_number().over(fullest)).where("_nth = 1")
+    return unique_tracks.select(track_id, *TRACK_FIELDS[1:], F.lit(source).alias("source"))
 
 
 def merge_catalogue(updates: DataFrame, current: DataFrame) -> DataFrame:
     """The whole catalogue after an update: its rows, and all tracks that it does not name."""
+    # a track that a newer catalogue drops was played all the same, and its features go on
     others = current.select(*updates.columns).join(updates.select("track_id"), "track_id", "left_anti")
     return updates.unionByName(others)
 
@@ -137,12 +132,9 @@ def _parse_fields(
     texts = {
         name: F.btrim(F.expr(columns.get(name, "null")).cast("string"), F.lit(" \t\r\n")) for name in fields
     }
-    as_text = rows.select(
-        "raw",
-        "file",
-        "broken",
-        *[F.when(text != "", text).alias(f"_raw_{name}") for name, text in texts.items()],
-    )
+    raw = [F.when(text != "", text).alias(f"_raw_{name}") for name, text in texts.items()]
+    as_text = rows.select("raw", "file", "broken", *raw)
+    # try_cast, as in ANSI mode a cast of one wrong field would fail the job, where it is to reject the row
     return as_text.withColumns({name: _raw(name).try_cast(contract.column(name).type) for name in fields})
 
 

@@ -40,15 +40,13 @@ def earlier_days(first: date, gap_ms: int, with_source_sessions: bool) -> list[d
 def cut_sessions(plays: DataFrame, earlier: DataFrame | None = None, gap_ms: int = GAP_MS) -> DataFrame:
     """One row per play with its session and its place there.
 
-    A listener's plays are ordered by (played_at, play_id). A new session begins when a play starts
-    more than `gap_ms` after the end of the play before, where a play lasts `ms_played`, or
-    `track_ms` where that is unknown. Where either of the two carries the source's own session, the
-    session changes when that changes, and the gap is `SOURCE_GAP_MS`.
+    A new session begins when a play starts more than `gap_ms` after the end of the play before, where a play
+    lasts `ms_played`, or `track_ms` where that is unknown. Where either of the two carries the source's own session,
+    it begins when that changes, or after `SOURCE_GAP_MS`.
 
     Args:
         plays: whole days of the table `plays`.
-        earlier: rows of `sessions`, at least those of `earlier_days`; a session still open goes on, so
-            that a run per day equals one run over all days.
+        earlier: rows of `sessions`, at least those of `earlier_days`, a session of which may still be open.
     """
     # two plays may begin at one instant: with the id, their order is the same in every run
     listener = Window.partitionBy("user_id").orderBy("played_at", "play_id")
@@ -59,8 +57,9 @@ def cut_sessions(plays: DataFrame, earlier: DataFrame | None = None, gap_ms: int
         F.lit(None).cast("int").alias("_known_position"),
     )
     if earlier is not None:
+        # with it, a run per day gives the rows of one run over all days: a session may go on over midnight
         rows = rows.unionByName(_last_plays(earlier))
-    cut = (
+    session_rows = (
         rows.withColumn("_begins", _starts_session(listener, gap_ms))
         .withColumn("_row", F.row_number().over(listener))
         .withColumn("_start", F.when(F.col("_begins"), F.coalesce("_known_start", "played_at")))
@@ -71,15 +70,17 @@ def cut_sessions(plays: DataFrame, earlier: DataFrame | None = None, gap_ms: int
         .withColumn("position", F.col("_row") - _at_session_start("_offset", "_row", listener))
         .withColumn("session_id", F.coalesce("_source_session", _derived_id()))
     )
-    return _add_behaviour(cut.where("_known_position is null"))
+    return _add_behaviour(session_rows.where("_known_position is null"))
 
 
 def _last_plays(earlier: DataFrame) -> DataFrame:
     """The last play of each listener, with the session that it belongs to."""
+    # one is enough: where a session begins follows from the play before alone
     newest = Window.partitionBy("user_id").orderBy(F.desc("played_at"), F.desc("play_id"))
     last = earlier.withColumn("_newest", F.row_number().over(newest)).where("_newest = 1")
     return last.select(
         *_PLAY_COLUMNS,
+        # an id that is not ours is the source's, of which `sessions` keeps no column of its own
         F.when(F.col("session_id") != _derived_id(), F.col("session_id")).alias("_source_session"),
         F.col("session_started_at").alias("_known_start"),
         F.col("position").alias("_known_position"),
@@ -90,6 +91,7 @@ def _starts_session(listener: WindowSpec, gap_ms: int) -> Column:
     end = F.unix_micros("played_at") + F.coalesce("ms_played", "track_ms", F.lit(0)) * 1000
     silence = F.unix_micros("played_at") - F.lag(end).over(listener)
     source, before = F.col("_source_session"), F.lag("_source_session").over(listener)
+    # a source that says where sessions end is taken at its word, after a silence of days as well
     by_source = source.isNotNull() | before.isNotNull()
     of_another = ~source.eqNullSafe(before) | (silence > SOURCE_GAP_MS * 1000)
     changes = F.when(by_source, of_another).otherwise(silence > gap_ms * 1000)
@@ -99,8 +101,9 @@ def _starts_session(listener: WindowSpec, gap_ms: int) -> Column:
 
 def _at_session_start(column: str, otherwise: str, listener: WindowSpec) -> Column:
     """The value at the session's first play, for all of its plays."""
-    so_far = listener.rowsBetween(Window.unboundedPreceding, Window.currentRow)
-    return F.coalesce(F.last(column, ignorenulls=True).over(so_far), F.col(otherwise))
+    # null at all other plays, so the last one known is it; a frame that only grows is one pass over a sorted listener
+    until_now = listener.rowsBetween(Window.unboundedPreceding, Window.currentRow)
+    return F.coalesce(F.last(column, ignorenulls=True).over(until_now), F.col(otherwise))
 
 
 def _source_id() -> Column:
@@ -115,6 +118,7 @@ def _derived_id() -> Column:
 
 
 def _add_behaviour(plays: DataFrame) -> DataFrame:
+    # by the day of the plays, all of which are at hand: a run per day marks the same bots as one over all days
     day = Window.partitionBy("user_id", "ds")
     ms_played = F.coalesce(F.sum("ms_played").over(day), F.lit(0))
     is_bot = (F.count("play_id").over(day) > BOT_PLAYS_A_DAY) | (ms_played > BOT_MS_A_DAY)

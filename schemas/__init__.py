@@ -36,6 +36,7 @@ CONTRACTS: dict[str, Contract] = {
         TRACKS,
         SESSIONS,
         *(group.partials_contract() for group in FEATURE_GROUPS),
+        # pairs have partials alone
         *(group.contract() for group in FEATURE_GROUPS if group.daily),
         EMBEDDING_VERSIONS,
         TRACK_EMBEDDINGS,

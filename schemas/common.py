@@ -10,6 +10,7 @@ MICROS_A_DAY = 86_400_000_000
 BUCKETS = 64
 
 DS = Column("ds", "date", "day of the event in UTC; for features, the last day they cover", nullable=False)
+# nullable: rows are staged without it, and the commit sets it as a partition value
 AVAILABLE_AT = Column(
     "available_at", "timestamp", "instant of publication; known at the commit, null before", "UTC"
 )
@@ -21,6 +22,7 @@ SPACE_ID = Column("space_id", "string", "vectors compare only within one space",
 
 
 def bucket(entity: str) -> Column:
+    # xxhash64, as clients without Spark have it too: XXH64 of the UTF-8 bytes with seed 42
     return Column(
         "bucket", "int", f"pmod(xxhash64({entity}), {BUCKETS})", "", False, f"between 0 and {BUCKETS - 1}"
     )

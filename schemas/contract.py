@@ -19,39 +19,46 @@ class ContractError(ValueError):
 
 @dataclass(frozen=True)
 class Column:
-    """One column: `type` is Spark DDL, `unit` is empty where the type says it all.
-
-    `check` is a hard range, as SQL after the column's name (`>= 0`): a last line behind the
-    expectations, for what the code that makes the rows promises. `default` is what an entity without a
-    row has, as JSON has it; None where that is unknown.
-    """
+    """One column of a table."""
 
     name: str
+    # Spark DDL
     type: str
     comment: str
+    # empty where the type says it all
     unit: str = ""
     nullable: bool = True
+    # a hard range, as SQL after the column's name (`>= 0`): a last line behind the expectations, for what the
+    # code that makes the rows promises
     check: str = ""
+    # what an entity without a row has, as JSON has it; None where that is unknown
     default: Any = None
+
+    @property
+    def metadata(self) -> dict[str, str]:
+        """Stored in the table itself, for clients without contracts."""
+        comment = f"{self.comment} [{self.unit}]" if self.unit else self.comment
+        # 0 and [] are defaults as well; no entry at all says that there is none
+        default = {} if self.default is None else {"segue.default": json.dumps(self.default)}
+        return {"comment": comment, **default}
 
 
 @dataclass(frozen=True)
 class Contract:
-    """One table.
-
-    `key` is unique per row. `entity` is the column that look-ups ask by, and what `bucket` hashes.
-    `buckets` is 0 for tables without an entity. `statistics` names the columns whose minimum and
-    maximum the log may hold: never an id of a listener, which would outlive its erasure there.
-    """
+    """One table; `key` is unique per row."""
 
     name: str
     meaning: str
     columns: tuple[Column, ...]
     key: tuple[str, ...]
+    # the column that look-ups ask by, and what `bucket` hashes
     entity: str | None = None
     event_time: str | None = None
+    # an `available_at` that is a partition stands in the log alone: the commit sets it and copies no file
     partitions: tuple[str, ...] = ("ds", "available_at")
+    # 0 for tables without an entity
     buckets: int = 0
+    # columns whose minimum and maximum the log may hold: an id of a listener would outlive its erasure there
     statistics: tuple[str, ...] = ()
 
     @cached_property
@@ -75,11 +82,9 @@ class Contract:
 
     @property
     def constraints(self) -> dict[str, str]:
-        """CHECK constraints by name: hard ranges, and keys that are not empty.
-
-        A table keeps those that it was created with. To Delta a check that comes to null is broken, so a
-        column that may be null says so.
-        """
+        """CHECK constraints by name: hard ranges, and keys that are not empty."""
+        # A table keeps those that it was created with. To Delta a check that comes to null is broken, so a column
+        # that may be null says so.
         ranges = {
             f"{c.name}_range": (f"{c.name} is null or " if c.nullable else "") + f"{c.name} {c.check}"
             for c in self.columns
@@ -93,31 +98,27 @@ class Contract:
 
     def struct(self) -> StructType:
         """The Spark schema, comments included."""
-        from pyspark.sql.types import StructType
+        from pyspark.sql.types import StructField, StructType
 
-        schema = StructType()
-        for column in self.columns:
-            schema = schema.add(column.name, _spark_type(column.type), column.nullable, _metadata(column))
-        return schema
+        return StructType(
+            [StructField(c.name, _spark_type(c.type), c.nullable, c.metadata) for c in self.columns]
+        )
 
 
 def conform(df: DataFrame, contract: Contract) -> DataFrame:
-    """The contract's columns of `df`, in the contract's order.
-
-    `bucket` and `available_at` may be absent: the first follows from the entity, the second is the
-    instant of publication, known only at the commit. Nullability is compared one way: a column
-    that the contract lets be null may be declared not null.
+    """The contract's columns of `df`, in the contract's order; `bucket` and `available_at` may be absent.
 
     Raises:
         ContractError: once, with every column that is there twice, missing, unexpected, wrongly typed or nullable.
     """
-    twice = sorted({name for name in df.columns if df.columns.count(name) > 1})
-    df = df if twice else _add_implied_columns(df, contract)
+    # a column that is there twice cannot be referred to, not even to add others beside it
+    duplicates = sorted({name for name in df.columns if df.columns.count(name) > 1})
+    df = df if duplicates else _add_implied_columns(df, contract)
     actual = {field.name: field for field in df.schema.fields}
     expected = {field.name: field for field in contract.struct().fields}
     shared = [name for name in expected if name in actual]
     discrepancies = {
-        "twice": twice,
+        "twice": duplicates,
         "missing": [n for n in expected if n not in actual],
         "unexpected": [n for n in actual if n not in expected],
         "wrong type": [
@@ -125,6 +126,7 @@ def conform(df: DataFrame, contract: Contract) -> DataFrame:
             for n in shared
             if actual[n].dataType.simpleString() != expected[n].dataType.simpleString()
         ],
+        # one way only: a column that the contract lets be null may be declared not null
         "null where the contract allows none": [
             n for n in shared if actual[n].nullable and not expected[n].nullable
         ],
@@ -138,6 +140,7 @@ def conform(df: DataFrame, contract: Contract) -> DataFrame:
 def _add_implied_columns(df: DataFrame, contract: Contract) -> DataFrame:
     from pyspark.sql import functions as F
 
+    # the instant of publication is known only at the commit
     implied = {"available_at": F.lit(None).cast("timestamp")}
     if contract.entity in df.columns:
         bucket = F.expr(f"cast(pmod(xxhash64({contract.entity}), {contract.buckets}) as int)")
@@ -147,9 +150,9 @@ def _add_implied_columns(df: DataFrame, contract: Contract) -> DataFrame:
 
 
 def _spark_type(text: str) -> DataType:
-    """Of DDL, as `StructType.fromDDL` needs a JVM, and tables are created and verified without one."""
     from pyspark.sql import types as T
 
+    # `StructType.fromDDL` needs a JVM, and tables are created and verified without one
     if text.startswith("array<"):
         return T.ArrayType(_spark_type(text[len("array<") : -1]))
     if text.startswith("struct<"):
@@ -157,22 +160,6 @@ def _spark_type(text: str) -> DataType:
         return T.StructType([T.StructField(name, _spark_type(type_)) for name, _, type_ in fields])
     if text.startswith("decimal("):
         return T.DecimalType(*map(int, re.findall(r"\d+", text)))
-    simple: dict[str, DataType] = {
-        "string": T.StringType(),
-        "binary": T.BinaryType(),
-        "bigint": T.LongType(),
-        "int": T.IntegerType(),
-        "double": T.DoubleType(),
-        "float": T.FloatType(),
-        "boolean": T.BooleanType(),
-        "timestamp": T.TimestampType(),
-        "date": T.DateType(),
-    }
-    return simple[text]
-
-
-def _metadata(column: Column) -> dict[str, str]:
-    """Stored in the table itself, for clients without contracts."""
-    comment = f"{column.comment} [{column.unit}]" if column.unit else column.comment
-    default = {} if column.default is None else {"segue.default": json.dumps(column.default)}
-    return {"comment": comment, **default}
+    numbers = (T.LongType(), T.IntegerType(), T.DoubleType(), T.FloatType())
+    others = (T.StringType(), T.BinaryType(), T.BooleanType(), T.TimestampType(), T.DateType())
+    return {type_.simpleString(): type_ for type_ in (*numbers, *others)}[text]

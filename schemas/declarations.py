@@ -40,28 +40,30 @@ MAX_WINDOWS = 62
 class Feature:
     """`what` is counted, summed, … : one column `<what>_<op>_<window>` per window.
 
-    `input`, `where` (plays for which it is not true are left out) and `per` are SQL over a row of
-    `sessions`; `type` is the input's, where that is more than a column. `default` takes the place of null
-    where an operation has no value of no plays, in rows and for entities without one. `k`, `at`, `edges` and
-    `per` belong to the operations that need them.
+    `input`, `where` and `per` are SQL over a row of `sessions`.
     """
 
+    # fields, their order and their values are hashed, by repr, into fingerprints: a new one makes all days again
     what: str
     op: str
     input: str
     meaning: str
     windows: tuple[str, ...] = ("1d", "7d", "30d")
+    # plays for which it is not true, null included, are left out
     where: str = "true"
+    # the input's, where that is more than a column
     type: str = ""
+    # takes the place of null where an operation has no value of no plays, in rows and for entities without one
     default: Any = None
     owner: str = ""
+    # these four belong to the operations that need them
     per: str = ""
     k: int = 0
     at: tuple[float, ...] = ()
     edges: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
-        if problems := list(_feature_problems(self)):
+        if problems := list(_find_feature_problems(self)):
             raise DeclarationError(f"feature {self.what}: {'; '.join(problems)}")
 
     @property
@@ -75,19 +77,19 @@ class Feature:
     @property
     def empty_value(self) -> Any:
         """The value of an entity without plays, as JSON has it; None is null."""
-        if self.default is not None:
-            value = self.default
-        elif self.op == "histogram":
-            value = (0,) * (len(self.edges) + 1)
-        else:
-            value = self.operation.empty_value
+        by_operation = self.operation.empty_value
+        if self.op == "histogram":
+            by_operation *= len(self.edges) + 1
+        value = by_operation if self.default is None else self.default
+        # JSON has no tuples, and a list could not be hashed with the declaration
         return list(value) if isinstance(value, tuple) else value
 
     @property
     def lineage(self) -> tuple[str, ...]:
-        """The columns of `sessions` that it is computed from, the instant of a play included: it decides the window."""
-        read = {"played_at", *(name for sql in self.expressions.values() for name in _column_names(sql))}
-        return tuple(name for name in SESSIONS.names if name in read)
+        """The columns of `sessions` that it is computed from."""
+        # the instant of a play is among them whatever the SQL says: it decides the window
+        inputs = {"played_at", *(name for sql in self.expressions.values() for name in _column_names(sql))}
+        return tuple(name for name in SESSIONS.names if name in inputs)
 
     @property
     def expressions(self) -> dict[str, str]:
@@ -115,38 +117,31 @@ class Feature:
         return None if LIFETIME in windows else max(map(window_days, windows))
 
     def columns(self) -> Iterator[Column]:
+        # a sum of ints is a bigint, as it is in Spark
         sum_type = "double" if self.input_type == "double" else "bigint"
         type_ = self.operation.type.replace("{T}", self.input_type).replace("{S}", sum_type)
-        for window in self.windows:
-            yield Column(
-                self.name(window),
-                type_,
-                f"{self.meaning}, {window}",
-                self.operation.unit,
-                nullable=self.empty_value is None,
-                default=self.empty_value,
-            )
+        unit, empty = self.operation.unit, self.empty_value
+        for w in self.windows:
+            yield Column(self.name(w), type_, f"{self.meaning}, {w}", unit, empty is None, default=empty)
 
 
 @dataclass(frozen=True)
 class FeatureGroup:
-    """All features of one entity: a table, one row per entity and day.
-
-    `keys` name the entity. `where` keeps plays out of every feature. An entity has a row from its first
-    play on. Without `daily` there is no such table, as pairs of listener and track would fill a row a day for
-    each that ever was: the features are merged from the partials when labels ask for them.
-    """
+    """All features of one entity: a table, one row per entity and day, from the entity's first play on."""
 
     table: str
     keys: tuple[str, ...]
     meaning: str
     features: tuple[Feature, ...]
+    # plays for which it is not true are in no feature
     where: str = "true"
     owner: str = "the Segue authors"
+    # Otherwise there is no such table, as pairs of listener and track would fill a row a day for each that ever
+    # was: the features are merged from the partials when labels ask for them.
     daily: bool = True
 
     def __post_init__(self) -> None:
-        if problems := list(_group_problems(self)):
+        if problems := list(_find_group_problems(self)):
             raise DeclarationError(f"table {self.table}: {'; '.join(problems)}")
 
     @property
@@ -161,7 +156,7 @@ class FeatureGroup:
 
     @property
     def tables(self) -> tuple[str, ...]:
-        """Partials come before what is merged from them."""
+        # in the order in which a step publishes them: partials before what is merged from them
         return (self.partials_table, self.table) if self.daily else (self.partials_table,)
 
     @property
@@ -170,7 +165,7 @@ class FeatureGroup:
 
     @property
     def parts(self) -> tuple[Part, ...]:
-        """What a day is folded into, each once."""
+        """What a day is folded into, each once: features and windows that need the same part share it."""
         return tuple(dict.fromkeys(part for f, w in self.feature_windows for part in f.parts(w)))
 
     def longest_span(self, part: Part) -> int:
@@ -179,58 +174,56 @@ class FeatureGroup:
 
     @property
     def deterministic(self) -> bool:
-        """Whether the same plays give the same bytes."""
+        """Whether the same plays give the same bytes: what a rerun can be held to."""
         return not any(part.kind in SKETCHES for part in self.parts)
 
     def contract(self) -> Contract:
         declared = tuple(column for feature in self.features for column in feature.columns())
-        return self._contract(self.table, self.meaning, (FEATURE_AT, *declared), ("ds",), "feature_at")
+        return self._contract(self.table, self.meaning, (FEATURE_AT, *declared))
 
     def partials_contract(self) -> Contract:
         """The table of daily partials, and of their merges over 2, 4, 8 … days."""
         parts = tuple(Column(part.name, part.type, part.meaning) for part in self.parts)
         meaning = f"What {self.table} is merged from: one row per entity, last day and span."
-        return self._contract(self.partials_table, meaning, (SPAN, *parts), ("span", "ds"), None)
+        return self._contract(self.partials_table, meaning, (SPAN, *parts))
 
-    def _contract(
-        self,
-        name: str,
-        meaning: str,
-        columns: tuple[Column, ...],
-        key: tuple[str, ...],
-        event_time: str | None,
-    ) -> Contract:
+    def _contract(self, table: str, meaning: str, columns: tuple[Column, ...]) -> Contract:
+        # partials are found by the days that they sum up, features by the instant that they are of
+        span = ("span",) if SPAN in columns else ()
         entity = (Column(name, "string", "as in plays", nullable=False) for name in self.keys)
         return Contract(
-            name=name,
+            name=table,
             meaning=meaning,
             columns=(*entity, *columns, bucket(self.keys[0]), AVAILABLE_AT, DS),
-            key=(*self.keys, *key),
+            key=(*self.keys, *span, "ds"),
+            # of a pair the listener: who is erased, or looked up, is then in one bucket
             entity=self.keys[0],
-            event_time=event_time,
+            event_time=None if span else "feature_at",
             buckets=BUCKETS,
-            statistics=("bucket", "span") if "span" in key else ("bucket",),
+            statistics=("bucket", *span),
         )
 
 
-def _feature_problems(feature: Feature) -> Iterator[str]:
+def _find_feature_problems(feature: Feature) -> Iterator[str]:
     if feature.op not in OPERATIONS:
         yield f"operation {feature.op!r} is unknown; known: {', '.join(OPERATIONS)}"
         return
     if not re.fullmatch(r"[a-z][a-z0-9_]*", feature.what):
         yield f"its name {feature.what!r} is no column's; use a-z, 0-9 and _"
+    # a text that is no SQL would otherwise be found out by the first job
     for option, sql in feature.expressions.items():
-        yield from _sql_problems(option, sql)
-    yield from _type_problems(feature)
-    yield from _option_problems(feature)
+        yield from _find_sql_problems(option, sql)
+    yield from _find_type_problems(feature)
+    yield from _find_option_problems(feature)
     for window in feature.windows:
-        yield from _window_problems(feature, window)
+        yield from _find_window_problems(feature, window)
 
 
-def _sql_problems(option: str, sql: str) -> Iterator[str]:
+def _find_sql_problems(option: str, sql: str) -> Iterator[str]:
     try:
         unknown = [name for name in _column_names(sql) if name not in SESSIONS.names]
     except sqlglot.errors.SqlglotError as problem:
+        # further lines of it mark the place in the text, with codes for a terminal
         first_line = str(problem).partition("\n")[0]
         yield f"{option} {sql!r} is no SQL expression: {first_line}"
         return
@@ -238,19 +231,20 @@ def _sql_problems(option: str, sql: str) -> Iterator[str]:
         yield f"{option} names {', '.join(unknown)}, which sessions does not have ({', '.join(SESSIONS.names)})"
 
 
-def _type_problems(feature: Feature) -> Iterator[str]:
-    operation, given = feature.operation, feature.input_type
+def _find_type_problems(feature: Feature) -> Iterator[str]:
+    operation, input_type = feature.operation, feature.input_type
     stored = SESSIONS.column(feature.input).type if feature.input in SESSIONS.names else ""
-    if operation.input_types and given not in operation.input_types:
-        expected = " or ".join(operation.input_types)
-        yield f"{feature.op} takes {expected}, the type of {feature.input!r} is {given or 'unknown (say type=…)'}"
+    if operation.input_types and input_type not in operation.input_types:
+        expected, actual = " or ".join(operation.input_types), input_type or "unknown (say type=…)"
+        yield f"{feature.op} takes {expected}, the type of {feature.input!r} is {actual}"
     if stored and feature.type not in ("", stored):
         yield f"{feature.input} is {stored}, not {feature.type}; leave type out"
-    if "{T}" in operation.type and not given:
+    # of an expression the type is not worked out here: that takes Spark
+    if "{T}" in operation.type and not input_type:
         yield f"{feature.op} gives what it takes; say the type of {feature.input!r} by type=…"
 
 
-def _option_problems(feature: Feature) -> Iterator[str]:
+def _find_option_problems(feature: Feature) -> Iterator[str]:
     empty = feature.operation.empty_value
     if feature.default is not None and empty is not None:
         value = list(empty) if isinstance(empty, tuple) else empty
@@ -264,7 +258,7 @@ def _option_problems(feature: Feature) -> Iterator[str]:
         yield f"at {feature.at} is not within 0 and 1"
 
 
-def _window_problems(feature: Feature, window: str) -> Iterator[str]:
+def _find_window_problems(feature: Feature, window: str) -> Iterator[str]:
     operation = feature.operation
     if window == LIFETIME:
         if not (operation.allows_lifetime or operation.longest == 0):
@@ -280,13 +274,12 @@ def _window_problems(feature: Feature, window: str) -> Iterator[str]:
         yield f"{feature.op} has no window {window!r}; {longest}"
 
 
-def _group_problems(group: FeatureGroup) -> Iterator[str]:
+def _find_group_problems(group: FeatureGroup) -> Iterator[str]:
     names = [feature.name(window) for feature, window in group.feature_windows]
-    if twice := sorted({name for name in names if names.count(name) > 1}):
-        yield (
-            f"{', '.join(twice)} declared twice; a name follows from what, op and window, so give one of them another"
-        )
-    yield from _sql_problems("where", group.where)
+    if duplicates := ", ".join(sorted({name for name in names if names.count(name) > 1})):
+        yield f"{duplicates} declared twice; a name follows from what, op and window, so give one of them another"
+    yield from _find_sql_problems("where", group.where)
+    # the type is in no part's name
     if len({part.name for part in group.parts}) < len(set(group.parts)):
         yield "one expression is declared with two types; give it one"
     windows = {LIFETIME, *(over for f, w in group.feature_windows for over in f.operation.total_windows(w))}
@@ -295,22 +288,24 @@ def _group_problems(group: FeatureGroup) -> Iterator[str]:
     if unknown := [key for key in group.keys if key not in SESSIONS.names]:
         yield f"{', '.join(unknown)} is no column of sessions, so it names no entity"
     if "user_id" not in group.keys:
-        yield from _personal_features(group)
+        # a track's row names no listener, so an erasure would neither find nor rewrite it
+        personal = [f"{f.what}_{f.op}" for f in group.features if _is_personal(f)]
+        yield from (
+            f"{n} would keep what one listener did where no listener can be erased from" for n in personal
+        )
 
 
-def _personal_features(group: FeatureGroup) -> Iterator[str]:
-    for feature in group.features:
-        lists_input = feature.op in ("top_k", "entropy")
-        listed = {*_column_names(feature.input)} & {*IDENTIFYING_COLUMNS} if lists_input else set()
-        if feature.operation.personal or listed:
-            yield (
-                f"{feature.what}_{feature.op} would keep what one listener did "
-                "where no listener can be erased from"
-            )
+def _is_personal(feature: Feature) -> bool:
+    # these two keep the texts of their input, whosever ids those are
+    lists_input = feature.op in ("top_k", "entropy")
+    return feature.operation.personal or (
+        lists_input and not {*_column_names(feature.input)}.isdisjoint(IDENTIFYING_COLUMNS)
+    )
 
 
 @cache
 def _column_names(sql: str) -> tuple[str, ...]:
     """The columns that an expression reads, each once; variables of lambdas are none."""
+    # parsed once per text: a group asks for the same few expressions for each of its features and windows
     columns = sqlglot.parse_one(sql, dialect="spark").find_all(sqlglot.exp.Column)
     return tuple(dict.fromkeys(column.parts[0].name for column in columns))

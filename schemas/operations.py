@@ -55,29 +55,25 @@ def window_days(window: str) -> int:
 
 @dataclass(frozen=True)
 class Operation:
-    """What an operation needs and gives.
+    """What an operation needs and gives."""
 
-    Attributes:
-        parts: of an input and a window.
-        type: may hold {T}, the input's, and {S}, that of its sum.
-        empty_value: the value of no plays, None being null.
-        input_types: types that the input may have, none for any.
-        longest: days of its longest window, 0 where it has none but "lifetime".
-        allows_lifetime: whether that is one of its windows.
-        options: those of a declaration that it must have.
-        personal: its parts hold what single listeners did.
-        total_windows: the windows that the parts of a window are merged over.
-    """
-
+    # of an input and a window
     parts: Parts
+    # may hold {T}, the input's, and {S}, that of its sum
     type: str = "bigint"
     unit: str = ""
+    # the value of no plays, None being null
     empty_value: Any = None
+    # none for any
     input_types: tuple[str, ...] = ()
+    # days of its longest window, 0 where it has none but "lifetime"
     longest: int = 3650
     allows_lifetime: bool = True
+    # of a declaration, which must have them
     options: tuple[str, ...] = ()
+    # its parts hold what single listeners did, so its table must be one that a listener can be erased from
     personal: bool = False
+    # the windows that the parts of a window are merged over: a trend needs the window before its own as well
     total_windows: Callable[[str], tuple[str, ...]] = lambda window: (window,)
 
 
@@ -85,16 +81,12 @@ def _of_kinds(*kinds: str) -> Parts:
     return lambda source, _: [source.part(kind) for kind in kinds]
 
 
-def _sum(source: PlayInput, _: str) -> list[Part]:
-    return [_sum_of(source, source.input)]
-
-
-def _sum_of(source: PlayInput, expression: str) -> Part:
+def _sum(source: PlayInput, expression: str = "") -> Part:
     return source.part("exact" if source.type == "double" else "sum", expression)
 
 
-def _mean(source: PlayInput, window: str) -> list[Part]:
-    return [*_sum(source, window), source.part("count")]
+def _mean(source: PlayInput, _: str) -> list[Part]:
+    return [_sum(source), source.part("count")]
 
 
 def _variance(source: PlayInput, window: str) -> list[Part]:
@@ -103,9 +95,10 @@ def _variance(source: PlayInput, window: str) -> list[Part]:
 
 
 def _ratio(source: PlayInput, _: str) -> list[Part]:
+    # a play of which one side alone is known counts on neither, or the two sums would be of different plays
     above = f"if({source.per} is null, null, {source.input})"
     below = f"if({source.input} is null, null, {source.per})"
-    return [_sum_of(source, above), _sum_of(source, below)]
+    return [_sum(source, above), _sum(source, below)]
 
 
 def _nearest_plays(kind: str) -> Parts:
@@ -114,23 +107,26 @@ def _nearest_plays(kind: str) -> Parts:
 
 OPERATIONS: dict[str, Operation] = {
     "count": Operation(_of_kinds("count"), empty_value=0),
-    "sum": Operation(_sum, "{S}", empty_value=0, input_types=NUMBERS),
+    "sum": Operation(lambda source, _: [_sum(source)], "{S}", empty_value=0, input_types=NUMBERS),
     "mean": Operation(_mean, "double", input_types=NUMBERS),
     "min": Operation(_of_kinds("min"), "{T}", input_types=NUMBERS),
     "max": Operation(_of_kinds("max"), "{T}", input_types=NUMBERS),
     "variance": Operation(_variance, "double", input_types=NUMBERS),
     "rate": Operation(_of_kinds("true", "count"), "double", "0..1", input_types=("boolean",)),
     "ratio": Operation(_ratio, "double", input_types=NUMBERS, options=("per",)),
+    # these hold ids of plays, to order those of one instant, and values of single plays
     "first": Operation(_nearest_plays("earliest"), "{T}", personal=True),
     "last": Operation(_nearest_plays("latest"), "{T}", personal=True),
     "last_k": Operation(
         _nearest_plays("latest"), "array<{T}>", empty_value=(), options=("k",), personal=True
     ),
+    # its part keeps every value, not k: the fifth of two days can be the first of both
     "top_k": Operation(_of_kinds("items"), "array<string>", empty_value=(), options=("k",)),
     # No part: it would be a set, as large as the plays. Counted from the plays of the window, which is short for that.
     "distinct": Operation(lambda _, __: [], empty_value=0, longest=90, allows_lifetime=False),
     "approx_distinct": Operation(_of_kinds("hll"), empty_value=0),
     "percentiles": Operation(_of_kinds("kll"), "array<double>", input_types=NUMBERS, options=("at",)),
+    # as many zeros as the edges of a declaration make: see Feature.empty_value
     "histogram": Operation(
         lambda source, _: [source.part("histogram", detail=" ".join(repr(float(e)) for e in source.edges))],
         "array<bigint>",
@@ -140,6 +136,7 @@ OPERATIONS: dict[str, Operation] = {
     ),
     "hours": Operation(_of_kinds("hours"), "array<double>", "0..1", (0.0,) * 24, input_types=("timestamp",)),
     "entropy": Operation(_of_kinds("items"), "double", "bits", 0.0),
+    # twice the longest window is still 3650 days
     "trend": Operation(
         _of_kinds("count"),
         "double",

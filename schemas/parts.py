@@ -17,17 +17,20 @@ KINDS: dict[str, tuple[str, str]] = {
     "sum": ("bigint", "sum"),
     # doubles are added as decimals: their sum then depends on no order, and a rerun gives the same bits
     "exact": ("decimal(38,12)", "sum"),
+    # 38 digits hold the square of any bigint
     "squares": ("decimal(38,0)", "sum of squares"),
     "exact_squares": ("decimal(38,12)", "sum of squares"),
     "min": ("{T}", "smallest"),
     "max": ("{T}", "largest"),
     "earliest": ("array<struct<at:timestamp,play_id:string,value:{T}>>", "first values, oldest first"),
     "latest": ("array<struct<at:timestamp,play_id:string,value:{T}>>", "last values, newest first"),
+    # a list and no map, which Spark can neither compare nor sort: in order, the same plays give the same bytes
     "items": ("array<struct<item:string,count:bigint>>", "plays of each value, by value"),
     "hours": ("array<bigint>", "plays by hour of the day in UTC, midnight first"),
     "histogram": ("array<bigint>", "plays between the edges"),
     # as a decimal for the same reason
     "decayed": ("decimal(38,18)", "plays, each weighted by its decay to the end of ds"),
+    # bit 63 of a bigint is its sign. The kind is in the name of a published column, so it keeps its name
     "heard_on": ("bigint", "bit n is set if there was a play n days before ds, n to 62"),
     "hll": ("binary", "HyperLogLog sketch of the values"),
     "kll": ("binary", "KLL sketch of the values"),
@@ -38,26 +41,21 @@ SKETCHES = ("hll", "kll")
 
 @dataclass(frozen=True)
 class Part:
-    """One partial: `kind` of the SQL expression `of`, over the plays for which `where` is true.
+    """One partial: `kind` of the SQL expression `of`, over the plays for which `where` is true."""
 
-    `detail` is what else distinguishes two of a kind: a half-life, a number of values, the edges.
-    """
-
+    # its fields, their order and their names are hashed, by repr, into the fingerprints of days that are published
     kind: str
     of: str
     where: str = "true"
+    # what else distinguishes two of a kind: a half-life, a number of values, the edges
     detail: str = ""
     input_type: str = ""
 
     @property
     def name(self) -> str:
-        """A column name; expressions are distinguished by a checksum, as much of them is no letter."""
+        """A column name."""
         where = "" if self.where == "true" else f"where_{_slug(self.where)}"
-        return "_".join(
-            part
-            for part in (self.kind, _slug(self.detail) if self.detail else "", _slug(self.of), where)
-            if part
-        )
+        return "_".join(filter(None, (self.kind, _slug(self.detail), _slug(self.of), where)))
 
     @property
     def type(self) -> str:
@@ -73,6 +71,8 @@ class Part:
 class PlayInput:
     """What a declared feature reads of each play, and the options that its parts depend on."""
 
+    # a value, not the feature itself: operations then need no declarations, which are made of operations
+
     input: str
     where: str
     type: str
@@ -85,5 +85,6 @@ class PlayInput:
 
 
 def _slug(text: str) -> str:
+    # much of an expression is no letter, and `a + b` and `a - b` leave the same words: a checksum tells them apart
     words = re.sub(r"\W+", "_", text, flags=re.ASCII).strip("_").lower()
     return words if words == text else f"{words[:24].strip('_')}_{crc32(text.encode()):08x}"

@@ -20,5 +20,6 @@ RELEASES = Contract(
         ),
     ),
     key=("release_id", "table_name"),
+    # a release is a few rows, too few for a folder of their own
     partitions=(),
 )

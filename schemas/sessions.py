@@ -29,6 +29,7 @@ SESSIONS = Contract(
         AVAILABLE_AT,
         DS,
     ),
+    # a row is a play of the day that it is filed under; a session that is open at midnight has rows on two days
     key=("play_id",),
     entity="user_id",
     event_time="played_at",

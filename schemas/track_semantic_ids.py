@@ -17,6 +17,7 @@ TRACK_SEMANTIC_IDS = Contract(
         SPACE_ID,
         CODEBOOK_ID,
         Column("codes", "array<int>", "one per level, from 0; the residual k-means", nullable=False),
+        # tracks with the same codes are told apart by this last number, so that an id names one track
         Column("collision", "int", "0, or the place among the tracks with the same codes", "", False, ">= 0"),
         Column(
             "semantic_id", "string", "codes and collision, joined by '-': unique in a day", nullable=False

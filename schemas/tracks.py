@@ -23,6 +23,7 @@ TRACKS = Contract(
     ),
     key=("track_id",),
     entity="track_id",
+    # not by day: a catalogue is published whole
     partitions=("available_at",),
     buckets=BUCKETS,
     statistics=("bucket",),

@@ -1,8 +1,7 @@
 """As-of joins in one pass: labels and histories in one frame, ordered by time, the newest row carried along.
 
-Every history brings one struct per row (`features.joins.histories` says what is in it, and in which
-order it is compared), so that all values of a table come from one of its rows. The greatest struct
-so far is the row that a label gets.
+Every history brings one struct per row (`features.joins.histories` says what is in it). The greatest struct so
+far is the row that a label gets.
 """
 
 from __future__ import annotations
@@ -30,6 +29,7 @@ def join_as_of(
         histories: name of the struct column -> key parts k0, k1 ..., never null, `time`, and that struct.
     """
     parts = [f"k{n}" for n in range(len(keys))]
+    # one shuffle and one sort for all tables of the same keys; a join by inequality would be keys times instants
     label_rows = labels.select(
         *[F.col(key).alias(part) for key, part in zip(keys, parts, strict=True)],
         F.col(at).alias("time"),
@@ -59,10 +59,11 @@ def spread_keyless(parts: Sequence[str], otherwise: Column) -> Column:
 def _carry_newest(rows: DataFrame, parts: Sequence[str], structs: Sequence[str]) -> DataFrame:
     # The greatest struct, not the last row that has one: with `as_published`, a row that became available late
     # may describe an earlier instant than the row before it.
-    so_far = (
+    until_now = (
         Window.partitionBy(*parts, "bracket")
         .orderBy("time", "side")
         .rowsBetween(Window.unboundedPreceding, Window.currentRow)
     )
-    newest = [F.max(struct).over(so_far).alias(struct) for struct in structs]
+    newest = [F.max(struct).over(until_now).alias(struct) for struct in structs]
+    # the window is over all rows, so labels are picked after it and not before
     return rows.select("label", "side", *newest).where(F.col("side") == AT).select("label.*", *structs)

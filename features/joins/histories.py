@@ -1,8 +1,4 @@
-"""A feature table as the join reads it: key parts, when a row counts, and one struct with all its values.
-
-One struct, so that all values of a table come from one row. Its fields are in the order in which rows
-are compared: feature_at, available_at, the columns that decide ties, the values.
-"""
+"""A feature table as the join reads it: key parts, when a row counts, and one struct with all its values."""
 
 from __future__ import annotations
 
@@ -14,15 +10,9 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import DataType, MapType
 
+from features.joins import serving
 from features.joins.feature_table import FeatureTable
-from features.joins.serving import (
-    Periods,
-    ServingInterval,
-    literal_array,
-    serving_intervals,
-    to_micros,
-    value_by_day,
-)
+from features.joins.serving import Periods, ServingInterval
 
 
 def quote_column(name: str) -> Column:
@@ -42,10 +32,10 @@ class History:
         """k0, k1 ..., `time` and the struct, but rows without them: no label gets those.
 
         Args:
-            until: the newest label's instant, to leave out rows after it. None are left out for their
-                age: `feature_at` of a row that is too old is an output all the same.
+            until: the newest label's instant, to leave out rows after it.
         """
         rows, feature_at = self._with_keys(), F.col("feature_at")
+        # none are left out for their age: `feature_at` of a row that is too old is an output all the same
         if until is not None:
             rows = rows.where(feature_at <= until)
         instants = [feature_at, F.col("available_at")] if self.as_published else [feature_at]
@@ -67,9 +57,7 @@ class History:
     def values(self, at: Column, keys: Sequence[Column]) -> list[Column]:
         """The output columns, for a label at `at`; `keys` are the label's."""
         fresh = self._is_fresh(at)
-        return self._as_outputs(
-            [self._visible_feature_at, *[F.when(fresh, value) for value in self._value_columns()]]
-        )
+        return self._as_outputs([F.when(fresh, value) for value in self._value_columns()])
 
     def _with_keys(self) -> DataFrame:
         rows = self.table.rows
@@ -78,6 +66,8 @@ class History:
         return rows
 
     def _struct(self, order: Sequence[Column]) -> Column:
+        # One struct, so that all values of a table come from one row. Its fields are in the order in which rows are
+        # compared: feature_at, available_at, the columns that decide ties, the values.
         first = [column.alias("feature_at" if not n else f"o{n}") for n, column in enumerate(order)]
         values = [
             # maps have no order, and a struct that holds one no greatest; their entries do
@@ -98,10 +88,12 @@ class History:
         return F.col(f"{self.row}_at")
 
     def _is_fresh(self, at: Column) -> Column:
-        oldest = at - F.lit(self.table.max_age) if self.table.max_age is not None else None
-        return F.lit(True) if oldest is None else self._visible_feature_at >= oldest
+        if self.table.max_age is None:
+            return F.lit(True)
+        return self._visible_feature_at >= at - F.lit(self.table.max_age)
 
-    def _as_outputs(self, columns: Sequence[Column]) -> list[Column]:
+    def _as_outputs(self, values: Sequence[Column]) -> list[Column]:
+        columns = [self._visible_feature_at, *values]
         return [column.alias(name) for column, name in zip(columns, self.table.outputs, strict=True)]
 
 
@@ -112,53 +104,54 @@ class DailyHistory(History):
     @cached_property
     def serving_intervals(self) -> list[ServingInterval]:
         days = self.table.published_days or ()
-        return serving_intervals([(day.ds, day.usable_from(self.as_published)) for day in days])
+        return serving.serving_intervals([(day.ds, day.usable_from(self.as_published)) for day in days])
 
     def frame(self, until: Column | None = None) -> DataFrame:
-        return self._served_rows().select(
-            *self.parts, F.timestamp_micros(self._since).alias("time"), self._daily_struct
-        )
+        time = F.timestamp_micros(self._since).alias("time")
+        return self._served_rows().select(*self.parts, time, self._daily_struct)
 
     def in_periods(self, periods: Periods) -> DataFrame:
         """k0, k1 ..., `period` and the struct: a row once per period that its day serves."""
-        span = periods.periods_served(self.serving_intervals)
-        begin, end = (
-            value_by_day(self.serving_intervals, [s[n] for s in span], "int", F.col("ds")) for n in (0, 1)
-        )
+        spans = periods.periods_served(self.serving_intervals)
+        begin, end = (self._by_day([span[n] for span in spans], "int") for n in (0, 1))
         # tables that change at the same instants, the usual case, have one period per day
-        period = begin if all(a == b for a, b in span) else F.explode(F.sequence(begin, end))
+        period = begin if all(first == last for first, last in spans) else F.explode(F.sequence(begin, end))
         return self._served_rows().select(*self.parts, period.alias("period"), self._daily_struct)
 
     def visible_feature_at(self, at: Column) -> Column:
         periods = Periods(tuple(s.since for s in self.serving_intervals))
-        return F.timestamp_micros(F.get(literal_array([None, *self._midnights], "bigint"), periods.of(at)))
+        # from the label alone, before any row is joined: a day that has no row of the key is the answer as well
+        by_period = serving.literal_array([None, *self._midnights], "bigint")
+        return F.timestamp_micros(F.get(by_period, periods.of(at)))
 
     def values(self, at: Column, keys: Sequence[Column]) -> list[Column]:
-        answered = self._is_fresh(at) & self._visible_feature_at.isNotNull()
+        has_day = self._is_fresh(at) & self._visible_feature_at.isNotNull()
         for key in keys:
-            answered &= key.isNotNull()
-        found = F.col(self.row)["feature_at"] == self._visible_feature_at
-        defaults = [
-            F.lit(self.table.defaults.get(name)).cast(self._type(name)) for name in self.table.columns
-        ]
-        pairs = zip(self._value_columns(), defaults, strict=True)
-        values = [F.when(answered, F.when(found, value).otherwise(default)) for value, default in pairs]
-        return self._as_outputs([self._visible_feature_at, *values])
+            has_day &= key.isNotNull()
+        # joined as of, the row may be of an older day than the one that the label sees
+        has_row = F.col(self.row)["feature_at"] == self._visible_feature_at
+        columns = zip(self.table.columns, self._value_columns(), strict=True)
+        defaults = self.table.defaults
+        values = [(value, F.lit(defaults.get(name)).cast(self._type(name))) for name, value in columns]
+        return self._as_outputs(
+            [F.when(has_day, F.when(has_row, value).otherwise(default)) for value, default in values]
+        )
 
     def _served_rows(self) -> DataFrame:
+        # without the days that no label sees: a newer one could be used when they were published
         return self._with_keys().where(self._since.isNotNull())
 
     @property
     def _since(self) -> Column:
-        return value_by_day(
-            self.serving_intervals, [s.since for s in self.serving_intervals], "bigint", F.col("ds")
-        )
+        return self._by_day([interval.since for interval in self.serving_intervals])
 
     @property
     def _midnights(self) -> list[int]:
-        return [to_micros(s.midnight_after) for s in self.serving_intervals]
+        return [serving.to_micros(serving.midnight_after(each.ds)) for each in self.serving_intervals]
 
     @property
     def _daily_struct(self) -> Column:
-        feature_at = value_by_day(self.serving_intervals, self._midnights, "bigint", F.col("ds"))
-        return self._struct([F.timestamp_micros(feature_at)])
+        return self._struct([F.timestamp_micros(self._by_day(self._midnights))])
+
+    def _by_day(self, values: Sequence[int], element: str = "bigint") -> Column:
+        return serving.value_by_day(self.serving_intervals, values, element, F.col("ds"))

@@ -26,8 +26,7 @@ def point_in_time_join(
 ) -> DataFrame:
     """Every row of `labels` once, as it is, and per table the newest row of its keys at the instant `at`.
 
-    Labels that come straight from a source are read a second time, to leave out rows that none of
-    them can get; and a small job looks for keys with very many rows.
+    Labels that come straight from a source are read twice, and a small job looks for keys with very many rows.
 
     Args:
         as_published: only rows that were available at that instant count, not all that describe it.
@@ -37,8 +36,8 @@ def point_in_time_join(
     """
     check(labels, tables, at, as_published)
     names = {name: f"l{n}" for n, name in enumerate(labels.columns)}
-    plain = labels.toDF(*names.values())  # by position: a label's column may be called anything
-    joined = plain
+    # by position: a label's column may be called anything, also what a column of a history is called
+    plain = joined = labels.toDF(*names.values())
     outputs: dict[str, list[Column]] = {}
     # The shuffle of the labels is what costs: tables with the same keys share one.
     for keys in dict.fromkeys(table.keys for table in tables):
@@ -53,18 +52,14 @@ def point_in_time_join(
         feature_at = {f"{history.row}_at": history.visible_feature_at(instant) for history in group}
         joined = label_keys.join_histories(joined, group).withColumns(feature_at)
         outputs |= {history.row: history.values(instant, label_keys.key_columns) for history in group}
-    given = [F.col(column).alias(name) for name, column in names.items()]
-    return joined.select(*given, *[column for n in range(len(tables)) for column in outputs[f"r{n}"]])
+    label_columns = [F.col(column).alias(name) for name, column in names.items()]
+    # tables were joined by their keys; their columns come in the order in which they were given
+    return joined.select(*label_columns, *[column for n in range(len(tables)) for column in outputs[f"r{n}"]])
 
 
 @dataclass(frozen=True)
 class LabelKeys:
-    """Labels, and the keys and the instant by which tables with the same keys are joined to them.
-
-    Args:
-        labels: as given, but for the columns' names.
-        keys, at: their columns' names.
-    """
+    """Labels, and names of their columns: the keys and the instant by which tables are joined to them."""
 
     labels: DataFrame
     keys: tuple[str, ...]
@@ -73,9 +68,12 @@ class LabelKeys:
     def join_histories(self, joined: DataFrame, group: Sequence[History]) -> DataFrame:
         """`joined`, which is the labels and what was joined so far, with the struct of each of `group`."""
         daily = [history for history in group if isinstance(history, DailyHistory)]
+        # one that is not would need the sort by time anyway, which serves the others at no further shuffle
         if len(daily) == len(group):
             return self._join_daily(joined, daily)
-        frames = {history.row: history.frame(self._newest_label) for history in group}
+        # worked out when the join runs, before the rows are read
+        newest_label = self.instants.agg(F.max("time")).scalar() if self._rereadable else None
+        frames = {history.row: history.frame(newest_label) for history in group}
         sampled = filter(reduction.is_rereadable, [self.instants, *frames.values()])
         hot = hot_keys.find_hot_keys(list(sampled), self.parts)
         if self._rereadable:
@@ -115,6 +113,7 @@ class LabelKeys:
 
     @cached_property
     def _rereadable(self) -> bool:
+        # once: each question to the planner is some calls to the JVM
         return reduction.is_rereadable(self.labels)
 
     @property
@@ -123,8 +122,3 @@ class LabelKeys:
         parts = [key.alias(part) for key, part in zip(self.key_columns, self.parts, strict=True)]
         # Null is equal to nothing, neither as a key nor as an instant.
         return self.labels.select(*parts, F.col(self.at).alias("time")).dropna()
-
-    @property
-    def _newest_label(self) -> Column | None:
-        """The newest label's instant, worked out when the join runs, before the rows are read."""
-        return self.instants.agg(F.max("time")).scalar() if self._rereadable else None

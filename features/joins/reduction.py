@@ -12,17 +12,12 @@ from typing import Any
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-# Nodes of a logical plan that cost next to nothing compared with reading
+# Nodes of a logical plan that cost next to nothing compared with reading. A node of a newer Spark that is missing here
+# costs the reduction, and changes no result.
 CHEAP_NODES = {
-    "Project",
-    "Filter",
-    "SubqueryAlias",
-    "LocalRelation",
-    "LogicalRelation",
-    "LogicalRDD",
-    "Range",
-}
-CHEAP_NODES |= {"InMemoryRelation", "DataSourceV2ScanRelation", "Union"}
+    "Project", "Filter", "SubqueryAlias", "LocalRelation", "LogicalRelation", "LogicalRDD", "Range",
+    "InMemoryRelation", "DataSourceV2ScanRelation", "Union",
+}  # fmt: skip
 
 # Labels of one key up to which a row's neighbours among them are searched for
 MOST_MOMENTS = 64
@@ -37,6 +32,7 @@ def is_rereadable(df: DataFrame) -> bool:
 def size(df: DataFrame) -> int:
     """Bytes, as Spark estimates them when it chooses between joins; no job."""
     plan = _plan(df)
+    # unknown is large, as it is to Spark
     return int(plan.stats().sizeInBytes()) if plan is not None else 2**63 - 1
 
 
@@ -51,9 +47,9 @@ def is_broadcastable(df: DataFrame) -> bool:
 def semi_join_labels(history: DataFrame, labels: DataFrame, on: Sequence[str]) -> DataFrame:
     """Rows of `history` that share the columns `on` with `labels`, and, one in 2^64, some that do not.
 
-    All of them where that would be a shuffle. A table of single longs is looked up twice as fast as
-    one of rows, and there is a look-up for every row of a history.
+    All of them where that would be a shuffle.
     """
+    # a table of single longs is looked up twice as fast as one of rows, and every row of a history is looked up
     if not is_broadcastable(labels.select(*on)):
         return history
     hashed = F.xxhash64(*on)
@@ -62,11 +58,9 @@ def semi_join_labels(history: DataFrame, labels: DataFrame, on: Sequence[str]) -
 
 
 def keep_newest_per_label(history: DataFrame, labels: DataFrame, parts: Sequence[str], row: str) -> DataFrame:
-    """Rows of `history` (key parts, `time`, struct `row`) among which is every row that `labels` get as of its `time`.
-
-    Of the rows between two neighbouring labels of a key only the newest can be one. Keys and times alone
-    say which, so the wide rows that are dropped are never shuffled nor sorted.
-    """
+    """Rows of `history` (key parts, `time`, struct `row`), every row that `labels` get as of its `time` among them."""
+    # Of the rows between two neighbouring labels of a key only the newest can be one. Keys and times alone say which,
+    # so the wide rows that are dropped are never shuffled nor sorted.
     if not is_broadcastable(labels):
         return history
     moments = labels.groupBy(*parts).agg(F.collect_set("time").alias("moments"))
@@ -81,16 +75,13 @@ def keep_newest_per_label(history: DataFrame, labels: DataFrame, parts: Sequence
 def _newest_before_each_label(
     history: DataFrame, moments: DataFrame, parts: Sequence[str], row: str
 ) -> DataFrame:
-    """The newest feature_at between any two labels; there are no more of them than labels."""
+    """The newest feature_at between any two labels."""
+    # no more of them than labels, which are few enough to broadcast: so are these
     times = history.select(*parts, "time", F.col(f"{row}.feature_at").alias("feature_at"))
     next_label = F.array_min(F.filter("moments", lambda moment: moment >= F.col("time")))
-    near = times.join(F.broadcast(moments), list(parts)).withColumn("next", next_label)
-    newest = (
-        near.where(F.col("next").isNotNull())
-        .groupBy(*parts, "next")
-        .agg(F.max("feature_at").alias("feature_at"))
-    )
-    return newest.select(*parts, "feature_at")
+    candidates = times.join(F.broadcast(moments), list(parts)).withColumn("next", next_label)
+    by_label = candidates.where(F.col("next").isNotNull()).groupBy(*parts, "next")
+    return by_label.agg(F.max("feature_at").alias("feature_at")).select(*parts, "feature_at")
 
 
 def _plan(df: DataFrame) -> Any:

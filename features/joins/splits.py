@@ -10,7 +10,7 @@ from pyspark.sql import Column
 from pyspark.sql import functions as F
 
 SPLITS = ("train", "validation", "test")
-# Fine enough for a share of 0.01 %, and what a share is rounded to.
+# fine enough for a share of 0.01 %, and what a share is rounded to
 _PARTS = 10_000
 
 
@@ -33,22 +33,23 @@ def split(
 
 
 def _split_by_time(at: Column, instants: Sequence[datetime]) -> Column:
-    found = F.lit(0)
-    for place, instant in zip(_places(len(instants) + 1)[1:], instants, strict=True):
-        found = F.when(at >= F.lit(instant), place).otherwise(found)
-    return found
+    position = F.lit(0)
+    for n, instant in zip(_positions(len(instants) + 1)[1:], instants, strict=True):
+        position = F.when(at >= F.lit(instant), n).otherwise(position)
+    return position
 
 
 def _split_by_share(entity: Column, shares: Sequence[float]) -> Column:
     # By hash, not at random: an entity that comes back in next month's labels is in the same split.
     hashed = F.pmod(F.xxhash64(entity), F.lit(_PARTS))
     limits = [round(_PARTS * limit) for limit in accumulate(shares)]
-    found = F.lit(len(SPLITS) - 1)
-    for place, limit in reversed(list(zip(_places(len(shares)), limits, strict=True))):
-        found = F.when(hashed < limit, place).otherwise(found)
-    return found
+    # the last split takes what is left by shares that were rounded
+    position = F.lit(len(SPLITS) - 1)
+    for n, limit in reversed(list(zip(_positions(len(shares)), limits, strict=True))):
+        position = F.when(hashed < limit, n).otherwise(position)
+    return position
 
 
-def _places(count: int) -> list[int]:
-    """Two splits are training and test."""
+def _positions(count: int) -> list[int]:
+    # two splits are training and test
     return [0, 2] if count == 2 else list(range(count))

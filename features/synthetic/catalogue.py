@@ -1,8 +1,7 @@
 """The generated catalogue: which tracks there are, whose, in which taste cluster, since when.
 
-Track t belongs to cluster t mod C and is the (t div C + 1)-th most popular there; artists are
-dealt out to clusters the same way, and a cluster's tracks to its artists. So everything about a
-track follows from its number, and plays need no join to know it.
+Track t belongs to cluster t mod C and is the (t div C + 1)-th most popular there; artists are dealt out to clusters
+the same way, and a cluster's tracks to its artists.
 """
 
 from __future__ import annotations
@@ -54,6 +53,7 @@ def track_at(world: World, cluster: Column, rank: Column) -> Column:
     return (rank - 1) * world.clusters + cluster
 
 
+# everything about a track follows from its number: plays need no join to know it
 def artist_of(world: World, track: Column) -> Column:
     cluster = cluster_of(world, track)
     turn = F.floor(track / world.clusters) % cluster_size(world, world.artists, cluster)
@@ -70,12 +70,13 @@ def is_released(world: World, track: Column, day: Column) -> Column:
 
 def release_day(world: World, track: Column) -> Column:
     """Day number, negative for tracks older than the world."""
+    # up to twenty years older, each day as likely
     old = -1 - world.randbelow(OLDEST_DAYS, "age", track)
     return F.when(_is_new(world, track), _release_day_of_new(world, track)).otherwise(old)
 
 
 def _is_new(world: World, track: Column) -> Column:
-    """Never the first of a cluster: it stands in for those that are not out."""
+    # never the first of a cluster: it stands in for those that are not out
     return (track >= world.clusters) & (world.uniform("new", track) < world.new_tracks)
 
 
@@ -84,7 +85,8 @@ def _release_day_of_new(world: World, track: Column) -> Column:
 
 
 def format_id(letter: str, digits: int, number: Column) -> Column:
-    """An id such as t00042; longer numbers keep all their digits. format_string takes ten times as long."""
+    """An id such as t00042; longer numbers keep all their digits."""
+    # format_string takes ten times as long
     padded = F.substring((number + 10**digits).cast("string"), 2, digits)
     return F.concat(F.lit(letter), F.when(number < 10**digits, padded).otherwise(number.cast("string")))
 
@@ -132,7 +134,7 @@ def _title(world: World, stream: str, *keys: Column) -> Column:
 
 
 def _artist_name(artist: Column) -> Column:
-    """No two alike among the first 4,608: the multiplier has no factor in common with that."""
+    # no two alike among the first 4,608: the multiplier has no factor in common with that
     pairs = len(ADJECTIVES) * len(NOUNS)
     code = (artist * 1_597) % (2 * pairs)
     adjective = _word_at(ADJECTIVES, code % len(ADJECTIVES))

@@ -1,7 +1,6 @@
 """What happens to plays on their way: late, twice, broken; as lines of text.
 
-Broken lines are extra lines, copies of a play spoiled in one way, under ids of their own: every
-play still arrives, and a broken line that is taken for a play shows.
+Broken lines are extra lines, copies of a play spoiled in one way, under ids of their own.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ def _negate(field: Column) -> Column:
 
 
 def _insert_thousands_separator(field: Column) -> Column:
-    """One field too many from here on: no line has a play of less than a second."""
+    # one field too many from here on: no line has a play of less than a second
     return F.regexp_replace(field, r"(\d{3})$", r",$1")
 
 
@@ -69,14 +68,14 @@ class ClientBug:
 def deliver(world: World, plays: DataFrame, bug: ClientBug | None = None) -> DataFrame:
     """One row per line of text that arrives.
 
-    Columns: delivered (date), line, kind (play, duplicate, spoiled or one of BROKEN; a play is the
-    first good line with its id), late (a play that came after its day), is_bot, play and played_at
-    (of the play in the line).
+    Columns: delivered (date), line, kind (play, duplicate, spoiled or one of CORRUPTION_KINDS; a play is the first
+    good line with its id), late (a play that came after its day), is_bot, play and played_at (of the play in the line).
     """
     play, copy = F.col("play"), F.col("copy")
     is_late = world.uniform("late", play) < world.late
     delay = F.when(is_late, 1 + world.randbelow(MAX_DELAY_DAYS, "delay", play)).otherwise(0)
     is_next_day = (copy == DUPLICATE) & (world.uniform("next day", play) < NEXT_DAY_DUPLICATE_SHARE)
+    # what would come after the last day comes on it: every play arrives
     delivery = F.least(F.col("day") + delay + is_next_day.cast("int"), F.lit(world.days - 1))
     copied = plays.withColumn("copy", F.explode(_lines_per_play(world))).withColumn("delivery", delivery)
     return copied.withColumn("kind", _kind(world, bug)).select(
@@ -104,10 +103,10 @@ def _lines_per_play(world: World) -> Column:
 
 
 def _kind(world: World, bug: ClientBug | None) -> Column:
-    """Doubles are spared: else the second line, on a day that is not written again, would be the play."""
     copy = F.col("copy")
     if bug is None:
         return copy
+    # doubles are spared: else the second line, on a day that is not written again, would be the play
     is_due = (copy == PLAY) & (F.col("delivery") == world.day_number(bug.day)) & ~_has_duplicate(world)
     is_hit = world.uniform("spoil", F.col("play")) < bug.share
     return F.when(is_due & is_hit, SPOILED).otherwise(copy)
@@ -122,14 +121,13 @@ def _line(world: World) -> Column:
         for name in DELIVERY_FIELDS
     }
     changes["ms_played"].append((kind == SPOILED, _negate))
-    changes["play_id"].append(
-        (kind.isin(*CORRUPTION_KINDS), lambda _: format_play_id(world.hash("broken line", F.col("play"))))
-    )
-    line = F.concat_ws(",", *(_apply_changes(text, changes[name]) for name, text in texts.items()))
+    # under an id of its own, a broken line that is taken for a play shows: it is one play more
+    own_id = format_play_id(world.hash("broken line", F.col("play")))
+    changes["play_id"].append((kind.isin(*CORRUPTION_KINDS), lambda _: own_id))
+    # the text, or what the first change that applies makes of it
+    fields = [
+        F.coalesce(*[F.when(applies, change(text)) for applies, change in changes[name]], text)
+        for name, text in texts.items()
+    ]
+    line = F.concat_ws(",", *fields)
     return F.when(kind == CUT_SHORT, F.substring_index(line, ",", 3)).otherwise(line)
-
-
-def _apply_changes(text: Column, changes: list[tuple[Column, Callable[[Column], Column]]]) -> Column:
-    """The text, or what the first change that applies makes of it."""
-    cases = [F.when(applies, change(text)) for applies, change in changes]
-    return F.coalesce(*cases, text)

@@ -1,14 +1,9 @@
 """How generated listeners listen.
 
-A day has six slots of four hours, moved by up to four hours per listener. In a slot a listener has
-one session or none, in one of three tastes (clusters). A play of it is, by chance,
-
-- off taste: any cluster, then a rank;
-- a repeat: the listener's favourite of the session's cluster, or its first track until that is out;
-- else a rank in the session's cluster.
-
-P(rank = k) = log((k + 1) / k) / log(n + 1) in a cluster of n tracks, close to Zipf's law. A track
-that is not out yet is drawn again once; then the cluster's first track, always out, stands in.
+A day has six slots of four hours, moved by up to four hours per listener. In a slot a listener has one session or
+none, in one of three tastes (clusters). A play of it is, by chance, off taste (any cluster, then a rank); a repeat
+(the listener's favourite of the session's cluster, or its first track until that is out); else a rank in the
+session's cluster. A track that is not out yet is drawn again once; then the cluster's first track stands in.
 `features/synthetic/perfect_recommender.py` knows these rules too: change both.
 """
 
@@ -51,34 +46,30 @@ def generate_plays(world: World, users: DataFrame, days: range | None = None) ->
     days = days or range(world.days)
     # Repartitioned early: the running sum below then sorts each part, and only sessions travel, not plays.
     started = generate_sessions(world, users, days).repartition("user", "slot")
-    plays_by_number = _add_play_times(_draw_plays(world, started)).unionByName(
-        _generate_bot_plays(world, users, days)
-    )
-    return _select_columns(world, plays_by_number.where(F.col("at_ms") < world.days * DAY_MS))
+    plays = _add_play_times(_draw_plays(world, started)).unionByName(_generate_bot_plays(world, users, days))
+    # a session of the last evening may go on after the world's end
+    return _select_columns(world, plays.where(F.col("at_ms") < world.days * DAY_MS))
 
 
 def generate_sessions(world: World, users: DataFrame, days: range) -> DataFrame:
     """One row per session: user, slot (from day 0 on), cluster, favourite (rank), start_ms, length."""
     user, slot = F.col("user"), F.col("slot")
     slots = _explode_range(F.lit(days.start * len(SLOT_SHARES)), F.lit(days.stop * len(SLOT_SHARES) - 1))
-    cluster = _taste(world, user, _draw_index(TASTE_SHARES, world.uniform("taste", user, slot)))
+    # the index that a uniform draw picks of shares that add up to 1
+    draw = world.uniform("taste", user, slot)
+    limits = [sum(TASTE_SHARES[:n]) for n in range(1, len(TASTE_SHARES))]
+    taste = sum(((draw >= limit).cast("int") for limit in limits), F.lit(0))
     shift = world.randbelow(SLOT_MS, "hours", user) + world.randbelow(LATEST_START_MS, "start", user, slot)
     # A geometric length, by inversion of its distribution; 1e-9 keeps a mean of 1 away from log(0).
     more = F.log(1 - world.uniform("length", user, slot)) / math.log(1 - 1 / (world.plays_per_session + 1e-9))
+    start_ms = (slot * SLOT_MS + shift).alias("start_ms")
+    chance = _session_chance(F.col("activity"), slot % len(SLOT_SHARES))
     return (
         users.where(~_is_bot(world, F.col("id")))
         .select(F.col("id").alias("user"), _activity(world, F.col("id")).alias("activity"))
         .select("user", "activity", slots.alias("slot"))
-        .where(
-            world.uniform("session", user, slot) < _session_chance(F.col("activity"), slot % len(SLOT_SHARES))
-        )
-        .select(
-            "user",
-            "slot",
-            cluster.alias("cluster"),
-            (slot * SLOT_MS + shift).alias("start_ms"),
-            more.alias("more"),
-        )
+        .where(world.uniform("session", user, slot) < chance)
+        .select("user", "slot", _taste(world, user, taste).alias("cluster"), start_ms, more.alias("more"))
         .withColumn("favourite", _favourite(world, user, F.col("cluster")))
         .withColumn("length", F.least(F.floor("more") + 1, F.lit(LONGEST_SESSION)))
     )
@@ -106,12 +97,13 @@ def expected_tastes(world: World, users: DataFrame) -> DataFrame:
 
 
 def _explode_range(first: Column, last: Column) -> Column:
-    """One row per number; bigint, as milliseconds counted in int overflow after 24 days."""
+    """One row per number."""
+    # bigint, as milliseconds counted in int overflow after 24 days
     return F.explode(F.sequence(first.cast("bigint"), last.cast("bigint")))
 
 
 def _is_bot(world: World, user: Column) -> Column:
-    """Every so manieth user, so that there are exactly `world.bot_count`."""
+    # every so manieth user, so that there are exactly `world.bot_count`
     return F.floor((user + 1) * world.bots) > F.floor(user * world.bots)
 
 
@@ -126,12 +118,6 @@ def _session_chance(activity: Column, slot_of_day: Column) -> Column:
     return F.least(activity * share, F.lit(1.0))
 
 
-def _draw_index(shares: tuple[float, ...], u: Column) -> Column:
-    """The index that a uniform draw picks of shares that add up to 1."""
-    edges = [sum(shares[: i + 1]) for i in range(len(shares) - 1)]
-    return sum(((u >= edge).cast("int") for edge in edges), F.lit(0))
-
-
 def _taste(world: World, user: Column, index: Column) -> Column:
     return world.randbelow(world.clusters, "cluster", user, index)
 
@@ -141,7 +127,8 @@ def _favourite(world: World, user: Column, cluster: Column) -> Column:
 
 
 def _rank(world: World, cluster: Column, u: Column) -> Column:
-    # P(rank <= k) = log(k + 1) / log(n + 1), inverted
+    # P(rank <= k) = log(k + 1) / log(n + 1), inverted. So P(rank = k) is close to Zipf's law, and a draw is one power:
+    # Zipf's own sums would have to be searched.
     size = catalogue.cluster_size(world, world.tracks, cluster)
     return F.least(F.floor(F.pow(size + 1, u)), size)
 
@@ -152,15 +139,12 @@ def _draw_plays(world: World, sessions: DataFrame) -> DataFrame:
     track, cluster = F.col("track"), F.col("cluster")
     in_taste = catalogue.cluster_of(world, track) == cluster
     is_favourite = track == catalogue.track_at(world, cluster, F.col("favourite"))
-    skip_chance = (
-        F.when(~in_taste, SKIP_CHANCE_OFF_TASTE)
-        .when(is_favourite, SKIP_CHANCE_FAVOURITE)
-        .otherwise(SKIP_CHANCE)
-    )
+    skip_chance = F.when(~in_taste, SKIP_CHANCE_OFF_TASTE).when(is_favourite, SKIP_CHANCE_FAVOURITE)
+    skipped = world.uniform("skipped", *key) < skip_chance.otherwise(SKIP_CHANCE)
     plays = sessions.withColumn("position", _explode_range(F.lit(1), F.col("length")))
     return (
         _draw_tracks(world, plays, *key)
-        .withColumn("skipped", world.uniform("skipped", *key) < skip_chance)
+        .withColumn("skipped", skipped)
         .withColumn("saved", in_taste & ~F.col("skipped") & (world.uniform("saved", *key) < SAVE_CHANCE))
         .withColumn("track_ms", catalogue.track_ms(world, track))
         .withColumn("ms_played", _ms_played(world.uniform("ms_played", *key)))
@@ -170,10 +154,7 @@ def _draw_plays(world: World, sessions: DataFrame) -> DataFrame:
 
 
 def _draw_tracks(world: World, plays: DataFrame, user: Column, slot: Column, position: Column) -> DataFrame:
-    """With `track`, by the rules at the top of this file.
-
-    Step by step: as one expression, the draws would be written out, and computed, several times.
-    """
+    """With `track`, by the rules at the top of this file."""
     key, day, why, first = (user, slot, position), _day_of(slot), F.col("why"), F.col("first")
     is_repeat = (why >= world.off_taste) & (why < world.off_taste + world.repeats)
     any_cluster = world.randbelow(world.clusters, "off taste", *key)
@@ -183,9 +164,9 @@ def _draw_tracks(world: World, plays: DataFrame, user: Column, slot: Column, pos
         return catalogue.track_at(world, F.col("among"), rank)
 
     ranks = [_rank(world, F.col("among"), world.uniform(draw, *key)) for draw in ("rank", "second rank")]
-    second = F.when(~is_repeat & catalogue.is_released(world, at(ranks[1]), day), at(ranks[1])).otherwise(
-        at(F.lit(1))
-    )
+    has_second = ~is_repeat & catalogue.is_released(world, at(ranks[1]), day)
+    second = F.when(has_second, at(ranks[1])).otherwise(at(F.lit(1)))
+    # step by step: as one expression, the draws would be written out, and computed, several times
     return (
         plays.withColumn("why", world.uniform("why", *key))
         .withColumn("among", among)
@@ -209,13 +190,12 @@ def _ms_played(u: Column) -> Column:
     )
 
 
-def _add_play_times(plays_by_number: DataFrame) -> DataFrame:
+def _add_play_times(plays: DataFrame) -> DataFrame:
     """A play begins when the one before is over, and a pause: `at_ms` counts from day 0."""
     before = Window.partitionBy("user", "slot").orderBy("position").rowsBetween(Window.unboundedPreceding, -1)
     elapsed = F.coalesce(F.sum(F.col("ms_played") + F.col("pause_ms")).over(before), F.lit(0))
-    return plays_by_number.withColumn("at_ms", F.col("start_ms") + elapsed).drop(
-        "start_ms", "more", "length", "favourite", "pause_ms"
-    )
+    timed = plays.withColumn("at_ms", F.col("start_ms") + elapsed)
+    return timed.drop("start_ms", "more", "length", "favourite", "pause_ms")
 
 
 def _generate_bot_plays(world: World, users: DataFrame, days: range) -> DataFrame:
@@ -228,6 +208,7 @@ def _generate_bot_plays(world: World, users: DataFrame, days: range) -> DataFram
     rank = 1 + artists * world.randbelow(titles, "bot track", user, day, turn)
     track = catalogue.track_at(world, cluster, rank)
     first = world.randbelow(max(1, world.days - BOT_DAYS + 1), "bot day", user)
+    constants = {"skipped": False, "saved": False, "is_bot": True}
     return (
         users.where(_is_bot(world, F.col("id")))
         .withColumnRenamed("id", "user")
@@ -242,32 +223,24 @@ def _generate_bot_plays(world: World, users: DataFrame, days: range) -> DataFram
             F.when(catalogue.is_released(world, track, day), track).otherwise(cluster).alias("track"),
             (day * DAY_MS + (turn - 1) * BOT_PERIOD_MS).alias("at_ms"),
             (31_000 + world.randbelow(500, "ms_played", user, day, turn)).alias("ms_played"),
-            F.lit(False).alias("skipped"),
-            F.lit(False).alias("saved"),
-            F.lit(True).alias("is_bot"),
+            *[F.lit(value).alias(name) for name, value in constants.items()],
         )
         .withColumn("track_ms", catalogue.track_ms(world, F.col("track")))
     )
 
 
-def _select_columns(world: World, plays_by_number: DataFrame) -> DataFrame:
+def _select_columns(world: World, plays: DataFrame) -> DataFrame:
     track, play = F.col("track"), world.hash("play", F.col("user"), F.col("slot"), F.col("position"))
     # toordinal counts from the year 1; 1970 began 719,163 days later
     epoch_ms = (world.first_day.toordinal() - 719_163) * DAY_MS
-    return plays_by_number.withColumn("play", play).select(
+    unchanged = ("ms_played", "track_ms", "skipped", "saved", "play", "track", "cluster", "position")
+    return plays.withColumn("play", play).select(
         format_play_id(F.col("play")).alias("play_id"),
         catalogue.format_id("u", 6, F.col("user")).alias("user_id"),
         catalogue.track_id(track).alias("track_id"),
         catalogue.artist_id(catalogue.artist_of(world, track)).alias("artist_id"),
         F.timestamp_millis(F.col("at_ms") + epoch_ms).alias("played_at"),
-        "ms_played",
-        "track_ms",
-        "skipped",
-        "saved",
-        "play",
-        "track",
-        "cluster",
-        "position",
+        *unchanged,
         F.floor(F.col("at_ms") / DAY_MS).alias("day"),
         _day_of(F.col("slot")).alias("session_day"),
         "is_bot",

@@ -59,6 +59,7 @@ class World(SettingsModel):
 
     @model_validator(mode="after")
     def _check_consistency(self) -> World:
+        # both at once: pydantic stops at the first that is raised
         faults = []
         if not self.clusters <= self.artists <= self.tracks:
             faults.append(
@@ -93,19 +94,19 @@ class World(SettingsModel):
         return number
 
     def hash(self, stream: str, *keys: Column) -> Column:
-        """64 bits that depend on the seed, `stream` and the keys: never on partitions or on run order.
-
-        Keys become bigint, since Spark hashes an int and the equal bigint differently. `stream` is
-        hashed here, and not for each row again.
-        """
+        """64 bits that depend on the seed, `stream` and the keys: never on partitions or on run order."""
+        # hashed here, and not for each row again
         salt = hashlib.blake2b(f"{self.seed} {stream}".encode(), digest_size=8).digest()
         start = F.lit(int.from_bytes(salt, "little", signed=True)).cast("bigint")
+        # bigint, since Spark hashes an int and the equal bigint differently
         return F.xxhash64(start, *[key.cast("bigint") for key in keys])
 
     def uniform(self, stream: str, *keys: Column) -> Column:
-        """A double in [0, 1): the upper 53 bits of the hash, all that a double holds."""
+        """A double in [0, 1)."""
+        # the upper 53 bits of the hash: all that a double holds
         return F.shiftrightunsigned(self.hash(stream, *keys), 11) * F.lit(2.0**-53)
 
     def randbelow(self, limit: Column | int, stream: str, *keys: Column) -> Column:
         """A whole number in [0, limit), each as likely."""
+        # to within limit / 2^53: no limit here is near enough to that to show
         return F.floor(self.uniform(stream, *keys) * limit)

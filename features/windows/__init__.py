@@ -1,4 +1,4 @@
-"""Features over windows: plays folded by day (`partials`), windows merged from those (`daily`, `exact`).
+"""Features over windows: plays folded by day (`partials`), windows merged from those (`daily`, `label_time`).
 
 `definitions` says every value again, in plain loops; tests and `segue verify` hold the rest to it.
 """

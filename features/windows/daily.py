@@ -1,7 +1,6 @@
-"""Windows over days: what an entity's plays add up to, as declared.
+"""Windows over days: every window of every day is a merge of a few tiles (`features/windows/tiles.py`).
 
-Every window of every day is a merge of a few tiles (`features/windows/tiles.py`). Days and windows both begin
-at midnight UTC, so a window is exactly [t - w, t).
+Days and windows both begin at midnight UTC, so a window is exactly [t - w, t).
 """
 
 from __future__ import annotations
@@ -12,19 +11,10 @@ from datetime import date
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from features.windows import operations
 from features.windows.distinct import add_distinct_counts
 from features.windows.items import add_item_features
-from features.windows.operations import (
-    AGE,
-    DAY,
-    VALUES,
-    WINDOW_BITS,
-    totals,
-    values,
-    window_bitmask,
-    windows_of,
-    with_default,
-)
+from features.windows.operations import AGE, DAY, VALUES, WINDOW_BITS
 from features.windows.partials import plays_of_group
 from features.windows.tiles import Tile, cover
 from schemas.declarations import LIFETIME, FeatureGroup, window_days
@@ -38,28 +28,28 @@ def window_features(
     Args:
         partials: rows of the group's table of partials, at least those of `partial_days`.
         sessions: plays of `play_days` at least.
-        days: to describe, in any order. N days cost one pass, not N.
+        days: to describe, in any order.
 
     Raises:
         ValueError: no days.
     """
     if not days:
         raise ValueError("window_features: no days to describe; give one or more")
-    by = [*group.keys, DAY]
-    aged = _add_ages_and_windows(partials, group, days)
+    by, windows = [*group.keys, DAY], _windows(group)
+    tile_rows = _add_ages_and_windows(partials, group, days)
     aggregated = [(f, w) for f, w in group.feature_windows if f.op in VALUES]
     # an aggregate of nothing is needed where no feature is computed from totals
-    merged = aged.groupBy(*by).agg(
-        F.count("*").alias("_tiles"), *totals(aggregated, _windows(group), F.col(AGE))
-    )
-    described = merged.select(*by, *values(aggregated, F.date_add(DAY, 1).cast("timestamp")))
-    described = add_item_features(described, aged, group.feature_windows, _windows(group), by)
-    described = described.withColumnRenamed(DAY, "ds")
-    described = add_distinct_counts(described, plays_of_group(sessions, group), group, days)
-    columns = [with_default(f, F.col(f.name(w))).alias(f.name(w)) for f, w in group.feature_windows]
-    return described.select(
-        *group.keys, "ds", F.date_add("ds", 1).cast("timestamp").alias("feature_at"), *columns
-    )
+    totals = [F.count("*").alias("_tiles"), *operations.totals(aggregated, windows, F.col(AGE))]
+    window_totals = tile_rows.groupBy(*by).agg(*totals)
+    midnight = F.date_add(DAY, 1).cast("timestamp")
+    feature_rows = window_totals.select(*by, *operations.values(aggregated, midnight))
+    feature_rows = add_item_features(feature_rows, tile_rows, group.feature_windows, windows, by)
+    feature_rows = feature_rows.withColumnRenamed(DAY, "ds")
+    feature_rows = add_distinct_counts(feature_rows, plays_of_group(sessions, group), group, days)
+    # last of all: what comes by a join from the right is null for an entity without it, and has a default too
+    columns = {f.name(w): operations.with_default(f, F.col(f.name(w))) for f, w in group.feature_windows}
+    columns = {"feature_at": F.date_add("ds", 1).cast("timestamp"), **columns}
+    return feature_rows.select(*group.keys, "ds", *[column.alias(name) for name, column in columns.items()])
 
 
 def partial_days(group: FeatureGroup, days: Sequence[date]) -> list[date]:
@@ -68,29 +58,27 @@ def partial_days(group: FeatureGroup, days: Sequence[date]) -> list[date]:
 
 
 def play_days(group: FeatureGroup, days: Sequence[date]) -> list[date]:
-    """The days of plays that exact distinct counts look at; no other operation reads plays."""
+    """The days of plays that exact distinct counts look at."""
+    # no other operation reads plays: a group without such a count costs its partials alone
     longest = max((window_days(w) for f, w in group.feature_windows if f.op == "distinct"), default=0)
     first, last = min(days).toordinal() - longest + 1, max(days).toordinal()
     return [date.fromordinal(n) for n in range(first, last + 1)] if longest else []
 
 
 def _windows(group: FeatureGroup) -> list[str]:
-    """All time is among them: its tiles give a row to every entity that ever had a play."""
-    return list(dict.fromkeys([LIFETIME, *windows_of(group.feature_windows)]))
+    # all time is among them: its tiles give a row to every entity that ever had a play
+    return list(dict.fromkeys([LIFETIME, *operations.windows_of(group.feature_windows)]))
 
 
 def _tiles(group: FeatureGroup, day: date) -> Mapping[Tile, int]:
-    return window_bitmask({window: cover(day, window) for window in _windows(group)})
+    return operations.window_bitmask({window: cover(day, window) for window in _windows(group)})
 
 
 def _add_ages_and_windows(partials: DataFrame, group: FeatureGroup, days: Sequence[date]) -> DataFrame:
     """Each partial once for each day that it is a part of, with its age there and the windows it is in."""
-    plan = [
-        (tile.ds, tile.span, day, bits)
-        for day in sorted(set(days))
-        for tile, bits in _tiles(group, day).items()
-    ]
+    # N days are one pass over the partials, not N: a tile that many days share is read once
+    plan = [(*tile, day, bits) for day in sorted(set(days)) for tile, bits in _tiles(group, day).items()]
     schema = f"ds date, span int, {DAY} date not null, {WINDOW_BITS} long"
-    placed = partials.sparkSession.createDataFrame(plan, schema)
+    placements = partials.sparkSession.createDataFrame(plan, schema)
     rows = partials.select(*group.keys, "ds", "span", *[part.name for part in group.parts])
-    return rows.join(F.broadcast(placed), ["ds", "span"]).withColumn(AGE, F.datediff(DAY, "ds"))
+    return rows.join(F.broadcast(placements), ["ds", "span"]).withColumn(AGE, F.datediff(DAY, "ds"))

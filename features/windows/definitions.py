@@ -23,10 +23,11 @@ DAY = timedelta(days=1)
 
 @dataclass(frozen=True)
 class Play:
-    """One play: when, which, and the values of the SQL expressions in `inputs(feature)`, by their text."""
+    """One play."""
 
     at: datetime
     play_id: str
+    # the values of the SQL expressions in `inputs(feature)`, by their text: loops evaluate no SQL
     inputs: Mapping[str, Any]
 
 
@@ -47,6 +48,7 @@ class Sample:
 def value(plays: Iterable[Play], feature: Feature, window: str, t: datetime) -> Any:
     """A feature of the plays of one entity, in the window that ends at `t`; None is null."""
     w = timedelta.max if window == LIFETIME else window_days(window) * DAY
+    # a trend compares with the window before; a decayed sum has a half-life, and no window that would end
     back = {"decayed": timedelta.max, "trend": 2 * w if w < timedelta.max else w}.get(feature.op, w)
     inside = [p for p in plays if p.at < t and t - p.at <= back and is_counted(p, feature)]
     result = OPERATIONS[feature.op](Sample(feature, t, w, sorted(inside, key=play_order)))
@@ -65,24 +67,27 @@ def is_counted(play: Play, feature: Feature) -> bool:
 
 
 def play_order(play: Play) -> tuple[datetime, bytes]:
+    # bytes, as Spark orders strings
     return play.at, play.play_id.encode()
 
 
-def as_text(known: Any) -> str:
-    """As Spark casts it to a string; other types than these it formats in ways of its own."""
-    if not isinstance(known, str | int):
-        raise TypeError(f"{known!r}: compare it as text with strings and integers alone")
-    return str(known).lower() if isinstance(known, bool) else str(known)
+def as_text(item: Any) -> str:
+    """As Spark casts it to a string."""
+    # doubles, instants and arrays it formats in ways of its own
+    if not isinstance(item, str | int):
+        raise TypeError(f"{item!r}: compare it as text with strings and integers alone")
+    return str(item).lower() if isinstance(item, bool) else str(item)
 
 
-def exact_sum(known: Iterable[float]) -> Decimal:
+def exact_sum(numbers: Iterable[float]) -> Decimal:
     """The sum of doubles, each to 12 decimals."""
     unit = Decimal(1).scaleb(-12)
-    return sum((Decimal(repr(each)).quantize(unit, ROUND_HALF_UP) for each in known), Decimal(0))
+    # of the double's text, not of its binary value: so does Spark's cast to a decimal
+    return sum((Decimal(repr(each)).quantize(unit, ROUND_HALF_UP) for each in numbers), Decimal(0))
 
 
-def typed_sum(known: list[Any], type_: str) -> Any:
-    return float(exact_sum(known)) if type_ == "double" else sum(known)
+def typed_sum(numbers: list[Any], type_: str) -> Any:
+    return float(exact_sum(numbers)) if type_ == "double" else sum(numbers)
 
 
 def _sum(sample: Sample) -> Any:
@@ -90,11 +95,12 @@ def _sum(sample: Sample) -> Any:
 
 
 def _variance(sample: Sample) -> float | None:
-    known = [Fraction(each) for each in sample.values]
-    if not known:
+    # fractions are exact: in doubles, the squares of large values would leave nothing of their differences
+    numbers = [Fraction(each) for each in sample.values]
+    if not numbers:
         return None
-    mean = sum(known, Fraction(0)) / len(known)
-    return float(sum(((each - mean) ** 2 for each in known), Fraction(0)) / len(known))
+    mean = sum(numbers, Fraction(0)) / len(numbers)
+    return float(sum(((each - mean) ** 2 for each in numbers), Fraction(0)) / len(numbers))
 
 
 def _ratio(sample: Sample) -> float | None:
@@ -102,20 +108,22 @@ def _ratio(sample: Sample) -> float | None:
     return _sum(sample) / below if below else None
 
 
-def count_values(known: list[Any]) -> list[tuple[str, int]]:
-    counted = Counter(map(as_text, known))
-    return sorted(counted.items(), key=lambda item: (-item[1], item[0].encode()))
+def count_values(items: list[Any]) -> list[tuple[str, int]]:
+    counts = Counter(map(as_text, items))
+    return sorted(counts.items(), key=lambda item: (-item[1], item[0].encode()))
 
 
 def _percentiles(sample: Sample) -> list[float] | None:
     """The smallest value that this share of the values does not exceed."""
-    known = sorted(map(float, sample.values))
-    return [known[max(math.ceil(rank * len(known)) - 1, 0)] for rank in sample.feature.at] if known else None
+    numbers = sorted(map(float, sample.values))
+    places = [max(math.ceil(rank * len(numbers)) - 1, 0) for rank in sample.feature.at]
+    return [numbers[place] for place in places] if numbers else None
 
 
-def histogram(known: Iterable[float], edges: Sequence[float]) -> list[int]:
-    place = [bisect_right(edges, each) for each in known]
-    return [place.count(n) for n in range(len(edges) + 1)]
+def histogram(numbers: Iterable[float], edges: Sequence[float]) -> list[int]:
+    # from the right: a value on an edge is in the interval that begins there
+    places = [bisect_right(edges, each) for each in numbers]
+    return [places.count(n) for n in range(len(edges) + 1)]
 
 
 def count_by_hour(instants: Iterable[datetime]) -> list[int]:
@@ -124,6 +132,7 @@ def count_by_hour(instants: Iterable[datetime]) -> list[int]:
 
 
 def _entropy(sample: Sample) -> float:
+    # fsum is exact before it rounds once, so the order of the values does not show
     shares = [count / len(sample.plays) for _, count in count_values(sample.values)]
     return round(math.fsum(-share * math.log2(share) for share in shares), 12)
 
@@ -142,11 +151,8 @@ def _streak(sample: Sample) -> int:
     return next(n for n in range(len(active_days) + 1) if n * DAY not in active_days)
 
 
-def _days_since(choose: Callable[[list[datetime]], datetime]) -> Callable[[Sample], float | None]:
-    return lambda sample: (sample.t - choose(sample.values)) / DAY if sample.plays else None
-
-
-def _unless_empty(compute: Callable[[list[Any]], Any]) -> Callable[[Sample], Any]:
+def _of_values(compute: Callable[[list[Any]], Any]) -> Callable[[Sample], Any]:
+    """None of no values."""
     return lambda sample: compute(sample.values) if sample.plays else None
 
 
@@ -154,16 +160,17 @@ OPERATIONS: dict[str, Callable[[Sample], Any]] = {
     "count": lambda sample: len(sample.plays),
     "sum": _sum,
     "mean": lambda sample: _sum(sample) / len(sample.plays) if sample.plays else None,
-    "min": _unless_empty(min),
-    "max": _unless_empty(max),
+    "min": _of_values(min),
+    "max": _of_values(max),
     "variance": _variance,
-    "rate": lambda sample: sample.values.count(True) / len(sample.plays) if sample.plays else None,
+    "rate": _of_values(lambda values: values.count(True) / len(values)),
     "ratio": _ratio,
-    "first": _unless_empty(lambda known: known[0]),
-    "last": _unless_empty(lambda known: known[-1]),
+    "first": _of_values(lambda values: values[0]),
+    "last": _of_values(lambda values: values[-1]),
     "last_k": lambda sample: sample.values[::-1][: sample.feature.k],
     "top_k": lambda sample: [item for item, _ in count_values(sample.values)[: sample.feature.k]],
     "distinct": lambda sample: len(set(map(as_text, sample.values))),
+    # the exact answer: what compares with sketches allows for their errors
     "approx_distinct": lambda sample: len(set(map(as_text, sample.values))),
     "percentiles": _percentiles,
     "histogram": lambda sample: histogram(sample.values, sample.feature.edges),
@@ -172,6 +179,6 @@ OPERATIONS: dict[str, Callable[[Sample], Any]] = {
     "trend": _trend,
     "decayed": lambda sample: decayed_sum(sample.values, sample.t, sample.w),
     "streak": _streak,
-    "days_since_first": _days_since(min),
-    "days_since_last": _days_since(max),
+    "days_since_first": lambda sample: (sample.t - min(sample.values)) / DAY if sample.plays else None,
+    "days_since_last": lambda sample: (sample.t - max(sample.values)) / DAY if sample.plays else None,
 }

@@ -8,60 +8,54 @@ the running sum of births less deaths. That is linear in the plays, whatever the
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from datetime import date, timedelta
+from typing import NamedTuple
 
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
-from features.windows.aggregates import filtered_input
-from schemas.declarations import Feature, FeatureGroup, window_days
+from features.windows.operations import filtered_input
+from schemas.declarations import FeatureGroup, window_days
 
 
-@dataclass(frozen=True)
-class _DistinctCount:
-    """One column to count: a feature over one of its windows."""
+class _DistinctCount(NamedTuple):
+    """One column to count: its name, the days of its window, and the input and the filter of its values."""
 
-    feature: Feature
-    window: str
-
-    @property
-    def name(self) -> str:
-        return self.feature.name(self.window)
-
-    @property
-    def days(self) -> int:
-        return window_days(self.window)
-
-    @property
-    def source(self) -> tuple[str, str]:
-        return self.feature.input, self.feature.where
+    name: str
+    days: int
+    source: tuple[str, str]
 
 
 def add_distinct_counts(
-    described: DataFrame, plays: DataFrame, group: FeatureGroup, days: Sequence[date]
+    feature_rows: DataFrame, plays: DataFrame, group: FeatureGroup, days: Sequence[date]
 ) -> DataFrame:
-    """`described` (keys, ds, …) with the group's distinct counts on some days; null for none.
+    """`feature_rows` (keys, ds, …) with the group's distinct counts on some days; null for none.
 
     Args:
         plays: those that count for the group, of the longest window of these at least.
     """
-    counts = [_DistinctCount(f, w) for f, w in group.feature_windows if f.op == "distinct"]
+    counts = [
+        _DistinctCount(f.name(w), window_days(w), (f.input, f.where))
+        for f, w in group.feature_windows
+        if f.op == "distinct"
+    ]
     if not counts:
-        return described
+        return feature_rows
     lookback = timedelta(days=max(count.days for count in counts))
     recent = plays.where((F.col("ds") > F.lit(min(days) - lookback)) & (F.col("ds") <= F.lit(max(days))))
+    # An entity whose plays are all older than its windows has no count here, and the default says 0.
     # The days to describe are put among the changes, from an entity's first play here on, each to be given the sum
     # of all changes up to it; the default frame contains the whole current day, so its own births and deaths count.
     since = F.filter(F.array(*[F.lit(day) for day in sorted(days)]), lambda day: day >= F.col("_first"))
     first = recent.groupBy(*group.keys).agg(F.min("ds").alias("_first"))
-    described_days = first.select(*group.keys, F.explode(since).alias("ds"), F.lit(True).alias("_described"))
+    requested_days = first.select(*group.keys, F.explode(since).alias("ds"), F.lit(True).alias("_described"))
     changes = _changes(recent, group.keys, counts)
     until_today = Window.partitionBy(*group.keys).orderBy("ds")
     running = {count.name: F.sum(count.name).over(until_today) for count in counts}
-    counted = described_days.unionByName(changes, allowMissingColumns=True).withColumns(running)
-    return described.join(counted.where("_described").drop("_described"), [*group.keys, "ds"], "left")
+    running_counts = requested_days.unionByName(changes, allowMissingColumns=True).withColumns(running)
+    counts_by_day = running_counts.where("_described").drop("_described")
+    return feature_rows.join(counts_by_day, [*group.keys, "ds"], "left")
 
 
 def _changes(plays: DataFrame, keys: Sequence[str], counts: list[_DistinctCount]) -> DataFrame:
@@ -71,28 +65,27 @@ def _changes(plays: DataFrame, keys: Sequence[str], counts: list[_DistinctCount]
         F.struct(F.lit(i).alias("source"), filtered_input(sql, where).cast("string").alias("value"))
         for i, (sql, where) in enumerate(sources)
     ]
-    # By the keys alone: the windows and the sum that follow are by these and more, and need no other shuffle.
-    once = (
+    # A row per value and day, not per play. collect_set instead fell back to a sort-based aggregation, and took three
+    # minutes for 65,000 rows. By the keys alone: the windows and the sum that follow are by these and more, and need
+    # no other shuffle.
+    values_by_day = (
         plays.select(*keys, "ds", F.inline(F.array(*values)))
         .where("value is not null")
         .distinct()
         .repartition(*keys)
     )
-    again = F.lead("ds").over(Window.partitionBy(*keys, "source", "value").orderBy("ds"))
-    events = once.withColumn("_again", again).select(*keys, "source", F.inline(F.array(*_events(counts))))
-
-    def sum_changes(count: _DistinctCount) -> Column:
+    next_day = F.lead("ds").over(Window.partitionBy(*keys, "source", "value").orderBy("ds"))
+    # a birth, which all windows share, of length 0; and a death per window. least() passes over a null `_again`.
+    changes = [_event(F.col("ds"), 0, 1)]
+    for days in sorted({count.days for count in counts}):
+        changes.append(_event(F.least("_again", F.date_add("ds", days)), days, -1))
+    values_by_day = values_by_day.withColumn("_again", next_day)
+    events = values_by_day.select(*keys, "source", F.inline(F.array(*changes)))
+    sums = []
+    for count in counts:
         applies = (F.col("source") == sources.index(count.source)) & F.col("length").isin(0, count.days)
-        return F.sum(F.when(applies, F.col("change"))).alias(count.name)
-
-    return events.groupBy(*keys, F.col("at").alias("ds")).agg(*map(sum_changes, counts))
-
-
-def _events(counts: list[_DistinctCount]) -> Iterator[Column]:
-    """A birth, which all windows share, and a death per window."""
-    yield _event(F.col("ds"), 0, 1)
-    for length in sorted({count.days for count in counts}):
-        yield _event(F.least("_again", F.date_add("ds", length)), length, -1)
+        sums.append(F.sum(F.when(applies, F.col("change"))).alias(count.name))
+    return events.groupBy(*keys, F.col("at").alias("ds")).agg(*sums)
 
 
 def _event(at: Column, length: int, change: int) -> Column:

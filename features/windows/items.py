@@ -1,7 +1,4 @@
-"""top_k, entropy: of how many plays each value has.
-
-A part is a list of values and their counts. Lists are folded and merged a row per value, with no set in memory.
-"""
+"""top_k, entropy: of how many plays each value has. A part is a list of values and their counts."""
 
 from __future__ import annotations
 
@@ -10,8 +7,7 @@ from collections.abc import Sequence
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from features.windows.aggregates import filtered_input
-from features.windows.operations import WINDOW_BITS, FeatureWindows, in_window
+from features.windows.operations import WINDOW_BITS, FeatureWindows, filtered_input, in_window
 from schemas.declarations import Feature
 from schemas.parts import Part
 
@@ -21,49 +17,49 @@ def fold_items(daily: DataFrame, plays: DataFrame, parts: Sequence[Part], by: Se
     for part in parts:
         value = filtered_input(part.of, part.where)
         items = plays.select(*by, value.cast("string").alias("item")).where("item is not null")
-        counted = items.groupBy(*by, "item").agg(F.count("*").alias("count"))
-        daily = daily.join(_collect_items(counted, part, by), [*by], "left")
+        # a row per value and a hash aggregation: no task holds all values of a popular track in one map
+        item_counts = items.groupBy(*by, "item").agg(F.count("*").alias("count"))
+        daily = daily.join(_collect_items(item_counts, part, by), [*by], "left")
     return daily
 
 
-def merge_items(merged: DataFrame, rows: DataFrame, parts: Sequence[Part], by: Sequence[str]) -> DataFrame:
-    """`merged` (one row per `by`) with the lists of `rows` put together."""
+def merge_items(tiles: DataFrame, rows: DataFrame, parts: Sequence[Part], by: Sequence[str]) -> DataFrame:
+    """`tiles` (one row per `by`) with the lists of `rows` put together."""
     for part in parts:
         items = rows.select(*by, F.inline(part.name))
-        counted = items.groupBy(*by, "item").agg(F.sum("count").alias("count"))
-        merged = merged.join(_collect_items(counted, part, by), [*by], "left")
-    return merged
+        item_counts = items.groupBy(*by, "item").agg(F.sum("count").alias("count"))
+        tiles = tiles.join(_collect_items(item_counts, part, by), [*by], "left")
+    return tiles
 
 
-def _collect_items(counted: DataFrame, part: Part, by: Sequence[str]) -> DataFrame:
-    """In the order of the values: the same plays, the same list."""
+def _collect_items(item_counts: DataFrame, part: Part, by: Sequence[str]) -> DataFrame:
+    # in the order of the values: the same plays, the same list
     pairs = F.sort_array(F.collect_list(F.struct("item", "count")))
-    return counted.groupBy(*by).agg(pairs.alias(part.name))
+    return item_counts.groupBy(*by).agg(pairs.alias(part.name))
 
 
 def add_item_features(
-    described: DataFrame, aged: DataFrame, features: FeatureWindows, windows: Sequence[str], by: Sequence[str]
+    rows: DataFrame, tiles: DataFrame, features: FeatureWindows, windows: Sequence[str], by: Sequence[str]
 ) -> DataFrame:
-    """`described` (one row per `by`) with those of the features that are of items: each list is exploded once.
+    """`rows` (one row per `by`) with those of the features that are of items.
 
     Args:
-        aged: partials, with the windows that each is in.
+        tiles: partials, with the windows that each is in.
     """
-    of_part: dict[Part, list[tuple[Feature, str]]] = {}
+    # each list is exploded once, whatever features and windows are of it
+    features_by_part: dict[Part, list[tuple[Feature, str]]] = {}
     for f, w in features:
         if f.op in VALUES:
-            (part,) = f.parts(w)
-            of_part.setdefault(part, []).append((f, w))
-    for part, of_items in of_part.items():
-        items = aged.select(*by, WINDOW_BITS, F.inline(part.name))
-        counts = [
-            F.sum(F.when(in_window(windows, w), F.col("count"))).alias(w)
-            for w in dict.fromkeys(w for _, w in of_items)
-        ]
-        counted = items.groupBy(*by, "item").agg(*counts)
-        columns = counted.groupBy(*by).agg(*[VALUES[f.op](f, F.col(w)).alias(f.name(w)) for f, w in of_items])
-        described = described.join(columns, [*by], "left")
-    return described
+            features_by_part.setdefault(f.parts(w)[0], []).append((f, w))
+    for part, of_part in features_by_part.items():
+        items = tiles.select(*by, WINDOW_BITS, F.inline(part.name))
+        count = F.col("count")
+        counts = {w: F.sum(F.when(in_window(windows, w), count)).alias(w) for _, w in of_part}
+        item_counts = items.groupBy(*by, "item").agg(*counts.values())
+        values = [VALUES[f.op](f, F.col(w)).alias(f.name(w)) for f, w in of_part]
+        # left: an entity may have no item in any of the windows
+        rows = rows.join(item_counts.groupBy(*by).agg(*values), [*by], "left")
+    return rows
 
 
 def _top_k(feature: Feature, plays: Column) -> Column:
@@ -73,9 +69,11 @@ def _top_k(feature: Feature, plays: Column) -> Column:
 
 
 def _entropy(_: Feature, plays: Column) -> Column:
-    """H = log2 N - (sum of n log2 n) / N; the sum is one of decimals, whatever the order."""
+    """H = log2 N - (sum of n log2 n) / N."""
+    # a sum of decimals is the same in whatever order the rows come
     weighted = F.sum(F.when(plays > 0, (plays * F.log2(plays)).cast("decimal(28,15)"))).cast("double")
     total = F.sum(plays)
+    # of one value alone it is 0, from which rounding may leave a little less
     entropy = F.round(F.log2(total) - F.try_divide(weighted, total), 12)
     return F.when(total > 0, F.greatest(entropy, F.lit(0.0)))
 

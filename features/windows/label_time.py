@@ -1,8 +1,7 @@
 """Windows that end at a label's own instant: "plays in the last 7d" at 14:03 are those since 14:03 a week ago.
 
 The whole days inside a window are tiles, as they are for daily features. At its two ends are parts of a
-day: whole quarters of an hour, folded once for all labels, and the plays of the one quarter that the
-instant cuts. So a track with a hundred thousand plays a day costs a label some hundred rows.
+day: whole quarters of an hour, and the plays of the one quarter that the instant cuts.
 """
 
 from __future__ import annotations
@@ -15,24 +14,17 @@ from functools import cached_property, reduce
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from features.windows.operations import (
-    DAY,
-    INSTANT,
-    WINDOW_BITS,
-    fold,
-    required_totals,
-    totals,
-    values,
-    window_bitmask,
-    windows_of,
-    with_default,
-)
+from features.joins.feature_table import output_name
+from features.windows import operations
+from features.windows.operations import DAY, INSTANT, WINDOW_BITS
 from features.windows.partials import plays_of_group
 from features.windows.tiles import Tile, cover
 from schemas.common import MICROS_A_DAY
 from schemas.declarations import LIFETIME, Feature, FeatureGroup, window_days
 from schemas.parts import Part
 
+# Microseconds. Folded once for all labels, so a track with a hundred thousand plays a day costs a label some hundred
+# rows: 96 quarters at most at each end of its windows, and the plays of those that the instant cuts.
 QUARTER = 15 * 60 * 1_000_000
 # Their values are of whole days, or of all values, which parts of a day do not keep.
 NOT_AT_LABEL_TIME = ("distinct", "streak", "top_k", "entropy")
@@ -51,10 +43,9 @@ class LabelTimeFeatures:
     label_days: tuple[date, ...]
 
     def __post_init__(self) -> None:
-        known = {f.name(w): f.op for f, w in self.group.feature_windows}
+        possible = [f.name(w) for f, w in self.group.feature_windows if f.op not in NOT_AT_LABEL_TIME]
         for column in self.columns:
-            if column not in known or known[column] in NOT_AT_LABEL_TIME:
-                possible = [name for name, op in known.items() if op not in NOT_AT_LABEL_TIME]
+            if column not in possible:
                 raise ValueError(
                     f"{self.group.table}:{column} cannot be had at a label's own instant; "
                     f"these can: {', '.join(possible)}"
@@ -66,11 +57,11 @@ class LabelTimeFeatures:
 
     @cached_property
     def windows(self) -> list[str]:
-        return windows_of(self.features)
+        return operations.windows_of(self.features)
 
     @cached_property
     def parts(self) -> list[Part]:
-        return list(dict.fromkeys(part for f, w in self.features for part, _ in required_totals(f, w)))
+        return list(dict.fromkeys(part for f, w in self.features for part in f.parts(w)))
 
     @cached_property
     def partial_days(self) -> list[date]:
@@ -79,21 +70,23 @@ class LabelTimeFeatures:
 
     @cached_property
     def play_days(self) -> list[date]:
-        """The days of `sessions` that are read: those of the labels, and those that windows begin in."""
+        """The days of `sessions` that are read."""
+        # those of the labels, and those that windows begin in: all between are in the partials
         lengths = [0, *(window_days(window) for window in self.windows if window != LIFETIME)]
         return sorted({day - timedelta(days=n) for day in self.label_days for n in lengths})
 
     @cached_property
     def plan(self) -> list[tuple[date, date, int, int]]:
-        """Label's day, tile, and in which windows it is: the days after a window's first and before the label's."""
-        return [
-            (day, *tile, bits)
+        """Label's day, tile, and in which windows it is."""
+        masks = [
+            (day, operations.window_bitmask({w: _whole_days(day, w) for w in self.windows}))
             for day in self.label_days
-            for tile, bits in window_bitmask({w: _whole_days(day, w) for w in self.windows}).items()
         ]
+        return [(day, *tile, bits) for day, mask in masks for tile, bits in mask.items()]
 
 
 def _whole_days(day: date, window: str) -> Iterator[Tile]:
+    # those after the window's first day and before the label's: of these two it holds parts
     whole = LIFETIME if window == LIFETIME else f"{window_days(window) - 1}d"
     return cover(day - timedelta(days=1), whole) if whole != "0d" else iter(())
 
@@ -106,11 +99,11 @@ def label_time_features(
     at: str,
     base: DataFrame | None = None,
 ) -> DataFrame:
-    """`labels` with `<table>__<column>` for each of the requested features, as of each label's own instant.
+    """`labels` with a column for each of the requested features, as of each label's own instant.
 
     Args:
-        labels: any columns, the group's keys and the instant `at`; every row gives one row. They are read
-            several times, so they should come straight from a source.
+        labels: any columns, the group's keys and the instant `at`. They are read several times, so they should
+            come straight from a source.
         partials: rows of the group's table of partials of `request.partial_days`.
         sessions: plays of `request.play_days`.
         base: the same labels with more columns, to which the features are added instead.
@@ -119,13 +112,18 @@ def label_time_features(
     label_keys = labels.select(*keys, F.col(f"`{at}`").alias(INSTANT)).dropna().distinct()
     plays = plays_of_group(sessions, request.group).withColumn("_quarter", _quarter(F.col("played_at")))
     edges = _window_edges(label_keys, request)
-    # None of these overlap, so they merge like the parts of different days.
     pieces = [
         _whole_day_tiles(label_keys, partials, request),
         _whole_quarters(edges, plays, request),
         _plays_of_cut_quarter(edges, plays, request),
     ]
-    merged = _merge_pieces(reduce(DataFrame.unionByName, pieces), request)
+    columns = [*keys, INSTANT, "ds", WINDOW_BITS, *[part.name for part in request.parts]]
+    # none of these overlap, so they merge like the parts of different days
+    rows = reduce(DataFrame.unionByName, [piece.select(*columns) for piece in pieces])
+    age = (F.unix_micros(INSTANT) - F.unix_micros(F.date_add("ds", 1).cast("timestamp"))) / MICROS_A_DAY
+    totals = operations.totals(request.features, request.windows, age)
+    values = operations.values(request.features, F.col(INSTANT))
+    merged = rows.groupBy(*keys, INSTANT).agg(*totals).select(*keys, INSTANT, *values)
     features = label_keys.join(merged, [*keys, INSTANT], "left")
     return _join_labels(labels if base is None else base, features, request, at)
 
@@ -135,25 +133,23 @@ def _whole_day_tiles(label_keys: DataFrame, partials: DataFrame, request: LabelT
     plan = label_keys.sparkSession.createDataFrame(request.plan, schema)
     tiles = label_keys.withColumn(DAY, F.to_date(INSTANT)).join(F.broadcast(plan), DAY)
     rows = partials.select(*request.group.keys, "ds", "span", *[part.name for part in request.parts])
-    return _select_piece(tiles.join(rows, [*request.group.keys, "ds", "span"]), request)
+    return tiles.join(rows, [*request.group.keys, "ds", "span"])
 
 
 def _window_edges(label_keys: DataFrame, request: LabelTimeFeatures) -> DataFrame:
     """Per instant: the label's own day up to it, for all windows; and per window, its first day from there on."""
-    all_windows = (1 << len(request.windows)) - 1
-    ends = [_edge(F.col(INSTANT), all_windows, before=True)]
-    ends += [
-        _edge(F.col(INSTANT) - F.expr(f"interval {24 * window_days(window)} hours"), 1 << i, before=False)
-        for i, window in enumerate(request.windows)
-        if window != LIFETIME
-    ]
-    edges = label_keys.select(*request.group.keys, INSTANT, F.inline(F.array(*ends)))
-    return edges.withColumns({"ds": F.to_date("_cut"), "_cut_quarter": _quarter(F.col("_cut"))})
-
-
-def _edge(cut: Column, window_bits: int, before: bool) -> Column:
-    bits = F.lit(window_bits).cast("bigint").alias(WINDOW_BITS)
-    return F.struct(cut.alias("_cut"), bits, F.lit(before).alias("_before"))
+    instant = F.col(INSTANT)
+    edges = [(instant, (1 << len(request.windows)) - 1, True)]
+    for i, window in enumerate(request.windows):
+        if window != LIFETIME:
+            begin = instant - F.expr(f"interval {24 * window_days(window)} hours")
+            edges.append((begin, 1 << i, False))
+    structs = []
+    for cut, bits, before in edges:
+        window_bits = F.lit(bits).cast("bigint").alias(WINDOW_BITS)
+        structs.append(F.struct(cut.alias("_cut"), window_bits, F.lit(before).alias("_before")))
+    rows = label_keys.select(*request.group.keys, INSTANT, F.inline(F.array(*structs)))
+    return rows.withColumns({"ds": F.to_date("_cut"), "_cut_quarter": _quarter(F.col("_cut"))})
 
 
 def _quarter(instant: Column) -> Column:
@@ -163,43 +159,34 @@ def _quarter(instant: Column) -> Column:
 def _whole_quarters(edges: DataFrame, plays: DataFrame, request: LabelTimeFeatures) -> DataFrame:
     quarter, cut = F.col("_quarter"), F.col("_cut_quarter")
     inside = F.when(F.col("_before"), quarter < cut).otherwise(quarter > cut)
-    folded = _fold_quarters(plays, request, [])
-    return _select_piece(edges.join(folded, [*request.group.keys, "ds"]).where(inside), request)
+    quarter_rows = _fold_quarters(plays, request, [])
+    return edges.join(quarter_rows, [*request.group.keys, "ds"]).where(inside)
 
 
 def _plays_of_cut_quarter(edges: DataFrame, plays: DataFrame, request: LabelTimeFeatures) -> DataFrame:
     played_at, cut = F.col("played_at"), F.col("_cut")
     inside = F.when(F.col("_before"), played_at < cut).otherwise(played_at >= cut)
     # parts of one play each, as only those on one side of the instant count
-    folded = _fold_quarters(plays, request, ["played_at", "play_id"])
+    quarter_rows = _fold_quarters(plays, request, ["played_at", "play_id"])
     cut_quarters = edges.withColumnRenamed("_cut_quarter", "_quarter")
-    rows = cut_quarters.join(folded, [*request.group.keys, "ds", "_quarter"])
-    return _select_piece(rows.where(inside), request)
+    return cut_quarters.join(quarter_rows, [*request.group.keys, "ds", "_quarter"]).where(inside)
 
 
 def _fold_quarters(plays: DataFrame, request: LabelTimeFeatures, finer: Sequence[str]) -> DataFrame:
-    return plays.groupBy(*request.group.keys, "ds", "_quarter", *finer).agg(*map(fold, request.parts))
-
-
-def _select_piece(rows: DataFrame, request: LabelTimeFeatures) -> DataFrame:
-    return rows.select(
-        *request.group.keys, INSTANT, "ds", WINDOW_BITS, *[part.name for part in request.parts]
-    )
-
-
-def _merge_pieces(pieces: DataFrame, request: LabelTimeFeatures) -> DataFrame:
-    by = [*request.group.keys, INSTANT]
-    age = (F.unix_micros(INSTANT) - F.unix_micros(F.date_add("ds", 1).cast("timestamp"))) / MICROS_A_DAY
-    merged = pieces.groupBy(*by).agg(*totals(request.features, request.windows, age))
-    return merged.select(*by, *values(request.features, F.col(INSTANT)))
+    by = [*request.group.keys, "ds", "_quarter", *finer]
+    return plays.groupBy(*by).agg(*map(operations.fold, request.parts))
 
 
 def _join_labels(rows: DataFrame, features: DataFrame, request: LabelTimeFeatures, at: str) -> DataFrame:
-    """Keys are renamed for the join, as the labels have columns of the same names."""
     keys, table = request.group.keys, request.group.table
-    named = {f"{table}__{f.name(w)}": with_default(f, F.col(f.name(w))) for f, w in request.features}
+    named = {
+        output_name(table, f.name(w)): operations.with_default(f, F.col(f.name(w)))
+        for f, w in request.features
+    }
     values = [column.alias(name) for name, column in named.items()]
+    # keys are renamed, as the labels have columns of the same names
     right = features.select(*[F.col(key).alias(f"_of_{key}") for key in keys], INSTANT, *values)
-    same = [rows[f"`{key}`"] == right[f"_of_{key}"] for key in keys]
-    joined = rows.join(right, [*same, rows[f"`{at}`"] == right[INSTANT]], "left")
+    # a label that is there twice gets its values twice, one without a key none: the join is left, by equality
+    key_matches = [rows[f"`{key}`"] == right[f"_of_{key}"] for key in keys]
+    joined = rows.join(right, [*key_matches, rows[f"`{at}`"] == right[INSTANT]], "left")
     return joined.select(*[rows[f"`{name}`"] for name in rows.columns], *named)

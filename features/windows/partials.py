@@ -1,7 +1,6 @@
 """Daily partials, and their merges over 2, 4, 8 … days: what every window is merged from.
 
-A day's plays are folded once. Whatever ends with that day is then merged from it and from what earlier
-days left, so a day costs its own plays and a few rows per entity, however long the history.
+A day costs its own plays and a few rows per entity, however long the history.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ def partial_rows(
 
     Args:
         sessions: the plays of those days at least, as in table `sessions`.
-        days: in any order, with gaps or without. N days cost one pass.
+        days: in any order, with gaps or without.
         earlier: rows of the table of all other days, if there are any.
 
     Raises:
@@ -41,9 +40,10 @@ def partial_rows(
         "*", F.lit(1).alias("span"), F.lit(True).alias("_rebuilt")
     )
     if earlier is not None:
-        kept = ["ds", "span", *group.keys, *(part.name for part in group.parts)]
-        others = earlier.where(~F.col("ds").isin(list(days))).select(*kept, F.lit(False).alias("_rebuilt"))
-        rows = rows.unionByName(others)
+        # rows of the days that are folded again would count their plays twice
+        others = earlier.where(~F.col("ds").isin(list(days)))
+        columns = ["ds", "span", *group.keys, *(part.name for part in group.parts)]
+        rows = rows.unionByName(others.select(*columns, F.lit(False).alias("_rebuilt")))
     # By entity alone: what follows needs no other order, and an entity has a row a day at most.
     return _merge_rows(rows.repartition(*group.keys), group, days)
 
@@ -54,9 +54,10 @@ def earlier_days(days: Sequence[date]) -> list[date]:
 
 
 def plays_of_group(sessions: DataFrame, group: FeatureGroup) -> DataFrame:
-    """The plays that count for a group; one without an artist is no artist's."""
+    """The plays that count for a group."""
     plays = sessions.where(group.where)
-    for key in group.keys:  # after a filter, the planner still thinks that they may be null
+    for key in group.keys:
+        # A play without an artist is no artist's. The planner thinks even after the filter that it may be null.
         plays = plays.where(F.col(key).isNotNull()).withColumn(key, F.coalesce(key, F.lit("")))
     return plays
 
@@ -73,28 +74,26 @@ def _fold_days(sessions: DataFrame, group: FeatureGroup, days: Sequence[date]) -
 def _merge_rows(rows: DataFrame, group: FeatureGroup, days: Sequence[date]) -> DataFrame:
     plan = [(source.ds, source.span, rebuilt, tile.ds, tile.span) for tile, source, rebuilt in _merges(days)]
     targets = rows.sparkSession.createDataFrame(plan, _PLAN)
-    # The plan is small: three years of days at once are 12,937 rows.
-    placed = rows.join(F.broadcast(targets), ["ds", "span", "_rebuilt"])
-    aged = placed.withColumn(AGE, F.datediff("_tile_ds", "ds"))
+    # small enough to broadcast: three years of days at once are 12,937 rows
+    sources = rows.join(F.broadcast(targets), ["ds", "span", "_rebuilt"])
+    source_rows = sources.withColumn(AGE, F.datediff("_tile_ds", "ds"))
     by = [*group.keys, "_tile_ds", "_tile_span"]
     aggregated, item_lists = _split_parts(group)
-    merged = aged.groupBy(*by).agg(
-        F.count("*").alias("_rows"),
-        *[_drop_long_spans(group, part, merge(part, F.col(part.name), F.col(AGE))) for part in aggregated],
+    part_merges = {part: merge(part, F.col(part.name), F.col(AGE)) for part in aggregated}
+    tile_rows = source_rows.groupBy(*by).agg(
+        F.count("*").alias("_rows"), *[_drop_long_spans(group, *each) for each in part_merges.items()]
     )
-    items = aged.select(*by, *[_drop_long_spans(group, part, F.col(part.name)) for part in item_lists])
-    return merge_items(merged, items, item_lists, by).select(
-        *group.keys,
-        F.col("_tile_ds").alias("ds"),
-        F.col("_tile_span").alias("span"),
-        *[part.name for part in group.parts],
+    items = source_rows.select(*by, *[_drop_long_spans(group, part, F.col(part.name)) for part in item_lists])
+    tile = (F.col("_tile_ds").alias("ds"), F.col("_tile_span").alias("span"))
+    return merge_items(tile_rows, items, item_lists, by).select(
+        *group.keys, *tile, *[part.name for part in group.parts]
     )
 
 
 def _merges(days: Sequence[date]) -> Iterator[tuple[Tile, Tile, bool]]:
     """Tiles that end on these days, what each is merged from, and whether that was just folded."""
-    days = sorted(days)
-    for tile in (tile for day in days for tile in tiles_ending_on(day)):
+    for tile in [tile for day in sorted(days) for tile in tiles_ending_on(day)]:
+        # from days, not from the tiles of this same run: those would have to be merged first, level by level
         yield from ((tile, source, rebuilt) for source, rebuilt in merge_inputs(tile, days))
 
 
@@ -105,5 +104,5 @@ def _split_parts(group: FeatureGroup) -> tuple[list[Part], list[Part]]:
 
 
 def _drop_long_spans(group: FeatureGroup, part: Part, column: Column) -> Column:
-    """Spans that no window needs a part of do without: a year of items is most of all items."""
+    # spans that no window needs a part of do without: a year of items is most of all items
     return F.when(F.col("_tile_span") <= group.longest_span(part), column).alias(part.name)

@@ -8,12 +8,13 @@ multiple of s. So any w days are at most 2 log2(w) tiles, and all days there eve
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from datetime import date
+from datetime import date, timedelta
 from typing import NamedTuple
 
 from schemas.declarations import LIFETIME, SPANS, window_days
 
-_EPOCH = date(1970, 1, 1).toordinal()
+# Days are numbered by what they end at, so that 1970-01-01 is 1: tiles of s days end at multiples of s.
+_DAY_BEFORE_FIRST = date(1969, 12, 31)
 
 
 class Tile(NamedTuple):
@@ -24,34 +25,33 @@ class Tile(NamedTuple):
 
     @property
     def first(self) -> date:
-        return date.fromordinal(self.ds.toordinal() - self.span + 1)
+        return self.ds - timedelta(days=self.span - 1)
 
     def halves(self) -> tuple[Tile, Tile]:
         half = self.span // 2
-        return Tile(date.fromordinal(self.ds.toordinal() - half), half), Tile(self.ds, half)
+        return Tile(self.ds - timedelta(days=half), half), Tile(self.ds, half)
 
 
 def tiles_ending_on(ds: date) -> list[Tile]:
     """Every tile that ends with this day, the shortest first."""
+    number = (ds - _DAY_BEFORE_FIRST).days
     # every second day ends a tile of 2, every fourth one of 4, …: about two rows per entity and day in all
-    return [Tile(ds, span) for span in SPANS if _end(ds) % span == 0]
+    return [Tile(ds, span) for span in SPANS if number % span == 0]
 
 
 def cover(ds: date, window: str) -> Iterator[Tile]:
     """The tiles that make up the window that ends with `ds`, newest first; all days for "lifetime"."""
-    end = _end(ds)
+    end = (ds - _DAY_BEFORE_FIRST).days
     start = 0 if window == LIFETIME else max(0, end - window_days(window))
     while end > start:
+        # the longest that fits: any other choice would need more tiles, each a row to read per entity
         span = max(s for s in SPANS if end % s == 0 and s <= end - start)
-        yield Tile(_day(end), span)
+        yield Tile(_DAY_BEFORE_FIRST + timedelta(days=end), span)
         end -= span
 
 
 def merge_inputs(tile: Tile, rebuilt_days: Collection[date]) -> Iterator[tuple[Tile, bool]]:
-    """What a tile is merged from, if the days `rebuilt_days` were just folded: those, and the longest tiles between.
-
-    The flag says which of the two a source is.
-    """
+    """What a tile is merged from, and whether that was just folded: those days, and the longest tiles between."""
     if not any(tile.first <= day <= tile.ds for day in rebuilt_days):
         yield tile, False
     elif tile.span == 1:
@@ -59,11 +59,3 @@ def merge_inputs(tile: Tile, rebuilt_days: Collection[date]) -> Iterator[tuple[T
     else:  # a half without rebuilt days is one tile of the table, so a late play costs a path, not a tree
         for half in tile.halves():
             yield from merge_inputs(half, [day for day in rebuilt_days if half.first <= day <= half.ds])
-
-
-def _end(ds: date) -> int:
-    return ds.toordinal() - _EPOCH + 1
-
-
-def _day(end: int) -> date:
-    return date.fromordinal(end - 1 + _EPOCH)
