@@ -1,14 +1,8 @@
 """The command `segue`: finds the subcommand, runs it, and turns what goes wrong into one line.
 
-Subcommands that need Spark come from the entry points in the group `segue.commands`, and are imported
-only when they are run or the help lists them. Each names an object with
-
-    help: str                                   its line in the help
-    configure(parser: ArgumentParser) -> None   adds its arguments
-    run(args: Namespace) -> int                 does the work, returns the exit code
-    order: int                                  its place in the help; optional, ours have 30 to 60
-
-An exception with an `exit_code` becomes `segue: <message>` and that code.
+Subcommands that need Spark come from the entry points in the group `segue.commands`, each naming a `Subcommand`, and
+are imported only when they are run or the help lists them. An exception with an `exit_code` becomes
+`segue: <message>` and that code.
 """
 
 from __future__ import annotations
@@ -34,8 +28,9 @@ STDOUT = 1
 
 
 class Subcommand(Protocol):
-    """What an entry point loads, and what our own commands are."""
+    """What an entry point loads, and what our own commands are; `run` returns the exit code."""
 
+    # its line in the help; an optional `order: int` is its place there, of ours 30 to 60
     @property
     def help(self) -> str: ...
 

@@ -19,6 +19,7 @@ def retry(action: Callable[[], T], lost: type[Exception]) -> T:
         try:
             return action()
         except lost:
-            # At random, so that two that wait for each other's commit do not meet again.
+            # At random, so that two that wait for each other's commit do not meet again; 0.2 s at most, as a commit
+            # takes milliseconds and whoever won is done by then.
             time.sleep(random.uniform(0, 0.02 * min(attempt, 10)))
     return action()
