@@ -18,13 +18,21 @@ from segue.storage import DataFile, Snapshot
 
 Ints = NDArray[np.int64]
 
-# What keys may come as: numpy, pandas and polars each have their own; an empty list is of nulls.
-TEXT = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view, pa.types.is_null)
-
 # Bytes of files read at once: more take memory, fewer wait longer for a remote store.
 PORTION = 2**28
 # Of so many keys, none falls into 1 bucket of 55: then it does not pay to look which are needed.
 KEYS_PER_BUCKET = 4
+
+
+def value_type(stored: pa.DataType) -> pa.DataType:
+    """Of a dictionary, as pandas has categories, that of its values."""
+    return stored.value_type if pa.types.is_dictionary(stored) else stored
+
+
+def is_text(stored: pa.DataType) -> bool:
+    # what keys may come as: numpy, pandas and polars each have their own; an empty list is of nulls
+    kinds = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view, pa.types.is_null)
+    return any(kind(value_type(stored)) for kind in kinds)
 
 
 @dataclass(frozen=True)
