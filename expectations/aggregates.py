@@ -161,5 +161,5 @@ class ExpectOneValuePerDay(ColumnAggregateExpectation):
         return {"success": surplus == 0, "result": {"observed_value": surplus}}
 
 
-def _count_result(broken: int, **more: Any) -> dict[str, Any]:
-    return {"success": broken == 0, "result": {"unexpected_count": broken, **more}}
+def _count_result(count: int, **more: Any) -> dict[str, Any]:
+    return {"success": count == 0, "result": {"unexpected_count": count, **more}}

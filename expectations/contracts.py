@@ -82,8 +82,8 @@ def _expect_contract(
         yield from _expect_valid_values(column, column.name in allow_empty)
     if contract.buckets:
         # a row in a wrong bucket is there for a scan, and missing for every look-up
-        hashed = f"bucket = pmod(xxhash64({contract.entity}), {contract.buckets})"
-        yield expect_rows("bucket", hashed, f"hash of {contract.entity}, 0 to {contract.buckets - 1}")
+        bucket_sql = f"bucket = pmod(xxhash64({contract.entity}), {contract.buckets})"
+        yield expect_rows("bucket", bucket_sql, f"hash of {contract.entity}, 0 to {contract.buckets - 1}")
 
 
 def _expect_valid_values(column: Column, allow_empty: bool) -> Iterator[Expectation]:

@@ -73,9 +73,9 @@ def _share_expectation(bound: Bound) -> Expectation:
 
 def _unbounded_measures(suite: Suite, measures: Mapping[str, float]) -> Iterable[Result]:
     """What the job counted and nothing bounds or depends on: worth a line in the report."""
-    bounded = {name for bound in suite.bounds for name in (bound.measure, bound.applies_if)}
+    bound_names = {name for bound in suite.bounds for name in (bound.measure, bound.applies_if)}
     for name, value in measures.items():
-        if name not in bounded:
+        if name not in bound_names:
             kind, observed = f"expect_{name}_to_be_counted", wording.format_number(value)
             yield Result(kind, name, "info", True, observed, "counted, without limits")
 
@@ -83,12 +83,12 @@ def _unbounded_measures(suite: Suite, measures: Mapping[str, float]) -> Iterable
 def _validate(df: DataFrame, expectations: Sequence[Expectation], rows: int) -> list[Result]:
     """One result per expectation, in their order; `rows` is the number of rows of `df`."""
     # Great Expectations answers in an order of its own, so each carries its place.
-    placed = [e.copy(update={"meta": {"place": place}}) for place, e in enumerate(expectations)]
+    numbered = [e.copy(update={"meta": {"place": place}}) for place, e in enumerate(expectations)]
     # a crashed metric is a result like any other, not several screens of log
     logging.getLogger("great_expectations").setLevel(logging.CRITICAL + 1)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        answers = _run(df, placed, rows)
+        answers = _run(df, numbered, rows)
     by_place = {(a.expectation_config.meta or {}).get("place"): a for a in answers if a.expectation_config}
     return [_result(e, by_place.get(place), rows) for place, e in enumerate(expectations)]
 
@@ -129,10 +129,12 @@ def _engine() -> type[SparkDFExecutionEngine]:
         ) -> dict[Any, Any]:
             # Great Expectations counts the rows once more, and takes `limit(0)` of the rows that break each of its
             # own expectations: of a table of a hundred expectations that was most of its audit.
-            requested = list(metrics_to_resolve)
-            values: dict[Any, Any] = {m.id: self._rows for m in requested if m.metric_name in _ROW_COUNTS}
-            values |= {m.id: [] for m in requested if m.metric_name.endswith(_SAMPLES)}
-            if others := [metric for metric in requested if metric.id not in values]:
+            configurations = list(metrics_to_resolve)
+            values: dict[Any, Any] = {
+                m.id: self._rows for m in configurations if m.metric_name in _ROW_COUNTS
+            }
+            values |= {m.id: [] for m in configurations if m.metric_name.endswith(_SAMPLES)}
+            if others := [metric for metric in configurations if metric.id not in values]:
                 values |= super().resolve_metrics(others, metrics, runtime_configuration)
             return values
 

@@ -33,12 +33,12 @@ class Reference:
     def name(self) -> str:
         return f"expect_{self.key}_of_{self.child}_to_be_in_{self.parent}"
 
-    def check(self, missing: int, erased: bool) -> Result:
+    def check(self, orphans: int, erased: bool) -> Result:
         severity = "warning" if erased and self.survives_erasure else self.severity
-        observed = f"{format_number(missing) if missing else 'none'} missing"
+        observed = f"{format_number(orphans) if orphans else 'none'} missing"
         some = f" where {self.where}" if self.where else ""
         expected = f"every {self.key} of {self.child}{some} is in {self.parent}"
-        return Result(self.name, self.key, severity, missing == 0, observed, expected, missing)
+        return Result(self.name, self.key, severity, orphans == 0, observed, expected, orphans)
 
 
 REFERENCES = (
@@ -82,7 +82,7 @@ def audit_release(
         erased: whether listeners were erased. A track that only they played is then no fault.
     """
     references = {reference.name: reference for reference in REFERENCES}
-    key_results = (references[name].check(missing, erased) for name, missing in counts.items())
+    key_results = (references[name].check(orphans, erased) for name, orphans in counts.items())
     version_results = (check_same_version(day, tables) for day, tables in sorted((versions or {}).items()))
     return Verdict((*key_results, *version_results))
 
@@ -134,8 +134,8 @@ def count_orphans(pairs: Mapping[Reference, tuple[DataFrame, DataFrame]]) -> dic
         side = (id(rows), key, where)
         if side not in bits:
             bits[side] = 1 << len(bits)
-            selected = rows if where is None else rows.where(where)
-            sides.append(selected.select(F.lit(key).alias("name"), key, F.lit(bits[side]).alias("bit")))
+            side_rows = rows if where is None else rows.where(where)
+            sides.append(side_rows.select(F.lit(key).alias("name"), key, F.lit(bits[side]).alias("bit")))
         return bits[side]
 
     masks = {
@@ -147,11 +147,11 @@ def count_orphans(pairs: Mapping[Reference, tuple[DataFrame, DataFrame]]) -> dic
     keys = reduce(DataFrame.unionAll, (side.toDF("name", "key", "bit") for side in sides))
     tables = keys.groupBy("name", "key").agg(F.bit_or(F.col("bit").cast("bigint")).alias("bits"))
 
-    def missing(child: int, parent: int) -> Column:
+    def count_missing(child: int, parent: int) -> Column:
         # a null key refers to nothing, even where the parent has a row with null too
         nowhere = F.col("key").isNull() | (F.col("bits").bitwiseAND(parent) == 0)
         return F.count_if((F.col("bits").bitwiseAND(child) != 0) & nowhere)
 
-    counts = [missing(*both).alias(name) for name, both in masks.items()]
+    counts = [count_missing(*both).alias(name) for name, both in masks.items()]
     orphans: dict[str, int] = tables.agg(*counts).collect()[0].asDict()
     return orphans

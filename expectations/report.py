@@ -61,8 +61,10 @@ def render(
             content_hash and lag_days), or None before the first.
         steps: of the flow, if it was one (step, outcome, rows, seconds, why).
     """
-    ordered = sorted(rows, key=lambda row: (row["checked_at"], row["attempt_id"]))
-    attempts = [_attempt(list(group)) for _, group in groupby(ordered, key=lambda row: row["attempt_id"])]
+    rows_by_time = sorted(rows, key=lambda row: (row["checked_at"], row["attempt_id"]))
+    attempts = [
+        _attempt(list(group)) for _, group in groupby(rows_by_time, key=lambda row: row["attempt_id"])
+    ]
     # stable: refused ones first, each of the two in order of time
     attempts.sort(key=lambda attempt: attempt.outcome != "refused")
     tables = release["tables"].values() if release else ()
@@ -81,8 +83,8 @@ def render(
         labels=LABELS,
         attempts=attempts,
         refused=[attempt for attempt in attempts if attempt.outcome == "refused"],
-        statuses=Counter(map(_status, ordered)),
-        audited_at=max((row["checked_at"] for row in ordered), default=None),
+        statuses=Counter(map(_status, rows_by_time)),
+        audited_at=max((row["checked_at"] for row in rows_by_time), default=None),
         release=release,
         tables_behind=sum(bool(table.get("lag_days")) for table in tables),
         steps=steps,

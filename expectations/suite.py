@@ -72,9 +72,11 @@ class Bound:
             return self._result(self.severity, low <= value <= high, self._format(value))
         # A job that counts other things, but not this, is wrong, and its batch must not slip through; one that
         # counts nothing (a compaction has no input rows to reject) is only noted.
-        counted = [name for name in numbers if name not in PROFILED]
-        reason = f"the job counted only {', '.join(counted)}" if counted else "the job counted nothing"
-        return self._result(self.severity if counted else "info", False, f"not measured: {reason}")
+        job_measures = [name for name in numbers if name not in PROFILED]
+        reason = (
+            f"the job counted only {', '.join(job_measures)}" if job_measures else "the job counted nothing"
+        )
+        return self._result(self.severity if job_measures else "info", False, f"not measured: {reason}")
 
     def explain(self, expected: str, success: bool) -> str:
         """The limits in words, and where they do not hold, the reason."""

@@ -74,9 +74,9 @@ class Refused(Exception):
     @classmethod
     def tables(cls, release: str, reasons: Mapping[str, str], verdict: Verdict) -> Refused:
         """Some tables, of a release that was made without their newest versions."""
-        listed = "; ".join(f"{table} {why}" for table, why in sorted(reasons.items()))
+        table_reasons = "; ".join(f"{table} {why}" for table, why in sorted(reasons.items()))
         return cls._compose(
-            f"release {release} is served, but not with the newest of every table: {listed}",
+            f"release {release} is served, but not with the newest of every table: {table_reasons}",
             verdict,
             "Run the steps that make these tables again, then release-tables.",
         )

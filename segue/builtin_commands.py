@@ -171,11 +171,11 @@ def _format_release(release: Release, releases: Sequence[Release]) -> str:
         rows.append((name, entry.version, entry.rows, lag, change, entry.content_hash))
     against = f"against {before.release_id if before else 'none'}"
     table = show.format_table(("table", "version", "rows", "lag", against, "content hash"), rows)
-    removed = sorted(set(before.tables) - set(release.tables)) if before else []
+    lost_tables = sorted(set(before.tables) - set(release.tables)) if before else []
     return (
         f"release {release.release_id}, made {show.format_cell(release.released_at)}{takes_back}; "
         f"end of its life: {_format_expiries(releases)[release.release_id]}\n\n{table}"
-        + (f"\n\nno longer has {', '.join(removed)}" if removed else "")
+        + (f"\n\nno longer has {', '.join(lost_tables)}" if lost_tables else "")
     )
 
 

@@ -53,11 +53,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
     except Exception as error:
         # by the attribute, not the class: errors of the jobs have one too, and are unknown to the client
-        exit_code = getattr(error, "exit_code", None)
-        if not isinstance(exit_code, int):
+        known = getattr(error, "exit_code", None)
+        if not isinstance(known, int):
             raise
         print(f"segue: {error}", file=sys.stderr)
-        return exit_code
+        return known
 
 
 def _run(argv: list[str]) -> int:

@@ -31,8 +31,8 @@ class UsageError(SegueError):
         return cls(f"{kind} {str(name)!r} is unknown{place}; known: {list_names(names)}", hint)
 
     @classmethod
-    def not_a_list(cls, what: str, got: object) -> UsageError:
-        return cls(f"{what} must be a list of strings; got {got}", f"for one, write [{what[:-1]}]")
+    def not_a_list(cls, what: str, value: object) -> UsageError:
+        return cls(f"{what} must be a list of strings; got {value}", f"for one, write [{what[:-1]}]")
 
 
 def first_line(problem: object) -> str:
@@ -41,5 +41,5 @@ def first_line(problem: object) -> str:
 
 def list_names(names: Sequence[str], most: int = 20) -> str:
     # cut: an error about a day would list those of years
-    shown = ", ".join(names[:most]) or "none"
-    return f"{shown} and {len(names) - most} more" if len(names) > most else shown
+    head = ", ".join(names[:most]) or "none"
+    return f"{head} and {len(names) - most} more" if len(names) > most else head

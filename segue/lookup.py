@@ -24,15 +24,15 @@ PORTION = 2**28
 KEYS_PER_BUCKET = 4
 
 
-def value_type(stored: pa.DataType) -> pa.DataType:
+def value_type(type_: pa.DataType) -> pa.DataType:
     """Of a dictionary, as pandas has categories, that of its values."""
-    return stored.value_type if pa.types.is_dictionary(stored) else stored
+    return type_.value_type if pa.types.is_dictionary(type_) else type_
 
 
-def is_text(stored: pa.DataType) -> bool:
+def is_text(type_: pa.DataType) -> bool:
     # what keys may come as: numpy, pandas and polars each have their own; an empty list is of nulls
     kinds = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view, pa.types.is_null)
-    return any(kind(value_type(stored)) for kind in kinds)
+    return any(kind(value_type(type_)) for kind in kinds)
 
 
 @dataclass(frozen=True)

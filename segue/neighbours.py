@@ -45,8 +45,8 @@ class Neighbours:
         """The k tracks whose `vector` has the greatest inner product with that of `track_id`: vectors are of
         length 1, so that it is the cosine. Itself is left out; equal scores are in the order of ids."""
         _check(k)
-        if ranked := self._from_lists(track_id, k):
-            return ranked
+        if neighbours := self._from_lists(track_id, k):
+            return neighbours
         items = self._items("vector")
         place = items.place(track_id)
         if place < 0:

@@ -162,9 +162,9 @@ def schema() -> pa.Schema:
     import pyarrow as pa
 
     text, number = pa.string(), pa.int64()
-    required = {"release_id": text, "released_at": pa.timestamp("us", "UTC"), "table_name": text}
-    required |= {"version": number, "rows": number, "content_hash": text}
-    fields = [pa.field(name, kind, nullable=False) for name, kind in required.items()]
+    types = {"release_id": text, "released_at": pa.timestamp("us", "UTC"), "table_name": text}
+    types |= {"version": number, "rows": number, "content_hash": text}
+    fields = [pa.field(name, kind, nullable=False) for name, kind in types.items()]
     # nullable: few releases take one back, and those of before knew no lags
     return pa.schema([*fields, pa.field("rollback_of", text), pa.field("lag_days", number)])
 
@@ -290,9 +290,9 @@ def _check_readable(root: Root, release: Release) -> None:
     for name, entry in release.tables.items():
         uri = table_uri(root, name)
         Snapshot.at(uri, entry.version).check_files()
-        if (erased := last_erasure_version(uri)) > entry.version:
+        if (erasure := last_erasure_version(uri)) > entry.version:
             raise SegueError(
-                f"release {release.release_id} is from before version {erased} of {name}, which erased a listener: "
+                f"release {release.release_id} is from before version {erasure} of {name}, which erased a listener: "
                 "going back would bring the listener back for good",
                 "publish the days that are wrong again, then release",
             )

@@ -23,8 +23,7 @@ def format_cell(value: Any) -> str:
     if isinstance(value, datetime):
         return value.strftime("%Y-%m-%d %H:%M:%SZ")
     if isinstance(value, list):
-        head = ", ".join(map(format_cell, value[:VECTOR_HEAD]))
-        return f"[{head}, … {len(value)}]" if len(value) > VECTOR_HEAD else f"[{head}]"
+        return _format_list(value)
     # A line break in a title would break the table.
     return " ".join(str(value).split())
 
@@ -35,22 +34,23 @@ def format_table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     cells = [list(header), *([format_cell(value) for value in row] for row in body)]
     widths = [max(map(_cell_width, column)) for column in zip(*cells, strict=True)]
     right = [_is_numeric(column) for column in zip(*body, strict=True)] or [False] * len(widths)
-    # not str.ljust, which counts characters: see _cell_width
     lines = ("  ".join(map(_pad, row, widths, right)).rstrip() for row in cells)
     return "\n".join(lines)
 
 
 def format_records(rows: Sequence[Mapping[str, Any]], key: str, absent: Sequence[bool] = ()) -> str:
     """Looked-up rows. Few and wide ones are turned: a line per column, a column per row."""
+    names = list(rows[0])
     labels = [
-        f"{format_cell(row[key])} {ABSENT}" if is_absent else format_cell(row[key])
-        for row, is_absent in zip(rows, absent or [False] * len(rows), strict=True)
+        f"{format_cell(row[key])} {ABSENT}" if gone else format_cell(row[key])
+        for row, gone in zip(rows, absent or [False] * len(rows), strict=True)
     ]
-    others = [name for name in rows[0] if name != key]
+    others = [name for name in names if name != key]
     if len(rows) <= 5 and len(others) > len(rows):
         return format_table([key, *labels], [[name, *(row[name] for row in rows)] for name in others])
-    values = ([row[name] for name in others] for row in rows)
-    return format_table([key, *others], [[label, *line] for label, line in zip(labels, values, strict=True)])
+    return format_table(
+        [key, *others], [[label, *(row[o] for o in others)] for label, row in zip(labels, rows, strict=True)]
+    )
 
 
 def format_json_lines(rows: Iterable[Mapping[str, Any]]) -> str:
@@ -58,14 +58,21 @@ def format_json_lines(rows: Iterable[Mapping[str, Any]]) -> str:
     return "\n".join(json.dumps(_to_json_value(row), ensure_ascii=False) for row in rows)
 
 
+def _format_list(values: list[Any]) -> str:
+    head = ", ".join(format_cell(value) for value in values[:VECTOR_HEAD])
+    return f"[{head}, … {len(values)}]" if len(values) > VECTOR_HEAD else f"[{head}]"
+
+
 def _is_numeric(column: Iterable[Any]) -> bool:
     present = [value for value in column if value is not None]
-    # a bool is an int to Python
-    numbers = [value for value in present if isinstance(value, int | float) and not isinstance(value, bool)]
-    return bool(present) and len(numbers) == len(present)
+    # a bool is an int to Python; a column of nulls is one of no numbers
+    return bool(present) and all(
+        isinstance(value, int | float) and not isinstance(value, bool) for value in present
+    )
 
 
 def _pad(cell: str, width: int, right: bool) -> str:
+    # not str.ljust, which counts characters and not terminal cells
     space = " " * (width - _cell_width(cell))
     return space + cell if right else cell + space
 
@@ -83,4 +90,6 @@ def _to_json_value(value: Any) -> Any:
     if isinstance(value, date):  # a datetime is one too
         return value.isoformat()
     # json.dumps writes NaN and Infinity, which no strict parser reads
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

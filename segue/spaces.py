@@ -11,9 +11,9 @@ from segue.errors import SegueError, UsageError
 Days = Mapping[date, Collection[str]]
 
 
-def check_has_spaces(space: str | None, measured: Sized, tables: Collection[str]) -> None:
-    """Raises UsageError where a space is given and none of the `tables` has any; `measured` are those that do."""
-    if space is not None and not measured:
+def check_has_spaces(space: str | None, with_spaces: Sized, tables: Collection[str]) -> None:
+    """Raises UsageError where a space is given and none of the `tables` has any; `with_spaces` are those that do."""
+    if space is not None and not with_spaces:
         raise UsageError(
             f"space {space!r} was asked for, and no table of the features has spaces; got "
             f"{', '.join(tables) or 'no features'}",

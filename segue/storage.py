@@ -136,8 +136,8 @@ class Snapshot:
     @cached_property
     def defaults(self) -> dict[str, Any]:
         """What a column is for a key that has no row, of those that declare it."""
-        declared = ((field.name, (field.metadata or {}).get(DEFAULT)) for field in self.schema)
-        return {name: json.loads(text) for name, text in declared if text is not None}
+        json_defaults = ((field.name, (field.metadata or {}).get(DEFAULT)) for field in self.schema)
+        return {name: json.loads(text) for name, text in json_defaults if text is not None}
 
     @cached_property
     def vectors(self) -> tuple[str, ...]:

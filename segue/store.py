@@ -173,8 +173,8 @@ class Store:
         if "tracks" in self.tables:
             table = self.lookup("tracks", track_ids, columns=["title", "artist_name"])
         else:
-            nothing = pa.nulls(len(track_ids), pa.string())
-            table = pa.table([_as_strings(track_ids), nothing, nothing], ["track_id", "title", "artist_name"])
+            nulls = pa.nulls(len(track_ids), pa.string())
+            table = pa.table([_as_strings(track_ids), nulls, nulls], ["track_id", "title", "artist_name"])
         return table.add_column(1, "score", pa.array(scores, pa.float64()))
 
 

@@ -82,8 +82,8 @@ class _TableRequest:
 
     def defaults(self) -> pa.Table:
         """One row: what the features are for a key without a row."""
-        declared = self.snapshot.defaults
-        return pa.table({name: pa.array([declared.get(name)], self.type(name)) for name in self.columns})
+        defaults = self.snapshot.defaults
+        return pa.table({name: pa.array([defaults.get(name)], self.type(name)) for name in self.columns})
 
     def is_of_one_space(self, space: str | None) -> bool:
         """Whether days of other spaces are left out: by default only where vectors are requested."""
@@ -123,10 +123,10 @@ def _check(labels: pa.Table, at: str, tables: Sequence[_TableRequest]) -> None:
         _check_column(labels, key, "strings", is_text)
     # a table `a` with a feature `b__n` and a table `a__b` with `n` make one name, too
     names = [table.output_name(column) for table in tables for column in ("feature_at", *table.columns)]
-    taken = [name for name in names if name in labels.column_names or names.count(name) > 1]
-    if taken:
+    clashes = [name for name in names if name in labels.column_names or names.count(name) > 1]
+    if clashes:
         raise UsageError(
-            f"two columns would be called {list_names(list(dict.fromkeys(taken)), 5)}",
+            f"two columns would be called {list_names(list(dict.fromkeys(clashes)), 5)}",
             "rename the label's, or ask for one of them only",
         )
 
@@ -136,9 +136,9 @@ def _check_column(labels: pa.Table, name: str, of: str, is_allowed: Callable[[pa
         raise UsageError.unknown("column", name, labels.column_names, f"the labels, which need it as {of}")
     # Arrow lets a table have several columns of one name, and reads none of them by it
     several = labels.column_names.count(name) > 1
-    stored = "several of that name" if several else labels.schema.field(name).type
-    if several or not is_allowed(value_type(stored)):
-        raise UsageError(f"the labels need one column {name!r} of {of}; got {stored}")
+    type_ = "several of that name" if several else labels.schema.field(name).type
+    if several or not is_allowed(value_type(type_)):
+        raise UsageError(f"the labels need one column {name!r} of {of}; got {type_}")
 
 
 # --- the labels
@@ -156,8 +156,8 @@ class _Labels:
 
 def _round_instants(column: pa.ChunkedArray) -> tuple[Ints, Ints]:
     """In microseconds since 1970, rounded down and up; null is before every day."""
-    stored = value_type(column.type)
-    column = column.cast(INSTANT if pa.types.is_null(stored) else stored)
+    type_ = value_type(column.type)
+    column = column.cast(INSTANT if pa.types.is_null(type_) else type_)
     integers = column.cast(pa.int64())
     raw, absent = integers.fill_null(0).to_numpy(), integers.is_null().to_numpy()
     # Not cast by Arrow: it refuses to lose nanoseconds, and seconds of the far future overflow. Rounded down for the
@@ -233,18 +233,18 @@ def _keep_one_space(
         for table in with_vectors
     }
     every_day = ((table.snapshot, day) for table in with_vectors for day in table.snapshot.days)
-    chosen = resolve_space(
+    space = resolve_space(
         spaces_by_table, space, lambda: {each for snapshot, day in every_day for each in snapshot.spaces(day)}
     )
     for table in with_vectors:
         spaces = [spaces_by_table[table.snapshot.name].get(day, ()) for day in table.snapshot.days]
-        table.in_space[:-1] = [chosen in of_day for of_day in spaces]
+        table.in_space[:-1] = [space in of_day for of_day in spaces]
 
 
 def _midnights_after(days: Sequence[date]) -> Ints:
     # Not as datetimes of Python, which end with the year 9999.
-    following = np.array(days, "datetime64[D]") + np.timedelta64(1, "D")
-    return following.astype("datetime64[us]").astype(np.int64)
+    midnights = np.array(days, "datetime64[D]") + np.timedelta64(1, "D")
+    return midnights.astype("datetime64[us]").astype(np.int64)
 
 
 def _published_at(snapshot: Snapshot) -> Ints:
