@@ -71,7 +71,7 @@ def _expect_contract(
         if not column.nullable:
             yield gxe.ExpectColumnValuesToNotBeNull(column=column.name)
         else:
-            # a column of nulls passes all other checks; and the report shows the share of nulls of each column
+            # a column of nulls passes all other checks; and the result records the share of nulls
             yield gxe.ExpectColumnValuesToNotBeNull(
                 column=column.name,
                 mostly=_ONE_IN_A_BILLION,

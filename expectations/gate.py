@@ -99,7 +99,7 @@ def _run(df: DataFrame, expectations: list[Expectation], rows: int) -> Sequence[
     # persist=True, the default, would cache the batch (2 to 4 times the cost) and never release it
     engine = _engine()(rows, spark=df.sparkSession, persist=False)
     engine.load_batch_data("batch", df)
-    # a validator alone: a data context would be files and a data source for one DataFrame
+    # no data context and no data source: a validator needs neither for one DataFrame
     validator = Validator(engine)
     validator.metrics_calculator.show_progress_bars = False
     return validator.graph_validate(

@@ -119,5 +119,5 @@ def _hash_sums(content: Column) -> list[Column]:
 
 
 def _combine_hash_sums(row: Row) -> int:
-    # in Python's integers: three sums of 2^41 rows are more than 64 bits together
+    # in Python's integers: the sums have up to 63 bits each, and are shifted
     return sum(int(row[part]) << (i * _PART_BITS) for i, part in enumerate(_PARTS)) % 2**64

@@ -92,7 +92,7 @@ def render(
 
 
 def _attempt(results: list[Row]) -> Attempt:
-    # every row says it all of its batch, so that the table needs no other to be read with
+    # each result repeats what is true of its batch, so the first of them will do
     row = results[0]
     first, last = row["first_ds"], row["last_ds"]
     return Attempt(

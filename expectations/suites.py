@@ -36,5 +36,5 @@ def suite_for(table: str) -> Suite:
     suites = [plays.SUITE, plays.REJECTED_SUITE, tracks.SUITE, sessions.SUITE, embedding_versions.SUITE]
     suites += [track_embeddings.SUITE, user_embeddings.SUITE, similar_tracks.SUITE, candidates.SUITE]
     suites += [track_semantic_ids.SUITE, track_semantic_ids.CODEBOOK_SUITE]
-    # groups are declared, so theirs are built when asked for; tests declare smaller ones
+    # groups are declared, so theirs are built from what is declared at the time
     return {suite.table: suite for suite in suites}.get(table) or feature_groups.build_group_suite(table)

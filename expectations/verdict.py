@@ -54,7 +54,7 @@ class Refused(Exception):
     @classmethod
     def batch(cls, table: str, batch_id: str, verdict: Verdict, path: str) -> Refused:
         """One batch of one table, whose files stay at `path` for a while."""
-        # with all rows in place: the result holds counts alone, since samples would carry ids into the report
+        # says where the rows are, as results hold counts alone: samples would carry ids into the report
         return cls._compose(
             f"table {table}: batch {batch_id} refused, {_count_violations(verdict)}; what was published is unchanged",
             verdict,

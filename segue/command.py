@@ -42,7 +42,7 @@ class Subcommand(Protocol):
 def main(argv: Sequence[str] | None = None) -> int:
     try:
         code = _run(list(sys.argv[1:] if argv is None else argv))
-        # here, where a reader that went away is caught: Python's own flush at its end would print a traceback
+        # here, where a reader that went away is caught: Python's own flush at its end would complain
         sys.stdout.flush()
         return code
     except BrokenPipeError:

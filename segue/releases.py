@@ -133,7 +133,7 @@ def vacuum_releases(root: Root) -> None:
     from segue.storage import find_table, releases_uri
 
     if table := find_table(releases_uri(root)):
-        # A reader takes the table at once, which takes it some 50 ms: a week is longer than any of them.
+        # Whoever reads this table is done in some 50 ms: a week is longer than any of them takes.
         table.vacuum(retention_hours=24 * 7, dry_run=False, enforce_retention_duration=False)
 
 
