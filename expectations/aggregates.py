@@ -15,6 +15,8 @@ from great_expectations.expectations.metrics import ColumnAggregateMetricProvide
 from great_expectations.expectations.metrics.column_aggregate_metric_provider import column_aggregate_partial
 from great_expectations.validator.metric_configuration import MetricConfiguration
 
+Column = pyspark.sql.Column
+
 _NULLITY = "column_values.nonnull.condition"
 
 # Keeps the set of values that one aggregate collects small, whatever is in the column.
@@ -22,12 +24,12 @@ _HASH_RANGE = 1 << 20
 
 
 class OnePassAggregate(ColumnAggregateMetricProvider):
-    """An aggregate that waits for the step of null checks, to be computed in the same scan."""
-
     @classmethod
     def _get_evaluation_dependencies(
         cls, metric: MetricConfiguration, *args: Any, **kwargs: Any
     ) -> dict[str, Any]:
+        # Metrics are computed in steps, each as soon as what it depends on is there, and each step is a scan: this one
+        # waits for the step of the null checks, which every suite has.
         nullity = MetricConfiguration(_NULLITY, metric.metric_domain_kwargs, {})
         return {**super()._get_evaluation_dependencies(metric, *args, **kwargs), _NULLITY: nullity}
 
@@ -38,7 +40,7 @@ class NotFiniteCount(OnePassAggregate):
     metric_name = "column.not_finite_count"
 
     @column_aggregate_partial(engine=SparkDFExecutionEngine)
-    def _spark(cls, column: pyspark.sql.Column, **_: Any) -> pyspark.sql.Column:  # noqa: N805
+    def _spark(cls, column: Column, **_: Any) -> Column:  # noqa: N805
         return F.count_if(F.isnan(column) | (F.abs(column) == float("inf")))
 
 
@@ -49,27 +51,23 @@ class OutsideRange(OnePassAggregate):
     value_keys = ("min_value", "max_value")
 
     @column_aggregate_partial(engine=SparkDFExecutionEngine)
-    def _spark(
-        cls,  # noqa: N805
-        column: pyspark.sql.Column,
-        min_value: float | None,
-        max_value: float | None,
-        **_: Any,
-    ) -> pyspark.sql.Column:
+    def _spark(cls, column: Column, min_value: float | None, max_value: float | None, **_: Any) -> Column:  # noqa: N805
         below = F.lit(False) if min_value is None else column < min_value
         above = F.lit(False) if max_value is None else column > max_value
         numbers = F.when(~F.isnan(column), column)  # a NaN sorts above all numbers, and would be the maximum
+        # one struct for three numbers: a metric is one column of the aggregate
         return F.struct(F.count_if(below | above), F.min(numbers), F.max(numbers))
 
 
 class UnsatisfiedCount(OnePassAggregate):
-    """Rows for which a SQL condition is false; as in a CHECK constraint, null is no breach."""
+    """Rows for which a SQL condition is false."""
 
     metric_name = "column.unsatisfied_count"
     value_keys = ("condition",)
 
     @column_aggregate_partial(engine=SparkDFExecutionEngine)
-    def _spark(cls, column: pyspark.sql.Column, condition: str, **_: Any) -> pyspark.sql.Column:  # noqa: N805
+    def _spark(cls, column: Column, condition: str, **_: Any) -> Column:  # noqa: N805
+        # not of null is null, which is not counted: as in a CHECK constraint, null is no breach
         return F.count_if(~F.expr(condition))
 
 
@@ -80,19 +78,20 @@ class Share(OnePassAggregate):
     value_keys = ("share",)
 
     @column_aggregate_partial(engine=SparkDFExecutionEngine)
-    def _spark(cls, column: pyspark.sql.Column, share: str, **_: Any) -> pyspark.sql.Column:  # noqa: N805
+    def _spark(cls, column: Column, share: str, **_: Any) -> Column:  # noqa: N805
         return F.expr(share)
 
 
 class SurplusValues(OnePassAggregate):
-    """How many different values of a SQL expression there are over one per day, by their hashes; null is none."""
+    """How many different values of a SQL expression there are over one per day; null is none."""
 
     metric_name = "column.surplus_values"
     value_keys = ("value",)
 
     @column_aggregate_partial(engine=SparkDFExecutionEngine)
-    def _spark(cls, column: pyspark.sql.Column, value: str, **_: Any) -> pyspark.sql.Column:  # noqa: N805
+    def _spark(cls, column: Column, value: str, **_: Any) -> Column:  # noqa: N805
         is_set, day = F.expr(value).isNotNull(), F.col("ds")
+        # sets of hashes and days: a count of distinct values would shuffle the rows in a scan of its own
         hash_of_value = F.pmod(F.xxhash64(day, F.expr(value)), F.lit(_HASH_RANGE))
         surplus = F.size(F.collect_set(F.when(is_set, hash_of_value))) - F.size(
             F.collect_set(F.when(is_set, day))
@@ -119,9 +118,8 @@ class ExpectColumnValuesToBeWithin(ColumnAggregateExpectation):
     success_keys = ("min_value", "max_value")
 
     def _validate(self, metrics: dict[str, Any], *args: Any, **kwargs: Any) -> dict[str, Any]:
-        outside, lowest, highest = metrics[OutsideRange.metric_name]
-        counted = _count_result(outside)
-        return {**counted, "result": {**counted["result"], "observed_value": [lowest, highest]}}
+        outside, *extremes = metrics[OutsideRange.metric_name]
+        return _count_result(outside, observed_value=extremes)
 
 
 class ExpectRowsToSatisfy(ColumnAggregateExpectation):
@@ -163,5 +161,5 @@ class ExpectOneValuePerDay(ColumnAggregateExpectation):
         return {"success": surplus == 0, "result": {"observed_value": surplus}}
 
 
-def _count_result(broken: int) -> dict[str, Any]:
-    return {"success": broken == 0, "result": {"unexpected_count": broken}}
+def _count_result(count: int, **more: Any) -> dict[str, Any]:
+    return {"success": count == 0, "result": {"unexpected_count": count, **more}}

@@ -1,4 +1,4 @@
-"""Expectations that a table's contract implies, whatever the table is about."""
+"""Expectations that a table's contract implies, whatever the table is about, and the suite that begins with them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from expectations.aggregates import (
     ExpectColumnValuesToBeWithin,
     ExpectRowsToSatisfy,
 )
-from expectations.suite import Bound
+from expectations.suite import Bound, Suite
 from schemas import Contract
 from schemas.contract import Column
 
@@ -23,31 +23,31 @@ _FLOATS = ("float", "double")
 
 CRITICAL, WARNING, INFO = FailureSeverity.CRITICAL, FailureSeverity.WARNING, FailureSeverity.INFO
 
+# Counted in the profile's pass: Great Expectations' own check of uniqueness costs a scan by itself.
 ONE_ROW_PER_KEY = Bound(
     "duplicate_keys", "a key names one row, or every join with it counts twice", high=0, integrity=True
 )
+# An empty batch passes every check of rows, so the rows are counted too.
 SOME_ROWS = Bound("rows", "an empty batch would take the place of what is published", low=1, integrity=True)
 
 
-def expect_contract(
-    contract: Contract, optional: Collection[str] = (), allow_empty: Collection[str] = ()
-) -> tuple[Expectation, ...]:
-    """What every batch of the table must hold to, column by column.
+def build_suite(
+    contract: Contract,
+    *others: Expectation,
+    optional: Collection[str] = (),
+    allow_empty: Collection[str] = (),
+    row_bound: Bound | None = SOME_ROWS,
+    bounds: tuple[Bound, ...] = (),
+) -> Suite:
+    """What every batch of the table must hold to: its contract column by column, then `others`.
 
     Args:
         optional: columns that some sources never fill, so a batch of nulls is no warning.
         allow_empty: strings for which '' is a value.
     """
-    known = [column for column in contract.columns if column.name != "available_at"]
-    return (
-        *(_expect_values_present(column, column.name in optional) for column in known),
-        *(
-            expectation
-            for column in known
-            for expectation in _expect_valid_values(column, column.name in allow_empty)
-        ),
-        *_expect_bucket(contract),
-    )
+    expectations = (*_expect_contract(contract, optional, allow_empty), *others)
+    row_bounds = (row_bound,) if row_bound else ()
+    return Suite(contract.name, expectations, (*row_bounds, ONE_ROW_PER_KEY, *bounds))
 
 
 def expect_rows(
@@ -57,35 +57,47 @@ def expect_rows(
     return ExpectRowsToSatisfy(column=column, condition=condition, description=expected, severity=severity)
 
 
-def _expect_values_present(column: Column, optional: bool) -> Expectation:
-    """For a nullable column it records the share of nulls; a column of nulls passes all other checks."""
-    if not column.nullable:
-        return gxe.ExpectColumnValuesToNotBeNull(column=column.name)
-    return gxe.ExpectColumnValuesToNotBeNull(
-        column=column.name,
-        mostly=_ONE_IN_A_BILLION,
-        severity=INFO if optional else WARNING,
-        description="a value in some rows",
-    )
+FEATURE_AT_IS_END_OF_DAY = expect_rows(
+    "feature_at", "feature_at = cast(date_add(ds, 1) as timestamp)", "midnight after ds, UTC"
+)
+
+
+def _expect_contract(
+    contract: Contract, optional: Collection[str], allow_empty: Collection[str]
+) -> Iterator[Expectation]:
+    # not available_at: while a batch is staged it is null, and the log alone has it afterwards
+    columns = [column for column in contract.columns if column.name != "available_at"]
+    for column in columns:
+        if not column.nullable:
+            yield gxe.ExpectColumnValuesToNotBeNull(column=column.name)
+        else:
+            # a column of nulls passes all other checks; and the result records the share of nulls
+            yield gxe.ExpectColumnValuesToNotBeNull(
+                column=column.name,
+                mostly=_ONE_IN_A_BILLION,
+                severity=INFO if column.name in optional else WARNING,
+                description="a value in some rows",
+            )
+    for column in columns:
+        yield from _expect_valid_values(column, column.name in allow_empty)
+    if contract.buckets:
+        # a row in a wrong bucket is there for a scan, and missing for every look-up
+        bucket_sql = f"bucket = pmod(xxhash64({contract.entity}), {contract.buckets})"
+        yield expect_rows("bucket", bucket_sql, f"hash of {contract.entity}, 0 to {contract.buckets - 1}")
 
 
 def _expect_valid_values(column: Column, allow_empty: bool) -> Iterator[Expectation]:
     name = column.name
     if column.type == "string" and not (column.nullable or allow_empty):
+        # '' is no null: all rows without an id would be those of one listener
         yield gxe.ExpectColumnValuesToNotBeInSet(column=name, value_set=[""], description="not empty")
     if column.type in _FLOATS:
         yield ExpectColumnValuesToBeFinite(column=name)
     if column.type in _FLOATS and column.unit == "0..1":
         yield ExpectColumnValuesToBeWithin(column=name, min_value=0, max_value=1)
+    # higher-order functions, so that elements are looked at in the scan of all other expectations
     if column.type.startswith("array<"):
         yield expect_rows(name, f"not exists({name}, x -> x is null)", "no element null")
     if column.type in [f"array<{kind}>" for kind in _FLOATS]:
         finite = f"not exists({name}, x -> isnan(x) or abs(x) = double('Infinity'))"
         yield expect_rows(name, finite, "no element NaN or infinite")
-
-
-def _expect_bucket(contract: Contract) -> Iterator[Expectation]:
-    """A row in a wrong bucket is there for a scan, and missing for every look-up."""
-    if contract.buckets:
-        hashed = f"bucket = pmod(xxhash64({contract.entity}), {contract.buckets})"
-        yield expect_rows("bucket", hashed, f"hash of {contract.entity}, 0 to {contract.buckets - 1}")

@@ -1,41 +1,94 @@
-"""What is expected of the tables of a feature group, derived from its declarations alone."""
+"""What is expected of the tables of a feature group, derived from its declarations alone: ranges by operation,
+windows in order, hours that add up."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
+from itertools import pairwise
 
 from great_expectations.expectations.expectation import Expectation
 
 from expectations.aggregates import ExpectColumnValuesToBeWithin
-from expectations.contracts import ONE_ROW_PER_KEY, SOME_ROWS, expect_contract, expect_rows
+from expectations.contracts import FEATURE_AT_IS_END_OF_DAY, build_suite, expect_rows
 from expectations.suite import Suite
-from expectations.windows import columns_computed_from, expect_features
 from schemas import FEATURE_GROUPS, FeatureGroup
+from schemas.declarations import LIFETIME, Feature
+from schemas.operations import window_days
+from schemas.sessions import SESSIONS
 
 NON_NEGATIVE_PARTS = ("count", "true", "squares", "exact_squares", "decayed", "heard_on")
+NON_NEGATIVE_OPS = (
+    "count", "sum", "variance", "distinct", "approx_distinct", "entropy", "decayed", "streak",
+    "days_since_first", "days_since_last",
+)  # fmt: skip
+# A longer window holds all plays of a shorter one; a longer half-life lets none of them fade as far.
+MONOTONE_IN_WINDOW = ("count", "sum", "distinct", "decayed", "max")
+
+# Sums of doubles depend on their order in the last digits.
+_TOLERANCE = 1e-9
+
+# Tiles are aligned: one of `span` days ends where the day number from 1970, counted from 1, is a multiple of it.
 SPAN_ENDS_ON_DS = expect_rows(
     "span", "span > 0 and pmod(unix_date(ds) + 1, span) = 0", "divides the days up to ds"
 )
 
 
-def build_suite(table: str) -> Suite:
+def build_group_suite(table: str) -> Suite:
     """Of a table of features, or of one of partials."""
     group = next(group for group in FEATURE_GROUPS if table in (group.table, group.partials_table))
-    of_table = _expect_feature_table(group) if table == group.table else _expect_partials_table(group)
-    return Suite(table, tuple(of_table), bounds=(SOME_ROWS, ONE_ROW_PER_KEY))
-
-
-def _expect_feature_table(group: FeatureGroup) -> Iterator[Expectation]:
-    # sources without saves are many
-    yield from expect_contract(group.contract(), optional=columns_computed_from(group, "saved"))
-    yield from expect_features(group)
-
-
-def _expect_partials_table(group: FeatureGroup) -> Iterator[Expectation]:
-    """A day may well have no play with a value for a part, and long spans leave out what no window needs."""
+    if table == group.table:
+        # sources without saves are many
+        saves = [column.name for f in group.features if f.input == "saved" for column in f.columns()]
+        features = (expectation for feature in group.features for expectation in _expect_feature(feature))
+        return build_suite(
+            group.contract(),
+            FEATURE_AT_IS_END_OF_DAY,
+            *features,
+            *_expect_first_before_last(group),
+            optional=saves,
+        )
+    # a day may well have no play with a value for a part, and long spans leave out what no window needs
     names = [part.name for part in group.parts]
-    yield from expect_contract(group.partials_contract(), optional=names)
-    yield SPAN_ENDS_ON_DS
-    for part in group.parts:
-        if part.kind in NON_NEGATIVE_PARTS:
-            yield ExpectColumnValuesToBeWithin(column=part.name, min_value=0)
+    counts = [part.name for part in group.parts if part.kind in NON_NEGATIVE_PARTS]
+    ranges = (ExpectColumnValuesToBeWithin(column=name, min_value=0) for name in counts)
+    return build_suite(group.partials_contract(), SPAN_ENDS_ON_DS, *ranges, optional=names)
+
+
+def _expect_feature(feature: Feature) -> Iterator[Expectation]:
+    for window in feature.windows:
+        yield from _expect_value(feature, feature.name(window))
+    if feature.op in MONOTONE_IN_WINDOW:
+        # declared in any order; as text, 7d would come after 30d
+        windows = sorted(feature.windows, key=lambda w: math.inf if w == LIFETIME else window_days(w))
+        for short, long in pairwise(map(feature.name, windows)):
+            yield expect_rows(long, f"{short} <= {long} * (1 + {_TOLERANCE})", f"at least {short}")
+
+
+def _expect_value(feature: Feature, column: str) -> Iterator[Expectation]:
+    if feature.op in NON_NEGATIVE_OPS:
+        yield ExpectColumnValuesToBeWithin(column=column, min_value=0)
+    # a mean stays where its values are; the mean of an expression, which is no column, could be anywhere
+    if (
+        feature.op == "mean"
+        and feature.input in SESSIONS.names
+        and SESSIONS.column(feature.input).unit == "0..1"
+    ):
+        yield ExpectColumnValuesToBeWithin(column=column, min_value=0, max_value=1)
+    if feature.op == "top_k":
+        yield expect_rows(column, f"size({column}) <= {feature.k}", f"at most {feature.k} values")
+    if feature.op == "trend":  # doublings of a 64-bit count
+        yield ExpectColumnValuesToBeWithin(column=column, min_value=-64, max_value=64)
+    if feature.op == "hours":
+        total = f"aggregate({column}, 0D, (sum, share) -> sum + share)"
+        yield expect_rows(column, f"size({column}) = 24", "24 hours")
+        yield expect_rows(column, f"not exists({column}, x -> x < 0)", "no share below 0")
+        # 0 where the window has no play: there is no share of nothing
+        yield expect_rows(column, f"{total} = 0 or abs({total} - 1) <= {_TOLERANCE}", "a sum of 1, or of 0")
+
+
+def _expect_first_before_last(group: FeatureGroup) -> Iterator[Expectation]:
+    names = {f.op: f.name(LIFETIME) for f in group.features if LIFETIME in f.windows}
+    first, last = names.get("days_since_first"), names.get("days_since_last")
+    if first and last:
+        yield expect_rows(last, f"{last} <= {first}", f"at most {first}")

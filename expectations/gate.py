@@ -45,22 +45,18 @@ def audit_batch(
         missing: why a column of plays has no value, in words, for each that has none.
     """
     numbers = {"rows": profile.rows, "duplicate_keys": profile.duplicate_keys, **measures}
-    counted = [bound.check(numbers) for bound in suite.bounds if not bound.share]
+    number_results = [bound.check(numbers) for bound in suite.bounds if not bound.share]
+    # shares go to Great Expectations with the rest, as they join the scan of all expectations
     shares = [bound for bound in suite.bounds if bound.share]
-    found = _validate(df, (*suite.expectations, *map(_share_expectation, shares)), profile.rows)
-    of_rows, of_shares = found[: len(suite.expectations)], found[len(suite.expectations) :]
-    named = [
-        replace(
-            result, expectation=bound.expectation, expected=bound.explain(result.expected, result.success)
-        )
-        for bound, result in zip(shares, of_shares, strict=True)
-    ]
-    excused = [downgrade_to_info(suite.table, result, missing or {}) for result in (*of_rows, *named)]
-    return Verdict((*counted, *_unbounded_measures(suite, measures), *excused))
+    results = _validate(df, (*suite.expectations, *map(_share_expectation, shares)), profile.rows)
+    for place, bound in enumerate(shares, len(suite.expectations)):
+        expected = bound.explain(results[place].expected, results[place].success)
+        results[place] = replace(results[place], expectation=bound.expectation, expected=expected)
+    row_results = (downgrade_to_info(suite.table, result, missing or {}) for result in results)
+    return Verdict((*number_results, *_unbounded_measures(suite, measures), *row_results))
 
 
 def _share_expectation(bound: Bound) -> Expectation:
-    """A share joins the scan of all other expectations."""
     from great_expectations.expectations.metadata_types import FailureSeverity
 
     from expectations.aggregates import ExpectShareToBeBetween
@@ -77,24 +73,22 @@ def _share_expectation(bound: Bound) -> Expectation:
 
 def _unbounded_measures(suite: Suite, measures: Mapping[str, float]) -> Iterable[Result]:
     """What the job counted and nothing bounds or depends on: worth a line in the report."""
-    bounded = {name for bound in suite.bounds for name in (bound.measure, bound.applies_if)}
+    bound_names = {name for bound in suite.bounds for name in (bound.measure, bound.applies_if)}
     for name, value in measures.items():
-        if name not in bounded:
-            observed = wording.format_number(value)
-            yield Result(
-                f"expect_{name}_to_be_counted", name, "info", True, observed, "counted, without limits"
-            )
+        if name not in bound_names:
+            kind, observed = f"expect_{name}_to_be_counted", wording.format_number(value)
+            yield Result(kind, name, "info", True, observed, "counted, without limits")
 
 
 def _validate(df: DataFrame, expectations: Sequence[Expectation], rows: int) -> list[Result]:
     """One result per expectation, in their order; `rows` is the number of rows of `df`."""
     # Great Expectations answers in an order of its own, so each carries its place.
-    placed = [e.copy(update={"meta": {"place": place}}) for place, e in enumerate(expectations)]
+    numbered = [e.copy(update={"meta": {"place": place}}) for place, e in enumerate(expectations)]
     # a crashed metric is a result like any other, not several screens of log
     logging.getLogger("great_expectations").setLevel(logging.CRITICAL + 1)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        answers = _run(df, placed, rows)
+        answers = _run(df, numbered, rows)
     by_place = {(a.expectation_config.meta or {}).get("place"): a for a in answers if a.expectation_config}
     return [_result(e, by_place.get(place), rows) for place, e in enumerate(expectations)]
 
@@ -105,6 +99,7 @@ def _run(df: DataFrame, expectations: list[Expectation], rows: int) -> Sequence[
     # persist=True, the default, would cache the batch (2 to 4 times the cost) and never release it
     engine = _engine()(rows, spark=df.sparkSession, persist=False)
     engine.load_batch_data("batch", df)
+    # no data context and no data source: a validator needs neither for one DataFrame
     validator = Validator(engine)
     validator.metrics_calculator.show_progress_bars = False
     return validator.graph_validate(
@@ -116,15 +111,11 @@ def _run(df: DataFrame, expectations: list[Expectation], rows: int) -> Sequence[
 
 @cache
 def _engine() -> type[SparkDFExecutionEngine]:
-    """A class made late: importing its base takes seconds, and only what is staged needs it."""
+    # made late: importing its base takes seconds, and only what is staged needs it
     from great_expectations.execution_engine import SparkDFExecutionEngine
 
     class OneScanEngine(SparkDFExecutionEngine):
-        """Answers without Spark how many rows there are, and with an empty list where samples of them are requested.
-
-        Great Expectations counts the rows once more, and takes `limit(0)` of the rows that break each of its
-        own expectations: of a table of a hundred expectations that was most of its audit.
-        """
+        """Answers without Spark how many rows there are, and with an empty list where samples of them are requested."""
 
         def __init__(self, rows: int, **options: Any) -> None:
             super().__init__(**options)
@@ -136,24 +127,26 @@ def _engine() -> type[SparkDFExecutionEngine]:
             metrics: dict[Any, Any] | None = None,
             runtime_configuration: dict[str, Any] | None = None,
         ) -> dict[Any, Any]:
-            requested = list(metrics_to_resolve)
-            known: dict[Any, Any] = {
-                each.id: self._rows for each in requested if each.metric_name in _ROW_COUNTS
+            # Great Expectations counts the rows once more, and takes `limit(0)` of the rows that break each of its
+            # own expectations: of a table of a hundred expectations that was most of its audit.
+            configurations = list(metrics_to_resolve)
+            values: dict[Any, Any] = {
+                m.id: self._rows for m in configurations if m.metric_name in _ROW_COUNTS
             }
-            known |= {each.id: [] for each in requested if each.metric_name.endswith(_SAMPLES)}
-            others = [each for each in requested if each.id not in known]
-            if others:
-                known |= super().resolve_metrics(others, metrics, runtime_configuration)
-            return known
+            values |= {m.id: [] for m in configurations if m.metric_name.endswith(_SAMPLES)}
+            if others := [metric for metric in configurations if metric.id not in values]:
+                values |= super().resolve_metrics(others, metrics, runtime_configuration)
+            return values
 
     return OneScanEngine
 
 
 def _result(expectation: Expectation, answer: ExpectationValidationResult | None, rows: int) -> Result:
-    """What could not be evaluated is critical, whatever its severity: it may hide anything."""
     kind, kwargs = expectation.configuration.type, expectation.configuration.kwargs
     expected = expectation.description or wording.describe_expected(kind, kwargs)
     about = (wording.expectation_name(kind, kwargs), kwargs.get("column"))
+    # What could not be evaluated is critical, whatever its severity, as it may hide anything: Great Expectations
+    # itself says of a crash no more than that there was no success.
     if answer is None:
         return Result(*about, "critical", False, "could not be evaluated: no result", expected)
     if crash := wording.describe_crash(answer.exception_info):

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 import tomllib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from typing import Any
@@ -44,12 +44,12 @@ class GateSettings:
 
     def bounds_of(self, table: str, suite: Suite) -> tuple[Bound, ...]:
         """The bounds of a suite in this deployment; those that are switched off are left out."""
-        changes = self.tables.get(table, {})
-        return tuple(
-            _apply_changes(bound, changes.get(bound.name, {}))
-            for bound in suite.bounds
-            if changes.get(bound.name, {}).get("enabled", True)
-        )
+        bounds = []
+        for bound in suite.bounds:
+            change = dict(self.tables.get(table, {}).get(bound.name, {}))
+            if change.pop("enabled", True):
+                bounds.append(replace(bound, **change))
+        return tuple(bounds)
 
     def lag_days(self, table: str, default: float) -> float:
         """Days that a table may be behind in a release."""
@@ -63,14 +63,14 @@ def parse_gate(text: str, path: str, suite_of: Callable[[str], Suite] = suite_fo
         GateError: no TOML, or a table, bound, setting or value that cannot be; all of it in one text.
     """
     try:
-        given = tomllib.loads(text)
+        tables = tomllib.loads(text)
     except tomllib.TOMLDecodeError as problem:
         raise GateError(f"{path} is no TOML: {problem}") from None
-    if wrong := [
-        line for table, changes in given.items() for line in _table_problems(table, changes, suite_of)
-    ]:
-        raise GateError("\n".join([f"{path} cannot be used:", *(f"  {line}" for line in wrong)]))
-    return GateSettings(path, given)
+    # a misspelt name that is passed over would leave the bound as it was, and nobody would notice
+    problems = [p for table, changes in tables.items() for p in _table_problems(table, changes, suite_of)]
+    if problems:
+        raise GateError("\n".join([f"{path} cannot be used:", *(f"  {problem}" for problem in problems)]))
+    return GateSettings(path, tables)
 
 
 def _table_problems(table: str, changes: Any, suite_of: Callable[[str], Suite]) -> Iterable[str]:
@@ -102,13 +102,16 @@ def _change_problems(table: str, name: str, change: Any, bounds: Mapping[str, Bo
         )
     else:
         yield from _value_problems(where, change, ("low", "high", "severity", "enabled"))
-        yield from _order_problems(where, bounds[name], change)
+        # one limit may be changed, and the other stays that of the bound
+        low, high = (change.get(key, getattr(bounds[name], key)) for key in ("low", "high"))
+        if _is_number(low) and _is_number(high) and low > high:
+            yield f"{where} goes from {format_number(low)} to {format_number(high)}; expected low at or below high"
 
 
-def _value_problems(where: str, change: Mapping[str, Any], known: tuple[str, ...]) -> Iterable[str]:
+def _value_problems(where: str, change: Mapping[str, Any], settings: tuple[str, ...]) -> Iterable[str]:
     for key, value in change.items():
-        if key not in known:
-            yield f"{where} got {key}; expected {_suggest(key, known)}"
+        if key not in settings:
+            yield f"{where} got {key}; expected {_suggest(key, settings)}"
         elif key == "severity" and value not in SEVERITIES:
             yield f"{where} severity = {value!r}; expected {', '.join(SEVERITIES)}"
         elif key == "enabled" and not isinstance(value, bool):
@@ -117,23 +120,12 @@ def _value_problems(where: str, change: Mapping[str, Any], known: tuple[str, ...
             yield f"{where} {key} = {value!r}; expected a number"
 
 
-def _order_problems(where: str, bound: Bound, change: Mapping[str, Any]) -> Iterable[str]:
-    low, high = (change.get(key, getattr(bound, key)) for key in ("low", "high"))
-    if _is_number(low) and _is_number(high) and low > high:
-        yield f"{where} goes from {format_number(low)} to {format_number(high)}; expected low at or below high"
-
-
 def _is_number(value: Any) -> bool:
     # True is an int in Python, and TOML has a nan that no comparison holds for
     return isinstance(value, int | float) and not isinstance(value, bool) and not math.isnan(value)
 
 
-def _suggest(name: str, known: Iterable[str]) -> str:
+def _suggest(name: str, choices: Sequence[str]) -> str:
     """The names that it could have been meant for, or all there are."""
-    names = list(known)
-    near = get_close_matches(name, names, n=3, cutoff=0.6)
-    return f"perhaps {' or '.join(near)}" if near else f"one of {', '.join(names)}"
-
-
-def _apply_changes(bound: Bound, change: Mapping[str, Any]) -> Bound:
-    return replace(bound, **{key: value for key, value in change.items() if key != "enabled"})
+    near = get_close_matches(name, choices, n=3, cutoff=0.6)
+    return f"perhaps {' or '.join(near)}" if near else f"one of {', '.join(choices)}"

@@ -27,29 +27,29 @@ def downgrade_to_info(table: str, result: Result, missing: Mapping[str, str]) ->
     causes = find_missing_sources(table, result.column or "", missing)
     if not causes:
         return result
+    # several inputs can be missing for one reason: that is said once
     why = "; ".join(dict.fromkeys(missing[name] for name in causes))
     return replace(result, severity="info", observed=f"{why}: {result.observed}")
 
 
 def find_missing_sources(table: str, column: str, missing: Collection[str]) -> list[str]:
     """Those of the `missing` columns of plays for want of which `column` of `table` has no value."""
-    groups = [group for group in FEATURE_GROUPS if table in group.tables]
-    inputs = _feature_inputs(groups[0], table, column) if groups else [column]
+    group = next((group for group in FEATURE_GROUPS if table in group.tables), None)
+    inputs = _feature_inputs(group, table, column) if group else [column]
     return [cause for name in inputs for cause in _missing_inputs(name, missing)]
 
 
-def _missing_inputs(column: str, missing: Collection[str]) -> Iterable[str]:
+def _missing_inputs(column: str, missing: Collection[str]) -> list[str]:
     sources = SESSION_COLUMN_INPUTS.get(column, (column,))
     absent = [name for name in sources if name in missing]
-    if column in NEEDS_ANY_INPUT and len(absent) < len(sources):
-        return []
-    return absent
+    return [] if column in NEEDS_ANY_INPUT and len(absent) < len(sources) else absent
 
 
 def _feature_inputs(group: FeatureGroup, table: str, column: str) -> Iterable[str]:
     """Columns of sessions that a feature, or a part of it, is made of."""
     for feature in group.features:
         features = {each.name for each in feature.columns()}
+        # features share parts, so a part has the inputs of each of them
         parts = {part.name for window in feature.windows for part in feature.parts(window)}
         if column in (features if table == group.table else parts):
             yield from feature.lineage
@@ -57,11 +57,11 @@ def _feature_inputs(group: FeatureGroup, table: str, column: str) -> Iterable[st
 
 def find_empty_columns(results: Iterable[Result], rows: int) -> frozenset[str]:
     """Columns without a value in any of the rows audited."""
+    # of no rows nothing can be said: any source would lose all its columns by an empty batch
     return frozenset(
         result.column
         for result in results
         if result.column
         and result.expectation == NOT_NULL_EXPECTATION
-        and rows
-        and result.unexpected_count == rows
+        and 0 < rows == result.unexpected_count
     )

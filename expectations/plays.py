@@ -1,13 +1,13 @@
-"""What is expected of plays."""
+"""What is expected of plays, and of the rows of a source that are none."""
 
 from __future__ import annotations
 
 from great_expectations.expectations.expectation import Expectation
 
 from expectations.aggregates import ExpectColumnValuesToBeWithin
-from expectations.contracts import ONE_ROW_PER_KEY, expect_contract, expect_rows
-from expectations.suite import Bound, Suite
-from schemas.plays import EARLIEST_PLAY, MAX_PLAY_MS, PLAYS
+from expectations.contracts import build_suite, expect_rows
+from expectations.suite import Bound, SoftBound
+from schemas.plays import EARLIEST_PLAY, MAX_PLAY_MS, PLAYS, REJECTED_PLAYS
 
 # What is true of a play wherever it stands; `sessions` holds the same plays.
 PLAY_EXPECTATIONS: tuple[Expectation, ...] = (
@@ -19,40 +19,42 @@ PLAY_EXPECTATIONS: tuple[Expectation, ...] = (
     ExpectColumnValuesToBeWithin(column="track_ms", min_value=0, max_value=MAX_PLAY_MS),
 )
 
-SUITE = Suite(
-    table=PLAYS.name,
-    expectations=(
-        *expect_contract(PLAYS, optional=("skipped", "saved", "source_session_id")),
-        *PLAY_EXPECTATIONS,
+SUITE = build_suite(
+    PLAYS,
+    *PLAY_EXPECTATIONS,
+    # many sources have neither saves nor skips, or no sessions of their own
+    optional=("skipped", "saved", "source_session_id"),
+    row_bound=SoftBound(
+        "rows", "plays are appended: files that add none do no harm, and are rarely meant", 1
     ),
     bounds=(
-        Bound(
-            "rows",
-            "plays are appended: files that add none do no harm, and are rarely meant",
-            1,
-            severity="warning",
-        ),
-        ONE_ROW_PER_KEY,
         Bound(
             "rejected_share",
             "one row in twenty that is no play is a feed that broke, or a source file that misreads it",
             high=0.05,
             is_share=True,
         ),
-        Bound(
+        SoftBound(
             "rejected_share",
             "a source that is read right rejects few rows, the same few every day",
             high=0.02,
-            severity="warning",
             is_share=True,
             title="rejected_share.warning",
         ),
-        Bound(
+        SoftBound(
             "duplicate_share",
             "sources repeat the last hours of the day before; much more is a file sent twice",
             high=0.10,
-            severity="warning",
             is_share=True,
         ),
     ),
+)
+
+REJECTED_SUITE = build_suite(
+    REJECTED_PLAYS,
+    expect_rows("reasons", "size(reasons) >= 1", "at least one reason"),
+    # a blank row of a file is an input row too
+    allow_empty=("raw",),
+    # no rejects at all are the best batch
+    row_bound=None,
 )

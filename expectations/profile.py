@@ -42,24 +42,27 @@ class Profile:
 
 
 def profile(df: DataFrame, contract: Contract) -> Profile:
-    """Rows and content per day, and how many rows share their key with an earlier one.
-
-    `available_at` is no content: it is known only once the batch is published. Two small
-    aggregations in one query cost less than one over both grains, as a day's sums then need no
-    shuffle of rows; and a key that is there on two days is counted as well.
-    """
+    """Rows and content per day, and how many rows share their key with an earlier one."""
     from pyspark.sql import functions as F
 
+    # Two small aggregations in one query cost less than one over both grains, as a day's sums then need no shuffle
+    # of rows; and a key that is there on two days is counted as well.
     per_day = _aggregate_per_day(df, contract)
-    # Hashes of keys in this one pass are 2.5 times cheaper than a check for uniqueness; see _count_exact_duplicates.
+    # Hashes of keys in this one pass are 2.5 times cheaper than a check for uniqueness.
     keys = df.agg(F.count_distinct(row_hash(df, contract.key)).alias("keys"))
     totals = per_day.unionByName(keys, allowMissingColumns=True).collect()
     days = _days(row for row in totals if row["keys"] is None)
+    # a table without days is one group even where it is empty; of no days there is none
     if not (days or contract.by_day):
         days = {None: DayProfile(0, 0)}
     rows = sum(day.rows for day in days.values())
-    distinct = next(row["keys"] for row in totals if row["keys"] is not None)
-    return Profile(rows, 0 if distinct == rows else _count_exact_duplicates(df, contract), days)
+    # Two keys of one hash are no duplicates, so what the hashes say is counted again without them. A struct, as
+    # Spark's count leaves out rows where any of several columns is null.
+    duplicates = next(rows - row["keys"] for row in totals if row["keys"] is not None)
+    if duplicates:
+        distinct_keys = F.count_distinct(F.struct(*contract.key))
+        duplicates = int(df.agg(F.count("*") - distinct_keys).collect()[0][0])
+    return Profile(rows, duplicates, days)
 
 
 def profile_days(df: DataFrame, contract: Contract) -> dict[date | None, DayProfile]:
@@ -73,20 +76,18 @@ def content(df: DataFrame, also: Mapping[str, Column]) -> tuple[DayProfile, dict
 
     more = [column.alias(name) for name, column in also.items()]
     row = df.agg(F.count("*").alias("rows"), *_hash_sums(row_hash(df, df.columns)), *more).collect()[0]
-    return DayProfile(row["rows"], _combine_hash_sums(row) if row["rows"] else 0), {
-        name: row[name] for name in also
-    }
+    # over no rows the sums are null; a day always has some
+    hash_of_all = _combine_hash_sums(row) if row["rows"] else 0
+    return DayProfile(row["rows"], hash_of_all), {name: row[name] for name in also}
 
 
 def row_hash(df: DataFrame, names: Iterable[str]) -> Column:
-    """xxhash64 of some columns, with what it leaves out.
-
-    Spark's skips nulls, and the ends of arrays: (null, x) hashes like (x, null), and [1], [2] like
-    [1, 2], []. So each value that is there follows a number for its column, and arrays their sizes.
-    A column that is null adds nothing: a table that gets a new one keeps its hashes.
-    """
+    """xxhash64 of some columns, with what Spark's leaves out."""
     from pyspark.sql import functions as F
 
+    # Spark's skips nulls, and the ends of arrays: (null, x) hashes like (x, null), and [1], [2] like [1, 2], []. So
+    # each value that is there follows a number for its column, and arrays their sizes. A column that is null adds
+    # nothing: a table that gets a new one keeps its hashes.
     columns: list[Column] = []
     for name in names:
         columns += [F.when(F.col(name).isNotNull(), crc32(name.encode())), F.col(name)]
@@ -99,6 +100,7 @@ def _aggregate_per_day(df: DataFrame, contract: Contract) -> DataFrame:
     from pyspark.sql import functions as F
 
     day = F.col("ds") if contract.by_day else F.lit(None).cast("date")
+    # `available_at` is no content: it is known only once the batch is published
     content = row_hash(df, (name for name in contract.names if name != "available_at"))
     return df.groupBy(day.alias("day")).agg(F.count("*").alias("rows"), *_hash_sums(content))
 
@@ -110,20 +112,12 @@ def _days(rows: Iterable[Row]) -> dict[date | None, DayProfile]:
 def _hash_sums(content: Column) -> list[Column]:
     from pyspark.sql import functions as F
 
+    # unsigned: an arithmetic shift would fill the top of a negative hash with ones
     mask = F.lit((1 << _PART_BITS) - 1)
-    return [
-        F.sum(F.shiftrightunsigned(content, i * _PART_BITS).bitwiseAND(mask)).alias(part)
-        for i, part in enumerate(_PARTS)
-    ]
+    parts = [F.shiftrightunsigned(content, i * _PART_BITS).bitwiseAND(mask) for i in range(len(_PARTS))]
+    return [F.sum(part).alias(name) for name, part in zip(_PARTS, parts, strict=True)]
 
 
 def _combine_hash_sums(row: Row) -> int:
+    # in Python's integers: the sums have up to 63 bits each, and are shifted
     return sum(int(row[part]) << (i * _PART_BITS) for i, part in enumerate(_PARTS)) % 2**64
-
-
-def _count_exact_duplicates(df: DataFrame, contract: Contract) -> int:
-    """Without hashes: two keys of one hash are no duplicates. A struct, because nulls count too."""
-    from pyspark.sql import functions as F
-
-    key = F.struct(*contract.key)
-    return int(df.agg(F.count("*") - F.count_distinct(key)).collect()[0][0])

@@ -18,32 +18,31 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Reference:
-    """Every `key` of the table `child` is in the table `parent` too.
-
-    `where` is a SQL condition: rows of the child for which it is not true may be of anything.
-    `survives_erasure`: the child aggregates many listeners, and keeps tracks that only an erased one played.
-    """
+    """Every `key` of the table `child` is in the table `parent` too."""
 
     child: str
     parent: str
     key: str
     severity: str = "critical"
+    # the child aggregates many listeners, and keeps tracks that only an erased one played
     survives_erasure: bool = False
+    # SQL: rows of the child for which it is not true may be of anything
     where: str | None = None
 
     @property
     def name(self) -> str:
         return f"expect_{self.key}_of_{self.child}_to_be_in_{self.parent}"
 
-    def check(self, missing: int, erased: bool) -> Result:
+    def check(self, orphans: int, erased: bool) -> Result:
         severity = "warning" if erased and self.survives_erasure else self.severity
-        observed = f"{format_number(missing) if missing else 'none'} missing"
+        observed = f"{format_number(orphans) if orphans else 'none'} missing"
         some = f" where {self.where}" if self.where else ""
         expected = f"every {self.key} of {self.child}{some} is in {self.parent}"
-        return Result(self.name, self.key, severity, missing == 0, observed, expected, missing)
+        return Result(self.name, self.key, severity, orphans == 0, observed, expected, orphans)
 
 
 REFERENCES = (
+    # both ways: a play without a session is missing from all that is made of sessions
     Reference("sessions", "plays", "play_id"),
     Reference("plays", "sessions", "play_id"),
     Reference("user_features", "plays", "user_id"),
@@ -62,7 +61,8 @@ REFERENCES = (
 )
 
 
-# The embeddings, and what is made of them: two of these read together on a day must hold vectors of one space.
+# The embeddings, and what is made of them: two of these read together on a day must hold vectors of one space. On
+# other days they may differ: so a refused table of vectors of listeners does not hold up those of tracks.
 OF_ONE_VERSION = tuple(name for name, contract in CONTRACTS.items() if contract.versioned)
 # Days that a table may be behind the others and still be released: a week without a good batch is no accident
 # of one night. A deployment can set another bound for each table.
@@ -77,18 +77,14 @@ def audit_release(
     """Holds the tables of a release to each other; it need not hold all there are.
 
     Args:
-        counts: the orphans by the names in `REFERENCES`.
+        counts: the orphans by the names in `REFERENCES`; a KeyError for any other.
         versions: by day, the version ids of each table that is `OF_ONE_VERSION` and has that day.
         erased: whether listeners were erased. A track that only they played is then no fault.
-
-    Raises:
-        KeyError: a count of something that is not in `REFERENCES`.
     """
-    known = {reference.name: reference for reference in REFERENCES}
-    results = [known[name].check(missing, erased) for name, missing in counts.items()]
-    return Verdict(
-        (*results, *(check_same_version(day, found) for day, found in sorted((versions or {}).items())))
-    )
+    references = {reference.name: reference for reference in REFERENCES}
+    key_results = (references[name].check(orphans, erased) for name, orphans in counts.items())
+    version_results = (check_same_version(day, tables) for day, tables in sorted((versions or {}).items()))
+    return Verdict((*key_results, *version_results))
 
 
 def check_same_version(day: date, versions: Mapping[str, Collection[str]]) -> Result:
@@ -97,13 +93,13 @@ def check_same_version(day: date, versions: Mapping[str, Collection[str]]) -> Re
     for table in sorted(versions):
         for version in versions[table]:
             tables.setdefault(version, []).append(table)
+    tables_by_version = "; ".join(f"{version} in {', '.join(tables[version])}" for version in sorted(tables))
     return Result(
         expectation=f"expect_version_id_of_{day}_to_be_the_same_in_all_tables",
         column="version_id",
         severity="critical",
         success=len(tables) <= 1,
-        observed="; ".join(f"{version} in {', '.join(tables[version])}" for version in sorted(tables))
-        or "none",
+        observed=tables_by_version or "none",
         expected=f"one version_id on {day} in {', '.join(sorted(versions))}",
     )
 
@@ -123,9 +119,6 @@ def check_lag(table: str, lag_days: int, most: float = MAX_LAG_DAYS) -> Result:
 def count_orphans(pairs: Mapping[Reference, tuple[DataFrame, DataFrame]]) -> dict[str, int]:
     """How many different keys of a child are nowhere in its parent, by the name of the reference.
 
-    One aggregation for all references: every key gets a bit for each table that it is in. A join for each would
-    plan and shuffle the same keys again; plays alone are the parent of six. A null key refers to nothing.
-
     Args:
         pairs: rows of child and parent. A DataFrame that stands here twice is read once for each key.
     """
@@ -141,21 +134,24 @@ def count_orphans(pairs: Mapping[Reference, tuple[DataFrame, DataFrame]]) -> dic
         side = (id(rows), key, where)
         if side not in bits:
             bits[side] = 1 << len(bits)
-            selected = rows if where is None else rows.where(where)
-            sides.append(selected.select(F.lit(key).alias("name"), key, F.lit(bits[side]).alias("bit")))
+            side_rows = rows if where is None else rows.where(where)
+            sides.append(side_rows.select(F.lit(key).alias("name"), key, F.lit(bits[side]).alias("bit")))
         return bits[side]
 
     masks = {
         ref.name: (bit_of(child, ref.key, ref.where), bit_of(parent, ref.key, None))
         for ref, (child, parent) in pairs.items()
     }
+    # One aggregation for all references: every key gets a bit for each table that it is in. A join for each would
+    # plan and shuffle the same keys again; plays alone are the parent of six.
     keys = reduce(DataFrame.unionAll, (side.toDF("name", "key", "bit") for side in sides))
     tables = keys.groupBy("name", "key").agg(F.bit_or(F.col("bit").cast("bigint")).alias("bits"))
 
-    def missing(child: int, parent: int) -> Column:
+    def count_missing(child: int, parent: int) -> Column:
+        # a null key refers to nothing, even where the parent has a row with null too
         nowhere = F.col("key").isNull() | (F.col("bits").bitwiseAND(parent) == 0)
         return F.count_if((F.col("bits").bitwiseAND(child) != 0) & nowhere)
 
-    counts = [missing(*both).alias(name) for name, both in masks.items()]
+    counts = [count_missing(*both).alias(name) for name, both in masks.items()]
     orphans: dict[str, int] = tables.agg(*counts).collect()[0].asDict()
     return orphans

@@ -61,10 +61,15 @@ def render(
             content_hash and lag_days), or None before the first.
         steps: of the flow, if it was one (step, outcome, rows, seconds, why).
     """
-    attempts = _attempts(rows)
-    results = [row for attempt in attempts for row in attempt.results]
+    rows_by_time = sorted(rows, key=lambda row: (row["checked_at"], row["attempt_id"]))
+    attempts = [
+        _attempt(list(group)) for _, group in groupby(rows_by_time, key=lambda row: row["attempt_id"])
+    ]
+    # stable: refused ones first, each of the two in order of time
+    attempts.sort(key=lambda attempt: attempt.outcome != "refused")
     tables = release["tables"].values() if release else ()
     # An id, a message or a table's name may hold anything: whatever the template does not mark as HTML is escaped.
+    # A name that the template misspells is an error, not an empty cell.
     pages = Environment(
         loader=PackageLoader("expectations"),
         autoescape=True,
@@ -78,30 +83,24 @@ def render(
         labels=LABELS,
         attempts=attempts,
         refused=[attempt for attempt in attempts if attempt.outcome == "refused"],
-        statuses=Counter(map(_status, results)),
-        audited_at=max((row["checked_at"] for row in results), default=None),
+        statuses=Counter(map(_status, rows_by_time)),
+        audited_at=max((row["checked_at"] for row in rows_by_time), default=None),
         release=release,
         tables_behind=sum(bool(table.get("lag_days")) for table in tables),
         steps=steps,
     )
 
 
-def _attempts(rows: Iterable[Row]) -> list[Attempt]:
-    """Refused ones first, then in order of time."""
-    ordered = sorted(rows, key=lambda row: (row["checked_at"], row["attempt_id"]))
-    attempts = [_attempt(list(group)) for _, group in groupby(ordered, key=lambda row: row["attempt_id"])]
-    return sorted(attempts, key=lambda attempt: attempt.outcome != "refused")
-
-
 def _attempt(results: list[Row]) -> Attempt:
-    first_row = results[0]
-    first, last = first_row["first_ds"], first_row["last_ds"]
+    # each result repeats what is true of its batch, so the first of them will do
+    row = results[0]
+    first, last = row["first_ds"], row["last_ds"]
     return Attempt(
-        table=first_row["table_name"],
-        batch_id=first_row["batch_id"],
+        table=row["table_name"],
+        batch_id=row["batch_id"],
         days=NOTHING if first is None else str(first) if first == last else f"{first} to {last}",
-        rows=first_row["rows"],
-        outcome=first_row["outcome"],
+        rows=row["rows"],
+        outcome=row["outcome"],
         results=tuple(sorted(results, key=lambda row: _WORST_FIRST.index(_status(row)))),
     )
 
@@ -118,4 +117,5 @@ def _format_value(value: Any) -> Any:
         return NOTHING
     if isinstance(value, datetime):
         return f"{value:%Y-%m-%d %H:%M} UTC"
+    # a bool is an int to Python
     return format_number(value) if isinstance(value, int | float) and not isinstance(value, bool) else value

@@ -3,42 +3,36 @@
 from __future__ import annotations
 
 from expectations.aggregates import ExpectColumnValuesToBeWithin
-from expectations.contracts import ONE_ROW_PER_KEY, SOME_ROWS, expect_contract, expect_rows
+from expectations.contracts import build_suite, expect_rows
 from expectations.plays import PLAY_EXPECTATIONS
-from expectations.suite import Bound, Suite
+from expectations.suite import SoftBound
 from schemas.sessions import SESSIONS
 
-SUITE = Suite(
-    table=SESSIONS.name,
-    expectations=(
-        *expect_contract(SESSIONS, optional=("saved",)),
-        *PLAY_EXPECTATIONS,
-        ExpectColumnValuesToBeWithin(column="position", min_value=1),
-        expect_rows("session_started_at", "session_started_at <= played_at", "not after the play"),
-        expect_rows(
-            "session_started_at",
-            "position > 1 or session_started_at = played_at",
-            "for a first play, the instant of it",
-        ),
+SUITE = build_suite(
+    SESSIONS,
+    *PLAY_EXPECTATIONS,
+    ExpectColumnValuesToBeWithin(column="position", min_value=1),
+    expect_rows("session_started_at", "session_started_at <= played_at", "not after the play"),
+    expect_rows(
+        "session_started_at",
+        "position > 1 or session_started_at = played_at",
+        "for a first play, the instant of it",
     ),
+    optional=("saved",),
     bounds=(
-        SOME_ROWS,
-        ONE_ROW_PER_KEY,
-        Bound(
+        SoftBound(
             "skipped_share",
             "services see a quarter to a half of plays skipped; none, or all, is a broken signal",
             low=0.01,
             high=0.95,
-            severity="warning",
             share="avg(cast(skipped as double))",
             column="skipped",
             share_of="of plays skipped",
         ),
-        Bound(
+        SoftBound(
             "bot_share",
             "bots are left out of embeddings and of the features of tracks: more of them leave little",
             high=0.2,
-            severity="warning",
             share="avg(cast(is_bot as double))",
             column="is_bot",
             share_of="of plays by bots",

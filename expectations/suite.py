@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from expectations.verdict import Result
@@ -21,30 +22,27 @@ MIN_PAIRS = 1_000
 
 @dataclass(frozen=True)
 class Bound:
-    """Limits, both allowed, of a number of the whole batch: of the profile, counted by the job, or a share of rows.
-
-    Attributes:
-        reason: why these limits; shown where they refuse a batch.
-        is_share: the number is 0..1 and shown as percent.
-        applies_if: a number of the job that says by 1 or 0 whether the bound means anything for this batch: a
-            first version has none before it to be compared with.
-        title: the bound's name, where its measure has another bound too.
-        integrity: what breaks it is wrong whatever the data are, so no deployment can change it.
-        share: SQL aggregate over the rows, 0..1, for a measure that no job counts; of the column `column`.
-        share_of: what it is a share of, in words.
-    """
+    """Limits, both allowed, of a number of the whole batch: of the profile, counted by the job, or a share of rows."""
 
     measure: str
+    # why these limits; shown where they refuse a batch
     reason: str
     low: float | None = None
     high: float | None = None
     severity: str = "critical"
+    # the number is 0..1 and shown as percent
     is_share: bool = False
+    # a number of the job that says by 1 or 0 whether the bound means anything for this batch: a first version
+    # has none before it to be compared with
     applies_if: str | None = None
+    # the bound's name, where its measure has another bound too
     title: str = ""
+    # what breaks it is wrong whatever the data are, so no deployment can change it
     integrity: bool = False
+    # for a measure that no job counts, a SQL aggregate over the rows, 0..1; `column` is shown with it
     share: str = ""
     column: str | None = None
+    # what it is a share of, in words
     share_of: str = ""
 
     @property
@@ -60,34 +58,29 @@ class Bound:
     @property
     def limits(self) -> str:
         """In words."""
-        return " ".join(
-            [format_limits(self.low, self.high, self._format), *([self.share_of] if self.share_of else [])]
-        )
+        return f"{format_limits(self.low, self.high, self._format)} {self.share_of}".rstrip()
 
     def check(self, numbers: Mapping[str, float]) -> Result:
-        """Compared with `numbers`, the profile's and the job's.
-
-        A job that counts other things, but not this, is wrong, and its batch must not slip through;
-        one that counts nothing (a compaction has no input rows to reject) is only noted.
-        """
+        """Compared with `numbers`, the profile's and the job's."""
         if self.applies_if is not None and numbers.get(self.applies_if) == 0:
             return self._result("info", True, f"does not apply: not {self.applies_if}")
         value = numbers.get(self.measure)
         if value is not None:
-            return self._result(self.severity, self._holds(value), self._format(value))
-        counted = [name for name in numbers if name not in PROFILED]
-        reason = f"the job counted only {', '.join(counted)}" if counted else "the job counted nothing"
-        return self._result(self.severity if counted else "info", False, f"not measured: {reason}")
+            low = -math.inf if self.low is None else self.low
+            high = math.inf if self.high is None else self.high
+            # in this direction: a NaN holds nowhere
+            return self._result(self.severity, low <= value <= high, self._format(value))
+        # A job that counts other things, but not this, is wrong, and its batch must not slip through; one that
+        # counts nothing (a compaction has no input rows to reject) is only noted.
+        job_measures = [name for name in numbers if name not in PROFILED]
+        reason = (
+            f"the job counted only {', '.join(job_measures)}" if job_measures else "the job counted nothing"
+        )
+        return self._result(self.severity if job_measures else "info", False, f"not measured: {reason}")
 
     def explain(self, expected: str, success: bool) -> str:
         """The limits in words, and where they do not hold, the reason."""
         return expected if success else f"{expected} ({self.reason})"
-
-    def _holds(self, value: float) -> bool:
-        """A NaN holds nowhere."""
-        low = -math.inf if self.low is None else self.low
-        high = math.inf if self.high is None else self.high
-        return low <= value <= high
 
     def _result(self, severity: str, success: bool, observed: str) -> Result:
         expected = self.explain(self.limits, success)
@@ -97,10 +90,12 @@ class Bound:
         return format_percent(value) if self.is_share or self.share else format_number(value)
 
 
+# What it does not hold for is published, and reported as a warning: for what depends on the data.
+SoftBound = partial(Bound, severity="warning")
+
+
 @dataclass(frozen=True)
 class Suite:
-    """All expectations of one table's batches."""
-
     table: str
     expectations: tuple[Expectation, ...]
     bounds: tuple[Bound, ...] = ()

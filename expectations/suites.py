@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cache
-
 from expectations.suite import Suite
 from schemas import CONTRACTS
 from schemas.quality_results import QUALITY_RESULTS
@@ -19,22 +17,14 @@ def suite_for(table: str) -> Suite:
     Raises:
         LookupError: nothing is expected of such a table, so it must not be published.
     """
-    from expectations.feature_groups import build_suite
-
     if table not in TABLES:
         raise LookupError(f"no expectations for table {table!r}; there are some for: {', '.join(TABLES)}")
-    return _suites().get(table) or build_suite(table)
-
-
-@cache
-def _suites() -> dict[str, Suite]:
-    """All but those of feature groups. Imported here, since Great Expectations takes seconds."""
+    # imported here: Great Expectations takes seconds, and whoever lists tables does not need it
     from expectations import (
         candidates,
         embedding_versions,
+        feature_groups,
         plays,
-        rejected_plays,
-        semantic_codebooks,
         sessions,
         similar_tracks,
         track_embeddings,
@@ -43,17 +33,8 @@ def _suites() -> dict[str, Suite]:
         user_embeddings,
     )
 
-    modules = (
-        plays,
-        rejected_plays,
-        tracks,
-        sessions,
-        embedding_versions,
-        track_embeddings,
-        user_embeddings,
-        similar_tracks,
-        candidates,
-        semantic_codebooks,
-        track_semantic_ids,
-    )
-    return {module.SUITE.table: module.SUITE for module in modules}
+    suites = [plays.SUITE, plays.REJECTED_SUITE, tracks.SUITE, sessions.SUITE, embedding_versions.SUITE]
+    suites += [track_embeddings.SUITE, user_embeddings.SUITE, similar_tracks.SUITE, candidates.SUITE]
+    suites += [track_semantic_ids.SUITE, track_semantic_ids.CODEBOOK_SUITE]
+    # groups are declared, so theirs are built from what is declared at the time
+    return {suite.table: suite for suite in suites}.get(table) or feature_groups.build_group_suite(table)

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Result:
-    """One expectation of one batch. Only `critical` ones refuse it; the others are `warning` and `info`."""
+    """One expectation of one batch."""
 
     expectation: str
     column: str | None
+    # only `critical` refuses the batch; the others are `warning` and `info`
     severity: str
     success: bool
     observed: str
@@ -21,8 +22,6 @@ class Result:
 
 @dataclass(frozen=True)
 class Verdict:
-    """Every result of one audit."""
-
     results: tuple[Result, ...]
 
     @property
@@ -45,6 +44,7 @@ class Verdict:
 class Refused(Exception):
     """The gate did not let a batch through; the text says which, why, and what to do."""
 
+    # apart from 1 and 2, so that a scheduler can tell data that were refused from a step that broke
     exit_code = 3
 
     def __init__(self, text: str, verdict: Verdict) -> None:
@@ -54,6 +54,7 @@ class Refused(Exception):
     @classmethod
     def batch(cls, table: str, batch_id: str, verdict: Verdict, path: str) -> Refused:
         """One batch of one table, whose files stay at `path` for a while."""
+        # says where the rows are, as results hold counts alone: samples would carry ids into the report
         return cls._compose(
             f"table {table}: batch {batch_id} refused, {_count_violations(verdict)}; what was published is unchanged",
             verdict,
@@ -73,18 +74,17 @@ class Refused(Exception):
     @classmethod
     def tables(cls, release: str, reasons: Mapping[str, str], verdict: Verdict) -> Refused:
         """Some tables, of a release that was made without their newest versions."""
-        listed = "; ".join(f"{table} {why}" for table, why in sorted(reasons.items()))
+        table_reasons = "; ".join(f"{table} {why}" for table, why in sorted(reasons.items()))
         return cls._compose(
-            f"release {release} is served, but not with the newest of every table: {listed}",
+            f"release {release} is served, but not with the newest of every table: {table_reasons}",
             verdict,
             "Run the steps that make these tables again, then release-tables.",
         )
 
     @classmethod
     def _compose(cls, what: str, verdict: Verdict, to_do: str) -> Refused:
-        return cls(
-            "\n".join((what, *(f"  {format_failure(result)}" for result in verdict.critical), to_do)), verdict
-        )
+        reasons = (f"  {format_failure(result)}" for result in verdict.critical)
+        return cls("\n".join((what, *reasons, to_do)), verdict)
 
 
 def format_failure(result: Result) -> str:

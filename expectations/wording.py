@@ -28,7 +28,7 @@ def format_number(value: Any) -> str:
 
 
 def format_percent(share: float) -> str:
-    """What is not quite none or all never reads as if it were."""
+    # what is not quite none or all never reads as if it were
     if 0 < share < 0.0001:
         return "under 0.01 %"
     if 0.9999 < share < 1:
@@ -46,7 +46,7 @@ def format_limits(low: Any, high: Any, words: Callable[[Any], str] = format_numb
 
 
 def expectation_name(kind: str, kwargs: Mapping[str, Any]) -> str:
-    """A suite can hold several conditions on one column: their distinguishing arguments are part of the name."""
+    # a suite can hold several conditions on one column: what distinguishes them is part of the name
     return ": ".join([kind, *(str(kwargs[key]) for key in _DISTINGUISHING_ARGUMENTS if key in kwargs)])
 
 
@@ -60,40 +60,35 @@ def describe_expected(kind: str, kwargs: Mapping[str, Any]) -> str:
     return ", ".join(arguments) or kind.replace("_", " ")
 
 
-def describe_observed(kind: str, kwargs: Mapping[str, Any], found: Mapping[str, Any], rows: int) -> str:
+def describe_observed(kind: str, kwargs: Mapping[str, Any], result: Mapping[str, Any], rows: int) -> str:
     """What was observed in a batch of so many rows."""
-    value = found.get("observed_value")
-    if "unexpected_count" in found:
-        count = found["unexpected_count"] or 0
-        seen, broken = (
-            _format_range(value),
-            _format_violations(count, rows, _VIOLATIONS.get(kind, "break it")),
-        )
-        return "; ".join([*seen, broken] if count or not seen else seen)
+    value = result.get("observed_value")
+    if "unexpected_count" in result:
+        count = result["unexpected_count"] or 0
+        # the smallest and largest value, where an expectation looked for them and the column has any
+        extremes = format_limits(*value) if isinstance(value, list) and value[0] is not None else None
+        if extremes and not count:
+            return extremes
+        violations = _format_violations(count, rows, _VIOLATIONS.get(kind, "break it"))
+        return f"{extremes}; {violations}" if extremes else violations
     if kind == "expect_one_value_per_day":
         return f"{format_number(value) if value else 'no'} more values than days"
     return "no value" if value is None else _formatter(kwargs)(value)
 
 
 def describe_crash(exception_info: Mapping[str, Any]) -> str | None:
-    """Why an expectation could not be evaluated, in one line; None if it was.
-
-    Literals are masked, as a value that Spark complains of can be somebody's id.
-    """
+    """Why an expectation could not be evaluated, in one line; None if it was."""
+    # Great Expectations gives one such mapping, or one for each metric by its id
     infos = [exception_info, *(info for info in exception_info.values() if isinstance(info, Mapping))]
-    raised = [str(info.get("exception_message")) for info in infos if info.get("raised_exception")]
-    if not raised:
+    messages = [str(info.get("exception_message")) for info in infos if info.get("raised_exception")]
+    if not messages:
         return None
-    return "could not be evaluated: " + re.sub(r"'[^']*'", "'…'", raised[0].strip().splitlines()[0])[:240]
+    # literals are masked, as a value that Spark complains of can be somebody's id
+    return "could not be evaluated: " + re.sub(r"'[^']*'", "'…'", messages[0].strip().splitlines()[0])[:240]
 
 
 def _formatter(kwargs: Mapping[str, Any]) -> Callable[[Any], str]:
     return format_percent if "share" in kwargs else format_number
-
-
-def _format_range(values: Any) -> list[str]:
-    """Smallest and largest value, where an expectation looked for them and there are any."""
-    return [format_limits(*values)] if isinstance(values, list) and values[0] is not None else []
 
 
 def _format_violations(count: int, rows: int, breaks: str) -> str:

@@ -48,20 +48,16 @@ def open(root: str | os.PathLike[str], release: str | None = None) -> Store:  # 
 
 
 def __getattr__(name: str) -> Any:
+    # Called for names that are not here yet: so `segue.Store` costs nothing until somebody uses it.
     if name == "Store":
         from segue.store import Store
 
         return Store
     if name == "__version__":
-        return _version()
+        from importlib import metadata
+
+        try:
+            return metadata.version("segue-platform")
+        except metadata.PackageNotFoundError:  # run from a checkout that was never installed
+            return None
     raise AttributeError(f"module 'segue' has no attribute {name!r}")
-
-
-def _version() -> str | None:
-    """None when run from a checkout that was never installed."""
-    from importlib import metadata
-
-    try:
-        return metadata.version("segue-platform")
-    except metadata.PackageNotFoundError:
-        return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -36,34 +36,44 @@ def _add_json(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="one JSON object a line, for programs")
 
 
-def _configure_releases(parser: argparse.ArgumentParser) -> None:
-    parser.description = "Lists all releases, newest first, or shows what one of them holds."
-    parser.add_argument("action", nargs="?", choices=["show"], metavar="show", help="show one release")
-    parser.add_argument("id", nargs="?", metavar="ID", help="the release to show (default: the newest)")
+def _add_root_and_json(parser: argparse.ArgumentParser) -> None:
     add_root(parser)
     _add_json(parser)
 
 
+def _print_rows(args: argparse.Namespace, rows: Iterable[Mapping[str, Any]], text: str) -> None:
+    output = show.format_json_lines(rows) if args.json else text
+    # of no rows there is no line, and an empty one would be no JSON
+    if output:
+        print(output)
+
+
+def _configure_releases(parser: argparse.ArgumentParser) -> None:
+    parser.description = "Lists all releases, newest first, or shows what one of them holds."
+    parser.add_argument("action", nargs="?", choices=["show"], metavar="show", help="show one release")
+    parser.add_argument("id", nargs="?", metavar="ID", help="the release to show (default: the newest)")
+    _add_root_and_json(parser)
+
+
+# Imports stand inside functions: `segue --help` and wrong usage must not wait for pyarrow and deltalake.
 def _releases(args: argparse.Namespace) -> int:
     from segue.releases import list_releases, select_release
 
-    known = list_releases(args.root)
+    releases = list_releases(args.root)
     if args.action:
-        release = select_release(args.root, known, args.id)
-        print(show.format_json_lines([_to_record(release)]) if args.json else _format_release(release, known))
-        return 0
-    if args.json:
-        _print_if_any(show.format_json_lines(map(_to_record, known)))
+        # also one whose life is over: it can no longer be read, but what it held is still known
+        release = select_release(args.root, releases, args.id)
+        _print_rows(args, [_to_record(release)], _format_release(release, releases))
     else:
-        print(_format_releases(known) if known else f"no releases yet under {args.root}")
+        text = _format_releases(releases) if releases else f"no releases yet under {args.root}"
+        _print_rows(args, map(_to_record, releases), text)
     return 0
 
 
 def _configure_rollback(parser: argparse.ArgumentParser) -> None:
     parser.description = "Makes a new release of the table versions of an old one. No data moves."
     parser.add_argument("id", metavar="ID", help="the release to go back to")
-    add_root(parser)
-    _add_json(parser)
+    _add_root_and_json(parser)
 
 
 def _rollback(args: argparse.Namespace) -> int:
@@ -71,7 +81,7 @@ def _rollback(args: argparse.Namespace) -> int:
 
     release = rollback(args.root, args.id)
     line = f"release {release.release_id} has the tables of {args.id}; it takes back {release.rollback_of}"
-    print(show.format_json_lines([_to_record(release)]) if args.json else line)
+    _print_rows(args, [_to_record(release)], line)
     return 0
 
 
@@ -82,8 +92,7 @@ def _configure_lookup(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--day", help="as 2026-11-20 (default: the newest of the table)")
     parser.add_argument("--columns", metavar="A,B", type=_split_names, help="only these")
     parser.add_argument("--release", metavar="ID", help="(default: the newest)")
-    add_root(parser)
-    _add_json(parser)
+    _add_root_and_json(parser)
 
 
 def _lookup(args: argparse.Namespace) -> int:
@@ -100,30 +109,28 @@ def _lookup(args: argparse.Namespace) -> int:
     return 0
 
 
+def _split_names(value: str) -> list[str]:
+    return [name.strip() for name in value.split(",") if name.strip()]
+
+
 def _configure_similar(parser: argparse.ArgumentParser) -> None:
     parser.description = "Prints the tracks most similar to this one (cosine of embeddings), best first."
     parser.add_argument("track", metavar="TRACK")
     parser.add_argument("-k", type=int, default=20, help="how many (%(default)s)")
-    parser.add_argument(
-        "--next",
-        action="store_true",
-        help="the tracks most likely played next instead (inner product of in_vector and out_vector)",
-    )
+    next_help = "the tracks most likely played next instead (inner product of in_vector and out_vector)"
+    parser.add_argument("--next", action="store_true", help=next_help)
     parser.add_argument("--release", metavar="ID", help="(default: the newest)")
-    add_root(parser)
-    _add_json(parser)
+    _add_root_and_json(parser)
 
 
 def _similar(args: argparse.Namespace) -> int:
     import segue
 
     store = segue.open(args.root, args.release)
-    found = (store.next_tracks if args.next else store.similar_tracks)(args.track, args.k)
-    if args.json:
-        _print_if_any(show.format_json_lines(found.to_pylist()))
-    else:
-        rows = zip(*found.to_pydict().values(), strict=True)
-        print(show.format_table(found.column_names, rows, show.LONGEST_VALUE))
+    tracks = (store.next_tracks if args.next else store.similar_tracks)(args.track, args.k)
+    columns = zip(*tracks.to_pydict().values(), strict=True)
+    text = show.format_table(tracks.column_names, columns, show.LONGEST_VALUE)
+    _print_rows(args, tracks.to_pylist(), text)
     return 0
 
 
@@ -138,20 +145,9 @@ def _configure_config(parser: argparse.ArgumentParser) -> None:
 def _config(args: argparse.Namespace) -> int:
     header = ("setting", "value", "from", "meaning")
     rows = list(find_project().describe())
-    if args.json:
-        print(show.format_json_lines(dict(zip(header, row, strict=True)) for row in rows))
-    else:
-        print(show.format_table(header, rows))
+    records = (dict(zip(header, row, strict=True)) for row in rows)
+    _print_rows(args, records, show.format_table(header, rows))
     return 0
-
-
-def _split_names(value: str) -> list[str]:
-    return [name.strip() for name in value.split(",") if name.strip()]
-
-
-def _print_if_any(lines: str) -> None:
-    if lines:
-        print(lines)
 
 
 def _to_record(release: Release) -> dict[str, Any]:
@@ -164,65 +160,43 @@ def _to_record(release: Release) -> dict[str, Any]:
     }
 
 
-def _format_releases(known: Sequence[Release]) -> str:
-    ends = _format_expiries(known)
+def _format_releases(releases: Sequence[Release]) -> str:
+    ends = _format_expiries(releases)
     header = ("release", "released at", "opens until", "tables", "behind", "rows", "takes back")
-    return show.format_table(
-        header,
-        [
-            (
-                r.release_id,
-                r.released_at,
-                ends[r.release_id],
-                len(r.tables),
-                sum(t.lag_days > 0 for t in r.tables.values()),
-                sum(t.rows for t in r.tables.values()),
-                r.rollback_of,
-            )
-            for r in known
-        ],
-    )
+    rows = []
+    for r in releases:
+        entries = r.tables.values()
+        counts = (len(entries), sum(e.lag_days > 0 for e in entries), sum(e.rows for e in entries))
+        rows.append((r.release_id, r.released_at, ends[r.release_id], *counts, r.rollback_of))
+    return show.format_table(header, rows)
 
 
-def _format_expiries(known: Sequence[Release]) -> dict[str, str]:
+def _format_expiries(releases: Sequence[Release]) -> dict[str, str]:
     """When the life of each release ends, in words."""
     from segue.releases import select_unexpired
 
-    ends = dict.fromkeys((release.release_id for release in known), "over")
-    ends |= {
-        release.release_id: show.format_cell(release.expires_at) for release in select_unexpired(list(known))
-    }
-    return ends | {release.release_id: "no end" for release in known[:1]}  # of the newest
+    ends = {release.release_id: "over" for release in releases}
+    ends |= {r.release_id: show.format_cell(r.expires_at) for r in select_unexpired(list(releases))}
+    # the newest can be opened for ever; it only gets an end when there is a newer one
+    return ends | {release.release_id: "no end" for release in releases[:1]}
 
 
-def _format_release(release: Release, known: Sequence[Release]) -> str:
+def _format_release(release: Release, releases: Sequence[Release]) -> str:
     """What it holds, and what that changed for readers of the release before."""
-    before = next(iter(known[known.index(release) + 1 :]), None)
+    before = next(iter(releases[releases.index(release) + 1 :]), None)
     takes_back = f", takes back {release.rollback_of}" if release.rollback_of else ""
-    tables = [
-        (
-            name,
-            entry.version,
-            entry.rows,
-            f"{entry.lag_days} day{'s' if entry.lag_days > 1 else ''}" if entry.lag_days else None,
-            _format_change(before, name, entry),
-            entry.content_hash,
-        )
-        for name, entry in sorted(release.tables.items())
-    ]
-    header = (
-        "table",
-        "version",
-        "rows",
-        "lag",
-        f"against {before.release_id if before else 'none'}",
-        "content hash",
-    )
-    gone = sorted(set(before.tables) - set(release.tables)) if before else []
+    rows = []
+    for name, entry in sorted(release.tables.items()):
+        lag = f"{entry.lag_days} day{'s' if entry.lag_days > 1 else ''}" if entry.lag_days else None
+        change = _format_change(before, name, entry)
+        rows.append((name, entry.version, entry.rows, lag, change, entry.content_hash))
+    against = f"against {before.release_id if before else 'none'}"
+    table = show.format_table(("table", "version", "rows", "lag", against, "content hash"), rows)
+    lost_tables = sorted(set(before.tables) - set(release.tables)) if before else []
     return (
         f"release {release.release_id}, made {show.format_cell(release.released_at)}{takes_back}; "
-        f"end of its life: {_format_expiries(known)[release.release_id]}\n\n{show.format_table(header, tables)}"
-        + (f"\n\nno longer has {', '.join(gone)}" if gone else "")
+        f"end of its life: {_format_expiries(releases)[release.release_id]}\n\n{table}"
+        + (f"\n\nno longer has {', '.join(lost_tables)}" if lost_tables else "")
     )
 
 
@@ -230,6 +204,7 @@ def _format_change(before: Release | None, name: str, entry: TableVersion) -> st
     if before is None or name not in before.tables:
         return "new"
     old = before.tables[name]
+    # another version can hold the same rows: files were joined, or a batch was published again
     if old.content_hash == entry.content_hash:
         return "the same rows"
     return f"{entry.rows - old.rows:+,} rows" if entry.rows != old.rows else "other rows, as many"

@@ -1,14 +1,8 @@
 """The command `segue`: finds the subcommand, runs it, and turns what goes wrong into one line.
 
-Subcommands that need Spark come from the entry points in the group `segue.commands`, and are imported
-only when they are run or the help lists them. Each names an object with
-
-    help: str                                   its line in the help
-    configure(parser: ArgumentParser) -> None   adds its arguments
-    run(args: Namespace) -> int                 does the work, returns the exit code
-    order: int                                  its place in the help; optional, ours have 30 to 60
-
-An exception with an `exit_code` becomes `segue: <message>` and that code.
+Subcommands that need Spark come from the entry points in the group `segue.commands`, each naming a `Subcommand`, and
+are imported only when they are run or the help lists them. An exception with an `exit_code` becomes
+`segue: <message>` and that code.
 """
 
 from __future__ import annotations
@@ -35,8 +29,9 @@ STDOUT = 1
 
 
 class Subcommand(Protocol):
-    """What an entry point loads, and what our own commands are."""
+    """What an entry point loads, and what our own commands are; `run` returns the exit code."""
 
+    # its line in the help; an optional `order: int` is its place there, of ours 30 to 60
     @property
     def help(self) -> str: ...
 
@@ -48,6 +43,7 @@ class Subcommand(Protocol):
 def main(argv: Sequence[str] | None = None) -> int:
     try:
         code = _run(list(sys.argv[1:] if argv is None else argv))
+        # here, where a reader that went away is caught: Python's own flush at its end would complain
         sys.stdout.flush()
         return code
     except BrokenPipeError:
@@ -57,6 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SystemExit as stop:  # how argparse ends, for --help and for wrong usage
         return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
     except Exception as error:
+        # by the attribute, not the class: errors of the jobs have one too, and are unknown to the client
         known = getattr(error, "exit_code", None)
         if not isinstance(known, int):
             raise
@@ -68,6 +65,7 @@ def _run(argv: list[str]) -> int:
     if not argv or argv[0].startswith("-"):
         return _run_without_command(argv)
     name, *rest = argv
+    # our own need no look at the entry points, which reads the metadata of every installed package
     if name in COMMANDS:
         return _run_one(name, COMMANDS[name], rest)
     with _require_spark():
@@ -75,6 +73,7 @@ def _run(argv: list[str]) -> int:
 
 
 def _run_one(name: str, command: Subcommand, argv: list[str]) -> int:
+    # no abbreviations: a flag that is added later would make a script's short one ambiguous
     parser = argparse.ArgumentParser(prog=f"segue {name}", description=command.help, allow_abbrev=False)
     command.configure(parser)
     return command.run(parser.parse_args(argv))
@@ -88,9 +87,8 @@ def _run_without_command(argv: list[str]) -> int:
         epilog=f"commands:\n{_format_commands()}\n\nsegue COMMAND --help tells what each takes.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument(
-        "--version", action="version", version=f"segue {segue.__version__ or '(not installed)'}"
-    )
+    version = f"segue {segue.__version__ or '(not installed)'}"
+    parser.add_argument("--version", action="version", version=version)
     parser.parse_args(argv)
     parser.print_help(sys.stderr)
     return UsageError.exit_code
@@ -103,8 +101,8 @@ def _find_entry_points() -> dict[str, EntryPoint]:
 def _load_command(points: dict[str, EntryPoint], name: str) -> Subcommand:
     if name not in points:
         raise UsageError.unknown("command", name, [*points, *COMMANDS])
-    loaded: Subcommand = points[name].load()
-    return loaded
+    command: Subcommand = points[name].load()
+    return command
 
 
 def _format_commands() -> str:
@@ -112,17 +110,17 @@ def _format_commands() -> str:
     points = _find_entry_points()
     lines += [_describe_command(points, name) for name in points if name not in COMMANDS]
     width = max(len(name) for _, name, _ in lines)
-    return "\n".join(
-        f"  {name:<{width}}  {text}" for _, name, text in sorted(lines, key=lambda line: line[0])
-    )
+    # sorted is stable: commands of one order stay as the package that brings them lists them
+    ordered = sorted(lines, key=lambda line: line[0])
+    return "\n".join(f"  {name:<{width}}  {text}" for _, name, text in ordered)
 
 
 def _describe_command(points: dict[str, EntryPoint], name: str) -> tuple[int, str, str]:
-    """The help must come, even where a command cannot be loaded."""
     try:
         with _require_spark():
             command = _load_command(points, name)
     except (ImportError, SegueError) as problem:
+        # the help must come, even where a command cannot be loaded
         return DEFAULT_ORDER, name, f"({problem})"
     return getattr(command, "order", DEFAULT_ORDER), name, command.help
 
@@ -132,11 +130,11 @@ def _require_spark() -> Iterator[None]:
     try:
         yield
     except ImportError as missing:
+        # with Spark there, something else is missing: a fault of ours, that a hint to install would hide
         if find_spec("pyspark") is not None:
             raise
-        raise SegueError(
-            "this command needs the Spark half: pip install 'segue-platform[spark]'"
-        ) from missing
+        problem = "this command needs the Spark half: pip install 'segue-platform[spark]'"
+        raise SegueError(problem) from missing
 
 
 def _is_stdout_closed() -> bool:
@@ -145,6 +143,7 @@ def _is_stdout_closed() -> bool:
     poll.register(STDOUT, 0)  # errors and hang-ups are reported all the same
     if not poll.poll(0):
         return False
+    # by the number: Python writes what is left in its buffers to it at the exit
     os.dup2(os.open(os.devnull, os.O_WRONLY), STDOUT)
     return True
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
-from itertools import islice
 
 
 class SegueError(Exception):
@@ -26,13 +25,14 @@ class UsageError(SegueError):
         """`known` is listed in its order, the likeliest meant as a hint."""
         names = [str(each) for each in known]
         place = f" in {where}" if where else ""
+        # days are dates and names are text: compared as they are written
         close = get_close_matches(str(name), names, n=3)
         hint = f"did you mean {' or '.join(map(repr, close))}?" if close else None
         return cls(f"{kind} {str(name)!r} is unknown{place}; known: {list_names(names)}", hint)
 
     @classmethod
-    def not_a_list(cls, what: str, got: object) -> UsageError:
-        return cls(f"{what} must be a list of strings; got {got}", f"for one, write [{what[:-1]}]")
+    def not_a_list(cls, what: str, value: object) -> UsageError:
+        return cls(f"{what} must be a list of strings; got {value}", f"for one, write [{what[:-1]}]")
 
 
 def first_line(problem: object) -> str:
@@ -40,5 +40,6 @@ def first_line(problem: object) -> str:
 
 
 def list_names(names: Sequence[str], most: int = 20) -> str:
-    shown = ", ".join(islice(names, most)) or "none"
-    return f"{shown} and {len(names) - most} more" if len(names) > most else shown
+    # cut: an error about a day would list those of years
+    head = ", ".join(names[:most]) or "none"
+    return f"{head} and {len(names) - most} more" if len(names) > most else head

@@ -18,13 +18,21 @@ from segue.storage import DataFile, Snapshot
 
 Ints = NDArray[np.int64]
 
-# What keys may come as: numpy, pandas and polars each have their own; an empty list is of nulls.
-TEXT = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view, pa.types.is_null)
-
 # Bytes of files read at once: more take memory, fewer wait longer for a remote store.
 PORTION = 2**28
 # Of so many keys, none falls into 1 bucket of 55: then it does not pay to look which are needed.
 KEYS_PER_BUCKET = 4
+
+
+def value_type(type_: pa.DataType) -> pa.DataType:
+    """Of a dictionary, as pandas has categories, that of its values."""
+    return type_.value_type if pa.types.is_dictionary(type_) else type_
+
+
+def is_text(type_: pa.DataType) -> bool:
+    # what keys may come as: numpy, pandas and polars each have their own; an empty list is of nulls
+    kinds = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view, pa.types.is_null)
+    return any(kind(value_type(type_)) for kind in kinds)
 
 
 @dataclass(frozen=True)
@@ -57,12 +65,13 @@ def read_by_key(
         SegueError: a key has several rows.
     """
     numbers = _KeyNumbers(keys)
-    found, places = [], []
+    matches, matched_numbers = [], []
     for rows in _read_candidates(snapshot, numbers.values, day, columns):
         number = numbers.of_rows(rows)
-        found.append(pa.table({name: rows[name] for name in columns}).filter(number.is_valid()))
-        places.append(number.drop_null().to_numpy())
-    number_of_row = np.concatenate(places)
+        # filtered portion by portion: a bucket holds many other keys, and those need not stay in memory
+        matches.append(pa.table({name: rows[name] for name in columns}).filter(number.is_valid()))
+        matched_numbers.append(number.drop_null().to_numpy())
+    number_of_row = np.concatenate(matched_numbers)
     row_of_number = np.full(numbers.count, -1)
     row_of_number[number_of_row] = np.arange(len(number_of_row))
     distinct = int(np.count_nonzero(row_of_number >= 0))
@@ -72,21 +81,19 @@ def read_by_key(
             "day; expected one each",
             "roll back to an earlier release",
         )
-    return pa.concat_tables(found), row_of_number[numbers.of_keys]
+    return pa.concat_tables(matches), row_of_number[numbers.of_keys]
 
 
 class _KeyNumbers:
-    """A number for each distinct key, 0 to `count` - 1.
-
-    Keys of several parts are numbered by the numbers of the parts: texts put together can be equal where
-    the keys are not.
-    """
+    """A number for each distinct key, 0 to `count` - 1."""
 
     def __init__(self, keys: Mapping[str, Key]) -> None:
         self.values = {name: key.values for name, key in keys.items()}
         self._pairs: list[pa.Array] = []
         first, *others = keys.values()
         self.of_keys = first.codes
+        # Keys of several parts are numbered by the numbers of the parts: texts put together can be equal where the
+        # keys are not.
         for key in others:
             # Numbered again with each part: so they never outgrow 64 bits.
             pairs, self.of_keys = np.unique(self.of_keys * len(key.values) + key.codes, return_inverse=True)
@@ -97,11 +104,13 @@ class _KeyNumbers:
         """The number of each row's key, null for one that is not among the keys."""
         numbers, *others = (_index_in(rows[name], values) for name, values in self.values.items())
         for other, values, pairs in zip(others, list(self.values.values())[1:], self._pairs, strict=True):
+            # null in one part makes the sum null: such a row is none of the keys'
             numbers = _index_in(pc.add(pc.multiply(numbers, len(values)), other), pairs)
         return numbers
 
 
 def _index_in(values: pa.ChunkedArray, among: pa.Array) -> pa.ChunkedArray:
+    # index_in counts in 32 bits, which products of two numbers outgrow
     return pc.index_in(values, value_set=among).cast(pa.int64())
 
 
@@ -111,11 +120,12 @@ def _read_candidates(
     """Rows that may have one of the keys: all that share bucket and entity with one, where keys are few."""
     where: pads.Expression | None = None
     buckets: set[int] | None = None
-    entity = snapshot.entity or ""
-    entities = values.get(entity)
+    entities = values.get(snapshot.entity or "")
     if entities is not None and (not snapshot.buckets or len(entities) < snapshot.buckets * KEYS_PER_BUCKET):
-        where = pads.field(entity).isin(entities)
+        where = pads.field(snapshot.entity).isin(entities)
         if snapshot.buckets:
+            # Rows are sorted by bucket, so that it spares files and row groups. Of ids the log has no statistics: those
+            # would outlive the erasure of a listener.
             buckets = {bucket(key, snapshot.buckets) for key in entities.to_pylist()}
             numbers = pa.array(sorted(buckets), snapshot.schema.field("bucket").type)
             where &= pads.field("bucket").isin(numbers)
@@ -124,7 +134,7 @@ def _read_candidates(
 
 
 def _group_by_size(files: Sequence[DataFile]) -> Iterator[list[DataFile]]:
-    """The files in groups of some size; where there are none, a group of none."""
+    # where there are no files, a group of none: the table that is read of it has the columns all the same
     portion: list[DataFile] = []
     for file in files:
         if portion and sum(each.bytes for each in portion) + file.bytes > PORTION:

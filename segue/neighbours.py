@@ -45,38 +45,39 @@ class Neighbours:
         """The k tracks whose `vector` has the greatest inner product with that of `track_id`: vectors are of
         length 1, so that it is the cosine. Itself is left out; equal scores are in the order of ids."""
         _check(k)
-        return self._from_lists(track_id, k) or self._search(track_id, k)
-
-    def next_tracks(self, track_id: str, k: int) -> RankedTracks:
-        """The same by the inner product of `in_vector` with the others' `out_vector`, whose lengths count:
-        scaled to length 1, they find fewer of the tracks that were played next (HR@10 0.161, not 0.165)."""
-        _check(k)
-        # Read alone: the matrix of all in vectors would stay in memory for one of its rows.
-        found = self._read_row(self._embeddings, track_id, self._embeddings.names(["track_id", "in_vector"]))
-        if found is None or found["in_vector"] is None:
-            raise self._explain_missing(track_id, found)
-        items = self._items("out_vector")
-        return items.find_nearest(items.place(track_id), np.array(found["in_vector"], np.float32), k)
-
-    def _from_lists(self, track_id: str, k: int) -> RankedTracks | None:
-        """From the lists, if these are of the same day and version, and long enough."""
-        if self._lists is None or self._day is None or self._lists.resolve_day(None) != self._day:
-            return None
-        found = self._read_row(self._lists, track_id, ["track_id", "version_id", "neighbours", "scores"])
-        if found is None or found["version_id"] != self._version or k > len(found["neighbours"]):
-            return None
-        return found["neighbours"][:k], _round_scores(np.array(found["scores"][:k], np.float32))
-
-    def _search(self, track_id: str, k: int) -> RankedTracks:
+        if neighbours := self._from_lists(track_id, k):
+            return neighbours
         items = self._items("vector")
         place = items.place(track_id)
         if place < 0:
             raise self._explain_missing(track_id, self._read_row(self._embeddings, track_id, ["track_id"]))
         return items.find_nearest(place, items.vector(place), k)
 
-    def _explain_missing(self, track_id: str, found: object) -> SegueError:
+    def next_tracks(self, track_id: str, k: int) -> RankedTracks:
+        """The same by the inner product of `in_vector` with the others' `out_vector`."""
+        _check(k)
+        # Read alone: the matrix of all in vectors would stay in memory for one of its rows.
+        row = self._read_row(self._embeddings, track_id, self._embeddings.names(["track_id", "in_vector"]))
+        if row is None or row["in_vector"] is None:
+            raise self._explain_missing(track_id, row)
+        items = self._items("out_vector")
+        # Lengths count: scaled to length 1, vectors find fewer of the tracks that were played next (HR@10 0.161, not
+        # 0.165).
+        return items.find_nearest(items.place(track_id), np.array(row["in_vector"], np.float32), k)
+
+    def _from_lists(self, track_id: str, k: int) -> RankedTracks | None:
+        """From the lists, if these are of the same day and version, and long enough."""
+        # A release can hold lists of the day before: where they were refused, or are made later than the vectors.
+        if self._lists is None or self._day is None or self._lists.resolve_day(None) != self._day:
+            return None
+        row = self._read_row(self._lists, track_id, ["track_id", "version_id", "neighbours", "scores"])
+        if row is None or row["version_id"] != self._version or k > len(row["neighbours"]):
+            return None
+        return row["neighbours"][:k], _round_scores(np.array(row["scores"][:k], np.float32))
+
+    def _explain_missing(self, track_id: str, row: object) -> SegueError:
         """Why a track has no vector: it may have a row all the same."""
-        if found is not None:
+        if row is not None:
             return SegueError(
                 f"track {track_id!r} is known, but on {self._day} nothing is known of it that a vector could be made "
                 "of: too few plays, no other track of its artist, nothing in the catalogue",
@@ -89,14 +90,14 @@ class Neighbours:
         )
 
     def _read_row(self, snapshot: Snapshot, track_id: str, names: Sequence[str]) -> dict[str, Any] | None:
-        """The track's own of the newest day; it lies in few files."""
+        """The track's own of the newest day."""
         key = Key.of(pa.chunked_array([[track_id]], pa.string()))
         rows, _ = read_by_key(snapshot, {"track_id": key}, self._day, names)
         return next(iter(rows.to_pylist()), None)
 
     @cached_property
     def _version(self) -> str | None:
-        """Of the newest day: the gate lets one pass, so that any row says it."""
+        # The gate lets one version a day pass, so any row of the newest day says it; but a file may have no rows.
         files = self._embeddings.select(self._day)[:1]
         batches = (batch for batch in self._embeddings.batches(files, ["version_id"]) if batch.num_rows)
         return next((batch["version_id"][0].as_py() for batch in batches), None)
@@ -115,6 +116,7 @@ class Items:
     """What is searched: a vector per track, in the same order."""
 
     track_ids: pa.ChunkedArray
+    # several, as Arrow read them: one matrix would be a copy, and twice the memory while it is made
     matrices: Sequence[Matrix]
 
     def place(self, track_id: str) -> int:
@@ -146,15 +148,13 @@ def matrices(column: pa.ChunkedArray, name: str) -> list[Matrix]:
     """
     lengths = pc.list_value_length(column).unique().to_pylist()
     if len(lengths) > 1 or None in lengths:
-        seen = ", ".join("null" if length is None else str(length) for length in lengths)
+        texts = ", ".join("null" if length is None else str(length) for length in lengths)
         raise SegueError(
-            f"vectors in {name} must all have one length; got {seen}", "roll back to an earlier release"
+            f"vectors in {name} must all have one length; got {texts}", "roll back to an earlier release"
         )
-    return [
-        chunk.flatten().to_numpy(zero_copy_only=False).reshape(len(chunk), -1)
-        for chunk in column.chunks
-        if chunk
-    ]
+    # not `values`: a chunk can be a slice, of which `flatten` takes its own part alone
+    arrays = (chunk.flatten().to_numpy(zero_copy_only=False) for chunk in column.chunks if chunk)
+    return [array.reshape(-1, lengths[0]) for array in arrays]
 
 
 def _check(k: int) -> None:
@@ -169,11 +169,11 @@ def _round_scores(scores: Matrix) -> list[float]:
 
 def _find_best(scores: Matrix, itself: int, k: int) -> NDArray[np.int64]:
     """Places of the k greatest scores and of all that may equal the last of them, in any order."""
-    others = len(scores) - (itself >= 0)
-    k = min(k, others)
+    k = min(k, len(scores) - (itself >= 0))
     if k == 0:
         return np.empty(0, np.int64)
     if itself >= 0:
         scores[itself] = -np.inf
+    # a partition, not a sort: one pass over all scores for the few that count
     least = np.partition(scores, -k)[-k]
     return np.flatnonzero(scores >= least - np.float32(SLACK))

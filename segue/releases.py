@@ -29,15 +29,14 @@ FILES_BEFORE_COMPACTION = 32
 
 @dataclass(frozen=True)
 class TableVersion:
-    """One table in a release; `content_hash` does not depend on the order of rows.
-
-    `lag_days` says how many days before the release's own its newest day is: a table that was refused or is
-    behind is carried at its last good version. 0 for tables without days.
-    """
+    """One table in a release."""
 
     version: int
     rows: int
+    # does not depend on the order of rows
     content_hash: str
+    # Days from its newest day to the release's: a table that was refused or is behind is carried at its last good
+    # version. 0 for tables without days.
     lag_days: int = 0
 
 
@@ -66,6 +65,7 @@ class Release:
 
 def list_releases(root: Root) -> list[Release]:
     """Newest first; empty where none was ever written."""
+    # here and below, since `import segue` must not wait for pyarrow and deltalake
     from segue.storage import find_table, releases_uri
 
     uri = releases_uri(root)
@@ -73,23 +73,24 @@ def list_releases(root: Root) -> list[Release]:
     return [] if table is None else _read_releases(uri, table)
 
 
-def select_unexpired(known: list[Release], now: datetime | None = None) -> list[Release]:
-    """Those of `known`, newest first, that can be opened at `now`: the newest, and all not too old."""
+def select_unexpired(releases: list[Release], now: datetime | None = None) -> list[Release]:
+    """Those of `releases`, newest first, that can be opened at `now`: the newest, and all not too old."""
     now = now or datetime.now(UTC)
-    return [release for release in known if release is known[0] or release.expires_at > now]
+    return [release for release in releases if release is releases[0] or release.expires_at > now]
 
 
 def open_release(root: Root, release_id: str | None = None) -> Release:
     """The release of that id, to be read; the newest for None.
 
     Raises:
-        SegueError: there is no release at all; or its life is over, and maintenance may take its files at
-            any moment.
+        SegueError: there is no release at all, or its life is over.
         UsageError: none has that id.
     """
-    known = list_releases(root)
-    release, unexpired = select_release(root, known, release_id), select_unexpired(known)
+    releases = list_releases(root)
+    release, unexpired = select_release(root, releases, release_id), select_unexpired(releases)
     if release not in unexpired:
+        # Refused though its files may still be there: otherwise it would be served until the night when half of it
+        # is gone.
         raise SegueError(
             f"release {release.release_id} can no longer be read: its life ended {str(release.expires_at)[:16]} UTC, "
             "and maintenance removes what only it holds",
@@ -116,13 +117,13 @@ def append_release(
     if not tables:
         raise UsageError("a release holds at least one table; got none")
 
-    def make_next(known: list[Release]) -> Release:
-        newest = known[0].release_id if known else None
+    def make_next(releases: list[Release]) -> Release:
+        newest = releases[0].release_id if releases else None
         if after not in (ANY, newest):
             raise SegueError(
                 f"release {newest} was made meanwhile; nothing was released", "run release-tables again"
             )
-        return _next_release(known, day, tables, None)
+        return _next_release(releases, day, tables, None)
 
     return _commit(root, make_next)
 
@@ -132,6 +133,7 @@ def vacuum_releases(root: Root) -> None:
     from segue.storage import find_table, releases_uri
 
     if table := find_table(releases_uri(root)):
+        # Whoever reads this table is done in some 50 ms: a week is longer than any of them takes.
         table.vacuum(retention_hours=24 * 7, dry_run=False, enforce_retention_duration=False)
 
 
@@ -145,11 +147,11 @@ def rollback(root: Root, to: str) -> Release:
     """
     _check_readable(root, open_release(root, to))
 
-    def make_next(known: list[Release]) -> Release:
-        old, newest = select_release(root, known, to), known[0]
+    def make_next(releases: list[Release]) -> Release:
+        old, newest = select_release(root, releases, to), releases[0]
         if old is newest:
             raise UsageError(f"release {to} is the newest already; there is nothing to take back")
-        return _next_release(known, old.day, old.tables, newest.release_id)
+        return _next_release(releases, old.day, old.tables, newest.release_id)
 
     return _commit(root, make_next)
 
@@ -160,14 +162,15 @@ def schema() -> pa.Schema:
     import pyarrow as pa
 
     text, number = pa.string(), pa.int64()
-    required = {"release_id": text, "released_at": pa.timestamp("us", "UTC"), "table_name": text}
-    required |= {"version": number, "rows": number, "content_hash": text}
-    fields = [pa.field(name, kind, nullable=False) for name, kind in required.items()]
+    types = {"release_id": text, "released_at": pa.timestamp("us", "UTC"), "table_name": text}
+    types |= {"version": number, "rows": number, "content_hash": text}
+    fields = [pa.field(name, kind, nullable=False) for name, kind in types.items()]
+    # nullable: few releases take one back, and those of before knew no lags
     return pa.schema([*fields, pa.field("rollback_of", text), pa.field("lag_days", number)])
 
 
 def _commit(root: Root, make_next: Callable[[list[Release]], Release]) -> Release:
-    """Who loses to another release asks `make_next` again, of the releases known by then."""
+    """Who loses to another release asks `make_next` again, of the releases there are by then."""
     from deltalake.exceptions import CommitFailedError
 
     from segue.storage import releases_uri
@@ -176,10 +179,10 @@ def _commit(root: Root, make_next: Callable[[list[Release]], Release]) -> Releas
 
     def commit() -> Release:
         table = _open_or_create(uri)
-        known = _read_releases(uri, table)
-        release = make_next(known)
+        releases = _read_releases(uri, table)
+        release = make_next(releases)
         try:
-            _write_release(table, known, release)
+            _write_release(table, releases, release)
         except CommitFailedError:
             # A commit whose answer got lost fails its own retry, though it is in the log.
             if release not in list_releases(root):
@@ -208,13 +211,14 @@ def _open_or_create(uri: str) -> DeltaTable:
         raise
 
 
-def _write_release(table: DeltaTable, known: list[Release], release: Release) -> None:
-    """Adds a file of one release; now and then, instead, one file of all: listing stays quick by itself."""
+def _write_release(table: DeltaTable, releases: list[Release], release: Release) -> None:
     import pyarrow as pa
     from deltalake import CommitProperties, PostCommitHookProperties, write_deltalake
 
+    # A file of one release; now and then, instead, one file of all: listing stays quick by itself, without a night
+    # of maintenance.
     compacts = len(table.file_uris()) >= FILES_BEFORE_COMPACTION
-    rows = [row for each in ([*known, release] if compacts else [release]) for row in _to_rows(each)]
+    rows = [row for each in ([*releases, release] if compacts else [release]) for row in _to_rows(each)]
     write_deltalake(
         table,
         pa.Table.from_pylist(rows, schema=schema()),
@@ -229,16 +233,8 @@ def _write_release(table: DeltaTable, known: list[Release], release: Release) ->
 
 
 def _to_rows(release: Release) -> list[dict[str, Any]]:
-    return [
-        {
-            "release_id": release.release_id,
-            "released_at": release.released_at,
-            "table_name": name,
-            "rollback_of": release.rollback_of,
-            **vars(entry),
-        }
-        for name, entry in sorted(release.tables.items())
-    ]
+    about = {name: getattr(release, name) for name in ("release_id", "released_at", "rollback_of")}
+    return [{**about, "table_name": name, **vars(entry)} for name, entry in sorted(release.tables.items())]
 
 
 def _read_releases(uri: str, table: DeltaTable) -> list[Release]:
@@ -249,41 +245,43 @@ def _read_releases(uri: str, table: DeltaTable) -> list[Release]:
     columns = [name for name in schema().names if name in snapshot.schema.names]
     rows = snapshot.read(snapshot.files, columns).sort_by("release_id").to_pylist()
     releases = [_from_rows(list(group)) for _, group in groupby(rows, key=lambda row: row["release_id"])]
+    # by the number, not the id: as text, 2026-11-20.10 comes before 2026-11-20.9
     return sorted(releases, key=lambda each: (each.released_at, each.day, each.number), reverse=True)
 
 
 def _from_rows(rows: list[dict[str, Any]]) -> Release:
-    entries = [
-        TableVersion(row["version"], row["rows"], row["content_hash"], row.get("lag_days") or 0)
+    tables = {
+        row["table_name"]: TableVersion(
+            row["version"], row["rows"], row["content_hash"], row.get("lag_days") or 0
+        )
         for row in rows
-    ]
-    tables = dict(zip((row["table_name"] for row in rows), entries, strict=True))
+    }
     return Release(rows[0]["release_id"], rows[0]["released_at"], tables, rows[0]["rollback_of"])
 
 
 def _next_release(
-    known: list[Release], day: date, tables: Mapping[str, TableVersion], rollback_of: str | None
+    releases: list[Release], day: date, tables: Mapping[str, TableVersion], rollback_of: str | None
 ) -> Release:
-    number = 1 + max((release.number for release in known if release.day == day), default=0)
+    number = 1 + max((release.number for release in releases if release.day == day), default=0)
     now = datetime.now(UTC)
-    if known:  # a clock may run back, or stand still between two releases
-        now = max(now, known[0].released_at + timedelta(microseconds=1))
+    if releases:  # a clock may run back, or stand still between two releases
+        now = max(now, releases[0].released_at + timedelta(microseconds=1))
     return Release(f"{day.isoformat()}.{number}", now, dict(tables), rollback_of)
 
 
-def select_release(root: Root, known: list[Release], release_id: str | None) -> Release:
-    """The one of that id among `known`, newest first; the newest for None."""
-    if not known:
+def select_release(root: Root, releases: list[Release], release_id: str | None) -> Release:
+    """The one of that id among `releases`, newest first; the newest for None."""
+    if not releases:
         raise SegueError(
             f"there are no releases under {os.fspath(root)!r}; expected the folder 'releases' there",
             "give the right root, or publish and release a day first",
         )
     if release_id is None:
-        return known[0]
-    for release in known:
+        return releases[0]
+    for release in releases:
         if release.release_id == release_id:
             return release
-    raise UsageError.unknown("release", release_id, [release.release_id for release in known])
+    raise UsageError.unknown("release", release_id, [release.release_id for release in releases])
 
 
 def _check_readable(root: Root, release: Release) -> None:
@@ -292,9 +290,9 @@ def _check_readable(root: Root, release: Release) -> None:
     for name, entry in release.tables.items():
         uri = table_uri(root, name)
         Snapshot.at(uri, entry.version).check_files()
-        if (erased := last_erasure_version(uri)) > entry.version:
+        if (erasure := last_erasure_version(uri)) > entry.version:
             raise SegueError(
-                f"release {release.release_id} is from before version {erased} of {name}, which erased a listener: "
+                f"release {release.release_id} is from before version {erasure} of {name}, which erased a listener: "
                 "going back would bring the listener back for good",
                 "publish the days that are wrong again, then release",
             )

@@ -21,6 +21,7 @@ def retry(
         try:
             return action()
         except lost:
-            # At random, so that two that wait for each other's commit do not meet again.
+            # At random, so that two that wait for each other's commit do not meet again; 0.2 s at most by default, as a
+            # commit takes milliseconds and whoever won is done by then.
             time.sleep(random.uniform(0, wait_s * min(attempt, 10)))
     return action()

@@ -34,6 +34,7 @@ def format_cell(value: Any) -> str:
     if value is None:
         return "-"
     if isinstance(value, float):
+        # g alone would write 12345.6 as 1.235e+04
         return f"{value:.0f}" if 1e4 <= abs(value) < 1e15 else f"{value:.4g}"
     if isinstance(value, datetime):
         return value.strftime("%Y-%m-%d %H:%M:%SZ")
@@ -90,12 +91,14 @@ def _format_list(values: list[Any]) -> str:
 
 def _is_numeric(column: Iterable[Any]) -> bool:
     present = [value for value in column if value is not None]
+    # a bool is an int to Python; a column of nulls is one of no numbers
     return bool(present) and all(
         isinstance(value, int | float) and not isinstance(value, bool) for value in present
     )
 
 
 def _pad(cell: str, width: int, right: bool) -> str:
+    # not str.ljust, which counts characters and not terminal cells
     space = " " * (width - _cell_width(cell))
     return space + cell if right else cell + space
 
@@ -110,8 +113,9 @@ def _to_json_value(value: Any) -> Any:
         return {name: _to_json_value(each) for name, each in value.items()}
     if isinstance(value, list):
         return [_to_json_value(each) for each in value]
-    if isinstance(value, date):
+    if isinstance(value, date):  # a datetime is one too
         return value.isoformat()
+    # json.dumps writes NaN and Infinity, which no strict parser reads
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value

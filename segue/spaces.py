@@ -11,9 +11,9 @@ from segue.errors import SegueError, UsageError
 Days = Mapping[date, Collection[str]]
 
 
-def check_has_spaces(space: str | None, measured: Sized, tables: Collection[str]) -> None:
-    """Raises UsageError where a space is given and none of the `tables` has any; `measured` are those that do."""
-    if space is not None and not measured:
+def check_has_spaces(space: str | None, with_spaces: Sized, tables: Collection[str]) -> None:
+    """Raises UsageError where a space is given and none of the `tables` has any; `with_spaces` are those that do."""
+    if space is not None and not with_spaces:
         raise UsageError(
             f"space {space!r} was asked for, and no table of the features has spaces; got "
             f"{', '.join(tables) or 'no features'}",
@@ -29,7 +29,7 @@ def resolve_space(
     Args:
         tables: the days of each table that a label gets a row of.
         space: the one that the caller wants; days in others are left out.
-        all_spaces: those of all days; only called where no label gets a day in `space`.
+        all_spaces: those of all days.
 
     Raises:
         SegueError: a day has several.
@@ -45,8 +45,10 @@ def resolve_space(
                 "come out null then",
             )
         return next(iter(since), None)
-    if space not in since and space not in (known := all_spaces()):
-        raise UsageError.unknown("space", space, sorted(known), "the tables of the features")
+    # Called only where no label gets a day in `space`, as it reads a column of every day. A space that is there, and
+    # that no label gets, is no error but gives nulls.
+    if space not in since and space not in (spaces := all_spaces()):
+        raise UsageError.unknown("space", space, sorted(spaces), "the tables of the features")
     return space
 
 
@@ -56,11 +58,10 @@ def find_first_days(tables: Mapping[str, Days]) -> dict[str, dict[str, date]]:
     Raises:
         SegueError: a day has several.
     """
-    days = sorted(
-        (day, table, spaces) for table, of_days in tables.items() for day, spaces in of_days.items()
-    )
     since: dict[str, dict[str, date]] = {}
-    for day, table, spaces in days:
+    for day, table, spaces in sorted(
+        (day, table, days[day]) for table, days in tables.items() for day in days
+    ):
         if len(spaces) > 1:
             raise SegueError(
                 f"the rows of {table} on {day} are of several spaces ({', '.join(sorted(spaces))}); vectors compare "
@@ -73,7 +74,7 @@ def find_first_days(tables: Mapping[str, Days]) -> dict[str, dict[str, date]]:
 
 
 def describe_spaces(since: Mapping[str, Mapping[str, date]]) -> str:
-    """What `find_first_days` has found, in words."""
+    """What `find_first_days` returns, in words."""
     return "; ".join(
         f"{space}: {', '.join(f'{table} from {day}' for table, day in tables.items())}"
         for space, tables in since.items()

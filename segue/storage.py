@@ -69,14 +69,14 @@ def find_table(uri: str, version: int | None = None) -> DeltaTable | None:
         return None
     except DeltaError as problem:
         which = "the newest version" if version is None else f"version {version}"
-        raise SegueError(
-            f"{which} of the table at {uri!r} cannot be read: {first_line(problem)}"
-        ) from problem
+        text = f"{which} of the table at {uri!r} cannot be read: {first_line(problem)}"
+        raise SegueError(text) from problem
 
 
 def last_erasure_version(uri: str) -> int:
-    """The version in which a table last lost an erased listener, 0 for never; the newest commit says it."""
+    """The version in which a table last lost an erased listener, 0 for never."""
     table = find_table(uri)
+    # every batch carries the state of the whole table, so that the newest one says it
     for commit in table.history() if table else []:
         try:
             return int(json.loads(commit["userMetadata"])["state"]["erased_in"])
@@ -112,6 +112,7 @@ class Snapshot:
         self.version = table.version()
         self.schema = pa.schema(table.schema())
         self.partitions = tuple(metadata.partition_columns)
+        # In the table's own properties: the client knows no contracts.
         self.key = tuple(name.strip() for name in settings.get("segue.key", "").split(",") if name.strip())
         self.entity = settings.get("segue.entity") or None
         self.buckets = int(settings.get("segue.buckets") or 0)
@@ -135,8 +136,8 @@ class Snapshot:
     @cached_property
     def defaults(self) -> dict[str, Any]:
         """What a column is for a key that has no row, of those that declare it."""
-        declared = ((field.name, (field.metadata or {}).get(DEFAULT)) for field in self.schema)
-        return {name: json.loads(text) for name, text in declared if text is not None}
+        json_defaults = ((field.name, (field.metadata or {}).get(DEFAULT)) for field in self.schema)
+        return {name: json.loads(text) for name, text in json_defaults if text is not None}
 
     @cached_property
     def vectors(self) -> tuple[str, ...]:
@@ -150,23 +151,31 @@ class Snapshot:
         """Those that the rows of a day are of, read once. The gate lets one pass."""
         if day not in self._spaces:
             batches = self.batches(self.select(day), [SPACE])  # never all rows at once
-            found = (batch[SPACE].unique().to_pylist() for batch in batches)
-            self._spaces[day] = frozenset(space for spaces in found for space in spaces)
+            self._spaces[day] = frozenset(
+                space for batch in batches for space in batch[SPACE].unique().to_pylist()
+            )
         return self._spaces[day]
 
     def resolve_day(self, day: date | str | None) -> date | None:
         """`day` if the table has it, its newest for None; None where there are no days at all."""
         if day is None:
             return self.days[-1] if self.days else None
-        parsed = _parse_day(day)
-        if parsed not in self.days:
-            raise UsageError.unknown("day", parsed, reversed(self.days), f"table {self.name}, newest first")
-        return parsed
+        # A datetime is a date to Python, but in which zone would be a guess.
+        if isinstance(day, datetime) or not isinstance(day, date):
+            try:
+                day = date.fromisoformat(day)  # type: ignore[arg-type]
+            except (TypeError, ValueError):
+                text = f"a day is a datetime.date or text like '2026-11-20'; got {day!r}"
+                raise UsageError(text) from None
+        if day not in self.days:
+            raise UsageError.unknown("day", day, reversed(self.days), f"table {self.name}, newest first")
+        return day
 
     def names(self, columns: Sequence[str] | None) -> list[str]:
         """`columns` once each, all known; for None every column but `bucket`, which serves storage only."""
         if columns is None:
             return [name for name in self.schema.names if name != "bucket"]
+        # text is a sequence of strings too: 'title' would be five unknown columns
         if isinstance(columns, str):
             raise UsageError.not_a_list("columns", repr(columns))
         for name in columns:
@@ -176,11 +185,8 @@ class Snapshot:
 
     def select(self, day: date | None = None, buckets: Collection[int] | None = None) -> list[DataFile]:
         """The files that can hold such rows: of one day, of some buckets; None leaves open."""
-        return [
-            file
-            for file in self.files
-            if (day is None or file.partition["ds"] == day) and (buckets is None or file.may_hold(buckets))
-        ]
+        files = self.files if day is None else [file for file in self.files if file.partition["ds"] == day]
+        return list(files) if buckets is None else [file for file in files if file.may_hold(buckets)]
 
     def read(
         self, files: Sequence[DataFile], columns: Sequence[str], where: pads.Expression | None = None
@@ -205,6 +211,7 @@ class Snapshot:
                 raise self._lost_files(info.path)
 
     def _dataset(self, files: Sequence[DataFile]) -> pads.FileSystemDataset:
+        # deltalake's own datasets abort the process at its exit about every second time (deltalake 1.6.6)
         source, path = filesystem(self.uri)
         fragments = [
             # The size is known from the log: without it, a remote store is asked once per file.
@@ -232,9 +239,9 @@ class Snapshot:
     def _translate_read_errors(self) -> Iterator[None]:
         try:
             yield
-        except FileNotFoundError as gone:
-            raise self._lost_files(gone) from gone
-        except OSError as problem:
+        except FileNotFoundError as problem:
+            raise self._lost_files(problem) from problem
+        except OSError as problem:  # what pyarrow raises for a checksum that does not fit, too
             raise SegueError(
                 f"version {self.version} of the table at {self.uri!r} cannot be read: {first_line(problem)}",
                 "segue verify finds the file; until it is restored, open another release",
@@ -254,11 +261,12 @@ def _join_path(root: str | os.PathLike[str], *parts: str) -> str:
 
 
 def _list_files(table: DeltaTable, partitions: Sequence[str]) -> list[DataFile]:
-    """In an order that depends on the files only, so that two scans agree."""
     actions = pa.table(table.get_add_actions(flatten=True))
+    # of each file of the table, only what is used becomes Python objects
     names = ("path", "size_bytes", "min.bucket", "max.bucket", *(f"partition.{name}" for name in partitions))
     rows = actions.select([name for name in names if name in actions.column_names]).to_pylist()
     files = [_to_data_file(row, partitions) for row in rows]
+    # in an order that depends on the files only, so that two scans agree
     return sorted(files, key=lambda file: (str(file.partition.get("ds")), file.buckets or (0, 0), file.path))
 
 
@@ -270,13 +278,3 @@ def _to_data_file(row: Mapping[str, Any], partitions: Sequence[str]) -> DataFile
         partition={name: row[f"partition.{name}"] for name in partitions},
         buckets=None if low is None or high is None else (low, high),
     )
-
-
-def _parse_day(day: object) -> date:
-    # A datetime is a date to Python, but in which zone would be a guess.
-    if isinstance(day, date) and not isinstance(day, datetime):
-        return day
-    try:
-        return date.fromisoformat(day)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
-        raise UsageError(f"a day is a datetime.date or text like '2026-11-20'; got {day!r}") from None

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from segue.errors import UsageError
-from segue.lookup import TEXT, Key, read_by_key
+from segue.lookup import Key, is_text, read_by_key, value_type
 from segue.neighbours import Neighbours
 from segue.releases import Release, Root, TableVersion
 from segue.spaces import describe_spaces, find_first_days
@@ -53,16 +53,11 @@ class Store:
             UsageError: the table has none, or many rows for one value of it, such as plays.
         """
         snapshot = self._snapshot(table)
-        if snapshot.entity is None or set(snapshot.key) - {"ds"} != {snapshot.entity}:
-            reason = (
-                f"many rows for one {snapshot.entity}"
-                if snapshot.entity
-                else "no column that look-ups ask by"
-            )
-            raise UsageError(
-                f"table {table} has {reason} (its key is {', '.join(snapshot.key)})", "scan it instead"
-            )
-        return snapshot.entity
+        entity, key = snapshot.entity, ", ".join(snapshot.key)
+        if entity is None or set(snapshot.key) - {"ds"} != {entity}:
+            reason = f"many rows for one {entity}" if entity else "no column that look-ups ask by"
+            raise UsageError(f"table {table} has {reason} (its key is {key})", "scan it instead")
+        return entity
 
     def lookup(
         self,
@@ -82,15 +77,16 @@ class Store:
         snapshot, entity = self._snapshot(table), self.entity(table)
         names = snapshot.names(columns)
         names = names if entity in names else [entity, *names]
-        wanted = _as_strings(keys)
-        present = np.flatnonzero(wanted.is_valid().to_numpy(zero_copy_only=False))
-        key = Key.of(pa.chunked_array([wanted])).of_rows(present)
-        rows, places = read_by_key(snapshot, {entity: key}, snapshot.resolve_day(day), names)
-        place = np.full(len(wanted), -1)
+        texts = _as_strings(keys)
+        # a null key has no row, and no bucket to look in
+        present = np.flatnonzero(texts.is_valid().to_numpy(zero_copy_only=False))
+        key = Key.of(pa.chunked_array([texts])).of_rows(present)
+        matches, places = read_by_key(snapshot, {entity: key}, snapshot.resolve_day(day), names)
+        place = np.full(len(texts), -1)
         place[present] = places
-        found = rows.take(pa.array(place, mask=place < 0))
+        rows = matches.take(pa.array(place, mask=place < 0))
         # Arrays make a table whose columns are not 'not null': absent keys have nulls.
-        return pa.table([wanted if name == entity else found[name] for name in names], names=names)
+        return pa.table([texts if name == entity else rows[name] for name in names], names=names)
 
     def scan(
         self, table: str, columns: Sequence[str] | None = None, day: date | str | None = None
@@ -105,6 +101,7 @@ class Store:
         names = snapshot.names(columns)
         if day is None:
             _check_one_space(snapshot, names)
+        # the checks come with the call, not with the first batch: so this is no generator itself
         return snapshot.batches(snapshot.select(None if day is None else snapshot.resolve_day(day)), names)
 
     def training_set(
@@ -154,9 +151,8 @@ class Store:
         return self._with_titles(*self._neighbours.similar_tracks(track_id, k))
 
     def next_tracks(self, track_id: str, k: int = 20) -> pa.Table:
-        """The k tracks most likely to be played next. As `similar_tracks`, but always by search, and the
-        score is the inner product of the track's `in_vector` with the others' `out_vector`: no cosine, so
-        of any size."""
+        """The k tracks most likely to be played next: as `similar_tracks`, but always by search, and the score is the
+        inner product of the track's `in_vector` with the others' `out_vector`, of any size."""
         return self._with_titles(*self._neighbours.next_tracks(track_id, k))
 
     def _snapshot(self, table: str) -> Snapshot:
@@ -173,17 +169,19 @@ class Store:
         return Neighbours(self._snapshot("track_embeddings"), lists)
 
     def _with_titles(self, track_ids: list[str], scores: list[float]) -> pa.Table:
+        # many sources have no catalogue: the columns are the same then, and null
         if "tracks" in self.tables:
             table = self.lookup("tracks", track_ids, columns=["title", "artist_name"])
         else:
-            nothing = pa.nulls(len(track_ids), pa.string())
-            table = pa.table([_as_strings(track_ids), nothing, nothing], ["track_id", "title", "artist_name"])
+            nulls = pa.nulls(len(track_ids), pa.string())
+            table = pa.table([_as_strings(track_ids), nulls, nulls], ["track_id", "title", "artist_name"])
         return table.add_column(1, "score", pa.array(scores, pa.float64()))
 
 
 def _check_one_space(snapshot: Snapshot, names: Sequence[str]) -> None:
     """Raises UsageError where rows of all days would mix vectors of several spaces."""
     vectors = [name for name in names if name in snapshot.vectors]
+    # with the column of spaces, whoever reads can tell the vectors apart
     if not vectors or SPACE in names:
         return
     since = find_first_days({snapshot.name: {day: snapshot.spaces(day) for day in snapshot.days}})
@@ -202,7 +200,6 @@ def _as_strings(keys: Any) -> pa.StringArray:
         array = keys.combine_chunks() if isinstance(keys, pa.ChunkedArray) else pa.array(keys)
     except (pa.ArrowInvalid, TypeError):
         raise UsageError.not_a_list("keys", repr(keys)[:60]) from None
-    text = array.type.value_type if pa.types.is_dictionary(array.type) else array.type
-    if not any(is_text(text) for is_text in TEXT):
-        raise UsageError.not_a_list("keys", f"values of type {text}")
+    if not is_text(array.type):
+        raise UsageError.not_a_list("keys", f"values of type {value_type(array.type)}")
     return array.cast(pa.string())

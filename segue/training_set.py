@@ -9,13 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import date, timedelta
 from functools import cache
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from segue.errors import UsageError, list_names
-from segue.lookup import TEXT, Ints, Key, read_by_key
+from segue.lookup import Ints, Key, is_text, read_by_key, value_type
 from segue.spaces import check_has_spaces, resolve_space
 from segue.storage import SPACE, Snapshot
 
@@ -44,6 +43,7 @@ def training_set(
     _check(labels, at, tables)
     # An empty table is a block of no labels.
     blocks = [labels.slice(start, BLOCK) for start in range(0, max(labels.num_rows, 1), BLOCK)]
+    # One space for all labels is only known when the days of all of them are: so the blocks are gone through twice.
     _keep_one_space(tables, (_Labels(block, at) for block in blocks), as_published, age, space)
     return pa.concat_tables([_add_features(block, at, tables, as_published, age) for block in blocks])
 
@@ -72,18 +72,18 @@ class _TableRequest:
 
     def add(self, column: str | None) -> None:
         """Adds one feature, or for None all of them; what is there already stays where it is."""
-        known = [name for name in self.snapshot.schema.names if name not in (*self.keys, *FRAME)]
-        if column is not None and column not in known:
-            raise UsageError.unknown("feature", column, known, f"table {self.snapshot.name}")
-        self.columns = list(dict.fromkeys([*self.columns, *(known if column is None else [column])]))
+        features = [name for name in self.snapshot.schema.names if name not in (*self.keys, *FRAME)]
+        if column is not None and column not in features:
+            raise UsageError.unknown("feature", column, features, f"table {self.snapshot.name}")
+        self.columns = list(dict.fromkeys([*self.columns, *(features if column is None else [column])]))
 
     def output_name(self, column: str) -> str:
         return f"{self.snapshot.name}__{column}"
 
     def defaults(self) -> pa.Table:
         """One row: what the features are for a key without a row."""
-        declared = self.snapshot.defaults
-        return pa.table({name: pa.array([declared.get(name)], self.type(name)) for name in self.columns})
+        defaults = self.snapshot.defaults
+        return pa.table({name: pa.array([defaults.get(name)], self.type(name)) for name in self.columns})
 
     def is_of_one_space(self, space: str | None) -> bool:
         """Whether days of other spaces are left out: by default only where vectors are requested."""
@@ -95,13 +95,13 @@ class _TableRequest:
 def _parse_features(snapshot: Callable[[str], Snapshot], features: Sequence[str]) -> dict[str, _TableRequest]:
     if isinstance(features, str) or not all(isinstance(each, str) for each in features):
         raise UsageError.not_a_list("features", repr(features))
-    requested: dict[str, _TableRequest] = {}
+    requests: dict[str, _TableRequest] = {}
     for feature in features:
         table, colon, column = feature.partition(":")
-        if table not in requested:
-            requested[table] = _TableRequest(snapshot(table))
-        requested[table].add(column if colon else None)
-    return requested
+        if table not in requests:
+            requests[table] = _TableRequest(snapshot(table))
+        requests[table].add(column if colon else None)
+    return requests
 
 
 def _to_microseconds(max_age: timedelta | None) -> int:
@@ -118,30 +118,27 @@ def _check(labels: pa.Table, at: str, tables: Sequence[_TableRequest]) -> None:
             f"labels must be a pyarrow.Table; got {type(labels).__name__}",
             "pyarrow.Table.from_pandas makes one",
         )
-    _check_column(labels, at, "timestamps", (pa.types.is_timestamp, pa.types.is_null))
+    _check_column(labels, at, "timestamps", lambda t: pa.types.is_timestamp(t) or pa.types.is_null(t))
     for key in dict.fromkeys(key for table in tables for key in table.keys):
-        _check_column(labels, key, "strings", TEXT)
+        _check_column(labels, key, "strings", is_text)
+    # a table `a` with a feature `b__n` and a table `a__b` with `n` make one name, too
     names = [table.output_name(column) for table in tables for column in ("feature_at", *table.columns)]
-    taken = [name for name in names if name in labels.column_names or names.count(name) > 1]
-    if taken:
+    clashes = [name for name in names if name in labels.column_names or names.count(name) > 1]
+    if clashes:
         raise UsageError(
-            f"two columns would be called {list_names(list(dict.fromkeys(taken)), 5)}",
+            f"two columns would be called {list_names(list(dict.fromkeys(clashes)), 5)}",
             "rename the label's, or ask for one of them only",
         )
 
 
-def _check_column(labels: pa.Table, name: str, of: str, kinds: Sequence[Callable[[Any], bool]]) -> None:
+def _check_column(labels: pa.Table, name: str, of: str, is_allowed: Callable[[pa.DataType], bool]) -> None:
     if name not in labels.column_names:
         raise UsageError.unknown("column", name, labels.column_names, f"the labels, which need it as {of}")
+    # Arrow lets a table have several columns of one name, and reads none of them by it
     several = labels.column_names.count(name) > 1
-    stored = None if several else labels.schema.field(name).type
-    if several or not any(kind(_value_type(stored)) for kind in kinds):
-        got = "several of that name" if several else stored
-        raise UsageError(f"the labels need one column {name!r} of {of}; got {got}")
-
-
-def _value_type(stored: pa.DataType) -> pa.DataType:
-    return stored.value_type if pa.types.is_dictionary(stored) else stored
+    type_ = "several of that name" if several else labels.schema.field(name).type
+    if several or not is_allowed(value_type(type_)):
+        raise UsageError(f"the labels need one column {name!r} of {of}; got {type_}")
 
 
 # --- the labels
@@ -159,10 +156,12 @@ class _Labels:
 
 def _round_instants(column: pa.ChunkedArray) -> tuple[Ints, Ints]:
     """In microseconds since 1970, rounded down and up; null is before every day."""
-    stored = _value_type(column.type)
-    column = column.cast(INSTANT if pa.types.is_null(stored) else stored)
-    whole = column.cast(pa.int64())
-    raw, absent = whole.fill_null(0).to_numpy(), whole.is_null().to_numpy()
+    type_ = value_type(column.type)
+    column = column.cast(INSTANT if pa.types.is_null(type_) else type_)
+    integers = column.cast(pa.int64())
+    raw, absent = integers.fill_null(0).to_numpy(), integers.is_null().to_numpy()
+    # Not cast by Arrow: it refuses to lose nanoseconds, and seconds of the far future overflow. Rounded down for the
+    # newest day that had ended, and up for its age, so that neither is off by a part of a microsecond.
     if column.type.unit == "ns":
         down = raw // 1000
         up = down + (raw % 1000 != 0)
@@ -201,6 +200,7 @@ def _join(
 def _find_days(table: _TableRequest, labels: _Labels, as_published: bool, max_age: int) -> tuple[Ints, Ints]:
     """The place of each label's day among those of the table, and of the day that it gets a row of; -1 for none."""
     ends = _midnights_after(table.snapshot.days)
+    # Both, as a day can be published before it has ended: it is whole only afterwards.
     usable_from = np.maximum(ends, _published_at(table.snapshot)) if as_published else ends
     visible = _find_newest(usable_from, labels.at)
     gets_row = np.all([labels.has(name) for name in table.keys], axis=0)
@@ -227,33 +227,32 @@ def _keep_one_space(
         for table in with_vectors:
             places = np.unique(_find_days(table, labels, as_published, max_age)[1]).tolist()
             days[table.snapshot.name].update(table.snapshot.days[place] for place in places if place >= 0)
+    # The spaces of a day are read from all its rows: so only of days that some label gets.
     spaces_by_table = {
         table.snapshot.name: {day: table.snapshot.spaces(day) for day in days[table.snapshot.name]}
         for table in with_vectors
     }
     every_day = ((table.snapshot, day) for table in with_vectors for day in table.snapshot.days)
-    chosen = resolve_space(
+    space = resolve_space(
         spaces_by_table, space, lambda: {each for snapshot, day in every_day for each in snapshot.spaces(day)}
     )
     for table in with_vectors:
         spaces = [spaces_by_table[table.snapshot.name].get(day, ()) for day in table.snapshot.days]
-        table.in_space[:-1] = [chosen in of_day for of_day in spaces]
+        table.in_space[:-1] = [space in of_day for of_day in spaces]
 
 
 def _midnights_after(days: Sequence[date]) -> Ints:
-    """Midnight after each day."""
     # Not as datetimes of Python, which end with the year 9999.
-    following = np.array(days, "datetime64[D]") + np.timedelta64(1, "D")
-    return following.astype("datetime64[us]").astype(np.int64)
+    midnights = np.array(days, "datetime64[D]") + np.timedelta64(1, "D")
+    return midnights.astype("datetime64[us]").astype(np.int64)
 
 
 def _published_at(snapshot: Snapshot) -> Ints:
     """When the last file of each day was published; a day with a file that never was is after all labels."""
     files = [file for file in snapshot.files if file.partition["ds"]]
     instants = pa.array([file.partition.get("available_at") for file in files], INSTANT)
-    day = np.searchsorted(
-        _midnights_after(snapshot.days), _midnights_after([file.partition["ds"] for file in files])
-    )
+    ends_of_files = _midnights_after([file.partition["ds"] for file in files])
+    day = np.searchsorted(_midnights_after(snapshot.days), ends_of_files)
     last = np.full(len(snapshot.days), -AGES)
     np.maximum.at(last, day, instants.cast(pa.int64()).fill_null(AGES + 1).to_numpy())
     return last
@@ -261,6 +260,7 @@ def _published_at(snapshot: Snapshot) -> Ints:
 
 def _find_newest(since: Ints, at: Ints) -> Ints:
     """For each instant the last place of `since`, in whatever order that is, that is not after it; -1 for none."""
+    # In order of time, with the last place so far: a day that was published again is usable later than its successor.
     order = np.argsort(since, kind="stable")
     last = np.concatenate([[-1], np.maximum.accumulate(order)])
     return last[np.searchsorted(since[order], at, side="right")]
@@ -275,21 +275,24 @@ def _read_rows(table: _TableRequest, keys: Mapping[str, Key], day: Ints) -> tupl
     `day` is the place of each label's day among those of the table, -1 for none.
     """
     place, absent = np.full(len(day), -1), np.zeros(len(day), bool)
-    found: list[pa.Table] = []
+    matches: list[pa.Table] = []
     count = 0
     for number, labels in _group_by_day(day) if table.columns else ():
-        wanted = {name: key.of_rows(labels) for name, key in keys.items()}
-        rows, row_places = read_by_key(table.snapshot, wanted, table.snapshot.days[number], table.columns)
+        keys_of_day = {name: key.of_rows(labels) for name, key in keys.items()}
+        rows, row_places = read_by_key(
+            table.snapshot, keys_of_day, table.snapshot.days[number], table.columns
+        )
         absent[labels] = row_places < 0
         place[labels] = row_places + count
-        found.append(rows)
+        matches.append(rows)
         count += rows.num_rows
     place[absent] = count
-    return pa.concat_tables([*found, table.defaults()]), place
+    return pa.concat_tables([*matches, table.defaults()]), place
 
 
 def _group_by_day(day: Ints) -> Iterator[tuple[int, Ints]]:
     """Each day that some label has, and those labels."""
+    # One sort for all days: a comparison for each would go over all labels as often as there are days.
     order = np.argsort(day, kind="stable")
     days, starts = np.unique(day[order], return_index=True)
     # Of no labels there are no days, and yet one group.
