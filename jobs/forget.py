@@ -9,6 +9,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, date, datetime
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -68,16 +69,20 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     ids = _read_ids(args)
     job = Job("forget", args.root, args.run_id)
-    erased = [_erase(job, name, ids) for name in TABLES if CONTRACTS[name].personal and job.has(name)]
-    if not erased:
+    # upstream tables first: whoever read one before its mark can then no longer publish what is made of it
+    erasures = [_erase(job, name, ids) for name in TABLES if CONTRACTS[name].personal and job.has(name)]
+    if not erasures:
         raise JobError(f"no table under {args.root} holds listeners; there is nobody to erase")
-    released = _release(job)
+    release = _release(job)
     now = datetime.now(UTC)
-    for each in erased:
+    for each in erasures:
+        # what older releases hold stays until their life ends
         vacuum(job.warehouse, job.warehouse.create(CONTRACTS[each.table]), each.table, now)
-    receipt = _make_receipt(job, ids, erased, released, now)
+    receipt = _make_receipt(job, ids, erasures, release, now)
     _print_receipt(receipt)
-    print(f"Receipt: {_write_receipt(job, receipt)}")
+    path = job.warehouse.path("quality", "receipts", f"forget-{job.run_id}.json")
+    job.warehouse.write(path, json.dumps(receipt, default=str, indent=2))
+    print(f"Receipt: {path}")
     return 0
 
 
@@ -88,6 +93,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _read_ids(args: argparse.Namespace) -> list[str]:
+    # an empty one, as of a shell's unset variable, would be in the text of nearly every rejected row
     ids = [id_ for id_ in args.user if id_]
     if args.users:
         try:
@@ -102,50 +108,42 @@ def _read_ids(args: argparse.Namespace) -> list[str]:
 
 
 def _erase(job: Job, name: str, ids: Sequence[str]) -> Erasure:
-    """Tables come in the order in which they are made of each other: see `mark_erased`."""
     with job.lease(name):
-        done = Erasure(name, staged=_drop_staged(job, name))
-        while (files := _find_files(job, name, ids, done)) is not None:
-            _rewrite(job, name, ids, files)
-        job.say(
-            f"{name}: {done.rows:,} rows erased"
-            + (f", {len(done.staged)} staged batches" if done.staged else "")
-        )
-    return done
+        erasure = Erasure(name, staged=_drop_staged(job, name))
+        # looked at again after each rewrite: a publisher may have brought rows of them meanwhile
+        while (files := _find_files(job, name, ids, erasure)) is not None:
+            for start in range(0, len(files), FILES_PER_REWRITE):
+                # opened again for each chunk, for the same reason
+                table = job.warehouse.create(CONTRACTS[name])
+                chunk = tuple(files[start : start + FILES_PER_REWRITE])
+                gone = _rows_of_users(CONTRACTS[name], ids)
+                rewrite_files(job, Rewrite("erase", table, name, chunk, gone=gone))
+        staged = f", {len(erasure.staged)} staged batches" if erasure.staged else ""
+        job.say(f"{name}: {erasure.rows:,} rows erased{staged}")
+    return erasure
 
 
-def _rewrite(job: Job, name: str, ids: Sequence[str], files: Sequence[str]) -> None:
-    for start in range(0, len(files), FILES_PER_REWRITE):
-        # opened again for each chunk: a publisher may have come in between
-        table = job.warehouse.create(CONTRACTS[name])
-        some = tuple(files[start : start + FILES_PER_REWRITE])
-        rewrite_files(job, Rewrite("erase", table, name, some, gone=_rows_of_users(CONTRACTS[name], ids)))
-
-
-def _find_files(job: Job, name: str, ids: Sequence[str], done: Erasure) -> list[str] | None:
-    """Files that hold rows of these listeners; None once there are none, and that is in the log.
-
-    The mark is committed even where no row was found: a step that read its input before the
-    listener went from it must not publish now.
-    """
+def _find_files(job: Job, name: str, ids: Sequence[str], erasure: Erasure) -> list[str] | None:
+    """Files that hold rows of these listeners; None once there are none, and that is in the log."""
     from pyspark.sql import functions as F
 
     table = job.warehouse.add_missing_columns(CONTRACTS[name])
     rows_of_users = job.at(name, table.version()).where(_rows_of_users(CONTRACTS[name], ids))
-    path = F.element_at(F.split("_metadata.file_path", "/"), -1)
-    found = (
-        rows_of_users.groupBy(path.alias("file"))
-        .agg(F.count("*").alias("rows"), F.min("ds").alias("day"))
-        .collect()
-    )
-    if found:
-        names = {row["file"] for row in found}
-        done.rows += sum(row["rows"] for row in found)
-        done.first_day = min([row["day"] for row in found] + ([done.first_day] if done.first_day else []))
+    # by name alone, which each part file has of its own: Spark's paths are absolute, the log's are not
+    file = F.element_at(F.split("_metadata.file_path", "/"), -1).alias("file")
+    counts = rows_of_users.groupBy(file).agg(F.count("*").alias("rows"), F.min("ds").alias("day")).collect()
+    if counts:
+        names = {row["file"] for row in counts}
+        erasure.rows += sum(row["rows"] for row in counts)
+        days = [row["day"] for row in counts] + ([erasure.first_day] if erasure.first_day else [])
+        erasure.first_day = min(days)
         return [file for file, _ in list_file_days(table) if file.rsplit("/", 1)[-1] in names]
     try:
-        done.version = mark_erased(job, table, name).version
+        # even where no row was found: a step that read its input before the listener went from it must not
+        # publish now
+        erasure.version = mark_erased(job, table, name).version
     except CommitConflict:
+        # somebody published since we looked: nothing to rewrite yet, but look again
         return []
     return None
 
@@ -154,12 +152,14 @@ def _rows_of_users(contract: Contract, ids: Sequence[str]) -> Column:
     """Rows of these listeners. A rejected row may not say whose it is: then its text decides."""
     from pyspark.sql import functions as F
 
+    # never null: its negation selects the rows that stay, and a null would drop those without a listener
     condition = F.coalesce(F.col("user_id").isin(list(ids)), F.lit(False))
     if contract.entity == "user_id":  # the log knows buckets, and no names: files without them are not read
         return condition & F.col("bucket").isin(sorted({bucket(id_, contract.buckets) for id_ in ids}))
     if "raw" in contract.names:
         for start in range(0, len(ids), IDS_PER_PATTERN):
             names = "|".join(re.escape(id_) for id_ in ids[start : start + IDS_PER_PATTERN])
+            # as whole words: ann-1 is not ann-12; \b would end a word at the hyphen
             mentions = F.col("raw").rlike(rf"(?<![\w-])(?:{names})(?![\w-])")
             condition = condition | (F.col("user_id").isNull() & mentions)
     return condition
@@ -170,11 +170,16 @@ def _drop_staged(job: Job, name: str) -> list[str]:
 
     Where no lease keeps others away, one of them may lose the batch that it is making; it then says so.
     """
-    known = list_unpublished(job.warehouse, job.warehouse.create(CONTRACTS[name]), name)
-    for id_, path in known.items():
-        if id_ in list_unpublished(job.warehouse, job.warehouse.create(CONTRACTS[name]), name):
+
+    def list_staged() -> dict[str, str]:
+        return list_unpublished(job.warehouse, job.warehouse.create(CONTRACTS[name]), name)
+
+    batches = list_staged()
+    for id_, path in batches.items():
+        # listed again before each: it may have been published since, and then readers would lose its files
+        if id_ in list_staged():
             job.warehouse.remove(path)
-    return sorted(known)
+    return sorted(batches)
 
 
 def _release(job: Job) -> str:
@@ -189,47 +194,52 @@ def _release(job: Job) -> str:
 
 
 def _make_receipt(
-    job: Job, ids: Sequence[str], erased: Sequence[Erasure], released: str, now: datetime
+    job: Job, ids: Sequence[str], erasures: Sequence[Erasure], release: str, now: datetime
 ) -> dict[str, Any]:
-    """Ids as hashes: a receipt that names them would have to be erased too."""
+    first_day = min((each.first_day for each in erasures if each.first_day), default=None)
     return {
         "run": job.run_id,
         "erased_at": now,
+        # hashes: a receipt that names them would have to be erased too
         "sha256_of_ids": sorted(hashlib.sha256(id_.encode()).hexdigest() for id_ in ids),
-        "tables": [asdict(each) for each in erased],
-        "release": released,
-        "still_held": _find_remaining(job, ids, erased, now),
-        "trained_with_them": _aggregates_since(
-            job, min((e.first_day for e in erased if e.first_day), default=None)
-        ),
+        "tables": [asdict(each) for each in erasures],
+        "release": release,
+        "still_held": _find_remaining(job, ids, erasures, now),
+        "trained_with_them": _aggregates_since(job, first_day),
     }
 
 
 def _find_remaining(
-    job: Job, ids: Sequence[str], erased: Sequence[Erasure], now: datetime
+    job: Job, ids: Sequence[str], erasures: Sequence[Erasure], now: datetime
 ) -> list[dict[str, Any]]:
     """Where they still are: in releases, by looking; in other old versions, by how long those are kept."""
-    known = list_releases(job.warehouse.root)
-    looked: dict[tuple[str, int], bool] = {}
-    held = []
-    for release in select_unexpired(known, now):
-        versions = [(e.table, release.tables[e.table].version) for e in erased if e.table in release.tables]
-        for each in versions:
-            # versions that several releases name are read once
-            looked[each] = looked[each] if each in looked else _version_has_users(job, *each, ids)
-        if tables := sorted(name for name, version in versions if looked[name, version]):
-            until = "a newer release is made" if release is known[0] else release.expires_at + GRACE
-            held.append({"by": f"release {release.release_id}", "tables": tables, "until": until})
-    if held or any(each.rows for each in erased):
-        tables = sorted(each.table for each in erased)
-        held.append({"by": "versions in no release", "tables": tables, "until": now + RELEASE_LIFE + GRACE})
-    return held
+    releases = list_releases(job.warehouse.root)
+
+    # versions that several releases name are read once
+    @cache
+    def has_users(table: str, version: int) -> bool:
+        return _version_has_users(job, table, version, ids)
+
+    remaining: list[dict[str, Any]] = []
+    for release in select_unexpired(releases, now):
+        versions = {e.table: release.tables[e.table].version for e in erasures if e.table in release.tables}
+        if tables := sorted(name for name, version in versions.items() if has_users(name, version)):
+            # the newest has no end, so as to be there when nothing newer could be made
+            until = "a newer release is made" if release is releases[0] else release.expires_at + GRACE
+            remaining.append({"by": f"release {release.release_id}", "tables": tables, "until": until})
+    # a file that was dropped just now stays for a release's life: Spark may travel to it
+    if remaining or any(each.rows for each in erasures):
+        tables = sorted(each.table for each in erasures)
+        until = now + RELEASE_LIFE + GRACE
+        remaining.append({"by": "versions in no release", "tables": tables, "until": until})
+    return remaining
 
 
 def _version_has_users(job: Job, name: str, version: int, ids: Sequence[str]) -> bool:
     """Read without Spark, which refuses to travel as far back as a release may reach."""
     snapshot = Snapshot.at(table_uri(job.warehouse.root, name), version)
     contract = CONTRACTS[name]
+    # each file holds a narrow range of the 64 buckets: those without any of theirs are not opened
     buckets = {bucket(id_, contract.buckets) for id_ in ids} if contract.entity == "user_id" else None
     files = snapshot.select(buckets=buckets)
     return snapshot.read(files, ["user_id"], pc.field("user_id").isin(list(ids))).num_rows > 0
@@ -237,29 +247,24 @@ def _version_has_users(job: Job, name: str, version: int, ids: Sequence[str]) ->
 
 def _aggregates_since(job: Job, first: date | None) -> list[dict[str, Any]]:
     """Aggregates and models of many listeners, from the first day that these played on."""
-    found = []
+    aggregates = []
     for name in AGGREGATES:
+        # from the log: no row is read
         state = job.warehouse.state(name)
         days = [day for day in state.days if first and day >= first] if state else []
         if days:
-            found.append({"table": name, "first_ds": days[0], "last_ds": days[-1], "days": len(days)})
-    return found
-
-
-def _write_receipt(job: Job, receipt: dict[str, Any]) -> str:
-    path = job.warehouse.path("quality", "receipts", f"forget-{job.run_id}.json")
-    job.warehouse.write(path, json.dumps(receipt, default=str, indent=2))
-    return path
+            aggregates.append({"table": name, "first_ds": days[0], "last_ds": days[-1], "days": len(days)})
+    return aggregates
 
 
 def _print_receipt(receipt: dict[str, Any]) -> None:
-    erased = [(t["table"], t["rows"], t["version"], len(t["staged"])) for t in receipt["tables"]]
-    print(show.format_table(("table", "rows erased", "version", "staged batches dropped"), erased))
+    cells = [(t["table"], t["rows"], t["version"], len(t["staged"])) for t in receipt["tables"]]
+    print(show.format_table(("table", "rows erased", "version", "staged batches dropped"), cells))
     print(f"\nrelease without them: {receipt['release']}")
-    for held in receipt["still_held"]:
-        print(f"still held by {held['by']} ({', '.join(held['tables'])}) until {str(held['until'])[:16]}")
-    for made in receipt["trained_with_them"]:
-        print(f"made with their plays, and kept: {made['table']}, {made['days']} days to {made['last_ds']}")
+    for each in receipt["still_held"]:
+        print(f"still held by {each['by']} ({', '.join(each['tables'])}) until {str(each['until'])[:16]}")
+    for each in receipt["trained_with_them"]:
+        print(f"made with their plays, and kept: {each['table']}, {each['days']} days to {each['last_ds']}")
 
 
 if __name__ == "__main__":
