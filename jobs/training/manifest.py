@@ -22,15 +22,14 @@ NAME = "_manifest.json"
 
 @dataclass(frozen=True)
 class Manifest:
-    """`tables` has version, rows and content hash of each; `nulls` and `lost_to_max_age` are shares of the rows.
-
-    `space` is the one of its vectors, None where it has none.
-    """
+    """`tables` has version, rows and content hash of each; `nulls` and `lost_to_max_age` are shares of the rows;
+    `space` is the one of its vectors, None where it has none."""
 
     request: Request
     release: str
     tables: Mapping[str, Mapping[str, Any]]
     declarations: str
+    # not compared: a replay by other code is held to the content hash alone
     code: str
     label_rows: int
     label_hash: str
@@ -41,9 +40,6 @@ class Manifest:
     lost_to_max_age: Mapping[str, float] = field(default_factory=dict)
     space: str | None = None
 
-    def dumps(self) -> str:
-        return json.dumps(asdict(self), indent=2, default=str)
-
     @property
     def versions(self) -> dict[str, int]:
         return {name: int(table["version"]) for name, table in self.tables.items()}
@@ -51,6 +47,7 @@ class Manifest:
 
 def declarations() -> str:
     """Identifies every declared feature; another declaration of a name would give other values."""
+    # manifests hold this hash: another way to write a declaration down would refuse their replays
     return digest([group.declaration for group in FEATURE_GROUPS])
 
 
@@ -61,9 +58,10 @@ def manifest_path(path: str) -> str:
 
 def save(manifest: Manifest, out: str) -> str:
     path = manifest_path(out)
+    # beside the data: its name begins with _, so Spark and pyarrow take it for none of the set's files
     files, inner = filesystem(path)
     with files.open_output_stream(inner) as file:
-        file.write(manifest.dumps().encode())
+        file.write(json.dumps(asdict(manifest), indent=2, default=str).encode())
     return path
 
 
@@ -73,6 +71,7 @@ def load(path: str) -> Manifest:
     try:
         with files.open_input_stream(inner) as file:
             saved = json.loads(file.read())
+        # unknown fields are a TypeError below: a manifest of a newer version is refused, not half read
         request = Request.loads(saved.pop("request"))
         return Manifest(request=request, **{**saved, "columns": tuple(saved["columns"])})
     except FileNotFoundError:
@@ -85,6 +84,7 @@ def summarise(rows: DataFrame, features: Sequence[str], lost: Mapping[str, str])
     """Row count, content hash and shares of a written training set, in one scan."""
     from pyspark.sql import functions as F
 
+    # with a space: no column of a training set can be called so by accident
     measures = {f"null {name}": F.count_if(F.col(f"`{name}`").isNull()) for name in features}
     measures |= {f"lost {table}": F.count_if(F.expr(condition)) for table, condition in lost.items()}
     counted, counts = content(rows, measures)
