@@ -140,12 +140,12 @@ def _count_changes(
 
 
 def _partials_fingerprints(sessions: TableState, group: FeatureGroup) -> dict[date, str]:
-    """What each day's partials are computed from: the days that its longest tile sums up, and the declared parts."""
+    """What each day's partials are made of: the days that its longest tile sums up, and the declared parts."""
     declared = [group.keys, group.where, [(repr(part), group.longest_span(part)) for part in group.parts]]
     # days without plays are among them, as tiles end there too
     first, last = sessions.days[0].toordinal(), sessions.days[-1].toordinal()
     calendar = [date.fromordinal(n) for n in range(first, last + 1)]
-    # sums of hashes tell ranges of days apart in one pass, where a hash of each range would take all days squared
+    # sums of hashes tell ranges of days apart in one pass; a hash of each range would take all days squared
     hashes = (int(digest(sessions.published_hashes([day])), 16) for day in calendar)
     until = [0, *accumulate(hashes)]
     # a tile may reach back to before the first play

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date
+from functools import partial
 from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F
@@ -41,28 +42,25 @@ def main(argv: Sequence[str] | None = None) -> int:
     parameters = {"levels": args.levels, "codes": args.codes, "seed": args.seed}
     batch, batch_of_books = (job.batch(table, [day], inputs, parameters=parameters) for table in (IDS, BOOKS))
     with job.lease(IDS):
-        if not job.unchanged(batch):
-            embeddings = published.rows()
-            # fitted again, the books would give every track another id: the parameters are for a new space
-            books = (
-                semantic_ids.load_codebooks(row.asDict() for row in books_before.rows().collect())
-                if books_before
-                else _fit_books(embeddings, parameters)
-            )
+        if job.unchanged(batch):
+            return 0
+        embeddings = published.rows()
+        # fitted again, the books would give every track another id: the parameters are for a new space
+        if books_before:
+            books = semantic_ids.load_codebooks(row.asDict() for row in books_before.rows().collect())
+        else:
+            books = _fit_books(embeddings, parameters)
 
-            def publish_books(staged: StagedBatch) -> None:
-                """Before the ids are seen: ids without their books could not be read."""
-                if not staged.verdict.refused:
-                    # of the staged files, not of the plan, which would assign all codes once more
-                    ids = job.spark.read.format("delta").load(staged.path)
-                    job.publish(batch_of_books, semantic_ids.build_codebook_rows(ids, books, space, day))
+        def publish_books(staged: StagedBatch) -> None:
+            """Before the ids are seen: ids without their books could not be read."""
+            if not staged.verdict.refused:
+                # of the staged files, not of the plan, which would assign all codes once more
+                ids = job.spark.read.format("delta").load(staged.path)
+                job.publish(batch_of_books, semantic_ids.build_codebook_rows(ids, books, space, day))
 
-            job.publish(
-                batch,
-                semantic_ids.build_semantic_ids(embeddings, books),
-                lambda ids: _measure(job, ids, embeddings, before),
-                after_audit=publish_books,
-            )
+        rows = semantic_ids.build_semantic_ids(embeddings, books)
+        measure = partial(_measure, job, embeddings=embeddings, before=before)
+        job.publish(batch, rows, measure, after_audit=publish_books)
     return 0
 
 
@@ -89,13 +87,13 @@ def _fit_books(embeddings: DataFrame, parameters: dict[str, int]) -> semantic_id
 def _measure(job: Job, ids: DataFrame, embeddings: DataFrame, before: date | None) -> dict[str, float]:
     """Of the ids, and against the newest day before in the same books."""
     measures = semantic_ids.measure_ids(ids, embeddings)
-    compares = before is not None and measures["collisions"] > MANY
+    is_comparable = before is not None and measures["collisions"] > MANY
     # else the gate would miss the ratio that it has a bound for, and refuse every first day of a space
-    measures["has_collisions_and_day_before"] = float(compares)
+    measures["has_collisions_and_day_before"] = float(is_comparable)
     if before:
         old = job.at(IDS, job.version(IDS), [before])
         measures |= semantic_ids.measure_prefix_stability(old, ids)
-        if compares:
+        if is_comparable:
             old_embeddings = job.at(TABLE, job.version(TABLE), [before])
             collisions = semantic_ids.measure_ids(old, old_embeddings)["collisions"]
             measures["collisions_ratio"] = measures["collisions"] / max(FEW, collisions)

@@ -43,9 +43,9 @@ def _measure_hubs(job: Job, day: date, staged: DataFrame) -> dict[str, float]:
     # of the staged rows, where all neighbours are known: a sample has other hubs
     largest = largest_in_degree(staged)
     before = job.day_before("similar_tracks", day)
-    compares = before is not None and largest > MANY
-    measures = {"hubness@10": largest, "has_hubs_and_day_before": float(compares)}
-    if before is not None and compares:
+    is_comparable = before is not None and largest > MANY
+    measures = {"hubness@10": largest, "has_hubs_and_day_before": float(is_comparable)}
+    if before is not None and is_comparable:
         # the largest is 0 on a day when no track had a neighbour
         measures["hubness@10_ratio"] = largest / max(1.0, largest_in_degree(before))
     return measures

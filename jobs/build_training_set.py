@@ -50,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
     _check_free(args.out)
     old = load(args.replay) if args.replay else None
     manifest = _replay_request(args, old) if old else _new_request(args)
-    # a release holds its tables' versions for 35 days, so nothing is copied that an erasure would have to find
+    # a release holds its versions for 35 days, so no copy is made that an erasure would have to find
     job.pin(manifest.versions)
     labels = read_labels(job.spark, manifest.request.labels, manifest.request.at)
     if old:

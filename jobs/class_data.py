@@ -48,9 +48,9 @@ def _dump_classes(path: Path) -> None:
         # what is loaded by no query here is loaded from the jars by each JVM later: one of each common kind
         rows = spark.range(1000).selectExpr("id", "id % 7 as day", "cast(id as string) as name")
         rows.repartition("day").write.format("delta").partitionBy("day").save(f"{folder}/table")
-        read = spark.read.format("delta").load(f"{folder}/table")
-        read.groupBy("day").agg({"id": "sum", "name": "max"}).orderBy("day").collect()
-        read.join(read.groupBy("day").count(), "day").selectExpr("count_if(name > '5')").collect()
+        table = spark.read.format("delta").load(f"{folder}/table")
+        table.groupBy("day").agg({"id": "sum", "name": "max"}).orderBy("day").collect()
+        table.join(table.groupBy("day").count(), "day").selectExpr("count_if(name > '5')").collect()
         jvm: Any = SparkContext._gateway
         spark.stop()
         jvm.proc.stdin.close()  # it ends by itself when this pipe does; killed, it would write no archive

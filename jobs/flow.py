@@ -103,7 +103,7 @@ def _result(
 ) -> StepResult:
     if step.name in args.skip:
         return StepResult(step.name, SKIPPED, why="--skip")
-    # a source that has no catalogue is none with a fault
+    # a source may have no catalogue: no fault of the night
     if step.section and not getattr(source, step.section):
         return StepResult(step.name, NOT_MADE, why=f"source {source.name} has no section [{step.section}]")
     if stopped := _find_stopped_needs(step, before):

@@ -76,7 +76,7 @@ def run(args: argparse.Namespace) -> int:
     release = _release(job)
     now = datetime.now(UTC)
     for each in erasures:
-        # what older releases hold stays until their life ends
+        # removes what may go by now; what older releases hold stays until their life ends
         vacuum(job.warehouse, job.warehouse.create(CONTRACTS[each.table]), each.table, now)
     receipt = _make_receipt(job, ids, erasures, release, now)
     _print_receipt(receipt)
@@ -116,8 +116,8 @@ def _erase(job: Job, name: str, ids: Sequence[str]) -> Erasure:
                 # opened again for each chunk, for the same reason
                 table = job.warehouse.create(CONTRACTS[name])
                 chunk = tuple(files[start : start + FILES_PER_REWRITE])
-                gone = _rows_of_users(CONTRACTS[name], ids)
-                rewrite_files(job, Rewrite("erase", table, name, chunk, gone=gone))
+                users = _rows_of_users(CONTRACTS[name], ids)
+                rewrite_files(job, Rewrite("erase", table, name, chunk, gone=users))
         staged = f", {len(erasure.staged)} staged batches" if erasure.staged else ""
         job.say(f"{name}: {erasure.rows:,} rows erased{staged}")
     return erasure

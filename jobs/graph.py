@@ -35,7 +35,7 @@ class Step:
     uses: tuple[str, ...] = ()
     # those of `makes` that say what the gate refused: they reach days of which nothing was published
     records: tuple[str, ...] = ()
-    # of the source, that it reads
+    # the section of a source that it reads, if any
     section: str = ""
     # whether it can be asked for single days
     takes_days: bool = False

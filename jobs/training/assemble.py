@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 class TrainingRows:
     """The labels with their features, and the split.
 
-    `outputs` are the columns that were added, `daily` the tables whose `feature_at` is among them; `space` is the
-    one of the vectors, None where there are none.
+    `outputs` are the columns that were added, `daily` the tables whose `feature_at` is among them; `space`
+    is the one of the vectors, None where there are none.
     """
 
     rows: DataFrame

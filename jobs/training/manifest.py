@@ -22,8 +22,8 @@ NAME = "_manifest.json"
 
 @dataclass(frozen=True)
 class Manifest:
-    """`tables` has version, rows and content hash of each; `nulls` and `lost_to_max_age` are shares of the rows;
-    `space` is the one of its vectors, None where it has none."""
+    """`tables` has version, rows and content hash of each; `nulls` and `lost_to_max_age` are shares of the
+    rows; `space` is the one of its vectors, None where it has none."""
 
     request: Request
     release: str

@@ -69,7 +69,7 @@ class RequestedTable:
 def _requested_tables(manifest: Manifest) -> Iterator[RequestedTable]:
     daily, label_time = split_refs(manifest.request)
     groups = {group.table: group for group in FEATURE_GROUPS}
-    # a table may be requested both ways; vectors and catalogues are in no group, and have no definition by plays
+    # a table may be requested both ways; vectors are in no group, and have no definition by plays
     for columns, at_label_time in (
         (label_time_columns(label_time), True),
         (daily_columns(daily, manifest.tables), False),
@@ -98,11 +98,11 @@ def _read_plays(job: Job, group: FeatureGroup, rows: list[Row]) -> dict[tuple[st
     from pyspark.sql import functions as F
 
     keys = {tuple(row[name] for name in group.keys) for row in rows}
-    known = sorted(key for key in keys if None not in key)
-    if not known:
+    entity_keys = sorted(key for key in keys if None not in key)
+    if not entity_keys:
         return {}
-    entities = job.spark.createDataFrame(known, ", ".join(f"{key} string" for key in group.keys))
-    # all plays there ever were, since a lifetime has no first day; of few entities, so no shuffle of the plays
+    entities = job.spark.createDataFrame(entity_keys, ", ".join(f"{key} string" for key in group.keys))
+    # all plays there ever were, since a lifetime has no first day; of few entities, so without a shuffle
     sessions = plays_of_group(job.read("sessions"), group).join(F.broadcast(entities), [*group.keys])
     # inputs come from the declarations' own SQL, by Spark; what is done with them is Python's alone
     sqls = {sql for f in group.features for sql in inputs(f)}

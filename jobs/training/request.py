@@ -100,8 +100,9 @@ def _resolve(refs: Sequence[str], tables: Mapping[str, Columns], place: str) -> 
     for ref in refs:
         table, _, column = ref.partition(":")
         if table not in tables:
+            names = ", ".join(tables)
             raise WrongUsage(
-                f"feature {ref}: no table {table!r} with features in the {place}; there are: {', '.join(tables)}"
+                f"feature {ref}: no table {table!r} with features in the {place}; there are: {names}"
             )
         if column and column not in tables[table]:
             raise WrongUsage(

@@ -33,8 +33,8 @@ def keep_one_space(
     """
     with_vectors = [table for table in tables if _is_of_one_space(table, request.space)]
     check_has_spaces(request.space, with_vectors, [table.name for table in tables])
-    # two small jobs per such table: over the labels' keys and instants, then over the spaces of the days these get.
-    # Only of those days: a table may hold spaces that no label meets
+    # two small jobs per such table: over the labels' keys and instants, then over the spaces of the days
+    # that these get. Of no other days: a table may hold spaces that no label meets
     spaces = {table.name: _read_spaces(table.rows, _days(request, labels, table)) for table in with_vectors}
     chosen = resolve_space(spaces, request.space, lambda: _read_all_spaces(job, with_vectors))
     days = {
