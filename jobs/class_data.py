@@ -22,7 +22,7 @@ PATIENCE_S = 300
 def make_archive() -> bool:
     """Runs a JVM that writes down which classes it loaded; whether there is an archive now. It is no must."""
     archive = class_archive()
-    # with an archive mapped, Java 17 writes no other
+    # Java 17 does not start where it is to map one archive and to write another
     archive.unlink(missing_ok=True)
     # a process of its own: the archive is written when the JVM ends, and ours may be needed on
     command = [sys.executable, "-m", __name__, str(archive)]

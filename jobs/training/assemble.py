@@ -149,7 +149,7 @@ def _with_split(request: Request, rows: DataFrame) -> DataFrame:
     entity = _split_entity(request, rows)
     if "split" in rows.columns:
         raise WrongUsage("the labels have a column 'split' already; rename it")
-    # quoted: a label's column may be called anything, dots included
+    # quoted: a label's column may have dots in its name
     at = F.col(f"`{request.at}`")
     return rows.withColumn("split", split(at, request.split_instants, entity, request.shares))
 

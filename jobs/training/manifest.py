@@ -84,7 +84,7 @@ def summarise(rows: DataFrame, features: Sequence[str], lost: Mapping[str, str])
     """Row count, content hash and shares of a written training set, in one scan."""
     from pyspark.sql import functions as F
 
-    # with a space: no column of a training set can be called so by accident
+    # names with a space, since `content` has sums of its own in the same row
     measures = {f"null {name}": F.count_if(F.col(f"`{name}`").isNull()) for name in features}
     measures |= {f"lost {table}": F.count_if(F.expr(condition)) for table, condition in lost.items()}
     counted, counts = content(rows, measures)
