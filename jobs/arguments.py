@@ -14,16 +14,16 @@ from segue.project import find_project
 
 def new_parser(module_doc: str | None, prog: str) -> argparse.ArgumentParser:
     """The parser of a step, with the arguments that every job takes."""
-    parser = argparse.ArgumentParser(
-        prog=f"segue run {prog}", description=(module_doc or "").split("\n\n")[0]
-    )
+    # a module's first paragraph is for its users, what follows for who reads the code
+    description = (module_doc or "").split("\n\n")[0]
+    parser = argparse.ArgumentParser(prog=f"segue run {prog}", description=description)
     add_common_arguments(parser)
     return parser
 
 
 def add_common_arguments(parser: argparse.ArgumentParser) -> None:
-    """--root and --run-id."""
     add_root(parser)
+    # a flow gives all of its steps one id: the report finds their audits by it
     parser.add_argument(
         "--run-id", type=parse_run_id, help="name of the run in the quality results (made from the clock)"
     )
@@ -32,7 +32,7 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
 def add_source_arguments(
     parser: argparse.ArgumentParser, files: str = "files, folders or globs", setting: str = "input"
 ) -> argparse.ArgumentParser:
-    """--source and --input, for what reads files of others; a project can name them, then they are not required.
+    """For what reads files of others; a project can name them, then they are not required.
 
     Args:
         setting: of the project, with the files.
@@ -47,12 +47,12 @@ def add_source_arguments(
 
 
 def add_day_arguments(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
-    """--day, or --from and --to; without them, whatever is stale."""
-    parser.add_argument(
-        "--day", type=parse_day, help="one day, YYYY-MM-DD (default: every day that is stale)"
-    )
-    parser.add_argument("--from", dest="first", type=parse_day, help="first of several days")
-    parser.add_argument("--to", dest="last", type=parse_day, help="last of several days, itself included")
+    """For the steps that make single days; without them, whatever is stale."""
+    add = parser.add_argument
+    add("--day", type=parse_day, help="one day, YYYY-MM-DD (default: every day that is stale)")
+    # `from` is no name that Python takes for an attribute
+    add("--from", dest="first", type=parse_day, help="first of several days")
+    add("--to", dest="last", type=parse_day, help="last of several days, itself included")
     return parser
 
 
@@ -69,6 +69,7 @@ def requested_days(args: argparse.Namespace, stale: Callable[[], list[date]]) ->
         return stale()
     if first is None or last is None or last < first:
         raise WrongUsage(f"a range needs --from and --to, in order; got --from {first} --to {last}")
+    # every day of the calendar; one beyond the source is refused where the batch is made
     return [date.fromordinal(n) for n in range(first.toordinal(), last.toordinal() + 1)]
 
 
@@ -86,4 +87,5 @@ def parse_day(text: str) -> date:
     try:
         return date.fromisoformat(text)
     except ValueError:
+        # of a ValueError argparse prints "invalid parse_day value", of this the text
         raise argparse.ArgumentTypeError(f"{text!r} is no day; write 2026-11-20") from None

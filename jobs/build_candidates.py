@@ -9,13 +9,7 @@ from features.embeddings.settings import CandidateSettings
 from jobs.arguments import new_parser
 from jobs.embeddings.candidate_files import CandidateFiles
 from jobs.embeddings.scratch import Scratch
-from jobs.embeddings.steps import (
-    TABLE,
-    add_day_argument,
-    configure_search,
-    days_ending,
-    resolve_day,
-)
+from jobs.embeddings.steps import TABLE, add_day_argument, configure_search, days_ending, resolve_day
 from jobs.errors import JobError
 from jobs.job import Job
 from jobs.settings_flags import add_flags, from_flags
@@ -23,42 +17,39 @@ from schemas import CONTRACTS
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    arguments = add_day_argument(new_parser(__doc__, "build-candidates"))
-    arguments.add_argument(
-        "--days", type=int, default=30, help="days of sessions to take seeds from (%(default)s)"
-    )
-    arguments.add_argument("-k", type=int, default=100, help="next tracks per seed (%(default)s)")
-    add_flags(arguments, CandidateSettings)
-    args = arguments.parse_args(argv)
+    parser = add_day_argument(new_parser(__doc__, "build-candidates"))
+    add = parser.add_argument
+    add("--days", type=int, default=30, help="days of sessions to take seeds from (%(default)s)")
+    add("-k", type=int, default=100, help="next tracks per seed (%(default)s)")
+    add_flags(parser, CandidateSettings)
+    args = parser.parse_args(argv)
     settings = from_flags(args, CandidateSettings)
     job = Job("build-candidates", args.root, args.run_id)
     day = resolve_day(job, args.day)
+    # those of another day may be of another space, whose tracks and scores do not compare
     if day not in job.source("similar_tracks").days:
         raise JobError(f"there are no similar tracks of {day}; run build-similar-tracks for that day first")
     sessions = job.table("sessions", days_ending(day, args.days))
     published, similar = job.table(TABLE, [day]), job.table("similar_tracks", [day])
+    # without a catalogue no track is explicit or of a known artist, and there are candidates all the same
     catalogue = job.find("tracks")
-    batch = job.batch(
-        "candidates",
-        [day],
-        [sessions, published, similar, catalogue],
-        parameters={"days": args.days, "k": args.k, **dict(settings)},
-    )
+    inputs = [sessions, published, similar, catalogue]
+    parameters = {"days": args.days, "k": args.k, **dict(settings)}
+    batch = job.batch("candidates", [day], inputs, parameters=parameters)
+    # from before the files are written: two runs of one batch have one scratch
     with job.lease("candidates"):
         if job.unchanged(batch):
             return 0
         embeddings = published.rows()
-        empty = CONTRACTS["tracks"].struct()
-        tracks = catalogue.rows() if catalogue else job.spark.createDataFrame([], empty)
+        no_tracks = CONTRACTS["tracks"].struct()
+        tracks = catalogue.rows() if catalogue else job.spark.createDataFrame([], no_tracks)
         files = CandidateFiles(Scratch(job.warehouse.path("scratch", "candidates", batch.fingerprint)))
         try:
-            files.write(
-                embeddings,
-                tracks,
-                find_next_tracks(embeddings, args.k, configure_search(job)),
-                similar.rows(),
-            )
+            # no table, unlike the similar ones: nothing but this step reads them
+            following = find_next_tracks(embeddings, args.k, configure_search(job))
+            files.write(embeddings, tracks, following, similar.rows())
             rows = files.choose(sessions.rows(), embeddings, day, settings)
+            # nothing is chosen before the batch is staged, so the files must last until then
             job.publish(
                 batch, rows, if_empty="no track is near what a listener played and was not just played"
             )

@@ -36,6 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if name not in steps:
         raise WrongUsage(f"give the step first, one of {', '.join(steps)}; got {name or 'nothing'}")
     step = steps[name]
+    # not `capitalize`, which would make small letters of all others
     description = f"{step.help[0].upper()}{step.help[1:]}."
     args = add_day_arguments(new_parser(description, name)).parse_args(arguments)
     args.run_id = args.run_id or new_run_id()
@@ -44,9 +45,11 @@ def main(argv: Sequence[str] | None = None) -> int:
             continue
         job = Job(name, args.root, args.run_id)
         _update_partials(job, group)
+        # pairs have no daily table: a row a day for every pair there ever was is the plays times the days
         if not group.daily:
             continue
         if has_rows(job.warehouse, group.partials_table):
+            # a job of its own: the first may have pinned the partials at the version before
             _update_features(Job(name, args.root, args.run_id), group, args)
         else:
             job.not_made(group.table, _no_entity_reason(group))
@@ -59,8 +62,9 @@ def _update_partials(job: Job, group: FeatureGroup) -> None:
     if sessions.empty_columns & set(group.keys):  # or all history would be read each night, to find nobody
         job.not_made(table, _no_entity_reason(group))
         return
-    wanted = _partials_fingerprints(sessions, group)
-    days = stale_days(job.warehouse, table, wanted)
+    fingerprints = _partials_fingerprints(sessions, group)
+    # whatever days were asked for: features of one day are merged from partials of many
+    days = stale_days(job.warehouse, table, fingerprints)
     if not days:
         job.up_to_date(table, "no day of sessions is new or changed")
         return
@@ -69,25 +73,29 @@ def _update_partials(job: Job, group: FeatureGroup) -> None:
     earlier = [day for day in earlier_days(days) if published and day in published.day_states]
     tiles = job.find(table, earlier) if earlier else None
     plays = job.table("sessions", days)
-    batch = job.batch(table, days, [tiles, plays], upstream=wanted, deterministic=group.deterministic)
+    # bytes of sketches depend on the order of rows or on a coin: such a group may differ in a rerun
+    exact = group.deterministic
+    batch = job.batch(table, days, [tiles, plays], upstream=fingerprints, deterministic=exact)
     rows = partial_rows(plays.rows(), group, days, tiles.rows() if tiles else None)
     job.publish(batch, rows, if_empty=_no_entity_reason(group))
 
 
 def _update_features(job: Job, group: FeatureGroup, args: argparse.Namespace) -> None:
-    wanted = _features_fingerprints(job, group, group.identities)
+    fingerprints = _features_fingerprints(job, group, group.identities)
     # tables of before name a day by all that the declarations said, prose included; to make them again would cost
     # every day there is, for the same values
     former = _features_fingerprints(job, group, [repr(feature) for feature in group.features])
-    days = requested_days(args, lambda: stale_days(job.warehouse, group.table, wanted, former))
+    days = requested_days(args, lambda: stale_days(job.warehouse, group.table, fingerprints, former))
     if not days:
         job.up_to_date(group.table, f"no day of {group.partials_table} is new or changed")
         return
+    # at most 2 log2(w) tiles for a window of w days, and 15 for all time: never the whole table
     partials = job.table(group.partials_table, partial_days(group, days))
+    # of no day at all, unless the group declares exact distinct counts, which have no part
     plays = job.table("sessions", play_days(group, days))
-    batch = job.batch(
-        group.table, days, [partials, plays], upstream=wanted, deterministic=group.deterministic
-    )
+    exact = group.deterministic
+    batch = job.batch(group.table, days, [partials, plays], upstream=fingerprints, deterministic=exact)
+    # looked at first: after the commit, the newest version is ours
     before = job.warehouse.state(group.table)
     outcome = job.publish(batch, window_features(partials.rows(), plays.rows(), group, days))
     if before and outcome.version is not None:
@@ -102,18 +110,20 @@ def _no_entity_reason(group: FeatureGroup) -> str:
 def _record_changes(job: Job, group: FeatureGroup, batch: Batch, before: TableState) -> None:
     """Of days that were published before: late plays, or a new declaration, have changed them."""
     now = job.warehouse.state(group.table)
-    again = [
+    # by the hashes of days, so that nothing is read of one that holds what it held
+    days = [
         day for day in before.days if now and not now.day_states[day].same_content_as(before.day_states[day])
     ]
-    if not (now and again):
+    if not (now and days):
         return
-    old, new = (job.at(group.table, state.version, again) for state in (before, now))
+    old, new = (job.at(group.table, state.version, days) for state in (before, now))
+    # a column that is new has no old values to differ from
     columns = [name for f, w in group.feature_windows if (name := f.name(w)) in old.columns]
     counts = _count_changes(old, new, group.contract().key, columns)
-    rows = sum(now.day_states[day].rows for day in again)
-    record_changes(job.warehouse, job.run_id, batch, again, rows, counts)
-    some = ", ".join(sorted((name for name in counts if counts[name]), key=lambda name: -counts[name])[:3])
-    job.say(f"{len(again)} days opened again from {again[0]}; changed most: {some or 'nothing'}")
+    rows = sum(now.day_states[day].rows for day in days)
+    record_changes(job.warehouse, job.run_id, batch, days, rows, counts)
+    most = sorted((name for name in counts if counts[name]), key=lambda name: -counts[name])[:3]
+    job.say(f"{len(days)} days opened again from {days[0]}; changed most: {', '.join(most) or 'nothing'}")
 
 
 def _count_changes(
@@ -122,34 +132,35 @@ def _count_changes(
     """Per column, in how many rows of either side it has another value, or is on one side alone."""
     from pyspark.sql import functions as F
 
+    # a struct per side is null where that side has no row, which a null value could not say
     sides = [rows.select(*key, F.struct(*columns).alias(side)) for rows, side in ((old, "old"), (new, "new"))]
     both = sides[0].join(sides[1], [*key], "full")
     one_sided = F.col("old").isNull() | F.col("new").isNull()
+    # null-safe: with `!=`, a value that became null, or was null before, would not count
     differs = {name: ~F.col(f"old.{name}").eqNullSafe(F.col(f"new.{name}")) for name in columns}
     (row,) = both.agg(*[F.count_if(one_sided | differs[name]).alias(name) for name in columns]).collect()
     return dict(row.asDict())
 
 
 def _partials_fingerprints(sessions: TableState, group: FeatureGroup) -> dict[date, str]:
-    """What each day's partials are computed from: the days that its longest tile sums up, and the declared parts.
-
-    Days without plays are among them, as tiles end there too. Sums of hashes tell ranges of days apart
-    in one pass, where a hash of each range would take all days squared.
-    """
+    """What each day's partials are made of: the days that its longest tile sums up, and the declared parts."""
     declared = [group.keys, group.where, [(repr(part), group.longest_span(part)) for part in group.parts]]
+    # days without plays are among them, as tiles end there too
     first, last = sessions.days[0].toordinal(), sessions.days[-1].toordinal()
     calendar = [date.fromordinal(n) for n in range(first, last + 1)]
+    # sums of hashes tell ranges of days apart in one pass; a hash of each range would take all days squared
     hashes = (int(digest(sessions.published_hashes([day])), 16) for day in calendar)
     until = [0, *accumulate(hashes)]
+    # a tile may reach back to before the first play
     spans = [min(tiles_ending_on(day)[-1].span, n) for n, day in enumerate(calendar, 1)]
     return {day: digest(declared, until[n + 1] - until[n + 1 - spans[n]]) for n, day in enumerate(calendar)}
 
 
 def _features_fingerprints(job: Job, group: FeatureGroup, declared: Any) -> Mapping[date, str]:
     """Of the partials up to each day that has plays; and of the plays, for what is no part of partials."""
+    # a lifetime holds all plays, so a late one changes every later day; the fingerprints are cumulative
     partials = job.source(group.partials_table).cumulative_fingerprints()
     plays = job.source("sessions").cumulative_fingerprints()
-    # A lifetime holds all plays, so a late one changes every later day; the fingerprints are cumulative.
     return {day: digest(declared, partials[day], plays[day]) for day in plays if day in partials}
 
 

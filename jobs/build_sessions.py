@@ -13,9 +13,8 @@ from jobs.publishing.state import TableState, digest
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = add_day_arguments(new_parser(__doc__, "build-sessions"))
-    parser.add_argument(
-        "--gap-ms", type=int, default=GAP_MS, help="silence that ends a session (%(default)s ms)"
-    )
+    gap_help = "silence that ends a session (%(default)s ms)"
+    parser.add_argument("--gap-ms", type=int, default=GAP_MS, help=gap_help)
     args = parser.parse_args(argv)
     job = Job("build-sessions", args.root, args.run_id)
     plays_state = job.source("plays")
@@ -25,10 +24,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         job.up_to_date("sessions", "no day of plays is new or changed")
         return 0
     plays = job.table("plays", days)
+    # on the first day ever there is no table to go on from
     earlier = job.find("sessions", earlier_days(days[0], args.gap_ms, _has_source_sessions(plays_state)))
-    batch = job.batch(
-        "sessions", days, [plays, earlier], upstream=upstream, parameters={"gap_ms": args.gap_ms}
-    )
+    parameters = {"gap_ms": args.gap_ms}
+    batch = job.batch("sessions", days, [plays, earlier], upstream=upstream, parameters=parameters)
     job.publish(batch, cut_sessions(plays.rows(), earlier.rows() if earlier else None, args.gap_ms))
     return 0
 

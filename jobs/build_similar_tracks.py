@@ -20,13 +20,14 @@ MANY = 20.0
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    arguments = add_day_argument(new_parser(__doc__, "build-similar-tracks"))
-    arguments.add_argument("-k", type=int, default=50, help="neighbours of a track (%(default)s)")
-    args = arguments.parse_args(argv)
+    parser = add_day_argument(new_parser(__doc__, "build-similar-tracks"))
+    parser.add_argument("-k", type=int, default=50, help="neighbours of a track (%(default)s)")
+    args = parser.parse_args(argv)
     job = Job("build-similar-tracks", args.root, args.run_id)
     day = resolve_day(job, args.day)
     embeddings = job.table(TABLE, [day])
     batch = job.batch("similar_tracks", [day], [embeddings], parameters={"k": args.k})
+    # before the search is configured, which would open a session
     if job.unchanged(batch):
         return 0
     try:
@@ -39,11 +40,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _measure_hubs(job: Job, day: date, staged: DataFrame) -> dict[str, float]:
     """Of the rows, and against the day published before, where there are hubs to compare."""
+    # of the staged rows, where all neighbours are known: a sample has other hubs
     largest = largest_in_degree(staged)
     before = job.day_before("similar_tracks", day)
-    compares = before is not None and largest > MANY
-    measures = {"hubness@10": largest, "has_hubs_and_day_before": float(compares)}
-    if before is not None and compares:
+    is_comparable = before is not None and largest > MANY
+    measures = {"hubness@10": largest, "has_hubs_and_day_before": float(is_comparable)}
+    if before is not None and is_comparable:
+        # the largest is 0 on a day when no track had a neighbour
         measures["hubness@10_ratio"] = largest / max(1.0, largest_in_degree(before))
     return measures
 

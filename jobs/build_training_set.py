@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from dataclasses import fields, replace
 
 from features.joins.feature_table import output_name
 from jobs.arguments import add_common_arguments
@@ -20,53 +19,31 @@ from segue import show
 from segue.releases import open_release
 from segue.storage import filesystem
 
-if TYPE_CHECKING:
-    pass
-
 FORMATS = ("delta", "parquet")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.description = __doc__
     add_common_arguments(parser)
-    parser.add_argument(
-        "--labels", metavar="PATH", help="Delta table, parquet or .csv: keys, an instant, anything"
-    )
-    parser.add_argument(
-        "--features", nargs="+", default=[], metavar="TABLE[:COLUMN]", help="see segue features"
-    )
-    parser.add_argument(
-        "--at-label-time",
-        nargs="+",
-        default=[],
-        metavar="TABLE[:COLUMN]",
-        help="the same, of windows that end at the label's own instant",
-    )
-    parser.add_argument(
-        "--at", default="label_at", metavar="COLUMN", help="the labels' instant, UTC (%(default)s)"
-    )
-    parser.add_argument("--as-published", action="store_true", help="only what had been published by then")
-    parser.add_argument(
-        "--max-age", type=float, metavar="DAYS", help="older values come out null (default: any age)"
-    )
-    parser.add_argument(
-        "--space",
-        metavar="ID",
-        help="take vectors of this space, where labels get days of several; else null",
-    )
-    parser.add_argument("--release", help="the release to read (default: the newest)")
-    parser.add_argument(
-        "--split-at", nargs="+", default=[], metavar="INSTANT", help="where validation, test begin"
-    )
-    parser.add_argument(
-        "--split-by", metavar="COLUMN", help="what must not be in two splits, such as user_id"
-    )
-    parser.add_argument(
-        "--shares", nargs="+", type=float, default=[], metavar="SHARE", help="of it, per split"
-    )
-    parser.add_argument("--out", required=True, metavar="PATH", help="a folder that is made")
-    parser.add_argument("--format", choices=FORMATS, default="parquet", help="(%(default)s)")
-    parser.add_argument("--replay", metavar="MANIFEST", help="make a training set again; give --out alone")
+    add, feature = parser.add_argument, "TABLE[:COLUMN]"
+    # not required: a replay has them from its manifest
+    add("--labels", metavar="PATH", help="Delta table, parquet or .csv: keys, an instant, anything")
+    add("--features", nargs="+", default=[], metavar=feature, help="see segue features")
+    at_label_time = "the same, of windows that end at the label's own instant"
+    add("--at-label-time", nargs="+", default=[], metavar=feature, help=at_label_time)
+    add("--at", default="label_at", metavar="COLUMN", help="the labels' instant, UTC (%(default)s)")
+    add("--as-published", action="store_true", help="only what had been published by then")
+    add("--max-age", type=float, metavar="DAYS", help="older values come out null (default: any age)")
+    space = "take vectors of this space, where labels get days of several; else null"
+    add("--space", metavar="ID", help=space)
+    add("--release", help="the release to read (default: the newest)")
+    split_at = "where validation, test begin"
+    add("--split-at", dest="instants", nargs="+", default=[], metavar="INSTANT", help=split_at)
+    add("--split-by", metavar="COLUMN", help="what must not be in two splits, such as user_id")
+    add("--shares", nargs="+", type=float, default=[], metavar="SHARE", help="of it, per split")
+    add("--out", required=True, metavar="PATH", help="a folder that is made")
+    add("--format", choices=FORMATS, default="parquet", help="(%(default)s)")
+    add("--replay", metavar="MANIFEST", help="make a training set again; give --out alone")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -74,19 +51,24 @@ def run(args: argparse.Namespace) -> int:
     _check_free(args.out)
     old = load(args.replay) if args.replay else None
     manifest = _replay_request(args, old) if old else _new_request(args)
+    # a release holds its versions for 35 days, so no copy is made that an erasure would have to find
     job.pin(manifest.versions)
     labels = read_labels(job.spark, manifest.request.labels, manifest.request.at)
     if old:
+        # before the join: other labels cannot give the rows of then
         check_same(labels, old.label_rows, old.label_hash, old.request.labels)
     manifest = replace(manifest, label_rows=labels.count, label_hash=labels.content_hash)
     job.say(f"{labels.count:,} labels, {labels.days[0]} to {labels.days[-1]}, release {manifest.release}")
     training = assemble(job, manifest.request, labels, manifest.versions)
     training.rows.write.format(args.format).save(args.out)
-    # The manifest describes what lies there: read back, not the rows as planned.
+    # the manifest describes what lies there: read back, not the rows as planned
     written = job.spark.read.format(args.format).load(args.out)
     summary = summarise(written, training.outputs, age_conditions(manifest.request, training.daily))
-    manifest = replace(manifest, space=training.space, identities=_identities(training.outputs), **summary)
+    identities = _identities(training.outputs)
+    manifest = replace(manifest, space=training.space, identities=identities, **summary)
+    # saved before it is compared: a replay that gave other rows says in its own manifest which
     path = save(manifest, args.out)
+    # each daily table adds its `feature_at`, which is no feature
     _print_summary(job, manifest, len(training.outputs) - len(training.daily), path)
     if old:
         check_replay(old, manifest)
@@ -104,18 +86,8 @@ def _new_request(args: argparse.Namespace) -> Manifest:
     if not args.labels or not (args.features or args.at_label_time):
         raise WrongUsage("give --labels PATH and --features TABLE[:COLUMN] ..., or --replay MANIFEST")
     release = open_release(args.root, args.release)
-    request = Request(
-        labels=args.labels,
-        features=tuple(args.features),
-        at_label_time=tuple(args.at_label_time),
-        at=args.at,
-        as_published=args.as_published,
-        max_age=args.max_age,
-        instants=tuple(args.split_at),
-        split_by=args.split_by,
-        shares=tuple(args.shares),
-        space=args.space,
-    )
+    # a flag for each field, so one that has none fails here at once
+    request = Request.loads({field.name: getattr(args, field.name) for field in fields(Request)})
     tables = {name: vars(entry) for name, entry in release.tables.items()}
     return Manifest(request, release.release_id, tables, code_version(), 0, "")
 
@@ -131,7 +103,8 @@ def _replay_request(args: argparse.Namespace, old: Manifest) -> Manifest:
             "--replay takes labels, features, space and release from the manifest; give --out alone"
         )
     request = old.request.with_columns(tuple(old.nulls))
-    # daily values lie in the pinned versions; what is computed at label time needs the declaration of then
+    # daily values lie in the pinned versions; what is computed at label time needs the declaration of then. Other code
+    # is no reason to refuse: it mostly gives the same rows, and the content hash says so
     if changed := old.changed_features(split_refs(request)[1]):
         raise WrongUsage(
             f"{args.replay}: declared otherwise by now or no more: {', '.join(changed)}; the replay would be another "

@@ -12,22 +12,18 @@ from jobs.job import Job
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    arguments = add_day_argument(new_parser(__doc__, "build-user-embeddings"))
-    arguments.add_argument("--days", type=int, default=30, help="days of sessions to average (%(default)s)")
-    arguments.add_argument(
-        "--half-life", type=float, default=7.0, help="days after which a play weighs half (%(default)s)"
-    )
-    args = arguments.parse_args(argv)
+    parser = add_day_argument(new_parser(__doc__, "build-user-embeddings"))
+    add = parser.add_argument
+    add("--days", type=int, default=30, help="days of sessions to average (%(default)s)")
+    # over the 30 days, weights fall to 0.5 ** (30 / 7), a twentieth: a longer history would hardly show
+    add("--half-life", type=float, default=7.0, help="days after which a play weighs half (%(default)s)")
+    args = parser.parse_args(argv)
     job = Job("build-user-embeddings", args.root, args.run_id)
     day = resolve_day(job, args.day)
-    days = days_ending(day, args.days)
-    embeddings, sessions = job.table(TABLE, [day]), job.table("sessions", days)
-    batch = job.batch(
-        "user_embeddings",
-        [day],
-        [embeddings, sessions],
-        parameters={"days": args.days, "half": args.half_life},
-    )
+    embeddings, sessions = job.table(TABLE, [day]), job.table("sessions", days_ending(day, args.days))
+    # `half` is what published batches were identified by: another name would make every day again
+    parameters = {"days": args.days, "half": args.half_life}
+    batch = job.batch("user_embeddings", [day], [embeddings, sessions], parameters=parameters)
     if job.unchanged(batch):
         return 0
     try:

@@ -22,7 +22,9 @@ PATIENCE_S = 300
 def make_archive() -> bool:
     """Runs a JVM that writes down which classes it loaded; whether there is an archive now. It is no must."""
     archive = class_archive()
+    # Java 17 does not start where it is to map one archive and to write another
     archive.unlink(missing_ok=True)
+    # a process of its own: the archive is written when the JVM ends, and ours may be needed on
     command = [sys.executable, "-m", __name__, str(archive)]
     try:
         subprocess.run(command, capture_output=True, check=False, timeout=PATIENCE_S)
@@ -35,17 +37,20 @@ def _dump_classes(path: Path) -> None:
     """One session with a write, a read and an aggregation; the archive is written when its JVM ends by itself."""
     from pyspark import SparkContext
 
+    # renamed when whole: a JVM that starts meanwhile must not map half of it
     half = path.with_suffix(f".{os.getpid()}")
     with tempfile.TemporaryDirectory() as folder:
         settings = Path(folder, "spark.conf")
+        # the user's file of settings is the one way for an option of Java into `open_session`
         settings.write_text(f"spark.driver.extraJavaOptions -XX:ArchiveClassesAtExit={half}\n")
         os.environ[SETTINGS_VARIABLE] = str(settings)
         spark = open_session("class data", Path(folder, "spark.log"))
+        # what is loaded by no query here is loaded from the jars by each JVM later: one of each common kind
         rows = spark.range(1000).selectExpr("id", "id % 7 as day", "cast(id as string) as name")
         rows.repartition("day").write.format("delta").partitionBy("day").save(f"{folder}/table")
-        read = spark.read.format("delta").load(f"{folder}/table")
-        read.groupBy("day").agg({"id": "sum", "name": "max"}).orderBy("day").collect()
-        read.join(read.groupBy("day").count(), "day").selectExpr("count_if(name > '5')").collect()
+        table = spark.read.format("delta").load(f"{folder}/table")
+        table.groupBy("day").agg({"id": "sum", "name": "max"}).orderBy("day").collect()
+        table.join(table.groupBy("day").count(), "day").selectExpr("count_if(name > '5')").collect()
         jvm: Any = SparkContext._gateway
         spark.stop()
         jvm.proc.stdin.close()  # it ends by itself when this pipe does; killed, it would write no archive

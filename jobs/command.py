@@ -13,7 +13,9 @@ WHOLE_FLOW = "flow"
 
 
 def _configure_run(parser: argparse.ArgumentParser) -> None:
+    # from the graph of steps, so that a step that is added is in the help as well
     flow, extra = ("\n".join(f"  {step.name:<26}{step.help}" for step in steps) for steps in (FLOW, EXTRA))
+    # argparse would fill the lists of steps up into paragraphs
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.description = (
         "Runs a step here; on a cluster the same step is spark-submit jobs/<step>.py, or\n"
@@ -22,18 +24,17 @@ def _configure_run(parser: argparse.ArgumentParser) -> None:
         f"all of these, in one JVM; a step that is refused stops only what needs its tables:\n"
         f"  {WHOLE_FLOW}\n\nothers:\n{extra}"
     )
+    # named as one STEP in the usage line, where all of them take a screen
     parser.add_argument("step", metavar="STEP", choices=[WHOLE_FLOW, *[s.name for s in (*FLOW, *EXTRA)]])
-    parser.add_argument(
-        "arguments", nargs=argparse.REMAINDER, help="the step's own; segue run STEP --help lists them"
-    )
+    rest_help = "the step's own; segue run STEP --help lists them"
+    # flags too: the step's own parser knows them, this one would refuse them
+    parser.add_argument("arguments", nargs=argparse.REMAINDER, help=rest_help)
 
 
 def _run(args: argparse.Namespace) -> int:
     from jobs.flow import run_flow, run_step
 
-    if args.step == WHOLE_FLOW:
-        return run_flow(args.arguments)
-    return run_step(args.step, args.arguments)
+    return run_flow(args.arguments) if args.step == WHOLE_FLOW else run_step(args.step, args.arguments)
 
 
 def _configure_demo(parser: argparse.ArgumentParser) -> None:
@@ -72,6 +73,7 @@ def _configure_jars(parser: argparse.ArgumentParser) -> None:
 def _install_jars(args: argparse.Namespace) -> int:
     from jobs import class_data, jars, session
 
+    # an archive of other jars is passed over by the JVM, so new jars need a new one
     if jars.install(args.s3) or not session.class_archive().exists():
         class_data.make_archive()
     return 0
@@ -89,13 +91,14 @@ def _module_command(module: str, help_text: str, order: int) -> Command:
     return Command(help_text, lambda parser: import_module(module).configure(parser), run, order)
 
 
+# The last number is a command's place in the help: in the order of a day's work, client and jobs mixed.
 DEMO = Command("the whole flow on generated plays, a bad day refused", _configure_demo, _demo, 10)
 RUN = Command("run one step, or the whole flow", _configure_run, _run, 20)
-GATE = _module_command(
-    "jobs.show_gate", "every bound of the gate, with its reason, and what gate.toml changes", 72
-)
 REPORT = Command(
     "expectations, observations and outcomes of a run, as one HTML file", _configure_report, _report, 70
+)
+GATE = _module_command(
+    "jobs.show_gate", "every bound of the gate, with its reason, and what gate.toml changes", 72
 )
 FEATURES = _module_command(
     "jobs.list_features", "every declared feature, with meaning, windows and lineage", 42

@@ -36,13 +36,9 @@ def run_demo(root: str, users: int, days: int) -> int:
     demo.release_first_days()
     demo.refuse_bad_day()
     demo.repair()
-    demo.look_up()
+    track = demo.look_up()
     print(f"\nDone in {time.monotonic() - started:.0f} s. The data stays in {root}; to go on:\n")
-    for command in (
-        f"releases --root {root}",
-        f"lookup track_features {demo.track} --root {root}",
-        "--help",
-    ):
+    for command in (f"releases --root {root}", f"lookup track_features {track} --root {root}", "--help"):
         print(f"  segue {command}")
     return 0
 
@@ -52,18 +48,15 @@ class _Demo:
 
     def __init__(self, root: str, users: int, days: int) -> None:
         self.root, self.run_id, self._chapter, self._runs = root, new_run_id(), 0, 0
-        self.landing = Path(root) / "landing"
+        self.landing, self.days = Path(root) / "landing", days
         self.last_day = FIRST_DAY + timedelta(days=days - 1)
+        # of both calls: a day is written again only into the very same world
         self.generator_arguments = ["--out", str(self.landing), "--users", str(users), "--days", str(days)]
-        self.days = days
-        self.track = ""
 
     def generate(self) -> None:
         self._say(f"{self.days} days of listening are generated; on the last one, a client has a bug")
-        run_step(
-            "generate-plays",
-            [*self.generator_arguments, "--spoil-day", str(self.last_day), "--spoil-share", "0.4"],
-        )
+        spoiled = ["--spoil-day", str(self.last_day), "--spoil-share", "0.4"]
+        run_step("generate-plays", [*self.generator_arguments, *spoiled])
 
     def release_first_days(self) -> None:
         self._say(f"All days but the last are ingested, checked, published and released ({FIRST_DAY} …)")
@@ -72,6 +65,7 @@ class _Demo:
     def refuse_bad_day(self) -> None:
         released = segue.open(self.root).release
         self._say(f"{self.last_day} is ingested: two plays of five report a negative listening time")
+        # eight times the share of rejected rows that the gate lets pass
         self._run_flow([self.last_day], expected=Refused.exit_code)
         if segue.open(self.root).release != released:
             raise RuntimeError("the bad day changed what readers get; look at jobs/release_tables.py")
@@ -84,25 +78,28 @@ class _Demo:
         run_step("generate-plays", [*self.generator_arguments, "--only-day", str(self.last_day)])
         self._run_flow([self.last_day], expected=0)
 
-    def look_up(self) -> None:
+    def look_up(self) -> str:
+        """Shows what a trainer sees; the track that is played most."""
         store = segue.open(self.root)
+        # one batch of the newest day: the first listener is as good as any
         first = next(store.scan("user_features", ["user_id"], store.days("user_features")[-1]))
         user = first["user_id"][0].as_py()
         self._say(f"What a trainer sees: release {store.release}, without Spark")
         features = store.lookup("user_features", [user], columns=LOOKUP_COLUMNS).to_pylist()
         self._show(f"lookup('user_features', [{user!r}])", show.format_records(features, "user_id"))
-        self.track = _find_most_played_track(store)
-        track = store.lookup("tracks", [self.track], columns=["title", "artist_name"]).to_pylist()[0]
-        similar = store.similar_tracks(self.track, k=8)
+        most_played = _find_most_played_track(store)
+        track = store.lookup("tracks", [most_played], columns=["title", "artist_name"]).to_pylist()[0]
+        similar = store.similar_tracks(most_played, k=8)
         self._show(
-            f"similar_tracks({self.track!r}, k=8)   # {track['title']} by {track['artist_name']}",
+            f"similar_tracks({most_played!r}, k=8)   # {track['title']} by {track['artist_name']}",
             show.format_table(similar.column_names, [list(row.values()) for row in similar.to_pylist()]),
         )
         self._show_candidates(store, user)
+        return most_played
 
     def _show_candidates(self, store: segue.Store, user: str) -> None:
-        """The first five; a listener who only skipped has none."""
         row = store.lookup("candidates", [user]).to_pylist()[0]
+        # a listener who only skipped has none
         tracks, origins = row["track_ids"] or [], row["origins"] or []
         names = store.lookup("tracks", tracks[:5], columns=["title", "artist_name"]).to_pylist()
         cells = [
@@ -119,6 +116,7 @@ class _Demo:
 
     def _run_flow(self, days: Sequence[object], expected: int) -> None:
         """`segue run flow` on the deliveries of these days."""
+        # a number each: flows that begin within one second would have one id, which is made from the clock
         self._runs += 1
         inputs = [str(self.landing / "plays" / f"delivered={day}") for day in days]
         code = run_flow(
@@ -139,10 +137,9 @@ class _Demo:
 
 
 def _find_most_played_track(store: segue.Store) -> str:
+    # its neighbours are the best that the demo has: an embedding is as good as its track has plays
     day = store.days("track_features")[-1]
-    counts = [
-        (row["plays_count_30d"], row["track_id"])
-        for batch in store.scan("track_features", ["track_id", "plays_count_30d"], day)
-        for row in batch.to_pylist()
-    ]
-    return str(max(counts)[1])
+    batches = store.scan("track_features", ["track_id", "plays_count_30d"], day)
+    rows = (row for batch in batches for row in batch.to_pylist())
+    # of equal counts the greatest id, so that the same demo shows the same track
+    return str(max((row["plays_count_30d"], row["track_id"]) for row in rows)[1])

@@ -25,9 +25,8 @@ class WrongUsage(JobError):
 
 
 def first_line(problem: object) -> str:
-    """What went wrong, without the trace that engines print below it.
-
-    delta-rs prints each cause on a line of its own, behind an arrow; the last says most.
-    """
+    """What went wrong, without the trace that engines print below it."""
+    # delta-rs prints each cause on a line of its own, behind a coloured arrow; the last says most
     text = re.sub(r"\s*\n\s*(?:\x1b\[\d+m)?↳(?:\x1b\[\d+m)?\s*", ": ", str(problem))
+    # some exceptions say nothing but what they are, such as a bare AssertionError
     return next((line.strip() for line in text.splitlines() if line.strip()), type(problem).__name__)

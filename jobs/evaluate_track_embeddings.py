@@ -10,7 +10,9 @@ import argparse
 import json
 from collections.abc import Sequence
 from datetime import date
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from features.embeddings.evaluation import compare_hits
 from features.embeddings.settings import Settings
@@ -22,6 +24,9 @@ from jobs.errors import JobError, WrongUsage
 from jobs.job import Job
 from segue import show
 
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
 HEADINGS = ("this", "against", "popularity", "cooccurrence", "cooccurrence_nearby")
 
 
@@ -32,33 +37,31 @@ def main(argv: Sequence[str] | None = None) -> int:
     sessions = job.read("sessions", days_ending(args.on_day or day, args.days))
     days = [day, *([resolve_day(job, args.against)] if args.against else [])]
     evaluations = [_evaluate_day(job, sessions, each) for each in days]
+    # a pair is the last two tracks of a session, and one track more must be left to learn from
     if not evaluations[0].hits:
         raise JobError(
             f"there is nothing to evaluate on: no session of {args.days} days has three tracks; give more --days"
         )
-    ratios = compare_evaluations(evaluations) if args.against else {}
+    # paired: of the same pairs in both, so that what is hard to predict is so for both
+    hits = [np.array(each.hits, bool) for each in evaluations]
+    ratios = compare_hits(*hits) if args.against else {}
     if args.truth:
         ratios["share_of_perfect"] = _share_of_perfect(evaluations[0], args.truth)
     rows = _tabulate(evaluations)
-    print(
-        json.dumps({"metrics": rows, **ratios})
-        if args.json
-        else _format_report(rows, ratios, day, len(evaluations[0].hits))
-    )
+    if args.json:
+        print(json.dumps({"metrics": rows, **ratios}))
+    else:
+        print(_format_report(rows, ratios, day, len(evaluations[0].hits)))
     return 0
 
 
-def compare_evaluations(evaluations: Sequence[Evaluation]) -> dict[str, float]:
-    import numpy as np
-
-    return compare_hits(*(np.array(each.hits, bool) for each in evaluations))
-
-
-def _evaluate_day(job: Job, sessions: Any, day: date) -> Evaluation:
+def _evaluate_day(job: Job, sessions: DataFrame, day: date) -> Evaluation:
     embeddings = job.read(TABLE, [day])
+    # read off a vector: days of one table may have been trained with other dimensions
     size = embeddings.where("vector is not null").selectExpr("size(vector)").limit(1).collect()
     if not size:
         raise JobError(f"the embeddings of {day} hold no vector at all; train that day again")
+    # named by run and day: an evaluation beside this one has files of its own
     scratch = Scratch(job.warehouse.path("scratch", "evaluation", f"{job.run_id}-{day}"))
     try:
         return evaluate_space(job.spark, scratch, sessions, embeddings, Settings(dimensions=size[0][0]))
@@ -74,6 +77,7 @@ def _share_of_perfect(evaluation: Evaluation, path: str) -> float:
     """
     try:
         with open(path) as file:
+            # without repeats: sequences leave out a track that follows itself
             perfect = json.load(file)["perfect_recommender"]["hit_rate_at_10_without_repeats"]
     except (OSError, ValueError, KeyError) as problem:
         raise WrongUsage(
@@ -87,6 +91,7 @@ def _tabulate(evaluations: Sequence[Evaluation]) -> list[dict[str, Any]]:
     table: dict[tuple[str, str], dict[str, Any]] = {}
     for each, this in zip(evaluations, ("this", "against"), strict=False):
         for metric in each.metrics:
+            # baselines count the sessions alone, so those of the other day are the same
             of = this if metric["of"] == "this" else metric["of"]
             key = (metric["name"], metric["segment"])
             table.setdefault(key, {"metric": key[0], "segment": key[1]})[of] = metric["value"]
@@ -98,12 +103,9 @@ def _format_report(rows: list[dict[str, Any]], ratios: dict[str, float], day: da
     cells = [
         (row["metric"], row["segment"], *(_format_number(row.get(name)) for name in columns)) for row in rows
     ]
-    lines = [
-        f"embeddings of {day}, {pairs:,} pairs",
-        "",
-        show.format_table(("metric", "segment", *columns), cells),
-    ]
-    return "\n".join([*lines, "", *(f"{name}: {value:.4f}" for name, value in ratios.items())]).rstrip()
+    table = show.format_table(("metric", "segment", *columns), cells)
+    lines = [f"embeddings of {day}, {pairs:,} pairs", "", table, ""]
+    return "\n".join([*lines, *(f"{name}: {value:.4f}" for name, value in ratios.items())]).rstrip()
 
 
 def _format_number(value: float | None) -> str:
@@ -111,17 +113,14 @@ def _format_number(value: float | None) -> str:
 
 
 def _parser() -> argparse.ArgumentParser:
-    arguments = add_day_argument(new_parser(__doc__, "evaluate-track-embeddings"))
-    arguments.add_argument(
-        "--on-day", type=parse_day, help="last day of the sessions to evaluate on (default: --day)"
-    )
-    arguments.add_argument("--days", type=int, default=30, help="days of sessions (%(default)s)")
-    arguments.add_argument("--against", type=parse_day, help="day of other embeddings, on the same pairs")
-    arguments.add_argument(
-        "--truth", help="truth.json of generate-plays: the share of what a perfect recommender hits"
-    )
-    arguments.add_argument("--json", action="store_true", help="for programs")
-    return arguments
+    parser = add_day_argument(new_parser(__doc__, "evaluate-track-embeddings"))
+    add = parser.add_argument
+    add("--on-day", type=parse_day, help="last day of the sessions to evaluate on (default: --day)")
+    add("--days", type=int, default=30, help="days of sessions (%(default)s)")
+    add("--against", type=parse_day, help="day of other embeddings, on the same pairs")
+    add("--truth", help="truth.json of generate-plays: the share of what a perfect recommender hits")
+    add("--json", action="store_true", help="for programs")
+    return parser
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import argparse
 import json
 import time
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from importlib import import_module
 
@@ -27,7 +27,7 @@ from segue import show
 from segue.project import find_project
 
 REFUSED, FAILED, BLOCKED, SKIPPED = "refused", "failed", "blocked", "skipped"
-# While one plans, on one core, the other's tasks have the machine; each further one holds memory too.
+# While one step plans, on one core, another's tasks have the machine; each further one holds memory too.
 STEPS_AT_ONCE = 2
 # Of these, what needs the step's tables cannot be made either.
 STOPPED = (REFUSED, FAILED, BLOCKED)
@@ -65,46 +65,37 @@ def run_flow(arguments: Sequence[str]) -> int:
     if args.at_once < 1:
         raise WrongUsage(f"--at-once is {args.at_once}; give 1 or more")
     args.run_id = args.run_id or new_run_id()
+    # both before the first step: a source or a root that cannot be used is said before any work
     source, warehouse = load_source(args.source), Warehouse(check_root(args.root))
     log_to(warehouse)
     results: list[StepResult] = []
     try:
         steps = run_steps(FLOW, lambda step: _result(step, args, source, warehouse, results), args.at_once)
+        # `run_steps` goes on only then: a step finds here all that it needs
         for _, result in steps:
             results.append(result)
     finally:
-        # steps end in any order; the table has that of the flow
+        # also of a flow that was interrupted: what was published is published.
+        # Steps end in any order; the table has that of the flow
         results.sort(key=lambda result: [step.name for step in FLOW].index(result.step))
-        print(f"\n{_format_results(results)}")
-        reported = _write_report(warehouse, args.run_id, results)
-    failed = [result.exit_code for result in results if result.outcome == FAILED]
-    refused = [result.exit_code for result in results if result.outcome == REFUSED]
-    return next(iter([*failed, *refused]), 0 if reported else 1)
+        cells = [(r.step, r.outcome, r.rows or None, f"{r.seconds:.1f}", r.why) for r in results]
+        print(f"\n{show.format_table(('step', 'outcome', 'rows', 'seconds', 'why'), cells)}")
+        has_report = _write_report(warehouse, args.run_id, results)
+    # a failure before a refusal: the one is a fault of ours or the machine, the other of the data
+    codes = [r.exit_code for kind in (FAILED, REFUSED) for r in results if r.outcome == kind]
+    return next(iter(codes), 0 if has_report else 1)
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = add_day_arguments(
-        new_parser("Runs every step of the nightly flow that can run, and writes the report.", "flow")
-    )
+    description = "Runs every step of the nightly flow that can run, and writes the report."
+    parser = add_day_arguments(new_parser(description, "flow"))
     add_source_arguments(parser, "files, folders or globs with plays")
+    add, names = parser.add_argument, [step.name for step in FLOW]
     catalogue = find_project().resolve("catalogue").value
-    parser.add_argument(
-        "--catalogue", nargs="+", default=catalogue, help="the same for tracks (default: the input)"
-    )
-    parser.add_argument(
-        "--at-once",
-        type=int,
-        default=STEPS_AT_ONCE,
-        help="steps that run at the same time, where none needs the other (%(default)s)",
-    )
-    parser.add_argument(
-        "--skip",
-        nargs="+",
-        default=[],
-        metavar="STEP",
-        choices=[step.name for step in FLOW],
-        help="steps to leave out",
-    )
+    add("--catalogue", nargs="+", default=catalogue, help="the same for tracks (default: the input)")
+    at_once = "steps that run at the same time, where none needs the other (%(default)s)"
+    add("--at-once", type=int, default=STEPS_AT_ONCE, help=at_once)
+    add("--skip", nargs="+", default=[], metavar="STEP", choices=names, help="steps to leave out")
     return parser
 
 
@@ -113,68 +104,66 @@ def _result(
 ) -> StepResult:
     if step.name in args.skip:
         return StepResult(step.name, SKIPPED, why="--skip")
+    # a source may have no catalogue: no fault of the night
     if step.section and not getattr(source, step.section):
         return StepResult(step.name, NOT_MADE, why=f"source {source.name} has no section [{step.section}]")
     if stopped := _find_stopped_needs(step, before):
         needs = ", ".join(f"{table} ({outcome})" for table, outcome in stopped.items())
         return StepResult(step.name, BLOCKED, why=f"needs {needs}")
+    # of a step that was skipped, the table of the night before will do; where there is none, nothing will
     if missing := [table for table in step.needs if not has_rows(warehouse, table)]:
         return StepResult(step.name, NOT_MADE, why=f"there is no {', '.join(missing)}")
-    return _attempt(step.name, lambda: run_step(step.name, _step_arguments(step, args)))
+    return _attempt(step, args)
 
 
 def _find_stopped_needs(step: Step, before: Sequence[StepResult]) -> dict[str, str]:
     """Tables that the step needs and that could not be made in this flow."""
-    outcomes = {result.step: result.outcome for result in before if result.outcome in STOPPED}
-    made = {table: outcomes[maker.name] for maker in FLOW if maker.name in outcomes for table in maker.makes}
-    return {table: made[table] for table in step.needs if table in made}
+    stopped = {result.step: result.outcome for result in before if result.outcome in STOPPED}
+    outcomes = {
+        table: stopped[maker.name] for maker in FLOW if maker.name in stopped for table in maker.makes
+    }
+    # not of what it only `uses`: a refused catalogue holds up no training
+    return {table: outcomes[table] for table in step.needs if table in outcomes}
 
 
-def _attempt(name: str, run: Callable[[], int]) -> StepResult:
+def _attempt(step: Step, args: argparse.Namespace) -> StepResult:
     """Runs one step; whatever stops it is its result, and the flow goes on."""
+    # not the time of day: a clock that is set would make seconds negative
     started = time.monotonic()
 
     def result_of(outcome: str, why: str, exit_code: int = 0) -> StepResult:
+        # of a step that failed later too: rows of its tables that were published before
         rows = sum(each.rows for each in outcomes if each.kind == PUBLISHED)
-        return StepResult(name, outcome, rows, time.monotonic() - started, why, exit_code)
+        return StepResult(step.name, outcome, rows, time.monotonic() - started, why, exit_code)
 
     # context variables are per thread, and each step has a thread of its own
     with collect_outcomes() as outcomes:
         try:
-            code = run()
-            return (
-                result_of(*_sum_outcomes(outcomes))
-                if code == 0
-                else result_of(FAILED, f"exit code {code}", code)
-            )
+            code = run_step(step.name, _step_arguments(step, args))
+            if code:
+                return result_of(FAILED, f"exit code {code}", code)
+            return result_of(*_sum_outcomes(outcomes))
         except Refused as refused:
-            LOG.info(f"\n  {name}: {refused}\n")
-            return result_of(REFUSED, _first_violation(refused), refused.exit_code)
+            LOG.info(f"\n  {step.name}: {refused}\n")
+            # the table has a line for each step; all that was broken is in the log and in the report
+            first, *others = refused.verdict.critical
+            why = format_failure(first) + (f" and {len(others)} more" if others else "")
+            return result_of(REFUSED, why, refused.exit_code)
         except Exception as problem:
-            known: int | None = getattr(problem, "exit_code", None)
-            if known is None:  # our own fault, or Spark's: whoever looks into it needs the trace
+            exit_code: int | None = getattr(problem, "exit_code", None)
+            if exit_code is None:  # our own fault, or Spark's: whoever looks into it needs the trace
                 LOG.error(traceback.format_exc())
-            LOG.error(f"\n  {name} failed: {first_line(problem)}\n")
-            return result_of(FAILED, first_line(problem), known or 1)
-
-
-def _first_violation(refused: Refused) -> str:
-    """The first expectation that was broken, and how many more."""
-    first, *others = refused.verdict.critical
-    return format_failure(first) + (f" and {len(others)} more" if others else "")
+            LOG.error(f"\n  {step.name} failed: {first_line(problem)}\n")
+            return result_of(FAILED, first_line(problem), exit_code or 1)
 
 
 def _sum_outcomes(outcomes: Sequence[Outcome]) -> tuple[str, str]:
     """The outcome of a step from those of its tables, and why some of them were not made."""
     kinds = {outcome.kind for outcome in outcomes}
+    # a step that published one table of two has published, and says why not the other
     kind = next((kind for kind in (PUBLISHED, UNCHANGED, NOT_MADE) if kind in kinds), UNCHANGED)
-    whys = [f"{each.table} not made: {each.why}" for each in outcomes if each.kind == NOT_MADE]
-    return kind, "; ".join(whys)
-
-
-def _format_results(results: Sequence[StepResult]) -> str:
-    rows = [(r.step, r.outcome, r.rows or None, f"{r.seconds:.1f}", r.why) for r in results]
-    return show.format_table(("step", "outcome", "rows", "seconds", "why"), rows)
+    reasons = [f"{each.table} not made: {each.why}" for each in outcomes if each.kind == NOT_MADE]
+    return kind, "; ".join(reasons)
 
 
 def _write_report(warehouse: Warehouse, run_id: str, results: Sequence[StepResult]) -> bool:
@@ -191,12 +180,12 @@ def _write_report(warehouse: Warehouse, run_id: str, results: Sequence[StepResul
 
 
 def _step_arguments(step: Step, args: argparse.Namespace) -> list[str]:
-    given: Mapping[str, object] = vars(args)
-    passed = ["--root", args.root, "--run-id", args.run_id]
+    arguments = ["--root", args.root, "--run-id", args.run_id]
     if step.section:
         files = args.input if step.section == "plays" else args.catalogue or args.input
-        passed += ["--source", args.source, "--input", *files]
+        arguments += ["--source", args.source, "--input", *files]
     if step.takes_days:
-        for flag, name in (("--day", "day"), ("--from", "first"), ("--to", "last")):
-            passed += [flag, str(given[name])] if given[name] else []
-    return passed
+        # as text: a step's own parser reads them, here as on a cluster
+        for flag, day in (("--day", args.day), ("--from", args.first), ("--to", args.last)):
+            arguments += [flag, str(day)] if day else []
+    return arguments

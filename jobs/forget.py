@@ -9,6 +9,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, date, datetime
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import pyarrow.compute as pc
@@ -65,25 +66,29 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--user", nargs="+", default=[], metavar="ID", help="ids of listeners")
     parser.add_argument("--users", metavar="FILE", help="a file with an id a line")
-    parser.add_argument(
-        "--ignore-missing", action="store_true", help="ids that are in no table are no error (else: exit 1)"
-    )
+    missing = "ids that are in no table are no error (else: exit 1)"
+    parser.add_argument("--ignore-missing", action="store_true", help=missing)
     add_common_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     ids = read_ids(args.user, args.users)
     job = Job("forget", args.root, args.run_id)
-    erased = [_erase(job, name, ids) for name in TABLES if CONTRACTS[name].personal and job.has(name)]
-    if not erased:
+    # upstream tables first: whoever read one before its mark can then no longer publish what is made of it
+    erasures = [_erase(job, name, ids) for name in TABLES if CONTRACTS[name].personal and job.has(name)]
+    if not erasures:
         raise JobError(f"no table under {args.root} holds listeners; there is nobody to erase")
-    released = _release(job)
+    release = _release(job)
     now = datetime.now(UTC)
-    for each in erased:
+    for each in erasures:
+        # removes what may go by now; what older releases hold stays until their life ends
         vacuum(job.warehouse, job.warehouse.create(CONTRACTS[each.table]), each.table, now)
-    receipt, missing = _make_receipt(job, ids, erased, released, now)
+    receipt, missing = _make_receipt(job, ids, erasures, release, now)
     _print_receipt(receipt)
-    print(f"Receipt: {_write_receipt(job, receipt)}")
+    # a second erasure under one --run-id must not write over what says that the first was done
+    path = job.warehouse.path("quality", "receipts", f"forget-{job.run_id}-{now:%Y%m%dT%H%M%S%f}.json")
+    job.warehouse.write(path, json.dumps(receipt, default=str, indent=2))
+    print(f"Receipt: {path}")
     if missing:
         some = ", ".join(missing[:MISSING_SHOWN]) + (", …" if len(missing) > MISSING_SHOWN else "")
         print(
@@ -100,56 +105,45 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _erase(job: Job, name: str, ids: Sequence[str]) -> Erasure:
-    """Tables come in the order in which they are made of each other: see `mark_erased`."""
     with job.lease(name):
-        done = Erasure(name, staged=_drop_staged(job, name))
-        while (files := _find_files(job, name, ids, done)) is not None:
-            _rewrite(job, name, ids, files)
-        job.say(
-            f"{name}: {done.rows:,} rows erased"
-            + (f", {len(done.staged)} staged batches" if done.staged else "")
-        )
-    return done
+        erasure = Erasure(name, staged=_drop_staged(job, name))
+        # looked at again after each rewrite: a publisher may have brought rows of them meanwhile
+        while (files := _find_files(job, name, ids, erasure)) is not None:
+            for start in range(0, len(files), FILES_PER_REWRITE):
+                # opened again for each chunk, for the same reason
+                table = job.warehouse.create(CONTRACTS[name])
+                chunk = tuple(files[start : start + FILES_PER_REWRITE])
+                users = _rows_of_users(CONTRACTS[name], ids)
+                rewrite_files(job, Rewrite("erase", table, name, chunk, gone=users))
+        staged = f", {len(erasure.staged)} staged batches" if erasure.staged else ""
+        job.say(f"{name}: {erasure.rows:,} rows erased{staged}")
+    return erasure
 
 
-def _rewrite(job: Job, name: str, ids: Sequence[str], files: Sequence[str]) -> None:
-    for start in range(0, len(files), FILES_PER_REWRITE):
-        # opened again for each chunk: a publisher may have come in between
-        table = job.warehouse.create(CONTRACTS[name])
-        some = tuple(files[start : start + FILES_PER_REWRITE])
-        rewrite_files(job, Rewrite("erase", table, name, some, gone=_rows_of_users(CONTRACTS[name], ids)))
-
-
-def _find_files(job: Job, name: str, ids: Sequence[str], done: Erasure) -> list[str] | None:
-    """Files that hold rows of these listeners; None once there are none, and that is in the log.
-
-    The mark is committed even where no row was found: a step that read its input before the
-    listener went from it must not publish now.
-    """
+def _find_files(job: Job, name: str, ids: Sequence[str], erasure: Erasure) -> list[str] | None:
+    """Files that hold rows of these listeners; None once there are none, and that is in the log."""
     from pyspark.sql import functions as F
 
     table = job.warehouse.add_missing_columns(CONTRACTS[name])
     rows_of_users = job.at(name, table.version()).where(_rows_of_users(CONTRACTS[name], ids))
-    path = F.element_at(F.split("_metadata.file_path", "/"), -1)
-    found = (
-        rows_of_users.groupBy(path.alias("file"))
-        .agg(
-            F.count("*").alias("rows"),
-            F.min("ds").alias("day"),
-            F.collect_set("user_id").alias("users"),
-            _mentions(CONTRACTS[name], ids).alias("mentions"),
-        )
-        .collect()
-    )
-    if found:
-        names = {row["file"] for row in found}
-        done.rows += sum(row["rows"] for row in found)
-        done.users.update(id_ for row in found for id_ in (*row["users"], *row["mentions"]))
-        done.first_day = min([row["day"] for row in found] + ([done.first_day] if done.first_day else []))
+    # by name alone, which each part file has of its own: Spark's paths are absolute, the log's are not
+    file = F.element_at(F.split("_metadata.file_path", "/"), -1).alias("file")
+    users = F.collect_set("user_id").alias("users")
+    mentions = _mentions(CONTRACTS[name], ids).alias("mentions")
+    measures = (F.count("*").alias("rows"), F.min("ds").alias("day"), users, mentions)
+    if counts := rows_of_users.groupBy(file).agg(*measures).collect():
+        names = {row["file"] for row in counts}
+        erasure.rows += sum(row["rows"] for row in counts)
+        erasure.users.update(id_ for row in counts for id_ in (*row["users"], *row["mentions"]))
+        days = [row["day"] for row in counts] + ([erasure.first_day] if erasure.first_day else [])
+        erasure.first_day = min(days)
         return [file for file, _ in list_file_days(table) if file.rsplit("/", 1)[-1] in names]
     try:
-        done.version = mark_erased(job, table, name).version
+        # even where no row was found: a step that read its input before the listener went from it must not
+        # publish now
+        erasure.version = mark_erased(job, table, name).version
     except CommitConflict:
+        # somebody published since we looked: nothing to rewrite yet, but look again
         return []
     return None
 
@@ -158,6 +152,7 @@ def _rows_of_users(contract: Contract, ids: Sequence[str]) -> Column:
     """Rows of these listeners. A rejected row may not say whose it is: then its text decides."""
     from pyspark.sql import functions as F
 
+    # never null: its negation selects the rows that stay, and a null would drop those without a listener
     condition = F.coalesce(F.col("user_id").isin(list(ids)), F.lit(False))
     if contract.entity == "user_id":  # the log knows buckets, and no names: files without them are not read
         return condition & F.col("bucket").isin(sorted({bucket(id_, contract.buckets) for id_ in ids}))
@@ -176,10 +171,11 @@ def _mentions(contract: Contract, ids: Sequence[str]) -> Column:
 
 
 def _patterns(contract: Contract, ids: Sequence[str]) -> list[str]:
-    """Regular expressions for the ids in a rejected row's text: none is a part of a longer one."""
+    """Regular expressions for the ids in a rejected row's text."""
     if "raw" not in contract.names:
         return []
     chunks = (ids[start : start + IDS_PER_PATTERN] for start in range(0, len(ids), IDS_PER_PATTERN))
+    # as whole words: ann-1 is not ann-12; \b would end a word at the hyphen
     return [rf"(?<![\w-])(?:{'|'.join(map(re.escape, chunk))})(?![\w-])" for chunk in chunks]
 
 
@@ -188,11 +184,16 @@ def _drop_staged(job: Job, name: str) -> list[str]:
 
     Where no lease keeps others away, one of them may lose the batch that it is making; it then says so.
     """
-    known = list_unpublished(job.warehouse, job.warehouse.create(CONTRACTS[name]), name)
-    for id_, path in known.items():
-        if id_ in list_unpublished(job.warehouse, job.warehouse.create(CONTRACTS[name]), name):
+
+    def list_staged() -> dict[str, str]:
+        return list_unpublished(job.warehouse, job.warehouse.create(CONTRACTS[name]), name)
+
+    batches = list_staged()
+    for id_, path in batches.items():
+        # listed again before each: it may have been published since, and then readers would lose its files
+        if id_ in list_staged():
             job.warehouse.remove(path)
-    return sorted(known)
+    return sorted(batches)
 
 
 def _release(job: Job) -> str:
@@ -207,49 +208,57 @@ def _release(job: Job) -> str:
 
 
 def _make_receipt(
-    job: Job, ids: Sequence[str], erased: Sequence[Erasure], released: str, now: datetime
+    job: Job, ids: Sequence[str], erasures: Sequence[Erasure], release: str, now: datetime
 ) -> tuple[dict[str, Any], list[str]]:
-    """The receipt, and the ids that were nowhere. In it they are hashes: else it would have to be erased too."""
-    held, in_releases = _find_remaining(job, ids, erased, now)
-    users = in_releases.union(*(each.users for each in erased))
+    """The receipt, and the ids that were nowhere."""
+    remaining, users = _find_remaining(job, ids, erasures, now)
+    users = users.union(*(each.users for each in erasures))
     missing = [id_ for id_ in ids if id_ not in users]
-    first_day = min((e.first_day for e in erased if e.first_day), default=None)
+    first_day = min((each.first_day for each in erasures if each.first_day), default=None)
     receipt = {
         "run": job.run_id,
         "erased_at": now,
         "sha256_of_ids": _hash_ids(ids),
         "sha256_of_missing_ids": _hash_ids(missing),
-        "tables": [{k: v for k, v in asdict(each).items() if k != "users"} for each in erased],
-        "release": released,
-        "still_held": held,
+        "tables": [{k: v for k, v in asdict(each).items() if k != "users"} for each in erasures],
+        "release": release,
+        "still_held": remaining,
         "trained_with_them": _aggregates_since(job, first_day),
     }
     return receipt, missing
 
 
 def _hash_ids(ids: Sequence[str]) -> list[str]:
+    # a receipt that names them would have to be erased too
     return sorted(hashlib.sha256(id_.encode()).hexdigest() for id_ in ids)
 
 
 def _find_remaining(
-    job: Job, ids: Sequence[str], erased: Sequence[Erasure], now: datetime
+    job: Job, ids: Sequence[str], erasures: Sequence[Erasure], now: datetime
 ) -> tuple[list[dict[str, Any]], set[str]]:
     """Where they still are, and who: in releases, by looking; in other old versions, by how long those are kept."""
-    known = list_releases(job.warehouse.root)
-    looked: dict[tuple[str, int], set[str]] = {}
-    held = []
-    for release in select_unexpired(known, now):
-        versions = [(e.table, release.tables[e.table].version) for e in erased if e.table in release.tables]
-        for each in versions:
-            # versions that several releases name are read once
-            looked[each] = looked[each] if each in looked else _users_of_version(job, *each, ids)
-        if tables := sorted(name for name, version in versions if looked[name, version]):
-            until = "a newer release is made" if release is known[0] else release.expires_at + GRACE
-            held.append({"by": f"release {release.release_id}", "tables": tables, "until": until})
-    if held or any(each.rows for each in erased):
-        tables = sorted(each.table for each in erased)
-        held.append({"by": "versions in no release", "tables": tables, "until": now + RELEASE_LIFE + GRACE})
-    return held, set().union(*looked.values())
+    releases, users = list_releases(job.warehouse.root), set[str]()
+
+    # versions that several releases name are read once
+    @cache
+    def has_users(table: str, version: int) -> bool:
+        of_version = _users_of_version(job, table, version, ids)
+        users.update(of_version)
+        return bool(of_version)
+
+    remaining: list[dict[str, Any]] = []
+    for release in select_unexpired(releases, now):
+        versions = {e.table: release.tables[e.table].version for e in erasures if e.table in release.tables}
+        if tables := sorted(name for name, version in versions.items() if has_users(name, version)):
+            # the newest has no end, so as to be there when nothing newer could be made
+            until = "a newer release is made" if release is releases[0] else release.expires_at + GRACE
+            remaining.append({"by": f"release {release.release_id}", "tables": tables, "until": until})
+    # a file that was dropped just now stays for a release's life: Spark may travel to it
+    if remaining or any(each.rows for each in erasures):
+        tables = sorted(each.table for each in erasures)
+        until = now + RELEASE_LIFE + GRACE
+        remaining.append({"by": "versions in no release", "tables": tables, "until": until})
+    return remaining, users
 
 
 def _users_of_version(job: Job, name: str, version: int, ids: Sequence[str]) -> set[str]:
@@ -257,39 +266,32 @@ def _users_of_version(job: Job, name: str, version: int, ids: Sequence[str]) -> 
     # without Spark, which refuses to travel as far back as a release may reach
     snapshot = Snapshot.at(table_uri(job.warehouse.root, name), version)
     contract = CONTRACTS[name]
+    # each file holds a narrow range of the 64 buckets: those without any of theirs are not opened
     buckets = {bucket(id_, contract.buckets) for id_ in ids} if contract.entity == "user_id" else None
-    files = snapshot.select(buckets=buckets)
-    rows = snapshot.read(files, ["user_id"], pc.field("user_id").isin(list(ids)))
+    rows = snapshot.read(snapshot.select(buckets=buckets), ["user_id"], pc.field("user_id").isin(list(ids)))
     return set(pc.unique(rows["user_id"]).to_pylist())
 
 
 def _aggregates_since(job: Job, first: date | None) -> list[dict[str, Any]]:
     """Aggregates and models of many listeners, from the first day that these played on."""
-    found = []
+    aggregates = []
     for name in AGGREGATES:
+        # from the log: no row is read
         state = job.warehouse.state(name)
         days = [day for day in state.days if first and day >= first] if state else []
         if days:
-            found.append({"table": name, "first_ds": days[0], "last_ds": days[-1], "days": len(days)})
-    return found
-
-
-def _write_receipt(job: Job, receipt: dict[str, Any]) -> str:
-    # a second erasure under one --run-id must not write over what says that the first was done
-    name = f"forget-{job.run_id}-{receipt['erased_at']:%Y%m%dT%H%M%S%f}.json"
-    path = job.warehouse.path("quality", "receipts", name)
-    job.warehouse.write(path, json.dumps(receipt, default=str, indent=2))
-    return path
+            aggregates.append({"table": name, "first_ds": days[0], "last_ds": days[-1], "days": len(days)})
+    return aggregates
 
 
 def _print_receipt(receipt: dict[str, Any]) -> None:
-    erased = [(t["table"], t["rows"], t["version"], len(t["staged"])) for t in receipt["tables"]]
-    print(show.format_table(("table", "rows erased", "version", "staged batches dropped"), erased))
+    cells = [(t["table"], t["rows"], t["version"], len(t["staged"])) for t in receipt["tables"]]
+    print(show.format_table(("table", "rows erased", "version", "staged batches dropped"), cells))
     print(f"\nrelease without them: {receipt['release']}")
-    for held in receipt["still_held"]:
-        print(f"still held by {held['by']} ({', '.join(held['tables'])}) until {str(held['until'])[:16]}")
-    for made in receipt["trained_with_them"]:
-        print(f"made with their plays, and kept: {made['table']}, {made['days']} days to {made['last_ds']}")
+    for each in receipt["still_held"]:
+        print(f"still held by {each['by']} ({', '.join(each['tables'])}) until {str(each['until'])[:16]}")
+    for each in receipt["trained_with_them"]:
+        print(f"made with their plays, and kept: {each['table']}, {each['days']} days to {each['last_ds']}")
 
 
 if __name__ == "__main__":

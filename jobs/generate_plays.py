@@ -14,7 +14,7 @@ import argparse
 import json
 import sys
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from datetime import date
 from pathlib import Path
@@ -24,17 +24,7 @@ import numpy as np
 from pyspark.sql import functions as F
 
 from features.ingest import TRACK_FIELDS
-from features.synthetic import catalogue, listening
-from features.synthetic.delivery import (
-    CORRUPTION_KINDS,
-    DELIVERY_FIELDS,
-    DUPLICATE,
-    MAX_DELAY_DAYS,
-    PLAY,
-    SPOILED,
-    ClientBug,
-    deliver,
-)
+from features.synthetic import catalogue, delivery, listening
 from features.synthetic.perfect_recommender import Tastes, compute_hit_rates
 from features.synthetic.world import World, WorldError
 from jobs.arguments import parse_day
@@ -46,6 +36,7 @@ from jobs.settings_flags import add_flags, from_flags
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
+# The largest world has a billion tracks: a thousand tasks, and files.
 TRACKS_PER_FILE = 1_000_000
 # A line goes out as one field named like the whole header: so every file begins with the header,
 # and broken lines stay broken, as nothing is quoted.
@@ -58,14 +49,14 @@ class GenerationRequest:
 
     world: World
     out: str
-    bug: ClientBug | None
+    bug: delivery.ClientBug | None
     only_day: date | None
     files_per_day: int
 
     def __post_init__(self) -> None:
         for day in (self.only_day, self.bug.day if self.bug else None):
             if day is not None:
-                self.world.day_number(day)
+                self.world.day_number(day)  # raises WorldError for a day that the world does not have
         if self.bug and self.only_day not in (None, self.bug.day):
             raise WrongUsage(
                 f"--only-day {self.only_day} leaves no day to spoil; give --spoil-day the same day"
@@ -75,16 +66,21 @@ class GenerationRequest:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
+    args = _parser().parse_args(argv)
+    out = args.out.rstrip("/")
     try:
-        request = _parse_request(_parser().parse_args(argv))
+        bug = delivery.ClientBug(args.spoil_day, args.spoil_share) if args.spoil_day else None
+        request = GenerationRequest(from_flags(args, World), out, bug, args.only_day, args.files_per_day)
     except WorldError as error:
         raise WrongUsage(str(error)) from None
-    place = Warehouse(request.out)
+    place = Warehouse(out)
     before = _read_truth(request, place) if request.only_day else {}
-    log = None if "://" in request.out else Path(place.path("logs", "spark.log"))
+    # Spark's log is a file of this machine
+    log = None if "://" in out else Path(place.path("logs", "spark.log"))
     truth = generate(open_session("segue generate-plays", log), request, before)
-    _save(place, "source.toml", _source_toml())
-    _save(place, "truth.json", json.dumps(truth, indent=1))
+    place.write(place.path("source.toml"), _source_toml())
+    # last: counts that are there are of plays that are there
+    place.write(place.path("truth.json"), json.dumps(truth, indent=1))
     print(_format_summary(request, truth))
     return 0
 
@@ -95,6 +91,7 @@ def generate(spark: SparkSession, request: GenerationRequest, before: dict[str, 
     days = _write_plays(request, users)
     if request.only_day:
         return before | _summarise_days(before["days"] | days)
+    # everything about a track follows from its number, so the catalogue is made without the plays
     numbers = spark.range(0, world.tracks, 1, 1 + world.tracks // TRACKS_PER_FILE)
     tracks = catalogue.generate_tracks(world, numbers)
     tracks.select(*TRACK_FIELDS).write.mode("overwrite").csv(f"{request.out}/tracks", header=True)
@@ -109,15 +106,18 @@ def generate(spark: SparkSession, request: GenerationRequest, before: dict[str, 
 def _write_plays(request: GenerationRequest, users: DataFrame) -> dict[str, dict[str, Any]]:
     """Writes the lines and returns the counts of each day of delivery."""
     world = request.world
-    lines = deliver(world, listening.generate_plays(world, users, session_days(request)), request.bug)
+    lines = delivery.deliver(
+        world, listening.generate_plays(world, users, session_days(request)), request.bug
+    )
     if request.only_day:
         lines = lines.where(F.col("delivered") == request.only_day)
-    # Persisted, since they are needed twice: the counts are of the very lines that were written.
+    # persisted, since they are needed twice: the counts are of the very lines that were written
     lines = lines.repartition("delivered", F.pmod("play", F.lit(request.files_per_day))).persist()
     try:
         (
+            # with the line, which is unique but for exact copies: equal settings give equal files
             lines.sortWithinPartitions("delivered", "played_at", "line")
-            .select("delivered", F.col("line").alias(",".join(DELIVERY_FIELDS)))
+            .select("delivered", F.col("line").alias(",".join(delivery.DELIVERY_FIELDS)))
             .write.partitionBy("delivered")
             .mode("overwrite")
             # dynamic replaces only the folders of the days that are written
@@ -131,57 +131,60 @@ def _write_plays(request: GenerationRequest, users: DataFrame) -> dict[str, dict
 
 
 def session_days(request: GenerationRequest) -> range:
-    """Days whose sessions can be delivered on the requested days: a day more for each kind of delay."""
+    """Days whose sessions can be delivered on the requested days."""
     if request.only_day is None:
         return range(request.world.days)
     day = request.world.day_number(request.only_day)
-    past_midnight, duplicate = 1, 1
-    return range(max(0, day - MAX_DELAY_DAYS - past_midnight - duplicate), day + 1)
+    # one more for a session that went on past midnight, and one for a line that comes again the next day
+    return range(max(0, day - delivery.MAX_DELAY_DAYS - 1 - 1), day + 1)
 
 
 def _day_counts(lines: DataFrame) -> dict[str, dict[str, Any]]:
     """Counts of the lines by day of delivery, in the words of truth.json."""
-    by_day: dict[str, Counter[str]] = {}
+    counts_by_day: dict[str, Counter[str]] = {}
+    # at most 13 kinds x late or not x bot or not for each day: small enough for the driver
     for row in lines.groupBy("delivered", "kind", "late", "is_bot").count().collect():
-        counts = by_day.setdefault(str(row["delivered"]), Counter())
+        counts = counts_by_day.setdefault(str(row["delivered"]), Counter())
         counts.update({"rows": row["count"], row["kind"]: row["count"]})
         counts["late"] += row["count"] * row["late"]
-        counts["bot_plays"] += row["count"] * (row["kind"] == PLAY and row["is_bot"])
+        counts["bot_plays"] += row["count"] * (row["kind"] == delivery.PLAY and row["is_bot"])
     return {
         day: {
             "rows": counts["rows"],
-            "plays": counts[PLAY],
-            "duplicates": counts[DUPLICATE],
+            "plays": counts[delivery.PLAY],
+            "duplicates": counts[delivery.DUPLICATE],
             "late": counts["late"],
-            "spoiled": counts[SPOILED],
+            "spoiled": counts[delivery.SPOILED],
             "bot_plays": counts["bot_plays"],
-            "broken": {kind: counts[kind] for kind in CORRUPTION_KINDS},
+            "broken": {kind: counts[kind] for kind in delivery.CORRUPTION_KINDS},
         }
-        for day, counts in sorted(by_day.items())
+        for day, counts in sorted(counts_by_day.items())
     }
 
 
 def _summarise_days(days: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    return {"totals": _sum_counts(days.values()), "days": dict(sorted(days.items()))}
+    return {"totals": _sum_counts(list(days.values())), "days": dict(sorted(days.items()))}
 
 
-def _sum_counts(counts: Iterable[dict[str, Any]]) -> dict[str, Any]:
-    each = list(counts)
+def _sum_counts(counts: list[dict[str, Any]]) -> dict[str, Any]:
+    # those of broken lines are by kind, one level deeper
     return {
-        name: _sum_counts(c[name] for c in each) if isinstance(value, dict) else sum(c[name] for c in each)
-        for name, value in each[0].items()
+        name: _sum_counts([c[name] for c in counts])
+        if isinstance(value, dict)
+        else sum(c[name] for c in counts)
+        for name, value in counts[0].items()
     }
 
 
 def _evaluate_perfect_recommender(world: World, users: DataFrame, tracks: DataFrame) -> dict[str, Any]:
-    # Any negative day means "before the first one", so only new tracks need theirs.
+    # any negative day means "before the first one", so only new tracks need theirs
     release_day = np.full(world.tracks, -1)
     new = tracks.where("release_day >= 0").select("track", "release_day").toArrow()
     release_day[new["track"].to_numpy()] = new["release_day"].to_numpy()
-    tastes = listening.expected_tastes(world, users).toArrow()
-    rates = compute_hit_rates(
-        world, release_day, Tastes(*(tastes[f.name].to_numpy() for f in fields(Tastes)))
-    )
+    expected = listening.expected_tastes(world, users).toArrow()
+    tastes = Tastes(*(expected[f.name].to_numpy() for f in fields(Tastes)))
+    rates = compute_hit_rates(world, release_day, tastes)
+    # six digits: the last bits depend on the order in which Spark adds
     return {
         "hit_rate_at_10": round(float(rates.all_plays.mean()), 6),
         "hit_rate_at_10_without_repeats": round(float(rates.without_repeats.mean()), 6),
@@ -201,24 +204,19 @@ def _read_truth(request: GenerationRequest, place: Warehouse) -> dict[str, Any]:
     except FileNotFoundError:
         raise WrongUsage(f"--only-day: no truth.json in {request.out}; write all days there first") from None
     now, then = request.world.model_dump(mode="json"), truth["settings"]
+    # else truth.json would count days of two worlds as one
     differ = [f"{name} was {then.get(name)}, is {now[name]}" for name in now if now[name] != then.get(name)]
     if differ:
         raise WrongUsage(f"--only-day: {request.out} is another world: {'; '.join(differ)}")
     return truth
 
 
-def _save(place: Warehouse, name: str, text: str) -> None:
-    with place.files.open_output_stream(place.inner(place.path(name))) as file:
-        file.write(text.encode())
-
-
 def _source_toml() -> str:
     """Our columns by our names."""
-    sections = {"plays": DELIVERY_FIELDS, "tracks": TRACK_FIELDS}
-    lines = [
-        f"\n[{name}]\n" + "".join(f'{c} = "{c}"\n' for c in columns) for name, columns in sections.items()
-    ]
-    return 'name = "segue"\nformat = "csv"\n' + "".join(lines)
+    lines = ['name = "segue"', 'format = "csv"']
+    for section, columns in {"plays": delivery.DELIVERY_FIELDS, "tracks": TRACK_FIELDS}.items():
+        lines += ["", f"[{section}]", *(f'{column} = "{column}"' for column in columns)]
+    return "\n".join([*lines, ""])
 
 
 def _format_summary(request: GenerationRequest, truth: dict[str, Any]) -> str:
@@ -231,33 +229,22 @@ def _format_summary(request: GenerationRequest, truth: dict[str, Any]) -> str:
         f"{sum(totals['broken'].values()):,} broken, {totals['spoiled']:,} spoiled",
         f"a recommender that knew every taste would have HR@10 {perfect:.3f}",
     )
-    return "\n".join(
-        f"  {name:<24}{line}" for name, line in zip(("generate-plays", "", ""), lines, strict=True)
-    )
-
-
-def _parse_request(args: argparse.Namespace) -> GenerationRequest:
-    bug = ClientBug(args.spoil_day, args.spoil_share) if args.spoil_day else None
-    return GenerationRequest(
-        from_flags(args, World), args.out.rstrip("/"), bug, args.only_day, args.files_per_day
-    )
+    labels = ("generate-plays", "", "")
+    return "\n".join(f"  {label:<24}{line}" for label, line in zip(labels, lines, strict=True))
 
 
 def _parser() -> argparse.ArgumentParser:
-    made = argparse.ArgumentParser(
-        prog="segue run generate-plays", description=(__doc__ or "").split("\n\n")[0]
-    )
-    made.add_argument("--out", required=True, help="folder to write to; a path that Spark can write")
-    made.add_argument(
-        "--only-day", type=parse_day, help="write this day of delivery again, and leave the others"
-    )
-    made.add_argument("--spoil-day", type=parse_day, help="day of delivery on which a client has a bug")
-    made.add_argument(
-        "--spoil-share", type=float, default=0.4, help="share of that day it hits (%(default)s)"
-    )
-    made.add_argument("--files-per-day", type=int, default=1, help="at most so many (%(default)s)")
-    add_flags(made, World)
-    return made
+    description = (__doc__ or "").split("\n\n")[0]
+    # no --root and no --run-id: what is written is no table, and a source has to read it like any other
+    parser = argparse.ArgumentParser(prog="segue run generate-plays", description=description)
+    add = parser.add_argument
+    add("--out", required=True, help="folder to write to; a path that Spark can write")
+    add("--only-day", type=parse_day, help="write this day of delivery again, and leave the others")
+    add("--spoil-day", type=parse_day, help="day of delivery on which a client has a bug")
+    add("--spoil-share", type=float, default=0.4, help="share of that day it hits (%(default)s)")
+    add("--files-per-day", type=int, default=1, help="at most so many (%(default)s)")
+    add_flags(parser, World)
+    return parser
 
 
 if __name__ == "__main__":

@@ -22,24 +22,24 @@ class GraphError(ValueError):
 
 @dataclass(frozen=True)
 class Step:
-    """One step: `segue run <name>` here, `spark-submit jobs/<file>.py` on a cluster.
-
-    `needs` are tables without which it can make nothing; `uses` are read where they exist. `makes` are its
-    tables, in the order in which they are made. Of these, `records` tell what the gate refused: they reach days
-    of which nothing was published. `section` is the section of a source that it reads, if any; `takes_days`
-    says whether it can be asked for single days. `arguments` come before those that are given, where a module
-    has several steps.
-    """
+    """One step: `segue run <name>` here, `spark-submit jobs/<file>.py` on a cluster."""
 
     name: str
     module: str
     help: str
+    # tables without which it can make nothing
     needs: tuple[str, ...] = ()
+    # its tables, in the order in which they are made
     makes: tuple[str, ...] = ()
+    # tables that are read where they exist
     uses: tuple[str, ...] = ()
+    # those of `makes` that say what the gate refused: they reach days of which nothing was published
     records: tuple[str, ...] = ()
+    # the section of a source that it reads, if any
     section: str = ""
+    # whether it can be asked for single days
     takes_days: bool = False
+    # come before those that are given, where a module has several steps
     arguments: tuple[str, ...] = ()
 
 
@@ -55,14 +55,14 @@ def sort_steps(steps: Iterable[Step]) -> tuple[Step, ...]:
         sorter.prepare()
     except CycleError as problem:
         raise GraphError(f"steps need each other: {' -> '.join(s.name for s in problem.args[1])}") from None
-    found: list[Step] = []
+    ordered: list[Step] = []
     ready: list[Step] = []
     while sorter.is_active():
-        # in the order of the flow, so that one run is like the next
+        # not `static_order`, which goes level by level: where there is a choice, as in the flow
         ready = sorted([*ready, *sorter.get_ready()], key=steps.index)
-        found.append(ready.pop(0))
-        sorter.done(found[-1])
-    return tuple(found)
+        ordered.append(ready.pop(0))
+        sorter.done(ordered[-1])
+    return tuple(ordered)
 
 
 def run_steps(
@@ -88,10 +88,12 @@ def run_steps(
         for step in ready[: at_once - running]:
             ready.remove(step)
             running += 1
-            # daemons: an interrupted flow ends at once, whatever its steps are at
+            # daemons: an interrupted flow ends at once, whatever its steps are at. So no ThreadPoolExecutor,
+            # which waits for its threads when the interpreter ends
             Thread(target=_run, args=(step, run, ended), daemon=True).start()
         step, result = ended.get()
         running -= 1
+        # before it counts as done: whoever collects the results has this one before the next steps start
         yield step, result()
         sorter.done(step)
 
@@ -99,6 +101,7 @@ def run_steps(
 def _run(
     step: Step, run: Callable[[Step], Result], ended: SimpleQueue[tuple[Step, Callable[[], Result]]]
 ) -> None:
+    # holds the result or what was raised, and gives or raises it in the thread that asks
     future: Future[Result] = Future()
     try:
         future.set_result(run(step))
@@ -114,26 +117,24 @@ def list_tables(steps: Iterable[Step]) -> tuple[str, ...]:
 
 def downstream(steps: Sequence[Step], table: str) -> frozenset[str]:
     """The tables that cannot be made without this one, whatever lies between."""
-    found: set[str] = {table}
+    tables: set[str] = {table}
+    # in order, one pass is enough: a step comes after all that it needs
     for step in sort_steps(steps):
-        if found & set(step.needs):
-            found |= set(step.makes)
-    return frozenset(found - {table})
+        # not what it `uses`, without which its tables are made all the same
+        if tables & set(step.needs):
+            tables |= set(step.makes)
+    return frozenset(tables - {table})
 
 
 def _upstream(steps: Sequence[Step]) -> dict[Step, list[Step]]:
     """The steps that make what each needs or uses."""
-    makers = _map_makers(steps)
-    if unknown := sorted({t for s in steps for t in (*s.needs, *s.uses) if t not in makers}):
-        raise GraphError(f"no step makes {', '.join(unknown)}")
-    return {s: [makers[t] for t in (*s.needs, *s.uses)] for s in steps}
-
-
-def _map_makers(steps: Sequence[Step]) -> dict[str, Step]:
     makers: dict[str, Step] = {}
     for step in steps:
         for table in step.makes:
+            # with two, what needs the table would wait for one of them only
             if table in makers:
                 raise GraphError(f"table {table} is made by {makers[table].name} and by {step.name}")
             makers[table] = step
-    return makers
+    if unknown := sorted({t for s in steps for t in (*s.needs, *s.uses) if t not in makers}):
+        raise GraphError(f"no step makes {', '.join(unknown)}")
+    return {s: [makers[t] for t in (*s.needs, *s.uses)] for s in steps}

@@ -16,6 +16,7 @@ def read_ids(given: Sequence[str], path: str | None) -> list[str]:
         WrongUsage: there are none; the file cannot be read, or not as text.
     """
     lines = _read_text(path).splitlines() if path else []
+    # an empty one, as of a shell's unset variable, would be in the text of nearly every rejected row
     ids = [id_ for id_ in (*given, *(_unquote(line.strip()) for line in lines)) if id_]
     if not ids:
         raise WrongUsage("nobody to erase; give --user ID ..., or --users FILE with an id a line")

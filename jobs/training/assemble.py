@@ -15,8 +15,10 @@ from features.windows.label_time import LabelTimeFeatures, label_time_features
 from jobs.errors import WrongUsage
 from jobs.job import Job
 from jobs.training.labels import Labels
-from jobs.training.request import Request, daily_columns, group_of, label_time_columns, split_refs
+from jobs.training.request import Columns, Request, daily_columns, label_time_columns, split_refs
 from jobs.training.spaces import keep_one_space
+from schemas import FEATURE_GROUPS
+from schemas.common import MICROS_A_DAY
 from segue.storage import Snapshot
 
 if TYPE_CHECKING:
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
 class TrainingRows:
     """The labels with their features, and the split.
 
-    `outputs` are the columns that were added, `daily` the tables among them that have a `feature_at`; `space`
+    `outputs` are the columns that were added, `daily` the tables whose `feature_at` is among them; `space`
     is the one of the vectors, None where there are none.
     """
 
@@ -53,6 +55,7 @@ def assemble(job: Job, request: Request, labels: Labels, tables: dict[str, int])
     joined, space = keep_one_space(job, request, labels, joined)
     rows = labels.rows
     if joined:
+        # one call for all tables: those with the same keys share one shuffle of the labels
         rows = point_in_time_join(rows, joined, request.at, request.as_published)
     for name, columns in label_time_columns(label_time_refs).items():
         rows = _join_label_time(job, request, labels, rows, name, columns)
@@ -64,34 +67,39 @@ def age_conditions(request: Request, tables: Sequence[str]) -> dict[str, str]:
     """Per daily table, SQL that is true for a label whose values were too old for it."""
     if request.max_age is None:
         return {}
-    limit = round(request.max_age * 86_400_000_000)
+    # in whole microseconds on both sides: exactly as old as the limit is not too old
+    limit = round(request.max_age * MICROS_A_DAY)
     feature_at = {table: f"unix_micros(`{output_name(table, FEATURE_AT)}`)" for table in tables}
     return {table: f"unix_micros(`{request.at}`) - {at} > {limit}" for table, at in feature_at.items()}
 
 
 def _feature_table(
-    job: Job, request: Request, labels: Labels, table: Snapshot, columns: tuple[str, ...]
+    job: Job, request: Request, labels: Labels, table: Snapshot, columns: Columns
 ) -> FeatureTable:
-    keys = tuple(name for name in table.key if name != "ds")
+    # the label's instant takes the place of the day
+    keys = tuple(key for key in table.key if key != "ds")
     _check_keys(request, labels, table.name, keys)
     days = _visible_days(_read_published_days(table), labels.first, labels.last, request.as_published)
     return FeatureTable(
         name=table.name,
-        # Tables are partitioned by day: what no label can get is never read.
+        # tables are partitioned by day: what no label can get is never read
         rows=job.read(table.name, [day.ds for day in days]),
         keys=keys,
         columns=columns,
         max_age=request.age_limit,
         published_days=days,
+        # who has no row on the label's day has not played: that is a count of 0, not an unknown one
         defaults={name: default for name, default in table.defaults.items() if name in columns},
     )
 
 
 def _read_published_days(table: Snapshot) -> list[PublishedDay]:
-    """The published days, oldest first; a day that was published in parts was all there with the last."""
+    """The published days, oldest first."""
     available: dict[date, datetime] = {}
+    # from the log, where partition values are: no file is opened
     for file in table.files:
         day, at = file.partition["ds"], file.partition["available_at"]
+        # a day that was published in parts was all there with the last
         available[day] = max(at, available.get(day, at))
     return [PublishedDay(day, at) for day, at in sorted(available.items())]
 
@@ -100,6 +108,7 @@ def _visible_days(
     days: list[PublishedDay], first: datetime, last: datetime, as_published: bool
 ) -> tuple[PublishedDay, ...]:
     """Those that some label between the two instants can get: no later ones, and of the earlier ones the newest."""
+    # as published, a day may become usable after a later one: a backfill, or a day that was made again
     in_time = [day for day in days if day.usable_from(as_published) <= last]
     before = [day.ds for day in in_time if day.usable_from(as_published) <= first]
     return tuple(day for day in in_time if not before or day.ds >= max(before))
@@ -114,9 +123,9 @@ def _check_keys(request: Request, labels: Labels, name: str, keys: tuple[str, ..
 
 
 def _join_label_time(
-    job: Job, request: Request, labels: Labels, rows: DataFrame, name: str, columns: tuple[str, ...]
+    job: Job, request: Request, labels: Labels, rows: DataFrame, name: str, columns: Columns
 ) -> DataFrame:
-    group = group_of(name)
+    group = next(group for group in FEATURE_GROUPS if group.table == name)
     _check_keys(request, labels, name, group.keys)
     if request.as_published:
         raise WrongUsage(
@@ -134,6 +143,7 @@ def _join_label_time(
         raise WrongUsage(str(problem)) from None
     partials = job.read(group.partials_table, exact.partial_days)
     plays = job.read("sessions", exact.play_days)
+    # of the labels as they were read: with the columns joined so far, the join would be run several times
     return label_time_features(labels.rows, partials, plays, exact, request.at, base=rows)
 
 
@@ -145,6 +155,7 @@ def _with_split(request: Request, rows: DataFrame) -> DataFrame:
     entity = _split_entity(request, rows)
     if "split" in rows.columns:
         raise WrongUsage("the labels have a column 'split' already; rename it")
+    # quoted: a label's column may have dots in its name
     at = F.col(f"`{request.at}`")
     return rows.withColumn("split", split(at, request.split_instants, entity, request.shares))
 
@@ -157,6 +168,7 @@ def _split_entity(request: Request, rows: DataFrame) -> Column | None:
         raise WrongUsage("--split-by COLUMN and --shares SHARE ... go together")
     if not shares:
         return None
+    # shares are typed by people: 0.7 0.2 0.1 add up to 1 but for rounding
     if len(shares) not in (2, 3) or abs(sum(shares) - 1) > 1e-9 or min(shares) < 0:
         raise WrongUsage(f"--shares takes two or three that add up to 1; got {' '.join(map(str, shares))}")
     if request.split_by not in rows.columns:

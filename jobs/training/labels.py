@@ -41,6 +41,7 @@ def read_labels(spark: SparkSession, path: str, at: str) -> Labels:
     rows = _with_instants(rows, path, at)
     instant = F.unix_micros(F.col(f"`{at}`"))
     measures = {"first": F.min(instant), "last": F.max(instant), "nulls": F.count_if(instant.isNull())}
+    # one scan for the hash, the count, both ends and the nulls
     counted, limits = content(rows, measures)
     if not counted.rows:
         raise WrongUsage(f"labels {path}: there are none")
@@ -48,12 +49,13 @@ def read_labels(spark: SparkSession, path: str, at: str) -> Labels:
         raise WrongUsage(
             f"labels {path}: {nulls:,} of {counted.rows:,} have no {at!r}; every label needs its instant"
         )
-    # The days decide which partitions are read; those in between, without labels, need none.
+    # the days decide which partitions are read; those in between, without labels, need none
     days = rows.select(F.to_date(F.col(f"`{at}`")).alias("day")).distinct().collect()
     return Labels(
         rows=rows,
         count=counted.rows,
         content_hash=f"{counted.content_hash:016x}",
+        # as microseconds: Spark hands instants over in the zone of the machine
         first=from_micros(limits["first"]),
         last=from_micros(limits["last"]),
         days=tuple(sorted(row["day"] for row in days)),
@@ -67,11 +69,9 @@ def _read(spark: SparkSession, path: str) -> DataFrame:
         if is_delta(path):
             return spark.read.format("delta").load(path)
         # the text of a CSV says nothing of types: keys stay text, and the instant is parsed
-        return (
-            spark.read.csv(path, header=True)
-            if path.endswith((".csv", ".csv.gz"))
-            else spark.read.parquet(path)
-        )
+        if path.endswith((".csv", ".csv.gz")):
+            return spark.read.csv(path, header=True)
+        return spark.read.parquet(path)
     except PySparkException as problem:
         raise WrongUsage(
             f"labels {path} cannot be read: {first_line(problem)}. Give a Delta table, parquet or .csv with a header"
@@ -83,10 +83,11 @@ def _with_instants(rows: DataFrame, path: str, at: str) -> DataFrame:
 
     kind = rows.schema[at].dataType.typeName()
     if kind == "string":
+        # `to_timestamp` would fail in a task, with a trace; a null is counted, and said in one line
         return rows.withColumn(at, F.try_to_timestamp(F.col(f"`{at}`")))
     if kind not in ("timestamp", "timestamp_ntz"):
         raise WrongUsage(f"labels {path}: {at!r} is {kind}; it must be a timestamp (UTC)")
-    # The session's zone is UTC, so an instant without a zone is one in UTC.
+    # the session's zone is UTC, so an instant without a zone is one in UTC.
     return rows.withColumn(at, F.col(f"`{at}`").cast("timestamp"))
 
 

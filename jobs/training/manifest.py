@@ -31,6 +31,7 @@ class Manifest:
     request: Request
     release: str
     tables: Mapping[str, Mapping[str, Any]]
+    # not compared: a replay by other code is held to the content hash alone
     code: str
     label_rows: int
     label_hash: str
@@ -41,9 +42,6 @@ class Manifest:
     lost_to_max_age: Mapping[str, float] = field(default_factory=dict)
     space: str | None = None
     identities: Mapping[str, str] = field(default_factory=dict)
-
-    def dumps(self) -> str:
-        return json.dumps(asdict(self), indent=2, default=str)
 
     def changed_features(self, refs: Iterable[str]) -> list[str]:
         """Those of the features that are declared no more, or as something else than when the set was made."""
@@ -57,6 +55,7 @@ class Manifest:
 
 def declared_identities() -> dict[str, str]:
     """A fingerprint of what computes each declared feature, by `table:column`."""
+    # manifests hold it: another way to write one would refuse their replays
     return {
         f"{group.table}:{name}": digest(group.keys, group.where, identity)
         for group in FEATURE_GROUPS
@@ -71,9 +70,10 @@ def manifest_path(path: str) -> str:
 
 def save(manifest: Manifest, out: str) -> str:
     path = manifest_path(out)
+    # beside the data: its name begins with _, so Spark and pyarrow take it for none of the set's files
     files, inner = filesystem(path)
     with files.open_output_stream(inner) as file:
-        file.write(manifest.dumps().encode())
+        file.write(json.dumps(asdict(manifest), indent=2, default=str).encode())
     return path
 
 
@@ -83,6 +83,7 @@ def load(path: str) -> Manifest:
     try:
         with files.open_input_stream(inner) as file:
             saved = json.loads(file.read())
+        # unknown fields are a TypeError below: a manifest of a newer version is refused, not half read
         request = Request.loads(saved.pop("request"))
         saved.pop("declarations", None)  # a hash of all features of then, which any new feature made another
         return Manifest(request=request, **{**saved, "columns": tuple(saved["columns"])})
@@ -96,6 +97,7 @@ def summarise(rows: DataFrame, features: Sequence[str], lost: Mapping[str, str])
     """Row count, content hash and shares of a written training set, in one scan."""
     from pyspark.sql import functions as F
 
+    # names with a space, since `content` has sums of its own in the same row
     measures = {f"null {name}": F.count_if(F.col(f"`{name}`").isNull()) for name in features}
     measures |= {f"lost {table}": F.count_if(F.expr(condition)) for table, condition in lost.items()}
     counted, counts = content(rows, measures)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from features.joins.feature_table import FEATURE_AT, output_name
 from features.windows.definitions import Play, inputs, value
@@ -19,9 +19,6 @@ from schemas import FEATURE_GROUPS, FeatureGroup
 from schemas.declarations import Feature
 from segue import show
 from segue.storage import is_delta
-
-if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
 
 # Sketches err by a few percent, and a percentile by a rank: they are no matter of equal or not.
 APPROXIMATE = ("approx_distinct", "percentiles")
@@ -40,6 +37,7 @@ def rederive(job: Job, path: str, sample: int) -> int:
         JobError: nothing in the set is made of plays.
     """
     manifest = load(path)
+    # of the plays that the set was made of, whatever came since
     job.pin(manifest.versions)
     rows = _read_sample(job, path.removesuffix(f"/{NAME}"), sample)
     requested = list(_requested_tables(job, manifest))
@@ -52,7 +50,10 @@ def rederive(job: Job, path: str, sample: int) -> int:
         plays = _read_plays(job, table.group, rows)
         differences += [d for row in rows for d in _differences(manifest.request, table, row, plays)]
     compared = len(rows) * sum(len(table.features) for table in requested)
-    _print_differences(path, len(rows), compared, differences)
+    if differences:
+        print(show.format_table(("feature", "label", "by definition", "in the set"), differences[:SHOWN]))
+    result = f"{len(differences):,} differ" if differences else "all are what the definition says"
+    print(f"{path}: {len(rows):,} rows, {compared:,} values made again from plays; {result}")
     return int(bool(differences))
 
 
@@ -68,40 +69,33 @@ class RequestedTable:
 def _requested_tables(job: Job, manifest: Manifest) -> Iterator[RequestedTable]:
     """What is declared as it was when the set was made; the rest is named and left out."""
     daily, label_time = split_refs(manifest.request.with_columns(tuple(manifest.nulls)))
-    both = [
+    groups = {group.table: group for group in FEATURE_GROUPS}
+    # a table may be requested both ways; vectors are in no group, and have no definition by plays
+    for columns, at_label_time in (
         (label_time_columns(label_time), True),
         (daily_columns(daily, manifest.tables, job.snapshot), False),
-    ]
-    declared = {group.table: group for group in FEATURE_GROUPS}
-    for columns_of, at_label_time in both:
-        refs = [
-            f"{name}:{column}" for name in columns_of.keys() & declared.keys() for column in columns_of[name]
-        ]
-        changed = manifest.changed_features(refs)
-        if changed:
+    ):
+        of_groups = columns.keys() & groups.keys()
+        refs = [f"{name}:{column}" for name in of_groups for column in columns[name]]
+        if changed := manifest.changed_features(refs):
             job.say(f"left out, declared otherwise by now or no more: {', '.join(changed)}")
-        for name in columns_of.keys() & declared.keys():
-            features = [
-                (f, w)
-                for f, w in declared[name].feature_windows
-                if f.op not in APPROXIMATE and f"{name}:{f.name(w)}" in {*refs} - {*changed}
-            ]
-            yield RequestedTable(declared[name], features, at_label_time)
+        for name in of_groups:
+            names = {column for column in columns[name] if f"{name}:{column}" not in changed}
+            windows = groups[name].feature_windows
+            features = [(f, w) for f, w in windows if f.name(w) in names and f.op not in APPROXIMATE]
+            yield RequestedTable(groups[name], features, at_label_time)
 
 
 def _read_sample(job: Job, path: str, count: int) -> list[Row]:
     """The same rows each time, and not the first ones."""
     from pyspark.sql import functions as F
 
-    format_ = "delta" if is_delta(path) else "parquet"
-    rows = job.spark.read.format(format_).load(path)
-    # Spark hashes no maps and no variants; the other columns tell rows apart as well.
-    plain = [
-        F.col(f"`{field.name}`")
-        for field in rows.schema
-        if field.dataType.typeName() not in ("map", "variant")
-    ]
-    sample: list[Row] = rows.orderBy(F.xxhash64(*plain)).limit(count).toArrow().to_pylist()
+    rows = job.spark.read.format("delta" if is_delta(path) else "parquet").load(path)
+    # Spark hashes no maps and no variants; the other columns tell rows apart as well
+    hashable = [f.name for f in rows.schema if f.dataType.typeName() not in ("map", "variant")]
+    # not `sample`, which depends on partitions and gives about so many rows
+    order = F.xxhash64(*[F.col(f"`{name}`") for name in hashable])
+    sample: list[Row] = rows.orderBy(order).limit(count).toArrow().to_pylist()
     return sample
 
 
@@ -109,22 +103,23 @@ def _read_plays(job: Job, group: FeatureGroup, rows: list[Row]) -> dict[tuple[st
     """All plays of the sampled entities; each carries the inputs that the declarations name, by their SQL."""
     from pyspark.sql import functions as F
 
-    keys = sorted(
-        {tuple(row[key] for key in group.keys) for row in rows if None not in [row[k] for k in group.keys]}
-    )
-    if not keys:
+    keys = {tuple(row[name] for name in group.keys) for row in rows}
+    entity_keys = sorted(key for key in keys if None not in key)
+    if not entity_keys:
         return {}
-    entities = job.spark.createDataFrame(keys, ", ".join(f"{key} string" for key in group.keys))
-    # Inputs come from the declarations' own SQL, by Spark; what is done with them is Python's alone.
+    entities = job.spark.createDataFrame(entity_keys, ", ".join(f"{key} string" for key in group.keys))
+    # all plays there ever were, since a lifetime has no first day; of few entities, so without a shuffle
+    sessions = plays_of_group(job.read("sessions"), group).join(F.broadcast(entities), [*group.keys])
+    # inputs come from the declarations' own SQL, by Spark; what is done with them is Python's alone
     sqls = {sql for f in group.features for sql in inputs(f)}
-    found: DataFrame = plays_of_group(job.read("sessions"), group).join(F.broadcast(entities), [*group.keys])
-    named = [
+    # names with a space: an input may be a column of the same name
+    columns = [
         *(F.col(key).alias(f"key {key}") for key in group.keys),
         *(F.expr(sql).alias(sql) for sql in sqls),
+        *(F.col(name).alias(f"of {name}") for name in ("played_at", "play_id")),
     ]
-    frame = [F.col(name).alias(f"of {name}") for name in ("played_at", "play_id")]
     plays: dict[tuple[str, ...], list[Play]] = {}
-    for row in found.select(*named, *frame).toArrow().to_pylist():
+    for row in sessions.select(*columns).toArrow().to_pylist():
         play = Play(row["of played_at"], row["of play_id"], row)
         plays.setdefault(tuple(row[f"key {key}"] for key in group.keys), []).append(play)
     return plays
@@ -144,24 +139,19 @@ def _differences(
 
 def _as_of(request: Request, table: RequestedTable, row: Row) -> datetime | None:
     """What the values of a row describe everything before; None where they are unknown or too old."""
-    label = row[request.at]
+    label, limit = row[request.at], request.age_limit
     if table.at_label_time:
         return label
+    # the set's own word for which day a label got: checked is what that day was worth
     t = row[output_name(table.group.table, FEATURE_AT)]
-    return None if t is None or (request.age_limit is not None and label - t > request.age_limit) else t
+    return None if t is None or (limit is not None and label - t > limit) else t
 
 
-def same_value(expected: Any, got: Any) -> bool:
-    """Doubles to nine digits, or twelve decimals: engine and definition add in different orders."""
-    if isinstance(expected, list) and isinstance(got, list):
-        return len(expected) == len(got) and all(map(same_value, expected, got))
-    if isinstance(expected, float) or isinstance(got, float):
-        return None not in (expected, got) and math.isclose(expected, got, rel_tol=1e-9, abs_tol=1e-12)
-    return bool(expected == got)
-
-
-def _print_differences(path: str, rows: int, compared: int, differences: list[Difference]) -> None:
-    if differences:
-        print(show.format_table(("feature", "label", "by definition", "in the set"), differences[:SHOWN]))
-    found = f"{len(differences):,} differ" if differences else "all are what the definition says"
-    print(f"{path}: {rows:,} rows, {compared:,} values made again from plays; {found}")
+def same_value(expected: Any, actual: Any) -> bool:
+    """Whether a value is the one expected."""
+    if isinstance(expected, list) and isinstance(actual, list):
+        return len(expected) == len(actual) and all(map(same_value, expected, actual))
+    if isinstance(expected, float) or isinstance(actual, float):
+        # nine digits, or twelve decimals: engine and definition add in different orders
+        return None not in (expected, actual) and math.isclose(expected, actual, rel_tol=1e-9, abs_tol=1e-12)
+    return bool(expected == actual)

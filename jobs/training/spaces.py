@@ -24,10 +24,8 @@ _VECTORS = ("array<float>", "array<double>")
 def keep_one_space(
     job: Job, request: Request, labels: Labels, tables: Sequence[FeatureTable]
 ) -> tuple[list[FeatureTable], str | None]:
-    """The tables without rows of days in another space than the requested one, and the space of what is left.
-
-    Runs a small job per table that has vectors among its features: over the labels' keys and instants, then
-    over the spaces of the days that these get. None where there are no vectors.
+    """The tables without rows of days in another space than the requested one, and the space of what is left;
+    None where there are no vectors.
 
     Raises:
         UsageError: no space is requested, and the labels' days are in several; or one that there is not.
@@ -35,20 +33,22 @@ def keep_one_space(
     """
     with_vectors = [table for table in tables if _is_of_one_space(table, request.space)]
     check_has_spaces(request.space, with_vectors, [table.name for table in tables])
+    # two small jobs per such table: over the labels' keys and instants, then over the spaces of the days
+    # that these get. Of no other days: a table may hold spaces that no label meets
     spaces = {table.name: _read_spaces(table.rows, _days(request, labels, table)) for table in with_vectors}
     chosen = resolve_space(spaces, request.space, lambda: _read_all_spaces(job, with_vectors))
     days = {
         name: [day for day, of_day in of_days.items() if chosen in of_day] for name, of_days in spaces.items()
     }
-    # No column of such a table declares a default: a label of a day without rows gets nulls.
-    left = [replace(t, rows=_of_days(t.rows, days[t.name])) if t.name in days else t for t in tables]
-    return left, chosen
+    # no column of such a table declares a default: a label of a day without rows gets nulls
+    return [replace(t, rows=_of_days(t.rows, days[t.name])) if t.name in days else t for t in tables], chosen
 
 
 def _is_of_one_space(table: FeatureTable, space: str | None) -> bool:
     """Whether days of other spaces are left out: by default only where vectors are requested."""
     if SPACE not in table.rows.columns:
         return False
+    # weights and counts of two spaces may stand side by side; only vectors do not compare
     vectors = {field.name for field in table.rows.schema if field.dataType.simpleString() in _VECTORS}
     return space is not None or bool(vectors & set(table.columns))
 
@@ -57,6 +57,7 @@ def _days(request: Request, labels: Labels, table: FeatureTable) -> list[date]:
     """Those that some label gets a row of, if there is one of its keys."""
     from pyspark.sql import functions as F
 
+    # by the join's own rule, so that both mean the same day
     at = F.col(f"`{request.at}`")
     feature_at = DailyHistory(table, "r", request.as_published).visible_feature_at(at)
     rows = labels.rows.dropna(subset=[*table.keys])
@@ -68,10 +69,11 @@ def _days(request: Request, labels: Labels, table: FeatureTable) -> list[date]:
 
 
 def _read_spaces(rows: DataFrame, days: Sequence[date]) -> dict[date, set[str]]:
-    found: dict[date, set[str]] = {}
+    spaces: dict[date, set[str]] = {}
+    # a row per day and space, and a day should have one: few enough for the driver
     for row in _of_days(rows, days).select("ds", SPACE).distinct().collect():
-        found.setdefault(row["ds"], set()).add(row[SPACE])
-    return found
+        spaces.setdefault(row["ds"], set()).add(row[SPACE])
+    return spaces
 
 
 def _read_all_spaces(job: Job, tables: Sequence[FeatureTable]) -> set[str]:
