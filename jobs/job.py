@@ -167,7 +167,7 @@ class Job(PinnedTables):
     @contextmanager
     def lease(self, table: str) -> Iterator[None]:
         """Keeps others away from the table, unless this job does so already."""
-        # an ingest takes it before it reads, and publishes inside: a second lock of one process would wait for ever
+        # an ingest takes it before it reads, and publishes inside: a second flock would wait for the first, ours
         if table in self._leased:
             yield
             return
