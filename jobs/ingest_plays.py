@@ -59,9 +59,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     columns = sources.column_map(source, "plays", PLAY_FIELDS)
     job = Job("ingest-plays", args.root, args.run_id)
     files = sources.list_files(args.input, lambda: job.spark)
-    offered = sources.identify_files(files)
+    files_input = sources.identify_files(files)
     with job.lease("plays"):  # before plays are read: another ingest may be adding the same ones
-        batch = job.batch("plays", inputs=[offered], appends=True, parameters=vars(source))
+        batch = job.batch("plays", inputs=[files_input], appends=True, parameters=vars(source))
         if is_published(job.warehouse, batch):
             job.up_to_date("plays", "these files are in already")
             return 0
@@ -69,17 +69,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         rows = read_rows(job.spark, source, files, columns)
         plays_with_reasons = parse_and_validate_plays(rows, columns, source.name, datetime.now(UTC))
         missing = sources.find_missing_columns(job, source, PLAYS, PLAY_FIELDS, columns)
-        _publish(job, batch, offered, plays_with_reasons, missing)
+        _publish(job, batch, files_input, plays_with_reasons, missing)
     return 0
 
 
 def _publish(
-    job: Job, batch: Batch, offered: Input, plays_with_reasons: DataFrame, missing: Mapping[str, str]
+    job: Job, batch: Batch, files_input: Input, plays_with_reasons: DataFrame, missing: Mapping[str, str]
 ) -> None:
     """Rejects, then plays: where the gate refuses the plays, the rejects are what shows why."""
     # plays, rejects and counts start from these rows: each would read and parse the files again
     plays_with_reasons = plays_with_reasons.persist()
-    published, new_plays = _select_new(job, "plays", "play_id", deduplicate_plays(plays_with_reasons))
+    existing_rows, new_plays = _select_new(job, "plays", "play_id", deduplicate_plays(plays_with_reasons))
     # counted here, and written at the end
     new_plays = new_plays.persist()
     counts = _count_outcomes(plays_with_reasons, new_plays)
@@ -89,10 +89,10 @@ def _publish(
     if counts.plays or counts.rejected:
         # the quarantine first: a crash between the two then loses nothing, as the rerun repeats both
         rejects = select_rejects(plays_with_reasons)
-        published_rejects, new_rejects = _select_new(job, "rejected_plays", "reject_id", rejects)
+        existing_rejects, new_rejects = _select_new(job, "rejected_plays", "reject_id", rejects)
         # the files of refused plays come again when they are mended, most of their rejects with them
         if not new_rejects.isEmpty():
-            inputs = [offered, published, published_rejects]
+            inputs = [files_input, existing_rows, existing_rejects]
             job.publish(job.batch("rejected_plays", inputs=inputs, appends=True), new_rejects)
         try:
             job.publish(batch, new_plays, counts.measures(), missing)
@@ -119,8 +119,10 @@ def _select_new(job: Job, table: str, key: str, rows: DataFrame) -> tuple[TableI
         return None, rows
     # the table holds years, and files a few days: only those are compared
     days: list[date] = [row.ds for row in rows.select("ds").distinct().collect()]
-    published = job.find(table, days) if days else None
-    return published, rows.join(published.rows().select(key), key, "left_anti") if published else rows
+    existing_rows = job.find(table, days) if days else None
+    return existing_rows, rows.join(
+        existing_rows.rows().select(key), key, "left_anti"
+    ) if existing_rows else rows
 
 
 def _count_outcomes(plays_with_reasons: DataFrame, new_plays: DataFrame) -> IngestCounts:

@@ -19,20 +19,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     job = Job("ingest-tracks", args.root, args.run_id)
     files = sources.list_files(args.input, lambda: job.spark)
     with job.lease("tracks"):  # before tracks are read: another ingest may be adding to them
-        published = job.find("tracks")
+        catalogue = job.find("tracks")
         # the same files give another catalogue where another one was published before; yet they are the same batch,
         # or each night would publish the catalogue that is there: so it is the base, and no input
         inputs = [sources.identify_files(files)]
         batch = job.batch(
-            "tracks", inputs=inputs, base=published, deterministic=False, parameters=vars(source)
+            "tracks", inputs=inputs, base=catalogue, deterministic=False, parameters=vars(source)
         )
         if job.unchanged(batch):
             return 0
         job.tune(sources.estimate_rows(files))
         rows = parse_tracks(read_rows(job.spark, source, files, columns), columns, source.name)
         # a delivery may name only the tracks that changed, and plays of years need theirs
-        if published:
-            rows = merge_catalogue(rows, published.rows())
+        if catalogue:
+            rows = merge_catalogue(rows, catalogue.rows())
         job.publish(
             batch, rows, missing=sources.find_missing_columns(job, source, TRACKS, TRACK_FIELDS, columns)
         )

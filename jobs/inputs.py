@@ -95,7 +95,9 @@ class PinnedTables:
         if state is None:
             return None
         # days that a table lacks are part of what identifies an input, and have no rows
-        present = state.day_states if days is None else [day for day in days if day in state.day_states]
+        days_with_rows = (
+            state.day_states if days is None else [day for day in days if day in state.day_states]
+        )
         return TableInput(
             # fingerprints are made of this text: another one would publish everything again
             name=f"{table} {digest(days)}",
@@ -104,7 +106,7 @@ class PinnedTables:
             table=table,
             version=state.version,
             days=None if days is None else tuple(days),
-            count=sum(state.day_states[day].rows for day in present),
+            count=sum(state.day_states[day].rows for day in days_with_rows),
             reader=self,
         )
 

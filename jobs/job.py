@@ -209,5 +209,5 @@ def _format_days(staged: StagedBatch) -> str:
 
 def _format_checks(staged: StagedBatch) -> str:
     results, warnings = staged.verdict.results, len(staged.verdict.warnings)
-    held = f"{sum(result.success for result in results)} of {len(results)} checks held"
-    return f"{held} ({warnings} warnings)" if warnings else held
+    checks = f"{sum(result.success for result in results)} of {len(results)} checks held"
+    return f"{checks} ({warnings} warnings)" if warnings else checks

@@ -52,9 +52,9 @@ def run(args: argparse.Namespace) -> int:
         with job.lease(name):
             if job.has(name):
                 _maintain(job, name, now, args.dry_run)
-    if swept := sweep(job.warehouse, now, args.dry_run):
+    if leftovers := sweep(job.warehouse, now, args.dry_run):
         would = "would be" if args.dry_run else ""
-        job.say(f"scratch: {len(swept)} trainings that were cut off {would} swept")
+        job.say(f"scratch: {len(leftovers)} trainings that were cut off {would} swept")
     if not args.dry_run:
         compact_results(job.warehouse)
         vacuum_releases(args.root)
@@ -69,24 +69,24 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _maintain(job: Job, name: str, now: datetime, dry_run: bool) -> None:
     # before the vacuum: what it replaces is dropped today, and goes when its retention is over
-    joined = _compact(job, name, dry_run)
+    file_count = _compact(job, name, dry_run)
     # the rewrite made a version, and the next one goes on top of it
     table = job.warehouse.create(CONTRACTS[name])
-    freed = vacuum(job.warehouse, table, name, now, dry_run)
+    removals = vacuum(job.warehouse, table, name, now, dry_run)
     if not dry_run:
-        _record_abandoned(job, name, freed.batches)
+        _record_abandoned(job, name, removals.batches)
         # entries of the log can go only up to a checkpoint
         checkpoint(table, last_checkpoint(job.warehouse, job.warehouse.table_path(name)))
-    freed.log_entries = clean_log(job.warehouse, name, now, dry_run)
-    job.say(f"{name}: {_summarise(joined, freed, dry_run)}")
+    removals.log_entries = clean_log(job.warehouse, name, now, dry_run)
+    job.say(f"{name}: {_summarise(file_count, removals, dry_run)}")
 
 
-def _summarise(joined: int, freed: VacuumResult, dry_run: bool) -> str:
+def _summarise(file_count: int, removals: VacuumResult, dry_run: bool) -> str:
     parts = [
-        f"{joined:,} small files joined" if joined else "",
-        f"{freed.files:,} files ({freed.bytes / 2**20:,.1f} MiB) removed" if freed.files else "",
-        f"{len(freed.batches):,} unfinished or refused batches swept" if freed.batches else "",
-        f"{freed.log_entries:,} log entries removed" if freed.log_entries else "",
+        f"{file_count:,} small files joined" if file_count else "",
+        f"{removals.files:,} files ({removals.bytes / 2**20:,.1f} MiB) removed" if removals.files else "",
+        f"{len(removals.batches):,} unfinished or refused batches swept" if removals.batches else "",
+        f"{removals.log_entries:,} log entries removed" if removals.log_entries else "",
     ]
     work = ", ".join(filter(None, parts))
     return f"would have {work}" if work and dry_run else work or "nothing to do"
@@ -104,14 +104,14 @@ def _compact(job: Job, name: str, dry_run: bool) -> int:
     """Joins files of one day and instant that are more than their bytes need; says how many there were."""
     # rewritten files have every column of the contract, so the table must have them first
     open_table = job.warehouse.create if dry_run else job.warehouse.add_missing_columns
-    table, joined = open_table(CONTRACTS[name]), 0
+    table, file_count = open_table(CONTRACTS[name]), 0
     for pieces, files in _plan_compactions(table):
-        joined += len(files)
+        file_count += len(files)
         if not dry_run:
             rewrite_files(job, Rewrite("compact", table, name, tuple(files), pieces=pieces))
             # the next swap is from the version that this one made
             table = job.warehouse.create(CONTRACTS[name])
-    return joined
+    return file_count
 
 
 def _plan_compactions(table: DeltaTable) -> Iterator[tuple[int, list[str]]]:

@@ -153,11 +153,11 @@ def _carry_violations(
 
 def _table_to_carry(reference: Reference, selection: Selection) -> str:
     """Of two tables the one that is made of the other; where that one alone was put back already, its source."""
-    made, source = reference.child, reference.parent
+    derived, source = reference.child, reference.parent
     # plays refer to sessions, which are made of them
-    if made not in downstream(FLOW, source):
-        made, source = source, made
-    return source if made in selection.reasons and source not in selection.reasons else made
+    if derived not in downstream(FLOW, source):
+        derived, source = source, derived
+    return source if derived in selection.reasons and source not in selection.reasons else derived
 
 
 def _find_other_versions(selection: Selection, before: Release | None, versions: VersionsByDay) -> list[str]:
@@ -168,13 +168,13 @@ def _find_other_versions(selection: Selection, before: Release | None, versions:
     if carriable and EMBEDDINGS not in selection.reasons:
         return family
     # the vectors cannot go back, or did: who is not of their version stands alone
-    wrong = {
+    others = {
         name
         for ids_by_table in versions.values()
         for name, ids in ids_by_table.items()
         if set(ids) != set(ids_by_table.get(EMBEDDINGS, ())) or len(set(ids)) > 1
     }
-    return [name for name in OF_ONE_VERSION if name in wrong]
+    return [name for name in OF_ONE_VERSION if name in others]
 
 
 def _count_orphans(job: Job, selection: Selection) -> dict[str, int]:

@@ -44,11 +44,11 @@ def _read_steps(warehouse: Warehouse, run_id: str) -> list[dict[str, Any]]:
 
 def _describe_newest(root: str) -> dict[str, Any] | None:
     # of the root, not of the run: whoever looks at a refusal asks what trainers are served meanwhile
-    newest = next(iter(list_releases(root)), None)
-    if newest is None:
+    release = next(iter(list_releases(root)), None)
+    if release is None:
         return None
     return {
-        "release_id": newest.release_id,
-        "released_at": newest.released_at,
-        "tables": {name: vars(version) for name, version in newest.tables.items()},
+        "release_id": release.release_id,
+        "released_at": release.released_at,
+        "tables": {name: vars(version) for name, version in release.tables.items()},
     }

@@ -107,8 +107,8 @@ def find_missing_columns(
     # those that are not nullable make rejects, with a reason of their own
     missing = [name for name in fields if name not in columns and contract.column(name).nullable]
     # said once, where the source is read, so that no step after this one warns of it
-    if lost := [name for name in missing if name not in OPTIONAL_COLUMNS]:
-        job.say(f"source {source.name} has no {', '.join(lost)}: everything computed from them is null")
+    if absent := [name for name in missing if name not in OPTIONAL_COLUMNS]:
+        job.say(f"source {source.name} has no {', '.join(absent)}: everything computed from them is null")
     return {name: f"source {source.name} has no {name}" for name in missing}
 
 
@@ -130,8 +130,8 @@ def list_files(inputs: Sequence[str], session: Callable[[], SparkSession]) -> li
         JobError: there is none.
     """
     # under spark-submit a path without a scheme is one of the cluster's file system; a glob is for Hadoop to expand
-    local = not is_submitted() and all(os.path.exists(each) for each in inputs)
-    listed = _list_local_files(inputs) if local else _list_files_by_spark(inputs, session())
+    are_local = not is_submitted() and all(os.path.exists(each) for each in inputs)
+    listed = _list_local_files(inputs) if are_local else _list_files_by_spark(inputs, session())
     # two inputs may name one file; in order, as the list identifies the batch
     files = sorted({file for file in listed if file.bytes}, key=lambda file: file.path)
     if not files:

@@ -45,17 +45,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     parent = find_parent(job, day)
     settings, start, search = _choose_training(args, settings, parent, day)
     sessions, tracks = job.table("sessions", days_ending(day, args.days)), job.find("tracks")
-    published = job.table(TABLE, [parent.day]) if parent else None
+    parent_vectors = job.table(TABLE, [parent.day]) if parent else None
     about = {"start": start, "days": args.days}
     parameters = _identify_settings(settings, search) | about
     # with several threads the same inputs give another model each time
-    exact, inputs = args.threads == 1, [sessions, published, tracks]
+    exact, inputs = args.threads == 1, [sessions, parent_vectors, tracks]
     batch = job.batch(TABLE, [day], inputs, deterministic=exact, parameters=parameters)
     with job.lease(TABLE):
         if job.unchanged(batch):
             return 0
         plays = sessions.rows()
-        previous = published.rows() if published else None
+        previous = parent_vectors.rows() if parent_vectors else None
         catalogue = tracks.rows() if tracks else None
         # not sooner: only a running session knows its cores
         settings = settings.replace(threads=args.threads or whole_executor_profile(job.spark)[1])
@@ -82,15 +82,15 @@ def _choose_training(
     args: argparse.Namespace, settings: Settings, parent: Parent | None, day: date
 ) -> tuple[Settings, str, SearchPlan | None]:
     """Settings and start of the training, and what is searched before it."""
-    given = frozenset(name for name in SEARCHED if getattr(args, name) is not None)
-    inherited = parent.settings(settings, given) if parent else settings
-    start = choose_start(args.start, parent, day, inherited)
+    given_names = frozenset(name for name in SEARCHED if getattr(args, name) is not None)
+    inherited_settings = parent.settings(settings, given_names) if parent else settings
+    start = choose_start(args.start, parent, day, inherited_settings)
     if start == "warm":
-        return inherited, start, None
+        return inherited_settings, start, None
     # a cold space has the dimensions of the one before: only then can it be aligned to that
-    fixed = given | {"dimensions"} if parent else given
+    fixed = given_names | {"dimensions"} if parent else given_names
     search = SearchPlan(fixed, args.search_budget) if settings.backend == "sgns" else None
-    return settings.replace(dimensions=inherited.dimensions), start, search
+    return settings.replace(dimensions=inherited_settings.dimensions), start, search
 
 
 def _identify_settings(settings: Settings, search: SearchPlan | None) -> dict[str, Any]:

@@ -71,16 +71,16 @@ def verify(root: str, hashes: bool = False, as_json: bool = False) -> int:
     """Prints what is found, a line each; the exit code says whether anything is wrong."""
     findings = list(examine(root, hashes))
     # notes are printed, and wake nobody
-    wrong = sum(finding.wrong for finding in findings)
+    fault_count = sum(finding.wrong for finding in findings)
     if as_json:
         lines = [{"severity": each.severity, "where": each.where, "what": each.what} for each in findings]
         print(show.format_json_lines(lines), end="\n" if lines else "")
-        return int(wrong > 0)
+        return int(fault_count > 0)
     for finding in findings:
         print(f"{finding.severity}: {finding.where}: {finding.what}")
     rows = ", and every row" if hashes else " (with --hashes, at every row too)"
-    print(f"{wrong or 'nothing'} wrong under {root}, looked at logs, files and releases{rows}")
-    return int(wrong > 0)
+    print(f"{fault_count or 'nothing'} wrong under {root}, looked at logs, files and releases{rows}")
+    return int(fault_count > 0)
 
 
 def examine(root: str, hashes: bool = False) -> Iterator[Finding]:
@@ -126,9 +126,9 @@ def _release_violations(table: TableOnStorage | None, entry: TableVersion) -> It
         yield f"which does not open: {opened}. Roll back to a release that holds"
         return
     # by the folder's listing, so no file is opened
-    if lost := table.list_missing(list_data_files(opened)):
+    if lost_files := table.list_missing(list_data_files(opened)):
         yield (
-            f"which has lost {len(lost):,} files, such as {lost[0]} (gone, or of another size): its readers fail. "
+            f"which has lost {len(lost_files):,} files, such as {lost_files[0]} (gone, or of another size): its readers fail. "
             "Restore them from a copy, or roll back to a release that holds"
         )
     state = table.state(entry.version)
@@ -234,11 +234,11 @@ def _find_mismatches(
         # a day without rows need not be there
         contents = [(each.rows, each.content_hash) if each and each.rows else None for each in both]
         if contents[0] != contents[1]:
-            expected, got = (
+            expected, actual = (
                 f"{each.rows:,} rows of content hash {each.content_hash:016x}" if each else "no rows"
                 for each in both
             )
             yield (
                 day,
-                f"holds {got}, was published as {expected}: a file was changed since. Restore it from a copy",
+                f"holds {actual}, was published as {expected}: a file was changed since. Restore it from a copy",
             )
