@@ -117,7 +117,7 @@ class PinnedTables:
         return published
 
     def read(self, table: str, days: Sequence[date] | None = None) -> DataFrame:
-        """The rows of `table`, for what is not published."""
+        # for what is not published, and so needs no input that identifies it
         return self.table(table, days).rows()
 
     def at(self, table: str, version: int, days: Sequence[date] | None = None) -> DataFrame:
@@ -129,7 +129,7 @@ class PinnedTables:
         return rows if days is None else rows.where(F.col("ds").isin(list(days)))
 
     def snapshot(self, table: str) -> Snapshot:
-        """The table read without Spark."""
+        # without Spark: what needs a few columns, or a few rows, opens no session
         return Snapshot.at(self.warehouse.table_path(table), self.version(table))
 
     def day_before(self, table: str, day: date) -> DataFrame | None:
@@ -140,7 +140,7 @@ class PinnedTables:
 
     @property
     def versions(self) -> Mapping[str, int]:
-        """The tables that were looked at, and at which version."""
+        # a copy, as a batch keeps those that were looked at before it was described
         return dict(self._versions)
 
     def pin(self, versions: Mapping[str, int]) -> None:

@@ -154,9 +154,12 @@ class Job(PinnedTables):
         if state is None:
             return self.up_to_date(staged.batch.table, SAME_BATCH)
         outcome = Outcome(staged.batch.table, PUBLISHED, staged.profile.rows, state.version)
-        rows, seconds = f"{outcome.rows:,} rows", time.monotonic() - self._started
-        about = f"{rows}, {_format_days(staged)}{_format_checks(staged)}, {seconds:.1f} s"
-        self.say(f"{outcome.table} version {outcome.version}: {about}")
+        results, warnings = staged.verdict.results, len(staged.verdict.warnings)
+        checks = f"{sum(result.success for result in results)} of {len(results)} checks held"
+        checks += f" ({warnings} warnings)" if warnings else ""
+        about = f"{outcome.rows:,} rows, {_format_days(staged)}{checks}"
+        seconds = time.monotonic() - self._started
+        self.say(f"{outcome.table} version {outcome.version}: {about}, {seconds:.1f} s")
         return add_outcome(outcome)
 
     def _missing(self, batch: Batch) -> dict[str, str]:
@@ -179,19 +182,19 @@ class Job(PinnedTables):
                 self._leased.discard(table)
 
     def unchanged(self, batch: Batch) -> bool:
-        """Whether this very batch is published already, and says so if it is: a long step asks before it begins."""
+        """Whether this very batch is published already, and says so if it is."""
+        # a long step asks before it begins
         if not is_published(self.warehouse, batch):
             return False
         self.up_to_date(batch.table, SAME_BATCH)
         return True
 
     def up_to_date(self, table: str, why: str) -> Outcome:
-        """Notes that there was nothing to do for a table."""
         self.say(f"{table} unchanged: {why}")
         return add_outcome(Outcome(table, UNCHANGED, why=why))
 
     def not_made(self, table: str, why: str) -> Outcome:
-        """Notes that there is nothing that a table could be made of; that is an outcome, not an error."""
+        # there is nothing that it could be made of; that is an outcome, not an error
         self.say(f"{table} not made: {why}")
         return add_outcome(Outcome(table, NOT_MADE, why=why))
 
@@ -205,9 +208,3 @@ def _format_days(staged: StagedBatch) -> str:
     if len(days) > 1:
         return f"{len(days)} days to {days[-1]}, "
     return f"{days[0]}, " if days else ""
-
-
-def _format_checks(staged: StagedBatch) -> str:
-    results, warnings = staged.verdict.results, len(staged.verdict.warnings)
-    checks = f"{sum(result.success for result in results)} of {len(results)} checks held"
-    return f"{checks} ({warnings} warnings)" if warnings else checks

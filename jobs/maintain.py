@@ -34,14 +34,8 @@ PARTITIONS_PER_REWRITE = 200
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.description = __doc__
     add_common_arguments(parser)
-    parser.add_argument(
-        "--tables",
-        nargs="+",
-        metavar="TABLE",
-        choices=TABLES,
-        default=TABLES,
-        help="only these (default: all)",
-    )
+    only = "only these (default: all)"
+    parser.add_argument("--tables", nargs="+", metavar="TABLE", choices=TABLES, default=TABLES, help=only)
     parser.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")
 
 

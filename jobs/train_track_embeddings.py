@@ -71,7 +71,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             scratch.remove()
             job.not_made(TABLE, str(problem))
             return 0
-        version = _Version(job, day, start, parent, trained.settings | about, trained)
+        version = _Version(job, day, parent, about, trained)
         _publish(job, batch, version, scratch, catalogue)
         # a training that fails, or is killed, leaves it for the next; `maintain` sweeps what nobody came back for
         scratch.remove()
@@ -106,23 +106,18 @@ class _Version:
     """The version that a training made, and its row of `embedding_versions`."""
 
     def __init__(
-        self,
-        job: Job,
-        day: date,
-        start: str,
-        parent: Parent | None,
-        parameters: dict[str, Any],
-        trained: TrainingResult,
+        self, job: Job, day: date, parent: Parent | None, about: dict[str, Any], trained: TrainingResult
     ) -> None:
         self.day, self.trained, self._job = day, trained, job
         # of what was learned, so that a day that is trained again has another
         self.id = f"{day}-{trained.digest}"
-        self.space = parent.space_id if parent and start == "warm" else self.id
+        self.space = parent.space_id if parent and about["start"] == "warm" else self.id
+        parameters = trained.settings | about
         self._about = {
             "version_id": self.id,
             "space_id": self.space,
             "parent": parent.version_id if parent else None,
-            "start": start,
+            "start": about["start"],
             "parameters": json.dumps(parameters | {"threads": trained.threads}, sort_keys=True),
             "seed": parameters["seed"],
             "inputs": json.dumps(dict(sorted(job.versions.items()))),

@@ -128,8 +128,8 @@ def _release_violations(table: TableOnStorage | None, entry: TableVersion) -> It
     # by the folder's listing, so no file is opened
     if lost_files := table.list_missing(list_data_files(opened)):
         yield (
-            f"which has lost {len(lost_files):,} files, such as {lost_files[0]} (gone, or of another size): its readers fail. "
-            "Restore them from a copy, or roll back to a release that holds"
+            f"which has lost {len(lost_files):,} files, such as {lost_files[0]} (gone, or of another size): its "
+            "readers fail. Restore them from a copy, or roll back to a release that holds"
         )
     state = table.state(entry.version)
     if state and (state.rows, state.content_hash) != (entry.rows, entry.content_hash):

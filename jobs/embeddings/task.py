@@ -142,10 +142,8 @@ class _Training:
         if saved := scratch.load_model():
             model, epochs_done = saved
         else:
-            model, epochs_done = (
-                Model.initialise(len(self.vocabulary.plays), settings.dimensions, settings.seed),
-                0,
-            )
+            model = Model.initialise(len(self.vocabulary.plays), settings.dimensions, settings.seed)
+            epochs_done = 0
             if self.is_warm:
                 load_previous_vectors(scratch, self.vocabulary, model)
                 model.initialise_new_rows()
@@ -216,8 +214,8 @@ class _Training:
         previous = Model(*(array[: len(old.plays)] for array in vars(model).values()))
         load_previous_vectors(self.plan.scratch, old, previous)
         if hits is not None:
-            pairs, both = old.locate(self.pairs), (previous.in_vectors, previous.out_vectors)
-            result = ev.evaluate_ranking("next", "previous", *both, pairs, old.plays)
+            pairs, matrices = old.locate(self.pairs), (previous.in_vectors, previous.out_vectors)
+            result = ev.evaluate_ranking("next", "previous", *matrices, pairs, old.plays)
             self.metrics += result.metrics
             self.measures |= ev.compare_hits(hits, result.hits)
         vectors, norms_before = previous.combine_in_place()
