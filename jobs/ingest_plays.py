@@ -80,7 +80,7 @@ def _publish(
     # plays, rejects and counts start from these rows: each would read and parse the files again
     plays_with_reasons = plays_with_reasons.persist()
     existing_rows, new_plays = _select_new(job, "plays", "play_id", deduplicate_plays(plays_with_reasons))
-    # counted here, and written at the end
+    # read twice: counted here, and staged at the end
     new_plays = new_plays.persist()
     counts = _count_outcomes(plays_with_reasons, new_plays)
     job.say(str(counts))
@@ -90,7 +90,7 @@ def _publish(
         # the quarantine first: a crash between the two then loses nothing, as the rerun repeats both
         rejects = select_rejects(plays_with_reasons)
         existing_rejects, new_rejects = _select_new(job, "rejected_plays", "reject_id", rejects)
-        # the files of refused plays come again when they are mended, most of their rejects with them
+        # files whose plays were refused come again once they are mended, with rejects that were published then
         if not new_rejects.isEmpty():
             inputs = [files_input, existing_rows, existing_rejects]
             job.publish(job.batch("rejected_plays", inputs=inputs, appends=True), new_rejects)
@@ -98,7 +98,7 @@ def _publish(
             job.publish(batch, new_plays, counts.measures(), missing)
         except Refused as refused:
             raise _add_quarantine_hint(job, refused, counts) from None
-    # a flow runs all of its steps in this JVM, so what is kept here would be kept until its end
+    # a flow runs all its steps in this JVM: what stays cached here would stay to its end
     new_plays.unpersist()
     plays_with_reasons.unpersist()
 
@@ -126,7 +126,7 @@ def _select_new(job: Job, table: str, key: str, rows: DataFrame) -> tuple[TableI
 
 
 def _count_outcomes(plays_with_reasons: DataFrame, new_plays: DataFrame) -> IngestCounts:
-    # one pass for all three: the lists of reasons are few, however many rows have them
+    # one pass for rows, rejects and reasons: there are few different lists of reasons
     by_reasons = plays_with_reasons.groupBy("reasons").count().collect()
     reasons: Counter[str] = Counter()
     for row in by_reasons:

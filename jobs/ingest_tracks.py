@@ -20,8 +20,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     files = sources.list_files(args.input, lambda: job.spark)
     with job.lease("tracks"):  # before tracks are read: another ingest may be adding to them
         catalogue = job.find("tracks")
-        # the same files give another catalogue where another one was published before; yet they are the same batch,
-        # or each night would publish the catalogue that is there: so it is the base, and no input
+        # the result depends on the catalogue before, yet the same files must be the same batch, or each night would
+        # publish again: so the catalogue is the base, and not an input
         inputs = [sources.identify_files(files)]
         batch = job.batch(
             "tracks", inputs=inputs, base=catalogue, deterministic=False, parameters=vars(source)
@@ -30,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             return 0
         job.tune(sources.estimate_rows(files))
         rows = parse_tracks(read_rows(job.spark, source, files, columns), columns, source.name)
-        # a delivery may name only the tracks that changed, and plays of years need theirs
+        # a delivery may name only the tracks that changed
         if catalogue:
             rows = merge_catalogue(rows, catalogue.rows())
         job.publish(

@@ -33,7 +33,7 @@ class TableInput(Input):
     table: str
     version: int
     days: tuple[date, ...] | None
-    # rows, as the log says: known before a session is opened
+    # rows, counted from the log: known before there is a session
     count: int
     reader: PinnedTables = field(repr=False, compare=False)
 
@@ -84,7 +84,7 @@ class PinnedTables:
             JobError: it has never been published.
         """
         state = self.state(table)
-        # a table that is there may be without days: created by a publication that was then refused
+        # a table may exist without a day: the first publication created it and was refused
         if state is None or not state.day_states:
             raise no_data_error(self.warehouse, table)
         return state
@@ -101,7 +101,7 @@ class PinnedTables:
         return TableInput(
             # fingerprints are made of this text: another one would publish everything again
             name=f"{table} {digest(days)}",
-            # of the content as it was published: compaction and erasure change files, and make nothing stale
+            # hashes of the content as it was published: compaction and erasure make nothing stale
             fingerprint=digest(state.published_hashes(days)),
             table=table,
             version=state.version,
@@ -117,7 +117,7 @@ class PinnedTables:
         return published
 
     def read(self, table: str, days: Sequence[date] | None = None) -> DataFrame:
-        # for what is not published, and so needs no input that identifies it
+        # for results that are not published, so that no batch has to be identified by it
         return self.table(table, days).rows()
 
     def at(self, table: str, version: int, days: Sequence[date] | None = None) -> DataFrame:
@@ -140,7 +140,7 @@ class PinnedTables:
 
     @property
     def versions(self) -> Mapping[str, int]:
-        # a copy, as a batch keeps those that were looked at before it was described
+        # a copy: a batch keeps the versions of the moment when it was described
         return dict(self._versions)
 
     def pin(self, versions: Mapping[str, int]) -> None:

@@ -93,13 +93,13 @@ def _resolve(scratch: Path, coordinates: Sequence[str]) -> list[Path]:
     """What Spark does for `--packages`, but not transitive."""
     from pyspark.java_gateway import launch_gateway
 
-    # a JVM without a session, for the resolver that Spark brings along: nobody has to have Maven
+    # a JVM without a session; the resolver comes with Spark, so nobody needs Maven
     gateway = launch_gateway(popen_kwargs={"stderr": DEVNULL})
     jvm = gateway.jvm
     try:
-        # private to Spark's own packages, which a JVM does not know
+        # `private[spark]` is a matter of Scala: to the JVM it is public
         maven, quiet = jvm.org.apache.spark.util.MavenUtils, jvm.java.io.PrintStream(str(scratch / "log"))
-        # a cache of its own, gone with the folder: the user's is left alone
+        # a cache in the temporary folder, so that the user's own is left alone
         cache, none = jvm.scala.Option.apply(str(scratch)), jvm.scala.Option.empty()
         if mirror := os.environ.get("SEGUE_IVY_SETTINGS"):
             settings = maven.loadIvySettings(mirror, none, cache, quiet)

@@ -45,7 +45,7 @@ class Job(PinnedTables):
         self.gate = load_gate(self.warehouse)
         log_to(self.warehouse)
         self._say = say
-        # no wall clock: one that is set back would make a step take less than no time
+        # monotonic: a clock that is set back would give a negative duration
         self._started = time.monotonic()
         self._leased: set[str] = set()
 
@@ -86,10 +86,10 @@ class Job(PinnedTables):
         hashes = {each.name: each.fingerprint for each in sources}
         return Batch(
             contract=find_contract(table),
-            # what was published before is known by this text: not one value of it may change its place
+            # published batches are known by this digest: values may neither change nor move
             fingerprint=digest(table, days, hashes, code_version(), dict(parameters or {})),
             days=None if days is None else tuple(days),
-            # of the days of this batch alone: the log keeps it for each day, and others stay stale
+            # only days of this batch: a day that it does not make anew must stay stale
             upstream={day: upstream[day] for day in days or () if day in upstream} if upstream else {},
             # whatever was looked at, passed as an input or not: an erasure since then must not be undone
             input_versions=self.versions,
@@ -122,7 +122,7 @@ class Job(PinnedTables):
             # whoever had the lease may have published this very batch
             if self.unchanged(batch):
                 return Outcome(batch.table, UNCHANGED)
-            # looked at again when it is committed; here it saves the work of a batch that would be refused then
+            # checked again at the commit; here it saves the work of a batch that would fail there
             check_current(self.warehouse, batch)
             batch = reserve(self.warehouse, batch)
             suite = self.gate.suite_of(batch.table)
@@ -150,7 +150,7 @@ class Job(PinnedTables):
 
     def _commit(self, staged: StagedBatch) -> Outcome:
         state = commit(self.warehouse, staged, {"run": self.run_id, "job": self.name, "code": code_version()})
-        # other inputs, and not one row of any day is another: no version, so nothing after it is stale
+        # the inputs changed and no row did: there is no new version, so nothing downstream gets stale
         if state is None:
             return self.up_to_date(staged.batch.table, SAME_BATCH)
         outcome = Outcome(staged.batch.table, PUBLISHED, staged.profile.rows, state.version)
@@ -163,14 +163,14 @@ class Job(PinnedTables):
         return add_outcome(outcome)
 
     def _missing(self, batch: Batch) -> dict[str, str]:
-        # columns that no play has: what is made of them is empty by the source's fault, and need not warn each night
+        # columns that no play has: what is made of them is empty too, and would warn each night
         plays = None if batch.table in FROM_SOURCES else self.warehouse.state("plays")
         return {name: f"the source never has {name}" for name in (plays.empty_columns if plays else ())}
 
     @contextmanager
     def lease(self, table: str) -> Iterator[None]:
         """Keeps others away from the table, unless this job does so already."""
-        # an ingest takes it before it reads, and publishes inside: a second flock would wait for the first, ours
+        # an ingest takes the lease before it reads, and publishes inside: a second flock would wait for its own
         if table in self._leased:
             yield
             return

@@ -30,7 +30,7 @@ def run(args: argparse.Namespace) -> int:
         print(show.format_json_lines([row for group in groups for row in feature_entries(group)]))
         return 0
     for group in groups:
-        # pairs have too many rows for a table of each day
+        # pairs of listener and track would fill too many rows a day
         storage = "a row a day" if group.daily else "merged for the labels that ask; no daily table"
         where = "" if group.where == "true" else f", plays where {group.where}"
         about = f"by {', '.join(group.keys)}; {storage}{where}. {group.meaning} Owner: {group.owner}"
@@ -46,7 +46,7 @@ def feature_entries(group: FeatureGroup) -> Iterator[dict[str, Any]]:
         yield {
             "table": group.table,
             "feature": f"{feature.what}_{feature.op}",
-            # windows differ in nothing but their days
+            # the type does not depend on the window
             "type": next(feature.columns()).type,
             "windows": " ".join(feature.windows),
             "meaning": feature.meaning,

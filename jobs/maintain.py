@@ -42,7 +42,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     job, now = Job("maintain", args.root, args.run_id), datetime.now(UTC)
     for name in args.tables:
-        # one table at a time, so that a night's step waits for no more than its own
+        # one lease at a time, so that a step waits for the work on its own table only
         with job.lease(name):
             if job.has(name):
                 _maintain(job, name, now, args.dry_run)
@@ -62,14 +62,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _maintain(job: Job, name: str, now: datetime, dry_run: bool) -> None:
-    # before the vacuum: what it replaces is dropped today, and goes when its retention is over
     file_count = _compact(job, name, dry_run)
     # the rewrite made a version, and the next one goes on top of it
     table = job.warehouse.create(CONTRACTS[name])
     removals = vacuum(job.warehouse, table, name, now, dry_run)
     if not dry_run:
         _record_abandoned(job, name, removals.batches)
-        # entries of the log can go only up to a checkpoint
+        # old entries of the log can go only where a newer checkpoint sums them up
         checkpoint(table, last_checkpoint(job.warehouse, job.warehouse.table_path(name)))
     removals.log_entries = clean_log(job.warehouse, name, now, dry_run)
     job.say(f"{name}: {_summarise(file_count, removals, dry_run)}")
@@ -87,7 +86,7 @@ def _summarise(file_count: int, removals: VacuumResult, dry_run: bool) -> str:
 
 
 def _record_abandoned(job: Job, name: str, batches: Sequence[str]) -> None:
-    # a refused batch has the record of its audit; one that was killed before has none, and its files are gone now
+    # a refused batch has a record of its audit; one whose step was killed earlier has none, and is gone now
     recorded = list_recorded_batches(job.warehouse, name)
     for batch in batches:
         if batch not in recorded:
@@ -103,7 +102,7 @@ def _compact(job: Job, name: str, dry_run: bool) -> int:
         file_count += len(files)
         if not dry_run:
             rewrite_files(job, Rewrite("compact", table, name, tuple(files), pieces=pieces))
-            # the next swap is from the version that this one made
+            # the next rewrite must start from the version that this one made
             table = job.warehouse.create(CONTRACTS[name])
     return file_count
 
@@ -112,7 +111,7 @@ def _plan_compactions(table: DeltaTable) -> Iterator[tuple[int, list[str]]]:
     """Files to be rewritten, by how many each partition should have."""
     size_by_path: dict[tuple[object, ...], dict[str, int]] = defaultdict(dict)
     for file in list_data_files(table):
-        # by instant too: late plays joined with their day would be known since another time than they were
+        # by `available_at` too: joined with their day's first file, late plays would seem to have been known earlier
         partition = file.get("partition.ds"), file.get("partition.available_at")
         size_by_path[partition][file["path"]] = file["size_bytes"]
     paths_by_pieces: dict[int, list[list[str]]] = defaultdict(list)
@@ -120,7 +119,7 @@ def _plan_compactions(table: DeltaTable) -> Iterator[tuple[int, list[str]]]:
         pieces = max(1, ceil(sum(sizes.values()) / TARGET_BYTES))
         if len(sizes) > pieces:
             paths_by_pieces[pieces].append(list(sizes))
-    # days of equal need go together: each rewrite is a batch to stage, and starts jobs of Spark
+    # partitions that need equally many files share a rewrite: each is a batch to stage, audit and commit
     for pieces, partitions in sorted(paths_by_pieces.items()):
         for start in range(0, len(partitions), PARTITIONS_PER_REWRITE):
             yield pieces, list(chain(*partitions[start : start + PARTITIONS_PER_REWRITE]))

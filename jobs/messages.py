@@ -15,14 +15,14 @@ LOG = logging.getLogger("segue.jobs")
 
 class _Screen(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
-        # the streams of now: tests and notebooks put others in their place
+        # looked up each time: tests and notebooks replace sys.stdout
         print_line(record.getMessage(), sys.stderr if record.levelno >= logging.WARNING else sys.stdout)
 
 
 class _LogFile(logging.FileHandler):
     def emit(self, record: logging.LogRecord) -> None:
         try:
-            # with the first line: a job that only reads may not be allowed to write
+            # made with the first line: a job that only reads may not be allowed to write
             Path(self.baseFilename).parent.mkdir(parents=True, exist_ok=True)
             super().emit(record)
         except OSError:
@@ -35,10 +35,10 @@ class _LogFile(logging.FileHandler):
 def log_to(warehouse: Warehouse) -> None:
     """Sends messages to the screen and, where the root is a folder, to `logs/segue.log` there."""
     LOG.setLevel(logging.INFO)
-    # each job of a flow, and each of a notebook, comes here, and the logger outlives them all
+    # called by every job of a process, and the logger outlives them all
     if not any(isinstance(handler, _Screen) for handler in LOG.handlers):
         LOG.addHandler(_Screen())
-    # an object store has no append
+    # object stores cannot append
     path = None if warehouse.remote else Path(warehouse.path("logs", "segue.log")).absolute()
     files = [handler for handler in LOG.handlers if isinstance(handler, _LogFile)]
     if path and any(handler.baseFilename == str(path) for handler in files):
@@ -48,7 +48,7 @@ def log_to(warehouse: Warehouse) -> None:
         handler.close()
     if path:
         lines = logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%d %H:%M:%S")
-        # UTC, as all else that a table or a record says of time
+        # UTC, as all times in tables and records
         lines.converter = time.gmtime
         file = _LogFile(path, delay=True)
         file.setFormatter(lines)

@@ -27,7 +27,7 @@ _COLLECTED: ContextVar[list[Outcome] | None] = ContextVar("outcomes", default=No
 
 
 def add_outcome(outcome: Outcome) -> Outcome:
-    # none where a step was started by hand: nobody collects then
+    # None where a step was started by hand
     if (collected := _COLLECTED.get()) is not None:
         collected.append(outcome)
     return outcome

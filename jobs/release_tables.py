@@ -53,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         job.up_to_date(RELEASES, f"release {before.release_id} holds these very versions already")
         return _finish(before.release_id, selection, late)
     selection, results = _choose_versions(job, selection, before)
-    # again, as a table that was carried may be too far behind now
+    # again: a table that was carried may now be too far behind
     selection, late = _leave_out_late(job.gate, selection, late)
     nothing_new = not selection.days or not selection.adds_to(before)
     verdict = Verdict((*results, *late))
@@ -82,7 +82,7 @@ def _release(job: Job, selection: Selection, before: Release | None, verdict: Ve
 
 def _finish(release: str, selection: Selection, results: Iterable[Result]) -> int:
     """0, or a refusal of the tables that are not served at their newest version."""
-    # raised after the release is made: whoever is paged should know, and readers have all that is good
+    # raised once the release is made: readers get what is good, and the exit code still says what is not
     critical = tuple(result for result in results if not result.success and result.severity == "critical")
     if critical and selection.reasons:
         raise Refused.tables(release, selection.reasons, Verdict(critical))
@@ -98,7 +98,7 @@ def _leave_out_late(
     late = [name for name, result in results.items() if result.severity == "critical"]
     if late:
         selection = selection.leave_out(late, lambda name: results[name].observed)
-    # warnings are found again, and may have changed; what was left out is no more there to be found
+    # warnings are computed again; a table that was left out before no longer has a lag to check
     refused = [result for result in before if result.severity == "critical"]
     return selection, [*refused, *results.values()]
 
@@ -114,7 +114,7 @@ def _choose_versions(
     Raises:
         Refused: no choice of versions fits.
     """
-    # later rounds are of what was put back already, and hold: only the first says what was wrong
+    # the first round says what was wrong; later ones see the tables that were put back
     first: tuple[Result, ...] = ()
     # each round carries a table at least, or leaves one out that was carried
     for _ in range(2 * len(TABLES)):
@@ -136,7 +136,7 @@ def _carry_violations(
     references = {reference.name: reference for reference in REFERENCES}
     for result in verdict.critical:
         if result.expectation in references:
-            # dependents that were put back already stay so: a second time would leave them out
+            # dependents already put back stay as they are: `carry` would leave them out the second time
             culprit = _table_to_carry(references[result.expectation], selection)
             tables = [
                 name
@@ -145,7 +145,7 @@ def _carry_violations(
             ]
         else:
             tables = _find_other_versions(selection, before, versions)
-        # an earlier result may have left it out
+        # an earlier result of this round may have left a table out
         if tables := [name for name in tables if name in selection.states]:
             selection = selection.carry(tables, before, f"{result.expected}; observed {result.observed}")
     return selection
@@ -167,7 +167,7 @@ def _find_other_versions(selection: Selection, before: Release | None, versions:
     carriable = before is not None and EMBEDDINGS in before.tables and EMBEDDINGS in selection.states
     if carriable and EMBEDDINGS not in selection.reasons:
         return family
-    # the vectors cannot go back, or did: who is not of their version stands alone
+    # the vectors cannot go back, or did already: only tables of another version than theirs are at fault
     others = {
         name
         for ids_by_table in versions.values()
@@ -183,12 +183,12 @@ def _count_orphans(job: Job, selection: Selection) -> dict[str, int]:
 
     references = [ref for ref in REFERENCES if {ref.child, ref.parent} <= set(selection.states)]
     names = {name for ref in references for name in (ref.child, ref.parent)}
-    # one DataFrame a table: the count knows by it what was read already
+    # one DataFrame per table, as `count_orphans` reads each DataFrame once for each key
     tables = {name: job.at(name, selection.states[name].version) for name in sorted(names)}
     rows_by_reference = {}
     for ref in references:
         rows, child, parent = tables[ref.child], selection.days.get(ref.child), selection.days.get(ref.parent)
-        # the parent may lag: what it has not reached yet is not missing
+        # the parent may lag: rows of days that it has not reached yet are no orphans
         if child and parent and parent[-1] < child[-1]:
             rows = rows.where(F.col("ds") <= parent[-1])
         rows_by_reference[ref] = rows, tables[ref.parent]
@@ -201,7 +201,7 @@ def _read_versions(job: Job, selection: Selection) -> dict[date, dict[str, set[s
     from pyspark.sql import functions as F
 
     days_by_table = {name: selection.days[name] for name in OF_ONE_VERSION if name in selection.days}
-    # a table that lags is compared with the vectors of its own day; older days were compared when they were new
+    # a table that lags is compared with the vectors of its own newest day
     newest = {days[-1] for days in days_by_table.values()}
     ids = [
         job.at(name, selection.states[name].version, sorted(newest & set(days)))
@@ -219,7 +219,7 @@ def _record_release(job: Job, selection: Selection, verdict: Verdict, outcome: s
     """Of the newest versions of all tables: what was expected of them, and what they came to."""
     about = {
         "run_id": job.run_id,
-        # a run may release again, after a step was repeated by hand
+        # one run may release twice, after a step was repeated by hand
         "attempt_id": uuid.uuid4().hex[:8],
         "table_name": RELEASES,
         "batch_id": "-".join(f"{name}@{state.version}" for name, state in sorted(selection.states.items())),

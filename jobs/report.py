@@ -43,7 +43,7 @@ def _read_steps(warehouse: Warehouse, run_id: str) -> list[dict[str, Any]]:
 
 
 def _describe_newest(root: str) -> dict[str, Any] | None:
-    # of the root, not of the run: whoever looks at a refusal asks what trainers are served meanwhile
+    # the release that readers get now, which may be from an earlier run
     release = next(iter(list_releases(root)), None)
     if release is None:
         return None

@@ -41,22 +41,21 @@ CORRECTNESS = {
 # One machine: what is small stays quick, where a cluster would make hundreds of tasks of it.
 ONE_MACHINE = {
     "spark.master": "local[*]",
-    # a laptop's name may resolve to an address that it does not have at home
+    # a machine's own name may resolve to an address that it cannot be reached at
     "spark.driver.host": "127.0.0.1",
-    # tasks run in the driver's JVM here; Spark's own default is one
+    # Spark's default is 1g, and here tasks run in the driver's JVM
     "spark.driver.memory": "4g",
-    # starting it takes time, and steps show their own progress
     "spark.ui.enabled": "false",
     "spark.ui.showConsoleProgress": "false",
     # adaptive execution joins small ones; four would be few for ten million rows, and of unequal size
     "spark.sql.shuffle.partitions": "32",
-    # 50 tasks by default, for logs of a few entries
+    # Delta's default is 50 tasks, for logs of a few entries
     "spark.databricks.delta.snapshotPartitions": "2",
-    # 10,000 by default: Delta's own VACUUM of a tiny table took 40 s of empty tasks, and 4 s with this
+    # 10,000 by default: a VACUUM by Delta of a tiny table took 40 s, and 4 s with this
     "spark.sql.sources.parallelPartitionDiscovery.parallelism": "4",
     # a thousand local files are looked at in milliseconds, where a job takes a quarter of a second
     "spark.sql.sources.parallelPartitionDiscovery.threshold": "1000",
-    # Spark's default is half of this: fewer calls from the JVM to Python
+    # twice Spark's default: half as many batches go to Python
     "spark.sql.execution.arrow.maxRecordsPerBatch": "20000",
 }
 
@@ -97,7 +96,7 @@ def open_session(app: str, log: Path | None = None) -> SparkSession:
             # they repeat each error on stderr, as JSON
             logging.getLogger(name).setLevel(logging.CRITICAL)
         builder = SparkSession.builder.appName(app).config(map={**CORRECTNESS})
-        # in a JVM that runs already, settings of a start come too late
+        # settings of the JVM come too late for one that runs already
         if is_submitted() or SparkContext._active_spark_context is not None:
             return builder.getOrCreate()
         if not delta_is_installed():
@@ -141,7 +140,6 @@ def _initial_settings(context: SparkContext) -> dict[str, str]:
 
 
 def read_user_settings(variables: Mapping[str, str]) -> dict[str, str]:
-    # an empty value switches the file off for one call
     return parse_settings_file(Path(variables[SETTINGS_VARIABLE])) if variables.get(SETTINGS_VARIABLE) else {}
 
 
@@ -167,14 +165,14 @@ def parse_settings_file(path: Path) -> dict[str, str]:
 def local_settings(log: Path, variables: Mapping[str, str]) -> dict[str, str]:
     """The file's settings win over ours; its options for Java are added to ours."""
     settings = read_user_settings(variables)
-    # added and not replaced: a user who raises the heap would else lose the quiet log and the code cache
+    # an option of the user's must not cost our log file and code cache
     java = f"{_java_options(log)} {settings.pop(JAVA_OPTIONS, '')}".rstrip()
     return {**ONE_MACHINE, **s3_settings(variables), **settings, JAVA_OPTIONS: java}
 
 
 def s3_settings(variables: Mapping[str, str]) -> dict[str, str]:
     """What delta-rs and pyarrow read from these variables by themselves, in the words of Hadoop's client."""
-    # not the keys: it finds AWS_ACCESS_KEY_ID and its like itself
+    # not the keys: Hadoop finds AWS_ACCESS_KEY_ID and its like itself
     options = {
         "endpoint": variables.get("AWS_ENDPOINT_URL"),
         "endpoint.region": variables.get("AWS_REGION") or variables.get("AWS_DEFAULT_REGION"),
@@ -184,7 +182,7 @@ def s3_settings(variables: Mapping[str, str]) -> dict[str, str]:
         options["path.style.access"] = "true"
         options["connection.ssl.enabled"] = str(options["endpoint"].startswith("https://")).lower()
     settings = {f"spark.hadoop.fs.s3a.{name}": value for name, value in options.items() if value}
-    # Hadoop has no file system for s3:// of its own, and a root has one name for all who read it
+    # Hadoop has no file system of its own for s3://, as pyarrow and delta-rs call a root
     return {**settings, "spark.hadoop.fs.s3.impl": "org.apache.hadoop.fs.s3a.S3AFileSystem"}
 
 
@@ -194,7 +192,7 @@ def is_submitted() -> bool:
 
 
 def class_archive() -> Path:
-    # beside the jars that it belongs to: another environment has others
+    # in the environment, beside the jars whose classes it holds
     return spark_jars().parent / "segue.jsa"
 
 
@@ -213,7 +211,7 @@ def _java_options(log: Path) -> str:
 
 @contextmanager
 def _redirect_stderr(log: Path) -> Iterator[None]:
-    # by descriptor, as the JVM inherits it for good, and greets it with warnings that no user can act on
+    # the JVM inherits the descriptor for good, and greets it with warnings that no user can act on
     ours = os.dup(2)
     with log.open("ab") as file:
         os.dup2(file.fileno(), 2)

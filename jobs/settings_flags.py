@@ -50,7 +50,7 @@ def from_flags(args: argparse.Namespace, settings: type[Model], **others: Any) -
     Raises:
         WrongUsage: some cannot be used.
     """
-    # a flag that was left out is None, and the model's own default holds: it stands in one place
+    # a flag that was left out is None, and then the model's own default holds
     values = {name: getattr(args, name, None) for name in settings.model_fields} | others
     try:
         return settings(**{name: value for name, value in values.items() if value is not None})

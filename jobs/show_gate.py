@@ -41,7 +41,7 @@ def list_bounds(gate: GateSettings, table: str) -> Iterator[dict[str, Any]]:
     suite, changes = suite_for(table), gate.tables.get(table, {})
     local = {bound.name: bound for bound in gate.bounds_of(table, suite)}
     bounds = [(bound.name, *_compare_bound(bound, local.get(bound.name))) for bound in suite.bounds]
-    # of a release and not of a batch, so in no suite; it is changed in the same file all the same
+    # a bound of releases, not of batches, so no suite has it; gate.toml changes it all the same
     lag_reason = "a release carries a table at its last good version so long, and leaves it out then"
     bounds.append((LAG_DAYS, f"at most {gate.lag_days(table, MAX_LAG_DAYS):g}", "critical", lag_reason))
     for name, limits, severity, reason in bounds:

@@ -37,7 +37,7 @@ def read_rows(
     """
     read = {"parquet": _read_parquet, "csv": _read_csv, "json": _read_json, "sessions": _read_sessions}
     rows = read[source.format](spark, source, [file.path for file in files])
-    # one by one, so that the error names the column; each is planned, and nothing is run
+    # one at a time, so that the error names the column; this plans, and runs nothing
     for name, expression in columns.items():
         try:
             rows.select(F.expr(expression))
@@ -53,7 +53,7 @@ def read_rows(
 
 def _read_parquet(spark: SparkSession, source: Source, paths: Sequence[str]) -> DataFrame:
     rows = spark.read.parquet(*paths)
-    # such a row has no text of its own, and a reject shall show one
+    # a parquet row has no text of its own, and a reject shows one
     raw = F.to_json(F.struct(*[F.col(f"`{name}`") for name in rows.columns]))
     return rows.select(
         "*", raw.alias("raw"), F.col("_metadata.file_path").alias("file"), F.lit(False).alias("broken")
@@ -66,7 +66,7 @@ def _read_records(spark: SparkSession, source: Source, paths: Sequence[str]) -> 
         return _split_whole_files(spark, source, paths)
     # as text first: Spark's CSV reader keeps the text only of lines that it could not parse, and a reject shall
     # show its text whatever is wrong with it
-    # lines end at LF; what Windows puts before it would be part of the last column
+    # lines are split at LF; the CR of a Windows file would be part of the last column
     text, file = F.regexp_replace("value", "\r$", ""), F.col("_metadata.file_path")
     lines = spark.read.text(list(paths)).select(text.alias("raw"), file.alias("file"))
     return lines.where(F.trim("raw") != "").withColumn("line", F.lit(None).cast("bigint"))
@@ -88,14 +88,14 @@ def _split_whole_files(spark: SparkSession, source: Source, paths: Sequence[str]
 
     # a task per file: only a reader from the start knows which line ends stand inside quotes
     files = spark.read.format("binaryFile").load(list(paths)).select("path", "content")
-    # repartitioned, as small files would share a task, and one machine's cores wait for it
+    # Spark reads many small files in one task, and to split them would be the work of one core
     return files.repartition(max(1, len(paths))).mapInPandas(split, "raw string, file string, line bigint")
 
 
 def _read_csv(spark: SparkSession, source: Source, paths: Sequence[str]) -> DataFrame:
     if source.header:
         return _parse_csv(_read_records(spark, source, paths), source, source.header)
-    # each file by its own header: columns come and go, and change places, from month to month
+    # each file has its own header: columns come, go and change places from month to month
     paths_by_header: dict[str, list[str]] = defaultdict(list)
     # opening a file costs a round trip, so many at once
     with ThreadPoolExecutor(16) as pool:
@@ -103,7 +103,7 @@ def _read_csv(spark: SparkSession, source: Source, paths: Sequence[str]) -> Data
             paths_by_header[header].append(path)
     parts = []
     for header, group in paths_by_header.items():
-        # by its text: which row is the first of a file is lost once many tasks read it
+        # found by its text: with many tasks per file nobody knows which row was the first
         records = _read_records(spark, source, group).where(F.col("raw") != header)
         # spreadsheet programs begin a file with a byte order mark, which is no part of the first name
         names = next(csv.reader([header], delimiter=source.separator, quotechar=source.quote or None))
@@ -151,6 +151,6 @@ def _read_sessions(spark: SparkSession, source: Source, paths: Sequence[str]) ->
     """A line is a session: its items by `position` (from 0), its `line` in the file (from 0)."""
     records = _read_records(spark, source, paths)
     items = F.posexplode(F.split(F.trim("raw"), source.separator)).alias("position", "item")
-    # the raw text of an item alone would not say which play of a track it was
+    # the item alone would be the same text for every play of a track
     raw = F.concat_ws(":", "line", "position", "item").alias("raw")
     return records.select("file", "line", items).select("*", raw, F.lit(False).alias("broken"))

@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
     from jobs.job import Job
 
-# A play in a line of text, about, and in a file that is compressed. Wrong by a factor, it only makes the session
-# one for few rows or for many.
+# Bytes of a play in a text file, and in a compressed one, roughly: they only decide whether the session is set to
+# few rows or to many.
 BYTES_PER_ROW, BYTES_PER_COMPRESSED_ROW = 100, 10
 TEXT_SUFFIXES = (".csv", ".tsv", ".txt", ".json", ".jsonl")
 # Most sources cut no sessions, and then ours are cut by silence: nothing is lost that features are made of.
@@ -66,14 +66,14 @@ class Source(SettingsModel):
 
     @property
     def by_line(self) -> bool:
-        # utf8, UTF-8 and U8 are one codec
+        # by codec, as `utf8` and `UTF-8` are the same
         plain = not self.multiline and self.line_end == "\n" and codecs.lookup(self.encoding).name == "utf-8"
-        # sessions get their number in the file as id, which a task that begins in the middle cannot know
+        # a session is known by its line number, which a task that starts in mid-file cannot know
         return plain and self.format != "sessions"
 
     @property
     def open_quote(self) -> str:
-        # off where a row is a line: one stray quote would then swallow all rows to the next one
+        # none where a row is a line: a stray quote would swallow all rows up to the next quote
         return self.quote if self.multiline else ""
 
 
@@ -88,7 +88,7 @@ def load_source(path: str) -> Source:
 def column_map(source: Source, table: str, allowed: Sequence[str]) -> Mapping[str, str]:
     """The source's column map for one table, checked against the table's columns."""
     columns: Mapping[str, str] = getattr(source, table)
-    # an error here costs no session yet; only whether the SQL fits the files needs one
+    # checked here, before a session; whether the SQL fits the files is checked when they are read
     if not columns:
         raise WrongUsage(
             f"source {source.name} has no columns for {table}; add a section [{table}] with its columns"
@@ -104,7 +104,7 @@ def find_missing_columns(
     job: Job, source: Source, contract: Contract, fields: Sequence[str], columns: Mapping[str, str]
 ) -> dict[str, str]:
     """Why a column has no value, in words, for each of `fields` that the source's column map leaves out."""
-    # those that are not nullable make rejects, with a reason of their own
+    # without a column that may not be null every row is a reject, which says so
     missing = [name for name in fields if name not in columns and contract.column(name).nullable]
     # said once, where the source is read, so that no step after this one warns of it
     if absent := [name for name in missing if name not in OPTIONAL_COLUMNS]:
@@ -152,8 +152,8 @@ def _list_local_files(inputs: Iterable[str]) -> Iterator[InputFile]:
             for name in filterfalse(_is_hidden, names):
                 path = os.path.join(folder, name)
                 status = os.stat(path)
-                # both lists have to agree on what identifies a file, or an ingest on a cluster would repeat one
-                # from here: Hadoop knows milliseconds
+                # milliseconds, as Hadoop has them: the same file must be identified alike by both ways to
+                # list it
                 yield InputFile(f"file:{path}", status.st_size, status.st_mtime_ns // 1_000_000)
 
 
@@ -175,7 +175,7 @@ def _list_files_by_spark(inputs: Sequence[str], spark: SparkSession) -> list[Inp
 
 
 def estimate_rows(files: Iterable[InputFile]) -> int:
-    # by size, as to count them would be to read the files
+    # by size: counting would read the files
     return sum(
         file.bytes // (BYTES_PER_ROW if file.path.endswith(TEXT_SUFFIXES) else BYTES_PER_COMPRESSED_ROW)
         for file in files
@@ -183,6 +183,6 @@ def estimate_rows(files: Iterable[InputFile]) -> int:
 
 
 def identify_files(files: Sequence[InputFile]) -> Input:
-    # read, they would be as dear to recognise as to ingest; a file that is written again has another time, even
-    # if its size is the same
+    # not by content, which would take as long to read as to ingest. A file that is written again has another time,
+    # even if its size is the same
     return Input("files", str([(file.path, file.bytes, file.modified) for file in files]))

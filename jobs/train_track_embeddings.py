@@ -97,7 +97,7 @@ def _identify_settings(settings: Settings, search: SearchPlan | None) -> dict[st
     fixed = settings.result_settings()
     if search is None:
         return fixed
-    # by the request, as the choice is known only after the work that a rerun wants to be spared
+    # by what is searched, not by what is chosen: that is known only after the search
     fixed = {name: value for name, value in fixed.items() if name not in search.searched}
     return fixed | {"searched": search.searched, "search_budget": search.budget}
 
@@ -109,7 +109,7 @@ class _Version:
         self, job: Job, day: date, parent: Parent | None, about: dict[str, Any], trained: TrainingResult
     ) -> None:
         self.day, self.trained, self._job = day, trained, job
-        # of what was learned, so that a day that is trained again has another
+        # the digest of the vectors: a day that is trained again gets another id
         self.id = f"{day}-{trained.digest}"
         self.space = parent.space_id if parent and about["start"] == "warm" else self.id
         parameters = trained.settings | about
@@ -127,7 +127,7 @@ class _Version:
     def record(self, verdict: Verdict) -> None:
         """Appends the row; the same training again adds nothing."""
         trained, status = self.trained, "rejected" if verdict.refused else "accepted"
-        # the gate's measures beside the metrics: what is judged then can be compared over versions
+        # what the gate judged is stored beside the metrics, to be compared over versions
         gate = {"of": "this", "segment": "gate"}
         measures = [gate | {"name": name, "value": float(value)} for name, value in trained.measures.items()]
         row = self._about | {
@@ -139,7 +139,7 @@ class _Version:
             **{name: getattr(trained, name) for name in ("tracks", "plays", "seconds", "peak_bytes")},
         }
         contract = CONTRACTS["embedding_versions"]
-        # known at the commit, and not before
+        # `available_at` is known only at the commit
         columns = StructType([field for field in contract.struct() if field.name != "available_at"])
         rows = self._job.spark.createDataFrame([tuple(row[name] for name in columns.names)], columns)
         parameters = {"version": self.id, "status": status}
@@ -150,7 +150,7 @@ def _publish(
     job: Job, batch: Batch, version: _Version, scratch: Scratch, catalogue: DataFrame | None
 ) -> None:
     """The vectors if they pass the gate, and the record of the version in either case."""
-    # files that the task wrote: the vectors never pass through the driver
+    # the task wrote files: vectors never pass through the driver
     learned = job.spark.read.parquet(scratch.path(LEARNED))
     vocabulary = job.spark.read.parquet(scratch.path(VOCABULARY))
     rows = build_track_embeddings(learned, vocabulary, catalogue, version.id, version.space, version.day)

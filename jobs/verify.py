@@ -70,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
 def verify(root: str, hashes: bool = False, as_json: bool = False) -> int:
     """Prints what is found, a line each; the exit code says whether anything is wrong."""
     findings = list(examine(root, hashes))
-    # notes are printed, and wake nobody
+    # notes are printed too, and leave the exit code at 0
     fault_count = sum(finding.wrong for finding in findings)
     if as_json:
         lines = [{"severity": each.severity, "where": each.where, "what": each.what} for each in findings]
@@ -101,7 +101,7 @@ def examine(root: str, hashes: bool = False) -> Iterator[Finding]:
         for each in (*LOG_CHECKS, *TABLE_CHECKS):
             yield from each(table)
         yield from () if unread_records else check_audit_records(table, recorded)
-    # of no contract, and no batch is published to them: only their logs can be wrong
+    # these two have no contract and no batches, so only their logs are checked
     paths = ("quality/results", "releases")
     others = [TableOnStorage(warehouse, warehouse.path(path), path) for path in paths]
     for check, other in product(LOG_CHECKS, others):
@@ -125,7 +125,7 @@ def _release_violations(table: TableOnStorage | None, entry: TableVersion) -> It
     if table is None or isinstance(opened, str):
         yield f"which does not open: {opened}. Roll back to a release that holds"
         return
-    # by the folder's listing, so no file is opened
+    # compared with the folder's listing: no file is opened
     if lost_files := table.list_missing(list_data_files(opened)):
         yield (
             f"which has lost {len(lost_files):,} files, such as {lost_files[0]} (gone, or of another size): its "
@@ -141,7 +141,7 @@ def _release_violations(table: TableOnStorage | None, entry: TableVersion) -> It
 
 def _read_releases(warehouse: Warehouse) -> tuple[Released, list[Finding]]:
     """What living releases name, and which of them do; and why that cannot be read, if so."""
-    # most nights change a few tables, so releases share versions: each is looked at once
+    # releases share most versions: each is examined once, for all that name it
     released: dict[tuple[str, TableVersion], list[str]] = {}
     try:
         for release in select_unexpired(list_releases(warehouse.root)):
@@ -158,7 +158,6 @@ def _read_records(warehouse: Warehouse) -> tuple[set[tuple[str, str]], list[Find
     try:
         if (table := find_table(uri)) is None:
             return set(), []
-        # without Spark: a row per expectation, of three columns
         snapshot = Snapshot(uri, table)
         rows = snapshot.read(snapshot.files, names).to_pylist()
     except UNREADABLE as problem:

@@ -44,10 +44,10 @@ class CandidateFiles:
     ) -> None:
         """Numbers the tracks with a vector, and both origins' lists by them."""
         tracks = number_tracks(embeddings, catalogue)
-        # overwritten: an attempt that was cut off leaves some
+        # overwrite: an attempt that was cut off may have left files
         tracks.write.mode("overwrite").parquet(self.scratch.path(TRACKS))
         for origin, lists in zip(ORIGINS, (following, similar), strict=True):
-            # numbers of 4 bytes in place of ids, once, and not for each listener that a list is read for
+            # ids are looked up here once, and not for each listener whose candidates a list is read for
             rows = number_neighbours(lists, self.ids)
             rows.write.mode("overwrite").parquet(self.scratch.path(origin))
 
@@ -59,7 +59,7 @@ class CandidateFiles:
         return choose_candidates(sessions, embeddings, tracks, day, settings, self.open)
 
     def ids(self) -> pa.Array:
-        # a number is a place in this order
+        # a track's number is its place in this array
         return _combine_chunks(self._read_tracks("track_id")["track_id"])
 
     def _read_tracks(self, *columns: str) -> pa.Table:
@@ -67,7 +67,7 @@ class CandidateFiles:
 
     def open(self) -> Pool:
         """In a task: the files, mapped. The first task of an executor unpacks them."""
-        # compiled code is for tasks: the driver makes plans without it
+        # the driver plans without these: numba is loaded in tasks only
         from pyspark import SparkFiles
 
         from features.embeddings.candidate_arrays import Pool
@@ -79,7 +79,7 @@ class CandidateFiles:
         # tasks of one machine wait for the one that is here
         with (folder / "lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            # last of all: files of a task that was killed while it unpacked are written again
+            # written last: what a task left that was killed while it unpacked is unpacked again
             if not (folder / "whole").exists():
                 self._unpack(folder)
                 (folder / "whole").touch()
@@ -124,7 +124,7 @@ class CandidateFiles:
 
 
 def _combine_chunks(column: pa.ChunkedArray) -> pa.Array:
-    # one as it is: what is mapped from a file is not to be copied
+    # a single chunk is taken as it is: it may be mapped from a file, and is not to be copied
     return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
 
 
@@ -136,5 +136,5 @@ def _list_places(offsets: np.ndarray, numbers: np.ndarray) -> np.ndarray:
 
 
 def _map_array(folder: Path, name: str) -> np.ndarray:
-    # "c", copied on write, which does not happen: read-only arrays would be another type to compiled code
+    # "c" is copy on write, though nobody writes: to numba a read-only array is another type
     return np.asarray(np.load(folder / f"{name}.npy", mmap_mode="c"))

@@ -48,7 +48,6 @@ def evaluate_space(
 def _evaluate(
     batches: Iterable[pa.RecordBatch], scratch: Scratch, dimensions: int
 ) -> Iterator[pa.RecordBatch]:
-    # a task of nothing hands back nothing
     if sequences := [batch for batch in batches if batch.num_rows]:
         report = _report(scratch, dimensions, sequences)
         yield pa.RecordBatch.from_pydict({"report": [json.dumps(report)]})
@@ -61,11 +60,11 @@ def _report(scratch: Scratch, dimensions: int, sequences: list[pa.RecordBatch]) 
         return {"metrics": [], "hits": []}
     # before there is a model: both take memory
     baselines = ev.measure_baselines(Corpus(tokens, offsets, vocabulary.plays), pairs)
-    # -1 where a track has no vector
+    # `previous_plays` is -1 where a track has no vector
     tracks = vocabulary.take(np.flatnonzero(vocabulary.previous_plays >= 0))
     model, places = load_previous_model(scratch, tracks, dimensions), tracks.locate(pairs)
     following = ev.evaluate_ranking("next", "this", model.in_vectors, model.out_vectors, places, tracks.plays)
-    # from here on the in vectors are gone
+    # in place: from here on the in vectors are lost
     vectors, _ = model.combine_in_place()
     similar = ev.evaluate_ranking("similar", "this", vectors, vectors, places, tracks.plays)
     sample = ev.sample_tracks(np.arange(len(tracks.plays)))

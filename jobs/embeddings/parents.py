@@ -39,7 +39,7 @@ def find_parent(job: Job, day: date) -> Parent | None:
     state = job.state("track_embeddings")
     days = [each for each in state.days if each < day] if state else []
     accepted_rows = [row for row in _read_versions(job) if row["status"] == "accepted"]
-    # a version is recorded before it is published, so the newest one may have no vectors: those of a kill
+    # a version is recorded before its vectors are published: after a kill between the two, the newest has none
     rows = [row for row in accepted_rows if days and row["ds"] == days[-1]]
     if not rows:
         return None
@@ -55,7 +55,6 @@ def choose_start(requested: str, parent: Parent | None, day: date, settings: Set
     Raises:
         WrongUsage: warm was requested, and is impossible.
     """
-    # of the settings as inherited: a warm training goes on in the very arrays of its parent
     reason = _why_not_warm(parent, settings)
     if requested == "warm" and reason:
         raise WrongUsage(f"--start warm is impossible: {reason}; start cold, or leave --start out")
@@ -77,12 +76,11 @@ def _why_not_warm(parent: Parent | None, settings: Settings) -> str | None:
 
 
 def _read_versions(job: Job) -> list[dict[str, Any]]:
-    # past `job.table`, so that it is no input: it grows with each training, and no vector is made of it
+    # not by `job.table`, which would guard it as an input: it grows with each training, and no vector is made of it
     table = job.warehouse.table("embedding_versions")
     if table is None:
         return []
     snapshot = Snapshot.at(job.warehouse.table_path("embedding_versions"), table.version())
     columns = ["version_id", "space_id", "status", "parameters", "ds", "available_at"]
-    # without Spark: a row per training
     rows: list[dict[str, Any]] = snapshot.read(snapshot.select(None), columns).to_pylist()
     return rows

@@ -38,7 +38,7 @@ class EpochNotes:
     def __call__(self, epoch: int, pairs: int, model: Model) -> None:
         now = time.monotonic()
         note = {"epoch": epoch, "pairs": pairs, "seconds": now - self._started, "peak_bytes": peak_bytes()}
-        # a file each: an object store has no append, and the driver may read while the task writes
+        # a file for each: object stores cannot append, and the driver reads while the task writes
         self._scratch.write_json(f"progress/{epoch:05d}.json", note)
         if now - self._saved > SECONDS_BETWEEN_CHECKPOINTS:
             self._scratch.save_model(model, epoch)
@@ -56,7 +56,7 @@ def peak_bytes() -> int:
 @contextmanager
 def log_progress(scratch: Scratch, say: Callable[[str], None]) -> Iterator[None]:
     """Prints the notes of the task, which may run on another machine."""
-    # notes of an attempt that was cut off were printed by that one
+    # the notes of an attempt that was cut off have been printed by that attempt
     end, printed = threading.Event(), set(scratch.names("progress"))
 
     def print_new() -> None:
@@ -76,7 +76,6 @@ def log_progress(scratch: Scratch, say: Callable[[str], None]) -> Iterator[None]
     finally:
         end.set()
         thread.join()
-        # what was written since the last look
         print_new()
 
 

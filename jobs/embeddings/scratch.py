@@ -39,7 +39,7 @@ class Scratch:
     uri: str
 
     def path(self, name: str) -> str:
-        # for Spark; all else here is read and written by pyarrow, in tasks too
+        # the name for Spark; every other method here reads and writes by pyarrow, in tasks too
         return f"{self.uri}/{name}"
 
     def _locate(self, name: str) -> tuple[pafs.FileSystem, str]:
@@ -54,7 +54,6 @@ class Scratch:
         files, path = self._locate(name)
         with suppress(FileNotFoundError), files.open_input_stream(path) as stream:
             return json.loads(stream.read())
-        # what was never written, and what another attempt has just removed
         return None
 
     @contextmanager
@@ -62,7 +61,7 @@ class Scratch:
         """A file that appears whole. Attempts of one task do not meet: a late one may still be writing."""
         files, path = self._locate(name)
         files.create_dir(path.rpartition("/")[0], recursive=True)
-        # a name of its own, or two attempts would write into one file
+        # a name for each attempt, or two of them would write into one file
         part = path if files.type_name in OBJECT_STORES else f"{path}.{uuid4().hex}.part"
         with files.open_output_stream(part) as stream:
             yield stream
@@ -71,7 +70,7 @@ class Scratch:
 
     @contextmanager
     def open_input(self, name: str) -> Iterator[BinaryIO]:
-        # not as a stream: numpy seeks
+        # not `open_input_stream`: np.load seeks
         files, path = self._locate(name)
         with files.open_input_file(path) as stream:
             yield stream
@@ -85,7 +84,7 @@ class Scratch:
         return self._dataset(name).to_table(columns=columns)
 
     def batches(self, name: str, columns: list[str]) -> Iterator[pa.RecordBatch]:
-        # hardly ahead: by default the batches that wait take the memory of a matrix
+        # by default so many batches are read ahead that they take the memory of a matrix
         ahead = {"batch_readahead": 1, "fragment_readahead": 1}
         yield from self._dataset(name).to_batches(columns=columns, batch_size=20_000, **ahead)
 
@@ -129,7 +128,6 @@ class Scratch:
         """A file or a folder (by default all of it); nothing where there is none."""
         files, path = self._locate(name)
         path = path.rstrip("/")
-        # looked at first, as pyarrow has a call for each
         kind = files.get_file_info(path).type
         if kind == pafs.FileType.Directory:
             files.delete_dir(path)

@@ -24,10 +24,9 @@ def measure_staged(
 ) -> dict[str, float]:
     """The measures `trained` of a training that learned so many tracks, and those of the rows to be published."""
     rows = staged.where("source = 'learned'").agg(F.count("*"), F.coalesce(F.sum("support"), F.lit(0)))
-    # `support` has the plays that a vector was learned from
     tracks, plays = rows.collect()[0]
     vocabulary = staged.sparkSession.read.parquet(scratch.path(VOCABULARY))
-    # both in the plays of now: in those of then the measure would rise and fall with the seasons
+    # plays of tracks learned against plays of tracks that the version before had learned, both in this window
     before = vocabulary.where("previous_plays > 0").agg(F.sum("plays")).collect()[0][0]
     return {
         **trained,
@@ -40,7 +39,7 @@ def measure_staged(
 def _measure_chance(staged: DataFrame, scratch: Scratch, possible: float) -> dict[str, float]:
     pairs = scratch.table(PAIRS, ["query", "target"])
     queries, targets = pairs["query"].to_pylist(), pairs["target"].to_pylist()
-    # of few plays, or of plays without order, not even a perfect model shows; nothing is refused then
+    # with few plays, or plays without order, not even a perfect model would show; then nothing is refused
     measurable = possible >= ENOUGH_TO_TELL
     measures = {"chance_pairs": float(len(queries)), "chance_can_be_told": float(measurable)}
     if measurable:

@@ -64,13 +64,13 @@ def whole_executor_profile(spark: SparkSession) -> tuple[ResourceProfile | None,
     """Resources of a task that has an executor's cores to itself, and how many these are."""
     from pyspark.resource import ResourceProfileBuilder, TaskResourceRequests
 
-    # no executors to choose from; `local-cluster` is a cluster
+    # one machine has no executors to choose from; master `local-cluster[…]` has
     if re.match(r"local(\[|$)", spark.sparkContext.master or ""):
         return None, cpu_count() or 1
-    # standalone clusters need not say it: an executor has all cores of its worker then
+    # unset on many standalone clusters, where an executor takes all cores of its worker
     cores = int(spark.conf.get("spark.executor.cores", "0") or 0)
     if not cores:
         return None, int(spark.conf.get("spark.task.cpus", "1") or 1)
-    # of the task alone: the executors that there are stay as they are
+    # only the task is described, so no executor has to be started for it
     requests = TaskResourceRequests().cpus(cores)
     return ResourceProfileBuilder().require(requests).build, cores

@@ -60,7 +60,7 @@ def make_task(plan: Plan) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.Re
     """For `mapInArrow` over `fold` and `tracks`: one row, the report as JSON; none where there is nothing to learn."""
 
     def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        # all in memory: an epoch passes over them again and again
+        # a list, so all sequences are in memory: each epoch passes over them
         if rows := [batch for batch in batches if batch.num_rows]:
             report = _Training(plan, rows).report()
             yield pa.RecordBatch.from_pydict({"report": [json.dumps(report)]})
@@ -92,7 +92,7 @@ class _Training:
             self.baselines = ev.measure_baselines(self.corpus, self.pairs)
             self.metrics += [metric for result in self.baselines.values() for metric in result.metrics]
         starts_new_space = self.plan.parent and not self.is_warm
-        # a whole training more, once a week; before the other, as there is room for one
+        # costs a second training, once a week; before the first one, as there is memory for one model
         second_seed = self._find_second_seed_neighbours() if starts_new_space else None
         started = time.monotonic()
         model = self._train().take(self.learned)
@@ -123,20 +123,20 @@ class _Training:
         """Takes over the settings that the search chose."""
         if self.plan.search is None:
             return None
-        # those that a training had chosen before it was cut off: the model that it saved is of no others
+        # a training that was cut off goes on with what it had chosen: its saved model has those settings
         choice = _load_choice(self.plan.scratch)
         if choice is None:
             say = note_search(self.plan.scratch)
             choice = choose_settings(self.corpus, self.settings, self.plan.search, say)
             say(describe(choice))
             self.plan.scratch.write_json(CHOICE, asdict(choice) | {"settings": dict(choice.settings)})
-        # it may be resumed on a machine of more cores
+        # the number of cores may be another when a training goes on
         self.settings = choice.settings.replace(threads=self.settings.threads)
         return choice
 
     def _train(self) -> Model:
         settings, scratch = self.settings, self.plan.scratch
-        # it keeps no state of its own to go on from
+        # gensim keeps no state that a warm or resumed training could go on from
         if settings.backend == "gensim":
             return fit(self.corpus, settings)
         if saved := scratch.load_model():
@@ -160,7 +160,7 @@ class _Training:
         """Rotates the model onto the version before, as far as a rotation can."""
         rows = select_anchors(self.tracks.plays, np.maximum(self.tracks.previous_plays, 0))
         self.measures["aligned_on"] = float(len(rows))
-        # on fewer tracks a rotation fits noise
+        # on fewer tracks a rotation would fit noise
         if len(rows) >= 2 * self.settings.dimensions:
             anchors = self.tracks.take(rows)
             before = load_previous_model(self.plan.scratch, anchors, self.settings.dimensions)
@@ -190,7 +190,7 @@ class _Training:
             hits = result.hits
             self.metrics += result.metrics
             self.measures |= ev.measure_lift(hits, self.baselines)
-        # as they are published; the in vectors are gone
+        # in place, as there is no room for a third matrix: the in vectors are lost
         vectors, norms = model.combine_in_place()
         if len(pairs):
             similar = ev.evaluate_ranking("similar", "this", vectors, vectors, pairs, plays)
@@ -210,7 +210,7 @@ class _Training:
         """With the version before on the same pairs; its vectors take the place of the model's. `hits` are of this
         version; None where there are no pairs."""
         old = self.tracks.take(np.flatnonzero(self.tracks.previous_plays >= 0))
-        # its tracks are a part of these, so it fits into the arrays of the model
+        # its tracks are some of ours, so its vectors fit into the arrays of our model
         previous = Model(*(array[: len(old.plays)] for array in vars(model).values()))
         load_previous_vectors(self.plan.scratch, old, previous)
         if hits is not None:
@@ -220,7 +220,7 @@ class _Training:
             self.measures |= ev.compare_hits(hits, result.hits)
         vectors, norms_before = previous.combine_in_place()
         sample = old.places(self.tracks.numbers[self._sample])
-        # by the numbers of the vocabulary: places differ between the versions
+        # compared by numbers of the vocabulary, since the places of a track differ
         near_before = old.numbers[ev.find_neighbours(vectors, sample, ev.NEIGHBOURS)]
         both = norms[self._sample], norms_before[sample]
         self.measures |= ev.measure_drift(near, near_before, rows, vectors[sample], *both)
@@ -228,7 +228,7 @@ class _Training:
 
 def _gate_conditions(pairs: int, sample: int, plan: Plan) -> dict[str, float]:
     """What the gate's bounds depend on; `sample` is of tracks that both versions learned."""
-    # numbers, as all that a bound may depend on is a measure, and in the record of the audit
+    # floats: conditions go the way of measures, into the gate and into the record of the audit
     enough, both = pairs >= MIN_PAIRS, plan.parent and sample > 0
     return {
         "pairs": float(pairs),
@@ -243,7 +243,7 @@ def _gate_conditions(pairs: int, sample: int, plan: Plan) -> dict[str, float]:
 
 
 def _load_choice(scratch: Scratch) -> Choice | None:
-    # none where the search was cut off itself
+    # written when the search has ended: one that was cut off begins again
     saved: dict[str, Any] | None = scratch.read_json(CHOICE)
     if saved is None:
         return None

@@ -32,7 +32,7 @@ LEARNED_SCHEMA = pa.schema(
 # Tracks that follow each other in the sequences that were learned from.
 PAIRS = "adjacent_pairs.parquet"
 PAIRS_SCHEMA = pa.schema({"query": pa.string(), "target": pa.string()})
-# At a time: offsets of Arrow's lists have 32 bits, and a list of all vectors would have more numbers than that.
+# Rows written at a time: offsets of Arrow's lists have 32 bits, too few for the numbers of all vectors.
 _ROWS = 50_000
 
 
@@ -49,7 +49,7 @@ class Tracks:
     @classmethod
     def read(cls, scratch: Scratch) -> Tracks:
         names = ("number", "plays", "previous_plays")
-        # a join wrote them, in any order
+        # written by a join, so in any order
         table = scratch.table(VOCABULARY, ["track_id", *names]).sort_by("number")
         numbers, plays, previous = (table[n].fill_null(-1).to_numpy().astype(np.int64) for n in names)
         return cls(numbers, table["track_id"].combine_chunks(), plays, previous)
@@ -60,7 +60,7 @@ class Tracks:
 
     def places(self, numbers: Ints) -> Ints:
         """Where these numbers are, -1 for those that are not."""
-        # there is no last place to clip to
+        # without tracks there is no last place to clip to
         if not len(self.numbers):
             return np.full(len(numbers), -1, np.int64)
         places = np.searchsorted(self.numbers, numbers).clip(max=len(self.numbers) - 1)
@@ -74,7 +74,7 @@ class Tracks:
 def hold_out(batches: list[pa.RecordBatch]) -> tuple[Tokens, Ints, Pairs]:
     """Tokens and offsets of the sequences without what is held out, and the pairs that this makes."""
     tokens, offsets = flatten_lists(batches)
-    # an empty one first, as nothing cannot be concatenated
+    # np.concatenate refuses an empty list
     folds = np.concatenate([np.zeros(0, np.int64), *(batch.column("fold") for batch in batches)])
     return hold_out_last(tokens, offsets, folds, FOLDS)
 
@@ -85,12 +85,12 @@ def load_previous_vectors(scratch: Scratch, tracks: Tracks, model: Model) -> Non
     for batch in scratch.batches(VOCABULARY, columns):
         places = tracks.places(batch.column("number").to_numpy().astype(np.int64))
         has_vector = (places >= 0) & batch.column("in_vector").is_valid().to_numpy(zero_copy_only=False)
-        # the width of no vectors would be 0
+        # of no vectors `to_matrix` would be 0 wide
         if has_vector.any():
             previous, rows = batch.filter(pa.array(has_vector)), places[has_vector]
             model.in_vectors[rows] = to_matrix(previous.column("in_vector"))
             model.out_vectors[rows] = to_matrix(previous.column("out_vector"))
-            # none where the vector came of other tracks: such a row has seen no gradient
+            # null where the vector was not learned but filled in: no gradient has been added up there
             model.in_states[rows] = previous.column("in_state").fill_null(0.0).to_numpy()
             model.out_states[rows] = previous.column("out_state").fill_null(0.0).to_numpy()
 
@@ -123,6 +123,6 @@ def _learned_batches(tracks: Tracks, model: Model) -> Iterator[pa.RecordBatch]:
 def write_pairs(scratch: Scratch, tracks: Tracks, pairs: Pairs) -> None:
     """Pairs of places in `tracks`, by the tracks' ids."""
     ids = [tracks.ids.take(pa.array(places)) for places in (pairs.query, pairs.target)]
-    # of an attempt before
+    # an attempt that was cut off may have left them
     scratch.remove(PAIRS)
     scratch.write_table(PAIRS, PAIRS_SCHEMA, iter([pa.record_batch(ids, schema=PAIRS_SCHEMA)]))

@@ -58,7 +58,7 @@ def train(spark: SparkSession, plan: Plan, sessions: DataFrame, say: Callable[[s
         NothingToLearn: no session has two tracks.
     """
     settings = plan.settings
-    # from the files: the plan behind them would be run again
+    # read back from its files, or the plan behind them would run again
     vocabulary = spark.read.parquet(plan.scratch.path(VOCABULARY))
     frequent = vocabulary.where(F.col("plays") >= settings.min_plays).select("number", "track_id")
     profile, _ = whole_executor_profile(spark)
