@@ -10,25 +10,18 @@ from typing import TYPE_CHECKING
 
 from expectations.verdict import Refused
 from features.ingest import PLAY_FIELDS, deduplicate_plays, parse_and_validate_plays, select_rejects
+from jobs import sources
 from jobs.arguments import add_source_arguments, new_parser
 from jobs.inputs import Input, TableInput
 from jobs.job import Job
 from jobs.publishing.batches import Batch, is_published
-from jobs.source_rows import check_column_map, read_rows
-from jobs.sources import (
-    column_map,
-    estimate_rows,
-    find_missing_columns,
-    identify_files,
-    list_files,
-    load_source,
-)
+from jobs.source_rows import read_rows
 from schemas.plays import PLAYS
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-# The commonest ones; the report has all of them.
+# The commonest ones; the report has all of them, as a measure each.
 REASONS_SHOWN = 5
 
 
@@ -43,7 +36,8 @@ class IngestCounts:
 
     @property
     def duplicates(self) -> int:
-        """Of plays of this input, or of plays that were there before."""
+        # of plays of this input, or of plays published before: to tell them apart would take one more count of all
+        # rows, and the gate bounds them together
         return self.rows - self.plays - self.rejected
 
     def __str__(self) -> str:
@@ -55,45 +49,39 @@ class IngestCounts:
     def measures(self) -> dict[str, float]:
         """For the gate: two shares that it bounds, and the reasons, for the report."""
         shares = {"rejected_share": self.rejected / self.rows, "duplicate_share": self.duplicates / self.rows}
-        return shares | {
-            f"rejects_{'_'.join(reason.split())}": count for reason, count in self.reasons.items()
-        }
+        reasons = {f"rejects_{'_'.join(reason.split())}": count for reason, count in self.reasons.items()}
+        return shares | reasons
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     args = add_source_arguments(new_parser(__doc__, "ingest-plays")).parse_args(argv)
-    source = load_source(args.source)
-    columns = column_map(source, "plays", PLAY_FIELDS)
+    source = sources.load_source(args.source)
+    columns = sources.column_map(source, "plays", PLAY_FIELDS)
     job = Job("ingest-plays", args.root, args.run_id)
-    files = list_files(args.input, lambda: job.spark)
-    offered = Input("files", str(identify_files(files)))
+    files = sources.list_files(args.input, lambda: job.spark)
+    files_input = sources.identify_files(files)
     with job.lease("plays"):  # before plays are read: another ingest may be adding the same ones
-        batch = job.batch("plays", inputs=[offered], appends=True, parameters=vars(source))
+        batch = job.batch("plays", inputs=[files_input], appends=True, parameters=vars(source))
         if is_published(job.warehouse, batch):
             job.up_to_date("plays", "these files are in already")
             return 0
-        job.tune(estimate_rows(files))
-        rows = check_column_map(read_rows(job.spark, source, [file.path for file in files]), columns, source)
+        job.tune(sources.estimate_rows(files))
+        rows = read_rows(job.spark, source, files, columns)
         plays_with_reasons = parse_and_validate_plays(rows, columns, source.name, datetime.now(UTC))
-        _publish(
-            job,
-            batch,
-            offered,
-            plays_with_reasons,
-            find_missing_columns(job, source, PLAYS, PLAY_FIELDS, columns),
-        )
+        missing = sources.find_missing_columns(job, source, PLAYS, PLAY_FIELDS, columns)
+        _publish(job, batch, files_input, plays_with_reasons, missing)
     return 0
 
 
 def _publish(
-    job: Job, batch: Batch, offered: Input, plays_with_reasons: DataFrame, missing: Mapping[str, str]
+    job: Job, batch: Batch, files_input: Input, plays_with_reasons: DataFrame, missing: Mapping[str, str]
 ) -> None:
     """Rejects, then plays: where the gate refuses the plays, the rejects are what shows why."""
-    # Plays, rejects and counts start from these rows: each would read and parse the files again.
+    # plays, rejects and counts start from these rows: each would read and parse the files again
     plays_with_reasons = plays_with_reasons.persist()
-    plays = deduplicate_plays(plays_with_reasons)
-    known = _find_days(job, "plays", plays)
-    new_plays = _select_new(plays, known, "play_id").persist()
+    existing_rows, new_plays = _select_new(job, "plays", "play_id", deduplicate_plays(plays_with_reasons))
+    # read twice: counted here, and staged at the end
+    new_plays = new_plays.persist()
     counts = _count_outcomes(plays_with_reasons, new_plays)
     job.say(str(counts))
     for reason, count in sorted(counts.reasons.items(), key=lambda item: -item[1])[:REASONS_SHOWN]:
@@ -101,15 +89,16 @@ def _publish(
     if counts.plays or counts.rejected:
         # the quarantine first: a crash between the two then loses nothing, as the rerun repeats both
         rejects = select_rejects(plays_with_reasons)
-        known_rejects = _find_days(job, "rejected_plays", rejects)
-        new_rejects = _select_new(rejects, known_rejects, "reject_id")
+        existing_rejects, new_rejects = _select_new(job, "rejected_plays", "reject_id", rejects)
+        # files whose plays were refused come again once they are mended, with rejects that were published then
         if not new_rejects.isEmpty():
-            inputs = [offered, known, known_rejects]
+            inputs = [files_input, existing_rows, existing_rejects]
             job.publish(job.batch("rejected_plays", inputs=inputs, appends=True), new_rejects)
         try:
             job.publish(batch, new_plays, counts.measures(), missing)
         except Refused as refused:
             raise _add_quarantine_hint(job, refused, counts) from None
+    # a flow runs all its steps in this JVM: what stays cached here would stay to its end
     new_plays.unpersist()
     plays_with_reasons.unpersist()
 
@@ -124,24 +113,24 @@ def _add_quarantine_hint(job: Job, refused: Refused, counts: IngestCounts) -> Re
     return Refused(f"{refused}\n{where}", refused.verdict)
 
 
-def _find_days(job: Job, table: str, rows: DataFrame) -> TableInput | None:
-    """What is published of the days that `rows` are of."""
+def _select_new(job: Job, table: str, key: str, rows: DataFrame) -> tuple[TableInput | None, DataFrame]:
+    """The published days that `rows` are of, and those of `rows` that are not in them."""
     if not job.has(table):
-        return None
-    # The table holds years, and files a few days: only those are compared.
+        return None, rows
+    # the table holds years, and files a few days: only those are compared
     days: list[date] = [row.ds for row in rows.select("ds").distinct().collect()]
-    return job.find(table, days) if days else None
-
-
-def _select_new(rows: DataFrame, known: TableInput | None, key: str) -> DataFrame:
-    """Those of `rows` that are not published yet."""
-    return rows if known is None else rows.join(known.rows().select(key), key, "left_anti")
+    existing_rows = job.find(table, days) if days else None
+    return existing_rows, rows.join(
+        existing_rows.rows().select(key), key, "left_anti"
+    ) if existing_rows else rows
 
 
 def _count_outcomes(plays_with_reasons: DataFrame, new_plays: DataFrame) -> IngestCounts:
+    # one pass for rows, rejects and reasons: there are few different lists of reasons
     by_reasons = plays_with_reasons.groupBy("reasons").count().collect()
     reasons: Counter[str] = Counter()
     for row in by_reasons:
+        # a row with two reasons counts once for each, so these add up to more than the rejects
         reasons.update(dict.fromkeys(row["reasons"], row["count"]))
     return IngestCounts(
         rows=sum(row["count"] for row in by_reasons),

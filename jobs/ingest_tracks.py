@@ -5,46 +5,37 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from features.ingest import TRACK_FIELDS, merge_catalogue, parse_tracks
+from jobs import sources
 from jobs.arguments import add_source_arguments, new_parser
-from jobs.inputs import Input
 from jobs.job import Job
-from jobs.source_rows import check_column_map, read_rows
-from jobs.sources import (
-    column_map,
-    estimate_rows,
-    find_missing_columns,
-    identify_files,
-    list_files,
-    load_source,
-)
+from jobs.source_rows import read_rows
 from schemas.tracks import TRACKS
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     args = add_source_arguments(new_parser(__doc__, "ingest-tracks"), setting="catalogue").parse_args(argv)
-    source = load_source(args.source)
-    columns = column_map(source, "tracks", TRACK_FIELDS)
+    source = sources.load_source(args.source)
+    columns = sources.column_map(source, "tracks", TRACK_FIELDS)
     job = Job("ingest-tracks", args.root, args.run_id)
-
-    files = list_files(args.input, lambda: job.spark)
+    files = sources.list_files(args.input, lambda: job.spark)
     with job.lease("tracks"):  # before tracks are read: another ingest may be adding to them
-        known = job.find("tracks")
-        # the same files give another catalogue where another one was published before
+        catalogue = job.find("tracks")
+        # the result depends on the catalogue before, yet the same files must be the same batch, or each night would
+        # publish again: so the catalogue is the base, and not an input
+        inputs = [sources.identify_files(files)]
         batch = job.batch(
-            "tracks",
-            inputs=[Input("files", str(identify_files(files)))],
-            base=known,
-            deterministic=False,
-            parameters=vars(source),
+            "tracks", inputs=inputs, base=catalogue, deterministic=False, parameters=vars(source)
         )
         if job.unchanged(batch):
             return 0
-        job.tune(estimate_rows(files))
-        read = check_column_map(read_rows(job.spark, source, [file.path for file in files]), columns, source)
-        rows = parse_tracks(read, columns, source.name)
-        if known:
-            rows = merge_catalogue(rows, known.rows())
-        job.publish(batch, rows, missing=find_missing_columns(job, source, TRACKS, TRACK_FIELDS, columns))
+        job.tune(sources.estimate_rows(files))
+        rows = parse_tracks(read_rows(job.spark, source, files, columns), columns, source.name)
+        # a delivery may name only the tracks that changed
+        if catalogue:
+            rows = merge_catalogue(rows, catalogue.rows())
+        job.publish(
+            batch, rows, missing=sources.find_missing_columns(job, source, TRACKS, TRACK_FIELDS, columns)
+        )
     return 0
 
 

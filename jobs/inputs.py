@@ -15,13 +15,12 @@ from jobs.session import open_step_session, tune
 from segue.storage import Snapshot
 
 if TYPE_CHECKING:
-    from deltalake import DeltaTable
     from pyspark.sql import DataFrame, SparkSession
 
 
 @dataclass(frozen=True)
 class Input:
-    """Something that a batch is made of; the fingerprint is another one where the content is."""
+    """Something that a batch is made of. Other content has another fingerprint."""
 
     name: str
     fingerprint: str
@@ -34,6 +33,7 @@ class TableInput(Input):
     table: str
     version: int
     days: tuple[date, ...] | None
+    # rows, counted from the log: known before there is a session
     count: int
     reader: PinnedTables = field(repr=False, compare=False)
 
@@ -55,12 +55,12 @@ class PinnedTables:
 
     @cached_property
     def spark(self) -> SparkSession:
-        """Opened late: a step that has nothing to do needs no JVM."""
+        # opened late: a step that has nothing to do needs no JVM, which takes seconds to start
         log = None if self.warehouse.remote else Path(self.warehouse.path("logs", "spark.log"))
         return open_step_session(self._app, log)
 
     def tune(self, rows: int) -> None:
-        """Says that the step reads so many rows more, for the session to be set to few of them or to many."""
+        """Sets the session to what the step has read so far and so many rows more."""
         # small inputs make small plans only together: each read may tip the session over
         self._rows_read += rows
         tune(self.spark, self._rows_read)
@@ -70,8 +70,12 @@ class PinnedTables:
 
     def state(self, table: str) -> TableState | None:
         """What a table holds, at the version that this job saw first; None if it was never published."""
-        pinned = self._open_pinned(table)
-        return None if pinned is None else read_state(pinned)
+        opened = self.warehouse.table(find_contract(table).name, self._versions.get(table))
+        if opened is None:
+            return None
+        # not pinned while there is none: another step may publish it first
+        self._versions[table] = opened.version()
+        return read_state(opened)
 
     def source(self, table: str) -> TableState:
         """The state of a table that this step cannot do without.
@@ -80,6 +84,7 @@ class PinnedTables:
             JobError: it has never been published.
         """
         state = self.state(table)
+        # a table may exist without a day: the first publication created it and was refused
         if state is None or not state.day_states:
             raise no_data_error(self.warehouse, table)
         return state
@@ -90,53 +95,52 @@ class PinnedTables:
         if state is None:
             return None
         # days that a table lacks are part of what identifies an input, and have no rows
-        known = state.day_states if days is None else [day for day in days if day in state.day_states]
+        days_with_rows = (
+            state.day_states if days is None else [day for day in days if day in state.day_states]
+        )
         return TableInput(
+            # fingerprints are made of this text: another one would publish everything again
             name=f"{table} {digest(days)}",
+            # hashes of the content as it was published: compaction and erasure make nothing stale
             fingerprint=digest(state.published_hashes(days)),
             table=table,
             version=state.version,
             days=None if days is None else tuple(days),
-            count=sum(state.day_states[day].rows for day in known),
+            count=sum(state.day_states[day].rows for day in days_with_rows),
             reader=self,
         )
 
     def table(self, table: str, days: Sequence[date] | None = None) -> TableInput:
-        """Some days of a table, or all of it.
-
-        Raises:
-            JobError: it has never been published.
-        """
-        found = self.find(table, days)
-        if found is None:
+        """As `find`; raises JobError where it was never published."""
+        if (published := self.find(table, days)) is None:
             raise no_data_error(self.warehouse, table)
-        return found
+        return published
 
     def read(self, table: str, days: Sequence[date] | None = None) -> DataFrame:
-        """The rows of `table`, for what is not published."""
+        # for results that are not published, so that no batch has to be identified by it
         return self.table(table, days).rows()
 
     def at(self, table: str, version: int, days: Sequence[date] | None = None) -> DataFrame:
-        """Some days of one version of a table."""
         from pyspark.sql import functions as F
 
         path = self.warehouse.table_path(table)
         rows = self.spark.read.format("delta").option("versionAsOf", version).load(path)
+        # `ds` is a partition, so only the files of these days are opened
         return rows if days is None else rows.where(F.col("ds").isin(list(days)))
 
     def snapshot(self, table: str) -> Snapshot:
-        """The table read without Spark."""
+        # without Spark: what needs a few columns, or a few rows, opens no session
         return Snapshot.at(self.warehouse.table_path(table), self.version(table))
 
     def day_before(self, table: str, day: date) -> DataFrame | None:
         """The newest published day of a table before `day`, to compare with."""
         state = self.state(table)
-        days = [each for each in (state.days if state else []) if each < day]
+        days = [each for each in state.days if each < day] if state else []
         return self.at(table, self._versions[table], days[-1:]) if days else None
 
     @property
     def versions(self) -> Mapping[str, int]:
-        """The tables that were looked at, and at which version."""
+        # a copy: a batch keeps the versions of the moment when it was described
         return dict(self._versions)
 
     def pin(self, versions: Mapping[str, int]) -> None:
@@ -144,15 +148,4 @@ class PinnedTables:
         self._versions.update(versions)
 
     def version(self, table: str) -> int:
-        """The version of a table that is read.
-
-        Raises:
-            JobError: it has never been published.
-        """
         return self.source(table).version
-
-    def _open_pinned(self, table: str) -> DeltaTable | None:
-        opened = self.warehouse.table(find_contract(table).name, self._versions.get(table))
-        if opened is not None:
-            self._versions[table] = opened.version()
-        return opened

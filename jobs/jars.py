@@ -44,14 +44,15 @@ def install(s3: bool = False) -> bool:
     missing = _missing_jars((*DELTA, *S3) if s3 else DELTA)
     if not missing:
         return False
-    given = os.environ.get("SEGUE_JARS")
+    folder = os.environ.get("SEGUE_JARS")
     with tempfile.TemporaryDirectory() as scratch:
-        found = sorted(Path(given).glob("*.jar")) if given else _resolve(Path(scratch), missing)
+        jars = sorted(Path(folder).glob("*.jar")) if folder else _resolve(Path(scratch), missing)
         for jar in map(_jar_name, missing):
-            source = next((path for path in found if path.name.endswith(jar)), None)
+            # Ivy puts the organisation before the name
+            source = next((path for path in jars if path.name.endswith(jar)), None)
             if source is None:
                 raise JobError(
-                    f"no {jar} among {[path.name for path in found]}; it is needed once. Behind a mirror, set "
+                    f"no {jar} among {[path.name for path in jars]}; it is needed once. Behind a mirror, set "
                     "SEGUE_IVY_SETTINGS to an Ivy settings file, or SEGUE_JARS to a folder that holds the jars"
                 )
             _copy_jar(source, spark_jars() / jar)
@@ -68,7 +69,7 @@ def _jar_name(coordinate: str) -> str:
 
 
 def _copy_jar(source: Path, target: Path) -> None:
-    """Whole or not at all: half a jar would count as installed."""
+    # whole or not at all: half a jar would count as installed
     half = target.with_suffix(f".{os.getpid()}")
     try:
         shutil.copy(source, half)
@@ -92,21 +93,21 @@ def _resolve(scratch: Path, coordinates: Sequence[str]) -> list[Path]:
     """What Spark does for `--packages`, but not transitive."""
     from pyspark.java_gateway import launch_gateway
 
+    # a JVM without a session; the resolver comes with Spark, so nobody needs Maven
     gateway = launch_gateway(popen_kwargs={"stderr": DEVNULL})
     jvm = gateway.jvm
     try:
+        # `private[spark]` is a matter of Scala: to the JVM it is public
         maven, quiet = jvm.org.apache.spark.util.MavenUtils, jvm.java.io.PrintStream(str(scratch / "log"))
+        # a cache in the temporary folder, so that the user's own is left alone
         cache, none = jvm.scala.Option.apply(str(scratch)), jvm.scala.Option.empty()
-        given = os.environ.get("SEGUE_IVY_SETTINGS")
-        settings = (
-            maven.loadIvySettings(given, none, cache, quiet)
-            if given
-            else maven.buildIvySettings(none, cache, True, quiet)
-        )
+        if mirror := os.environ.get("SEGUE_IVY_SETTINGS"):
+            settings = maven.loadIvySettings(mirror, none, cache, quiet)
+        else:
+            settings = maven.buildIvySettings(none, cache, True, quiet)
         no_exclusions = getattr(getattr(jvm.scala.collection.immutable, "List$"), "MODULE$").empty()
-        maven.resolveMavenCoordinates(
-            ",".join(coordinates), settings, none, False, no_exclusions, False, quiet
-        )
+        jars = ",".join(coordinates)
+        maven.resolveMavenCoordinates(jars, settings, none, False, no_exclusions, False, quiet)
     except Exception as error:  # py4j wraps whatever the resolver throws
         reason = str(getattr(error, "java_exception", error)).splitlines()[0]
         raise JobError(f"{', '.join(map(_jar_name, coordinates))} could not be fetched: {reason}") from None

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
 SAME_BATCH = "this batch is published already"
-# Made of files of others, these say themselves which columns their source lacks.
+# Made of foreign files, these say themselves which columns their source lacks.
 FROM_SOURCES = frozenset(table for step in FLOW if step.section for table in step.makes)
 
 
@@ -41,9 +41,11 @@ class Job(PinnedTables):
         super().__init__(Warehouse(check_root(root)), f"segue {name}")
         self.name = name
         self.run_id = run_id or new_run_id()
-        self.gate = load_gate(self.warehouse)  # what is wrong with it is said before hours of work
+        # what is wrong with gate.toml is said before hours of work
+        self.gate = load_gate(self.warehouse)
         log_to(self.warehouse)
         self._say = say
+        # monotonic: a clock that is set back would give a negative duration
         self._started = time.monotonic()
         self._leased: set[str] = set()
 
@@ -70,28 +72,24 @@ class Job(PinnedTables):
                 the same batch. An append always does: it was compared with what is there.
 
         Raises:
-            WrongUsage: a day that the source has not reached; rows there would never be made again.
+            WrongUsage: a day that the source has not reached.
         """
-        known = [each for each in inputs if each is not None]
+        # days are stale where their source has them: rows of a day beyond would never be made again
         if beyond := [day for day in days or () if upstream and day > max(upstream)]:
             raise WrongUsage(
                 f"table {table}: asked for {beyond[-1]}, but what it is made of ends {max(upstream or beyond)}; give a "
                 "day that is there"
             )
-        tables = [each for each in known if isinstance(each, TableInput)]
-        base = base or next((each for each in tables if each.table == table), None)
-        if appends and base is None:
-            base = self.find(table)
+        sources = [each for each in inputs if each is not None]
+        own = (each for each in sources if isinstance(each, TableInput) and each.table == table)
+        base = base or next(own, None) or (self.find(table) if appends else None)
+        hashes = {each.name: each.fingerprint for each in sources}
         return Batch(
             contract=find_contract(table),
-            fingerprint=digest(
-                table,
-                days,
-                {each.name: each.fingerprint for each in known},
-                code_version(),
-                dict(parameters or {}),
-            ),
+            # published batches are known by this digest: values may neither change nor move
+            fingerprint=digest(table, days, hashes, code_version(), dict(parameters or {})),
             days=None if days is None else tuple(days),
+            # only days of this batch: a day that it does not make anew must stay stale
             upstream={day: upstream[day] for day in days or () if day in upstream} if upstream else {},
             # whatever was looked at, passed as an input or not: an erasure since then must not be undone
             input_versions=self.versions,
@@ -121,14 +119,17 @@ class Job(PinnedTables):
             Refused: the gate found a critical fault; nothing was published.
         """
         with self.lease(batch.table):
+            # whoever had the lease may have published this very batch
             if self.unchanged(batch):
                 return Outcome(batch.table, UNCHANGED)
+            # checked again at the commit; here it saves the work of a batch that would fail there
             check_current(self.warehouse, batch)
             batch = reserve(self.warehouse, batch)
             suite = self.gate.suite_of(batch.table)
             missing = self._missing(batch) if missing is None else missing
             if self._rows_read:
-                self.tune(0)  # the batch before may have left the session set to its few rows
+                # the batch before may have left the session set to its few rows
+                self.tune(0)
             with record_failures(self.warehouse, self.run_id, batch):
                 violation = stage(self.warehouse, batch, rows)
                 staged = audit(self.spark, self.warehouse, batch, suite, measures or {}, missing, violation)
@@ -149,22 +150,27 @@ class Job(PinnedTables):
 
     def _commit(self, staged: StagedBatch) -> Outcome:
         state = commit(self.warehouse, staged, {"run": self.run_id, "job": self.name, "code": code_version()})
+        # the inputs changed and no row did: there is no new version, so nothing downstream gets stale
         if state is None:
             return self.up_to_date(staged.batch.table, SAME_BATCH)
         outcome = Outcome(staged.batch.table, PUBLISHED, staged.profile.rows, state.version)
-        about = f"{outcome.rows:,} rows, {_format_days(staged)}{_format_checks(staged)}"
+        results, warnings = staged.verdict.results, len(staged.verdict.warnings)
+        checks = f"{sum(result.success for result in results)} of {len(results)} checks held"
+        checks += f" ({warnings} warnings)" if warnings else ""
+        about = f"{outcome.rows:,} rows, {_format_days(staged)}{checks}"
         seconds = time.monotonic() - self._started
         self.say(f"{outcome.table} version {outcome.version}: {about}, {seconds:.1f} s")
         return add_outcome(outcome)
 
     def _missing(self, batch: Batch) -> dict[str, str]:
-        """Columns that no play has, for what is made of plays; plays and tracks say so themselves."""
+        # columns that no play has: what is made of them is empty too, and would warn each night
         plays = None if batch.table in FROM_SOURCES else self.warehouse.state("plays")
         return {name: f"the source never has {name}" for name in (plays.empty_columns if plays else ())}
 
     @contextmanager
     def lease(self, table: str) -> Iterator[None]:
         """Keeps others away from the table, unless this job does so already."""
+        # an ingest takes the lease before it reads, and publishes inside: a second flock would wait for its own
         if table in self._leased:
             yield
             return
@@ -176,19 +182,19 @@ class Job(PinnedTables):
                 self._leased.discard(table)
 
     def unchanged(self, batch: Batch) -> bool:
-        """Whether this very batch is published already, and says so if it is: a long step asks before it begins."""
+        """Whether this very batch is published already, and says so if it is."""
+        # a long step asks before it begins
         if not is_published(self.warehouse, batch):
             return False
         self.up_to_date(batch.table, SAME_BATCH)
         return True
 
     def up_to_date(self, table: str, why: str) -> Outcome:
-        """Notes that there was nothing to do for a table."""
         self.say(f"{table} unchanged: {why}")
         return add_outcome(Outcome(table, UNCHANGED, why=why))
 
     def not_made(self, table: str, why: str) -> Outcome:
-        """Notes that there is nothing that a table could be made of; that is an outcome, not an error."""
+        # there is nothing that it could be made of; that is an outcome, not an error
         self.say(f"{table} not made: {why}")
         return add_outcome(Outcome(table, NOT_MADE, why=why))
 
@@ -199,13 +205,7 @@ def new_run_id() -> str:
 
 
 def _format_days(staged: StagedBatch) -> str:
-    known = sorted(day for day in staged.profile.days if day)
-    if not known:
-        return ""
-    return f"{known[0]}, " if len(known) == 1 else f"{len(known)} days to {known[-1]}, "
-
-
-def _format_checks(staged: StagedBatch) -> str:
-    results = staged.verdict.results
-    held, warned = sum(r.success for r in results), len(staged.verdict.warnings)
-    return f"{held} of {len(results)} checks held" + (f" ({warned} warnings)" if warned else "")
+    days = sorted(day for day in staged.profile.days if day)
+    if len(days) > 1:
+        return f"{len(days)} days to {days[-1]}, "
+    return f"{days[0]}, " if days else ""

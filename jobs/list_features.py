@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 from jobs.errors import WrongUsage
@@ -20,16 +20,21 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    groups = _select_groups(args.tables)
+    group_by_table = {group.table: group for group in FEATURE_GROUPS}
+    if unknown := [name for name in args.tables if name not in group_by_table]:
+        raise WrongUsage(
+            f"no features in {', '.join(unknown)}; tables of features are: {', '.join(group_by_table)}"
+        )
+    groups = [group_by_table[name] for name in args.tables or group_by_table]
     if args.json:
         print(show.format_json_lines([row for group in groups for row in feature_entries(group)]))
         return 0
     for group in groups:
-        kept = "a row a day" if group.daily else "merged for the labels that ask; no daily table"
+        # pairs of listener and track would fill too many rows a day
+        storage = "a row a day" if group.daily else "merged for the labels that ask; no daily table"
         where = "" if group.where == "true" else f", plays where {group.where}"
-        print(
-            f"{group.table}: by {', '.join(group.keys)}; {kept}{where}. {group.meaning} Owner: {group.owner}\n"
-        )
+        about = f"by {', '.join(group.keys)}; {storage}{where}. {group.meaning} Owner: {group.owner}"
+        print(f"{group.table}: {about}\n")
         rows = [[show.format_cell(row[name]) for name in FIELDS] for row in feature_entries(group)]
         print(show.format_table(FIELDS, rows), end="\n\n")
     return 0
@@ -41,6 +46,7 @@ def feature_entries(group: FeatureGroup) -> Iterator[dict[str, Any]]:
         yield {
             "table": group.table,
             "feature": f"{feature.what}_{feature.op}",
+            # the type does not depend on the window
             "type": next(feature.columns()).type,
             "windows": " ".join(feature.windows),
             "meaning": feature.meaning,
@@ -48,10 +54,3 @@ def feature_entries(group: FeatureGroup) -> Iterator[dict[str, Any]]:
             "of no plays": feature.empty_value,
             "owner": feature.owner or group.owner,
         }
-
-
-def _select_groups(names: Sequence[str]) -> list[FeatureGroup]:
-    known = {group.table: group for group in FEATURE_GROUPS}
-    if unknown := [name for name in names if name not in known]:
-        raise WrongUsage(f"no features in {', '.join(unknown)}; tables of features are: {', '.join(known)}")
-    return [known[name] for name in names or known]

@@ -9,6 +9,7 @@ import argparse
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
+from itertools import chain
 from math import ceil
 
 from deltalake import DeltaTable
@@ -33,27 +34,21 @@ PARTITIONS_PER_REWRITE = 200
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.description = __doc__
     add_common_arguments(parser)
-    parser.add_argument(
-        "--tables",
-        nargs="+",
-        metavar="TABLE",
-        choices=TABLES,
-        default=TABLES,
-        help="only these (default: all)",
-    )
+    only = "only these (default: all)"
+    parser.add_argument("--tables", nargs="+", metavar="TABLE", choices=TABLES, default=TABLES, help=only)
     parser.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")
 
 
 def run(args: argparse.Namespace) -> int:
     job, now = Job("maintain", args.root, args.run_id), datetime.now(UTC)
     for name in args.tables:
+        # one lease at a time, so that a step waits for the work on its own table only
         with job.lease(name):
             if job.has(name):
                 _maintain(job, name, now, args.dry_run)
-    if swept := sweep(job.warehouse, now, args.dry_run):
-        job.say(
-            f"scratch: {len(swept)} trainings that were cut off {'would be' if args.dry_run else ''} swept"
-        )
+    if leftovers := sweep(job.warehouse, now, args.dry_run):
+        would = "would be" if args.dry_run else ""
+        job.say(f"scratch: {len(leftovers)} trainings that were cut off {would} swept")
     if not args.dry_run:
         compact_results(job.warehouse)
         vacuum_releases(args.root)
@@ -67,66 +62,67 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _maintain(job: Job, name: str, now: datetime, dry_run: bool) -> None:
-    joined = _compact(job, name, dry_run)
+    file_count = _compact(job, name, dry_run)
     # the rewrite made a version, and the next one goes on top of it
     table = job.warehouse.create(CONTRACTS[name])
-    freed = vacuum(job.warehouse, table, name, now, dry_run)
+    removals = vacuum(job.warehouse, table, name, now, dry_run)
     if not dry_run:
-        _record_abandoned(job, name, freed.batches)
+        _record_abandoned(job, name, removals.batches)
+        # old entries of the log can go only where a newer checkpoint sums them up
         checkpoint(table, last_checkpoint(job.warehouse, job.warehouse.table_path(name)))
-    freed.log_entries = clean_log(job.warehouse, name, now, dry_run)
-    job.say(f"{name}: {_summarise(joined, freed, dry_run)}")
+    removals.log_entries = clean_log(job.warehouse, name, now, dry_run)
+    job.say(f"{name}: {_summarise(file_count, removals, dry_run)}")
 
 
-def _summarise(joined: int, freed: VacuumResult, dry_run: bool) -> str:
+def _summarise(file_count: int, removals: VacuumResult, dry_run: bool) -> str:
     parts = [
-        f"{joined:,} small files joined" if joined else "",
-        f"{freed.files:,} files ({freed.bytes / 2**20:,.1f} MiB) removed" if freed.files else "",
-        f"{len(freed.batches):,} unfinished or refused batches swept" if freed.batches else "",
-        f"{freed.log_entries:,} log entries removed" if freed.log_entries else "",
+        f"{file_count:,} small files joined" if file_count else "",
+        f"{removals.files:,} files ({removals.bytes / 2**20:,.1f} MiB) removed" if removals.files else "",
+        f"{len(removals.batches):,} unfinished or refused batches swept" if removals.batches else "",
+        f"{removals.log_entries:,} log entries removed" if removals.log_entries else "",
     ]
-    said = ", ".join(part for part in parts if part)
-    return f"would have {said}" if said and dry_run else said or "nothing to do"
+    work = ", ".join(filter(None, parts))
+    return f"would have {work}" if work and dry_run else work or "nothing to do"
 
 
 def _record_abandoned(job: Job, name: str, batches: Sequence[str]) -> None:
-    known = list_recorded_batches(job.warehouse, name)
+    # a refused batch has a record of its audit; one whose step was killed earlier has none, and is gone now
+    recorded = list_recorded_batches(job.warehouse, name)
     for batch in batches:
-        if batch not in known:
+        if batch not in recorded:
             record_abandoned(job.warehouse, job.run_id, name, batch)
 
 
 def _compact(job: Job, name: str, dry_run: bool) -> int:
     """Joins files of one day and instant that are more than their bytes need; says how many there were."""
-    opened = job.warehouse.create if dry_run else job.warehouse.add_missing_columns
-    table, joined = opened(CONTRACTS[name]), 0
+    # rewritten files have every column of the contract, so the table must have them first
+    open_table = job.warehouse.create if dry_run else job.warehouse.add_missing_columns
+    table, file_count = open_table(CONTRACTS[name]), 0
     for pieces, files in _plan_compactions(table):
-        joined += len(files)
+        file_count += len(files)
         if not dry_run:
             rewrite_files(job, Rewrite("compact", table, name, tuple(files), pieces=pieces))
+            # the next rewrite must start from the version that this one made
             table = job.warehouse.create(CONTRACTS[name])
-    return joined
+    return file_count
 
 
 def _plan_compactions(table: DeltaTable) -> Iterator[tuple[int, list[str]]]:
     """Files to be rewritten, by how many each partition should have."""
-    wanted: dict[int, list[list[str]]] = defaultdict(list)
-    for sizes in _partitions(table).values():
-        needed = max(1, ceil(sum(sizes.values()) / TARGET_BYTES))
-        if len(sizes) > needed:
-            wanted[needed].append(list(sizes))
-    for needed, partitions in sorted(wanted.items()):
-        for start in range(0, len(partitions), PARTITIONS_PER_REWRITE):
-            chunk = partitions[start : start + PARTITIONS_PER_REWRITE]
-            yield needed, [path for partition in chunk for path in partition]
-
-
-def _partitions(table: DeltaTable) -> dict[tuple[object, ...], dict[str, int]]:
-    """Size of every file, by partition."""
-    found: dict[tuple[object, ...], dict[str, int]] = defaultdict(dict)
+    size_by_path: dict[tuple[object, ...], dict[str, int]] = defaultdict(dict)
     for file in list_data_files(table):
-        found[file.get("partition.ds"), file.get("partition.available_at")][file["path"]] = file["size_bytes"]
-    return found
+        # by `available_at` too: joined with their day's first file, late plays would seem to have been known earlier
+        partition = file.get("partition.ds"), file.get("partition.available_at")
+        size_by_path[partition][file["path"]] = file["size_bytes"]
+    paths_by_pieces: dict[int, list[list[str]]] = defaultdict(list)
+    for sizes in size_by_path.values():
+        pieces = max(1, ceil(sum(sizes.values()) / TARGET_BYTES))
+        if len(sizes) > pieces:
+            paths_by_pieces[pieces].append(list(sizes))
+    # partitions that need equally many files share a rewrite: each is a batch to stage, audit and commit
+    for pieces, partitions in sorted(paths_by_pieces.items()):
+        for start in range(0, len(partitions), PARTITIONS_PER_REWRITE):
+            yield pieces, list(chain(*partitions[start : start + PARTITIONS_PER_REWRITE]))
 
 
 if __name__ == "__main__":

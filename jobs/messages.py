@@ -14,31 +14,31 @@ LOG = logging.getLogger("segue.jobs")
 
 
 class _Screen(logging.Handler):
-    """Text for whoever waits, as it is; what is wrong goes to stderr."""
-
     def emit(self, record: logging.LogRecord) -> None:
+        # looked up each time: tests and notebooks replace sys.stdout
         print_line(record.getMessage(), sys.stderr if record.levelno >= logging.WARNING else sys.stdout)
 
 
 class _LogFile(logging.FileHandler):
-    """Made with its first line: a job that only reads may not be allowed to write."""
-
     def emit(self, record: logging.LogRecord) -> None:
         try:
+            # made with the first line: a job that only reads may not be allowed to write
             Path(self.baseFilename).parent.mkdir(parents=True, exist_ok=True)
             super().emit(record)
         except OSError:
             self.handleError(record)
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
-        """A full disk must not end a job over a line of its log."""
+        pass  # a full disk must not end a job over a line of its log, nor fill the screen with traces of it
 
 
 def log_to(warehouse: Warehouse) -> None:
     """Sends messages to the screen and, where the root is a folder, to `logs/segue.log` there."""
     LOG.setLevel(logging.INFO)
+    # called by every job of a process, and the logger outlives them all
     if not any(isinstance(handler, _Screen) for handler in LOG.handlers):
         LOG.addHandler(_Screen())
+    # object stores cannot append
     path = None if warehouse.remote else Path(warehouse.path("logs", "segue.log")).absolute()
     files = [handler for handler in LOG.handlers if isinstance(handler, _LogFile)]
     if path and any(handler.baseFilename == str(path) for handler in files):
@@ -47,12 +47,9 @@ def log_to(warehouse: Warehouse) -> None:
         LOG.removeHandler(handler)
         handler.close()
     if path:
-        LOG.addHandler(_new_file(path))
-
-
-def _new_file(path: Path) -> _LogFile:
-    handler = _LogFile(path, delay=True)
-    lines = logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%d %H:%M:%S")
-    lines.converter = time.gmtime
-    handler.setFormatter(lines)
-    return handler
+        lines = logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%d %H:%M:%S")
+        # UTC, as all times in tables and records
+        lines.converter = time.gmtime
+        file = _LogFile(path, delay=True)
+        file.setFormatter(lines)
+        LOG.addHandler(file)

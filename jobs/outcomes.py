@@ -12,23 +12,23 @@ PUBLISHED, UNCHANGED, NOT_MADE = "published", "unchanged", "not made"
 
 @dataclass(frozen=True)
 class Outcome:
-    """Of one table: published, unchanged because its content was there already, or not made, which is no fault:
-    a source without artists has no features of artists. `why` is empty for what was published."""
+    """Of one table. `why` is empty for what was published."""
 
     table: str
+    # not made is no fault: a source without artists has no features of artists
     kind: str
     rows: int = 0
     version: int | None = None
     why: str = ""
 
 
+# Per thread, so that steps at the same time collect their own, and each job needs to be passed nothing.
 _COLLECTED: ContextVar[list[Outcome] | None] = ContextVar("outcomes", default=None)
 
 
 def add_outcome(outcome: Outcome) -> Outcome:
-    """Adds it to what `collect_outcomes` gathers, if anybody does."""
-    collected = _COLLECTED.get()
-    if collected is not None:
+    # None where a step was started by hand
+    if (collected := _COLLECTED.get()) is not None:
         collected.append(outcome)
     return outcome
 
@@ -36,9 +36,9 @@ def add_outcome(outcome: Outcome) -> Outcome:
 @contextmanager
 def collect_outcomes() -> Iterator[list[Outcome]]:
     """The outcomes that jobs note inside the block, in their order."""
-    found: list[Outcome] = []
-    token = _COLLECTED.set(found)
+    collected: list[Outcome] = []
+    token = _COLLECTED.set(collected)
     try:
-        yield found
+        yield collected
     finally:
         _COLLECTED.reset(token)

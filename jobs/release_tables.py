@@ -7,10 +7,9 @@ that breaks what must hold between tables goes back, with all that is made of it
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import date
 from functools import reduce
-from typing import TYPE_CHECKING
 
 from expectations.gate_settings import GateSettings
 from expectations.release import (
@@ -34,30 +33,27 @@ from jobs.publishing.records import append_results
 from jobs.publishing.selection import Selection
 from segue.releases import Release, append_release, list_releases
 
-if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
-
 EMBEDDINGS = "track_embeddings"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = new_parser(__doc__, "release-tables")
-    parser.add_argument(
-        "--tables", nargs="+", metavar="TABLE", choices=TABLES, help="only these (default: all there are)"
-    )
+    only = "only these (default: all there are)"
+    parser.add_argument("--tables", nargs="+", metavar="TABLE", choices=TABLES, help=only)
     args = parser.parse_args(argv)
     job = Job("release-tables", args.root, args.run_id)
     before = next(iter(list_releases(args.root)), None)
     newest = Selection.newest(job.warehouse, args.tables or TABLES)
     if newest.day is None:
-        raise JobError(
-            f"no table with days has been published yet under {args.root}; there is nothing to release"
-        )
+        nothing = f"no table with days has been published yet under {args.root}"
+        raise JobError(f"{nothing}; there is nothing to release")
     selection, late = _leave_out_late(job.gate, newest)
+    # before anything is counted: a night without news starts no session
     if before and not selection.adds_to(before):
         job.up_to_date(RELEASES, f"release {before.release_id} holds these very versions already")
         return _finish(before.release_id, selection, late)
     selection, results = _choose_versions(job, selection, before)
+    # again: a table that was carried may now be too far behind
     selection, late = _leave_out_late(job.gate, selection, late)
     nothing_new = not selection.days or not selection.adds_to(before)
     verdict = Verdict((*results, *late))
@@ -69,7 +65,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _release(job: Job, selection: Selection, before: Release | None, verdict: Verdict) -> int:
     day, entries = selection.day, selection.entries
-    assert day is not None  # there are days, or nothing would be released
+    # there are days, or nothing would be released
+    assert day is not None
+    # refused where a release was made since `before`: that one may be from after an erasure
     release = append_release(job.warehouse.root, day, entries, after=before.release_id if before else None)
     rows = sum(entry.rows for entry in entries.values())
     job.say(f"release {release.release_id}: {len(entries)} tables, {rows:,} rows")
@@ -84,6 +82,7 @@ def _release(job: Job, selection: Selection, before: Release | None, verdict: Ve
 
 def _finish(release: str, selection: Selection, results: Iterable[Result]) -> int:
     """0, or a refusal of the tables that are not served at their newest version."""
+    # raised once the release is made: readers get what is good, and the exit code still says what is not
     critical = tuple(result for result in results if not result.success and result.severity == "critical")
     if critical and selection.reasons:
         raise Refused.tables(release, selection.reasons, Verdict(critical))
@@ -91,15 +90,17 @@ def _finish(release: str, selection: Selection, results: Iterable[Result]) -> in
 
 
 def _leave_out_late(
-    gate: GateSettings, selection: Selection, known: Sequence[Result] = ()
+    gate: GateSettings, selection: Selection, before: Sequence[Result] = ()
 ) -> tuple[Selection, list[Result]]:
     """Leaves out what is further behind than its bound; the results say so, and of lesser lags."""
-    lags = selection.lags
-    results = {n: check_lag(n, lag, gate.lag_days(n, MAX_LAG_DAYS)) for n, lag in lags.items() if lag}
+    lags = {name: lag for name, lag in selection.lags.items() if lag}
+    results = {name: check_lag(name, lag, gate.lag_days(name, MAX_LAG_DAYS)) for name, lag in lags.items()}
     late = [name for name, result in results.items() if result.severity == "critical"]
-    kept = selection.leave_out(late, lambda name: results[name].observed) if late else selection
-    refused = [each for each in known if each.severity == "critical"]
-    return kept, [*refused, *results.values()]
+    if late:
+        selection = selection.leave_out(late, lambda name: results[name].observed)
+    # warnings are computed again; a table that was left out before no longer has a lag to check
+    refused = [result for result in before if result.severity == "critical"]
+    return selection, [*refused, *results.values()]
 
 
 # --- what must hold between tables
@@ -113,6 +114,7 @@ def _choose_versions(
     Raises:
         Refused: no choice of versions fits.
     """
+    # the first round says what was wrong; later ones see the tables that were put back
     first: tuple[Result, ...] = ()
     # each round carries a table at least, or leaves one out that was carried
     for _ in range(2 * len(TABLES)):
@@ -134,6 +136,7 @@ def _carry_violations(
     references = {reference.name: reference for reference in REFERENCES}
     for result in verdict.critical:
         if result.expectation in references:
+            # dependents already put back stay as they are: `carry` would leave them out the second time
             culprit = _table_to_carry(references[result.expectation], selection)
             tables = [
                 name
@@ -142,6 +145,7 @@ def _carry_violations(
             ]
         else:
             tables = _find_other_versions(selection, before, versions)
+        # an earlier result of this round may have left a table out
         if tables := [name for name in tables if name in selection.states]:
             selection = selection.carry(tables, before, f"{result.expected}; observed {result.observed}")
     return selection
@@ -149,83 +153,77 @@ def _carry_violations(
 
 def _table_to_carry(reference: Reference, selection: Selection) -> str:
     """Of two tables the one that is made of the other; where that one alone was put back already, its source."""
-    child_is_made = reference.child in downstream(FLOW, reference.parent)
-    made, source = (
-        (reference.child, reference.parent) if child_is_made else (reference.parent, reference.child)
-    )
-    return source if made in selection.reasons and source not in selection.reasons else made
+    derived, source = reference.child, reference.parent
+    # plays refer to sessions, which are made of them
+    if derived not in downstream(FLOW, source):
+        derived, source = source, derived
+    return source if derived in selection.reasons and source not in selection.reasons else derived
 
 
 def _find_other_versions(selection: Selection, before: Release | None, versions: VersionsByDay) -> list[str]:
     """The tables of the embeddings, all together where the release before has them in one version; else those that
     are of another version than the vectors."""
     family = [name for name in selection.with_dependents(EMBEDDINGS) if name in selection.states]
-    known = before is not None and EMBEDDINGS in before.tables and EMBEDDINGS in selection.states
-    if known and EMBEDDINGS not in selection.reasons:
+    carriable = before is not None and EMBEDDINGS in before.tables and EMBEDDINGS in selection.states
+    if carriable and EMBEDDINGS not in selection.reasons:
         return family
-    wrong = {
+    # the vectors cannot go back, or did already: only tables of another version than theirs are at fault
+    others = {
         name
-        for found in versions.values()
-        for name, ids in found.items()
-        if set(ids) != set(found.get(EMBEDDINGS, ())) or len(set(ids)) > 1
+        for ids_by_table in versions.values()
+        for name, ids in ids_by_table.items()
+        if set(ids) != set(ids_by_table.get(EMBEDDINGS, ())) or len(set(ids)) > 1
     }
-    return [name for name in OF_ONE_VERSION if name in wrong]
+    return [name for name in OF_ONE_VERSION if name in others]
 
 
 def _count_orphans(job: Job, selection: Selection) -> dict[str, int]:
     """Of each reference among the tables of the selection."""
-    held = [ref for ref in REFERENCES if {ref.child, ref.parent} <= set(selection.states)]
-    tables = {name: _read_rows(job, selection, name) for ref in held for name in (ref.child, ref.parent)}
-    return count_orphans(
-        {ref: (_limit_to_parent_days(tables, selection, ref), tables[ref.parent]) for ref in held}
-    )
-
-
-def _limit_to_parent_days(
-    tables: Mapping[str, DataFrame], selection: Selection, reference: Reference
-) -> DataFrame:
-    """The child up to the newest day of its parent, which may lag."""
     from pyspark.sql import functions as F
 
-    rows, child, parent = (
-        tables[reference.child],
-        *map(selection.days.get, (reference.child, reference.parent)),
-    )
-    return rows.where(F.col("ds") <= parent[-1]) if child and parent and parent[-1] < child[-1] else rows
-
-
-def _read_rows(job: Job, selection: Selection, table: str) -> DataFrame:
-    return job.at(table, selection.states[table].version)
+    references = [ref for ref in REFERENCES if {ref.child, ref.parent} <= set(selection.states)]
+    names = {name for ref in references for name in (ref.child, ref.parent)}
+    # one DataFrame per table, as `count_orphans` reads each DataFrame once for each key
+    tables = {name: job.at(name, selection.states[name].version) for name in sorted(names)}
+    rows_by_reference = {}
+    for ref in references:
+        rows, child, parent = tables[ref.child], selection.days.get(ref.child), selection.days.get(ref.parent)
+        # the parent may lag: rows of days that it has not reached yet are no orphans
+        if child and parent and parent[-1] < child[-1]:
+            rows = rows.where(F.col("ds") <= parent[-1])
+        rows_by_reference[ref] = rows, tables[ref.parent]
+    return count_orphans(rows_by_reference)
 
 
 def _read_versions(job: Job, selection: Selection) -> dict[date, dict[str, set[str]]]:
-    """The version ids of the tables that must be of one version, on the newest day of each; one small query."""
+    """The version ids of the tables that must be of one version, by day: on each day that is some table's newest."""
     from pyspark.sql import DataFrame
     from pyspark.sql import functions as F
 
-    days = {n: set(selection.days[n]) for n in OF_ONE_VERSION if n in selection.days}
-    newest = {selection.days[name][-1] for name in days}
-    each = [
-        _read_rows(job, selection, name)
-        .where(F.col("ds").isin(sorted(newest & has)))
+    days_by_table = {name: selection.days[name] for name in OF_ONE_VERSION if name in selection.days}
+    # a table that lags is compared with the vectors of its own newest day
+    newest = {days[-1] for days in days_by_table.values()}
+    ids = [
+        job.at(name, selection.states[name].version, sorted(newest & set(days)))
         .select(F.lit(name).alias("table"), "ds", "version_id")
-        for name, has in days.items()
-    ]
-    found: dict[date, dict[str, set[str]]] = {}
-    for row in reduce(DataFrame.unionAll, each).distinct().collect() if each else []:
-        found.setdefault(row["ds"], {}).setdefault(row["table"], set()).add(row["version_id"])
-    return found
+        for name, days in days_by_table.items()
+    ]  # fmt: skip
+    versions: dict[date, dict[str, set[str]]] = {}
+    # one query, and so one plan, for all tables
+    for row in reduce(DataFrame.unionAll, ids).distinct().collect() if ids else []:
+        versions.setdefault(row["ds"], {}).setdefault(row["table"], set()).add(row["version_id"])
+    return versions
 
 
 def _record_release(job: Job, selection: Selection, verdict: Verdict, outcome: str) -> None:
     """Of the newest versions of all tables: what was expected of them, and what they came to."""
-    days: Mapping[str, list[date]] = selection.days
     about = {
         "run_id": job.run_id,
+        # one run may release twice, after a step was repeated by hand
         "attempt_id": uuid.uuid4().hex[:8],
         "table_name": RELEASES,
         "batch_id": "-".join(f"{name}@{state.version}" for name, state in sorted(selection.states.items())),
-        "first_ds": min((each[0] for each in days.values()), default=None),
+        "first_ds": min((days[0] for days in selection.days.values()), default=None),
         "last_ds": selection.day,
         "rows": sum(state.rows for state in selection.states.values()),
         "outcome": outcome,

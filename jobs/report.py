@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from typing import Any
 
 from expectations.report import render
@@ -22,10 +23,10 @@ def write_report(root: str, run_id: str | None = None, out: str | None = None) -
     rows = read_results(warehouse, run_id)
     run = rows[0]["run_id"] if rows else run_id
     steps = _read_steps(warehouse, run) if run else []
+    # a run whose steps all failed before an audit still has its steps to show
     if not rows and not steps:
-        raise JobError(
-            f"no audit of {'run ' + run_id if run_id else 'any run'} under {root}; nothing to report"
-        )
+        what = f"run {run_id}" if run_id else "any run"
+        raise JobError(f"no audit of {what} under {root}; nothing to report")
     path = out or warehouse.path("quality", f"{run}.html")
     with warehouse.files.open_output_stream(warehouse.inner(path) if out is None else path) as file:
         file.write(render(rows, _describe_newest(root), f"Segue: {run}", steps).encode())
@@ -33,23 +34,21 @@ def write_report(root: str, run_id: str | None = None, out: str | None = None) -
 
 
 def _read_steps(warehouse: Warehouse, run_id: str) -> list[dict[str, Any]]:
-    """Those of a flow, as it ended; steps that were run one by one leave none."""
-    try:
-        path = warehouse.inner(warehouse.path("quality", f"{run_id}.steps.json"))
-        with warehouse.files.open_input_stream(path) as file:
-            steps: list[dict[str, Any]] = json.loads(file.read())
-            return steps
-    except FileNotFoundError:
-        return []
+    path = warehouse.inner(warehouse.path("quality", f"{run_id}.steps.json"))
+    steps: list[dict[str, Any]] = []
+    # only a flow writes them, as it ends: steps that were run one by one leave none
+    with suppress(FileNotFoundError), warehouse.files.open_input_stream(path) as file:
+        steps = json.loads(file.read())
+    return steps
 
 
 def _describe_newest(root: str) -> dict[str, Any] | None:
-    """The newest release as the report shows it."""
-    newest = next(iter(list_releases(root)), None)
-    if newest is None:
+    # the release that readers get now, which may be from an earlier run
+    release = next(iter(list_releases(root)), None)
+    if release is None:
         return None
     return {
-        "release_id": newest.release_id,
-        "released_at": newest.released_at,
-        "tables": {name: vars(version) for name, version in newest.tables.items()},
+        "release_id": release.release_id,
+        "released_at": release.released_at,
+        "tables": {name: vars(version) for name, version in release.tables.items()},
     }

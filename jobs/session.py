@@ -42,16 +42,21 @@ CORRECTNESS = {
 # One machine: what is small stays quick, where a cluster would make hundreds of tasks of it.
 ONE_MACHINE = {
     "spark.master": "local[*]",
+    # a machine's own name may resolve to an address that it cannot be reached at
     "spark.driver.host": "127.0.0.1",
+    # Spark's default is 1g, and here tasks run in the driver's JVM
     "spark.driver.memory": "4g",
     "spark.ui.enabled": "false",
     "spark.ui.showConsoleProgress": "false",
     # adaptive execution joins small ones; four would be few for ten million rows, and of unequal size
     "spark.sql.shuffle.partitions": "32",
+    # Delta's default is 50 tasks, for logs of a few entries
     "spark.databricks.delta.snapshotPartitions": "2",
+    # 10,000 by default: a VACUUM by Delta of a tiny table took 40 s, and 4 s with this
     "spark.sql.sources.parallelPartitionDiscovery.parallelism": "4",
     # a thousand local files are looked at in milliseconds, where a job takes a quarter of a second
     "spark.sql.sources.parallelPartitionDiscovery.threshold": "1000",
+    # twice Spark's default: half as many batches go to Python
     "spark.sql.execution.arrow.maxRecordsPerBatch": "20000",
 }
 
@@ -70,7 +75,6 @@ FOR_FEW_ROWS = {
 
 # Names a file with further settings for the session on one machine.
 SETTINGS_VARIABLE = "SEGUE_SPARK_CONF"
-# Steps at the same time ask for it, and the first one makes it.
 _OPENING = Lock()
 JAVA_OPTIONS = "spark.driver.extraJavaOptions"
 
@@ -84,31 +88,29 @@ def open_session(app: str, log: Path | None = None) -> SparkSession:
     Raises:
         JobError: Delta's jars are missing.
     """
-    with _OPENING:
-        return _open_session(app, log)
-
-
-def _open_session(app: str, log: Path | None) -> SparkSession:
     from pyspark import SparkContext
     from pyspark.sql import SparkSession
 
-    for name in ("SQLQueryContextLogger", "DataFrameQueryContextLogger"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)  # they repeat each error on stderr, as JSON
-    builder = SparkSession.builder.appName(app)
-    for key, value in CORRECTNESS.items():
-        builder = builder.config(key, value)
-    if is_submitted() or SparkContext._active_spark_context is not None:
-        return builder.getOrCreate()
-    if not delta_is_installed():
-        raise JobError("Delta's jars are not in this environment; put them there with: segue install-jars")
-    log = log or Path("spark.log")
-    log.parent.mkdir(parents=True, exist_ok=True)
-    os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
-    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)  # else workers take the first python3 on the PATH
-    for key, value in local_settings(log, os.environ).items():
-        builder = builder.config(key, value)
-    with _redirect_stderr(log):
-        return builder.getOrCreate()
+    # steps at the same time ask for it, and the first one makes it
+    with _OPENING:
+        for name in ("SQLQueryContextLogger", "DataFrameQueryContextLogger"):
+            # they repeat each error on stderr, as JSON
+            logging.getLogger(name).setLevel(logging.CRITICAL)
+        builder = SparkSession.builder.appName(app).config(map={**CORRECTNESS})
+        # settings of the JVM come too late for one that runs already
+        if is_submitted() or SparkContext._active_spark_context is not None:
+            return builder.getOrCreate()
+        if not delta_is_installed():
+            raise JobError(
+                "Delta's jars are not in this environment; put them there with: segue install-jars"
+            )
+        log = log or Path("spark.log")
+        log.parent.mkdir(parents=True, exist_ok=True)
+        os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
+        # else workers take the first python3 on the PATH
+        os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+        with _redirect_stderr(log):
+            return builder.config(map={**local_settings(log, os.environ)}).getOrCreate()
 
 
 def open_step_session(app: str, log: Path | None = None) -> SparkSession:
@@ -121,12 +123,10 @@ def tune(spark: SparkSession, rows: int) -> None:
     """Settings for a step that reads so many rows. What spark-submit or the user's own file says stays as it is."""
     if is_submitted():
         return
-    given, start = read_user_settings(os.environ), _initial_settings(spark.sparkContext)
-    for name, few in FOR_FEW_ROWS.items():
+    start = _initial_settings(spark.sparkContext)
+    for name in FOR_FEW_ROWS.keys() - read_user_settings(os.environ).keys():
         # what is unset would be Spark's default, not what this session was started with
-        value = few if rows <= FEW_ROWS else start.get(name)
-        if name in given:
-            continue
+        value = FOR_FEW_ROWS[name] if rows <= FEW_ROWS else start.get(name)
         if value is None:
             spark.conf.unset(name)
         else:
@@ -135,7 +135,7 @@ def tune(spark: SparkSession, rows: int) -> None:
 
 @cache
 def _initial_settings(context: SparkContext) -> dict[str, str]:
-    """Of the settings that `tune` changes. Kept, as each `getConf` copies all settings, with a call to the JVM each."""
+    # of those that `tune` changes; cached, as each `getConf` copies all settings, with a call to the JVM each
     conf = context.getConf()
     return {name: value for name in FOR_FEW_ROWS if (value := conf.get(name)) is not None}
 
@@ -144,8 +144,8 @@ def read_user_settings(variables: Mapping[str, str]) -> dict[str, str]:
     """Those of the project's [spark], then those of the file that SEGUE_SPARK_CONF names, if it names one."""
     project = find_project()
     _check_settings(str(project.path), project.spark)
-    named = variables.get(SETTINGS_VARIABLE)
-    return {**project.spark, **(parse_settings_file(Path(named)) if named else {})}
+    file = variables.get(SETTINGS_VARIABLE)
+    return {**project.spark, **(parse_settings_file(Path(file)) if file else {})}
 
 
 def parse_settings_file(path: Path) -> dict[str, str]:
@@ -159,12 +159,10 @@ def parse_settings_file(path: Path) -> dict[str, str]:
     except OSError as error:
         raise JobError(f"the file of {SETTINGS_VARIABLE} cannot be read: {error}") from error
     pairs = [line.split(maxsplit=1) for line in lines if line and not line.startswith("#")]
-    for pair in pairs:
-        if len(pair) < 2:
-            raise JobError(
-                f"{path}: a line is `{pair[0]}`, expected a key and its value, a space between them"
-            )
-    settings = {pair[0]: pair[1] for pair in pairs}
+    for key, *value in pairs:
+        if not value:
+            raise JobError(f"{path}: a line is `{key}`, expected a key and its value, a space between them")
+    settings = dict(pairs)
     _check_settings(str(path), settings)
     return settings
 
@@ -177,25 +175,25 @@ def _check_settings(file: str, settings: Mapping[str, str]) -> None:
 
 def local_settings(log: Path, variables: Mapping[str, str]) -> dict[str, str]:
     """The file's settings win over ours; its options for Java are added to ours."""
-    given = read_user_settings(variables)
-    java = f"{_java_options(log)} {given.pop(JAVA_OPTIONS, '')}".rstrip()
-    return {**ONE_MACHINE, **s3_settings(variables), **given, JAVA_OPTIONS: java}
+    settings = read_user_settings(variables)
+    # an option of the user's must not cost our log file and code cache
+    java = f"{_java_options(log)} {settings.pop(JAVA_OPTIONS, '')}".rstrip()
+    return {**ONE_MACHINE, **s3_settings(variables), **settings, JAVA_OPTIONS: java}
 
 
 def s3_settings(variables: Mapping[str, str]) -> dict[str, str]:
-    """What delta-rs and pyarrow read from these variables by themselves, in the words of Hadoop's client.
-
-    The keys are not among them: it finds AWS_ACCESS_KEY_ID and its like itself. On a root that is
-    not on S3, none of this matters.
-    """
+    """What delta-rs and pyarrow read from these variables by themselves, in the words of Hadoop's client."""
+    # not the keys: Hadoop finds AWS_ACCESS_KEY_ID and its like itself
     options = {
         "endpoint": variables.get("AWS_ENDPOINT_URL"),
         "endpoint.region": variables.get("AWS_REGION") or variables.get("AWS_DEFAULT_REGION"),
     }
     if options["endpoint"]:
-        options["path.style.access"] = "true"  # only Amazon has a host name for every bucket
+        # only Amazon has a host name for every bucket
+        options["path.style.access"] = "true"
         options["connection.ssl.enabled"] = str(options["endpoint"].startswith("https://")).lower()
     settings = {f"spark.hadoop.fs.s3a.{name}": value for name, value in options.items() if value}
+    # Hadoop has no file system of its own for s3://, as pyarrow and delta-rs call a root
     return {**settings, "spark.hadoop.fs.s3.impl": "org.apache.hadoop.fs.s3a.S3AFileSystem"}
 
 
@@ -205,7 +203,7 @@ def is_submitted() -> bool:
 
 
 def class_archive() -> Path:
-    """Where `jobs.class_data` puts the class data that JVMs of this environment map."""
+    # in the environment, beside the jars whose classes it holds
     return spark_jars().parent / "segue.jsa"
 
 
@@ -214,19 +212,17 @@ def _java_options(log: Path) -> str:
     archive = class_archive()
     # nothing is said of an archive that does not fit: the JVM does without it
     mapped = (
-        f"-XX:SharedArchiveFile={archive} -Xlog:cds=off -Xlog:cds+dynamic=off" if archive.exists() else ""
+        f" -XX:SharedArchiveFile={archive} -Xlog:cds=off -Xlog:cds+dynamic=off" if archive.exists() else ""
     )
-    return (
-        f"-Dlog4j2.configurationFile={quiet} -Dsegue.log={log.resolve()} "
-        # with C1 alone the code cache is 48 MB, full after a minute of generated code, and then nothing
-        # is compiled any more
-        f"-XX:ReservedCodeCacheSize=512m -XX:+UseParallelGC {mapped}".rstrip()
-    )
+    logging_options = f"-Dlog4j2.configurationFile={quiet} -Dsegue.log={log.resolve()}"
+    # with C1 alone the code cache is 48 MB, full after a minute of generated code, and then nothing is compiled
+    # any more
+    return f"{logging_options} -XX:ReservedCodeCacheSize=512m -XX:+UseParallelGC{mapped}"
 
 
 @contextmanager
 def _redirect_stderr(log: Path) -> Iterator[None]:
-    """The JVM inherits our stderr for good, and greets it with warnings that no user can act on."""
+    # the JVM inherits the descriptor for good, and greets it with warnings that no user can act on
     ours = os.dup(2)
     with log.open("ab") as file:
         os.dup2(file.fileno(), 2)

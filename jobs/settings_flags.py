@@ -30,6 +30,7 @@ def add_flags(
         if name in but:
             continue
         kind: Any = field.annotation
+        # argparse formats help texts with %
         meaning = (field.description or "").replace("%", "%%")
         options: dict[str, Any] = {"default": field.default, "help": f"{meaning} (%(default)s)"}
         if unset and name in unset:
@@ -49,6 +50,7 @@ def from_flags(args: argparse.Namespace, settings: type[Model], **others: Any) -
     Raises:
         WrongUsage: some cannot be used.
     """
+    # a flag that was left out is None, and then the model's own default holds
     values = {name: getattr(args, name, None) for name in settings.model_fields} | others
     try:
         return settings(**{name: value for name, value in values.items() if value is not None})

@@ -40,26 +40,20 @@ def list_bounds(gate: GateSettings, table: str) -> Iterator[dict[str, Any]]:
     """One object per bound of a table, those that are switched off included."""
     suite, changes = suite_for(table), gate.tables.get(table, {})
     local = {bound.name: bound for bound in gate.bounds_of(table, suite)}
-    for bound in suite.bounds:
-        yield _compare_bound(table, bound, local.get(bound.name), gate.path if bound.name in changes else "")
-    days = gate.lag_days(table, MAX_LAG_DAYS)
-    reason = "a release carries a table at its last good version so long, and leaves it out then"
-    yield _to_row(
-        table, LAG_DAYS, f"at most {days:g}", "critical", gate.path if LAG_DAYS in changes else "", reason
-    )
+    bounds = [(bound.name, *_compare_bound(bound, local.get(bound.name))) for bound in suite.bounds]
+    # a bound of releases, not of batches, so no suite has it; gate.toml changes it all the same
+    lag_reason = "a release carries a table at its last good version so long, and leaves it out then"
+    bounds.append((LAG_DAYS, f"at most {gate.lag_days(table, MAX_LAG_DAYS):g}", "critical", lag_reason))
+    for name, limits, severity, reason in bounds:
+        changed = gate.path if name in changes else ""
+        yield dict(zip(FIELDS, (table, name, limits, severity, changed, reason), strict=True))
 
 
-def _compare_bound(table: str, default: Bound, local: Bound | None, path: str) -> dict[str, Any]:
+def _compare_bound(default: Bound, local: Bound | None) -> tuple[str, str, str]:
+    """Limits, severity and reason of a bound; None where gate.toml switches it off."""
     if local is None:
-        return _to_row(table, default.name, f"none (default: {default.limits})", "off", path, default.reason)
-    was = (
-        ""
-        if (local.limits, local.severity) == (default.limits, default.severity)
-        else f" (default: {default.limits})"
-    )
-    return _to_row(table, local.name, local.limits + was, local.severity, path, local.reason)
-
-
-def _to_row(table: str, name: str, limits: str, severity: str, path: str, reason: str) -> dict[str, Any]:
-    values = (table, name, limits, severity, path, reason)
-    return dict(zip(FIELDS, values, strict=True))
+        return f"none (default: {default.limits})", "off", default.reason
+    # a section of gate.toml may repeat the default
+    changed = (local.limits, local.severity) != (default.limits, default.severity)
+    limits = f"{local.limits} (default: {default.limits})" if changed else local.limits
+    return limits, local.severity, local.reason

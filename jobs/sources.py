@@ -15,6 +15,7 @@ import os
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import filterfalse
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
@@ -22,6 +23,7 @@ from pydantic import Field
 
 from features.settings import SettingsError, SettingsModel
 from jobs.errors import JobError, WrongUsage
+from jobs.inputs import Input
 from jobs.session import is_submitted
 from schemas import Contract
 
@@ -30,7 +32,8 @@ if TYPE_CHECKING:
 
     from jobs.job import Job
 
-# A play in a line of text, about, and in a file that is compressed.
+# Bytes of a play in a text file, and in a compressed one, roughly: they only decide whether the session is set to
+# few rows or to many.
 BYTES_PER_ROW, BYTES_PER_COMPRESSED_ROW = 100, 10
 TEXT_SUFFIXES = (".csv", ".tsv", ".txt", ".json", ".jsonl")
 # Most sources cut no sessions, and then ours are cut by silence: nothing is lost that features are made of.
@@ -49,32 +52,33 @@ class Source(SettingsModel):
     name: str
     format: Literal["csv", "json", "parquet", "sessions"] = "csv"
     encoding: str = "utf-8"
+    # CR alone where an old Mac wrote the file
     line_end: str = "\n"
     separator: str = ","
     quote: str = '"'
+    # a quote inside quotes is doubled, as spreadsheet programs write it; Spark would expect a backslash
     escape: str = '"'
     multiline: bool = False
     header: tuple[str, ...] = ()
+    # SQL over the file's columns, so that a source needs no code of ours; empty where it has no such rows
     plays: dict[str, str] = Field(default_factory=dict)
     tracks: dict[str, str] = Field(default_factory=dict)
 
     @property
     def by_line(self) -> bool:
+        # by codec, as `utf8` and `UTF-8` are the same
         plain = not self.multiline and self.line_end == "\n" and codecs.lookup(self.encoding).name == "utf-8"
+        # a session is known by its line number, which a task that starts in mid-file cannot know
         return plain and self.format != "sessions"
 
     @property
     def open_quote(self) -> str:
-        """What keeps a line end inside a field from ending the record."""
+        # none where a row is a line: a stray quote would swallow all rows up to the next quote
         return self.quote if self.multiline else ""
 
 
 def load_source(path: str) -> Source:
-    """The source that a TOML file describes.
-
-    Raises:
-        WrongUsage: no such file, no TOML, or a setting that is unknown or has no such value.
-    """
+    """Raises WrongUsage: no such file, no TOML, or a setting that is unknown or has no such value."""
     try:
         return Source(**tomllib.loads(Path(path).read_text(encoding="utf-8")))
     except (OSError, tomllib.TOMLDecodeError, SettingsError) as error:
@@ -84,6 +88,7 @@ def load_source(path: str) -> Source:
 def column_map(source: Source, table: str, allowed: Sequence[str]) -> Mapping[str, str]:
     """The source's column map for one table, checked against the table's columns."""
     columns: Mapping[str, str] = getattr(source, table)
+    # checked here, before a session; whether the SQL fits the files is checked when they are read
     if not columns:
         raise WrongUsage(
             f"source {source.name} has no columns for {table}; add a section [{table}] with its columns"
@@ -98,17 +103,12 @@ def column_map(source: Source, table: str, allowed: Sequence[str]) -> Mapping[st
 def find_missing_columns(
     job: Job, source: Source, contract: Contract, fields: Sequence[str], columns: Mapping[str, str]
 ) -> dict[str, str]:
-    """Why a column has no value, in words, for each that the source's column map leaves out.
-
-    Said once where the source is read, so that no step after that one warns of it.
-
-    Args:
-        fields: columns of the contract that a source can fill.
-        columns: those that it does fill.
-    """
+    """Why a column has no value, in words, for each of `fields` that the source's column map leaves out."""
+    # without a column that may not be null every row is a reject, which says so
     missing = [name for name in fields if name not in columns and contract.column(name).nullable]
-    if lost := [name for name in missing if name not in OPTIONAL_COLUMNS]:
-        job.say(f"source {source.name} has no {', '.join(lost)}: everything computed from them is null")
+    # said once, where the source is read, so that no step after this one warns of it
+    if absent := [name for name in missing if name not in OPTIONAL_COLUMNS]:
+        job.say(f"source {source.name} has no {', '.join(absent)}: everything computed from them is null")
     return {name: f"source {source.name} has no {name}" for name in missing}
 
 
@@ -129,9 +129,11 @@ def list_files(inputs: Sequence[str], session: Callable[[], SparkSession]) -> li
     Raises:
         JobError: there is none.
     """
-    local = not is_submitted() and all(os.path.exists(each) for each in inputs)
-    found = _list_local_files(inputs) if local else _list_files_by_spark(inputs, session())
-    files = sorted({file for file in found if file.bytes}, key=lambda file: file.path)
+    # under spark-submit a path without a scheme is one of the cluster's file system; a glob is for Hadoop to expand
+    are_local = not is_submitted() and all(os.path.exists(each) for each in inputs)
+    listed = _list_local_files(inputs) if are_local else _list_files_by_spark(inputs, session())
+    # two inputs may name one file; in order, as the list identifies the batch
+    files = sorted({file for file in listed if file.bytes}, key=lambda file: file.path)
     if not files:
         raise JobError(
             f"input {', '.join(inputs)} holds no file with anything in it; give files, folders or globs"
@@ -142,18 +144,21 @@ def list_files(inputs: Sequence[str], session: Callable[[], SparkSession]) -> li
 def _list_local_files(inputs: Iterable[str]) -> Iterator[InputFile]:
     """As Spark lists them: without files and folders that other programs hide."""
     for top in map(os.path.abspath, inputs):
-        walk = os.walk(top, followlinks=True) if os.path.isdir(top) else [("", [], [top])]
+        file: list[str] = [os.path.basename(top)]
+        walk = os.walk(top, followlinks=True) if os.path.isdir(top) else [(os.path.dirname(top), [], file)]
         for folder, folders, names in walk:
-            folders[:] = [name for name in folders if not _is_hidden(name)]
-            for name in names:
-                if not _is_hidden(os.path.basename(name)):
-                    path = os.path.join(folder, name)
-                    status = os.stat(path)
-                    yield InputFile(f"file:{path}", status.st_size, status.st_mtime_ns // 1_000_000)
+            # in place: os.walk goes into the folders that are left
+            folders[:] = filterfalse(_is_hidden, folders)
+            for name in filterfalse(_is_hidden, names):
+                path = os.path.join(folder, name)
+                status = os.stat(path)
+                # milliseconds, as Hadoop has them: the same file must be identified alike by both ways to
+                # list it
+                yield InputFile(f"file:{path}", status.st_size, status.st_mtime_ns // 1_000_000)
 
 
 def _is_hidden(name: str) -> bool:
-    # Spark's own rule; a partition folder may begin with an underscore, as in _day=1.
+    # Spark's own rule; a partition folder may begin with an underscore, as in _day=1
     return name.startswith(".") or (name.startswith("_") and "=" not in name) or name.endswith("._COPYING_")
 
 
@@ -161,6 +166,7 @@ def _list_files_by_spark(inputs: Sequence[str], spark: SparkSession) -> list[Inp
     from pyspark.errors import AnalysisException
 
     try:
+        # lists any storage that Spark reads; `content` is not selected, so no file is opened
         files = spark.read.format("binaryFile").option("recursiveFileLookup", "true").load(list(inputs))
         rows = files.selectExpr("path", "length", "unix_millis(modificationTime) modified").collect()
     except AnalysisException as error:
@@ -169,14 +175,14 @@ def _list_files_by_spark(inputs: Sequence[str], spark: SparkSession) -> list[Inp
 
 
 def estimate_rows(files: Iterable[InputFile]) -> int:
-    """About how many rows there are, by the sizes of the files."""
+    # by size: counting would read the files
     return sum(
         file.bytes // (BYTES_PER_ROW if file.path.endswith(TEXT_SUFFIXES) else BYTES_PER_COMPRESSED_ROW)
         for file in files
     )
 
 
-def identify_files(files: Sequence[InputFile]) -> list[tuple[str, int, int]]:
-    """What identifies an input without reading it."""
-    # A file that is written again has another time, even if its size is the same.
-    return [(file.path, file.bytes, file.modified) for file in files]
+def identify_files(files: Sequence[InputFile]) -> Input:
+    # not by content, which would take as long to read as to ingest. A file that is written again has another time,
+    # even if its size is the same
+    return Input("files", str([(file.path, file.bytes, file.modified) for file in files]))

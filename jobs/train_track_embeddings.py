@@ -36,64 +36,68 @@ from jobs.settings_flags import add_flags, from_flags
 from schemas import CONTRACTS
 from schemas.embedding_versions import STARTS
 
-NO_SEARCH = "gensim takes its settings as they are, given or default"
-
 
 def main(argv: Sequence[str] | None = None) -> int:
     args = _parser().parse_args(argv)
-    given = frozenset(name for name in SEARCHED if getattr(args, name) is not None)
     settings = from_flags(args, Settings, threads=args.threads or 1)
     job = Job("train-track-embeddings", args.root, args.run_id)
     day = args.day or job.source("sessions").days[-1]
     parent = find_parent(job, day)
-    inherited = parent.settings(settings, given) if parent else settings
-    start = choose_start(args.start, parent, day, inherited)
-    search = None
-    if start == "cold" and settings.backend == "sgns":
-        # a cold space has the dimensions of the one before: only then can it be aligned to that
-        search = SearchPlan(given | {"dimensions"} if parent else given, args.search_budget)
-    settings = inherited if start == "warm" else settings.replace(dimensions=inherited.dimensions)
-    days = days_ending(day, args.days)
-    sessions, tracks = job.table("sessions", days), job.find("tracks")
-    published = job.table(TABLE, [parent.day]) if parent else None
+    settings, start, search = _choose_training(args, settings, parent, day)
+    sessions, tracks = job.table("sessions", days_ending(day, args.days)), job.find("tracks")
+    parent_vectors = job.table(TABLE, [parent.day]) if parent else None
     about = {"start": start, "days": args.days}
-    batch = job.batch(
-        TABLE,
-        [day],
-        [sessions, published, tracks],
-        deterministic=args.threads == 1,
-        parameters=_parameters(settings, search) | about,
-    )
+    parameters = _identify_settings(settings, search) | about
+    # with several threads the same inputs give another model each time
+    exact, inputs = args.threads == 1, [sessions, parent_vectors, tracks]
+    batch = job.batch(TABLE, [day], inputs, deterministic=exact, parameters=parameters)
     with job.lease(TABLE):
         if job.unchanged(batch):
             return 0
         plays = sessions.rows()
-        previous = published.rows() if published else None
+        previous = parent_vectors.rows() if parent_vectors else None
         catalogue = tracks.rows() if tracks else None
         # not sooner: only a running session knows its cores
         settings = settings.replace(threads=args.threads or whole_executor_profile(job.spark)[1])
+        # named by what it is made of: the run that repeats one that was cut off finds its files
         scratch = Scratch(job.warehouse.path("scratch", TABLE, batch.fingerprint))
         write_vocabulary(scratch, plays, previous, settings)
         if start == "cold" and search is None:
-            job.say(f"no search: {NO_SEARCH}")
+            job.say("no search: gensim takes its settings as they are, given or default")
+        plan = Plan(scratch, settings, start, parent is not None, search)
         try:
-            plan = Plan(scratch, settings, start, parent is not None, search)
             trained = train(job.spark, plan, plays, job.say)
         except NothingToLearn as problem:
             scratch.remove()
             job.not_made(TABLE, str(problem))
             return 0
-        version = _Version(job, day, start, parent, trained.settings | about, trained)
+        version = _Version(job, day, parent, about, trained)
         _publish(job, batch, version, scratch, catalogue)
+        # a training that fails, or is killed, leaves it for the next; `maintain` sweeps what nobody came back for
         scratch.remove()
     return 0
 
 
-def _parameters(settings: Settings, search: SearchPlan | None) -> dict[str, Any]:
-    """Of the batch: the settings that are fixed, and how the others are searched."""
+def _choose_training(
+    args: argparse.Namespace, settings: Settings, parent: Parent | None, day: date
+) -> tuple[Settings, str, SearchPlan | None]:
+    """Settings and start of the training, and what is searched before it."""
+    given_names = frozenset(name for name in SEARCHED if getattr(args, name) is not None)
+    inherited_settings = parent.settings(settings, given_names) if parent else settings
+    start = choose_start(args.start, parent, day, inherited_settings)
+    if start == "warm":
+        return inherited_settings, start, None
+    # a cold space has the dimensions of the one before: only then can it be aligned to that
+    fixed = given_names | {"dimensions"} if parent else given_names
+    search = SearchPlan(fixed, args.search_budget) if settings.backend == "sgns" else None
+    return settings.replace(dimensions=inherited_settings.dimensions), start, search
+
+
+def _identify_settings(settings: Settings, search: SearchPlan | None) -> dict[str, Any]:
     fixed = settings.result_settings()
     if search is None:
         return fixed
+    # by what is searched, not by what is chosen: that is known only after the search
     fixed = {name: value for name, value in fixed.items() if name not in search.searched}
     return fixed | {"searched": search.searched, "search_budget": search.budget}
 
@@ -102,22 +106,18 @@ class _Version:
     """The version that a training made, and its row of `embedding_versions`."""
 
     def __init__(
-        self,
-        job: Job,
-        day: date,
-        start: str,
-        parent: Parent | None,
-        parameters: dict[str, Any],
-        trained: TrainingResult,
+        self, job: Job, day: date, parent: Parent | None, about: dict[str, Any], trained: TrainingResult
     ) -> None:
         self.day, self.trained, self._job = day, trained, job
+        # the digest of the vectors: a day that is trained again gets another id
         self.id = f"{day}-{trained.digest}"
-        self.space = parent.space_id if parent and start == "warm" else self.id
+        self.space = parent.space_id if parent and about["start"] == "warm" else self.id
+        parameters = trained.settings | about
         self._about = {
             "version_id": self.id,
             "space_id": self.space,
             "parent": parent.version_id if parent else None,
-            "start": start,
+            "start": about["start"],
             "parameters": json.dumps(parameters | {"threads": trained.threads}, sort_keys=True),
             "seed": parameters["seed"],
             "inputs": json.dumps(dict(sorted(job.versions.items()))),
@@ -126,20 +126,20 @@ class _Version:
 
     def record(self, verdict: Verdict) -> None:
         """Appends the row; the same training again adds nothing."""
-        status = "rejected" if verdict.refused else "accepted"
-        gated = [
-            {"name": name, "of": "this", "segment": "gate", "value": float(value)}
-            for name, value in self.trained.measures.items()
-        ]
+        trained, status = self.trained, "rejected" if verdict.refused else "accepted"
+        # what the gate judged is stored beside the metrics, to be compared over versions
+        gate = {"of": "this", "segment": "gate"}
+        measures = [gate | {"name": name, "value": float(value)} for name, value in trained.measures.items()]
         row = self._about | {
             "status": status,
             "reasons": [format_failure(result) for result in verdict.critical],
-            "metrics": self.trained.metrics + gated,
-            "trials": self.trained.trials or None,
-            "search": json.dumps(self.trained.search, sort_keys=True) if self.trained.search else None,
-            **{name: getattr(self.trained, name) for name in ("tracks", "plays", "seconds", "peak_bytes")},
+            "metrics": trained.metrics + measures,
+            "trials": trained.trials or None,
+            "search": json.dumps(trained.search, sort_keys=True) if trained.search else None,
+            **{name: getattr(trained, name) for name in ("tracks", "plays", "seconds", "peak_bytes")},
         }
         contract = CONTRACTS["embedding_versions"]
+        # `available_at` is known only at the commit
         columns = StructType([field for field in contract.struct() if field.name != "available_at"])
         rows = self._job.spark.createDataFrame([tuple(row[name] for name in columns.names)], columns)
         parameters = {"version": self.id, "status": status}
@@ -150,40 +150,38 @@ def _publish(
     job: Job, batch: Batch, version: _Version, scratch: Scratch, catalogue: DataFrame | None
 ) -> None:
     """The vectors if they pass the gate, and the record of the version in either case."""
+    # the task wrote files: vectors never pass through the driver
     learned = job.spark.read.parquet(scratch.path(LEARNED))
     vocabulary = job.spark.read.parquet(scratch.path(VOCABULARY))
     rows = build_track_embeddings(learned, vocabulary, catalogue, version.id, version.space, version.day)
-    measure = partial(
-        measure_staged, scratch=scratch, learned=version.trained.tracks, trained=version.trained.measures
-    )
+    trained = version.trained
+    measure = partial(measure_staged, scratch=scratch, learned=trained.tracks, trained=trained.measures)
     try:
         job.publish(batch, rows, measure, after_audit=lambda staged: version.record(staged.verdict))
     except Refused:
-        scratch.remove()  # or the same vectors would be offered again
+        # or the same vectors would be offered again
+        scratch.remove()
         raise
 
 
 def _parser() -> argparse.ArgumentParser:
-    arguments = new_parser(__doc__, "train-track-embeddings")
-    arguments.add_argument(
+    parser = new_parser(__doc__, "train-track-embeddings")
+    parser.add_argument(
         "--day", type=parse_day, help="last day to learn from (default: the newest of sessions)"
     )
-    arguments.add_argument(
-        "--days", type=int, default=30, help="days of sessions to learn from (%(default)s)"
-    )
-    arguments.add_argument("--start", choices=(AUTO, *STARTS), default=AUTO, help=f"{AUTO}: cold once a week")
+    parser.add_argument("--days", type=int, default=30, help="days of sessions to learn from (%(default)s)")
+    parser.add_argument("--start", choices=(AUTO, *STARTS), default=AUTO, help=f"{AUTO}: cold once a week")
+    # no default, so that a setting that was given can be told from one that is to be searched
     searched = dict.fromkeys(SEARCHED, "default: chosen by measuring; warm: the parent's")
-    add_flags(arguments, Settings, but={"threads"}, unset=searched)
-    arguments.add_argument(
-        "--search-budget",
-        type=_budget,
-        default=SearchPlan.budget,
-        help="the most that a search may cost, in trainings of what it chooses; 0: no search (%(default)s)",
+    add_flags(parser, Settings, but={"threads"}, unset=searched)
+    budget_help = (
+        "the most that a search may cost, in trainings of what it chooses; 0: no search (%(default)s)"
     )
-    arguments.add_argument(
+    parser.add_argument("--search-budget", type=_budget, default=SearchPlan.budget, help=budget_help)
+    parser.add_argument(
         "--threads", type=int, help="1 makes results reproducible (default: the task's cores)"
     )
-    return arguments
+    return parser
 
 
 def _budget(text: str) -> float:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import date
 from itertools import product
@@ -24,7 +24,7 @@ from jobs.publishing.findings import LOG_CHECKS, TABLE_CHECKS, Finding, check_au
 from jobs.publishing.state import DayState, TableState
 from jobs.publishing.table_on_storage import TableOnStorage
 from jobs.publishing.warehouse import Warehouse
-from schemas import CONTRACTS, Contract
+from schemas import CONTRACTS
 from segue import show
 from segue.builtin_commands import add_root
 from segue.errors import SegueError
@@ -39,7 +39,6 @@ NOT_PASSED = ("refused", "failed", "abandoned")
 UNREADABLE = (DeltaError, SegueError, pa.ArrowException, OSError)
 
 Released = Mapping[tuple[str, TableVersion], list[str]]
-DayStates = Mapping[date | None, DayState]
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -70,19 +69,18 @@ def run(args: argparse.Namespace) -> int:
 
 def verify(root: str, hashes: bool = False, as_json: bool = False) -> int:
     """Prints what is found, a line each; the exit code says whether anything is wrong."""
-    found = list(examine(root, hashes))
-    wrong = sum(finding.wrong for finding in found)
+    findings = list(examine(root, hashes))
+    # notes are printed too, and leave the exit code at 0
+    fault_count = sum(finding.wrong for finding in findings)
     if as_json:
-        lines = [{"severity": f.severity, "where": f.where, "what": f.what} for f in found]
+        lines = [{"severity": each.severity, "where": each.where, "what": each.what} for each in findings]
         print(show.format_json_lines(lines), end="\n" if lines else "")
-        return int(wrong > 0)
-    for finding in found:
+        return int(fault_count > 0)
+    for finding in findings:
         print(f"{finding.severity}: {finding.where}: {finding.what}")
-    depth = "logs, files and releases" + (
-        ", and every row" if hashes else " (with --hashes, at every row too)"
-    )
-    print(f"{wrong or 'nothing'} wrong under {root}, looked at {depth}")
-    return int(wrong > 0)
+    rows = ", and every row" if hashes else " (with --hashes, at every row too)"
+    print(f"{fault_count or 'nothing'} wrong under {root}, looked at logs, files and releases{rows}")
+    return int(fault_count > 0)
 
 
 def examine(root: str, hashes: bool = False) -> Iterator[Finding]:
@@ -93,19 +91,19 @@ def examine(root: str, hashes: bool = False) -> Iterator[Finding]:
         JobError: it has no tables.
     """
     warehouse = Warehouse(root)
-    names = _table_names(warehouse)
+    names = _list_tables(warehouse)
     released, unread = _read_releases(warehouse)
     tables = {name: _open_on_storage(warehouse, name, released) for name in names}
-    # After the logs: the record of a batch is written before its commit.
+    # after the logs: the record of a batch is written before its commit, so one without is no publisher at work
     recorded, unread_records = _read_records(warehouse)
     yield from (*unread, *unread_records)
     for table in tables.values():
         for each in (*LOG_CHECKS, *TABLE_CHECKS):
             yield from each(table)
         yield from () if unread_records else check_audit_records(table, recorded)
-    others = [
-        TableOnStorage(warehouse, warehouse.path(path), path) for path in ("quality/results", "releases")
-    ]
+    # these two have no contract and no batches, so only their logs are checked
+    paths = ("quality/results", "releases")
+    others = [TableOnStorage(warehouse, warehouse.path(path), path) for path in paths]
     for check, other in product(LOG_CHECKS, others):
         yield from check(other)
     yield from check_releases(tables, released)
@@ -127,10 +125,11 @@ def _release_violations(table: TableOnStorage | None, entry: TableVersion) -> It
     if table is None or isinstance(opened, str):
         yield f"which does not open: {opened}. Roll back to a release that holds"
         return
-    if lost := table.list_missing(list_data_files(opened)):
+    # compared with the folder's listing: no file is opened
+    if lost_files := table.list_missing(list_data_files(opened)):
         yield (
-            f"which has lost {len(lost):,} files, such as {lost[0]} (gone, or of another size): its readers fail. "
-            "Restore them from a copy, or roll back to a release that holds"
+            f"which has lost {len(lost_files):,} files, such as {lost_files[0]} (gone, or of another size): its "
+            "readers fail. Restore them from a copy, or roll back to a release that holds"
         )
     state = table.state(entry.version)
     if state and (state.rows, state.content_hash) != (entry.rows, entry.content_hash):
@@ -142,6 +141,7 @@ def _release_violations(table: TableOnStorage | None, entry: TableVersion) -> It
 
 def _read_releases(warehouse: Warehouse) -> tuple[Released, list[Finding]]:
     """What living releases name, and which of them do; and why that cannot be read, if so."""
+    # releases share most versions: each is examined once, for all that name it
     released: dict[tuple[str, TableVersion], list[str]] = {}
     try:
         for release in select_unexpired(list_releases(warehouse.root)):
@@ -163,7 +163,7 @@ def _read_records(warehouse: Warehouse) -> tuple[set[tuple[str, str]], list[Find
     except UNREADABLE as problem:
         what = f"cannot be read, so nobody can say which batches were audited: {first_line(problem)}"
         return set(), [Finding("quality/results", what)]
-    return {(r["table_name"], r["batch_id"]) for r in rows if r["outcome"] not in NOT_PASSED}, []
+    return {(row["table_name"], row["batch_id"]) for row in rows if row["outcome"] not in NOT_PASSED}, []
 
 
 def _open_on_storage(warehouse: Warehouse, name: str, released: Released) -> TableOnStorage:
@@ -174,10 +174,11 @@ def _open_on_storage(warehouse: Warehouse, name: str, released: Released) -> Tab
     return TableOnStorage(warehouse, warehouse.table_path(name), f"table {name}", named)
 
 
-def _table_names(warehouse: Warehouse) -> list[str]:
+def _list_tables(warehouse: Warehouse) -> list[str]:
     root, tables = (warehouse.inner(path) for path in (warehouse.root, warehouse.path("tables")))
     entries = warehouse.files.get_file_info(FileSelector(tables, allow_not_found=True))
     names = sorted(entry.base_name for entry in entries if entry.type == FileType.Directory)
+    # a root that is misspelt would else be reported as one with nothing wrong
     if not names and warehouse.files.get_file_info(root).type == FileType.NotFound:
         raise WrongUsage(
             f"root {warehouse.root!r} is not there; give the folder that holds 'tables' and 'releases'"
@@ -205,44 +206,38 @@ def _check_rows_of_table(job: Job, table: TableOnStorage, state: TableState) -> 
     from py4j.protocol import Py4JError
     from pyspark.errors import PySparkException
 
-    where, parts = f"{table.label}, version {state.version}", state.day_states
+    where, contract = f"{table.label}, version {state.version}", CONTRACTS[table.name]
     try:
         rows = job.at(table.name, state.version)
-        seen = profile(rows, _narrow_contract(CONTRACTS[table.name], rows.columns))
+        # without columns that the table has yet to get; one that it got later changes no older hash
+        columns = tuple(column for column in contract.columns if column.name in rows.columns)
+        observed = profile(rows, replace(contract, columns=columns))
     except (PySparkException, Py4JError) as problem:  # what PySpark has no class for comes as the second
-        yield Finding(
-            where, f"its rows cannot be read: {_file_or_first_line(problem)}. Restore the file from a copy"
-        )
+        # Spark says which file far down in its trace
+        file = re.search(r"\[FAILED_READ_FILE\S*\] (.*?)\.? +SQLSTATE", str(problem))
+        what = file[1] if file else first_line(problem)
+        yield Finding(where, f"its rows cannot be read: {what}. Restore the file from a copy")
         return
-    if seen.duplicate_keys:
-        yield Finding(where, f"{seen.duplicate_keys:,} rows share their key with another; expected none")
-    for day in _mismatched_days(parts, seen.days):
-        yield Finding(
-            f"{where}, {day or 'all of it'}", _describe_mismatch(parts.get(day), seen.days.get(day))
-        )
+    if observed.duplicate_keys:
+        yield Finding(where, f"{observed.duplicate_keys:,} rows share their key with another; expected none")
+    for day, what in _find_mismatches(state.day_states, observed.days):
+        yield Finding(f"{where}, {day or 'all of it'}", what)
 
 
-def _file_or_first_line(problem: Exception) -> str:
-    """The file, if Spark says which; it does so far down in its trace."""
-    file = re.search(r"\[FAILED_READ_FILE\S*\] (.*?)\.? +SQLSTATE", str(problem))
-    return file[1] if file else first_line(problem)
-
-
-def _narrow_contract(contract: Contract, columns: Sequence[str]) -> Contract:
-    """Without what the table has yet to get; a column that it got later changes no older hash."""
-    return replace(contract, columns=tuple(column for column in contract.columns if column.name in columns))
-
-
-def _mismatched_days(parts: DayStates, days: Mapping[date | None, DayProfile]) -> list[date | None]:
-    """Days whose rows are not what the log says; one without rows need not be there."""
-    noted = {day: (part.rows, part.content_hash) for day, part in parts.items() if part.rows}
-    seen = {day: (found.rows, found.content_hash) for day, found in days.items() if found.rows}
-    return sorted((day for day in {*noted, *seen} if noted.get(day) != seen.get(day)), key=str)
-
-
-def _describe_mismatch(noted: DayState | None, seen: DayProfile | None) -> str:
-    expected, got = (
-        "no rows" if each is None else f"{each.rows:,} rows of content hash {each.content_hash:016x}"
-        for each in (noted, seen)
-    )
-    return f"holds {got}, was published as {expected}: a file was changed since. Restore it from a copy"
+def _find_mismatches(
+    published: Mapping[date | None, DayState], observed: Mapping[date | None, DayProfile]
+) -> Iterator[tuple[date | None, str]]:
+    """Days whose rows are not what the log says, and how."""
+    for day in sorted({*published, *observed}, key=str):
+        both = published.get(day), observed.get(day)
+        # a day without rows need not be there
+        contents = [(each.rows, each.content_hash) if each and each.rows else None for each in both]
+        if contents[0] != contents[1]:
+            expected, actual = (
+                f"{each.rows:,} rows of content hash {each.content_hash:016x}" if each else "no rows"
+                for each in both
+            )
+            yield (
+                day,
+                f"holds {actual}, was published as {expected}: a file was changed since. Restore it from a copy",
+            )

@@ -8,8 +8,6 @@ with a hundred neighbours each are 8 GB an origin, on disk, and in memory what i
 from __future__ import annotations
 
 import fcntl
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -38,7 +36,7 @@ class CandidateFiles:
     """Files in a scratch; plain data, so that a task can be sent it."""
 
     scratch: Scratch
-    # What executors unpacked of files that were written over since must not be taken for these.
+    # what executors unpacked of files that were written over since must not be taken for these
     token: str = field(default_factory=lambda: uuid4().hex)
 
     def write(
@@ -46,8 +44,10 @@ class CandidateFiles:
     ) -> None:
         """Numbers the tracks with a vector, and both origins' lists by them."""
         tracks = number_tracks(embeddings, catalogue)
+        # overwrite: an attempt that was cut off may have left files
         tracks.write.mode("overwrite").parquet(self.scratch.path(TRACKS))
         for origin, lists in zip(ORIGINS, (following, similar), strict=True):
+            # ids are looked up here once, and not for each listener whose candidates a list is read for
             rows = number_neighbours(lists, self.ids)
             rows.write.mode("overwrite").parquet(self.scratch.path(origin))
 
@@ -59,7 +59,7 @@ class CandidateFiles:
         return choose_candidates(sessions, embeddings, tracks, day, settings, self.open)
 
     def ids(self) -> pa.Array:
-        """Of the numbered tracks, in that order."""
+        # a track's number is its place in this array
         return _combine_chunks(self._read_tracks("track_id")["track_id"])
 
     def _read_tracks(self, *columns: str) -> pa.Table:
@@ -67,6 +67,7 @@ class CandidateFiles:
 
     def open(self) -> Pool:
         """In a task: the files, mapped. The first task of an executor unpacks them."""
+        # the driver plans without these: numba is loaded in tasks only
         from pyspark import SparkFiles
 
         from features.embeddings.candidate_arrays import Pool
@@ -74,7 +75,11 @@ class CandidateFiles:
 
         # where an executor keeps files until the application ends
         folder = Path(SparkFiles.getRootDirectory(), f"candidates-{self.token}")
-        with _lock_folder(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        # tasks of one machine wait for the one that is here
+        with (folder / "lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            # written last: what a task left that was killed while it unpacked is unpacked again
             if not (folder / "whole").exists():
                 self._unpack(folder)
                 (folder / "whole").touch()
@@ -99,28 +104,27 @@ class CandidateFiles:
             self._unpack_lists(folder, origin, len(tracks))
 
     def _unpack_lists(self, folder: Path, origin: str, tracks: int) -> None:
-        """Read twice: the lengths of all lists give the place of each."""
+        # read twice: the lengths of all lists give the place of each, and no list is kept in memory
         lengths = np.zeros(tracks, np.int64)
         for batch in self.scratch.batches(origin, ["number", "tracks"]):
-            lengths[batch.column("number").to_numpy()] = pc.list_value_length(
-                batch.column("tracks")
-            ).to_numpy()
+            numbers, lists = batch.column("number").to_numpy(), batch.column("tracks")
+            lengths[numbers] = pc.list_value_length(lists).to_numpy()
         offsets = np.append(0, np.cumsum(lengths))
         np.save(folder / f"{origin}-offsets.npy", offsets)
-        places = {
-            name: np.lib.format.open_memmap(
-                folder / f"{origin}-{name}.npy", "w+", kind, (max(1, int(offsets[-1])),)
-            )
+        # an empty file cannot be mapped
+        shape = (max(1, int(offsets[-1])),)
+        arrays = {
+            name: np.lib.format.open_memmap(folder / f"{origin}-{name}.npy", "w+", kind, shape)
             for name, kind in (("tracks", np.int32), ("scores", np.float32))
         }
-        for batch in self.scratch.batches(origin, ["number", *places]):
-            at = _list_places(offsets, batch.column("number").to_numpy())
-            for name, place in places.items():
-                place[at] = batch.column(name).flatten().to_numpy()
+        for batch in self.scratch.batches(origin, ["number", *arrays]):
+            places = _list_places(offsets, batch.column("number").to_numpy())
+            for name, array in arrays.items():
+                array[places] = batch.column(name).flatten().to_numpy()
 
 
 def _combine_chunks(column: pa.ChunkedArray) -> pa.Array:
-    """Without a copy where it is one already: what is mapped from a file is not to be copied."""
+    # a single chunk is taken as it is: it may be mapped from a file, and is not to be copied
     return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
 
 
@@ -132,14 +136,5 @@ def _list_places(offsets: np.ndarray, numbers: np.ndarray) -> np.ndarray:
 
 
 def _map_array(folder: Path, name: str) -> np.ndarray:
-    """Copied on write, which does not happen: compiled code takes such an array for any other."""
+    # "c" is copy on write, though nobody writes: to numba a read-only array is another type
     return np.asarray(np.load(folder / f"{name}.npy", mmap_mode="c"))
-
-
-@contextmanager
-def _lock_folder(folder: Path) -> Iterator[None]:
-    """Tasks of one machine wait for the one that is here."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield

@@ -36,6 +36,7 @@ def evaluate_space(
     spark: SparkSession, scratch: Scratch, sessions: DataFrame, embeddings: DataFrame, settings: Settings
 ) -> Evaluation:
     """The vectors of `embeddings` (one day of the table) on `sessions`, their last tracks held out."""
+    # the same files and sequences as a training's, so that the same pairs are held out
     write_vocabulary(scratch, sessions, embeddings, settings)
     numbers = spark.read.parquet(scratch.path(VOCABULARY)).select("number", "track_id")
     profile, _ = whole_executor_profile(spark)
@@ -57,12 +58,15 @@ def _report(scratch: Scratch, dimensions: int, sequences: list[pa.RecordBatch]) 
     tokens, offsets, pairs = hold_out(sequences)
     if not len(pairs):
         return {"metrics": [], "hits": []}
+    # before there is a model: both take memory
     baselines = ev.measure_baselines(Corpus(tokens, offsets, vocabulary.plays), pairs)
+    # `previous_plays` is -1 where a track has no vector
     tracks = vocabulary.take(np.flatnonzero(vocabulary.previous_plays >= 0))
-    model, known = load_previous_model(scratch, tracks, dimensions), tracks.locate(pairs)
-    following = ev.evaluate_ranking("next", "this", model.in_vectors, model.out_vectors, known, tracks.plays)
+    model, places = load_previous_model(scratch, tracks, dimensions), tracks.locate(pairs)
+    following = ev.evaluate_ranking("next", "this", model.in_vectors, model.out_vectors, places, tracks.plays)
+    # in place: from here on the in vectors are lost
     vectors, _ = model.combine_in_place()
-    similar = ev.evaluate_ranking("similar", "this", vectors, vectors, known, tracks.plays)
+    similar = ev.evaluate_ranking("similar", "this", vectors, vectors, places, tracks.plays)
     sample = ev.sample_tracks(np.arange(len(tracks.plays)))
     _, metrics = ev.measure_neighbourhoods(vectors, sample, tracks.plays)
     results = (*baselines.values(), following, similar)

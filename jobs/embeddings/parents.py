@@ -28,10 +28,6 @@ class Parent:
     space_since: date
     parameters: dict[str, Any]  # settings and all else that it was trained with
 
-    @property
-    def dimensions(self) -> int:
-        return int(self.parameters["dimensions"])
-
     def settings(self, settings: Settings, given: frozenset[str]) -> Settings:
         """`settings`, with what the parent's search chose where nothing else is given."""
         chosen = {name: self.parameters[name] for name in SEARCHED if name not in given}
@@ -40,16 +36,17 @@ class Parent:
 
 def find_parent(job: Job, day: date) -> Parent | None:
     """The newest version before `day`."""
-    published = job.state("track_embeddings")
-    accepted = [row for row in _read_versions(job) if row["status"] == "accepted"]
-    days = [each for each in (published.days if published else []) if each < day]
+    state = job.state("track_embeddings")
+    days = [each for each in state.days if each < day] if state else []
+    accepted_rows = [row for row in _read_versions(job) if row["status"] == "accepted"]
+    # a version is recorded before its vectors are published: after a kill between the two, the newest has none
+    rows = [row for row in accepted_rows if days and row["ds"] == days[-1]]
+    if not rows:
+        return None
     # a day may have been trained several times: the last one accepted is what is published
-    for row in sorted(accepted, key=lambda row: (row["ds"], row["available_at"]), reverse=True):
-        if days and row["ds"] == days[-1]:
-            since = min(other["ds"] for other in accepted if other["space_id"] == row["space_id"])
-            parameters = json.loads(row["parameters"])
-            return Parent(row["version_id"], row["space_id"], row["ds"], since, parameters)
-    return None
+    row = max(rows, key=lambda row: row["available_at"])
+    since = min(other["ds"] for other in accepted_rows if other["space_id"] == row["space_id"])
+    return Parent(row["version_id"], row["space_id"], row["ds"], since, json.loads(row["parameters"]))
 
 
 def choose_start(requested: str, parent: Parent | None, day: date, settings: Settings) -> str:
@@ -70,17 +67,16 @@ def choose_start(requested: str, parent: Parent | None, day: date, settings: Set
 def _why_not_warm(parent: Parent | None, settings: Settings) -> str | None:
     if parent is None:
         return "there is no version before that day"
-    if parent.dimensions != settings.dimensions:
-        return (
-            f"{parent.version_id} has {parent.dimensions} dimensions, and {settings.dimensions} are requested"
-        )
+    dimensions = int(parent.parameters["dimensions"])
+    if dimensions != settings.dimensions:
+        return f"{parent.version_id} has {dimensions} dimensions, and {settings.dimensions} are requested"
     if settings.backend == "gensim":
         return "gensim keeps no state to go on from"
     return None
 
 
 def _read_versions(job: Job) -> list[dict[str, Any]]:
-    """Not counted as an input: this table grows with each training, and none is made of it."""
+    # not by `job.table`, which would guard it as an input: it grows with each training, and no vector is made of it
     table = job.warehouse.table("embedding_versions")
     if table is None:
         return []

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from jobs.embeddings.scratch import Scratch
@@ -20,15 +21,11 @@ SECONDS_BETWEEN_LOOKS = 0.5
 SECONDS_BETWEEN_CHECKPOINTS = 60.0
 
 
-class SearchNotes:
-    """Lines of a search, which sort before the notes of the epochs."""
-
-    def __init__(self, scratch: Scratch) -> None:
-        self._scratch, self._lines = scratch, 0
-
-    def __call__(self, line: str) -> None:
-        self._scratch.write_json(f"progress/00000-{self._lines:03d}.json", {"line": line})
-        self._lines += 1
+def note_search(scratch: Scratch) -> Callable[[str], None]:
+    """What leaves the lines of a search."""
+    # sorted by name, they are printed before the epochs, which begin at 1
+    numbers = count()
+    return lambda line: scratch.write_json(f"progress/00000-{next(numbers):03d}.json", {"line": line})
 
 
 class EpochNotes:
@@ -40,25 +37,27 @@ class EpochNotes:
 
     def __call__(self, epoch: int, pairs: int, model: Model) -> None:
         now = time.monotonic()
-        self._scratch.write_json(
-            f"progress/{epoch:05d}.json",
-            {"epoch": epoch, "pairs": pairs, "seconds": now - self._started, "peak_bytes": peak_bytes()},
-        )
+        note = {"epoch": epoch, "pairs": pairs, "seconds": now - self._started, "peak_bytes": peak_bytes()}
+        # a file for each: object stores cannot append, and the driver reads while the task writes
+        self._scratch.write_json(f"progress/{epoch:05d}.json", note)
         if now - self._saved > SECONDS_BETWEEN_CHECKPOINTS:
             self._scratch.save_model(model, epoch)
             self._saved = time.monotonic()
-        self._started = time.monotonic()  # saving is no part of the next epoch
+        # saving is no part of the next epoch
+        self._started = time.monotonic()
 
 
 def peak_bytes() -> int:
-    """The most memory that this process had so far; Linux counts in KiB."""
+    """The most memory that this process had so far."""
+    # Linux counts in KiB, macOS in bytes
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 @contextmanager
 def log_progress(scratch: Scratch, say: Callable[[str], None]) -> Iterator[None]:
     """Prints the notes of the task, which may run on another machine."""
-    done, printed = threading.Event(), set(scratch.names("progress"))
+    # the notes of an attempt that was cut off have been printed by that attempt
+    end, printed = threading.Event(), set(scratch.names("progress"))
 
     def print_new() -> None:
         for name in scratch.names("progress"):
@@ -67,7 +66,7 @@ def log_progress(scratch: Scratch, say: Callable[[str], None]) -> Iterator[None]
                 say(note.get("line") or _describe_epoch(note))
 
     def watch() -> None:
-        while not done.wait(SECONDS_BETWEEN_LOOKS):
+        while not end.wait(SECONDS_BETWEEN_LOOKS):
             print_new()
 
     thread = threading.Thread(target=watch, daemon=True)
@@ -75,14 +74,12 @@ def log_progress(scratch: Scratch, say: Callable[[str], None]) -> Iterator[None]
     try:
         yield
     finally:
-        done.set()
+        end.set()
         thread.join()
         print_new()
 
 
 def _describe_epoch(note: dict[str, Any]) -> str:
-    speed = note["pairs"] / max(note["seconds"], 1e-9) / 1e6
-    return (
-        f"epoch {note['epoch']}: {note['pairs']:,} pairs, {note['seconds']:.1f} s, {speed:.1f} M pairs/s, "
-        f"{note['peak_bytes'] / 2**20:,.0f} MiB"
-    )
+    speed, memory = note["pairs"] / max(note["seconds"], 1e-9) / 1e6, note["peak_bytes"] / 2**20
+    work = f"{note['pairs']:,} pairs, {note['seconds']:.1f} s, {speed:.1f} M pairs/s"
+    return f"epoch {note['epoch']}: {work}, {memory:,.0f} MiB"

@@ -39,7 +39,7 @@ class Scratch:
     uri: str
 
     def path(self, name: str) -> str:
-        """For Spark."""
+        # the name for Spark; every other method here reads and writes by pyarrow, in tasks too
         return f"{self.uri}/{name}"
 
     def _locate(self, name: str) -> tuple[pafs.FileSystem, str]:
@@ -51,7 +51,6 @@ class Scratch:
             stream.write(json.dumps(content).encode())
 
     def read_json(self, name: str) -> Any:
-        """None where there is no such file."""
         files, path = self._locate(name)
         with suppress(FileNotFoundError), files.open_input_stream(path) as stream:
             return json.loads(stream.read())
@@ -62,6 +61,7 @@ class Scratch:
         """A file that appears whole. Attempts of one task do not meet: a late one may still be writing."""
         files, path = self._locate(name)
         files.create_dir(path.rpartition("/")[0], recursive=True)
+        # a name for each attempt, or two of them would write into one file
         part = path if files.type_name in OBJECT_STORES else f"{path}.{uuid4().hex}.part"
         with files.open_output_stream(part) as stream:
             yield stream
@@ -70,7 +70,7 @@ class Scratch:
 
     @contextmanager
     def open_input(self, name: str) -> Iterator[BinaryIO]:
-        """A file, read at any place."""
+        # not `open_input_stream`: np.load seeks
         files, path = self._locate(name)
         with files.open_input_file(path) as stream:
             yield stream
@@ -81,35 +81,32 @@ class Scratch:
         return sorted(info.base_name for info in infos if not info.base_name.endswith(".part"))
 
     def table(self, name: str, columns: list[str]) -> pa.Table:
-        """Some columns of a parquet file or folder."""
         return self._dataset(name).to_table(columns=columns)
 
     def batches(self, name: str, columns: list[str]) -> Iterator[pa.RecordBatch]:
-        """The same, a few thousand rows at a time; without reading ahead, which takes the memory of a matrix."""
-        yield from self._dataset(name).to_batches(
-            columns=columns, batch_size=20_000, batch_readahead=1, fragment_readahead=1
-        )
+        # by default so many batches are read ahead that they take the memory of a matrix
+        ahead = {"batch_readahead": 1, "fragment_readahead": 1}
+        yield from self._dataset(name).to_batches(columns=columns, batch_size=20_000, **ahead)
 
     def _dataset(self, name: str) -> pads.Dataset:
         files, path = self._locate(name)
         return pads.dataset(path, filesystem=files)
 
     def write_table(self, name: str, schema: pa.Schema, batches: Iterator[pa.RecordBatch]) -> None:
-        """A parquet file. Vectors do not compress, and no two are alike: neither is tried."""
         files, path = self._locate(name)
         files.create_dir(path.rpartition("/")[0], recursive=True)
-        with pq.ParquetWriter(
-            path, schema, filesystem=files, compression="none", use_dictionary=False, write_statistics=False
-        ) as writer:
+        # vectors do not compress, and no two are alike: neither is tried
+        plain = {"compression": "none", "use_dictionary": False, "write_statistics": False}
+        with pq.ParquetWriter(path, schema, filesystem=files, **plain) as writer:
             for batch in batches:
                 writer.write_batch(batch)
 
     def save_model(self, model: Model, epoch: int) -> None:
-        """The model after `epoch` epochs; the one before goes when this one is whole."""
         for name in ARRAYS:
             with self.open_output(f"checkpoints/{epoch}/{name}.npy") as stream:
                 np.save(stream, getattr(model, name))
         before = self.read_json("checkpoint.json")
+        # named once it is whole, and the one before goes only then: at any kill there is one to go on from
         self.write_json("checkpoint.json", {"epoch": epoch})
         if before and before["epoch"] != epoch:
             self.remove(f"checkpoints/{before['epoch']}")
@@ -118,34 +115,36 @@ class Scratch:
         """The newest model that was saved, and the epochs it has had."""
         from features.embeddings.corpus import Model
 
-        saved = self.read_json("checkpoint.json")
-        if saved is None:
+        checkpoint = self.read_json("checkpoint.json")
+        if checkpoint is None:
             return None
         arrays = []
         for name in ARRAYS:
-            with self.open_input(f"checkpoints/{saved['epoch']}/{name}.npy") as stream:
+            with self.open_input(f"checkpoints/{checkpoint['epoch']}/{name}.npy") as stream:
                 arrays.append(np.load(stream))
-        return Model(*arrays), saved["epoch"]
+        return Model(*arrays), checkpoint["epoch"]
 
     def remove(self, name: str = "") -> None:
-        """A file or a folder; nothing where there is none."""
+        """A file or a folder (by default all of it); nothing where there is none."""
         files, path = self._locate(name)
-        kind = files.get_file_info(path.rstrip("/")).type
+        path = path.rstrip("/")
+        kind = files.get_file_info(path).type
         if kind == pafs.FileType.Directory:
-            files.delete_dir(path.rstrip("/"))
+            files.delete_dir(path)
         elif kind == pafs.FileType.File:
             files.delete_file(path)
 
 
 def sweep(warehouse: Warehouse, now: datetime, dry_run: bool) -> list[str]:
     """Removes what trainings left that were cut off and never resumed; the names of it."""
-    swept = []
+    names = []
     scratch = pafs.FileSelector(warehouse.inner(warehouse.path("scratch")), allow_not_found=True)
     for folder in warehouse.files.get_file_info(scratch):
         for run in warehouse.files.get_file_info(pafs.FileSelector(folder.path)):
             inside = warehouse.files.get_file_info(pafs.FileSelector(run.path, recursive=True))
+            # all or none: a training that is at work has old files beside young ones
             if all(now - info.mtime > GRACE for info in inside if info.mtime):
-                swept.append(f"{folder.base_name}/{run.base_name}")
+                names.append(f"{folder.base_name}/{run.base_name}")
                 if not dry_run:
                     warehouse.files.delete_dir(run.path)
-    return swept
+    return names

@@ -22,33 +22,24 @@ ENOUGH_TO_TELL = 12.0
 def measure_staged(
     staged: DataFrame, scratch: Scratch, learned: int, trained: dict[str, float]
 ) -> dict[str, float]:
-    """The measures of the training, and those of the rows.
-
-    Args:
-        staged: rows of `track_embeddings`, as they would be published.
-        learned: tracks that the training learned.
-        trained: what it measured itself.
-    """
+    """The measures `trained` of a training that learned so many tracks, and those of the rows to be published."""
     rows = staged.where("source = 'learned'").agg(F.count("*"), F.coalesce(F.sum("support"), F.lit(0)))
-    there, plays = rows.collect()[0]
+    tracks, plays = rows.collect()[0]
+    vocabulary = staged.sparkSession.read.parquet(scratch.path(VOCABULARY))
+    # plays of tracks learned against plays of tracks that the version before had learned, both in this window
+    before = vocabulary.where("previous_plays > 0").agg(F.sum("plays")).collect()[0][0]
     return {
         **trained,
-        "lost_tracks": float(learned - there),
-        "coverage_ratio": _measure_coverage(scratch, staged, plays),
+        "lost_tracks": float(learned - tracks),
+        "coverage_ratio": plays / before if before else float("inf"),
         **_measure_chance(staged, scratch, trained["chance_z_possible"]),
     }
-
-
-def _measure_coverage(scratch: Scratch, staged: DataFrame, plays: int) -> float:
-    """Plays of tracks learned, against those of the tracks that the version before had learned."""
-    vocabulary = staged.sparkSession.read.parquet(scratch.path(VOCABULARY))
-    before = vocabulary.where("previous_plays > 0").agg(F.sum("plays")).collect()[0][0]
-    return plays / before if before else float("inf")
 
 
 def _measure_chance(staged: DataFrame, scratch: Scratch, possible: float) -> dict[str, float]:
     pairs = scratch.table(PAIRS, ["query", "target"])
     queries, targets = pairs["query"].to_pylist(), pairs["target"].to_pylist()
+    # with few plays, or plays without order, not even a perfect model would show; then nothing is refused
     measurable = possible >= ENOUGH_TO_TELL
     measures = {"chance_pairs": float(len(queries)), "chance_can_be_told": float(measurable)}
     if measurable:
@@ -60,7 +51,8 @@ def _measure_chance(staged: DataFrame, scratch: Scratch, possible: float) -> dic
 def _collect_vectors(
     staged: DataFrame, tracks: set[str]
 ) -> tuple[dict[str, list[float]], dict[str, list[float]]]:
-    """In and out vectors of some tracks; a few thousand, so they fit the driver."""
+    """In and out vectors of some tracks."""
+    # a few thousand, so they fit the driver, and the join is a broadcast
     names = staged.sparkSession.createDataFrame([(track,) for track in sorted(tracks)], "track_id string")
     vectors = staged.where("in_vector is not null and out_vector is not null").join(
         F.broadcast(names), "track_id", "left_semi"
@@ -71,6 +63,7 @@ def _collect_vectors(
 
 def _stack(vectors: dict[str, list[float]], tracks: list[str]) -> Matrix:
     """A row per track; zeros, which rank nothing, where it has no vector, or one of another size than most."""
+    # a wrong size is for the expectation on dimensions to refuse, and no reason to fail here
     sizes = [len(vector) for vector in vectors.values()]
     width = max(set(sizes), key=sizes.count, default=1)
     rows: Matrix = np.zeros((len(tracks), width), np.float32)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 TABLE = "track_embeddings"
-# Each holds all vectors.
+# Each holds all vectors: more tasks divide the time, and multiply the memory.
 TASKS_HERE = 4
 
 
@@ -46,36 +46,31 @@ def resolve_day(job: Job, requested: date | None) -> date:
 
 
 def days_ending(day: date, count: int) -> list[date]:
-    """So many days, `day` the last, newest first.
-
-    Raises:
-        WrongUsage: count is below 1.
-    """
+    """So many days, `day` the last, newest first; raises WrongUsage below 1."""
     if count < 1:
         raise WrongUsage(f"--days is {count}; it must be 1 or more")
     return [day - timedelta(days=n) for n in range(count)]
 
 
 def configure_search(job: Job) -> Search:
-    """On a cluster one task with an executor's cores: each further one would hold all vectors again. On one machine
-    a few tasks, since only tasks can read and write side by side, and rows take as long as the search."""
     profile, cores = whole_executor_profile(job.spark)
+    # on a cluster one task with an executor's cores: each further one would hold all vectors again. On one machine
+    # a few, since only tasks can read and write side by side, and rows take as long as the search
     tasks = 1 if profile else min(cores, TASKS_HERE)
     return Search(tasks=tasks, threads=max(1, cores // tasks), profile=profile)
 
 
 def whole_executor_profile(spark: SparkSession) -> tuple[ResourceProfile | None, int]:
-    """Resources of a task that has an executor's cores to itself, and how many these are.
-
-    On one machine there are no executors to choose from. Where the cluster does not say how many cores
-    one has, the task takes what every task does.
-    """
+    """Resources of a task that has an executor's cores to itself, and how many these are."""
     from pyspark.resource import ResourceProfileBuilder, TaskResourceRequests
 
+    # one machine has no executors to choose from; master `local-cluster[…]` has
     if re.match(r"local(\[|$)", spark.sparkContext.master or ""):
         return None, cpu_count() or 1
+    # unset on many standalone clusters, where an executor takes all cores of its worker
     cores = int(spark.conf.get("spark.executor.cores", "0") or 0)
     if not cores:
         return None, int(spark.conf.get("spark.task.cpus", "1") or 1)
+    # only the task is described, so no executor has to be started for it
     requests = TaskResourceRequests().cpus(cores)
     return ResourceProfileBuilder().require(requests).build, cores

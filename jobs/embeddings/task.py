@@ -29,7 +29,7 @@ from features.embeddings.settings import Settings
 from features.embeddings.training import fit
 from features.embeddings.trials import SearchPlan, Trial
 from features.embeddings.tuning import Choice, choose_settings, describe
-from jobs.embeddings.progress import EpochNotes, SearchNotes, peak_bytes
+from jobs.embeddings.progress import EpochNotes, note_search, peak_bytes
 from jobs.embeddings.scratch import Scratch
 from jobs.embeddings.tracks import (
     Tracks,
@@ -45,15 +45,14 @@ CHOICE = "choice.json"
 
 @dataclass(frozen=True)
 class Plan:
-    """What the task is sent. With a `parent`, the vocabulary holds the vectors of the version before.
-
-    Without a `search`, the settings are trained with as they are.
-    """
+    """What the task is sent."""
 
     scratch: Scratch
     settings: Settings
     start: str
+    # whether the vocabulary holds the vectors of a version before
     parent: bool
+    # without one, the settings are trained with as they are
     search: SearchPlan | None = None
 
 
@@ -61,6 +60,7 @@ def make_task(plan: Plan) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.Re
     """For `mapInArrow` over `fold` and `tracks`: one row, the report as JSON; none where there is nothing to learn."""
 
     def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        # a list, so all sequences are in memory: each epoch passes over them
         if rows := [batch for batch in batches if batch.num_rows]:
             report = _Training(plan, rows).report()
             yield pa.RecordBatch.from_pydict({"report": [json.dumps(report)]})
@@ -72,35 +72,38 @@ class _Training:
     """One training. What it measures is collected in `metrics`, and in `measures` what the gate bounds."""
 
     def __init__(self, plan: Plan, batches: list[pa.RecordBatch]) -> None:
-        self.plan, self.settings = plan, plan.settings
+        self.plan, self.settings, self.is_warm = plan, plan.settings, plan.start == "warm"
         tracks = Tracks.read(plan.scratch)
         self.vocabulary = tracks.take(np.flatnonzero(tracks.plays >= plan.settings.min_plays))
         tokens, offsets, self.pairs = hold_out(batches)
         self.corpus = Corpus(tokens, offsets, self.vocabulary.plays)
+        # a track whose every play is held out, or stands alone in its session, has nothing to be learned from
         self.learned = np.flatnonzero(np.bincount(tokens, minlength=len(self.vocabulary.plays)))
         self.tracks = self.vocabulary.take(self.learned)
         self.metrics: list[ev.Metric] = []
         self.measures: dict[str, float] = {}
         self.baselines: dict[str, ev.RankingResult] = {}
 
-    @property
-    def _is_warm(self) -> bool:
-        return self.plan.start == "warm"
-
     def report(self) -> dict[str, Any]:
         choice = self._choose()
         self.measures |= _gate_conditions(len(self.pairs), len(self._sample), self.plan)
-        if len(self.pairs):  # before there is a model: both take memory
+        if len(self.pairs):
+            # before there is a model: both take memory
             self.baselines = ev.measure_baselines(self.corpus, self.pairs)
             self.metrics += [metric for result in self.baselines.values() for metric in result.metrics]
-        starts_new_space = self.plan.parent and not self._is_warm
-        second_seed = self._second_seed_neighbours() if starts_new_space else None
+        starts_new_space = self.plan.parent and not self.is_warm
+        # costs a second training, once a week; before the first one, as there is memory for one model
+        second_seed = self._find_second_seed_neighbours() if starts_new_space else None
         started = time.monotonic()
         model = self._train().take(self.learned)
         seconds = time.monotonic() - started
         if starts_new_space:
             self._align(model)
-        digest = _digest(model)
+        # names what was learned: with several threads, the same inputs give another model each time
+        digest = blake2b(digest_size=4)
+        for matrix in (model.in_vectors, model.out_vectors):
+            # whole rows of an array: no copy
+            digest.update(matrix.data)
         # written before anything is measured: measuring overwrites the arrays
         write_learned(self.plan.scratch, self.tracks, model)
         self._write_adjacent_pairs()
@@ -109,7 +112,7 @@ class _Training:
         return {
             "metrics": ev.to_rows(self.metrics), "measures": self.measures, "tracks": len(self.learned),
             "plays": len(self.corpus.tokens), "seconds": seconds, "peak_bytes": peak_bytes(),
-            "threads": self.settings.threads, "digest": digest, "settings": self.settings.result_settings(),
+            "threads": self.settings.threads, "digest": digest.hexdigest(), "settings": self.settings.result_settings(),
             "trials": choice and [asdict(trial) for trial in choice.trials],
             "search": choice and choice.as_record(),
         }  # fmt: skip
@@ -117,46 +120,50 @@ class _Training:
     # --- learning
 
     def _choose(self) -> Choice | None:
-        """Takes over the settings that the search chose. A training that resumes from a saved model keeps its own."""
+        """Takes over the settings that the search chose."""
         if self.plan.search is None:
             return None
+        # a training that was cut off goes on with what it had chosen: its saved model has those settings
         choice = _load_choice(self.plan.scratch)
         if choice is None:
-            say = SearchNotes(self.plan.scratch)
+            say = note_search(self.plan.scratch)
             choice = choose_settings(self.corpus, self.settings, self.plan.search, say)
             say(describe(choice))
             self.plan.scratch.write_json(CHOICE, asdict(choice) | {"settings": dict(choice.settings)})
+        # the number of cores may be another when a training goes on
         self.settings = choice.settings.replace(threads=self.settings.threads)
         return choice
 
     def _train(self) -> Model:
-        if self.settings.backend == "gensim":
-            return fit(self.corpus, self.settings)
-        saved = self.plan.scratch.load_model()
-        model, done = saved if saved else (self._initial_model(), 0)
-        epochs = range(done, self.settings.warm_epochs if self._is_warm else self.settings.epochs)
-        return fit(self.corpus, self.settings, model, epochs, EpochNotes(self.plan.scratch))
+        settings, scratch = self.settings, self.plan.scratch
+        # gensim keeps no state that a warm or resumed training could go on from
+        if settings.backend == "gensim":
+            return fit(self.corpus, settings)
+        if saved := scratch.load_model():
+            model, epochs_done = saved
+        else:
+            model = Model.initialise(len(self.vocabulary.plays), settings.dimensions, settings.seed)
+            epochs_done = 0
+            if self.is_warm:
+                load_previous_vectors(scratch, self.vocabulary, model)
+                model.initialise_new_rows()
+        epochs = range(epochs_done, settings.warm_epochs if self.is_warm else settings.epochs)
+        return fit(self.corpus, settings, model, epochs, EpochNotes(scratch))
 
-    def _initial_model(self) -> Model:
-        model = Model.initialise(len(self.vocabulary.plays), self.settings.dimensions, self.settings.seed)
-        if self._is_warm:
-            load_previous_vectors(self.plan.scratch, self.vocabulary, model)
-            model.initialise_new_rows()
-        return model
-
-    def _second_seed_neighbours(self) -> Ints:
-        """The neighbours that a training from another seed finds: two trainings agree on no more than these."""
+    def _find_second_seed_neighbours(self) -> Ints:
+        # two trainings agree on no more than what one from another seed finds
         settings = self.settings.replace(seed=self.settings.seed + 1)
-        published, _ = fit(self.corpus, settings).take(self.learned).combine_in_place()
-        return ev.find_neighbours(published, self._sample, ev.NEIGHBOURS)
+        vectors, _ = fit(self.corpus, settings).take(self.learned).combine_in_place()
+        return ev.find_neighbours(vectors, self._sample, ev.NEIGHBOURS)
 
     def _align(self, model: Model) -> None:
         """Rotates the model onto the version before, as far as a rotation can."""
         rows = select_anchors(self.tracks.plays, np.maximum(self.tracks.previous_plays, 0))
         self.measures["aligned_on"] = float(len(rows))
+        # on fewer tracks a rotation would fit noise
         if len(rows) >= 2 * self.settings.dimensions:
-            some = self.tracks.take(rows)
-            before = load_previous_model(self.plan.scratch, some, self.settings.dimensions)
+            anchors = self.tracks.take(rows)
+            before = load_previous_model(self.plan.scratch, anchors, self.settings.dimensions)
             now = normalise_rows(model.in_vectors[rows] + model.out_vectors[rows])
             model.rotate(fit_rotation(now, before.combine()))
 
@@ -164,34 +171,35 @@ class _Training:
 
     @cached_property
     def _sample(self) -> Ints:
-        """Of the tracks that both versions learned where there are two; places in `tracks`."""
+        # places in `tracks`, of those that both versions learned where there are two
         both = self.tracks.previous_plays > 0 if self.plan.parent else np.ones(len(self.tracks.plays), bool)
         return ev.sample_tracks(np.flatnonzero(both))
 
     def _write_adjacent_pairs(self) -> None:
-        """For the gate, which looks up their vectors among the rows that are to be published."""
+        # for the gate, which looks up their vectors among the rows that are to be published: a wrong join after the
+        # training shows only there
         pairs = chance.sample_adjacent_pairs(self.corpus)
         write_pairs(self.plan.scratch, self.vocabulary, pairs)
         self.measures["chance_z_possible"] = chance.z_possible(self.corpus, pairs)
 
     def _measure(self, model: Model, second_seed: Ints | None) -> None:
-        pairs, sample = self.tracks.locate(self.pairs), self._sample
+        pairs, sample, plays = self.tracks.locate(self.pairs), self._sample, self.tracks.plays
         hits = None
         if len(pairs):
-            result = ev.evaluate_ranking(
-                "next", "this", model.in_vectors, model.out_vectors, pairs, self.tracks.plays
-            )
+            result = ev.evaluate_ranking("next", "this", model.in_vectors, model.out_vectors, pairs, plays)
             hits = result.hits
             self.metrics += result.metrics
             self.measures |= ev.measure_lift(hits, self.baselines)
-        published, norms = model.combine_in_place()
+        # in place, as there is no room for a third matrix: the in vectors are lost
+        vectors, norms = model.combine_in_place()
         if len(pairs):
-            similar = ev.evaluate_ranking("similar", "this", published, published, pairs, self.tracks.plays)
+            similar = ev.evaluate_ranking("similar", "this", vectors, vectors, pairs, plays)
             self.metrics += similar.metrics
-        near, around = ev.measure_neighbourhoods(published, sample, self.tracks.plays)
-        self.metrics += around
+        near, metrics = ev.measure_neighbourhoods(vectors, sample, plays)
+        self.metrics += metrics
         if self.plan.parent and len(sample):
-            rows = published[sample].copy()
+            # a copy, as the arrays get the vectors of the version before
+            rows = vectors[sample].copy()
             self._compare(model, hits, self.tracks.numbers[near], rows, norms)
         if second_seed is not None and len(sample):
             self.measures["seed_overlap@10"] = ev.overlap(near, second_seed)
@@ -199,30 +207,28 @@ class _Training:
             self.measures["overlap_over_seeds"] = by_version / by_seed if by_seed else float("inf")
 
     def _compare(self, model: Model, hits: Any, near: Ints, rows: Any, norms: Any) -> None:
-        """With the version before on the same pairs; its vectors take the place of the model's.
-
-        Args:
-            hits: of this version; None where there are no pairs.
-        """
+        """With the version before on the same pairs; its vectors take the place of the model's. `hits` are of this
+        version; None where there are no pairs."""
         old = self.tracks.take(np.flatnonzero(self.tracks.previous_plays >= 0))
+        # its tracks are some of ours, so its vectors fit into the arrays of our model
         previous = Model(*(array[: len(old.plays)] for array in vars(model).values()))
         load_previous_vectors(self.plan.scratch, old, previous)
         if hits is not None:
-            pairs = old.locate(self.pairs)
-            result = ev.evaluate_ranking(
-                "next", "previous", previous.in_vectors, previous.out_vectors, pairs, old.plays
-            )
+            pairs, matrices = old.locate(self.pairs), (previous.in_vectors, previous.out_vectors)
+            result = ev.evaluate_ranking("next", "previous", *matrices, pairs, old.plays)
             self.metrics += result.metrics
             self.measures |= ev.compare_hits(hits, result.hits)
-        published, norms_before = previous.combine_in_place()
+        vectors, norms_before = previous.combine_in_place()
         sample = old.places(self.tracks.numbers[self._sample])
-        near_before = old.numbers[ev.find_neighbours(published, sample, ev.NEIGHBOURS)]
+        # compared by numbers of the vocabulary, since the places of a track differ
+        near_before = old.numbers[ev.find_neighbours(vectors, sample, ev.NEIGHBOURS)]
         both = norms[self._sample], norms_before[sample]
-        self.measures |= ev.measure_drift(near, near_before, rows, published[sample], *both)
+        self.measures |= ev.measure_drift(near, near_before, rows, vectors[sample], *both)
 
 
 def _gate_conditions(pairs: int, sample: int, plan: Plan) -> dict[str, float]:
     """What the gate's bounds depend on; `sample` is of tracks that both versions learned."""
+    # floats: conditions go the way of measures, into the gate and into the record of the audit
     enough, both = pairs >= MIN_PAIRS, plan.parent and sample > 0
     return {
         "pairs": float(pairs),
@@ -237,17 +243,9 @@ def _gate_conditions(pairs: int, sample: int, plan: Plan) -> dict[str, float]:
 
 
 def _load_choice(scratch: Scratch) -> Choice | None:
-    """What a training that was cut off had chosen; None where there was no search, or it was cut off itself."""
+    # written when the search has ended: one that was cut off begins again
     saved: dict[str, Any] | None = scratch.read_json(CHOICE)
     if saved is None:
         return None
     trials = tuple(Trial(**trial) for trial in saved["trials"])
     return Choice(**saved | {"settings": Settings(**saved["settings"]), "trials": trials})
-
-
-def _digest(model: Model) -> str:
-    """Names what was learned: with several threads, the same inputs give another model each time."""
-    hashed = blake2b(digest_size=4)
-    for matrix in (model.in_vectors, model.out_vectors):
-        hashed.update(matrix.data)  # whole rows of an array: no copy
-    return hashed.hexdigest()

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from features.embeddings.arrays import Ints, Tokens, flatten_lists, to_list_array, to_matrix
 from features.embeddings.corpus import Model
@@ -16,7 +15,7 @@ from features.embeddings.ranking import Pairs
 from features.embeddings.sequences import FOLDS
 from jobs.embeddings.scratch import Scratch
 
-# What a task hands back: one row, JSON.
+# What a task hands back: one row, JSON, so that a new measure changes no schema.
 REPORT = "report string"
 VOCABULARY = "vocabulary"
 LEARNED = "learned.parquet"
@@ -33,6 +32,7 @@ LEARNED_SCHEMA = pa.schema(
 # Tracks that follow each other in the sequences that were learned from.
 PAIRS = "adjacent_pairs.parquet"
 PAIRS_SCHEMA = pa.schema({"query": pa.string(), "target": pa.string()})
+# Rows written at a time: offsets of Arrow's lists have 32 bits, too few for the numbers of all vectors.
 _ROWS = 50_000
 
 
@@ -48,27 +48,23 @@ class Tracks:
 
     @classmethod
     def read(cls, scratch: Scratch) -> Tracks:
-        read = scratch.table(VOCABULARY, ["number", "track_id", "plays", "previous_plays"]).sort_by("number")
-        numbers, plays, previous_plays = (
-            read[name].fill_null(-1).to_numpy().astype(np.int64)
-            for name in ("number", "plays", "previous_plays")
-        )
-        return cls(numbers, read["track_id"].combine_chunks(), plays, previous_plays)
+        names = ("number", "plays", "previous_plays")
+        # written by a join, so in any order
+        table = scratch.table(VOCABULARY, ["track_id", *names]).sort_by("number")
+        numbers, plays, previous = (table[n].fill_null(-1).to_numpy().astype(np.int64) for n in names)
+        return cls(numbers, table["track_id"].combine_chunks(), plays, previous)
 
     def take(self, places: Ints) -> Tracks:
-        return Tracks(
-            self.numbers[places],
-            self.ids.take(pa.array(places)),
-            self.plays[places],
-            self.previous_plays[places],
-        )
+        ids, plays = self.ids.take(pa.array(places)), self.plays[places]
+        return Tracks(self.numbers[places], ids, plays, self.previous_plays[places])
 
     def places(self, numbers: Ints) -> Ints:
         """Where these numbers are, -1 for those that are not."""
+        # without tracks there is no last place to clip to
         if not len(self.numbers):
             return np.full(len(numbers), -1, np.int64)
-        at = np.searchsorted(self.numbers, numbers).clip(max=len(self.numbers) - 1)
-        return np.where(self.numbers[at] == numbers, at, -1)
+        places = np.searchsorted(self.numbers, numbers).clip(max=len(self.numbers) - 1)
+        return np.where(self.numbers[places] == numbers, places, -1)
 
     def locate(self, pairs: Pairs) -> Pairs:
         """The pairs by their places here instead of their numbers."""
@@ -78,6 +74,7 @@ class Tracks:
 def hold_out(batches: list[pa.RecordBatch]) -> tuple[Tokens, Ints, Pairs]:
     """Tokens and offsets of the sequences without what is held out, and the pairs that this makes."""
     tokens, offsets = flatten_lists(batches)
+    # np.concatenate refuses an empty list
     folds = np.concatenate([np.zeros(0, np.int64), *(batch.column("fold") for batch in batches)])
     return hold_out_last(tokens, offsets, folds, FOLDS)
 
@@ -87,19 +84,21 @@ def load_previous_vectors(scratch: Scratch, tracks: Tracks, model: Model) -> Non
     columns = ["number", "in_vector", "out_vector", "in_state", "out_state"]
     for batch in scratch.batches(VOCABULARY, columns):
         places = tracks.places(batch.column("number").to_numpy().astype(np.int64))
-        known = batch.filter(pc.and_(pa.array(places >= 0), batch.column("in_vector").is_valid()))
-        if known.num_rows:
-            rows = tracks.places(known.column("number").to_numpy().astype(np.int64))
-            model.in_vectors[rows] = to_matrix(known.column("in_vector"))
-            model.out_vectors[rows] = to_matrix(known.column("out_vector"))
-            model.in_states[rows] = known.column("in_state").fill_null(0.0).to_numpy()
-            model.out_states[rows] = known.column("out_state").fill_null(0.0).to_numpy()
+        has_vector = (places >= 0) & batch.column("in_vector").is_valid().to_numpy(zero_copy_only=False)
+        # of no vectors `to_matrix` would be 0 wide
+        if has_vector.any():
+            previous, rows = batch.filter(pa.array(has_vector)), places[has_vector]
+            model.in_vectors[rows] = to_matrix(previous.column("in_vector"))
+            model.out_vectors[rows] = to_matrix(previous.column("out_vector"))
+            # null where the vector was not learned but filled in: no gradient has been added up there
+            model.in_states[rows] = previous.column("in_state").fill_null(0.0).to_numpy()
+            model.out_states[rows] = previous.column("out_state").fill_null(0.0).to_numpy()
 
 
 def load_previous_model(scratch: Scratch, tracks: Tracks, dimensions: int) -> Model:
     rows = len(tracks.plays)
-    vectors = (np.zeros((rows, dimensions), np.float32) for _ in range(2))
-    model = Model(*vectors, *(np.zeros(rows, np.float32) for _ in range(2)))
+    shapes = [(rows, dimensions), (rows, dimensions), (rows,), (rows,)]
+    model = Model(*(np.zeros(shape, np.float32) for shape in shapes))
     load_previous_vectors(scratch, tracks, model)
     return model
 
@@ -110,12 +109,12 @@ def write_learned(scratch: Scratch, tracks: Tracks, model: Model) -> None:
 
 def _learned_batches(tracks: Tracks, model: Model) -> Iterator[pa.RecordBatch]:
     for start in range(0, len(tracks.numbers), _ROWS):
-        some = slice(start, start + _ROWS)
+        rows = slice(start, start + _ROWS)
         yield pa.record_batch(
             [
-                tracks.ids[some], to_list_array(model.in_vectors[some]), to_list_array(model.out_vectors[some]),
-                pa.array(tracks.plays[some]), pa.array(model.in_states[some].astype(np.float64)),
-                pa.array(model.out_states[some].astype(np.float64)),
+                tracks.ids[rows], to_list_array(model.in_vectors[rows]), to_list_array(model.out_vectors[rows]),
+                pa.array(tracks.plays[rows]), pa.array(model.in_states[rows].astype(np.float64)),
+                pa.array(model.out_states[rows].astype(np.float64)),
             ],
             schema=LEARNED_SCHEMA,
         )  # fmt: skip
@@ -124,5 +123,6 @@ def _learned_batches(tracks: Tracks, model: Model) -> Iterator[pa.RecordBatch]:
 def write_pairs(scratch: Scratch, tracks: Tracks, pairs: Pairs) -> None:
     """Pairs of places in `tracks`, by the tracks' ids."""
     ids = [tracks.ids.take(pa.array(places)) for places in (pairs.query, pairs.target)]
-    scratch.remove(PAIRS)  # of an attempt before
+    # an attempt that was cut off may have left them
+    scratch.remove(PAIRS)
     scratch.write_table(PAIRS, PAIRS_SCHEMA, iter([pa.record_batch(ids, schema=PAIRS_SCHEMA)]))

@@ -45,12 +45,10 @@ class TrainingResult:
 def write_vocabulary(
     scratch: Scratch, sessions: DataFrame, previous: DataFrame | None, settings: Settings
 ) -> None:
-    """Writes the vocabulary to the scratch, with the vectors of the version before.
-
-    Tracks with too few plays are there too: what is not learned counts against the coverage.
-    """
-    ready = join_previous_vectors(build_vocabulary(sessions, settings.replace(min_plays=1)), previous)
-    ready.write.mode("overwrite").parquet(scratch.path(VOCABULARY))
+    """Writes the vocabulary to the scratch, with the vectors of the version before."""
+    # tracks with too few plays are there too: what is not learned counts against the coverage
+    vocabulary = build_vocabulary(sessions, settings.replace(min_plays=1))
+    join_previous_vectors(vocabulary, previous).write.mode("overwrite").parquet(scratch.path(VOCABULARY))
 
 
 def train(spark: SparkSession, plan: Plan, sessions: DataFrame, say: Callable[[str], None]) -> TrainingResult:
@@ -60,11 +58,13 @@ def train(spark: SparkSession, plan: Plan, sessions: DataFrame, say: Callable[[s
         NothingToLearn: no session has two tracks.
     """
     settings = plan.settings
+    # read back from its files, or the plan behind them would run again
     vocabulary = spark.read.parquet(plan.scratch.path(VOCABULARY))
     frequent = vocabulary.where(F.col("plays") >= settings.min_plays).select("number", "track_id")
     profile, _ = whole_executor_profile(spark)
     with log_progress(plan.scratch, say):
         sequences = build_sequences(sessions, frequent, settings)
+        # a row of JSON comes back; vectors of millions of tracks stay in files
         reports = sequences.mapInArrow(make_task(plan), REPORT, profile=profile).collect()
     if not reports:
         raise NothingToLearn(
