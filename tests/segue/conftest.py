@@ -123,21 +123,23 @@ class Lake:
         log = self._table(table)
         entity = KEYS[table][1]
         schema = SCHEMAS[table]
-        made = [self._row(row, entity) for row in rows]
-        dated = "ds" in schema.names
+        records = [self._row(row, entity) for row in rows]
+        is_daily = "ds" in schema.names
         self._batches += 1
         adds = []
-        for day, of_day in groupby(sorted(made, key=lambda r: str(r.get("ds"))), key=lambda r: r.get("ds")):
-            ordered = sorted(of_day, key=lambda r: (r.get("bucket", 0), r.get(entity, "")))
-            size = -(-len(ordered) // files)
-            for number, start in enumerate(range(0, len(ordered), size)):
-                adds.append(self._file(table, day, number, ordered[start : start + size], at))
+        for day, day_group in groupby(
+            sorted(records, key=lambda r: str(r.get("ds"))), key=lambda r: r.get("ds")
+        ):
+            day_records = sorted(day_group, key=lambda r: (r.get("bucket", 0), r.get(entity, "")))
+            size = -(-len(day_records) // files)
+            for number, start in enumerate(range(0, len(day_records), size)):
+                adds.append(self._file(table, day, number, day_records[start : start + size], at))
         log.create_write_transaction(
             adds,
             mode="overwrite",
             schema=log.schema(),
             partition_by=log.metadata().partition_columns,
-            partition_filters=[("ds", "in", sorted({str(r["ds"]) for r in made}))] if dated else None,
+            partition_filters=[("ds", "in", sorted({str(r["ds"]) for r in records}))] if is_daily else None,
             commit_properties=CommitProperties(max_commit_retries=0),
             post_commithook_properties=PostCommitHookProperties(
                 create_checkpoint=False, cleanup_expired_logs=False
