@@ -15,8 +15,7 @@ from features.embeddings.candidate_arrays import Pool, StaleNeighboursError, cho
 from features.embeddings.candidate_kernel import Lists
 from features.embeddings.settings import CandidateSettings
 from reference import embeddings as reference
-from reference.rows import assert_same
-from reference.windows import midnight_after
+from reference.rows import assert_same, midnight_after
 from reference.worlds import MIDNIGHT, session_play
 
 DS = MIDNIGHT.date()

@@ -16,22 +16,16 @@ from features.embeddings.chance import (
     z_of_vectors,
     z_possible,
 )
-from features.embeddings.corpus import Corpus
 from features.embeddings.ranking import Pairs
 from features.embeddings.settings import Settings
 from features.embeddings.training import fit
 from reference import chance as reference
+from reference.corpora import corpus_of
 from reference.planted import sessions
 
 MANY = settings(max_examples=40, deadline=None)
 # Of the gate: what z it asks for, and how much must be possible before it asks.
 Z, POSSIBLE = 4.0, 12.0
-
-
-def corpus_of(sequences):
-    flat = np.array([track for sequence in sequences for track in sequence], np.int32)
-    offsets = np.cumsum([0, *map(len, sequences)]).astype(np.int64)
-    return Corpus(flat, offsets, np.bincount(flat, minlength=1).astype(np.int64))
 
 
 @MANY

@@ -14,16 +14,9 @@ from hypothesis import strategies as st
 from features.embeddings import corpus as corpus_module
 from features.embeddings.arrays import flatten_lists, normalise_rows, to_list_array
 from features.embeddings.corpus import Model
+from reference.corpora import are_same_models, model_arrays
 
 SIGMAS = 5
-
-
-def model_arrays(model):
-    return (model.in_vectors, model.out_vectors, model.in_states, model.out_states)
-
-
-def are_same_models(one, two):
-    return all(np.array_equal(a, b) for a, b in zip(model_arrays(one), model_arrays(two), strict=True))
 
 
 CHUNKS = pytest.mark.parametrize("chunk", [1, 2, 3, 6, 7, 50_000])

@@ -22,6 +22,7 @@ from features.embeddings.ranking import (
     scores,
 )
 from reference import ranking as reference
+from reference.corpora import flatten_sequences
 
 MANY = settings(max_examples=150, deadline=None)
 
@@ -153,11 +154,6 @@ def histories(draw):
     tracks = draw(st.integers(1, 8))
     session = st.lists(st.integers(-1, tracks - 1), max_size=7)
     return tracks, draw(st.lists(session, max_size=10)), draw(pairs_among(tracks))
-
-
-def flatten_sequences(sessions):
-    offsets = np.cumsum([0, *map(len, sessions)]).astype(np.int64)
-    return np.array([track for session in sessions for track in session], np.int32), offsets
 
 
 @MANY

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from features.embeddings.evaluation import hold_out_last
+from reference.corpora import flatten_sequences
 from reference.item2vec import HeldOut
 
 MANY = settings(max_examples=200, deadline=None)
@@ -25,14 +26,11 @@ def worlds(draw):
     return sequences, [draw(fold) for _ in sequences]
 
 
-def arrays(sequences, folds):
-    offsets = np.cumsum([0, *map(len, sequences)]).astype(np.int64)
-    tokens = np.array([token for each in sequences for token in each], np.int32)
-    return tokens, offsets, np.array(folds, np.int64)
-
-
 def hold_out(world, most):
-    tokens, offsets, pairs = hold_out_last(*arrays(*world), PLACES, most)
+    sequences, folds = world
+    tokens, offsets, pairs = hold_out_last(
+        *flatten_sequences(sequences), np.array(folds, np.int64), PLACES, most
+    )
     left = [tokens[start:end].tolist() for start, end in pairwise(offsets)]
     assert offsets[-1] == len(tokens)
     return left, list(zip(pairs.query.tolist(), pairs.target.tolist(), strict=True))

@@ -15,17 +15,12 @@ from features.embeddings.evaluation import hold_out_last
 from features.embeddings.ranking import rank_targets
 from features.embeddings.settings import BACKENDS, Settings, SettingsError
 from features.embeddings.training import LONGEST_OF_GENSIM, fit
+from reference.corpora import are_same_models, corpus_of, model_arrays
 
 CLUSTERS, SIZE = 12, 10
 TRACKS = CLUSTERS * SIZE
 ALONE = TRACKS  # a track with plays, but in no sequence
 SMALL = Settings(dimensions=16, epochs=8)
-
-
-def corpus_of(sequences, counts=None):
-    tokens = np.array([token for each in sequences for token in each], np.int32)
-    offsets = np.cumsum([0, *map(len, sequences)]).astype(np.int64)
-    return Corpus(tokens, offsets, np.bincount(tokens) if counts is None else np.array(counts, np.int64))
 
 
 def cluster(track):
@@ -73,14 +68,6 @@ def similarity(model):
     cosines = vectors @ vectors.T
     np.fill_diagonal(cosines, -2)
     return cosines
-
-
-def model_arrays(model):
-    return (model.in_vectors, model.out_vectors, model.in_states, model.out_states)
-
-
-def are_same_models(one, two):
-    return all(np.array_equal(a, b) for a, b in zip(model_arrays(one), model_arrays(two), strict=True))
 
 
 # --- every backend

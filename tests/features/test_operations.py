@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from reference.computed import features
-from reference.rows import assert_same
-from reference.windows import midnight_after, snap_to_expected
-from reference.windows import window_features as expected_features
+from reference.computed import assert_features_as_defined, features
+from reference.rows import midnight_after
 from reference.worlds import DAY, MIDNIGHT, US, history, session_play
 from schemas.declarations import LIFETIME, USER, USER_ARTIST, USER_TRACK, Feature, FeatureGroup
 from schemas.operations import OPERATIONS
@@ -87,18 +85,6 @@ PAIRS = FeatureGroup(
 )
 
 
-def assert_as_defined(spark, world, group, feature_days):
-    expected, key = expected_features(world, group, feature_days), (*group.keys, "ds")
-    assert expected, "nothing is expected, so this shows nothing"
-    assert_same(
-        expected,
-        snap_to_expected(expected, features(spark, world, group, feature_days), key),
-        key,
-        world,
-        group.keys[0],
-    )
-
-
 def test_everything_declares_every_operation():
     assert {feature.op for feature in EVERYTHING.features} == OPERATIONS.keys()
 
@@ -112,12 +98,12 @@ def test_features_of_every_operation_equal_the_definition(spark):
     world += [
         session_play(play_id=f"{ds}", user_id="daily", played_at=midnight_after(ds) - US) for ds in days
     ]
-    assert_as_defined(spark, world, EVERYTHING, feature_days)
+    assert_features_as_defined(spark, world, EVERYTHING, feature_days)
 
 
 def test_features_of_a_group_with_a_filter_equal_the_definition(spark):
     world, feature_days = history(13, EDGES)
-    assert_as_defined(spark, world, PEOPLE, feature_days)
+    assert_features_as_defined(spark, world, PEOPLE, feature_days)
 
 
 def test_features_of_pairs_compare_keys_one_by_one_and_leave_out_null(spark):
@@ -126,7 +112,7 @@ def test_features_of_pairs_compare_keys_one_by_one_and_leave_out_null(spark):
         session_play(play_id=str(n), user_id=u, artist_id=a, track_id=str(n))
         for n, (u, a) in enumerate(names)
     ]
-    assert_as_defined(spark, world, PAIRS, [DS])
+    assert_features_as_defined(spark, world, PAIRS, [DS])
 
 
 def declare_group(*group_features: Feature) -> FeatureGroup:
@@ -157,7 +143,7 @@ def test_features_of_one_input_keep_the_length_of_each_window(spark):
     assert counts == [3, 1, 5, 2] * 2
     assert [row[f"tracks_distinct_{window}"] for window in windows] == [3, 1, 5, 2]
     assert [len(row[f"tracks_top_k_{window}"]) for window in windows] == [3, 1, 5, 2]
-    assert_as_defined(spark, world, group, [DS])
+    assert_features_as_defined(spark, world, group, [DS])
 
 
 def test_approximate_features_are_near_for_many_values(spark):

@@ -11,8 +11,8 @@ from reference.computed import calendar, partials
 from reference.frames import frame, rows
 from reference.partials import comparable
 from reference.partials import partials as expected_partials
-from reference.rows import assert_same, day
-from reference.windows import midnight_after, snap_to_expected
+from reference.rows import assert_same, day, midnight_after
+from reference.windows import snap_to_expected
 from reference.worlds import DAY, US, history, session_play
 from schemas.declarations import LIFETIME, USER, USER_ARTIST, Feature, FeatureGroup
 from schemas.parts import KINDS

@@ -11,24 +11,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from features.embeddings import sgns
-from features.embeddings.corpus import Corpus, Model
+from features.embeddings.corpus import Model
 from features.embeddings.ranking import Pairs, rank_targets
 from features.embeddings.settings import Settings
 from features.embeddings.training import fit
 from reference import item2vec as reference
+from reference.corpora import corpus_of, model_arrays
 
 SMALL = Settings(dimensions=16, epochs=8)
 SIGMAS = 5
-
-
-def corpus_of(sequences, counts=None):
-    tokens = np.array([token for each in sequences for token in each], np.int32)
-    offsets = np.cumsum([0, *map(len, sequences)]).astype(np.int64)
-    return Corpus(tokens, offsets, np.bincount(tokens) if counts is None else np.array(counts, np.int64))
-
-
-def model_arrays(model):
-    return (model.in_vectors, model.out_vectors, model.in_states, model.out_states)
 
 
 def test_train_epoch_equals_the_loop_in_doubles():

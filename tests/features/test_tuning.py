@@ -10,20 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from features.embeddings import sgns, trials, tuning
-from features.embeddings.corpus import Corpus, Model
+from features.embeddings.corpus import Model
 from features.embeddings.settings import SEARCHED, Settings
 from features.embeddings.trials import Sample, SearchPlan, estimate_pairs, list_candidates, soft_hits
 from features.embeddings.tuning import choose_settings, improves, select_survivors
+from reference.corpora import corpus_of
 from reference.halving import mean_pairs, rungs
 from reference.planted import sessions
 
 NO_LIMIT = SearchPlan(frozenset(("dimensions",)), budget=1000.0)
-
-
-def corpus_of(session_tracks):
-    flat = session_tracks.reshape(-1).astype(np.int32)
-    offsets = np.arange(0, len(flat) + 1, session_tracks.shape[1])
-    return Corpus(flat, offsets, np.bincount(flat).astype(np.int64))
 
 
 @pytest.fixture(scope="module")

@@ -8,11 +8,9 @@ import pytest
 
 from features.windows.daily import window_features
 from features.windows.partials import partial_rows
-from reference.computed import calendar, features, features_of
+from reference.computed import assert_features_as_defined, calendar, features, features_of
 from reference.frames import frame, rows
 from reference.rows import assert_same
-from reference.windows import snap_to_expected
-from reference.windows import window_features as expected_features
 from reference.worlds import AROUND, DAY, MIDNIGHT, MS, US, history, session_play
 from schemas.declarations import LIFETIME, USER, Feature, FeatureGroup
 from schemas.sessions import SESSIONS
@@ -54,22 +52,16 @@ DS = MIDNIGHT.date()
 T = MIDNIGHT + DAY
 
 
-def assert_as_defined(spark, world, group, feature_days):
-    expected, key = expected_features(world, group, feature_days), (*group.keys, "ds")
-    actual = snap_to_expected(expected, features(spark, world, group, feature_days), key)
-    assert_same(expected, actual, key, world, group.keys[0])
-
-
 @pytest.mark.product_settings
 @pytest.mark.parametrize("group", [USER_FEATURE_GROUP, TRACK_FEATURE_GROUP], ids=lambda group: group.table)
 def test_window_features_of_declared_groups_equal_the_definition(spark, group):
     world, feature_days = history(1)
-    assert_as_defined(spark, world, group, feature_days)
+    assert_features_as_defined(spark, world, group, feature_days)
 
 
 def test_window_features_of_an_odd_group_equal_the_definition(spark):
     world, feature_days = history(2)
-    assert_as_defined(spark, world, ODD, feature_days)
+    assert_features_as_defined(spark, world, ODD, feature_days)
 
 
 def test_window_features_do_not_depend_on_order_partitions_and_later_plays(spark):
@@ -197,7 +189,7 @@ def test_window_features_of_a_listener_with_almost_all_plays_equal_the_definitio
     world += [
         session_play(play_id=f"few {n}", user_id=f"few {n}", played_at=T - n * DAY - MS) for n in range(9)
     ]
-    assert_as_defined(spark, world, USER_FEATURE_GROUP, [DS, DS - timedelta(days=100)])
+    assert_features_as_defined(spark, world, USER_FEATURE_GROUP, [DS, DS - timedelta(days=100)])
 
 
 def test_window_features_have_no_row_for_a_track_that_only_bots_play(spark):

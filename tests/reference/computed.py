@@ -10,7 +10,9 @@ from pyspark.sql import DataFrame, SparkSession
 from features.windows.daily import window_features
 from features.windows.partials import partial_rows
 from reference.frames import frame, rows
-from reference.rows import Row
+from reference.rows import Row, assert_same
+from reference.windows import snap_to_expected
+from reference.windows import window_features as expected_features
 from schemas.declarations import FeatureGroup
 from schemas.sessions import SESSIONS
 
@@ -34,6 +36,15 @@ def features(
     spark: SparkSession, world: list[Row], group: FeatureGroup, feature_days: Sequence[date]
 ) -> list[Row]:
     return features_of(frame(spark, world, SESSIONS), group, calendar(world, feature_days), feature_days)
+
+
+def assert_features_as_defined(
+    spark: SparkSession, world: list[Row], group: FeatureGroup, feature_days: Sequence[date]
+) -> None:
+    expected, key = expected_features(world, group, feature_days), (*group.keys, "ds")
+    assert expected, "nothing is expected, so this shows nothing"
+    actual = snap_to_expected(expected, features(spark, world, group, feature_days), key)
+    assert_same(expected, actual, key, world, group.keys[0])
 
 
 def partials(

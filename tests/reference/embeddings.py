@@ -10,8 +10,7 @@ from datetime import date, timedelta
 from itertools import count
 
 from features.embeddings.settings import CandidateSettings
-from reference.rows import Row, bucket
-from reference.windows import midnight_after
+from reference.rows import Row, bucket, midnight_after
 from reference.worlds import DAY
 
 VERSION = {"version_id": "v1", "space_id": "s1"}

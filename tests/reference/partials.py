@@ -8,8 +8,8 @@ from decimal import Decimal
 from typing import Any
 
 from features.windows.definitions import DAY, count_by_hour, count_values, decayed_sum, exact_sum, histogram
-from reference.rows import Row
-from reference.windows import by_entity, expression, key_columns, midnight_after, order
+from reference.rows import Row, midnight_after
+from reference.windows import by_entity, expression, key_columns, order
 from schemas.declarations import SPANS, FeatureGroup, window_days
 from schemas.parts import SKETCHES, Part
 

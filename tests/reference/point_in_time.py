@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
-from reference.rows import Row
+from reference.rows import Row, midnight_after
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class PublishedDay:
 
     @property
     def feature_at(self) -> datetime:
-        return datetime.combine(self.ds, time(), UTC) + timedelta(days=1)
+        return midnight_after(self.ds)
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,17 @@ class Table:
     ties: tuple[str, ...] = ()
     published_days: tuple[PublishedDay, ...] | None = None
     defaults: Mapping[str, Any] = field(default_factory=dict)
+
+
+def requested_columns(
+    features: Iterable[str], columns_of: Mapping[str, Iterable[str]]
+) -> dict[str, list[str]]:
+    """By table, the columns that `table` (all of them) or `table:column` name, each once, in order of request."""
+    columns: dict[str, dict[str, None]] = {}
+    for feature in features:
+        table, _, column = feature.partition(":")
+        columns.setdefault(table, {}).update(dict.fromkeys([column] if column else columns_of[table]))
+    return {table: list(names) for table, names in columns.items()}
 
 
 def join(

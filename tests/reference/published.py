@@ -15,7 +15,7 @@ from expectations.verdict import Result, Verdict
 from jobs.publishing import protocol
 from jobs.publishing.state import DayState, TableState
 from reference.frames import frame
-from reference.rows import bucket
+from reference.rows import complete_rows
 from reference.worlds import session_play
 from schemas import CONTRACTS
 from schemas.sessions import SESSIONS
@@ -66,9 +66,7 @@ def lay(warehouse, table, rows):
     What a row lacks is null; `bucket` follows from the entity.
     """
     contract = CONTRACTS[table]
-    records = [{name: row.get(name) for name in contract.names} for row in rows]
-    for row in records if contract.buckets else ():
-        row["bucket"] = bucket(row[contract.entity])
+    records = complete_rows(rows, contract)
     parts = {row.get("ds"): DayState(1, 1, 1, "test") for row in records}
     before = warehouse.state(table)
     state = (before or TableState(0)).replace_days(parts, parts)

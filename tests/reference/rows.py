@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 import xxhash
 
+from schemas import Contract
 from schemas.common import BUCKETS
 
 Row = dict[str, Any]
@@ -21,8 +22,20 @@ def bucket(key: str) -> int:
     return signed % BUCKETS
 
 
+def complete_rows(rows: Iterable[Row], contract: Contract) -> list[Row]:
+    """What a row lacks is null; `bucket` follows from the entity."""
+    records = [{name: row.get(name) for name in contract.names} for row in rows]
+    for record in records if contract.buckets else ():
+        record["bucket"] = bucket(record[contract.entity])
+    return records
+
+
 def day(instant: datetime) -> date:
     return instant.astimezone(UTC).date()
+
+
+def midnight_after(ds: date) -> datetime:
+    return datetime.combine(ds, time(), UTC) + timedelta(days=1)
 
 
 def same(expected: Any, actual: Any) -> bool:

@@ -27,7 +27,7 @@ from jobs.publishing.batches import Batch, folder, reserve
 from jobs.publishing.protocol import StagedBatch
 from jobs.publishing.records import record
 from jobs.publishing.warehouse import Warehouse
-from reference.rows import Row, bucket
+from reference.rows import Row, complete_rows
 from schemas import Contract
 
 PASSED = Verdict((Result("expect_rows_to_be_laid", None, "info", True, "laid", "laid"),))
@@ -92,12 +92,9 @@ class LaidJob(Job):
 
 def _write(path: str, contract: Contract, rows: Sequence[Row]) -> None:
     table = DeltaTable(path)
-    records = [{name: row.get(name) for name in contract.names} for row in rows]
-    for row in records if contract.buckets else ():
-        row["bucket"] = bucket(row[contract.entity])
     write_deltalake(
         table,
-        pa.Table.from_pylist(records, schema=pa.schema(table.schema())),
+        pa.Table.from_pylist(complete_rows(rows, contract), schema=pa.schema(table.schema())),
         mode="append",
         writer_properties=WriterProperties(compression="SNAPPY"),
     )

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from datetime import UTC, date, datetime, time
+from datetime import date, datetime
 from decimal import Decimal
 from operator import itemgetter
 from typing import Any
 
 from features.windows import definitions
-from features.windows.definitions import DAY
-from reference.rows import Row, bucket
+from reference.rows import Row, bucket, midnight_after
 from schemas.declarations import Feature, FeatureGroup
 from schemas.sessions import SESSIONS
 
@@ -79,10 +78,6 @@ def by_entity(sessions: Iterable[Row], group: FeatureGroup) -> dict[Entity, list
 
 def key_columns(entity: Entity, ds: date, group: FeatureGroup) -> Row:
     return {**dict(zip(group.keys, entity, strict=True)), "bucket": bucket(entity[0]), "ds": ds}
-
-
-def midnight_after(ds: date) -> datetime:
-    return datetime.combine(ds, time(), UTC) + DAY
 
 
 def values(plays: list[Row], group: FeatureGroup, t: datetime) -> Iterator[tuple[str, Any]]:

@@ -19,6 +19,7 @@ import pytest
 from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties
 from deltalake.transaction import AddAction
 
+import segue
 from segue.buckets import bucket
 from segue.releases import Release, TableVersion, append_release
 
@@ -151,6 +152,17 @@ class Lake:
 
     def release(self, day: date = DAY, **tables: TableVersion) -> Release:
         return append_release(self.root, day, tables)
+
+    def remove_files_without(self, table: str, key: str, day: date) -> None:
+        """Leaves the one or two files of the day that can hold the key, of a table of two days in eight files each."""
+        target = segue.open(self.root).lookup(table, [key], columns=["bucket"])["bucket"][0].as_py()
+        removed = 0
+        for file in self.path(table).rglob("*.parquet"):
+            buckets = pq.read_table(file, columns=["bucket"], partitioning=None)["bucket"].to_pylist()
+            if f"ds={day}" not in str(file) or not min(buckets) <= target <= max(buckets):
+                file.unlink()
+                removed += 1
+        assert removed >= 14, "one or two of 16 files should be left"
 
     def _table(self, table: str) -> DeltaTable:
         key, entity = KEYS[table]

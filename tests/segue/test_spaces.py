@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 import segue
 from reference import point_in_time as definition
+from reference.rows import midnight_after
 from segue import SegueError, UsageError, training_set
 from segue.spaces import find_first_days, resolve_space
 from segue.storage import Snapshot
@@ -31,10 +32,6 @@ COLUMNS = {
     "user_embeddings": ("version_id", "space_id", "vector"),
     "user_features": ("plays_count_7d", "completion_mean_7d", "plays_hours_30d"),
 }
-
-
-def midnight_after(ds: date) -> datetime:
-    return datetime(ds.year, ds.month, ds.day, tzinfo=UTC) + timedelta(days=1)
 
 
 def labels(*rows):
@@ -90,19 +87,9 @@ FEATURES = st.lists(
 )  # fmt: skip
 
 
-def requested_columns(features):
-    columns = {}
-    for feature in features:
-        table, _, column = feature.partition(":")
-        columns[table] = list(
-            dict.fromkeys([*columns.get(table, []), *([column] if column else COLUMNS[table])])
-        )
-    return columns
-
-
 def training_set_by_definition(rows, label_rows, features, as_published, max_age, space):
     """The rows to come, or what is wrong with the question; label by label, table by table."""
-    columns = requested_columns(features)
+    columns = definition.requested_columns(features, COLUMNS)
     if space is not None and not columns.keys() & SPACES.keys():
         return "no table of the features has spaces"
     vector_tables = [

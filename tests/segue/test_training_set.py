@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 import segue
 from reference import point_in_time as definition
+from reference.rows import midnight_after
 from segue import SegueError, UsageError, lookup, training_set
 from segue.buckets import bucket
 
@@ -36,6 +37,7 @@ TABLES = {
     "user_track_features": (("user_id", "track_id"), (MEAN, COUNT)),
     "mood_features": (("track_id", "mood", "user_id"), (COUNT,)),
 }
+FEATURE_NAMES = {table: [field.name for field in features] for table, (_, features) in TABLES.items()}
 # Some are equal when put together: 1+23 and 12+3, 1|2+3 and 1+2|3.
 KEYS = {
     "user_id": ("1", "12", "1|2", "", "ü"),
@@ -77,10 +79,6 @@ def publish_and_open(root: Path, **rows: list[dict[str, Any]]) -> segue.Store:
         root, DAY, {table: publish(root, table, table_rows) for table, table_rows in rows.items()}
     )
     return segue.open(root)
-
-
-def midnight_after(ds: date) -> datetime:
-    return datetime(ds.year, ds.month, ds.day, tzinfo=UTC) + timedelta(days=1)
 
 
 def row(ds: date = DAY, delay: timedelta = HOUR, **columns: Any) -> dict[str, Any]:
@@ -177,15 +175,6 @@ FEATURES = st.lists(
 LABEL_TYPES = (INSTANT, pa.timestamp("us"), pa.timestamp("ns", "UTC"), pa.timestamp("us", "America/New_York"))
 
 
-def requested_columns(features: list[str]) -> dict[str, list[str]]:
-    columns: dict[str, list[str]] = {}
-    for feature in features:
-        table, _, column = feature.partition(":")
-        wanted = [column] if column else [field.name for field in TABLES[table][1]]
-        columns[table] = list(dict.fromkeys([*columns.get(table, []), *wanted]))
-    return columns
-
-
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     number=st.integers(0, 2),
@@ -228,7 +217,7 @@ def check(store, tables, rows, features, as_published, max_age, type_=INSTANT):
     types = {"id": pa.int64(), "label_at": type_, **dict.fromkeys(KEYS, pa.string())}
     label_table = pa.Table.from_pylist(rows, schema=pa.schema(types))
     result = store.training_set(label_table, features, as_published=as_published, max_age=max_age)
-    columns = requested_columns(features)
+    columns = definition.requested_columns(features, FEATURE_NAMES)
     expected_rows = definition.join(
         rows,
         [define_table(table, tables[table], names, max_age) for table, names in columns.items()],
@@ -467,14 +456,7 @@ def test_training_set_ignores_later_days(tmp_path):
 
 def test_training_set_opens_only_files_that_can_hold_a_label(lake, many_users):
     lake.release(user_features=lake.publish("user_features", many_users, files=8))
-    target = segue.open(lake.root).lookup("user_features", ["u11"], columns=["bucket"])["bucket"][0].as_py()
-    removed = 0
-    for file in lake.path("user_features").rglob("*.parquet"):
-        buckets = pa.parquet.read_table(file, columns=["bucket"], partitioning=None)["bucket"].to_pylist()
-        if f"ds={DAY}" not in str(file) or not min(buckets) <= target <= max(buckets):
-            file.unlink()
-            removed += 1
-    assert removed >= 14, "the fixture should leave one or two of 16 files"
+    lake.remove_files_without("user_features", "u11", DAY)
     store = segue.open(lake.root)
     stale = (MIDNIGHT - HOUR, "u5")
     result = store.training_set(
