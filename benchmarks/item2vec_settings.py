@@ -75,8 +75,8 @@ def measure(corpus: Corpus, pairs: Pairs, args: argparse.Namespace, number: int,
     results.ours.append(_measure_choice(corpus, pairs, base))
     for (window, backward), (rate, epochs) in itertools.product(REACHES, RATES):
         settings = base.replace(window=window, backward=backward, learning_rate=rate)
-        for done, hits in train(corpus, pairs, settings, epochs).items():
-            results.grid.setdefault((window, backward, rate, done), []).append(hits)
+        for epoch, hits in train(corpus, pairs, settings, epochs).items():
+            results.grid.setdefault((window, backward, rate, epoch), []).append(hits)
 
 
 def _measure_choice(corpus: Corpus, pairs: Pairs, base: Settings) -> Hits:

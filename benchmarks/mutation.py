@@ -147,14 +147,14 @@ def run_all(
 
 def record(results: Iterable[Result], count: int, known_keys: Set[str], path: Path) -> list[Result]:
     """All results, each written down and said as soon as it is there."""
-    written = []
+    all_results = []
     with path.open("a") as out:
         for number, result in enumerate(results, 1):
             if result["key"] not in known_keys:
                 print(json.dumps(result), file=out, flush=True)
-            written.append(result)
+            all_results.append(result)
             print_result(number, count, result)
-    return written
+    return all_results
 
 
 def read(path: Path) -> list[Result]:

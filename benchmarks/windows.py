@@ -109,9 +109,9 @@ def _publish(root: str, rows: DataFrame, days: Sequence[date]) -> None:
 
 
 def _build(root: str, day: date | None = None) -> float:
-    started = time.perf_counter()
+    start = time.perf_counter()
     build_features.main(["build-user-features", "--root", root, *(["--day", str(day)] if day else [])])
-    return time.perf_counter() - started
+    return time.perf_counter() - start
 
 
 def _check_same(root: str, other: str) -> None:

@@ -100,5 +100,5 @@ SUPPORTS = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), max_size=12
 @QUICK
 def test_select_anchors_takes_tracks_with_most_plays_in_both(supports, most):
     new, old = (np.array([pair[side] for pair in supports], np.int64) for side in (0, 1))
-    ranked = sorted((-min(pair), row) for row, pair in enumerate(supports) if min(pair) > 0)
-    assert select_anchors(new, old, most).tolist() == sorted(row for _, row in ranked[:most])
+    order = sorted((-min(pair), row) for row, pair in enumerate(supports) if min(pair) > 0)
+    assert select_anchors(new, old, most).tolist() == sorted(row for _, row in order[:most])

@@ -114,7 +114,9 @@ def to_rows(lists):
 
 def choose_rows(plays, mapped_pool, options):
     batch = to_batch(plays, options)
-    return [row for chosen_batch in choose(batch, mapped_pool, options) for row in chosen_batch.to_pylist()]
+    return [
+        row for candidate_batch in choose(batch, mapped_pool, options) for row in candidate_batch.to_pylist()
+    ]
 
 
 def to_batch(plays, options):

@@ -71,11 +71,11 @@ def test_find_neighbours_among_many_equals_a_whole_sort():
 def lists_of(tracks):
     """Neighbours of some rows: distinct, the last ones perhaps missing."""
 
-    def padded(k):
+    def lists_of_length(k):
         some = st.lists(st.integers(0, tracks - 1), unique=True, max_size=k)
         return st.lists(some.map(lambda row: row + [-1] * (k - len(row))), min_size=1, max_size=8)
 
-    return st.integers(1, 4).flatmap(padded)
+    return st.integers(1, 4).flatmap(lists_of_length)
 
 
 @MANY

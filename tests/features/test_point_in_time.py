@@ -117,16 +117,18 @@ def _daily(*keys):
 def joins(draw):
     """Labels, and tables of three entities: as of an instant and by day, with and without limits."""
     both, ties = ("user_id", "track_id"), ("version", "seq")
-    shared, own = draw(_published_days), draw(_published_days)
+    days_of_three, days_of_one = draw(_published_days), draw(_published_days)
     days = {"f": -9.0, "g.h": [0]}
     tables = [
         Table("plain", draw(_events), ("user_id",), ("f", "tags", "available_at"), ties=ties),
         Table("fresh", draw(_events), ("user_id",), ("f", "seq"), MAX_AGE, ("version", "seq")),
         Table("pair", draw(_events), both, ("seq", "f"), ties=ties),
-        Table("mixed", draw(_daily("user_id")), ("user_id",), ("f",), MAX_AGE, (), shared, {"f": -9.0}),
-        Table("daily", draw(_daily("track_id")), ("track_id",), ("f", "g.h"), None, (), shared, days),
-        Table("again", draw(_daily("track_id")), ("track_id",), ("f",), MAX_AGE, (), shared),
-        Table("other", draw(_daily("track_id")), ("track_id",), ("f",), DAY, (), own, {"f": 1.0}),
+        Table(
+            "mixed", draw(_daily("user_id")), ("user_id",), ("f",), MAX_AGE, (), days_of_three, {"f": -9.0}
+        ),
+        Table("daily", draw(_daily("track_id")), ("track_id",), ("f", "g.h"), None, (), days_of_three, days),
+        Table("again", draw(_daily("track_id")), ("track_id",), ("f",), MAX_AGE, (), days_of_three),
+        Table("other", draw(_daily("track_id")), ("track_id",), ("f",), DAY, (), days_of_one, {"f": 1.0}),
     ]
     return World(draw(_labels)), tables
 
@@ -183,10 +185,10 @@ def assert_as_defined(spark, labels, tables, as_published=False):
 
 def assert_same(expected, actual, tables):
     """As multisets of rows: labels have no id, and may be there twice."""
-    expected_counts, actual_counts = Counter(map(_shown, expected)), Counter(map(_shown, actual))
+    expected_counts, actual_counts = Counter(map(_format_row, expected)), Counter(map(_format_row, actual))
     if expected_counts == actual_counts:
         return
-    (label,) = [row for row in expected if (expected_counts - actual_counts)[_shown(row)]][:1] or [None]
+    (label,) = [row for row in expected if (expected_counts - actual_counts)[_format_row(row)]][:1] or [None]
     lines = [
         f"{len(expected)} rows expected, {len(actual)} got; expected only:",
         *list(expected_counts - actual_counts)[:2],
@@ -195,12 +197,14 @@ def assert_same(expected, actual, tables):
     for definition in tables if label else ():
         lines.append(f"rows of {definition.name} with the key of the first:")
         lines += [
-            f"  {_shown(row)}" for row in definition.rows if all(row[k] == label[k] for k in definition.keys)
+            f"  {_format_row(row)}"
+            for row in definition.rows
+            if all(row[k] == label[k] for k in definition.keys)
         ][:20]
     raise AssertionError("\n".join(lines))
 
 
-def _shown(row):
+def _format_row(row):
     values = {
         name: value.isoformat() if isinstance(value, date) else repr(value) for name, value in row.items()
     }
@@ -289,8 +293,8 @@ def test_point_in_time_join_cuts_a_key_with_half_of_all_rows(spark, every_key_ho
     ]
     assert_as_defined(spark, labels, tables, as_published)
     assert_as_defined(spark, labels, tables[2:], as_published)
-    for hot_keys_found in every_key_hot:
-        hot_rows = {row["k0"]: row for row in hot_keys_found.frame.toArrow().to_pylist()}
+    for hot_key_set in every_key_hot:
+        hot_rows = {row["k0"]: row for row in hot_key_set.frame.toArrow().to_pylist()}
         assert hot_rows[99]["brackets"] > 1, f"the labels of 99 are not spread: {hot_rows}"
     cuts = {row["k0"]: row["cuts"] for row in every_key_hot[0].frame.toArrow().to_pylist()}
     assert len(cuts[99]) > 50, f"800 rows over 30 days are to be cut where their time changes: {cuts[99]}"

@@ -15,7 +15,7 @@ Vector = list[float]
 WORDS = 256
 KAPPA = 10.0  # plays
 RIDGE = 1.0
-Encoded = dict[str | int, float]
+Encoding = dict[str | int, float]
 
 
 def fill_cold_vectors(
@@ -28,7 +28,7 @@ def fill_cold_vectors(
     rows_by_track = {row["track_id"]: row for row in learned_rows}
     trained_by_track = {track: row for track, row in rows_by_track.items() if has_vectors(row)}
     predict = fit_regression(trained_by_track, catalogue_by_track, fewest)
-    filled = {}
+    result = {}
     for track in sorted({*rows_by_track, *catalogue_by_track}):
         row, meta = trained_by_track.get(track), catalogue_by_track.get(track, {})
         artist_rows = {
@@ -44,8 +44,8 @@ def fill_cold_vectors(
             rungs.append(("learned", concatenate_vectors(row)))
         rungs.append(("artist", shrink(album_rows.values(), mean(artist_rows.values()))))
         rungs.append(("content", predict(meta)))
-        filled[track] = fill_row(track, row, rungs)
-    return filled
+        result[track] = fill_row(track, row, rungs)
+    return result
 
 
 def has_vectors(row: Row) -> bool:
@@ -73,8 +73,8 @@ def total(rows: Iterable[Row]) -> tuple[float, Vector]:
     n, sums = 0.0, []
     for row in rows:
         n += row["support"]
-        weighted = [row["support"] * x for x in concatenate_vectors(row)]
-        sums = [a + b for a, b in zip(sums, weighted, strict=True)] if sums else weighted
+        products = [row["support"] * x for x in concatenate_vectors(row)]
+        sums = [a + b for a, b in zip(sums, products, strict=True)] if sums else products
     return n, sums
 
 
@@ -107,13 +107,13 @@ def fill_row(track: str, row: Row | None, rungs: list[tuple[str, Vector | None]]
                 "in_state": state.get("in_state"),
                 "out_state": state.get("out_state"),
             }
-    nothing = dict.fromkeys(("in_vector", "out_vector", "vector", "norm", "in_state", "out_state"))
-    return {"track_id": track, **nothing, "support": 0, "source": "none"}
+    null_columns = dict.fromkeys(("in_vector", "out_vector", "vector", "norm", "in_state", "out_state"))
+    return {"track_id": track, **null_columns, "support": 0, "source": "none"}
 
 
-def encode(meta: Row) -> Encoded:
+def encode(meta: Row) -> Encoding:
     """What the catalogue says, by name or by the number of a hashed word; empty where it says nothing."""
-    encoding: Encoded = {}
+    encoding: Encoding = {}
     if (ms := meta.get("track_ms")) and ms > 0:
         encoding |= {"length": math.log(ms / 200_000), "length?": 1.0}
     if meta.get("explicit") is not None:

@@ -56,12 +56,12 @@ def neighbours(embeddings: Iterable[Row], query_column: str, item_column: str, k
     embedded_rows = [row for row in embeddings if row["vector"] is not None]
     lists = []
     for row in embedded_rows:
-        scored = [
+        score_pairs = [
             (-round(dot(row[query_column], other[item_column]), 6), other["track_id"])
             for other in embedded_rows
             if other["track_id"] != row["track_id"]
         ]
-        best = sorted(scored, key=lambda pair: (pair[0], pair[1].encode()))[:k]
+        best = sorted(score_pairs, key=lambda pair: (pair[0], pair[1].encode()))[:k]
         ranking_columns = {"neighbours": [t for _, t in best], "scores": [float32(-s) for s, _ in best]}
         key_columns = {name: row[name] for name in ("track_id", "bucket", *of_day(row["ds"]))}
         lists.append(key_columns | ranking_columns | {"search": "exact"})

@@ -69,20 +69,20 @@ def _of_values(fold: Callable[[list[Any]], Any]) -> Callable[[Part, list[Row], l
 
 KINDS: dict[str, Callable[[Part, list[Row], list[Any], date], Any]] = {
     "count": _of_values(len),
-    "true": _of_values(lambda known: known.count(True)),
+    "true": _of_values(lambda values: values.count(True)),
     "sum": _of_values(sum),
     "exact": _of_values(exact_sum),
-    "squares": _of_values(lambda known: Decimal(sum(each * each for each in known))),
-    "exact_squares": _of_values(lambda known: exact_sum(each * each for each in known)),
+    "squares": _of_values(lambda values: Decimal(sum(each * each for each in values))),
+    "exact_squares": _of_values(lambda values: exact_sum(each * each for each in values)),
     "min": _of_values(min),
     "max": _of_values(max),
     "earliest": _first_or_last,
     "latest": _first_or_last,
     "items": _items,
     "hours": _of_values(count_by_hour),
-    "histogram": lambda part, _, known, __: histogram(known, [float(edge) for edge in part.detail.split()]),
-    "decayed": lambda part, _, known, ds: Decimal(
-        decayed_sum(known, midnight_after(ds), window_days(part.detail) * DAY)
+    "histogram": lambda part, _, values, __: histogram(values, [float(edge) for edge in part.detail.split()]),
+    "decayed": lambda part, _, values, ds: Decimal(
+        decayed_sum(values, midnight_after(ds), window_days(part.detail) * DAY)
     ),
     "heard_on": _active_days_bitmap,
 }

@@ -23,8 +23,8 @@ def rank(query: int, target: int, tracks: int, score: Score) -> int:
 
 def best(query: int, tracks: int, score: Score) -> list[int]:
     """All tracks with a score but the query, the best first, equals by number."""
-    scored = [(score(query, other), other) for other in range(tracks) if other != query]
-    return [other for value, other in sorted((-s, other) for s, other in scored if s is not None)]
+    score_pairs = [(score(query, other), other) for other in range(tracks) if other != query]
+    return [other for value, other in sorted((-s, other) for s, other in score_pairs if s is not None)]
 
 
 def product(queries: Vectors, items: Vectors) -> Score:

@@ -10,15 +10,15 @@ Codes = tuple[int, ...]
 
 def assign(vector: Vector, levels: Sequence[Sequence[Vector]]) -> Codes:
     """Level by level the nearest centroid, the first of equally near ones, to what is left over."""
-    left, codes = list(vector), []
+    residual, codes = list(vector), []
     for book in levels:
         best, nearest = -1, float("inf")
         for code, centroid in enumerate(book):
-            distance = sum((x - c) ** 2 for x, c in zip(left, centroid, strict=True))
+            distance = sum((x - c) ** 2 for x, c in zip(residual, centroid, strict=True))
             if distance < nearest:
                 best, nearest = code, distance
         codes.append(best)
-        left = [x - c for x, c in zip(left, book[best], strict=True)]
+        residual = [x - c for x, c in zip(residual, book[best], strict=True)]
     return tuple(codes)
 
 

@@ -56,7 +56,7 @@ def sessions(plays: Iterable[Row], gap_ms: int = 1_800_000) -> list[Row]:
                 "session_started_at": started_at,
                 "position": position,
                 "completion": _completion(play["ms_played"], play["track_ms"]),
-                "skipped": _skipped(play),
+                "skipped": _is_skipped(play),
                 "is_bot": (play["user_id"], day(play["played_at"])) in bot_days,
                 "bucket": bucket(play["user_id"]),
                 "ds": day(play["played_at"]),
@@ -81,7 +81,7 @@ def _completion(ms_played: int | None, track_ms: int | None) -> float | None:
     return min(1.0, ms_played / track_ms)
 
 
-def _skipped(play: Row) -> bool | None:
+def _is_skipped(play: Row) -> bool | None:
     if play["skipped"] is not None:
         return bool(play["skipped"])
     if play["ms_played"] is None:

@@ -35,10 +35,10 @@ def test_sessions_cut_at_a_pause_longer_than_the_gap(pause, positions):
 )
 def test_sessions_take_the_length_of_the_track_for_a_play_without_one(ms_played, track_ms, duration_ms):
     first = play(played_at=NOON, ms_played=ms_played, track_ms=track_ms)
-    cut = play(play_id="p2", played_at=NOON + (duration_ms + 11) * MS)
-    stays = play(play_id="p2", played_at=NOON + (duration_ms + 10) * MS)
-    assert [row["position"] for row in sessions([first, cut], gap_ms=10)] == [1, 1]
-    assert [row["position"] for row in sessions([first, stays], gap_ms=10)] == [1, 2]
+    late_play = play(play_id="p2", played_at=NOON + (duration_ms + 11) * MS)
+    early_play = play(play_id="p2", played_at=NOON + (duration_ms + 10) * MS)
+    assert [row["position"] for row in sessions([first, late_play], gap_ms=10)] == [1, 1]
+    assert [row["position"] for row in sessions([first, early_play], gap_ms=10)] == [1, 2]
 
 
 def test_sessions_keep_the_session_of_the_source():

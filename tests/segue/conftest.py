@@ -156,13 +156,13 @@ class Lake:
     def remove_files_without(self, table: str, key: str, day: date) -> None:
         """Leaves the one or two files of the day that can hold the key, of a table of two days in eight files each."""
         target = segue.open(self.root).lookup(table, [key], columns=["bucket"])["bucket"][0].as_py()
-        removed = 0
+        removals = 0
         for file in self.path(table).rglob("*.parquet"):
             buckets = pq.read_table(file, columns=["bucket"], partitioning=None)["bucket"].to_pylist()
             if f"ds={day}" not in str(file) or not min(buckets) <= target <= max(buckets):
                 file.unlink()
-                removed += 1
-        assert removed >= 14, "one or two of 16 files should be left"
+                removals += 1
+        assert removals >= 14, "one or two of 16 files should be left"
 
     def _table(self, table: str) -> DeltaTable:
         key, entity = KEYS[table]
@@ -192,8 +192,8 @@ class Lake:
         name = "/".join([*folders, f"part {number} ü.parquet"])
         path = self.path(table) / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        stored = [field for field in SCHEMAS[table] if field.name not in ("ds", "available_at")]
-        pq.write_table(pa.Table.from_pylist(rows, schema=pa.schema(stored)), path)
+        stored_fields = [field for field in SCHEMAS[table] if field.name not in ("ds", "available_at")]
+        pq.write_table(pa.Table.from_pylist(rows, schema=pa.schema(stored_fields)), path)
         buckets = [row["bucket"] for row in rows if "bucket" in row]
         stats = {"numRecords": len(rows)}
         if buckets:

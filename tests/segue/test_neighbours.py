@@ -33,12 +33,12 @@ def random_embeddings(make_embedding):
 def search_by_loops(rows, track, query_column, item_column, k):
     """Inner products to six decimals, equal ones in the order of ids."""
     start = next(row[query_column] for row in rows if row["track_id"] == track)
-    scored = [
+    score_pairs = [
         (round(sum(x * y for x, y in zip(start, row[item_column], strict=True)), 6), row["track_id"])
         for row in rows
         if row["track_id"] != track and row[item_column] is not None
     ]
-    return sorted(scored, key=lambda pair: (-pair[0], pair[1]))[:k]
+    return sorted(score_pairs, key=lambda pair: (-pair[0], pair[1]))[:k]
 
 
 def similar_tracks_rows(rows, k=10, version="v1", day=DAY):

@@ -131,11 +131,11 @@ def test_append_release_by_four_writers_at_once_loses_none(tmp_path, pool):
 def test_append_release_numbers_after_the_winner_when_it_loses_a_race(tmp_path, monkeypatch):
     write, lost_ids = MODULE._write_release, []
 
-    def lose_race(table, known, release):
+    def lose_race(table, earlier, release):
         if not lost_ids:
             lost_ids.append(release.release_id)
             append_release(tmp_path, DAY, version(50))
-        write(table, known, release)
+        write(table, earlier, release)
 
     monkeypatch.setattr(MODULE, "_write_release", lose_race)
     release = append_release(tmp_path, DAY, version(60))
@@ -147,8 +147,8 @@ def test_append_release_numbers_after_the_winner_when_it_loses_a_race(tmp_path, 
 def test_append_release_does_not_repeat_a_commit_whose_answer_was_lost(tmp_path, monkeypatch):
     write = MODULE._write_release
 
-    def write_without_answer(table, known, release):
-        write(table, known, release)
+    def write_without_answer(table, earlier, release):
+        write(table, earlier, release)
         raise CommitFailedError("the answer was lost")
 
     monkeypatch.setattr(MODULE, "_write_release", write_without_answer)
