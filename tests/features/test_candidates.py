@@ -84,9 +84,7 @@ def catalogue_row(track_id, artist=None, explicit=None):
     }
 
 
-def compute_expected_and_actual(
-    spark, plays, embedding_rows, catalogue, settings, similar_rows=None, next_rows=None
-):
+def expect_and_compute(spark, plays, embedding_rows, catalogue, settings, similar_rows=None, next_rows=None):
     similar = neighbours(embedding_rows, "vector", "vector", 6) if similar_rows is None else similar_rows
     following = neighbours(embedding_rows, "in_vector", "out_vector", 6) if next_rows is None else next_rows
     actual = choose_rows(
@@ -112,13 +110,13 @@ def choose_rows(session_rows, embeddings, catalogue, following, similar, setting
 @FEW
 @given(
     track_values=st.lists(_track, min_size=len(IDS), max_size=len(IDS)),
-    session_rows=st.lists(_play, max_size=60),
+    play_values=st.lists(_play, max_size=60),
     settings=_settings,
 )
-def test_candidates_equal_the_definition(spark, track_values, session_rows, settings):
+def test_candidates_equal_the_definition(spark, track_values, play_values, settings):
     embedding_rows, catalogue = embeddings_and_catalogue(track_values)
-    plays = [session_play(play_id=str(n), **play) for n, play in enumerate(session_rows)]
-    expected, actual = compute_expected_and_actual(spark, plays, embedding_rows, catalogue, settings)
+    plays = [session_play(play_id=str(n), **play) for n, play in enumerate(play_values)]
+    expected, actual = expect_and_compute(spark, plays, embedding_rows, catalogue, settings)
     assert_same(expected, actual, CANDIDATES.key, plays, "user_id")
 
 
@@ -132,7 +130,7 @@ def choose_for_plays(spark, settings, plays, similar_rows, next_rows, catalogue=
     neighbour_ids = {track for row in (*similar_rows, *next_rows) for track in row["neighbours"]}
     embedding_rows = [embedding(track, DS, [1.0, 0.0]) for track in sorted({"s1", "s2", *neighbour_ids})]
     session_rows = [session_play(play_id=str(n), **play) for n, play in enumerate(plays)]
-    expected, actual = compute_expected_and_actual(
+    expected, actual = expect_and_compute(
         spark, session_rows, embedding_rows, list(catalogue), settings, similar_rows, next_rows
     )
     assert_same(expected, actual, CANDIDATES.key, session_rows, "user_id")
@@ -222,7 +220,7 @@ def test_candidates_of_empty_inputs_are_empty(spark, without):
         "lists": ([session_play(**SEED)], embedding_rows, []),
         "anything": ([], [], []),
     }[without]
-    expected, actual = compute_expected_and_actual(
+    expected, actual = expect_and_compute(
         spark, plays, embedding_rows, [], CandidateSettings(), similar_rows, []
     )
     assert expected == actual == []
@@ -231,7 +229,7 @@ def test_candidates_of_empty_inputs_are_empty(spark, without):
 def test_candidates_refuse_lists_of_other_embeddings(spark):
     embedding_rows, similar_rows = [embedding("s1", DS, [1.0, 0.0])], [neighbour_row("s1", ("gone", 0.9))]
     with pytest.raises(Exception, match=r"'gone', have no vector.*Run build-similar-tracks"):
-        compute_expected_and_actual(
+        expect_and_compute(
             spark, [session_play(**SEED)], embedding_rows, [], CandidateSettings(), similar_rows, []
         )
 

@@ -196,27 +196,25 @@ def test_fit_with_gensim_refuses_a_warm_start(change):
 
 def test_fit_in_two_parts_equals_fit_in_one(corpus_and_pairs):
     corpus, _ = corpus_and_pairs
-    epochs_of_whole = []
+    whole_epochs = []
     whole = fit(
         corpus,
         SMALL.replace(epochs=4),
-        after_epoch=lambda n, pairs, model: epochs_of_whole.append((n, pairs)),
+        after_epoch=lambda n, pairs, model: whole_epochs.append((n, pairs)),
     )
-    epochs_of_parts = []
+    part_epochs = []
     first_half = [
-        fit(
-            corpus, SMALL, epochs=range(2), after_epoch=lambda n, pairs, _: epochs_of_parts.append((n, pairs))
-        )
+        fit(corpus, SMALL, epochs=range(2), after_epoch=lambda n, pairs, _: part_epochs.append((n, pairs)))
     ]
     stored_model = deepcopy(first_half[0])
     second_half = fit(
-        corpus, SMALL, stored_model, range(2, 4), lambda n, pairs, _: epochs_of_parts.append((n, pairs))
+        corpus, SMALL, stored_model, range(2, 4), lambda n, pairs, _: part_epochs.append((n, pairs))
     )
     assert are_same_models(second_half, whole)
     assert second_half is stored_model, "the arrays given are those written to"
-    assert epochs_of_parts == epochs_of_whole
-    assert [n for n, _ in epochs_of_whole] == [1, 2, 3, 4]
-    assert len({pairs for _, pairs in epochs_of_whole}) > 1, "each epoch draws anew"
+    assert part_epochs == whole_epochs
+    assert [n for n, _ in whole_epochs] == [1, 2, 3, 4]
+    assert len({pairs for _, pairs in whole_epochs}) > 1, "each epoch draws anew"
 
 
 def test_fit_of_no_epochs_changes_nothing(corpus_and_pairs):

@@ -87,7 +87,7 @@ FEATURES = st.lists(
 )  # fmt: skip
 
 
-def training_set_by_definition(rows, label_rows, features, as_published, max_age, space):
+def training_set_by_definition(rows, label_table, features, as_published, max_age, space):
     """The rows to come, or what is wrong with the question; label by label, table by table."""
     columns = definition.requested_columns(features, COLUMNS)
     if space is not None and not columns.keys() & SPACES.keys():
@@ -95,14 +95,14 @@ def training_set_by_definition(rows, label_rows, features, as_published, max_age
     vector_tables = [
         t for t, names in columns.items() if t in SPACES and (space or set(VECTORS) & set(names))
     ]
-    rows_out = [dict(label) for label in label_rows.to_pylist()]
+    rows_out = [dict(label) for label in label_table.to_pylist()]
     used_spaces = set()
     for table, names in columns.items():
         days = tuple(definition.PublishedDay(row["ds"], row["available_at"]) for row in rows[table])
         definition_table = definition.Table(
             table, rows[table], (ENTITY[table],), tuple(names), max_age, (), days
         )
-        for label, row in zip(label_rows.to_pylist(), rows_out, strict=True):
+        for label, row in zip(label_table.to_pylist(), rows_out, strict=True):
             row.update(definition.feature_columns(label, definition_table, "label_at", as_published))
             at, has_key = row[f"{table}__feature_at"], label[ENTITY[table]] is not None
             if (
@@ -136,14 +136,14 @@ def test_training_set_equals_the_definition(
     store, rows, monkeypatch, label_rows, features, as_published, max_age, space, block
 ):
     monkeypatch.setattr(training_set, "BLOCK", block)
-    label_rows = labels(*label_rows)
-    expected = training_set_by_definition(rows, label_rows, features, as_published, max_age, space)
+    label_table = labels(*label_rows)
+    expected = training_set_by_definition(rows, label_table, features, as_published, max_age, space)
     arguments = {"as_published": as_published, "max_age": max_age, "space": space}
     if isinstance(expected, str):
         with pytest.raises(UsageError, match=expected):
-            store.training_set(label_rows, features, **arguments)
+            store.training_set(label_table, features, **arguments)
     else:
-        assert store.training_set(label_rows, features, **arguments).to_pylist() == expected
+        assert store.training_set(label_table, features, **arguments).to_pylist() == expected
 
 
 # --- by example
