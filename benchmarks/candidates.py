@@ -22,7 +22,7 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
 
-from made_up import FIRST, made_up_sessions
+from made_up import FIRST, generate_sessions
 
 from features.embeddings.candidate_arrays import choose
 from features.embeddings.candidates import collect_plays
@@ -38,13 +38,13 @@ from schemas import CONTRACTS
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
-MADE_UP_TRACKS = 50_000  # as many as `made_up_sessions` plays
+GENERATED_TRACKS = 50_000  # as many as `generate_sessions` plays
 DAYS = 30
 
 
 @dataclass(frozen=True)
 class Inputs:
-    heard: DataFrame
+    sessions: DataFrame
     embeddings: DataFrame
     catalogue: DataFrame
     following: DataFrame
@@ -65,41 +65,49 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         spark = open_session("candidates", Path(folder, "spark.log"))
         print(f"{os.cpu_count()} cores; pyspark {version('pyspark')}, numba {version('numba')}")
-        made = _of_root(args, folder) if args.root else _made_up(spark, args, folder)
-        _measure(made, CandidateFiles(Scratch(f"{folder}/scratch")), args.rounds)
+        inputs = _read_root(args, folder) if args.root else _generate_inputs(spark, args, folder)
+        _measure(inputs, CandidateFiles(Scratch(f"{folder}/scratch")), args.rounds)
 
 
-def _measure(made: Inputs, files: CandidateFiles, rounds: int) -> None:
+def _measure(inputs: Inputs, files: CandidateFiles, rounds: int) -> None:
     settings = CandidateSettings()
-    spark = made.heard.sparkSession
-    lists = median(
-        _rounds(rounds, lambda: files.write(made.embeddings, made.catalogue, made.following, made.similar))
+    spark = inputs.sessions.sparkSession
+    list_seconds = median(
+        _time_rounds(
+            rounds, lambda: files.write(inputs.embeddings, inputs.catalogue, inputs.following, inputs.similar)
+        )
     )
-    plays = collect_plays(made.heard, spark.read.parquet(files.scratch.path(TRACKS)), made.day, settings)
-    rows = files.choose(made.heard, made.embeddings, made.day, settings)
-    chosen = median(_rounds(rounds, lambda: rows.write.format("noop").mode("overwrite").save()))
+    plays = collect_plays(
+        inputs.sessions, spark.read.parquet(files.scratch.path(TRACKS)), inputs.day, settings
+    )
+    rows = files.choose(inputs.sessions, inputs.embeddings, inputs.day, settings)
+    choice_seconds = median(_time_rounds(rounds, lambda: rows.write.format("noop").mode("overwrite").save()))
     batches, pool = plays.toArrow().to_batches(20_000), files.open()
-    alone = median(_rounds(rounds, lambda: [sum(1 for _ in choose(b, pool, settings)) for b in batches]))
+    array_seconds = median(
+        _time_rounds(rounds, lambda: [sum(1 for _ in choose(b, pool, settings)) for b in batches])
+    )
     listeners = sum(batch.num_rows for batch in batches)
     neighbours = sum(len(each.tracks) for each in (pool.following, pool.similar))
     print(
         f"{listeners:,} listeners, {len(pool.ids):,} tracks with {neighbours:,} neighbours, {neighbours * 8:,} bytes"
     )
-    print(f"neighbours numbered and written: {lists:.1f} s")
-    print(f"candidates of all listeners in Spark: {chosen:.1f} s, {listeners / chosen:,.0f} listeners/s")
-    print(f"the arrays alone, one core: {alone:.1f} s, {listeners / alone:,.0f} listeners/s")
+    print(f"neighbours numbered and written: {list_seconds:.1f} s")
+    print(
+        f"candidates of all listeners in Spark: {choice_seconds:.1f} s, {listeners / choice_seconds:,.0f} listeners/s"
+    )
+    print(f"the arrays alone, one core: {array_seconds:.1f} s, {listeners / array_seconds:,.0f} listeners/s")
 
 
-def _rounds(rounds: int, run: Callable[[], object]) -> list[float]:
+def _time_rounds(rounds: int, run: Callable[[], object]) -> list[float]:
     seconds = []
     for _ in range(rounds + 1):
-        begun = time.perf_counter()
+        start = time.perf_counter()
         run()
-        seconds.append(time.perf_counter() - begun)
+        seconds.append(time.perf_counter() - start)
     return seconds[1:]
 
 
-def _of_root(args: argparse.Namespace, folder: str) -> Inputs:
+def _read_root(args: argparse.Namespace, folder: str) -> Inputs:
     """Next tracks are searched for once, before the measurement."""
     job = Job("benchmark", args.root)
     day = job.source(TABLE).days[-1]
@@ -116,11 +124,11 @@ def _of_root(args: argparse.Namespace, folder: str) -> Inputs:
     )
 
 
-def _made_up(spark: SparkSession, args: argparse.Namespace, folder: str) -> Inputs:
-    heard = made_up_sessions(
+def _generate_inputs(spark: SparkSession, args: argparse.Namespace, folder: str) -> Inputs:
+    sessions = generate_sessions(
         spark, args.listeners * args.plays, DAYS, f"{folder}/sessions", users=args.listeners
     )
-    tracks = spark.range(MADE_UP_TRACKS).selectExpr(
+    tracks = spark.range(GENERATED_TRACKS).selectExpr(
         "concat('t', id) as track_id",
         "concat('a', id % 9000) as artist_id",
         "false as explicit",
@@ -132,15 +140,15 @@ def _made_up(spark: SparkSession, args: argparse.Namespace, folder: str) -> Inpu
     )
     lists = []
     for seed in (1, 2):
-        made = spark.range(MADE_UP_TRACKS).selectExpr(
+        neighbour_lists = spark.range(GENERATED_TRACKS).selectExpr(
             "concat('t', id) as track_id",
-            f"transform(sequence(1, {args.k}), n -> concat('t', pmod(xxhash64(id, n, {seed}), {MADE_UP_TRACKS}))) "
+            f"transform(sequence(1, {args.k}), n -> concat('t', pmod(xxhash64(id, n, {seed}), {GENERATED_TRACKS}))) "
             "as neighbours",
             f"transform(sequence(1, {args.k}), n -> cast(1 - n / {args.k + 1} as float)) as scores",
         )
-        made.write.parquet(f"{folder}/lists-{seed}")
+        neighbour_lists.write.parquet(f"{folder}/lists-{seed}")
         lists.append(spark.read.parquet(f"{folder}/lists-{seed}"))
-    return Inputs(heard, tracks, tracks, *lists, FIRST + timedelta(days=DAYS - 1))
+    return Inputs(sessions, tracks, tracks, *lists, FIRST + timedelta(days=DAYS - 1))
 
 
 if __name__ == "__main__":

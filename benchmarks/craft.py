@@ -45,9 +45,9 @@ def measure(root: Path) -> dict[str, str]:
         for node in ast.walk(tree)
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
     ]
-    code = {path: _code_lines(source) for path, source in sources.items()}
-    lines, comments = sum(map(len, code.values())), sum(map(_comments, sources.values()))
-    bodies = sorted(_body(function) for function in functions)
+    code = {path: _find_code_lines(source) for path, source in sources.items()}
+    lines, comments = sum(map(len, code.values())), sum(map(_count_comments, sources.values()))
+    bodies = sorted(_count_body_lines(function) for function in functions)
     files = sorted(source.count("\n") for source in sources.values())
     private = [
         (path, f.name)
@@ -56,8 +56,8 @@ def measure(root: Path) -> dict[str, str]:
         if isinstance(f, ast.FunctionDef) and f.name.startswith("_") and not f.name.startswith("__")
     ]
     uses = {path: Counter(re.findall(r"\b_\w+", source)) for path, source in sources.items()}
-    alone = [name for path, name in private if uses[path][name] <= private.count((path, name)) + 1]
-    circles = list(_circles(_imports(trees, root)))
+    one_caller = [name for path, name in private if uses[path][name] <= private.count((path, name)) + 1]
+    circles = list(_find_circles(_map_imports(trees, root)))
     return {
         "modules": str(len(sources)),
         "lines of code": f"{lines:,}",
@@ -65,13 +65,13 @@ def measure(root: Path) -> dict[str, str]:
         "functions": f"{len(functions):,}",
         "lines per body, median": f"{statistics.median(bodies):.0f}",
         "lines per body, 90th percentile": str(bodies[int(len(bodies) * 0.9)]),
-        "private functions with one caller": f"{len(alone)} of {len(private)}",
+        "private functions with one caller": f"{len(one_caller)} of {len(private)}",
         "comment lines per 100 lines of code": f"{100 * comments / lines:.1f}",
         "import circles": str(len(circles)),
     }
 
 
-def _code_lines(source: str) -> set[int]:
+def _find_code_lines(source: str) -> set[int]:
     silent = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT}
     tokens = tokenize.generate_tokens(io.StringIO(source).readline)
     return {
@@ -82,44 +82,46 @@ def _code_lines(source: str) -> set[int]:
     }
 
 
-def _comments(source: str) -> int:
+def _count_comments(source: str) -> int:
     tokens = tokenize.generate_tokens(io.StringIO(source).readline)
     return sum(token.type == tokenize.COMMENT and not DIRECTIVE.match(token.string) for token in tokens)
 
 
-def _body(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+def _count_body_lines(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
     """Lines without the docstring."""
     first = function.body[0]
-    said = (
+    has_docstring = (
         isinstance(first, ast.Expr)
         and isinstance(first.value, ast.Constant)
         and isinstance(first.value.value, str)
     )
     end = function.end_lineno or function.lineno
-    begin = (first.end_lineno or first.lineno) + 1 if said else first.lineno
+    begin = (first.end_lineno or first.lineno) + 1 if has_docstring else first.lineno
     return max(end - begin + 1, 0)
 
 
-def _imports(trees: dict[Path, ast.Module], root: Path) -> dict[str, set[str]]:
+def _map_imports(trees: dict[Path, ast.Module], root: Path) -> dict[str, set[str]]:
     """Every module, and the modules of ours that it imports."""
     names = {
         path: ".".join(path.relative_to(root).with_suffix("").parts).removesuffix(".__init__")
         for path in trees
     }
-    known = set(names.values())
+    modules = set(names.values())
     return {
-        names[path]: {found for name in _names_imported(tree) if (found := _module(name, known))}
+        names[path]: {
+            module for name in _list_imported_names(tree) if (module := _find_module(name, modules))
+        }
         - {names[path]}
         for path, tree in trees.items()
     }
 
 
-def _module(name: str, known: set[str]) -> str | None:
+def _find_module(name: str, modules: set[str]) -> str | None:
     """`package.module` itself, or the module that `package.module.name` is a name of."""
-    return name if name in known else next((p for p in [name.rpartition(".")[0]] if p in known), None)
+    return name if name in modules else next((p for p in [name.rpartition(".")[0]] if p in modules), None)
 
 
-def _names_imported(node: ast.AST) -> Iterator[str]:
+def _list_imported_names(node: ast.AST) -> Iterator[str]:
     for child in ast.iter_child_nodes(node):
         if isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test):
             continue
@@ -128,29 +130,29 @@ def _names_imported(node: ast.AST) -> Iterator[str]:
         elif isinstance(child, ast.ImportFrom) and child.module and not child.level:
             yield from (f"{child.module}.{alias.name}" for alias in child.names)
         else:
-            yield from _names_imported(child)
+            yield from _list_imported_names(child)
 
 
-def _circles(imports: dict[str, set[str]]) -> Iterator[list[str]]:
+def _find_circles(imports: dict[str, set[str]]) -> Iterator[list[str]]:
     """Strongly connected modules; few enough that each is searched from each."""
-    reached = {name: _reach(name, imports) for name in imports}
-    seen: set[str] = set()
+    reachable = {name: _list_reachable(name, imports) for name in imports}
+    reported: set[str] = set()
     for name in sorted(imports):
-        circle = sorted(other for other in reached[name] if name in reached[other])
-        if circle and name not in seen:
-            seen.update(circle)
+        circle = sorted(other for other in reachable[name] if name in reachable[other])
+        if circle and name not in reported:
+            reported.update(circle)
             yield circle
 
 
-def _reach(start: str, imports: dict[str, set[str]]) -> set[str]:
-    reached: set[str] = set()
+def _list_reachable(start: str, imports: dict[str, set[str]]) -> set[str]:
+    reachable: set[str] = set()
     todo = list(imports[start])
     while todo:
         name = todo.pop()
-        if name not in reached:
-            reached.add(name)
+        if name not in reachable:
+            reachable.add(name)
             todo.extend(imports.get(name, ()))
-    return reached
+    return reachable
 
 
 if __name__ == "__main__":

@@ -49,7 +49,7 @@ Hits = dict[str, float]
 
 
 def main() -> int:
-    args = _arguments()
+    args = _parse_arguments()
     print(
         f"{args.cores} cores; "
         + ", ".join(f"{name} {version(name)}" for name in ("pyspark", "gensim", "numba", "faiss-cpu"))
@@ -68,10 +68,10 @@ class Sessions:
     """The file as arrays, the last tracks of some sessions kept aside."""
 
     def __init__(self, path: Path) -> None:
-        read = [_collapsed(line.split()) for line in _text(path).splitlines()]
-        long = [i for i, session in enumerate(read) if len(session) > 2]
-        held = set(np.random.default_rng(0).choice(long, min(PAIRS, len(long)), replace=False).tolist())
-        self.train = [session[:-1] if i in held else session for i, session in enumerate(read)]
+        file_sessions = [_drop_repeats(line.split()) for line in read_text(path).splitlines()]
+        long = [i for i, session in enumerate(file_sessions) if len(session) > 2]
+        held_out = set(np.random.default_rng(0).choice(long, min(PAIRS, len(long)), replace=False).tolist())
+        self.train = [session[:-1] if i in held_out else session for i, session in enumerate(file_sessions)]
         names, flat, counts = np.unique(
             np.concatenate([np.array(session) for session in self.train]),
             return_inverse=True,
@@ -83,7 +83,10 @@ class Sessions:
         self.names, self.at = names[order], {name: i for i, name in enumerate(names[order])}
         lengths = np.array([len(session) for session in self.train])
         self.corpus = Corpus(number[flat], np.append(0, np.cumsum(lengths)), counts[order].astype(np.int64))
-        pairs = [(self.at.get(read[i][-2], -1), self.at.get(read[i][-1], -1)) for i in sorted(held)]
+        pairs = [
+            (self.at.get(file_sessions[i][-2], -1), self.at.get(file_sessions[i][-1], -1))
+            for i in sorted(held_out)
+        ]
         self.pairs = Pairs(*np.array(pairs, np.int64).T)
 
     def __str__(self) -> str:
@@ -107,7 +110,7 @@ def trainers(sessions: Sessions, cores: int) -> dict[str, Callable[[int], tuple[
         def run(seed: int) -> tuple[float, Hits]:
             settings = Settings(seed=seed, threads=cores, backend=backend)
             settings = settings.replace(window=5) if backend == "gensim" else settings
-            model, seconds = timed(fit, sessions.corpus, settings)
+            model, seconds = run_timed(fit, sessions.corpus, settings)
             return seconds, sessions.hits(model)
 
         return run
@@ -124,14 +127,14 @@ def trainers(sessions: Sessions, cores: int) -> dict[str, Callable[[int], tuple[
 def part_fit(sessions: Sessions, args: argparse.Namespace) -> None:
     fit(sessions.corpus, Settings(epochs=1, threads=args.cores))  # compiles
     runs = trainers(sessions, args.cores)
-    found: dict[str, list[tuple[float, Hits]]] = {name: [] for name in runs}
+    results_by_trainer: dict[str, list[tuple[float, Hits]]] = {name: [] for name in runs}
     for seed in range(1, args.seeds + 1):
         for name, run in runs.items():
-            found[name].append(run(seed))
-    for name, results in found.items():
-        against = [s / o for (s, _), (o, _) in zip(results, found["Segue"], strict=True)]
-        line = f"  {name:<30}{told([s for s, _ in results], 's', 1)}   {_hits(results)}"
-        print(f"{line}   {statistics.median(against):.1f} x the time")
+            results_by_trainer[name].append(run(seed))
+    for name, results in results_by_trainer.items():
+        time_ratios = [s / o for (s, _), (o, _) in zip(results, results_by_trainer["Segue"], strict=True)]
+        line = f"  {name:<30}{format_mean([s for s, _ in results], 's', 1)}   {_format_hits(results)}"
+        print(f"{line}   {statistics.median(time_ratios):.1f} x the time")
     baselines(sessions)
 
 
@@ -139,9 +142,11 @@ def part_wide(sessions: Sessions, args: argparse.Namespace) -> None:
     results = []
     for seed in range(1, args.seeds + 1):
         settings = Settings(seed=seed, threads=args.cores, **WIDE)
-        model, seconds = timed(fit, sessions.corpus, settings)
+        model, seconds = run_timed(fit, sessions.corpus, settings)
         results.append((seconds, sessions.hits(model)))
-    print(f"  {'Segue, 128 x 20 epochs':<30}{told([s for s, _ in results], 's', 1)}   {_hits(results)}")
+    print(
+        f"  {'Segue, 128 x 20 epochs':<30}{format_mean([s for s, _ in results], 's', 1)}   {_format_hits(results)}"
+    )
     cooccurrence = baselines(sessions)
     ratio = statistics.mean(hits["in-out"] for _, hits in results) / cooccurrence
     print(f"  in-out against co-occurrence in sessions: {ratio:.3f} x")
@@ -149,13 +154,13 @@ def part_wide(sessions: Sessions, args: argparse.Namespace) -> None:
 
 def baselines(sessions: Sessions) -> float:
     corpus, tracks = sessions.corpus, len(sessions.names)
-    popular = sessions.rate(rank_by_popularity(corpus.counts, sessions.pairs))
+    popularity = sessions.rate(rank_by_popularity(corpus.counts, sessions.pairs))
     cooccurrence = [
         sessions.rate(rank_by_cooccurrence(corpus.tokens, corpus.offsets, tracks, sessions.pairs, window))
         for window in (None, 5)
     ]
     rates = f"of co-occurrence in sessions {cooccurrence[0]:.4f}, within 5 plays {cooccurrence[1]:.4f}"
-    print(f"  HR@10 of popularity {popular:.4f}; {rates}")
+    print(f"  HR@10 of popularity {popularity:.4f}; {rates}")
     return cooccurrence[0]
 
 
@@ -170,51 +175,56 @@ def part_job(sessions: Sessions, args: argparse.Namespace) -> None:
     from jobs.embeddings.tracks import LEARNED, REPORT, VOCABULARY
 
     with tempfile.TemporaryDirectory() as folder:
-        spark, heard = session(), _written(sessions, f"{folder}/sessions")
+        spark, sessions_path = session(), _write_sessions(sessions, f"{folder}/sessions")
 
-        def job(seed: int, questions: bool) -> None:
+        def job(seed: int, is_evaluated: bool) -> None:
             settings = Settings(seed=seed, threads=args.cores)
-            scratch, rows = Scratch(f"{folder}/scratch-{seed}-{questions}"), spark.read.parquet(heard)
+            scratch, rows = (
+                Scratch(f"{folder}/scratch-{seed}-{is_evaluated}"),
+                spark.read.parquet(sessions_path),
+            )
             trainer.write_vocabulary(scratch, rows, None, settings)
             vocabulary = spark.read.parquet(scratch.path(VOCABULARY))
             sequences = build_sequences(rows, vocabulary.select("number", "track_id"), settings)
-            sequences = sequences if questions else sequences.withColumn("fold", F.lit(FOLDS - 1))
+            sequences = sequences if is_evaluated else sequences.withColumn("fold", F.lit(FOLDS - 1))
             sequences.mapInArrow(make_task(Plan(scratch, settings, "cold", False)), REPORT).collect()
-            learned = spark.read.parquet(scratch.path(LEARNED))
-            made = build_track_embeddings(learned, vocabulary, None, "v", "v", date(2026, 1, 1))
-            made.write.format("delta").save(f"{folder}/table-{seed}-{questions}")
+            learned_table = spark.read.parquet(scratch.path(LEARNED))
+            table = build_track_embeddings(learned_table, vocabulary, None, "v", "v", date(2026, 1, 1))
+            table.write.format("delta").save(f"{folder}/table-{seed}-{is_evaluated}")
 
         job(0, False)  # compiles
-        for questions in (False, True):
+        for is_evaluated in (False, True):
             ratios, seconds = [], []
             for seed in range(1, args.seeds + 1):
-                _, own = timed(job, seed, questions)
-                theirs, _ = _mllib(sessions, seed, 1)
-                ratios.append(theirs / own)
-                seconds.append(own)
-            what = "and measured on plays held out" if questions else "vocabulary to written table"
+                _, own_seconds = run_timed(job, seed, is_evaluated)
+                mllib_seconds, _ = _mllib(sessions, seed, 1)
+                ratios.append(mllib_seconds / own_seconds)
+                seconds.append(own_seconds)
+            what = "and measured on plays held out" if is_evaluated else "vocabulary to written table"
             ratio = statistics.median(ratios)
-            print(f"  Segue, {what:<34}{told(seconds, 's', 1)}   MLlib's fit alone takes {ratio:.1f} x that")
+            print(
+                f"  Segue, {what:<34}{format_mean(seconds, 's', 1)}   MLlib's fit alone takes {ratio:.1f} x that"
+            )
 
 
 def part_warm(sessions: Sessions, args: argparse.Namespace) -> None:
     for seed in range(1, args.seeds + 1):
         draws = np.random.default_rng(seed)
         part = draws.integers(0, 31, sessions.corpus.sequences)
-        before, now = (_only(sessions.corpus, np.flatnonzero(part != left)) for left in (30, 0))
+        before, now = (_select_sequences(sessions.corpus, np.flatnonzero(part != left)) for left in (30, 0))
         settings = Settings(seed=seed, threads=args.cores)
         model = fit(before, settings)
         rows = np.sort(draws.permutation(np.flatnonzero((before.counts > 0) & (now.counts > 0)))[:3000])
-        near, old = find_neighbours(model.combine(), rows), model.combine()[rows]
+        neighbours_before, vectors_before = find_neighbours(model.combine(), rows), model.combine()[rows]
         cold = fit(now, settings.replace(seed=seed + 100))
-        _, seconds = timed(fit, now, settings, model, range(settings.warm_epochs))
-        kept = overlap(near, find_neighbours(model.combine(), rows))
-        cosine = float((old * model.combine()[rows]).sum(axis=1).mean())
-        chance = overlap(near, find_neighbours(cold.combine(), rows))
-        ours, anew = sessions.hits(model), sessions.hits(cold)
-        rates = ", ".join(f"{name} {ours[name] / anew[name]:.3f} x" for name in ours)
-        moved = f"overlap@10 {kept:.3f} (learned anew {chance:.3f}), cosine {cosine:.3f}"
-        print(f"  seed {seed}: {seconds:.1f} s, {moved}, HR@10 against learned anew: {rates}")
+        _, seconds = run_timed(fit, now, settings, model, range(settings.warm_epochs))
+        warm_overlap = overlap(neighbours_before, find_neighbours(model.combine(), rows))
+        cosine = float((vectors_before * model.combine()[rows]).sum(axis=1).mean())
+        cold_overlap = overlap(neighbours_before, find_neighbours(cold.combine(), rows))
+        warm_hits, cold_hits = sessions.hits(model), sessions.hits(cold)
+        rates = ", ".join(f"{name} {warm_hits[name] / cold_hits[name]:.3f} x" for name in warm_hits)
+        distances = f"overlap@10 {warm_overlap:.3f} (learned anew {cold_overlap:.3f}), cosine {cosine:.3f}"
+        print(f"  seed {seed}: {seconds:.1f} s, {distances}, HR@10 against learned anew: {rates}")
 
 
 def part_neighbours(sessions: Sessions, args: argparse.Namespace) -> None:
@@ -222,20 +232,20 @@ def part_neighbours(sessions: Sessions, args: argparse.Namespace) -> None:
 
     model = fit(sessions.corpus, Settings(threads=args.cores))
     with tempfile.TemporaryDirectory() as folder:
-        path = _embeddings(sessions, model, f"{folder}/embeddings.parquet")
+        path = _write_embeddings(sessions, model, f"{folder}/embeddings.parquet")
         spark, rates = session(), []
         for n in range(args.seeds + 1):
 
             def run(n: int = n) -> None:
-                found = find_similar_tracks(
+                neighbour_table = find_similar_tracks(
                     spark.read.parquet(path), args.k, Search(tasks=args.cores, threads=1)
                 )
-                found.write.parquet(f"{folder}/similar-{n}")
+                neighbour_table.write.parquet(f"{folder}/similar-{n}")
 
-            _, seconds = timed(run)
+            _, seconds = run_timed(run)
             rates.append(len(sessions.names) / seconds)
     what = f"{len(sessions.names):,} x {model.in_vectors.shape[1]}, k = {args.k}"
-    print(f"  {what}: {told(rates[1:], 'queries/s', 0)} (the first run, {rates[0]:,.0f}, warms up)")
+    print(f"  {what}: {format_mean(rates[1:], 'queries/s', 0)} (the first run, {rates[0]:,.0f}, warms up)")
 
 
 def part_memory(sessions: Sessions, args: argparse.Namespace) -> None:
@@ -249,7 +259,7 @@ def memory_alone(cores: int, tracks: int = 2_000_000, dimensions: int = 128, pla
     tokens = draws.permutation(np.repeat(np.arange(tracks, dtype=np.int32), plays))
     corpus = Corpus(tokens, np.arange(0, len(tokens) + 1, 7), np.full(tracks, plays, np.int64))
     settings = Settings(dimensions=dimensions, epochs=1, threads=cores)
-    model, seconds = timed(fit, corpus, settings)
+    model, seconds = run_timed(fit, corpus, settings)
     needed = sum(array.nbytes for array in vars(model).values())
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     most = f"{peak / 2**30:.2f} GiB at most, {peak / needed:.2f} x the two matrices and their state"
@@ -279,7 +289,7 @@ def _mllib(sessions: Sessions, seed: int, parts: int) -> tuple[float, Hits]:
         vectorSize=Settings().dimensions, windowSize=5, minCount=1, maxIter=10, numPartitions=parts, seed=seed,
         inputCol="tracks", outputCol="vector",
     )  # fmt: skip
-    model, seconds = timed(trainer.fit, rows)
+    model, seconds = run_timed(trainer.fit, rows)
     table = model.getVectors().toPandas()
     rows.unpersist()
     matrix = np.zeros((len(sessions.names), Settings().dimensions), np.float32)
@@ -293,7 +303,7 @@ def _mllib(sessions: Sessions, seed: int, parts: int) -> tuple[float, Hits]:
 def _gensim_defaults(sessions: Sessions, cores: int, seed: int) -> tuple[float, Hits]:
     from gensim.models import Word2Vec
 
-    model, seconds = timed(
+    model, seconds = run_timed(
         lambda: Word2Vec(
             sessions.train,
             vector_size=Settings().dimensions,
@@ -316,7 +326,7 @@ def session() -> Any:
     return open_session("item2vec", Path(tempfile.gettempdir()) / "segue-item2vec.log")
 
 
-def _written(sessions: Sessions, path: str) -> str:
+def _write_sessions(sessions: Sessions, path: str) -> str:
     """What training reads of the table `sessions`."""
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -341,7 +351,7 @@ def _written(sessions: Sessions, path: str) -> str:
     return path
 
 
-def _embeddings(sessions: Sessions, model: Model, path: str) -> str:
+def _write_embeddings(sessions: Sessions, model: Model, path: str) -> str:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -359,53 +369,56 @@ def _embeddings(sessions: Sessions, model: Model, path: str) -> str:
     return path
 
 
-def _only(corpus: Corpus, chosen: np.ndarray) -> Corpus:
+def _select_sequences(corpus: Corpus, numbers: np.ndarray) -> Corpus:
     lengths = np.diff(corpus.offsets)
-    kept = np.repeat(np.isin(np.arange(len(lengths)), chosen), lengths)
-    tokens = corpus.tokens[kept]
+    mask = np.repeat(np.isin(np.arange(len(lengths)), numbers), lengths)
+    tokens = corpus.tokens[mask]
     return Corpus(
-        tokens, np.append(0, np.cumsum(lengths[chosen])), np.bincount(tokens, minlength=len(corpus.counts))
+        tokens, np.append(0, np.cumsum(lengths[numbers])), np.bincount(tokens, minlength=len(corpus.counts))
     )
 
 
-def timed(work: Callable[..., Any], *arguments: Any) -> tuple[Any, float]:
-    started = time.monotonic()
-    made = work(*arguments)
-    return made, time.monotonic() - started
+def run_timed(work: Callable[..., Any], *arguments: Any) -> tuple[Any, float]:
+    start = time.monotonic()
+    result = work(*arguments)
+    return result, time.monotonic() - start
 
 
-def told(values: list[float], unit: str, decimals: int) -> str:
+def format_mean(values: list[float], unit: str, decimals: int) -> str:
     spread = f" ± {statistics.stdev(values):,.{decimals}f}" if len(values) > 1 else ""
     return f"{statistics.mean(values):8,.{decimals}f}{spread} {unit}"
 
 
-def _hits(results: list[tuple[float, Hits]]) -> str:
+def _format_hits(results: list[tuple[float, Hits]]) -> str:
     names = results[0][1]
     return "   ".join(
-        f"HR@10 {name} {told([hits[name] for _, hits in results], '', 4).strip()}" for name in names
+        f"HR@10 {name} {format_mean([hits[name] for _, hits in results], '', 4).strip()}" for name in names
     )
 
 
-def _text(path: Path) -> str:
+def read_text(path: Path) -> str:
+    """Of a file, gzipped or plain."""
     content = path.read_bytes()
     return (gzip.decompress(content) if path.suffix == ".gz" else content).decode()
 
 
-def _collapsed(tracks: list[str]) -> list[str]:
+def _drop_repeats(tracks: list[str]) -> list[str]:
     return [track for track, before in zip(tracks, [None, *tracks], strict=False) if track != before]
 
 
-def _arguments() -> argparse.Namespace:
-    made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    made.add_argument("file")
-    made.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS), help="(default: all parts)")
-    made.add_argument("--seeds", type=int, default=3, help="runs of each (%(default)s)")
-    made.add_argument(
+def _parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("file")
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS), help="(default: all parts)")
+    parser.add_argument("--seeds", type=int, default=3, help="runs of each (%(default)s)")
+    parser.add_argument(
         "--cores", type=int, default=os.cpu_count() or 1, help="threads of each trainer (%(default)s)"
     )
-    made.add_argument("-k", type=int, default=50, help="neighbours of a track (%(default)s)")
-    made.add_argument("--part", help=argparse.SUPPRESS)
-    return made.parse_args()
+    parser.add_argument("-k", type=int, default=50, help="neighbours of a track (%(default)s)")
+    parser.add_argument("--part", help=argparse.SUPPRESS)
+    return parser.parse_args()
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ never sees them. A ratio comes with its 95 % bounds, on the same pairs.
 from __future__ import annotations
 
 import argparse
-import gzip
 import itertools
 import sys
 import time
@@ -21,6 +20,7 @@ from os import cpu_count
 from pathlib import Path
 
 import numpy as np
+from item2vec import read_text
 from numpy.typing import NDArray
 
 from features.embeddings import sgns
@@ -48,11 +48,11 @@ class Results:
 
     grid: dict[Key, list[Hits]] = field(default_factory=dict)
     ours: list[Hits] = field(default_factory=list)
-    together: list[Hits] = field(default_factory=list)
+    cooccurrence: list[Hits] = field(default_factory=list)
 
 
 def main() -> int:
-    args = _arguments()
+    args = _parse_arguments()
     print(
         f"{cpu_count()} cores, {args.threads} threads each; numpy {version('numpy')}, numba {version('numba')}"
     )
@@ -70,38 +70,38 @@ def main() -> int:
 
 def measure(corpus: Corpus, pairs: Pairs, args: argparse.Namespace, number: int, results: Results) -> None:
     places = rank_by_cooccurrence(corpus.tokens, corpus.offsets, len(corpus.counts), pairs)
-    results.together.append(within_ten(places))
+    results.cooccurrence.append(mark_hits(places))
     base = Settings(seed=number + 1, threads=args.threads)
-    results.ours.append(_chosen(corpus, pairs, base))
+    results.ours.append(_measure_choice(corpus, pairs, base))
     for (window, backward), (rate, epochs) in itertools.product(REACHES, RATES):
-        of = base.replace(window=window, backward=backward, learning_rate=rate)
-        for done, hits in trained(corpus, pairs, of, epochs).items():
-            results.grid.setdefault((window, backward, rate, done), []).append(hits)
+        settings = base.replace(window=window, backward=backward, learning_rate=rate)
+        for epoch, hits in train(corpus, pairs, settings, epochs).items():
+            results.grid.setdefault((window, backward, rate, epoch), []).append(hits)
 
 
-def _chosen(corpus: Corpus, pairs: Pairs, base: Settings) -> Hits:
+def _measure_choice(corpus: Corpus, pairs: Pairs, base: Settings) -> Hits:
     choice = choose_settings(corpus, base, SearchPlan(), say=lambda text: print(f"    {text}", flush=True))
-    started = time.monotonic()
-    (hits,) = trained(corpus, pairs, choice.settings, (choice.settings.epochs,)).values()
+    start = time.monotonic()
+    (hits,) = train(corpus, pairs, choice.settings, (choice.settings.epochs,)).values()
     print(f"  {describe(choice)}")
     print(
-        f"  the training, measured too: {time.monotonic() - started:.0f} s; HR@10 {hits.mean():.4f}",
+        f"  the training, measured too: {time.monotonic() - start:.0f} s; HR@10 {hits.mean():.4f}",
         flush=True,
     )
     return hits
 
 
-def trained(corpus: Corpus, pairs: Pairs, of: Settings, epochs: tuple[int, ...]) -> dict[int, Hits]:
+def train(corpus: Corpus, pairs: Pairs, settings: Settings, epochs: tuple[int, ...]) -> dict[int, Hits]:
     """Hits after each of these epochs of one training."""
-    model, found = Model.initialise(len(corpus.counts), of.dimensions, of.seed), {}
+    model, hits_by_epoch = Model.initialise(len(corpus.counts), settings.dimensions, settings.seed), {}
     for number in range(max(epochs)):
-        sgns.train_epoch(corpus, model, of, number)
+        sgns.train_epoch(corpus, model, settings, number)
         if number + 1 in epochs:
-            found[number + 1] = within_ten(rank_targets(model.in_vectors, model.out_vectors, pairs))
-    return found
+            hits_by_epoch[number + 1] = mark_hits(rank_targets(model.in_vectors, model.out_vectors, pairs))
+    return hits_by_epoch
 
 
-def within_ten(places: Ints) -> Hits:
+def mark_hits(places: Ints) -> Hits:
     return np.asarray((places > 0) & (places <= 10))
 
 
@@ -109,8 +109,10 @@ def summarise(results: Results) -> None:
     ours = np.concatenate(results.ours)
     pooled = {key: np.concatenate(hits) for key, hits in results.grid.items()}
     order = sorted(pooled, key=lambda key: -pooled[key].mean())
-    together = np.concatenate(results.together)
-    print(f"  {len(ours):,} pairs; co-occurrence in sessions {together.mean():.4f}, ours {ours.mean():.4f}")
+    cooccurrence = np.concatenate(results.cooccurrence)
+    print(
+        f"  {len(ours):,} pairs; co-occurrence in sessions {cooccurrence.mean():.4f}, ours {ours.mean():.4f}"
+    )
     print(f"  {'window':>8}{'backward':>10}{'rate':>7}{'epochs':>8}{'HR@10':>9}   ours over it")
     for key in [*order[:5], order[-1]]:
         ratio, low, high = paired_ratio(ours, pooled[key])
@@ -121,10 +123,10 @@ def summarise(results: Results) -> None:
 
 def read(source: Path) -> tuple[NDArray[np.int32], Ints, Ints]:
     """Tokens and offsets of sessions of two tracks or more, repeats in a row dropped; and plays by track."""
-    sessions, names = _of_root(str(source)) if (source / "tables").is_dir() else _of_file(source)
-    again = (sessions[1:] == sessions[:-1]) & (names[1:] == names[:-1])
-    kept = np.append(True, ~again)
-    sessions, names = sessions[kept], names[kept]
+    sessions, names = _read_root(str(source)) if (source / "tables").is_dir() else _read_file(source)
+    is_repeat = (sessions[1:] == sessions[:-1]) & (names[1:] == names[:-1])
+    mask = np.append(True, ~is_repeat)
+    sessions, names = sessions[mask], names[mask]
     _, inverse, counts = np.unique(names, return_inverse=True, return_counts=True)
     number = np.empty(len(counts), np.int32)
     number[np.argsort(-counts, kind="stable")] = np.arange(len(counts))
@@ -134,15 +136,13 @@ def read(source: Path) -> tuple[NDArray[np.int32], Ints, Ints]:
     return number[inverse][long], offsets, np.sort(counts)[::-1].astype(np.int64)
 
 
-def _of_file(path: Path) -> tuple[Ints, NDArray[np.str_]]:
-    content = path.read_bytes()
-    text = (gzip.decompress(content) if path.suffix == ".gz" else content).decode()
-    lines = [line.split() for line in text.splitlines() if line.strip()]
+def _read_file(path: Path) -> tuple[Ints, NDArray[np.str_]]:
+    lines = [line.split() for line in read_text(path).splitlines() if line.strip()]
     lengths = [len(line) for line in lines]
     return np.repeat(np.arange(len(lines)), lengths), np.array([track for line in lines for track in line])
 
 
-def _of_root(root: str) -> tuple[Ints, NDArray[np.str_]]:
+def _read_root(root: str) -> tuple[Ints, NDArray[np.str_]]:
     """Sessions as a training sees them: no bots, a listener's one after the other."""
     from deltalake import DeltaTable
 
@@ -157,17 +157,19 @@ def _of_root(root: str) -> tuple[Ints, NDArray[np.str_]]:
     return number.astype(np.int64), rows["track_id"].to_numpy().astype(str)
 
 
-def _arguments() -> argparse.Namespace:
-    made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    made.add_argument("source", help="a file of sessions, or a Segue root")
-    made.add_argument("--pairs", type=int, default=10_000, help="at most so many a fold (%(default)s)")
-    made.add_argument(
+def _parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("source", help="a file of sessions, or a Segue root")
+    parser.add_argument("--pairs", type=int, default=10_000, help="at most so many a fold (%(default)s)")
+    parser.add_argument(
         "--folds", type=int, default=1, help="times that other plays are held out (%(default)s)"
     )
-    made.add_argument(
+    parser.add_argument(
         "--threads", type=int, default=1, help="of each training; 1 repeats a result (%(default)s)"
     )
-    return made.parse_args()
+    return parser.parse_args()
 
 
 if __name__ == "__main__":

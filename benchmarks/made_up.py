@@ -14,7 +14,7 @@ FIRST = date(2026, 1, 1)
 MIDNIGHT = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-def made_up_sessions(
+def generate_sessions(
     spark: SparkSession, count: int, days: int, path: str, users: int = 200_000, first: date = FIRST
 ) -> DataFrame:
     """Sessions of made-up plays, written once, so that every write reads the same files."""
@@ -28,7 +28,7 @@ def made_up_sessions(
     start = F.timestamp_seconds(
         F.unix_timestamp(ds.cast("timestamp")) + F.expr("pmod(xxhash64(id, 2), 86400)")
     )
-    made = spark.range(count).select(
+    plays = spark.range(count).select(
         F.sha1(F.col("id").cast("string")).alias("play_id"),
         user.alias("user_id"),
         F.concat(F.lit("t"), track).alias("track_id"),
@@ -45,12 +45,16 @@ def made_up_sessions(
         F.lit(False).alias("is_bot"),
         ds.alias("ds"),
     )
-    made.write.parquet(path)
-    read = spark.read.parquet(path)  # from files all columns may be null; the contract allows it for some
+    plays.write.parquet(path)
+    stored_plays = spark.read.parquet(
+        path
+    )  # from files all columns may be null; the contract allows it for some
     neutral: dict[str, Any] = {
-        field.name: "" for field in read.schema if field.dataType.typeName() == "string"
+        field.name: "" for field in stored_plays.schema if field.dataType.typeName() == "string"
     }
     neutral |= {"position": 1, "is_bot": False, "ds": FIRST}
-    filled = {name: F.coalesce(name, F.lit(value)) for name, value in neutral.items()}
-    filled |= {name: F.coalesce(name, F.lit(MIDNIGHT)) for name in ("played_at", "session_started_at")}
-    return conform(read.withColumns(filled), SESSIONS)
+    non_null_columns = {name: F.coalesce(name, F.lit(value)) for name, value in neutral.items()}
+    non_null_columns |= {
+        name: F.coalesce(name, F.lit(MIDNIGHT)) for name in ("played_at", "session_started_at")
+    }
+    return conform(stored_plays.withColumns(non_null_columns), SESSIONS)

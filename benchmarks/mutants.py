@@ -62,8 +62,8 @@ class Mutant:
         """path:line, the line before -> the line after; of several lines, the first."""
         number = source[: self.span[0]].count(b"\n")
         old, new = (each.decode().splitlines() for each in (source, self.applied(source)))
-        changed = " ".join(new[number].split()) if number < len(new) else ""
-        return f"{self.path}:{number + 1} [{self.kind}] {' '.join(old[number].split())}  ->  {changed}"
+        new_line = " ".join(new[number].split()) if number < len(new) else ""
+        return f"{self.path}:{number + 1} [{self.kind}] {' '.join(old[number].split())}  ->  {new_line}"
 
 
 def draw(sources: Mapping[str, bytes], count: int, seed: int) -> list[Mutant]:
@@ -71,21 +71,21 @@ def draw(sources: Mapping[str, bytes], count: int, seed: int) -> list[Mutant]:
 
     Two versions of the code draw the same, but for what only one of them has.
     """
-    found = [mutant for path, source in sources.items() for mutant in mutants_of(path, source)]
-    found.sort(key=lambda each: hashlib.sha256(f"{seed} {each.key}".encode()).digest())
-    return list(islice((each for each in found if _is_another(sources[each.path], each)), count))
+    mutants = [mutant for path, source in sources.items() for mutant in mutants_of(path, source)]
+    mutants.sort(key=lambda each: hashlib.sha256(f"{seed} {each.key}".encode()).digest())
+    return list(islice((each for each in mutants if _is_another(sources[each.path], each)), count))
 
 
 def mutants_of(path: str, source: bytes) -> list[Mutant]:
     """All changes of a file; a few of them are no valid Python, or the same program."""
     text = _Text(source)
-    seen, found = Counter[tuple[str, ...]](), []
+    counts, mutants = Counter[tuple[str, ...]](), []
     for function, node in _nodes(ast.parse(source), []):
         for kind, span, new in _changes(node, text):
-            same = (function, kind, text.of(node))
-            found.append(Mutant(path, *same, seen[same], span, new))
-            seen[same] += 1
-    return found
+            place = (function, kind, text.of(node))
+            mutants.append(Mutant(path, *place, counts[place], span, new))
+            counts[place] += 1
+    return mutants
 
 
 class _Text:
@@ -93,7 +93,7 @@ class _Text:
 
     def __init__(self, source: bytes) -> None:
         self.source = source
-        self._starts = [0, *(found.end() for found in re.finditer(rb"\n", source))]
+        self._starts = [0, *(line_end.end() for line_end in re.finditer(rb"\n", source))]
 
     def span(self, node: Any) -> Span:
         starts = self._starts
@@ -108,8 +108,8 @@ class _Text:
 
     def operator(self, start: int, end: int, pattern: str) -> Span | None:
         """Where an operator stands between its operands."""
-        found = re.search(pattern.encode(), self.source[start:end])
-        return (start + found.start(), start + found.end()) if found else None
+        match = re.search(pattern.encode(), self.source[start:end])
+        return (start + match.start(), start + match.end()) if match else None
 
 
 def _nodes(node: ast.AST, scope: list[str]) -> Iterator[tuple[str, ast.AST]]:
@@ -179,8 +179,8 @@ def _operators(
 
 
 def _negation(test: ast.expr, text: _Text) -> Iterator[Change]:
-    swapped = isinstance(test, ast.Compare) and len(test.ops) == 1 and isinstance(test.ops[0], OPPOSITES)
-    if not swapped and not (isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not)):
+    has_opposite = isinstance(test, ast.Compare) and len(test.ops) == 1 and isinstance(test.ops[0], OPPOSITES)
+    if not has_opposite and not (isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not)):
         start, end = text.span(test)
         yield "negation", (start, end), f"not ({text.source[start:end].decode()})"
 

@@ -55,8 +55,8 @@ def pytest_collection_modifyitems(config: Any, items: list[Any]) -> None:
 
 def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("mutation: stopped"))
-    args = arguments()
-    files = tracked()
+    args = parse_arguments()
+    files = list_files()
     sources = {name: (TOP / name).read_bytes() for name in files if is_among(name, args.only)}
     if not sources:
         raise SystemExit(
@@ -74,28 +74,32 @@ def main() -> int:
     return 0
 
 
-def arguments() -> argparse.Namespace:
-    made = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
-    made.add_argument("--mutants", type=int, default=60, metavar="N", help="faults to draw (%(default)s)")
-    made.add_argument("--seed", type=int, default=1, help="equal ones draw equal faults (%(default)s)")
-    made.add_argument("--jobs", type=int, default=1, help="copies with a test run each (%(default)s)")
-    made.add_argument("--timeout", type=float, default=300, help="seconds of tests for a fault (%(default)s)")
-    made.add_argument(
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
+    parser.add_argument("--mutants", type=int, default=60, metavar="N", help="faults to draw (%(default)s)")
+    parser.add_argument("--seed", type=int, default=1, help="equal ones draw equal faults (%(default)s)")
+    parser.add_argument("--jobs", type=int, default=1, help="copies with a test run each (%(default)s)")
+    parser.add_argument(
+        "--timeout", type=float, default=300, help="seconds of tests for a fault (%(default)s)"
+    )
+    parser.add_argument(
         "--only", nargs="+", default=MODULES, metavar="PATH", help="modules, folders (%(default)s)"
     )
-    made.add_argument("--no-spark", action="store_true", help="only tests that use no Spark")
-    made.add_argument("--marks", default="not s3", help="tests to run, as for pytest -m (%(default)s)")
-    made.add_argument("--results", type=Path, default=TOP / "build" / "mutation.jsonl", help="(%(default)s)")
-    made.add_argument("--before", type=Path, help="results of another version, to compare what both drew")
-    made.add_argument("--list", action="store_true", help="print the faults, run nothing")
-    return made.parse_args()
+    parser.add_argument("--no-spark", action="store_true", help="only tests that use no Spark")
+    parser.add_argument("--marks", default="not s3", help="tests to run, as for pytest -m (%(default)s)")
+    parser.add_argument(
+        "--results", type=Path, default=TOP / "build" / "mutation.jsonl", help="(%(default)s)"
+    )
+    parser.add_argument("--before", type=Path, help="results of another version, to compare what both drew")
+    parser.add_argument("--list", action="store_true", help="print the faults, run nothing")
+    return parser.parse_args()
 
 
-def tracked() -> list[str]:
+def list_files() -> list[str]:
     """Files of the checkout, those not yet added included."""
     command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    listed = subprocess.run(command, cwd=TOP, check=True, capture_output=True, text=True).stdout
-    return sorted(name for name in listed.split("\0") if name and (TOP / name).is_file())
+    output = subprocess.run(command, cwd=TOP, check=True, capture_output=True, text=True).stdout
+    return sorted(name for name in output.split("\0") if name and (TOP / name).is_file())
 
 
 def is_among(name: str, paths: Iterable[str]) -> bool:
@@ -106,18 +110,18 @@ def is_among(name: str, paths: Iterable[str]) -> bool:
 
 def fingerprint(files: Iterable[str], terms: str) -> str:
     """Of all code and tests, and of which tests run: results of others say nothing of these."""
-    drawn = hashlib.sha256(terms.encode())
+    digest = hashlib.sha256(terms.encode())
     for name in files:
         if name.endswith((".py", ".cfg", ".conf")):
-            drawn.update(name.encode() + b"\0" + (TOP / name).read_bytes())
-    return drawn.hexdigest()[:16]
+            digest.update(name.encode() + b"\0" + (TOP / name).read_bytes())
+    return digest.hexdigest()[:16]
 
 
 def run_all(
     mutants: Sequence[Mutant], sources: Mapping[str, bytes], files: Sequence[str], args: argparse.Namespace
 ) -> list[Result]:
     """One result for each mutant, in their order; those already in the file are taken from it."""
-    known = {each["key"]: each for each in read(args.results) if each["code"] == args.code}
+    earlier_results = {each["key"]: each for each in read(args.results) if each["code"] == args.code}
     args.results.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(args.jobs) as pool:
         copies = [Copy(Path(folder, str(number)), files, args) for number in range(args.jobs)]
@@ -128,12 +132,12 @@ def run_all(
         def decide(mutant: Mutant) -> Result:
             copy = free.get()
             try:
-                return known.get(mutant.key) or copy.decide(mutant, sources[mutant.path])
+                return earlier_results.get(mutant.key) or copy.decide(mutant, sources[mutant.path])
             finally:
                 free.put(copy)
 
         try:
-            return record(pool.map(decide, mutants), len(mutants), known.keys(), args.results)
+            return record(pool.map(decide, mutants), len(mutants), earlier_results.keys(), args.results)
         except BaseException:  # tests have sessions of their own, which no Ctrl-C reaches
             for copy in copies:
                 copy.stop()
@@ -141,23 +145,23 @@ def run_all(
             raise
 
 
-def record(results: Iterable[Result], count: int, known: Set[str], path: Path) -> list[Result]:
+def record(results: Iterable[Result], count: int, known_keys: Set[str], path: Path) -> list[Result]:
     """All results, each written down and said as soon as it is there."""
-    made = []
+    all_results = []
     with path.open("a") as out:
         for number, result in enumerate(results, 1):
-            if result["key"] not in known:
+            if result["key"] not in known_keys:
                 print(json.dumps(result), file=out, flush=True)
-            made.append(result)
-            say(number, count, result)
-    return made
+            all_results.append(result)
+            print_result(number, count, result)
+    return all_results
 
 
 def read(path: Path) -> list[Result]:
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
-def say(number: int, count: int, result: Result) -> None:
+def print_result(number: int, count: int, result: Result) -> None:
     by = f" by {result['by']}" if result["by"] else ""
     print(f"{number}/{count} {result['outcome']} in {result['seconds']} s{by}: {result['diff']}", flush=True)
 
@@ -173,15 +177,15 @@ class Copy:
         self._environment = {**os.environ, "PYTHONPATH": str(folder)}
         self._broken: dict[str, bool] = {}
         self._writes = 0
-        self._running: subprocess.Popen[str] | None = None
+        self._test_run: subprocess.Popen[str] | None = None
         self._is_stopped = False
 
     def decide(self, mutant: Mutant, source: bytes) -> Result:
-        began = time.monotonic()
-        outcome, by = self._outcome(mutant, source, began + self._args.timeout)
+        start = time.monotonic()
+        outcome, by = self._outcome(mutant, source, start + self._args.timeout)
         return {
             "key": mutant.key, "path": mutant.path, "outcome": outcome, "by": by, "code": self._args.code,
-            "seconds": round(time.monotonic() - began), "diff": mutant.diff(source),
+            "seconds": round(time.monotonic() - start), "diff": mutant.diff(source),
         }  # fmt: skip
 
     def _outcome(self, mutant: Mutant, source: bytes, deadline: float) -> tuple[str, str]:
@@ -224,35 +228,35 @@ class Copy:
 
     def _run(self, tests: Sequence[str], limit_s: float) -> tuple[int | None, str]:
         """pytest's exit code, None where time ran out; and what failed, by its name without parameters."""
-        skipped = [
+        deselections = [
             f"--deselect={name}" for name, broken in self._broken.items() if broken and name not in tests
         ]
         # A test that hangs fails before the time of the fault is over; a flow that a fixture runs may take longer.
         hang = [f"--timeout={self._args.timeout / 2}", "-o", "timeout_func_only=true"]
         command = [
             sys.executable, "-m", "pytest", "-x", "-rfE", "--tb=no", "-p", "no:cacheprovider", "-p", "no:xdist",
-            "-p", "benchmarks.mutation", "-m", self._args.marks, *hang, *skipped, *tests,
+            "-p", "benchmarks.mutation", "-m", self._args.marks, *hang, *deselections, *tests,
         ]  # fmt: skip
         if self._is_stopped:
             raise KeyboardInterrupt
-        run = self._running = subprocess.Popen(
+        run = self._test_run = subprocess.Popen(
             command, cwd=self.folder, env=self._environment, start_new_session=True,
             stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
         )  # fmt: skip
         try:
-            said, _ = run.communicate(timeout=max(limit_s, 1))
+            output, _ = run.communicate(timeout=max(limit_s, 1))
         except subprocess.TimeoutExpired:
             return None, ""
         finally:
             end(run)
-        failed = FAILURE.search(said)
+        failed = FAILURE.search(output)
         return run.returncode, failed[1] if failed else ""
 
     def stop(self) -> None:
         """Ends the tests that run; no others begin."""
         self._is_stopped = True
-        if self._running and self._running.poll() is None:
-            self._running.send_signal(signal.SIGINT)
+        if self._test_run and self._test_run.poll() is None:
+            self._test_run.send_signal(signal.SIGINT)
 
 
 def end(run: subprocess.Popen[str]) -> None:
@@ -268,10 +272,10 @@ def end(run: subprocess.Popen[str]) -> None:
 
 def report(results: Sequence[Result]) -> None:
     outcomes = (KILLED, SURVIVED, UNDECIDED)
-    counted = Counter((result["path"], result["outcome"]) for result in results)
+    counts = Counter((result["path"], result["outcome"]) for result in results)
     print(f"\n{'module':<36}" + "".join(f"{outcome:>11}" for outcome in outcomes))
     for path in sorted({result["path"] for result in results}):
-        print(f"{path:<36}" + "".join(f"{counted[path, outcome]:>11}" for outcome in outcomes))
+        print(f"{path:<36}" + "".join(f"{counts[path, outcome]:>11}" for outcome in outcomes))
     total = Counter(result["outcome"] for result in results)
     print(f"{'all':<36}" + "".join(f"{total[outcome]:>11}" for outcome in outcomes))
     for outcome in outcomes[1:]:
@@ -280,16 +284,18 @@ def report(results: Sequence[Result]) -> None:
 
 def compare(before: Sequence[Result], now: Sequence[Result]) -> None:
     """Of what both versions drew: how many each killed, and which only one of them did."""
-    was = {result["key"]: result["outcome"] for result in before}
-    both = [result for result in now if result["key"] in was]
-    killed = [
-        sum(each == KILLED for each in (was[r["key"]] for r in both)),
+    outcomes_before = {result["key"]: result["outcome"] for result in before}
+    both = [result for result in now if result["key"] in outcomes_before]
+    killed_counts = [
+        sum(each == KILLED for each in (outcomes_before[r["key"]] for r in both)),
         sum(r["outcome"] == KILLED for r in both),
     ]
-    print(f"\n{len(both)} faults drawn by both versions; killed before {killed[0]}, now {killed[1]}")
+    print(
+        f"\n{len(both)} faults drawn by both versions; killed before {killed_counts[0]}, now {killed_counts[1]}"
+    )
     for result in both:
-        if (was[result["key"]] == KILLED) != (result["outcome"] == KILLED):
-            print(f"{was[result['key']]} before, {result['outcome']} now: {result['diff']}")
+        if (outcomes_before[result["key"]] == KILLED) != (result["outcome"] == KILLED):
+            print(f"{outcomes_before[result['key']]} before, {result['outcome']} now: {result['diff']}")
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ from pathlib import Path
 from statistics import median
 from types import ModuleType
 
-from stopwatch import Times, stopwatch, timed_functions
+from stopwatch import Times, stopwatch, time_functions
 
 ROWS, DAYS = 1_839, 5
 SEGUE = [sys.executable, "-m", "segue.command"]
@@ -61,7 +61,7 @@ def main() -> None:
 
 def _publish(folder: Path, rounds: int, times: Times) -> None:
     """The first two publications compile and warm up, and are not counted."""
-    from made_up import FIRST, made_up_sessions
+    from made_up import FIRST, generate_sessions
 
     from jobs.job import Job
 
@@ -70,10 +70,10 @@ def _publish(folder: Path, rounds: int, times: Times) -> None:
     for turn in range(2 + rounds if rounds else 1):
         job = Job("overhead", str(folder / "root"), f"run-{turn}", say=lambda text: None)
         job.tune(ROWS)
-        rows = made_up_sessions(job.spark, ROWS, DAYS, str(folder / f"rows-{turn}"))
+        rows = generate_sessions(job.spark, ROWS, DAYS, str(folder / f"rows-{turn}"))
         batch = job.batch("sessions", days, deterministic=False, parameters={"turn": turn})
-        counted = times if turn > 1 else warm
-        with timed_functions(_phases(), counted), stopwatch(counted, "whole"):
+        round_times = times if turn > 1 else warm
+        with time_functions(_phases(), round_times), stopwatch(round_times, "whole"):
             job.publish(batch, rows.where(f"ms_played >= {turn}"))
 
 
@@ -98,19 +98,19 @@ def _session(folder: Path, rounds: int, times: Times) -> None:
 
     if not archive().exists():
         make_archive()
-    aside = archive().with_suffix(".aside")
+    archive_aside = archive().with_suffix(".aside")
     for turn in range(rounds):
         for label in ("first publication, class data archived", "first publication, none archived"):
             if "none" in label:
-                archive().rename(aside)
+                archive().rename(archive_aside)
             try:
                 with stopwatch(times, label):
                     _run(
                         [sys.executable, __file__, "--first-publication", str(folder / f"{turn}-{label[19]}")]
                     )
             finally:
-                if aside.exists():
-                    aside.rename(archive())
+                if archive_aside.exists():
+                    archive_aside.rename(archive())
 
 
 def _night(folder: Path, rounds: int, times: Times) -> None:
@@ -141,9 +141,11 @@ def _demo(folder: Path, rounds: int, times: Times) -> None:
 
 
 def _run(command: list[str]) -> None:
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise SystemExit(f"{' '.join(command)} ended with {done.returncode}\n{done.stdout}\n{done.stderr}")
+    process = subprocess.run(command, capture_output=True, text=True, check=False)
+    if process.returncode:
+        raise SystemExit(
+            f"{' '.join(command)} ended with {process.returncode}\n{process.stdout}\n{process.stderr}"
+        )
 
 
 if __name__ == "__main__":

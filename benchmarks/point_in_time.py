@@ -54,7 +54,7 @@ Run = Callable[[], float]
 
 
 def main() -> None:
-    args = _arguments()
+    args = _parse_arguments()
     settings = SETTINGS | ({"spark.driver.memory": "2g"} if args.large else {})
     with tempfile.TemporaryDirectory(dir=args.folder) as folder:
         spark = _session(settings)
@@ -65,7 +65,7 @@ def main() -> None:
         spark.stop()
 
 
-def _arguments() -> argparse.Namespace:
+def _parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -136,8 +136,8 @@ class Peer:
 
 def _peer(args: argparse.Namespace, settings: dict[str, str], folder: str) -> Peer | None:
     peer = Peer(args.feast_python, settings, folder, args.feast_timeout) if args.feast_python else None
-    held = {"pyspark": version("pyspark"), "cores": os.cpu_count(), "load": os.getloadavg()}
-    print({**held, "peer": peer.versions if peer else None})
+    versions = {"pyspark": version("pyspark"), "cores": os.cpu_count(), "load": os.getloadavg()}
+    print({**versions, "peer": peer.versions if peer else None})
     return peer
 
 
@@ -158,7 +158,7 @@ class Bench:
         users = size // DAYS
         path = self.folder / f"rows-{users}-{hot}"
         if not path.exists():
-            at = _hot(size, hot, f"(id div {users} + 1) * 86400000000")
+            at = _micros_of_hot_key(size, hot, f"(id div {users} + 1) * 86400000000")
             self._write(size, hot, users, f"id % {users}", at, "feature_at", COLUMNS, path)
         return str(path)
 
@@ -166,7 +166,7 @@ class Bench:
         users, size = int(users * self.args.scale), int(size * self.args.scale)
         path = self.folder / f"labels-{users}-{size}-{hot}"
         if not path.exists():
-            at = _hot(size, hot, f"pmod(xxhash64(id, 1), {SPAN})")
+            at = _micros_of_hot_key(size, hot, f"pmod(xxhash64(id, 1), {SPAN})")
             self._write(size, hot, users, f"pmod(xxhash64(id), {users})", at, "label_at", (), path)
         return str(path)
 
@@ -183,7 +183,7 @@ class Bench:
     ) -> None:
         from pyspark.sql import functions as F
 
-        made = self.spark.range(size).select(
+        rows = self.spark.range(size).select(
             *([] if columns else [F.col("id").alias("label_id")]),
             F.expr(f"if(id < {int(size * hot)}, 0, {user})").alias("user_id"),
             F.expr(f"timestamp_micros({_micros(FIRST)} + {at})").alias(name),
@@ -193,29 +193,29 @@ class Bench:
             ],
         )
         if columns:
-            made = made.withColumn("ds", F.date_sub(F.to_date(name), 1))
-        made.write.parquet(str(path))
+            rows = rows.withColumn("ds", F.date_sub(F.to_date(name), 1))
+        rows.write.parquet(str(path))
 
     # --- runs
 
     def ours(self, labels: str, rows: str, daily: bool = False, tables: int = 1) -> DataFrame:
         read = self.spark.read.parquet
         days = tuple(_published_day(n) for n in range(DAYS)) if daily else None
-        held = [
+        tables_of_labels = [
             FeatureTable(f"t{n}", read(rows), ("user_id",), COLUMNS, published_days=days)
             for n in range(tables)
         ]
-        return point_in_time_join(read(labels), held)
+        return point_in_time_join(read(labels), tables_of_labels)
 
-    def timed(self, **how: Any) -> Run:
+    def time_ours(self, **options: Any) -> Run:
         def run() -> float:
-            started = time.perf_counter()
-            self.ours(**how).write.format("noop").mode("overwrite").save()
-            return time.perf_counter() - started
+            start = time.perf_counter()
+            self.ours(**options).write.format("noop").mode("overwrite").save()
+            return time.perf_counter() - start
 
         return run
 
-    def peers(self, what: str, labels: str, rows: str) -> Run:
+    def time_peer(self, what: str, labels: str, rows: str) -> Run:
         def run() -> float:
             answer = self._ask(what, labels, rows, [])
             return answer["seconds"] if answer else float("inf")
@@ -228,14 +228,14 @@ class Bench:
 
     def against_peers(self, labels: str, rows: str, ours: dict[str, dict[str, Any]]) -> None:
         """Checksums first; then ours and theirs in turns."""
-        sums = {name: self._sums(self.ours(labels, rows, **how)) for name, how in ours.items()}
-        runs = {name: self.timed(labels=labels, rows=rows, **how) for name, how in ours.items()}
+        sums = {name: self._sums(self.ours(labels, rows, **options)) for name, options in ours.items()}
+        runs = {name: self.time_ours(labels=labels, rows=rows, **options) for name, options in ours.items()}
         for what in ("feast", "duckdb") if self.peer else ():
             if not self.peer.versions[what]:
                 continue
             answer = self._ask(what, labels, rows, CHECK)
             sums |= {what: answer["result"]} if answer else {}
-            runs |= {what: self.peers(what, labels, rows)} if answer else {what: lambda: float("inf")}
+            runs |= {what: self.time_peer(what, labels, rows)} if answer else {what: lambda: float("inf")}
         assert len({tuple(each) for each in sums.values()}) == 1, f"not the same rows: {sums}"
         print(f"  same rows: {', '.join(sums)}; {int(next(iter(sums.values()))[0]):,} labels", flush=True)
         self.take_turns(runs)
@@ -271,7 +271,7 @@ class Bench:
         sys.stdout.flush()
 
 
-def _hot(size: int, hot: float, otherwise: str) -> str:
+def _micros_of_hot_key(size: int, hot: float, otherwise: str) -> str:
     """Microseconds after the first midnight: of user 0 evenly over all days, no two the same."""
     return f"if(id < {int(size * hot)}, id * {SPAN // max(1, int(size * hot))} + 1, {otherwise})"
 
@@ -305,14 +305,16 @@ def eight(bench: Bench) -> None:
     rows, labels = bench.rows(120_000), bench.labels(120_000, 300_000)
     for daily in (True, False):
         name = "by day" if daily else "as of"
-        runs = {f"{n} {name}": bench.timed(labels=labels, rows=rows, daily=daily, tables=n) for n in (1, 8)}
+        runs = {
+            f"{n} {name}": bench.time_ours(labels=labels, rows=rows, daily=daily, tables=n) for n in (1, 8)
+        }
         bench.take_turns(runs)
 
 
 def half(bench: Bench) -> None:
     """As many rows and labels, half of both one user's, beside the even ones."""
     runs = {
-        name: bench.timed(labels=bench.labels(120_000, 300_000, share), rows=bench.rows(120_000, share))
+        name: bench.time_ours(labels=bench.labels(120_000, 300_000, share), rows=bench.rows(120_000, share))
         for name, share in (("even", 0.0), ("half on one key", 0.5))
     }
     bench.take_turns(runs)
@@ -323,7 +325,7 @@ def large(bench: Bench) -> None:
     rows, labels = bench.rows(1_000_000), bench.labels(1_000_000, 3_000_000)
     bench.take_turns(
         {
-            name: bench.timed(labels=labels, rows=rows, daily=daily)
+            name: bench.time_ours(labels=labels, rows=rows, daily=daily)
             for name, daily in (("by day", True), ("as of", False))
         }
     )

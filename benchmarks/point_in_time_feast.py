@@ -15,7 +15,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-KEPT = 10_000  # days: longer than any history here, so that neither side drops a row for its age
+TTL_DAYS = 10_000  # days: longer than any history here, so that neither side drops a row for its age
 
 
 def main() -> None:
@@ -30,10 +30,10 @@ def main() -> None:
     for line in sys.stdin:
         order = json.loads(line)
         run = {"feast": _feast, "duckdb": _duckdb}[order["what"]]
-        started = time.perf_counter()
+        start = time.perf_counter()
         result = run(folder, settings, order)
         print(
-            json.dumps({"seconds": time.perf_counter() - started, "result": result}), file=answers, flush=True
+            json.dumps({"seconds": time.perf_counter() - start, "result": result}), file=answers, flush=True
         )
 
 
@@ -85,7 +85,7 @@ def _store(folder: Path, settings: dict[str, str], order: dict[str, Any]) -> Any
     view = FeatureView(
         name="user_daily",
         entities=[user],
-        ttl=timedelta(days=KEPT),
+        ttl=timedelta(days=TTL_DAYS),
         schema=[Field(name=column, dtype=Float64) for column in order["columns"]],
         online=False,
         source=source,
@@ -101,7 +101,7 @@ def _duckdb(folder: Path, settings: dict[str, str], order: dict[str, Any]) -> li
     base = duckdb.connect(config={"threads": 2})
     base.execute("SET TimeZone = 'UTC'")
     columns = ", ".join(f"r.{column}" for column in order["columns"])
-    joined = (
+    query = (
         f"SELECT l.*, {columns} FROM read_parquet('{order['labels']}/*.parquet') l "
         f"ASOF LEFT JOIN read_parquet('{order['rows']}/*.parquet') r "
         "ON l.user_id = r.user_id AND l.label_at >= r.feature_at"
@@ -109,9 +109,9 @@ def _duckdb(folder: Path, settings: dict[str, str], order: dict[str, Any]) -> li
     if order["check"]:
         return [
             float(value)
-            for value in base.execute(f"SELECT {', '.join(order['check'])} FROM ({joined})").fetchone()
+            for value in base.execute(f"SELECT {', '.join(order['check'])} FROM ({query})").fetchone()
         ]
-    base.execute(f"CREATE TEMP TABLE joined AS {joined}")
+    base.execute(f"CREATE TEMP TABLE joined AS {query}")
     return None
 
 

@@ -23,8 +23,8 @@ from statistics import median
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-from made_up import FIRST, made_up_sessions
-from stopwatch import Times, stopwatch, timed_functions
+from made_up import FIRST, generate_sessions
+from stopwatch import Times, stopwatch, time_functions
 
 import jobs.job as job_module
 from expectations.profile import profile_days
@@ -51,22 +51,22 @@ def main() -> None:
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         spark = open_session("publishing", Path(folder, "spark.log"))
-        rows = made_up_sessions(spark, args.rows, args.days, f"{folder}/rows")
+        rows = generate_sessions(spark, args.rows, args.days, f"{folder}/rows")
         times: Times = defaultdict(list)
         for turn in range(-1, args.rounds):  # the first warms up, and does not count
-            _round(spark, rows, folder, {} if turn < 0 else times)
+            _run_round(spark, rows, folder, {} if turn < 0 else times)
             print(f"  round {turn + 1} of {args.rounds} done", file=sys.stderr)
-        _releases(folder, args.releases, times)
+        _time_releases(folder, args.releases, times)
     _print(args, times)
 
 
-def _round(spark: SparkSession, rows: DataFrame, folder: str, times: Times) -> None:
-    _plain(rows, f"{folder}/plain", times, "plain Delta write")
+def _run_round(spark: SparkSession, rows: DataFrame, folder: str, times: Times) -> None:
+    _write_plain(rows, f"{folder}/plain", times, "plain Delta write")
     root = f"{folder}/root"
     job = Job("benchmark", root, "run-benchmark", say=lambda text: None)
     days = [FIRST + timedelta(days=n) for n in range(rows.select("ds").distinct().count())]
     batch = job.batch("sessions", days, deterministic=False)
-    _plain(
+    _write_plain(
         staging._cluster_by_bucket(rows, batch), f"{folder}/laid-out", times, "plain Delta write, laid out"
     )
     with stopwatch(times, "stage"):
@@ -79,15 +79,15 @@ def _round(spark: SparkSession, rows: DataFrame, folder: str, times: Times) -> N
         "audit: keys and content hash": (protocol, "profile"),
         "commit": (job_module, "commit"),
     }
-    with timed_functions(parts, times), stopwatch(times, "whole publication"):
+    with time_functions(parts, times), stopwatch(times, "whole publication"):
         job.publish(job.batch("sessions", days, deterministic=False), rows)
     with stopwatch(times, "rerun with nothing to do"):
-        again = Job("benchmark", root, "run-again", say=lambda text: None)
-        assert again.publish(again.batch("sessions", days, deterministic=False), rows).kind == "unchanged"
+        rerun = Job("benchmark", root, "run-again", say=lambda text: None)
+        assert rerun.publish(rerun.batch("sessions", days, deterministic=False), rows).kind == "unchanged"
     shutil.rmtree(root)
 
 
-def _plain(rows: DataFrame, path: str, times: Times, name: str) -> None:
+def _write_plain(rows: DataFrame, path: str, times: Times, name: str) -> None:
     from pyspark.sql import functions as F
 
     columns = [name for name in rows.columns if name != "available_at"]
@@ -98,10 +98,10 @@ def _plain(rows: DataFrame, path: str, times: Times, name: str) -> None:
     shutil.rmtree(path)
 
 
-def _releases(folder: str, count: int, times: Times) -> None:
+def _time_releases(folder: str, count: int, times: Times) -> None:
     """The commands, as a person calls them, where many releases were made."""
     root = f"{folder}/many"
-    shutil.copytree(_one_table(folder), f"{root}/tables/sessions")
+    shutil.copytree(_create_table(folder), f"{root}/tables/sessions")
     for n in range(count):
         append_release(root, FIRST + timedelta(days=n // 3), {"sessions": TableVersion(0, 0, "0" * 16)})
     oldest = list_releases(root)[-1].release_id
@@ -113,7 +113,7 @@ def _releases(folder: str, count: int, times: Times) -> None:
             oldest = list_releases(root)[1].release_id
 
 
-def _one_table(folder: str) -> str:
+def _create_table(folder: str) -> str:
     from jobs.publishing.warehouse import Warehouse
 
     warehouse = Warehouse(f"{folder}/one")
@@ -126,14 +126,14 @@ def _print(args: argparse.Namespace, times: Times) -> None:
     print(
         f"\n{args.rows:,} rows, {args.days} days, {os.cpu_count()} cores, {packages}; medians of {args.rounds}\n"
     )
-    middle = {name: median(seconds) for name, seconds in times.items()}
+    medians = {name: median(seconds) for name, seconds in times.items()}
     for name, seconds in times.items():
-        print(f"  {name:<34}{middle[name]:>8.2f} s   ({', '.join(f'{each:.2f}' for each in seconds)})")
-    ours = middle["stage"] + middle["content hash"] + middle["commit"]
+        print(f"  {name:<34}{medians[name]:>8.2f} s   ({', '.join(f'{each:.2f}' for each in seconds)})")
+    ours = medians["stage"] + medians["content hash"] + medians["commit"]
     for peer in ("plain Delta write", "plain Delta write, laid out"):
-        print(f"\n  stage + content hash + commit / {peer}: {ours / middle[peer]:.2f}")
-    audit = middle["audit: expectations"] + middle["audit: keys and content hash"]
-    print(f"  the whole audit / plain Delta write: {audit / middle['plain Delta write']:.2f}")
+        print(f"\n  stage + content hash + commit / {peer}: {ours / medians[peer]:.2f}")
+    audit = medians["audit: expectations"] + medians["audit: keys and content hash"]
+    print(f"  the whole audit / plain Delta write: {audit / medians['plain Delta write']:.2f}")
 
 
 if __name__ == "__main__":

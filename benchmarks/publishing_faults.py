@@ -29,17 +29,17 @@ BATCHES = 3  # of each run; the kill hits one of them
 
 
 def main() -> int:
-    args = arguments()
-    drawn = random.Random(args.seed)
+    args = parse_arguments()
+    rng = random.Random(args.seed)
     with tempfile.TemporaryDirectory() as folder:
-        chain = Chain(Path(folder, "root"), *templates(Path(folder), args.replayed))
-        took = chain.undisturbed(BATCHES)
-        print(f"seed {args.seed}; {BATCHES} batches take {took:.2f} s undisturbed", flush=True)
-        began, hits = time.monotonic(), Counter[str]()
+        chain = Chain(Path(folder, "root"), *template_options(Path(folder), args.replayed))
+        seconds = chain.undisturbed(BATCHES)
+        print(f"seed {args.seed}; {BATCHES} batches take {seconds:.2f} s undisturbed", flush=True)
+        start, hits = time.monotonic(), Counter[str]()
         while hits.total() - hits["done"] < args.kills:
-            hits[one(chain, drawn, took, args.replayed, hits.total() + 1)] += 1
+            hits[kill_one(chain, rng, seconds, args.replayed, hits.total() + 1)] += 1
         chain.undisturbed(BATCHES)
-        minutes = (time.monotonic() - began) / 60
+        minutes = (time.monotonic() - start) / 60
     print(
         f"{args.kills} kills in {minutes:.1f} min: {hits['before']} before the commit of the batch in flight, "
         f"{hits['after']} after it; {hits['done']} runs were done before their kill. "
@@ -48,30 +48,32 @@ def main() -> int:
     return 0
 
 
-def arguments() -> argparse.Namespace:
-    made = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
-    made.add_argument("--kills", type=int, default=100, help="runs that are to be killed (%(default)s)")
-    made.add_argument("--seed", type=int, default=1, help="of the moments and victims (%(default)s)")
-    made.add_argument(
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
+    parser.add_argument("--kills", type=int, default=100, help="runs that are to be killed (%(default)s)")
+    parser.add_argument("--seed", type=int, default=1, help="of the moments and victims (%(default)s)")
+    parser.add_argument(
         "--replayed", action="store_true", help="without Spark: reserve, record, commit and clean-up only"
     )
-    return made.parse_args()
+    return parser.parse_args()
 
 
-def templates(folder: Path, replayed: bool) -> list[str]:
+def template_options(folder: Path, replayed: bool) -> list[str]:
     """Options of the driver: none, or where every offer is staged already."""
     if not replayed:
         return []
     return ["--templates", str(save_templates(folder / "templates", OFFERS))]
 
 
-def one(chain: Chain, drawn: random.Random, took: float, replayed: bool, number: int) -> str:
+def kill_one(chain: Chain, rng: random.Random, seconds: float, replayed: bool, number: int) -> str:
     """Kills one run, prints a line, and says on which side of the commit the kill fell."""
-    delay = drawn.uniform(0, took)
-    victim = "group" if replayed or drawn.random() < 0.8 else "python"
-    killed = chain.killed_after(delay, BATCHES, victim)
-    hit = ("after" if chain.landed else "before") if killed else "done"
-    where = f"batch {chain.reported} in flight, kill {hit} its commit" if killed else "done before its kill"
+    delay = rng.uniform(0, seconds)
+    victim = "group" if replayed or rng.random() < 0.8 else "python"
+    is_killed = chain.killed_after(delay, BATCHES, victim)
+    hit = ("after" if chain.landed else "before") if is_killed else "done"
+    where = (
+        f"batch {chain.reported} in flight, kill {hit} its commit" if is_killed else "done before its kill"
+    )
     print(f"{number:4} {victim:<6} at {delay:6.2f} s  {where}; invariants hold", flush=True)
     return hit
 

@@ -14,17 +14,17 @@ Times = dict[str, list[float]]
 @contextmanager
 def stopwatch(times: Times, label: str) -> Iterator[None]:
     """Adds the seconds of the block, if it ends well."""
-    started = time.perf_counter()
+    start = time.perf_counter()
     yield
-    times.setdefault(label, []).append(time.perf_counter() - started)
+    times.setdefault(label, []).append(time.perf_counter() - start)
 
 
 @contextmanager
-def timed_functions(parts: Mapping[str, tuple[ModuleType, str]], times: Times) -> Iterator[None]:
+def time_functions(parts: Mapping[str, tuple[ModuleType, str]], times: Times) -> Iterator[None]:
     """Adds the seconds of every call of a module's functions, by label, until the block ends."""
     originals = {label: getattr(module, name) for label, (module, name) in parts.items()}
     for label, (module, name) in parts.items():
-        setattr(module, name, _timed(originals[label], times, label))
+        setattr(module, name, _add_stopwatch(originals[label], times, label))
     try:
         yield
     finally:
@@ -32,9 +32,9 @@ def timed_functions(parts: Mapping[str, tuple[ModuleType, str]], times: Times) -
             setattr(module, name, originals[label])
 
 
-def _timed(function: Callable[..., Any], times: Times, label: str) -> Callable[..., Any]:
-    def timed(*args: Any, **kwargs: Any) -> Any:
+def _add_stopwatch(function: Callable[..., Any], times: Times, label: str) -> Callable[..., Any]:
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
         with stopwatch(times, label):
             return function(*args, **kwargs)
 
-    return timed
+    return wrapper

@@ -19,27 +19,27 @@ def touching(module: str, top: Path, no_spark: bool) -> list[str]:
     """Test files from whose imports `module` is reached: without Spark first, then by the number of imports."""
     distances = {test: distance for test in _tests(top) if (distance := _distances(top, test).get(module))}
     costly = {test: _is_costly(top, test) for test in distances}
-    asked = [test for test in distances if not (no_spark and costly[test])]
-    return sorted(asked, key=lambda test: (costly[test], distances[test], test))
+    tests = [test for test in distances if not (no_spark and costly[test])]
+    return sorted(tests, key=lambda test: (costly[test], distances[test], test))
 
 
 def _tests(top: Path) -> list[str]:
-    found = sorted(str(path.relative_to(top)) for path in (top / "tests").rglob("test_*.py"))
-    return [test for test in found if test != LEFT_OUT]
+    tests = sorted(str(path.relative_to(top)) for path in (top / "tests").rglob("test_*.py"))
+    return [test for test in tests if test != LEFT_OUT]
 
 
 @cache
 def _distances(top: Path, test: str) -> dict[str, int]:
     """How many imports lead from a test file, or its conftest, to each module."""
-    graph, reached = _graph(top), {test: 0}
+    graph, distances = _graph(top), {test: 0}
     ahead = deque([test])
     while ahead:
         here = ahead.popleft()
         for there in graph.get(here, ()):
-            if there not in reached:
-                reached[there] = reached[here] + 1
+            if there not in distances:
+                distances[there] = distances[here] + 1
                 ahead.append(there)
-    return reached
+    return distances
 
 
 @cache
@@ -50,10 +50,12 @@ def _graph(top: Path) -> dict[str, set[str]]:
     graph: dict[str, set[str]] = {}
     for path in paths:
         here, tree = str(path.relative_to(top)), ast.parse(path.read_bytes())
-        graph[here] = {file for name in _imported(tree) for file in _loaded(name, files)}
-        named = {file for text in _strings(tree) for file in _loaded(text, files) if text in files}
-        named |= {str(Path(here).parent / text) for text in _strings(tree)} & set(files.values())
-        graph[here + NAMES if path.name == "__init__.py" else here] = graph[here] | named
+        graph[here] = {file for name in _list_imports(tree) for file in _find_files(name, files)}
+        named_files = {
+            file for text in _list_strings(tree) for file in _find_files(text, files) if text in files
+        }
+        named_files |= {str(Path(here).parent / text) for text in _list_strings(tree)} & set(files.values())
+        graph[here + NAMES if path.name == "__init__.py" else here] = graph[here] | named_files
         if path.name.startswith("test_"):
             conftest = str(Path(here).with_name("conftest.py"))
             graph[here] |= {conftest} if (top / conftest).exists() else set()
@@ -66,7 +68,7 @@ def _name(path: Path) -> str:
     return ".".join(part for part in parts[parts[0] == "tests" :] if part != "__init__")
 
 
-def _imported(tree: ast.Module) -> Iterator[str]:
+def _list_imports(tree: ast.Module) -> Iterator[str]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -74,7 +76,7 @@ def _imported(tree: ast.Module) -> Iterator[str]:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-def _loaded(name: str, files: dict[str, str]) -> Iterator[str]:
+def _find_files(name: str, files: dict[str, str]) -> Iterator[str]:
     """The files of a dotted name: its packages, the module, and the names of a package if it is none."""
     parts = name.split(".")
     for count in range(1, len(parts) + 1):
@@ -85,7 +87,7 @@ def _loaded(name: str, files: dict[str, str]) -> Iterator[str]:
             yield files[".".join(parts[: count - 1])] + NAMES
 
 
-def _strings(tree: ast.Module) -> Iterator[str]:
+def _list_strings(tree: ast.Module) -> Iterator[str]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
             yield node.value

@@ -23,7 +23,7 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
 
-from made_up import made_up_sessions
+from made_up import generate_sessions
 
 from jobs import build_features
 from jobs.job import Job
@@ -61,7 +61,7 @@ def _history(spark: SparkSession, args: argparse.Namespace, folder: str) -> None
     """The last day, after as many days as each case has."""
     roots = {}
     for days in (SHORT, LONG):
-        rows = _plays(spark, args, days, folder)
+        rows = _generate_plays(spark, args, days, folder)
         roots[days] = f"{folder}/history-{days}"
         _publish(roots[days], rows, _calendar(days)[:-1])
         _build(roots[days], _calendar(days)[-2])  # all partials, and the features of one day
@@ -70,16 +70,16 @@ def _history(spark: SparkSession, args: argparse.Namespace, folder: str) -> None
     for turn in range(-1, args.rounds):  # the first warms up, and does not count
         for days, root in roots.items():
             copy = shutil.copytree(root, f"{folder}/turn")
-            took = _build(copy, LAST)
+            elapsed = _build(copy, LAST)
             if turn >= 0:
-                seconds[days].append(took)
+                seconds[days].append(elapsed)
             shutil.rmtree(copy)
         print(f"  round {turn + 1} of {args.rounds} done", file=sys.stderr)
     _say(f"a day's features after {LONG} days against after {SHORT}", seconds[LONG], seconds[SHORT])
 
 
 def _backfill(spark: SparkSession, args: argparse.Namespace, folder: str) -> None:
-    rows = _plays(spark, args, BACKFILL, folder)
+    rows = _generate_plays(spark, args, BACKFILL, folder)
     one, many, daily = f"{folder}/at-once", f"{folder}/daily", []
     _publish(one, rows, _calendar(BACKFILL))
     for day in _calendar(BACKFILL):
@@ -90,9 +90,11 @@ def _backfill(spark: SparkSession, args: argparse.Namespace, folder: str) -> Non
     _say(f"{BACKFILL} daily runs against one backfill of {BACKFILL} days", [sum(daily)], at_once)
 
 
-def _plays(spark: SparkSession, args: argparse.Namespace, days: int, folder: str) -> DataFrame:
+def _generate_plays(spark: SparkSession, args: argparse.Namespace, days: int, folder: str) -> DataFrame:
     first = _calendar(days)[0]
-    return made_up_sessions(spark, days * args.plays_a_day, days, f"{folder}/plays-{days}", args.users, first)
+    return generate_sessions(
+        spark, days * args.plays_a_day, days, f"{folder}/plays-{days}", args.users, first
+    )
 
 
 def _calendar(days: int) -> list[date]:
@@ -107,9 +109,9 @@ def _publish(root: str, rows: DataFrame, days: Sequence[date]) -> None:
 
 
 def _build(root: str, day: date | None = None) -> float:
-    started = time.perf_counter()
+    start = time.perf_counter()
     build_features.main(["build-user-features", "--root", root, *(["--day", str(day)] if day else [])])
-    return time.perf_counter() - started
+    return time.perf_counter() - start
 
 
 def _check_same(root: str, other: str) -> None:

@@ -13,52 +13,52 @@ SEEDS = st.integers(0, 2**32 - 1)
 QUICK = settings(max_examples=40, deadline=None)
 
 
-def space(seed: int, rows: int, dimensions: int):
+def random_vectors(seed: int, rows: int, dimensions: int):
     return np.random.default_rng(seed).normal(size=(rows, dimensions)).astype(np.float32)
 
 
-def orthogonal(seed: int, dimensions: int):
-    made, _ = np.linalg.qr(np.random.default_rng(seed).normal(size=(dimensions, dimensions)))
-    return made
+def random_rotation(seed: int, dimensions: int):
+    basis, _ = np.linalg.qr(np.random.default_rng(seed).normal(size=(dimensions, dimensions)))
+    return basis
 
 
-def misfit(by, new, old) -> float:
+def misfit(rotation, new, old) -> float:
     """The definition, row by row: squared distance of the rotated unit rows to the unit rows."""
-    found = 0.0
+    total = 0.0
     for n, o in zip(new.astype(float), old.astype(float), strict=True):
-        apart = (n / np.linalg.norm(n)) @ by - o / np.linalg.norm(o)
-        found += float(apart @ apart)
-    return found
+        difference = (n / np.linalg.norm(n)) @ rotation - o / np.linalg.norm(o)
+        total += float(difference @ difference)
+    return total
 
 
 @given(SEEDS, st.integers(1, 8), st.integers(0, 12), SEEDS)
 @QUICK
-def test_a_rotated_space_is_rotated_back(seed, dimensions, more, other):
-    old, by = space(seed, dimensions + more, dimensions), orthogonal(other, dimensions)
+def test_fit_rotation_recovers_a_rotation(seed, dimensions, more, other):
+    old, rotation = random_vectors(seed, dimensions + more, dimensions), random_rotation(other, dimensions)
     lengths = np.random.default_rng(seed).uniform(0.1, 30, (len(old), 1))
-    new = (old * lengths) @ by.T
-    assert np.abs(fit_rotation(new.astype(np.float32), old) - by).max() < 1e-3
+    new = (old * lengths) @ rotation.T
+    assert np.abs(fit_rotation(new.astype(np.float32), old) - rotation).max() < 1e-3
 
 
 @given(SEEDS, st.integers(1, 6), st.integers(0, 12))
 @QUICK
-def test_the_result_is_orthogonal_and_none_is_nearer(seed, dimensions, more):
+def test_fit_rotation_is_orthogonal_and_of_least_misfit(seed, dimensions, more):
     rows = dimensions + more
-    new, old = space(seed, rows, dimensions), space(seed + 1, rows, dimensions)
-    by = fit_rotation(new, old)
-    assert by.dtype == np.float64
-    assert np.abs(by @ by.T - np.eye(dimensions)).max() < 1e-12
-    best = misfit(by, new, old)
+    new, old = random_vectors(seed, rows, dimensions), random_vectors(seed + 1, rows, dimensions)
+    rotation = fit_rotation(new, old)
+    assert rotation.dtype == np.float64
+    assert np.abs(rotation @ rotation.T - np.eye(dimensions)).max() < 1e-12
+    best = misfit(rotation, new, old)
     for n in range(20):
-        assert best <= misfit(orthogonal(n, dimensions), new, old) + 1e-9
-        near, _ = np.linalg.qr(by + 1e-3 * orthogonal(n, dimensions))
-        near = near * np.sign((near * by).sum(axis=0))
-        assert best <= misfit(near, new, old) + 1e-9
+        assert best <= misfit(random_rotation(n, dimensions), new, old) + 1e-9
+        neighbour, _ = np.linalg.qr(rotation + 1e-3 * random_rotation(n, dimensions))
+        neighbour = neighbour * np.sign((neighbour * rotation).sum(axis=0))
+        assert best <= misfit(neighbour, new, old) + 1e-9
 
 
 @pytest.mark.parametrize(("rows", "fails"), [(3, True), (4, False), (5, False)])
-def test_as_many_rows_as_dimensions_are_enough(rows, fails):
-    new, old = space(1, rows, 4), space(2, rows, 4)
+def test_fit_rotation_needs_as_many_tracks_as_dimensions(rows, fails):
+    new, old = random_vectors(1, rows, 4), random_vectors(2, rows, 4)
     if fails:
         with pytest.raises(AlignmentError, match=f"4 dimensions cannot be fitted to {rows} tracks"):
             fit_rotation(new, old)
@@ -67,13 +67,13 @@ def test_as_many_rows_as_dimensions_are_enough(rows, fails):
 
 
 @pytest.mark.parametrize("missing", ["new", "old"])
-def test_rows_without_direction_do_not_count(missing):
-    new, old = space(1, 5, 4), space(2, 5, 4)
-    emptied = {"new": new, "old": old}[missing]
-    emptied[0] = 0
-    by = fit_rotation(new, old)
-    assert np.allclose(by, fit_rotation(new[1:], old[1:]), atol=1e-12)
-    emptied[1] = 0
+def test_fit_rotation_ignores_vectors_of_zeros(missing):
+    new, old = random_vectors(1, 5, 4), random_vectors(2, 5, 4)
+    vectors = {"new": new, "old": old}[missing]
+    vectors[0] = 0
+    rotation = fit_rotation(new, old)
+    assert np.allclose(rotation, fit_rotation(new[1:], old[1:]), atol=1e-12)
+    vectors[1] = 0
     with pytest.raises(AlignmentError, match="to 3 tracks"):
         fit_rotation(new, old)
 
@@ -88,9 +88,9 @@ def test_rows_without_direction_do_not_count(missing):
         (lambda new, old: select_anchors(np.ones(3, int), np.ones(2, int)), "supports must match"),
     ],
 )
-def test_what_does_not_match_is_refused(spoil, complaint):
+def test_fit_rotation_and_select_anchors_refuse_inputs_that_do_not_match(spoil, complaint):
     with pytest.raises(AlignmentError, match=complaint):
-        spoil(space(1, 9, 4), space(2, 9, 4))
+        spoil(random_vectors(1, 9, 4), random_vectors(2, 9, 4))
 
 
 SUPPORTS = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), max_size=12)
@@ -98,7 +98,7 @@ SUPPORTS = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), max_size=12
 
 @given(SUPPORTS, st.integers(0, 14))
 @QUICK
-def test_anchors_are_those_with_most_plays_in_both(supports, most):
+def test_select_anchors_takes_tracks_with_most_plays_in_both(supports, most):
     new, old = (np.array([pair[side] for pair in supports], np.int64) for side in (0, 1))
-    ranked = sorted((-min(pair), row) for row, pair in enumerate(supports) if min(pair) > 0)
-    assert select_anchors(new, old, most).tolist() == sorted(row for _, row in ranked[:most])
+    order = sorted((-min(pair), row) for row, pair in enumerate(supports) if min(pair) > 0)
+    assert select_anchors(new, old, most).tolist() == sorted(row for _, row in order[:most])

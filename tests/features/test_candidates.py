@@ -17,8 +17,8 @@ from reference import embeddings as reference
 from reference.embeddings import embedding, neighbours
 from reference.frames import frame, rows
 from reference.rows import assert_same
-from reference.windows import settled
-from reference.worlds import DAY, FEW, MIDNIGHT, US, heard
+from reference.windows import snap_to_expected
+from reference.worlds import DAY, FEW, MIDNIGHT, US, session_play
 from schemas.candidates import CANDIDATES
 from schemas.sessions import SESSIONS
 from schemas.similar_tracks import SIMILAR_TRACKS
@@ -58,20 +58,22 @@ _settings = st.builds(
 )
 
 
-def world(drawn):
-    made, catalogue = [], []
-    for track_id, (told, vector, coming, going, artist, explicit, known) in zip(IDS, drawn, strict=True):
-        made.append(
+def embeddings_and_catalogue(track_values):
+    embedding_rows, catalogue = [], []
+    for track_id, (marker, vector, in_vector, out_vector, artist, explicit, is_catalogued) in zip(
+        IDS, track_values, strict=True
+    ):
+        embedding_rows.append(
             embedding(track_id, DS, None)
-            if told is None
-            else embedding(track_id, DS, vector, in_vector=coming, out_vector=going)
+            if marker is None
+            else embedding(track_id, DS, vector, in_vector=in_vector, out_vector=out_vector)
         )
-        if known:
-            catalogue.append(catalogued(track_id, artist, explicit))
-    return made, catalogue
+        if is_catalogued:
+            catalogue.append(catalogue_row(track_id, artist, explicit))
+    return embedding_rows, catalogue
 
 
-def catalogued(track_id, artist=None, explicit=None):
+def catalogue_row(track_id, artist=None, explicit=None):
     bucket = reference.bucket(track_id)
     return {
         "track_id": track_id,
@@ -82,121 +84,127 @@ def catalogued(track_id, artist=None, explicit=None):
     }
 
 
-def computed(spark, plays, made, catalogue, settings, near=None, after=None):
-    similar = neighbours(made, "vector", "vector", 6) if near is None else near
-    following = neighbours(made, "in_vector", "out_vector", 6) if after is None else after
-    found = chosen(
+def expect_and_compute(spark, plays, embedding_rows, catalogue, settings, similar_rows=None, next_rows=None):
+    similar = neighbours(embedding_rows, "vector", "vector", 6) if similar_rows is None else similar_rows
+    following = neighbours(embedding_rows, "in_vector", "out_vector", 6) if next_rows is None else next_rows
+    actual = choose_rows(
         frame(spark, plays, SESSIONS),
-        frame(spark, made, TRACK_EMBEDDINGS),
+        frame(spark, embedding_rows, TRACK_EMBEDDINGS),
         frame(spark, catalogue, TRACKS),
         frame(spark, following, SIMILAR_TRACKS),
         frame(spark, similar, SIMILAR_TRACKS),
         settings,
     )
-    wanted = reference.candidates(plays, made, following, similar, catalogue, DS, settings)
-    return wanted, settled(wanted, found, ["user_id"], 2e-6)
+    expected = reference.candidates(plays, embedding_rows, following, similar, catalogue, DS, settings)
+    return expected, snap_to_expected(expected, actual, ["user_id"], 2e-6)
 
 
-def chosen(listened, embeddings, catalogue, following, similar, settings):
+def choose_rows(session_rows, embeddings, catalogue, following, similar, settings):
     """Rows as they come out, the files written and mapped as the job does."""
     with TemporaryDirectory() as folder:
         files = CandidateFiles(Scratch(folder))
         files.write(embeddings, catalogue, following, similar)
-        return rows(files.choose(listened, embeddings, DS, settings), CANDIDATES)
+        return rows(files.choose(session_rows, embeddings, DS, settings), CANDIDATES)
 
 
 @FEW
 @given(
-    drawn=st.lists(_track, min_size=len(IDS), max_size=len(IDS)),
-    listened=st.lists(_play, max_size=60),
+    track_values=st.lists(_track, min_size=len(IDS), max_size=len(IDS)),
+    play_values=st.lists(_play, max_size=60),
     settings=_settings,
 )
-def test_the_definition_says_the_same(spark, drawn, listened, settings):
-    made, catalogue = world(drawn)
-    plays = [heard(play_id=str(n), **play) for n, play in enumerate(listened)]
-    wanted, found = computed(spark, plays, made, catalogue, settings)
-    assert_same(wanted, found, CANDIDATES.key, plays, "user_id")
+def test_candidates_equal_the_definition(spark, track_values, play_values, settings):
+    embedding_rows, catalogue = embeddings_and_catalogue(track_values)
+    plays = [session_play(play_id=str(n), **play) for n, play in enumerate(play_values)]
+    expected, actual = expect_and_compute(spark, plays, embedding_rows, catalogue, settings)
+    assert_same(expected, actual, CANDIDATES.key, plays, "user_id")
 
 
-def brings(track_id, *pairs):
+def neighbour_row(track_id, *pairs):
     """A row of neighbours."""
     lists = {"neighbours": [track for track, _ in pairs], "scores": [score for _, score in pairs]}
     return {"track_id": track_id, "bucket": 0, **reference.of_day(DS), **lists, "search": "exact"}
 
 
-def of_listeners(spark, settings, plays, near, after, catalogue=()):
-    named = {track for row in (*near, *after) for track in row["neighbours"]}
-    made = [embedding(track, DS, [1.0, 0.0]) for track in sorted({"s1", "s2", *named})]
-    listened = [heard(play_id=str(n), **play) for n, play in enumerate(plays)]
-    wanted, found = computed(spark, listened, made, list(catalogue), settings, near, after)
-    assert_same(wanted, found, CANDIDATES.key, listened, "user_id")
-    return {row["user_id"]: list(zip(row["track_ids"], row["origins"], strict=True)) for row in found}
+def choose_for_plays(spark, settings, plays, similar_rows, next_rows, catalogue=()):
+    neighbour_ids = {track for row in (*similar_rows, *next_rows) for track in row["neighbours"]}
+    embedding_rows = [embedding(track, DS, [1.0, 0.0]) for track in sorted({"s1", "s2", *neighbour_ids})]
+    session_rows = [session_play(play_id=str(n), **play) for n, play in enumerate(plays)]
+    expected, actual = expect_and_compute(
+        spark, session_rows, embedding_rows, list(catalogue), settings, similar_rows, next_rows
+    )
+    assert_same(expected, actual, CANDIDATES.key, session_rows, "user_id")
+    return {row["user_id"]: list(zip(row["track_ids"], row["origins"], strict=True)) for row in actual}
 
 
 SEED = {"track_id": "s1", "played_at": T - 30 * HOUR}
 
 
-def test_origins_take_turns_and_a_track_of_both_stands_at_its_better_place(spark):
-    (found,) = of_listeners(
+def test_candidates_alternate_origins_and_place_a_track_of_both_at_its_better_place(spark):
+    (actual,) = choose_for_plays(
         spark,
         CandidateSettings(),
         [SEED],
-        near=[brings("s1", ("b", 0.9), ("a", 0.9), ("y", 0.5), ("minus", -0.5), ("zero", 0.0))],
-        after=[brings("s1", ("x", 7.0), ("y", 6.0), ("a", 5.0), ("z", 4.0))],
+        similar_rows=[
+            neighbour_row("s1", ("b", 0.9), ("a", 0.9), ("y", 0.5), ("minus", -0.5), ("zero", 0.0))
+        ],
+        next_rows=[neighbour_row("s1", ("x", 7.0), ("y", 6.0), ("a", 5.0), ("z", 4.0))],
     ).values()
     following, similar = "next_track", "similar_to_recent"
-    assert found == [("x", following), ("a", similar), ("y", following), ("b", similar), ("z", following)]
+    assert actual == [("x", following), ("a", similar), ("y", following), ("b", similar), ("z", following)]
 
 
-def test_what_was_just_played_or_skipped_is_left_out(spark):
+def test_candidates_leave_out_what_was_just_played_or_skipped(spark):
     """The hours end at midnight: what is played then was not heard yet."""
-    day_before = (DAY + US, DAY, DAY - US, US, timedelta(0), -US)
+    ages = (DAY + US, DAY, DAY - US, US, timedelta(0), -US)
     plays = [SEED | {"user_id": f"u{n}"} for n in range(6)] + [
         {"user_id": f"u{n}", "track_id": "a", "played_at": T - back, "skipped": True}
-        for n, back in enumerate(day_before)
+        for n, back in enumerate(ages)
     ]
-    found = of_listeners(spark, CandidateSettings(), plays, near=[brings("s1", ("a", 0.9))], after=[])
-    assert sorted(found) == ["u0", "u4", "u5"]
+    actual = choose_for_plays(
+        spark, CandidateSettings(), plays, similar_rows=[neighbour_row("s1", ("a", 0.9))], next_rows=[]
+    )
+    assert sorted(actual) == ["u0", "u4", "u5"]
 
 
-def test_who_is_left_with_none_has_no_row(spark):
+def test_candidates_have_no_row_for_a_listener_left_with_none(spark):
     plays = [
         SEED,
         SEED | {"user_id": "bot", "is_bot": True},
         SEED | {"user_id": "of the unknown", "track_id": "unknown"},
         SEED | {"user_id": "skipper", "skipped": True},
     ]
-    near, loud = [brings("s1", ("loud", 0.9))], [catalogued("loud", explicit=True)]
-    assert of_listeners(spark, CandidateSettings(explicit=False), plays, near, [], loud) == {}
-    assert list(of_listeners(spark, CandidateSettings(), plays, near, [], loud)) == ["u1"]
+    similar_rows, loud = [neighbour_row("s1", ("loud", 0.9))], [catalogue_row("loud", explicit=True)]
+    assert choose_for_plays(spark, CandidateSettings(explicit=False), plays, similar_rows, [], loud) == {}
+    assert list(choose_for_plays(spark, CandidateSettings(), plays, similar_rows, [], loud)) == ["u1"]
 
 
-def test_artists_are_capped_and_the_unknown_is_none_of_them(spark):
+def test_candidates_cap_artists_but_not_unknown_ones(spark):
     tracks = [("a1", "a"), ("a2", "a"), ("a3", "a"), ("n1", None), ("n2", None), ("n3", None)]
-    (found,) = of_listeners(
+    (actual,) = choose_for_plays(
         spark,
         CandidateSettings(per_artist=2, per_user=4),
         [SEED],
-        near=[brings("s1", *[(track, 0.9) for track, _ in tracks])],
-        after=[],
-        catalogue=[catalogued(track, artist) for track, artist in tracks[:-1]],
+        similar_rows=[neighbour_row("s1", *[(track, 0.9) for track, _ in tracks])],
+        next_rows=[],
+        catalogue=[catalogue_row(track, artist) for track, artist in tracks[:-1]],
     ).values()
-    assert [track for track, _ in found] == ["a1", "a2", "n1", "n2"]
+    assert [track for track, _ in actual] == ["a1", "a2", "n1", "n2"]
 
 
-def test_neighbours_are_taken_as_the_search_gives_them(spark):
-    made = [
+def test_candidates_take_neighbours_as_the_search_returns_them(spark):
+    embedding_rows = [
         embedding("s1", DS, [1.0, 0.0]),
         embedding("near", DS, [1.0, 0.1], out_vector=[-1.0, 0.0]),
         embedding("after", DS, [-1.0, 0.0], out_vector=[5.0, 0.0]),
     ]
-    embeddings = frame(spark, made, TRACK_EMBEDDINGS)
-    (row,) = chosen(
-        frame(spark, [heard(**SEED)], SESSIONS),
+    embeddings = frame(spark, embedding_rows, TRACK_EMBEDDINGS)
+    (row,) = choose_rows(
+        frame(spark, [session_play(**SEED)], SESSIONS),
         embeddings,
         frame(spark, [], TRACKS),
         find_next_tracks(embeddings),
-        frame(spark, neighbours(made, "vector", "vector", 2), SIMILAR_TRACKS),
+        frame(spark, neighbours(embedding_rows, "vector", "vector", 2), SIMILAR_TRACKS),
         CandidateSettings(),
     )
     assert (row["track_ids"], row["origins"]) == (["after", "near"], ["next_track", "similar_to_recent"])
@@ -204,26 +212,30 @@ def test_neighbours_are_taken_as_the_search_gives_them(spark):
 
 
 @pytest.mark.parametrize("without", ["vectors", "lists", "anything"])
-def test_of_nothing_come_no_candidates(spark, without):
-    made = [embedding(track, DS, [1.0, 0.0]) for track in ("s1", "a")]
-    near = [brings("s1", ("a", 0.9))]
-    plays, made, near = {
-        "vectors": ([heard(**SEED)], [embedding("s1", DS, None)], []),
-        "lists": ([heard(**SEED)], made, []),
+def test_candidates_of_empty_inputs_are_empty(spark, without):
+    embedding_rows = [embedding(track, DS, [1.0, 0.0]) for track in ("s1", "a")]
+    similar_rows = [neighbour_row("s1", ("a", 0.9))]
+    plays, embedding_rows, similar_rows = {
+        "vectors": ([session_play(**SEED)], [embedding("s1", DS, None)], []),
+        "lists": ([session_play(**SEED)], embedding_rows, []),
         "anything": ([], [], []),
     }[without]
-    wanted, found = computed(spark, plays, made, [], CandidateSettings(), near, [])
-    assert wanted == found == []
+    expected, actual = expect_and_compute(
+        spark, plays, embedding_rows, [], CandidateSettings(), similar_rows, []
+    )
+    assert expected == actual == []
 
 
-def test_lists_of_other_embeddings_are_refused(spark):
-    made, near = [embedding("s1", DS, [1.0, 0.0])], [brings("s1", ("gone", 0.9))]
+def test_candidates_refuse_lists_of_other_embeddings(spark):
+    embedding_rows, similar_rows = [embedding("s1", DS, [1.0, 0.0])], [neighbour_row("s1", ("gone", 0.9))]
     with pytest.raises(Exception, match=r"'gone', have no vector.*Run build-similar-tracks"):
-        computed(spark, [heard(**SEED)], made, [], CandidateSettings(), near, [])
+        expect_and_compute(
+            spark, [session_play(**SEED)], embedding_rows, [], CandidateSettings(), similar_rows, []
+        )
 
 
-def test_settings_are_refused_with_all_their_faults():
-    with pytest.raises(SettingsError) as refused:
+def test_candidate_settings_report_all_faults():
+    with pytest.raises(SettingsError) as refusal:
         CandidateSettings(per_user=0, recent_hours=-1.0, seeds=0, per_artist=0, half_life_days=0.0)
     for fault in (
         "per_user is 0",
@@ -232,4 +244,4 @@ def test_settings_are_refused_with_all_their_faults():
         "per_artist is 0",
         "half_life_days is 0",
     ):
-        assert fault in str(refused.value)
+        assert fault in str(refusal.value)

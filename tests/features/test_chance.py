@@ -16,11 +16,11 @@ from features.embeddings.chance import (
     z_of_vectors,
     z_possible,
 )
-from features.embeddings.corpus import Corpus
 from features.embeddings.ranking import Pairs
 from features.embeddings.settings import Settings
 from features.embeddings.training import fit
 from reference import chance as reference
+from reference.corpora import corpus_of
 from reference.planted import sessions
 
 MANY = settings(max_examples=40, deadline=None)
@@ -28,39 +28,33 @@ MANY = settings(max_examples=40, deadline=None)
 Z, POSSIBLE = 4.0, 12.0
 
 
-def corpus_of(sequences):
-    flat = np.array([track for sequence in sequences for track in sequence], np.int32)
-    offsets = np.cumsum([0, *map(len, sequences)]).astype(np.int64)
-    return Corpus(flat, offsets, np.bincount(flat, minlength=1).astype(np.int64))
-
-
 @MANY
 @given(st.integers(2, 5).flatmap(lambda n: st.lists(st.lists(st.integers(0, 3), min_size=n, max_size=n),
                                                     min_size=n, max_size=n)))  # fmt: skip
-def test_z_is_that_of_all_ways_to_pair(scores):
-    found = z_of_scores(np.array(scores, np.float64))
-    assert found == pytest.approx(reference.z_of_all_pairings(scores), abs=1e-6)
+def test_z_of_scores_equals_z_over_all_ways_to_pair(scores):
+    actual = z_of_scores(np.array(scores, np.float64))
+    assert actual == pytest.approx(reference.z_of_all_pairings(scores), abs=1e-6)
 
 
 @MANY
 @given(st.lists(st.lists(st.integers(0, 5), max_size=6), min_size=1, max_size=8))
-def test_pairs_follow_each_other_and_what_is_possible_is_counted(sequences):
+def test_sample_adjacent_pairs_and_z_possible_equal_plain_loops(sequences):
     corpus = corpus_of(sequences)
     pairs = sample_adjacent_pairs(corpus)
-    found = list(zip(pairs.query.tolist(), pairs.target.tolist(), strict=True))
-    following = {pair for s in sequences for pair in pairwise(s) if pair[0] != pair[1]}
-    assert set(found) <= following
-    assert bool(found) == bool(following)
-    assert len(set(pairs.query)) == len(set(pairs.target)) == len(found), "a track is there twice"
-    assert z_possible(corpus, pairs) == pytest.approx(reference.z_possible(sequences, found))
+    actual = list(zip(pairs.query.tolist(), pairs.target.tolist(), strict=True))
+    adjacent_pairs = {pair for s in sequences for pair in pairwise(s) if pair[0] != pair[1]}
+    assert set(actual) <= adjacent_pairs
+    assert bool(actual) == bool(adjacent_pairs)
+    assert len(set(pairs.query)) == len(set(pairs.target)) == len(actual), "a track is there twice"
+    assert z_possible(corpus, pairs) == pytest.approx(reference.z_possible(sequences, actual))
 
 
-def test_of_many_pairs_some_are_sampled():
+def test_sample_adjacent_pairs_stops_at_most_pairs():
     many = corpus_of(np.random.default_rng(0).integers(0, 50_000, (30_000, 5)).tolist())
     assert len(sample_adjacent_pairs(many)) == MOST_PAIRS
 
 
-def test_popularity_alone_is_chance():
+def test_z_of_scores_is_chance_for_popularity_alone():
     """Each query scores the targets alike: known targets high, which says nothing of the query."""
     of_target = np.random.default_rng(0).normal(size=200)
     assert z_of_scores(np.tile(of_target, (200, 1))) == 0
@@ -68,17 +62,19 @@ def test_popularity_alone_is_chance():
     assert abs(z_of_scores(of_target + 0.01 * own_norm * of_target)) < Z
 
 
-def test_a_number_that_is_none_is_no_z():
+def test_z_of_vectors_is_nan_for_nan_and_0_for_zeros():
     vectors = np.ones((3, 2), np.float32)
     assert np.isnan(z_of_vectors(np.full((3, 2), np.nan, np.float32), vectors))
     assert z_of_vectors(vectors, np.zeros((3, 2), np.float32)) == 0, "out vectors before any training"
 
 
 @pytest.mark.parametrize("count", [100, 1_000])
-def test_at_any_size_true_models_pass_and_the_others_do_not(count):
+def test_z_of_vectors_separates_trained_models_from_others_at_any_size(count):
     """Of 100 shuffled and 100 random spaces at each size none passes; by the normal law 1 in 30,000 does."""
-    heard = sessions(count)
-    corpus = corpus_of(np.unique(heard, return_inverse=True)[1].reshape(heard.shape).tolist())
+    session_tracks = sessions(count)
+    corpus = corpus_of(
+        np.unique(session_tracks, return_inverse=True)[1].reshape(session_tracks.shape).tolist()
+    )
     pairs = sample_adjacent_pairs(corpus)
     assert z_possible(corpus, pairs) > POSSIBLE
     for seed in (1, 2):
@@ -86,7 +82,7 @@ def test_at_any_size_true_models_pass_and_the_others_do_not(count):
         assert z_of_vectors(model.in_vectors[pairs.query], model.out_vectors[pairs.target]) > 4 * Z
     pairs = Pairs(pairs.query[:300], pairs.target[:300])
     draws = np.random.default_rng(0)
-    wrong = [
+    chance_zs = [
         z
         for _ in range(100)
         for order, into, out in [
@@ -100,11 +96,11 @@ def test_at_any_size_true_models_pass_and_the_others_do_not(count):
             z_of_vectors(into, out),
         )
     ]
-    assert max(wrong) < Z, sorted(wrong)[-5:]
-    assert 0.8 < np.std(wrong) < 1.2, "z is not standard normal by chance, so 4 means something else"
+    assert max(chance_zs) < Z, sorted(chance_zs)[-5:]
+    assert 0.8 < np.std(chance_zs) < 1.2, "z is not standard normal by chance, so 4 means something else"
 
 
-def test_where_nothing_can_be_learned_nothing_is_possible():
+def test_z_possible_is_low_where_nothing_can_be_learned():
     """Twenty tracks in random order: there is nothing to learn; and three plays are too few."""
     dense = corpus_of(np.random.default_rng(0).integers(0, 20, (2_000, 8)).tolist())
     few = corpus_of([[0, 1, 2]])

@@ -49,16 +49,16 @@ def matrices(draw):
 
 @MANY
 @given(st.data(), matrices(), st.integers(1, 5), st.integers(1, 5), st.sampled_from([2, 3, 64]))
-def test_neighbours_are_the_first_of_whole_sorted_lists(data, matrix, k, block, parted):
+def test_find_neighbours_equals_the_first_of_whole_sorted_lists(data, matrix, k, block, partition_size):
     rows = data.draw(st.lists(st.integers(0, len(matrix) - 1), max_size=20))
     score = reference.product(matrix, matrix)
     expected = [(reference.best(row, len(matrix), score) + [-1] * k)[:k] for row in rows]
-    with patch.object(comparison, "PARTED", parted):
-        got = find_neighbours(np.array(matrix, np.float32), np.array(rows, np.int64), k, block)
-    assert got.tolist() == expected
+    with patch.object(comparison, "PARTED", partition_size):
+        actual = find_neighbours(np.array(matrix, np.float32), np.array(rows, np.int64), k, block)
+    assert actual.tolist() == expected
 
 
-def test_neighbours_among_many_are_those_of_a_whole_sort():
+def test_find_neighbours_among_many_equals_a_whole_sort():
     rng = np.random.default_rng(0)
     matrix = rng.integers(-4, 5, (3000, 6)).astype(np.float32)
     matrix[::50] = 0
@@ -71,11 +71,11 @@ def test_neighbours_among_many_are_those_of_a_whole_sort():
 def lists_of(tracks):
     """Neighbours of some rows: distinct, the last ones perhaps missing."""
 
-    def padded(k):
+    def lists_of_length(k):
         some = st.lists(st.integers(0, tracks - 1), unique=True, max_size=k)
         return st.lists(some.map(lambda row: row + [-1] * (k - len(row))), min_size=1, max_size=8)
 
-    return st.integers(1, 4).flatmap(padded)
+    return st.integers(1, 4).flatmap(lists_of_length)
 
 
 @MANY
@@ -92,53 +92,53 @@ def test_overlap_is_the_share_in_common_in_any_order(world, random):
 
 @MANY
 @given(st.integers(1, 6).flatmap(lambda tracks: st.tuples(st.just(tracks), lists_of(tracks))))
-def test_hubness_is_that_of_counting(world):
-    tracks, found = world
-    if any(row[0] >= 0 for row in found):
-        assert hubness(np.array(found), tracks) == pytest.approx(reference.hubness(found, tracks))
+def test_hubness_equals_counting(world):
+    tracks, neighbours = world
+    if any(row[0] >= 0 for row in neighbours):
+        assert hubness(np.array(neighbours), tracks) == pytest.approx(reference.hubness(neighbours, tracks))
 
 
-def test_a_ratio_of_twenty_is_twenty_times_k_when_all_rows_are_searched():
+def test_hubness_largest_ratio_of_20_is_20_times_k_for_all_rows():
     tracks, k = 100, 2
-    found = np.stack([np.arange(1, tracks + 1) % tracks, np.arange(2, tracks + 2) % tracks], axis=1)
-    assert hubness(found, tracks) == {"largest": k, "largest_ratio": 1, "skewness": 0, "orphans": 0}
-    found[10:48, 0] = 5  # 38 rows, and the two that had it
-    assert hubness(found, tracks)["largest"] == 20 * k
-    assert hubness(found, tracks)["largest_ratio"] == 20
-    half = hubness(found[10:60], tracks)
+    neighbours = np.stack([np.arange(1, tracks + 1) % tracks, np.arange(2, tracks + 2) % tracks], axis=1)
+    assert hubness(neighbours, tracks) == {"largest": k, "largest_ratio": 1, "skewness": 0, "orphans": 0}
+    neighbours[10:48, 0] = 5  # 38 rows, and the two that had it
+    assert hubness(neighbours, tracks)["largest"] == 20 * k
+    assert hubness(neighbours, tracks)["largest_ratio"] == 20
+    half = hubness(neighbours[10:60], tracks)
     assert (half["largest"], half["largest_ratio"]) == (38, 38)
 
 
 @MANY
 @given(st.lists(st.integers(0, 3), min_size=1, max_size=12))
 def test_percentiles_take_equals_at_their_middle(support):
-    found = percentiles(np.array(support))
-    assert found.tolist() == pytest.approx([reference.percentile(support, i) for i in range(len(support))])
-    assert found.mean() == pytest.approx(0.5)
+    actual = percentiles(np.array(support))
+    assert actual.tolist() == pytest.approx([reference.percentile(support, i) for i in range(len(support))])
+    assert actual.mean() == pytest.approx(0.5)
 
 
-def test_popularity_lift_is_of_means_of_percentiles():
+def test_popularity_bias_lift_is_of_means_of_percentiles():
     support = np.array([1, 2, 3, 4])  # percentiles of 1/8, 3/8, 5/8 and 7/8
-    found = popularity_bias(np.array([[3, 2], [3, -1], [-1, -1]]), np.array([0, 1, 3]), support)
-    assert found == pytest.approx({"neighbours": 19 / 24, "rows": 1 / 4, "lift": 19 / 6 - 1})
+    actual = popularity_bias(np.array([[3, 2], [3, -1], [-1, -1]]), np.array([0, 1, 3]), support)
+    assert actual == pytest.approx({"neighbours": 19 / 24, "rows": 1 / 4, "lift": 19 / 6 - 1})
     assert popularity_bias(np.array([[1], [0]]), np.array([0, 1]), support)["lift"] == 0
 
 
 # --- versions side by side
 
 
-def test_with_many_hits_the_interval_is_that_of_the_bootstrap():
+def test_paired_ratio_interval_equals_the_bootstrap_for_many_hits():
     new, old = hits(both=60, old=15, new=30, neither=195)
     ratio, low, high = paired_ratio(new, old)
-    redrawn = reference.redrawn_ratios(new.tolist(), old.tolist(), rounds=4000, seed=3)
+    ratios = reference.bootstrap_ratios(new.tolist(), old.tolist(), rounds=4000, seed=3)
     assert ratio == 90 / 75
-    assert low == pytest.approx(redrawn[100], abs=0.04)
-    assert high == pytest.approx(redrawn[3900], abs=0.04)
+    assert low == pytest.approx(ratios[100], abs=0.04)
+    assert high == pytest.approx(ratios[3900], abs=0.04)
 
 
 @MANY
 @given(FLAGS)
-def test_the_ratio_is_that_of_hits_and_lies_in_the_interval(flags):
+def test_paired_ratio_is_of_hits_and_lies_in_its_interval(flags):
     new, old = np.array(flags).T
     ratio, low, high = paired_ratio(new, old)
     if new.any() or old.any():
@@ -149,7 +149,7 @@ def test_the_ratio_is_that_of_hits_and_lies_in_the_interval(flags):
 
 @MANY
 @given(FLAGS)
-def test_the_other_way_round_it_is_the_inverse(flags):
+def test_paired_ratio_of_swapped_versions_is_the_inverse(flags):
     new, old = np.array(flags).T
     _, low, high = paired_ratio(new, old)
     _, low_of_other, high_of_other = paired_ratio(old, new)
@@ -157,7 +157,7 @@ def test_the_other_way_round_it_is_the_inverse(flags):
     assert (1 / high_of_other if high_of_other else math.inf) == pytest.approx(low)
 
 
-def test_few_hits_leave_doubt():
+def test_paired_ratio_of_few_hits_has_a_wide_interval():
     assert paired_ratio(*hits(0, 0, 0, 60)) == (1.0, 0.0, math.inf), "no hit at all says nothing"
     assert paired_ratio(*hits(both=0, old=3, new=0, neither=57))[2] > 0.95
     assert paired_ratio(*hits(both=5, old=2, new=1, neither=52))[2] > 0.95
@@ -173,17 +173,17 @@ def test_few_hits_leave_doubt():
         (10_000, 0.8, 1.0, 1.0),
     ],
 )
-def test_noise_is_refused_seldom_and_what_is_worse_always(pairs, worse, least, most):
+def test_paired_ratio_refuses_noise_seldom_and_a_worse_version_always(pairs, worse, least, most):
     """As the gate has it: the upper end under 0.95. Of 2,000 drawn pairs of versions with a hit rate of 0.2, equal
     ones share 60 % of their hits."""
     draws = np.random.default_rng(7)
-    refused = []
+    refusals = []
     for _ in range(2_000 if pairs < 100 else 200):
         old = draws.random(pairs) < 0.2
-        kept = np.where(old, draws.random(pairs) < 0.6, draws.random(pairs) < 0.1)
-        new = kept & (draws.random(pairs) < worse)
-        refused.append(paired_ratio(new, old)[2] < 0.95)
-    assert least <= np.mean(refused) <= most, np.mean(refused)
+        baseline = np.where(old, draws.random(pairs) < 0.6, draws.random(pairs) < 0.1)
+        new = baseline & (draws.random(pairs) < worse)
+        refusals.append(paired_ratio(new, old)[2] < 0.95)
+    assert least <= np.mean(refusals) <= most, np.mean(refusals)
 
 
 @MANY
@@ -196,11 +196,11 @@ def test_mean_cosine_is_over_rows_with_two_vectors(matrix, random):
         if any(a) and any(b)
     ]
     if cosines:
-        found = mean_cosine(np.array(matrix, np.float32), np.array(other, np.float32))
-        assert found == pytest.approx(sum(cosines) / len(cosines))
+        actual = mean_cosine(np.array(matrix, np.float32), np.array(other, np.float32))
+        assert actual == pytest.approx(sum(cosines) / len(cosines))
 
 
-def test_norms_are_compared_at_both_ends():
+def test_norm_shift_compares_both_ends():
     old = np.arange(1.0, 102.0)  # its percentiles are 2 and 100
     new = np.append(np.where(old > 50, 2 * old, old / 2), 0.0)  # the last has no vector
     assert norm_shift(new, old) == pytest.approx((0.5, 2.0))
@@ -211,7 +211,7 @@ NONE = np.full((1, 2), -1)
 
 
 @pytest.mark.parametrize(
-    ("wrong", "says"),
+    ("call", "message"),
     [
         (lambda: paired_ratio(np.ones(2, bool), np.ones(3, bool)), "both of the same pairs"),
         (lambda: paired_ratio(np.ones(0, bool), np.ones(0, bool)), "both of the same pairs"),
@@ -233,6 +233,6 @@ NONE = np.full((1, 2), -1)
         (lambda: norm_shift(np.ones(1), np.array([np.nan])), "of the old vectors"),
     ],
 )
-def test_what_cannot_be_compared_is_refused(wrong, says):
-    with pytest.raises(EvaluationError, match=says):
-        wrong()
+def test_comparison_refuses_wrong_shapes_and_values(call, message):
+    with pytest.raises(EvaluationError, match=message):
+        call()

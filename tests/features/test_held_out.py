@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from features.embeddings.evaluation import hold_out_last
+from reference.corpora import flatten_sequences
 from reference.item2vec import HeldOut
 
 MANY = settings(max_examples=200, deadline=None)
@@ -25,14 +26,11 @@ def worlds(draw):
     return sequences, [draw(fold) for _ in sequences]
 
 
-def arrays(sequences, folds):
-    offsets = np.cumsum([0, *map(len, sequences)]).astype(np.int64)
-    tokens = np.array([token for each in sequences for token in each], np.int32)
-    return tokens, offsets, np.array(folds, np.int64)
-
-
-def found(world, most):
-    tokens, offsets, pairs = hold_out_last(*arrays(*world), PLACES, most)
+def hold_out(world, most):
+    sequences, folds = world
+    tokens, offsets, pairs = hold_out_last(
+        *flatten_sequences(sequences), np.array(folds, np.int64), PLACES, most
+    )
     left = [tokens[start:end].tolist() for start, end in pairwise(offsets)]
     assert offsets[-1] == len(tokens)
     return left, list(zip(pairs.query.tolist(), pairs.target.tolist(), strict=True))
@@ -40,18 +38,18 @@ def found(world, most):
 
 @MANY
 @given(worlds(), st.integers(1, 6))
-def test_held_out_are_those_of_the_definition(world, most):
-    wanted = HeldOut(*world, PLACES, most)
-    assert found(world, most) == (wanted.left, wanted.pairs)
+def test_hold_out_last_equals_the_definition(world, most):
+    definition = HeldOut(*world, PLACES, most)
+    assert hold_out(world, most) == (definition.left, definition.pairs)
 
 
 @MANY
 @given(worlds(), st.integers(1, 4), st.data())
-def test_who_is_held_out_of_more_sequences_is_held_out_of_fewer(world, most, data):
+def test_hold_out_last_of_fewer_sequences_holds_out_the_same(world, most, data):
     sequences, folds = world
     some = [i for i in range(len(sequences)) if data.draw(st.booleans())]
-    large, _ = found(world, most)
-    small, _ = found(([sequences[i] for i in some], [folds[i] for i in some]), most)
+    large, _ = hold_out(world, most)
+    small, _ = hold_out(([sequences[i] for i in some], [folds[i] for i in some]), most)
     for place, i in enumerate(some):
         if large[i] != sequences[i]:
             assert small[place] == large[i], "learned yesterday, asked today"
@@ -59,19 +57,19 @@ def test_who_is_held_out_of_more_sequences_is_held_out_of_fewer(world, most, dat
 
 @MANY
 @given(worlds(), st.integers(1, 4))
-def test_held_out_tracks_are_missing_from_their_sequences(world, most):
-    left, pairs = found(world, most)
+def test_hold_out_last_removes_tracks_from_their_sequences(world, most):
+    left, pairs = hold_out(world, most)
     shortened = [i for i, each in enumerate(world[0]) if left[i] != each]
     assert len(pairs) == min(most, len(shortened))
     for i in shortened:
         assert left[i] == world[0][i][:-1]
         assert len(left[i]) >= 2, "what is left must still be a pair"
-    askable = [(world[0][i][-2], world[0][i][-1]) for i in sorted(shortened, key=lambda i: world[1][i])]
-    assert pairs == askable[: len(pairs)]
+    candidates = [(world[0][i][-2], world[0][i][-1]) for i in sorted(shortened, key=lambda i: world[1][i])]
+    assert pairs == candidates[: len(pairs)]
 
 
 @pytest.mark.parametrize(
-    ("below", "held"),
+    ("sequences", "count"),
     [  # sequences with folds 0, 1, …, and how many lose their last track where four are enough
         (3, 3),
         (4, 4),
@@ -80,19 +78,19 @@ def test_held_out_tracks_are_missing_from_their_sequences(world, most):
         (20, 4),
     ],
 )
-def test_the_share_is_halved_while_its_half_is_enough(below, held):
-    left, pairs = found(([[0, 1, 2]] * below, list(range(below))), most=4)
-    assert left == [[0, 1]] * held + [[0, 1, 2]] * (below - held)
-    assert len(pairs) == min(held, 4)
+def test_hold_out_last_halves_the_share_while_its_half_is_enough(sequences, count):
+    left, pairs = hold_out(([[0, 1, 2]] * sequences, list(range(sequences))), most=4)
+    assert left == [[0, 1]] * count + [[0, 1, 2]] * (sequences - count)
+    assert len(pairs) == min(count, 4)
 
 
 @pytest.mark.parametrize(
     ("length", "fold", "out"), [(2, 0, False), (3, 0, True), (3, 7, True), (3, 8, False)]
 )
-def test_two_tracks_are_too_few_and_an_eighth_is_held_out(length, fold, out):
-    left, pairs = found(([list(range(length))], [fold]), most=10)
+def test_hold_out_last_takes_an_eighth_of_sequences_of_three_tracks(length, fold, out):
+    left, pairs = hold_out(([list(range(length))], [fold]), most=10)
     assert (len(left[0]), len(pairs)) == (length - out, int(out))
 
 
-def test_of_no_sequences_nothing_is_held_out():
-    assert found(([], []), most=3) == ([], [])
+def test_hold_out_last_of_no_sequences_is_empty():
+    assert hold_out(([], []), most=3) == ([], [])

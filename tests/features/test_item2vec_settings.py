@@ -21,33 +21,33 @@ def outside(name):
 
 
 @pytest.mark.parametrize(("name", "value"), [(name, value) for name in LIMITS for value in outside(name)])
-def test_a_setting_out_of_range_is_named_once(name, value):
-    with pytest.raises(SettingsError) as caught:
+def test_settings_name_a_value_out_of_range_once(name, value):
+    with pytest.raises(SettingsError) as refusal:
         Settings(**{name: value})
-    text = str(caught.value)
+    text = str(refusal.value)
     assert text.count(f"{name} is {value!r}, must be ") == text.count(f"{name} is") == 1
     assert text.count(" must be ") == 1
 
 
 @pytest.mark.parametrize("name", LIMITS)
-def test_the_ends_of_a_range_are_in_it(name):
+def test_settings_accept_the_ends_of_a_range(name):
     lengths = {"min_length": 2, "max_length": 10**6} if "length" in name else {}
     for end in LIMITS[name]:
         assert getattr(Settings(**lengths | {name: end}), name) == end
 
 
-def test_all_that_is_wrong_is_said_at_once():
-    wrong = {name: high + 1 for name, (_, high) in LIMITS.items()} | {"backend": "glove"}
-    with pytest.raises(SettingsError) as caught:
-        Settings(**wrong)
-    text = str(caught.value)
-    assert [text.count(f" {name} is ") for name in wrong] == [1] * len(wrong)
+def test_settings_report_all_faults_at_once():
+    values = {name: high + 1 for name, (_, high) in LIMITS.items()} | {"backend": "glove"}
+    with pytest.raises(SettingsError) as refusal:
+        Settings(**values)
+    text = str(refusal.value)
+    assert [text.count(f" {name} is ") for name in values] == [1] * len(values)
     assert "backend is 'glove', must be sgns or gensim" in text
     assert "seed is 2147483648, must be 0 to 2,147,483,647" in text
 
 
 @pytest.mark.parametrize(("shortest", "longest", "fits"), [(4, 5, True), (5, 5, True), (6, 5, False)])
-def test_the_shortest_sequence_fits_the_longest(shortest, longest, fits):
+def test_settings_refuse_a_min_length_above_max_length(shortest, longest, fits):
     if fits:
         Settings(min_length=shortest, max_length=longest)
         return
@@ -55,7 +55,7 @@ def test_the_shortest_sequence_fits_the_longest(shortest, longest, fits):
         Settings(min_length=shortest, max_length=longest)
 
 
-def test_threads_do_not_decide_and_all_else_does():
+def test_result_settings_leave_out_threads_alone():
     result_settings = Settings().result_settings()
     assert result_settings.keys() == Settings.model_fields.keys() - {"threads"}
     assert Settings(threads=7).result_settings() == result_settings != Settings(seed=2).result_settings()

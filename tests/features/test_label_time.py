@@ -14,7 +14,7 @@ from reference.computed import calendar
 from reference.frames import frame
 from reference.rows import same
 from reference.windows import by_entity, is_near, value
-from reference.worlds import DAY, MIDNIGHT, US, heard, history
+from reference.worlds import DAY, MIDNIGHT, US, history, session_play
 from schemas.declarations import LIFETIME, TRACK, USER, Feature, FeatureGroup
 from schemas.operations import OPERATIONS
 from schemas.sessions import SESSIONS
@@ -71,49 +71,50 @@ def instants(world):
             yield from ((user, place + off) for off in (-US, timedelta(0), US))
 
 
-def computed(spark, world, group, labels):
+def compute(spark, world, group, labels):
     sessions, days = frame(spark, world, SESSIONS), tuple(sorted({label["at"].date() for label in labels}))
-    exact = LabelTimeFeatures(group, tuple(f.name(w) for f in group.features for w in f.windows), days)
-    made = partial_rows(sessions, group, calendar(world, days), None)
+    label_time = LabelTimeFeatures(group, tuple(f.name(w) for f in group.features for w in f.windows), days)
+    group_partials = partial_rows(sessions, group, calendar(world, days), None)
     rows = spark.createDataFrame(pa.Table.from_pylist(labels, LABELS))
-    return label_time_features(rows, made, sessions, exact, "at").toArrow().to_pylist()
+    return label_time_features(rows, group_partials, sessions, label_time, "at").toArrow().to_pylist()
 
 
 @pytest.mark.product_settings
-def test_every_value_is_of_the_plays_up_to_the_instant_itself(spark):
+def test_label_time_features_are_of_plays_up_to_the_instant_itself(spark):
     world, _ = history(17)
     labels = [
         {"user_id": user, "at": at, "feature.at": n, "ds": "mine"}
         for n, (user, at) in enumerate(instants(world))
     ]
     labels += [labels[0], labels[1] | {"user_id": None, "feature.at": -1}]
-    found = computed(spark, world, GROUP, labels)
-    assert sorted(row["feature.at"] for row in found) == sorted(label["feature.at"] for label in labels)
-    heard_by, told = by_entity(world, GROUP), 0
-    for row in found:
-        plays = heard_by.get((row["user_id"],), [])
+    rows = compute(spark, world, GROUP, labels)
+    assert sorted(row["feature.at"] for row in rows) == sorted(label["feature.at"] for label in labels)
+    plays_by_user, value_count = by_entity(world, GROUP), 0
+    for row in rows:
+        plays = plays_by_user.get((row["user_id"],), [])
         for feature in GROUP.features:
             for window in feature.windows:
-                wanted = value(plays, feature, window, row["at"])
-                wanted = feature.empty_value if wanted is None else wanted
-                wanted = None if row["user_id"] is None else wanted  # of nobody, nothing is known
-                got = row[f"{GROUP.table}__{feature.name(window)}"]
-                assert same(wanted, got) or is_near(wanted, got, 4e-12), (
-                    f"{feature.name(window)} of {row['user_id']!r} at {row['at']}: expected {wanted!r}, got {got!r}; "
-                    f"plays {sorted(str(p['played_at']) for p in plays)}"
+                expected = value(plays, feature, window, row["at"])
+                expected = feature.empty_value if expected is None else expected
+                expected = None if row["user_id"] is None else expected  # of nobody, nothing is known
+                actual = row[f"{GROUP.table}__{feature.name(window)}"]
+                assert same(expected, actual) or is_near(expected, actual, 4e-12), (
+                    f"{feature.name(window)} of {row['user_id']!r} at {row['at']}: expected {expected!r}, "
+                    f"got {actual!r}; plays {sorted(str(p['played_at']) for p in plays)}"
                 )
-                told += wanted != feature.empty_value
-    assert told > 1000, "nearly all is nothing, so this shows little"
+                value_count += expected != feature.empty_value
+    assert value_count > 1000, "nearly all is nothing, so this shows little"
 
 
-def test_a_crowd_at_one_track_is_counted_to_the_microsecond(spark):
+def test_label_time_features_count_a_crowd_at_one_track_to_the_microsecond(spark):
     """Thousands of plays within an hour: whole quarters are folded once, the cut one play by play."""
     group = FeatureGroup(
         "crowd_features", TRACK, "m", (Feature("p", "count", "play_id", "plays", ("1d", LIFETIME)),)
     )
     begin = MIDNIGHT + timedelta(hours=5)
     world = [
-        heard(play_id=str(n), track_id="hit", played_at=begin + n * timedelta(seconds=1)) for n in range(4000)
+        session_play(play_id=str(n), track_id="hit", played_at=begin + n * timedelta(seconds=1))
+        for n in range(4000)
     ]
     labels = pa.table(
         {
@@ -124,17 +125,17 @@ def test_a_crowd_at_one_track_is_counted_to_the_microsecond(spark):
         }
     )
     sessions = frame(spark, world, SESSIONS)
-    exact = LabelTimeFeatures(group, ("p_count_1d", "p_count_lifetime"), (begin.date(),))
-    made = partial_rows(sessions, group, calendar(world, [begin.date()]), None)
-    found = (
-        label_time_features(spark.createDataFrame(labels), made, sessions, exact, "at")
+    label_time = LabelTimeFeatures(group, ("p_count_1d", "p_count_lifetime"), (begin.date(),))
+    group_partials = partial_rows(sessions, group, calendar(world, [begin.date()]), None)
+    table = (
+        label_time_features(spark.createDataFrame(labels), group_partials, sessions, label_time, "at")
         .toArrow()
         .sort_by("at")
     )
-    assert found["crowd_features__p_count_1d"].to_pylist() == [0, 1, 1234, 4000]
+    assert table["crowd_features__p_count_1d"].to_pylist() == [0, 1, 1234, 4000]
 
 
-def test_what_cannot_be_had_at_an_instant_is_refused():
+def test_label_time_features_refuse_what_has_no_value_at_an_instant():
     assert set(NOT_AT_LABEL_TIME) == OPERATIONS.keys() - {feature.op for feature in GROUP.features}
     group = FeatureGroup("g", USER, "m", (Feature("x", "distinct", "track_id", "m", ("7d",)),))
     for column in ("x_distinct_7d", "x_count_7d"):

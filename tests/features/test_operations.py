@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from reference.computed import features
-from reference.rows import assert_same
-from reference.windows import midnight_after, settled
-from reference.windows import window_features as expected_features
-from reference.worlds import DAY, MIDNIGHT, US, heard, history
+from reference.computed import assert_features_as_defined, features
+from reference.rows import midnight_after
+from reference.worlds import DAY, MIDNIGHT, US, history, session_play
 from schemas.declarations import LIFETIME, USER, USER_ARTIST, USER_TRACK, Feature, FeatureGroup
 from schemas.operations import OPERATIONS
 
@@ -87,43 +85,44 @@ PAIRS = FeatureGroup(
 )
 
 
-def hold(spark, world, group, over):
-    wanted, key = expected_features(world, group, over), (*group.keys, "ds")
-    assert wanted, "nothing is expected, so this shows nothing"
-    assert_same(wanted, settled(wanted, features(spark, world, group, over), key), key, world, group.keys[0])
-
-
-def test_every_operation_is_declared_here():
+def test_everything_declares_every_operation():
     assert {feature.op for feature in EVERYTHING.features} == OPERATIONS.keys()
 
 
 @pytest.mark.product_settings
-def test_every_operation_is_as_defined(spark):
-    world, over = history(11, EDGES)
-    days = [max(over) - n * DAY for n in range(70)]  # in a row, and more of them than a streak can have
-    world += [heard(play_id=f"{ds}", user_id="daily", played_at=midnight_after(ds) - US) for ds in days]
-    hold(spark, world, EVERYTHING, over)
+def test_features_of_every_operation_equal_the_definition(spark):
+    world, feature_days = history(11, EDGES)
+    days = [
+        max(feature_days) - n * DAY for n in range(70)
+    ]  # in a row, and more of them than a streak can have
+    world += [
+        session_play(play_id=f"{ds}", user_id="daily", played_at=midnight_after(ds) - US) for ds in days
+    ]
+    assert_features_as_defined(spark, world, EVERYTHING, feature_days)
 
 
-def test_a_group_counts_what_its_filter_lets_through(spark):
-    world, over = history(13, EDGES)
-    hold(spark, world, PEOPLE, over)
+def test_features_of_a_group_with_a_filter_equal_the_definition(spark):
+    world, feature_days = history(13, EDGES)
+    assert_features_as_defined(spark, world, PEOPLE, feature_days)
 
 
-def test_keys_are_compared_one_by_one_and_null_is_none(spark):
+def test_features_of_pairs_compare_keys_one_by_one_and_leave_out_null(spark):
     names = [("u1", "1a"), ("u11", "a"), ("u1", "1a"), ("u11", None), ("", "u11a")]
-    world = [heard(play_id=str(n), user_id=u, artist_id=a, track_id=str(n)) for n, (u, a) in enumerate(names)]
-    hold(spark, world, PAIRS, [DS])
+    world = [
+        session_play(play_id=str(n), user_id=u, artist_id=a, track_id=str(n))
+        for n, (u, a) in enumerate(names)
+    ]
+    assert_features_as_defined(spark, world, PAIRS, [DS])
 
 
-def only(*declared: Feature) -> FeatureGroup:
-    return FeatureGroup("some_features", USER, "one row per listener", declared)
+def declare_group(*group_features: Feature) -> FeatureGroup:
+    return FeatureGroup("some_features", USER, "one row per listener", group_features)
 
 
-def test_two_windows_of_one_input_keep_their_own_length(spark):
+def test_features_of_one_input_keep_the_length_of_each_window(spark):
     """One that takes the other's is wrong only where both are asked for, so each is declared twice."""
     windows = ("3d", "1d", "30d", "2d")
-    group = only(
+    group = declare_group(
         Feature("plays", "count", "play_id", "plays", windows),
         Feature("more", "count", "play_id", "plays", windows[::-1]),
         Feature("plays", "trend", "play_id", "growth", ("1d", "15d")),
@@ -136,24 +135,24 @@ def test_two_windows_of_one_input_keep_their_own_length(spark):
         Feature("more", "histogram", "position", "by two", windows, edges=(2, 4)),
     )
     world = [
-        heard(play_id=str(n), track_id=f"t{n}", position=n, played_at=T - n * DAY)
+        session_play(play_id=str(n), track_id=f"t{n}", position=n, played_at=T - n * DAY)
         for n in (1, 2, 3, 4, 30, 31)
     ]
     (row,) = features(spark, world, group, [DS])
-    counted = [row[f"{what}_count_{window}"] for what in ("plays", "more") for window in windows]
-    assert counted == [3, 1, 5, 2] * 2
+    counts = [row[f"{what}_count_{window}"] for what in ("plays", "more") for window in windows]
+    assert counts == [3, 1, 5, 2] * 2
     assert [row[f"tracks_distinct_{window}"] for window in windows] == [3, 1, 5, 2]
     assert [len(row[f"tracks_top_k_{window}"]) for window in windows] == [3, 1, 5, 2]
-    hold(spark, world, group, [DS])
+    assert_features_as_defined(spark, world, group, [DS])
 
 
-def test_the_approximate_are_near_for_many_values(spark):
-    group = only(
+def test_approximate_features_are_near_for_many_values(spark):
+    group = declare_group(
         Feature("tracks", "approx_distinct", "track_id", "tracks", ("7d", LIFETIME)),
         Feature("positions", "percentiles", "position", "places", ("30d",), at=(0.0, 0.25, 0.5, 1.0)),
     )
     world = [
-        heard(play_id=str(n), track_id=f"t{n}", position=n, played_at=T - US - (n % 14) * DAY)
+        session_play(play_id=str(n), track_id=f"t{n}", position=n, played_at=T - US - (n % 14) * DAY)
         for n in range(1, 6001)
     ]
     (row,) = features(spark, world, group, [DS])
@@ -163,10 +162,12 @@ def test_the_approximate_are_near_for_many_values(spark):
 
 
 def test_sums_and_variances_of_large_integers_are_exact(spark):
-    group = only(
+    group = declare_group(
         Feature("ms", "sum", "ms_played", "ms", ("7d",)),
         Feature("ms", "variance", "ms_played", "ms^2", ("7d",)),
     )
-    world = [heard(play_id=str(n), ms_played=2**53 + n % 2, played_at=T - US - n * DAY) for n in range(4)]
+    world = [
+        session_play(play_id=str(n), ms_played=2**53 + n % 2, played_at=T - US - n * DAY) for n in range(4)
+    ]
     (row,) = features(spark, world, group, [DS])
     assert (row["ms_sum_7d"], row["ms_variance_7d"]) == (4 * 2**53 + 2, 0.25)

@@ -11,9 +11,9 @@ from reference.computed import calendar, partials
 from reference.frames import frame, rows
 from reference.partials import comparable
 from reference.partials import partials as expected_partials
-from reference.rows import assert_same, day
-from reference.windows import midnight_after, settled
-from reference.worlds import DAY, US, heard, history
+from reference.rows import assert_same, day, midnight_after
+from reference.windows import snap_to_expected
+from reference.worlds import DAY, US, history, session_play
 from schemas.declarations import LIFETIME, USER, USER_ARTIST, Feature, FeatureGroup
 from schemas.parts import KINDS
 from schemas.sessions import SESSIONS
@@ -49,75 +49,81 @@ EVERY_PART = FeatureGroup(
 DAY_BY_DAY = [date(2024, 3, n) for n in (24, 25, 26)]
 
 
-def known_world():
+def make_world_and_days():
     """Plays a year back and lately, and a listener of every day, for longer than `heard_on` has bits."""
-    world, over = history(21, (0, 0, 0, 1, 2, 3, 4, 7, 30, 365))
-    lately = [max(over) - n * DAY for n in range(70)]
-    daily = [heard(play_id=f"{ds}", user_id="daily", played_at=midnight_after(ds) - US) for ds in lately]
-    return [*world, *daily], calendar(world, over)
+    world, feature_days = history(21, (0, 0, 0, 1, 2, 3, 4, 7, 30, 365))
+    lately = [max(feature_days) - n * DAY for n in range(70)]
+    daily = [
+        session_play(play_id=f"{ds}", user_id="daily", played_at=midnight_after(ds) - US) for ds in lately
+    ]
+    return [*world, *daily], calendar(world, feature_days)
 
 
 @pytest.fixture(scope="module")
-def known():
-    return known_world()
+def world_and_days():
+    return make_world_and_days()
 
 
 @pytest.fixture(scope="module")
-def at_once(spark, known):
-    world, days = known
+def partials_at_once(spark, world_and_days):
+    world, days = world_and_days
     return partials(spark, world, EVERY_PART, [days])
 
 
-def hold(wanted, got, group, world, within):
-    wanted, got = comparable(wanted, group), comparable(got, group)
-    assert wanted, "nothing is expected, so this shows nothing"
+def assert_same_partials(expected, actual, group, world, tolerance):
+    expected, actual = comparable(expected, group), comparable(actual, group)
+    assert expected, "nothing is expected, so this shows nothing"
     key = (*group.keys, "ds", "span")
-    assert_same(wanted, settled(wanted, got, key, within), key, world, group.keys[0])
+    assert_same(expected, snap_to_expected(expected, actual, key, tolerance), key, world, group.keys[0])
 
 
-def test_every_kind_of_part_is_declared_here():
+def test_every_part_declares_every_kind():
     assert {part.kind for part in EVERY_PART.parts} == KINDS.keys()
 
 
-def test_partials_are_as_defined(known, at_once):
-    world, days = known
-    wanted = expected_partials(world, EVERY_PART, days)
-    assert max(row["span"] for row in wanted) > 256
-    hold(wanted, at_once, EVERY_PART, world, within=1e-14)
+def test_partial_rows_equal_the_definition(world_and_days, partials_at_once):
+    world, days = world_and_days
+    expected = expected_partials(world, EVERY_PART, days)
+    assert max(row["span"] for row in expected) > 256
+    assert_same_partials(expected, partials_at_once, EVERY_PART, world, tolerance=1e-14)
 
 
-def test_days_made_bit_by_bit_are_those_made_at_once(spark, known, at_once):
-    world, days = known
+def test_partial_rows_of_days_bit_by_bit_equal_all_days_at_once(spark, world_and_days, partials_at_once):
+    world, days = world_and_days
     before = [ds for ds in days if ds < DAY_BY_DAY[0]]
     after = [ds for ds in days if ds > DAY_BY_DAY[-1]]
     bit_by_bit = partials(spark, world, EVERY_PART, [before, *([ds] for ds in DAY_BY_DAY), after])
-    hold_alike(at_once, bit_by_bit, world)
+    assert_same_but_decayed(partials_at_once, bit_by_bit, world)
 
 
-def hold_alike(wanted, got, world):
+def assert_same_but_decayed(expected, actual, world):
     """Bit for bit, but for what fades: that is rounded wherever it is put together."""
-    fades = [part.name for part in EVERY_PART.parts if part.kind == "decayed"]
-    hold(wanted, got, EVERY_PART, world, within=1e-14)
+    decayed = [part.name for part in EVERY_PART.parts if part.kind == "decayed"]
+    assert_same_partials(expected, actual, EVERY_PART, world, tolerance=1e-14)
     rest = [
-        [{n: v for n, v in row.items() if n not in fades} for row in comparable(rows, EVERY_PART)]
-        for rows in (wanted, got)
+        [{n: v for n, v in row.items() if n not in decayed} for row in comparable(rows, EVERY_PART)]
+        for rows in (expected, actual)
     ]
     assert_same(*rest, KEY, world, "user_id")
 
 
-def test_a_late_play_is_in_all_that_is_made_anew(spark, known, at_once):
-    world, days = known
+def test_partial_rows_contain_a_late_play_after_a_rebuild(spark, world_and_days, partials_at_once):
+    world, days = world_and_days
     late = [play for play in world if play["ds"] in DAY_BY_DAY][::2]
     in_time = frame(spark, [play for play in world if play not in late], SESSIONS)
-    made = partial_rows(in_time, EVERY_PART, days, None).localCheckpoint()
+    earlier = partial_rows(in_time, EVERY_PART, days, None).localCheckpoint()
     since = min(play["ds"] for play in late)
-    anew = partial_rows(frame(spark, world, SESSIONS), EVERY_PART, [ds for ds in days if ds >= since], made)
-    wanted = [row for row in at_once if row["ds"] >= since]
-    hold_alike(wanted, rows(anew, EVERY_PART.partials_contract()), world)
+    rebuilt = partial_rows(
+        frame(spark, world, SESSIONS), EVERY_PART, [ds for ds in days if ds >= since], earlier
+    )
+    expected = [row for row in partials_at_once if row["ds"] >= since]
+    assert_same_but_decayed(expected, rows(rebuilt, EVERY_PART.partials_contract()), world)
 
 
-def test_order_place_and_other_days_do_not_matter(spark, known, at_once):
-    world, days = known
+def test_partial_rows_do_not_depend_on_order_partitions_and_other_days(
+    spark, world_and_days, partials_at_once
+):
+    world, days = world_and_days
     later = [
         play
         | {"play_id": f"later {play['play_id']}", "played_at": play["played_at"] + 600 * DAY, "user_id": user}
@@ -125,25 +131,29 @@ def test_order_place_and_other_days_do_not_matter(spark, known, at_once):
         for user in (play["user_id"], "new")
     ]
     later = [play | {"ds": day(play["played_at"])} for play in later]
-    elsewhere = frame(spark, [*later, *reversed(world)], SESSIONS).repartition(7, "session_id")
-    got = rows(partial_rows(elsewhere, EVERY_PART, days[::-1], None), EVERY_PART.partials_contract())
-    hold(at_once, got, EVERY_PART, world, within=0)
+    repartitioned = frame(spark, [*later, *reversed(world)], SESSIONS).repartition(7, "session_id")
+    actual = rows(partial_rows(repartitioned, EVERY_PART, days[::-1], None), EVERY_PART.partials_contract())
+    assert_same_partials(partials_at_once, actual, EVERY_PART, world, tolerance=0)
 
 
-def test_a_pair_is_two_keys_and_never_null(spark, known):
-    world, days = known[0], known[1][-45:]
+def test_partial_rows_of_pairs_leave_out_null(spark, world_and_days):
+    world, days = world_and_days[0], world_and_days[1][-45:]
     lately = [play for play in world if play["ds"] >= days[0]]
     features = (Feature("plays", "count", "played_at", "plays", ("7d",)),)
     group = FeatureGroup("pair_features", USER_ARTIST, "pairs", features, where="not is_bot")
-    hold(
-        expected_partials(lately, group, days), partials(spark, world, group, [days]), group, lately, within=0
+    assert_same_partials(
+        expected_partials(lately, group, days),
+        partials(spark, world, group, [days]),
+        group,
+        lately,
+        tolerance=0,
     )
 
 
-def test_no_days_are_refused(spark):
+def test_partial_rows_refuses_no_days(spark):
     with pytest.raises(ValueError, match="no days"):
         partial_rows(frame(spark, [], SESSIONS), EVERY_PART, [], None)
 
 
-def test_days_without_plays_have_no_rows(spark):
-    assert partials(spark, [heard()], EVERY_PART, [[heard()["ds"] + timedelta(days=1)]]) == []
+def test_partial_rows_of_days_without_plays_are_empty(spark):
+    assert partials(spark, [session_play()], EVERY_PART, [[session_play()["ds"] + timedelta(days=1)]]) == []

@@ -16,7 +16,7 @@ from pyspark.sql import functions as F
 from features.joins import hot_keys
 from features.joins import point_in_time as engine
 from features.joins.point_in_time import FeatureTable, PointInTimeError, point_in_time_join
-from reference.point_in_time import PublishedDay, Table, joined
+from reference.point_in_time import PublishedDay, Table, join
 from reference.worlds import DAY, FEW, MIDNIGHT, US, World
 
 MAX_AGE = 2 * DAY
@@ -50,19 +50,19 @@ _delay = st.sampled_from((*AROUND, DAY - US, DAY, 3 * DAY, None))
 _value = st.sampled_from((None, 0.0, -1.5, 2.5))
 
 
-def _row(drawn, **more):
-    user, track, *_ = drawn
+def _row(values, **more):
+    user, track, *_ = values
     return {"user_id": user, "track_id": track, **more}
 
 
-def _label(drawn):
-    user, track, at, n = drawn
+def _label(values):
+    user, track, at, n = values
     odd = {"a.b": n, "ds": f"label {n}", "feature_at": None, "bracket": n, "r0": n}
     return {"user_id": user, "track_id": track, "label_at": at, **odd}
 
 
-def _event(drawn):
-    user, track, at, delay, version, value = drawn
+def _event(values):
+    user, track, at, delay, version, value = values
     available = None if at is None or delay is None else at + delay
     row = {
         "user_id": user,
@@ -88,15 +88,15 @@ _events = st.lists(
     max_size=70,
 ).map(lambda rows: World(row | {"seq": n} for n, row in enumerate(rows)))
 _day = st.integers(-1, 6).map(lambda n: (MIDNIGHT + n * DAY).date())
-_published_days = st.lists(st.tuples(_day, _delay), unique_by=lambda drawn: drawn[0], max_size=6).map(
+_published_days = st.lists(st.tuples(_day, _delay), unique_by=lambda values: values[0], max_size=6).map(
     lambda days: tuple(
         PublishedDay(ds, MIDNIGHT + (ds - MIDNIGHT.date() + DAY) + (delay or DAY)) for ds, delay in days
     )
 )
 
 
-def _daily_row(drawn):
-    user, track, ds, value = drawn
+def _daily_row(values):
+    user, track, ds, value = values
     return {
         "user_id": user,
         "track_id": track,
@@ -117,16 +117,18 @@ def _daily(*keys):
 def joins(draw):
     """Labels, and tables of three entities: as of an instant and by day, with and without limits."""
     both, ties = ("user_id", "track_id"), ("version", "seq")
-    shared, own = draw(_published_days), draw(_published_days)
+    days_of_three, days_of_one = draw(_published_days), draw(_published_days)
     days = {"f": -9.0, "g.h": [0]}
     tables = [
         Table("plain", draw(_events), ("user_id",), ("f", "tags", "available_at"), ties=ties),
         Table("fresh", draw(_events), ("user_id",), ("f", "seq"), MAX_AGE, ("version", "seq")),
         Table("pair", draw(_events), both, ("seq", "f"), ties=ties),
-        Table("mixed", draw(_daily("user_id")), ("user_id",), ("f",), MAX_AGE, (), shared, {"f": -9.0}),
-        Table("daily", draw(_daily("track_id")), ("track_id",), ("f", "g.h"), None, (), shared, days),
-        Table("again", draw(_daily("track_id")), ("track_id",), ("f",), MAX_AGE, (), shared),
-        Table("other", draw(_daily("track_id")), ("track_id",), ("f",), DAY, (), own, {"f": 1.0}),
+        Table(
+            "mixed", draw(_daily("user_id")), ("user_id",), ("f",), MAX_AGE, (), days_of_three, {"f": -9.0}
+        ),
+        Table("daily", draw(_daily("track_id")), ("track_id",), ("f", "g.h"), None, (), days_of_three, days),
+        Table("again", draw(_daily("track_id")), ("track_id",), ("f",), MAX_AGE, (), days_of_three),
+        Table("other", draw(_daily("track_id")), ("track_id",), ("f",), DAY, (), days_of_one, {"f": 1.0}),
     ]
     return World(draw(_labels)), tables
 
@@ -136,30 +138,34 @@ def joins(draw):
 
 def frame(spark, rows, schema):
     """Through Arrow, which no Python worker has to unpack."""
-    held = [row | {"tags": list(row["tags"].items())} if row.get("tags") else row for row in rows]
+    records = [row | {"tags": list(row["tags"].items())} if row.get("tags") else row for row in rows]
     names = [field.name for field in schema]
-    return spark.createDataFrame(pa.Table.from_pylist([{n: row[n] for n in names} for row in held], schema))
+    return spark.createDataFrame(
+        pa.Table.from_pylist([{n: row[n] for n in names} for row in records], schema)
+    )
 
 
-def table(spark, told):
-    schema = AS_OF if told.published_days is None else DAILY
-    days = told.published_days and tuple(
-        engine.PublishedDay(s.ds, s.available_at) for s in told.published_days
+def feature_table(spark, definition):
+    schema = AS_OF if definition.published_days is None else DAILY
+    days = definition.published_days and tuple(
+        engine.PublishedDay(s.ds, s.available_at) for s in definition.published_days
     )
     rest = (
-        told.keys,
-        told.columns,
-        told.max_age,
-        told.ties,
-        told.published_days if days is None else days,
-        told.defaults,
+        definition.keys,
+        definition.columns,
+        definition.max_age,
+        definition.ties,
+        definition.published_days if days is None else days,
+        definition.defaults,
     )
-    return FeatureTable(told.name, frame(spark, told.rows, schema), *rest)
+    return FeatureTable(definition.name, frame(spark, definition.rows, schema), *rest)
 
 
-def computed(spark, labels, tables, as_published=False):
-    asked = labels if hasattr(labels, "columns") else frame(spark, labels, LABELS)
-    out = point_in_time_join(asked, [table(spark, told) for told in tables], as_published=as_published)
+def compute(spark, labels, tables, as_published=False):
+    label_frame = labels if hasattr(labels, "columns") else frame(spark, labels, LABELS)
+    out = point_in_time_join(
+        label_frame, [feature_table(spark, definition) for definition in tables], as_published=as_published
+    )
     return [
         {name: _value_of(name, value) for name, value in row.items()} for row in out.toArrow().to_pylist()
     ]
@@ -169,29 +175,36 @@ def _value_of(name, value):
     return dict(value) if name.endswith("tags") and value is not None else value
 
 
-def hold(spark, labels, tables, as_published=False):
+def assert_as_defined(spark, labels, tables, as_published=False):
     assert_same(
-        joined(labels, tables, as_published=as_published),
-        computed(spark, labels, tables, as_published),
+        join(labels, tables, as_published=as_published),
+        compute(spark, labels, tables, as_published),
         tables,
     )
 
 
-def assert_same(expected, got, tables):
+def assert_same(expected, actual, tables):
     """As multisets of rows: labels have no id, and may be there twice."""
-    wanted, found = Counter(map(_shown, expected)), Counter(map(_shown, got))
-    if wanted == found:
+    expected_counts, actual_counts = Counter(map(_format_row, expected)), Counter(map(_format_row, actual))
+    if expected_counts == actual_counts:
         return
-    (label,) = [row for row in expected if (wanted - found)[_shown(row)]][:1] or [None]
-    lines = [f"{len(expected)} rows expected, {len(got)} got; expected only:", *list(wanted - found)[:2]]
-    lines += ["got only:", *list(found - wanted)[:4]]
-    for told in tables if label else ():
-        lines.append(f"rows of {told.name} with the key of the first:")
-        lines += [f"  {_shown(row)}" for row in told.rows if all(row[k] == label[k] for k in told.keys)][:20]
+    (label,) = [row for row in expected if (expected_counts - actual_counts)[_format_row(row)]][:1] or [None]
+    lines = [
+        f"{len(expected)} rows expected, {len(actual)} got; expected only:",
+        *list(expected_counts - actual_counts)[:2],
+    ]
+    lines += ["got only:", *list(actual_counts - expected_counts)[:4]]
+    for definition in tables if label else ():
+        lines.append(f"rows of {definition.name} with the key of the first:")
+        lines += [
+            f"  {_format_row(row)}"
+            for row in definition.rows
+            if all(row[k] == label[k] for k in definition.keys)
+        ][:20]
     raise AssertionError("\n".join(lines))
 
 
-def _shown(row):
+def _format_row(row):
     values = {
         name: value.isoformat() if isinstance(value, date) else repr(value) for name, value in row.items()
     }
@@ -201,17 +214,17 @@ def _shown(row):
 @pytest.fixture
 def every_key_hot(monkeypatch):
     """Brackets for every key with rows; the list collects what was found."""
-    found, find_hot_keys = [], hot_keys.find_hot_keys
+    results, find_hot_keys = [], hot_keys.find_hot_keys
 
-    def finding(*arguments):
-        found.append(find_hot_keys(*arguments))
-        return found[-1]
+    def record_hot_keys(*arguments):
+        results.append(find_hot_keys(*arguments))
+        return results[-1]
 
     monkeypatch.setattr(hot_keys, "SMALL", 0)
     monkeypatch.setattr(hot_keys, "HOT_ROWS", 1)
     monkeypatch.setattr(hot_keys, "SAMPLE", 1.0)
-    monkeypatch.setattr(hot_keys, "find_hot_keys", finding)
-    return found
+    monkeypatch.setattr(hot_keys, "find_hot_keys", record_hot_keys)
+    return results
 
 
 # --- any world
@@ -221,24 +234,24 @@ def every_key_hot(monkeypatch):
 @pytest.mark.parametrize("as_published", [False, True], ids=["described", "published"])
 @settings(FEW, max_examples=3)
 @given(world=joins())
-def test_rows_are_as_defined(spark, as_published, world):
-    hold(spark, *world, as_published)
+def test_point_in_time_join_equals_the_definition(spark, as_published, world):
+    assert_as_defined(spark, *world, as_published)
 
 
 @pytest.mark.parametrize("as_published", [False, True], ids=["described", "published"])
 @settings(FEW, max_examples=2)
 @given(world=joins())
-def test_rows_do_not_depend_on_which_keys_are_hot(spark, every_key_hot, as_published, world):
-    hold(spark, *world, as_published)
+def test_point_in_time_join_does_not_depend_on_which_keys_are_hot(spark, every_key_hot, as_published, world):
+    assert_as_defined(spark, *world, as_published)
 
 
 @settings(FEW, max_examples=2)
 @given(world=joins())
-def test_order_place_batches_and_rows_to_come_do_not_matter(spark, world):
+def test_point_in_time_join_does_not_depend_on_order_partitions_batches_and_later_rows(spark, world):
     labels, tables = world
-    once = computed(spark, labels, tables)
+    rows_at_once = compute(spark, labels, tables)
     later = max(row["label_at"] for row in labels if row["label_at"]) + US
-    ahead = [
+    tables_with_later_rows = [
         replace(
             t,
             rows=[
@@ -248,17 +261,17 @@ def test_order_place_batches_and_rows_to_come_do_not_matter(spark, world):
         )
         for t in tables
     ]
-    batches = [computed(spark, labels[n::2], ahead) for n in (1, 0)]
-    assert_same(once, [row for batch in batches for row in batch], ahead)
+    batches = [compute(spark, labels[n::2], tables_with_later_rows) for n in (1, 0)]
+    assert_same(rows_at_once, [row for batch in batches for row in batch], tables_with_later_rows)
     shuffled = frame(spark, labels[::-1], LABELS).repartition(5, "bracket")
-    assert_same(once, computed(spark, shuffled, ahead), ahead)
+    assert_same(rows_at_once, compute(spark, shuffled, tables_with_later_rows), tables_with_later_rows)
 
 
 @pytest.mark.parametrize("as_published", [False, True], ids=["described", "published"])
-def test_a_key_with_half_of_all_rows_is_cut_and_gets_the_same(spark, every_key_hot, as_published):
+def test_point_in_time_join_cuts_a_key_with_half_of_all_rows(spark, every_key_hot, as_published):
     random = Random(7)
 
-    def some(n, user=None):
+    def draw_key(n, user=None):
         return (
             random.randrange(9) if user is None and n % 2 else 99,
             str(n % 3),
@@ -268,21 +281,21 @@ def test_a_key_with_half_of_all_rows_is_cut_and_gets_the_same(spark, every_key_h
     rows = [
         event(at, user, track, at + random.choice((1, 9)) * DAY, 0, n, n / 7)
         for n in range(400)
-        for user, track, at in [some(n)]
+        for user, track, at in [draw_key(n)]
     ]
     days = tuple(PublishedDay(MIDNIGHT.date() + n * DAY, MIDNIGHT + (n + 1.3) * DAY) for n in range(0, 30, 2))
     daily = [_daily_row((user, "", s.ds, user / 7)) for s in days for user in (1, 2, 99)]
-    labels = [label(at, user, track) for n in range(400) for user, track, at in [some(n)]]
+    labels = [label(at, user, track) for n in range(400) for user, track, at in [draw_key(n)]]
     tables = [
         Table("one", rows, ("user_id",), ("f", "seq"), 3 * DAY),
         Table("two", rows[::2], ("user_id",), ("seq",)),
         Table("day", daily, ("user_id",), ("f",), published_days=days),
     ]
-    hold(spark, labels, tables, as_published)
-    hold(spark, labels, tables[2:], as_published)
-    for found in every_key_hot:
-        held = {row["k0"]: row for row in found.frame.toArrow().to_pylist()}
-        assert held[99]["brackets"] > 1, f"the labels of 99 are not spread: {held}"
+    assert_as_defined(spark, labels, tables, as_published)
+    assert_as_defined(spark, labels, tables[2:], as_published)
+    for hot_key_set in every_key_hot:
+        hot_rows = {row["k0"]: row for row in hot_key_set.frame.toArrow().to_pylist()}
+        assert hot_rows[99]["brackets"] > 1, f"the labels of 99 are not spread: {hot_rows}"
     cuts = {row["k0"]: row["cuts"] for row in every_key_hot[0].frame.toArrow().to_pylist()}
     assert len(cuts[99]) > 50, f"800 rows over 30 days are to be cut where their time changes: {cuts[99]}"
 
@@ -290,13 +303,13 @@ def test_a_key_with_half_of_all_rows_is_cut_and_gets_the_same(spark, every_key_h
 # --- cost
 
 
-def nodes(plan):
+def list_nodes(plan):
     plan = plan.executedPlan() if plan.nodeName() == "AdaptiveSparkPlan" else plan
     children = plan.children()
-    return [plan, *[node for n in range(children.size()) for node in nodes(children.apply(n))]]
+    return [plan, *[node for n in range(children.size()) for node in list_nodes(children.apply(n))]]
 
 
-def passes_labels(node):
+def has_label_columns(node):
     """Whether rows with the labels' columns, by which name the engine may know them, come out of this node."""
     return "l6:int" in node.schema().catalogString()
 
@@ -311,7 +324,7 @@ def no_broadcasts(spark):
 
 
 @pytest.mark.parametrize("kinds", ["as of", "daily", "both"])
-def test_tables_of_the_same_keys_share_one_shuffle_of_the_labels(spark, no_broadcasts, kinds):
+def test_point_in_time_join_shuffles_labels_once_for_tables_of_the_same_keys(spark, no_broadcasts, kinds):
     labels = [label(MIDNIGHT + n * DAY, n % 3) for n in range(9)]
     days = [
         tuple(PublishedDay((MIDNIGHT + n * DAY).date(), MIDNIGHT) for n in range(0, 9, step))
@@ -326,10 +339,14 @@ def test_tables_of_the_same_keys_share_one_shuffle_of_the_labels(spark, no_broad
         for n in range(3)
         if kinds != "as of"
     ]
-    out = point_in_time_join(frame(spark, labels, LABELS), [table(spark, told) for told in tables])
+    out = point_in_time_join(
+        frame(spark, labels, LABELS), [feature_table(spark, definition) for definition in tables]
+    )
     plan = out._jdf.queryExecution().executedPlan()
-    carrying = [node for node in nodes(plan) if node.nodeName() == "Exchange" and passes_labels(node)]
-    assert len(carrying) == 1, f"labels are shuffled {len(carrying)} times:\n{plan.toString()}"
+    label_exchanges = [
+        node for node in list_nodes(plan) if node.nodeName() == "Exchange" and has_label_columns(node)
+    ]
+    assert len(label_exchanges) == 1, f"labels are shuffled {len(label_exchanges)} times:\n{plan.toString()}"
 
 
 # --- edges
@@ -343,7 +360,7 @@ def label(at, user=1, track="23", n=0):
     return _label((user, track, at, n))
 
 
-def test_the_instant_itself_counts_and_so_does_the_greatest_age(spark):
+def test_point_in_time_join_includes_the_instant_itself_and_the_greatest_age(spark):
     t = MIDNIGHT
     rows = [event(t + off, user=n) for n, off in enumerate(AROUND)]
     old = [event(t - MAX_AGE + off, user=n) for n, off in enumerate(AROUND)]
@@ -351,34 +368,34 @@ def test_the_instant_itself_counts_and_so_does_the_greatest_age(spark):
         Table("edge", rows, ("user_id",), ("f",)),
         Table("age", old, ("user_id",), ("f",), MAX_AGE),
     ]
-    got = {row["user_id"]: row for row in computed(spark, [label(t, n) for n in range(3)], tables)}
-    assert [got[n]["edge__f"] for n in range(3)] == [1.0, 1.0, None]
-    assert [got[n]["age__f"] for n in range(3)] == [None, 1.0, 1.0]
-    assert [got[n]["age__feature_at"] for n in range(3)] == [t - MAX_AGE + off for off in AROUND]
+    actual = {row["user_id"]: row for row in compute(spark, [label(t, n) for n in range(3)], tables)}
+    assert [actual[n]["edge__f"] for n in range(3)] == [1.0, 1.0, None]
+    assert [actual[n]["age__f"] for n in range(3)] == [None, 1.0, 1.0]
+    assert [actual[n]["age__feature_at"] for n in range(3)] == [t - MAX_AGE + off for off in AROUND]
 
 
-def test_what_was_not_available_yet_had_not_been_published(spark):
+def test_point_in_time_join_as_published_leaves_out_what_was_not_available(spark):
     t = MIDNIGHT
     rows = [event(t - DAY, n, available=t + off, f=2.0) for n, off in enumerate(AROUND)]
     rows += [event(t - 2 * DAY, n) for n in range(3)]
-    told = Table("late", rows, ("user_id",), ("f",))
+    definition = Table("late", rows, ("user_id",), ("f",))
     for as_published, values in ((True, [2.0, 2.0, 1.0]), (False, [2.0, 2.0, 2.0])):
-        got = {
+        actual = {
             row["user_id"]: row
-            for row in computed(spark, [label(t, n) for n in range(3)], [told], as_published)
+            for row in compute(spark, [label(t, n) for n in range(3)], [definition], as_published)
         }
-        assert [got[n]["late__f"] for n in range(3)] == values
+        assert [actual[n]["late__f"] for n in range(3)] == values
 
 
-def test_a_late_row_that_is_older_does_not_replace_a_newer_one(spark):
+def test_point_in_time_join_as_published_prefers_a_newer_row_to_a_late_one(spark):
     rows = [event(MIDNIGHT - DAY, available=MIDNIGHT + DAY, f=1.0), event(MIDNIGHT, f=2.0)]
-    (got,) = computed(
+    (actual,) = compute(
         spark, [label(MIDNIGHT + 2 * DAY)], [Table("late", rows, ("user_id",), ("f",))], as_published=True
     )
-    assert (got["late__f"], got["late__feature_at"]) == (2.0, MIDNIGHT)
+    assert (actual["late__f"], actual["late__feature_at"]) == (2.0, MIDNIGHT)
 
 
-def test_of_rows_as_new_the_later_published_then_the_greatest_wins(spark):
+def test_point_in_time_join_of_rows_as_new_takes_the_later_published_then_the_greatest(spark):
     t = MIDNIGHT
     rows = [
         event(t, 1, available=t + DAY, version=0, f=1.0),
@@ -387,34 +404,34 @@ def test_of_rows_as_new_the_later_published_then_the_greatest_wins(spark):
         event(t, 2, version=0, f=4.0),
         event(t, 2, version=0, f=4.0),
     ]
-    told = Table("tied", rows, ("user_id",), ("f",), ties=("version",))
-    got = {
+    definition = Table("tied", rows, ("user_id",), ("f",), ties=("version",))
+    actual = {
         row["user_id"]: row["tied__f"]
-        for row in computed(spark, [label(t + 2 * DAY, 1), label(t, 2)], [told])
+        for row in compute(spark, [label(t + 2 * DAY, 1), label(t, 2)], [definition])
     }
-    assert got == {1: 1.0, 2: 4.0}
+    assert actual == {1: 1.0, 2: 4.0}
 
 
-def test_an_absent_row_of_a_day_is_no_old_row(spark):
+def test_point_in_time_join_gives_the_default_where_the_day_has_no_row(spark):
     days = [MIDNIGHT.date() + n * DAY for n in (0, 1, 4)]
     daily = [{"user_id": 1, "track_id": None, "ds": days[0], "f": 5.0, "g.h": None}]
     published = tuple(PublishedDay(ds, MIDNIGHT + 9 * DAY) for ds in days)
-    told = Table("day", daily, ("user_id",), ("f",), published_days=published, defaults={"f": 0.0})
-    asked = [(n, MIDNIGHT + n * DAY + off) for n in (1, 2, 5) for off in (-US, timedelta(0))]
-    got = {row["label_at"]: row for row in computed(spark, [label(at) for _, at in asked], [told])}
-    assert [got[at]["day__f"] for _, at in asked] == [None, 5.0, 5.0, 0.0, 0.0, 0.0]
-    seen = [got[at]["day__feature_at"] for _, at in asked]
-    assert seen == [None, *[MIDNIGHT + n * DAY for n in (1, 1, 2, 2, 5)]]
+    definition = Table("day", daily, ("user_id",), ("f",), published_days=published, defaults={"f": 0.0})
+    instants = [(n, MIDNIGHT + n * DAY + off) for n in (1, 2, 5) for off in (-US, timedelta(0))]
+    actual = {row["label_at"]: row for row in compute(spark, [label(at) for _, at in instants], [definition])}
+    assert [actual[at]["day__f"] for _, at in instants] == [None, 5.0, 5.0, 0.0, 0.0, 0.0]
+    feature_instants = [actual[at]["day__feature_at"] for _, at in instants]
+    assert feature_instants == [None, *[MIDNIGHT + n * DAY for n in (1, 1, 2, 2, 5)]]
 
 
-@pytest.mark.parametrize("nothing", ["labels", "rows", "published_days", "all"])
-def test_nothing_comes_of_nothing(spark, nothing):
+@pytest.mark.parametrize("empty_input", ["labels", "rows", "published_days", "all"])
+def test_point_in_time_join_of_empty_inputs_equals_the_definition(spark, empty_input):
     day = PublishedDay(MIDNIGHT.date(), MIDNIGHT)
-    labels = [] if nothing in ("labels", "all") else [label(MIDNIGHT + DAY), label(MIDNIGHT + DAY)]
-    rows = [] if nothing in ("rows", "all") else [event(MIDNIGHT)]
+    labels = [] if empty_input in ("labels", "all") else [label(MIDNIGHT + DAY), label(MIDNIGHT + DAY)]
+    rows = [] if empty_input in ("rows", "all") else [event(MIDNIGHT)]
     daily = [{"user_id": 1, "track_id": "23", "ds": day.ds, "f": 1.0, "g.h": []} for _ in rows]
-    days = () if nothing in ("published_days", "all") else (day,)
-    hold(
+    days = () if empty_input in ("published_days", "all") else (day,)
+    assert_as_defined(
         spark,
         labels,
         [
@@ -424,7 +441,7 @@ def test_nothing_comes_of_nothing(spark, nothing):
     )
 
 
-def test_labels_may_be_drawn_from_the_table_itself(spark):
+def test_point_in_time_join_accepts_labels_drawn_from_the_table_itself(spark):
     rows = frame(spark, [event(MIDNIGHT + n * DAY, seq=n) for n in range(3)], AS_OF)
     labels = rows.select("user_id", F.col("feature_at").alias("label_at"))
     days = tuple(engine.PublishedDay((MIDNIGHT + n * DAY).date(), MIDNIGHT) for n in range(3))
@@ -445,49 +462,49 @@ def test_labels_may_be_drawn_from_the_table_itself(spark):
 # --- bugs that others have
 
 
-def test_composite_keys_that_are_equal_as_text_are_different_keys(spark):
+def test_point_in_time_join_separates_composite_keys_that_are_equal_as_text(spark):
     rows = [
         event(MIDNIGHT, 1, "23", f=1.0),
         event(MIDNIGHT, 12, "3", f=2.0),
         event(MIDNIGHT, 1, "2|3", f=3.0),
     ]
     labels = [label(MIDNIGHT, user, track) for user, track in ((1, "23"), (12, "3"), (1, "2|3"), (1, "2"))]
-    got = computed(spark, labels, [Table("pair", rows, ("user_id", "track_id"), ("f",))])
-    found = {(row["user_id"], row["track_id"]): row["pair__f"] for row in got}
-    assert found == {(1, "23"): 1.0, (12, "3"): 2.0, (1, "2|3"): 3.0, (1, "2"): None}
+    actual = compute(spark, labels, [Table("pair", rows, ("user_id", "track_id"), ("f",))])
+    value_by_key = {(row["user_id"], row["track_id"]): row["pair__f"] for row in actual}
+    assert value_by_key == {(1, "23"): 1.0, (12, "3"): 2.0, (1, "2|3"): 3.0, (1, "2"): None}
 
 
-def test_duplicate_feature_rows_do_not_multiply_labels(spark):
+def test_point_in_time_join_of_duplicate_feature_rows_keeps_one_row_per_label(spark):
     """Feast joins back by entity and time: two rows with both give two rows per label."""
     rows = [event(MIDNIGHT, seq=n) for n in (0, 0, 1)]
-    told = Table("twice", rows, ("user_id",), ("f", "seq"), ties=("seq",))
-    got = computed(spark, [label(MIDNIGHT + DAY)] * 2, [told])
-    assert [row["twice__seq"] for row in got] == [1, 1], "one row per label, each with the greatest seq"
+    definition = Table("twice", rows, ("user_id",), ("f", "seq"), ties=("seq",))
+    actual = compute(spark, [label(MIDNIGHT + DAY)] * 2, [definition])
+    assert [row["twice__seq"] for row in actual] == [1, 1], "one row per label, each with the greatest seq"
 
 
-def test_every_table_has_its_own_limit_and_its_own_values(spark):
+def test_point_in_time_join_applies_the_max_age_and_values_of_each_table(spark):
     """Feast gives two windows of one view the length of the first."""
     rows = [event(MIDNIGHT - 3 * DAY, f=3.0)]
     tables = [
         Table(name, [row | {"f": f} for row in rows], ("user_id",), ("f",), days and days * DAY)
         for name, days, f in (("short", 2, 1.0), ("long", 4, 2.0), ("ever", None, 3.0))
     ]
-    (got,) = computed(spark, [label(MIDNIGHT)], tables)
-    assert [got[f"{name}__f"] for name in ("short", "long", "ever")] == [None, 2.0, 3.0]
+    (actual,) = compute(spark, [label(MIDNIGHT)], tables)
+    assert [actual[f"{name}__f"] for name in ("short", "long", "ever")] == [None, 2.0, 3.0]
 
 
-def test_all_values_come_from_one_row(spark):
+def test_point_in_time_join_takes_all_values_from_one_row(spark):
     """Tempo takes the last value of each column, whichever row it is in."""
     rows = [event(MIDNIGHT - DAY, f=1.0, seq=1), event(MIDNIGHT, f=None, seq=2)]
-    (got,) = computed(spark, [label(MIDNIGHT)], [Table("one", rows, ("user_id",), ("f", "seq"))])
-    assert (got["one__f"], got["one__seq"]) == (None, 2)
+    (actual,) = compute(spark, [label(MIDNIGHT)], [Table("one", rows, ("user_id",), ("f", "seq"))])
+    assert (actual["one__f"], actual["one__seq"]) == (None, 2)
 
 
 # --- what is refused
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "message"),
     [
         ({"name": "x", "tables": []}, "tables: got none, expected one or more"),
         ({"at": "no.such"}, "labels: no column 'no.such', got ["),
@@ -502,22 +519,25 @@ def test_all_values_come_from_one_row(spark):
         ({"published_days": ()}, "table 'a': no columns ['ds'], got ["),
     ],
 )
-def test_what_does_not_fit_is_said_before_any_job(spark, change, told):
+def test_point_in_time_join_refuses_what_does_not_fit_before_any_job(spark, change, message):
     rows = frame(spark, [], AS_OF)
-    given = {"name": "a", "rows": rows, "keys": ("user_id",), "columns": ("f",)} | change
-    tables = given.pop("tables", None)
-    at = given.pop("at", "label_at")
-    with pytest.raises(PointInTimeError) as raised:
+    arguments = {"name": "a", "rows": rows, "keys": ("user_id",), "columns": ("f",)} | change
+    tables = arguments.pop("tables", None)
+    at = arguments.pop("at", "label_at")
+    with pytest.raises(PointInTimeError) as refusal:
         point_in_time_join(
-            frame(spark, [], LABELS), [FeatureTable(**given)] if tables is None else tables, at
+            frame(spark, [], LABELS), [FeatureTable(**arguments)] if tables is None else tables, at
         )
-    assert told in str(raised.value)
-    assert len(str(raised.value).splitlines()) == 1
+    assert message in str(refusal.value)
+    assert len(str(refusal.value).splitlines()) == 1
 
 
-def test_names_that_collide_are_refused(spark):
-    table = FeatureTable("a", frame(spark, [], AS_OF), ("user_id",), ("f",))
+def test_point_in_time_join_refuses_names_that_collide(spark):
+    feature_table = FeatureTable("a", frame(spark, [], AS_OF), ("user_id",), ("f",))
     labels = frame(spark, [], LABELS)
-    for asked, tables in ((labels, [table, table]), (labels.withColumnRenamed("ds", "A__f"), [table])):
+    for label_frame, tables in (
+        (labels, [feature_table, feature_table]),
+        (labels.withColumnRenamed("ds", "A__f"), [feature_table]),
+    ):
         with pytest.raises(PointInTimeError, match="would be there twice, expected different names"):
-            point_in_time_join(asked, tables)
+            point_in_time_join(label_frame, tables)

@@ -20,80 +20,84 @@ from schemas.sessions import SESSIONS
 NOON = MIDNIGHT + timedelta(hours=12)
 
 
-def computed(spark, world, gap_ms=GAP_MS):
+def compute(spark, world, gap_ms=GAP_MS):
     return rows(cut_sessions(frame(spark, world, PLAYS), gap_ms=gap_ms), SESSIONS)
 
 
-def by_first_play(found):
+def replace_ids_by_first_play(actual):
     """Every session's id replaced by the first play that carries it: ids are free, sharing is not."""
     first = {}
-    for row in found:
+    for row in actual:
         first[row["session_id"]] = min(first.get(row["session_id"], row["play_id"]), row["play_id"])
-    return [row | {"session_id": first[row["session_id"]]} for row in found]
+    return [row | {"session_id": first[row["session_id"]]} for row in actual]
 
 
-def hold(world, found, gap_ms=GAP_MS):
+def assert_as_defined(world, actual, gap_ms=GAP_MS):
     assert_same(
-        by_first_play(expected_sessions(world, gap_ms)), by_first_play(found), ("play_id",), world, "user_id"
+        replace_ids_by_first_play(expected_sessions(world, gap_ms)),
+        replace_ids_by_first_play(actual),
+        ("play_id",),
+        world,
+        "user_id",
     )
 
 
 def positions(spark, world):
-    return {row["play_id"]: row["position"] for row in computed(spark, world)}
+    return {row["play_id"]: row["position"] for row in compute(spark, world)}
 
 
 @pytest.mark.product_settings
 @FEW
 @given(world=plays(), gap_ms=st.sampled_from((GAP_MS, GAP_MS, 0)))
-def test_sessions_are_as_defined(spark, world, gap_ms):
-    hold(world, computed(spark, world, gap_ms), gap_ms)
+def test_cut_sessions_equals_the_definition(spark, world, gap_ms):
+    assert_as_defined(world, compute(spark, world, gap_ms), gap_ms)
 
 
-def carried_day_by_day(spark, world, borders):
+def cut_day_by_day(spark, world, borders):
     """The rows of running up to each border on its own, every run carrying the rows of those before."""
-    found, start = [], None
+    actual, start = [], None
     for end in (*borders, None):
         part = [p for p in world if (start is None or p["ds"] >= start) and (end is None or p["ds"] < end)]
-        earlier = frame(spark, found, SESSIONS) if found else None
-        found += rows(cut_sessions(frame(spark, part, PLAYS), earlier=earlier), SESSIONS)
+        earlier = frame(spark, actual, SESSIONS) if actual else None
+        actual += rows(cut_sessions(frame(spark, part, PLAYS), earlier=earlier), SESSIONS)
         start = end
-    return found
+    return actual
 
 
 @settings(FEW, max_examples=4)
 @given(world=plays())
-def test_days_one_by_one_equal_one_run(spark, world):
+def test_cut_sessions_day_by_day_equals_one_run(spark, world):
     days = sorted({play["ds"] for play in world})
-    found = carried_day_by_day(spark, world, days[1:4])
-    hold(world, found)
-    ids = {row["play_id"]: row["session_id"] for row in computed(spark, world)}
-    for row in found:
+    actual = cut_day_by_day(spark, world, days[1:4])
+    assert_as_defined(world, actual)
+    ids = {row["play_id"]: row["session_id"] for row in compute(spark, world)}
+    for row in actual:
         assert row["session_id"] == ids[row["play_id"]], f"another id when carried over a border: {row}"
 
 
 @settings(FEW, max_examples=3)
 @given(world=plays())
-def test_the_order_and_place_of_plays_do_not_matter(spark, world):
-    once = computed(spark, sorted(world, key=lambda play: play["play_id"]))
-    elsewhere = frame(spark, world, PLAYS).repartition(7, "track_id")
-    again = rows(cut_sessions(elsewhere), SESSIONS)
-    assert_same(once, again, ("play_id",), world, "user_id")
+def test_cut_sessions_does_not_depend_on_order_and_partitions(spark, world):
+    sorted_run = compute(spark, sorted(world, key=lambda play: play["play_id"]))
+    repartitioned = frame(spark, world, PLAYS).repartition(7, "track_id")
+    repartitioned_run = rows(cut_sessions(repartitioned), SESSIONS)
+    assert_same(sorted_run, repartitioned_run, ("play_id",), world, "user_id")
 
 
 @settings(FEW, max_examples=3)
 @given(world=plays())
-def test_days_to_come_change_nothing(spark, world):
+def test_cut_sessions_ignores_later_days(spark, world):
     days = sorted(play["ds"] for play in world)
-    ahead = days[-1] - days[0] + DAY
+    shift = days[-1] - days[0] + DAY
     later = [
-        p | {"play_id": f"later {p['play_id']}", "played_at": p["played_at"] + ahead, "ds": p["ds"] + ahead}
+        p | {"play_id": f"later {p['play_id']}", "played_at": p["played_at"] + shift, "ds": p["ds"] + shift}
         for p in world
     ]
-    found = [row for row in computed(spark, world + later) if row["ds"] <= days[-1]]
-    assert_same(computed(spark, world), found, ("play_id",), world, "user_id")
+    actual = [row for row in compute(spark, world + later) if row["ds"] <= days[-1]]
+    assert_same(compute(spark, world), actual, ("play_id",), world, "user_id")
 
 
-def test_the_gap_to_the_unit(spark):
+def test_cut_sessions_cuts_at_the_gap_to_the_microsecond(spark):
     pauses = {"-1ms": -MS, "-1us": -US, "0": 0 * MS, "+1us": US, "+1ms": MS}
     world = []
     for name, pause in pauses.items():
@@ -106,14 +110,14 @@ def test_the_gap_to_the_unit(spark):
     assert second == {"-1ms": 2, "-1us": 2, "0": 2, "+1us": 1, "+1ms": 1}
 
 
-def test_a_pause_begins_where_the_previous_play_ended(spark):
+def test_cut_sessions_begins_a_pause_where_the_previous_play_ended(spark):
     ends = {  # ms_played, track_ms: how long it lasted, in minutes
         "heard": (300_000, 600_000, 5),
         "null: the track's length": (None, 600_000, 10),
         "zero is known": (0, 600_000, 0),
         "both null": (None, None, 0),
     }
-    world, wanted = [], {}
+    world, expected = [], {}
     for name, (ms_played, track_ms, minutes) in ends.items():
         first = a_play(
             play_id=f"{name} 1", user_id=name, played_at=NOON, ms_played=ms_played, track_ms=track_ms
@@ -125,12 +129,12 @@ def test_a_pause_begins_where_the_previous_play_ended(spark):
             first | {"play_id": f"{name}, 1 ms late 1", "user_id": f"{name}, 1 ms late"},
             a_play(play_id=f"{name}, 1 ms late 2", user_id=f"{name}, 1 ms late", played_at=limit + MS),
         ]
-        wanted |= {f"{name} 1": 1, f"{name} 2": 2, f"{name}, 1 ms late 1": 1, f"{name}, 1 ms late 2": 1}
-    assert positions(spark, world) == wanted
+        expected |= {f"{name} 1": 1, f"{name} 2": 2, f"{name}, 1 ms late 1": 1, f"{name}, 1 ms late 2": 1}
+    assert positions(spark, world) == expected
 
 
-def test_a_sources_sessions_are_kept_and_end_where_it_says(spark):
-    heard_as = [
+def test_cut_sessions_keeps_sessions_of_the_source(spark):
+    source_ids_and_hours = [
         ("a", 0),
         ("a", 5),
         ("b", 5),
@@ -141,10 +145,10 @@ def test_a_sources_sessions_are_kept_and_end_where_it_says(spark):
     ]  # id, hours after noon
     world = [
         a_play(play_id=f"p{n}", played_at=NOON + timedelta(hours=h), source_session_id=source_id)
-        for n, (source_id, h) in enumerate(heard_as)
+        for n, (source_id, h) in enumerate(source_ids_and_hours)
     ]
     assert positions(spark, world) == {"p0": 1, "p1": 2, "p2": 1, "p3": 1, "p4": 1, "p5": 2, "p6": 1}
-    ids = {row["play_id"]: row["session_id"] for row in computed(spark, world)}
+    ids = {row["play_id"]: row["session_id"] for row in compute(spark, world)}
     assert ids["p0"] == ids["p1"] == ids["p3"] and ids["p2"] == ids["p6"] and ids["p4"] == ids["p5"]
     assert len({ids["p0"], ids["p2"], ids["p4"]}) == 3
 
@@ -156,7 +160,7 @@ def test_source_session_of_one_listener_is_not_that_of_another(spark):
         a_play(play_id=f"p{n}", user_id=user, source_session_id=source_id)
         for n, (user, source_id) in enumerate(named)
     ]
-    ids = [row["session_id"] for row in computed(spark, world)]
+    ids = [row["session_id"] for row in compute(spark, world)]
     assert len(set(ids)) == len(named), "two listeners share a session, and a track counts it once"
 
 
@@ -179,7 +183,7 @@ def test_source_session_goes_on_over_silent_days_up_to_its_gap(spark):
     assert second == {"3 days": 2, "7 days": 2, "7 days and 1 us": 1}
 
 
-def test_sessions_over_midnight_are_carried(spark):
+def test_cut_sessions_carries_sessions_over_midnight(spark):
     before, after = MIDNIGHT + DAY - timedelta(minutes=10), MIDNIGHT + DAY + timedelta(minutes=10)
     cases = {  # listener: (when, source's session) before midnight, the same after, place of the last
         "open": ([(before, None)], [(after, None)], 2),
@@ -196,13 +200,13 @@ def test_sessions_over_midnight_are_carried(spark):
         for user, (early, late, _) in cases.items()
         for n, (at, source_id) in enumerate(early + late)
     ]
-    found = carried_day_by_day(spark, world, [(MIDNIGHT + DAY).date()])
-    hold(world, found)
-    last = {row["user_id"]: row["position"] for row in sorted(found, key=lambda row: row["play_id"])}
+    actual = cut_day_by_day(spark, world, [(MIDNIGHT + DAY).date()])
+    assert_as_defined(world, actual)
+    last = {row["user_id"]: row["position"] for row in sorted(actual, key=lambda row: row["play_id"])}
     assert last == {user: position for user, (_, _, position) in cases.items()}
 
 
-def test_ids_do_not_run_into_the_start(spark):
+def test_cut_sessions_gives_ids_that_separate_listener_and_start(spark):
     # seconds, and so milli- and microseconds, of the one start are those of the other after a 1
     starts = {"u": 1_709_208_000, "u1": 709_208_000, "u17": 9_208_000}
     world = [
@@ -210,33 +214,35 @@ def test_ids_do_not_run_into_the_start(spark):
         for user, s in starts.items()
     ]
     world += [a_play(play_id=f"q{n}", played_at=NOON + n * timedelta(hours=1)) for n in range(1, 12)]
-    ids = [row["session_id"] for row in computed(spark, world)]
+    ids = [row["session_id"] for row in compute(spark, world)]
     assert len(set(ids)) == len(world), "two listeners, or two starts, share a session"
 
 
-def test_bots_are_judged_by_listener_and_day_at_the_limits(spark):
-    def many(user_id, count, start=MIDNIGHT, **given):
+def test_cut_sessions_marks_bots_by_listener_and_day_at_the_limits(spark):
+    def many_plays(user_id, count, start=MIDNIGHT, **columns):
         return [
-            a_play(play_id=f"{user_id}.{n}", user_id=user_id, played_at=start + n * MS, ms_played=0, **given)
+            a_play(
+                play_id=f"{user_id}.{n}", user_id=user_id, played_at=start + n * MS, ms_played=0, **columns
+            )
             for n in range(count)
         ]
 
-    def long(user_id, *ms_played):
+    def long_plays(user_id, *ms_played):
         return [
             a_play(play_id=f"{user_id}.{n}", user_id=user_id, ms_played=ms) for n, ms in enumerate(ms_played)
         ]
 
     world = [
-        *many("1000 plays", 1000),
-        *many("1001 plays", 1001),
-        *many("1001 over midnight", 1001, start=MIDNIGHT + DAY - 500 * MS),
-        *many("1001 in sessions", 1001, source_session_id="s"),
-        *long("30 h", 108_000_000, 0, None),
-        *long("30 h and 1 ms", 108_000_000, None, 1),
+        *many_plays("1000 plays", 1000),
+        *many_plays("1001 plays", 1001),
+        *many_plays("1001 over midnight", 1001, start=MIDNIGHT + DAY - 500 * MS),
+        *many_plays("1001 in sessions", 1001, source_session_id="s"),
+        *long_plays("30 h", 108_000_000, 0, None),
+        *long_plays("30 h and 1 ms", 108_000_000, None, 1),
         a_play(play_id="next day", user_id="1001 plays", played_at=MIDNIGHT + DAY),
     ]
-    judged = {(row["user_id"], row["ds"].day, row["is_bot"]) for row in computed(spark, world)}
-    assert judged == {
+    bot_days = {(row["user_id"], row["ds"].day, row["is_bot"]) for row in compute(spark, world)}
+    assert bot_days == {
         ("1000 plays", 29, False),
         ("1001 plays", 29, True),
         ("1001 plays", 1, False),
@@ -249,6 +255,6 @@ def test_bots_are_judged_by_listener_and_day_at_the_limits(spark):
 
 
 @pytest.mark.parametrize("earlier", [False, True])
-def test_no_plays_make_no_sessions(spark, earlier):
+def test_cut_sessions_of_no_plays_is_empty(spark, earlier):
     before = frame(spark, expected_sessions([a_play()]), SESSIONS) if earlier else None
     assert rows(cut_sessions(frame(spark, [], PLAYS), earlier=before), SESSIONS) == []

@@ -11,40 +11,31 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from features.embeddings import sgns
-from features.embeddings.corpus import Corpus, Model
+from features.embeddings.corpus import Model
 from features.embeddings.ranking import Pairs, rank_targets
 from features.embeddings.settings import Settings
 from features.embeddings.training import fit
 from reference import item2vec as reference
+from reference.corpora import corpus_of, model_arrays
 
 SMALL = Settings(dimensions=16, epochs=8)
 SIGMAS = 5
 
 
-def corpus_of(sequences, counts=None):
-    tokens = np.array([token for each in sequences for token in each], np.int32)
-    offsets = np.cumsum([0, *map(len, sequences)]).astype(np.int64)
-    return Corpus(tokens, offsets, np.bincount(tokens) if counts is None else np.array(counts, np.int64))
-
-
-def arrays(model):
-    return (model.in_vectors, model.out_vectors, model.in_states, model.out_states)
-
-
-def test_one_epoch_is_the_loop_in_doubles():
+def test_train_epoch_equals_the_loop_in_doubles():
     """Two tracks: the negative sample of 0 -> 1 is 0, and of 1 -> 0 there is only the context itself."""
     corpus = corpus_of([[0, 1]], counts=[10**9, 1])
-    chosen = SMALL.replace(exponent=2.0, window=1, backward=1.0, dimensions=5, negatives=3)
+    trainer_settings = SMALL.replace(exponent=2.0, window=1, backward=1.0, dimensions=5, negatives=3)
     model = Model.initialise(2, 5, 3)
-    space = reference.Space(*(array.tolist() for array in arrays(model)))
+    space = reference.Space(*(array.tolist() for array in model_arrays(model)))
     for number in range(4):
-        assert sgns.train_epoch(corpus, model, chosen, number) == 2
-        space.learn(0, 1, [0, 0, 0], chosen.learning_rate)
-        space.learn(1, 0, [0, 0, 0], chosen.learning_rate)
-    hold(model, space)
+        assert sgns.train_epoch(corpus, model, trainer_settings, number) == 2
+        space.learn(0, 1, [0, 0, 0], trainer_settings.learning_rate)
+        space.learn(1, 0, [0, 0, 0], trainer_settings.learning_rate)
+    assert_close(model, space)
 
 
-def hold(model, space):
+def assert_close(model, space):
     for name in ("in_vectors", "out_vectors", "in_states", "out_states"):
         np.testing.assert_allclose(
             getattr(model, name), np.array(getattr(space, name)), rtol=2e-4, atol=2e-5, err_msg=name
@@ -69,31 +60,31 @@ PLACES = {n: np.random.default_rng(n).integers(0, n, sgns.PLACES, dtype=np.int32
     st.sampled_from(sorted(PLACES)),
     st.booleans(),
 )
-def test_a_pair_moves_vectors_as_the_loop_does(seed, negatives, dimensions, tracks, fresh):
+def test_train_pair_moves_vectors_as_the_loop_does(seed, negatives, dimensions, tracks, fresh):
     rng = Random(seed)
     track, context = rng.sample(range(tracks), 2)
     matrices = [[[rng.gauss(0, 1) for _ in range(dimensions)] for _ in range(tracks)] for _ in range(2)]
     states = [[0.0 if fresh else rng.random() * 3 for _ in range(tracks)] for _ in range(2)]
     model = Model(*(np.array(m, np.float32) for m in matrices), *(np.array(s, np.float32) for s in states))
-    space = reference.Space(*(array.tolist() for array in arrays(model)))
+    space = reference.Space(*(array.tolist() for array in model_arrays(model)))
     state = np.array([rng.randrange(1, 2**63)], np.uint64)
-    drawn, at = [], int(state[0])
+    negative_tracks, at = [], int(state[0])
     for _ in range(negatives):  # the context itself and the track may be among them, and one more than once
         at = xorshift(at)
-        drawn.append(int(PLACES[tracks][(at >> 11) % sgns.PLACES]))
+        negative_tracks.append(int(PLACES[tracks][(at >> 11) % sgns.PLACES]))
     rate, gradient = np.float32(0.1), np.full(dimensions, 7, np.float32)  # left over from a pair before
-    sgns._train_pair(track, context, PLACES[tracks], *arrays(model), negatives, rate, gradient, state)
-    space.learn(track, context, drawn, 0.1)
-    hold(model, space)
+    sgns._train_pair(track, context, PLACES[tracks], *model_arrays(model), negatives, rate, gradient, state)
+    space.learn(track, context, negative_tracks, 0.1)
+    assert_close(model, space)
     assert int(state[0]) == at
 
 
-def test_chances_are_even():
+def test_random_share_is_even():
     state = np.array([2**61 + 12345], np.uint64)
-    found = np.array([sgns._random_share(state) for _ in range(20_000)])
-    assert found.min() >= 0 and found.max() < 1
+    shares = np.array([sgns._random_share(state) for _ in range(20_000)])
+    assert shares.min() >= 0 and shares.max() < 1
     for share in (0.1, 0.3, 0.5, 0.9):
-        assert np.mean(found < share) == pytest.approx(share, abs=SIGMAS * 0.5 / math.sqrt(len(found)))
+        assert np.mean(shares < share) == pytest.approx(share, abs=SIGMAS * 0.5 / math.sqrt(len(shares)))
 
 
 # --- sgns: which pairs
@@ -103,7 +94,7 @@ SEQUENCES = ([0, 1], [3, 1, 4, 1, 5, 2, 6], [2, 2, 2], [0, 1, 2, 3, 4, 5])
 
 @pytest.mark.parametrize("backward", [0.0, 0.3, 1.0])
 @pytest.mark.parametrize("window", [1, 2, 5])
-def test_an_epoch_learns_as_many_pairs_as_expected(window, backward):
+def test_train_epoch_learns_as_many_pairs_as_expected(window, backward):
     times = 3_000
     moments = [reference.count_of_pairs(each, window, backward) for each in SEQUENCES]
     mean, variance = (times * sum(column) for column in zip(*moments, strict=True))
@@ -114,7 +105,7 @@ def test_an_epoch_learns_as_many_pairs_as_expected(window, backward):
 
 
 @pytest.fixture
-def recorded(monkeypatch):
+def record_pairs(monkeypatch):
     """Goes over a corpus with the very loop, before it is compiled, and gives the pairs in the order they come."""
 
     def record(corpus, settings):
@@ -136,35 +127,35 @@ def recorded(monkeypatch):
 
 
 @pytest.mark.parametrize(("window", "backward"), [(1, 0.5), (2, 0.3), (4, 0.0), (9, 1.0), (5, 0.1)])
-def test_pairs_come_as_often_as_reach_and_direction_say(recorded, window, backward):
+def test_train_epoch_draws_pairs_as_often_as_window_and_backward_say(record_pairs, window, backward):
     """All tracks are different: pairs of tracks are pairs of places."""
     times, sequence = 800, [3, 0, 5, 1, 2, 4]
     settings = SMALL.replace(window=window, backward=backward)
-    pairs = recorded(corpus_of([sequence] * times), settings)
-    wanted = {
+    pairs = record_pairs(corpus_of([sequence] * times), settings)
+    chance_by_pair = {
         (sequence[i], sequence[j]): chance
         for (i, j), chance in reference.chances(sequence, window, backward).items()
     }
-    assert set(pairs) == set(wanted)
-    for pair, chance in wanted.items():
+    assert set(pairs) == set(chance_by_pair)
+    for pair, chance in chance_by_pair.items():
         spread = math.sqrt(times * chance * (1 - chance))
         assert abs(pairs.count(pair) - times * chance) <= SIGMAS * spread, f"{pair} has a chance of {chance}"
 
 
 @pytest.mark.parametrize("subsample", [0.0, 0.05])
 @pytest.mark.parametrize("backward", [0.0, 0.3, 1.0])
-def test_compiled_or_not_the_same_pairs_are_trained(recorded, backward, subsample):
+def test_train_epoch_draws_the_same_pairs_compiled_or_not(record_pairs, backward, subsample):
     """So what is recorded of the loop here is what the compiled one learns."""
     corpus = corpus_of([*SEQUENCES] * 20)
-    chosen = SMALL.replace(window=5, backward=backward, subsample=subsample)
+    trainer_settings = SMALL.replace(window=5, backward=backward, subsample=subsample)
     for seed in range(3):
-        settings = chosen.replace(seed=seed)
-        compiled = sgns.train_epoch(corpus, Model.initialise(7, 16, 1), settings, 0)
-        assert compiled == len(recorded(corpus, settings)) > 0
+        settings = trainer_settings.replace(seed=seed)
+        pair_count = sgns.train_epoch(corpus, Model.initialise(7, 16, 1), settings, 0)
+        assert pair_count == len(record_pairs(corpus, settings)) > 0
 
 
-def test_a_track_is_no_context_of_its_own(recorded):
-    pairs = recorded(corpus_of([[2, 2, 2], [0, 1, 0, 1, 1]] * 50), SMALL.replace(window=4, backward=1.0))
+def test_train_epoch_takes_no_track_as_its_own_context(record_pairs):
+    pairs = record_pairs(corpus_of([[2, 2, 2], [0, 1, 0, 1, 1]] * 50), SMALL.replace(window=4, backward=1.0))
     assert set(pairs) == {(0, 1), (1, 0)}
 
 
@@ -184,7 +175,7 @@ def followers(backward):
     )
 
 
-def test_what_always_follows_is_learned_in_that_direction_alone():
+def test_fit_without_backward_learns_one_direction_alone():
     ahead, back = followers(backward=0.0)
     assert ahead > 0.95
     assert back < 0.2
@@ -197,16 +188,16 @@ def test_what_always_follows_is_learned_in_that_direction_alone():
 
 @settings(max_examples=30, deadline=None)
 @given(st.lists(st.integers(1, 500), min_size=1, max_size=30), st.sampled_from([-0.5, 0.0, 0.75, 1.0, 2.0]))
-def test_negatives_are_sampled_by_their_plays_to_the_exponent(counts, exponent):
-    drawn = sgns._negative_sampling_table(np.array(counts), exponent, np.random.default_rng(1))
-    assert drawn.dtype == np.int32 and drawn.shape == (sgns.PLACES,)
-    places = np.bincount(drawn, minlength=len(counts))
+def test_negative_sampling_table_follows_plays_to_the_exponent(counts, exponent):
+    negative_table = sgns._negative_sampling_table(np.array(counts), exponent, np.random.default_rng(1))
+    assert negative_table.dtype == np.int32 and negative_table.shape == (sgns.PLACES,)
+    places = np.bincount(negative_table, minlength=len(counts))
     total = sum(n**exponent for n in counts)
-    for found, n in zip(places, counts, strict=True):
-        assert abs(found - sgns.PLACES * n**exponent / total) <= 1 + 1e-6
+    for place_count, n in zip(places, counts, strict=True):
+        assert abs(place_count - sgns.PLACES * n**exponent / total) <= 1 + 1e-6
 
 
-def test_a_track_too_rare_for_a_place_is_sampled_in_some_epochs(monkeypatch):
+def test_negative_sampling_table_has_a_track_too_rare_for_a_place_in_some_epochs(monkeypatch):
     monkeypatch.setattr(sgns, "PLACES", 64)
     draws, epochs = np.random.default_rng(2), 2_000
     times = sum(
@@ -218,31 +209,33 @@ def test_a_track_too_rare_for_a_place_is_sampled_in_some_epochs(monkeypatch):
 
 @settings(max_examples=50, deadline=None)
 @given(st.lists(st.integers(1, 10**6), min_size=1, max_size=20), st.sampled_from([1e-5, 1e-3, 0.1, 1.0]))
-def test_plays_are_kept_with_the_chance_of_word2vec(counts, subsample):
-    found = sgns._keep_probabilities(np.array(counts), subsample)
-    assert found == pytest.approx([reference.kept(n, sum(counts), subsample) for n in counts], rel=1e-5)
-    assert found.dtype == np.float32
+def test_keep_probabilities_are_those_of_word2vec(counts, subsample):
+    actual = sgns._keep_probabilities(np.array(counts), subsample)
+    assert actual == pytest.approx(
+        [reference.keep_probability(n, sum(counts), subsample) for n in counts], rel=1e-5
+    )
+    assert actual.dtype == np.float32
 
 
-def test_no_thinning_keeps_all():
+def test_keep_probabilities_without_subsampling_are_1():
     assert sgns._keep_probabilities(np.array([1, 10**9]), 0.0).tolist() == [1, 1]
 
 
-def test_what_is_thinned_out_is_learned_less_often():
+def test_train_epoch_with_subsampling_learns_frequent_tracks_less_often():
     """Each sequence is a frequent track and a rare one, and a pair where both are kept."""
     times, rare = 5_000, 50
     sequences = [[0, 1 + n % rare] for n in range(times)]
     corpus = corpus_of(sequences)
     thin = SMALL.replace(window=1, backward=0.0, subsample=0.02, dimensions=2)
-    chance = reference.kept(times, 2 * times, 0.02)
-    assert reference.kept(times // rare, 2 * times, 0.02) == 1
+    chance = reference.keep_probability(times, 2 * times, 0.02)
+    assert reference.keep_probability(times // rare, 2 * times, 0.02) == 1
     pairs = sgns.train_epoch(corpus, Model.initialise(rare + 1, 2, 1), thin, 0)
     assert abs(pairs - times * chance) <= SIGMAS * math.sqrt(times * chance * (1 - chance))
 
 
-def test_who_is_left_out_makes_neighbours_of_those_beside(recorded):
+def test_train_epoch_lays_the_window_after_subsampling(record_pairs):
     """The frequent track in between is dropped, then the window is laid, as in word2vec."""
     corpus = corpus_of([[1 + n, 0, 101 + n] for n in range(100)])
     thin = SMALL.replace(window=1, backward=0.0, subsample=1e-4)
-    pairs = recorded(corpus, thin)
+    pairs = record_pairs(corpus, thin)
     assert any(pair == (1 + n, 101 + n) for n in range(100) for pair in pairs)

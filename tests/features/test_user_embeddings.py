@@ -14,8 +14,8 @@ from reference import embeddings as reference
 from reference.embeddings import embedding
 from reference.frames import frame, rows
 from reference.rows import assert_same
-from reference.windows import settled
-from reference.worlds import DAY, FEW, MIDNIGHT, US, heard
+from reference.windows import snap_to_expected
+from reference.worlds import DAY, FEW, MIDNIGHT, US, session_play
 from schemas.sessions import SESSIONS
 from schemas.track_embeddings import TRACK_EMBEDDINGS
 from schemas.user_embeddings import USER_EMBEDDINGS
@@ -47,40 +47,44 @@ _play = st.fixed_dictionaries(
 )
 
 
-def computed(spark, plays, half_life=7.0):
-    listened, tracks = frame(spark, plays, SESSIONS), frame(spark, EMBEDDINGS, TRACK_EMBEDDINGS)
-    return rows(build_user_embeddings(listened, tracks, DS, half_life), USER_EMBEDDINGS)
+def compute(spark, plays, half_life=7.0):
+    sessions, tracks = frame(spark, plays, SESSIONS), frame(spark, EMBEDDINGS, TRACK_EMBEDDINGS)
+    return rows(build_user_embeddings(sessions, tracks, DS, half_life), USER_EMBEDDINGS)
 
 
 @FEW
 @given(
-    drawn=st.lists(_play, max_size=60), half_life=st.sampled_from((0.5, 7.0, 1e6)), batch=st.integers(1, 9)
+    play_values=st.lists(_play, max_size=60),
+    half_life=st.sampled_from((0.5, 7.0, 1e6)),
+    batch=st.integers(1, 9),
 )
-def test_every_play_says_the_same(spark, drawn, half_life, batch):
+def test_build_user_embeddings_equals_the_definition(spark, play_values, half_life, batch):
     """However a listener's rows fall on Arrow's batches."""
-    plays = [heard(play_id=str(n), **play) for n, play in enumerate(drawn)]
+    plays = [session_play(play_id=str(n), **play) for n, play in enumerate(play_values)]
     spark.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", str(batch))
     try:
-        found = computed(spark, plays, half_life)
+        actual = compute(spark, plays, half_life)
     finally:
         spark.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", "20000")
-    wanted = reference.user_embeddings(plays, EMBEDDINGS, DS, half_life)
-    assert_same(wanted, settled(wanted, found, ["user_id"], 1e-6), USER_EMBEDDINGS.key, plays, "user_id")
+    expected = reference.user_embeddings(plays, EMBEDDINGS, DS, half_life)
+    assert_same(
+        expected, snap_to_expected(expected, actual, ["user_id"], 1e-6), USER_EMBEDDINGS.key, plays, "user_id"
+    )
 
 
-def test_a_play_half_a_life_older_weighs_half(spark):
+def test_build_user_embeddings_halves_the_weight_in_a_half_life(spark):
     plays = [
-        heard(play_id="new", track_id="t1", played_at=T - DAY),
-        heard(play_id="old", track_id="t2", played_at=T - 3 * DAY),
+        session_play(play_id="new", track_id="t1", played_at=T - DAY),
+        session_play(play_id="old", track_id="t2", played_at=T - 3 * DAY),
     ]
-    (row,) = computed(spark, plays, half_life=2.0)
+    (row,) = compute(spark, plays, half_life=2.0)
     assert row["weight"] == pytest.approx(0.5**0.5 * 1.5)
     assert row["support"] == 2
     assert row["in_vector"] == pytest.approx([(1.0 + 3.0 / 2) / 1.5, (2.0 - 1.0 / 2) / 1.5])
     assert math.hypot(*row["vector"]) == pytest.approx(1.0)
 
 
-def test_who_has_no_direction_has_no_row(spark):
+def test_build_user_embeddings_has_no_row_without_a_direction(spark):
     cases = [
         [{"track_id": "none"}, {"track_id": "not catalogued"}],
         [{"track_id": "zero"}],
@@ -92,15 +96,15 @@ def test_who_has_no_direction_has_no_row(spark):
         [{"played_at": T - US}],
     ]
     plays = [
-        heard(play_id=f"{n}.{i}", user_id=f"u{n}", **play)
+        session_play(play_id=f"{n}.{i}", user_id=f"u{n}", **play)
         for n, case in enumerate(cases)
         for i, play in enumerate(case)
     ]
-    assert [row["user_id"] for row in computed(spark, plays)] == [f"u{len(cases) - 1}"]
-    assert computed(spark, []) == []
+    assert [row["user_id"] for row in compute(spark, plays)] == [f"u{len(cases) - 1}"]
+    assert compute(spark, []) == []
 
 
 @pytest.mark.parametrize("half_life", [0.0, -1.0, float("nan")])
-def test_a_half_life_of_nothing_is_refused(spark, half_life):
+def test_build_user_embeddings_refuses_a_half_life_of_0_or_less(spark, half_life):
     with pytest.raises(HalfLifeError, match="must be above 0"):
-        computed(spark, [], half_life)
+        compute(spark, [], half_life)

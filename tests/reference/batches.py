@@ -72,7 +72,7 @@ def batch(contract: Contract, rows: int = 10, **overrides: Any) -> list[Row]:
     return [_row(contract, n, {"skipped": n % 4 == 0, **overrides}) for n in range(rows)]
 
 
-def spoiled(rows: list[Row], *places: int, **overrides: Any) -> list[Row]:
+def spoil(rows: list[Row], *places: int, **overrides: Any) -> list[Row]:
     """The rows, those at `places` with `overrides`."""
     return [{**row, **overrides} if n in places else row for n, row in enumerate(rows)]
 
@@ -92,3 +92,6 @@ def _value(name: str, type_: str, n: int) -> Any:
     if type_ == "string":
         return name if name in SHARED else f"{name}-{n}"
     return BY_NAME.get(name, BY_TYPE.get(type_))
+
+
+spoiled = spoil  # its former name, until tests of the other folders have the new one

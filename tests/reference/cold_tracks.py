@@ -15,47 +15,57 @@ Vector = list[float]
 WORDS = 256
 KAPPA = 10.0  # plays
 RIDGE = 1.0
-Encoded = dict[str | int, float]
+Encoding = dict[str | int, float]
 
 
 def fill_cold_vectors(
-    learned: Iterable[Row],
+    learned_rows: Iterable[Row],
     catalogue: Iterable[Row],
     fewest: int = 2_000,
 ) -> dict[str, Row]:
     """By track: its vectors, `source` and `support`, and the states."""
-    about = {row["track_id"]: row for row in catalogue}
-    rows = {row["track_id"]: row for row in learned}
-    trained = {track: row for track, row in rows.items() if has_vectors(row)}
-    told = regression(trained, about, fewest)
-    found = {}
-    for track in sorted({*rows, *about}):
-        row, meta = trained.get(track), about.get(track, {})
-        others = {t: r for t, r in trained.items() if t != track and same(about.get(t), meta, "artist_id")}
-        album = {t: r for t, r in others.items() if same(about.get(t), meta, "album")}
+    catalogue_by_track = {row["track_id"]: row for row in catalogue}
+    rows_by_track = {row["track_id"]: row for row in learned_rows}
+    trained_by_track = {track: row for track, row in rows_by_track.items() if has_vectors(row)}
+    predict = fit_regression(trained_by_track, catalogue_by_track, fewest)
+    result = {}
+    for track in sorted({*rows_by_track, *catalogue_by_track}):
+        row, meta = trained_by_track.get(track), catalogue_by_track.get(track, {})
+        artist_rows = {
+            t: r
+            for t, r in trained_by_track.items()
+            if t != track and share_value(catalogue_by_track.get(t), meta, "artist_id")
+        }
+        album_rows = {
+            t: r for t, r in artist_rows.items() if share_value(catalogue_by_track.get(t), meta, "album")
+        }
         rungs: list[tuple[str, Vector | None]] = []
         if row is not None:
-            rungs.append(("learned", pair(row)))
-        rungs.append(("artist", shrunk(album.values(), mean(others.values()))))
-        rungs.append(("content", told(meta)))
-        found[track] = made(track, row, rungs)
-    return found
+            rungs.append(("learned", concatenate_vectors(row)))
+        rungs.append(("artist", shrink(album_rows.values(), mean(artist_rows.values()))))
+        rungs.append(("content", predict(meta)))
+        result[track] = fill_row(track, row, rungs)
+    return result
 
 
 def has_vectors(row: Row) -> bool:
-    return row["in_vector"] is not None and row["out_vector"] is not None and any(summed(pair(row)))
+    return (
+        row["in_vector"] is not None
+        and row["out_vector"] is not None
+        and any(sum_halves(concatenate_vectors(row)))
+    )
 
 
-def pair(row: Row) -> Vector:
+def concatenate_vectors(row: Row) -> Vector:
     return [*row["in_vector"], *row["out_vector"]]
 
 
-def summed(both: Vector) -> Vector:
+def sum_halves(both: Vector) -> Vector:
     half = len(both) // 2
     return [both[i] + both[half + i] for i in range(half)]
 
 
-def same(one: Row | None, other: Row | None, column: str) -> bool:
+def share_value(one: Row | None, other: Row | None, column: str) -> bool:
     return bool(one and other and one[column] is not None and one[column] == other[column])
 
 
@@ -63,8 +73,8 @@ def total(rows: Iterable[Row]) -> tuple[float, Vector]:
     n, sums = 0.0, []
     for row in rows:
         n += row["support"]
-        weighted = [row["support"] * x for x in pair(row)]
-        sums = [a + b for a, b in zip(sums, weighted, strict=True)] if sums else weighted
+        products = [row["support"] * x for x in concatenate_vectors(row)]
+        sums = [a + b for a, b in zip(sums, products, strict=True)] if sums else products
     return n, sums
 
 
@@ -73,7 +83,7 @@ def mean(rows: Iterable[Row]) -> Vector | None:
     return [x / n for x in sums] if n > 0 else None
 
 
-def shrunk(rows: Iterable[Row], to: Vector | None) -> Vector | None:
+def shrink(rows: Iterable[Row], to: Vector | None) -> Vector | None:
     """(n * mean of the rows + KAPPA * to) / (n + KAPPA)."""
     n, sums = total(rows)
     if to is None:
@@ -81,35 +91,35 @@ def shrunk(rows: Iterable[Row], to: Vector | None) -> Vector | None:
     return [(s + KAPPA * t) / (n + KAPPA) for s, t in zip(sums or [0.0] * len(to), to, strict=True)]
 
 
-def made(track: str, row: Row | None, rungs: list[tuple[str, Vector | None]]) -> Row:
+def fill_row(track: str, row: Row | None, rungs: list[tuple[str, Vector | None]]) -> Row:
     for source, both in rungs:
-        if both is not None and (norm := math.hypot(*summed(both))) > 0:
+        if both is not None and (norm := math.hypot(*sum_halves(both))) > 0:
             half = len(both) // 2
             state = row if source == "learned" and row else {"support": 0}
             return {
                 "track_id": track,
                 "in_vector": both[:half],
                 "out_vector": both[half:],
-                "vector": [x / norm for x in summed(both)],
+                "vector": [x / norm for x in sum_halves(both)],
                 "norm": norm,
                 "support": state["support"],
                 "source": source,
                 "in_state": state.get("in_state"),
                 "out_state": state.get("out_state"),
             }
-    nothing = dict.fromkeys(("in_vector", "out_vector", "vector", "norm", "in_state", "out_state"))
-    return {"track_id": track, **nothing, "support": 0, "source": "none"}
+    null_columns = dict.fromkeys(("in_vector", "out_vector", "vector", "norm", "in_state", "out_state"))
+    return {"track_id": track, **null_columns, "support": 0, "source": "none"}
 
 
-def encoded(meta: Row) -> Encoded:
+def encode(meta: Row) -> Encoding:
     """What the catalogue says, by name or by the number of a hashed word; empty where it says nothing."""
-    said: Encoded = {}
+    encoding: Encoding = {}
     if (ms := meta.get("track_ms")) and ms > 0:
-        said |= {"length": math.log(ms / 200_000), "length?": 1.0}
+        encoding |= {"length": math.log(ms / 200_000), "length?": 1.0}
     if meta.get("explicit") is not None:
-        said |= {"explicit": float(meta["explicit"]), "explicit?": 1.0}
+        encoding |= {"explicit": float(meta["explicit"]), "explicit?": 1.0}
     if meta.get("released_on"):
-        said |= {"year": (meta["released_on"].year - 2000) / 20, "year?": 1.0}
+        encoding |= {"year": (meta["released_on"].year - 2000) / 20, "year?": 1.0}
     words = [
         f"{column} {word}"
         for column in ("title", "artist_name", "album")
@@ -117,45 +127,52 @@ def encoded(meta: Row) -> Encoded:
     ]
     for word in words:
         place = xxhash.xxh64_intdigest(word.encode(), seed=42) % (2 * WORDS)
-        said[place % WORDS] = said.get(place % WORDS, 0.0) + (1 if place < WORDS else -1) / math.sqrt(
+        encoding[place % WORDS] = encoding.get(place % WORDS, 0.0) + (1 if place < WORDS else -1) / math.sqrt(
             len(words)
         )
-    return {"constant": 1.0, **said} if said else {}
+    return {"constant": 1.0, **encoding} if encoding else {}
 
 
-def regression(trained: dict[str, Row], about: dict[str, Row], fewest: int) -> Callable[[Row], Vector | None]:
+def fit_regression(
+    trained_by_track: dict[str, Row], catalogue_by_track: dict[str, Row], fewest: int
+) -> Callable[[Row], Vector | None]:
     """Predictions of the ridge regression; columns that no learned track has would get weight 0, and are left out."""
-    fitted = [
-        (encoded(about[track]), pair(row), row["support"] / (row["support"] + KAPPA))
-        for track, row in trained.items()
-        if track in about and encoded(about[track]) and row["support"] > 0
+    samples = [
+        (
+            encode(catalogue_by_track[track]),
+            concatenate_vectors(row),
+            row["support"] / (row["support"] + KAPPA),
+        )
+        for track, row in trained_by_track.items()
+        if track in catalogue_by_track and encode(catalogue_by_track[track]) and row["support"] > 0
     ]
-    if len(fitted) < fewest:
+    if len(samples) < fewest:
         return lambda meta: None
-    columns = sorted({column for said, _, _ in fitted for column in said}, key=str)
+    columns = sorted({column for encoding, _, _ in samples for column in encoding}, key=str)
     left = [
         [
-            sum(w * said.get(a, 0.0) * said.get(b, 0.0) for said, _, w in fitted)
+            sum(w * encoding.get(a, 0.0) * encoding.get(b, 0.0) for encoding, _, w in samples)
             + (RIDGE if a == b and a != "constant" else 0.0)
             for b in columns
         ]
         for a in columns
     ]
-    width = len(fitted[0][1])
+    width = len(samples[0][1])
     right = [
-        [sum(w * said.get(a, 0.0) * y[k] for said, y, w in fitted) for k in range(width)] for a in columns
+        [sum(w * encoding.get(a, 0.0) * y[k] for encoding, y, w in samples) for k in range(width)]
+        for a in columns
     ]
-    weights = dict(zip(columns, solved(left, right), strict=True))
+    weights = dict(zip(columns, solve(left, right), strict=True))
 
-    def predicted(meta: Row) -> Vector | None:
-        said = encoded(meta)
-        parts = [(x, weights[column]) for column, x in said.items() if column in weights]
-        return [sum(x * weight[k] for x, weight in parts) for k in range(width)] if said else None
+    def predict(meta: Row) -> Vector | None:
+        encoding = encode(meta)
+        parts = [(x, weights[column]) for column, x in encoding.items() if column in weights]
+        return [sum(x * weight[k] for x, weight in parts) for k in range(width)] if encoding else None
 
-    return predicted
+    return predict
 
 
-def solved(left: list[Vector], right: list[Vector]) -> list[Vector]:
+def solve(left: list[Vector], right: list[Vector]) -> list[Vector]:
     """By elimination, the largest pivot first."""
     rows: list[Any] = [[*a, *b] for a, b in zip(left, right, strict=True)]
     n = len(rows)

@@ -12,11 +12,11 @@ from deltalake import DeltaTable
 
 def rows_of(table: DeltaTable) -> list[dict]:
     """File by file: `DeltaTable.to_pyarrow_table` now and then aborts the process at its end."""
-    found = []
+    rows = []
     for file in pa.table(table.get_add_actions(flatten=True)).to_pylist():
         values = {
             name.removeprefix("partition."): file[name] for name in file if name.startswith("partition.")
         }
         path = Path(table.table_uri.removeprefix("file://"), unquote(file["path"]))
-        found += [row | values for row in pq.ParquetFile(path).read().to_pylist()]
-    return found
+        rows += [row | values for row in pq.ParquetFile(path).read().to_pylist()]
+    return rows

@@ -10,8 +10,7 @@ from datetime import date, timedelta
 from itertools import count
 
 from features.embeddings.settings import CandidateSettings
-from reference.rows import Row, bucket
-from reference.windows import midnight_after
+from reference.rows import Row, bucket, midnight_after
 from reference.worlds import DAY
 
 VERSION = {"version_id": "v1", "space_id": "s1"}
@@ -52,44 +51,47 @@ def float32(x: float) -> float:
     return array("f", [x])[0]
 
 
-def neighbours(embeddings: Iterable[Row], asking: str, answering: str, k: int) -> list[Row]:
+def neighbours(embeddings: Iterable[Row], query_column: str, item_column: str, k: int) -> list[Row]:
     """Rows of `similar_tracks` (or the same for the next ones) but `available_at`."""
-    told = [row for row in embeddings if row["vector"] is not None]
-    found = []
-    for row in told:
-        scored = [
-            (-round(dot(row[asking], other[answering]), 6), other["track_id"])
-            for other in told
+    embedded_rows = [row for row in embeddings if row["vector"] is not None]
+    lists = []
+    for row in embedded_rows:
+        score_pairs = [
+            (-round(dot(row[query_column], other[item_column]), 6), other["track_id"])
+            for other in embedded_rows
             if other["track_id"] != row["track_id"]
         ]
-        best = sorted(scored, key=lambda pair: (pair[0], pair[1].encode()))[:k]
-        lists = {"neighbours": [t for _, t in best], "scores": [float32(-s) for s, _ in best]}
-        carried = {name: row[name] for name in ("track_id", "bucket", *of_day(row["ds"]))}
-        found.append(carried | lists | {"search": "exact"})
-    return found
+        best = sorted(score_pairs, key=lambda pair: (pair[0], pair[1].encode()))[:k]
+        ranking_columns = {"neighbours": [t for _, t in best], "scores": [float32(-s) for s, _ in best]}
+        key_columns = {name: row[name] for name in ("track_id", "bucket", *of_day(row["ds"]))}
+        lists.append(key_columns | ranking_columns | {"search": "exact"})
+    return lists
 
 
-def attentive(heard: Iterable[Row], day: date) -> list[Row]:
+def select_attentive(plays: Iterable[Row], day: date) -> list[Row]:
     t = midnight_after(day)
-    return [p for p in heard if not p["is_bot"] and p["skipped"] is not True and p["played_at"] < t]
+    return [p for p in plays if not p["is_bot"] and p["skipped"] is not True and p["played_at"] < t]
 
 
 def user_embeddings(
-    heard: Iterable[Row], embeddings: Iterable[Row], day: date, half_life: float
+    plays: Iterable[Row], embeddings: Iterable[Row], day: date, half_life: float
 ) -> list[Row]:
     """Rows of `user_embeddings` but `available_at`."""
-    known = {row["track_id"]: row for row in embeddings if row["vector"] is not None}
-    plays: dict[str, list[Row]] = defaultdict(list)
-    for play in attentive(heard, day):
-        if play["track_id"] in known:
-            plays[play["user_id"]].append(play)
+    rows_by_track = {row["track_id"]: row for row in embeddings if row["vector"] is not None}
+    plays_by_user: dict[str, list[Row]] = defaultdict(list)
+    for play in select_attentive(plays, day):
+        if play["track_id"] in rows_by_track:
+            plays_by_user[play["user_id"]].append(play)
     rows = []
-    for user, listened in plays.items():
-        weights = [0.5 ** ((midnight_after(day) - p["played_at"]) / DAY / half_life) for p in listened]
+    for user, user_plays in plays_by_user.items():
+        weights = [0.5 ** ((midnight_after(day) - p["played_at"]) / DAY / half_life) for p in user_plays]
         sums = {
             name: [
-                sum(w * known[p["track_id"]][name][i] for w, p in zip(weights, listened, strict=True))
-                for i in range(len(known[listened[0]["track_id"]][name]))
+                sum(
+                    w * rows_by_track[p["track_id"]][name][i]
+                    for w, p in zip(weights, user_plays, strict=True)
+                )
+                for i in range(len(rows_by_track[user_plays[0]["track_id"]][name]))
             ]
             for name in ("vector", "in_vector")
         }
@@ -98,7 +100,7 @@ def user_embeddings(
             continue
         means = {"vector": unit(sums["vector"]), "in_vector": [x / weight for x in sums["in_vector"]]}
         rows.append(
-            {"user_id": user, "bucket": bucket(user), "support": len(listened), "weight": weight}
+            {"user_id": user, "bucket": bucket(user), "support": len(user_plays), "weight": weight}
             | of_day(day)
             | means
         )
@@ -106,7 +108,7 @@ def user_embeddings(
 
 
 def candidates(
-    heard: Sequence[Row],
+    plays: Sequence[Row],
     embeddings: Iterable[Row],
     following: Iterable[Row],
     similar: Iterable[Row],
@@ -115,51 +117,57 @@ def candidates(
     settings: CandidateSettings,
 ) -> list[Row]:
     """Rows of `candidates` but `available_at`."""
-    known = {row["track_id"] for row in embeddings if row["vector"] is not None}
+    embedded_tracks = {row["track_id"] for row in embeddings if row["vector"] is not None}
     lists = [{row["track_id"]: row for row in rows} for rows in (following, similar)]
     catalogue = {row["track_id"]: row for row in tracks}
     rows = []
-    for user in sorted({play["user_id"] for play in heard}):
-        shares = seeds([p for p in heard if p["user_id"] == user], known, day, settings)
-        barred = just_heard([p for p in heard if p["user_id"] == user], day, settings)
+    for user in sorted({play["user_id"] for play in plays}):
+        shares = seeds([p for p in plays if p["user_id"] == user], embedded_tracks, day, settings)
+        excluded_tracks = recent_tracks([p for p in plays if p["user_id"] == user], day, settings)
         if not settings.explicit:
-            barred |= {track for track, row in catalogue.items() if row["explicit"]}
-        ranked = [ranking(shares, neighbours_of, barred) for neighbours_of in lists]
-        chosen = cut(turns(*ranked), catalogue, settings)
-        if chosen:
-            named = dict(
-                zip(("track_ids", "scores", "origins"), map(list, zip(*chosen, strict=True)), strict=True)
+            excluded_tracks |= {track for track, row in catalogue.items() if row["explicit"]}
+        rankings = [ranking(shares, neighbours_of, excluded_tracks) for neighbours_of in lists]
+        choices = cap_artists(interleave(*rankings), catalogue, settings)
+        if choices:
+            columns = dict(
+                zip(("track_ids", "scores", "origins"), map(list, zip(*choices, strict=True)), strict=True)
             )
-            rows.append({"user_id": user, "bucket": bucket(user)} | of_day(day) | named)
+            rows.append({"user_id": user, "bucket": bucket(user)} | of_day(day) | columns)
     return rows
 
 
-def seeds(plays: Sequence[Row], known: set[str], day: date, settings: CandidateSettings) -> dict[str, float]:
-    last: dict[str, Row] = {}
-    for play in sorted(attentive(plays, day), key=lambda p: p["played_at"]):
-        if play["track_id"] in known:
-            last[play["track_id"]] = play["played_at"]
-    newest = sorted(last.items(), key=lambda pair: (midnight_after(day) - pair[1], pair[0]))[: settings.seeds]
+def seeds(
+    plays: Sequence[Row], embedded_tracks: set[str], day: date, settings: CandidateSettings
+) -> dict[str, float]:
+    last_played_at: dict[str, Row] = {}
+    for play in sorted(select_attentive(plays, day), key=lambda p: p["played_at"]):
+        if play["track_id"] in embedded_tracks:
+            last_played_at[play["track_id"]] = play["played_at"]
+    newest = sorted(last_played_at.items(), key=lambda pair: (midnight_after(day) - pair[1], pair[0]))[
+        : settings.seeds
+    ]
     weights = {t: 0.5 ** ((newest[0][1] - at) / DAY / settings.half_life_days) for t, at in newest}
     return {track: weight / sum(weights.values()) for track, weight in weights.items()}
 
 
-def just_heard(plays: Iterable[Row], day: date, settings: CandidateSettings) -> set[str]:
+def recent_tracks(plays: Iterable[Row], day: date, settings: CandidateSettings) -> set[str]:
     t = midnight_after(day)
     since = t - timedelta(hours=settings.recent_hours)
     return {p["track_id"] for p in plays if not p["is_bot"] and since <= p["played_at"] < t}
 
 
-def ranking(shares: dict[str, float], lists: dict[str, Row], barred: set[str]) -> list[tuple[str, float]]:
+def ranking(
+    shares: dict[str, float], lists: dict[str, Row], excluded_tracks: set[str]
+) -> list[tuple[str, float]]:
     scores: dict[str, float] = defaultdict(float)
     for seed, share in ((seed, share) for seed, share in shares.items() if seed in lists):
         for track, score in zip(lists[seed]["neighbours"], lists[seed]["scores"], strict=True):
-            if score > 0 and track not in barred:
+            if score > 0 and track not in excluded_tracks:
                 scores[track] += share * score
     return sorted(((t, round(s, 6)) for t, s in scores.items()), key=lambda pair: (-pair[1], pair[0]))
 
 
-def turns(
+def interleave(
     following: list[tuple[str, float]], similar: list[tuple[str, float]]
 ) -> list[tuple[str, float, str]]:
     """One of each in turn, until both are out of tracks; a track that had its turn is passed over."""
@@ -167,19 +175,19 @@ def turns(
     for n in count():
         if n >= max(len(following), len(similar)):
             return order
-        for ranked, origin in ((following, "next_track"), (similar, "similar_to_recent")):
-            if n < len(ranked) and ranked[n][0] not in {track for track, _, _ in order}:
-                order.append((*ranked[n], origin))
+        for ranking, origin in ((following, "next_track"), (similar, "similar_to_recent")):
+            if n < len(ranking) and ranking[n][0] not in {track for track, _, _ in order}:
+                order.append((*ranking[n], origin))
     return order
 
 
-def cut(
+def cap_artists(
     order: list[tuple[str, float, str]], catalogue: dict[str, Row], settings: CandidateSettings
 ) -> list[tuple[str, float, str]]:
-    kept, of_artist = [], defaultdict(int)
+    choices, count_by_artist = [], defaultdict(int)
     for track, score, origin in order:
         artist = catalogue.get(track, {}).get("artist_id")
-        of_artist[artist] += 1
-        if artist is None or of_artist[artist] <= settings.per_artist:
-            kept.append((track, score, origin))
-    return kept[: settings.per_user]
+        count_by_artist[artist] += 1
+        if artist is None or count_by_artist[artist] <= settings.per_artist:
+            choices.append((track, score, origin))
+    return choices[: settings.per_user]

@@ -41,7 +41,7 @@ def expected_tables(plays):
     }
 
 
-def hold_to_the_oracle(world):
+def assert_matches_oracle(world):
     """Every feature of every listener, track and day; sessions are compared but for their free ids."""
     plays = world.released("plays")
     expected = expected_tables(plays)
@@ -50,13 +50,17 @@ def hold_to_the_oracle(world):
         ("user_features", ("user_id", "ds"), "user_id"),
         ("track_features", ("track_id", "ds"), "track_id"),
     ):
-        drop = ("available_at", "session_id", "bucket")
-        wanted, found = (
-            [{k: v for k, v in row.items() if k not in drop} for row in rows]
+        free_columns = ("available_at", "session_id", "bucket")
+        expected_rows, actual_rows = (
+            [{k: v for k, v in row.items() if k not in free_columns} for row in rows]
             for rows in (expected[table], world.released(table))
         )
-        assert wanted, f"{table}: the oracle expects nothing, so this shows nothing"
-        assert_same(wanted, found, key, plays, entity)
+        assert expected_rows, f"{table}: the oracle expects nothing, so this shows nothing"
+        assert_same(expected_rows, actual_rows, key, plays, entity)
+
+
+# Its former name, until tests of the other folders have the new one.
+hold_to_the_oracle = assert_matches_oracle
 
 
 class FlowWorld:
@@ -67,20 +71,20 @@ class FlowWorld:
     def committed(cls, folder: Path) -> FlowWorld:
         """The golden root. Its release is made again, as a release that is not the newest ends after `RELEASE_LIFE`."""
         unpack(folder)
-        made = cls(folder)
-        release = list_releases(made.root)[0]
-        append_release(made.root, release.day, release.tables)
-        return made
+        world = cls(folder)
+        release = list_releases(world.root)[0]
+        append_release(world.root, release.day, release.tables)
+        return world
 
     def copied_to(self, folder: Path, tables: Sequence[str] = ()) -> FlowWorld:
         """The same tables in a folder of their own, and the same landed files; or only these, not yet released."""
-        made = FlowWorld(folder)
+        world = FlowWorld(folder)
         for name in tables:
-            shutil.copytree(f"{self.root}/tables/{name}", f"{made.root}/tables/{name}")
+            shutil.copytree(f"{self.root}/tables/{name}", f"{world.root}/tables/{name}")
         if not tables:
-            shutil.copytree(self.root, made.root)
-        made.landing = self.landing
-        return made
+            shutil.copytree(self.root, world.root)
+        world.landing = self.landing
+        return world
 
     def day(self, day: date) -> str:
         """The landed files of one day."""

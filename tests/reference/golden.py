@@ -32,13 +32,13 @@ def unpack(folder: Path) -> None:
 
 def digests_of(root: Path) -> dict[str, dict[str, object]]:
     """Rows and content of each table that the newest release names, by delta-rs and pyarrow alone."""
-    released = rows_of(DeltaTable(root / "releases"))
-    newest = max(row["released_at"] for row in released)
+    release_rows = rows_of(DeltaTable(root / "releases"))
+    newest = max(row["released_at"] for row in release_rows)
     return {
         row["table_name"]: digest(
             rows_of(DeltaTable(root / "tables" / row["table_name"], version=row["version"]))
         )
-        for row in sorted(released, key=lambda row: row["table_name"])
+        for row in sorted(release_rows, key=lambda row: row["table_name"])
         if row["released_at"] == newest
     }
 
@@ -48,6 +48,6 @@ def digest(rows: list[dict]) -> dict[str, object]:
 
     Without `bucket`, which follows from the key: the client does not show it.
     """
-    shown = [{name: value for name, value in row.items() if name != "bucket"} for row in rows]
-    lines = sorted(json.dumps(row, sort_keys=True, default=str) for row in shown)
+    public_rows = [{name: value for name, value in row.items() if name != "bucket"} for row in rows]
+    lines = sorted(json.dumps(row, sort_keys=True, default=str) for row in public_rows)
     return {"rows": len(rows), "sha256": hashlib.sha256("\n".join(lines).encode()).hexdigest()}

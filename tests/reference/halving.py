@@ -27,19 +27,19 @@ def rungs(candidates, score, epochs_of, ends, patience):
         score: of (candidate, epochs).
         epochs_of: of (candidate, rung): epochs after which it is scored there.
     """
-    alive, parts, best, stale = list(candidates), [], {}, dict.fromkeys(candidates, 0)
+    alive, participants, best, stale = list(candidates), [], {}, dict.fromkeys(candidates, 0)
     for rung in range(len(ends)):
-        parts.append(list(alive))
+        participants.append(list(alive))
         for each in alive:
             for epochs in epochs_of(each, rung):
                 if stale[each] >= patience:
                     continue
-                now = score(each, epochs)
-                if each not in best or now > best[each][0]:
-                    best[each], stale[each] = (now, epochs), 0
+                current = score(each, epochs)
+                if each not in best or current > best[each][0]:
+                    best[each], stale[each] = (current, epochs), 0
                 else:
                     stale[each] += 1
-        kept = []
+        survivors = []
         for each in alive:
             rivals = [other for other in alive if rung > 0 or other[2] == each[2]]
             ahead = 0
@@ -48,10 +48,10 @@ def rungs(candidates, score, epochs_of, ends, patience):
                 if best[other][0] > best[each][0] or (best[other][0] == best[each][0] and first):
                     ahead += 1
             if ahead < (len(rivals) + 1) // 2:
-                kept.append(each)
-        alive = kept
+                survivors.append(each)
+        alive = survivors
     winner = alive[0]
     for each in alive:
         if best[each][0] > best[winner][0]:
             winner = each
-    return parts, best, winner
+    return participants, best, winner

@@ -39,8 +39,8 @@ class Choices(Protocol):
 def vocabulary(rows: Iterable[Row], choices: Choices) -> list[Row]:
     """Of all plays but those of bots."""
     plays = Counter(row["track_id"] for row in rows if not row["is_bot"])
-    often = [(-n, track) for track, n in plays.items() if n >= choices.min_plays]
-    return [{"number": i, "track_id": track, "plays": -n} for i, (n, track) in enumerate(sorted(often))]
+    frequent = [(-n, track) for track, n in plays.items() if n >= choices.min_plays]
+    return [{"number": i, "track_id": track, "plays": -n} for i, (n, track) in enumerate(sorted(frequent))]
 
 
 def sequences(rows: Iterable[Row], numbers: dict[str, int], choices: Choices) -> list[tuple[int, list[int]]]:
@@ -53,25 +53,25 @@ def sequences(rows: Iterable[Row], numbers: dict[str, int], choices: Choices) ->
     for row in rows:
         if not row["is_bot"]:
             runs[(row["session_id"], row["user_id"], row["session_started_at"])].append(row)
-    found = []
-    for run, heard in runs.items():
-        for piece, plays in enumerate(_cut_by_silence(heard, choices.gap_minutes)):
-            for tokens in _cut_by_length(_tokens(plays, numbers, choices), choices.max_length):
+    folds_and_tokens = []
+    for run, plays in runs.items():
+        for piece, piece_plays in enumerate(_cut_by_silence(plays, choices.gap_minutes)):
+            for tokens in _cut_by_length(_tokens(piece_plays, numbers, choices), choices.max_length):
                 if len(tokens) >= choices.min_length:
-                    found.append((fold(run[0]), *run, piece, tokens))
-    return [(row[0], row[-1]) for row in sorted(found)]
+                    folds_and_tokens.append((fold(run[0]), *run, piece, tokens))
+    return [(row[0], row[-1]) for row in sorted(folds_and_tokens)]
 
 
 def fold(session_id: str) -> int:
     return xxhash.xxh64_intdigest(session_id.encode(), seed=42) % FOLDS  # 2^64 is a multiple of it
 
 
-def _cut_by_silence(heard: list[Row], minutes: float) -> list[list[Row]]:
-    heard = sorted(heard, key=lambda row: row["position"])
-    pieces = [heard[:1]]
-    for before, row in pairwise(heard):
-        lasted = before["ms_played"] if before["ms_played"] is not None else before["track_ms"] or 0
-        silence = row["played_at"] - before["played_at"] - timedelta(milliseconds=lasted)
+def _cut_by_silence(plays: list[Row], minutes: float) -> list[list[Row]]:
+    plays = sorted(plays, key=lambda row: row["position"])
+    pieces = [plays[:1]]
+    for before, row in pairwise(plays):
+        duration_ms = before["ms_played"] if before["ms_played"] is not None else before["track_ms"] or 0
+        silence = row["played_at"] - before["played_at"] - timedelta(milliseconds=duration_ms)
         if minutes and silence > timedelta(minutes=minutes):
             pieces.append([])
         pieces[-1].append(row)
@@ -89,10 +89,10 @@ def _tokens(plays: list[Row], numbers: dict[str, int], choices: Choices) -> list
     return tokens
 
 
-def _cut_by_length(tokens: list[int], most: int) -> list[list[int]]:
+def _cut_by_length(tokens: list[int], limit: int) -> list[list[int]]:
     pieces: list[list[int]] = []
     for i, token in enumerate(tokens):
-        if i % most == 0:
+        if i % limit == 0:
             pieces.append([])
         pieces[-1].append(token)
     return pieces
@@ -107,13 +107,13 @@ def chances(sequence: Sequence[int], window: int, backward: float) -> dict[tuple
     Each place has a reach of 1 to `window`, all equally likely; context within it counts always where
     it lies ahead, with chance `backward` where it lies behind, and never where it is the same track.
     """
-    found = {}
+    chance_by_pair = {}
     for i, track in enumerate(sequence):
         for j, context in enumerate(sequence):
             reaches = sum(reach >= abs(j - i) for reach in range(1, window + 1))
             if i != j and context != track and reaches:
-                found[i, j] = reaches / window * (1.0 if j > i else backward)
-    return {pair: chance for pair, chance in found.items() if chance}
+                chance_by_pair[i, j] = reaches / window * (1.0 if j > i else backward)
+    return {pair: chance for pair, chance in chance_by_pair.items() if chance}
 
 
 def count_of_pairs(sequence: Sequence[int], window: int, backward: float) -> tuple[float, float]:
@@ -126,13 +126,13 @@ def count_of_pairs(sequence: Sequence[int], window: int, backward: float) -> tup
             behind = sum(j < i for j in near)
             means.append(len(near) - behind + behind * backward)
             spreads.append(behind * backward * (1 - backward))
-        own = sum(means) / window
-        mean += own
-        variance += sum(spreads) / window + sum((m - own) ** 2 for m in means) / window
+        mean_of_place = sum(means) / window
+        mean += mean_of_place
+        variance += sum(spreads) / window + sum((m - mean_of_place) ** 2 for m in means) / window
     return mean, variance
 
 
-def kept(plays: int, total: int, subsample: float) -> float:
+def keep_probability(plays: int, total: int, subsample: float) -> float:
     """The chance that a play is learned from, as word2vec.c writes it."""
     limit = subsample * total
     return min(1.0, (math.sqrt(plays / limit) + 1) * limit / plays)
@@ -153,12 +153,12 @@ class Space:
         )
         self.in_states, self.out_states = list(in_states), list(out_states)
 
-    def learn(self, track: int, context: int, drawn: Sequence[int], rate: float) -> None:
+    def learn(self, track: int, context: int, negatives: Sequence[int], rate: float) -> None:
         """Moves out vectors one after the other, each by its own gradient of the log-likelihood; then the in
         vector, by the sum of what each said before it moved. A drawn track that is the context says nothing."""
         own = list(self.in_vectors[track])
         gradient = [0.0] * len(own)
-        for n, other in enumerate([context, *drawn]):
+        for n, other in enumerate([context, *negatives]):
             if n and other == context:
                 continue
             error = (n == 0) - 1 / (
@@ -185,7 +185,7 @@ def _adagrad(row: list[float], gradient: list[float], state: float, rate: float)
 class HeldOut:
     """Which sequences lose their last track, and which of them are asked for it, by falling need: lowest fold first.
 
-    The share of folds is 1/8, or the smallest of 1/16, 1/32, … that still holds `most` sequences of three tracks.
+    The share of folds is 1/8, or the smallest of 1/16, 1/32, … that still holds `limit` sequences of three tracks.
     """
 
     def __init__(
@@ -193,15 +193,15 @@ class HeldOut:
         sequences: Sequence[Sequence[int]],
         folds: Sequence[int],
         places: int,
-        most: int,
+        limit: int,
     ) -> None:
         long = [i for i, each in enumerate(sequences) if len(each) >= 3]
         shares: list[int] = []
         while not shares or shares[-1] > 1:
             shares.append(places // 2 ** (3 + len(shares)))
-        enough = [share for share in shares if sum(folds[i] < share for i in long) >= most]
+        enough = [share for share in shares if sum(folds[i] < share for i in long) >= limit]
         self.share = min(enough, default=shares[0])
         self.out = [i for i in long if folds[i] < self.share]
-        self.asked = sorted(self.out, key=lambda i: (folds[i], i))[:most]
-        self.pairs = [(sequences[i][-2], sequences[i][-1]) for i in self.asked]
+        self.queries = sorted(self.out, key=lambda i: (folds[i], i))[:limit]
+        self.pairs = [(sequences[i][-2], sequences[i][-1]) for i in self.queries]
         self.left = [list(each[:-1]) if i in self.out else list(each) for i, each in enumerate(sequences)]

@@ -21,7 +21,13 @@ from schemas import CONTRACTS
 FIRST = date(2026, 10, 1)
 ROWS = 5
 # What a batch of any table does not say by itself, so that tables of a day fit together.
-SAID = {"source": "learned", "track_ids": ["t"], "origins": ["next_track"], "codes": [1, 2], "metrics": []}
+FITTING_VALUES = {
+    "source": "learned",
+    "track_ids": ["t"],
+    "origins": ["next_track"],
+    "codes": [1, 2],
+    "metrics": [],
+}
 SOURCE = 'name = "test"\n[plays]\nuser_id = "u"\n[tracks]\ntrack_id = "t"\n'
 
 
@@ -47,8 +53,8 @@ class LaidFlow:
         def run_step(name: str, arguments: list[str]) -> int:
             self.run_steps.append(name)
             if name in refused:
-                wrong = Result("expect_x", "x", "critical", False, "seen", "wanted")
-                raise Refused.batch("x", "b-1", Verdict((wrong,)), "nowhere")
+                failure = Result("expect_x", "x", "critical", False, "seen", "wanted")
+                raise Refused.batch("x", "b-1", Verdict((failure,)), "nowhere")
             if name in failed:
                 raise RuntimeError("a fault of the step itself")
             return real(name, arguments) if name == "release-tables" else self._lay(name, day)
@@ -74,9 +80,9 @@ class LaidFlow:
             monkeypatch.setattr(flow, "run_step", real)
 
     def _lay(self, step: str, day: date) -> int:
-        (found,) = [each for each in FLOW if each.name == step]
-        for table in found.makes:
-            rows = batch(CONTRACTS[table], ROWS, **SAID, version_id=f"v{day}")
+        (flow_step,) = [each for each in FLOW if each.name == step]
+        for table in flow_step.makes:
+            rows = batch(CONTRACTS[table], ROWS, **FITTING_VALUES, version_id=f"v{day}")
             by_day = "ds" in CONTRACTS[table].names
             lay(self.warehouse, table, [row | ({"ds": day} if by_day else {}) for row in rows])
             if by_day and table not in RECORDS:

@@ -46,11 +46,11 @@ def hit_rate(odds: Odds, k: int) -> float:
     return sum(odds[track] for track in best(odds, k))
 
 
-def hit_and_asked_without_repeats(odds: Odds, k: int) -> tuple[float, float]:
+def hit_and_eligible_without_repeats(odds: Odds, k: int) -> tuple[float, float]:
     """P(the next is another track, and among the k best others), P(the next is another track)."""
-    hit = asked = 0.0
+    hit = eligible = 0.0
     for before, p in odds.items():
         others = {track: q for track, q in odds.items() if track != before}
         hit += p * hit_rate(others, k)
-        asked += p * sum(others.values())
-    return hit, asked
+        eligible += p * sum(others.values())
+    return hit, eligible

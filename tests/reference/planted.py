@@ -20,12 +20,12 @@ def sessions(count=12_000, seed=3):
     return (steps % SIZE + SIZE * draws.integers(0, CLUSTERS, (count, 1))).astype(np.int32)
 
 
-def write_scratch(folder, heard, before=None):
+def write_scratch(folder, session_tracks, before=None):
     """The scratch with a vocabulary, `before` being a table that a training left; and the sequences as batches.
 
     Numbers go by plays, as the vocabulary's do; a track is named by its own number.
     """
-    names, flat, plays = np.unique(heard, return_inverse=True, return_counts=True)
+    names, flat, plays = np.unique(session_tracks, return_inverse=True, return_counts=True)
     order = np.lexsort((names, -plays))
     number = np.empty(len(order), np.int32)
     number[order] = np.arange(len(order))
@@ -37,7 +37,7 @@ def write_scratch(folder, heard, before=None):
     (folder / VOCABULARY).mkdir(parents=True)
     pq.write_table(_with_before(table, before), folder / VOCABULARY / "part.parquet")
     tracks = pa.FixedSizeListArray.from_arrays(number[flat].reshape(-1), LENGTH).cast(pa.list_(pa.int32()))
-    folds = np.random.default_rng(1).integers(0, FOLDS, len(heard)).astype(np.int32)
+    folds = np.random.default_rng(1).integers(0, FOLDS, len(session_tracks)).astype(np.int32)
     return scratch, [pa.RecordBatch.from_arrays([pa.array(folds), tracks], ["fold", "tracks"])]
 
 
@@ -45,13 +45,15 @@ def _with_before(vocabulary, before):
     vectors = ("in_vector", "out_vector", "in_state", "out_state")
     kinds = (pa.list_(pa.float32()), pa.list_(pa.float32()), pa.float64(), pa.float64())
     if before is None:
-        nothing = {name: pa.nulls(len(vocabulary), kind) for name, kind in zip(vectors, kinds, strict=True)}
-        columns = {"previous_plays": pa.nulls(len(vocabulary), pa.int64()), **nothing}
+        null_columns = {
+            name: pa.nulls(len(vocabulary), kind) for name, kind in zip(vectors, kinds, strict=True)
+        }
+        columns = {"previous_plays": pa.nulls(len(vocabulary), pa.int64()), **null_columns}
     else:
         at = {name: row for row, name in enumerate(before["track_id"].to_pylist())}
         places = pa.array([at.get(name) for name in vocabulary["track_id"].to_pylist()], pa.int64())
-        found = before.take(places)
-        columns = {"previous_plays": found["support"], **{name: found[name] for name in vectors}}
+        rows_before = before.take(places)
+        columns = {"previous_plays": rows_before["support"], **{name: rows_before[name] for name in vectors}}
     for name, column in columns.items():
         vocabulary = vocabulary.append_column(name, column)
     return vocabulary

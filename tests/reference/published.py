@@ -15,8 +15,8 @@ from expectations.verdict import Result, Verdict
 from jobs.publishing import protocol
 from jobs.publishing.state import DayState, TableState
 from reference.frames import frame
-from reference.rows import bucket
-from reference.worlds import heard
+from reference.rows import complete_rows
+from reference.worlds import session_play
 from schemas import CONTRACTS
 from schemas.sessions import SESSIONS
 
@@ -47,13 +47,13 @@ def sessions(spark, days=range(3), **overrides):
 
 def opening(play_id, played_at, **overrides):
     """The first play of a session."""
-    given = {
+    first_play = {
         "play_id": play_id,
         "user_id": play_id[-1],
         "played_at": played_at,
         "session_started_at": played_at,
     }
-    return heard(**{**given, **overrides})
+    return session_play(**{**first_play, **overrides})
 
 
 def publish(job, rows, days, **parameters):
@@ -66,16 +66,14 @@ def lay(warehouse, table, rows):
     What a row lacks is null; `bucket` follows from the entity.
     """
     contract = CONTRACTS[table]
-    made = [{name: row.get(name) for name in contract.names} for row in rows]
-    for row in made if contract.buckets else ():
-        row["bucket"] = bucket(row[contract.entity])
-    parts = {row.get("ds"): DayState(1, 1, 1, "test") for row in made}
+    records = complete_rows(rows, contract)
+    parts = {row.get("ds"): DayState(1, 1, 1, "test") for row in records}
     before = warehouse.state(table)
     state = (before or TableState(0)).replace_days(parts, parts)
     log = warehouse.create(contract)
     write_deltalake(
         log,
-        pa.Table.from_pylist(made, schema=pa.schema(log.schema())),
+        pa.Table.from_pylist(records, schema=pa.schema(log.schema())),
         mode="append",
         commit_properties=CommitProperties(
             custom_metadata={"userMetadata": json.dumps({"kind": "publish", "state": state.dumps()})}

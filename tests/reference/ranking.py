@@ -23,17 +23,17 @@ def rank(query: int, target: int, tracks: int, score: Score) -> int:
 
 def best(query: int, tracks: int, score: Score) -> list[int]:
     """All tracks with a score but the query, the best first, equals by number."""
-    scored = [(score(query, other), other) for other in range(tracks) if other != query]
-    return [other for value, other in sorted((-s, other) for s, other in scored if s is not None)]
+    score_pairs = [(score(query, other), other) for other in range(tracks) if other != query]
+    return [other for value, other in sorted((-s, other) for s, other in score_pairs if s is not None)]
 
 
 def product(queries: Vectors, items: Vectors) -> Score:
-    def of(query: int, other: int) -> int | None:
+    def score_of(query: int, other: int) -> int | None:
         if not any(queries[query]) or not any(items[other]):
             return None
         return sum(a * b for a, b in zip(queries[query], items[other], strict=True))
 
-    return of
+    return score_of
 
 
 def popularity(support: Sequence[int]) -> Score:
@@ -43,16 +43,16 @@ def popularity(support: Sequence[int]) -> Score:
 def sessions_in_common(sessions: Sequence[Sequence[int]]) -> Score:
     """The square of the cosine, which orders alike and is a fraction."""
 
-    def of(query: int, other: int) -> Fraction | None:
+    def score_of(query: int, other: int) -> Fraction | None:
         together = sum(query in session and other in session for session in sessions)
         alone = [sum(track in session for session in sessions) for track in (query, other)]
         return Fraction(together**2, alone[0] * alone[1]) if together else None
 
-    return of
+    return score_of
 
 
 def plays_nearby(sessions: Sequence[Sequence[int]], window: int) -> Score:
-    def of(query: int, other: int) -> Fraction | None:
+    def score_of(query: int, other: int) -> Fraction | None:
         together = sum(
             Fraction(1, abs(j - i))
             for session in sessions
@@ -63,30 +63,30 @@ def plays_nearby(sessions: Sequence[Sequence[int]], window: int) -> Score:
         alone = [sum(session.count(track) for session in sessions) for track in (query, other)]
         return Fraction(together) ** 2 / (alone[0] * alone[1]) if together else None
 
-    return of
+    return score_of
 
 
 def scores(ranks: Sequence[int], ks: Sequence[int]) -> dict[str, float]:
-    found = {"mrr": sum(1 / r for r in ranks if r) / len(ranks)}
+    measures = {"mrr": sum(1 / r for r in ranks if r) / len(ranks)}
     for k in ks:
         hits = [r for r in ranks if 1 <= r <= k]
-        found[f"hr@{k}"] = len(hits) / len(ranks)
-        found[f"ndcg@{k}"] = sum(1 / math.log2(1 + r) for r in hits) / len(ranks)
-    return found
+        measures[f"hr@{k}"] = len(hits) / len(ranks)
+        measures[f"ndcg@{k}"] = sum(1 / math.log2(1 + r) for r in hits) / len(ranks)
+    return measures
 
 
 def segments(support: Sequence[int]) -> list[str]:
     """By walking down the list: head until half of all plays are passed, torso until nine tenths are."""
-    found = ["new"] * len(support)
-    passed = 0
+    names = ["new"] * len(support)
+    plays_above = 0
     for track in sorted(range(len(support)), key=lambda track: (-support[track], track)):
         if support[track]:
-            share = Fraction(passed, sum(support))
-            found[track] = (
+            share = Fraction(plays_above, sum(support))
+            names[track] = (
                 "head" if share < Fraction(1, 2) else "torso" if share < Fraction(9, 10) else "tail"
             )
-        passed += support[track]
-    return found
+        plays_above += support[track]
+    return names
 
 
 def hubness(neighbours: Sequence[Sequence[int]], tracks: int) -> dict[str, float]:
@@ -106,13 +106,13 @@ def percentile(support: Sequence[int], track: int) -> float:
     return (below + support.count(support[track]) / 2) / len(support)
 
 
-def redrawn_ratios(new: Sequence[bool], old: Sequence[bool], rounds: int, seed: int) -> list[float]:
+def bootstrap_ratios(new: Sequence[bool], old: Sequence[bool], rounds: int, seed: int) -> list[float]:
     """Pairs drawn with replacement, one by one; sorted."""
-    rng, found = Random(seed), []
+    rng, ratios = Random(seed), []
     for _ in range(rounds):
-        drawn = [rng.randrange(len(new)) for _ in new]
-        found.append(hit_ratio([new[i] for i in drawn], [old[i] for i in drawn]))
-    return sorted(found)
+        sample = [rng.randrange(len(new)) for _ in new]
+        ratios.append(hit_ratio([new[i] for i in sample], [old[i] for i in sample]))
+    return sorted(ratios)
 
 
 def hit_ratio(new: Sequence[bool], old: Sequence[bool]) -> float:

@@ -39,12 +39,12 @@ def versions(selection: Selection) -> dict[date, dict[str, set[str]]]:
     """On the newest day of any table of the embeddings, the version ids of each that has rows of that day."""
     tables = [name for name in OF_ONE_VERSION if name in selection.days]
     newest = {selection.days[name][-1] for name in tables}
-    found: dict[date, dict[str, set[str]]] = {}
+    ids_by_day: dict[date, dict[str, set[str]]] = {}
     for name in tables:
         for row in rows_of(selection, name):
             if row["ds"] in newest:
-                found.setdefault(row["ds"], {}).setdefault(name, set()).add(row["version_id"])
-    return found
+                ids_by_day.setdefault(row["ds"], {}).setdefault(name, set()).add(row["version_id"])
+    return ids_by_day
 
 
 def rows_of(selection: Selection, table: str) -> list[Row]:
@@ -55,5 +55,5 @@ def rows_of(selection: Selection, table: str) -> list[Row]:
 
 
 def _names(table: str) -> Iterable[str]:
-    wanted = {"ds", "version_id", "source", *(each.key for each in REFERENCES)}
-    return [name for name in CONTRACTS[table].names if name in wanted]
+    needed_columns = {"ds", "version_id", "source", *(each.key for each in REFERENCES)}
+    return [name for name in CONTRACTS[table].names if name in needed_columns]

@@ -8,17 +8,17 @@ Vector = Sequence[float]
 Codes = tuple[int, ...]
 
 
-def assigned(vector: Vector, levels: Sequence[Sequence[Vector]]) -> Codes:
+def assign(vector: Vector, levels: Sequence[Sequence[Vector]]) -> Codes:
     """Level by level the nearest centroid, the first of equally near ones, to what is left over."""
-    left, codes = list(vector), []
+    residual, codes = list(vector), []
     for book in levels:
         best, nearest = -1, float("inf")
         for code, centroid in enumerate(book):
-            distance = sum((x - c) ** 2 for x, c in zip(left, centroid, strict=True))
+            distance = sum((x - c) ** 2 for x, c in zip(residual, centroid, strict=True))
             if distance < nearest:
                 best, nearest = code, distance
         codes.append(best)
-        left = [x - c for x, c in zip(left, book[best], strict=True)]
+        residual = [x - c for x, c in zip(residual, book[best], strict=True)]
     return tuple(codes)
 
 
@@ -30,11 +30,11 @@ def collisions(codes: Sequence[Codes], order: Sequence[str]) -> list[int]:
     ]
 
 
-def sharing(codes: Sequence[Codes]) -> float:
+def collision_share(codes: Sequence[Codes]) -> float:
     """Share of rows whose codes another row has too."""
     return sum(1 for mine in codes if sum(1 for c in codes if c == mine) > 1) / len(codes)
 
 
-def kept(old: Sequence[Codes], new: Sequence[Codes], length: int) -> float:
+def prefix_stability(old: Sequence[Codes], new: Sequence[Codes], length: int) -> float:
     """Share of rows with the same first codes."""
     return sum(1 for a, b in zip(old, new, strict=True) if a[:length] == b[:length]) / len(old)

@@ -17,7 +17,16 @@ from reference.rows import Row, bucket, day
 
 BOT_PLAYS = 1000
 BOT_MS = 108_000_000
-COPIED = ("play_id", "user_id", "track_id", "artist_id", "played_at", "ms_played", "track_ms", "saved")
+COPIED_COLUMNS = (
+    "play_id",
+    "user_id",
+    "track_id",
+    "artist_id",
+    "played_at",
+    "ms_played",
+    "track_ms",
+    "saved",
+)
 
 
 def sessions(plays: Iterable[Row], gap_ms: int = 1_800_000) -> list[Row]:
@@ -31,19 +40,23 @@ def sessions(plays: Iterable[Row], gap_ms: int = 1_800_000) -> list[Row]:
     rows: list[Row] = []
     previous: Row | None = None
     for play in plays:
-        if previous is None or previous["user_id"] != play["user_id"] or _cut(previous, play, gap_ms):
+        if (
+            previous is None
+            or previous["user_id"] != play["user_id"]
+            or _starts_session(previous, play, gap_ms)
+        ):
             started_at, position = play["played_at"], 0
         position += 1
-        hashed = f"{play['user_id']} from {started_at.isoformat()}"
+        own_id = f"{play['user_id']} from {started_at.isoformat()}"
         source_id = play["source_session_id"]
         rows.append(
-            {column: play[column] for column in COPIED}
+            {column: play[column] for column in COPIED_COLUMNS}
             | {
-                "session_id": hashed if source_id is None else f"{play['user_id']} at source {source_id}",
+                "session_id": own_id if source_id is None else f"{play['user_id']} at source {source_id}",
                 "session_started_at": started_at,
                 "position": position,
                 "completion": _completion(play["ms_played"], play["track_ms"]),
-                "skipped": _skipped(play),
+                "skipped": _is_skipped(play),
                 "is_bot": (play["user_id"], day(play["played_at"])) in bot_days,
                 "bucket": bucket(play["user_id"]),
                 "ds": day(play["played_at"]),
@@ -53,9 +66,9 @@ def sessions(plays: Iterable[Row], gap_ms: int = 1_800_000) -> list[Row]:
     return rows
 
 
-def _cut(previous: Row, play: Row, gap_ms: int) -> bool:
-    lasted = previous["ms_played"] if previous["ms_played"] is not None else previous["track_ms"]
-    silence = play["played_at"] - previous["played_at"] - timedelta(milliseconds=lasted or 0)
+def _starts_session(previous: Row, play: Row, gap_ms: int) -> bool:
+    duration_ms = previous["ms_played"] if previous["ms_played"] is not None else previous["track_ms"]
+    silence = play["played_at"] - previous["played_at"] - timedelta(milliseconds=duration_ms or 0)
     before, now = previous["source_session_id"], play["source_session_id"]
     if before is not None or now is not None:
         return bool(before != now or silence > timedelta(days=7))
@@ -68,13 +81,13 @@ def _completion(ms_played: int | None, track_ms: int | None) -> float | None:
     return min(1.0, ms_played / track_ms)
 
 
-def _skipped(play: Row) -> bool | None:
+def _is_skipped(play: Row) -> bool | None:
     if play["skipped"] is not None:
         return bool(play["skipped"])
     if play["ms_played"] is None:
         return None
-    half_heard = play["track_ms"] is not None and 2 * play["ms_played"] >= play["track_ms"]
-    return play["ms_played"] < 30_000 and not half_heard
+    is_half_played = play["track_ms"] is not None and 2 * play["ms_played"] >= play["track_ms"]
+    return play["ms_played"] < 30_000 and not is_half_played
 
 
 def _bot_days(plays: list[Row]) -> set[tuple[str, date]]:

@@ -27,7 +27,7 @@ from jobs.publishing.batches import Batch, folder, reserve
 from jobs.publishing.protocol import StagedBatch
 from jobs.publishing.records import record
 from jobs.publishing.warehouse import Warehouse
-from reference.rows import Row, bucket
+from reference.rows import Row, complete_rows
 from schemas import Contract
 
 PASSED = Verdict((Result("expect_rows_to_be_laid", None, "info", True, "laid", "laid"),))
@@ -56,7 +56,7 @@ class LaidJob(Job):
 
     spark: Any = None
     verdict = PASSED
-    _offered: Any = None
+    _staged_rows: Any = None
 
     def publish(self, batch: Batch, rows: Any, *args: Any, **options: Any) -> Outcome:
         with self._without_spark():
@@ -80,24 +80,21 @@ class LaidJob(Job):
             yield
 
     def _stage(self, warehouse: Warehouse, batch: Batch, rows: Sequence[Row]) -> None:
-        self._offered = rows
+        self._staged_rows = rows
         for part in range(batch.files_per_day):
             _write(folder(warehouse, batch), batch.contract, rows[part :: batch.files_per_day])
 
     def _audit(self, _: Any, warehouse: Warehouse, batch: Batch, *__: Any) -> StagedBatch:
         return StagedBatch(
-            batch, folder(warehouse, batch), _profile(batch.contract, self._offered), self.verdict
+            batch, folder(warehouse, batch), _profile(batch.contract, self._staged_rows), self.verdict
         )
 
 
 def _write(path: str, contract: Contract, rows: Sequence[Row]) -> None:
     table = DeltaTable(path)
-    made = [{name: row.get(name) for name in contract.names} for row in rows]
-    for row in made if contract.buckets else ():
-        row["bucket"] = bucket(row[contract.entity])
     write_deltalake(
         table,
-        pa.Table.from_pylist(made, schema=pa.schema(table.schema())),
+        pa.Table.from_pylist(complete_rows(rows, contract), schema=pa.schema(table.schema())),
         mode="append",
         writer_properties=WriterProperties(compression="SNAPPY"),
     )
@@ -108,7 +105,9 @@ def _profile(contract: Contract, rows: Sequence[Row]) -> Profile:
     days: dict[date | None, DayProfile] = defaultdict(lambda: DayProfile(0, 0))
     for row in rows:
         day = row["ds"] if contract.by_day else None
-        said = repr([row.get(name) for name in contract.names if name != "available_at"])
-        known = days[day]
-        days[day] = DayProfile(known.rows + 1, (known.content_hash + crc32(said.encode()) * 2**24) % 2**64)
+        text = repr([row.get(name) for name in contract.names if name != "available_at"])
+        profile = days[day]
+        days[day] = DayProfile(
+            profile.rows + 1, (profile.content_hash + crc32(text.encode()) * 2**24) % 2**64
+        )
     return Profile(len(rows), 0, dict(days))

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from datetime import UTC, date, datetime, time
+from datetime import date, datetime
 from decimal import Decimal
 from operator import itemgetter
 from typing import Any
 
 from features.windows import definitions
-from features.windows.definitions import DAY
-from reference.rows import Row, bucket
+from reference.rows import Row, bucket, midnight_after
 from schemas.declarations import Feature, FeatureGroup
 from schemas.sessions import SESSIONS
 
@@ -19,9 +18,9 @@ Entity = tuple[str, ...]
 Expression = Callable[[Row], Any]
 
 
-def of_known(read: Expression, made: Callable[[Any], Any]) -> Expression:
+def null_safe(read: Expression, convert: Callable[[Any], Any]) -> Expression:
     """As in SQL: of null comes null."""
-    return lambda row: None if read(row) is None else made(read(row))
+    return lambda row: None if read(row) is None else convert(read(row))
 
 
 # SQL over a row of `sessions` -> the same in Python
@@ -31,10 +30,10 @@ EXPRESSIONS: dict[str, Expression] = {
     "not is_bot": lambda row: not row["is_bot"],
     "position = 1": lambda row: row["position"] == 1,
     "position * 10": lambda row: row["position"] * 10,
-    "ms_played - 30000": of_known(itemgetter("ms_played"), lambda ms: ms - 30_000),
-    "ms_played > 30000": of_known(itemgetter("ms_played"), lambda ms: ms > 30_000),
-    "completion - 0.5d": of_known(itemgetter("completion"), lambda share: share - 0.5),
-    "completion >= 0.5": of_known(itemgetter("completion"), lambda share: share >= 0.5),
+    "ms_played - 30000": null_safe(itemgetter("ms_played"), lambda ms: ms - 30_000),
+    "ms_played > 30000": null_safe(itemgetter("ms_played"), lambda ms: ms > 30_000),
+    "completion - 0.5d": null_safe(itemgetter("completion"), lambda share: share - 0.5),
+    "completion >= 0.5": null_safe(itemgetter("completion"), lambda share: share >= 0.5),
 }
 # A play counts in a ratio where both of its inputs are known.
 WHERE_BOTH = re.compile(r"if\((.+) is null, null, (.+)\)")
@@ -53,34 +52,32 @@ def expression(sql: str) -> Expression:
     return EXPRESSIONS[sql]
 
 
-def window_features(sessions: Iterable[Row], group: FeatureGroup, over: Sequence[date]) -> list[Row]:
+def window_features(sessions: Iterable[Row], group: FeatureGroup, days: Sequence[date]) -> list[Row]:
     """Rows of the group's table but `available_at`, one per entity and day from its first play on."""
-    heard = by_entity(sessions, group)
+    plays_by_entity = by_entity(sessions, group)
     rows: list[Row] = []
-    for ds in over:
+    for ds in days:
         t = midnight_after(ds)
-        for entity, plays in heard.items():
+        for entity, plays in plays_by_entity.items():
             if any(play["played_at"] < t for play in plays):
-                rows.append(framed(entity, ds, group) | {"feature_at": t} | dict(values(plays, group, t)))
+                rows.append(
+                    key_columns(entity, ds, group) | {"feature_at": t} | dict(values(plays, group, t))
+                )
     return rows
 
 
 def by_entity(sessions: Iterable[Row], group: FeatureGroup) -> dict[Entity, list[Row]]:
     """Plays that the group counts, by keys; a play with a key missing is nobody's."""
-    found: dict[Entity, list[Row]] = {}
+    plays_by_entity: dict[Entity, list[Row]] = {}
     for play in sessions:
         entity = tuple(play[key] for key in group.keys)
         if None not in entity and expression(group.where)(play) is True:
-            found.setdefault(entity, []).append(play)
-    return found
+            plays_by_entity.setdefault(entity, []).append(play)
+    return plays_by_entity
 
 
-def framed(entity: Entity, ds: date, group: FeatureGroup) -> Row:
+def key_columns(entity: Entity, ds: date, group: FeatureGroup) -> Row:
     return {**dict(zip(group.keys, entity, strict=True)), "bucket": bucket(entity[0]), "ds": ds}
-
-
-def midnight_after(ds: date) -> datetime:
-    return datetime.combine(ds, time(), UTC) + DAY
 
 
 def values(plays: list[Row], group: FeatureGroup, t: datetime) -> Iterator[tuple[str, Any]]:
@@ -92,31 +89,34 @@ def values(plays: list[Row], group: FeatureGroup, t: datetime) -> Iterator[tuple
 def value(plays: Iterable[Row], feature: Feature, window: str, t: datetime) -> Any:
     """As `features.windows.definitions` says; the twins of the SQL are here, where no SQL is run."""
     needed = definitions.inputs(feature)
-    told = [
+    inputs_of_plays = [
         definitions.Play(p["played_at"], p["play_id"], {sql: expression(sql)(p) for sql in needed})
         for p in plays
     ]
-    return definitions.value(told, feature, window, t)
+    return definitions.value(inputs_of_plays, feature, window, t)
 
 
 def order(play: Row) -> tuple[datetime, bytes]:
     return play["played_at"], play["play_id"].encode()
 
 
-def settled(wanted: list[Row], got: list[Row], key: Sequence[str], within: float = 4e-12) -> list[Row]:
-    """`got`, with doubles and decimals no farther than `within` from what is wanted put as that.
+def snap_to_expected(
+    expected: list[Row], actual: list[Row], key: Sequence[str], tolerance: float = 4e-12
+) -> list[Row]:
+    """`actual`, with doubles and decimals no farther than `tolerance` from what is wanted put as that.
 
     Rounding to 12 decimals is far from relative where a value is near 0.
     """
-    by_key = {tuple(row[name] for name in key): row for row in wanted}
-    near = ((row, by_key.get(tuple(row[name] for name in key), {})) for row in got)
+    by_key = {tuple(row[name] for name in key): row for row in expected}
+    row_pairs = ((row, by_key.get(tuple(row[name] for name in key), {})) for row in actual)
     return [
-        {n: of[n] if n in of and is_near(of[n], v, within) else v for n, v in row.items()} for row, of in near
+        {n: of[n] if n in of and is_near(of[n], v, tolerance) else v for n, v in row.items()}
+        for row, of in row_pairs
     ]
 
 
-def is_near(wanted: Any, got: Any, within: float) -> bool:
-    if isinstance(wanted, list) and isinstance(got, list) and len(wanted) == len(got):
-        return all(is_near(each, other, within) for each, other in zip(wanted, got, strict=True))
-    both_real = type(wanted) is type(got) and isinstance(wanted, float | Decimal)
-    return bool(abs(wanted - got) <= within) if both_real else False
+def is_near(expected: Any, actual: Any, tolerance: float) -> bool:
+    if isinstance(expected, list) and isinstance(actual, list) and len(expected) == len(actual):
+        return all(is_near(each, other, tolerance) for each, other in zip(expected, actual, strict=True))
+    both_real = type(expected) is type(actual) and isinstance(expected, float | Decimal)
+    return bool(abs(expected - actual) <= tolerance) if both_real else False

@@ -19,6 +19,7 @@ import pytest
 from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties
 from deltalake.transaction import AddAction
 
+import segue
 from segue.buckets import bucket
 from segue.releases import Release, TableVersion, append_release
 
@@ -123,21 +124,23 @@ class Lake:
         log = self._table(table)
         entity = KEYS[table][1]
         schema = SCHEMAS[table]
-        made = [self._row(row, entity) for row in rows]
-        dated = "ds" in schema.names
+        records = [self._row(row, entity) for row in rows]
+        is_daily = "ds" in schema.names
         self._batches += 1
         adds = []
-        for day, of_day in groupby(sorted(made, key=lambda r: str(r.get("ds"))), key=lambda r: r.get("ds")):
-            ordered = sorted(of_day, key=lambda r: (r.get("bucket", 0), r.get(entity, "")))
-            size = -(-len(ordered) // files)
-            for number, start in enumerate(range(0, len(ordered), size)):
-                adds.append(self._file(table, day, number, ordered[start : start + size], at))
+        for day, day_group in groupby(
+            sorted(records, key=lambda r: str(r.get("ds"))), key=lambda r: r.get("ds")
+        ):
+            day_records = sorted(day_group, key=lambda r: (r.get("bucket", 0), r.get(entity, "")))
+            size = -(-len(day_records) // files)
+            for number, start in enumerate(range(0, len(day_records), size)):
+                adds.append(self._file(table, day, number, day_records[start : start + size], at))
         log.create_write_transaction(
             adds,
             mode="overwrite",
             schema=log.schema(),
             partition_by=log.metadata().partition_columns,
-            partition_filters=[("ds", "in", sorted({str(r["ds"]) for r in made}))] if dated else None,
+            partition_filters=[("ds", "in", sorted({str(r["ds"]) for r in records}))] if is_daily else None,
             commit_properties=CommitProperties(max_commit_retries=0),
             post_commithook_properties=PostCommitHookProperties(
                 create_checkpoint=False, cleanup_expired_logs=False
@@ -149,6 +152,17 @@ class Lake:
 
     def release(self, day: date = DAY, **tables: TableVersion) -> Release:
         return append_release(self.root, day, tables)
+
+    def remove_files_without(self, table: str, key: str, day: date) -> None:
+        """Leaves the one or two files of the day that can hold the key, of a table of two days in eight files each."""
+        target = segue.open(self.root).lookup(table, [key], columns=["bucket"])["bucket"][0].as_py()
+        removals = 0
+        for file in self.path(table).rglob("*.parquet"):
+            buckets = pq.read_table(file, columns=["bucket"], partitioning=None)["bucket"].to_pylist()
+            if f"ds={day}" not in str(file) or not min(buckets) <= target <= max(buckets):
+                file.unlink()
+                removals += 1
+        assert removals >= 14, "one or two of 16 files should be left"
 
     def _table(self, table: str) -> DeltaTable:
         key, entity = KEYS[table]
@@ -178,8 +192,8 @@ class Lake:
         name = "/".join([*folders, f"part {number} ü.parquet"])
         path = self.path(table) / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        stored = [field for field in SCHEMAS[table] if field.name not in ("ds", "available_at")]
-        pq.write_table(pa.Table.from_pylist(rows, schema=pa.schema(stored)), path)
+        stored_fields = [field for field in SCHEMAS[table] if field.name not in ("ds", "available_at")]
+        pq.write_table(pa.Table.from_pylist(rows, schema=pa.schema(stored_fields)), path)
         buckets = [row["bucket"] for row in rows if "bucket" in row]
         stats = {"numRecords": len(rows)}
         if buckets:

@@ -19,8 +19,8 @@ SPARK = [
 ]
 
 
-@pytest.mark.parametrize(("key", "hashed", "of_64", "of_10"), SPARK)
-def test_buckets_are_those_of_spark(key, hashed, of_64, of_10):
-    assert bucket(key, 64) == of_64
-    assert bucket(key, 10) == of_10, "the hash must be read as signed: 2^64 is no multiple of 10"
-    assert bucket(key, 2**64) == hashed % 2**64
+@pytest.mark.parametrize(("key", "signed_hash", "bucket_of_64", "bucket_of_10"), SPARK)
+def test_bucket_equals_pmod_of_xxhash64_in_spark(key, signed_hash, bucket_of_64, bucket_of_10):
+    assert bucket(key, 64) == bucket_of_64
+    assert bucket(key, 10) == bucket_of_10, "the hash must be read as signed: 2^64 is no multiple of 10"
+    assert bucket(key, 2**64) == signed_hash % 2**64

@@ -96,7 +96,7 @@ def root(lake, make_user, make_embedding, monkeypatch):
 
 
 @pytest.fixture
-def contributed(tmp_path, monkeypatch):
+def contributed_package(tmp_path, monkeypatch):
     """An installed package with commands, one of which can only be loaded where Spark is."""
     site = tmp_path / "site"
     info = site / "contributed-1.0.dist-info"
@@ -120,12 +120,12 @@ def without_spark(monkeypatch):
 
 def output(capsys, *argv: str) -> str:
     assert main(argv) == 0, capsys.readouterr().err
-    shown = capsys.readouterr()
-    assert shown.err == ""
-    return shown.out
+    streams = capsys.readouterr()
+    assert streams.err == ""
+    return streams.out
 
 
-def in_a_process(*argv: str, root: Path, **options) -> subprocess.CompletedProcess:
+def run_command(*argv: str, root: Path, **options) -> subprocess.CompletedProcess:
     environment = {**os.environ, "PYTHONPATH": str(PROJECT), "SEGUE_ROOT": str(root)}
     return subprocess.run(
         [sys.executable, "-m", "segue.command", *argv],
@@ -136,7 +136,7 @@ def in_a_process(*argv: str, root: Path, **options) -> subprocess.CompletedProce
 # --- output for people
 
 
-def test_few_wide_rows_are_turned(root, capsys):
+def test_lookup_prints_few_wide_rows_as_columns(root, capsys):
     assert output(capsys, "lookup", "user_features", "u2", "u9", "u1") == (
         "user_id             u2                    u9 (absent)  u1\n"
         "feature_at          2026-11-21 00:00:00Z  -            2026-11-21 00:00:00Z\n"
@@ -148,7 +148,7 @@ def test_few_wide_rows_are_turned(root, capsys):
     )
 
 
-def test_many_narrow_rows_are_not(root, capsys):
+def test_lookup_prints_many_narrow_rows_as_rows(root, capsys):
     columns = "--columns=plays_count_7d,completion_mean_7d"
     assert output(capsys, "lookup", "user_features", columns, "u1", "u2", "u9", "u1", "u1", "u1") == (
         "user_id      plays_count_7d  completion_mean_7d\n"
@@ -161,12 +161,12 @@ def test_many_narrow_rows_are_not(root, capsys):
     )
 
 
-def test_a_row_of_nulls_is_not_absent(root, capsys):
-    shown = output(capsys, "lookup", "user_features", "u2", "u9", "--columns", "completion_mean_7d")
-    assert shown == "user_id      completion_mean_7d\nu2           -\nu9 (absent)  -\n"
+def test_lookup_marks_only_keys_without_a_row_as_absent(root, capsys):
+    text = output(capsys, "lookup", "user_features", "u2", "u9", "--columns", "completion_mean_7d")
+    assert text == "user_id      completion_mean_7d\nu2           -\nu9 (absent)  -\n"
 
 
-def test_wide_letters_take_two_cells_and_line_breaks_none(root, capsys):
+def test_similar_aligns_wide_letters_and_drops_line_breaks(root, capsys):
     assert output(capsys, "similar", "t1") == (
         "track_id   score  title      artist_name\n"
         "t2        0.8944  夜曲       周杰倫\n"
@@ -177,7 +177,7 @@ def test_wide_letters_take_two_cells_and_line_breaks_none(root, capsys):
     ]
 
 
-def test_releases_are_listed_newest_first(root, capsys):
+def test_releases_lists_the_newest_first(root, capsys):
     lines = output(capsys, "releases").splitlines()
     assert lines[0].split("  ")[0] == "release"
     assert [(line.split()[0], line.split()[5:]) for line in lines[1:]] == [
@@ -188,10 +188,10 @@ def test_releases_are_listed_newest_first(root, capsys):
     assert ["no end" in line for line in lines[1:]] == [True, False, False], "only the newest has no end"
 
 
-def test_one_release_is_shown_with_its_tables(root, capsys):
-    shown = output(capsys, "releases", "show", "2026-11-20.1").splitlines()
-    assert shown[0].startswith("release 2026-11-20.1, made 20")
-    assert shown[1:] == [
+def test_releases_show_prints_the_tables_of_one_release(root, capsys):
+    text = output(capsys, "releases", "show", "2026-11-20.1").splitlines()
+    assert text[0].startswith("release 2026-11-20.1, made 20")
+    assert text[1:] == [
         "",
         "table             version  rows  lag  against none  content hash",
         "track_embeddings        1     4  -    new           hash-track_embeddings-1",
@@ -200,35 +200,39 @@ def test_one_release_is_shown_with_its_tables(root, capsys):
     ]
 
 
-def test_a_table_that_lags_says_by_how_many_days(tmp_path, capsys):
+def test_releases_show_prints_the_lag_of_a_table_in_days(tmp_path, capsys):
     tables = {"a": TableVersion(1, 5, "x", 3), "b": TableVersion(1, 5, "x", 1), "c": TableVersion(1, 5, "x")}
     append_release(tmp_path, date(2026, 11, 20), tables)
     root = ["--root", str(tmp_path)]
-    shown = output(capsys, "releases", "show", *root).splitlines()
-    assert [" ".join(line.split()[3:-2]) for line in shown[3:6]] == ["3 days", "1 day", "-"]
+    text = output(capsys, "releases", "show", *root).splitlines()
+    assert [" ".join(line.split()[3:-2]) for line in text[3:6]] == ["3 days", "1 day", "-"]
     assert output(capsys, "releases", *root).splitlines()[1].split()[5:] == ["3", "2", "15", "-"]
     (entry,) = map(json.loads, output(capsys, "releases", "--json", *root).splitlines())
     assert {name: table["lag_days"] for name, table in entry["tables"].items()} == {"a": 3, "b": 1, "c": 0}
 
 
-def test_a_release_is_told_apart_from_the_one_before(tmp_path, capsys):
-    held = [{"a": TableVersion(1, 5, "x"), "b": TableVersion(1, 5, "x"), "c": TableVersion(1, 5, "x")}]
-    held.append({"a": TableVersion(2, 9, "y"), "b": TableVersion(2, 5, "x"), "d": TableVersion(1, 1, "z")})
-    held.append({"a": TableVersion(3, 9, "z"), "b": TableVersion(2, 5, "x"), "d": TableVersion(1, 1, "z")})
-    for tables in held:
+def test_releases_show_compares_with_the_release_before(tmp_path, capsys):
+    table_sets = [{"a": TableVersion(1, 5, "x"), "b": TableVersion(1, 5, "x"), "c": TableVersion(1, 5, "x")}]
+    table_sets.append(
+        {"a": TableVersion(2, 9, "y"), "b": TableVersion(2, 5, "x"), "d": TableVersion(1, 1, "z")}
+    )
+    table_sets.append(
+        {"a": TableVersion(3, 9, "z"), "b": TableVersion(2, 5, "x"), "d": TableVersion(1, 1, "z")}
+    )
+    for tables in table_sets:
         append_release(tmp_path, date(2026, 11, 20), tables)
 
     def changes(release):
         lines = output(capsys, "releases", "show", release, "--root", str(tmp_path)).splitlines()
-        table = [line.split() for line in lines[3:] if line.endswith(("x", "y", "z"))]
-        return {words[0]: " ".join(words[4:-1]) for words in table}, lines
+        rows = [line.split() for line in lines[3:] if line.endswith(("x", "y", "z"))]
+        return {words[0]: " ".join(words[4:-1]) for words in rows}, lines
 
     second, lines = changes("2026-11-20.2")
     assert second == {"a": "+4 rows", "b": "the same rows", "d": "new"} and lines[-1] == "no longer has c"
     assert changes("2026-11-20.3")[0]["a"] == "other rows, as many"
 
 
-def test_rollback_says_what_it_did(root, capsys):
+def test_rollback_prints_the_new_and_the_replaced_release(root, capsys):
     assert output(capsys, "rollback", "2026-11-20.2") == (
         "release 2026-11-20.4 has the tables of 2026-11-20.2; it takes back 2026-11-20.3\n"
     )
@@ -236,7 +240,7 @@ def test_rollback_says_what_it_did(root, capsys):
     assert "takes back 2026-11-20.3" in output(capsys, "releases", "show").splitlines()[0]
 
 
-def test_a_root_without_releases_lists_none(tmp_path, capsys):
+def test_releases_of_an_empty_root_lists_none(tmp_path, capsys):
     assert output(capsys, "releases", "--root", str(tmp_path)) == f"no releases yet under {tmp_path}\n"
     assert output(capsys, "releases", "--json", "--root", str(tmp_path)) == ""
 
@@ -244,10 +248,10 @@ def test_a_root_without_releases_lists_none(tmp_path, capsys):
 # --- output for programs
 
 
-def test_rows_as_json(root, capsys):
+def test_lookup_prints_rows_as_json(root, capsys):
     columns = "ds,available_at,plays_hours_30d,plays_count_7d"
-    shown = output(capsys, "lookup", "user_features", "u2", "u9", "--json", "--columns", columns)
-    assert [json.loads(line) for line in shown.splitlines()] == [
+    text = output(capsys, "lookup", "user_features", "u2", "u9", "--json", "--columns", columns)
+    assert [json.loads(line) for line in text.splitlines()] == [
         {
             "user_id": "u2",
             "ds": "2026-11-20",
@@ -259,27 +263,27 @@ def test_rows_as_json(root, capsys):
     ]
 
 
-def test_what_json_has_no_number_for_is_null(lake, make_user, capsys):
+def test_lookup_prints_nan_and_infinity_as_null_in_json(lake, make_user, capsys):
     rows = [make_user("u1", completion_mean_7d=float("nan"), plays_hours_30d=[float("inf"), 1.0])]
     lake.release(user_features=lake.publish("user_features", rows))
-    shown = output(
+    text = output(
         capsys, "lookup", "user_features", "u1", "--json", "--root", str(lake.root),
         "--columns", "completion_mean_7d,plays_hours_30d",
     )  # fmt: skip
-    assert shown == '{"user_id": "u1", "completion_mean_7d": null, "plays_hours_30d": [null, 1.0]}\n'
+    assert text == '{"user_id": "u1", "completion_mean_7d": null, "plays_hours_30d": [null, 1.0]}\n'
 
 
-def test_releases_and_neighbours_as_json(root, capsys):
-    listed = [json.loads(line) for line in output(capsys, "releases", "--json").splitlines()]
-    assert [release["release_id"] for release in listed] == [f"2026-11-20.{n}" for n in (3, 2, 1)]
-    assert listed[1]["tables"] == {
+def test_releases_similar_and_rollback_print_json(root, capsys):
+    entries = [json.loads(line) for line in output(capsys, "releases", "--json").splitlines()]
+    assert [release["release_id"] for release in entries] == [f"2026-11-20.{n}" for n in (3, 2, 1)]
+    assert entries[1]["tables"] == {
         "user_features": {"version": 1, "rows": 2, "content_hash": "hash-user_features-1", "lag_days": 0}
     }
-    at = datetime.fromisoformat(listed[0]["released_at"])
+    at = datetime.fromisoformat(entries[0]["released_at"])
     assert timedelta(0) <= datetime.now(UTC) - at < timedelta(minutes=1)
-    assert [json.loads(output(capsys, "releases", "show", "2026-11-20.2", "--json"))] == listed[1:2]
-    near = json.loads(output(capsys, "similar", "t1", "-k1", "--json"))
-    assert near == {
+    assert [json.loads(output(capsys, "releases", "show", "2026-11-20.2", "--json"))] == entries[1:2]
+    neighbour = json.loads(output(capsys, "similar", "t1", "-k1", "--json"))
+    assert neighbour == {
         "track_id": "t2",
         "score": pytest.approx(0.8944, abs=1e-4),
         "title": "夜曲",
@@ -288,18 +292,18 @@ def test_releases_and_neighbours_as_json(root, capsys):
     assert json.loads(output(capsys, "rollback", "2026-11-20.1", "--json"))["rollback_of"] == "2026-11-20.3"
 
 
-def test_an_old_release_may_be_asked(root, capsys):
+def test_lookup_and_similar_read_an_old_release(root, capsys):
     assert main(["similar", "t1", "--release", "2026-11-20.2"]) == 2
     assert "table 'track_embeddings' is unknown in release 2026-11-20.2" in capsys.readouterr().err
-    shown = output(capsys, "lookup", "tracks", "t2", "--release", "2026-11-20.1", "--columns", "title")
-    assert shown == "track_id  title\nt2        夜曲\n"
+    text = output(capsys, "lookup", "tracks", "t2", "--release", "2026-11-20.1", "--columns", "title")
+    assert text == "track_id  title\nt2        夜曲\n"
 
 
 # --- exit codes
 
 
 @pytest.mark.parametrize(
-    ("argv", "code", "said"),
+    ("argv", "code", "message"),
     [
         (["lookup", "user_features", "nobody"], 0, ""),
         (["lookup", "user_feature", "u1"], 2, "segue: table 'user_feature' is unknown"),
@@ -321,21 +325,21 @@ def test_an_old_release_may_be_asked(root, capsys):
         (["refuse", "--cod", "1"], 2, "unrecognized arguments"),
     ],
 )
-def test_exit_codes(root, contributed, capsys, argv, code, said):
+def test_main_returns_the_exit_code_and_one_line(root, contributed_package, capsys, argv, code, message):
     assert main(argv) == code
     err = capsys.readouterr().err
-    assert re.search(said, err), err
+    assert re.search(message, err), err
     assert "Traceback" not in err
     if err.startswith("segue:"):
         assert err.count("\n") == 1, "an error is one line"
 
 
-def test_help_and_version_are_no_errors(root, capsys):
+def test_help_and_version_exit_with_0(root, capsys):
     assert main(["--help"]) == main(["lookup", "--help"]) == main(["--version"]) == 0
     assert "segue " in capsys.readouterr().out
 
 
-def test_what_nobody_expected_keeps_its_traceback(contributed):
+def test_main_raises_unexpected_errors(contributed_package):
     with pytest.raises(ZeroDivisionError):
         main(["crash"])
     with pytest.raises(BrokenPipeError, match="the pipe to Spark"):
@@ -345,35 +349,37 @@ def test_what_nobody_expected_keeps_its_traceback(contributed):
 # --- contributed commands
 
 
-def listed_commands(shown: str) -> list[str]:
-    lines = shown.split("commands:\n")[1].split("\n\n")[0].splitlines()
+def parse_command_names(text: str) -> list[str]:
+    lines = text.split("commands:\n")[1].split("\n\n")[0].splitlines()
     return [line.split()[0] for line in lines]
 
 
-def test_the_help_lists_all_commands_in_order_of_use(contributed, monkeypatch, capsys):
-    only = [each for each in command.entry_points(group="segue.commands") if "contributed" in each.value]
-    monkeypatch.setattr(command, "entry_points", lambda group: only)
-    names = listed_commands(output(capsys, "--help"))
+def test_help_lists_all_commands_in_order_of_use(contributed_package, monkeypatch, capsys):
+    entry_points = [
+        each for each in command.entry_points(group="segue.commands") if "contributed" in each.value
+    ]
+    monkeypatch.setattr(command, "entry_points", lambda group: entry_points)
+    names = parse_command_names(output(capsys, "--help"))
     assert names == [
         "make", "unloadable", "crash", "pipe", "refuse", "sparkle",
         "releases", "lookup", "similar", "rollback", "report", "config",
     ]  # fmt: skip
 
 
-def test_help_comes_even_where_a_command_cannot_be_loaded(contributed, without_spark, capsys):
-    shown = output(capsys, "--help")
-    assert "makes data" in shown
-    assert re.search(r"unloadable +\(this command needs the Spark half: pip install", shown), shown
+def test_help_lists_a_command_that_cannot_be_loaded(contributed_package, without_spark, capsys):
+    text = output(capsys, "--help")
+    assert "makes data" in text
+    assert re.search(r"unloadable +\(this command needs the Spark half: pip install", text), text
 
 
 @pytest.mark.parametrize("name", ["sparkle", "unloadable"])
-def test_a_command_without_its_spark_says_what_to_install(contributed, without_spark, capsys, name):
+def test_command_without_spark_says_what_to_install(contributed_package, without_spark, capsys, name):
     assert main([name]) == 1
-    said = capsys.readouterr().err
-    assert said == "segue: this command needs the Spark half: pip install 'segue-platform[spark]'\n"
+    message = capsys.readouterr().err
+    assert message == "segue: this command needs the Spark half: pip install 'segue-platform[spark]'\n"
 
 
-def test_our_own_commands_load_no_contributed_one(root, contributed, capsys):
+def test_lookup_loads_no_contributed_command(root, contributed_package, capsys):
     output(capsys, "lookup", "user_features", "u1")
     assert "contributed_commands" not in sys.modules
     assert main(["make"]) == 0
@@ -384,52 +390,52 @@ def test_our_own_commands_load_no_contributed_one(root, contributed, capsys):
 # --- in a process of its own
 
 
-def test_a_look_up_ends_well_every_time(root):
+def test_lookup_process_exits_with_0_five_times(root):
     """Some ways to read Delta abort at exit about every second time."""
     for attempt in range(5):
-        done = in_a_process(
+        process = run_command(
             "lookup", "user_features", "u1", "u9", "--json", root=root, stdout=subprocess.PIPE
         )
-        assert (done.returncode, done.stderr) == (0, ""), f"attempt {attempt}"
-        assert [json.loads(line)["plays_count_7d"] for line in done.stdout.splitlines()] == [123456, None]
+        assert (process.returncode, process.stderr) == (0, ""), f"attempt {attempt}"
+        assert [json.loads(line)["plays_count_7d"] for line in process.stdout.splitlines()] == [123456, None]
 
 
-def test_a_scan_given_up_halfway_ends_well(root):
+def test_scan_process_exits_with_0_when_abandoned_halfway(root):
     code = f"import segue; print(next(segue.open({str(root)!r}).scan('user_features')).num_rows > 0)"
     environment = {**os.environ, "PYTHONPATH": str(PROJECT)}
     for _ in range(2):
-        done = subprocess.run(
+        process = subprocess.run(
             [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False
         )
-        assert (done.returncode, done.stdout, done.stderr) == (0, "True\n", "")
+        assert (process.returncode, process.stdout, process.stderr) == (0, "True\n", "")
 
 
 @pytest.mark.parametrize("unbuffered", ["", "1"])
-def test_a_reader_that_goes_away_is_no_traceback(root, monkeypatch, unbuffered):
+def test_releases_into_a_closed_pipe_prints_no_traceback(root, monkeypatch, unbuffered):
     monkeypatch.setenv("PYTHONUNBUFFERED", unbuffered)
     read, write = os.pipe()
     os.close(read)
     try:
-        done = in_a_process("releases", root=root, stdout=write)
+        process = run_command("releases", root=root, stdout=write)
     finally:
         os.close(write)
-    assert (done.returncode, done.stderr) == (1, "")
+    assert (process.returncode, process.stderr) == (1, "")
 
 
-def test_importing_the_client_loads_nothing_heavy():
+def test_import_of_the_client_loads_no_heavy_package():
     code = (
         "import sys, segue, segue.command\n"
         "heavy = {'pyspark', 'pandas', 'pyarrow', 'deltalake', 'numpy'}\n"
         "print(sorted({name.split('.')[0] for name in sys.modules} & heavy))"
     )
     environment = {**os.environ, "PYTHONPATH": str(PROJECT)}
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
     )
-    assert done.stdout == "[]\n"
+    assert process.stdout == "[]\n"
 
 
-def test_the_package_answers_for_its_names():
+def test_package_resolves_its_names_lazily():
     from segue.releases import list_releases
     from segue.store import Store
 

@@ -38,57 +38,59 @@ def command_lines() -> list[str]:
     return ["", *names, *(f"run {step}" for step in steps)]
 
 
-def heading(line: str) -> str:
+def format_heading(line: str) -> str:
     return " ".join(f"$ segue {line} --help".split())
 
 
-def printed(line: str) -> str:
+def print_help(line: str) -> str:
     """The help of one command line, printed by this process."""
     out, err = io.StringIO(), io.StringIO()
     with mock.patch.dict(os.environ, {"COLUMNS": COLUMNS}), redirect_stdout(out), redirect_stderr(err):
         code = command.main([*line.split(), "--help"])
-    assert code == 0, f"{heading(line)} ends with {code}: {err.getvalue()}"
+    assert code == 0, f"{format_heading(line)} ends with {code}: {err.getvalue()}"
     return out.getvalue()
 
 
-def golden() -> dict[str, str]:
+def read_golden() -> dict[str, str]:
     """The sections of `help.txt` by heading."""
     _, *parts = HEADING.split(GOLDEN.read_text())
     return {title: text.rstrip() for title, text in zip(parts[::2], parts[1::2], strict=True)}
 
 
 def rebuild() -> None:
-    GOLDEN.write_text("\n".join(f"{heading(line)}\n{printed(line)}" for line in command_lines()))
+    GOLDEN.write_text("\n".join(f"{format_heading(line)}\n{print_help(line)}" for line in command_lines()))
 
 
-def change(line: str) -> str:
+def diff_help(line: str) -> str:
     """What `--help` prints otherwise than `help.txt` has it, as a diff; empty where they agree."""
-    written, now = golden().get(heading(line), ""), printed(line).rstrip()
-    diff = difflib.unified_diff(written.splitlines(), now.splitlines(), "help.txt", "now", lineterm="", n=1)
+    golden_text, current_text = read_golden().get(format_heading(line), ""), print_help(line).rstrip()
+    diff = difflib.unified_diff(
+        golden_text.splitlines(), current_text.splitlines(), "help.txt", "now", lineterm="", n=1
+    )
     return "\n".join(diff)
 
 
 @pytest.mark.parametrize("line", command_lines(), ids=lambda line: line or "segue")
-def test_help_is_as_written(line):
-    assert printed(line).strip(), f"{heading(line)} prints nothing"
-    assert not change(line), f"{heading(line)}\n{change(line)}\n{REBUILD}"
+def test_help_equals_help_txt(line):
+    assert print_help(line).strip(), f"{format_heading(line)} prints nothing"
+    assert not diff_help(line), f"{format_heading(line)}\n{diff_help(line)}\n{REBUILD}"
 
 
-def test_nothing_is_written_that_is_no_command():
-    gone = golden().keys() - map(heading, command_lines())
-    assert not gone, f"help.txt has {sorted(gone)}, which no command prints; {REBUILD}"
+def test_help_txt_has_no_section_without_a_command():
+    stale_headings = read_golden().keys() - map(format_heading, command_lines())
+    assert not stale_headings, f"help.txt has {sorted(stale_headings)}, which no command prints; {REBUILD}"
 
 
-def test_a_changed_word_is_seen(monkeypatch, tmp_path):
+def test_diff_help_shows_a_changed_word(monkeypatch, tmp_path):
     other = tmp_path / "help.txt"
     other.write_text(GOLDEN.read_text().replace("the release to go back to", "the release to restore"))
     monkeypatch.setitem(globals(), "GOLDEN", other)
-    changed = [row for row in change("rollback").splitlines() if re.match(r"[-+] ", row)]
-    assert [row.split(maxsplit=2) for row in changed] == [
+    diff_rows = [row for row in diff_help("rollback").splitlines() if re.match(r"[-+] ", row)]
+    assert [row.split(maxsplit=2) for row in diff_rows] == [
         ["-", "ID", "the release to restore"],
         ["+", "ID", "the release to go back to"],
     ]
-    assert change("lookup") == ""
+    assert diff_help("lookup") == ""
 
 
 if __name__ == "__main__":

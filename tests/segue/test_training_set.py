@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 import segue
 from reference import point_in_time as definition
+from reference.rows import midnight_after
 from segue import SegueError, UsageError, lookup, training_set
 from segue.buckets import bucket
 
@@ -36,6 +37,7 @@ TABLES = {
     "user_track_features": (("user_id", "track_id"), (MEAN, COUNT)),
     "mood_features": (("track_id", "mood", "user_id"), (COUNT,)),
 }
+FEATURE_NAMES = {table: [field.name for field in features] for table, (_, features) in TABLES.items()}
 # Some are equal when put together: 1+23 and 12+3, 1|2+3 and 1+2|3.
 KEYS = {
     "user_id": ("1", "12", "1|2", "", "ü"),
@@ -67,22 +69,20 @@ def publish(root: Path, table: str, rows: list[dict[str, Any]]) -> segue.TableVe
         },
         raise_if_key_not_exists=False,
     )
-    made = [row | {"bucket": bucket(row[entity[0]], BUCKETS)} for row in rows]
-    write_deltalake(log, pa.Table.from_pylist(made, schema=pa.schema(fields)), mode="append")
+    records = [row | {"bucket": bucket(row[entity[0]], BUCKETS)} for row in rows]
+    write_deltalake(log, pa.Table.from_pylist(records, schema=pa.schema(fields)), mode="append")
     return segue.TableVersion(log.version(), len(rows), f"hash-{table}-{log.version()}")
 
 
-def opened(root: Path, **rows: list[dict[str, Any]]) -> segue.Store:
-    segue.append_release(root, DAY, {table: publish(root, table, made) for table, made in rows.items()})
+def publish_and_open(root: Path, **rows: list[dict[str, Any]]) -> segue.Store:
+    segue.append_release(
+        root, DAY, {table: publish(root, table, table_rows) for table, table_rows in rows.items()}
+    )
     return segue.open(root)
 
 
-def ended(ds: date) -> datetime:
-    return datetime(ds.year, ds.month, ds.day, tzinfo=UTC) + timedelta(days=1)
-
-
-def row(ds: date = DAY, late: timedelta = HOUR, **columns: Any) -> dict[str, Any]:
-    return {"ds": ds, "available_at": ended(ds) + late, **columns}
+def row(ds: date = DAY, delay: timedelta = HOUR, **columns: Any) -> dict[str, Any]:
+    return {"ds": ds, "available_at": midnight_after(ds) + delay, **columns}
 
 
 def labels(*rows: tuple[datetime | None, Any], type_: pa.DataType = INSTANT) -> pa.Table:
@@ -96,7 +96,7 @@ def store(tmp_path):
     """u1 on both days, u2 on the first."""
     plays = {("u1", DAY_BEFORE): 19, ("u1", DAY): 20, ("u2", DAY_BEFORE): 29}
     rows = [row(ds, user_id=u, plays=n, mean=n / 2, hours=[n, n]) for (u, ds), n in plays.items()]
-    return opened(tmp_path, user_features=rows)
+    return publish_and_open(tmp_path, user_features=rows)
 
 
 # --- against the definition
@@ -107,10 +107,10 @@ LATE = (-HOUR, timedelta(), MICROSECOND, HOUR, timedelta(days=2), timedelta(days
 MAX_AGES = (None, timedelta(), 36 * HOUR, timedelta(days=4))
 
 
-def world(seed: int) -> World:
+def generate_world(seed: int) -> World:
     """Tables with gaps in days and in keys, nulls, days published late, in parts, or after later ones."""
-    chance = random.Random(seed)
-    return World({table: list(some_rows(chance, table)) for table in TABLES})
+    rng = random.Random(seed)
+    return World({table: list(generate_rows(rng, table)) for table in TABLES})
 
 
 class World(dict[str, list[dict[str, Any]]]):
@@ -120,24 +120,24 @@ class World(dict[str, list[dict[str, Any]]]):
         return f"<rows of {', '.join(self)}>"
 
 
-def some_rows(chance: random.Random, table: str):
+def generate_rows(rng: random.Random, table: str):
     entity, features = TABLES[table]
-    for ds in chance.sample(DAYS, 5):
-        late = chance.choices(LATE, k=chance.randint(1, 2))
+    for ds in rng.sample(DAYS, 5):
+        delays = rng.choices(LATE, k=rng.randint(1, 2))
         for parts in product(*(KEYS[name] for name in entity)):
-            if chance.random() < 0.6:
-                values = {field.name: some_value(chance, field.type) for field in features}
-                yield row(ds, chance.choice(late), **dict(zip(entity, parts, strict=True)), **values)
+            if rng.random() < 0.6:
+                values = {field.name: generate_value(rng, field.type) for field in features}
+                yield row(ds, rng.choice(delays), **dict(zip(entity, parts, strict=True)), **values)
 
 
-def some_value(chance: random.Random, type_: pa.DataType) -> Any:
-    if chance.random() < 0.2:
+def generate_value(rng: random.Random, type_: pa.DataType) -> Any:
+    if rng.random() < 0.2:
         return None
-    number = chance.randint(1, 10**6)
+    number = rng.randint(1, 10**6)
     return [number / 2, None] if pa.types.is_list(type_) else str(number) if type_ == pa.string() else number
 
 
-def defined(table: str, rows: list[dict[str, Any]], columns: list[str], max_age: timedelta | None):
+def define_table(table: str, rows: list[dict[str, Any]], columns: list[str], max_age: timedelta | None):
     entity, features = TABLES[table]
     published: dict[date, datetime] = {}
     for each in rows:
@@ -150,11 +150,13 @@ def defined(table: str, rows: list[dict[str, Any]], columns: list[str], max_age:
 @pytest.fixture(scope="module")
 def worlds(tmp_path_factory):
     """Three of them, tables and rows."""
-    made = [world(seed) for seed in range(3)]
-    return [(opened(tmp_path_factory.mktemp("world"), **rows), rows) for rows in made]
+    generated_worlds = [generate_world(seed) for seed in range(3)]
+    return [(publish_and_open(tmp_path_factory.mktemp("world"), **rows), rows) for rows in generated_worlds]
 
 
-INSTANTS = sorted({ended(ds) + after for ds in DAYS for after in (*LATE, *filter(None, MAX_AGES), 12 * HOUR)})
+INSTANTS = sorted(
+    {midnight_after(ds) + after for ds in DAYS for after in (*LATE, *filter(None, MAX_AGES), 12 * HOUR)}
+)
 LABELS = st.lists(
     st.fixed_dictionaries(
         {
@@ -173,15 +175,6 @@ FEATURES = st.lists(
 LABEL_TYPES = (INSTANT, pa.timestamp("us"), pa.timestamp("ns", "UTC"), pa.timestamp("us", "America/New_York"))
 
 
-def asked(features: list[str]) -> dict[str, list[str]]:
-    columns: dict[str, list[str]] = {}
-    for feature in features:
-        table, _, column = feature.partition(":")
-        wanted = [column] if column else [field.name for field in TABLES[table][1]]
-        columns[table] = list(dict.fromkeys([*columns.get(table, []), *wanted]))
-    return columns
-
-
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     number=st.integers(0, 2),
@@ -193,7 +186,7 @@ def asked(features: list[str]) -> dict[str, list[str]]:
     block=st.sampled_from([7, 2**20]),
     few=st.sampled_from([0, 4]),
 )
-def test_it_is_as_defined(
+def test_training_set_equals_the_definition(
     worlds, monkeypatch, number, rows, features, as_published, max_age, type_, block, few
 ):
     # However labels and files are cut, and whether or not buckets are looked at.
@@ -205,14 +198,14 @@ def test_it_is_as_defined(
 
 @pytest.mark.parametrize("as_published", [False, True])
 @pytest.mark.parametrize("max_age", MAX_AGES, ids=str)
-def test_many_labels_are_as_defined(worlds, as_published, max_age):
+def test_training_set_of_many_labels_equals_the_definition(worlds, as_published, max_age):
     for number, (store, tables) in enumerate(worlds):
-        chance = random.Random(number)
+        rng = random.Random(number)
         rows = [
             {
                 "id": 0,
                 "label_at": at + offset * MICROSECOND,
-                **{name: chance.choice(k) for name, k in KEYS.items()},
+                **{name: rng.choice(k) for name, k in KEYS.items()},
             }
             for at in INSTANTS
             for offset in (-1, 0, 1)
@@ -222,21 +215,23 @@ def test_many_labels_are_as_defined(worlds, as_published, max_age):
 
 def check(store, tables, rows, features, as_published, max_age, type_=INSTANT):
     types = {"id": pa.int64(), "label_at": type_, **dict.fromkeys(KEYS, pa.string())}
-    asked_for = pa.Table.from_pylist(rows, schema=pa.schema(types))
-    found = store.training_set(asked_for, features, as_published=as_published, max_age=max_age)
-    columns = asked(features)
-    joined = definition.joined(
+    label_table = pa.Table.from_pylist(rows, schema=pa.schema(types))
+    result = store.training_set(label_table, features, as_published=as_published, max_age=max_age)
+    columns = definition.requested_columns(features, FEATURE_NAMES)
+    expected_rows = definition.join(
         rows,
-        [defined(table, tables[table], names, max_age) for table, names in columns.items()],
+        [define_table(table, tables[table], names, max_age) for table, names in columns.items()],
         as_published=as_published,
     )
-    added = [f"{table}__{name}" for table, names in columns.items() for name in ("feature_at", *names)]
-    assert found.column_names == [*types, *added]
-    assert found.select(list(types)).equals(asked_for), "the labels are not as they were"
-    assert found.select(added).to_pylist() == [{name: row[name] for name in added} for row in joined]
+    new_columns = [f"{table}__{name}" for table, names in columns.items() for name in ("feature_at", *names)]
+    assert result.column_names == [*types, *new_columns]
+    assert result.select(list(types)).equals(label_table), "the labels are not as they were"
+    assert result.select(new_columns).to_pylist() == [
+        {name: row[name] for name in new_columns} for row in expected_rows
+    ]
 
 
-def test_some_world_has_what_the_property_is_about(worlds):
+def test_worlds_have_days_in_parts_and_late_days(worlds):
     instants = [
         sorted({(each["ds"], each["available_at"]) for each in rows["user_features"]}) for _, rows in worlds
     ]
@@ -261,97 +256,97 @@ def test_some_world_has_what_the_property_is_about(worlds):
         (None, None, None),
     ],
 )
-def test_a_day_counts_from_the_midnight_after_it(store, at, feature_at, plays):
-    found = store.training_set(labels((at, "u1")), ["user_features:plays"])
-    assert found.drop("label_at").to_pylist() == [
+def test_training_set_uses_a_day_from_the_midnight_after_it(store, at, feature_at, plays):
+    result = store.training_set(labels((at, "u1")), ["user_features:plays"])
+    assert result.drop("label_at").to_pylist() == [
         {"user_id": "u1", "user_features__feature_at": feature_at, "user_features__plays": plays}
     ]
 
 
 @pytest.mark.parametrize(("after", "plays"), [(-MICROSECOND, 19), (timedelta(), 20), (MICROSECOND, 20)])
-def test_as_published_waits_for_the_publication(store, after, plays):
-    asked_for = labels((MIDNIGHT + HOUR + after, "u1"))
+def test_training_set_as_published_uses_a_day_from_its_publication(store, after, plays):
+    label_table = labels((MIDNIGHT + HOUR + after, "u1"))
     assert (
-        store.training_set(asked_for, ["user_features:plays"], as_published=True)["user_features__plays"][
+        store.training_set(label_table, ["user_features:plays"], as_published=True)["user_features__plays"][
             0
         ].as_py()
         == plays
     )
-    assert store.training_set(asked_for, ["user_features:plays"])["user_features__plays"][0].as_py() == 20
+    assert store.training_set(label_table, ["user_features:plays"])["user_features__plays"][0].as_py() == 20
 
 
-def test_a_day_that_was_never_published_is_not_there_as_published(tmp_path):
-    store = opened(tmp_path, user_features=[row(user_id="u1", plays=1) | {"available_at": None}])
-    asked_for = labels((datetime(9999, 12, 31, tzinfo=UTC), "u1"))
-    assert store.training_set(asked_for, ["user_features:plays"])["user_features__plays"].to_pylist() == [1]
-    found = store.training_set(asked_for, ["user_features:plays"], as_published=True)
-    assert found["user_features__feature_at"].to_pylist() == [None]
+def test_training_set_as_published_ignores_a_day_never_published(tmp_path):
+    store = publish_and_open(tmp_path, user_features=[row(user_id="u1", plays=1) | {"available_at": None}])
+    label_table = labels((datetime(9999, 12, 31, tzinfo=UTC), "u1"))
+    assert store.training_set(label_table, ["user_features:plays"])["user_features__plays"].to_pylist() == [1]
+    result = store.training_set(label_table, ["user_features:plays"], as_published=True)
+    assert result["user_features__feature_at"].to_pylist() == [None]
 
 
-def test_who_has_no_row_on_the_day_gets_no_older_one_but_the_default(store):
-    found = store.training_set(labels((MIDNIGHT, "u2"), (MIDNIGHT, "stranger")), ["user_features"])
+def test_training_set_gives_the_default_where_the_day_has_no_row(store):
+    result = store.training_set(labels((MIDNIGHT, "u2"), (MIDNIGHT, "stranger")), ["user_features"])
     empty_value = {"feature_at": MIDNIGHT, "plays": 0, "mean": None, "hours": [0.0, 0.0]}
     expected = {f"user_features__{name}": value for name, value in empty_value.items()}
-    assert found.drop(["user_id", "label_at"]).to_pylist() == [expected, expected]
+    assert result.drop(["user_id", "label_at"]).to_pylist() == [expected, expected]
 
 
-def test_a_null_that_is_written_stays_one(tmp_path):
-    store = opened(tmp_path, user_features=[row(user_id="u1", plays=None)])
-    found = store.training_set(labels((MIDNIGHT, "u1")), ["user_features:plays"])
-    assert found["user_features__plays"].to_pylist() == [None]
+def test_training_set_keeps_stored_nulls(tmp_path):
+    store = publish_and_open(tmp_path, user_features=[row(user_id="u1", plays=None)])
+    result = store.training_set(labels((MIDNIGHT, "u1")), ["user_features:plays"])
+    assert result["user_features__plays"].to_pylist() == [None]
 
 
-def test_a_null_key_has_a_day_but_no_defaults(store):
-    found = store.training_set(labels((MIDNIGHT, None), (MIDNIGHT, "u1")), ["user_features:plays"])
-    assert found["user_features__feature_at"].to_pylist() == [MIDNIGHT, MIDNIGHT]
-    assert found["user_features__plays"].to_pylist() == [None, 20]
+def test_training_set_gives_a_null_key_a_day_but_no_defaults(store):
+    result = store.training_set(labels((MIDNIGHT, None), (MIDNIGHT, "u1")), ["user_features:plays"])
+    assert result["user_features__feature_at"].to_pylist() == [MIDNIGHT, MIDNIGHT]
+    assert result["user_features__plays"].to_pylist() == [None, 20]
 
 
-def test_what_is_too_old_is_null_for_known_and_unknown_keys(store):
+def test_training_set_nulls_what_is_older_than_max_age(store):
     limit = timedelta(days=3)
     instants = [MIDNIGHT + limit, MIDNIGHT + limit + MICROSECOND]
-    asked_for = labels(*((at, user) for at in instants for user in ("u1", "stranger")))
-    found = store.training_set(asked_for, ["user_features:plays"], max_age=limit)
-    assert found["user_features__plays"].to_pylist() == [20, 0, None, None]
-    assert found["user_features__feature_at"].to_pylist() == [MIDNIGHT] * 4
-    kept = store.training_set(asked_for, ["user_features:plays"], max_age=timedelta.max)
-    assert kept["user_features__plays"].to_pylist() == [20, 0, 20, 0]
+    label_table = labels(*((at, user) for at in instants for user in ("u1", "stranger")))
+    result = store.training_set(label_table, ["user_features:plays"], max_age=limit)
+    assert result["user_features__plays"].to_pylist() == [20, 0, None, None]
+    assert result["user_features__feature_at"].to_pylist() == [MIDNIGHT] * 4
+    unlimited = store.training_set(label_table, ["user_features:plays"], max_age=timedelta.max)
+    assert unlimited["user_features__plays"].to_pylist() == [20, 0, 20, 0]
 
 
-def test_a_nanosecond_more_than_max_age_is_more(store):
+def test_training_set_compares_max_age_to_the_nanosecond(store):
     exact = int(MIDNIGHT.timestamp()) * 10**9
     instants = pa.array([exact - 1, exact, exact + 1]).cast(pa.timestamp("ns"))
-    asked_for = pa.table({"user_id": ["u1"] * 3, "label_at": instants})
-    found = store.training_set(asked_for, ["user_features:plays"], max_age=timedelta())
-    assert found["user_features__plays"].to_pylist() == [None, 20, None]
+    label_table = pa.table({"user_id": ["u1"] * 3, "label_at": instants})
+    result = store.training_set(label_table, ["user_features:plays"], max_age=timedelta())
+    assert result["user_features__plays"].to_pylist() == [None, 20, None]
 
 
-def test_the_last_days_of_the_calendar(tmp_path):
+def test_training_set_reads_the_last_days_of_the_calendar(tmp_path):
     last = date(9999, 12, 30)
     rows = [row(last, timedelta(), user_id="u1", plays=1)]
     rows.append({"ds": last + timedelta(days=1), "available_at": None, "user_id": "u1", "plays": 2})
-    store = opened(tmp_path, user_features=rows)
+    store = publish_and_open(tmp_path, user_features=rows)
     at = datetime.max.replace(tzinfo=UTC)
-    found = store.training_set(labels((at, "u1")), ["user_features:plays"], max_age=timedelta(days=1))
-    assert found["user_features__plays"].to_pylist() == [1], "its last day ends after every label"
-    assert found["user_features__feature_at"].to_pylist() == [ended(last)]
+    result = store.training_set(labels((at, "u1")), ["user_features:plays"], max_age=timedelta(days=1))
+    assert result["user_features__plays"].to_pylist() == [1], "its last day ends after every label"
+    assert result["user_features__feature_at"].to_pylist() == [midnight_after(last)]
 
 
-def test_keys_that_are_equal_as_one_text_are_two(tmp_path):
+def test_training_set_separates_keys_that_are_equal_as_one_text(tmp_path):
     rows = [
         row(user_id="1", track_id="23", mean=1.0, plays=1),
         row(user_id="12", track_id="3", mean=2.0, plays=2),
     ]
-    store = opened(tmp_path, user_track_features=rows)
-    asked_for = pa.table(
+    store = publish_and_open(tmp_path, user_track_features=rows)
+    label_table = pa.table(
         {
             "track_id": ["3", "23", "23", "3"],
             "user_id": ["12", "1", "12", "1"],
             "label_at": pa.array([MIDNIGHT] * 4, INSTANT),
         }
     )
-    found = store.training_set(asked_for, ["user_track_features:plays"])
-    assert found["user_track_features__plays"].to_pylist() == [2, 1, 0, 0]
+    result = store.training_set(label_table, ["user_track_features:plays"])
+    assert result["user_track_features__plays"].to_pylist() == [2, 1, 0, 0]
 
 
 # --- labels as they come
@@ -360,46 +355,46 @@ def test_keys_that_are_equal_as_one_text_are_two(tmp_path):
 @pytest.mark.parametrize(
     "type_", [pa.large_string(), pa.string_view(), pa.dictionary(pa.int32(), pa.string())], ids=str
 )
-def test_keys_may_be_strings_of_any_kind(store, type_):
+def test_training_set_accepts_keys_of_any_string_type(store, type_):
     users = pa.array(["u1", "u2", None]).cast(type_)
-    asked_for = pa.table({"user_id": users, "label_at": pa.array([MIDNIGHT - HOUR] * 3, INSTANT)})
-    found = store.training_set(asked_for, ["user_features:plays"])
-    assert found["user_features__plays"].to_pylist() == [19, 29, None]
-    assert found.select(asked_for.column_names).equals(asked_for)
+    label_table = pa.table({"user_id": users, "label_at": pa.array([MIDNIGHT - HOUR] * 3, INSTANT)})
+    result = store.training_set(label_table, ["user_features:plays"])
+    assert result["user_features__plays"].to_pylist() == [19, 29, None]
+    assert result.select(label_table.column_names).equals(label_table)
 
 
 @pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
 @pytest.mark.parametrize("zone", [None, "UTC", "Asia/Tokyo"])
-def test_instants_may_be_of_any_unit_and_zone(store, unit, zone):
+def test_training_set_accepts_instants_of_any_unit_and_zone(store, unit, zone):
     instants = pa.array([MIDNIGHT - timedelta(seconds=1), MIDNIGHT, None]).cast(pa.timestamp(unit, zone))
-    asked_for = pa.table({"user_id": ["u1"] * 3, "at": instants})
-    found = store.training_set(asked_for, ["user_features:plays"], at="at")
-    assert found["user_features__plays"].to_pylist() == [19, 20, None]
-    assert found.schema.field("at").type == pa.timestamp(unit, zone)
+    label_table = pa.table({"user_id": ["u1"] * 3, "at": instants})
+    result = store.training_set(label_table, ["user_features:plays"], at="at")
+    assert result["user_features__plays"].to_pylist() == [19, 20, None]
+    assert result.schema.field("at").type == pa.timestamp(unit, zone)
 
 
-def test_instants_may_be_few_or_none_at_all(store):
+def test_training_set_accepts_dictionary_and_null_instants(store):
     for instants, plays in (
         (pa.array([MIDNIGHT, None], INSTANT).dictionary_encode(), [20, None]),
         (pa.nulls(2), [None, None]),
     ):
-        asked_for = pa.table({"user_id": ["u1", "u1"], "label_at": instants})
+        label_table = pa.table({"user_id": ["u1", "u1"], "label_at": instants})
         assert (
-            store.training_set(asked_for, ["user_features:plays"])["user_features__plays"].to_pylist()
+            store.training_set(label_table, ["user_features:plays"])["user_features__plays"].to_pylist()
             == plays
         )
 
 
-def test_instants_beyond_64_bits_of_microseconds_are_just_late_or_early(store):
+def test_training_set_accepts_instants_beyond_64_bits_of_microseconds(store):
     for unit in ("s", "ms", "us"):
         instants = pa.array([2**63 - 1, -(2**63)]).cast(pa.timestamp(unit))
-        asked_for = pa.table({"user_id": ["u1", "u1"], "label_at": instants})
+        label_table = pa.table({"user_id": ["u1", "u1"], "label_at": instants})
         for as_published in (True, False):
-            found = store.training_set(asked_for, ["user_features:plays"], as_published=as_published)
-            assert found["user_features__plays"].to_pylist() == [20, None], unit
+            result = store.training_set(label_table, ["user_features:plays"], as_published=as_published)
+            assert result["user_features__plays"].to_pylist() == [20, None], unit
 
 
-def test_no_labels_give_no_rows_of_the_same_columns(store):
+def test_training_set_of_no_labels_has_the_same_columns(store):
     some = store.training_set(labels((MIDNIGHT, "u1")), ["user_features"])
     none = store.training_set(labels((MIDNIGHT, "u1")).slice(0, 0), ["user_features"])
     assert none.num_rows == 0
@@ -408,88 +403,83 @@ def test_no_labels_give_no_rows_of_the_same_columns(store):
     assert none.schema.field("user_features__hours").type == pa.list_(pa.float32())
 
 
-def test_a_table_without_rows_has_no_day(tmp_path):
-    store = opened(tmp_path, user_features=[])
+def test_training_set_of_a_table_without_rows_has_nulls(tmp_path):
+    store = publish_and_open(tmp_path, user_features=[])
     for as_published in (True, False):
-        found = store.training_set(
+        result = store.training_set(
             labels((MIDNIGHT, "u1")), ["user_features:plays"], as_published=as_published
         )
-        assert found.drop("label_at").to_pylist() == [
+        assert result.drop("label_at").to_pylist() == [
             {"user_id": "u1", "user_features__feature_at": None, "user_features__plays": None}
         ]
 
 
-def test_labels_keep_order_repeats_and_whatever_else_they_have(store):
+def test_training_set_keeps_order_repeats_and_columns_of_labels(store):
     twice = labels((MIDNIGHT, "u1"), (MIDNIGHT - HOUR, "u1"), (MIDNIGHT, "u1")).replace_schema_metadata(
         {"a": "b"}
     )
-    asked_for = twice.append_column(
+    label_table = twice.append_column(
         pa.field("y", pa.int8(), nullable=False, metadata={"c": "d"}), [pa.array([1, 0, 1], pa.int8())]
     )
-    found = store.training_set(asked_for, ["user_features:plays"])
-    assert found["user_features__plays"].to_pylist() == [20, 19, 20]
-    assert found.schema.metadata == {b"a": b"b"}
-    assert found.select(asked_for.column_names).schema.equals(asked_for.schema, check_metadata=True)
+    result = store.training_set(label_table, ["user_features:plays"])
+    assert result["user_features__plays"].to_pylist() == [20, 19, 20]
+    assert result.schema.metadata == {b"a": b"b"}
+    assert result.select(label_table.column_names).schema.equals(label_table.schema, check_metadata=True)
 
 
-def test_features_come_once_in_the_order_first_asked(store):
+def test_training_set_returns_each_feature_once_in_order_of_request(store):
     features = ["user_features:mean", "user_features", "user_features:plays"]
-    found = store.training_set(labels((MIDNIGHT, "u1")), features)
-    assert found.column_names[2:] == [
+    result = store.training_set(labels((MIDNIGHT, "u1")), features)
+    assert result.column_names[2:] == [
         f"user_features__{name}" for name in ("feature_at", "mean", "plays", "hours")
     ]
     assert store.training_set(labels((MIDNIGHT, "u1")), []) == labels((MIDNIGHT, "u1"))
 
 
-def test_added_columns_may_be_null_and_carry_no_words_of_the_table(store):
-    added = store.training_set(labels((MIDNIGHT, "u1")), ["user_features"]).schema
-    assert all(field.nullable and not field.metadata for field in added)
+def test_training_set_adds_nullable_columns_without_metadata(store):
+    schema = store.training_set(labels((MIDNIGHT, "u1")), ["user_features"]).schema
+    assert all(field.nullable and not field.metadata for field in schema)
 
 
 # --- what never changes an answer, and what is not read
 
 
-def test_later_days_change_nothing(tmp_path):
+def test_training_set_ignores_later_days(tmp_path):
     rows = [row(user_id="u1", plays=1)]
-    asked_for = labels((MIDNIGHT, "u1"), (MIDNIGHT + 23 * HOUR, "u1"), (MIDNIGHT - MICROSECOND, "u1"))
-    before = opened(tmp_path, user_features=rows).training_set(asked_for, ["user_features"])
+    label_table = labels((MIDNIGHT, "u1"), (MIDNIGHT + 23 * HOUR, "u1"), (MIDNIGHT - MICROSECOND, "u1"))
+    before = publish_and_open(tmp_path, user_features=rows).training_set(label_table, ["user_features"])
     later = [row(DAY + timedelta(days=1), user_id="u1", plays=2)]
-    assert opened(tmp_path, user_features=later).training_set(asked_for, ["user_features"]) == before
+    assert (
+        publish_and_open(tmp_path, user_features=later).training_set(label_table, ["user_features"]) == before
+    )
 
 
-def test_only_files_that_can_hold_a_label_are_opened(lake, many_users):
+def test_training_set_opens_only_files_that_can_hold_a_label(lake, many_users):
     lake.release(user_features=lake.publish("user_features", many_users, files=8))
-    target = segue.open(lake.root).lookup("user_features", ["u11"], columns=["bucket"])["bucket"][0].as_py()
-    removed = 0
-    for file in lake.path("user_features").rglob("*.parquet"):
-        buckets = pa.parquet.read_table(file, columns=["bucket"], partitioning=None)["bucket"].to_pylist()
-        if f"ds={DAY}" not in str(file) or not min(buckets) <= target <= max(buckets):
-            file.unlink()
-            removed += 1
-    assert removed >= 14, "the fixture should leave one or two of 16 files"
+    lake.remove_files_without("user_features", "u11", DAY)
     store = segue.open(lake.root)
     stale = (MIDNIGHT - HOUR, "u5")
-    found = store.training_set(
+    result = store.training_set(
         labels((MIDNIGHT, "u11"), stale, (MIDNIGHT, None)), ["user_features:plays_count_7d"], max_age=HOUR
     )
-    assert found["user_features__plays_count_7d"].to_pylist() == [20011, None, None]
+    assert result["user_features__plays_count_7d"].to_pylist() == [20011, None, None]
     with pytest.raises(SegueError, match=r"has lost files.*Hint: use a newer release"):
         store.training_set(labels((MIDNIGHT, "u11"), stale), ["user_features:plays_count_7d"])
 
 
-def test_every_listener_is_found_on_both_days(lake, many_users):
+def test_training_set_returns_every_key_on_each_day(lake, many_users):
     lake.release(user_features=lake.publish("user_features", many_users))
-    asked_for = labels(*((ended(each["ds"]), each["user_id"]) for each in many_users))
-    found = segue.open(lake.root).training_set(asked_for, ["user_features:plays_count_7d"])
+    label_table = labels(*((midnight_after(each["ds"]), each["user_id"]) for each in many_users))
+    result = segue.open(lake.root).training_set(label_table, ["user_features:plays_count_7d"])
     expected = [each["plays_count_7d"] for each in many_users]
-    assert found["user_features__plays_count_7d"].to_pylist() == expected
+    assert result["user_features__plays_count_7d"].to_pylist() == expected
 
 
 # --- errors
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         ({"features": ["user_feature"]}, "table 'user_feature' is unknown.*mean 'user_features'"),
         (
@@ -525,19 +515,19 @@ def test_every_listener_is_found_on_both_days(lake, many_users):
         ({"max_age": -HOUR}, "max_age is a datetime.timedelta of 0 or more"),
     ],
 )
-def test_wrong_questions_get_one_clear_line(store, change, said):
-    asked_for = {
+def test_training_set_refuses_wrong_arguments_in_one_line(store, change, message):
+    arguments = {
         "labels": {"user_id": ["u1"], "label_at": [MIDNIGHT]},
         "features": ["user_features"],
     } | change
-    if isinstance(asked_for["labels"], dict):
-        asked_for["labels"] = pa.table(asked_for["labels"])
-    with pytest.raises(UsageError, match=said) as caught:
-        store.training_set(**asked_for)
-    assert "\n" not in str(caught.value)
+    if isinstance(arguments["labels"], dict):
+        arguments["labels"] = pa.table(arguments["labels"])
+    with pytest.raises(UsageError, match=message) as refusal:
+        store.training_set(**arguments)
+    assert "\n" not in str(refusal.value)
 
 
-def test_a_key_column_must_be_one(store):
+def test_training_set_refuses_two_columns_of_one_key(store):
     twice = pa.Table.from_arrays(
         [["u1"], ["u2"], pa.array([MIDNIGHT], INSTANT)], ["user_id", "user_id", "label_at"]
     )
@@ -545,18 +535,18 @@ def test_a_key_column_must_be_one(store):
         store.training_set(twice, ["user_features"])
 
 
-def test_two_features_of_one_name_are_refused(tmp_path, monkeypatch):
+def test_training_set_refuses_two_features_of_one_name(tmp_path, monkeypatch):
     number = pa.int64()
     monkeypatch.setitem(TABLES, "a", (("user_id",), (pa.field("b__n", number), pa.field("m", number))))
     monkeypatch.setitem(TABLES, "a__b", (("user_id",), (pa.field("n", number),)))
-    store = opened(tmp_path, a=[row(user_id="u1", b__n=1, m=2)], a__b=[row(user_id="u1", n=3)])
+    store = publish_and_open(tmp_path, a=[row(user_id="u1", b__n=1, m=2)], a__b=[row(user_id="u1", n=3)])
     with pytest.raises(UsageError, match="two columns would be called a__b__n"):
         store.training_set(labels((MIDNIGHT, "u1")), ["a", "a__b"])
-    found = store.training_set(labels((MIDNIGHT, "u1")), ["a:m", "a__b"])
-    assert found.select(["a__m", "a__b__n"]).to_pylist() == [{"a__m": 2, "a__b__n": 3}]
+    result = store.training_set(labels((MIDNIGHT, "u1")), ["a:m", "a__b"])
+    assert result.select(["a__m", "a__b__n"]).to_pylist() == [{"a__m": 2, "a__b__n": 3}]
 
 
-def test_tables_that_are_no_daily_snapshots_are_refused(lake):
+def test_training_set_refuses_tables_without_daily_snapshots(lake):
     plays = lake.publish("plays", [{"play_id": "p1", "user_id": "u1", "ds": DAY}])
     tracks = lake.publish("tracks", [{"track_id": "t1", "title": "T", "artist_name": None}])
     lake.release(plays=plays, tracks=tracks)
@@ -565,33 +555,33 @@ def test_tables_that_are_no_daily_snapshots_are_refused(lake):
             segue.open(lake.root).training_set(labels((MIDNIGHT, "u1")), [table])
 
 
-def test_two_rows_of_one_key_are_an_error_not_a_choice(tmp_path):
+def test_training_set_refuses_two_rows_of_one_key(tmp_path):
     twice = [row(user_id="1", track_id="23", plays=n) for n in (1, 2)]
     other_day = [row(DAY_BEFORE, user_id="1", track_id="23", plays=3)]
-    store = opened(tmp_path, user_track_features=[*twice, *other_day])
-    asked_for = labels((MIDNIGHT, "1")).append_column("track_id", [["23"]])
+    store = publish_and_open(tmp_path, user_track_features=[*twice, *other_day])
+    label_table = labels((MIDNIGHT, "1")).append_column("track_id", [["23"]])
     with pytest.raises(SegueError, match="user_track_features has 2 rows for 1 values of user_id, track_id"):
-        store.training_set(asked_for, ["user_track_features"])
-    day_before = asked_for.set_column(1, "label_at", pa.array([MIDNIGHT - HOUR], INSTANT))
-    found = store.training_set(day_before, ["user_track_features:plays"])
-    assert found["user_track_features__plays"].to_pylist() == [3]
+        store.training_set(label_table, ["user_track_features"])
+    day_before = label_table.set_column(1, "label_at", pa.array([MIDNIGHT - HOUR], INSTANT))
+    result = store.training_set(day_before, ["user_track_features:plays"])
+    assert result["user_track_features__plays"].to_pylist() == [3]
 
 
 # --- size
 
 
-def test_many_labels_take_no_loop_over_them(tmp_path):
+def test_training_set_of_many_labels_takes_less_than_3_seconds(tmp_path):
     users, count = [f"u{i}" for i in range(5_000)], 200_000
     days = [DAY - timedelta(days=n) for n in range(3)]
     rows = [row(ds, user_id=user, plays=10**6 * ds.day + i) for ds in days for i, user in enumerate(users)]
-    store = opened(tmp_path, user_features=rows)
-    chance = np.random.default_rng(1)
-    user, day = chance.integers(0, len(users), count), chance.integers(0, 3, count)
-    ends = np.array([ended(ds).replace(tzinfo=None) for ds in days], "datetime64[us]")
-    asked_for = pa.table({"user_id": np.array(users)[user], "label_at": ends[day]})
-    started = time.perf_counter()
-    found = store.training_set(asked_for, ["user_features"])
-    took = time.perf_counter() - started
+    store = publish_and_open(tmp_path, user_features=rows)
+    rng = np.random.default_rng(1)
+    user, day = rng.integers(0, len(users), count), rng.integers(0, 3, count)
+    ends = np.array([midnight_after(ds).replace(tzinfo=None) for ds in days], "datetime64[us]")
+    label_table = pa.table({"user_id": np.array(users)[user], "label_at": ends[day]})
+    start = time.perf_counter()
+    result = store.training_set(label_table, ["user_features"])
+    seconds = time.perf_counter() - start
     expected = np.array([10**6 * ds.day for ds in days])[day] + user
-    assert (found["user_features__plays"].to_numpy() == expected).all()
-    assert took < 3, f"{count:,} labels took {took:.1f} s"
+    assert (result["user_features__plays"].to_numpy() == expected).all()
+    assert seconds < 3, f"{count:,} labels took {seconds:.1f} s"
