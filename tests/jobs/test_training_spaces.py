@@ -96,8 +96,8 @@ def build_by_both(root, folder, labels, features, **options):
     arguments = ["--root", root, "--labels", str(folder / "labels.parquet"), "--out", str(out)]
     arguments += ["--features", *features]
     for flag, value in options.items():
-        text = value / timedelta(days=1) if isinstance(value, timedelta) else value
-        arguments += [f"--{flag.replace('_', '-')}", *([] if value is True else [str(text)])]
+        flag_value = value / timedelta(days=1) if isinstance(value, timedelta) else value
+        arguments += [f"--{flag.replace('_', '-')}", *([] if value is True else [str(flag_value)])]
     errors = []
     try:
         expected = segue.open(root).training_set(pa.Table.from_pylist(labels, SCHEMA), features, **options)

@@ -96,7 +96,7 @@ def list_notes(root) -> list[str]:
     return [f"{finding.where}: {finding.what}" for finding in examine(str(root)) if not finding.wrong]
 
 
-def find_line(lines, *words) -> str:
+def assert_one_line(lines, *words) -> str:
     """The one line that says all of `words`."""
     matches = [line for line in lines if all(word in line for word in words)]
     assert len(matches) == 1, f"{len(matches)} lines say {words}:\n" + "\n".join(lines)
@@ -155,7 +155,7 @@ def test_verify_names_a_log_without_the_state_of_its_table(root):
     for version in range(NEWEST + 1):
         entry(root, version).unlink()
     assert read_state(DeltaTable(root / "tables" / "sessions")).day_states == {}
-    find_line(list_errors(root), "table sessions, version 3", "publishing would take it for empty")
+    assert_one_line(list_errors(root), "table sessions, version 3", "publishing would take it for empty")
 
 
 def test_verify_needs_neither_pyspark_nor_a_jvm(root):
@@ -197,7 +197,7 @@ def test_verify_advises_to_remove_a_torn_entry_that_no_release_names(root, share
     content = entry(root, NEWEST).read_bytes()
     entry(root, NEWEST).write_bytes(content[: int(len(content) * share)])
     assert not can_open(root / "tables" / "sessions"), "the fault is not there"
-    line = find_line(list_errors(root), "table sessions, version 3", "is cut off")
+    line = assert_one_line(list_errors(root), "table sessions, version 3", "is cut off")
     assert f"Move _delta_log/{NEWEST:020}.json away: the table is at version 2 again" in line
     assert "Nobody can write to this table" in line and "Readers through a release are not affected" in line
     entry(root, NEWEST).rename(root / "moved-away")
@@ -210,8 +210,10 @@ def test_verify_advises_to_keep_a_torn_entry_that_a_release_names(root):
     entry(root, NEWEST).write_bytes(entry(root, NEWEST).read_bytes()[:-20])
     newest, older = list_releases(root)
     errors = list_errors(root)
-    assert f"Do not move it away, as release {newest.release_id} names it" in find_line(errors, "is cut off")
-    assert "does not open" in find_line(
+    assert f"Do not move it away, as release {newest.release_id} names it" in assert_one_line(
+        errors, "is cut off"
+    )
+    assert "does not open" in assert_one_line(
         errors, f"release {newest.release_id}:", "version 3 of table sessions"
     )
     assert can_open(root / "tables" / "sessions", older.tables["sessions"].version)
@@ -222,7 +224,7 @@ def test_verify_names_an_empty_entry_that_readers_take_for_a_commit(root):
     forget_releases(root)
     entry(root, NEWEST + 1).touch()
     assert DeltaTable(root / "tables" / "sessions").version() == NEWEST + 1
-    assert "changed nothing" in find_line(list_errors(root), "table sessions, version 4", "is empty")
+    assert "changed nothing" in assert_one_line(list_errors(root), "table sessions, version 4", "is empty")
 
 
 def test_verify_names_an_entry_that_lacks_whole_lines(root):
@@ -231,20 +233,22 @@ def test_verify_names_an_entry_that_lacks_whole_lines(root):
 
     change_entry(root, NEWEST, lose_the_last_file)
     assert can_open(root / "tables" / "sessions"), "the log is cut where nobody notices"
-    assert "have 0 rows" in find_line(list_errors(root), f"version 3, {DAYS[1]}", "note of the commit says 3")
+    assert "have 0 rows" in assert_one_line(
+        list_errors(root), f"version 3, {DAYS[1]}", "note of the commit says 3"
+    )
 
 
 def test_verify_names_a_missing_entry_in_the_middle(root):
     entry(root, 2).unlink()
     assert not can_open(root / "tables" / "sessions")
-    line = find_line(list_errors(root), "table sessions, version 2", "is not in the log")
+    line = assert_one_line(list_errors(root), "table sessions, version 2", "is not in the log")
     assert f"Restore _delta_log/{2:020}.json" in line
 
 
 def test_verify_names_a_missing_first_entry_though_the_table_opens(root):
     entry(root, 0).unlink()
     assert can_open(root / "tables" / "sessions")
-    find_line(list_errors(root), "table sessions, version 0", "is not in the log")
+    assert_one_line(list_errors(root), "table sessions, version 0", "is not in the log")
 
 
 def test_verify_names_a_damaged_checkpoint(root):
@@ -252,12 +256,12 @@ def test_verify_names_a_damaged_checkpoint(root):
     checkpoint = entry(root, NEWEST, "plays").with_suffix(".checkpoint.parquet")
     checkpoint.write_bytes(checkpoint.read_bytes()[:-10])
     assert not can_open(root / "tables" / "plays")
-    assert "checkpoint" in find_line(list_errors(root), "table plays, version 3: does not open")
+    assert "checkpoint" in assert_one_line(list_errors(root), "table plays, version 3: does not open")
 
 
 def test_verify_names_a_missing_log(root):
     shutil.rmtree(root / "tables" / "plays" / "_delta_log")
-    find_line(list_errors(root), "table plays: has files and no log")
+    assert_one_line(list_errors(root), "table plays: has files and no log")
 
 
 def test_verify_ignores_a_folder_with_nothing_but_a_lease(root):
@@ -274,16 +278,16 @@ def test_verify_names_a_commit_of_another_engine(root):
     write_deltalake(table, copy, mode="append")
     assert len(DeltaTable(root / "tables" / "sessions").file_uris()) == before + 1
     errors = list_errors(root)
-    line = find_line(errors, "table sessions, version 4", "no note of ours", "delta-rs")
+    line = assert_one_line(errors, "table sessions, version 4", "no note of ours", "delta-rs")
     assert "the table is at version 3 again" in line
-    find_line(errors, "table sessions, version 4, ", "note of the commit says")
+    assert_one_line(errors, "table sessions, version 4, ", "note of the commit says")
 
 
 def test_verify_names_a_batch_that_was_published_twice(root):
     table = DeltaTable(root / "tables" / "sessions")
     batch = DeltaTable(root / "tables" / "sessions").history(1)[0]["userMetadata"]
     swap(table, Change(json.loads(batch)["batch"], "publish", read_state(table)))
-    find_line(list_errors(root), f"batch {json.loads(batch)['batch']}", "published 2 times")
+    assert_one_line(list_errors(root), f"batch {json.loads(batch)['batch']}", "published 2 times")
 
 
 def test_verify_names_a_table_that_needs_a_newer_reader(root):
@@ -292,7 +296,7 @@ def test_verify_names_a_table_that_needs_a_newer_reader(root):
 
     change_entry(root, 1, require_newer_reader)
     assert DeltaTable(root / "tables" / "sessions").protocol().min_reader_version == 2
-    find_line(list_errors(root), "table sessions: asks readers for version 2")
+    assert_one_line(list_errors(root), "table sessions: asks readers for version 2")
 
 
 # --- files
@@ -301,17 +305,17 @@ def test_verify_names_a_table_that_needs_a_newer_reader(root):
 def test_verify_names_a_missing_file_by_table_and_by_release(root):
     data_file(root).unlink()
     errors = list_errors(root)
-    assert "is gone" in find_line(errors, "table sessions, file ", data_file(root).name)
+    assert "is gone" in assert_one_line(errors, "table sessions, file ", data_file(root).name)
     release_ids = [each.release_id for each in list_releases(root)]
     for release_id in release_ids:
-        find_line(errors, f"release {release_id}: names version", "has lost 1 files")
+        assert_one_line(errors, f"release {release_id}: names version", "has lost 1 files")
 
 
 def test_verify_names_a_file_with_a_byte_less(root):
     path = data_file(root)
     path.write_bytes(path.read_bytes()[:-1])
     size = path.stat().st_size
-    find_line(
+    assert_one_line(
         list_errors(root),
         "table sessions, file ",
         path.name,
@@ -324,7 +328,7 @@ def test_verify_names_a_file_with_a_damaged_footer(root):
     size = path.stat().st_size
     path.write_bytes(path.read_bytes()[:-100] + bytes(100))
     assert path.stat().st_size == size
-    find_line(list_errors(root), "table sessions, file ", path.name, "footer cannot be read")
+    assert_one_line(list_errors(root), "table sessions, file ", path.name, "footer cannot be read")
 
 
 def overwrite(root, change, day=DAYS[0]):
@@ -345,7 +349,7 @@ def overwrite(root, change, day=DAYS[0]):
 
 def test_verify_names_a_file_with_a_row_less(root):
     overwrite(root, lambda rows: rows.slice(1))
-    line = find_line(list_errors(root), "table sessions, file ", data_file(root).name)
+    line = assert_one_line(list_errors(root), "table sessions, file ", data_file(root).name)
     assert "has 2 rows, the log says 3" in line
 
 
@@ -353,8 +357,8 @@ def test_verify_names_a_missing_file_of_the_quality_results(root):
     path = next((root / "quality" / "results").glob("*.parquet"))
     path.unlink()
     errors = list_errors(root)
-    find_line(errors, "quality/results, file ", path.name, "is gone")
-    find_line(errors, "quality/results: cannot be read")
+    assert_one_line(errors, "quality/results, file ", path.name, "is gone")
+    assert_one_line(errors, "quality/results: cannot be read")
 
 
 def test_verify_names_a_published_batch_without_a_record(root):
@@ -363,7 +367,7 @@ def test_verify_names_a_published_batch_without_a_record(root):
         json.loads(line["userMetadata"])["batch"] for line in DeltaTable(root / "tables" / "plays").history(2)
     ]
     for batch in batches:
-        find_line(list_errors(root), f"table plays, batch {batch}", "no record")
+        assert_one_line(list_errors(root), f"table plays, batch {batch}", "no record")
 
 
 # --- worth knowing
@@ -379,7 +383,9 @@ def test_verify_notes_a_fast_clock(root):
 
     change_entry(root, NEWEST, set_ahead)
     assert list_errors(root) == []
-    find_line(list_notes(root), "table sessions", "1 files lies ahead", "clock was fast", f"{ahead:%H:%M:%S}")
+    assert_one_line(
+        list_notes(root), "table sessions", "1 files lies ahead", "clock was fast", f"{ahead:%H:%M:%S}"
+    )
 
 
 def test_verify_names_published_batches_that_their_audit_refused(root):
@@ -399,7 +405,7 @@ def test_verify_notes_an_abandoned_batch_once_it_is_old(root):
     assert list_notes(root) == []
     four_days_ago = time.time() - 4 * 86_400
     os.utime(folder / "part-0.parquet", (four_days_ago, four_days_ago))
-    assert "5 bytes" in find_line(list_notes(root), "batch-abandoned-1", "left over since")
+    assert "5 bytes" in assert_one_line(list_notes(root), "batch-abandoned-1", "left over since")
     assert verify(str(root)) == 0, "what is left over is nothing wrong"
 
 
@@ -410,7 +416,7 @@ def test_verify_names_a_release_of_another_content_hash(root):
     version = list_releases(root)[0].tables["sessions"]
     assert version.content_hash != "f" * 16
     new_release = release(root, sessions=replace(version, content_hash="f" * 16))
-    line = find_line(
+    line = assert_one_line(
         list_errors(root), f"release {new_release.release_id}: names version 3 of table sessions"
     )
     assert "f" * 16 in line and version.content_hash in line
@@ -419,15 +425,17 @@ def test_verify_names_a_release_of_another_content_hash(root):
 def test_verify_names_a_release_of_missing_versions_and_tables(root):
     new_release = release(root, sessions=TableVersion(99, 1, "0" * 16), tracks=TableVersion(2, 1, "0" * 16))
     errors = list_errors(root)
-    find_line(errors, f"release {new_release.release_id}", "version 99 of table sessions", "does not open")
-    find_line(errors, f"release {new_release.release_id}", "version 2 of table tracks", "no such table")
+    assert_one_line(
+        errors, f"release {new_release.release_id}", "version 99 of table sessions", "does not open"
+    )
+    assert_one_line(errors, f"release {new_release.release_id}", "version 2 of table tracks", "no such table")
 
 
 def test_verify_names_releases_that_cannot_be_read(root):
     (root / "releases" / "_delta_log" / f"{1:020}.json").write_text("{")
     errors = list_errors(root)
-    find_line(errors, "releases: cannot be read")
-    assert "not affected" not in find_line(errors, "releases, version 1", "is cut off")
+    assert_one_line(errors, "releases: cannot be read")
+    assert "not affected" not in assert_one_line(errors, "releases, version 1", "is cut off")
 
 
 # --- rows
@@ -446,7 +454,7 @@ def add_one_ms(rows):
 def test_verify_hashes_finds_a_changed_value(spark, root):
     overwrite(root, add_one_ms)
     assert list_errors(root) == []
-    line = find_line(list_errors(root, hashes=True), f"table sessions, version 3, {DAYS[0]}")
+    line = assert_one_line(list_errors(root, hashes=True), f"table sessions, version 3, {DAYS[0]}")
     part = Warehouse(str(root)).state("sessions").day_states[DAYS[0]]
     assert f"was published as 3 rows of content hash {part.content_hash:016x}" in line
 
@@ -458,7 +466,9 @@ def test_verify_hashes_finds_a_flipped_bit_in_the_rows(spark, root):
     path.write_bytes(bytes(content))
     path.with_name(f".{path.name}.crc").unlink()
     assert list_errors(root) == []
-    find_line(list_errors(root, hashes=True), "table plays, version 3", "rows cannot be read", path.name)
+    assert_one_line(
+        list_errors(root, hashes=True), "table plays, version 3", "rows cannot be read", path.name
+    )
 
 
 def add_a_column(root, table):
@@ -483,7 +493,7 @@ def test_verify_hashes_accepts_rows_published_before_a_column_was_added(spark, r
 def test_verify_hashes_finds_a_changed_value_beside_an_added_column(spark, root):
     add_a_column(root, "sessions")
     overwrite(root, add_one_ms)
-    find_line(
+    assert_one_line(
         list_errors(root, hashes=True), f"table sessions, version 4, {DAYS[0]}", "was published as 3 rows"
     )
 
@@ -494,4 +504,4 @@ def test_verify_hashes_counts_rows_that_share_a_key(spark, root):
 
     overwrite(root, repeat_a_row)
     errors = list_errors(root, hashes=True)
-    find_line(errors, "1 rows share their key")
+    assert_one_line(errors, "1 rows share their key")
