@@ -33,12 +33,12 @@ def main() -> int:
     drawn = random.Random(args.seed)
     with tempfile.TemporaryDirectory() as folder:
         chain = Chain(Path(folder, "root"), *templates(Path(folder), args.replayed))
-        took = chain.run_undisturbed(BATCHES)
+        took = chain.undisturbed(BATCHES)
         print(f"seed {args.seed}; {BATCHES} batches take {took:.2f} s undisturbed", flush=True)
         began, hits = time.monotonic(), Counter[str]()
         while hits.total() - hits["done"] < args.kills:
             hits[one(chain, drawn, took, args.replayed, hits.total() + 1)] += 1
-        chain.run_undisturbed(BATCHES)
+        chain.undisturbed(BATCHES)
         minutes = (time.monotonic() - began) / 60
     print(
         f"{args.kills} kills in {minutes:.1f} min: {hits['before']} before the commit of the batch in flight, "
@@ -69,7 +69,7 @@ def one(chain: Chain, drawn: random.Random, took: float, replayed: bool, number:
     """Kills one run, prints a line, and says on which side of the commit the kill fell."""
     delay = drawn.uniform(0, took)
     victim = "group" if replayed or drawn.random() < 0.8 else "python"
-    killed = chain.kill_after(delay, BATCHES, victim)
+    killed = chain.killed_after(delay, BATCHES, victim)
     hit = ("after" if chain.landed else "before") if killed else "done"
     where = f"batch {chain.reported} in flight, kill {hit} its commit" if killed else "done before its kill"
     print(f"{number:4} {victim:<6} at {delay:6.2f} s  {where}; invariants hold", flush=True)
