@@ -212,27 +212,31 @@ def p90(sizes: list[int]) -> float:
     return statistics.quantiles(sizes, n=10, method="inclusive")[-1]
 
 
-def list_longest(sized: list[tuple[int, str]]) -> str:
-    return "; the longest: " + ", ".join(f"{name} {size}" for size, name in sorted(sized, reverse=True)[:8])
+def list_longest(named_sizes: list[tuple[int, str]]) -> str:
+    return "; the longest: " + ", ".join(
+        f"{name} {size}" for size, name in sorted(named_sizes, reverse=True)[:8]
+    )
 
 
 def test_functions_are_short():
-    sized = [
+    named_sizes = [
         (size, f"{path.relative_to(ROOT)}:{name}")
         for _, path in list_modules()
         for size, name in measure_bodies(path.read_text())
     ]
-    sizes = [size for size, _ in sized]
+    sizes = [size for size, _ in named_sizes]
     assert statistics.median(sizes) <= BODY_MEDIAN, (
-        f"median body {statistics.median(sizes)}{list_longest(sized)}"
+        f"median body {statistics.median(sizes)}{list_longest(named_sizes)}"
     )
-    assert p90(sizes) <= BODY_P90, f"90th percentile of bodies {p90(sizes)}{list_longest(sized)}"
+    assert p90(sizes) <= BODY_P90, f"90th percentile of bodies {p90(sizes)}{list_longest(named_sizes)}"
 
 
 def test_files_are_short():
-    sized = [(len(path.read_text().splitlines()), str(path.relative_to(ROOT))) for _, path in list_modules()]
-    limit = p90([size for size, _ in sized])
-    assert limit <= FILE_P90, f"90th percentile of files {limit}{list_longest(sized)}"
+    named_sizes = [
+        (len(path.read_text().splitlines()), str(path.relative_to(ROOT))) for _, path in list_modules()
+    ]
+    limit = p90([size for size, _ in named_sizes])
+    assert limit <= FILE_P90, f"90th percentile of files {limit}{list_longest(named_sizes)}"
 
 
 def test_bodies_counts_only_lines_that_run():

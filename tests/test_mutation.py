@@ -18,8 +18,8 @@ TOP = Path(__file__).resolve().parents[1]
 
 
 def list_changes(source: str) -> set[tuple[str, str]]:
-    encoded = source.encode()
-    return {(mutant.kind, mutant.applied(encoded).decode()) for mutant in mutants_of("a.py", encoded)}
+    content = source.encode()
+    return {(mutant.kind, mutant.applied(content).decode()) for mutant in mutants_of("a.py", content)}
 
 
 @pytest.mark.parametrize(

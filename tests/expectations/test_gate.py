@@ -304,11 +304,11 @@ def test_audit_batch_skips_comparisons_for_a_first_version(spark):
         ("has_parent", "has_tracks_of_parent", "has_pairs_and_parent", "enough_pairs_and_parent", "is_warm"),
         0,
     )
-    of_parent = ("next.hr_ratio_low", "next.hr_ratio_high", "coverage_ratio", "overlap@10", "cosine")
+    comparisons = ("next.hr_ratio_low", "next.hr_ratio_high", "coverage_ratio", "overlap@10", "cosine")
     measures = {
         name: value
         for name, value in MEASURES["track_embeddings"].items()
-        if name not in of_parent and not name.startswith("norm")
+        if name not in comparisons and not name.startswith("norm")
     }
     assert not audit(
         spark, "track_embeddings", batch(CONTRACTS["track_embeddings"]), measures | first
@@ -328,8 +328,8 @@ def test_audit_batch_skips_comparisons_for_a_first_version(spark):
 def test_hr_ratio_bound_refuses_fewer_hits_only_beyond_noise(pairs, hits, hits_before, is_refused):
     """Of the hits of the worse version, two thirds are of the other one too."""
     new, old = np.arange(pairs) < hits, np.zeros(pairs, bool)
-    shared = 2 * hits // 3
-    old[hits - shared : hits - shared + hits_before] = True
+    common_hits = 2 * hits // 3
+    old[hits - common_hits : hits - common_hits + hits_before] = True
     bound = next(b for b in suite_for("track_embeddings").bounds if b.name == "next.hr_ratio_high")
     assert bound.check({**compare_hits(new, old), "has_pairs_and_parent": 1}).success != is_refused
 

@@ -88,9 +88,9 @@ def test_references_name_columns_of_both_contracts():
 
 
 def test_references_have_conditions_that_are_valid_on_the_child(spark):
-    filtered = [reference for reference in REFERENCES if reference.where]
-    assert filtered
-    for reference in filtered:
+    conditional_references = [reference for reference in REFERENCES if reference.where]
+    assert conditional_references
+    for reference in conditional_references:
         rows = spark.createDataFrame([], CONTRACTS[reference.child].struct())
         assert count_missing(rows, rows, reference.key, reference.where) == 0
 

@@ -117,9 +117,11 @@ def read_states(path: Path) -> list[TableState]:
     """Of every version, from the files of the log: deltalake's history of an old version is the newest's."""
     states: list[TableState] = []
     for version, log in enumerate(list_log_entries(path)):
-        saved = _read_note(log).get("state")
+        stored_state = _read_note(log).get("state")
         before = states[-1] if states else TableState(0)
-        states.append(TableState.loads(version, saved) if saved else replace(before, version=version))
+        states.append(
+            TableState.loads(version, stored_state) if stored_state else replace(before, version=version)
+        )
     return states
 
 

@@ -63,13 +63,15 @@ def test_publish_writes_a_state_that_agrees_with_the_profile_of_the_table(spark,
 
 def test_stage_is_invisible_to_readers_until_the_commit(spark, job):
     publish(job(), sessions(spark), DAYS[:3])
-    other = job()
+    other_job = job()
     staged = stage(
-        other, other.batch("sessions", DAYS[:3], parameters={"again": 1}), sessions(spark, track_id="t2")
+        other_job,
+        other_job.batch("sessions", DAYS[:3], parameters={"again": 1}),
+        sessions(spark, track_id="t2"),
     )
     assert Path(staged.path).is_dir()
     assert {row["track_id"] for row in read_plays(job).values()} == {"t1"}
-    commit(other, staged)
+    commit(other_job, staged)
     assert {row["track_id"] for row in read_plays(job).values()} == {"t2"}
     assert not Path(staged.path, "_delta_log").exists(), "the staged log would be read as a table of its own"
 

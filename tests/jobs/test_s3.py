@@ -276,12 +276,12 @@ def test_swap_at_once_loses_commits_only_where_conditions_are_ignored(store, ign
     root = f"s3a://{BUCKET}/at-once-{ignores_conditions}"
     Warehouse(root).create(SESSIONS)
     store.begin(ignores_conditions)
-    reported = [name for n in range(8) for name in swap_at_once(root, [f"b{n}-{i}" for i in range(3)])]
+    winners = [name for n in range(8) for name in swap_at_once(root, [f"b{n}-{i}" for i in range(3)])]
     if ignores_conditions:
-        assert find_lost(root, reported), "a lost commit would not be seen"
+        assert find_lost(root, winners), "a lost commit would not be seen"
     else:
         assert store.count_refusals("_delta_log"), "nobody lost a swap in the store: this shows nothing"
-        assert (len(reported), find_lost(root, reported)) == (8, [])
+        assert (len(winners), find_lost(root, winners)) == (8, [])
 
 
 @pytest.fixture(scope="module")

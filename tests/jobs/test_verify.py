@@ -484,9 +484,11 @@ def test_verify_hashes_accepts_rows_published_before_a_column_was_added(spark, r
     monkeypatch.setitem(CONTRACTS, "sessions", wider)
     add_a_column(root, "sessions")
     folder = str(root / "tables" / "sessions")
-    today = profile(spark.read.format("delta").load(folder), wider).days
-    then = Warehouse(str(root)).state("sessions").day_states
-    assert {day: today[day].content_hash for day in DAYS} == {day: then[day].content_hash for day in DAYS}
+    current_states = profile(spark.read.format("delta").load(folder), wider).days
+    published_states = Warehouse(str(root)).state("sessions").day_states
+    assert {day: current_states[day].content_hash for day in DAYS} == {
+        day: published_states[day].content_hash for day in DAYS
+    }
     assert list_errors(root, hashes=True) == []
 
 

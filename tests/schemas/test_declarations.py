@@ -86,8 +86,8 @@ def test_default_replaces_null_in_column_and_schema(op, options, default):
     assert not column.nullable
     struct = group(declared(op, default=default, **options)).contract().struct()
     assert not struct[column.name].nullable
-    stored = json.loads(struct[column.name].metadata["segue.default"])
-    assert stored == (list(default) if isinstance(default, tuple) else default)
+    stored_default = json.loads(struct[column.name].metadata["segue.default"])
+    assert stored_default == (list(default) if isinstance(default, tuple) else default)
 
 
 def test_columns_of_a_feature_are_one_per_window():
