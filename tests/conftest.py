@@ -41,6 +41,7 @@ LONG_GROUPS = (
     "reference/test_feature_oracles.py",
     "features/test_point_in_time.py",
     "expectations/test_gate.py",
+    "test_tutorial.py",
 )
 
 

@@ -28,19 +28,19 @@ MAY_IMPORT: dict[str, set[str]] = {
     "expectations": {"schemas", "pyspark"},
     "jobs": {"segue", "schemas", "features", "expectations", "pyspark", "delta"},
 }
-JUDGED = {*MAY_IMPORT, "deploy", "benchmarks", "tests", "reference", "pyspark", "delta"}
+CHECKED = {*MAY_IMPORT, "deploy", "benchmarks", "tests", "reference", "pyspark", "delta"}
 BAGS = {"util", "utils", "helper", "helpers", "misc", "commons"}
 BODY_MEDIAN, BODY_P90, FILE_P90 = 8, 25, 300
 
 
-def tracked() -> list[Path]:
+def list_files() -> list[Path]:
     """Files of the project, those not yet added included, relative to its root."""
     command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    listed = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
-    return sorted(Path(name) for name in listed.split("\0") if name and (ROOT / name).is_file())
+    names = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    return sorted(Path(name) for name in names.split("\0") if name and (ROOT / name).is_file())
 
 
-def modules(root: Path = ROOT) -> Iterator[tuple[str, Path]]:
+def list_modules(root: Path = ROOT) -> Iterator[tuple[str, Path]]:
     for package in MAY_IMPORT:
         for path in sorted((root / package).rglob("*.py")):
             yield package, path
@@ -49,7 +49,7 @@ def modules(root: Path = ROOT) -> Iterator[tuple[str, Path]]:
 # --- who may import whom
 
 
-def imported(source: str) -> Iterator[tuple[int, str]]:
+def list_imports(source: str) -> Iterator[tuple[int, str]]:
     """Line and top-level name of every absolute import, those inside functions included."""
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
@@ -58,20 +58,20 @@ def imported(source: str) -> Iterator[tuple[int, str]]:
             yield node.lineno, node.module.split(".")[0]
 
 
-def upward_imports(root: Path) -> list[str]:
+def find_upward_imports(root: Path) -> list[str]:
     return [
         f"{path.relative_to(root)}:{line} imports {name}; {package} may import {sorted(MAY_IMPORT[package])}"
-        for package, path in modules(root)
-        for line, name in imported(path.read_text())
-        if name in JUDGED - MAY_IMPORT[package] - {package}
+        for package, path in list_modules(root)
+        for line, name in list_imports(path.read_text())
+        if name in CHECKED - MAY_IMPORT[package] - {package}
     ]
 
 
-def test_imports_point_down():
-    assert not upward_imports(ROOT), "\n".join(upward_imports(ROOT))
+def test_packages_import_only_packages_below_them():
+    assert not find_upward_imports(ROOT), "\n".join(find_upward_imports(ROOT))
 
 
-def test_an_import_that_points_up_is_seen(tmp_path):
+def test_upward_imports_finds_every_import_that_points_up(tmp_path):
     sources = {
         "segue/a.py": "import json\nimport segue.b\ndef f():\n    from schemas.plays import PLAYS",
         "segue/b.py": "import pyspark.sql as s",
@@ -83,7 +83,7 @@ def test_an_import_that_points_up_is_seen(tmp_path):
     for name, source in sources.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(source)
-    assert [text.split(";")[0] for text in upward_imports(tmp_path)] == [
+    assert [text.split(";")[0] for text in find_upward_imports(tmp_path)] == [
         "segue/a.py:4 imports schemas",
         "segue/b.py:1 imports pyspark",
         "schemas/a.py:1 imports features",
@@ -95,24 +95,24 @@ def test_an_import_that_points_up_is_seen(tmp_path):
 
 @pytest.mark.parametrize(
     ("package", "heavy"),
-    [("segue", JUDGED - {"segue"}), ("schemas", {"pyspark"}), ("jobs", {"pyspark", "delta"})],
+    [("segue", CHECKED - {"segue"}), ("schemas", {"pyspark"}), ("jobs", {"pyspark", "delta"})],
 )
-def test_an_import_stays_light(package, heavy):
+def test_import_of_a_package_loads_no_heavy_module(package, heavy):
     code = f"import sys, json, {package}; print(json.dumps(sorted(sys.modules)))"
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
     )
-    assert done.returncode == 0, f"import {package} fails:\n{done.stderr}"
-    loaded = {name.split(".")[0] for name in json.loads(done.stdout)}
-    assert package in loaded
-    assert not loaded & heavy, f"import {package} pulls in {sorted(loaded & heavy)}"
+    assert process.returncode == 0, f"import {package} fails:\n{process.stderr}"
+    modules = {name.split(".")[0] for name in json.loads(process.stdout)}
+    assert package in modules
+    assert not modules & heavy, f"import {package} pulls in {sorted(modules & heavy)}"
 
 
 # --- circles
 
 
-def explicit_imports(path: Path) -> Iterator[str]:
+def list_explicit_imports(path: Path) -> Iterator[str]:
     """Full names that a module imports, functions included; not those for type checkers alone."""
     tree = ast.parse(path.read_text())
     for_types = {
@@ -133,44 +133,44 @@ def explicit_imports(path: Path) -> Iterator[str]:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-def import_graph(root: Path) -> dict[str, set[str]]:
+def build_import_graph(root: Path) -> dict[str, set[str]]:
     """Each module of ours, and those of ours that it names; a package stands for its `__init__`."""
     paths = {
         ".".join(path.relative_to(root).with_suffix("").parts).removesuffix(".__init__"): path
-        for _, path in modules(root)
+        for _, path in list_modules(root)
     }
     graph = {}
     for module, path in paths.items():
-        named = set(explicit_imports(path)) & paths.keys()
+        imports = set(list_explicit_imports(path)) & paths.keys()
         # `from package import module` needs the module: that the package is run first makes no circle
-        packages = {name for name in named if any(other.startswith(f"{name}.") for other in named)}
-        graph[module] = named - packages - {module}
+        packages = {name for name in imports if any(other.startswith(f"{name}.") for other in imports)}
+        graph[module] = imports - packages - {module}
     return graph
 
 
-def circles(root: Path) -> list[str]:
+def find_circles(root: Path) -> list[str]:
     """One shortest circle through each module that lies on any, each circle once."""
-    graph = import_graph(root)
-    found = {}
+    graph = build_import_graph(root)
+    circles_by_modules = {}
     for start in sorted(graph):
         paths = [[start]]
-        seen: set[str] = set()
+        visited_modules: set[str] = set()
         while paths:
             path = paths.pop(0)
             if start in graph[path[-1]]:
-                found.setdefault(frozenset(path), " -> ".join([*path, start]))
+                circles_by_modules.setdefault(frozenset(path), " -> ".join([*path, start]))
                 break
-            targets = sorted(graph[path[-1]] - seen)
-            seen.update(targets)
+            targets = sorted(graph[path[-1]] - visited_modules)
+            visited_modules.update(targets)
             paths += [[*path, module] for module in targets]
-    return sorted(found.values())
+    return sorted(circles_by_modules.values())
 
 
-def test_no_module_imports_itself_through_others():
-    assert not circles(ROOT), "imports go in a circle:\n" + "\n".join(circles(ROOT))
+def test_imports_make_no_circles():
+    assert not find_circles(ROOT), "imports go in a circle:\n" + "\n".join(find_circles(ROOT))
 
 
-def test_a_circle_is_seen(tmp_path):
+def test_circles_finds_a_circle(tmp_path):
     sources = {
         "segue/a.py": "from segue import b",
         "segue/b.py": "def f():\n    from segue.c import name",
@@ -184,13 +184,13 @@ def test_a_circle_is_seen(tmp_path):
     for name, source in sources.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(source)
-    assert circles(tmp_path) == ["segue.a -> segue.b -> segue.c -> segue.a"]
+    assert find_circles(tmp_path) == ["segue.a -> segue.b -> segue.c -> segue.a"]
 
 
 # --- sizes and names
 
 
-def code_lines(source: str) -> set[int]:
+def find_code_lines(source: str) -> set[int]:
     """Numbers of the lines that hold code: no blank lines, no comments."""
     silent = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT}
     tokens = tokenize.generate_tokens(io.StringIO(source).readline)
@@ -198,42 +198,48 @@ def code_lines(source: str) -> set[int]:
     return {line for span in spans for line in span}
 
 
-def bodies(source: str) -> Iterator[tuple[int, str]]:
+def measure_bodies(source: str) -> Iterator[tuple[int, str]]:
     """Lines of code in each function's body, its docstring left out, and the function's name."""
-    lines = code_lines(source)
+    lines = find_code_lines(source)
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             body = node.body[1:] if ast.get_docstring(node) is not None else node.body
-            held = range(body[0].lineno, body[-1].end_lineno + 1) if body else range(0)
-            yield sum(line in lines for line in held), node.name
+            body_lines = range(body[0].lineno, body[-1].end_lineno + 1) if body else range(0)
+            yield sum(line in lines for line in body_lines), node.name
 
 
 def p90(sizes: list[int]) -> float:
     return statistics.quantiles(sizes, n=10, method="inclusive")[-1]
 
 
-def worst(sized: list[tuple[int, str]]) -> str:
-    return "; the longest: " + ", ".join(f"{name} {size}" for size, name in sorted(sized, reverse=True)[:8])
+def list_longest(named_sizes: list[tuple[int, str]]) -> str:
+    return "; the longest: " + ", ".join(
+        f"{name} {size}" for size, name in sorted(named_sizes, reverse=True)[:8]
+    )
 
 
 def test_functions_are_short():
-    sized = [
+    named_sizes = [
         (size, f"{path.relative_to(ROOT)}:{name}")
-        for _, path in modules()
-        for size, name in bodies(path.read_text())
+        for _, path in list_modules()
+        for size, name in measure_bodies(path.read_text())
     ]
-    sizes = [size for size, _ in sized]
-    assert statistics.median(sizes) <= BODY_MEDIAN, f"median body {statistics.median(sizes)}{worst(sized)}"
-    assert p90(sizes) <= BODY_P90, f"90th percentile of bodies {p90(sizes)}{worst(sized)}"
+    sizes = [size for size, _ in named_sizes]
+    assert statistics.median(sizes) <= BODY_MEDIAN, (
+        f"median body {statistics.median(sizes)}{list_longest(named_sizes)}"
+    )
+    assert p90(sizes) <= BODY_P90, f"90th percentile of bodies {p90(sizes)}{list_longest(named_sizes)}"
 
 
 def test_files_are_short():
-    sized = [(len(path.read_text().splitlines()), str(path.relative_to(ROOT))) for _, path in modules()]
-    limit = p90([size for size, _ in sized])
-    assert limit <= FILE_P90, f"90th percentile of files {limit}{worst(sized)}"
+    named_sizes = [
+        (len(path.read_text().splitlines()), str(path.relative_to(ROOT))) for _, path in list_modules()
+    ]
+    limit = p90([size for size, _ in named_sizes])
+    assert limit <= FILE_P90, f"90th percentile of files {limit}{list_longest(named_sizes)}"
 
 
-def test_a_body_is_counted_without_what_does_not_run():
+def test_bodies_counts_only_lines_that_run():
     source = '''
 def f(
     a, b,
@@ -255,11 +261,11 @@ class C:
     def only_words(self):
         """That is all."""
 '''
-    assert sorted(bodies(source)) == [(0, "only_words"), (1, "h"), (2, "g"), (6, "f")]
+    assert sorted(measure_bodies(source)) == [(0, "only_words"), (1, "h"), (2, "g"), (6, "f")]
 
 
-def test_no_module_is_a_bag():
-    bags = [str(path) for path in tracked() if path.suffix == ".py" and path.stem in BAGS]
+def test_modules_are_not_named_as_grab_bags():
+    bags = [str(path) for path in list_files() if path.suffix == ".py" and path.stem in BAGS]
     assert not bags, f"a module is named for what it holds: {bags}"
 
 
@@ -270,27 +276,29 @@ def test_no_module_is_a_bag():
 def wheel(tmp_path_factory) -> set[str]:
     """Names in the wheel, built from a copy so that the checkout stays as it was."""
     copy = tmp_path_factory.mktemp("sources")
-    for path in tracked():
+    for path in list_files():
         (copy / path).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / path, copy / path)
     command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(copy / "out")]
-    done = subprocess.run(command, cwd=copy, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, f"the wheel is not built:\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
-    (built,) = (copy / "out").glob("*.whl")
-    return set(zipfile.ZipFile(built).namelist())
+    process = subprocess.run(command, cwd=copy, capture_output=True, text=True, check=False)
+    assert process.returncode == 0, (
+        f"the wheel is not built:\n{process.stdout[-2000:]}\n{process.stderr[-2000:]}"
+    )
+    (wheel_path,) = (copy / "out").glob("*.whl")
+    return set(zipfile.ZipFile(wheel_path).namelist())
 
 
-def test_the_wheel_holds_every_file_of_every_package(wheel):
-    ours = [path for path in tracked() if path.parts[0] in MAY_IMPORT]
-    packages = {path.parts[0] for path in ours if path.name == "__init__.py"}
+def test_wheel_contains_every_file_of_every_package(wheel):
+    package_files = [path for path in list_files() if path.parts[0] in MAY_IMPORT]
+    packages = {path.parts[0] for path in package_files if path.name == "__init__.py"}
     assert packages == set(MAY_IMPORT), "a folder of ours is no package"
-    missing = [str(path) for path in ours if path.as_posix() not in wheel]
+    missing = [str(path) for path in package_files if path.as_posix() not in wheel]
     assert not missing, f"not in the wheel: {missing}"
 
 
-def test_the_wheel_holds_nothing_else(wheel):
-    strangers = {name.split("/")[0] for name in wheel} - set(MAY_IMPORT)
-    assert all(name.endswith(".dist-info") for name in strangers), f"in the wheel: {sorted(strangers)}"
+def test_wheel_contains_nothing_but_the_packages(wheel):
+    other_names = {name.split("/")[0] for name in wheel} - set(MAY_IMPORT)
+    assert all(name.endswith(".dist-info") for name in other_names), f"in the wheel: {sorted(other_names)}"
 
 
 REGISTRY = re.compile(
@@ -300,7 +308,7 @@ REGISTRY = re.compile(
 MACHINE_PATH = re.compile(r"(?<![\w.~$}/-])/(work|root|tmp)/")
 
 
-def offences(pattern: re.Pattern[str], path: Path, text: str) -> list[str]:
+def find_offences(pattern: re.Pattern[str], path: Path, text: str) -> list[str]:
     return [
         f"{path}:{number}: {line.strip()[:120]}"
         for number, line in enumerate(text.splitlines(), 1)
@@ -308,23 +316,23 @@ def offences(pattern: re.Pattern[str], path: Path, text: str) -> list[str]:
     ]
 
 
-def texts() -> Iterator[tuple[Path, str]]:
-    for path in tracked():
+def read_texts() -> Iterator[tuple[Path, str]]:
+    for path in list_files():
         raw = (ROOT / path).read_bytes()
         if b"\0" not in raw:
             yield path, raw.decode()
 
 
-def test_no_registry_is_named():
-    found = [line for path, text in texts() for line in offences(REGISTRY, path, text)]
-    found = [line for line in found if not line.startswith("tests/test_architecture.py")]
-    assert not found, "whoever installs chooses the registry:\n" + "\n".join(found)
+def test_texts_name_no_package_registry():
+    offences = [line for path, text in read_texts() for line in find_offences(REGISTRY, path, text)]
+    offences = [line for line in offences if not line.startswith("tests/test_architecture.py")]
+    assert not offences, "whoever installs chooses the registry:\n" + "\n".join(offences)
 
 
-def test_no_path_of_one_machine_is_named():
-    outside = [(path, text) for path, text in texts() if path.parts[0] != "tests"]
-    found = [line for path, text in outside for line in offences(MACHINE_PATH, path, text)]
-    assert not found, "such a path exists on one machine only:\n" + "\n".join(found)
+def test_texts_name_no_path_of_one_machine():
+    other_texts = [(path, text) for path, text in read_texts() if path.parts[0] != "tests"]
+    offences = [line for path, text in other_texts for line in find_offences(MACHINE_PATH, path, text)]
+    assert not offences, "such a path exists on one machine only:\n" + "\n".join(offences)
 
 
 @pytest.mark.parametrize(
@@ -338,13 +346,13 @@ def test_no_path_of_one_machine_is_named():
         (MACHINE_PATH, "/tmp/segue"),
     ],
 )
-def test_an_offence_is_seen(pattern, text):
-    assert offences(pattern, Path("a.py"), f"fine\n{text}") == [f"a.py:2: {text}"]
+def test_offences_finds_registries_and_machine_paths(pattern, text):
+    assert find_offences(pattern, Path("a.py"), f"fine\n{text}") == [f"a.py:2: {text}"]
 
 
 @pytest.mark.parametrize("text", ["s3://bucket/tmp/x", "data/work/x", "$HOME/work/x", "pip install segue"])
-def test_what_is_no_offence_is_let_through(text):
-    assert not offences(REGISTRY, Path("a"), text) + offences(MACHINE_PATH, Path("a"), text)
+def test_offences_ignores_other_addresses_and_paths(text):
+    assert not find_offences(REGISTRY, Path("a"), text) + find_offences(MACHINE_PATH, Path("a"), text)
 
 
 # --- the flow
@@ -362,6 +370,6 @@ def test_every_step_has_a_module_with_a_main():
         names = {node.name for node in source.body if isinstance(node, ast.FunctionDef)}
         names |= {getattr(t, "id", "") for n in source.body if isinstance(n, ast.Assign) for t in n.targets}
         assert "main" in names, f"step {step.name}: {step.module} has no main"
-        named = step.module == f"jobs.{step.name.replace('-', '_')}"
-        assert named or step.name in step.arguments, f"{step.name} is not named as its module"
+        has_module_name = step.module == f"jobs.{step.name.replace('-', '_')}"
+        assert has_module_name or step.name in step.arguments, f"{step.name} is not named as its module"
         assert step.help, f"step {step.name} says nothing about itself"

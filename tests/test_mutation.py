@@ -17,9 +17,9 @@ from benchmarks.touched import touching
 TOP = Path(__file__).resolve().parents[1]
 
 
-def changes(source: str) -> set[tuple[str, str]]:
-    encoded = source.encode()
-    return {(mutant.kind, mutant.applied(encoded).decode()) for mutant in mutants_of("a.py", encoded)}
+def list_changes(source: str) -> set[tuple[str, str]]:
+    content = source.encode()
+    return {(mutant.kind, mutant.applied(content).decode()) for mutant in mutants_of("a.py", content)}
 
 
 @pytest.mark.parametrize(
@@ -43,28 +43,28 @@ def changes(source: str) -> set[tuple[str, str]]:
         ("a = f'{1 + 1}'", set()),
     ],
 )
-def test_faults_of_a_line(source, expected):
-    assert changes(source) == expected
+def test_mutants_of_a_line(source, expected):
+    assert list_changes(source) == expected
 
 
-def test_a_fault_is_shown_by_its_line():
+def test_diff_of_a_mutant_shows_its_line():
     source = b"def f(a):\n    b = a\n\n    return  b < 1\n"
     (swap,) = (mutant for mutant in mutants_of("m/a.py", source) if mutant.kind == "comparison")
     assert swap.diff(source) == "m/a.py:4 [comparison] return b < 1  ->  return b <= 1"
 
 
-def test_two_versions_draw_the_same_of_what_both_have():
+def test_draw_takes_the_same_mutants_of_functions_that_two_versions_share():
     functions = [f"def f{n}(a, b):\n    return a + {n} < b\n" for n in range(20)]
     before = {"a.py": "\n".join(functions).encode()}
     after = {"a.py": "\n".join(["def new(a):\n    return a - 5\n", *reversed(functions[1:])]).encode()}
-    kept = [m.key for m in draw(before, 30, 7) if m.function != "f0"]
-    now = [m.key for m in draw(after, 40, 7) if m.function != "new"]
-    assert len(kept) > 20
-    assert now[: len(kept)] == kept
+    keys_before = [m.key for m in draw(before, 30, 7) if m.function != "f0"]
+    keys_after = [m.key for m in draw(after, 40, 7) if m.function != "new"]
+    assert len(keys_before) > 20
+    assert keys_after[: len(keys_before)] == keys_before
     assert [m.key for m in draw(before, 30, 8)] != [m.key for m in draw(before, 30, 7)]
 
 
-def test_tests_that_import_a_module_are_found_the_cheap_and_the_near_first(tmp_path):
+def test_touching_lists_the_tests_that_import_a_module_cheap_and_near_ones_first(tmp_path):
     sources = {
         "segue/a.py": "",
         "segue/b.py": "def f():\n    from segue import a",
@@ -113,28 +113,28 @@ def checkout(tmp_path):
     return tmp_path
 
 
-def mutated(checkout: Path) -> str:
+def run_mutation(checkout: Path) -> str:
     command = [sys.executable, "benchmarks/mutation.py", "--only", "segue/a.py", "--mutants", "99"]
     # Other plugins of pytest would take most of the time.
     plugins = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTEST_ADDOPTS": "-p pytest_timeout"}
-    done = subprocess.run(
+    process = subprocess.run(
         command, cwd=checkout, env=os.environ | plugins, capture_output=True, text=True, check=False
     )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    assert process.returncode == 0, process.stderr
+    return process.stdout
 
 
-def test_what_no_test_sees_survives_and_a_broken_test_kills_nothing(checkout):
-    said = mutated(checkout)
+def test_mutation_command_reports_survivors_and_leaves_broken_tests_out(checkout):
+    output = run_mutation(checkout)
     lines = (checkout / "build" / "mutation.jsonl").read_text().splitlines()
     outcomes = {(each["key"].split()[1], each["outcome"], each["by"]) for each in map(json.loads, lines)}
     assert outcomes == {
         ("seen", "killed", "tests/test_a.py::test_seen"),
         ("unseen", "survived", ""),
     }
-    assert "tests/test_a.py::test_broken fails without a fault, and is left out" in said
-    assert "survived: segue/a.py:6 [empty return] return a  ->  return None" in said
+    assert "tests/test_a.py::test_broken fails without a fault, and is left out" in output
+    assert "survived: segue/a.py:6 [empty return] return a  ->  return None" in output
     assert (checkout / "segue" / "a.py").read_text() == CHECKOUT["segue/a.py"]
 
-    assert "fails without a fault" not in mutated(checkout), "what is known was run again"
+    assert "fails without a fault" not in run_mutation(checkout), "what is known was run again"
     assert (checkout / "build" / "mutation.jsonl").read_text().splitlines() == lines

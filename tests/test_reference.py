@@ -24,12 +24,12 @@ def generator() -> ModuleType:
     return module
 
 
-def test_the_reference_is_what_the_declarations_say(generator):
+def test_reference_pages_agree_with_the_declarations(generator):
     stale = generator.stale()
     assert not stale, f"docs/reference: {', '.join(stale)} would be written otherwise now; {REBUILD}"
 
 
-def test_a_stale_page_and_a_page_too_many_are_seen(generator, tmp_path):
+def test_stale_names_changed_missing_and_extra_pages(generator, tmp_path):
     pages = generator.pages()
     for name, text in pages.items():
         (tmp_path / name).write_text(text)
@@ -41,24 +41,26 @@ def test_a_stale_page_and_a_page_too_many_are_seen(generator, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["tables.md", "settings.md"])
-def test_every_column_and_setting_says_what_it_means(generator, name):
+def test_pages_give_every_column_and_setting_a_meaning(generator, name):
     rows = [line for line in generator.pages()[name].splitlines() if line.startswith("|")]
     silent = [row for row in rows if not row.rstrip("|").rpartition("|")[2].strip()]
     assert rows and not silent, f"{name} has rows without a meaning: {silent}"
 
 
-def dead_links(page: Path) -> list[str]:
+def find_dead_links(page: Path) -> list[str]:
     """Relative links of a page to files that are not there."""
     targets = (target.partition("#")[0] for target in LINK.findall(page.read_text()) if "://" not in target)
     return [target for target in targets if target and not (page.parent / target).exists()]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_links_lead_somewhere(page):
-    assert not dead_links(page), f"{page.relative_to(ROOT)} links to what is not there: {dead_links(page)}"
+def test_docs_have_no_dead_links(page):
+    assert not find_dead_links(page), (
+        f"{page.relative_to(ROOT)} links to what is not there: {find_dead_links(page)}"
+    )
 
 
-def test_a_dead_link_is_seen(tmp_path):
+def test_dead_links_finds_a_dead_link(tmp_path):
     page = tmp_path / "a.md"
     page.write_text("[itself](a.md#x) [gone](../nowhere/b.py) [elsewhere](https://example.org) [below](#x)")
-    assert dead_links(page) == ["../nowhere/b.py"]
+    assert find_dead_links(page) == ["../nowhere/b.py"]

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import ast
+import itertools
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("segue", "schemas", "features", "expectations", "jobs")
+# Globs of the tests whose names are held to the same words: those of functions, arguments and values.
+TESTS = [f"tests/{name}*.py" for name in ("", "expectations/", "faults/", "golden/", "jobs/", "schemas/")]
 # word: what to write in its place; docs/glossary.md has the terms that are used
 DIALECT = {
     "told": "say what it is: value, row, is_set",
@@ -30,7 +33,7 @@ DIALECT = {
 OLD_NAMES = {"made_from": "fingerprint", "rests_on": "base_version", "of_none": "empty_value"}
 
 
-def _names(source: str) -> Iterator[tuple[int, str]]:
+def _list_names(source: str) -> Iterator[tuple[int, str]]:
     """Every name that the source gives to something."""
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
@@ -39,9 +42,11 @@ def _names(source: str) -> Iterator[tuple[int, str]]:
             yield node.lineno, node.arg
         elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
             yield node.lineno, node.id
+        elif isinstance(node, ast.ExceptHandler) and node.name:
+            yield node.lineno, node.name
 
 
-def _dialect(name: str) -> str | None:
+def _find_replacement(name: str) -> str | None:
     """What to write instead; None where the name is no dialect."""
     if name in OLD_NAMES:
         return OLD_NAMES[name]
@@ -50,12 +55,14 @@ def _dialect(name: str) -> str | None:
 
 
 def test_names_are_words_of_the_field():
+    globs = [*(f"{package}/**/*.py" for package in PACKAGES), *TESTS]
+    paths = {glob: sorted(ROOT.glob(glob)) for glob in globs}
+    assert all(paths.values()), f"no file is named by one of {globs}"
     wrong = [
         f"{path.relative_to(ROOT)}:{line} {name}: {instead}"
-        for package in PACKAGES
-        for path in sorted((ROOT / package).rglob("*.py"))
-        for line, name in _names(path.read_text())
-        if (instead := _dialect(name))
+        for path in itertools.chain.from_iterable(paths.values())
+        for line, name in _list_names(path.read_text())
+        if (instead := _find_replacement(name))
     ]
     assert not wrong, "names that a newcomer would have to learn first:\n" + "\n".join(wrong)
 
@@ -71,12 +78,16 @@ def test_help_texts_are_in_words_of_the_field():
     assert not wrong, "help that a newcomer would have to learn first:\n" + "\n".join(wrong)
 
 
-def test_dialect_is_seen():
-    source = "def asked_days(heard): told = heard\nclass BeforeTold: pass\nmade_from = 1\nasking = held = 2"
-    assert sorted(name for _, name in _names(source) if _dialect(name)) == [
+def test_find_replacement_of_names_in_old_words():
+    source = (
+        "def asked_days(heard): told = heard\nclass BeforeTold: pass\nmade_from = 1\nasking = held = 2\n"
+        "try: pass\nexcept ValueError as turned: pass"
+    )
+    assert sorted(name for _, name in _list_names(source) if _find_replacement(name)) == [
         "BeforeTold",
         "asked_days",
         "heard",
         "made_from",
         "told",
+        "turned",
     ]

@@ -68,7 +68,7 @@ def audit(spark, table, rows, measures=None):
     )
 
 
-def failures(verdict, *severities):
+def summarize_failures(verdict, *severities):
     """What failed, as (column, expected, observed); of bounds without the reason."""
     return {
         (r.column, r.expected.partition(" (")[0], r.observed)
@@ -78,40 +78,40 @@ def failures(verdict, *severities):
 
 
 @pytest.mark.parametrize("table", TABLES)
-def test_a_good_batch_passes_every_expectation(spark, table):
+def test_audit_batch_passes_a_good_batch(spark, table):
     verdict = audit(spark, table, batch(CONTRACTS[table]))
-    assert failures(verdict, "critical", "warning", "info") == set()
+    assert summarize_failures(verdict, "critical", "warning", "info") == set()
     suite = suite_for(table)
     assert len(verdict.results) == len(suite.expectations) + len(suite.bounds)
     assert not verdict.refused
 
 
 @pytest.mark.parametrize("table", TABLES)
-def test_results_can_be_told_apart(table):
+def test_suite_for_gives_each_expectation_a_key_of_its_own(table):
     """They are the key of `quality_results`."""
     suite = suite_for(table)
-    named = [(bound.name, bound.measure) for bound in suite.bounds]
+    keys = [(bound.name, bound.measure) for bound in suite.bounds]
     configurations = [e.configuration for e in suite.expectations]
-    named += [(expectation_name(c.type, c.kwargs), c.kwargs["column"]) for c in configurations]
-    assert [each for each, count in Counter(named).items() if count > 1] == []
+    keys += [(expectation_name(c.type, c.kwargs), c.kwargs["column"]) for c in configurations]
+    assert [each for each, count in Counter(keys).items() if count > 1] == []
 
 
 @pytest.mark.parametrize("table", ["tracks", "sessions", "track_embeddings"])
-def test_an_empty_batch_is_refused_by_its_row_count_alone(spark, table):
+def test_audit_batch_refuses_an_empty_batch_by_its_row_count_alone(spark, table):
     verdict = audit(spark, table, [])
-    assert failures(verdict, "critical") == {("rows", "at least 1", "0")}
+    assert summarize_failures(verdict, "critical") == {("rows", "at least 1", "0")}
 
 
-def test_only_plays_and_rejected_plays_may_bring_no_rows():
+def test_suite_for_requires_rows_except_of_plays_and_rejected_plays():
     assert [name for name in TABLES if SOME_ROWS not in suite_for(name).bounds] == ["plays", "rejected_plays"]
 
 
 @pytest.mark.parametrize("table", ["plays", "rejected_plays"])
-def test_nothing_new_and_nothing_rejected_pass(spark, table):
+def test_audit_batch_passes_plays_and_rejected_plays_without_rows(spark, table):
     assert not audit(spark, table, []).refused
 
 
-def test_every_fault_of_plays_is_seen(spark):
+def test_audit_batch_reports_every_seeded_fault_of_plays(spark):
     rows = batch(PLAYS, artist_id=None)
     rows = spoiled(rows, 0, user_id="", bucket=batch(PLAYS, 1, user_id="")[0]["bucket"])
     rows = spoiled(rows, 1, played_at=datetime(1970, 1, 1, tzinfo=UTC), ds=date(1970, 1, 1))
@@ -122,7 +122,7 @@ def test_every_fault_of_plays_is_seen(spark):
     rows = spoiled(rows, 6, bucket=(rows[6]["bucket"] + 1) % 64)
     rows = spoiled(rows, 7, play_id="play_id-8")
     verdict = audit(spark, "plays", rows, {"rejected_share": 0.06, "duplicate_share": 0.5})
-    assert failures(verdict, "critical") == {
+    assert summarize_failures(verdict, "critical") == {
         ("user_id", "not empty", "1 of 10 rows break it (10 %)"),
         ("played_at", "from 1999 on", "1 of 10 rows break it (10 %)"),
         ("played_at", "not in the future", "1 of 10 rows break it (10 %)"),
@@ -132,20 +132,20 @@ def test_every_fault_of_plays_is_seen(spark):
         ("duplicate_keys", "at most 0", "1"),
         ("rejected_share", "at most 5 %", "6 %"),
     }
-    assert failures(verdict, "warning") == {
+    assert summarize_failures(verdict, "warning") == {
         ("artist_id", "a value in some rows", "10 of 10 rows are null (100 %)"),
         ("rejected_share", "at most 2 %", "6 %"),
         ("duplicate_share", "at most 10 %", "50 %"),
     }
-    assert failures(verdict, "info") == set()
+    assert summarize_failures(verdict, "info") == set()
 
 
-def test_the_day_before_and_the_days_limits_are_plays(spark):
+def test_audit_batch_passes_plays_at_the_limits_of_their_ranges(spark):
     edges = {"ms_played": 86_400_000, "track_ms": 0, "played_at": datetime(1999, 1, 1, tzinfo=UTC)}
     assert not audit(spark, "plays", batch(PLAYS, ds=date(1999, 1, 1), **edges)).failures
 
 
-def test_every_fault_of_sessions_is_seen(spark):
+def test_audit_batch_reports_every_seeded_fault_of_sessions(spark):
     rows = batch(CONTRACTS["sessions"], skipped=True, is_bot=True, ms_played=None)
     rows = spoiled(rows, 0, completion=1.5)
     rows = spoiled(rows, 1, completion=NAN)
@@ -153,21 +153,21 @@ def test_every_fault_of_sessions_is_seen(spark):
     rows = spoiled(rows, 3, session_started_at=NOON + timedelta(seconds=1), position=2)
     rows = spoiled(rows, 4, session_started_at=NOON - timedelta(seconds=1))
     verdict = audit(spark, "sessions", rows)
-    assert failures(verdict, "critical") == {
+    assert summarize_failures(verdict, "critical") == {
         ("completion", "0 to 1", "0.5 to 1.5; 2 of 10 rows are outside (20 %)"),
         ("completion", "no NaN, no infinity", "1 of 10 rows are NaN or infinite (10 %)"),
         ("position", "at least 1", "0 to 2; 1 of 10 rows are outside (10 %)"),
         ("session_started_at", "not after the play", "1 of 10 rows break it (10 %)"),
         ("session_started_at", "for a first play, the instant of it", "1 of 10 rows break it (10 %)"),
     }
-    assert failures(verdict, "warning") == {
+    assert summarize_failures(verdict, "warning") == {
         ("skipped", "1 % to 95 % of plays skipped", "100 %"),
         ("is_bot", "at most 20 % of plays by bots", "100 %"),
         ("ms_played", "a value in some rows", "10 of 10 rows are null (100 %)"),
     }
 
 
-def test_every_fault_of_features_is_seen(spark):
+def test_audit_batch_reports_every_seeded_fault_of_features(spark):
     rows = batch(CONTRACTS["user_features"], saves_rate_1d=None, completion_mean_1d=None)
     rows = spoiled(rows, 0, plays_count_1d=4)
     rows = spoiled(rows, 1, plays_count_30d=-1)
@@ -179,33 +179,33 @@ def test_every_fault_of_features_is_seen(spark):
     rows = spoiled(rows, 7, plays_hours_30d=[NAN] + [0.0] * 23)
     rows = spoiled(rows, 8, feature_at=NEXT_MIDNIGHT - timedelta(days=1))
     rows = spoiled(rows, 9, plays_days_since_last_lifetime=0.6, skips_rate_30d=1.01)
-    broken = "1 of 10 rows break it (10 %)"
+    one_row = "1 of 10 rows break it (10 %)"
     verdict = audit(spark, "user_features", rows)
-    assert failures(verdict, "critical") == {
-        ("plays_count_7d", "at least plays_count_1d", broken),
+    assert summarize_failures(verdict, "critical") == {
+        ("plays_count_7d", "at least plays_count_1d", one_row),
         ("plays_count_30d", "at least 0", "-1 to 3; 1 of 10 rows are outside (10 %)"),
-        ("plays_count_30d", "at least plays_count_7d", broken),
-        ("plays_decayed_30d", "at least plays_decayed_7d", broken),
+        ("plays_count_30d", "at least plays_count_7d", one_row),
+        ("plays_decayed_30d", "at least plays_decayed_7d", one_row),
         ("plays_trend_7d", "no NaN, no infinity", "1 of 10 rows are NaN or infinite (10 %)"),
         ("plays_trend_7d", "-64 to 64", "0.5 to inf; 1 of 10 rows are outside (10 %)"),
-        ("plays_hours_30d", "24 hours", broken),
+        ("plays_hours_30d", "24 hours", one_row),
         ("plays_hours_30d", "a sum of 1, or of 0", "2 of 10 rows break it (20 %)"),
-        ("plays_hours_30d", "no share below 0", broken),
-        ("plays_hours_30d", "no element NaN or infinite", broken),
-        ("feature_at", "midnight after ds, UTC", broken),
+        ("plays_hours_30d", "no share below 0", one_row),
+        ("plays_hours_30d", "no element NaN or infinite", one_row),
+        ("feature_at", "midnight after ds, UTC", one_row),
         (
             "plays_days_since_last_lifetime",
             "at most plays_days_since_first_lifetime",
-            broken,
+            one_row,
         ),
         ("skips_rate_30d", "0 to 1", "0.5 to 1.01; 1 of 10 rows are outside (10 %)"),
     }
     no_value = ("a value in some rows", "10 of 10 rows are null (100 %)")
-    assert failures(verdict, "warning") == {("completion_mean_1d", *no_value)}
-    assert failures(verdict, "info") == {("saves_rate_1d", *no_value)}
+    assert summarize_failures(verdict, "warning") == {("completion_mean_1d", *no_value)}
+    assert summarize_failures(verdict, "info") == {("saves_rate_1d", *no_value)}
 
 
-def test_no_plays_are_24_zeros_and_nothing_above_zero(spark):
+def test_audit_batch_passes_features_of_a_track_without_plays(spark):
     contract = CONTRACTS["track_features"]
     zeros = {
         c.name: 0 if c.type == "bigint" else 0.0 for c in contract.columns if c.type in ("bigint", "double")
@@ -213,7 +213,7 @@ def test_no_plays_are_24_zeros_and_nothing_above_zero(spark):
     assert not audit(spark, "track_features", batch(contract, **zeros, plays_hours_30d=[0.0] * 24)).failures
 
 
-def test_every_fault_of_embeddings_is_seen(spark):
+def test_audit_batch_reports_every_seeded_fault_of_embeddings(spark):
     rows = batch(CONTRACTS["track_embeddings"])
     rows = spoiled(rows, 0, in_vector=[0.3, NAN])
     rows = spoiled(rows, 1, out_vector=[0.3, -INF])
@@ -225,24 +225,24 @@ def test_every_fault_of_embeddings_is_seen(spark):
     rows = spoiled(rows, 7, in_vector=[600.0, 800.0], out_vector=[0.0, 0.0], norm=1000.0)
     rows = spoiled(rows, 8, vector=[None, 1.0])
     rows = spoiled(rows, 9, source="none")
-    one = "1 of 10 rows break it (10 %)"
-    found = failures(audit(spark, "track_embeddings", rows), "critical")
-    nowhere = ("null where source is none, and only there", one)
-    assert found == {
-        ("in_vector", "no element NaN or infinite", one),
-        ("out_vector", "no element NaN or infinite", one),
-        ("vector", "no element null", one),
-        ("vector", "of length 1", one),
+    one_row = "1 of 10 rows break it (10 %)"
+    actual = summarize_failures(audit(spark, "track_embeddings", rows), "critical")
+    null_rule = ("null where source is none, and only there", one_row)
+    assert actual == {
+        ("in_vector", "no element NaN or infinite", one_row),
+        ("out_vector", "no element NaN or infinite", one_row),
+        ("vector", "no element null", one_row),
+        ("vector", "of length 1", one_row),
         ("vector", "one size per day", "1 more values than days"),
-        ("in_vector", "as many dimensions as vector", one),
-        ("out_vector", "as many dimensions as vector", one),
+        ("in_vector", "as many dimensions as vector", one_row),
+        ("out_vector", "as many dimensions as vector", one_row),
         # of a vector with a NaN the length is NaN
         ("norm", "the length of in + out", "3 of 10 rows break it (30 %)"),
-        ("norm", "over 0, under 1,000", one),
+        ("norm", "over 0, under 1,000", one_row),
         ("space_id", "one space per day", "1 more values than days"),
-        ("support", "1 or more where learned", one),
-        *((column, *nowhere) for column in ("vector", "in_vector", "out_vector", "norm")),
-    }, found
+        ("support", "1 or more where learned", one_row),
+        *((column, *null_rule) for column in ("vector", "in_vector", "out_vector", "norm")),
+    }, actual
 
 
 @pytest.mark.parametrize(
@@ -260,7 +260,7 @@ def test_every_fault_of_embeddings_is_seen(spark):
         ("track_semantic_ids", "duplicate_semantic_ids", 1),
     ],
 )
-def test_what_is_wrong_for_any_data_or_worse_beyond_noise_is_refused(spark, table, measure, value):
+def test_audit_batch_refuses_a_measure_beyond_a_critical_bound(spark, table, measure, value):
     verdict = audit(spark, table, batch(CONTRACTS[table]), MEASURES[table] | {measure: value})
     assert {result.column for result in verdict.critical} == {measure}
 
@@ -281,40 +281,42 @@ def test_what_is_wrong_for_any_data_or_worse_beyond_noise_is_refused(spark, tabl
         ("track_semantic_ids", "collisions_ratio", 2),
     ],
 )
-def test_what_depends_on_the_data_warns_and_passes(spark, table, measure, value):
+def test_audit_batch_only_warns_of_a_measure_beyond_a_warning_bound(spark, table, measure, value):
     verdict = audit(spark, table, batch(CONTRACTS[table]), MEASURES[table] | {measure: value})
     assert not verdict.refused
     assert [result.column for result in verdict.warnings] == [measure]
     assert "(" in verdict.warnings[0].expected, "nobody learns why"
 
 
-def test_a_coverage_that_is_small_warns(spark):
+def test_audit_batch_warns_of_low_coverage(spark):
     rows = batch(CONTRACTS["track_embeddings"])
     for place in (0, 1):
         rows = spoiled(rows, place, source="artist")
     verdict = audit(spark, "track_embeddings", rows)
-    assert failures(verdict, "critical") == set()
-    assert failures(verdict, "warning") == {
+    assert summarize_failures(verdict, "critical") == set()
+    assert summarize_failures(verdict, "warning") == {
         ("support", "at least 95 % of plays are of tracks learned", "80 %")
     }
 
 
-def test_a_first_version_is_not_compared_with_one_before_it(spark):
+def test_audit_batch_skips_comparisons_for_a_first_version(spark):
     first = dict.fromkeys(
         ("has_parent", "has_tracks_of_parent", "has_pairs_and_parent", "enough_pairs_and_parent", "is_warm"),
         0,
     )
-    of_parent = ("next.hr_ratio_low", "next.hr_ratio_high", "coverage_ratio", "overlap@10", "cosine")
-    kept = {
+    comparisons = ("next.hr_ratio_low", "next.hr_ratio_high", "coverage_ratio", "overlap@10", "cosine")
+    measures = {
         name: value
         for name, value in MEASURES["track_embeddings"].items()
-        if name not in of_parent and not name.startswith("norm")
+        if name not in comparisons and not name.startswith("norm")
     }
-    assert not audit(spark, "track_embeddings", batch(CONTRACTS["track_embeddings"]), kept | first).failures
+    assert not audit(
+        spark, "track_embeddings", batch(CONTRACTS["track_embeddings"]), measures | first
+    ).failures
 
 
 @pytest.mark.parametrize(
-    ("pairs", "hits", "hits_before", "refused"),
+    ("pairs", "hits", "hits_before", "is_refused"),
     [
         (10_000, 1_300, 1_500, True),  # 0.87 of them
         (10_000, 1_470, 1_500, False),
@@ -323,16 +325,16 @@ def test_a_first_version_is_not_compared_with_one_before_it(spark):
         (60, 2, 20, True),  # gross
     ],
 )
-def test_worse_is_refused_where_it_is_no_noise(pairs, hits, hits_before, refused):
+def test_hr_ratio_bound_refuses_fewer_hits_only_beyond_noise(pairs, hits, hits_before, is_refused):
     """Of the hits of the worse version, two thirds are of the other one too."""
     new, old = np.arange(pairs) < hits, np.zeros(pairs, bool)
-    shared = 2 * hits // 3
-    old[hits - shared : hits - shared + hits_before] = True
+    common_hits = 2 * hits // 3
+    old[hits - common_hits : hits - common_hits + hits_before] = True
     bound = next(b for b in suite_for("track_embeddings").bounds if b.name == "next.hr_ratio_high")
-    assert bound.check({**compare_hits(new, old), "has_pairs_and_parent": 1}).success != refused
+    assert bound.check({**compare_hits(new, old), "has_pairs_and_parent": 1}).success != is_refused
 
 
-def test_too_few_pairs_to_tell_from_chance_are_no_refusal(spark):
+def test_audit_batch_passes_too_few_pairs_to_tell_from_chance(spark):
     measures = MEASURES["track_embeddings"] | {"chance_can_be_told": 0, "chance_pairs": 9}
     del measures["z_over_chance"]
     verdict = audit(spark, "track_embeddings", batch(CONTRACTS["track_embeddings"]), measures)
@@ -341,13 +343,13 @@ def test_too_few_pairs_to_tell_from_chance_are_no_refusal(spark):
 
 
 @pytest.mark.parametrize("table", TABLES)
-def test_every_bound_has_a_name_of_its_own_and_a_reason(table):
+def test_suite_for_gives_bounds_a_unique_name_and_a_reason(table):
     bounds = suite_for(table).bounds
     assert len({bound.name for bound in bounds}) == len(bounds)
     assert all(len(bound.reason) > 20 for bound in bounds)
 
 
-def test_each_day_may_have_a_space_of_its_own(spark):
+def test_audit_batch_passes_days_of_different_spaces(spark):
     rows = batch(CONTRACTS["track_embeddings"])
     tomorrow = {"ds": DAY + timedelta(days=1), "feature_at": NEXT_MIDNIGHT + timedelta(days=1)}
     sizes = {"vector": [1.0, 0.0, 0.0], "in_vector": [0.5, 0.0, 0.0], "out_vector": [0.5, 0.0, 0.0]}
@@ -355,38 +357,40 @@ def test_each_day_may_have_a_space_of_its_own(spark):
     assert not audit(spark, "track_embeddings", rows + other).failures
 
 
-def test_every_fault_of_the_catalogue_is_seen(spark):
+def test_audit_batch_reports_every_seeded_fault_of_tracks(spark):
     rows = batch(CONTRACTS["tracks"], title=None, explicit=None)
     rows = spoiled(rows, 0, track_ms=-5, released_on=date(1, 1, 1))
     rows = spoiled(rows, 1, released_on=date(2999, 1, 1), source="")
     verdict = audit(spark, "tracks", rows)
-    assert failures(verdict, "critical") == {
+    assert summarize_failures(verdict, "critical") == {
         ("track_ms", "0 to 86,400,000", "-5 to 3; 1 of 10 rows are outside (10 %)"),
         ("source", "not empty", "1 of 10 rows break it (10 %)"),
     }
-    assert failures(verdict, "warning") == {
+    assert summarize_failures(verdict, "warning") == {
         ("title", "a value in some rows", "10 of 10 rows are null (100 %)"),
         ("released_on", "not before there were recordings", "1 of 10 rows break it (10 %)"),
         ("released_on", "within a year from now", "1 of 10 rows break it (10 %)"),
     }
 
 
-def test_every_fault_of_rejected_plays_is_seen(spark):
+def test_audit_batch_reports_every_seeded_fault_of_rejected_plays(spark):
     rows = batch(CONTRACTS["rejected_plays"], raw="")
     rows = spoiled(rows, 0, reasons=[])
     rows = spoiled(rows, 1, reasons=[None])
-    assert failures(audit(spark, "rejected_plays", rows), "critical") == {
+    assert summarize_failures(audit(spark, "rejected_plays", rows), "critical") == {
         ("reasons", "at least one reason", "1 of 10 rows break it (10 %)"),
         ("reasons", "no element null", "1 of 10 rows break it (10 %)"),
     }
 
 
-def test_a_null_where_none_may_be_is_refused(spark):
+def test_audit_batch_refuses_a_null_in_a_required_column(spark):
     """The staged table's own constraint would stop it too; an audit must not rely on that."""
     df = frame(spark, batch(PLAYS), PLAYS)
     df = df.withColumn("track_id", F.expr("if(play_id = 'play_id-3', null, track_id)"))
     verdict = audit_batch(df, suite_for("plays"), profile(df, PLAYS), MEASURES["plays"])
-    assert failures(verdict, "critical") == {("track_id", "not null", "1 of 10 rows are null (10 %)")}
+    assert summarize_failures(verdict, "critical") == {
+        ("track_id", "not null", "1 of 10 rows are null (10 %)")
+    }
 
 
 # --- what the job counted
@@ -403,14 +407,14 @@ def test_a_null_where_none_may_be_is_refused(spark):
     ],
     ids=str,
 )
-def test_a_bound_holds_what_the_job_counted(measures, severity, observed):
+def test_bound_check_compares_the_measure_of_the_job(measures, severity, observed):
     result = Bound("rejected_share", "a feed that broke", high=0.05, is_share=True).check(
         {"rows": 3, "duplicate_keys": 0, **measures}
     )
     assert (None if result.success else result.severity, result.observed) == (severity, observed)
 
 
-def test_what_nothing_bounds_is_noted(spark):
+def test_audit_batch_notes_a_measure_without_a_bound(spark):
     df = frame(spark, batch(PLAYS, 1), PLAYS)
     verdict = audit_batch(df, Suite("plays", ()), profile(df, PLAYS), {"late_plays": 12_000})
     assert [(r.column, r.severity, r.success, r.observed) for r in verdict.results] == [
@@ -421,7 +425,7 @@ def test_what_nothing_bounds_is_noted(spark):
 # --- what cannot be evaluated
 
 
-def test_what_cannot_be_evaluated_is_critical_and_spoils_nothing_else(spark, capfd):
+def test_audit_batch_reports_expectations_it_cannot_evaluate_as_critical(spark, capfd):
     suite = Suite(
         "plays",
         (
@@ -444,9 +448,9 @@ def test_what_cannot_be_evaluated_is_critical_and_spoils_nothing_else(spark, cap
     assert "".join(capfd.readouterr()) == "", "Great Expectations or Spark writes on the terminal"
 
 
-def test_a_result_that_is_missing_is_critical(spark, monkeypatch):
+def test_audit_batch_reports_a_missing_result_as_critical(spark, monkeypatch):
     run = gate._run
-    monkeypatch.setattr(gate, "_run", lambda *given: run(*given)[1:])
+    monkeypatch.setattr(gate, "_run", lambda *arguments: run(*arguments)[1:])
     verdict = audit(spark, "rejected_plays", batch(CONTRACTS["rejected_plays"]))
     assert {r.observed for r in verdict.critical} == {"could not be evaluated: no result"}
     assert len(verdict.critical) == 1
@@ -455,9 +459,9 @@ def test_a_result_that_is_missing_is_critical(spark, monkeypatch):
 # --- cost
 
 
-def test_the_number_of_spark_jobs_does_not_grow_with_expectations(spark, tmp_path):
-    def suite(size):
-        made = [
+def test_audit_batch_runs_as_many_spark_jobs_for_60_expectations_as_for_20(spark, tmp_path):
+    def make_suite(size):
+        checks = [
             expectation
             for n in range(size)
             for expectation in (
@@ -467,14 +471,14 @@ def test_the_number_of_spark_jobs_does_not_grow_with_expectations(spark, tmp_pat
                 expect_rows("ds", f"bucket > -{n + 1}", "so"),
             )
         ]
-        return Suite("plays", tuple(made[:size]))
+        return Suite("plays", tuple(checks[:size]))
 
     frame(spark, batch(PLAYS), PLAYS).write.format("delta").save(str(tmp_path / "plays"))
     df = spark.read.format("delta").load(str(tmp_path / "plays"))
-    seen, jobs = profile(df, PLAYS), {}
+    batch_profile, jobs = profile(df, PLAYS), {}
     for size in (20, 60):
         spark.sparkContext.setJobGroup(f"audit of {size}", "")
-        verdict = audit_batch(df, suite(size), seen, {})
+        verdict = audit_batch(df, make_suite(size), batch_profile, {})
         assert len(verdict.results) == size and not verdict.failures, verdict.failures
         jobs[size] = len(spark.sparkContext.statusTracker().getJobIdsForGroup(f"audit of {size}"))
     spark.sparkContext.setLocalProperty("spark.jobGroup.id", None)
@@ -482,23 +486,23 @@ def test_the_number_of_spark_jobs_does_not_grow_with_expectations(spark, tmp_pat
     assert jobs[20] == jobs[60] <= 2, jobs
 
 
-def test_the_gate_is_cheap_until_it_judges():
+def test_import_of_the_gate_loads_neither_great_expectations_nor_pyspark():
     code = (
         "import sys, expectations.gate, expectations.suites, expectations.release, expectations.report;"
         "print([name for name in ('great_expectations', 'pyspark', 'pandas') if name in sys.modules])"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.stdout == "[]\n", done.stdout + done.stderr
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert process.stdout == "[]\n", process.stdout + process.stderr
 
 
 # --- what a refusal says
 
 
-def test_a_refusal_says_what_which_why_and_what_to_do(spark):
+def test_refused_batch_names_table_expectation_values_and_remedy(spark):
     rows = spoiled(batch(CONTRACTS["sessions"]), 0, completion=1.5)
     verdict = audit(spark, "sessions", rows)
-    refused = Refused.batch("sessions", "b7", verdict, "data/tables/sessions/batch-b7")
-    first, why, to_do = str(refused).splitlines()
+    refusal = Refused.batch("sessions", "b7", verdict, "data/tables/sessions/batch-b7")
+    first, why, to_do = str(refusal).splitlines()
     assert first == (
         f"table sessions: batch b7 refused, 1 of {len(verdict.results)} expectations broken; "
         "what was published is unchanged"
@@ -508,9 +512,9 @@ def test_a_refusal_says_what_which_why_and_what_to_do(spark):
         "[expect_column_values_to_be_within]"
     )
     assert "data/tables/sessions/batch-b7" in to_do and "run the step again" in to_do
-    assert refused.exit_code == 3
+    assert refusal.exit_code == 3
 
 
-def test_a_table_without_expectations_is_not_published():
+def test_suite_for_raises_for_a_table_without_expectations():
     with pytest.raises(LookupError, match="no expectations for table 'gate'; there are some for: plays, "):
         suite_for("gate")

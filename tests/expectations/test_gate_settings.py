@@ -16,7 +16,7 @@ from jobs.job import Job
 from jobs.publishing.gate_file import load_gate
 from jobs.publishing.warehouse import Warehouse
 
-CHANGED = """
+GATE_FILE = """
 [track_embeddings."next.hr_ratio_high"]
 low = 0.9
 severity = "warning"
@@ -29,28 +29,28 @@ high = 14
 """
 
 
-def bound_of(gate, table, name):
+def find_bound(gate, table, name):
     return {bound.name: bound for bound in gate.bounds_of(table, suite_for(table))}.get(name)
 
 
-def test_a_bound_is_as_the_file_has_it_and_the_others_are_ours():
-    gate = parse_gate(CHANGED, "gate.toml")
-    changed = bound_of(gate, "track_embeddings", "next.hr_ratio_high")
-    ours = bound_of(GateSettings(), "track_embeddings", "next.hr_ratio_high")
-    assert (changed.low, changed.severity, changed.reason) == (0.9, "warning", ours.reason)
-    assert (ours.low, ours.severity) == (0.95, "critical")
-    assert bound_of(gate, "similar_tracks", "hubness@10") is None
-    assert bound_of(gate, "plays", "rejected_share").check({"rejected_share": 0.19}).success
-    assert bound_of(gate, "plays", "rejected_share.warning").high == 0.02
+def test_parse_gate_changes_only_the_bounds_in_the_file():
+    gate = parse_gate(GATE_FILE, "gate.toml")
+    bound = find_bound(gate, "track_embeddings", "next.hr_ratio_high")
+    default_bound = find_bound(GateSettings(), "track_embeddings", "next.hr_ratio_high")
+    assert (bound.low, bound.severity, bound.reason) == (0.9, "warning", default_bound.reason)
+    assert (default_bound.low, default_bound.severity) == (0.95, "critical")
+    assert find_bound(gate, "similar_tracks", "hubness@10") is None
+    assert find_bound(gate, "plays", "rejected_share").check({"rejected_share": 0.19}).success
+    assert find_bound(gate, "plays", "rejected_share.warning").high == 0.02
     assert gate.bounds_of("sessions", suite_for("sessions")) == suite_for("sessions").bounds
     assert (gate.lag_days("track_embeddings", 7), gate.lag_days("plays", 7)) == (14, 7)
     assert (
-        bound_of(gate, "track_embeddings", "next.hr_ratio_high") in gate.suite_of("track_embeddings").bounds
+        find_bound(gate, "track_embeddings", "next.hr_ratio_high") in gate.suite_of("track_embeddings").bounds
     )
 
 
 @pytest.mark.parametrize(
-    ("text", "says"),
+    ("text", "message"),
     [
         ("[track_embeding.cosine]\nlow = 1", "got table 'track_embeding'; expected perhaps track_embeddings"),
         ("plays = 3", r"plays = 3; expected a section \[plays\.<bound>\]"),
@@ -72,18 +72,18 @@ def test_a_bound_is_as_the_file_has_it_and_the_others_are_ours():
         ("[plays", "gate.toml is no TOML"),
     ],
 )
-def test_what_cannot_be_is_refused_with_what_it_could_mean(text, says):
-    with pytest.raises(GateError, match=says):
+def test_parse_gate_refuses_an_invalid_entry_and_suggests_a_valid_one(text, message):
+    with pytest.raises(GateError, match=message):
         parse_gate(text, "gate.toml")
 
 
-def test_all_that_is_wrong_is_said_at_once():
-    with pytest.raises(GateError) as refused:
+def test_parse_gate_reports_all_errors_at_once():
+    with pytest.raises(GateError) as refusal:
         parse_gate("[play.x]\nhigh = 1\n[plays.y]\nhigh = 1", "gate.toml")
-    assert len(str(refused.value).splitlines()) == 3
+    assert len(str(refusal.value).splitlines()) == 3
 
 
-def test_a_share_of_rows_can_be_changed_too():
+def test_parse_gate_changes_a_bound_on_a_share_of_rows():
     suite = Suite(
         "plays", (), (Bound("s", "why", high=0.5, share="avg(x)", column="c", share_of="of plays"),)
     )
@@ -91,28 +91,28 @@ def test_a_share_of_rows_can_be_changed_too():
     assert bound.limits == "at most 70 % of plays"
 
 
-def test_a_job_does_not_begin_with_a_file_that_is_wrong(tmp_path):
+def test_job_refuses_to_start_with_an_invalid_gate_file(tmp_path):
     (tmp_path / "gate.toml").write_text("[plays.rejected_shares]\nhigh = 1")
-    with pytest.raises(WrongUsage, match=r"gate\.toml cannot be used:\n.*rejected_share") as refused:
+    with pytest.raises(WrongUsage, match=r"gate\.toml cannot be used:\n.*rejected_share") as refusal:
         Job("any", str(tmp_path))
-    assert refused.value.exit_code == 2
-    assert "segue gate --root" in str(refused.value)
+    assert refusal.value.exit_code == 2
+    assert "segue gate --root" in str(refusal.value)
     (tmp_path / "gate.toml").write_bytes(b"\xff\xfe")
     with pytest.raises(WrongUsage, match="no UTF-8"):
         load_gate(Warehouse(str(tmp_path)))
 
 
-def test_the_command_lists_every_bound_with_its_reason(tmp_path, capsys):
-    (tmp_path / "gate.toml").write_text(CHANGED)
+def test_show_gate_lists_every_bound_with_its_reason(tmp_path, capsys):
+    (tmp_path / "gate.toml").write_text(GATE_FILE)
     assert show_gate.run(argparse.Namespace(root=str(tmp_path), json=True)) == 0
     rows = [json.loads(text) for text in capsys.readouterr().out.splitlines()]
-    found = {(row["table"], row["bound"]): row for row in rows}
-    assert len(found) == len(rows) and all(row["reason"] for row in rows)
+    row_by_bound = {(row["table"], row["bound"]): row for row in rows}
+    assert len(row_by_bound) == len(rows) and all(row["reason"] for row in rows)
     path = f"{tmp_path}/gate.toml"
-    assert found["plays", "rejected_share"]["limits"] == "at most 20 % (default: at most 5 %)"
-    assert found["plays", "rejected_share"]["changed"] == path
-    assert found["similar_tracks", "hubness@10"]["severity"] == "off"
-    assert found["track_embeddings", "lag_days"]["limits"] == "at most 14"
+    assert row_by_bound["plays", "rejected_share"]["limits"] == "at most 20 % (default: at most 5 %)"
+    assert row_by_bound["plays", "rejected_share"]["changed"] == path
+    assert row_by_bound["similar_tracks", "hubness@10"]["severity"] == "off"
+    assert row_by_bound["track_embeddings", "lag_days"]["limits"] == "at most 14"
     assert {row["changed"] for row in rows} == {"", path}
     assert show_gate.run(argparse.Namespace(root=str(tmp_path), json=False)) == 0
     assert "rejected_share.warning" in capsys.readouterr().out

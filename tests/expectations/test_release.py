@@ -23,23 +23,20 @@ from schemas import CONTRACTS
 DAY = date(2026, 10, 1)
 
 
-def keys(spark, *values):
+def make_keys(spark, *values):
     return spark.createDataFrame([(value, n) for n, value in enumerate(values)], "track_id string, n int")
 
 
-def orphans(child, parent, key, where=None):
+def count_missing(child, parent, key, where=None):
     reference = Reference("child", "parent", key, where=where)
     return count_orphans({reference: (child, parent)})[reference.name]
 
 
-def test_references_are_counted_together_as_each_alone(spark):
+def test_count_orphans_of_many_references_agrees_with_plain_python(spark):
     """Random keys of four tables, nulls and conditions among them; by sets in plain Python."""
-    draws = random.Random(3)
+    rng = random.Random(3)
     rows = {
-        name: [
-            (draws.choice([None, *"abcdefgh"]), draws.choice("uvwx"), n)
-            for n in range(draws.choice([0, 3, 8]))
-        ]
+        name: [(rng.choice([None, *"abcdefgh"]), rng.choice("uvwx"), n) for n in range(rng.choice([0, 3, 8]))]
         for name in "pqrs"
     }
     frames = {n: spark.createDataFrame(r, "track_id string, user_id string, n int") for n, r in rows.items()}
@@ -49,33 +46,35 @@ def test_references_are_counted_together_as_each_alone(spark):
         for key in ("track_id", "user_id")
         for where in ([None, "n >= 2"] if (child, key) == ("q", "track_id") else [None])
     ]
-    found = {}
+    counts = {}
     for where in (None, "n >= 2"):
-        some = [each for each in references if each.where == where]
-        found[where] = count_orphans({r: (frames[r.child], frames[r.parent]) for r in some})
+        group = [each for each in references if each.where == where]
+        counts[where] = count_orphans({r: (frames[r.child], frames[r.parent]) for r in group})
     for reference in references:
         place = 0 if reference.key == "track_id" else 1
         child = {row[place] for row in rows[reference.child] if not reference.where or row[2] >= 2}
         parent = {row[place] for row in rows[reference.parent]} - {None}
-        assert found[reference.where][reference.name] == len(child - parent), reference
+        assert counts[reference.where][reference.name] == len(child - parent), reference
 
 
-def test_orphans_are_different_keys_that_the_parent_lacks(spark):
-    parent = keys(spark, "t1", "t1", "t2", None)
-    assert orphans(keys(spark, "t1", "t3", "t3", "t4", "t2"), parent, "track_id") == 2
-    assert orphans(keys(spark, "t1", "t1"), parent, "track_id") == 0
-    assert orphans(keys(spark, None), parent, "track_id") == 1, "a null key refers to nothing"
-    assert orphans(keys(spark, "t1"), keys(spark), "track_id") == 1
+def test_count_orphans_counts_distinct_keys_that_the_parent_lacks(spark):
+    parent = make_keys(spark, "t1", "t1", "t2", None)
+    assert count_missing(make_keys(spark, "t1", "t3", "t3", "t4", "t2"), parent, "track_id") == 2
+    assert count_missing(make_keys(spark, "t1", "t1"), parent, "track_id") == 0
+    assert count_missing(make_keys(spark, None), parent, "track_id") == 1, "a null key refers to nothing"
+    assert count_missing(make_keys(spark, "t1"), make_keys(spark), "track_id") == 1
 
 
-def test_only_rows_that_a_condition_is_true_for_must_be_in_the_parent(spark):
-    child, parent = keys(spark, "t1", "t2", "t3", "t3"), keys(spark, "t1")
-    assert orphans(child, parent, "track_id", "n >= 2") == 1
-    assert orphans(child, parent, "track_id", "n = 0") == 0
-    assert orphans(child, parent, "track_id", "n > null") == 0, "not true is not false, and left out too"
+def test_count_orphans_skips_rows_whose_condition_is_not_true(spark):
+    child, parent = make_keys(spark, "t1", "t2", "t3", "t3"), make_keys(spark, "t1")
+    assert count_missing(child, parent, "track_id", "n >= 2") == 1
+    assert count_missing(child, parent, "track_id", "n = 0") == 0
+    assert count_missing(child, parent, "track_id", "n > null") == 0, (
+        "not true is not false, and left out too"
+    )
 
 
-def test_every_reference_is_between_columns_that_are_there():
+def test_references_name_columns_of_both_contracts():
     missing = [
         (reference.name, table)
         for reference in REFERENCES
@@ -88,15 +87,15 @@ def test_every_reference_is_between_columns_that_are_there():
     )
 
 
-def test_every_condition_of_a_reference_is_one_of_the_child(spark):
-    filtered = [reference for reference in REFERENCES if reference.where]
-    assert filtered
-    for reference in filtered:
+def test_references_have_conditions_that_are_valid_on_the_child(spark):
+    conditional_references = [reference for reference in REFERENCES if reference.where]
+    assert conditional_references
+    for reference in conditional_references:
         rows = spark.createDataFrame([], CONTRACTS[reference.child].struct())
-        assert orphans(rows, rows, reference.key, reference.where) == 0
+        assert count_missing(rows, rows, reference.key, reference.where) == 0
 
 
-def test_tables_that_fit_are_released():
+def test_audit_release_passes_tables_without_orphans():
     verdict = audit_release({reference.name: 0 for reference in REFERENCES})
     assert len(verdict.results) == len(REFERENCES)
     assert {result.observed for result in verdict.results} == {"none missing"}
@@ -104,28 +103,32 @@ def test_tables_that_fit_are_released():
 
 
 @pytest.mark.parametrize("reference", REFERENCES, ids=lambda reference: reference.name)
-def test_orphans_refuse_the_release_but_where_a_catalogue_comes_late(reference):
+def test_audit_release_refuses_orphans_of_every_parent_but_tracks(reference):
     verdict = audit_release({each.name: 1234 if each == reference else 0 for each in REFERENCES})
-    (failed,) = verdict.failures
-    assert (failed.column, failed.observed, failed.unexpected_count) == (reference.key, "1,234 missing", 1234)
-    assert failed.expected.startswith(f"every {reference.key} of {reference.child} ")
-    assert failed.expected.endswith(
+    (failure,) = verdict.failures
+    assert (failure.column, failure.observed, failure.unexpected_count) == (
+        reference.key,
+        "1,234 missing",
+        1234,
+    )
+    assert failure.expected.startswith(f"every {reference.key} of {reference.child} ")
+    assert failure.expected.endswith(
         f"{f' where {reference.where}' if reference.where else ''} is in {reference.parent}"
     )
     assert verdict.refused == (reference.parent != "tracks")
 
 
-def test_a_release_of_some_tables_is_judged_by_what_it_holds():
+def test_audit_release_of_some_tables_checks_only_their_references():
     (reference, *_) = REFERENCES
     assert [result.expectation for result in audit_release({reference.name: 0}).results] == [reference.name]
 
 
-def test_a_count_of_something_unknown_is_no_check():
+def test_audit_release_raises_for_an_unknown_reference():
     with pytest.raises(KeyError, match="strangers"):
         audit_release({"strangers": 0})
 
 
-def test_a_refused_release_says_why():
+def test_refused_release_names_the_broken_reference_and_a_remedy():
     counts = {reference.name: 0 for reference in REFERENCES}
     counts["expect_track_id_of_track_embeddings_to_be_in_plays"] = 7
     first, why, to_do = str(Refused.release(audit_release(counts))).splitlines()
@@ -139,25 +142,25 @@ def test_a_refused_release_says_why():
     assert "again" in to_do
 
 
-def test_what_only_an_erased_listener_heard_is_a_warning_and_the_rest_still_refuses():
+def test_audit_release_after_an_erasure_only_warns_of_references_it_may_break():
     counts = {each.name: 1 for each in REFERENCES}
     verdict = audit_release(counts, erased=True)
-    warned = {result.expectation for result in verdict.warnings}
+    warnings = {result.expectation for result in verdict.warnings}
     assert {
         each.name for each in REFERENCES if each.child in ("track_features", "track_embeddings")
-    } <= warned
-    known = {"sessions", "track_embeddings"}
+    } <= warnings
+    strict_tables = {"sessions", "track_embeddings"}
     assert {result.expectation for result in verdict.critical} == {
         each.name
         for each in REFERENCES
-        if each.key == "user_id" or (known & {each.child, each.parent} and not each.survives_erasure)
+        if each.key == "user_id" or (strict_tables & {each.child, each.parent} and not each.survives_erasure)
     }
 
 
 # --- one version
 
 
-def test_tables_of_one_version_are_released():
+def test_audit_release_passes_tables_of_one_version():
     versions = {table: ["v2"] for table in OF_ONE_VERSION}
     (result,) = audit_release({}, {DAY: versions}).results
     assert (result.success, result.column) == (True, "version_id")
@@ -165,30 +168,30 @@ def test_tables_of_one_version_are_released():
 
 
 @pytest.mark.parametrize("odd", OF_ONE_VERSION)
-def test_one_table_of_another_version_refuses_the_release_and_is_named(odd):
+def test_audit_release_refuses_and_names_a_table_of_another_version(odd):
     versions = {table: ["v1"] if table == odd else ["v2"] for table in OF_ONE_VERSION}
     verdict = audit_release({reference.name: 0 for reference in REFERENCES}, {DAY: versions}, erased=True)
-    (failed,) = verdict.critical
+    (failure,) = verdict.critical
     others = ", ".join(sorted(set(OF_ONE_VERSION) - {odd}))
-    assert failed.observed == f"v1 in {odd}; v2 in {others}"
-    assert failed.expected == f"one version_id on {DAY} in {', '.join(sorted(OF_ONE_VERSION))}"
+    assert failure.observed == f"v1 in {odd}; v2 in {others}"
+    assert failure.expected == f"one version_id on {DAY} in {', '.join(sorted(OF_ONE_VERSION))}"
 
 
-def test_a_day_of_two_versions_is_as_wrong_as_two_tables():
-    (failed,) = audit_release({}, {DAY: {"track_embeddings": ["v1", "v2"], "candidates": ["v2"]}}).critical
-    assert failed.observed == "v1 in track_embeddings; v2 in candidates, track_embeddings"
+def test_audit_release_refuses_two_versions_on_one_day_of_a_table():
+    (failure,) = audit_release({}, {DAY: {"track_embeddings": ["v1", "v2"], "candidates": ["v2"]}}).critical
+    assert failure.observed == "v1 in track_embeddings; v2 in candidates, track_embeddings"
 
 
-def test_a_release_without_embeddings_says_nothing_of_versions():
+def test_audit_release_without_embeddings_has_no_result_on_versions():
     assert audit_release({}, {}).results == audit_release({}).results == ()
 
 
-def test_each_day_may_be_of_a_version_of_its_own():
+def test_audit_release_passes_days_of_different_versions():
     versions = {DAY: {"candidates": ["v1"]}, DAY.replace(day=2): {"track_embeddings": ["v2"]}}
     assert not audit_release({}, versions).failures
 
 
-def test_the_tables_of_one_version_are_those_that_say_which():
+def test_of_one_version_lists_the_tables_with_a_version():
     assert set(OF_ONE_VERSION) == {
         "track_embeddings", "user_embeddings", "similar_tracks", "candidates", "track_semantic_ids",
     }  # fmt: skip
@@ -203,6 +206,6 @@ def test_the_tables_of_one_version_are_those_that_say_which():
         (MAX_LAG_DAYS + 1, False, "critical"),
     ],
 )
-def test_a_lag_warns_up_to_its_bound_and_refuses_beyond(lag, success, severity):
+def test_check_lag_warns_up_to_its_bound_and_refuses_beyond(lag, success, severity):
     result = check_lag("candidates", lag)
     assert (result.success, result.severity) == (success, severity)

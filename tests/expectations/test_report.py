@@ -18,7 +18,7 @@ RELEASE = {
 VOID = {"meta", "input", "br", "link", "img"}
 
 
-def result(table="plays", outcome="published", minute=0, **overrides):
+def make_result(table="plays", outcome="published", minute=0, **overrides):
     row = {
         "run_id": "run-1",
         "attempt_id": f"{table}-{outcome}",
@@ -41,18 +41,20 @@ def result(table="plays", outcome="published", minute=0, **overrides):
 
 
 REFUSED = [
-    result("sessions", "refused", 5),
-    result(
+    make_result("sessions", "refused", 5),
+    make_result(
         "sessions", "refused", 5, column="completion", success=False, expected="0 to 1", observed="0.5 to 1.5"
     ),
 ]
 RUN = [
-    result("plays"),
-    result(
+    make_result("plays"),
+    make_result(
         "plays", column="is_bot", severity="warning", success=False, expected="at most 20 %", observed="31 %"
     ),
-    result("plays", column="saved", severity="info", success=False, expected="some", observed="all null"),
-    result("tracks", "passed", 2, first_ds=None, last_ds=None),
+    make_result(
+        "plays", column="saved", severity="info", success=False, expected="some", observed="all null"
+    ),
+    make_result("tracks", "passed", 2, first_ds=None, last_ds=None),
     *REFUSED,
 ]
 
@@ -92,18 +94,20 @@ class Page(HTMLParser):
         return " ".join("".join(self.texts).split())
 
 
-def page(rows=RUN, release=RELEASE, title="Segue: run-1", **more):
+def render_page(rows=RUN, release=RELEASE, title="Segue: run-1", **more):
     return Page(render(rows, release, title, **more))
 
 
-def test_the_first_lines_say_what_happened_and_what_is_served():
-    assert "1 of 3 batches refused; readers are served release 2026-11-19.2." in page().text
-    assert "None of 2 batches refused" in page([row for row in RUN if row["outcome"] != "refused"]).text
-    assert "readers are served nothing yet" in page(release=None).text
+def test_render_begins_with_refusals_and_the_release_that_is_served():
+    assert "1 of 3 batches refused; readers are served release 2026-11-19.2." in render_page().text
+    assert (
+        "None of 2 batches refused" in render_page([row for row in RUN if row["outcome"] != "refused"]).text
+    )
+    assert "readers are served nothing yet" in render_page(release=None).text
 
 
-def test_a_batch_is_a_line_with_its_counts_refused_ones_first():
-    rows = page().rows
+def test_render_lists_batches_with_their_counts_refused_ones_first():
+    rows = render_page().rows
     head = rows.index(["Table", "Days", "Rows", "Outcome", "Checks held", "Warnings", "Noted"])
     assert rows[head + 1 : head + 4] == [
         ["sessions", "2026-11-18 to 2026-11-19", "54,321", "✕ refused", "1 of 2", "0", "0"],
@@ -112,8 +116,8 @@ def test_a_batch_is_a_line_with_its_counts_refused_ones_first():
     ]
 
 
-def test_a_refusal_is_explained_before_everything_else():
-    text = page().text
+def test_render_explains_a_refusal_before_everything_else():
+    text = render_page().text
     why = "completion: expected 0 to 1; observed 0.5 to 1.5 expect_column_values_to_not_be_null"
     assert (
         text.index("✕ refused sessions, 2026-11-18 to 2026-11-19") < text.index(why) < text.index("Batches")
@@ -121,18 +125,18 @@ def test_a_refusal_is_explained_before_everything_else():
     assert "54,321 rows not visible to readers; batch b-sessions" in text
 
 
-def test_a_run_without_refusals_and_warnings_has_no_such_headings():
-    text = page([result()]).text
+def test_render_of_a_clean_run_has_no_headings_of_refusals_and_warnings():
+    text = render_page([make_result()]).text
     assert "Refused" not in text
     assert text.count("Warnings") == 2, "only the count, and the head of its column"
 
 
-def test_warnings_are_listed():
-    assert ["plays", "2026-11-18 to 2026-11-19", "is_bot", "at most 20 %", "31 %"] in page().rows
+def test_render_lists_warnings():
+    assert ["plays", "2026-11-18 to 2026-11-19", "is_bot", "at most 20 %", "31 %"] in render_page().rows
 
 
-def test_every_result_is_there_the_worst_first():
-    rows = [row for row in page().rows if len(row) == 6 and row[0] != "Result"]
+def test_render_lists_every_result_the_worst_first():
+    rows = [row for row in render_page().rows if len(row) == 6 and row[0] != "Result"]
     assert [(row[0], row[1]) for row in rows] == [
         ("✕ broken", "completion"),
         ("✓ held", "track_id"),
@@ -144,10 +148,10 @@ def test_every_result_is_there_the_worst_first():
     assert rows[0][2:] == ["0 to 1", "0.5 to 1.5", "critical", "expect_column_values_to_not_be_null"]
 
 
-def test_the_release_names_its_versions():
-    found = page()
-    assert ["plays", "12", "1,234,567", "\N{EN DASH}", "00ff00ff00ff00ff"] in found.rows
-    assert "2026-11-20 03:13 UTC" in found.text
+def test_render_lists_the_table_versions_of_the_release():
+    release_page = render_page()
+    assert ["plays", "12", "1,234,567", "\N{EN DASH}", "00ff00ff00ff00ff"] in release_page.rows
+    assert "2026-11-20 03:13 UTC" in release_page.text
 
 
 EVIL = "</td><script>alert('x')</script>\"&<b>"
@@ -156,8 +160,11 @@ EVIL = "</td><script>alert('x')</script>\"&<b>"
 @pytest.mark.parametrize(
     "field", ["run_id", "table_name", "batch_id", "outcome", "expectation", "column", "observed", "expected"]
 )
-def test_nothing_in_the_rows_becomes_markup(field):
-    rows = [result(**{field: EVIL}), result("sessions", success=False, **{"outcome": "refused", field: EVIL})]
+def test_render_escapes_every_field_of_a_result(field):
+    rows = [
+        make_result(**{field: EVIL}),
+        make_result("sessions", success=False, **{"outcome": "refused", field: EVIL}),
+    ]
     html = render(rows, RELEASE, "title")
     assert "<script>alert" not in html and "<b>" not in html
     assert Page(html).addresses == []
@@ -165,7 +172,7 @@ def test_nothing_in_the_rows_becomes_markup(field):
         assert EVIL in "".join(Page(html).texts), "the text itself is lost"
 
 
-def test_neither_does_the_title_or_the_release():
+def test_render_escapes_title_and_release():
     release = {
         "release_id": EVIL,
         "released_at": CHECKED,
@@ -176,7 +183,7 @@ def test_neither_does_the_title_or_the_release():
     Page(html)
 
 
-def test_the_page_needs_no_other_file():
+def test_render_gives_a_page_that_needs_no_other_file():
     html = render(RUN, RELEASE, "Segue: run-1")
     assert Page(html).addresses == []
     assert "http:" not in html and "https:" not in html and "@import" not in html and "url(" not in html
@@ -184,7 +191,7 @@ def test_the_page_needs_no_other_file():
     assert html.startswith("<!doctype html>")
 
 
-def test_the_steps_of_a_flow_say_what_they_came_to_and_why():
+def test_render_lists_the_steps_of_a_flow_with_outcome_and_reason():
     steps = [
         {"step": "ingest-plays", "outcome": "published", "rows": 1200, "seconds": 3.21, "why": ""},
         {
@@ -195,13 +202,13 @@ def test_the_steps_of_a_flow_say_what_they_came_to_and_why():
             "why": f"no {EVIL}",
         },
     ]
-    found = Page(render(RUN, RELEASE, "run-1", steps))
-    assert ["ingest-plays", "✓ published", "1,200", "3.2 s", "\N{EN DASH}"] in found.rows
-    assert ["build-artist-features", "· not made", "\N{EN DASH}", "0.0 s", f"no {EVIL}"] in found.rows
+    flow_page = Page(render(RUN, RELEASE, "run-1", steps))
+    assert ["ingest-plays", "✓ published", "1,200", "3.2 s", "\N{EN DASH}"] in flow_page.rows
+    assert ["build-artist-features", "· not made", "\N{EN DASH}", "0.0 s", f"no {EVIL}"] in flow_page.rows
     assert "Steps" not in render(RUN, RELEASE, "run-1"), "steps that were run one by one are no flow"
 
 
-def test_a_table_that_lags_is_told():
+def test_render_shows_the_lag_of_a_table():
     entry = {"version": 3, "rows": 10, "content_hash": "ff", "lag_days": 2}
-    found = Page(render(RUN, {**RELEASE, "tables": {"candidates": entry}}, "run-1"))
-    assert ["candidates", "3", "10", "2 days", "ff"] in found.rows
+    release_page = Page(render(RUN, {**RELEASE, "tables": {"candidates": entry}}, "run-1"))
+    assert ["candidates", "3", "10", "2 days", "ff"] in release_page.rows

@@ -38,18 +38,18 @@ def main() -> None:
     root, markers = sys.argv[1:]
     GateSettings.suite_of = lambda gate, table: None  # type: ignore[method-assign,assignment,return-value]
     jobs.publishing.protocol.audit_batch = lambda *_: PASSED
-    spark = session()
-    real = jobs.publishing.staging._cluster_by_bucket
-    given = frame(spark, SHUFFLED.rows(), SESSIONS)
-    publish(spark, root, SHUFFLED, slowed(given, Path(markers, "shuffle")))
-    jobs.publishing.staging._cluster_by_bucket = lambda rows, batch: slowed(
-        real(rows, batch), Path(markers, "write")
+    spark = open_cluster_session()
+    cluster = jobs.publishing.staging._cluster_by_bucket
+    input_rows = frame(spark, SHUFFLED.rows(), SESSIONS)
+    publish(spark, root, SHUFFLED, slow_down(input_rows, Path(markers, "shuffle")))
+    jobs.publishing.staging._cluster_by_bucket = lambda rows, batch: slow_down(
+        cluster(rows, batch), Path(markers, "write")
     )
     publish(spark, root, WRITTEN, frame(spark, WRITTEN.rows(), SESSIONS))
     spark.stop()
 
 
-def session() -> Any:
+def open_cluster_session() -> Any:
     from pyspark.sql import SparkSession
 
     settings = {
@@ -80,7 +80,7 @@ def publish(spark: Any, root: str, offer: Offer, rows: Any) -> None:
     print(job.publish(offer.batch(job), rows).kind, offer.label, flush=True)
 
 
-def slowed(rows: Any, markers: Path) -> Any:
+def slow_down(rows: Any, markers: Path) -> Any:
     """The same rows, after a while in each task that has any."""
     markers.mkdir(parents=True)
 

@@ -25,10 +25,10 @@ LOOK_S = 0.02
 
 def main() -> None:
     root, templates, rounds, begin, *numbers = sys.argv[1:]
-    jobs.publishing.protocol.swap = counted(jobs.publishing.protocol.swap)
+    jobs.publishing.protocol.swap = count_losses(jobs.publishing.protocol.swap)
     jobs_ = [ReplayJob(root, Path(templates)) for _ in range(int(rounds))]
-    mine = cycle(OFFERS[int(number)] for number in numbers)
-    staged = [job.stage(offer.batch(job), offer.label) for job, offer in zip(jobs_, mine, strict=False)]
+    turns = cycle(OFFERS[int(number)] for number in numbers)
+    staged = [job.stage(offer.batch(job), offer.label) for job, offer in zip(jobs_, turns, strict=False)]
     print("staged", flush=True)
     while not Path(begin).exists():
         time.sleep(0.005)
@@ -36,7 +36,7 @@ def main() -> None:
         print(job.commit(batch).kind, batch.batch.id, flush=True)
 
 
-def counted(swap: Any) -> Any:
+def count_losses(swap: Any) -> Any:
     def slow(*args: Any) -> Any:
         time.sleep(LOOK_S)
         try:

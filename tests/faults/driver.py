@@ -21,7 +21,7 @@ import jobs.job
 import jobs.publishing.protocol
 import jobs.publishing.staging
 import jobs.publishing.warehouse
-from faults.invariants import staged_names_files
+from faults.invariants import has_staged_files
 from faults.offers import OFFERS
 from faults.replay import ReplayJob
 from jobs.job import Job
@@ -32,11 +32,11 @@ Die = Callable[[str], None]
 
 
 def main() -> None:
-    args = arguments()
+    args = parse_arguments()
     cls = ReplayJob if args.templates else Job
     if args.fault:
-        FAULTS[args.fault](cls, killer(args.fault, args.victim))
-    publish_one = replayed(args) if args.templates else published_by_spark(args)
+        FAULTS[args.fault](cls, make_killer(args.fault, args.victim))
+    publish_one = make_replay_publisher(args) if args.templates else make_spark_publisher(args)
     say("ready")
     for n in range(args.first, args.first + args.count):
         for _ in range(2):  # the second time, there must be nothing to do
@@ -44,33 +44,33 @@ def main() -> None:
             say(outcome.kind, n)
 
 
-def arguments() -> argparse.Namespace:
-    made = argparse.ArgumentParser()
-    made.add_argument("--root", required=True)
-    made.add_argument("--first", type=int, default=0)
-    made.add_argument("--count", type=int, default=1)
-    made.add_argument("--templates", type=Path)
-    made.add_argument("--stage-s", type=float, default=0, help="how long a replayed write takes")
-    made.add_argument("--fault", choices=FAULTS)
-    made.add_argument("--victim", choices=("group", "python"), default="group")
-    return made.parse_args()
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--root", required=True)
+    parser.add_argument("--first", type=int, default=0)
+    parser.add_argument("--count", type=int, default=1)
+    parser.add_argument("--templates", type=Path)
+    parser.add_argument("--stage-s", type=float, default=0, help="how long a replayed write takes")
+    parser.add_argument("--fault", choices=FAULTS)
+    parser.add_argument("--victim", choices=("group", "python"), default="group")
+    return parser.parse_args()
 
 
-def replayed(args: argparse.Namespace) -> Callable[[Any], Any]:
-    return lambda offer: ReplayJob(args.root, args.templates, args.stage_s, told).offer(offer)
+def make_replay_publisher(args: argparse.Namespace) -> Callable[[Any], Any]:
+    return lambda offer: ReplayJob(args.root, args.templates, args.stage_s, say_comment).offer(offer)
 
 
-def published_by_spark(args: argparse.Namespace) -> Callable[[Any], Any]:
+def make_spark_publisher(args: argparse.Namespace) -> Callable[[Any], Any]:
     spark = Job("fault", args.root).spark
 
     def publish(offer: Any) -> Any:
-        job = Job("fault", args.root, say=told)
+        job = Job("fault", args.root, say=say_comment)
         return job.publish(offer.batch(job), frame(spark, offer.rows(), SESSIONS))
 
     return publish
 
 
-def killer(fault: str, victim: str) -> Die:
+def make_killer(fault: str, victim: str) -> Die:
     def die(detail: str = "") -> None:
         say("reached", fault, detail)
         if victim == "group":  # the JVM is of our group
@@ -80,7 +80,7 @@ def killer(fault: str, victim: str) -> Die:
     return die
 
 
-def after(owner: Any, name: str) -> Callable[[Any, Die], None]:
+def kill_after(owner: Any, name: str) -> Callable[[Any, Die], None]:
     def install(_: Any, die: Die) -> None:
         real = getattr(owner, name)
 
@@ -93,11 +93,11 @@ def after(owner: Any, name: str) -> Callable[[Any, Die], None]:
     return install
 
 
-def before_swap(_: Any, die: Die) -> None:
+def kill_before_swap(_: Any, die: Die) -> None:
     jobs.publishing.protocol.swap = lambda table, change: die("")  # type: ignore[assignment]
 
 
-def in_the_write(_: Any, die: Die) -> None:
+def kill_in_the_write(_: Any, die: Die) -> None:
     """As soon as there is a first data file; the detail says whether that was the end of the write."""
     real = jobs.publishing.staging.write
 
@@ -108,12 +108,12 @@ def in_the_write(_: Any, die: Die) -> None:
     def watch(path: Path) -> None:
         while not any(path.rglob("*.parquet")):
             time.sleep(0.001)
-        die("too late" if staged_names_files(path) else "half written")
+        die("too late" if has_staged_files(path) else "half written")
 
     jobs.publishing.staging.write = faulty
 
 
-def in_the_audit(_: Any, die: Die) -> None:
+def kill_in_the_audit(_: Any, die: Die) -> None:
     real = jobs.publishing.protocol.audit_batch
 
     def faulty(*args: Any) -> Any:
@@ -125,15 +125,15 @@ def in_the_audit(_: Any, die: Die) -> None:
 
 
 FAULTS: dict[str, Callable[[Any, Die], None]] = {
-    "after create": after(jobs.publishing.warehouse, "_create"),
-    "after reserve": after(jobs.job, "reserve"),
-    "in the write": in_the_write,
-    "in the audit": in_the_audit,
-    "after stage": after(ReplayJob, "_audit"),
-    "after record": after(jobs.job, "record"),
-    "before swap": before_swap,
-    "after swap": after(jobs.publishing.protocol, "swap"),
-    "after commit": after(jobs.job, "commit"),
+    "after create": kill_after(jobs.publishing.warehouse, "_create"),
+    "after reserve": kill_after(jobs.job, "reserve"),
+    "in the write": kill_in_the_write,
+    "in the audit": kill_in_the_audit,
+    "after stage": kill_after(ReplayJob, "_audit"),
+    "after record": kill_after(jobs.job, "record"),
+    "before swap": kill_before_swap,
+    "after swap": kill_after(jobs.publishing.protocol, "swap"),
+    "after commit": kill_after(jobs.job, "commit"),
 }
 
 
@@ -141,7 +141,7 @@ def say(*words: Any) -> None:
     print(*words, flush=True)
 
 
-def told(text: str) -> None:
+def say_comment(text: str) -> None:
     say("#", text)
 
 

@@ -40,17 +40,17 @@ STEPS = {
 def main() -> None:
     steps, disk = sys.argv[1].split(","), Path(sys.argv[2])
     root = disk / "root"
-    publish = replayed(root, Path(sys.argv[3])) if sys.argv[3:] else by_spark(root)
+    publish = make_replay_publisher(root, Path(sys.argv[3])) if sys.argv[3:] else make_spark_publisher(root)
     say(publish(OFFERS[0]))
     for step, offer in zip(steps, OFFERS[1:], strict=False):
-        fail(step, disk, lambda offer=offer: publish(offer))
+        publish_on_a_full_disk(step, disk, lambda offer=offer: publish(offer))
 
 
-def fail(step: str, disk: Path, publish: Callable[[], str]) -> None:
+def publish_on_a_full_disk(step: str, disk: Path, publish: Callable[[], str]) -> None:
     """One offer on a full disk, and twice more with room."""
     root, full = disk / "root", Path(os.environ["SPARK_LOCAL_DIRS"]) if step == "shuffle" else disk
     before = check(root, OFFERS)
-    with mock.patch.object(*STEPS[step], on_a_full_disk(step, full)):
+    with mock.patch.object(*STEPS[step], fill_disk_before(step, full)):
         try:
             say(publish())
         except Exception as problem:
@@ -62,11 +62,11 @@ def fail(step: str, disk: Path, publish: Callable[[], str]) -> None:
     check(root, OFFERS)
 
 
-def replayed(root: Path, templates: Path) -> Callable[[Any], str]:
+def make_replay_publisher(root: Path, templates: Path) -> Callable[[Any], str]:
     return lambda offer: ReplayJob(str(root), templates).offer(offer).kind
 
 
-def by_spark(root: Path) -> Callable[[Any], str]:
+def make_spark_publisher(root: Path) -> Callable[[Any], str]:
     spark = Job("fault", str(root)).spark
 
     def publish(offer: Any) -> str:
@@ -76,7 +76,7 @@ def by_spark(root: Path) -> Callable[[Any], str]:
     return publish
 
 
-def on_a_full_disk(step: str, full: Path) -> Callable[..., Any]:
+def fill_disk_before(step: str, full: Path) -> Callable[..., Any]:
     real = getattr(*STEPS[step])
 
     def faulty(*args: Any) -> Any:

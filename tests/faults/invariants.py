@@ -36,20 +36,20 @@ def check(root: Path, offers: Iterable[Offer], since: int = 0) -> int:
         return -1
     newest = table.version()
     check_gapless(Path(uri), newest)
-    states = states_of(Path(uri))
-    told = read_state(table)
-    assert told == states[newest], f"the newest state read is {told}, the log's is {states[newest]}"
+    states = read_states(Path(uri))
+    state = read_state(table)
+    assert state == states[newest], f"the newest state read is {state}, the log's is {states[newest]}"
     for version in range(since, newest + 1):
         check_version(uri, states[version], offers)
     check_history(Path(uri))
-    check_records(root, [note["batch"] for note in published(Path(uri))])
+    check_records(root, [note["batch"] for note in list_publish_notes(Path(uri))])
     check_releases(root)
     return newest
 
 
 def check_gapless(path: Path, newest: int) -> None:
-    have = [int(log.stem) for log in logs(path)]
-    assert have == list(range(newest + 1)), f"{path}: newest version {newest}, but the log has {have}"
+    versions = [int(log.stem) for log in list_log_entries(path)]
+    assert versions == list(range(newest + 1)), f"{path}: newest version {newest}, but the log has {versions}"
 
 
 def check_version(uri: str, state: TableState, offers: Iterable[Offer]) -> None:
@@ -57,22 +57,24 @@ def check_version(uri: str, state: TableState, offers: Iterable[Offer]) -> None:
     snapshot, where = Snapshot.at(uri, state.version), f"version {state.version}"
     _check_sizes(snapshot)
     rows = snapshot.read(snapshot.files, ["play_id", "track_id", "available_at", "ds"]).to_pylist()
-    twice = [key for key, times in Counter(row["play_id"] for row in rows).items() if times > 1]
-    assert not twice, f"{where}: {len(twice)} keys are there more than once, such as {twice[:3]}"
+    repeated_keys = [key for key, times in Counter(row["play_id"] for row in rows).items() if times > 1]
+    assert not repeated_keys, (
+        f"{where}: {len(repeated_keys)} keys are there more than once, such as {repeated_keys[:3]}"
+    )
     labels: dict[date, Counter[str]] = {day: Counter() for day in state.days}
     for row in rows:
         labels.setdefault(row["ds"], Counter())[row["track_id"]] += 1
-    allowed = {offer.fingerprint: offer for offer in offers}
-    for day, found in labels.items():
-        _check_day(f"{where}, {day}: rows of {dict(found)}", day, found, state, allowed)
+    offers_by_fingerprint = {offer.fingerprint: offer for offer in offers}
+    for day, counts in labels.items():
+        _check_day(f"{where}, {day}: rows of {dict(counts)}", day, counts, state, offers_by_fingerprint)
     _check_instants(where, rows, state)
 
 
 def check_history(path: Path) -> None:
     """Each batch once, each instant later than the one before."""
-    notes = list(published(path))
-    twice = [batch for batch, n in Counter(note["batch"] for note in notes).items() if n > 1]
-    assert not twice, f"batches {twice} are in the history more than once"
+    notes = list(list_publish_notes(path))
+    repeated_batches = [batch for batch, n in Counter(note["batch"] for note in notes).items() if n > 1]
+    assert not repeated_batches, f"batches {repeated_batches} are in the history more than once"
     instants = [note["state"]["published_at"] for note in notes]
     assert instants == sorted(set(instants)), f"instants of publication run back: {instants}"
 
@@ -80,8 +82,8 @@ def check_history(path: Path) -> None:
 def check_records(root: Path, batches: Iterable[str]) -> None:
     table = find_table(f"{root}/quality/results")
     rows = [] if table is None else pads.dataset(table.file_uris()).to_table().to_pylist()
-    passed = {row["batch_id"] for row in rows if row["outcome"] == "passed"}
-    missing = [batch for batch in batches if batch not in passed]
+    passed_batches = {row["batch_id"] for row in rows if row["outcome"] == "passed"}
+    missing = [batch for batch in batches if batch not in passed_batches]
     assert not missing, f"batches {missing} were published, but no record says that they passed the audit"
 
 
@@ -92,34 +94,38 @@ def check_releases(root: Path) -> None:
             snapshot = Snapshot.at(table_uri(root, name), entry.version)
             snapshot.check_files()
             rows = snapshot.read(snapshot.files, ["ds"]).num_rows
-            held = (rows, states_of(Path(snapshot.uri))[entry.version].content_hash)
-            named = (entry.rows, entry.content_hash)
-            assert named == held, f"release {release.release_id} says {name} holds {named}, it holds {held}"
+            actual = (rows, read_states(Path(snapshot.uri))[entry.version].content_hash)
+            expected = (entry.rows, entry.content_hash)
+            assert expected == actual, (
+                f"release {release.release_id} says {name} holds {expected}, it holds {actual}"
+            )
 
 
-def logs(path: Path) -> list[Path]:
+def list_log_entries(path: Path) -> list[Path]:
     return sorted((path / "_delta_log").glob("*.json"))
 
 
-def published(path: Path) -> Iterator[dict[str, Any]]:
+def list_publish_notes(path: Path) -> Iterator[dict[str, Any]]:
     """The note of every commit that published a batch, oldest first; `version` is which it made."""
-    for log in logs(path):
-        note = _note(log)
+    for log in list_log_entries(path):
+        note = _read_note(log)
         if note.get("kind") == "publish":
             yield {**note, "version": int(log.stem)}
 
 
-def states_of(path: Path) -> list[TableState]:
+def read_states(path: Path) -> list[TableState]:
     """Of every version, from the files of the log: deltalake's history of an old version is the newest's."""
     states: list[TableState] = []
-    for version, log in enumerate(logs(path)):
-        saved = _note(log).get("state")
+    for version, log in enumerate(list_log_entries(path)):
+        stored_state = _read_note(log).get("state")
         before = states[-1] if states else TableState(0)
-        states.append(TableState.loads(version, saved) if saved else replace(before, version=version))
+        states.append(
+            TableState.loads(version, stored_state) if stored_state else replace(before, version=version)
+        )
     return states
 
 
-def _note(log: Path) -> dict[str, Any]:
+def _read_note(log: Path) -> dict[str, Any]:
     infos = [json.loads(line).get("commitInfo") for line in log.read_text().splitlines()]
     return next((parse_commit_metadata(info) for info in infos if info), {})
 
@@ -134,24 +140,28 @@ def _check_sizes(snapshot: Snapshot) -> None:
 
 
 def _check_day(
-    where: str, day: date, found: Counter[str], state: TableState, allowed: Mapping[str, Offer]
+    where: str, day: date, counts: Counter[str], state: TableState, offers_by_fingerprint: Mapping[str, Offer]
 ) -> None:
     part = state.day_states.get(day)
     assert part, f"{where}, but the commit says nothing of this day"
-    assert part.rows == found.total(), f"{where}, the commit says {part.rows}"
-    offer = allowed.get(part.fingerprint)
+    assert part.rows == counts.total(), f"{where}, the commit says {part.rows}"
+    offer = offers_by_fingerprint.get(part.fingerprint)
     assert offer, f"{where}, made from {part.fingerprint}, which nobody offered"
-    expected = Counter({offer.label: offer.rows_of[day]})
-    assert +found == +expected, f"{where}, the batch that the commit names has {dict(expected)}"
+    expected = Counter({offer.label: offer.rows_by_day[day]})
+    assert +counts == +expected, f"{where}, the batch that the commit names has {dict(expected)}"
 
 
 def _check_instants(where: str, rows: list[dict[str, Any]], state: TableState) -> None:
     newest = max((row["available_at"] for row in rows), default=None)
     if newest:
-        said = datetime.fromisoformat(state.published_at).replace(tzinfo=UTC)
-        assert newest <= said, f"{where}: rows available at {newest}, after the commit's {said}"
+        commit_instant = datetime.fromisoformat(state.published_at).replace(tzinfo=UTC)
+        assert newest <= commit_instant, (
+            f"{where}: rows available at {newest}, after the commit's {commit_instant}"
+        )
 
 
-def staged_names_files(batch: Path) -> bool:
+def has_staged_files(batch: Path) -> bool:
     """Whether the log of a staged batch names any file, which ends its write."""
-    return any("add" in json.loads(line) for log in logs(batch) for line in log.read_text().splitlines())
+    return any(
+        "add" in json.loads(line) for log in list_log_entries(batch) for line in log.read_text().splitlines()
+    )

@@ -5,15 +5,18 @@ Keys do not depend on the batch: two batches of one day at once are duplicate ke
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 
 from jobs.job import Job
 from jobs.publishing.batches import Batch
+from jobs.publishing.state import TableState
 from reference.rows import Row
 from reference.worlds import heard
 from schemas.sessions import SESSIONS
+from segue.releases import Release, TableVersion, append_release
 
 TABLE = SESSIONS.name
 FIRST = date(2026, 10, 1)
@@ -31,7 +34,7 @@ class Offer:
         return [FIRST + timedelta(days=n) for n in self.counts]
 
     @property
-    def rows_of(self) -> dict[date, int]:
+    def rows_by_day(self) -> dict[date, int]:
         return dict(zip(self.days, self.counts.values(), strict=True))
 
     def batch(self, job: Job) -> Batch:
@@ -42,7 +45,7 @@ class Offer:
         return self.batch(Job("fault", "nowhere")).fingerprint
 
     def rows(self) -> list[Row]:
-        return [self._row(day, n) for day, count in self.rows_of.items() for n in range(count)]
+        return [self._row(day, n) for day, count in self.rows_by_day.items() for n in range(count)]
 
     def _row(self, day: date, n: int) -> Row:
         at = datetime(day.year, day.month, day.day, 12, tzinfo=UTC) + timedelta(seconds=n)
@@ -62,5 +65,7 @@ OFFERS = (
 )
 
 
-def by_label(offers: Iterable[Offer]) -> dict[str, Offer]:
-    return {offer.label: offer for offer in offers}
+def release_table(root: Path, state: TableState) -> Release:
+    """A release of nothing but the table in this state."""
+    entry = TableVersion(state.version, state.rows, state.content_hash)
+    return append_release(root, FIRST + timedelta(days=2), {TABLE: entry})

@@ -27,8 +27,8 @@ def save_templates(to: Path, offers: Iterable[Offer]) -> Path:
     for offer in offers:
         staged = job.stage(offer.batch(job), offer.rows())
         shutil.move(staged.path, to / offer.label)
-        found = pickle.dumps((staged.profile, staged.verdict))
-        (to / f"{offer.label}.pickle").write_bytes(found)
+        content = pickle.dumps((staged.profile, staged.verdict))
+        (to / f"{offer.label}.pickle").write_bytes(content)
     return to
 
 
@@ -43,10 +43,10 @@ class ReplayJob(LaidJob):
         return self.publish(offer.batch(self), offer.label)  # type: ignore[arg-type]
 
     def _stage(self, warehouse: Warehouse, batch: Batch, label: Any) -> None:
-        self._offered = label
+        self._label = label
         time.sleep(self._stage_s)
         shutil.copytree(self._templates / label, folder(warehouse, batch), dirs_exist_ok=True)
 
     def _audit(self, _: Any, warehouse: Warehouse, batch: Batch, *__: Any) -> StagedBatch:
-        seen, verdict = pickle.loads((self._templates / f"{self._offered}.pickle").read_bytes())
-        return StagedBatch(batch, folder(warehouse, batch), seen, verdict)
+        profile, verdict = pickle.loads((self._templates / f"{self._label}.pickle").read_bytes())
+        return StagedBatch(batch, folder(warehouse, batch), profile, verdict)

@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from faults.invariants import check, published
+from faults.invariants import check, list_publish_notes
 from faults.offers import OFFERS, TABLE
 
 HERE = Path(__file__).parent
@@ -45,22 +45,22 @@ class Run:
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
 
-    def until(self, start: str, patience_s: float = START_S) -> str:
+    def read_until(self, start: str, patience_s: float = START_S) -> str:
         """The next line that begins so.
 
         Raises:
             AssertionError: the process ended first, or took too long.
         """
-        give_up = time.monotonic() + patience_s
-        while (line := self._next(give_up)) is not None:
+        deadline = time.monotonic() + patience_s
+        while (line := self._next(deadline)) is not None:
             if line.startswith(start):
                 return line
         raise AssertionError(f"ended without {start!r}:\n{self.text}")
 
-    def ended(self, patience_s: float = RUN_S) -> int:
+    def wait(self, patience_s: float = RUN_S) -> int:
         """The return code, once all was read."""
-        give_up = time.monotonic() + patience_s
-        while self._next(give_up) is not None:
+        deadline = time.monotonic() + patience_s
+        while self._next(deadline) is not None:
             pass
         return self._process.wait()
 
@@ -69,10 +69,10 @@ class Run:
         if self._process.poll() is None:
             (os.killpg if victim == "group" else os.kill)(self._process.pid, signal.SIGKILL)
 
-    def nothing_left(self) -> None:
+    def await_group_end(self) -> None:
         """A JVM whose Python process is gone ends by itself, a little later."""
-        give_up = time.monotonic() + END_S
-        while members(self._process.pid) and time.monotonic() < give_up:
+        deadline = time.monotonic() + END_S
+        while list_group_members(self._process.pid) and time.monotonic() < deadline:
             time.sleep(0.1)
 
     @property
@@ -85,12 +85,12 @@ class Run:
 
     def outcomes(self) -> list[tuple[str, int]]:
         """Kind and number of every offer that was reported."""
-        found = [line.split() for line in self.lines if line.startswith(("published ", "unchanged "))]
-        return [(kind, int(number)) for kind, number in found]
+        reports = [line.split() for line in self.lines if line.startswith(("published ", "unchanged "))]
+        return [(kind, int(number)) for kind, number in reports]
 
-    def _next(self, give_up: float) -> str | None:
+    def _next(self, deadline: float) -> str | None:
         try:
-            return self._new.get(timeout=max(0.01, give_up - time.monotonic()))
+            return self._new.get(timeout=max(0.01, deadline - time.monotonic()))
         except queue.Empty:
             raise AssertionError(f"took too long:\n{self.text}") from None
 
@@ -101,22 +101,22 @@ class Run:
         self._new.put(None)
 
 
-def script(name: str, *args: Any) -> list[Any]:
+def make_command(name: str, *args: Any) -> list[Any]:
     """The command for one of this folder."""
     return [sys.executable, HERE / name, *args]
 
 
-def members(group: int) -> list[int]:
+def list_group_members(group: int) -> list[int]:
     """Processes of a group, those left out that are dead and only unburied."""
-    found = []
+    pids = []
     for entry in Path("/proc").glob("[0-9]*/stat"):
         try:
-            state, _, group_of = entry.read_text().rpartition(")")[2].split()[:3]
+            state, _, process_group = entry.read_text().rpartition(")")[2].split()[:3]
         except OSError:  # it ended meanwhile
             continue
-        if int(group_of) == group and state != "Z":
-            found.append(int(entry.parent.name))
-    return found
+        if int(process_group) == group and state != "Z":
+            pids.append(int(entry.parent.name))
+    return pids
 
 
 class Chain:
@@ -132,52 +132,57 @@ class Chain:
         self.landed = False
         self._checked = 0
 
-    def start(self, count: int, *more: Any) -> Run:
-        which = ("--first", self.reported, "--count", count)
-        return Run(*script("driver.py", "--root", self.root, *which, *self._options, *more))
+    def start(self, count: int, *options: Any) -> Run:
+        offer_options = ("--first", self.reported, "--count", count)
+        return Run(*make_command("driver.py", "--root", self.root, *offer_options, *self._options, *options))
 
-    def undisturbed(self, count: int) -> float:
+    def run_undisturbed(self, count: int) -> float:
         """Seconds that so many offers take, from when the driver is ready."""
         with self.start(count) as run:
-            run.until("ready")
-            began = time.monotonic()
-            assert run.ended() == 0, run.text
-            took = time.monotonic() - began
+            run.read_until("ready")
+            start = time.monotonic()
+            assert run.wait() == 0, run.text
+            seconds = time.monotonic() - start
             self.settle(run)
-        return took
+        return seconds
 
-    def killed_at(self, fault: str, *more: Any) -> str:
+    def kill_at(self, fault: str, *options: Any) -> str:
         """What the driver said when it reached the fault, which it must not survive."""
-        with self.start(2, "--fault", fault, *more) as run:
-            reached = run.until(f"reached {fault}")
-            assert run.ended() == KILLED, run.text
+        with self.start(2, "--fault", fault, *options) as run:
+            line = run.read_until(f"reached {fault}")
+            assert run.wait() == KILLED, run.text
             self.settle(run)
-            run.nothing_left()
-        return reached
+            run.await_group_end()
+        return line
 
-    def killed_after(self, delay_s: float, count: int, victim: str) -> bool:
+    def kill_after(self, delay_s: float, count: int, victim: str) -> bool:
         """Whether the driver was still at work then; counted from when its session is up."""
         with self.start(count) as run:
-            run.until("ready")
+            run.read_until("ready")
             time.sleep(delay_s)
             run.kill(victim)
-            killed = run.ended() == KILLED
+            was_killed = run.wait() == KILLED
             self.settle(run)
-            run.nothing_left()
-        return killed
+            run.await_group_end()
+        return was_killed
+
+    # their former names, until `benchmarks/publishing_faults.py` has the new ones
+    undisturbed, killed_after = run_undisturbed, kill_after
 
     def settle(self, run: Run) -> None:
         """Checks what a run that ended reported, and what it left."""
         self._check_outcomes(run)
         self._checked = max(0, check(self.root, OFFERS, self._checked))
-        notes = published(self.root / "tables" / TABLE)
-        have = [note["batch"].rpartition("-")[0] for note in notes]
-        offered = [OFFERS[n % len(OFFERS)].fingerprint for n in range(len(have))]
-        assert have == offered, f"the history is not what was offered, in order:\n{have}\n{offered}"
-        assert len(have) - self.reported in (0, 1), (
-            f"{self.reported} batches were reported, {len(have)} are in the history:\n{run.text}"
+        notes = list_publish_notes(self.root / "tables" / TABLE)
+        fingerprints = [note["batch"].rpartition("-")[0] for note in notes]
+        expected = [OFFERS[n % len(OFFERS)].fingerprint for n in range(len(fingerprints))]
+        assert fingerprints == expected, (
+            f"the history is not what was offered, in order:\n{fingerprints}\n{expected}"
         )
-        self.landed = len(have) > self.reported
+        assert len(fingerprints) - self.reported in (0, 1), (
+            f"{self.reported} batches were reported, {len(fingerprints)} are in the history:\n{run.text}"
+        )
+        self.landed = len(fingerprints) > self.reported
 
     def _check_outcomes(self, run: Run) -> None:
         """Of what was in flight, that it was published if and only if it was missing; of all, once only."""

@@ -5,41 +5,34 @@ from __future__ import annotations
 import json
 import shutil
 from datetime import date
-from pathlib import Path
 
 import pytest
 
-from faults.invariants import check, check_gapless
-from faults.offers import OFFERS, TABLE
+from faults.invariants import check, check_gapless, list_log_entries
+from faults.offers import OFFERS, TABLE, release_table
 from jobs.publishing.commits import Change, list_staged_files, next_commit_time, swap, to_add_actions
 from jobs.publishing.state import read_state
 from segue.releases import TableVersion, append_release
 
 
 @pytest.fixture
-def published(job):
+def publisher(job):
     for offer in OFFERS:
         assert job().offer(offer).kind == "published"
     return job()
 
 
-def log(root: Path) -> list[Path]:
-    return sorted((root / "tables" / TABLE / "_delta_log").glob("*.json"))
-
-
-def test_they_hold_of_an_undisturbed_root(root, published):
-    state = published.warehouse.state(TABLE)
-    append_release(
-        root, date(2026, 10, 3), {TABLE: TableVersion(state.version, state.rows, state.content_hash)}
-    )
+def test_check_passes_an_undisturbed_root(root, publisher):
+    state = publisher.warehouse.state(TABLE)
+    release_table(root, state)
     assert check(root, OFFERS) == state.version >= len(OFFERS)
 
 
-def test_they_hold_of_a_root_where_nothing_is(root):
+def test_check_passes_an_empty_root(root):
     assert check(root, OFFERS) == -1
 
 
-def name_again(job, offer, batch):
+def add_files_again(job, offer, batch):
     """Adds the files of a batch without removing the day that they replace."""
     files = list_staged_files(job.warehouse, job.stage(offer.batch(job), offer.label).path)
     table = job.warehouse.table(TABLE)
@@ -49,56 +42,56 @@ def name_again(job, offer, batch):
     )
 
 
-def test_two_batches_of_one_day_are_seen(root, published):
-    name_again(published, OFFERS[1], "stray-1")
+def test_check_finds_two_batches_of_one_day(root, publisher):
+    add_files_again(publisher, OFFERS[1], "stray-1")
     with pytest.raises(AssertionError, match="keys are there more than once"):
         check(root, OFFERS)
 
 
-def test_a_batch_that_nobody_offered_is_seen(root, published):
+def test_check_finds_a_batch_that_nobody_offered(root, publisher):
     with pytest.raises(AssertionError, match="which nobody offered"):
         check(root, OFFERS[1:])
 
 
-def test_half_a_batch_is_seen(root, published):
+def test_check_finds_half_a_batch(root, publisher):
     """A commit that names fewer files than it says."""
-    first = next(path for path in log(root) if '"publish' in path.read_text())
+    first = next(path for path in list_log_entries(root / "tables" / TABLE) if '"publish' in path.read_text())
     lines = first.read_text().splitlines()
-    at = next(n for n, line in enumerate(lines) if "add" in json.loads(line))
-    first.write_text("\n".join(lines[:at] + lines[at + 1 :]))
+    place = next(n for n, line in enumerate(lines) if "add" in json.loads(line))
+    first.write_text("\n".join(lines[:place] + lines[place + 1 :]))
     with pytest.raises(AssertionError, match="the commit says"):
         check(root, OFFERS)
 
 
-def test_a_batch_published_twice_is_seen(root, published):
-    newest = log(root)[-1]
+def test_check_finds_a_batch_published_twice(root, publisher):
+    newest = list_log_entries(root / "tables" / TABLE)[-1]
     shutil.copy(newest, newest.with_name(f"{int(newest.stem) + 1:020}.json"))
     with pytest.raises(AssertionError, match="more than once"):
         check(root, OFFERS)
 
 
-def test_a_batch_without_a_record_is_seen(root, published):
+def test_check_finds_a_batch_without_a_record(root, publisher):
     shutil.rmtree(root / "quality")
     with pytest.raises(AssertionError, match="no record"):
         check(root, OFFERS)
 
 
-def test_a_file_cut_short_is_seen(root, published):
+def test_check_finds_a_file_cut_short(root, publisher):
     path = next((root / "tables" / TABLE).glob("batch-*/**/*.parquet"))
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(AssertionError, match=f"{path.name} has .* the log says"):
         check(root, OFFERS)
 
 
-def test_a_release_of_other_rows_is_seen(root, published):
+def test_check_finds_a_release_of_other_rows(root, publisher):
     append_release(
-        root, date(2026, 10, 3), {TABLE: TableVersion(published.warehouse.state(TABLE).version, 1, "")}
+        root, date(2026, 10, 3), {TABLE: TableVersion(publisher.warehouse.state(TABLE).version, 1, "")}
     )
     with pytest.raises(AssertionError, match=r"release 2026-10-03\.1 says"):
         check(root, OFFERS)
 
 
-def test_a_gap_in_the_log_is_seen(root, published):
-    log(root)[1].unlink()
+def test_check_gapless_finds_a_gap_in_the_log(root, publisher):
+    list_log_entries(root / "tables" / TABLE)[1].unlink()
     with pytest.raises(AssertionError, match="the log has"):
-        check_gapless(root / "tables" / TABLE, len(log(root)))
+        check_gapless(root / "tables" / TABLE, len(list_log_entries(root / "tables" / TABLE)))

@@ -19,20 +19,20 @@ STEPS = ("after reserve", "after stage", "after record", "before swap", *sorted(
 
 @pytest.mark.parametrize("already", [0, 1])
 @pytest.mark.parametrize("fault", STEPS)
-def test_a_kill_at_a_step_leaves_all_or_nothing(root, job, templates, fault, already):
+def test_publish_killed_at_a_step_leaves_all_or_nothing(root, job, templates, fault, already):
     for offer in OFFERS[:already]:
         job().offer(offer)
     chain = Chain(root, "--templates", templates)
     chain.reported = already
-    chain.killed_at(fault)
+    chain.kill_at(fault)
     assert chain.landed == (fault in LANDED)
-    again = [job().offer(OFFERS[already]).kind for _ in range(2)]
-    assert again == ["unchanged" if chain.landed else "published", "unchanged"]
+    outcomes = [job().offer(OFFERS[already]).kind for _ in range(2)]
+    assert outcomes == ["unchanged" if chain.landed else "published", "unchanged"]
     assert check(root, OFFERS) == job().warehouse.state(TABLE).version
 
 
-def test_a_kill_between_the_making_of_a_table_and_its_constraints(root, job, templates):
-    Chain(root, "--templates", templates).killed_at("after create")
+def test_publish_after_a_kill_between_create_and_constraints_adds_them(root, job, templates):
+    Chain(root, "--templates", templates).kill_at("after create")
     assert check(root, OFFERS) == 0, "the table was not just made"
     assert [job().offer(OFFERS[0]).kind for _ in range(2)] == ["published", "unchanged"]
     settings = job().warehouse.table(TABLE).metadata().configuration
@@ -41,27 +41,27 @@ def test_a_kill_between_the_making_of_a_table_and_its_constraints(root, job, tem
     check(root, OFFERS)
 
 
-def test_kills_at_random_moments_of_a_replay(root, templates):
-    chain, drawn = Chain(root, "--templates", templates), random.Random(7)
-    took = chain.undisturbed(4)
-    kills = sum(chain.killed_after(drawn.uniform(0, took), 4, "group") for _ in range(12))
+def test_publish_killed_at_random_moments_of_a_replay_is_completed_by_reruns(root, templates):
+    chain, rng = Chain(root, "--templates", templates), random.Random(7)
+    seconds = chain.run_undisturbed(4)
+    kills = sum(chain.kill_after(rng.uniform(0, seconds), 4, "group") for _ in range(12))
     assert kills >= 6, f"only {kills} of 12 runs were killed, the others were done"
-    chain.undisturbed(4)
+    chain.run_undisturbed(4)
     assert not chain.landed
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
-def test_kills_of_a_driver_with_spark(spark, root):
+def test_publish_by_spark_killed_in_write_and_audit_is_completed_by_reruns(spark, root):
     """One root, killed again and again; each run has to end what the one before left, so that each session is one
     fault and one recovery."""
-    mine = Job("fault", str(root), say=lambda text: None)
-    mine.publish(OFFERS[0].batch(mine), frame(spark, OFFERS[0].rows(), SESSIONS))
-    chain, drawn = Chain(root), random.Random(4)
+    own_job = Job("fault", str(root), say=lambda text: None)
+    own_job.publish(OFFERS[0].batch(own_job), frame(spark, OFFERS[0].rows(), SESSIONS))
+    chain, rng = Chain(root), random.Random(4)
     chain.reported = 1
-    assert "half written" in chain.killed_at("in the write")
-    assert "half audited" in chain.killed_at("in the audit", "--victim", "python")
+    assert "half written" in chain.kill_at("in the write")
+    assert "half audited" in chain.kill_at("in the audit", "--victim", "python")
     # more offers than that time is enough for
-    assert chain.killed_after(drawn.uniform(0, 4), 100, "group"), "the run was not killed but done"
-    chain.undisturbed(2)
+    assert chain.kill_after(rng.uniform(0, 4), 100, "group"), "the run was not killed but done"
+    chain.run_undisturbed(2)
     assert chain.reported >= 3 and not chain.landed

@@ -18,7 +18,7 @@ from reference.flows import LAST, FlowWorld
 from reference.golden import ARCHIVE, DIGESTS, digests_of
 
 # The report is prose, and the scratch of a training is no part of the format.
-LEFT_OUT = ("logs", "scratch")
+SKIPPED_FOLDERS = ("logs", "scratch")
 # Rejected rows say which file they came from: a path that says nothing of the machine.
 FOLDER = Path(tempfile.gettempdir(), "segue-golden")
 
@@ -50,7 +50,7 @@ def pack(folder: Path) -> None:
     def plain(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
         name = Path(member.name)
         hidden = name.name.startswith(".") or name.suffix == ".html"
-        if hidden or set(LEFT_OUT) & set(name.parts):
+        if hidden or set(SKIPPED_FOLDERS) & set(name.parts):
             return None
         return member.replace(uid=0, gid=0, uname="", gname="", mtime=0, deep=False)
 

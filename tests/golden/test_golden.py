@@ -24,23 +24,23 @@ def root(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def committed():
+def committed_digests():
     return json.loads(DIGESTS.read_text())
 
 
-def test_the_archive_and_the_digests_were_committed_together(root, committed):
-    assert digests_of(root) == committed, "run `make golden` and commit both files that it writes"
+def test_digests_of_the_archive_equal_the_committed_ones(root, committed_digests):
+    assert digests_of(root) == committed_digests, "run `make golden` and commit both files that it writes"
 
 
-def test_the_client_reads_the_rows_that_were_written(root, committed):
+def test_scan_of_the_archive_gives_the_committed_digests(root, committed_digests):
     store = segue.open(root)
-    found = {
+    digests = {
         table: digest([row for batch in store.scan(table) for row in batch.to_pylist()])
         for table in store.tables
     }
-    assert found == committed, WHAT_TO_DO
+    assert digests == committed_digests, WHAT_TO_DO
 
 
-def test_a_value_that_changes_changes_the_digest():
+def test_digest_changes_with_a_value():
     row = {"user_id": "u1", "plays_count_7d": 3}
     assert digest([row, row]) != digest([row, row | {"plays_count_7d": 4}])

@@ -31,7 +31,7 @@ GROUP = THREE_FEATURES
 STEP = ("build-user-features",)
 
 
-def world(late=False):
+def make_plays(late=False):
     """A few plays a day by two listeners; the late one is of one of them alone."""
     rows = [
         opening(f"p{n}-{m}", NOON + timedelta(days=n, minutes=m), user_id=f"u{m % 2}", ms_played=1000 * n + m)
@@ -59,58 +59,60 @@ def root(spark, three_features, tmp_path_factory):
         return Job("test", root, run, say=lambda text: None)
 
     days = [day for day in DAYS if day != DAYS[GAP]]
-    publish(job("first"), frame(spark, world(), SESSIONS), days)
+    publish(job("first"), frame(spark, make_plays(), SESSIONS), days)
     assert build_features.main([*STEP, "--root", root, "--run-id", "first"]) == 0
     before = {name: job("look").state(name) for name in ("user_partials", "user_features")}
-    late = [row for row in world(late=True) if row["ds"] == DAYS[LATE]]
+    late = [row for row in make_plays(late=True) if row["ds"] == DAYS[LATE]]
     publish(job("second"), frame(spark, late, SESSIONS), [DAYS[LATE]])
     assert build_features.main([*STEP, "--root", root, "--run-id", "second"]) == 0
     return root, before, {name: job("look").state(name) for name in before}
 
 
-def differ(before, after):
+def list_changed_days(before, after):
     return [day for day in after.days if after.day_states[day] != before.day_states[day]]
 
 
-def test_a_late_play_opens_its_day_and_the_days_that_tiles_with_it_end_on(root):
+def test_build_features_after_a_late_play_updates_only_the_days_that_depend_on_it(root):
     _, before, after = root
-    touched = [
+    tile_days = [
         day for day in DAYS if any(tile.first <= DAYS[LATE] <= tile.ds for tile in tiles_ending_on(day))
     ]
-    assert 1 < len(touched) < LENGTH - LATE, "all days would be touched anyway: choose another day"
-    assert differ(before["user_partials"], after["user_partials"]) == touched
-    opened = [day for day in DAYS[LATE:] if day != DAYS[GAP]]
-    assert differ(before["user_features"], after["user_features"]) == opened
+    assert 1 < len(tile_days) < LENGTH - LATE, "all days would be touched anyway: choose another day"
+    assert list_changed_days(before["user_partials"], after["user_partials"]) == tile_days
+    feature_days = [day for day in DAYS[LATE:] if day != DAYS[GAP]]
+    assert list_changed_days(before["user_features"], after["user_features"]) == feature_days
 
 
-def test_features_are_those_of_all_plays_whenever_they_came(spark, root):
+def test_build_features_after_a_late_play_agrees_with_plain_python(spark, root):
     rows = Job("test", root[0], "look").read("user_features").drop("available_at").toArrow().to_pylist()
-    over = [day for day in DAYS if day != DAYS[GAP]]
-    wanted = expected_features(world(late=True), GROUP, over)
-    assert_same(wanted, rows, ("user_id", "ds"), world(late=True), "user_id")
+    days = [day for day in DAYS if day != DAYS[GAP]]
+    expected = expected_features(make_plays(late=True), GROUP, days)
+    assert_same(expected, rows, ("user_id", "ds"), make_plays(late=True), "user_id")
 
 
-def test_which_features_changed_and_in_how_many_rows_is_on_record(root):
+def test_build_features_records_the_number_of_changed_rows_by_feature(root):
     results = read_results(Job("test", root[0], "look").warehouse, "second")
-    changed = {r["column"]: r["unexpected_count"] for r in results if r["expectation"].endswith("_to_stay")}
-    assert changed["plays_count_1d"] == 1, "only on the day itself, and for u1 alone"
-    assert changed["plays_days_since_first_lifetime"] == 0
-    assert changed["plays_count_30d"] == LENGTH - LATE - 1, (
+    row_counts = {
+        r["column"]: r["unexpected_count"] for r in results if r["expectation"].endswith("_to_stay")
+    }
+    assert row_counts["plays_count_1d"] == 1, "only on the day itself, and for u1 alone"
+    assert row_counts["plays_days_since_first_lifetime"] == 0
+    assert row_counts["plays_count_30d"] == LENGTH - LATE - 1, (
         "u1's rows from that day on, but for the day without plays"
     )
 
 
-def test_the_same_again_adds_nothing(root, capsys):
+def test_build_features_again_adds_nothing(root, capsys):
     assert build_features.main([*STEP, "--root", root[0], "--run-id", "third"]) == 0
     assert capsys.readouterr().out.count("unchanged") == 2
 
 
-def test_a_new_declaration_is_computed_for_all_days(root, monkeypatch, tmp_path):
+def test_build_features_computes_a_new_feature_for_all_days(root, monkeypatch, tmp_path):
     """No partial of before has its part; null on days before its declaration, it would train nobody."""
     shutil.copytree(root[0], tmp_path / "root")
     longest = Feature("longest", "max", "ms_played", "ms", ("7d",))
-    more = replace(GROUP, features=(*GROUP.features, longest))
-    declare_three_features(monkeypatch, more)
+    group = replace(GROUP, features=(*GROUP.features, longest))
+    declare_three_features(monkeypatch, group)
     assert build_features.main([*STEP, "--root", str(tmp_path / "root"), "--run-id", "more"]) == 0
     rows = (
         Job("test", str(tmp_path / "root"), "look")
@@ -119,20 +121,28 @@ def test_a_new_declaration_is_computed_for_all_days(root, monkeypatch, tmp_path)
         .toArrow()
         .to_pylist()
     )
-    over = [day for day in DAYS if day != DAYS[GAP]]
+    days = [day for day in DAYS if day != DAYS[GAP]]
     assert_same(
-        expected_features(world(late=True), more, over), rows, ("user_id", "ds"), world(late=True), "user_id"
+        expected_features(make_plays(late=True), group, days),
+        rows,
+        ("user_id", "ds"),
+        make_plays(late=True),
+        "user_id",
     )
 
 
-def test_prose_of_a_declaration_makes_no_day_stale(root, monkeypatch, capsys):
+def test_build_features_leaves_days_as_they_are_after_prose_of_a_declaration_changed(
+    root, monkeypatch, capsys
+):
     reworded = tuple(replace(f, meaning="in other words", owner="somebody else") for f in GROUP.features)
     declare_three_features(monkeypatch, replace(GROUP, features=reworded))
     assert build_features.main([*STEP, "--root", root[0], "--run-id", "reworded"]) == 0
     assert capsys.readouterr().out.count("unchanged") == 2
 
 
-def test_days_with_a_fingerprint_of_before_are_not_made_again(root, monkeypatch, capsys, tmp_path):
+def test_build_features_leaves_days_with_a_fingerprint_of_before_as_they_are(
+    root, monkeypatch, capsys, tmp_path
+):
     """Tables of before name a day by all that its declarations said, prose included."""
     shutil.copytree(root[0], tmp_path / "root")
     arguments = [*STEP, "--root", str(tmp_path / "root"), "--run-id"]
@@ -151,7 +161,7 @@ def test_days_with_a_fingerprint_of_before_are_not_made_again(root, monkeypatch,
     assert capsys.readouterr().out.count("unchanged") == 2
 
 
-@pytest.mark.parametrize(("argv", "got"), [([], "nothing"), (["--root", "r"], "--root")])
-def test_the_step_comes_first(argv, got):
-    with pytest.raises(WrongUsage, match=f"one of build-user-features, build-track-features.*got {got}"):
+@pytest.mark.parametrize(("argv", "argument"), [([], "nothing"), (["--root", "r"], "--root")])
+def test_build_features_requires_the_step_as_first_argument(argv, argument):
+    with pytest.raises(WrongUsage, match=f"one of build-user-features, build-track-features.*got {argument}"):
         build_features.main(argv)

@@ -32,26 +32,31 @@ def write(files, tracks, following, similar):
             files.scratch.write_table(f"{name}/part-{n}.parquet", schema, iter([batch]))
 
 
-def track(number, track_id, artist=None, explicit=False):
+def make_track(number, track_id, artist=None, explicit=False):
     return {"number": number, "track_id": track_id, "artist_id": artist, "explicit": explicit}
 
 
-def listed(number, *pairs):
+def make_list(number, *pairs):
     return {"number": number, "tracks": [t for t, _ in pairs], "scores": [s for _, s in pairs]}
 
 
-def test_rows_of_any_file_are_put_by_their_numbers(files):
+def test_candidate_files_open_orders_rows_of_all_files_by_number(files):
     write(
         files,
-        [[track(2, "ü", "b")], [track(0, "a", "b", True), track(3, "用")], [], [track(1, "b", "c")]],
-        [[listed(3, (0, 0.5), (1, 0.25)), listed(0, (2, 1.0))], [listed(2)]],
+        [
+            [make_track(2, "ü", "b")],
+            [make_track(0, "a", "b", True), make_track(3, "用")],
+            [],
+            [make_track(1, "b", "c")],
+        ],
+        [[make_list(3, (0, 0.5), (1, 0.25)), make_list(0, (2, 1.0))], [make_list(2)]],
         [[]],
     )
     pool = files.open()
     assert pool.ids.to_pylist() == ["a", "b", "ü", "用"]
-    first, second, third, none = pool.artists.tolist()
+    first, second, third, fourth = pool.artists.tolist()
     assert first == third != second
-    assert (none, min(first, second)) == (-1, 0)
+    assert (fourth, min(first, second)) == (-1, 0)
     assert pool.explicit.tolist() == [True, False, False, False]
     assert pool.following.offsets.tolist() == [0, 1, 1, 1, 3]
     assert pool.following.tracks[:3].tolist() == [2, 0, 1]
@@ -59,26 +64,24 @@ def test_rows_of_any_file_are_put_by_their_numbers(files):
     assert pool.similar.offsets.tolist() == [0] * 5
 
 
-def test_of_no_tracks_there_is_an_empty_pool(files):
+def test_candidate_files_open_without_tracks_gives_an_empty_pool(files):
     write(files, [[]], [[]], [[]])
     pool = files.open()
     assert (len(pool.ids), pool.following.offsets.tolist()) == (0, [0])
 
 
-def test_tasks_of_one_executor_unpack_once(files, monkeypatch):
-    write(files, [[track(0, "a")]], [[]], [[]])
-    unpacked, unpack = [], CandidateFiles._unpack
-    monkeypatch.setattr(
-        CandidateFiles, "_unpack", lambda self, to: (unpacked.append(to), unpack(self, to))[1]
-    )
+def test_candidate_files_open_unpacks_once_per_executor(files, monkeypatch):
+    write(files, [[make_track(0, "a")]], [[]], [[]])
+    targets, unpack = [], CandidateFiles._unpack
+    monkeypatch.setattr(CandidateFiles, "_unpack", lambda self, to: (targets.append(to), unpack(self, to))[1])
     with ThreadPoolExecutor(8) as tasks:
         pools = list(tasks.map(lambda _: files.open(), range(16)))
-    assert len(unpacked) == 1
+    assert len(targets) == 1
     assert {pool.ids.to_pylist()[0] for pool in pools} == {"a"}
 
 
-def test_what_was_cut_off_is_unpacked_again(files, monkeypatch):
-    write(files, [[track(0, "a"), track(1, "b")]], [[listed(0, (1, 1.0))]], [[]])
+def test_candidate_files_open_after_an_interruption_unpacks_again(files, monkeypatch):
+    write(files, [[make_track(0, "a"), make_track(1, "b")]], [[make_list(0, (1, 1.0))]], [[]])
     with monkeypatch.context() as patch:
         patch.setattr("jobs.embeddings.candidate_files._list_places", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
@@ -86,8 +89,8 @@ def test_what_was_cut_off_is_unpacked_again(files, monkeypatch):
     assert files.open().following.scores[:1].tolist() == [1.0]
 
 
-def test_files_written_over_are_not_taken_for_those_before(files):
-    write(files, [[track(0, "a")]], [[]], [[]])
+def test_candidate_files_open_reads_files_that_were_overwritten(files):
+    write(files, [[make_track(0, "a")]], [[]], [[]])
     files.open()
-    write(files, [[track(0, "b")]], [[]], [[]])
+    write(files, [[make_track(0, "b")]], [[]], [[]])
     assert CandidateFiles(files.scratch).open().ids.to_pylist() == ["b"]

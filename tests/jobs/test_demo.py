@@ -26,9 +26,11 @@ class Demo:
         # as a user has it: the suite's own settings of Spark are not for three hundred thousand plays
         settings = {name: value for name, value in os.environ.items() if name != "SEGUE_SPARK_CONF"}
         command = [sys.executable, "-m", "segue.command", "demo", "--root", self.root]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, env=settings)
-        assert done.returncode == 0, f"exit {done.returncode}\n{done.stdout[-6000:]}\n{done.stderr[-3000:]}"
-        self.printed = done.stdout
+        process = subprocess.run(command, capture_output=True, text=True, check=False, env=settings)
+        assert process.returncode == 0, (
+            f"exit {process.returncode}\n{process.stdout[-6000:]}\n{process.stderr[-3000:]}"
+        )
+        self.output = process.stdout
 
     def steps(self, number: int) -> dict[str, dict]:
         (path,) = Path(self.root, "quality").glob(f"run-*-{number}.steps.json")
@@ -57,7 +59,7 @@ def demo(tmp_path_factory):
 
 @pytest.mark.slow
 @pytest.mark.timeout(2400)
-def test_the_first_flow_makes_every_table_and_a_release(demo):
+def test_demo_publishes_every_step_of_its_first_flow_and_releases_them(demo):
     outcomes = {name: step["outcome"] for name, step in demo.steps(1).items()}
     assert set(outcomes.values()) == {"published"}, outcomes
     assert [release.release_id for release in list_releases(demo.root)] == [
@@ -67,38 +69,38 @@ def test_the_first_flow_makes_every_table_and_a_release(demo):
 
 
 @pytest.mark.slow
-def test_the_bad_day_is_refused_and_the_release_before_goes_on_serving(demo):
+def test_demo_refuses_the_bad_day_and_keeps_serving_the_release_before(demo):
     steps = demo.steps(2)
     assert steps["ingest-plays"]["outcome"] == "refused"
     assert steps["build-sessions"]["outcome"] == "blocked"
-    assert "rejected_share: expected at most 5 %" in demo.printed
-    assert f"Readers still get release {LAST - timedelta(days=1)}.1" in demo.printed
+    assert "rejected_share: expected at most 5 %" in demo.output
+    assert f"Readers still get release {LAST - timedelta(days=1)}.1" in demo.output
     assert "✕ refused" in demo.report(2)
-    served = segue.open(demo.root, f"{LAST - timedelta(days=1)}.1")
-    assert served.days("user_features")[-1] == LAST - timedelta(days=1)
+    store = segue.open(demo.root, f"{LAST - timedelta(days=1)}.1")
+    assert store.days("user_features")[-1] == LAST - timedelta(days=1)
 
 
 @pytest.mark.slow
-def test_the_repair_is_released_with_every_table_at_the_newest_day(demo):
+def test_demo_releases_the_repaired_day_with_every_table_up_to_date(demo):
     store = segue.open(demo.root)
     assert store.release == f"{LAST}.1"
-    behind = {name: entry.lag_days for name, entry in store.tables.items() if entry.lag_days}
-    assert not behind, f"tables lag behind the repaired day: {behind}"
+    lags = {name: entry.lag_days for name, entry in store.tables.items() if entry.lag_days}
+    assert not lags, f"tables lag behind the repaired day: {lags}"
     truth = json.loads(Path(demo.root, "landing", "truth.json").read_text())["days"]
     assert store.tables["plays"].rows == sum(day["plays"] for day in truth.values())
 
 
 @pytest.mark.slow
-def test_the_look_up_shows_a_listener_as_the_release_has_them(demo):
+def test_demo_prints_the_released_features_of_a_listener(demo):
     store = segue.open(demo.root)
-    user = demo.printed.split(".lookup('user_features', ['")[1].split("'")[0]
+    user = demo.output.split(".lookup('user_features', ['")[1].split("'")[0]
     row = store.lookup("user_features", [user], columns=["plays_count_30d"]).to_pylist()[0]
-    assert f"plays_count_30d       {row['plays_count_30d']}" in demo.printed
+    assert f"plays_count_30d       {row['plays_count_30d']}" in demo.output
     assert row["plays_count_30d"] is not None
 
 
 @pytest.mark.slow
-def test_similar_tracks_have_names_and_share_a_taste_far_above_chance(demo):
+def test_demo_similar_tracks_have_names_and_share_a_cluster_far_above_chance(demo):
     """Track n is of cluster n modulo the number of clusters: by chance one neighbour of forty is of the same."""
     store, clusters = segue.open(demo.root), World().clusters
     plays = {
@@ -107,27 +109,29 @@ def test_similar_tracks_have_names_and_share_a_taste_far_above_chance(demo):
         for row in batch.to_pylist()
     }
     popular = sorted(plays, key=lambda track: (-plays[track], track))[:200:4]
-    shared = []
+    matches = []
     for track in popular:
         rows = store.similar_tracks(track, k=8).to_pylist()
         assert all(row["title"] and row["artist_name"] for row in rows), rows
-        shared += [int(row["track_id"][1:]) % clusters == int(track[1:]) % clusters for row in rows]
-    assert len(shared) == 8 * len(popular)
-    share = sum(shared) / len(shared)
+        matches += [int(row["track_id"][1:]) % clusters == int(track[1:]) % clusters for row in rows]
+    assert len(matches) == 8 * len(popular)
+    share = sum(matches) / len(matches)
     assert share > 10 / clusters, f"{share:.2f} of neighbours share the cluster; by chance {1 / clusters:.3f}"
 
 
 @pytest.mark.slow
-def test_the_report_names_the_release_its_tables_and_every_step(demo):
+def test_demo_report_names_the_release_its_tables_and_every_step(demo):
     text = demo.report(3)
-    wanted = [f"Release {LAST}.1", *segue.open(demo.root).tables, *demo.steps(3)]
-    missing = [name for name in wanted if name not in text]
+    expected = [f"Release {LAST}.1", *segue.open(demo.root).tables, *demo.steps(3)]
+    missing = [name for name in expected if name not in text]
     assert not missing, f"the report says nothing of {missing}"
 
 
 @pytest.mark.slow
-def test_a_flow_with_nothing_new_needs_no_java(demo):
-    done = demo.flow_again()
-    assert done.returncode == 0, f"a step opened a session, or failed:\n{done.stdout}\n{done.stderr[-3000:]}"
+def test_demo_flow_with_nothing_new_needs_no_java(demo):
+    process = demo.flow_again()
+    assert process.returncode == 0, (
+        f"a step opened a session, or failed:\n{process.stdout}\n{process.stderr[-3000:]}"
+    )
     outcomes = {name: step["outcome"] for name, step in demo.steps(4).items()}
     assert set(outcomes.values()) == {"unchanged"}, outcomes

@@ -35,7 +35,7 @@ def out(spark, tmp_path_factory):
     return folder
 
 
-def read(folder: Path) -> dict[date, list[list[str]]]:
+def read_lines(folder: Path) -> dict[date, list[list[str]]]:
     """The fields of every line, headers left out, by day of delivery and in the order of the file."""
     days = {}
     for path in sorted(folder.glob("plays/delivered=*")):
@@ -47,11 +47,11 @@ def read(folder: Path) -> dict[date, list[list[str]]]:
     return days
 
 
-def truth(folder: Path) -> dict:
+def read_truth(folder: Path) -> dict:
     return json.loads((folder / "truth.json").read_text())
 
 
-def breakage(fields: list[str]) -> str | None:
+def find_corruption(fields: list[str]) -> str | None:
     """What is wrong with a line; negative_ms for spoiled ones too, which look the same."""
     if len(fields) != len(DELIVERY_FIELDS):
         return "cut_short" if len(fields) < len(DELIVERY_FIELDS) else "extra_field"
@@ -69,59 +69,59 @@ def breakage(fields: list[str]) -> str | None:
     return next((name for name, applies in checks.items() if applies), None)
 
 
-def counted(days: dict[date, list[list[str]]]) -> dict[str, dict]:
+def count_lines(days: dict[date, list[list[str]]]) -> dict[str, dict]:
     """What truth.json should say, from the files alone; spoiled lines count as broken ones."""
-    seen: set[str] = set()
+    play_ids: set[str] = set()
     counts = {}
     for day, rows in sorted(days.items()):
-        broken: Counter[str] = Counter()
+        corruptions: Counter[str] = Counter()
         kinds: Counter[str] = Counter()
         for fields in rows:
-            if how := breakage(fields):
-                broken[how] += 1
+            if corruption := find_corruption(fields):
+                corruptions[corruption] += 1
                 continue
-            kinds["duplicates" if fields[0] in seen else "plays"] += 1
-            kinds["late"] += fields[0] not in seen and date.fromisoformat(fields[4][:10]) < day
-            seen.add(fields[0])
-        counts[str(day)] = {"rows": len(rows), **kinds, "broken": dict(broken)}
+            kinds["duplicates" if fields[0] in play_ids else "plays"] += 1
+            kinds["late"] += fields[0] not in play_ids and date.fromisoformat(fields[4][:10]) < day
+            play_ids.add(fields[0])
+        counts[str(day)] = {"rows": len(rows), **kinds, "broken": dict(corruptions)}
     return counts
 
 
-def files(folder: Path) -> dict[str, str]:
+def read_files(folder: Path) -> dict[str, str]:
     """Contents by folder and part number; the middle of a name is Spark's, and new with every run."""
     return {f"{p.parent.relative_to(folder)}/{p.name[:10]}": p.read_text() for p in folder.rglob("*.csv")}
 
 
-def test_the_truth_is_what_the_files_hold(out):
-    said, seen = truth(out)["days"], counted(read(out))
-    assert list(said) == list(seen) == [str(day) for day in DAYS]
-    for day, counts in seen.items():
-        assert {name: said[day][name] for name in counts} == counts, day
-        assert said[day]["spoiled"] == 0
+def test_generate_plays_writes_a_truth_that_agrees_with_its_files(out):
+    truth_days, file_days = read_truth(out)["days"], count_lines(read_lines(out))
+    assert list(truth_days) == list(file_days) == [str(day) for day in DAYS]
+    for day, counts in file_days.items():
+        assert {name: truth_days[day][name] for name in counts} == counts, day
+        assert truth_days[day]["spoiled"] == 0
 
 
-def test_totals_are_the_sums_of_the_days(out):
-    said = truth(out)
-    totals, days = said["totals"], said["days"].values()
+def test_generate_plays_writes_totals_that_are_the_sums_of_the_days(out):
+    truth = read_truth(out)
+    totals, days = truth["totals"], truth["days"].values()
     for name in ("rows", "plays", "duplicates", "late", "bot_plays"):
         assert totals[name] == sum(day[name] for day in days) > 0, name
     assert totals["rows"] == totals["plays"] + totals["duplicates"] + sum(totals["broken"].values())
 
 
-def test_damage_is_as_frequent_as_asked(out):
-    totals = truth(out)["totals"]
+def test_generate_plays_damages_rows_at_the_requested_rates(out):
+    totals = read_truth(out)["totals"]
     assert totals["duplicates"] / totals["plays"] == pytest.approx(0.5, rel=0.1)
     # nothing of the last day can be late
     assert totals["late"] / totals["plays"] == pytest.approx(0.5 * 8 / 9, rel=0.1)
     assert sum(totals["broken"].values()) / totals["plays"] == pytest.approx(0.1, rel=0.2)
-    for how in CORRUPTION_KINDS:
-        assert totals["broken"][how] > 30, f"{how} in {totals['broken']}"
+    for corruption in CORRUPTION_KINDS:
+        assert totals["broken"][corruption] > 30, f"{corruption} in {totals['broken']}"
 
 
-def test_a_good_line_is_a_play_of_its_time(out):
-    for day, rows in read(out).items():
+def test_generate_plays_writes_good_lines_that_are_well_formed(out):
+    for day, rows in read_lines(out).items():
         for fields in rows:
-            if breakage(fields) is None:
+            if find_corruption(fields) is None:
                 assert re.fullmatch(r"[0-9a-f]+,u\d{6},t\d{5},a\d{4}", ",".join(fields[:4])), fields
                 assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", fields[4]), fields
                 delay = day - date.fromisoformat(fields[4][:10])
@@ -129,83 +129,83 @@ def test_a_good_line_is_a_play_of_its_time(out):
                 assert fields[7] in ("true", "false") and fields[8] in ("true", "false"), fields
 
 
-def test_every_broken_line_has_an_id_of_its_own(out):
-    rows = [fields for day in read(out).values() for fields in day]
-    good = {fields[0] for fields in rows if breakage(fields) is None}
-    broken = [fields[0] for fields in rows if breakage(fields) is not None]
-    assert not good & set(broken), "a broken line took the place of a play"
-    assert len(broken) == len(set(broken))
+def test_generate_plays_gives_every_broken_line_an_id_of_its_own(out):
+    rows = [fields for day in read_lines(out).values() for fields in day]
+    good_ids = {fields[0] for fields in rows if find_corruption(fields) is None}
+    broken_ids = [fields[0] for fields in rows if find_corruption(fields) is not None]
+    assert not good_ids & set(broken_ids), "a broken line took the place of a play"
+    assert len(broken_ids) == len(set(broken_ids))
 
 
-def test_the_catalogue_names_every_track_that_is_played(out):
+def test_generate_plays_writes_a_catalogue_of_every_track_that_is_played(out):
     with next(out.glob("tracks/*.csv")).open(newline="") as file:
         tracks = {row["track_id"]: row for row in csv.DictReader(file)}
     assert len(tracks) == 60
-    for rows in read(out).values():
+    for rows in read_lines(out).values():
         for fields in rows:
-            if breakage(fields) is None:
+            if find_corruption(fields) is None:
                 track = tracks[fields[2]]
                 assert (track["artist_id"], track["track_ms"]) == (fields[3], fields[6]), fields
                 assert track["released_on"] <= fields[4][:10], fields
 
 
-def test_the_same_command_writes_the_same_files(out, tmp_path):
+def test_generate_plays_again_writes_the_same_files(out, tmp_path):
     main(["--out", str(tmp_path), *SETTINGS])
-    assert files(tmp_path) == files(out)
-    assert truth(tmp_path) == truth(out)
+    assert read_files(tmp_path) == read_files(out)
+    assert read_truth(tmp_path) == read_truth(out)
 
 
-def test_more_files_a_day_hold_the_same_lines(out, tmp_path):
+def test_generate_plays_with_more_files_a_day_writes_the_same_lines(out, tmp_path):
     main(["--out", str(tmp_path), *SETTINGS, "--files-per-day", "4"])
     assert max(len(list(day.glob("*.csv"))) for day in tmp_path.glob("plays/*")) > 1
-    one, four = read(out), read(tmp_path)
-    assert {day: sorted(rows) for day, rows in four.items()} == {
-        day: sorted(rows) for day, rows in one.items()
+    one_file, four_files = read_lines(out), read_lines(tmp_path)
+    assert {day: sorted(rows) for day, rows in four_files.items()} == {
+        day: sorted(rows) for day, rows in one_file.items()
     }
 
 
-def test_a_spoiled_day_differs_in_that_day_alone_and_its_repair_in_nothing(out, tmp_path):
+def test_generate_plays_spoils_one_day_alone_and_repairs_it_completely(out, tmp_path):
     whole = ["--out", str(tmp_path), *SETTINGS]
     spoil, only = ["--spoil-day", str(SPOILED_DAY)], ["--only-day", str(SPOILED_DAY)]
     main([*whole, *spoil])
-    spoiled = files(tmp_path), truth(tmp_path)
-    assert_spoiled(read(out), read(tmp_path), truth(tmp_path))
+    spoiled_output = read_files(tmp_path), read_truth(tmp_path)
+    assert_spoiled(read_lines(out), read_lines(tmp_path), read_truth(tmp_path))
     main([*whole, *only])
-    assert files(tmp_path) == files(out), "the repaired day is not what it would have been"
-    assert truth(tmp_path) == truth(out)
+    assert read_files(tmp_path) == read_files(out), "the repaired day is not what it would have been"
+    assert read_truth(tmp_path) == read_truth(out)
     main([*whole, *only, *spoil])
-    assert (files(tmp_path), truth(tmp_path)) == spoiled, (
+    assert (read_files(tmp_path), read_truth(tmp_path)) == spoiled_output, (
         "a day spoiled by itself is not the one spoiled at first"
     )
 
 
-def assert_spoiled(before, after, said):
+def assert_spoiled(before, after, truth):
     assert {d for d in DAYS if before[d] != after[d]} == {SPOILED_DAY}
     pairs = zip(sorted(before[SPOILED_DAY]), sorted(after[SPOILED_DAY]), strict=True)
-    changed = [(old, new) for old, new in pairs if old != new]
-    for old, new in changed:
+    changes = [(old, new) for old, new in pairs if old != new]
+    for old, new in changes:
         assert new == [*old[:5], f"-{old[5]}", *old[6:]], "more than the sign changed"
-    assert said["days"][str(SPOILED_DAY)]["spoiled"] == said["totals"]["spoiled"] == len(changed)
-    for day, counts in counted(after).items():
+    assert truth["days"][str(SPOILED_DAY)]["spoiled"] == truth["totals"]["spoiled"] == len(changes)
+    for day, counts in count_lines(after).items():
         for name in ("rows", "plays", "duplicates", "late"):
-            assert said["days"][day][name] == counts[name], f"{name} of {day}"
-    times = Counter(fields[0] for rows in before.values() for fields in rows)
-    single = [f for f in before[SPOILED_DAY] if breakage(f) is None and times[f[0]] == 1]
-    assert len(changed) / len(single) == pytest.approx(0.4, abs=0.06)
+            assert truth["days"][day][name] == counts[name], f"{name} of {day}"
+    occurrences = Counter(fields[0] for rows in before.values() for fields in rows)
+    single = [f for f in before[SPOILED_DAY] if find_corruption(f) is None and occurrences[f[0]] == 1]
+    assert len(changes) / len(single) == pytest.approx(0.4, abs=0.06)
 
 
-def test_one_day_is_made_of_all_sessions_that_can_reach_it(spark):
+def test_session_days_are_all_that_can_reach_the_only_day(spark):
     """The longest way: a late play after midnight, and its duplicate a day later still."""
     world = World(users=200, days=12, late=1.0, duplicates=1.0)
     plays = listening.generate_plays(world, spark.range(world.users)).where("not is_bot").persist()
-    arrived = deliver(world, plays).select("play", "delivered").join(plays, "play")
-    lags = {(row.delivered - world.day(row.session_day)).days for row in arrived.collect()}
+    deliveries = deliver(world, plays).select("play", "delivered").join(plays, "play")
+    lags = {(row.delivered - world.day(row.session_day)).days for row in deliveries.collect()}
     plays.unpersist()
     request = GenerationRequest(world, out="", bug=None, only_day=world.day(8), files_per_day=1)
     assert session_days(request) == range(8 - max(lags), 9 - min(lags)), lags
 
 
-def test_the_source_file_names_the_columns_of_the_files(out):
+def test_generate_plays_writes_a_source_file_with_the_columns_of_the_files(out):
     source = load_source(str(out / "source.toml"))
     for table, columns in (("plays/*", source.plays), ("tracks", source.tracks)):
         header = next(out.glob(f"{table}/*.csv")).read_text().splitlines()[0].split(",")
@@ -213,7 +213,7 @@ def test_the_source_file_names_the_columns_of_the_files(out):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "complaint"),
+    ("arguments", "message"),
     [
         (["--users", "0", "--late", "2"], "users is 0, must be 1 to 1,000,000,000; late is 2.0"),
         (
@@ -226,14 +226,14 @@ def test_the_source_file_names_the_columns_of_the_files(out):
         (["--files-per-day", "0"], "files-per-day is 0"),
     ],
 )
-def test_wrong_arguments_get_one_clear_line(tmp_path, arguments, complaint):
-    with pytest.raises(WrongUsage) as error:
+def test_generate_plays_refuses_wrong_arguments_in_one_line(tmp_path, arguments, message):
+    with pytest.raises(WrongUsage) as refusal:
         main(["--out", str(tmp_path), *arguments])
-    assert complaint in str(error.value)
-    assert len(str(error.value).splitlines()) == 1
+    assert message in str(refusal.value)
+    assert len(str(refusal.value).splitlines()) == 1
     assert not any(tmp_path.iterdir()), "something was written"
 
 
-def test_a_day_of_another_world_is_not_mixed_in(out):
+def test_generate_plays_refuses_an_only_day_of_another_world(out):
     with pytest.raises(WrongUsage, match="seed was 1, is 2"):
         main(["--out", str(out), *SETTINGS, "--seed", "2", "--only-day", str(SPOILED_DAY)])

@@ -78,12 +78,12 @@ def ingest(tmp_path, source, *inputs):
     )
 
 
-def table(tmp_path, name):
+def read_table(tmp_path, name):
     """All rows at the newest version; in no release yet."""
     import pyarrow.dataset as pads
 
-    found = Warehouse(str(tmp_path / "root")).table(name)
-    return [] if found is None else pads.dataset(found.file_uris()).to_table().to_pylist()
+    delta_table = Warehouse(str(tmp_path / "root")).table(name)
+    return [] if delta_table is None else pads.dataset(delta_table.file_uris()).to_table().to_pylist()
 
 
 def write(tmp_path, lines, name="plays.csv", line_end="\n", encoding="utf-8"):
@@ -92,30 +92,30 @@ def write(tmp_path, lines, name="plays.csv", line_end="\n", encoding="utf-8"):
     return path
 
 
-def test_too_many_rejects_refuse_the_plays_and_the_rejects_can_be_looked_at(spark, tmp_path, source):
-    with pytest.raises(Refused, match="rejected_share") as refused:
+def test_ingest_plays_refuses_too_many_rejects_and_still_publishes_the_rejects(spark, tmp_path, source):
+    with pytest.raises(Refused, match="rejected_share") as refusal:
         ingest(tmp_path, source(), write(tmp_path, [HEADER, *GOOD, *BAD]))
-    assert refused.value.exit_code == 3
-    assert table(tmp_path, "plays") == [], "a refused batch shows"
-    assert {row["raw"]: row["reasons"] for row in table(tmp_path, "rejected_plays")} == BAD
-    where = f"The 14 rejected rows are published in {tmp_path}/root/tables/rejected_plays"
-    assert where in str(refused.value)
+    assert refusal.value.exit_code == 3
+    assert read_table(tmp_path, "plays") == [], "a refused batch shows"
+    assert {row["raw"]: row["reasons"] for row in read_table(tmp_path, "rejected_plays")} == BAD
+    note = f"The 14 rejected rows are published in {tmp_path}/root/tables/rejected_plays"
+    assert note in str(refusal.value)
     with pytest.raises(Refused):
         ingest(tmp_path, source(), write(tmp_path, [HEADER, *GOOD, *BAD]))
-    assert len(table(tmp_path, "rejected_plays")) == len(BAD), "a second try doubles the rejects"
+    assert len(read_table(tmp_path, "rejected_plays")) == len(BAD), "a second try doubles the rejects"
 
 
-def test_the_counts_add_up_and_every_reject_keeps_text_and_reasons(spark, tmp_path, source, capsys):
-    many = [f"m{n},u{n},t1,2026-10-02T10:00:00Z,1,1" for n in range(300)]
-    lines = [HEADER, *GOOD, *FINE, *many, *BAD, GOOD[0], GOOD[0], GOOD[5]]
+def test_ingest_plays_counts_every_row_and_keeps_text_and_reasons_of_rejects(spark, tmp_path, source, capsys):
+    more_lines = [f"m{n},u{n},t1,2026-10-02T10:00:00Z,1,1" for n in range(300)]
+    lines = [HEADER, *GOOD, *FINE, *more_lines, *BAD, GOOD[0], GOOD[0], GOOD[5]]
     path = write(tmp_path, lines)
     assert ingest(tmp_path, source(), path) == 0
-    said = capsys.readouterr().out
-    assert "520 rows read = 503 new plays + 3 duplicates + 14 rejected" in said
-    rejected = {row["raw"]: row for row in table(tmp_path, "rejected_plays")}
-    assert {raw: row["reasons"] for raw, row in rejected.items()} == BAD
-    assert {row["file"] for row in rejected.values()} == {"plays.csv"}
-    plays = {row["play_id"]: row for row in table(tmp_path, "plays")}
+    output = capsys.readouterr().out
+    assert "520 rows read = 503 new plays + 3 duplicates + 14 rejected" in output
+    rejects = {row["raw"]: row for row in read_table(tmp_path, "rejected_plays")}
+    assert {raw: row["reasons"] for raw, row in rejects.items()} == BAD
+    assert {row["file"] for row in rejects.values()} == {"plays.csv"}
+    plays = {row["play_id"]: row for row in read_table(tmp_path, "plays")}
     assert len(plays) == 503
     assert plays["p7"]["played_at"] == datetime(2026, 10, 8, 10, 0, 7, 500_000, UTC)
     assert (plays["p7"]["ms_played"], plays["g3"]["ms_played"]) == (7000, None)
@@ -128,7 +128,7 @@ def test_the_counts_add_up_and_every_reject_keeps_text_and_reasons(spark, tmp_pa
     assert Warehouse(str(tmp_path / "root")).state("plays") == before
 
 
-def test_a_line_end_in_quotes_another_encoding_and_headers_in_another_order(spark, tmp_path, source):
+def test_ingest_plays_reads_quoted_line_ends_other_encodings_and_reordered_headers(spark, tmp_path, source):
     one = write(tmp_path, [HEADER, 'p1,"Zoë\rB",t1,2026-10-01T10:00:00Z,1,1'], "one.csv", "\r", "mac_roman")
     two = write(
         tmp_path, ["what,who,at,id", "t2,Jürgen,2026-10-01T11:00:00Z,p2"], "two.csv", "\r", "mac_roman"
@@ -136,32 +136,32 @@ def test_a_line_end_in_quotes_another_encoding_and_headers_in_another_order(spar
     columns = MAP.replace('"ms"', '"1"').replace('"length"', '"2"')
     settings = 'encoding = "mac_roman"\nline_end = "\\r"\nmultiline = true\n'
     assert ingest(tmp_path, source(settings, columns), one, two) == 0
-    found = {row["play_id"]: (row["user_id"], row["track_id"]) for row in table(tmp_path, "plays")}
-    assert found == {"p1": ("Zoë\rB", "t1"), "p2": ("Jürgen", "t2")}
+    plays = {row["play_id"]: (row["user_id"], row["track_id"]) for row in read_table(tmp_path, "plays")}
+    assert plays == {"p1": ("Zoë\rB", "t1"), "p2": ("Jürgen", "t2")}
 
 
-def test_json_lines_and_parquet_give_the_same_plays(spark, tmp_path, source):
+def test_ingest_plays_reads_the_same_plays_from_json_lines_and_parquet(spark, tmp_path, source):
     rows = [dict(zip(HEADER.split(","), line.split(","), strict=True)) for line in GOOD]
     lines = write(tmp_path, [json.dumps(row) for row in rows], "plays.jsonl")
     assert ingest(tmp_path, source('format = "json"\n'), lines) == 0
-    wanted = sorted(table(tmp_path, "plays"), key=str)
+    expected = sorted(read_table(tmp_path, "plays"), key=str)
     pq.write_table(pa.Table.from_pylist(rows), tmp_path / "plays.parquet")
     other = tmp_path / "other"
     other.mkdir()
     assert ingest(other, source('format = "parquet"\n'), tmp_path / "plays.parquet") == 0
-    assert sorted(table(other, "plays"), key=str) == wanted != []
+    assert sorted(read_table(other, "plays"), key=str) == expected != []
 
 
-def test_broken_json_is_a_reject_with_its_text(spark, tmp_path, source):
+def test_ingest_plays_rejects_broken_json_with_its_text(spark, tmp_path, source):
     rows = [dict(zip(HEADER.split(","), line.split(","), strict=True)) for line in GOOD]
     lines = write(tmp_path, [*map(json.dumps, rows), '{"id": "x"'], "plays.jsonl")
     assert ingest(tmp_path, source('format = "json"\n'), lines) == 0
-    assert [(row["raw"], row["reasons"]) for row in table(tmp_path, "rejected_plays")] == [
+    assert [(row["raw"], row["reasons"]) for row in read_table(tmp_path, "rejected_plays")] == [
         ('{"id": "x"', ["the line is broken"])
     ]
 
 
-def test_ready_made_sessions_keep_their_order(spark, tmp_path, source):
+def test_ingest_plays_keeps_the_order_of_ready_made_sessions(spark, tmp_path, source):
     path = tmp_path / "sessions.txt.gz"
     path.write_bytes(gzip.compress(b"1 2 3\n4 5\n"))
     columns = """
@@ -172,37 +172,37 @@ track_id = "item"
 played_at = "timestamp_seconds(1788220800 + line * 20 + position * 180)"
 """
     assert ingest(tmp_path, source('format = "sessions"\nseparator = " "\n', columns), path) == 0
-    plays = sorted(table(tmp_path, "plays"), key=lambda row: (row["user_id"], row["played_at"]))
+    plays = sorted(read_table(tmp_path, "plays"), key=lambda row: (row["user_id"], row["played_at"]))
     assert [(p["user_id"], p["source_session_id"], p["track_id"]) for p in plays] == [
         ("s0", "s0", "1"), ("s0", "s0", "2"), ("s0", "s0", "3"), ("s1", "s1", "4"), ("s1", "s1", "5"),
     ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
-    ("text", "named"),
+    ("text", "message"),
     [
         ('nam = "x"', "name is missing; nam is unknown, must be one of name, format, "),
         ('name = "x"\nformat = "xml"', "format is 'xml', must be csv or json"),
         ("name = ", "source.toml"),
     ],
 )
-def test_a_wrong_source_is_named(tmp_path, text, named):
+def test_load_source_refuses_a_wrong_source(tmp_path, text, message):
     (tmp_path / "source.toml").write_text(text)
-    with pytest.raises(WrongUsage, match=named):
+    with pytest.raises(WrongUsage, match=message):
         load_source(str(tmp_path / "source.toml"))
 
 
-def test_a_column_that_plays_does_not_have_is_named(tmp_path, source):
+def test_ingest_plays_refuses_a_column_that_plays_does_not_have(tmp_path, source):
     with pytest.raises(WrongUsage, match="no column usr_id"):
         ingest(tmp_path, source(columns='[plays]\nusr_id = "who"\n'), tmp_path)
 
 
-def test_an_expression_over_a_column_that_the_file_lacks_is_one_clear_error(spark, tmp_path, source):
+def test_ingest_plays_refuses_an_expression_over_a_column_that_the_file_lacks(spark, tmp_path, source):
     with pytest.raises(JobError, match=r"user_id.*listener"):
         ingest(tmp_path, source(columns=MAP.replace('"who"', '"listener"')), write(tmp_path, [HEADER, *GOOD]))
 
 
-def test_no_input_is_said(spark, tmp_path, source):
+def test_ingest_plays_refuses_an_input_that_does_not_exist(spark, tmp_path, source):
     with pytest.raises(JobError, match="nowhere"):
         ingest(tmp_path, source(), tmp_path / "nowhere")
 
@@ -211,10 +211,10 @@ TRIPLEJ = Path(__file__).parents[3] / "shared" / "data" / "triplej"
 
 
 @pytest.mark.skipif(not TRIPLEJ.exists(), reason=f"the real triple j file is not at {TRIPLEJ}")
-def test_triple_j_reads_to_its_134_948_plays(spark, tmp_path, capsys):
+def test_ingest_plays_reads_the_134_948_plays_of_triple_j(spark, tmp_path, capsys):
     toml = Path(__file__).parents[2] / "deploy" / "sources" / "triplej.toml"
     assert ingest(tmp_path, str(toml), TRIPLEJ) == 0
-    said = capsys.readouterr().out
-    assert "134,950 rows read = 134,948 new plays + 0 duplicates + 2 rejected" in said
+    output = capsys.readouterr().out
+    assert "134,950 rows read = 134,948 new plays + 0 duplicates + 2 rejected" in output
     assert Warehouse(str(tmp_path / "root")).state("plays").rows == 134_948
     assert segue.releases(tmp_path / "root") == []

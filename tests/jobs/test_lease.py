@@ -37,31 +37,35 @@ def holder(tmp_path):
         process.kill()
 
 
-def waiting(tmp_path, said, entered, patience_s=60):
-    def work():
-        with lease(Warehouse(str(tmp_path)), "plays", "mine", said.append, patience_s):
-            entered.set()
+def start_waiting(tmp_path, messages, entry, patience_s=60):
+    def wait():
+        with lease(Warehouse(str(tmp_path)), "plays", "mine", messages.append, patience_s):
+            entry.set()
 
-    thread = threading.Thread(target=work)
+    thread = threading.Thread(target=wait)
     thread.start()
     return thread
 
 
 @pytest.mark.parametrize("end", ["its input ends", "it is killed"])
-def test_who_comes_second_waits_and_goes_on_when_the_first_is_gone(tmp_path, holder, end):
-    said, entered = [], threading.Event()
-    thread = waiting(tmp_path, said, entered)
-    assert not entered.wait(1), "two held one table at once"
-    assert said == [said[0]] and "ingest-plays of run-1" in said[0] and str(holder.pid) in said[0]
+def test_lease_waits_until_its_holder_ends(tmp_path, holder, end):
+    messages, entry = [], threading.Event()
+    thread = start_waiting(tmp_path, messages, entry)
+    assert not entry.wait(1), "two held one table at once"
+    assert (
+        messages == [messages[0]]
+        and "ingest-plays of run-1" in messages[0]
+        and str(holder.pid) in messages[0]
+    )
     if end == "it is killed":
         os.kill(holder.pid, signal.SIGKILL)
     else:
         holder.stdin.close()
-    assert entered.wait(30), "the lease outlived its holder"
+    assert entry.wait(30), "the lease outlived its holder"
     thread.join()
 
 
-def test_patience_ends_with_the_holders_name(tmp_path, holder):
+def test_lease_gives_up_with_the_name_of_its_holder(tmp_path, holder):
     with (
         pytest.raises(JobError, match=r"ingest-plays of run-1.*nothing was changed"),
         lease(Warehouse(str(tmp_path)), "plays", "mine", lambda text: None, patience_s=0.3),
@@ -69,12 +73,12 @@ def test_patience_ends_with_the_holders_name(tmp_path, holder):
         pytest.fail("two held one table at once")
 
 
-def test_other_tables_are_free(tmp_path, holder):
+def test_lease_of_another_table_is_free(tmp_path, holder):
     with lease(Warehouse(str(tmp_path)), "sessions", "mine", print, patience_s=0):
         pass
 
 
-def test_a_root_that_cannot_be_written_to_says_so(tmp_path):
+def test_lease_raises_for_a_root_that_cannot_be_written_to(tmp_path):
     (tmp_path / "tables").write_text("a file where a folder should be")
     with (
         pytest.raises(JobError, match="cannot be written to"),

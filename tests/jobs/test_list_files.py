@@ -23,29 +23,29 @@ def folder(tmp_path):
     return tmp_path / "in put"
 
 
-def no_session():
+def fail_to_open_a_session():
     raise AssertionError("a session was opened to list files of this machine")
 
 
-def test_what_is_listed_here_is_what_spark_lists(spark, folder):
+def test_list_files_agrees_with_spark(spark, folder):
     pattern = str(folder)[:-1] + "?"  # no file of this name: so Spark has to look
     expected = list_files([pattern], lambda: spark)
-    assert list_files([str(folder)], no_session) == expected
+    assert list_files([str(folder)], fail_to_open_a_session) == expected
     assert [each.path.removeprefix(f"file:{folder}/") for each in expected] == sorted(
         name for name in NAMES if "hidden" not in name and "COPYING" not in name
     )
 
 
-def test_a_file_that_two_inputs_name_is_there_once(folder):
-    files = list_files([str(folder / "a.csv"), str(folder), str(folder / "b")], no_session)
+def test_list_files_lists_a_file_of_two_inputs_once(folder):
+    files = list_files([str(folder / "a.csv"), str(folder), str(folder / "b")], fail_to_open_a_session)
     assert len(files) == len({each.path for each in files}) == 6
 
 
-def test_a_relative_path_is_of_the_working_folder(folder, monkeypatch):
+def test_list_files_resolves_a_relative_path_against_the_working_folder(folder, monkeypatch):
     monkeypatch.chdir(folder)
-    assert [each.path for each in list_files(["a.csv"], no_session)] == [f"file:{folder}/a.csv"]
+    assert [each.path for each in list_files(["a.csv"], fail_to_open_a_session)] == [f"file:{folder}/a.csv"]
 
 
-def test_an_input_without_files_is_refused(folder):
+def test_list_files_refuses_an_input_without_files(folder):
     with pytest.raises(JobError, match=r"empty\.csv holds no file with anything in it"):
-        list_files([str(folder / "empty.csv")], no_session)
+        list_files([str(folder / "empty.csv")], fail_to_open_a_session)

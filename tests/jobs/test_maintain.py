@@ -46,7 +46,7 @@ def job(spark, root):
 
 
 @pytest.fixture
-def laid(root):
+def laid_job(root):
     return lambda: LaidJob("test", root, "run-test", say=lambda text: None)
 
 
@@ -65,7 +65,7 @@ def publish(job, days=range(3), **overrides):
     return job.publish(batch, sessions(days, **overrides))
 
 
-def crowded(job):
+def publish_many_files(job):
     """Published as by a cluster that shuffles finely: many files a day."""
     batch = replace(job.batch("sessions", DAYS[:3]), files_per_day=5)
     job.publish(batch, sessions())
@@ -76,95 +76,95 @@ def list_data_files(job):
     return job.warehouse.table("sessions").file_uris()
 
 
-def released(root, day=DAYS[0]):
+def release_sessions(root, day=DAYS[0]):
     state = Warehouse(root).state("sessions")
     return append_release(
         root, day, {"sessions": TableVersion(state.version, state.rows, state.content_hash)}
     )
 
 
-def rows_of(root, release=None):
+def read_rows(root, release=None):
     rows = [row for batch in segue.open(root, release).scan("sessions") for row in batch.to_pylist()]
     return sorted(rows, key=lambda row: row["play_id"])
 
 
-def files_on_disk(root):
+def list_files_on_disk(root):
     return {path for path in Path(root, "tables").rglob("*.parquet") if "_delta_log" not in path.parts}
 
 
-def maintained(root, *arguments):
+def run_maintain(root, *arguments):
     assert maintain.main(["--root", root, "--run-id", "run-maintain", *arguments]) == 0
 
 
-def test_small_files_are_joined_and_no_row_changes(job, laid, root):
-    crowded(laid())
-    made = job()
-    before, state = made.read("sessions").toArrow().sort_by("play_id"), job().warehouse.state("sessions")
-    maintained(root)
+def test_maintain_joins_small_files_and_changes_no_row(job, laid_job, root):
+    publish_many_files(laid_job())
+    reader = job()
+    before, state = reader.read("sessions").toArrow().sort_by("play_id"), job().warehouse.state("sessions")
+    run_maintain(root)
     after = job().warehouse.state("sessions")
-    assert len(list_data_files(made)) == 3
+    assert len(list_data_files(reader)) == 3
     assert job().read("sessions").toArrow().sort_by("play_id") == before, (
         "a row changed, or its available_at did"
     )
     assert (after.version, after.day_states) == (state.version + 1, state.day_states)
-    maintained(root)
+    run_maintain(root)
     assert job().warehouse.state("sessions").version == after.version, "maintenance twice added a version"
     assert after.cumulative_fingerprints() == state.cumulative_fingerprints(), "joining files made days stale"
 
 
-def test_rows_from_before_a_column_are_joined_without_a_value(job, laid, root, monkeypatch):
-    crowded(laid())
+def test_maintain_joins_rows_from_before_a_column_with_nulls(job, laid_job, root, monkeypatch):
+    publish_many_files(laid_job())
     mood = Column("mood", "string", "how the listener felt", nullable=False)
     monkeypatch.setitem(CONTRACTS, "sessions", replace(SESSIONS, columns=(*SESSIONS.columns, mood)))
-    laid().warehouse.add_missing_columns(CONTRACTS["sessions"])
+    laid_job().warehouse.add_missing_columns(CONTRACTS["sessions"])
     assert maintain.main(["--root", root]) == 0
-    assert len(list_data_files(laid())) == 3, "they are as many as before: nothing was joined"
-    rows = storage.Snapshot.at(laid().warehouse.table_path("sessions"), None)
+    assert len(list_data_files(laid_job())) == 3, "they are as many as before: nothing was joined"
+    rows = storage.Snapshot.at(laid_job().warehouse.table_path("sessions"), None)
     assert rows.read(rows.files, ["mood"])["mood"].to_pylist() == [None] * 15
 
 
-def test_a_dry_run_says_what_it_would_do_and_does_nothing(laid, root, capsys):
-    crowded(laid())
-    version, files = laid().warehouse.state("sessions").version, files_on_disk(root)
-    maintained(root, "--dry-run")
+def test_maintain_dry_run_reports_its_plan_and_changes_nothing(laid_job, root, capsys):
+    publish_many_files(laid_job())
+    version, files = laid_job().warehouse.state("sessions").version, list_files_on_disk(root)
+    run_maintain(root, "--dry-run")
     assert "would have" in capsys.readouterr().out
-    assert (laid().warehouse.state("sessions").version, files_on_disk(root)) == (version, files)
+    assert (laid_job().warehouse.state("sessions").version, list_files_on_disk(root)) == (version, files)
 
 
-def test_what_a_living_release_holds_stays_and_the_rest_goes_in_time(laid, root):
-    publish(laid())
-    first, rows = released(root), rows_of(root)
-    publish(laid(), track_id="t2")
-    second = released(root)
+def test_vacuum_keeps_files_of_living_releases_and_removes_the_rest_in_time(laid_job, root):
+    publish(laid_job())
+    first, rows = release_sessions(root), read_rows(root)
+    publish(laid_job(), track_id="t2")
+    second = release_sessions(root)
     warehouse = Warehouse(root)
     vacuum(warehouse, warehouse.table("sessions"), "sessions", NOW)
-    assert rows_of(root, first.release_id) == rows, "vacuum took files that a living release names"
-    before = files_on_disk(root)
+    assert read_rows(root, first.release_id) == rows, "vacuum took files that a living release names"
+    before = list_files_on_disk(root)
     vacuum(warehouse, warehouse.table("sessions"), "sessions", LATER)
-    assert len(files_on_disk(root)) == len(before) - 3, "what only a dead release held was not removed"
-    assert {row["track_id"] for row in rows_of(root, second.release_id)} == {"t2"}
+    assert len(list_files_on_disk(root)) == len(before) - 3, "what only a dead release held was not removed"
+    assert {row["track_id"] for row in read_rows(root, second.release_id)} == {"t2"}
     with pytest.raises(SegueError, match="lost files"):
-        rows_of(root, first.release_id)
+        read_rows(root, first.release_id)
     with pytest.raises(SegueError, match="lost files"):
         rollback(root, first.release_id)
 
 
-def test_a_rollback_keeps_old_files_alive(laid, root):
-    publish(laid())
-    first, rows = released(root), rows_of(root)
-    publish(laid(), track_id="t2")
-    released(root)
+def test_vacuum_keeps_old_files_that_a_rollback_serves(laid_job, root):
+    publish(laid_job())
+    first, rows = release_sessions(root), read_rows(root)
+    publish(laid_job(), track_id="t2")
+    release_sessions(root)
     rollback(root, first.release_id)
     warehouse = Warehouse(root)
     vacuum(warehouse, warehouse.table("sessions"), "sessions", LATER)
-    assert rows_of(root) == rows, "the newest release has no end, but its files went"
+    assert read_rows(root) == rows, "the newest release has no end, but its files went"
 
 
-def test_a_release_past_its_life_is_refused_and_never_served_half(laid, root, monkeypatch):
-    publish(laid())
-    first = released(root)
-    publish(laid(), track_id="t2")
-    second = released(root)
+def test_open_refuses_a_release_past_its_life(laid_job, root, monkeypatch):
+    publish(laid_job())
+    first = release_sessions(root)
+    publish(laid_job(), track_id="t2")
+    second = release_sessions(root)
     monkeypatch.setattr(
         segue.open.__globals__["open_release"].__globals__["select_unexpired"], "__defaults__", (LATER,)
     )
@@ -173,30 +173,32 @@ def test_a_release_past_its_life_is_refused_and_never_served_half(laid, root, mo
     assert segue.open(root).release == second.release_id, "the newest release has no end"
 
 
-def test_refused_and_abandoned_batches_are_swept_after_days_and_not_before(laid, root):
-    publish(laid())
-    wrong, abandoned = laid(), laid()
-    wrong.verdict = REFUSED
+def test_vacuum_removes_refused_and_abandoned_batches_only_after_days(laid_job, root):
+    publish(laid_job())
+    refused_job, abandoned_job = laid_job(), laid_job()
+    refused_job.verdict = REFUSED
     with pytest.raises(Refused):
-        publish(wrong, completion=1.5)
-    staged = abandoned.stage(abandoned.batch("sessions", DAYS[:1], parameters={"n": 1}), sessions([0]))
+        publish(refused_job, completion=1.5)
+    staged = abandoned_job.stage(
+        abandoned_job.batch("sessions", DAYS[:1], parameters={"n": 1}), sessions([0])
+    )
     warehouse, table = Warehouse(root), Warehouse(root).table("sessions")
     assert len(warehouse.batches("sessions")) == 3
     assert vacuum(warehouse, table, "sessions", NOW + timedelta(days=2)).batches == []
-    freed = vacuum(warehouse, table, "sessions", NOW + timedelta(days=5))
-    assert len(freed.batches) == 2 and len(warehouse.batches("sessions")) == 1
-    maintain._record_abandoned(laid(), "sessions", freed.batches)
+    result = vacuum(warehouse, table, "sessions", NOW + timedelta(days=5))
+    assert len(result.batches) == 2 and len(warehouse.batches("sessions")) == 1
+    maintain._record_abandoned(laid_job(), "sessions", result.batches)
     assert staged.batch.id in list_recorded_batches(warehouse, "sessions"), "an attempt left no record"
-    released(root)
-    assert len(rows_of(root)) == 15
+    release_sessions(root)
+    assert len(read_rows(root)) == 15
 
 
-def test_old_log_entries_go_and_every_version_that_is_needed_can_be_read(job, laid, root):
-    publish(laid())
-    first, rows = released(root), rows_of(root)
+def test_clean_log_removes_old_entries_and_keeps_every_version_that_is_needed(job, laid_job, root):
+    publish(laid_job())
+    first, rows = release_sessions(root), read_rows(root)
     for _ in range(11):
-        mark_erased(laid(), Warehouse(root).table("sessions"), "sessions")
-    maintained(root)
+        mark_erased(laid_job(), Warehouse(root).table("sessions"), "sessions")
+    run_maintain(root)
     path = job().warehouse.table_path("sessions")
     log = set(Path(path, "_delta_log").glob("*.json"))
     version = DeltaTable(path).version()
@@ -205,33 +207,33 @@ def test_old_log_entries_go_and_every_version_that_is_needed_can_be_read(job, la
     assert clean_log(Warehouse(root), "sessions", much_later) == 0, (
         "the newest release still names an old version"
     )
-    assert rows_of(root, first.release_id) == rows
-    released(root)
+    assert read_rows(root, first.release_id) == rows
+    release_sessions(root)
     assert clean_log(Warehouse(root), "sessions", much_later) >= version
     assert len(set(Path(path, "_delta_log").glob("*.json"))) < len(log)
     state = job().warehouse.state("sessions")
     assert (state.version, state.rows) == (version, 15), "the state went with the log"
     assert job().read("sessions").count() == 15
-    assert publish(laid(), [0], track_id="last").version == version + 1
+    assert publish(laid_job(), [0], track_id="last").version == version + 1
 
 
-def test_a_reader_who_began_before_maintenance_ends_after_it(job, laid, root):
-    crowded(laid())
-    released(root)
-    expected = rows_of(root)
-    reading = segue.open(root).scan("sessions")
-    seen = next(reading).to_pylist()
-    pinned = job().read("sessions")
-    maintained(root)
-    assert job().warehouse.state("sessions").version > pinned.sparkSession.range(1).count(), (
+def test_scan_that_began_before_maintain_completes_after_it(job, laid_job, root):
+    publish_many_files(laid_job())
+    release_sessions(root)
+    expected = read_rows(root)
+    batches = segue.open(root).scan("sessions")
+    first_rows = next(batches).to_pylist()
+    pinned_rows = job().read("sessions")
+    run_maintain(root)
+    assert job().warehouse.state("sessions").version > pinned_rows.sparkSession.range(1).count(), (
         "nothing was joined"
     )
-    rows = seen + [row for batch in reading for row in batch.to_pylist()]
+    rows = first_rows + [row for batch in batches for row in batch.to_pylist()]
     assert sorted(rows, key=lambda row: row["play_id"]) == expected
-    assert pinned.count() == len(expected)
+    assert pinned_rows.count() == len(expected)
 
 
-def test_a_training_that_was_cut_off_long_ago_is_swept(tmp_path, capsys):
+def test_maintain_removes_the_scratch_of_a_training_that_stopped_long_ago(tmp_path, capsys):
     old, young = (tmp_path / "scratch" / "track_embeddings" / name for name in ("old", "young"))
     for folder in (old, young):
         (folder / "progress").mkdir(parents=True)

@@ -10,7 +10,7 @@ from jobs.messages import LOG, log_to
 from jobs.publishing.warehouse import Warehouse
 
 
-def test_messages_go_to_the_screen_and_to_the_log_of_the_root(tmp_path, capsys):
+def test_say_writes_to_the_screen_and_to_the_log_of_the_root(tmp_path, capsys):
     first, second = (Job("a-step", str(tmp_path / name)) for name in ("one", "two"))
     second.say("done with 50% of it")
     LOG.error("what went wrong")
@@ -26,14 +26,14 @@ def test_messages_go_to_the_screen_and_to_the_log_of_the_root(tmp_path, capsys):
     assert len(LOG.handlers) == 2, "roots add up"
 
 
-def test_a_log_that_cannot_be_written_ends_nothing(tmp_path, capsys):
+def test_say_works_though_the_log_cannot_be_written(tmp_path, capsys):
     (tmp_path / "logs").write_text("a file where the folder should be")
     Job("a-step", str(tmp_path)).say("still here")
     out, err = capsys.readouterr()
     assert "still here" in out and not err
 
 
-def test_a_root_on_an_object_store_has_no_log(tmp_path):
+def test_log_to_adds_no_log_for_a_root_on_an_object_store(tmp_path):
     warehouse = Warehouse(str(tmp_path))
     warehouse.remote = True
     log_to(warehouse)

@@ -8,7 +8,7 @@ from jobs.publishing.state import DayState, TableState
 
 
 @pytest.mark.parametrize(
-    ("before", "found", "whole", "rows", "expected"),
+    ("before", "batch_columns", "replaces_all", "rows", "expected"),
     [
         (None, {"a", "b"}, False, 5, {"a", "b"}),  # the first batch
         ({"a", "b"}, {"b", "c"}, False, 5, {"b"}),
@@ -16,15 +16,17 @@ from jobs.publishing.state import DayState, TableState
         ({"a"}, {"b"}, True, 5, {"b"}),  # in the place of all there was
     ],
 )
-def test_a_column_stays_empty_while_no_batch_has_a_value(before, found, whole, rows, expected):
+def test_update_empty_columns_keeps_a_column_while_no_batch_has_a_value(
+    before, batch_columns, replaces_all, rows, expected
+):
     parts = {} if before is None else {None: DayState(3, 1, 1, "x")}
     state = TableState(1, parts, empty_columns=frozenset(before or ()))
-    after = state.update_empty_columns(rows, frozenset(found), whole)
+    after = state.update_empty_columns(rows, frozenset(batch_columns), replaces_all)
     assert after.empty_columns == expected
     assert TableState.loads(1, after.dumps()) == after
 
 
-def test_a_state_of_before_says_nothing_of_empty_columns():
-    saved = TableState(1, empty_columns=frozenset({"a"})).dumps()
-    del saved["empty_columns"]
-    assert TableState.loads(1, saved).empty_columns == frozenset()
+def test_loads_of_an_older_state_gives_no_empty_columns():
+    stored_state = TableState(1, empty_columns=frozenset({"a"})).dumps()
+    del stored_state["empty_columns"]
+    assert TableState.loads(1, stored_state).empty_columns == frozenset()

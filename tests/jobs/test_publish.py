@@ -33,48 +33,50 @@ def job(spark, tmp_path):
     return lambda: Job("test", str(tmp_path / "root"), "run-test", say=lambda text: None)
 
 
-def seen(job, table="sessions"):
+def read_plays(job, table="sessions"):
     rows = job().read(table).toArrow().to_pylist()
     return {row["play_id"]: row for row in rows}
 
 
 @pytest.mark.product_settings
-def test_what_is_published_is_what_was_given_available_at_the_instant_of_the_commit(spark, job):
+def test_publish_stores_the_given_rows_with_the_instant_of_the_commit(spark, job):
     before = datetime.now(UTC)
     outcome = publish(job(), sessions(spark), DAYS[:3])
     after = datetime.now(UTC)
-    rows = seen(job)
+    rows = read_plays(job)
     assert outcome.kind == "published"
-    given = {row["play_id"]: row for row in sessions(spark).toArrow().to_pylist()}
-    assert {k: {**row, "available_at": None} for k, row in rows.items()} == given
+    expected = {row["play_id"]: row for row in sessions(spark).toArrow().to_pylist()}
+    assert {k: {**row, "available_at": None} for k, row in rows.items()} == expected
     instants = {row["available_at"] for row in rows.values()}
     assert len(instants) == 1 and before <= instants.pop() <= after
 
 
-def test_the_log_says_what_the_table_holds(spark, job):
+def test_publish_writes_a_state_that_agrees_with_the_profile_of_the_table(spark, job):
     publish(job(), sessions(spark), DAYS[:3])
     state = job().warehouse.state("sessions")
-    profiled = profile(job().read("sessions"), SESSIONS)
+    table_profile = profile(job().read("sessions"), SESSIONS)
     assert {day: (p.rows, p.content_hash) for day, p in state.day_states.items()} == {
-        day: (p.rows, p.content_hash) for day, p in profiled.days.items()
+        day: (p.rows, p.content_hash) for day, p in table_profile.days.items()
     }
-    assert state.content_hash == profiled.content_hash
+    assert state.content_hash == table_profile.content_hash
 
 
-def test_a_staged_batch_is_seen_by_nobody(spark, job):
+def test_stage_is_invisible_to_readers_until_the_commit(spark, job):
     publish(job(), sessions(spark), DAYS[:3])
-    other = job()
+    other_job = job()
     staged = stage(
-        other, other.batch("sessions", DAYS[:3], parameters={"again": 1}), sessions(spark, track_id="t2")
+        other_job,
+        other_job.batch("sessions", DAYS[:3], parameters={"again": 1}),
+        sessions(spark, track_id="t2"),
     )
     assert Path(staged.path).is_dir()
-    assert {row["track_id"] for row in seen(job).values()} == {"t1"}
-    commit(other, staged)
-    assert {row["track_id"] for row in seen(job).values()} == {"t2"}
+    assert {row["track_id"] for row in read_plays(job).values()} == {"t1"}
+    commit(other_job, staged)
+    assert {row["track_id"] for row in read_plays(job).values()} == {"t2"}
     assert not Path(staged.path, "_delta_log").exists(), "the staged log would be read as a table of its own"
 
 
-def test_the_same_again_adds_no_version(spark, job):
+def test_publish_of_the_same_rows_adds_no_version(spark, job):
     first = publish(job(), sessions(spark), DAYS[:3])
     assert publish(job(), sessions(spark), DAYS[:3]).kind == "unchanged"
     # made by other parameters, but the same rows: audited, and then found to be there
@@ -84,35 +86,35 @@ def test_the_same_again_adds_no_version(spark, job):
     assert len(folders) == 1, f"the unchanged batch left files behind: {folders}"
 
 
-def test_a_batch_replaces_its_days_and_no_other(spark, job):
+def test_publish_replaces_the_days_of_the_batch_and_no_other(spark, job):
     publish(job(), sessions(spark), DAYS[:3])
-    before = seen(job)
+    before = read_plays(job)
     publish(job(), sessions(spark, days=[1], track_id="t9"), DAYS[1:2])
-    after = seen(job)
+    after = read_plays(job)
     assert {k: after[k] for k in after if after[k]["ds"] != DAYS[1]} == {
         k: before[k] for k in before if before[k]["ds"] != DAYS[1]
     }
     assert {row["track_id"] for row in after.values() if row["ds"] == DAYS[1]} == {"t9"}
 
 
-def test_an_older_batch_that_was_replaced_can_come_back(spark, job):
+def test_publish_accepts_an_older_batch_that_was_replaced(spark, job):
     publish(job(), sessions(spark, [0]), DAYS[:1], code="old")
     publish(job(), sessions(spark, [0], track_id="t2"), DAYS[:1], code="new")
     assert publish(job(), sessions(spark, [0]), DAYS[:1], code="old").kind == "published"
-    assert {row["track_id"] for row in seen(job).values()} == {"t1"}
+    assert {row["track_id"] for row in read_plays(job).values()} == {"t1"}
 
 
-def test_a_refused_batch_changes_nothing_and_says_why(spark, job):
+def test_publish_refuses_a_batch_that_fails_a_critical_expectation(spark, job):
     publish(job(), sessions(spark), DAYS[:3])
-    before, version = seen(job), job().warehouse.state("sessions").version
-    with pytest.raises(Refused, match="completion") as refused:
+    before, version = read_plays(job), job().warehouse.state("sessions").version
+    with pytest.raises(Refused, match="completion") as refusal:
         publish(job(), sessions(spark, completion=1.5), DAYS[:3], code="wrong")
-    assert refused.value.exit_code == 3
-    assert "1.5" in str(refused.value), "the refusal does not say what was observed"
-    assert (seen(job), job().warehouse.table("sessions").version()) == (before, version)
+    assert refusal.value.exit_code == 3
+    assert "1.5" in str(refusal.value), "the refusal does not say what was observed"
+    assert (read_plays(job), job().warehouse.table("sessions").version()) == (before, version)
 
 
-def test_every_attempt_is_recorded(spark, job):
+def test_publish_records_every_attempt(spark, job):
     publish(job(), sessions(spark), DAYS[:3])
     publish(job(), sessions(spark), DAYS[:3], other=1)
     with pytest.raises(Refused):
@@ -120,97 +122,94 @@ def test_every_attempt_is_recorded(spark, job):
     results = read_results(job().warehouse, "run-test")
     outcomes = {row["attempt_id"]: row["outcome"] for row in results}
     assert sorted(outcomes.values()) == ["passed", "published", "refused"]
-    broken = [row for row in results if not row["success"] and row["severity"] == "critical"]
-    assert [(row["outcome"], row["column"]) for row in broken] == [("refused", "completion")]
+    failures = [row for row in results if not row["success"] and row["severity"] == "critical"]
+    assert [(row["outcome"], row["column"]) for row in failures] == [("refused", "completion")]
 
 
-def test_rows_outside_the_days_of_the_batch_are_refused(spark, job):
+def test_publish_refuses_rows_outside_the_days_of_the_batch(spark, job):
     with pytest.raises(JobError, match="2026-10-03"):
         publish(job(), sessions(spark), DAYS[:2])
 
 
-def test_duplicate_keys_are_refused(spark, job):
+def test_publish_refuses_duplicate_keys(spark, job):
     with pytest.raises(Refused, match="duplicate_keys"):
         publish(job(), sessions(spark).unionAll(sessions(spark)), DAYS[:3])
 
 
 def lose_the_first_swap(monkeypatch, meanwhile):
     """Lets `meanwhile` commit after the publisher has looked at the table, and before it commits."""
-    swap, lost = protocol.swap, []
+    swap, losses = protocol.swap, []
 
-    def late(table, change):
-        if not lost:
-            lost.append(True)
+    def swap_late(table, change):
+        if not losses:
+            losses.append(True)
             meanwhile()
         return swap(table, change)
 
-    monkeypatch.setattr(protocol, "swap", late)
-    return lost
+    monkeypatch.setattr(protocol, "swap", swap_late)
+    return losses
 
 
-def test_who_loses_the_swap_looks_again_and_both_batches_are_there(spark, job, monkeypatch):
+def test_commit_that_loses_the_swap_is_repeated_and_keeps_both_batches(spark, job, monkeypatch):
     publish(job(), sessions(spark, [0]), DAYS[:1])
     slow, fast = job(), job()
     staged = stage(slow, slow.batch("sessions", DAYS[1:2]), sessions(spark, [1]))
     other = stage(fast, fast.batch("sessions", DAYS[2:3]), sessions(spark, [2]))
     note = {"run": "other"}
-    lost = lose_the_first_swap(monkeypatch, lambda: protocol.commit(fast.warehouse, other, note))
+    losses = lose_the_first_swap(monkeypatch, lambda: protocol.commit(fast.warehouse, other, note))
     commit(slow, staged)
-    assert lost, "nobody lost a swap: the test shows nothing"
-    assert {row["ds"] for row in seen(job).values()} == set(DAYS[:3])
+    assert losses, "nobody lost a swap: the test shows nothing"
+    assert {row["ds"] for row in read_plays(job).values()} == set(DAYS[:3])
     assert job().warehouse.state("sessions").days == DAYS[:3], "the state in the log lost the other's day"
 
 
-def test_an_append_that_loses_the_swap_is_not_repeated_blindly(spark, job, monkeypatch):
-    def staged(a_job, play_id):
-        rows = frame(spark, [play(play_id=play_id, played_at=NOON)], PLAYS)
-        measures = {"rejected_share": 0.0, "duplicate_share": 0.0}
-        return stage(a_job, a_job.batch("plays", appends=True, parameters={"id": play_id}), rows, measures)
+def stage_play(spark, a_job, mark, **overrides):
+    """A batch of one play; by another `mark`, it is another batch."""
+    rows = frame(spark, [play(played_at=NOON, **overrides)], PLAYS)
+    measures = {"rejected_share": 0.0, "duplicate_share": 0.0}
+    return stage(a_job, a_job.batch("plays", appends=True, parameters={"id": mark}), rows, measures)
 
+
+def test_commit_of_an_append_that_loses_the_swap_is_not_repeated(spark, job, monkeypatch):
     slow, fast = job(), job()
-    mine, other = staged(slow, "p1"), staged(fast, "p2")
-    lost = lose_the_first_swap(monkeypatch, lambda: protocol.commit(fast.warehouse, other, {}))
+    own = stage_play(spark, slow, "p1", play_id="p1")
+    other = stage_play(spark, fast, "p2", play_id="p2")
+    losses = lose_the_first_swap(monkeypatch, lambda: protocol.commit(fast.warehouse, other, {}))
     with pytest.raises(JobError, match=r"[Rr]un the step again"):
-        commit(slow, mine)
-    assert lost
-    assert set(seen(job, "plays")) == {"p2"}
+        commit(slow, own)
+    assert losses
+    assert set(read_plays(job, "plays")) == {"p2"}
 
 
-def test_an_append_that_was_compared_with_an_older_version_is_refused(spark, job):
+def test_commit_refuses_an_append_that_was_compared_with_an_older_version(spark, job):
     """On an object store no lease makes the second wait: both have looked for duplicates in the same version."""
-
-    def staged(a_job, play_id):
-        rows = frame(spark, [play(play_id="p", played_at=NOON, track_id=play_id)], PLAYS)
-        measures = {"rejected_share": 0.0, "duplicate_share": 0.0}
-        return stage(a_job, a_job.batch("plays", appends=True, parameters={"id": play_id}), rows, measures)
-
     slow, fast = job(), job()
-    mine = staged(slow, "t1")
-    commit(fast, staged(fast, "t2"))
+    own = stage_play(spark, slow, "t1", play_id="p", track_id="t1")
+    commit(fast, stage_play(spark, fast, "t2", play_id="p", track_id="t2"))
     with pytest.raises(JobError, match="was published after this step looked"):
-        commit(slow, mine)
-    assert [row["track_id"] for row in seen(job, "plays").values()] == ["t2"]
+        commit(slow, own)
+    assert [row["track_id"] for row in read_plays(job, "plays").values()] == ["t2"]
 
 
-def test_a_day_that_the_source_has_not_reached_is_wrong_usage(spark, job):
+def test_batch_refuses_a_day_that_the_source_has_not_reached(spark, job):
     publish(job(), sessions(spark, [0]), DAYS[:1])
     lineage = job().source("sessions").cumulative_fingerprints()
     with pytest.raises(WrongUsage, match=f"asked for {DAYS[1]}, but what it is made of ends {DAYS[0]}"):
         job().batch("user_features", DAYS[:2], upstream=lineage)
 
 
-def test_a_change_makes_the_days_after_it_stale_too(spark, job):
+def test_cumulative_fingerprints_change_from_the_changed_day_on(spark, job):
     publish(job(), sessions(spark), DAYS[:3])
     warehouse = job().warehouse
     before = warehouse.state("sessions").cumulative_fingerprints()
-    asked = job().batch("user_features", DAYS[:3], upstream=before)
+    batch = job().batch("user_features", DAYS[:3], upstream=before)
     publish(job(), sessions(spark, [1], track_id="t9"), DAYS[1:2], code="new")
     after = warehouse.state("sessions").cumulative_fingerprints()
     assert [day for day in DAYS[:3] if before[day] != after[day]] == DAYS[1:3]
-    assert asked.upstream == before
+    assert batch.upstream == before
 
 
-def test_a_version_of_two_months_ago_can_be_read(spark, job):
+def test_at_reads_a_version_of_two_months_ago(spark, job):
     publish(job(), sessions(spark, [0]), DAYS[:1])
     version = job().version("sessions")
     publish(job(), sessions(spark, [1]), DAYS[1:2])
@@ -223,7 +222,7 @@ def test_a_version_of_two_months_ago_can_be_read(spark, job):
     assert {row.ds for row in job().read("sessions").select("ds").collect()} == set(DAYS[:2])
 
 
-def test_a_reader_keeps_the_version_that_it_saw_first(spark, job):
+def test_read_keeps_the_version_that_the_job_read_first(spark, job):
     publish(job(), sessions(spark, [0]), DAYS[:1])
     reader = job()
     rows = reader.read("sessions")
@@ -231,7 +230,7 @@ def test_a_reader_keeps_the_version_that_it_saw_first(spark, job):
     assert {row.track_id for row in reader.read("sessions").unionAll(rows).collect()} == {"t1"}
 
 
-def test_user_ids_leave_no_trace_in_the_log(spark, job):
+def test_publish_writes_no_user_ids_into_the_log(spark, job):
     rows = [opening(f"p{n}", NOON, user_id=f"a-listener-{n}") for n in range(3)]
     publish(job(), frame(spark, rows, SESSIONS), DAYS[:1])
     log = Path(job().warehouse.table_path("sessions"), "_delta_log")
@@ -242,67 +241,69 @@ def test_user_ids_leave_no_trace_in_the_log(spark, job):
     )
 
 
-def test_a_day_of_equal_rows_keeps_its_files_and_the_instant_since_when_they_are_known(spark, job):
+def test_publish_keeps_files_and_available_at_of_a_day_of_equal_rows(spark, job):
     publish(job(), sessions(spark), DAYS[:3])
-    before, files = seen(job), set(job().warehouse.table("sessions").file_uris())
+    before, files = read_plays(job), set(job().warehouse.table("sessions").file_uris())
     rows = sessions(spark, [0, 2]).unionAll(sessions(spark, [1], track_id="t9"))
     publish(job(), rows, DAYS[:3], code="new")
-    after = seen(job)
-    touched = {row["ds"] for key, row in after.items() if row["available_at"] != before[key]["available_at"]}
-    assert touched == {DAYS[1]}, (
+    after = read_plays(job)
+    changed_days = {
+        row["ds"] for key, row in after.items() if row["available_at"] != before[key]["available_at"]
+    }
+    assert changed_days == {DAYS[1]}, (
         "rows that did not change were given a later instant, or changed ones an old one"
     )
     assert len(files & set(job().warehouse.table("sessions").file_uris())) == 2
 
 
-def test_the_same_batch_with_other_rows_fails_loudly(spark, job):
+def test_publish_refuses_the_same_batch_with_other_rows(spark, job):
     publish(job(), sessions(spark, [0]), DAYS[:1], code="old")
     publish(job(), sessions(spark, [0], track_id="t2"), DAYS[:1], code="new")
     with pytest.raises(JobError, match="not deterministic"):
         publish(job(), sessions(spark, [0], track_id="t3"), DAYS[:1], code="old")
-    assert {row["track_id"] for row in seen(job).values()} == {"t2"}
-    free = job()
-    batch = free.batch("sessions", DAYS[:1], deterministic=False, parameters={"code": "old"})
-    assert free.publish(batch, sessions(spark, [0], track_id="t3")).kind == "published"
+    assert {row["track_id"] for row in read_plays(job).values()} == {"t2"}
+    other_job = job()
+    batch = other_job.batch("sessions", DAYS[:1], deterministic=False, parameters={"code": "old"})
+    assert other_job.publish(batch, sessions(spark, [0], track_id="t3")).kind == "published"
 
 
-def test_who_loses_to_the_same_batch_with_other_rows_fails_loudly(spark, job, monkeypatch):
+def test_commit_that_loses_to_the_same_batch_with_other_rows_raises(spark, job, monkeypatch):
     slow, fast = job(), job()
-    mine = stage(slow, slow.batch("sessions", DAYS[:1]), sessions(spark, [0]))
+    own = stage(slow, slow.batch("sessions", DAYS[:1]), sessions(spark, [0]))
     other = stage(fast, fast.batch("sessions", DAYS[:1]), sessions(spark, [0], track_id="t2"))
-    lost = lose_the_first_swap(monkeypatch, lambda: protocol.commit(fast.warehouse, other, {}))
+    losses = lose_the_first_swap(monkeypatch, lambda: protocol.commit(fast.warehouse, other, {}))
     with pytest.raises(JobError, match="not deterministic"):
-        commit(slow, mine)
-    assert lost
-    assert {row["track_id"] for row in seen(job).values()} == {"t2"}
+        commit(slow, own)
+    assert losses
+    assert {row["track_id"] for row in read_plays(job).values()} == {"t2"}
 
 
-def test_a_batch_gets_a_revision_of_its_own_and_revisions_count_up(job):
+def test_reserve_gives_each_attempt_the_next_revision(job):
     batch = job().batch("sessions", DAYS[:1])
-    tries = [reserve(job().warehouse, batch) for _ in range(3)]
-    assert [each.revision for each in tries] == [1, 2, 3]
-    assert len({each.id for each in tries}) == 3
-    assert set(job().warehouse.batches("sessions")) == {each.id for each in tries}
+    attempts = [reserve(job().warehouse, batch) for _ in range(3)]
+    assert [each.revision for each in attempts] == [1, 2, 3]
+    assert len({each.id for each in attempts}) == 3
+    assert set(job().warehouse.batches("sessions")) == {each.id for each in attempts}
 
 
-def test_two_who_reserve_at_once_get_folders_of_their_own(job):
+def test_reserve_at_once_gives_each_attempt_a_folder_of_its_own(job):
     job().warehouse.create(SESSIONS)
     batch = job().batch("sessions", DAYS[:1])
     with ThreadPoolExecutor(8) as pool:
-        tries = list(pool.map(lambda _: reserve(job().warehouse, batch), range(24)))
-    assert sorted(each.revision for each in tries) == list(range(1, 25))
+        attempts = list(pool.map(lambda _: reserve(job().warehouse, batch), range(24)))
+    assert sorted(each.revision for each in attempts) == list(range(1, 25))
 
 
-def test_a_broken_constraint_refuses_the_batch_and_leaves_a_record(spark, job):
-    with pytest.raises(Refused, match="position") as refused:
+def test_publish_refuses_and_records_a_broken_constraint(spark, job):
+    with pytest.raises(Refused, match="position") as refusal:
         publish(job(), sessions(spark, position=-1), DAYS[:3])
-    assert refused.value.exit_code == 3
-    broken = [row for row in read_results(job().warehouse, "run-test") if not row["success"]]
-    assert [row["expectation"] for row in broken] == ["expect_constraints_to_hold"]
-    assert "position >= 1" in broken[0]["observed"]
+    assert refusal.value.exit_code == 3
+    failures = [row for row in read_results(job().warehouse, "run-test") if not row["success"]]
+    assert [row["expectation"] for row in failures] == ["expect_constraints_to_hold"]
+    assert "position >= 1" in failures[0]["observed"]
 
 
-def test_the_published_table_keeps_its_constraints_and_needs_no_special_reader(job):
+def test_create_sets_constraints_and_needs_no_special_reader(job):
     table = job().warehouse.create(SESSIONS)
     settings = table.metadata().configuration
     assert settings["delta.constraints.position_range"] == "position >= 1"
@@ -312,20 +313,23 @@ def test_the_published_table_keeps_its_constraints_and_needs_no_special_reader(j
     assert not next(field for field in table.schema().fields if field.name == "play_id").nullable
 
 
-def test_a_new_column_is_added_and_older_days_read_as_null(spark, job, monkeypatch):
+def test_publish_adds_a_new_column_that_older_days_read_as_null(spark, job, monkeypatch):
     publish(job(), sessions(spark, [0]), DAYS[:1])
     mood = Column("mood", "string", "a column that came later")
-    wider = replace(SESSIONS, columns=(*SESSIONS.columns[:-1], mood, SESSIONS.columns[-1]))
-    monkeypatch.setitem(CONTRACTS, "sessions", wider)
+    wider_contract = replace(SESSIONS, columns=(*SESSIONS.columns[:-1], mood, SESSIONS.columns[-1]))
+    monkeypatch.setitem(CONTRACTS, "sessions", wider_contract)
     publish(job(), sessions(spark, [1]).withColumn("mood", F.lit("calm")), DAYS[1:2])
-    assert {(row["ds"], row["mood"]) for row in seen(job).values()} == {(DAYS[0], None), (DAYS[1], "calm")}
-    state, profiled = job().warehouse.state("sessions"), profile(job().read("sessions"), wider)
+    assert {(row["ds"], row["mood"]) for row in read_plays(job).values()} == {
+        (DAYS[0], None),
+        (DAYS[1], "calm"),
+    }
+    state, table_profile = job().warehouse.state("sessions"), profile(job().read("sessions"), wider_contract)
     assert {day: part.content_hash for day, part in state.day_states.items()} == {
-        day: part.content_hash for day, part in profiled.days.items()
+        day: part.content_hash for day, part in table_profile.days.items()
     }, "a new column changed the hash of rows that do not have it"
 
 
-def test_a_column_of_another_type_is_refused_before_any_work(spark, job, monkeypatch):
+def test_publish_refuses_a_column_of_another_type_before_any_work(spark, job, monkeypatch):
     publish(job(), sessions(spark, [0]), DAYS[:1])
     columns = [replace(c, type="bigint") if c.name == "position" else c for c in SESSIONS.columns]
     monkeypatch.setitem(CONTRACTS, "sessions", replace(SESSIONS, columns=tuple(columns)))
@@ -334,7 +338,7 @@ def test_a_column_of_another_type_is_refused_before_any_work(spark, job, monkeyp
     assert len(job().warehouse.batches("sessions")) == 1, "files were staged for nothing"
 
 
-def test_the_state_is_that_of_the_version_that_was_opened(spark, job):
+def test_read_state_gives_the_state_of_the_version_that_was_opened(spark, job):
     publish(job(), sessions(spark, [0]), DAYS[:1])
     version = job().warehouse.state("sessions").version
     publish(job(), sessions(spark, [1]), DAYS[1:2])

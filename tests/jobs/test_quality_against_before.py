@@ -6,7 +6,7 @@ from datetime import date
 
 import pytest
 
-from jobs.build_similar_tracks import _measure_hubs as of_neighbours
+from jobs.build_similar_tracks import _measure_hubs as measure_hubs
 
 DAY = date(2026, 11, 20)
 
@@ -22,14 +22,14 @@ class OneDayBefore:
         return self._rows
 
 
-def with_hub(spark, size):
+def make_hub(spark, size):
     """So many tracks that all name the same one first."""
     rows = [(f"t{n}", ["hub", f"t{n + 1}"]) for n in range(size)]
     return spark.createDataFrame(rows, "track_id string, neighbours array<string>")
 
 
 @pytest.mark.parametrize(
-    ("now", "before", "expected"),
+    ("size", "before", "expected"),
     [
         (210, None, {"hubness@10": 21.0, "has_hubs_and_day_before": 0}),  # a first day
         (200, 20, {"hubness@10": 20.0, "has_hubs_and_day_before": 0}),  # ten times as many, and no hub yet
@@ -37,6 +37,6 @@ def with_hub(spark, size):
         (210, 5, {"hubness@10": 21.0, "has_hubs_and_day_before": 1, "hubness@10_ratio": 21.0}),
     ],
 )
-def test_hubs_are_compared_with_the_day_before(spark, now, before, expected):
-    job = OneDayBefore(before and with_hub(spark, before))
-    assert of_neighbours(job, DAY, with_hub(spark, now)) == pytest.approx(expected)
+def test_measure_hubs_compares_with_the_day_before(spark, size, before, expected):
+    job = OneDayBefore(before and make_hub(spark, before))
+    assert measure_hubs(job, DAY, make_hub(spark, size)) == pytest.approx(expected)

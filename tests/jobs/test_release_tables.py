@@ -26,12 +26,18 @@ from reference.releases import orphans, versions
 from schemas import CONTRACTS
 
 DAYS = [DAY, DAY + timedelta(days=1)]
-OF_TRACKS = ("track_embeddings", "similar_tracks", "track_semantic_ids")
-OF_USERS = ("user_embeddings", "candidates")
+TRACK_TABLES = ("track_embeddings", "similar_tracks", "track_semantic_ids")
+USER_TABLES = ("user_embeddings", "candidates")
 # What a batch of any table does not say by itself.
-SAID = {"source": "learned", "track_ids": ["t"], "origins": ["next_track"], "codes": [1, 2], "metrics": []}
+COLUMN_VALUES = {
+    "source": "learned",
+    "track_ids": ["t"],
+    "origins": ["next_track"],
+    "codes": [1, 2],
+    "metrics": [],
+}
 
-KEYS = {"sessions": "play_id", **dict.fromkeys(OF_USERS, "user_id")}
+KEYS = {"sessions": "play_id", **dict.fromkeys(USER_TABLES, "user_id")}
 
 
 class Tables:
@@ -41,17 +47,17 @@ class Tables:
         self.root, self.warehouse = str(root), Warehouse(str(root))
         for day in DAYS:
             self.add("plays", day)
-            for table in (*OF_TRACKS, *OF_USERS):
+            for table in (*TRACK_TABLES, *USER_TABLES):
                 self.add(table, day)
 
     def add(self, table, day, rows=10, **overrides):
-        made = batch(CONTRACTS[table], rows, **SAID, version_id=f"v{day}")
-        lay(self.warehouse, table, [row | ({"ds": day} if day else {}) | overrides for row in made])
+        batch_rows = batch(CONTRACTS[table], rows, **COLUMN_VALUES, version_id=f"v{day}")
+        lay(self.warehouse, table, [row | ({"ds": day} if day else {}) | overrides for row in batch_rows])
 
     def release(self, *arguments):
         return release_tables.main(["--root", self.root, "--run-id", "run-test", *arguments])
 
-    def released(self):
+    def open_release(self):
         return segue.open(self.root)
 
 
@@ -62,13 +68,13 @@ def tables(tmp_path, monkeypatch):
     return Tables(tmp_path / "root")
 
 
-def test_spark_counts_as_plain_python_does(spark, tmp_path):
+def test_count_orphans_and_read_versions_agree_with_plain_python(spark, tmp_path):
     """Keys of nobody, the same on a day that the parent has not reached, a second version, a row that a condition
     leaves out, keys that are null; at the newest versions and at those from before all this."""
     tables = Tables(tmp_path / "root")
     tables.add("sessions", DAYS[-1])
     before = Selection.newest(tables.warehouse, TABLES)
-    for table in ("sessions", *OF_TRACKS, *OF_USERS):
+    for table in ("sessions", *TRACK_TABLES, *USER_TABLES):
         key = KEYS.get(table, "track_id")
         tables.add(table, DAYS[-1], rows=1, version_id="other", **{key: f"one of {table}"})
         tables.add(table, DAYS[-1] + timedelta(days=1), rows=1, **{key: f"ahead in {table}"})
@@ -76,128 +82,133 @@ def test_spark_counts_as_plain_python_does(spark, tmp_path):
     tables.add("artist_features", DAYS[-1], rows=1)
     tables.add("plays", DAYS[-1], rows=1, play_id="alone", artist_id=None)
     job, newest = Job("test", tables.root), Selection.newest(tables.warehouse, TABLES)
-    found = {name for name, missing in orphans(newest).items() if missing}
+    broken_references = {name for name, missing in orphans(newest).items() if missing}
     expected = {
         "play_id_of_sessions_to_be_in_plays",
         "play_id_of_plays_to_be_in_sessions",
-        *(f"{KEYS.get(table, 'track_id')}_of_{table}_to_be_in_plays" for table in (OF_TRACKS[0], *OF_USERS)),
-        *(f"track_id_of_{table}_to_be_in_track_embeddings" for table in OF_TRACKS[1:]),
+        *(
+            f"{KEYS.get(table, 'track_id')}_of_{table}_to_be_in_plays"
+            for table in (TRACK_TABLES[0], *USER_TABLES)
+        ),
+        *(f"track_id_of_{table}_to_be_in_track_embeddings" for table in TRACK_TABLES[1:]),
     }
-    assert found == {f"expect_{name}" for name in expected}, "not every fault shows"
+    assert broken_references == {f"expect_{name}" for name in expected}, "not every fault shows"
     for selection in (newest, before):
         assert release_tables._count_orphans(job, selection) == orphans(selection)
         assert release_tables._read_versions(job, selection) == versions(selection)
 
 
-def test_each_day_may_be_of_its_own_version(tables):
+def test_release_tables_accepts_a_version_of_its_own_for_each_day(tables):
     assert tables.release() == 0
-    assert tables.released().days("candidates") == DAYS
+    assert tables.open_release().days("candidates") == DAYS
 
 
-def test_a_table_of_another_version_on_a_day_is_left_out_of_a_first_release(tables):
+def test_release_tables_leaves_a_table_of_another_version_out_of_a_first_release(tables):
     day = DAYS[-1] + timedelta(days=1)
-    for table in (*OF_TRACKS, *OF_USERS):
+    for table in (*TRACK_TABLES, *USER_TABLES):
         tables.add(table, day, version_id="old" if table == "candidates" else "new")
     with pytest.raises(Refused, match=r"candidates left out: .*observed new in .*; old in candidates"):
-        tables.release("--tables", *OF_TRACKS, *OF_USERS)
-    assert set(tables.released().tables) == {*OF_TRACKS, *OF_USERS} - {"candidates"}
+        tables.release("--tables", *TRACK_TABLES, *USER_TABLES)
+    assert set(tables.open_release().tables) == {*TRACK_TABLES, *USER_TABLES} - {"candidates"}
 
 
-def test_tables_of_a_training_that_was_made_again_are_carried_together(tables):
+def test_release_tables_carries_all_tables_of_a_repeated_training_together(tables):
     """The vectors of a day that was published before are of another version now, and what is made of them is not."""
     assert tables.release() == 0
-    before = dict(tables.released().tables)
+    before = dict(tables.open_release().tables)
     day = DAYS[-1]
     tables.add("track_embeddings", day, rows=1, version_id="again")
     tables.add("plays", day)
     with pytest.raises(Refused, match=r"track_embeddings carried from release"):
         tables.release()
-    after = tables.released().tables
-    assert {n: after[n].version for n in (*OF_TRACKS, *OF_USERS)} == {
-        n: before[n].version for n in (*OF_TRACKS, *OF_USERS)
+    after = tables.open_release().tables
+    assert {n: after[n].version for n in (*TRACK_TABLES, *USER_TABLES)} == {
+        n: before[n].version for n in (*TRACK_TABLES, *USER_TABLES)
     }
     assert after["plays"].version > before["plays"].version, "plays are held up by embeddings"
 
 
-def test_vectors_of_tracks_that_nobody_played_are_released_but_not_as_if_they_were_learned(tables):
+def test_release_tables_accepts_vectors_of_unplayed_tracks_only_if_not_learned(tables):
     tables.add("track_embeddings", DAYS[-1], rows=1, track_id="unheard", source="artist")
     assert tables.release() == 0
-    good = tables.released().tables["track_embeddings"].version
+    good_version = tables.open_release().tables["track_embeddings"].version
     tables.add("track_embeddings", DAYS[-1], rows=1, track_id="made up")
     tables.add("plays", DAYS[-1], rows=1)
     with pytest.raises(Refused, match=r"where source = 'learned' is in plays; observed 1 missing"):
         tables.release()
-    assert tables.released().tables["track_embeddings"].version == good
+    assert tables.open_release().tables["track_embeddings"].version == good_version
 
 
-def test_what_is_of_nobody_and_nothing_is_carried_and_the_rest_released(tables):
+def test_release_tables_carries_tables_with_orphans_and_releases_the_rest(tables):
     assert tables.release() == 0
-    before = dict(tables.released().tables)
-    made_up = {table: CONTRACTS[table].entity for table in (*OF_TRACKS[1:], *OF_USERS)}
-    for table, entity in made_up.items():
+    before = dict(tables.open_release().tables)
+    entities = {table: CONTRACTS[table].entity for table in (*TRACK_TABLES[1:], *USER_TABLES)}
+    for table, entity in entities.items():
         tables.add(table, DAYS[-1], rows=1, **{entity: "made up"})
     tables.add("plays", DAYS[-1], rows=1)
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(Refused) as refusal:
         tables.release()
-    for table, entity in made_up.items():
-        assert f"every {entity} of {table} is in" in str(refused.value)
-        assert tables.released().tables[table].version == before[table].version
-    assert tables.released().tables["plays"].version > before["plays"].version
+    for table, entity in entities.items():
+        assert f"every {entity} of {table} is in" in str(refusal.value)
+        assert tables.open_release().tables[table].version == before[table].version
+    assert tables.open_release().tables["plays"].version > before["plays"].version
 
 
-def test_where_nothing_new_fits_there_is_no_release(tables):
+def test_release_tables_makes_no_release_where_nothing_new_fits(tables):
     assert tables.release() == 0
-    before = tables.released().release
+    before = tables.open_release().release
     tables.add("candidates", DAYS[-1], rows=1, user_id="made up")
     with pytest.raises(Refused, match="readers keep the release before"):
         tables.release()
-    assert tables.released().release == before
+    assert tables.open_release().release == before
 
 
-def test_a_faulty_source_table_takes_back_all_that_is_made_of_it(tables):
+def test_release_tables_carries_a_faulty_table_and_all_downstream_of_it(tables):
     """Sessions of plays that are none: whatever is made of sessions stays at the release before."""
     tables.add("sessions", DAYS[-1])
     tables.add("plays", DAYS[0])
     assert tables.release() == 0
-    before = dict(tables.released().tables)
+    before = dict(tables.open_release().tables)
     tables.add("sessions", DAYS[-1], rows=1, play_id="made up")
     tables.add("candidates", DAYS[-1], rows=1)
     tables.add("user_partials", DAYS[-1])
     tables.add("tracks", None)
     with pytest.raises(Refused, match="sessions carried from release"):
         tables.release()
-    after = tables.released().tables
+    after = tables.open_release().tables
     assert after["sessions"].version == before["sessions"].version
     assert after["candidates"].version == before["candidates"].version
     assert "user_partials" not in before and "user_partials" not in after, "it is made of the sessions too"
     assert "tracks" in after, "a catalogue is not made of sessions"
 
 
-def test_a_version_from_before_an_erasure_is_left_out_not_carried(tables):
+def test_release_tables_leaves_out_a_version_from_before_an_erasure(tables):
     assert tables.release() == 0
     mark_erased(tables.warehouse, "candidates")
     tables.add("candidates", DAYS[-1], rows=1, user_id="made up")
     tables.add("plays", DAYS[-1], rows=1)
     with pytest.raises(Refused, match="candidates left out"):
         tables.release()
-    assert "candidates" not in tables.released().tables
+    assert "candidates" not in tables.open_release().tables
 
 
-def test_a_lag_is_told_in_days_and_records_of_refusals_have_none(tables):
+def test_release_tables_gives_lags_in_days_and_none_to_records_of_refusals(tables):
     later = DAYS[-1] + timedelta(days=1)
     tables.add("embedding_versions", later)
     assert tables.release() == 0
-    assert tables.released().release == f"{DAYS[-1]}.1"
+    assert tables.open_release().release == f"{DAYS[-1]}.1"
     tables.add("embedding_versions", later + timedelta(days=1))
     assert tables.release() == 0
-    assert tables.released().release == f"{DAYS[-1]}.1", "what was refused alone is nothing new to readers"
+    assert tables.open_release().release == f"{DAYS[-1]}.1", (
+        "what was refused alone is nothing new to readers"
+    )
     tables.add("plays", later)
     assert tables.release() == 0
-    lags = {name: entry.lag_days for name, entry in tables.released().tables.items()}
-    assert lags == {"plays": 0, "embedding_versions": 0, **dict.fromkeys((*OF_TRACKS, *OF_USERS), 1)}
+    lags = {name: entry.lag_days for name, entry in tables.open_release().tables.items()}
+    assert lags == {"plays": 0, "embedding_versions": 0, **dict.fromkeys((*TRACK_TABLES, *USER_TABLES), 1)}
 
 
-def test_nothing_published_is_nothing_to_release(tmp_path):
+def test_release_tables_raises_where_nothing_was_published(tmp_path):
     with pytest.raises(JobError, match="nothing to release"):
         release_tables.main(["--root", str(tmp_path)])
 

@@ -23,60 +23,60 @@ def file(tmp_path):
     return tmp_path / "spark.conf"
 
 
-def test_keys_values_comments_and_empty_lines_are_told_apart(file):
+def test_parse_settings_file_reads_keys_values_comments_and_empty_lines(file):
     file.write_text("# why\n\nspark.a   1\n  spark.b\tx y  \n")
     assert parse_settings_file(file) == {"spark.a": "1", "spark.b": "x y"}
 
 
-def test_the_file_wins_over_ours_and_adds_to_the_options_of_java(file, tmp_path):
+def test_local_settings_prefer_the_file_and_add_its_java_options(file, tmp_path):
     file.write_text(f"spark.sql.shuffle.partitions 7\n{JAVA_OPTIONS} -XX:TieredStopAtLevel=1\n")
     log = tmp_path / "spark.log"
-    ours, both = local_settings(log, {}), local_settings(log, {SETTINGS_VARIABLE: str(file)})
-    assert ONE_MACHINE["spark.sql.shuffle.partitions"] != "7" == both["spark.sql.shuffle.partitions"]
-    assert both[JAVA_OPTIONS] == f"{ours[JAVA_OPTIONS]} -XX:TieredStopAtLevel=1"
-    changed = {"spark.sql.shuffle.partitions", JAVA_OPTIONS}
-    assert {key for key in both if both[key] != ours[key]} == changed
+    defaults, settings = local_settings(log, {}), local_settings(log, {SETTINGS_VARIABLE: str(file)})
+    assert ONE_MACHINE["spark.sql.shuffle.partitions"] != "7" == settings["spark.sql.shuffle.partitions"]
+    assert settings[JAVA_OPTIONS] == f"{defaults[JAVA_OPTIONS]} -XX:TieredStopAtLevel=1"
+    changed_keys = {"spark.sql.shuffle.partitions", JAVA_OPTIONS}
+    assert {key for key in settings if settings[key] != defaults[key]} == changed_keys
 
 
 @pytest.mark.parametrize("key", ["spark.sql.session.timeZone", "spark.sql.ansi.enabled"])
-def test_what_results_depend_on_is_not_to_be_set(file, key):
+def test_parse_settings_file_refuses_settings_that_results_depend_on(file, key):
     assert key in CORRECTNESS
     file.write_text(f"{key} other\n")
     with pytest.raises(JobError, match=f"sets {key}.*take the line out"):
         parse_settings_file(file)
 
 
-def test_a_key_without_a_value_is_refused(file):
+def test_parse_settings_file_refuses_a_key_without_a_value(file):
     file.write_text("spark.a\n")
     with pytest.raises(JobError, match=r"`spark\.a`, expected a key and its value"):
         parse_settings_file(file)
 
 
-def test_a_file_that_is_not_there_is_named(file):
+def test_parse_settings_file_names_a_missing_file(file):
     with pytest.raises(JobError, match=f"{SETTINGS_VARIABLE} cannot be read"):
         parse_settings_file(file)
 
 
-def test_the_session_of_the_suite_has_the_settings_of_its_file(spark):
+def test_spark_fixture_has_the_settings_of_the_suite(spark):
     assert spark.conf.get("spark.sql.codegen.wholeStage") == "false"
 
 
 @pytest.mark.product_settings
-def test_a_marked_test_has_those_of_a_user(spark):
+def test_spark_fixture_of_a_marked_test_has_the_settings_of_a_user(spark):
     assert spark.conf.get("spark.sql.codegen.wholeStage") == "true"
     assert spark.conf.get("spark.sql.adaptive.enabled") == "true"
 
 
-def test_fit_sets_a_session_to_few_rows_and_back_and_no_other_session(spark, file, monkeypatch):
+def test_tune_sets_one_session_to_few_rows_and_back(spark, file, monkeypatch):
     file.write_text("spark.sql.shuffle.partitions 7\n")
     monkeypatch.setenv(SETTINGS_VARIABLE, str(file))
     before = {name: spark.conf.get(name, None) for name in FOR_FEW_ROWS}
     step = spark.newSession()
-    many = {name: step.conf.get(name, None) for name in FOR_FEW_ROWS}
+    many_rows_settings = {name: step.conf.get(name, None) for name in FOR_FEW_ROWS}
     tune(step, FEW_ROWS)
-    few = {name: step.conf.get(name, None) for name in FOR_FEW_ROWS}
-    kept = {"spark.sql.shuffle.partitions": many["spark.sql.shuffle.partitions"]}
-    assert few == FOR_FEW_ROWS | kept, "what the user's file says stays as it is"
+    few_rows_settings = {name: step.conf.get(name, None) for name in FOR_FEW_ROWS}
+    user_settings = {"spark.sql.shuffle.partitions": many_rows_settings["spark.sql.shuffle.partitions"]}
+    assert few_rows_settings == FOR_FEW_ROWS | user_settings, "what the user's file says stays as it is"
     tune(step, FEW_ROWS + 1)
-    assert {name: step.conf.get(name, None) for name in FOR_FEW_ROWS} == many
+    assert {name: step.conf.get(name, None) for name in FOR_FEW_ROWS} == many_rows_settings
     assert {name: spark.conf.get(name, None) for name in FOR_FEW_ROWS} == before

@@ -24,31 +24,31 @@ class Example(SettingsModel):
     kind: Literal["a", "b"] = Field(default="a", description="one of two")
 
 
-def settings(*arguments):
+def parse_settings(*arguments):
     parser = argparse.ArgumentParser()
     add_flags(parser, Example)
     return from_flags(parser.parse_args(arguments), Example)
 
 
-def test_without_flags_the_defaults_hold():
-    assert settings() == Example()
+def test_from_flags_without_flags_gives_the_defaults():
+    assert parse_settings() == Example()
 
 
-def test_each_field_has_a_flag():
-    given = settings("--half-life", "2", "--first-day", "2026-03-04", "--no-explicit", "--kind", "b")
-    assert given == Example(half_life=2.0, first_day=date(2026, 3, 4), explicit=False, kind="b")
+def test_from_flags_reads_a_flag_for_each_field():
+    settings = parse_settings("--half-life", "2", "--first-day", "2026-03-04", "--no-explicit", "--kind", "b")
+    assert settings == Example(half_life=2.0, first_day=date(2026, 3, 4), explicit=False, kind="b")
 
 
-def test_the_help_has_description_and_default(capsys):
+def test_add_flags_puts_description_and_default_into_the_help(capsys):
     with pytest.raises(SystemExit):
-        settings("--help")
-    shown = " ".join(capsys.readouterr().out.split())
-    assert "--half-life HALF_LIFE days (7.0)" in shown
-    assert "--kind {a,b} one of two (a)" in shown
+        parse_settings("--help")
+    help_text = " ".join(capsys.readouterr().out.split())
+    assert "--half-life HALF_LIFE days (7.0)" in help_text
+    assert "--kind {a,b} one of two (a)" in help_text
 
 
 @pytest.mark.parametrize(
-    ("arguments", "complaint"),
+    ("arguments", "message"),
     [
         (["--half-life", "0"], "nothing can be made: half_life is 0.0, must be 0.1 to 100"),
         (
@@ -58,8 +58,8 @@ def test_the_help_has_description_and_default(capsys):
         (["--half-life", "nan"], "half_life is nan, must be 0.1 to 100"),
     ],
 )
-def test_what_cannot_be_used_is_wrong_usage_in_one_line(arguments, complaint):
-    with pytest.raises(WrongUsage) as error:
-        settings(*arguments)
-    assert complaint in str(error.value)
-    assert len(str(error.value).splitlines()) == 1
+def test_from_flags_refuses_values_out_of_range_in_one_line(arguments, message):
+    with pytest.raises(WrongUsage) as refusal:
+        parse_settings(*arguments)
+    assert message in str(refusal.value)
+    assert len(str(refusal.value).splitlines()) == 1

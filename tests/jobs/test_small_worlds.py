@@ -41,10 +41,10 @@ track_id = "track"
 played_at = "timestamp_seconds(try_cast(started as bigint))"
 ms_played = "nullif(heard_ms, heard_ms)"
 """
-NEVER = {"track_ms", "skipped", "saved", "artist_id"}
+EMPTY_COLUMNS = {"track_ms", "skipped", "saved", "artist_id"}
 
 
-def lake(days=5, listeners=10, plays=8):
+def generate_lake(days=5, listeners=10, plays=8):
     """Eight plays of each listener a day, four minutes apart, of twenty tracks of five artists."""
     for d in range(days):
         for u in range(listeners):
@@ -53,7 +53,7 @@ def lake(days=5, listeners=10, plays=8):
                 yield f"p{d}-{u}-{n},u{u},t{track},a{track % 5},{at},200000,210000"
 
 
-def bot(plays=1500):
+def generate_bot(plays=1500):
     """One listener, one track, every 50 seconds of one day."""
     for n in range(plays):
         yield f"b{n},u0,t0,a0,{FIRST_S // DAY_S * DAY_S + n * 50},50000,210000"
@@ -70,20 +70,20 @@ class Flow:
         command = ["--root", self.root, "--run-id", "r", "--source", str(folder / "source.toml")]
         command += ["--input", str(files)] + (["--skip", *skip] if skip else [])
         self.code = run_flow(command)
-        saved = json.loads((folder / "root" / "quality" / "r.steps.json").read_text())
-        self.steps = {each["step"]: each for each in saved}
+        step_rows = json.loads((folder / "root" / "quality" / "r.steps.json").read_text())
+        self.steps = {each["step"]: each for each in step_rows}
 
     def outcomes(self, kind):
         return {name for name, step in self.steps.items() if step["outcome"] == kind}
 
-    def failures(self):
+    def list_failures(self):
         """What was expected of the batches, and does not hold."""
         return [row for row in read_results(Warehouse(self.root), "r") if not row["success"]]
 
 
 @pytest.mark.slow
-def test_three_plays_are_released_with_features(spark, tmp_path, capsys):
-    flow = Flow(tmp_path, FULL, list(lake())[:3])
+def test_flow_of_three_plays_releases_features(spark, tmp_path, capsys):
+    flow = Flow(tmp_path, FULL, list(generate_lake())[:3])
     assert flow.code == 0, capsys.readouterr().out
     store = segue.open(flow.root)
     assert store.tables["plays"].rows == 3
@@ -96,8 +96,8 @@ def test_three_plays_are_released_with_features(spark, tmp_path, capsys):
 
 
 @pytest.mark.slow
-def test_plays_without_artists_catalogue_durations_or_skips(spark, tmp_path, capsys):
-    flow = Flow(tmp_path, BARE, lake())
+def test_flow_of_plays_without_artists_catalogue_durations_or_skips(spark, tmp_path, capsys):
+    flow = Flow(tmp_path, BARE, generate_lake())
     printed = capsys.readouterr().out
     assert flow.code == 0, printed
     store = segue.open(flow.root)
@@ -106,38 +106,38 @@ def test_plays_without_artists_catalogue_durations_or_skips(spark, tmp_path, cap
     assert {"ingest-tracks", "build-artist-features"} == flow.outcomes("not made"), printed
     assert "no play where" in flow.steps["build-artist-features"]["why"]
     assert "user_artist_partials not made" in flow.steps["build-pair-partials"]["why"]
-    absent = {"tracks", "artist_features", "artist_partials", "user_artist_partials"}
-    assert not absent & set(store.tables), "a table without rows is released"
-    hold_missing_columns_to_be_said_once(flow, printed)
+    absent_tables = {"tracks", "artist_features", "artist_partials", "user_artist_partials"}
+    assert not absent_tables & set(store.tables), "a table without rows is released"
+    check_missing_columns_are_reported_once(flow, printed)
     neighbours = store.similar_tracks("t0", k=3).to_pylist()
     assert len(neighbours) == 3 and {row["title"] for row in neighbours} == {None}
 
 
-def hold_missing_columns_to_be_said_once(flow, printed):
-    failures, plays = flow.failures(), Warehouse(flow.root).state("plays")
+def check_missing_columns_are_reported_once(flow, printed):
+    failures, plays = flow.list_failures(), Warehouse(flow.root).state("plays")
     severities = {table: {} for table in ("plays", "sessions", "user_features", "track_features")}
     for row in failures:
         if "are null" in row["observed"]:
             severities.setdefault(row["table_name"], {})[row["column"]] = row["severity"]
-    warned = [(row["table_name"], row["column"]) for row in failures if row["severity"] == "warning"]
-    assert warned == [("plays", "ms_played")], (
+    warnings = [(row["table_name"], row["column"]) for row in failures if row["severity"] == "warning"]
+    assert warnings == [("plays", "ms_played")], (
         "what is mapped and empty warns at plays, and nothing else does"
     )
-    notes = dict.fromkeys([*NEVER, "source_session_id"], "info")
+    notes = dict.fromkeys([*EMPTY_COLUMNS, "source_session_id"], "info")
     assert severities["plays"] == {**notes, "ms_played": "warning"}
-    assert plays.empty_columns >= NEVER | {"ms_played"}
+    assert plays.empty_columns >= EMPTY_COLUMNS | {"ms_played"}
     assert "plays_count_1d" not in severities["user_features"]
     assert severities["user_features"], "no feature is null, so this shows nothing"
     assert printed.count("everything computed from them is null") == 1
-    of_sessions = {row["column"]: row["observed"] for row in failures if row["table_name"] == "sessions"}
-    assert of_sessions["artist_id"] == "the source never has artist_id: 400 of 400 rows are null (100 %)"
+    session_notes = {row["column"]: row["observed"] for row in failures if row["table_name"] == "sessions"}
+    assert session_notes["artist_id"] == "the source never has artist_id: 400 of 400 rows are null (100 %)"
 
 
 @pytest.mark.slow
-def test_a_day_of_one_bot_and_one_track_has_plays_and_no_embeddings(spark, tmp_path, capsys):
+def test_flow_of_one_bot_and_one_track_releases_plays_and_no_embeddings(spark, tmp_path, capsys):
     features = ("user", "track", "artist")  # they are of bots as of others
     skip = [*(f"build-{name}-features" for name in features), "build-pair-partials", "ingest-tracks"]
-    flow = Flow(tmp_path, FULL, bot(), *skip)
+    flow = Flow(tmp_path, FULL, generate_bot(), *skip)
     assert flow.code == 0, capsys.readouterr().out
     store = segue.open(flow.root)
     assert store.tables["sessions"].rows == 1500

@@ -25,22 +25,22 @@ def staged(spark, job):
     return stage(job, batch, sessions(spark, ms_played=None))
 
 
-def rows_of(df):
+def sort_rows(df):
     return sorted(map(tuple, df.select(*SESSIONS.names).collect()), key=repr)
 
 
-@pytest.mark.parametrize("few", [0, 1_000], ids=["by Delta", "as Parquet"])
-def test_few_files_and_many_read_the_same(spark, job, staged, monkeypatch, few):
-    monkeypatch.setattr(staging, "FEW_FILES", few)
-    read = staging.read_staged_rows(job.spark, job.warehouse, staged.path, SESSIONS)
-    assert rows_of(read) == rows_of(spark.read.format("delta").load(staged.path))
-    assert len(rows_of(read)) == 15
-    assert [(f.name, f.dataType) for f in read.schema] == [(f.name, f.dataType) for f in SESSIONS.struct()]
+@pytest.mark.parametrize("limit", [0, 1_000], ids=["by Delta", "as Parquet"])
+def test_read_staged_rows_agrees_with_delta_for_few_files_and_many(spark, job, staged, monkeypatch, limit):
+    monkeypatch.setattr(staging, "FEW_FILES", limit)
+    rows = staging.read_staged_rows(job.spark, job.warehouse, staged.path, SESSIONS)
+    assert sort_rows(rows) == sort_rows(spark.read.format("delta").load(staged.path))
+    assert len(sort_rows(rows)) == 15
+    assert [(f.name, f.dataType) for f in rows.schema] == [(f.name, f.dataType) for f in SESSIONS.struct()]
 
 
-def test_a_file_that_the_log_does_not_name_is_not_read(job, staged):
+def test_read_staged_rows_skips_a_file_that_the_log_does_not_name(job, staged):
     """A task that failed leaves what it wrote."""
     file = next(Path(staged.path).rglob("*.parquet"))
     shutil.copy(file, file.with_name("part-of-a-failed-task.parquet"))
-    read = staging.read_staged_rows(job.spark, job.warehouse, staged.path, SESSIONS)
-    assert read.count() == 15
+    rows = staging.read_staged_rows(job.spark, job.warehouse, staged.path, SESSIONS)
+    assert rows.count() == 15

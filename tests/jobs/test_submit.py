@@ -34,12 +34,12 @@ def dist(tmp_path_factory):
     ready = copy / "ready"
     ready.touch()  # newer than what it is made of, or make would install the copy into this environment
     command = ["make", "dist", f"VENV={Path(sys.executable).parents[1]}", f"READY={ready}"]
-    done = subprocess.run(command, cwd=copy, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, f"make dist failed:\n{done.stdout}\n{done.stderr}"
+    process = subprocess.run(command, cwd=copy, capture_output=True, text=True, check=False)
+    assert process.returncode == 0, f"make dist failed:\n{process.stdout}\n{process.stderr}"
     return copy / "dist"
 
 
-def sessions():
+def generate_sessions():
     """Five listeners with a session of forty plays each, of seven tracks."""
     for n in range(200):
         yield heard(
@@ -53,31 +53,35 @@ def sessions():
 
 
 @pytest.mark.slow
-def test_a_step_is_submitted_from_another_folder_to_two_executors(tmp_path, dist):
+def test_spark_submit_runs_a_step_from_another_folder_on_two_executors(tmp_path, dist):
     """The training, as it needs all there is: tasks on both executors, and one that has its executor to itself."""
     root, elsewhere = str(tmp_path / "root"), tmp_path / "elsewhere"
-    lay(Warehouse(root), "sessions", list(sessions()))
+    lay(Warehouse(root), "sessions", list(generate_sessions()))
     elsewhere.mkdir()
     script = shutil.copy(TOP / "jobs" / "train_track_embeddings.py", elsewhere)
     step = (script, "--root", root, "--search-budget", "0", "--epochs", "1")
-    done = submit(elsewhere, spark_home(tmp_path), "--py-files", dist / "segue-jobs.zip", *step)
-    assert done.returncode == 0, f"spark-submit failed:\n{done.stdout[-3000:]}\n{done.stderr[-6000:]}"
-    assert "segue-jobs.zip/jobs/errors.py" in done.stdout, (
-        f"the step ran other code than the zip's:\n{done.stdout}"
+    process = submit(elsewhere, spark_home(tmp_path), "--py-files", dist / "segue-jobs.zip", *step)
+    assert process.returncode == 0, (
+        f"spark-submit failed:\n{process.stdout[-3000:]}\n{process.stderr[-6000:]}"
+    )
+    assert "segue-jobs.zip/jobs/errors.py" in process.stdout, (
+        f"the step ran other code than the zip's:\n{process.stdout}"
     )
     logs = tmp_path.glob("spark/work/*/*/stderr")
-    worked = {log.parent.name for log in logs if "Finished task" in log.read_text()}
-    assert worked == {"0", "1"}, f"executors that finished a task: {worked}"
-    assert "track_embeddings version 2: 7 rows" in done.stdout
+    executors = {log.parent.name for log in logs if "Finished task" in log.read_text()}
+    assert executors == {"0", "1"}, f"executors that finished a task: {executors}"
+    assert "track_embeddings version 2: 7 rows" in process.stdout
     (version,) = rows_of(DeltaTable(f"{root}/tables/embedding_versions"))
     assert json.loads(version["parameters"])["threads"] == 2, "the task did not have its executor to itself"
 
 
 def submit(folder, home, *command):
     """spark-submit as a stranger would: no checkout on the path, two executors of two cores."""
-    clean = {k: v for k, v in os.environ.items() if not k.startswith(("PYSPARK", "SPARK", "PYTHONPATH"))}
+    environment = {
+        k: v for k, v in os.environ.items() if not k.startswith(("PYSPARK", "SPARK", "PYTHONPATH"))
+    }
     # -P: the folder of the script is no place to import from, so all that is ours comes out of the zip
-    where = {"PYSPARK_PYTHON": sys.executable, "SPARK_LOCAL_IP": "127.0.0.1", "PYTHONSAFEPATH": "1"}
+    python_settings = {"PYSPARK_PYTHON": sys.executable, "SPARK_LOCAL_IP": "127.0.0.1", "PYTHONSAFEPATH": "1"}
     return subprocess.run(
         [
             str(home / "bin" / "spark-submit"), "--master", "local-cluster[2,2,512]", "--driver-memory", "1g",
@@ -86,6 +90,6 @@ def submit(folder, home, *command):
             "--conf", "spark.executor.extraJavaOptions=-XX:TieredStopAtLevel=1",
             "--conf", "spark.driver.host=127.0.0.1", "--conf", "spark.ui.enabled=false", *map(str, command),
         ],
-        cwd=folder, env=clean | where | {"SPARK_HOME": str(home)}, capture_output=True, text=True, timeout=420,
-        check=False,
+        cwd=folder, env=environment | python_settings | {"SPARK_HOME": str(home)}, capture_output=True, text=True,
+        timeout=420, check=False,
     )  # fmt: skip

@@ -22,7 +22,7 @@ FIRST, LAST = date(2026, 9, 1), date(2026, 9, 2)
 BEGIN = datetime(2026, 9, 1, tzinfo=UTC)
 
 
-def plays():
+def generate_plays():
     """A session begins each minute, so that 2,400 of them are a day and two thirds."""
     for line, tracks in enumerate(sessions(2_400).tolist()):
         start = BEGIN + timedelta(minutes=line)
@@ -42,7 +42,7 @@ def plays():
 def root(spark, tmp_path_factory):
     """Sessions of two days, and no embeddings yet."""
     folder = str(tmp_path_factory.mktemp("settings") / "root")
-    lay(Warehouse(folder), "sessions", list(plays()))
+    lay(Warehouse(folder), "sessions", list(generate_plays()))
     return folder
 
 
@@ -50,17 +50,17 @@ def train(root, day, *arguments):
     """The row that the training adds to `embedding_versions`."""
     command = ["--root", root, "--day", str(day), "--threads", "1", *arguments]
     assert train_track_embeddings.main(command) == 0
-    return versions(root)[-1]
+    return read_versions(root)[-1]
 
 
-def test_a_parent_of_before_may_carry_settings_that_are_gone():
-    gone = {"blocks": 1, "artist_tokens": False}
-    chosen = {"window": 5, "backward": 1.0, "learning_rate": 0.05, "epochs": 9, "dimensions": 32}
-    parent = Parent("v", "s", FIRST, FIRST, dict(Settings()) | gone | chosen)
-    assert parent.settings(Settings(), frozenset({"window"})) == Settings(**chosen | {"window": 2})
+def test_parent_settings_ignore_parameters_that_no_longer_exist():
+    old_settings = {"blocks": 1, "artist_tokens": False}
+    best_settings = {"window": 5, "backward": 1.0, "learning_rate": 0.05, "epochs": 9, "dimensions": 32}
+    parent = Parent("v", "s", FIRST, FIRST, dict(Settings()) | old_settings | best_settings)
+    assert parent.settings(Settings(), frozenset({"window"})) == Settings(**best_settings | {"window": 2})
 
 
-def versions(root):
+def read_versions(root):
     warehouse = Warehouse(root)
     table = warehouse.table("embedding_versions")
     snapshot = Snapshot.at(warehouse.table_path("embedding_versions"), table.version())
@@ -70,36 +70,43 @@ def versions(root):
     )
 
 
-def searched(row):
+def read_searched_settings(row):
     return {name: json.loads(row["parameters"])[name] for name in SEARCHED}
 
 
 @pytest.mark.slow
-def test_cold_searches_once_warm_keeps_and_flags_win(root, capsys):
+def test_train_track_embeddings_cold_searches_once_warm_keeps_and_flags_win(root, capsys):
     cold = train(root, FIRST)
-    told = capsys.readouterr().out
-    search, tried = json.loads(cold["search"]), cold["trials"]
+    output = capsys.readouterr().out
+    search, trials = json.loads(cold["search"]), cold["trials"]
     assert cold["start"] == "cold"
-    assert len(tried) >= 12 and search["validation_pairs"] >= 200
+    assert len(trials) >= 12 and search["validation_pairs"] >= 200
     assert 0 < search["relative_cost"] <= SearchPlan.budget
-    assert search["cost"] == sum(trial["pairs"] * trial["dimensions"] for trial in tried)
-    of = searched(cold)
-    rates = {SLOWER * t["learning_rate"] for t in tried if t["window"] == of["window"]}
-    assert of["learning_rate"] in rates, "what was chosen is none of what was tried"
-    assert "trials on" in told and "x a training" in told
+    assert search["cost"] == sum(trial["pairs"] * trial["dimensions"] for trial in trials)
+    settings = read_searched_settings(cold)
+    rates = {SLOWER * t["learning_rate"] for t in trials if t["window"] == settings["window"]}
+    assert settings["learning_rate"] in rates, "what was chosen is none of what was tried"
+    assert "trials on" in output and "x a training" in output
     train(root, FIRST)
     assert "unchanged" in capsys.readouterr().out
-    assert len(versions(root)) == 1, "a training that was there already was done again"
+    assert len(read_versions(root)) == 1, "a training that was there already was done again"
 
     warm = train(root, LAST)
     assert (warm["start"], warm["trials"], warm["search"]) == ("warm", None, None)
-    assert searched(warm) == of
+    assert read_searched_settings(warm) == settings
 
-    given = train(root, LAST, "--start", "cold", "--window", "3", "--epochs", "4")
-    assert (searched(given)["window"], searched(given)["epochs"]) == (3, 4)
-    assert searched(given)["dimensions"] == of["dimensions"], "it could not be turned to the space before"
-    assert {trial["window"] for trial in given["trials"]} == {3}
+    with_flags = train(root, LAST, "--start", "cold", "--window", "3", "--epochs", "4")
+    assert (read_searched_settings(with_flags)["window"], read_searched_settings(with_flags)["epochs"]) == (
+        3,
+        4,
+    )
+    assert read_searched_settings(with_flags)["dimensions"] == settings["dimensions"], (
+        "it could not be turned to the space before"
+    )
+    assert {trial["window"] for trial in with_flags["trials"]} == {3}
 
-    off = train(root, LAST, "--start", "cold", "--search-budget", "0", "--seed", "3")
-    assert {name: searched(off)[name] for name in SAFE_SETTINGS} == SAFE_SETTINGS
-    assert off["trials"] is None and "switched off" in json.loads(off["search"])["outcome"]
+    without_search = train(root, LAST, "--start", "cold", "--search-budget", "0", "--seed", "3")
+    assert {name: read_searched_settings(without_search)[name] for name in SAFE_SETTINGS} == SAFE_SETTINGS
+    assert (
+        without_search["trials"] is None and "switched off" in json.loads(without_search["search"])["outcome"]
+    )

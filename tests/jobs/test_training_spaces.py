@@ -37,26 +37,32 @@ US, HOUR = timedelta(microseconds=1), timedelta(hours=1)
 BOTH = ["track_embeddings:vector", "user_embeddings:vector"]
 
 
-def ended(ds):
+def end_of_day(ds):
     return datetime(ds.year, ds.month, ds.day, tzinfo=UTC) + timedelta(days=1)
 
 
-def rows_of(table, spaces):
+def make_rows(table, spaces):
     """One entity with vectors that tell days apart; of tracks, one of which nothing is known."""
     entity = CONTRACTS[table].entity
     for n, (day, space) in enumerate(spaces.items(), 1):
-        framed = {"feature_at": ended(day), "version_id": "v", "space_id": space, "ds": day, "support": 1}
-        framed |= {"available_at": ended(day) + (9 if entity == "user_id" else 6) * HOUR}
-        known = {
+        common = {
+            "feature_at": end_of_day(day),
+            "version_id": "v",
+            "space_id": space,
+            "ds": day,
+            "support": 1,
+        }
+        common |= {"available_at": end_of_day(day) + (9 if entity == "user_id" else 6) * HOUR}
+        vectors = {
             "vector": [0.6, 0.8],
             "in_vector": [n, 1.0],
             "out_vector": [0.0, n],
             "norm": 1.0,
             "weight": 1.0,
         }
-        yield framed | known | {entity: f"{entity[0]}1", "source": "learned"}
+        yield common | vectors | {entity: f"{entity[0]}1", "source": "learned"}
         if table == "track_embeddings":
-            yield framed | dict.fromkeys((*known, "in_state"), None) | {entity: "t2", "source": "none"}
+            yield common | dict.fromkeys((*vectors, "in_state"), None) | {entity: "t2", "source": "none"}
 
 
 @pytest.fixture(scope="module")
@@ -64,52 +70,52 @@ def root(spark, tmp_path_factory):
     folder = str(tmp_path_factory.mktemp("spaces") / "root")
     warehouse = Warehouse(folder)
     tables = {
-        table: segue.TableVersion(lay(warehouse, table, rows_of(table, spaces)), 1, "hash")
+        table: segue.TableVersion(lay(warehouse, table, make_rows(table, spaces)), 1, "hash")
         for table, spaces in SPACES.items()
     }
     segue.append_release(folder, DAYS[-1], tables)
     return folder
 
 
-def labels_on(*days, users=("u1",), tracks=("t1",)):
+def make_labels(*days, users=("u1",), tracks=("t1",)):
     """Around the end of each day, and around the two instants of publication."""
     instants = [
-        ended(day) + after + off
+        end_of_day(day) + after + offset
         for day in days
         for after in (0 * HOUR, 6 * HOUR, 9 * HOUR)
-        for off in (-US, 0 * US, US)
+        for offset in (-US, 0 * US, US)
     ]
-    asked = [(user, track, at) for at in instants for user in users for track in tracks]
-    return [{"user_id": u, "track_id": t, "label_at": at, "n": n} for n, (u, t, at) in enumerate(asked)]
+    keys = [(user, track, at) for at in instants for user in users for track in tracks]
+    return [{"user_id": u, "track_id": t, "label_at": at, "n": n} for n, (u, t, at) in enumerate(keys)]
 
 
-def by_both(root, folder, labels, features, **asked):
+def build_by_both(root, folder, labels, features, **options):
     """The rows by the client and by Spark, and the manifest; or what both say against it."""
     pq.write_table(pa.Table.from_pylist(labels, SCHEMA), folder / "labels.parquet")
     out = folder / f"set{len(list(folder.iterdir()))}"
     arguments = ["--root", root, "--labels", str(folder / "labels.parquet"), "--out", str(out)]
     arguments += ["--features", *features]
-    for flag, value in asked.items():
-        given = value / timedelta(days=1) if isinstance(value, timedelta) else value
-        arguments += [f"--{flag.replace('_', '-')}", *([] if value is True else [str(given)])]
-    said = []
+    for flag, value in options.items():
+        flag_value = value / timedelta(days=1) if isinstance(value, timedelta) else value
+        arguments += [f"--{flag.replace('_', '-')}", *([] if value is True else [str(flag_value)])]
+    errors = []
     try:
-        wanted = segue.open(root).training_set(pa.Table.from_pylist(labels, SCHEMA), features, **asked)
-    except SegueError as refused:
-        said.append(f"{type(refused).__name__}: {refused}")
+        expected = segue.open(root).training_set(pa.Table.from_pylist(labels, SCHEMA), features, **options)
+    except SegueError as refusal:
+        errors.append(f"{type(refusal).__name__}: {refusal}")
     try:
         build_training_set.main(arguments)
-    except SegueError as refused:
-        said.append(f"{type(refused).__name__}: {refused}")
+    except SegueError as refusal:
+        errors.append(f"{type(refusal).__name__}: {refusal}")
         assert not out.exists(), "a refused training set left something"
-    if said:
-        return said
-    found = pq.ParquetDataset(out).read().sort_by("n").select(wanted.column_names)
-    return wanted.to_pylist(), found.to_pylist(), load(str(out))
+    if errors:
+        return errors
+    actual = pq.ParquetDataset(out).read().sort_by("n").select(expected.column_names)
+    return expected.to_pylist(), actual.to_pylist(), load(str(out))
 
 
 @pytest.mark.parametrize(
-    ("days", "asked"),
+    ("days", "options"),
     [
         (DAYS, {"space": "s2"}),
         (DAYS, {"space": "s1", "as_published": True}),
@@ -118,20 +124,22 @@ def by_both(root, folder, labels, features, **asked):
     ],
     ids=["a space", "a space, as published", "a space of later days", "a space, not too old"],
 )
-def test_a_space_asked_for_gives_the_same_rows_as_the_client(root, tmp_path, days, asked):
-    labels = labels_on(*days, users=("u1", None), tracks=("t1", "t2", "stranger", None))
-    wanted, found, manifest = by_both(root, tmp_path, labels, [*BOTH, "track_embeddings:space_id"], **asked)
-    assert found == wanted
-    assert (manifest.space, manifest.request.space) == (asked["space"], asked["space"])
-    given = {row["track_embeddings__space_id"] for row in found} - {None}
-    assert given == ({asked["space"]} if len(days) > 1 else set())
-    assert {row["track_embeddings__feature_at"] for row in found} > {ended(days[0])}, (
+def test_build_training_set_of_one_space_gives_the_rows_of_the_client(root, tmp_path, days, options):
+    labels = make_labels(*days, users=("u1", None), tracks=("t1", "t2", "stranger", None))
+    expected, actual, manifest = build_by_both(
+        root, tmp_path, labels, [*BOTH, "track_embeddings:space_id"], **options
+    )
+    assert actual == expected
+    assert (manifest.space, manifest.request.space) == (options["space"], options["space"])
+    spaces = {row["track_embeddings__space_id"] for row in actual} - {None}
+    assert spaces == ({options["space"]} if len(days) > 1 else set())
+    assert {row["track_embeddings__feature_at"] for row in actual} > {end_of_day(days[0])}, (
         "days are told all the same"
     )
 
 
 @pytest.mark.parametrize(
-    ("days", "features", "asked", "said"),
+    ("days", "features", "options", "message"),
     [
         (
             DAYS,
@@ -160,43 +168,49 @@ def test_a_space_asked_for_gives_the_same_rows_as_the_client(root, tmp_path, day
     ],
     ids=["two tables", "as published", "two tables on one day", "no such space"],
 )
-def test_mixed_spaces_are_refused_in_the_same_words_as_by_the_client(
-    root, tmp_path, days, features, asked, said
+def test_build_training_set_refuses_mixed_spaces_in_the_words_of_the_client(
+    root, tmp_path, days, features, options, message
 ):
-    by_client, by_spark = by_both(root, tmp_path, labels_on(*days), features, **asked)
+    by_client, by_spark = build_by_both(root, tmp_path, make_labels(*days), features, **options)
     assert by_client == by_spark
     assert UsageError.__name__ in by_client
-    assert re.search(said, by_client), by_client
+    assert re.search(message, by_client), by_client
 
 
-def test_what_labels_do_not_get_mixes_nothing(root, tmp_path):
-    labels = labels_on(DAYS[0]) + [row | {"track_id": None, "n": row["n"] + 100} for row in labels_on(*DAYS)]
-    wanted, found, manifest = by_both(root, tmp_path, labels, ["track_embeddings"])
-    assert found == wanted
-    assert manifest.space == "s1"
-    fresh = [
-        row
-        for row in labels_on(*DAYS)
-        if row["label_at"] < ended(DAYS[1]) or row["label_at"] > ended(DAYS[3])
+def test_build_training_set_ignores_spaces_that_no_label_gets(root, tmp_path):
+    labels = make_labels(DAYS[0]) + [
+        row | {"track_id": None, "n": row["n"] + 100} for row in make_labels(*DAYS)
     ]
-    assert by_both(root, tmp_path, fresh, BOTH[:1])[0].startswith("UsageError"), (
+    expected, actual, manifest = build_by_both(root, tmp_path, labels, ["track_embeddings"])
+    assert actual == expected
+    assert manifest.space == "s1"
+    outer_labels = [
+        row
+        for row in make_labels(*DAYS)
+        if row["label_at"] < end_of_day(DAYS[1]) or row["label_at"] > end_of_day(DAYS[3])
+    ]
+    assert build_by_both(root, tmp_path, outer_labels, BOTH[:1])[0].startswith("UsageError"), (
         "in between, days are of two spaces"
     )
-    rows, again, _ = by_both(root, tmp_path, fresh[:9], ["track_embeddings:support", *BOTH[:1]])
-    assert rows == again
+    expected, actual, _ = build_by_both(
+        root, tmp_path, outer_labels[:9], ["track_embeddings:support", *BOTH[:1]]
+    )
+    assert expected == actual
 
 
-def test_what_is_no_vector_needs_no_space_and_tells_none(root, tmp_path):
-    wanted, found, manifest = by_both(root, tmp_path, labels_on(*DAYS), ["track_embeddings:space_id"])
-    assert found == wanted
+def test_build_training_set_without_vectors_needs_no_space(root, tmp_path):
+    expected, actual, manifest = build_by_both(
+        root, tmp_path, make_labels(*DAYS), ["track_embeddings:space_id"]
+    )
+    assert actual == expected
     assert manifest.space is None
-    assert {row["track_embeddings__space_id"] for row in found} == {None, "s1", "s2", "s3"}
+    assert {row["track_embeddings__space_id"] for row in actual} == {None, "s1", "s2", "s3"}
 
 
-def test_a_replay_keeps_to_its_space(root, tmp_path):
-    _, _, manifest = by_both(root, tmp_path, labels_on(*DAYS), BOTH, space="s2")
-    made = next(path for path in tmp_path.iterdir() if path.is_dir())
-    arguments = ["--root", root, "--replay", str(made), "--out", str(tmp_path / "again")]
+def test_replay_keeps_the_space_of_the_manifest(root, tmp_path):
+    _, _, manifest = build_by_both(root, tmp_path, make_labels(*DAYS), BOTH, space="s2")
+    folder = next(path for path in tmp_path.iterdir() if path.is_dir())
+    arguments = ["--root", root, "--replay", str(folder), "--out", str(tmp_path / "again")]
     with pytest.raises(WrongUsage, match="takes labels, features, space and release from the manifest"):
         build_training_set.main([*arguments, "--space", "s1"])
     assert build_training_set.main(arguments) == 0

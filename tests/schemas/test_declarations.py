@@ -53,12 +53,12 @@ NULL = {
 # --- what follows
 
 
-def test_every_operation_is_told_here():
+def test_types_covers_every_operation():
     assert TYPES.keys() == OPERATIONS.keys()
 
 
 @pytest.mark.parametrize("op", OPERATIONS)
-def test_type_unit_and_null_follow_from_the_operation(op):
+def test_columns_have_the_type_unit_and_null_of_their_operation(op):
     (column,) = declared(op).columns()
     window = LIFETIME if op.startswith("days_since") else "7d"
     assert column.name == f"x_{op}_{window}"
@@ -66,7 +66,7 @@ def test_type_unit_and_null_follow_from_the_operation(op):
 
 
 @pytest.mark.parametrize("op", OPERATIONS)
-def test_the_value_of_no_plays_is_in_the_schema(op):
+def test_contract_has_the_empty_value_in_its_schema(op):
     metadata = group(declared(op)).contract().struct()[next(declared(op).columns()).name].metadata
     empty = {"histogram": [0, 0, 0], "hours": [0.0] * 24, "last_k": [], "top_k": []}
     assert (json.loads(metadata["segue.default"]) if "segue.default" in metadata else None) == (
@@ -75,7 +75,7 @@ def test_the_value_of_no_plays_is_in_the_schema(op):
 
 
 @pytest.mark.parametrize(
-    ("op", "given", "default"),
+    ("op", "options", "default"),
     [
         ("mean", {}, -1.0),
         ("last", {}, "nobody"),
@@ -83,13 +83,13 @@ def test_the_value_of_no_plays_is_in_the_schema(op):
         ("rate", {}, 0.0),
     ],
 )
-def test_a_default_takes_the_place_of_null(op, given, default):
-    (column,) = declared(op, default=default, **given).columns()
+def test_default_replaces_null_in_column_and_schema(op, options, default):
+    (column,) = declared(op, default=default, **options).columns()
     assert not column.nullable
-    struct = group(declared(op, default=default, **given)).contract().struct()
+    struct = group(declared(op, default=default, **options)).contract().struct()
     assert not struct[column.name].nullable
-    stored = json.loads(struct[column.name].metadata["segue.default"])
-    assert stored == (list(default) if isinstance(default, tuple) else default)
+    stored_default = json.loads(struct[column.name].metadata["segue.default"])
+    assert stored_default == (list(default) if isinstance(default, tuple) else default)
 
 
 # Every option of a feature that decides its values, with another value than in the test.
@@ -111,9 +111,8 @@ OPTIONS = {
 def test_identity_changes_with_each_option_that_decides_values(option):
     before = Feature("x", "max", "ms_played", "meaning", ("7d",))
     after = copy(before)
-    object.__setattr__(
-        after, option, OPTIONS[option]
-    )  # some would be refused, and yet must not share an identity
+    # past the checks: some would be refused, and yet must not share an identity
+    object.__setattr__(after, option, OPTIONS[option])
     assert after.identity("7d") != before.identity("7d")
 
 
@@ -127,7 +126,7 @@ def test_identity_leaves_out_prose_and_the_other_windows():
     )
 
 
-def test_a_features_columns_are_one_per_window():
+def test_columns_of_a_feature_are_one_per_window():
     assert list(Feature("ms_played", "sum", "ms_played", "listening time", ("1d", "90d")).columns()) == [
         Column("ms_played_sum_1d", "bigint", "listening time, 1d", nullable=False, default=0),
         Column("ms_played_sum_90d", "bigint", "listening time, 90d", nullable=False, default=0),
@@ -147,12 +146,12 @@ def test_a_features_columns_are_one_per_window():
         ("last_k", "played_at", "", "array<timestamp>"),
     ],
 )
-def test_a_type_follows_from_the_input(op, input_, type_, expected):
+def test_columns_have_the_type_of_the_input(op, input_, type_, expected):
     assert next(feature(op, input=input_, type=type_).columns()).type == expected
 
 
 @pytest.mark.parametrize(
-    ("given", "lineage"),
+    ("options", "lineage"),
     [
         ({"input": "track_id"}, ["track_id", "played_at"]),
         (
@@ -165,11 +164,11 @@ def test_a_type_follows_from_the_input(op, input_, type_, expected):
         ({"input": "date_diff(current_date, ds)", "where": "'saved' <> \"skipped\""}, ["played_at", "ds"]),
     ],
 )
-def test_lineage_is_every_column_that_is_read(given, lineage):
-    assert list(feature("count", **given).lineage) == lineage
+def test_lineage_lists_every_column_that_is_read(options, lineage):
+    assert list(feature("count", **options).lineage) == lineage
 
 
-def test_the_divisor_of_a_ratio_is_in_its_lineage():
+def test_lineage_of_a_ratio_includes_its_divisor():
     assert feature("ratio", input="ms_played", per="track_ms").lineage == (
         "played_at",
         "ms_played",
@@ -177,7 +176,7 @@ def test_the_divisor_of_a_ratio_is_in_its_lineage():
     )
 
 
-def test_a_groups_contract_frames_its_features():
+def test_contract_of_a_group_frames_its_features():
     contract = group(feature("count", windows=("2d", "1d")), keys=USER_TRACK).contract()
     assert (
         " ".join(contract.names) == "user_id track_id feature_at x_count_2d x_count_1d bucket available_at ds"
@@ -189,7 +188,7 @@ def test_a_groups_contract_frames_its_features():
     )
 
 
-def test_partials_have_a_row_per_entity_day_and_span():
+def test_partials_contract_has_a_row_per_entity_day_and_span():
     contract = group(feature("count", windows=("2d", "1d")), keys=USER_TRACK).partials_contract()
     assert contract.name == "g_partials"
     assert " ".join(contract.names) == "user_id track_id span count_track_id bucket available_at ds"
@@ -200,13 +199,13 @@ def test_partials_have_a_row_per_entity_day_and_span():
 
 
 @pytest.mark.parametrize("declared_group", FEATURE_GROUPS, ids=lambda declared_group: declared_group.table)
-def test_names_of_parts_are_identifiers_and_unique(declared_group):
+def test_parts_of_a_group_have_unique_identifiers(declared_group):
     names = [part.name for part in declared_group.parts]
     assert len({name.lower() for name in names}) == len(names)
     assert all(re.fullmatch(r"[a-z][a-z0-9_]*", name) for name in names), names
 
 
-def test_features_share_parts_of_one_kind_input_and_filter():
+def test_parts_are_shared_by_features_of_one_kind_input_and_filter():
     parts = group(
         feature("mean", input="ms_played"),
         feature("sum", input="ms_played"),
@@ -255,13 +254,13 @@ def test_parts_are_of_known_kinds_and_have_the_types_of_their_inputs(op):
     assert all(fields[part.name].dataType.simpleString() == part.type for part in group(declared(op)).parts)
 
 
-def test_sketches_make_a_table_that_no_rerun_repeats():
+def test_deterministic_is_false_for_a_group_with_sketches():
     assert group(declared("count"), declared("entropy")).deterministic
     assert not group(declared("count"), declared("approx_distinct")).deterministic
     assert not group(declared("percentiles")).deterministic
 
 
-def test_every_group_has_its_tables():
+def test_feature_groups_have_their_tables_and_columns():
     for one in FEATURE_GROUPS:
         assert one.partials_table in CONTRACTS
         assert (one.table in CONTRACTS) == one.daily

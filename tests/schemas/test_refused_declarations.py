@@ -15,13 +15,13 @@ from schemas.declarations import (
 )
 
 
-def refused(message, make, *args, **given):
+def assert_refused(message, make, *args, **options):
     with pytest.raises(DeclarationError, match=message):
-        make(*args, **given)
+        make(*args, **options)
 
 
 @pytest.mark.parametrize(
-    ("op", "given", "message"),
+    ("op", "options", "message"),
     [
         ("median", {}, r"feature x: operation 'median' is unknown; known: count, sum,"),
         ("count", {"what": "Plays"}, "its name 'Plays' is no column's"),
@@ -74,12 +74,12 @@ def refused(message, make, *args, **given):
         ("count", {"windows": "7d"}, "window '7' is none"),
     ],
 )
-def test_a_feature_that_cannot_be_computed_says_why(op, given, message):
-    refused(message, feature, op, **given)
+def test_feature_refuses_what_cannot_be_computed(op, options, message):
+    assert_refused(message, feature, op, **options)
 
 
-def test_all_that_is_wrong_is_said_at_once():
-    refused(
+def test_feature_reports_all_errors_at_once():
+    assert_refused(
         "no column's.*input names nope.*window '1w'",
         feature,
         "count",
@@ -89,14 +89,14 @@ def test_all_that_is_wrong_is_said_at_once():
     )
 
 
-def test_two_columns_of_one_name_are_refused():
-    twice = (feature("count"), feature("count", input="artist_id", windows=("1d", "7d")))
-    refused("table g_features: x_count_7d declared twice", group, *twice)
-    refused("x_count_7d declared twice", group, feature("count", windows=("7d", "7d")))
+def test_group_refuses_two_columns_of_one_name():
+    features = (feature("count"), feature("count", input="artist_id", windows=("1d", "7d")))
+    assert_refused("table g_features: x_count_7d declared twice", group, *features)
+    assert_refused("x_count_7d declared twice", group, feature("count", windows=("7d", "7d")))
 
 
-def test_an_entity_that_is_no_column_is_refused():
-    refused(
+def test_group_refuses_an_entity_that_is_no_column():
+    assert_refused(
         "table g_features: album_id is no column of sessions",
         group,
         feature("count"),
@@ -105,28 +105,30 @@ def test_an_entity_that_is_no_column_is_refused():
 
 
 @pytest.mark.parametrize("op", ["first", "last", "last_k"])
-def test_what_one_listener_did_is_not_kept_where_none_can_be_erased(op):
-    refused(f"x_{op} would keep what one listener did", group, feature(op, input="artist_id"), keys=TRACK)
+def test_group_refuses_plays_of_one_listener_where_none_can_be_erased(op):
+    assert_refused(
+        f"x_{op} would keep what one listener did", group, feature(op, input="artist_id"), keys=TRACK
+    )
     assert group(feature(op, input="artist_id"), keys=USER_TRACK).parts
 
 
 @pytest.mark.parametrize("op", ["top_k", "entropy"])
 @pytest.mark.parametrize("input_", ["user_id", "session_id", "play_id"])
-def test_listeners_are_not_listed_where_none_can_be_erased(op, input_):
-    refused(f"x_{op} would keep what one listener did", group, feature(op, input=input_), keys=TRACK)
+def test_group_refuses_lists_of_listeners_where_none_can_be_erased(op, input_):
+    assert_refused(f"x_{op} would keep what one listener did", group, feature(op, input=input_), keys=TRACK)
     assert group(feature(op, input=input_), keys=USER).parts
 
 
 @pytest.mark.parametrize("input_", ["concat(user_id, '')", "if(skipped, user_id, null)", "lower(play_id)"])
-def test_an_expression_does_not_hide_a_listener(input_):
-    refused(
+def test_group_refuses_an_expression_over_a_listener(input_):
+    assert_refused(
         "would keep what one listener did", group, feature("top_k", input=input_, type="string"), keys=TRACK
     )
 
 
-def test_a_filter_of_a_group_names_columns_of_sessions():
-    refused("is_bott", group, feature("count"), where="not is_bott")
+def test_group_refuses_a_filter_over_an_unknown_column():
+    assert_refused("is_bott", group, feature("count"), where="not is_bott")
 
 
-def test_a_window_is_whole_days():
+def test_window_days_parses_whole_days():
     assert [window_days(window) for window in ("1d", "7d", "365d")] == [1, 7, 365]
