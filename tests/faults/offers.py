@@ -14,7 +14,7 @@ from jobs.job import Job
 from jobs.publishing.batches import Batch
 from jobs.publishing.state import TableState
 from reference.rows import Row
-from reference.worlds import heard
+from reference.worlds import session_play
 from schemas.sessions import SESSIONS
 from segue.releases import Release, TableVersion, append_release
 
@@ -49,7 +49,7 @@ class Offer:
 
     def _row(self, day: date, n: int) -> Row:
         at = datetime(day.year, day.month, day.day, 12, tzinfo=UTC) + timedelta(seconds=n)
-        return heard(
+        return session_play(
             play_id=f"{day}-{n}", user_id=f"u{n}", track_id=self.label, played_at=at, session_started_at=at
         )
 

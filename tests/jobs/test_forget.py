@@ -195,7 +195,9 @@ def test_forget_exits_with_1_for_ids_in_no_table_and_no_release(three_tables, ca
     assert forget.main([*arguments, user.upper()]) == 1
     assert f"1 of 1 ids are in no table and in no release: {user.upper()}." in capsys.readouterr().out
     assert forget.main([*arguments, user.upper(), "--ignore-missing"]) == 0
-    assert len(set(Path(three_tables.root, "quality", "receipts").iterdir())) == 4, "a receipt was written over"
+    assert len(set(Path(three_tables.root, "quality", "receipts").iterdir())) == 4, (
+        "a receipt was written over"
+    )
 
 
 def test_forget_removes_staged_batches_and_rejected_rows(spark, three_tables):
@@ -222,7 +224,6 @@ def test_forget_removes_staged_batches_and_rejected_rows(spark, three_tables):
     ids = ["ann-1", rows.first().user_id]
     assert forget.main(["--root", three_tables.root, "--run-id", "forget-test", "--user", *ids]) == 0, (
         "ann-1 stands in the text of a rejected row alone, and is not missing"
-    )
     )
     assert not Path(staged.path).exists(), "a staged batch still holds the listener"
     assert not abandoned_file.exists(), "files of a write that was killed are in no log, and still there"

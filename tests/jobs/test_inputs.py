@@ -11,7 +11,7 @@ from jobs.publishing.batches import NEVER_PUBLISHED, code_version
 from jobs.publishing.state import digest
 from reference.published import DAYS, NOON
 from reference.staged import REFUSED, LaidJob
-from reference.worlds import heard
+from reference.worlds import session_play
 
 FILES = Input("files", "two of them")
 
@@ -23,7 +23,7 @@ def job(tmp_path):
 
 def make_rows(day):
     noon = NOON + (day - DAYS[0])
-    return [heard(play_id=f"{day}", user_id="u", played_at=noon, session_started_at=noon, ds=day)]
+    return [session_play(play_id=f"{day}", user_id="u", played_at=noon, session_started_at=noon, ds=day)]
 
 
 def publish(a_job, days, **parameters):

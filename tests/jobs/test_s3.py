@@ -37,7 +37,7 @@ from jobs.publishing.warehouse import Warehouse
 from jobs.session import s3_settings
 from reference.golden import unpack
 from reference.three_features import declare_three_features
-from reference.worlds import heard
+from reference.worlds import session_play
 from schemas.sessions import SESSIONS
 from segue.releases import TableVersion, append_release, list_releases, rollback
 
@@ -473,7 +473,10 @@ def stage(warehouse: Warehouse, number: int, n: int) -> protocol.StagedBatch:
     """As Spark would, without Spark: every other batch is for a day that all publishers replace."""
     when = NOON + timedelta(days=number if n % 2 else PUBLISHERS)
     rows = [
-        {**heard(play_id=f"{number}-{n}-{i}", played_at=when, session_started_at=when), "available_at": None}
+        {
+            **session_play(play_id=f"{number}-{n}-{i}", played_at=when, session_started_at=when),
+            "available_at": None,
+        }
         for i in range(1 + n % 3)
     ]
     fingerprint = digest(number, n)

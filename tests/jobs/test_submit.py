@@ -17,7 +17,7 @@ from jobs.publishing.warehouse import Warehouse
 from reference.clusters import spark_home
 from reference.delta_files import rows_of
 from reference.published import lay
-from reference.worlds import MIDNIGHT, heard
+from reference.worlds import MIDNIGHT, session_play
 
 TOP = Path(__file__).parents[2]
 
@@ -42,7 +42,7 @@ def dist(tmp_path_factory):
 def generate_sessions():
     """Five listeners with a session of forty plays each, of seven tracks."""
     for n in range(200):
-        yield heard(
+        yield session_play(
             play_id=f"p{n}",
             user_id=f"u{n % 5}",
             track_id=f"t{n % 7}",

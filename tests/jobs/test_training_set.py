@@ -168,7 +168,8 @@ def test_build_training_set_writes_a_manifest_that_a_replay_reproduces(night, tr
     manifest = json.loads((folder / "set" / "_manifest.json").read_text())
     assert (manifest["rows"], manifest["release"]) == (len(labels), segue.open(night.root).release)
     assert (
-        saved["tables"]["user_features"]["version"] == segue.open(night.root).tables["user_features"].version
+        manifest["tables"]["user_features"]["version"]
+        == segue.open(night.root).tables["user_features"].version
     )
     rows = read_rows(folder / "set")
     column = "track_features__plays_count_30d"

@@ -178,6 +178,3 @@ def _near_an_edge(
     user = rng.choice((number, number, number, 0, 1))  # 0 and 1 are heard by everybody
     columns = {column: rng.choice(values) for column, values in _NEAR_AN_EDGE.items()}
     return session_play(play_id=play_id, user_id=_user(user), played_at=played_at, **columns)
-
-
-heard = session_play  # its former name, until tests of the other folders have the new one

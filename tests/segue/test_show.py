@@ -45,5 +45,5 @@ def test_format_json_lines_has_a_value_whole_and_escaped():
     assert "\x1b" not in line and json.loads(line)["title"] == LONG + "\x1b"
 
 
-def test_format_table_cuts_nothing_unless_asked_to():
+def test_format_table_cuts_nothing_by_default():
     assert LONG in show.format_table(["why"], [[LONG]])
