@@ -33,12 +33,12 @@ def main() -> int:
     rng = random.Random(args.seed)
     with tempfile.TemporaryDirectory() as folder:
         chain = Chain(Path(folder, "root"), *template_options(Path(folder), args.replayed))
-        seconds = chain.undisturbed(BATCHES)
+        seconds = chain.run_undisturbed(BATCHES)
         print(f"seed {args.seed}; {BATCHES} batches take {seconds:.2f} s undisturbed", flush=True)
         start, hits = time.monotonic(), Counter[str]()
         while hits.total() - hits["done"] < args.kills:
             hits[kill_one(chain, rng, seconds, args.replayed, hits.total() + 1)] += 1
-        chain.undisturbed(BATCHES)
+        chain.run_undisturbed(BATCHES)
         minutes = (time.monotonic() - start) / 60
     print(
         f"{args.kills} kills in {minutes:.1f} min: {hits['before']} before the commit of the batch in flight, "
@@ -69,7 +69,7 @@ def kill_one(chain: Chain, rng: random.Random, seconds: float, replayed: bool, n
     """Kills one run, prints a line, and says on which side of the commit the kill fell."""
     delay = rng.uniform(0, seconds)
     victim = "group" if replayed or rng.random() < 0.8 else "python"
-    is_killed = chain.killed_after(delay, BATCHES, victim)
+    is_killed = chain.kill_after(delay, BATCHES, victim)
     hit = ("after" if chain.landed else "before") if is_killed else "done"
     where = (
         f"batch {chain.reported} in flight, kill {hit} its commit" if is_killed else "done before its kill"

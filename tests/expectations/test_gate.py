@@ -22,7 +22,7 @@ from expectations.suites import TABLES, suite_for
 from expectations.verdict import Refused
 from expectations.wording import expectation_name
 from features.embeddings.evaluation import compare_hits
-from reference.batches import DAY, NEXT_MIDNIGHT, NOON, batch, spoiled
+from reference.batches import DAY, NEXT_MIDNIGHT, NOON, batch, spoil
 from reference.frames import frame
 from schemas import CONTRACTS, PLAYS
 
@@ -113,14 +113,14 @@ def test_audit_batch_passes_plays_and_rejected_plays_without_rows(spark, table):
 
 def test_audit_batch_reports_every_seeded_fault_of_plays(spark):
     rows = batch(PLAYS, artist_id=None)
-    rows = spoiled(rows, 0, user_id="", bucket=batch(PLAYS, 1, user_id="")[0]["bucket"])
-    rows = spoiled(rows, 1, played_at=datetime(1970, 1, 1, tzinfo=UTC), ds=date(1970, 1, 1))
-    rows = spoiled(rows, 2, played_at=datetime(2999, 1, 1, tzinfo=UTC), ds=date(2999, 1, 1))
-    rows = spoiled(rows, 3, ds=DAY + timedelta(days=1))
-    rows = spoiled(rows, 4, ms_played=-1)
-    rows = spoiled(rows, 5, ms_played=86_400_001)
-    rows = spoiled(rows, 6, bucket=(rows[6]["bucket"] + 1) % 64)
-    rows = spoiled(rows, 7, play_id="play_id-8")
+    rows = spoil(rows, 0, user_id="", bucket=batch(PLAYS, 1, user_id="")[0]["bucket"])
+    rows = spoil(rows, 1, played_at=datetime(1970, 1, 1, tzinfo=UTC), ds=date(1970, 1, 1))
+    rows = spoil(rows, 2, played_at=datetime(2999, 1, 1, tzinfo=UTC), ds=date(2999, 1, 1))
+    rows = spoil(rows, 3, ds=DAY + timedelta(days=1))
+    rows = spoil(rows, 4, ms_played=-1)
+    rows = spoil(rows, 5, ms_played=86_400_001)
+    rows = spoil(rows, 6, bucket=(rows[6]["bucket"] + 1) % 64)
+    rows = spoil(rows, 7, play_id="play_id-8")
     verdict = audit(spark, "plays", rows, {"rejected_share": 0.06, "duplicate_share": 0.5})
     assert summarize_failures(verdict, "critical") == {
         ("user_id", "not empty", "1 of 10 rows break it (10 %)"),
@@ -147,11 +147,11 @@ def test_audit_batch_passes_plays_at_the_limits_of_their_ranges(spark):
 
 def test_audit_batch_reports_every_seeded_fault_of_sessions(spark):
     rows = batch(CONTRACTS["sessions"], skipped=True, is_bot=True, ms_played=None)
-    rows = spoiled(rows, 0, completion=1.5)
-    rows = spoiled(rows, 1, completion=NAN)
-    rows = spoiled(rows, 2, position=0)
-    rows = spoiled(rows, 3, session_started_at=NOON + timedelta(seconds=1), position=2)
-    rows = spoiled(rows, 4, session_started_at=NOON - timedelta(seconds=1))
+    rows = spoil(rows, 0, completion=1.5)
+    rows = spoil(rows, 1, completion=NAN)
+    rows = spoil(rows, 2, position=0)
+    rows = spoil(rows, 3, session_started_at=NOON + timedelta(seconds=1), position=2)
+    rows = spoil(rows, 4, session_started_at=NOON - timedelta(seconds=1))
     verdict = audit(spark, "sessions", rows)
     assert summarize_failures(verdict, "critical") == {
         ("completion", "0 to 1", "0.5 to 1.5; 2 of 10 rows are outside (20 %)"),
@@ -169,16 +169,16 @@ def test_audit_batch_reports_every_seeded_fault_of_sessions(spark):
 
 def test_audit_batch_reports_every_seeded_fault_of_features(spark):
     rows = batch(CONTRACTS["user_features"], saves_rate_1d=None, completion_mean_1d=None)
-    rows = spoiled(rows, 0, plays_count_1d=4)
-    rows = spoiled(rows, 1, plays_count_30d=-1)
-    rows = spoiled(rows, 2, plays_decayed_7d=0.7)
-    rows = spoiled(rows, 3, plays_trend_7d=INF)
-    rows = spoiled(rows, 4, plays_hours_30d=[1 / 23] * 23)
-    rows = spoiled(rows, 5, plays_hours_30d=[1.0] + [1 / 24] * 23)
-    rows = spoiled(rows, 6, plays_hours_30d=[-1.0, 2.0] + [0.0] * 22)
-    rows = spoiled(rows, 7, plays_hours_30d=[NAN] + [0.0] * 23)
-    rows = spoiled(rows, 8, feature_at=NEXT_MIDNIGHT - timedelta(days=1))
-    rows = spoiled(rows, 9, plays_days_since_last_lifetime=0.6, skips_rate_30d=1.01)
+    rows = spoil(rows, 0, plays_count_1d=4)
+    rows = spoil(rows, 1, plays_count_30d=-1)
+    rows = spoil(rows, 2, plays_decayed_7d=0.7)
+    rows = spoil(rows, 3, plays_trend_7d=INF)
+    rows = spoil(rows, 4, plays_hours_30d=[1 / 23] * 23)
+    rows = spoil(rows, 5, plays_hours_30d=[1.0] + [1 / 24] * 23)
+    rows = spoil(rows, 6, plays_hours_30d=[-1.0, 2.0] + [0.0] * 22)
+    rows = spoil(rows, 7, plays_hours_30d=[NAN] + [0.0] * 23)
+    rows = spoil(rows, 8, feature_at=NEXT_MIDNIGHT - timedelta(days=1))
+    rows = spoil(rows, 9, plays_days_since_last_lifetime=0.6, skips_rate_30d=1.01)
     one_row = "1 of 10 rows break it (10 %)"
     verdict = audit(spark, "user_features", rows)
     assert summarize_failures(verdict, "critical") == {
@@ -215,16 +215,16 @@ def test_audit_batch_passes_features_of_a_track_without_plays(spark):
 
 def test_audit_batch_reports_every_seeded_fault_of_embeddings(spark):
     rows = batch(CONTRACTS["track_embeddings"])
-    rows = spoiled(rows, 0, in_vector=[0.3, NAN])
-    rows = spoiled(rows, 1, out_vector=[0.3, -INF])
-    rows = spoiled(rows, 2, vector=[0.0, 0.0])
-    rows = spoiled(rows, 3, vector=[0.6, 0.8, 0.0])
-    rows = spoiled(rows, 4, norm=1.1)
-    rows = spoiled(rows, 5, space_id="another")
-    rows = spoiled(rows, 6, support=0)
-    rows = spoiled(rows, 7, in_vector=[600.0, 800.0], out_vector=[0.0, 0.0], norm=1000.0)
-    rows = spoiled(rows, 8, vector=[None, 1.0])
-    rows = spoiled(rows, 9, source="none")
+    rows = spoil(rows, 0, in_vector=[0.3, NAN])
+    rows = spoil(rows, 1, out_vector=[0.3, -INF])
+    rows = spoil(rows, 2, vector=[0.0, 0.0])
+    rows = spoil(rows, 3, vector=[0.6, 0.8, 0.0])
+    rows = spoil(rows, 4, norm=1.1)
+    rows = spoil(rows, 5, space_id="another")
+    rows = spoil(rows, 6, support=0)
+    rows = spoil(rows, 7, in_vector=[600.0, 800.0], out_vector=[0.0, 0.0], norm=1000.0)
+    rows = spoil(rows, 8, vector=[None, 1.0])
+    rows = spoil(rows, 9, source="none")
     one_row = "1 of 10 rows break it (10 %)"
     actual = summarize_failures(audit(spark, "track_embeddings", rows), "critical")
     null_rule = ("null where source is none, and only there", one_row)
@@ -291,7 +291,7 @@ def test_audit_batch_only_warns_of_a_measure_beyond_a_warning_bound(spark, table
 def test_audit_batch_warns_of_low_coverage(spark):
     rows = batch(CONTRACTS["track_embeddings"])
     for place in (0, 1):
-        rows = spoiled(rows, place, source="artist")
+        rows = spoil(rows, place, source="artist")
     verdict = audit(spark, "track_embeddings", rows)
     assert summarize_failures(verdict, "critical") == set()
     assert summarize_failures(verdict, "warning") == {
@@ -359,8 +359,8 @@ def test_audit_batch_passes_days_of_different_spaces(spark):
 
 def test_audit_batch_reports_every_seeded_fault_of_tracks(spark):
     rows = batch(CONTRACTS["tracks"], title=None, explicit=None)
-    rows = spoiled(rows, 0, track_ms=-5, released_on=date(1, 1, 1))
-    rows = spoiled(rows, 1, released_on=date(2999, 1, 1), source="")
+    rows = spoil(rows, 0, track_ms=-5, released_on=date(1, 1, 1))
+    rows = spoil(rows, 1, released_on=date(2999, 1, 1), source="")
     verdict = audit(spark, "tracks", rows)
     assert summarize_failures(verdict, "critical") == {
         ("track_ms", "0 to 86,400,000", "-5 to 3; 1 of 10 rows are outside (10 %)"),
@@ -375,8 +375,8 @@ def test_audit_batch_reports_every_seeded_fault_of_tracks(spark):
 
 def test_audit_batch_reports_every_seeded_fault_of_rejected_plays(spark):
     rows = batch(CONTRACTS["rejected_plays"], raw="")
-    rows = spoiled(rows, 0, reasons=[])
-    rows = spoiled(rows, 1, reasons=[None])
+    rows = spoil(rows, 0, reasons=[])
+    rows = spoil(rows, 1, reasons=[None])
     assert summarize_failures(audit(spark, "rejected_plays", rows), "critical") == {
         ("reasons", "at least one reason", "1 of 10 rows break it (10 %)"),
         ("reasons", "no element null", "1 of 10 rows break it (10 %)"),
@@ -499,7 +499,7 @@ def test_import_of_the_gate_loads_neither_great_expectations_nor_pyspark():
 
 
 def test_refused_batch_names_table_expectation_values_and_remedy(spark):
-    rows = spoiled(batch(CONTRACTS["sessions"]), 0, completion=1.5)
+    rows = spoil(batch(CONTRACTS["sessions"]), 0, completion=1.5)
     verdict = audit(spark, "sessions", rows)
     refusal = Refused.batch("sessions", "b7", verdict, "data/tables/sessions/batch-b7")
     first, why, to_do = str(refusal).splitlines()

@@ -9,7 +9,7 @@ from itertools import combinations
 import pytest
 
 from expectations.profile import profile, row_hash
-from reference.batches import DAY, NOON, batch, spoiled
+from reference.batches import DAY, NOON, batch, spoil
 from reference.frames import frame
 from schemas import PLAYS, TRACK_EMBEDDINGS, TRACKS
 from schemas.contract import Column, Contract
@@ -68,7 +68,7 @@ def test_profile_ignores_row_order_and_partitions(spark):
 
 def test_profile_ignores_the_instant_of_publication(spark):
     rows = batch(PLAYS, 3)
-    assert profile_rows(spark, rows) == profile_rows(spark, spoiled(rows, 0, 1, 2, available_at=NOON))
+    assert profile_rows(spark, rows) == profile_rows(spark, spoil(rows, 0, 1, 2, available_at=NOON))
 
 
 def test_content_hash_is_the_sum_of_the_hashes_of_disjoint_parts(spark):
@@ -105,8 +105,8 @@ def test_row_hash_changes_with_every_value(spark):
 
 def test_content_hash_changes_when_two_rows_exchange_values(spark):
     rows = batch(PLAYS, 20)
-    first = spoiled(spoiled(rows, 4, ms_played=9), 5, ms_played=7)
-    second = spoiled(spoiled(rows, 4, ms_played=7), 5, ms_played=9)
+    first = spoil(spoil(rows, 4, ms_played=9), 5, ms_played=7)
+    second = spoil(spoil(rows, 4, ms_played=7), 5, ms_played=9)
     assert profile_rows(spark, first).content_hash != profile_rows(spark, second).content_hash
 
 
@@ -137,7 +137,7 @@ def test_row_hash_distinguishes_neighbouring_columns(spark):
 
 def test_content_hash_covers_vectors(spark):
     rows = batch(TRACK_EMBEDDINGS, 3)
-    other = spoiled(rows, 1, in_vector=[0.8, 0.6])
+    other = spoil(rows, 1, in_vector=[0.8, 0.6])
     assert (
         profile_rows(spark, rows, TRACK_EMBEDDINGS).content_hash
         != profile_rows(spark, other, TRACK_EMBEDDINGS).content_hash
@@ -146,8 +146,8 @@ def test_content_hash_covers_vectors(spark):
 
 def test_profile_counts_duplicate_keys_within_and_across_days(spark):
     rows = batch(PLAYS, 4)
-    within = rows + spoiled(rows[:2], 0, 1, ms_played=1)
-    across = rows + spoiled(rows[:1], 0, ds=DAY + timedelta(days=1))
+    within = rows + spoil(rows[:2], 0, 1, ms_played=1)
+    across = rows + spoil(rows[:1], 0, ds=DAY + timedelta(days=1))
     counts = {
         name: profile_rows(spark, r).duplicate_keys
         for name, r in (("none", rows), ("within", within), ("across", across))

@@ -166,9 +166,6 @@ class Chain:
             run.await_group_end()
         return was_killed
 
-    # their former names, until `benchmarks/publishing_faults.py` has the new ones
-    undisturbed, killed_after = run_undisturbed, kill_after
-
     def settle(self, run: Run) -> None:
         """Checks what a run that ended reported, and what it left."""
         self._check_outcomes(run)

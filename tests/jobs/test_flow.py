@@ -14,7 +14,7 @@ import pytest
 
 import segue
 from jobs.publishing.warehouse import Warehouse
-from reference.flows import LAST, FlowWorld, hold_to_the_oracle
+from reference.flows import LAST, FlowWorld, assert_matches_oracle
 from reference.rows import assert_same
 from schemas import CONTRACTS, FEATURE_GROUPS
 
@@ -35,11 +35,11 @@ def full_world(spark, world, tmp_path_factory):
 
 
 def test_flow_over_all_days_agrees_with_plain_python(full_world):
-    hold_to_the_oracle(full_world)
+    assert_matches_oracle(full_world)
 
 
 def test_flow_of_one_more_day_agrees_with_plain_python(night):
-    hold_to_the_oracle(night)
+    assert_matches_oracle(night)
 
 
 @pytest.mark.parametrize("table", FEATURE_TABLES)

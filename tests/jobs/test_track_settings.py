@@ -15,7 +15,7 @@ from jobs.embeddings.parents import Parent
 from jobs.publishing.warehouse import Warehouse
 from reference.planted import sessions
 from reference.published import lay
-from reference.worlds import heard
+from reference.worlds import session_play
 from segue.storage import Snapshot
 
 FIRST, LAST = date(2026, 9, 1), date(2026, 9, 2)
@@ -27,7 +27,7 @@ def generate_plays():
     for line, tracks in enumerate(sessions(2_400).tolist()):
         start = BEGIN + timedelta(minutes=line)
         for n, track in enumerate(tracks):
-            yield heard(
+            yield session_play(
                 play_id=f"play:{line}-{n}",
                 user_id=f"user:{line % 300}",
                 track_id=f"t{track}",

@@ -21,7 +21,7 @@ from jobs.errors import JobError, WrongUsage
 from jobs.training.manifest import load
 from jobs.training.request import Request
 from reference.flows import DAYS, FIRST
-from reference.point_in_time import PublishedDay, Table, joined
+from reference.point_in_time import PublishedDay, Table, join
 from reference.rows import assert_same, same
 from reference.windows import by_entity, value
 from schemas import CONTRACTS, FEATURE_GROUPS
@@ -134,7 +134,7 @@ def compute_exact_values(label, plays, name, columns):
 
 def test_build_training_set_joins_daily_features_as_of_each_label(night, training_set):
     folder, labels, plays = training_set
-    expected = joined(labels, [make_table(night, name, columns) for name, columns in DAILY.items()])
+    expected = join(labels, [make_table(night, name, columns) for name, columns in DAILY.items()])
     actual = read_rows(folder / "set")
     names = list(expected[0])
     assert_same(expected, [{name: row[name] for name in names} for row in actual], ("n",), plays, "user_id")

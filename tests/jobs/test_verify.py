@@ -28,7 +28,7 @@ from jobs.publishing.warehouse import Warehouse
 from jobs.verify import examine, verify
 from reference.frames import frame
 from reference.published import pass_every_batch
-from reference.worlds import heard, play
+from reference.worlds import play, session_play
 from schemas import CONTRACTS, Column
 from schemas.plays import PLAYS
 from schemas.sessions import SESSIONS
@@ -65,7 +65,7 @@ def published_root(spark, without_audit, tmp_path_factory) -> Path:
 def sessions(spark, days, **overrides):
     instants = [NOON + (day - DAYS[0]) + timedelta(minutes=n) for day in days for n in range(3)]
     rows = [
-        heard(**{"play_id": f"p{at}", "played_at": at, "session_started_at": at, **overrides})
+        session_play(**{"play_id": f"p{at}", "played_at": at, "session_started_at": at, **overrides})
         for at in instants
     ]
     return frame(spark, rows, SESSIONS)

@@ -92,6 +92,3 @@ def _value(name: str, type_: str, n: int) -> Any:
     if type_ == "string":
         return name if name in SHARED else f"{name}-{n}"
     return BY_NAME.get(name, BY_TYPE.get(type_))
-
-
-spoiled = spoil  # its former name, until tests of the other folders have the new one

@@ -37,6 +37,3 @@ def feature_with_input(op, **overrides):
 
 def group(*features, keys=USER, **overrides):
     return FeatureGroup("g_features", keys, "m", features, **overrides)
-
-
-declared = feature_with_input  # its former name, until tests of the other folders have the new one

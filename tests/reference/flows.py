@@ -59,10 +59,6 @@ def assert_matches_oracle(world):
         assert_same(expected_rows, actual_rows, key, plays, entity)
 
 
-# Its former name, until tests of the other folders have the new one.
-hold_to_the_oracle = assert_matches_oracle
-
-
 class FlowWorld:
     def __init__(self, folder: Path) -> None:
         self.root, self.landing = str(folder / "root"), folder / "landing"

@@ -118,6 +118,3 @@ def precedence(row: Row, table: Table) -> list[tuple[bool, Any]]:
     """Newer describes later; then published later; then greater in `ties`, null below everything."""
     order = [row["feature_at"], row.get("available_at"), *(row[column] for column in table.ties)]
     return [(value is not None, value) for value in order]
-
-
-joined = join  # its former name, until tests of the other folders have the new one

@@ -9,7 +9,7 @@ from dataclasses import fields, replace
 
 import pytest
 
-from reference.declared import declared, feature, group
+from reference.declared import feature, feature_with_input, group
 from schemas import CONTRACTS, FEATURE_GROUPS, Column
 from schemas.declarations import (
     LIFETIME,
@@ -59,7 +59,7 @@ def test_types_covers_every_operation():
 
 @pytest.mark.parametrize("op", OPERATIONS)
 def test_columns_have_the_type_unit_and_null_of_their_operation(op):
-    (column,) = declared(op).columns()
+    (column,) = feature_with_input(op).columns()
     window = LIFETIME if op.startswith("days_since") else "7d"
     assert column.name == f"x_{op}_{window}"
     assert (column.type, column.unit, column.nullable) == (TYPES[op], OPERATIONS[op].unit, op in NULL)
@@ -67,7 +67,12 @@ def test_columns_have_the_type_unit_and_null_of_their_operation(op):
 
 @pytest.mark.parametrize("op", OPERATIONS)
 def test_contract_has_the_empty_value_in_its_schema(op):
-    metadata = group(declared(op)).contract().struct()[next(declared(op).columns()).name].metadata
+    metadata = (
+        group(feature_with_input(op))
+        .contract()
+        .struct()[next(feature_with_input(op).columns()).name]
+        .metadata
+    )
     empty = {"histogram": [0, 0, 0], "hours": [0.0] * 24, "last_k": [], "top_k": []}
     assert (json.loads(metadata["segue.default"]) if "segue.default" in metadata else None) == (
         None if op in NULL else empty.get(op, 0)
@@ -84,9 +89,9 @@ def test_contract_has_the_empty_value_in_its_schema(op):
     ],
 )
 def test_default_replaces_null_in_column_and_schema(op, options, default):
-    (column,) = declared(op, default=default, **options).columns()
+    (column,) = feature_with_input(op, default=default, **options).columns()
     assert not column.nullable
-    struct = group(declared(op, default=default, **options)).contract().struct()
+    struct = group(feature_with_input(op, default=default, **options)).contract().struct()
     assert not struct[column.name].nullable
     stored_default = json.loads(struct[column.name].metadata["segue.default"])
     assert stored_default == (list(default) if isinstance(default, tuple) else default)
@@ -247,17 +252,19 @@ def test_parts_that_differ_have_names_that_differ(op, one, other):
 
 @pytest.mark.parametrize("op", [op for op in OPERATIONS if op != "distinct"])
 def test_parts_are_of_known_kinds_and_have_the_types_of_their_inputs(op):
-    for part in group(declared(op)).parts:
+    for part in group(feature_with_input(op)).parts:
         assert part.kind in KINDS
         assert "{" not in part.type
-    fields = group(declared(op)).partials_contract().struct()
-    assert all(fields[part.name].dataType.simpleString() == part.type for part in group(declared(op)).parts)
+    fields = group(feature_with_input(op)).partials_contract().struct()
+    assert all(
+        fields[part.name].dataType.simpleString() == part.type for part in group(feature_with_input(op)).parts
+    )
 
 
 def test_deterministic_is_false_for_a_group_with_sketches():
-    assert group(declared("count"), declared("entropy")).deterministic
-    assert not group(declared("count"), declared("approx_distinct")).deterministic
-    assert not group(declared("percentiles")).deterministic
+    assert group(feature_with_input("count"), feature_with_input("entropy")).deterministic
+    assert not group(feature_with_input("count"), feature_with_input("approx_distinct")).deterministic
+    assert not group(feature_with_input("percentiles")).deterministic
 
 
 def test_feature_groups_have_their_tables_and_columns():
