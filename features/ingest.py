@@ -53,7 +53,7 @@ def parse_and_validate_plays(
 
 def _reject_reasons(now: datetime) -> list[Column]:
     """A text for each thing that is wrong with a row, else null."""
-    # clocks of devices run fast, and some tell local time as if it were UTC
+    # clocks of devices run fast
     grace = F.expr("interval 1 day")
     return [
         *(F.when(_raw(name).isNull(), f"{name} is missing") for name in ("user_id", "track_id", "played_at")),
@@ -91,7 +91,7 @@ def select_rejects(plays_with_reasons: DataFrame) -> DataFrame:
     texts = rejects.withColumn("_raw", F.coalesce("raw", F.lit("")))
     numbered = texts.withColumn("_nth", F.row_number().over(equal_lines))
     key = F.sha1(F.concat_ws("\x1f", "source", "_name", "_raw", F.col("_nth").cast("string")))
-    # a day of the year 2099 would be the newest of the table for ever, and decide what is old
+    # a day of the year 2099 would be the newest of the table for ever
     has_valid_day = (F.col("ds") >= F.lit(EARLIEST_PLAY).cast("date")) & ~F.array_contains(
         "reasons", "played_at in the future"
     )

@@ -17,7 +17,7 @@ def fold_items(daily: DataFrame, plays: DataFrame, parts: Sequence[Part], by: Se
     for part in parts:
         value = filtered_input(part.of, part.where)
         items = plays.select(*by, value.cast("string").alias("item")).where("item is not null")
-        # a row per value and a hash aggregation: no task holds all values of a popular track in one map
+        # counted a row per value, with no set in memory
         item_counts = items.groupBy(*by, "item").agg(F.count("*").alias("count"))
         daily = daily.join(_collect_items(item_counts, part, by), [*by], "left")
     return daily
