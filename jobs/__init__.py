@@ -5,26 +5,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+
 from jobs.graph import RELEASES, Step, list_tables, sort_steps
-from schemas.artist_features import ARTIST_FEATURE_GROUP
-from schemas.declarations import FeatureGroup
-from schemas.pair_features import USER_ARTIST_FEATURE_GROUP, USER_TRACK_FEATURE_GROUP
-from schemas.track_features import TRACK_FEATURE_GROUP
-from schemas.user_features import USER_FEATURE_GROUP
+from schemas import FEATURE_GROUPS, FeatureGroup
 
 __all__ = ["EXTRA", "FLOW", "RECORDS", "TABLES", "Step"]
 
 
-def _feature_step(name: str, help_text: str, *groups: FeatureGroup) -> Step:
-    return Step(
-        name,
-        "jobs.build_features",
-        help_text,
-        arguments=(name,),
-        needs=("sessions",),
-        makes=tuple(table for group in groups for table in group.tables),
-        takes_days=any(group.daily for group in groups),
-    )
+# Steps of the groups that come with Segue, by table. Pairs have no daily table; one step makes the partials of both.
+_STEP_NAMES = {
+    "user_features": ("build-user-features", "what each listener did, per window"),
+    "track_features": ("build-track-features", "how each track was received, per window"),
+    "artist_features": ("build-artist-features", "how each artist was received, per window"),
+    "user_track_features": ("build-pair-partials", "what each listener did with each track and artist"),
+    "user_artist_features": ("build-pair-partials", "what each listener did with each track and artist"),
+}
+
+
+def _feature_steps(groups: Iterable[FeatureGroup]) -> Iterator[Step]:
+    """A step for each group, whoever declares it, but for those that share a name."""
+    steps: dict[tuple[str, str], list[FeatureGroup]] = {}
+    for group in groups:
+        own_name = f"build-{group.tables[-1].replace('_', '-')}", group.meaning.rstrip(".")
+        steps.setdefault(_STEP_NAMES.get(group.table, own_name), []).append(group)
+    for (name, help_text), of_step in steps.items():
+        yield Step(
+            name,
+            "jobs.build_features",
+            help_text,
+            arguments=(name,),
+            needs=("sessions",),
+            makes=tuple(table for group in of_step for table in group.tables),
+            takes_days=any(group.daily for group in of_step),
+        )
 
 
 # What runs before what follows from `needs`, `uses` and `makes`; where these leave it open, it is as here.
@@ -52,15 +66,7 @@ _BUILDS = (
         needs=("plays",),
         makes=("sessions",),
     ),
-    _feature_step("build-user-features", "what each listener did, per window", USER_FEATURE_GROUP),
-    _feature_step("build-track-features", "how each track was received, per window", TRACK_FEATURE_GROUP),
-    _feature_step("build-artist-features", "how each artist was received, per window", ARTIST_FEATURE_GROUP),
-    _feature_step(
-        "build-pair-partials",
-        "what each listener did with each track and artist",
-        USER_TRACK_FEATURE_GROUP,
-        USER_ARTIST_FEATURE_GROUP,
-    ),
+    *_feature_steps(FEATURE_GROUPS),
     Step(
         "train-track-embeddings",
         "jobs.train_track_embeddings",

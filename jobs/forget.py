@@ -74,6 +74,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     ids = read_ids(args.user, args.users)
     job = Job("forget", args.root, args.run_id)
+    if unknown := [name for name in job.warehouse.list_tables() if name not in CONTRACTS]:
+        # of a project, say: whether they hold listeners is known only where they are declared
+        raise JobError(
+            f"nothing here declares {', '.join(unknown)} under {args.root}, and listeners in there would stay; run "
+            "this in the project that declares them, or remove their folders"
+        )
     # upstream tables first: whoever read one before its mark can then no longer publish what is made of it
     erasures = [_erase(job, name, ids) for name in TABLES if CONTRACTS[name].personal and job.has(name)]
     if not erasures:

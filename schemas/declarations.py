@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cache
 from typing import Any
 
@@ -15,6 +15,7 @@ import sqlglot
 
 from schemas.common import AVAILABLE_AT, BUCKETS, DS, FEATURE_AT, bucket
 from schemas.contract import Column, Contract
+from schemas.mistakes import is_refused, refuse
 from schemas.operations import LIFETIME, OPERATIONS, DeclarationError, Operation, window_days
 from schemas.parts import SKETCHES, Part, PlayInput
 from schemas.sessions import SESSIONS
@@ -63,8 +64,7 @@ class Feature:
     edges: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
-        if problems := list(_find_feature_problems(self)):
-            raise DeclarationError(f"feature {self.what}: {'; '.join(problems)}")
+        refuse(self, f"feature {self.what}", list(_find_feature_problems(self)))
 
     @property
     def operation(self) -> Operation:
@@ -141,8 +141,13 @@ class FeatureGroup:
     daily: bool = True
 
     def __post_init__(self) -> None:
-        if problems := list(_find_group_problems(self)):
-            raise DeclarationError(f"table {self.table}: {'; '.join(problems)}")
+        # what is wrong with a feature was said, and the group's checks would stumble over it
+        if not any(is_refused(feature) for feature in self.features):
+            refuse(self, f"table {self.table}", list(_find_group_problems(self)))
+
+    def extend(self, *features: Feature) -> FeatureGroup:
+        """The group with more features."""
+        return replace(self, features=(*self.features, *features))
 
     @property
     def feature_windows(self) -> tuple[tuple[Feature, str], ...]:

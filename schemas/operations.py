@@ -45,6 +45,9 @@ Parts = Callable[[PlayInput, str], list[Part]]
 class DeclarationError(ValueError):
     """A feature that cannot be computed as declared."""
 
+    # of the command: what is wrong is in a user's file
+    exit_code = 2
+
 
 def window_days(window: str) -> int:
     """The length of a window such as '7d', in days."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import os
 import select
+import shlex
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -20,6 +21,7 @@ from typing import Protocol
 import segue
 from segue.builtin_commands import COMMANDS
 from segue.errors import SegueError, UsageError
+from segue.project import SETTINGS, find_project
 from segue.show import escape
 
 GROUP = "segue.commands"
@@ -68,6 +70,10 @@ def _run(argv: list[str]) -> int:
     # our own need no look at the entry points, which reads the metadata of every installed package
     if name in COMMANDS:
         return _run_one(name, COMMANDS[name], rest)
+    declarations = find_project().resolve("declarations")
+    if declarations.value:
+        # read by `schemas` when it is imported, here and in the processes of a job
+        os.environ[SETTINGS["declarations"].variable] = shlex.join(declarations.value)
     with _require_spark():
         return _run_one(name, _load_command(_find_entry_points(), name), rest)
 
@@ -119,7 +125,7 @@ def _describe_command(points: dict[str, EntryPoint], name: str) -> tuple[int, st
     try:
         with _require_spark():
             command = _load_command(points, name)
-    except (ImportError, SegueError) as problem:
+    except Exception as problem:  # of any kind, as declarations of a project are loaded with it
         # the help must come, even where a command cannot be loaded
         return DEFAULT_ORDER, name, f"({problem})"
     return getattr(command, "order", DEFAULT_ORDER), name, command.help

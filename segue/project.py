@@ -39,6 +39,12 @@ SETTINGS = {
         Setting("source", "SEGUE_SOURCE", "TOML file: how the files are laid out"),
         Setting("input", "SEGUE_INPUT", "files, folders or globs with plays", several=True),
         Setting("catalogue", "SEGUE_CATALOGUE", "the same for tracks; if unset, the input", several=True),
+        Setting(
+            "declarations",
+            "SEGUE_DECLARATIONS",
+            "Python files, or folders of them, with feature groups; if unset, those that come with Segue",
+            several=True,
+        ),
     )
 }
 # The one table of the file: settings of Spark for a session on one machine.

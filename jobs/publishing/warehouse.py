@@ -116,6 +116,12 @@ class Warehouse:
         entries = self.files.get_file_info(FileSelector(inner, allow_not_found=True, recursive=True))
         return {entry.path[len(inner) + 1 :]: entry for entry in entries if entry.type == FileType.File}
 
+    def list_tables(self) -> list[str]:
+        """Every folder of tables, whether anything here knows a contract of it or not."""
+        selector = FileSelector(self.inner(self.path("tables")), allow_not_found=True)
+        entries = self.files.get_file_info(selector)
+        return sorted(entry.base_name for entry in entries if entry.type == FileType.Directory)
+
     def batches(self, table: str) -> dict[str, str]:
         """Folder of every batch of a table, published or not: path by batch id."""
         selector = FileSelector(self.inner(self.table_path(table)), allow_not_found=True)

@@ -8,8 +8,10 @@ from collections import Counter, defaultdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from deltalake import write_deltalake
 
 import segue
 from jobs import forget, release_tables
@@ -246,4 +248,13 @@ def test_forget_without_users_is_wrong_usage(tmp_path):
     with pytest.raises(WrongUsage, match="no-such-file"):
         forget.main(["--root", str(tmp_path), "--users", str(tmp_path / "no-such-file")])
     with pytest.raises(JobError, match="holds listeners"):
+        forget.main(["--root", str(tmp_path), "--user", "u"])
+
+
+def test_forget_refuses_a_root_with_tables_that_nothing_declares(tmp_path):
+    """Such as those of a project, in a folder that is none of it: their listeners would stay, and nothing said so."""
+    write_deltalake(tmp_path / "tables" / "mine_features", pa.table({"user_id": ["u"]}))
+    with pytest.raises(
+        JobError, match=r"nothing here declares mine_features under .*run this in the project"
+    ):
         forget.main(["--root", str(tmp_path), "--user", "u"])
