@@ -109,6 +109,8 @@ def open_session(app: str, log: Path | None = None) -> SparkSession:
         os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
         # else workers take the first python3 on the PATH
         os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+        # else they import from the working folder first, where a project may have a features.py of its own
+        os.environ.setdefault("PYTHONSAFEPATH", "1")
         with _redirect_stderr(log):
             return builder.config(map={**local_settings(log, os.environ)}).getOrCreate()
 

@@ -55,7 +55,8 @@ def project(tmp_path_factory):
     (declarations / "features.py").write_text(DECLARATION)
     (folder / "mine" / "segue.toml").write_text(SETTINGS.format(day=LAST))
     others = [step.name for step in FLOW if step.name != "release-tables"]
-    command = [sys.executable, "-m", "segue.command", "run", "flow", "--skip", *others]
+    # as the installed command runs: the working folder, with its features.py, is not on the path
+    command = [sys.executable, "-P", "-m", "segue.command", "run", "flow", "--skip", *others]
     environment = {**os.environ, "PYTHONPATH": str(TOP)}
     run = subprocess.run(
         command, cwd=declarations, env=environment, capture_output=True, text=True, check=False
