@@ -90,9 +90,13 @@ def row_hash(df: DataFrame, names: Iterable[str]) -> Column:
     # nothing: a table that gets a new one keeps its hashes.
     columns: list[Column] = []
     for name in names:
-        columns += [F.when(F.col(name).isNotNull(), crc32(name.encode())), F.col(name)]
-        if df.schema[name].dataType.typeName() == "array":
-            columns += [F.size(name), F.transform(name, F.isnull)]
+        # of labels the names are anybody's: to Spark, `item.price` is a field of `item`
+        column, kind = F.col("`" + name.replace("`", "``") + "`"), df.schema[name].dataType.typeName()
+        # equal maps may have their entries in any order, and Spark hashes none
+        value = F.array_sort(F.map_entries(column)) if kind == "map" else column
+        columns += [F.when(column.isNotNull(), crc32(name.encode())), value]
+        if kind == "array":
+            columns += [F.size(column), F.transform(column, F.isnull)]
     return F.xxhash64(*columns)
 
 

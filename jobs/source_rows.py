@@ -17,6 +17,7 @@ from pyspark.sql import functions as F
 
 from features.records import split_records
 from jobs.errors import JobError
+from jobs.parquet_files import read_parquet
 from jobs.sources import InputFile, Source
 from segue.storage import filesystem
 
@@ -52,7 +53,7 @@ def read_rows(
 
 
 def _read_parquet(spark: SparkSession, source: Source, paths: Sequence[str]) -> DataFrame:
-    rows = spark.read.parquet(*paths)
+    rows = read_parquet(spark, paths)
     # a parquet row has no text of its own, and a reject shows one
     raw = F.to_json(F.struct(*[F.col(f"`{name}`") for name in rows.columns]))
     return rows.select(

@@ -120,6 +120,13 @@ def _check_keys(request: Request, labels: Labels, name: str, keys: tuple[str, ..
             f"labels {request.labels}: {name} is looked up by {', '.join(keys)}, and there is no {', '.join(missing)}; "
             f"there are: {', '.join(labels.rows.columns)}"
         )
+    types = {key: labels.rows.schema[key].dataType.simpleString() for key in keys}
+    if wrong := [f"{key} is {type_}" for key, type_ in types.items() if type_ != "string"]:
+        # cast here, 7 would meet the listener 7 and miss 007: only whoever wrote the labels knows which is meant
+        raise WrongUsage(
+            f"labels {request.labels}: {name} is looked up by strings, and {', '.join(wrong)}; write the ids as the "
+            "source does"
+        )
 
 
 def _join_label_time(

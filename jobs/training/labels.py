@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 from expectations.profile import content
 from features.joins.serving import from_micros
 from jobs.errors import JobError, WrongUsage, first_line
+from jobs.parquet_files import read_parquet
 from segue.storage import is_delta
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql.types import DataType
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,10 @@ def read_labels(spark: SparkSession, path: str, at: str) -> Labels:
     rows = _read(spark, path)
     if at not in rows.columns:
         raise WrongUsage(f"labels {path}: no column {at!r} (--at); there are: {', '.join(rows.columns)}")
+    if nested := [field.name for field in rows.schema if _holds_map(field.dataType)]:
+        raise WrongUsage(
+            f"labels {path}: {', '.join(nested)} has maps within, which cannot be hashed; leave it out"
+        )
     rows = _with_instants(rows, path, at)
     instant = F.unix_micros(F.col(f"`{at}`"))
     measures = {"first": F.min(instant), "last": F.max(instant), "nulls": F.count_if(instant.isNull())}
@@ -68,14 +74,22 @@ def _read(spark: SparkSession, path: str) -> DataFrame:
     try:
         if is_delta(path):
             return spark.read.format("delta").load(path)
-        # the text of a CSV says nothing of types: keys stay text, and the instant is parsed
         if path.endswith((".csv", ".csv.gz")):
-            return spark.read.csv(path, header=True)
-        return spark.read.parquet(path)
+            return _read_csv(spark, path)
+        return read_parquet(spark, [path])
     except PySparkException as problem:
         raise WrongUsage(
             f"labels {path} cannot be read: {first_line(problem)}. Give a Delta table, parquet or .csv with a header"
         ) from None
+
+
+def _read_csv(spark: SparkSession, path: str) -> DataFrame:
+    # the text of a CSV says nothing of types: keys stay text, and the instant is parsed. Quotes are doubled and may
+    # hold line ends, as pandas and spreadsheets write them; so one task reads a file, which labels are small enough for
+    rows = spark.read.csv(path, header=True, multiLine=True, quote='"', escape='"')
+    first = rows.columns[0]
+    # a byte order mark would be a part of the first name
+    return rows.withColumnRenamed(first, first.lstrip("\ufeff"))
 
 
 def _with_instants(rows: DataFrame, path: str, at: str) -> DataFrame:
@@ -89,6 +103,16 @@ def _with_instants(rows: DataFrame, path: str, at: str) -> DataFrame:
         raise WrongUsage(f"labels {path}: {at!r} is {kind}; it must be a timestamp (UTC)")
     # the session's zone is UTC, so an instant without a zone is one in UTC.
     return rows.withColumn(at, F.col(f"`{at}`").cast("timestamp"))
+
+
+def _holds_map(type_: DataType) -> bool:
+    """Deeper than at the top, where its entries are hashed in order."""
+    from pyspark.sql.types import ArrayType, MapType, StructType
+
+    inner = [type_.elementType] if isinstance(type_, ArrayType) else []
+    inner += [field.dataType for field in type_.fields] if isinstance(type_, StructType) else []
+    inner += [type_.keyType, type_.valueType] if isinstance(type_, MapType) else []
+    return any(isinstance(each, MapType) or _holds_map(each) for each in inner)
 
 
 def check_same(labels: Labels, rows: int, content_hash: str, path: str) -> None:

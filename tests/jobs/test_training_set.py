@@ -49,6 +49,8 @@ SCHEMA = pa.schema(
         ("artist_id", pa.string()),
         ("clicked", pa.int64()),
         ("n", pa.int64()),
+        # to Spark, a field of `item`
+        ("item.price", pa.float64()),
     ]
 )
 US = timedelta(microseconds=1)
@@ -73,7 +75,11 @@ def make_labels(plays):
         rows[5] | {"artist_id": None},
     ]
     last = max(play["played_at"] for play in plays)
-    return [row | {"clicked": n % 2, "n": n} for n, row in enumerate(rows) if row["label_at"] <= last]
+    return [
+        row | {"clicked": n % 2, "n": n, "item.price": n / 2}
+        for n, row in enumerate(rows)
+        if row["label_at"] <= last
+    ]
 
 
 def list_references(columns_by_table):
@@ -385,6 +391,15 @@ def test_build_training_set_refuses_a_wrong_request(night, training_set, tmp_pat
     with pytest.raises(WrongUsage, match=message):
         build_training_set.main(["--root", night.root, *labels, *arguments])
     assert not Path(tmp_path / "set").exists()
+
+
+def test_build_training_set_refuses_keys_that_are_no_strings(night, training_set, tmp_path):
+    rows = pa.table({"user_id": [7, 8], "label_at": [label["label_at"] for label in training_set[1][:2]]})
+    pq.write_table(rows, tmp_path / "labels.parquet")
+    labels = ["--labels", str(tmp_path / "labels.parquet"), "--out", str(tmp_path / "set")]
+    for option in ("--features", "--at-label-time"):
+        with pytest.raises(WrongUsage, match=r"user_features is looked up by strings, and user_id is bigint"):
+            build_training_set.main(["--root", night.root, *labels, option, "user_features:plays_count_7d"])
 
 
 def test_build_training_set_refuses_labels_that_cannot_be_used(night, training_set, tmp_path):

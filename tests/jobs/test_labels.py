@@ -1,0 +1,89 @@
+"""Labels as pandas and spreadsheets write them, with columns of any name and type."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from jobs.errors import WrongUsage
+from jobs.training.labels import read_labels
+
+AT = datetime(2026, 11, 20, 12, tzinfo=UTC)
+US = timedelta(microseconds=1)
+
+
+def write(folder, columns, name="labels.parquet"):
+    path = folder / name
+    pq.write_table(pa.table(columns), path, version="2.6")
+    return str(path)
+
+
+def nanoseconds(instants, zone="UTC"):
+    return pa.array(instants, pa.int64()).cast(pa.timestamp("ns", zone))
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Europe/Oslo", None])
+def test_read_labels_rounds_nanoseconds_down_to_microseconds(spark, tmp_path, zone):
+    """Of today, where a double is off by 128 ns; and of before 1970, where a division rounds the other way."""
+    micros = [1_795_176_000_123_456, 0, -1, -1_000_001]
+    instants = [micro * 1000 + off for micro in micros for off in (0, 1, 999)]
+    path = write(tmp_path, {"label_at": nanoseconds(instants, zone), "n": pa.array(range(len(instants)))})
+    labels = read_labels(spark.newSession(), path, "label_at")
+    rows = labels.rows.selectExpr("n", "unix_micros(label_at) micros").orderBy("n").collect()
+    assert [row.micros for row in rows] == [micro for micro in micros for _ in range(3)]
+    assert labels.count == len(instants)
+
+
+def test_read_labels_takes_other_columns_of_nanoseconds_too(spark, tmp_path):
+    columns = {
+        "label_at": [AT],
+        "shown_at": nanoseconds([1_795_176_000_123_456_789]),
+        "n": [1_795_176_000_123_456_789],
+    }
+    rows = read_labels(spark.newSession(), write(tmp_path, columns), "label_at").rows
+    assert [kind for _, kind in rows.dtypes] == ["timestamp", "timestamp", "bigint"]
+
+
+def test_read_labels_parses_csv_with_quotes_commas_and_line_ends(spark, tmp_path):
+    path = tmp_path / "labels.csv"
+    text = 'user_id,label_at,note\n007,2026-11-20 12:00:00,"a, ""b""\nc"\n"u,1",2026-11-20T13:00:00Z,\n'
+    path.write_bytes(b"\xef\xbb\xbf" + text.encode())
+    labels = read_labels(spark, str(path), "label_at")
+    rows = {row.user_id: row for row in labels.rows.collect()}
+    assert {key: row.note for key, row in rows.items()} == {"007": 'a, "b"\nc', "u,1": None}
+    assert (labels.first, labels.last) == (AT, AT + timedelta(hours=1))
+
+
+def maps(*entries):
+    return pa.array(entries, pa.map_(pa.string(), pa.int64()))
+
+
+def test_read_labels_hashes_columns_of_any_name_and_maps_in_any_order(spark, tmp_path):
+    def hash_of(name, tags):
+        columns = {
+            "label_at": [AT, AT + US],
+            "item.price": [1.5, None],
+            "a`b c": ["x", "y"],
+            "tags": maps(*tags),
+        }
+        return read_labels(spark, write(tmp_path, columns, name), "label_at").content_hash
+
+    one = hash_of("one.parquet", [[("a", 1), ("b", 2)], None])
+    assert hash_of("two.parquet", [[("b", 2), ("a", 1)], None]) == one
+    others = (
+        [[("a", 2), ("b", 1)], None],
+        [[("a", 1)], None],
+        [[("a", 1), ("b", None)], None],
+        [None, [("a", 1), ("b", 2)]],
+    )
+    hashes = [hash_of(f"other{n}.parquet", tags) for n, tags in enumerate(others)]
+    assert len({one, *hashes}) == 1 + len(others)
+
+
+def test_read_labels_refuses_maps_within_others(spark, tmp_path):
+    tags = pa.array([[[("a", 1)]]], pa.list_(pa.map_(pa.string(), pa.int64())))
+    with pytest.raises(WrongUsage, match="tags has maps within, which cannot be hashed; leave it out"):
+        read_labels(spark, write(tmp_path, {"label_at": [AT], "tags": tags}), "label_at")
