@@ -1,4 +1,4 @@
-"""The commands that need no Spark: config, releases, lookup, similar, rollback."""
+"""The commands that need no Spark: init, config, releases, lookup, similar, rollback."""
 
 from __future__ import annotations
 
@@ -134,6 +134,22 @@ def _similar(args: argparse.Namespace) -> int:
     return 0
 
 
+def _configure_init(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Lays out a project: settings, a source, declarations of features, a test. It works as it is, on files with "
+        "the columns that sources/plays.toml names."
+    )
+    parser.add_argument("folder", metavar="FOLDER", help="a new folder")
+
+
+def _init(args: argparse.Namespace) -> int:
+    from segue.new_project import create_project
+
+    for path in create_project(args.folder):
+        print(path)
+    return 0
+
+
 def _configure_config(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "Prints every setting, its value, and where that is from. segue.toml, found upward from here, is weakest; then "
@@ -211,6 +227,7 @@ def _format_change(before: Release | None, name: str, entry: TableVersion) -> st
 
 
 COMMANDS = {
+    "init": Command("lay out a project: settings, sources, declarations", _configure_init, _init, 5),
     "releases": Command("list the releases, or show one", _configure_releases, _releases, 30),
     "lookup": Command("rows of a table by key", _configure_lookup, _lookup, 40),
     "similar": Command("tracks most similar to a track", _configure_similar, _similar, 50),

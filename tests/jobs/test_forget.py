@@ -14,11 +14,13 @@ import pytest
 from deltalake import write_deltalake
 
 import segue
+from features.sessions import GAP_MS
 from jobs import forget, release_tables
+from jobs.build_sessions import select_days
 from jobs.errors import JobError, WrongUsage
 from jobs.job import Job
 from jobs.publishing.retention import vacuum
-from jobs.publishing.warehouse import Warehouse, stale_days
+from jobs.publishing.warehouse import Warehouse
 from reference.flows import FIRST, LAST, expected_tables
 from reference.rows import assert_same
 from reference.staged import stage
@@ -102,7 +104,8 @@ def test_forget_leaves_tables_that_agree_with_plain_python(erased_world):
 
 def test_forget_leaves_no_stale_days_and_the_flow_adds_nothing(erased_world):
     warehouse = Warehouse(erased_world.root)
-    assert stale_days(warehouse, "sessions", warehouse.state("plays").cumulative_fingerprints()) == []
+    states = [warehouse.state(name) for name in ("plays", "sessions")]
+    assert select_days(*states, [], GAP_MS)[0] == [], "an erasure makes no day of sessions stale"
     versions = erased_world.versions()
     assert erased_world.flow(erased_world.day(LAST)) == 0
     assert erased_world.versions() == versions, (

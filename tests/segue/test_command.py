@@ -361,7 +361,7 @@ def test_help_lists_all_commands_in_order_of_use(contributed_package, monkeypatc
     monkeypatch.setattr(command, "entry_points", lambda group: entry_points)
     names = parse_command_names(output(capsys, "--help"))
     assert names == [
-        "make", "unloadable", "crash", "pipe", "refuse", "sparkle",
+        "init", "make", "unloadable", "crash", "pipe", "refuse", "sparkle",
         "releases", "lookup", "similar", "rollback", "report", "config",
     ]  # fmt: skip
 
