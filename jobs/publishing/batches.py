@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import ast
+import io
+import tokenize
 import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -10,6 +11,7 @@ from datetime import date
 from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
+from itertools import accumulate
 
 from jobs.publishing.commits import check_log_row_count
 from jobs.publishing.state import digest, read_state
@@ -113,16 +115,26 @@ def _sources(folder: Traversable) -> Iterator[tuple[str, str]]:
         if entry.is_dir():
             yield from ((f"{entry.name}/{name}", text) for name, text in _sources(entry))
         elif entry.name.endswith(".py"):
-            yield entry.name, _normalise(entry.read_text())
+            yield entry.name, strip_prose(entry.read_text())
 
 
-def _normalise(source: str) -> str:
-    """The code in Python's own layout, without docstrings."""
-    tree = ast.parse(source)
-    for node in ast.walk(tree):
-        if (
-            isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)
-            and ast.get_docstring(node) is not None
-        ):
-            node.body = node.body[1:] or [ast.Pass()]
-    return ast.unparse(tree)
+def strip_prose(source: str) -> str:
+    """Python code without its comments, docstrings and blank lines."""
+    # By tokens: steps run in threads, and in Python 3.11 two threads that make a syntax tree at once can end in a
+    # SystemError ("AST constructor recursion depth mismatch", python/cpython#106905)
+    layout = (tokenize.COMMENT, tokenize.NL)
+    tokens = list(tokenize.generate_tokens(io.StringIO(source).readline))
+    code = [token for token in tokens if token.type not in layout]
+    # a text that is a statement by itself
+    prose = {
+        token.start: token.end
+        for before, token, after in zip([None, *code], code, code[1:], strict=False)
+        if token.type == tokenize.STRING
+        and after.type == tokenize.NEWLINE
+        and (before is None or before.type in (tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT))
+    }
+    prose |= {token.start: token.end for token in tokens if token.type == tokenize.COMMENT}
+    line_starts = [0, *accumulate(map(len, source.splitlines(keepends=True)))]
+    for (line, column), (last_line, last_column) in sorted(prose.items(), reverse=True):
+        source = source[: line_starts[line - 1] + column] + source[line_starts[last_line - 1] + last_column :]
+    return "\n".join(line.rstrip() for line in source.splitlines() if line.strip())

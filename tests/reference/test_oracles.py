@@ -56,10 +56,10 @@ def test_sessions_keep_the_session_of_the_source():
     ]
     own_id = f"u1 from {(NOON + timedelta(hours=9)).isoformat()}"
     assert list_places(plays) == [
-        ("p0", "a", 1),
-        ("p1", "a", 2),
-        ("p2", "b", 1),
-        ("p3", "a", 1),  # back after another: the id again, the place anew
+        ("p0", "u1 at source a", 1),
+        ("p1", "u1 at source a", 2),
+        ("p2", "u1 at source b", 1),
+        ("p3", "u1 at source a", 1),  # back after another: the id again, the place anew
         ("p4", own_id, 1),
         ("p5", own_id, 2),
     ]
