@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from expectations.verdict import Refused
@@ -21,6 +21,9 @@ from schemas.plays import PLAYS
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
+# A play that is sent again over midnight, or with its time moved by a zone, comes under a day beside. One id on two
+# days would be refused by every step after. Each day more is read at every ingest.
+DAYS_BESIDE = 1
 # The commonest ones; the report has all of them, as a measure each.
 REASONS_SHOWN = 5
 
@@ -114,12 +117,13 @@ def _add_quarantine_hint(job: Job, refused: Refused, counts: IngestCounts) -> Re
 
 
 def _select_new(job: Job, table: str, key: str, rows: DataFrame) -> tuple[TableInput | None, DataFrame]:
-    """The published days that `rows` are of, and those of `rows` that are not in them."""
+    """What is published of the days that `rows` are of, and of those beside; and those of `rows` that are not in it."""
     if not job.has(table):
         return None, rows
     # the table holds years, and files a few days: only those are compared
     days: list[date] = [row.ds for row in rows.select("ds").distinct().collect()]
-    existing_rows = job.find(table, days) if days else None
+    near = {day + timedelta(days=n) for day in days for n in range(-DAYS_BESIDE, DAYS_BESIDE + 1)}
+    existing_rows = job.find(table, sorted(near)) if days else None
     return existing_rows, rows.join(
         existing_rows.rows().select(key), key, "left_anti"
     ) if existing_rows else rows

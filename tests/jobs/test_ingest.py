@@ -222,3 +222,14 @@ def test_ingest_plays_reads_the_134_948_plays_of_triple_j(spark, tmp_path, capsy
     assert "134,950 rows read = 134,948 new plays + 0 duplicates + 2 rejected" in output
     assert Warehouse(str(tmp_path / "root")).state("plays").rows == 134_948
     assert segue.releases(tmp_path / "root") == []
+
+
+def test_ingest_plays_takes_an_id_of_the_day_beside_for_a_duplicate(spark, tmp_path, source, capsys):
+    """As when a delivery is sent again over midnight, or with corrected times."""
+    first = ["x1,u1,t1,2026-10-02T00:00:00Z,1,1", "x2,u1,t1,2026-10-03T23:59:59Z,1,1", *FINE]
+    again = ["x1,u1,t1,2026-10-01T23:59:59Z,1,1", "x2,u1,t1,2026-10-04T00:00:00Z,1,1"]
+    assert ingest(tmp_path, source(), write(tmp_path, [HEADER, *first], "first.csv")) == 0
+    assert ingest(tmp_path, source(), write(tmp_path, [HEADER, *again, *GOOD], "again.csv")) == 0
+    assert "202 rows read = 200 new plays + 2 duplicates + 0 rejected" in capsys.readouterr().out
+    days = {row["play_id"]: str(row["played_at"].date()) for row in read_table(tmp_path, "plays")}
+    assert (days["x1"], days["x2"]) == ("2026-10-02", "2026-10-03"), "what was published first stays"
