@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
 from schemas import Contract
+from schemas.common import quote_name
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, Row
@@ -90,8 +91,8 @@ def row_hash(df: DataFrame, names: Iterable[str]) -> Column:
     # nothing: a table that gets a new one keeps its hashes.
     columns: list[Column] = []
     for name in names:
-        # of labels the names are anybody's: to Spark, `item.price` is a field of `item`
-        column, kind = F.col("`" + name.replace("`", "``") + "`"), df.schema[name].dataType.typeName()
+        # of labels the names are anybody's
+        column, kind = F.col(quote_name(name)), df.schema[name].dataType.typeName()
         # equal maps may have their entries in any order, and Spark hashes none
         value = F.array_sort(F.map_entries(column)) if kind == "map" else column
         columns += [F.when(column.isNotNull(), crc32(name.encode())), value]

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import date
 from itertools import accumulate
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from features.windows.daily import partial_days, play_days, window_features
 from features.windows.partials import earlier_days, partial_rows
@@ -81,10 +81,12 @@ def _update_partials(job: Job, group: FeatureGroup) -> None:
 
 
 def _update_features(job: Job, group: FeatureGroup, args: argparse.Namespace) -> None:
-    fingerprints = _features_fingerprints(job, group, group.identities)
     # tables of before name a day by all that the declarations said, prose included; to make them again would cost
     # every day there is, for the same values
-    former = _features_fingerprints(job, group, [repr(feature) for feature in group.features])
+    declared, former_text = group.identities, [repr(feature) for feature in group.features]
+    sources = _source_fingerprints(job, group)
+    fingerprints = {day: digest(declared, *source) for day, source in sources.items()}
+    former = {day: digest(former_text, *source) for day, source in sources.items()}
     days = requested_days(args, lambda: stale_days(job.warehouse, group.table, fingerprints, former))
     if not days:
         job.up_to_date(group.table, f"no day of {group.partials_table} is new or changed")
@@ -156,12 +158,12 @@ def _partials_fingerprints(sessions: TableState, group: FeatureGroup) -> dict[da
     return {day: digest(declared, until[n + 1] - until[n + 1 - spans[n]]) for n, day in enumerate(calendar)}
 
 
-def _features_fingerprints(job: Job, group: FeatureGroup, declared: Any) -> Mapping[date, str]:
+def _source_fingerprints(job: Job, group: FeatureGroup) -> dict[date, tuple[str, str]]:
     """Of the partials up to each day that has plays; and of the plays, for what is no part of partials."""
     # a lifetime holds all plays, so a late one changes every later day; the fingerprints are cumulative
     partials = job.source(group.partials_table).cumulative_fingerprints()
     plays = job.source("sessions").cumulative_fingerprints()
-    return {day: digest(declared, partials[day], plays[day]) for day in plays if day in partials}
+    return {day: (partials[day], plays[day]) for day in plays if day in partials}
 
 
 if __name__ == "__main__":

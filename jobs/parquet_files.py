@@ -6,9 +6,11 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from schemas.common import quote_name
 from segue.storage import filesystem
 
 if TYPE_CHECKING:
+    from pyarrow.fs import FileSystem
     from pyspark.sql import DataFrame, SparkSession
 
 
@@ -27,14 +29,20 @@ def read_parquet(spark: SparkSession, paths: Sequence[str]) -> DataFrame:
     rows = spark.read.parquet(*paths)
     names = [name for name in _list_nanosecond_columns(paths[0]) if name in rows.columns]
     # whole numbers throughout: as doubles, instants of today are off by up to 128 ns, and so by a microsecond
-    floors = {name: F.expr(f"(`{name}` - pmod(`{name}`, 1000)) div 1000") for name in names}
-    return rows.withColumns({name: F.timestamp_micros(floor) for name, floor in floors.items()})
+    floors = {name: "({0} - pmod({0}, 1000)) div 1000".format(quote_name(name)) for name in names}
+    return rows.withColumns({name: F.timestamp_micros(F.expr(floor)) for name, floor in floors.items()})
+
+
+def filesystem_of_listed(path: str) -> tuple[FileSystem, str]:
+    """What a file that Spark listed is read with, and its path there."""
+    # Hadoop writes file:/data; as a path, as in a URI spaces and percent signs would mean something else
+    return filesystem(re.sub("^file:/+", "/", path))
 
 
 def _list_nanosecond_columns(path: str) -> list[str]:
     import pyarrow as pa
     import pyarrow.dataset as pads
 
-    files, inner = filesystem(re.sub("^file:/+", "/", path))
+    files, inner = filesystem_of_listed(path)
     schema = pads.dataset(inner, format="parquet", filesystem=files).schema
     return [field.name for field in schema if pa.types.is_timestamp(field.type) and field.type.unit == "ns"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import gzip
-import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,9 +16,8 @@ from pyspark.sql import functions as F
 
 from features.records import split_records
 from jobs.errors import JobError
-from jobs.parquet_files import read_parquet
+from jobs.parquet_files import filesystem_of_listed, read_parquet
 from jobs.sources import InputFile, Source
-from segue.storage import filesystem
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -114,8 +112,7 @@ def _read_csv(spark: SparkSession, source: Source, paths: Sequence[str]) -> Data
 
 
 def _read_header(source: Source, path: str) -> str:
-    # Hadoop writes file:/data; as a path, as in a URI spaces and percent signs would mean something else
-    files, inner = filesystem(re.sub("^file:/+", "/", path))
+    files, inner = filesystem_of_listed(path)
     compression = "gzip" if path.endswith(".gz") else None
     with files.open_input_stream(inner, compression=compression) as stream:
         # the cut may fall inside a character, so what cannot be decoded is no error

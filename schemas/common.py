@@ -21,6 +21,11 @@ VERSION_ID = Column("version_id", "string", "the training, as in embedding_versi
 SPACE_ID = Column("space_id", "string", "vectors compare only within one space", nullable=False)
 
 
+def quote_name(name: str) -> str:
+    """A column's name as Spark reads it, whatever characters are in it: without, `item.price` is a field of `item`."""
+    return "`" + name.replace("`", "``") + "`"
+
+
 def bucket(entity: str) -> Column:
     # xxhash64, as clients without Spark have it too: XXH64 of the UTF-8 bytes with seed 42
     return Column(

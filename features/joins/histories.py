@@ -13,11 +13,12 @@ from pyspark.sql.types import DataType, MapType
 from features.joins import serving
 from features.joins.feature_table import FeatureTable
 from features.joins.serving import Periods, ServingInterval
+from schemas.common import quote_name
 
 
 def quote_column(name: str) -> Column:
     """The column of this very name, whatever characters are in it."""
-    return F.col("`" + name.replace("`", "``") + "`")
+    return F.col(quote_name(name))
 
 
 @dataclass(frozen=True)

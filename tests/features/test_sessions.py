@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from features.sessions import cut_sessions
 from reference.frames import frame, rows
 from reference.rows import assert_same
+from reference.sessions import replace_ids_by_first_play
 from reference.sessions import sessions as expected_sessions
 from reference.worlds import DAY, FEW, GAP_MS, MIDNIGHT, MS, US, plays
 from reference.worlds import play as a_play
@@ -22,14 +23,6 @@ NOON = MIDNIGHT + timedelta(hours=12)
 
 def compute(spark, world, gap_ms=GAP_MS):
     return rows(cut_sessions(frame(spark, world, PLAYS), gap_ms=gap_ms), SESSIONS)
-
-
-def replace_ids_by_first_play(actual):
-    """Every session's id replaced by the first play that carries it: ids are free, sharing is not."""
-    first = {}
-    for row in actual:
-        first[row["session_id"]] = min(first.get(row["session_id"], row["play_id"]), row["play_id"])
-    return [row | {"session_id": first[row["session_id"]]} for row in actual]
 
 
 def assert_as_defined(world, actual, gap_ms=GAP_MS):

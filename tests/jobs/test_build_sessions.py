@@ -15,6 +15,7 @@ from jobs.publishing.state import DayState, TableState
 from reference.frames import frame
 from reference.published import NOON, pass_every_batch
 from reference.rows import assert_same
+from reference.sessions import replace_ids_by_first_play
 from reference.sessions import sessions as expected_sessions
 from reference.worlds import play
 from schemas.plays import PLAYS
@@ -71,19 +72,10 @@ class Tables:
     def build(self, *arguments):
         assert build_sessions.main(["--root", self.root, *arguments]) == 0
 
-    def sessions(self):
-        rows = Job("look", self.root).read("sessions").drop("available_at").toArrow().to_pylist()
-        first = {}
-        for row in sorted(rows, key=lambda row: row["play_id"]):
-            first.setdefault(row["session_id"], row["play_id"])
-        return [row | {"session_id": first[row["session_id"]]} for row in rows]
-
     def check(self, gap_ms=GAP_MS):
-        first, wanted = {}, expected_sessions(self.plays, gap_ms)
-        for row in sorted(wanted, key=lambda row: row["play_id"]):
-            first.setdefault(row["session_id"], row["play_id"])
-        wanted = [row | {"session_id": first[row["session_id"]]} for row in wanted]
-        assert_same(wanted, self.sessions(), ("play_id",), self.plays, "user_id")
+        actual = Job("look", self.root).read("sessions").drop("available_at").toArrow().to_pylist()
+        expected, actual = map(replace_ids_by_first_play, (expected_sessions(self.plays, gap_ms), actual))
+        assert_same(expected, actual, ("play_id",), self.plays, "user_id")
 
 
 @pytest.fixture

@@ -236,6 +236,12 @@ def test_replay_refuses_a_manifest_that_differs(night, training_set, tmp_path, o
         )
 
 
+def replay(night, manifest, tmp_path):
+    """The exit code; the set made again is `again`."""
+    out = str(tmp_path / "again")
+    return build_training_set.main(["--root", night.root, "--replay", str(manifest), "--out", out])
+
+
 def declare_groups(monkeypatch, groups):
     """Other feature groups, wherever a training set looks for them."""
     for module in ("manifest", "request", "rederive"):
@@ -255,15 +261,7 @@ def test_replay_gives_the_same_rows_after_features_were_declared_and_prose_chang
         for group in FEATURE_GROUPS
     )
     declare_groups(monkeypatch, others)
-    arguments = [
-        "--root",
-        night.root,
-        "--replay",
-        str(training_set[0] / "set"),
-        "--out",
-        str(tmp_path / "again"),
-    ]
-    assert build_training_set.main(arguments) == 0, (
+    assert replay(night, training_set[0] / "set", tmp_path) == 0, (
         "a whole table asked for means the columns that it had then"
     )
     assert load(str(tmp_path / "again")).content_hash == load(str(training_set[0] / "set")).content_hash
@@ -273,15 +271,7 @@ def test_replay_reads_daily_values_of_a_feature_that_is_declared_no_more(
     night, training_set, tmp_path, monkeypatch, capsys
 ):
     declare_groups(monkeypatch, tuple(group for group in FEATURE_GROUPS if group.table != "track_features"))
-    arguments = [
-        "--root",
-        night.root,
-        "--replay",
-        str(training_set[0] / "set"),
-        "--out",
-        str(tmp_path / "again"),
-    ]
-    assert build_training_set.main(arguments) == 0
+    assert replay(night, training_set[0] / "set", tmp_path) == 0
     assert run_verify(["--root", night.root, "--sample", "5", "--training-set", str(tmp_path / "again")]) == 0
     assert "track_features" not in capsys.readouterr().out.split("the same as")[1], (
         "nothing says how to compute it"
@@ -296,17 +286,9 @@ def test_replay_refuses_a_feature_at_label_time_that_is_declared_no_more(
         for group in FEATURE_GROUPS
     )
     declare_groups(monkeypatch, fewer)
-    arguments = [
-        "--root",
-        night.root,
-        "--replay",
-        str(training_set[0] / "set"),
-        "--out",
-        str(tmp_path / "again"),
-    ]
     release = load(str(training_set[0] / "set")).release
     with pytest.raises(WrongUsage, match=f"no more: artist_features:plays_trend_7d; .* of release {release}"):
-        build_training_set.main(arguments)
+        replay(night, training_set[0] / "set", tmp_path)
     assert not (tmp_path / "again").exists()
 
 
@@ -326,8 +308,7 @@ def test_verify_leaves_out_what_is_declared_otherwise_by_now(night, training_set
 def test_replay_takes_a_manifest_with_a_hash_of_all_declarations(night, training_set, tmp_path):
     """As those were written: no new feature must keep them from being made again."""
     path = write_changed_manifest(training_set, tmp_path, declarations="0123456789abcdef", identities={})
-    arguments = ["--root", night.root, "--replay", path, "--out", str(tmp_path / "again")]
-    assert build_training_set.main(arguments) == 0
+    assert replay(night, path, tmp_path) == 0
 
 
 def test_request_loads_the_old_names_of_its_fields():

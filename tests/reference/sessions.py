@@ -66,6 +66,14 @@ def sessions(plays: Iterable[Row], gap_ms: int = 1_800_000) -> list[Row]:
     return rows
 
 
+def replace_ids_by_first_play(actual: list[Row]) -> list[Row]:
+    """Every session's id replaced by the first play that carries it: ids are free, sharing is not."""
+    first: dict[str, str] = {}
+    for row in actual:
+        first[row["session_id"]] = min(first.get(row["session_id"], row["play_id"]), row["play_id"])
+    return [row | {"session_id": first[row["session_id"]]} for row in actual]
+
+
 def _starts_session(previous: Row, play: Row, gap_ms: int) -> bool:
     duration_ms = previous["ms_played"] if previous["ms_played"] is not None else previous["track_ms"]
     silence = play["played_at"] - previous["played_at"] - timedelta(milliseconds=duration_ms or 0)
