@@ -14,7 +14,7 @@ WHOLE_FLOW = "flow"
 
 def _configure_run(parser: argparse.ArgumentParser) -> None:
     # from the graph of steps, so that a step that is added is in the help as well
-    flow, extra = ("\n".join(f"  {step.name:<26}{step.help}" for step in steps) for steps in (FLOW, EXTRA))
+    flow, extra = ("\n".join(f"  {step.name:<25} {step.help}" for step in steps) for steps in (FLOW, EXTRA))
     # argparse would fill the lists of steps up into paragraphs
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.description = (

@@ -12,6 +12,7 @@ from expectations.verdict import Result
 from jobs.errors import JobError, first_line
 from jobs.publishing.batches import Batch, folder
 from jobs.publishing.commits import list_staged_files
+from jobs.publishing.footers import log_written_files
 from jobs.publishing.warehouse import Warehouse
 from jobs.session import tune
 from schemas import Contract, conform
@@ -24,11 +25,14 @@ FEW_FILES = 1_000
 FEW_REMOTE_FILES = 32
 # A hundred thousand plays: one core reads and counts them in less than the tasks of a shuffle take.
 FEW_BYTES = 8 * 1024**2
+_BROKEN = "a row breaks the constraint"
 
 
 def stage(warehouse: Warehouse, batch: Batch, rows: DataFrame) -> Result | None:
     """Writes the files of a reserved batch; the constraint that a row breaks, if one does."""
-    return write(_cluster_by_bucket(conform(rows, batch.contract), batch), folder(warehouse, batch))
+    rows = _cluster_by_bucket(conform(rows, batch.contract), batch)
+    # an object store has no rename: what tasks write aside and move, as Spark does, would be copied there
+    return write(rows, folder(warehouse, batch), None if warehouse.remote else batch.contract)
 
 
 def _cluster_by_bucket(rows: DataFrame, batch: Batch) -> DataFrame:
@@ -45,8 +49,13 @@ def _cluster_by_bucket(rows: DataFrame, batch: Batch) -> DataFrame:
     return rows.repartition(*day, file).sortWithinPartitions(*day, *[F.col(name) for name in within if name])
 
 
-def write(rows: DataFrame, path: str) -> Result | None:
+def write(rows: DataFrame, path: str, contract: Contract | None = None) -> Result | None:
     """None, or the constraint that a row breaks: behind the expectations, the last line.
+
+    Args:
+        path: an empty Delta table, which names the files afterwards.
+        contract: the table's; if given, the files are written as plain Parquet. Delta's writer plans, collects
+            statistics and makes a snapshot of its log, which takes longer than a day's rows do.
 
     Raises:
         JobError: what Spark wrote to, or shuffled through, gave out.
@@ -55,10 +64,15 @@ def write(rows: DataFrame, path: str) -> Result | None:
     from pyspark.errors import PySparkException
 
     try:
-        rows.write.format("delta").mode("append").save(path)
+        if contract is None:
+            rows.write.format("delta").mode("append").save(path)
+        else:
+            _write_parquet(rows, path, contract)
     except (PySparkException, Py4JError) as error:
         # in the text of whatever it is wrapped in: a task finds it, and Python gets that a write failed
-        violation = re.search(r"\[DELTA_(?:VIOLATE|NOT_NULL)_CONSTRAINT\w*\] ?(.*)", str(error))
+        violation = re.search(
+            rf"(?:\[DELTA_(?:VIOLATE|NOT_NULL)_CONSTRAINT\w*\] ?|{_BROKEN} )(.*)", str(error)
+        )
         if violation:
             observed, expected = first_line(violation[1]), "every row keeps the table's constraints"
             return Result("expect_constraints_to_hold", None, "critical", False, observed, expected)
@@ -69,6 +83,18 @@ def write(rows: DataFrame, path: str) -> Result | None:
             "Put right what is named here (a full disk, rights, a lost machine), then run the step again"
         ) from error
     return None
+
+
+def _write_parquet(rows: DataFrame, path: str, contract: Contract) -> None:
+    from pyspark.sql import functions as F
+
+    for name, condition in contract.constraints.items():
+        # as Delta has it, null is a breach too; and an error, not a filter, as a row that goes missing is none
+        fault = F.raise_error(F.lit(f"{_BROKEN} {name} ({condition})")).cast("boolean")
+        rows = rows.where(F.when(F.expr(condition), True).otherwise(fault))
+    writer = rows.write.mode("append").option("mapreduce.fileoutputcommitter.marksuccessfuljobs", "false")
+    writer.partitionBy(*contract.partitions).parquet(path)
+    log_written_files(path, contract.statistics)
 
 
 def read_staged_rows(spark: SparkSession, warehouse: Warehouse, path: str, contract: Contract) -> DataFrame:

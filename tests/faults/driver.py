@@ -101,9 +101,9 @@ def kill_in_the_write(_: Any, die: Die) -> None:
     """As soon as there is a first data file; the detail says whether that was the end of the write."""
     real = jobs.publishing.staging.write
 
-    def faulty(rows: Any, path: str) -> Any:
+    def faulty(rows: Any, path: str, *contract: Any) -> Any:
         threading.Thread(target=watch, args=(Path(path),), daemon=True).start()
-        return real(rows, path)
+        return real(rows, path, *contract)
 
     def watch(path: Path) -> None:
         while not any(path.rglob("*.parquet")):

@@ -72,8 +72,8 @@ def test_commit_refuses_a_staged_file_that_is_cut_short_or_missing(root, job, sp
 def test_publish_refuses_a_file_damaged_before_its_audit(spark, root, job, monkeypatch, spoil):
     write, damaged_files = jobs.publishing.staging.write, []
 
-    def faulty(rows, path):
-        result = write(rows, path)
+    def faulty(rows, path, *contract):
+        result = write(rows, path, *contract)
         damaged_files.append(list_data_files(path)[0])
         spoil(damaged_files[0])
         return result

@@ -36,13 +36,16 @@ def pass_every_batch(patch: pytest.MonkeyPatch) -> None:
 
 
 def sessions(spark, days=range(3), **overrides):
+    return frame(spark, session_rows(days, **overrides), SESSIONS)
+
+
+def session_rows(days=range(3), **overrides):
     """Five rows a day."""
-    rows = [
+    return [
         opening(f"p{day}-{n}", NOON + timedelta(days=day, minutes=n), **overrides)
         for day in days
         for n in range(5)
     ]
-    return frame(spark, rows, SESSIONS)
 
 
 def opening(play_id, played_at, **overrides):
