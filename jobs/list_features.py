@@ -6,9 +6,9 @@ import argparse
 from collections.abc import Iterator
 from typing import Any
 
-from jobs.errors import WrongUsage
 from schemas import FEATURE_GROUPS, FeatureGroup
 from segue import show
+from segue.errors import UsageError
 
 FIELDS = ("feature", "type", "windows", "meaning", "made of", "of no plays")
 
@@ -21,10 +21,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     group_by_table = {group.table: group for group in FEATURE_GROUPS}
-    if unknown := [name for name in args.tables if name not in group_by_table]:
-        raise WrongUsage(
-            f"no features in {', '.join(unknown)}; tables of features are: {', '.join(group_by_table)}"
-        )
+    if unknown := next((name for name in args.tables if name not in group_by_table), None):
+        raise UsageError.unknown("table of features", unknown, group_by_table)
     groups = [group_by_table[name] for name in args.tables or group_by_table]
     if args.json:
         print(show.format_json_lines([row for group in groups for row in feature_entries(group)]))
