@@ -103,7 +103,7 @@ GATE = _module_command(
 FEATURES = _module_command(
     "jobs.list_features", "every declared feature, with meaning, windows and lineage", 42
 )
-TABLES = _module_command("jobs.list_tables", "every table: what it holds, its days, how fresh it is", 41)
+TABLES = _module_command("jobs.show_tables", "every table: what it holds, its days, how fresh it is", 41)
 DESCRIBE = _module_command("jobs.describe", "all that is known of a table, or of one of its columns", 43)
 CATALOGUE = _module_command("jobs.write_catalogue", "tables and columns as pages that can be searched", 71)
 LINEAGE = _module_command("jobs.export_lineage", "lineage of tables and columns, as OpenLineage events", 73)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 
 from jobs.catalogue.arguments import add_catalogue_arguments, add_source_argument, open_catalogue
@@ -50,14 +50,16 @@ def format_column(catalogue: Catalogue, table: str, column: str) -> str:
     entry = catalogue.describe_column(table, column)
     lineage = list_lineage_facts(entry, catalogue.describe_table(table))
     facts = format_facts([*list_column_facts(entry), *lineage])
-    return f"{show.escape(f'{table}:{column}')}\n\n{facts}{_format_expectations(entry.expectations)}"
+    # all of them are of this column, so it is named once
+    expectations = _format_expectations(entry.expectations, EXPECTATION_FIELDS[1:])
+    return f"{show.escape(f'{table}:{column}')}\n\n{facts}{expectations}"
 
 
 def format_table(catalogue: Catalogue, table: str) -> str:
     facts = format_facts(list_table_facts(catalogue.describe_table(table)))
     rows = [(e.column, e.type, e.unit or None, e.meaning) for e in catalogue.describe_columns(table)]
     columns = show.format_table(COLUMN_FIELDS, rows)
-    expectations = _format_expectations(catalogue.list_expectations(table))
+    expectations = _format_expectations(catalogue.list_expectations(table), EXPECTATION_FIELDS)
     return f"{show.escape(table)}\n\n{facts}\n\n{columns}{expectations}"
 
 
@@ -68,11 +70,10 @@ def format_facts(facts: Iterable[tuple[str, str]]) -> str:
     return "\n".join(f"{name:<{width}}  {value}" for name, value in lines)
 
 
-def _format_expectations(expectations: Iterable[Expectation]) -> str:
-    rows = [
-        (each.expected, each.severity, _format_result(each), each.reason or None) for each in expectations
-    ]
-    return f"\n\n{show.format_table(EXPECTATION_FIELDS, rows)}" if rows else ""
+def _format_expectations(expectations: Iterable[Expectation], fields: Sequence[str]) -> str:
+    rows = [(e.column, e.expected, e.severity, _format_result(e), e.reason or None) for e in expectations]
+    cells = (row[-len(fields) :] for row in rows)
+    return f"\n\n{show.format_table(fields, cells)}" if rows else ""
 
 
 def _format_result(expectation: Expectation) -> str | None:

@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Iterator
 from typing import Any
 
+from jobs.catalogue.lineage import Lineage
 from schemas import FEATURE_GROUPS, FeatureGroup
 from segue import show
 from segue.errors import UsageError
@@ -40,7 +41,9 @@ def run(args: argparse.Namespace) -> int:
 
 def feature_entries(group: FeatureGroup) -> Iterator[dict[str, Any]]:
     """One object per declaration; its columns are `<feature>_<window>`."""
+    inputs = Lineage().inputs
     for feature in group.features:
+        columns = (each.column for each in inputs[group.table, feature.name(feature.windows[0])])
         yield {
             "table": group.table,
             "feature": f"{feature.what}_{feature.op}",
@@ -48,7 +51,7 @@ def feature_entries(group: FeatureGroup) -> Iterator[dict[str, Any]]:
             "type": next(feature.columns()).type,
             "windows": " ".join(feature.windows),
             "meaning": feature.meaning,
-            "made of": " ".join(dict.fromkeys([*group.keys, *feature.lineage])),
+            "made of": " ".join(dict.fromkeys(columns)),
             "of no plays": feature.empty_value,
             "owner": feature.owner or group.owner,
         }

@@ -16,8 +16,11 @@ from schemas.plays import PLAYS
 from schemas.sessions import PLAY_INPUTS, SESSIONS
 from schemas.tracks import TRACKS
 
-# How an input decides a value: it is part of it; it says whose row it is, which plays count, or in which window.
-VALUE, KEY, FILTER, WINDOW = "value", "key", "filter", "window"
+# How an input decides a value: it is part of it; it says whose row it is, which plays count, in which window they
+# are, or which of two at one instant comes first.
+VALUE, KEY, FILTER, WINDOW, ORDER = "value", "key", "filter", "window", "order"
+# Parts that keep values of single plays.
+_ORDERED = ("earliest", "latest")
 
 
 @dataclass(frozen=True)
@@ -118,17 +121,21 @@ def _list_group_inputs(group: FeatureGroup, table: str, column: str) -> Iterator
 
 def _list_feature_inputs(group: FeatureGroup, feature: Feature) -> Iterator[ColumnInput]:
     values = [feature.input, *([feature.per] if feature.per else [])]
-    return _list_play_inputs(group, values, feature.where)
+    kinds = {part.kind for window in feature.windows for part in feature.parts(window)}
+    return _list_play_inputs(group, values, feature.where, not kinds.isdisjoint(_ORDERED))
 
 
 def _list_part_inputs(group: FeatureGroup, part: Part) -> Iterator[ColumnInput]:
-    return _list_play_inputs(group, [part.of], part.where)
+    return _list_play_inputs(group, [part.of], part.where, part.kind in _ORDERED)
 
 
-def _list_play_inputs(group: FeatureGroup, values: Iterable[str], where: str) -> Iterator[ColumnInput]:
+def _list_play_inputs(
+    group: FeatureGroup, values: Iterable[str], where: str, in_order: bool
+) -> Iterator[ColumnInput]:
     uses = [(VALUE, sql) for sql in values] + [(FILTER, where), (FILTER, group.where)]
     found = [(name, use) for use, sql in uses for name in list_columns(sql)]
     found += [(key, KEY) for key in group.keys] + [("played_at", WINDOW)]
+    found += [("play_id", ORDER)] if in_order else []
     # one column can be input and filter at once
     yield from (ColumnInput(SESSIONS.name, name, use) for name, use in dict.fromkeys(found))
 

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import segue
 from jobs import FLOW, Step
 from jobs.catalogue.entries import Catalogue, ColumnEntry
-from jobs.catalogue.lineage import FILTER, KEY, VALUE, WINDOW, ColumnInput
+from jobs.catalogue.lineage import FILTER, KEY, ORDER, VALUE, WINDOW, ColumnInput
 from schemas.releases import RELEASES
 
 SPEC = "https://openlineage.io/spec"
@@ -32,7 +32,7 @@ FACETS = {
 }
 # Jobs of all roots are in one namespace: their names are those of the command.
 JOBS = "segue"
-INDIRECT = {KEY: "GROUP_BY", FILTER: "FILTER", WINDOW: "WINDOW"}
+INDIRECT = {KEY: "GROUP_BY", FILTER: "FILTER", WINDOW: "WINDOW", ORDER: "SORT"}
 PRODUCER = f"urn:segue-platform:{segue.__version__ or 'unreleased'}"
 
 
@@ -97,15 +97,18 @@ class Events:
             yield {**self._name(table), "field": name, "transformations": steps}
 
     def _name(self, table: str) -> dict[str, str]:
-        """As the specification names datasets: files by their storage and path."""
         kind, colon, source = table.partition(":")
         if colon and kind == "source":
             return {"namespace": f"{JOBS}.source", "name": source}
-        path = self._catalogue.inventory.path(table)
-        if "://" not in path:
-            return {"namespace": "file", "name": os.path.abspath(path)}
-        place = urlsplit(path.replace("s3a://", "s3://", 1))
-        return {"namespace": f"{place.scheme}://{place.netloc}", "name": place.path.lstrip("/")}
+        return name_dataset(self._catalogue.inventory.path(table))
+
+
+def name_dataset(path: str) -> dict[str, str]:
+    """As the specification names what lies on a disk or in an object store."""
+    if "://" not in path:
+        return {"namespace": "file", "name": os.path.abspath(path)}
+    place = urlsplit(path.replace("s3a://", "s3://", 1))
+    return {"namespace": f"{place.scheme}://{place.netloc}", "name": place.path.lstrip("/")}
 
 
 def _describe_use(column: ColumnEntry, each: ColumnInput) -> dict[str, Any]:

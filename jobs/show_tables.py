@@ -25,6 +25,9 @@ def run(args: argparse.Namespace) -> int:
         print(show.format_json_lines(map(asdict, entries)))
     else:
         print(show.format_table(FIELDS, map(_list_cells, entries)))
+        if not any(entry.published for entry in entries):
+            # of a root that is misspelt the table looks the same
+            print(f"\nno table is published under {show.escape(args.root)}")
     return 0
 
 
