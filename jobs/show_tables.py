@@ -1,4 +1,4 @@
-"""Every table: what it holds, its days, how fresh it is, and whether the newest release has it."""
+"""Every table: what it holds, its days, how fresh it is, and how many releases that can be opened have it."""
 
 from __future__ import annotations
 

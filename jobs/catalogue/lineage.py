@@ -72,9 +72,10 @@ class Lineage:
         nearest: dict[tuple[str, str], ColumnInput] = {}
         level = [(table, column)]
         while level:
-            inputs = [each for key in level for each in self.inputs.get(key, ())]
-            new = {(each.table, each.column): each for each in reversed(inputs)}
-            level = [key for key in reversed(new) if key not in nearest]
+            new: dict[tuple[str, str], ColumnInput] = {}
+            for each in (each for key in level for each in self.inputs.get(key, ())):
+                new.setdefault((each.table, each.column), each)
+            level = [key for key in new if key not in nearest]
             nearest |= {key: new[key] for key in level}
         return list(nearest.values())
 
