@@ -5,7 +5,10 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from deltalake import DeltaTable
@@ -29,6 +32,7 @@ from schemas.user_features import USER_FEATURE_GROUP
 from segue.errors import UsageError
 from segue.releases import append_release, list_releases
 
+TOP = Path(__file__).parents[2]
 COLUMN = ("user_features", "completion_mean_1d")
 
 
@@ -176,7 +180,7 @@ def _names_at(root, version):
     return {field.name for field in table.schema().fields}
 
 
-def test_training_sets_use_the_columns_that_their_manifests_name(root, tmp_path, caplog):
+def test_training_sets_use_the_columns_that_their_manifests_name(root, tmp_path):
     def save_set(name, request, columns):
         (tmp_path / name).mkdir(parents=True)
         tables = {"user_features": {"version": 2}}
@@ -271,6 +275,20 @@ def test_tables_lists_all_that_are_declared_with_and_without_a_root(root, tmp_pa
     ]
     assert [each["published"] for each in nothing] == [None] * len(names)
     assert "no table is published under" in run(show_tables, capsys, "--root", str(tmp_path))
+
+
+def test_tables_and_lineage_import_neither_spark_nor_great_expectations(root):
+    code = (
+        "import argparse, sys; from jobs import export_lineage, show_tables\n"
+        "for each in (show_tables, export_lineage):\n"
+        "    parser = argparse.ArgumentParser(); each.configure(parser)\n"
+        "    each.run(parser.parse_args(['--root', sys.argv[1]]))\n"
+        "assert not {'pyspark', 'great_expectations'} & set(sys.modules)"
+    )
+    process = subprocess.run(
+        [sys.executable, "-c", code, root], cwd=TOP, capture_output=True, text=True, check=False
+    )
+    assert process.returncode == 0, process.stderr
 
 
 def test_features_names_the_columns_that_a_groups_filter_reads(capsys):
