@@ -15,7 +15,7 @@ from segue.project import find_project
 def add_catalogue_arguments(parser: argparse.ArgumentParser) -> None:
     add_root(parser)
     add = parser.add_argument
-    help_text = "folders with training sets: which of them use what is read from their manifests"
+    help_text = "more folders with training sets, beside those on record under the root"
     add("--training-sets", nargs="+", default=[], metavar="FOLDER", help=help_text)
 
 

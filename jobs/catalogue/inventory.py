@@ -19,6 +19,7 @@ from jobs.publishing.records import read_newest_audits
 from jobs.publishing.state import read_state
 from jobs.publishing.warehouse import Warehouse
 from jobs.training.manifest import NAME, Manifest, load
+from jobs.training.record import list_training_sets, make_absolute
 from schemas.quality_results import QUALITY_RESULTS
 from schemas.releases import RELEASES
 from segue.errors import SegueError
@@ -89,8 +90,15 @@ class Inventory:
 
     @cached_property
     def training_sets(self) -> list[TrainingSet]:
-        found = {path for folder in self._folders for path in _find_manifests(folder)}
-        return [each for path in sorted(found) if (each := _load_training_set(path))]
+        """Those on record under the root, and those in the folders given."""
+        manifests = dict(list_training_sets(self.warehouse))
+        for path in (path for folder in self._folders for path in _find_manifests(folder)):
+            if manifest := _try_load(path):
+                manifests[path] = manifest
+        return [
+            TrainingSet(path, each.release, each.rows, frozenset(_list_used_columns(each)))
+            for path, each in sorted(manifests.items())
+        ]
 
     def path(self, table: str) -> str:
         return self.warehouse.path(*PLACES.get(table, ("tables", table)))
@@ -184,6 +192,7 @@ def _count_days_since(day: date, now: datetime) -> int:
 
 
 def _find_manifests(folder: str) -> Iterator[str]:
+    folder = make_absolute(folder)
     files, inner = filesystem(folder)
     info = files.get_file_info(inner)
     if info.type == FileType.NotFound:
@@ -192,16 +201,15 @@ def _find_manifests(folder: str) -> Iterator[str]:
         raise WrongUsage(f"{folder} is a file; give the folder of a training set, or one above it")
     for entry in files.get_file_info(FileSelector(inner, recursive=True)):
         if entry.base_name == NAME:
-            yield folder.rstrip("/") + entry.path[len(inner.rstrip("/")) :].removesuffix(f"/{NAME}")
+            yield folder + entry.path[len(inner.rstrip("/")) :].removesuffix(f"/{NAME}")
 
 
-def _load_training_set(path: str) -> TrainingSet | None:
+def _try_load(path: str) -> Manifest | None:
     try:
-        manifest = load(path)
+        return load(path)
     except WrongUsage as problem:  # other programs call their files so, too
         LOG.warning("%s", problem)
         return None
-    return TrainingSet(path, manifest.release, manifest.rows, frozenset(_list_used_columns(manifest)))
 
 
 def _list_used_columns(manifest: Manifest) -> Iterator[tuple[str, str]]:

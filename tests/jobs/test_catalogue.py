@@ -19,11 +19,8 @@ from jobs.catalogue import entries, lineage
 from jobs.catalogue.entries import NOT_DECLARED, NOT_PUBLISHED, Catalogue
 from jobs.catalogue.inventory import Inventory, Nulls
 from jobs.catalogue.lineage import Lineage
-from jobs.errors import WrongUsage
 from jobs.publishing.records import append_results, read_newest_audits
 from jobs.publishing.warehouse import Warehouse
-from jobs.training.manifest import Manifest, save
-from jobs.training.request import Request
 from reference.declared import feature
 from reference.delta_files import rows_of
 from reference.golden import unpack
@@ -178,34 +175,6 @@ def _at_version(entry, version):
 def _names_at(root, version):
     table = DeltaTable(root / "tables" / "user_features", version=version)
     return {field.name for field in table.schema().fields}
-
-
-def test_training_sets_use_the_columns_that_their_manifests_name(root, tmp_path):
-    def save_set(name, request, columns):
-        (tmp_path / name).mkdir(parents=True)
-        tables = {"user_features": {"version": 2}}
-        save(Manifest(request, "r", tables, "c", 1, "h", rows=1, columns=columns), str(tmp_path / name))
-
-    save_set(
-        "a/one", Request("l", features=("user_features:plays_count_7d",)), ("user_features__plays_count_7d",)
-    )
-    whole = (
-        "label",
-        "user_features__plays_count_7d",
-        "user_features__skips_rate_7d",
-        "track_features__plays",
-    )
-    save_set("b", Request("l", at_label_time=("user_features",)), whole)
-    (tmp_path / "c").mkdir()
-    (tmp_path / "c" / "_manifest.json").write_text('{"of": "another program"}')
-    inventory = Inventory(root, [str(tmp_path)])
-    both = [f"{tmp_path}/a/one", f"{tmp_path}/b"]
-    assert inventory.training_sets_of("user_features", "plays_count_7d") == both
-    assert inventory.training_sets_of("user_features", "skips_rate_7d") == both[1:]
-    assert inventory.training_sets_of("user_features") == both
-    assert inventory.training_sets_of("track_features") == inventory.training_sets_of("user") == []
-    with pytest.raises(WrongUsage, match="not there; give a folder with training sets"):
-        _ = Inventory(root, [f"{tmp_path}/nowhere"]).training_sets
 
 
 def test_read_newest_audits_takes_the_newest_attempt_of_what_the_table_holds(tmp_path):
