@@ -7,6 +7,7 @@ from typing import Any
 
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
+from expectations.verdict import name_status
 from expectations.wording import format_number
 
 NOTHING = "\N{EN DASH}"
@@ -42,13 +43,6 @@ def make_environment(*packages: str) -> Environment:
     environment.globals["labels"] = LABELS
     environment.filters["status"] = name_status
     return environment
-
-
-def name_status(success: bool | None, severity: str) -> str:
-    """Of a result of an expectation."""
-    if success:
-        return "held"
-    return {"critical": "broken", "warning": "warning"}.get(severity, "noted")
 
 
 def _format_value(value: Any) -> Any:

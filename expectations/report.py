@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
-from expectations.pages import NOTHING, make_environment, name_status
+from expectations.pages import NOTHING, make_environment
+from expectations.verdict import name_status
 
 Row = Mapping[str, Any]
 

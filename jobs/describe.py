@@ -77,6 +77,4 @@ def _format_expectations(expectations: Iterable[Expectation], fields: Sequence[s
 
 
 def _format_result(expectation: Expectation) -> str | None:
-    if expectation.held is None:
-        return None
-    return f"{'held' if expectation.held else 'broken'}: {expectation.observed}"
+    return expectation.outcome and f"{expectation.outcome}: {expectation.observed}"

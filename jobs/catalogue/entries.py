@@ -11,6 +11,7 @@ from expectations.gate_settings import GateSettings
 from expectations.release import MAX_LAG_DAYS
 from expectations.requirements import Requirement, list_requirements
 from expectations.suites import TABLES as AUDITED_TABLES
+from expectations.verdict import name_status
 from jobs import FLOW, Step
 from jobs.catalogue.inventory import Inventory, Nulls, Published
 from jobs.catalogue.lineage import ColumnInput, Lineage, find_group
@@ -32,14 +33,14 @@ OURS = "the Segue authors"
 
 @dataclass(frozen=True)
 class Expectation:
-    """A requirement, and how the newest audit found it; `held` is None where there was none."""
+    """A requirement, and what the newest audit came to (held, broken, warning, noted); None where there was none."""
 
     expectation: str
     column: str | None
     severity: str
     expected: str
     reason: str
-    held: bool | None = None
+    outcome: str | None = None
     observed: str | None = None
 
 
@@ -245,7 +246,9 @@ class Catalogue:
 def _add_result(required: Requirement, result: dict[str, Any] | None) -> Expectation:
     if result is None:
         return Expectation(**asdict(required))
-    return Expectation(**asdict(required), held=result["success"], observed=result["observed"])
+    # by the severity of the result: what a source never has is noted, whatever is expected of others
+    outcome = name_status(result["success"], result["severity"])
+    return Expectation(**asdict(required), outcome=outcome, observed=result["observed"])
 
 
 def _find_feature(table: str, column: str) -> tuple[Feature, str] | None:

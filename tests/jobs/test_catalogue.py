@@ -109,11 +109,14 @@ def test_expectations_have_severity_reason_and_what_the_audit_found(root):
     column = catalogue.describe_column("sessions", "is_bot")
     found = {each.expected: each for each in column.expectations}
     bots = found["at most 20 % of plays by bots"]
-    assert (bots.severity, bots.held) == ("warning", True)
+    assert (bots.severity, bots.outcome) == ("warning", "held")
     assert "bots are left out" in bots.reason and bots.observed
     assert found["not null"].severity == "critical"
     rows = {each.column: each for each in catalogue.list_expectations("sessions")}
     assert set(rows) == {"rows", "duplicate_keys"} and rows["rows"].observed == "991"
+    # no source of this world has sessions of its own, which is no fault of a batch
+    (absent,) = catalogue.describe_column("plays", "source_session_id").expectations
+    assert (absent.severity, absent.outcome) == ("info", "noted")
     # every result on record is found beside what is expected, and nothing else is
     audited = {(row["expectation"], row["column"]) for row in catalogue.inventory.audit("sessions")}
     expected = [e for c in catalogue.describe_columns("sessions") for e in c.expectations]
