@@ -7,7 +7,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 
 from jobs.catalogue.arguments import add_catalogue_arguments, add_source_argument, open_catalogue
-from jobs.catalogue.entries import Catalogue, Expectation
+from jobs.catalogue.catalogue import Catalogue
+from jobs.catalogue.entries import Expectation
 from jobs.catalogue.wording import list_column_facts, list_lineage_facts, list_table_facts
 from segue import show
 

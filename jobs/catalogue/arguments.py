@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from jobs.catalogue.entries import Catalogue
+from jobs.catalogue.catalogue import Catalogue
 from jobs.catalogue.inventory import Inventory
 from jobs.catalogue.lineage import Lineage
 from jobs.sources import load_source

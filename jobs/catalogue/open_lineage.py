@@ -16,7 +16,8 @@ from urllib.parse import urlsplit
 
 import segue
 from jobs import FLOW, Step
-from jobs.catalogue.entries import Catalogue, ColumnEntry
+from jobs.catalogue.catalogue import Catalogue
+from jobs.catalogue.entries import ColumnEntry
 from jobs.catalogue.lineage import FILTER, KEY, ORDER, VALUE, WINDOW, ColumnInput
 from schemas.releases import RELEASES
 

@@ -11,7 +11,8 @@ from urllib.parse import quote
 from jinja2 import Environment
 
 from expectations.pages import make_environment
-from jobs.catalogue.entries import Catalogue, TableEntry
+from jobs.catalogue.catalogue import Catalogue
+from jobs.catalogue.entries import TableEntry
 from jobs.catalogue.inventory import Published
 from jobs.catalogue.wording import (
     format_input,

@@ -15,8 +15,10 @@ from deltalake import DeltaTable
 
 from expectations.verdict import Result
 from jobs import describe, list_features, show_tables
-from jobs.catalogue import entries, lineage
-from jobs.catalogue.entries import NOT_DECLARED, NOT_PUBLISHED, Catalogue
+from jobs.catalogue import catalogue as catalogue_module
+from jobs.catalogue import lineage
+from jobs.catalogue.catalogue import Catalogue
+from jobs.catalogue.entries import NOT_DECLARED, NOT_PUBLISHED
 from jobs.catalogue.inventory import Inventory, Nulls
 from jobs.catalogue.lineage import Lineage
 from jobs.publishing.records import append_results, read_newest_audits
@@ -129,7 +131,7 @@ def test_declarations_and_tables_that_differ_say_so(copy, monkeypatch):
         "user_features", ("user_id",), "m", (*kept, feature("max", input="ms_played"))
     )
     groups = tuple(group if each.table == group.table else each for each in FEATURE_GROUPS)
-    monkeypatch.setattr(entries, "FEATURE_GROUPS", groups)
+    monkeypatch.setattr(catalogue_module, "FEATURE_GROUPS", groups)
     monkeypatch.setattr(lineage, "FEATURE_GROUPS", groups)
     monkeypatch.setattr("expectations.feature_groups.FEATURE_GROUPS", groups)
     monkeypatch.setitem(CONTRACTS, "user_features", group.contract())

@@ -12,7 +12,7 @@ import pytest
 
 from jobs import write_catalogue
 from jobs.catalogue import pages
-from jobs.catalogue.entries import Catalogue
+from jobs.catalogue.catalogue import Catalogue
 from jobs.catalogue.inventory import Inventory
 from jobs.catalogue.lineage import Lineage
 from reference.golden import unpack

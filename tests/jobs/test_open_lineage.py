@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 import pytest
 
 from jobs import FLOW, export_lineage
-from jobs.catalogue.entries import Catalogue
+from jobs.catalogue.catalogue import Catalogue
 from jobs.catalogue.inventory import Inventory
 from jobs.catalogue.lineage import Lineage
 from jobs.catalogue.open_lineage import Events, name_dataset
