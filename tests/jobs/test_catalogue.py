@@ -26,7 +26,7 @@ from jobs.publishing.warehouse import Warehouse
 from reference.declared import feature
 from reference.delta_files import rows_of
 from reference.golden import unpack
-from schemas import CONTRACTS, FEATURE_GROUPS
+from schemas import CONTRACTS, FEATURE_GROUPS, FeatureGroup
 from schemas.user_features import USER_FEATURE_GROUP
 from segue.errors import UsageError
 from segue.releases import append_release, list_releases
@@ -127,9 +127,7 @@ def test_expectations_have_severity_reason_and_what_the_audit_found(root):
 
 def test_declarations_and_tables_that_differ_say_so(copy, monkeypatch):
     kept = USER_FEATURE_GROUP.features[:2]
-    group = entries.FeatureGroup(
-        "user_features", ("user_id",), "m", (*kept, feature("max", input="ms_played"))
-    )
+    group = FeatureGroup("user_features", ("user_id",), "m", (*kept, feature("max", input="ms_played")))
     groups = tuple(group if each.table == group.table else each for each in FEATURE_GROUPS)
     monkeypatch.setattr(catalogue_module, "FEATURE_GROUPS", groups)
     monkeypatch.setattr(lineage, "FEATURE_GROUPS", groups)
