@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from expectations import wording
 from expectations.lineage import downgrade_to_info
 from expectations.profile import Profile
+from expectations.requirements import describe_expectation
 from expectations.suite import Bound, Suite
 from expectations.verdict import Result, Verdict
 
@@ -143,15 +144,14 @@ def _engine() -> type[SparkDFExecutionEngine]:
 
 def _result(expectation: Expectation, answer: ExpectationValidationResult | None, rows: int) -> Result:
     kind, kwargs = expectation.configuration.type, expectation.configuration.kwargs
-    expected = expectation.description or wording.describe_expected(kind, kwargs)
-    about = (wording.expectation_name(kind, kwargs), kwargs.get("column"))
+    required = describe_expectation(expectation)
+    about = (required.expectation, required.column)
     # What could not be evaluated is critical, whatever its severity, as it may hide anything: Great Expectations
     # itself says of a crash no more than that there was no success.
     if answer is None:
-        return Result(*about, "critical", False, "could not be evaluated: no result", expected)
+        return Result(*about, "critical", False, "could not be evaluated: no result", required.expected)
     if crash := wording.describe_crash(answer.exception_info):
-        return Result(*about, "critical", False, crash, expected)
+        return Result(*about, "critical", False, crash, required.expected)
     observed = wording.describe_observed(kind, kwargs, answer.result, rows)
     violations = int(answer.result["unexpected_count"] or 0) if "unexpected_count" in answer.result else None
-    severity = expectation.configuration.severity.value
-    return Result(*about, severity, bool(answer.success), observed, expected, violations)
+    return Result(*about, required.severity, bool(answer.success), observed, required.expected, violations)

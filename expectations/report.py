@@ -5,33 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from itertools import groupby
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
-from expectations.wording import format_number
+from expectations.pages import NOTHING, make_environment
+from expectations.verdict import name_status
 
 Row = Mapping[str, Any]
 
-NOTHING = "\N{EN DASH}"
-# The sign says it without the colour.
-LABELS = {
-    "held": "✓ held",
-    "broken": "✕ broken",
-    "warning": "! warning",
-    "noted": "· noted",
-    "published": "✓ published",
-    "refused": "✕ refused",
-    "passed": "= passed, not published",
-    "failed": "✕ failed",
-    "abandoned": "· abandoned",
-    "unchanged": "= unchanged",
-    "not made": "· not made",
-    "blocked": "· blocked",
-    "skipped": "· skipped",
-}
 _WORST_FIRST = ("broken", "warning", "noted", "held")
 
 
@@ -68,26 +49,19 @@ def render(
     # stable: refused ones first, each of the two in order of time
     attempts.sort(key=lambda attempt: attempt.outcome != "refused")
     tables = release["tables"].values() if release else ()
-    # An id, a message or a table's name may hold anything: whatever the template does not mark as HTML is escaped.
-    # A name that the template misspells is an error, not an empty cell.
-    pages = Environment(
-        loader=PackageLoader("expectations"),
-        autoescape=True,
-        finalize=_format_value,
-        trim_blocks=True,
-        undefined=StrictUndefined,
-    )
-    pages.filters["status"] = _status
-    return pages.get_template("report.html").render(
-        title=title,
-        labels=LABELS,
-        attempts=attempts,
-        refused=[attempt for attempt in attempts if attempt.outcome == "refused"],
-        statuses=Counter(map(_status, rows_by_time)),
-        audited_at=max((row["checked_at"] for row in rows_by_time), default=None),
-        release=release,
-        tables_behind=sum(bool(table.get("lag_days")) for table in tables),
-        steps=steps,
+    return (
+        make_environment()
+        .get_template("report.html")
+        .render(
+            title=title,
+            attempts=attempts,
+            refused=[attempt for attempt in attempts if attempt.outcome == "refused"],
+            statuses=Counter(map(_status, rows_by_time)),
+            audited_at=max((row["checked_at"] for row in rows_by_time), default=None),
+            release=release,
+            tables_behind=sum(bool(table.get("lag_days")) for table in tables),
+            steps=steps,
+        )
     )
 
 
@@ -106,16 +80,4 @@ def _attempt(results: list[Row]) -> Attempt:
 
 
 def _status(row: Row) -> str:
-    if row["success"]:
-        return "held"
-    return {"critical": "broken", "warning": "warning"}.get(row["severity"], "noted")
-
-
-def _format_value(value: Any) -> Any:
-    """As a value of a row should be read; the template passes everything that it prints through this."""
-    if value is None:
-        return NOTHING
-    if isinstance(value, datetime):
-        return f"{value:%Y-%m-%d %H:%M} UTC"
-    # a bool is an int to Python
-    return format_number(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
+    return name_status(row["success"], row["severity"])

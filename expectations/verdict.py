@@ -41,6 +41,13 @@ class Verdict:
         return bool(self.critical)
 
 
+def name_status(success: bool, severity: str) -> str:
+    """Of a result, in a word; only what is critical and did not hold is broken."""
+    if success:
+        return "held"
+    return {"critical": "broken", "warning": "warning"}.get(severity, "noted")
+
+
 class Refused(Exception):
     """The gate did not let a batch through; the text says which, why, and what to do."""
 

@@ -14,6 +14,7 @@ from jobs.publishing.batches import code_version
 from jobs.training.assemble import age_conditions, assemble
 from jobs.training.labels import check_same, read_labels
 from jobs.training.manifest import Manifest, check_replay, declared_identities, load, save, summarise
+from jobs.training.record import record_training_set
 from jobs.training.request import Request, split_refs
 from segue import show
 from segue.releases import open_release
@@ -68,6 +69,7 @@ def run(args: argparse.Namespace) -> int:
     manifest = replace(manifest, space=training.space, identities=identities, **summary)
     # saved before it is compared: a replay that gave other rows says in its own manifest which
     path = save(manifest, args.out)
+    record_training_set(job.warehouse, args.out, manifest)
     # each daily table adds its `feature_at`, which is no feature
     _print_summary(job, manifest, len(training.outputs) - len(training.daily), path)
     if old:

@@ -103,6 +103,10 @@ GATE = _module_command(
 FEATURES = _module_command(
     "jobs.list_features", "every declared feature, with meaning, windows and lineage", 42
 )
+TABLES = _module_command("jobs.show_tables", "every table: what it holds, its days, how fresh it is", 41)
+DESCRIBE = _module_command("jobs.describe", "all that is known of a table, or of one of its columns", 43)
+CATALOGUE = _module_command("jobs.write_catalogue", "tables and columns as pages that can be searched", 71)
+LINEAGE = _module_command("jobs.export_lineage", "lineage of tables and columns, as OpenLineage events", 73)
 TRAINING_SET = _module_command("jobs.build_training_set", "labels in, point-in-time correct features out", 45)
 VERIFY = _module_command("jobs.verify", "what is wrong with the tables and releases, in words", 75)
 INSTALL_JARS = Command(

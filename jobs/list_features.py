@@ -6,9 +6,10 @@ import argparse
 from collections.abc import Iterator
 from typing import Any
 
-from jobs.errors import WrongUsage
+from jobs.catalogue.lineage import Lineage
 from schemas import FEATURE_GROUPS, FeatureGroup
 from segue import show
+from segue.errors import UsageError
 
 FIELDS = ("feature", "type", "windows", "meaning", "made of", "of no plays")
 
@@ -21,10 +22,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     group_by_table = {group.table: group for group in FEATURE_GROUPS}
-    if unknown := [name for name in args.tables if name not in group_by_table]:
-        raise WrongUsage(
-            f"no features in {', '.join(unknown)}; tables of features are: {', '.join(group_by_table)}"
-        )
+    if unknown := next((name for name in args.tables if name not in group_by_table), None):
+        raise UsageError.unknown("table of features", unknown, group_by_table)
     groups = [group_by_table[name] for name in args.tables or group_by_table]
     if args.json:
         print(show.format_json_lines([row for group in groups for row in feature_entries(group)]))
@@ -42,7 +41,9 @@ def run(args: argparse.Namespace) -> int:
 
 def feature_entries(group: FeatureGroup) -> Iterator[dict[str, Any]]:
     """One object per declaration; its columns are `<feature>_<window>`."""
+    inputs = Lineage().inputs
     for feature in group.features:
+        columns = (each.column for each in inputs[group.table, feature.name(feature.windows[0])])
         yield {
             "table": group.table,
             "feature": f"{feature.what}_{feature.op}",
@@ -50,7 +51,7 @@ def feature_entries(group: FeatureGroup) -> Iterator[dict[str, Any]]:
             "type": next(feature.columns()).type,
             "windows": " ".join(feature.windows),
             "meaning": feature.meaning,
-            "made of": " ".join(dict.fromkeys([*group.keys, *feature.lineage])),
+            "made of": " ".join(dict.fromkeys(columns)),
             "of no plays": feature.empty_value,
             "owner": feature.owner or group.owner,
         }

@@ -88,7 +88,7 @@ class Feature:
     def lineage(self) -> tuple[str, ...]:
         """The columns of `sessions` that it is computed from."""
         # the instant of a play is among them whatever the SQL says: it decides the window
-        inputs = {"played_at", *(name for sql in self.expressions.values() for name in _column_names(sql))}
+        inputs = {"played_at", *(name for sql in self.expressions.values() for name in list_columns(sql))}
         return tuple(name for name in SESSIONS.names if name in inputs)
 
     @property
@@ -226,7 +226,7 @@ def _find_feature_problems(feature: Feature) -> Iterator[str]:
 
 def _find_sql_problems(option: str, sql: str) -> Iterator[str]:
     try:
-        unknown = [name for name in _column_names(sql) if name not in SESSIONS.names]
+        unknown = [name for name in list_columns(sql) if name not in SESSIONS.names]
     except sqlglot.errors.SqlglotError as problem:
         # further lines of it mark the place in the text, with codes for a terminal
         first_line = str(problem).partition("\n")[0]
@@ -304,12 +304,12 @@ def _is_personal(feature: Feature) -> bool:
     # these two keep the texts of their input, whosever ids those are
     lists_input = feature.op in ("top_k", "entropy")
     return feature.operation.personal or (
-        lists_input and not {*_column_names(feature.input)}.isdisjoint(IDENTIFYING_COLUMNS)
+        lists_input and not {*list_columns(feature.input)}.isdisjoint(IDENTIFYING_COLUMNS)
     )
 
 
 @cache
-def _column_names(sql: str) -> tuple[str, ...]:
+def list_columns(sql: str) -> tuple[str, ...]:
     """The columns that an expression reads, each once; variables of lambdas are none."""
     # parsed once per text: a group asks for the same few expressions for each of its features and windows
     columns = sqlglot.parse_one(sql, dialect="spark").find_all(sqlglot.exp.Column)

@@ -36,3 +36,15 @@ SESSIONS = Contract(
     buckets=BUCKETS,
     statistics=("bucket", "played_at", "position"),
 )
+
+# Where a session begins follows from the order of a listener's plays, the silence between them, and the source's own.
+_START_INPUTS = ("user_id", "played_at", "play_id", "ms_played", "track_ms", "source_session_id")
+# The columns of `plays` that each column is computed from; one that is not here is copied from that of its name.
+PLAY_INPUTS: dict[str, tuple[str, ...]] = {
+    "session_id": _START_INPUTS,
+    "session_started_at": _START_INPUTS,
+    "position": _START_INPUTS,
+    "completion": ("ms_played", "track_ms"),
+    "skipped": ("skipped", "ms_played", "track_ms"),
+    "is_bot": ("user_id", "ds", "play_id", "ms_played"),
+}

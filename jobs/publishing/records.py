@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from typing import Any
@@ -127,6 +127,24 @@ def read_results(warehouse: Warehouse, run_id: str | None = None) -> list[dict[s
         {**row, "outcome": "published"} if (row["table_name"], row["batch_id"]) in published else row
         for row in run_rows
     ]
+
+
+def read_newest_audits(
+    warehouse: Warehouse, fingerprints: Mapping[str, Collection[str]]
+) -> dict[str, list[dict[str, Any]]]:
+    """By table the results of the newest audit that passed, among those of its batches with these fingerprints."""
+    # a year of nights has millions of results: which attempt is the newest is found out by few columns of them
+    names, passed = ("table_name", "batch_id", "attempt_id", "checked_at"), pc.field("outcome") == "passed"
+    attempts = _read(warehouse, names, passed).group_by(list(names)).aggregate([])
+    newest: dict[str, str] = {}
+    for row in attempts.sort_by("checked_at").to_pylist():
+        if row["batch_id"].rpartition("-")[0] in fingerprints.get(row["table_name"], ()):
+            newest[row["table_name"]] = row["attempt_id"]
+    wanted = pc.field("attempt_id").isin(list(newest.values()))
+    results: dict[str, list[dict[str, Any]]] = {}
+    for row in _read(warehouse, QUALITY_RESULTS.names, wanted).to_pylist() if newest else []:
+        results.setdefault(row["table_name"], []).append(row)
+    return results
 
 
 def list_recorded_batches(warehouse: Warehouse, table: str) -> set[str]:

@@ -73,8 +73,20 @@ def save(manifest: Manifest, out: str) -> str:
     # beside the data: its name begins with _, so Spark and pyarrow take it for none of the set's files
     files, inner = filesystem(path)
     with files.open_output_stream(inner) as file:
-        file.write(json.dumps(asdict(manifest), indent=2, default=str).encode())
+        file.write(dumps(manifest).encode())
     return path
+
+
+def dumps(manifest: Manifest) -> str:
+    return json.dumps(asdict(manifest), indent=2, default=str)
+
+
+def loads(saved: dict[str, Any]) -> Manifest:
+    """Raises ValueError, KeyError or TypeError where it is none of ours."""
+    # unknown fields are a TypeError: a manifest of a newer version is refused, not half read
+    request = Request.loads(saved.pop("request"))
+    saved.pop("declarations", None)  # a hash of all features of then, which any new feature made another
+    return Manifest(request=request, **{**saved, "columns": tuple(saved["columns"])})
 
 
 def load(path: str) -> Manifest:
@@ -82,11 +94,7 @@ def load(path: str) -> Manifest:
     files, inner = filesystem(manifest_path(path))
     try:
         with files.open_input_stream(inner) as file:
-            saved = json.loads(file.read())
-        # unknown fields are a TypeError below: a manifest of a newer version is refused, not half read
-        request = Request.loads(saved.pop("request"))
-        saved.pop("declarations", None)  # a hash of all features of then, which any new feature made another
-        return Manifest(request=request, **{**saved, "columns": tuple(saved["columns"])})
+            return loads(json.loads(file.read()))
     except FileNotFoundError:
         raise WrongUsage(f"{manifest_path(path)} is not there; give a training set, or its {NAME}") from None
     except (ValueError, KeyError, TypeError) as problem:

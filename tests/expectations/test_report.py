@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
-from html.parser import HTMLParser
 
 import pytest
 
 from expectations.report import render
+from reference.html_pages import Page
 
 CHECKED = datetime(2026, 11, 20, 3, 4, tzinfo=UTC)
 RELEASE = {
@@ -15,7 +15,6 @@ RELEASE = {
     "released_at": CHECKED + timedelta(minutes=9),
     "tables": {"plays": {"version": 12, "rows": 1_234_567, "content_hash": "00ff00ff00ff00ff"}},
 }
-VOID = {"meta", "input", "br", "link", "img"}
 
 
 def make_result(table="plays", outcome="published", minute=0, **overrides):
@@ -57,41 +56,6 @@ RUN = [
     make_result("tracks", "passed", 2, first_ds=None, last_ds=None),
     *REFUSED,
 ]
-
-
-class Page(HTMLParser):
-    """Holds a page to balanced tags, and collects its text, rows of tables and addresses."""
-
-    def __init__(self, text):
-        super().__init__()
-        self.open, self.texts, self.rows, self.addresses = [], [], [], []
-        self.feed(text)
-        self.close()
-        assert not self.open, f"never closed: {self.open}"
-
-    def handle_starttag(self, tag, attrs):
-        self.addresses += [value for key, value in attrs if key in ("src", "href", "action")]
-        if tag not in VOID:
-            self.open.append(tag)
-        if tag == "tr":
-            self.rows.append([])
-        if tag in ("td", "th"):
-            self.rows[-1].append("")
-
-    def handle_endtag(self, tag):
-        assert self.open and self.open[-1] == tag, f"</{tag}> closes {self.open[-3:]}"
-        self.open.pop()
-
-    def handle_data(self, data):
-        if self.open[-1:] in (["style"], ["script"]):
-            return
-        self.texts.append(data)
-        if "td" in self.open or "th" in self.open:
-            self.rows[-1][-1] += data
-
-    @property
-    def text(self):
-        return " ".join("".join(self.texts).split())
 
 
 def render_page(rows=RUN, release=RELEASE, title="Segue: run-1", **more):

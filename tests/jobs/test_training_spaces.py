@@ -14,6 +14,7 @@ from jobs import build_training_set
 from jobs.errors import WrongUsage
 from jobs.publishing.warehouse import Warehouse
 from jobs.training.manifest import load
+from jobs.training.record import list_training_sets
 from reference.published import lay
 from schemas import CONTRACTS
 from segue.errors import SegueError, UsageError
@@ -110,6 +111,7 @@ def build_by_both(root, folder, labels, features, **options):
         assert not out.exists(), "a refused training set left something"
     if errors:
         return errors
+    assert dict(list_training_sets(Warehouse(root)))[str(out)] == load(str(out))
     actual = pq.ParquetDataset(out).read().sort_by("n").select(expected.column_names)
     return expected.to_pylist(), actual.to_pylist(), load(str(out))
 

@@ -1,0 +1,55 @@
+"""What all HTML pages have in common: how templates are read, values written, and statuses named."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
+
+from expectations.verdict import name_status
+from expectations.wording import format_number
+
+NOTHING = "\N{EN DASH}"
+# The sign says it without the colour.
+LABELS = {
+    "held": "✓ held",
+    "broken": "✕ broken",
+    "warning": "! warning",
+    "noted": "· noted",
+    "published": "✓ published",
+    "refused": "✕ refused",
+    "passed": "= passed, not published",
+    "failed": "✕ failed",
+    "abandoned": "· abandoned",
+    "unchanged": "= unchanged",
+    "not made": "· not made",
+    "blocked": "· blocked",
+    "skipped": "· skipped",
+}
+
+
+def make_environment(*packages: str) -> Environment:
+    """Templates of these packages, after those that all pages share."""
+    # An id, a message or a table's name may hold anything: whatever the template does not mark as HTML is escaped.
+    # A name that the template misspells is an error, not an empty cell.
+    environment = Environment(
+        loader=ChoiceLoader([PackageLoader(package) for package in (*packages, "expectations")]),
+        autoescape=True,
+        finalize=_format_value,
+        trim_blocks=True,
+        undefined=StrictUndefined,
+    )
+    environment.globals["labels"] = LABELS
+    environment.filters["status"] = name_status
+    return environment
+
+
+def _format_value(value: Any) -> Any:
+    """As a value of a row should be read; the template passes everything that it prints through this."""
+    if value is None:
+        return NOTHING
+    if isinstance(value, datetime):
+        return f"{value:%Y-%m-%d %H:%M} UTC"
+    # a bool is an int to Python
+    return format_number(value) if isinstance(value, int | float) and not isinstance(value, bool) else value

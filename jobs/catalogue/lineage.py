@@ -1,0 +1,149 @@
+"""Of each column the columns that it is computed from, as the declarations have it; no table is read for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import sqlglot
+
+from jobs.sources import Source
+from schemas import CONTRACTS, FEATURE_GROUPS, Contract, FeatureGroup
+from schemas.declarations import Feature, list_columns
+from schemas.parts import Part
+from schemas.plays import PLAYS
+from schemas.sessions import PLAY_INPUTS, SESSIONS
+from schemas.tracks import TRACKS
+
+# How an input decides a value: it is part of it; it says whose row it is, which plays count, in which window they
+# are, or which of two at one instant comes first.
+VALUE, KEY, FILTER, WINDOW, ORDER = "value", "key", "filter", "window", "order"
+# Parts that keep values of single plays.
+_ORDERED = ("earliest", "latest")
+
+
+@dataclass(frozen=True)
+class ColumnInput:
+    """A column that another is computed from. Of a source, `table` is `source:<its name>`."""
+
+    table: str
+    column: str
+    use: str = VALUE
+
+
+def declare_tables() -> dict[str, Contract]:
+    """Every contract by its table, and what is merged for labels alone as if it were a table."""
+    return CONTRACTS | {group.table: _declare_merged(group) for group in FEATURE_GROUPS if not group.daily}
+
+
+def _declare_merged(group: FeatureGroup) -> Contract:
+    # neither day nor bucket: no row of it is stored
+    names = {*group.keys, *(feature.name(window) for feature, window in group.feature_windows)}
+    columns = tuple(column for column in group.contract().columns if column.name in names)
+    return replace(group.contract(), columns=columns, key=group.keys, event_time=None)
+
+
+class Lineage:
+    """Of every column that is declared; with a source, back to the columns of its files."""
+
+    def __init__(self, source: Source | None = None) -> None:
+        self._source = source
+        self.contracts = declare_tables()
+
+    @cached_property
+    def inputs(self) -> dict[tuple[str, str], tuple[ColumnInput, ...]]:
+        """By table and column; without those of which nothing is declared, as what a training makes."""
+        pairs = ((c.name, column) for c in self.contracts.values() for column in c.names)
+        found = {(table, column): tuple(self._list_inputs(table, column)) for table, column in pairs}
+        return {key: inputs for key, inputs in found.items() if inputs}
+
+    @cached_property
+    def dependents(self) -> dict[tuple[str, str], list[tuple[str, str]]]:
+        """The columns that are computed from a column, each as its table and its name."""
+        dependents: dict[tuple[str, str], list[tuple[str, str]]] = {}
+        for key, inputs in self.inputs.items():
+            for each in dict.fromkeys((each.table, each.column) for each in inputs):
+                dependents.setdefault(each, []).append(key)
+        return dependents
+
+    def trace(self, table: str, column: str) -> list[ColumnInput]:
+        """All that a column is computed from, the nearest first; each once, with its use where it is nearest."""
+        nearest: dict[tuple[str, str], ColumnInput] = {}
+        level = [(table, column)]
+        while level:
+            new: dict[tuple[str, str], ColumnInput] = {}
+            for each in (each for key in level for each in self.inputs.get(key, ())):
+                new.setdefault((each.table, each.column), each)
+            level = [key for key in new if key not in nearest]
+            nearest |= {key: new[key] for key in level}
+        return list(nearest.values())
+
+    def _list_inputs(self, table: str, column: str) -> Iterator[ColumnInput]:
+        group, contract = find_group(table), self.contracts[table]
+        if column == "bucket" and contract.entity:
+            # of its own row's key, in whichever table
+            yield ColumnInput(table, contract.entity)
+        elif group:
+            yield from _list_group_inputs(group, table, column)
+        elif table == SESSIONS.name and column != "available_at":
+            yield from (ColumnInput(PLAYS.name, name) for name in PLAY_INPUTS.get(column, (column,)))
+        elif sql := self.source_sql(table, column):
+            assert self._source is not None
+            yield from (ColumnInput(f"source:{self._source.name}", name) for name in _try_list_columns(sql))
+
+    def source_sql(self, table: str, column: str) -> str:
+        """The SQL over a source's files that a column is read by; empty where that is not known."""
+        if self._source is None or table not in (PLAYS.name, TRACKS.name):
+            return ""
+        columns = self._source.plays if table == PLAYS.name else self._source.tracks
+        return columns.get(column, "")
+
+
+def find_group(table: str) -> FeatureGroup | None:
+    """Of a table of features, or of partials."""
+    return next((group for group in FEATURE_GROUPS if table in (group.table, group.partials_table)), None)
+
+
+def _list_group_inputs(group: FeatureGroup, table: str, column: str) -> Iterator[ColumnInput]:
+    if column in group.keys:
+        yield ColumnInput(SESSIONS.name, column)
+    elif column in ("ds", "feature_at"):
+        yield ColumnInput(SESSIONS.name, "ds")
+    elif column == "span":
+        yield ColumnInput(SESSIONS.name, "ds", WINDOW)
+    elif table == group.table:
+        features = [feature for feature, window in group.feature_windows if feature.name(window) == column]
+        yield from (each for feature in features for each in _list_feature_inputs(group, feature))
+    else:
+        parts = [part for part in group.parts if part.name == column]
+        yield from (each for part in parts for each in _list_part_inputs(group, part))
+
+
+def _list_feature_inputs(group: FeatureGroup, feature: Feature) -> Iterator[ColumnInput]:
+    values = [feature.input, *([feature.per] if feature.per else [])]
+    kinds = {part.kind for window in feature.windows for part in feature.parts(window)}
+    return _list_play_inputs(group, values, feature.where, not kinds.isdisjoint(_ORDERED))
+
+
+def _list_part_inputs(group: FeatureGroup, part: Part) -> Iterator[ColumnInput]:
+    return _list_play_inputs(group, [part.of], part.where, part.kind in _ORDERED)
+
+
+def _list_play_inputs(
+    group: FeatureGroup, values: Iterable[str], where: str, in_order: bool
+) -> Iterator[ColumnInput]:
+    uses = [(VALUE, sql) for sql in values] + [(FILTER, where), (FILTER, group.where)]
+    found = [(name, use) for use, sql in uses for name in list_columns(sql)]
+    found += [(key, KEY) for key in group.keys] + [("played_at", WINDOW)]
+    found += [("play_id", ORDER)] if in_order else []
+    # one column can be input and filter at once
+    yield from (ColumnInput(SESSIONS.name, name, use) for name, use in dict.fromkeys(found))
+
+
+def _try_list_columns(sql: str) -> tuple[str, ...]:
+    # of a source the SQL is Spark's to check, when files are read: here it is shown, whether it parses or not
+    try:
+        return list_columns(sql)
+    except sqlglot.errors.SqlglotError:
+        return ()

@@ -1,0 +1,39 @@
+"""Every table: what it holds, its days, how fresh it is, and how many releases that can be opened have it."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import asdict
+
+from jobs.catalogue.arguments import add_catalogue_arguments, open_catalogue
+from jobs.catalogue.entries import TableEntry
+from segue import show
+
+FIELDS = ("table", "rows", "days", "first", "last", "age", "releases", "made by", "meaning")
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.description = f"{__doc__} `age` is the days since the newest day was over."
+    add_catalogue_arguments(parser)
+    parser.add_argument("--json", action="store_true", help="one JSON object a line, for programs")
+
+
+def run(args: argparse.Namespace) -> int:
+    catalogue = open_catalogue(args)
+    entries = [catalogue.describe_table(table) for table in catalogue.tables]
+    if args.json:
+        print(show.format_json_lines(map(asdict, entries)))
+    else:
+        print(show.format_table(FIELDS, map(_list_cells, entries)))
+        if not any(entry.published for entry in entries):
+            # of a root that is misspelt the table looks the same
+            print(f"\nno table is published under {show.escape(args.root)}")
+    return 0
+
+
+def _list_cells(entry: TableEntry) -> tuple[object, ...]:
+    about = (len(entry.releases), entry.made_by, entry.meaning or entry.note)
+    if entry.published is None:
+        return (entry.table, *[None] * 5, *about)
+    p = entry.published
+    return (entry.table, p.rows, p.days or None, p.first_day, p.last_day, p.age_days, *about)

@@ -1,0 +1,30 @@
+"""Every table and column as pages that can be searched, complete in themselves: for a browser or any static host."""
+
+from __future__ import annotations
+
+import argparse
+
+from jobs.catalogue.arguments import add_catalogue_arguments, add_source_argument, open_catalogue
+from jobs.catalogue.pages import Pages
+from segue.storage import filesystem
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.description = __doc__
+    add_catalogue_arguments(parser)
+    add_source_argument(parser)
+    parser.add_argument("--out", metavar="FOLDER", help="(default: <root>/quality/catalogue)")
+    parser.add_argument("--title", default="Catalogue", help="heading of the pages (%(default)s)")
+
+
+def run(args: argparse.Namespace) -> int:
+    catalogue = open_catalogue(args)
+    folder = (args.out or catalogue.inventory.warehouse.path("quality", "catalogue")).rstrip("/")
+    files, inner = filesystem(folder)
+    for name, text in Pages(catalogue, args.title).render():
+        path = f"{inner}/{name}"
+        files.create_dir(path.rpartition("/")[0], recursive=True)
+        with files.open_output_stream(path) as file:
+            file.write(text.encode())
+    print(f"{folder}/index.html")
+    return 0

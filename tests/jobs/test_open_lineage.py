@@ -1,0 +1,149 @@
+"""Events are as the specification of OpenLineage has them, and say of a root what is true of it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import uuid
+from datetime import UTC, datetime
+
+import pytest
+
+from jobs import FLOW, export_lineage
+from jobs.catalogue.catalogue import Catalogue
+from jobs.catalogue.inventory import Inventory
+from jobs.catalogue.lineage import Lineage
+from jobs.catalogue.open_lineage import Events, name_dataset
+from jobs.sources import Source
+from reference.golden import unpack
+from schemas import CONTRACTS
+
+# What the schemas 2-0-2 of events, and those of facets, require and allow.
+REQUIRED = {
+    "RunEvent": {"eventTime", "producer", "schemaURL", "run", "job"},
+    "JobEvent": {"eventTime", "producer", "schemaURL", "job"},
+}
+ALLOWED = {"eventType", "inputs", "outputs"}
+FACET = {"_producer", "_schemaURL"}
+FACETS = {
+    "schema": {"fields"},
+    "columnLineage": {"fields"},
+    "documentation": {"description"},
+    "ownership": {"owners"},
+    "version": {"datasetVersion"},
+}
+SUBTYPES = {
+    "DIRECT": {"IDENTITY", "TRANSFORMATION", "AGGREGATION"},
+    "INDIRECT": {"JOIN", "GROUP_BY", "FILTER", "SORT", "WINDOW", "CONDITIONAL"},
+}
+SOURCE = Source(name="ours", plays={"ms_played": "seconds * 1000", "user_id": "user_id"})
+NOW = datetime(2026, 1, 11, tzinfo=UTC)
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("golden")
+    unpack(folder)
+    return str(folder / "root")
+
+
+def list_events(root):
+    catalogue = Catalogue(Inventory(str(root)), Lineage(SOURCE))
+    # as they are sent
+    return [json.loads(json.dumps(event)) for event in Events(catalogue, NOW).list_events()]
+
+
+@pytest.fixture(scope="module")
+def events(root):
+    return list_events(root)
+
+
+def check_event(event):
+    kind = event["schemaURL"].removeprefix("https://openlineage.io/spec/2-0-2/OpenLineage.json#/$defs/")
+    assert event.keys() >= REQUIRED[kind] and event.keys() <= REQUIRED[kind] | ALLOWED
+    assert datetime.fromisoformat(event["eventTime"]).utcoffset() is not None
+    assert event["job"].keys() == {"namespace", "name"} and ":" in event["producer"]
+    if kind == "RunEvent":
+        assert str(uuid.UUID(event["run"]["runId"])) == event["run"]["runId"]
+        assert event["eventType"] == "COMPLETE"
+    for dataset in event["inputs"] + event["outputs"]:
+        assert dataset.keys() >= {"namespace", "name"}
+        for name, facet in dataset.get("facets", {}).items():
+            check_facet(name, facet)
+
+
+def check_facet(name, facet):
+    assert facet.keys() == FACETS[name] | FACET
+    assert facet["_schemaURL"].startswith("https://openlineage.io/spec/facets/1-")
+    if name == "schema":
+        assert all(set(field) == {"name", "type", "description"} for field in facet["fields"])
+    if name == "columnLineage":
+        for field in facet["fields"].values():
+            for each in field["inputFields"]:
+                assert each.keys() == {"namespace", "name", "field", "transformations"}
+                assert all(use["subtype"] in SUBTYPES[use["type"]] for use in each["transformations"])
+
+
+def test_events_have_what_the_specification_requires(events, tmp_path):
+    for event in (*events, *list_events(tmp_path)):
+        check_event(event)
+
+
+def test_there_is_one_event_for_each_step_that_makes_tables(events, root):
+    steps = [step for step in FLOW if step.name != "release-tables"]
+    assert [event["job"]["name"] for event in events] == [step.name for step in steps]
+    for event, step in zip(events, steps, strict=True):
+        assert [each["name"] for each in event["outputs"]] == [f"{root}/tables/{name}" for name in step.makes]
+        inputs = {each["name"] for each in event["inputs"]}
+        assert {f"{root}/tables/{name}" for name in (*step.needs, *step.uses)} <= inputs
+    assert {"namespace": "segue.source", "name": "ours"} in events[0]["inputs"]
+
+
+def test_schema_and_lineage_of_an_output_are_those_of_its_columns(events, root):
+    outputs = {
+        each["name"].rpartition("/")[2]: each["facets"] for event in events for each in event["outputs"]
+    }
+    fields = {
+        name: {field["name"] for field in facets["schema"]["fields"]} for name, facets in outputs.items()
+    }
+    assert fields == {name: set(CONTRACTS[name].names) for name in outputs}
+    for facets in outputs.values():
+        for column in facets.get("columnLineage", {"fields": {}})["fields"].values():
+            for each in column["inputFields"]:
+                table = each["name"].rpartition("/")[2]
+                assert each["field"] in fields.get(table, {"seconds", "user_id"})
+    mean = outputs["track_features"]["columnLineage"]["fields"]["completion_mean_7d"]["inputFields"]
+    assert {each["field"]: each["transformations"][0]["subtype"] for each in mean} == {
+        "completion": "AGGREGATION",
+        "is_bot": "FILTER",
+        "track_id": "GROUP_BY",
+        "played_at": "WINDOW",
+    }
+    plays = outputs["plays"]["columnLineage"]["fields"]
+    uses = {name: plays[name]["inputFields"][0]["transformations"][0]["subtype"] for name in SOURCE.plays}
+    assert uses == {"ms_played": "TRANSFORMATION", "user_id": "IDENTITY"}
+
+
+def test_runs_are_known_by_what_they_published(events, root, tmp_path):
+    assert [event["run"] for event in list_events(root)] == [event["run"] for event in events]
+    assert len({event["run"]["runId"] for event in events}) == len(events)
+    assert max(event["eventTime"] for event in events) < "2026-11-28"
+    planned = list_events(tmp_path)
+    assert all("run" not in event and event["eventTime"] == "2026-01-11T00:00:00Z" for event in planned)
+
+
+def test_datasets_on_object_stores_are_named_by_bucket_and_key():
+    assert name_dataset("s3a://lake/a/tables/plays") == {"namespace": "s3://lake", "name": "a/tables/plays"}
+    assert name_dataset("gs://lake/tables/plays") == {"namespace": "gs://lake", "name": "tables/plays"}
+
+
+def test_lineage_writes_one_event_a_line(root, tmp_path, capsys):
+    parser = argparse.ArgumentParser()
+    export_lineage.configure(parser)
+    out = str(tmp_path / "events.json")
+    assert export_lineage.run(parser.parse_args(["--root", root, "--out", out])) == 0
+    assert capsys.readouterr().out == f"{out}: 12 RunEvents\n"
+    with open(out) as file:
+        lines = [json.loads(line) for line in file]
+    assert export_lineage.run(parser.parse_args(["--root", root])) == 0
+    assert [json.loads(line) for line in capsys.readouterr().out.splitlines()] == lines
