@@ -81,7 +81,9 @@ class Store:
         # a null key has no row, and no bucket to look in
         present = np.flatnonzero(texts.is_valid().to_numpy(zero_copy_only=False))
         key = Key.of(pa.chunked_array([texts])).of_rows(present)
-        matches, places = read_by_key(snapshot, {entity: key}, snapshot.resolve_day(day), names)
+        matches, places = read_by_key(
+            snapshot, {entity: key}, snapshot.select(snapshot.resolve_day(day)), names
+        )
         place = np.full(len(texts), -1)
         place[present] = places
         rows = matches.take(pa.array(place, mask=place < 0))
@@ -184,7 +186,7 @@ def _check_one_space(snapshot: Snapshot, names: Sequence[str]) -> None:
     # with the column of spaces, whoever reads can tell the vectors apart
     if not vectors or SPACE in names:
         return
-    since = find_first_days({snapshot.name: {day: snapshot.spaces(day) for day in snapshot.days}})
+    since = find_first_days({snapshot.name: [(day, snapshot.spaces(day)) for day in snapshot.days]})
     if len(since) > 1:
         raise UsageError(
             f"{', '.join(vectors)} of all days would be of {len(since)} spaces ({describe_spaces(since)}); vectors "
