@@ -68,7 +68,7 @@ def shorten_record(record: Record, since: datetime) -> Record:
 
 
 def _shorten(earlier: Sequence[Earlier], since: datetime) -> list[Earlier]:
-    # each ends where the next one begins; the last one ends with a commit that is as young as the record
+    # each ends where the next one begins; where the last one ended, the record does not say
     old = sum(following.available_at < since for following in earlier[1:])
     return [Earlier(earlier[0].available_at, LOST), *earlier[old:]] if old else list(earlier)
 

@@ -65,6 +65,10 @@ class Publications:
                 places[rest] = _find_newest(self.usable_from[:first], at[rest])
         return places
 
+    def is_newest(self, place: int) -> bool:
+        """Whether the table still has it as it was."""
+        return self.all[place].version == self.snapshot.version
+
     def files(self, place: int) -> list[DataFile]:
         """Of one publication that `check` found to be there."""
         publication = self.all[place]
@@ -75,19 +79,23 @@ class Publications:
 
     def spaces(self, place: int) -> frozenset[str]:
         """Those that the rows of a publication are of."""
-        if self.all[place].version == self.snapshot.version:
+        if self.is_newest(place):
             return self.snapshot.spaces(self.all[place].ds)
         return self.snapshot.spaces_of(self.files(place))
 
+    def find_losses(self, places: Iterable[int]) -> dict[int, str]:
+        """Why the rows of some publications can no longer be read, by place."""
+        return {place: loss for place in places if (loss := self._find_loss(self.all[place]))}
+
     def check(self, places: Iterable[int]) -> None:
         """Raises SegueError where the rows of one of these publications are no longer there."""
-        losses = [(place, loss) for place in sorted(places) if (loss := self._find_loss(self.all[place]))]
+        losses = self.find_losses(places)
         if not losses:
             return
-        place, loss = losses[-1]
+        place = max(losses)
         publication = self.all[place]
         version = "" if publication.version == LOST else f" (up to version {publication.version})"
-        others = f"; {len(losses) - 1} more are lost as well" if losses[1:] else ""
+        others = f"; {len(losses) - 1} more are lost as well" if len(losses) > 1 else ""
         # the last one that is lost: from its end on, no label needs any of them
         ends = self.usable_from[place + 1 :]
         later = (
@@ -95,7 +103,7 @@ class Publications:
         )
         raise SegueError(
             f"table {self.snapshot.name}: some labels saw {publication.ds} as it was published "
-            f"{publication.available_at}{version}, before it was published again, and {loss}{others}",
+            f"{publication.available_at}{version}, before it was published again, and {losses[place]}{others}",
             f"ask by day instead of as published{later}",
         )
 
