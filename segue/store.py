@@ -119,7 +119,7 @@ class Store:
 
         `features` are "table:column" or "table" for all of its. For a label at t, the row is the one with
         its keys on the newest day of the table that had ended by t and, with `as_published`, was published by
-        then. Adds `<table>__feature_at`, the end of that day, and `<table>__<column>`.
+        then: as it was published last by t, should it have been published again since. Adds `<table>__feature_at`, the end of that day, and `<table>__<column>`.
 
         A key without a row on that day gets what the feature declares, else null. Features are null for a
         key that is null, and where t is more than `max_age` after the end of the day. No day has ended by
@@ -133,7 +133,8 @@ class Store:
             UsageError: unknown table or feature, a table that is no daily snapshot; labels without the
                 keys as strings or `at` as timestamps, or with columns named as those added; vectors of
                 several spaces, or a `space` that there is not.
-            SegueError: a day has a key twice, or several spaces.
+            SegueError: a day has a key twice, or several spaces; as published, a label needs rows that were
+                replaced and are gone.
         """
         return training_set(self._snapshot, labels, features, at, as_published, max_age, space)
 
