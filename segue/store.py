@@ -119,7 +119,8 @@ class Store:
 
         `features` are "table:column" or "table" for all of its. For a label at t, the row is the one with
         its keys on the newest day of the table that had ended by t and, with `as_published`, was published by
-        then: as it was published last by t, should it have been published again since. Adds `<table>__feature_at`, the end of that day, and `<table>__<column>`.
+        then: as it was published last by t, should it have been published again since. Adds
+        `<table>__feature_at`, the end of that day, and `<table>__<column>`.
 
         A key without a row on that day gets what the feature declares, else null. Features are null for a
         key that is null, and where t is more than `max_age` after the end of the day. No day has ended by

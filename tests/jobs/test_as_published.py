@@ -3,6 +3,7 @@ over the log of publications."""
 
 from __future__ import annotations
 
+import shutil
 from collections import defaultdict
 from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
@@ -18,8 +19,9 @@ from hypothesis import strategies as st
 import segue
 from jobs import build_training_set
 from jobs.publishing import protocol
+from jobs.publishing.commits import Change, list_file_days, swap, to_add_actions
 from jobs.publishing.rewrite import mark_erased
-from jobs.publishing.state import TableState
+from jobs.publishing.state import TableState, read_state
 from reference import publications as definition
 from reference.publications import Publication
 from reference.rows import Row, midnight_after
@@ -28,6 +30,7 @@ from reference.worlds import FEW
 from schemas import CONTRACTS
 from segue import log, storage
 from segue.errors import SegueError
+from segue.publication_record import replay
 
 DAYS = [date(2026, 11, 2) + timedelta(days=n) for n in range(4)]
 US, HOUR = timedelta(microseconds=1), timedelta(hours=1)
@@ -56,7 +59,7 @@ def counts(day: date, **values: int) -> Rows:
 
 def vectors(day: date, space: str, **values: float) -> Rows:
     common = {"ds": day, "feature_at": midnight_after(day), "version_id": "v", "space_id": space}
-    common |= {"weight": 1.0, "plays_count": 1, "tracks_count": 1}
+    common |= {"in_vector": [1.0, 0.0], "weight": 1.0, "support": 1}
     return tuple({**common, "user_id": user, "vector": [value, 0.5]} for user, value in values.items())
 
 
@@ -214,6 +217,29 @@ def test_both_paths_hold_what_was_there_at_each_label(late_plays, tmp_path, spar
     assert build_by_spark(root, labels, tmp_path, "--features", *features, "--space", "s1") == expected
 
 
+def test_replay_of_the_log_gives_what_its_commits_recorded(late_plays):
+    """Of files that were joined, too: the same rows of the same instant in another file."""
+    late_plays.publish(after(DAYS[2], 2), (DAYS[2], counts(DAYS[2], u1=14)), (DAYS[1], ()))
+    warehouse = LaidJob("maintain", late_plays.path).warehouse
+    table = warehouse.table(FEATURES)
+    (path,) = (path for path, day in list_file_days(table) if day == DAYS[0])
+    folder = Path(late_plays.path, "tables", FEATURES)
+    shutil.copy(folder / path, folder / "joined.parquet")
+    (entry,) = (
+        action["add"]
+        for version in range(table.version() + 1)
+        for action in log.read_entry(table.table_uri, version)
+        if "add" in action and action["add"]["path"] == path
+    )
+    adds = to_add_actions([{**entry, "path": "joined.parquet"}], None, rewrites=True)
+    swap(table, Change("b-1", "compact", read_state(table), adds, [path]))
+    late_plays.publish(after(DAYS[2], 3), (DAYS[0], counts(DAYS[0], u1=16)))
+    record = read_state(warehouse.table(FEATURES)).earlier
+    assert replay(str(folder), warehouse.table(FEATURES).version()) == record
+    assert [each.version for each in record[DAYS[0]]] == [2, 4, 7]
+    assert [each.version for each in record[DAYS[1]]] == [4, 5, None]
+
+
 # --- what is gone
 
 
@@ -255,8 +281,10 @@ def test_client_refuses_rows_of_before_an_erasure(late_plays):
     store, users = late_plays.release(), ("u1",)
     with pytest.raises(SegueError, match=f"version {erased_in} erased a listener, who may be in there"):
         join_by_client(store, labels_around([after(DAYS[1], 2.5)], users))
-    newest = labels_around([after(DAYS[1], 4)], users)
-    assert join_by_client(store, newest) == late_plays.expected(newest), "these are in the table still"
+    # what was in the table at the erasure is without the listener, also once it is replaced
+    late_plays.publish(after(DAYS[1], 6), (DAYS[1], counts(DAYS[1], u1=15)))
+    store, later = late_plays.release(), labels_around([after(DAYS[1], 4), after(DAYS[1], 6)], users)
+    assert join_by_client(store, later) == late_plays.expected(later)
 
 
 def test_client_refuses_what_the_log_no_longer_has(late_plays):
