@@ -196,7 +196,7 @@ def _plan_change(
             empty_columns=empty,
             published_at=available_at if changed else state.published_at,
             earlier=record_earlier(table, before, changed, adds, available_at)
-            if changed and "ds" in batch.contract.key
+            if changed and batch.contract.daily
             else before.earlier,
         ),
         adds=adds,

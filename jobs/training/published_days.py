@@ -95,7 +95,7 @@ def _read_files(job: Job, publications: Publications, places: Sequence[int]) -> 
     ]
     names = pa.table(
         {
-            "file": [file.path.rsplit("/", 1)[-1] for file, _ in files],
+            "part file": [file.path.rsplit("/", 1)[-1] for file, _ in files],
             "ds": pa.array([day.ds for _, day in files], pa.date32()),
             "available_at": pa.array([day.available_at for _, day in files], pa.timestamp("us", "UTC")),
         }
@@ -104,6 +104,7 @@ def _read_files(job: Job, publications: Publications, places: Sequence[int]) -> 
     stored = [f for f in job.at(snapshot.name, snapshot.version).schema if f.name not in snapshot.partitions]
     paths = dict.fromkeys(f"{path}/{file.path}" for file, _ in files)
     rows = job.spark.read.schema(StructType(stored)).parquet(*paths)
-    # partition values stand in the log alone; part files have names of their own, so a name is enough
-    named = rows.withColumn("file", F.col("_metadata.file_name"))
-    return named.join(F.broadcast(job.spark.createDataFrame(names)), "file").drop("file")
+    # partition values stand in the log alone; part files have names of their own, so a name is enough. With a space, as
+    # no feature has one
+    named = rows.withColumn("part file", F.col("_metadata.file_name"))
+    return named.join(F.broadcast(job.spark.createDataFrame(names)), "part file").drop("part file")
