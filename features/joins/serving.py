@@ -87,12 +87,10 @@ def serving_between(
 ) -> tuple[PublishedDay, ...]:
     """Those that some label between two instants can see, and those that were taken away."""
     intervals = serving_intervals(days, as_published)
-    ends = [*(interval.since for interval in intervals[1:]), None]
-    served = {
-        interval.day
-        for interval, end in zip(intervals, ends, strict=True)
-        if interval.since <= to_micros(last) and (end is None or end > to_micros(first))
-    }
+    sinces = [interval.since for interval in intervals]
+    # from the interval that the first label is in, if it is in one, to that of the last
+    begin, end = max(bisect_right(sinces, to_micros(first)) - 1, 0), bisect_right(sinces, to_micros(last))
+    served = {interval.day for interval in intervals[begin:end]}
     return tuple(day for day in days if day in served or not day.has_rows)
 
 
