@@ -87,8 +87,7 @@ def _read_files(job: Job, publications: Publications, places: Sequence[int]) -> 
 
     snapshot, state = publications.snapshot, job.source(publications.snapshot.name)
     path = job.warehouse.table_path(snapshot.name)
-    # Not by versions: Spark refuses to travel to one that was committed a release's life ago, whenever its files were
-    # replaced, and would plan a scan for each
+    # Not by versions: Spark would load the log and plan a scan for each, and labels of a month see thirty
     days = [publications.all[place] for place in places]
     files = [
         (file, day) for place, day in zip(places, days, strict=True) for file in publications.files(place)
