@@ -71,6 +71,12 @@ class Contract:
         return "ds" in self.partitions
 
     @property
+    def daily(self) -> bool:
+        """Whether a row says what an entity was on a day: what labels are joined to."""
+        keys = [name for name in self.key if name != "ds"]
+        return len(keys) < len(self.key) and all(self.column(name).type == "string" for name in keys)
+
+    @property
     def personal(self) -> bool:
         """Whether rows name a listener, so that erasing one must rewrite them."""
         return "user_id" in self.names

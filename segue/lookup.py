@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
 
 import numpy as np
 import pyarrow as pa
@@ -55,18 +54,18 @@ class Key:
 
 
 def read_by_key(
-    snapshot: Snapshot, keys: Mapping[str, Key], day: date | None, columns: Sequence[str]
+    snapshot: Snapshot, keys: Mapping[str, Key], files: Sequence[DataFile], columns: Sequence[str]
 ) -> tuple[pa.Table, Ints]:
     """The rows that have one of the keys, in any order; and of each key the place of its row, -1 for none.
 
-    `keys` has the parts of a key by column, each as `Key.of_rows` leaves it. Without a day, rows of all.
+    `keys` has the parts of a key by column, each as `Key.of_rows` leaves it; `files` are those of one day, or all.
 
     Raises:
         SegueError: a key has several rows.
     """
     numbers = _KeyNumbers(keys)
     matches, matched_numbers = [], []
-    for rows in _read_candidates(snapshot, numbers.values, day, columns):
+    for rows in _read_candidates(snapshot, numbers.values, files, columns):
         number = numbers.of_rows(rows)
         # filtered portion by portion: a bucket holds many other keys, and those need not stay in memory
         matches.append(pa.table({name: rows[name] for name in columns}).filter(number.is_valid()))
@@ -115,7 +114,7 @@ def _index_in(values: pa.ChunkedArray, among: pa.Array) -> pa.ChunkedArray:
 
 
 def _read_candidates(
-    snapshot: Snapshot, values: Mapping[str, pa.Array], day: date | None, columns: Sequence[str]
+    snapshot: Snapshot, values: Mapping[str, pa.Array], files: Sequence[DataFile], columns: Sequence[str]
 ) -> Iterator[pa.Table]:
     """Rows that may have one of the keys: all that share bucket and entity with one, where keys are few."""
     where: pads.Expression | None = None
@@ -129,8 +128,9 @@ def _read_candidates(
             buckets = {bucket(key, snapshot.buckets) for key in entities.to_pylist()}
             numbers = pa.array(sorted(buckets), snapshot.schema.field("bucket").type)
             where &= pads.field("bucket").isin(numbers)
-    for files in _group_by_size(snapshot.select(day, buckets)):
-        yield snapshot.read(files, list(dict.fromkeys([*values, *columns])), where)
+    candidates = [file for file in files if buckets is None or file.may_hold(buckets)]
+    for portion in _group_by_size(candidates):
+        yield snapshot.read(portion, list(dict.fromkeys([*values, *columns])), where)
 
 
 def _group_by_size(files: Sequence[DataFile]) -> Iterator[list[DataFile]]:

@@ -92,7 +92,7 @@ class Neighbours:
     def _read_row(self, snapshot: Snapshot, track_id: str, names: Sequence[str]) -> dict[str, Any] | None:
         """The track's own of the newest day."""
         key = Key.of(pa.chunked_array([[track_id]], pa.string()))
-        rows, _ = read_by_key(snapshot, {"track_id": key}, self._day, names)
+        rows, _ = read_by_key(snapshot, {"track_id": key}, snapshot.select(self._day), names)
         return next(iter(rows.to_pylist()), None)
 
     @cached_property
@@ -104,7 +104,7 @@ class Neighbours:
 
     def _read_vectors(self, column: str) -> Items:
         if self._day is not None:  # raises where the day has several spaces
-            find_first_days({self._embeddings.name: {self._day: self._embeddings.spaces(self._day)}})
+            find_first_days({self._embeddings.name: [(self._day, self._embeddings.spaces(self._day))]})
         has_vector = pads.field(column).is_valid()  # a track of which nothing is known is near nothing
         names = self._embeddings.names(["track_id", column])
         rows = self._embeddings.read(self._embeddings.select(self._day), names, has_vector)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sized
+from collections.abc import Callable, Collection, Iterable, Mapping, Sized
 from datetime import date
 
 from segue.errors import SegueError, UsageError
 
-# Of one table: the spaces of some days. The gate lets one pass per day.
-Days = Mapping[date, Collection[str]]
+# Of one table: the spaces of some days, a day twice where it was published twice. The gate lets one pass each time.
+Days = Iterable[tuple[date, Collection[str]]]
 
 
 def check_has_spaces(space: str | None, with_spaces: Sized, tables: Collection[str]) -> None:
@@ -60,11 +60,11 @@ def find_first_days(tables: Mapping[str, Days]) -> dict[str, dict[str, date]]:
     """
     since: dict[str, dict[str, date]] = {}
     for day, table, spaces in sorted(
-        (day, table, days[day]) for table, days in tables.items() for day in days
+        (day, table, sorted(spaces)) for table, days in tables.items() for day, spaces in days
     ):
         if len(spaces) > 1:
             raise SegueError(
-                f"the rows of {table} on {day} are of several spaces ({', '.join(sorted(spaces))}); vectors compare "
+                f"the rows of {table} on {day} are of several spaces ({', '.join(spaces)}); vectors compare "
                 "within one only",
                 "open a release whose days have one each",
             )

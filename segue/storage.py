@@ -150,11 +150,13 @@ class Snapshot:
     def spaces(self, day: date) -> frozenset[str]:
         """Those that the rows of a day are of, read once. The gate lets one pass."""
         if day not in self._spaces:
-            batches = self.batches(self.select(day), [SPACE])  # never all rows at once
-            self._spaces[day] = frozenset(
-                space for batch in batches for space in batch[SPACE].unique().to_pylist()
-            )
+            self._spaces[day] = self.spaces_of(self.select(day))
         return self._spaces[day]
+
+    def spaces_of(self, files: Sequence[DataFile]) -> frozenset[str]:
+        """Those that the rows of these files are of."""
+        batches = self.batches(files, [SPACE])  # never all rows at once
+        return frozenset(space for batch in batches for space in batch[SPACE].unique().to_pylist())
 
     def resolve_day(self, day: date | str | None) -> date | None:
         """`day` if the table has it, its newest for None; None where there are no days at all."""

@@ -81,7 +81,9 @@ class Store:
         # a null key has no row, and no bucket to look in
         present = np.flatnonzero(texts.is_valid().to_numpy(zero_copy_only=False))
         key = Key.of(pa.chunked_array([texts])).of_rows(present)
-        matches, places = read_by_key(snapshot, {entity: key}, snapshot.resolve_day(day), names)
+        matches, places = read_by_key(
+            snapshot, {entity: key}, snapshot.select(snapshot.resolve_day(day)), names
+        )
         place = np.full(len(texts), -1)
         place[present] = places
         rows = matches.take(pa.array(place, mask=place < 0))
@@ -117,7 +119,8 @@ class Store:
 
         `features` are "table:column" or "table" for all of its. For a label at t, the row is the one with
         its keys on the newest day of the table that had ended by t and, with `as_published`, was published by
-        then. Adds `<table>__feature_at`, the end of that day, and `<table>__<column>`.
+        then: as it was published last by t, should it have been published again since. Adds
+        `<table>__feature_at`, the end of that day, and `<table>__<column>`.
 
         A key without a row on that day gets what the feature declares, else null. Features are null for a
         key that is null, and where t is more than `max_age` after the end of the day. No day has ended by
@@ -131,7 +134,8 @@ class Store:
             UsageError: unknown table or feature, a table that is no daily snapshot; labels without the
                 keys as strings or `at` as timestamps, or with columns named as those added; vectors of
                 several spaces, or a `space` that there is not.
-            SegueError: a day has a key twice, or several spaces.
+            SegueError: a day has a key twice, or several spaces; as published, a label needs rows that were
+                replaced and are gone.
         """
         return training_set(self._snapshot, labels, features, at, as_published, max_age, space)
 
@@ -184,7 +188,7 @@ def _check_one_space(snapshot: Snapshot, names: Sequence[str]) -> None:
     # with the column of spaces, whoever reads can tell the vectors apart
     if not vectors or SPACE in names:
         return
-    since = find_first_days({snapshot.name: {day: snapshot.spaces(day) for day in snapshot.days}})
+    since = find_first_days({snapshot.name: [(day, snapshot.spaces(day)) for day in snapshot.days]})
     if len(since) > 1:
         raise UsageError(
             f"{', '.join(vectors)} of all days would be of {len(since)} spaces ({describe_spaces(since)}); vectors "

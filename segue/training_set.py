@@ -1,13 +1,14 @@
 """A training set: for each label, the features as they were at its instant.
 
-Tables are daily snapshots. So a label has one day of each table, and on that day one row: no join looks
-for the newest of many rows. Days are read one by one, and of each only the rows that its labels get.
+Tables are daily snapshots. So a label has one day of each table, as published one publication of a day, and in that
+one row: no join looks for the newest of many rows. They are read one by one, and of each only the rows that its labels
+get.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from datetime import date, timedelta
+from datetime import timedelta
 from functools import cache
 
 import numpy as np
@@ -15,6 +16,7 @@ import pyarrow as pa
 
 from segue.errors import UsageError, list_names
 from segue.lookup import Ints, Key, is_text, read_by_key, value_type
+from segue.publications import Publications
 from segue.spaces import check_has_spaces, resolve_space
 from segue.storage import SPACE, Snapshot
 
@@ -38,14 +40,14 @@ def training_set(
     space: str | None = None,
 ) -> pa.Table:
     """As `Store.training_set`, of the tables that `snapshot` gives by name."""
-    tables = list(_parse_features(snapshot, features).values())
+    tables = list(_parse_features(snapshot, features, as_published).values())
     age = _to_microseconds(max_age)
     _check(labels, at, tables)
     # An empty table is a block of no labels.
     blocks = [labels.slice(start, BLOCK) for start in range(0, max(labels.num_rows, 1), BLOCK)]
     # One space for all labels is only known when the days of all of them are: so the blocks are gone through twice.
-    _keep_one_space(tables, (_Labels(block, at) for block in blocks), as_published, age, space)
-    return pa.concat_tables([_add_features(block, at, tables, as_published, age) for block in blocks])
+    _keep_one_space(tables, (_Labels(block, at) for block in blocks), age, space)
+    return pa.concat_tables([_add_features(block, at, tables, age) for block in blocks])
 
 
 # --- what is requested
@@ -54,18 +56,19 @@ def training_set(
 class _TableRequest:
     """A table, and the features requested of it."""
 
-    def __init__(self, snapshot: Snapshot) -> None:
+    def __init__(self, snapshot: Snapshot, as_published: bool) -> None:
         self.snapshot = snapshot
         self.keys = [name for name in snapshot.key if name != "ds"]
         self.columns: list[str] = []
-        # Whether each day is in the requested space; the last is for no day.
-        self.in_space = np.ones(len(snapshot.days) + 1, bool)
         of_days = "ds" in snapshot.key and "ds" in snapshot.partitions
         if not (of_days and self.keys and all(pa.types.is_string(self.type(key)) for key in self.keys)):
             raise UsageError(
                 f"table {snapshot.name} has no daily snapshots of entities (its key is {', '.join(snapshot.key)})",
                 "look it up or scan it instead",
             )
+        self.publications = Publications(snapshot, as_published)
+        # Whether each publication is in the requested space; the last is for none.
+        self.in_space = np.ones(len(self.publications.all) + 1, bool)
 
     def type(self, column: str) -> pa.DataType:
         return self.snapshot.schema.field(column).type
@@ -92,14 +95,16 @@ class _TableRequest:
         return any(name in self.snapshot.vectors for name in self.columns)
 
 
-def _parse_features(snapshot: Callable[[str], Snapshot], features: Sequence[str]) -> dict[str, _TableRequest]:
+def _parse_features(
+    snapshot: Callable[[str], Snapshot], features: Sequence[str], as_published: bool
+) -> dict[str, _TableRequest]:
     if isinstance(features, str) or not all(isinstance(each, str) for each in features):
         raise UsageError.not_a_list("features", repr(features))
     requests: dict[str, _TableRequest] = {}
     for feature in features:
         table, colon, column = feature.partition(":")
         if table not in requests:
-            requests[table] = _TableRequest(snapshot(table))
+            requests[table] = _TableRequest(snapshot(table), as_published)
         requests[table].add(column if colon else None)
     return requests
 
@@ -171,116 +176,98 @@ def _round_instants(column: pa.ChunkedArray) -> tuple[Ints, Ints]:
     return np.where(absent, -AGES, down), up
 
 
-def _add_features(
-    rows: pa.Table, at: str, tables: Sequence[_TableRequest], as_published: bool, max_age: int
-) -> pa.Table:
+def _add_features(rows: pa.Table, at: str, tables: Sequence[_TableRequest], max_age: int) -> pa.Table:
     labels = _Labels(rows, at)
     for table in tables:
-        for name, values in _join(table, labels, as_published, max_age):
+        for name, values in _join(table, labels, max_age):
             rows = rows.append_column(table.output_name(name), values)
     return rows
 
 
-# --- which day a label has
+# --- which publication a label has
 
 
 def _join(
-    table: _TableRequest, labels: _Labels, as_published: bool, max_age: int
+    table: _TableRequest, labels: _Labels, max_age: int
 ) -> Iterator[tuple[str, pa.Array | pa.ChunkedArray]]:
     """The columns that the table adds."""
-    visible, day = _find_days(table, labels, as_published, max_age)
-    feature_at = np.append(_midnights_after(table.snapshot.days), 0)[visible]  # of no day, the 0 at the end
+    visible, publication = _find_publications(table, labels, max_age)
+    feature_at = np.append(table.publications.ends, 0)[visible]  # of none, the 0 at the end
     yield "feature_at", pa.array(feature_at, mask=visible < 0).cast(INSTANT)
     keys = {name: labels.key(name) for name in table.keys}
-    rows, place = _read_rows(table, keys, np.where(table.in_space[day], day, -1))
+    rows, place = _read_rows(table, keys, np.where(table.in_space[publication], publication, -1))
     values = rows.take(pa.array(place, mask=place < 0))
     yield from zip(table.columns, values.columns, strict=True)
 
 
-def _find_days(table: _TableRequest, labels: _Labels, as_published: bool, max_age: int) -> tuple[Ints, Ints]:
-    """The place of each label's day among those of the table, and of the day that it gets a row of; -1 for none."""
-    ends = _midnights_after(table.snapshot.days)
-    # Both, as a day can be published before it has ended: it is whole only afterwards.
-    usable_from = np.maximum(ends, _published_at(table.snapshot)) if as_published else ends
-    visible = _find_newest(usable_from, labels.at)
+def _find_publications(table: _TableRequest, labels: _Labels, max_age: int) -> tuple[Ints, Ints]:
+    """The place of what each label sees of the table, and of what it gets a row of; -1 for none.
+
+    Raises:
+        SegueError: a label gets rows that are no longer there.
+    """
+    visible = table.publications.find(labels.at)
     gets_row = np.all([labels.has(name) for name in table.keys], axis=0)
-    gets_row &= labels.at_latest - np.append(ends, 0)[visible] <= max_age
-    return visible, np.where(gets_row, visible, -1)
+    gets_row &= labels.at_latest - np.append(table.publications.ends, 0)[visible] <= max_age
+    places = np.where(gets_row, visible, -1)
+    table.publications.check(place for place in np.unique(places).tolist() if place >= 0)
+    return visible, places
 
 
 def _keep_one_space(
-    tables: Sequence[_TableRequest],
-    blocks: Iterable[_Labels],
-    as_published: bool,
-    max_age: int,
-    space: str | None,
+    tables: Sequence[_TableRequest], blocks: Iterable[_Labels], max_age: int, space: str | None
 ) -> None:
-    """Leaves out days in another space than the requested one.
+    """Leaves out publications in another space than the requested one.
 
     Raises:
         UsageError: none is requested, and the labels' days are in several.
     """
     with_vectors = [table for table in tables if table.is_of_one_space(space)]
     check_has_spaces(space, with_vectors, [table.snapshot.name for table in tables])
-    days: dict[str, set[date]] = {table.snapshot.name: set() for table in with_vectors}
+    places: dict[str, set[int]] = {table.snapshot.name: set() for table in with_vectors}
     for labels in blocks if with_vectors else ():
         for table in with_vectors:
-            places = np.unique(_find_days(table, labels, as_published, max_age)[1]).tolist()
-            days[table.snapshot.name].update(table.snapshot.days[place] for place in places if place >= 0)
+            of_labels = np.unique(_find_publications(table, labels, max_age)[1]).tolist()
+            places[table.snapshot.name].update(place for place in of_labels if place >= 0)
     # The spaces of a day are read from all its rows: so only of days that some label gets.
     spaces_by_table = {
-        table.snapshot.name: {day: table.snapshot.spaces(day) for day in days[table.snapshot.name]}
+        table.snapshot.name: {
+            place: table.publications.spaces(place) for place in places[table.snapshot.name]
+        }
         for table in with_vectors
     }
     every_day = ((table.snapshot, day) for table in with_vectors for day in table.snapshot.days)
     space = resolve_space(
-        spaces_by_table, space, lambda: {each for snapshot, day in every_day for each in snapshot.spaces(day)}
+        {
+            table.snapshot.name: [
+                (table.publications.all[place].ds, spaces)
+                for place, spaces in spaces_by_table[table.snapshot.name].items()
+            ]
+            for table in with_vectors
+        },
+        space,
+        lambda: {each for snapshot, day in every_day for each in snapshot.spaces(day)},
     )
     for table in with_vectors:
-        spaces = [spaces_by_table[table.snapshot.name].get(day, ()) for day in table.snapshot.days]
-        table.in_space[:-1] = [space in of_day for of_day in spaces]
+        spaces = spaces_by_table[table.snapshot.name]
+        table.in_space[:-1] = [space in spaces.get(n, ()) for n in range(len(table.publications.all))]
 
 
-def _midnights_after(days: Sequence[date]) -> Ints:
-    # Not as datetimes of Python, which end with the year 9999.
-    midnights = np.array(days, "datetime64[D]") + np.timedelta64(1, "D")
-    return midnights.astype("datetime64[us]").astype(np.int64)
+# --- which row of that publication
 
 
-def _published_at(snapshot: Snapshot) -> Ints:
-    """When the last file of each day was published; a day with a file that never was is after all labels."""
-    files = [file for file in snapshot.files if file.partition["ds"]]
-    instants = pa.array([file.partition.get("available_at") for file in files], INSTANT)
-    ends_of_files = _midnights_after([file.partition["ds"] for file in files])
-    day = np.searchsorted(_midnights_after(snapshot.days), ends_of_files)
-    last = np.full(len(snapshot.days), -AGES)
-    np.maximum.at(last, day, instants.cast(pa.int64()).fill_null(AGES + 1).to_numpy())
-    return last
-
-
-def _find_newest(since: Ints, at: Ints) -> Ints:
-    """For each instant the last place of `since`, in whatever order that is, that is not after it; -1 for none."""
-    # In order of time, with the last place so far: a day that was published again is usable later than its successor.
-    order = np.argsort(since, kind="stable")
-    last = np.concatenate([[-1], np.maximum.accumulate(order)])
-    return last[np.searchsorted(since[order], at, side="right")]
-
-
-# --- which row of that day
-
-
-def _read_rows(table: _TableRequest, keys: Mapping[str, Key], day: Ints) -> tuple[pa.Table, Ints]:
+def _read_rows(table: _TableRequest, keys: Mapping[str, Key], publication: Ints) -> tuple[pa.Table, Ints]:
     """Rows that labels have, the defaults behind them; and each label's place there, -1 for none.
 
-    `day` is the place of each label's day among those of the table, -1 for none.
+    `publication` is the place of what each label gets a row of, -1 for none.
     """
-    place, absent = np.full(len(day), -1), np.zeros(len(day), bool)
+    place, absent = np.full(len(publication), -1), np.zeros(len(publication), bool)
     matches: list[pa.Table] = []
     count = 0
-    for number, labels in _group_by_day(day) if table.columns else ():
-        keys_of_day = {name: key.of_rows(labels) for name, key in keys.items()}
+    for number, labels in _group_labels(publication) if table.columns else ():
+        keys_of_labels = {name: key.of_rows(labels) for name, key in keys.items()}
         rows, row_places = read_by_key(
-            table.snapshot, keys_of_day, table.snapshot.days[number], table.columns
+            table.snapshot, keys_of_labels, table.publications.files(number), table.columns
         )
         absent[labels] = row_places < 0
         place[labels] = row_places + count
@@ -290,12 +277,12 @@ def _read_rows(table: _TableRequest, keys: Mapping[str, Key], day: Ints) -> tupl
     return pa.concat_tables([*matches, table.defaults()]), place
 
 
-def _group_by_day(day: Ints) -> Iterator[tuple[int, Ints]]:
-    """Each day that some label has, and those labels."""
-    # One sort for all days: a comparison for each would go over all labels as often as there are days.
-    order = np.argsort(day, kind="stable")
-    days, starts = np.unique(day[order], return_index=True)
+def _group_labels(publication: Ints) -> Iterator[tuple[int, Ints]]:
+    """Each publication that some label gets, and those labels."""
+    # One sort for all: a comparison for each would go over all labels as often as there are days.
+    order = np.argsort(publication, kind="stable")
+    numbers, starts = np.unique(publication[order], return_index=True)
     # Of no labels there are no days, and yet one group.
-    for number, labels in zip(days.tolist(), np.split(order, starts[1:]), strict=False):
+    for number, labels in zip(numbers.tolist(), np.split(order, starts[1:]), strict=False):
         if number >= 0:
             yield number, labels

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from pyspark.sql import DataFrame
 from pyspark.sql.types import DataType, DateType, TimestampType
 
-from features.joins.serving import midnight_after
+from features.joins.serving import PublishedDay
 
 # The column that says which instant the values of a row describe everything before.
 FEATURE_AT = "feature_at"
@@ -25,19 +25,6 @@ def output_name(table: str, column: str) -> str:
 
 class PointInTimeError(ValueError):
     """Labels and tables that do not fit together."""
-
-
-@dataclass(frozen=True)
-class PublishedDay:
-    """A published day of a daily table; `available_at` must know its time zone."""
-
-    ds: date
-    available_at: datetime
-
-    def usable_from(self, as_published: bool) -> datetime:
-        """The first instant whose labels may see it: midnight after it, in UTC, or when it was published if later."""
-        midnight = midnight_after(self.ds)
-        return max(midnight, self.available_at) if as_published else midnight
 
 
 @dataclass(frozen=True)
@@ -56,10 +43,16 @@ class FeatureTable:
     # Of rows with equal keys and feature_at the one with the later available_at wins, then the greatest in these
     # columns, null lowest; then, so that the result is always the same, in `columns`.
     ties: tuple[str, ...] = ()
-    # (keys, ds) is then unique in `rows`
+    # (keys, ds) is then unique in `rows`; where a day was published several times, (keys, ds, available_at)
     published_days: tuple[PublishedDay, ...] | None = None
     # value of a column where the label's day has no row of its keys
     defaults: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def is_republished(self) -> bool:
+        """Whether a day is there as it was published several times."""
+        days = [day.ds for day in self.published_days or () if day.has_rows]
+        return len(set(days)) < len(days)
 
     @property
     def outputs(self) -> list[str]:
@@ -103,6 +96,8 @@ def _find_wrong_columns(table: FeatureTable, as_published: bool) -> Iterator[str
     if table.published_days is None:
         available = ["available_at"] if as_published or "available_at" in types else []
         expected = dict.fromkeys([FEATURE_AT, *available], TimestampType)
+    elif table.is_republished:
+        expected["available_at"] = TimestampType
     required = dict.fromkeys([*table.keys, *table.columns, *table.ties, *expected])
     missing = [name for name in required if name not in types]
     if missing:

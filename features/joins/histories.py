@@ -51,9 +51,9 @@ class History:
     def parts(self) -> list[Column]:
         return [quote_column(key).alias(f"k{n}") for n, key in enumerate(self.table.keys)]
 
-    def visible_feature_at(self, at: Column) -> Column:
-        """`feature_at` of what a label at `at` gets; a column of its own, {row}_at."""
-        return F.col(self.row)["feature_at"]
+    def label_columns(self, at: Column) -> dict[str, Column]:
+        """Columns of a label at `at` of their own: {row}_at is `feature_at` of what it gets."""
+        return {f"{self.row}_at": F.col(self.row)["feature_at"]}
 
     def values(self, at: Column, keys: Sequence[Column]) -> list[Column]:
         """The output columns, for a label at `at`; `keys` are the label's."""
@@ -70,12 +70,16 @@ class History:
         # One struct, so that all values of a table come from one row. Its fields are in the order in which rows are
         # compared: feature_at, available_at, the columns that decide ties, the values.
         first = [column.alias("feature_at" if not n else f"o{n}") for n, column in enumerate(order)]
+        return F.struct(*first, *self._stored_values).alias(self.row)
+
+    @property
+    def _stored_values(self) -> list[Column]:
         values = [
             # maps have no order, and a struct that holds one no greatest; their entries do
             F.map_entries(quote_column(name)) if isinstance(self._type(name), MapType) else quote_column(name)
             for name in self.table.columns
         ]
-        return F.struct(*first, *[value.alias(f"v{n}") for n, value in enumerate(values)]).alias(self.row)
+        return [value.alias(f"v{n}") for n, value in enumerate(values)]
 
     def _type(self, name: str) -> DataType:
         return self.table.rows.schema[name].dataType
@@ -100,37 +104,48 @@ class History:
 
 @dataclass(frozen=True)
 class DailyHistory(History):
-    """A table of published days: a label sees one of them, and no row of any other."""
+    """A table of published days: a label sees one publication of one of them, and no row of any other."""
 
     @cached_property
     def serving_intervals(self) -> list[ServingInterval]:
-        days = self.table.published_days or ()
-        return serving.serving_intervals([(day.ds, day.usable_from(self.as_published)) for day in days])
+        return serving.serving_intervals(self.table.published_days or (), self.as_published)
 
     def frame(self, until: Column | None = None) -> DataFrame:
-        time = F.timestamp_micros(self._since).alias("time")
-        return self._served_rows().select(*self.parts, time, self._daily_struct)
+        return self._served_rows().select(
+            *self._part_names, self._served_since.alias("time"), self._daily_struct
+        )
 
     def in_periods(self, periods: Periods) -> DataFrame:
-        """k0, k1 ..., `period` and the struct: a row once per period that its day serves."""
+        """k0, k1 ..., `period` and the struct: a row once per period that its publication serves."""
         spans = periods.periods_served(self.serving_intervals)
-        begin, end = (self._by_day([span[n] for span in spans], "int") for n in (0, 1))
+        begin, end = (self._by_interval([span[n] for span in spans], "int") for n in (0, 1))
         # tables that change at the same instants, the usual case, have one period per day
         period = begin if all(first == last for first, last in spans) else F.explode(F.sequence(begin, end))
-        return self._served_rows().select(*self.parts, period.alias("period"), self._daily_struct)
+        return self._served_rows().select(*self._part_names, period.alias("period"), self._daily_struct)
+
+    def visible_period(self, at: Column) -> Column:
+        """The number of the serving interval that a label at `at` is in, counted from 1; 0 before the first."""
+        return Periods(tuple(interval.since for interval in self.serving_intervals)).of(at)
 
     def visible_feature_at(self, at: Column) -> Column:
-        periods = Periods(tuple(s.since for s in self.serving_intervals))
+        days = [interval.day for interval in self.serving_intervals]
+        midnights = [day and serving.to_micros(serving.midnight_after(day.ds)) for day in days]
         # from the label alone, before any row is joined: a day that has no row of the key is the answer as well
-        by_period = serving.literal_array([None, *self._midnights], "bigint")
-        return F.timestamp_micros(F.get(by_period, periods.of(at)))
+        by_period = serving.literal_array([None, *midnights], "bigint")
+        return F.timestamp_micros(F.get(by_period, self.visible_period(at)))
+
+    def label_columns(self, at: Column) -> dict[str, Column]:
+        """{row}_since is when the publication that the label sees began to be served."""
+        by_period = serving.literal_array([None, *self._sinces], "bigint")
+        since = F.timestamp_micros(F.get(by_period, self.visible_period(at)))
+        return {f"{self.row}_at": self.visible_feature_at(at), f"{self.row}_since": since}
 
     def values(self, at: Column, keys: Sequence[Column]) -> list[Column]:
         has_day = self._is_fresh(at) & self._visible_feature_at.isNotNull()
         for key in keys:
             has_day &= key.isNotNull()
-        # joined as of, the row may be of an older day than the one that the label sees
-        has_row = F.col(self.row)["feature_at"] == self._visible_feature_at
+        # joined as of, the row may be of an older publication than the one that the label sees
+        has_row = F.col(self.row)["feature_at"] == F.col(f"{self.row}_since")
         columns = zip(self.table.columns, self._value_columns(), strict=True)
         defaults = self.table.defaults
         values = [(value, F.lit(defaults.get(name)).cast(self._type(name))) for name, value in columns]
@@ -139,20 +154,33 @@ class DailyHistory(History):
         )
 
     def _served_rows(self) -> DataFrame:
+        """k0, k1 ..., the number of the `interval` that a row serves in, and its values."""
+        rows = self._with_keys()
+        interval, several = serving.intervals_of(
+            self.table.published_days or (), self.serving_intervals, F.col("ds"), F.col("available_at")
+        )
         # without the days that no label sees: a newer one could be used when they were published
-        return self._with_keys().where(self._since.isNotNull())
+        rows = rows.where(interval.isNotNull())
+        number = F.explode(interval) if several else interval
+        return rows.select(*self.parts, number.alias("interval"), *self._stored_values)
 
     @property
-    def _since(self) -> Column:
-        return self._by_day([interval.since for interval in self.serving_intervals])
+    def _part_names(self) -> list[str]:
+        return [f"k{n}" for n in range(len(self.table.keys))]
 
     @property
-    def _midnights(self) -> list[int]:
-        return [serving.to_micros(serving.midnight_after(each.ds)) for each in self.serving_intervals]
+    def _sinces(self) -> list[int]:
+        return [interval.since for interval in self.serving_intervals]
+
+    @property
+    def _served_since(self) -> Column:
+        return F.timestamp_micros(self._by_interval(self._sinces))
 
     @property
     def _daily_struct(self) -> Column:
-        return self._struct([F.timestamp_micros(self._by_day(self._midnights))])
+        # by when it began to be served, not by day: of two publications of a day the later one is the greater
+        values = [F.col(f"v{n}") for n in range(len(self.table.columns))]
+        return F.struct(self._served_since.alias("feature_at"), *values).alias(self.row)
 
-    def _by_day(self, values: Sequence[int], element: str = "bigint") -> Column:
-        return serving.value_by_day(self.serving_intervals, values, element, F.col("ds"))
+    def _by_interval(self, values: Sequence[int], element: str = "bigint") -> Column:
+        return F.get(serving.literal_array(values, element), F.col("interval"))

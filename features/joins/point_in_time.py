@@ -49,12 +49,14 @@ def point_in_time_join(
         label_keys = LabelKeys(plain, tuple(names[key] for key in keys), names[at])
         instant = F.col(label_keys.at)
         # computed once per label, not once per column
-        feature_at = {f"{history.row}_at": history.visible_feature_at(instant) for history in group}
-        joined = label_keys.join_histories(joined, group).withColumns(feature_at)
+        label_columns = {
+            name: column for history in group for name, column in history.label_columns(instant).items()
+        }
+        joined = label_keys.join_histories(joined, group).withColumns(label_columns)
         outputs |= {history.row: history.values(instant, label_keys.key_columns) for history in group}
-    label_columns = [F.col(column).alias(name) for name, column in names.items()]
+    given = [F.col(column).alias(name) for name, column in names.items()]
     # tables were joined by their keys; their columns come in the order in which they were given
-    return joined.select(*label_columns, *[column for n in range(len(tables)) for column in outputs[f"r{n}"]])
+    return joined.select(*given, *[column for n in range(len(tables)) for column in outputs[f"r{n}"]])
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -20,8 +20,17 @@ from deltalake.transaction import AddAction, RemoveAction
 from pyarrow.fs import FileSelector
 
 from jobs.errors import JobError
-from jobs.publishing.state import TableState, parse_commit_metadata, read_actions, read_state
-from jobs.publishing.warehouse import Warehouse
+from jobs.publishing.state import TableState, read_state
+from jobs.publishing.warehouse import LOG_LIFE, Warehouse
+from segue.log import parse_commit_metadata, read_actions
+from segue.publication_record import (
+    Record,
+    extend_record,
+    newest_instants,
+    parse_instant,
+    replay,
+    shorten_record,
+)
 
 # delta-rs commits, Spark never does: each has its own idea of how to be exclusive on S3. With Spark appending
 # beside delta-rs there, 143 commits were reported as done and 140 were in the log.
@@ -97,6 +106,24 @@ def next_commit_time(state: TableState) -> str:
         # later has the later instant, or point-in-time joins would see them the wrong way round
         now = max(now, newest + timedelta(microseconds=1))
     return now.strftime("%Y-%m-%d %H:%M:%S.%f")
+
+
+def record_earlier(
+    table: DeltaTable,
+    before: TableState,
+    changed: Collection[date | None],
+    adds: Sequence[AddAction],
+    available_at: str,
+) -> Record:
+    """What the days that change had up to this commit: training sets as published read it there."""
+    # published to before there was such a record: once, from all of the log
+    record = replay(table.table_uri, table.version()) if before.earlier is None else before.earlier
+    files = [file for file in list_data_files(table) if file["partition.ds"] in changed]
+    replaced = newest_instants((file["partition.ds"], file["partition.available_at"]) for file in files)
+    now = parse_instant(available_at)
+    added = {date.fromisoformat(add.partition_values["ds"] or ""): now for add in adds}
+    # a version can be opened as long as the log has it
+    return shorten_record(extend_record(record, replaced, added, table.version(), now), now - LOG_LIFE)
 
 
 def list_staged_files(warehouse: Warehouse, path: str) -> list[dict[str, Any]]:

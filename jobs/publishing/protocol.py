@@ -25,12 +25,14 @@ from jobs.publishing.commits import (
     list_file_days,
     list_staged_files,
     next_commit_time,
+    record_earlier,
     swap,
     to_add_actions,
 )
 from jobs.publishing.staging import explain_unreadable, read_staged_rows
-from jobs.publishing.state import DayState, TableState, commit_metadata_at, parse_commit_metadata, read_state
+from jobs.publishing.state import DayState, TableState, commit_metadata_at, read_state
 from jobs.publishing.warehouse import Warehouse
+from segue.log import parse_commit_metadata
 from segue.retry import retry
 
 if TYPE_CHECKING:
@@ -184,17 +186,20 @@ def _plan_change(
     available_at = next_commit_time(before)
     # a day of equal rows keeps its files, and with them the instant since when these rows are known
     partitions = {None if day is None else str(day) for day in changed}
+    new_files = [file for file in files if file["partitionValues"].get("ds") in partitions]
+    adds = to_add_actions(new_files, available_at, rewrites=False)
     return Change(
         batch=batch.id,
         kind="publish",
         state=replace(
-            state, empty_columns=empty, published_at=available_at if changed else state.published_at
+            state,
+            empty_columns=empty,
+            published_at=available_at if changed else state.published_at,
+            earlier=record_earlier(table, before, changed, adds, available_at)
+            if changed and batch.contract.daily
+            else before.earlier,
         ),
-        adds=to_add_actions(
-            [file for file in files if file["partitionValues"].get("ds") in partitions],
-            available_at,
-            rewrites=False,
-        ),
+        adds=adds,
         removes=[] if batch.appends else [path for path, day in list_file_days(table) if day in changed],
         transaction=(batch.transaction, batch.revision),
         metadata={**metadata, "content_hash": staged.profile.content_hash},

@@ -17,9 +17,9 @@ from jobs.errors import JobError, first_line
 from jobs.messages import LOG
 from jobs.publishing.batches import Batch
 from jobs.publishing.protocol import StagedBatch
-from jobs.publishing.state import parse_commit_metadata
 from jobs.publishing.warehouse import Warehouse, schema_of
 from schemas.quality_results import QUALITY_RESULTS
+from segue.log import parse_commit_metadata
 from segue.releases import FILES_BEFORE_COMPACTION
 from segue.retry import retry
 from segue.storage import Snapshot, find_table

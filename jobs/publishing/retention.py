@@ -16,8 +16,8 @@ from deltalake import DeltaTable
 from pyarrow.fs import FileInfo
 
 from jobs.publishing.commits import list_file_days
-from jobs.publishing.state import read_actions
 from jobs.publishing.warehouse import LOG_LIFE, Warehouse
+from segue.log import read_actions
 from segue.releases import RELEASE_LIFE, list_releases, select_unexpired
 
 # On everything: a reader who began in time finishes.

@@ -10,9 +10,10 @@ from datetime import date
 from typing import Any
 
 from deltalake import DeltaTable
-from pyarrow import fs
 
-from segue.storage import filesystem
+from segue import log
+from segue.log import parse_commit_metadata
+from segue.publication_record import Record, dump_record, load_record
 
 # Content hashes are sums of row hashes modulo this: order and files do not matter, and days add up. A sum,
 # not an exclusive or: two equal rows would cancel out.
@@ -64,6 +65,8 @@ class TableState:
     # had no value in any row published; of a day that was replaced, by fuller rows or emptier ones, nothing
     # is concluded: that would need the columns of each day
     empty_columns: frozenset[str] = frozenset()
+    # what days that were published again had before; None where entries from before it was written say nothing
+    earlier: Record | None = None
 
     @property
     def rows(self) -> int:
@@ -118,6 +121,7 @@ class TableState:
             "published_at": self.published_at,
             "erased_in": self.erased_in,
             "empty_columns": sorted(self.empty_columns),
+            **({} if self.earlier is None else {"earlier": dump_record(self.earlier)}),
         }
 
     @staticmethod
@@ -129,47 +133,21 @@ class TableState:
         }
         # entries from before it was written say nothing of empty columns
         empty = frozenset(saved.get("empty_columns", ()))
-        return TableState(version, parts, saved["published_at"], saved["erased_in"], empty)
+        earlier = load_record(saved["earlier"]) if "earlier" in saved else None
+        return TableState(version, parts, saved["published_at"], saved["erased_in"], empty, earlier)
 
 
 def read_state(table: DeltaTable) -> TableState:
     """From the newest commit that says it, up to the version that `table` was opened at."""
-    # entry by entry: `DeltaTable.history` starts at the newest version, whichever was opened.
-    # mostly the first entry has it: of ours, only the creation and its constraints say nothing of rows
-    for version in range(table.version(), -1, -1):
-        metadata = commit_metadata_at(table, version)
-        if metadata is None:
-            break
-        if "state" in metadata:
-            return TableState.loads(table.version(), metadata["state"])
-    return TableState(table.version())
+    # entry by entry: `DeltaTable.history` starts at the newest version, whichever was opened
+    saved = log.read_state(table.table_uri, table.version())
+    return TableState(table.version()) if saved is None else TableState.loads(table.version(), saved)
 
 
 def commit_metadata_at(table: DeltaTable, version: int) -> dict[str, Any] | None:
     """What we wrote into one commit; None where the log does not reach back to it."""
-    files, path = filesystem(table.table_uri)
-    try:
-        actions = read_actions(files, f"{path.rstrip('/')}/_delta_log/{version:020}.json")
-    except FileNotFoundError:
-        return None
-    commit: dict[str, Any] = next((action["commitInfo"] for action in actions if "commitInfo" in action), {})
-    return parse_commit_metadata(commit)
-
-
-def read_actions(files: fs.FileSystem, path: str) -> list[dict[str, Any]]:
-    """What one entry of a log does; ValueError where it is cut off inside a line."""
-    with files.open_input_stream(path) as entry:
-        return [json.loads(line) for line in entry.read().decode().splitlines() if line.strip()]
-
-
-def parse_commit_metadata(commit: Mapping[str, Any]) -> dict[str, Any]:
-    """What we wrote into a commit; empty for one that is not ours."""
-    # `userMetadata` is free text: of another engine it may be none, no JSON, or JSON that is no object
-    try:
-        metadata = json.loads(commit.get("userMetadata") or "{}")
-    except ValueError:
-        return {}
-    return metadata if isinstance(metadata, dict) else {}
+    actions = log.read_entry(table.table_uri, version)
+    return None if actions is None else parse_commit_metadata(log.find_commit(actions))
 
 
 def digest(*values: Any) -> str:

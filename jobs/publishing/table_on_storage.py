@@ -15,8 +15,9 @@ from pyarrow.fs import FileInfo
 
 from jobs.errors import first_line
 from jobs.publishing.commits import list_data_files
-from jobs.publishing.state import TableState, parse_commit_metadata
+from jobs.publishing.state import TableState
 from jobs.publishing.warehouse import Warehouse
+from segue.log import parse_commit_metadata
 
 _ENTRY = re.compile(r"(\d{20})\.(json|checkpoint)(?:\..*)?")
 

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
 from functools import cache
 from typing import TYPE_CHECKING
 
 from features.joins.feature_table import FEATURE_AT, output_name
-from features.joins.point_in_time import FeatureTable, PublishedDay, point_in_time_join
+from features.joins.point_in_time import FeatureTable, point_in_time_join
 from features.joins.splits import split
 from features.windows.label_time import LabelTimeFeatures, label_time_features
 from jobs.errors import WrongUsage
 from jobs.job import Job
 from jobs.training.labels import Labels
+from jobs.training.published_days import LabelledDays
 from jobs.training.request import Columns, Request, daily_columns, label_time_columns, split_refs
 from jobs.training.spaces import keep_one_space
 from schemas import FEATURE_GROUPS
 from schemas.common import MICROS_A_DAY
+from segue.publications import Publications
 from segue.storage import Snapshot
 
 if TYPE_CHECKING:
@@ -79,39 +80,19 @@ def _feature_table(
     # the label's instant takes the place of the day
     keys = tuple(key for key in table.key if key != "ds")
     _check_keys(request, labels, table.name, keys)
-    days = _visible_days(_read_published_days(table), labels.first, labels.last, request.as_published)
-    return FeatureTable(
+    days = LabelledDays(Publications(table, request.as_published), labels, request.as_published)
+    feature_table = FeatureTable(
         name=table.name,
-        # tables are partitioned by day: what no label can get is never read
-        rows=job.read(table.name, [day.ds for day in days]),
+        rows=days.read(job),
         keys=keys,
         columns=columns,
         max_age=request.age_limit,
-        published_days=days,
+        published_days=days.days,
         # who has no row on the label's day has not played: that is a count of 0, not an unknown one
         defaults={name: default for name, default in table.defaults.items() if name in columns},
     )
-
-
-def _read_published_days(table: Snapshot) -> list[PublishedDay]:
-    """The published days, oldest first."""
-    available: dict[date, datetime] = {}
-    # from the log, where partition values are: no file is opened
-    for file in table.files:
-        day, at = file.partition["ds"], file.partition["available_at"]
-        # a day that was published in parts was all there with the last
-        available[day] = max(at, available.get(day, at))
-    return [PublishedDay(day, at) for day, at in sorted(available.items())]
-
-
-def _visible_days(
-    days: list[PublishedDay], first: datetime, last: datetime, as_published: bool
-) -> tuple[PublishedDay, ...]:
-    """Those that some label between the two instants can get: no later ones, and of the earlier ones the newest."""
-    # as published, a day may become usable after a later one: a backfill, or a day that was made again
-    in_time = [day for day in days if day.usable_from(as_published) <= last]
-    before = [day.ds for day in in_time if day.usable_from(as_published) <= first]
-    return tuple(day for day in in_time if not before or day.ds >= max(before))
+    days.check(request, labels, feature_table)
+    return feature_table
 
 
 def _check_keys(request: Request, labels: Labels, name: str, keys: tuple[str, ...]) -> None:

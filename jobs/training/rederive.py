@@ -8,7 +8,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import numpy as np
+
 from features.joins.feature_table import FEATURE_AT, output_name
+from features.joins.serving import to_micros
 from features.windows.definitions import Play, inputs, value
 from features.windows.partials import plays_of_group
 from jobs.errors import JobError
@@ -18,6 +21,7 @@ from jobs.training.request import Request, daily_columns, label_time_columns, sp
 from schemas import FEATURE_GROUPS, FeatureGroup
 from schemas.declarations import Feature
 from segue import show
+from segue.publications import Publications
 from segue.storage import is_delta
 
 # Sketches err by a few percent, and a percentile by a rank: they are no matter of equal or not.
@@ -46,10 +50,14 @@ def rederive(job: Job, path: str, sample: int) -> int:
             f"{path}: none of its features is made of plays by declaration, so none can be made again"
         )
     differences: list[Difference] = []
+    compared = 0
     for table in requested:
         plays = _read_plays(job, table.group, rows)
-        differences += [d for row in rows for d in _differences(manifest.request, table, row, plays)]
-    compared = len(rows) * sum(len(table.features) for table in requested)
+        of_these_plays = _select_newest(job, manifest.request, table, rows)
+        differences += [
+            d for row in of_these_plays for d in _differences(manifest.request, table, row, plays)
+        ]
+        compared += len(of_these_plays) * len(table.features)
     if differences:
         print(show.format_table(("feature", "label", "by definition", "in the set"), differences[:SHOWN]))
     result = f"{len(differences):,} differ" if differences else "all are what the definition says"
@@ -97,6 +105,19 @@ def _read_sample(job: Job, path: str, count: int) -> list[Row]:
     order = F.xxhash64(*[F.col(f"`{name}`") for name in hashable])
     sample: list[Row] = rows.orderBy(order).limit(count).toArrow().to_pylist()
     return sample
+
+
+def _select_newest(job: Job, request: Request, table: RequestedTable, rows: list[Row]) -> list[Row]:
+    """Without rows as published that have a day as it was before: which plays it was made of is not known any more."""
+    if table.at_label_time or not request.as_published:
+        return rows
+    publications = Publications(job.snapshot(table.group.table), as_published=True)
+    places = publications.find(np.array([to_micros(row[request.at]) for row in rows], np.int64)).tolist()
+    newest = [n for n, place in enumerate(places) if place < 0 or publications.is_newest(place)]
+    if len(newest) < len(rows):
+        count = len(rows) - len(newest)
+        job.say(f"left out, of days that were published again since: {table.group.table} in {count:,} rows")
+    return [rows[n] for n in newest]
 
 
 def _read_plays(job: Job, group: FeatureGroup, rows: list[Row]) -> dict[tuple[str, ...], list[Play]]:

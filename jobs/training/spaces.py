@@ -4,19 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import date, timedelta
-from typing import TYPE_CHECKING
+from datetime import date
 
-from features.joins.feature_table import FeatureTable
-from features.joins.histories import DailyHistory
+from features.joins.feature_table import FeatureTable, PublishedDay
+from features.joins.serving import to_micros
 from jobs.job import Job
 from jobs.training.labels import Labels
+from jobs.training.published_days import find_days, is_of
 from jobs.training.request import Request
 from segue.spaces import check_has_spaces, resolve_space
 from segue.storage import SPACE
-
-if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
 
 _VECTORS = ("array<float>", "array<double>")
 
@@ -35,13 +32,16 @@ def keep_one_space(
     check_has_spaces(request.space, with_vectors, [table.name for table in tables])
     # two small jobs per such table: over the labels' keys and instants, then over the spaces of the days
     # that these get. Of no other days: a table may hold spaces that no label meets
-    spaces = {table.name: _read_spaces(table.rows, _days(request, labels, table)) for table in with_vectors}
-    chosen = resolve_space(spaces, request.space, lambda: _read_all_spaces(job, with_vectors))
+    spaces = {table.name: _read_spaces(table, find_days(request, labels, table)) for table in with_vectors}
+    of_tables = {name: [(day.ds, of_day) for day, of_day in days.items()] for name, days in spaces.items()}
+    chosen = resolve_space(of_tables, request.space, lambda: _read_all_spaces(job, with_vectors))
     days = {
         name: [day for day, of_day in of_days.items() if chosen in of_day] for name, of_days in spaces.items()
     }
     # no column of such a table declares a default: a label of a day without rows gets nulls
-    return [replace(t, rows=_of_days(t.rows, days[t.name])) if t.name in days else t for t in tables], chosen
+    return [
+        replace(t, rows=t.rows.where(is_of(t, days[t.name]))) if t.name in days else t for t in tables
+    ], chosen
 
 
 def _is_of_one_space(table: FeatureTable, space: str | None) -> bool:
@@ -53,36 +53,21 @@ def _is_of_one_space(table: FeatureTable, space: str | None) -> bool:
     return space is not None or bool(vectors & set(table.columns))
 
 
-def _days(request: Request, labels: Labels, table: FeatureTable) -> list[date]:
-    """Those that some label gets a row of, if there is one of its keys."""
+def _read_spaces(table: FeatureTable, days: Sequence[PublishedDay]) -> dict[PublishedDay, set[str]]:
+    """Of the publications that labels get; none for one without rows."""
     from pyspark.sql import functions as F
 
-    # by the join's own rule, so that both mean the same day
-    at = F.col(f"`{request.at}`")
-    feature_at = DailyHistory(table, "r", request.as_published).visible_feature_at(at)
-    rows = labels.rows.dropna(subset=[*table.keys])
-    if request.age_limit is not None:
-        rows = rows.where(feature_at >= at - F.lit(request.age_limit))
-    # as days: Spark hands instants over in the zone of the machine
-    midnights = rows.select(F.to_date(feature_at).alias("day")).where("day is not null").distinct().collect()
-    return sorted(row["day"] - timedelta(days=1) for row in midnights)
-
-
-def _read_spaces(rows: DataFrame, days: Sequence[date]) -> dict[date, set[str]]:
-    spaces: dict[date, set[str]] = {}
-    # a row per day and space, and a day should have one: few enough for the driver
-    for row in _of_days(rows, days).select("ds", SPACE).distinct().collect():
-        spaces.setdefault(row["ds"], set()).add(row[SPACE])
-    return spaces
+    at = F.unix_micros("available_at") if table.is_republished else F.lit(None)
+    columns = [F.col("ds"), at.alias("at"), F.col(SPACE)]
+    spaces: dict[tuple[date, int | None], set[str]] = {}
+    # a row per publication and space, and a publication should have one: few enough for the driver
+    for row in table.rows.where(is_of(table, days)).select(*columns).distinct().collect():
+        spaces.setdefault((row["ds"], row["at"]), set()).add(row[SPACE])
+    keys = {day: (day.ds, to_micros(day.available_at) if table.is_republished else None) for day in days}
+    return {day: spaces[key] for day, key in keys.items() if key in spaces}
 
 
 def _read_all_spaces(job: Job, tables: Sequence[FeatureTable]) -> set[str]:
     """Of every day of the tables, those that no label gets included."""
     rows = (job.at(table.name, job.version(table.name)).select(SPACE).distinct() for table in tables)
     return {row[SPACE] for each in rows for row in each.collect()}
-
-
-def _of_days(rows: DataFrame, days: Sequence[date]) -> DataFrame:
-    from pyspark.sql import functions as F
-
-    return rows.where(F.col("ds").isin(list(days)))

@@ -16,7 +16,8 @@ from typing import Any
 import pyarrow.dataset as pads
 
 from faults.offers import TABLE, Offer
-from jobs.publishing.state import TableState, parse_commit_metadata, read_state
+from jobs.publishing.state import TableState, read_state
+from segue.log import parse_commit_metadata
 from segue.releases import list_releases
 from segue.storage import Snapshot, find_table, table_uri
 

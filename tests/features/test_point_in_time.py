@@ -37,7 +37,9 @@ AS_OF = pa.schema(
     | {"feature_at": INSTANT, "available_at": INSTANT, "version": pa.int32(), "seq": pa.int32()}
     | {"f": pa.float64(), "tags": pa.map_(pa.string(), pa.int32())}
 )
-DAILY = pa.schema(KEYS | {"ds": pa.date32(), "f": pa.float64(), "g.h": pa.list_(pa.int32())})
+DAILY = pa.schema(
+    KEYS | {"ds": pa.date32(), "available_at": INSTANT, "f": pa.float64(), "g.h": pa.list_(pa.int32())}
+)
 
 # --- worlds: few keys, and all that happens close to a few instants
 
@@ -88,29 +90,39 @@ _events = st.lists(
     max_size=70,
 ).map(lambda rows: World(row | {"seq": n} for n, row in enumerate(rows)))
 _day = st.integers(-1, 6).map(lambda n: (MIDNIGHT + n * DAY).date())
-_published_days = st.lists(st.tuples(_day, _delay), unique_by=lambda values: values[0], max_size=6).map(
+# days that were published again or taken away among them
+_published_days = st.lists(
+    st.tuples(_day, _delay.map(lambda delay: delay or DAY), st.sampled_from((True, True, True, False))),
+    unique_by=lambda values: values[:2],
+    max_size=9,
+).map(
     lambda days: tuple(
-        PublishedDay(ds, MIDNIGHT + (ds - MIDNIGHT.date() + DAY) + (delay or DAY)) for ds, delay in days
+        PublishedDay(ds, MIDNIGHT + (ds - MIDNIGHT.date() + DAY) + delay, has_rows)
+        for ds, delay, has_rows in days
     )
 )
 
 
 def _daily_row(values):
-    user, track, ds, value = values
+    user, track, ds, value, *available_at = values
     return {
         "user_id": user,
         "track_id": track,
         "ds": ds,
+        "available_at": available_at[0] if available_at else MIDNIGHT,
         "f": value,
         "g.h": None if value is None else [1, 2],
     }
 
 
-def _daily(*keys):
-    rows = st.lists(st.tuples(_user, _track, _day, _value).map(_daily_row), max_size=60)
-    return rows.map(
-        lambda rows: World({tuple(row[name] for name in (*keys, "ds")): row for row in rows}.values())
-    )
+def _daily(days, *keys):
+    """Rows of these publications, each key once; and of days that were never published."""
+    published = [(day.ds, day.available_at) for day in days if day.has_rows]
+    instants = st.sampled_from([*published, ((MIDNIGHT - 2 * DAY).date(), MIDNIGHT)])
+    values = st.tuples(_user, _track, instants, _value)
+    rows = st.lists(values.map(lambda v: _daily_row((*v[:2], v[2][0], v[3], v[2][1]))), max_size=60)
+    unique = (*keys, "ds", "available_at")
+    return rows.map(lambda rows: World({tuple(row[name] for name in unique): row for row in rows}.values()))
 
 
 @st.composite
@@ -124,11 +136,44 @@ def joins(draw):
         Table("fresh", draw(_events), ("user_id",), ("f", "seq"), MAX_AGE, ("version", "seq")),
         Table("pair", draw(_events), both, ("seq", "f"), ties=ties),
         Table(
-            "mixed", draw(_daily("user_id")), ("user_id",), ("f",), MAX_AGE, (), days_of_three, {"f": -9.0}
+            "mixed",
+            draw(_daily(days_of_three, "user_id")),
+            ("user_id",),
+            ("f",),
+            MAX_AGE,
+            (),
+            days_of_three,
+            {"f": -9.0},
         ),
-        Table("daily", draw(_daily("track_id")), ("track_id",), ("f", "g.h"), None, (), days_of_three, days),
-        Table("again", draw(_daily("track_id")), ("track_id",), ("f",), MAX_AGE, (), days_of_three),
-        Table("other", draw(_daily("track_id")), ("track_id",), ("f",), DAY, (), days_of_one, {"f": 1.0}),
+        Table(
+            "daily",
+            draw(_daily(days_of_three, "track_id")),
+            ("track_id",),
+            ("f", "g.h"),
+            None,
+            (),
+            days_of_three,
+            days,
+        ),
+        Table(
+            "again",
+            draw(_daily(days_of_three, "track_id")),
+            ("track_id",),
+            ("f",),
+            MAX_AGE,
+            (),
+            days_of_three,
+        ),
+        Table(
+            "other",
+            draw(_daily(days_of_one, "track_id")),
+            ("track_id",),
+            ("f",),
+            DAY,
+            (),
+            days_of_one,
+            {"f": 1.0},
+        ),
     ]
     return World(draw(_labels)), tables
 
@@ -148,7 +193,7 @@ def frame(spark, rows, schema):
 def feature_table(spark, definition):
     schema = AS_OF if definition.published_days is None else DAILY
     days = definition.published_days and tuple(
-        engine.PublishedDay(s.ds, s.available_at) for s in definition.published_days
+        engine.PublishedDay(s.ds, s.available_at, s.has_rows) for s in definition.published_days
     )
     rest = (
         definition.keys,
@@ -414,7 +459,7 @@ def test_point_in_time_join_of_rows_as_new_takes_the_later_published_then_the_gr
 
 def test_point_in_time_join_gives_the_default_where_the_day_has_no_row(spark):
     days = [MIDNIGHT.date() + n * DAY for n in (0, 1, 4)]
-    daily = [{"user_id": 1, "track_id": None, "ds": days[0], "f": 5.0, "g.h": None}]
+    daily = [_daily_row((1, None, days[0], 5.0))]
     published = tuple(PublishedDay(ds, MIDNIGHT + 9 * DAY) for ds in days)
     definition = Table("day", daily, ("user_id",), ("f",), published_days=published, defaults={"f": 0.0})
     instants = [(n, MIDNIGHT + n * DAY + off) for n in (1, 2, 5) for off in (-US, timedelta(0))]
@@ -429,7 +474,7 @@ def test_point_in_time_join_of_empty_inputs_equals_the_definition(spark, empty_i
     day = PublishedDay(MIDNIGHT.date(), MIDNIGHT)
     labels = [] if empty_input in ("labels", "all") else [label(MIDNIGHT + DAY), label(MIDNIGHT + DAY)]
     rows = [] if empty_input in ("rows", "all") else [event(MIDNIGHT)]
-    daily = [{"user_id": 1, "track_id": "23", "ds": day.ds, "f": 1.0, "g.h": []} for _ in rows]
+    daily = [_daily_row((1, "23", day.ds, 1.0)) for _ in rows]
     days = () if empty_input in ("published_days", "all") else (day,)
     assert_as_defined(
         spark,

@@ -32,13 +32,14 @@ from jobs.errors import JobError, WrongUsage
 from jobs.publishing import protocol, stores
 from jobs.publishing.batches import Batch, folder, reserve
 from jobs.publishing.commits import Change, list_file_days, swap
-from jobs.publishing.state import TableState, digest, parse_commit_metadata
+from jobs.publishing.state import TableState, digest
 from jobs.publishing.warehouse import Warehouse
 from jobs.session import s3_settings
 from reference.golden import unpack
 from reference.three_features import declare_three_features
 from reference.worlds import session_play
 from schemas.sessions import SESSIONS
+from segue.log import parse_commit_metadata
 from segue.releases import TableVersion, append_release, list_releases, rollback
 
 TOP = Path(__file__).parents[2]

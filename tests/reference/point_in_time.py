@@ -12,10 +12,11 @@ from reference.rows import Row, midnight_after
 
 @dataclass(frozen=True)
 class PublishedDay:
-    """One published day of a daily table."""
+    """One publication of a day of a daily table; without rows, the day was taken away."""
 
     ds: date
     available_at: datetime
+    has_rows: bool = True
 
     @property
     def feature_at(self) -> datetime:
@@ -83,19 +84,25 @@ def as_of(label: Row, table: Table, t: datetime | None, as_published: bool) -> t
 def of_published_day(
     label: Row, table: Table, t: datetime | None, as_published: bool
 ) -> tuple[datetime | None, Row]:
-    """The row of the label's key on the newest day published at `t`, and on no other day.
+    """The row of the label's key on the newest day published at `t`, as it was published last, and on no other day.
 
     Which day that is depends on `t` alone, so a label without a key has one too, but no values.
     """
-    usable_days = [
-        s for s in table.published_days or () if is_usable(s.feature_at, s.available_at, t, as_published)
-    ]
-    if not usable_days:
+    last: dict[date, PublishedDay] = {}
+    for each in table.published_days or ():
+        if is_usable(each.feature_at, each.available_at, t, as_published):
+            before = last.get(each.ds, each)
+            last[each.ds] = max(each, before, key=lambda publication: publication.available_at)
+    with_rows = [each for each in last.values() if each.has_rows]
+    if not with_rows:
         return None, {}
-    newest = max(usable_days, key=lambda snapshot: snapshot.ds)
+    newest = max(with_rows, key=lambda publication: publication.ds)
     if any(label[key] is None for key in table.keys):
         return newest.feature_at, {}
+    is_republished = sum(each.ds == newest.ds for each in table.published_days or ()) > 1
     for row in table.rows:
+        if is_republished and row["available_at"] != newest.available_at:
+            continue
         if row["ds"] == newest.ds and same_key(label, row, table):
             return newest.feature_at, row
     return newest.feature_at, dict(table.defaults)

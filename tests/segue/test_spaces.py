@@ -259,10 +259,10 @@ def test_training_set_and_scan_refuse_a_day_of_several_spaces(lake, make_embeddi
 
 def test_find_first_days_returns_the_oldest_day_of_each_space_and_table():
     tables = {
-        "b": {DAYS[3]: {"s2"}, DAYS[0]: {"s1"}},
-        "a": {DAYS[2]: {"s2"}, DAYS[1]: {"s1"}, DAYS[4]: {"s2"}},
+        "b": [(DAYS[3], {"s2"}), (DAYS[0], {"s1"}), (DAYS[0], {"s2"})],
+        "a": [(DAYS[2], {"s2"}), (DAYS[1], {"s1"}), (DAYS[4], {"s2"})],
     }
-    assert find_first_days(tables) == {"s1": {"b": DAYS[0], "a": DAYS[1]}, "s2": {"a": DAYS[2], "b": DAYS[3]}}
+    assert find_first_days(tables) == {"s1": {"b": DAYS[0], "a": DAYS[1]}, "s2": {"b": DAYS[0], "a": DAYS[2]}}
 
 
 def test_resolve_space_reads_all_spaces_only_for_an_absent_one():
@@ -270,6 +270,6 @@ def test_resolve_space_reads_all_spaces_only_for_an_absent_one():
         raise AssertionError("all days were read")
 
     assert resolve_space({}, None, never) is None
-    assert resolve_space({"a": {DAYS[0]: {"s1"}}}, None, never) == "s1"
-    assert resolve_space({"a": {DAYS[0]: {"s1"}, DAYS[1]: {"s2"}}}, "s2", never) == "s2"
-    assert resolve_space({"a": {}}, "s2", lambda: {"s1", "s2"}) == "s2"
+    assert resolve_space({"a": [(DAYS[0], {"s1"})]}, None, never) == "s1"
+    assert resolve_space({"a": [(DAYS[0], {"s1"}), (DAYS[1], {"s2"})]}, "s2", never) == "s2"
+    assert resolve_space({"a": []}, "s2", lambda: {"s1", "s2"}) == "s2"
