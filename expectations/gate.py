@@ -154,4 +154,7 @@ def _result(expectation: Expectation, answer: ExpectationValidationResult | None
     observed = wording.describe_observed(kind, kwargs, answer.result, rows)
     violations = int(answer.result["unexpected_count"] or 0) if "unexpected_count" in answer.result else None
     severity = expectation.configuration.severity.value
+    # of what a project declares: why, and who says so
+    if expectation.notes and not answer.success:
+        expected = f"{expected} ({expectation.notes})"
     return Result(*about, severity, bool(answer.success), observed, expected, violations)

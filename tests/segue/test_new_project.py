@@ -13,7 +13,8 @@ from segue.command import main
 
 TOP = Path(__file__).parents[2]
 LAYOUT = [
-    ".gitignore", "README.md", "declarations/features.py", "segue.toml", "sources/plays.toml", "tests/test_project.py",
+    ".gitignore", "README.md", "declarations/features.py", "expectations/plays.py", "segue.toml", "sources/plays.toml",
+    "tests/test_project.py",
 ]  # fmt: skip
 
 
