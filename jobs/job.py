@@ -25,6 +25,7 @@ from jobs.publishing.staging import stage
 from jobs.publishing.state import digest
 from jobs.publishing.stores import check_root
 from jobs.publishing.warehouse import Warehouse, find_contract
+from jobs.session import check_travel
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -40,6 +41,7 @@ class Job(PinnedTables):
     def __init__(
         self, name: str, root: str, run_id: str | None = None, say: Callable[[str], None] = LOG.info
     ) -> None:
+        check_travel()
         super().__init__(Warehouse(check_root(root)), f"segue {name}")
         self.name = name
         self.run_id = run_id or new_run_id()

@@ -44,7 +44,9 @@ def _list_files(project: Project) -> Iterator[tuple[str, bytes]]:
     values = {name: value for name, value in values.items() if value is not None}
     tables = {name: table for name, table in project.tables.items() if name != SPARK}
     for setting in CODE:
-        yield from _list_code(setting, values.pop(setting, []))
+        if setting in values:
+            yield from _list_code(setting, values[setting])
+            values[setting] = [setting]
     if "source" in values:
         yield "sources/source.toml", _read(values["source"], "source")
         values["source"] = "sources/source.toml"

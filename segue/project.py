@@ -167,8 +167,8 @@ _MEANINGS = {
 def find_project(start: str | os.PathLike[str] | None = None) -> Project:
     """The project of a folder: the nearest `segue.toml`, upward.
 
-    Without a folder, the one that SEGUE_PROJECT names, else one that was packed and is on Python's path, else that
-    of the working folder.
+    Without a folder, one that was packed and is on Python's path, else the one that SEGUE_PROJECT names, else that of
+    the working folder.
 
     Raises:
         UsageError: the file is no TOML, has unknown settings, or some of another type; a line for each.
@@ -184,17 +184,18 @@ def find_project(start: str | os.PathLike[str] | None = None) -> Project:
 
 
 def _find_given() -> Path | Traversable | None:
-    if named := os.environ.get(VARIABLE):
-        file = Path(named, FILE) if Path(named).is_dir() else Path(named)
-        if not file.is_file():
-            raise UsageError(
-                f"${VARIABLE} is {named!r}; expected a folder with a {FILE}, or such a file",
-                "unset it to look upward",
-            )
-        return file.resolve()
     spec = find_spec(PACKAGE)
-    # a mere folder of that name on the path has no origin
-    return resources.files(PACKAGE) / FILE if spec and spec.origin else None
+    # first, as the declarations in it are what runs; a mere folder of that name on the path has no origin
+    if spec and spec.origin:
+        return resources.files(PACKAGE) / FILE
+    named = os.environ.get(VARIABLE)
+    if not named:
+        return None
+    file = Path(named, FILE) if Path(named).is_dir() else Path(named)
+    if not file.is_file():
+        expected = f"expected a folder with a {FILE}, or such a file"
+        raise UsageError(f"${VARIABLE} is {named!r}; {expected}", "unset it to look upward")
+    return file.resolve()
 
 
 def _flatten(values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
