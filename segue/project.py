@@ -77,7 +77,7 @@ class Value:
 
 @dataclass(frozen=True)
 class SourceFiles:
-    """Files of one source: how they are laid out, and where they are."""
+    """One of several sources: how its files are laid out, and where they are."""
 
     name: str
     source: str
@@ -104,11 +104,9 @@ class Project:
 
     @property
     def sources(self) -> list[SourceFiles]:
-        """Those of [sources], in their order; without, that of `source`, if that is set."""
-        if several := self.tables.get(SOURCES):
-            return [SourceFiles(name, **values) for name, values in several.items()]
-        one, inputs = self.resolve("source").value, self.resolve("input").value
-        return [SourceFiles("source", one, inputs, self.resolve("catalogue").value)] if one and inputs else []
+        """Those of [sources], in their order; none where a variable names the one source."""
+        several = {} if self.resolve("source").value else self.tables.get(SOURCES, {})
+        return [SourceFiles(name, **values) for name, values in several.items()]
 
     @property
     def owners(self) -> Mapping[str, str]:

@@ -122,6 +122,12 @@ def _check_sources(table: Mapping[str, Any]) -> TableProblems:
         if not isinstance(keys, dict):
             yield (SOURCES, name), f"[{SOURCES}] {name} is {_show(keys)}; it {_EXPECTED[SOURCES]}"
             continue
+        # a part of the name of its run, and so of files
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,31}", name):
+            yield (
+                (section, ""),
+                f"[{section}]: name {name!r}; expected letters, digits, '.', '_' and '-', 32 at most",
+            )
         for key, value in keys.items():
             if key not in ONE_SOURCE:
                 yield (section, key), str(UsageError.unknown(f"[{section}]: setting", key, ONE_SOURCE))
