@@ -75,8 +75,8 @@ def list_row_expectations(gate: GateSettings, table: str, every: bool) -> Iterat
         if every or origin:
             configuration = expectation.configuration
             expected = expectation.description or describe_expected(configuration.type, configuration.kwargs)
+            expected += f" (default: {about['default']})" if about.get("default") else ""
             severity = configuration.severity.value if here else "off"
-            severity += f" (default: {about['default']})" if about.get("default") else ""
             yield dict(
                 zip(FIELDS, (table, name, expected, severity, origin, about.get("reason", "")), strict=True)
             )
@@ -87,6 +87,6 @@ def _compare_bound(default: Bound, local: Bound | None) -> tuple[str, str, str]:
     if local is None:
         return f"none (default: {default.limits})", "off", default.reason
     # a section of gate.toml may repeat the default
-    changed = (local.limits, local.severity) != (default.limits, default.severity)
-    limits = f"{local.limits} (default: {default.limits})" if changed else local.limits
-    return limits, local.severity, local.reason
+    pairs = ((local.limits, default.limits), (local.severity, default.severity))
+    before = ", ".join(ours for here, ours in pairs if here != ours)
+    return f"{local.limits} (default: {before})" if before else local.limits, local.severity, local.reason

@@ -161,6 +161,10 @@ def test_show_gate_names_the_origin_of_what_the_project_adds_and_changes(project
     assert show_gate.run(arguments) == 0
     listed = [json.loads(line)["bound"] for line in capsys.readouterr().out.splitlines()]
     assert "user_id: expect_column_values_to_not_be_null" in listed and added in listed
+    (project / "plays.py").write_text(LAX)
+    assert show_gate.run(arguments) == 0
+    rows = {row["bound"]: row for row in map(json.loads, capsys.readouterr().out.splitlines())}
+    assert rows["rejected_share"]["limits"] == "at most 5 % (default: critical)"
 
 
 def test_expectations_without_an_owner_are_of_the_owner_of_the_table(project):
