@@ -8,15 +8,17 @@ import sys
 import traceback
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
-from importlib import resources
-from importlib.resources.abc import Traversable
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 from schemas.declarations import FeatureGroup
 from schemas.mistakes import Mistakes, collect_mistakes
 from schemas.starting_set import STARTING_SET
+
+if TYPE_CHECKING:
+    from importlib.resources.abc import Traversable
 
 # Paths of files and folders, as a shell would split them. The command sets it from segue.toml: this package
 # must not look for a project, as it is also imported where none is.
@@ -30,6 +32,9 @@ def find_project_paths(variable: str, folder: str) -> list[Traversable]:
     # in this order: the environment is the driver's alone, and executors must load the very same
     spec = find_spec(PACKAGE)
     if spec and spec.origin:
+        # imported here: every Python worker imports this module, and few meet a project
+        from importlib import resources
+
         packed = resources.files(PACKAGE) / folder
         return sorted(packed.iterdir(), key=lambda each: each.name) if packed.is_dir() else []
     return [Path(path) for path in shlex.split(os.environ.get(variable, ""))]

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from segue.errors import UsageError
-from segue.project_file import GATE, OWNERS, SOURCES, SPARK, read_project_file
+from segue.project_file import GATE, OWNERS, SOURCES, SPARK, TABLES, read_project_file
 from segue.settings import Paths, Setting, Text, Whole
 
 FILE = "segue.toml"
@@ -151,15 +151,7 @@ class Project:
                     "value": _format_value(name, value),
                     "from": str(self.path),
                 }
-                yield {**shown, **about, "meaning": _MEANINGS[table]}
-
-
-_MEANINGS = {
-    SPARK: "of Spark's session on one machine",
-    OWNERS: "who answers for the table",
-    GATE: "a bound of the gate that is another one here; `segue gate` lists all",
-    SOURCES: "one of several sources",
-}
+                yield {**shown, **about, "meaning": TABLES[table].meaning}
 
 
 def find_project(start: str | os.PathLike[str] | None = None) -> Project:

@@ -109,7 +109,8 @@ def test_spark_settings_of_the_project_reach_the_session_and_the_named_file_is_s
 
 
 def test_config_shows_every_setting_with_its_origin_and_no_secret(folder, capsys):
-    write(folder, 'root = "t"\n[spark]\n"spark.hadoop.fs.s3a.secret.key" = "hush"\n"spark.x" = 1')
+    secrets = '"spark.hadoop.fs.s3a.secret.key" = "hush"\n"spark.y" = "-Dpassword=hush"\n"spark.z" = "s3://me:hush@lake"'
+    write(folder, f'root = "t"\n[spark]\n{secrets}\n"spark.x" = 1')
     assert main(["config"]) == 0
     shown = capsys.readouterr().out
     assert "hush" not in shown and "(hidden)" in shown
@@ -117,4 +118,6 @@ def test_config_shows_every_setting_with_its_origin_and_no_secret(folder, capsys
     rows = {row["setting"]: row for row in map(json.loads, capsys.readouterr().out.splitlines())}
     assert {*SETTINGS} < {*rows} and rows["spark.spark.x"]["value"] == "1"
     assert rows["root"]["value"] == str(folder / "t") and rows["root"]["from"] == str(folder / "segue.toml")
+    days = {key: rows["release_days"][key] for key in ("value", "unit", "range", "default", "environment")}
+    assert list(days.values()) == ["35", "days", "1 to 3650", "35", "SEGUE_RELEASE_DAYS"]
     assert rows["input"]["from"] == "unset" and os.getcwd() == str(folder / "a" / "b")
