@@ -171,8 +171,8 @@ def _pack(args: argparse.Namespace) -> int:
 
 def _configure_config(parser: argparse.ArgumentParser) -> None:
     parser.description = (
-        "Prints every setting, its value, and where that is from. segue.toml, found upward from here, is weakest; then "
-        "come variables of the environment, then options of a command."
+        "Prints every setting, its value, and where that is from. segue.toml, found upward from here or named by "
+        "SEGUE_PROJECT, is weakest; then come variables of the environment, then options of a command."
     )
     _add_json(parser)
 
