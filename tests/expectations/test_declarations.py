@@ -52,7 +52,7 @@ NEVER = "released_on: expect_rows_to_satisfy: released_on <= current_date() + 36
 @pytest.fixture
 def project(tmp_path, monkeypatch):
     """A folder with a project, and a file of expectations in it that is taken."""
-    (tmp_path / "segue.toml").write_text('owner = "the data team"\n')
+    (tmp_path / "segue.toml").write_text('name = "radio"\nowner = "the data team"\n')
     monkeypatch.setenv(VARIABLE, str(tmp_path))
     monkeypatch.setenv("SEGUE_EXPECTATIONS", str(tmp_path / "plays.py"))
     return tmp_path
@@ -78,6 +78,7 @@ def test_project_refuses_a_batch_that_ours_passes_and_passes_one_that_ours_refus
     assert publish(LAX, 3, rejected_share=0.3).rows == 10
     report = Path(write_report(str(project / "root"))).read_text()
     for text in (
+        "radio: run-1",
         "the radio team, ",
         "by default at most 5 %, critical",
         "a feed of listeners&#39; own files",
