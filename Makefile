@@ -35,8 +35,9 @@ coverage: $(READY) ## lines and branches that the tests run; TESTS=tests/segue f
 	    $(BIN)/coverage run -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(TESTS) || status=$$?; \
 	    $(BIN)/coverage combine --quiet && $(BIN)/coverage report && exit $$status
 
-golden-help: $(READY) ## tests/segue/help.txt and docs/reference anew, from what every --help prints
+golden-help: $(READY) ## tests/segue/help.txt, mistakes.txt and docs/reference anew, from what is printed
 	@PYTHONPATH=. $(BIN)/python tests/segue/test_help.py
+	@PYTHONPATH=. $(BIN)/python tests/segue/test_mistakes.py
 	@PYTHONPATH=. $(BIN)/python docs/make_reference.py
 
 reference: $(READY) ## docs/reference anew, from contracts, operations, settings and help.txt

@@ -16,6 +16,7 @@ from features.embeddings.settings import SEARCHED, Settings
 from features.settings import SettingsModel, describe_range
 from features.synthetic.world import World
 from schemas import CONTRACTS, FEATURE_GROUPS, Contract, operations
+from segue.project import SETTINGS
 
 HERE = Path(__file__).resolve().parent
 HELP = HERE.parent / "tests" / "segue" / "help.txt"
@@ -194,7 +195,10 @@ def _settings() -> str:
     )
     return _page(
         "Settings",
-        "A setting that is out of range is refused at once, with its range. Each is an option of the command named.",
+        "A setting that is out of range is refused at once, with its range. But for those of a project, each is an "
+        "option of the command named.",
+        "## A project\n\n`segue.toml`; see [operations](../operations.md#settings-of-a-project).",
+        _project_settings_table(),
         "## Training of track embeddings\n\n`segue run train-track-embeddings`. " + searched,
         _settings_table(Settings, "run train-track-embeddings"),
         "## Candidates\n\n`segue run build-candidates`. All of them change the result.",
@@ -202,6 +206,21 @@ def _settings() -> str:
         "## Made-up plays\n\n`segue run generate-plays`. Equal settings give equal plays.",
         _settings_table(World, "run generate-plays"),
     )
+
+
+def _project_settings_table() -> str:
+    rows = [
+        (
+            _code(each.name),
+            _code(each.variable),
+            "" if each.default is None else _code(each.default),
+            each.kind.unit,
+            each.kind.range or "any",
+            each.meaning,
+        )
+        for each in SETTINGS.values()
+    ]
+    return _table(("setting", "variable", "default", "unit", "range", "meaning"), rows)
 
 
 def _settings_table(settings: type[SettingsModel], command: str) -> str:

@@ -154,4 +154,8 @@ def _result(expectation: Expectation, answer: ExpectationValidationResult | None
         return Result(*about, "critical", False, crash, required.expected)
     observed = wording.describe_observed(kind, kwargs, answer.result, rows)
     violations = int(answer.result["unexpected_count"] or 0) if "unexpected_count" in answer.result else None
-    return Result(*about, required.severity, bool(answer.success), observed, required.expected, violations)
+    # of what a project declares: why, and who says so
+    expected = required.expected
+    if required.reason and not answer.success:
+        expected = f"{expected} ({required.reason})"
+    return Result(*about, required.severity, bool(answer.success), observed, expected, violations)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from expectations.verdict import Result
 from expectations.wording import format_limits, format_number, format_percent
@@ -44,6 +44,9 @@ class Bound:
     column: str | None = None
     # what it is a share of, in words
     share_of: str = ""
+    # who says so, where it is not as it comes with Segue; and how it comes, in words, if it does
+    origin: str = ""
+    default: str = ""
 
     @property
     def name(self) -> str:
@@ -80,7 +83,16 @@ class Bound:
 
     def explain(self, expected: str, success: bool) -> str:
         """The limits in words, and where they do not hold, the reason."""
-        return expected if success else f"{expected} ({self.reason})"
+        return (
+            expected if success else f"{expected} ({explain_origin(self.reason, self.origin, self.default)})"
+        )
+
+    def change(self, values: Mapping[str, Any], origin: str, reason: str = "") -> Bound:
+        """With other limits or another severity, and how it comes with Segue."""
+        default = self.default or f"{self.limits}, {self.severity}"
+        return replace(
+            self, **{**values, "reason": reason or self.reason, "origin": origin, "default": default}
+        )
 
     def _result(self, severity: str, success: bool, observed: str) -> Result:
         expected = self.explain(self.limits, success)
@@ -88,6 +100,11 @@ class Bound:
 
     def _format(self, value: float) -> str:
         return format_percent(value) if self.is_share or self.share else format_number(value)
+
+
+def explain_origin(reason: str, origin: str, default: str = "") -> str:
+    """Why something is expected and who says so; `default`: what Segue would expect."""
+    return "; ".join(filter(None, (reason, f"by default {default}" if default else "", origin)))
 
 
 # What it does not hold for is published, and reported as a warning: for what depends on the data.

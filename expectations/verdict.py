@@ -59,14 +59,18 @@ class Refused(Exception):
         self.verdict = verdict
 
     @classmethod
-    def batch(cls, table: str, batch_id: str, verdict: Verdict, path: str) -> Refused:
-        """One batch of one table, whose files stay at `path` for a while."""
+    def batch(
+        cls, table: str, batch_id: str, verdict: Verdict, path: str, days: int = 3, owner: str = ""
+    ) -> Refused:
+        """One batch of one table, whose files stay at `path` for some days; its owner knows what to do."""
+        kept = "for a day" if days == 1 else f"for {days} days"
+        asks = f" {table} is owned by {owner}." if owner else ""
         # says where the rows are, as results hold counts alone: samples would carry ids into the report
         return cls._compose(
             f"table {table}: batch {batch_id} refused, {_count_violations(verdict)}; what was published is unchanged",
             verdict,
-            f"The rows are kept for three days in {path}, a Delta table that no reader sees. "
-            "Look there for those that break an expectation, correct what made them, and run the step again.",
+            f"The rows are kept {kept} in {path}, a Delta table that no reader sees. "
+            f"Look there for those that break an expectation, correct what made them, and run the step again.{asks}",
         )
 
     @classmethod

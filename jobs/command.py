@@ -32,9 +32,10 @@ def _configure_run(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(args: argparse.Namespace) -> int:
-    from jobs.flow import run_flow, run_step
+    from jobs.flow import run_step
+    from jobs.source_flows import run_flows
 
-    return run_flow(args.arguments) if args.step == WHOLE_FLOW else run_step(args.step, args.arguments)
+    return run_flows(args.arguments) if args.step == WHOLE_FLOW else run_step(args.step, args.arguments)
 
 
 def _configure_demo(parser: argparse.ArgumentParser) -> None:

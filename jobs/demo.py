@@ -1,10 +1,12 @@
-"""The demo: weeks of made-up listening, a bad day that is refused, its repair, and two look-ups."""
+"""The demo: a project with weeks of made-up listening, a bad day that is refused, its repair, and two look-ups."""
 
 from __future__ import annotations
 
+import os
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from textwrap import indent
@@ -15,7 +17,11 @@ from features.synthetic.world import World
 from jobs.errors import WrongUsage
 from jobs.flow import run_flow, run_step
 from jobs.job import new_run_id
+from schemas import FEATURE_GROUPS
+from schemas.starting_set import STARTING_SET
 from segue import show
+from segue.new_project import create_project
+from segue.project import SETTINGS, VARIABLE, find_project
 
 FIRST_DAY = World().first_day
 # What a reader of the demo's look-up can take in; the table has over thirty more.
@@ -26,21 +32,47 @@ LOOKUP_COLUMNS = (
 
 
 def run_demo(root: str, users: int, days: int) -> int:
-    """Runs the demo under `root`, which is deleted first."""
+    """Lays the demo's project out in `root`, which is deleted first, and runs it."""
     if days < 5 or users < 10:
         raise WrongUsage(f"the demo needs 5 days and 10 users or more; got {days} days and {users} users")
+    if FEATURE_GROUPS != STARTING_SET:
+        # what was imported cannot be taken back in this process
+        where = find_project().path or "SEGUE_DECLARATIONS"
+        raise WrongUsage(f"the demo is a project of its own; run it outside the one of {where}")
     started = time.monotonic()
     shutil.rmtree(root, ignore_errors=True)
+    create_project(root, "demo")
     demo = _Demo(root, users, days)
-    demo.generate()
-    demo.release_first_days()
-    demo.refuse_bad_day()
-    demo.repair()
+    with _use_project(root):
+        demo.generate()
+        demo.release_first_days()
+        demo.refuse_bad_day()
+        demo.repair()
     track = demo.look_up()
     print(f"\nDone in {time.monotonic() - started:.0f} s. The data stays in {root}; to go on:\n")
     for command in (f"releases --root {root}", f"lookup track_features {track} --root {root}", "--help"):
         print(f"  segue {command}")
     return 0
+
+
+@contextmanager
+def _use_project(folder: str) -> Iterator[None]:
+    """The settings of this project and no others, whatever the working folder and the environment say."""
+    variables = {VARIABLE: folder, **dict.fromkeys(setting.variable for setting in SETTINGS.values())}
+    before = {name: os.environ.get(name) for name in variables}
+    _set_variables(variables)
+    try:
+        yield
+    finally:
+        _set_variables(before)
+
+
+def _set_variables(values: Mapping[str, str | None]) -> None:
+    for name, value in values.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
 
 
 class _Demo:
@@ -119,13 +151,8 @@ class _Demo:
         # a number each: flows that begin within one second would have one id, which is made from the clock
         self._runs += 1
         inputs = [str(self.landing / "plays" / f"delivered={day}") for day in days]
-        code = run_flow(
-            [
-                "--root", self.root, "--run-id", f"{self.run_id}-{self._runs}",
-                "--source", str(self.landing / "source.toml"),
-                "--catalogue", str(self.landing / "tracks"), "--input", *inputs,
-            ]
-        )  # fmt: skip
+        # the root as it was given, for the lines that are printed; all else is the project's
+        code = run_flow(["--root", self.root, "--run-id", f"{self.run_id}-{self._runs}", "--input", *inputs])
         if code != expected:
             raise RuntimeError(
                 f"the flow ended with {code}, expected {expected}; its table above says which step"

@@ -21,14 +21,14 @@ from jobs.errors import JobError
 from jobs.graph import downstream
 from jobs.job import Job
 from jobs.publishing.commits import CommitConflict, list_file_days
-from jobs.publishing.retention import GRACE, list_unpublished, vacuum
+from jobs.publishing.retention import GRACE, find_retention, list_unpublished, vacuum
 from jobs.publishing.rewrite import Rewrite, mark_erased, rewrite_files
 from jobs.user_ids import read_ids
 from schemas import CONTRACTS, Contract
 from segue import show
 from segue.buckets import bucket
 from segue.errors import SegueError
-from segue.releases import RELEASE_LIFE, list_releases, select_unexpired
+from segue.releases import list_releases, select_unexpired
 from segue.storage import Snapshot, table_uri
 
 if TYPE_CHECKING:
@@ -262,7 +262,7 @@ def _find_remaining(
     # a file that was dropped just now stays for a release's life: Spark may travel to it
     if remaining or any(each.rows for each in erasures):
         tables = sorted(each.table for each in erasures)
-        until = now + RELEASE_LIFE + GRACE
+        until = now + find_retention().releases + GRACE
         remaining.append({"by": "versions in no release", "tables": tables, "until": until})
     return remaining, users
 

@@ -14,15 +14,18 @@ from jobs.errors import WrongUsage
 from jobs.inputs import Input, PinnedTables, TableInput
 from jobs.messages import LOG, log_to
 from jobs.outcomes import NOT_MADE, PUBLISHED, UNCHANGED, Outcome, add_outcome
+from jobs.owners import find_owner
 from jobs.publishing.batches import NEVER_PUBLISHED, Batch, code_version, is_published, reserve
 from jobs.publishing.gate_file import load_gate
 from jobs.publishing.lease import lease
 from jobs.publishing.protocol import Measures, StagedBatch, audit, check_current, commit
 from jobs.publishing.records import record, record_failures
+from jobs.publishing.retention import find_retention
 from jobs.publishing.staging import stage
 from jobs.publishing.state import digest
 from jobs.publishing.stores import check_root
 from jobs.publishing.warehouse import Warehouse, find_contract
+from jobs.session import check_travel
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -38,6 +41,7 @@ class Job(PinnedTables):
     def __init__(
         self, name: str, root: str, run_id: str | None = None, say: Callable[[str], None] = LOG.info
     ) -> None:
+        check_travel()
         super().__init__(Warehouse(check_root(root)), f"segue {name}")
         self.name = name
         self.run_id = run_id or new_run_id()
@@ -145,7 +149,8 @@ class Job(PinnedTables):
                 after_audit(staged)
             if refused:
                 self.say(f"{batch.table} REFUSED, {staged.profile.rows:,} rows stay unseen")
-                raise Refused.batch(batch.table, batch.id, staged.verdict, staged.path)
+                days, owner = find_retention().refused.days, find_owner(batch.table)
+                raise Refused.batch(batch.table, batch.id, staged.verdict, staged.path, days, owner)
             return self._commit(staged)
 
     def _commit(self, staged: StagedBatch) -> Outcome:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from jobs.catalogue.lineage import Lineage
+from jobs.owners import check_owners, find_owner
 from schemas import FEATURE_GROUPS, FeatureGroup
 from segue import show
 from segue.errors import UsageError
@@ -21,6 +22,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    check_owners()
     group_by_table = {group.table: group for group in FEATURE_GROUPS}
     if unknown := next((name for name in args.tables if name not in group_by_table), None):
         raise UsageError.unknown("table of features", unknown, group_by_table)
@@ -32,7 +34,9 @@ def run(args: argparse.Namespace) -> int:
         # pairs of listener and track would fill too many rows a day
         storage = "a row a day" if group.daily else "merged for the labels that ask; no daily table"
         where = "" if group.where == "true" else f", plays where {group.where}"
-        about = f"by {', '.join(group.keys)}; {storage}{where}. {group.meaning} Owner: {group.owner}"
+        about = (
+            f"by {', '.join(group.keys)}; {storage}{where}. {group.meaning} Owner: {find_owner(group.table)}"
+        )
         print(f"{group.table}: {about}\n")
         rows = [[show.format_cell(row[name]) for name in FIELDS] for row in feature_entries(group)]
         print(show.format_table(FIELDS, rows), end="\n\n")
@@ -53,5 +57,5 @@ def feature_entries(group: FeatureGroup) -> Iterator[dict[str, Any]]:
             "meaning": feature.meaning,
             "made of": " ".join(dict.fromkeys(columns)),
             "of no plays": feature.empty_value,
-            "owner": feature.owner or group.owner,
+            "owner": feature.owner or find_owner(group.table),
         }

@@ -30,6 +30,7 @@ from jobs.graph import RELEASES, downstream
 from jobs.job import Job
 from jobs.outcomes import PUBLISHED, Outcome, add_outcome
 from jobs.publishing.records import append_results
+from jobs.publishing.retention import find_retention
 from jobs.publishing.selection import Selection
 from segue.releases import Release, append_release, list_releases
 
@@ -68,7 +69,8 @@ def _release(job: Job, selection: Selection, before: Release | None, verdict: Ve
     # there are days, or nothing would be released
     assert day is not None
     # refused where a release was made since `before`: that one may be from after an erasure
-    release = append_release(job.warehouse.root, day, entries, after=before.release_id if before else None)
+    after, life = before.release_id if before else None, find_retention().releases
+    release = append_release(job.warehouse.root, day, entries, after, life)
     rows = sum(entry.rows for entry in entries.values())
     job.say(f"release {release.release_id}: {len(entries)} tables, {rows:,} rows")
     for name, entry in sorted(entries.items()):

@@ -12,7 +12,7 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
 
-from jobs.errors import JobError
+from jobs.errors import JobError, WrongUsage
 from jobs.jars import delta_is_installed, spark_jars
 from segue.project import find_project
 
@@ -202,6 +202,24 @@ def s3_settings(variables: Mapping[str, str]) -> dict[str, str]:
 def is_submitted() -> bool:
     """Whether spark-submit started this process: it hands over its gateway in the environment."""
     return "PYSPARK_GATEWAY_PORT" in os.environ
+
+
+def check_travel() -> None:
+    """That a submitted step has the declarations and expectations that `segue run` would have here.
+
+    Raises:
+        WrongUsage: a project names files that nobody has loaded.
+    """
+    project = find_project()
+    # one that was packed is loaded from Python's path, on executors too
+    if not is_submitted() or not isinstance(project.path, Path):
+        return
+    for name in ("declarations", "expectations"):
+        if project.resolve(name).origin == str(project.path):
+            raise WrongUsage(
+                f"{project.path} has {name}, which a submitted step finds in an archive alone; pass what `segue pack` "
+                "writes with --py-files"
+            )
 
 
 def class_archive() -> Path:

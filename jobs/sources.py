@@ -13,6 +13,7 @@ from __future__ import annotations
 import codecs
 import os
 import tomllib
+import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import filterfalse
@@ -80,9 +81,15 @@ class Source(SettingsModel):
 def load_source(path: str) -> Source:
     """Raises WrongUsage: no such file, no TOML, or a setting that is unknown or has no such value."""
     try:
-        return Source(**tomllib.loads(Path(path).read_text(encoding="utf-8")))
+        return Source(**tomllib.loads(_open_path(path).read_text(encoding="utf-8")))
     except (OSError, tomllib.TOMLDecodeError, SettingsError) as error:
         raise WrongUsage(f"source {path}: {error}; deploy/sources has examples") from None
+
+
+def _open_path(path: str) -> Path | zipfile.Path:
+    """A file on disk, or one of a project that travels as an archive."""
+    archive, inside, name = path.partition(".zip/")
+    return zipfile.Path(f"{archive}.zip", name) if inside and os.path.isfile(f"{archive}.zip") else Path(path)
 
 
 def column_map(source: Source, table: str, allowed: Sequence[str]) -> Mapping[str, str]:

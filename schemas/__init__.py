@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import shlex
-
 from schemas.candidates import CANDIDATES
 from schemas.contract import Column, Contract, ContractError, conform
 from schemas.declarations import FeatureGroup
 from schemas.embedding_versions import EMBEDDING_VERSIONS
 from schemas.plays import PLAYS, REJECTED_PLAYS
-from schemas.project_declarations import VARIABLE, load_feature_groups
+from schemas.project_declarations import VARIABLE, find_project_paths, load_feature_groups
 from schemas.quality_results import QUALITY_RESULTS
 from schemas.releases import RELEASES
 from schemas.sessions import SESSIONS
@@ -33,7 +30,7 @@ _OF_EMBEDDINGS = (
 _RECORDS = (RELEASES, QUALITY_RESULTS)
 
 FEATURE_GROUPS: tuple[FeatureGroup, ...] = load_feature_groups(
-    shlex.split(os.environ.get(VARIABLE, "")),
+    find_project_paths(VARIABLE, "declarations"),
     [contract.name for contract in (*_OF_PLAYS, *_OF_EMBEDDINGS, *_RECORDS)],
 )
 

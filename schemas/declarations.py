@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
+from difflib import get_close_matches
 from functools import cache
 from typing import Any
 
@@ -211,7 +212,9 @@ class FeatureGroup:
 
 def _find_feature_problems(feature: Feature) -> Iterator[str]:
     if feature.op not in OPERATIONS:
-        yield f"operation {feature.op!r} is unknown; known: {', '.join(OPERATIONS)}"
+        near = get_close_matches(feature.op, OPERATIONS, n=1)
+        hint = f"; perhaps {near[0]}" if near else ""
+        yield f"operation {feature.op!r} is unknown; known: {', '.join(OPERATIONS)}{hint}"
         return
     if not re.fullmatch(r"[a-z][a-z0-9_]*", feature.what):
         yield f"its name {feature.what!r} is no column's; use a-z, 0-9 and _"
@@ -225,15 +228,20 @@ def _find_feature_problems(feature: Feature) -> Iterator[str]:
 
 
 def _find_sql_problems(option: str, sql: str) -> Iterator[str]:
+    return find_sql_problems(option, sql, SESSIONS)
+
+
+def find_sql_problems(option: str, sql: str, table: Contract) -> Iterator[str]:
+    """What is wrong with SQL over the columns of a table, as far as that can be known without Spark."""
     try:
-        unknown = [name for name in list_columns(sql) if name not in SESSIONS.names]
+        unknown = [name for name in list_columns(sql) if name not in table.names]
     except sqlglot.errors.SqlglotError as problem:
         # further lines of it mark the place in the text, with codes for a terminal
         first_line = str(problem).partition("\n")[0]
         yield f"{option} {sql!r} is no SQL expression: {first_line}"
         return
     if unknown:
-        yield f"{option} names {', '.join(unknown)}, which sessions does not have ({', '.join(SESSIONS.names)})"
+        yield f"{option} names {', '.join(unknown)}, which {table.name} does not have ({', '.join(table.names)})"
 
 
 def _find_type_problems(feature: Feature) -> Iterator[str]:

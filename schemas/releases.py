@@ -18,6 +18,12 @@ RELEASES = Contract(
         Column(
             "lag_days", "bigint", "days from its newest day to the release's; null in old releases", "days"
         ),
+        Column(
+            "life_days",
+            "bigint",
+            "how long it can be opened after a newer one; null for the 35 of old ones",
+            "days",
+        ),
     ),
     key=("release_id", "table_name"),
     # a release is a few rows, too few for a folder of their own

@@ -1,4 +1,4 @@
-"""The commands that need no Spark: init, config, releases, lookup, similar, rollback."""
+"""The commands that need no Spark: init, config, pack, releases, lookup, similar, rollback."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from segue import show
+from segue.new_project import TEMPLATES
 from segue.project import find_project
 
 if TYPE_CHECKING:
@@ -136,33 +137,49 @@ def _similar(args: argparse.Namespace) -> int:
 
 def _configure_init(parser: argparse.ArgumentParser) -> None:
     parser.description = (
-        "Lays out a project: settings, a source, declarations of features, a test. It works as it is, on files with "
-        "the columns that sources/plays.toml names."
+        "Lays out a project: settings, a source, declarations of features, expectations, a test. It works as it is, on "
+        "files with the columns that sources/plays.toml names."
     )
     parser.add_argument("folder", metavar="FOLDER", help="a new folder")
+    template_help = "demo: the project that `segue demo` runs (default: %(default)s)"
+    parser.add_argument("--template", choices=TEMPLATES, default=TEMPLATES[0], help=template_help)
 
 
 def _init(args: argparse.Namespace) -> int:
     from segue.new_project import create_project
 
-    for path in create_project(args.folder):
+    for path in create_project(args.folder, args.template):
         print(path)
+    return 0
+
+
+def _configure_pack(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Writes settings, declarations, expectations and source files of the project into one archive. spark-submit "
+        "--py-files takes it to driver and executors, so that a step there is what segue run makes of it here. "
+        "Settings of [spark] stay here."
+    )
+    parser.add_argument("--out", metavar="FILE", help="(default: <name>.zip)")
+
+
+def _pack(args: argparse.Namespace) -> int:
+    from segue.pack import pack_project
+
+    print(pack_project(find_project(), args.out))
     return 0
 
 
 def _configure_config(parser: argparse.ArgumentParser) -> None:
     parser.description = (
-        "Prints every setting, its value, and where that is from. segue.toml, found upward from here, is weakest; then "
-        "come variables of the environment, then options of a command."
+        "Prints every setting, its value, and where that is from. segue.toml, found upward from here or named by "
+        "SEGUE_PROJECT, is weakest; then come variables of the environment, then options of a command."
     )
     _add_json(parser)
 
 
 def _config(args: argparse.Namespace) -> int:
-    header = ("setting", "value", "from", "meaning")
     rows = list(find_project().describe())
-    records = (dict(zip(header, row, strict=True)) for row in rows)
-    _print_rows(args, records, show.format_table(header, rows))
+    _print_rows(args, rows, show.format_table(list(rows[0]), [list(row.values()) for row in rows]))
     return 0
 
 
@@ -227,10 +244,13 @@ def _format_change(before: Release | None, name: str, entry: TableVersion) -> st
 
 
 COMMANDS = {
-    "init": Command("lay out a project: settings, sources, declarations", _configure_init, _init, 5),
+    "init": Command(
+        "lay out a project: settings, sources, declarations, expectations", _configure_init, _init, 5
+    ),
     "releases": Command("list the releases, or show one", _configure_releases, _releases, 30),
     "lookup": Command("rows of a table by key", _configure_lookup, _lookup, 40),
     "similar": Command("tracks most similar to a track", _configure_similar, _similar, 50),
     "rollback": Command("go back to an old release", _configure_rollback, _rollback, 60),
+    "pack": Command("the project as one archive, for spark-submit", _configure_pack, _pack, 83),
     "config": Command("every setting, and where its value is from", _configure_config, _config, 85),
 }

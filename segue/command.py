@@ -70,10 +70,11 @@ def _run(argv: list[str]) -> int:
     # our own need no look at the entry points, which reads the metadata of every installed package
     if name in COMMANDS:
         return _run_one(name, COMMANDS[name], rest)
-    declarations = find_project().resolve("declarations")
-    if declarations.value:
-        # read by `schemas` when it is imported, here and in the processes of a job
-        os.environ[SETTINGS["declarations"].variable] = shlex.join(declarations.value)
+    project = find_project()
+    for setting in ("declarations", "expectations"):
+        if paths := project.resolve(setting).value:
+            # read by the Spark half when it is imported, here and in the processes of a job
+            os.environ[SETTINGS[setting].variable] = shlex.join(paths)
     with _require_spark():
         return _run_one(name, _load_command(_find_entry_points(), name), rest)
 

@@ -7,48 +7,64 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
-import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from importlib import resources
+from importlib.resources.abc import Traversable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from segue.errors import UsageError
+from segue.project_file import GATE, OWNERS, SOURCES, SPARK, TABLES, read_project_file
+from segue.settings import Paths, Setting, Text, Whole
 
 FILE = "segue.toml"
+# Names a project, by its folder or its file, for what runs elsewhere: a scheduler, a test.
+VARIABLE = "SEGUE_PROJECT"
+# What `segue pack` makes of a project: a package, which spark-submit takes to driver and executors alike.
+PACKAGE = "segue_project"
 # Of options for Spark, whose values are for nobody's screen.
 _SECRET = re.compile(r"secret|password|token|access\.key|credential", re.IGNORECASE)
-
-
-@dataclass(frozen=True)
-class Setting:
-    """One that the file, the environment and an option can give; `several`: a list, in the environment with spaces."""
-
-    name: str
-    variable: str
-    meaning: str
-    default: str | None = None
-    several: bool = False
-
+_NAME = Text("letters, digits, '.', '_' and '-', 64 at most", r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 SETTINGS = {
     setting.name: setting
     for setting in (
+        Setting("name", "SEGUE_NAME", "what reports and `segue pack` call the project", kind=_NAME),
         Setting("root", "SEGUE_ROOT", "where the tables are", "data"),
         Setting("source", "SEGUE_SOURCE", "TOML file: how the files are laid out"),
-        Setting("input", "SEGUE_INPUT", "files, folders or globs with plays", several=True),
-        Setting("catalogue", "SEGUE_CATALOGUE", "the same for tracks; if unset, the input", several=True),
+        Setting("input", "SEGUE_INPUT", "files, folders or globs with plays", kind=Paths()),
+        Setting("catalogue", "SEGUE_CATALOGUE", "the same for tracks; if unset, the input", kind=Paths()),
         Setting(
             "declarations",
             "SEGUE_DECLARATIONS",
             "Python files, or folders of them, with feature groups; if unset, those that come with Segue",
-            several=True,
+            kind=Paths(),
         ),
+        Setting(
+            "expectations",
+            "SEGUE_EXPECTATIONS",
+            "Python files, or folders of them, with what is expected of tables beside what Segue expects",
+            kind=Paths(),
+        ),
+        Setting(
+            "release_days",
+            "SEGUE_RELEASE_DAYS",
+            "how long a release can be opened, and dropped files are kept; the newest release has no end",
+            35,
+            Whole("days", 1, 3650),
+        ),
+        Setting(
+            "refused_days",
+            "SEGUE_REFUSED_DAYS",
+            "how long the rows of a refused or unfinished batch are kept",
+            3,
+            Whole("days", 1, 365),
+        ),
+        Setting("owner", "SEGUE_OWNER", "who answers for tables that [owners] does not name", kind=Text()),
     )
 }
-# The one table of the file: settings of Spark for a session on one machine.
-SPARK = "spark"
 
 
 @dataclass(frozen=True)
@@ -60,74 +76,129 @@ class Value:
 
 
 @dataclass(frozen=True)
-class Project:
-    """What a file says; without one, nothing."""
+class SourceFiles:
+    """One of several sources: how its files are laid out, and where they are."""
 
-    path: Path | None = None
+    name: str
+    source: str
+    input: list[str]
+    catalogue: list[str] | None = None
+
+
+@dataclass(frozen=True)
+class Project:
+    """What a file says; without one, nothing. `tables` are its tables, by name."""
+
+    path: Path | Traversable | None = None
     values: Mapping[str, Any] = field(default_factory=dict)
-    spark: Mapping[str, str] = field(default_factory=dict)
+    tables: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    @property
+    def spark(self) -> Mapping[str, str]:
+        return self.tables.get(SPARK, {})
+
+    @property
+    def gate(self) -> Mapping[str, Any]:
+        """Bounds as in gate.toml; checked where the bounds are known."""
+        return self.tables.get(GATE, {})
+
+    @property
+    def sources(self) -> list[SourceFiles]:
+        """Those of [sources], in their order; none where a variable names the one source."""
+        several = {} if self.resolve("source").value else self.tables.get(SOURCES, {})
+        return [SourceFiles(name, **values) for name, values in several.items()]
+
+    @property
+    def owners(self) -> Mapping[str, str]:
+        """Who answers for a table, by its name."""
+        return self.tables.get(OWNERS, {})
 
     def resolve(self, name: str, variables: Mapping[str, str] | None = None) -> Value:
-        """A setting by strength: environment, file, default. An option is stronger, and argparse's."""
+        """A setting by strength: environment, file, default. An option is stronger, and argparse's.
+
+        Raises:
+            UsageError: the environment has a value that the setting cannot take.
+        """
         setting, given = SETTINGS[name], os.environ if variables is None else variables
         if text := given.get(setting.variable):
-            return Value(shlex.split(text) if setting.several else text, f"${setting.variable}")
+            value = setting.kind.parse(text)
+            if not setting.kind.accepts(value):
+                raise UsageError(f"${setting.variable} is {text!r}; expected {setting.kind.expected}")
+            return Value(value, f"${setting.variable}")
         if name in self.values:
             return Value(self.values[name], str(self.path))
-        return Value(setting.default, "default" if setting.default else "unset")
+        return Value(setting.default, "unset" if setting.default is None else "default")
 
-    def describe(self) -> Iterator[tuple[str, str, str, str]]:
-        """Every setting: name, value as text, origin, meaning. Values of secrets are left out."""
+    def describe(self) -> Iterator[dict[str, Any]]:
+        """Every setting, what it is and where that is from. Values of secrets are left out."""
         for name, setting in SETTINGS.items():
-            resolved = self.resolve(name)
-            value = " ".join(resolved.value) if isinstance(resolved.value, list) else resolved.value
-            yield name, value or "-", resolved.origin, setting.meaning
-        for name, value in self.spark.items():
-            shown = "(hidden)" if _SECRET.search(name) else value
-            yield f"{SPARK}.{name}", shown, str(self.path), "of Spark's session on one machine"
+            resolved, kind = self.resolve(name), setting.kind
+            yield {
+                "setting": name,
+                "value": _format_value(name, resolved.value),
+                "from": resolved.origin,
+                "unit": kind.unit,
+                "range": kind.range or "any",
+                "default": _format_value(name, setting.default),
+                "environment": setting.variable,
+                "meaning": setting.meaning,
+            }
+        for table, values in self.tables.items():
+            for name, value in _flatten(values):
+                about = {"unit": "-", "range": "any", "default": "-", "environment": "-"}
+                shown = {
+                    "setting": f"{table}.{name}",
+                    "value": _format_value(name, value),
+                    "from": str(self.path),
+                }
+                yield {**shown, **about, "meaning": TABLES[table].meaning}
 
 
 def find_project(start: str | os.PathLike[str] | None = None) -> Project:
-    """The project of a folder, the working one by default: the nearest `segue.toml`, upward.
+    """The project of a folder: the nearest `segue.toml`, upward.
+
+    Without a folder, one that was packed and is on Python's path, else the one that SEGUE_PROJECT names, else that of
+    the working folder.
 
     Raises:
-        UsageError: the file is no TOML, has an unknown setting, or one of another type.
+        UsageError: the file is no TOML, has unknown settings, or some of another type; a line for each.
     """
-    folder = Path(start or os.curdir).resolve()
-    path = next((each / FILE for each in (folder, *folder.parents) if (each / FILE).is_file()), None)
-    return Project() if path is None else _load(path)
+    path = _find_given() if start is None else None
+    if path is None:
+        folder = Path(start or os.curdir).resolve()
+        path = next((each / FILE for each in (folder, *folder.parents) if (each / FILE).is_file()), None)
+    if path is None:
+        return Project()
+    values, tables = read_project_file(path, SETTINGS)
+    return Project(path, values, tables)
 
 
-def _load(path: Path) -> Project:
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as problem:
-        raise UsageError(f"{path} is no TOML: {problem}") from None
-    spark = content.pop(SPARK, {})
-    for name in content:
-        if name not in SETTINGS:
-            raise UsageError.unknown("setting", name, [*SETTINGS, f"[{SPARK}]"], str(path))
-    if not isinstance(spark, dict) or not all(
-        isinstance(value, str | int | float) for value in spark.values()
-    ):
-        raise UsageError(
-            f"{path}: [{SPARK}] holds settings of Spark, each a text or a number",
-            'quote names with dots: "spark.driver.memory" = "8g"',
-        )
-    values = {name: _to_paths(path, SETTINGS[name], value) for name, value in content.items()}
-    return Project(path, values, {name: _to_text(value) for name, value in spark.items()})
+def _find_given() -> Path | Traversable | None:
+    spec = find_spec(PACKAGE)
+    # first, as the declarations in it are what runs; a mere folder of that name on the path has no origin
+    if spec and spec.origin:
+        return resources.files(PACKAGE) / FILE
+    named = os.environ.get(VARIABLE)
+    if not named:
+        return None
+    file = Path(named, FILE) if Path(named).is_dir() else Path(named)
+    if not file.is_file():
+        expected = f"expected a folder with a {FILE}, or such a file"
+        raise UsageError(f"${VARIABLE} is {named!r}; {expected}", "unset it to look upward")
+    return file.resolve()
 
 
-def _to_paths(file: Path, setting: Setting, value: Any) -> str | list[str]:
-    texts = value if setting.several and isinstance(value, list) else [value]
-    if not texts or not all(isinstance(text, str) and text for text in texts):
-        expected = "a list of paths" if setting.several else "a path"
-        raise UsageError(f"{file}: {setting.name} is {value!r}; expected {expected}")
-    # a remote path and an absolute one stay what they are
-    paths = [text if "://" in text else os.path.normpath(file.parent / text) for text in texts]
-    return paths if setting.several else paths[0]
+def _flatten(values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            yield from ((f"{name}.{inner}", each) for inner, each in _flatten(value))
+        else:
+            yield name, value
 
 
-def _to_text(value: str | int | float) -> str:
-    """As Spark writes it: true, not True."""
-    return str(value).lower() if isinstance(value, bool) else str(value)
+def _format_value(name: str, value: Any) -> str:
+    if value is None:
+        return "-"
+    text = " ".join(value) if isinstance(value, list) else str(value)
+    # options of Java and addresses carry them too
+    return "(hidden)" if _SECRET.search(f"{name} {text}") else re.sub(r"://[^/@\s]+@", "://(hidden)@", text)

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 Root = str | os.PathLike[str]
 
-# How long a release can be opened: a month, so that a training set can be made again next month, and
-# some days to notice. The newest has no end. Maintenance keeps the files of every living release.
+# How long a release can be opened, where its project says nothing: a month, so that a training set can be made again
+# next month, and some days to notice. The newest has no end. Maintenance keeps the files of every living release.
 RELEASE_LIFE = timedelta(days=35)
 
 # A release is a file of a few kB. Opening this many takes 50 ms, writing all releases again even less.
@@ -48,6 +48,8 @@ class Release:
     released_at: datetime
     tables: Mapping[str, TableVersion]
     rollback_of: str | None = None
+    # written with the release: whoever opens it need not know the settings of who made it
+    life: timedelta = RELEASE_LIFE
 
     @property
     def day(self) -> date:
@@ -60,7 +62,7 @@ class Release:
     @property
     def expires_at(self) -> datetime:
         """The end of its life, unless it is the newest then."""
-        return self.released_at + RELEASE_LIFE
+        return self.released_at + self.life
 
 
 def list_releases(root: Root) -> list[Release]:
@@ -103,12 +105,18 @@ ANY = "any"
 
 
 def append_release(
-    root: Root, day: date, tables: Mapping[str, TableVersion], after: str | None = ANY
+    root: Root,
+    day: date,
+    tables: Mapping[str, TableVersion],
+    after: str | None = ANY,
+    life: timedelta = RELEASE_LIFE,
 ) -> Release:
     """A new release in one commit: id `<day>.<n>`, `released_at` later than that of every other.
 
-    `after` is the id of the release that was the newest when `tables` were chosen, None for none: a slow
-    job must not take back what a faster one has released.
+    Args:
+        after: the id of the release that was the newest when `tables` were chosen, None for none: a slow
+            job must not take back what a faster one has released.
+        life: how long it can be opened once there is a newer one; whole days.
 
     Raises:
         UsageError: `tables` is empty.
@@ -123,7 +131,7 @@ def append_release(
             raise SegueError(
                 f"release {newest} was made meanwhile; nothing was released", "run release-tables again"
             )
-        return _next_release(releases, day, tables, None)
+        return _next_release(releases, day, tables, None, life)
 
     return _commit(root, make_next)
 
@@ -151,7 +159,7 @@ def rollback(root: Root, to: str) -> Release:
         old, newest = select_release(root, releases, to), releases[0]
         if old is newest:
             raise UsageError(f"release {to} is the newest already; there is nothing to take back")
-        return _next_release(releases, old.day, old.tables, newest.release_id)
+        return _next_release(releases, old.day, old.tables, newest.release_id, newest.life)
 
     return _commit(root, make_next)
 
@@ -165,8 +173,9 @@ def schema() -> pa.Schema:
     types = {"release_id": text, "released_at": pa.timestamp("us", "UTC"), "table_name": text}
     types |= {"version": number, "rows": number, "content_hash": text}
     fields = [pa.field(name, kind, nullable=False) for name, kind in types.items()]
-    # nullable: few releases take one back, and those of before knew no lags
-    return pa.schema([*fields, pa.field("rollback_of", text), pa.field("lag_days", number)])
+    # nullable: few releases take one back, and those of before knew neither lags nor lives of their own
+    later = {"rollback_of": text, "lag_days": number, "life_days": number}
+    return pa.schema([*fields, *(pa.field(name, kind) for name, kind in later.items())])
 
 
 def _commit(root: Root, make_next: Callable[[list[Release]], Release]) -> Release:
@@ -223,7 +232,7 @@ def _write_release(table: DeltaTable, releases: list[Release], release: Release)
         table,
         pa.Table.from_pylist(rows, schema=schema()),
         mode="overwrite" if compacts else "append",
-        schema_mode="merge",  # a table of releases made before they knew lags has no such column
+        schema_mode="merge",  # a table of releases of before lacks the columns that came later
         # No retry: deltalake would move the append past a commit that took the same id.
         commit_properties=CommitProperties(max_commit_retries=0),
         post_commithook_properties=PostCommitHookProperties(
@@ -234,6 +243,7 @@ def _write_release(table: DeltaTable, releases: list[Release], release: Release)
 
 def _to_rows(release: Release) -> list[dict[str, Any]]:
     about = {name: getattr(release, name) for name in ("release_id", "released_at", "rollback_of")}
+    about["life_days"] = release.life.days
     return [{**about, "table_name": name, **vars(entry)} for name, entry in sorted(release.tables.items())]
 
 
@@ -256,17 +266,23 @@ def _from_rows(rows: list[dict[str, Any]]) -> Release:
         )
         for row in rows
     }
-    return Release(rows[0]["release_id"], rows[0]["released_at"], tables, rows[0]["rollback_of"])
+    first = rows[0]
+    life = timedelta(days=first.get("life_days") or RELEASE_LIFE.days)
+    return Release(first["release_id"], first["released_at"], tables, first["rollback_of"], life)
 
 
 def _next_release(
-    releases: list[Release], day: date, tables: Mapping[str, TableVersion], rollback_of: str | None
+    releases: list[Release],
+    day: date,
+    tables: Mapping[str, TableVersion],
+    rollback_of: str | None,
+    life: timedelta,
 ) -> Release:
     number = 1 + max((release.number for release in releases if release.day == day), default=0)
     now = datetime.now(UTC)
     if releases:  # a clock may run back, or stand still between two releases
         now = max(now, releases[0].released_at + timedelta(microseconds=1))
-    return Release(f"{day.isoformat()}.{number}", now, dict(tables), rollback_of)
+    return Release(f"{day.isoformat()}.{number}", now, dict(tables), rollback_of, life)
 
 
 def select_release(root: Root, releases: list[Release], release_id: str | None) -> Release:

@@ -24,6 +24,7 @@ from jobs.catalogue.entries import (
 )
 from jobs.catalogue.inventory import Inventory
 from jobs.catalogue.lineage import Lineage, find_group
+from jobs.owners import find_owner
 from jobs.publishing.gate_file import load_gate
 from schemas import FEATURE_GROUPS, FeatureGroup
 from schemas.contract import Column
@@ -98,8 +99,7 @@ class Catalogue:
         return [each for each in self._expectations(table) if each.column not in columns]
 
     def _owner(self, table: str) -> str:
-        group = find_group(table)
-        return group.owner if group else OURS if table in self.lineage.contracts else ""
+        return find_owner(table) or (OURS if table in self.lineage.contracts else "")
 
     def describe_columns(self, table: str, with_expectations: bool = True) -> Iterator[ColumnEntry]:
         """Of every column; with its expectations, which take seconds to load."""

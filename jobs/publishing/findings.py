@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from jobs.errors import first_line
-from jobs.publishing.retention import STAGED_LIFE
+from jobs.publishing.retention import find_retention
 from jobs.publishing.table_on_storage import TableOnStorage
 from segue import show
 
@@ -225,7 +225,7 @@ def check_leftovers(table: TableOnStorage) -> Iterator[Finding]:
         files = [info for file, info in table.files_on_storage.items() if file.startswith(f"{folder}/")]
         # by its youngest file: a write that is under way has old ones beside it
         newest = max((info.mtime for info in files), default=datetime.now(UTC))
-        if folder not in live_folders and datetime.now(UTC) - newest > STAGED_LIFE:
+        if folder not in live_folders and datetime.now(UTC) - newest > find_retention().refused:
             yield Finding(
                 f"{table.label}, {folder}",
                 f"left over since {show.format_cell(newest)}: {sum(info.size for info in files):,} bytes that no "

@@ -18,16 +18,37 @@ from pyarrow.fs import FileInfo
 from jobs.publishing.commits import list_file_days
 from jobs.publishing.warehouse import LOG_LIFE, Warehouse
 from segue.log import read_actions
+from segue.project import find_project
 from segue.releases import RELEASE_LIFE, list_releases, select_unexpired
 
 # On everything: a reader who began in time finishes.
 GRACE = timedelta(days=1)
-# Of what was never published: so long somebody can look at the rows of a refused batch.
-STAGED_LIFE = timedelta(days=3)
+# A log outlives what may not go yet by so much.
+_LOG_AFTER_RELEASES = LOG_LIFE - RELEASE_LIFE
 # A checkpoint saves a reader this many small reads.
 COMMITS_PER_CHECKPOINT = 10
 # Checksums that Spark and Hadoop lay beside an entry begin with a dot.
 _ENTRY = re.compile(r"^\.?(\d{20})\.")
+
+
+@dataclass(frozen=True)
+class Retention:
+    """`releases`: of what a release or a version held; `refused`: of what was never published, so long somebody can
+    look at its rows."""
+
+    releases: timedelta = RELEASE_LIFE
+    refused: timedelta = timedelta(days=3)
+
+    @property
+    def log(self) -> timedelta:
+        return self.releases + _LOG_AFTER_RELEASES
+
+
+def find_retention() -> Retention:
+    """As the project has it."""
+    project = find_project()
+    days = (project.resolve(name).value for name in ("release_days", "refused_days"))
+    return Retention(*(timedelta(days=each) for each in days))
 
 
 @dataclass
@@ -53,12 +74,13 @@ def vacuum(
     warehouse: Warehouse, table: DeltaTable, name: str, now: datetime, dry_run: bool = False
 ) -> VacuumResult:
     """Removes the files that may go, and the folders of batches that leaves empty."""
+    retention = find_retention()
     # not DeltaTable.vacuum: it has one age for what was dropped (36 days here) and what was never named (4),
     # and commits its beginning and its end as versions of the table.
     # A file is needed as long as any of these versions names it, whenever it was dropped from the newest
     versions = [warehouse.table(name, version) for version in find_released_versions(warehouse, name, now)]
     needed = {path for each in (table, *versions) if each for path, _ in list_file_days(each)}
-    ends = {file: time + RELEASE_LIFE for file, time in _drop_times(warehouse, name).items()}
+    ends = {file: time + retention.releases for file, time in _drop_times(warehouse, name).items()}
     result = VacuumResult()
     for id_, path in warehouse.batches(name).items():
         folder = path.rsplit("/", 1)[1]
@@ -66,7 +88,7 @@ def vacuum(
         expired = [
             info
             for file, info in files.items()
-            if file not in needed and ends.get(file, info.mtime + STAGED_LIFE) + GRACE < now
+            if file not in needed and ends.get(file, info.mtime + retention.refused) + GRACE < now
         ]
         if not files.keys() & (needed | ends.keys()):
             # all or none: a write that is under way has young files beside old ones
@@ -110,7 +132,8 @@ def last_checkpoint(warehouse: Warehouse, path: str) -> int:
 def clean_log(warehouse: Warehouse, name: str, now: datetime, dry_run: bool = False) -> int:
     """Removes entries that no version needs which is held or young; says how many."""
     entries = list(_list_log(warehouse, warehouse.table_path(name)))
-    young = [version for version, info in entries if now - info.mtime <= LOG_LIFE]
+    log_life = find_retention().log
+    young = [version for version, info in entries if now - info.mtime <= log_life]
     needed = min([*young, *find_released_versions(warehouse, name, now)], default=0)
     # a version is read from the newest checkpoint that is not after it, and every entry since; without a
     # checkpoint nothing can go

@@ -104,7 +104,7 @@ def test_job_refuses_to_start_with_an_invalid_gate_file(tmp_path):
 
 def test_show_gate_lists_every_bound_with_its_reason(tmp_path, capsys):
     (tmp_path / "gate.toml").write_text(GATE_FILE)
-    assert show_gate.run(argparse.Namespace(root=str(tmp_path), json=True)) == 0
+    assert show_gate.run(argparse.Namespace(tables=[], root=str(tmp_path), json=True)) == 0
     rows = [json.loads(text) for text in capsys.readouterr().out.splitlines()]
     row_by_bound = {(row["table"], row["bound"]): row for row in rows}
     assert len(row_by_bound) == len(rows) and all(row["reason"] for row in rows)
@@ -114,5 +114,5 @@ def test_show_gate_lists_every_bound_with_its_reason(tmp_path, capsys):
     assert row_by_bound["similar_tracks", "hubness@10"]["severity"] == "off"
     assert row_by_bound["track_embeddings", "lag_days"]["limits"] == "at most 14"
     assert {row["changed"] for row in rows} == {"", path}
-    assert show_gate.run(argparse.Namespace(root=str(tmp_path), json=False)) == 0
+    assert show_gate.run(argparse.Namespace(tables=[], root=str(tmp_path), json=False)) == 0
     assert "rejected_share.warning" in capsys.readouterr().out

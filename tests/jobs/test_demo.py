@@ -41,15 +41,15 @@ class Demo:
         return path.read_text()
 
     def flow_again(self) -> subprocess.CompletedProcess[str]:
-        """The last flow of the demo once more, where there is no Java."""
-        landing = Path(self.root, "landing")
+        """The last flow of the demo once more, as the project that it is, where there is no Java."""
+        inputs = str(Path(self.root, "landing", "plays", f"delivered={LAST}"))
         command = [
-            sys.executable, "-m", "segue.command", "run", "flow", "--root", self.root,
-            "--source", str(landing / "source.toml"), "--catalogue", str(landing / "tracks"),
-            "--input", str(landing / "plays" / f"delivered={LAST}"), "--run-id", "run-again-4",
+            sys.executable, "-P", "-m", "segue.command", "run", "flow", "--input", inputs, "--run-id", "run-again-4",
         ]  # fmt: skip
         settings = {**os.environ, "JAVA_HOME": "/nowhere", "PATH": "/nowhere"}
-        return subprocess.run(command, capture_output=True, text=True, check=False, env=settings)
+        return subprocess.run(
+            command, cwd=self.root, capture_output=True, text=True, check=False, env=settings
+        )
 
 
 @pytest.fixture(scope="module")

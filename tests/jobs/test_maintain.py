@@ -149,6 +149,17 @@ def test_vacuum_keeps_files_of_living_releases_and_removes_the_rest_in_time(laid
         rollback(root, first.release_id)
 
 
+def test_vacuum_keeps_files_as_long_as_the_project_says(laid_job, root, monkeypatch):
+    publish(laid_job())
+    publish(laid_job(), track_id="t2")
+    warehouse, files = Warehouse(root), list_files_on_disk(root)
+    monkeypatch.setenv("SEGUE_RELEASE_DAYS", "60")
+    vacuum(warehouse, warehouse.table("sessions"), "sessions", NOW + timedelta(days=60))
+    assert list_files_on_disk(root) == files
+    vacuum(warehouse, warehouse.table("sessions"), "sessions", NOW + timedelta(days=62))
+    assert len(list_files_on_disk(root)) == len(files) - 3
+
+
 def test_vacuum_keeps_old_files_that_a_rollback_serves(laid_job, root):
     publish(laid_job())
     first, rows = release_sessions(root), read_rows(root)
@@ -173,7 +184,7 @@ def test_open_refuses_a_release_past_its_life(laid_job, root, monkeypatch):
     assert segue.open(root).release == second.release_id, "the newest release has no end"
 
 
-def test_vacuum_removes_refused_and_abandoned_batches_only_after_days(laid_job, root):
+def test_vacuum_removes_refused_and_abandoned_batches_only_after_days(laid_job, root, monkeypatch):
     publish(laid_job())
     refused_job, abandoned_job = laid_job(), laid_job()
     refused_job.verdict = REFUSED
@@ -185,6 +196,9 @@ def test_vacuum_removes_refused_and_abandoned_batches_only_after_days(laid_job, 
     warehouse, table = Warehouse(root), Warehouse(root).table("sessions")
     assert len(warehouse.batches("sessions")) == 3
     assert vacuum(warehouse, table, "sessions", NOW + timedelta(days=2)).batches == []
+    with monkeypatch.context() as patch:
+        patch.setenv("SEGUE_REFUSED_DAYS", "7")
+        assert vacuum(warehouse, table, "sessions", NOW + timedelta(days=7)).batches == []
     result = vacuum(warehouse, table, "sessions", NOW + timedelta(days=5))
     assert len(result.batches) == 2 and len(warehouse.batches("sessions")) == 1
     maintain._record_abandoned(laid_job(), "sessions", result.batches)

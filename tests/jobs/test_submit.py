@@ -1,4 +1,4 @@
-"""A step runs where the checkout is not: submitted with the zip that `make dist` builds, on a cluster."""
+"""Steps run where neither checkout nor project is: on a cluster, with the zips of `make dist` and `segue pack`."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from datetime import timedelta
 from pathlib import Path
 
@@ -18,8 +19,55 @@ from reference.clusters import spark_home
 from reference.delta_files import rows_of
 from reference.published import lay
 from reference.worlds import MIDNIGHT, session_play
+from segue.pack import pack_project
+from segue.project import find_project
 
 TOP = Path(__file__).parents[2]
+SETTINGS = 'root = "root"\ndeclarations = ["declarations"]\n'
+# One group of ours, and one of its own that is merged for labels alone: one table to publish.
+DECLARATION = """
+from schemas.declarations import Feature, FeatureGroup
+from schemas.starting_set import ARTIST_FEATURE_GROUP
+
+FIRST_PLAYS = FeatureGroup(
+    "first_play_features",
+    ("user_id",),
+    "What a listener begins sessions with.",
+    (Feature("plays", "count", "play_id", "first plays", ("7d",)),),
+    where="position = 1",
+    daily=False,
+)
+"""
+# The training as the script that was submitted, then a step of the project in the same JVM, then a look at executors.
+NIGHT = """
+import runpy
+import sys
+
+from pyspark.sql import SparkSession
+
+sys.argv = ["train_track_embeddings.py", "--search-budget", "0", "--epochs", "1"]
+try:
+    runpy.run_path(sys.argv[0], run_name="__main__")
+except SystemExit as ended:
+    assert not ended.code
+
+from jobs.build_features import main
+
+assert main(["build-first-play-partials"]) == 0
+
+
+def list_declared(number):
+    import time
+
+    from schemas import FEATURE_GROUPS
+
+    time.sleep(0.2)  # long enough for both executors to get a task
+    return ",".join(group.table for group in FEATURE_GROUPS)
+
+
+context = SparkSession.getActiveSession().sparkContext
+print("executors declare", *set(context.parallelize(range(4), 4).map(list_declared).collect()))
+"""
 
 
 @pytest.fixture(scope="module")
@@ -53,14 +101,20 @@ def generate_sessions():
 
 
 @pytest.mark.slow
-def test_spark_submit_runs_a_step_from_another_folder_on_two_executors(tmp_path, dist):
+def test_spark_submit_runs_steps_of_a_project_from_another_folder_on_two_executors(tmp_path, dist):
     """The training, as it needs all there is: tasks on both executors, and one that has its executor to itself."""
-    root, elsewhere = str(tmp_path / "root"), tmp_path / "elsewhere"
-    lay(Warehouse(root), "sessions", list(generate_sessions()))
+    root, elsewhere, archive = str(tmp_path / "mine" / "root"), tmp_path / "elsewhere", tmp_path / "mine.zip"
+    plays = list(generate_sessions())
+    lay(Warehouse(root), "sessions", plays)
+    (tmp_path / "mine" / "declarations").mkdir()
+    (tmp_path / "mine" / "declarations" / "features.py").write_text(DECLARATION)
+    (tmp_path / "mine" / "segue.toml").write_text(SETTINGS)
+    pack_project(find_project(tmp_path / "mine"), str(archive))
     elsewhere.mkdir()
-    script = shutil.copy(TOP / "jobs" / "train_track_embeddings.py", elsewhere)
-    step = (script, "--root", root, "--search-budget", "0", "--epochs", "1")
-    process = submit(elsewhere, spark_home(tmp_path), "--py-files", dist / "segue-jobs.zip", *step)
+    shutil.copy(TOP / "jobs" / "train_track_embeddings.py", elsewhere)
+    (elsewhere / "night.py").write_text(NIGHT)
+    packages = f"{dist / 'segue-jobs.zip'},{archive}"
+    process = submit(elsewhere, spark_home(tmp_path), "--py-files", packages, elsewhere / "night.py")
     assert process.returncode == 0, (
         f"spark-submit failed:\n{process.stdout[-3000:]}\n{process.stderr[-6000:]}"
     )
@@ -73,6 +127,14 @@ def test_spark_submit_runs_a_step_from_another_folder_on_two_executors(tmp_path,
     assert "track_embeddings version 2: 7 rows" in process.stdout
     (version,) = rows_of(DeltaTable(f"{root}/tables/embedding_versions"))
     assert json.loads(version["parameters"])["threads"] == 2, "the task did not have its executor to itself"
+    assert "executors declare artist_features,first_play_features\n" in process.stdout, process.stdout
+    assert_partials_of_first_plays(f"{root}/tables/first_play_partials", plays)
+
+
+def assert_partials_of_first_plays(path, plays):
+    expected = Counter(play["user_id"] for play in plays if play["position"] == 1)
+    rows = [row for row in rows_of(DeltaTable(path)) if row["span"] == 1]
+    assert {row["user_id"]: row["count_play_id"] for row in rows} == expected and len(rows) == len(expected)
 
 
 def submit(folder, home, *command):

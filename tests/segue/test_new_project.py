@@ -9,11 +9,18 @@ from pathlib import Path
 
 import pytest
 
+from jobs import demo, flow
+from jobs.errors import WrongUsage
+from jobs.generate_plays import _source_toml
+from jobs.sources import load_source
+from schemas.project_declarations import load_feature_groups
+from schemas.starting_set import STARTING_SET
 from segue.command import main
 
 TOP = Path(__file__).parents[2]
 LAYOUT = [
-    ".gitignore", "README.md", "declarations/features.py", "segue.toml", "sources/plays.toml", "tests/test_project.py",
+    ".gitignore", "README.md", "declarations/features.py", "expectations/plays.py", "segue.toml", "sources/plays.toml",
+    "tests/test_project.py",
 ]  # fmt: skip
 
 
@@ -52,6 +59,35 @@ def test_init_writes_over_nothing(tmp_path, capsys, name):
     assert main(["init", str(tmp_path / name)]) == 2
     assert "is there and not empty; nothing was written" in capsys.readouterr().err
     assert [path.name for path in sorted(tmp_path.rglob("*"))] == ["file", "full", "file"]
+
+
+def test_demo_project_takes_all_declarations_and_knows_the_generated_files(tmp_path, monkeypatch):
+    assert main(["init", "--template", "demo", str(tmp_path / "demo")]) == 0
+    groups = load_feature_groups([str(tmp_path / "demo" / "declarations")], ())
+    assert sorted(group.table for group in groups) == sorted(group.table for group in STARTING_SET)
+    assert {*groups} == {*STARTING_SET}
+    (tmp_path / "generated.toml").write_text(_source_toml())
+    source = load_source(str(tmp_path / "demo" / "sources" / "plays.toml"))
+    assert source == load_source(str(tmp_path / "generated.toml"))
+    monkeypatch.setenv("SEGUE_SOURCE", "mine.toml")
+    monkeypatch.setenv("SEGUE_EXPECTATIONS", "mine.py")
+    with demo._use_project(str(tmp_path / "demo")):
+        args = flow._parser().parse_args([])
+        assert args.source == str(tmp_path / "demo" / "sources" / "plays.toml")
+        assert (args.root, args.catalogue) == (
+            str(tmp_path / "demo"),
+            [str(tmp_path / "demo" / "landing" / "tracks")],
+        )
+        assert "SEGUE_EXPECTATIONS" not in os.environ
+    assert (os.environ["SEGUE_SOURCE"], os.environ["SEGUE_EXPECTATIONS"]) == ("mine.toml", "mine.py")
+
+
+def test_demo_in_another_project_is_refused_and_deletes_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr(demo, "FEATURE_GROUPS", STARTING_SET[:1])
+    (tmp_path / "file").touch()
+    with pytest.raises(WrongUsage, match="the demo is a project of its own; run it outside"):
+        demo.run_demo(str(tmp_path), 2000, 45)
+    assert (tmp_path / "file").exists()
 
 
 def test_init_takes_an_empty_folder(tmp_path):

@@ -178,6 +178,24 @@ def test_rollback_makes_a_new_release_of_the_old_versions(three_releases):
     assert store.lookup("user_features", ["u1"])["plays_count_7d"].to_pylist() == [1]
 
 
+def test_release_lives_as_long_as_it_was_made_for(tmp_path):
+    first = append_release(tmp_path, DAY, version(1), life=timedelta(days=2))
+    second = append_release(tmp_path, DAY, version(2), life=timedelta(days=90))
+    assert [release.life.days for release in releases(tmp_path)] == [90, 2]
+    assert MODULE.select_unexpired(releases(tmp_path), first.released_at + timedelta(days=1)) == [
+        second,
+        first,
+    ]
+    assert MODULE.select_unexpired(releases(tmp_path), first.released_at + timedelta(days=3)) == [second]
+    assert rollback_life(tmp_path, first.release_id) == 90, "settings of the newest, which is taken back"
+
+
+def rollback_life(root, to):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(MODULE, "_check_readable", lambda root, release: None)
+        return rollback(root, to).life.days
+
+
 def test_rollback_writes_no_file_of_a_table(three_releases):
     def files():
         return {p: p.stat().st_mtime_ns for p in (three_releases.root / "tables").rglob("*") if p.is_file()}

@@ -1,0 +1,34 @@
+"""Who answers for a table: shown with features, and where a batch of it is refused."""
+
+from __future__ import annotations
+
+from jobs.errors import WrongUsage
+from schemas import CONTRACTS, FEATURE_GROUPS
+from schemas.declarations import FeatureGroup
+from segue.errors import UsageError
+from segue.project import find_project
+
+
+def find_owner(table: str) -> str:
+    """The owner in [owners], else of the declared group, else of the project; "" where nobody says."""
+    project = find_project()
+    group = next((group for group in FEATURE_GROUPS if table in group.tables), None)
+    # those that come with Segue have us for owners, whom nobody can page
+    default = FeatureGroup.owner if group else ""
+    declared = group.owner if group and group.owner != default else ""
+    # partials are nobody's by themselves
+    named = project.owners.get(table) or project.owners.get(group.table if group else "")
+    return named or declared or project.resolve("owner").value or default
+
+
+def check_owners() -> None:
+    """That [owners] names tables that there are.
+
+    Raises:
+        WrongUsage: a line for each that is none.
+    """
+    project = find_project()
+    unknown = [name for name in project.owners if name not in CONTRACTS]
+    if unknown:
+        where = f"{project.path}: [owners]: table"
+        raise WrongUsage("\n".join(str(UsageError.unknown(where, name, CONTRACTS)) for name in unknown))

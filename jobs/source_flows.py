@@ -1,0 +1,60 @@
+"""The flow of a project with several sources: each of them is ingested, then all that is made of plays is made once."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+
+from expectations.verdict import Refused
+from jobs import FLOW
+from jobs.flow import run_flow
+from jobs.job import new_run_id
+from jobs.sources import load_source
+from segue.project import SourceFiles, find_project
+
+_INGESTS = [step.name for step in FLOW if step.section]
+_BUILDS = [step.name for step in FLOW if not step.section]
+
+
+def run_flows(arguments: Sequence[str]) -> int:
+    """As `run_flow`; without a source among the arguments, of all that [sources] names.
+
+    A source that is refused holds up no other, but what is made of plays waits for all of them.
+
+    Returns:
+        0; the code of the first that failed, else 3 if one was refused.
+    """
+    sources = find_project().sources
+    given, others = _parser().parse_known_args(arguments)
+    if not sources or given.source or given.input or given.help:
+        return run_flow(arguments)
+    for each in sources:
+        # all of them before the first is ingested: one that cannot be used is said before any work
+        load_source(each.source)
+    run_id = given.run_id or new_run_id()
+
+    def run(id_: str, source: SourceFiles, skip: Sequence[str]) -> int:
+        return run_flow([*others, "--run-id", id_, *_to_arguments(source), "--skip", *given.skip, *skip])
+
+    codes = {each.name: run(f"{run_id}-{each.name}", each, _BUILDS) for each in sources}
+    if stopped := {name: code for name, code in codes.items() if code}:
+        print(f"\nNothing was made of plays, as these sources were not taken in: {', '.join(stopped)}")
+        return next((code for code in stopped.values() if code != Refused.exit_code), Refused.exit_code)
+    # it needs a source to know its sections by, and ingests nothing
+    return run(run_id, sources[-1], _INGESTS)
+
+
+def _to_arguments(source: SourceFiles) -> list[str]:
+    catalogue = ["--catalogue", *source.catalogue] if source.catalogue else []
+    return ["--source", source.source, "--input", *source.input, *catalogue]
+
+
+def _parser() -> argparse.ArgumentParser:
+    # what it leaves is for the flow's own parser, which knows what is wrong
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--source")
+    parser.add_argument("--input", nargs="+")
+    parser.add_argument("--run-id")
+    parser.add_argument("--skip", nargs="+", default=[])
+    parser.add_argument("-h", "--help", action="store_true")
+    return parser

@@ -1,0 +1,96 @@
+"""A project as one archive, which `spark-submit --py-files` takes to driver and executors."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from segue.errors import UsageError
+from segue.project import FILE, PACKAGE, SETTINGS, Project
+from segue.project_file import SOURCES, SPARK
+
+# Folders of code that the jobs load; they look for these names in the package.
+CODE = ("declarations", "expectations")
+# Of every file: the same project makes the same archive, byte by byte.
+_TIME = (1980, 1, 1, 0, 0, 0)
+
+
+def pack_project(project: Project, out: str | None = None) -> Path:
+    """Writes the archive: settings, declarations, expectations and source files, as `segue run` would take them here.
+
+    Settings of Spark are left out: spark-submit has options of its own, and some of them are secrets.
+
+    Raises:
+        UsageError: there is no project, or it names a file that is not there.
+    """
+    if not isinstance(project.path, Path):
+        raise UsageError(f"there is no {FILE} here or above; `segue init FOLDER` lays a project out")
+    name = project.resolve("name").value or project.path.parent.name
+    target = Path(out or f"{name}.zip")
+    # all files are read before the archive is begun: half an archive would be taken for a whole one
+    files = {f"{PACKAGE}/__init__.py": b"", **{f"{PACKAGE}/{n}": data for n, data in _list_files(project)}}
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with zipfile.ZipFile(target, "w") as archive:
+        for file, data in files.items():
+            archive.writestr(zipfile.ZipInfo(file, _TIME), data)
+    return target
+
+
+def _list_files(project: Project) -> Iterator[tuple[str, bytes]]:
+    values = {name: given.value for name in SETTINGS if (given := project.resolve(name)).origin != "default"}
+    values = {name: value for name, value in values.items() if value is not None}
+    tables = {name: table for name, table in project.tables.items() if name != SPARK}
+    for setting in CODE:
+        if setting in values:
+            yield from _list_code(setting, values[setting])
+            values[setting] = [setting]
+    if "source" in values:
+        yield "sources/source.toml", _read(values["source"], "source")
+        values["source"] = "sources/source.toml"
+    if SOURCES in tables:
+        for name, keys in tables[SOURCES].items():
+            yield f"sources/{name}.toml", _read(keys["source"], f"[{SOURCES}.{name}] source")
+        tables[SOURCES] = {
+            name: {**keys, "source": f"sources/{name}.toml"} for name, keys in tables[SOURCES].items()
+        }
+    for name in ("root", "input", "catalogue"):
+        if name in values:
+            values[name] = _make_absolute(values[name])
+    # last, as the paths of the others in the archive are known by now
+    yield FILE, "".join(_format_toml({**values, **tables})).encode()
+
+
+def _list_code(setting: str, paths: list[str]) -> Iterator[tuple[str, bytes]]:
+    # a folder each, numbered: files are loaded in the order of the paths, and two may have one name
+    for number, path in enumerate(map(Path, paths)):
+        if not path.exists():
+            raise UsageError(f"{setting} names {path}; there is no such file or folder")
+        for file in sorted(path.glob("*.py")) if path.is_dir() else [path]:
+            yield f"{setting}/{number:02}/{file.name}", file.read_bytes()
+
+
+def _read(path: str, setting: str) -> bytes:
+    try:
+        return Path(path).read_bytes()
+    except OSError as problem:
+        raise UsageError(f"{setting} names {path}, which cannot be read: {problem.strerror}") from None
+
+
+def _make_absolute(paths: str | list[str]) -> str | list[str]:
+    """A path of the environment is of the working folder, and a packed one would be of the archive."""
+    if isinstance(paths, list):
+        return [str(_make_absolute(path)) for path in paths]
+    return paths if "://" in paths else str(Path(paths).absolute())
+
+
+def _format_toml(values: Mapping[str, Any], *above: str) -> Iterator[str]:
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _format_toml(value, *above, name)
+        else:
+            # texts, numbers, booleans and lists of texts: TOML writes these as JSON does
+            keys = ".".join(json.dumps(key, ensure_ascii=False) for key in (*above, name))
+            yield f"{keys} = {json.dumps(value, ensure_ascii=False)}\n"

@@ -1,0 +1,194 @@
+"""What a `segue.toml` says: settings and tables, checked; every mistake at once, each with its line."""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import Any
+
+from segue.errors import UsageError
+from segue.settings import Kind, Paths, Setting
+from segue.settings import Path as PathKind
+
+SPARK, OWNERS, GATE, SOURCES = "spark", "owners", "gate", "sources"
+# What of a source is said in [sources], or at the top where there is one.
+FILES: dict[str, Kind] = {"source": PathKind(), "input": Paths(), "catalogue": Paths()}
+
+# A line of the file, and what is wrong there.
+Problem = tuple[int | None, str]
+# Table and key, and what is wrong with it.
+TableProblem = tuple[tuple[str, str], str]
+
+
+@dataclass(frozen=True)
+class Table:
+    """One of the file: what each of its lines is, what it `holds` for an error, how it is checked and read."""
+
+    meaning: str
+    holds: str
+    check: Callable[[Mapping[str, Any]], Iterator[TableProblem]]
+    # of the table and the file's folder
+    read: Callable[[Mapping[str, Any], str], dict[str, Any]] = lambda table, folder: dict(table)
+
+
+def read_project_file(
+    path: Path | Traversable, settings: Mapping[str, Setting]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The settings and the tables of a file, paths resolved.
+
+    Raises:
+        UsageError: a line for each mistake.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+        content = tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as problem:
+        raise UsageError(f"{path} is no TOML: {problem}") from None
+    if problems := list(_find_problems(content, settings, text)):
+        places = (f"{path}:{line}" if line else str(path) for line, _ in problems)
+        lines = [f"{place}: {problem}" for place, (_, problem) in zip(places, problems, strict=True)]
+        raise UsageError("\n".join([f"{len(lines)} mistakes in {path}", *lines] if len(lines) > 1 else lines))
+    folder = str(path)[: -len(path.name)]
+    values = {name: settings[name].kind.anchor(content[name], folder) for name in content if name in settings}
+    return values, {name: TABLES[name].read(content[name], folder) for name in TABLES if name in content}
+
+
+def _find_problems(
+    content: Mapping[str, Any], settings: Mapping[str, Setting], text: str
+) -> Iterator[Problem]:
+    for name, value in content.items():
+        line = find_line(text, "", name)
+        if name in settings:
+            kind = settings[name].kind
+            if not kind.accepts(value):
+                yield line, f"{name} is {_show(value)}; expected {kind.expected}"
+        elif name not in TABLES:
+            known = [*settings, *(f"[{table}]" for table in TABLES)]
+            yield line, str(UsageError.unknown("setting", name, known))
+        elif not isinstance(value, dict):
+            yield line, f"[{name}] {TABLES[name].holds}"
+        else:
+            yield from ((find_line(text, *place), problem) for place, problem in TABLES[name].check(value))
+    if SOURCES in content and (both := [name for name in FILES if name in content]):
+        yield (
+            find_line(text, "", both[0]),
+            f"{both[0]} and [{SOURCES}] both say where plays are; keep one of them",
+        )
+
+
+# --- tables
+
+
+def _check_spark(table: Mapping[str, Any]) -> Iterator[TableProblem]:
+    for name, value in table.items():
+        if not isinstance(value, str | int | float):
+            # not the value, which may be a secret
+            yield (SPARK, name), f"[{SPARK}] {name} is no text and no number; [{SPARK}] {TABLES[SPARK].holds}"
+
+
+def _check_owners(table: Mapping[str, Any]) -> Iterator[TableProblem]:
+    for name, value in table.items():
+        if not isinstance(value, str) or not value.strip():
+            yield (OWNERS, name), f"[{OWNERS}] {name} is {_show(value)}; it {TABLES[OWNERS].holds}"
+
+
+def _check_gate(table: Mapping[str, Any]) -> Iterator[TableProblem]:
+    # names and limits are checked where the bounds are known: the client has none
+    for name, value in table.items():
+        if not isinstance(value, dict):
+            yield (GATE, name), f"[{GATE}] {name} is {_show(value)}; it {TABLES[GATE].holds}"
+
+
+def check_files(name: str, required: tuple[str, ...], table: Mapping[str, Any]) -> Iterator[TableProblem]:
+    """A section for each source, with `required` and perhaps others of FILES."""
+    if not table:
+        yield (name, ""), f"[{name}] is empty; it {TABLES[name].holds}"
+    for key, files in table.items():
+        section = f"{name}.{key}"
+        if not isinstance(files, dict):
+            yield (name, key), f"[{name}] {key} is {_show(files)}; it {TABLES[name].holds}"
+            continue
+        # a part of the name of its run, and so of files
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,31}", key):
+            yield (
+                (section, ""),
+                f"[{section}]: name {key!r}; expected letters, digits, '.', '_' and '-', 32 at most",
+            )
+        yield from _check_section(section, files)
+        if missing := [each for each in required if each not in files]:
+            yield (
+                (section, ""),
+                f"[{section}] has no {' and no '.join(missing)}; [{name}] {TABLES[name].holds}",
+            )
+
+
+def _check_section(section: str, files: Mapping[str, Any]) -> Iterator[TableProblem]:
+    for key, value in files.items():
+        if key not in FILES:
+            yield (section, key), str(UsageError.unknown(f"[{section}]: setting", key, FILES))
+        elif not FILES[key].accepts(value):
+            yield (section, key), f"[{section}] {key} is {_show(value)}; expected {FILES[key].expected}"
+
+
+def read_files(table: Mapping[str, Any], folder: str) -> dict[str, Any]:
+    """The sections that `check_files` has checked, paths resolved."""
+    return {
+        name: {key: FILES[key].anchor(value, folder) for key, value in files.items()}
+        for name, files in table.items()
+    }
+
+
+TABLES = {
+    SPARK: Table(
+        "of Spark's session on one machine",
+        'holds settings of Spark, each a text or a number; quote names with dots: "spark.driver.memory" = "8g"',
+        _check_spark,
+        lambda table, folder: {name: _to_text(value) for name, value in table.items()},
+    ),
+    OWNERS: Table(
+        "who answers for the table",
+        'holds a table and who answers for it on each line: plays = "the radio team"',
+        _check_owners,
+    ),
+    GATE: Table(
+        "a bound of the gate that is another one here; `segue gate` lists all",
+        "holds sections [gate.<table>.<bound>] with low, high, severity or enabled; `segue gate` lists the bounds",
+        _check_gate,
+    ),
+    SOURCES: Table(
+        "one of several sources",
+        "holds a section [sources.<name>] for each source, with source, input and, if there is one, catalogue",
+        partial(check_files, SOURCES, ("source", "input")),
+        read_files,
+    ),
+}
+
+
+def find_line(text: str, table: str, key: str) -> int | None:
+    """Where a key stands in its table ("" for the top), or the heading of a table; None for other ways to write it."""
+    current, place = "", None
+    for number, line in enumerate(text.splitlines(), 1):
+        if heading := re.match(r"\s*\[+\s*([^\]]+?)\s*\]", line):
+            current = heading[1].replace('"', "").replace("'", "")
+            wanted = f"{table}.{key}".strip(".")
+            if place is None and (current == wanted or current.startswith(f"{wanted}.")):
+                place = number
+        elif current == table and re.match(rf"\s*([\"']?){re.escape(key)}\1\s*[.=]", line):
+            return number
+    return place
+
+
+def _show(value: Any) -> str:
+    """As TOML writes it, nearly."""
+    return json.dumps(value, ensure_ascii=False, default=str)
+
+
+def _to_text(value: str | int | float) -> str:
+    """As Spark writes it: true, not True."""
+    return str(value).lower() if isinstance(value, bool) else str(value)

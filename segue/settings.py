@@ -1,0 +1,130 @@
+"""What a setting can be: its kind says which values it takes, in words too, and how the environment writes them."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+
+class Kind(Protocol):
+    """`unit` and `range` are for the list of settings, `expected` is for an error."""
+
+    @property
+    def unit(self) -> str: ...
+    @property
+    def range(self) -> str: ...
+    @property
+    def expected(self) -> str: ...
+
+    def accepts(self, value: Any) -> bool: ...
+    def parse(self, text: str) -> Any:
+        """Of a variable of the environment; what cannot be parsed comes back as it is, and is not accepted."""
+
+    def anchor(self, value: Any, folder: str) -> Any:
+        """A value of a file that is in this folder."""
+
+
+@dataclass(frozen=True)
+class Text:
+    """`pattern`: what it must match, `range` the same in words."""
+
+    range: str = ""
+    pattern: str = r".*\S.*"
+    unit: str = "text"
+
+    @property
+    def expected(self) -> str:
+        return f"a text ({self.range})" if self.range else "a text"
+
+    def accepts(self, value: Any) -> bool:
+        return isinstance(value, str) and re.fullmatch(self.pattern, value) is not None
+
+    def parse(self, text: str) -> str:
+        return text
+
+    def anchor(self, value: str, folder: str) -> str:
+        return value
+
+
+@dataclass(frozen=True)
+class Whole:
+    """A whole number from `low` to `high`."""
+
+    unit: str
+    low: int
+    high: int
+
+    @property
+    def range(self) -> str:
+        return f"{self.low} to {self.high}"
+
+    @property
+    def expected(self) -> str:
+        return f"a whole number of {self.unit}, {self.range}"
+
+    def accepts(self, value: Any) -> bool:
+        # True is an int in Python
+        return isinstance(value, int) and not isinstance(value, bool) and self.low <= value <= self.high
+
+    def parse(self, text: str) -> int | str:
+        return int(text) if re.fullmatch(r"-?[0-9]+", text) else text
+
+    def anchor(self, value: int, folder: str) -> int:
+        return value
+
+
+@dataclass(frozen=True)
+class Path:
+    range: str = ""
+    unit: str = "path"
+    expected: str = "a path"
+
+    def accepts(self, value: Any) -> bool:
+        return isinstance(value, str) and bool(value.strip())
+
+    def parse(self, text: str) -> str:
+        return text
+
+    def anchor(self, value: str, folder: str) -> str:
+        # a remote path and an absolute one stay what they are
+        return value if "://" in value else os.path.normpath(os.path.join(folder, value))
+
+
+@dataclass(frozen=True)
+class Paths:
+    """A list of them, or one; in the environment with spaces between."""
+
+    range: str = "one or more"
+    unit: str = "paths"
+    expected: str = "a list of paths"
+
+    def accepts(self, value: Any) -> bool:
+        return bool(value) and all(map(Path().accepts, _as_list(value)))
+
+    def parse(self, text: str) -> list[str]:
+        try:
+            return shlex.split(text)
+        except ValueError:  # a quote that is not closed
+            return []
+
+    def anchor(self, value: str | Sequence[str], folder: str) -> list[str]:
+        return [Path().anchor(each, folder) for each in _as_list(value)]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One that the file, the environment and an option can give."""
+
+    name: str
+    variable: str
+    meaning: str
+    default: Any = None
+    kind: Kind = Path()
+
+
+def _as_list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]

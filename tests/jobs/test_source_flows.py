@@ -1,0 +1,90 @@
+"""A project with two sources: both are ingested, then the rest of the flow runs once; one that is refused stops it."""
+
+from __future__ import annotations
+
+import pytest
+
+import segue
+from expectations.verdict import Refused, Result, Verdict
+from jobs import FLOW, flow, release_tables
+from jobs.errors import WrongUsage
+from jobs.source_flows import run_flows
+from reference.laid_flow import FIRST, LaidFlow
+from segue.project import SETTINGS, VARIABLE
+
+PLAYS = 'name = "{}"\n[plays]\nuser_id = "u"\n'
+SETTINGS_TEXT = """
+root = "root"
+[sources.radio]
+source = "radio.toml"
+input = ["radio"]
+[sources.app]
+source = "app.toml"
+input = ["app/1", "app/2"]
+catalogue = ["tracks"]
+"""
+REFUSAL = Refused.batch(
+    "plays", "b-1", Verdict((Result("expect_x", "x", "critical", False, "seen", "wanted"),)), ""
+)
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """A project whose steps lay their tables; `calls` has each with its source and its files."""
+    for setting in SETTINGS.values():
+        monkeypatch.delenv(setting.variable, raising=False)
+    monkeypatch.setenv(VARIABLE, str(tmp_path))
+    world = LaidFlow(tmp_path)
+    (tmp_path / "segue.toml").write_text(SETTINGS_TEXT)
+    (tmp_path / "radio.toml").write_text(PLAYS.format("radio"))
+    (tmp_path / "app.toml").write_text(PLAYS.format("app") + '[tracks]\ntrack_id = "t"\n')
+    world.calls, world.refused, real = [], "", flow.run_step
+
+    def run_step(name, arguments):
+        files = [value.removeprefix(f"{tmp_path}/") for value in arguments if value.startswith(str(tmp_path))]
+        world.calls.append((name, *files[1:]))
+        if world.refused and f"{world.refused}.toml" in files:
+            raise REFUSAL
+        return real(name, arguments) if name == "release-tables" else world._lay(name, FIRST)
+
+    monkeypatch.setattr(flow, "run_step", run_step)
+    for audit in ("_count_orphans", "_read_versions"):
+        monkeypatch.setattr(release_tables, audit, lambda job, selection: {})
+    return world
+
+
+INGESTS = [
+    ("ingest-plays", "radio.toml", "radio"),
+    ("ingest-plays", "app.toml", "app/1", "app/2"),
+    ("ingest-tracks", "app.toml", "tracks"),
+]
+
+
+def test_every_source_is_ingested_and_the_rest_is_made_once(project):
+    assert run_flows(["--run-id", "night", "--at-once", "1"]) == 0
+    others = [(step.name,) for step in FLOW if not step.section]
+    assert project.calls == [*INGESTS, *others]
+    assert "plays" in segue.open(project.root).tables
+    reports = [path.name for path in sorted((project.source.parent / "root" / "quality").glob("*.html"))]
+    assert reports == ["night-app.html", "night-radio.html", "night.html"]
+
+
+def test_a_source_that_is_refused_holds_up_no_other_but_all_that_is_made_of_plays(project, capsys):
+    project.refused = "radio"
+    assert run_flows(["--at-once", "1"]) == Refused.exit_code
+    assert project.calls == INGESTS
+    assert "Nothing was made of plays, as these sources were not taken in: radio\n" in capsys.readouterr().out
+
+
+def test_sources_that_are_given_or_wrong_are_not_those_of_the_project(project, monkeypatch):
+    (project.source.parent / "app.toml").write_text("name = 3")
+    with pytest.raises(WrongUsage, match=r"source .*app\.toml: "):
+        run_flows([])
+    assert not project.calls
+    monkeypatch.setenv("SEGUE_SOURCE", str(project.source))
+    monkeypatch.setenv("SEGUE_INPUT", "landed")
+    assert run_flows(["--skip", *(step.name for step in FLOW if not step.section), "--at-once", "1"]) == 0
+    assert [call[:2] for call in project.calls] == [
+        ("ingest-plays", "source.toml"),
+        ("ingest-tracks", "source.toml"),
+    ]
