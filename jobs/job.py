@@ -49,6 +49,10 @@ class Job(PinnedTables):
         self._started = time.monotonic()
         self._leased: set[str] = set()
 
+    def fresh(self) -> Job:
+        """The same run, which looks at every table for the first time: it has published, and reads that."""
+        return Job(self.name, self.warehouse.root, self.run_id, self._say)
+
     def say(self, text: str) -> None:
         self._say(f"  {self.name:<24}{text}")
 
@@ -62,6 +66,8 @@ class Job(PinnedTables):
         appends: bool = False,
         deterministic: bool = True,
         parameters: Mapping[str, Any] | None = None,
+        columns: Mapping[str, str] | None = None,
+        extends: bool = False,
     ) -> Batch:
         """The batch that these inputs and parameters make, with the code as it is.
 
@@ -70,6 +76,8 @@ class Job(PinnedTables):
             upstream: of every day, the fingerprint of what it is made of.
             base: the table itself, where the rows depend on what it holds and yet the same inputs are to be
                 the same batch. An append always does: it was compared with what is there.
+            columns: identities of declared columns.
+            extends: whether the rows are those published, with columns more or less.
 
         Raises:
             WrongUsage: a day that the source has not reached.
@@ -84,13 +92,17 @@ class Job(PinnedTables):
         own = (each for each in sources if isinstance(each, TableInput) and each.table == table)
         base = base or next(own, None) or (self.find(table) if appends else None)
         hashes = {each.name: each.fingerprint for each in sources}
+        # declarations may lie outside the code, and a new one may be of parts that are there
+        values = {**(parameters or {}), **({"columns": list(columns.items())} if columns else {})}
         return Batch(
             contract=find_contract(table),
             # published batches are known by this digest: values may neither change nor move
-            fingerprint=digest(table, days, hashes, code_version(), dict(parameters or {})),
+            fingerprint=digest(table, days, hashes, code_version(), values),
             days=None if days is None else tuple(days),
             # only days of this batch: a day that it does not make anew must stay stale
             upstream={day: upstream[day] for day in days or () if day in upstream} if upstream else {},
+            columns=dict(columns or {}),
+            extends=extends,
             # whatever was looked at, passed as an input or not: an erasure since then must not be undone
             input_versions=self.versions,
             base_version=base.version if base else NEVER_PUBLISHED if appends else None,
