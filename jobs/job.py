@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from expectations.verdict import Refused
 from jobs import FLOW
 from jobs.errors import WrongUsage
-from jobs.inputs import Input, PinnedTables, TableInput
+from jobs.inputs import Input, PinnedTables, TableInput, only_looks
 from jobs.messages import LOG, log_to
 from jobs.outcomes import NOT_MADE, PUBLISHED, UNCHANGED, Outcome, add_outcome
 from jobs.publishing.batches import NEVER_PUBLISHED, Batch, code_version, is_published, reserve
@@ -38,12 +38,14 @@ class Job(PinnedTables):
     def __init__(
         self, name: str, root: str, run_id: str | None = None, say: Callable[[str], None] = LOG.info
     ) -> None:
-        super().__init__(Warehouse(check_root(root)), f"segue {name}")
+        # whether a store is exclusive is tried out, by writing to it
+        super().__init__(Warehouse(root if only_looks() else check_root(root)), f"segue {name}")
         self.name = name
         self.run_id = run_id or new_run_id()
         # what is wrong with gate.toml is said before hours of work
         self.gate = load_gate(self.warehouse)
-        log_to(self.warehouse)
+        if not only_looks():
+            log_to(self.warehouse)
         self._say = say
         # monotonic: a clock that is set back would give a negative duration
         self._started = time.monotonic()
@@ -54,7 +56,8 @@ class Job(PinnedTables):
         return Job(self.name, self.warehouse.root, self.run_id, self._say)
 
     def say(self, text: str) -> None:
-        self._say(f"  {self.name:<24}{text}")
+        if not only_looks():
+            self._say(f"  {self.name:<24}{text}")
 
     def batch(
         self,
@@ -103,6 +106,7 @@ class Job(PinnedTables):
             upstream={day: upstream[day] for day in days or () if day in upstream} if upstream else {},
             columns=dict(columns or {}),
             extends=extends,
+            numbers={name: n for name, n in (parameters or {}).items() if isinstance(n, int | float)},
             # whatever was looked at, passed as an input or not: an erasure since then must not be undone
             input_versions=self.versions,
             base_version=base.version if base else NEVER_PUBLISHED if appends else None,
@@ -161,7 +165,9 @@ class Job(PinnedTables):
             return self._commit(staged)
 
     def _commit(self, staged: StagedBatch) -> Outcome:
-        state = commit(self.warehouse, staged, {"run": self.run_id, "job": self.name, "code": code_version()})
+        metadata: dict[str, Any] = {"run": self.run_id, "job": self.name, "code": code_version()}
+        metadata |= {"parameters": dict(numbers)} if (numbers := staged.batch.numbers) else {}
+        state = commit(self.warehouse, staged, metadata)
         # the inputs changed and no row did: there is no new version, so nothing downstream gets stale
         if state is None:
             return self.up_to_date(staged.batch.table, SAME_BATCH)
@@ -183,7 +189,7 @@ class Job(PinnedTables):
     def lease(self, table: str) -> Iterator[None]:
         """Keeps others away from the table, unless this job does so already."""
         # an ingest takes the lease before it reads, and publishes inside: a second flock would wait for its own
-        if table in self._leased:
+        if table in self._leased or only_looks():
             yield
             return
         with lease(self.warehouse, table, f"{self.name} of {self.run_id}", self.say):
