@@ -35,8 +35,12 @@ def run(args: argparse.Namespace) -> int:
         where = "" if group.where == "true" else f", plays where {group.where}"
         about = f"by {', '.join(group.keys)}; {storage}{where}. {group.meaning} Owner: {group.owner}"
         print(f"{group.table}: {about}\n")
-        rows = [[show.format_cell(row[name]) for name in FIELDS] for row in feature_entries(group)]
+        entries = list(feature_entries(group))
+        rows = [[show.format_cell(row[name]) for name in FIELDS] for row in entries]
         print(show.format_table(FIELDS, rows), end="\n\n")
+        for row in entries:
+            if row["deprecated"]:
+                print(f"{row['feature']} is deprecated: {row['deprecated']}\n")
     return 0
 
 
@@ -53,4 +57,5 @@ def feature_entries(group: FeatureGroup) -> Iterator[dict[str, Any]]:
             "made of": " ".join(dict.fromkeys([*group.keys, *feature.lineage])),
             "of no plays": feature.empty_value,
             "owner": feature.owner or group.owner,
+            "deprecated": feature.deprecated,
         }
