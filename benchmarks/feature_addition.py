@@ -70,6 +70,7 @@ def main() -> None:
     parser.add_argument("--users", type=int, default=2000)
     parser.add_argument("--plays-a-day", type=int, default=10_000)
     parser.add_argument("--days", type=int, default=120)
+    parser.add_argument("--only", choices=ADDED)
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         spark = open_session("feature-addition", Path(folder, "spark.log"))
@@ -83,8 +84,8 @@ def main() -> None:
         shutil.copytree(plays, before)
         # it warms up the JVM as well
         print(f"  the group as it was: {_build(spark, before, USER_FEATURE_GROUP)}")
-        for what, feature in ADDED.items():
-            _compare(spark, folder, what, USER_FEATURE_GROUP.extend(feature))
+        for what in [args.only] if args.only else ADDED:
+            _compare(spark, folder, what, USER_FEATURE_GROUP.extend(ADDED[what]))
 
 
 def _compare(spark: SparkSession, folder: str, what: str, group: FeatureGroup) -> None:

@@ -92,7 +92,7 @@ def run_flow(arguments: Sequence[str], only: Collection[str] | None = None) -> i
     return next(iter(codes), 0 if has_report else 1)
 
 
-def _parser(reads: bool) -> argparse.ArgumentParser:
+def _parser(reads: bool = True) -> argparse.ArgumentParser:
     description = "Runs every step of the nightly flow that can run, and writes the report."
     parser = add_day_arguments(new_parser(description, "flow"))
     add_source_arguments(parser, "files, folders or globs with plays", required=reads)

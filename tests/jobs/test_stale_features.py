@@ -13,6 +13,7 @@ from jobs.publishing.state import DayState, TableState, digest
 from jobs.publishing.warehouse import Warehouse
 from jobs.stale_features import find_stale_features, find_stale_partials
 from reference.golden import unpack
+from reference.staged import LaidJob
 from reference.three_features import THREE_FEATURES as GROUP
 from schemas import FEATURE_GROUPS
 from schemas.declarations import Feature
@@ -125,3 +126,10 @@ def test_a_mended_rule_of_a_part_makes_what_is_made_of_it_stale(published, monke
     assert find(published, MORE) == ([], DAYS, ("longest_max_7d",))
     stale = find_stale_partials(published, MORE, SESSIONS)
     assert (stale.whole, list(stale.extended), stale.columns) == ((), DAYS, ("max_ms_played",))
+
+
+def test_a_batch_of_other_columns_is_another_batch(tmp_path):
+    """Declarations may lie outside the code, and a window more may need no other part."""
+    job = LaidJob("test", str(tmp_path / "root"), "run", say=lambda text: None)
+    batches = [job.batch("user_features", DAYS, columns={"x": name}) for name in ("a", "b")]
+    assert batches[0].fingerprint != batches[1].fingerprint
