@@ -212,7 +212,8 @@ def _explain_sessions(
         elif place and all_days[place - 1] in reasons:
             reasons[day] = "the day before is cut again"
         else:
-            reasons[day] = OTHER_PLAYS
+            # of days from before the log had parameters, the fingerprint does not tell one from the other
+            reasons[day] = OTHER_PLAYS if gap_before is not None else f"{OTHER_PLAYS}, or another gap-ms then"
     return reasons
 
 

@@ -12,6 +12,7 @@ from jobs.publishing.protocol import _name_columns
 from jobs.publishing.state import DayState, TableState, digest
 from jobs.publishing.warehouse import Warehouse
 from jobs.stale_features import find_stale_features, find_stale_partials
+from jobs.verify import examine
 from reference.golden import unpack
 from reference.staged import LaidJob
 from reference.three_features import THREE_FEATURES as GROUP
@@ -133,3 +134,23 @@ def test_a_batch_of_other_columns_is_another_batch(tmp_path):
     job = LaidJob("test", str(tmp_path / "root"), "run", say=lambda text: None)
     batches = [job.batch("user_features", DAYS, columns={"x": name}) for name in ("a", "b")]
     assert batches[0].fingerprint != batches[1].fingerprint
+
+
+def test_a_table_says_what_is_declared_no_more_and_lets_it_be_null(published):
+    deprecated = replace(GROUP.features[0], deprecated="use another")
+    table = published.add_missing_columns(
+        replace(GROUP, features=(deprecated, *GROUP.features[1:])).contract()
+    )
+    column = next(field for field in table.schema().fields if field.name == "longest_max_7d")
+    assert column.nullable and column.metadata["segue.removed"]
+    (first, *_) = [field for field in table.schema().fields if field.name == deprecated.name("1d")]
+    assert (first.nullable, first.metadata["segue.deprecated"]) == (False, "use another")
+    # a second look changes nothing, nor is anything wrong with such a log
+    assert published.add_missing_columns(
+        replace(GROUP, features=(deprecated, *GROUP.features[1:])).contract()
+    )
+    assert table.version() == published.table("user_features").version()
+    assert not [each for each in examine(published.root) if each.wrong and "audit" not in each.what]
+    again = published.add_missing_columns(MORE.contract())
+    marks = [(field.metadata or {}).get("segue.removed") for field in again.schema().fields]
+    assert not any(marks)
