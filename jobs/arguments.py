@@ -30,19 +30,25 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def add_source_arguments(
-    parser: argparse.ArgumentParser, files: str = "files, folders or globs", setting: str = "input"
+    parser: argparse.ArgumentParser,
+    files: str = "files, folders or globs",
+    setting: str = "input",
+    required: bool = True,
 ) -> argparse.ArgumentParser:
     """For what reads files of others; a project can name them, then they are not required.
 
     Args:
         setting: of the project, with the files.
+        required: whether what reads no files can do nothing.
     """
     project = find_project()
     source, inputs = project.resolve("source").value, project.resolve(setting).value
     inputs = inputs or project.resolve("input").value
     layout = "TOML file: how the files are laid out"
-    parser.add_argument("--source", default=source, required=source is None, help=layout)
-    parser.add_argument("--input", default=inputs, required=inputs is None, nargs="+", help=files)
+    parser.add_argument("--source", default=source, required=required and source is None, help=layout)
+    parser.add_argument(
+        "--input", default=inputs, required=required and inputs is None, nargs="+", help=files
+    )
     return parser
 
 

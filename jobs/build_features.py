@@ -8,22 +8,25 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import date
-from itertools import accumulate
 from typing import TYPE_CHECKING
 
+from features.windows.additions import replace_features, replace_parts
 from features.windows.daily import partial_days, play_days, window_features
 from features.windows.partials import earlier_days, partial_rows
-from features.windows.tiles import tiles_ending_on
 from jobs import FLOW
 from jobs.arguments import add_day_arguments, new_parser, requested_days
-from jobs.errors import WrongUsage
+from jobs.errors import JobError, WrongUsage
+from jobs.inputs import TableInput
 from jobs.job import Job, new_run_id
 from jobs.publishing.batches import Batch
+from jobs.publishing.protocol import StagedBatch
 from jobs.publishing.records import record_changes
-from jobs.publishing.state import TableState, digest
-from jobs.publishing.warehouse import has_rows, stale_days
+from jobs.publishing.state import TableState
+from jobs.publishing.warehouse import has_rows
+from jobs.stale_features import StaleDays, find_stale_features, find_stale_partials
 from schemas import FEATURE_GROUPS, FeatureGroup
 
 if TYPE_CHECKING:
@@ -62,46 +65,137 @@ def _update_partials(job: Job, group: FeatureGroup) -> None:
     if sessions.empty_columns & set(group.keys):  # or all history would be read each night, to find nobody
         job.not_made(table, _no_entity_reason(group))
         return
-    fingerprints = _partials_fingerprints(sessions, group)
     # whatever days were asked for: features of one day are merged from partials of many
-    days = stale_days(job.warehouse, table, fingerprints)
-    if not days:
+    stale = find_stale_partials(job.warehouse, group, sessions)
+    if not stale:
         job.up_to_date(table, "no day of sessions is new or changed")
         return
-    published = job.warehouse.state(table)
-    # days that are not there would be read for nothing, from a table that may lack the part just declared
-    earlier = [day for day in earlier_days(days) if published and day in published.day_states]
-    tiles = job.find(table, earlier) if earlier else None
-    plays = job.table("sessions", days)
-    # bytes of sketches depend on the order of rows or on a coin: such a group may differ in a rerun
-    exact = group.deterministic
-    batch = job.batch(table, days, [tiles, plays], upstream=fingerprints, deterministic=exact)
+    # first: what is folded again may be merged with tiles of these days, of all parts
+    if stale.extended:
+        _add_parts(job, group, stale)
+        job = job.fresh()
+    if stale.whole:
+        _fold_days(job, group, stale)
+
+
+def _fold_days(job: Job, group: FeatureGroup, stale: StaleDays) -> None:
+    days = stale.whole
+    tiles, plays = _find_tiles(job, group, days), job.table("sessions", days)
+    batch = _describe_batch(job, group, group.partials_table, days, stale, [tiles, plays])
     rows = partial_rows(plays.rows(), group, days, tiles.rows() if tiles else None)
     job.publish(batch, rows, if_empty=_no_entity_reason(group))
 
 
+def _add_parts(job: Job, group: FeatureGroup, stale: StaleDays) -> None:
+    """Parts that were declared since, beside those of the same plays."""
+    days, table = stale.extended, group.partials_table
+    published, tiles = job.table(table, days), _find_tiles(job, group, days)
+    plays = job.table("sessions", days)
+    batch = _describe_batch(job, group, table, days, stale, [published, tiles, plays], extends=True)
+    parts = [part for part in group.parts if part.name in stale.columns]
+    added = partial_rows(plays.rows(), group, days, tiles.rows() if tiles else None, parts)
+    rows = replace_parts(published.rows(), added, group, stale.columns)
+    job.publish(batch, rows, if_empty=_no_entity_reason(group), after_audit=_check_same_rows(job, batch))
+    _say_columns(job, table, stale)
+
+
+def _find_tiles(job: Job, group: FeatureGroup, days: Sequence[date]) -> TableInput | None:
+    """Of other days, what tiles ending on these are merged from."""
+    published = job.warehouse.state(group.partials_table)
+    # days that are not there would be read for nothing, from a table that may lack the part just declared
+    earlier = [day for day in earlier_days(days) if published and day in published.day_states]
+    return job.find(group.partials_table, earlier) if earlier else None
+
+
 def _update_features(job: Job, group: FeatureGroup, args: argparse.Namespace) -> None:
-    # tables of before name a day by all that the declarations said, prose included; to make them again would cost
-    # every day there is, for the same values
-    declared, former_text = group.identities, [repr(feature) for feature in group.features]
-    sources = _source_fingerprints(job, group)
-    fingerprints = {day: digest(declared, *source) for day, source in sources.items()}
-    former = {day: digest(former_text, *source) for day, source in sources.items()}
-    days = requested_days(args, lambda: stale_days(job.warehouse, group.table, fingerprints, former))
-    if not days:
+    partials, sessions = job.source(group.partials_table), job.source("sessions")
+    stale = find_stale_features(job.warehouse, group, partials, sessions)
+    if requested := requested_days(args, list):
+        stale = replace(stale, whole=tuple(requested), extended=())
+    if not stale:
         job.up_to_date(group.table, f"no day of {group.partials_table} is new or changed")
         return
-    # at most 2 log2(w) tiles for a window of w days, and 15 for all time: never the whole table
-    partials = job.table(group.partials_table, partial_days(group, days))
-    # of no day at all, unless the group declares exact distinct counts, which have no part
-    plays = job.table("sessions", play_days(group, days))
-    exact = group.deterministic
-    batch = job.batch(group.table, days, [partials, plays], upstream=fingerprints, deterministic=exact)
+    if stale.extended:
+        _add_features(job, group, stale)
+        job = job.fresh()
+    if stale.whole:
+        _merge_windows(job, group, stale)
+
+
+def _merge_windows(job: Job, group: FeatureGroup, stale: StaleDays) -> None:
+    days = stale.whole
+    partials, plays = _find_sources(job, group, days)
+    batch = _describe_batch(job, group, group.table, days, stale, [partials, plays])
     # looked at first: after the commit, the newest version is ours
     before = job.warehouse.state(group.table)
     outcome = job.publish(batch, window_features(partials.rows(), plays.rows(), group, days))
     if before and outcome.version is not None:
         _record_changes(job, group, batch, before)
+
+
+def _add_features(job: Job, group: FeatureGroup, stale: StaleDays) -> None:
+    """Features that were declared since, beside those of the same days."""
+    days, narrow = stale.extended, group.select(stale.columns)
+    published = job.table(group.table, days)
+    partials, plays = _find_sources(job, narrow, days)
+    inputs = [published, partials, plays]
+    batch = _describe_batch(job, group, group.table, days, stale, inputs, extends=True)
+    added = window_features(partials.rows(), plays.rows(), narrow, days)
+    rows = replace_features(published.rows(), added, group, stale.columns)
+    job.publish(batch, rows, after_audit=_check_same_rows(job, batch))
+    _say_columns(job, group.table, stale)
+
+
+def _find_sources(job: Job, group: FeatureGroup, days: Sequence[date]) -> tuple[TableInput, TableInput]:
+    # at most 2 log2(w) tiles for a window of w days, and 15 for all time: never the whole table
+    partials = job.table(group.partials_table, partial_days(group, days))
+    # of no day at all, unless the group declares exact distinct counts, which have no part
+    return partials, job.table("sessions", play_days(group, days))
+
+
+def _describe_batch(
+    job: Job,
+    group: FeatureGroup,
+    table: str,
+    days: Sequence[date],
+    stale: StaleDays,
+    inputs: Sequence[TableInput | None],
+    extends: bool = False,
+) -> Batch:
+    # bytes of sketches depend on the order of rows or on a coin: such a group may differ in a rerun
+    exact, columns = group.deterministic, stale.identities
+    return job.batch(
+        table,
+        days,
+        inputs,
+        upstream=stale.sources,
+        deterministic=exact,
+        columns=columns,
+        # not the same batch as one that makes these days as a whole
+        parameters={"added": stale.columns} if extends else None,
+        extends=extends,
+    )
+
+
+def _check_same_rows(job: Job, batch: Batch) -> Callable[[StagedBatch], None]:
+    """That the new columns are of the very rows that are published; JobError if not."""
+    before = job.warehouse.state(batch.table)
+
+    def check(staged: StagedBatch) -> None:
+        for day, state in (before.day_states if before else {}).items():
+            rows = staged.profile.days[day].rows if day in staged.profile.days else 0
+            if day in batch.upstream and rows != state.rows:
+                raise JobError(
+                    f"table {batch.table}, {day}: new columns were computed for {rows:,} rows, {state.rows:,} are "
+                    f"published; nothing was published. Make the day again: --day {day}"
+                )
+
+    return check
+
+
+def _say_columns(job: Job, table: str, stale: StaleDays) -> None:
+    names = ", ".join(stale.columns[:3]) + (" …" if len(stale.columns) > 3 else "")
+    job.say(f"{table}: {names} beside what {len(stale.extended)} days held")
 
 
 def _no_entity_reason(group: FeatureGroup) -> str:
@@ -142,28 +236,6 @@ def _count_changes(
     differs = {name: ~F.col(f"old.{name}").eqNullSafe(F.col(f"new.{name}")) for name in columns}
     (row,) = both.agg(*[F.count_if(one_sided | differs[name]).alias(name) for name in columns]).collect()
     return dict(row.asDict())
-
-
-def _partials_fingerprints(sessions: TableState, group: FeatureGroup) -> dict[date, str]:
-    """What each day's partials are made of: the days that its longest tile sums up, and the declared parts."""
-    declared = [group.keys, group.where, [(repr(part), group.longest_span(part)) for part in group.parts]]
-    # days without plays are among them, as tiles end there too
-    first, last = sessions.days[0].toordinal(), sessions.days[-1].toordinal()
-    calendar = [date.fromordinal(n) for n in range(first, last + 1)]
-    # sums of hashes tell ranges of days apart in one pass; a hash of each range would take all days squared
-    hashes = (int(digest(sessions.published_hashes([day])), 16) for day in calendar)
-    until = [0, *accumulate(hashes)]
-    # a tile may reach back to before the first play
-    spans = [min(tiles_ending_on(day)[-1].span, n) for n, day in enumerate(calendar, 1)]
-    return {day: digest(declared, until[n + 1] - until[n + 1 - spans[n]]) for n, day in enumerate(calendar)}
-
-
-def _source_fingerprints(job: Job, group: FeatureGroup) -> dict[date, tuple[str, str]]:
-    """Of the partials up to each day that has plays; and of the plays, for what is no part of partials."""
-    # a lifetime holds all plays, so a late one changes every later day; the fingerprints are cumulative
-    partials = job.source(group.partials_table).cumulative_fingerprints()
-    plays = job.source("sessions").cumulative_fingerprints()
-    return {day: (partials[day], plays[day]) for day in plays if day in partials}
 
 
 if __name__ == "__main__":

@@ -110,6 +110,7 @@ CATALOGUE = _module_command("jobs.write_catalogue", "tables and columns as pages
 LINEAGE = _module_command("jobs.export_lineage", "lineage of tables and columns, as OpenLineage events", 73)
 TRAINING_SET = _module_command("jobs.build_training_set", "labels in, point-in-time correct features out", 45)
 VERIFY = _module_command("jobs.verify", "what is wrong with the tables and releases, in words", 75)
+PLAN = _module_command("jobs.plan", "what the next flow would do, table by table, and why", 22)
 INSTALL_JARS = Command(
     "put Delta's two jars and class data for a quick start into this environment, once",
     _configure_jars,
@@ -118,3 +119,9 @@ INSTALL_JARS = Command(
 )
 MAINTAIN = _module_command("jobs.maintain", "join small files, remove files that are no longer needed", 78)
 FORGET = _module_command("jobs.forget", "erase listeners from every table, with a receipt", 80)
+APPLY = Command(
+    "run what the plan names, once it is confirmed",
+    lambda parser: import_module("jobs.plan").configure_apply(parser),
+    lambda args: int(import_module("jobs.plan").apply(args)),
+    23,
+)

@@ -6,7 +6,7 @@ import argparse
 import json
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from importlib import import_module
 
@@ -53,20 +53,26 @@ def run_step(name: str, arguments: Sequence[str]) -> int:
         return int(main([*step.arguments, *arguments]))
 
 
-def run_flow(arguments: Sequence[str]) -> int:
+def run_flow(arguments: Sequence[str], only: Collection[str] | None = None) -> int:
     """Every step that can run, each after those it needs, then the report.
 
     A step that is refused or fails stops what needs its tables, and nothing else.
 
+    Args:
+        only: the steps of a plan; no source is needed where none of them reads one.
+
     Returns:
         0; 3 if the gate refused something; the code of the first failure if a step failed.
     """
-    args = _parser().parse_args(arguments)
+    reads = only is None or any(step.section for step in FLOW if step.name in only)
+    args = _parser(reads).parse_args(arguments)
+    args.only = only
     if args.at_once < 1:
         raise WrongUsage(f"--at-once is {args.at_once}; give 1 or more")
     args.run_id = args.run_id or new_run_id()
     # both before the first step: a source or a root that cannot be used is said before any work
-    source, warehouse = load_source(args.source), Warehouse(check_root(args.root))
+    warehouse = Warehouse(check_root(args.root))
+    source = load_source(args.source) if reads else None
     log_to(warehouse)
     results: list[StepResult] = []
     try:
@@ -86,10 +92,10 @@ def run_flow(arguments: Sequence[str]) -> int:
     return next(iter(codes), 0 if has_report else 1)
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(reads: bool = True) -> argparse.ArgumentParser:
     description = "Runs every step of the nightly flow that can run, and writes the report."
     parser = add_day_arguments(new_parser(description, "flow"))
-    add_source_arguments(parser, "files, folders or globs with plays")
+    add_source_arguments(parser, "files, folders or globs with plays", required=reads)
     add, names = parser.add_argument, [step.name for step in FLOW]
     catalogue = find_project().resolve("catalogue").value
     add("--catalogue", nargs="+", default=catalogue, help="the same for tracks (default: the input)")
@@ -100,12 +106,18 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _result(
-    step: Step, args: argparse.Namespace, source: Source, warehouse: Warehouse, before: Sequence[StepResult]
+    step: Step,
+    args: argparse.Namespace,
+    source: Source | None,
+    warehouse: Warehouse,
+    before: Sequence[StepResult],
 ) -> StepResult:
     if step.name in args.skip:
         return StepResult(step.name, SKIPPED, why="--skip")
+    if args.only is not None and step.name not in args.only:
+        return StepResult(step.name, UNCHANGED, why="the plan has nothing for it to do")
     # a source may have no catalogue: no fault of the night
-    if step.section and not getattr(source, step.section):
+    if source and step.section and not getattr(source, step.section):
         return StepResult(step.name, NOT_MADE, why=f"source {source.name} has no section [{step.section}]")
     if stopped := _find_stopped_needs(step, before):
         needs = ", ".join(f"{table} ({outcome})" for table, outcome in stopped.items())

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import date
 from functools import cached_property
@@ -16,6 +18,30 @@ from segue.storage import Snapshot
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
+
+
+class WorkToDo(Exception):
+    """A step that was only looked at would begin its work now."""
+
+
+_LOOKS: ContextVar[bool] = ContextVar("looks", default=False)
+
+
+@contextmanager
+def look_only() -> Iterator[None]:
+    """Steps that run inside the block decide what there is to do, and raise `WorkToDo` where they would do it.
+
+    A step opens its session with the first row that it reads, and writes nothing before.
+    """
+    token = _LOOKS.set(True)
+    try:
+        yield
+    finally:
+        _LOOKS.reset(token)
+
+
+def only_looks() -> bool:
+    return _LOOKS.get()
 
 
 @dataclass(frozen=True)
@@ -55,6 +81,8 @@ class PinnedTables:
 
     @cached_property
     def spark(self) -> SparkSession:
+        if only_looks():
+            raise WorkToDo
         # opened late: a step that has nothing to do needs no JVM, which takes seconds to start
         log = None if self.warehouse.remote else Path(self.warehouse.path("logs", "spark.log"))
         return open_step_session(self._app, log)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from expectations.verdict import Refused
 from jobs import FLOW
 from jobs.errors import WrongUsage
-from jobs.inputs import Input, PinnedTables, TableInput
+from jobs.inputs import Input, PinnedTables, TableInput, only_looks
 from jobs.messages import LOG, log_to
 from jobs.outcomes import NOT_MADE, PUBLISHED, UNCHANGED, Outcome, add_outcome
 from jobs.owners import find_owner
@@ -42,19 +42,26 @@ class Job(PinnedTables):
         self, name: str, root: str, run_id: str | None = None, say: Callable[[str], None] = LOG.info
     ) -> None:
         check_travel()
-        super().__init__(Warehouse(check_root(root)), f"segue {name}")
+        # whether a store is exclusive is tried out, by writing to it
+        super().__init__(Warehouse(root if only_looks() else check_root(root)), f"segue {name}")
         self.name = name
         self.run_id = run_id or new_run_id()
         # what is wrong with gate.toml is said before hours of work
         self.gate = load_gate(self.warehouse)
-        log_to(self.warehouse)
+        if not only_looks():
+            log_to(self.warehouse)
         self._say = say
         # monotonic: a clock that is set back would give a negative duration
         self._started = time.monotonic()
         self._leased: set[str] = set()
 
+    def fresh(self) -> Job:
+        """The same run, which looks at every table for the first time: it has published, and reads that."""
+        return Job(self.name, self.warehouse.root, self.run_id, self._say)
+
     def say(self, text: str) -> None:
-        self._say(f"  {self.name:<23} {text}")
+        if not only_looks():
+            self._say(f"  {self.name:<23} {text}")
 
     def batch(
         self,
@@ -66,6 +73,8 @@ class Job(PinnedTables):
         appends: bool = False,
         deterministic: bool = True,
         parameters: Mapping[str, Any] | None = None,
+        columns: Mapping[str, str] | None = None,
+        extends: bool = False,
     ) -> Batch:
         """The batch that these inputs and parameters make, with the code as it is.
 
@@ -74,6 +83,8 @@ class Job(PinnedTables):
             upstream: of every day, the fingerprint of what it is made of.
             base: the table itself, where the rows depend on what it holds and yet the same inputs are to be
                 the same batch. An append always does: it was compared with what is there.
+            columns: identities of declared columns.
+            extends: whether the rows are those published, with columns more or less.
 
         Raises:
             WrongUsage: a day that the source has not reached.
@@ -88,13 +99,18 @@ class Job(PinnedTables):
         own = (each for each in sources if isinstance(each, TableInput) and each.table == table)
         base = base or next(own, None) or (self.find(table) if appends else None)
         hashes = {each.name: each.fingerprint for each in sources}
+        # declarations may lie outside the code, and a new one may be of parts that are there
+        values = {**(parameters or {}), **({"columns": list(columns.items())} if columns else {})}
         return Batch(
             contract=find_contract(table),
             # published batches are known by this digest: values may neither change nor move
-            fingerprint=digest(table, days, hashes, code_version(), dict(parameters or {})),
+            fingerprint=digest(table, days, hashes, code_version(), values),
             days=None if days is None else tuple(days),
             # only days of this batch: a day that it does not make anew must stay stale
             upstream={day: upstream[day] for day in days or () if day in upstream} if upstream else {},
+            columns=dict(columns or {}),
+            extends=extends,
+            numbers={name: n for name, n in (parameters or {}).items() if isinstance(n, int | float)},
             # whatever was looked at, passed as an input or not: an erasure since then must not be undone
             input_versions=self.versions,
             base_version=base.version if base else NEVER_PUBLISHED if appends else None,
@@ -154,7 +170,9 @@ class Job(PinnedTables):
             return self._commit(staged)
 
     def _commit(self, staged: StagedBatch) -> Outcome:
-        state = commit(self.warehouse, staged, {"run": self.run_id, "job": self.name, "code": code_version()})
+        metadata: dict[str, Any] = {"run": self.run_id, "job": self.name, "code": code_version()}
+        metadata |= {"parameters": dict(numbers)} if (numbers := staged.batch.numbers) else {}
+        state = commit(self.warehouse, staged, metadata)
         # the inputs changed and no row did: there is no new version, so nothing downstream gets stale
         if state is None:
             return self.up_to_date(staged.batch.table, SAME_BATCH)
@@ -176,7 +194,7 @@ class Job(PinnedTables):
     def lease(self, table: str) -> Iterator[None]:
         """Keeps others away from the table, unless this job does so already."""
         # an ingest takes the lease before it reads, and publishes inside: a second flock would wait for its own
-        if table in self._leased:
+        if table in self._leased or only_looks():
             yield
             return
         with lease(self.warehouse, table, f"{self.name} of {self.run_id}", self.say):

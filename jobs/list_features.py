@@ -38,8 +38,12 @@ def run(args: argparse.Namespace) -> int:
             f"by {', '.join(group.keys)}; {storage}{where}. {group.meaning} Owner: {find_owner(group.table)}"
         )
         print(f"{group.table}: {about}\n")
-        rows = [[show.format_cell(row[name]) for name in FIELDS] for row in feature_entries(group)]
+        entries = list(feature_entries(group))
+        rows = [[show.format_cell(row[name]) for name in FIELDS] for row in entries]
         print(show.format_table(FIELDS, rows), end="\n\n")
+        for row in entries:
+            if row["deprecated"]:
+                print(f"{row['feature']} is deprecated: {row['deprecated']}\n")
     return 0
 
 
@@ -58,4 +62,5 @@ def feature_entries(group: FeatureGroup) -> Iterator[dict[str, Any]]:
             "made of": " ".join(dict.fromkeys(columns)),
             "of no plays": feature.empty_value,
             "owner": feature.owner or find_owner(group.table),
+            "deprecated": feature.deprecated,
         }

@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from datetime import date
 from itertools import product
 from typing import TYPE_CHECKING
@@ -17,9 +16,10 @@ import pyarrow as pa
 from deltalake.exceptions import DeltaError
 from pyarrow.fs import FileSelector, FileType
 
-from expectations.profile import profile
+from expectations.profile import DayProfile, Profile, profile
 from jobs.errors import JobError, WrongUsage, first_line
 from jobs.publishing.commits import list_data_files
+from jobs.publishing.declared_columns import contracts_of_days
 from jobs.publishing.findings import LOG_CHECKS, TABLE_CHECKS, Finding, check_audit_records, join_names
 from jobs.publishing.state import DayState, TableState
 from jobs.publishing.table_on_storage import TableOnStorage
@@ -32,7 +32,6 @@ from segue.releases import TableVersion, list_releases, select_unexpired
 from segue.storage import Snapshot, find_table
 
 if TYPE_CHECKING:
-    from expectations.profile import DayProfile
     from jobs.job import Job
 
 NOT_PASSED = ("refused", "failed", "abandoned")
@@ -206,12 +205,9 @@ def _check_rows_of_table(job: Job, table: TableOnStorage, state: TableState) -> 
     from py4j.protocol import Py4JError
     from pyspark.errors import PySparkException
 
-    where, contract = f"{table.label}, version {state.version}", CONTRACTS[table.name]
+    where = f"{table.label}, version {state.version}"
     try:
-        rows = job.at(table.name, state.version)
-        # without columns that the table has yet to get; one that it got later changes no older hash
-        columns = tuple(column for column in contract.columns if column.name in rows.columns)
-        observed = profile(rows, replace(contract, columns=columns))
+        observed = _profile_as_published(job, table, state)
     except (PySparkException, Py4JError) as problem:  # what PySpark has no class for comes as the second
         # Spark says which file far down in its trace
         file = re.search(r"\[FAILED_READ_FILE\S*\] (.*?)\.? +SQLSTATE", str(problem))
@@ -222,6 +218,19 @@ def _check_rows_of_table(job: Job, table: TableOnStorage, state: TableState) -> 
         yield Finding(where, f"{observed.duplicate_keys:,} rows share their key with another; expected none")
     for day, what in _find_mismatches(state.day_states, observed.days):
         yield Finding(f"{where}, {day or 'all of it'}", what)
+
+
+def _profile_as_published(job: Job, table: TableOnStorage, state: TableState) -> Profile:
+    from pyspark.sql import functions as F
+
+    assert not isinstance(table.delta_table, str)
+    rows, duplicates = job.at(table.name, state.version), 0
+    days: dict[date | None, DayProfile] = {}
+    for contract, of_days in contracts_of_days(CONTRACTS[table.name], table.delta_table, state):
+        observed = profile(rows if of_days is None else rows.where(F.col("ds").isin(of_days)), contract)
+        days |= observed.days
+        duplicates += observed.duplicate_keys
+    return Profile(sum(day.rows for day in days.values()), duplicates, days)
 
 
 def _find_mismatches(

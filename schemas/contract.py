@@ -33,6 +33,8 @@ class Column:
     check: str = ""
     # what an entity without a row has, as JSON has it; None where that is unknown
     default: Any = None
+    # why nobody should begin to use it; empty for a column that stays
+    deprecated: str = ""
 
     @property
     def metadata(self) -> dict[str, str]:
@@ -40,7 +42,8 @@ class Column:
         comment = f"{self.comment} [{self.unit}]" if self.unit else self.comment
         # 0 and [] are defaults as well; no entry at all says that there is none
         default = {} if self.default is None else {"segue.default": json.dumps(self.default)}
-        return {"comment": comment, **default}
+        deprecated = {"segue.deprecated": self.deprecated} if self.deprecated else {}
+        return {"comment": comment, **default, **deprecated}
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,8 @@ class Contract:
     buckets: int = 0
     # columns whose minimum and maximum the log may hold: an id of a listener would outlive its erasure there
     statistics: tuple[str, ...] = ()
+    # by users, who take columns away as well: the table keeps such a column, null in what is published from then on
+    declared: bool = False
 
     @cached_property
     def names(self) -> tuple[str, ...]:

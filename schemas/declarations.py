@@ -6,8 +6,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass, fields, replace
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field, fields, replace
 from difflib import get_close_matches
 from functools import cache
 from typing import Any
@@ -18,11 +18,11 @@ from schemas.common import AVAILABLE_AT, BUCKETS, DS, FEATURE_AT, bucket
 from schemas.contract import Column, Contract
 from schemas.mistakes import is_refused, refuse
 from schemas.operations import LIFETIME, OPERATIONS, DeclarationError, Operation, window_days
-from schemas.parts import SKETCHES, Part, PlayInput
+from schemas.parts import RULES, SKETCHES, Part, PlayInput
 from schemas.sessions import SESSIONS
 
 # Of a feature, what no value depends on; `windows` make columns, and each has an identity of its own.
-_NOT_COMPUTED = ("meaning", "owner", "windows")
+_NOT_COMPUTED = ("meaning", "owner", "windows", "deprecated")
 
 # The entities that features are declared for: the columns that name one.
 USER, TRACK, ARTIST = ("user_id",), ("track_id",), ("artist_id",)
@@ -63,6 +63,8 @@ class Feature:
     k: int = 0
     at: tuple[float, ...] = ()
     edges: tuple[float, ...] = ()
+    # why nobody should begin to use it: it is computed until it is taken out of its group. In no repr, see above
+    deprecated: str = field(default="", repr=False)
 
     def __post_init__(self) -> None:
         refuse(self, f"feature {self.what}", list(_find_feature_problems(self)))
@@ -104,9 +106,13 @@ class Feature:
         """What decides the values of a column, for fingerprints: a typo mended in `meaning` computes nothing anew."""
         # options at their defaults are left out: one that is added to this class later changes no identity of before
         chosen = {f.name: value for f in fields(self) if (value := getattr(self, f.name)) != f.default}
-        return {name: value for name, value in chosen.items() if name not in _NOT_COMPUTED} | {
-            "window": window
+        computed = {name: value for name, value in chosen.items() if name not in _NOT_COMPUTED}
+        # first rules are left out as well, so that columns of before the first mend keep their identities
+        rules = {
+            f"rules of {part.kind}": RULES[part.kind] for part in self.parts(window) if part.kind in RULES
         }
+        rules |= {"rules": self.operation.rules} if self.operation.rules > 1 else {}
+        return computed | rules | {"window": window}
 
     def parts(self, window: str) -> list[Part]:
         source = PlayInput(self.input, self.where, self.input_type, self.per, self.k, self.edges)
@@ -123,7 +129,10 @@ class Feature:
         type_ = self.operation.type.replace("{T}", self.input_type).replace("{S}", sum_type)
         unit, empty = self.operation.unit, self.empty_value
         for w in self.windows:
-            yield Column(self.name(w), type_, f"{self.meaning}, {w}", unit, empty is None, default=empty)
+            meaning, deprecated = f"{self.meaning}, {w}", self.deprecated
+            yield Column(
+                self.name(w), type_, meaning, unit, empty is None, default=empty, deprecated=deprecated
+            )
 
 
 @dataclass(frozen=True)
@@ -150,6 +159,13 @@ class FeatureGroup:
         """The group with more features."""
         return replace(self, features=(*self.features, *features))
 
+    def select(self, columns: Collection[str]) -> FeatureGroup:
+        """The group with these of its columns alone; each has the values that it has among the others."""
+        narrow = [
+            replace(f, windows=tuple(w for w in f.windows if f.name(w) in columns)) for f in self.features
+        ]
+        return replace(self, features=tuple(feature for feature in narrow if feature.windows))
+
     @property
     def feature_windows(self) -> tuple[tuple[Feature, str], ...]:
         """Every feature over every window of its own: a column each."""
@@ -173,6 +189,18 @@ class FeatureGroup:
     def parts(self) -> tuple[Part, ...]:
         """What a day is folded into, each once: features and windows that need the same part share it."""
         return tuple(dict.fromkeys(part for f, w in self.feature_windows for part in f.parts(w)))
+
+    @property
+    def part_identities(self) -> dict[str, list[Any]]:
+        """Of every part, what decides its values beyond `keys` and `where`."""
+        return {
+            part.name: [
+                repr(part),
+                self.longest_span(part),
+                *([RULES[part.kind]] if part.kind in RULES else []),
+            ]
+            for part in self.parts
+        }
 
     def longest_span(self, part: Part) -> int:
         """Days of the longest span that a window needs of a part; longer spans leave it out."""
@@ -207,6 +235,7 @@ class FeatureGroup:
             event_time=None if span else "feature_at",
             buckets=BUCKETS,
             statistics=("bucket", *span),
+            declared=True,
         )
 
 

@@ -78,6 +78,8 @@ class Operation:
     personal: bool = False
     # the windows that the parts of a window are merged over: a trend needs the window before its own as well
     total_windows: Callable[[str], tuple[str, ...]] = lambda window: (window,)
+    # which rules make the value of the merged parts: a mended one gets the next number, and its columns are stale
+    rules: int = 1
 
 
 def _of_kinds(*kinds: str) -> Parts:

@@ -35,6 +35,9 @@ KINDS: dict[str, tuple[str, str]] = {
     "hll": ("binary", "HyperLogLog sketch of the values"),
     "kll": ("binary", "KLL sketch of the values"),
 }
+# By kind, which rules fold and merge it, from 2 on: a mended one gets the next number, which makes its parts, and the
+# features made of them, stale on every published day. None was mended yet.
+RULES: dict[str, int] = {}
 # Their bytes depend on the order of the rows, or on a coin.
 SKETCHES = ("hll", "kll")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -101,6 +102,10 @@ def _lookup(args: argparse.Namespace) -> int:
 
     store = segue.open(args.root, args.release)
     rows = store.lookup(args.table, args.keys, args.day, args.columns).to_pylist()
+    for name, why in store.deprecated(args.table).items():
+        if name in rows[0]:
+            # not among the rows, which a program may read
+            print(f"{args.table}: {name} is deprecated: {show.escape(why)}", file=sys.stderr)
     if args.json:
         print(show.format_json_lines(rows))
         return 0

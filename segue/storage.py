@@ -35,6 +35,9 @@ FORMAT = pads.ParquetFileFormat(
 # In the metadata of a column, as JSON: what it is for a key that has no row.
 DEFAULT = b"segue.default"
 
+# In the same place: why nobody should begin to use a column; and why it is no more, if it is.
+DEPRECATED, REMOVED = b"segue.deprecated", b"segue.removed"
+
 # The column that says in which space a row's vectors are.
 SPACE = "space_id"
 
@@ -174,9 +177,10 @@ class Snapshot:
         return day
 
     def names(self, columns: Sequence[str] | None) -> list[str]:
-        """`columns` once each, all known; for None every column but `bucket`, which serves storage only."""
+        """`columns` once each, all known; for None every one still declared but `bucket`, which serves storage."""
         if columns is None:
-            return [name for name in self.schema.names if name != "bucket"]
+            gone = {"bucket", *self.list_marked(REMOVED)}
+            return [name for name in self.schema.names if name not in gone]
         # text is a sequence of strings too: 'title' would be five unknown columns
         if isinstance(columns, str):
             raise UsageError.not_a_list("columns", repr(columns))
@@ -184,6 +188,11 @@ class Snapshot:
             if name not in self.schema.names:
                 raise UsageError.unknown("column", name, self.schema.names, f"table {self.name}")
         return list(dict.fromkeys(columns))
+
+    def list_marked(self, mark: bytes) -> dict[str, str]:
+        """Columns with a mark, `DEPRECATED` or `REMOVED`, and why."""
+        texts = {field.name: (field.metadata or {}).get(mark, b"").decode() for field in self.schema}
+        return {name: text for name, text in texts.items() if text}
 
     def select(self, day: date | None = None, buckets: Collection[int] | None = None) -> list[DataFile]:
         """The files that can hold such rows: of one day, of some buckets; None leaves open."""

@@ -15,7 +15,7 @@ from segue.lookup import Key, is_text, read_by_key, value_type
 from segue.neighbours import Neighbours
 from segue.releases import Release, Root, TableVersion
 from segue.spaces import describe_spaces, find_first_days
-from segue.storage import SPACE, Snapshot, table_uri
+from segue.storage import DEPRECATED, REMOVED, SPACE, Snapshot, table_uri
 from segue.training_set import training_set
 
 
@@ -59,6 +59,11 @@ class Store:
             raise UsageError(f"table {table} has {reason} (its key is {key})", "scan it instead")
         return entity
 
+    def deprecated(self, table: str) -> dict[str, str]:
+        """Columns that nobody should begin to use, and why; those that nothing declares any more among them."""
+        snapshot = self._snapshot(table)
+        return snapshot.list_marked(DEPRECATED) | snapshot.list_marked(REMOVED)
+
     def lookup(
         self,
         table: str,
@@ -68,8 +73,8 @@ class Store:
     ) -> pa.Table:
         """Row i belongs to keys[i]: a repeated key is a repeated row, an unknown one a row of nulls.
 
-        `day` is the table's newest in this release where not given. Without `columns`, all but
-        `bucket`, which serves storage; the column of the keys always comes along.
+        `day` is the table's newest in this release where not given. Without `columns`, all that are still
+        declared but `bucket`, which serves storage; the column of the keys always comes along.
 
         Raises:
             UsageError: unknown table, column or day; keys that are no strings; a table without an entity.

@@ -18,7 +18,7 @@ from segue.errors import UsageError, list_names
 from segue.lookup import Ints, Key, is_text, read_by_key, value_type
 from segue.publications import Publications
 from segue.spaces import check_has_spaces, resolve_space
-from segue.storage import SPACE, Snapshot
+from segue.storage import REMOVED, SPACE, Snapshot
 
 INSTANT = pa.timestamp("us", "UTC")
 # Columns of a daily table that are no features.
@@ -75,7 +75,9 @@ class _TableRequest:
 
     def add(self, column: str | None) -> None:
         """Adds one feature, or for None all of them; what is there already stays where it is."""
-        features = [name for name in self.snapshot.schema.names if name not in (*self.keys, *FRAME)]
+        # what is declared no more ends somewhere in the table: older releases have all of it
+        others = (*self.keys, *FRAME, *self.snapshot.list_marked(REMOVED))
+        features = [name for name in self.snapshot.schema.names if name not in others]
         if column is not None and column not in features:
             raise UsageError.unknown("feature", column, features, f"table {self.snapshot.name}")
         self.columns = list(dict.fromkeys([*self.columns, *(features if column is None else [column])]))

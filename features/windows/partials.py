@@ -22,7 +22,11 @@ _PLAN = "ds date, span int, _rebuilt boolean, _tile_ds date not null, _tile_span
 
 
 def partial_rows(
-    sessions: DataFrame, group: FeatureGroup, days: Sequence[date], earlier: DataFrame | None = None
+    sessions: DataFrame,
+    group: FeatureGroup,
+    days: Sequence[date],
+    earlier: DataFrame | None = None,
+    parts: Sequence[Part] | None = None,
 ) -> DataFrame:
     """Rows of the group's table of partials for some days.
 
@@ -30,22 +34,24 @@ def partial_rows(
         sessions: the plays of those days at least, as in table `sessions`.
         days: in any order, with gaps or without.
         earlier: rows of the table of all other days, if there are any.
+        parts: these alone; which rows there are does not depend on them.
 
     Raises:
         ValueError: no days.
     """
     if not days:
         raise ValueError("partial_rows: no days to fold; give one or more")
-    rows = _fold_days(sessions, group, days).select(
+    parts = group.parts if parts is None else parts
+    rows = _fold_days(sessions, group, days, parts).select(
         "*", F.lit(1).alias("span"), F.lit(True).alias("_rebuilt")
     )
     if earlier is not None:
         # rows of the days that are folded again would count their plays twice
         others = earlier.where(~F.col("ds").isin(list(days)))
-        columns = ["ds", "span", *group.keys, *(part.name for part in group.parts)]
+        columns = ["ds", "span", *group.keys, *(part.name for part in parts)]
         rows = rows.unionByName(others.select(*columns, F.lit(False).alias("_rebuilt")))
     # By entity alone: what follows needs no other order, and an entity has a row a day at most.
-    return _merge_rows(rows.repartition(*group.keys), group, days)
+    return _merge_rows(rows.repartition(*group.keys), group, days, parts)
 
 
 def earlier_days(days: Sequence[date]) -> list[date]:
@@ -62,23 +68,27 @@ def plays_of_group(sessions: DataFrame, group: FeatureGroup) -> DataFrame:
     return plays
 
 
-def _fold_days(sessions: DataFrame, group: FeatureGroup, days: Sequence[date]) -> DataFrame:
+def _fold_days(
+    sessions: DataFrame, group: FeatureGroup, days: Sequence[date], parts: Sequence[Part]
+) -> DataFrame:
     plays = plays_of_group(sessions, group).where(F.col("ds").isin(list(days)))
     by = [*group.keys, "ds"]
-    aggregated, item_lists = _split_parts(group)
+    aggregated, item_lists = _split_parts(parts)
     # an aggregate of nothing is needed where every part is a list
     daily = plays.groupBy(*by).agg(F.count("*").alias("_plays"), *map(fold, aggregated)).drop("_plays")
     return fold_items(daily, plays, item_lists, by)
 
 
-def _merge_rows(rows: DataFrame, group: FeatureGroup, days: Sequence[date]) -> DataFrame:
+def _merge_rows(
+    rows: DataFrame, group: FeatureGroup, days: Sequence[date], parts: Sequence[Part]
+) -> DataFrame:
     plan = [(source.ds, source.span, rebuilt, tile.ds, tile.span) for tile, source, rebuilt in _merges(days)]
     targets = rows.sparkSession.createDataFrame(plan, _PLAN)
     # small enough to broadcast: three years of days at once are 12,937 rows
     sources = rows.join(F.broadcast(targets), ["ds", "span", "_rebuilt"])
     source_rows = sources.withColumn(AGE, F.datediff("_tile_ds", "ds"))
     by = [*group.keys, "_tile_ds", "_tile_span"]
-    aggregated, item_lists = _split_parts(group)
+    aggregated, item_lists = _split_parts(parts)
     part_merges = {part: merge(part, F.col(part.name), F.col(AGE)) for part in aggregated}
     tile_rows = source_rows.groupBy(*by).agg(
         F.count("*").alias("_rows"), *[_drop_long_spans(group, *each) for each in part_merges.items()]
@@ -86,7 +96,7 @@ def _merge_rows(rows: DataFrame, group: FeatureGroup, days: Sequence[date]) -> D
     items = source_rows.select(*by, *[_drop_long_spans(group, part, F.col(part.name)) for part in item_lists])
     tile = (F.col("_tile_ds").alias("ds"), F.col("_tile_span").alias("span"))
     return merge_items(tile_rows, items, item_lists, by).select(
-        *group.keys, *tile, *[part.name for part in group.parts]
+        *group.keys, *tile, *[part.name for part in parts]
     )
 
 
@@ -97,10 +107,10 @@ def _merges(days: Sequence[date]) -> Iterator[tuple[Tile, Tile, bool]]:
         yield from ((tile, source, rebuilt) for source, rebuilt in merge_inputs(tile, days))
 
 
-def _split_parts(group: FeatureGroup) -> tuple[list[Part], list[Part]]:
+def _split_parts(parts: Sequence[Part]) -> tuple[list[Part], list[Part]]:
     """Those that one aggregation makes, and the lists of items."""
-    aggregated = [part for part in group.parts if part.kind != "items"]
-    return aggregated, [part for part in group.parts if part.kind == "items"]
+    aggregated = [part for part in parts if part.kind != "items"]
+    return aggregated, [part for part in parts if part.kind == "items"]
 
 
 def _drop_long_spans(group: FeatureGroup, part: Part, column: Column) -> Column:

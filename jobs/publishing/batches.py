@@ -33,6 +33,12 @@ class Batch:
     days: tuple[date, ...] | None = None
     # the fingerprint of what each day mirrors: another one makes the day stale
     upstream: Mapping[date, str] = field(default_factory=dict)
+    # identities of its columns, in order, where declarations compute them
+    columns: Mapping[str, str] = field(default_factory=dict)
+    # the same rows as published with other columns: what follows from the columns that stay is not stale
+    extends: bool = False
+    # of its parameters, those that are numbers: a plan says which have changed since
+    numbers: Mapping[str, float] = field(default_factory=dict)
     # of the tables that its job looked at: an erasure since then must not be undone
     input_versions: Mapping[str, int] = field(default_factory=dict)
     # of its own table, where it was made of that too, or compared with it

@@ -30,7 +30,7 @@ from jobs.publishing.commits import (
     to_add_actions,
 )
 from jobs.publishing.staging import explain_unreadable, read_staged_rows
-from jobs.publishing.state import DayState, TableState, commit_metadata_at, read_state
+from jobs.publishing.state import DayState, TableState, commit_metadata_at, digest, read_state
 from jobs.publishing.warehouse import Warehouse
 from segue.log import parse_commit_metadata
 from segue.retry import retry
@@ -176,8 +176,7 @@ def _plan_change(
     batch, before = staged.batch, read_state(table)
     state, changed = _replace_rows(before, staged)
     # where equal rows mirror something new, the state alone is committed: else they would be stale for ever
-    recorded = {day: before.day_states[day].upstream for day in batch.upstream if day in before.day_states}
-    if not changed and recorded == batch.upstream:
+    if not changed and _list_sources(before, batch) == _list_sources(state, batch):
         return None
     empty = find_empty_columns(staged.verdict.results, staged.profile.rows)
     whole = not batch.appends and (batch.days is None or before.day_states.keys() <= set(batch.days))
@@ -206,6 +205,12 @@ def _plan_change(
     )
 
 
+def _list_sources(state: TableState, batch: Batch) -> list[tuple[str, str]]:
+    """What each day of a batch was made of."""
+    days = [state.day_states.get(day) for day in batch.upstream]
+    return [(day.upstream, day.columns) if day else ("", "") for day in days]
+
+
 def _replace_rows(before: TableState, staged: StagedBatch) -> tuple[TableState, set[date | None]]:
     """The state with the batch's days in it, and the days whose rows are others now."""
     new, old = _day_states(staged), before.day_states
@@ -215,12 +220,21 @@ def _replace_rows(before: TableState, staged: StagedBatch) -> tuple[TableState, 
     changed = {day for day, part in new.items() if day not in old or not old[day].same_content_as(part)}
     # equal rows of other code or inputs: the fingerprint is new, and what follows from the day is not stale
     states = {
-        day: part if day in changed else replace(part, published_hash=old[day].published_hash)
+        day: part
+        if day in changed and not staged.batch.extends
+        else replace(part, published_hash=old[day].published_hash)
         for day, part in new.items()
     }
     if staged.batch.days is None:
         changed |= set(old) - set(new)
+    if columns := staged.batch.columns:
+        before = replace(before, declarations={**before.declarations, _name_columns(columns): columns})
     return before.replace_days(states, replaces=staged.batch.days), changed
+
+
+def _name_columns(columns: Mapping[str, str]) -> str:
+    # with their order, which the content hash follows
+    return digest(list(columns.items())) if columns else ""
 
 
 def _day_states(staged: StagedBatch) -> dict[date | None, DayState]:
@@ -235,6 +249,7 @@ def _day_states(staged: StagedBatch) -> dict[date | None, DayState]:
             published_hash=each.content_hash,
             fingerprint=batch.fingerprint,
             upstream=batch.upstream.get(day, "") if day else "",
+            columns=_name_columns(batch.columns),
         )
         for day, each in contents.items()
     }

@@ -16,8 +16,9 @@ from expectations.verdict import Result
 from jobs.errors import JobError, first_line
 from jobs.messages import LOG
 from jobs.publishing.batches import Batch
+from jobs.publishing.declared_columns import schema_of
 from jobs.publishing.protocol import StagedBatch
-from jobs.publishing.warehouse import Warehouse, schema_of
+from jobs.publishing.warehouse import Warehouse
 from schemas.quality_results import QUALITY_RESULTS
 from segue.log import parse_commit_metadata
 from segue.releases import FILES_BEFORE_COMPACTION

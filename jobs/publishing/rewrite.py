@@ -28,6 +28,7 @@ from jobs.publishing.commits import (
     swap,
     to_add_actions,
 )
+from jobs.publishing.declared_columns import add_kept_columns, contracts_of_days
 from jobs.publishing.records import record_rewrite
 from jobs.publishing.staging import explain_unreadable, write
 from jobs.publishing.state import TableState, digest, read_state
@@ -59,7 +60,7 @@ class Rewrite:
     def contract(self) -> Contract:
         # with nulls where the table has them: the copy would refuse rows from before a column was added
         nullable = {field.name for field in self.table.schema().fields if field.nullable}
-        contract = find_contract(self.name)
+        contract = add_kept_columns(find_contract(self.name), self.table)
         columns = [
             replace(each, nullable=each.nullable or each.name in nullable) for each in contract.columns
         ]
@@ -76,7 +77,7 @@ def rewrite_files(job: Job, rewrite: Rewrite) -> TableState | None:
     fingerprint = digest(rewrite.kind, rewrite.name, rewrite.table.version(), rewrite.files)
     batch = reserve(job.warehouse, Batch(rewrite.contract, fingerprint))
     rows = _read_rows(job, rewrite)
-    removed = {} if rewrite.gone is None else profile_days(rows.where(rewrite.gone), rewrite.contract)
+    removed = {} if rewrite.gone is None else _profile_as_published(rows.where(rewrite.gone), rewrite)
     path = folder(job.warehouse, batch)
     rest = rows if rewrite.gone is None else rows.where(~rewrite.gone)
     if violation := write(_cluster_by_partition(rest, rewrite), path):
@@ -84,8 +85,8 @@ def rewrite_files(job: Job, rewrite: Rewrite) -> TableState | None:
             f"table {rewrite.name}: published rows break a constraint: {violation.observed}; run segue verify"
         )
     with explain_unreadable(batch):
-        staged = profile_days(job.spark.read.format("delta").load(path), rewrite.contract)
-        _check_contents(rewrite, profile_days(rows, rewrite.contract), removed, staged)
+        staged = _profile_as_published(job.spark.read.format("delta").load(path), rewrite)
+        _check_contents(rewrite, _profile_as_published(rows, rewrite), removed, staged)
     record_rewrite(job.warehouse, job.run_id, batch, _audit_result(rewrite, staged, removed))
     return _commit(job, rewrite, batch, removed)
 
@@ -99,6 +100,17 @@ def _read_rows(job: Job, rewrite: Rewrite) -> DataFrame:
     rows = job.at(rewrite.name, rewrite.table.version(), sorted(days) or None)
     # part files have names of their own, so a name is enough to find one
     return rows.where(F.element_at(F.split("_metadata.file_path", "/"), -1).isin(names))
+
+
+def _profile_as_published(rows: DataFrame, rewrite: Rewrite) -> Contents:
+    """With the hashes that the state has, which days of other declarations have of other columns."""
+    from pyspark.sql import functions as F
+
+    contents: dict[date | None, DayProfile] = {}
+    state = read_state(rewrite.table)
+    for contract, days in contracts_of_days(find_contract(rewrite.name), rewrite.table, state):
+        contents |= profile_days(rows if days is None else rows.where(F.col("ds").isin(days)), contract)
+    return contents
 
 
 def _cluster_by_partition(rows: DataFrame, rewrite: Rewrite) -> DataFrame:

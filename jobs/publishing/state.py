@@ -32,10 +32,17 @@ class DayState:
     fingerprint: str
     # what the table that this one mirrors held up to this day
     upstream: str = ""
+    # a key of `TableState.declarations`: what computed each column. Empty where no declaration does, and for days of
+    # tables from before it was written, whose `upstream` is of the declarations too
+    columns: str = ""
 
     def same_content_as(self, other: DayState) -> bool:
         # not `==`: the same rows made by other code are another batch, and the same content
         return (self.rows, self.content_hash) == (other.rows, other.content_hash)
+
+    def dumps(self) -> list[Any]:
+        fields = list(vars(self).values())
+        return fields if self.columns else fields[:-1]
 
     def plus(self, other: DayState) -> DayState:
         """Both, the content hash being a sum."""
@@ -67,6 +74,8 @@ class TableState:
     empty_columns: frozenset[str] = frozenset()
     # what days that were published again had before; None where entries from before it was written say nothing
     earlier: Record | None = None
+    # by a name for each: identities of columns, in the order in which the content hash of their days has them
+    declarations: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     @property
     def rows(self) -> int:
@@ -97,6 +106,10 @@ class TableState:
             fingerprints[day] = so_far = digest(so_far, str(day), self.day_states[day].published_hash)
         return fingerprints
 
+    def declared_columns(self, day: date | None) -> Mapping[str, str]:
+        """What computed each column of a day; empty where the log does not say it."""
+        return self.declarations.get(self.day_states[day].columns, {})
+
     def replace_days(
         self, parts: Mapping[date | None, DayState], replaces: Iterable[date | None] | None
     ) -> TableState:
@@ -115,14 +128,18 @@ class TableState:
 
     def dumps(self) -> dict[str, Any]:
         # lists, not objects: some 110 bytes a day, in every commit
-        parts = {str(day): list(vars(each).values()) for day, each in self.day_states.items()}
-        return {
+        parts = {str(day): each.dumps() for day, each in self.day_states.items()}
+        state = {
             "parts": parts,
             "published_at": self.published_at,
             "erased_in": self.erased_in,
             "empty_columns": sorted(self.empty_columns),
             **({} if self.earlier is None else {"earlier": dump_record(self.earlier)}),
         }
+        # a day names what computed it, as all days mostly have the same
+        used = {each.columns for each in self.day_states.values()}
+        declarations = {name: dict(each) for name, each in self.declarations.items() if name in used}
+        return state | ({"declarations": declarations} if declarations else {})
 
     @staticmethod
     def loads(version: int, saved: Mapping[str, Any]) -> TableState:
@@ -134,7 +151,10 @@ class TableState:
         # entries from before it was written say nothing of empty columns
         empty = frozenset(saved.get("empty_columns", ()))
         earlier = load_record(saved["earlier"]) if "earlier" in saved else None
-        return TableState(version, parts, saved["published_at"], saved["erased_in"], empty, earlier)
+        declarations = saved.get("declarations", {})
+        return TableState(
+            version, parts, saved["published_at"], saved["erased_in"], empty, earlier, declarations
+        )
 
 
 def read_state(table: DeltaTable) -> TableState:

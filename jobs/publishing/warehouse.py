@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Mapping
-from datetime import date, timedelta
+from datetime import timedelta
 
-from deltalake import CommitProperties, DeltaTable, Schema
+from deltalake import CommitProperties, DeltaTable
 from deltalake.exceptions import CommitFailedError, DeltaError
 from deltalake.schema import Field
 from pyarrow.fs import FileInfo, FileSelector, FileType
 
 from jobs.errors import JobError, first_line
+from jobs.publishing.declared_columns import describe_change, mark_columns, schema_of
 from jobs.publishing.state import TableState, read_state
 from schemas import CONTRACTS, Contract
 from segue.releases import RELEASE_LIFE
@@ -83,6 +82,8 @@ class Warehouse:
         def widen() -> DeltaTable:
             table = self.create(contract)
             _add_columns(table, contract)
+            if contract.declared:
+                mark_columns(table, contract)
             return table
 
         try:
@@ -137,28 +138,9 @@ def _add_columns(table: DeltaTable, contract: Contract) -> None:
     missing = [field for field in schema_of(contract).fields if field.name not in present]
     if not missing:
         return
-    # with the state, so that who asks for it opens one entry and not two
-    metadata = {"userMetadata": json.dumps({"kind": "widen", "state": read_state(table).dumps()})}
     # rows published before read as null there, whatever the contract asks of new ones
     nullable = [Field(field.name, field.type, nullable=True, metadata=field.metadata) for field in missing]
-    properties = CommitProperties(custom_metadata=metadata, max_commit_retries=0)
-    table.alter.add_columns(nullable, commit_properties=properties)
-
-
-def stale_days(
-    warehouse: Warehouse, table: str, wanted: Mapping[date, str], former: Mapping[date, str] | None = None
-) -> list[date]:
-    """Days that `table` lacks, or made of something else than what names the day in `wanted`.
-
-    Args:
-        former: names of the very same by an older rule, which tables of before hold.
-    """
-    state = warehouse.state(table)
-    # state of the newest commit: no file is opened to know what is stale
-    known = {} if state is None else {day: part.upstream for day, part in state.day_states.items()}
-    return [
-        day for day, name in wanted.items() if known.get(day) not in (name, (former or {}).get(day, name))
-    ]
+    table.alter.add_columns(nullable, commit_properties=describe_change(table))
 
 
 def has_rows(warehouse: Warehouse, table: str) -> bool:
@@ -221,22 +203,18 @@ def _check_schema(table: DeltaTable, contract: Contract) -> None:
     # columns that the table lacks are no fault: `add_missing_columns` adds them. A table that allows nulls
     # which the contract does not is none either: rows from before a column was added have none to give
     shared = [(name, present[name], field) for name, field in expected.items() if name in present]
-    faults = [f"{name} is no longer in the contract" for name in present if name not in expected]
+    unknown = [] if contract.declared else [name for name in present if name not in expected]
+    faults = [f"{name} is no longer in the contract" for name in unknown]
     faults += [
         f"{n} is {old.type}, the contract says {new.type}" for n, old, new in shared if old.type != new.type
     ]
     faults += [
         f"{n} allows no null, the contract does"
         for n, old, new in shared
-        if new.nullable and not old.nullable
+        if new.nullable and not (old.nullable or contract.declared)
     ]
     if faults:
         raise JobError(
             f"table {contract.name} was made for another contract: {'; '.join(faults)}. Columns can be added, not "
             "changed or dropped: give the changed column a new name and keep the old one, or publish under a new root"
         )
-
-
-def schema_of(contract: Contract) -> Schema:
-    # Spark's JSON of a schema is the Delta log's, so the types are written once, in the contract
-    return Schema.from_json(contract.struct().json())

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
+
+from pyarrow.fs import FileSelector
 
 from expectations.profile import content
 from jobs.errors import JobError, WrongUsage
@@ -66,6 +68,15 @@ def declared_identities() -> dict[str, str]:
 def manifest_path(path: str) -> str:
     """Of the manifest of a training set, or the manifest itself."""
     return path if path.endswith(".json") else f"{path.rstrip('/')}/{NAME}"
+
+
+def find_manifests(folder: str) -> Iterator[tuple[str, Manifest]]:
+    """Every training set below a folder, by its path."""
+    files, inner = filesystem(folder)
+    for entry in files.get_file_info(FileSelector(inner, allow_not_found=True, recursive=True)):
+        if entry.base_name == NAME:
+            path = f"{folder.rstrip('/')}/{entry.path[len(inner.rstrip('/')) + 1 :]}"
+            yield path.removesuffix(f"/{NAME}"), load(path)
 
 
 def save(manifest: Manifest, out: str) -> str:

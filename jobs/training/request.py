@@ -9,7 +9,7 @@ from typing import Any
 
 from jobs.errors import WrongUsage
 from schemas import CONTRACTS, FEATURE_GROUPS
-from segue.storage import Snapshot
+from segue.storage import REMOVED, Snapshot
 from segue.training_set import FRAME
 
 Columns = tuple[str, ...]
@@ -82,10 +82,11 @@ def daily_columns(
     """
     daily = [name for name in tables if name in CONTRACTS and CONTRACTS[name].event_time == "feature_at"]
     columns: dict[str, Columns] = dict.fromkeys(daily, ())
-    # a version holds features that are declared no more, and lacks those declared since
+    # a version may hold features that are declared no more by now, and lacks those declared since
     for name in {ref.partition(":")[0] for ref in refs} & set(daily):
         version = snapshot(name)
-        columns[name] = tuple(c for c in version.schema.names if c not in (*FRAME, *version.key))
+        others = (*FRAME, *version.key, *version.list_marked(REMOVED))
+        columns[name] = tuple(c for c in version.schema.names if c not in others)
     return _resolve(refs, columns, "release")
 
 

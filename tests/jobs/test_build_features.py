@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import replace
 from datetime import timedelta
 
@@ -18,7 +17,6 @@ from reference.published import NOON, opening, pass_every_batch, publish
 from reference.rows import assert_same
 from reference.three_features import THREE_FEATURES, declare_three_features
 from reference.windows import window_features as expected_features
-from schemas.declarations import Feature, FeatureGroup
 from schemas.sessions import SESSIONS
 
 LENGTH = 10
@@ -107,57 +105,12 @@ def test_build_features_again_adds_nothing(root, capsys):
     assert capsys.readouterr().out.count("unchanged") == 2
 
 
-def test_build_features_computes_a_new_feature_for_all_days(root, monkeypatch, tmp_path):
-    """No partial of before has its part; null on days before its declaration, it would train nobody."""
-    shutil.copytree(root[0], tmp_path / "root")
-    longest = Feature("longest", "max", "ms_played", "ms", ("7d",))
-    group = replace(GROUP, features=(*GROUP.features, longest))
-    declare_three_features(monkeypatch, group)
-    assert build_features.main([*STEP, "--root", str(tmp_path / "root"), "--run-id", "more"]) == 0
-    rows = (
-        Job("test", str(tmp_path / "root"), "look")
-        .read("user_features")
-        .drop("available_at")
-        .toArrow()
-        .to_pylist()
-    )
-    days = [day for day in DAYS if day != DAYS[GAP]]
-    assert_same(
-        expected_features(make_plays(late=True), group, days),
-        rows,
-        ("user_id", "ds"),
-        make_plays(late=True),
-        "user_id",
-    )
-
-
 def test_build_features_leaves_days_as_they_are_after_prose_of_a_declaration_changed(
     root, monkeypatch, capsys
 ):
     reworded = tuple(replace(f, meaning="in other words", owner="somebody else") for f in GROUP.features)
     declare_three_features(monkeypatch, replace(GROUP, features=reworded))
     assert build_features.main([*STEP, "--root", root[0], "--run-id", "reworded"]) == 0
-    assert capsys.readouterr().out.count("unchanged") == 2
-
-
-def test_build_features_leaves_days_with_a_fingerprint_of_before_as_they_are(
-    root, monkeypatch, capsys, tmp_path
-):
-    """Tables of before name a day by all that its declarations said, prose included."""
-    shutil.copytree(root[0], tmp_path / "root")
-    arguments = [*STEP, "--root", str(tmp_path / "root"), "--run-id"]
-    with monkeypatch.context() as patch:
-        patch.setattr(
-            FeatureGroup, "identities", property(lambda group: [repr(feature) for feature in group.features])
-        )
-        # another window, so that days of that rule come into the log
-        first, *rest = GROUP.features
-        changed = replace(GROUP, features=(replace(first, windows=(*first.windows, "40d")), *rest))
-        declare_three_features(patch, changed)
-        assert build_features.main([*arguments, "before"]) == 0
-        assert f"{len(DAYS) - 1} days to" in capsys.readouterr().out, "nothing was published by the old rule"
-    declare_three_features(monkeypatch, changed)
-    assert build_features.main([*arguments, "after"]) == 0
     assert capsys.readouterr().out.count("unchanged") == 2
 
 

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
 import pyarrow as pa
 import pytest
+from deltalake import DeltaTable
 
 import segue
 from segue import SegueError, UsageError
@@ -48,6 +50,28 @@ def test_lookup_returns_values_as_they_were_written(store):
         "available_at": PUBLISHED,
         "ds": DAY,
     }
+
+
+def test_lookup_leaves_out_what_is_declared_no_more_and_the_store_says_what_is_deprecated(lake, make_user):
+    entry = lake.publish("user_features", [make_user("u1")])
+    table = DeltaTable(lake.path("user_features"))
+    table.alter.set_column_metadata("completion_mean_7d", {"segue.removed": "declared no more"})
+    # a mark that no longer holds is empty
+    table.alter.set_column_metadata("plays_count_7d", {"segue.removed": "", "segue.deprecated": "use 8d"})
+    lake.release(user_features=replace(entry, version=table.version()))
+    store = segue.open(lake.root)
+    assert "completion_mean_7d" not in store.lookup("user_features", ["u1"]).column_names
+    assert store.lookup("user_features", ["u1"], columns=["completion_mean_7d"]).num_rows == 1
+    assert store.deprecated("user_features") == {
+        "plays_count_7d": "use 8d",
+        "completion_mean_7d": "declared no more",
+    }
+    labels = pa.table({"user_id": ["u1"], "label_at": [PUBLISHED]})
+    assert (
+        "user_features__completion_mean_7d" not in store.training_set(labels, ["user_features"]).column_names
+    )
+    with pytest.raises(UsageError, match="completion_mean_7d"):
+        store.training_set(labels, ["user_features:completion_mean_7d"])
 
 
 def test_lookup_takes_available_at_from_the_log_not_from_the_path(store):

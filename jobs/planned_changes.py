@@ -1,0 +1,265 @@
+"""What the next flow would do to each table, from logs alone: nothing is written, and no session is opened."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date
+from importlib import import_module
+from typing import Any
+
+from features.sessions import RULES
+from jobs import FLOW, Step
+from jobs.build_sessions import select_days
+from jobs.costs import Costs, estimate_rows
+from jobs.errors import JobError, first_line
+from jobs.graph import RELEASES
+from jobs.inputs import WorkToDo, look_only
+from jobs.publishing.selection import Selection
+from jobs.publishing.state import DayState, TableState, commit_metadata_at, digest
+from jobs.publishing.warehouse import Warehouse, has_rows
+from jobs.sources import load_source
+from jobs.stale_features import StaleDays, find_stale_features, find_stale_partials
+from schemas import FEATURE_GROUPS, FeatureGroup
+from segue.releases import list_releases
+
+NEW_DAY = "new days"
+OTHER_PLAYS = "late or other plays"
+ADDED = "new or changed columns"
+OTHER_SOURCE = "what it is made of has changed"
+
+
+@dataclass(frozen=True)
+class PlannedDays:
+    """Days of a table that one reason makes stale. `columns` of them alone are computed, where there are any."""
+
+    why: str
+    days: tuple[date, ...]
+    columns: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class PlannedTable:
+    """What becomes of one table; `why` where days cannot be told before the step runs."""
+
+    table: str
+    step: str
+    why: str = ""
+    days: tuple[PlannedDays, ...] = ()
+    new: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
+    gone: tuple[str, ...] = ()
+    rows: int | None = None
+    bytes: int | None = None
+    seconds: float | None = None
+
+    @property
+    def makes(self) -> bool:
+        """Whether anything is published; a column that is only gone is no work."""
+        return bool(self.days or self.why)
+
+
+@dataclass
+class Planner:
+    """Goes through the steps of the flow in their order, each with what those before it would leave."""
+
+    warehouse: Warehouse
+    source: str | None
+    input: list[str] | None
+    catalogue: list[str] | None
+    gap_ms: int
+    # what tables would hold: of days that would be made, something else than now
+    states: dict[str, TableState] = field(default_factory=dict)
+    tables: list[PlannedTable] = field(default_factory=list)
+    # steps that would end with an error, and why
+    problems: dict[str, str] = field(default_factory=dict)
+
+    def plan(self) -> list[PlannedTable]:
+        costs = Costs(self.warehouse)
+        for step in FLOW:
+            self.tables += [_add_cost(self.warehouse, costs, each) for each in self._plan_step(step)]
+        return self.tables
+
+    def _plan_step(self, step: Step) -> Iterable[PlannedTable]:
+        if step.section and not self._has_section(step.section):
+            return []
+        if step.makes == (RELEASES,):
+            return self._plan_release(step)
+        if not all(table in self.states or has_rows(self.warehouse, table) for table in step.needs):
+            # what makes those may make them in this very flow
+            return self._follow(step)
+        if step.name == "build-sessions":
+            return self._plan_sessions(step)
+        if step.module == "jobs.build_features":
+            groups = [group for group in FEATURE_GROUPS if group.partials_table in step.makes]
+            return [table for group in groups for table in self._plan_group(step, group)]
+        return self._follow(step) or self._look(step)
+
+    def _has_section(self, section: str) -> bool:
+        return bool(self.source and self.input and getattr(load_source(self.source), section))
+
+    def _follow(self, step: Step) -> list[PlannedTable]:
+        """Tables of a step that is made again because what it needs or uses is."""
+        made = {each.table for each in self.tables if each.makes}
+        sources = [table for table in (*step.needs, *step.uses) if table in made]
+        why = f"follows from {', '.join(sources)}"
+        return [PlannedTable(table, step.name, why) for table in step.makes] if sources else []
+
+    def _look(self, step: Step) -> list[PlannedTable]:
+        """Runs the step up to where its work would begin."""
+        arguments = ["--root", self.warehouse.root]
+        if step.section:
+            files = self.input if step.section == "plays" else self.catalogue or self.input
+            arguments += ["--source", self.source or "", "--input", *(files or [])]
+        try:
+            with look_only():
+                import_module(step.module).main([*step.arguments, *arguments])
+        except WorkToDo:
+            why = "files that are not in yet" if step.section else "other code or settings, or never made"
+            return [PlannedTable(table, step.name, why) for table in step.makes if table not in step.records]
+        except JobError as problem:
+            self.problems[step.name] = first_line(problem)
+        return []
+
+    def _plan_sessions(self, step: Step) -> Iterator[PlannedTable]:
+        plays, sessions = self.warehouse.state("plays"), self.warehouse.state("sessions")
+        if any(each.table == "plays" and each.makes for each in self.tables):
+            yield from self._follow(step)
+        if plays is None:
+            return
+        days, _ = select_days(plays, sessions, [], self.gap_ms)
+        if days:
+            reasons = _explain_sessions(self.warehouse, plays, sessions, days, self.gap_ms)
+            self.states["sessions"] = _change(sessions, days)
+            yield PlannedTable("sessions", step.name, days=tuple(_group_by_reason(reasons)))
+
+    def _plan_group(self, step: Step, group: FeatureGroup) -> Iterator[PlannedTable]:
+        sessions = self._state("sessions")
+        if sessions is None or not sessions.day_states or sessions.empty_columns & set(group.keys):
+            return
+        stale = find_stale_partials(self.warehouse, group, sessions)
+        yield from self._plan_table(step, group.partials_table, stale)
+        partials = self._state(group.partials_table)
+        if group.daily and partials is not None:
+            stale = find_stale_features(self.warehouse, group, partials, sessions)
+            yield from self._plan_table(step, group.table, stale)
+
+    def _plan_table(self, step: Step, table: str, stale: StaleDays) -> Iterator[PlannedTable]:
+        state = self.warehouse.state(table)
+        planned = PlannedTable(table, step.name, **_compare_columns(self.warehouse, table, stale))
+        if follows := [
+            each for each in self._follow(step) if each.table == table and _has_unknown_days(self)
+        ]:
+            planned = replace(planned, why=follows[0].why)
+        if stale:
+            known = state.day_states if state else {}
+            reasons = {day: OTHER_SOURCE if day in known else NEW_DAY for day in stale.whole}
+            days = list(_group_by_reason(reasons))
+            days += [PlannedDays(ADDED, stale.extended, stale.columns)] if stale.extended else []
+            planned = replace(planned, days=tuple(days))
+            # of extended days, what follows from the other columns stays as it is
+            self.states[table] = _change(state, stale.whole)
+        if planned.makes or planned.gone:
+            yield planned
+
+    def _plan_release(self, step: Step) -> list[PlannedTable]:
+        made = [each.table for each in self.tables if each.makes]
+        if made:
+            return [PlannedTable(RELEASES, step.name, f"{len(made)} tables have another version")]
+        newest = Selection.newest(self.warehouse, [table for each in FLOW for table in each.makes])
+        release = next(iter(list_releases(self.warehouse.root)), None)
+        if newest.day and newest.adds_to(release):
+            return [PlannedTable(RELEASES, step.name, "tables were published since the last one")]
+        return []
+
+    def _state(self, table: str) -> TableState | None:
+        return self.states.get(table) or self.warehouse.state(table)
+
+
+def _has_unknown_days(planner: Planner) -> bool:
+    return any(each.table == "plays" and each.makes for each in planner.tables)
+
+
+def _change(state: TableState | None, days: Iterable[date]) -> TableState:
+    """A state in which these days hold something else."""
+    before = state or TableState(0)
+    parts: dict[date | None, DayState] = {}
+    for day in days:
+        old = before.day_states.get(day)
+        other = (old.published_hash if old else 0) + 1
+        parts[day] = DayState(old.rows if old else 0, other, other, "planned")
+    return before.replace_days(parts, parts)
+
+
+def _explain_sessions(
+    warehouse: Warehouse, plays: TableState, sessions: TableState | None, days: Sequence[date], gap_ms: int
+) -> dict[date, str]:
+    known = sessions.day_states if sessions else {}
+    gap_before = _find_parameter(warehouse, "sessions", "gap_ms")
+    all_days, reasons = plays.days, dict[date, str]()
+    for day in days:
+        place = all_days.index(day)
+        before = known[all_days[place - 1]].upstream if place and all_days[place - 1] in known else ""
+        names = {
+            rules: digest(rules, gap_ms, plays.published_hashes([day]), before) for rules in range(RULES)
+        }
+        if day not in known:
+            reasons[day] = NEW_DAY
+        elif gap_before not in (None, gap_ms):
+            reasons[day] = f"changed parameter: gap-ms was {gap_before:.0f}, is {gap_ms}"
+        elif rules := [n for n, name in names.items() if name == known[day].upstream]:
+            reasons[day] = f"changed rules of sessions: {rules[0]} to {RULES}"
+        elif place and all_days[place - 1] in reasons:
+            reasons[day] = "the day before is cut again"
+        else:
+            # of days from before the log had parameters, the fingerprint does not tell one from the other
+            reasons[day] = OTHER_PLAYS if gap_before is not None else f"{OTHER_PLAYS}, or another gap-ms then"
+    return reasons
+
+
+def _find_parameter(warehouse: Warehouse, table: str, name: str) -> float | None:
+    """A number that the newest batch of a table was given; None where its commit does not say it."""
+    if (opened := warehouse.table(table)) is None:
+        return None
+    for version in range(opened.version(), -1, -1):
+        metadata = commit_metadata_at(opened, version) or {}
+        if metadata.get("kind") == "publish":
+            return metadata.get("parameters", {}).get(name)
+    return None
+
+
+def _group_by_reason(reasons: Mapping[date, str]) -> Iterator[PlannedDays]:
+    for why in dict.fromkeys(reasons.values()):
+        yield PlannedDays(why, tuple(day for day in reasons if reasons[day] == why))
+
+
+def _compare_columns(warehouse: Warehouse, table: str, stale: StaleDays) -> dict[str, Any]:
+    """Columns that the table would get, those that would be computed otherwise, and those that nothing declares."""
+    opened = warehouse.table(table)
+    if opened is None:
+        return {}
+    stored = [each.name for each in opened.schema().fields]
+    return {
+        "new": tuple(name for name in stale.identities if name not in stored),
+        "changed": tuple(name for name in stale.columns if name in stored),
+        "gone": tuple(name for name in stored if name not in stale.identities),
+    }
+
+
+def _add_cost(warehouse: Warehouse, costs: Costs, planned: PlannedTable) -> PlannedTable:
+    state = warehouse.state(planned.table)
+    if not planned.days:
+        return planned
+    known = state.day_states if state else {}
+    days = {day for each in planned.days for day in each.days}
+    new = estimate_rows(state, len(days - known.keys()))
+    if new is None:
+        return planned
+    rows = new + sum(known[day].rows for day in days & known.keys())
+    a_row, seconds = costs.bytes_a_row(planned.table), costs.seconds_a_row(planned.step)
+    return replace(
+        planned,
+        rows=rows,
+        bytes=None if a_row is None else round(rows * a_row),
+        seconds=None if seconds is None else rows * seconds,
+    )

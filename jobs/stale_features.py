@@ -1,0 +1,142 @@
+"""Which days of a feature group's tables are stale, and of which of them only some columns."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date
+from itertools import accumulate
+
+from features.windows.tiles import tiles_ending_on
+from jobs.publishing.state import TableState, digest
+from jobs.publishing.warehouse import Warehouse
+from schemas import FeatureGroup
+
+# Of every day, a name for what it was made of.
+Names = Mapping[date, str]
+
+
+@dataclass(frozen=True)
+class StaleDays:
+    """What a table lacks: `whole` days, and `columns` of the days `extended`, whose rows are up to date."""
+
+    # of every day that the source has: the plays or partials, whatever is declared
+    sources: Names
+    # what computes each column of the contract, in its order; empty for one that nothing declares
+    identities: Mapping[str, str]
+    whole: tuple[date, ...] = ()
+    extended: tuple[date, ...] = ()
+    columns: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.whole or self.extended)
+
+
+def find_stale_partials(warehouse: Warehouse, group: FeatureGroup, sessions: TableState) -> StaleDays:
+    """Of the group's partials: what each day is made of are the days that its longest tile sums up."""
+    ranges = _sum_ranges(sessions)
+    sources = {day: digest(group.keys, group.where, total) for day, total in ranges.items()}
+    stale = StaleDays(sources, _identify(group.partials_contract().names, group.part_identities))
+    former = [
+        (
+            {day: digest(_declare_parts(each), total) for day, total in ranges.items()},
+            _identify(each.partials_contract().names, each.part_identities),
+        )
+        for each in _find_former_groups(warehouse, group)
+    ]
+    return _compare(warehouse.state(group.partials_table), stale, former)
+
+
+def find_stale_features(
+    warehouse: Warehouse, group: FeatureGroup, partials: TableState, sessions: TableState
+) -> StaleDays:
+    """Of its daily table: each day is made of the partials up to it, and of the plays for what is no part of those."""
+    # a lifetime holds all plays, so a late one changes every later day; the fingerprints are cumulative
+    so_far, plays = partials.cumulative_fingerprints(), sessions.cumulative_fingerprints()
+    both = {day: (so_far[day], plays[day]) for day in plays if day in so_far}
+    sources = {day: digest(*each) for day, each in both.items()}
+    stale = StaleDays(sources, _identify(group.contract().names, group.identities))
+    former = [
+        (
+            {day: digest(declared, *each) for day, each in both.items()},
+            _identify(former_group.contract().names, former_group.identities),
+        )
+        for former_group in _find_former_groups(warehouse, group)
+        # tables of before name a day by all that the declarations said, those of long ago with their prose
+        for declared in (former_group.identities, [repr(feature) for feature in former_group.features])
+    ]
+    return _compare(warehouse.state(group.table), stale, former)
+
+
+def _compare(
+    state: TableState | None, stale: StaleDays, former: Collection[tuple[Names, Mapping[str, str]]]
+) -> StaleDays:
+    whole, extended, columns = [], [], set()
+    for day, source in stale.sources.items():
+        known = _find_known_columns(state, day, source, former)
+        lacks = {name for name, each in stale.identities.items() if known and known.get(name) != each}
+        columns |= lacks
+        if not known:
+            whole.append(day)
+        elif lacks:
+            extended.append(day)
+    # in the order of the contract, which names a batch
+    ordered = tuple(name for name in stale.identities if name in columns)
+    return StaleDays(stale.sources, stale.identities, tuple(whole), tuple(extended), ordered)
+
+
+def _find_known_columns(
+    state: TableState | None,
+    day: date,
+    source: str,
+    former: Collection[tuple[Names, Mapping[str, str]]],
+) -> Mapping[str, str]:
+    """What computed the columns of a day that is made of what it should be; empty for any other day."""
+    part = state.day_states.get(day) if state else None
+    if state is None or part is None:
+        return {}
+    if part.columns:
+        return state.declared_columns(day) if part.upstream == source else {}
+    # of days from before the log had their columns the name tells: it is that of one of these, or the day is stale
+    return next((columns for names, columns in former if names.get(day) == part.upstream), {})
+
+
+def _identify(names: Collection[str], identities: Mapping[str, object]) -> dict[str, str]:
+    # 16 characters of each: the log has them in every commit
+    return {name: digest(identities[name]) if name in identities else "" for name in names}
+
+
+def _find_former_groups(warehouse: Warehouse, group: FeatureGroup) -> Iterator[FeatureGroup]:
+    """The group, and the group with only what its published table has columns for."""
+    yield group
+    table = warehouse.table(group.tables[-1])
+    if table is None:
+        return
+    stored = {field.name for field in table.schema().fields}
+    if group.daily:
+        former = group.select(stored)
+    else:
+        parts = {part.name for part in group.parts} & stored
+        former = group.select(
+            [f.name(w) for f, w in group.feature_windows if {part.name for part in f.parts(w)} <= parts]
+        )
+    if former.features and former.features != group.features:
+        yield former
+
+
+def _declare_parts(group: FeatureGroup) -> list[object]:
+    # as days of before were named; lists of rules are none of it, as there were no rules then
+    return [group.keys, group.where, [(repr(part), group.longest_span(part)) for part in group.parts]]
+
+
+def _sum_ranges(sessions: TableState) -> dict[date, int]:
+    """Of every day of the calendar, what the days of the longest tile that ends there consist of, as one number."""
+    # days without plays are among them, as tiles end there too
+    first, last = sessions.days[0].toordinal(), sessions.days[-1].toordinal()
+    calendar = [date.fromordinal(n) for n in range(first, last + 1)]
+    # sums of hashes tell ranges of days apart in one pass; a hash of each range would take all days squared
+    hashes = (int(digest(sessions.published_hashes([day])), 16) for day in calendar)
+    until = [0, *accumulate(hashes)]
+    # a tile may reach back to before the first play
+    spans = [min(tiles_ending_on(day)[-1].span, n) for n, day in enumerate(calendar, 1)]
+    return {day: until[n + 1] - until[n + 1 - spans[n]] for n, day in enumerate(calendar)}

@@ -1,0 +1,188 @@
+"""The plan of a flow: from logs alone, and without a trace in the root."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import replace
+from datetime import date, timedelta
+from pathlib import Path
+
+import pytest
+
+from features.sessions import GAP_MS
+from jobs import build_sessions, costs, planned_changes
+from jobs import plan as plan_module
+from jobs.errors import JobError, WrongUsage
+from jobs.planned_changes import ADDED, NEW_DAY, OTHER_PLAYS, Planner
+from jobs.publishing.commits import Change, swap
+from jobs.publishing.state import DayState, TableState
+from jobs.publishing.warehouse import Warehouse
+from jobs.stale_features import find_stale_features, find_stale_partials
+from reference.golden import unpack
+from schemas import CONTRACTS
+from schemas.declarations import Feature
+from schemas.user_features import USER_FEATURE_GROUP
+
+DAYS = [date(2026, 10, 1) + timedelta(days=n) for n in range(4)]
+LONGEST = Feature("longest", "max", "ms_played", "m", ("7d", "30d"))
+# Its flow would train, as the code is another; and what is made of that.
+FEATURES = ("sessions", "user_partials", "user_features")
+
+
+@pytest.fixture(scope="module")
+def golden(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("golden")
+    unpack(folder)
+    return folder
+
+
+def list_content(folder):
+    return {path: path.stat().st_mtime_ns for path in Path(folder).rglob("*")}
+
+
+def plan(root, gap_ms=GAP_MS):
+    planner = Planner(Warehouse(str(root)), None, None, None, gap_ms)
+    return {table.table: table for table in planner.plan()}
+
+
+def run(*arguments, command="run"):
+    parser = argparse.ArgumentParser()
+    (plan_module.configure if command == "run" else plan_module.configure_apply)(parser)
+    return getattr(plan_module, command)(parser.parse_args(list(arguments)))
+
+
+def declare(monkeypatch, group):
+    monkeypatch.setattr(planned_changes, "FEATURE_GROUPS", (group,))
+
+
+def put(warehouse, table, hashes, upstream=None, **metadata):
+    """A version whose days hold rows of these hashes."""
+    opened = warehouse.create(CONTRACTS[table])
+    days = {
+        day: DayState(0, each, each, "batch", (upstream or {}).get(day, "")) for day, each in hashes.items()
+    }
+    swap(opened, Change("batch-1", "publish", TableState(opened.version(), days), metadata=metadata))
+
+
+@pytest.fixture
+def cut(tmp_path, monkeypatch):
+    """Sessions of four days of plays; tables without rows, which are as good for a plan."""
+    monkeypatch.setattr(planned_changes, "has_rows", lambda warehouse, table: table in ("plays", "sessions"))
+    declare(monkeypatch, USER_FEATURE_GROUP)
+    warehouse = Warehouse(str(tmp_path / "root"))
+    put(warehouse, "plays", dict(zip(DAYS, range(1, 5), strict=True)))
+    _, upstream = build_sessions.select_days(warehouse.state("plays"), None, [], GAP_MS)
+    put(
+        warehouse,
+        "sessions",
+        dict(zip(DAYS, range(5, 9), strict=True)),
+        upstream,
+        parameters={"gap_ms": GAP_MS},
+    )
+    return warehouse
+
+
+def test_plan_writes_nothing_and_opens_no_session(golden):
+    before = list_content(golden / "root")
+    tables = plan(golden / "root")
+    assert not {*FEATURES} & {*tables}, "all of these are up to date"
+    assert tables["track_embeddings"].why, "its code is another than that of then"
+    assert tables["similar_tracks"].why == "follows from track_embeddings"
+    assert "releases" in tables
+    assert list_content(golden / "root") == before
+
+
+def test_plan_of_declared_features_names_columns_days_and_cost(golden, monkeypatch, tmp_path):
+    first, *rest = USER_FEATURE_GROUP.features
+    group = replace(USER_FEATURE_GROUP, features=(replace(first, default=None), *rest, LONGEST))
+    declare(monkeypatch, group)
+    monkeypatch.setattr(costs.Costs, "_rates", {"build-user-features": 0.5})
+    tables = plan(golden / "root")
+    partials, features = tables["user_partials"], tables["user_features"]
+    assert (partials.new, partials.changed, partials.gone) == (("max_ms_played",), (), ())
+    assert features.new == ("longest_max_7d", "longest_max_30d")
+    (days,) = features.days
+    state = Warehouse(str(golden / "root")).state("user_features")
+    assert (days.why, list(days.days), days.columns) == (ADDED, state.days, features.new)
+    assert (features.rows, features.seconds) == (state.rows, state.rows / 2)
+    assert features.bytes > 1000
+
+
+def test_plan_of_a_feature_taken_away_has_no_work(cut, monkeypatch):
+    more = USER_FEATURE_GROUP.extend(LONGEST)
+    sessions = cut.state("sessions")
+    stale = find_stale_partials(cut, more, sessions)
+    for table, contract in (("user_partials", more.partials_contract()), ("user_features", more.contract())):
+        monkeypatch.setitem(CONTRACTS, table, contract)
+    put(cut, "user_partials", dict.fromkeys(DAYS, 1), stale.sources)
+    stale = find_stale_features(cut, more, cut.state("user_partials"), sessions)
+    put(cut, "user_features", dict.fromkeys(DAYS, 1), stale.sources)
+    table = plan(cut.root)["user_features"]
+    assert table.gone == ("longest_max_7d", "longest_max_30d")
+
+
+def test_plan_says_why_days_of_sessions_are_stale(cut):
+    assert "sessions" not in plan(cut.root)
+    reasons = {each.why: list(each.days) for each in plan(cut.root, gap_ms=600_000)["sessions"].days}
+    assert reasons == {f"changed parameter: gap-ms was {GAP_MS}, is 600000": DAYS}
+    later = DAYS[-1] + timedelta(days=1)
+    put(cut, "plays", {DAYS[0]: 1, DAYS[1]: 2, DAYS[2]: 99, DAYS[3]: 4, later: 5})
+    reasons = {each.why: list(each.days) for each in plan(cut.root)["sessions"].days}
+    assert reasons == {OTHER_PLAYS: [DAYS[2]], "the day before is cut again": [DAYS[3]], NEW_DAY: [later]}
+
+
+def test_plan_of_changed_rules_says_from_which_to_which(cut, monkeypatch):
+    for module in (build_sessions, planned_changes):
+        monkeypatch.setattr(module, "RULES", 3)
+    (first, *_) = plan(cut.root)["sessions"].days
+    assert first.why == "changed rules of sessions: 2 to 3"
+
+
+def test_plan_follows_stale_sessions_through_partials_to_features(cut):
+    # of the day before the last; a tile of two days ends there
+    put(cut, "plays", {DAYS[0]: 1, DAYS[1]: 2, DAYS[2]: 99, DAYS[3]: 4})
+    sessions = cut.state("sessions")
+    stale = find_stale_partials(cut, USER_FEATURE_GROUP, sessions)
+    put(cut, "user_partials", dict.fromkeys(DAYS, 1), {day: stale.sources[day] for day in DAYS})
+    tables = plan(cut.root)
+    assert [list(each.days) for each in tables["user_features"].days] == [DAYS]
+
+
+def test_plan_as_json_has_a_record_for_each_table(golden, capsys, monkeypatch):
+    declare(monkeypatch, USER_FEATURE_GROUP.extend(LONGEST))
+    assert run("--root", str(golden / "root"), "--json", "--exit-code") == plan_module.CHANGES
+    records = {row["table"]: row for row in map(json.loads, capsys.readouterr().out.splitlines())}
+    assert records["user_features"]["days"][0]["columns"] == ["longest_max_7d", "longest_max_30d"]
+    # the flow that made the root left a record of what its steps took
+    assert records["user_features"]["seconds"] > 0
+
+
+def test_plan_with_files_that_are_not_in_yet_starts_with_plays(golden):
+    planner = Planner(
+        Warehouse(str(golden / "root")),
+        str(golden / "landing" / "source.toml"),
+        [str(next((golden / "landing" / "plays").glob("delivered=*")))],
+        None,
+        GAP_MS,
+    )
+    tables = {table.table: table.why for table in planner.plan()}
+    assert tables["plays"] == "files that are not in yet"
+    assert tables["user_features"] == "follows from sessions"
+
+
+def test_plan_of_a_root_without_tables_says_what_to_give(tmp_path):
+    with pytest.raises(JobError, match="give --source and --input"):
+        run("--root", str(tmp_path))
+
+
+def test_apply_runs_the_steps_that_the_plan_names(golden, monkeypatch, capsys):
+    ran = []
+    monkeypatch.setattr(plan_module, "run_flow", lambda arguments, only: ran.append((arguments, only)) or 0)
+    with pytest.raises(WrongUsage, match="--yes"):
+        run("--root", str(golden / "root"), command="apply")
+    assert run("--root", str(golden / "root"), "--yes", command="apply") == 0
+    ((arguments, only),) = ran
+    assert arguments == ["--root", str(golden / "root")]
+    assert "train-track-embeddings" in only and "build-sessions" not in only
+    assert "track_embeddings" in capsys.readouterr().out

@@ -1,0 +1,156 @@
+"""Which days are stale, and of which only some columns, from logs alone: no row is read, and no session opened."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date, timedelta
+
+import pytest
+
+from jobs.publishing.commits import Change, swap
+from jobs.publishing.protocol import _name_columns
+from jobs.publishing.state import DayState, TableState, digest
+from jobs.publishing.warehouse import Warehouse
+from jobs.stale_features import find_stale_features, find_stale_partials
+from jobs.verify import examine
+from reference.golden import unpack
+from reference.staged import LaidJob
+from reference.three_features import THREE_FEATURES as GROUP
+from schemas import FEATURE_GROUPS
+from schemas.declarations import Feature
+from schemas.parts import RULES
+
+DAYS = [date(2026, 10, 1) + timedelta(days=n) for n in range(4)]
+LONGEST = Feature("longest", "max", "ms_played", "m", ("7d",))
+MORE = GROUP.extend(LONGEST)
+
+
+def hold(hashes):
+    """A table whose days hold rows of these hashes."""
+    return TableState(
+        1, {day: DayState(0, each, each, "batch") for day, each in zip(DAYS, hashes, strict=True)}
+    )
+
+
+SESSIONS, PARTIALS = hold([1, 2, 3, 4]), hold([5, 6, 7, 8])
+
+
+def put(warehouse, contract, names, columns=None):
+    """A version of a table whose days were made of what these name."""
+    table, key = warehouse.create(contract), _name_columns(columns or {})
+    days = {day: DayState(0, 0, 0, "batch", names[day], key) for day in DAYS}
+    state = TableState(table.version(), days, declarations={key: columns} if columns else {})
+    swap(table, Change("batch-1", "publish", state))
+
+
+@pytest.fixture
+def warehouse(tmp_path):
+    return Warehouse(str(tmp_path / "root"))
+
+
+@pytest.fixture
+def published(warehouse):
+    """By today's code, of `MORE`."""
+    stale = find_stale_features(warehouse, MORE, PARTIALS, SESSIONS)
+    assert list(stale.whole) == DAYS
+    put(warehouse, MORE.contract(), stale.sources, stale.identities)
+    return warehouse
+
+
+def find(warehouse, group, partials=PARTIALS):
+    stale = find_stale_features(warehouse, group, partials, SESSIONS)
+    return list(stale.whole), list(stale.extended), stale.columns
+
+
+def name_as_before(declared):
+    partials, plays = PARTIALS.cumulative_fingerprints(), SESSIONS.cumulative_fingerprints()
+    return {day: digest(declared, partials[day], plays[day]) for day in DAYS}
+
+
+def test_days_that_the_golden_root_holds_are_up_to_date(tmp_path):
+    unpack(tmp_path)
+    warehouse = Warehouse(str(tmp_path / "root"))
+    sessions = warehouse.state("sessions")
+    for group in FEATURE_GROUPS:
+        assert not find_stale_partials(warehouse, group, sessions), group.partials_table
+        partials = warehouse.state(group.partials_table)
+        assert not group.daily or not find_stale_features(warehouse, group, partials, sessions), group.table
+
+
+def test_features_declared_after_the_golden_root_are_all_that_it_lacks(tmp_path):
+    unpack(tmp_path)
+    warehouse = Warehouse(str(tmp_path / "root"))
+    sessions = warehouse.state("sessions")
+    for group in FEATURE_GROUPS:
+        more = group.extend(LONGEST)
+        stale = find_stale_partials(warehouse, more, sessions)
+        assert (stale.whole, stale.columns) == ((), ("max_ms_played",)), group.table
+        assert len(stale.extended) == len(stale.sources)
+        if group.daily:
+            partials = warehouse.state(group.partials_table)
+            stale = find_stale_features(warehouse, more, partials, sessions)
+            assert (stale.whole, stale.columns) == ((), ("longest_max_7d",))
+
+
+@pytest.mark.parametrize("declared", [GROUP.identities, [repr(feature) for feature in GROUP.features]])
+def test_days_of_before_the_log_had_their_columns_are_known_by_their_names(warehouse, declared):
+    put(warehouse, GROUP.contract(), name_as_before(declared))
+    assert find(warehouse, GROUP) == ([], [], ())
+    assert find(warehouse, MORE) == ([], DAYS, ("longest_max_7d",))
+    # of what was taken away they cannot say whether all else is the same
+    assert find(warehouse, replace(GROUP, features=GROUP.features[1:]))[0] == DAYS
+
+
+def test_a_feature_taken_away_makes_nothing_stale_and_declared_again_it_is_there(published):
+    assert find(published, GROUP) == ([], [], ())
+    assert find(published, MORE) == ([], [], ())
+
+
+def test_a_feature_declared_otherwise_under_its_name_is_computed_alone(published):
+    other = GROUP.extend(replace(LONGEST, where="not is_bot"))
+    assert find(published, other) == ([], DAYS, ("longest_max_7d",))
+
+
+def test_words_about_a_feature_make_nothing_stale(published):
+    assert find(published, GROUP.extend(replace(LONGEST, meaning="x", deprecated="y"))) == ([], [], ())
+
+
+def test_other_plays_make_whole_days_stale(published):
+    # a day holds all before it, too
+    assert find(published, MORE, hold([5, 6, 9, 8])) == (DAYS[2:], [], ())
+
+
+def test_a_mended_rule_of_a_part_makes_what_is_made_of_it_stale(published, monkeypatch):
+    stale = find_stale_partials(published, MORE, SESSIONS)
+    put(published, MORE.partials_contract(), stale.sources, stale.identities)
+    monkeypatch.setitem(RULES, "max", 2)
+    assert find(published, MORE) == ([], DAYS, ("longest_max_7d",))
+    stale = find_stale_partials(published, MORE, SESSIONS)
+    assert (stale.whole, list(stale.extended), stale.columns) == ((), DAYS, ("max_ms_played",))
+
+
+def test_a_batch_of_other_columns_is_another_batch(tmp_path):
+    """Declarations may lie outside the code, and a window more may need no other part."""
+    job = LaidJob("test", str(tmp_path / "root"), "run", say=lambda text: None)
+    batches = [job.batch("user_features", DAYS, columns={"x": name}) for name in ("a", "b")]
+    assert batches[0].fingerprint != batches[1].fingerprint
+
+
+def test_a_table_says_what_is_declared_no_more_and_lets_it_be_null(published):
+    deprecated = replace(GROUP.features[0], deprecated="use another")
+    table = published.add_missing_columns(
+        replace(GROUP, features=(deprecated, *GROUP.features[1:])).contract()
+    )
+    column = next(field for field in table.schema().fields if field.name == "longest_max_7d")
+    assert column.nullable and column.metadata["segue.removed"]
+    (first, *_) = [field for field in table.schema().fields if field.name == deprecated.name("1d")]
+    assert (first.nullable, first.metadata["segue.deprecated"]) == (False, "use another")
+    # a second look changes nothing, nor is anything wrong with such a log
+    assert published.add_missing_columns(
+        replace(GROUP, features=(deprecated, *GROUP.features[1:])).contract()
+    )
+    assert table.version() == published.table("user_features").version()
+    assert not [each for each in examine(published.root) if each.wrong and "audit" not in each.what]
+    again = published.add_missing_columns(MORE.contract())
+    marks = [(field.metadata or {}).get("segue.removed") for field in again.schema().fields]
+    assert not any(marks)
