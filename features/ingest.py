@@ -29,26 +29,33 @@ def parse_and_validate_plays(
 ) -> DataFrame:
     """Every row of `rows`, with the columns of a play and `reasons`: why it is none, if it is none.
 
+    Where the source gives no id, `former_id` is what the play's was before durations were a part of it.
+
     Args:
         rows: `raw` (the row as read), `file`, `broken` (could not be parsed), and the source's columns.
         columns: column of plays -> SQL expression over the source's columns.
         now: the instant after which times lie in the future.
     """
-    # a source without ids gives a play the same id whenever it delivers it again
-    derived = F.sha1(
-        F.concat_ws("\x1f", F.lit(source), "user_id", "track_id", F.unix_micros("played_at").cast("string"))
-    )
+    no_id = F.col("play_id").isNull()
     # fields of a line that cannot be parsed may be shifted: their reasons would mislead
     broken = F.when(F.col("broken"), F.array(F.lit("the line is broken")))
     return _parse_fields(rows, columns, PLAYS, PLAY_FIELDS).select(
         "raw",
         "file",
-        F.coalesce("play_id", derived).alias("play_id"),
+        # the duration tells apart two plays of a track in one minute, where times have no seconds
+        F.coalesce("play_id", _derive_id(source, F.col("ms_played").cast("string"))).alias("play_id"),
+        F.when(no_id, _derive_id(source)).alias("former_id"),
         *PLAY_FIELDS[1:],
         F.lit(source).alias("source"),
         F.to_date("played_at").alias("ds"),
         broken.otherwise(F.array_compact(F.array(*_reject_reasons(now)))).alias("reasons"),
     )
+
+
+def _derive_id(source: str, *others: Column) -> Column:
+    """Of a source without ids: whenever it delivers a play again, the same. Nulls are left out."""
+    when = F.unix_micros("played_at").cast("string")
+    return F.sha1(F.concat_ws("\x1f", F.lit(source), "user_id", "track_id", when, *others))
 
 
 def _reject_reasons(now: datetime) -> list[Column]:
@@ -70,13 +77,13 @@ def _reject_reasons(now: datetime) -> list[Column]:
 
 
 def deduplicate_plays(plays_with_reasons: DataFrame) -> DataFrame:
-    """The rows that are plays, once each; of equal ids the first in the order of the raw text."""
+    """The rows that are plays, once each, with `former_id`; of equal ids the first in the order of the raw text."""
     # Ordered by text, so that any order of the input files gives the same play.
     first = Window.partitionBy("play_id").orderBy("raw", "file")
     valid = plays_with_reasons.where(F.size("reasons") == 0).withColumn("_nth", F.row_number().over(first))
     # without reasons none of these is null, which the planner cannot know: the neutral values never show
     neutral = {"user_id": "", "track_id": "", "played_at": NO_TIME, "ds": NO_DAY}
-    columns = [name for name in PLAYS.names if name not in ("bucket", "available_at")]
+    columns = [*(name for name in PLAYS.names if name not in ("bucket", "available_at")), "former_id"]
     return valid.where("_nth = 1").select(
         *[F.coalesce(n, F.lit(neutral[n])).alias(n) if n in neutral else F.col(n) for n in columns]
     )

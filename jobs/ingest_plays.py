@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from expectations.verdict import Refused
 from features.ingest import PLAY_FIELDS, deduplicate_plays, parse_and_validate_plays, select_rejects
 from jobs import sources
 from jobs.arguments import add_source_arguments, new_parser
-from jobs.inputs import Input, TableInput
+from jobs.inputs import Input
 from jobs.job import Job
+from jobs.known_ids import select_new_plays, select_new_rows
 from jobs.publishing.batches import Batch, is_published
 from jobs.source_rows import read_rows
 from schemas.plays import PLAYS
@@ -21,9 +22,6 @@ from schemas.plays import PLAYS
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-# A play that is sent again over midnight, or with its time moved by a zone, comes under a day beside. One id on two
-# days would be refused by every step after. Each day more is read at every ingest.
-DAYS_BESIDE = 1
 # The commonest ones; the report has all of them, as a measure each.
 REASONS_SHOWN = 5
 
@@ -82,9 +80,9 @@ def _publish(
     """Rejects, then plays: where the gate refuses the plays, the rejects are what shows why."""
     # plays, rejects and counts start from these rows: each would read and parse the files again
     plays_with_reasons = plays_with_reasons.persist()
-    existing_rows, new_plays = _select_new(job, "plays", "play_id", deduplicate_plays(plays_with_reasons))
+    existing_rows, new_plays = select_new_plays(job, deduplicate_plays(plays_with_reasons))
     # read twice: counted here, and staged at the end
-    new_plays = new_plays.persist()
+    new_plays = new_plays.drop("former_id").persist()
     counts = _count_outcomes(plays_with_reasons, new_plays)
     job.say(str(counts))
     for reason, count in sorted(counts.reasons.items(), key=lambda item: -item[1])[:REASONS_SHOWN]:
@@ -92,7 +90,11 @@ def _publish(
     if counts.plays or counts.rejected:
         # the quarantine first: a crash between the two then loses nothing, as the rerun repeats both
         rejects = select_rejects(plays_with_reasons)
-        existing_rejects, new_rejects = _select_new(job, "rejected_plays", "reject_id", rejects)
+        # a reject has the text of a line, so another day of it is another reject
+        reject_days = sorted(row.ds for row in rejects.select("ds").distinct().collect())
+        existing_rejects, new_rejects = select_new_rows(
+            job, "rejected_plays", "reject_id", rejects, reject_days
+        )
         # files whose plays were refused come again once they are mended, with rejects that were published then
         if not new_rejects.isEmpty():
             inputs = [files_input, existing_rows, existing_rejects]
@@ -114,19 +116,6 @@ def _add_quarantine_hint(job: Job, refused: Refused, counts: IngestCounts) -> Re
         "a Delta table: each with its text, file and reasons."
     )
     return Refused(f"{refused}\n{where}", refused.verdict)
-
-
-def _select_new(job: Job, table: str, key: str, rows: DataFrame) -> tuple[TableInput | None, DataFrame]:
-    """What is published of the days that `rows` are of, and of those beside; and those of `rows` that are not in it."""
-    if not job.has(table):
-        return None, rows
-    # the table holds years, and files a few days: only those are compared
-    days: list[date] = [row.ds for row in rows.select("ds").distinct().collect()]
-    near = {day + timedelta(days=n) for day in days for n in range(-DAYS_BESIDE, DAYS_BESIDE + 1)}
-    existing_rows = job.find(table, sorted(near)) if days else None
-    return existing_rows, rows.join(
-        existing_rows.rows().select(key), key, "left_anti"
-    ) if existing_rows else rows
 
 
 def _count_outcomes(plays_with_reasons: DataFrame, new_plays: DataFrame) -> IngestCounts:
