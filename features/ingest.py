@@ -89,6 +89,19 @@ def deduplicate_plays(plays_with_reasons: DataFrame) -> DataFrame:
     )
 
 
+def make_late_plays(plays: DataFrame, now: datetime) -> DataFrame:
+    """Rows of `late_plays`, of plays that are read now."""
+    return plays.withColumns({"arrived_at": F.lit(now).cast("timestamp"), "ds": F.lit(now.date())})
+
+
+def restore_late_plays(late_plays: DataFrame, first: date, last: date) -> DataFrame:
+    """Rows of `plays`: the late ones of some days, under their own days."""
+    day = F.to_date("played_at")
+    # to the planner any day may be null
+    plays = late_plays.where(day.between(first, last)).withColumn("ds", F.coalesce(day, F.lit(NO_DAY)))
+    return plays.select([name for name in PLAYS.names if name not in ("bucket", "available_at")])
+
+
 def select_rejects(plays_with_reasons: DataFrame) -> DataFrame:
     """Rows of `rejected_plays`."""
     # equal lines of one file are numbered; without its folders, a file that was moved brings the same ids again

@@ -46,10 +46,10 @@ _BUILDS = (
     Step(
         "ingest-plays",
         "jobs.ingest_plays",
-        "read a source's plays; set aside what is none",
-        makes=("plays", "rejected_plays"),
+        "read a source's plays; set aside what is none, or too late",
+        makes=("plays", "late_plays", "rejected_plays"),
         # published even where the gate refuses the plays: they show why
-        records=("rejected_plays",),
+        records=("late_plays", "rejected_plays"),
         section="plays",
     ),
     Step(

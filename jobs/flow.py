@@ -12,7 +12,7 @@ from importlib import import_module
 
 from expectations.verdict import Refused, format_failure
 from jobs import EXTRA, FLOW, Step
-from jobs.arguments import add_day_arguments, add_source_arguments, new_parser
+from jobs.arguments import add_day_arguments, add_lateness_argument, add_source_arguments, new_parser
 from jobs.errors import WrongUsage, first_line
 from jobs.graph import run_steps
 from jobs.job import new_run_id
@@ -90,6 +90,7 @@ def _parser() -> argparse.ArgumentParser:
     description = "Runs every step of the nightly flow that can run, and writes the report."
     parser = add_day_arguments(new_parser(description, "flow"))
     add_source_arguments(parser, "files, folders or globs with plays")
+    add_lateness_argument(parser)
     add, names = parser.add_argument, [step.name for step in FLOW]
     catalogue = find_project().resolve("catalogue").value
     add("--catalogue", nargs="+", default=catalogue, help="the same for tracks (default: the input)")
@@ -184,6 +185,8 @@ def _step_arguments(step: Step, args: argparse.Namespace) -> list[str]:
     if step.section:
         files = args.input if step.section == "plays" else args.catalogue or args.input
         arguments += ["--source", args.source, "--input", *files]
+    if step.section == "plays":
+        arguments += ["--allowed-lateness", str(args.allowed_lateness)]
     if step.takes_days:
         # as text: a step's own parser reads them, here as on a cluster
         for flag, day in (("--day", args.day), ("--from", args.first), ("--to", args.last)):

@@ -30,6 +30,8 @@ class Setting:
     meaning: str
     default: str | None = None
     several: bool = False
+    # of what the value is a number; empty where it is text
+    unit: str = ""
 
 
 SETTINGS = {
@@ -44,6 +46,13 @@ SETTINGS = {
             "SEGUE_DECLARATIONS",
             "Python files, or folders of them, with feature groups; if unset, those that come with Segue",
             several=True,
+        ),
+        Setting(
+            "allowed_lateness",
+            "SEGUE_ALLOWED_LATENESS",
+            "days before the newest one from which plays are still taken; older ones go to late_plays",
+            "7",
+            unit="days",
         ),
     )
 }
@@ -114,8 +123,19 @@ def _load(path: Path) -> Project:
             f"{path}: [{SPARK}] holds settings of Spark, each a text or a number",
             'quote names with dots: "spark.driver.memory" = "8g"',
         )
-    values = {name: _to_paths(path, SETTINGS[name], value) for name, value in content.items()}
+    values = {name: _to_value(path, SETTINGS[name], value) for name, value in content.items()}
     return Project(path, values, {name: _to_text(value) for name, value in spark.items()})
+
+
+def _to_value(file: Path, setting: Setting, value: Any) -> str | list[str]:
+    if not setting.unit:
+        return _to_paths(file, setting, value)
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise UsageError(
+            f"{file}: {setting.name} is {value!r}; expected a number of {setting.unit}, 0 or more"
+        )
+    # as text, like what the environment and an option give
+    return str(value)
 
 
 def _to_paths(file: Path, setting: Setting, value: Any) -> str | list[str]:
