@@ -63,6 +63,15 @@ SUITE = build_suite(
             "by how many days the oldest late play is too old: months are a wrong clock, or a backfill",
             high=60,
         ),
+        SoftBound(
+            "weekday_share",
+            "a day has about as many plays as the same weekday of the four weeks before; half of them is a file that "
+            "is missing",
+            low=0.6,
+            high=1.7,
+            is_share=True,
+            applies_if="has_weekdays",
+        ),
     ),
 )
 

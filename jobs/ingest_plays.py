@@ -18,6 +18,7 @@ from jobs.known_ids import select_new_plays, select_new_rows
 from jobs.late_plays import LatePlays, publish_late_plays, split_late_plays
 from jobs.publishing.batches import Batch, is_published
 from jobs.source_rows import read_rows
+from jobs.volume import compare_with_weekdays
 from schemas.plays import PLAYS
 
 if TYPE_CHECKING:
@@ -36,6 +37,8 @@ class IngestCounts:
     late: int
     # by how many days the oldest of them is too old
     late_days: int
+    # of the main day's plays, as a share of those of its weekday; None where that is not known
+    weekday_share: float | None
     rejected: int
     reasons: Mapping[str, int]
 
@@ -57,7 +60,10 @@ class IngestCounts:
         counts = {"rejected": self.rejected, "duplicate": self.duplicates, "late": self.late}
         shares = {f"{name}_share": count / self.rows for name, count in counts.items()}
         reasons = {f"rejects_{'_'.join(reason.split())}": count for reason, count in self.reasons.items()}
-        return shares | {"late_days": self.late_days} | reasons
+        volume = {"has_weekdays": 0.0}
+        if self.weekday_share is not None:
+            volume = {"has_weekdays": 1.0, "weekday_share": self.weekday_share}
+        return shares | {"late_days": self.late_days} | volume | reasons
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -98,7 +104,7 @@ def _publish(
     # read twice: counted here, and staged at the end
     new_plays = new_plays.drop("former_id").persist()
     plays, late_plays = split_late_plays(job, new_plays, allowed_lateness)
-    counts = _count_outcomes(plays_with_reasons, plays, late_plays)
+    counts = _count_outcomes(job, plays_with_reasons, plays, late_plays)
     _say_counts(job, counts, late_plays)
     if counts.plays or counts.rejected or late_plays:
         # the quarantine first: a crash between the two then loses nothing, as the rerun repeats both
@@ -129,6 +135,8 @@ def _say_counts(job: Job, counts: IngestCounts, late: LatePlays | None) -> None:
         job.say(f"    {count:,} rejected: {reason}")
     if late:
         job.say(f"    {late}")
+    if counts.weekday_share is not None:
+        job.say(f"    {counts.weekday_share:.0%} of the plays of such a weekday, by the median of four weeks")
 
 
 def _add_quarantine_hint(job: Job, refused: Refused, counts: IngestCounts) -> Refused:
@@ -141,18 +149,27 @@ def _add_quarantine_hint(job: Job, refused: Refused, counts: IngestCounts) -> Re
     return Refused(f"{refused}\n{where}", refused.verdict)
 
 
-def _count_outcomes(plays_with_reasons: DataFrame, plays: DataFrame, late: LatePlays | None) -> IngestCounts:
+def _count_outcomes(
+    job: Job, plays_with_reasons: DataFrame, plays: DataFrame, late: LatePlays | None
+) -> IngestCounts:
     # one pass for rows, rejects and reasons: there are few different lists of reasons
-    by_reasons = plays_with_reasons.groupBy("reasons").count().collect()
+    from pyspark.sql import functions as F
+
+    # less the header of each file that has one, which is no row of it
+    headers = F.count_distinct(F.when(F.col("is_header"), F.col("file")))
+    grouped = plays_with_reasons.groupBy("reasons").agg((F.count("*") - headers).alias("count")).collect()
+    by_reasons = [row for row in grouped if row["count"]]
     reasons: Counter[str] = Counter()
     for row in by_reasons:
         # a row with two reasons counts once for each, so these add up to more than the rejects
         reasons.update(dict.fromkeys(row["reasons"], row["count"]))
+    new_plays = {row["ds"]: row["count"] for row in plays.groupBy("ds").count().collect()}
     return IngestCounts(
         rows=sum(row["count"] for row in by_reasons),
-        plays=plays.count(),
+        plays=sum(new_plays.values()),
         late=late.count if late else 0,
         late_days=late.days if late else 0,
+        weekday_share=compare_with_weekdays(job.state("plays"), new_plays),
         rejected=sum(row["count"] for row in by_reasons if row["reasons"]),
         reasons=reasons,
     )

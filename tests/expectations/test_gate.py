@@ -27,7 +27,13 @@ from reference.frames import frame
 from schemas import CONTRACTS, PLAYS
 
 MEASURES = {
-    "plays": {"rejected_share": 0.01, "duplicate_share": 0.0, "late_share": 0.0, "late_days": 0},
+    "plays": {
+        "rejected_share": 0.01,
+        "duplicate_share": 0.0,
+        "late_share": 0.0,
+        "late_days": 0,
+        "has_weekdays": 0,
+    },
     "track_embeddings": {
         "pairs": 1000,
         "has_pairs": 1,

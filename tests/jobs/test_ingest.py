@@ -59,6 +59,7 @@ BAD = {
     "b12,u1,t1": ["the line is broken"],
     "b13,u1,t1,2026-10-01T10:00:00Z,1,1,one too many": ["the line is broken"],
     'b14,"u1,t1,2026-10-01T10:00:00Z,1,1': ["the line is broken"],
+    HEADER: ["the line is the header again"],
 }
 FINE = [
     "g1,u1,t1,1999-01-01T00:00:00Z,0,0",
@@ -103,7 +104,7 @@ def test_ingest_plays_refuses_too_many_rejects_and_still_publishes_the_rejects(s
     assert refusal.value.exit_code == 3
     assert read_table(tmp_path, "plays") == [], "a refused batch shows"
     assert {row["raw"]: row["reasons"] for row in read_table(tmp_path, "rejected_plays")} == BAD
-    note = f"The 14 rejected rows are published in {tmp_path}/root/tables/rejected_plays"
+    note = f"The 15 rejected rows are published in {tmp_path}/root/tables/rejected_plays"
     assert note in str(refusal.value)
     with pytest.raises(Refused):
         ingest(tmp_path, source(), write(tmp_path, [HEADER, *GOOD, *BAD]))
@@ -116,7 +117,7 @@ def test_ingest_plays_counts_every_row_and_keeps_text_and_reasons_of_rejects(spa
     path = write(tmp_path, lines)
     assert ingest(tmp_path, source(), path) == 0
     output = capsys.readouterr().out
-    assert "520 rows read = 503 new plays + 3 duplicates + 14 rejected" in output
+    assert "521 rows read = 503 new plays + 3 duplicates + 15 rejected" in output
     rejects = {row["raw"]: row for row in read_table(tmp_path, "rejected_plays")}
     assert {raw: row["reasons"] for raw, row in rejects.items()} == BAD
     assert {row["file"] for row in rejects.values()} == {"plays.csv"}
