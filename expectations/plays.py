@@ -7,23 +7,28 @@ from great_expectations.expectations.expectation import Expectation
 from expectations.aggregates import ExpectColumnValuesToBeWithin
 from expectations.contracts import build_suite, expect_rows
 from expectations.suite import Bound, SoftBound
-from schemas.plays import EARLIEST_PLAY, MAX_PLAY_MS, PLAYS, REJECTED_PLAYS
+from schemas.plays import EARLIEST_PLAY, LATE_PLAYS, MAX_PLAY_MS, PLAYS, REJECTED_PLAYS
 
-# What is true of a play wherever it stands; `sessions` holds the same plays.
-PLAY_EXPECTATIONS: tuple[Expectation, ...] = (
+# What is true of a play wherever it stands.
+_VALUE_EXPECTATIONS: tuple[Expectation, ...] = (
     expect_rows("played_at", f"played_at >= timestamp'{EARLIEST_PLAY} 00:00:00'", "from 1999 on"),
     # a day of grace for clocks and time zones of sources
     expect_rows("played_at", "played_at < current_timestamp() + interval 1 day", "not in the future"),
-    expect_rows("ds", "ds = to_date(played_at)", "the day of played_at, in UTC"),
     ExpectColumnValuesToBeWithin(column="ms_played", min_value=0, max_value=MAX_PLAY_MS),
     ExpectColumnValuesToBeWithin(column="track_ms", min_value=0, max_value=MAX_PLAY_MS),
 )
+# `sessions` holds the same plays, under the same days.
+PLAY_EXPECTATIONS: tuple[Expectation, ...] = (
+    *_VALUE_EXPECTATIONS,
+    expect_rows("ds", "ds = to_date(played_at)", "the day of played_at, in UTC"),
+)
+# Many sources have neither saves nor skips, or no sessions of their own.
+_OPTIONAL = ("skipped", "saved", "source_session_id")
 
 SUITE = build_suite(
     PLAYS,
     *PLAY_EXPECTATIONS,
-    # many sources have neither saves nor skips, or no sessions of their own
-    optional=("skipped", "saved", "source_session_id"),
+    optional=_OPTIONAL,
     row_bound=SoftBound(
         "rows", "plays are appended: files that add none do no harm, and are rarely meant", 1
     ),
@@ -47,7 +52,36 @@ SUITE = build_suite(
             high=0.10,
             is_share=True,
         ),
+        SoftBound(
+            "late_share",
+            "plays that are late by more than a week are few; many are a backlog that came in the wrong order",
+            high=0.01,
+            is_share=True,
+        ),
+        SoftBound(
+            "late_days",
+            "by how many days the oldest late play is too old: months are a wrong clock, or a backfill",
+            high=60,
+        ),
+        SoftBound(
+            "weekday_share",
+            "a day has about as many plays as the same weekday of the four weeks before; half of them is a file that "
+            "is missing",
+            low=0.6,
+            high=1.7,
+            is_share=True,
+            applies_if="has_weekdays",
+        ),
     ),
+)
+
+LATE_SUITE = build_suite(
+    LATE_PLAYS,
+    *_VALUE_EXPECTATIONS,
+    expect_rows("ds", "ds = to_date(arrived_at)", "the day of arrived_at, in UTC"),
+    optional=_OPTIONAL,
+    # all of them may have been taken into plays
+    row_bound=None,
 )
 
 REJECTED_SUITE = build_suite(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from expectations.aggregates import ExpectColumnValuesToBeWithin
-from expectations.contracts import build_suite, expect_rows
+from expectations.contracts import SOME_ROWS, build_suite, expect_rows
 from expectations.plays import PLAY_EXPECTATIONS
 from expectations.suite import SoftBound
 from schemas.sessions import SESSIONS
@@ -19,6 +21,8 @@ SUITE = build_suite(
         "for a first play, the instant of it",
     ),
     optional=("saved",),
+    # days whose plays were all taken out have none
+    row_bound=replace(SOME_ROWS, applies_if="has_plays"),
     bounds=(
         SoftBound(
             "skipped_share",

@@ -33,8 +33,9 @@ def suite_for(table: str) -> Suite:
         user_embeddings,
     )
 
-    suites = [plays.SUITE, plays.REJECTED_SUITE, tracks.SUITE, sessions.SUITE, embedding_versions.SUITE]
-    suites += [track_embeddings.SUITE, user_embeddings.SUITE, similar_tracks.SUITE, candidates.SUITE]
+    suites = [plays.SUITE, plays.LATE_SUITE, plays.REJECTED_SUITE, tracks.SUITE, sessions.SUITE]
+    suites += [embedding_versions.SUITE, track_embeddings.SUITE, user_embeddings.SUITE]
+    suites += [similar_tracks.SUITE, candidates.SUITE]
     suites += [track_semantic_ids.SUITE, track_semantic_ids.CODEBOOK_SUITE]
     # groups are declared, so theirs are built from what is declared at the time
     return {suite.table: suite for suite in suites}.get(table) or feature_groups.build_group_suite(table)

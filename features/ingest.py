@@ -14,6 +14,7 @@ from schemas.tracks import TRACKS
 
 NO_DAY = date(1970, 1, 1)
 NO_TIME = datetime(1970, 1, 1, tzinfo=UTC)
+HEADER_AGAIN = "the line is the header again"
 
 PLAY_FIELDS = (
     "play_id", "user_id", "track_id", "artist_id", "played_at", "ms_played", "track_ms", "skipped", "saved",
@@ -29,26 +30,36 @@ def parse_and_validate_plays(
 ) -> DataFrame:
     """Every row of `rows`, with the columns of a play and `reasons`: why it is none, if it is none.
 
+    Where the source gives no id, `former_id` is what the play's was before durations were a part of it.
+
     Args:
-        rows: `raw` (the row as read), `file`, `broken` (could not be parsed), and the source's columns.
+        rows: `raw` (the row as read), `file`, `broken` (could not be parsed), `is_header`, and the source's columns.
         columns: column of plays -> SQL expression over the source's columns.
         now: the instant after which times lie in the future.
     """
-    # a source without ids gives a play the same id whenever it delivers it again
-    derived = F.sha1(
-        F.concat_ws("\x1f", F.lit(source), "user_id", "track_id", F.unix_micros("played_at").cast("string"))
-    )
+    no_id = F.col("play_id").isNull()
     # fields of a line that cannot be parsed may be shifted: their reasons would mislead
-    broken = F.when(F.col("broken"), F.array(F.lit("the line is broken")))
+    no_line = F.when(F.col("is_header"), F.array(F.lit(HEADER_AGAIN))).when(
+        F.col("broken"), F.array(F.lit("the line is broken"))
+    )
     return _parse_fields(rows, columns, PLAYS, PLAY_FIELDS).select(
         "raw",
         "file",
-        F.coalesce("play_id", derived).alias("play_id"),
+        # the duration tells apart two plays of a track in one minute, where times have no seconds
+        F.coalesce("play_id", _derive_id(source, F.col("ms_played").cast("string"))).alias("play_id"),
+        F.when(no_id, _derive_id(source)).alias("former_id"),
         *PLAY_FIELDS[1:],
         F.lit(source).alias("source"),
         F.to_date("played_at").alias("ds"),
-        broken.otherwise(F.array_compact(F.array(*_reject_reasons(now)))).alias("reasons"),
+        "is_header",
+        no_line.otherwise(F.array_compact(F.array(*_reject_reasons(now)))).alias("reasons"),
     )
+
+
+def _derive_id(source: str, *others: Column) -> Column:
+    """Of a source without ids: whenever it delivers a play again, the same. Nulls are left out."""
+    when = F.unix_micros("played_at").cast("string")
+    return F.sha1(F.concat_ws("\x1f", F.lit(source), "user_id", "track_id", when, *others))
 
 
 def _reject_reasons(now: datetime) -> list[Column]:
@@ -70,16 +81,29 @@ def _reject_reasons(now: datetime) -> list[Column]:
 
 
 def deduplicate_plays(plays_with_reasons: DataFrame) -> DataFrame:
-    """The rows that are plays, once each; of equal ids the first in the order of the raw text."""
+    """The rows that are plays, once each, with `former_id`; of equal ids the first in the order of the raw text."""
     # Ordered by text, so that any order of the input files gives the same play.
     first = Window.partitionBy("play_id").orderBy("raw", "file")
     valid = plays_with_reasons.where(F.size("reasons") == 0).withColumn("_nth", F.row_number().over(first))
     # without reasons none of these is null, which the planner cannot know: the neutral values never show
     neutral = {"user_id": "", "track_id": "", "played_at": NO_TIME, "ds": NO_DAY}
-    columns = [name for name in PLAYS.names if name not in ("bucket", "available_at")]
+    columns = [*(name for name in PLAYS.names if name not in ("bucket", "available_at")), "former_id"]
     return valid.where("_nth = 1").select(
         *[F.coalesce(n, F.lit(neutral[n])).alias(n) if n in neutral else F.col(n) for n in columns]
     )
+
+
+def make_late_plays(plays: DataFrame, now: datetime) -> DataFrame:
+    """Rows of `late_plays`, of plays that are read now."""
+    return plays.withColumns({"arrived_at": F.lit(now).cast("timestamp"), "ds": F.lit(now.date())})
+
+
+def restore_late_plays(late_plays: DataFrame, first: date, last: date) -> DataFrame:
+    """Rows of `plays`: the late ones of some days, under their own days."""
+    day = F.to_date("played_at")
+    # to the planner any day may be null
+    plays = late_plays.where(day.between(first, last)).withColumn("ds", F.coalesce(day, F.lit(NO_DAY)))
+    return plays.select([name for name in PLAYS.names if name not in ("bucket", "available_at")])
 
 
 def select_rejects(plays_with_reasons: DataFrame) -> DataFrame:
@@ -87,7 +111,7 @@ def select_rejects(plays_with_reasons: DataFrame) -> DataFrame:
     # equal lines of one file are numbered; without its folders, a file that was moved brings the same ids again
     equal_lines = Window.partitionBy("source", "_name", "_raw").orderBy("_raw")
     name = F.element_at(F.split("file", "/"), -1)
-    rejects = plays_with_reasons.where(F.size("reasons") > 0).withColumn("_name", name)
+    rejects = _drop_headers(plays_with_reasons.where(F.size("reasons") > 0)).withColumn("_name", name)
     texts = rejects.withColumn("_raw", F.coalesce("raw", F.lit("")))
     numbered = texts.withColumn("_nth", F.row_number().over(equal_lines))
     key = F.sha1(F.concat_ws("\x1f", "source", "_name", "_raw", F.col("_nth").cast("string")))
@@ -106,9 +130,17 @@ def select_rejects(plays_with_reasons: DataFrame) -> DataFrame:
     )
 
 
+def _drop_headers(rows: DataFrame) -> DataFrame:
+    """Without one header of each file that has any; a line that repeats it is a row like others."""
+    header = Window.partitionBy("file", "is_header").orderBy("raw")
+    return rows.withColumn("_header", F.row_number().over(header)).where("not is_header or _header > 1")
+
+
 def parse_tracks(rows: DataFrame, columns: Mapping[str, str], source: str) -> DataFrame:
     """Rows of `tracks`: those with an id, one each; where rows differ, the one with most fields filled."""
-    typed = _parse_fields(rows, columns, TRACKS, TRACK_FIELDS).where("track_id is not null and not broken")
+    typed = _parse_fields(rows, columns, TRACKS, TRACK_FIELDS).where(
+        "track_id is not null and not broken and not is_header"
+    )
     filled = sum((F.col(name).isNotNull().cast("int") for name in TRACK_FIELDS), F.lit(0))
     # Sources repeat a track with fewer fields filled; the order of the rest only makes the choice repeatable.
     rest = ("title", "artist_name", "album", "track_ms", "raw")
@@ -133,7 +165,7 @@ def _parse_fields(
         name: F.btrim(F.expr(columns.get(name, "null")).cast("string"), F.lit(" \t\r\n")) for name in fields
     }
     raw = [F.when(text != "", text).alias(f"_raw_{name}") for name, text in texts.items()]
-    as_text = rows.select("raw", "file", "broken", *raw)
+    as_text = rows.select("raw", "file", "broken", "is_header", *raw)
     # try_cast, as in ANSI mode a cast of one wrong field would fail the job, where it is to reject the row
     return as_text.withColumns({name: _raw(name).try_cast(contract.column(name).type) for name in fields})
 

@@ -46,10 +46,10 @@ _BUILDS = (
     Step(
         "ingest-plays",
         "jobs.ingest_plays",
-        "read a source's plays; set aside what is none",
-        makes=("plays", "rejected_plays"),
+        "read a source's plays; set aside what is none, or too late",
+        makes=("plays", "late_plays", "rejected_plays"),
         # published even where the gate refuses the plays: they show why
-        records=("rejected_plays",),
+        records=("late_plays", "rejected_plays"),
         section="plays",
     ),
     Step(
@@ -73,6 +73,7 @@ _BUILDS = (
         "learn item2vec from the sessions",
         needs=("sessions",),
         makes=("embedding_versions", "track_embeddings"),
+        takes_day=True,
         uses=("tracks",),  # a cold track gets a vector from its catalogue row, where there is one
         records=("embedding_versions",),
     ),
@@ -82,6 +83,7 @@ _BUILDS = (
         "where each listener is among the tracks",
         needs=("sessions", "track_embeddings"),
         makes=("user_embeddings",),
+        takes_day=True,
     ),
     Step(
         "build-similar-tracks",
@@ -89,6 +91,7 @@ _BUILDS = (
         "the nearest tracks of every track",
         needs=("track_embeddings",),
         makes=("similar_tracks",),
+        takes_day=True,
     ),
     Step(
         "build-candidates",
@@ -96,6 +99,7 @@ _BUILDS = (
         "what a ranker may choose from, per listener",
         needs=("sessions", "track_embeddings", "similar_tracks"),
         makes=("candidates",),
+        takes_day=True,
         uses=("tracks",),
     ),
     Step(
@@ -104,6 +108,7 @@ _BUILDS = (
         "semantic ids: residual-quantised track embeddings",
         needs=("track_embeddings",),
         makes=("semantic_codebooks", "track_semantic_ids"),
+        takes_day=True,
     ),
 )
 

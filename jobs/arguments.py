@@ -52,14 +52,22 @@ def add_source_arguments(
     return parser
 
 
-def add_day_arguments(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
-    """For the steps that make single days; without them, whatever is stale."""
+def add_day_arguments(
+    parser: argparse.ArgumentParser, default: str = "every day that is stale"
+) -> argparse.ArgumentParser:
+    """For what is of single days; `default` says in help what happens without them."""
     add = parser.add_argument
-    add("--day", type=parse_day, help="one day, YYYY-MM-DD (default: every day that is stale)")
+    add("--day", type=parse_day, help=f"one day, YYYY-MM-DD (default: {default})")
     # `from` is no name that Python takes for an attribute
     add("--from", dest="first", type=parse_day, help="first of several days")
     add("--to", dest="last", type=parse_day, help="last of several days, itself included")
     return parser
+
+
+def add_lateness_argument(parser: argparse.ArgumentParser) -> None:
+    lateness = find_project().resolve("allowed_lateness").value
+    text = "plays of days further before the newest published one go to late_plays (%(default)s)"
+    parser.add_argument("--allowed-lateness", metavar="DAYS", type=parse_days, default=lateness, help=text)
 
 
 def requested_days(args: argparse.Namespace, stale: Callable[[], list[date]]) -> list[date]:
@@ -86,6 +94,13 @@ def parse_run_id(text: str) -> str:
             f"{text!r} names no run; use up to 100 letters, digits, '.', '_' and '-', a letter or digit first"
         )
     return text
+
+
+def parse_days(text: str) -> int:
+    """A number of days, for argparse."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of days; give 0 or more, as in 7")
+    return int(text)
 
 
 def parse_day(text: str) -> date:

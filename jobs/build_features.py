@@ -41,7 +41,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     step = steps[name]
     # not `capitalize`, which would make small letters of all others
     description = f"{step.help[0].upper()}{step.help[1:]}."
-    args = add_day_arguments(new_parser(description, name)).parse_args(arguments)
+    parser = new_parser(description, name)
+    # partials are made of all days that are stale, whatever days are asked for
+    args = (add_day_arguments(parser) if step.takes_days else parser).parse_args(arguments)
     args.run_id = args.run_id or new_run_id()
     for group in FEATURE_GROUPS:
         if group.partials_table not in step.makes:

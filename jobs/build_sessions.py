@@ -28,7 +28,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     earlier = job.find("sessions", earlier_days(days[0], args.gap_ms, _has_source_sessions(plays_state)))
     parameters = {"gap_ms": args.gap_ms}
     batch = job.batch("sessions", days, [plays, earlier], upstream=upstream, parameters=parameters)
-    job.publish(batch, cut_sessions(plays.rows(), earlier.rows() if earlier else None, args.gap_ms))
+    sessions = cut_sessions(plays.rows(), earlier.rows() if earlier else None, args.gap_ms)
+    job.publish(batch, sessions, {"has_plays": float(plays.count > 0)})
     return 0
 
 

@@ -118,6 +118,8 @@ INSTALL_JARS = Command(
     90,
 )
 MAINTAIN = _module_command("jobs.maintain", "join small files, remove files that are no longer needed", 78)
+RESTATE = _module_command("jobs.restate", "take plays that came too late into plays", 24)
+RETRACT = _module_command("jobs.retract", "take plays out again: by id, file, source or day", 26)
 FORGET = _module_command("jobs.forget", "erase listeners from every table, with a receipt", 80)
 APPLY = Command(
     "run what the plan names, once it is confirmed",

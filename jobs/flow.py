@@ -12,7 +12,13 @@ from importlib import import_module
 
 from expectations.verdict import Refused, format_failure
 from jobs import EXTRA, FLOW, Step
-from jobs.arguments import add_day_arguments, add_source_arguments, new_parser
+from jobs.arguments import (
+    add_day_arguments,
+    add_lateness_argument,
+    add_source_arguments,
+    new_parser,
+    requested_days,
+)
 from jobs.errors import WrongUsage, first_line
 from jobs.graph import run_steps
 from jobs.job import new_run_id
@@ -69,6 +75,8 @@ def run_flow(arguments: Sequence[str], only: Collection[str] | None = None) -> i
     args.only = only
     if args.at_once < 1:
         raise WrongUsage(f"--at-once is {args.at_once}; give 1 or more")
+    # before any work: half a range would be refused by each step
+    requested_days(args, list)
     args.run_id = args.run_id or new_run_id()
     # both before the first step: a source or a root that cannot be used is said before any work
     warehouse = Warehouse(check_root(args.root))
@@ -96,6 +104,7 @@ def _parser(reads: bool = True) -> argparse.ArgumentParser:
     description = "Runs every step of the nightly flow that can run, and writes the report."
     parser = add_day_arguments(new_parser(description, "flow"))
     add_source_arguments(parser, "files, folders or globs with plays", required=reads)
+    add_lateness_argument(parser)
     add, names = parser.add_argument, [step.name for step in FLOW]
     catalogue = find_project().resolve("catalogue").value
     add("--catalogue", nargs="+", default=catalogue, help="the same for tracks (default: the input)")
@@ -196,8 +205,13 @@ def _step_arguments(step: Step, args: argparse.Namespace) -> list[str]:
     if step.section:
         files = args.input if step.section == "plays" else args.catalogue or args.input
         arguments += ["--source", args.source, "--input", *files]
+    if step.section == "plays":
+        arguments += ["--allowed-lateness", str(args.allowed_lateness)]
+    days = {}
     if step.takes_days:
-        # as text: a step's own parser reads them, here as on a cluster
-        for flag, day in (("--day", args.day), ("--from", args.first), ("--to", args.last)):
-            arguments += [flag, str(day)] if day else []
-    return arguments
+        days = {"--day": args.day, "--from": args.first, "--to": args.last}
+    elif step.takes_day:
+        # of several days the last: embeddings are of a day and what came before it
+        days = {"--day": args.day or args.last}
+    # as text: a step's own parser reads them, here as on a cluster
+    return arguments + [text for flag, day in days.items() if day for text in (flag, str(day))]

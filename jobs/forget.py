@@ -17,13 +17,13 @@ import pyarrow.compute as pc
 from expectations.verdict import Refused
 from jobs import FLOW, TABLES, release_tables
 from jobs.arguments import add_common_arguments
-from jobs.errors import JobError
+from jobs.errors import JobError, WrongUsage
 from jobs.graph import downstream
 from jobs.job import Job
 from jobs.publishing.commits import CommitConflict, list_file_days
 from jobs.publishing.retention import GRACE, find_retention, list_unpublished, vacuum
 from jobs.publishing.rewrite import Rewrite, mark_erased, rewrite_files
-from jobs.user_ids import read_ids
+from jobs.user_ids import MISSING_SHOWN, read_ids
 from schemas import CONTRACTS, Contract
 from segue import show
 from segue.buckets import bucket
@@ -38,8 +38,6 @@ if TYPE_CHECKING:
 FILES_PER_REWRITE = 200
 # One regular expression of more names than this gets slow to compile.
 IDS_PER_PATTERN = 500
-# A wrong file can hold millions of lines that are no ids.
-MISSING_SHOWN = 10
 # Made of many listeners' plays: nobody can be taken out of them again.
 AGGREGATES = tuple(
     name for name in TABLES if name in downstream(FLOW, "plays") and not CONTRACTS[name].personal
@@ -72,7 +70,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    ids = read_ids(args.user, args.users)
+    ids = read_ids(args.user, args.users, "--users")
+    if not ids:
+        raise WrongUsage("nobody to erase; give --user ID ..., or --users FILE with an id a line")
     job = Job("forget", args.root, args.run_id)
     if unknown := [name for name in job.warehouse.list_tables() if name not in CONTRACTS]:
         # of a project, say: whether they hold listeners is known only where they are declared

@@ -1,4 +1,4 @@
-"""Rows of a source's files: `raw`, `file`, `broken` and the file's own columns as text (parquet: as they are)."""
+"""Rows of a source's files: `raw`, `file`, `broken`, `is_header` and its columns, as text (parquet: as they are)."""
 
 from __future__ import annotations
 
@@ -31,17 +31,24 @@ def read_rows(
 ) -> DataFrame:
     """One row per row of the files: `raw`, `file`, `broken` and the columns that the files have.
 
+    `is_header` is true of the first line of each file with a header, and of lines that repeat it: with many tasks per
+    file nobody knows here which was the first.
+
     Raises:
         JobError: an expression of `columns`, the source's column map, does not fit them.
     """
     read = {"parquet": _read_parquet, "csv": _read_csv, "json": _read_json, "sessions": _read_sessions}
     rows = read[source.format](spark, source, [file.path for file in files])
+    if "is_header" not in rows.columns:
+        rows = rows.withColumn("is_header", F.lit(False))
     # one at a time, so that the error names the column; this plans, and runs nothing
     for name, expression in columns.items():
         try:
             rows.select(F.expr(expression))
         except AnalysisException as error:
-            present = [column for column in rows.columns if column not in ("raw", "file", "broken")]
+            present = [
+                column for column in rows.columns if column not in ("raw", "file", "broken", "is_header")
+            ]
             # Spark's first line names what is wrong, the rest is its plan
             raise JobError(
                 f"source {source.name}: {name} = {expression!r} does not fit the files: "
@@ -102,11 +109,11 @@ def _read_csv(spark: SparkSession, source: Source, paths: Sequence[str]) -> Data
             paths_by_header[header].append(path)
     parts = []
     for header, group in paths_by_header.items():
-        # found by its text: with many tasks per file nobody knows which row was the first
-        records = _read_records(spark, source, group).where(F.col("raw") != header)
+        records = _read_records(spark, source, group)
         # spreadsheet programs begin a file with a byte order mark, which is no part of the first name
         names = next(csv.reader([header], delimiter=source.separator, quotechar=source.quote or None))
-        parts.append(_parse_csv(records, source, [name.strip().lstrip("\ufeff") for name in names]))
+        rows = _parse_csv(records, source, [name.strip().lstrip("\ufeff") for name in names])
+        parts.append(rows.withColumn("is_header", F.col("raw") == header))
     # a file of another month may lack a column: there it is null
     return reduce(partial(DataFrame.unionByName, allowMissingColumns=True), parts)
 

@@ -1,4 +1,4 @@
-"""Ids of listeners as people hand them over: on the command line, or in a file of a spreadsheet program."""
+"""Ids as people hand them over: on the command line, or in a file of a spreadsheet program."""
 
 from __future__ import annotations
 
@@ -8,32 +8,36 @@ from pathlib import Path
 
 from jobs.errors import WrongUsage
 
+# A wrong file can hold millions of lines that are no ids.
+MISSING_SHOWN = 10
 
-def read_ids(given: Sequence[str], path: str | None) -> list[str]:
+
+def read_ids(given: Sequence[str], path: str | None, option: str) -> list[str]:
     """The ids that were given and those of the file, which has one a line; each once, in order.
 
+    Args:
+        option: that names the file.
+
     Raises:
-        WrongUsage: there are none; the file cannot be read, or not as text.
+        WrongUsage: the file cannot be read, or not as text.
     """
-    lines = _read_text(path).splitlines() if path else []
+    lines = _read_text(path, option).splitlines() if path else []
     # an empty one, as of a shell's unset variable, would be in the text of nearly every rejected row
     ids = [id_ for id_ in (*given, *(_unquote(line.strip()) for line in lines)) if id_]
-    if not ids:
-        raise WrongUsage("nobody to erase; give --user ID ..., or --users FILE with an id a line")
     return list(dict.fromkeys(ids))
 
 
-def _read_text(path: str) -> str:
+def _read_text(path: str, option: str) -> str:
     try:
         content = Path(path).read_bytes()
         # what Excel calls Unicode text; the mark at the start would else be a part of the first id
         marks = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
         return content.decode("utf-16" if content.startswith(marks) else "utf-8-sig")
     except OSError as problem:
-        raise WrongUsage(f"--users {path}: {problem.strerror}; give a file with an id a line") from None
+        raise WrongUsage(f"{option} {path}: {problem.strerror}; give a file with an id a line") from None
     except UnicodeDecodeError as problem:
         raise WrongUsage(
-            f"--users {path}: byte {problem.start} is no UTF-8; save the file as UTF-8"
+            f"{option} {path}: byte {problem.start} is no UTF-8; save the file as UTF-8"
         ) from None
 
 

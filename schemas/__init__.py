@@ -6,7 +6,7 @@ from schemas.candidates import CANDIDATES
 from schemas.contract import Column, Contract, ContractError, conform
 from schemas.declarations import FeatureGroup
 from schemas.embedding_versions import EMBEDDING_VERSIONS
-from schemas.plays import PLAYS, REJECTED_PLAYS
+from schemas.plays import LATE_PLAYS, PLAYS, REJECTED_PLAYS
 from schemas.project_declarations import VARIABLE, find_project_paths, load_feature_groups
 from schemas.quality_results import QUALITY_RESULTS
 from schemas.releases import RELEASES
@@ -17,7 +17,7 @@ from schemas.track_semantic_ids import SEMANTIC_CODEBOOKS, TRACK_SEMANTIC_IDS
 from schemas.tracks import TRACKS
 from schemas.user_embeddings import USER_EMBEDDINGS
 
-_OF_PLAYS = (PLAYS, REJECTED_PLAYS, TRACKS, SESSIONS)
+_OF_PLAYS = (PLAYS, LATE_PLAYS, REJECTED_PLAYS, TRACKS, SESSIONS)
 _OF_EMBEDDINGS = (
     EMBEDDING_VERSIONS,
     TRACK_EMBEDDINGS,

@@ -42,6 +42,23 @@ PLAYS = Contract(
     statistics=("bucket", "played_at", "ms_played"),
 )
 
+LATE_PLAYS = Contract(
+    name="late_plays",
+    meaning="One row per play that came too late for its day, until `segue restate` takes it into plays.",
+    columns=(
+        *(column for column in PLAYS.columns if column not in (AVAILABLE_AT, DS)),
+        Column("arrived_at", "timestamp", "when it was read", "UTC", False),
+        AVAILABLE_AT,
+        # not the day of the play: a clock that is wrong by years would make a partition of each of its days
+        Column("ds", "date", "day of arrived_at in UTC", nullable=False),
+    ),
+    key=("play_id",),
+    entity="user_id",
+    event_time="played_at",
+    buckets=BUCKETS,
+    statistics=("bucket", "played_at", "ms_played"),
+)
+
 REJECTED_PLAYS = Contract(
     name="rejected_plays",
     meaning="One row per input row that is no play, with every reason; nothing read is ever lost.",

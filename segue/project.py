@@ -49,6 +49,13 @@ SETTINGS = {
             kind=Paths(),
         ),
         Setting(
+            "allowed_lateness",
+            "SEGUE_ALLOWED_LATENESS",
+            "days before the newest one from which plays are still taken; older ones go to late_plays",
+            7,
+            Whole("days", 0, 36500),
+        ),
+        Setting(
             "release_days",
             "SEGUE_RELEASE_DAYS",
             "how long a release can be opened, and dropped files are kept; the newest release has no end",

@@ -53,8 +53,23 @@ class Rewrite:
     files: tuple[str, ...]
     # which rows are left out
     gone: Column | None = None
+    # or those whose key is one of these
+    gone_keys: DataFrame | None = None
     # how many files each of their partitions gets
     pieces: int = 1
+
+    def split(self, rows: DataFrame) -> tuple[DataFrame | None, DataFrame]:
+        """The rows that are left out, if any may be, and the others."""
+        if self.gone is not None:
+            return rows.where(self.gone), rows.where(~self.gone)
+        if self.gone_keys is not None:
+            keys = self.gone_keys.columns
+            return rows.join(self.gone_keys, keys, "left_semi"), rows.join(self.gone_keys, keys, "left_anti")
+        return None, rows
+
+    @property
+    def removes_rows(self) -> bool:
+        return self.gone is not None or self.gone_keys is not None
 
     @cached_property
     def contract(self) -> Contract:
@@ -77,9 +92,9 @@ def rewrite_files(job: Job, rewrite: Rewrite) -> TableState | None:
     fingerprint = digest(rewrite.kind, rewrite.name, rewrite.table.version(), rewrite.files)
     batch = reserve(job.warehouse, Batch(rewrite.contract, fingerprint))
     rows = _read_rows(job, rewrite)
-    removed = {} if rewrite.gone is None else _profile_as_published(rows.where(rewrite.gone), rewrite)
+    gone, rest = rewrite.split(rows)
+    removed = {} if gone is None else _profile_as_published(gone, rewrite)
     path = folder(job.warehouse, batch)
-    rest = rows if rewrite.gone is None else rows.where(~rewrite.gone)
     if violation := write(_cluster_by_partition(rest, rewrite), path):
         raise JobError(
             f"table {rewrite.name}: published rows break a constraint: {violation.observed}; run segue verify"
@@ -139,8 +154,8 @@ def _check_contents(rewrite: Rewrite, read: Contents, removed: Contents, staged:
 
 def _audit_result(rewrite: Rewrite, staged: Contents, removed: Contents) -> Result:
     observed = f"{sum(day.rows for day in staged.values()):,} rows in other files"
-    if rewrite.gone is not None:
-        observed += f", {sum(day.rows for day in removed.values()):,} rows erased"
+    if rewrite.removes_rows:
+        observed += f", {sum(day.rows for day in removed.values()):,} rows gone"
     name = f"expect_{rewrite.kind}_to_keep_all_other_content"
     return Result(name, None, "critical", True, observed, "equal content hashes")
 
@@ -155,8 +170,8 @@ def _commit(job: Job, rewrite: Rewrite, batch: Batch, removed: Contents) -> Tabl
         change = Change(
             batch=batch.id,
             kind=rewrite.kind,
-            state=_state(table, removed, erases=rewrite.gone is not None),
-            adds=to_add_actions(files, None, rewrites=rewrite.gone is None),
+            state=_state(table, removed, rewrite.kind),
+            adds=to_add_actions(files, None, rewrites=not rewrite.removes_rows),
             removes=rewrite.files,
             metadata={"run": job.run_id, "job": job.name},
         )
@@ -180,16 +195,17 @@ def mark_erased(job: Job, table: DeltaTable, name: str) -> TableState:
         CommitConflict: the table has another version by now.
     """
     id_ = digest("erase", name, table.version())
-    return swap(
-        table, Change(f"{id_}-0", "erase", _state(table, {}, erases=True), metadata={"run": job.run_id})
-    )
+    return swap(table, Change(f"{id_}-0", "erase", _state(table, {}, "erase"), metadata={"run": job.run_id}))
 
 
-def _state(table: DeltaTable, removed: Contents, erases: bool) -> TableState:
+def _state(table: DeltaTable, removed: Contents, kind: str) -> TableState:
     before = read_state(table)
+    if kind == "retract":
+        return before.retract({day: (each.rows, each.content_hash) for day, each in removed.items()})
     states = {
         day: each.minus(removed[day].rows, removed[day].content_hash) if day in removed else each
         for day, each in before.day_states.items()
     }
     # the version that this commit makes: the swap puts it on top of `table` and of no other
-    return replace(before, day_states=states, erased_in=table.version() + 1 if erases else before.erased_in)
+    erased_in = table.version() + 1 if kind == "erase" else before.erased_in
+    return replace(before, day_states=states, erased_in=erased_in)

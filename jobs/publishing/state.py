@@ -57,6 +57,11 @@ class DayState:
         """After some rows were erased."""
         return replace(self, rows=self.rows - rows, content_hash=(self.content_hash - content_hash) % _WHOLE)
 
+    def retract(self, rows: int, content_hash: int) -> DayState:
+        """As if some rows had never been published: what is made of the day is stale."""
+        published_hash = (self.published_hash - content_hash) % _WHOLE
+        return replace(self.minus(rows, content_hash), published_hash=published_hash)
+
 
 @dataclass(frozen=True)
 class TableState:
@@ -117,6 +122,17 @@ class TableState:
         replaced = set(self.day_states if replaces is None else replaces)
         others = {day: each for day, each in self.day_states.items() if day not in replaced}
         return replace(self, day_states={**others, **parts})
+
+    def retract(self, removed: Mapping[date | None, tuple[int, int]]) -> TableState:
+        """After rows were taken out: how many of each day, and their content hash."""
+        states = dict(self.day_states)
+        for day, (rows, content_hash) in removed.items():
+            states[day] = states[day].retract(rows, content_hash)
+        # an empty day at either end is as one that nobody has ingested; between others it is a day like them, of
+        # which what was made must be made again
+        days = [day for day, each in states.items() if day and each.rows]
+        first, last = min(days, default=date.max), max(days, default=date.min)
+        return replace(self, day_states={d: s for d, s in states.items() if d is None or first <= d <= last})
 
     def update_empty_columns(self, rows: int, empty_columns: frozenset[str], whole: bool) -> TableState:
         """After rows were published in which these columns are empty; `whole`: they are all the rows."""

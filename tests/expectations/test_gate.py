@@ -27,7 +27,13 @@ from reference.frames import frame
 from schemas import CONTRACTS, PLAYS
 
 MEASURES = {
-    "plays": {"rejected_share": 0.01, "duplicate_share": 0.0},
+    "plays": {
+        "rejected_share": 0.01,
+        "duplicate_share": 0.0,
+        "late_share": 0.0,
+        "late_days": 0,
+        "has_weekdays": 0,
+    },
     "track_embeddings": {
         "pairs": 1000,
         "has_pairs": 1,
@@ -102,12 +108,13 @@ def test_audit_batch_refuses_an_empty_batch_by_its_row_count_alone(spark, table)
     assert summarize_failures(verdict, "critical") == {("rows", "at least 1", "0")}
 
 
-def test_suite_for_requires_rows_except_of_plays_and_rejected_plays():
-    assert [name for name in TABLES if SOME_ROWS not in suite_for(name).bounds] == ["plays", "rejected_plays"]
+def test_suite_for_requires_rows_except_of_plays_and_what_was_set_aside():
+    may_be_empty = ["plays", "late_plays", "rejected_plays", "sessions"]
+    assert [name for name in TABLES if SOME_ROWS not in suite_for(name).bounds] == may_be_empty
 
 
-@pytest.mark.parametrize("table", ["plays", "rejected_plays"])
-def test_audit_batch_passes_plays_and_rejected_plays_without_rows(spark, table):
+@pytest.mark.parametrize("table", ["plays", "late_plays", "rejected_plays"])
+def test_audit_batch_passes_plays_and_what_was_set_aside_without_rows(spark, table):
     assert not audit(spark, table, []).refused
 
 
@@ -121,7 +128,9 @@ def test_audit_batch_reports_every_seeded_fault_of_plays(spark):
     rows = spoil(rows, 5, ms_played=86_400_001)
     rows = spoil(rows, 6, bucket=(rows[6]["bucket"] + 1) % 64)
     rows = spoil(rows, 7, play_id="play_id-8")
-    verdict = audit(spark, "plays", rows, {"rejected_share": 0.06, "duplicate_share": 0.5})
+    verdict = audit(
+        spark, "plays", rows, MEASURES["plays"] | {"rejected_share": 0.06, "duplicate_share": 0.5}
+    )
     assert summarize_failures(verdict, "critical") == {
         ("user_id", "not empty", "1 of 10 rows break it (10 %)"),
         ("played_at", "from 1999 on", "1 of 10 rows break it (10 %)"),

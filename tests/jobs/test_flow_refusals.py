@@ -9,7 +9,9 @@ import pytest
 import segue
 from expectations.release import MAX_LAG_DAYS
 from jobs import FLOW, RECORDS, flow
+from jobs.errors import WrongUsage
 from reference.laid_flow import LaidFlow
+from schemas import CONTRACTS
 
 STEPS = [step.name for step in FLOW if step.name != "release-tables"]
 
@@ -120,3 +122,31 @@ def test_flow_without_new_plays_gives_records_of_refusals_no_lag(laid_flow, monk
         laid_flow.night(monkeypatch, skip=["ingest-plays", *sorted(find_blocked_steps("ingest-plays"))]) == 0
     )
     assert {segue.open(laid_flow.root).tables[name].lag_days for name in RECORDS} == {0}
+
+
+@pytest.mark.parametrize(
+    ("days", "of_one"),
+    [
+        (["--day", "2026-10-02"], "--day 2026-10-02"),
+        (["--from", "2026-10-01", "--to", "2026-10-03"], "--day 2026-10-03"),
+    ],
+)
+def test_flow_for_days_asks_every_step_of_results_for_them(days, of_one):
+    """All but what these are made of: sessions and partials are brought up to date, whatever the days."""
+    common = ["--root", "r", "--run-id", "x", "--source", "s", "--input", "i"]
+    args = flow._parser().parse_args([*common, *days])
+    makers = [step for step in FLOW if not step.section and step.name != "release-tables"]
+    by_results = {
+        step.name: " ".join(flow._step_arguments(step, args)[4:])
+        for step in makers
+        if any(CONTRACTS[table].by_day and not table.endswith("_partials") for table in step.makes)
+    }
+    assert by_results.pop("build-sessions") == ""
+    features = {name for name in by_results if name.endswith("-features")}
+    assert features and {by_results[name] for name in features} == {" ".join(days)}
+    assert {by_results[name] for name in set(by_results) - features} == {of_one}
+
+
+def test_flow_refuses_half_a_range_before_any_work(laid_flow):
+    with pytest.raises(WrongUsage, match="a range needs --from and --to"):
+        flow.run_flow(["--root", laid_flow.root, "--source", "s", "--input", "i", "--from", "2026-10-01"])

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pyarrow as pa
@@ -15,8 +16,12 @@ import segue
 from expectations.verdict import Refused
 from jobs import ingest_plays
 from jobs.errors import JobError, WrongUsage
+from jobs.job import Job
+from jobs.known_ids import IdRange, find_days_with_ids
 from jobs.publishing.warehouse import Warehouse
 from jobs.sources import load_source
+from reference.published import lay
+from reference.worlds import play
 
 HEADER = "id,who,what,at,ms,length"
 MAP = """
@@ -54,6 +59,7 @@ BAD = {
     "b12,u1,t1": ["the line is broken"],
     "b13,u1,t1,2026-10-01T10:00:00Z,1,1,one too many": ["the line is broken"],
     'b14,"u1,t1,2026-10-01T10:00:00Z,1,1': ["the line is broken"],
+    HEADER: ["the line is the header again"],
 }
 FINE = [
     "g1,u1,t1,1999-01-01T00:00:00Z,0,0",
@@ -98,7 +104,7 @@ def test_ingest_plays_refuses_too_many_rejects_and_still_publishes_the_rejects(s
     assert refusal.value.exit_code == 3
     assert read_table(tmp_path, "plays") == [], "a refused batch shows"
     assert {row["raw"]: row["reasons"] for row in read_table(tmp_path, "rejected_plays")} == BAD
-    note = f"The 14 rejected rows are published in {tmp_path}/root/tables/rejected_plays"
+    note = f"The 15 rejected rows are published in {tmp_path}/root/tables/rejected_plays"
     assert note in str(refusal.value)
     with pytest.raises(Refused):
         ingest(tmp_path, source(), write(tmp_path, [HEADER, *GOOD, *BAD]))
@@ -111,7 +117,7 @@ def test_ingest_plays_counts_every_row_and_keeps_text_and_reasons_of_rejects(spa
     path = write(tmp_path, lines)
     assert ingest(tmp_path, source(), path) == 0
     output = capsys.readouterr().out
-    assert "520 rows read = 503 new plays + 3 duplicates + 14 rejected" in output
+    assert "521 rows read = 503 new plays + 3 duplicates + 15 rejected" in output
     rejects = {row["raw"]: row for row in read_table(tmp_path, "rejected_plays")}
     assert {raw: row["reasons"] for raw, row in rejects.items()} == BAD
     assert {row["file"] for row in rejects.values()} == {"plays.csv"}
@@ -224,12 +230,65 @@ def test_ingest_plays_reads_the_134_948_plays_of_triple_j(spark, tmp_path, capsy
     assert segue.releases(tmp_path / "root") == []
 
 
-def test_ingest_plays_takes_an_id_of_the_day_beside_for_a_duplicate(spark, tmp_path, source, capsys):
-    """As when a delivery is sent again over midnight, or with corrected times."""
-    first = ["x1,u1,t1,2026-10-02T00:00:00Z,1,1", "x2,u1,t1,2026-10-03T23:59:59Z,1,1", *FINE]
+def lay_plays(tmp_path, *plays):
+    """As an ingest published them: id, listener and instant of each."""
+    rows = [play(play_id=id_, user_id=user, played_at=datetime.fromisoformat(at)) for id_, user, at in plays]
+    lay(Warehouse(str(tmp_path / "root")), "plays", rows)
+
+
+def test_ingest_plays_takes_an_id_of_any_day_for_a_duplicate(spark, tmp_path, source, capsys):
+    """As when a delivery is sent again over midnight, or with the times of another year."""
+    at = {"x1": "2026-10-02T00:00:00Z", "x2": "2026-10-03T23:59:59Z", "x3": "2026-03-01T10:00:00Z"}
+    lay_plays(tmp_path, *((id_, "u1", instant) for id_, instant in at.items()))
     again = ["x1,u1,t1,2026-10-01T23:59:59Z,1,1", "x2,u1,t1,2026-10-04T00:00:00Z,1,1"]
-    assert ingest(tmp_path, source(), write(tmp_path, [HEADER, *first], "first.csv")) == 0
-    assert ingest(tmp_path, source(), write(tmp_path, [HEADER, *again, *GOOD], "again.csv")) == 0
-    assert "202 rows read = 200 new plays + 2 duplicates + 0 rejected" in capsys.readouterr().out
-    days = {row["play_id"]: str(row["played_at"].date()) for row in read_table(tmp_path, "plays")}
-    assert (days["x1"], days["x2"]) == ("2026-10-02", "2026-10-03"), "what was published first stays"
+    lines = [*again, "x3,u1,t1,2026-10-03T10:00:00Z,1,1", "x4,u1,t1,2026-10-03T10:00:00Z,1,1"]
+    assert ingest(tmp_path, source(), write(tmp_path, [HEADER, *lines])) == 0
+    assert "4 rows read = 1 new plays + 3 duplicates + 0 rejected" in capsys.readouterr().out
+    published = [(row["play_id"], row["played_at"]) for row in read_table(tmp_path, "plays")]
+    fresh = ("x4", datetime(2026, 10, 3, 10, tzinfo=UTC))
+    assert sorted(published) == [*((id_, datetime.fromisoformat(t)) for id_, t in at.items()), fresh], (
+        "what was published first stays"
+    )
+
+
+MINUTES = MAP.replace('play_id = "id"\n', "")
+
+
+def test_ingest_plays_takes_two_durations_in_one_minute_for_two_plays(spark, tmp_path, source, capsys):
+    at = "2026-10-01T10:00:00Z"
+    first = [f"a,u1,t1,{at},1000,9", f"b,u1,t1,{at},2000,9", f"c,u1,t1,{at},2000,9", f"d,u1,t1,{at},,9"]
+    assert ingest(tmp_path, source(columns=MINUTES), write(tmp_path, [HEADER, *first])) == 0
+    assert sorted(str(row["ms_played"]) for row in read_table(tmp_path, "plays")) == ["1000", "2000", "None"]
+    assert ingest(tmp_path, source(columns=MINUTES), write(tmp_path, [HEADER, *first[::-1]], "2.csv")) == 0
+    assert "4 rows read = 0 new plays + 4 duplicates" in capsys.readouterr().out
+
+
+def test_ingest_plays_knows_plays_by_the_ids_of_before_durations_were_a_part(spark, tmp_path, source):
+    at, instant = "2026-10-01T10:00:00Z", datetime(2026, 10, 1, 10, tzinfo=UTC)
+    text = f"test\x1fu1\x1ft1\x1f{int(instant.timestamp()) * 1_000_000}"
+    former = hashlib.sha1(text.encode()).hexdigest()
+    rows = [play(play_id=former, user_id="u1", track_id="t1", played_at=instant, ms_played=1000)]
+    lay(Warehouse(str(tmp_path / "root")), "plays", rows)
+    lines = [f"a,u1,t1,{at},1000,9", f"b,u1,t1,{at},2000,9"]
+    assert ingest(tmp_path, source(columns=MINUTES), write(tmp_path, [HEADER, *lines])) == 0
+    ids = {row["ms_played"]: row["play_id"] for row in read_table(tmp_path, "plays")}
+    derived = hashlib.sha1(f"{text}\x1f2000".encode()).hexdigest()
+    assert ids == {1000: former, 2000: derived}, "what was published keeps its id, and is there once"
+
+
+def test_days_that_can_hold_an_id_follow_from_footers_and_not_from_rows(tmp_path):
+    """Of ids in order, a night opens the days that it brings again, however long the history is."""
+    days = [datetime(2025, 1, 1, tzinfo=UTC) + n * timedelta(days=1) for n in range(0, 600, 100)]
+    for n, day in enumerate(days):
+        rows = [play(play_id=f"p{n}{x}", played_at=day) for x in (3, 7)]
+        lay(Warehouse(str(tmp_path / "root")), "plays", rows)
+    job, last = Job("test", str(tmp_path / "root")), days[-1].date()
+
+    def days_of(least, greatest, day=last):
+        found = find_days_with_ids(job, "plays", "play_id", [IdRange(day, least, greatest)])
+        return [day_.date() for day_ in days if day_.date() in found]
+
+    assert days_of("p6", "p9") == []
+    assert days_of("p33", "p33") == days_of("p35", "p35") == [days[3].date()]
+    assert days_of("p27", "p33") == [days[2].date(), days[3].date()]
+    assert days_of("a", "z") == [day.date() for day in days[1:]], "the first is more than 400 days before"

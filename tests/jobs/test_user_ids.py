@@ -24,7 +24,7 @@ from jobs.user_ids import read_ids
 def test_read_ids_gives_the_ids_of_a_file_whatever_program_wrote_it(tmp_path, content):
     path = tmp_path / "ids"
     path.write_bytes(content)
-    assert read_ids(["u0", "u1"], str(path)) == ["u0", "u1", "U2"]
+    assert read_ids(["u0", "u1"], str(path), "--users") == ["u0", "u1", "U2"]
 
 
 @pytest.mark.parametrize(
@@ -33,7 +33,7 @@ def test_read_ids_gives_the_ids_of_a_file_whatever_program_wrote_it(tmp_path, co
 def test_read_ids_unquotes_a_line_that_is_quoted_whole(tmp_path, line, id_):
     path = tmp_path / "ids"
     path.write_text(line, encoding="utf-8")
-    assert read_ids([], str(path)) == [id_]
+    assert read_ids([], str(path), "--users") == [id_]
 
 
 @pytest.mark.parametrize("content", [b"u1\n\xff\n", b"u1\n\xe9\n"])
@@ -41,4 +41,4 @@ def test_read_ids_refuses_a_file_that_is_no_text(tmp_path, content):
     path = tmp_path / "ids"
     path.write_bytes(content)
     with pytest.raises(WrongUsage, match="byte 3 is no UTF-8; save the file as UTF-8"):
-        read_ids([], str(path))
+        read_ids([], str(path), "--users")

@@ -56,9 +56,11 @@ def test_resolve_environment_is_stronger_than_file_and_file_than_default(folder,
 def test_options_of_a_flow_come_from_the_project_and_can_be_given(folder, monkeypatch):
     with pytest.raises(SystemExit):
         flow._parser().parse_args([])
-    write(folder, 'root = "tables"\nsource = "sources/plays.toml"\ninput = ["in/*.csv", "s3a://lake/in"]')
+    lines = ('root = "tables"', 'source = "sources/plays.toml"', 'input = ["in/*.csv", "s3a://lake/in"]')
+    write(folder, "\n".join((*lines, "allowed_lateness = 3")))
     args = flow._parser().parse_args([])
     assert (args.root, args.source) == (str(folder / "tables"), str(folder / "sources" / "plays.toml"))
+    assert args.allowed_lateness == 3
     assert (args.input, args.catalogue) == ([str(folder / "in" / "*.csv"), "s3a://lake/in"], None)
     monkeypatch.setenv("SEGUE_INPUT", "'a b' c")
     assert flow._parser().parse_args(["--root", "mine"]).input == ["a b", "c"]
