@@ -10,7 +10,7 @@ from typing import Any
 
 from segue.errors import UsageError
 from segue.project import FILE, PACKAGE, SETTINGS, Project
-from segue.project_file import SOURCES, SPARK
+from segue.project_file import SPARK, TABLES, read_files
 
 # Folders of code that the jobs load; they look for these names in the package.
 CODE = ("declarations", "expectations")
@@ -50,12 +50,14 @@ def _list_files(project: Project) -> Iterator[tuple[str, bytes]]:
     if "source" in values:
         yield "sources/source.toml", _read(values["source"], "source")
         values["source"] = "sources/source.toml"
-    if SOURCES in tables:
-        for name, keys in tables[SOURCES].items():
-            yield f"sources/{name}.toml", _read(keys["source"], f"[{SOURCES}.{name}] source")
-        tables[SOURCES] = {
-            name: {**keys, "source": f"sources/{name}.toml"} for name, keys in tables[SOURCES].items()
-        }
+    for table in [name for name in tables if TABLES[name].read is read_files]:
+        sections = {name: dict(files) for name, files in tables[table].items()}
+        for name, files in sections.items():
+            if "source" in files:
+                inside = f"sources/{table}-{name}.toml"
+                yield inside, _read(files["source"], f"[{table}.{name}] source")
+                files["source"] = inside
+        tables[table] = sections
     for name in ("root", "input", "catalogue"):
         if name in values:
             values[name] = _make_absolute(values[name])
