@@ -53,7 +53,7 @@ SETTINGS = {
             "SEGUE_ALLOWED_LATENESS",
             "days before the newest one from which plays are still taken; older ones go to late_plays",
             7,
-            Whole("days", 0, 36500),
+            WholeNumber("days", 0, 3650),
         ),
         Setting(
             "release_days",
