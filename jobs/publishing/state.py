@@ -134,7 +134,7 @@ class TableState:
         # entries from before it was written say nothing of empty columns
         empty = frozenset(saved.get("empty_columns", ()))
         earlier = load_record(saved["earlier"]) if "earlier" in saved else None
-        return TableState(version, parts, saved["published_at"], saved["erased_in"], empty, earlier)
+        return TableState(version, parts, saved["published_at"], saved["erased_in"], empty, earlier=earlier)
 
 
 def read_state(table: DeltaTable) -> TableState:
