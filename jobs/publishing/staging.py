@@ -28,7 +28,8 @@ FEW_BYTES = 8 * 1024**2
 
 def stage(warehouse: Warehouse, batch: Batch, rows: DataFrame) -> Result | None:
     """Writes the files of a reserved batch; the constraint that a row breaks, if one does."""
-    return write(_cluster_by_bucket(conform(rows, batch.contract), batch), folder(warehouse, batch))
+    rows, cluster = conform(rows, batch.contract), _sort if batch.clustered else _cluster_by_bucket
+    return write(cluster(rows, batch), folder(warehouse, batch))
 
 
 def _cluster_by_bucket(rows: DataFrame, batch: Batch) -> DataFrame:
@@ -41,8 +42,13 @@ def _cluster_by_bucket(rows: DataFrame, batch: Batch) -> DataFrame:
         return rows.repartition(*day or [F.lit(0)])
     # each file holds a narrow range of buckets, sorted: that is what prunes a look-up
     file = F.floor(F.col("bucket") * batch.files_per_day / contract.buckets)
-    within = ["bucket", contract.entity, contract.event_time]
-    return rows.repartition(*day, file).sortWithinPartitions(*day, *[F.col(name) for name in within if name])
+    return _sort(rows.repartition(*day, file), batch)
+
+
+def _sort(rows: DataFrame, batch: Batch) -> DataFrame:
+    contract = batch.contract
+    order = ["ds" if contract.by_day else None, "bucket", contract.entity, contract.event_time]
+    return rows.sortWithinPartitions(*[name for name in order if name])
 
 
 def write(rows: DataFrame, path: str) -> Result | None:
