@@ -166,7 +166,7 @@ def test_retract_takes_out_what_is_named_and_the_next_build_follows(spark, lake,
         "days remain that nothing makes again"
     )
     lake.check_sessions()
-    assert len(list((lake.folder / "root" / "quality" / "receipts").glob("retract-*.json"))) == 6
+    assert len(list((lake.folder / "root" / "quality" / "receipts").glob("retract-*.json"))) == 5
 
 
 def test_retract_refuses_to_take_out_nothing_in_particular(lake):
