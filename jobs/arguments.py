@@ -46,6 +46,20 @@ def add_source_arguments(
     return parser
 
 
+def add_event_arguments(parser: argparse.ArgumentParser, table: str) -> argparse.ArgumentParser:
+    """The same for a table of events that the project declares: its own source and files, if segue.toml has them."""
+    project = find_project()
+    files = project.events.get(table)
+    source = (files.source if files else None) or project.resolve("source").value
+    inputs = list(files.input) if files else None
+    parser.add_argument(
+        "--source", default=source, required=source is None, help="TOML file: how the files are laid out"
+    )
+    help_text = f"files, folders or globs with {table}"
+    parser.add_argument("--input", default=inputs, required=inputs is None, nargs="+", help=help_text)
+    return parser
+
+
 def add_day_arguments(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
     """For the steps that make single days; without them, whatever is stale."""
     add = parser.add_argument

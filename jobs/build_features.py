@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from datetime import date
 from itertools import accumulate
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from features.windows.daily import partial_days, play_days, window_features
 from features.windows.partials import earlier_days, partial_rows
@@ -19,6 +19,7 @@ from features.windows.tiles import tiles_ending_on
 from jobs import FLOW
 from jobs.arguments import add_day_arguments, new_parser, requested_days
 from jobs.errors import WrongUsage
+from jobs.group_events import explain_no_entity, find_events, no_entity_reason
 from jobs.job import Job, new_run_id
 from jobs.publishing.batches import Batch
 from jobs.publishing.records import record_changes
@@ -52,32 +53,39 @@ def main(argv: Sequence[str] | None = None) -> int:
             # a job of its own: the first may have pinned the partials at the version before
             _update_features(Job(name, args.root, args.run_id), group, args)
         else:
-            job.not_made(group.table, _no_entity_reason(group))
+            job.not_made(group.table, no_entity_reason(group))
     return 0
 
 
 def _update_partials(job: Job, group: FeatureGroup) -> None:
     """A late play opens its own day and, level by level, the one day that a tile with it ends on."""
-    sessions, table = job.source("sessions"), group.partials_table
-    if sessions.empty_columns & set(group.keys):  # or all history would be read each night, to find nobody
-        job.not_made(table, _no_entity_reason(group))
+    events, table = job.source(group.events.name), group.partials_table
+    if reason := explain_no_entity(job, group):  # or all history would be read each night, to find nobody
+        job.not_made(table, reason)
         return
-    fingerprints = _partials_fingerprints(sessions, group)
+    fingerprints = _partials_fingerprints(events, group)
     # whatever days were asked for: features of one day are merged from partials of many
     days = stale_days(job.warehouse, table, fingerprints)
     if not days:
-        job.up_to_date(table, "no day of sessions is new or changed")
+        job.up_to_date(table, f"no day of {group.events.name} is new or changed")
         return
     published = job.warehouse.state(table)
     # days that are not there would be read for nothing, from a table that may lack the part just declared
     earlier = [day for day in earlier_days(days) if published and day in published.day_states]
     tiles = job.find(table, earlier) if earlier else None
-    plays = job.table("sessions", days)
+    plays = find_events(job, group, days)
     # bytes of sketches depend on the order of rows or on a coin: such a group may differ in a rerun
     exact = group.deterministic
-    batch = job.batch(table, days, [tiles, plays], upstream=fingerprints, deterministic=exact)
+    batch = job.batch(
+        table,
+        days,
+        [tiles, plays.events],
+        upstream=fingerprints,
+        deterministic=exact,
+        catalogue=plays.catalogue,
+    )
     rows = partial_rows(plays.rows(), group, days, tiles.rows() if tiles else None)
-    job.publish(batch, rows, if_empty=_no_entity_reason(group))
+    job.publish(batch, rows, if_empty=no_entity_reason(group))
 
 
 def _update_features(job: Job, group: FeatureGroup, args: argparse.Namespace) -> None:
@@ -94,19 +102,18 @@ def _update_features(job: Job, group: FeatureGroup, args: argparse.Namespace) ->
     # at most 2 log2(w) tiles for a window of w days, and 15 for all time: never the whole table
     partials = job.table(group.partials_table, partial_days(group, days))
     # of no day at all, unless the group declares exact distinct counts, which have no part
-    plays = job.table("sessions", play_days(group, days))
-    exact = group.deterministic
-    batch = job.batch(group.table, days, [partials, plays], upstream=fingerprints, deterministic=exact)
+    plays = find_events(job, group, play_days(group, days))
+    # without such counts, no row of the catalogue is read
+    catalogue = plays.catalogue if plays.events.days else None
+    exact, inputs = group.deterministic, [partials, plays.events]
+    batch = job.batch(
+        group.table, days, inputs, upstream=fingerprints, deterministic=exact, catalogue=catalogue
+    )
     # looked at first: after the commit, the newest version is ours
     before = job.warehouse.state(group.table)
     outcome = job.publish(batch, window_features(partials.rows(), plays.rows(), group, days))
     if before and outcome.version is not None:
         _record_changes(job, group, batch, before)
-
-
-def _no_entity_reason(group: FeatureGroup) -> str:
-    counts = "" if group.where == "true" else f" where {group.where}"
-    return f"no play{counts} has {' and '.join(group.keys)}"
 
 
 def _record_changes(job: Job, group: FeatureGroup, batch: Batch, before: TableState) -> None:
@@ -144,14 +151,20 @@ def _count_changes(
     return dict(row.asDict())
 
 
-def _partials_fingerprints(sessions: TableState, group: FeatureGroup) -> dict[date, str]:
+def _partials_fingerprints(events: TableState, group: FeatureGroup) -> dict[date, str]:
     """What each day's partials are made of: the days that its longest tile sums up, and the declared parts."""
-    declared = [group.keys, group.where, [(repr(part), group.longest_span(part)) for part in group.parts]]
+    declared: list[Any] = [
+        group.keys,
+        group.where,
+        [(repr(part), group.longest_span(part)) for part in group.parts],
+    ]
+    # of the catalogue nothing: a track that is added each night would make all history anew
+    declared += [group.rows_identity] if group.rows_identity else []
     # days without plays are among them, as tiles end there too
-    first, last = sessions.days[0].toordinal(), sessions.days[-1].toordinal()
+    first, last = events.days[0].toordinal(), events.days[-1].toordinal()
     calendar = [date.fromordinal(n) for n in range(first, last + 1)]
     # sums of hashes tell ranges of days apart in one pass; a hash of each range would take all days squared
-    hashes = (int(digest(sessions.published_hashes([day])), 16) for day in calendar)
+    hashes = (int(digest(events.published_hashes([day])), 16) for day in calendar)
     until = [0, *accumulate(hashes)]
     # a tile may reach back to before the first play
     spans = [min(tiles_ending_on(day)[-1].span, n) for n, day in enumerate(calendar, 1)]
@@ -162,7 +175,7 @@ def _source_fingerprints(job: Job, group: FeatureGroup) -> dict[date, tuple[str,
     """Of the partials up to each day that has plays; and of the plays, for what is no part of partials."""
     # a lifetime holds all plays, so a late one changes every later day; the fingerprints are cumulative
     partials = job.source(group.partials_table).cumulative_fingerprints()
-    plays = job.source("sessions").cumulative_fingerprints()
+    plays = job.source(group.events.name).cumulative_fingerprints()
     return {day: (partials[day], plays[day]) for day in plays if day in partials}
 
 

@@ -24,7 +24,7 @@ from jobs.publishing.commits import CommitConflict, list_file_days
 from jobs.publishing.retention import GRACE, list_unpublished, vacuum
 from jobs.publishing.rewrite import Rewrite, mark_erased, rewrite_files
 from jobs.user_ids import read_ids
-from schemas import CONTRACTS, Contract
+from schemas import CONTRACTS, EVENT_TABLES, Contract
 from segue import show
 from segue.buckets import bucket
 from segue.errors import SegueError
@@ -40,9 +40,12 @@ FILES_PER_REWRITE = 200
 IDS_PER_PATTERN = 500
 # A wrong file can hold millions of lines that are no ids.
 MISSING_SHOWN = 10
-# Made of many listeners' plays: nobody can be taken out of them again.
+# Made of many listeners' plays and other events: nobody can be taken out of them again.
+_EVENTS = ("plays", *(table.name for table in EVENT_TABLES if table.contract.personal))
 AGGREGATES = tuple(
-    name for name in TABLES if name in downstream(FLOW, "plays") and not CONTRACTS[name].personal
+    name
+    for name in TABLES
+    if any(name in downstream(FLOW, events) for events in _EVENTS) and not CONTRACTS[name].personal
 )
 
 

@@ -24,7 +24,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         # publish again: so the catalogue is the base, and not an input
         inputs = [sources.identify_files(files)]
         batch = job.batch(
-            "tracks", inputs=inputs, base=catalogue, deterministic=False, parameters=vars(source)
+            "tracks",
+            inputs=inputs,
+            base=catalogue,
+            deterministic=False,
+            parameters=source.parameters("tracks"),
         )
         if job.unchanged(batch):
             return 0

@@ -23,6 +23,7 @@ from jobs.publishing.staging import stage
 from jobs.publishing.state import digest
 from jobs.publishing.stores import check_root
 from jobs.publishing.warehouse import Warehouse, find_contract
+from schemas import FEATURE_GROUPS, EventTable
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -62,6 +63,7 @@ class Job(PinnedTables):
         appends: bool = False,
         deterministic: bool = True,
         parameters: Mapping[str, Any] | None = None,
+        catalogue: TableInput | None = None,
     ) -> Batch:
         """The batch that these inputs and parameters make, with the code as it is.
 
@@ -70,6 +72,7 @@ class Job(PinnedTables):
             upstream: of every day, the fingerprint of what it is made of.
             base: the table itself, where the rows depend on what it holds and yet the same inputs are to be
                 the same batch. An append always does: it was compared with what is there.
+            catalogue: one more input, the one that events of these days are joined to: the state keeps its version.
 
         Raises:
             WrongUsage: a day that the source has not reached.
@@ -80,7 +83,7 @@ class Job(PinnedTables):
                 f"table {table}: asked for {beyond[-1]}, but what it is made of ends {max(upstream or beyond)}; give a "
                 "day that is there"
             )
-        sources = [each for each in inputs if each is not None]
+        sources = [each for each in (*inputs, catalogue) if each is not None]
         own = (each for each in sources if isinstance(each, TableInput) and each.table == table)
         base = base or next(own, None) or (self.find(table) if appends else None)
         hashes = {each.name: each.fingerprint for each in sources}
@@ -96,6 +99,7 @@ class Job(PinnedTables):
             base_version=base.version if base else NEVER_PUBLISHED if appends else None,
             appends=appends,
             deterministic=deterministic,
+            catalogue=catalogue.version if catalogue else None,
         )
 
     def publish(
@@ -164,8 +168,14 @@ class Job(PinnedTables):
 
     def _missing(self, batch: Batch) -> dict[str, str]:
         # columns that no play has: what is made of them is empty too, and would warn each night
-        plays = None if batch.table in FROM_SOURCES else self.warehouse.state("plays")
-        return {name: f"the source never has {name}" for name in (plays.empty_columns if plays else ())}
+        if batch.table in FROM_SOURCES:
+            return {}
+        group = next((group for group in FEATURE_GROUPS if batch.table in group.tables), None)
+        declared = group and isinstance(group.source, EventTable)
+        tables = [group.events.name if group and declared else "plays"]
+        tables += ["tracks"] if group and group.catalogue_columns else []
+        states = filter(None, map(self.warehouse.state, tables))
+        return {name: f"the source never has {name}" for state in states for name in state.empty_columns}
 
     @contextmanager
     def lease(self, table: str) -> Iterator[None]:

@@ -14,11 +14,13 @@ from schemas.operations import DeclarationError
 
 @dataclass
 class Mistakes:
-    """One line for each, and the declarations that they are of."""
+    """One line for each, and the declarations that they are of, with the place of their line."""
 
     lines: list[str] = field(default_factory=list)
     # by id, as two wrong declarations can be equal; kept alive, or an id would be used again
-    declarations: dict[int, object] = field(default_factory=dict)
+    declarations: dict[int, tuple[object, int]] = field(default_factory=dict)
+    # where a declaration was made whose mistakes only what holds it can see; by id, and kept alive, as above
+    places: dict[int, tuple[object, str]] = field(default_factory=dict)
 
 
 _COLLECTED: ContextVar[Mistakes | None] = ContextVar("mistakes", default=None)
@@ -43,8 +45,22 @@ def refuse(declaration: object, subject: str, problems: Sequence[str]) -> None:
     mistakes = _COLLECTED.get()
     if mistakes is None:
         raise DeclarationError(text)
-    mistakes.lines.append(f"{_find_place()}: {text}")
-    mistakes.declarations[id(declaration)] = declaration
+    if id(declaration) in mistakes.declarations:
+        # a group sees more mistakes of its features than they do, and two groups the same
+        _, number = mistakes.declarations[id(declaration)]
+        new = [problem for problem in problems if problem not in mistakes.lines[number]]
+        mistakes.lines[number] = "; ".join([mistakes.lines[number], *new])
+        return
+    _, place = mistakes.places.get(id(declaration), (None, ""))
+    mistakes.declarations[id(declaration)] = declaration, len(mistakes.lines)
+    mistakes.lines.append(f"{place or _find_place()}: {text}")
+
+
+def note_place(declaration: object) -> None:
+    """Keeps the line of a declaration that is checked later, by what it is declared for."""
+    mistakes = _COLLECTED.get()
+    if mistakes is not None:
+        mistakes.places[id(declaration)] = declaration, _find_place()
 
 
 def is_refused(declaration: object) -> bool:

@@ -1,4 +1,4 @@
-"""Feature groups that a project declares, in Python files outside this package."""
+"""Feature groups and event tables that a project declares, in Python files outside this package."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
+from typing import NamedTuple, TypeVar
 
 from schemas.declarations import FeatureGroup
+from schemas.event_tables import EventTable, collect_event_tables
 from schemas.mistakes import Mistakes, collect_mistakes
 from schemas.operations import DeclarationError
 from schemas.starting_set import STARTING_SET
@@ -18,32 +20,54 @@ from schemas.starting_set import STARTING_SET
 # must not look for a project, as it is also imported where none is.
 VARIABLE = "SEGUE_DECLARATIONS"
 
+Declared = TypeVar("Declared", FeatureGroup, EventTable)
 
-def load_feature_groups(paths: Sequence[str], other_tables: Collection[str]) -> tuple[FeatureGroup, ...]:
-    """The groups that the files at these paths hold under some name, whether declared there or imported; of a
-    folder, those of its files in order of their names. Without paths, the starting set.
+
+class Declarations(NamedTuple):
+    """What the files of a project declare."""
+
+    groups: tuple[FeatureGroup, ...]
+    event_tables: tuple[EventTable, ...] = ()
+
+    @property
+    def tables(self) -> Iterator[str]:
+        """The name of every table that is published because of them, as often as it is declared."""
+        yield from (table for group in self.groups for table in group.tables)
+        yield from (
+            contract.name for table in self.event_tables for contract in (table.contract, table.rejects)
+        )
+
+
+def load_declarations(paths: Sequence[str], other_tables: Collection[str]) -> Declarations:
+    """The groups and event tables that the files at these paths hold under some name, whether declared there or
+    imported; of a folder, those of its files in order of their names. Without paths, the starting set.
 
     Args:
-        other_tables: names that no table of features may have.
+        other_tables: names that no table of features or events may have.
 
     Raises:
         DeclarationError: once, a line for each mistake, with its file and line.
     """
     if not paths:
-        return STARTING_SET
-    with collect_mistakes() as mistakes:
-        groups = [group for file in _list_files(paths, mistakes) for group in _load(file, mistakes)]
-    groups = _drop_extended(groups)
-    for table, count in Counter(table for group in groups for table in group.tables).items():
-        if count > 1 or table in other_tables:
-            whose = "declared twice" if count > 1 else "one of Segue's own"
-            mistakes.lines.append(f"table {table} is {whose}; give one another name")
+        return Declarations(STARTING_SET)
+    with collect_mistakes() as mistakes, collect_event_tables():
+        modules = [_load(file, mistakes) for file in _list_files(paths, mistakes)]
+    groups = _drop_extended(_find_values(modules, FeatureGroup))
+    declared = Declarations(tuple(groups), tuple(_list_event_tables(modules, groups)))
+    mistakes.lines.extend(_find_table_problems(declared, other_tables))
     if not groups and not mistakes.lines:
         mistakes.lines.append(f"{', '.join(paths)}: no FeatureGroup is bound to a name there")
     if mistakes.lines:
         number = f"{len(mistakes.lines)} mistakes" if len(mistakes.lines) > 1 else "a mistake"
         raise DeclarationError("\n".join([f"{number} in declarations of features", *mistakes.lines]))
-    return tuple(groups)
+    return declared
+
+
+def _find_table_problems(declared: Declarations, other_tables: Collection[str]) -> Iterator[str]:
+    for table, count in Counter(declared.tables).items():
+        if count > 1 or table in other_tables:
+            whose = "declared twice" if count > 1 else "one of Segue's own"
+            yield f"table {table} is {whose}; give one another name"
 
 
 def _list_files(paths: Sequence[str], mistakes: Mistakes) -> Iterator[Path]:
@@ -56,7 +80,7 @@ def _list_files(paths: Sequence[str], mistakes: Mistakes) -> Iterator[Path]:
             mistakes.lines.append(f"{path}: there is no such file or folder")
 
 
-def _load(file: Path, mistakes: Mistakes) -> list[FeatureGroup]:
+def _load(file: Path, mistakes: Mistakes) -> ModuleType:
     module = ModuleType(f"project_declarations_of_{file.stem}")
     module.__file__ = str(file)
     try:
@@ -65,13 +89,20 @@ def _load(file: Path, mistakes: Mistakes) -> list[FeatureGroup]:
         exec(compile(file.read_bytes(), str(file), "exec"), vars(module))
     except Exception as error:  # whatever a file of somebody else's raises
         mistakes.lines.append(f"{_find_line(file, error)}: {type(error).__name__}: {error}")
-    return _find_groups(module)
+    return module
 
 
-def _find_groups(module: ModuleType) -> list[FeatureGroup]:
-    return list(
-        {id(value): value for value in vars(module).values() if isinstance(value, FeatureGroup)}.values()
-    )
+def _find_values(modules: Sequence[ModuleType], kind: type[Declared]) -> list[Declared]:
+    """What is bound to a name somewhere, each once."""
+    values = (value for module in modules for value in vars(module).values())
+    return list({id(value): value for value in values if isinstance(value, kind)}.values())
+
+
+def _list_event_tables(modules: Sequence[ModuleType], groups: Sequence[FeatureGroup]) -> list[EventTable]:
+    # those of groups too: a group may come from a module that keeps the table to itself
+    sources = [group.source for group in groups if isinstance(group.source, EventTable)]
+    tables = [*_find_values(modules, EventTable), *sources]
+    return list({id(table): table for table in tables}.values())
 
 
 def _drop_extended(groups: Sequence[FeatureGroup]) -> list[FeatureGroup]:

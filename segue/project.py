@@ -47,8 +47,8 @@ SETTINGS = {
         ),
     )
 }
-# The one table of the file: settings of Spark for a session on one machine.
-SPARK = "spark"
+# Tables of the file: settings of Spark for a session on one machine; where the files of each event table are.
+SPARK, EVENTS = "spark", "events"
 
 
 @dataclass(frozen=True)
@@ -60,12 +60,22 @@ class Value:
 
 
 @dataclass(frozen=True)
+class EventFiles:
+    """The files of an event table; without a source, the project's has its section."""
+
+    input: tuple[str, ...]
+    source: str | None = None
+
+
+@dataclass(frozen=True)
 class Project:
     """What a file says; without one, nothing."""
 
     path: Path | None = None
     values: Mapping[str, Any] = field(default_factory=dict)
     spark: Mapping[str, str] = field(default_factory=dict)
+    # by table
+    events: Mapping[str, EventFiles] = field(default_factory=dict)
 
     def resolve(self, name: str, variables: Mapping[str, str] | None = None) -> Value:
         """A setting by strength: environment, file, default. An option is stronger, and argparse's."""
@@ -85,6 +95,16 @@ class Project:
         for name, value in self.spark.items():
             shown = "(hidden)" if _SECRET.search(name) else value
             yield f"{SPARK}.{name}", shown, str(self.path), "of Spark's session on one machine"
+        for name, files in self.events.items():
+            value = " ".join(files.input)
+            yield f"{EVENTS}.{name}.input", value, str(self.path), f"files, folders or globs with {name}"
+            if files.source:
+                yield (
+                    f"{EVENTS}.{name}.source",
+                    files.source,
+                    str(self.path),
+                    "TOML file: how they are laid out",
+                )
 
 
 def find_project(start: str | os.PathLike[str] | None = None) -> Project:
@@ -103,10 +123,10 @@ def _load(path: Path) -> Project:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as problem:
         raise UsageError(f"{path} is no TOML: {problem}") from None
-    spark = content.pop(SPARK, {})
+    spark, events = content.pop(SPARK, {}), content.pop(EVENTS, {})
     for name in content:
         if name not in SETTINGS:
-            raise UsageError.unknown("setting", name, [*SETTINGS, f"[{SPARK}]"], str(path))
+            raise UsageError.unknown("setting", name, [*SETTINGS, f"[{SPARK}]", f"[{EVENTS}]"], str(path))
     if not isinstance(spark, dict) or not all(
         isinstance(value, str | int | float) for value in spark.values()
     ):
@@ -115,7 +135,27 @@ def _load(path: Path) -> Project:
             'quote names with dots: "spark.driver.memory" = "8g"',
         )
     values = {name: _to_paths(path, SETTINGS[name], value) for name, value in content.items()}
-    return Project(path, values, {name: _to_text(value) for name, value in spark.items()})
+    options = {name: _to_text(value) for name, value in spark.items()}
+    return Project(path, values, options, _read_event_files(path, events))
+
+
+def _read_event_files(file: Path, tables: Any) -> dict[str, EventFiles]:
+    form = (
+        f'write [{EVENTS}.searches] with input = ["landing/searches"] and, if it has one of its own, source'
+    )
+    if not isinstance(tables, dict):
+        raise UsageError(f"{file}: {EVENTS} is {tables!r}; expected a section for each event table", form)
+    files = {}
+    for table, settings in tables.items():
+        if not isinstance(settings, dict) or "input" not in settings:
+            raise UsageError(f"{file}: [{EVENTS}.{table}] has no input", form)
+        for name in settings:
+            if name not in ("input", "source"):
+                raise UsageError.unknown("setting", name, ["input", "source"], f"{file}, [{EVENTS}.{table}]")
+        values = {name: _to_paths(file, SETTINGS[name], value) for name, value in settings.items()}
+        source = values.get("source")
+        files[table] = EventFiles(tuple(values["input"]), str(source) if source else None)
+    return files
 
 
 def _to_paths(file: Path, setting: Setting, value: Any) -> str | list[str]:

@@ -230,6 +230,7 @@ def _day_states(staged: StagedBatch) -> dict[date | None, DayState]:
             published_hash=each.content_hash,
             fingerprint=batch.fingerprint,
             upstream=batch.upstream.get(day, "") if day else "",
+            catalogue=batch.catalogue,
         )
         for day, each in contents.items()
     }

@@ -31,6 +31,8 @@ class DayState:
     fingerprint: str
     # what the table that this one mirrors held up to this day
     upstream: str = ""
+    # version of `tracks` whose columns its rows have; None where they have none
+    catalogue: int | None = None
 
     def same_content_as(self, other: DayState) -> bool:
         # not `==`: the same rows made by other code are another batch, and the same content
@@ -48,6 +50,11 @@ class DayState:
     def minus(self, rows: int, content_hash: int) -> DayState:
         """After some rows were erased."""
         return replace(self, rows=self.rows - rows, content_hash=(self.content_hash - content_hash) % _WHOLE)
+
+    def dumps(self) -> list[Any]:
+        # a list, not an object: some 110 bytes a day, in every commit
+        fields = list(vars(self).values())
+        return fields if self.catalogue is not None else fields[:-1]
 
 
 @dataclass(frozen=True)
@@ -111,8 +118,7 @@ class TableState:
         return replace(self, empty_columns=empty_columns)
 
     def dumps(self) -> dict[str, Any]:
-        # lists, not objects: some 110 bytes a day, in every commit
-        parts = {str(day): list(vars(each).values()) for day, each in self.day_states.items()}
+        parts = {str(day): each.dumps() for day, each in self.day_states.items()}
         return {
             "parts": parts,
             "published_at": self.published_at,
