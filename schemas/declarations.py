@@ -69,8 +69,8 @@ class Feature:
     row: Contract = field(default=SESSIONS, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        refuse(self, f"feature {self.what}", list(_find_feature_problems(self)))
         note_place(self)
+        refuse(self, f"feature {self.what}", list(_find_feature_problems(self)))
 
     @property
     def operation(self) -> Operation:
@@ -152,6 +152,7 @@ class FeatureGroup:
     derived_keys: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
+        note_place(self)
         if (source := find_event_table(self.source)) is None:
             known = ", ".join(list_sources())
             refuse(

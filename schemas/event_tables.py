@@ -11,7 +11,7 @@ from functools import cached_property
 
 from schemas.common import AVAILABLE_AT, BUCKETS, DS, bucket
 from schemas.contract import Column, Contract
-from schemas.mistakes import refuse
+from schemas.mistakes import note_place, refuse
 from schemas.plays import PLAYS, rejects_contract
 from schemas.sessions import SESSIONS
 from schemas.sql import find_syntax_problems
@@ -51,6 +51,7 @@ class EventTable:
     entity: str = "user_id"
 
     def __post_init__(self) -> None:
+        note_place(self)
         refuse(self, f"event table {self.name}", list(_find_problems(self)))
         if (declared := _DECLARED.get()) is not None:
             declared[self.name] = self

@@ -19,8 +19,13 @@ class Mistakes:
     lines: list[str] = field(default_factory=list)
     # by id, as two wrong declarations can be equal; kept alive, or an id would be used again
     declarations: dict[int, tuple[object, int]] = field(default_factory=dict)
-    # where a declaration was made whose mistakes only what holds it can see; by id, and kept alive, as above
+    # where a declaration was made, as some mistakes show later; by id, and kept alive, as above
     places: dict[int, tuple[object, str]] = field(default_factory=dict)
+
+    def find_place(self, declaration: object) -> str:
+        """File and line; empty for what was made before mistakes were collected."""
+        _, place = self.places.get(id(declaration), (None, ""))
+        return place
 
 
 _COLLECTED: ContextVar[Mistakes | None] = ContextVar("mistakes", default=None)
@@ -51,13 +56,12 @@ def refuse(declaration: object, subject: str, problems: Sequence[str]) -> None:
         new = [problem for problem in problems if problem not in mistakes.lines[number]]
         mistakes.lines[number] = "; ".join([mistakes.lines[number], *new])
         return
-    _, place = mistakes.places.get(id(declaration), (None, ""))
     mistakes.declarations[id(declaration)] = declaration, len(mistakes.lines)
-    mistakes.lines.append(f"{place or _find_place()}: {text}")
+    mistakes.lines.append(f"{mistakes.find_place(declaration) or _find_place()}: {text}")
 
 
 def note_place(declaration: object) -> None:
-    """Keeps the line of a declaration that is checked later, by what it is declared for."""
+    """Keeps the line of a declaration, for mistakes that show beside others."""
     mistakes = _COLLECTED.get()
     if mistakes is not None:
         mistakes.places[id(declaration)] = declaration, _find_place()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 import traceback
-from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
@@ -30,12 +29,12 @@ class Declarations(NamedTuple):
     event_tables: tuple[EventTable, ...] = ()
 
     @property
-    def tables(self) -> Iterator[str]:
-        """The name of every table that is published because of them, as often as it is declared."""
-        yield from (table for group in self.groups for table in group.tables)
-        yield from (
-            contract.name for table in self.event_tables for contract in (table.contract, table.rejects)
-        )
+    def tables(self) -> Iterator[tuple[FeatureGroup | EventTable, list[str]]]:
+        """What is published because of each declaration, its own name first."""
+        for group in self.groups:
+            yield group, sorted(group.tables, key=lambda name: name != group.table)
+        for table in self.event_tables:
+            yield table, [table.name, table.rejects.name]
 
 
 def load_declarations(paths: Sequence[str], other_tables: Collection[str]) -> Declarations:
@@ -54,7 +53,7 @@ def load_declarations(paths: Sequence[str], other_tables: Collection[str]) -> De
         modules = [_load(file, mistakes) for file in _list_files(paths, mistakes)]
     groups = _drop_extended(_find_values(modules, FeatureGroup))
     declared = Declarations(tuple(groups), tuple(_list_event_tables(modules, groups)))
-    mistakes.lines.extend(_find_table_problems(declared, other_tables))
+    mistakes.lines.extend(_find_table_problems(declared, other_tables, mistakes))
     if not groups and not mistakes.lines:
         mistakes.lines.append(f"{', '.join(paths)}: no FeatureGroup is bound to a name there")
     if mistakes.lines:
@@ -63,11 +62,19 @@ def load_declarations(paths: Sequence[str], other_tables: Collection[str]) -> De
     return declared
 
 
-def _find_table_problems(declared: Declarations, other_tables: Collection[str]) -> Iterator[str]:
-    for table, count in Counter(declared.tables).items():
-        if count > 1 or table in other_tables:
-            whose = "declared twice" if count > 1 else "one of Segue's own"
-            yield f"table {table} is {whose}; give one another name"
+def _find_table_problems(
+    declared: Declarations, other_tables: Collection[str], mistakes: Mistakes
+) -> Iterator[str]:
+    """One for each declaration whose tables are those of another."""
+    places: dict[str, str] = {}
+    for declaration, names in declared.tables:
+        # what came with Segue was declared elsewhere
+        place = mistakes.find_place(declaration) or "schemas.starting_set"
+        if own := [name for name in names if name in other_tables]:
+            yield f"{place}: table {own[0]} is one of Segue's own; give it another name"
+        elif taken := [name for name in names if name in places]:
+            yield f"{place}: table {taken[0]} is declared twice, also in {places[taken[0]]}; give one another name"
+        places = {**dict.fromkeys(names, place), **places}
 
 
 def _list_files(paths: Sequence[str], mistakes: Mistakes) -> Iterator[Path]:

@@ -5,10 +5,12 @@ Made by the flow, released, looked up without Spark and joined to labels.
 
 from __future__ import annotations
 
+import csv
 import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from datetime import timedelta
 from pathlib import Path
 
@@ -45,6 +47,7 @@ LABEL_TIME = ["search_features:searches_count_1d", "user_year_features:plays_cou
 # One process, and so one JVM: the flow, a flow with a late delivery, and a training set.
 COMMANDS = """
 import sys
+import tempfile
 from segue.command import main
 for command in {commands!r}:
     if code := main(command):
@@ -77,8 +80,11 @@ def project(tmp_path_factory):
     write_labels(mine / "labels.parquet", world.released("plays"), rows)
     others = [step.name for step in FLOW if step.name != "release-tables"]
     first = ["run", "flow", "--skip", *others]
-    second = ["run", "flow", "--events", "searches", "../../landing/late", "--skip", *others]
-    second += ["build-album-features", "build-user-year-partials"]
+    # the next day there are a late search, and a catalogue in which every album has another name
+    rename_albums(world.landing)
+    given = ["--events", "searches", "../../landing/late", "--catalogue", "../../landing/renamed"]
+    others.remove("ingest-tracks")
+    second = ["run", "flow", *given, "--skip", *others, "build-user-year-partials"]
     labels = ["--labels", "../labels.parquet", "--at-label-time", *LABEL_TIME, "--out", "../set"]
     script = COMMANDS.format(commands=[first, second, ["training-set", *labels]])
     # as the installed command runs: the working folder, with its Python files, is not on the path
@@ -92,6 +98,23 @@ def project(tmp_path_factory):
     )
     assert run.returncode == 0, f"{run.stdout[-5000:]}\n{run.stderr[-3000:]}"
     return world, run.stdout, [*rows, *late]
+
+
+def catalogue_before():
+    """As it was when features of albums were made."""
+    with tempfile.TemporaryDirectory() as folder:
+        return FlowWorld.committed(Path(folder)).released("tracks")
+
+
+def rename_albums(landing):
+    (file,) = (landing / "tracks").glob("*.csv")
+    with file.open(newline="") as catalogue:
+        rows = [{**row, "album": "renamed"} for row in csv.DictReader(catalogue)]
+    (landing / "renamed").mkdir()
+    with (landing / "renamed" / "tracks.csv").open("w", newline="") as renamed:
+        writer = csv.DictWriter(renamed, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
 
 
 def write_labels(path, plays, searches):
@@ -131,15 +154,22 @@ def test_features_over_searches_are_what_plain_loops_make_of_them(project):
 
 def test_features_of_an_entity_of_the_catalogue_are_what_plain_loops_make_of_them(project):
     world, _, _ = project
-    plays = join_catalogue(world.released("sessions"), world.released("tracks"))
+    plays = join_catalogue(world.released("sessions"), catalogue_before())
     days = sorted({row["ds"] for row in plays})
     rows = without(world.released("album_features"), "available_at")
     expected = without(expected_features(plays, GROUPS["album_features"], days), "bucket")
     assert_same(expected, rows, ("album", "ds"), plays, "album")
-    state = Warehouse(world.root).state("album_partials")
-    version = segue.open(world.root).tables["tracks"].version
-    assert {day.catalogue for day in state.day_states.values()} == {version}
     assert "album_features" not in CONTRACTS, "the package itself knows it: this shows nothing"
+
+
+def test_days_keep_the_catalogue_that_they_were_made_of(project):
+    """A new one makes no day stale: history would be made anew each night."""
+    world, printed, _ = project
+    assert {row["album"] for row in world.released("tracks")} == {"renamed"}
+    assert "album_partials unchanged: no day of sessions is new or changed" in printed
+    state = Warehouse(world.root).state("album_partials")
+    newest = segue.open(world.root).tables["tracks"].version
+    assert {day.catalogue for day in state.day_states.values()} == {newest - 1}
 
 
 def test_client_looks_up_tables_of_a_project_without_its_declarations(project):
@@ -147,7 +177,7 @@ def test_client_looks_up_tables_of_a_project_without_its_declarations(project):
     store = segue.open(world.root)
     known, unknown = store.lookup("search_features", [searches[0]["user_id"], "nobody"]).to_pylist()
     assert known["searches_count_lifetime"] == 5 and unknown["searches_count_lifetime"] is None
-    album = world.released("tracks")[0]["album"]
+    album = world.released("album_features")[0]["album"]
     assert store.lookup("album_features", [album]).to_pylist()[0]["plays_count_lifetime"] >= 1
 
 

@@ -89,7 +89,10 @@ def test_every_mistake_of_every_file_is_in_one_error_with_its_line(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (EVENING + EVENING.replace("EVENING", "SECOND"), "table evening_partials is declared twice"),
+        (
+            EVENING + EVENING.replace("EVENING", "SECOND"),
+            r"a.py:8: table evening_features is declared twice, also in .*a.py:3; give",
+        ),
         (EVENING.replace("evening_features", "plays"), "table plays is one of Segue's own"),
         ("X = 1", "no FeatureGroup is bound to a name there"),
     ],

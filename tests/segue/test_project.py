@@ -93,6 +93,13 @@ def test_paths_in_the_file_are_of_its_folder(folder, path, resolved):
         ("input = [1]", r"input is \[1\]; expected a list of paths"),
         ("[spark]\nspark.driver.memory = '8g'", 'quote names with dots: "spark.driver.memory" = "8g"'),
         ("spark = 1", r"\[spark\] holds settings of Spark"),
+        (
+            "events = 1",
+            r"events is 1; expected a section for each event table. Hint: write \[events.searches\]",
+        ),
+        ("[events.searches]\nsource = 'x'", r"\[events.searches\] has no input"),
+        ("[events.searches]\ninput = 3", r"input is 3; expected a list of paths"),
+        ("[events.searches]\ninput = 'x'\nsorce = 'x'", r"setting 'sorce' is unknown.*did you mean 'source'"),
     ],
 )
 def test_file_that_cannot_be_meant_is_refused_in_one_line(folder, text, message, capsys):
