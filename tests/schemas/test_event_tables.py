@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -76,6 +77,27 @@ def test_declared_tables_can_be_named_by_groups_of_later_files(tmp_path):
         DeclarationError, match=r"b.py:\d+: .*'searches' is none of sessions, plays; declare it before"
     ):
         load(tmp_path)
+
+
+def read_example(place):
+    text = (Path(__file__).parents[2] / place).read_text(encoding="utf-8")
+    if place.endswith(".md"):
+        return next(block for block in text.split("```text\n") if "SEARCHES = EventTable" in block).partition(
+            "```"
+        )[0]
+    # below this line it is as good as when its signs of comments are taken away
+    *_, lines = text.partition("events than plays:\n")
+    return text + "\n".join(line.removeprefix("#").removeprefix(" ") for line in lines.splitlines())
+
+
+@pytest.mark.parametrize(
+    "place", ["docs/operations.md", "segue/project_template/declarations/features.py.template"]
+)
+def test_examples_for_users_load(tmp_path, place):
+    (tmp_path / "a.py").write_text(read_example(place))
+    declared = load(tmp_path)
+    assert [table.name for table in declared.event_tables] == ["searches"]
+    assert {"search_features", "album_features"} < {each.table for each in declared.groups}
 
 
 def test_no_event_table_has_the_name_of_a_setting_of_sources():
