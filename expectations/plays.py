@@ -20,11 +20,13 @@ PLAY_EXPECTATIONS: tuple[Expectation, ...] = (
     ExpectColumnValuesToBeWithin(column="track_ms", min_value=0, max_value=MAX_PLAY_MS),
 )
 
-SOME_EVENTS = SoftBound("rows", "plays are appended: files that add none do no harm, and are rarely meant", 1)
+SOME_EVENTS = SoftBound(
+    "rows", "events are appended: files that add none do no harm, and are rarely meant", 1
+)
 INGEST_BOUNDS = (
     Bound(
         "rejected_share",
-        "one row in twenty that is no play is a feed that broke, or a source file that misreads it",
+        "one row in twenty that is rejected is a feed that broke, or a source file that misreads it",
         high=0.05,
         is_share=True,
     ),

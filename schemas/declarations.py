@@ -16,6 +16,7 @@ from schemas.event_tables import (
     BUILT_IN,
     EventTable,
     find_event_table,
+    find_name_problems,
     list_sources,
     row_of,
 )
@@ -307,6 +308,7 @@ def _find_window_problems(feature: Feature, window: str) -> Iterator[str]:
 
 
 def _find_group_problems(group: FeatureGroup) -> Iterator[str]:
+    yield from find_name_problems("name", group.table)
     names = [feature.name(window) for feature, window in group.feature_windows]
     if duplicates := ", ".join(sorted({name for name in names if names.count(name) > 1})):
         yield f"{duplicates} declared twice; a name follows from what, op and window, so give one of them another"

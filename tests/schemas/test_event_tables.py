@@ -171,6 +171,7 @@ def table(columns=COLUMNS, name="likes", key="id", at="at"):
             over(COUNT, derived_keys={"who": "lower(user_id)"}).replace("('user_id',)", "('who',)"),
             "derived key who would name a listener where none can be erased from",
         ),
+        (over(COUNT).replace("g_features", "G features"), "table G features: its name 'G features' is none"),
         (table(name="Likes"), "event table Likes: its name 'Likes' is none; use a-z, 0-9 and _"),
         (table(name="format"), "format is a setting of sources"),
         (table(name="plays"), "table plays is one of Segue's own; give it another name"),
