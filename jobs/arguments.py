@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import date
 
 from jobs.errors import WrongUsage
@@ -40,10 +40,7 @@ def add_source_arguments(
     project = find_project()
     source, inputs = project.resolve("source").value, project.resolve(setting).value
     inputs = inputs or project.resolve("input").value
-    layout = "TOML file: how the files are laid out"
-    parser.add_argument("--source", default=source, required=source is None, help=layout)
-    parser.add_argument("--input", default=inputs, required=inputs is None, nargs="+", help=files)
-    return parser
+    return _add_source(parser, source, inputs, files)
 
 
 def add_event_arguments(parser: argparse.ArgumentParser, table: str) -> argparse.ArgumentParser:
@@ -52,11 +49,15 @@ def add_event_arguments(parser: argparse.ArgumentParser, table: str) -> argparse
     files = project.events.get(table)
     source = (files.source if files else None) or project.resolve("source").value
     inputs = list(files.input) if files else None
-    parser.add_argument(
-        "--source", default=source, required=source is None, help="TOML file: how the files are laid out"
-    )
-    help_text = f"files, folders or globs with {table}"
-    parser.add_argument("--input", default=inputs, required=inputs is None, nargs="+", help=help_text)
+    return _add_source(parser, source, inputs, f"files, folders or globs with {table}")
+
+
+def _add_source(
+    parser: argparse.ArgumentParser, source: str | None, inputs: Sequence[str] | None, files: str
+) -> argparse.ArgumentParser:
+    layout = "TOML file: how the files are laid out"
+    parser.add_argument("--source", default=source, required=source is None, help=layout)
+    parser.add_argument("--input", default=inputs, required=inputs is None, nargs="+", help=files)
     return parser
 
 
