@@ -21,6 +21,8 @@ from schemas.tracks import TRACKS
 COLUMN_TYPES = ("string", "int", "bigint", "double", "boolean", "timestamp", "date")
 # Every event table gets these, or tables of features would hold another column of the name.
 RESERVED_COLUMNS = ("source", "bucket", "available_at", "ds", "feature_at", "span")
+# What a row of a file has on its way to being an event or a reject.
+_READ_COLUMNS = ("raw", "file", "broken", "reasons")
 # A section of a source is named after its table, beside these settings.
 SOURCE_SETTINGS = (
     "name", "format", "encoding", "line_end", "separator", "quote", "escape", "multiline", "header", "events",
@@ -128,8 +130,8 @@ def _find_problems(table: EventTable) -> Iterator[str]:
     names = [column.name for column in table.columns]
     for name in names:
         yield from find_name_problems("column", name)
-    if taken := [name for name in names if name in RESERVED_COLUMNS]:
-        yield f"column {', '.join(taken)} is one that Segue adds to tables; give it another name"
+    if taken := [name for name in names if name in (*RESERVED_COLUMNS, *_READ_COLUMNS)]:
+        yield f"column {', '.join(taken)} is one that Segue has for itself; give it another name"
     if twice := sorted({name for name in names if names.count(name) > 1}):
         yield f"column {', '.join(twice)} declared twice"
     for column in table.columns:

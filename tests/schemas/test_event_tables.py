@@ -177,7 +177,8 @@ def table(columns=COLUMNS, name="likes", key="id", at="at"):
         (table(name="plays"), "table plays is one of Segue's own; give it another name"),
         (table(name="searches"), "table searches is declared twice"),
         (table(name="g_features"), "table g_features is declared twice"),
-        (table(COLUMNS + 'Column("ds", "date", "")'), "column ds is one that Segue adds to tables"),
+        (table(COLUMNS + 'Column("ds", "date", "")'), "column ds is one that Segue has for itself"),
+        (table(COLUMNS + 'Column("file", "string", "")'), "column file is one that Segue has for itself"),
         (table(COLUMNS + 'Column("at", "timestamp", "")'), "column at declared twice"),
         (table(COLUMNS + 'Column("two words", "int", "")'), "its column 'two words' is none"),
         (
