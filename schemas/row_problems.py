@@ -27,10 +27,8 @@ def find_row_problems(feature: Feature, row: Contract) -> Iterator[str]:
 
 
 def _find_type_problems(feature: Feature, row: Contract) -> Iterator[str]:
-    operation, stored = (
-        feature.operation,
-        row.column(feature.input).type if feature.input in row.names else "",
-    )
+    operation = feature.operation
+    stored = row.column(feature.input).type if feature.input in row.names else ""
     input_type = feature.type or stored
     if operation.input_types and input_type not in operation.input_types:
         expected, actual = " or ".join(operation.input_types), input_type or "unknown (say type=…)"
@@ -45,10 +43,8 @@ def _find_type_problems(feature: Feature, row: Contract) -> Iterator[str]:
 def find_sql_problems(group: FeatureGroup) -> Iterator[str]:
     """Of the group's own SQL."""
     row = row_of(group.events, {})
-    for option, sql, of in (
-        ("where", group.where, group.row),
-        *((k, v, row) for k, v in group.derived_keys.items()),
-    ):
+    own = [(f"derived key {name}", sql, row) for name, sql in group.derived_keys.items()]
+    for option, sql, of in [("where", group.where, group.row), *own]:
         if syntax := list(find_syntax_problems(option, sql)):
             yield from syntax
         else:

@@ -160,7 +160,7 @@ def table(columns=COLUMNS, name="likes", key="id", at="at"):
             over(COUNT).replace("'user_id'", "'ds'"),
             "ds is a column that tables of features have besides their keys",
         ),
-        (over(COUNT, derived_keys={"q": "lower(query"}), "q 'lower.query' is no SQL expression"),
+        (over(COUNT, derived_keys={"q": "lower(query"}), "derived key q 'lower.query' is no SQL expression"),
         (over(COUNT, derived_keys={"q": "lower(qery)"}), "q names qery, which searches does not have"),
         (over(COUNT, derived_keys={"q": "lower(query)"}), r"derived key q is none of the keys \(user_id\)"),
         (
