@@ -162,23 +162,31 @@ def select_rejects(events_with_reasons: DataFrame, contract: Contract) -> DataFr
     )
 
 
-def parse_tracks(rows: DataFrame, columns: Mapping[str, str], source: str) -> DataFrame:
+def track_fields(contract: Contract) -> tuple[str, ...]:
+    """What a source gives of a track, with columns that a project has added to `tracks`."""
+    return (*TRACK_FIELDS, *(name for name in contract.names if name not in TRACKS.names))
+
+
+def parse_tracks(rows: DataFrame, columns: Mapping[str, str], contract: Contract, source: str) -> DataFrame:
     """Rows of `tracks`: those with an id, one each; where rows differ, the one with most fields filled."""
-    typed = _parse_fields(rows, columns, TRACKS, TRACK_FIELDS).where("track_id is not null and not broken")
-    filled = sum((F.col(name).isNotNull().cast("int") for name in TRACK_FIELDS), F.lit(0))
+    fields = track_fields(contract)
+    typed = _parse_fields(rows, columns, contract, fields).where("track_id is not null and not broken")
+    filled = sum((F.col(name).isNotNull().cast("int") for name in fields), F.lit(0))
     # Sources repeat a track with fewer fields filled; the order of the rest only makes the choice repeatable.
     rest = ("title", "artist_name", "album", "track_ms", "raw")
     fullest = Window.partitionBy("track_id").orderBy(F.desc(filled), *rest)
     track_id = F.coalesce("track_id", F.lit("")).alias("track_id")
     unique_tracks = typed.withColumn("_nth", F.row_number().over(fullest)).where("_nth = 1")
-    return unique_tracks.select(track_id, *TRACK_FIELDS[1:], F.lit(source).alias("source"))
+    return unique_tracks.select(track_id, *fields[1:], F.lit(source).alias("source"))
 
 
 def merge_catalogue(updates: DataFrame, current: DataFrame) -> DataFrame:
     """The whole catalogue after an update: its rows, and all tracks that it does not name."""
     # a track that a newer catalogue drops was played all the same, and its features go on
-    others = current.select(*updates.columns).join(updates.select("track_id"), "track_id", "left_anti")
-    return updates.unionByName(others)
+    known = current.select(*[name for name in updates.columns if name in current.columns])
+    others = known.join(updates.select("track_id"), "track_id", "left_anti")
+    # a column that a project has added since is null there
+    return updates.unionByName(others, allowMissingColumns=True)
 
 
 def _parse_fields(

@@ -33,17 +33,17 @@ _OF_EMBEDDINGS = (
 )
 _RECORDS = (RELEASES, QUALITY_RESULTS)
 
-FEATURE_GROUPS: tuple[FeatureGroup, ...]
-EVENT_TABLES: tuple[EventTable, ...]
-FEATURE_GROUPS, EVENT_TABLES = load_declarations(
+_DECLARED = load_declarations(
     shlex.split(os.environ.get(VARIABLE, "")),
     [contract.name for contract in (*_OF_PLAYS, *_OF_EMBEDDINGS, *_RECORDS)],
 )
+FEATURE_GROUPS: tuple[FeatureGroup, ...] = _DECLARED.groups
+EVENT_TABLES: tuple[EventTable, ...] = _DECLARED.event_tables
 
 CONTRACTS: dict[str, Contract] = {
     contract.name: contract
     for contract in (
-        *_OF_PLAYS,
+        *(_DECLARED.catalogue if contract is TRACKS else contract for contract in _OF_PLAYS),
         *(contract for table in EVENT_TABLES for contract in (table.contract, table.rejects)),
         *(group.partials_contract() for group in FEATURE_GROUPS),
         *(group.contract() for group in FEATURE_GROUPS if group.daily),

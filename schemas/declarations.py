@@ -10,13 +10,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
+from schemas.catalogue_columns import find_catalogue
+from schemas.column_problems import find_name_problems
 from schemas.common import AVAILABLE_AT, BUCKETS, DS, FEATURE_AT, bucket
 from schemas.contract import Column, Contract
 from schemas.event_tables import (
     BUILT_IN,
     EventTable,
     find_event_table,
-    find_name_problems,
     list_sources,
     row_of,
 )
@@ -26,6 +27,7 @@ from schemas.parts import SKETCHES, Part, PlayInput
 from schemas.row_problems import find_key_problems, find_row_problems, find_sql_problems, is_personal
 from schemas.sessions import SESSIONS
 from schemas.sql import column_names, find_syntax_problems
+from schemas.tracks import TRACKS
 
 # Of a feature, what no value depends on; `windows` make columns, and each has an identity of its own.
 _NOT_COMPUTED = ("meaning", "owner", "windows", "row")
@@ -151,6 +153,8 @@ class FeatureGroup:
     source: EventTable | str = SESSIONS.name
     # keys that are no columns: name and SQL, whose value is taken as text; null is nobody
     derived_keys: Mapping[str, str] = field(default_factory=dict, hash=False)
+    # the contract of `tracks`, with what the project adds to it; set where files of declarations are loaded
+    catalogue: Contract = field(default=TRACKS, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         note_place(self)
@@ -161,6 +165,7 @@ class FeatureGroup:
             )
             return
         object.__setattr__(self, "source", source)
+        object.__setattr__(self, "catalogue", find_catalogue(self.catalogue))
         row = self.row
         for feature in self.features:
             refuse(feature, f"feature {feature.what}", list(find_row_problems(feature, row)))
@@ -177,7 +182,7 @@ class FeatureGroup:
     @property
     def row(self) -> Contract:
         """A row of `events` as the SQL sees it."""
-        return row_of(self.events, self.derived_keys)
+        return row_of(self.events, self.catalogue, self.derived_keys)
 
     @property
     def catalogue_columns(self) -> tuple[str, ...]:

@@ -2,37 +2,27 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+from schemas.column_problems import find_column_list_problems, find_name_problems
 from schemas.common import AVAILABLE_AT, BUCKETS, DS, bucket
 from schemas.contract import Column, Contract
 from schemas.mistakes import note_place, refuse
 from schemas.plays import PLAYS, rejects_contract
 from schemas.sessions import SESSIONS
-from schemas.sql import find_syntax_problems
-from schemas.tracks import TRACKS
 
-# What the files of a source can hold as text; a source has no nested values.
-COLUMN_TYPES = ("string", "int", "bigint", "double", "boolean", "timestamp", "date")
-# Every event table gets these, or tables of features would hold another column of the name.
-RESERVED_COLUMNS = ("source", "bucket", "available_at", "ds", "feature_at", "span")
-# What a row of a file has on its way to being an event or a reject.
-_READ_COLUMNS = ("raw", "file", "broken", "reasons")
 # A section of a source is named after its table, beside these settings.
 SOURCE_SETTINGS = (
     "name", "format", "encoding", "line_end", "separator", "quote", "escape", "multiline", "header", "events",
 )  # fmt: skip
 # Tables of events that come with Segue, and that features can be declared over.
 BUILT_IN = {contract.name: contract for contract in (SESSIONS, PLAYS)}
-# What a row has by its track, where it does not say it itself.
-_CATALOGUE = tuple(
-    column for column in TRACKS.columns if column.name not in ("track_id", "source", "bucket", "available_at")
-)
+# Of the catalogue, what is no column of its own for an event.
+_NOT_OF_TRACK = ("track_id", "source", "bucket", "available_at")
 
 
 @dataclass(frozen=True)
@@ -110,35 +100,19 @@ def list_sources() -> tuple[str, ...]:
     return (*BUILT_IN, *(_DECLARED.get() or {}))
 
 
-def row_of(events: Contract, derived_keys: Mapping[str, str]) -> Contract:
+def row_of(events: Contract, catalogue: Contract, derived_keys: Mapping[str, str]) -> Contract:
     """A row as declarations see it: its own columns, those of its track in the catalogue, and derived ones."""
-    of_track = _CATALOGUE if "track_id" in events.names else ()
+    of_track = catalogue.columns if "track_id" in events.names else ()
     derived = (Column(name, "string", sql) for name, sql in derived_keys.items())
-    others = (column for column in of_track if column.name not in events.names)
+    others = (c for c in of_track if c.name not in (*events.names, *_NOT_OF_TRACK))
     return replace(events, columns=(*events.columns, *others, *derived))
-
-
-def find_name_problems(kind: str, name: str) -> Iterator[str]:
-    if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
-        yield f"its {kind} {name!r} is none; use a-z, 0-9 and _"
 
 
 def _find_problems(table: EventTable) -> Iterator[str]:
     yield from find_name_problems("name", table.name)
     if table.name in SOURCE_SETTINGS:
         yield f"{table.name} is a setting of sources, so no section of them can have that name"
-    names = [column.name for column in table.columns]
-    for name in names:
-        yield from find_name_problems("column", name)
-    if taken := [name for name in names if name in (*RESERVED_COLUMNS, *_READ_COLUMNS)]:
-        yield f"column {', '.join(taken)} is one that Segue has for itself; give it another name"
-    if twice := sorted({name for name in names if names.count(name) > 1}):
-        yield f"column {', '.join(twice)} declared twice"
-    for column in table.columns:
-        if column.type not in COLUMN_TYPES:
-            yield f"column {column.name} is {column.type}, expected one of {', '.join(COLUMN_TYPES)}"
-        if column.check:
-            yield from find_syntax_problems("check", f"{column.name} {column.check}")
+    yield from find_column_list_problems(table.columns)
     expected = {"key": "string", "event_time": "timestamp", "entity": "string"}
     for role, type_ in expected.items():
         yield from _find_role_problems(table, role, type_)

@@ -1,25 +1,29 @@
-"""Feature groups and event tables that a project declares, in Python files outside this package."""
+"""Feature groups, event tables and columns of the catalogue that a project declares, in files outside this package."""
 
 from __future__ import annotations
 
 import sys
 import traceback
 from collections.abc import Collection, Iterator, Sequence
+from functools import reduce
 from pathlib import Path
 from types import ModuleType
 from typing import NamedTuple, TypeVar
 
+from schemas.catalogue_columns import CatalogueColumns, collect_catalogue_columns, extend_catalogue
+from schemas.contract import Contract
 from schemas.declarations import FeatureGroup
 from schemas.event_tables import EventTable, collect_event_tables
 from schemas.mistakes import Mistakes, collect_mistakes
 from schemas.operations import DeclarationError
 from schemas.starting_set import STARTING_SET
+from schemas.tracks import TRACKS
 
 # Paths of files and folders, as a shell would split them. The command sets it from segue.toml: this package
 # must not look for a project, as it is also imported where none is.
 VARIABLE = "SEGUE_DECLARATIONS"
 
-Declared = TypeVar("Declared", FeatureGroup, EventTable)
+Declared = TypeVar("Declared", FeatureGroup, EventTable, CatalogueColumns)
 
 
 class Declarations(NamedTuple):
@@ -27,6 +31,8 @@ class Declarations(NamedTuple):
 
     groups: tuple[FeatureGroup, ...]
     event_tables: tuple[EventTable, ...] = ()
+    # the contract of `tracks`, with columns that the project adds
+    catalogue: Contract = TRACKS
 
     @property
     def tables(self) -> Iterator[tuple[FeatureGroup | EventTable, list[str]]]:
@@ -49,10 +55,11 @@ def load_declarations(paths: Sequence[str], other_tables: Collection[str]) -> De
     """
     if not paths:
         return Declarations(STARTING_SET)
-    with collect_mistakes() as mistakes, collect_event_tables():
+    with collect_mistakes() as mistakes, collect_event_tables(), collect_catalogue_columns():
         modules = [_load(file, mistakes) for file in _list_files(paths, mistakes)]
     groups = _drop_extended(_find_values(modules, FeatureGroup))
-    declared = Declarations(tuple(groups), tuple(_list_event_tables(modules, groups)))
+    catalogue = reduce(extend_catalogue, _find_values(modules, CatalogueColumns), TRACKS)
+    declared = Declarations(tuple(groups), tuple(_list_event_tables(modules, groups)), catalogue)
     mistakes.lines.extend(_find_table_problems(declared, other_tables, mistakes))
     if not groups and not mistakes.lines:
         mistakes.lines.append(f"{', '.join(paths)}: no FeatureGroup is bound to a name there")

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from schemas.column_problems import RESERVED_COLUMNS, find_name_problems
 from schemas.contract import Contract
-from schemas.event_tables import RESERVED_COLUMNS, find_name_problems, row_of
+from schemas.event_tables import row_of
 from schemas.operations import OPERATIONS
 from schemas.sql import column_names, find_column_problems, find_syntax_problems
 
@@ -42,7 +43,7 @@ def _find_type_problems(feature: Feature, row: Contract) -> Iterator[str]:
 
 def find_sql_problems(group: FeatureGroup) -> Iterator[str]:
     """Of the group's own SQL."""
-    row = row_of(group.events, {})
+    row = row_of(group.events, group.catalogue, {})
     own = [(f"derived key {name}", sql, row) for name, sql in group.derived_keys.items()]
     for option, sql, of in [("where", group.where, group.row), *own]:
         if syntax := list(find_syntax_problems(option, sql)):
@@ -52,7 +53,7 @@ def find_sql_problems(group: FeatureGroup) -> Iterator[str]:
 
 
 def find_key_problems(group: FeatureGroup) -> Iterator[str]:
-    row, columns = group.row, row_of(group.events, {}).names
+    row, columns = group.row, row_of(group.events, group.catalogue, {}).names
     if not group.keys:
         yield "keys are empty; give the columns that name its entity"
     if unknown := [key for key in group.keys if key not in row.names]:

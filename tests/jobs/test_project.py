@@ -44,7 +44,7 @@ input = ["../landing/searches"]
 """
 SEARCH_STEPS = ("ingest-searches", "build-search-features")
 LABEL_TIME = ["search_features:searches_count_1d", "user_year_features:plays_count_7d"]
-# One process, and so one JVM: the flow, a flow with a late delivery, and a training set.
+# One process, and so one JVM: the flow, a flow with a late delivery, a training set and its check.
 COMMANDS = """
 import sys
 import tempfile
@@ -78,15 +78,18 @@ def project(tmp_path_factory):
     # one reject in four lines is more than the gate lets through
     Warehouse(world.root).write(f"{world.root}/gate.toml", "[searches.rejected_share]\nhigh = 0.5\n")
     write_labels(mine / "labels.parquet", world.released("plays"), rows)
-    others = [step.name for step in FLOW if step.name != "release-tables"]
-    first = ["run", "flow", "--skip", *others]
+    # the section of the catalogue is the last of the source
+    with (world.landing / "source.toml").open("a") as source:
+        source.write(f'genre = "{own_events.GENRE}"\n')
+    others = [step.name for step in FLOW if step.name not in ("ingest-tracks", "release-tables")]
+    first = ["run", "flow", "--skip", *others, "release-tables"]
     # the next day there are a late search, and a catalogue in which every album has another name
     rename_albums(world.landing)
     given = ["--events", "searches", "../../landing/late", "--catalogue", "../../landing/renamed"]
-    others.remove("ingest-tracks")
     second = ["run", "flow", *given, "--skip", *others, "build-user-year-partials"]
     labels = ["--labels", "../labels.parquet", "--at-label-time", *LABEL_TIME, "--out", "../set"]
-    script = COMMANDS.format(commands=[first, second, ["training-set", *labels]])
+    verify = ["verify", "--training-set", "../set"]
+    script = COMMANDS.format(commands=[first, second, ["training-set", *labels], verify])
     # as the installed command runs: the working folder, with its Python files, is not on the path
     run = subprocess.run(
         [sys.executable, "-P", "-c", script],
@@ -182,7 +185,10 @@ def test_client_looks_up_tables_of_a_project_without_its_declarations(project):
 
 
 def test_training_sets_have_them_by_day_and_at_label_time(project):
-    world, _, searches = project
+    world, printed, searches = project
+    # by definitions, from the published searches
+    assert "left out, made of the catalogue as it was day by day: user_year_features" in printed
+    assert "all are what the definition says" in printed
     labels = pq.read_table(Path(world.root).parent / "mine" / "labels.parquet")
     daily = segue.open(world.root).training_set(labels, ["search_features:searches_count_lifetime"])
     for row in daily.to_pylist():

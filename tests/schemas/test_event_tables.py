@@ -15,6 +15,7 @@ from schemas.declarations import DeclarationError, FeatureGroup
 from schemas.event_tables import SOURCE_SETTINGS, EventTable
 from schemas.project_declarations import load_declarations
 from schemas.starting_set import STARTING_SET
+from schemas.tracks import TRACKS
 
 SEARCHES, GROUPS = own_events.declare()
 
@@ -51,7 +52,7 @@ def test_groups_over_it_take_types_and_lineage_from_its_columns():
 
 
 def test_a_group_is_made_of_those_columns_of_the_catalogue_that_it_names():
-    assert GROUPS["album_features"].catalogue_columns == ("title", "album")
+    assert GROUPS["album_features"].catalogue_columns == ("title", "album", "genre")
     years = GROUPS["user_year_features"]
     assert years.catalogue_columns == ("released_on",) and years.keys == ("user_id", "release_year")
     assert GROUPS["search_features"].catalogue_columns == ()
@@ -64,6 +65,29 @@ def test_groups_that_come_with_segue_are_identified_as_before():
     assert all("row=" not in text for each in STARTING_SET for text in map(repr, each.features))
     identities = [identity for each in STARTING_SET for identity in each.identities.values()]
     assert identities and all("row" not in identity for identity in identities)
+
+
+EXTENDED = """
+from schemas.catalogue_columns import CatalogueColumns
+from schemas.contract import Column
+from schemas.declarations import Feature, FeatureGroup
+from schemas.starting_set import USER_FEATURE_GROUP
+
+GENRES = CatalogueColumns((Column("genre", "string", "as labels say"),))
+USER_FEATURE_GROUP = USER_FEATURE_GROUP.extend(Feature("genres", "top_k", "genre", "most played", ("7d",), k=3))
+"""
+
+
+def test_columns_added_to_the_catalogue_are_of_the_table_and_of_every_row(tmp_path):
+    (tmp_path / "a.py").write_text(EXTENDED)
+    declared = load(tmp_path)
+    assert declared.catalogue.names == (*TRACKS.names, "genre")
+    (users,) = declared.groups
+    assert users.catalogue_columns == ("genre",)
+    # also once the files are loaded
+    assert users.extend(feature("last", input="genre")).catalogue_columns == ("genre",)
+    with pytest.raises(DeclarationError, match="input names genre, which sessions does not have"):
+        group(feature("top_k", input="genre"))
 
 
 def test_declared_tables_can_be_named_by_groups_of_later_files(tmp_path):
@@ -119,6 +143,14 @@ def over(feature_text, source="'searches'", **options):
 
 def table(columns=COLUMNS, name="likes", key="id", at="at"):
     return TABLE.format(columns=columns, name=name, key=key, at=at)
+
+
+def more(column):
+    return (
+        "from schemas.catalogue_columns import CatalogueColumns\n"
+        + GROUP.format(feature=COUNT, source="SEARCHES")
+        + f"\nMORE = CatalogueColumns(({column},))"
+    )
 
 
 @pytest.mark.parametrize(
@@ -186,6 +218,15 @@ def table(columns=COLUMNS, name="likes", key="id", at="at"):
             "column x is map<int,int>, expected one of string, int",
         ),
         (table(COLUMNS + 'Column("x", "int", "", check=">= (")'), "check 'x >= .' is no SQL expression"),
+        (
+            more('Column("album", "string", "")'),
+            "columns of the catalogue: column album is one of tracks already",
+        ),
+        (
+            more('Column("mood", "string", "", nullable=False)'),
+            "column mood must be nullable: tracks of before have",
+        ),
+        (more('Column("raw", "string", "")'), "column raw is one that Segue has for itself"),
         (table(key="nope"), r"key nope is no column of it \(id, user_id, at\); say which by key="),
         (table(key="at"), "key at is timestamp, expected string"),
         (table(at="id"), "event_time id is string, expected timestamp"),
