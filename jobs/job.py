@@ -172,10 +172,13 @@ class Job(PinnedTables):
             return {}
         group = next((group for group in FEATURE_GROUPS if batch.table in group.tables), None)
         declared = group and isinstance(group.source, EventTable)
-        tables = [group.events.name if group and declared else "plays"]
-        tables += ["tracks"] if group and group.catalogue_columns else []
-        states = filter(None, map(self.warehouse.state, tables))
-        return {name: f"the source never has {name}" for state in states for name in state.empty_columns}
+        events = self.warehouse.state(group.events.name if group and declared else "plays")
+        of_track = group.catalogue_columns if group else ()
+        tracks = self.warehouse.state("tracks") if of_track else None
+        empty = {*(events.empty_columns if events else ())}
+        # of one name in both, the column of the event is meant
+        empty |= {name for name in of_track if tracks and name in tracks.empty_columns}
+        return {name: f"the source never has {name}" for name in empty}
 
     @contextmanager
     def lease(self, table: str) -> Iterator[None]:

@@ -97,6 +97,8 @@ def load_source(path: str) -> Source:
     """Raises WrongUsage: no such file, no TOML, or a setting that is unknown or has no such value."""
     try:
         content = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        if "events" in content:
+            raise SettingsError("[events] is no section; that of a table of events has the table's name")
         sections = {table.name: content.pop(table.name) for table in EVENT_TABLES if table.name in content}
         return Source(**{**content, **({"events": sections} if sections else {})})
     except (OSError, tomllib.TOMLDecodeError, SettingsError) as error:

@@ -98,3 +98,6 @@ def test_a_section_of_no_table_is_unknown(project):
     (project / "plays.toml").write_text(PLAYS + "[serches]\nid = 'id'\n")
     with pytest.raises(WrongUsage, match="serches is unknown"):
         sources.load_source("plays.toml")
+    (project / "plays.toml").write_text(PLAYS + "[events.searches]\nsearch_id = 'id'\n")
+    with pytest.raises(WrongUsage, match=r"\[events\] is no section"):
+        sources.load_source("plays.toml")
