@@ -51,7 +51,7 @@ class Job(PinnedTables):
         self._leased: set[str] = set()
 
     def say(self, text: str) -> None:
-        self._say(f"  {self.name:<24}{text}")
+        self._say(f"  {self.name:<23} {text}")
 
     def batch(
         self,
