@@ -10,7 +10,7 @@ from typing import Any
 
 from segue.errors import UsageError
 from segue.project import FILE, PACKAGE, SETTINGS, Project
-from segue.project_file import SOURCES, SPARK
+from segue.project_file import EVENTS, SOURCES, SPARK
 
 # Folders of code that the jobs load; they look for these names in the package.
 CODE = ("declarations", "expectations")
@@ -50,12 +50,14 @@ def _list_files(project: Project) -> Iterator[tuple[str, bytes]]:
     if "source" in values:
         yield "sources/source.toml", _read(values["source"], "source")
         values["source"] = "sources/source.toml"
-    if SOURCES in tables:
-        for name, keys in tables[SOURCES].items():
-            yield f"sources/{name}.toml", _read(keys["source"], f"[{SOURCES}.{name}] source")
-        tables[SOURCES] = {
-            name: {**keys, "source": f"sources/{name}.toml"} for name, keys in tables[SOURCES].items()
-        }
+    # in folders of their own: a source can have the name of an event table
+    for table, folder in ((SOURCES, "sources"), (EVENTS, "sources/events")):
+        if table in tables:
+            named = {name: keys["source"] for name, keys in tables[table].items() if "source" in keys}
+            for name, path in named.items():
+                yield f"{folder}/{name}.toml", _read(path, f"[{table}.{name}] source")
+            packed = {name: {"source": f"{folder}/{name}.toml"} for name in named}
+            tables[table] = {name: {**keys, **packed.get(name, {})} for name, keys in tables[table].items()}
     for name in ("root", "input", "catalogue"):
         if name in values:
             values[name] = _make_absolute(values[name])

@@ -14,10 +14,12 @@ from features.sessions import GAP_MS
 from jobs import build_sessions, costs, planned_changes
 from jobs import plan as plan_module
 from jobs.errors import JobError, WrongUsage
+from jobs.feeds import Feed
 from jobs.planned_changes import ADDED, NEW_DAY, OTHER_PLAYS, Planner
 from jobs.publishing.commits import Change, swap
 from jobs.publishing.state import DayState, TableState
 from jobs.publishing.warehouse import Warehouse
+from jobs.sources import load_source
 from jobs.stale_features import find_stale_features, find_stale_partials
 from reference.golden import unpack
 from schemas import CONTRACTS
@@ -42,7 +44,7 @@ def list_content(folder):
 
 
 def plan(root, gap_ms=GAP_MS):
-    planner = Planner(Warehouse(str(root)), None, None, None, gap_ms)
+    planner = Planner(Warehouse(str(root)), {}, gap_ms)
     return {table.table: table for table in planner.plan()}
 
 
@@ -159,13 +161,10 @@ def test_plan_as_json_has_a_record_for_each_table(golden, capsys, monkeypatch):
 
 
 def test_plan_with_files_that_are_not_in_yet_starts_with_plays(golden):
-    planner = Planner(
-        Warehouse(str(golden / "root")),
-        str(golden / "landing" / "source.toml"),
-        [str(next((golden / "landing" / "plays").glob("delivered=*")))],
-        None,
-        GAP_MS,
-    )
+    path = str(golden / "landing" / "source.toml")
+    files = [str(next((golden / "landing" / "plays").glob("delivered=*")))]
+    feeds = {"plays": Feed("plays", load_source(path), path, files)}
+    planner = Planner(Warehouse(str(golden / "root")), feeds, GAP_MS)
     tables = {table.table: table.why for table in planner.plan()}
     assert tables["plays"] == "files that are not in yet"
     assert tables["user_features"] == "follows from sessions"
