@@ -10,7 +10,7 @@ from typing import Any
 
 from segue.errors import UsageError
 from segue.project import FILE, PACKAGE, SETTINGS, Project
-from segue.project_file import EVENTS, SOURCES, SPARK
+from segue.project_file import SPARK, TABLES, read_files
 
 # Folders of code that the jobs load; they look for these names in the package.
 CODE = ("declarations", "expectations")
@@ -50,14 +50,14 @@ def _list_files(project: Project) -> Iterator[tuple[str, bytes]]:
     if "source" in values:
         yield "sources/source.toml", _read(values["source"], "source")
         values["source"] = "sources/source.toml"
-    # in folders of their own: a source can have the name of an event table
-    for table, folder in ((SOURCES, "sources"), (EVENTS, "sources/events")):
-        if table in tables:
-            named = {name: keys["source"] for name, keys in tables[table].items() if "source" in keys}
-            for name, path in named.items():
-                yield f"{folder}/{name}.toml", _read(path, f"[{table}.{name}] source")
-            packed = {name: {"source": f"{folder}/{name}.toml"} for name in named}
-            tables[table] = {name: {**keys, **packed.get(name, {})} for name, keys in tables[table].items()}
+    for table in [name for name in tables if TABLES[name].read is read_files]:
+        sections = {name: dict(files) for name, files in tables[table].items()}
+        for name, files in sections.items():
+            if "source" in files:
+                inside = f"sources/{table}-{name}.toml"
+                yield inside, _read(files["source"], f"[{table}.{name}] source")
+                files["source"] = inside
+        tables[table] = sections
     for name in ("root", "input", "catalogue"):
         if name in values:
             values[name] = _make_absolute(values[name])

@@ -17,7 +17,7 @@ from typing import Any
 
 from segue.errors import UsageError
 from segue.project_file import EVENTS, GATE, OWNERS, SOURCES, SPARK, TABLES, read_project_file
-from segue.settings import Paths, Setting, Text, Whole
+from segue.settings import FilePaths, Setting, Text, WholeNumber
 
 FILE = "segue.toml"
 # Names a project, by its folder or its file, for what runs elsewhere: a scheduler, a test.
@@ -34,40 +34,40 @@ SETTINGS = {
         Setting("name", "SEGUE_NAME", "what reports and `segue pack` call the project", kind=_NAME),
         Setting("root", "SEGUE_ROOT", "where the tables are", "data"),
         Setting("source", "SEGUE_SOURCE", "TOML file: how the files are laid out"),
-        Setting("input", "SEGUE_INPUT", "files, folders or globs with plays", kind=Paths()),
-        Setting("catalogue", "SEGUE_CATALOGUE", "the same for tracks; if unset, the input", kind=Paths()),
+        Setting("input", "SEGUE_INPUT", "files, folders or globs with plays", kind=FilePaths()),
+        Setting("catalogue", "SEGUE_CATALOGUE", "the same for tracks; if unset, the input", kind=FilePaths()),
         Setting(
             "declarations",
             "SEGUE_DECLARATIONS",
             "Python files, or folders of them, with feature groups; if unset, those that come with Segue",
-            kind=Paths(),
+            kind=FilePaths(),
         ),
         Setting(
             "expectations",
             "SEGUE_EXPECTATIONS",
             "Python files, or folders of them, with what is expected of tables beside what Segue expects",
-            kind=Paths(),
+            kind=FilePaths(),
         ),
         Setting(
             "allowed_lateness",
             "SEGUE_ALLOWED_LATENESS",
             "days before the newest one from which plays are still taken; older ones go to late_plays",
             7,
-            Whole("days", 0, 36500),
+            WholeNumber("days", 0, 3650),
         ),
         Setting(
             "release_days",
             "SEGUE_RELEASE_DAYS",
             "how long a release can be opened, and dropped files are kept; the newest release has no end",
             35,
-            Whole("days", 1, 3650),
+            WholeNumber("days", 1, 3650),
         ),
         Setting(
             "refused_days",
             "SEGUE_REFUSED_DAYS",
             "how long the rows of a refused or unfinished batch are kept",
             3,
-            Whole("days", 1, 365),
+            WholeNumber("days", 1, 365),
         ),
         Setting("owner", "SEGUE_OWNER", "who answers for tables that [owners] does not name", kind=Text()),
     )

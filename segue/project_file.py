@@ -12,12 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from segue.errors import UsageError
-from segue.settings import Kind, Paths, Setting
-from segue.settings import Path as PathKind
+from segue.settings import FilePath, FilePaths, Kind, Setting
 
 SPARK, OWNERS, GATE, SOURCES, EVENTS = "spark", "owners", "gate", "sources", "events"
 # What of a source is said in [sources], or at the top where there is one.
-FILES: dict[str, Kind] = {"source": PathKind(), "input": Paths(), "catalogue": Paths()}
+FILES: dict[str, Kind] = {"source": FilePath(), "input": FilePaths(), "catalogue": FilePaths()}
 
 # A line of the file, and what is wrong there.
 Problem = tuple[int | None, str]

@@ -74,6 +74,7 @@ def _shorten(earlier: Sequence[Earlier], since: datetime) -> list[Earlier]:
 
 
 def dump_record(record: Record) -> dict[str, Any]:
+    # logs keep what was written: the order within the lists stays for good
     return {
         str(day): [[format_instant(each.available_at), each.version] for each in record[day]]
         for day in record
@@ -90,7 +91,8 @@ def load_record(saved: Mapping[str, Any]) -> Record:
 def replay(uri: str, version: int) -> Record:
     """The same from the log's entries, as far back as there are any."""
     changes = list(_read_changes(uri, version))[::-1]
-    first = version - len(changes) + 1
+    # its own entry may be gone too, where only a checkpoint is left of it
+    first = min(version - len(changes) + 1, version)
     days: dict[date, dict[str, datetime | None]] = defaultdict(dict)
     record: Record = {}
     if first > 0:

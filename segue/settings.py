@@ -51,7 +51,7 @@ class Text:
 
 
 @dataclass(frozen=True)
-class Whole:
+class WholeNumber:
     """A whole number from `low` to `high`."""
 
     unit: str
@@ -78,7 +78,7 @@ class Whole:
 
 
 @dataclass(frozen=True)
-class Path:
+class FilePath:
     range: str = ""
     unit: str = "path"
     expected: str = "a path"
@@ -95,7 +95,7 @@ class Path:
 
 
 @dataclass(frozen=True)
-class Paths:
+class FilePaths:
     """A list of them, or one; in the environment with spaces between."""
 
     range: str = "one or more"
@@ -103,7 +103,7 @@ class Paths:
     expected: str = "a list of paths"
 
     def accepts(self, value: Any) -> bool:
-        return bool(value) and all(map(Path().accepts, _as_list(value)))
+        return bool(value) and all(map(FilePath().accepts, _as_list(value)))
 
     def parse(self, text: str) -> list[str]:
         try:
@@ -112,7 +112,7 @@ class Paths:
             return []
 
     def anchor(self, value: str | Sequence[str], folder: str) -> list[str]:
-        return [Path().anchor(each, folder) for each in _as_list(value)]
+        return [FilePath().anchor(each, folder) for each in _as_list(value)]
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,7 @@ class Setting:
     variable: str
     meaning: str
     default: Any = None
-    kind: Kind = Path()
+    kind: Kind = FilePath()
 
 
 def _as_list(value: Any) -> list[Any]:

@@ -173,8 +173,9 @@ class TableState:
         earlier = load_record(saved["earlier"]) if "earlier" in saved else None
         declarations = saved.get("declarations", {})
         return TableState(
-            version, parts, saved["published_at"], saved["erased_in"], empty, earlier, declarations
-        )
+            version, parts, saved["published_at"], saved["erased_in"], empty,
+            earlier=earlier, declarations=declarations,
+        )  # fmt: skip
 
 
 def read_state(table: DeltaTable) -> TableState:

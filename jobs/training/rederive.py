@@ -55,7 +55,7 @@ def rederive(job: Job, path: str, sample: int) -> int:
     compared = 0
     for table in requested:
         plays = _read_plays(job, table.group, rows)
-        of_these_plays = _select_newest(job, manifest.request, table, rows)
+        of_these_plays = select_newest(job, manifest.request, table, rows)
         differences += [
             d for row in of_these_plays for d in _differences(manifest.request, table, row, plays)
         ]
@@ -112,7 +112,7 @@ def _read_sample(job: Job, path: str, count: int) -> list[Row]:
     return sample
 
 
-def _select_newest(job: Job, request: Request, table: RequestedTable, rows: list[Row]) -> list[Row]:
+def select_newest(job: Job, request: Request, table: RequestedTable, rows: list[Row]) -> list[Row]:
     """Without rows as published that have a day as it was before: which plays it was made of is not known any more."""
     if table.at_label_time or not request.as_published:
         return rows

@@ -6,6 +6,7 @@ from __future__ import annotations
 import shutil
 from collections import defaultdict
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -22,12 +23,15 @@ from jobs.publishing import protocol
 from jobs.publishing.commits import Change, list_file_days, swap, to_add_actions
 from jobs.publishing.rewrite import mark_erased
 from jobs.publishing.state import TableState, read_state
+from jobs.training.rederive import RequestedTable, select_newest
+from jobs.training.request import Request
 from reference import publications as definition
 from reference.publications import Publication
 from reference.rows import Row, midnight_after
 from reference.staged import LaidJob
 from reference.worlds import FEW
 from schemas import CONTRACTS
+from schemas.user_features import USER_FEATURE_GROUP
 from segue import log, storage
 from segue.errors import SegueError
 from segue.publication_record import replay
@@ -329,6 +333,20 @@ def test_client_refuses_what_was_replaced_longer_ago_than_a_log_lives(late_plays
         join_by_client(store, labels_around([after(DAYS[0], 8)], ("u1",)))
     newest = labels_around([after(DAYS[1], 4), after(DAYS[0], 10)], ("u1",))
     assert join_by_client(store, newest) == late_plays.expected(newest)
+
+
+def test_select_newest_leaves_out_labels_that_saw_what_was_replaced(late_plays):
+    """Which plays that was made of, nobody knows any more."""
+    rows = [{"label_at": after(day, hours)} for day, hours in ((DAYS[0], 1), (DAYS[0], 8), (DAYS[1], 4))]
+    table, said = RequestedTable(USER_FEATURE_GROUP, [], at_label_time=False), []
+    job = LaidJob("verify", late_plays.path, say=said.append)
+    as_published = Request("labels", as_published=True)
+    assert select_newest(job, as_published, table, rows) == [rows[0], rows[2]]
+    assert said == [
+        f"  {'verify':<24}left out, of days that were published again since: {FEATURES} in 1 rows"
+    ]
+    assert select_newest(job, replace(as_published, as_published=False), table, rows) == rows
+    assert select_newest(job, as_published, replace(table, at_label_time=True), rows) == rows
 
 
 # --- what it costs

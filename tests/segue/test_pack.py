@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import subprocess
 import sys
@@ -131,3 +132,22 @@ def test_submitted_step_in_a_project_that_does_not_travel_is_refused(project, mo
     monkeypatch.setenv("SEGUE_DECLARATIONS", str(project / "declarations"))
     monkeypatch.setenv("SEGUE_EXPECTATIONS", str(project / "expectations"))
     session.check_travel()
+
+
+def test_each_of_several_sources_travels_with_its_own_file(project, tmp_path):
+    (project / "more.toml").write_text('name = "app"\n[plays]\nuser_id = "u"\n')
+    (project / "segue.toml").write_text(
+        '[sources.radio]\nsource = "sources/plays.toml"\ninput = "in"\n'
+        '[sources.app]\nsource = "more.toml"\ninput = ["s3a://lake/in"]\n'
+    )
+    archive = pack_project(find_project(project), str(tmp_path / "radio.zip"))
+    ask_sources = (
+        "from segue.project import find_project as f; print([[s.source, *s.input] for s in f().sources])"
+    )
+    environment = {"PYTHONPATH": f"{archive}:{TOP}", "PATH": os.environ["PATH"]}
+    printed = subprocess.run(
+        [sys.executable, "-P", "-c", ask_sources], env=environment, cwd=tmp_path, capture_output=True
+    )
+    radio, app = ast.literal_eval(printed.stdout.decode())
+    assert (radio[1], app[1]) == (str(project / "in"), "s3a://lake/in")
+    assert [load_source(source).name for source in (radio[0], app[0])] == ["plays", "app"]
