@@ -58,7 +58,7 @@ def cut_sessions(plays: DataFrame, earlier: DataFrame | None = None, gap_ms: int
     )
     if earlier is not None:
         # with it, a run per day gives the rows of one run over all days: a session may go on over midnight
-        rows = rows.unionByName(_last_plays(earlier))
+        rows = rows.unionByName(select_last_plays(earlier))
     session_rows = (
         rows.withColumn("_begins", _starts_session(listener, gap_ms))
         .withColumn("_row", F.row_number().over(listener))
@@ -73,7 +73,7 @@ def cut_sessions(plays: DataFrame, earlier: DataFrame | None = None, gap_ms: int
     return _add_behaviour(session_rows.where("_known_position is null"))
 
 
-def _last_plays(earlier: DataFrame) -> DataFrame:
+def select_last_plays(earlier: DataFrame) -> DataFrame:
     """The last play of each listener, with the session that it belongs to."""
     # one is enough: where a session begins follows from the play before alone
     newest = Window.partitionBy("user_id").orderBy(F.desc("played_at"), F.desc("play_id"))

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import date
 from typing import TYPE_CHECKING
 
-from features.windows.additions import replace_features, replace_parts
+from features.windows.additions import FEW_ROWS, replace_features, replace_parts
 from features.windows.daily import partial_days, play_days, window_features
 from features.windows.partials import earlier_days, partial_rows
 from jobs import FLOW
@@ -97,11 +98,12 @@ def _add_parts(job: Job, group: FeatureGroup, stale: StaleDays) -> None:
     published, tiles = job.table(table, days), _find_tiles(job, group, days)
     # of the catalogue no more columns than these parts are made of
     plays = find_events(job, select_concerned(group, stale.columns), days)
-    batch = _describe_batch(job, group, table, days, stale, [published, tiles], plays, extends=True)
+    batch = _describe_batch(job, group, table, days, stale, [published, tiles], plays, published.count)
     parts = [part for part in group.parts if part.name in stale.columns]
     added = partial_rows(plays.rows(), group, days, tiles.rows() if tiles else None, parts)
-    rows = replace_parts(published.rows(), added, group, stale.columns)
-    job.publish(batch, rows, if_empty=no_entity_reason(group), after_audit=_check_same_rows(job, batch))
+    with _cache(added, batch):
+        rows = replace_parts(published.rows(), added, group, stale.columns, batch.clustered)
+        job.publish(batch, rows, if_empty=no_entity_reason(group), after_audit=_check_same_rows(job, batch))
     _say_columns(job, table, stale)
 
 
@@ -143,17 +145,23 @@ def _add_features(job: Job, group: FeatureGroup, stale: StaleDays) -> None:
     """Features that were declared since, beside those of the same days."""
     days, narrow = stale.extended, group.select(stale.columns)
     published = job.table(group.table, days)
-    partials, plays = _find_sources(job, narrow, days)
-    batch = _describe_batch(job, group, group.table, days, stale, [published, partials], plays, extends=True)
-    added = window_features(partials.rows(), plays.rows(), narrow, days)
-    rows = replace_features(published.rows(), added, group, stale.columns)
-    job.publish(batch, rows, after_audit=_check_same_rows(job, batch))
+    # exact distinct counts are added to the rows that there are
+    every = any(feature.op == "distinct" for feature in narrow.features)
+    partials, plays = _find_sources(job, narrow, days, every)
+    inputs = [published, partials]
+    batch = _describe_batch(job, group, group.table, days, stale, inputs, plays, published.count)
+    added = window_features(partials.rows(), plays.rows(), narrow, days, every)
+    with _cache(added, batch):
+        rows = replace_features(published.rows(), added, group, stale.columns, batch.clustered)
+        job.publish(batch, rows, after_audit=_check_same_rows(job, batch))
     _say_columns(job, group.table, stale)
 
 
-def _find_sources(job: Job, group: FeatureGroup, days: Sequence[date]) -> tuple[TableInput, GroupEvents]:
+def _find_sources(
+    job: Job, group: FeatureGroup, days: Sequence[date], every_entity: bool = True
+) -> tuple[TableInput, GroupEvents]:
     # at most 2 log2(w) tiles for a window of w days, and 15 for all time: never the whole table
-    partials = job.table(group.partials_table, partial_days(group, days))
+    partials = job.table(group.partials_table, partial_days(group, days, every_entity))
     # of no day at all, unless the group declares exact distinct counts, which have no part
     return partials, find_events(job, group, play_days(group, days))
 
@@ -166,10 +174,10 @@ def _describe_batch(
     stale: StaleDays,
     inputs: Sequence[TableInput | None],
     plays: GroupEvents,
-    extends: bool = False,
+    extended_rows: int | None = None,
 ) -> Batch:
     # bytes of sketches depend on the order of rows or on a coin: such a group may differ in a rerun
-    exact, columns = group.deterministic, stale.identities
+    exact, columns, extends = group.deterministic, stale.identities, extended_rows is not None
     return job.batch(
         table,
         days,
@@ -180,9 +188,23 @@ def _describe_batch(
         # not the same batch as one that makes these days as a whole
         parameters={"added": stale.columns} if extends else None,
         extends=extends,
+        clustered=extended_rows is not None and extended_rows <= FEW_ROWS,
         # without plays, no row of the catalogue is read
         catalogue=plays.catalogue if plays.events.days else None,
     )
+
+
+@contextmanager
+def _cache(rows: DataFrame, batch: Batch) -> Iterator[None]:
+    """Computes first what goes to every task: Spark gives up a broadcast that takes five minutes."""
+    if not batch.clustered:
+        yield
+        return
+    rows.persist().count()
+    try:
+        yield
+    finally:
+        rows.unpersist()
 
 
 def _check_same_rows(job: Job, batch: Batch) -> Callable[[StagedBatch], None]:

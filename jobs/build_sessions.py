@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from datetime import date
+import argparse
+from collections.abc import Collection, Container, Mapping, Sequence
+from datetime import date, timedelta
+from itertools import takewhile
 
-from features.sessions import GAP_MS, RULES, cut_sessions, earlier_days
+from expectations.profile import DayProfile, content
+from features.sessions import GAP_MS, RULES, cut_sessions, earlier_days, select_last_plays
 from jobs.arguments import add_day_arguments, new_parser, requested_days
-from jobs.job import Job
+from jobs.job import Job, new_run_id
+from jobs.publishing.protocol import rename_days
 from jobs.publishing.state import TableState, digest
 
 
@@ -16,21 +20,77 @@ def main(argv: Sequence[str] | None = None) -> int:
     gap_help = "silence that ends a session (%(default)s ms)"
     parser.add_argument("--gap-ms", type=int, default=GAP_MS, help=gap_help)
     args = parser.parse_args(argv)
-    job = Job("build-sessions", args.root, args.run_id)
-    plays_state = job.source("plays")
+    args.run_id = args.run_id or new_run_id()
     requested = requested_days(args, list)
-    days, upstream = select_days(plays_state, job.state("sessions"), requested, args.gap_ms)
-    if not days:
+    job, at_least = _start(args), 1
+    plays, before = job.source("plays"), job.state("sessions")
+    if not select_days(plays, before, requested, args.gap_ms)[0]:
         job.up_to_date("sessions", "no day of plays is new or changed")
+        at_least = 0
+    while at_least:
+        # a job of its own: each round goes on from what the one before published
+        at_least = _build(_start(args), args, requested, at_least, before)
+    return 0
+
+
+def _start(args: argparse.Namespace) -> Job:
+    return Job("build-sessions", args.root, args.run_id)
+
+
+def _build(
+    job: Job,
+    args: argparse.Namespace,
+    requested: Collection[date],
+    at_least: int,
+    before: TableState | None,
+) -> int:
+    """Cuts the first stale days, or those requested; how many to cut at least in the next round, 0 for no more.
+
+    Args:
+        before: of sessions, before the first round: what days that are stale by the day before alone were cut upon.
+    """
+    plays_state, sessions_state = job.source("plays"), job.state("sessions")
+    days, upstream = select_days(plays_state, sessions_state, requested, args.gap_ms)
+    if not days:
         return 0
-    plays = job.table("plays", days)
+    changed = find_changed_days(plays_state, sessions_state, args.gap_ms)
+    first = days if requested else select_first_days(plays_state.days, days, changed, at_least)
+    plays = job.table("plays", first)
+    has_source_sessions = _has_source_sessions(plays_state)
     # on the first day ever there is no table to go on from
-    earlier = job.find("sessions", earlier_days(days[0], args.gap_ms, _has_source_sessions(plays_state)))
+    earlier = job.find("sessions", earlier_days(first[0], args.gap_ms, has_source_sessions))
     parameters = {"gap_ms": args.gap_ms}
-    batch = job.batch("sessions", days, [plays, earlier], upstream=upstream, parameters=parameters)
+    batch = job.batch("sessions", first, [plays, earlier], upstream=upstream, parameters=parameters)
+    reach = earlier_days(first[-1] + timedelta(days=1), args.gap_ms, has_source_sessions)
+    # before anything of theirs changes: after a kill nobody would know any more what they were cut upon
+    next_days = [day for day in plays_state.days if 0 < (day - first[-1]).days <= len(reach)]
+    _rename(job, before, dict.fromkeys(next_days, ""))
     sessions = cut_sessions(plays.rows(), earlier.rows() if earlier else None, args.gap_ms)
     job.publish(batch, sessions, {"has_plays": float(plays.count > 0)})
-    return 0
+    rest = {day: upstream[day] for day in days[len(first) :]}
+    if not rest or requested or before is None:
+        return 0
+    after = job.warehouse.state("sessions")
+    if after and _measure_handover(job, before, reach) == _measure_handover(job, after, reach):
+        # those up to the next that is changed itself hold what cutting them again would give
+        kept = dict(takewhile(lambda item: item[0] not in changed, rest.items()))
+        _keep_days(job, before, next_days, kept)
+        return 1
+    # a change that goes on from day to day is rare; where it does, rounds of 1, 2, 4 ... days are few batches
+    return at_least * 2
+
+
+def _keep_days(job: Job, before: TableState, next_days: Sequence[date], kept: Mapping[date, str]) -> None:
+    published = _list_upstream(before)
+    _rename(job, before, {day: published.get(day, "") for day in next_days} | dict(kept))
+    if kept:
+        job.say(f"{len(kept)} days from {min(kept)} on keep: what goes on over midnight is as it was")
+
+
+def _rename(job: Job, before: TableState | None, names: Mapping[date, str]) -> None:
+    present = {day: name for day, name in names.items() if before and day in before.day_states}
+    if before and present:
+        rename_days(job.warehouse, "sessions", before, present, {"run": job.run_id, "job": job.name})
 
 
 def select_days(
@@ -41,14 +101,14 @@ def select_days(
     That is its plays, the rules, and the day before as it is published: what is cut after a stale day is stale itself
     once that is cut again, in whatever order days are requested.
     """
-    published = {} if sessions is None else {day: each.upstream for day, each in sessions.day_states.items()}
+    published = _list_upstream(sessions)
     former = {}
     if gap_ms == GAP_MS and not _has_source_sessions(plays):
         # by rules 1 a day was named after all plays up to it; where no source names sessions, rules 2 cut the same
         former = plays.cumulative_fingerprints()
     days, upstream, before = [], {}, ""
     for day in plays.days:
-        upstream[day] = digest(RULES, gap_ms, plays.published_hashes([day]), before)
+        upstream[day] = _name_day(plays, day, before, gap_ms)
         is_stale = published.get(day) not in (upstream[day], former.get(day, upstream[day]))
         if day in requested or (is_stale and not requested):
             days.append(day)
@@ -56,6 +116,44 @@ def select_days(
             upstream[day] = published.get(day, "")
         before = upstream[day]
     return sorted({*days, *requested}), upstream
+
+
+def find_changed_days(plays: TableState, sessions: TableState | None, gap_ms: int) -> set[date]:
+    """Days whose plays or rules are others than when they were cut, and not the day before alone."""
+    published = _list_upstream(sessions)
+    changed, before = set(), ""
+    for day in plays.days:
+        if published.get(day) != _name_day(plays, day, before, gap_ms):
+            changed.add(day)
+        # as it is published, whatever it should be: that is what the next day was cut upon
+        before = published.get(day, "")
+    return changed
+
+
+def select_first_days(
+    days: Sequence[date], stale: Sequence[date], changed: Container[date], at_least: int
+) -> list[date]:
+    """The first stale days, `at_least` so many, and those after them that are changed themselves, without a gap.
+
+    Args:
+        days: all that have plays.
+    """
+    following, is_stale = days[days.index(stale[0]) :], set(stale)
+    ends = (n for n, d in enumerate(following) if d not in is_stale or (n >= at_least and d not in changed))
+    return list(following[: next(ends, None)])
+
+
+def _measure_handover(job: Job, state: TableState, days: Sequence[date]) -> DayProfile:
+    """What some days of a version of `sessions` hand over to the next one."""
+    return content(select_last_plays(job.at("sessions", state.version, days)), {})[0]
+
+
+def _name_day(plays: TableState, day: date, before: str, gap_ms: int) -> str:
+    return digest(RULES, gap_ms, plays.published_hashes([day]), before)
+
+
+def _list_upstream(sessions: TableState | None) -> dict[date | None, str]:
+    return {day: each.upstream for day, each in sessions.day_states.items()} if sessions else {}
 
 
 def _has_source_sessions(plays: TableState) -> bool:

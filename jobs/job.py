@@ -76,6 +76,7 @@ class Job(PinnedTables):
         parameters: Mapping[str, Any] | None = None,
         columns: Mapping[str, str] | None = None,
         extends: bool = False,
+        clustered: bool = False,
         catalogue: TableInput | None = None,
     ) -> Batch:
         """The batch that these inputs and parameters make, with the code as it is.
@@ -87,6 +88,7 @@ class Job(PinnedTables):
                 the same batch. An append always does: it was compared with what is there.
             columns: identities of declared columns.
             extends: whether the rows are those published, with columns more or less.
+            clustered: whether they also come as those lie in the files, so that staging need not shuffle them.
             catalogue: one more input, the one that events of these days are joined to: the state keeps its version.
 
         Raises:
@@ -113,6 +115,7 @@ class Job(PinnedTables):
             upstream={day: upstream[day] for day in days or () if day in upstream} if upstream else {},
             columns=dict(columns or {}),
             extends=extends,
+            clustered=clustered,
             numbers={name: n for name, n in (parameters or {}).items() if isinstance(n, int | float)},
             # whatever was looked at, passed as an input or not: an erasure since then must not be undone
             input_versions=self.versions,

@@ -120,15 +120,15 @@ class Planner:
 
     def _plan_sessions(self, step: Step) -> Iterator[PlannedTable]:
         plays, sessions = self.warehouse.state("plays"), self.warehouse.state("sessions")
-        if any(each.table == "plays" and each.makes for each in self.tables):
-            yield from self._follow(step)
-        if plays is None:
-            return
-        days, _ = select_days(plays, sessions, [], self.gap_ms)
-        if days:
+        days, _ = select_days(plays, sessions, [], self.gap_ms) if plays else ([], {})
+        reasons = {}
+        if plays and days:
             reasons = _explain_sessions(self.warehouse, plays, sessions, days, self.gap_ms)
             self.states["sessions"] = _change(sessions, days)
-            yield PlannedTable("sessions", step.name, days=tuple(_group_by_reason(reasons)))
+        # of files that are not read yet, nobody knows the days
+        why = "".join(each.why for each in self._follow(step))
+        if reasons or why:
+            yield PlannedTable("sessions", step.name, why, tuple(_group_by_reason(reasons)))
 
     def _plan_group(self, step: Step, group: FeatureGroup) -> Iterator[PlannedTable]:
         events, tracks = self._state(group.events.name), self._find_tracks(group)

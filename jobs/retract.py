@@ -17,6 +17,7 @@ from jobs.graph import downstream
 from jobs.job import Job
 from jobs.publishing.commits import list_file_days
 from jobs.publishing.rewrite import Rewrite, rewrite_files
+from jobs.publishing.warehouse import has_rows
 from jobs.source_rows import read_rows
 from jobs.user_ids import MISSING_SHOWN, read_ids
 from schemas import CONTRACTS
@@ -74,7 +75,7 @@ def run(args: argparse.Namespace) -> int:
     # an ingest may be adding the same plays, or setting them aside
     with job.lease("plays"), job.lease("late_plays"):
         choose = _make_choice(job, args, ids, days)
-        found = [_find(job, name, choose, days) for name in TABLES if job.state(name)]
+        found = [_find(job, name, choose, days) for name in TABLES if has_rows(job.warehouse, name)]
         missing = _find_missing(job, ids, found)
         _print_changes(job, found)
         if not args.dry_run:
@@ -82,7 +83,8 @@ def run(args: argparse.Namespace) -> int:
                 _retract(job, each)
             # also where nothing was found: a run that was killed may not have come to it
             _remove_days_beyond(job)
-            _write_receipt(job, args, found)
+            if any(each.days for each in found):
+                _write_receipt(job, args, found)
     _print_missing(missing, len(ids))
     is_complete = not missing and any(each.days for each in found)
     return 0 if is_complete or args.ignore_missing else 1

@@ -21,7 +21,11 @@ from schemas.declarations import LIFETIME, FeatureGroup, window_days
 
 
 def window_features(
-    partials: DataFrame, sessions: DataFrame, group: FeatureGroup, days: Sequence[date]
+    partials: DataFrame,
+    sessions: DataFrame,
+    group: FeatureGroup,
+    days: Sequence[date],
+    every_entity: bool = True,
 ) -> DataFrame:
     """One row per entity and day, for entities with a play before the end of that day.
 
@@ -29,14 +33,15 @@ def window_features(
         partials: rows of the group's table of partials, at least those of `partial_days`.
         sessions: plays of `play_days` at least.
         days: to describe, in any order.
+        every_entity: otherwise those alone that have a play in a window, all others having the values of no plays.
 
     Raises:
         ValueError: no days.
     """
     if not days:
         raise ValueError("window_features: no days to describe; give one or more")
-    by, windows = [*group.keys, DAY], _windows(group)
-    tile_rows = _add_ages_and_windows(partials, group, days)
+    by, windows = [*group.keys, DAY], _windows(group, every_entity)
+    tile_rows = _add_ages_and_windows(partials, group, days, windows)
     aggregated = [(f, w) for f, w in group.feature_windows if f.op in VALUES]
     # an aggregate of nothing is needed where no feature is computed from totals
     totals = [F.count("*").alias("_tiles"), *operations.totals(aggregated, windows, F.col(AGE))]
@@ -52,9 +57,10 @@ def window_features(
     return feature_rows.select(*group.keys, "ds", *[column.alias(name) for name, column in columns.items()])
 
 
-def partial_days(group: FeatureGroup, days: Sequence[date]) -> list[date]:
+def partial_days(group: FeatureGroup, days: Sequence[date], every_entity: bool = True) -> list[date]:
     """The days of partials that these days' windows are merged from."""
-    return sorted({tile.ds for day in days for tile in _tiles(group, day)})
+    windows = _windows(group, every_entity)
+    return sorted({tile.ds for day in days for tile in _tiles(windows, day)})
 
 
 def play_days(group: FeatureGroup, days: Sequence[date]) -> list[date]:
@@ -65,19 +71,22 @@ def play_days(group: FeatureGroup, days: Sequence[date]) -> list[date]:
     return [date.fromordinal(n) for n in range(first, last + 1)] if longest else []
 
 
-def _windows(group: FeatureGroup) -> list[str]:
-    # all time is among them: its tiles give a row to every entity that ever had a play
-    return list(dict.fromkeys([LIFETIME, *operations.windows_of(group.feature_windows)]))
+def _windows(group: FeatureGroup, every_entity: bool) -> list[str]:
+    # the tiles of all time give a row to every entity that ever had a play
+    all_time = [LIFETIME] if every_entity else []
+    return list(dict.fromkeys([*all_time, *operations.windows_of(group.feature_windows)]))
 
 
-def _tiles(group: FeatureGroup, day: date) -> Mapping[Tile, int]:
-    return operations.window_bitmask({window: cover(day, window) for window in _windows(group)})
+def _tiles(windows: Sequence[str], day: date) -> Mapping[Tile, int]:
+    return operations.window_bitmask({window: cover(day, window) for window in windows})
 
 
-def _add_ages_and_windows(partials: DataFrame, group: FeatureGroup, days: Sequence[date]) -> DataFrame:
+def _add_ages_and_windows(
+    partials: DataFrame, group: FeatureGroup, days: Sequence[date], windows: Sequence[str]
+) -> DataFrame:
     """Each partial once for each day that it is a part of, with its age there and the windows it is in."""
     # N days are one pass over the partials, not N: a tile that many days share is read once
-    plan = [(*tile, day, bits) for day in sorted(set(days)) for tile, bits in _tiles(group, day).items()]
+    plan = [(*tile, day, bits) for day in sorted(set(days)) for tile, bits in _tiles(windows, day).items()]
     schema = f"ds date, span int, {DAY} date not null, {WINDOW_BITS} long"
     placements = partials.sparkSession.createDataFrame(plan, schema)
     rows = partials.select(*group.keys, "ds", "span", *[part.name for part in group.parts])

@@ -37,6 +37,8 @@ class Batch:
     columns: Mapping[str, str] = field(default_factory=dict)
     # the same rows as published with other columns: what follows from the columns that stay is not stale
     extends: bool = False
+    # its rows come as they lie in the table's files, a few days in each task
+    clustered: bool = False
     # of its parameters, those that are numbers: a plan says which have changed since
     numbers: Mapping[str, float] = field(default_factory=dict)
     # of the tables that its job looked at: an erasure since then must not be undone

@@ -30,9 +30,10 @@ _BROKEN = "a row breaks the constraint"
 
 def stage(warehouse: Warehouse, batch: Batch, rows: DataFrame) -> Result | None:
     """Writes the files of a reserved batch; the constraint that a row breaks, if one does."""
-    rows = _cluster_by_bucket(conform(rows, batch.contract), batch)
+    rows, cluster = conform(rows, batch.contract), _sort if batch.clustered else _cluster_by_bucket
     # an object store has no rename: what tasks write aside and move, as Spark does, would be copied there
-    return write(rows, folder(warehouse, batch), None if warehouse.remote else batch.contract)
+    contract = None if warehouse.remote else batch.contract
+    return write(cluster(rows, batch), folder(warehouse, batch), contract)
 
 
 def _cluster_by_bucket(rows: DataFrame, batch: Batch) -> DataFrame:
@@ -45,8 +46,13 @@ def _cluster_by_bucket(rows: DataFrame, batch: Batch) -> DataFrame:
         return rows.repartition(*day or [F.lit(0)])
     # each file holds a narrow range of buckets, sorted: that is what prunes a look-up
     file = F.floor(F.col("bucket") * batch.files_per_day / contract.buckets)
-    within = ["bucket", contract.entity, contract.event_time]
-    return rows.repartition(*day, file).sortWithinPartitions(*day, *[F.col(name) for name in within if name])
+    return _sort(rows.repartition(*day, file), batch)
+
+
+def _sort(rows: DataFrame, batch: Batch) -> DataFrame:
+    contract = batch.contract
+    order = ["ds" if contract.by_day else None, "bucket", contract.entity, contract.event_time]
+    return rows.sortWithinPartitions(*[name for name in order if name])
 
 
 def write(rows: DataFrame, path: str, contract: Contract | None = None) -> Result | None:

@@ -9,7 +9,7 @@ import pytest
 
 from features.sessions import DAY_MS, GAP_MS, earlier_days
 from jobs import build_sessions
-from jobs.build_sessions import select_days
+from jobs.build_sessions import select_days, select_first_days
 from jobs.job import Job
 from jobs.publishing.state import DayState, TableState
 from reference.frames import frame
@@ -119,7 +119,56 @@ def test_build_sessions_with_another_gap_cuts_every_day_again(tables):
     tables.check()
 
 
+def test_build_sessions_goes_on_to_the_next_day_only_while_what_goes_on_over_midnight_changed(tables, capsys):
+    """Two late plays: one within its day, one that a session over midnight goes on from."""
+    tables.publish_plays([row for row in world() if row["user_id"] == "gap"])
+    tables.build()
+    noon = MIDNIGHT + DAY + timedelta(hours=12)
+    evening = MIDNIGHT + 7 * DAY - timedelta(minutes=20)
+    tables.publish_plays([play(play_id=str(at), user_id="gap", played_at=at) for at in (noon, evening)])
+    capsys.readouterr()
+    tables.build()
+    printed = capsys.readouterr().out
+    assert f"3 rows, {DAYS[1]}, " in printed and f"1 days from {DAYS[2]} on keep" in printed
+    assert f"3 rows, {DAYS[6]}, " in printed and f"4 rows, 2 days to {DAYS[8]}, " in printed, "it goes on"
+    tables.check()
+    tables.build()
+    assert "sessions unchanged: no day of plays is new or changed" in capsys.readouterr().out
+
+
+def test_build_sessions_of_one_day_leaves_stale_what_reaches_back_over_days_without_the_listener(tables):
+    """The day between is as it was, and hands over another last play of who was silent on it."""
+    rows = [play(play_id=f"y{n}", user_id="y", played_at=NOON + n * DAY) for n in range(4)]
+    times = {"x0": NOON, "x1": NOON + 2 * DAY, "late": NOON + timedelta(hours=1)}
+    x = {
+        id_: play(play_id=id_, user_id="x", played_at=at, source_session_id="s") for id_, at in times.items()
+    }
+    tables.publish_plays([*rows, x["x0"], x["x1"]])
+    tables.build()
+    tables.publish_plays([x["late"]])
+    tables.build("--day", str(DAYS[0]))
+    tables.build()
+    tables.check()
+
+
 # --- which days, without Spark
+
+
+@pytest.mark.parametrize(
+    ("stale", "changed", "at_least", "first"),
+    [
+        ([1, 2, 3, 4, 5], {1, 2, 4}, 1, [1, 2]),
+        ([1, 2, 3, 4, 5], {1, 2, 4}, 3, [1, 2, 3, 4]),
+        ([1, 2, 3, 4, 5], {1}, 8, [1, 2, 3, 4, 5]),
+        ([1, 3], {1, 3}, 1, [1]),
+    ],
+)
+def test_select_first_days_ends_before_a_day_that_follows_from_the_day_before_alone(
+    stale, changed, at_least, first
+):
+    days = [DAYS[n] for n in range(6)]
+    actual = select_first_days(days, [DAYS[n] for n in stale], {DAYS[n] for n in changed}, at_least)
+    assert actual == [DAYS[n] for n in first]
 
 
 def state(hashes, upstream=None, empty=("source_session_id",)):

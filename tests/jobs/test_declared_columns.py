@@ -173,6 +173,8 @@ def test_features_taken_away_are_null_on_days_published_since_and_come_back(
     # declared again, in a night in which late plays came
     declare_three_features(monkeypatch, MORE)
     publish_plays(spark, copy, [DAYS[-1]], late=[LATER, LENGTH - 1])
+    # and as where rows are many
+    monkeypatch.setattr(build_features, "FEW_ROWS", -1)
     capsys.readouterr()
     build(copy, "again")
     names = f"{TOP.name('3d')}, {FADED.name('3d')}"

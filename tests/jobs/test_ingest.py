@@ -255,25 +255,21 @@ MINUTES = MAP.replace('play_id = "id"\n', "")
 
 
 def test_ingest_plays_takes_two_durations_in_one_minute_for_two_plays(spark, tmp_path, source, capsys):
-    at = "2026-10-01T10:00:00Z"
-    first = [f"a,u1,t1,{at},1000,9", f"b,u1,t1,{at},2000,9", f"c,u1,t1,{at},2000,9", f"d,u1,t1,{at},,9"]
-    assert ingest(tmp_path, source(columns=MINUTES), write(tmp_path, [HEADER, *first])) == 0
-    assert sorted(str(row["ms_played"]) for row in read_table(tmp_path, "plays")) == ["1000", "2000", "None"]
-    assert ingest(tmp_path, source(columns=MINUTES), write(tmp_path, [HEADER, *first[::-1]], "2.csv")) == 0
-    assert "4 rows read = 0 new plays + 4 duplicates" in capsys.readouterr().out
-
-
-def test_ingest_plays_knows_plays_by_the_ids_of_before_durations_were_a_part(spark, tmp_path, source):
+    """And knows plays that were published before durations were a part of ids."""
     at, instant = "2026-10-01T10:00:00Z", datetime(2026, 10, 1, 10, tzinfo=UTC)
     text = f"test\x1fu1\x1ft1\x1f{int(instant.timestamp()) * 1_000_000}"
-    former = hashlib.sha1(text.encode()).hexdigest()
-    rows = [play(play_id=former, user_id="u1", track_id="t1", played_at=instant, ms_played=1000)]
+    ids = {
+        ms: hashlib.sha1(f"{text}{suffix}".encode()).hexdigest()
+        for ms, suffix in ((1000, ""), (2000, "\x1f2000"), (3000, "\x1f3000"))
+    }
+    rows = [play(play_id=ids[1000], user_id="u1", track_id="t1", played_at=instant, ms_played=1000)]
     lay(Warehouse(str(tmp_path / "root")), "plays", rows)
-    lines = [f"a,u1,t1,{at},1000,9", f"b,u1,t1,{at},2000,9"]
+    lines = [f"{n},u1,t1,{at},{ms},9" for n, ms in enumerate((1000, 2000, 2000, 3000))]
     assert ingest(tmp_path, source(columns=MINUTES), write(tmp_path, [HEADER, *lines])) == 0
-    ids = {row["ms_played"]: row["play_id"] for row in read_table(tmp_path, "plays")}
-    derived = hashlib.sha1(f"{text}\x1f2000".encode()).hexdigest()
-    assert ids == {1000: former, 2000: derived}, "what was published keeps its id, and is there once"
+    published = {row["ms_played"]: row["play_id"] for row in read_table(tmp_path, "plays")}
+    assert published == ids, "what was published keeps its id, and is there once"
+    assert ingest(tmp_path, source(columns=MINUTES), write(tmp_path, [HEADER, *lines[::-1]], "2.csv")) == 0
+    assert "4 rows read = 0 new plays + 4 duplicates" in capsys.readouterr().out
 
 
 def test_days_that_can_hold_an_id_follow_from_footers_and_not_from_rows(tmp_path):

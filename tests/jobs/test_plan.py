@@ -21,6 +21,8 @@ from jobs.publishing.state import DayState, TableState
 from jobs.publishing.warehouse import Warehouse
 from jobs.sources import Source, load_source
 from jobs.stale_features import find_stale_features, find_stale_partials
+from jobs.training import manifest
+from jobs.training.request import Request
 from reference import own_events
 from reference.golden import unpack
 from schemas import CONTRACTS
@@ -216,3 +218,22 @@ def test_plan_of_a_group_follows_its_own_events(tmp_path, monkeypatch):
         "search_partials": "follows from searches",
         "search_features": "follows from searches",
     }
+
+
+def test_plan_names_training_sets_that_it_concerns(golden, monkeypatch, tmp_path, capsys):
+    declare(monkeypatch, USER_FEATURE_GROUP.extend(LONGEST))
+    now = manifest.declared_identities()
+    known = {ref: now[ref] for ref in ("user_features:plays_count_7d", "user_features:plays_count_1d")}
+    for name, identities in (("same", known), ("otherwise", known | {"user_features:plays_count_1d": "x"})):
+        (tmp_path / name).mkdir()
+        tables = {"user_features": {"version": 1}}
+        made = manifest.Manifest(Request("labels"), "r", tables, "code", 0, "", identities=identities)
+        manifest.save(made, str(tmp_path / name))
+    assert run("--root", str(golden / "root"), "--training-sets", str(tmp_path)) == 0
+    printed = capsys.readouterr().out
+    assert f"{tmp_path}/same: made again of the newest release, it would differ (user_features)" in printed
+    assert (
+        f"{tmp_path}/otherwise: has features that are declared otherwise (user_features:plays_count_1d)"
+        in printed
+    )
+    assert "user_features: new: longest_max_7d, longest_max_30d" in printed
