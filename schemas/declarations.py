@@ -5,16 +5,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
-from difflib import get_close_matches
 from typing import Any
 
 from schemas.catalogue_columns import find_catalogue
-from schemas.column_problems import find_name_problems
 from schemas.common import AVAILABLE_AT, BUCKETS, DS, FEATURE_AT, bucket
 from schemas.contract import Column, Contract
+from schemas.declaration_problems import find_feature_problems, find_group_problems
 from schemas.event_tables import (
     BUILT_IN,
     EventTable,
@@ -23,11 +21,11 @@ from schemas.event_tables import (
     row_of,
 )
 from schemas.mistakes import is_refused, note_place, refuse
-from schemas.operations import LIFETIME, OPERATIONS, DeclarationError, Operation, window_days
+from schemas.operations import LIFETIME, OPERATIONS, Operation, window_days
 from schemas.parts import RULES, SKETCHES, Part, PlayInput
-from schemas.row_problems import find_group_sql_problems, find_key_problems, find_row_problems, is_personal
+from schemas.row_problems import find_row_problems
 from schemas.sessions import SESSIONS
-from schemas.sql import find_syntax_problems, list_columns
+from schemas.sql import list_columns
 from schemas.tracks import TRACKS
 
 # Of a feature, what no value depends on; `windows` make columns, and each has an identity of its own.
@@ -40,8 +38,6 @@ USER_TRACK, USER_ARTIST = ("user_id", "track_id"), ("user_id", "artist_id")
 # Spans of partials: days in them. The longest, 45 years, lets a lifetime be merged from 15 at most.
 SPANS = tuple(2**level for level in range(15))
 SPAN = Column("span", "int", "days that the row sums up, ds the last of them; a power of two", "days", False)
-# Which of a group's windows a tile is in is a bigint with a bit for each.
-MAX_WINDOWS = 62
 
 
 @dataclass(frozen=True)
@@ -76,7 +72,7 @@ class Feature:
 
     def __post_init__(self) -> None:
         note_place(self)
-        refuse(self, f"feature {self.what}", list(_find_feature_problems(self)))
+        refuse(self, f"feature {self.what}", list(find_feature_problems(self)))
 
     @property
     def operation(self) -> Operation:
@@ -182,7 +178,7 @@ class FeatureGroup:
         # what is wrong with a feature was said, and the group's checks would stumble over it
         if not any(is_refused(feature) for feature in self.features):
             object.__setattr__(self, "features", tuple(replace(f, row=row) for f in self.features))
-            refuse(self, f"table {self.table}", list(_find_group_problems(self)))
+            refuse(self, f"table {self.table}", list(find_group_problems(self)))
 
     @property
     def events(self) -> Contract:
@@ -295,73 +291,4 @@ class FeatureGroup:
             buckets=BUCKETS,
             statistics=("bucket", *span),
             declared=True,
-        )
-
-
-def _find_feature_problems(feature: Feature) -> Iterator[str]:
-    if feature.op not in OPERATIONS:
-        near = get_close_matches(feature.op, OPERATIONS, n=1)
-        hint = f"; perhaps {near[0]}" if near else ""
-        yield f"operation {feature.op!r} is unknown; known: {', '.join(OPERATIONS)}{hint}"
-        return
-    if not re.fullmatch(r"[a-z][a-z0-9_]*", feature.what):
-        yield f"its name {feature.what!r} is no column's; use a-z, 0-9 and _"
-    # a text that is no SQL would otherwise be found out by the first job
-    for option, sql in feature.expressions.items():
-        yield from find_syntax_problems(option, sql)
-    yield from _find_option_problems(feature)
-    for window in feature.windows:
-        yield from _find_window_problems(feature, window)
-
-
-def _find_option_problems(feature: Feature) -> Iterator[str]:
-    empty = feature.operation.empty_value
-    if feature.default is not None and empty is not None:
-        value = list(empty) if isinstance(empty, tuple) else empty
-        yield f"{feature.op} of no plays is {value} by definition, so it takes no default"
-    for option in feature.operation.options:
-        if not getattr(feature, option):
-            yield f"{feature.op} needs {option}=…"
-    if list(feature.edges) != sorted(set(feature.edges)):
-        yield f"edges {feature.edges} are not in order, each once"
-    if not all(0 <= rank <= 1 for rank in feature.at):
-        yield f"at {feature.at} is not within 0 and 1"
-
-
-def _find_window_problems(feature: Feature, window: str) -> Iterator[str]:
-    operation = feature.operation
-    if window == LIFETIME:
-        if not (operation.allows_lifetime or operation.longest == 0):
-            yield f"{feature.op} has no window 'lifetime'"
-        return
-    try:
-        length = window_days(window)
-    except DeclarationError as problem:
-        yield str(problem)
-        return
-    if length > operation.longest:
-        longest = f"the longest is {operation.longest}d" if operation.longest else "only 'lifetime'"
-        yield f"{feature.op} has no window {window!r}; {longest}"
-
-
-def _find_group_problems(group: FeatureGroup) -> Iterator[str]:
-    yield from find_name_problems("name", group.table)
-    names = [feature.name(window) for feature, window in group.feature_windows]
-    if duplicates := ", ".join(sorted({name for name in names if names.count(name) > 1})):
-        yield f"{duplicates} declared twice; a name follows from what, op and window, so give one of them another"
-    # the catalogue's columns follow from SQL that can be read
-    yield from (sql_problems := list(find_group_sql_problems(group)))
-    if not sql_problems:
-        yield from find_key_problems(group)
-    # the type is in no part's name
-    if len({part.name for part in group.parts}) < len(set(group.parts)):
-        yield "one expression is declared with two types; give it one"
-    windows = {LIFETIME, *(over for f, w in group.feature_windows for over in f.operation.total_windows(w))}
-    if len(windows) > MAX_WINDOWS:
-        yield f"{len(windows)} different windows; {MAX_WINDOWS} fit"
-    if "user_id" not in group.keys:
-        # a track's row names no listener, so an erasure would neither find nor rewrite it
-        personal = [f"{f.what}_{f.op}" for f in group.features if is_personal(f)]
-        yield from (
-            f"{n} would keep what one listener did where no listener can be erased from" for n in personal
         )
