@@ -11,8 +11,9 @@ from jobs.sources import Source
 from reference import own_events
 from reference.declared import feature, group
 from schemas.contract import Column
-from schemas.declarations import DeclarationError, FeatureGroup
+from schemas.declarations import FeatureGroup
 from schemas.event_tables import SOURCE_SETTINGS, EventTable
+from schemas.operations import DeclarationError
 from schemas.project_declarations import load_declarations
 from schemas.starting_set import STARTING_SET
 from schemas.tracks import TRACKS

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from schemas import CONTRACTS
-from schemas.declarations import DeclarationError
+from schemas.operations import DeclarationError
 from schemas.project_declarations import load_declarations
 from schemas.starting_set import STARTING_SET
 

@@ -10,9 +10,9 @@ from schemas.declarations import (
     TRACK,
     USER,
     USER_TRACK,
-    DeclarationError,
     window_days,
 )
+from schemas.operations import DeclarationError
 
 
 def assert_refused(message, make, *args, **options):

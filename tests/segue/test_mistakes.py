@@ -18,7 +18,7 @@ from jobs.errors import JobError
 from jobs.owners import check_owners
 from jobs.publishing.gate_file import load_gate
 from jobs.publishing.warehouse import Warehouse
-from schemas.declarations import DeclarationError
+from schemas.operations import DeclarationError
 from schemas.project_declarations import load_declarations
 from segue.errors import SegueError
 from segue.project import SETTINGS, VARIABLE, find_project
