@@ -25,9 +25,9 @@ from typing import Any
 from expectations.suite import Bound
 from expectations.suites import TABLES
 from schemas import CONTRACTS
-from schemas.declarations import find_sql_problems
 from schemas.mistakes import collect_mistakes, find_place, refuse, suggest
 from schemas.project_declarations import execute, find_project_paths, list_files
+from schemas.sql import find_sql_problems
 
 # Paths of files and folders, as a shell would split them; the command sets it from segue.toml.
 VARIABLE = "SEGUE_EXPECTATIONS"

@@ -15,7 +15,6 @@ from expectations.suite import Suite
 from schemas import FEATURE_GROUPS, FeatureGroup
 from schemas.declarations import LIFETIME, Feature
 from schemas.operations import window_days
-from schemas.sessions import SESSIONS
 
 NON_NEGATIVE_PARTS = ("count", "true", "squares", "exact_squares", "decayed", "heard_on")
 NON_NEGATIVE_OPS = (
@@ -69,11 +68,8 @@ def _expect_value(feature: Feature, column: str) -> Iterator[Expectation]:
     if feature.op in NON_NEGATIVE_OPS:
         yield ExpectColumnValuesToBeWithin(column=column, min_value=0)
     # a mean stays where its values are; the mean of an expression, which is no column, could be anywhere
-    if (
-        feature.op == "mean"
-        and feature.input in SESSIONS.names
-        and SESSIONS.column(feature.input).unit == "0..1"
-    ):
+    row = feature.row
+    if feature.op == "mean" and feature.input in row.names and row.column(feature.input).unit == "0..1":
         yield ExpectColumnValuesToBeWithin(column=column, min_value=0, max_value=1)
     if feature.op == "top_k":
         yield expect_rows(column, f"size({column}) <= {feature.k}", f"at most {feature.k} values")

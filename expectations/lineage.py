@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from expectations.verdict import Result
 from schemas import FEATURE_GROUPS
 from schemas.declarations import FeatureGroup
+from schemas.sessions import SESSIONS
 
 # Columns of sessions that are computed from columns of plays with other names.
 SESSION_COLUMN_INPUTS = {"completion": ("ms_played", "track_ms"), "skipped": ("skipped", "ms_played")}
@@ -36,11 +37,12 @@ def find_missing_sources(table: str, column: str, missing: Collection[str]) -> l
     """Those of the `missing` columns of plays for want of which `column` of `table` has no value."""
     group = next((group for group in FEATURE_GROUPS if table in group.tables), None)
     inputs = _feature_inputs(group, table, column) if group else [column]
-    return [cause for name in inputs for cause in _missing_inputs(name, missing)]
+    # a column of this name in a table of other events is computed from nothing
+    computed = SESSION_COLUMN_INPUTS if group is None or group.source == SESSIONS.name else {}
+    return [cause for name in inputs for cause in _missing_inputs(name, computed.get(name, (name,)), missing)]
 
 
-def _missing_inputs(column: str, missing: Collection[str]) -> list[str]:
-    sources = SESSION_COLUMN_INPUTS.get(column, (column,))
+def _missing_inputs(column: str, sources: Sequence[str], missing: Collection[str]) -> list[str]:
     absent = [name for name in sources if name in missing]
     return [] if column in NEEDS_ANY_INPUT and len(absent) < len(sources) else absent
 

@@ -6,7 +6,8 @@ from great_expectations.expectations.expectation import Expectation
 
 from expectations.aggregates import ExpectColumnValuesToBeWithin
 from expectations.contracts import build_suite, expect_rows
-from expectations.suite import Bound, SoftBound
+from expectations.suite import Bound, SoftBound, Suite
+from schemas import Contract
 from schemas.plays import EARLIEST_PLAY, LATE_PLAYS, MAX_PLAY_MS, PLAYS, REJECTED_PLAYS
 
 # What is true of a play wherever it stands.
@@ -25,33 +26,38 @@ PLAY_EXPECTATIONS: tuple[Expectation, ...] = (
 # Many sources have neither saves nor skips, or no sessions of their own.
 _OPTIONAL = ("skipped", "saved", "source_session_id")
 
+SOME_EVENTS = SoftBound(
+    "rows", "events are appended: files that add none do no harm, and are rarely meant", 1
+)
+INGEST_BOUNDS = (
+    Bound(
+        "rejected_share",
+        "one row in twenty that is rejected is a feed that broke, or a source file that misreads it",
+        high=0.05,
+        is_share=True,
+    ),
+    SoftBound(
+        "rejected_share",
+        "a source that is read right rejects few rows, the same few every day",
+        high=0.02,
+        is_share=True,
+        title="rejected_share.warning",
+    ),
+    SoftBound(
+        "duplicate_share",
+        "sources repeat the last hours of the day before; much more is a file sent twice",
+        high=0.10,
+        is_share=True,
+    ),
+)
+
 SUITE = build_suite(
     PLAYS,
     *PLAY_EXPECTATIONS,
     optional=_OPTIONAL,
-    row_bound=SoftBound(
-        "rows", "plays are appended: files that add none do no harm, and are rarely meant", 1
-    ),
+    row_bound=SOME_EVENTS,
     bounds=(
-        Bound(
-            "rejected_share",
-            "one row in twenty that is no play is a feed that broke, or a source file that misreads it",
-            high=0.05,
-            is_share=True,
-        ),
-        SoftBound(
-            "rejected_share",
-            "a source that is read right rejects few rows, the same few every day",
-            high=0.02,
-            is_share=True,
-            title="rejected_share.warning",
-        ),
-        SoftBound(
-            "duplicate_share",
-            "sources repeat the last hours of the day before; much more is a file sent twice",
-            high=0.10,
-            is_share=True,
-        ),
+        *INGEST_BOUNDS,
         SoftBound(
             "late_share",
             "plays that are late by more than a week are few; many are a backlog that came in the wrong order",
@@ -84,11 +90,17 @@ LATE_SUITE = build_suite(
     row_bound=None,
 )
 
-REJECTED_SUITE = build_suite(
-    REJECTED_PLAYS,
-    expect_rows("reasons", "size(reasons) >= 1", "at least one reason"),
-    # a blank row of a file is an input row too
-    allow_empty=("raw",),
-    # no rejects at all are the best batch
-    row_bound=None,
-)
+
+def build_rejects_suite(contract: Contract) -> Suite:
+    """What is expected of input rows that are no events, whatever their table."""
+    return build_suite(
+        contract,
+        expect_rows("reasons", "size(reasons) >= 1", "at least one reason"),
+        # a blank row of a file is an input row too
+        allow_empty=("raw",),
+        # no rejects at all are the best batch
+        row_bound=None,
+    )
+
+
+REJECTED_SUITE = build_rejects_suite(REJECTED_PLAYS)

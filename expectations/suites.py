@@ -23,6 +23,7 @@ def suite_for(table: str) -> Suite:
     from expectations import (
         candidates,
         embedding_versions,
+        event_tables,
         feature_groups,
         plays,
         sessions,
@@ -37,5 +38,7 @@ def suite_for(table: str) -> Suite:
     suites += [embedding_versions.SUITE, track_embeddings.SUITE, user_embeddings.SUITE]
     suites += [similar_tracks.SUITE, candidates.SUITE]
     suites += [track_semantic_ids.SUITE, track_semantic_ids.CODEBOOK_SUITE]
-    # groups are declared, so theirs are built from what is declared at the time
-    return {suite.table: suite for suite in suites}.get(table) or feature_groups.build_group_suite(table)
+    if (known := {suite.table: suite for suite in suites}.get(table)) is not None:
+        return known
+    # events and groups are declared, so theirs are built from what is declared at the time
+    return event_tables.build_event_suite(table) or feature_groups.build_group_suite(table)

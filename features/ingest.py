@@ -1,20 +1,27 @@
-"""Rows of any source checked against the contract of plays: a play, a duplicate or a reject."""
+"""Rows of any source checked against the contract of plays, or of another event: an event, a duplicate or a reject."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, date, datetime
 
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
-from schemas import Contract
+from schemas import Contract, EventTable
 from schemas.plays import EARLIEST_PLAY, MAX_PLAY_MS, PLAYS
 from schemas.tracks import TRACKS
 
 NO_DAY = date(1970, 1, 1)
-NO_TIME = datetime(1970, 1, 1, tzinfo=UTC)
 HEADER_AGAIN = "the line is the header again"
+# Values of columns that may not be null, by type: they stand in no row, as the planner cannot know.
+_NEUTRAL = {
+    "string": "",
+    "timestamp": datetime(1970, 1, 1, tzinfo=UTC),
+    "date": NO_DAY,
+    "boolean": False,
+    **dict.fromkeys(("int", "bigint", "double"), 0),
+}
 
 PLAY_FIELDS = (
     "play_id", "user_id", "track_id", "artist_id", "played_at", "ms_played", "track_ms", "skipped", "saved",
@@ -38,10 +45,6 @@ def parse_and_validate_plays(
         now: the instant after which times lie in the future.
     """
     no_id = F.col("play_id").isNull()
-    # fields of a line that cannot be parsed may be shifted: their reasons would mislead
-    no_line = F.when(F.col("is_header"), F.array(F.lit(HEADER_AGAIN))).when(
-        F.col("broken"), F.array(F.lit("the line is broken"))
-    )
     return _parse_fields(rows, columns, PLAYS, PLAY_FIELDS).select(
         "raw",
         "file",
@@ -52,7 +55,7 @@ def parse_and_validate_plays(
         F.lit(source).alias("source"),
         F.to_date("played_at").alias("ds"),
         "is_header",
-        no_line.otherwise(F.array_compact(F.array(*_reject_reasons(now)))).alias("reasons"),
+        _list_reasons(_reject_reasons(now)),
     )
 
 
@@ -64,32 +67,94 @@ def _derive_id(source: str, *others: Column) -> Column:
 
 def _reject_reasons(now: datetime) -> list[Column]:
     """A text for each thing that is wrong with a row, else null."""
-    # clocks of devices run fast
-    grace = F.expr("interval 1 day")
     return [
-        *(F.when(_raw(name).isNull(), f"{name} is missing") for name in ("user_id", "track_id", "played_at")),
-        # a field that is not required may be blank, but not something else than it says
-        *(
-            F.when(_raw(name).isNotNull() & F.col(name).isNull(), f"{name} is no {PLAYS.column(name).type}")
-            for name in PLAY_FIELDS
-        ),
-        F.when(F.col("played_at") < F.lit(EARLIEST_PLAY).cast("timestamp"), "played_at before 1999"),
-        F.when(F.col("played_at") > F.lit(now) + grace, "played_at in the future"),
+        *_find_missing(("user_id", "track_id", "played_at")),
+        *_find_wrong_types(PLAYS, PLAY_FIELDS),
+        *_find_impossible_times("played_at", now),
         *(F.when(F.col(name) < 0, f"{name} is negative") for name in ("ms_played", "track_ms")),
         *(F.when(F.col(name) > MAX_PLAY_MS, f"{name} is over a day") for name in ("ms_played", "track_ms")),
     ]
 
 
-def deduplicate_plays(plays_with_reasons: DataFrame) -> DataFrame:
-    """The rows that are plays, once each, with `former_id`; of equal ids the first in the order of the raw text."""
-    # Ordered by text, so that any order of the input files gives the same play.
-    first = Window.partitionBy("play_id").orderBy("raw", "file")
-    valid = plays_with_reasons.where(F.size("reasons") == 0).withColumn("_nth", F.row_number().over(first))
-    # without reasons none of these is null, which the planner cannot know: the neutral values never show
-    neutral = {"user_id": "", "track_id": "", "played_at": NO_TIME, "ds": NO_DAY}
-    columns = [*(name for name in PLAYS.names if name not in ("bucket", "available_at")), "former_id"]
+def parse_and_validate_events(
+    rows: DataFrame, columns: Mapping[str, str], table: EventTable, source: str, now: datetime
+) -> DataFrame:
+    """The same for a table of events that a project declares: its columns, and `reasons` why a row is no such event."""
+    parsed = _parse_fields(rows, columns, table.contract, table.fields)
+    # an instant is the same however it is written; of the others null is no blank, and each has its place
+    instant = F.unix_micros(table.event_time).cast("string")
+    others = [_raw(name) for name in table.fields if name not in (table.key, table.event_time)]
+    texts = [F.coalesce(text, F.lit("")) for text in (instant, *others)]
+    derived = F.sha1(F.concat_ws("\x1f", F.lit(source), *texts))
+    required = [c.name for c in table.contract.columns if c.name in table.fields and not c.nullable]
+    checks = [c for c in table.columns if c.check]
+    reasons = [
+        *_find_missing(name for name in required if name != table.key),
+        *_find_wrong_types(table.contract, table.fields),
+        *_find_impossible_times(table.event_time, now),
+        *(F.when(~F.expr(f"`{c.name}` {c.check}"), f"{c.name} is not {c.check}") for c in checks),
+    ]
+    id_ = F.coalesce(table.key, derived).alias(table.key)
+    return parsed.select(
+        "raw",
+        "file",
+        *[id_ if name == table.key else name for name in table.fields],
+        F.lit(source).alias("source"),
+        F.to_date(table.event_time).alias("ds"),
+        "is_header",
+        _list_reasons(reasons),
+    )
+
+
+def _list_reasons(reasons: Iterable[Column]) -> Column:
+    """`reasons` of each row, from a text for each thing that is wrong with it, else null."""
+    header = F.when(F.col("is_header"), F.array(F.lit(HEADER_AGAIN)))
+    # fields of a line that cannot be parsed may be shifted: their reasons would mislead
+    no_line = header.when(F.col("broken"), F.array(F.lit("the line is broken")))
+    return no_line.otherwise(F.array_compact(F.array(*reasons))).alias("reasons")
+
+
+def _find_missing(names: Iterable[str]) -> Iterator[Column]:
+    return (F.when(_raw(name).isNull(), f"{name} is missing") for name in names)
+
+
+def _find_wrong_types(contract: Contract, names: Iterable[str]) -> Iterator[Column]:
+    # a field that is not required may be blank, but not something else than it says
+    return (
+        F.when(_raw(name).isNotNull() & F.col(name).isNull(), f"{name} is no {contract.column(name).type}")
+        for name in names
+    )
+
+
+def _find_impossible_times(name: str, now: datetime) -> list[Column]:
+    # clocks of devices run fast
+    grace = F.expr("interval 1 day")
+    return [
+        F.when(F.col(name) < F.lit(EARLIEST_PLAY).cast("timestamp"), f"{name} before 1999"),
+        F.when(F.col(name) > F.lit(now) + grace, _in_future(name)),
+    ]
+
+
+def _in_future(name: str) -> str:
+    return f"{name} in the future"
+
+
+def deduplicate(events_with_reasons: DataFrame, contract: Contract, *others: str) -> DataFrame:
+    """The rows that are events, once each; of equal ids the first in the order of the raw text.
+
+    Args:
+        others: columns to be kept besides those of the contract.
+    """
+    # Ordered by text, so that any order of the input files gives the same event.
+    first = Window.partitionBy(*contract.key).orderBy("raw", "file")
+    valid = events_with_reasons.where(F.size("reasons") == 0).withColumn("_nth", F.row_number().over(first))
+    columns = [c for c in contract.columns if c.name not in ("bucket", "available_at")]
     return valid.where("_nth = 1").select(
-        *[F.coalesce(n, F.lit(neutral[n])).alias(n) if n in neutral else F.col(n) for n in columns]
+        *[
+            F.col(c.name) if c.nullable else F.coalesce(c.name, F.lit(_NEUTRAL[c.type])).alias(c.name)
+            for c in columns
+        ],
+        *others,
     )
 
 
@@ -106,23 +171,23 @@ def restore_late_plays(late_plays: DataFrame, first: date, last: date) -> DataFr
     return plays.select([name for name in PLAYS.names if name not in ("bucket", "available_at")])
 
 
-def select_rejects(plays_with_reasons: DataFrame) -> DataFrame:
-    """Rows of `rejected_plays`."""
+def select_rejects(events_with_reasons: DataFrame, contract: Contract) -> DataFrame:
+    """Rows of the table of rejects of `contract`."""
     # equal lines of one file are numbered; without its folders, a file that was moved brings the same ids again
     equal_lines = Window.partitionBy("source", "_name", "_raw").orderBy("_raw")
     name = F.element_at(F.split("file", "/"), -1)
-    rejects = _drop_headers(plays_with_reasons.where(F.size("reasons") > 0)).withColumn("_name", name)
+    rejects = _drop_headers(events_with_reasons.where(F.size("reasons") > 0)).withColumn("_name", name)
     texts = rejects.withColumn("_raw", F.coalesce("raw", F.lit("")))
     numbered = texts.withColumn("_nth", F.row_number().over(equal_lines))
     key = F.sha1(F.concat_ws("\x1f", "source", "_name", "_raw", F.col("_nth").cast("string")))
     # a day of the year 2099 would be the newest of the table for ever
-    has_valid_day = (F.col("ds") >= F.lit(EARLIEST_PLAY).cast("date")) & ~F.array_contains(
-        "reasons", "played_at in the future"
-    )
+    in_future = F.array_contains("reasons", _in_future(contract.event_time or ""))
+    has_valid_day = (F.col("ds") >= F.lit(EARLIEST_PLAY).cast("date")) & ~in_future
+    user_id = F.col("user_id") if "user_id" in contract.names else F.lit(None).cast("string")
     return numbered.select(
         key.alias("reject_id"),
         "source",
-        "user_id",
+        user_id.alias("user_id"),
         F.coalesce("_name", F.lit("")).alias("file"),
         F.col("_raw").alias("raw"),
         "reasons",
@@ -136,25 +201,33 @@ def _drop_headers(rows: DataFrame) -> DataFrame:
     return rows.withColumn("_header", F.row_number().over(header)).where("not is_header or _header > 1")
 
 
-def parse_tracks(rows: DataFrame, columns: Mapping[str, str], source: str) -> DataFrame:
+def track_fields(contract: Contract) -> tuple[str, ...]:
+    """What a source gives of a track, with columns that a project has added to `tracks`."""
+    return (*TRACK_FIELDS, *(name for name in contract.names if name not in TRACKS.names))
+
+
+def parse_tracks(rows: DataFrame, columns: Mapping[str, str], contract: Contract, source: str) -> DataFrame:
     """Rows of `tracks`: those with an id, one each; where rows differ, the one with most fields filled."""
-    typed = _parse_fields(rows, columns, TRACKS, TRACK_FIELDS).where(
+    fields = track_fields(contract)
+    typed = _parse_fields(rows, columns, contract, fields).where(
         "track_id is not null and not broken and not is_header"
     )
-    filled = sum((F.col(name).isNotNull().cast("int") for name in TRACK_FIELDS), F.lit(0))
+    filled = sum((F.col(name).isNotNull().cast("int") for name in fields), F.lit(0))
     # Sources repeat a track with fewer fields filled; the order of the rest only makes the choice repeatable.
     rest = ("title", "artist_name", "album", "track_ms", "raw")
     fullest = Window.partitionBy("track_id").orderBy(F.desc(filled), *rest)
     track_id = F.coalesce("track_id", F.lit("")).alias("track_id")
     unique_tracks = typed.withColumn("_nth", F.row_number().over(fullest)).where("_nth = 1")
-    return unique_tracks.select(track_id, *TRACK_FIELDS[1:], F.lit(source).alias("source"))
+    return unique_tracks.select(track_id, *fields[1:], F.lit(source).alias("source"))
 
 
 def merge_catalogue(updates: DataFrame, current: DataFrame) -> DataFrame:
     """The whole catalogue after an update: its rows, and all tracks that it does not name."""
     # a track that a newer catalogue drops was played all the same, and its features go on
-    others = current.select(*updates.columns).join(updates.select("track_id"), "track_id", "left_anti")
-    return updates.unionByName(others)
+    known = current.select(*[name for name in updates.columns if name in current.columns])
+    others = known.join(updates.select("track_id"), "track_id", "left_anti")
+    # a column that a project has added since is null there
+    return updates.unionByName(others, allowMissingColumns=True)
 
 
 def _parse_fields(

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from jobs.graph import RELEASES, Step, list_tables, sort_steps
-from schemas import FEATURE_GROUPS, FeatureGroup
+from schemas import EVENT_TABLES, FEATURE_GROUPS, EventTable, FeatureGroup
 
 __all__ = ["EXTRA", "FLOW", "RECORDS", "TABLES", "Step"]
 
@@ -35,9 +35,27 @@ def _feature_steps(groups: Iterable[FeatureGroup]) -> Iterator[Step]:
             "jobs.build_features",
             help_text,
             arguments=(name,),
-            needs=("sessions",),
+            needs=tuple(dict.fromkeys(group.events.name for group in of_step)),
             makes=tuple(table for group in of_step for table in group.tables),
+            # not needed: a catalogue that is refused tonight is there from the night before
+            uses=("tracks",) if any(group.catalogue_columns for group in of_step) else (),
             takes_days=any(group.daily for group in of_step),
+        )
+
+
+def _ingest_steps(tables: Iterable[EventTable]) -> Iterator[Step]:
+    """A step for each table of events that a project declares."""
+    for table in tables:
+        name = f"ingest-{table.name.replace('_', '-')}"
+        yield Step(
+            name,
+            "jobs.ingest_events",
+            f"read a source's {table.name}; set aside what is none",
+            arguments=(name,),
+            makes=(table.name, table.rejects.name),
+            # as of plays
+            records=(table.rejects.name,),
+            section=table.name,
         )
 
 
@@ -66,6 +84,7 @@ _BUILDS = (
         needs=("plays",),
         makes=("sessions",),
     ),
+    *_ingest_steps(EVENT_TABLES),
     *_feature_steps(FEATURE_GROUPS),
     Step(
         "train-track-embeddings",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import date
 
 from jobs.errors import WrongUsage
@@ -44,6 +44,25 @@ def add_source_arguments(
     project = find_project()
     source, inputs = project.resolve("source").value, project.resolve(setting).value
     inputs = inputs or project.resolve("input").value
+    return _add_source(parser, source, inputs, files, required)
+
+
+def add_event_arguments(parser: argparse.ArgumentParser, table: str) -> argparse.ArgumentParser:
+    """The same for a table of events that the project declares: its own source and files, if segue.toml has them."""
+    project = find_project()
+    files = project.events.get(table)
+    source = (files.source if files else None) or project.resolve("source").value
+    inputs = files.input if files else None
+    return _add_source(parser, source, inputs, f"files, folders or globs with {table}")
+
+
+def _add_source(
+    parser: argparse.ArgumentParser,
+    source: str | None,
+    inputs: Sequence[str] | None,
+    files: str,
+    required: bool = True,
+) -> argparse.ArgumentParser:
     layout = "TOML file: how the files are laid out"
     parser.add_argument("--source", default=source, required=required and source is None, help=layout)
     parser.add_argument(

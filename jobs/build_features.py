@@ -20,6 +20,7 @@ from features.windows.partials import earlier_days, partial_rows
 from jobs import FLOW
 from jobs.arguments import add_day_arguments, new_parser, requested_days
 from jobs.errors import JobError, WrongUsage
+from jobs.group_events import GroupEvents, explain_no_entity, find_events, find_tracks, no_entity_reason
 from jobs.inputs import TableInput
 from jobs.job import Job, new_run_id
 from jobs.publishing.batches import Batch
@@ -27,7 +28,7 @@ from jobs.publishing.protocol import StagedBatch
 from jobs.publishing.records import record_changes
 from jobs.publishing.state import TableState
 from jobs.publishing.warehouse import has_rows
-from jobs.stale_features import StaleDays, find_stale_features, find_stale_partials
+from jobs.stale_features import StaleDays, find_stale_features, find_stale_partials, select_concerned
 from schemas import FEATURE_GROUPS, FeatureGroup
 
 if TYPE_CHECKING:
@@ -58,20 +59,22 @@ def main(argv: Sequence[str] | None = None) -> int:
             # a job of its own: the first may have pinned the partials at the version before
             _update_features(Job(name, args.root, args.run_id), group, args)
         else:
-            job.not_made(group.table, _no_entity_reason(group))
+            job.not_made(group.table, no_entity_reason(group))
     return 0
 
 
 def _update_partials(job: Job, group: FeatureGroup) -> None:
     """A late play opens its own day and, level by level, the one day that a tile with it ends on."""
-    sessions, table = job.source("sessions"), group.partials_table
-    if sessions.empty_columns & set(group.keys):  # or all history would be read each night, to find nobody
-        job.not_made(table, _no_entity_reason(group))
+    events, tracks, table = job.source(group.events.name), find_tracks(job, group), group.partials_table
+    if reason := explain_no_entity(
+        group, events, tracks
+    ):  # or all history would be read each night, to find nobody
+        job.not_made(table, reason)
         return
     # whatever days were asked for: features of one day are merged from partials of many
-    stale = find_stale_partials(job.warehouse, group, sessions)
+    stale = find_stale_partials(job.warehouse, group, events, tracks)
     if not stale:
-        job.up_to_date(table, "no day of sessions is new or changed")
+        job.up_to_date(table, f"no day of {group.events.name} is new or changed")
         return
     # first: what is folded again may be merged with tiles of these days, of all parts
     if stale.extended:
@@ -83,24 +86,24 @@ def _update_partials(job: Job, group: FeatureGroup) -> None:
 
 def _fold_days(job: Job, group: FeatureGroup, stale: StaleDays) -> None:
     days = stale.whole
-    tiles, plays = _find_tiles(job, group, days), job.table("sessions", days)
-    batch = _describe_batch(job, group, group.partials_table, days, stale, [tiles, plays])
+    tiles, plays = _find_tiles(job, group, days), find_events(job, group, days)
+    batch = _describe_batch(job, group, group.partials_table, days, stale, [tiles], plays)
     rows = partial_rows(plays.rows(), group, days, tiles.rows() if tiles else None)
-    job.publish(batch, rows, if_empty=_no_entity_reason(group))
+    job.publish(batch, rows, if_empty=no_entity_reason(group))
 
 
 def _add_parts(job: Job, group: FeatureGroup, stale: StaleDays) -> None:
     """Parts that were declared since, beside those of the same plays."""
     days, table = stale.extended, group.partials_table
     published, tiles = job.table(table, days), _find_tiles(job, group, days)
-    plays = job.table("sessions", days)
-    inputs = [published, tiles, plays]
-    batch = _describe_batch(job, group, table, days, stale, inputs, published.count)
+    # of the catalogue no more columns than these parts are made of
+    plays = find_events(job, select_concerned(group, stale.columns), days)
+    batch = _describe_batch(job, group, table, days, stale, [published, tiles], plays, published.count)
     parts = [part for part in group.parts if part.name in stale.columns]
     added = partial_rows(plays.rows(), group, days, tiles.rows() if tiles else None, parts)
     with _cache(added, batch):
         rows = replace_parts(published.rows(), added, group, stale.columns, batch.clustered)
-        job.publish(batch, rows, if_empty=_no_entity_reason(group), after_audit=_check_same_rows(job, batch))
+        job.publish(batch, rows, if_empty=no_entity_reason(group), after_audit=_check_same_rows(job, batch))
     _say_columns(job, table, stale)
 
 
@@ -113,8 +116,8 @@ def _find_tiles(job: Job, group: FeatureGroup, days: Sequence[date]) -> TableInp
 
 
 def _update_features(job: Job, group: FeatureGroup, args: argparse.Namespace) -> None:
-    partials, sessions = job.source(group.partials_table), job.source("sessions")
-    stale = find_stale_features(job.warehouse, group, partials, sessions)
+    partials, events = job.source(group.partials_table), job.source(group.events.name)
+    stale = find_stale_features(job.warehouse, group, partials, events, find_tracks(job, group))
     if requested := requested_days(args, list):
         stale = replace(stale, whole=tuple(requested), extended=())
     if not stale:
@@ -130,7 +133,7 @@ def _update_features(job: Job, group: FeatureGroup, args: argparse.Namespace) ->
 def _merge_windows(job: Job, group: FeatureGroup, stale: StaleDays) -> None:
     days = stale.whole
     partials, plays = _find_sources(job, group, days)
-    batch = _describe_batch(job, group, group.table, days, stale, [partials, plays])
+    batch = _describe_batch(job, group, group.table, days, stale, [partials], plays)
     # looked at first: after the commit, the newest version is ours
     before = job.warehouse.state(group.table)
     outcome = job.publish(batch, window_features(partials.rows(), plays.rows(), group, days))
@@ -145,8 +148,8 @@ def _add_features(job: Job, group: FeatureGroup, stale: StaleDays) -> None:
     # exact distinct counts are added to the rows that there are
     every = any(feature.op == "distinct" for feature in narrow.features)
     partials, plays = _find_sources(job, narrow, days, every)
-    inputs = [published, partials, plays]
-    batch = _describe_batch(job, group, group.table, days, stale, inputs, published.count)
+    inputs = [published, partials]
+    batch = _describe_batch(job, group, group.table, days, stale, inputs, plays, published.count)
     added = window_features(partials.rows(), plays.rows(), narrow, days, every)
     with _cache(added, batch):
         rows = replace_features(published.rows(), added, group, stale.columns, batch.clustered)
@@ -156,11 +159,11 @@ def _add_features(job: Job, group: FeatureGroup, stale: StaleDays) -> None:
 
 def _find_sources(
     job: Job, group: FeatureGroup, days: Sequence[date], every_entity: bool = True
-) -> tuple[TableInput, TableInput]:
+) -> tuple[TableInput, GroupEvents]:
     # at most 2 log2(w) tiles for a window of w days, and 15 for all time: never the whole table
     partials = job.table(group.partials_table, partial_days(group, days, every_entity))
     # of no day at all, unless the group declares exact distinct counts, which have no part
-    return partials, job.table("sessions", play_days(group, days))
+    return partials, find_events(job, group, play_days(group, days))
 
 
 def _describe_batch(
@@ -170,6 +173,7 @@ def _describe_batch(
     days: Sequence[date],
     stale: StaleDays,
     inputs: Sequence[TableInput | None],
+    plays: GroupEvents,
     extended_rows: int | None = None,
 ) -> Batch:
     # bytes of sketches depend on the order of rows or on a coin: such a group may differ in a rerun
@@ -177,7 +181,7 @@ def _describe_batch(
     return job.batch(
         table,
         days,
-        inputs,
+        [*inputs, plays.events],
         upstream=stale.sources,
         deterministic=exact,
         columns=columns,
@@ -185,6 +189,8 @@ def _describe_batch(
         parameters={"added": stale.columns} if extends else None,
         extends=extends,
         clustered=extended_rows is not None and extended_rows <= FEW_ROWS,
+        # without plays, no row of the catalogue is read
+        catalogue=plays.catalogue if plays.events.days else None,
     )
 
 
@@ -220,11 +226,6 @@ def _check_same_rows(job: Job, batch: Batch) -> Callable[[StagedBatch], None]:
 def _say_columns(job: Job, table: str, stale: StaleDays) -> None:
     names = ", ".join(stale.columns[:3]) + (" …" if len(stale.columns) > 3 else "")
     job.say(f"{table}: {names} beside what {len(stale.extended)} days held")
-
-
-def _no_entity_reason(group: FeatureGroup) -> str:
-    counts = "" if group.where == "true" else f" where {group.where}"
-    return f"no play{counts} has {' and '.join(group.keys)}"
 
 
 def _record_changes(job: Job, group: FeatureGroup, batch: Batch, before: TableState) -> None:

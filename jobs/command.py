@@ -19,7 +19,8 @@ def _configure_run(parser: argparse.ArgumentParser) -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.description = (
         "Runs a step here; on a cluster the same step is spark-submit jobs/<step>.py, or\n"
-        "jobs/build_features.py <step> for those that build features.\n\n"
+        "jobs/build_features.py <step> for those that build features, jobs/ingest_events.py\n"
+        "<step> for those that read event tables.\n\n"
         f"steps of the nightly flow, each after those whose tables it needs:\n{flow}\n\n"
         f"all of these, in one JVM; a step that is refused stops only what needs its tables:\n"
         f"  {WHOLE_FLOW}\n\nothers:\n{extra}"

@@ -6,7 +6,7 @@ import argparse
 import json
 import time
 import traceback
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib import import_module
 
@@ -20,6 +20,7 @@ from jobs.arguments import (
     requested_days,
 )
 from jobs.errors import WrongUsage, first_line
+from jobs.feeds import Feed, add_event_option, find_feeds
 from jobs.graph import run_steps
 from jobs.job import new_run_id
 from jobs.messages import LOG, log_to
@@ -28,7 +29,6 @@ from jobs.progress import show_progress
 from jobs.publishing.stores import check_root
 from jobs.publishing.warehouse import Warehouse, has_rows
 from jobs.report import write_report
-from jobs.sources import Source, load_source
 from segue import show
 from segue.project import find_project
 
@@ -80,11 +80,11 @@ def run_flow(arguments: Sequence[str], only: Collection[str] | None = None) -> i
     args.run_id = args.run_id or new_run_id()
     # both before the first step: a source or a root that cannot be used is said before any work
     warehouse = Warehouse(check_root(args.root))
-    source = load_source(args.source) if reads else None
+    feeds = find_feeds(args) if reads else {}
     log_to(warehouse)
     results: list[StepResult] = []
     try:
-        steps = run_steps(FLOW, lambda step: _result(step, args, source, warehouse, results), args.at_once)
+        steps = run_steps(FLOW, lambda step: _result(step, args, feeds, warehouse, results), args.at_once)
         # `run_steps` goes on only then: a step finds here all that it needs
         for _, result in steps:
             results.append(result)
@@ -108,6 +108,7 @@ def _parser(reads: bool = True) -> argparse.ArgumentParser:
     add, names = parser.add_argument, [step.name for step in FLOW]
     catalogue = find_project().resolve("catalogue").value
     add("--catalogue", nargs="+", default=catalogue, help="the same for tracks (default: the input)")
+    add_event_option(parser)
     at_once = "steps that run at the same time, where none needs the other (%(default)s)"
     add("--at-once", type=int, default=STEPS_AT_ONCE, help=at_once)
     add("--skip", nargs="+", default=[], metavar="STEP", choices=names, help="steps to leave out")
@@ -117,7 +118,7 @@ def _parser(reads: bool = True) -> argparse.ArgumentParser:
 def _result(
     step: Step,
     args: argparse.Namespace,
-    source: Source | None,
+    feeds: Mapping[str, Feed],
     warehouse: Warehouse,
     before: Sequence[StepResult],
 ) -> StepResult:
@@ -125,16 +126,16 @@ def _result(
         return StepResult(step.name, SKIPPED, why="--skip")
     if args.only is not None and step.name not in args.only:
         return StepResult(step.name, UNCHANGED, why="the plan has nothing for it to do")
-    # a source may have no catalogue: no fault of the night
-    if source and step.section and not getattr(source, step.section):
-        return StepResult(step.name, NOT_MADE, why=f"source {source.name} has no section [{step.section}]")
+    feed = feeds.get(step.section)
+    if feed and feed.why_not:
+        return StepResult(step.name, NOT_MADE, why=feed.why_not)
     if stopped := _find_stopped_needs(step, before):
         needs = ", ".join(f"{table} ({outcome})" for table, outcome in stopped.items())
         return StepResult(step.name, BLOCKED, why=f"needs {needs}")
     # of a step that was skipped, the table of the night before will do; where there is none, nothing will
     if missing := [table for table in step.needs if not has_rows(warehouse, table)]:
         return StepResult(step.name, NOT_MADE, why=f"there is no {', '.join(missing)}")
-    return _attempt(step, args)
+    return _attempt(step, args, feed)
 
 
 def _find_stopped_needs(step: Step, before: Sequence[StepResult]) -> dict[str, str]:
@@ -147,7 +148,7 @@ def _find_stopped_needs(step: Step, before: Sequence[StepResult]) -> dict[str, s
     return {table: outcomes[table] for table in step.needs if table in outcomes}
 
 
-def _attempt(step: Step, args: argparse.Namespace) -> StepResult:
+def _attempt(step: Step, args: argparse.Namespace, feed: Feed | None) -> StepResult:
     """Runs one step; whatever stops it is its result, and the flow goes on."""
     # not the time of day: a clock that is set would make seconds negative
     started = time.monotonic()
@@ -160,7 +161,7 @@ def _attempt(step: Step, args: argparse.Namespace) -> StepResult:
     # context variables are per thread, and each step has a thread of its own
     with collect_outcomes() as outcomes:
         try:
-            code = run_step(step.name, _step_arguments(step, args))
+            code = run_step(step.name, _step_arguments(step, args, feed))
             if code:
                 return result_of(FAILED, f"exit code {code}", code)
             return result_of(*_sum_outcomes(outcomes))
@@ -200,11 +201,9 @@ def _write_report(warehouse: Warehouse, run_id: str, results: Sequence[StepResul
         return False
 
 
-def _step_arguments(step: Step, args: argparse.Namespace) -> list[str]:
+def _step_arguments(step: Step, args: argparse.Namespace, feed: Feed | None) -> list[str]:
     arguments = ["--root", args.root, "--run-id", args.run_id]
-    if step.section:
-        files = args.input if step.section == "plays" else args.catalogue or args.input
-        arguments += ["--source", args.source, "--input", *files]
+    arguments += feed.arguments if feed else []
     if step.section == "plays":
         arguments += ["--allowed-lateness", str(args.allowed_lateness)]
     days = {}

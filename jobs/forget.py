@@ -24,7 +24,7 @@ from jobs.publishing.commits import CommitConflict, list_file_days
 from jobs.publishing.retention import GRACE, find_retention, list_unpublished, vacuum
 from jobs.publishing.rewrite import Rewrite, mark_erased, rewrite_files
 from jobs.user_ids import MISSING_SHOWN, read_ids
-from schemas import CONTRACTS, Contract
+from schemas import CONTRACTS, EVENT_TABLES, Contract
 from segue import show
 from segue.buckets import bucket
 from segue.errors import SegueError
@@ -38,9 +38,12 @@ if TYPE_CHECKING:
 FILES_PER_REWRITE = 200
 # One regular expression of more names than this gets slow to compile.
 IDS_PER_PATTERN = 500
-# Made of many listeners' plays: nobody can be taken out of them again.
+# Made of many listeners' plays and other events: nobody can be taken out of them again.
+_EVENTS = ("plays", *(table.name for table in EVENT_TABLES if table.contract.personal))
 AGGREGATES = tuple(
-    name for name in TABLES if name in downstream(FLOW, "plays") and not CONTRACTS[name].personal
+    name
+    for name in TABLES
+    if any(name in downstream(FLOW, events) for events in _EVENTS) and not CONTRACTS[name].personal
 )
 
 

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
+from argparse import Namespace
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from expectations.verdict import Refused
-from features.ingest import PLAY_FIELDS, deduplicate_plays, parse_and_validate_plays, select_rejects
+from features.ingest import PLAY_FIELDS, deduplicate, parse_and_validate_plays, select_rejects
 from jobs import sources
 from jobs.arguments import add_lateness_argument, add_source_arguments, new_parser
-from jobs.inputs import Input
+from jobs.inputs import Input, TableInput
 from jobs.job import Job
-from jobs.known_ids import select_new_plays, select_new_rows
+from jobs.known_ids import select_new_events, select_new_plays, select_new_rows
 from jobs.late_plays import LatePlays, publish_late_plays, split_late_plays
 from jobs.publishing.batches import Batch, is_published
 from jobs.source_rows import read_rows
 from jobs.volume import compare_with_weekdays
-from schemas.plays import PLAYS
+from schemas import Contract
+from schemas.plays import PLAYS, rejects_contract
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -33,7 +35,7 @@ class IngestCounts:
     """What the rows of one input became; `reasons` counts the rejects with each reason."""
 
     rows: int
-    plays: int
+    events: int
     late: int
     # by how many days the oldest of them is too old
     late_days: int
@@ -44,14 +46,14 @@ class IngestCounts:
 
     @property
     def duplicates(self) -> int:
-        # of plays of this input, or of plays published before: to tell them apart would take one more count of all
+        # of rows of this input, or of rows published before: to tell them apart would take one more count of all
         # rows, and the gate bounds them together
-        return self.rows - self.plays - self.late - self.rejected
+        return self.rows - self.events - self.late - self.rejected
 
-    def __str__(self) -> str:
+    def describe(self, table: str) -> str:
         late = f"+ {self.late:,} late " if self.late else ""
         return (
-            f"{self.rows:,} rows read = {self.plays:,} new plays + {self.duplicates:,} duplicates "
+            f"{self.rows:,} rows read = {self.events:,} new {table} + {self.duplicates:,} duplicates "
             f"{late}+ {self.rejected:,} rejected"
         )
 
@@ -66,71 +68,123 @@ class IngestCounts:
         return shares | {"late_days": self.late_days} | volume | reasons
 
 
+@dataclass(frozen=True)
+class EventKind:
+    """What is read: plays, or the events of a table that a project declares."""
+
+    contract: Contract
+    # the columns that a source gives
+    fields: Sequence[str]
+    # rows of files, the source's column map, its name and the instant now -> columns of the contract, and `reasons`
+    parse: Callable[[DataFrame, Mapping[str, str], str, datetime], DataFrame]
+    # days before the newest one from which plays are taken; None for other events, which are taken of any day
+    allowed_lateness: int | None = None
+
+    @property
+    def parameters(self) -> dict[str, int]:
+        """What decides the rows besides files and source."""
+        return {} if self.allowed_lateness is None else {"allowed_lateness": self.allowed_lateness}
+
+    @property
+    def table(self) -> str:
+        return self.contract.name
+
+    @property
+    def rejects_table(self) -> str:
+        return rejects_contract(self.table).name
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     parser = add_source_arguments(new_parser(__doc__, "ingest-plays"))
     add_lateness_argument(parser)
     args = parser.parse_args(argv)
-    source = sources.load_source(args.source)
-    columns = sources.column_map(source, "plays", PLAY_FIELDS)
-    job = Job("ingest-plays", args.root, args.run_id)
+    kind = EventKind(PLAYS, PLAY_FIELDS, parse_and_validate_plays, args.allowed_lateness)
+    return ingest("ingest-plays", args, kind)
+
+
+def ingest(step: str, args: Namespace, kind: EventKind) -> int:
+    source, table = sources.load_source(args.source), kind.table
+    columns = sources.column_map(source, table, kind.fields)
+    job = Job(step, args.root, args.run_id)
     files = sources.list_files(args.input, lambda: job.spark)
     files_input = sources.identify_files(files)
-    with job.lease("plays"):  # before plays are read: another ingest may be adding the same ones
-        parameters = {**vars(source), "allowed_lateness": args.allowed_lateness}
-        batch = job.batch("plays", inputs=[files_input], appends=True, parameters=parameters)
+    with job.lease(table):  # before its rows are read: another ingest may be adding the same ones
+        parameters = {**source.parameters(table), **kind.parameters}
+        batch = job.batch(table, inputs=[files_input], appends=True, parameters=parameters)
         if is_published(job.warehouse, batch):
-            job.up_to_date("plays", "these files are in already")
+            job.up_to_date(table, "these files are in already")
             return 0
         job.tune(sources.estimate_rows(files))
         rows = read_rows(job.spark, source, files, columns)
-        plays_with_reasons = parse_and_validate_plays(rows, columns, source.name, datetime.now(UTC))
-        missing = sources.find_missing_columns(job, source, PLAYS, PLAY_FIELDS, columns)
-        _publish(job, batch, files_input, plays_with_reasons, missing, args.allowed_lateness)
+        events_with_reasons = kind.parse(rows, columns, source.name, datetime.now(UTC))
+        missing = sources.find_missing_columns(job, source, kind.contract, kind.fields, columns)
+        _publish(job, kind, batch, files_input, events_with_reasons, missing)
     return 0
 
 
 def _publish(
     job: Job,
+    kind: EventKind,
     batch: Batch,
     files_input: Input,
-    plays_with_reasons: DataFrame,
+    events_with_reasons: DataFrame,
     missing: Mapping[str, str],
-    allowed_lateness: int,
 ) -> None:
-    """Rejects and late plays, then plays: where the gate refuses the plays, the others are what shows why."""
-    # plays, rejects and counts start from these rows: each would read and parse the files again
-    plays_with_reasons = plays_with_reasons.persist()
-    existing_rows, new_plays = select_new_plays(job, deduplicate_plays(plays_with_reasons))
+    """Rejects and late plays, then events: where the gate refuses the events, the others are what shows why."""
+    # events, rejects and counts start from these rows: each would read and parse the files again
+    events_with_reasons = events_with_reasons.persist()
+    existing_rows, new_events = _select_new(job, kind, events_with_reasons)
     # read twice: counted here, and staged at the end
-    new_plays = new_plays.drop("former_id").persist()
-    plays, late_plays = split_late_plays(job, new_plays, allowed_lateness)
-    counts = _count_outcomes(job, plays_with_reasons, plays, late_plays)
-    _say_counts(job, counts, late_plays)
-    if counts.plays or counts.rejected or late_plays:
+    new_events = new_events.persist()
+    events, late = _split_late(job, kind, new_events)
+    counts = _count_outcomes(job, kind, events_with_reasons, events, late)
+    _say_counts(job, kind, counts, late)
+    if counts.events or counts.rejected or late:
         # the quarantine first: a crash between the two then loses nothing, as the rerun repeats both
-        rejects = select_rejects(plays_with_reasons)
-        # a reject has the text of a line, so another day of it is another reject
-        reject_days = sorted(row.ds for row in rejects.select("ds").distinct().collect())
-        existing_rejects, new_rejects = select_new_rows(
-            job, "rejected_plays", "reject_id", rejects, reject_days
-        )
-        # files whose plays were refused come again once they are mended, with rejects that were published then
-        if not new_rejects.isEmpty():
-            inputs = [files_input, existing_rows, existing_rejects]
-            job.publish(job.batch("rejected_plays", inputs=inputs, appends=True), new_rejects)
-        if late_plays:
-            publish_late_plays(job, late_plays, files_input, missing)
+        _publish_rejects(job, kind, events_with_reasons, [files_input, existing_rows])
+        if late:
+            publish_late_plays(job, late, files_input, missing)
         try:
-            job.publish(batch, plays, counts.measures(), missing)
+            job.publish(batch, events, counts.measures(), missing)
         except Refused as refused:
-            raise _add_quarantine_hint(job, refused, counts) from None
+            raise _add_quarantine_hint(job, refused, counts, kind.rejects_table) from None
     # a flow runs all its steps in this JVM: what stays cached here would stay to its end
-    new_plays.unpersist()
-    plays_with_reasons.unpersist()
+    new_events.unpersist()
+    events_with_reasons.unpersist()
 
 
-def _say_counts(job: Job, counts: IngestCounts, late: LatePlays | None) -> None:
-    job.say(str(counts))
+def _select_new(
+    job: Job, kind: EventKind, events_with_reasons: DataFrame
+) -> tuple[TableInput | None, DataFrame]:
+    """What is published of the days that can hold one of the events that are read; and those of them that are new."""
+    if kind.allowed_lateness is None:
+        return select_new_events(job, kind.contract, deduplicate(events_with_reasons, kind.contract))
+    existing, plays = select_new_plays(job, deduplicate(events_with_reasons, kind.contract, "former_id"))
+    return existing, plays.drop("former_id")
+
+
+def _split_late(job: Job, kind: EventKind, events: DataFrame) -> tuple[DataFrame, LatePlays | None]:
+    return (
+        (events, None)
+        if kind.allowed_lateness is None
+        else split_late_plays(job, events, kind.allowed_lateness)
+    )
+
+
+def _publish_rejects(
+    job: Job, kind: EventKind, events_with_reasons: DataFrame, inputs: Sequence[Input | None]
+) -> None:
+    rejects, table = select_rejects(events_with_reasons, kind.contract), kind.rejects_table
+    # a reject has the text of a line, so another day of it is another reject
+    days = sorted(row.ds for row in rejects.select("ds").distinct().collect())
+    existing_rejects, new_rejects = select_new_rows(job, table, "reject_id", rejects, days)
+    # files whose events were refused come again once they are mended, with rejects that were published then
+    if not new_rejects.isEmpty():
+        job.publish(job.batch(table, inputs=[*inputs, existing_rejects], appends=True), new_rejects)
+
+
+def _say_counts(job: Job, kind: EventKind, counts: IngestCounts, late: LatePlays | None) -> None:
+    job.say(counts.describe(kind.table))
     for reason, count in sorted(counts.reasons.items(), key=lambda item: -item[1])[:REASONS_SHOWN]:
         job.say(f"    {count:,} rejected: {reason}")
     if late:
@@ -139,37 +193,40 @@ def _say_counts(job: Job, counts: IngestCounts, late: LatePlays | None) -> None:
         job.say(f"    {counts.weekday_share:.0%} of the plays of such a weekday, by the median of four weeks")
 
 
-def _add_quarantine_hint(job: Job, refused: Refused, counts: IngestCounts) -> Refused:
+def _add_quarantine_hint(job: Job, refused: Refused, counts: IngestCounts, rejects_table: str) -> Refused:
     if not counts.rejected:
         return refused
     where = (
-        f"The {counts.rejected:,} rejected rows are published in {job.warehouse.table_path('rejected_plays')}, "
+        f"The {counts.rejected:,} rejected rows are published in {job.warehouse.table_path(rejects_table)}, "
         "a Delta table: each with its text, file and reasons."
     )
     return Refused(f"{refused}\n{where}", refused.verdict)
 
 
 def _count_outcomes(
-    job: Job, plays_with_reasons: DataFrame, plays: DataFrame, late: LatePlays | None
+    job: Job, kind: EventKind, events_with_reasons: DataFrame, events: DataFrame, late: LatePlays | None
 ) -> IngestCounts:
     # one pass for rows, rejects and reasons: there are few different lists of reasons
     from pyspark.sql import functions as F
 
     # less the header of each file that has one, which is no row of it
     headers = F.count_distinct(F.when(F.col("is_header"), F.col("file")))
-    grouped = plays_with_reasons.groupBy("reasons").agg((F.count("*") - headers).alias("count")).collect()
+    grouped = events_with_reasons.groupBy("reasons").agg((F.count("*") - headers).alias("count")).collect()
     by_reasons = [row for row in grouped if row["count"]]
     reasons: Counter[str] = Counter()
     for row in by_reasons:
         # a row with two reasons counts once for each, so these add up to more than the rejects
         reasons.update(dict.fromkeys(row["reasons"], row["count"]))
-    new_plays = {row["ds"]: row["count"] for row in plays.groupBy("ds").count().collect()}
+    new_events = {row["ds"]: row["count"] for row in events.groupBy("ds").count().collect()}
+    # other events may come as rarely as they like
+    has_volume = kind.table == PLAYS.name
+    weekday_share = compare_with_weekdays(job.state(kind.table), new_events) if has_volume else None
     return IngestCounts(
         rows=sum(row["count"] for row in by_reasons),
-        plays=sum(new_plays.values()),
+        events=sum(new_events.values()),
         late=late.count if late else 0,
         late_days=late.days if late else 0,
-        weekday_share=compare_with_weekdays(job.state("plays"), new_plays),
+        weekday_share=weekday_share,
         rejected=sum(row["count"] for row in by_reasons if row["reasons"]),
         reasons=reasons,
     )

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from features.ingest import TRACK_FIELDS, merge_catalogue, parse_tracks
+from features.ingest import merge_catalogue, parse_tracks, track_fields
 from jobs import sources
 from jobs.arguments import add_source_arguments, new_parser
 from jobs.job import Job
 from jobs.source_rows import read_rows
-from schemas.tracks import TRACKS
+from schemas import CONTRACTS
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     args = add_source_arguments(new_parser(__doc__, "ingest-tracks"), setting="catalogue").parse_args(argv)
     source = sources.load_source(args.source)
-    columns = sources.column_map(source, "tracks", TRACK_FIELDS)
+    contract = CONTRACTS["tracks"]
+    fields = track_fields(contract)
+    columns = sources.column_map(source, "tracks", fields)
     job = Job("ingest-tracks", args.root, args.run_id)
     files = sources.list_files(args.input, lambda: job.spark)
     with job.lease("tracks"):  # before tracks are read: another ingest may be adding to them
@@ -24,18 +26,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         # publish again: so the catalogue is the base, and not an input
         inputs = [sources.identify_files(files)]
         batch = job.batch(
-            "tracks", inputs=inputs, base=catalogue, deterministic=False, parameters=vars(source)
+            "tracks",
+            inputs=inputs,
+            base=catalogue,
+            deterministic=False,
+            parameters=source.parameters("tracks"),
         )
         if job.unchanged(batch):
             return 0
         job.tune(sources.estimate_rows(files))
-        rows = parse_tracks(read_rows(job.spark, source, files, columns), columns, source.name)
+        rows = parse_tracks(read_rows(job.spark, source, files, columns), columns, contract, source.name)
         # a delivery may name only the tracks that changed
         if catalogue:
             rows = merge_catalogue(rows, catalogue.rows())
-        job.publish(
-            batch, rows, missing=sources.find_missing_columns(job, source, TRACKS, TRACK_FIELDS, columns)
-        )
+        job.publish(batch, rows, missing=sources.find_missing_columns(job, source, contract, fields, columns))
     return 0
 
 

@@ -26,6 +26,7 @@ from jobs.publishing.state import digest
 from jobs.publishing.stores import check_root
 from jobs.publishing.warehouse import Warehouse, find_contract
 from jobs.session import check_travel
+from schemas import FEATURE_GROUPS, EventTable
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -76,6 +77,7 @@ class Job(PinnedTables):
         columns: Mapping[str, str] | None = None,
         extends: bool = False,
         clustered: bool = False,
+        catalogue: TableInput | None = None,
     ) -> Batch:
         """The batch that these inputs and parameters make, with the code as it is.
 
@@ -87,6 +89,7 @@ class Job(PinnedTables):
             columns: identities of declared columns.
             extends: whether the rows are those published, with columns more or less.
             clustered: whether they also come as those lie in the files, so that staging need not shuffle them.
+            catalogue: one more input, the one that events of these days are joined to: the state keeps its version.
 
         Raises:
             WrongUsage: a day that the source has not reached.
@@ -97,7 +100,7 @@ class Job(PinnedTables):
                 f"table {table}: asked for {beyond[-1]}, but what it is made of ends {max(upstream or beyond)}; give a "
                 "day that is there"
             )
-        sources = [each for each in inputs if each is not None]
+        sources = [each for each in (*inputs, catalogue) if each is not None]
         own = (each for each in sources if isinstance(each, TableInput) and each.table == table)
         base = base or next(own, None) or (self.find(table) if appends else None)
         hashes = {each.name: each.fingerprint for each in sources}
@@ -119,6 +122,7 @@ class Job(PinnedTables):
             base_version=base.version if base else NEVER_PUBLISHED if appends else None,
             appends=appends,
             deterministic=deterministic,
+            catalogue=catalogue.version if catalogue else None,
         )
 
     def publish(
@@ -190,8 +194,17 @@ class Job(PinnedTables):
 
     def _missing(self, batch: Batch) -> dict[str, str]:
         # columns that no play has: what is made of them is empty too, and would warn each night
-        plays = None if batch.table in FROM_SOURCES else self.warehouse.state("plays")
-        return {name: f"the source never has {name}" for name in (plays.empty_columns if plays else ())}
+        if batch.table in FROM_SOURCES:
+            return {}
+        group = next((group for group in FEATURE_GROUPS if batch.table in group.tables), None)
+        declared = group and isinstance(group.source, EventTable)
+        events = self.warehouse.state(group.events.name if group and declared else "plays")
+        of_track = group.catalogue_columns if group else ()
+        tracks = self.warehouse.state("tracks") if of_track else None
+        empty = {*(events.empty_columns if events else ())}
+        # of one name in both, the column of the event is meant
+        empty |= {name for name in of_track if tracks and name in tracks.empty_columns}
+        return {name: f"the source never has {name}" for name in empty}
 
     @contextmanager
     def lease(self, table: str) -> Iterator[None]:

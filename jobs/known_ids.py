@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 from jobs.inputs import TableInput
 from jobs.job import Job
 from jobs.publishing.commits import list_file_days
+from schemas import Contract
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -57,6 +58,19 @@ def select_new_plays(job: Job, plays: DataFrame) -> tuple[TableInput | None, Dat
         former = existing.rows().select(F.col("play_id").alias("former_id"), "ms_played")
         new = new.join(former, ["former_id", "ms_played"], "left_anti")
     return existing, new.select(*plays.columns)
+
+
+def select_new_events(job: Job, contract: Contract, events: DataFrame) -> tuple[TableInput | None, DataFrame]:
+    """The same for a table of events that a project declares."""
+    from pyspark.sql import functions as F
+
+    (key,) = contract.key
+    if not job.has(contract.name):
+        return None, events
+    # derived ids look like any other here: hashes, which are in the range of every day
+    ranges = [IdRange(*row) for row in events.groupBy("ds").agg(F.min(key), F.max(key)).collect()]
+    days = {each.day for each in ranges} | find_days_with_ids(job, contract.name, key, ranges)
+    return select_new_rows(job, contract.name, key, events, sorted(days))
 
 
 def select_new_rows(

@@ -1,4 +1,4 @@
-"""Every declared feature: what it means, its type and windows, which columns of plays it is computed from."""
+"""Every declared feature: what it means, its type and windows, which columns of a row it is computed from."""
 
 from __future__ import annotations
 
@@ -33,7 +33,9 @@ def run(args: argparse.Namespace) -> int:
     for group in groups:
         # pairs of listener and track would fill too many rows a day
         storage = "a row a day" if group.daily else "merged for the labels that ask; no daily table"
-        where = "" if group.where == "true" else f", plays where {group.where}"
+        events = "plays" if isinstance(group.source, str) else group.events.name
+        over = "" if events == "plays" else f", over {events}"
+        where = over if group.where == "true" else f", {events} where {group.where}"
         about = (
             f"by {', '.join(group.keys)}; {storage}{where}. {group.meaning} Owner: {find_owner(group.table)}"
         )

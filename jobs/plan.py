@@ -14,6 +14,7 @@ from features.sessions import GAP_MS
 from jobs import FLOW
 from jobs.arguments import add_source_arguments
 from jobs.errors import JobError, WrongUsage
+from jobs.feeds import add_event_option, find_feeds
 from jobs.flow import run_flow
 from jobs.planned_changes import PlannedTable, Planner
 from jobs.publishing.warehouse import Warehouse
@@ -55,6 +56,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--catalogue", nargs="+", default=catalogue, help="the same for tracks (default: the input)"
     )
+    add_event_option(parser)
     parser.add_argument(
         "--training-sets", metavar="FOLDER", help="also say which of the training sets below it are concerned"
     )
@@ -91,6 +93,7 @@ def apply(args: argparse.Namespace) -> int:
     if args.source and args.input:
         arguments += ["--source", args.source, "--input", *args.input]
         arguments += ["--catalogue", *args.catalogue] if args.catalogue else []
+        arguments += [text for each in args.events for text in ("--events", *each)]
     return run_flow(arguments, only=steps)
 
 
@@ -100,7 +103,8 @@ def _plan(args: argparse.Namespace) -> tuple[Planner, list[PlannedTable]]:
         raise JobError(
             f"there are no tables under {args.root!r}; give --source and --input to plan the first flow"
         )
-    planner = Planner(warehouse, args.source, args.input, args.catalogue, GAP_MS)
+    feeds = find_feeds(args) if args.source and args.input else {}
+    planner = Planner(warehouse, feeds, GAP_MS)
     return planner, planner.plan()
 
 

@@ -13,14 +13,16 @@ from jobs import FLOW, Step
 from jobs.build_sessions import select_days
 from jobs.costs import Costs, estimate_rows
 from jobs.errors import JobError, first_line
+from jobs.feeds import Feed
 from jobs.graph import RELEASES
+from jobs.group_events import explain_no_entity
 from jobs.inputs import WorkToDo, look_only
 from jobs.publishing.selection import Selection
 from jobs.publishing.state import DayState, TableState, commit_metadata_at, digest
 from jobs.publishing.warehouse import Warehouse, has_rows
-from jobs.sources import load_source
 from jobs.stale_features import StaleDays, find_stale_features, find_stale_partials
 from schemas import FEATURE_GROUPS, FeatureGroup
+from schemas.tracks import TRACKS
 from segue.releases import list_releases
 
 NEW_DAY = "new days"
@@ -64,9 +66,8 @@ class Planner:
     """Goes through the steps of the flow in their order, each with what those before it would leave."""
 
     warehouse: Warehouse
-    source: str | None
-    input: list[str] | None
-    catalogue: list[str] | None
+    # by table; none where nothing is to be ingested
+    feeds: Mapping[str, Feed]
     gap_ms: int
     # what tables would hold: of days that would be made, something else than now
     states: dict[str, TableState] = field(default_factory=dict)
@@ -81,7 +82,7 @@ class Planner:
         return self.tables
 
     def _plan_step(self, step: Step) -> Iterable[PlannedTable]:
-        if step.section and not self._has_section(step.section):
+        if step.section and (step.section not in self.feeds or self.feeds[step.section].why_not):
             return []
         if step.makes == (RELEASES,):
             return self._plan_release(step)
@@ -95,9 +96,6 @@ class Planner:
             return [table for group in groups for table in self._plan_group(step, group)]
         return self._follow(step) or self._look(step)
 
-    def _has_section(self, section: str) -> bool:
-        return bool(self.source and self.input and getattr(load_source(self.source), section))
-
     def _follow(self, step: Step) -> list[PlannedTable]:
         """Tables of a step that is made again because what it needs or uses is."""
         made = {each.table for each in self.tables if each.makes}
@@ -109,8 +107,7 @@ class Planner:
         """Runs the step up to where its work would begin."""
         arguments = ["--root", self.warehouse.root]
         if step.section:
-            files = self.input if step.section == "plays" else self.catalogue or self.input
-            arguments += ["--source", self.source or "", "--input", *(files or [])]
+            arguments += self.feeds[step.section].arguments
         try:
             with look_only():
                 import_module(step.module).main([*step.arguments, *arguments])
@@ -134,23 +131,32 @@ class Planner:
             yield PlannedTable("sessions", step.name, why, tuple(_group_by_reason(reasons)))
 
     def _plan_group(self, step: Step, group: FeatureGroup) -> Iterator[PlannedTable]:
-        sessions = self._state("sessions")
-        if sessions is None or not sessions.day_states or sessions.empty_columns & set(group.keys):
+        events, tracks = self._state(group.events.name), self._find_tracks(group)
+        if events is None or not events.day_states or explain_no_entity(group, events, tracks):
             return
-        stale = find_stale_partials(self.warehouse, group, sessions)
-        yield from self._plan_table(step, group.partials_table, stale)
+        stale = find_stale_partials(self.warehouse, group, events, tracks)
+        yield from self._plan_table(step, group, group.partials_table, stale)
         partials = self._state(group.partials_table)
         if group.daily and partials is not None:
-            stale = find_stale_features(self.warehouse, group, partials, sessions)
-            yield from self._plan_table(step, group.table, stale)
+            stale = find_stale_features(self.warehouse, group, partials, events, tracks)
+            yield from self._plan_table(step, group, group.table, stale)
 
-    def _plan_table(self, step: Step, table: str, stale: StaleDays) -> Iterator[PlannedTable]:
+    def _find_tracks(self, group: FeatureGroup) -> TableState | None:
+        if not group.catalogue_columns:
+            return None
+        tracks = self.warehouse.state(TRACKS.name)
+        if not any(each.table == TRACKS.name and each.makes for each in self.tables):
+            return tracks
+        # of one that the flow would ingest first nobody knows yet what it lacks
+        return TableState(tracks.version + 1 if tracks else 1, {None: DayState(1, 0, 0, "planned")})
+
+    def _plan_table(
+        self, step: Step, group: FeatureGroup, table: str, stale: StaleDays
+    ) -> Iterator[PlannedTable]:
         state = self.warehouse.state(table)
         planned = PlannedTable(table, step.name, **_compare_columns(self.warehouse, table, stale))
-        if follows := [
-            each for each in self._follow(step) if each.table == table and _has_unknown_days(self)
-        ]:
-            planned = replace(planned, why=follows[0].why)
+        if self._has_unknown_days(group):
+            planned = replace(planned, why=f"follows from {group.events.name}")
         if stale:
             known = state.day_states if state else {}
             reasons = {day: OTHER_SOURCE if day in known else NEW_DAY for day in stale.whole}
@@ -161,6 +167,11 @@ class Planner:
             self.states[table] = _change(state, stale.whole)
         if planned.makes or planned.gone:
             yield planned
+
+    def _has_unknown_days(self, group: FeatureGroup) -> bool:
+        # sessions are of the days of plays
+        read = "plays" if isinstance(group.source, str) else group.events.name
+        return any(each.table == read and each.makes for each in self.tables)
 
     def _plan_release(self, step: Step) -> list[PlannedTable]:
         made = [each.table for each in self.tables if each.makes]
@@ -174,10 +185,6 @@ class Planner:
 
     def _state(self, table: str) -> TableState | None:
         return self.states.get(table) or self.warehouse.state(table)
-
-
-def _has_unknown_days(planner: Planner) -> bool:
-    return any(each.table == "plays" and each.makes for each in planner.tables)
 
 
 def _change(state: TableState | None, days: Iterable[date]) -> TableState:

@@ -12,8 +12,9 @@ from jobs.job import new_run_id
 from jobs.sources import load_source
 from segue.project import SourceFiles, find_project
 
-_INGESTS = [step.name for step in FLOW if step.section]
-_BUILDS = [step.name for step in FLOW if not step.section]
+_INGESTS = [step.name for step in FLOW if step.section in ("plays", "tracks")]
+# with other events: the project says once where their files are, for all sources
+_BUILDS = [step.name for step in FLOW if step.name not in _INGESTS]
 
 
 def run_flows(arguments: Sequence[str]) -> int:
@@ -40,7 +41,7 @@ def run_flows(arguments: Sequence[str]) -> int:
     if stopped := {name: code for name, code in codes.items() if code}:
         print(f"\nNothing was made of plays, as these sources were not taken in: {', '.join(stopped)}")
         return next((code for code in stopped.values() if code != Refused.exit_code), Refused.exit_code)
-    # it needs a source to know its sections by, and ingests nothing
+    # it needs a source to know its sections by, for events without one of their own
     return run(run_id, sources[-1], _INGESTS)
 
 

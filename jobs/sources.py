@@ -6,6 +6,8 @@ A source is a TOML file: its name, the format, and one table of SQL expressions 
     format = "csv"                  # csv, json (a line a row), parquet, or sessions (a line a session)
     [plays]                         # column of `plays` = SQL over the file's columns
     track_id = "trackname"
+    [searches]                      # the same for a table of events that the project declares
+    search_id = "id"
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import filterfalse
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -26,7 +28,7 @@ from features.settings import SettingsError, SettingsModel
 from jobs.errors import JobError, WrongUsage
 from jobs.inputs import Input
 from jobs.session import is_submitted
-from schemas import Contract
+from schemas import EVENT_TABLES, Contract
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -64,6 +66,20 @@ class Source(SettingsModel):
     # SQL over the file's columns, so that a source needs no code of ours; empty where it has no such rows
     plays: dict[str, str] = Field(default_factory=dict)
     tracks: dict[str, str] = Field(default_factory=dict)
+    # by table: sections of tables that a project declares
+    events: dict[str, dict[str, str]] = Field(default_factory=dict)
+
+    def section(self, table: str) -> Mapping[str, str]:
+        """The column map of a table; empty where the source has none."""
+        return {"plays": self.plays, "tracks": self.tracks, **self.events}.get(table, {})
+
+    def parameters(self, table: str) -> dict[str, Any]:
+        """What decides the rows of a table besides the files."""
+        if table in self.events:
+            layout = {name: value for name, value in vars(self).items() if name not in ("plays", "tracks")}
+            return {**layout, "events": self.events[table]}
+        # what was ingested before there were such sections is known without them
+        return {name: value for name, value in vars(self).items() if name != "events"}
 
     @property
     def by_line(self) -> bool:
@@ -81,7 +97,11 @@ class Source(SettingsModel):
 def load_source(path: str) -> Source:
     """Raises WrongUsage: no such file, no TOML, or a setting that is unknown or has no such value."""
     try:
-        return Source(**tomllib.loads(_open_path(path).read_text(encoding="utf-8")))
+        content = tomllib.loads(_open_path(path).read_text(encoding="utf-8"))
+        if "events" in content:
+            raise SettingsError("[events] is no section; that of a table of events has the table's name")
+        sections = {table.name: content.pop(table.name) for table in EVENT_TABLES if table.name in content}
+        return Source(**{**content, **({"events": sections} if sections else {})})
     except (OSError, tomllib.TOMLDecodeError, SettingsError) as error:
         raise WrongUsage(f"source {path}: {error}; deploy/sources has examples") from None
 
@@ -94,7 +114,7 @@ def _open_path(path: str) -> Path | zipfile.Path:
 
 def column_map(source: Source, table: str, allowed: Sequence[str]) -> Mapping[str, str]:
     """The source's column map for one table, checked against the table's columns."""
-    columns: Mapping[str, str] = getattr(source, table)
+    columns = source.section(table)
     # checked here, before a session; whether the SQL fits the files is checked when they are read
     if not columns:
         raise WrongUsage(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from itertools import accumulate
 
@@ -32,10 +32,18 @@ class StaleDays:
         return bool(self.whole or self.extended)
 
 
-def find_stale_partials(warehouse: Warehouse, group: FeatureGroup, sessions: TableState) -> StaleDays:
-    """Of the group's partials: what each day is made of are the days that its longest tile sums up."""
-    ranges = _sum_ranges(sessions)
-    sources = {day: digest(group.keys, group.where, total) for day, total in ranges.items()}
+def find_stale_partials(
+    warehouse: Warehouse, group: FeatureGroup, events: TableState, tracks: TableState | None = None
+) -> StaleDays:
+    """Of the group's partials: what each day is made of are the days that its longest tile sums up.
+
+    Args:
+        events: of the group's source.
+        tracks: the catalogue as it is now, if the group is made of columns of it.
+    """
+    ranges, rows = _sum_ranges(events), _declare_rows(group)
+    # of the catalogue nothing: a track that is added each night would make all history anew
+    sources = {day: digest(*rows, total) for day, total in ranges.items()}
     stale = StaleDays(sources, _identify(group.partials_contract().names, group.part_identities))
     former = [
         (
@@ -44,15 +52,22 @@ def find_stale_partials(warehouse: Warehouse, group: FeatureGroup, sessions: Tab
         )
         for each in _find_former_groups(warehouse, group)
     ]
-    return _compare(warehouse.state(group.partials_table), stale, former)
+    state = warehouse.state(group.partials_table)
+    stale = _compare(state, stale, former)
+    reads_catalogue = bool(select_concerned(group, stale.columns).catalogue_columns)
+    return _keep_one_catalogue(stale, state, tracks) if reads_catalogue else stale
 
 
 def find_stale_features(
-    warehouse: Warehouse, group: FeatureGroup, partials: TableState, sessions: TableState
+    warehouse: Warehouse,
+    group: FeatureGroup,
+    partials: TableState,
+    events: TableState,
+    tracks: TableState | None = None,
 ) -> StaleDays:
     """Of its daily table: each day is made of the partials up to it, and of the plays for what is no part of those."""
     # a lifetime holds all plays, so a late one changes every later day; the fingerprints are cumulative
-    so_far, plays = partials.cumulative_fingerprints(), sessions.cumulative_fingerprints()
+    so_far, plays = partials.cumulative_fingerprints(), events.cumulative_fingerprints()
     both = {day: (so_far[day], plays[day]) for day in plays if day in so_far}
     sources = {day: digest(*each) for day, each in both.items()}
     stale = StaleDays(sources, _identify(group.contract().names, group.identities))
@@ -65,7 +80,27 @@ def find_stale_features(
         # tables of before name a day by all that the declarations said, those of long ago with their prose
         for declared in (former_group.identities, [repr(feature) for feature in former_group.features])
     ]
-    return _compare(warehouse.state(group.table), stale, former)
+    state = warehouse.state(group.table)
+    stale = _compare(state, stale, former)
+    narrow = group.select(stale.columns)
+    # what has no part counts plays again
+    reads_catalogue = narrow.catalogue_columns and any(not f.parts(w) for f, w in narrow.feature_windows)
+    return _keep_one_catalogue(stale, state, tracks) if reads_catalogue else stale
+
+
+def select_concerned(group: FeatureGroup, parts: Collection[str]) -> FeatureGroup:
+    """The group with the features that need some of these parts."""
+    return group.select(
+        [f.name(w) for f, w in group.feature_windows if any(part.name in parts for part in f.parts(w))]
+    )
+
+
+def _keep_one_catalogue(stale: StaleDays, state: TableState | None, tracks: TableState | None) -> StaleDays:
+    """Days whose other columns are of another catalogue are made as a whole: it can have other keys."""
+    known, catalogue = state.day_states if state else {}, tracks.version if tracks else None
+    others = {day for day in stale.extended if known[day].catalogue not in (None, catalogue)}
+    extended = tuple(day for day in stale.extended if day not in others)
+    return replace(stale, whole=tuple(sorted({*stale.whole, *others})), extended=extended)
 
 
 def _compare(
@@ -126,16 +161,20 @@ def _find_former_groups(warehouse: Warehouse, group: FeatureGroup) -> Iterator[F
 
 def _declare_parts(group: FeatureGroup) -> list[object]:
     # as days of before were named; lists of rules are none of it, as there were no rules then
-    return [group.keys, group.where, [(repr(part), group.longest_span(part)) for part in group.parts]]
+    return [*_declare_rows(group), [(repr(part), group.longest_span(part)) for part in group.parts]]
 
 
-def _sum_ranges(sessions: TableState) -> dict[date, int]:
+def _declare_rows(group: FeatureGroup) -> list[object]:
+    return [group.keys, group.where, *([group.rows_identity] if group.rows_identity else [])]
+
+
+def _sum_ranges(events: TableState) -> dict[date, int]:
     """Of every day of the calendar, what the days of the longest tile that ends there consist of, as one number."""
     # days without plays are among them, as tiles end there too
-    first, last = sessions.days[0].toordinal(), sessions.days[-1].toordinal()
+    first, last = events.days[0].toordinal(), events.days[-1].toordinal()
     calendar = [date.fromordinal(n) for n in range(first, last + 1)]
     # sums of hashes tell ranges of days apart in one pass; a hash of each range would take all days squared
-    hashes = (int(digest(sessions.published_hashes([day])), 16) for day in calendar)
+    hashes = (int(digest(events.published_hashes([day])), 16) for day in calendar)
     until = [0, *accumulate(hashes)]
     # a tile may reach back to before the first play
     spans = [min(tiles_ending_on(day)[-1].span, n) for n, day in enumerate(calendar, 1)]

@@ -6,8 +6,9 @@ from schemas.candidates import CANDIDATES
 from schemas.contract import Column, Contract, ContractError, conform
 from schemas.declarations import FeatureGroup
 from schemas.embedding_versions import EMBEDDING_VERSIONS
+from schemas.event_tables import EventTable
 from schemas.plays import LATE_PLAYS, PLAYS, REJECTED_PLAYS
-from schemas.project_declarations import VARIABLE, find_project_paths, load_feature_groups
+from schemas.project_declarations import VARIABLE, find_project_paths, load_declarations
 from schemas.quality_results import QUALITY_RESULTS
 from schemas.releases import RELEASES
 from schemas.sessions import SESSIONS
@@ -29,15 +30,18 @@ _OF_EMBEDDINGS = (
 )
 _RECORDS = (RELEASES, QUALITY_RESULTS)
 
-FEATURE_GROUPS: tuple[FeatureGroup, ...] = load_feature_groups(
+_DECLARED = load_declarations(
     find_project_paths(VARIABLE, "declarations"),
     [contract.name for contract in (*_OF_PLAYS, *_OF_EMBEDDINGS, *_RECORDS)],
 )
+FEATURE_GROUPS: tuple[FeatureGroup, ...] = _DECLARED.groups
+EVENT_TABLES: tuple[EventTable, ...] = _DECLARED.event_tables
 
 CONTRACTS: dict[str, Contract] = {
     contract.name: contract
     for contract in (
-        *_OF_PLAYS,
+        *(_DECLARED.catalogue if contract is TRACKS else contract for contract in _OF_PLAYS),
+        *(contract for table in EVENT_TABLES for contract in (table.contract, table.rejects)),
         *(group.partials_contract() for group in FEATURE_GROUPS),
         *(group.contract() for group in FEATURE_GROUPS if group.daily),
         *_OF_EMBEDDINGS,
@@ -45,4 +49,14 @@ CONTRACTS: dict[str, Contract] = {
     )
 }
 
-__all__ = ["CONTRACTS", "FEATURE_GROUPS", "Column", "Contract", "ContractError", "FeatureGroup", "conform"]
+__all__ = [
+    "CONTRACTS",
+    "EVENT_TABLES",
+    "FEATURE_GROUPS",
+    "Column",
+    "Contract",
+    "ContractError",
+    "EventTable",
+    "FeatureGroup",
+    "conform",
+]

@@ -5,44 +5,46 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
-from difflib import get_close_matches
-from functools import cache
 from typing import Any
 
-import sqlglot
-
+from schemas.catalogue_columns import find_catalogue
 from schemas.common import AVAILABLE_AT, BUCKETS, DS, FEATURE_AT, bucket
 from schemas.contract import Column, Contract
-from schemas.mistakes import is_refused, refuse
-from schemas.operations import LIFETIME, OPERATIONS, DeclarationError, Operation, window_days
+from schemas.declaration_problems import find_feature_problems, find_group_problems
+from schemas.event_tables import (
+    BUILT_IN,
+    EventTable,
+    find_event_table,
+    list_sources,
+    row_of,
+)
+from schemas.mistakes import is_refused, note_place, refuse
+from schemas.operations import LIFETIME, OPERATIONS, Operation, window_days
 from schemas.parts import RULES, SKETCHES, Part, PlayInput
+from schemas.row_problems import find_row_problems
 from schemas.sessions import SESSIONS
+from schemas.sql import list_columns
+from schemas.tracks import TRACKS
 
 # Of a feature, what no value depends on; `windows` make columns, and each has an identity of its own.
-_NOT_COMPUTED = ("meaning", "owner", "windows", "deprecated")
+_NOT_COMPUTED = ("meaning", "owner", "windows", "deprecated", "row")
 
 # The entities that features are declared for: the columns that name one.
 USER, TRACK, ARTIST = ("user_id",), ("track_id",), ("artist_id",)
 USER_TRACK, USER_ARTIST = ("user_id", "track_id"), ("user_id", "artist_id")
 
-# What names a listener, or what only one listener did: kept only where the listener can be erased from.
-IDENTIFYING_COLUMNS = ("user_id", "session_id", "play_id")
-
 # Spans of partials: days in them. The longest, 45 years, lets a lifetime be merged from 15 at most.
 SPANS = tuple(2**level for level in range(15))
 SPAN = Column("span", "int", "days that the row sums up, ds the last of them; a power of two", "days", False)
-# Which of a group's windows a tile is in is a bigint with a bit for each.
-MAX_WINDOWS = 62
 
 
 @dataclass(frozen=True)
 class Feature:
     """`what` is counted, summed, … : one column `<what>_<op>_<window>` per window.
 
-    `input`, `where` and `per` are SQL over a row of `sessions`.
+    `input`, `where` and `per` are SQL over a row of the group's source, with the catalogue's columns of its track.
     """
 
     # fields, their order and their values are hashed, by repr, into fingerprints: a new one makes all days again
@@ -65,9 +67,12 @@ class Feature:
     edges: tuple[float, ...] = ()
     # why nobody should begin to use it: it is computed until it is taken out of its group. In no repr, see above
     deprecated: str = field(default="", repr=False)
+    # what the SQL is over; the group sets it. In no repr, by which days of before are known
+    row: Contract = field(default=SESSIONS, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        refuse(self, f"feature {self.what}", list(_find_feature_problems(self)))
+        note_place(self)
+        refuse(self, f"feature {self.what}", list(find_feature_problems(self)))
 
     @property
     def operation(self) -> Operation:
@@ -75,7 +80,7 @@ class Feature:
 
     @property
     def input_type(self) -> str:
-        return self.type or (SESSIONS.column(self.input).type if self.input in SESSIONS.names else "")
+        return self.type or (self.row.column(self.input).type if self.input in self.row.names else "")
 
     @property
     def empty_value(self) -> Any:
@@ -89,10 +94,11 @@ class Feature:
 
     @property
     def lineage(self) -> tuple[str, ...]:
-        """The columns of `sessions` that it is computed from."""
+        """The columns of a row that it is computed from."""
         # the instant of a play is among them whatever the SQL says: it decides the window
-        inputs = {"played_at", *(name for sql in self.expressions.values() for name in list_columns(sql))}
-        return tuple(name for name in SESSIONS.names if name in inputs)
+        names = (name for sql in self.expressions.values() for name in list_columns(sql))
+        inputs = {self.row.event_time, *names}
+        return tuple(name for name in self.row.names if name in inputs)
 
     @property
     def expressions(self) -> dict[str, str]:
@@ -149,11 +155,60 @@ class FeatureGroup:
     # Otherwise there is no such table, as pairs of listener and track would fill a row a day for each that ever
     # was: the features are merged from the partials when labels ask for them.
     daily: bool = True
+    # sessions, plays, or an event table of the project: itself, or the name of one that was declared before
+    source: EventTable | str = SESSIONS.name
+    # keys that are no columns: name and SQL, whose value is taken as text; null is nobody
+    derived_keys: Mapping[str, str] = field(default_factory=dict, hash=False)
+    # the contract of `tracks`, with what the project adds to it; set where files of declarations are loaded
+    catalogue: Contract = field(default=TRACKS, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        note_place(self)
+        if (source := find_event_table(self.source)) is None:
+            known = ", ".join(list_sources())
+            refuse(
+                self, f"table {self.table}", [f"source {self.source!r} is none of {known}; declare it before"]
+            )
+            return
+        object.__setattr__(self, "source", source)
+        object.__setattr__(self, "catalogue", find_catalogue(self.catalogue))
+        row = self.row
+        for feature in self.features:
+            refuse(feature, f"feature {feature.what}", list(find_row_problems(feature, row)))
         # what is wrong with a feature was said, and the group's checks would stumble over it
         if not any(is_refused(feature) for feature in self.features):
-            refuse(self, f"table {self.table}", list(_find_group_problems(self)))
+            object.__setattr__(self, "features", tuple(replace(f, row=row) for f in self.features))
+            refuse(self, f"table {self.table}", list(find_group_problems(self)))
+
+    @property
+    def events(self) -> Contract:
+        """The table of the events that it sums up."""
+        return self.source.contract if isinstance(self.source, EventTable) else BUILT_IN[self.source]
+
+    @property
+    def row(self) -> Contract:
+        """A row of `events` as the SQL sees it."""
+        return row_of(self.events, self.catalogue, self.derived_keys)
+
+    @property
+    def catalogue_columns(self) -> tuple[str, ...]:
+        """Columns of `tracks` that it is made of, in the order of the row; mostly none."""
+        sqls = [
+            self.where,
+            *self.derived_keys.values(),
+            *(sql for f in self.features for sql in f.expressions.values()),
+        ]
+        read = {*self.keys, *(name for sql in sqls for name in list_columns(sql))}
+        own = (*self.events.names, *self.derived_keys)
+        return tuple(name for name in self.row.names if name in read and name not in own)
+
+    @property
+    def rows_identity(self) -> dict[str, Any]:
+        """Of what identifies its rows, all that is not as it is for groups over sessions."""
+        # nothing for those, whose days were published by `keys` and `where` alone
+        chosen = {"source": self.events.name, "derived_keys": dict(self.derived_keys)}
+        default = {"source": SESSIONS.name, "derived_keys": {}}
+        return {name: value for name, value in chosen.items() if value != default[name]}
 
     def extend(self, *features: Feature) -> FeatureGroup:
         """The group with more features."""
@@ -237,117 +292,3 @@ class FeatureGroup:
             statistics=("bucket", *span),
             declared=True,
         )
-
-
-def _find_feature_problems(feature: Feature) -> Iterator[str]:
-    if feature.op not in OPERATIONS:
-        near = get_close_matches(feature.op, OPERATIONS, n=1)
-        hint = f"; perhaps {near[0]}" if near else ""
-        yield f"operation {feature.op!r} is unknown; known: {', '.join(OPERATIONS)}{hint}"
-        return
-    if not re.fullmatch(r"[a-z][a-z0-9_]*", feature.what):
-        yield f"its name {feature.what!r} is no column's; use a-z, 0-9 and _"
-    # a text that is no SQL would otherwise be found out by the first job
-    for option, sql in feature.expressions.items():
-        yield from _find_sql_problems(option, sql)
-    yield from _find_type_problems(feature)
-    yield from _find_option_problems(feature)
-    for window in feature.windows:
-        yield from _find_window_problems(feature, window)
-
-
-def _find_sql_problems(option: str, sql: str) -> Iterator[str]:
-    return find_sql_problems(option, sql, SESSIONS)
-
-
-def find_sql_problems(option: str, sql: str, table: Contract) -> Iterator[str]:
-    """What is wrong with SQL over the columns of a table, as far as that can be known without Spark."""
-    try:
-        unknown = [name for name in list_columns(sql) if name not in table.names]
-    except sqlglot.errors.SqlglotError as problem:
-        # further lines of it mark the place in the text, with codes for a terminal
-        first_line = str(problem).partition("\n")[0]
-        yield f"{option} {sql!r} is no SQL expression: {first_line}"
-        return
-    if unknown:
-        yield f"{option} names {', '.join(unknown)}, which {table.name} does not have ({', '.join(table.names)})"
-
-
-def _find_type_problems(feature: Feature) -> Iterator[str]:
-    operation, input_type = feature.operation, feature.input_type
-    stored = SESSIONS.column(feature.input).type if feature.input in SESSIONS.names else ""
-    if operation.input_types and input_type not in operation.input_types:
-        expected, actual = " or ".join(operation.input_types), input_type or "unknown (say type=…)"
-        yield f"{feature.op} takes {expected}, the type of {feature.input!r} is {actual}"
-    if stored and feature.type not in ("", stored):
-        yield f"{feature.input} is {stored}, not {feature.type}; leave type out"
-    # of an expression the type is not worked out here: that takes Spark
-    if "{T}" in operation.type and not input_type:
-        yield f"{feature.op} gives what it takes; say the type of {feature.input!r} by type=…"
-
-
-def _find_option_problems(feature: Feature) -> Iterator[str]:
-    empty = feature.operation.empty_value
-    if feature.default is not None and empty is not None:
-        value = list(empty) if isinstance(empty, tuple) else empty
-        yield f"{feature.op} of no plays is {value} by definition, so it takes no default"
-    for option in feature.operation.options:
-        if not getattr(feature, option):
-            yield f"{feature.op} needs {option}=…"
-    if list(feature.edges) != sorted(set(feature.edges)):
-        yield f"edges {feature.edges} are not in order, each once"
-    if not all(0 <= rank <= 1 for rank in feature.at):
-        yield f"at {feature.at} is not within 0 and 1"
-
-
-def _find_window_problems(feature: Feature, window: str) -> Iterator[str]:
-    operation = feature.operation
-    if window == LIFETIME:
-        if not (operation.allows_lifetime or operation.longest == 0):
-            yield f"{feature.op} has no window 'lifetime'"
-        return
-    try:
-        length = window_days(window)
-    except DeclarationError as problem:
-        yield str(problem)
-        return
-    if length > operation.longest:
-        longest = f"the longest is {operation.longest}d" if operation.longest else "only 'lifetime'"
-        yield f"{feature.op} has no window {window!r}; {longest}"
-
-
-def _find_group_problems(group: FeatureGroup) -> Iterator[str]:
-    names = [feature.name(window) for feature, window in group.feature_windows]
-    if duplicates := ", ".join(sorted({name for name in names if names.count(name) > 1})):
-        yield f"{duplicates} declared twice; a name follows from what, op and window, so give one of them another"
-    yield from _find_sql_problems("where", group.where)
-    # the type is in no part's name
-    if len({part.name for part in group.parts}) < len(set(group.parts)):
-        yield "one expression is declared with two types; give it one"
-    windows = {LIFETIME, *(over for f, w in group.feature_windows for over in f.operation.total_windows(w))}
-    if len(windows) > MAX_WINDOWS:
-        yield f"{len(windows)} different windows; {MAX_WINDOWS} fit"
-    if unknown := [key for key in group.keys if key not in SESSIONS.names]:
-        yield f"{', '.join(unknown)} is no column of sessions, so it names no entity"
-    if "user_id" not in group.keys:
-        # a track's row names no listener, so an erasure would neither find nor rewrite it
-        personal = [f"{f.what}_{f.op}" for f in group.features if _is_personal(f)]
-        yield from (
-            f"{n} would keep what one listener did where no listener can be erased from" for n in personal
-        )
-
-
-def _is_personal(feature: Feature) -> bool:
-    # these two keep the texts of their input, whosever ids those are
-    lists_input = feature.op in ("top_k", "entropy")
-    return feature.operation.personal or (
-        lists_input and not {*list_columns(feature.input)}.isdisjoint(IDENTIFYING_COLUMNS)
-    )
-
-
-@cache
-def list_columns(sql: str) -> tuple[str, ...]:
-    """The columns that an expression reads, each once; variables of lambdas are none."""
-    # parsed once per text: a group asks for the same few expressions for each of its features and windows
-    columns = sqlglot.parse_one(sql, dialect="spark").find_all(sqlglot.exp.Column)
-    return tuple(dict.fromkeys(column.parts[0].name for column in columns))

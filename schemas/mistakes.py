@@ -15,11 +15,18 @@ from schemas.operations import DeclarationError
 
 @dataclass
 class Mistakes:
-    """One line for each, and the declarations that they are of."""
+    """One line for each, and the declarations that they are of, with the place of their line."""
 
     lines: list[str] = field(default_factory=list)
     # by id, as two wrong declarations can be equal; kept alive, or an id would be used again
-    declarations: dict[int, object] = field(default_factory=dict)
+    declarations: dict[int, tuple[object, int]] = field(default_factory=dict)
+    # where a declaration was made, as some mistakes show later; by id, and kept alive, as above
+    places: dict[int, tuple[object, str]] = field(default_factory=dict)
+
+    def find_place(self, declaration: object) -> str:
+        """File and line; empty for what was made before mistakes were collected."""
+        _, place = self.places.get(id(declaration), (None, ""))
+        return place
 
     def raise_any(self, where: str) -> None:
         """Raises DeclarationError with all of them, if there are any."""
@@ -50,8 +57,21 @@ def refuse(declaration: object, subject: str, problems: Sequence[str]) -> None:
     mistakes = _COLLECTED.get()
     if mistakes is None:
         raise DeclarationError(text)
-    mistakes.lines.append(f"{find_place()}: {text}")
-    mistakes.declarations[id(declaration)] = declaration
+    if id(declaration) in mistakes.declarations:
+        # a group sees more mistakes of its features than they do, and two groups the same
+        _, number = mistakes.declarations[id(declaration)]
+        new = [problem for problem in problems if problem not in mistakes.lines[number]]
+        mistakes.lines[number] = "; ".join([mistakes.lines[number], *new])
+        return
+    mistakes.declarations[id(declaration)] = declaration, len(mistakes.lines)
+    mistakes.lines.append(f"{mistakes.find_place(declaration) or find_place()}: {text}")
+
+
+def note_place(declaration: object) -> None:
+    """Keeps the line of a declaration, for mistakes that show beside others."""
+    mistakes = _COLLECTED.get()
+    if mistakes is not None:
+        mistakes.places[id(declaration)] = declaration, find_place()
 
 
 def suggest(name: str, choices: Sequence[str]) -> str:

@@ -59,18 +59,28 @@ LATE_PLAYS = Contract(
     statistics=("bucket", "played_at", "ms_played"),
 )
 
-REJECTED_PLAYS = Contract(
-    name="rejected_plays",
-    meaning="One row per input row that is no play, with every reason; nothing read is ever lost.",
-    columns=(
-        Column("reject_id", "string", "hash of source, file, raw text and its occurrence", nullable=False),
-        Column("source", "string", "name of the source", nullable=False),
-        Column("user_id", "string", "who listened, where the row says it: it must be erasable"),
-        Column("file", "string", "file the row stood in", nullable=False),
-        Column("raw", "string", "the row as it was read", nullable=False),
-        Column("reasons", "array<string>", "every rule the row breaks", nullable=False),
-        AVAILABLE_AT,
-        Column("ds", "date", "day of the play, or 1970-01-01 where the row has no valid one", nullable=False),
-    ),
-    key=("reject_id",),
-)
+
+def rejects_contract(table: str) -> Contract:
+    """Of the input rows that are no row of a table of events."""
+    return Contract(
+        name=f"rejected_{table}",
+        meaning=f"One row per input row that is none of {table}, with every reason; nothing read is ever lost.",
+        columns=(
+            Column(
+                "reject_id", "string", "hash of source, file, raw text and its occurrence", nullable=False
+            ),
+            Column("source", "string", "name of the source", nullable=False),
+            Column("user_id", "string", "the listener, where the row says it: it must be erasable"),
+            Column("file", "string", "file the row stood in", nullable=False),
+            Column("raw", "string", "the row as it was read", nullable=False),
+            Column("reasons", "array<string>", "every rule the row breaks", nullable=False),
+            AVAILABLE_AT,
+            Column(
+                "ds", "date", "day of the event, or 1970-01-01 where the row has no valid one", nullable=False
+            ),
+        ),
+        key=("reject_id",),
+    )
+
+
+REJECTED_PLAYS = rejects_contract(PLAYS.name)

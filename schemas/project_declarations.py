@@ -1,4 +1,5 @@
-"""Feature groups that a project declares, in Python files outside this package; and how such files are loaded."""
+"""Feature groups, event tables and columns of the catalogue that a project declares, in Python files outside this
+package; and how such files are loaded."""
 
 from __future__ import annotations
 
@@ -6,16 +7,20 @@ import os
 import shlex
 import sys
 import traceback
-from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
+from functools import reduce
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
+from schemas.catalogue_columns import CatalogueColumns, collect_catalogue_columns, extend_catalogue
+from schemas.contract import Contract
 from schemas.declarations import FeatureGroup
+from schemas.event_tables import EventTable, collect_event_tables
 from schemas.mistakes import Mistakes, collect_mistakes
 from schemas.starting_set import STARTING_SET
+from schemas.tracks import TRACKS
 
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
@@ -25,6 +30,25 @@ if TYPE_CHECKING:
 VARIABLE = "SEGUE_DECLARATIONS"
 # A project that travels: `segue pack` makes this package, and spark-submit puts it on Python's path everywhere.
 PACKAGE = "segue_project"
+
+Declared = TypeVar("Declared", FeatureGroup, EventTable, CatalogueColumns)
+
+
+class Declarations(NamedTuple):
+    """What the files of a project declare."""
+
+    groups: tuple[FeatureGroup, ...]
+    event_tables: tuple[EventTable, ...] = ()
+    # the contract of `tracks`, with columns that the project adds
+    catalogue: Contract = TRACKS
+
+    @property
+    def tables(self) -> Iterator[tuple[FeatureGroup | EventTable, list[str]]]:
+        """What is published because of each declaration, its own name first."""
+        for group in self.groups:
+            yield group, sorted(group.tables, key=lambda name: name != group.table)
+        for table in self.event_tables:
+            yield table, [table.name, table.rejects.name]
 
 
 def find_project_paths(variable: str, folder: str) -> list[Traversable]:
@@ -40,35 +64,45 @@ def find_project_paths(variable: str, folder: str) -> list[Traversable]:
     return [Path(path) for path in shlex.split(os.environ.get(variable, ""))]
 
 
-def load_feature_groups(
-    paths: Sequence[str | Traversable], other_tables: Collection[str]
-) -> tuple[FeatureGroup, ...]:
-    """The groups that the files at these paths hold under some name, whether declared there or imported; of a
-    folder, those of its files in order of their names. Without paths, the starting set.
+def load_declarations(paths: Sequence[str | Traversable], other_tables: Collection[str]) -> Declarations:
+    """The groups and event tables that the files at these paths hold under some name, whether declared there or
+    imported; of a folder, those of its files in order of their names. Without paths, the starting set.
 
     Args:
-        other_tables: names that no table of features may have.
+        other_tables: names that no table of features or events may have.
 
     Raises:
         DeclarationError: once, a line for each mistake, with its file and line.
     """
     if not paths:
-        return STARTING_SET
-    with collect_mistakes() as mistakes:
+        return Declarations(STARTING_SET)
+    with collect_mistakes() as mistakes, collect_event_tables(), collect_catalogue_columns():
         modules = [execute(file, mistakes) for file in list_files(paths, mistakes)]
-    files = {id(group): module.__file__ for module in modules for group in _find_groups(module)}
-    groups = _drop_extended([group for module in modules for group in _find_groups(module)])
-    for table, count in Counter(table for group in groups for table in group.tables).items():
-        if count > 1 or table in other_tables:
-            whose = "declared twice" if count > 1 else "one of Segue's own"
-            where = dict.fromkeys(str(files[id(group)]) for group in groups if table in group.tables)
-            mistakes.lines.append(f"{' and '.join(where)}: table {table} is {whose}; give one another name")
+    groups = _drop_extended(_find_values(modules, FeatureGroup))
+    catalogue = reduce(extend_catalogue, _find_values(modules, CatalogueColumns), TRACKS)
+    declared = Declarations(tuple(groups), tuple(_list_event_tables(modules, groups)), catalogue)
+    mistakes.lines.extend(_find_table_problems(declared, other_tables, mistakes))
     if not groups and not mistakes.lines:
         mistakes.lines.append(
             f"{', '.join(map(str, paths))}: no FeatureGroup is bound to a name there; write NAME = FeatureGroup(…)"
         )
     mistakes.raise_any("declarations of features")
-    return tuple(groups)
+    return declared
+
+
+def _find_table_problems(
+    declared: Declarations, other_tables: Collection[str], mistakes: Mistakes
+) -> Iterator[str]:
+    """One for each declaration whose tables are those of another."""
+    places: dict[str, str] = {}
+    for declaration, names in declared.tables:
+        # what came with Segue was declared elsewhere
+        place = mistakes.find_place(declaration) or "schemas.starting_set"
+        if own := [name for name in names if name in other_tables]:
+            yield f"{place}: table {own[0]} is one of Segue's own; give it another name"
+        elif taken := [name for name in names if name in places]:
+            yield f"{place}: table {taken[0]} is declared twice, also in {places[taken[0]]}; give one another name"
+        places = {**dict.fromkeys(names, place), **places}
 
 
 def list_files(paths: Sequence[str | Traversable], mistakes: Mistakes) -> Iterator[Traversable]:
@@ -96,10 +130,17 @@ def execute(file: Traversable, mistakes: Mistakes) -> ModuleType:
     return module
 
 
-def _find_groups(module: ModuleType) -> list[FeatureGroup]:
-    return list(
-        {id(value): value for value in vars(module).values() if isinstance(value, FeatureGroup)}.values()
-    )
+def _find_values(modules: Sequence[ModuleType], kind: type[Declared]) -> list[Declared]:
+    """What is bound to a name somewhere, each once."""
+    values = (value for module in modules for value in vars(module).values())
+    return list({id(value): value for value in values if isinstance(value, kind)}.values())
+
+
+def _list_event_tables(modules: Sequence[ModuleType], groups: Sequence[FeatureGroup]) -> list[EventTable]:
+    # those of groups too: a group may come from a module that keeps the table to itself
+    sources = [group.source for group in groups if isinstance(group.source, EventTable)]
+    tables = [*_find_values(modules, EventTable), *sources]
+    return list({id(table): table for table in tables}.values())
 
 
 def _drop_extended(groups: Sequence[FeatureGroup]) -> list[FeatureGroup]:

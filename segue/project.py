@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from segue.errors import UsageError
-from segue.project_file import GATE, OWNERS, SOURCES, SPARK, TABLES, read_project_file
+from segue.project_file import EVENTS, GATE, OWNERS, SOURCES, SPARK, TABLES, read_project_file
 from segue.settings import FilePaths, Setting, Text, WholeNumber
 
 FILE = "segue.toml"
@@ -93,6 +93,14 @@ class SourceFiles:
 
 
 @dataclass(frozen=True)
+class EventFiles:
+    """The files of an event table; without a source, the project's has its section."""
+
+    input: list[str]
+    source: str | None = None
+
+
+@dataclass(frozen=True)
 class Project:
     """What a file says; without one, nothing. `tables` are its tables, by name."""
 
@@ -114,6 +122,11 @@ class Project:
         """Those of [sources], in their order; none where a variable names the one source."""
         several = {} if self.resolve("source").value else self.tables.get(SOURCES, {})
         return [SourceFiles(name, **values) for name, values in several.items()]
+
+    @property
+    def events(self) -> Mapping[str, EventFiles]:
+        """Where the files of each event table are, by its name."""
+        return {name: EventFiles(**values) for name, values in self.tables.get(EVENTS, {}).items()}
 
     @property
     def owners(self) -> Mapping[str, str]:

@@ -7,7 +7,6 @@ import re
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial
 from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from typing import Any
 from segue.errors import UsageError
 from segue.settings import FilePath, FilePaths, Kind, Setting
 
-SPARK, OWNERS, GATE, SOURCES = "spark", "owners", "gate", "sources"
+SPARK, OWNERS, GATE, SOURCES, EVENTS = "spark", "owners", "gate", "sources", "events"
 # What of a source is said in [sources], or at the top where there is one.
 FILES: dict[str, Kind] = {"source": FilePath(), "input": FilePaths(), "catalogue": FilePaths()}
 
@@ -104,8 +103,26 @@ def _check_gate(table: Mapping[str, Any]) -> Iterator[TableProblem]:
             yield (GATE, name), f"[{GATE}] {name} is {_show(value)}; it {TABLES[GATE].holds}"
 
 
-def check_files(name: str, required: tuple[str, ...], table: Mapping[str, Any]) -> Iterator[TableProblem]:
-    """A section for each source, with `required` and perhaps others of FILES."""
+def _check_sources(table: Mapping[str, Any]) -> Iterator[TableProblem]:
+    for name, files in table.items():
+        # a part of the name of its run, and so of files
+        if isinstance(files, dict) and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,31}", name):
+            section = f"{SOURCES}.{name}"
+            expected = "letters, digits, '.', '_' and '-', 32 at most"
+            yield (section, ""), f"[{section}]: name {name!r}; expected {expected}"
+    yield from _check_files(SOURCES, ("source", "input"), FILES, table)
+
+
+def _check_events(table: Mapping[str, Any]) -> Iterator[TableProblem]:
+    # whether there is such a table is known where declarations are
+    kinds = {name: FILES[name] for name in ("input", "source")}
+    yield from _check_files(EVENTS, ("input",), kinds, table)
+
+
+def _check_files(
+    name: str, required: tuple[str, ...], kinds: Mapping[str, Kind], table: Mapping[str, Any]
+) -> Iterator[TableProblem]:
+    """A section for each source or table, with `required` and perhaps others of `kinds`."""
     if not table:
         yield (name, ""), f"[{name}] is empty; it {TABLES[name].holds}"
     for key, files in table.items():
@@ -113,13 +130,7 @@ def check_files(name: str, required: tuple[str, ...], table: Mapping[str, Any]) 
         if not isinstance(files, dict):
             yield (name, key), f"[{name}] {key} is {_show(files)}; it {TABLES[name].holds}"
             continue
-        # a part of the name of its run, and so of files
-        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,31}", key):
-            yield (
-                (section, ""),
-                f"[{section}]: name {key!r}; expected letters, digits, '.', '_' and '-', 32 at most",
-            )
-        yield from _check_section(section, files)
+        yield from _check_section(section, files, kinds)
         if missing := [each for each in required if each not in files]:
             yield (
                 (section, ""),
@@ -127,16 +138,18 @@ def check_files(name: str, required: tuple[str, ...], table: Mapping[str, Any]) 
             )
 
 
-def _check_section(section: str, files: Mapping[str, Any]) -> Iterator[TableProblem]:
+def _check_section(
+    section: str, files: Mapping[str, Any], kinds: Mapping[str, Kind]
+) -> Iterator[TableProblem]:
     for key, value in files.items():
-        if key not in FILES:
-            yield (section, key), str(UsageError.unknown(f"[{section}]: setting", key, FILES))
-        elif not FILES[key].accepts(value):
-            yield (section, key), f"[{section}] {key} is {_show(value)}; expected {FILES[key].expected}"
+        if key not in kinds:
+            yield (section, key), str(UsageError.unknown(f"[{section}]: setting", key, kinds))
+        elif not kinds[key].accepts(value):
+            yield (section, key), f"[{section}] {key} is {_show(value)}; expected {kinds[key].expected}"
 
 
 def read_files(table: Mapping[str, Any], folder: str) -> dict[str, Any]:
-    """The sections that `check_files` has checked, paths resolved."""
+    """The sections that `_check_files` has checked, paths resolved."""
     return {
         name: {key: FILES[key].anchor(value, folder) for key, value in files.items()}
         for name, files in table.items()
@@ -163,7 +176,14 @@ TABLES = {
     SOURCES: Table(
         "one of several sources",
         "holds a section [sources.<name>] for each source, with source, input and, if there is one, catalogue",
-        partial(check_files, SOURCES, ("source", "input")),
+        _check_sources,
+        read_files,
+    ),
+    EVENTS: Table(
+        "where the files of a table of events are, and how they are laid out if not as the source says",
+        "holds a section [events.<table>] for each table of events that is declared, with input and, if it has one of "
+        "its own, source",
+        _check_events,
         read_files,
     ),
 }

@@ -16,7 +16,7 @@ from pyspark.sql import functions as F
 
 from features.joins.feature_table import output_name
 from features.windows import operations
-from features.windows.operations import DAY, INSTANT, WINDOW_BITS
+from features.windows.operations import AT, DAY, ID, INSTANT, WINDOW_BITS
 from features.windows.partials import plays_of_group
 from features.windows.tiles import Tile, cover
 from schemas.common import MICROS_A_DAY
@@ -70,7 +70,7 @@ class LabelTimeFeatures:
 
     @cached_property
     def play_days(self) -> list[date]:
-        """The days of `sessions` that are read."""
+        """The days of the group's source that are read."""
         # those of the labels, and those that windows begin in: all between are in the partials
         lengths = [0, *(window_days(window) for window in self.windows if window != LIFETIME)]
         return sorted({day - timedelta(days=n) for day in self.label_days for n in lengths})
@@ -110,7 +110,7 @@ def label_time_features(
     """
     keys = request.group.keys
     label_keys = labels.select(*keys, F.col(f"`{at}`").alias(INSTANT)).dropna().distinct()
-    plays = plays_of_group(sessions, request.group).withColumn("_quarter", _quarter(F.col("played_at")))
+    plays = plays_of_group(sessions, request.group).withColumn("_quarter", _quarter(F.col(AT)))
     edges = _window_edges(label_keys, request)
     pieces = [
         _whole_day_tiles(label_keys, partials, request),
@@ -164,10 +164,10 @@ def _whole_quarters(edges: DataFrame, plays: DataFrame, request: LabelTimeFeatur
 
 
 def _plays_of_cut_quarter(edges: DataFrame, plays: DataFrame, request: LabelTimeFeatures) -> DataFrame:
-    played_at, cut = F.col("played_at"), F.col("_cut")
-    inside = F.when(F.col("_before"), played_at < cut).otherwise(played_at >= cut)
+    at, cut = F.col(AT), F.col("_cut")
+    inside = F.when(F.col("_before"), at < cut).otherwise(at >= cut)
     # parts of one play each, as only those on one side of the instant count
-    quarter_rows = _fold_quarters(plays, request, ["played_at", "play_id"])
+    quarter_rows = _fold_quarters(plays, request, [AT, ID])
     cut_quarters = edges.withColumnRenamed("_cut_quarter", "_quarter")
     return cut_quarters.join(quarter_rows, [*request.group.keys, "ds", "_quarter"]).where(inside)
 

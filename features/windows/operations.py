@@ -18,7 +18,10 @@ from schemas.common import MICROS_A_DAY
 from schemas.declarations import Feature, window_days
 from schemas.parts import Part
 
-# Working columns, which no table has. A row is merged into a day, or into the instant of a label.
+# Working columns, which no table has. A play, or another event, has an instant and an id, whatever they are called;
+# a row of parts is merged into a day, or into the instant of a label.
+AT: Final = "_at"
+ID: Final = "_id"
 DAY: Final = "_day"
 INSTANT: Final = "_instant"
 # Days from the end of the row's own days to the end of what it is merged into.
@@ -175,7 +178,7 @@ def _log2_growth(_: Feature, totals: list[Column], __: Column) -> Column:
 
 
 def _collect_plays(part: Part, value: Column) -> Column:
-    row = F.struct(F.col("played_at").alias("at"), "play_id", value.alias("value"))
+    row = F.struct(F.col(AT).alias("at"), F.col(ID).alias("play_id"), value.alias("value"))
     return _nearest_k(part, F.collect_list(F.when(value.isNotNull(), row)))
 
 

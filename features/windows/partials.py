@@ -12,7 +12,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from features.windows.items import fold_items, merge_items
-from features.windows.operations import AGE, fold, merge
+from features.windows.operations import AGE, AT, ID, fold, merge
 from features.windows.tiles import Tile, merge_inputs, tiles_ending_on
 from schemas.declarations import FeatureGroup
 from schemas.parts import Part
@@ -31,7 +31,7 @@ def partial_rows(
     """Rows of the group's table of partials for some days.
 
     Args:
-        sessions: the plays of those days at least, as in table `sessions`.
+        sessions: the plays of those days at least, as in the group's source; see `plays_of_group`.
         days: in any order, with gaps or without.
         earlier: rows of the table of all other days, if there are any.
         parts: these alone; which rows there are does not depend on them.
@@ -59,9 +59,15 @@ def earlier_days(days: Sequence[date]) -> list[date]:
     return sorted({source.ds for _, source, rebuilt in _merges(days) if not rebuilt})
 
 
-def plays_of_group(sessions: DataFrame, group: FeatureGroup) -> DataFrame:
-    """The plays that count for a group."""
-    plays = sessions.where(group.where)
+def plays_of_group(events: DataFrame, group: FeatureGroup) -> DataFrame:
+    """The plays, or other events, that count for a group, with the columns that operations order them by.
+
+    Args:
+        events: rows of the group's source, with the columns of the catalogue that it names.
+    """
+    derived = {name: F.expr(f"nullif(cast({sql} as string), '')") for name, sql in group.derived_keys.items()}
+    instant, key = group.events.event_time or "", group.events.key[0]
+    plays = events.withColumns({AT: F.col(instant), ID: F.col(key), **derived}).where(group.where)
     for key in group.keys:
         # A play without an artist is no artist's. The planner thinks even after the filter that it may be null.
         plays = plays.where(F.col(key).isNotNull()).withColumn(key, F.coalesce(key, F.lit("")))

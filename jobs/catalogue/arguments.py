@@ -7,7 +7,8 @@ import argparse
 from jobs.catalogue.catalogue import Catalogue
 from jobs.catalogue.inventory import Inventory
 from jobs.catalogue.lineage import Lineage
-from jobs.sources import load_source
+from jobs.sources import Source, load_source
+from schemas import EVENT_TABLES
 from segue.builtin_commands import add_root
 from segue.project import find_project
 
@@ -28,4 +29,13 @@ def add_source_argument(parser: argparse.ArgumentParser) -> None:
 def open_catalogue(args: argparse.Namespace) -> Catalogue:
     source = getattr(args, "source", None)
     inventory = Inventory(args.root, getattr(args, "training_sets", ()))
-    return Catalogue(inventory, Lineage(load_source(source) if source else None))
+    lineage = Lineage(load_source(source) if source else None, _load_event_sources())
+    return Catalogue(inventory, lineage)
+
+
+def _load_event_sources() -> dict[str, Source]:
+    # of a table that nothing declares the flow says so
+    declared, files = {table.name for table in EVENT_TABLES}, find_project().events
+    return {
+        name: load_source(each.source) for name, each in files.items() if each.source and name in declared
+    }

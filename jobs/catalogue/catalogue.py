@@ -30,7 +30,6 @@ from schemas import FEATURE_GROUPS, FeatureGroup
 from schemas.contract import Column
 from schemas.declarations import Feature
 from schemas.releases import RELEASES
-from schemas.sessions import SESSIONS
 from segue.errors import UsageError
 
 # Operations whose value is a value of their input, or several: in its unit.
@@ -201,7 +200,7 @@ def _describe_computation(group: FeatureGroup, feature: Feature, window: str) ->
 
 
 def _derive_unit(feature: Feature) -> str:
-    unit = SESSIONS.column(feature.input).unit if feature.input in SESSIONS.names else ""
+    unit = feature.row.column(feature.input).unit if feature.input in feature.row.names else ""
     # a sum of shares is none
     same = feature.op in SAME_UNIT or (feature.op == "sum" and unit != "0..1")
     return unit if same else ""

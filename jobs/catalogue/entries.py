@@ -33,7 +33,7 @@ class Computation:
     operation: str
     window: str
     by: list[str]
-    # SQL over a row of sessions, by option
+    # SQL over a row of the group's source, by option
     sql: dict[str, str]
     # which plays are in any feature of the group
     group_where: str

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -10,10 +10,11 @@ import sqlglot
 
 from jobs.sources import Source
 from schemas import CONTRACTS, FEATURE_GROUPS, Contract, FeatureGroup
-from schemas.declarations import Feature, list_columns
+from schemas.declarations import Feature
 from schemas.parts import Part
 from schemas.plays import PLAYS
 from schemas.sessions import PLAY_INPUTS, SESSIONS
+from schemas.sql import list_columns
 from schemas.tracks import TRACKS
 
 # How an input decides a value: it is part of it; it says whose row it is, which plays count, in which window they
@@ -45,10 +46,14 @@ def _declare_merged(group: FeatureGroup) -> Contract:
 
 
 class Lineage:
-    """Of every column that is declared; with a source, back to the columns of its files."""
+    """Of every column that is declared; with a source, back to the columns of its files.
 
-    def __init__(self, source: Source | None = None) -> None:
-        self._source = source
+    Args:
+        of_events: by table, for tables of events that have a source of their own.
+    """
+
+    def __init__(self, source: Source | None = None, of_events: Mapping[str, Source] | None = None) -> None:
+        self._source, self._of_events = source, of_events or {}
         self.contracts = declare_tables()
 
     @cached_property
@@ -89,15 +94,17 @@ class Lineage:
         elif table == SESSIONS.name and column != "available_at":
             yield from (ColumnInput(PLAYS.name, name) for name in PLAY_INPUTS.get(column, (column,)))
         elif sql := self.source_sql(table, column):
-            assert self._source is not None
-            yield from (ColumnInput(f"source:{self._source.name}", name) for name in _try_list_columns(sql))
+            source = self._find_source(table)
+            assert source is not None
+            yield from (ColumnInput(f"source:{source.name}", name) for name in _try_list_columns(sql))
+
+    def _find_source(self, table: str) -> Source | None:
+        return self._of_events.get(table, self._source)
 
     def source_sql(self, table: str, column: str) -> str:
         """The SQL over a source's files that a column is read by; empty where that is not known."""
-        if self._source is None or table not in (PLAYS.name, TRACKS.name):
-            return ""
-        columns = self._source.plays if table == PLAYS.name else self._source.tracks
-        return columns.get(column, "")
+        source = self._find_source(table)
+        return source.section(table).get(column, "") if source else ""
 
 
 def find_group(table: str) -> FeatureGroup | None:
@@ -107,11 +114,11 @@ def find_group(table: str) -> FeatureGroup | None:
 
 def _list_group_inputs(group: FeatureGroup, table: str, column: str) -> Iterator[ColumnInput]:
     if column in group.keys:
-        yield ColumnInput(SESSIONS.name, column)
+        yield from _find_columns(group, column, VALUE)
     elif column in ("ds", "feature_at"):
-        yield ColumnInput(SESSIONS.name, "ds")
+        yield ColumnInput(group.events.name, "ds")
     elif column == "span":
-        yield ColumnInput(SESSIONS.name, "ds", WINDOW)
+        yield ColumnInput(group.events.name, "ds", WINDOW)
     elif table == group.table:
         features = [feature for feature, window in group.feature_windows if feature.name(window) == column]
         yield from (each for feature in features for each in _list_feature_inputs(group, feature))
@@ -135,10 +142,21 @@ def _list_play_inputs(
 ) -> Iterator[ColumnInput]:
     uses = [(VALUE, sql) for sql in values] + [(FILTER, where), (FILTER, group.where)]
     found = [(name, use) for use, sql in uses for name in list_columns(sql)]
-    found += [(key, KEY) for key in group.keys] + [("played_at", WINDOW)]
-    found += [("play_id", ORDER)] if in_order else []
+    found += [(key, KEY) for key in group.keys] + [(group.events.event_time or "", WINDOW)]
+    found += [(name, ORDER) for name in group.events.key] if in_order else []
     # one column can be input and filter at once
-    yield from (ColumnInput(SESSIONS.name, name, use) for name, use in dict.fromkeys(found))
+    inputs = (each for name, use in found for each in _find_columns(group, name, use))
+    yield from dict.fromkeys(inputs)
+
+
+def _find_columns(group: FeatureGroup, name: str, use: str) -> Iterator[ColumnInput]:
+    """What a name of the group's SQL stands for: a column of its events, of the catalogue, or a derived key's."""
+    if name in group.derived_keys:
+        yield from (
+            each for own in list_columns(group.derived_keys[name]) for each in _find_columns(group, own, use)
+        )
+    else:
+        yield ColumnInput(group.events.name if name in group.events.names else TRACKS.name, name, use)
 
 
 def _try_list_columns(sql: str) -> tuple[str, ...]:

@@ -49,6 +49,8 @@ class Batch:
     appends: bool = False
     # made again, it must have the same rows
     deterministic: bool = True
+    # version of `tracks` whose columns the rows have
+    catalogue: int | None = None
     files_per_day: int = 1
     # counts the attempts at it. No clock is involved: one that runs back would use a folder again
     revision: int = 0

@@ -244,7 +244,9 @@ def _replace_rows(before: TableState, staged: StagedBatch) -> tuple[TableState, 
     states = {
         day: part
         if day in changed and not staged.batch.extends
-        else replace(part, published_hash=old[day].published_hash)
+        else replace(
+            part, published_hash=old[day].published_hash, catalogue=_find_catalogue(staged, old[day])
+        )
         for day, part in new.items()
     }
     if staged.batch.days is None:
@@ -252,6 +254,12 @@ def _replace_rows(before: TableState, staged: StagedBatch) -> tuple[TableState, 
     if columns := staged.batch.columns:
         before = replace(before, declarations={**before.declarations, _name_columns(columns): columns})
     return before.replace_days(states, replaces=staged.batch.days), changed
+
+
+def _find_catalogue(staged: StagedBatch, old: DayState) -> int | None:
+    # columns that are added may be made of none, and the others stay what they are
+    keeps = staged.batch.extends and staged.batch.catalogue is None
+    return old.catalogue if keeps else staged.batch.catalogue
 
 
 def _name_columns(columns: Mapping[str, str]) -> str:
@@ -272,6 +280,7 @@ def _day_states(staged: StagedBatch) -> dict[date | None, DayState]:
             fingerprint=batch.fingerprint,
             upstream=batch.upstream.get(day, "") if day else "",
             columns=_name_columns(batch.columns),
+            catalogue=batch.catalogue,
         )
         for day, each in contents.items()
     }

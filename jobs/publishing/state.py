@@ -35,6 +35,8 @@ class DayState:
     # a key of `TableState.declarations`: what computed each column. Empty where no declaration does, and for days of
     # tables from before it was written, whose `upstream` is of the declarations too
     columns: str = ""
+    # version of `tracks` whose columns its rows have; None where they have none
+    catalogue: int | None = None
 
     def same_content_as(self, other: DayState) -> bool:
         # not `==`: the same rows made by other code are another batch, and the same content
@@ -42,7 +44,9 @@ class DayState:
 
     def dumps(self) -> list[Any]:
         fields = list(vars(self).values())
-        return fields if self.columns else fields[:-1]
+        if self.catalogue is not None:
+            return fields
+        return fields[:-1] if self.columns else fields[:-2]
 
     def plus(self, other: DayState) -> DayState:
         """Both, the content hash being a sum."""

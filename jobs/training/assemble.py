@@ -12,6 +12,7 @@ from features.joins.point_in_time import FeatureTable, point_in_time_join
 from features.joins.splits import split
 from features.windows.label_time import LabelTimeFeatures, label_time_features
 from jobs.errors import WrongUsage
+from jobs.group_events import find_events
 from jobs.job import Job
 from jobs.training.labels import Labels
 from jobs.training.published_days import LabelledDays
@@ -119,10 +120,11 @@ def _join_label_time(
         raise WrongUsage(
             f"{name}: --as-published asks for what had been published; windows at a label's instant never were"
         )
-    last_day = job.source("sessions").days[-1]
+    last_day = job.source(group.events.name).days[-1]
     if labels.days[-1] > last_day:
+        events = "plays" if isinstance(group.source, str) else group.events.name
         raise WrongUsage(
-            f"{name}: labels go on to {labels.days[-1]}, plays end {last_day}: their windows would be too short. "
+            f"{name}: labels go on to {labels.days[-1]}, {events} end {last_day}: their windows would be too short. "
             "Leave those labels out, or ask for daily features"
         )
     try:
@@ -130,7 +132,7 @@ def _join_label_time(
     except ValueError as problem:
         raise WrongUsage(str(problem)) from None
     partials = job.read(group.partials_table, exact.partial_days)
-    plays = job.read("sessions", exact.play_days)
+    plays = find_events(job, group, exact.play_days).rows()
     # of the labels as they were read: with the columns joined so far, the join would be run several times
     return label_time_features(labels.rows, partials, plays, exact, request.at, base=rows)
 

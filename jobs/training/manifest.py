@@ -59,7 +59,9 @@ def declared_identities() -> dict[str, str]:
     """A fingerprint of what computes each declared feature, by `table:column`."""
     # manifests hold it: another way to write one would refuse their replays
     return {
-        f"{group.table}:{name}": digest(group.keys, group.where, identity)
+        f"{group.table}:{name}": digest(
+            group.keys, group.where, identity, *filter(None, [group.rows_identity])
+        )
         for group in FEATURE_GROUPS
         for name, identity in group.identities.items()
     }

@@ -13,8 +13,10 @@ import numpy as np
 from features.joins.feature_table import FEATURE_AT, output_name
 from features.joins.serving import to_micros
 from features.windows.definitions import Play, inputs, value
+from features.windows.operations import AT, ID
 from features.windows.partials import plays_of_group
 from jobs.errors import JobError
+from jobs.group_events import find_events
 from jobs.job import Job
 from jobs.training.manifest import NAME, Manifest, load
 from jobs.training.request import Request, daily_columns, label_time_columns, split_refs
@@ -87,7 +89,10 @@ def _requested_tables(job: Job, manifest: Manifest) -> Iterator[RequestedTable]:
         refs = [f"{name}:{column}" for name in of_groups for column in columns[name]]
         if changed := manifest.changed_features(refs):
             job.say(f"left out, declared otherwise by now or no more: {', '.join(changed)}")
-        for name in of_groups:
+        of_catalogue = [name for name in of_groups if groups[name].catalogue_columns]
+        if of_catalogue:  # each day has the columns of the catalogue of then, which the release does not hold
+            job.say(f"left out, made of the catalogue as it was day by day: {', '.join(of_catalogue)}")
+        for name in of_groups - set(of_catalogue):
             names = {column for column in columns[name] if f"{name}:{column}" not in changed}
             windows = groups[name].feature_windows
             features = [(f, w) for f, w in windows if f.name(w) in names and f.op not in APPROXIMATE]
@@ -130,18 +135,20 @@ def _read_plays(job: Job, group: FeatureGroup, rows: list[Row]) -> dict[tuple[st
         return {}
     entities = job.spark.createDataFrame(entity_keys, ", ".join(f"{key} string" for key in group.keys))
     # all plays there ever were, since a lifetime has no first day; of few entities, so without a shuffle
-    sessions = plays_of_group(job.read("sessions"), group).join(F.broadcast(entities), [*group.keys])
+    sessions = plays_of_group(find_events(job, group).rows(), group).join(
+        F.broadcast(entities), [*group.keys]
+    )
     # inputs come from the declarations' own SQL, by Spark; what is done with them is Python's alone
     sqls = {sql for f in group.features for sql in inputs(f)}
     # names with a space: an input may be a column of the same name
     columns = [
         *(F.col(key).alias(f"key {key}") for key in group.keys),
         *(F.expr(sql).alias(sql) for sql in sqls),
-        *(F.col(name).alias(f"of {name}") for name in ("played_at", "play_id")),
+        *(F.col(name).alias(f"of {name}") for name in (AT, ID)),
     ]
     plays: dict[tuple[str, ...], list[Play]] = {}
     for row in sessions.select(*columns).toArrow().to_pylist():
-        play = Play(row["of played_at"], row["of play_id"], row)
+        play = Play(row[f"of {AT}"], row[f"of {ID}"], row)
         plays.setdefault(tuple(row[f"key {key}"] for key in group.keys), []).append(play)
     return plays
 

@@ -27,7 +27,7 @@ from jobs.report import write_report
 from reference.batches import batch
 from reference.frames import frame
 from schemas import PLAYS
-from schemas.declarations import DeclarationError
+from schemas.operations import DeclarationError
 from segue.project import VARIABLE
 
 TOP = Path(__file__).parents[2]

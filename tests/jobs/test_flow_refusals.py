@@ -137,7 +137,7 @@ def test_flow_for_days_asks_every_step_of_results_for_them(days, of_one):
     args = flow._parser().parse_args([*common, *days])
     makers = [step for step in FLOW if not step.section and step.name != "release-tables"]
     by_results = {
-        step.name: " ".join(flow._step_arguments(step, args)[4:])
+        step.name: " ".join(flow._step_arguments(step, args, None)[4:])
         for step in makers
         if any(CONTRACTS[table].by_day and not table.endswith("_partials") for table in step.makes)
     }

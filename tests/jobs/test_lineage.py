@@ -12,6 +12,7 @@ import pytest
 from jobs.catalogue import lineage
 from jobs.catalogue.lineage import ColumnInput, Lineage
 from jobs.sources import Source
+from reference import own_events
 from reference.declared import feature_with_input, group
 from reference.rows import midnight_after
 from reference.sessions import sessions
@@ -140,3 +141,43 @@ def test_dependents_are_the_inputs_the_other_way_round():
     assert pairs == {(*source, *user) for source, users in found.dependents.items() for user in users}
     assert ("user_features", "completion_mean_7d") in found.dependents["sessions", "completion"]
     assert {table for table, _ in found.inputs} <= {*CONTRACTS, "user_track_features", "user_artist_features"}
+
+
+@pytest.fixture
+def own(monkeypatch):
+    searches, groups = own_events.declare()
+    monkeypatch.setattr(lineage, "FEATURE_GROUPS", tuple(groups.values()))
+    contracts = [each.contract() for each in groups.values() if each.daily] + [searches.contract]
+    contracts += [each.partials_contract() for each in groups.values()]
+    monkeypatch.setattr(lineage, "CONTRACTS", CONTRACTS | {each.name: each for each in contracts})
+    return Lineage(None, {"searches": Source(name="log", events={"searches": {"query": "lower(text)"}})})
+
+
+@pytest.mark.parametrize(
+    ("table", "column", "inputs"),
+    [
+        ("search_features", "queries_distinct_7d", "searches.query searches.user_id searches.searched_at"),
+        # which of two at one instant is the newer one, their ids say
+        (
+            "search_features",
+            "queries_last_k_7d",
+            "searches.query searches.user_id searches.searched_at searches.search_id",
+        ),
+        (
+            "album_features",
+            "titles_top_k_7d",
+            "tracks.title sessions.position tracks.album sessions.played_at",
+        ),
+        ("album_features", "album", "tracks.album"),
+        (
+            "user_year_features",
+            "plays_count_7d",
+            "plays.play_id plays.user_id tracks.released_on plays.played_at",
+        ),
+        ("user_year_features", "release_year", "tracks.released_on"),
+        ("search_partials", "ds", "searches.ds"),
+        ("searches", "query", "source:log.text"),
+    ],
+)
+def test_groups_name_columns_of_their_own_events_and_of_the_catalogue(own, table, column, inputs):
+    assert {f"{each.table}.{each.column}" for each in own.inputs[table, column]} == {*inputs.split()}

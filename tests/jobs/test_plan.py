@@ -11,16 +11,19 @@ from pathlib import Path
 import pytest
 
 from features.sessions import GAP_MS
-from jobs import build_sessions, costs, planned_changes
+from jobs import Step, build_sessions, costs, planned_changes
 from jobs import plan as plan_module
 from jobs.errors import JobError, WrongUsage
-from jobs.planned_changes import ADDED, NEW_DAY, OTHER_PLAYS, Planner
+from jobs.feeds import Feed
+from jobs.planned_changes import ADDED, NEW_DAY, OTHER_PLAYS, PlannedTable, Planner
 from jobs.publishing.commits import Change, swap
 from jobs.publishing.state import DayState, TableState
 from jobs.publishing.warehouse import Warehouse
+from jobs.sources import Source, load_source
 from jobs.stale_features import find_stale_features, find_stale_partials
 from jobs.training import manifest
 from jobs.training.request import Request
+from reference import own_events
 from reference.golden import unpack
 from schemas import CONTRACTS
 from schemas.declarations import Feature
@@ -44,7 +47,7 @@ def list_content(folder):
 
 
 def plan(root, gap_ms=GAP_MS):
-    planner = Planner(Warehouse(str(root)), None, None, None, gap_ms)
+    planner = Planner(Warehouse(str(root)), {}, gap_ms)
     return {table.table: table for table in planner.plan()}
 
 
@@ -161,13 +164,10 @@ def test_plan_as_json_has_a_record_for_each_table(golden, capsys, monkeypatch):
 
 
 def test_plan_with_files_that_are_not_in_yet_starts_with_plays(golden):
-    planner = Planner(
-        Warehouse(str(golden / "root")),
-        str(golden / "landing" / "source.toml"),
-        [str(next((golden / "landing" / "plays").glob("delivered=*")))],
-        None,
-        GAP_MS,
-    )
+    path = str(golden / "landing" / "source.toml")
+    files = [str(next((golden / "landing" / "plays").glob("delivered=*")))]
+    feeds = {"plays": Feed("plays", load_source(path), path, files)}
+    planner = Planner(Warehouse(str(golden / "root")), feeds, GAP_MS)
     tables = {table.table: table.why for table in planner.plan()}
     assert tables["plays"] == "files that are not in yet"
     assert tables["user_features"] == "follows from sessions"
@@ -188,6 +188,36 @@ def test_apply_runs_the_steps_that_the_plan_names(golden, monkeypatch, capsys):
     assert arguments == ["--root", str(golden / "root")]
     assert "train-track-embeddings" in only and "build-sessions" not in only
     assert "track_embeddings" in capsys.readouterr().out
+
+
+def test_plan_of_a_group_follows_its_own_events(tmp_path, monkeypatch):
+    searches, groups = own_events.declare()
+    declare(monkeypatch, group := groups["search_features"])
+    monkeypatch.setitem(CONTRACTS, "searches", searches.contract)
+    monkeypatch.setattr(planned_changes, "has_rows", lambda warehouse, table: table == "searches")
+    ingest, build = (
+        Step(name, "", "", needs=needs, makes=makes, section=section)
+        for name, needs, makes, section in (
+            ("ingest-searches", (), ("searches",), "searches"),
+            ("build-search-features", ("searches",), group.tables, ""),
+        )
+    )
+    build = replace(build, module="jobs.build_features")
+    monkeypatch.setattr(planned_changes, "FLOW", (ingest, build))
+    put(Warehouse(str(tmp_path / "root")), "searches", dict.fromkeys(DAYS[:2], 1))
+    (partials,) = (each for each in plan(tmp_path / "root").values() if each.table == "search_partials")
+    assert [(each.why, list(each.days)) for each in partials.days] == [(NEW_DAY, DAYS[:2])]
+    # files of searches that are not in yet: which days those are nobody knows
+    monkeypatch.setattr(
+        Planner, "_look", lambda self, step: [PlannedTable("searches", step.name, "new files")]
+    )
+    feed = Feed("searches", Source(name="log", events={"searches": {"query": "text"}}), "log.toml", ["in"])
+    tables = Planner(Warehouse(str(tmp_path / "root")), {"searches": feed}, GAP_MS).plan()
+    assert {each.table: each.why for each in tables} == {
+        "searches": "new files",
+        "search_partials": "follows from searches",
+        "search_features": "follows from searches",
+    }
 
 
 def test_plan_names_training_sets_that_it_concerns(golden, monkeypatch, tmp_path, capsys):

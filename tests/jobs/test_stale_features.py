@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import date, timedelta
+from types import SimpleNamespace
 
 import pytest
 
 from jobs.publishing.commits import Change, swap
-from jobs.publishing.protocol import _name_columns
+from jobs.publishing.protocol import DayProfile, _name_columns, _replace_rows
 from jobs.publishing.state import DayState, TableState, digest
 from jobs.publishing.warehouse import Warehouse
 from jobs.stale_features import find_stale_features, find_stale_partials
 from jobs.verify import examine
+from reference import own_events
 from reference.golden import unpack
 from reference.staged import LaidJob
 from reference.three_features import THREE_FEATURES as GROUP
@@ -35,10 +37,10 @@ def hold(hashes):
 SESSIONS, PARTIALS = hold([1, 2, 3, 4]), hold([5, 6, 7, 8])
 
 
-def put(warehouse, contract, names, columns=None):
+def put(warehouse, contract, names, columns=None, catalogue=None):
     """A version of a table whose days were made of what these name."""
     table, key = warehouse.create(contract), _name_columns(columns or {})
-    days = {day: DayState(0, 0, 0, "batch", names[day], key) for day in DAYS}
+    days = {day: DayState(0, 0, 0, "batch", names[day], key, catalogue) for day in DAYS}
     state = TableState(table.version(), days, declarations={key: columns} if columns else {})
     swap(table, Change("batch-1", "publish", state))
 
@@ -154,3 +156,53 @@ def test_a_table_says_what_is_declared_no_more_and_lets_it_be_null(published):
     again = published.add_missing_columns(MORE.contract())
     marks = [(field.metadata or {}).get("segue.removed") for field in again.schema().fields]
     assert not any(marks)
+
+
+@pytest.fixture
+def albums(warehouse):
+    """A group by a column of the catalogue, each of whose days was made with version 3 of it."""
+    _, groups = own_events.declare()
+    group = groups["album_features"]
+    stale = find_stale_partials(warehouse, group, SESSIONS, TableState(3))
+    put(warehouse, group.partials_contract(), stale.sources, stale.identities, catalogue=3)
+    stale = find_stale_features(warehouse, group, PARTIALS, SESSIONS, TableState(3))
+    put(warehouse, group.contract(), stale.sources, stale.identities, catalogue=3)
+    return group
+
+
+def test_a_newer_catalogue_makes_no_day_stale(warehouse, albums):
+    assert not find_stale_partials(warehouse, albums, SESSIONS, TableState(4))
+    assert not find_stale_features(warehouse, albums, PARTIALS, SESSIONS, TableState(4))
+
+
+@pytest.mark.parametrize(("version", "is_whole"), [(3, False), (4, True)])
+def test_a_part_is_added_to_a_day_by_the_catalogue_of_its_other_columns_alone(
+    warehouse, albums, version, is_whole
+):
+    stale = find_stale_partials(warehouse, albums.extend(LONGEST), SESSIONS, TableState(version))
+    assert stale.columns == ("max_ms_played",)
+    assert [*stale.whole] == (DAYS if is_whole else [])
+    assert [*stale.extended] == ([] if is_whole else DAYS)
+
+
+@pytest.mark.parametrize(("op", "is_whole"), [("distinct", True), ("max", False)])
+def test_what_is_merged_from_parts_reads_no_catalogue(warehouse, albums, op, is_whole):
+    more = albums.extend(Feature("others", op, "ms_played", "m", ("7d",)))
+    stale = find_stale_features(warehouse, more, PARTIALS, SESSIONS, TableState(4))
+    assert ([*stale.whole], [*stale.extended]) == ((DAYS, []) if is_whole else ([], DAYS))
+
+
+@pytest.mark.parametrize(("read", "kept"), [(None, 3), (4, 4)])
+def test_days_that_get_columns_of_no_catalogue_keep_their_version(tmp_path, warehouse, albums, read, kept):
+    before = warehouse.state("album_partials")
+    job = LaidJob("test", str(tmp_path / "root"), "run", say=lambda text: None)
+    batch = replace(job.batch("user_partials", DAYS, extends=True), catalogue=read)
+    profile = SimpleNamespace(days={day: DayProfile(1, 1) for day in DAYS})
+    after, _ = _replace_rows(before, SimpleNamespace(batch=batch, profile=profile))
+    assert [after.day_states[day].catalogue for day in DAYS] == [kept] * len(DAYS)
+
+
+def test_another_source_makes_every_day_stale(published):
+    stale = find_stale_partials(published, MORE, SESSIONS)
+    put(published, MORE.partials_contract(), stale.sources, stale.identities)
+    assert find_stale_partials(published, replace(MORE, source="plays"), SESSIONS).whole == (*DAYS,)

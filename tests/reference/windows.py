@@ -43,10 +43,13 @@ class UnknownExpressionError(ValueError):
     """An expression that has no Python twin in EXPRESSIONS."""
 
 
-def expression(sql: str) -> Expression:
+def expression(sql: str, columns: Sequence[str] = ()) -> Expression:
+    """Over a row of `sessions`, or of another table that has these columns."""
     if both := WHERE_BOTH.fullmatch(sql):
-        other, read = map(expression, both.groups())
+        other, read = (expression(each, columns) for each in both.groups())
         return lambda row: None if other(row) is None else read(row)
+    if sql not in EXPRESSIONS and sql in columns:
+        return itemgetter(sql)
     if sql not in EXPRESSIONS:
         raise UnknownExpressionError(f"no Python twin for {sql!r}; known: {', '.join(EXPRESSIONS)}")
     return EXPRESSIONS[sql]
@@ -59,7 +62,7 @@ def window_features(sessions: Iterable[Row], group: FeatureGroup, days: Sequence
     for ds in days:
         t = midnight_after(ds)
         for entity, plays in plays_by_entity.items():
-            if any(play["played_at"] < t for play in plays):
+            if any(play[group.events.event_time] < t for play in plays):
                 rows.append(
                     key_columns(entity, ds, group) | {"feature_at": t} | dict(values(plays, group, t))
                 )
@@ -71,7 +74,7 @@ def by_entity(sessions: Iterable[Row], group: FeatureGroup) -> dict[Entity, list
     plays_by_entity: dict[Entity, list[Row]] = {}
     for play in sessions:
         entity = tuple(play[key] for key in group.keys)
-        if None not in entity and expression(group.where)(play) is True:
+        if None not in entity and expression(group.where, group.row.names)(play) is True:
             plays_by_entity.setdefault(entity, []).append(play)
     return plays_by_entity
 
@@ -88,9 +91,10 @@ def values(plays: list[Row], group: FeatureGroup, t: datetime) -> Iterator[tuple
 
 def value(plays: Iterable[Row], feature: Feature, window: str, t: datetime) -> Any:
     """As `features.windows.definitions` says; the twins of the SQL are here, where no SQL is run."""
-    needed = definitions.inputs(feature)
+    needed, row = definitions.inputs(feature), feature.row
+    read = {sql: expression(sql, row.names) for sql in needed}
     inputs_of_plays = [
-        definitions.Play(p["played_at"], p["play_id"], {sql: expression(sql)(p) for sql in needed})
+        definitions.Play(p[row.event_time], p[row.key[0]], {sql: read[sql](p) for sql in needed})
         for p in plays
     ]
     return definitions.value(inputs_of_plays, feature, window, t)

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from schemas import CONTRACTS
-from schemas.declarations import DeclarationError
-from schemas.project_declarations import load_feature_groups
+from schemas.operations import DeclarationError
+from schemas.project_declarations import load_declarations
 from schemas.starting_set import STARTING_SET
 
 TOP = Path(__file__).parents[2]
@@ -30,7 +30,7 @@ def write(folder, name, text):
 
 
 def load(*paths, other_tables=()):
-    return load_feature_groups([str(path) for path in paths], other_tables)
+    return load_declarations([str(path) for path in paths], other_tables).groups
 
 
 def test_without_paths_the_starting_set_is_declared():
@@ -60,7 +60,7 @@ A = Feature("Plays", "count", "play_id", "plays")
 B = Feature("plays", "cuont", "play_id", "plays")
 C = Feature("plays", "sum", "user_id", "plays", ("7d", "0d"))
 GROUP = FeatureGroup("a_features", ("user_id",), "", (A, B, C))
-OTHER = FeatureGroup("b_features", ("album",), "", (Feature("plays", "count", "play_id", "plays"),))
+OTHER = FeatureGroup("b_features", ("genre",), "", (Feature("plays", "count", "play_id", "plays"),))
 D, E = Feature("x", "count", "play_id", "a"), Feature("x", "count", "track_id", "b")
 TWICE = FeatureGroup("c_features", ("user_id",), "", (D, E))
 """
@@ -79,8 +79,8 @@ def test_every_mistake_of_every_file_is_in_one_error_with_its_line(tmp_path):
         f"{raising}:2: ModuleNotFoundError: No module named 'no_such_module'",
         f"{wrong}:3: feature Plays: its name 'Plays' is no column's",
         f"{wrong}:4: feature plays: operation 'cuont' is unknown",
-        f"{wrong}:5: feature plays: sum takes ",
-        f"{wrong}:7: table b_features: album is no column of sessions",
+        f"{wrong}:5: feature plays: window '0d' is none; write days as '7d', or 'lifetime'; sum takes ",
+        f"{wrong}:7: table b_features: genre is no column of sessions or tracks",
         f"{wrong}:9: table c_features: x_count_1d, x_count_30d, x_count_7d declared twice",
     ]
     assert all(any(line.startswith(text) for line in lines) for text in expected), "\n".join(lines)
@@ -89,7 +89,10 @@ def test_every_mistake_of_every_file_is_in_one_error_with_its_line(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (EVENING + EVENING.replace("EVENING", "SECOND"), "table evening_partials is declared twice"),
+        (
+            EVENING + EVENING.replace("EVENING", "SECOND"),
+            r"a.py:8: table evening_features is declared twice, also in .*a.py:3; give",
+        ),
         (EVENING.replace("evening_features", "plays"), "table plays is one of Segue's own"),
         ("X = 1", "no FeatureGroup is bound to a name there"),
     ],

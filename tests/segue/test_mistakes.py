@@ -18,8 +18,8 @@ from jobs.errors import JobError
 from jobs.owners import check_owners
 from jobs.publishing.gate_file import load_gate
 from jobs.publishing.warehouse import Warehouse
-from schemas.declarations import DeclarationError
-from schemas.project_declarations import load_feature_groups
+from schemas.operations import DeclarationError
+from schemas.project_declarations import load_declarations
 from segue.errors import SegueError
 from segue.project import SETTINGS, VARIABLE, find_project
 
@@ -67,6 +67,10 @@ SETTINGS_FILES = {
     "a source without files": '[sources.radio]\nsource = "radio.toml"',
     "an unknown key of a source": '[sources.radio]\nsource = "a"\ninput = ["b"]\ncatalog = "c"',
     "one source and several": 'source = "a"\n[sources.radio]\nsource = "a"\ninput = ["b"]',
+    "one value for all events": "events = 1",
+    "events without files": "[events.searches]\nsource = 'x'",
+    "a number for files of events": "[events.searches]\ninput = 3",
+    "an unknown key of events": "[events.searches]\ninput = 'x'\nsorce = 'x'",
     "three at once": 'rot = "x"\nroot = 3\n[owners]\nplays = ""',
 }
 VARIABLES = {
@@ -94,6 +98,8 @@ FEATURE_FILES = {
     "an entity that is no column": group(GOOD, key="album_id"),
     "one column twice": group(f"{GOOD}, {GOOD}"),
     "one table twice": group(GOOD) + group(GOOD, name="H"),
+    "a source that is not declared": group(GOOD, ', source="searches"'),
+    "a derived key that is no key": group(GOOD, ', derived_keys={"year": "year(released_on)"}'),
     "a table of Segue's": group(GOOD, table="plays"),
 }
 EXPECTATION_FILES = {
@@ -147,7 +153,7 @@ def load(kind: str, name: str, folder: Path) -> None:
             load_gate(Warehouse(str(folder)))
     elif kind == "declarations":
         (folder / "features.py").write_text(FEATURES + FEATURE_FILES[name])
-        load_feature_groups([str(folder)], ["plays", "sessions"])
+        load_declarations([str(folder)], ["plays", "sessions"])
     else:
         (folder / "plays.py").write_text(EXPECTATIONS + EXPECTATION_FILES[name])
         with mock.patch.dict(os.environ, {"SEGUE_EXPECTATIONS": str(folder)}):

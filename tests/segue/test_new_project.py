@@ -13,7 +13,7 @@ from jobs import demo, flow
 from jobs.errors import WrongUsage
 from jobs.generate_plays import _source_toml
 from jobs.sources import load_source
-from schemas.project_declarations import load_feature_groups
+from schemas.project_declarations import load_declarations
 from schemas.starting_set import STARTING_SET
 from segue.command import main
 
@@ -63,7 +63,7 @@ def test_init_writes_over_nothing(tmp_path, capsys, name):
 
 def test_demo_project_takes_all_declarations_and_knows_the_generated_files(tmp_path, monkeypatch):
     assert main(["init", "--template", "demo", str(tmp_path / "demo")]) == 0
-    groups = load_feature_groups([str(tmp_path / "demo" / "declarations")], ())
+    groups = load_declarations([str(tmp_path / "demo" / "declarations")], ())
     assert sorted(group.table for group in groups) == sorted(group.table for group in STARTING_SET)
     assert {*groups} == {*STARTING_SET}
     (tmp_path / "generated.toml").write_text(_source_toml())

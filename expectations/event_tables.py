@@ -1,0 +1,34 @@
+"""What is expected of the events that a project declares: their contract, and what is true of events at all."""
+
+from __future__ import annotations
+
+from expectations.contracts import build_suite, expect_rows
+from expectations.plays import INGEST_BOUNDS, SOME_EVENTS, build_rejects_suite
+from expectations.suite import Suite
+from schemas import EVENT_TABLES, EventTable
+from schemas.plays import EARLIEST_PLAY
+
+
+def build_event_suite(table: str) -> Suite | None:
+    """Of a table of events that is declared, or of its rejects; None for any other."""
+    for declared in EVENT_TABLES:
+        if table == declared.name:
+            return _build_suite(declared)
+        if table == declared.rejects.name:
+            return build_rejects_suite(declared.rejects)
+    return None
+
+
+def _build_suite(table: EventTable) -> Suite:
+    at = table.event_time
+    # rows that break these were rejected, each with its reason: here they are the code's promise
+    ranges = [expect_rows(c.name, f"`{c.name}` {c.check}", c.check) for c in table.columns if c.check]
+    return build_suite(
+        table.contract,
+        expect_rows(at, f"`{at}` >= timestamp'{EARLIEST_PLAY} 00:00:00'", "from 1999 on"),
+        expect_rows(at, f"`{at}` < current_timestamp() + interval 1 day", "not in the future"),
+        expect_rows("ds", f"ds = to_date(`{at}`)", f"the day of {at}, in UTC"),
+        *ranges,
+        row_bound=SOME_EVENTS,
+        bounds=INGEST_BOUNDS,
+    )

@@ -1,0 +1,103 @@
+"""Which files a flow reads each event table from, and what is said where that cannot be known."""
+
+from __future__ import annotations
+
+import pytest
+
+from jobs import feeds, flow, sources
+from jobs.errors import WrongUsage
+from reference import own_events
+
+SEARCHES, _ = own_events.declare()
+PLAYS = 'name = "ours"\n[plays]\nuser_id = "u"\n'
+SECTION = '[searches]\nsearch_id = "id"\n'
+SETTINGS = """
+source = "plays.toml"
+input = ["landing/plays"]
+[events.searches]
+input = ["landing/searches"]
+"""
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    for module in (feeds, sources):
+        monkeypatch.setattr(module, "EVENT_TABLES", (SEARCHES,))
+    (tmp_path / "plays.toml").write_text(PLAYS + SECTION)
+    (tmp_path / "segue.toml").write_text(SETTINGS)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def find(*arguments):
+    return feeds.find_feeds(flow._parser().parse_args(arguments))
+
+
+def test_files_and_source_come_from_the_project_and_options_are_stronger(project):
+    feed = find()["searches"]
+    assert feed.arguments == [
+        "--source",
+        str(project / "plays.toml"),
+        "--input",
+        str(project / "landing/searches"),
+    ]
+    assert find("--events", "searches", "a", "b")["searches"].files == ["a", "b"]
+    (project / "search.toml").write_text('name = "log"\nformat = "json"\n' + SECTION)
+    (project / "segue.toml").write_text(SETTINGS + 'source = "search.toml"\n')
+    assert find()["searches"].source.format == "json" and find()["plays"].source.format == "csv"
+
+
+@pytest.mark.parametrize(
+    ("settings", "source", "why_not"),
+    [
+        (
+            "",
+            SECTION,
+            r"no files are given: input in \[events.searches\] of segue.toml, or --events searches FILE",
+        ),
+        (SETTINGS, "", r"source ours has no section \[searches\]"),
+    ],
+)
+def test_step_without_files_or_section_is_not_made_and_says_what_lacks(project, settings, source, why_not):
+    (project / "segue.toml").write_text(settings)
+    (project / "plays.toml").write_text(PLAYS + source)
+    arguments = [] if settings else ["--source", "plays.toml", "--input", "x"]
+    with pytest.raises(AssertionError, match=why_not):
+        raise AssertionError(find(*arguments)["searches"].why_not)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ["--events", "serches", "x"],
+            "events 'serches', and there is no such event table; declared are: searches",
+        ),
+        (["--events", "searches"], "--events searches names no files"),
+    ],
+)
+def test_files_for_no_table_are_refused(project, arguments, message):
+    with pytest.raises(WrongUsage, match=message):
+        find(*arguments)
+
+
+def test_a_section_for_searches_ingests_no_play_again(project):
+    """Batches are known by the parameters of their source."""
+    with_section = sources.load_source("plays.toml")
+    (project / "plays.toml").write_text(PLAYS)
+    without = sources.load_source("plays.toml")
+    assert (
+        with_section.parameters("plays")
+        == without.parameters("plays")
+        == {name: value for name, value in vars(without).items() if name != "events"}
+    )
+    assert with_section.parameters("searches")["events"] == {"search_id": "id"}
+
+
+def test_a_section_of_no_table_is_unknown(project):
+    (project / "plays.toml").write_text(PLAYS + "[serches]\nid = 'id'\n")
+    with pytest.raises(WrongUsage, match="serches is unknown"):
+        sources.load_source("plays.toml")
+    (project / "plays.toml").write_text(PLAYS + "[events.searches]\nsearch_id = 'id'\n")
+    with pytest.raises(WrongUsage, match=r"\[events\] is no section"):
+        sources.load_source("plays.toml")
