@@ -151,3 +151,20 @@ def test_each_of_several_sources_travels_with_its_own_file(project, tmp_path):
     radio, app = ast.literal_eval(printed.stdout.decode())
     assert (radio[1], app[1]) == (str(project / "in"), "s3a://lake/in")
     assert [load_source(source).name for source in (radio[0], app[0])] == ["plays", "app"]
+
+
+def test_files_of_events_travel_with_their_own_source(project, tmp_path):
+    (project / "searches.toml").write_text('name = "log"\n')
+    with (project / "segue.toml").open("a") as settings:
+        settings.write('\n[events.searches]\ninput = ["landing/searches"]\nsource = "searches.toml"\n')
+    archive = pack_project(find_project(project), str(tmp_path / "radio.zip"))
+    ask_events = (
+        "from segue.project import find_project as f; e = f().events['searches']; print([e.source, *e.input])"
+    )
+    environment = {"PYTHONPATH": f"{archive}:{TOP}", "PATH": os.environ["PATH"]}
+    printed = subprocess.run(
+        [sys.executable, "-P", "-c", ask_events], env=environment, cwd=tmp_path, capture_output=True
+    )
+    source, files = ast.literal_eval(printed.stdout.decode())
+    assert files == str(project / "landing" / "searches")
+    assert load_source(source).name == "log"

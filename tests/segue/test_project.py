@@ -123,3 +123,14 @@ def test_config_shows_every_setting_with_its_origin_and_no_secret(folder, capsys
     days = {key: rows["release_days"][key] for key in ("value", "unit", "range", "default", "environment")}
     assert list(days.values()) == ["35", "days", "1 to 3650", "35", "SEGUE_RELEASE_DAYS"]
     assert rows["input"]["from"] == "unset" and os.getcwd() == str(folder / "a" / "b")
+
+
+def test_config_prints_where_files_of_events_are(folder, capsys):
+    write(folder, '[events.searches]\ninput = "in"\nsource = "log.toml"')
+    assert main(["config", "--json"]) == 0
+    rows = {row["setting"]: row["value"] for row in map(json.loads, capsys.readouterr().out.splitlines())}
+    shown = {name: value for name, value in rows.items() if name.startswith("events.")}
+    assert shown == {
+        "events.searches.input": str(folder / "in"),
+        "events.searches.source": str(folder / "log.toml"),
+    }
