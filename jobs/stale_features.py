@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
@@ -55,7 +56,7 @@ def find_stale_partials(
     state = warehouse.state(group.partials_table)
     stale = _compare(state, stale, former)
     reads_catalogue = bool(select_concerned(group, stale.columns).catalogue_columns)
-    return _keep_one_catalogue(stale, state, tracks) if reads_catalogue else stale
+    return _widen_to_tiles(_keep_one_catalogue(stale, state, tracks)) if reads_catalogue else stale
 
 
 def find_stale_features(
@@ -101,6 +102,19 @@ def _keep_one_catalogue(stale: StaleDays, state: TableState | None, tracks: Tabl
     others = {day for day in stale.extended if known[day].catalogue not in (None, catalogue)}
     extended = tuple(day for day in stale.extended if day not in others)
     return replace(stale, whole=tuple(sorted({*stale.whole, *others})), extended=extended)
+
+
+def _widen_to_tiles(stale: StaleDays) -> StaleDays:
+    """Days of tiles that sum up a day that is made as a whole are, too: until it is made it lacks the columns."""
+    whole = sorted(stale.whole)
+
+    def is_whole(day: date) -> bool:
+        return bisect_left(whole, tiles_ending_on(day)[-1].first) < bisect_right(whole, day)
+
+    # tiles are nested, so none of the days that this adds concerns one more
+    days = (*stale.whole, *filter(is_whole, stale.extended))
+    extended = tuple(day for day in stale.extended if not is_whole(day))
+    return replace(stale, whole=tuple(sorted(days)), extended=extended)
 
 
 def _compare(

@@ -185,6 +185,18 @@ def test_a_part_is_added_to_a_day_by_the_catalogue_of_its_other_columns_alone(
     assert [*stale.extended] == ([] if is_whole else DAYS)
 
 
+def test_a_tile_of_a_day_that_is_made_as_a_whole_is_made_with_it(warehouse, albums):
+    """That day has no value of the new part yet, or one by another declaration, when columns are added."""
+    table = warehouse.table("album_partials")
+    state = warehouse.state("album_partials")
+    versions = dict.fromkeys(DAYS, 4) | {DAYS[1]: 3}
+    days = {day: replace(state.day_states[day], catalogue=versions[day]) for day in DAYS}
+    swap(table, Change("batch-2", "publish", replace(state, day_states=days)))
+    stale = find_stale_partials(warehouse, albums.extend(LONGEST), SESSIONS, TableState(4))
+    # of these days the third one ends a tile of two
+    assert ([*stale.whole], [*stale.extended]) == (DAYS[1:3], [DAYS[0], DAYS[3]])
+
+
 @pytest.mark.parametrize(("op", "is_whole"), [("distinct", True), ("max", False)])
 def test_what_is_merged_from_parts_reads_no_catalogue(warehouse, albums, op, is_whole):
     more = albums.extend(Feature("others", op, "ms_played", "m", ("7d",)))
