@@ -8,8 +8,10 @@ from dataclasses import dataclass, replace
 from datetime import date
 from itertools import accumulate
 
+from deltalake import DeltaTable
+
 from features.windows.tiles import tiles_ending_on
-from jobs.publishing.state import TableState, digest
+from jobs.publishing.state import TableState, commit_metadata_at, digest
 from jobs.publishing.warehouse import Warehouse
 from schemas import FeatureGroup
 
@@ -158,8 +160,7 @@ def _identify(names: Collection[str], identities: Mapping[str, object]) -> dict[
 def _find_former_groups(warehouse: Warehouse, group: FeatureGroup) -> Iterator[FeatureGroup]:
     """The group, and the group with only what its published table has columns for."""
     yield group
-    table = warehouse.table(group.tables[-1])
-    if table is None:
+    if (table := _find_last_published(warehouse, group.tables[-1])) is None:
         return
     stored = {field.name for field in table.schema().fields}
     if group.daily:
@@ -171,6 +172,18 @@ def _find_former_groups(warehouse: Warehouse, group: FeatureGroup) -> Iterator[F
         )
     if former.features and former.features != group.features:
         yield former
+
+
+def _find_last_published(warehouse: Warehouse, name: str) -> DeltaTable | None:
+    """The table as it was last published to: maintenance and erasures add columns that no day has yet."""
+    if (table := warehouse.table(name)) is None:
+        return None
+    for version in range(table.version(), -1, -1):
+        if (metadata := commit_metadata_at(table, version)) is None:
+            break
+        if metadata.get("kind") == "publish":
+            return warehouse.table(name, version)
+    return table
 
 
 def _declare_parts(group: FeatureGroup) -> list[object]:

@@ -10,7 +10,7 @@ import pytest
 
 from jobs.publishing.commits import Change, swap
 from jobs.publishing.protocol import DayProfile, _name_columns, _replace_rows
-from jobs.publishing.state import DayState, TableState, digest
+from jobs.publishing.state import DayState, TableState, digest, read_state
 from jobs.publishing.warehouse import Warehouse
 from jobs.stale_features import find_stale_features, find_stale_partials
 from jobs.verify import examine
@@ -101,6 +101,15 @@ def test_days_of_before_the_log_had_their_columns_are_known_by_their_names(wareh
     assert find(warehouse, MORE) == ([], DAYS, ("longest_max_7d",))
     # of what was taken away they cannot say whether all else is the same
     assert find(warehouse, replace(GROUP, features=GROUP.features[1:]))[0] == DAYS
+
+
+@pytest.mark.parametrize("kind", ["compact", "erase"])
+def test_a_table_of_before_that_has_the_new_column_already_lacks_no_more_than_that(warehouse, kind):
+    """Maintenance and erasures add columns to all tables, whenever they come."""
+    put(warehouse, GROUP.contract(), name_as_before(GROUP.identities))
+    table = warehouse.add_missing_columns(MORE.contract())
+    swap(table, Change(f"{kind}-1", kind, read_state(table)))
+    assert find(warehouse, MORE) == ([], DAYS, ("longest_max_7d",))
 
 
 def test_a_feature_taken_away_makes_nothing_stale_and_declared_again_it_is_there(published):
