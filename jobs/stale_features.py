@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
 from itertools import accumulate
 
+from deltalake import DeltaTable
+
 from features.windows.tiles import tiles_ending_on
-from jobs.publishing.state import TableState, digest
+from jobs.publishing.state import TableState, commit_metadata_at, digest
 from jobs.publishing.warehouse import Warehouse
 from schemas import FeatureGroup
 
@@ -55,7 +58,7 @@ def find_stale_partials(
     state = warehouse.state(group.partials_table)
     stale = _compare(state, stale, former)
     reads_catalogue = bool(select_concerned(group, stale.columns).catalogue_columns)
-    return _keep_one_catalogue(stale, state, tracks) if reads_catalogue else stale
+    return _widen_to_tiles(_keep_one_catalogue(stale, state, tracks)) if reads_catalogue else stale
 
 
 def find_stale_features(
@@ -103,6 +106,19 @@ def _keep_one_catalogue(stale: StaleDays, state: TableState | None, tracks: Tabl
     return replace(stale, whole=tuple(sorted({*stale.whole, *others})), extended=extended)
 
 
+def _widen_to_tiles(stale: StaleDays) -> StaleDays:
+    """Days of tiles that sum up a day that is made as a whole are, too: until it is made it lacks the columns."""
+    whole = sorted(stale.whole)
+
+    def is_whole(day: date) -> bool:
+        return bisect_left(whole, tiles_ending_on(day)[-1].first) < bisect_right(whole, day)
+
+    # tiles are nested, so none of the days that this adds concerns one more
+    days = (*stale.whole, *filter(is_whole, stale.extended))
+    extended = tuple(day for day in stale.extended if not is_whole(day))
+    return replace(stale, whole=tuple(sorted(days)), extended=extended)
+
+
 def _compare(
     state: TableState | None, stale: StaleDays, former: Collection[tuple[Names, Mapping[str, str]]]
 ) -> StaleDays:
@@ -144,8 +160,7 @@ def _identify(names: Collection[str], identities: Mapping[str, object]) -> dict[
 def _find_former_groups(warehouse: Warehouse, group: FeatureGroup) -> Iterator[FeatureGroup]:
     """The group, and the group with only what its published table has columns for."""
     yield group
-    table = warehouse.table(group.tables[-1])
-    if table is None:
+    if (table := _find_last_published(warehouse, group.tables[-1])) is None:
         return
     stored = {field.name for field in table.schema().fields}
     if group.daily:
@@ -157,6 +172,18 @@ def _find_former_groups(warehouse: Warehouse, group: FeatureGroup) -> Iterator[F
         )
     if former.features and former.features != group.features:
         yield former
+
+
+def _find_last_published(warehouse: Warehouse, name: str) -> DeltaTable | None:
+    """The table as it was last published to: maintenance and erasures add columns that no day has yet."""
+    if (table := warehouse.table(name)) is None:
+        return None
+    for version in range(table.version(), -1, -1):
+        if (metadata := commit_metadata_at(table, version)) is None:
+            break
+        if metadata.get("kind") == "publish":
+            return warehouse.table(name, version)
+    return table
 
 
 def _declare_parts(group: FeatureGroup) -> list[object]:

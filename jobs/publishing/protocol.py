@@ -153,7 +153,7 @@ def check_current(warehouse: Warehouse, batch: Batch) -> None:
 
     Raises:
         JobError: a listener was erased from an input meanwhile, whom the batch would bring back; or the
-            batch rests on its own table, and that was published to.
+            batch rests on its own table, and that was published to, or rows were taken out of it.
     """
     for name, version in batch.input_versions.items():
         state = warehouse.state(name)
@@ -166,11 +166,13 @@ def check_current(warehouse: Warehouse, batch: Batch) -> None:
     if table is None or batch.base_version is None:
         return
     # compaction and erasure make versions too, and change no row that a batch could rest on;
-    # only what was published meanwhile does
+    # only what was published or retracted meanwhile does
+    changes = {"publish": "was published", "retract": "took rows out"}
     for version in range(batch.base_version + 1, table.version() + 1):
-        if (commit_metadata_at(table, version) or {}).get("kind") == "publish":
+        kind = (commit_metadata_at(table, version) or {}).get("kind", "")
+        if kind in changes:
             raise JobError(
-                f"table {batch.table}: version {version} was published after this step looked at the table, and "
+                f"table {batch.table}: version {version} {changes[kind]} after this step looked at the table, and "
                 "what it made rests on what was there; nothing was published. Run the step again"
             )
 

@@ -25,6 +25,8 @@ from jobs.publishing.commits import (
     check_file_sizes,
     list_file_days,
     list_staged_files,
+    next_commit_time,
+    record_earlier,
     swap,
     to_add_actions,
 )
@@ -170,7 +172,7 @@ def _commit(job: Job, rewrite: Rewrite, batch: Batch, removed: Contents) -> Tabl
         change = Change(
             batch=batch.id,
             kind=rewrite.kind,
-            state=_state(table, removed, rewrite.kind),
+            state=_state(table, rewrite.name, removed, rewrite.kind),
             adds=to_add_actions(files, None, rewrites=not rewrite.removes_rows),
             removes=rewrite.files,
             metadata={"run": job.run_id, "job": job.name},
@@ -195,13 +197,14 @@ def mark_erased(job: Job, table: DeltaTable, name: str) -> TableState:
         CommitConflict: the table has another version by now.
     """
     id_ = digest("erase", name, table.version())
-    return swap(table, Change(f"{id_}-0", "erase", _state(table, {}, "erase"), metadata={"run": job.run_id}))
+    state = _state(table, name, {}, "erase")
+    return swap(table, Change(f"{id_}-0", "erase", state, metadata={"run": job.run_id}))
 
 
-def _state(table: DeltaTable, removed: Contents, kind: str) -> TableState:
+def _state(table: DeltaTable, name: str, removed: Contents, kind: str) -> TableState:
     before = read_state(table)
     if kind == "retract":
-        return before.retract({day: (each.rows, each.content_hash) for day, each in removed.items()})
+        return _retract(table, before, find_contract(name), removed)
     states = {
         day: each.minus(removed[day].rows, removed[day].content_hash) if day in removed else each
         for day, each in before.day_states.items()
@@ -209,3 +212,14 @@ def _state(table: DeltaTable, removed: Contents, kind: str) -> TableState:
     # the version that this commit makes: the swap puts it on top of `table` and of no other
     erased_in = table.version() + 1 if kind == "erase" else before.erased_in
     return replace(before, day_states=states, erased_in=erased_in)
+
+
+def _retract(table: DeltaTable, before: TableState, contract: Contract, removed: Contents) -> TableState:
+    state = before.retract({day: (each.rows, each.content_hash) for day, each in removed.items()})
+    gone = [day for day in removed if day not in state.day_states or not state.day_states[day].rows]
+    if not (gone and contract.daily):
+        return state
+    # labels of before saw these days, and as published get them
+    instant = next_commit_time(before)
+    earlier = record_earlier(table, before, gone, [], instant)
+    return replace(state, published_at=instant, earlier=earlier)

@@ -18,8 +18,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import segue
+from expectations.profile import DayProfile
 from jobs import build_training_set
-from jobs.publishing import protocol
+from jobs.publishing import protocol, rewrite
+from jobs.publishing.batches import Batch
 from jobs.publishing.commits import Change, list_file_days, swap, to_add_actions
 from jobs.publishing.rewrite import mark_erased
 from jobs.publishing.state import TableState, read_state
@@ -34,7 +36,7 @@ from schemas import CONTRACTS
 from schemas.user_features import USER_FEATURE_GROUP
 from segue import log, storage
 from segue.errors import SegueError
-from segue.publication_record import replay
+from segue.publication_record import format_instant, replay
 
 DAYS = [date(2026, 11, 2) + timedelta(days=n) for n in range(4)]
 US, HOUR = timedelta(microseconds=1), timedelta(hours=1)
@@ -83,6 +85,18 @@ class Root:
         job = LaidJob("build", self.path, say=lambda text: None)
         batch = job.batch(table, [day for day, _ in days], parameters={"at": instant})
         job.publish(batch, [row for _, of_day in days for row in of_day])
+
+    def retract(self, at: datetime, day: date) -> None:
+        """As `segue retract` does of tables that are made of plays, where no play is left of the day or after it."""
+        self.logs[FEATURES].append(Publication(day, at, ()))
+        self._monkeypatch.setattr(rewrite, "next_commit_time", lambda state: format_instant(at))
+        job = LaidJob("retract", self.path, say=lambda text: None)
+        table = job.warehouse.table(FEATURES)
+        of_day = read_state(table).day_states[day]
+        removed = {day: DayProfile(of_day.rows, of_day.content_hash)}
+        files = tuple(path for path, of in list_file_days(table) if of == day)
+        batch = rewrite.reserve(job.warehouse, Batch(CONTRACTS[FEATURES], "retract"))
+        rewrite._commit(job, rewrite.Rewrite("retract", table, FEATURES, files), batch, removed)
 
     def release(self) -> segue.Store:
         states = {table: LaidJob("release", self.path).source(table) for table in self.logs}
@@ -242,6 +256,29 @@ def test_replay_of_the_log_gives_what_its_commits_recorded(late_plays):
     assert replay(str(folder), warehouse.table(FEATURES).version()) == record
     assert [each.version for each in record[DAYS[0]]] == [2, 4, 7]
     assert [each.version for each in record[DAYS[1]]] == [4, 5, None]
+
+
+@pytest.mark.parametrize("is_recorded", [True, False])
+def test_client_gives_labels_of_before_a_retraction_the_day_that_went_with_it(
+    late_plays, monkeypatch, is_recorded
+):
+    """A day at the end of plays that lost all of them: what was made of it is taken away, and was served until then."""
+    if not is_recorded:
+        late_plays.publish(after(DAYS[1], 3.5), (DAYS[1], counts(DAYS[1], u1=14)))
+        monkeypatch.setattr(TableState, "dumps", dumps_of_before)
+    late_plays.publish(after(DAYS[2], 2), (DAYS[2], counts(DAYS[2], u1=15)))
+    monkeypatch.setattr(TableState, "dumps", DUMPS)
+    at = after(DAYS[2], 7)
+    late_plays.retract(at, DAYS[2])
+    late_plays.publish(after(DAYS[2], 8), (DAYS[0], counts(DAYS[0], u1=16)))
+    labels = labels_around(late_plays.instants(), ("u1", "u2", None))
+    expected = late_plays.expected(labels)
+    assert 15 in {row[COUNT] for row in expected}
+    assert join_by_client(late_plays.release(), labels) == expected
+    # and once it comes back
+    late_plays.publish(after(DAYS[2], 9), (DAYS[2], counts(DAYS[2], u1=17)))
+    labels = labels_around(late_plays.instants(), ("u1", "u2", None))
+    assert join_by_client(late_plays.release(), labels) == late_plays.expected(labels)
 
 
 # --- what is gone

@@ -8,7 +8,8 @@ from expectations.verdict import Refused
 from jobs.errors import JobError
 from jobs.inputs import Input
 from jobs.publishing.batches import NEVER_PUBLISHED, code_version
-from jobs.publishing.state import digest
+from jobs.publishing.commits import Change, list_file_days, swap
+from jobs.publishing.state import digest, read_state
 from reference.published import DAYS, NOON
 from reference.staged import REFUSED, LaidJob
 from reference.worlds import session_play
@@ -97,6 +98,20 @@ def test_publish_refuses_a_batch_whose_base_was_published_to(job):
     publish(job(), DAYS[1:2])
     with pytest.raises(JobError, match="was published after this step looked"):
         slow_job.publish(batch, rows)
+
+
+def test_publish_refuses_a_batch_from_whose_base_rows_were_taken_out(job):
+    """It was compared with them, or has them; a day that went with them is no longer there to be extended."""
+    publish(job(), DAYS[:2])
+    slow_job = job()
+    batch = slow_job.batch("sessions", DAYS[1:2], [FILES], base=slow_job.find("sessions"), extends=True)
+    table = slow_job.warehouse.table("sessions")
+    files = [path for path, day in list_file_days(table) if day == DAYS[1]]
+    state = read_state(table)
+    left = state.retract({DAYS[1]: (state.day_states[DAYS[1]].rows, state.day_states[DAYS[1]].content_hash)})
+    swap(table, Change("retract-1", "retract", left, removes=files))
+    with pytest.raises(JobError, match="version 3 took rows out after this step looked"):
+        slow_job.publish(batch, make_rows(DAYS[1]))
 
 
 def test_publish_calls_after_audit_for_a_refused_batch_too(job):

@@ -10,7 +10,7 @@ import pytest
 
 from jobs.publishing.commits import Change, swap
 from jobs.publishing.protocol import DayProfile, _name_columns, _replace_rows
-from jobs.publishing.state import DayState, TableState, digest
+from jobs.publishing.state import DayState, TableState, digest, read_state
 from jobs.publishing.warehouse import Warehouse
 from jobs.stale_features import find_stale_features, find_stale_partials
 from jobs.verify import examine
@@ -103,6 +103,15 @@ def test_days_of_before_the_log_had_their_columns_are_known_by_their_names(wareh
     assert find(warehouse, replace(GROUP, features=GROUP.features[1:]))[0] == DAYS
 
 
+@pytest.mark.parametrize("kind", ["compact", "erase"])
+def test_a_table_of_before_that_has_the_new_column_already_lacks_no_more_than_that(warehouse, kind):
+    """Maintenance and erasures add columns to all tables, whenever they come."""
+    put(warehouse, GROUP.contract(), name_as_before(GROUP.identities))
+    table = warehouse.add_missing_columns(MORE.contract())
+    swap(table, Change(f"{kind}-1", kind, read_state(table)))
+    assert find(warehouse, MORE) == ([], DAYS, ("longest_max_7d",))
+
+
 def test_a_feature_taken_away_makes_nothing_stale_and_declared_again_it_is_there(published):
     assert find(published, GROUP) == ([], [], ())
     assert find(published, MORE) == ([], [], ())
@@ -183,6 +192,18 @@ def test_a_part_is_added_to_a_day_by_the_catalogue_of_its_other_columns_alone(
     assert stale.columns == ("max_ms_played",)
     assert [*stale.whole] == (DAYS if is_whole else [])
     assert [*stale.extended] == ([] if is_whole else DAYS)
+
+
+def test_a_tile_of_a_day_that_is_made_as_a_whole_is_made_with_it(warehouse, albums):
+    """That day has no value of the new part yet, or one by another declaration, when columns are added."""
+    table = warehouse.table("album_partials")
+    state = warehouse.state("album_partials")
+    versions = dict.fromkeys(DAYS, 4) | {DAYS[1]: 3}
+    days = {day: replace(state.day_states[day], catalogue=versions[day]) for day in DAYS}
+    swap(table, Change("batch-2", "publish", replace(state, day_states=days)))
+    stale = find_stale_partials(warehouse, albums.extend(LONGEST), SESSIONS, TableState(4))
+    # of these days the third one ends a tile of two
+    assert ([*stale.whole], [*stale.extended]) == (DAYS[1:3], [DAYS[0], DAYS[3]])
 
 
 @pytest.mark.parametrize(("op", "is_whole"), [("distinct", True), ("max", False)])
