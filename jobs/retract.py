@@ -223,7 +223,7 @@ def _print_changes(job: Job, found: Sequence[Retraction]) -> None:
     if cells:
         print(show.format_table(("table", "day", "plays", "taken out", "plays after"), cells))
     else:
-        print("no play is what was meant; nothing is taken out")
+        print("no play matches; nothing is taken out")
 
 
 def _print_missing(missing: Sequence[str], count: int) -> None:
