@@ -69,7 +69,10 @@ def _report(args: argparse.Namespace) -> int:
 
 
 def _configure_jars(parser: argparse.ArgumentParser) -> None:
-    parser.description = "Puts Delta's two jars into this environment, and class data that a JVM starts faster with: once, 190 MB."
+    parser.description = (
+        "Puts Delta's two jars into this environment, and class data that a JVM starts faster with. Once is enough; "
+        "190 MB."
+    )
     parser.add_argument("--s3", action="store_true", help="also what s3a:// needs, 640 MB")
 
 

@@ -42,7 +42,6 @@ declarations = ["declarations"]
 source = "sources/searches.toml"
 input = ["../landing/searches"]
 """
-SEARCH_STEPS = ("ingest-searches", "build-search-features")
 LABEL_TIME = ["search_features:searches_count_1d", "user_year_features:plays_count_7d"]
 # One process, and so one JVM: the flow, a flow with a late delivery, a training set and its check.
 COMMANDS = """
