@@ -166,7 +166,8 @@ def test_features_taken_away_are_null_on_days_published_since_and_come_back(
     for row in rows:
         assert (row[TOP.name("3d")] is None) == (row[FADED.name("3d")] is None) == (row["ds"] >= DAYS[LATER])
     # days of two declarations, each with hashes of its own columns
-    erased = str(shutil.copytree(copy, tmp_path / "erased"))
+    # without the rows that were laid, whose hashes are of another kind
+    erased = str(shutil.copytree(copy, tmp_path / "erased", ignore=shutil.ignore_patterns("sessions")))
     erase(erased, "u0")
     assert not [each for each in examine(erased, hashes=True) if each.wrong and "holds" in each.what]
 
