@@ -242,10 +242,6 @@ def _fields(settings: type[SettingsModel], command: str) -> dict[str, tuple[Any,
     }
 
 
-def _number(value: Any) -> str:
-    return f"{value:,}" if isinstance(value, int) else str(value)
-
-
 # --- the command line, as tests/segue/help.txt has it
 
 

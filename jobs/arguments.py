@@ -85,7 +85,9 @@ def add_day_arguments(
 
 def add_lateness_argument(parser: argparse.ArgumentParser) -> None:
     lateness = find_project().resolve("allowed_lateness").value
-    text = "plays of days further before the newest published one go to late_plays (%(default)s)"
+    text = (
+        "days before the newest published one that plays may be of; older ones go to late_plays (%(default)s)"
+    )
     parser.add_argument("--allowed-lateness", metavar="DAYS", type=parse_days, default=lateness, help=text)
 
 

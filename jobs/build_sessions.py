@@ -11,7 +11,7 @@ from expectations.profile import DayProfile, content
 from features.sessions import GAP_MS, RULES, cut_sessions, earlier_days, select_last_plays
 from jobs.arguments import add_day_arguments, new_parser, requested_days
 from jobs.job import Job, new_run_id
-from jobs.publishing.protocol import rename_days
+from jobs.publishing.rewrite import rename_days
 from jobs.publishing.state import TableState, digest
 
 

@@ -1,4 +1,4 @@
-"""Generate any number of plays, of listeners whose tastes are known, with faults that are counted.
+"""Makes up any number of plays, of listeners whose tastes are known, with faults that are counted.
 
     DIR/plays/delivered=YYYY-MM-DD/*.csv   as a source would send them: late, twice, broken too
     DIR/tracks/*.csv                       the catalogue

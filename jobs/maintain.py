@@ -23,7 +23,7 @@ from jobs.publishing.records import compact_results, list_recorded_batches, reco
 from jobs.publishing.retention import VacuumResult, checkpoint, clean_log, last_checkpoint, vacuum
 from jobs.publishing.rewrite import Rewrite, rewrite_files
 from schemas import CONTRACTS
-from segue.releases import vacuum_releases
+from segue.storage import find_table, releases_uri
 
 # What Spark reads as one task and a look-up can still fetch a row group of.
 TARGET_BYTES = 128 * 2**20
@@ -51,8 +51,15 @@ def run(args: argparse.Namespace) -> int:
         job.say(f"scratch: {len(leftovers)} trainings that were cut off {would} swept")
     if not args.dry_run:
         compact_results(job.warehouse)
-        vacuum_releases(args.root)
+        _vacuum_releases(args.root)
     return 0
+
+
+def _vacuum_releases(root: str) -> None:
+    """Removes files of the table of releases that were joined a week ago."""
+    if table := find_table(releases_uri(root)):
+        # whoever reads this table is done in some 50 ms: a week is longer than any of them takes
+        table.vacuum(retention_hours=24 * 7, dry_run=False, enforce_retention_duration=False)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

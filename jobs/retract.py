@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -18,8 +17,9 @@ from jobs.job import Job
 from jobs.publishing.commits import list_file_days
 from jobs.publishing.rewrite import Rewrite, rewrite_files
 from jobs.publishing.warehouse import has_rows
+from jobs.receipts import write_receipt
 from jobs.source_rows import read_rows
-from jobs.user_ids import MISSING_SHOWN, read_ids
+from jobs.user_ids import list_first, read_ids
 from schemas import CONTRACTS
 from segue import show
 from segue.project import find_project
@@ -223,15 +223,13 @@ def _print_changes(job: Job, found: Sequence[Retraction]) -> None:
     if cells:
         print(show.format_table(("table", "day", "plays", "taken out", "plays after"), cells))
     else:
-        print("no play is what was meant; nothing is taken out")
+        print("no play matches; nothing is taken out")
 
 
 def _print_missing(missing: Sequence[str], count: int) -> None:
     if missing:
-        some = ", ".join(missing[:MISSING_SHOWN]) + (", …" if len(missing) > MISSING_SHOWN else "")
-        print(
-            f"\n{len(missing)} of {count} ids are in neither table, or not of the given days and source: {some}"
-        )
+        where = "in neither table, or not of the given days and source"
+        print(f"\n{len(missing)} of {count} ids are {where}: {list_first(missing)}")
 
 
 def _write_receipt(job: Job, args: argparse.Namespace, found: Sequence[Retraction]) -> None:
@@ -251,9 +249,9 @@ def _write_receipt(job: Job, args: argparse.Namespace, found: Sequence[Retractio
             for each in found
         ],
     }
-    path = job.warehouse.path("quality", "receipts", f"retract-{job.run_id}-{now:%Y%m%dT%H%M%S%f}.json")
-    job.warehouse.write(path, json.dumps(receipt, default=str, indent=2))
-    print(f"Receipt: {path}\nRun the flow: it builds again what rests on the days above.")
+    print(
+        f"Receipt: {write_receipt(job, receipt, now)}\nRun the flow: it builds again what rests on the days above."
+    )
 
 
 if __name__ == "__main__":

@@ -12,12 +12,12 @@ from expectations.release import MAX_LAG_DAYS
 from expectations.suite import Bound
 from expectations.suites import TABLES, suite_for
 from expectations.wording import describe_expected
-from jobs.errors import WrongUsage
 from jobs.publishing.gate_file import load_gate
 from jobs.publishing.stores import check_root
 from jobs.publishing.warehouse import Warehouse
 from segue import show
 from segue.builtin_commands import add_root
+from segue.errors import UsageError
 
 FIELDS = ("table", "bound", "limits", "severity", "changed", "reason")
 
@@ -33,8 +33,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    if unknown := [name for name in args.tables if name not in TABLES]:
-        raise WrongUsage(f"there is no gate of {', '.join(unknown)}; tables are: {', '.join(TABLES)}")
+    for name in args.tables:
+        if name not in TABLES:
+            raise UsageError.unknown("table", name, TABLES)
     # both files can be checked before there is any table
     gate = load_gate(Warehouse(check_root(args.root)))
     rows = [row for table in args.tables or TABLES for row in list_bounds(gate, table)]

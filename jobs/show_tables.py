@@ -9,11 +9,11 @@ from jobs.catalogue.arguments import add_catalogue_arguments, open_catalogue
 from jobs.catalogue.entries import TableEntry
 from segue import show
 
-FIELDS = ("table", "rows", "days", "first", "last", "age", "releases", "made by", "meaning")
+FIELDS = ("table", "rows", "days", "first", "last", "age (days)", "releases", "made by", "meaning")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.description = f"{__doc__} `age` is the days since the newest day was over."
+    parser.description = f"{__doc__} The age is counted from the end of the newest day."
     add_catalogue_arguments(parser)
     parser.add_argument("--json", action="store_true", help="one JSON object a line, for programs")
 

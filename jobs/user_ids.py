@@ -9,7 +9,7 @@ from pathlib import Path
 from jobs.errors import WrongUsage
 
 # A wrong file can hold millions of lines that are no ids.
-MISSING_SHOWN = 10
+SHOWN = 10
 
 
 def read_ids(given: Sequence[str], path: str | None, option: str) -> list[str]:
@@ -25,6 +25,11 @@ def read_ids(given: Sequence[str], path: str | None, option: str) -> list[str]:
     # an empty one, as of a shell's unset variable, would be in the text of nearly every rejected row
     ids = [id_ for id_ in (*given, *(_unquote(line.strip()) for line in lines)) if id_]
     return list(dict.fromkeys(ids))
+
+
+def list_first(ids: Sequence[str]) -> str:
+    """For a message: some of them."""
+    return ", ".join(ids[:SHOWN]) + (", …" if len(ids) > SHOWN else "")
 
 
 def _read_text(path: str, option: str) -> str:

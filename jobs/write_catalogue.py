@@ -13,7 +13,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.description = __doc__
     add_catalogue_arguments(parser)
     add_source_argument(parser)
-    parser.add_argument("--out", metavar="FOLDER", help="(default: <root>/quality/catalogue)")
+    parser.add_argument("--out", metavar="FOLDER", help="folder to write (default: <root>/quality/catalogue)")
     parser.add_argument("--title", default="Catalogue", help="heading of the pages (%(default)s)")
 
 

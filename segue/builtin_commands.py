@@ -89,11 +89,11 @@ def _rollback(args: argparse.Namespace) -> int:
 
 def _configure_lookup(parser: argparse.ArgumentParser) -> None:
     parser.description = "Prints the row of each key, in the order given; an unknown key is shown as absent."
-    parser.add_argument("table", metavar="TABLE")
-    parser.add_argument("keys", nargs="+", metavar="KEY")
-    parser.add_argument("--day", help="as 2026-11-20 (default: the newest of the table)")
+    parser.add_argument("table", metavar="TABLE", help="as `segue tables` lists it")
+    parser.add_argument("keys", nargs="+", metavar="KEY", help="ids, as of listeners or tracks")
+    parser.add_argument("--day", help="one day, as 2026-11-20 (default: the newest of the table)")
     parser.add_argument("--columns", metavar="A,B", type=_split_names, help="only these")
-    parser.add_argument("--release", metavar="ID", help="(default: the newest)")
+    parser.add_argument("--release", metavar="ID", help="the release to read (default: the newest)")
     _add_root_and_json(parser)
 
 
@@ -121,11 +121,11 @@ def _split_names(value: str) -> list[str]:
 
 def _configure_similar(parser: argparse.ArgumentParser) -> None:
     parser.description = "Prints the tracks most similar to this one (cosine of embeddings), best first."
-    parser.add_argument("track", metavar="TRACK")
+    parser.add_argument("track", metavar="TRACK", help="id of a track")
     parser.add_argument("-k", type=int, default=20, help="how many (%(default)s)")
     next_help = "the tracks most likely played next instead (inner product of in_vector and out_vector)"
     parser.add_argument("--next", action="store_true", help=next_help)
-    parser.add_argument("--release", metavar="ID", help="(default: the newest)")
+    parser.add_argument("--release", metavar="ID", help="the release to read (default: the newest)")
     _add_root_and_json(parser)
 
 
@@ -164,7 +164,7 @@ def _configure_pack(parser: argparse.ArgumentParser) -> None:
         "--py-files takes it to driver and executors, so that a step there is what segue run makes of it here. "
         "Settings of [spark] stay here."
     )
-    parser.add_argument("--out", metavar="FILE", help="(default: <name>.zip)")
+    parser.add_argument("--out", metavar="FILE", help="file to write (default: <name>.zip)")
 
 
 def _pack(args: argparse.Namespace) -> int:

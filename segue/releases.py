@@ -136,15 +136,6 @@ def append_release(
     return _commit(root, make_next)
 
 
-def vacuum_releases(root: Root) -> None:
-    """Removes files of the table of releases that were joined a week ago."""
-    from segue.storage import find_table, releases_uri
-
-    if table := find_table(releases_uri(root)):
-        # Whoever reads this table is done in some 50 ms: a week is longer than any of them takes.
-        table.vacuum(retention_hours=24 * 7, dry_run=False, enforce_retention_duration=False)
-
-
 def rollback(root: Root, to: str) -> Release:
     """A new release of the versions that `to` holds; it takes back the newest. No data moves.
 

@@ -31,7 +31,7 @@ from jobs.publishing.commits import (
 )
 from jobs.publishing.staging import explain_unreadable, read_staged_rows
 from jobs.publishing.state import DayState, TableState, commit_metadata_at, digest, read_state
-from jobs.publishing.warehouse import Warehouse, find_contract
+from jobs.publishing.warehouse import Warehouse
 from segue.log import parse_commit_metadata
 from segue.retry import retry
 
@@ -124,28 +124,6 @@ def commit(warehouse: Warehouse, staged: StagedBatch, metadata: Mapping[str, Any
         raise JobError(
             f"table {batch.table}: lost {ATTEMPTS} commits in a row to others; run the step again"
         ) from problem
-
-
-def rename_days(
-    warehouse: Warehouse, table: str, seen: TableState, names: Mapping[date, str], metadata: Mapping[str, Any]
-) -> TableState:
-    """Says of days that they are made of what these names say, in a commit of no file.
-
-    Args:
-        seen: a day that was published since then is left as it is.
-    """
-
-    def look_and_swap() -> TableState:
-        opened = warehouse.create(find_contract(table))
-        before = read_state(opened)
-        states = dict(before.day_states)
-        for day, name in names.items():
-            if day in states and states[day].fingerprint == seen.day_states[day].fingerprint:
-                states[day] = replace(states[day], upstream=name)
-        state, id_ = replace(before, day_states=states), digest("rename", table, opened.version())
-        return swap(opened, Change(f"{id_}-0", "rename", state, metadata=metadata))
-
-    return retry(look_and_swap, CommitConflict, ATTEMPTS, wait_s=0)
 
 
 def check_current(warehouse: Warehouse, batch: Batch) -> None:

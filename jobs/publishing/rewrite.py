@@ -1,4 +1,5 @@
-"""The same table in other files: compaction, and erasing listeners. Batches like any other.
+"""The same table in other files: compaction, erasing listeners, retracting plays. Batches like any other. And commits
+of no file.
 
 Rows are read from the table, staged beside the files that they take the place of, compared with
 them by content hash, and committed by reference.
@@ -11,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from deltalake import DeltaTable
 
@@ -31,11 +32,13 @@ from jobs.publishing.commits import (
     to_add_actions,
 )
 from jobs.publishing.declared_columns import add_kept_columns, contracts_of_days
+from jobs.publishing.protocol import ATTEMPTS
 from jobs.publishing.records import record_rewrite
 from jobs.publishing.staging import explain_unreadable, write
 from jobs.publishing.state import TableState, digest, read_state
-from jobs.publishing.warehouse import find_contract
+from jobs.publishing.warehouse import Warehouse, find_contract
 from schemas import Contract
+from segue.retry import retry
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -201,7 +204,33 @@ def mark_erased(job: Job, table: DeltaTable, name: str) -> TableState:
     return swap(table, Change(f"{id_}-0", "erase", state, metadata={"run": job.run_id}))
 
 
+<<<<<<< HEAD
 def _state(table: DeltaTable, name: str, removed: Contents, kind: str) -> TableState:
+=======
+def rename_days(
+    warehouse: Warehouse, table: str, seen: TableState, names: Mapping[date, str], metadata: Mapping[str, Any]
+) -> TableState:
+    """Says of days that they are made of what these names say, in a commit of no file.
+
+    Args:
+        seen: a day that was published since then is left as it is.
+    """
+
+    def look_and_swap() -> TableState:
+        opened = warehouse.create(find_contract(table))
+        before = read_state(opened)
+        states = dict(before.day_states)
+        for day, name in names.items():
+            if day in states and states[day].fingerprint == seen.day_states[day].fingerprint:
+                states[day] = replace(states[day], upstream=name)
+        state, id_ = replace(before, day_states=states), digest("rename", table, opened.version())
+        return swap(opened, Change(f"{id_}-0", "rename", state, metadata=metadata))
+
+    return retry(look_and_swap, CommitConflict, ATTEMPTS, wait_s=0)
+
+
+def _state(table: DeltaTable, removed: Contents, kind: str) -> TableState:
+>>>>>>> review2
     before = read_state(table)
     if kind == "retract":
         return _retract(table, before, find_contract(name), removed)

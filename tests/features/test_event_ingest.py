@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+import pytest
+
 from features.ingest import HEADER_AGAIN, deduplicate, parse_and_validate_events, select_rejects
 from reference import own_events
 
@@ -22,23 +24,23 @@ ROWS = [
 ]
 
 
-def parse(spark, rows):
-    """Of two files that both begin with a header."""
-    lines = [(*row, ",".join(map(str, row)), "f.csv", False, row == HEADER) for row in rows]
+@pytest.fixture(scope="module")
+def parsed(spark):
+    """Of two files that both begin with a header; in one of them it comes again."""
+    lines = [(*row, ",".join(map(str, row)), "f.csv", False, row == HEADER) for row in [*ROWS, HEADER]]
     lines += [(*HEADER, ",".join(HEADER), file, False, True) for file in ("f.csv", "g.csv")]
     schema = ", ".join(f"{name} string" for name in (*COLUMNS, "raw", "file"))
     files = spark.createDataFrame(lines, f"{schema}, broken boolean, is_header boolean")
     return parse_and_validate_events(files, COLUMNS, SEARCHES, "log", datetime(2026, 2, 1, tzinfo=UTC))
 
 
-def test_a_header_is_no_row_of_its_file_and_one_that_comes_again_is_a_reject(spark):
-    (reject,) = select_rejects(parse(spark, [*ROWS, HEADER]), SEARCHES.contract).toArrow().to_pylist()
+def test_a_header_is_no_row_of_its_file_and_one_that_comes_again_is_a_reject(parsed):
+    (reject,) = select_rejects(parsed, SEARCHES.contract).toArrow().to_pylist()
     assert (reject["file"], reject["raw"], reject["reasons"]) == ("f.csv", ",".join(HEADER), [HEADER_AGAIN])
-    assert select_rejects(parse(spark, ROWS), SEARCHES.contract).isEmpty()
 
 
-def test_events_without_ids_differ_in_id_where_they_differ_in_anything(spark):
-    events = deduplicate(parse(spark, ROWS), SEARCHES.contract).toArrow().to_pylist()
+def test_events_without_ids_differ_in_id_where_they_differ_in_anything(parsed):
+    events = deduplicate(parsed, SEARCHES.contract).toArrow().to_pylist()
     assert len({event["search_id"] for event in events}) == len(events) == len(ROWS) - 1
     expected = {(user, query, found and int(found)) for user, _, query, found in ROWS}
     assert {(event["user_id"], event["query"], event["results"]) for event in events} == expected

@@ -10,15 +10,14 @@ import pytest
 from features.sessions import DAY_MS, GAP_MS, earlier_days
 from jobs import build_sessions
 from jobs.build_sessions import select_days, select_first_days
-from jobs.job import Job
 from jobs.publishing.state import DayState, TableState
-from reference.frames import frame
+from jobs.publishing.warehouse import Warehouse
 from reference.published import NOON, pass_every_batch
 from reference.rows import assert_same
 from reference.sessions import replace_ids_by_first_play
 from reference.sessions import sessions as expected_sessions
+from reference.staged import LaidJob
 from reference.worlds import play
-from schemas.plays import PLAYS
 
 LENGTH = 9
 DAYS = [(NOON + timedelta(days=n)).date() for n in range(LENGTH)]
@@ -59,28 +58,29 @@ def no_gate():
 class Tables:
     """A root, the plays in it, and the steps of a night."""
 
-    def __init__(self, spark, root):
-        self.spark, self.root, self.plays = spark, str(root), []
+    def __init__(self, root):
+        self.root, self.plays = str(root), []
 
-    def publish_plays(self, rows):
+    def lay_plays(self, rows):
         self.plays += rows
         days = sorted({row["ds"] for row in rows})
-        job = Job("test", self.root, say=lambda text: None)
-        whole_days = frame(self.spark, [row for row in self.plays if row["ds"] in days], PLAYS)
+        job = LaidJob("test", self.root, say=lambda text: None)
+        whole_days = [row for row in self.plays if row["ds"] in days]
         job.publish(job.batch("plays", days, parameters={"rows": len(self.plays)}), whole_days)
 
     def build(self, *arguments):
         assert build_sessions.main(["--root", self.root, *arguments]) == 0
 
     def check(self, gap_ms=GAP_MS):
-        actual = Job("look", self.root).read("sessions").drop("available_at").toArrow().to_pylist()
+        sessions = Warehouse(self.root).table("sessions").to_pyarrow_table()
+        actual = sessions.drop_columns("available_at").to_pylist()
         expected, actual = map(replace_ids_by_first_play, (expected_sessions(self.plays, gap_ms), actual))
         assert_same(expected, actual, ("play_id",), self.plays, "user_id")
 
 
 @pytest.fixture
 def tables(spark, tmp_path):
-    return Tables(spark, tmp_path / "root")
+    return Tables(tmp_path / "root")
 
 
 def test_build_sessions_in_any_order_ends_as_one_run(tables, capsys):
@@ -88,13 +88,13 @@ def test_build_sessions_in_any_order_ends_as_one_run(tables, capsys):
     plays = world()
     draw.shuffle(plays)
     first, late, very_late = plays[:14], plays[14:-3], plays[-3:]
-    tables.publish_plays(first)
+    tables.lay_plays(first)
     published = sorted({row["ds"] for row in first})
     tables.build("--day", str(draw.choice(published)))
-    tables.publish_plays(late)
+    tables.lay_plays(late)
     begin = draw.choice(DAYS[1:6])
     tables.build("--from", str(begin), "--to", str(begin + draw.choice((1, 3)) * DAY))
-    tables.publish_plays(very_late)
+    tables.lay_plays(very_late)
     tables.build("--day", str(max(row["ds"] for row in very_late)))
     tables.build()
     tables.check()
@@ -105,13 +105,13 @@ def test_build_sessions_in_any_order_ends_as_one_run(tables, capsys):
 
 def test_build_sessions_day_by_day_equals_one_run(tables):
     for day in sorted({row["ds"] for row in world()}):
-        tables.publish_plays([row for row in world() if row["ds"] == day])
+        tables.lay_plays([row for row in world() if row["ds"] == day])
         tables.build("--day", str(day))
     tables.check()
 
 
 def test_build_sessions_with_another_gap_cuts_every_day_again(tables):
-    tables.publish_plays([row for row in world() if row["user_id"] in ("gap", "long")])
+    tables.lay_plays([row for row in world() if row["user_id"] in ("gap", "long")])
     tables.build()
     tables.build("--gap-ms", "60000")
     tables.check(gap_ms=60_000)
@@ -121,11 +121,11 @@ def test_build_sessions_with_another_gap_cuts_every_day_again(tables):
 
 def test_build_sessions_goes_on_to_the_next_day_only_while_what_goes_on_over_midnight_changed(tables, capsys):
     """Two late plays: one within its day, one that a session over midnight goes on from."""
-    tables.publish_plays([row for row in world() if row["user_id"] == "gap"])
+    tables.lay_plays([row for row in world() if row["user_id"] == "gap"])
     tables.build()
     noon = MIDNIGHT + DAY + timedelta(hours=12)
     evening = MIDNIGHT + 7 * DAY - timedelta(minutes=20)
-    tables.publish_plays([play(play_id=str(at), user_id="gap", played_at=at) for at in (noon, evening)])
+    tables.lay_plays([play(play_id=str(at), user_id="gap", played_at=at) for at in (noon, evening)])
     capsys.readouterr()
     tables.build()
     printed = capsys.readouterr().out
@@ -143,9 +143,9 @@ def test_build_sessions_of_one_day_leaves_stale_what_reaches_back_over_days_with
     x = {
         id_: play(play_id=id_, user_id="x", played_at=at, source_session_id="s") for id_, at in times.items()
     }
-    tables.publish_plays([*rows, x["x0"], x["x1"]])
+    tables.lay_plays([*rows, x["x0"], x["x1"]])
     tables.build()
-    tables.publish_plays([x["late"]])
+    tables.lay_plays([x["late"]])
     tables.build("--day", str(DAYS[0]))
     tables.build()
     tables.check()

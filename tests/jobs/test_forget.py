@@ -21,6 +21,7 @@ from jobs.errors import JobError, WrongUsage
 from jobs.job import Job
 from jobs.publishing.retention import vacuum
 from jobs.publishing.warehouse import Warehouse
+from jobs.receipts import AGGREGATES
 from reference.flows import FIRST, LAST, expected_tables
 from reference.rows import assert_same
 from reference.staged import stage
@@ -130,7 +131,7 @@ def test_forget_writes_a_receipt_of_rows_releases_and_trained_tables(erased_worl
     assert holders[f"release {erased_world.old_release}"]["until"] > str(
         datetime.now(UTC) + timedelta(days=35)
     )
-    assert {each["table"] for each in receipt["trained_with_them"]} == set(forget.AGGREGATES)
+    assert {each["table"] for each in receipt["trained_with_them"]} == set(AGGREGATES)
 
 
 def test_forget_leaves_no_id_in_logs_and_quality_files(erased_world):

@@ -20,7 +20,7 @@ from jobs.job import Job
 from jobs.known_ids import IdRange, find_days_with_ids
 from jobs.publishing.warehouse import Warehouse
 from jobs.sources import load_source
-from reference.published import lay
+from reference.published import lay, pass_every_batch
 from reference.worlds import play
 
 HEADER = "id,who,what,at,ms,length"
@@ -76,6 +76,11 @@ def source(tmp_path):
         return str(path)
 
     return make
+
+
+@pytest.fixture
+def _no_gate(monkeypatch):
+    pass_every_batch(monkeypatch)
 
 
 def ingest(tmp_path, source, *inputs):
@@ -134,6 +139,7 @@ def test_ingest_plays_counts_every_row_and_keeps_text_and_reasons_of_rejects(spa
     assert Warehouse(str(tmp_path / "root")).state("plays") == before
 
 
+@pytest.mark.usefixtures("_no_gate")
 def test_ingest_plays_reads_quoted_line_ends_other_encodings_and_reordered_headers(spark, tmp_path, source):
     one = write(tmp_path, [HEADER, 'p1,"Zoë\rB",t1,2026-10-01T10:00:00Z,1,1'], "one.csv", "\r", "mac_roman")
     two = write(
@@ -146,6 +152,7 @@ def test_ingest_plays_reads_quoted_line_ends_other_encodings_and_reordered_heade
     assert plays == {"p1": ("Zoë\rB", "t1"), "p2": ("Jürgen", "t2")}
 
 
+@pytest.mark.usefixtures("_no_gate")
 def test_ingest_plays_reads_the_same_plays_from_json_lines_and_parquet(spark, tmp_path, source):
     rows = [dict(zip(HEADER.split(","), line.split(","), strict=True)) for line in GOOD]
     lines = write(tmp_path, [json.dumps(row) for row in rows], "plays.jsonl")
@@ -162,6 +169,7 @@ def test_ingest_plays_reads_the_same_plays_from_json_lines_and_parquet(spark, tm
     assert sorted(read_table(other, "plays"), key=str) == expected != []
 
 
+@pytest.mark.usefixtures("_no_gate")
 def test_ingest_plays_rejects_broken_json_with_its_text(spark, tmp_path, source):
     rows = [dict(zip(HEADER.split(","), line.split(","), strict=True)) for line in GOOD]
     lines = write(tmp_path, [*map(json.dumps, rows), '{"id": "x"'], "plays.jsonl")
@@ -171,6 +179,7 @@ def test_ingest_plays_rejects_broken_json_with_its_text(spark, tmp_path, source)
     ]
 
 
+@pytest.mark.usefixtures("_no_gate")
 def test_ingest_plays_keeps_the_order_of_ready_made_sessions(spark, tmp_path, source):
     path = tmp_path / "sessions.txt.gz"
     path.write_bytes(gzip.compress(b"1 2 3\n4 5\n"))
@@ -236,6 +245,7 @@ def lay_plays(tmp_path, *plays):
     lay(Warehouse(str(tmp_path / "root")), "plays", rows)
 
 
+@pytest.mark.usefixtures("_no_gate")
 def test_ingest_plays_takes_an_id_of_any_day_for_a_duplicate(spark, tmp_path, source, capsys):
     """As when a delivery is sent again over midnight, or with the times of another year."""
     at = {"x1": "2026-10-02T00:00:00Z", "x2": "2026-10-03T23:59:59Z", "x3": "2026-03-01T10:00:00Z"}
@@ -254,6 +264,7 @@ def test_ingest_plays_takes_an_id_of_any_day_for_a_duplicate(spark, tmp_path, so
 MINUTES = MAP.replace('play_id = "id"\n', "")
 
 
+@pytest.mark.usefixtures("_no_gate")
 def test_ingest_plays_takes_two_durations_in_one_minute_for_two_plays(spark, tmp_path, source, capsys):
     """And knows plays that were published before durations were a part of ids."""
     at, instant = "2026-10-01T10:00:00Z", datetime(2026, 10, 1, 10, tzinfo=UTC)

@@ -118,7 +118,7 @@ def test_late_plays_wait_and_are_taken_in_as_plain_python_has_it(spark, lake, mo
     assert "no late plays of 2026-10-09 to 2026-10-21 wait" in capsys.readouterr().out
 
 
-def test_a_first_load_and_a_longer_lateness_take_every_day(spark, lake, monkeypatch):
+def test_a_longer_lateness_takes_older_days(spark, lake, monkeypatch):
     pass_every_batch(monkeypatch)
     old = {"old": date(2020, 1, 1)}
     lake.ingest(old, "--allowed-lateness", "4000")

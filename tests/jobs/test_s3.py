@@ -45,7 +45,7 @@ from segue.releases import TableVersion, append_release, list_releases, rollback
 TOP = Path(__file__).parents[2]
 BUCKET = "segue"
 NOON = datetime(2026, 10, 1, 12, tzinfo=UTC)
-PUBLISHERS, COMMITS = 4, 6
+PUBLISHERS, COMMITS = 4, 12
 FETCH_S = 180
 FIRST, SECOND = World().first_day, World().first_day + timedelta(days=1)
 LATER_STEPS = ("build-sessions", "build-user-features")

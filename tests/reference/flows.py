@@ -26,8 +26,6 @@ DAYS = 6
 FIRST = World().first_day
 LAST = FIRST + timedelta(days=DAYS - 1)
 SIZE = ["--users", "60", "--days", str(DAYS), "--tracks", "120", "--artists", "24", "--clusters", "4"]
-# Columns of plays that the oracle of sessions reads or keeps.
-UNSHARED = ("available_at", "source", "source_session_id")
 
 
 def expected_tables(plays):

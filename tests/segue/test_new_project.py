@@ -63,7 +63,7 @@ def test_init_writes_over_nothing(tmp_path, capsys, name):
 
 def test_demo_project_takes_all_declarations_and_knows_the_generated_files(tmp_path, monkeypatch):
     assert main(["init", "--template", "demo", str(tmp_path / "demo")]) == 0
-    groups = load_declarations([str(tmp_path / "demo" / "declarations")], ())
+    groups = load_declarations([str(tmp_path / "demo" / "declarations")], ()).groups
     assert sorted(group.table for group in groups) == sorted(group.table for group in STARTING_SET)
     assert {*groups} == {*STARTING_SET}
     (tmp_path / "generated.toml").write_text(_source_toml())

@@ -1,0 +1,138 @@
+"""Receipts: what an erasure did, what still holds the listeners, and until when; the file of each receipt."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import date, datetime
+from functools import cache
+from typing import Any
+
+import pyarrow.compute as pc
+
+from jobs import FLOW, TABLES
+from jobs.graph import downstream
+from jobs.job import Job
+from jobs.publishing.retention import GRACE, find_retention
+from schemas import CONTRACTS, EVENT_TABLES
+from segue import show
+from segue.buckets import bucket
+from segue.releases import list_releases, select_unexpired
+from segue.storage import Snapshot, table_uri
+
+# Made of many listeners' plays and other events: nobody can be taken out of them again.
+_EVENTS = ("plays", *(table.name for table in EVENT_TABLES if table.contract.personal))
+AGGREGATES = tuple(
+    name
+    for name in TABLES
+    if any(name in downstream(FLOW, events) for events in _EVENTS) and not CONTRACTS[name].personal
+)
+
+
+@dataclass
+class Erasure:
+    """What became of one table."""
+
+    table: str
+    rows: int = 0
+    version: int | None = None
+    first_day: date | None = None
+    users: set[str] = field(default_factory=set)
+    staged: list[str] = field(default_factory=list)
+
+
+def write_receipt(job: Job, receipt: dict[str, Any], now: datetime) -> str:
+    """The file's path, which has the names of job and run in it."""
+    # a second erasure under one --run-id must not write over what says that the first was done
+    path = job.warehouse.path("quality", "receipts", f"{job.name}-{job.run_id}-{now:%Y%m%dT%H%M%S%f}.json")
+    job.warehouse.write(path, json.dumps(receipt, default=str, indent=2))
+    return path
+
+
+def make_receipt(
+    job: Job, ids: Sequence[str], erasures: Sequence[Erasure], release: str, now: datetime
+) -> tuple[dict[str, Any], list[str]]:
+    """The receipt, and the ids that were nowhere."""
+    remaining, users = _find_remaining(job, ids, erasures, now)
+    users = users.union(*(each.users for each in erasures))
+    missing = [id_ for id_ in ids if id_ not in users]
+    first_day = min((each.first_day for each in erasures if each.first_day), default=None)
+    receipt = {
+        "run": job.run_id,
+        "erased_at": now,
+        "sha256_of_ids": _hash_ids(ids),
+        "sha256_of_missing_ids": _hash_ids(missing),
+        "tables": [{k: v for k, v in asdict(each).items() if k != "users"} for each in erasures],
+        "release": release,
+        "still_held": remaining,
+        "trained_with_them": _aggregates_since(job, first_day),
+    }
+    return receipt, missing
+
+
+def _hash_ids(ids: Sequence[str]) -> list[str]:
+    # a receipt that names them would have to be erased too
+    return sorted(hashlib.sha256(id_.encode()).hexdigest() for id_ in ids)
+
+
+def _find_remaining(
+    job: Job, ids: Sequence[str], erasures: Sequence[Erasure], now: datetime
+) -> tuple[list[dict[str, Any]], set[str]]:
+    """Where they still are, and who: in releases, by looking; in other old versions, by how long those are kept."""
+    releases, users = list_releases(job.warehouse.root), set[str]()
+
+    # versions that several releases name are read once
+    @cache
+    def has_users(table: str, version: int) -> bool:
+        of_version = _users_of_version(job, table, version, ids)
+        users.update(of_version)
+        return bool(of_version)
+
+    remaining: list[dict[str, Any]] = []
+    for release in select_unexpired(releases, now):
+        versions = {e.table: release.tables[e.table].version for e in erasures if e.table in release.tables}
+        if tables := sorted(name for name, version in versions.items() if has_users(name, version)):
+            # the newest has no end, so as to be there when nothing newer could be made
+            until = "a newer release is made" if release is releases[0] else release.expires_at + GRACE
+            remaining.append({"by": f"release {release.release_id}", "tables": tables, "until": until})
+    # a file that was dropped just now stays for a release's life: Spark may travel to it
+    if remaining or any(each.rows for each in erasures):
+        tables = sorted(each.table for each in erasures)
+        until = now + find_retention().releases + GRACE
+        remaining.append({"by": "versions in no release", "tables": tables, "until": until})
+    return remaining, users
+
+
+def _users_of_version(job: Job, name: str, version: int, ids: Sequence[str]) -> set[str]:
+    """Those of the ids that have rows."""
+    # without Spark, which refuses to travel as far back as a release may reach
+    snapshot = Snapshot.at(table_uri(job.warehouse.root, name), version)
+    contract = CONTRACTS[name]
+    # each file holds a narrow range of the 64 buckets: those without any of theirs are not opened
+    buckets = {bucket(id_, contract.buckets) for id_ in ids} if contract.entity == "user_id" else None
+    rows = snapshot.read(snapshot.select(buckets=buckets), ["user_id"], pc.field("user_id").isin(list(ids)))
+    return set(pc.unique(rows["user_id"]).to_pylist())
+
+
+def _aggregates_since(job: Job, first: date | None) -> list[dict[str, Any]]:
+    """Aggregates and models of many listeners, from the first day that these played on."""
+    aggregates = []
+    for name in AGGREGATES:
+        # from the log: no row is read
+        state = job.warehouse.state(name)
+        days = [day for day in state.days if first and day >= first] if state else []
+        if days:
+            aggregates.append({"table": name, "first_ds": days[0], "last_ds": days[-1], "days": len(days)})
+    return aggregates
+
+
+def print_receipt(receipt: dict[str, Any]) -> None:
+    cells = [(t["table"], t["rows"], t["version"], len(t["staged"])) for t in receipt["tables"]]
+    print(show.format_table(("table", "rows erased", "version", "staged batches dropped"), cells))
+    print(f"\nrelease without them: {receipt['release']}")
+    for each in receipt["still_held"]:
+        print(f"still held by {each['by']} ({', '.join(each['tables'])}) until {str(each['until'])[:16]}")
+    for each in receipt["trained_with_them"]:
+        print(f"made with their plays, and kept: {each['table']}, {each['days']} days to {each['last_ds']}")
