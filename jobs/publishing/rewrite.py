@@ -204,9 +204,6 @@ def mark_erased(job: Job, table: DeltaTable, name: str) -> TableState:
     return swap(table, Change(f"{id_}-0", "erase", state, metadata={"run": job.run_id}))
 
 
-<<<<<<< HEAD
-def _state(table: DeltaTable, name: str, removed: Contents, kind: str) -> TableState:
-=======
 def rename_days(
     warehouse: Warehouse, table: str, seen: TableState, names: Mapping[date, str], metadata: Mapping[str, Any]
 ) -> TableState:
@@ -229,8 +226,7 @@ def rename_days(
     return retry(look_and_swap, CommitConflict, ATTEMPTS, wait_s=0)
 
 
-def _state(table: DeltaTable, removed: Contents, kind: str) -> TableState:
->>>>>>> review2
+def _state(table: DeltaTable, name: str, removed: Contents, kind: str) -> TableState:
     before = read_state(table)
     if kind == "retract":
         return _retract(table, before, find_contract(name), removed)
