@@ -23,6 +23,7 @@ from jobs.publishing.warehouse import Warehouse, has_rows
 from jobs.stale_features import StaleDays, find_stale_features, find_stale_partials
 from schemas import FEATURE_GROUPS, FeatureGroup
 from schemas.tracks import TRACKS
+from segue.errors import SegueError
 from segue.releases import list_releases
 
 NEW_DAY = "new days"
@@ -114,7 +115,7 @@ class Planner:
         except WorkToDo:
             why = "files that are not in yet" if step.section else "other code or settings, or never made"
             return [PlannedTable(table, step.name, why) for table in step.makes if table not in step.records]
-        except JobError as problem:
+        except (JobError, SegueError) as problem:
             self.problems[step.name] = first_line(problem)
         return []
 

@@ -30,6 +30,9 @@ UNSAFE = {
 OFF = ("", "false", "0", "no", "n", "off")
 # Of 30 tries with three at once on a busy machine, two met in the store each time.
 RACERS, ROUNDS = 3, 2
+# In a name, delta-rs takes these for escapes and the end of a path: it reads another folder, or no log at all. Spark
+# takes the others for patterns.
+_MISREAD = re.compile(r"%[0-9A-Fa-f]{2}|[#?\\*\[\]{}]")
 SPELLED = "the bucket, AWS_ENDPOINT_URL (with AWS_ALLOW_HTTP=true for http), AWS_REGION, and the keys"
 
 
@@ -38,12 +41,12 @@ def check_root(root: str) -> str:
     """`root`, if publishing there is exclusive; on an object store this is tried out, once a process.
 
     Raises:
-        WrongUsage: nobody knows how to be exclusive there.
+        WrongUsage: nobody knows how to be exclusive there, or its name would be read as another.
         JobError: the store cannot be written to, or lets two commits of one version succeed.
     """
     scheme, colon, _ = root.partition("://")
     if not colon:  # a local disk: tests/faults has crowds that commit there without a lease, and none is lost
-        return root
+        return _check_name(root)
     if scheme not in EXCLUSIVE:
         raise WrongUsage(
             f"root {root!r}: publishing to {scheme}:// is not safe, as two commits of one version may both "
@@ -62,6 +65,15 @@ def check_root(root: str) -> str:
         raise JobError(
             f"root {root!r}: Spark's jars for S3 are not in this environment; put them there, once, with: "
             "segue install-jars --s3"
+        )
+    return root
+
+
+def _check_name(root: str) -> str:
+    if misread := _MISREAD.search(os.path.abspath(os.path.expanduser(root))):
+        raise WrongUsage(
+            f"root {root!r}: its path has {misread[0]!r}, which readers of tables take for something else than a name; "
+            "give a folder whose path has none of # ? * [ ] { } and backslashes, and no % before two hexadecimal digits"
         )
     return root
 

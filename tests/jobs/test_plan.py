@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from features.sessions import GAP_MS
-from jobs import Step, build_sessions, costs, planned_changes
+from jobs import Step, build_sessions, costs, planned_changes, train_track_embeddings
 from jobs import plan as plan_module
 from jobs.errors import JobError, WrongUsage
 from jobs.feeds import Feed
@@ -28,6 +28,7 @@ from reference.golden import unpack
 from schemas import CONTRACTS
 from schemas.declarations import Feature
 from schemas.user_features import USER_FEATURE_GROUP
+from segue.errors import SegueError
 
 DAYS = [date(2026, 10, 1) + timedelta(days=n) for n in range(4)]
 LONGEST = Feature("longest", "max", "ms_played", "m", ("7d", "30d"))
@@ -96,6 +97,16 @@ def test_plan_writes_nothing_and_opens_no_session(golden):
     assert tables["similar_tracks"].why == "follows from track_embeddings"
     assert "releases" in tables
     assert list_content(golden / "root") == before
+
+
+def test_plan_says_which_step_would_fail_and_goes_on(golden, monkeypatch):
+    def fail(arguments):
+        raise SegueError("version 3 of the table has lost files", "restore them")
+
+    monkeypatch.setattr(train_track_embeddings, "main", fail)
+    planner = Planner(Warehouse(str(golden / "root")), {}, GAP_MS)
+    assert "track_embeddings" not in {table.table for table in planner.plan()}
+    assert planner.problems["train-track-embeddings"].startswith("version 3 of the table has lost files")
 
 
 def test_plan_of_declared_features_names_columns_days_and_cost(golden, monkeypatch, tmp_path):

@@ -58,6 +58,15 @@ SKIPPED_STEPS = (
 # --- what is refused before anything is written
 
 
+@pytest.mark.parametrize("name", ["a%20b", "a#b", "a?b", "a\\b", "a[1]", "{a}", "a*"])
+def test_check_root_refuses_a_local_path_that_would_be_read_as_another(tmp_path, name):
+    """delta-rs would publish to `a%20b` and read `a b`, or find no log and take the last commit for a damaged one."""
+    with pytest.raises(WrongUsage, match="take for something else than a name"):
+        stores.check_root(f"{tmp_path}/{name}/root")
+    for kept in ("a b", "ü", "100%", "a%zz"):
+        assert stores.check_root(f"{tmp_path}/{kept}") == f"{tmp_path}/{kept}"
+
+
 @pytest.mark.parametrize("root", ["hdfs://host/data", "dbfs://data", "file:///data", "http://host/data"])
 def test_check_root_refuses_a_scheme_without_exclusive_commits(root):
     with pytest.raises(WrongUsage, match=r"not safe.*give a local path"):
