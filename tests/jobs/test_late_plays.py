@@ -153,13 +153,12 @@ def test_retract_takes_out_what_is_named_and_the_next_build_follows(spark, lake,
     assert ["plays", str(ago[1]), "2", "2", "0"] in table
     leaves(["i1"], "--play", "i1", "nobody", code=1)
     assert "1 of 2 ids are in neither table" in capsys.readouterr().out
-    leaves(["i1"], "--play", "nobody", "--ignore-missing")
     leaves(["f1", "f2", "late"], "--source", lake.source, "--input", str(lake.folder / "1.csv"))
     assert lake.days("late_plays") == {}
     leaves(["s1"], "--of-source", "other", "--from", str(ago[2]), "--to", str(ago[0]))
     assert str(ago[1]) in map(str, lake.warehouse.state("plays").days), "within, an empty day is a day"
     lake.check_sessions()
-    leaves(["p0", "clock"], "--play", "p0", "clock")
+    leaves(["p0", "clock"], "--play", "p0", "clock", "nobody", "--ignore-missing")
     assert lake.warehouse.state("plays").days == sorted(set(days.values())) == [ago[4], ago[3], ago[2]]
     assert {row["play_id"] for row in lake.read("sessions")} == set(days), (
         "days remain that nothing makes again"
