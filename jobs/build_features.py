@@ -44,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     # not `capitalize`, which would make small letters of all others
     description = f"{step.help[0].upper()}{step.help[1:]}."
     parser = new_parser(description, name)
-    # partials are made of all days that are stale, whatever days are asked for
+    # partials are made of all days that are stale, whatever days the options name
     args = (add_day_arguments(parser) if step.takes_days else parser).parse_args(arguments)
     args.run_id = args.run_id or new_run_id()
     for group in FEATURE_GROUPS:
@@ -71,7 +71,7 @@ def _update_partials(job: Job, group: FeatureGroup) -> None:
     ):  # or all history would be read each night, to find nobody
         job.not_made(table, reason)
         return
-    # whatever days were asked for: features of one day are merged from partials of many
+    # whatever days the options name: features of one day are merged from partials of many
     stale = find_stale_partials(job.warehouse, group, events, tracks)
     if not stale:
         job.up_to_date(table, f"no day of {group.events.name} is new or changed")

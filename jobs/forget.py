@@ -106,7 +106,7 @@ def _find_files(job: Job, name: str, ids: Sequence[str], erasure: Erasure) -> li
     table = job.warehouse.add_missing_columns(CONTRACTS[name])
     rows_of_users = job.at(name, table.version()).where(_rows_of_users(CONTRACTS[name], ids))
     # by name alone, which each part file has of its own: Spark's paths are absolute, the log's are not
-    file = F.element_at(F.split("_metadata.file_path", "/"), -1).alias("file")
+    file = F.col("_metadata.file_name").alias("file")
     users = F.collect_set("user_id").alias("users")
     mentions = _mentions(CONTRACTS[name], ids).alias("mentions")
     measures = (F.count("*").alias("rows"), F.min("ds").alias("day"), users, mentions)

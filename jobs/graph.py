@@ -40,7 +40,7 @@ class Step:
     # whether a flow for single days asks it for these, by --day or --from and --to. What such tables are made of,
     # sessions and partials, is brought up to date first, or no release would hold them together
     takes_days: bool = False
-    # whether it is asked for one day alone, by --day
+    # whether it can make one day alone, by --day
     takes_day: bool = False
     # come before those that are given, where a module has several steps
     arguments: tuple[str, ...] = ()

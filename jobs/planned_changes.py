@@ -43,7 +43,7 @@ class PlannedDays:
 
 @dataclass(frozen=True)
 class PlannedTable:
-    """What becomes of one table; `why` where days cannot be told before the step runs."""
+    """What becomes of one table; `why` where days are unknown before the step runs."""
 
     table: str
     step: str

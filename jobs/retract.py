@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -143,7 +144,7 @@ def _find(job: Job, table: str, choose: Choose, days: Sequence[date]) -> Retract
 
     # plays lie under their own days, late ones under that of their arrival
     rows = job.table(table, days if days and table == "plays" else None).rows()
-    file = F.element_at(F.split("_metadata.file_path", "/"), -1)
+    file = F.col("_metadata.file_name")
     chosen = choose(rows.withColumn("_file", file))
     keys = chosen.select("play_id", F.to_date("played_at").alias("day"), "_file").persist()
     counts = keys.groupBy("day", "_file").count().collect()
@@ -151,9 +152,9 @@ def _find(job: Job, table: str, choose: Choose, days: Sequence[date]) -> Retract
     version = job.version(table)
     opened = job.warehouse.table(table, version)
     files = [path for path, _ in list_file_days(opened) if path.rsplit("/", 1)[-1] in names] if opened else []
-    of_days: dict[date, int] = {}
+    of_days: Counter[date] = Counter()
     for row in counts:
-        of_days[row["day"]] = of_days.get(row["day"], 0) + row["count"]
+        of_days[row["day"]] += row["count"]
     return Retraction(table, version, keys.select("play_id"), tuple(files), of_days)
 
 
@@ -214,11 +215,11 @@ def _remove_days_beyond(job: Job) -> None:
 
 
 def _print_changes(job: Job, found: Sequence[Retraction]) -> None:
-    states = {each.table: job.source("plays").day_states for each in found if each.table == "plays"}
+    states = job.source("plays").day_states
     cells = []
     for each in found:
         for day, count in sorted(each.days.items()):
-            before = states["plays"][day].rows if each.table == "plays" else None
+            before = states[day].rows if each.table == "plays" else None
             cells.append((each.table, day, before, count, None if before is None else before - count))
     if cells:
         print(show.format_table(("table", "day", "plays", "taken out", "plays after"), cells))

@@ -48,14 +48,14 @@ def find_stale_partials(
     # of the catalogue nothing: a track that is added each night would make all history anew
     sources = {day: digest(*rows, total) for day, total in ranges.items()}
     stale = StaleDays(sources, _identify(group.partials_contract().names, group.part_identities))
+    state = warehouse.state(group.partials_table)
     former = [
         (
             {day: digest(_declare_parts(each), total) for day, total in ranges.items()},
             _identify(each.partials_contract().names, each.part_identities),
         )
-        for each in _find_former_groups(warehouse, group)
+        for each in _find_former_groups(warehouse, group, state)
     ]
-    state = warehouse.state(group.partials_table)
     stale = _compare(state, stale, former)
     reads_catalogue = bool(select_concerned(group, stale.columns).catalogue_columns)
     return _widen_to_tiles(_keep_one_catalogue(stale, state, tracks)) if reads_catalogue else stale
@@ -74,16 +74,16 @@ def find_stale_features(
     both = {day: (so_far[day], plays[day]) for day in plays if day in so_far}
     sources = {day: digest(*each) for day, each in both.items()}
     stale = StaleDays(sources, _identify(group.contract().names, group.identities))
+    state = warehouse.state(group.table)
     former = [
         (
             {day: digest(declared, *each) for day, each in both.items()},
             _identify(former_group.contract().names, former_group.identities),
         )
-        for former_group in _find_former_groups(warehouse, group)
+        for former_group in _find_former_groups(warehouse, group, state)
         # tables of before name a day by all that the declarations said, those of long ago with their prose
         for declared in (former_group.identities, [repr(feature) for feature in former_group.features])
     ]
-    state = warehouse.state(group.table)
     stale = _compare(state, stale, former)
     narrow = group.select(stale.columns)
     # what has no part counts plays again
@@ -157,8 +157,13 @@ def _identify(names: Collection[str], identities: Mapping[str, object]) -> dict[
     return {name: digest(identities[name]) if name in identities else "" for name in names}
 
 
-def _find_former_groups(warehouse: Warehouse, group: FeatureGroup) -> Iterator[FeatureGroup]:
-    """The group, and the group with only what its published table has columns for."""
+def _find_former_groups(
+    warehouse: Warehouse, group: FeatureGroup, state: TableState | None
+) -> Iterator[FeatureGroup]:
+    """The group, and the group with only what its published table has columns for; none where all days name columns."""
+    # each costs a digest of all declarations per day of history, and every step and plan comes here
+    if state is None or all(part.columns for part in state.day_states.values()):
+        return
     yield group
     if (table := _find_last_published(warehouse, group.tables[-1])) is None:
         return

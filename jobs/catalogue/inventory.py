@@ -68,7 +68,7 @@ class TrainingSet:
 
 
 class Inventory:
-    """Everything is looked up when it is asked for, once."""
+    """Everything is looked up when it is first needed, once."""
 
     def __init__(self, root: str, folders: Iterable[str] = (), now: datetime | None = None) -> None:
         self.warehouse = Warehouse(root)

@@ -26,6 +26,7 @@ from segue.log import parse_commit_metadata, read_actions
 from segue.publication_record import (
     Record,
     extend_record,
+    format_instant,
     newest_instants,
     parse_instant,
     replay,
@@ -101,11 +102,11 @@ def next_commit_time(state: TableState) -> str:
     """Now, as a partition value; later than every instant in the table, though a clock may run back."""
     now = datetime.now(UTC)
     if state.published_at:
-        newest = datetime.fromisoformat(state.published_at).replace(tzinfo=UTC)
+        newest = parse_instant(state.published_at)
         # a microsecond is the unit of `available_at`, a partition value of type timestamp; of two commits the
         # later has the later instant, or point-in-time joins would see them the wrong way round
         now = max(now, newest + timedelta(microseconds=1))
-    return now.strftime("%Y-%m-%d %H:%M:%S.%f")
+    return format_instant(now)
 
 
 def record_earlier(

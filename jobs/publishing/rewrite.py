@@ -119,7 +119,7 @@ def _read_rows(job: Job, rewrite: Rewrite) -> DataFrame:
     days = {day for file, day in list_file_days(rewrite.table) if file in set(rewrite.files) and day}
     rows = job.at(rewrite.name, rewrite.table.version(), sorted(days) or None)
     # part files have names of their own, so a name is enough to find one
-    return rows.where(F.element_at(F.split("_metadata.file_path", "/"), -1).isin(names))
+    return rows.where(F.col("_metadata.file_name").isin(names))
 
 
 def _profile_as_published(rows: DataFrame, rewrite: Rewrite) -> Contents:
