@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 # and sums of halves would after two billion rows. This way 2^41 rows fit.
 _PART_BITS = 22
 _PARTS = ("low", "middle", "high")
+# Of the columns that have a hash of their own.
+_KEPT = "kept_"
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,8 @@ class DayProfile:
 
     rows: int
     content_hash: int
+    # the same of some of the columns, where they were asked for
+    kept_hash: int = 0
 
 
 @dataclass(frozen=True)
@@ -42,13 +46,17 @@ class Profile:
         return f"{sum(day.content_hash for day in self.days.values()) % 2**64:016x}"
 
 
-def profile(df: DataFrame, contract: Contract) -> Profile:
-    """Rows and content per day, and how many rows share their key with an earlier one."""
+def profile(df: DataFrame, contract: Contract, kept: Sequence[str] = ()) -> Profile:
+    """Rows and content per day, and how many rows share their key with an earlier one.
+
+    Args:
+        kept: columns, in order, of which each day gets a hash of its own.
+    """
     from pyspark.sql import functions as F
 
     # Two small aggregations in one query cost less than one over both grains, as a day's sums then need no shuffle
     # of rows; and a key that is there on two days is counted as well.
-    per_day = _aggregate_per_day(df, contract)
+    per_day = _aggregate_per_day(df, contract, kept)
     # Hashes of keys in this one pass are 2.5 times cheaper than a check for uniqueness.
     keys = df.agg(F.count_distinct(row_hash(df, contract.key)).alias("keys"))
     totals = per_day.unionByName(keys, allowMissingColumns=True).collect()
@@ -101,28 +109,36 @@ def row_hash(df: DataFrame, names: Iterable[str]) -> Column:
     return F.xxhash64(*columns)
 
 
-def _aggregate_per_day(df: DataFrame, contract: Contract) -> DataFrame:
+def _aggregate_per_day(df: DataFrame, contract: Contract, kept: Sequence[str] = ()) -> DataFrame:
     from pyspark.sql import functions as F
 
     day = F.col("ds") if contract.by_day else F.lit(None).cast("date")
     # `available_at` is no content: it is known only once the batch is published
     content = row_hash(df, (name for name in contract.names if name != "available_at"))
-    return df.groupBy(day.alias("day")).agg(F.count("*").alias("rows"), *_hash_sums(content))
+    sums = [*_hash_sums(content), *(_hash_sums(row_hash(df, kept), _KEPT) if kept else [])]
+    return df.groupBy(day.alias("day")).agg(F.count("*").alias("rows"), *sums)
 
 
 def _days(rows: Iterable[Row]) -> dict[date | None, DayProfile]:
-    return {row["day"]: DayProfile(row["rows"], _combine_hash_sums(row)) for row in rows}
+    return {
+        row["day"]: DayProfile(
+            row["rows"],
+            _combine_hash_sums(row),
+            _combine_hash_sums(row, _KEPT) if f"{_KEPT}{_PARTS[0]}" in row else 0,
+        )
+        for row in rows
+    }
 
 
-def _hash_sums(content: Column) -> list[Column]:
+def _hash_sums(content: Column, prefix: str = "") -> list[Column]:
     from pyspark.sql import functions as F
 
     # unsigned: an arithmetic shift would fill the top of a negative hash with ones
     mask = F.lit((1 << _PART_BITS) - 1)
     parts = [F.shiftrightunsigned(content, i * _PART_BITS).bitwiseAND(mask) for i in range(len(_PARTS))]
-    return [F.sum(part).alias(name) for name, part in zip(_PARTS, parts, strict=True)]
+    return [F.sum(part).alias(f"{prefix}{name}") for name, part in zip(_PARTS, parts, strict=True)]
 
 
-def _combine_hash_sums(row: Row) -> int:
+def _combine_hash_sums(row: Row, prefix: str = "") -> int:
     # in Python's integers: the sums have up to 63 bits each, and are shifted
-    return sum(int(row[part]) << (i * _PART_BITS) for i, part in enumerate(_PARTS)) % 2**64
+    return sum(int(row[prefix + part]) << (i * _PART_BITS) for i, part in enumerate(_PARTS)) % 2**64

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+import re
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -116,3 +117,15 @@ class Suite:
     table: str
     expectations: tuple[Expectation, ...]
     bounds: tuple[Bound, ...] = ()
+
+    def select(self, columns: Collection[str]) -> Suite:
+        """What is expected of some columns, also beside others, and of the batch as a whole."""
+
+        def is_about(*texts: object) -> bool:
+            return not set(columns).isdisjoint(re.findall(r"\w+", " ".join(map(str, texts))))
+
+        return replace(
+            self,
+            expectations=tuple(e for e in self.expectations if is_about(*e.configuration.kwargs.values())),
+            bounds=tuple(b for b in self.bounds if not b.share or is_about(b.column, b.share)),
+        )

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+# Of columns that a batch takes over from what is published.
+KEPT_EXPECTATION = "expect_other_columns_to_be_as_published"
+
 
 @dataclass(frozen=True)
 class Result:

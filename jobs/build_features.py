@@ -177,7 +177,8 @@ def _describe_batch(
     extended_rows: int | None = None,
 ) -> Batch:
     # bytes of sketches depend on the order of rows or on a coin: such a group may differ in a rerun
-    exact, columns, extends = group.deterministic, stale.identities, extended_rows is not None
+    exact, columns = group.deterministic, stale.identities
+    added = () if extended_rows is None else stale.columns
     return job.batch(
         table,
         days,
@@ -186,8 +187,8 @@ def _describe_batch(
         deterministic=exact,
         columns=columns,
         # not the same batch as one that makes these days as a whole
-        parameters={"added": stale.columns} if extends else None,
-        extends=extends,
+        parameters={"added": added} if added else None,
+        extends=added,
         clustered=extended_rows is not None and extended_rows <= FEW_ROWS,
         # without plays, no row of the catalogue is read
         catalogue=plays.catalogue if plays.events.days else None,

@@ -75,7 +75,7 @@ class Job(PinnedTables):
         deterministic: bool = True,
         parameters: Mapping[str, Any] | None = None,
         columns: Mapping[str, str] | None = None,
-        extends: bool = False,
+        extends: Sequence[str] = (),
         clustered: bool = False,
         catalogue: TableInput | None = None,
     ) -> Batch:
@@ -87,7 +87,7 @@ class Job(PinnedTables):
             base: the table itself, where the rows depend on what it holds and yet the same inputs are to be
                 the same batch. An append always does: it was compared with what is there.
             columns: identities of declared columns.
-            extends: whether the rows are those published, with columns more or less.
+            extends: columns that are made anew, where the rows and the other columns are those published.
             clustered: whether they also come as those lie in the files, so that staging need not shuffle them.
             catalogue: one more input, the one that events of these days are joined to: the state keeps its version.
 
@@ -114,7 +114,7 @@ class Job(PinnedTables):
             # only days of this batch: a day that it does not make anew must stay stale
             upstream={day: upstream[day] for day in days or () if day in upstream} if upstream else {},
             columns=dict(columns or {}),
-            extends=extends,
+            extends=tuple(extends),
             clustered=clustered,
             numbers={name: n for name, n in (parameters or {}).items() if isinstance(n, int | float)},
             # whatever was looked at, passed as an input or not: an erasure since then must not be undone

@@ -35,8 +35,8 @@ class Batch:
     upstream: Mapping[date, str] = field(default_factory=dict)
     # identities of its columns, in order, where declarations compute them
     columns: Mapping[str, str] = field(default_factory=dict)
-    # the same rows as published with other columns: what follows from the columns that stay is not stale
-    extends: bool = False
+    # columns that are made anew, the rows and the others being as published: what follows from those is not stale
+    extends: tuple[str, ...] = ()
     # its rows come as they lie in the table's files, a few days in each task
     clustered: bool = False
     # of its parameters, those that are numbers: a plan says which have changed since

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
+from itertools import chain, groupby
 from typing import Any
 
 import pyarrow as pa
@@ -12,7 +13,7 @@ import pyarrow.compute as pc
 from deltalake import write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError
 
-from expectations.verdict import Result
+from expectations.verdict import KEPT_EXPECTATION, Result
 from jobs.errors import JobError, first_line
 from jobs.messages import LOG
 from jobs.publishing.batches import Batch
@@ -24,6 +25,8 @@ from segue.log import parse_commit_metadata
 from segue.releases import FILES_BEFORE_COMPACTION
 from segue.retry import retry
 from segue.storage import Snapshot, find_table
+
+_IS_OF_SOME_COLUMNS = pc.field("expectation") == KEPT_EXPECTATION
 
 
 def record(warehouse: Warehouse, run_id: str, staged: StagedBatch, outcome: str) -> None:
@@ -133,19 +136,33 @@ def read_results(warehouse: Warehouse, run_id: str | None = None) -> list[dict[s
 def read_newest_audits(
     warehouse: Warehouse, fingerprints: Mapping[str, Collection[str]]
 ) -> dict[str, list[dict[str, Any]]]:
-    """By table the results of the newest audit that passed, among those of its batches with these fingerprints."""
+    """By table the results of the newest audit that passed, among those of its batches with these fingerprints; of
+    columns that it did not look at, as they had not changed, those of the audit before."""
     # a year of nights has millions of results: which attempt is the newest is found out by few columns of them
     names, passed = ("table_name", "batch_id", "attempt_id", "checked_at"), pc.field("outcome") == "passed"
     attempts = _read(warehouse, names, passed).group_by(list(names)).aggregate([])
-    newest: dict[str, str] = {}
-    for row in attempts.sort_by("checked_at").to_pylist():
-        if row["batch_id"].rpartition("-")[0] in fingerprints.get(row["table_name"], ()):
-            newest[row["table_name"]] = row["attempt_id"]
-    wanted = pc.field("attempt_id").isin(list(newest.values()))
-    results: dict[str, list[dict[str, Any]]] = {}
-    for row in _read(warehouse, QUALITY_RESULTS.names, wanted).to_pylist() if newest else []:
-        results.setdefault(row["table_name"], []).append(row)
-    return results
+    partial = {*_read(warehouse, ("attempt_id",), passed & _IS_OF_SOME_COLUMNS)["attempt_id"].to_pylist()}
+    newest: dict[str, list[str]] = {}
+    for row in attempts.sort_by([("checked_at", "descending")]).to_pylist():
+        chosen = newest.setdefault(row["table_name"], [])
+        current = row["batch_id"].rpartition("-")[0] in fingerprints.get(row["table_name"], ())
+        if chosen[-1] in partial if chosen else current:
+            chosen.append(row["attempt_id"])
+    wanted = [attempt for chosen in newest.values() for attempt in chosen]
+    rows = _read(warehouse, QUALITY_RESULTS.names, pc.field("attempt_id").isin(wanted)) if wanted else None
+    results: dict[str, dict[tuple[str, str | None], list[dict[str, Any]]]] = {}
+    # of one attempt several results may be about one column; of two, those of the newer one count
+    by_attempt = groupby(
+        sorted(rows.to_pylist() if rows else [], key=lambda row: wanted.index(row["attempt_id"])),
+        key=lambda row: (row["table_name"], row["attempt_id"]),
+    )
+    for (table, _), of_attempt in by_attempt:
+        known = results.setdefault(table, {})
+        before = {*known}
+        for row in of_attempt:
+            if (about := (row["expectation"], row["column"])) not in before:
+                known.setdefault(about, []).append(row)
+    return {table: [*chain.from_iterable(known.values())] for table, known in results.items()}
 
 
 def list_recorded_batches(warehouse: Warehouse, table: str) -> set[str]:

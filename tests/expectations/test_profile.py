@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from datetime import timedelta
 from itertools import combinations
 
@@ -69,6 +70,17 @@ def test_profile_ignores_row_order_and_partitions(spark):
 def test_profile_ignores_the_instant_of_publication(spark):
     rows = batch(PLAYS, 3)
     assert profile_rows(spark, rows) == profile_rows(spark, spoil(rows, 0, 1, 2, available_at=NOON))
+
+
+def test_kept_hash_of_some_columns_is_the_content_hash_of_a_table_of_them(spark):
+    rows = batch(PLAYS, 20) + batch(PLAYS, 30, ds=DAY + timedelta(days=1))
+    df, names = frame(spark, rows, PLAYS), PLAYS.names[::2]
+    narrow = replace(PLAYS, columns=tuple(PLAYS.column(name) for name in names))
+    whole, of_narrow = profile(df, PLAYS, names), profile(df, narrow)
+    assert {day: each.kept_hash for day, each in whole.days.items()} == {
+        day: each.content_hash for day, each in of_narrow.days.items()
+    }
+    assert whole.content_hash == profile(df, PLAYS).content_hash != of_narrow.content_hash
 
 
 def test_content_hash_is_the_sum_of_the_hashes_of_disjoint_parts(spark):

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from deltalake import DeltaTable
 
-from expectations.verdict import Result
+from expectations.verdict import KEPT_EXPECTATION, Result
 from jobs import describe, list_features, show_tables
 from jobs.catalogue import catalogue as catalogue_module
 from jobs.catalogue import lineage
@@ -190,6 +190,24 @@ def test_read_newest_audits_takes_the_newest_attempt_of_what_the_table_holds(tmp
     audits = read_newest_audits(warehouse, {"plays": {"f1"}, "tracks": {"f1"}})
     assert [row["attempt_id"] for row in audits["plays"]] == ["new"] and set(audits) == {"plays"}
     assert read_newest_audits(warehouse, {}) == {}
+
+
+def test_read_newest_audits_takes_what_an_addition_did_not_look_at_from_the_audit_before(tmp_path):
+    warehouse = Warehouse(str(tmp_path))
+    audits = [
+        ("old", "f0-1", {("expect_x", "a"): 9, ("expect_x", "gone"): 1}),
+        ("whole", "f1-1", {("expect_x", "a"): 3, ("expect_x", "b"): 4}),
+        ("added", "f2-1", {(KEPT_EXPECTATION, None): 0, ("expect_x", "b"): 5, ("expect_x", "c"): 6}),
+    ]
+    for attempt, batch, counts in audits:
+        about = {"run_id": "r", "attempt_id": attempt, "table_name": "plays", "batch_id": batch}
+        results = [Result(name, column, "info", True, "", "", n) for (name, column), n in counts.items()]
+        append_results(warehouse, {**about, "rows": 4, "outcome": "passed"}, results)
+    rows = read_newest_audits(warehouse, {"plays": {"f2"}})["plays"]
+    assert {(row["expectation"], row["column"]): row["unexpected_count"] for row in rows} == {
+        **audits[1][2],
+        **audits[2][2],
+    }
 
 
 @pytest.mark.parametrize(

@@ -5,16 +5,22 @@ from __future__ import annotations
 import shutil
 from datetime import timedelta
 
+import great_expectations.expectations as gxe
 import pytest
 from pyspark.sql import functions as F
 
+from expectations.gate_settings import GateSettings
+from expectations.suite import Suite
+from expectations.verdict import Refused
+from features.windows import additions
 from jobs import build_features
 from jobs.job import Job
+from jobs.publishing import protocol
 from jobs.publishing.commits import list_file_days
 from jobs.publishing.rewrite import Rewrite, rewrite_files
 from jobs.publishing.warehouse import Warehouse
 from jobs.verify import examine
-from reference.published import NOON, opening, pass_every_batch
+from reference.published import NOON, PASSED, opening, pass_every_batch
 from reference.rows import assert_same
 from reference.staged import LaidJob
 from reference.three_features import THREE_FEATURES, declare_three_features
@@ -140,6 +146,37 @@ def test_features_declared_later_have_the_content_of_a_group_made_at_once(spark,
     build(once, "once")
     for table, state in states(root).items():
         assert state.content_hash == states(once)[table].content_hash, table
+
+
+def test_addition_looks_at_new_columns_and_holds_the_others_to_their_hash(spark, copy, monkeypatch):
+    suites, added = [], Feature("long", "count", "play_id", "m", ("3d",), where="position = 1")
+    declare_three_features(monkeypatch, MORE.extend(added))
+    monkeypatch.setattr(protocol, "audit_batch", lambda rows, suite, *_: suites.append(suite) or PASSED)
+    expectations = (
+        gxe.ExpectColumnValuesToNotBeNull(column=name) for name in ("plays_count_7d", "long_count_3d")
+    )
+    suite = Suite("user_features", tuple(expectations))
+    monkeypatch.setattr(GateSettings, "suite_of", lambda *_: suite)
+    before = open_features(copy)
+
+    def replace_features(published, *args):
+        rows = additions.replace_features(published, *args)
+        return rows.withColumn("plays_count_7d", F.expr("plays_count_7d + if(user_id = 'u1', 1, 0)"))
+
+    with monkeypatch.context() as spoiled:
+        spoiled.setattr(build_features, "replace_features", replace_features)
+        with pytest.raises(
+            Refused, match="columns as published, by their hash; observed 9 of 9 days differ, first"
+        ):
+            build(copy, "spoiled")
+    assert open_features(copy).files == before.files
+    build(copy, "added")
+    assert [[e.column for e in each.expectations] for each in suites] == [
+        [],
+        ["long_count_3d"],
+        ["long_count_3d"],
+    ]
+    assert_as_defined(copy, MORE.extend(added))
 
 
 def test_features_taken_away_make_nothing_stale_and_stay_where_they_were(copy, monkeypatch, capsys):

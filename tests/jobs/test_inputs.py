@@ -104,7 +104,9 @@ def test_publish_refuses_a_batch_from_whose_base_rows_were_taken_out(job):
     """It was compared with them, or has them; a day that went with them is no longer there to be extended."""
     publish(job(), DAYS[:2])
     slow_job = job()
-    batch = slow_job.batch("sessions", DAYS[1:2], [FILES], base=slow_job.find("sessions"), extends=True)
+    batch = slow_job.batch(
+        "sessions", DAYS[1:2], [FILES], base=slow_job.find("sessions"), extends=["longest"]
+    )
     table = slow_job.warehouse.table("sessions")
     files = [path for path, day in list_file_days(table) if day == DAYS[1]]
     state = read_state(table)

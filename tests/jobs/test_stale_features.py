@@ -217,7 +217,7 @@ def test_what_is_merged_from_parts_reads_no_catalogue(warehouse, albums, op, is_
 def test_days_that_get_columns_of_no_catalogue_keep_their_version(tmp_path, warehouse, albums, read, kept):
     before = warehouse.state("album_partials")
     job = LaidJob("test", str(tmp_path / "root"), "run", say=lambda text: None)
-    batch = replace(job.batch("user_partials", DAYS, extends=True), catalogue=read)
+    batch = replace(job.batch("user_partials", DAYS, extends=["max_ms_played"]), catalogue=read)
     profile = SimpleNamespace(days={day: DayProfile(1, 1) for day in DAYS})
     after, _ = _replace_rows(before, SimpleNamespace(batch=batch, profile=profile))
     assert [after.day_states[day].catalogue for day in DAYS] == [kept] * len(DAYS)
