@@ -46,17 +46,13 @@ class Profile:
         return f"{sum(day.content_hash for day in self.days.values()) % 2**64:016x}"
 
 
-def profile(df: DataFrame, contract: Contract, kept: Sequence[str] = ()) -> Profile:
-    """Rows and content per day, and how many rows share their key with an earlier one.
-
-    Args:
-        kept: columns, in order, of which each day gets a hash of its own.
-    """
+def profile(df: DataFrame, contract: Contract) -> Profile:
+    """Rows and content per day, and how many rows share their key with an earlier one."""
     from pyspark.sql import functions as F
 
     # Two small aggregations in one query cost less than one over both grains, as a day's sums then need no shuffle
     # of rows; and a key that is there on two days is counted as well.
-    per_day = _aggregate_per_day(df, contract, kept)
+    per_day = _aggregate_per_day(df, contract)
     # Hashes of keys in this one pass are 2.5 times cheaper than a check for uniqueness.
     keys = df.agg(F.count_distinct(row_hash(df, contract.key)).alias("keys"))
     totals = per_day.unionByName(keys, allowMissingColumns=True).collect()
@@ -74,9 +70,15 @@ def profile(df: DataFrame, contract: Contract, kept: Sequence[str] = ()) -> Prof
     return Profile(rows, duplicates, days)
 
 
-def profile_days(df: DataFrame, contract: Contract) -> dict[date | None, DayProfile]:
-    """Rows and content per day alone, for rows whose keys have been audited before."""
-    return _days(_aggregate_per_day(df, contract).collect())
+def profile_days(
+    df: DataFrame, contract: Contract, kept: Sequence[str] = ()
+) -> dict[date | None, DayProfile]:
+    """Rows and content per day alone, for rows whose keys have been audited before.
+
+    Args:
+        kept: columns, in order, of which each day gets a hash of its own.
+    """
+    return _days(_aggregate_per_day(df, contract, kept).collect())
 
 
 def content(df: DataFrame, also: Mapping[str, Column]) -> tuple[DayProfile, dict[str, Any]]:

@@ -5,13 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import date
+from typing import TYPE_CHECKING
 
-from expectations.profile import DayProfile, Profile
+from expectations.profile import DayProfile, Profile, profile_days
 from expectations.verdict import KEPT_EXPECTATION, Result
 from jobs.publishing.batches import Batch
 from jobs.publishing.declared_columns import contracts_of_days
 from jobs.publishing.state import DayState, read_state
 from jobs.publishing.warehouse import Warehouse
+from schemas import Contract
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
 
 
 @dataclass(frozen=True)
@@ -20,6 +25,11 @@ class KeptColumns:
 
     names: tuple[str, ...]
     days: Mapping[date | None, DayState]
+
+    def profile(self, rows: DataFrame, contract: Contract) -> Profile:
+        """Of what was staged. Keys are not counted: of equal hash, they are the ones published, each of them once."""
+        days = profile_days(rows, contract, self.names)
+        return Profile(sum(day.rows for day in days.values()), 0, days)
 
     def compare(self, staged: Profile) -> Result:
         """That what was staged has the rows and values that are published."""

@@ -87,7 +87,7 @@ def audit(
         rows = read_staged_rows(spark, warehouse, path, batch.contract)
         # a pass of its own: `df.observe` in the write counts retried tasks twice (SPARK-58183)
         kept = find_kept_columns(warehouse, batch)
-        contents = profile(rows, batch.contract, kept.names if kept else ())
+        contents = kept.profile(rows, batch.contract) if kept else profile(rows, batch.contract)
         days = contents.days if batch.days is None else batch.days
         # before the expectations, as a stray row would be published beside its day, and never be replaced
         if stray := sorted(str(day) for day in set(contents.days) - set(days)):

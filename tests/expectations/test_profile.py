@@ -9,7 +9,7 @@ from itertools import combinations
 
 import pytest
 
-from expectations.profile import profile, row_hash
+from expectations.profile import profile, profile_days, row_hash
 from reference.batches import DAY, NOON, batch, spoil
 from reference.frames import frame
 from schemas import PLAYS, TRACK_EMBEDDINGS, TRACKS
@@ -76,11 +76,12 @@ def test_kept_hash_of_some_columns_is_the_content_hash_of_a_table_of_them(spark)
     rows = batch(PLAYS, 20) + batch(PLAYS, 30, ds=DAY + timedelta(days=1))
     df, names = frame(spark, rows, PLAYS), PLAYS.names[::2]
     narrow = replace(PLAYS, columns=tuple(PLAYS.column(name) for name in names))
-    whole, of_narrow = profile(df, PLAYS, names), profile(df, narrow)
-    assert {day: each.kept_hash for day, each in whole.days.items()} == {
-        day: each.content_hash for day, each in of_narrow.days.items()
+    days, whole, of_narrow = profile_days(df, PLAYS, names), profile_days(df, PLAYS), profile_days(df, narrow)
+    assert {day: each.kept_hash for day, each in days.items()} == {
+        day: each.content_hash for day, each in of_narrow.items()
     }
-    assert whole.content_hash == profile(df, PLAYS).content_hash != of_narrow.content_hash
+    assert {day: replace(each, kept_hash=0) for day, each in days.items()} == whole
+    assert {each.kept_hash for each in days.values()}.isdisjoint(each.content_hash for each in whole.values())
 
 
 def test_content_hash_is_the_sum_of_the_hashes_of_disjoint_parts(spark):
