@@ -17,9 +17,11 @@ from jobs.inputs import Input, TableInput
 from jobs.job import Job
 from jobs.known_ids import select_new_events, select_new_plays, select_new_rows
 from jobs.late_plays import LatePlays, publish_late_plays, split_late_plays
-from jobs.publishing.batches import Batch, is_published
+from jobs.publishing.batches import Batch, Watermark, is_published
+from jobs.publishing.rewrite import advance_watermark
 from jobs.source_rows import read_rows
 from jobs.volume import compare_with_weekdays
+from jobs.watermarks import add_watermark_argument, find_watermark
 from schemas import Contract
 from schemas.plays import PLAYS, rejects_contract
 
@@ -97,6 +99,7 @@ class EventKind:
 def main(argv: Sequence[str] | None = None) -> int:
     parser = add_source_arguments(new_parser(__doc__, "ingest-plays"))
     add_lateness_argument(parser)
+    add_watermark_argument(parser)
     args = parser.parse_args(argv)
     kind = EventKind(PLAYS, PLAY_FIELDS, parse_and_validate_plays, args.allowed_lateness)
     return ingest("ingest-plays", args, kind)
@@ -106,20 +109,36 @@ def ingest(step: str, args: Namespace, kind: EventKind) -> int:
     source, table = sources.load_source(args.source), kind.table
     columns = sources.column_map(source, table, kind.fields)
     job = Job(step, args.root, args.run_id)
+    # before the files are listed: one that comes later is not in, on whatever side of midnight
+    watermark = find_watermark(source, table, args.complete_through)
     files = sources.list_files(args.input, lambda: job.spark)
     files_input = sources.identify_files(files)
     with job.lease(table):  # before its rows are read: another ingest may be adding the same ones
         parameters = {**source.parameters(table), **kind.parameters}
-        batch = job.batch(table, inputs=[files_input], appends=True, parameters=parameters)
+        batch = job.batch(
+            table, inputs=[files_input], appends=True, parameters=parameters, watermark=watermark
+        )
         if is_published(job.warehouse, batch):
             job.up_to_date(table, "these files are in already")
+            # the files of before are no news of their source; whoever runs this may have some
+            if args.complete_through:
+                _advance(job, table, watermark)
             return 0
         job.tune(sources.estimate_rows(files))
         rows = read_rows(job.spark, source, files, columns)
         events_with_reasons = kind.parse(rows, columns, source.name, datetime.now(UTC))
         missing = sources.find_missing_columns(job, source, kind.contract, kind.fields, columns)
         _publish(job, kind, batch, files_input, events_with_reasons, missing)
+        # where no row was new there is no commit yet that says it
+        _advance(job, table, watermark)
     return 0
+
+
+def _advance(job: Job, table: str, watermark: Watermark) -> None:
+    advance_watermark(job.warehouse, table, watermark, {"run": job.run_id, "job": job.name})
+    state = job.warehouse.state(table)
+    if state and state.complete_through:
+        job.say(f"{table} complete through {state.complete_through:%Y-%m-%d %H:%M} UTC")
 
 
 def _publish(
