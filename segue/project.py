@@ -58,7 +58,7 @@ SETTINGS = {
         Setting(
             "id_days",
             "SEGUE_ID_DAYS",
-            "how far apart two rows of one id are still known to be the same one; each day costs a column of ids a night",
+            "how far apart rows of one id are known to be the same; each day can cost a column of ids a night",
             400,
             WholeNumber("days", 1, 3650),
         ),
