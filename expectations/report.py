@@ -38,8 +38,8 @@ def render(
 
     Args:
         rows: of the table `quality_results`, of one run.
-        release: what readers are served now (release_id, released_at, and per table version, rows,
-            content_hash and lag_days), or None before the first.
+        release: what readers are served now (release_id, released_at, complete_through, and per table version,
+            rows, content_hash and lag_days), or None before the first.
         steps: of the flow, if it was one (step, outcome, rows, seconds, why).
     """
     rows_by_time = sorted(rows, key=lambda row: (row["checked_at"], row["attempt_id"]))

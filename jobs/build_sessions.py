@@ -12,7 +12,7 @@ from features.sessions import GAP_MS, RULES, cut_sessions, earlier_days, select_
 from jobs.arguments import add_day_arguments, new_parser, requested_days
 from jobs.job import Job, new_run_id
 from jobs.publishing.rewrite import rename_days
-from jobs.publishing.state import TableState, digest
+from jobs.publishing.state import TableState, digest, find_limit, mark_provisional
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -149,7 +149,8 @@ def _measure_handover(job: Job, state: TableState, days: Sequence[date]) -> DayP
 
 
 def _name_day(plays: TableState, day: date, before: str, gap_ms: int) -> str:
-    return digest(RULES, gap_ms, plays.published_hashes([day]), before)
+    limits = plays.provisional_days.get(day), find_limit(before)
+    return mark_provisional(digest(RULES, gap_ms, plays.published_hashes([day]), before), limits)
 
 
 def _list_upstream(sessions: TableState | None) -> dict[date | None, str]:

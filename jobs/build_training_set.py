@@ -12,6 +12,7 @@ from jobs.errors import WrongUsage
 from jobs.job import Job
 from jobs.publishing.batches import code_version
 from jobs.training.assemble import age_conditions, assemble
+from jobs.training.completeness import check_complete
 from jobs.training.labels import check_same, read_labels
 from jobs.training.manifest import Manifest, check_replay, declared_identities, load, save, summarise
 from jobs.training.record import record_training_set
@@ -37,6 +38,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--max-age", type=float, metavar="DAYS", help="older values come out null (default: any age)")
     space = "take vectors of this space, where labels get days of several; else null"
     add("--space", metavar="ID", help=space)
+    unfinished = "take labels whose day is not complete, with the values that there are"
+    add("--provisional", action="store_true", help=unfinished)
     add("--release", help="the release to read (default: the newest)")
     split_at = "where validation, test begin"
     add("--split-at", dest="instants", nargs="+", default=[], metavar="INSTANT", help=split_at)
@@ -58,6 +61,8 @@ def run(args: argparse.Namespace) -> int:
     if old:
         # before the join: other labels cannot give the rows of then
         check_same(labels, old.label_rows, old.label_hash, old.request.labels)
+    else:
+        check_complete(manifest.request, labels, manifest.tables)
     manifest = replace(manifest, label_rows=labels.count, label_hash=labels.content_hash)
     job.say(f"{labels.count:,} labels, {labels.days[0]} to {labels.days[-1]}, release {manifest.release}")
     training = assemble(job, manifest.request, labels, manifest.versions)

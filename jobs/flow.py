@@ -29,6 +29,7 @@ from jobs.progress import show_progress
 from jobs.publishing.stores import check_root
 from jobs.publishing.warehouse import Warehouse, has_rows
 from jobs.report import write_report
+from jobs.watermarks import add_watermark_argument
 from segue import show
 from segue.project import find_project
 
@@ -105,6 +106,7 @@ def _parser(reads: bool = True) -> argparse.ArgumentParser:
     parser = add_day_arguments(new_parser(description, "flow"))
     add_source_arguments(parser, "files, folders or globs with plays", required=reads)
     add_lateness_argument(parser)
+    add_watermark_argument(parser)
     add, names = parser.add_argument, [step.name for step in FLOW]
     catalogue = find_project().resolve("catalogue").value
     add("--catalogue", nargs="+", default=catalogue, help="the same for tracks (default: the input)")
@@ -206,6 +208,8 @@ def _step_arguments(step: Step, args: argparse.Namespace, feed: Feed | None) -> 
     arguments += feed.arguments if feed else []
     if step.section == "plays":
         arguments += ["--allowed-lateness", str(args.allowed_lateness)]
+    if step.section not in ("", "tracks") and args.complete_through:
+        arguments += ["--complete-through", args.complete_through.isoformat()]
     days = {}
     if step.takes_days:
         days = {"--day": args.day, "--from": args.first, "--to": args.last}

@@ -16,6 +16,7 @@ from jobs import FLOW
 from jobs.arguments import add_event_arguments, new_parser
 from jobs.errors import WrongUsage
 from jobs.ingest_plays import EventKind, ingest
+from jobs.watermarks import add_watermark_argument
 from schemas import EVENT_TABLES, EventTable
 
 if TYPE_CHECKING:
@@ -35,8 +36,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise WrongUsage(f"give the step first, one of {known}; got {name or 'nothing'}")
     table = table_by_step[name]
     about = f"Reads a source's {table.name}: each row ends as an event, a duplicate or a reject."
-    args = add_event_arguments(new_parser(about, name), table.name).parse_args(arguments)
-    return ingest(name, args, _kind(table))
+    parser = add_event_arguments(new_parser(about, name), table.name)
+    add_watermark_argument(parser)
+    return ingest(name, parser.parse_args(arguments), _kind(table))
 
 
 def _kind(table: EventTable) -> EventKind:

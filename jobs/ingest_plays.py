@@ -6,7 +6,7 @@ from argparse import Namespace
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 
 from expectations.verdict import Refused
@@ -17,11 +17,15 @@ from jobs.inputs import Input, TableInput
 from jobs.job import Job
 from jobs.known_ids import select_new_events, select_new_plays, select_new_rows
 from jobs.late_plays import LatePlays, publish_late_plays, split_late_plays
-from jobs.publishing.batches import Batch, is_published
+from jobs.publishing.batches import Batch, Watermark, is_published
+from jobs.publishing.rewrite import advance_watermark
+from jobs.publishing.state import TableState
 from jobs.source_rows import read_rows
-from jobs.volume import compare_with_weekdays
+from jobs.volume import Volume, compare_with_weekdays, find_main_day
+from jobs.watermarks import add_watermark_argument, find_watermark
 from schemas import Contract
 from schemas.plays import PLAYS, rejects_contract
+from segue.watermark import is_complete
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -39,8 +43,8 @@ class IngestCounts:
     late: int
     # by how many days the oldest of them is too old
     late_days: int
-    # of the main day's plays, as a share of those of its weekday; None where that is not known
-    weekday_share: float | None
+    # of the main day; None where nothing can be said of it
+    volume: Volume | None
     rejected: int
     reasons: Mapping[str, int]
 
@@ -63,8 +67,8 @@ class IngestCounts:
         shares = {f"{name}_share": count / self.rows for name, count in counts.items()}
         reasons = {f"rejects_{'_'.join(reason.split())}": count for reason, count in self.reasons.items()}
         volume = {"has_weekdays": 0.0}
-        if self.weekday_share is not None:
-            volume = {"has_weekdays": 1.0, "weekday_share": self.weekday_share}
+        if self.volume:
+            volume = {"has_weekdays": 1.0, **self.volume.measures()}
         return shares | {"late_days": self.late_days} | volume | reasons
 
 
@@ -97,6 +101,7 @@ class EventKind:
 def main(argv: Sequence[str] | None = None) -> int:
     parser = add_source_arguments(new_parser(__doc__, "ingest-plays"))
     add_lateness_argument(parser)
+    add_watermark_argument(parser)
     args = parser.parse_args(argv)
     kind = EventKind(PLAYS, PLAY_FIELDS, parse_and_validate_plays, args.allowed_lateness)
     return ingest("ingest-plays", args, kind)
@@ -106,20 +111,36 @@ def ingest(step: str, args: Namespace, kind: EventKind) -> int:
     source, table = sources.load_source(args.source), kind.table
     columns = sources.column_map(source, table, kind.fields)
     job = Job(step, args.root, args.run_id)
+    # before the files are listed: one that comes later is not in, on whatever side of midnight
+    watermark = find_watermark(source, table, args.complete_through)
     files = sources.list_files(args.input, lambda: job.spark)
     files_input = sources.identify_files(files)
     with job.lease(table):  # before its rows are read: another ingest may be adding the same ones
         parameters = {**source.parameters(table), **kind.parameters}
-        batch = job.batch(table, inputs=[files_input], appends=True, parameters=parameters)
+        batch = job.batch(
+            table, inputs=[files_input], appends=True, parameters=parameters, watermark=watermark
+        )
         if is_published(job.warehouse, batch):
             job.up_to_date(table, "these files are in already")
+            # the files of before are no news of their source; whoever runs this may have some
+            if args.complete_through:
+                _advance(job, table, watermark)
             return 0
         job.tune(sources.estimate_rows(files))
         rows = read_rows(job.spark, source, files, columns)
         events_with_reasons = kind.parse(rows, columns, source.name, datetime.now(UTC))
         missing = sources.find_missing_columns(job, source, kind.contract, kind.fields, columns)
         _publish(job, kind, batch, files_input, events_with_reasons, missing)
+        # where no row was new there is no commit yet that says it
+        _advance(job, table, watermark)
     return 0
+
+
+def _advance(job: Job, table: str, watermark: Watermark) -> None:
+    advance_watermark(job.warehouse, table, watermark, {"run": job.run_id, "job": job.name})
+    state = job.warehouse.state(table)
+    if state and state.complete_through:
+        job.say(f"{table} complete through {state.complete_through:%Y-%m-%d %H:%M} UTC")
 
 
 def _publish(
@@ -133,11 +154,13 @@ def _publish(
     """Rejects and late plays, then events: where the gate refuses the events, the others are what shows why."""
     # events, rejects and counts start from these rows: each would read and parse the files again
     events_with_reasons = events_with_reasons.persist()
-    existing_rows, new_events = _select_new(job, kind, events_with_reasons)
+    existing_rows, new_rows = _select_new(job, kind, events_with_reasons)
     # read twice: counted here, and staged at the end
-    new_events = new_events.persist()
-    events, late = _split_late(job, kind, new_events)
-    counts = _count_outcomes(job, kind, events_with_reasons, events, late)
+    new_rows = new_rows.persist()
+    events, late = _split_late(job, kind, new_rows)
+    new_events = {row["ds"]: row["count"] for row in events.groupBy("ds").count().collect()}
+    volume = _measure_volume(job, batch, new_events)
+    counts = _count_outcomes(events_with_reasons, sum(new_events.values()), late, volume)
     _say_counts(job, kind, counts, late)
     if counts.events or counts.rejected or late:
         # the quarantine first: a crash between the two then loses nothing, as the rerun repeats both
@@ -149,7 +172,7 @@ def _publish(
         except Refused as refused:
             raise _add_quarantine_hint(job, refused, counts, kind.rejects_table) from None
     # a flow runs all its steps in this JVM: what stays cached here would stay to its end
-    new_events.unpersist()
+    new_rows.unpersist()
     events_with_reasons.unpersist()
 
 
@@ -189,8 +212,8 @@ def _say_counts(job: Job, kind: EventKind, counts: IngestCounts, late: LatePlays
         job.say(f"    {count:,} rejected: {reason}")
     if late:
         job.say(f"    {late}")
-    if counts.weekday_share is not None:
-        job.say(f"    {counts.weekday_share:.0%} of the plays of such a weekday, by the median of four weeks")
+    if counts.volume:
+        job.say(f"    {counts.volume.share:.0%} of the plays of such a weekday, by the median of four weeks")
 
 
 def _add_quarantine_hint(job: Job, refused: Refused, counts: IngestCounts, rejects_table: str) -> Refused:
@@ -203,8 +226,18 @@ def _add_quarantine_hint(job: Job, refused: Refused, counts: IngestCounts, rejec
     return Refused(f"{refused}\n{where}", refused.verdict)
 
 
+def _measure_volume(job: Job, batch: Batch, new_plays: Mapping[date, int]) -> Volume | None:
+    """Of the delivery's main day, once it is complete; of other events nothing, as they may be rare."""
+    state, day = job.state(batch.table) or TableState(0), find_main_day(new_plays)
+    through = batch.watermark.advance(state).complete_through if batch.watermark else None
+    if batch.table != PLAYS.name or day is None or (through and not is_complete(day, through)):
+        return None
+    published = {each: state.day_states[each].rows for each in state.days}
+    return compare_with_weekdays({**published, day: published.get(day, 0) + new_plays[day]}, day)
+
+
 def _count_outcomes(
-    job: Job, kind: EventKind, events_with_reasons: DataFrame, events: DataFrame, late: LatePlays | None
+    events_with_reasons: DataFrame, events: int, late: LatePlays | None, volume: Volume | None
 ) -> IngestCounts:
     # one pass for rows, rejects and reasons: there are few different lists of reasons
     from pyspark.sql import functions as F
@@ -217,16 +250,12 @@ def _count_outcomes(
     for row in by_reasons:
         # a row with two reasons counts once for each, so these add up to more than the rejects
         reasons.update(dict.fromkeys(row["reasons"], row["count"]))
-    new_events = {row["ds"]: row["count"] for row in events.groupBy("ds").count().collect()}
-    # other events may come as rarely as they like
-    has_volume = kind.table == PLAYS.name
-    weekday_share = compare_with_weekdays(job.state(kind.table), new_events) if has_volume else None
     return IngestCounts(
         rows=sum(row["count"] for row in by_reasons),
-        events=sum(new_events.values()),
+        events=events,
         late=late.count if late else 0,
         late_days=late.days if late else 0,
-        weekday_share=weekday_share,
+        volume=volume,
         rejected=sum(row["count"] for row in by_reasons if row["reasons"]),
         reasons=reasons,
     )

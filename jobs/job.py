@@ -15,7 +15,14 @@ from jobs.inputs import Input, PinnedTables, TableInput, only_looks
 from jobs.messages import LOG, log_to
 from jobs.outcomes import NOT_MADE, PUBLISHED, UNCHANGED, Outcome, add_outcome
 from jobs.owners import find_owner
-from jobs.publishing.batches import NEVER_PUBLISHED, Batch, code_version, is_published, reserve
+from jobs.publishing.batches import (
+    NEVER_PUBLISHED,
+    Batch,
+    Watermark,
+    code_version,
+    is_published,
+    reserve,
+)
 from jobs.publishing.gate_file import load_gate
 from jobs.publishing.lease import lease
 from jobs.publishing.protocol import Measures, StagedBatch, audit, check_current, commit
@@ -78,6 +85,7 @@ class Job(PinnedTables):
         extends: Sequence[str] = (),
         clustered: bool = False,
         catalogue: TableInput | None = None,
+        watermark: Watermark | None = None,
     ) -> Batch:
         """The batch that these inputs and parameters make, with the code as it is.
 
@@ -90,6 +98,7 @@ class Job(PinnedTables):
             extends: columns that are made anew, where the rows and the other columns are those published.
             clustered: whether they also come as those lie in the files, so that staging need not shuffle them.
             catalogue: one more input, the one that events of these days are joined to: the state keeps its version.
+            watermark: how far the source of the rows is, which does not identify them.
 
         Raises:
             WrongUsage: a day that the source has not reached.
@@ -123,6 +132,7 @@ class Job(PinnedTables):
             appends=appends,
             deterministic=deterministic,
             catalogue=catalogue.version if catalogue else None,
+            watermark=watermark,
         )
 
     def publish(

@@ -14,13 +14,11 @@ from jobs.inputs import TableInput
 from jobs.job import Job
 from jobs.publishing.commits import list_file_days
 from schemas import Contract
+from segue.project import find_project
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-# How far apart an id of a source can come again and name the same play. Random ids are in the range of every day, and
-# one column of all these days is read each night: so there is an end to it.
-ID_DAYS = 400
 # Opening a footer costs a round trip on an object store, so many at once.
 FOOTERS_AT_ONCE = 16
 
@@ -88,7 +86,8 @@ def find_days_with_ids(job: Job, table: str, key: str, ranges: Sequence[IdRange]
     state = job.state(table)
     if state is None or not ranges:
         return set()
-    reach = timedelta(days=ID_DAYS)
+    # random ids are in the range of every day, and one column of all these days is read: so there is an end to it
+    reach = timedelta(days=find_project().resolve("id_days").value)
     first, last = min(each.day for each in ranges), max(each.day for each in ranges)
     pinned = job.warehouse.table(table, state.version)
     files = [

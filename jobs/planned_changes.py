@@ -28,6 +28,7 @@ from segue.releases import list_releases
 
 NEW_DAY = "new days"
 OTHER_PLAYS = "late or other plays"
+OTHER_WATERMARK = "the watermark of its plays moved"
 ADDED = "new or changed columns"
 OTHER_SOURCE = "what it is made of has changed"
 
@@ -217,6 +218,8 @@ def _explain_sessions(
             reasons[day] = f"changed parameter: gap-ms was {gap_before:.0f}, is {gap_ms}"
         elif rules := [n for n, name in names.items() if name == known[day].upstream]:
             reasons[day] = f"changed rules of sessions: {rules[0]} to {RULES}"
+        elif known[day].upstream.startswith(digest(RULES, gap_ms, plays.published_hashes([day]), before)):
+            reasons[day] = OTHER_WATERMARK
         elif place and all_days[place - 1] in reasons:
             reasons[day] = "the day before is cut again"
         else:

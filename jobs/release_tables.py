@@ -78,6 +78,8 @@ def _release(job: Job, selection: Selection, before: Release | None, verdict: Ve
             job.say(f"    {name} lags {entry.lag_days} days")
     for name, why in sorted(selection.reasons.items()):
         job.say(f"    {name} {why}")
+    if through := release.complete_through:
+        job.say(f"    complete through {through:%Y-%m-%d %H:%M} UTC")
     add_outcome(Outcome(RELEASES, PUBLISHED, rows))
     return _finish(release.release_id, selection, verdict.critical)
 

@@ -52,5 +52,6 @@ def _describe_newest(root: str) -> dict[str, Any] | None:
     return {
         "release_id": release.release_id,
         "released_at": release.released_at,
+        "complete_through": release.complete_through,
         "tables": {name: vars(version) for name, version in release.tables.items()},
     }

@@ -9,7 +9,18 @@ from jobs.catalogue.arguments import add_catalogue_arguments, open_catalogue
 from jobs.catalogue.entries import TableEntry
 from segue import show
 
-FIELDS = ("table", "rows", "days", "first", "last", "age (days)", "releases", "made by", "meaning")
+FIELDS = (
+    "table",
+    "rows",
+    "days",
+    "first",
+    "last",
+    "age (days)",
+    "complete through",
+    "releases",
+    "made by",
+    "meaning",
+)
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -34,6 +45,7 @@ def run(args: argparse.Namespace) -> int:
 def _list_cells(entry: TableEntry) -> tuple[object, ...]:
     about = (len(entry.releases), entry.made_by, entry.meaning or entry.note)
     if entry.published is None:
-        return (entry.table, *[None] * 5, *about)
+        return (entry.table, *[None] * 6, *about)
     p = entry.published
-    return (entry.table, p.rows, p.days or None, p.first_day, p.last_day, p.age_days, *about)
+    days = (p.days or None, p.first_day, p.last_day, p.age_days, p.complete_through)
+    return (entry.table, p.rows, *days, *about)

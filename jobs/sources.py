@@ -3,6 +3,7 @@
 A source is a TOML file: its name, the format, and one table of SQL expressions per contract:
 
     name = "triplej"
+    grace = "3h"                    # after midnight, until a day's last rows are delivered (0h)
     format = "csv"                  # csv, json (a line a row), parquet, or sessions (a line a session)
     [plays]                         # column of `plays` = SQL over the file's columns
     track_id = "trackname"
@@ -14,15 +15,17 @@ from __future__ import annotations
 
 import codecs
 import os
+import re
 import tomllib
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from itertools import filterfalse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from features.settings import SettingsError, SettingsModel
 from jobs.errors import JobError, WrongUsage
@@ -63,6 +66,8 @@ class Source(SettingsModel):
     escape: str = '"'
     multiline: bool = False
     header: tuple[str, ...] = ()
+    # how long after midnight, UTC, the last rows of a day are delivered
+    grace: str = "0h"
     # SQL over the file's columns, so that a source needs no code of ours; empty where it has no such rows
     plays: dict[str, str] = Field(default_factory=dict)
     tracks: dict[str, str] = Field(default_factory=dict)
@@ -75,11 +80,19 @@ class Source(SettingsModel):
 
     def parameters(self, table: str) -> dict[str, Any]:
         """What decides the rows of a table besides the files."""
+        # when rows come decides none of them
+        values = {name: value for name, value in vars(self).items() if name != "grace"}
         if table in self.events:
-            layout = {name: value for name, value in vars(self).items() if name not in ("plays", "tracks")}
+            layout = {name: value for name, value in values.items() if name not in ("plays", "tracks")}
             return {**layout, "events": self.events[table]}
         # what was ingested before there were such sections is known without them
-        return {name: value for name, value in vars(self).items() if name != "events"}
+        return {name: value for name, value in values.items() if name != "events"}
+
+    @field_validator("grace")
+    @classmethod
+    def _check_grace(cls, grace: str) -> str:
+        parse_duration(grace)
+        return grace
 
     @property
     def by_line(self) -> bool:
@@ -92,6 +105,15 @@ class Source(SettingsModel):
     def open_quote(self) -> str:
         # none where a row is a line: a stray quote would swallow all rows up to the next quote
         return self.quote if self.multiline else ""
+
+
+def parse_duration(text: str) -> timedelta:
+    """Of a text such as 90m, 3h or 1d; ValueError for any other."""
+    found = re.fullmatch(r"([0-9]{1,4})([mhd])", text)
+    if not found:
+        raise ValueError(f"grace is {text!r}, must be a number and m, h or d, as in 3h")
+    unit = {"m": "minutes", "h": "hours", "d": "days"}[found[2]]
+    return timedelta(**{unit: int(found[1])})
 
 
 def load_source(path: str) -> Source:

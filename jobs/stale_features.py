@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import date, datetime
 from itertools import accumulate
 
 from deltalake import DeltaTable
 
 from features.windows.tiles import tiles_ending_on
-from jobs.publishing.state import TableState, commit_metadata_at, digest
+from jobs.publishing.state import TableState, commit_metadata_at, digest, mark_provisional
 from jobs.publishing.warehouse import Warehouse
 from schemas import FeatureGroup
 
@@ -46,7 +46,9 @@ def find_stale_partials(
     """
     ranges, rows = _sum_ranges(events), _declare_rows(group)
     # of the catalogue nothing: a track that is added each night would make all history anew
-    sources = {day: digest(*rows, total) for day, total in ranges.items()}
+    sources: Names = {day: digest(*rows, total) for day, total in ranges.items()}
+    limits = list(events.provisional_days.items())
+    sources = _mark(sources, limits, lambda day: tiles_ending_on(day)[-1].first)
     stale = StaleDays(sources, _identify(group.partials_contract().names, group.part_identities))
     state = warehouse.state(group.partials_table)
     former = [
@@ -72,7 +74,9 @@ def find_stale_features(
     # a lifetime holds all plays, so a late one changes every later day; the fingerprints are cumulative
     so_far, plays = partials.cumulative_fingerprints(), events.cumulative_fingerprints()
     both = {day: (so_far[day], plays[day]) for day in plays if day in so_far}
-    sources = {day: digest(*each) for day, each in both.items()}
+    sources: Names = {day: digest(*each) for day, each in both.items()}
+    limits = [*partials.provisional_days.items(), *events.provisional_days.items()]
+    sources = _mark(sources, limits, lambda day: date.min)
     stale = StaleDays(sources, _identify(group.contract().names, group.identities))
     state = warehouse.state(group.table)
     former = [
@@ -89,6 +93,20 @@ def find_stale_features(
     # what has no part counts plays again
     reads_catalogue = narrow.catalogue_columns and any(not f.parts(w) for f, w in narrow.feature_windows)
     return _keep_one_catalogue(stale, state, tracks) if reads_catalogue else stale
+
+
+def _mark(
+    sources: Names, limits: Sequence[tuple[date, datetime]], find_first: Callable[[date], date]
+) -> Names:
+    """Names that say so where a day from the first that a day is made of up to itself is provisional."""
+    first = min((day for day, _ in limits), default=date.max)
+    return {
+        # mostly there are none, or the last one
+        day: name
+        if day < first
+        else mark_provisional(name, [limit for each, limit in limits if find_first(day) <= each <= day])
+        for day, name in sources.items()
+    }
 
 
 def select_concerned(group: FeatureGroup, parts: Collection[str]) -> FeatureGroup:

@@ -41,7 +41,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = _parser().parse_args(argv)
     settings = from_flags(args, Settings, threads=args.threads or 1)
     job = Job("train-track-embeddings", args.root, args.run_id)
-    day = args.day or job.source("sessions").days[-1]
+    sessions_state = job.source("sessions")
+    complete = [day for day in sessions_state.days if day not in sessions_state.provisional_days]
+    if not (args.day or complete):
+        job.not_made(TABLE, "no day of sessions is complete; --day learns from one that is not")
+        return 0
+    # half a day that is learned from is in the space for good, as the next training goes on from it
+    day = args.day or complete[-1]
     parent = find_parent(job, day)
     settings, start, search = _choose_training(args, settings, parent, day)
     sessions, tracks = job.table("sessions", days_ending(day, args.days)), job.find("tracks")
@@ -167,7 +173,9 @@ def _publish(
 def _parser() -> argparse.ArgumentParser:
     parser = new_parser(__doc__, "train-track-embeddings")
     parser.add_argument(
-        "--day", type=parse_day, help="last day to learn from (default: the newest of sessions)"
+        "--day",
+        type=parse_day,
+        help="last day to learn from (default: the newest of sessions that is complete)",
     )
     parser.add_argument("--days", type=int, default=30, help="days of sessions to learn from (%(default)s)")
     parser.add_argument("--start", choices=(AUTO, *STARTS), default=AUTO, help=f"{AUTO}: cold once a week")

@@ -24,6 +24,12 @@ RELEASES = Contract(
             "how long it can be opened after a newer one; null for the 35 of old ones",
             "days",
         ),
+        Column(
+            "complete_through",
+            "timestamp",
+            "up to when all that it is made of was delivered; null where that is not known",
+            "UTC",
+        ),
     ),
     key=("release_id", "table_name"),
     # a release is a few rows, too few for a folder of their own

@@ -194,6 +194,7 @@ def _to_record(release: Release) -> dict[str, Any]:
         "released_at": release.released_at,
         "expires_at": release.expires_at,
         "rollback_of": release.rollback_of,
+        "complete_through": release.complete_through,
         "tables": {name: vars(entry) for name, entry in sorted(release.tables.items())},
     }
 
@@ -223,6 +224,8 @@ def _format_release(release: Release, releases: Sequence[Release]) -> str:
     """What it holds, and what that changed for readers of the release before."""
     before = next(iter(releases[releases.index(release) + 1 :]), None)
     takes_back = f", takes back {release.rollback_of}" if release.rollback_of else ""
+    if release.complete_through:
+        takes_back += f"; complete through {show.format_cell(release.complete_through)}"
     rows = []
     for name, entry in sorted(release.tables.items()):
         lag = f"{entry.lag_days} day{'s' if entry.lag_days > 1 else ''}" if entry.lag_days else None

@@ -56,6 +56,13 @@ SETTINGS = {
             WholeNumber("days", 0, 3650),
         ),
         Setting(
+            "id_days",
+            "SEGUE_ID_DAYS",
+            "how far apart rows of one id are known to be the same; each day can cost a column of ids a night",
+            400,
+            WholeNumber("days", 1, 3650),
+        ),
+        Setting(
             "release_days",
             "SEGUE_RELEASE_DAYS",
             "how long a release can be opened, and dropped files are kept; the newest release has no end",

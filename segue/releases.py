@@ -38,6 +38,9 @@ class TableVersion:
     # Days from its newest day to the release's: a table that was refused or is behind is carried at its last good
     # version. 0 for tables without days.
     lag_days: int = 0
+    # The instant up to which all that it is made of was delivered; its days behind that are provisional. None where
+    # nothing is known, as of tables without days and in releases of before.
+    complete_through: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,12 @@ class Release:
     @property
     def number(self) -> int:
         return int(self.release_id.rpartition(".")[2])
+
+    @property
+    def complete_through(self) -> datetime | None:
+        """Of its tables, the least."""
+        limits = (entry.complete_through for entry in self.tables.values())
+        return min(filter(None, limits), default=None)
 
     @property
     def expires_at(self) -> datetime:
@@ -166,6 +175,7 @@ def schema() -> pa.Schema:
     fields = [pa.field(name, kind, nullable=False) for name, kind in types.items()]
     # nullable: few releases take one back, and those of before knew neither lags nor lives of their own
     later = {"rollback_of": text, "lag_days": number, "life_days": number}
+    later["complete_through"] = pa.timestamp("us", "UTC")
     return pa.schema([*fields, *(pa.field(name, kind) for name, kind in later.items())])
 
 
@@ -253,7 +263,11 @@ def _read_releases(uri: str, table: DeltaTable) -> list[Release]:
 def _from_rows(rows: list[dict[str, Any]]) -> Release:
     tables = {
         row["table_name"]: TableVersion(
-            row["version"], row["rows"], row["content_hash"], row.get("lag_days") or 0
+            row["version"],
+            row["rows"],
+            row["content_hash"],
+            row.get("lag_days") or 0,
+            row.get("complete_through"),
         )
         for row in rows
     }

@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from segue.errors import UsageError
+from segue.errors import SegueError, UsageError
 from segue.lookup import Key, is_text, read_by_key, value_type
 from segue.neighbours import Neighbours
 from segue.releases import Release, Root, TableVersion
 from segue.spaces import describe_spaces, find_first_days
 from segue.storage import DEPRECATED, REMOVED, SPACE, Snapshot, table_uri
 from segue.training_set import training_set
+from segue.watermark import find_newest_complete
 
 
 class Store:
@@ -41,6 +42,12 @@ class Store:
     @property
     def tables(self) -> Mapping[str, TableVersion]:
         return self._release.tables
+
+    @property
+    def complete_through(self) -> datetime | None:
+        """Up to when all plays that the release was made of were delivered, of its least complete table; `tables` has
+        that of each. None where nothing is known. Days behind it are provisional: their rows may still change."""
+        return self._release.complete_through
 
     def days(self, table: str) -> list[date]:
         """The days that the table has rows of, oldest first; empty for a table without days."""
@@ -73,13 +80,15 @@ class Store:
     ) -> pa.Table:
         """Row i belongs to keys[i]: a repeated key is a repeated row, an unknown one a row of nulls.
 
-        `day` is the table's newest in this release where not given. Without `columns`, all that are still
+        `day` is the table's newest complete one in this release where not given. Without `columns`, all that are still
         declared but `bucket`, which serves storage; the column of the keys always comes along.
 
         Raises:
             UsageError: unknown table, column or day; keys that are no strings; a table without an entity.
+            SegueError: no day of the table is complete, and none is given.
         """
         snapshot, entity = self._snapshot(table), self.entity(table)
+        day = day or self._find_newest_complete(snapshot)
         names = snapshot.names(columns)
         names = names if entity in names else [entity, *names]
         texts = _as_strings(keys)
@@ -119,6 +128,7 @@ class Store:
         as_published: bool = False,
         max_age: timedelta | None = None,
         space: str | None = None,
+        provisional: bool = False,
     ) -> pa.Table:
         """The labels, row by row, and the features as they were at the instant in column `at`.
 
@@ -131,6 +141,9 @@ class Store:
         key that is null, and where t is more than `max_age` after the end of the day. No day has ended by
         a t that is null. Instants without a zone are in UTC.
 
+        A label is refused where the newest day that had ended by it is provisional, see `complete_through`: its
+        values could still change. With `provisional` they are taken as they are.
+
         Vectors of two spaces never come together, from one table or from several. Where labels get days
         of several, say by `space` which: then all features of a table that has a `space_id` are null on
         days in another.
@@ -140,9 +153,11 @@ class Store:
                 keys as strings or `at` as timestamps, or with columns named as those added; vectors of
                 several spaces, or a `space` that there is not.
             SegueError: a day has a key twice, or several spaces; as published, a label needs rows that were
-                replaced and are gone.
+                replaced and are gone; or a day that is not complete.
         """
-        return training_set(self._snapshot, labels, features, at, as_published, max_age, space)
+        limits = {} if provisional else {name: t.complete_through for name, t in self.tables.items()}
+        known = {name: limit for name, limit in limits.items() if limit}
+        return training_set(self._snapshot, labels, features, at, as_published, max_age, space, known)
 
     def similar_tracks(self, track_id: str, k: int = 20) -> pa.Table:
         """The k tracks most similar to this one, best first: track_id, score, title, artist_name.
@@ -171,6 +186,16 @@ class Store:
             uri = table_uri(self.root, table)
             self._snapshots[table] = Snapshot.at(uri, self.tables[table].version)
         return self._snapshots[table]
+
+    def _find_newest_complete(self, snapshot: Snapshot) -> date | None:
+        through = self.tables[snapshot.name].complete_through
+        day = find_newest_complete(snapshot.days, through)
+        if snapshot.days and day is None:
+            raise SegueError(
+                f"no day of table {snapshot.name} is complete: all that it is made of was delivered up to {through}",
+                f"give a day, such as {snapshot.days[-1]}, to get provisional rows",
+            )
+        return day
 
     @cached_property
     def _neighbours(self) -> Neighbours:

@@ -8,17 +8,19 @@ get.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import cache
 
 import numpy as np
 import pyarrow as pa
 
-from segue.errors import UsageError, list_names
+from segue.errors import SegueError, UsageError, list_names
 from segue.lookup import Ints, Key, is_text, read_by_key, value_type
+from segue.publication_record import EPOCH
 from segue.publications import Publications
 from segue.spaces import check_has_spaces, resolve_space
 from segue.storage import REMOVED, SPACE, Snapshot
+from segue.watermark import describe_provisional, find_first_provisional_label
 
 INSTANT = pa.timestamp("us", "UTC")
 # Columns of a daily table that are no features.
@@ -38,11 +40,18 @@ def training_set(
     as_published: bool,
     max_age: timedelta | None,
     space: str | None = None,
+    complete_through: Mapping[str, datetime] | None = None,
 ) -> pa.Table:
-    """As `Store.training_set`, of the tables that `snapshot` gives by name."""
+    """As `Store.training_set`, of the tables that `snapshot` gives by name.
+
+    Args:
+        complete_through: of tables, up to when they are; labels that need more are refused.
+    """
     tables = list(_parse_features(snapshot, features, as_published).values())
     age = _to_microseconds(max_age)
     _check(labels, at, tables)
+    for table in tables:
+        _check_complete(labels[at], table.snapshot.name, (complete_through or {}).get(table.snapshot.name))
     # An empty table is a block of no labels.
     blocks = [labels.slice(start, BLOCK) for start in range(0, max(labels.num_rows, 1), BLOCK)]
     # One space for all labels is only known when the days of all of them are: so the blocks are gone through twice.
@@ -146,6 +155,20 @@ def _check_column(labels: pa.Table, name: str, of: str, is_allowed: Callable[[pa
     type_ = "several of that name" if several else labels.schema.field(name).type
     if several or not is_allowed(value_type(type_)):
         raise UsageError(f"the labels need one column {name!r} of {of}; got {type_}")
+
+
+def _check_complete(instants: pa.ChunkedArray, table: str, through: datetime | None) -> None:
+    """Raises SegueError where the newest day that had ended by a label is not complete in the table."""
+    if through is None:
+        return
+    at = _round_instants(instants)[0]
+    late = at[at >= (find_first_provisional_label(through) - EPOCH) // timedelta(microseconds=1)]
+    if len(late):
+        first = EPOCH + timedelta(microseconds=int(late.min()))
+        raise SegueError(
+            describe_provisional(table, through, len(late), first, len(at)),
+            "leave these labels out, or take the values as they are with provisional=True",
+        )
 
 
 # --- the labels

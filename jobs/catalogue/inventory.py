@@ -43,6 +43,8 @@ class Published:
     available_at: datetime | None
     # since the newest day was over
     age_days: int | None
+    # up to when what it is made of was delivered; of tables made of others only where a day is provisional
+    complete_through: datetime | None
     # type by name
     columns: Mapping[str, str]
 
@@ -167,6 +169,7 @@ class Inventory:
             last_day=last,
             available_at=max((time for time in times if time), default=None),
             age_days=None if last is None else _count_days_since(last, self._now),
+            complete_through=min(state.provisional_days.values(), default=state.complete_through),
             columns={field.name: str(field.type) for field in snapshot.schema},
         )
 

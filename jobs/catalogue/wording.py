@@ -82,6 +82,8 @@ def format_freshness(published: Published) -> str:
         words.append(f"newest day {published.last_day}, over for {published.age_days:,} day{plural}")
     if published.available_at is not None:
         words.append(f"available at {format_cell(published.available_at)}")
+    if published.complete_through is not None:
+        words.append(f"complete through {format_cell(published.complete_through)}")
     return "; ".join(words) or NONE
 
 

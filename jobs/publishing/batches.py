@@ -7,19 +7,31 @@ import tokenize
 import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import date
+from datetime import date, datetime
 from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from itertools import accumulate
 
 from jobs.publishing.commits import check_log_row_count
-from jobs.publishing.state import digest, read_state
+from jobs.publishing.state import TableState, digest, read_state
 from jobs.publishing.warehouse import Warehouse
 from schemas import Contract
 
 # The version of a table that there was none of: whoever publishes to it first has what it rests on changed.
 NEVER_PUBLISHED = -1
+
+
+@dataclass(frozen=True)
+class Watermark:
+    """All rows of a source before `instant` are in; `awaited` are the sources that a day waits for."""
+
+    source: str
+    instant: datetime
+    awaited: tuple[str, ...]
+
+    def advance(self, state: TableState) -> TableState:
+        return state.advance(self.source, self.instant, self.awaited)
 
 
 @dataclass(frozen=True)
@@ -51,6 +63,8 @@ class Batch:
     deterministic: bool = True
     # version of `tracks` whose columns the rows have
     catalogue: int | None = None
+    # what its source says to be in with it
+    watermark: Watermark | None = None
     files_per_day: int = 1
     # counts the attempts at it. No clock is involved: one that runs back would use a folder again
     revision: int = 0

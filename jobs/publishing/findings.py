@@ -20,7 +20,7 @@ from jobs.publishing.retention import find_retention
 from jobs.publishing.table_on_storage import TableOnStorage
 from segue import show
 
-KINDS = ("publish", "compact", "erase", "rename", "retract", "widen")
+KINDS = ("publish", "compact", "erase", "rename", "retract", "watermark", "widen")
 # Clocks of machines differ; by more than this, one of them was wrong.
 CLOCK_MAY_BE_FAST = timedelta(hours=2)
 

@@ -193,6 +193,8 @@ def _plan_change(
     empty = before.update_empty_columns(staged.profile.rows, empty, whole).empty_columns
     # null while it was staged, as a partition value that lives in the log alone; true from here on
     available_at = next_commit_time(before)
+    if batch.watermark:
+        state = batch.watermark.advance(state)
     # a day of equal rows keeps its files, and with them the instant since when these rows are known
     partitions = {None if day is None else str(day) for day in changed}
     new_files = [file for file in files if file["partitionValues"].get("ds") in partitions]

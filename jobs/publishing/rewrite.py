@@ -19,7 +19,7 @@ from deltalake import DeltaTable
 from expectations.profile import DayProfile, profile_days
 from expectations.verdict import Result
 from jobs.errors import JobError
-from jobs.publishing.batches import Batch, folder, reserve
+from jobs.publishing.batches import Batch, Watermark, folder, reserve
 from jobs.publishing.commits import (
     Change,
     CommitConflict,
@@ -222,6 +222,23 @@ def rename_days(
                 states[day] = replace(states[day], upstream=name)
         state, id_ = replace(before, day_states=states), digest("rename", table, opened.version())
         return swap(opened, Change(f"{id_}-0", "rename", state, metadata=metadata))
+
+    return retry(look_and_swap, CommitConflict, ATTEMPTS, wait_s=0)
+
+
+def advance_watermark(
+    warehouse: Warehouse, table: str, watermark: Watermark, metadata: Mapping[str, Any]
+) -> TableState | None:
+    """Says of a table how far its source is, in a commit of no file; None where that says nothing new."""
+
+    def look_and_swap() -> TableState | None:
+        opened = warehouse.table(table)
+        before = read_state(opened) if opened else None
+        state = watermark.advance(before) if before else None
+        if opened is None or state is None or state == before:
+            return None
+        id_ = digest("watermark", table, opened.version())
+        return swap(opened, Change(f"{id_}-0", "watermark", state, metadata=metadata))
 
     return retry(look_and_swap, CommitConflict, ATTEMPTS, wait_s=0)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import date
+from datetime import date, datetime
 from functools import cached_property
 
 from jobs import FLOW, RECORDS
@@ -48,12 +48,23 @@ class Selection:
         lags = {name: (day - days[-1]).days for name, days in self.days.items() if day}
         return dict.fromkeys(self.states, 0) | lags
 
+    @cached_property
+    def complete_through(self) -> dict[str, datetime]:
+        """Up to when all that a table is made of was delivered; absent where nothing is known."""
+        limits = {name: list(self.states[name].provisional_days.values()) for name in self.days}
+        for name, state in self.states.items():
+            if state.complete_through:
+                # what is not up to date with a table may be less complete than that: its own days say so
+                for table in {name, *downstream(FLOW, name)} & limits.keys():
+                    limits[table].append(state.complete_through)
+        return {name: min(each) for name, each in limits.items() if each}
+
     @property
     def entries(self) -> dict[str, TableVersion]:
         """As a release names them."""
-        lags = self.lags
+        lags, through = self.lags, self.complete_through
         return {
-            name: TableVersion(state.version, state.rows, state.content_hash, lags[name])
+            name: TableVersion(state.version, state.rows, state.content_hash, lags[name], through.get(name))
             for name, state in self.states.items()
         }
 

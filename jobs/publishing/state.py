@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 
 from deltalake import DeltaTable
 
 from segue import log
 from segue.log import parse_commit_metadata
-from segue.publication_record import Record, dump_record, load_record
+from segue.publication_record import EPOCH, Record, dump_record, format_instant, load_record, parse_instant
+from segue.watermark import floor_day, is_complete
 
 # Content hashes are sums of row hashes modulo this: order and files do not matter, and days add up. A sum,
 # not an exclusive or: two equal rows would cancel out.
 _WHOLE = 2**64
+# In the name of what a day was made of, where that was not complete: up to which instant it was. The day is stale once
+# it is complete, as the name is another then.
+_PROVISIONAL = " complete through "
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,11 @@ class DayState:
     def same_content_as(self, other: DayState) -> bool:
         # not `==`: the same rows made by other code are another batch, and the same content
         return (self.rows, self.content_hash) == (other.rows, other.content_hash)
+
+    @property
+    def complete_through(self) -> datetime | None:
+        """Up to when what the day was made of was complete; None where all of it was."""
+        return find_limit(self.upstream)
 
     def dumps(self) -> list[Any]:
         fields = list(vars(self).values())
@@ -85,6 +94,10 @@ class TableState:
     earlier: Record | None = None
     # by a name for each: identities of columns, in the order in which the content hash of their days has them
     declarations: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    # of a table that is made of files: by source, the instant up to which all of its rows are in
+    watermarks: Mapping[str, datetime] = field(default_factory=dict)
+    # the least of those that a day waits for; it never goes back. None where nothing is known
+    complete_through: datetime | None = None
 
     @property
     def rows(self) -> int:
@@ -118,6 +131,26 @@ class TableState:
     def declared_columns(self, day: date | None) -> Mapping[str, str]:
         """What computed each column of a day; empty where the log does not say it."""
         return self.declarations.get(self.day_states[day].columns, {})
+
+    @property
+    def provisional_days(self) -> dict[date, datetime]:
+        """The days that are not complete, or were made of what was not; and up to when that was."""
+        limits = {day: self.day_states[day].complete_through or self._find_limit(day) for day in self.days}
+        return {day: limit for day, limit in limits.items() if limit}
+
+    def _find_limit(self, day: date) -> datetime | None:
+        through = self.complete_through
+        return None if through is None or is_complete(day, through) else through
+
+    def advance(self, source: str, instant: datetime, awaited: Collection[str]) -> TableState:
+        """After a source said that all its rows before an instant are in; a day waits for each of `awaited`."""
+        watermarks = {**self.watermarks, source: max(self.watermarks.get(source, EPOCH), instant)}
+        before = self.complete_through or EPOCH
+        if not self.watermarks and self.published_at:
+            # of before there were watermarks: each day was complete when the next one began
+            before = floor_day(parse_instant(self.published_at))
+        through = max(before, min(watermarks.get(name, EPOCH) for name in awaited))
+        return replace(self, watermarks=watermarks, complete_through=through)
 
     def replace_days(
         self, parts: Mapping[date | None, DayState], replaces: Iterable[date | None] | None
@@ -159,7 +192,11 @@ class TableState:
         # a day names what computed it, as all days mostly have the same
         used = {each.columns for each in self.day_states.values()}
         declarations = {name: dict(each) for name, each in self.declarations.items() if name in used}
-        return state | ({"declarations": declarations} if declarations else {})
+        state |= {"declarations": declarations} if declarations else {}
+        if self.complete_through is None:
+            return state
+        watermarks = {source: format_instant(each) for source, each in self.watermarks.items()}
+        return state | {"watermarks": watermarks, "complete_through": format_instant(self.complete_through)}
 
     @staticmethod
     def loads(version: int, saved: Mapping[str, Any]) -> TableState:
@@ -172,9 +209,11 @@ class TableState:
         empty = frozenset(saved.get("empty_columns", ()))
         earlier = load_record(saved["earlier"]) if "earlier" in saved else None
         declarations = saved.get("declarations", {})
+        watermarks = {source: parse_instant(each) for source, each in saved.get("watermarks", {}).items()}
+        through = parse_instant(saved["complete_through"]) if "complete_through" in saved else None
         return TableState(
             version, parts, saved["published_at"], saved["erased_in"], empty,
-            earlier=earlier, declarations=declarations,
+            earlier=earlier, declarations=declarations, watermarks=watermarks, complete_through=through,
         )  # fmt: skip
 
 
@@ -189,6 +228,18 @@ def commit_metadata_at(table: DeltaTable, version: int) -> dict[str, Any] | None
     """What we wrote into one commit; None where the log does not reach back to it."""
     actions = log.read_entry(table.table_uri, version)
     return None if actions is None else parse_commit_metadata(log.find_commit(actions))
+
+
+def mark_provisional(name: str, limits: Iterable[datetime | None]) -> str:
+    """The name of what a day is made of, where some of that is complete up to these instants only."""
+    least = min(filter(None, limits), default=None)
+    return name if least is None else f"{name}{_PROVISIONAL}{format_instant(least)}"
+
+
+def find_limit(name: str) -> datetime | None:
+    """The instant in such a name; None where all was complete."""
+    _, mark, instant = name.partition(_PROVISIONAL)
+    return parse_instant(instant) if mark else None
 
 
 def digest(*values: Any) -> str:

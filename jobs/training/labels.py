@@ -27,6 +27,17 @@ class Labels:
     first: datetime
     last: datetime
     days: tuple[date, ...]
+    # the column of the instants
+    at: str = "label_at"
+
+    def count_from(self, instant: datetime) -> tuple[int, datetime]:
+        """How many are at an instant or later, and the first of them; there is one."""
+        from pyspark.sql import functions as F
+
+        at = F.col(f"`{self.at}`")
+        late = self.rows.where(at >= F.lit(instant))
+        ((count, first),) = late.agg(F.count("*"), F.unix_micros(F.min(at))).collect()
+        return count, from_micros(first)
 
 
 def read_labels(spark: SparkSession, path: str, at: str) -> Labels:
@@ -65,6 +76,7 @@ def read_labels(spark: SparkSession, path: str, at: str) -> Labels:
         first=from_micros(limits["first"]),
         last=from_micros(limits["last"]),
         days=tuple(sorted(row["day"] for row in days)),
+        at=at,
     )
 
 

@@ -36,6 +36,8 @@ class Request:
     shares: tuple[float, ...] = ()
     # to take vectors of, where labels get days of several
     space: str | None = None
+    # labels of days that are not complete are taken
+    provisional: bool = False
 
     @staticmethod
     def loads(saved: Mapping[str, Any]) -> Request:
