@@ -7,10 +7,11 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
 from expectations.verdict import Refused
-from features.ingest import PLAY_FIELDS, deduplicate, parse_and_validate_plays, select_rejects
+from features.ingest import deduplicate, parse_and_validate_plays, play_fields, select_rejects
 from jobs import sources
 from jobs.arguments import add_lateness_argument, add_source_arguments, new_parser
 from jobs.inputs import Input, TableInput
@@ -20,7 +21,7 @@ from jobs.late_plays import LatePlays, publish_late_plays, split_late_plays
 from jobs.publishing.batches import Batch, is_published
 from jobs.source_rows import read_rows
 from jobs.volume import compare_with_weekdays
-from schemas import Contract
+from schemas import CONTRACTS, Contract
 from schemas.plays import PLAYS, rejects_contract
 
 if TYPE_CHECKING:
@@ -98,7 +99,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = add_source_arguments(new_parser(__doc__, "ingest-plays"))
     add_lateness_argument(parser)
     args = parser.parse_args(argv)
-    kind = EventKind(PLAYS, PLAY_FIELDS, parse_and_validate_plays, args.allowed_lateness)
+    contract = CONTRACTS[PLAYS.name]
+    parse = partial(parse_and_validate_plays, contract=contract)
+    kind = EventKind(contract, play_fields(contract), parse, args.allowed_lateness)
     return ingest("ingest-plays", args, kind)
 
 
