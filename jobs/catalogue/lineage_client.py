@@ -68,15 +68,16 @@ def build_event(event: Mapping[str, Any]) -> RunEvent | JobEvent:
     """One of ours by the client's classes, which know what each must have; TypeError for what they do not know."""
     from openlineage.client import event_v2 as v2
 
-    datasets = {
+    about: dict[str, Any] = {
+        "eventTime": event["eventTime"],
+        "producer": event["producer"],
+        "job": v2.Job(**event["job"]),
         "inputs": [v2.InputDataset(**each) for each in event["inputs"]],
         "outputs": [_build_output(each) for each in event["outputs"]],
     }
-    about = {"eventTime": event["eventTime"], "producer": event["producer"], "job": v2.Job(**event["job"])}
     if "run" not in event:
-        return v2.JobEvent(**about, **datasets)
-    run = {"eventType": v2.RunState(event["eventType"]), "run": v2.Run(**event["run"])}
-    return v2.RunEvent(**about, **run, **datasets)
+        return v2.JobEvent(**about)
+    return v2.RunEvent(**about, eventType=v2.RunState(event["eventType"]), run=v2.Run(**event["run"]))
 
 
 def _build_output(output: Mapping[str, Any]) -> Dataset:
