@@ -7,20 +7,26 @@ from datetime import UTC, date, datetime, time, timedelta
 
 import pytest
 
-from jobs import build_features, build_sessions, forget, ingest_plays, restate, retract
+from features.ingest import deduplicate, make_late_plays, parse_and_validate_plays, restore_late_plays
+from features.sessions import cut_sessions
+from jobs import build_features, build_sessions, ingest_plays
 from jobs.errors import WrongUsage
 from jobs.graph import Step
 from jobs.publishing.warehouse import Warehouse
+from reference.frames import frame
+from reference.frames import rows as rows_of
 from reference.published import pass_every_batch
 from reference.rows import assert_same
 from reference.sessions import sessions as expected_sessions
 from reference.staged import LaidJob
 from reference.windows import window_features as expected_features
 from reference.worlds import play
-from schemas import CONTRACTS
+from schemas import CONTRACTS, conform
+from schemas.contract import add_new_columns
 from schemas.play_columns import extend_plays
-from schemas.plays import PLAYS
+from schemas.plays import LATE_PLAYS, PLAYS
 from schemas.project_declarations import load_declarations
+from schemas.sessions import SESSIONS
 
 DECLARED = """
 from schemas.contract import Column
@@ -74,7 +80,6 @@ ROWS = [
     # of no list: nobody's
     ("a5", "u2", at(0, 23), None, "desk", 7),
 ]
-LATE = [("l1", "u3", at(10), "evening", "phone", 1)]
 WRONG = [("w1", "u3", at(0), "evening", "phone", -1), ("w2", "u3", at(0), "evening", "phone", "many")]
 # Published before the project declared anything.
 BEFORE = play(play_id="b1", user_id="u1", track_id="t", played_at=at(2), ms_played=None, track_ms=None)
@@ -86,97 +91,85 @@ def load(tmp_path, text=DECLARED):
     return load_declarations([str(path)], [])
 
 
-class Root:
-    """A root with one play of before, and what is done to it."""
-
-    def __init__(self, folder, monkeypatch):
-        self.folder, self.path = folder, str(folder / "root")
-        (folder / "source.toml").write_text(SOURCE)
-        job = LaidJob("test", self.path, say=lambda text: None)
-        job.publish(job.batch("plays", appends=True), [BEFORE])
-        declared = load(folder)
-        (self.group,) = declared.groups
-        for name in ("plays", "late_plays", "sessions"):
-            monkeypatch.setitem(CONTRACTS, name, declared.extend(CONTRACTS[name]))
-        for contract in (self.group.partials_contract(), self.group.contract()):
-            monkeypatch.setitem(CONTRACTS, contract.name, contract)
-        step = Step(
-            STEP, "jobs.build_features", "x", needs=("sessions",), makes=self.group.tables, takes_days=True
-        )
-        monkeypatch.setattr(build_features, "FEATURE_GROUPS", declared.groups)
-        monkeypatch.setattr(build_features, "FLOW", (step,))
-
-    def run(self, module, *arguments):
-        assert module.main([*arguments, "--root", self.path]) == 0
-
-    def ingest(self, name, rows):
-        path = self.folder / f"{name}.csv"
-        fields = [[*row[:2], row[2].isoformat(), *row[3:]] for row in rows]
-        path.write_text("".join(",".join("" if x is None else str(x) for x in row) + "\n" for row in fields))
-        self.run(ingest_plays, "--source", str(self.folder / "source.toml"), "--input", str(path))
-
-    def build(self):
-        self.run(build_sessions)
-        self.run(build_features, STEP)
-
-    def read(self, table):
-        rows = Warehouse(self.path).table(table).to_pyarrow_table().to_pylist()
-        return [{name: value for name, value in row.items() if name != "available_at"} for row in rows]
-
-    def check(self, rows):
-        """Sessions and features are those that plain loops make of these plays."""
-        plays = [to_play(*row) for row in rows]
-        self.check_sessions([BEFORE, *plays])
-        sessions = [row | {"bucket": None} for row in self.read("sessions")]
-        days = sorted({row["ds"] for row in sessions})
-        expected = expected_features(sessions, self.group, days)
-        assert len(expected) > len(days)
-        assert_same(expected, self.read("playlist_features"), ("playlist", "ds"), plays, "playlist")
-
-    def check_sessions(self, plays):
-        of_play = {row["play_id"]: {name: row.get(name) for name in OF_PLAYS} for row in plays}
-        expected = [row | of_play[row["play_id"]] for row in expected_sessions(plays)]
-        # ids of sessions are hashes, where the loops have a text
-        expected, actual = (
-            [{name: value for name, value in row.items() if name != "session_id"} for row in rows]
-            for rows in (expected, self.read("sessions"))
-        )
-        assert_same(expected, actual, ("play_id",), plays, "user_id")
-
-
 def to_play(id_, user, instant, *of_play):
     unknown = dict.fromkeys(("artist_id", "ms_played", "track_ms"))
     row = play(play_id=id_, user_id=user, track_id="t", played_at=instant, **unknown)
     return row | dict(zip(OF_PLAYS, of_play, strict=True))
 
 
-def test_columns_of_plays_reach_features_and_leave_with_their_plays(spark, tmp_path, monkeypatch, capsys):
-    pass_every_batch(monkeypatch)
-    root = Root(tmp_path, monkeypatch)
-    root.build()
-    assert "playlist_partials not made" in capsys.readouterr().out
-    root.ingest("night", [*ROWS, *LATE, *WRONG])
-    rejects = {row["raw"].split(",")[0]: row["reasons"] for row in root.read("rejected_plays")}
-    assert rejects == {"w1": ["queued is not >= 0"], "w2": ["queued is no int"]}
-    (late,) = root.read("late_plays")
-    assert [late[name] for name in OF_PLAYS] == ["evening", "phone", 1]
-    root.run(restate, "--from", str(at(10).date()))
-    root.build()
-    root.check([*ROWS, *LATE])
-    root.run(retract, "--play", "a1")
-    root.build()
-    root.check([*ROWS[1:], *LATE])
-    root.run(forget, "--user", "u2")
-    gone = [row for row in root.read("plays") if row["user_id"] != "u2"]
-    assert (
-        {row["play_id"] for row in root.read("sessions")}
-        == {row["play_id"] for row in gone}
-        == {
-            "b1",
-            "a2",
-            "l1",
-        }
+def without(rows, *names):
+    return [{name: value for name, value in row.items() if name not in names} for row in rows]
+
+
+def expect_sessions(plays):
+    of_play = {row["play_id"]: {name: row.get(name) for name in OF_PLAYS} for row in plays}
+    # ids of sessions are hashes, where the loops have a text
+    return without([row | of_play[row["play_id"]] for row in expected_sessions(plays)], "session_id")
+
+
+def test_columns_are_typed_checked_and_kept_while_a_play_is_late(spark, tmp_path):
+    declared = load(tmp_path)
+    contracts = {each.name: declared.extend(each) for each in (PLAYS, LATE_PLAYS)}
+    columns = {"playlist": "list", "device": "dev", "queued": "left"}
+    columns |= {"play_id": "id", "user_id": "who", "track_id": "'t'", "played_at": "at"}
+    lines = [[*row[:2], row[2].isoformat(), *row[3:]] for row in (*ROWS, *WRONG)]
+    lines = [[None if value is None else str(value) for value in line] for line in lines]
+    read = spark.createDataFrame(
+        lines, "id string, who string, at string, list string, dev string, left string"
     )
+    read = read.selectExpr("*", "id as raw", "'f.csv' as file", "false as broken", "false as is_header")
+    now = at(0, 23)
+    parsed = parse_and_validate_plays(read, columns, "test", now, contracts["plays"]).persist()
+    reasons = {row["raw"]: row["reasons"] for row in parsed.where("size(reasons) > 0").collect()}
+    assert reasons == {"w1": ["queued is not >= 0"], "w2": ["queued is no int"]}
+    plays = deduplicate(parsed, contracts["plays"])
+    late = conform(make_late_plays(plays, now), contracts["late_plays"])
+    back = restore_late_plays(late, contracts["plays"], at(1).date(), at(0).date())
+    expected = {row[0]: row[3:] for row in ROWS}
+    for rows in (plays, back):
+        found = conform(rows, contracts["plays"]).select("play_id", *OF_PLAYS).collect()
+        assert {row["play_id"]: tuple(row)[1:] for row in found} == expected
+
+
+def test_sessions_carry_them_and_features_of_them_are_what_plain_loops_make(spark, tmp_path, monkeypatch):
+    """Also a play that was published before they were declared, in a table that has them only since."""
+    pass_every_batch(monkeypatch)
+    root = str(tmp_path / "root")
+
+    def lay(rows):
+        job = LaidJob("test", root, say=lambda text: None)
+        job.publish(job.batch("plays", appends=True, parameters={"rows": len(rows)}), rows)
+
+    def read(table):
+        return without(Warehouse(root).table(table).to_pyarrow_table().to_pylist(), "available_at")
+
+    lay([BEFORE])
+    declared = load(tmp_path)
+    (group,) = declared.groups
+    for name in ("plays", "sessions"):
+        monkeypatch.setitem(CONTRACTS, name, declared.extend(CONTRACTS[name]))
+    for contract in (group.partials_contract(), group.contract()):
+        monkeypatch.setitem(CONTRACTS, contract.name, contract)
+    step = Step(STEP, "jobs.build_features", "x", needs=("sessions",), makes=group.tables, takes_days=True)
+    monkeypatch.setattr(build_features, "FEATURE_GROUPS", declared.groups)
+    monkeypatch.setattr(build_features, "FLOW", (step,))
+    plays = [BEFORE, *(to_play(*row) for row in ROWS)]
+    lay(plays[1:])
+    assert build_sessions.main(["--root", root]) == build_features.main([STEP, "--root", root]) == 0
+    sessions = read("sessions")
+    assert_same(expect_sessions(plays), without(sessions, "session_id"), ("play_id",), plays, "user_id")
+    expected = expected_features(sessions, group, sorted({row["ds"] for row in sessions}))
+    assert {row["playlist"] for row in expected} == {"morning", "evening"}
+    assert_same(expected, read("playlist_features"), ("playlist", "ds"), plays, "playlist")
+
+
+def test_plays_of_a_table_that_has_yet_to_get_them_are_cut_with_nulls(spark, tmp_path):
+    contracts = {each.name: load(tmp_path).extend(each) for each in (PLAYS, SESSIONS)}
+    # sessions of the day before were published without them, too
+    before = frame(spark, [BEFORE | {"played_at": at(3), "ds": at(3).date(), "play_id": "b0"}], PLAYS)
+    plays = add_new_columns(frame(spark, [BEFORE], PLAYS), contracts["plays"])
+    (row,) = rows_of(cut_sessions(plays, cut_sessions(before), added=OF_PLAYS), contracts["sessions"])
+    assert [row[name] for name in ("play_id", *OF_PLAYS)] == ["b1", None, None, None]
 
 
 def test_the_order_of_declarations_is_not_that_of_the_table(tmp_path):
