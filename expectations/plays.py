@@ -7,7 +7,8 @@ from great_expectations.expectations.expectation import Expectation
 from expectations.aggregates import ExpectColumnValuesToBeWithin
 from expectations.contracts import build_suite, expect_rows
 from expectations.suite import Bound, SoftBound, Suite
-from schemas import Contract
+from schemas import CONTRACTS, Contract
+from schemas.play_columns import list_added_columns
 from schemas.plays import EARLIEST_PLAY, LATE_PLAYS, MAX_PLAY_MS, PLAYS, REJECTED_PLAYS
 
 # What is true of a play wherever it stands.
@@ -24,7 +25,12 @@ PLAY_EXPECTATIONS: tuple[Expectation, ...] = (
     expect_rows("ds", "ds = to_date(played_at)", "the day of played_at, in UTC"),
 )
 # Many sources have neither saves nor skips, or no sessions of their own.
-_OPTIONAL = ("skipped", "saved", "source_session_id")
+_OPTIONAL = (
+    "skipped",
+    "saved",
+    "source_session_id",
+    *(column.name for column in list_added_columns(CONTRACTS[PLAYS.name])),
+)
 
 SOME_EVENTS = SoftBound(
     "rows", "events are appended: files that add none do no harm, and are rarely meant", 1
@@ -52,7 +58,7 @@ INGEST_BOUNDS = (
 )
 
 SUITE = build_suite(
-    PLAYS,
+    CONTRACTS[PLAYS.name],
     *PLAY_EXPECTATIONS,
     optional=_OPTIONAL,
     row_bound=SOME_EVENTS,
@@ -89,7 +95,7 @@ SUITE = build_suite(
 )
 
 LATE_SUITE = build_suite(
-    LATE_PLAYS,
+    CONTRACTS[LATE_PLAYS.name],
     *_VALUE_EXPECTATIONS,
     expect_rows("ds", "ds = to_date(arrived_at)", "the day of arrived_at, in UTC"),
     optional=_OPTIONAL,

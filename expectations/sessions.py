@@ -8,10 +8,14 @@ from expectations.aggregates import ExpectColumnValuesToBeWithin
 from expectations.contracts import SOME_ROWS, build_suite, expect_rows
 from expectations.plays import PLAY_EXPECTATIONS
 from expectations.suite import SoftBound
+from schemas import CONTRACTS
+from schemas.play_columns import list_added_columns
 from schemas.sessions import SESSIONS
 
+_SESSIONS = CONTRACTS[SESSIONS.name]
+
 SUITE = build_suite(
-    SESSIONS,
+    _SESSIONS,
     *PLAY_EXPECTATIONS,
     ExpectColumnValuesToBeWithin(column="position", min_value=1),
     expect_rows("session_started_at", "session_started_at <= played_at", "not after the play"),
@@ -20,7 +24,7 @@ SUITE = build_suite(
         "position > 1 or session_started_at = played_at",
         "for a first play, the instant of it",
     ),
-    optional=("saved",),
+    optional=("saved", *(column.name for column in list_added_columns(_SESSIONS))),
     # days whose plays were all taken out have none
     row_bound=replace(SOME_ROWS, applies_if="has_plays"),
     bounds=(

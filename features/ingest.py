@@ -8,7 +8,9 @@ from datetime import UTC, date, datetime
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
+from schemas import Column as ColumnContract
 from schemas import Contract, EventTable
+from schemas.play_columns import list_added_columns
 from schemas.plays import EARLIEST_PLAY, MAX_PLAY_MS, PLAYS
 from schemas.tracks import TRACKS
 
@@ -32,8 +34,13 @@ TRACK_FIELDS = (
 )  # fmt: skip
 
 
+def play_fields(contract: Contract) -> tuple[str, ...]:
+    """What a source gives of a play, with columns that a project has added to `plays`."""
+    return (*PLAY_FIELDS, *(column.name for column in list_added_columns(contract)))
+
+
 def parse_and_validate_plays(
-    rows: DataFrame, columns: Mapping[str, str], source: str, now: datetime
+    rows: DataFrame, columns: Mapping[str, str], source: str, now: datetime, contract: Contract = PLAYS
 ) -> DataFrame:
     """Every row of `rows`, with the columns of a play and `reasons`: why it is none, if it is none.
 
@@ -43,19 +50,20 @@ def parse_and_validate_plays(
         rows: `raw` (the row as read), `file`, `broken` (could not be parsed), `is_header`, and the source's columns.
         columns: column of plays -> SQL expression over the source's columns.
         now: the instant after which times lie in the future.
+        contract: of `plays`, with columns that a project adds.
     """
-    no_id = F.col("play_id").isNull()
-    return _parse_fields(rows, columns, PLAYS, PLAY_FIELDS).select(
+    no_id, fields = F.col("play_id").isNull(), play_fields(contract)
+    return _parse_fields(rows, columns, contract, fields).select(
         "raw",
         "file",
         # the duration tells apart two plays of a track in one minute, where times have no seconds
         F.coalesce("play_id", _derive_id(source, F.col("ms_played").cast("string"))).alias("play_id"),
         F.when(no_id, _derive_id(source)).alias("former_id"),
-        *PLAY_FIELDS[1:],
+        *fields[1:],
         F.lit(source).alias("source"),
         F.to_date("played_at").alias("ds"),
         "is_header",
-        _list_reasons(_reject_reasons(now)),
+        _list_reasons(_reject_reasons(contract, now)),
     )
 
 
@@ -65,14 +73,15 @@ def _derive_id(source: str, *others: Column) -> Column:
     return F.sha1(F.concat_ws("\x1f", F.lit(source), "user_id", "track_id", when, *others))
 
 
-def _reject_reasons(now: datetime) -> list[Column]:
+def _reject_reasons(contract: Contract, now: datetime) -> list[Column]:
     """A text for each thing that is wrong with a row, else null."""
     return [
         *_find_missing(("user_id", "track_id", "played_at")),
-        *_find_wrong_types(PLAYS, PLAY_FIELDS),
+        *_find_wrong_types(contract, play_fields(contract)),
         *_find_impossible_times("played_at", now),
         *(F.when(F.col(name) < 0, f"{name} is negative") for name in ("ms_played", "track_ms")),
         *(F.when(F.col(name) > MAX_PLAY_MS, f"{name} is over a day") for name in ("ms_played", "track_ms")),
+        *_find_broken_checks(list_added_columns(contract)),
     ]
 
 
@@ -87,12 +96,11 @@ def parse_and_validate_events(
     texts = [F.coalesce(text, F.lit("")) for text in (instant, *others)]
     derived = F.sha1(F.concat_ws("\x1f", F.lit(source), *texts))
     required = [c.name for c in table.contract.columns if c.name in table.fields and not c.nullable]
-    checks = [c for c in table.columns if c.check]
     reasons = [
         *_find_missing(name for name in required if name != table.key),
         *_find_wrong_types(table.contract, table.fields),
         *_find_impossible_times(table.event_time, now),
-        *(F.when(~F.expr(f"`{c.name}` {c.check}"), f"{c.name} is not {c.check}") for c in checks),
+        *_find_broken_checks(table.columns),
     ]
     id_ = F.coalesce(table.key, derived).alias(table.key)
     return parsed.select(
@@ -124,6 +132,11 @@ def _find_wrong_types(contract: Contract, names: Iterable[str]) -> Iterator[Colu
         F.when(_raw(name).isNotNull() & F.col(name).isNull(), f"{name} is no {contract.column(name).type}")
         for name in names
     )
+
+
+def _find_broken_checks(columns: Iterable[ColumnContract]) -> Iterator[Column]:
+    checks = (c for c in columns if c.check)
+    return (F.when(~F.expr(f"`{c.name}` {c.check}"), f"{c.name} is not {c.check}") for c in checks)
 
 
 def _find_impossible_times(name: str, now: datetime) -> list[Column]:
@@ -163,12 +176,12 @@ def make_late_plays(plays: DataFrame, now: datetime) -> DataFrame:
     return plays.withColumns({"arrived_at": F.lit(now).cast("timestamp"), "ds": F.lit(now.date())})
 
 
-def restore_late_plays(late_plays: DataFrame, first: date, last: date) -> DataFrame:
+def restore_late_plays(late_plays: DataFrame, contract: Contract, first: date, last: date) -> DataFrame:
     """Rows of `plays`: the late ones of some days, under their own days."""
     day = F.to_date("played_at")
     # to the planner any day may be null
     plays = late_plays.where(day.between(first, last)).withColumn("ds", F.coalesce(day, F.lit(NO_DAY)))
-    return plays.select([name for name in PLAYS.names if name not in ("bucket", "available_at")])
+    return plays.select([name for name in contract.names if name not in ("bucket", "available_at")])
 
 
 def select_rejects(events_with_reasons: DataFrame, contract: Contract) -> DataFrame:

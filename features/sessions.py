@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date, timedelta
 
 from pyspark.sql import Column, DataFrame, Window, WindowSpec
@@ -37,7 +38,9 @@ def earlier_days(first: date, gap_ms: int, with_source_sessions: bool) -> list[d
     return [first - timedelta(days=n) for n in range(count, 0, -1)]
 
 
-def cut_sessions(plays: DataFrame, earlier: DataFrame | None = None, gap_ms: int = GAP_MS) -> DataFrame:
+def cut_sessions(
+    plays: DataFrame, earlier: DataFrame | None = None, gap_ms: int = GAP_MS, added: Sequence[str] = ()
+) -> DataFrame:
     """One row per play with its session and its place there.
 
     A new session begins when a play starts more than `gap_ms` after the end of the play before, where a play
@@ -47,18 +50,20 @@ def cut_sessions(plays: DataFrame, earlier: DataFrame | None = None, gap_ms: int
     Args:
         plays: whole days of the table `plays`.
         earlier: rows of `sessions`, at least those of `earlier_days`, a session of which may still be open.
+        added: columns of plays that a project has added: they are carried along, and cut nothing.
     """
     # two plays may begin at one instant: with the id, their order is the same in every run
     listener = Window.partitionBy("user_id").orderBy("played_at", "play_id")
     rows = plays.select(
         *_PLAY_COLUMNS,
+        *added,
         _source_id().alias("_source_session"),
         F.lit(None).cast("timestamp").alias("_known_start"),
         F.lit(None).cast("int").alias("_known_position"),
     )
     if earlier is not None:
         # with it, a run per day gives the rows of one run over all days: a session may go on over midnight
-        rows = rows.unionByName(select_last_plays(earlier))
+        rows = rows.unionByName(select_last_plays(earlier), allowMissingColumns=bool(added))
     session_rows = (
         rows.withColumn("_begins", _starts_session(listener, gap_ms))
         .withColumn("_row", F.row_number().over(listener))

@@ -23,6 +23,7 @@ from jobs.errors import JobError, WrongUsage
 from jobs.group_events import GroupEvents, explain_no_entity, find_events, find_tracks, no_entity_reason
 from jobs.inputs import TableInput
 from jobs.job import Job, new_run_id
+from jobs.newer_catalogue import find_older_days, renew_days, renew_partials
 from jobs.publishing.batches import Batch
 from jobs.publishing.protocol import StagedBatch
 from jobs.publishing.records import record_changes
@@ -30,6 +31,7 @@ from jobs.publishing.state import TableState
 from jobs.publishing.warehouse import has_rows
 from jobs.stale_features import StaleDays, find_stale_features, find_stale_partials, select_concerned
 from schemas import FEATURE_GROUPS, FeatureGroup
+from schemas.tracks import TRACKS
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -45,13 +47,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     description = f"{step.help[0].upper()}{step.help[1:]}."
     parser = new_parser(description, name)
     # partials are made of all days that are stale, whatever days the options name
-    args = (add_day_arguments(parser) if step.takes_days else parser).parse_args(arguments)
+    parser = add_day_arguments(parser) if step.takes_days else parser
+    if TRACKS.name in step.uses:
+        newer = "also make days again that were made with an older catalogue than there is now"
+        parser.add_argument("--newer-catalogue", action="store_true", help=newer)
+    args = parser.parse_args(arguments)
     args.run_id = args.run_id or new_run_id()
     for group in FEATURE_GROUPS:
         if group.partials_table not in step.makes:
             continue
         job = Job(name, args.root, args.run_id)
-        _update_partials(job, group)
+        _update_partials(job, group, args)
         # pairs have no daily table: a row a day for every pair there ever was is the plays times the days
         if not group.daily:
             continue
@@ -63,7 +69,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _update_partials(job: Job, group: FeatureGroup) -> None:
+def _update_partials(job: Job, group: FeatureGroup, args: argparse.Namespace) -> None:
     """A late play opens its own day and, level by level, the one day that a tile with it ends on."""
     events, tracks, table = job.source(group.events.name), find_tracks(job, group), group.partials_table
     if reason := explain_no_entity(
@@ -73,6 +79,7 @@ def _update_partials(job: Job, group: FeatureGroup) -> None:
         return
     # whatever days the options name: features of one day are merged from partials of many
     stale = find_stale_partials(job.warehouse, group, events, tracks)
+    stale = renew_partials(stale, _find_older_days(job, group, table, args))
     if not stale:
         job.up_to_date(table, f"no day of {group.events.name} is new or changed")
         return
@@ -82,6 +89,14 @@ def _update_partials(job: Job, group: FeatureGroup) -> None:
         job = job.fresh()
     if stale.whole:
         _fold_days(job, group, stale)
+
+
+def _find_older_days(job: Job, group: FeatureGroup, table: str, args: argparse.Namespace) -> list[date]:
+    """Days made with an older catalogue, among those requested if any are, where they are to be made again."""
+    if not getattr(args, "newer_catalogue", False):
+        return []
+    requested = requested_days(args, list) if group.daily else []
+    return [day for day in find_older_days(job.warehouse, group, table) if day in (requested or [day])]
 
 
 def _fold_days(job: Job, group: FeatureGroup, stale: StaleDays) -> None:
@@ -118,6 +133,7 @@ def _find_tiles(job: Job, group: FeatureGroup, days: Sequence[date]) -> TableInp
 def _update_features(job: Job, group: FeatureGroup, args: argparse.Namespace) -> None:
     partials, events = job.source(group.partials_table), job.source(group.events.name)
     stale = find_stale_features(job.warehouse, group, partials, events, find_tracks(job, group))
+    stale = renew_days(stale, _find_older_days(job, group, group.table, args))
     if requested := requested_days(args, list):
         stale = replace(stale, whole=tuple(requested), extended=())
     if not stale:

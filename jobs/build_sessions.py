@@ -13,6 +13,9 @@ from jobs.arguments import add_day_arguments, new_parser, requested_days
 from jobs.job import Job, new_run_id
 from jobs.publishing.rewrite import rename_days
 from jobs.publishing.state import TableState, digest, find_limit, mark_provisional
+from schemas import CONTRACTS
+from schemas.contract import add_new_columns
+from schemas.play_columns import list_added_columns
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -59,13 +62,16 @@ def _build(
     has_source_sessions = _has_source_sessions(plays_state)
     # on the first day ever there is no table to go on from
     earlier = job.find("sessions", earlier_days(first[0], args.gap_ms, has_source_sessions))
-    parameters = {"gap_ms": args.gap_ms}
+    added = [column.name for column in list_added_columns(CONTRACTS["sessions"])]
+    # the same plays with one more column are another batch; days are stale by the plays alone
+    parameters = {"gap_ms": args.gap_ms} | ({"added": added} if added else {})
     batch = job.batch("sessions", first, [plays, earlier], upstream=upstream, parameters=parameters)
     reach = earlier_days(first[-1] + timedelta(days=1), args.gap_ms, has_source_sessions)
     # before anything of theirs changes: after a kill nobody would know any more what they were cut upon
     next_days = [day for day in plays_state.days if 0 < (day - first[-1]).days <= len(reach)]
     _rename(job, before, dict.fromkeys(next_days, ""))
-    sessions = cut_sessions(plays.rows(), earlier.rows() if earlier else None, args.gap_ms)
+    rows = add_new_columns(plays.rows(), CONTRACTS["plays"])
+    sessions = cut_sessions(rows, earlier.rows() if earlier else None, args.gap_ms, added)
     job.publish(batch, sessions, {"has_plays": float(plays.count > 0)})
     rest = {day: upstream[day] for day in days[len(first) :]}
     if not rest or requested or before is None:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from jobs.inputs import PinnedTables, TableInput
 from jobs.publishing.state import TableState
-from schemas import Contract, FeatureGroup
+from schemas import FeatureGroup
+from schemas.contract import add_new_columns
 from schemas.tracks import TRACKS
 
 if TYPE_CHECKING:
@@ -27,21 +28,10 @@ class GroupEvents:
     def rows(self) -> DataFrame:
         from features.windows.catalogue import add_catalogue_columns
 
-        rows, group = _add_missing_columns(self.events.rows(), self.group.events), self.group
+        rows, group = add_new_columns(self.events.rows(), self.group.events), self.group
         if self.catalogue is None:
             return rows
-        return add_catalogue_columns(
-            rows, _add_missing_columns(self.catalogue.rows(), group.catalogue), group
-        )
-
-
-def _add_missing_columns(rows: DataFrame, contract: Contract) -> DataFrame:
-    """Columns declared since a table was last published to come with its next batch; until then no row has a value."""
-    from pyspark.sql import functions as F
-
-    missing = [column for column in contract.columns if column.name not in rows.columns]
-    nulls = {column.name: F.lit(None).cast(column.type) for column in missing}
-    return rows.withColumns(nulls) if nulls else rows
+        return add_catalogue_columns(rows, add_new_columns(self.catalogue.rows(), group.catalogue), group)
 
 
 def find_events(tables: PinnedTables, group: FeatureGroup, days: Sequence[date] | None = None) -> GroupEvents:

@@ -7,10 +7,11 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
 from expectations.verdict import Refused
-from features.ingest import PLAY_FIELDS, deduplicate, parse_and_validate_plays, select_rejects
+from features.ingest import deduplicate, parse_and_validate_plays, play_fields, select_rejects
 from jobs import sources
 from jobs.arguments import add_lateness_argument, add_source_arguments, new_parser
 from jobs.inputs import Input, TableInput
@@ -23,7 +24,7 @@ from jobs.publishing.state import TableState
 from jobs.source_rows import read_rows
 from jobs.volume import Volume, compare_with_weekdays, find_main_day
 from jobs.watermarks import add_watermark_argument, find_watermark
-from schemas import Contract
+from schemas import CONTRACTS, Contract
 from schemas.plays import PLAYS, rejects_contract
 from segue.watermark import is_complete
 
@@ -103,7 +104,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     add_lateness_argument(parser)
     add_watermark_argument(parser)
     args = parser.parse_args(argv)
-    kind = EventKind(PLAYS, PLAY_FIELDS, parse_and_validate_plays, args.allowed_lateness)
+    contract = CONTRACTS[PLAYS.name]
+    parse = partial(parse_and_validate_plays, contract=contract)
+    kind = EventKind(contract, play_fields(contract), parse, args.allowed_lateness)
     return ingest("ingest-plays", args, kind)
 
 

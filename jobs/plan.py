@@ -151,6 +151,11 @@ def _describe_columns(tables: Sequence[PlannedTable]) -> Iterator[str]:
         ):
             if names:
                 yield f"{table.table}: {what}: {', '.join(names)}"
+        if table.older_catalogue:
+            yield (
+                f"{table.table}: {table.older_catalogue} days were made with an older catalogue, and stay so: "
+                f"segue run {table.step} --newer-catalogue makes them again"
+            )
     for contract in CONTRACTS.values():
         for column in contract.columns:
             if column.deprecated:
@@ -189,5 +194,5 @@ def _to_record(table: PlannedTable) -> dict[str, Any]:
         for e in table.days
     ]
     columns = {name: [*getattr(table, name)] for name in ("new", "changed", "gone")}
-    cost = {name: getattr(table, name) for name in ("rows", "bytes", "seconds")}
+    cost = {name: getattr(table, name) for name in ("rows", "bytes", "seconds", "older_catalogue")}
     return {"table": table.table, "step": table.step, "why": table.why, "days": days, **columns, **cost}

@@ -17,6 +17,7 @@ from jobs.feeds import Feed
 from jobs.graph import RELEASES
 from jobs.group_events import explain_no_entity
 from jobs.inputs import WorkToDo, look_only
+from jobs.newer_catalogue import find_older_days
 from jobs.publishing.selection import Selection
 from jobs.publishing.state import DayState, TableState, commit_metadata_at, digest
 from jobs.publishing.warehouse import Warehouse, has_rows
@@ -56,6 +57,8 @@ class PlannedTable:
     rows: int | None = None
     bytes: int | None = None
     seconds: float | None = None
+    # days made with an older catalogue than there is, which a flow leaves as they are
+    older_catalogue: int = 0
 
     @property
     def makes(self) -> bool:
@@ -156,7 +159,9 @@ class Planner:
         self, step: Step, group: FeatureGroup, table: str, stale: StaleDays
     ) -> Iterator[PlannedTable]:
         state = self.warehouse.state(table)
-        planned = PlannedTable(table, step.name, **_compare_columns(self.warehouse, table, stale))
+        older = len(find_older_days(self.warehouse, group, table))
+        columns = _compare_columns(self.warehouse, table, stale)
+        planned = PlannedTable(table, step.name, older_catalogue=older, **columns)
         if self._has_unknown_days(group):
             planned = replace(planned, why=f"follows from {group.events.name}")
         if stale:
@@ -167,7 +172,7 @@ class Planner:
             planned = replace(planned, days=tuple(days))
             # of extended days, what follows from the other columns stays as it is
             self.states[table] = _change(state, stale.whole)
-        if planned.makes or planned.gone:
+        if planned.makes or planned.gone or older:
             yield planned
 
     def _has_unknown_days(self, group: FeatureGroup) -> bool:

@@ -16,6 +16,7 @@ from jobs.known_ids import select_new_plays
 from jobs.publishing.commits import list_file_days
 from jobs.publishing.rewrite import Rewrite, rewrite_files
 from schemas import CONTRACTS
+from schemas.contract import add_new_columns
 from segue import show
 
 if TYPE_CHECKING:
@@ -62,7 +63,9 @@ def _restate(job: Job, late: TableInput, first: date, last: date, dry_run: bool)
     from pyspark.sql import functions as F
 
     # of the ids nothing is known: those that were derived too are looked for as if they were given
-    plays = restore_late_plays(late.rows(), first, last).withColumn("former_id", F.lit(None).cast("string"))
+    rows = add_new_columns(late.rows(), CONTRACTS["late_plays"])
+    plays = restore_late_plays(rows, CONTRACTS["plays"], first, last)
+    plays = plays.withColumn("former_id", F.lit(None).cast("string"))
     existing, new = select_new_plays(job, plays)
     new = new.drop("former_id").persist()
     changes = _count_changes(job, plays, new)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 
-from features.ingest import PLAY_FIELDS, parse_and_validate_plays
+from features.ingest import parse_and_validate_plays, play_fields
 from jobs import FLOW, sources
 from jobs.arguments import add_common_arguments, add_day_arguments, requested_days
 from jobs.errors import JobError, WrongUsage
@@ -131,9 +131,10 @@ def _read_keys(job: Job, args: argparse.Namespace) -> Iterator[DataFrame]:
     if not args.source:
         raise WrongUsage("--input needs --source, the TOML file that says how the files are laid out")
     source = sources.load_source(args.source)
-    columns = sources.column_map(source, "plays", PLAY_FIELDS)
+    contract = CONTRACTS["plays"]
+    columns = sources.column_map(source, "plays", play_fields(contract))
     rows = read_rows(job.spark, source, sources.list_files(args.input, lambda: job.spark), columns)
-    plays = parse_and_validate_plays(rows, columns, source.name, datetime.now(UTC))
+    plays = parse_and_validate_plays(rows, columns, source.name, datetime.now(UTC), contract)
     plays = plays.where(F.size("reasons") == 0)
     yield plays.select("play_id")
     yield plays.where("former_id is not null").select(F.col("former_id").alias("play_id"), "ms_played")

@@ -44,6 +44,8 @@ BYTES_PER_ROW, BYTES_PER_COMPRESSED_ROW = 100, 10
 TEXT_SUFFIXES = (".csv", ".tsv", ".txt", ".json", ".jsonl")
 # Most sources cut no sessions, and then ours are cut by silence: nothing is lost that features are made of.
 OPTIONAL_COLUMNS = ("source_session_id",)
+# What a project declares to have more columns of a table.
+MORE_COLUMNS = {"plays": "PlayColumns", "tracks": "CatalogueColumns"}
 
 
 class Source(SettingsModel):
@@ -143,8 +145,9 @@ def column_map(source: Source, table: str, allowed: Sequence[str]) -> Mapping[st
             f"source {source.name} has no columns for {table}; add a section [{table}] with its columns"
         )
     if unknown := sorted(set(columns) - set(allowed)):
+        more = f"; a project adds others by {MORE_COLUMNS[table]}" if table in MORE_COLUMNS else ""
         raise WrongUsage(
-            f"source {source.name}: [{table}] has no column {', '.join(unknown)}; columns: {', '.join(allowed)}"
+            f"source {source.name}: [{table}] has no column {', '.join(unknown)}; columns: {', '.join(allowed)}{more}"
         )
     return columns
 

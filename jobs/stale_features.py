@@ -60,7 +60,7 @@ def find_stale_partials(
     ]
     stale = _compare(state, stale, former)
     reads_catalogue = bool(select_concerned(group, stale.columns).catalogue_columns)
-    return _widen_to_tiles(_keep_one_catalogue(stale, state, tracks)) if reads_catalogue else stale
+    return widen_to_tiles(_keep_one_catalogue(stale, state, tracks)) if reads_catalogue else stale
 
 
 def find_stale_features(
@@ -124,7 +124,7 @@ def _keep_one_catalogue(stale: StaleDays, state: TableState | None, tracks: Tabl
     return replace(stale, whole=tuple(sorted({*stale.whole, *others})), extended=extended)
 
 
-def _widen_to_tiles(stale: StaleDays) -> StaleDays:
+def widen_to_tiles(stale: StaleDays) -> StaleDays:
     """Days of tiles that sum up a day that is made as a whole are, too: until it is made it lacks the columns."""
     whole = sorted(stale.whole)
 
@@ -183,7 +183,7 @@ def _find_former_groups(
     if state is None or all(part.columns for part in state.day_states.values()):
         return
     yield group
-    if (table := _find_last_published(warehouse, group.tables[-1])) is None:
+    if (table := find_last_published(warehouse, group.tables[-1])) is None:
         return
     stored = {field.name for field in table.schema().fields}
     if group.daily:
@@ -197,7 +197,7 @@ def _find_former_groups(
         yield former
 
 
-def _find_last_published(warehouse: Warehouse, name: str) -> DeltaTable | None:
+def find_last_published(warehouse: Warehouse, name: str) -> DeltaTable | None:
     """The table as it was last published to: maintenance and erasures add columns that no day has yet."""
     if (table := warehouse.table(name)) is None:
         return None

@@ -40,7 +40,7 @@ EVENT_TABLES: tuple[EventTable, ...] = _DECLARED.event_tables
 CONTRACTS: dict[str, Contract] = {
     contract.name: contract
     for contract in (
-        *(_DECLARED.catalogue if contract is TRACKS else contract for contract in _OF_PLAYS),
+        *map(_DECLARED.extend, _OF_PLAYS),
         *(contract for table in EVENT_TABLES for contract in (table.contract, table.rejects)),
         *(group.partials_contract() for group in FEATURE_GROUPS),
         *(group.contract() for group in FEATURE_GROUPS if group.daily),

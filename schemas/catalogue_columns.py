@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from schemas.column_problems import find_column_list_problems
+from schemas.column_problems import find_column_list_problems, find_required_problems
 from schemas.contract import Column, Contract
 from schemas.mistakes import note_place, refuse
 from schemas.tracks import TRACKS
@@ -23,15 +23,14 @@ class CatalogueColumns:
         note_place(self)
         refuse(self, "columns of the catalogue", list(self._find_problems()))
         if (catalogue := _CATALOGUE.get()) is not None:
-            _CATALOGUE.set(extend_catalogue(catalogue, self))
+            _CATALOGUE.set(catalogue.extend(self.columns))
 
     def _find_problems(self) -> Iterator[str]:
         yield from find_column_list_problems(self.columns)
         catalogue = _CATALOGUE.get() or TRACKS
         if known := [column.name for column in self.columns if column.name in catalogue.names]:
             yield f"column {', '.join(known)} is one of tracks already; leave it out, or give it another name"
-        if required := [column.name for column in self.columns if not column.nullable]:
-            yield f"column {', '.join(required)} must be nullable: tracks of before have no value there"
+        yield from find_required_problems(self.columns, "tracks")
 
 
 _CATALOGUE: ContextVar[Contract | None] = ContextVar("catalogue", default=None)
@@ -50,9 +49,3 @@ def collect_catalogue_columns() -> Iterator[None]:
 def find_catalogue(otherwise: Contract) -> Contract:
     """`tracks` with what has been declared so far; outside files of declarations, what is given."""
     return _CATALOGUE.get() or otherwise
-
-
-def extend_catalogue(catalogue: Contract, more: CatalogueColumns) -> Contract:
-    # at the end, where the table gets them too
-    new = (column for column in more.columns if column.name not in catalogue.names)
-    return replace(catalogue, columns=(*catalogue.columns, *new))

@@ -35,3 +35,9 @@ def find_column_list_problems(columns: Sequence[Column]) -> Iterator[str]:
             yield f"column {column.name} is {column.type}, expected one of {', '.join(COLUMN_TYPES)}"
         if column.check:
             yield from find_syntax_problems("check", f"{column.name} {column.check}")
+
+
+def find_required_problems(columns: Sequence[Column], rows: str) -> Iterator[str]:
+    """Of columns that are added to a table with rows."""
+    if required := [column.name for column in columns if not column.nullable]:
+        yield f"column {', '.join(required)} must be nullable: {rows} of before have no value there"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -107,6 +108,12 @@ class Contract:
     def column(self, name: str) -> Column:
         return next(column for column in self.columns if column.name == name)
 
+    def extend(self, columns: Iterable[Column]) -> Contract:
+        """With those of these columns that it has not."""
+        # at the end, where the table gets them too
+        new = tuple(column for column in columns if column.name not in self.names)
+        return replace(self, columns=(*self.columns, *new)) if new else self
+
     def struct(self) -> StructType:
         """The Spark schema, comments included."""
         from pyspark.sql.types import StructField, StructType
@@ -146,6 +153,15 @@ def conform(df: DataFrame, contract: Contract) -> DataFrame:
         parts = [f"{kind}: {', '.join(names)}" for kind, names in discrepancies.items() if names]
         raise ContractError(f"table {contract.name} breaks its contract; {'; '.join(parts)}")
     return df.select(*contract.names)
+
+
+def add_new_columns(rows: DataFrame, contract: Contract) -> DataFrame:
+    """Columns declared since a table was last published to come with its next batch; until then no row has a value."""
+    from pyspark.sql import functions as F
+
+    missing = [column for column in contract.columns if column.name not in rows.columns]
+    nulls = {column.name: F.lit(None).cast(column.type) for column in missing}
+    return rows.withColumns(nulls) if nulls else rows
 
 
 def _add_implied_columns(df: DataFrame, contract: Contract) -> DataFrame:

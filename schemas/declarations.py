@@ -23,6 +23,7 @@ from schemas.event_tables import (
 from schemas.mistakes import is_refused, note_place, refuse
 from schemas.operations import LIFETIME, OPERATIONS, Operation, window_days
 from schemas.parts import RULES, SKETCHES, Part, PlayInput
+from schemas.play_columns import extend_plays, find_play_columns
 from schemas.row_problems import find_row_problems
 from schemas.sessions import SESSIONS
 from schemas.sql import list_columns
@@ -161,6 +162,8 @@ class FeatureGroup:
     derived_keys: Mapping[str, str] = field(default_factory=dict, hash=False)
     # the contract of `tracks`, with what the project adds to it; set where files of declarations are loaded
     catalogue: Contract = field(default=TRACKS, repr=False, compare=False)
+    # of plays and sessions, set as the catalogue is
+    play_columns: tuple[Column, ...] = field(default=(), repr=False, compare=False)
 
     def __post_init__(self) -> None:
         note_place(self)
@@ -172,6 +175,7 @@ class FeatureGroup:
             return
         object.__setattr__(self, "source", source)
         object.__setattr__(self, "catalogue", find_catalogue(self.catalogue))
+        object.__setattr__(self, "play_columns", find_play_columns(self.play_columns))
         row = self.row
         for feature in self.features:
             refuse(feature, f"feature {feature.what}", list(find_row_problems(feature, row)))
@@ -183,7 +187,9 @@ class FeatureGroup:
     @property
     def events(self) -> Contract:
         """The table of the events that it sums up."""
-        return self.source.contract if isinstance(self.source, EventTable) else BUILT_IN[self.source]
+        if isinstance(self.source, EventTable):
+            return self.source.contract
+        return extend_plays(BUILT_IN[self.source], self.play_columns)
 
     @property
     def row(self) -> Contract:

@@ -1,5 +1,5 @@
-"""Feature groups, event tables and columns of the catalogue that a project declares, in Python files outside this
-package; and how such files are loaded."""
+"""Feature groups, event tables, and columns of plays and of the catalogue that a project declares, in Python files
+outside this package; and how such files are loaded."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ import shlex
 import sys
 import traceback
 from collections.abc import Collection, Iterator, Sequence
-from functools import reduce
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
-from schemas.catalogue_columns import CatalogueColumns, collect_catalogue_columns, extend_catalogue
-from schemas.contract import Contract
+from schemas.catalogue_columns import CatalogueColumns, collect_catalogue_columns
+from schemas.contract import Column, Contract
 from schemas.declarations import FeatureGroup
 from schemas.event_tables import EventTable, collect_event_tables
 from schemas.mistakes import Mistakes, collect_mistakes
+from schemas.play_columns import PlayColumns, collect_play_columns, extend_plays
 from schemas.starting_set import STARTING_SET
 from schemas.tracks import TRACKS
 
@@ -31,7 +31,7 @@ VARIABLE = "SEGUE_DECLARATIONS"
 # A project that travels: `segue pack` makes this package, and spark-submit puts it on Python's path everywhere.
 PACKAGE = "segue_project"
 
-Declared = TypeVar("Declared", FeatureGroup, EventTable, CatalogueColumns)
+Declared = TypeVar("Declared", FeatureGroup, EventTable, CatalogueColumns, PlayColumns)
 
 
 class Declarations(NamedTuple):
@@ -41,6 +41,8 @@ class Declarations(NamedTuple):
     event_tables: tuple[EventTable, ...] = ()
     # the contract of `tracks`, with columns that the project adds
     catalogue: Contract = TRACKS
+    # of plays, late plays and sessions, beside their own
+    play_columns: tuple[Column, ...] = ()
 
     @property
     def tables(self) -> Iterator[tuple[FeatureGroup | EventTable, list[str]]]:
@@ -49,6 +51,10 @@ class Declarations(NamedTuple):
             yield group, sorted(group.tables, key=lambda name: name != group.table)
         for table in self.event_tables:
             yield table, [table.name, table.rejects.name]
+
+    def extend(self, contract: Contract) -> Contract:
+        """One of our contracts with the columns that the project adds to it."""
+        return self.catalogue if contract is TRACKS else extend_plays(contract, self.play_columns)
 
 
 def find_project_paths(variable: str, folder: str) -> list[Traversable]:
@@ -76,12 +82,22 @@ def load_declarations(paths: Sequence[str | Traversable], other_tables: Collecti
     """
     if not paths:
         return Declarations(STARTING_SET)
-    with collect_mistakes() as mistakes, collect_event_tables(), collect_catalogue_columns():
+    with (
+        collect_mistakes() as mistakes,
+        collect_event_tables(),
+        collect_catalogue_columns(),
+        collect_play_columns() as of_plays,
+    ):
         modules = [execute(file, mistakes) for file in list_files(paths, mistakes)]
     groups = _drop_extended(_find_values(modules, FeatureGroup))
-    catalogue = reduce(extend_catalogue, _find_values(modules, CatalogueColumns), TRACKS)
-    declared = Declarations(tuple(groups), tuple(_list_event_tables(modules, groups)), catalogue)
+    catalogue = TRACKS.extend(c for each in _find_values(modules, CatalogueColumns) for c in each.columns)
+    # those that have no name too: groups have seen them
+    of_plays = list({id(each): each for each in (*of_plays, *_find_values(modules, PlayColumns))}.values())
+    play_columns = tuple(column for each in of_plays for column in each.columns)
+    tables = tuple(_list_event_tables(modules, groups))
+    declared = Declarations(tuple(groups), tables, catalogue, play_columns)
     mistakes.lines.extend(_find_table_problems(declared, other_tables, mistakes))
+    mistakes.lines.extend(_find_ambiguous_columns(of_plays, catalogue, mistakes))
     if not groups and not mistakes.lines:
         mistakes.lines.append(
             f"{', '.join(map(str, paths))}: no FeatureGroup is bound to a name there; write NAME = FeatureGroup(…)"
@@ -103,6 +119,18 @@ def _find_table_problems(
         elif taken := [name for name in names if name in places]:
             yield f"{place}: table {taken[0]} is declared twice, also in {places[taken[0]]}; give one another name"
         places = {**dict.fromkeys(names, place), **places}
+
+
+def _find_ambiguous_columns(
+    of_plays: Sequence[PlayColumns], catalogue: Contract, mistakes: Mistakes
+) -> Iterator[str]:
+    """One for each declaration of plays with a column of the catalogue: what features name would change its meaning."""
+    for each in of_plays:
+        if taken := [column.name for column in each.columns if column.name in catalogue.names]:
+            yield (
+                f"{mistakes.find_place(each)}: columns of plays: column {', '.join(taken)} is one of tracks; "
+                "give it another name"
+            )
 
 
 def list_files(paths: Sequence[str | Traversable], mistakes: Mistakes) -> Iterator[Traversable]:

@@ -1,4 +1,4 @@
-"""The commands that need no Spark: init, config, pack, releases, lookup, similar, rollback."""
+"""The commands that need no Spark: init, config, schedule, pack, releases, lookup, similar, rollback."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from segue import show
 from segue.new_project import TEMPLATES
 from segue.project import find_project
+from segue.show_schedule import FORMATS, IMAGE_FOLDER, describe_schedule
 
 if TYPE_CHECKING:
     from segue.releases import Release, TableVersion
@@ -174,6 +175,24 @@ def _pack(args: argparse.Namespace) -> int:
     return 0
 
 
+def _configure_schedule(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Prints when the flow of the project runs next, or the entry of a scheduler that runs it: a line of a crontab, "
+        "or a CronJob of Kubernetes. Airflow and others take the expression as it is: they have to know that it is "
+        "in UTC. Nothing of Segue runs by itself."
+    )
+    add = parser.add_argument
+    add("--format", choices=FORMATS, default=FORMATS[0], help="what to print (default: %(default)s)")
+    add("--image", metavar="IMAGE", help="kubernetes: the image, with Segue and the project in it")
+    where = f"where the project is on the machine that runs it (default: here; in an image {IMAGE_FOLDER})"
+    add("--folder", metavar="FOLDER", help=where)
+
+
+def _schedule(args: argparse.Namespace) -> int:
+    print(describe_schedule(find_project(), args.format, args.image, args.folder))
+    return 0
+
+
 def _configure_config(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "Prints every setting, its value, and where that is from. segue.toml, found upward from here or named by "
@@ -260,5 +279,8 @@ COMMANDS = {
     "similar": Command("tracks most similar to a track", _configure_similar, _similar, 50),
     "rollback": Command("go back to an old release", _configure_rollback, _rollback, 60),
     "pack": Command("the project as one archive, for spark-submit", _configure_pack, _pack, 83),
+    "schedule": Command(
+        "when the flow runs, and the entry of a scheduler", _configure_schedule, _schedule, 84
+    ),
     "config": Command("every setting, and where its value is from", _configure_config, _config, 85),
 }

@@ -17,7 +17,7 @@ from typing import Any
 
 from segue.errors import UsageError
 from segue.project_file import EVENTS, GATE, OWNERS, SOURCES, SPARK, TABLES, read_project_file
-from segue.settings import FilePaths, Setting, Text, WholeNumber
+from segue.settings import CronExpression, FilePaths, Setting, Text, WholeNumber
 
 FILE = "segue.toml"
 # Names a project, by its folder or its file, for what runs elsewhere: a scheduler, a test.
@@ -75,6 +75,12 @@ SETTINGS = {
             "how long the rows of a refused or unfinished batch are kept",
             3,
             WholeNumber("days", 1, 365),
+        ),
+        Setting(
+            "schedule",
+            "SEGUE_SCHEDULE",
+            "when the flow runs: what is late, and what `segue schedule` prints for a scheduler",
+            kind=CronExpression(),
         ),
         Setting("owner", "SEGUE_OWNER", "who answers for tables that [owners] does not name", kind=Text()),
     )

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from segue.schedule import EXAMPLE, RANGE, parse_schedule
+
 
 class Kind(Protocol):
     """`unit` and `range` are for the list of settings, `expected` is for an error."""
@@ -113,6 +115,29 @@ class FilePaths:
 
     def anchor(self, value: str | Sequence[str], folder: str) -> list[str]:
         return [FilePath().anchor(each, folder) for each in _as_list(value)]
+
+
+@dataclass(frozen=True)
+class CronExpression:
+    range: str = RANGE
+    unit: str = "cron, UTC"
+    # steps beside a weekday are read in two ways
+    expected: str = (
+        f'a cron expression in UTC, as "{EXAMPLE}": {RANGE}, each with * , - and /; on a day that there is, and '
+        "without * where both day and weekday are others than *"
+    )
+
+    def accepts(self, value: Any) -> bool:
+        try:
+            return isinstance(value, str) and bool(parse_schedule(value))
+        except ValueError:
+            return False
+
+    def parse(self, text: str) -> str:
+        return text
+
+    def anchor(self, value: str, folder: str) -> str:
+        return value
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from jobs.sources import Source, load_source
 from schemas import EVENT_TABLES
 from segue.builtin_commands import add_root
 from segue.project import find_project
+from segue.show_schedule import find_schedule
 
 
 def add_catalogue_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,7 +31,7 @@ def open_catalogue(args: argparse.Namespace) -> Catalogue:
     source = getattr(args, "source", None)
     inventory = Inventory(args.root, getattr(args, "training_sets", ()))
     lineage = Lineage(load_source(source) if source else None, _load_event_sources())
-    return Catalogue(inventory, lineage)
+    return Catalogue(inventory, lineage, find_schedule(find_project()))
 
 
 def _load_event_sources() -> dict[str, Source]:

@@ -12,7 +12,7 @@ from expectations.release import MAX_LAG_DAYS
 from expectations.requirements import Requirement, list_requirements
 from expectations.suites import TABLES as AUDITED_TABLES
 from expectations.verdict import name_status
-from jobs import FLOW, Step
+from jobs import FLOW, RECORDS, Step
 from jobs.catalogue.entries import (
     MERGED,
     NOT_DECLARED,
@@ -24,6 +24,7 @@ from jobs.catalogue.entries import (
 )
 from jobs.catalogue.inventory import Inventory
 from jobs.catalogue.lineage import Lineage, find_group
+from jobs.graph import downstream
 from jobs.owners import find_owner
 from jobs.publishing.gate_file import load_gate
 from schemas import FEATURE_GROUPS, FeatureGroup
@@ -31,6 +32,7 @@ from schemas.contract import Column
 from schemas.declarations import Feature
 from schemas.releases import RELEASES
 from segue.errors import UsageError
+from segue.schedule import Schedule
 
 # Operations whose value is a value of their input, or several: in its unit.
 SAME_UNIT = ("mean", "min", "max", "first", "last", "last_k", "percentiles")
@@ -40,8 +42,8 @@ OURS = "the Segue authors"
 class Catalogue:
     """The tables that are declared, and others that lie under the root."""
 
-    def __init__(self, inventory: Inventory, lineage: Lineage) -> None:
-        self.inventory, self.lineage = inventory, lineage
+    def __init__(self, inventory: Inventory, lineage: Lineage, schedule: Schedule | None = None) -> None:
+        self.inventory, self.lineage, self.schedule = inventory, lineage, schedule
 
     @cached_property
     def tables(self) -> list[str]:
@@ -88,9 +90,18 @@ class Catalogue:
             stored_in=stored,
             published=self.inventory.published(stored),
             max_lag_days=self._gate.lag_days(stored, MAX_LAG_DAYS) if stored in AUDITED_TABLES else None,
+            late_runs=self._count_late_runs(stored),
             releases=self.inventory.releases_of(stored),
             training_sets=self.inventory.training_sets_of(table),
         )
+
+    def _count_late_runs(self, table: str) -> int | None:
+        published = self.inventory.published(table)
+        # of other events, and of plays that came late or are none, a night may have no row
+        is_nightly = table in ("plays", *downstream(FLOW, "plays")) and table not in RECORDS
+        if self.schedule is None or published is None or published.last_day is None or not is_nightly:
+            return None
+        return self.schedule.count_late_runs(published.last_day, self.inventory.now)
 
     def list_expectations(self, table: str) -> list[Expectation]:
         """Those of a table as a whole."""

@@ -85,5 +85,7 @@ class TableEntry:
     published: Published | None
     # days that a release may carry it behind the others
     max_lag_days: float | None
+    # scheduled runs that a day after its newest was there for; None without a schedule, and where no day need have rows
+    late_runs: int | None
     releases: list[str]
     training_sets: list[str]

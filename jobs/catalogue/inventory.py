@@ -75,7 +75,7 @@ class Inventory:
     def __init__(self, root: str, folders: Iterable[str] = (), now: datetime | None = None) -> None:
         self.warehouse = Warehouse(root)
         self._folders = tuple(folders)
-        self._now = now or datetime.now(UTC)
+        self.now = now or datetime.now(UTC)
         self._tables: dict[str, Published | None] = {}
         self._names: dict[tuple[str, int], frozenset[str]] = {}
 
@@ -83,7 +83,7 @@ class Inventory:
     def releases(self) -> list[Release]:
         """Those that can be opened, the newest first."""
         releases = list_releases(self.warehouse.root)
-        return select_unexpired(releases, self._now) if releases else []
+        return select_unexpired(releases, self.now) if releases else []
 
     @cached_property
     def tables(self) -> list[str]:
@@ -168,7 +168,7 @@ class Inventory:
             first_day=days[0] if days else None,
             last_day=last,
             available_at=max((time for time in times if time), default=None),
-            age_days=None if last is None else _count_days_since(last, self._now),
+            age_days=None if last is None else _count_days_since(last, self.now),
             complete_through=min(state.provisional_days.values(), default=state.complete_through),
             columns={field.name: str(field.type) for field in snapshot.schema},
         )

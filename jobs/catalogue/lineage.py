@@ -8,6 +8,7 @@ from functools import cached_property
 
 import sqlglot
 
+from jobs.catalogue.embedding_lineage import INPUTS, Uses
 from jobs.sources import Source
 from schemas import CONTRACTS, FEATURE_GROUPS, Contract, FeatureGroup
 from schemas.declarations import Feature
@@ -93,6 +94,8 @@ class Lineage:
             yield from _list_group_inputs(group, table, column)
         elif table == SESSIONS.name and column != "available_at":
             yield from (ColumnInput(PLAYS.name, name) for name in PLAY_INPUTS.get(column, (column,)))
+        elif uses := INPUTS.get(table, {}).get(column):
+            yield from _list_embedding_inputs(uses)
         elif sql := self.source_sql(table, column):
             source = self._find_source(table)
             assert source is not None
@@ -110,6 +113,13 @@ class Lineage:
 def find_group(table: str) -> FeatureGroup | None:
     """Of a table of features, or of partials."""
     return next((group for group in FEATURE_GROUPS if table in (group.table, group.partials_table)), None)
+
+
+def _list_embedding_inputs(uses: Uses) -> Iterator[ColumnInput]:
+    for use, names in uses.items():
+        for name in names:
+            table, _, column = name.partition(".")
+            yield ColumnInput(table, column, use)
 
 
 def _list_group_inputs(group: FeatureGroup, table: str, column: str) -> Iterator[ColumnInput]:

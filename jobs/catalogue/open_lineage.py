@@ -1,7 +1,8 @@
 """Lineage as OpenLineage events, by its specification 2-0-2: https://openlineage.io/spec/2-0-2/OpenLineage.json.
 
 Of a step whose tables are published, a RunEvent of the run that published them last; of one that has not run, a
-JobEvent, which says what it would read and write. Both are plain JSON, so no client of OpenLineage is needed.
+JobEvent, which says what it would read and write. Both are plain JSON: `lineage_client` makes objects of OpenLineage's
+client of them where they are sent by that.
 Of a run the tables' logs know the end alone: there is a COMPLETE, and no START before it.
 """
 
@@ -25,9 +26,9 @@ SPEC = "https://openlineage.io/spec"
 EVENT_SCHEMA = f"{SPEC}/2-0-2/OpenLineage.json#/$defs"
 # Name of a facet in a dataset -> version and name in the specification.
 FACETS = {
-    "schema": ("1-1-1", "SchemaDatasetFacet"),
+    "schema": ("1-2-0", "SchemaDatasetFacet"),
     "columnLineage": ("1-2-0", "ColumnLineageDatasetFacet"),
-    "documentation": ("1-0-1", "DocumentationDatasetFacet"),
+    "documentation": ("1-1-0", "DocumentationDatasetFacet"),
     "ownership": ("1-0-1", "OwnershipDatasetFacet"),
     "version": ("1-0-1", "DatasetVersionDatasetFacet"),
 }

@@ -73,6 +73,9 @@ def _list_published_facts(entry: TableEntry) -> Iterator[tuple[str, str]]:
     if published.last_day and published.first_day:
         yield "days", f"{published.days:,}, {format_days(published.first_day, published.last_day)}"
     yield "freshness", format_freshness(published)
+    if entry.late_runs:
+        plural, running = ("s", "") if entry.late_runs > 1 else ("", ", unless it is still running")
+        yield "late", f"by {entry.late_runs:,} scheduled run{plural}{running}"
 
 
 def format_freshness(published: Published) -> str:

@@ -217,10 +217,10 @@ def _plan_change(
     )
 
 
-def _list_sources(state: TableState, batch: Batch) -> list[tuple[str, str]]:
+def _list_sources(state: TableState, batch: Batch) -> list[tuple[str, str, int | None]]:
     """What each day of a batch was made of."""
     days = [state.day_states.get(day) for day in batch.upstream]
-    return [(day.upstream, day.columns) if day else ("", "") for day in days]
+    return [(day.upstream, day.columns, day.catalogue) if day else ("", "", None) for day in days]
 
 
 def _replace_rows(before: TableState, staged: StagedBatch) -> tuple[TableState, set[date | None]]:

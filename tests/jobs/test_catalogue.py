@@ -21,6 +21,7 @@ from jobs.catalogue.catalogue import Catalogue
 from jobs.catalogue.entries import NOT_DECLARED, NOT_PUBLISHED
 from jobs.catalogue.inventory import Inventory, Nulls
 from jobs.catalogue.lineage import Lineage
+from jobs.catalogue.wording import list_table_facts
 from jobs.publishing.records import append_results, read_newest_audits
 from jobs.publishing.warehouse import Warehouse
 from reference.declared import feature
@@ -30,6 +31,7 @@ from schemas import CONTRACTS, FEATURE_GROUPS, FeatureGroup
 from schemas.user_features import USER_FEATURE_GROUP
 from segue.errors import UsageError
 from segue.releases import append_release, list_releases
+from segue.schedule import parse_schedule
 
 TOP = Path(__file__).parents[2]
 COLUMN = ("user_features", "completion_mean_1d")
@@ -104,6 +106,29 @@ def test_nulls_equal_those_that_are_counted_in_the_rows(root, rows):
 def test_age_is_of_whole_days_since_the_newest_day_was_over(root, after, age):
     midnight = datetime(2026, 1, 10, tzinfo=UTC)
     assert Inventory(root, now=midnight + after).published("sessions").age_days == age
+
+
+@pytest.mark.parametrize(
+    ("now", "late"),
+    [
+        # the newest day is 2026-01-09: the run of the 10th took it in, those after it have more to take in
+        (datetime(2026, 1, 11, 4, 29, tzinfo=UTC), 0),
+        (datetime(2026, 1, 11, 4, 30, tzinfo=UTC), 1),
+        (datetime(2026, 1, 13, tzinfo=UTC), 2),
+    ],
+)
+def test_late_are_scheduled_runs_that_a_newer_day_was_there_for(root, now, late):
+    catalogue = Catalogue(Inventory(root, now=now), Lineage(), parse_schedule("30 4 * * *"))
+    entries = {name: catalogue.describe_table(name) for name in ("plays", "user_features", "candidates")}
+    assert {name: entry.late_runs for name, entry in entries.items()} == dict.fromkeys(entries, late)
+    facts = dict(list_table_facts(entries["plays"]))
+    assert (
+        facts.get("late", "")
+        == ["", "by 1 scheduled run, unless it is still running", "by 2 scheduled runs"][late]
+    )
+    # of rejects a night may have none, and a catalogue has no days
+    others = [catalogue.describe_table(name).late_runs for name in ("rejected_plays", "tracks", "releases")]
+    assert others == [None] * 3 and open_catalogue(root).describe_table("plays").late_runs is None
 
 
 def test_expectations_have_severity_reason_and_what_the_audit_found(root):

@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 import uuid
+from contextlib import contextmanager
 from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from threading import Thread
 
 import pytest
 
 from jobs import FLOW, export_lineage
 from jobs.catalogue.catalogue import Catalogue
+from jobs.catalogue.embedding_lineage import INPUTS
 from jobs.catalogue.inventory import Inventory
 from jobs.catalogue.lineage import Lineage
+from jobs.catalogue.lineage_client import build_event
 from jobs.catalogue.open_lineage import Events, name_dataset
+from jobs.errors import JobError, WrongUsage
 from jobs.sources import Source
 from reference.golden import unpack
 from schemas import CONTRACTS
@@ -147,3 +154,105 @@ def test_lineage_writes_one_event_a_line(root, tmp_path, capsys):
         lines = [json.loads(line) for line in file]
     assert export_lineage.run(parser.parse_args(["--root", root])) == 0
     assert [json.loads(line) for line in capsys.readouterr().out.splitlines()] == lines
+
+
+def test_columns_of_embeddings_go_back_to_the_tracks_of_sessions(events):
+    outputs = {each["name"].rpartition("/")[2]: each for event in events for each in event["outputs"]}
+    for table, columns in INPUTS.items():
+        assert columns.keys() <= set(CONTRACTS[table].names)
+        lineage = outputs[table]["facets"]["columnLineage"]["fields"]
+        # of the others nothing is named: a name of the training, and how neighbours were searched
+        others = set(CONTRACTS[table].names) - lineage.keys() - {"available_at"}
+        assert others <= {"version_id", "space_id", "search", "level", "code"}, table
+    traced = Lineage(SOURCE).trace("candidates", "track_ids")
+    assert {
+        ("similar_tracks", "neighbours"),
+        ("track_embeddings", "out_vector"),
+        ("sessions", "track_id"),
+    } <= {(each.table, each.column) for each in traced}
+
+
+# --- by the client of OpenLineage
+
+
+def drop_empty(value):
+    """What the client writes of options that nobody gave."""
+    if isinstance(value, dict):
+        return {name: drop_empty(each) for name, each in value.items() if each not in (None, [], {})}
+    return [drop_empty(each) for each in value] if isinstance(value, list) else value
+
+
+def drop_versions(value):
+    """Of a specification there are newer versions than that of ours, for which it is as good."""
+    if isinstance(value, dict):
+        return {
+            name: each.rpartition("/")[2] if name in ("_schemaURL", "schemaURL") else drop_versions(each)
+            for name, each in value.items()
+        }
+    return [drop_versions(each) for each in value] if isinstance(value, list) else value
+
+
+def test_events_are_those_that_classes_of_the_client_write(events, tmp_path):
+    serde = pytest.importorskip("openlineage.client.serde", reason="segue-platform[lineage] is not installed")
+    for event in (*events, *list_events(tmp_path)):
+        written = drop_versions(drop_empty(serde.Serde.to_dict(build_event(event))))
+        assert written == drop_versions(drop_empty(event))
+
+
+@contextmanager
+def serve(status=200):
+    """A lineage server that takes what it is sent, or answers with another status."""
+    received = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self):
+            received.append((self.path, json.loads(self.rfile.read(int(self.headers["Content-Length"])))))
+            self.send_response(status)
+            self.end_headers()
+
+        def log_message(self, *_):
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Handler)
+    Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}", received
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def emit(root):
+    parser = argparse.ArgumentParser()
+    export_lineage.configure(parser)
+    return export_lineage.run(parser.parse_args(["--root", str(root), "--emit"]))
+
+
+def test_emit_sends_every_event_to_the_configured_server(root, events, monkeypatch, capsys):
+    pytest.importorskip("openlineage.client", reason="segue-platform[lineage] is not installed")
+    with serve() as (url, received):
+        monkeypatch.setenv("OPENLINEAGE_URL", url)
+        assert emit(root) == 0
+    assert capsys.readouterr().out == "12 RunEvents sent to http\n"
+    assert {path for path, _ in received} == {"/api/v1/lineage"}
+    assert [event["run"]["runId"] for _, event in received] == [event["run"]["runId"] for event in events]
+    with serve(400) as (url, received):
+        monkeypatch.setenv("OPENLINEAGE_URL", url)
+        with pytest.raises(JobError, match=r"lineage of ingest-plays was not taken by http: .*400"):
+            emit(root)
+
+
+def test_emit_without_a_transport_says_what_to_set(tmp_path, monkeypatch):
+    pytest.importorskip("openlineage.client", reason="segue-platform[lineage] is not installed")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with pytest.raises(WrongUsage, match="no transport of OpenLineage is configured; set OPENLINEAGE_URL"):
+        emit(tmp_path)
+
+
+def test_emit_without_the_client_says_what_to_install(tmp_path, monkeypatch):
+    # None is what an import of a module that is not there finds
+    monkeypatch.setitem(sys.modules, "openlineage", None)
+    monkeypatch.setitem(sys.modules, "openlineage.client", None)
+    with pytest.raises(WrongUsage, match=r"pip install 'segue-platform\[lineage\]'"):
+        emit(tmp_path)

@@ -362,7 +362,7 @@ def test_help_lists_all_commands_in_order_of_use(contributed_package, monkeypatc
     names = parse_command_names(output(capsys, "--help"))
     assert names == [
         "init", "make", "unloadable", "crash", "pipe", "refuse", "sparkle",
-        "releases", "lookup", "similar", "rollback", "report", "pack", "config",
+        "releases", "lookup", "similar", "rollback", "report", "pack", "schedule", "config",
     ]  # fmt: skip
 
 

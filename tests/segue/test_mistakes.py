@@ -31,6 +31,11 @@ EXPECTATIONS = (
     "from expectations.suite import Bound, SoftBound\n"
 )
 
+MORE_PLAYS = (
+    "from schemas.contract import Column\nfrom schemas.play_columns import PlayColumns\n"
+    "PlayColumns((Column({column}),))\n"
+)
+
 
 def group(
     feature: str, more: str = "", name: str = "G", table: str = "g_features", key: str = "user_id"
@@ -59,6 +64,9 @@ SETTINGS_FILES = {
     "days as text": 'release_days = "35"',
     "days out of range": "refused_days = 0",
     "days that are true": "refused_days = true",
+    "a schedule of no field": 'schedule = "daily"',
+    "a schedule of a day that never comes": 'schedule = "0 4 31 2 *"',
+    "a schedule that is a number": "schedule = 4",
     "an owner without a name": 'owner = " "',
     "a setting of Spark without quotes": "[spark]\nspark.driver.memory = '8g'",
     "one value for all of Spark": "spark = 1",
@@ -101,6 +109,14 @@ FEATURE_FILES = {
     "a source that is not declared": group(GOOD, ', source="searches"'),
     "a derived key that is no key": group(GOOD, ', derived_keys={"year": "year(released_on)"}'),
     "a table of Segue's": group(GOOD, table="plays"),
+    "a column that plays have": MORE_PLAYS.format(column='"skipped", "boolean", ""'),
+    "a column of plays that sessions have": MORE_PLAYS.format(column='"position", "int", ""'),
+    "a column of plays that tracks have": MORE_PLAYS.format(column='"album", "string", ""') + group(GOOD),
+    "a column of plays that is required": MORE_PLAYS.format(
+        column='"playlist", "string", "", nullable=False'
+    ),
+    "a column of plays of no type": MORE_PLAYS.format(column='"playlist", "text", ""'),
+    "a column of plays twice": MORE_PLAYS.format(column='"playlist", "string", ""') * 2 + group(GOOD),
 }
 EXPECTATION_FILES = {
     "nothing expected": "X = 1",
