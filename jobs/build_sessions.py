@@ -114,7 +114,7 @@ def select_days(
         former = plays.cumulative_fingerprints()
     days, upstream, before = [], {}, ""
     for day in plays.days:
-        upstream[day] = _name_day(plays, day, before, gap_ms)
+        upstream[day] = name_day(plays, day, before, gap_ms)
         is_stale = published.get(day) not in (upstream[day], former.get(day, upstream[day]))
         if day in requested or (is_stale and not requested):
             days.append(day)
@@ -129,7 +129,7 @@ def find_changed_days(plays: TableState, sessions: TableState | None, gap_ms: in
     published = _list_upstream(sessions)
     changed, before = set(), ""
     for day in plays.days:
-        if published.get(day) != _name_day(plays, day, before, gap_ms):
+        if published.get(day) != name_day(plays, day, before, gap_ms):
             changed.add(day)
         # as it is published, whatever it should be: that is what the next day was cut upon
         before = published.get(day, "")
@@ -154,8 +154,8 @@ def _measure_handover(job: Job, state: TableState, days: Sequence[date]) -> DayP
     return content(select_last_plays(job.at("sessions", state.version, days)), {})[0]
 
 
-def _name_day(plays: TableState, day: date, before: str, gap_ms: int) -> str:
-    limits = plays.provisional_days.get(day), find_limit(before)
+def name_day(plays: TableState, day: date, before: str, gap_ms: int) -> str:
+    limits = plays.find_limit(day), find_limit(before)
     return mark_provisional(digest(RULES, gap_ms, plays.published_hashes([day]), before), limits)
 
 

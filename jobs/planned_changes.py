@@ -10,7 +10,7 @@ from typing import Any
 
 from features.sessions import RULES
 from jobs import FLOW, Step
-from jobs.build_sessions import select_days
+from jobs.build_sessions import name_day, select_days
 from jobs.costs import Costs, estimate_rows
 from jobs.errors import JobError, first_line
 from jobs.feeds import Feed
@@ -19,7 +19,7 @@ from jobs.group_events import explain_no_entity
 from jobs.inputs import WorkToDo, look_only
 from jobs.newer_catalogue import find_older_days
 from jobs.publishing.selection import Selection
-from jobs.publishing.state import DayState, TableState, commit_metadata_at, digest
+from jobs.publishing.state import DayState, TableState, commit_metadata_at, digest, drop_limit
 from jobs.publishing.warehouse import Warehouse, has_rows
 from jobs.stale_features import StaleDays, find_stale_features, find_stale_partials
 from schemas import FEATURE_GROUPS, FeatureGroup
@@ -217,13 +217,14 @@ def _explain_sessions(
         names = {
             rules: digest(rules, gap_ms, plays.published_hashes([day]), before) for rules in range(RULES)
         }
+        name = name_day(plays, day, before, gap_ms)
         if day not in known:
             reasons[day] = NEW_DAY
         elif gap_before not in (None, gap_ms):
             reasons[day] = f"changed parameter: gap-ms was {gap_before:.0f}, is {gap_ms}"
         elif rules := [n for n, name in names.items() if name == known[day].upstream]:
             reasons[day] = f"changed rules of sessions: {rules[0]} to {RULES}"
-        elif known[day].upstream.startswith(digest(RULES, gap_ms, plays.published_hashes([day]), before)):
+        elif drop_limit(known[day].upstream) == drop_limit(name) and known[day].upstream != name:
             reasons[day] = OTHER_WATERMARK
         elif place and all_days[place - 1] in reasons:
             reasons[day] = "the day before is cut again"

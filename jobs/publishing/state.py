@@ -135,10 +135,12 @@ class TableState:
     @property
     def provisional_days(self) -> dict[date, datetime]:
         """The days that are not complete, or were made of what was not; and up to when that was."""
-        limits = {day: self.day_states[day].complete_through or self._find_limit(day) for day in self.days}
-        return {day: limit for day, limit in limits.items() if limit}
+        return {day: limit for day in self.days if (limit := self.find_limit(day))}
 
-    def _find_limit(self, day: date) -> datetime | None:
+    def find_limit(self, day: date) -> datetime | None:
+        """Up to when a day, or what it was made of, is complete; None where it is."""
+        if limit := self.day_states[day].complete_through:
+            return limit
         through = self.complete_through
         return None if through is None or is_complete(day, through) else through
 
@@ -240,6 +242,11 @@ def find_limit(name: str) -> datetime | None:
     """The instant in such a name; None where all was complete."""
     _, mark, instant = name.partition(_PROVISIONAL)
     return parse_instant(instant) if mark else None
+
+
+def drop_limit(name: str) -> str:
+    """The name but for that instant."""
+    return name.partition(_PROVISIONAL)[0]
 
 
 def digest(*values: Any) -> str:

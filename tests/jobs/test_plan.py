@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 
 import pytest
@@ -13,9 +13,10 @@ import pytest
 from features.sessions import GAP_MS
 from jobs import Step, build_sessions, costs, planned_changes, train_track_embeddings
 from jobs import plan as plan_module
+from jobs.build_sessions import select_days
 from jobs.errors import JobError, WrongUsage
 from jobs.feeds import Feed
-from jobs.planned_changes import ADDED, NEW_DAY, OTHER_PLAYS, PlannedTable, Planner
+from jobs.planned_changes import ADDED, NEW_DAY, OTHER_PLAYS, OTHER_WATERMARK, PlannedTable, Planner
 from jobs.publishing.commits import Change, swap
 from jobs.publishing.state import DayState, TableState
 from jobs.publishing.warehouse import Warehouse
@@ -146,6 +147,16 @@ def test_plan_says_why_days_of_sessions_are_stale(cut):
     put(cut, "plays", {DAYS[0]: 1, DAYS[1]: 2, DAYS[2]: 99, DAYS[3]: 4, later: 5})
     reasons = {each.why: list(each.days) for each in plan(cut.root)["sessions"].days}
     assert reasons == {OTHER_PLAYS: [DAYS[2]], "the day before is cut again": [DAYS[3]], NEW_DAY: [later]}
+
+
+def test_plan_says_that_a_day_is_complete_by_now(cut):
+    plays = cut.state("plays")
+    noon = datetime.combine(DAYS[3], time(12), UTC)
+    before = replace(plays, complete_through=noon)
+    names = select_days(before, None, [], GAP_MS)[1]
+    put(cut, "sessions", dict.fromkeys(DAYS, 1), names)
+    (days,) = plan(cut.root)["sessions"].days
+    assert (days.why, list(days.days)) == (OTHER_WATERMARK, [DAYS[3]])
 
 
 def test_plan_of_changed_rules_says_from_which_to_which(cut, monkeypatch):

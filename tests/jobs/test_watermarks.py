@@ -110,9 +110,8 @@ def laid(tmp_path):
         {**empty, "user_id": "u1", "ds": day, "feature_at": midnight_after(day), "plays_count_7d": n}
         for n, day in enumerate(DAYS, 1)
     ]
-    names = {
-        day: mark_provisional("x", [job.fresh().source("plays").provisional_days.get(day)]) for day in DAYS
-    }
+    plays = job.fresh().source("plays")
+    names = {day: mark_provisional("x", [plays.find_limit(day)]) for day in DAYS}
     job.publish(job.batch("user_features", DAYS, upstream=names), features)
     return root
 
@@ -253,7 +252,7 @@ def test_a_release_says_how_complete_each_table_is_and_a_rollback_keeps_it(laid)
     assert rollback(laid, first.release_id).complete_through == at(12)
 
 
-def test_the_client_takes_no_provisional_day_unless_told(laid):
+def test_the_client_takes_provisional_days_on_request_alone(laid):
     release(laid)
     store = segue.open(laid)
     assert store.complete_through == at(12)
@@ -290,7 +289,7 @@ LABELS = Labels(SimpleNamespace(), 2, "", at(1), at(18), (DAY,))
         (at(12) + US, False, at(12) + US),
     ],
 )
-def test_labels_need_the_day_before_theirs_or_all_before_them(last, daily, first, monkeypatch):
+def test_labels_need_the_day_before_their_own_or_every_play_before_them(last, daily, first, monkeypatch):
     tables = {name: {"complete_through": at(12)} for name in ("sessions", "user_features", "user_partials")}
     seen = []
     monkeypatch.setattr(Labels, "count_from", lambda self, instant: seen.append(instant) or (1, self.last))
@@ -306,7 +305,7 @@ def test_labels_need_the_day_before_theirs_or_all_before_them(last, daily, first
     assert seen == ([first] if first else [])
 
 
-def test_a_label_that_needs_more_than_was_delivered_is_told_so(spark, tmp_path, monkeypatch):
+def test_a_label_that_needs_more_than_was_delivered_is_refused(spark, tmp_path, monkeypatch):
     """A day is ingested to 10:00, and its features are released; then comes the rest."""
     pass_every_batch(monkeypatch)
     declare_three_features(monkeypatch)

@@ -276,9 +276,8 @@ def test_lookup_prints_nan_and_infinity_as_null_in_json(lake, make_user, capsys)
 def test_releases_similar_and_rollback_print_json(root, capsys):
     entries = [json.loads(line) for line in output(capsys, "releases", "--json").splitlines()]
     assert [release["release_id"] for release in entries] == [f"2026-11-20.{n}" for n in (3, 2, 1)]
-    assert entries[1]["tables"] == {
-        "user_features": {"version": 1, "rows": 2, "content_hash": "hash-user_features-1", "lag_days": 0}
-    }
+    about = {"version": 1, "rows": 2, "content_hash": "hash-user_features-1", "lag_days": 0}
+    assert entries[1]["tables"] == {"user_features": {**about, "complete_through": None}}
     at = datetime.fromisoformat(entries[0]["released_at"])
     assert timedelta(0) <= datetime.now(UTC) - at < timedelta(minutes=1)
     assert [json.loads(output(capsys, "releases", "show", "2026-11-20.2", "--json"))] == entries[1:2]
