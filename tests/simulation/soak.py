@@ -12,6 +12,7 @@ difference, with the night or the steps that lead to it.
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import tempfile
 import time
@@ -20,10 +21,14 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+from hypothesis import Phase, settings
+from hypothesis.stateful import run_state_machine_as_test
 from simulation.laid import remove_spark
+from simulation.machine import NightsMachine
 from simulation.ways import Size, live_at_random, live_by_backfill, live_by_nights
 
 from reference.published import pass_every_batch
+from reference.worlds import FEW
 
 
 def main() -> None:
@@ -43,6 +48,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         if args.only != "runs":
             _live_a_month(Path(folder), args)
+    if args.only != "month":
+        _run_machine(args)
 
 
 def _live_a_month(folder: Path, args: argparse.Namespace) -> None:
@@ -61,6 +68,22 @@ def _live_a_month(folder: Path, args: argparse.Namespace) -> None:
             )
     assert hashes[0] == hashes[1] == hashes[2], hashes
     print(f"{args.nights} nights of {args.listeners} listeners: the three end with equal content hashes")
+
+
+def _run_machine(args: argparse.Namespace) -> None:
+    started = time.perf_counter()
+    # kept in no database: each soak looks elsewhere
+    of_soak = settings(
+        FEW, max_examples=args.runs, stateful_step_count=20, phases=tuple(Phase), database=None
+    )
+    with redirect_stdout(io.StringIO()):
+        run_state_machine_as_test(NightsMachine, settings=of_soak)
+    counts = (", ".join(f"{count} {name}" for name, count in sorted(each.items())) for each in (
+        NightsMachine.steps, NightsMachine.kills
+    ))  # fmt: skip
+    print(
+        f"{args.runs} runs: {time.perf_counter() - started:.0f} s; steps: {next(counts)}; killed: {next(counts)}"
+    )
 
 
 if __name__ == "__main__":
