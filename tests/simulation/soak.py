@@ -41,6 +41,7 @@ def main() -> None:
     parser.add_argument("--labels", type=int, default=2000)
     parser.add_argument("--seed", type=int, default=5)
     parser.add_argument("--runs", type=int, default=500, help="of the state machine, without Spark")
+    parser.add_argument("--spark-runs", type=int, default=5, help="of the same with Spark")
     parser.add_argument("--no-spark", action="store_true", help="rows in plain Python in its place")
     args = parser.parse_args()
     packages = ("pyspark", "delta-spark", "deltalake", "hypothesis")
@@ -49,7 +50,9 @@ def main() -> None:
         if args.only != "runs":
             _live_a_month(Path(folder), args)
     if args.only != "month":
-        _run_machine(args)
+        _run_machine(args.runs, with_spark=False)
+        if args.spark_runs and not args.no_spark:
+            _run_machine(args.spark_runs, with_spark=True)
 
 
 def _live_a_month(folder: Path, args: argparse.Namespace) -> None:
@@ -70,20 +73,17 @@ def _live_a_month(folder: Path, args: argparse.Namespace) -> None:
     print(f"{args.nights} nights of {args.listeners} listeners: the three end with equal content hashes")
 
 
-def _run_machine(args: argparse.Namespace) -> None:
-    started = time.perf_counter()
+def _run_machine(runs: int, with_spark: bool) -> None:
+    NightsMachine.with_spark, started = with_spark, time.perf_counter()
     # kept in no database: each soak looks elsewhere
-    of_soak = settings(
-        FEW, max_examples=args.runs, stateful_step_count=20, phases=tuple(Phase), database=None
-    )
+    of_soak = settings(FEW, max_examples=runs, stateful_step_count=20, phases=tuple(Phase), database=None)
     with redirect_stdout(io.StringIO()):
         run_state_machine_as_test(NightsMachine, settings=of_soak)
-    counts = (", ".join(f"{count} {name}" for name, count in sorted(each.items())) for each in (
-        NightsMachine.steps, NightsMachine.kills
-    ))  # fmt: skip
-    print(
-        f"{args.runs} runs: {time.perf_counter() - started:.0f} s; steps: {next(counts)}; killed: {next(counts)}"
-    )
+    where = "on Spark" if with_spark else "without Spark"
+    print(f"{runs} runs {where}: {time.perf_counter() - started:.0f} s", flush=True)
+    for what, counts in (("steps", NightsMachine.steps), ("killed", NightsMachine.kills)):
+        print(f"  {what}: {', '.join(f'{count} {name}' for name, count in sorted(counts.items()))}")
+        counts.clear()
 
 
 if __name__ == "__main__":

@@ -103,7 +103,8 @@ def check_labels(root: SimulatedRoot, log: ServedLog, draw: Random, size: Size) 
     actual = _join(store, kept, columns)
     for label, served, joined in zip(kept, expected, actual, strict=True):
         assert served == joined, f"label {label}: served {served}, the training set has {joined}"
-    assert len(kept) > size.labels / 3, "most labels are lost: this shows little"
+    # after an erasure, labels of days that were published again before it have nothing left to see
+    assert len(kept) >= size.labels / (20 if log.erased_at else 1)
     assert bool(lost) == bool(log.erased_at)
     for label in lost[:5]:
         with pytest.raises(SegueError, match="erased a listener"):
