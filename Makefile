@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: help install demo test golden golden-help reference coverage lint types check dist lock clean
+.PHONY: help install demo test soak golden golden-help reference coverage lint types check dist lock clean
 .DEFAULT_GOAL := help
 
 help: ## what there is
@@ -17,6 +17,9 @@ demo: $(READY) ## plays in, released features and embeddings out, a bad day refu
 
 test: $(READY) lint types ## everything that CI runs
 	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+
+soak: $(READY) ## a month of bad nights three ways, and 500 adversarial runs (an hour; CI has small ones)
+	@PYTHONPATH=.:tests SEGUE_SPARK_CONF=tests/spark.conf $(BIN)/python tests/simulation/soak.py
 
 golden: $(READY) ## make the released root anew that tests start from (minutes; commit tests/golden)
 	@PYTHONPATH=.:tests SEGUE_SPARK_CONF=tests/spark.conf $(BIN)/python tests/golden/make.py

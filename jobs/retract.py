@@ -17,7 +17,7 @@ from jobs.graph import downstream
 from jobs.job import Job
 from jobs.publishing.commits import list_file_days
 from jobs.publishing.rewrite import Rewrite, rewrite_files
-from jobs.publishing.warehouse import has_rows
+from jobs.publishing.warehouse import has_rows, no_data_error
 from jobs.receipts import write_receipt
 from jobs.source_rows import read_rows
 from jobs.user_ids import list_first, read_ids
@@ -72,7 +72,9 @@ def run(args: argparse.Namespace) -> int:
     if not (ids or args.input or args.of_source or days):
         raise WrongUsage(f"nothing to take out; give {WAYS}")
     job = Job("retract", args.root, args.run_id)
-    job.source("plays")
+    # its last run may have been killed once no play was left
+    if job.state("plays") is None:
+        raise no_data_error(job.warehouse, "plays")
     # an ingest may be adding the same plays, or setting them aside
     with job.lease("plays"), job.lease("late_plays"):
         choose = _make_choice(job, args, ids, days)
@@ -216,11 +218,10 @@ def _remove_days_beyond(job: Job) -> None:
 
 
 def _print_changes(job: Job, found: Sequence[Retraction]) -> None:
-    states = job.source("plays").day_states
-    cells = []
+    plays, cells = job.state("plays"), []
     for each in found:
         for day, count in sorted(each.days.items()):
-            before = states[day].rows if each.table == "plays" else None
+            before = plays.day_states[day].rows if plays and each.table == "plays" else None
             cells.append((each.table, day, before, count, None if before is None else before - count))
     if cells:
         print(show.format_table(("table", "day", "plays", "taken out", "plays after"), cells))

@@ -18,5 +18,9 @@ def rows_of(table: DeltaTable) -> list[dict]:
             name.removeprefix("partition."): file[name] for name in file if name.startswith("partition.")
         }
         path = Path(table.table_uri.removeprefix("file://"), unquote(file["path"]))
-        rows += [row | values for row in pq.ParquetFile(path).read().to_pylist()]
+        rows += [row | values for row in read_file(path)]
     return rows
+
+
+def read_file(path: Path) -> list[dict]:
+    return pq.ParquetFile(path).read().to_pylist()

@@ -91,10 +91,14 @@ class LaidJob(Job):
 
 
 def _write(path: str, contract: Contract, rows: Sequence[Row]) -> None:
-    table = DeltaTable(path)
+    append(DeltaTable(path), complete_rows(rows, contract))
+
+
+def append(table: DeltaTable, rows: Sequence[Row]) -> None:
+    """One more file, or one for each of their partitions."""
     write_deltalake(
         table,
-        pa.Table.from_pylist(complete_rows(rows, contract), schema=pa.schema(table.schema())),
+        pa.Table.from_pylist(list(rows), schema=pa.schema(table.schema())),
         mode="append",
         writer_properties=WriterProperties(compression="SNAPPY"),
     )

@@ -1,0 +1,353 @@
+"""The steps of a night without Spark: each `main` as it is, over rows in plain Python where Spark has DataFrames.
+
+Which days are stale, what is read of them and in which order it is published is all of `jobs`; what stands in for Spark
+are loops: reading, cutting, folding, merging, and the files that are staged.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Sequence
+from contextlib import nullcontext
+from datetime import UTC, date, datetime
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from zlib import crc32
+
+import pyspark.sql.functions
+import pytest
+from deltalake import DeltaTable
+from simulation.loops import Rows, cut, extend, fold, hand_over, merge
+
+import reference.staged
+from expectations.profile import DayProfile, Profile
+from expectations.verdict import Result
+from jobs import (
+    build_features,
+    build_sessions,
+    forget,
+    ingest_plays,
+    known_ids,
+    late_plays,
+    release_tables,
+    restate,
+    retract,
+    sources,
+)
+from jobs.job import Job
+from jobs.publishing import rewrite
+from jobs.publishing.batches import Batch
+from jobs.publishing.commits import list_data_files, list_file_days
+from jobs.publishing.declared_columns import contracts_of_days
+from jobs.publishing.state import read_state
+from jobs.publishing.warehouse import Warehouse, find_contract
+from reference import releases
+from reference.delta_files import read_file
+from reference.rows import Row, bucket
+from reference.staged import LaidJob
+from schemas import Contract
+
+Predicate = Callable[[Row], bool]
+FILE = "_file"
+
+
+class LaidStep(LaidJob):
+    """Any step; what it reads are rows, each with the name of its file."""
+
+    def __init__(self, name: str, root: str, run_id: str | None = None, say: Any = None) -> None:
+        super().__init__(name, root, run_id, say=lambda text: None)
+        self.spark = SimpleNamespace(read=SimpleNamespace(format=lambda _: SimpleNamespace(load=_load)))
+
+    def fresh(self) -> Job:
+        return LaidStep(self.name, self.warehouse.root, self.run_id)
+
+    def tune(self, rows: int) -> None:
+        pass
+
+    def at(self, table: str, version: int, days: Sequence[date] | None = None) -> Rows:  # type: ignore[override]
+        opened = self.warehouse.table(table, version)
+        return _read(opened, None if days is None else set(days)) if opened else Rows()
+
+    def _stage(self, warehouse: Warehouse, batch: Batch, rows: Sequence[Row]) -> None:
+        rows = [_without_file(row) for row in rows]
+        super()._stage(warehouse, batch, rows)
+
+
+def remove_spark(patch: pytest.MonkeyPatch) -> None:
+    """Until `patch` is undone, the steps that a night consists of run without it."""
+    for module in (build_sessions, build_features, forget, ingest_plays, release_tables, restate, retract):
+        patch.setattr(module, "Job", LaidStep)
+    patch.setattr(reference.staged, "_profile", profile)
+    for module, twins in TWINS.items():
+        for name, twin in twins.items():
+            patch.setattr(module, name, twin)
+    patch.setattr(rewrite.Rewrite, "split", _split)
+    for name, twin in COLUMNS.items():
+        patch.setattr(pyspark.sql.functions, name, twin)
+
+
+# --- files
+
+
+def _read(table: DeltaTable, days: Collection[date] | None = None) -> Rows:
+    rows = Rows()
+    base = Path(table.table_uri.removeprefix("file://"))
+    for file in list_data_files(table):
+        if days is None or file.get("partition.ds") in days:
+            partitions = {
+                name.removeprefix("partition."): value for name, value in file.items() if "partition." in name
+            }
+            name = file["path"].rsplit("/", 1)[-1]
+            rows += [
+                {name: to_utc(value) for name, value in {**row, **partitions}.items()} | {FILE: name}
+                for row in read_file(base / file["path"])
+            ]
+    return rows
+
+
+def _load(path: str) -> Rows:
+    return _read(DeltaTable(path))
+
+
+def _without_file(row: Row) -> Row:
+    return {name: value for name, value in row.items() if name != FILE}
+
+
+def to_utc(value: Any) -> Any:
+    return value.astimezone(UTC) if isinstance(value, datetime) else value
+
+
+def profile(contract: Contract, rows: Iterable[Row]) -> Profile:
+    """As the real one: sums of hashes of rows, in which nulls and the instant of the commit are no part."""
+    days: dict[date | None, DayProfile] = {}
+    rows = list(rows)
+    for row in rows:
+        day = row["ds"] if contract.by_day else None
+        values = {
+            name: to_utc(row.get(name)) for name in contract.names if name not in ("available_at", "bucket")
+        }
+        text = repr([(name, str(value)) for name, value in values.items() if value is not None])
+        of_day = days.get(day, DayProfile(0, 0))
+        days[day] = DayProfile(of_day.rows + 1, (of_day.content_hash + crc32(text.encode()) * 2**24) % 2**64)
+    return Profile(len(rows), 0, days)
+
+
+def profile_table(table: DeltaTable, name: str) -> dict[date | None, DayProfile]:
+    """Of the files that a version names, by the columns that each day was declared with."""
+    return _profile_as_published(_read(table), SimpleNamespace(table=table, name=name))
+
+
+# --- rewrites
+
+
+def _profile_as_published(rows: Rows, rewritten: Any) -> dict[date | None, DayProfile]:
+    contents: dict[date | None, DayProfile] = {}
+    state = read_state(rewritten.table)
+    for contract, days in contracts_of_days(find_contract(rewritten.name), rewritten.table, state):
+        contents |= profile(contract, [row for row in rows if days is None or row["ds"] in days]).days
+    return contents
+
+
+def _read_rows(job: LaidStep, rewritten: rewrite.Rewrite) -> Rows:
+    names = {path.rsplit("/", 1)[-1] for path in rewritten.files}
+    return Rows(row for row in _read(rewritten.table) if row[FILE] in names)
+
+
+def _split(rewritten: rewrite.Rewrite, rows: Rows) -> tuple[Rows | None, Rows]:
+    gone: Any = rewritten.gone
+    if gone is None and rewritten.gone_keys is not None:
+        keys = {row["play_id"] for row in rewritten.gone_keys}  # type: ignore[union-attr]
+        gone = lambda row: row["play_id"] in keys  # noqa: E731
+    if gone is None:
+        return None, rows
+    return Rows(row for row in rows if gone(row)), Rows(row for row in rows if not gone(row))
+
+
+def _write(rows: Rows, path: str, *_: Any) -> Result | None:
+    table = DeltaTable(path)
+    if rows:
+        reference.staged.append(table, rows)
+    return None
+
+
+# --- plays of files, by id
+
+
+def _read_csv(_: Any, __: Any, files: Sequence[sources.InputFile], ___: Any) -> Rows:
+    rows = Rows()
+    for file in files:
+        for line in Path(file.path.removeprefix("file:")).read_text().splitlines():
+            id_, user, track, at, ms = line.split(",")
+            rows.append(
+                {"play_id": id_, "user_id": user, "track_id": track, "played_at": at, "ms_played": int(ms)}
+            )
+    return rows
+
+
+def _parse(rows: Rows, _: Any, source: str, __: Any) -> Rows:
+    # once each, as in a real ingest after `deduplicate`
+    plays = {row["play_id"]: row for row in rows}
+    parsed = Rows()
+    for play in plays.values():
+        at = datetime.fromisoformat(play["played_at"])
+        names = {"played_at": at, "ds": at.date(), "source": source, "bucket": bucket(play["user_id"])}
+        parsed.append({**play, **names})
+    return parsed
+
+
+def _select_new_plays(job: LaidStep, plays: Rows) -> tuple[Any, Rows]:
+    if not job.has("plays"):
+        return None, plays
+    ids: dict[date, list[str]] = defaultdict(list)
+    for row in plays:
+        ids[row["ds"]].append(row["play_id"])
+    ranges = [known_ids.IdRange(day, min(of_day), max(of_day)) for day, of_day in ids.items()]
+    days = set(ids) | known_ids.find_days_with_ids(job, "plays", "play_id", ranges)
+    return _select_new_rows(job, "plays", "play_id", plays, sorted(days))
+
+
+def _select_new_rows(job: LaidStep, table: str, key: str, rows: Rows, days: Any) -> tuple[Any, Rows]:
+    existing = job.find(table, days)
+    if existing is None:
+        return None, rows
+    known = {row[key] for row in existing.rows()}  # type: ignore[attr-defined]
+    return existing, Rows(row for row in rows if row[key] not in known)
+
+
+def _split_late(job: LaidStep, plays: Rows, allowed_days: int) -> tuple[Rows, late_plays.LatePlays | None]:
+    first_day = late_plays._find_first_day(job, allowed_days)
+    if first_day is None:
+        return plays, None
+    too_old = Rows(row for row in plays if row["ds"] < first_day)
+    existing, late = _select_new_rows(job, "late_plays", "play_id", too_old, None)
+    taken = Rows(row for row in plays if row["ds"] >= first_day)
+    if not late:
+        return taken, None
+    oldest = min(row["ds"] for row in late)
+    return taken, late_plays.LatePlays(late, existing, len(late), oldest, first_day)  # type: ignore[arg-type]
+
+
+def _make_late_plays(rows: Rows, now: datetime) -> Rows:
+    return Rows({**row, "arrived_at": now, "ds": now.date()} for row in rows)
+
+
+def _restore_late_plays(rows: Rows, first: date, last: date) -> Rows:
+    of_days = (_without_file(row) for row in rows if first <= row["played_at"].date() <= last)
+    return Rows({**row, "ds": row["played_at"].date()} for row in of_days)
+
+
+def _count_days(rows: Rows) -> dict[date, int]:
+    counts: dict[date, int] = defaultdict(int)
+    for row in rows:
+        counts[row["ds"]] += 1
+    return dict(counts)
+
+
+def _count_outcomes(_: Any, __: Any, rows: Rows, events: Rows, late: Any) -> ingest_plays.IngestCounts:
+    return ingest_plays.IngestCounts(len(rows), len(events), late.count if late else 0, 0, None, 0, {})
+
+
+# --- who and what is to go
+
+
+def _choose(job: LaidStep, args: Any, ids: Sequence[str], days: Sequence[date]) -> Any:
+    files = [SimpleNamespace(path=path) for path in args.input or ()]
+    wanted = {*ids, *(row["play_id"] for row in _read_csv(None, None, files, None))}  # type: ignore[arg-type]
+    return lambda row: (
+        (row["play_id"] in wanted or not wanted) and (not days or row["played_at"].date() in days)
+    )
+
+
+def _find_plays(job: LaidStep, table: str, choose: Predicate, days: Sequence[date]) -> retract.Retraction:
+    rows = Rows(row for row in job.table(table).rows() if choose(row))  # type: ignore[attr-defined]
+    names, counts = {row[FILE] for row in rows}, defaultdict[date, int](int)
+    for row in rows:
+        counts[row["played_at"].date()] += 1
+    opened = job.warehouse.table(table, job.version(table))
+    files = [path for path, _ in list_file_days(opened) if path.rsplit("/", 1)[-1] in names] if opened else []
+    return retract.Retraction(table, job.version(table), rows, tuple(files), counts)  # type: ignore[arg-type]
+
+
+def _find_missing(_: Any, ids: Sequence[str], found: Sequence[retract.Retraction]) -> list[str]:
+    keys = {row["play_id"] for each in found for row in each.keys}  # type: ignore[attr-defined]
+    return sorted(set(ids) - keys)
+
+
+def _find_files_of_users(job: LaidStep, name: str, ids: Sequence[str], erasure: Any) -> list[str] | None:
+    table = job.warehouse.add_missing_columns(find_contract(name))
+    rows = [row for row in _read(table) if row["user_id"] in ids]
+    if not rows:
+        erasure.version = rewrite.mark_erased(job, table, name).version
+        return None
+    erasure.rows += len(rows)
+    erasure.users |= {row["user_id"] for row in rows}
+    erasure.first_day = min(row["ds"] for row in rows)
+    names = {row[FILE] for row in rows}
+    return [file for file, _ in list_file_days(table) if file.rsplit("/", 1)[-1] in names]
+
+
+class _Expression:
+    """As much of a Column as steps write themselves."""
+
+    def __init__(self, of: Callable[[Row], Any]) -> None:
+        self._of = of
+
+    def isin(self, values: Collection[Any]) -> Predicate:
+        return lambda row: self._of(row) in values
+
+    def between(self, first: Any, last: Any) -> Predicate:
+        return lambda row: bool(first <= self._of(row) <= last)
+
+    def cast(self, _: str) -> _Expression:
+        return self
+
+
+COLUMNS = {
+    "col": lambda name: _Expression(lambda row: row[name]),
+    "lit": lambda value: _Expression(lambda row: value),
+    "to_date": lambda name: _Expression(lambda row: row[name].date()),
+}
+TWINS: dict[Any, dict[str, Any]] = {
+    build_sessions: {
+        "cut_sessions": cut,
+        "_measure_handover": lambda job, state, days: hand_over(job.at("sessions", state.version, days)),
+    },
+    build_features: {
+        "partial_rows": fold,
+        "window_features": merge,
+        "replace_parts": extend(("user_id", "span", "ds")),
+        "replace_features": extend(("user_id", "ds")),
+        "_cache": lambda rows, batch: nullcontext(),
+        "_count_changes": lambda old, new, key, columns: dict.fromkeys(columns, 0),
+    },
+    ingest_plays: {
+        "read_rows": _read_csv,
+        "parse_and_validate_plays": _parse,
+        "_select_new": lambda job, kind, rows: _select_new_plays(job, rows),
+        "split_late_plays": _split_late,
+        "_count_outcomes": _count_outcomes,
+        "_publish_rejects": lambda *_: None,
+    },
+    late_plays: {"make_late_plays": _make_late_plays},
+    restate: {
+        "restore_late_plays": _restore_late_plays,
+        "select_new_plays": _select_new_plays,
+        "_count_days": _count_days,
+    },
+    retract: {"_make_choice": _choose, "_find": _find_plays, "_find_missing": _find_missing},
+    forget: {
+        "_find_files": _find_files_of_users,
+        "_rows_of_users": lambda contract, ids: lambda row: row["user_id"] in ids,
+    },
+    rewrite: {
+        "_read_rows": _read_rows,
+        "_cluster_by_partition": lambda rows, rewritten: Rows(map(_without_file, rows)),
+        "_profile_as_published": _profile_as_published,
+        "write": _write,
+    },
+    release_tables: {
+        "_count_orphans": lambda job, selection: releases.orphans(selection),
+        "_read_versions": lambda job, selection: releases.versions(selection),
+    },
+}

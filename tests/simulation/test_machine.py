@@ -1,0 +1,15 @@
+"""Twenty runs of the adversary; `make soak` has five hundred."""
+
+from __future__ import annotations
+
+from hypothesis import settings
+from hypothesis.stateful import run_state_machine_as_test
+from simulation.machine import NightsMachine
+
+from reference.worlds import FEW
+
+
+def test_nights_in_any_order_keep_what_must_hold():
+    NightsMachine.kills.clear()
+    run_state_machine_as_test(NightsMachine, settings=settings(FEW, max_examples=20, stateful_step_count=8))
+    assert NightsMachine.kills, "no step was killed"
