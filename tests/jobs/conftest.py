@@ -15,7 +15,7 @@ def world(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def night(spark, world, tmp_path_factory):
-    """The world after one more day by today's code: first as a bug made it, which is refused, then repaired."""
+    """The world after one more day by today's code."""
     return Night(world, tmp_path_factory.mktemp("night"))
 
 

@@ -9,15 +9,28 @@ import sys
 from datetime import timedelta
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as pads
 import pytest
 
 import segue
 from features.synthetic.world import World
+from jobs.publishing.warehouse import Warehouse
+from reference.group_tables import assert_tables_as_defined
+from schemas import FEATURE_GROUPS
+from segue.log import parse_commit_metadata
 from segue.releases import list_releases
 
 DAYS, LISTENERS = 45, 2000  # its defaults
 FIRST = World().first_day
 LAST = FIRST + timedelta(days=DAYS - 1)
+# A week and a month on, where windows begin to lose days; the last ones, of which the repair brought late plays.
+DAYS_LOOKED_AT = [
+    FIRST + timedelta(days=n) for n in (0, 6, 7, 29, 30, DAYS - 4, DAYS - 3, DAYS - 2, DAYS - 1)
+]
+# Of each kind, so many, as plain Python folds every play anew for every value.
+SAMPLE = {"user_id": 20, "track_id": 40, "artist_id": 4}
 
 
 class Demo:
@@ -39,6 +52,11 @@ class Demo:
     def report(self, number: int) -> str:
         (path,) = Path(self.root, "quality").glob(f"run-*-{number}.html")
         return path.read_text()
+
+    def list_runs(self, table: str) -> set[str]:
+        """Numbers of the flows that published the table."""
+        notes = map(parse_commit_metadata, Warehouse(self.root).table(table).history())
+        return {note["run"].rpartition("-")[2] for note in notes if "run" in note}
 
     def flow_again(self) -> subprocess.CompletedProcess[str]:
         """The last flow of the demo once more, as the project that it is, where there is no Java."""
@@ -78,6 +96,8 @@ def test_demo_refuses_the_bad_day_and_keeps_serving_the_release_before(demo):
     assert "✕ refused" in demo.report(2)
     store = segue.open(demo.root, f"{LAST - timedelta(days=1)}.1")
     assert store.days("user_features")[-1] == LAST - timedelta(days=1)
+    changed = {table for table in segue.open(demo.root).tables if "2" in demo.list_runs(table)}
+    assert changed == {"rejected_plays"}, "a refused batch left a version behind"
 
 
 @pytest.mark.slow
@@ -88,6 +108,49 @@ def test_demo_releases_the_repaired_day_with_every_table_up_to_date(demo):
     assert not lags, f"tables lag behind the repaired day: {lags}"
     truth = json.loads(Path(demo.root, "landing", "truth.json").read_text())["days"]
     assert store.tables["plays"].rows == sum(day["plays"] for day in truth.values())
+
+
+@pytest.mark.slow
+def test_demo_publishes_or_rejects_every_row_of_its_first_flow(demo):
+    """By the generator's counts of all days but the last, which was delivered twice."""
+    truth = json.loads(Path(demo.root, "landing", "truth.json").read_text())["days"]
+    first_days = [counts for day, counts in truth.items() if day != str(LAST)]
+    store = segue.open(demo.root, f"{LAST - timedelta(days=1)}.1")
+    rows = {table: sum(b.num_rows for b in store.scan(table)) for table in ("plays", "rejected_plays")}
+    assert rows == {
+        "plays": sum(counts["plays"] for counts in first_days),
+        "rejected_plays": sum(sum(counts["broken"].values()) for counts in first_days),
+    }
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("group", FEATURE_GROUPS, ids=lambda group: group.table)
+def test_demo_features_and_partials_of_a_sample_equal_the_definition(demo, group):
+    """Days that one flow made at once, days that late plays opened again, and the day that a flow added."""
+    store = segue.open(demo.root)
+    rows = pa.Table.from_batches(store.scan("sessions"))
+    entity = group.keys[0]
+    chosen = pa.array(choose_entities(rows, entity))
+
+    def published(table):
+        days = [pa.Table.from_batches(store.scan(table, day=day)) for day in DAYS_LOOKED_AT]
+        return [row for day in days for row in day.filter(pc.is_in(day[entity], chosen)).to_pylist()]
+
+    sessions = rows.filter(pc.is_in(rows[entity], chosen)).to_pylist()
+    assert_tables_as_defined(group, sessions, DAYS_LOOKED_AT, published)
+
+
+def choose_entities(sessions, entity):
+    """Spread over all of them."""
+    names = sorted(set(sessions[entity].to_pylist()) - {None})
+    return names[:: len(names) // SAMPLE[entity]]
+
+
+@pytest.mark.slow
+def test_demo_sorts_every_published_file_by_bucket_and_key(demo):
+    for path in Warehouse(demo.root).table("user_features").file_uris():
+        rows = pads.dataset(path).to_table(columns=["bucket", "user_id"]).to_pylist()
+        assert rows == sorted(rows, key=lambda row: (row["bucket"], row["user_id"])), path
 
 
 @pytest.mark.slow

@@ -6,89 +6,47 @@ import json
 import subprocess
 import sys
 from datetime import timedelta
-from decimal import Decimal
 from pathlib import Path
 
-import pyarrow.dataset as pads
 import pytest
 
 import segue
-from jobs.publishing.warehouse import Warehouse
-from reference.flows import LAST, FlowWorld, assert_matches_oracle
-from reference.rows import assert_same
-from schemas import CONTRACTS, FEATURE_GROUPS
-
-# The golden root has embeddings of its first days, and `night` goes on from them with every step.
-EMBEDDING_STEPS = (
-    "train-track-embeddings", "build-user-embeddings", "build-similar-tracks", "build-candidates", "build-semantic-ids",
-)  # fmt: skip
-FEATURE_TABLES = [table for group in FEATURE_GROUPS for table in group.tables]
+from reference.flows import LAST, assert_sessions_as_defined
+from reference.group_tables import assert_tables_as_defined
+from schemas import FEATURE_GROUPS
 
 
 @pytest.fixture(scope="module")
-def full_world(spark, world, tmp_path_factory):
-    """All days at once, under a new root, by today's code: but for the embeddings."""
-    flow_world = FlowWorld(tmp_path_factory.mktemp("anew"))
-    flow_world.landing = world.landing
-    assert flow_world.flow(*flow_world.days(), skip=EMBEDDING_STEPS) == 0, "the flow's table says which step"
-    return flow_world
+def sessions(night):
+    """By plain Python, from the released plays."""
+    return assert_sessions_as_defined(night)
 
 
-def test_flow_over_all_days_agrees_with_plain_python(full_world):
-    assert_matches_oracle(full_world)
+@pytest.mark.parametrize("group", FEATURE_GROUPS, ids=lambda group: group.table)
+def test_flow_of_one_more_day_agrees_with_plain_python(night, sessions, group):
+    """Days that an earlier version published, and the one that today's code added."""
+    assert_tables_as_defined(group, sessions, sorted({row["ds"] for row in sessions}), night.released)
 
 
-def test_flow_of_one_more_day_agrees_with_plain_python(night):
-    assert_matches_oracle(night)
-
-
-@pytest.mark.parametrize("table", FEATURE_TABLES)
-def test_flow_over_all_days_gives_the_features_of_nightly_flows(full_world, night, table):
-    contract = CONTRACTS[table]
-    full_rows, nightly_rows = (
-        [make_comparable(row) for row in each.released(table)] for each in (full_world, night)
-    )
-    assert full_rows
-    assert_same(full_rows, nightly_rows, contract.key, full_world.released("plays"), contract.entity)
-
-
-def make_comparable(row):
-    """Decayed sums are decimals, whose last digits say in which order tiles were merged."""
-    return {
-        name: float(value) if isinstance(value, Decimal) else value
-        for name, value in row.items()
-        if name != "available_at"
-    }
-
-
-def test_flow_publishes_or_rejects_every_row_of_the_files(full_world):
-    days = json.loads((full_world.landing / "truth.json").read_text())["days"].values()
-    assert len(full_world.released("plays")) == sum(day["plays"] for day in days)
-    assert len(full_world.released("rejected_plays")) == sum(sum(day["broken"].values()) for day in days)
+def test_flow_publishes_or_rejects_every_row_of_the_files(night):
+    days = json.loads((night.landing / "truth.json").read_text())["days"].values()
+    assert len(night.released("plays")) == sum(day["plays"] for day in days)
+    assert len(night.released("rejected_plays")) == sum(sum(day["broken"].values()) for day in days)
 
 
 def test_flow_again_adds_nothing(night):
     rerun = night.run(night.day(LAST))
     assert (rerun.code, rerun.release, rerun.versions) == (
         0,
-        night.repaired.release,
-        night.repaired.versions,
+        night.added.release,
+        night.added.versions,
     ), rerun.printed
 
 
-def test_flow_refuses_a_bad_day(night):
-    before, bad_run = night.before, night.refused
-    assert bad_run.code == 3
-    assert "rejected_share" in bad_run.printed, bad_run.printed
-    assert bad_run.release == before.release
-    changed_tables = {name for name, version in bad_run.versions.items() if version != before.versions[name]}
-    assert changed_tables <= {"rejected_plays"}, "a refused batch left a version behind"
-
-
-def test_flow_releases_the_repair_of_a_bad_day(night):
-    before, repair = night.before.release, night.repaired
-    assert repair.code == 0, repair.printed
-    assert repair.release.release_id == f"{LAST}.1" != before.release_id
+def test_flow_releases_one_more_day(night):
+    before, added = night.before.release, night.added
+    assert added.code == 0, added.printed
+    assert added.release.release_id == f"{LAST}.1" != before.release_id
     assert segue.open(night.root).days("user_features")[-1] == LAST
     old_store = segue.open(night.root, before.release_id)
     assert old_store.days("user_features")[-1] == LAST - timedelta(days=1), (
@@ -96,18 +54,11 @@ def test_flow_releases_the_repair_of_a_bad_day(night):
     )
 
 
-def test_flow_sorts_every_published_file_by_bucket_and_key(full_world):
-    table = Warehouse(full_world.root).table("user_features")
-    for path in table.file_uris():
-        rows = pads.dataset(path).to_table(columns=["bucket", "user_id"]).to_pylist()
-        assert rows == sorted(rows, key=lambda row: (row["bucket"], row["user_id"])), path
-
-
 def test_flow_report_names_the_release_and_every_table(night):
     report = max(Path(night.root, "quality").glob("*.html"), key=lambda path: path.stat().st_mtime)
     text = report.read_text()
-    assert night.repaired.release.release_id in text
-    missing = [name for name in night.repaired.release.tables if name not in text]
+    assert night.added.release.release_id in text
+    missing = [name for name in night.added.release.tables if name not in text]
     assert not missing, f"{report} says nothing of {missing}"
 
 

@@ -22,10 +22,13 @@ from jobs.job import Job
 from jobs.publishing.retention import vacuum
 from jobs.publishing.warehouse import Warehouse
 from jobs.receipts import AGGREGATES
-from reference.flows import FIRST, LAST, expected_tables
-from reference.rows import assert_same
-from reference.staged import stage
+from reference.delta_files import rows_of
+from reference.flows import LAST, assert_sessions_as_defined
+from reference.group_tables import assert_tables_as_defined
+from reference.published import pass_every_batch
+from reference.staged import LaidJob
 from schemas import CONTRACTS
+from schemas.user_features import USER_FEATURE_GROUP
 from segue.errors import SegueError
 
 USER_TABLES = (
@@ -93,14 +96,9 @@ def test_forget_removes_erased_listeners_and_changes_no_other_row(erased_world):
 
 
 def test_forget_leaves_tables_that_agree_with_plain_python(erased_world):
-    plays = erased_world.released("plays")
-    for table, key in (("sessions", ("play_id",)), ("user_features", ("user_id", "ds"))):
-        free_columns = ("available_at", "session_id", "bucket")
-        expected, actual = (
-            [{name: value for name, value in row.items() if name not in free_columns} for row in rows]
-            for rows in (expected_tables(plays)[table], erased_world.released(table))
-        )
-        assert_same(expected, actual, key, plays, "user_id")
+    sessions = assert_sessions_as_defined(erased_world)
+    days = sorted({row["ds"] for row in sessions})
+    assert_tables_as_defined(USER_FEATURE_GROUP, sessions, days, erased_world.released)
 
 
 def test_forget_leaves_no_stale_days_and_the_flow_adds_nothing(erased_world):
@@ -175,75 +173,74 @@ def test_rollback_refuses_a_release_from_before_an_erasure(erased_world):
 
 
 @pytest.fixture
-def three_tables(night, tmp_path):
-    """Three of the tables, to spoil: an erasure and the release after it take half a second a table."""
-    return night.copied_to(tmp_path, tables=("plays", "rejected_plays", "sessions"))
+def copy_tables(night, tmp_path, monkeypatch):
+    """Some of the tables, to spoil: an erasure and the release after it take half a second a table.
+
+    What is published is not audited: who is erased depends on no expectation.
+    """
+    pass_every_batch(monkeypatch)
+
+    def copy_tables(*names):
+        return night.copied_to(tmp_path, names)
+
+    return copy_tables
 
 
-def test_publish_refuses_a_batch_that_was_read_before_an_erasure(spark, three_tables):
-    slow_job = Job("slow", three_tables.root, "run-slow", say=lambda text: None)
+def test_publish_refuses_a_batch_that_was_read_before_an_erasure(spark, copy_tables):
+    tables = copy_tables("sessions")
+    slow_job = Job("slow", tables.root, "run-slow", say=lambda text: None)
     days = slow_job.warehouse.state("sessions").days
     rows = slow_job.read("sessions", days)
     batch = slow_job.batch("sessions", days, parameters={"slow": 1})
     user = rows.first().user_id
-    forget.main(["--root", three_tables.root, "--run-id", "forget-test", "--user", user])
+    forget.main(["--root", tables.root, "--run-id", "forget-test", "--user", user])
     with pytest.raises(JobError, match="a listener was erased from sessions"):
         slow_job.publish(batch, rows)
-    assert user not in {row["user_id"] for row in three_tables.released("sessions")}
+    assert user not in {row["user_id"] for row in tables.released("sessions")}
 
 
-def test_forget_exits_with_1_for_ids_in_no_table_and_no_release(three_tables, capsys):
-    release_tables.main(["--root", three_tables.root])
-    user = three_tables.released("plays")[0]["user_id"]
-    arguments = ["--root", three_tables.root, "--run-id", "forget-test", "--user"]
+def test_forget_exits_with_1_for_ids_in_no_table_and_no_release(spark, copy_tables, capsys):
+    tables = copy_tables("plays")
+    release_tables.main(["--root", tables.root])
+    user = tables.released("plays")[0]["user_id"]
+    arguments = ["--root", tables.root, "--run-id", "forget-test", "--user"]
     assert forget.main([*arguments, user]) == 0
     assert forget.main([*arguments, user]) == 0, "in no table now, and yet in the release of before"
     assert forget.main([*arguments, user.upper()]) == 1
     assert f"1 of 1 ids are in no table and in no release: {user.upper()}." in capsys.readouterr().out
     assert forget.main([*arguments, user.upper(), "--ignore-missing"]) == 0
-    assert len(set(Path(three_tables.root, "quality", "receipts").iterdir())) == 4, (
-        "a receipt was written over"
-    )
+    assert len(set(Path(tables.root, "quality", "receipts").iterdir())) == 4, "a receipt was written over"
 
 
-def test_forget_removes_staged_batches_and_rejected_rows(spark, three_tables):
-    job = Job("test", three_tables.root, "run-staged", say=lambda text: None)
+def test_forget_removes_staged_batches_and_rejected_rows(spark, copy_tables):
+    tables = copy_tables("plays", "rejected_plays", "sessions")
+    job = LaidJob("test", tables.root, "run-staged", say=lambda text: None)
     day = job.warehouse.state("sessions").days[-1]
-    rows = job.read("sessions", [day])
-    staged = stage(job, job.batch("sessions", [day], parameters={"staged": 1}), rows)
-    abandoned_file = Path(
-        three_tables.root, "tables", "plays", "batch-killed-1", "ds=2026-01-01", "part-0.parquet"
-    )
+    rows = [row for row in rows_of(job.warehouse.table("sessions")) if row["ds"] == day]
+    staged = job.stage(job.batch("sessions", [day], parameters={"staged": 1}), rows)
+    abandoned_file = Path(tables.root, "tables", "plays", "batch-killed-1", "ds=2026-01-01", "part-0.parquet")
     abandoned_file.parent.mkdir(parents=True)
     abandoned_file.write_bytes(b"half of a file")
-    rejects = spark.createDataFrame(
-        [
-            (id_, "s", None, "f", f'{{"listener": "{user}"}}', ["x"], day)
-            for id_, user in REJECTS_WITHOUT_USER.items()
-        ],
-        "reject_id string, source string, user_id string, file string, raw string, reasons array<string>, ds date",
-    )
-    defaults = dict.fromkeys(("reject_id", "source", "file", "raw"), "")
-    job.publish(
-        job.batch("rejected_plays", appends=True, parameters={"n": 1}), make_not_null(rejects, defaults)
-    )
-    ids = ["ann-1", rows.first().user_id]
-    assert forget.main(["--root", three_tables.root, "--run-id", "forget-test", "--user", *ids]) == 0, (
+    rejects = [
+        {
+            "reject_id": id_,
+            "source": "s",
+            "file": "f",
+            "raw": f'{{"listener": "{user}"}}',
+            "reasons": ["x"],
+            "ds": day,
+        }
+        for id_, user in REJECTS_WITHOUT_USER.items()
+    ]
+    job.publish(job.batch("rejected_plays", appends=True, parameters={"n": 1}), rejects)
+    ids = ["ann-1", rows[0]["user_id"]]
+    assert forget.main(["--root", tables.root, "--run-id", "forget-test", "--user", *ids]) == 0, (
         "ann-1 stands in the text of a rejected row alone, and is not missing"
     )
     assert not Path(staged.path).exists(), "a staged batch still holds the listener"
     assert not abandoned_file.exists(), "files of a write that was killed are in no log, and still there"
-    reject_ids = {row.reject_id for row in Job("look", three_tables.root).read("rejected_plays").collect()}
+    reject_ids = {row["reject_id"] for row in rows_of(job.warehouse.table("rejected_plays"))}
     assert "r1" not in reject_ids and "r2" in reject_ids, "ids must match as whole words: ann-1 is not ann-12"
-
-
-def make_not_null(rows, defaults):
-    """To the planner, columns made from Python may be null."""
-    from pyspark.sql import functions as F
-
-    columns = {name: F.coalesce(name, F.lit(value)) for name, value in defaults.items()}
-    day = F.coalesce("ds", F.lit(FIRST))
-    return rows.withColumns(columns | {"ds": day, "reasons": F.coalesce("reasons", F.array(F.lit("")))})
 
 
 def test_forget_without_users_is_wrong_usage(tmp_path):
