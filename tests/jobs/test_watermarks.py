@@ -13,9 +13,20 @@ import pyarrow.parquet as pq
 import pytest
 
 import segue
-from jobs import build_features, build_sessions, build_training_set, ingest_plays, release_tables, watermarks
+from jobs import (
+    build_features,
+    build_sessions,
+    build_training_set,
+    ingest_plays,
+    release_tables,
+    train_track_embeddings,
+    watermarks,
+)
 from jobs.build_sessions import select_days
+from jobs.catalogue.inventory import Inventory
+from jobs.catalogue.wording import format_freshness
 from jobs.errors import JobError, WrongUsage
+from jobs.outcomes import collect_outcomes
 from jobs.publishing.batches import Watermark
 from jobs.publishing.rewrite import advance_watermark
 from jobs.publishing.selection import Selection
@@ -31,8 +42,9 @@ from reference.published import pass_every_batch
 from reference.rows import midnight_after
 from reference.staged import LaidJob
 from reference.three_features import THREE_FEATURES, declare_three_features
-from reference.worlds import US, play
+from reference.worlds import US, play, session_play
 from schemas import CONTRACTS
+from segue.builtin_commands import _format_release
 from segue.errors import SegueError
 from segue.project import VARIABLE
 from segue.publication_record import EPOCH
@@ -271,6 +283,34 @@ def test_a_table_without_a_complete_day_is_not_looked_up_unless_a_day_is_given(l
     append_release(laid, DAY, {"user_features": replace(entry, complete_through=at(12, BEFORE))})
     with pytest.raises(SegueError, match="no day of table user_features is complete"):
         segue.open(laid).lookup("user_features", ["u1"])
+
+
+def test_freshness_says_up_to_when_a_table_is_complete(laid):
+    release_ = release(laid)
+    published = Inventory(laid).published("user_features")
+    assert published.complete_through == at(12)
+    for text in (format_freshness(published), _format_release(release_, [release_])):
+        assert "complete through 2026-10-20 12:00" in text
+
+
+def test_a_training_without_a_day_takes_the_newest_complete_one(laid, monkeypatch):
+    job, seen = LaidJob("test", laid, say=lambda text: None), []
+    row = session_play(played_at=at(8), session_started_at=at(8))
+    marked = {DAY: mark_provisional("x", [at(12)])}
+    job.publish(job.batch("sessions", [DAY], upstream=marked), [row])
+    monkeypatch.setattr(train_track_embeddings, "find_parent", lambda job, day: seen.append(day) or 1 / 0)
+    with collect_outcomes() as outcomes:
+        assert train_track_embeddings.main(["--root", laid]) == 0
+    assert [each.why for each in outcomes] == [
+        "no day of sessions is complete; --day learns from one that is not"
+    ]
+    job = LaidJob("test", laid, say=lambda text: None)
+    early = session_play(play_id="p0", played_at=at(8, BEFORE), session_started_at=at(8, BEFORE))
+    job.publish(job.batch("sessions", [BEFORE], upstream={BEFORE: "y"}), [early])
+    for arguments in ([], ["--day", str(DAY)]):
+        with pytest.raises(ZeroDivisionError):
+            train_track_embeddings.main(["--root", laid, *arguments])
+    assert seen == [BEFORE, DAY]
 
 
 LABELS = Labels(SimpleNamespace(), 2, "", at(1), at(18), (DAY,))
