@@ -13,9 +13,20 @@ import pyarrow.parquet as pq
 import pytest
 
 import segue
-from jobs import build_features, build_sessions, build_training_set, ingest_plays, release_tables, watermarks
+from jobs import (
+    build_features,
+    build_sessions,
+    build_training_set,
+    ingest_plays,
+    release_tables,
+    train_track_embeddings,
+    watermarks,
+)
 from jobs.build_sessions import select_days
+from jobs.catalogue.inventory import Inventory
+from jobs.catalogue.wording import format_freshness
 from jobs.errors import JobError, WrongUsage
+from jobs.outcomes import collect_outcomes
 from jobs.publishing.batches import Watermark
 from jobs.publishing.rewrite import advance_watermark
 from jobs.publishing.selection import Selection
@@ -31,8 +42,9 @@ from reference.published import pass_every_batch
 from reference.rows import midnight_after
 from reference.staged import LaidJob
 from reference.three_features import THREE_FEATURES, declare_three_features
-from reference.worlds import US, play
+from reference.worlds import US, play, session_play
 from schemas import CONTRACTS
+from segue.builtin_commands import _format_release
 from segue.errors import SegueError
 from segue.project import VARIABLE
 from segue.publication_record import EPOCH
@@ -73,10 +85,7 @@ class Lake:
         path = self.folder / f"{self.files}.csv"
         rows = [f"{self.files}-{n},u1,{each:%Y-%m-%dT%H:%M:%SZ},1\n" for n, each in enumerate(instants)]
         path.write_text("".join(rows))
-        return self.ingest_again(*arguments)
-
-    def ingest_again(self, *arguments):
-        files = ["--source", self.source, "--input", str(self.folder / f"{self.files}.csv")]
+        files = ["--source", self.source, "--input", str(path)]
         return ingest_plays.main(["--root", self.root, *files, *arguments])
 
     def build(self):
@@ -276,6 +285,34 @@ def test_a_table_without_a_complete_day_is_not_looked_up_unless_a_day_is_given(l
         segue.open(laid).lookup("user_features", ["u1"])
 
 
+def test_freshness_says_up_to_when_a_table_is_complete(laid):
+    release_ = release(laid)
+    published = Inventory(laid).published("user_features")
+    assert published.complete_through == at(12)
+    for text in (format_freshness(published), _format_release(release_, [release_])):
+        assert "complete through 2026-10-20 12:00" in text
+
+
+def test_a_training_without_a_day_takes_the_newest_complete_one(laid, monkeypatch):
+    job, seen = LaidJob("test", laid, say=lambda text: None), []
+    row = session_play(played_at=at(8), session_started_at=at(8))
+    marked = {DAY: mark_provisional("x", [at(12)])}
+    job.publish(job.batch("sessions", [DAY], upstream=marked), [row])
+    monkeypatch.setattr(train_track_embeddings, "find_parent", lambda job, day: seen.append(day) or 1 / 0)
+    with collect_outcomes() as outcomes:
+        assert train_track_embeddings.main(["--root", laid]) == 0
+    assert [each.why for each in outcomes] == [
+        "no day of sessions is complete; --day learns from one that is not"
+    ]
+    job = LaidJob("test", laid, say=lambda text: None)
+    early = session_play(play_id="p0", played_at=at(8, BEFORE), session_started_at=at(8, BEFORE))
+    job.publish(job.batch("sessions", [BEFORE], upstream={BEFORE: "y"}), [early])
+    for arguments in ([], ["--day", str(DAY)]):
+        with pytest.raises(ZeroDivisionError):
+            train_track_embeddings.main(["--root", laid, *arguments])
+    assert seen == [BEFORE, DAY]
+
+
 LABELS = Labels(SimpleNamespace(), 2, "", at(1), at(18), (DAY,))
 
 
@@ -306,7 +343,7 @@ def test_labels_need_the_day_before_their_own_or_every_play_before_them(last, da
 
 
 def test_a_label_that_needs_more_than_was_delivered_is_refused(spark, tmp_path, monkeypatch):
-    """A day is ingested to 10:00, and its features are released; then comes the rest."""
+    """A day is ingested to 10:00, and its features are released; then comes the rest, of which none are made."""
     pass_every_batch(monkeypatch)
     declare_three_features(monkeypatch)
     for audit in ("_count_orphans", "_read_versions"):
@@ -324,6 +361,7 @@ def test_a_label_that_needs_more_than_was_delivered_is_refused(spark, tmp_path, 
         "files that say nothing are complete through days that are over"
     )
     assert lake.warehouse.state("plays").complete_through > at(0, AFTER)
-    assert lake.ingest_again("--complete-through", "2026-10-20") == 0
-    lake.build()
-    assert lake.label(at(18)) == [4]
+    assert release_tables.main(["--root", lake.root]) == 0
+    with pytest.raises(JobError, match=r"table sessions is .*-20 10:00:00"):
+        # the sessions of the morning are released with all plays
+        lake.label(at(18))
