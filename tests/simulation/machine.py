@@ -6,6 +6,7 @@ import shutil
 import sys
 import tempfile
 from collections import Counter
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any, ClassVar
@@ -82,10 +83,13 @@ class NightsMachine(RuleBasedStateMachine):
     @initialize(plays=_files, others=_files, newest=st.sampled_from(DAYS[4:]))
     def begin(self, plays: list[Play], others: list[Play], newest: date) -> None:
         """Something is built, and most often something waits: what goes wrong needs both."""
-        last = Play("newest", "u1", "t1", datetime.combine(newest, datetime.min.time(), UTC), 1_000)
+        midnight = datetime.combine(newest, datetime.min.time(), UTC)
+        last = Play("newest", "u1", "t1", midnight, 1_000)
         self.ingest([*plays, last], None)
         self.root.build()
         self.ingest(others, None)
+        # sent once more with a clock that was set right
+        self.ingest([replace(each, at=midnight) for each in others[:2]], None)
 
     # --- steps
 
