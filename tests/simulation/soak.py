@@ -38,6 +38,7 @@ def main() -> None:
     parser.add_argument("--only", choices=("month", "runs"))
     parser.add_argument("--nights", type=int, default=30)
     parser.add_argument("--listeners", type=int, default=200)
+    parser.add_argument("--allowed-lateness", type=int, default=7, help="days")
     parser.add_argument("--labels", type=int, default=2000)
     parser.add_argument("--seed", type=int, default=5)
     parser.add_argument("--runs", type=int, default=500, help="of the state machine, without Spark")
@@ -56,7 +57,7 @@ def main() -> None:
 
 
 def _live_a_month(folder: Path, args: argparse.Namespace) -> None:
-    size = Size(args.nights, args.listeners, 7, args.labels, args.seed)
+    size = Size(args.nights, args.listeners, args.allowed_lateness, args.labels, args.seed)
     hashes = []
     with pytest.MonkeyPatch.context() as patch, open(folder / "printed", "w") as printed:
         pass_every_batch(patch)

@@ -11,5 +11,5 @@ from reference.worlds import FEW
 
 def test_nights_in_any_order_keep_what_must_hold():
     NightsMachine.kills.clear()
-    run_state_machine_as_test(NightsMachine, settings=settings(FEW, max_examples=20, stateful_step_count=8))
+    run_state_machine_as_test(NightsMachine, settings=settings(FEW, max_examples=20, stateful_step_count=5))
     assert NightsMachine.kills, "no step was killed"
