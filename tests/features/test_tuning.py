@@ -130,9 +130,10 @@ def test_estimate_pairs_equals_the_pairs_that_an_epoch_learns(corpus):
 # --- what it costs, and that it repeats
 
 
-@pytest.mark.parametrize("budget", [0.5, 1.5, 3.0])
-def test_choose_settings_costs_no_more_than_its_budget(corpus, monkeypatch, budget):
+@pytest.mark.parametrize(("of", "budget"), [("small_corpus", 0.5), ("small_corpus", 1.5), ("corpus", 3.0)])
+def test_choose_settings_costs_no_more_than_its_budget(request, monkeypatch, of, budget):
     """Counted where pairs are learned, not where the search adds them up."""
+    corpus = request.getfixturevalue(of)
     costs, epoch = [], sgns.train_epoch
 
     def train_and_count(part, model, trial_settings, number):
