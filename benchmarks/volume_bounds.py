@@ -1,6 +1,7 @@
 """Measures the gate's bounds on a day's volume: how often a whole day is outside, and how often half a day is.
 
-    python benchmarks/volume_bounds.py --data ../shared/data
+    python benchmarks/volume_bounds.py                  # of made-up series alone
+    python benchmarks/volume_bounds.py --data FOLDER    # with its folders triplej, classic_rock and nowplaying
 
 Daily counts of three real sources and of made-up ones are judged as an ingest judges them. triple j is as it is, gaps
 of its scraper included: a day with five hours of silence is no whole day, and is counted apart. A week of 25 stations
@@ -136,9 +137,9 @@ def measure(series: Series, random: np.random.Generator) -> tuple[object, ...]:
 
 
 def list_series(
-    folder: Path, random: np.random.Generator, weeks: int
+    folder: Path | None, random: np.random.Generator, weeks: int
 ) -> Iterator[tuple[str, Callable[[], Series]]]:
-    if (folder / "triplej").is_dir():
+    if folder:
         yield "triple j, as it is", lambda: read_triplej(folder)
         for stations in (25, 5, 1):
             yield (
@@ -162,9 +163,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument(
-        "--data", type=Path, default=Path("../shared/data"), help="real data, where there is any"
-    )
+    parser.add_argument("--data", type=Path, metavar="FOLDER", help="of real data")
     parser.add_argument("--weeks", type=int, default=150)
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
