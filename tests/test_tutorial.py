@@ -19,6 +19,15 @@ ROOT = Path(__file__).resolve().parents[1]
 TUTORIAL = ROOT / "docs" / "tutorial.md"
 FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 OPTIONAL_PACKAGES = ("lightgbm",)
+# Of the features that come with Segue, those that are looked at: the demo makes them all.
+DECLARATIONS = """
+from schemas import starting_set
+
+USER_FEATURE_GROUP = starting_set.USER_FEATURE_GROUP.select(
+    ("plays_count_1d", "plays_count_7d", "skips_rate_7d")
+)
+TRACK_FEATURE_GROUP = starting_set.TRACK_FEATURE_GROUP.select(("skips_rate_7d",))
+"""
 
 
 class Block(NamedTuple):
@@ -37,9 +46,10 @@ def find_blocks(text: str) -> Iterator[Block]:
         yield Block(block[1], block[2], below[2] if below and is_adjacent else "")
 
 
-def run_shell(code: str) -> None:
+def run_shell(code: str, declarations: Path) -> None:
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    environment = {**os.environ, "PATH": path, "PYTHONPATH": str(ROOT)}
+    settings = {"PYTHONPATH": str(ROOT), "SEGUE_DECLARATIONS": str(declarations)}
+    environment = {**os.environ, "PATH": path, **settings}
     process = subprocess.run(
         ["sh", "-ec", code], capture_output=True, text=True, check=False, env=environment
     )
@@ -57,7 +67,10 @@ def run_python(code: str, names: dict[str, object]) -> str:
 
 @pytest.mark.slow
 def test_tutorial_runs_and_prints_what_it_shows(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+    declarations = tmp_path / "declarations.py"
+    declarations.write_text(DECLARATIONS)
+    (tmp_path / "empty").mkdir()
+    monkeypatch.chdir(tmp_path / "empty")
     names: dict[str, object] = {}
     languages = []
     for language, code, output in find_blocks(TUTORIAL.read_text()):
@@ -65,7 +78,7 @@ def test_tutorial_runs_and_prints_what_it_shows(tmp_path, monkeypatch):
             name = code.splitlines()[0].removeprefix("# ")
             Path(name).write_text(code)
         elif language == "sh":
-            run_shell(code)
+            run_shell(code, declarations)
         elif not any(
             f"import {name}" in code and not importlib.util.find_spec(name) for name in OPTIONAL_PACKAGES
         ):

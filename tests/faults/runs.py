@@ -9,12 +9,14 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from faults.invariants import check, list_publish_notes
-from faults.offers import OFFERS, TABLE
+from faults.offers import OFFERS, TABLE, Offer
+from jobs.outcomes import Outcome
 
 HERE = Path(__file__).parent
 TOP = HERE.parents[1]
@@ -23,12 +25,28 @@ START_S, RUN_S, END_S = 180, 300, 60
 KILLED = -signal.SIGKILL
 
 
-class Run:
+class Output:
+    """The lines that a driver printed, or that a test wrote down as one would."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    @property
+    def text(self) -> str:
+        return "\n".join(self.lines[-60:])
+
+    def outcomes(self) -> list[tuple[str, int]]:
+        """Kind and number of every offer that was reported."""
+        reports = [line.split() for line in self.lines if line.startswith(("published ", "unchanged "))]
+        return [(kind, int(number)) for kind, number in reports]
+
+
+class Run(Output):
     """A command, in a process group of its own that ends with the block."""
 
     def __init__(self, *command: Any, **environment: str) -> None:
+        super().__init__()
         path = os.pathsep.join((str(TOP), str(TOP / "tests")))
-        self.lines: list[str] = []
         self._new: queue.Queue[str | None] = queue.Queue()
         self._process = subprocess.Popen(
             [str(word) for word in command],
@@ -78,15 +96,6 @@ class Run:
     @property
     def pid(self) -> int:
         return self._process.pid
-
-    @property
-    def text(self) -> str:
-        return "\n".join(self.lines[-60:])
-
-    def outcomes(self) -> list[tuple[str, int]]:
-        """Kind and number of every offer that was reported."""
-        reports = [line.split() for line in self.lines if line.startswith(("published ", "unchanged "))]
-        return [(kind, int(number)) for kind, number in reports]
 
     def _next(self, deadline: float) -> str | None:
         try:
@@ -146,6 +155,14 @@ class Chain:
             self.settle(run)
         return seconds
 
+    def run_here(self, publish: Callable[[Offer], Outcome], count: int) -> None:
+        """As undisturbed, in this process: a driver would have to begin a session of its own."""
+        output = Output()
+        for n in range(self.reported, self.reported + count):
+            for _ in range(2):
+                output.lines.append(f"{publish(OFFERS[n % len(OFFERS)]).kind} {n}")
+        self.settle(output)
+
     def kill_at(self, fault: str, *options: Any) -> str:
         """What the driver said when it reached the fault, which it must not survive."""
         with self.start(2, "--fault", fault, *options) as run:
@@ -166,7 +183,7 @@ class Chain:
             run.await_group_end()
         return was_killed
 
-    def settle(self, run: Run) -> None:
+    def settle(self, run: Output) -> None:
         """Checks what a run that ended reported, and what it left."""
         self._check_outcomes(run)
         self._checked = max(0, check(self.root, OFFERS, self._checked))
@@ -181,7 +198,7 @@ class Chain:
         )
         self.landed = len(fingerprints) > self.reported
 
-    def _check_outcomes(self, run: Run) -> None:
+    def _check_outcomes(self, run: Output) -> None:
         """Of what was in flight, that it was published if and only if it was missing; of all, once only."""
         for kind, number in run.outcomes():
             if number == self.reported:

@@ -55,13 +55,17 @@ def test_publish_killed_at_random_moments_of_a_replay_is_completed_by_reruns(roo
 def test_publish_by_spark_killed_in_write_and_audit_is_completed_by_reruns(spark, root):
     """One root, killed again and again; each run has to end what the one before left, so that each session is one
     fault and one recovery."""
-    own_job = Job("fault", str(root), say=lambda text: None)
-    own_job.publish(OFFERS[0].batch(own_job), frame(spark, OFFERS[0].rows(), SESSIONS))
+
+    def publish(offer):
+        own_job = Job("fault", str(root), say=lambda text: None)
+        return own_job.publish(offer.batch(own_job), frame(spark, offer.rows(), SESSIONS))
+
+    publish(OFFERS[0])
     chain, rng = Chain(root), random.Random(4)
     chain.reported = 1
     assert "half written" in chain.kill_at("in the write")
     assert "half audited" in chain.kill_at("in the audit", "--victim", "python")
     # more offers than that time is enough for
     assert chain.kill_after(rng.uniform(0, 4), 100, "group"), "the run was not killed but done"
-    chain.run_undisturbed(2)
+    chain.run_here(publish, 2)
     assert chain.reported >= 3 and not chain.landed

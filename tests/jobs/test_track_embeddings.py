@@ -136,7 +136,7 @@ def test_train_track_embeddings_cold_begins_a_space_that_downstream_tables_follo
     """The day before is trained cold, its successor warm, then that day again cold; tables follow each time."""
     day = segue.open(copy.root).days("track_embeddings")[-1]
     root = ["--root", copy.root]
-    cold_start = [*root, "--start", "cold", "--seed", "5", "--threads", "1"]
+    cold_start = [*root, "--start", "cold", "--seed", "5", "--threads", "1", "--search-budget", "0"]
     train_track_embeddings.main(cold_start)
     cold = read_versions(copy)[-1]
     assert (cold["start"], cold["space_id"], cold["ds"]) == ("cold", cold["version_id"], day)
