@@ -7,21 +7,20 @@ are loops: reading, cutting, folding, merging, and the files that are staged.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import nullcontext
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
-from zlib import crc32
 
 import pyspark.sql.functions
 import pytest
 from deltalake import DeltaTable
+from simulation.laid_files import FILE, load, profile, profile_as_published, read, without_file
 from simulation.loops import Rows, cut, extend, fold, hand_over, merge
 
 import reference.staged
-from expectations.profile import DayProfile, Profile
 from expectations.verdict import Result
 from jobs import (
     build_features,
@@ -38,18 +37,13 @@ from jobs import (
 from jobs.job import Job
 from jobs.publishing import rewrite
 from jobs.publishing.batches import Batch
-from jobs.publishing.commits import list_data_files, list_file_days
-from jobs.publishing.declared_columns import contracts_of_days
-from jobs.publishing.state import read_state
+from jobs.publishing.commits import list_file_days
 from jobs.publishing.warehouse import Warehouse, find_contract
 from reference import releases
-from reference.delta_files import read_file
 from reference.rows import Row, bucket
 from reference.staged import LaidJob
-from schemas import Contract
 
 Predicate = Callable[[Row], bool]
-FILE = "_file"
 
 
 class LaidStep(LaidJob):
@@ -57,7 +51,7 @@ class LaidStep(LaidJob):
 
     def __init__(self, name: str, root: str, run_id: str | None = None, say: Any = None) -> None:
         super().__init__(name, root, run_id, say=lambda text: None)
-        self.spark = SimpleNamespace(read=SimpleNamespace(format=lambda _: SimpleNamespace(load=_load)))
+        self.spark = SimpleNamespace(read=SimpleNamespace(format=lambda _: SimpleNamespace(load=load)))
 
     def fresh(self) -> Job:
         return LaidStep(self.name, self.warehouse.root, self.run_id)
@@ -67,10 +61,10 @@ class LaidStep(LaidJob):
 
     def at(self, table: str, version: int, days: Sequence[date] | None = None) -> Rows:  # type: ignore[override]
         opened = self.warehouse.table(table, version)
-        return _read(opened, None if days is None else set(days)) if opened else Rows()
+        return read(opened, None if days is None else set(days)) if opened else Rows()
 
     def _stage(self, warehouse: Warehouse, batch: Batch, rows: Sequence[Row]) -> None:
-        rows = [_without_file(row) for row in rows]
+        rows = [without_file(row) for row in rows]
         super()._stage(warehouse, batch, rows)
 
 
@@ -87,71 +81,12 @@ def remove_spark(patch: pytest.MonkeyPatch) -> None:
         patch.setattr(pyspark.sql.functions, name, twin)
 
 
-# --- files
-
-
-def _read(table: DeltaTable, days: Collection[date] | None = None) -> Rows:
-    rows = Rows()
-    base = Path(table.table_uri.removeprefix("file://"))
-    for file in list_data_files(table):
-        if days is None or file.get("partition.ds") in days:
-            partitions = {
-                name.removeprefix("partition."): value for name, value in file.items() if "partition." in name
-            }
-            name = file["path"].rsplit("/", 1)[-1]
-            rows += [
-                {name: to_utc(value) for name, value in {**row, **partitions}.items()} | {FILE: name}
-                for row in read_file(base / file["path"])
-            ]
-    return rows
-
-
-def _load(path: str) -> Rows:
-    return _read(DeltaTable(path))
-
-
-def _without_file(row: Row) -> Row:
-    return {name: value for name, value in row.items() if name != FILE}
-
-
-def to_utc(value: Any) -> Any:
-    return value.astimezone(UTC) if isinstance(value, datetime) else value
-
-
-def profile(contract: Contract, rows: Iterable[Row]) -> Profile:
-    """As the real one: sums of hashes of rows, in which nulls and the instant of the commit are no part."""
-    days: dict[date | None, DayProfile] = {}
-    rows = list(rows)
-    for row in rows:
-        day = row["ds"] if contract.by_day else None
-        values = {
-            name: to_utc(row.get(name)) for name in contract.names if name not in ("available_at", "bucket")
-        }
-        text = repr([(name, str(value)) for name, value in values.items() if value is not None])
-        of_day = days.get(day, DayProfile(0, 0))
-        days[day] = DayProfile(of_day.rows + 1, (of_day.content_hash + crc32(text.encode()) * 2**24) % 2**64)
-    return Profile(len(rows), 0, days)
-
-
-def profile_table(table: DeltaTable, name: str) -> dict[date | None, DayProfile]:
-    """Of the files that a version names, by the columns that each day was declared with."""
-    return _profile_as_published(_read(table), SimpleNamespace(table=table, name=name))
-
-
 # --- rewrites
-
-
-def _profile_as_published(rows: Rows, rewritten: Any) -> dict[date | None, DayProfile]:
-    contents: dict[date | None, DayProfile] = {}
-    state = read_state(rewritten.table)
-    for contract, days in contracts_of_days(find_contract(rewritten.name), rewritten.table, state):
-        contents |= profile(contract, [row for row in rows if days is None or row["ds"] in days]).days
-    return contents
 
 
 def _read_rows(job: LaidStep, rewritten: rewrite.Rewrite) -> Rows:
     names = {path.rsplit("/", 1)[-1] for path in rewritten.files}
-    return Rows(row for row in _read(rewritten.table) if row[FILE] in names)
+    return Rows(row for row in read(rewritten.table) if row[FILE] in names)
 
 
 def _split(rewritten: rewrite.Rewrite, rows: Rows) -> tuple[Rows | None, Rows]:
@@ -233,7 +168,7 @@ def _make_late_plays(rows: Rows, now: datetime) -> Rows:
 
 
 def _restore_late_plays(rows: Rows, first: date, last: date) -> Rows:
-    of_days = (_without_file(row) for row in rows if first <= row["played_at"].date() <= last)
+    of_days = (without_file(row) for row in rows if first <= row["played_at"].date() <= last)
     return Rows({**row, "ds": row["played_at"].date()} for row in of_days)
 
 
@@ -276,7 +211,7 @@ def _find_missing(_: Any, ids: Sequence[str], found: Sequence[retract.Retraction
 
 def _find_files_of_users(job: LaidStep, name: str, ids: Sequence[str], erasure: Any) -> list[str] | None:
     table = job.warehouse.add_missing_columns(find_contract(name))
-    rows = [row for row in _read(table) if row["user_id"] in ids]
+    rows = [row for row in read(table) if row["user_id"] in ids]
     if not rows:
         erasure.version = rewrite.mark_erased(job, table, name).version
         return None
@@ -342,8 +277,8 @@ TWINS: dict[Any, dict[str, Any]] = {
     },
     rewrite: {
         "_read_rows": _read_rows,
-        "_cluster_by_partition": lambda rows, rewritten: Rows(map(_without_file, rows)),
-        "_profile_as_published": _profile_as_published,
+        "_cluster_by_partition": lambda rows, rewritten: Rows(map(without_file, rows)),
+        "_profile_as_published": profile_as_published,
         "write": _write,
     },
     release_tables: {

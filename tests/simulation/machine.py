@@ -14,7 +14,8 @@ from typing import Any, ClassVar
 import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
-from simulation.laid import profile_table, remove_spark, to_utc
+from simulation.laid import remove_spark
+from simulation.laid_files import profile_table, to_utc
 from simulation.month import DAY, FIRST, Declare, Ingest, Play
 from simulation.root import Killed, SimulatedRoot, kill_at_commit, wait
 

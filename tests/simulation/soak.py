@@ -42,7 +42,7 @@ def main() -> None:
     parser.add_argument("--labels", type=int, default=2000)
     parser.add_argument("--seed", type=int, default=5)
     parser.add_argument("--runs", type=int, default=500, help="of the state machine, without Spark")
-    parser.add_argument("--spark-runs", type=int, default=5, help="of the same with Spark")
+    parser.add_argument("--spark-runs", type=int, default=0, help="of the same with Spark, a minute each")
     parser.add_argument("--no-spark", action="store_true", help="rows in plain Python in its place")
     args = parser.parse_args()
     packages = ("pyspark", "delta-spark", "deltalake", "hypothesis")
