@@ -109,8 +109,9 @@ class Ledger:
     def restate(self, first: date, last: date) -> None:
         for each in [each for each in self.late.values() if first <= each.day <= last]:
             del self.late[each.play_id]
-            self.published.setdefault(each.play_id, each)
-            self.days.add(each.day)
+            if each.play_id not in self.published:
+                self.published[each.play_id] = each
+                self.days.add(each.day)
 
     def remove(self, play_ids: Iterable[str]) -> None:
         """Days that lose their plays are days no more, but between others."""
