@@ -22,7 +22,7 @@ from jobs.publishing.batches import Batch, Watermark, is_published
 from jobs.publishing.rewrite import advance_watermark
 from jobs.publishing.state import TableState
 from jobs.source_rows import read_rows
-from jobs.volume import Volume, compare_with_weekdays, find_main_day
+from jobs.volume import Volume, compare_with_weekdays, count_by_day, find_main_day
 from jobs.watermarks import add_watermark_argument, find_watermark
 from schemas import CONTRACTS, Contract
 from schemas.plays import PLAYS, rejects_contract
@@ -161,7 +161,7 @@ def _publish(
     # read twice: counted here, and staged at the end
     new_rows = new_rows.persist()
     events, late = _split_late(job, kind, new_rows)
-    new_events = {row["ds"]: row["count"] for row in events.groupBy("ds").count().collect()}
+    new_events = count_by_day(events)
     volume = _measure_volume(job, batch, new_events)
     counts = _count_outcomes(events_with_reasons, sum(new_events.values()), late, volume)
     _say_counts(job, kind, counts, late)

@@ -15,6 +15,7 @@ from jobs.job import Job
 from jobs.known_ids import select_new_plays
 from jobs.publishing.commits import list_file_days
 from jobs.publishing.rewrite import Rewrite, rewrite_files
+from jobs.volume import count_by_day
 from schemas import CONTRACTS
 from schemas.contract import add_new_columns
 from segue import show
@@ -90,16 +91,12 @@ def _restate(job: Job, late: TableInput, first: date, last: date, dry_run: bool)
 def _count_changes(job: Job, plays: DataFrame, new: DataFrame) -> list[tuple[date, int, int, int, int]]:
     """Of each day that late plays are of: plays, those taken in, those that are there already, plays after."""
     states = job.source("plays").day_states
-    late, taken = _count_days(plays), _count_days(new)
+    late, taken = count_by_day(plays), count_by_day(new)
     before = {day: states[day].rows if day in states else 0 for day in sorted(late)}
     return [
         (day, rows, taken.get(day, 0), late[day] - taken.get(day, 0), rows + taken.get(day, 0))
         for day, rows in before.items()
     ]
-
-
-def _count_days(plays: DataFrame) -> dict[date, int]:
-    return {row["ds"]: row["count"] for row in plays.groupBy("ds").count().collect()}
 
 
 def _remove_late_plays(job: Job, late: TableInput, first: date, last: date) -> None:

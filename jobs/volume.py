@@ -7,6 +7,10 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from math import sqrt
 from statistics import median
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
 
 # A month: enough for a median that one holiday does not move.
 WEEKS = 4
@@ -58,6 +62,10 @@ def compare_with_weekdays(plays: Mapping[date, int], day: date) -> Volume | None
         of_fullest=plays[day] / (max(before) * max(level, 1)),
         allowance=min(max(LOW_SPREADS * spread - LOW_FREE, 0), MOST_ALLOWANCE),
     )
+
+
+def count_by_day(events: DataFrame) -> dict[date, int]:
+    return {row["ds"]: row["count"] for row in events.groupBy("ds").count().collect()}
 
 
 def find_main_day(new_plays: Mapping[date, int]) -> date | None:

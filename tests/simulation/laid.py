@@ -120,7 +120,7 @@ def _read_csv(_: Any, __: Any, files: Sequence[sources.InputFile], ___: Any) -> 
     return rows
 
 
-def _parse(rows: Rows, _: Any, source: str, __: Any) -> Rows:
+def _parse(rows: Rows, _: Any, source: str, *__: Any, **___: Any) -> Rows:
     # once each, as in a real ingest after `deduplicate`
     plays = {row["play_id"]: row for row in rows}
     parsed = Rows()
@@ -167,20 +167,20 @@ def _make_late_plays(rows: Rows, now: datetime) -> Rows:
     return Rows({**row, "arrived_at": now, "ds": now.date()} for row in rows)
 
 
-def _restore_late_plays(rows: Rows, first: date, last: date) -> Rows:
+def _restore_late_plays(rows: Rows, _: Any, first: date, last: date) -> Rows:
     of_days = (without_file(row) for row in rows if first <= row["played_at"].date() <= last)
     return Rows({**row, "ds": row["played_at"].date()} for row in of_days)
 
 
-def _count_days(rows: Rows) -> dict[date, int]:
+def _count_by_day(rows: Rows) -> dict[date, int]:
     counts: dict[date, int] = defaultdict(int)
     for row in rows:
         counts[row["ds"]] += 1
     return dict(counts)
 
 
-def _count_outcomes(_: Any, __: Any, rows: Rows, events: Rows, late: Any) -> ingest_plays.IngestCounts:
-    return ingest_plays.IngestCounts(len(rows), len(events), late.count if late else 0, 0, None, 0, {})
+def _count_outcomes(rows: Rows, events: int, late: Any, volume: Any) -> ingest_plays.IngestCounts:
+    return ingest_plays.IngestCounts(len(rows), events, late.count if late else 0, 0, volume, 0, {})
 
 
 # --- who and what is to go
@@ -246,6 +246,7 @@ COLUMNS = {
 TWINS: dict[Any, dict[str, Any]] = {
     build_sessions: {
         "cut_sessions": cut,
+        "add_new_columns": lambda rows, _: rows,
         "_measure_handover": lambda job, state, days: hand_over(job.at("sessions", state.version, days)),
     },
     build_features: {
@@ -261,14 +262,16 @@ TWINS: dict[Any, dict[str, Any]] = {
         "parse_and_validate_plays": _parse,
         "_select_new": lambda job, kind, rows: _select_new_plays(job, rows),
         "split_late_plays": _split_late,
+        "count_by_day": _count_by_day,
         "_count_outcomes": _count_outcomes,
         "_publish_rejects": lambda *_: None,
     },
     late_plays: {"make_late_plays": _make_late_plays},
     restate: {
         "restore_late_plays": _restore_late_plays,
+        "add_new_columns": lambda rows, _: rows,
         "select_new_plays": _select_new_plays,
-        "_count_days": _count_days,
+        "count_by_day": _count_by_day,
     },
     retract: {"_make_choice": _choose, "_find": _find_plays, "_find_missing": _find_missing},
     forget: {

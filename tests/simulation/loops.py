@@ -45,7 +45,7 @@ class Rows(list[Row]):
 # --- sessions
 
 
-def cut(plays: Rows, earlier: Rows | None, gap_ms: int) -> Rows:
+def cut(plays: Rows, earlier: Rows | None, gap_ms: int, _: Sequence[str]) -> Rows:
     """Goes on from the last plays of `earlier`; no source names sessions."""
     last = {row["user_id"]: row for row in sorted(earlier or (), key=_order)}
     named = [

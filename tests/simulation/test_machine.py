@@ -11,5 +11,7 @@ from reference.worlds import FEW
 
 def test_nights_in_any_order_keep_what_must_hold():
     NightsMachine.kills.clear()
-    run_state_machine_as_test(NightsMachine, settings=settings(FEW, max_examples=20, stateful_step_count=5))
+    # the same twenty each time: a run must not fail by what another change did. The soak draws others
+    few = settings(FEW, max_examples=20, stateful_step_count=5, derandomize=True)
+    run_state_machine_as_test(NightsMachine, settings=few)
     assert NightsMachine.kills, "no step was killed"
