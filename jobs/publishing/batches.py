@@ -96,7 +96,10 @@ def is_published(warehouse: Warehouse, batch: Batch) -> bool:
         return table.transaction_version(batch.transaction) is not None
     # of what replaces days the transaction proves nothing: another batch may have replaced it since
     states, days = read_state(table).day_states, (None,) if batch.days is None else batch.days
-    return all(day in states and states[day].fingerprint == batch.fingerprint for day in days)
+    if any(day not in states or states[day].fingerprint != batch.fingerprint for day in days):
+        return False
+    # a day can be marked as stale, or become complete, without other rows: until it is said anew it stays stale
+    return all(states[day].upstream == name for day, name in batch.upstream.items())
 
 
 def reserve(warehouse: Warehouse, batch: Batch) -> Batch:

@@ -11,6 +11,7 @@ import pytest
 from jobs.errors import JobError, WrongUsage
 from jobs.publishing import protocol
 from jobs.publishing.batches import reserve
+from jobs.publishing.rewrite import rename_days
 from jobs.publishing.state import read_state
 from reference.delta_files import rows_of
 from reference.published import DAYS, NOON, publish, session_rows
@@ -51,6 +52,25 @@ def test_publish_of_the_same_rows_adds_no_version(job):
     assert job().warehouse.state("sessions").version == first.version
     folders = [path.name for path in Path(job().warehouse.table_path("sessions")).glob("batch-*")]
     assert len(folders) == 1, f"the unchanged batch left files behind: {folders}"
+
+
+def test_publish_of_the_same_batch_names_days_anew_that_were_marked_as_stale(job):
+    """A cut of one day marks the next as stale; an adversary of nights found days that stayed so for a night."""
+
+    def cut():
+        own_job = job()
+        days = {day: f"plays of {day}" for day in DAYS[:2]}
+        return own_job.publish(own_job.batch("sessions", DAYS[:2], upstream=days), session_rows(range(2)))
+
+    cut()
+    before, warehouse = rows_of(job().warehouse.table("sessions")), job().warehouse
+    rename_days(warehouse, "sessions", warehouse.state("sessions"), {DAYS[1]: ""}, {})
+    assert warehouse.state("sessions").day_states[DAYS[1]].upstream == ""
+    cut()
+    assert warehouse.state("sessions").day_states[DAYS[1]].upstream == f"plays of {DAYS[1]}"
+    assert rows_of(warehouse.table("sessions")) == before, (
+        "files of equal rows are kept, with their available_at"
+    )
 
 
 def test_publish_replaces_the_days_of_the_batch_and_no_other(job):
