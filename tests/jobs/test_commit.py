@@ -54,7 +54,7 @@ def test_publish_of_the_same_rows_adds_no_version(job):
     assert len(folders) == 1, f"the unchanged batch left files behind: {folders}"
 
 
-def test_publish_of_the_same_batch_names_days_anew_that_were_marked_as_stale(job):
+def test_publish_of_the_same_batch_gives_stale_days_their_names(job):
     """A cut of one day marks the next as stale; an adversary of nights found days that stayed so for a night."""
 
     def cut():
