@@ -28,7 +28,7 @@ class DayProfile:
 
     rows: int
     content_hash: int
-    # the same of some of the columns, where they were asked for
+    # the same of some of the columns, where they are requested
     kept_hash: int = 0
 
 

@@ -155,8 +155,8 @@ class Store:
             SegueError: a day has a key twice, or several spaces; as published, a label needs rows that were
                 replaced and are gone; or a day that is not complete.
         """
-        limits = {} if provisional else {name: t.complete_through for name, t in self.tables.items()}
-        known = {name: limit for name, limit in limits.items() if limit}
+        limits = {n: t.complete_through for n, t in self.tables.items() if t.complete_through}
+        known = {} if provisional else limits
         return training_set(self._snapshot, labels, features, at, as_published, max_age, space, known)
 
     def similar_tracks(self, track_id: str, k: int = 20) -> pa.Table:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import cache
+from types import MappingProxyType
 
 import numpy as np
 import pyarrow as pa
@@ -40,7 +41,7 @@ def training_set(
     as_published: bool,
     max_age: timedelta | None,
     space: str | None = None,
-    complete_through: Mapping[str, datetime] | None = None,
+    complete_through: Mapping[str, datetime] = MappingProxyType({}),
 ) -> pa.Table:
     """As `Store.training_set`, of the tables that `snapshot` gives by name.
 
@@ -50,8 +51,12 @@ def training_set(
     tables = list(_parse_features(snapshot, features, as_published).values())
     age = _to_microseconds(max_age)
     _check(labels, at, tables)
-    for table in tables:
-        _check_complete(labels[at], table.snapshot.name, (complete_through or {}).get(table.snapshot.name))
+    names = [table.snapshot.name for table in tables]
+    limits = {name: complete_through[name] for name in names if name in complete_through}
+    if limits:
+        # the least complete one says it for all: rounding a million instants once is enough
+        table = min(limits, key=lambda name: limits[name])
+        _check_complete(labels[at], table, limits[table])
     # An empty table is a block of no labels.
     blocks = [labels.slice(start, BLOCK) for start in range(0, max(labels.num_rows, 1), BLOCK)]
     # One space for all labels is only known when the days of all of them are: so the blocks are gone through twice.
@@ -157,10 +162,8 @@ def _check_column(labels: pa.Table, name: str, of: str, is_allowed: Callable[[pa
         raise UsageError(f"the labels need one column {name!r} of {of}; got {type_}")
 
 
-def _check_complete(instants: pa.ChunkedArray, table: str, through: datetime | None) -> None:
+def _check_complete(instants: pa.ChunkedArray, table: str, through: datetime) -> None:
     """Raises SegueError where the newest day that had ended by a label is not complete in the table."""
-    if through is None:
-        return
     at = _round_instants(instants)[0]
     late = at[at >= (find_first_provisional_label(through) - EPOCH) // timedelta(microseconds=1)]
     if len(late):

@@ -17,16 +17,6 @@ from reference.sessions import sessions as expected_sessions
 from reference.staged import LaidJob
 from reference.worlds import play
 
-SOURCE = """
-name = "test"
-header = ["id", "who", "at", "ms"]
-[plays]
-play_id = "id"
-user_id = "who"
-track_id = "'t'"
-played_at = "at"
-ms_played = "ms"
-"""
 NEWEST = date(2026, 10, 20)
 
 
@@ -40,7 +30,7 @@ class Lake:
     def __init__(self, folder):
         self.folder, self.root, self.files = folder, str(folder / "root"), 0
         self.source = str(folder / "source.toml")
-        (folder / "source.toml").write_text(SOURCE)
+        (folder / "source.toml").write_text(nights.SOURCE)
         self.warehouse = Warehouse(self.root)
         self.lay({"p0": NEWEST})
 

@@ -28,7 +28,7 @@ STEP = "build-album-features"
 ALBUMS = FeatureGroup(
     "album_features",
     ("album",),
-    "How each album is heard.",
+    "What is played of each album.",
     (
         Feature("plays", "count", "play_id", "plays", ("1d", LIFETIME)),
         # counted from plays: no partial has it

@@ -41,7 +41,7 @@ MORE = PlayColumns((
 PLAYLISTS = FeatureGroup(
     "playlist_features",
     ("playlist",),
-    "How each playlist is heard.",
+    "What is played of each playlist.",
     (
         Feature("plays", "count", "play_id", "plays", ("1d", LIFETIME)),
         Feature("listeners", "distinct", "user_id", "different listeners", ("7d",)),

@@ -38,6 +38,7 @@ from jobs.training.completeness import check_complete
 from jobs.training.labels import Labels
 from jobs.training.request import Request
 from jobs.watermarks import find_watermark, parse_watermark
+from reference import nights
 from reference.published import pass_every_batch
 from reference.rows import midnight_after
 from reference.staged import LaidJob
@@ -53,16 +54,6 @@ from segue.releases import append_release, rollback
 DAY = date(2026, 10, 20)
 BEFORE, AFTER = DAY - timedelta(days=1), DAY + timedelta(days=1)
 DAYS = [BEFORE, DAY, AFTER]
-SOURCE = """
-name = "test"
-header = ["id", "who", "at", "ms"]
-[plays]
-play_id = "id"
-user_id = "who"
-track_id = "'t'"
-played_at = "at"
-ms_played = "ms"
-"""
 FEATURE = "user_features:plays_count_7d"
 COLUMN = FEATURE.replace(":", "__")
 
@@ -77,7 +68,7 @@ class Lake:
     def __init__(self, folder):
         self.folder, self.root, self.files = folder, str(folder / "root"), 0
         self.source = str(folder / "source.toml")
-        (folder / "source.toml").write_text(SOURCE)
+        (folder / "source.toml").write_text(nights.SOURCE)
         self.warehouse = Warehouse(self.root)
 
     def ingest(self, instants, *arguments):
@@ -154,7 +145,7 @@ def test_history_then_a_feed_of_another_name_waits_for_neither():
 def test_days_of_tables_of_before_are_complete_up_to_their_last_publication():
     before = TableState(1, {DAY: DayState(1, 1, 1, "f")}, published_at="2026-10-20 11:00:00.000000")
     assert (before.complete_through, before.provisional_days) == (None, {}), (
-        "nothing is said, nothing is asked"
+        "nothing is said, nothing is required"
     )
     assert before.advance("new", at(0, BEFORE), ("new", "other")).complete_through == at(0)
 

@@ -6,6 +6,18 @@ from datetime import date, timedelta
 
 Delivery = dict[str, date]
 
+# How a file of a delivery is laid out.
+SOURCE = """
+name = "test"
+header = ["id", "who", "at", "ms"]
+[plays]
+play_id = "id"
+user_id = "who"
+track_id = "'t'"
+played_at = "at"
+ms_played = "ms"
+"""
+
 
 def deliver(published: Delivery, late: Delivery, delivery: Delivery, allowed_days: int) -> None:
     """Ids with their days: each new one is published, or waits where its day is too far before the newest."""
