@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 # Of columns that a batch takes over from what is published.
 KEPT_EXPECTATION = "expect_other_columns_to_be_as_published"
@@ -42,6 +42,13 @@ class Verdict:
     @property
     def refused(self) -> bool:
         return bool(self.critical)
+
+    def downgrade(self) -> Verdict:
+        """The same, with a warning in place of whatever is critical."""
+        critical = self.critical
+        return Verdict(
+            tuple(replace(each, severity="warning") if each in critical else each for each in self.results)
+        )
 
 
 def name_status(success: bool, severity: str) -> str:

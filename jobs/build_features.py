@@ -61,7 +61,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         # pairs have no daily table: a row a day for every pair there ever was is the plays times the days
         if not group.daily:
             continue
-        if has_rows(job.warehouse, group.partials_table):
+        # where all partials are gone, rows that were merged from them are to go, too
+        if any(has_rows(job.warehouse, table) for table in (group.partials_table, group.table)):
             # a job of its own: the first may have pinned the partials at the version before
             _update_features(Job(name, args.root, args.run_id), group, args)
         else:
@@ -72,9 +73,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _update_partials(job: Job, group: FeatureGroup, args: argparse.Namespace) -> None:
     """A late play opens its own day and, level by level, the one day that a tile with it ends on."""
     events, tracks, table = job.source(group.events.name), find_tracks(job, group), group.partials_table
-    if reason := explain_no_entity(
-        group, events, tracks
-    ):  # or all history would be read each night, to find nobody
+    # or all history would be read each night, to find nobody; where there is somebody, rows may have to go
+    if not has_rows(job.warehouse, table) and (reason := explain_no_entity(group, events, tracks)):
         job.not_made(table, reason)
         return
     # whatever days the options name: features of one day are merged from partials of many
@@ -152,7 +152,9 @@ def _merge_windows(job: Job, group: FeatureGroup, stale: StaleDays) -> None:
     batch = _describe_batch(job, group, group.table, days, stale, [partials], plays)
     # looked at first: after the commit, the newest version is ours
     before = job.warehouse.state(group.table)
-    outcome = job.publish(batch, window_features(partials.rows(), plays.rows(), group, days))
+    rows = window_features(partials.rows(), plays.rows(), group, days)
+    # an entity has a row from its first play on: without partials there is none
+    outcome = job.publish(batch, rows, if_empty="" if partials.count else no_entity_reason(group))
     if before and outcome.version is not None:
         _record_changes(job, group, batch, before)
 

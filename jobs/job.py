@@ -149,7 +149,8 @@ class Job(PinnedTables):
         Args:
             measures: numbers for the gate's bounds, or what makes them of the staged rows.
             missing: why a column has no value where the source has none; left out, it is what plays never have.
-            if_empty: why there may be no rows at all; then nothing is published, and that is no fault.
+            if_empty: why there may be no rows at all; that is no fault then. Nothing is published, unless rows of
+                before would stay that are of nothing any more.
             after_audit: what must be done before the batch is seen, or with a refused one before this raises.
 
         Raises:
@@ -171,9 +172,11 @@ class Job(PinnedTables):
                 violation = stage(self.warehouse, batch, rows)
                 staged = audit(self.spark, self.warehouse, batch, suite, measures or {}, missing, violation)
             if if_empty and staged.lacks_only_rows:
-                # an empty folder that somebody else's sweep would have to judge
-                self.warehouse.remove(staged.path)
-                return self.not_made(batch.table, if_empty)
+                if not self._would_remove_rows(batch):
+                    # an empty folder that somebody else's sweep would have to judge
+                    self.warehouse.remove(staged.path)
+                    return self.not_made(batch.table, if_empty)
+                staged = staged.allow_empty()
             refused = staged.verdict.refused
             # before the commit: a kill between the two leaves a record of a batch that the log does not name,
             # where the other order would leave a published batch that nothing says was audited
@@ -185,6 +188,11 @@ class Job(PinnedTables):
                 days, owner = find_retention().refused.days, find_owner(batch.table)
                 raise Refused.batch(batch.table, batch.id, staged.verdict, staged.path, days, owner)
             return self._commit(staged)
+
+    def _would_remove_rows(self, batch: Batch) -> bool:
+        state = self.warehouse.state(batch.table)
+        days = state.day_states if state and not batch.appends else {}
+        return any(days[day].rows for day in (days if batch.days is None else batch.days) if day in days)
 
     def _commit(self, staged: StagedBatch) -> Outcome:
         metadata: dict[str, Any] = {"run": self.run_id, "job": self.name, "code": code_version()}

@@ -60,6 +60,10 @@ class StagedBatch:
         """Whether the gate has nothing against the batch but that it is empty."""
         return not self.profile.rows and {each.column for each in self.verdict.critical} <= {"rows"}
 
+    def allow_empty(self) -> StagedBatch:
+        """That it is empty is a warning."""
+        return replace(self, verdict=self.verdict.downgrade())
+
 
 def audit(
     spark: SparkSession,

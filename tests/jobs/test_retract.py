@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 from simulation.laid import remove_spark
-from simulation.month import FIRST, Ingest, Play
+from simulation.month import DAY, FIRST, Forget, Ingest, Play, Retract
 from simulation.root import Killed, SimulatedRoot, kill_at_commit
 
 from jobs import retract
@@ -32,3 +32,18 @@ def test_retract_killed_once_no_play_is_left_can_be_run_again_and_ends_its_work(
     assert root.days("plays") == [] and root.days("sessions") == [FIRST]
     assert retract.main(arguments) == 0
     assert root.days("sessions") == root.days("user_features") == []
+
+
+@pytest.mark.parametrize("others", [(), (Play("p2", "u3", "t1", NOON + DAY, 1_000),)], ids=["nobody", "u3"])
+def test_plays_retracted_before_all_others_of_their_days_are_erased_are_counted_no_more(root, others):
+    wrong = Play("p3", "u2", "t1", NOON, 1_000)
+    of_u2 = (wrong, Play("p4", "u2", "t1", NOON + DAY, 1_000))
+    root.apply(Ingest("more", (*of_u2, *others)))
+    root.build()
+    root.apply(Retract(Ingest("wrong", (wrong,))))
+    root.build_sessions()
+    # of the day whose partials are to be made anew, nobody is left
+    root.apply(Forget("u1"))
+    root.build()
+    root.check()
+    root.check_up_to_date()
