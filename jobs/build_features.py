@@ -29,6 +29,12 @@ from jobs.publishing.protocol import StagedBatch
 from jobs.publishing.records import record_changes
 from jobs.publishing.state import TableState
 from jobs.publishing.warehouse import has_rows
+from jobs.reopened_days import (
+    StaleEvents,
+    find_stale_feature_events,
+    find_stale_partial_events,
+    open_again,
+)
 from jobs.stale_features import StaleDays, find_stale_features, find_stale_partials, select_concerned
 from schemas import FEATURE_GROUPS, FeatureGroup
 from schemas.tracks import TRACKS
@@ -100,11 +106,14 @@ def _find_older_days(job: Job, group: FeatureGroup, table: str, args: argparse.N
 
 
 def _fold_days(job: Job, group: FeatureGroup, stale: StaleDays) -> None:
-    days = stale.whole
-    tiles, plays = _find_tiles(job, group, days), find_events(job, group, days)
-    batch = _describe_batch(job, group, group.partials_table, days, stale, [tiles], plays)
-    rows = partial_rows(plays.rows(), group, days, tiles.rows() if tiles else None)
-    job.publish(batch, rows, if_empty=no_entity_reason(group))
+    days, table = stale.whole, group.partials_table
+    plays, again = find_events(job, group, days), find_stale_partial_events(job, group, stale)
+    with open_again(job, group, table, again, plays) as (reopened, published):
+        tiles = _find_tiles(job, group, days, reopened.days if reopened else ())
+        batch = _describe_batch(job, group, table, days, stale, [tiles, published], plays)
+        earlier = tiles.rows() if tiles else None
+        rows = partial_rows(plays.rows(), group, days, earlier, reopened=reopened)
+        job.publish(batch, rows, if_empty=no_entity_reason(group))
 
 
 def _add_parts(job: Job, group: FeatureGroup, stale: StaleDays) -> None:
@@ -122,11 +131,13 @@ def _add_parts(job: Job, group: FeatureGroup, stale: StaleDays) -> None:
     _say_columns(job, table, stale)
 
 
-def _find_tiles(job: Job, group: FeatureGroup, days: Sequence[date]) -> TableInput | None:
-    """Of other days, what tiles ending on these are merged from."""
+def _find_tiles(
+    job: Job, group: FeatureGroup, days: Sequence[date], reopened: Sequence[date] = ()
+) -> TableInput | None:
+    """Of other days, and of reopened ones, what tiles ending on these are merged from."""
     published = job.warehouse.state(group.partials_table)
     # days that are not there would be read for nothing, from a table that may lack the part just declared
-    earlier = [day for day in earlier_days(days) if published and day in published.day_states]
+    earlier = [day for day in earlier_days(days, reopened) if published and day in published.day_states]
     return job.find(group.partials_table, earlier) if earlier else None
 
 
@@ -143,18 +154,21 @@ def _update_features(job: Job, group: FeatureGroup, args: argparse.Namespace) ->
         _add_features(job, group, stale)
         job = job.fresh()
     if stale.whole:
-        _merge_windows(job, group, stale)
+        # days that are requested are made as a whole: whoever names them wants them repaired
+        again = None if requested else find_stale_feature_events(job, group, stale)
+        _merge_windows(job, group, stale, again)
 
 
-def _merge_windows(job: Job, group: FeatureGroup, stale: StaleDays) -> None:
-    days = stale.whole
+def _merge_windows(job: Job, group: FeatureGroup, stale: StaleDays, again: StaleEvents | None) -> None:
+    days, table = stale.whole, group.table
     partials, plays = _find_sources(job, group, days)
-    batch = _describe_batch(job, group, group.table, days, stale, [partials], plays)
     # looked at first: after the commit, the newest version is ours
-    before = job.warehouse.state(group.table)
-    rows = window_features(partials.rows(), plays.rows(), group, days)
-    # an entity has a row from its first play on: without partials there is none
-    outcome = job.publish(batch, rows, if_empty="" if partials.count else no_entity_reason(group))
+    before = job.warehouse.state(table)
+    with open_again(job, group, table, again, plays) as (reopened, published):
+        batch = _describe_batch(job, group, table, days, stale, [partials, published], plays)
+        rows = window_features(partials.rows(), plays.rows(), group, days, reopened=reopened)
+        # an entity has a row from its first play on: without partials there is none
+        outcome = job.publish(batch, rows, if_empty="" if partials.count else no_entity_reason(group))
     if before and outcome.version is not None:
         _record_changes(job, group, batch, before)
 

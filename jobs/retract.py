@@ -16,7 +16,7 @@ from jobs.errors import JobError, WrongUsage
 from jobs.graph import downstream
 from jobs.job import Job
 from jobs.publishing.commits import list_file_days
-from jobs.publishing.rewrite import Rewrite, rewrite_files
+from jobs.publishing.rewrite import Rewrite, drop_empty_days, rewrite_files
 from jobs.publishing.warehouse import has_rows, no_data_error
 from jobs.receipts import write_receipt
 from jobs.source_rows import read_rows
@@ -198,20 +198,23 @@ def _remove_days_beyond(job: Job) -> None:
 
     plays = job.warehouse.state("plays")
     kept = plays.days if plays else []
+
+    def is_beyond(day: date | None) -> bool:
+        return day is not None and not (kept and kept[0] <= day <= kept[-1])
+
     for name in downstream(FLOW, "plays"):
-        table = job.warehouse.table(name)
-        if table is None or not CONTRACTS[name].by_day:
+        table, state = job.warehouse.table(name), job.warehouse.state(name)
+        if table is None or state is None or not CONTRACTS[name].by_day:
             continue
-        files = [
-            (path, day)
-            for path, day in list_file_days(table)
-            if day and not (kept and kept[0] <= day <= kept[-1])
-        ]
-        if files:
-            gone = F.col("ds").isin(sorted({day for _, day in files}))
-            with job.lease(name):
-                rewrite_files(job, Rewrite("retract", table, name, tuple(path for path, _ in files), gone))
-            job.say(f"{name}: {len({day for _, day in files})} days gone that plays no longer reach")
+        if not (days := [day for day in state.days if is_beyond(day)]):
+            continue
+        files = tuple(path for path, day in list_file_days(table) if is_beyond(day))
+        with job.lease(name):
+            if files:
+                rewrite_files(job, Rewrite("retract", table, name, files, F.col("ds").isin(days)))
+            else:  # an erasure has taken all of their rows
+                drop_empty_days(job.warehouse, name, days, {"run": job.run_id, "job": job.name})
+        job.say(f"{name}: {len(days)} days gone that plays no longer reach")
 
 
 # --- what is said of it

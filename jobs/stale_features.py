@@ -44,11 +44,8 @@ def find_stale_partials(
         events: of the group's source.
         tracks: the catalogue as it is now, if the group is made of columns of it.
     """
-    ranges, rows = _sum_ranges(events), _declare_rows(group)
-    # of the catalogue nothing: a track that is added each night would make all history anew
-    sources: Names = {day: digest(*rows, total) for day, total in ranges.items()}
-    limits = list(events.provisional_days.items())
-    sources = _mark(sources, limits, lambda day: tiles_ending_on(day)[-1].first)
+    ranges = _sum_ranges(events)
+    sources = name_partials(group, events)
     stale = StaleDays(sources, _identify(group.partials_contract().names, group.part_identities))
     state = warehouse.state(group.partials_table)
     former = [
@@ -63,6 +60,15 @@ def find_stale_partials(
     return widen_to_tiles(_keep_one_catalogue(stale, state, tracks)) if reads_catalogue else stale
 
 
+def name_partials(group: FeatureGroup, events: TableState) -> Names:
+    """What the partials of each day are made of, by the state of the group's source."""
+    rows = _declare_rows(group)
+    # of the catalogue nothing: a track that is added each night would make all history anew
+    names = {day: digest(*rows, total) for day, total in _sum_ranges(events).items()}
+    limits = list(events.provisional_days.items())
+    return _mark(names, limits, lambda day: tiles_ending_on(day)[-1].first)
+
+
 def find_stale_features(
     warehouse: Warehouse,
     group: FeatureGroup,
@@ -71,13 +77,8 @@ def find_stale_features(
     tracks: TableState | None = None,
 ) -> StaleDays:
     """Of its daily table: each day is made of the partials up to it, and of the plays for what is no part of those."""
-    # a lifetime holds all plays, so a late one changes every later day; the fingerprints are cumulative
-    so_far, plays = partials.cumulative_fingerprints(), events.cumulative_fingerprints()
-    both = {day: (so_far[day], plays[day]) for day in plays if day in so_far}
-    sources: Names = {day: digest(*each) for day, each in both.items()}
-    limits = [*partials.provisional_days.items(), *events.provisional_days.items()]
-    sources = _mark(sources, limits, lambda day: date.min)
-    stale = StaleDays(sources, _identify(group.contract().names, group.identities))
+    both = _pair_fingerprints(partials, events)
+    stale = StaleDays(name_features(partials, events), _identify(group.contract().names, group.identities))
     state = warehouse.state(group.table)
     former = [
         (
@@ -93,6 +94,19 @@ def find_stale_features(
     # what has no part counts plays again
     reads_catalogue = narrow.catalogue_columns and any(not f.parts(w) for f, w in narrow.feature_windows)
     return _keep_one_catalogue(stale, state, tracks) if reads_catalogue else stale
+
+
+def name_features(partials: TableState, events: TableState) -> Names:
+    """What the features of each day are made of, by the states of its partials and of the group's source."""
+    names = {day: digest(*each) for day, each in _pair_fingerprints(partials, events).items()}
+    limits = [*partials.provisional_days.items(), *events.provisional_days.items()]
+    return _mark(names, limits, lambda day: date.min)
+
+
+def _pair_fingerprints(partials: TableState, events: TableState) -> dict[date, tuple[str, str]]:
+    # a lifetime holds all plays, so a late one changes every later day; the fingerprints are cumulative
+    so_far, plays = partials.cumulative_fingerprints(), events.cumulative_fingerprints()
+    return {day: (so_far[day], plays[day]) for day in plays if day in so_far}
 
 
 def _mark(

@@ -7,15 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import date
+from typing import Any
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from features.windows import operations
 from features.windows.distinct import add_distinct_counts
+from features.windows.events import plays_of_group
 from features.windows.items import add_item_features
 from features.windows.operations import AGE, DAY, VALUES, WINDOW_BITS
-from features.windows.partials import plays_of_group
+from features.windows.reopened import CHANGED, ReopenedDays
 from features.windows.tiles import Tile, cover
 from schemas.declarations import LIFETIME, FeatureGroup, window_days
 
@@ -26,6 +28,7 @@ def window_features(
     group: FeatureGroup,
     days: Sequence[date],
     every_entity: bool = True,
+    reopened: ReopenedDays | None = None,
 ) -> DataFrame:
     """One row per entity and day, for entities with a play before the end of that day.
 
@@ -34,6 +37,7 @@ def window_features(
         sessions: plays of `play_days` at least.
         days: to describe, in any order.
         every_entity: otherwise those alone that have a play in a window, all others having the values of no plays.
+        reopened: those of the days of which most rows are as published.
 
     Raises:
         ValueError: no days.
@@ -41,7 +45,8 @@ def window_features(
     if not days:
         raise ValueError("window_features: no days to describe; give one or more")
     by, windows = [*group.keys, DAY], _windows(group, every_entity)
-    tile_rows = _add_ages_and_windows(partials, group, days, windows)
+    rows = reopened.mark(partials) if reopened else partials.withColumn(CHANGED, F.lit(True))
+    tile_rows = _add_ages_and_windows(rows, group, _place_tiles(days, windows, reopened))
     aggregated = [(f, w) for f, w in group.feature_windows if f.op in VALUES]
     # an aggregate of nothing is needed where no feature is computed from totals
     totals = [F.count("*").alias("_tiles"), *operations.totals(aggregated, windows, F.col(AGE))]
@@ -54,7 +59,8 @@ def window_features(
     # last of all: what comes by a join from the right is null for an entity without it, and has a default too
     columns = {f.name(w): operations.with_default(f, F.col(f.name(w))) for f, w in group.feature_windows}
     columns = {"feature_at": F.date_add("ds", 1).cast("timestamp"), **columns}
-    return feature_rows.select(*group.keys, "ds", *[column.alias(name) for name, column in columns.items()])
+    rows = feature_rows.select(*group.keys, "ds", *[column.alias(name) for name, column in columns.items()])
+    return reopened.add_others(rows) if reopened else rows
 
 
 def partial_days(group: FeatureGroup, days: Sequence[date], every_entity: bool = True) -> list[date]:
@@ -81,13 +87,28 @@ def _tiles(windows: Sequence[str], day: date) -> Mapping[Tile, int]:
     return operations.window_bitmask({window: cover(day, window) for window in windows})
 
 
+def _place_tiles(
+    days: Sequence[date], windows: Sequence[str], reopened: ReopenedDays | None
+) -> list[tuple[Any, ...]]:
+    """Each day with the tiles of its windows; reopened days for entities that changed alone."""
+    days_by_change = {True: days}
+    if reopened:
+        days_by_change[False] = [day for day in days if day not in reopened.days]
+    return [
+        (*tile, changed, day, bits)
+        for changed, of_change in days_by_change.items()
+        for day in sorted(set(of_change))
+        for tile, bits in _tiles(windows, day).items()
+    ]
+
+
 def _add_ages_and_windows(
-    partials: DataFrame, group: FeatureGroup, days: Sequence[date], windows: Sequence[str]
+    partials: DataFrame, group: FeatureGroup, places: Sequence[tuple[Any, ...]]
 ) -> DataFrame:
     """Each partial once for each day that it is a part of, with its age there and the windows it is in."""
     # N days are one pass over the partials, not N: a tile that many days share is read once
-    plan = [(*tile, day, bits) for day in sorted(set(days)) for tile, bits in _tiles(windows, day).items()]
-    schema = f"ds date, span int, {DAY} date not null, {WINDOW_BITS} long"
-    placements = partials.sparkSession.createDataFrame(plan, schema)
-    rows = partials.select(*group.keys, "ds", "span", *[part.name for part in group.parts])
-    return rows.join(F.broadcast(placements), ["ds", "span"]).withColumn(AGE, F.datediff(DAY, "ds"))
+    schema = f"ds date, span int, {CHANGED} boolean, {DAY} date not null, {WINDOW_BITS} long"
+    placements = partials.sparkSession.createDataFrame(list(places), schema)
+    rows = partials.select(*group.keys, "ds", "span", CHANGED, *[part.name for part in group.parts])
+    rows = rows.join(F.broadcast(placements), ["ds", "span", CHANGED]).drop(CHANGED)
+    return rows.withColumn(AGE, F.datediff(DAY, "ds"))

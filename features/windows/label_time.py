@@ -16,8 +16,8 @@ from pyspark.sql import functions as F
 
 from features.joins.feature_table import output_name
 from features.windows import operations
+from features.windows.events import plays_of_group
 from features.windows.operations import AT, DAY, ID, INSTANT, WINDOW_BITS
-from features.windows.partials import plays_of_group
 from features.windows.tiles import Tile, cover
 from schemas.common import MICROS_A_DAY
 from schemas.declarations import LIFETIME, Feature, FeatureGroup, window_days

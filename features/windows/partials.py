@@ -7,18 +7,32 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import date
+from typing import NamedTuple
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from features.windows.events import plays_of_group
 from features.windows.items import fold_items, merge_items
-from features.windows.operations import AGE, AT, ID, fold, merge
+from features.windows.operations import AGE, fold, merge
+from features.windows.reopened import CHANGED, ReopenedDays
 from features.windows.tiles import Tile, merge_inputs, tiles_ending_on
 from schemas.declarations import FeatureGroup
 from schemas.parts import Part
 
-# Which row, of a day that was just folded or of the table, is merged into which tile.
-_PLAN = "ds date, span int, _rebuilt boolean, _tile_ds date not null, _tile_span int not null"
+# Which row, of a day that was just folded or of the table, is merged into which tile; of which entities.
+_PLAN = (
+    "ds date, span int, _rebuilt boolean, _changed boolean, _tile_ds date not null, _tile_span int not null"
+)
+
+
+class _Merge(NamedTuple):
+    """A source of a tile: whether that was just folded, and whether it is of entities that changed."""
+
+    tile: Tile
+    source: Tile
+    rebuilt: bool
+    changed: bool
 
 
 def partial_rows(
@@ -27,6 +41,7 @@ def partial_rows(
     days: Sequence[date],
     earlier: DataFrame | None = None,
     parts: Sequence[Part] | None = None,
+    reopened: ReopenedDays | None = None,
 ) -> DataFrame:
     """Rows of the group's table of partials for some days.
 
@@ -35,6 +50,7 @@ def partial_rows(
         days: in any order, with gaps or without.
         earlier: rows of the table of all other days, if there are any.
         parts: these alone; which rows there are does not depend on them.
+        reopened: those of the days of which most rows are as published; `earlier` has them, too.
 
     Raises:
         ValueError: no days.
@@ -42,42 +58,26 @@ def partial_rows(
     if not days:
         raise ValueError("partial_rows: no days to fold; give one or more")
     parts = group.parts if parts is None else parts
-    rows = _fold_days(sessions, group, days, parts).select(
-        "*", F.lit(1).alias("span"), F.lit(True).alias("_rebuilt")
-    )
-    if earlier is not None:
-        # rows of the days that are folded again would count their plays twice
-        others = earlier.where(~F.col("ds").isin(list(days)))
-        columns = ["ds", "span", *group.keys, *(part.name for part in parts)]
-        rows = rows.unionByName(others.select(*columns, F.lit(False).alias("_rebuilt")))
-    # By entity alone: what follows needs no other order, and an entity has a row a day at most.
-    return _merge_rows(rows.repartition(*group.keys), group, days, parts)
-
-
-def earlier_days(days: Sequence[date]) -> list[date]:
-    """The days of the table that tiles ending on these days are merged from."""
-    return sorted({source.ds for _, source, rebuilt in _merges(days) if not rebuilt})
-
-
-def plays_of_group(events: DataFrame, group: FeatureGroup) -> DataFrame:
-    """The plays, or other events, that count for a group, with the columns that operations order them by.
-
-    Args:
-        events: rows of the group's source, with the columns of the catalogue that it names.
-    """
-    derived = {name: F.expr(f"nullif(cast({sql} as string), '')") for name, sql in group.derived_keys.items()}
-    instant, key = group.events.event_time or "", group.events.key[0]
-    plays = events.withColumns({AT: F.col(instant), ID: F.col(key), **derived}).where(group.where)
-    for key in group.keys:
-        # A play without an artist is no artist's. The planner thinks even after the filter that it may be null.
-        plays = plays.where(F.col(key).isNotNull()).withColumn(key, F.coalesce(key, F.lit("")))
-    return plays
-
-
-def _fold_days(
-    sessions: DataFrame, group: FeatureGroup, days: Sequence[date], parts: Sequence[Part]
-) -> DataFrame:
     plays = plays_of_group(sessions, group).where(F.col("ds").isin(list(days)))
+    if reopened:
+        plays = reopened.select_events(plays)
+    rows = _fold_plays(plays, group, parts).select("*", F.lit(1).alias("span"), F.lit(True).alias("_rebuilt"))
+    if earlier is not None:
+        columns = ["ds", "span", *group.keys, *(part.name for part in parts)]
+        rows = rows.unionByName(earlier.select(*columns, F.lit(False).alias("_rebuilt")))
+    # By entity alone: what follows needs no other order, and an entity has a row a day at most.
+    rows = rows.repartition(*group.keys)
+    rows = reopened.mark(rows) if reopened else rows.withColumn(CHANGED, F.lit(True))
+    tile_rows = _merge_rows(rows, group, _plan_merges(days, reopened.days if reopened else ()), parts)
+    return reopened.add_others(tile_rows) if reopened else tile_rows
+
+
+def earlier_days(days: Sequence[date], reopened: Sequence[date] = ()) -> list[date]:
+    """The days of the table that tiles ending on these days are merged from."""
+    return sorted({each.source.ds for each in _plan_merges(days, reopened) if not each.rebuilt})
+
+
+def _fold_plays(plays: DataFrame, group: FeatureGroup, parts: Sequence[Part]) -> DataFrame:
     by = [*group.keys, "ds"]
     aggregated, item_lists = _split_parts(parts)
     # an aggregate of nothing is needed where every part is a list
@@ -86,12 +86,12 @@ def _fold_days(
 
 
 def _merge_rows(
-    rows: DataFrame, group: FeatureGroup, days: Sequence[date], parts: Sequence[Part]
+    rows: DataFrame, group: FeatureGroup, merges: Sequence[_Merge], parts: Sequence[Part]
 ) -> DataFrame:
-    plan = [(source.ds, source.span, rebuilt, tile.ds, tile.span) for tile, source, rebuilt in _merges(days)]
+    plan = [(*each.source, each.rebuilt, each.changed, *each.tile) for each in merges]
     targets = rows.sparkSession.createDataFrame(plan, _PLAN)
     # small enough to broadcast: three years of days at once are 12,937 rows
-    sources = rows.join(F.broadcast(targets), ["ds", "span", "_rebuilt"])
+    sources = rows.join(F.broadcast(targets), ["ds", "span", "_rebuilt", CHANGED])
     source_rows = sources.withColumn(AGE, F.datediff("_tile_ds", "ds"))
     by = [*group.keys, "_tile_ds", "_tile_span"]
     aggregated, item_lists = _split_parts(parts)
@@ -104,6 +104,14 @@ def _merge_rows(
     return merge_items(tile_rows, items, item_lists, by).select(
         *group.keys, *tile, *[part.name for part in parts]
     )
+
+
+def _plan_merges(days: Sequence[date], reopened: Sequence[date]) -> list[_Merge]:
+    """What is merged into the tiles that end on these days; those of reopened days, for entities that changed alone."""
+    merges = [_Merge(*each, True) for each in _merges(days)]
+    # of all others the days and tiles that are published there go into those of the other days
+    others = [day for day in days if day not in reopened]
+    return merges + ([_Merge(*each, False) for each in _merges(others)] if reopened else [])
 
 
 def _merges(days: Sequence[date]) -> Iterator[tuple[Tile, Tile, bool]]:

@@ -13,8 +13,8 @@ import numpy as np
 from features.joins.feature_table import FEATURE_AT, output_name
 from features.joins.serving import to_micros
 from features.windows.definitions import Play, inputs, value
+from features.windows.events import plays_of_group
 from features.windows.operations import AT, ID
-from features.windows.partials import plays_of_group
 from jobs.errors import JobError
 from jobs.group_events import find_events
 from jobs.job import Job

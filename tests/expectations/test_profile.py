@@ -9,11 +9,12 @@ from itertools import combinations
 
 import pytest
 
-from expectations.profile import profile, profile_days, row_hash
+from expectations.profile import profile, profile_days
 from reference.batches import DAY, NOON, batch, spoil
 from reference.frames import frame
 from schemas import PLAYS, TRACK_EMBEDDINGS, TRACKS
 from schemas.contract import Column, Contract
+from schemas.row_hash import row_hash
 
 PAIR = Contract(
     name="pairs",

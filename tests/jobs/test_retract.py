@@ -47,3 +47,15 @@ def test_plays_retracted_before_all_others_of_their_days_are_erased_are_counted_
     root.build()
     root.check()
     root.check_up_to_date()
+
+
+def test_a_day_that_only_the_erased_had_plays_of_is_gone_from_all_tables_once_plays_end_before_it(root):
+    newest = Play("p2", "u2", "t1", NOON + 2 * DAY, 1_000)
+    root.apply(Ingest("more", (Play("p3", "u3", "t1", NOON + DAY, 1_000), newest)))
+    root.build()
+    root.apply(Forget("u2"))
+    root.apply(Retract(Ingest("p3", (Play("p3", "u3", "t1", NOON + DAY, 1_000),))))
+    assert root.days("plays") == root.days("sessions") == [FIRST], "a step would make later days again"
+    root.build()
+    root.check()
+    root.check_up_to_date()

@@ -17,8 +17,8 @@ from typing import Any
 import pyspark.sql.functions
 import pytest
 from deltalake import DeltaTable
-from simulation.laid_files import FILE, load, profile, profile_as_published, read, without_file
-from simulation.loops import Rows, cut, extend, fold, hand_over, merge
+from simulation.laid_files import load, profile, profile_as_published, read, without_file
+from simulation.loops import FILE, Rows, cut, extend, find_changed, fold, hand_over, merge
 
 import reference.staged
 from expectations.verdict import Result
@@ -30,6 +30,7 @@ from jobs import (
     known_ids,
     late_plays,
     release_tables,
+    reopened_days,
     restate,
     retract,
     sources,
@@ -257,6 +258,7 @@ TWINS: dict[Any, dict[str, Any]] = {
         "_cache": lambda rows, batch: nullcontext(),
         "_count_changes": lambda old, new, key, columns: dict.fromkeys(columns, 0),
     },
+    reopened_days: {"find_changed_entities": find_changed},
     ingest_plays: {
         "read_rows": _read_csv,
         "parse_and_validate_plays": _parse,

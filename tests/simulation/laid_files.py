@@ -10,7 +10,7 @@ from typing import Any
 from zlib import crc32
 
 from deltalake import DeltaTable
-from simulation.loops import Rows
+from simulation.loops import FILE, Rows
 
 from expectations.profile import DayProfile, Profile
 from jobs.publishing.commits import list_data_files
@@ -20,9 +20,6 @@ from jobs.publishing.warehouse import find_contract
 from reference.delta_files import read_file
 from reference.rows import Row
 from schemas import Contract
-
-# of each row, the name of its file
-FILE = "_file"
 
 
 def read(table: DeltaTable, days: Collection[date] | None = None) -> Rows:

@@ -17,6 +17,8 @@ from reference.sessions import sessions
 from schemas.declarations import FeatureGroup, window_days
 from schemas.parts import Part
 
+# of each row, the name of its file
+FILE = "_file"
 MERGES: dict[str, Callable[[list[Any]], Any]] = {"count": sum, "min": min, "max": max}
 
 
@@ -31,6 +33,9 @@ class Rows(list[Row]):
         return self
 
     unpersist = persist
+
+    def count(self, *values: Any) -> int:
+        return super().count(*values) if values else len(self)
 
     def withColumn(self, *_: Any) -> Rows:  # noqa: N802
         return self
@@ -85,8 +90,16 @@ def fold(
     days: Sequence[date],
     earlier: Rows | None,
     parts: Sequence[Part] | None = None,
+    reopened: Any = None,
 ) -> Rows:
     """Tiles that end on `days`: single ones from plays, longer ones from what is folded and from `earlier`."""
+    if reopened:
+
+        def fold_some(select: Callable[[Iterable[Row]], Rows], of_days: Sequence[date]) -> Rows:
+            of_plays = Rows(row for row in select(plays) if row["ds"] in of_days)
+            return fold(of_plays, group, of_days, select(earlier or ()))
+
+        return _compute_apart(fold_some, days, reopened)
     parts = group.parts if parts is None else parts
     known = {(row["ds"], row["span"]): [] for row in earlier or ()} | {(day, 1): [] for day in days}
     for row in earlier or ():
@@ -132,8 +145,17 @@ def _by_user(rows: Iterable[Row]) -> Iterator[tuple[str, list[Row]]]:
 
 
 def merge(
-    partials: Rows, plays: Rows, group: FeatureGroup, days: Sequence[date], every_entity: bool = True
+    partials: Rows,
+    plays: Rows,
+    group: FeatureGroup,
+    days: Sequence[date],
+    every_entity: bool = True,
+    reopened: Any = None,
 ) -> Rows:
+    if reopened:
+        return _compute_apart(
+            lambda select, of: merge(select(partials), select(plays), group, of), days, reopened
+        )
     tiles, rows = _group(partials, "ds", "span"), Rows()
     for day in days:
         ever = [row for tile in cover(day, "lifetime") for row in tiles.get(tile, ())]
@@ -162,6 +184,41 @@ def _value(feature: Any, window: str, day: date, tiles: list[Row], plays: Rows, 
     if feature.op == "days_since_first":
         return None if merged is None else (midnight_after(day) - merged) / definitions.DAY
     return (merged or 0) if part.kind == "count" else merged
+
+
+# --- days that are published and stale for some
+
+
+def find_changed(before: Rows, after: Rows, _: FeatureGroup) -> Rows:
+    sides = [
+        {user: sorted(map(str, map(_drop_names, of_user))) for user, of_user in _by_user(rows)}
+        for rows in (before, after)
+    ]
+    users = {user for side in sides for user in side}
+    return Rows({"user_id": user} for user in sorted(users) if sides[0].get(user) != sides[1].get(user))
+
+
+def _drop_names(row: Row) -> list[tuple[str, Any]]:
+    # the same row is in another file, and there since another instant
+    return sorted((name, value) for name, value in row.items() if name not in (FILE, "available_at"))
+
+
+def _compute_apart(
+    compute: Callable[[Callable[[Iterable[Row]], Rows], Sequence[date]], Rows],
+    days: Sequence[date],
+    reopened: Any,
+) -> Rows:
+    """Of who changed all days; of everybody else those that are not published, and the others as they are."""
+    users = {row["user_id"] for row in reopened.entities}
+
+    def changed(rows: Iterable[Row]) -> Rows:
+        return Rows(row for row in rows if row["user_id"] in users)
+
+    def others(rows: Iterable[Row]) -> Rows:
+        return Rows(row for row in rows if row["user_id"] not in users)
+
+    rows = compute(changed, days) + compute(others, [day for day in days if day not in reopened.days])
+    return Rows(rows + [row for row in others(reopened.published) if row["ds"] in reopened.days])
 
 
 def extend(key: Sequence[str]) -> Callable[..., Rows]:
