@@ -4,16 +4,20 @@
     PYTHONPATH=. python benchmarks/late_plays.py --plays-a-day 100000 --users 20000
 
 A night is the ingest of one more day, its sessions and features of listeners; training and neighbours, which cost the
-same either way, are left out. Both nights go on from copies of one root and take turns; the first of each warms up and
-is not counted. Printed are seconds, CPU seconds of JVM and Python, and bytes written, with their ratios.
+same either way, are left out. Both nights go on from copies of one root and take turns, each in a process of its own,
+as a scheduler starts them; with --warm, in one that has done such nights before. The first of each is not counted.
+Printed are seconds, CPU seconds of JVM and Python from their start, and bytes written, with their ratios.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import random
 import shutil
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -58,7 +62,16 @@ def main() -> None:
     parser.add_argument("--days", type=int, default=30, help="that are there before the night")
     parser.add_argument("--late-share", type=float, default=0.01)
     parser.add_argument("--rounds", type=int, default=3, help="the first one is not counted")
+    parser.add_argument("--warm", action="store_true", help="nights one after the other in one process")
+    parser.add_argument("--night", nargs=3, metavar=("ROOT", "FOLDER", "FILE"), help=argparse.SUPPRESS)
     args = parser.parse_args()
+    if args.night:
+        root, *paths = args.night
+        folder, file = map(Path, paths)
+        spark = open_session("night", folder / "night.log")
+        _, _, mib = _measure_night(spark, root, folder, file)
+        print(json.dumps((_count_cpu_seconds(spark), mib)))
+        return
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         spark = open_session("late-plays", folder / "spark.log")
@@ -73,7 +86,8 @@ def main() -> None:
         for turn in range(args.rounds):
             for each, path in nights.items():
                 root = shutil.copytree(f"{folder}/before", f"{folder}/{each}-{turn}")
-                costs[each].append(_measure_night(spark, root, folder, path))
+                measure = _measure_night if args.warm else _measure_fresh_night
+                costs[each].append(measure(spark, root, folder, path))
                 _describe(root, each, costs[each][-1])
         _compare(costs)
 
@@ -115,6 +129,13 @@ def _live(root: str, folder: Path, files: Sequence[Path]) -> None:
     assert ingest_plays.main(["--root", root, *inputs]) == 0
     assert build_sessions.main(["--root", root]) == 0
     assert build_features.main(["build-user-features", "--root", root]) == 0
+
+
+def _measure_fresh_night(_: SparkSession, root: str, folder: Path, file: Path) -> Cost:
+    command = [sys.executable, __file__, "--night", root, str(folder), str(file)]
+    started = time.perf_counter()
+    printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    return time.perf_counter() - started, *json.loads(printed.splitlines()[-1])
 
 
 def _measure_night(spark: SparkSession, root: str, folder: Path, file: Path) -> Cost:

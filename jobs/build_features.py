@@ -17,8 +17,10 @@ from typing import TYPE_CHECKING
 from features.windows.additions import FEW_ROWS, replace_features, replace_parts
 from features.windows.daily import partial_days, play_days, window_features
 from features.windows.partials import earlier_days, partial_rows
+from features.windows.reopened import ReopenedDays
 from jobs import FLOW
 from jobs.arguments import add_day_arguments, new_parser, requested_days
+from jobs.changed_rows import record_changed_rows
 from jobs.errors import JobError, WrongUsage
 from jobs.group_events import GroupEvents, explain_no_entity, find_events, find_tracks, no_entity_reason
 from jobs.inputs import TableInput
@@ -26,15 +28,8 @@ from jobs.job import Job, new_run_id
 from jobs.newer_catalogue import find_older_days, renew_days, renew_partials
 from jobs.publishing.batches import Batch
 from jobs.publishing.protocol import StagedBatch
-from jobs.publishing.records import record_changes
-from jobs.publishing.state import TableState
 from jobs.publishing.warehouse import has_rows
-from jobs.reopened_days import (
-    StaleEvents,
-    find_stale_feature_events,
-    find_stale_partial_events,
-    open_again,
-)
+from jobs.reopened_days import ChangedEntities, find_stale_feature_events, find_stale_partial_events
 from jobs.stale_features import StaleDays, find_stale_features, find_stale_partials, select_concerned
 from schemas import FEATURE_GROUPS, FeatureGroup
 from schemas.tracks import TRACKS
@@ -62,21 +57,24 @@ def main(argv: Sequence[str] | None = None) -> int:
     for group in FEATURE_GROUPS:
         if group.partials_table not in step.makes:
             continue
-        job = Job(name, args.root, args.run_id)
-        _update_partials(job, group, args)
-        # pairs have no daily table: a row a day for every pair there ever was is the plays times the days
-        if not group.daily:
-            continue
-        # where all partials are gone, rows that were merged from them are to go, too
-        if any(has_rows(job.warehouse, table) for table in (group.partials_table, group.table)):
-            # a job of its own: the first may have pinned the partials at the version before
-            _update_features(Job(name, args.root, args.run_id), group, args)
-        else:
-            job.not_made(group.table, no_entity_reason(group))
+        with ChangedEntities(group) as changed:
+            job = Job(name, args.root, args.run_id)
+            _update_partials(job, group, args, changed)
+            # pairs have no daily table: a row a day for every pair there ever was is the plays times the days
+            if not group.daily:
+                continue
+            # where all partials are gone, rows that were merged from them are to go, too
+            if any(has_rows(job.warehouse, table) for table in (group.partials_table, group.table)):
+                # a job of its own: the first may have pinned the partials at the version before
+                _update_features(Job(name, args.root, args.run_id), group, args, changed)
+            else:
+                job.not_made(group.table, no_entity_reason(group))
     return 0
 
 
-def _update_partials(job: Job, group: FeatureGroup, args: argparse.Namespace) -> None:
+def _update_partials(
+    job: Job, group: FeatureGroup, args: argparse.Namespace, changed: ChangedEntities
+) -> None:
     """A late play opens its own day and, level by level, the one day that a tile with it ends on."""
     events, tracks, table = job.source(group.events.name), find_tracks(job, group), group.partials_table
     # or all history would be read each night, to find nobody; where there is somebody, rows may have to go
@@ -94,7 +92,7 @@ def _update_partials(job: Job, group: FeatureGroup, args: argparse.Namespace) ->
         _add_parts(job, group, stale)
         job = job.fresh()
     if stale.whole:
-        _fold_days(job, group, stale)
+        _fold_days(job, group, stale, changed)
 
 
 def _find_older_days(job: Job, group: FeatureGroup, table: str, args: argparse.Namespace) -> list[date]:
@@ -105,15 +103,15 @@ def _find_older_days(job: Job, group: FeatureGroup, table: str, args: argparse.N
     return [day for day in find_older_days(job.warehouse, group, table) if day in (requested or [day])]
 
 
-def _fold_days(job: Job, group: FeatureGroup, stale: StaleDays) -> None:
+def _fold_days(job: Job, group: FeatureGroup, stale: StaleDays, changed: ChangedEntities) -> None:
     days, table = stale.whole, group.partials_table
-    plays, again = find_events(job, group, days), find_stale_partial_events(job, group, stale)
-    with open_again(job, group, table, again, plays) as (reopened, published):
-        tiles = _find_tiles(job, group, days, reopened.days if reopened else ())
-        batch = _describe_batch(job, group, table, days, stale, [tiles, published], plays)
-        earlier = tiles.rows() if tiles else None
-        rows = partial_rows(plays.rows(), group, days, earlier, reopened=reopened)
-        job.publish(batch, rows, if_empty=no_entity_reason(group))
+    plays = find_events(job, group, days)
+    reopened, published = changed.open_again(job, table, find_stale_partial_events(job, group, stale))
+    tiles = _find_tiles(job, group, days, reopened.days if reopened else ())
+    batch = _describe_batch(job, group, table, days, stale, [tiles, published], plays)
+    earlier = tiles.rows() if tiles else None
+    rows = partial_rows(plays.rows(), group, days, earlier, reopened=reopened)
+    job.publish(batch, rows, if_empty=no_entity_reason(group))
 
 
 def _add_parts(job: Job, group: FeatureGroup, stale: StaleDays) -> None:
@@ -141,7 +139,9 @@ def _find_tiles(
     return job.find(group.partials_table, earlier) if earlier else None
 
 
-def _update_features(job: Job, group: FeatureGroup, args: argparse.Namespace) -> None:
+def _update_features(
+    job: Job, group: FeatureGroup, args: argparse.Namespace, changed: ChangedEntities
+) -> None:
     partials, events = job.source(group.partials_table), job.source(group.events.name)
     stale = find_stale_features(job.warehouse, group, partials, events, find_tracks(job, group))
     stale = renew_days(stale, _find_older_days(job, group, group.table, args))
@@ -156,21 +156,26 @@ def _update_features(job: Job, group: FeatureGroup, args: argparse.Namespace) ->
     if stale.whole:
         # days that are requested are made as a whole: whoever names them wants them repaired
         again = None if requested else find_stale_feature_events(job, group, stale)
-        _merge_windows(job, group, stale, again)
+        _merge_windows(job, group, stale, *changed.open_again(job, group.table, again))
 
 
-def _merge_windows(job: Job, group: FeatureGroup, stale: StaleDays, again: StaleEvents | None) -> None:
+def _merge_windows(
+    job: Job,
+    group: FeatureGroup,
+    stale: StaleDays,
+    reopened: ReopenedDays | None,
+    published: TableInput | None,
+) -> None:
     days, table = stale.whole, group.table
     partials, plays = _find_sources(job, group, days)
+    batch = _describe_batch(job, group, table, days, stale, [partials, published], plays)
     # looked at first: after the commit, the newest version is ours
     before = job.warehouse.state(table)
-    with open_again(job, group, table, again, plays) as (reopened, published):
-        batch = _describe_batch(job, group, table, days, stale, [partials, published], plays)
-        rows = window_features(partials.rows(), plays.rows(), group, days, reopened=reopened)
-        # an entity has a row from its first play on: without partials there is none
-        outcome = job.publish(batch, rows, if_empty="" if partials.count else no_entity_reason(group))
+    rows = window_features(partials.rows(), plays.rows(), group, days, reopened=reopened)
+    # an entity has a row from its first play on: without partials there is none
+    outcome = job.publish(batch, rows, if_empty="" if partials.count else no_entity_reason(group))
     if before and outcome.version is not None:
-        _record_changes(job, group, batch, before)
+        record_changed_rows(job, group, batch, before, reopened)
 
 
 def _add_features(job: Job, group: FeatureGroup, stale: StaleDays) -> None:
@@ -259,41 +264,6 @@ def _check_same_rows(job: Job, batch: Batch) -> Callable[[StagedBatch], None]:
 def _say_columns(job: Job, table: str, stale: StaleDays) -> None:
     names = ", ".join(stale.columns[:3]) + (" …" if len(stale.columns) > 3 else "")
     job.say(f"{table}: {names} beside what {len(stale.extended)} days held")
-
-
-def _record_changes(job: Job, group: FeatureGroup, batch: Batch, before: TableState) -> None:
-    """Of days that were published before: late plays, or a new declaration, have changed them."""
-    now = job.warehouse.state(group.table)
-    # by the hashes of days, so that nothing is read of one that holds what it held
-    days = [
-        day for day in before.days if now and not now.day_states[day].same_content_as(before.day_states[day])
-    ]
-    if not (now and days):
-        return
-    old, new = (job.at(group.table, state.version, days) for state in (before, now))
-    # a column that is new has no old values to differ from
-    columns = [name for f, w in group.feature_windows if (name := f.name(w)) in old.columns]
-    counts = _count_changes(old, new, group.contract().key, columns)
-    rows = sum(now.day_states[day].rows for day in days)
-    record_changes(job.warehouse, job.run_id, batch, days, rows, counts)
-    most = sorted((name for name in counts if counts[name]), key=lambda name: -counts[name])[:3]
-    job.say(f"{len(days)} days opened again from {days[0]}; changed most: {', '.join(most) or 'nothing'}")
-
-
-def _count_changes(
-    old: DataFrame, new: DataFrame, key: Sequence[str], columns: Sequence[str]
-) -> dict[str, int]:
-    """Per column, in how many rows of either side it has another value, or is on one side alone."""
-    from pyspark.sql import functions as F
-
-    # a struct per side is null where that side has no row, which a null value could not say
-    sides = [rows.select(*key, F.struct(*columns).alias(side)) for rows, side in ((old, "old"), (new, "new"))]
-    both = sides[0].join(sides[1], [*key], "full")
-    one_sided = F.col("old").isNull() | F.col("new").isNull()
-    # null-safe: with `!=`, a value that became null, or was null before, would not count
-    differs = {name: ~F.col(f"old.{name}").eqNullSafe(F.col(f"new.{name}")) for name in columns}
-    (row,) = both.agg(*[F.count_if(one_sided | differs[name]).alias(name) for name in columns]).collect()
-    return dict(row.asDict())
 
 
 if __name__ == "__main__":

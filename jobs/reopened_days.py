@@ -7,16 +7,16 @@ differ between that version and now are all that can have changed it.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import date
+from typing import TYPE_CHECKING
 
 from pyarrow.fs import FileType
 
 from features.windows.additions import FEW_ROWS
 from features.windows.events import find_changed_entities
 from features.windows.reopened import ReopenedDays
-from jobs.group_events import GroupEvents
+from jobs.group_events import find_events
 from jobs.inputs import TableInput
 from jobs.job import Job
 from jobs.publishing.commits import list_file_days
@@ -24,6 +24,9 @@ from jobs.publishing.state import TableState
 from jobs.stale_features import Names, StaleDays, name_features, name_partials
 from schemas import FeatureGroup
 from segue import log
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
 
 # Versions to look back at. A night makes one to three of each table; a day that is older is made as a whole.
 _VERSIONS = 8
@@ -62,29 +65,42 @@ def find_stale_feature_events(job: Job, group: FeatureGroup, stale: StaleDays) -
     return None
 
 
-@contextmanager
-def open_again(
-    job: Job, group: FeatureGroup, table: str, stale: StaleEvents | None, events: GroupEvents
-) -> Iterator[tuple[ReopenedDays, TableInput] | tuple[None, None]]:
-    """The days with the entities that changed, and the rows that are kept; while the block lasts."""
-    days = _list_differences(job.source(group.events.name), stale) if stale else []
-    if stale is None or not _has_files(job, group, stale, days):
-        yield None, None
-        return
-    after = replace(events, events=job.table(group.events.name, days))
-    before = replace(after, events=replace(after.events, version=stale.before.version))
-    entities = find_changed_entities(before.rows(), after.rows(), group).persist()
-    try:
-        count, published = entities.count(), job.table(table, stale.days)
+class ChangedEntities:
+    """Of one group: both of its tables are stale by the same ones, which are found once and kept until it is closed."""
+
+    def __init__(self, group: FeatureGroup) -> None:
+        self._group = group
+        self._found: dict[tuple[object, ...], tuple[DataFrame, int]] = {}
+
+    def __enter__(self) -> ChangedEntities:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for entities, _count in self._found.values():
+            entities.unpersist()
+
+    def open_again(
+        self, job: Job, table: str, stale: StaleEvents | None
+    ) -> tuple[ReopenedDays, TableInput] | tuple[None, None]:
+        """The days with these entities, and the rows of them that are published."""
+        group, now = self._group, job.source(self._group.events.name)
+        days = _list_differences(now, stale) if stale else []
+        if stale is None or not _has_files(job, group, stale, days):
+            return None, None
+        key = now.version, stale.before.version, *days
+        if key not in self._found:
+            after = find_events(job, group, days)
+            before = replace(after, events=replace(after.events, version=stale.before.version))
+            entities = find_changed_entities(before.rows(), after.rows(), group).persist()
+            self._found[key] = entities, entities.count()
+        entities, count = self._found[key]
         if count > FEW_ROWS:
-            yield None, None
-            return
+            return None, None
         job.say(
             f"{table}: {count:,} entities changed in {len(stale.days)} days, the rows of all others are kept"
         )
-        yield ReopenedDays(stale.days, entities, published.rows()), published
-    finally:
-        entities.unpersist()
+        published = job.table(table, stale.days)
+        return ReopenedDays(stale.days, entities, published.rows()), published
 
 
 def _select_published(job: Job, group: FeatureGroup, table: str, stale: StaleDays) -> dict[date, str]:

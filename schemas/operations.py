@@ -116,7 +116,8 @@ OPERATIONS: dict[str, Operation] = {
     "mean": Operation(_mean, "double", input_types=NUMBERS),
     "min": Operation(_of_kinds("min"), "{T}", input_types=NUMBERS),
     "max": Operation(_of_kinds("max"), "{T}", input_types=NUMBERS),
-    "variance": Operation(_variance, "double", input_types=NUMBERS),
+    # by rules 1, of a double without values it was 0
+    "variance": Operation(_variance, "double", input_types=NUMBERS, rules=2),
     "rate": Operation(_of_kinds("true", "count"), "double", "0..1", input_types=("boolean",)),
     "ratio": Operation(_ratio, "double", input_types=NUMBERS, options=("per",)),
     # these hold ids of plays, to order those of one instant, and values of single plays

@@ -164,7 +164,9 @@ def _variance(feature: Feature, totals: list[Column], _: Column) -> Column:
     if feature.input_type == "double":
         mean = F.try_divide(total.cast("double"), count)
         # of equal values the two sides differ by rounding alone, which may leave a little less than nothing
-        return F.round(F.greatest(F.try_divide(squares.cast("double"), count) - mean * mean, F.lit(0.0)), 12)
+        spread = F.greatest(F.try_divide(squares.cast("double"), count) - mean * mean, F.lit(0.0))
+        # `greatest` passes over a null
+        return F.when(mean.isNotNull(), F.round(spread, 12))
     # integers stay integers until the end, so nothing cancels
     whole = total.cast("decimal(19,0)")
     spread = count.cast("decimal(19,0)") * squares - whole * whole

@@ -65,8 +65,6 @@ def partial_rows(
     if earlier is not None:
         columns = ["ds", "span", *group.keys, *(part.name for part in parts)]
         rows = rows.unionByName(earlier.select(*columns, F.lit(False).alias("_rebuilt")))
-    # By entity alone: what follows needs no other order, and an entity has a row a day at most.
-    rows = rows.repartition(*group.keys)
     rows = reopened.mark(rows) if reopened else rows.withColumn(CHANGED, F.lit(True))
     tile_rows = _merge_rows(rows, group, _plan_merges(days, reopened.days if reopened else ()), parts)
     return reopened.add_others(tile_rows) if reopened else tile_rows
@@ -91,7 +89,11 @@ def _merge_rows(
     plan = [(*each.source, each.rebuilt, each.changed, *each.tile) for each in merges]
     targets = rows.sparkSession.createDataFrame(plan, _PLAN)
     # small enough to broadcast: three years of days at once are 12,937 rows
-    sources = rows.join(F.broadcast(targets), ["ds", "span", "_rebuilt", CHANGED])
+    targets, by_source = F.broadcast(targets), ["ds", "span", "_rebuilt", CHANGED]
+    # A day has tiles of many spans, of which mostly one is needed. Shuffled by entity alone: what follows needs no
+    # other order, and an entity has a row a day at most.
+    rows = rows.join(targets, by_source, "left_semi").repartition(*group.keys)
+    sources = rows.join(targets, by_source)
     source_rows = sources.withColumn(AGE, F.datediff("_tile_ds", "ds"))
     by = [*group.keys, "_tile_ds", "_tile_span"]
     aggregated, item_lists = _split_parts(parts)

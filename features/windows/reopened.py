@@ -37,6 +37,10 @@ class ReopenedDays:
         needed = F.col(CHANGED) | ~F.col("ds").isin(list(self.days))
         return self.mark(events).where(needed).drop(CHANGED)
 
+    def select_changed(self, rows: DataFrame) -> DataFrame:
+        """Rows of the entities."""
+        return rows.join(F.broadcast(self.entities), self.entities.columns, "left_semi")
+
     def add_others(self, computed: DataFrame) -> DataFrame:
         """With the rows that are kept."""
         keys, others = self.entities.columns, self.published.where(F.col("ds").isin(list(self.days)))

@@ -25,6 +25,7 @@ from expectations.verdict import Result
 from jobs import (
     build_features,
     build_sessions,
+    changed_rows,
     forget,
     ingest_plays,
     known_ids,
@@ -256,8 +257,8 @@ TWINS: dict[Any, dict[str, Any]] = {
         "replace_parts": extend(("user_id", "span", "ds")),
         "replace_features": extend(("user_id", "ds")),
         "_cache": lambda rows, batch: nullcontext(),
-        "_count_changes": lambda old, new, key, columns: dict.fromkeys(columns, 0),
     },
+    changed_rows: {"_count_changes": lambda old, new, key, columns, _: dict.fromkeys(columns, 0)},
     reopened_days: {"find_changed_entities": find_changed},
     ingest_plays: {
         "read_rows": _read_csv,
