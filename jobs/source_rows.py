@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial, reduce
 from typing import TYPE_CHECKING
@@ -14,9 +14,12 @@ from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from features.documents import is_document, split_documents
 from features.records import split_records
+from jobs import pseudonyms
 from jobs.errors import JobError
 from jobs.parquet_files import filesystem_of_listed, read_parquet
+from jobs.personal_rows import redact
 from jobs.sources import InputFile, Source
 
 if TYPE_CHECKING:
@@ -41,6 +44,9 @@ def read_rows(
     rows = read[source.format](spark, source, [file.path for file in files])
     if "is_header" not in rows.columns:
         rows = rows.withColumn("is_header", F.lit(False))
+    rows = _select_kind(_add_optional_columns(rows, source), source)
+    if source.pseudonymise:
+        pseudonyms.register(spark)
     # one at a time, so that the error names the column; this plans, and runs nothing
     for name, expression in columns.items():
         try:
@@ -54,7 +60,30 @@ def read_rows(
                 f"source {source.name}: {name} = {expression!r} does not fit the files: "
                 f"{str(error).splitlines()[0].split(' SQLSTATE')[0]} Their columns: {', '.join(present)}"
             ) from None
-    return rows
+    return redact(rows, source, columns)
+
+
+def _add_optional_columns(rows: DataFrame, source: Source) -> DataFrame:
+    # Spark compares names without case
+    present = {name.lower() for name in rows.columns}
+    values = {**dict.fromkeys(source.optional), "listener": source.listener or None}
+    lacking = {name: value for name, value in values.items() if name.lower() not in present}
+    return rows.withColumns({name: F.lit(value).cast("string") for name, value in lacking.items()})
+
+
+def _select_kind(rows: DataFrame, source: Source) -> DataFrame:
+    if not source.where:
+        return rows
+    try:
+        # of a broken line nobody knows of what kind it is
+        return rows.where(
+            F.col("broken") | F.col("is_header") | F.coalesce(F.expr(source.where), F.lit(True))
+        )
+    except AnalysisException as error:
+        raise JobError(
+            f"source {source.name}: where = {source.where!r} does not fit the files: "
+            f"{str(error).splitlines()[0].split(' SQLSTATE')[0]}"
+        ) from None
 
 
 def _read_parquet(spark: SparkSession, source: Source, paths: Sequence[str]) -> DataFrame:
@@ -80,6 +109,13 @@ def _read_records(spark: SparkSession, source: Source, paths: Sequence[str]) -> 
 
 def _split_whole_files(spark: SparkSession, source: Source, paths: Sequence[str]) -> DataFrame:
     encoding, line_end, quote = source.encoding, source.line_end, source.open_quote
+    return _read_whole_files(spark, encoding, paths, lambda text: split_records(text, line_end, quote))
+
+
+def _read_whole_files(
+    spark: SparkSession, encoding: str, paths: Sequence[str], cut: Callable[[str], Iterable[tuple[int, str]]]
+) -> DataFrame:
+    """`raw`, `file` and `line`, of numbered records that `cut` finds in the text of a file."""
 
     def split(batches: Iterable[pd.DataFrame]) -> Iterator[pd.DataFrame]:
         import pandas as pd
@@ -88,7 +124,7 @@ def _split_whole_files(spark: SparkSession, source: Source, paths: Sequence[str]
             for path, content in zip(batch["path"], batch["content"], strict=True):
                 plain = gzip.decompress(content) if path.endswith(".gz") else content
                 # a byte that the encoding does not know becomes U+FFFD: the row may still be a play
-                records = split_records(plain.decode(encoding, errors="replace"), line_end, quote)
+                records = cut(plain.decode(encoding, errors="replace"))
                 frame = pd.DataFrame(records, columns=["line", "raw"])
                 yield frame.assign(file=path)[["raw", "file", "line"]]
 
@@ -118,12 +154,16 @@ def _read_csv(spark: SparkSession, source: Source, paths: Sequence[str]) -> Data
     return reduce(partial(DataFrame.unionByName, allowMissingColumns=True), parts)
 
 
-def _read_header(source: Source, path: str) -> str:
+def _read_head(source: Source, path: str) -> str:
     files, inner = filesystem_of_listed(path)
     compression = "gzip" if path.endswith(".gz") else None
     with files.open_input_stream(inner, compression=compression) as stream:
         # the cut may fall inside a character, so what cannot be decoded is no error
-        head = stream.read(HEADER_BYTES).decode(source.encoding, errors="replace")
+        return str(stream.read(HEADER_BYTES).decode(source.encoding, errors="replace"))
+
+
+def _read_header(source: Source, path: str) -> str:
+    head = _read_head(source, path)
     return next((text for _, text in split_records(head, source.line_end, source.open_quote)), "")
 
 
@@ -137,8 +177,24 @@ def _parse_csv(records: DataFrame, source: Source, names: Sequence[str]) -> Data
     return parsed.select("raw", "file", "line", broken, *[f"_row.`{name}`" for name in names])
 
 
+def _read_json_records(spark: SparkSession, source: Source, paths: Sequence[str]) -> DataFrame:
+    """A record a line, or those of whole documents, file by file: an export may have both."""
+    with ThreadPoolExecutor(16) as pool:
+        whole = list(
+            pool.map(lambda path: bool(source.records) or is_document(_read_head(source, path)), paths)
+        )
+    records, encoding = source.records, source.encoding
+    documents = [path for path, is_whole in zip(paths, whole, strict=True) if is_whole]
+    lines = [path for path, is_whole in zip(paths, whole, strict=True) if not is_whole]
+    parts = [_read_records(spark, source, lines)] if lines else []
+    if documents:
+        cut = lambda text: enumerate(split_documents(text, records))  # noqa: E731
+        parts.append(_read_whole_files(spark, encoding, documents, cut))
+    return reduce(DataFrame.unionByName, parts)
+
+
 def _read_json(spark: SparkSession, source: Source, paths: Sequence[str]) -> DataFrame:
-    records = _read_records(spark, source, paths)
+    records = _read_json_records(spark, source, paths)
     # one more pass over the files, as lines of JSON declare no columns: those are the keys of the top level
     keys = records.select(F.explode(F.expr("json_object_keys(raw)"))).distinct().collect()
     # values stay text, as numbers may be too long for a double
