@@ -23,6 +23,7 @@ from jobs.source_rows import read_rows
 from jobs.user_ids import list_first, read_ids
 from schemas import CONTRACTS
 from segue import show
+from segue.parser import CommandParser
 from segue.project import find_project
 
 if TYPE_CHECKING:
@@ -94,7 +95,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="segue retract")
+    parser = CommandParser(prog="segue retract")
     configure(parser)
     return run(parser.parse_args(argv))
 

@@ -21,11 +21,11 @@ import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from itertools import filterfalse
+from itertools import chain, filterfalse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from features.settings import SettingsError, SettingsModel
 from jobs.errors import JobError, WrongUsage
@@ -96,6 +96,40 @@ class Source(SettingsModel):
         parse_duration(grace)
         return grace
 
+    @field_validator("encoding")
+    @classmethod
+    def _check_encoding(cls, encoding: str) -> str:
+        try:
+            # some of Python's codecs turn bytes into bytes, and are refused by this alone
+            bytes(4).decode(encoding, errors="replace")
+        except LookupError:
+            raise ValueError(
+                f"encoding is {encoding!r}, must be a text encoding, as utf-8 or latin-1"
+            ) from None
+        return encoding
+
+    @field_validator("separator", "line_end")
+    @classmethod
+    def _check_text(cls, text: str, field: ValidationInfo) -> str:
+        if not text or text.startswith("\\"):
+            raise ValueError(
+                f'{field.field_name} is {text!r}, must be one character or more; in TOML a tab is "\\t"'
+            )
+        return text
+
+    @field_validator("quote", "escape")
+    @classmethod
+    def _check_character(cls, text: str, field: ValidationInfo) -> str:
+        if len(text) > 1:
+            raise ValueError(f"{field.field_name} is {text!r}, must be one character, or empty for none")
+        return text
+
+    @model_validator(mode="after")
+    def _check_separator(self) -> Source:
+        if self.separator == self.quote:
+            raise ValueError(f"separator and quote are both {self.quote!r}")
+        return self
+
     @property
     def by_line(self) -> bool:
         # by codec, as `utf8` and `UTF-8` are the same
@@ -126,7 +160,7 @@ def load_source(path: str) -> Source:
             raise SettingsError("[events] is no section; that of a table of events has the table's name")
         sections = {table.name: content.pop(table.name) for table in EVENT_TABLES if table.name in content}
         return Source(**{**content, **({"events": sections} if sections else {})})
-    except (OSError, tomllib.TOMLDecodeError, SettingsError) as error:
+    except (OSError, ValueError) as error:  # of TOML, UTF-8 and settings
         raise WrongUsage(f"source {path}: {error}; deploy/sources has examples") from None
 
 
@@ -195,18 +229,41 @@ def list_files(inputs: Sequence[str], session: Callable[[], SparkSession]) -> li
 
 def _list_local_files(inputs: Iterable[str]) -> Iterator[InputFile]:
     """As Spark lists them: without files and folders that other programs hide."""
-    for top in map(os.path.abspath, inputs):
-        file: list[str] = [os.path.basename(top)]
-        walk = os.walk(top, followlinks=True) if os.path.isdir(top) else [(os.path.dirname(top), [], file)]
-        for folder, folders, names in walk:
-            # in place: os.walk goes into the folders that are left
-            folders[:] = filterfalse(_is_hidden, folders)
-            for name in filterfalse(_is_hidden, names):
-                path = os.path.join(folder, name)
-                status = os.stat(path)
-                # milliseconds, as Hadoop has them: the same file must be identified alike by both ways to
-                # list it
-                yield InputFile(f"file:{path}", status.st_size, status.st_mtime_ns // 1_000_000)
+    for path in chain.from_iterable(map(_walk, map(os.path.abspath, inputs))):
+        try:
+            status = os.stat(path)
+        except OSError as problem:
+            raise _refuse_path(path, problem.strerror) from None
+        # Hadoop takes what is before a colon for the scheme of a URI
+        if ":" in os.path.basename(path):
+            raise _refuse_path(path, "Spark cannot read a file with a colon in its name; rename it")
+        # milliseconds, as Hadoop has them: the same file must be identified alike by both ways to list it
+        yield InputFile(f"file:{path}", status.st_size, status.st_mtime_ns // 1_000_000)
+
+
+def _walk(top: str) -> Iterator[str]:
+    if not os.path.isdir(top):
+        yield from [] if _is_hidden(os.path.basename(top)) else [top]
+        return
+    visited: set[str] = set()
+    for folder, folders, names in os.walk(top, followlinks=True, onerror=_refuse_folder):
+        # a link to a folder above would be walked for ever, and its files would be there many times
+        if (real := os.path.realpath(folder)) in visited:
+            folders.clear()
+            continue
+        visited.add(real)
+        # in place: os.walk goes into the folders that are left
+        folders[:] = filterfalse(_is_hidden, folders)
+        yield from (os.path.join(folder, name) for name in filterfalse(_is_hidden, names))
+
+
+def _refuse_folder(problem: OSError) -> None:
+    # os.walk would leave it out without a word
+    raise _refuse_path(str(problem.filename), problem.strerror)
+
+
+def _refuse_path(path: str, problem: str | None) -> JobError:
+    return JobError(f"input {path}: {problem}; mend it, or give the other files one by one")
 
 
 def _is_hidden(name: str) -> bool:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from segue.errors import SegueError, UsageError, list_names
 from segue.retry import ATTEMPTS, retry
+from segue.roots import check_root_name
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -79,6 +80,7 @@ def list_releases(root: Root) -> list[Release]:
     # here and below, since `import segue` must not wait for pyarrow and deltalake
     from segue.storage import find_table, releases_uri
 
+    check_root_name(root)
     uri = releases_uri(root)
     table = find_table(uri)
     return [] if table is None else _read_releases(uri, table)
