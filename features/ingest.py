@@ -27,6 +27,8 @@ from schemas.tracks import TRACKS
 
 # Columns of rows as they are read, besides those of the source, which may have a `file` of its own.
 RAW, FILE, BROKEN, IS_HEADER = ("_segue_raw", "_segue_file", "_segue_broken", "_segue_is_header")
+# True of rows that a source declares to be of another kind; not there where it declares none.
+LEFT_OUT = "_segue_left_out"
 NO_DAY = date(1970, 1, 1)
 # What is cut off at both ends of a value: also spaces of no width and of no break, which look like no value at all.
 BLANKS = " \t\r\n\u00a0\u2003\u3000\u200b\u2060\ufeff"
@@ -59,6 +61,8 @@ def parse_and_validate_plays(
     rows: DataFrame, columns: Mapping[str, str], source: str, now: datetime, contract: Contract = PLAYS
 ) -> DataFrame:
     """Every row of `rows`, with the columns of a play and `reasons`: why it is none, if it is none.
+
+    `reasons` is null for a row that the source leaves out.
 
     Where the source gives no id, `former_id` is what the play's was before durations were a part of it.
 
@@ -207,7 +211,7 @@ def parse_tracks(rows: DataFrame, columns: Mapping[str, str], contract: Contract
     """Rows of `tracks`: those with an id, one each; where rows differ, the one with most fields filled."""
     fields = track_fields(contract)
     typed = _parse_fields(rows, columns, contract, fields).where(
-        "track_id is not null and not broken and not is_header"
+        "track_id is not null and not broken and not is_header and not left_out"
     )
     typed = typed.where(F.size(F.array_compact(F.array(*find_wrong_ids(("track_id",))))) == 0)
     filled = sum((F.col(name).isNotNull().cast("int") for name in fields), F.lit(0))
@@ -236,6 +240,8 @@ def _parse_fields(
     `_failed_` is true where the expression raised.
     """
     frame = [F.col(name).alias(name.removeprefix("_segue_")) for name in (RAW, FILE, BROKEN, IS_HEADER)]
+    left_out = F.col(LEFT_OUT) if LEFT_OUT in rows.columns else F.lit(False)
+    frame.append(left_out.alias("left_out"))
     attempts = [attempt(columns.get(name, "null")).alias(f"_text_{name}") for name in fields]
     texts = rows.select(*frame, *attempts)
     trimmed_texts, failed = {}, {}

@@ -25,11 +25,15 @@ def raw(name: str) -> Column:
 
 
 def list_reasons(reasons: Iterable[Column]) -> Column:
-    """`reasons` of each row, from a text for each thing that is wrong with it, else null."""
+    """`reasons` of each row, from a text for each thing that is wrong with it, else null.
+
+    Null of a row that is left out: it is neither an event nor a reject.
+    """
     header = F.when(F.col("is_header"), F.array(F.lit(HEADER_AGAIN)))
     # fields of a line that cannot be parsed may be shifted: their reasons would mislead
     no_line = header.when(F.col("broken"), F.array(F.lit(BROKEN_LINE)))
-    return no_line.otherwise(F.array_compact(F.array(*reasons))).alias("reasons")
+    nothing = no_line.when(F.col("left_out"), F.lit(None))
+    return nothing.otherwise(F.array_compact(F.array(*reasons))).alias("reasons")
 
 
 def find_missing(names: Iterable[str]) -> Iterator[Column]:

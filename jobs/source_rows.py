@@ -17,13 +17,14 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import StringType, StructType
 
-from features.ingest import BROKEN, FILE, IS_HEADER, RAW
+from features.ingest import BROKEN, FILE, IS_HEADER, LEFT_OUT, RAW, attempt
 from features.records import split_objects, split_records
 from jobs.column_names import check_expressions, choose_names
 from jobs.errors import JobError
 from jobs.file_starts import FileStart, read_starts, split_header
+from jobs.input_files import InputFile
 from jobs.parquet_files import read_parquet_by_schema, spell
-from jobs.sources import InputFile, Source
+from jobs.sources import Source
 from schemas.common import quote_name
 
 if TYPE_CHECKING:
@@ -62,8 +63,9 @@ def read_rows(
     present = {name.lower() for name in rows.columns}
     ours = {name: F.col(column) for name, column in (("raw", RAW), ("file", FILE)) if name not in present}
     rows = rows.withColumns(ours) if ours else rows
-    check_expressions(source, rows, columns)
-    return rows
+    check_expressions(source, rows, {**columns, "where": source.where} if source.where else columns)
+    # null where the condition is, or where it raises: such a row is judged by its fields
+    return rows.withColumn(LEFT_OUT, attempt(f"not ({source.where})") == "true") if source.where else rows
 
 
 def _read_parquet(spark: SparkSession, paths: Sequence[str], columns: Mapping[str, str]) -> DataFrame:

@@ -18,30 +18,20 @@ import os
 import re
 import tomllib
 import zipfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from itertools import chain, filterfalse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from features.settings import SettingsError, SettingsModel
-from jobs.errors import JobError, WrongUsage
-from jobs.inputs import Input
-from jobs.session import is_submitted
+from jobs.errors import WrongUsage
 from schemas import EVENT_TABLES, Contract
 
 if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
-
     from jobs.job import Job
 
-# Bytes of a play in a text file, and in a compressed one, roughly: they only decide whether the session is set to
-# few rows or to many.
-BYTES_PER_ROW, BYTES_PER_COMPRESSED_ROW = 100, 10
-TEXT_SUFFIXES = (".csv", ".tsv", ".txt", ".json", ".jsonl")
 # Most sources cut no sessions, and then ours are cut by silence: nothing is lost that features are made of.
 OPTIONAL_COLUMNS = ("source_session_id",)
 # What a project declares to have more columns of a table.
@@ -70,6 +60,8 @@ class Source(SettingsModel):
     header: tuple[str, ...] = ()
     # how long after midnight, UTC, the last rows of a day are delivered
     grace: str = "0h"
+    # SQL that is false for rows of other kinds, such as podcasts: these are left out, and counted
+    where: str = ""
     # SQL over the file's columns, so that a source needs no code of ours; empty where it has no such rows
     plays: dict[str, str] = Field(default_factory=dict)
     tracks: dict[str, str] = Field(default_factory=dict)
@@ -84,6 +76,9 @@ class Source(SettingsModel):
         """What decides the rows of a table besides the files."""
         # when rows come decides none of them
         values = {name: value for name, value in vars(self).items() if name != "grace"}
+        if not self.where:
+            # what was ingested before there was such a setting is known without it
+            del values["where"]
         if table in self.events:
             layout = {name: value for name, value in values.items() if name not in ("plays", "tracks")}
             return {**layout, "events": self.events[table]}
@@ -196,102 +191,3 @@ def find_missing_columns(
     if absent := [name for name in missing if name not in OPTIONAL_COLUMNS]:
         job.say(f"source {source.name} has no {', '.join(absent)}: everything computed from them is null")
     return {name: f"source {source.name} has no {name}" for name in missing}
-
-
-@dataclass(frozen=True)
-class InputFile:
-    """`modified` in milliseconds since 1970."""
-
-    path: str
-    bytes: int
-    modified: int
-
-
-def list_files(inputs: Sequence[str], session: Callable[[], SparkSession]) -> list[InputFile]:
-    """Every file that the inputs (files, folders, globs; on any storage Spark reads) stand for.
-
-    Files and folders of this machine are listed without `session`, so that an ingest with nothing to do needs no JVM.
-
-    Raises:
-        JobError: there is none.
-    """
-    # under spark-submit a path without a scheme is one of the cluster's file system; a glob is for Hadoop to expand
-    are_local = not is_submitted() and all(os.path.exists(each) for each in inputs)
-    listed = _list_local_files(inputs) if are_local else _list_files_by_spark(inputs, session())
-    # two inputs may name one file; in order, as the list identifies the batch
-    files = sorted({file for file in listed if file.bytes}, key=lambda file: file.path)
-    if not files:
-        raise JobError(
-            f"input {', '.join(inputs)} holds no file with anything in it; give files, folders or globs"
-        )
-    return files
-
-
-def _list_local_files(inputs: Iterable[str]) -> Iterator[InputFile]:
-    """As Spark lists them: without files and folders that other programs hide."""
-    for path in chain.from_iterable(map(_walk, map(os.path.abspath, inputs))):
-        try:
-            status = os.stat(path)
-        except OSError as problem:
-            raise _refuse_path(path, problem.strerror) from None
-        # Hadoop takes what is before a colon for the scheme of a URI
-        if ":" in os.path.basename(path):
-            raise _refuse_path(path, "Spark cannot read a file with a colon in its name; rename it")
-        # milliseconds, as Hadoop has them: the same file must be identified alike by both ways to list it
-        yield InputFile(f"file:{path}", status.st_size, status.st_mtime_ns // 1_000_000)
-
-
-def _walk(top: str) -> Iterator[str]:
-    if not os.path.isdir(top):
-        yield from [] if _is_hidden(os.path.basename(top)) else [top]
-        return
-    visited: set[str] = set()
-    for folder, folders, names in os.walk(top, followlinks=True, onerror=_refuse_folder):
-        # a link to a folder above would be walked for ever, and its files would be there many times
-        if (real := os.path.realpath(folder)) in visited:
-            folders.clear()
-            continue
-        visited.add(real)
-        # in place: os.walk goes into the folders that are left
-        folders[:] = filterfalse(_is_hidden, folders)
-        yield from (os.path.join(folder, name) for name in filterfalse(_is_hidden, names))
-
-
-def _refuse_folder(problem: OSError) -> None:
-    # os.walk would leave it out without a word
-    raise _refuse_path(str(problem.filename), problem.strerror)
-
-
-def _refuse_path(path: str, problem: str | None) -> JobError:
-    return JobError(f"input {path}: {problem}; mend it, or give the other files one by one")
-
-
-def _is_hidden(name: str) -> bool:
-    # Spark's own rule; a partition folder may begin with an underscore, as in _day=1
-    return name.startswith(".") or (name.startswith("_") and "=" not in name) or name.endswith("._COPYING_")
-
-
-def _list_files_by_spark(inputs: Sequence[str], spark: SparkSession) -> list[InputFile]:
-    from pyspark.errors import AnalysisException
-
-    try:
-        # lists any storage that Spark reads; `content` is not selected, so no file is opened
-        files = spark.read.format("binaryFile").option("recursiveFileLookup", "true").load(list(inputs))
-        rows = files.selectExpr("path", "length", "unix_millis(modificationTime) modified").collect()
-    except AnalysisException as error:
-        raise JobError(f"input {', '.join(inputs)} cannot be read: {str(error).splitlines()[0]}") from None
-    return [InputFile(row.path, row.length, row.modified) for row in rows]
-
-
-def estimate_rows(files: Iterable[InputFile]) -> int:
-    # by size: counting would read the files
-    return sum(
-        file.bytes // (BYTES_PER_ROW if file.path.endswith(TEXT_SUFFIXES) else BYTES_PER_COMPRESSED_ROW)
-        for file in files
-    )
-
-
-def identify_files(files: Sequence[InputFile]) -> Input:
-    # not by content, which would take as long to read as to ingest. A file that is written again has another time,
-    # even if its size is the same
-    return Input("files", str([(file.path, file.bytes, file.modified) for file in files]))

@@ -148,7 +148,7 @@ def test_odd_commands_end_in_a_result_or_in_plain_lines(tmp_path, odd_files, odd
 
 
 def _find_fault(code, err, out):
-    lines = [line for line in err.splitlines() if not line.startswith(("usage:", " "))]
+    lines = [line for line in err.splitlines() if line.strip() and not line.startswith(("usage:", " "))]
     if code not in (0, 1, 2, 3):
         return f"exit code {code}"
     if "Traceback (most recent call last)" in err:
