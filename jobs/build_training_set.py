@@ -18,6 +18,7 @@ from jobs.training.manifest import Manifest, check_replay, declared_identities, 
 from jobs.training.record import record_training_set
 from jobs.training.request import Request, split_refs
 from segue import show
+from segue.parser import CommandParser
 from segue.releases import open_release
 from segue.storage import filesystem
 
@@ -88,7 +89,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="segue training-set")
+    parser = CommandParser(prog="segue training-set")
     configure(parser)
     return run(parser.parse_args(argv))
 

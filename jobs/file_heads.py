@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from json.decoder import JSONDecodeError
 from typing import Any
 
-from features.documents import is_document, split_documents
-from features.records import split_records
+from features.documents import split_document
+from features.records import split_objects, split_records
 from jobs.errors import JobError, first_line
 from jobs.parquet_files import filesystem_of_listed
 
@@ -127,30 +127,21 @@ def _decode(content: bytes) -> tuple[str, dict[str, Any]]:
 def _read_json(path: str, text: str, layout: dict[str, Any]) -> FileHead | None:
     """None where it only looks like JSON."""
     first = text.lstrip().split("\n", 1)[0]
-    if is_document(text) and text.lstrip().startswith("{"):
-        return _read_document(path, text, layout)
-    texts = split_documents(text) if is_document(text) else iter(text.split("\n"))
-    rows = list(_parse_objects(texts))
+    rows = list(_parse_objects(record for _, record in split_objects(text)))
     if not rows:
-        return None
-    columns = dict.fromkeys(name for row in rows for name in row)
-    return FileHead(path, "json", tuple(columns), rows, first, layout)
-
-
-def _read_document(path: str, text: str, layout: dict[str, Any]) -> FileHead:
-    """One object over many lines: its records lie deeper, in the first list of objects, and in lists of these."""
-    try:
-        steps = list(_find_lists(json.loads(text)))
-    except JSONDecodeError:
-        # the head of a large one: its names say what it is, not where they belong
-        return FileHead(path, "json", tuple(dict.fromkeys(_JSON_KEY.findall(text))), (), text[:200], layout)
-    records = ".".join(f"{step}[]" for step in steps)
-    rows = list(_parse_objects(split_documents(text, records)))
+        # the head of one large document: its names say what it is, not where they belong
+        names = tuple(dict.fromkeys(_JSON_KEY.findall(text)))
+        return FileHead(path, "json", names, (), first[:200], layout) if names else None
+    steps = list(_find_lists(rows[0])) if len(rows) == 1 else []
+    if steps:
+        layout = {**layout, "records": ".".join(f"{step}[]" for step in steps)}
+        rows = list(_parse_objects(record for _, record in split_document(text, layout["records"])))
     columns = dict.fromkeys([*steps, *(name for row in rows for name in row)])
-    return FileHead(path, "json", tuple(columns), rows, text[:200], {**layout, "records": records})
+    return FileHead(path, "json", tuple(columns), rows, first[:200], layout)
 
 
 def _find_lists(value: Any) -> Iterator[str]:
+    """The first list of objects in one object over many lines, and those in its elements: there are the records."""
     while isinstance(value, dict):
         lists = {
             name: each

@@ -21,6 +21,7 @@ from jobs.user_ids import list_first, read_ids
 from schemas import CONTRACTS, Contract
 from segue.buckets import bucket
 from segue.errors import SegueError
+from segue.parser import CommandParser
 from segue.releases import list_releases
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="segue forget")
+    parser = CommandParser(prog="segue forget")
     configure(parser)
     return run(parser.parse_args(argv))
 

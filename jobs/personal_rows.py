@@ -15,11 +15,13 @@ if TYPE_CHECKING:
 
 
 def redact(rows: DataFrame, source: Source, columns: Mapping[str, str]) -> DataFrame:
-    """`raw` as JSON of those columns alone that SQL reads, without those that pseudonyms are made of.
+    """RAW as JSON of those columns alone that SQL reads, without those that pseudonyms are made of.
 
     Of a broken line nobody knows which part of it is an address or a name: its length is kept.
     """
     from pyspark.sql import functions as F
+
+    from features.ingest import BROKEN, IS_HEADER, RAW
 
     if not (source.personal or source.pseudonymise):
         return rows
@@ -27,11 +29,11 @@ def redact(rows: DataFrame, source: Source, columns: Mapping[str, str]) -> DataF
     fields = [
         F.col(quote_name(name)).cast("string").alias(name) for name in rows.columns if name.lower() in kept
     ]
-    lengths = F.format_string("(a line of %d characters)", F.length("raw"))
+    lengths = F.format_string("(a line of %d characters)", F.length(RAW))
     text = F.to_json(F.struct(*fields)) if fields else F.lit("{}")
     # a header has names of columns only
-    redacted = F.when(F.col("broken"), lengths).when(F.col("is_header"), F.col("raw")).otherwise(text)
-    return rows.withColumn("raw", redacted)
+    redacted = F.when(F.col(BROKEN), lengths).when(F.col(IS_HEADER), F.col(RAW)).otherwise(text)
+    return rows.withColumn(RAW, redacted)
 
 
 def list_kept_columns(source: Source, columns: Mapping[str, str]) -> set[str]:

@@ -10,8 +10,9 @@ from typing import NoReturn
 
 from jobs.errors import JobError, WrongUsage
 from jobs.file_heads import FileHead, read_file_head
+from jobs.input_files import InputFile, list_files
 from jobs.known_sources import list_known_sources
-from jobs.sources import InputFile, Source, list_files, load_source
+from jobs.sources import Source, load_source
 
 AUTO = "auto"
 # Heads are read one after the other, and files of one delivery are alike.

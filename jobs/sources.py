@@ -20,32 +20,22 @@ import os
 import re
 import tomllib
 import zipfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from itertools import filterfalse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from features.settings import SettingsError, SettingsModel
 from jobs import pseudonyms
-from jobs.errors import JobError, WrongUsage
-from jobs.inputs import Input
+from jobs.errors import WrongUsage
 from jobs.known_sources import list_known_sources, read_known_source
-from jobs.session import is_submitted
 from schemas import EVENT_TABLES, Contract
 
 if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
-
     from jobs.job import Job
 
-# Bytes of a play in a text file, and in a compressed one, roughly: they only decide whether the session is set to
-# few rows or to many.
-BYTES_PER_ROW, BYTES_PER_COMPRESSED_ROW = 100, 10
-TEXT_SUFFIXES = (".csv", ".tsv", ".txt", ".json", ".jsonl")
 # Most sources cut no sessions, and then ours are cut by silence: nothing is lost that features are made of.
 OPTIONAL_COLUMNS = ("source_session_id",)
 # What no row depends on: when rows come, prose, and how files are recognised.
@@ -85,7 +75,7 @@ class Source(SettingsModel):
     line_pattern: str = ""
     # of JSON documents, where the records are: playlists[].tracks[], each with what is said of its playlist
     records: str = ""
-    # SQL that is false for rows of other kinds, such as podcasts: these are left out
+    # SQL that is false for rows of other kinds, such as podcasts: these are left out, and counted
     where: str = ""
     # columns that some files lack: null there
     optional: tuple[str, ...] = ()
@@ -122,6 +112,40 @@ class Source(SettingsModel):
         parse_duration(grace)
         return grace
 
+    @field_validator("encoding")
+    @classmethod
+    def _check_encoding(cls, encoding: str) -> str:
+        try:
+            # some of Python's codecs turn bytes into bytes, and are refused by this alone
+            bytes(4).decode(encoding, errors="replace")
+        except LookupError:
+            raise ValueError(
+                f"encoding is {encoding!r}, must be a text encoding, as utf-8 or latin-1"
+            ) from None
+        return encoding
+
+    @field_validator("separator", "line_end")
+    @classmethod
+    def _check_text(cls, text: str, field: ValidationInfo) -> str:
+        if not text or text.startswith("\\"):
+            raise ValueError(
+                f'{field.field_name} is {text!r}, must be one character or more; in TOML a tab is "\\t"'
+            )
+        return text
+
+    @field_validator("quote", "escape")
+    @classmethod
+    def _check_character(cls, text: str, field: ValidationInfo) -> str:
+        if len(text) > 1:
+            raise ValueError(f"{field.field_name} is {text!r}, must be one character, or empty for none")
+        return text
+
+    @model_validator(mode="after")
+    def _check_separator(self) -> Source:
+        if self.separator == self.quote:
+            raise ValueError(f"separator and quote are both {self.quote!r}")
+        return self
+
     @property
     def by_line(self) -> bool:
         # by codec, as `utf8` and `UTF-8` are the same
@@ -152,7 +176,7 @@ def load_source(path: str) -> Source:
             raise SettingsError("[events] is no section; that of a table of events has the table's name")
         sections = {table.name: content.pop(table.name) for table in EVENT_TABLES if table.name in content}
         return Source(**{**content, **({"events": sections} if sections else {})})
-    except (OSError, tomllib.TOMLDecodeError, SettingsError) as error:
+    except (OSError, ValueError) as error:  # of TOML, UTF-8 and settings
         raise WrongUsage(f"source {path}: {error}; segue sources lists examples") from None
 
 
@@ -209,79 +233,3 @@ def find_missing_columns(
     if absent := [name for name in missing if name not in OPTIONAL_COLUMNS]:
         job.say(f"source {source.name} has no {', '.join(absent)}: everything computed from them is null")
     return {name: f"source {source.name} has no {name}" for name in missing}
-
-
-@dataclass(frozen=True)
-class InputFile:
-    """`modified` in milliseconds since 1970."""
-
-    path: str
-    bytes: int
-    modified: int
-
-
-def list_files(inputs: Sequence[str], session: Callable[[], SparkSession]) -> list[InputFile]:
-    """Every file that the inputs (files, folders, globs; on any storage Spark reads) stand for.
-
-    Files and folders of this machine are listed without `session`, so that an ingest with nothing to do needs no JVM.
-
-    Raises:
-        JobError: there is none.
-    """
-    # under spark-submit a path without a scheme is one of the cluster's file system; a glob is for Hadoop to expand
-    are_local = not is_submitted() and all(os.path.exists(each) for each in inputs)
-    listed = _list_local_files(inputs) if are_local else _list_files_by_spark(inputs, session())
-    # two inputs may name one file; in order, as the list identifies the batch
-    files = sorted({file for file in listed if file.bytes}, key=lambda file: file.path)
-    if not files:
-        raise JobError(
-            f"input {', '.join(inputs)} holds no file with anything in it; give files, folders or globs"
-        )
-    return files
-
-
-def _list_local_files(inputs: Iterable[str]) -> Iterator[InputFile]:
-    """As Spark lists them: without files and folders that other programs hide."""
-    for top in map(os.path.abspath, inputs):
-        file: list[str] = [os.path.basename(top)]
-        walk = os.walk(top, followlinks=True) if os.path.isdir(top) else [(os.path.dirname(top), [], file)]
-        for folder, folders, names in walk:
-            # in place: os.walk goes into the folders that are left
-            folders[:] = filterfalse(_is_hidden, folders)
-            for name in filterfalse(_is_hidden, names):
-                path = os.path.join(folder, name)
-                status = os.stat(path)
-                # milliseconds, as Hadoop has them: the same file must be identified alike by both ways to
-                # list it
-                yield InputFile(f"file:{path}", status.st_size, status.st_mtime_ns // 1_000_000)
-
-
-def _is_hidden(name: str) -> bool:
-    # Spark's own rule; a partition folder may begin with an underscore, as in _day=1
-    return name.startswith(".") or (name.startswith("_") and "=" not in name) or name.endswith("._COPYING_")
-
-
-def _list_files_by_spark(inputs: Sequence[str], spark: SparkSession) -> list[InputFile]:
-    from pyspark.errors import AnalysisException
-
-    try:
-        # lists any storage that Spark reads; `content` is not selected, so no file is opened
-        files = spark.read.format("binaryFile").option("recursiveFileLookup", "true").load(list(inputs))
-        rows = files.selectExpr("path", "length", "unix_millis(modificationTime) modified").collect()
-    except AnalysisException as error:
-        raise JobError(f"input {', '.join(inputs)} cannot be read: {str(error).splitlines()[0]}") from None
-    return [InputFile(row.path, row.length, row.modified) for row in rows]
-
-
-def estimate_rows(files: Iterable[InputFile]) -> int:
-    # by size: counting would read the files
-    return sum(
-        file.bytes // (BYTES_PER_ROW if file.path.endswith(TEXT_SUFFIXES) else BYTES_PER_COMPRESSED_ROW)
-        for file in files
-    )
-
-
-def identify_files(files: Sequence[InputFile]) -> Input:
-    # not by content, which would take as long to read as to ingest. A file that is written again has another time,
-    # even if its size is the same
-    return Input("files", str([(file.path, file.bytes, file.modified) for file in files]))

@@ -21,11 +21,12 @@ from features.ingest import (
 )
 from jobs.errors import JobError
 from jobs.file_heads import FileHead, read_file_head
+from jobs.input_files import InputFile
 from jobs.propose_source import Proposal, propose_source
 from jobs.recognise_source import AUTO, list_input_files, recognise, resolve_source
 from jobs.session import open_step_session, tune
 from jobs.source_rows import read_rows
-from jobs.sources import InputFile, Source, column_map, load_source
+from jobs.sources import Source, column_map, load_source
 from schemas import CONTRACTS, EVENT_TABLES
 from segue import show
 from segue.project import find_project
@@ -134,12 +135,14 @@ def _try_table(
     columns, rows = _parse_events(spark, source, files, table)
     # read once: what is wrong, what is right and how many are one scan
     parsed = _collect(rows.limit(MOST_ROWS).drop("former_id", "ds", "source"))
-    events = [row for row in parsed if not row["reasons"]]
+    # of rows that the source leaves out there are no reasons
+    left_out = sum(row["reasons"] is None for row in parsed)
+    events = [row for row in parsed if row["reasons"] == []]
     rejects = [row for row in parsed if row["reasons"] and not row["is_header"]]
     key = CONTRACTS[table].key[0]
     distinct = len({row[key] for row in events})
-    counts = {"rows": len(events) + len(rejects), table: distinct}
-    counts |= {"duplicates": len(events) - distinct, "rejected": len(rejects)}
+    counts = {"rows": len(events) + len(rejects) + left_out, table: distinct}
+    counts |= {"duplicates": len(events) - distinct, "rejected": len(rejects), "left out": left_out}
     _print_counts(args, table, counts, len(parsed) == MOST_ROWS)
     _print_rows(args, table, list(columns), events[: args.rows])
     _print_rejects(args, table, rejects)

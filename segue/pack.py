@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from segue.errors import UsageError
+from segue.errors import UsageError, refuse_unwritable
 from segue.project import FILE, PACKAGE, SETTINGS, Project
 from segue.project_file import SPARK, TABLES, read_files
 
@@ -32,10 +32,11 @@ def pack_project(project: Project, out: str | None = None) -> Path:
     target = Path(out or f"{name}.zip")
     # all files are read before the archive is begun: half an archive would be taken for a whole one
     files = {f"{PACKAGE}/__init__.py": b"", **{f"{PACKAGE}/{n}": data for n, data in _list_files(project)}}
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with zipfile.ZipFile(target, "w") as archive:
-        for file, data in files.items():
-            archive.writestr(zipfile.ZipInfo(file, _TIME), data)
+    with refuse_unwritable(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with zipfile.ZipFile(target, "w") as archive:
+            for file, data in files.items():
+                archive.writestr(zipfile.ZipInfo(file, _TIME), data)
     return target
 
 

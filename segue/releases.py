@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from segue.errors import SegueError, UsageError, list_names
 from segue.forks import run_where_possible
 from segue.retry import ATTEMPTS, retry
+from segue.roots import check_root_name
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -80,6 +81,7 @@ def list_releases(root: Root) -> list[Release]:
     # here and below, since `import segue` must not wait for pyarrow and deltalake
     from segue.storage import releases_uri
 
+    check_root_name(root)
     return run_where_possible(_list_releases, releases_uri(root))
 
 
