@@ -13,6 +13,7 @@ from jobs import TABLES, release_tables
 from jobs.arguments import add_common_arguments
 from jobs.errors import JobError, WrongUsage
 from jobs.job import Job
+from jobs.pseudonyms import hash_id, read_key
 from jobs.publishing.commits import CommitConflict, list_file_days
 from jobs.publishing.retention import list_unpublished, vacuum
 from jobs.publishing.rewrite import Rewrite, mark_erased, rewrite_files
@@ -43,6 +44,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--users", metavar="FILE", help="a file with an id a line")
     missing = "ids that are in no table are no error (else: exit 1)"
     parser.add_argument("--ignore-missing", action="store_true", help=missing)
+    hashed = (
+        "ids are as the source has them, which was ingested with pseudonymise: they are hashed with the key"
+    )
+    parser.add_argument("--pseudonymise", action="store_true", help=hashed)
     add_common_arguments(parser)
 
 
@@ -50,6 +55,9 @@ def run(args: argparse.Namespace) -> int:
     ids = read_ids(args.user, args.users, "--users")
     if not ids:
         raise WrongUsage("nobody to erase; give --user ID ..., or --users FILE with an id a line")
+    if args.pseudonymise:
+        key = read_key()
+        ids = [hash_id(key, id_) for id_ in ids]
     job = Job("forget", args.root, args.run_id)
     if unknown := [name for name in job.warehouse.list_tables() if name not in CONTRACTS]:
         # of a project, say: whether they hold listeners is known only where they are declared

@@ -8,7 +8,7 @@ import os
 import re
 import zlib
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import partial, reduce
 from io import BytesIO
 from typing import TYPE_CHECKING
@@ -29,6 +29,7 @@ from jobs.parquet_files import read_parquet_by_schema, spell
 from jobs.personal_rows import redact
 from jobs.sources import Source
 from schemas.common import quote_name
+from schemas.sql import list_columns
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -78,9 +79,20 @@ def read_rows(
 def _add_optional_columns(rows: DataFrame, source: Source) -> DataFrame:
     # Spark compares names without case
     present = {name.lower() for name in rows.columns}
+    _check_listener(source, present)
     values = {**dict.fromkeys(source.optional), "listener": source.listener or None}
     lacking = {name: value for name, value in values.items() if name.lower() not in present}
     return rows.withColumns({name: F.lit(value).cast("string") for name, value in lacking.items()})
+
+
+def _check_listener(source: Source, present: Collection[str]) -> None:
+    """Raises JobError where nothing can say who listened: all rows would be rejects."""
+    names = {name.lower() for name in list_columns(source.plays.get("user_id", "null"))}
+    if "listener" in names and not source.listener and not names & present:
+        raise JobError(
+            f"source {source.name}: the files do not say who listened. Write a source file with "
+            f'extends = "{source.name}" and listener = "an id", and give that as --source'
+        )
 
 
 def _read_parquet(spark: SparkSession, paths: Sequence[str], columns: Mapping[str, str]) -> DataFrame:

@@ -28,6 +28,7 @@ from jobs.session import open_step_session, tune
 from jobs.source_rows import read_rows
 from jobs.sources import Source, column_map, load_source
 from schemas import CONTRACTS, EVENT_TABLES
+from schemas.sql import list_columns
 from segue import show
 from segue.project import find_project
 
@@ -39,6 +40,7 @@ ROWS = 10
 MOST_ROWS = 10_000
 MOST_BYTES = 2**28
 LONGEST = 40
+LISTENER = "(listener)"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -79,11 +81,19 @@ def _is_auto(source: str) -> bool:
 
 
 def _load(args: argparse.Namespace, proposal: Proposal | None, folder: Path) -> Source:
-    if proposal is None:
-        return load_source(resolve_source(args.source, args.files))
-    path = folder / "proposal.toml"
-    path.write_text(proposal.text, encoding="utf-8")
-    return load_source(str(path))
+    if proposal is not None:
+        path = folder / "proposal.toml"
+        path.write_text(proposal.text, encoding="utf-8")
+        return load_source(str(path))
+    source = load_source(resolve_source(args.source, args.files))
+    if source.listener or "listener" not in list_columns(source.plays.get("user_id", "null")):
+        return source
+    _say(
+        args.json,
+        f"where the files do not say who listened, {LISTENER!r} stands here. To ingest them, write a source file with "
+        f'extends = "{source.name}" and listener = "an id"',
+    )
+    return source.replace(listener=LISTENER)
 
 
 def _propose(head: FileHead, as_json: bool) -> Proposal:
