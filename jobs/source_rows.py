@@ -8,7 +8,7 @@ import os
 import re
 import zlib
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial, reduce
 from io import BytesIO
 from typing import TYPE_CHECKING
@@ -20,13 +20,13 @@ from pyspark.sql.types import StringType, StructType
 from features.documents import split_document
 from features.ingest import BROKEN, FILE, IS_HEADER, LEFT_OUT, RAW, attempt
 from features.records import split_objects, split_records
-from jobs import pseudonyms
 from jobs.column_names import check_expressions, choose_names
 from jobs.errors import JobError
 from jobs.file_starts import FileStart, read_starts, split_header
 from jobs.input_files import InputFile
 from jobs.parquet_files import read_parquet_by_schema, spell
 from jobs.personal_rows import redact
+from jobs.source_functions import register_functions
 from jobs.sources import Source
 from schemas.common import quote_name
 from schemas.sql import list_columns
@@ -67,8 +67,7 @@ def read_rows(
     present = {name.lower() for name in rows.columns}
     ours = {name: F.col(column) for name, column in (("raw", RAW), ("file", FILE)) if name not in present}
     rows = _add_optional_columns(rows.withColumns(ours) if ours else rows, source)
-    if source.pseudonymise:
-        pseudonyms.register(spark)
+    register_functions(spark, source)
     check_expressions(source, rows, {**columns, "where": source.where} if source.where else columns)
     if source.where:
         # null where the condition is, or where it raises: such a row is judged by its fields
@@ -85,7 +84,7 @@ def _add_optional_columns(rows: DataFrame, source: Source) -> DataFrame:
     return rows.withColumns({name: F.lit(value).cast("string") for name, value in lacking.items()})
 
 
-def _check_listener(source: Source, present: Collection[str]) -> None:
+def _check_listener(source: Source, present: set[str]) -> None:
     """Raises JobError where nothing can say who listened: all rows would be rejects."""
     names = {name.lower() for name in list_columns(source.plays.get("user_id", "null"))}
     if "listener" in names and not source.listener and not names & present:
