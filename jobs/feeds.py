@@ -70,5 +70,6 @@ def find_feeds(args: argparse.Namespace) -> Mapping[str, Feed]:
         of_project = project.events.get(table)
         path = of_project.source if of_project and of_project.source else args.source
         files = given.get(table) or (of_project.input if of_project else ())
+        path = resolve_source(path, files or args.input)
         feeds.append(Feed(table, source if path == args.source else load_source(path), path, files))
     return {feed.table: feed for feed in feeds}

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from jobs.errors import WrongUsage
 
 if TYPE_CHECKING:
-    import pandas as pd
     from pyspark.sql import SparkSession
 
 # The key itself, or a file with it. No setting of segue.toml: `segue config` prints those, and repositories keep them.
@@ -68,8 +67,8 @@ def register(spark: SparkSession) -> None:
     key = read_key()
 
     # in Python: as an argument of Spark's own functions the key would stand in plans, and so in logs and event logs
-    def hash_ids(ids: pd.Series) -> pd.Series:
-        texts = ids.str.strip()
-        return texts.map(lambda text: hash_id(key, text) if text else None, na_action="ignore")
+    def hash_text(text: str | None) -> str | None:
+        plain = (text or "").strip()
+        return hash_id(key, plain) if plain else None
 
-    spark.udf.register(FUNCTION, F.pandas_udf(hash_ids, "string"))  # type: ignore[call-overload]
+    spark.udf.register(FUNCTION, F.udf(hash_text, "string", useArrow=True))

@@ -59,13 +59,18 @@ def _refuse_listing() -> NoReturn:
     )
 
 
+def is_auto(source: str) -> bool:
+    # in a project's settings it is read as a path of its folder
+    return source.rpartition("/")[2] == AUTO
+
+
 def resolve_source(source: str, inputs: Sequence[str]) -> str:
     """`source` itself, or, where it is `auto`, the one that all files are of.
 
     Raises:
         JobError: a file is of no source that Segue knows, or files are of several; it says what was seen.
     """
-    if source.rpartition("/")[2] != AUTO:
+    if not is_auto(source):
         return source
     heads = list_heads(inputs)
     names = [recognise(head) for head in heads]

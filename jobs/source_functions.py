@@ -8,7 +8,6 @@ from features.track_keys import make_track_key
 from jobs import pseudonyms
 
 if TYPE_CHECKING:
-    import pandas as pd
     from pyspark.sql import SparkSession
 
     from jobs.sources import Source
@@ -29,8 +28,4 @@ def register_functions(spark: SparkSession, source: Source) -> None:
 def _register_track_key(spark: SparkSession) -> None:
     from pyspark.sql import functions as F
 
-    def make_keys(artists: pd.Series, titles: pd.Series) -> pd.Series:
-        keys = map(make_track_key, artists, titles)
-        return artists.__class__(list(keys), index=artists.index, dtype=object)
-
-    spark.udf.register(TRACK_KEY, F.pandas_udf(make_keys, "string"))  # type: ignore[call-overload]
+    spark.udf.register(TRACK_KEY, F.udf(make_track_key, "string", useArrow=True))

@@ -23,7 +23,7 @@ from jobs.errors import JobError
 from jobs.file_heads import FileHead, read_file_head
 from jobs.input_files import InputFile
 from jobs.propose_source import Proposal, propose_source
-from jobs.recognise_source import AUTO, list_input_files, recognise, resolve_source
+from jobs.recognise_source import AUTO, is_auto, list_input_files, recognise, resolve_source
 from jobs.session import open_step_session, tune
 from jobs.source_rows import read_rows
 from jobs.sources import Source, column_map, load_source
@@ -59,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
     files = list_input_files(args.files)
     head = read_file_head(files[0].path)
     proposal = None
-    if _is_auto(args.source) and recognise(head) is None:
+    if is_auto(args.source) and recognise(head) is None:
         proposal = _propose(head, args.json)
         if proposal.missing:
             return JobError.exit_code
@@ -74,10 +74,6 @@ def run(args: argparse.Namespace) -> int:
         for table in _list_tables(source, args.table):
             _try_table(spark, source, looked_at, table, args)
     return 0
-
-
-def _is_auto(source: str) -> bool:
-    return source.rpartition("/")[2] == AUTO
 
 
 def _load(args: argparse.Namespace, proposal: Proposal | None, folder: Path) -> Source:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from argparse import Namespace
 from datetime import UTC, datetime
 
 import pytest
 
 from features.ingest import parse_and_validate_plays, parse_tracks
 from jobs.errors import JobError
+from jobs.feeds import find_feeds
 from jobs.file_heads import read_file_head
 from jobs.input_files import list_files
 from jobs.known_sources import list_known_sources
@@ -76,6 +78,22 @@ def test_auto_takes_no_files_of_two_sources(tmp_path):
         each.write(tmp_path)
     with pytest.raises(JobError, match=r"several sources: spotify_account .*, spotify_extended .*by itself"):
         resolve_source("auto", [str(tmp_path)])
+
+
+def test_flow_reads_by_the_recognised_source(tmp_path):
+    path = str(EXAMPLES[0].write(tmp_path))
+    arguments = Namespace(source="/project/auto", input=[path], catalogue=None, events=[])
+    feeds = find_feeds(arguments)
+    for table in ("plays", "tracks"):
+        assert feeds[table].arguments == ["--source", "spotify_extended", "--input", path]
+
+
+def test_files_that_name_no_listener_are_refused_with_a_way_on(spark, tmp_path):
+    source = load_source("spotify_account")
+    example = next(each for each in EXAMPLES if each.source == source.name)
+    files = list_files([str(example.write(tmp_path))], lambda: spark)
+    with pytest.raises(JobError, match=r'do not say who listened.*extends = "spotify_account" and listener'):
+        read_rows(spark, source, files, column_map(source, "plays", CONTRACTS["plays"].names))
 
 
 def test_source_extends_a_known_one(tmp_path):
