@@ -191,7 +191,8 @@ def select_rejects(events_with_reasons: DataFrame, contract: Contract) -> DataFr
         user_id.alias("user_id"),
         F.coalesce("_name", F.lit("")).alias("file"),
         F.col("_raw").alias("raw"),
-        "reasons",
+        # null of what is left out, which is no reject: but the planner cannot know that
+        F.coalesce("reasons", F.array().cast("array<string>")).alias("reasons"),
         F.coalesce(F.when(has_valid_day, F.col("ds")), F.lit(NO_DAY)).alias("ds"),
     )
 

@@ -27,7 +27,13 @@ SIGNATURES = {
     b"PK\x03\x04": ("a zip archive", "unpack it"),
     b"PAR1": ("parquet", 'write format = "parquet" in the source'),
 }
-WIDE_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+# The mark of 32 begins like that of 16.
+WIDE_MARKS = {
+    codecs.BOM_UTF32_LE: "utf-32",
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
 
 
 @dataclass(frozen=True)
@@ -108,10 +114,11 @@ def _check_kind(source: Source, path: str, content: bytes) -> None:
     for signature, (kind, remedy) in SIGNATURES.items():
         if content.startswith(signature):
             raise _refuse(path, f"it is {kind}, expected {source.format}", remedy)
-    # 32 too: its mark begins like that of 16
     is_wide = codecs.lookup(source.encoding).name.startswith(("utf-16", "utf-32"))
-    if content.startswith(WIDE_MARKS) and not is_wide:
-        raise _refuse(path, f"it is UTF-16, the source says {source.encoding}", 'write encoding = "utf-16"')
+    encoding = next((name for mark, name in WIDE_MARKS.items() if content.startswith(mark)), None)
+    if encoding and not is_wide:
+        remedy = f'write encoding = "{encoding}" in the source'
+        raise _refuse(path, f"it is {encoding}, the source says {source.encoding}", remedy)
 
 
 def _refuse(path: str, problem: str, remedy: str) -> JobError:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import bz2
 import gzip
-import os
 import re
 import zlib
 from collections import defaultdict
@@ -157,11 +156,15 @@ def _split_whole_files(spark: SparkSession, source: Source, paths: Sequence[str]
 
 
 def _unpack(path: str, content: bytes) -> bytes:
-    packed = {".gz": gzip.GzipFile, ".bz2": bz2.BZ2File}.get(os.path.splitext(path)[1])
-    if packed is None:
+    packed: gzip.GzipFile | bz2.BZ2File
+    if path.endswith(".gz"):
+        packed = gzip.GzipFile(fileobj=BytesIO(content))
+    elif path.endswith(".bz2"):
+        packed = bz2.BZ2File(BytesIO(content))
+    else:
         return content
     try:
-        with packed(BytesIO(content)) as stream:
+        with packed as stream:
             plain = bytes(stream.read(MOST_BYTES + 1))
     except (EOFError, OSError, zlib.error) as problem:
         raise ValueError(f"file {path} cannot be read: {problem}") from None

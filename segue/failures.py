@@ -78,7 +78,9 @@ def _find_words(error: BaseException) -> str:
     if "\nTraceback (most recent call last)" in text:
         # of a worker of Spark's in Python; its last line that is not indented, before the JVM's own
         lines = re.split(r"\n\s*(?:at |\tat )", text.rpartition("\nTraceback (most recent call last)")[2])[0]
-        return next(line for line in reversed(lines.splitlines()) if line[:1].strip())
+        last = next(line for line in reversed(lines.splitlines()) if line[:1].strip())
+        # its class is for whoever reads the traceback
+        return re.sub(r"^[\w.]+: (?=\S+ \S)", "", last)
     causes = _JAVA_CAUSE.findall(text)
     words = causes[-1] if causes else next((each.strip() for each in text.splitlines() if each.strip()), "")
     words = _drop_java_class(words).partition(" SQLSTATE")[0]

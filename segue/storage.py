@@ -72,7 +72,7 @@ def find_table(uri: str, version: int | None = None) -> DeltaTable | None:
         return DeltaTable(uri, version=version)
     except TableNotFoundError:
         return None
-    except DeltaError as problem:
+    except (DeltaError, OSError) as problem:  # of the log, or of the storage that it is on
         which = "the newest version" if version is None else f"version {version}"
         text = f"{which} of the table at {uri!r} cannot be read: {first_line(problem)}"
         raise SegueError(text) from problem
