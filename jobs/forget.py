@@ -55,9 +55,6 @@ def run(args: argparse.Namespace) -> int:
     ids = read_ids(args.user, args.users, "--users")
     if not ids:
         raise WrongUsage("nobody to erase; give --user ID ..., or --users FILE with an id a line")
-    if args.pseudonymise:
-        key = read_key()
-        ids = [hash_id(key, id_) for id_ in ids]
     job = Job("forget", args.root, args.run_id)
     if unknown := [name for name in job.warehouse.list_tables() if name not in CONTRACTS]:
         # of a project, say: whether they hold listeners is known only where they are declared
@@ -84,6 +81,21 @@ def run(args: argparse.Namespace) -> int:
             "listeners without plays"
         )
     return int(bool(missing) and not args.ignore_missing)
+
+
+def list_users(args: argparse.Namespace) -> list[str]:
+    """The listeners to erase, by the ids that the tables have.
+
+    Raises:
+        WrongUsage: there are none, or they are to be hashed and there is no key.
+    """
+    ids = read_ids(args.user, args.users, "--users")
+    if not ids:
+        raise WrongUsage("nobody to erase; give --user ID ..., or --users FILE with an id a line")
+    if not args.pseudonymise:
+        return ids
+    key = read_key()
+    return [hash_id(key, id_) for id_ in ids]
 
 
 def main(argv: Sequence[str] | None = None) -> int:

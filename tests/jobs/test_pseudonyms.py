@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import json
 
 import pyarrow.dataset as pads
 import pytest
 
-from jobs import ingest_plays
+from jobs import forget, ingest_plays
 from jobs.errors import WrongUsage
 from jobs.personal_rows import list_kept_columns
 from jobs.pseudonyms import KEY, KEY_FILE, hash_id, identify_key, read_key, wrap
@@ -104,6 +105,13 @@ def test_kept_columns_are_those_that_sql_reads_but_none_of_replaced_ids(tmp_path
     (tmp_path / "s.toml").write_text(SOURCE + 'saved = "concat(WHO, liked)"\n')
     source = load_source(str(tmp_path / "s.toml"))
     assert list_kept_columns(source, source.plays) == {"track", "at", "liked"}
+
+
+def test_forget_finds_listeners_by_the_ids_of_the_source(key):
+    for flags, ids in (([], ["ada-l"]), (["--pseudonymise"], [hash_id(SECRET.encode(), "ada-l")])):
+        parser = argparse.ArgumentParser()
+        forget.configure(parser)
+        assert forget.list_users(parser.parse_args(["--user", "ada-l", *flags])) == ids
 
 
 def test_nothing_of_a_person_is_written(spark, key, tmp_path, monkeypatch, capfd):
