@@ -147,10 +147,12 @@ def _map_instant(head: FileHead, name: str) -> Mapped:
         has_zone = all(value.tzinfo for value in values)
         return Mapped(column, "" if has_zone else "without a zone: taken as UTC")
     texts = [str(value).strip() for value in values]
-    if all(_is_number(text) for text in texts):
-        return _map_epoch(column, texts)
-    if all(_DATE.match(text) for text in texts):
-        return Mapped(column, "" if all(map(_ZONE.search, texts)) else "without a zone: taken as UTC")
+    # what most values are: the others will be rejects, which is what a reject is for
+    numbers, dates = list(filter(_is_number, texts)), list(filter(_DATE.match, texts))
+    if 2 * len(numbers) > len(texts):
+        return _map_epoch(column, numbers)
+    if 2 * len(dates) > len(texts):
+        return Mapped(column, "" if all(map(_ZONE.search, dates)) else "without a zone: taken as UTC")
     return Mapped(
         f"try_to_timestamp({column}, 'd/MM/yyyy H:mm')", f"write how times are written; seen: {texts[0]}"
     )

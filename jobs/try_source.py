@@ -201,9 +201,11 @@ def _print_rows(
     args: argparse.Namespace, table: str, names: Sequence[str], rows: Sequence[Mapping[str, Any]]
 ) -> None:
     names = [name for name in CONTRACTS[table].names if name in {*names, *CONTRACTS[table].key}]
+    if not rows:
+        return
     if args.json:
         print(show.format_json_lines([{"table": table, "row": {n: row[n] for n in names}} for row in rows]))
-    elif rows:
+    else:
         cells = [[row[name] for name in names] for row in rows]
         print(f"\n{table}:\n{show.format_table(names, cells, LONGEST)}")
 
