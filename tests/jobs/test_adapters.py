@@ -119,3 +119,18 @@ def test_columns_that_files_may_lack_are_read_by_some_expression():
         texts = [*source.plays.values(), *source.tracks.values(), source.where or "true"]
         read = {column for text in texts for column in list_columns(text)}
         assert set(source.optional) <= read, name
+
+
+def test_sql_of_a_source_can_call_for_a_key_of_tracks(spark, tmp_path):
+    (tmp_path / "s.toml").write_text(
+        'name = "s"\n[plays]\nuser_id = "who"\nplayed_at = "at"\ntrack_id = "SEGUE_track_key(artist, title)"\n'
+    )
+    (tmp_path / "a.csv").write_text(
+        "who,at,artist,title\nu,2026-10-01,The Ä,Song (feat. B)\nu,2026-10-01,,Song\n"
+    )
+    source = load_source(str(tmp_path / "s.toml"))
+    files = list_files([str(tmp_path / "a.csv")], lambda: spark)
+    rows = read_rows(spark, source, files, source.plays)
+    parsed = parse_and_validate_plays(rows, source.plays, source.name, NOW).where("not is_header")
+    reasons = {row["track_id"]: row["reasons"] for row in parsed.toArrow().to_pylist()}
+    assert reasons == {"a / song": [], None: ["track_id is missing"]}
