@@ -2,20 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from datetime import UTC, date, datetime
 
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
-from schemas import Column as ColumnContract
+from features.reasons import (
+    BROKEN_LINE,
+    find_broken_checks,
+    find_failures,
+    find_impossible_times,
+    find_missing,
+    find_wrong_ids,
+    find_wrong_types,
+    in_future,
+    list_reasons,
+    raw,
+)
 from schemas import Contract, EventTable
 from schemas.play_columns import list_added_columns
 from schemas.plays import EARLIEST_PLAY, MAX_PLAY_MS, PLAYS
 from schemas.tracks import TRACKS
 
+# Columns of rows as they are read, besides those of the source, which may have a `file` of its own.
+RAW, FILE, BROKEN, IS_HEADER = ("_segue_raw", "_segue_file", "_segue_broken", "_segue_is_header")
+# True of rows that a source declares to be of another kind; not there where it declares none.
+LEFT_OUT = "_segue_left_out"
 NO_DAY = date(1970, 1, 1)
-HEADER_AGAIN = "the line is the header again"
+# What is cut off at both ends of a value: also spaces of no width and of no break, which look like no value at all.
+BLANKS = " \t\r\n\u00a0\u2003\u3000\u200b\u2060\ufeff"
+# Spark would take the year 2026 for its first instant, and 10:00 for today.
+_INSTANT = r"^[+-]?[0-9]{4,6}-[0-9]{1,2}-[0-9]{1,2}"
 # Values of columns that may not be null, by type: they stand in no row, as the planner cannot know.
 _NEUTRAL = {
     "string": "",
@@ -44,10 +62,12 @@ def parse_and_validate_plays(
 ) -> DataFrame:
     """Every row of `rows`, with the columns of a play and `reasons`: why it is none, if it is none.
 
+    `reasons` is null for a row that the source leaves out.
+
     Where the source gives no id, `former_id` is what the play's was before durations were a part of it.
 
     Args:
-        rows: `raw` (the row as read), `file`, `broken` (could not be parsed), `is_header`, and the source's columns.
+        rows: RAW (the row as read), FILE, BROKEN (could not be parsed), IS_HEADER, and the source's columns.
         columns: column of plays -> SQL expression over the source's columns.
         now: the instant after which times lie in the future.
         contract: of `plays`, with columns that a project adds.
@@ -63,7 +83,7 @@ def parse_and_validate_plays(
         F.lit(source).alias("source"),
         F.to_date("played_at").alias("ds"),
         "is_header",
-        _list_reasons(_reject_reasons(contract, now)),
+        list_reasons(_reject_reasons(contract, now)),
     )
 
 
@@ -76,12 +96,14 @@ def _derive_id(source: str, *others: Column) -> Column:
 def _reject_reasons(contract: Contract, now: datetime) -> list[Column]:
     """A text for each thing that is wrong with a row, else null."""
     return [
-        *_find_missing(("user_id", "track_id", "played_at")),
-        *_find_wrong_types(contract, play_fields(contract)),
-        *_find_impossible_times("played_at", now),
+        *find_missing(("user_id", "track_id", "played_at")),
+        *find_failures(play_fields(contract)),
+        *find_wrong_ids(("play_id", "user_id", "track_id")),
+        *find_wrong_types(contract, play_fields(contract)),
+        *find_impossible_times("played_at", now),
         *(F.when(F.col(name) < 0, f"{name} is negative") for name in ("ms_played", "track_ms")),
         *(F.when(F.col(name) > MAX_PLAY_MS, f"{name} is over a day") for name in ("ms_played", "track_ms")),
-        *_find_broken_checks(list_added_columns(contract)),
+        *find_broken_checks(list_added_columns(contract)),
     ]
 
 
@@ -92,15 +114,17 @@ def parse_and_validate_events(
     parsed = _parse_fields(rows, columns, table.contract, table.fields)
     # an instant is the same however it is written; of the others null is no blank, and each has its place
     instant = F.unix_micros(table.event_time).cast("string")
-    others = [_raw(name) for name in table.fields if name not in (table.key, table.event_time)]
+    others = [raw(name) for name in table.fields if name not in (table.key, table.event_time)]
     texts = [F.coalesce(text, F.lit("")) for text in (instant, *others)]
     derived = F.sha1(F.concat_ws("\x1f", F.lit(source), *texts))
     required = [c.name for c in table.contract.columns if c.name in table.fields and not c.nullable]
     reasons = [
-        *_find_missing(name for name in required if name != table.key),
-        *_find_wrong_types(table.contract, table.fields),
-        *_find_impossible_times(table.event_time, now),
-        *_find_broken_checks(table.columns),
+        *find_missing(name for name in required if name != table.key),
+        *find_failures(table.fields),
+        *find_wrong_ids(name for name in (table.key, table.contract.entity) if name in table.fields),
+        *find_wrong_types(table.contract, table.fields),
+        *find_impossible_times(table.event_time, now),
+        *find_broken_checks(table.columns),
     ]
     id_ = F.coalesce(table.key, derived).alias(table.key)
     return parsed.select(
@@ -110,46 +134,8 @@ def parse_and_validate_events(
         F.lit(source).alias("source"),
         F.to_date(table.event_time).alias("ds"),
         "is_header",
-        _list_reasons(reasons),
+        list_reasons(reasons),
     )
-
-
-def _list_reasons(reasons: Iterable[Column]) -> Column:
-    """`reasons` of each row, from a text for each thing that is wrong with it, else null."""
-    header = F.when(F.col("is_header"), F.array(F.lit(HEADER_AGAIN)))
-    # fields of a line that cannot be parsed may be shifted: their reasons would mislead
-    no_line = header.when(F.col("broken"), F.array(F.lit("the line is broken")))
-    return no_line.otherwise(F.array_compact(F.array(*reasons))).alias("reasons")
-
-
-def _find_missing(names: Iterable[str]) -> Iterator[Column]:
-    return (F.when(_raw(name).isNull(), f"{name} is missing") for name in names)
-
-
-def _find_wrong_types(contract: Contract, names: Iterable[str]) -> Iterator[Column]:
-    # a field that is not required may be blank, but not something else than it says
-    return (
-        F.when(_raw(name).isNotNull() & F.col(name).isNull(), f"{name} is no {contract.column(name).type}")
-        for name in names
-    )
-
-
-def _find_broken_checks(columns: Iterable[ColumnContract]) -> Iterator[Column]:
-    checks = (c for c in columns if c.check)
-    return (F.when(~F.expr(f"`{c.name}` {c.check}"), f"{c.name} is not {c.check}") for c in checks)
-
-
-def _find_impossible_times(name: str, now: datetime) -> list[Column]:
-    # clocks of devices run fast
-    grace = F.expr("interval 1 day")
-    return [
-        F.when(F.col(name) < F.lit(EARLIEST_PLAY).cast("timestamp"), f"{name} before 1999"),
-        F.when(F.col(name) > F.lit(now) + grace, _in_future(name)),
-    ]
-
-
-def _in_future(name: str) -> str:
-    return f"{name} in the future"
 
 
 def deduplicate(events_with_reasons: DataFrame, contract: Contract, *others: str) -> DataFrame:
@@ -193,9 +179,11 @@ def select_rejects(events_with_reasons: DataFrame, contract: Contract) -> DataFr
     texts = rejects.withColumn("_raw", F.coalesce("raw", F.lit("")))
     numbered = texts.withColumn("_nth", F.row_number().over(equal_lines))
     key = F.sha1(F.concat_ws("\x1f", "source", "_name", "_raw", F.col("_nth").cast("string")))
-    # a day of the year 2099 would be the newest of the table for ever
-    in_future = F.array_contains("reasons", _in_future(contract.event_time or ""))
-    has_valid_day = (F.col("ds") >= F.lit(EARLIEST_PLAY).cast("date")) & ~in_future
+    # a day of the year 2099 would be the newest of the table for ever; of a broken line any field may be the time
+    no_day = F.arrays_overlap(
+        "reasons", F.array(F.lit(in_future(contract.event_time or "")), F.lit(BROKEN_LINE))
+    )
+    has_valid_day = (F.col("ds") >= F.lit(EARLIEST_PLAY).cast("date")) & ~no_day
     user_id = F.col("user_id") if "user_id" in contract.names else F.lit(None).cast("string")
     return numbered.select(
         key.alias("reject_id"),
@@ -203,7 +191,8 @@ def select_rejects(events_with_reasons: DataFrame, contract: Contract) -> DataFr
         user_id.alias("user_id"),
         F.coalesce("_name", F.lit("")).alias("file"),
         F.col("_raw").alias("raw"),
-        "reasons",
+        # null of what is left out, which is no reject: but the planner cannot know that
+        F.coalesce("reasons", F.array().cast("array<string>")).alias("reasons"),
         F.coalesce(F.when(has_valid_day, F.col("ds")), F.lit(NO_DAY)).alias("ds"),
     )
 
@@ -223,8 +212,9 @@ def parse_tracks(rows: DataFrame, columns: Mapping[str, str], contract: Contract
     """Rows of `tracks`: those with an id, one each; where rows differ, the one with most fields filled."""
     fields = track_fields(contract)
     typed = _parse_fields(rows, columns, contract, fields).where(
-        "track_id is not null and not broken and not is_header"
+        "track_id is not null and not broken and not is_header and not left_out"
     )
+    typed = typed.where(F.size(F.array_compact(F.array(*find_wrong_ids(("track_id",))))) == 0)
     filled = sum((F.col(name).isNotNull().cast("int") for name in fields), F.lit(0))
     # Sources repeat a track with fewer fields filled; the order of the rest only makes the choice repeatable.
     rest = ("title", "artist_name", "album", "track_ms", "raw")
@@ -246,15 +236,33 @@ def merge_catalogue(updates: DataFrame, current: DataFrame) -> DataFrame:
 def _parse_fields(
     rows: DataFrame, columns: Mapping[str, str], contract: Contract, fields: tuple[str, ...]
 ) -> DataFrame:
-    """Each field twice: as the contract's type, null where it cannot be; and `_raw_` as text, blank as null."""
-    texts = {
-        name: F.btrim(F.expr(columns.get(name, "null")).cast("string"), F.lit(" \t\r\n")) for name in fields
-    }
-    raw = [F.when(text != "", text).alias(f"_raw_{name}") for name, text in texts.items()]
-    as_text = rows.select("raw", "file", "broken", "is_header", *raw)
+    """Each field twice: as the contract's type, null where it cannot be; and `_raw_` as text, blank as null.
+
+    `_failed_` is true where the expression raised.
+    """
+    frame = [F.col(name).alias(name.removeprefix("_segue_")) for name in (RAW, FILE, BROKEN, IS_HEADER)]
+    left_out = F.col(LEFT_OUT) if LEFT_OUT in rows.columns else F.lit(False)
+    frame.append(left_out.alias("left_out"))
+    attempts = [attempt(columns.get(name, "null")).alias(f"_text_{name}") for name in fields]
+    texts = rows.select(*frame, *attempts)
+    trimmed_texts, failed = {}, {}
+    for name in fields:
+        text = F.col(f"_text_{name}")
+        trimmed = F.btrim(text, F.lit(BLANKS))
+        trimmed_texts[f"_raw_{name}"] = F.when(trimmed != "", trimmed)
+        failed[f"_failed_{name}"] = text.isNull()
+    as_text = texts.withColumns({**trimmed_texts, **failed})
     # try_cast, as in ANSI mode a cast of one wrong field would fail the job, where it is to reject the row
-    return as_text.withColumns({name: _raw(name).try_cast(contract.column(name).type) for name in fields})
+    return as_text.withColumns({name: _cast(name, contract.column(name).type) for name in fields})
 
 
-def _raw(name: str) -> Column:
-    return F.col(f"_raw_{name}")
+def _cast(name: str, type_: str) -> Column:
+    text = F.when(raw(name).rlike(_INSTANT), raw(name)) if type_ == "timestamp" else raw(name)
+    return text.try_cast(type_)
+
+
+def attempt(expression: str) -> Column:
+    """The text of an expression, empty where it is null; null where it raises, so that it costs the row alone."""
+    text = F.coalesce(F.expr(expression).cast("string"), F.lit(""))
+    # the function of Spark's that is null for whatever is raised inside its argument; others catch their own faults
+    return F.try_to_binary(text, F.lit("utf-8")).cast("string")

@@ -1,7 +1,8 @@
-"""Text cut into records, where a quoted field may hold line ends."""
+"""Text cut into records: lines, of which a quoted field may hold several, or objects of JSON."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 
@@ -32,3 +33,33 @@ def _find_record_end(lines: list[str], start: int, quote: str) -> int:
         if quotes % 2 == 0:
             return at
     return start
+
+
+# A string of JSON has no line end: one that was never closed must not swallow the objects of other lines.
+_MARKS = re.compile(r'"(?:[^"\\\n]|\\.)*"|[{}]')
+_BETWEEN = " \t\r\n,[]"
+
+
+def split_objects(text: str) -> Iterator[tuple[int, str]]:
+    """Each object of an array, or of several lines, with its number from 0; what stands between is a record as well."""
+    return enumerate(_list_objects(text))
+
+
+def _list_objects(text: str) -> Iterator[str]:
+    depth = start = end = 0
+    for mark in _MARKS.finditer(text):
+        if mark[0] == "{":
+            if depth == 0:
+                start = mark.start()
+                # no text of a file may go without a trace
+                if between := text[end:start].strip(_BETWEEN):
+                    yield between
+            depth += 1
+        elif mark[0] == "}" and depth:
+            depth -= 1
+            if depth == 0:
+                end = mark.end()
+                yield text[start:end]
+    # of a file that was cut off, the object that has no end
+    if rest := text[end:].strip(_BETWEEN):
+        yield rest

@@ -9,6 +9,7 @@ from datetime import date
 
 from jobs.errors import WrongUsage
 from segue.builtin_commands import add_root
+from segue.parser import CommandParser
 from segue.project import find_project
 
 
@@ -16,7 +17,7 @@ def new_parser(module_doc: str | None, prog: str) -> argparse.ArgumentParser:
     """The parser of a step, with the arguments that every job takes."""
     # a module's first paragraph is for its users, what follows for who reads the code
     description = (module_doc or "").split("\n\n")[0]
-    parser = argparse.ArgumentParser(prog=f"segue run {prog}", description=description)
+    parser = CommandParser(prog=f"segue run {prog}", description=description)
     add_common_arguments(parser)
     return parser
 
@@ -63,7 +64,7 @@ def _add_source(
     files: str,
     required: bool = True,
 ) -> argparse.ArgumentParser:
-    layout = "TOML file: how the files are laid out"
+    layout = "how the files are laid out: a TOML file, a name that segue sources lists, or auto"
     parser.add_argument("--source", default=source, required=required and source is None, help=layout)
     parser.add_argument(
         "--input", default=inputs, required=required and inputs is None, nargs="+", help=files

@@ -9,6 +9,7 @@ from jobs.catalogue.lineage_client import emit_events
 from jobs.catalogue.open_lineage import Events, list_event_kinds
 from segue import show
 from segue.builtin_commands import add_root
+from segue.errors import refuse_unwritable
 from segue.storage import filesystem
 
 
@@ -35,7 +36,7 @@ def run(args: argparse.Namespace) -> int:
         print(text)
         return 0
     files, path = filesystem(args.out)
-    with files.open_output_stream(path) as file:
+    with refuse_unwritable(args.out), files.open_output_stream(path) as file:
         file.write(f"{text}\n".encode())
     print(f"{args.out}: {list_event_kinds(events)}")
     return 0

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import time
-import traceback
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib import import_module
@@ -31,6 +30,7 @@ from jobs.publishing.warehouse import Warehouse, has_rows
 from jobs.report import write_report
 from jobs.watermarks import add_watermark_argument
 from segue import show
+from segue.failures import describe_cause, keep_traceback
 from segue.project import find_project
 
 REFUSED, FAILED, BLOCKED, SKIPPED = "refused", "failed", "blocked", "skipped"
@@ -175,10 +175,12 @@ def _attempt(step: Step, args: argparse.Namespace, feed: Feed | None) -> StepRes
             return result_of(REFUSED, why, refused.exit_code)
         except Exception as problem:
             exit_code: int | None = getattr(problem, "exit_code", None)
-            if exit_code is None:  # our own fault, or Spark's: whoever looks into it needs the trace
-                LOG.error(traceback.format_exc())
-            LOG.error(f"\n  {step.name} failed: {first_line(problem)}\n")
-            return result_of(FAILED, first_line(problem), exit_code or 1)
+            # our own fault, or Spark's: whoever looks into it needs the trace
+            why, trace = (
+                (first_line(problem), "") if exit_code else (describe_cause(problem), keep_traceback())
+            )
+            LOG.error(f"\n  {step.name} failed: {why}\n  {trace}".rstrip(" ") + "\n")
+            return result_of(FAILED, why, exit_code or 1)
 
 
 def _sum_outcomes(outcomes: Sequence[Outcome]) -> tuple[str, str]:

@@ -32,6 +32,7 @@ from jobs.errors import WrongUsage
 from jobs.publishing.warehouse import Warehouse
 from jobs.session import open_session
 from jobs.settings_flags import add_flags, from_flags
+from segue.parser import CommandParser
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -236,7 +237,7 @@ def _format_summary(request: GenerationRequest, truth: dict[str, Any]) -> str:
 def _parser() -> argparse.ArgumentParser:
     description = (__doc__ or "").split("\n\n")[0]
     # no --root and no --run-id: what is written is no table, and a source has to read it like any other
-    parser = argparse.ArgumentParser(prog="segue run generate-plays", description=description)
+    parser = CommandParser(prog="segue run generate-plays", description=description)
     add = parser.add_argument
     add("--out", required=True, help="folder to write to; a path that Spark can write")
     add("--only-day", type=parse_day, help="write this day of delivery again, and leave the others")

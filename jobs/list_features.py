@@ -24,8 +24,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     check_owners()
     group_by_table = {group.table: group for group in FEATURE_GROUPS}
-    if unknown := next((name for name in args.tables if name not in group_by_table), None):
-        raise UsageError.unknown("table of features", unknown, group_by_table)
+    # an empty name is unknown too, as of a variable of the shell that is not set
+    if unknown := [name for name in args.tables if name not in group_by_table]:
+        raise UsageError.unknown("table of features", unknown[0], group_by_table)
     groups = [group_by_table[name] for name in args.tables or group_by_table]
     if args.json:
         print(show.format_json_lines([row for group in groups for row in feature_entries(group)]))

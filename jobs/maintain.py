@@ -23,6 +23,7 @@ from jobs.publishing.records import compact_results, list_recorded_batches, reco
 from jobs.publishing.retention import VacuumResult, checkpoint, clean_log, last_checkpoint, vacuum
 from jobs.publishing.rewrite import Rewrite, rewrite_files
 from schemas import CONTRACTS
+from segue.parser import CommandParser
 from segue.storage import find_table, releases_uri
 
 # What Spark reads as one task and a look-up can still fetch a row group of.
@@ -63,7 +64,7 @@ def _vacuum_releases(root: str) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="segue maintain")
+    parser = CommandParser(prog="segue maintain")
     configure(parser)
     return run(parser.parse_args(argv))
 

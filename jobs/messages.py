@@ -9,6 +9,7 @@ from pathlib import Path
 
 from jobs.progress import print_line
 from jobs.publishing.warehouse import Warehouse
+from segue.show import escape
 
 LOG = logging.getLogger("segue.jobs")
 
@@ -16,7 +17,9 @@ LOG = logging.getLogger("segue.jobs")
 class _Screen(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         # looked up each time: tests and notebooks replace sys.stdout
-        print_line(record.getMessage(), sys.stderr if record.levelno >= logging.WARNING else sys.stdout)
+        print_line(
+            escape(record.getMessage()), sys.stderr if record.levelno >= logging.WARNING else sys.stdout
+        )
 
 
 class _LogFile(logging.FileHandler):

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
+from jobs.errors import JobError, first_line
 from schemas.common import quote_name
 from segue.storage import filesystem
 
@@ -33,16 +36,53 @@ def read_parquet(spark: SparkSession, paths: Sequence[str]) -> DataFrame:
     return rows.withColumns({name: F.timestamp_micros(F.expr(floor)) for name, floor in floors.items()})
 
 
+def read_parquet_by_schema(spark: SparkSession, paths: Sequence[str]) -> list[DataFrame]:
+    """The rows of listed files, those of one schema together: Spark would read all by the schema of one of them.
+
+    Raises:
+        JobError: a file is no whole parquet file.
+    """
+    paths_by_schema: dict[str, list[str]] = defaultdict(list)
+    # opening a file costs a round trip, so many at once
+    with ThreadPoolExecutor(16) as pool:
+        for path, schema in zip(paths, pool.map(_read_schema, paths), strict=True):
+            paths_by_schema[schema].append(path)
+    return [read_parquet(spark, list(map(spell, group))) for group in paths_by_schema.values()]
+
+
+def _read_schema(path: str) -> str:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    files, inner = filesystem_of_listed(path)
+    try:
+        schema = pq.read_schema(inner, filesystem=files).remove_metadata()
+    except (pa.ArrowException, OSError) as problem:
+        text = f"file {path} is no whole parquet file: {first_line(problem)}"
+        raise JobError(f"{text}; wait until it is written, or mend it") from None
+    names = [name.lower() for name in schema.names]
+    if alike := [name for name in schema.names if names.count(name.lower()) > 1]:
+        raise JobError(
+            f"file {path} has columns that Spark takes for one: {', '.join(alike)}; rename all but one"
+        )
+    return str(schema)
+
+
 def filesystem_of_listed(path: str) -> tuple[FileSystem, str]:
     """What a file that Spark listed is read with, and its path there."""
     # Hadoop writes file:/data; as a path, as in a URI spaces and percent signs would mean something else
     return filesystem(re.sub("^file:/+", "/", path))
 
 
+def spell(path: str) -> str:
+    """`path` so that Spark takes it for a name, where it would take `[`, `{` and their like for a pattern."""
+    return re.sub(r"([\\\[\]{}*?])", r"\\\1", path)
+
+
 def _list_nanosecond_columns(path: str) -> list[str]:
     import pyarrow as pa
     import pyarrow.dataset as pads
 
-    files, inner = filesystem_of_listed(path)
+    files, inner = filesystem_of_listed(re.sub(r"\\(.)", r"\1", path))
     schema = pads.dataset(inner, format="parquet", filesystem=files).schema
     return [field.name for field in schema if pa.types.is_timestamp(field.type) and field.type.unit == "ns"]

@@ -10,6 +10,7 @@ from expectations.report import render
 from jobs.errors import JobError
 from jobs.publishing.records import read_results
 from jobs.publishing.warehouse import Warehouse
+from segue.errors import refuse_unwritable
 from segue.project import find_project
 from segue.releases import list_releases
 
@@ -29,7 +30,8 @@ def write_report(root: str, run_id: str | None = None, out: str | None = None) -
         what = f"run {run_id}" if run_id else "any run"
         raise JobError(f"no audit of {what} under {root}; nothing to report")
     path = out or warehouse.path("quality", f"{run}.html")
-    with warehouse.files.open_output_stream(warehouse.inner(path) if out is None else path) as file:
+    inner = warehouse.inner(path) if out is None else path
+    with refuse_unwritable(path), warehouse.files.open_output_stream(inner) as file:
         title = f"{find_project().resolve('name').value or 'Segue'}: {run}"
         file.write(render(rows, _describe_newest(root), title, steps).encode())
     return path

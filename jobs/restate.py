@@ -19,6 +19,7 @@ from jobs.volume import count_by_day
 from schemas import CONTRACTS
 from schemas.contract import add_new_columns
 from segue import show
+from segue.parser import CommandParser
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -55,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="segue restate")
+    parser = CommandParser(prog="segue restate")
     configure(parser)
     return run(parser.parse_args(argv))
 

@@ -10,7 +10,7 @@ from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 
 from features.ingest import parse_and_validate_plays, play_fields
-from jobs import FLOW, sources
+from jobs import FLOW, input_files, sources
 from jobs.arguments import add_common_arguments, add_day_arguments, requested_days
 from jobs.errors import JobError, WrongUsage
 from jobs.graph import downstream
@@ -19,10 +19,12 @@ from jobs.publishing.commits import list_file_days
 from jobs.publishing.rewrite import Rewrite, drop_empty_days, rewrite_files
 from jobs.publishing.warehouse import has_rows, no_data_error
 from jobs.receipts import write_receipt
+from jobs.recognise_source import resolve_source
 from jobs.source_rows import read_rows
 from jobs.user_ids import list_first, read_ids
 from schemas import CONTRACTS
 from segue import show
+from segue.parser import CommandParser
 from segue.project import find_project
 
 if TYPE_CHECKING:
@@ -94,7 +96,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="segue retract")
+    parser = CommandParser(prog="segue retract")
     configure(parser)
     return run(parser.parse_args(argv))
 
@@ -132,10 +134,10 @@ def _read_keys(job: Job, args: argparse.Namespace) -> Iterator[DataFrame]:
 
     if not args.source:
         raise WrongUsage("--input needs --source, the TOML file that says how the files are laid out")
-    source = sources.load_source(args.source)
+    source = sources.load_source(resolve_source(args.source, args.input))
     contract = CONTRACTS["plays"]
     columns = sources.column_map(source, "plays", play_fields(contract))
-    rows = read_rows(job.spark, source, sources.list_files(args.input, lambda: job.spark), columns)
+    rows = read_rows(job.spark, source, input_files.list_files(args.input, lambda: job.spark), columns)
     plays = parse_and_validate_plays(rows, columns, source.name, datetime.now(UTC), contract)
     plays = plays.where(F.size("reasons") == 0)
     yield plays.select("play_id")

@@ -1,161 +1,244 @@
-"""Rows of a source's files: `raw`, `file`, `broken`, `is_header` and its columns, as text (parquet: as they are)."""
+"""Rows of a source's files: RAW, FILE, BROKEN, IS_HEADER and its columns, as text (parquet: as they are)."""
 
 from __future__ import annotations
 
-import csv
+import bz2
 import gzip
+import re
+import zlib
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial, reduce
+from io import BytesIO
 from typing import TYPE_CHECKING
 
-from pyspark.errors import AnalysisException
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
+from pyspark.sql.types import StringType, StructType
 
-from features.records import split_records
+from features.documents import split_document
+from features.ingest import BROKEN, FILE, IS_HEADER, LEFT_OUT, RAW, attempt
+from features.records import split_objects, split_records
+from jobs.column_names import check_expressions, choose_names
 from jobs.errors import JobError
-from jobs.parquet_files import filesystem_of_listed, read_parquet
-from jobs.sources import InputFile, Source
+from jobs.file_starts import FileStart, read_starts, split_header
+from jobs.input_files import InputFile
+from jobs.parquet_files import read_parquet_by_schema, spell
+from jobs.personal_rows import redact
+from jobs.source_functions import register_functions
+from jobs.sources import Source
+from schemas.common import quote_name
+from schemas.sql import list_columns
 
 if TYPE_CHECKING:
     import pandas as pd
 
-# The first line of a wide file, and no more of it: on an object store one small read.
-HEADER_BYTES = 65_536
+# Of a file that is read as a whole, unpacked: a gzip of a megabyte can hold a thousand.
+MOST_BYTES = 2**31
+CORRUPT = "_segue_corrupt"
+Split = Callable[[str], Iterable[tuple[int, str]]]
 
 
 def read_rows(
     spark: SparkSession, source: Source, files: Sequence[InputFile], columns: Mapping[str, str]
 ) -> DataFrame:
-    """One row per row of the files: `raw`, `file`, `broken` and the columns that the files have.
+    """One row per row of the files: RAW, FILE, BROKEN, IS_HEADER and the columns that the files have.
 
-    `is_header` is true of the first line of each file with a header, and of lines that repeat it: with many tasks per
-    file nobody knows here which was the first.
+    IS_HEADER is true of the first line of each file with a header, and of lines that repeat it: with many tasks per
+    file nobody knows here which was the first. `file` and `raw` are there as well, where the files have no such column.
 
     Raises:
-        JobError: an expression of `columns`, the source's column map, does not fit them.
+        JobError: a file cannot be read, or an expression of `columns`, the source's column map, does not fit them.
     """
-    read = {"parquet": _read_parquet, "csv": _read_csv, "json": _read_json, "sessions": _read_sessions}
-    rows = read[source.format](spark, source, [file.path for file in files])
-    if "is_header" not in rows.columns:
-        rows = rows.withColumn("is_header", F.lit(False))
-    # one at a time, so that the error names the column; this plans, and runs nothing
-    for name, expression in columns.items():
-        try:
-            rows.select(F.expr(expression))
-        except AnalysisException as error:
-            present = [
-                column for column in rows.columns if column not in ("raw", "file", "broken", "is_header")
-            ]
-            # Spark's first line names what is wrong, the rest is its plan
-            raise JobError(
-                f"source {source.name}: {name} = {expression!r} does not fit the files: "
-                f"{str(error).splitlines()[0].split(' SQLSTATE')[0]} Their columns: {', '.join(present)}"
-            ) from None
-    return rows
+    # an expression that raises must do so where it is caught: shared parts of several are computed ahead of them
+    spark.conf.set("spark.sql.subexpressionElimination.enabled", "false")
+    paths = [file.path for file in files]
+    if source.format == "parquet":
+        rows = _read_parquet(spark, paths, columns)
+    else:
+        starts = read_starts(source, paths)
+        if not starts:
+            raise JobError(f"the files of source {source.name} hold blank lines alone; give others")
+        read = {"csv": _read_csv, "json": _read_json, "sessions": _read_sessions}
+        rows = read[source.format](spark, source, starts, columns)
+    if IS_HEADER not in rows.columns:
+        rows = rows.withColumn(IS_HEADER, F.lit(False))
+    present = {name.lower() for name in rows.columns}
+    ours = {name: F.col(column) for name, column in (("raw", RAW), ("file", FILE)) if name not in present}
+    rows = _add_optional_columns(rows.withColumns(ours) if ours else rows, source)
+    register_functions(spark, source)
+    check_expressions(source, rows, {**columns, "where": source.where} if source.where else columns)
+    if source.where:
+        # null where the condition is, or where it raises: such a row is judged by its fields
+        rows = rows.withColumn(LEFT_OUT, attempt(f"not ({source.where})") == "true")
+    return redact(rows, source, columns)
 
 
-def _read_parquet(spark: SparkSession, source: Source, paths: Sequence[str]) -> DataFrame:
-    rows = read_parquet(spark, paths)
+def _add_optional_columns(rows: DataFrame, source: Source) -> DataFrame:
+    # Spark compares names without case
+    present = {name.lower() for name in rows.columns}
+    _check_listener(source, present)
+    values = {**dict.fromkeys(source.optional), "listener": source.listener or None}
+    lacking = {name: value for name, value in values.items() if name.lower() not in present}
+    return rows.withColumns({name: F.lit(value).cast("string") for name, value in lacking.items()})
+
+
+def _check_listener(source: Source, present: set[str]) -> None:
+    """Raises JobError where nothing can say who listened: all rows would be rejects."""
+    names = {name.lower() for name in list_columns(source.plays.get("user_id", "null"))}
+    if "listener" in names and not source.listener and not names & present:
+        raise JobError(
+            f"source {source.name}: the files do not say who listened. Write a source file with "
+            f'extends = "{source.name}" and listener = "an id", and give that as --source'
+        )
+
+
+def _read_parquet(spark: SparkSession, paths: Sequence[str], columns: Mapping[str, str]) -> DataFrame:
+    frames = [_name_rows(rows, columns) for rows in read_parquet_by_schema(spark, paths)]
+    return _union(frames)
+
+
+def _name_rows(rows: DataFrame, columns: Mapping[str, str]) -> DataFrame:
     # a parquet row has no text of its own, and a reject shows one
-    raw = F.to_json(F.struct(*[F.col(f"`{name}`") for name in rows.columns]))
-    return rows.select(
-        "*", raw.alias("raw"), F.col("_metadata.file_path").alias("file"), F.lit(False).alias("broken")
-    )
+    raw = F.to_json(F.struct(*[F.col(quote_name(name)) for name in rows.columns]))
+    named = [F.col(quote_name(name)) for name in choose_names(rows.columns, columns)]
+    file, broken = F.col("_metadata.file_path").alias(FILE), F.lit(False).alias(BROKEN)
+    return rows.select(*named, raw.alias(RAW), file, broken)
+
+
+def _union(frames: Sequence[DataFrame]) -> DataFrame:
+    """A file of another month may lack a column, or have it in another type: there it is null, or a text in all."""
+    types: dict[str, set[str]] = defaultdict(set)
+    for frame in frames:
+        for name, type_ in frame.dtypes:
+            types[name.lower()].add(type_)
+    as_text = {name for name, kinds in types.items() if len(kinds) > 1}
+
+    def unify(frame: DataFrame) -> DataFrame:
+        names = [name for name in frame.columns if name.lower() in as_text]
+        return frame.withColumns({name: F.col(quote_name(name)).cast("string") for name in names})
+
+    unified = map(unify, frames) if as_text else frames
+    return reduce(partial(DataFrame.unionByName, allowMissingColumns=True), unified)
 
 
 def _read_records(spark: SparkSession, source: Source, paths: Sequence[str]) -> DataFrame:
-    """One row per record: `raw`, `file`, and `line`, its number in a file that was read as a whole."""
+    """One row per record: RAW, FILE, and `line`, its number in a file that was read as a whole."""
     if not source.by_line:
-        return _split_whole_files(spark, source, paths)
+        split = partial(split_records, line_end=source.line_end, quote=source.open_quote)
+        return _split_whole_files(spark, source, paths, split)
     # as text first: Spark's CSV reader keeps the text only of lines that it could not parse, and a reject shall
     # show its text whatever is wrong with it
     # lines are split at LF; the CR of a Windows file would be part of the last column
     text, file = F.regexp_replace("value", "\r$", ""), F.col("_metadata.file_path")
-    lines = spark.read.text(list(paths)).select(text.alias("raw"), file.alias("file"))
-    return lines.where(F.trim("raw") != "").withColumn("line", F.lit(None).cast("bigint"))
+    lines = spark.read.text(list(map(spell, paths))).select(text.alias(RAW), file.alias(FILE))
+    return lines.where(F.trim(RAW) != "").withColumn("line", F.lit(None).cast("bigint"))
 
 
-def _split_whole_files(spark: SparkSession, source: Source, paths: Sequence[str]) -> DataFrame:
-    encoding, line_end, quote = source.encoding, source.line_end, source.open_quote
+def _split_whole_files(spark: SparkSession, source: Source, paths: Sequence[str], split: Split) -> DataFrame:
+    encoding = source.encoding
 
-    def split(batches: Iterable[pd.DataFrame]) -> Iterator[pd.DataFrame]:
+    def split_files(batches: Iterable[pd.DataFrame]) -> Iterator[pd.DataFrame]:
         import pandas as pd
 
         for batch in batches:
             for path, content in zip(batch["path"], batch["content"], strict=True):
-                plain = gzip.decompress(content) if path.endswith(".gz") else content
                 # a byte that the encoding does not know becomes U+FFFD: the row may still be a play
-                records = split_records(plain.decode(encoding, errors="replace"), line_end, quote)
-                frame = pd.DataFrame(records, columns=["line", "raw"])
-                yield frame.assign(file=path)[["raw", "file", "line"]]
+                text = _unpack(path, content).decode(encoding, errors="replace").removeprefix("\ufeff")
+                frame = pd.DataFrame(split(text), columns=["line", RAW])
+                yield frame.assign(**{FILE: path})[[RAW, FILE, "line"]]
 
     # a task per file: only a reader from the start knows which line ends stand inside quotes
-    files = spark.read.format("binaryFile").load(list(paths)).select("path", "content")
+    files = spark.read.format("binaryFile").load(list(map(spell, paths))).select("path", "content")
     # Spark reads many small files in one task, and to split them would be the work of one core
-    return files.repartition(max(1, len(paths))).mapInPandas(split, "raw string, file string, line bigint")
+    schema = f"{RAW} string, {FILE} string, line bigint"
+    return files.repartition(max(1, len(paths))).mapInPandas(split_files, schema)
 
 
-def _read_csv(spark: SparkSession, source: Source, paths: Sequence[str]) -> DataFrame:
+def _unpack(path: str, content: bytes) -> bytes:
+    packed: gzip.GzipFile | bz2.BZ2File
+    if path.endswith(".gz"):
+        packed = gzip.GzipFile(fileobj=BytesIO(content))
+    elif path.endswith(".bz2"):
+        packed = bz2.BZ2File(BytesIO(content))
+    else:
+        return content
+    try:
+        with packed as stream:
+            plain = bytes(stream.read(MOST_BYTES + 1))
+    except (EOFError, OSError, zlib.error) as problem:
+        raise ValueError(f"file {path} cannot be read: {problem}") from None
+    if len(plain) > MOST_BYTES:
+        raise ValueError(f"file {path} has more than {MOST_BYTES:,} bytes when unpacked; split it")
+    return plain
+
+
+def _read_csv(
+    spark: SparkSession, source: Source, starts: Sequence[FileStart], columns: Mapping[str, str]
+) -> DataFrame:
     if source.header:
-        return _parse_csv(_read_records(spark, source, paths), source, source.header)
+        paths = [start.path for start in starts]
+        return _parse_csv(_read_records(spark, source, paths), source, source.header, columns)
     # each file has its own header: columns come, go and change places from month to month
-    paths_by_header: dict[str, list[str]] = defaultdict(list)
-    # opening a file costs a round trip, so many at once
-    with ThreadPoolExecutor(16) as pool:
-        for path, header in zip(paths, pool.map(partial(_read_header, source), paths), strict=True):
-            paths_by_header[header].append(path)
+    by_header: dict[str, list[FileStart]] = defaultdict(list)
+    for start in starts:
+        by_header[start.header].append(start)
     parts = []
-    for header, group in paths_by_header.items():
-        records = _read_records(spark, source, group)
-        # spreadsheet programs begin a file with a byte order mark, which is no part of the first name
-        names = next(csv.reader([header], delimiter=source.separator, quotechar=source.quote or None))
-        rows = _parse_csv(records, source, [name.strip().lstrip("\ufeff") for name in names])
-        parts.append(rows.withColumn("is_header", F.col("raw") == header))
-    # a file of another month may lack a column: there it is null
-    return reduce(partial(DataFrame.unionByName, allowMissingColumns=True), parts)
+    for header, group in by_header.items():
+        records = _read_records(spark, source, [start.path for start in group])
+        rows = _parse_csv(records, source, split_header(source, group[0]), columns)
+        parts.append(rows.withColumn(IS_HEADER, F.col(RAW) == header))
+    return _union(parts)
 
 
-def _read_header(source: Source, path: str) -> str:
-    files, inner = filesystem_of_listed(path)
-    compression = "gzip" if path.endswith(".gz") else None
-    with files.open_input_stream(inner, compression=compression) as stream:
-        # the cut may fall inside a character, so what cannot be decoded is no error
-        head = stream.read(HEADER_BYTES).decode(source.encoding, errors="replace")
-    return next((text for _, text in split_records(head, source.line_end, source.open_quote)), "")
-
-
-def _parse_csv(records: DataFrame, source: Source, names: Sequence[str]) -> DataFrame:
+def _parse_csv(
+    records: DataFrame, source: Source, names: Sequence[str], columns: Mapping[str, str]
+) -> DataFrame:
     form = {"sep": source.separator, "quote": source.quote, "escape": source.escape, "mode": "PERMISSIVE"}
-    options = form | {"columnNameOfCorruptRecord": "_broken"}
-    # all as text: a value that is no number is a reject with its text, not a null
-    parsed = records.withColumn("_row", F.from_csv("raw", _text_schema(names), options))
-    broken = F.col("_row._broken").isNotNull().alias("broken")
-    # in backticks: foreign names hold dots and spaces
-    return parsed.select("raw", "file", "line", broken, *[f"_row.`{name}`" for name in names])
+    options = form | {"columnNameOfCorruptRecord": CORRUPT}
+    # by place, as names of others may be empty, twice there, or ours; all as text: a value that is no number is a
+    # reject with its text, not a null
+    schema = ", ".join([f"_{place} string" for place in range(len(names))] + [f"{CORRUPT} string"])
+    parsed = records.withColumn("_segue_row", F.from_csv(RAW, schema, options))
+    named = [
+        F.col(f"_segue_row._{place}").alias(name) for name, place in choose_names(names, columns).items()
+    ]
+    return parsed.select(RAW, FILE, _is_broken(), *named)
 
 
-def _read_json(spark: SparkSession, source: Source, paths: Sequence[str]) -> DataFrame:
-    records = _read_records(spark, source, paths)
+def _is_broken() -> Column:
+    return F.col(f"_segue_row.{CORRUPT}").isNotNull().alias(BROKEN)
+
+
+def _read_json(
+    spark: SparkSession, source: Source, starts: Sequence[FileStart], columns: Mapping[str, str]
+) -> DataFrame:
+    by_line = [each.path for each in starts if not (source.records or each.has_objects_over_lines)]
+    whole = [each.path for each in starts if source.records or each.has_objects_over_lines]
+    split = partial(split_document, path=source.records) if source.records else split_objects
+    parts = [_read_records(spark, source, by_line)] if by_line else []
+    parts += [_split_whole_files(spark, source, whole, split)] if whole else []
+    records = reduce(DataFrame.unionByName, parts)
     # one more pass over the files, as lines of JSON declare no columns: those are the keys of the top level
-    keys = records.select(F.explode(F.expr("json_object_keys(raw)"))).distinct().collect()
-    # values stay text, as numbers may be too long for a double
-    schema = _text_schema([row[0] for row in sorted(keys)])
-    parsed = records.withColumn("_row", F.from_json("raw", schema, {"columnNameOfCorruptRecord": "_broken"}))
-    broken = F.col("_row._broken").isNotNull().alias("broken")
-    return parsed.select("raw", "file", broken, "_row.*").drop("_broken")
+    keys = records.select(F.explode(F.expr(f"json_object_keys({RAW})"))).distinct().collect()
+    names = choose_names(sorted(row[0] for row in keys), columns)
+    schema = StructType()
+    for name in (*names, CORRUPT):
+        # values stay text, as numbers may be too long for a double
+        schema.add(name, StringType())
+    parsed = records.withColumn(
+        "_segue_row", F.from_json(RAW, schema, {"columnNameOfCorruptRecord": CORRUPT})
+    )
+    return parsed.select(RAW, FILE, _is_broken(), "_segue_row.*").drop(CORRUPT)
 
 
-def _text_schema(names: Iterable[str]) -> str:
-    return ", ".join([f"`{name}` string" for name in names] + ["_broken string"])
-
-
-def _read_sessions(spark: SparkSession, source: Source, paths: Sequence[str]) -> DataFrame:
+def _read_sessions(
+    spark: SparkSession, source: Source, starts: Sequence[FileStart], columns: Mapping[str, str]
+) -> DataFrame:
     """A line is a session: its items by `position` (from 0), its `line` in the file (from 0)."""
-    records = _read_records(spark, source, paths)
-    items = F.posexplode(F.split(F.trim("raw"), source.separator)).alias("position", "item")
+    records = _read_records(spark, source, [start.path for start in starts])
+    # as it is written, where Spark takes a regular expression
+    items = F.posexplode(F.split(F.trim(RAW), re.escape(source.separator))).alias("position", "item")
     # the item alone would be the same text for every play of a track
-    raw = F.concat_ws(":", "line", "position", "item").alias("raw")
-    return records.select("file", "line", items).select("*", raw, F.lit(False).alias("broken"))
+    raw = F.concat_ws(":", "line", "position", "item").alias(RAW)
+    return records.select(FILE, "line", items).select("*", raw, F.lit(False).alias(BROKEN))

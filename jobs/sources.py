@@ -9,6 +9,8 @@ A source is a TOML file: its name, the format, and one table of SQL expressions 
     track_id = "trackname"
     [searches]                      # the same for a table of events that the project declares
     search_id = "id"
+
+It can begin with `extends = "spotify_extended"`, a source that comes with Segue, and say only what is otherwise.
 """
 
 from __future__ import annotations
@@ -18,32 +20,28 @@ import os
 import re
 import tomllib
 import zipfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from itertools import filterfalse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from features.settings import SettingsError, SettingsModel
-from jobs.errors import JobError, WrongUsage
-from jobs.inputs import Input
-from jobs.session import is_submitted
+from jobs import pseudonyms
+from jobs.errors import WrongUsage
+from jobs.known_sources import list_known_sources, read_known_source
 from schemas import EVENT_TABLES, Contract
 
 if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
-
     from jobs.job import Job
 
-# Bytes of a play in a text file, and in a compressed one, roughly: they only decide whether the session is set to
-# few rows or to many.
-BYTES_PER_ROW, BYTES_PER_COMPRESSED_ROW = 100, 10
-TEXT_SUFFIXES = (".csv", ".tsv", ".txt", ".json", ".jsonl")
 # Most sources cut no sessions, and then ours are cut by silence: nothing is lost that features are made of.
 OPTIONAL_COLUMNS = ("source_session_id",)
+# What no row depends on: when rows come, prose, and how files are recognised.
+NOT_IN_ROWS = ("grace", "about", "signature", "line_pattern")
+# Not a part of a fingerprint while unset: what was ingested before there were such settings is known without them.
+LATER_SETTINGS = ("events", "records", "where", "optional", "listener", "personal", "pseudonymise")
 # What a project declares to have more columns of a table.
 MORE_COLUMNS = {"plays": "PlayColumns", "tracks": "CatalogueColumns"}
 
@@ -70,6 +68,23 @@ class Source(SettingsModel):
     header: tuple[str, ...] = ()
     # how long after midnight, UTC, the last rows of a day are delivered
     grace: str = "0h"
+    # what it is, in a line
+    about: str = ""
+    # columns that only such files have; of files without a header, a regular expression that their lines match
+    signature: tuple[str, ...] = ()
+    line_pattern: str = ""
+    # of JSON documents, where the records are: playlists[].tracks[], each with what is said of its playlist
+    records: str = ""
+    # SQL that is false for rows of other kinds, such as podcasts: these are left out, and counted
+    where: str = ""
+    # columns that some files lack: null there
+    optional: tuple[str, ...] = ()
+    # who listened, where the files are of one listener and do not say; SQL has it as `listener`
+    listener: str = ""
+    # files that say more of a person than is taken: of a reject only those columns are kept that SQL reads
+    personal: bool = False
+    # columns of plays and events whose ids are replaced by a keyed hash before anything is written
+    pseudonymise: tuple[str, ...] = ()
     # SQL over the file's columns, so that a source needs no code of ours; empty where it has no such rows
     plays: dict[str, str] = Field(default_factory=dict)
     tracks: dict[str, str] = Field(default_factory=dict)
@@ -82,12 +97,13 @@ class Source(SettingsModel):
 
     def parameters(self, table: str) -> dict[str, Any]:
         """What decides the rows of a table besides the files."""
-        # when rows come decides none of them
-        values = {name: value for name, value in vars(self).items() if name != "grace"}
+        unset = {name for name in LATER_SETTINGS if not getattr(self, name)}
+        values = {name: value for name, value in vars(self).items() if name not in {*NOT_IN_ROWS, *unset}}
+        if self.pseudonymise:
+            values["key"] = pseudonyms.identify_key()
         if table in self.events:
             layout = {name: value for name, value in values.items() if name not in ("plays", "tracks")}
             return {**layout, "events": self.events[table]}
-        # what was ingested before there were such sections is known without them
         return {name: value for name, value in values.items() if name != "events"}
 
     @field_validator("grace")
@@ -95,6 +111,40 @@ class Source(SettingsModel):
     def _check_grace(cls, grace: str) -> str:
         parse_duration(grace)
         return grace
+
+    @field_validator("encoding")
+    @classmethod
+    def _check_encoding(cls, encoding: str) -> str:
+        try:
+            # some of Python's codecs turn bytes into bytes, and are refused by this alone
+            bytes(4).decode(encoding, errors="replace")
+        except LookupError:
+            raise ValueError(
+                f"encoding is {encoding!r}, must be a text encoding, as utf-8 or latin-1"
+            ) from None
+        return encoding
+
+    @field_validator("separator", "line_end")
+    @classmethod
+    def _check_text(cls, text: str, field: ValidationInfo) -> str:
+        if not text or text.startswith("\\"):
+            raise ValueError(
+                f'{field.field_name} is {text!r}, must be one character or more; in TOML a tab is "\\t"'
+            )
+        return text
+
+    @field_validator("quote", "escape")
+    @classmethod
+    def _check_character(cls, text: str, field: ValidationInfo) -> str:
+        if len(text) > 1:
+            raise ValueError(f"{field.field_name} is {text!r}, must be one character, or empty for none")
+        return text
+
+    @model_validator(mode="after")
+    def _check_separator(self) -> Source:
+        if self.separator == self.quote:
+            raise ValueError(f"separator and quote are both {self.quote!r}")
+        return self
 
     @property
     def by_line(self) -> bool:
@@ -121,13 +171,32 @@ def parse_duration(text: str) -> timedelta:
 def load_source(path: str) -> Source:
     """Raises WrongUsage: no such file, no TOML, or a setting that is unknown or has no such value."""
     try:
-        content = tomllib.loads(_open_path(path).read_text(encoding="utf-8"))
+        content = _read_source(path)
         if "events" in content:
             raise SettingsError("[events] is no section; that of a table of events has the table's name")
         sections = {table.name: content.pop(table.name) for table in EVENT_TABLES if table.name in content}
         return Source(**{**content, **({"events": sections} if sections else {})})
-    except (OSError, tomllib.TOMLDecodeError, SettingsError) as error:
-        raise WrongUsage(f"source {path}: {error}; deploy/sources has examples") from None
+    except (OSError, ValueError) as error:  # of TOML, UTF-8 and settings
+        raise WrongUsage(f"source {path}: {error}; segue sources lists examples") from None
+
+
+def _read_source(path: str) -> dict[str, Any]:
+    # a project's settings are paths, so a name there is one in its folder
+    name = os.path.basename(path)
+    if name in list_known_sources() and not os.path.exists(path):
+        return read_known_source(name)
+    content = tomllib.loads(_open_path(path).read_text(encoding="utf-8"))
+    base = content.pop("extends", None)
+    if base is None:
+        return content
+    if base not in list_known_sources():
+        raise SettingsError(f"extends is {base!r}, must be one of {', '.join(list_known_sources())}")
+    known = read_known_source(base)
+    # a section says which of its columns are otherwise; all others stay
+    sections = {
+        name: {**known.get(name, {}), **value} for name, value in content.items() if isinstance(value, dict)
+    }
+    return {**known, **content, **sections}
 
 
 def _open_path(path: str) -> Path | zipfile.Path:
@@ -149,7 +218,9 @@ def column_map(source: Source, table: str, allowed: Sequence[str]) -> Mapping[st
         raise WrongUsage(
             f"source {source.name}: [{table}] has no column {', '.join(unknown)}; columns: {', '.join(allowed)}{more}"
         )
-    return columns
+    return {
+        name: pseudonyms.wrap(sql) if name in source.pseudonymise else sql for name, sql in columns.items()
+    }
 
 
 def find_missing_columns(
@@ -162,79 +233,3 @@ def find_missing_columns(
     if absent := [name for name in missing if name not in OPTIONAL_COLUMNS]:
         job.say(f"source {source.name} has no {', '.join(absent)}: everything computed from them is null")
     return {name: f"source {source.name} has no {name}" for name in missing}
-
-
-@dataclass(frozen=True)
-class InputFile:
-    """`modified` in milliseconds since 1970."""
-
-    path: str
-    bytes: int
-    modified: int
-
-
-def list_files(inputs: Sequence[str], session: Callable[[], SparkSession]) -> list[InputFile]:
-    """Every file that the inputs (files, folders, globs; on any storage Spark reads) stand for.
-
-    Files and folders of this machine are listed without `session`, so that an ingest with nothing to do needs no JVM.
-
-    Raises:
-        JobError: there is none.
-    """
-    # under spark-submit a path without a scheme is one of the cluster's file system; a glob is for Hadoop to expand
-    are_local = not is_submitted() and all(os.path.exists(each) for each in inputs)
-    listed = _list_local_files(inputs) if are_local else _list_files_by_spark(inputs, session())
-    # two inputs may name one file; in order, as the list identifies the batch
-    files = sorted({file for file in listed if file.bytes}, key=lambda file: file.path)
-    if not files:
-        raise JobError(
-            f"input {', '.join(inputs)} holds no file with anything in it; give files, folders or globs"
-        )
-    return files
-
-
-def _list_local_files(inputs: Iterable[str]) -> Iterator[InputFile]:
-    """As Spark lists them: without files and folders that other programs hide."""
-    for top in map(os.path.abspath, inputs):
-        file: list[str] = [os.path.basename(top)]
-        walk = os.walk(top, followlinks=True) if os.path.isdir(top) else [(os.path.dirname(top), [], file)]
-        for folder, folders, names in walk:
-            # in place: os.walk goes into the folders that are left
-            folders[:] = filterfalse(_is_hidden, folders)
-            for name in filterfalse(_is_hidden, names):
-                path = os.path.join(folder, name)
-                status = os.stat(path)
-                # milliseconds, as Hadoop has them: the same file must be identified alike by both ways to
-                # list it
-                yield InputFile(f"file:{path}", status.st_size, status.st_mtime_ns // 1_000_000)
-
-
-def _is_hidden(name: str) -> bool:
-    # Spark's own rule; a partition folder may begin with an underscore, as in _day=1
-    return name.startswith(".") or (name.startswith("_") and "=" not in name) or name.endswith("._COPYING_")
-
-
-def _list_files_by_spark(inputs: Sequence[str], spark: SparkSession) -> list[InputFile]:
-    from pyspark.errors import AnalysisException
-
-    try:
-        # lists any storage that Spark reads; `content` is not selected, so no file is opened
-        files = spark.read.format("binaryFile").option("recursiveFileLookup", "true").load(list(inputs))
-        rows = files.selectExpr("path", "length", "unix_millis(modificationTime) modified").collect()
-    except AnalysisException as error:
-        raise JobError(f"input {', '.join(inputs)} cannot be read: {str(error).splitlines()[0]}") from None
-    return [InputFile(row.path, row.length, row.modified) for row in rows]
-
-
-def estimate_rows(files: Iterable[InputFile]) -> int:
-    # by size: counting would read the files
-    return sum(
-        file.bytes // (BYTES_PER_ROW if file.path.endswith(TEXT_SUFFIXES) else BYTES_PER_COMPRESSED_ROW)
-        for file in files
-    )
-
-
-def identify_files(files: Sequence[InputFile]) -> Input:
-    # not by content, which would take as long to read as to ingest. A file that is written again has another time,
-    # even if its size is the same
-    return Input("files", str([(file.path, file.bytes, file.modified) for file in files]))

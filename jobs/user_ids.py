@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from jobs.errors import WrongUsage
+from segue import show
 
 # A wrong file can hold millions of lines that are no ids.
 SHOWN = 10
@@ -28,8 +29,9 @@ def read_ids(given: Sequence[str], path: str | None, option: str) -> list[str]:
 
 
 def list_first(ids: Sequence[str]) -> str:
-    """For a message: some of them."""
-    return ", ".join(ids[:SHOWN]) + (", …" if len(ids) > SHOWN else "")
+    """For a message: some of them, as a terminal can show them."""
+    texts = [show.cut(show.escape(id_), show.LONGEST_VALUE) for id_ in ids[:SHOWN]]
+    return ", ".join(texts) + (", …" if len(ids) > SHOWN else "")
 
 
 def _read_text(path: str, option: str) -> str:

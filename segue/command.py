@@ -2,7 +2,7 @@
 
 Subcommands that need Spark come from the entry points in the group `segue.commands`, each naming a `Subcommand`, and
 are imported only when they are run or the help lists them. An exception with an `exit_code` becomes
-`segue: <message>` and that code.
+`segue: <message>` and that code; any other becomes its cause, 1, and a traceback in a file.
 """
 
 from __future__ import annotations
@@ -21,8 +21,9 @@ from typing import Protocol
 import segue
 from segue.builtin_commands import COMMANDS
 from segue.errors import SegueError, UsageError
+from segue.failures import report_failure, report_interruption
+from segue.parser import CommandParser
 from segue.project import SETTINGS, find_project
-from segue.show import escape
 
 GROUP = "segue.commands"
 # Before our own: what makes data comes before what reads it.
@@ -48,19 +49,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         # here, where a reader that went away is caught: Python's own flush at its end would complain
         sys.stdout.flush()
         return code
-    except BrokenPipeError:
-        if not _is_stdout_closed():  # some other pipe broke, say the one to Spark
-            raise
-        return 1
     except SystemExit as stop:  # how argparse ends, for --help and for wrong usage
         return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
+    except KeyboardInterrupt:
+        return report_interruption()
     except Exception as error:
-        # by the attribute, not the class: errors of the jobs have one too, and are unknown to the client
-        known = getattr(error, "exit_code", None)
-        if not isinstance(known, int):
-            raise
-        print(f"segue: {escape(str(error))}", file=sys.stderr)
-        return known
+        # nobody reads any more; of another pipe, say the one to Spark, it is an error
+        if isinstance(error, BrokenPipeError) and _is_stdout_closed():
+            return 1
+        return report_failure(error)
 
 
 def _run(argv: list[str]) -> int:
@@ -81,13 +78,13 @@ def _run(argv: list[str]) -> int:
 
 def _run_one(name: str, command: Subcommand, argv: list[str]) -> int:
     # no abbreviations: a flag that is added later would make a script's short one ambiguous
-    parser = argparse.ArgumentParser(prog=f"segue {name}", description=command.help, allow_abbrev=False)
+    parser = CommandParser(prog=f"segue {name}", description=command.help, allow_abbrev=False)
     command.configure(parser)
     return command.run(parser.parse_args(argv))
 
 
 def _run_without_command(argv: list[str]) -> int:
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="segue",
         usage="segue COMMAND ...",
         description="Features and embeddings for audio streaming.",

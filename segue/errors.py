@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from difflib import get_close_matches
 
 
@@ -33,6 +34,16 @@ class UsageError(SegueError):
     @classmethod
     def not_a_list(cls, what: str, value: object) -> UsageError:
         return cls(f"{what} must be a list of strings; got {value}", f"for one, write [{what[:-1]}]")
+
+
+@contextmanager
+def refuse_unwritable(path: object) -> Iterator[None]:
+    """Where a file or folder that a user named cannot be written, says so: UsageError."""
+    try:
+        yield
+    except OSError as problem:
+        text = problem.strerror or first_line(problem)
+        raise UsageError(f"{path} cannot be written: {text}", "give another path") from None
 
 
 def first_line(problem: object) -> str:

@@ -8,7 +8,7 @@ from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
-from segue.errors import UsageError
+from segue.errors import UsageError, refuse_unwritable
 
 # Folders in this package: the first is laid out where none is named, and has what the others leave to it.
 TEMPLATES = ("project", "demo")
@@ -25,16 +25,17 @@ def create_project(folder: str | os.PathLike[str], template: str = TEMPLATES[0])
         UsageError: there is something already.
     """
     target = Path(folder)
-    if target.is_file() or (target.is_dir() and any(target.iterdir())):
+    if not str(folder).strip() or target.is_file() or (target.is_dir() and any(target.iterdir())):
         raise UsageError(
             f"{folder} is there and not empty; nothing was written", "give the name of a new folder"
         )
     first = dict(_list_template(TEMPLATES[0]))
     sources = {**{name: first[name] for name in _SHARED}, **dict(_list_template(template))}
-    for name, source in sources.items():
-        path = target / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(source.read_bytes())
+    with refuse_unwritable(folder):
+        for name, source in sources.items():
+            path = target / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(source.read_bytes())
     return sorted(target / name for name in sources)
 
 

@@ -11,7 +11,9 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from segue.errors import SegueError, UsageError, list_names
+from segue.forks import run_where_possible
 from segue.retry import ATTEMPTS, retry
+from segue.roots import check_root_name
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -77,9 +79,15 @@ class Release:
 def list_releases(root: Root) -> list[Release]:
     """Newest first; empty where none was ever written."""
     # here and below, since `import segue` must not wait for pyarrow and deltalake
-    from segue.storage import find_table, releases_uri
+    from segue.storage import releases_uri
 
-    uri = releases_uri(root)
+    check_root_name(root)
+    return run_where_possible(_list_releases, releases_uri(root))
+
+
+def _list_releases(uri: str) -> list[Release]:
+    from segue.storage import find_table
+
     table = find_table(uri)
     return [] if table is None else _read_releases(uri, table)
 

@@ -51,7 +51,7 @@ def format_table(header: Sequence[str], rows: Iterable[Sequence[Any]], longest: 
         longest: cells of more characters are cut, and say so.
     """
     body = [list(row) for row in rows]
-    cells = [list(header), *([_cut(format_cell(value), longest) for value in row] for row in body)]
+    cells = [list(header), *([cut(format_cell(value), longest) for value in row] for row in body)]
     widths = [max(map(_cell_width, column)) for column in zip(*cells, strict=True)]
     right = [_is_numeric(column) for column in zip(*body, strict=True)] or [False] * len(widths)
     lines = ("  ".join(map(_pad, row, widths, right)).rstrip() for row in cells)
@@ -62,7 +62,7 @@ def format_records(rows: Sequence[Mapping[str, Any]], key: str, absent: Sequence
     """Looked-up rows. Few and wide ones are turned: a line per column, a column per row."""
     names = list(rows[0])
     labels = [
-        _cut(format_cell(row[key]), LONGEST_VALUE) + (f" {ABSENT}" if gone else "")
+        cut(format_cell(row[key]), LONGEST_VALUE) + (f" {ABSENT}" if gone else "")
         for row, gone in zip(rows, absent or [False] * len(rows), strict=True)
     ]
     others = [name for name in names if name != key]
@@ -78,7 +78,7 @@ def format_json_lines(rows: Iterable[Mapping[str, Any]]) -> str:
     return "\n".join(json.dumps(_to_json_value(row), ensure_ascii=False) for row in rows)
 
 
-def _cut(cell: str, longest: int | None) -> str:
+def cut(cell: str, longest: int | None) -> str:
     if longest is None or len(cell) <= longest:
         return cell
     return f"{cell[: longest // 2]}… ({len(cell):,} characters)"

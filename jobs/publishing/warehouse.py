@@ -16,6 +16,7 @@ from jobs.publishing.state import TableState, read_state
 from schemas import CONTRACTS, Contract
 from segue.releases import RELEASE_LIFE
 from segue.retry import retry
+from segue.roots import check_root_name
 from segue.storage import filesystem, find_table
 
 # Delta 4.1 and later refuse to travel past the first, even where files are left; the log must outlive
@@ -31,6 +32,7 @@ class Warehouse:
     """The tables under one root, a path that Spark, delta-rs and pyarrow all read."""
 
     def __init__(self, root: str) -> None:
+        check_root_name(root)
         self.remote = "://" in root
         self.root = (root if self.remote else os.path.expanduser(root)).rstrip("/")
         self.files, self._base = filesystem(self.root)

@@ -108,7 +108,7 @@ def load(path: str) -> Manifest:
     try:
         with files.open_input_stream(inner) as file:
             return loads(json.loads(file.read()))
-    except FileNotFoundError:
+    except OSError:  # also where its folder is a file
         raise WrongUsage(f"{manifest_path(path)} is not there; give a training set, or its {NAME}") from None
     except (ValueError, KeyError, TypeError) as problem:
         raise WrongUsage(f"{manifest_path(path)} is no manifest of a training set: {problem}") from None

@@ -6,7 +6,16 @@ from datetime import UTC, datetime
 
 import pytest
 
-from features.ingest import HEADER_AGAIN, deduplicate, parse_and_validate_events, select_rejects
+from features.ingest import (
+    BROKEN,
+    FILE,
+    IS_HEADER,
+    RAW,
+    deduplicate,
+    parse_and_validate_events,
+    select_rejects,
+)
+from features.reasons import HEADER_AGAIN
 from reference import own_events
 
 SEARCHES, _ = own_events.declare()
@@ -29,8 +38,8 @@ def parsed(spark):
     """Of two files that both begin with a header; in one of them it comes again."""
     lines = [(*row, ",".join(map(str, row)), "f.csv", False, row == HEADER) for row in [*ROWS, HEADER]]
     lines += [(*HEADER, ",".join(HEADER), file, False, True) for file in ("f.csv", "g.csv")]
-    schema = ", ".join(f"{name} string" for name in (*COLUMNS, "raw", "file"))
-    files = spark.createDataFrame(lines, f"{schema}, broken boolean, is_header boolean")
+    schema = ", ".join(f"{name} string" for name in (*COLUMNS, RAW, FILE))
+    files = spark.createDataFrame(lines, f"{schema}, {BROKEN} boolean, {IS_HEADER} boolean")
     return parse_and_validate_events(files, COLUMNS, SEARCHES, "log", datetime(2026, 2, 1, tzinfo=UTC))
 
 

@@ -60,11 +60,53 @@ BAD = {
     "b13,u1,t1,2026-10-01T10:00:00Z,1,1,one too many": ["the line is broken"],
     'b14,"u1,t1,2026-10-01T10:00:00Z,1,1': ["the line is broken"],
     HEADER: ["the line is the header again"],
+    # numbers as spreadsheets, pandas and other programs write them
+    'b15,u1,t1,2026-10-01T10:00:00Z,"1,234",1': ["ms_played is no bigint"],
+    "b16,u1,t1,2026-10-01T10:00:00Z,1234.5,1": ["ms_played is no bigint"],
+    "b17,u1,t1,2026-10-01T10:00:00Z,1e3,0x10": ["ms_played is no bigint", "track_ms is no bigint"],
+    "b18,u1,t1,2026-10-01T10:00:00Z,99999999999999999999,null": [
+        "ms_played is no bigint",
+        "track_ms is no bigint",
+    ],
+    "b19,u1,t1,2026-10-01T10:00:00Z,\u0661\u0662,\\N": ["ms_played is no bigint", "track_ms is no bigint"],
+    # ids that are another's, or nobody's
+    "1.2345678E7,u1,t1,2026-10-01T10:00:00Z,1,1": ["play_id is a number with a point or an exponent"],
+    "b20,7.0,t1,2026-10-01T10:00:00Z,1,1": ["user_id is a number with a point or an exponent"],
+    "b21,NaN,1e10,2026-10-01T10:00:00Z,1,1": [
+        "user_id is a number with a point or an exponent",
+        "track_id is a number with a point or an exponent",
+    ],
+    "b22,J\ufffdrgen,t1,2026-10-01T10:00:00Z,1,1": ["user_id has characters that could not be decoded"],
+    "b23,u\0,t1,2026-10-01T10:00:00Z,1,1": ["user_id has characters that could not be decoded"],
+    f"b24,{'u' * 1025},t1,2026-10-01T10:00:00Z,1,1": ["user_id has over 1024 characters"],
+    "b25,\u00a0,\u200b\ufeff,2026-10-01T10:00:00Z,1,1": ["user_id is missing", "track_id is missing"],
+    # times that are guesses, or that no calendar has
+    **{
+        f"{id_},u1,t1,{at},1,1": ["played_at is no timestamp"]
+        for id_, at in {
+            "b26": "10:00",
+            "b27": "T10:00",
+            "b28": "2026",
+            "b29": "2026-10",
+            "b30": "01/10/2026 10:00",
+            "b31": "2026-02-30T00:00:00Z",
+            "b32": "2026-10-01T24:00:00Z",
+            "b33": "1793527200",
+            "b34": "now",
+            "b35": "1793527200000",
+            "b36": "2026-10-01T10:00:60Z",
+        }.items()
+    },
+    "b37,u1,t1,0000-01-01T00:00:00Z,1,1": ["played_at before 1999"],
+    "b38,u1,t1,1970-01-01T00:00:00Z,1,1": ["played_at before 1999"],
 }
 FINE = [
     "g1,u1,t1,1999-01-01T00:00:00Z,0,0",
     "g2,u1,t1,2026-10-01T10:00:00Z,86400000,86400000",
     "g3,u1,t1,2026-10-01T10:00:00Z,,",
+    # an hour that summer time skips is the one after it; with a zone, the same instant by any
+    "g4,u1,t1,2026-03-29T02:30:00 Europe/Berlin,1,1",
+    "g5,007,7,2026-10-01T12:00:00+02:00,1,1",
 ]
 
 
@@ -109,7 +151,7 @@ def test_ingest_plays_refuses_too_many_rejects_and_still_publishes_the_rejects(s
     assert refusal.value.exit_code == 3
     assert read_table(tmp_path, "plays") == [], "a refused batch shows"
     assert {row["raw"]: row["reasons"] for row in read_table(tmp_path, "rejected_plays")} == BAD
-    note = f"The 15 rejected rows are published in {tmp_path}/root/tables/rejected_plays"
+    note = f"The {len(BAD)} rejected rows are published in {tmp_path}/root/tables/rejected_plays"
     assert note in str(refusal.value)
     with pytest.raises(Refused):
         ingest(tmp_path, source(), write(tmp_path, [HEADER, *GOOD, *BAD]))
@@ -117,17 +159,22 @@ def test_ingest_plays_refuses_too_many_rejects_and_still_publishes_the_rejects(s
 
 
 def test_ingest_plays_counts_every_row_and_keeps_text_and_reasons_of_rejects(spark, tmp_path, source, capsys):
-    more_lines = [f"m{n},u{n},t1,2026-10-02T10:00:00Z,1,1" for n in range(300)]
+    more_lines = [f"m{n},u{n},t1,2026-10-02T10:00:00Z,1,1" for n in range(900)]
     lines = [HEADER, *GOOD, *FINE, *more_lines, *BAD, GOOD[0], GOOD[0], GOOD[5]]
     path = write(tmp_path, lines)
     assert ingest(tmp_path, source(), path) == 0
     output = capsys.readouterr().out
-    assert "521 rows read = 503 new plays + 3 duplicates + 15 rejected" in output
+    read = len(GOOD) + len(FINE) + len(more_lines)
+    counts = f"{read + 3 + len(BAD):,} rows read = {read:,} new plays + 3 duplicates + {len(BAD)} rejected"
+    assert counts in output
     rejects = {row["raw"]: row for row in read_table(tmp_path, "rejected_plays")}
     assert {raw: row["reasons"] for raw, row in rejects.items()} == BAD
     assert {row["file"] for row in rejects.values()} == {"plays.csv"}
     plays = {row["play_id"]: row for row in read_table(tmp_path, "plays")}
-    assert len(plays) == 503
+    assert len(plays) == read
+    skipped_hour = datetime(2026, 3, 29, 1, 30, tzinfo=UTC)
+    assert plays["g4"]["played_at"] == skipped_hour
+    assert plays["g5"]["user_id"] == "007", "an id of digits is a text"
     assert plays["p7"]["played_at"] == datetime(2026, 10, 8, 10, 0, 7, 500_000, UTC)
     assert (plays["p7"]["ms_played"], plays["g3"]["ms_played"]) == (7000, None)
     before = Warehouse(str(tmp_path / "root")).state("plays")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from jobs.errors import JobError
-from jobs.sources import list_files
+from jobs.input_files import list_files
 
 NAMES = (
     "a.csv", "b/c.csv", "b/d=1/e.csv", "_k=1/f.csv", "ä é.csv", "100%.csv",

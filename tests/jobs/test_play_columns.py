@@ -7,7 +7,16 @@ from datetime import UTC, date, datetime, time, timedelta
 
 import pytest
 
-from features.ingest import deduplicate, make_late_plays, parse_and_validate_plays, restore_late_plays
+from features.ingest import (
+    BROKEN,
+    FILE,
+    IS_HEADER,
+    RAW,
+    deduplicate,
+    make_late_plays,
+    parse_and_validate_plays,
+    restore_late_plays,
+)
 from features.sessions import cut_sessions
 from jobs import build_features, build_sessions, ingest_plays
 from jobs.errors import WrongUsage
@@ -117,7 +126,9 @@ def test_columns_are_typed_checked_and_kept_while_a_play_is_late(spark, tmp_path
     read = spark.createDataFrame(
         lines, "id string, who string, at string, list string, dev string, left string"
     )
-    read = read.selectExpr("*", "id as raw", "'f.csv' as file", "false as broken", "false as is_header")
+    read = read.selectExpr(
+        "*", f"id as {RAW}", f"'f.csv' as {FILE}", f"false as {BROKEN}", f"false as {IS_HEADER}"
+    )
     now = at(0, 23)
     parsed = parse_and_validate_plays(read, columns, "test", now, contracts["plays"]).persist()
     reasons = {row["raw"]: row["reasons"] for row in parsed.where("size(reasons) > 0").collect()}

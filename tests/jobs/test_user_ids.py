@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from jobs.errors import WrongUsage
-from jobs.user_ids import read_ids
+from jobs.user_ids import list_first, read_ids
 
 
 @pytest.mark.parametrize(
@@ -42,3 +42,8 @@ def test_read_ids_refuses_a_file_that_is_no_text(tmp_path, content):
     path.write_bytes(content)
     with pytest.raises(WrongUsage, match="byte 3 is no UTF-8; save the file as UTF-8"):
         read_ids([], str(path), "--users")
+
+
+def test_list_first_shows_ids_as_a_terminal_can_show_them():
+    shown = list_first(["\x1b[31mu1", "u\u202e2", "x" * 5000, *(f"u{n}" for n in range(20))])
+    assert shown.startswith("\\x1b[31mu1, u\\u202e2, xxx") and shown.endswith(", …") and len(shown) < 300

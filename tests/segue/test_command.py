@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -338,11 +339,25 @@ def test_help_and_version_exit_with_0(root, capsys):
     assert "segue " in capsys.readouterr().out
 
 
-def test_main_raises_unexpected_errors(contributed_package):
-    with pytest.raises(ZeroDivisionError):
-        main(["crash"])
-    with pytest.raises(BrokenPipeError, match="the pipe to Spark"):
-        main(["pipe"])
+@pytest.mark.parametrize(("command", "cause"), [("crash", "a fault of ours"), ("pipe", "the pipe to Spark")])
+def test_main_tells_the_cause_of_an_unexpected_error_and_keeps_its_traceback(
+    contributed_package, capsys, tmp_path, monkeypatch, command, cause
+):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    assert main([command]) == 1
+    (log,) = tmp_path.glob("segue-*.log")
+    assert capsys.readouterr().err == (
+        f"segue: {cause}\nthe traceback is in {log}; SEGUE_TRACEBACK=1 shows it here\n"
+    )
+    assert re.search(rf"Traceback .*Error: {cause}", log.read_text(), re.DOTALL)
+    monkeypatch.setenv("SEGUE_TRACEBACK", "1")
+    assert main([command]) == 1 and "Traceback" in capsys.readouterr().err
+
+
+def test_main_ends_in_one_line_where_it_is_interrupted(contributed_package, capsys, monkeypatch):
+    monkeypatch.setattr(command, "_run", lambda argv: (_ for _ in ()).throw(KeyboardInterrupt))
+    assert main(["make"]) == 130
+    assert capsys.readouterr().err.count("\n") == 1
 
 
 # --- contributed commands

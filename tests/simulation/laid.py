@@ -34,8 +34,8 @@ from jobs import (
     reopened_days,
     restate,
     retract,
-    sources,
 )
+from jobs.input_files import InputFile
 from jobs.job import Job
 from jobs.publishing import rewrite
 from jobs.publishing.batches import Batch
@@ -111,7 +111,7 @@ def _write(rows: Rows, path: str, *_: Any) -> Result | None:
 # --- plays of files, by id
 
 
-def _read_csv(_: Any, __: Any, files: Sequence[sources.InputFile], ___: Any) -> Rows:
+def _read_csv(_: Any, __: Any, files: Sequence[InputFile], ___: Any) -> Rows:
     rows = Rows()
     for file in files:
         for line in Path(file.path.removeprefix("file:")).read_text().splitlines():

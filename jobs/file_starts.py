@@ -1,0 +1,125 @@
+"""How text files begin: their headers, and what shows that a file is none such as its source says."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+
+from features.records import split_records
+from jobs.errors import JobError, first_line
+from jobs.parquet_files import filesystem_of_listed
+from jobs.sources import Source
+
+# The first line of a wide file, and no more of it: on an object store one small read.
+HEAD_BYTES = 65_536
+# A header of more bytes is no header.
+MOST_HEAD_BYTES = 2**24
+# Opening a file costs a round trip, so many at once.
+OPEN_AT_ONCE = 16
+# By their first bytes, files that no text format reads, and what to do about each.
+SIGNATURES = {
+    b"\x1f\x8b": ("gzip", "call it *.gz, or unpack it"),
+    b"BZh": ("bzip2", "call it *.bz2, or unpack it"),
+    b"PK\x03\x04": ("a zip archive", "unpack it"),
+    b"PAR1": ("parquet", 'write format = "parquet" in the source'),
+}
+# The mark of 32 begins like that of 16.
+WIDE_MARKS = {
+    codecs.BOM_UTF32_LE: "utf-32",
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
+
+
+@dataclass(frozen=True)
+class FileStart:
+    """`header` is the first record that is not blank, without a byte order mark; empty in a blank file."""
+
+    path: str
+    header: str
+
+    @property
+    def has_objects_over_lines(self) -> bool:
+        """Of JSON: one array, or objects over several lines, so that a line is no row."""
+        text = self.header.lstrip()
+        return text.startswith("[") or text.rstrip() == "{"
+
+
+def read_starts(source: Source, paths: Sequence[str]) -> list[FileStart]:
+    """Of each file, in order; blank files are left out, as they hold no row.
+
+    Raises:
+        JobError: a file cannot be read, or is of another kind than the source says.
+    """
+    with ThreadPoolExecutor(OPEN_AT_ONCE) as pool:
+        return [start for start in pool.map(partial(_read_start, source), paths) if start.header]
+
+
+def split_header(source: Source, start: FileStart) -> list[str]:
+    """The names in a header. JobError where it is no line of CSV."""
+    if len(source.separator) > 1:
+        return [name.strip() for name in start.header.split(source.separator)]
+    try:
+        names = next(csv.reader([start.header], delimiter=source.separator, quotechar=source.quote or None))
+    except csv.Error as problem:
+        raise _refuse(start.path, f"its first line is no header: {problem}", "is it CSV?") from None
+    return [name.strip() for name in names]
+
+
+def _read_start(source: Source, path: str) -> FileStart:
+    size = HEAD_BYTES
+    while True:
+        content = _read_head(path, size)
+        _check_kind(source, path, content)
+        # the cut may fall inside a character, so what cannot be decoded is no error here
+        text = content.decode(source.encoding, errors="replace").removeprefix("\ufeff")
+        header = next((text for _, text in split_records(text, source.line_end, source.open_quote)), "")
+        # the end of the line is among what was read, or there is no more to read
+        if len(content) < size or source.line_end in text[len(header) :]:
+            break
+        size *= 16
+        if size > MOST_HEAD_BYTES:
+            raise _refuse(
+                path,
+                f"its first line has more than {MOST_HEAD_BYTES:,} bytes",
+                "check line_end of the source",
+            )
+    if source.format == "csv" and ("\0" in header or "\ufffd" in header):
+        raise _refuse(
+            path, f"its first line is no text in {source.encoding}", "write its encoding in the source"
+        )
+    if source.format == "csv" and "\r" in header and not source.multiline:
+        raise _refuse(path, "its lines end with CR alone", 'write line_end = "\\r" in the source')
+    return FileStart(path, header)
+
+
+def _read_head(path: str, size: int) -> bytes:
+    files, inner = filesystem_of_listed(path)
+    try:
+        with files.open_input_stream(inner, compression="detect") as stream:
+            return bytes(stream.read(size))
+    except OSError as problem:
+        problem_line = first_line(problem)
+        raise _refuse(
+            path, f"it cannot be read: {problem_line}", "is it whole, and of the kind its name says?"
+        ) from None
+
+
+def _check_kind(source: Source, path: str, content: bytes) -> None:
+    for signature, (kind, remedy) in SIGNATURES.items():
+        if content.startswith(signature):
+            raise _refuse(path, f"it is {kind}, expected {source.format}", remedy)
+    is_wide = codecs.lookup(source.encoding).name.startswith(("utf-16", "utf-32"))
+    encoding = next((name for mark, name in WIDE_MARKS.items() if content.startswith(mark)), None)
+    if encoding and not is_wide:
+        remedy = f'write encoding = "{encoding}" in the source'
+        raise _refuse(path, f"it is {encoding}, the source says {source.encoding}", remedy)
+
+
+def _refuse(path: str, problem: str, remedy: str) -> JobError:
+    return JobError(f"file {path}: {problem}; {remedy}")
