@@ -1,4 +1,4 @@
-"""Days that are published and opened again for a few listeners, against all of them made anew."""
+"""Days that are published and opened again for a few listeners, against plain Python and what was published."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def test_find_changed_entities_equals_plain_python(night):
     assert {row["user_id"] for row in night.entities.collect()} == changed
 
 
-def test_partials_and_features_of_reopened_days_equal_those_made_anew(night):
+def test_partials_and_features_of_reopened_days_equal_plain_python(night):
     stale = [*night.reopened, night.last]
     made = partial_rows(
         night.sessions, GROUP, stale, night.partials, reopened=night.reopen(night.partials)
