@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 # Most sources cut no sessions, and then ours are cut by silence: nothing is lost that features are made of.
 OPTIONAL_COLUMNS = ("source_session_id",)
+# Not a part of what identifies a batch while they are unset.
+LATER_SETTINGS = ("unicode_form", "where")
 # What a project declares to have more columns of a table.
 MORE_COLUMNS = {"plays": "PlayColumns", "tracks": "CatalogueColumns"}
 
@@ -58,6 +60,8 @@ class Source(SettingsModel):
     escape: str = '"'
     multiline: bool = False
     header: tuple[str, ...] = ()
+    # é is one character or two, to a computer two names: the form that columns are brought to, if they come in several
+    unicode_form: Literal["", "NFC", "NFKC"] = ""
     # how long after midnight, UTC, the last rows of a day are delivered
     grace: str = "0h"
     # SQL that is false for rows of other kinds, such as podcasts: these are left out, and counted
@@ -75,10 +79,9 @@ class Source(SettingsModel):
     def parameters(self, table: str) -> dict[str, Any]:
         """What decides the rows of a table besides the files."""
         # when rows come decides none of them
-        values = {name: value for name, value in vars(self).items() if name != "grace"}
-        if not self.where:
-            # what was ingested before there was such a setting is known without it
-            del values["where"]
+        # what was ingested before there were such settings is known without them
+        unset = {name for name in LATER_SETTINGS if not getattr(self, name)}
+        values = {name: value for name, value in vars(self).items() if name not in {"grace", *unset}}
         if table in self.events:
             layout = {name: value for name, value in values.items() if name not in ("plays", "tracks")}
             return {**layout, "events": self.events[table]}

@@ -89,7 +89,11 @@ def test_a_section_for_searches_ingests_no_play_again(project):
     assert (
         with_section.parameters("plays")
         == without.parameters("plays")
-        == {name: value for name, value in vars(without).items() if name not in ("events", "grace", "where")}
+        == {
+            name: value
+            for name, value in vars(without).items()
+            if name not in ("events", "grace", *sources.LATER_SETTINGS)
+        }
     )
     assert with_section.parameters("searches")["events"] == {"search_id": "id"}
 
