@@ -64,7 +64,7 @@ def _add_source(
     files: str,
     required: bool = True,
 ) -> argparse.ArgumentParser:
-    layout = "TOML file: how the files are laid out"
+    layout = "how the files are laid out: a TOML file, a name that segue sources lists, or auto"
     parser.add_argument("--source", default=source, required=required and source is None, help=layout)
     parser.add_argument(
         "--input", default=inputs, required=required and inputs is None, nargs="+", help=files

@@ -13,7 +13,7 @@ from jobs.job import Job
 from jobs.publishing.batches import code_version
 from jobs.training.assemble import age_conditions, assemble
 from jobs.training.completeness import check_complete
-from jobs.training.labels import check_same, read_labels
+from jobs.training.labels import check_same, locate_labels, read_labels
 from jobs.training.manifest import Manifest, check_replay, declared_identities, load, save, summarise
 from jobs.training.record import record_training_set
 from jobs.training.request import Request, split_refs
@@ -48,7 +48,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--shares", nargs="+", type=float, default=[], metavar="SHARE", help="of it, per split")
     add("--out", required=True, metavar="PATH", help="a folder that is made")
     add("--format", choices=FORMATS, default="parquet", help="(%(default)s)")
-    add("--replay", metavar="MANIFEST", help="make a training set again; give --out alone")
+    add(
+        "--replay",
+        metavar="MANIFEST",
+        help="make a training set again; give --out, and --labels if they were moved",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -95,7 +99,9 @@ def _new_request(args: argparse.Namespace) -> Manifest:
         raise WrongUsage("give --labels PATH and --features TABLE[:COLUMN] ..., or --replay MANIFEST")
     release = open_release(args.root, args.release)
     # a flag for each field, so one that has none fails here at once
-    request = Request.loads({field.name: getattr(args, field.name) for field in fields(Request)})
+    values = {field.name: getattr(args, field.name) for field in fields(Request)}
+    # the manifest holds it, and may be replayed from another folder
+    request = replace(Request.loads(values), labels=locate_labels(args.labels))
     tables = {name: vars(entry) for name, entry in release.tables.items()}
     return Manifest(request, release.release_id, tables, code_version(), 0, "")
 
@@ -104,13 +110,16 @@ def _replay_request(args: argparse.Namespace, old: Manifest) -> Manifest:
     """The same request on the same versions, of the columns that the tables had then.
 
     Raises:
-        WrongUsage: more than --out is given; a feature at label time is declared otherwise by now, or no more.
+        WrongUsage: more than --out and --labels is given; a feature at label time is declared otherwise, or no more.
     """
-    if args.labels or args.features or args.at_label_time or args.space or args.release:
+    if args.features or args.at_label_time or args.space or args.release:
         raise WrongUsage(
-            "--replay takes labels, features, space and release from the manifest; give --out alone"
+            "--replay takes features, space and release from the manifest; give --out, and --labels where these lie "
+            "elsewhere by now"
         )
     request = old.request.with_columns(tuple(old.nulls))
+    # wherever they are found: other labels are refused, by their hash
+    request = replace(request, labels=locate_labels(args.labels or request.labels))
     # daily values lie in the pinned versions; what is computed at label time needs the declaration of then. Other code
     # is no reason to refuse: it mostly gives the same rows, and the content hash says so
     if changed := old.changed_features(split_refs(request)[1]):

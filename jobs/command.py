@@ -110,6 +110,10 @@ FEATURES = _module_command(
     "jobs.list_features", "every declared feature, with meaning, windows and lineage", 42
 )
 TABLES = _module_command("jobs.show_tables", "every table: what it holds, its days, how fresh it is", 41)
+TRY = _module_command(
+    "jobs.try_source", "how files would come in: rows, rejects, a source file; writes nothing", 15
+)
+SOURCES = _module_command("jobs.list_sources", "the sources that come with Segue, for --source", 16)
 DESCRIBE = _module_command("jobs.describe", "all that is known of a table, or of one of its columns", 43)
 CATALOGUE = _module_command("jobs.write_catalogue", "tables and columns as pages that can be searched", 71)
 LINEAGE = _module_command("jobs.export_lineage", "lineage of tables and columns, as OpenLineage events", 73)

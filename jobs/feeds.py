@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from jobs.errors import WrongUsage
+from jobs.recognise_source import resolve_source
 from jobs.sources import Source, load_source
 from schemas import EVENT_TABLES
 from segue.project import find_project
@@ -51,6 +52,7 @@ def find_feeds(args: argparse.Namespace) -> Mapping[str, Feed]:
     Raises:
         WrongUsage: a source that cannot be used; files for a table of events that is not declared, or for none.
     """
+    args.source = resolve_source(args.source, args.input)
     source = load_source(args.source)
     feeds = [
         Feed("plays", source, args.source, args.input),
@@ -68,5 +70,6 @@ def find_feeds(args: argparse.Namespace) -> Mapping[str, Feed]:
         of_project = project.events.get(table)
         path = of_project.source if of_project and of_project.source else args.source
         files = given.get(table) or (of_project.input if of_project else ())
+        path = resolve_source(path, files or args.input)
         feeds.append(Feed(table, source if path == args.source else load_source(path), path, files))
     return {feed.table: feed for feed in feeds}

@@ -13,6 +13,7 @@ from jobs import TABLES, release_tables
 from jobs.arguments import add_common_arguments
 from jobs.errors import JobError, WrongUsage
 from jobs.job import Job
+from jobs.pseudonyms import hash_id, read_key
 from jobs.publishing.commits import CommitConflict, list_file_days
 from jobs.publishing.retention import list_unpublished, vacuum
 from jobs.publishing.rewrite import Rewrite, mark_erased, rewrite_files
@@ -43,6 +44,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--users", metavar="FILE", help="a file with an id a line")
     missing = "ids that are in no table are no error (else: exit 1)"
     parser.add_argument("--ignore-missing", action="store_true", help=missing)
+    hashed = (
+        "ids are as the source has them, which was ingested with pseudonymise: they are hashed with the key"
+    )
+    parser.add_argument("--pseudonymise", action="store_true", help=hashed)
     add_common_arguments(parser)
 
 
@@ -76,6 +81,21 @@ def run(args: argparse.Namespace) -> int:
             "listeners without plays"
         )
     return int(bool(missing) and not args.ignore_missing)
+
+
+def list_users(args: argparse.Namespace) -> list[str]:
+    """The listeners to erase, by the ids that the tables have.
+
+    Raises:
+        WrongUsage: there are none, or they are to be hashed and there is no key.
+    """
+    ids = read_ids(args.user, args.users, "--users")
+    if not ids:
+        raise WrongUsage("nobody to erase; give --user ID ..., or --users FILE with an id a line")
+    if not args.pseudonymise:
+        return ids
+    key = read_key()
+    return [hash_id(key, id_) for id_ in ids]
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -21,6 +21,7 @@ from jobs.late_plays import LatePlays, publish_late_plays, split_late_plays
 from jobs.publishing.batches import Batch, Watermark, is_published
 from jobs.publishing.rewrite import advance_watermark
 from jobs.publishing.state import TableState
+from jobs.recognise_source import resolve_source
 from jobs.source_rows import read_rows
 from jobs.volume import Volume, compare_with_weekdays, count_by_day, find_main_day
 from jobs.watermarks import add_watermark_argument, find_watermark
@@ -116,7 +117,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def ingest(step: str, args: Namespace, kind: EventKind) -> int:
-    source, table = sources.load_source(args.source), kind.table
+    source, table = sources.load_source(resolve_source(args.source, args.input)), kind.table
     columns = sources.column_map(source, table, kind.fields)
     job = Job(step, args.root, args.run_id)
     # before the files are listed: one that comes later is not in, on whatever side of midnight

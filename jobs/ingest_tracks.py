@@ -8,13 +8,14 @@ from features.ingest import merge_catalogue, parse_tracks, track_fields
 from jobs import input_files, sources
 from jobs.arguments import add_source_arguments, new_parser
 from jobs.job import Job
+from jobs.recognise_source import resolve_source
 from jobs.source_rows import read_rows
 from schemas import CONTRACTS
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     args = add_source_arguments(new_parser(__doc__, "ingest-tracks"), setting="catalogue").parse_args(argv)
-    source = sources.load_source(args.source)
+    source = sources.load_source(resolve_source(args.source, args.input))
     contract = CONTRACTS["tracks"]
     fields = track_fields(contract)
     columns = sources.column_map(source, "tracks", fields)

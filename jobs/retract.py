@@ -19,6 +19,7 @@ from jobs.publishing.commits import list_file_days
 from jobs.publishing.rewrite import Rewrite, rewrite_files
 from jobs.publishing.warehouse import has_rows, no_data_error
 from jobs.receipts import write_receipt
+from jobs.recognise_source import resolve_source
 from jobs.source_rows import read_rows
 from jobs.user_ids import list_first, read_ids
 from schemas import CONTRACTS
@@ -133,7 +134,7 @@ def _read_keys(job: Job, args: argparse.Namespace) -> Iterator[DataFrame]:
 
     if not args.source:
         raise WrongUsage("--input needs --source, the TOML file that says how the files are laid out")
-    source = sources.load_source(args.source)
+    source = sources.load_source(resolve_source(args.source, args.input))
     contract = CONTRACTS["plays"]
     columns = sources.column_map(source, "plays", play_fields(contract))
     rows = read_rows(job.spark, source, input_files.list_files(args.input, lambda: job.spark), columns)

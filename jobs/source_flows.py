@@ -9,6 +9,7 @@ from expectations.verdict import Refused
 from jobs import FLOW
 from jobs.flow import run_flow
 from jobs.job import new_run_id
+from jobs.recognise_source import resolve_source
 from jobs.sources import load_source
 from segue.project import SourceFiles, find_project
 
@@ -31,7 +32,7 @@ def run_flows(arguments: Sequence[str]) -> int:
         return run_flow(arguments)
     for each in sources:
         # all of them before the first is ingested: one that cannot be used is said before any work
-        load_source(each.source)
+        load_source(resolve_source(each.source, each.input))
     run_id = given.run_id or new_run_id()
 
     def run(id_: str, source: SourceFiles, skip: Sequence[str]) -> int:

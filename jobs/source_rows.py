@@ -17,6 +17,7 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import StringType, StructType
 
+from features.documents import split_document
 from features.ingest import BROKEN, FILE, IS_HEADER, LEFT_OUT, RAW, attempt
 from features.records import split_objects, split_records
 from jobs.column_names import check_expressions, choose_names, list_words
@@ -24,8 +25,11 @@ from jobs.errors import JobError
 from jobs.file_starts import FileStart, read_starts, split_header
 from jobs.input_files import InputFile
 from jobs.parquet_files import read_parquet_by_schema, spell
+from jobs.personal_rows import redact
+from jobs.source_functions import register_functions
 from jobs.sources import Source
 from schemas.common import quote_name
+from schemas.sql import list_columns
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -62,12 +66,34 @@ def read_rows(
         rows = rows.withColumn(IS_HEADER, F.lit(False))
     present = {name.lower() for name in rows.columns}
     ours = {name: F.col(column) for name, column in (("raw", RAW), ("file", FILE)) if name not in present}
-    rows = rows.withColumns(ours) if ours else rows
+    rows = _add_optional_columns(rows.withColumns(ours) if ours else rows, source)
     if source.unicode_form:
         rows = _bring_to_form(rows, source.unicode_form, [*columns.values(), source.where])
+    register_functions(spark, source)
     check_expressions(source, rows, {**columns, "where": source.where} if source.where else columns)
-    # null where the condition is, or where it raises: such a row is judged by its fields
-    return rows.withColumn(LEFT_OUT, attempt(f"not ({source.where})") == "true") if source.where else rows
+    if source.where:
+        # null where the condition is, or where it raises: such a row is judged by its fields
+        rows = rows.withColumn(LEFT_OUT, attempt(f"not ({source.where})") == "true")
+    return redact(rows, source, columns)
+
+
+def _add_optional_columns(rows: DataFrame, source: Source) -> DataFrame:
+    # Spark compares names without case
+    present = {name.lower() for name in rows.columns}
+    _check_listener(source, present)
+    values = {**dict.fromkeys(source.optional), "listener": source.listener or None}
+    lacking = {name: value for name, value in values.items() if name.lower() not in present}
+    return rows.withColumns({name: F.lit(value).cast("string") for name, value in lacking.items()})
+
+
+def _check_listener(source: Source, present: set[str]) -> None:
+    """Raises JobError where nothing can say who listened: all rows would be rejects."""
+    names = {name.lower() for name in list_columns(source.plays.get("user_id", "null"))}
+    if "listener" in names and not source.listener and not names & present:
+        raise JobError(
+            f"source {source.name}: the files do not say who listened. Write a source file with "
+            f'extends = "{source.name}" and listener = "an id", and give that as --source'
+        )
 
 
 def _bring_to_form(rows: DataFrame, form: Literal["NFC", "NFKC"], expressions: Iterable[str]) -> DataFrame:
@@ -201,10 +227,11 @@ def _is_broken() -> Column:
 def _read_json(
     spark: SparkSession, source: Source, starts: Sequence[FileStart], columns: Mapping[str, str]
 ) -> DataFrame:
-    by_line = [start.path for start in starts if not start.has_objects_over_lines]
-    whole = [start.path for start in starts if start.has_objects_over_lines]
+    by_line = [each.path for each in starts if not (source.records or each.has_objects_over_lines)]
+    whole = [each.path for each in starts if source.records or each.has_objects_over_lines]
+    split = partial(split_document, path=source.records) if source.records else split_objects
     parts = [_read_records(spark, source, by_line)] if by_line else []
-    parts += [_split_whole_files(spark, source, whole, split_objects)] if whole else []
+    parts += [_split_whole_files(spark, source, whole, split)] if whole else []
     records = reduce(DataFrame.unionByName, parts)
     # one more pass over the files, as lines of JSON declare no columns: those are the keys of the top level
     keys = records.select(F.explode(F.expr(f"json_object_keys({RAW})"))).distinct().collect()

@@ -9,6 +9,8 @@ A source is a TOML file: its name, the format, and one table of SQL expressions 
     track_id = "trackname"
     [searches]                      # the same for a table of events that the project declares
     search_id = "id"
+
+It can begin with `extends = "spotify_extended"`, a source that comes with Segue, and say only what is otherwise.
 """
 
 from __future__ import annotations
@@ -26,7 +28,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from features.settings import SettingsError, SettingsModel
+from jobs import pseudonyms
 from jobs.errors import WrongUsage
+from jobs.known_sources import list_known_sources, read_known_source
 from schemas import EVENT_TABLES, Contract
 
 if TYPE_CHECKING:
@@ -34,8 +38,19 @@ if TYPE_CHECKING:
 
 # Most sources cut no sessions, and then ours are cut by silence: nothing is lost that features are made of.
 OPTIONAL_COLUMNS = ("source_session_id",)
-# Not a part of what identifies a batch while they are unset.
-LATER_SETTINGS = ("unicode_form", "where")
+# What no row depends on: when rows come, prose, and how files are recognised.
+NOT_IN_ROWS = ("grace", "about", "signature", "line_pattern")
+# Not a part of a fingerprint while unset: what was ingested before there were such settings is known without them.
+LATER_SETTINGS = (
+    "events",
+    "records",
+    "where",
+    "optional",
+    "listener",
+    "personal",
+    "pseudonymise",
+    "unicode_form",
+)
 # What a project declares to have more columns of a table.
 MORE_COLUMNS = {"plays": "PlayColumns", "tracks": "CatalogueColumns"}
 
@@ -64,8 +79,23 @@ class Source(SettingsModel):
     unicode_form: Literal["", "NFC", "NFKC"] = ""
     # how long after midnight, UTC, the last rows of a day are delivered
     grace: str = "0h"
+    # what it is, in a line
+    about: str = ""
+    # columns that only such files have; of files without a header, a regular expression that their lines match
+    signature: tuple[str, ...] = ()
+    line_pattern: str = ""
+    # of JSON documents, where the records are: playlists[].tracks[], each with what is said of its playlist
+    records: str = ""
     # SQL that is false for rows of other kinds, such as podcasts: these are left out, and counted
     where: str = ""
+    # columns that some files lack: null there
+    optional: tuple[str, ...] = ()
+    # who listened, where the files are of one listener and do not say; SQL has it as `listener`
+    listener: str = ""
+    # files that say more of a person than is taken: of a reject only those columns are kept that SQL reads
+    personal: bool = False
+    # columns of plays and events whose ids are replaced by a keyed hash before anything is written
+    pseudonymise: tuple[str, ...] = ()
     # SQL over the file's columns, so that a source needs no code of ours; empty where it has no such rows
     plays: dict[str, str] = Field(default_factory=dict)
     tracks: dict[str, str] = Field(default_factory=dict)
@@ -78,14 +108,13 @@ class Source(SettingsModel):
 
     def parameters(self, table: str) -> dict[str, Any]:
         """What decides the rows of a table besides the files."""
-        # when rows come decides none of them
-        # what was ingested before there were such settings is known without them
         unset = {name for name in LATER_SETTINGS if not getattr(self, name)}
-        values = {name: value for name, value in vars(self).items() if name not in {"grace", *unset}}
+        values = {name: value for name, value in vars(self).items() if name not in {*NOT_IN_ROWS, *unset}}
+        if self.pseudonymise:
+            values["key"] = pseudonyms.identify_key()
         if table in self.events:
             layout = {name: value for name, value in values.items() if name not in ("plays", "tracks")}
             return {**layout, "events": self.events[table]}
-        # what was ingested before there were such sections is known without them
         return {name: value for name, value in values.items() if name != "events"}
 
     @field_validator("grace")
@@ -153,13 +182,32 @@ def parse_duration(text: str) -> timedelta:
 def load_source(path: str) -> Source:
     """Raises WrongUsage: no such file, no TOML, or a setting that is unknown or has no such value."""
     try:
-        content = tomllib.loads(_open_path(path).read_text(encoding="utf-8"))
+        content = _read_source(path)
         if "events" in content:
             raise SettingsError("[events] is no section; that of a table of events has the table's name")
         sections = {table.name: content.pop(table.name) for table in EVENT_TABLES if table.name in content}
         return Source(**{**content, **({"events": sections} if sections else {})})
     except (OSError, ValueError) as error:  # of TOML, UTF-8 and settings
-        raise WrongUsage(f"source {path}: {error}; deploy/sources has examples") from None
+        raise WrongUsage(f"source {path}: {error}; segue sources lists examples") from None
+
+
+def _read_source(path: str) -> dict[str, Any]:
+    # a project's settings are paths, so a name there is one in its folder
+    name = os.path.basename(path)
+    if name in list_known_sources() and not os.path.exists(path):
+        return read_known_source(name)
+    content = tomllib.loads(_open_path(path).read_text(encoding="utf-8"))
+    base = content.pop("extends", None)
+    if base is None:
+        return content
+    if base not in list_known_sources():
+        raise SettingsError(f"extends is {base!r}, must be one of {', '.join(list_known_sources())}")
+    known = read_known_source(base)
+    # a section says which of its columns are otherwise; all others stay
+    sections = {
+        name: {**known.get(name, {}), **value} for name, value in content.items() if isinstance(value, dict)
+    }
+    return {**known, **content, **sections}
 
 
 def _open_path(path: str) -> Path | zipfile.Path:
@@ -181,7 +229,9 @@ def column_map(source: Source, table: str, allowed: Sequence[str]) -> Mapping[st
         raise WrongUsage(
             f"source {source.name}: [{table}] has no column {', '.join(unknown)}; columns: {', '.join(allowed)}{more}"
         )
-    return columns
+    return {
+        name: pseudonyms.wrap(sql) if name in source.pseudonymise else sql for name, sql in columns.items()
+    }
 
 
 def find_missing_columns(

@@ -6,6 +6,7 @@ import argparse
 from datetime import UTC, date, datetime, timedelta
 
 from jobs.publishing.batches import Watermark
+from jobs.recognise_source import resolve_source
 from jobs.sources import Source, load_source, parse_duration
 from segue.project import find_project
 from segue.watermark import floor_day
@@ -40,5 +41,5 @@ def find_watermark(source: Source, table: str, given: datetime | None) -> Waterm
     instant = given or floor_day(datetime.now(UTC) - parse_duration(source.grace))
     # a project without [sources] has one at a time: who loads history and then goes on with a feed waits for neither
     declared = find_project().sources if table == "plays" else []
-    names = dict.fromkeys(load_source(each.source).name for each in declared)
+    names = dict.fromkeys(load_source(resolve_source(each.source, each.input)).name for each in declared)
     return Watermark(source.name, instant, tuple(names) or (source.name,))

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from segue.buckets import bucket
 from segue.errors import SegueError
+from segue.keys import to_text
 from segue.storage import DataFile, Snapshot
 
 Ints = NDArray[np.int64]
@@ -21,17 +22,6 @@ Ints = NDArray[np.int64]
 PORTION = 2**28
 # Of so many keys, none falls into 1 bucket of 55: then it does not pay to look which are needed.
 KEYS_PER_BUCKET = 4
-
-
-def value_type(type_: pa.DataType) -> pa.DataType:
-    """Of a dictionary, as pandas has categories, that of its values."""
-    return type_.value_type if pa.types.is_dictionary(type_) else type_
-
-
-def is_text(type_: pa.DataType) -> bool:
-    # what keys may come as: numpy, pandas and polars each have their own; an empty list is of nulls
-    kinds = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view, pa.types.is_null)
-    return any(kind(value_type(type_)) for kind in kinds)
 
 
 @dataclass(frozen=True)
@@ -43,8 +33,7 @@ class Key:
 
     @classmethod
     def of(cls, column: pa.ChunkedArray) -> Key:
-        # Large: all texts of a column may be more than the 2 GB that others hold.
-        encoded = column.cast(pa.large_string()).dictionary_encode().combine_chunks()
+        encoded = to_text(column).dictionary_encode().combine_chunks()
         return cls(encoded.indices.cast(pa.int64()).fill_null(-1).to_numpy(), encoded.dictionary)
 
     def of_rows(self, rows: Ints) -> Key:

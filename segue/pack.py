@@ -48,13 +48,13 @@ def _list_files(project: Project) -> Iterator[tuple[str, bytes]]:
         if setting in values:
             yield from _list_code(setting, values[setting])
             values[setting] = [setting]
-    if "source" in values:
+    if "source" in values and not _is_known_source(values["source"]):
         yield "sources/source.toml", _read(values["source"], "source")
         values["source"] = "sources/source.toml"
     for table in [name for name in tables if TABLES[name].read is read_files]:
         sections = {name: dict(files) for name, files in tables[table].items()}
         for name, files in sections.items():
-            if "source" in files:
+            if "source" in files and not _is_known_source(files["source"]):
                 inside = f"sources/{table}-{name}.toml"
                 yield inside, _read(files["source"], f"[{table}.{name}] source")
                 files["source"] = inside
@@ -73,6 +73,11 @@ def _list_code(setting: str, paths: list[str]) -> Iterator[tuple[str, bytes]]:
             raise UsageError(f"{setting} names {path}; there is no such file or folder")
         for file in sorted(path.glob("*.py")) if path.is_dir() else [path]:
             yield f"{setting}/{number:02}/{file.name}", file.read_bytes()
+
+
+def _is_known_source(path: str) -> bool:
+    """Whether it is the name of a source that comes with Segue, which is there wherever the archive goes."""
+    return not Path(path).suffix and not Path(path).exists()
 
 
 def _read(path: str, setting: str) -> bytes:

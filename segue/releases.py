@@ -11,6 +11,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from segue.errors import SegueError, UsageError, list_names
+from segue.forks import run_where_possible
 from segue.retry import ATTEMPTS, retry
 from segue.roots import check_root_name
 
@@ -78,10 +79,15 @@ class Release:
 def list_releases(root: Root) -> list[Release]:
     """Newest first; empty where none was ever written."""
     # here and below, since `import segue` must not wait for pyarrow and deltalake
-    from segue.storage import find_table, releases_uri
+    from segue.storage import releases_uri
 
     check_root_name(root)
-    uri = releases_uri(root)
+    return run_where_possible(_list_releases, releases_uri(root))
+
+
+def _list_releases(uri: str) -> list[Release]:
+    from segue.storage import find_table
+
     table = find_table(uri)
     return [] if table is None else _read_releases(uri, table)
 

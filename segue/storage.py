@@ -24,6 +24,7 @@ from deltalake.exceptions import DeltaError, TableNotFoundError
 from pyarrow import fs as pafs
 
 from segue.errors import SegueError, UsageError, first_line
+from segue.forks import note_use, run_where_possible
 
 # Spark may write timestamps as int96, which as nanoseconds could not hold the year 9999.
 # Page checksums are written by Spark and not looked at by default: a flipped bit would be read as other rows.
@@ -66,6 +67,7 @@ def is_delta(uri: str) -> bool:
 
 def find_table(uri: str, version: int | None = None) -> DeltaTable | None:
     """None where no table is; SegueError where one is that cannot be read."""
+    note_use()
     try:
         return DeltaTable(uri, version=version)
     except TableNotFoundError:
@@ -124,6 +126,10 @@ class Snapshot:
 
     @classmethod
     def at(cls, uri: str, version: int) -> Snapshot:
+        return run_where_possible(cls._open, uri, version)
+
+    @classmethod
+    def _open(cls, uri: str, version: int) -> Snapshot:
         table = find_table(uri, version)
         if table is None:
             raise SegueError(

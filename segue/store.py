@@ -11,7 +11,8 @@ import numpy as np
 import pyarrow as pa
 
 from segue.errors import SegueError, UsageError
-from segue.lookup import Key, is_text, read_by_key, value_type
+from segue.keys import read_keys
+from segue.lookup import Key, read_by_key
 from segue.neighbours import Neighbours
 from segue.releases import Release, Root, TableVersion
 from segue.spaces import describe_spaces, find_first_days
@@ -27,6 +28,10 @@ class Store:
         self.root = root
         self._release = release
         self._snapshots: dict[str, Snapshot] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        # matrices of vectors can be gigabytes, and whoever gets the store may never search: they are read again there
+        return {name: value for name, value in vars(self).items() if name != "_neighbours"}
 
     def __repr__(self) -> str:
         return f"<segue release {self.release} of {len(self.tables)} tables>"
@@ -77,11 +82,15 @@ class Store:
         keys: Sequence[str | None] | pa.Array | pa.ChunkedArray,
         day: date | str | None = None,
         columns: Sequence[str] | None = None,
+        cast_keys: bool = False,
     ) -> pa.Table:
         """Row i belongs to keys[i]: a repeated key is a repeated row, an unknown one a row of nulls.
 
         `day` is the table's newest complete one in this release where not given. Without `columns`, all that are still
         declared but `bucket`, which serves storage; the column of the keys always comes along.
+
+        `keys` are texts of any kind that Arrow, numpy, pandas or polars have. With `cast_keys` whole numbers are taken
+        as their digits, and bytes as UTF-8: 7 is '7', and never '007'.
 
         Raises:
             UsageError: unknown table, column or day; keys that are no strings; a table without an entity.
@@ -91,7 +100,7 @@ class Store:
         day = day or self._find_newest_complete(snapshot)
         names = snapshot.names(columns)
         names = names if entity in names else [entity, *names]
-        texts = _as_strings(keys)
+        texts = read_keys(keys, cast_keys)
         # a null key has no row, and no bucket to look in
         present = np.flatnonzero(texts.is_valid().to_numpy(zero_copy_only=False))
         key = Key.of(pa.chunked_array([texts])).of_rows(present)
@@ -129,6 +138,7 @@ class Store:
         max_age: timedelta | None = None,
         space: str | None = None,
         provisional: bool = False,
+        cast_keys: bool = False,
     ) -> pa.Table:
         """The labels, row by row, and the features as they were at the instant in column `at`.
 
@@ -142,7 +152,8 @@ class Store:
         a t that is null. Instants without a zone are in UTC.
 
         A label is refused where the newest day that had ended by it is provisional, see `complete_through`: its
-        values could still change. With `provisional` they are taken as they are.
+        values could still change. With `provisional` they are taken as they are. With `cast_keys`, keys that are whole
+        numbers or bytes are taken as in `lookup`; the labels' own columns stay as they are.
 
         Vectors of two spaces never come together, from one table or from several. Where labels get days
         of several, say by `space` which: then all features of a table that has a `space_id` are null on
@@ -157,7 +168,9 @@ class Store:
         """
         limits = {n: t.complete_through for n, t in self.tables.items() if t.complete_through}
         known = {} if provisional else limits
-        return training_set(self._snapshot, labels, features, at, as_published, max_age, space, known)
+        return training_set(
+            self._snapshot, labels, features, at, as_published, max_age, space, known, cast_keys
+        )
 
     def similar_tracks(self, track_id: str, k: int = 20) -> pa.Table:
         """The k tracks most similar to this one, best first: track_id, score, title, artist_name.
@@ -208,7 +221,7 @@ class Store:
             table = self.lookup("tracks", track_ids, columns=["title", "artist_name"])
         else:
             nulls = pa.nulls(len(track_ids), pa.string())
-            table = pa.table([_as_strings(track_ids), nulls, nulls], ["track_id", "title", "artist_name"])
+            table = pa.table([read_keys(track_ids), nulls, nulls], ["track_id", "title", "artist_name"])
         return table.add_column(1, "score", pa.array(scores, pa.float64()))
 
 
@@ -225,15 +238,3 @@ def _check_one_space(snapshot: Snapshot, names: Sequence[str]) -> None:
             "compare within one only",
             "give a day, or ask for space_id too",
         )
-
-
-def _as_strings(keys: Any) -> pa.StringArray:
-    if isinstance(keys, str):
-        raise UsageError.not_a_list("keys", repr(keys))
-    try:
-        array = keys.combine_chunks() if isinstance(keys, pa.ChunkedArray) else pa.array(keys)
-    except (pa.ArrowInvalid, TypeError):
-        raise UsageError.not_a_list("keys", repr(keys)[:60]) from None
-    if not is_text(array.type):
-        raise UsageError.not_a_list("keys", f"values of type {value_type(array.type)}")
-    return array.cast(pa.string())

@@ -16,7 +16,8 @@ import numpy as np
 import pyarrow as pa
 
 from segue.errors import SegueError, UsageError, list_names
-from segue.lookup import Ints, Key, is_text, read_by_key, value_type
+from segue.keys import CAST_HINT, can_cast, is_text, to_text, value_type
+from segue.lookup import Ints, Key, read_by_key
 from segue.publication_record import EPOCH
 from segue.publications import Publications
 from segue.spaces import check_has_spaces, resolve_space
@@ -42,6 +43,7 @@ def training_set(
     max_age: timedelta | None,
     space: str | None = None,
     complete_through: Mapping[str, datetime] = MappingProxyType({}),
+    cast_keys: bool = False,
 ) -> pa.Table:
     """As `Store.training_set`, of the tables that `snapshot` gives by name.
 
@@ -50,7 +52,7 @@ def training_set(
     """
     tables = list(_parse_features(snapshot, features, as_published).values())
     age = _to_microseconds(max_age)
-    _check(labels, at, tables)
+    _check(labels, at, tables, cast_keys)
     names = [table.snapshot.name for table in tables]
     limits = {name: complete_through[name] for name in names if name in complete_through}
     if limits:
@@ -133,7 +135,7 @@ def _to_microseconds(max_age: timedelta | None) -> int:
     return max_age // timedelta(microseconds=1)
 
 
-def _check(labels: pa.Table, at: str, tables: Sequence[_TableRequest]) -> None:
+def _check(labels: pa.Table, at: str, tables: Sequence[_TableRequest], cast_keys: bool) -> None:
     if not isinstance(labels, pa.Table):
         raise UsageError(
             f"labels must be a pyarrow.Table; got {type(labels).__name__}",
@@ -141,7 +143,7 @@ def _check(labels: pa.Table, at: str, tables: Sequence[_TableRequest]) -> None:
         )
     _check_column(labels, at, "timestamps", lambda t: pa.types.is_timestamp(t) or pa.types.is_null(t))
     for key in dict.fromkeys(key for table in tables for key in table.keys):
-        _check_column(labels, key, "strings", is_text)
+        _check_column(labels, key, "strings", can_cast if cast_keys else is_text)
     # a table `a` with a feature `b__n` and a table `a__b` with `n` make one name, too
     names = [table.output_name(column) for table in tables for column in ("feature_at", *table.columns)]
     clashes = [name for name in names if name in labels.column_names or names.count(name) > 1]
@@ -159,7 +161,8 @@ def _check_column(labels: pa.Table, name: str, of: str, is_allowed: Callable[[pa
     several = labels.column_names.count(name) > 1
     type_ = "several of that name" if several else labels.schema.field(name).type
     if several or not is_allowed(value_type(type_)):
-        raise UsageError(f"the labels need one column {name!r} of {of}; got {type_}")
+        hint = CAST_HINT if not several and is_allowed is is_text and can_cast(type_) else None
+        raise UsageError(f"the labels need one column {name!r} of {of}; got {type_}", hint)
 
 
 def _check_complete(instants: pa.ChunkedArray, table: str, through: datetime) -> None:
@@ -184,7 +187,7 @@ class _Labels:
         self.at, self.at_latest = _round_instants(table[at])
         # Encoded once, however many tables have it.
         self.key = cache(lambda name: Key.of(table[name]))
-        self.has = cache(lambda name: table[name].cast(pa.large_string()).is_valid().to_numpy())
+        self.has = cache(lambda name: to_text(table[name]).is_valid().to_numpy())
 
 
 def _round_instants(column: pa.ChunkedArray) -> tuple[Ints, Ints]:

@@ -7,6 +7,7 @@ import argparse
 from jobs.catalogue.catalogue import Catalogue
 from jobs.catalogue.inventory import Inventory
 from jobs.catalogue.lineage import Lineage
+from jobs.recognise_source import is_auto
 from jobs.sources import Source, load_source
 from schemas import EVENT_TABLES
 from segue.builtin_commands import add_root
@@ -30,7 +31,8 @@ def add_source_argument(parser: argparse.ArgumentParser) -> None:
 def open_catalogue(args: argparse.Namespace) -> Catalogue:
     source = getattr(args, "source", None)
     inventory = Inventory(args.root, getattr(args, "training_sets", ()))
-    lineage = Lineage(load_source(source) if source else None, _load_event_sources())
+    # which one `auto` is only files say
+    lineage = Lineage(load_source(source) if source and not is_auto(source) else None, _load_event_sources())
     return Catalogue(inventory, lineage, find_schedule(find_project()))
 
 
@@ -38,5 +40,7 @@ def _load_event_sources() -> dict[str, Source]:
     # of a table that nothing declares the flow says so
     declared, files = {table.name for table in EVENT_TABLES}, find_project().events
     return {
-        name: load_source(each.source) for name, each in files.items() if each.source and name in declared
+        name: load_source(each.source)
+        for name, each in files.items()
+        if each.source and not is_auto(each.source) and name in declared
     }

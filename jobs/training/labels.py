@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import TYPE_CHECKING
@@ -10,6 +11,7 @@ from expectations.profile import content
 from features.joins.serving import from_micros
 from jobs.errors import JobError, WrongUsage, first_line
 from jobs.parquet_files import read_parquet
+from jobs.session import is_submitted
 from segue.storage import is_delta
 
 if TYPE_CHECKING:
@@ -38,6 +40,12 @@ class Labels:
         late = self.rows.where(at >= F.lit(instant))
         ((count, first),) = late.agg(F.count("*"), F.unix_micros(F.min(at))).collect()
         return count, from_micros(first)
+
+
+def locate_labels(path: str) -> str:
+    """The path in full, so that it means the same from any folder."""
+    # a submitted step's path without a scheme is one of the cluster's file system
+    return path if "://" in path or is_submitted() else os.path.abspath(path)
 
 
 def read_labels(spark: SparkSession, path: str, at: str) -> Labels:

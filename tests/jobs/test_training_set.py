@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import random
 import shutil
@@ -109,10 +110,10 @@ def training_set(night, tmp_path_factory):
 def daily_set(night, training_set, tmp_path_factory):
     """The same labels with two daily features: what a replay compares and refuses is the same for any."""
     folder = tmp_path_factory.mktemp("daily")
-    labels = str(training_set[0] / "labels.parquet")
-    arguments = ["--root", night.root, "--labels", labels, "--out", str(folder / "set")]
+    arguments = ["--root", night.root, "--labels", "labels.parquet", "--out", str(folder / "set")]
     features = ["user_features:plays_count_7d", "track_features:plays_count_30d"]
-    assert build_training_set.main([*arguments, "--features", *features]) == 0
+    with contextlib.chdir(training_set[0]):  # replays are run from another folder
+        assert build_training_set.main([*arguments, "--features", *features]) == 0
     return folder, *training_set[1:]
 
 
@@ -246,16 +247,23 @@ def test_replay_refuses_a_manifest_that_differs(night, training_set, tmp_path, o
         )
 
 
-def test_replay_refuses_rows_that_differ(night, daily_set, tmp_path):
-    path = write_changed_manifest(daily_set, tmp_path, content_hash="0" * 16)
-    with pytest.raises(JobError, match="the replay holds"):
+def test_replay_takes_labels_from_where_they_are_by_now_and_refuses_rows_that_differ(
+    night, daily_set, training_set, tmp_path
+):
+    request = json.loads((daily_set[0] / "set" / "_manifest.json").read_text())["request"]
+    assert request["labels"] == str(training_set[0] / "labels.parquet"), "relative to nobody knows what"
+    moved = request | {"labels": "moved.parquet"}
+    path = write_changed_manifest(daily_set, tmp_path, content_hash="0" * 16, request=moved)
+    with pytest.raises(WrongUsage, match=r"moved\.parquet cannot be read"):
         replay(night, path, tmp_path)
+    with pytest.raises(JobError, match="the replay holds"):
+        replay(night, path, tmp_path, "--labels", request["labels"])
 
 
-def replay(night, manifest, tmp_path):
+def replay(night, manifest, tmp_path, *more):
     """The exit code; the set made again is `again`."""
     out = str(tmp_path / "again")
-    return build_training_set.main(["--root", night.root, "--replay", str(manifest), "--out", out])
+    return build_training_set.main(["--root", night.root, "--replay", str(manifest), "--out", out, *more])
 
 
 def declare_groups(monkeypatch, groups):

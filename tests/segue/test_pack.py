@@ -102,6 +102,14 @@ def test_source_is_read_inside_the_archive(project, tmp_path, monkeypatch):
         load_source(f"{archive}/segue_project/sources/nothing.toml")
 
 
+def test_known_source_needs_no_file(project, tmp_path):
+    text = (project / "segue.toml").read_text().replace("sources/plays.toml", "movielens")
+    (project / "segue.toml").write_text(text)
+    archive = pack_project(find_project(project), str(tmp_path / "radio.zip"))
+    assert "segue_project/sources/source.toml" not in zipfile.ZipFile(archive).namelist()
+    assert load_source(f"{archive}/segue_project/movielens").name == "movielens"
+
+
 def test_same_project_makes_the_same_archive(project, tmp_path):
     first, second = (pack_project(find_project(project), str(tmp_path / name)) for name in ("a.zip", "b.zip"))
     assert first.read_bytes() == second.read_bytes()

@@ -1,0 +1,38 @@
+"""Records that lie deeper in a JSON document than in one array."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from json.decoder import JSONDecodeError
+from typing import Any
+
+
+def split_document(text: str, path: str) -> Iterator[tuple[int, str]]:
+    """Each record as JSON, with its number from 0; a text that is no JSON is one record, and will be a reject.
+
+    Args:
+        path: where the records are, such as `playlists[].tracks[]`: those of each element of each list, with what
+            is said beside the lists on the way down.
+    """
+    steps = [step.strip(".") for step in path.split("[]") if step.strip(".")]
+    try:
+        document = json.loads(text)
+    except JSONDecodeError:
+        yield 0, text
+        return
+    for number, record in enumerate(_descend(document, steps, {})):
+        yield number, json.dumps(record, ensure_ascii=False)
+
+
+def _descend(value: Any, steps: Sequence[str], above: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    if not isinstance(value, dict):
+        yield {**above, "value": value}
+        return
+    if not steps:
+        # what a record says itself stands, where both say it
+        yield {**above, **value}
+        return
+    beside = {name: each for name, each in value.items() if not isinstance(each, list | dict)}
+    for each in value.get(steps[0]) or []:
+        yield from _descend(each, steps[1:], {**above, **beside})

@@ -1,0 +1,210 @@
+"""A source file for files that nobody has described: which of their columns is which of ours, by names and values."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from jobs.file_heads import FileHead
+from schemas.common import quote_name
+from schemas.sql import list_columns
+
+# Names that other systems give to what we have, in the order of trust; compared without case, spaces and underscores.
+NAMES: Mapping[str, Sequence[str]] = {
+    "play_id": ("play_id", "event_id", "listen_id", "stream_id", "uuid"),
+    "user_id": (
+        "user_id", "uid", "userid_hash", "listener_id", "account_id", "customer_id", "member_id", "profile_id",
+        "subscriber_id", "user_name", "user", "listener", "who",
+    ),
+    "track_id": (
+        "track_id", "song_id", "track_uri", "spotify_track_uri", "item_id", "content_id", "recording_id",
+        "recording_mbid", "track_mbid", "isrc", "media_id", "video_id", "movie_id", "asset_id",
+    ),
+    "artist_id": ("artist_id", "artist_uri", "artist_mbid"),
+    "played_at": (
+        "played_at", "listened_at", "started_at", "start_time", "timestamp", "ts", "event_time", "event_timestamp",
+        "uts", "time_ms", "datetime", "date_time", "utc_time", "created_at", "time", "when", "end_time", "ended_at",
+        "date", "at",
+    ),
+    "ms_played": (
+        "ms_played", "play_time_ms", "played_ms", "play_duration_milliseconds", "listen_ms", "seconds_played",
+        "play_seconds", "listened_seconds", "play_duration",
+    ),
+    "track_ms": (
+        "track_ms", "track_duration_ms", "media_duration_in_milliseconds", "duration_ms", "length_ms",
+        "track_length_seconds", "duration_seconds", "duration", "length", "track_duration",
+    ),
+    "skipped": ("skipped", "is_skipped", "skip"),
+    "saved": ("saved", "is_saved", "liked", "is_like"),
+    "source_session_id": ("source_session_id", "session_id"),
+}  # fmt: skip
+TRACK_NAMES: Mapping[str, Sequence[str]] = {
+    "title": ("track_name", "song_name", "title", "song_title", "song", "track", "name"),
+    "artist_name": ("artist_name", "artist", "artist_title", "performer"),
+    "album": ("album_name", "album", "album_title", "release_name"),
+}
+# What cannot be null in plays.
+REQUIRED = ("user_id", "track_id", "played_at")
+# Digits of a count since 1970, of years from 2001 on: seconds, and their thousandths.
+EPOCHS = {10: "timestamp_seconds", 13: "timestamp_millis", 16: "timestamp_micros"}
+_ZONE = re.compile(r"(Z|[+-]\d\d:?\d\d| UTC)$")
+_DATE = re.compile(r"\d{4}-\d{1,2}-\d{1,2}")
+
+
+@dataclass(frozen=True)
+class Mapped:
+    """SQL of a column, and what its reader should look at."""
+
+    sql: str
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """`text` is the source file; `missing` are columns that no play can do without, and that nothing was found for."""
+
+    text: str
+    missing: tuple[str, ...]
+
+
+def propose_source(head: FileHead) -> Proposal:
+    """Of a file of columns. What was guessed says so; what was not found has a line to be filled in."""
+    plays, tracks = _map_plays(head), _map_tracks(head)
+    used = {name for each in (*plays.values(), *tracks.values()) for name in list_columns(each.sql)}
+    missing = tuple(name for name in REQUIRED if name not in plays)
+    lines = [f"name = {_quote(_name_source(head))}", f"format = {_quote(head.kind)}"]
+    lines += [f"{name} = {_quote(value)}" for name, value in head.layout.items()]
+    if "user_id" in missing:
+        lines.append('listener = "me"                      # the files name no listener: say who it is')
+        plays = {"user_id": Mapped("listener"), **plays}
+        missing = tuple(name for name in missing if name != "user_id")
+    lines += ["", "[plays]", *_format_section(plays)]
+    unused = [name for name in head.columns if name not in used]
+    lines += [f'# {name} = "..."    # one of: {", ".join(unused) or "no column is left"}' for name in missing]
+    if tracks:
+        lines += ["", "[tracks]", *_format_section({"track_id": plays.get("track_id"), **tracks})]
+    if unused:
+        lines += ["", f"# not used: {', '.join(unused)}"]
+    return Proposal("\n".join(lines) + "\n", missing)
+
+
+def _map_plays(head: FileHead) -> dict[str, Mapped]:
+    names = {column: name for column, keys in NAMES.items() if (name := _find_name(head, keys))}
+    mapped = {column: _SQL.get(column, _map_value)(head, name) for column, name in names.items()}
+    title, artist = (_find_name(head, TRACK_NAMES[each]) for each in ("title", "artist_name"))
+    if artist and "artist_id" not in mapped:
+        mapped["artist_id"] = Mapped(_lower(artist))
+    if title and "track_id" not in mapped:
+        names_of_track = f"concat_ws(' / ', {', '.join(_lower(each) for each in (artist, title) if each)})"
+        mapped["track_id"] = Mapped(names_of_track, "no id of tracks was found")
+    return {column: mapped[column] for column in NAMES if column in mapped}
+
+
+def _map_tracks(head: FileHead) -> dict[str, Mapped]:
+    """Without an id, which is that of plays; empty where there is no title."""
+    names = {column: name for column, keys in TRACK_NAMES.items() if (name := _find_name(head, keys))}
+    return {column: _map_value(head, name) for column, name in names.items()} if "title" in names else {}
+
+
+def _find_name(head: FileHead, candidates: Sequence[str]) -> str | None:
+    by_letters = {_letters(name): name for name in reversed(head.columns)}
+    return next((by_letters[key] for each in candidates if (key := _letters(each)) in by_letters), None)
+
+
+def _letters(name: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", name.lower())
+
+
+def _list_values(head: FileHead, name: str) -> list[Any]:
+    return [row[name] for row in head.rows if row.get(name) not in (None, "")]
+
+
+def _map_value(head: FileHead, name: str) -> Mapped:
+    return Mapped(_column(name))
+
+
+def _map_duration(head: FileHead, name: str) -> Mapped:
+    column = _column(name)
+    numbers = sorted(float(value) for value in _list_values(head, name) if _is_number(value))
+    # a track of 1,000 s is rare, and one of 1,000 ms too
+    is_seconds = bool(numbers) and numbers[len(numbers) // 2] < 1000 and "ms" not in _letters(name)
+    if is_seconds:
+        return Mapped(
+            f"cast(round(try_cast({column} as double) * 1000) as bigint)", "taken as seconds, by its values"
+        )
+    return Mapped(column, "" if numbers else "no number was seen in it")
+
+
+def _map_instant(head: FileHead, name: str) -> Mapped:
+    column, values = _column(name), _list_values(head, name)
+    if not values:
+        return Mapped(column, "no value was seen in it")
+    if all(isinstance(value, datetime) for value in values):
+        has_zone = all(value.tzinfo for value in values)
+        return Mapped(column, "" if has_zone else "without a zone: taken as UTC")
+    texts = [str(value).strip() for value in values]
+    # what most values are: the others will be rejects, which is what a reject is for
+    numbers, dates = list(filter(_is_number, texts)), list(filter(_DATE.match, texts))
+    if 2 * len(numbers) > len(texts):
+        return _map_epoch(column, numbers)
+    if 2 * len(dates) > len(texts):
+        return Mapped(column, "" if all(map(_ZONE.search, dates)) else "without a zone: taken as UTC")
+    return Mapped(
+        f"try_to_timestamp({column}, 'd/MM/yyyy H:mm')", f"write how times are written; seen: {texts[0]}"
+    )
+
+
+def _map_epoch(column: str, texts: Sequence[str]) -> Mapped:
+    digits = {len(text.partition(".")[0].lstrip("-")) for text in texts}
+    function = EPOCHS.get(next(iter(digits))) if len(digits) == 1 else None
+    if function:
+        return Mapped(f"{function}(try_cast({column} as bigint))")
+    return Mapped(
+        f"timestamp_seconds(try_cast({column} as bigint))",
+        f"write the unit of such numbers; seen: {texts[0]}",
+    )
+
+
+def _is_number(value: Any) -> bool:
+    try:
+        float(value)
+    except (TypeError, ValueError):
+        return False
+    return not isinstance(value, bool)
+
+
+_SQL: Mapping[str, Callable[[FileHead, str], Mapped]] = {
+    "played_at": _map_instant,
+    "ms_played": _map_duration,
+    "track_ms": _map_duration,
+}
+
+
+def _lower(name: str) -> str:
+    return f"nullif(lower(btrim({_column(name)})), '')"
+
+
+def _column(name: str) -> str:
+    # words of SQL, such as `timestamp` and `date`, are read as names where they stand alone, and not by every reader
+    return name if re.fullmatch(r"[A-Za-z]+_\w+|[a-z]+[A-Z]\w*", name) else quote_name(name)
+
+
+def _format_section(columns: Mapping[str, Mapped | None]) -> Iterator[str]:
+    for name, mapped in columns.items():
+        if mapped is not None:
+            note = f"    # {mapped.note}" if mapped.note else ""
+            yield f"{name} = {_quote(mapped.sql)}{note}"
+
+
+def _quote(value: Any) -> str:
+    """As TOML: its strings are written as those of JSON."""
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _name_source(head: FileHead) -> str:
+    stem = re.split(r"[^a-z]+", head.name.lower().partition(".")[0])
+    return "_".join(part for part in stem if part)[:40] or "plays"

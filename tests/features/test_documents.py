@@ -1,0 +1,21 @@
+"""Records that lie deep in a document have what is said above them, and nothing of a broken one is lost."""
+
+from __future__ import annotations
+
+import json
+
+from features.documents import split_document
+
+
+def test_records_by_path_have_what_is_said_above_them():
+    document = {"v": 1, "lists": [{"id": 7, "n": 2, "x": {"y": 1}, "rows": [{"n": 3}, 5]}, {"id": 8}]}
+    records = list(split_document(json.dumps(document), "lists[].rows[]"))
+    assert [number for number, _ in records] == [0, 1]
+    assert [json.loads(record) for _, record in records] == [
+        {"v": 1, "id": 7, "n": 3},
+        {"v": 1, "id": 7, "n": 2, "value": 5},
+    ]
+
+
+def test_a_document_that_is_cut_off_is_one_record():
+    assert list(split_document('{"lists": [', "lists[]")) == [(0, '{"lists": [')]

@@ -1,0 +1,136 @@
+"""Each source that comes with Segue: its files are recognised, and their rows become the plays that are in them."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from datetime import UTC, datetime
+
+import pytest
+
+from features.ingest import parse_and_validate_plays, parse_tracks
+from jobs.errors import JobError
+from jobs.feeds import find_feeds
+from jobs.file_heads import read_file_head
+from jobs.input_files import list_files
+from jobs.known_sources import list_known_sources
+from jobs.recognise_source import load_known_sources, recognise, resolve_source
+from jobs.source_rows import read_rows
+from jobs.sources import column_map, load_source
+from reference.adapter_files import EXAMPLES
+from schemas import CONTRACTS
+from schemas.sql import list_columns
+
+NOW = datetime(2026, 11, 20, tzinfo=UTC)
+
+
+@pytest.fixture(params=EXAMPLES, ids=lambda example: f"{example.source}-{example.name[:12]}")
+def example(request):
+    return request.param
+
+
+def test_every_known_source_has_an_example_and_says_what_it_is():
+    assert {each.source for each in EXAMPLES} == set(list_known_sources())
+    for name, source in load_known_sources().items():
+        assert source.name == name
+        assert source.about and (source.signature or source.line_pattern)
+        assert not set(source.signature) & set(source.optional), (
+            f"{name}: what a file may lack is no mark of it"
+        )
+
+
+def test_file_is_recognised(example, tmp_path):
+    path = example.write(tmp_path)
+    assert recognise(read_file_head(str(path))) == example.source
+    assert resolve_source("auto", [str(tmp_path)]) == example.source
+
+
+def test_rows_become_the_plays_of_the_example(spark, example, tmp_path):
+    source = load_source(example.source).replace(listener="me")
+    files = list_files([str(example.write(tmp_path))], lambda: spark)
+    columns = column_map(source, "plays", CONTRACTS["plays"].names)
+    rows = parse_and_validate_plays(read_rows(spark, source, files, columns), columns, source.name, NOW)
+    read = [row for row in rows.toArrow().to_pylist() if not row["is_header"]]
+    assert sum(row["reasons"] is None for row in read) == example.left_out
+    plays = {(r["track_id"], str(r["played_at"])[:19]): r for r in read if r["reasons"] is not None}
+    expected = {(play["track_id"], play["played_at"]): play for play in example.plays}
+    assert plays.keys() == expected.keys()
+    for key, play in expected.items():
+        row = plays[key]
+        assert row["reasons"] == []
+        values = {"user_id": None} | dict(play)
+        values |= {"user_id": values["user_id"] or "me", "played_at": key[1]}
+        assert {name: row[name] for name in values} | {"played_at": key[1]} == values
+    if example.titles:
+        columns = column_map(source, "tracks", CONTRACTS["tracks"].names)
+        read = read_rows(spark, source, files, columns)
+        tracks = parse_tracks(read, columns, CONTRACTS["tracks"], source.name).toArrow().to_pylist()
+        assert {row["track_id"]: row["title"] for row in tracks} == example.titles
+
+
+def test_auto_says_what_it_saw_of_an_unknown_file(tmp_path):
+    (tmp_path / "a.csv").write_text("wer;was\nx;y\n")
+    with pytest.raises(JobError, match=r"a\.csv: csv, separator ';', columns wer, was.*segue try .*/a\.csv"):
+        resolve_source("auto", [str(tmp_path)])
+
+
+def test_auto_takes_no_files_of_two_sources(tmp_path):
+    for each in (EXAMPLES[0], EXAMPLES[2]):
+        each.write(tmp_path)
+    with pytest.raises(JobError, match=r"several sources: spotify_account .*, spotify_extended .*by itself"):
+        resolve_source("auto", [str(tmp_path)])
+
+
+def test_flow_reads_by_the_recognised_source(tmp_path):
+    path = str(EXAMPLES[0].write(tmp_path))
+    arguments = Namespace(source="/project/auto", input=[path], catalogue=None, events=[])
+    feeds = find_feeds(arguments)
+    for table in ("plays", "tracks"):
+        assert feeds[table].arguments == ["--source", "spotify_extended", "--input", path]
+
+
+def test_files_that_name_no_listener_are_refused_with_a_way_on(spark, tmp_path):
+    source = load_source("spotify_account")
+    example = next(each for each in EXAMPLES if each.source == source.name)
+    files = list_files([str(example.write(tmp_path))], lambda: spark)
+    with pytest.raises(JobError, match=r'do not say who listened.*extends = "spotify_account" and listener'):
+        read_rows(spark, source, files, column_map(source, "plays", CONTRACTS["plays"].names))
+
+
+def test_source_extends_a_known_one(tmp_path):
+    path = tmp_path / "ours.toml"
+    path.write_text(
+        'extends = "spotify_extended"\nname = "ada"\nlistener = "ada"\n[plays]\nskipped = "null"\n'
+    )
+    source, base = load_source(str(path)), load_source("spotify_extended")
+    assert (source.name, source.listener, source.plays) == ("ada", "ada", base.plays | {"skipped": "null"})
+    assert (source.tracks, source.where) == (base.tracks, base.where)
+
+
+def test_fingerprint_of_a_source_does_not_hold_what_decides_no_row():
+    plain = load_source("movielens")
+    parameters = plain.parameters("plays")
+    assert parameters == plain.replace(about="x", signature=("a",), grace="3h").parameters("plays")
+    assert not parameters.keys() & {"where", "optional", "listener", "records", "personal", "pseudonymise"}
+    assert plain.replace(where="true").parameters("plays") != parameters
+
+
+def test_columns_that_files_may_lack_are_read_by_some_expression():
+    for name, source in load_known_sources().items():
+        texts = [*source.plays.values(), *source.tracks.values(), source.where or "true"]
+        read = {column for text in texts for column in list_columns(text)}
+        assert set(source.optional) <= read, name
+
+
+def test_sql_of_a_source_can_call_for_a_key_of_tracks(spark, tmp_path):
+    (tmp_path / "s.toml").write_text(
+        'name = "s"\n[plays]\nuser_id = "who"\nplayed_at = "at"\ntrack_id = "SEGUE_track_key(artist, title)"\n'
+    )
+    (tmp_path / "a.csv").write_text(
+        "who,at,artist,title\nu,2026-10-01,The Ä,Song (feat. B)\nu,2026-10-01,,Song\n"
+    )
+    source = load_source(str(tmp_path / "s.toml"))
+    files = list_files([str(tmp_path / "a.csv")], lambda: spark)
+    rows = read_rows(spark, source, files, source.plays)
+    parsed = parse_and_validate_plays(rows, source.plays, source.name, NOW).where("not is_header")
+    reasons = {row["track_id"]: row["reasons"] for row in parsed.toArrow().to_pylist()}
+    assert reasons == {"a / song": [], None: ["track_id is missing"]}

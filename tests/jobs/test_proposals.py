@@ -1,0 +1,131 @@
+"""What is seen of files that nobody has described, and the source file that is proposed for them. No Spark."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from datetime import UTC, datetime
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from jobs.file_heads import read_file_head
+from jobs.propose_source import propose_source
+from jobs.sources import load_source
+
+CSV = "User Id;Song;Artist;Start Time;Play Seconds;shoe size\nu1;One;A;2026-10-01T10:00:00Z;31.5;42\n"
+PLAYS = {
+    "user_id": "`User Id`",
+    "track_id": "concat_ws(' / ', nullif(lower(btrim(`Artist`)), ''), nullif(lower(btrim(`Song`)), ''))",
+    "artist_id": "nullif(lower(btrim(`Artist`)), '')",
+    "played_at": "`Start Time`",
+    "ms_played": "cast(round(try_cast(`Play Seconds` as double) * 1000) as bigint)",
+}
+
+
+@pytest.fixture
+def propose(tmp_path):
+    def propose(content, name="log.csv"):
+        path = tmp_path / name
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        proposal = propose_source(read_file_head(str(path)))
+        (tmp_path / "source.toml").write_text(proposal.text, encoding="utf-8")
+        return proposal, load_source(str(tmp_path / "source.toml"))
+
+    return propose
+
+
+def test_csv_with_names_of_others(propose):
+    proposal, source = propose(CSV)
+    assert (source.name, source.format, source.separator) == ("log", "csv", ";")
+    assert source.plays == PLAYS
+    assert source.tracks == {"track_id": PLAYS["track_id"], "title": "`Song`", "artist_name": "`Artist`"}
+    assert not proposal.missing
+    assert "# not used: shoe size" in proposal.text
+    assert "taken as seconds" in proposal.text
+
+
+ENCODINGS = {
+    "utf-8-sig": {},
+    "utf-16": {"encoding": "utf-16"},
+    "cp1252": {"encoding": "cp1252"},
+}
+
+
+@pytest.mark.parametrize(("encoding", "layout"), ENCODINGS.items(), ids=ENCODINGS)
+def test_encoding_is_found(propose, encoding, layout):
+    _, source = propose(CSV.replace("One", "Für Elise").encode(encoding))
+    assert source.plays == PLAYS
+    assert source.encoding == layout.get("encoding", "utf-8")
+
+
+def test_layout_of_lines_is_found(propose):
+    assert propose(CSV.replace("\n", "\r"))[1].line_end == "\r"
+    assert propose('user_id,track_id,played_at\nu,"a\nb",2026-10-01\n')[1].multiline
+    assert propose(gzip.compress(CSV.encode()), "log.csv.gz")[1].plays == PLAYS
+
+
+def test_file_without_a_header_gets_one(propose):
+    proposal, source = propose("17,31,2026-10-01T10:00:00Z\n18,32,2026-10-01T10:00:00Z\n")
+    assert source.header == ("column_1", "column_2", "column_3")
+    assert proposal.missing == ("track_id", "played_at")
+    assert '# played_at = "..."    # one of: column_1, column_2, column_3' in proposal.text
+    assert source.listener == "me", "the files name no listener"
+
+
+INSTANTS = {
+    "1700000000": "timestamp_seconds(try_cast(played_at as bigint))",
+    "1700000000123": "timestamp_millis(try_cast(played_at as bigint))",
+    "1700000000123456": "timestamp_micros(try_cast(played_at as bigint))",
+    "2026-10-01 10:00:00": "played_at",
+    "1/10/2026 9:00": "try_to_timestamp(played_at, 'd/MM/yyyy H:mm')",
+}
+
+
+@pytest.mark.parametrize(("text", "sql"), INSTANTS.items(), ids=INSTANTS)
+def test_unit_of_instants_follows_from_their_values(propose, text, sql):
+    assert propose(f"user_id,track_id,played_at\nu,t,{text}\n")[1].plays["played_at"] == sql
+
+
+def test_mixed_units_are_for_the_user_to_say(propose):
+    proposal, _ = propose("user_id,track_id,played_at\nu,t,1700000000\nu,t,1700000000123\n")
+    assert "# write the unit of such numbers; seen: 1700000000" in proposal.text
+
+
+def test_json_lines_arrays_and_documents(propose):
+    row = {"userId": "u", "trackId": "t", "ts": 1700000000000}
+    plays = {
+        "user_id": "userId",
+        "track_id": "trackId",
+        "played_at": "timestamp_millis(try_cast(`ts` as bigint))",
+    }
+    for text in (json.dumps(row) + "\n", json.dumps([row, row]), json.dumps([row], indent=2)):
+        assert propose(text, "log.json")[1].plays == plays, text
+    document = {"of": {"a": 1}, "users": [{"name": "x", "plays": [row]}]}
+    _, source = propose(json.dumps(document, indent=1), "log.json")
+    assert (source.records, source.plays) == ("users[].plays[]", plays)
+
+
+def test_parquet_with_instants(tmp_path):
+    at = pa.array([datetime(2026, 10, 1, tzinfo=UTC)])
+    pq.write_table(pa.table({"user_id": ["u"], "track_id": ["t"], "played_at": at}), tmp_path / "a.parquet")
+    proposal = propose_source(read_file_head(str(tmp_path / "a.parquet")))
+    assert 'format = "parquet"' in proposal.text and 'played_at = "played_at"\n' in proposal.text
+
+
+KINDS = {
+    b"PK\x03\x04xx": "a zip archive or a spreadsheet",
+    b"%PDF-1.4": "a PDF",
+    b"\x00\x01\x02": "a binary file",
+    b"PAR1xxxx": "a parquet file that is not whole",
+    b"\x1f\x8bxxxx": "a broken gzip archive",
+    b"hello\n": "text without columns",
+    b" \n": "an empty file",
+}
+
+
+@pytest.mark.parametrize(("content", "kind"), KINDS.items(), ids=KINDS.values())
+def test_what_has_no_columns_is_called_by_its_kind(tmp_path, content, kind):
+    (tmp_path / "x").write_bytes(content)
+    assert read_file_head(str(tmp_path / "x")).describe().startswith(f"x: {kind}")

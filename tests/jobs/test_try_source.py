@@ -1,0 +1,79 @@
+"""`segue try`: rows as they would come in, rejects, a proposal; and nothing is written."""
+
+from __future__ import annotations
+
+import argparse
+import json
+
+import pytest
+
+from jobs import list_sources, try_source
+from jobs.known_sources import list_known_sources
+from reference.adapter_files import EXAMPLES
+
+CSV = "user_id;song_id;started_at;note\nu1;t1;2026-10-01 10:00:00;a\nu1;t1;2026-10-01 10:00:00;a\nu2;;soon;\x1b[31m\n"
+
+
+def run(module, *arguments):
+    parser = argparse.ArgumentParser()
+    module.configure(parser)
+    return module.run(parser.parse_args(arguments))
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def list_all(folder):
+    return sorted(path.name for path in folder.rglob("*"))
+
+
+def test_known_source_shows_plays_and_tracks(spark, folder, capsys):
+    EXAMPLES[0].write(folder)
+    before = list_all(folder)
+    assert run(try_source, EXAMPLES[0].name) == 0
+    out = capsys.readouterr().out
+    assert "source spotify_extended: Spotify" in out
+    assert "5 rows read = 4 plays + 0 duplicates + 0 rejected + 1 left out" in out
+    assert "'(listener)' stands here" in out and "2023-04-30 08:00:00Z" in out
+    assert "First Light" in out.split("tracks:")[1]
+    assert list_all(folder) == before
+
+
+def test_unknown_file_gets_a_proposal_and_is_read_by_it(spark, folder, capsys):
+    (folder / "log.csv").write_text(CSV)
+    assert run(try_source, "log.csv", "--json") == 0
+    proposal, counts, *found = map(json.loads, capsys.readouterr().out.splitlines())
+    assert proposal["missing"] == [] and 'separator = ";"' in proposal["proposal"]
+    assert counts == {
+        "table": "plays",
+        "counts": {"rows": 3, "plays": 1, "duplicates": 1, "rejected": 1, "left out": 0},
+    }
+    rows = [each["row"] for each in found if "row" in each]
+    assert [(row["user_id"], row["track_id"]) for row in rows] == [("u1", "t1")] * 2
+    assert {each["reason"]: each["rows"] for each in found if "reason" in each} == {
+        "track_id is missing": 1,
+        "played_at is no timestamp": 1,
+    }
+    assert run(try_source, "log.csv") == 0
+    out = capsys.readouterr().out
+    assert "no known source: log.csv: csv, separator" in out and "without a zone: taken as UTC" in out
+    assert "\x1b" not in out, "a title would write to the terminal"
+    assert list_all(folder) == ["log.csv"]
+
+
+def test_proposal_that_lacks_columns_ends_with_them(folder, capsys):
+    (folder / "a.csv").write_text("who,what\nx,y\n")
+    assert run(try_source, "a.csv") == 1
+    out = capsys.readouterr().out
+    assert '# track_id = "..."    # one of: what' in out and "fill in what is missing" in out
+
+
+def test_sources_lists_all(capsys):
+    assert run(list_sources, "--json") == 0
+    rows = list(map(json.loads, capsys.readouterr().out.splitlines()))
+    assert [row["source"] for row in rows] == list(list_known_sources())
+    assert run(list_sources) == 0
+    assert "spotify_extended (json): Spotify" in capsys.readouterr().out
