@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from jobs.errors import JobError
@@ -33,11 +33,7 @@ def choose_names(names: Sequence[str], columns: Mapping[str, str]) -> dict[str, 
     for place, name in enumerate(names):
         if name:
             places[name.lower()].append(place)
-    spelt = {
-        (quoted or plain).replace("``", "`")
-        for expression in columns.values()
-        for quoted, plain in _NAME.findall(expression)
-    }
+    spelt = list_words(columns.values())
     chosen = {}
     for alike in places.values():
         fitting = alike if len(alike) == 1 else [place for place in alike if names[place] in spelt]
@@ -49,6 +45,12 @@ def choose_names(names: Sequence[str], columns: Mapping[str, str]) -> dict[str, 
         if fitting:
             chosen[names[fitting[0]]] = fitting[0]
     return chosen
+
+
+def list_words(expressions: Iterable[str]) -> set[str]:
+    """All that may be a name of a column in SQL: its words, and what stands in backticks."""
+    found = (pair for expression in expressions for pair in _NAME.findall(expression))
+    return {(quoted or plain).replace("``", "`") for quoted, plain in found}
 
 
 def check_expressions(source: Source, rows: DataFrame, columns: Mapping[str, str]) -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import bz2
 import gzip
 import re
+import unicodedata
 import zlib
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial, reduce
 from io import BytesIO
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -19,7 +20,7 @@ from pyspark.sql.types import StringType, StructType
 from features.documents import split_document
 from features.ingest import BROKEN, FILE, IS_HEADER, LEFT_OUT, RAW, attempt
 from features.records import split_objects, split_records
-from jobs.column_names import check_expressions, choose_names
+from jobs.column_names import check_expressions, choose_names, list_words
 from jobs.errors import JobError
 from jobs.file_starts import FileStart, read_starts, split_header
 from jobs.input_files import InputFile
@@ -66,6 +67,8 @@ def read_rows(
     present = {name.lower() for name in rows.columns}
     ours = {name: F.col(column) for name, column in (("raw", RAW), ("file", FILE)) if name not in present}
     rows = _add_optional_columns(rows.withColumns(ours) if ours else rows, source)
+    if source.unicode_form:
+        rows = _bring_to_form(rows, source.unicode_form, [*columns.values(), source.where])
     register_functions(spark, source)
     check_expressions(source, rows, {**columns, "where": source.where} if source.where else columns)
     if source.where:
@@ -91,6 +94,17 @@ def _check_listener(source: Source, present: set[str]) -> None:
             f"source {source.name}: the files do not say who listened. Write a source file with "
             f'extends = "{source.name}" and listener = "an id", and give that as --source'
         )
+
+
+def _bring_to_form(rows: DataFrame, form: Literal["NFC", "NFKC"], expressions: Iterable[str]) -> DataFrame:
+    def normalise(text: str | None) -> str | None:
+        return None if text is None else unicodedata.normalize(form, text)
+
+    to_form = F.udf(normalise, StringType(), useArrow=True)
+    words = {word.lower() for word in list_words(expressions)}
+    # RAW stays as it was read
+    used = [name for name, type_ in rows.dtypes if type_ == "string" and name.lower() in words]
+    return rows.withColumns({name: to_form(F.col(quote_name(name))) for name in used})
 
 
 def _read_parquet(spark: SparkSession, paths: Sequence[str], columns: Mapping[str, str]) -> DataFrame:

@@ -41,7 +41,16 @@ OPTIONAL_COLUMNS = ("source_session_id",)
 # What no row depends on: when rows come, prose, and how files are recognised.
 NOT_IN_ROWS = ("grace", "about", "signature", "line_pattern")
 # Not a part of a fingerprint while unset: what was ingested before there were such settings is known without them.
-LATER_SETTINGS = ("events", "records", "where", "optional", "listener", "personal", "pseudonymise")
+LATER_SETTINGS = (
+    "events",
+    "records",
+    "where",
+    "optional",
+    "listener",
+    "personal",
+    "pseudonymise",
+    "unicode_form",
+)
 # What a project declares to have more columns of a table.
 MORE_COLUMNS = {"plays": "PlayColumns", "tracks": "CatalogueColumns"}
 
@@ -66,6 +75,8 @@ class Source(SettingsModel):
     escape: str = '"'
     multiline: bool = False
     header: tuple[str, ...] = ()
+    # é is one character or two, to a computer two names: the form that columns are brought to, if they come in several
+    unicode_form: Literal["", "NFC", "NFKC"] = ""
     # how long after midnight, UTC, the last rows of a day are delivered
     grace: str = "0h"
     # what it is, in a line

@@ -304,6 +304,15 @@ def test_an_expression_that_raises_costs_its_row_alone(spark, tmp_path):
     }
 
 
+def test_a_source_can_declare_one_unicode_form(spark, tmp_path):
+    """Else the same name in two forms is two listeners, as ids are compared letter by letter."""
+    composed, parts = "Caf\u00e9", "Cafe\u0301"
+    contents = {"a.csv": text(HEADER, *(f"{name},u,t,{AT},1" for name in (composed, parts)), f",u,t,{AT},1")}
+    assert composed in find_outcomes(spark, tmp_path, contents, 'unicode_form = "NFC"')
+    assert parts not in find_outcomes(spark, tmp_path, contents, 'unicode_form = "NFC"')
+    assert {composed, parts} < find_outcomes(spark, tmp_path, contents).keys()
+
+
 def test_rows_of_other_kinds_are_left_out_and_no_rejects(spark, tmp_path):
     lines = [row("p1"), f"p2,u,,{AT},1", f"p3,u,podcast,{AT},1", f"p4,u,podcast,{AT},many", "p5"]
     settings = "where = \"what <> 'podcast'\""

@@ -59,6 +59,7 @@ def test_training_sets_on_record_are_known_without_their_folder(tmp_path, caplog
         replace(manifest, rows=2),
     )
     assert Inventory(str(tmp_path)).training_sets_of("plays", "ms_played") == [here, there]
-    (tmp_path / "read_only").write_text("a file where the root should be")
+    (tmp_path / "read_only").mkdir()
+    (tmp_path / "read_only" / "quality").write_text("a file where a folder should be")
     record_training_set(Warehouse(str(tmp_path / "read_only")), "here", manifest)
     assert "will not know of this training set" in caplog.text

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import re
 import subprocess
@@ -344,6 +345,7 @@ def test_main_tells_the_cause_of_an_unexpected_error_and_keeps_its_traceback(
     contributed_package, capsys, tmp_path, monkeypatch, command, cause
 ):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(logging.getLogger("segue.jobs"), "handlers", [])
     assert main([command]) == 1
     (log,) = tmp_path.glob("segue-*.log")
     assert capsys.readouterr().err == (

@@ -95,21 +95,18 @@ def test_report_failure_cuts_and_escapes_what_a_terminal_gets(capsys):
     assert "\x1b" not in err and "(5,015 characters)" in err and len(err) < 2100
 
 
-def test_keep_traceback_writes_to_the_log_of_the_steps_where_there_is_one(tmp_path):
-    log, handler = logging.getLogger("segue.jobs"), logging.FileHandler(tmp_path / "segue.log")
-    log.addHandler(handler)
+def test_keep_traceback_writes_to_the_log_of_the_steps_where_there_is_one(tmp_path, monkeypatch):
+    handler = logging.FileHandler(tmp_path / "segue.log", delay=True)
+    monkeypatch.setattr(logging.getLogger("segue.jobs"), "handlers", [handler])
     try:
-        try:
-            raise ValueError("what happened")
-        except ValueError:
-            text = keep_traceback()
-    finally:
-        log.removeHandler(handler)
-        handler.close()
+        raise ValueError("what happened")
+    except ValueError:
+        text = keep_traceback()
     assert text == f"the traceback is in {tmp_path / 'segue.log'}; SEGUE_TRACEBACK=1 shows it here"
     assert "ValueError: what happened" in (tmp_path / "segue.log").read_text()
 
 
 def test_keep_traceback_says_so_where_nothing_can_be_written(tmp_path, monkeypatch):
+    monkeypatch.setattr(logging.getLogger("segue.jobs"), "handlers", [])
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "nowhere"))
     assert "could not be written" in keep_traceback()
