@@ -54,6 +54,10 @@ ONE_MACHINE = {
     "spark.databricks.delta.snapshotPartitions": "2",
     # 10,000 by default: a VACUUM by Delta of a tiny table took 40 s, and 4 s with this
     "spark.sql.sources.parallelPartitionDiscovery.parallelism": "4",
+    # else each call that makes a column asks the JVM several times and looks at two stacks, so that an error can name
+    # the line: of a table of a hundred features a quarter of a small step's CPU. Tracebacks name the line as well
+    "spark.python.sql.dataFrameDebugging.enabled": "false",
+    "spark.sql.dataFrameQueryContext.enabled": "false",
     # a thousand local files are looked at in milliseconds, where a job takes a quarter of a second
     "spark.sql.sources.parallelPartitionDiscovery.threshold": "1000",
     # twice Spark's default: half as many batches go to Python

@@ -110,7 +110,7 @@ def choose_rows(session_rows, embeddings, catalogue, following, similar, setting
 @FEW
 @given(
     track_values=st.lists(_track, min_size=len(IDS), max_size=len(IDS)),
-    play_values=st.lists(_play, max_size=60),
+    play_values=st.lists(_play, max_size=60).filter(lambda plays: len(set(map(str, plays))) > 1),
     settings=_settings,
 )
 def test_candidates_equal_the_definition(spark, track_values, play_values, settings):

@@ -9,7 +9,7 @@ from random import Random
 
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from pyspark.sql import functions as F
 
@@ -175,7 +175,9 @@ def joins(draw):
             {"f": 1.0},
         ),
     ]
-    return World(draw(_labels)), tables
+    labels = draw(_labels)
+    assume(len({tuple(row.values()) for row in labels}) > len(labels) / 2)
+    return World(labels), tables
 
 
 # --- both sides, and what to look at when they differ
@@ -277,20 +279,20 @@ def every_key_hot(monkeypatch):
 
 @pytest.mark.product_settings
 @pytest.mark.parametrize("as_published", [False, True], ids=["described", "published"])
-@settings(FEW, max_examples=3)
+@settings(FEW, max_examples=2)
 @given(world=joins())
 def test_point_in_time_join_equals_the_definition(spark, as_published, world):
     assert_as_defined(spark, *world, as_published)
 
 
 @pytest.mark.parametrize("as_published", [False, True], ids=["described", "published"])
-@settings(FEW, max_examples=2)
+@settings(FEW, max_examples=1)
 @given(world=joins())
 def test_point_in_time_join_does_not_depend_on_which_keys_are_hot(spark, every_key_hot, as_published, world):
     assert_as_defined(spark, *world, as_published)
 
 
-@settings(FEW, max_examples=2)
+@settings(FEW, max_examples=1)
 @given(world=joins())
 def test_point_in_time_join_does_not_depend_on_order_partitions_batches_and_later_rows(spark, world):
     labels, tables = world

@@ -57,7 +57,7 @@ def cut_day_by_day(spark, world, borders):
     return actual
 
 
-@settings(FEW, max_examples=4)
+@settings(FEW, max_examples=3)
 @given(world=plays())
 def test_cut_sessions_day_by_day_equals_one_run(spark, world):
     days = sorted({play["ds"] for play in world})
@@ -68,7 +68,7 @@ def test_cut_sessions_day_by_day_equals_one_run(spark, world):
         assert row["session_id"] == ids[row["play_id"]], f"another id when carried over a border: {row}"
 
 
-@settings(FEW, max_examples=3)
+@settings(FEW, max_examples=2)
 @given(world=plays())
 def test_cut_sessions_does_not_depend_on_order_and_partitions(spark, world):
     sorted_run = compute(spark, sorted(world, key=lambda play: play["play_id"]))
@@ -77,7 +77,7 @@ def test_cut_sessions_does_not_depend_on_order_and_partitions(spark, world):
     assert_same(sorted_run, repartitioned_run, ("play_id",), world, "user_id")
 
 
-@settings(FEW, max_examples=3)
+@settings(FEW, max_examples=2)
 @given(world=plays())
 def test_cut_sessions_ignores_later_days(spark, world):
     days = sorted(play["ds"] for play in world)

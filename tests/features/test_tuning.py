@@ -18,6 +18,7 @@ from reference.corpora import corpus_of
 from reference.halving import mean_pairs, rungs
 from reference.planted import sessions
 
+DEFAULTS = Settings()
 NO_LIMIT = SearchPlan(frozenset(("dimensions",)), budget=1000.0)
 
 
@@ -40,7 +41,7 @@ def tuned(corpus):
 # --- the schedule
 
 
-def run_on(corpus, table, monkeypatch):
+def run_on(corpus, table, monkeypatch, start=DEFAULTS, plan=NO_LIMIT):
     """The search with scores from a table by (window, backward, rate, epochs), and nothing learned."""
 
     def score_pairs(trial, sample):
@@ -58,7 +59,13 @@ def run_on(corpus, table, monkeypatch):
 
     monkeypatch.setattr(trials.TrialRun, "score_pairs", score_pairs)
     monkeypatch.setattr(sgns, "train_epoch", lambda *arguments: 1)
-    return choose_settings(corpus, Settings(), NO_LIMIT)
+    return choose_settings(corpus, start, plan)
+
+
+def score_alike(key):
+    """For what holds whatever is learned."""
+    (window, backward, rate), epochs = key
+    return window - backward + 10 * rate + epochs
 
 
 @pytest.mark.parametrize("levels", [3, 1000])
@@ -203,11 +210,11 @@ def test_draw_takes_validation_pairs_from_the_ends_of_sequences(corpus):
 
 
 @pytest.mark.parametrize("name", SEARCHED)
-def test_choose_settings_leaves_a_fixed_setting(small_corpus, name):
+def test_choose_settings_leaves_a_fixed_setting(small_corpus, monkeypatch, name):
     value = {"window": 3, "backward": 0.5, "learning_rate": 0.07, "epochs": 6, "dimensions": 24}[name]
     # of so few plays that the usual budget would end the search before its last round
     plan = SearchPlan(frozenset((name,)), NO_LIMIT.budget)
-    choice = choose_settings(small_corpus, Settings().replace(**{name: value}), plan)
+    choice = run_on(small_corpus, score_alike, monkeypatch, Settings().replace(**{name: value}), plan)
     assert getattr(choice.settings, name) == value
     assert choice.trials
     if name == "epochs":
@@ -239,9 +246,9 @@ def test_choose_settings_of_too_few_pairs_takes_safe_settings(sequences):
     assert "fewer than 200" in choice.outcome and choice.trials == ()
 
 
-def test_choose_settings_leaves_settings_that_are_not_searched(small_corpus):
+def test_choose_settings_leaves_settings_that_are_not_searched(small_corpus, monkeypatch):
     trial_settings = Settings(seed=7, negatives=3, exponent=0.5, threads=1)
-    choice = choose_settings(small_corpus, trial_settings, SearchPlan())
+    choice = run_on(small_corpus, score_alike, monkeypatch, trial_settings, SearchPlan())
     assert choice.trials
     rest = {name: value for name, value in choice.settings.result_settings().items() if name not in SEARCHED}
     assert rest == {

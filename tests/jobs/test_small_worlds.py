@@ -6,6 +6,7 @@ A source without durations, skips and artists: that is said once, at plays, and 
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -13,6 +14,8 @@ import segue
 from jobs.flow import run_flow
 from jobs.publishing.records import read_results
 from jobs.publishing.warehouse import Warehouse
+from reference.three_features import declare_three_features
+from schemas import FEATURE_GROUPS
 
 DAY_S, FIRST_S = 86_400, 1_793_527_200
 HEADER = "play_id,listener,track,artist,started,heard_ms,length_ms"
@@ -82,7 +85,11 @@ class Flow:
 
 
 @pytest.mark.slow
-def test_flow_of_three_plays_releases_features(spark, tmp_path, capsys):
+def test_flow_of_three_plays_releases_features(spark, tmp_path, monkeypatch, capsys):
+    """Of each group one feature: the bare history below has all, and `test_windows` has days of a play and of none."""
+    declare_three_features(
+        monkeypatch, *(replace(group, features=group.features[:1]) for group in FEATURE_GROUPS)
+    )
     flow = Flow(tmp_path, FULL, list(generate_lake())[:3])
     assert flow.code == 0, capsys.readouterr().out
     store = segue.open(flow.root)
