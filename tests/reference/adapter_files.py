@@ -263,7 +263,6 @@ EXAMPLES = (
                 "played_at": "2020-09-13 12:26:40",
             },
         ),
-        titles={"the lanterns / first light": "First Light"},
     ),
     Example(
         "lastfm_csv_plain",
