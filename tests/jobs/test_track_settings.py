@@ -14,7 +14,7 @@ from jobs import train_track_embeddings
 from jobs.embeddings.parents import Parent
 from jobs.publishing.warehouse import Warehouse
 from reference.planted import sessions
-from reference.published import lay
+from reference.published import lay, pass_every_batch
 from reference.worlds import session_play
 from segue.storage import Snapshot
 
@@ -75,7 +75,9 @@ def read_searched_settings(row):
 
 
 @pytest.mark.slow
-def test_train_track_embeddings_cold_searches_once_warm_keeps_and_flags_win(root, capsys):
+def test_train_track_embeddings_cold_searches_once_warm_keeps_and_flags_win(root, monkeypatch, capsys):
+    # settings are chosen before anything is judged; `test_track_embeddings` and `test_embedding_gate` have the gate
+    pass_every_batch(monkeypatch)
     cold = train(root, FIRST)
     output = capsys.readouterr().out
     search, trials = json.loads(cold["search"]), cold["trials"]
