@@ -17,8 +17,9 @@ from schemas.sessions import SESSIONS
 
 # A section of a source is named after its table, beside these settings.
 SOURCE_SETTINGS = (
-    "name", "format", "encoding", "line_end", "separator", "quote", "escape", "multiline", "header", "events",
-    "grace",
+    "name", "about", "format", "encoding", "line_end", "line_pattern", "separator", "quote", "escape", "multiline",
+    "records", "header", "signature", "optional", "where", "events", "grace", "listener", "personal", "pseudonymise",
+    "unicode_form",
 )  # fmt: skip
 # Tables of events that come with Segue, and that features can be declared over.
 BUILT_IN = {contract.name: contract for contract in (SESSIONS, PLAYS)}
