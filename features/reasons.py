@@ -15,8 +15,9 @@ from schemas.plays import EARLIEST_PLAY
 BROKEN_LINE = "the line is broken"
 HEADER_AGAIN = "the line is the header again"
 MOST_ID_CHARACTERS = 1024
-# As spreadsheets and pandas write numbers: digits are lost, and 7 and 7.0 would be two listeners.
-_FLOAT = r"^([+-]?[0-9]+(\.0+|(\.[0-9]*)?[eE][+-]?[0-9]+)|NaN)$"
+# As spreadsheets and pandas write numbers: digits are lost, and 7 and 7.0 would be two listeners. By a point or a
+# sign: of a million ids of 32 hexadecimal digits, one has an e among its digits and no other letter.
+_FLOAT = r"^([+-]?[0-9]+(\.0+|\.[0-9]*[eE][+-]?[0-9]+|[eE][+-][0-9]+)|NaN)$"
 
 
 def raw(name: str) -> Column:

@@ -72,7 +72,7 @@ BAD = {
     # ids that are another's, or nobody's
     "1.2345678E7,u1,t1,2026-10-01T10:00:00Z,1,1": ["play_id is a number with a point or an exponent"],
     "b20,7.0,t1,2026-10-01T10:00:00Z,1,1": ["user_id is a number with a point or an exponent"],
-    "b21,NaN,1e10,2026-10-01T10:00:00Z,1,1": [
+    "b21,NaN,1E+10,2026-10-01T10:00:00Z,1,1": [
         "user_id is a number with a point or an exponent",
         "track_id is a number with a point or an exponent",
     ],
@@ -107,6 +107,8 @@ FINE = [
     # an hour that summer time skips is the one after it; with a zone, the same instant by any
     "g4,u1,t1,2026-03-29T02:30:00 Europe/Berlin,1,1",
     "g5,007,7,2026-10-01T12:00:00+02:00,1,1",
+    # hexadecimal
+    "12345e67,1e5,0E9,2026-10-01T12:00:00Z,1,1",
 ]
 
 
