@@ -50,9 +50,15 @@ def _cluster_by_bucket(rows: DataFrame, batch: Batch) -> DataFrame:
 
 
 def _sort(rows: DataFrame, batch: Batch) -> DataFrame:
+    from pyspark.sql import functions as F
+
     contract = batch.contract
     order = ["ds" if contract.by_day else None, "bucket", contract.entity, contract.event_time]
-    return rows.sortWithinPartitions(*[name for name in order if name])
+    rows = rows.sortWithinPartitions(*[name for name in order if name])
+    # above the sort: of rows from two sources the optimizer puts the null below, no longer sees that it is one value,
+    # and the writer sorts by it once more, which undoes this order
+    null = F.lit(None).cast("timestamp")
+    return rows.withColumn("available_at", null) if "available_at" in contract.partitions else rows
 
 
 def write(rows: DataFrame, path: str, contract: Contract | None = None) -> Result | None:

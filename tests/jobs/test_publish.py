@@ -15,6 +15,7 @@ from expectations.verdict import Refused
 from jobs.errors import JobError
 from jobs.job import Job
 from jobs.publishing.records import read_results
+from reference.delta_files import read_file
 from reference.frames import frame
 from reference.published import DAYS, NOON, opening, publish, sessions
 from schemas import CONTRACTS, Column
@@ -74,6 +75,15 @@ def test_publish_records_every_attempt(spark, job):
     assert sorted(outcomes.values()) == ["passed", "published", "refused"]
     failures = [row for row in results if not row["success"] and row["severity"] == "critical"]
     assert [(row["outcome"], row["column"]) for row in failures] == [("refused", "completion")]
+
+
+def test_publish_sorts_files_of_rows_from_two_sources(spark, job):
+    rows = [opening(f"p{n}", NOON + timedelta(minutes=n), user_id=f"u{n}") for n in range(60)]
+    halves = [frame(spark, half, SESSIONS).drop("available_at") for half in (rows[::2], rows[1::2])]
+    publish(job(), halves[0].unionByName(halves[1]), DAYS[:1])
+    (path,) = job().warehouse.table("sessions").file_uris()
+    keys = [(row["bucket"], row["user_id"]) for row in read_file(path)]
+    assert len(keys) == 60 and keys == sorted(keys)
 
 
 def test_publish_refuses_rows_outside_the_days_of_the_batch(spark, job):
