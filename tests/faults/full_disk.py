@@ -10,11 +10,14 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from unittest import mock
+
+from pyspark.sql import SparkSession
 
 import jobs.job
 import jobs.publishing.protocol
@@ -80,6 +83,11 @@ def fill_disk_before(step: str, full: Path) -> Callable[..., Any]:
     real = getattr(*STEPS[step])
 
     def faulty(*args: Any) -> Any:
+        if step == "shuffle":
+            # Spark removes shuffles of before when it collects garbage: later, that would make room
+            spark = SparkSession.active()
+            spark.sparkContext._jvm.System.gc()  # type: ignore[union-attr]
+            time.sleep(1)
         fill(full)
         say("full", step, os.statvfs(full).f_bavail)
         return real(*args)

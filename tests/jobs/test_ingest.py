@@ -266,8 +266,8 @@ def test_ingest_plays_refuses_a_column_that_plays_does_not_have(tmp_path, source
 
 
 def test_ingest_plays_refuses_an_expression_over_a_column_that_the_file_lacks(spark, tmp_path, source):
-    with pytest.raises(JobError, match=r"user_id.*listener"):
-        ingest(tmp_path, source(columns=MAP.replace('"who"', '"listener"')), write(tmp_path, [HEADER, *GOOD]))
+    with pytest.raises(JobError, match=r"user_id.*person"):
+        ingest(tmp_path, source(columns=MAP.replace('"who"', '"person"')), write(tmp_path, [HEADER, *GOOD]))
 
 
 def test_ingest_plays_refuses_an_input_that_does_not_exist(spark, tmp_path, source):
