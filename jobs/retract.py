@@ -215,7 +215,7 @@ def _remove_days_beyond(job: Job) -> None:
             if files:
                 rewrite_files(job, Rewrite("retract", table, name, files, F.col("ds").isin(days)))
             else:  # an erasure has taken all of their rows
-                drop_empty_days(job.warehouse, name, days, {"run": job.run_id, "job": job.name})
+                drop_empty_days(job.warehouse, name, {"run": job.run_id, "job": job.name})
         job.say(f"{name}: {len(days)} days gone that plays no longer reach")
 
 

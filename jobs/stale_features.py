@@ -44,13 +44,12 @@ def find_stale_partials(
         events: of the group's source.
         tracks: the catalogue as it is now, if the group is made of columns of it.
     """
-    ranges = _sum_ranges(events)
     sources = name_partials(group, events)
     stale = StaleDays(sources, _identify(group.partials_contract().names, group.part_identities))
     state = warehouse.state(group.partials_table)
     former = [
         (
-            {day: digest(_declare_parts(each), total) for day, total in ranges.items()},
+            {day: digest(_declare_parts(each), total) for day, total in _sum_ranges(events).items()},
             _identify(each.partials_contract().names, each.part_identities),
         )
         for each in _find_former_groups(warehouse, group, state)
@@ -77,12 +76,11 @@ def find_stale_features(
     tracks: TableState | None = None,
 ) -> StaleDays:
     """Of its daily table: each day is made of the partials up to it, and of the plays for what is no part of those."""
-    both = _pair_fingerprints(partials, events)
     stale = StaleDays(name_features(partials, events), _identify(group.contract().names, group.identities))
     state = warehouse.state(group.table)
     former = [
         (
-            {day: digest(declared, *each) for day, each in both.items()},
+            {day: digest(declared, *each) for day, each in _pair_fingerprints(partials, events).items()},
             _identify(former_group.contract().names, former_group.identities),
         )
         for former_group in _find_former_groups(warehouse, group, state)

@@ -7,7 +7,7 @@ them by content hash, and committed by reference.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import date
@@ -226,18 +226,14 @@ def rename_days(
     return retry(look_and_swap, CommitConflict, ATTEMPTS, wait_s=0)
 
 
-def drop_empty_days(
-    warehouse: Warehouse, table: str, days: Collection[date], metadata: Mapping[str, Any]
-) -> TableState:
-    """Takes days without a row out of the state, in a commit of no file: steps would go on from them."""
+def drop_empty_days(warehouse: Warehouse, table: str, metadata: Mapping[str, Any]) -> TableState:
+    """Takes days without a row at either end out of the state, in a commit of no file: steps would go on from them."""
 
     def look_and_swap() -> TableState:
         opened = warehouse.create(find_contract(table))
-        before = read_state(opened)
-        kept = {day: each for day, each in before.day_states.items() if day not in days or each.rows}
         id_ = digest("drop", table, opened.version())
-        change = Change(f"{id_}-0", "retract", replace(before, day_states=kept), metadata=metadata)
-        return swap(opened, change)
+        state = read_state(opened).retract({})
+        return swap(opened, Change(f"{id_}-0", "retract", state, metadata=metadata))
 
     return retry(look_and_swap, CommitConflict, ATTEMPTS, wait_s=0)
 

@@ -18,7 +18,7 @@ from jobs.sources import column_map, load_source
 from reference.published import pass_every_batch
 
 SECRET = "0123456789abcdef" * 4
-# What must be nowhere: ids, an address, a name, a mail, a device, a column that nobody has heard of, the key.
+# What must be nowhere: ids, an address, a name, a mail, a device, an unknown column, the key.
 TRACES = ("ada-l", "203.0.113.7", "Ada Lovelace", "ada@example.org", "SM-G991B", "Main Street 5", SECRET)
 SOURCE = """
 name = "app"

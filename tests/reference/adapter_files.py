@@ -73,7 +73,7 @@ PODCAST = NO_TRACK | {
     "episode_show_name": "Talk",
     "spotify_episode_uri": "spotify:episode:e",
 }
-# 2023-04-30T08:00:00Z: it was played then, and told of when the device was online again
+# 2023-04-30T08:00:00Z: it was played then, and reported when the device was online again
 OFFLINE = 1682841600
 STREAMS = [
     stream(),

@@ -63,7 +63,7 @@ def test_read_keys_of_numpy(keys):
 
 
 @pytest.mark.parametrize("keys", [[], [None, None], pa.chunked_array([], pa.string())])
-def test_read_keys_of_none(keys):
+def test_read_keys_without_a_text(keys):
     assert read_keys(keys).null_count == len(read_keys(keys)) == len(keys)
 
 

@@ -153,7 +153,7 @@ def _find_fault(code, err, out):
         return f"exit code {code}"
     if "Traceback (most recent call last)" in err:
         return "a traceback: " + err[-300:]
-    # nobody expected it: what was typed has to be told by whoever read it
+    # nobody expected it: whoever read it has to say what was typed
     if "the traceback is in" in err and "JAVA_GATEWAY_EXITED" not in err:
         return "unexpected: " + err[:300]
     if len(lines) > 3 or any(len(line) > 2100 for line in lines):
