@@ -19,8 +19,8 @@ from jobs.job import Job
 from jobs.known_ids import select_new_events, select_new_plays, select_new_rows
 from jobs.late_plays import LatePlays, publish_late_plays, split_late_plays
 from jobs.publishing.batches import Batch, Watermark, is_published
-from jobs.publishing.rewrite import advance_watermark
 from jobs.publishing.state import TableState
+from jobs.publishing.state_commits import advance_watermark
 from jobs.recognise_source import resolve_source
 from jobs.source_rows import read_rows
 from jobs.volume import Volume, compare_with_weekdays, count_by_day, find_main_day

@@ -1,5 +1,4 @@
-"""The same table in other files: compaction, erasing listeners, retracting plays. Batches like any other. And commits
-of no file.
+"""The same table in other files: compaction, erasing listeners, retracting plays. Batches like any other.
 
 Rows are read from the table, staged beside the files that they take the place of, compared with
 them by content hash, and committed by reference.
@@ -12,14 +11,14 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from deltalake import DeltaTable
 
 from expectations.profile import DayProfile, profile_days
 from expectations.verdict import Result
 from jobs.errors import JobError
-from jobs.publishing.batches import Batch, Watermark, folder, reserve
+from jobs.publishing.batches import Batch, folder, reserve
 from jobs.publishing.commits import (
     Change,
     CommitConflict,
@@ -32,13 +31,11 @@ from jobs.publishing.commits import (
     to_add_actions,
 )
 from jobs.publishing.declared_columns import add_kept_columns, contracts_of_days
-from jobs.publishing.protocol import ATTEMPTS
 from jobs.publishing.records import record_rewrite
 from jobs.publishing.staging import explain_unreadable, write
 from jobs.publishing.state import TableState, digest, read_state
-from jobs.publishing.warehouse import Warehouse, find_contract
+from jobs.publishing.warehouse import find_contract
 from schemas import Contract
-from segue.retry import retry
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -202,57 +199,6 @@ def mark_erased(job: Job, table: DeltaTable, name: str) -> TableState:
     id_ = digest("erase", name, table.version())
     state = _state(table, name, {}, "erase")
     return swap(table, Change(f"{id_}-0", "erase", state, metadata={"run": job.run_id}))
-
-
-def rename_days(
-    warehouse: Warehouse, table: str, seen: TableState, names: Mapping[date, str], metadata: Mapping[str, Any]
-) -> TableState:
-    """Says of days that they are made of what these names say, in a commit of no file.
-
-    Args:
-        seen: a day that was published since then is left as it is.
-    """
-
-    def look_and_swap() -> TableState:
-        opened = warehouse.create(find_contract(table))
-        before = read_state(opened)
-        states = dict(before.day_states)
-        for day, name in names.items():
-            if day in states and states[day].fingerprint == seen.day_states[day].fingerprint:
-                states[day] = replace(states[day], upstream=name)
-        state, id_ = replace(before, day_states=states), digest("rename", table, opened.version())
-        return swap(opened, Change(f"{id_}-0", "rename", state, metadata=metadata))
-
-    return retry(look_and_swap, CommitConflict, ATTEMPTS, wait_s=0)
-
-
-def drop_empty_days(warehouse: Warehouse, table: str, metadata: Mapping[str, Any]) -> TableState:
-    """Takes days without a row at either end out of the state, in a commit of no file: steps would go on from them."""
-
-    def look_and_swap() -> TableState:
-        opened = warehouse.create(find_contract(table))
-        id_ = digest("drop", table, opened.version())
-        state = read_state(opened).retract({})
-        return swap(opened, Change(f"{id_}-0", "retract", state, metadata=metadata))
-
-    return retry(look_and_swap, CommitConflict, ATTEMPTS, wait_s=0)
-
-
-def advance_watermark(
-    warehouse: Warehouse, table: str, watermark: Watermark, metadata: Mapping[str, Any]
-) -> TableState | None:
-    """Says of a table how far its source is, in a commit of no file; None where that says nothing new."""
-
-    def look_and_swap() -> TableState | None:
-        opened = warehouse.table(table)
-        before = read_state(opened) if opened else None
-        state = watermark.advance(before) if before else None
-        if opened is None or state is None or state == before:
-            return None
-        id_ = digest("watermark", table, opened.version())
-        return swap(opened, Change(f"{id_}-0", "watermark", state, metadata=metadata))
-
-    return retry(look_and_swap, CommitConflict, ATTEMPTS, wait_s=0)
 
 
 def _state(table: DeltaTable, name: str, removed: Contents, kind: str) -> TableState:

@@ -11,8 +11,8 @@ import pytest
 from jobs.errors import JobError, WrongUsage
 from jobs.publishing import protocol
 from jobs.publishing.batches import reserve
-from jobs.publishing.rewrite import rename_days
 from jobs.publishing.state import read_state
+from jobs.publishing.state_commits import rename_days
 from reference.delta_files import rows_of
 from reference.published import DAYS, NOON, publish, session_rows
 from reference.staged import LaidJob
