@@ -60,15 +60,15 @@ def reads_path(source: Source, table: str) -> bool:
 
 
 class ListedPaths:
-    """Finds the path that a file was listed by from what Spark calls it: a path, or a URI, where signs are escaped."""
+    """Finds the path that a file was listed by from what Spark calls it: the same, or a URI, where signs are escaped."""
 
     def __init__(self, files: Iterable[InputFile]) -> None:
         self._paths = {drop_scheme(file.path): file.path for file in files}
+        self._listed = {*self._paths.values()}
 
     def find(self, text: str) -> str:
-        path = drop_scheme(text)
-        # first as a URI, as nearly all are; where there is no such file, the name itself has a percent sign
-        return self._paths.get(unquote(path)) or self._paths.get(path) or text
+        # `a%20b` is the name of one file and the URI of another, so first the text as it is
+        return text if text in self._listed else self._paths.get(unquote(drop_scheme(text)), text)
 
 
 def drop_scheme(path: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -171,16 +171,15 @@ def record_retraction(job: Job, table: str) -> None:
     FILES.append(job.warehouse, [about])
 
 
-def erase_paths(warehouse: Warehouse, patterns: Iterable[str]) -> int:
-    """Takes paths and errors that match one of `patterns` out of all records; says of how many."""
-    find = [re.compile(pattern) for pattern in patterns]
+def erase_paths(warehouse: Warehouse, ids: Collection[str]) -> int:
+    """Takes paths and errors that name one of these listeners out of all records; says of how many."""
 
     def look_and_write() -> int:
         table = find_table(FILES.path(warehouse))
         if table is None:
             return 0
         rows = FILES.read(warehouse, FILES.contract.names).to_pylist()
-        named = [row for row in rows if any(f.search(f"{row['path']} {row['error']}") for f in find)]
+        named = [rows[n] for n in _find_mentions([f"{row['path']} {row['error']}" for row in rows], ids)]
         for row in named:
             row.update(path=None, error=row["error"] and "(it named an erased listener)")
         if named:
@@ -195,6 +194,16 @@ def erase_paths(warehouse: Warehouse, patterns: Iterable[str]) -> int:
         return len(named)
 
     return retry(look_and_write, CommitFailedError)
+
+
+def _find_mentions(texts: Sequence[str], ids: Collection[str]) -> list[int]:
+    """Places of texts with one of the ids in it, between whatever signs a name of a file has: u1 is not u12."""
+    # at once over all of them, as most ids of a long list are in none
+    whole = "\n".join(texts)
+    if not (mentioned := [id_ for id_ in ids if id_ in whole]):
+        return []
+    find = re.compile(rf"(?<![^\W_])(?:{'|'.join(map(re.escape, mentioned))})(?![^\W_])")
+    return [n for n, text in enumerate(texts) if find.search(text)]
 
 
 def list_records(warehouse: Warehouse, table: str) -> list[dict[str, Any]]:

@@ -21,7 +21,6 @@ from jobs.publishing.rewrite import Rewrite, mark_erased, rewrite_files
 from jobs.receipts import Erasure, make_receipt, print_receipt, write_receipt
 from jobs.user_ids import list_first, read_ids
 from schemas import CONTRACTS, Contract
-from schemas.plays import REJECTED_PLAYS
 from segue.buckets import bucket
 from segue.errors import SegueError
 from segue.parser import CommandParser
@@ -68,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
     erasures = [_erase(job, name, ids) for name in TABLES if CONTRACTS[name].personal and job.has(name)]
     if not erasures:
         raise JobError(f"no table under {args.root} holds listeners; there is nobody to erase")
-    if hidden := erase_paths(job.warehouse, _patterns(REJECTED_PLAYS, ids)):
+    if hidden := erase_paths(job.warehouse, ids):
         job.say(f"input files: {hidden:,} records no longer say a path, as an id was in it")
     release = _release(job)
     now = datetime.now(UTC)

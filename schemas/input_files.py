@@ -42,4 +42,6 @@ INPUT_FILES = Contract(
     ),
     key=("run_id", "table_name", "file_id", "outcome"),
     partitions=(),
+    # not of paths: an old entry of the log would keep the least and the greatest after an erasure
+    statistics=("table_name",),
 )

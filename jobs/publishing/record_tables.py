@@ -41,9 +41,15 @@ class RecordTable:
         """Raises JobError where they cannot be written."""
         # a schema, as a column of nothing but nulls would come without a type
         table = pa.Table.from_pylist(list(rows), schema=self.schema)
+        names = ",".join(self.contract.statistics)
+        settings = {"delta.dataSkippingStatsColumns": names} if names else None
+
+        def write() -> None:
+            write_deltalake(self.path(warehouse), table, mode="append", configuration=settings)
+
         try:
             # two that make the table at once: the loser's rows are not in the log
-            retry(lambda: write_deltalake(self.path(warehouse), table, mode="append"), CommitFailedError)
+            retry(write, CommitFailedError)
         except (DeltaError, OSError) as problem:
             raise JobError(
                 f"the {self.called} cannot be written: {first_line(problem)}; nothing is published without "
