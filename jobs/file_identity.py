@@ -60,7 +60,7 @@ def reads_path(source: Source, table: str) -> bool:
 
 
 class ListedPaths:
-    """Finds the path that a file was listed by from what Spark calls it: the same, or a URI, where signs are escaped."""
+    """Finds the path by which a file was listed from what Spark calls it: the same, or a URI with signs escaped."""
 
     def __init__(self, files: Iterable[InputFile]) -> None:
         self._paths = {drop_scheme(file.path): file.path for file in files}

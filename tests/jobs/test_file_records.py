@@ -138,7 +138,7 @@ def test_a_kill_at_any_commit_loses_no_file_and_doubles_no_play(landing, table, 
     assert landing.ingest() == []
 
 
-def test_a_table_that_is_made_anew_gets_all_files_again(landing):
+def test_another_table_of_the_same_name_gets_all_files_again(landing):
     landing.write("a", make_play("p1"))
     landing.ingest()
     tables = Path(landing.root.root, "tables")
@@ -196,7 +196,7 @@ def fail_at(name):
     return read_rows
 
 
-def test_a_file_that_cannot_be_read_is_told_from_those_that_it_held_up(landing, monkeypatch):
+def test_a_file_that_cannot_be_read_is_named_and_those_that_it_held_up_are_not(landing, monkeypatch):
     for name in ("a", "b"):
         landing.write(name, make_play(name))
     with monkeypatch.context() as patch, pytest.raises(JobError):
@@ -261,7 +261,7 @@ def show(*arguments):
     return show_files.run(parser.parse_args(list(arguments)))
 
 
-def test_segue_files_shows_each_file_once_and_all_of_its_runs_when_told(landing, capsys):
+def test_segue_files_shows_each_file_once_or_each_of_its_runs(landing, capsys):
     root = landing.root.root
     assert show("--root", root) == 0
     landing.write("a", make_play("p1"), make_play("p2"))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import random
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +36,7 @@ class Folder:
     log: set[str] = field(default_factory=set)
     clock: int = 1_700_000_000
     retractions: int = 0
+    nights: int = 0
 
     def write(self, name: str, text: str) -> None:
         path = self.path / name
@@ -75,7 +75,8 @@ class Folder:
         return os.path.relpath(file.path.removeprefix("file:"), self.path)
 
     def take_in(self, delivery: Any, source: str, published: bool = True) -> None:
-        transaction = f"t{len(self.records)}"
+        self.nights += 1
+        transaction = f"t{self.nights}"
         for outcome, files in ((READ, delivery.to_read), (RECOGNISED, delivery.recognised)):
             for each in files:
                 self.records.append(
@@ -85,7 +86,7 @@ class Folder:
                         "retractions": self.retractions,
                         "file_id": each.file_id,
                         "bytes": each.file.bytes,
-                        "modified_at": datetime.fromtimestamp(each.file.modified / 1000, UTC),
+                        "modified": each.file.modified,
                         "settings": source,
                         "content_id": each.content_id,
                     }
@@ -94,7 +95,7 @@ class Folder:
             self.log.add(transaction)
 
     def note(self, outcome: str, **values: Any) -> None:
-        names = ("transaction", "file_id", "bytes", "modified_at", "settings", "content_id")
+        names = ("transaction", "file_id", "bytes", "modified", "settings", "content_id")
         row = {**dict.fromkeys(names), "retractions": self.retractions, **values}
         self.records.append({**row, "outcome": outcome})
 
