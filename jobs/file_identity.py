@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import unquote
 
-from pyarrow.fs import FileSystem
+from pyarrow.fs import FileSystem, LocalFileSystem
 
 from jobs.errors import JobError, first_line
 from jobs.input_files import InputFile
@@ -16,8 +16,8 @@ from jobs.parquet_files import filesystem_of_listed
 from jobs.pseudonyms import hash_id, read_key
 from jobs.sources import Source
 
-# Up to here the whole content is hashed; of more, both ends and blocks at equal distances, as on an object store all of
-# it would take as long to fetch as to ingest.
+# Of this machine, and up to here of an object store, the whole content is hashed. Of more, both ends and blocks at
+# equal distances: all of it would take as long to fetch as to ingest.
 WHOLE_BYTES = 2**24
 END_BYTES, BLOCK_BYTES, BLOCKS = 2**20, 2**16, 14
 READ_BYTES = 2**22
@@ -95,12 +95,12 @@ def _hash_content(file: InputFile) -> str:
 def _read_blocks(files: FileSystem, path: str, size: int) -> Iterator[bytes]:
     # of the size that was listed: what has been appended since is another content, and will be seen as that
     with files.open_input_file(path) as stream:
-        for start, length in _list_blocks(size):
+        for start, length in _list_blocks(size, isinstance(files, LocalFileSystem)):
             yield stream.read_at(length, start)
 
 
-def _list_blocks(size: int) -> Iterator[tuple[int, int]]:
-    if size <= WHOLE_BYTES:
+def _list_blocks(size: int, is_local: bool) -> Iterator[tuple[int, int]]:
+    if is_local or size <= WHOLE_BYTES:
         yield from ((start, min(READ_BYTES, size - start)) for start in range(0, size, READ_BYTES))
         return
     yield 0, END_BYTES

@@ -122,15 +122,16 @@ class Delivery:
 
     def describe(self) -> list[str]:
         """A line for what is not plainly new or in."""
-        read, kept = len(self.to_read), len(self.recognised) + len(self.copies)
         lines = []
         if self.read_before:
             lines.append(
-                f"{read:,} files to read: {len(self.new):,} new, {len(self.changed):,} changed, {len(self.again):,} in "
-                "already; rows that are there are duplicates"
+                f"files: {len(self.to_read):,} to read, {len(self.new):,} new, {len(self.changed):,} changed, "
+                f"{len(self.again):,} in already; rows that are there are duplicates"
             )
-        if kept:
-            lines.append(f"{kept:,} files hold what is in under another name or time, and are not read again")
+        if kept := len(self.recognised) + len(self.copies):
+            lines.append(
+                f"files: {kept:,} hold what is in under another name or time, and are not read again"
+            )
         return lines
 
 

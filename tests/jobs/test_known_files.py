@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pyarrow.fs import LocalFileSystem, SubTreeFileSystem
 
 from jobs import file_identity
 from jobs.errors import JobError
@@ -224,8 +225,8 @@ def test_a_delivery_says_what_changed_what_is_known_and_what_is_read_again(tmp_p
     assert names_of(folder, delivery.again) == ["a/same.csv"]
     assert names_of(folder, delivery.copies) == ["a/twin.csv"]
     assert delivery.describe() == [
-        "3 files to read: 1 new, 1 changed, 1 in already; rows that are there are duplicates",
-        "2 files hold what is in under another name or time, and are not read again",
+        "files: 3 to read, 1 new, 1 changed, 1 in already; rows that are there are duplicates",
+        "files: 2 hold what is in under another name or time, and are not read again",
     ]
 
 
@@ -246,26 +247,37 @@ def make_file(folder: Path, content: bytes, name: str = "large.csv") -> InputFil
     return InputFile(f"file:{folder / name}", len(content), 0)
 
 
-def test_content_of_a_large_file_is_its_size_both_ends_and_samples(tmp_path, monkeypatch):
+def test_content_of_a_large_file_elsewhere_is_its_size_both_ends_and_samples(tmp_path, monkeypatch):
     for name, value in (("WHOLE_BYTES", 4096), ("END_BYTES", 512), ("BLOCK_BYTES", 64), ("BLOCKS", 6)):
         monkeypatch.setattr(file_identity, name, value)
     content = random.Random(1).randbytes(8192)
 
-    def identify(changed: bytes) -> str:
-        (id_,) = identify_contents(SOURCE, "plays", [make_file(tmp_path, changed)])
+    def identify(changed: bytes, is_local: bool = False) -> str:
+        file = make_file(tmp_path, changed)
+        with monkeypatch.context() as patch:
+            if not is_local:
+                elsewhere = SubTreeFileSystem(str(tmp_path), LocalFileSystem()), "large.csv"
+                patch.setattr(file_identity, "filesystem_of_listed", lambda path: elsewhere)
+            (id_,) = identify_contents(SOURCE, "plays", [file])
         return id_
+
+    def change(place: int) -> bytes:
+        return content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :]
 
     whole = identify(content)
     assert identify(content) == whole
-    starts = [start for start, _ in file_identity._list_blocks(len(content))]
+    starts = [start for start, _ in file_identity._list_blocks(len(content), is_local=False)]
     assert len(starts) == 8 and starts == sorted(starts)
     for place in [*starts, 511, len(content) - 1]:
-        assert identify(content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :]) != whole
+        assert identify(change(place)) != whole
     assert identify(content + b"x") != whole
-    # what it cannot see, and the docs say so
-    assert identify(content[:600] + bytes([content[600] ^ 1]) + content[601:]) == whole
+    # what it cannot see there, as decision 26 says; here it does
+    assert identify(change(600)) == whole
+    assert identify(change(600), is_local=True) != identify(content, is_local=True)
     small = content[:4096]
-    assert len({identify(small[:n] + b"." + small[n + 1 :]) for n in range(0, 4096, 97)}) > 40
+    changed = {identify(small[:n] + bytes([small[n] ^ 1]) + small[n + 1 :]) for n in range(0, 4096, 97)}
+    assert len(changed | {identify(small)}) == 44
+    assert identify(small) == identify(small, is_local=True)
 
 
 def test_content_is_that_of_the_size_that_was_listed(tmp_path):

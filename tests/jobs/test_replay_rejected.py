@@ -100,7 +100,7 @@ def test_each_file_adds_up_and_its_rejects_are_replayed(spark, tmp_path, monkeyp
     root.ingest("--replay-rejected")
     printed = capsys.readouterr().out
     assert "rejected_plays: 3 rows are rejects no more, and are taken out" in printed
-    assert "4 files to read: 0 new, 4 changed" in printed, "by other settings"
+    assert "files: 4 to read, 0 new, 4 changed" in printed, "by other settings"
     assert [json.loads(raw)["id"] for raw in root.read("rejected_plays", "raw")] == ["x1"]
     assert {*root.read("rejected_plays", "reject_id")} < {*ids}
     assert root.read("plays", "play_id") == ["n1", "n2", "p1", "p2", "p3", "p4", "p5", "p6"]
