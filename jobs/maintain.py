@@ -19,7 +19,8 @@ from jobs.arguments import add_common_arguments
 from jobs.embeddings.scratch import sweep
 from jobs.job import Job
 from jobs.publishing.commits import list_data_files
-from jobs.publishing.records import compact_results, list_recorded_batches, record_abandoned
+from jobs.publishing.record_tables import FILES, RESULTS, remove_old_files
+from jobs.publishing.records import list_recorded_batches, record_abandoned
 from jobs.publishing.retention import VacuumResult, checkpoint, clean_log, last_checkpoint, vacuum
 from jobs.publishing.rewrite import Rewrite, rewrite_files
 from schemas import CONTRACTS
@@ -51,7 +52,8 @@ def run(args: argparse.Namespace) -> int:
         would = "would be" if args.dry_run else ""
         job.say(f"scratch: {len(leftovers)} trainings that were cut off {would} swept")
     if not args.dry_run:
-        compact_results(job.warehouse)
+        for table in (RESULTS, FILES):
+            table.compact(job.warehouse)
         _vacuum_releases(args.root)
     return 0
 
@@ -60,7 +62,7 @@ def _vacuum_releases(root: str) -> None:
     """Removes files of the table of releases that were joined a week ago."""
     if table := find_table(releases_uri(root)):
         # whoever reads this table is done in some 50 ms: a week is longer than any of them takes
-        table.vacuum(retention_hours=24 * 7, dry_run=False, enforce_retention_duration=False)
+        remove_old_files(table, days=7)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

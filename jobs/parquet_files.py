@@ -70,7 +70,11 @@ def _read_schema(path: str) -> str:
 
 def filesystem_of_listed(path: str) -> tuple[FileSystem, str]:
     """What a file that Spark listed is read with, and its path there."""
-    # Hadoop writes file:/data; as a path, as in a URI spaces and percent signs would mean something else
+    # keys of S3 and paths of this machine as they are: in a URI spaces and percent signs would mean something else
+    scheme, _, key = path.partition("://")
+    if scheme in ("s3", "s3a"):
+        return filesystem(f"{scheme}://{key.partition('/')[0]}")[0], key
+    # Hadoop writes file:/data
     return filesystem(re.sub("^file:/+", "/", path))
 
 

@@ -7,6 +7,7 @@ from schemas.contract import Column, Contract, ContractError, conform
 from schemas.declarations import FeatureGroup
 from schemas.embedding_versions import EMBEDDING_VERSIONS
 from schemas.event_tables import EventTable
+from schemas.input_files import INPUT_FILES
 from schemas.plays import LATE_PLAYS, PLAYS, REJECTED_PLAYS
 from schemas.project_declarations import VARIABLE, find_project_paths, load_declarations
 from schemas.quality_results import QUALITY_RESULTS
@@ -28,7 +29,7 @@ _OF_EMBEDDINGS = (
     SEMANTIC_CODEBOOKS,
     TRACK_SEMANTIC_IDS,
 )
-_RECORDS = (RELEASES, QUALITY_RESULTS)
+_RECORDS = (RELEASES, QUALITY_RESULTS, INPUT_FILES)
 
 _DECLARED = load_declarations(
     find_project_paths(VARIABLE, "declarations"),

@@ -8,23 +8,17 @@ from datetime import UTC, date, datetime
 from itertools import chain, groupby
 from typing import Any
 
-import pyarrow as pa
 import pyarrow.compute as pc
-from deltalake import write_deltalake
-from deltalake.exceptions import CommitFailedError, DeltaError
 
 from expectations.verdict import KEPT_EXPECTATION, Result
 from jobs.errors import JobError, first_line
 from jobs.messages import LOG
 from jobs.publishing.batches import Batch
-from jobs.publishing.declared_columns import schema_of
 from jobs.publishing.protocol import StagedBatch
+from jobs.publishing.record_tables import RESULTS
 from jobs.publishing.warehouse import Warehouse
 from schemas.quality_results import QUALITY_RESULTS
 from segue.log import parse_commit_metadata
-from segue.releases import FILES_BEFORE_COMPACTION
-from segue.retry import retry
-from segue.storage import Snapshot, find_table
 
 _IS_OF_SOME_COLUMNS = pc.field("expectation") == KEPT_EXPECTATION
 
@@ -103,23 +97,13 @@ def _describe_batch(
 def append_results(warehouse: Warehouse, about: dict[str, Any], results: Iterable[Result]) -> None:
     """One row per expectation; a small table, so the driver writes it without Spark."""
     checked_at = datetime.now(UTC)
-    rows = [{**about, "checked_at": checked_at, **vars(result)} for result in results]
-    # a schema, as a column of nothing but nulls would come without a type
-    table = pa.Table.from_pylist(rows, schema=_schema())
-    try:
-        # two that make the table at once: the loser's rows are not in the log
-        retry(lambda: write_deltalake(_path(warehouse), table, mode="append"), CommitFailedError)
-    except (DeltaError, OSError) as problem:
-        raise JobError(
-            f"the quality results cannot be written: {first_line(problem)}; nothing is published without "
-            "its record. Put right what is named here, then run the step again"
-        ) from problem
+    RESULTS.append(warehouse, [{**about, "checked_at": checked_at, **vars(result)} for result in results])
 
 
 def read_results(warehouse: Warehouse, run_id: str | None = None) -> list[dict[str, Any]]:
     """The results of one run, or of the newest; "passed" says "published" where the table's log does."""
     # all results, in memory: "newest" is known only once all are read
-    rows = _read(warehouse, QUALITY_RESULTS.names).to_pylist()
+    rows = RESULTS.read(warehouse, QUALITY_RESULTS.names).to_pylist()
     newest = max(rows, key=lambda row: row["checked_at"], default={"run_id": None})["run_id"]
     run_rows = [row for row in rows if row["run_id"] == (run_id or newest)]
     published: set[tuple[str, str]] = set()
@@ -140,8 +124,10 @@ def read_newest_audits(
     columns that it did not look at, as they had not changed, those of the audit before."""
     # a year of nights has millions of results: which attempt is the newest is found out by few columns of them
     names, passed = ("table_name", "batch_id", "attempt_id", "checked_at"), pc.field("outcome") == "passed"
-    attempts = _read(warehouse, names, passed).group_by(list(names)).aggregate([])
-    partial = {*_read(warehouse, ("attempt_id",), passed & _IS_OF_SOME_COLUMNS)["attempt_id"].to_pylist()}
+    attempts = RESULTS.read(warehouse, names, passed).group_by(list(names)).aggregate([])
+    partial = {
+        *RESULTS.read(warehouse, ("attempt_id",), passed & _IS_OF_SOME_COLUMNS)["attempt_id"].to_pylist()
+    }
     newest: dict[str, list[str]] = {}
     for row in attempts.sort_by([("checked_at", "descending")]).to_pylist():
         chosen = newest.setdefault(row["table_name"], [])
@@ -149,7 +135,11 @@ def read_newest_audits(
         if chosen[-1] in partial if chosen else current:
             chosen.append(row["attempt_id"])
     wanted = [attempt for chosen in newest.values() for attempt in chosen]
-    rows = _read(warehouse, QUALITY_RESULTS.names, pc.field("attempt_id").isin(wanted)) if wanted else None
+    rows = (
+        RESULTS.read(warehouse, QUALITY_RESULTS.names, pc.field("attempt_id").isin(wanted))
+        if wanted
+        else None
+    )
     results: dict[str, dict[tuple[str, str | None], list[dict[str, Any]]]] = {}
     # of one attempt several results may be about one column; of two, those of the newer one count
     by_attempt = groupby(
@@ -167,29 +157,6 @@ def read_newest_audits(
 
 def list_recorded_batches(warehouse: Warehouse, table: str) -> set[str]:
     """Ids of the batches of a table that there is a record of."""
-    return set(_read(warehouse, ("batch_id",), pc.field("table_name") == table)["batch_id"].to_pylist())
-
-
-def compact_results(warehouse: Warehouse) -> None:
-    """Every attempt appends a small file; only delta-rs writes here, so its own means will do."""
-    # no release names a version of it: a week is for readers who began in time
-    if table := find_table(_path(warehouse)):
-        if len(table.file_uris()) > FILES_BEFORE_COMPACTION:
-            table.optimize.compact()
-        table.vacuum(retention_hours=24 * 7, dry_run=False, enforce_retention_duration=False)
-
-
-def _path(warehouse: Warehouse) -> str:
-    return warehouse.path("quality", "results")
-
-
-def _schema() -> pa.Schema:
-    return pa.schema(schema_of(QUALITY_RESULTS).to_arrow())
-
-
-def _read(warehouse: Warehouse, columns: Sequence[str], where: pc.Expression | None = None) -> pa.Table:
-    table = find_table(_path(warehouse))
-    if table is None:
-        return _schema().empty_table().select(columns)
-    snapshot = Snapshot(_path(warehouse), table)
-    return snapshot.read(snapshot.files, columns, where)
+    return set(
+        RESULTS.read(warehouse, ("batch_id",), pc.field("table_name") == table)["batch_id"].to_pylist()
+    )
