@@ -52,9 +52,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    ids = read_ids(args.user, args.users, "--users")
-    if not ids:
-        raise WrongUsage("nobody to erase; give --user ID ..., or --users FILE with an id a line")
+    ids = list_users(args)
     job = Job("forget", args.root, args.run_id)
     if unknown := [name for name in job.warehouse.list_tables() if name not in CONTRACTS]:
         # of a project, say: whether they hold listeners is known only where they are declared

@@ -10,12 +10,13 @@ import pyarrow.dataset as pads
 import pytest
 
 from jobs import forget, ingest_plays
-from jobs.errors import WrongUsage
+from jobs.errors import JobError, WrongUsage
 from jobs.personal_rows import list_kept_columns
 from jobs.pseudonyms import KEY, KEY_FILE, hash_id, identify_key, read_key, wrap
 from jobs.publishing.warehouse import Warehouse
 from jobs.sources import column_map, load_source
 from reference.published import pass_every_batch
+from schemas import CONTRACTS
 
 SECRET = "0123456789abcdef" * 4
 # What must be nowhere: ids, an address, a name, a mail, a device, an unknown column, the key.
@@ -112,6 +113,21 @@ def test_forget_finds_listeners_by_the_ids_of_the_source(key):
         parser = argparse.ArgumentParser()
         forget.configure(parser)
         assert forget.list_users(parser.parse_args(["--user", "ada-l", *flags])) == ids
+
+
+def test_forget_looks_for_hashed_ids_in_tables(key, tmp_path, monkeypatch):
+    """The command itself: an erasure that looked for the source's id would find nobody, with a receipt that says so."""
+    Warehouse(str(tmp_path)).create(CONTRACTS["plays"])
+    looked_for = []
+
+    def note(job, name, ids):
+        looked_for.extend(ids)
+        raise JobError("no more is looked at here")
+
+    monkeypatch.setattr(forget, "_erase", note)
+    with pytest.raises(JobError, match="no more is looked at"):
+        forget.main(["--root", str(tmp_path), "--user", "ada-l", "--pseudonymise"])
+    assert looked_for == [hash_id(SECRET.encode(), "ada-l")]
 
 
 def test_nothing_of_a_person_is_written(spark, key, tmp_path, monkeypatch, capfd):
