@@ -11,6 +11,7 @@ from functools import partial
 
 from features.records import split_records
 from jobs.errors import JobError, first_line
+from jobs.file_kinds import find_encoding, find_kind
 from jobs.parquet_files import filesystem_of_listed
 from jobs.sources import Source
 
@@ -18,22 +19,9 @@ from jobs.sources import Source
 HEAD_BYTES = 65_536
 # A header of more bytes is no header.
 MOST_HEAD_BYTES = 2**24
+WIDE = ("utf-16", "utf-32")
 # Opening a file costs a round trip, so many at once.
 OPEN_AT_ONCE = 16
-# By their first bytes, files that no text format reads, and what to do about each.
-SIGNATURES = {
-    b"\x1f\x8b": ("gzip", "call it *.gz, or unpack it"),
-    b"BZh": ("bzip2", "call it *.bz2, or unpack it"),
-    b"PK\x03\x04": ("a zip archive", "unpack it"),
-    b"PAR1": ("parquet", 'write format = "parquet" in the source'),
-}
-# The mark of 32 begins like that of 16.
-WIDE_MARKS = {
-    codecs.BOM_UTF32_LE: "utf-32",
-    codecs.BOM_UTF32_BE: "utf-32",
-    codecs.BOM_UTF16_LE: "utf-16",
-    codecs.BOM_UTF16_BE: "utf-16",
-}
 
 
 @dataclass(frozen=True)
@@ -111,12 +99,11 @@ def _read_head(path: str, size: int) -> bytes:
 
 
 def _check_kind(source: Source, path: str, content: bytes) -> None:
-    for signature, (kind, remedy) in SIGNATURES.items():
-        if content.startswith(signature):
-            raise _refuse(path, f"it is {kind}, expected {source.format}", remedy)
-    is_wide = codecs.lookup(source.encoding).name.startswith(("utf-16", "utf-32"))
-    encoding = next((name for mark, name in WIDE_MARKS.items() if content.startswith(mark)), None)
-    if encoding and not is_wide:
+    if kind := find_kind(content):
+        raise _refuse(path, f"it is {kind.name}, expected {source.format}", kind.remedy)
+    expected = codecs.lookup(source.encoding).name
+    encoding = find_encoding(content)
+    if encoding.startswith(WIDE) and not expected.startswith(WIDE):
         remedy = f'write encoding = "{encoding}" in the source'
         raise _refuse(path, f"it is {encoding}, the source says {source.encoding}", remedy)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import json
 from datetime import UTC, datetime
@@ -49,6 +50,7 @@ def test_csv_with_names_of_others(propose):
 ENCODINGS = {
     "utf-8-sig": {},
     "utf-16": {"encoding": "utf-16"},
+    "utf-16-le": {"encoding": "utf-16-le"},
     "cp1252": {"encoding": "cp1252"},
 }
 
@@ -63,7 +65,8 @@ def test_encoding_is_found(propose, encoding, layout):
 def test_layout_of_lines_is_found(propose):
     assert propose(CSV.replace("\n", "\r"))[1].line_end == "\r"
     assert propose('user_id,track_id,played_at\nu,"a\nb",2026-10-01\n')[1].multiline
-    assert propose(gzip.compress(CSV.encode()), "log.csv.gz")[1].plays == PLAYS
+    for pack in (gzip, bz2):
+        assert propose(pack.compress(CSV.encode()), "log")[1].plays == PLAYS
 
 
 def test_file_without_a_header_gets_one(propose):
@@ -119,13 +122,18 @@ KINDS = {
     b"%PDF-1.4": "a PDF",
     b"\x00\x01\x02": "a binary file",
     b"PAR1xxxx": "a parquet file that is not whole",
-    b"\x1f\x8bxxxx": "a broken gzip archive",
+    b"\x1f\x8bxxxx": "a broken archive",
+    b"BZhxxxx": "a broken archive",
+    b"\xfd7zXZ": "xz (unpack it)",
+    b"<?xml version='1.0'?>": "XML (save its table as CSV",
     b"hello\n": "text without columns",
     b" \n": "an empty file",
 }
 
 
-@pytest.mark.parametrize(("content", "kind"), KINDS.items(), ids=KINDS.values())
+@pytest.mark.parametrize(
+    ("content", "kind"), KINDS.items(), ids=lambda each: each if isinstance(each, str) else ""
+)
 def test_what_has_no_columns_is_called_by_its_kind(tmp_path, content, kind):
     (tmp_path / "x").write_bytes(content)
     assert read_file_head(str(tmp_path / "x")).describe().startswith(f"x: {kind}")
