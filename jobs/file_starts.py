@@ -26,7 +26,8 @@ OPEN_AT_ONCE = 16
 
 @dataclass(frozen=True)
 class FileStart:
-    """`header` is the first record that is not blank, without a byte order mark; empty in a blank file."""
+    """`header` is the first record that is not blank, without a byte order mark; empty in a blank file. Where files
+    have no header it may be cut off."""
 
     path: str
     header: str
@@ -67,14 +68,13 @@ def _read_start(source: Source, path: str) -> FileStart:
         # the cut may fall inside a character, so what cannot be decoded is no error here
         text = content.decode(source.encoding, errors="replace").removeprefix("\ufeff")
         header = next((text for _, text in split_records(text, source.line_end, source.open_quote)), "")
-        # the end of the line is among what was read, or there is no more to read
-        if len(content) < size or source.line_end in text[len(header) :]:
+        if len(content) < size or (header and _is_whole(source, text, header)):
             break
         size *= 16
         if size > MOST_HEAD_BYTES:
             raise _refuse(
                 path,
-                f"its first line has more than {MOST_HEAD_BYTES:,} bytes",
+                f"its first line has more than {MOST_HEAD_BYTES:,} bytes, or as many are blank",
                 "check line_end of the source",
             )
     if source.format == "csv" and ("\0" in header or "\ufffd" in header):
@@ -84,6 +84,13 @@ def _read_start(source: Source, path: str) -> FileStart:
     if source.format == "csv" and "\r" in header and not source.multiline:
         raise _refuse(path, "its lines end with CR alone", 'write line_end = "\\r" in the source')
     return FileStart(path, header)
+
+
+def _is_whole(source: Source, text: str, header: str) -> bool:
+    # where there is no header the first letters say enough: a document of JSON can be one line of any length
+    if source.format != "csv" or source.header:
+        return True
+    return source.line_end in text[text.index(header) + len(header) :]
 
 
 def _read_head(path: str, size: int) -> bytes:
