@@ -37,7 +37,7 @@ def _match(source: Source, head: FileHead) -> int:
     if source.format != head.kind:
         return 0
     if source.line_pattern:
-        return len(source.header) if re.fullmatch(source.line_pattern, head.first.strip()) else 0
+        return max(1, len(source.header)) if re.fullmatch(source.line_pattern, head.first.strip()) else 0
     signature = set(source.signature)
     return len(signature) if signature and signature <= set(head.columns) else 0
 

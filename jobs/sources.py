@@ -84,7 +84,7 @@ class Source(SettingsModel):
     grace: str = "0h"
     # what it is, in a line
     about: str = ""
-    # columns that only such files have; of files without a header, a regular expression that their lines match
+    # columns that only such files have; or else a regular expression that their first lines match
     signature: tuple[str, ...] = ()
     line_pattern: str = ""
     # of JSON documents, where the records are: playlists[].tracks[], each with what is said of its playlist
