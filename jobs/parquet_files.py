@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from jobs.errors import JobError, first_line
 from schemas.common import quote_name
@@ -71,7 +72,10 @@ def _read_schema(path: str) -> str:
 def filesystem_of_listed(path: str) -> tuple[FileSystem, str]:
     """What a file that Spark listed is read with, and its path there."""
     # Hadoop writes file:/data; as a path, as in a URI spaces and percent signs would mean something else
-    return filesystem(re.sub("^file:/+", "/", path))
+    if path.startswith("file:"):
+        return filesystem(re.sub("^file:/+", "/", path))
+    # other storage has URIs alone, in which Hadoop quotes nothing
+    return filesystem(quote(path, safe=":/@") if "://" in path else path)
 
 
 def spell(path: str) -> str:
