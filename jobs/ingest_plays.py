@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from expectations.verdict import Refused
 from features.ingest import deduplicate, parse_and_validate_plays, play_fields, select_rejects
-from jobs import input_files, sources
+from jobs import input_files, pseudonyms, sources
 from jobs.arguments import add_lateness_argument, add_source_arguments, new_parser
 from jobs.inputs import Input, TableInput
 from jobs.job import Job
@@ -120,6 +120,7 @@ def ingest(step: str, args: Namespace, kind: EventKind) -> int:
     source, table = sources.load_source(resolve_source(args.source, args.input)), kind.table
     columns = sources.column_map(source, table, kind.fields)
     job = Job(step, args.root, args.run_id)
+    id_key = pseudonyms.check_key(job.warehouse, source, table)
     # before the files are listed: one that comes later is not in, on whatever side of midnight
     watermark = find_watermark(source, table, args.complete_through)
     files = input_files.list_files(args.input, lambda: job.spark)
@@ -127,7 +128,12 @@ def ingest(step: str, args: Namespace, kind: EventKind) -> int:
     with job.lease(table):  # before its rows are read: another ingest may be adding the same ones
         parameters = {**source.parameters(table), **kind.parameters}
         batch = job.batch(
-            table, inputs=[files_input], appends=True, parameters=parameters, watermark=watermark
+            table,
+            inputs=[files_input],
+            appends=True,
+            parameters=parameters,
+            watermark=watermark,
+            id_key=id_key,
         )
         if is_published(job.warehouse, batch):
             job.up_to_date(table, "these files are in already")
