@@ -18,6 +18,7 @@ from features.documents import split_document
 from features.records import split_objects, split_records
 from jobs.errors import JobError, first_line
 from jobs.file_kinds import BZIP2, GZIP, PARQUET, find_encoding, find_kind
+from jobs.file_starts import SEPARATOR_LINE
 from jobs.parquet_files import filesystem_of_listed
 
 HEAD_BYTES = 2**20
@@ -176,6 +177,8 @@ def _read_csv(path: str, text: str, layout: dict[str, Any]) -> FileHead:
     line_end = layout.get("line_end", "\n")
     # a quote that is never closed costs its own line, see there
     lines = [record for _, record in split_records(text, line_end, '"')][: MOST_ROWS + 1]
+    if SEPARATOR_LINE.fullmatch(lines[0].strip()):
+        return FileHead(path, f"text below {lines[0].strip()!r}, as spreadsheets write it (take that line out)")
     separator = max(SEPARATORS, key=lambda each: _count_columns(lines, each))
     if _count_columns(lines, separator) < 2:
         return FileHead(path, "text without columns", first=lines[0][:200])

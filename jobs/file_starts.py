@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import csv
+import re
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -22,6 +23,9 @@ MOST_HEAD_BYTES = 2**24
 WIDE = ("utf-16", "utf-32")
 # Opening a file costs a round trip, so many at once.
 OPEN_AT_ONCE = 16
+
+# Says to a spreadsheet program how the lines below are separated.
+SEPARATOR_LINE = re.compile(r'"?sep=.{1,2}"?', re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -80,6 +84,10 @@ def _read_start(source: Source, path: str) -> FileStart:
     if source.format == "csv" and ("\0" in header or "\ufffd" in header):
         raise _refuse(
             path, f"its first line is no text in {source.encoding}", "write its encoding in the source"
+        )
+    if source.format == "csv" and not source.header and SEPARATOR_LINE.fullmatch(header.strip()):
+        raise _refuse(
+            path, f"its first line is {header.strip()!r}, as spreadsheets write it", "take that line out"
         )
     if source.format == "csv" and "\r" in header and not source.multiline:
         raise _refuse(path, "its lines end with CR alone", 'write line_end = "\\r" in the source')

@@ -20,7 +20,7 @@ from pyspark.sql.types import StringType, StructType
 from features.documents import split_document
 from features.ingest import BROKEN, FILE, IS_HEADER, LEFT_OUT, RAW, attempt
 from features.records import split_objects, split_records
-from jobs.column_names import check_expressions, choose_names, list_words
+from jobs.column_names import check_expressions, check_volatility, choose_names, list_words
 from jobs.errors import JobError
 from jobs.file_starts import FileStart, read_starts, split_header
 from jobs.input_files import InputFile
@@ -52,6 +52,7 @@ def read_rows(
     Raises:
         JobError: a file cannot be read, or an expression of `columns`, the source's column map, does not fit them.
     """
+    check_volatility(source, {**columns, "where": source.where})
     # an expression that raises must do so where it is caught: shared parts of several are computed ahead of them
     spark.conf.set("spark.sql.subexpressionElimination.enabled", "false")
     paths = [file.path for file in files]
@@ -112,8 +113,7 @@ def _bring_to_form(rows: DataFrame, form: Literal["NFC", "NFKC"], expressions: I
 
 
 def _read_parquet(spark: SparkSession, paths: Sequence[str], columns: Mapping[str, str]) -> DataFrame:
-    frames = [_name_rows(rows, columns) for rows in read_parquet_by_schema(spark, paths)]
-    return _union(frames)
+    return _union(read_parquet_by_schema(spark, paths, partial(_name_rows, columns=columns)))
 
 
 def _name_rows(rows: DataFrame, columns: Mapping[str, str]) -> DataFrame:

@@ -54,8 +54,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
     layout = "TOML file or a name that `segue sources` lists: how the files are laid out (%(default)s)"
     add("--source", default=source, help=layout)
     add("--table", metavar="TABLE", help="only rows of this table (default: of all that the source fills)")
-    add("--rows", type=int, default=ROWS, metavar="N", help="rows to show of each table (%(default)s)")
+    add(
+        "--rows", type=_parse_rows, default=ROWS, metavar="N", help="rows to show of each table (%(default)s)"
+    )
     add("--json", action="store_true", help="rows, rejects and proposal as JSON objects, a line each")
+
+
+def _parse_rows(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) < 6):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of rows, expected 0 to 99999")
+    return int(text)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -127,6 +127,7 @@ KINDS = {
     b"\xfd7zXZ": "xz (unpack it)",
     b"<?xml version='1.0'?>": "XML (save its table as CSV",
     b"hello\n": "text without columns",
+    b"sep=;\na;b\n": "text below 'sep=;'",
     b" \n": "an empty file",
 }
 
