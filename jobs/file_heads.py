@@ -22,6 +22,7 @@ from jobs.file_starts import SEPARATOR_LINE
 from jobs.parquet_files import filesystem_of_listed
 
 HEAD_BYTES = 2**20
+PARQUET_BUFFER = 2**16
 # Rows that a guess is made of.
 MOST_ROWS = 200
 SEPARATORS = (",", "\t", ";", "|", "::")
@@ -87,7 +88,8 @@ def _read_parquet(path: str) -> FileHead:
 
     files, inner = filesystem_of_listed(path)
     try:
-        file = pq.ParquetFile(inner, filesystem=files)
+        # by pieces: without a buffer, whole columns of a row group are read for a few rows
+        file = pq.ParquetFile(inner, filesystem=files, pre_buffer=False, buffer_size=PARQUET_BUFFER)
         batch = next(file.iter_batches(MOST_ROWS), None)
     except (pa.ArrowException, OSError):
         return FileHead(path, "a parquet file that is not whole")
@@ -178,7 +180,9 @@ def _read_csv(path: str, text: str, layout: dict[str, Any]) -> FileHead:
     # a quote that is never closed costs its own line, see there
     lines = [record for _, record in split_records(text, line_end, '"')][: MOST_ROWS + 1]
     if SEPARATOR_LINE.fullmatch(lines[0].strip()):
-        return FileHead(path, f"text below {lines[0].strip()!r}, as spreadsheets write it (take that line out)")
+        return FileHead(
+            path, f"text below {lines[0].strip()!r}, as spreadsheets write it (take that line out)"
+        )
     separator = max(SEPARATORS, key=lambda each: _count_columns(lines, each))
     if _count_columns(lines, separator) < 2:
         return FileHead(path, "text without columns", first=lines[0][:200])

@@ -54,9 +54,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     layout = "TOML file or a name that `segue sources` lists: how the files are laid out (%(default)s)"
     add("--source", default=source, help=layout)
     add("--table", metavar="TABLE", help="only rows of this table (default: of all that the source fills)")
-    add(
-        "--rows", type=_parse_rows, default=ROWS, metavar="N", help="rows to show of each table (%(default)s)"
-    )
+    shown = "rows to show of each table (%(default)s)"
+    add("--rows", type=_parse_rows, default=ROWS, metavar="N", help=shown)
     add("--json", action="store_true", help="rows, rejects and proposal as JSON objects, a line each")
 
 
@@ -142,8 +141,9 @@ def _cut(source: Source, file: InputFile, folder: Path) -> InputFile:
     files, inner = filesystem_of_listed(file.path)
     with files.open_input_stream(inner, compression=None) as stream:
         content = bytes(stream.read(CUT_BYTES))
-    # expressions of a source may read the name
-    path = folder / file.path.rpartition("/")[2]
+    # expressions of a source may read the name, which may be that of another file here
+    path = folder / "cut" / file.path.rpartition("/")[2]
+    path.parent.mkdir(exist_ok=True)
     path.write_bytes(content[: content.rfind(b"\n") + 1] or content)
     return InputFile(f"file:{path}", path.stat().st_size, file.modified)
 

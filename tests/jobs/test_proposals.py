@@ -5,7 +5,10 @@ from __future__ import annotations
 import bz2
 import gzip
 import json
+import os
+import re
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -115,6 +118,20 @@ def test_parquet_with_instants(tmp_path):
     pq.write_table(pa.table({"user_id": ["u"], "track_id": ["t"], "played_at": at}), tmp_path / "a.parquet")
     proposal = propose_source(read_file_head(str(tmp_path / "a.parquet")))
     assert 'format = "parquet"' in proposal.text and 'played_at = "played_at"\n' in proposal.text
+
+
+def test_head_of_a_large_parquet_file_is_read_by_pieces(tmp_path):
+    noise = pa.array([os.urandom(16) for _ in range(300_000)])
+    table = pa.table({"user_id": noise, "note": noise})
+    pq.write_table(table, tmp_path / "a.parquet", compression="none", use_dictionary=False)
+    before = count_bytes_read()
+    assert len(read_file_head(str(tmp_path / "a.parquet")).rows) == 200
+    assert count_bytes_read() - before < (tmp_path / "a.parquet").stat().st_size / 4
+
+
+def count_bytes_read():
+    """Of this process, by all its calls of the system."""
+    return int(re.search(r"rchar: (\d+)", Path("/proc/self/io").read_text())[1])
 
 
 KINDS = {

@@ -83,7 +83,7 @@ def test_a_file_of_any_size_is_cut_at_a_line(tmp_path, monkeypatch):
         path.write_bytes(content)
         (file,) = list_files([str(path)], pytest.fail)
         found = try_source._cut(source, file, tmp_path)
-        assert found == file if cut is None else (tmp_path / "a.csv").read_bytes() == cut
+        assert found == file if cut is None else (tmp_path / "cut" / "a.csv").read_bytes() == cut
         assert try_source._cut(source.replace(format="parquet"), file, tmp_path) == file
 
 
