@@ -28,7 +28,7 @@ def file(tmp_path_factory):
     return write
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(
     st.lists(st.tuples(st.integers(0, 30), st.sampled_from([b"\n", b"\r", b"\r\n", b""])), max_size=12),
     st.integers(2, 25),
