@@ -32,6 +32,8 @@ LEFT_OUT = "_segue_left_out"
 NO_DAY = date(1970, 1, 1)
 # What is cut off at both ends of a value: also spaces of no width and of no break, which look like no value at all.
 BLANKS = " \t\r\n\u00a0\u2003\u3000\u200b\u2060\ufeff"
+# As MySQL and Hive write a null: as an id it would be one listener for all who have none.
+NULL = "\\N"
 # Spark would take the year 2026 for its first instant, and 10:00 for today.
 _INSTANT = r"^[+-]?[0-9]{4,6}-[0-9]{1,2}-[0-9]{1,2}"
 # Values of columns that may not be null, by type: they stand in no row, as the planner cannot know.
@@ -249,7 +251,7 @@ def _parse_fields(
     for name in fields:
         text = F.col(f"_text_{name}")
         trimmed = F.btrim(text, F.lit(BLANKS))
-        trimmed_texts[f"_raw_{name}"] = F.when(trimmed != "", trimmed)
+        trimmed_texts[f"_raw_{name}"] = F.when(~trimmed.isin("", NULL), trimmed)
         failed[f"_failed_{name}"] = text.isNull()
     as_text = texts.withColumns({**trimmed_texts, **failed})
     # try_cast, as in ANSI mode a cast of one wrong field would fail the job, where it is to reject the row

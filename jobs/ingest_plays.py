@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from expectations.verdict import Refused
 from features.ingest import deduplicate, parse_and_validate_plays, play_fields
-from jobs import input_files, sources
+from jobs import input_files, pseudonyms, sources
 from jobs.arguments import add_file_arguments, add_lateness_argument, add_source_arguments, new_parser
 from jobs.deliveries import find_delivery
 from jobs.file_counts import IngestCounts, count_new, count_outcomes, sum_by_day
@@ -77,6 +77,8 @@ class Reading:
     columns: Mapping[str, str]
     delivery: Delivery
     recorder: FileRecorder
+    # check value of the key that ids are replaced with
+    id_key: str
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -95,6 +97,7 @@ def ingest(step: str, args: Namespace, kind: EventKind) -> int:
     source, table = sources.load_source(resolve_source(args.source, args.input)), kind.table
     columns = sources.column_map(source, table, kind.fields)
     job = Job(step, args.root, args.run_id)
+    id_key = pseudonyms.check_key(job.warehouse, source, table)
     # before the files are listed: one that comes later is not in, on whatever side of midnight
     watermark = find_watermark(source, table, args.complete_through)
     files = input_files.list_files(args.input, lambda: job.spark)
@@ -107,7 +110,7 @@ def ingest(step: str, args: Namespace, kind: EventKind) -> int:
                 _advance(job, table, watermark)
             return 0
         with recorder.record_failures():
-            _read_files(Reading(job, kind, source, columns, delivery, recorder), watermark)
+            _read_files(Reading(job, kind, source, columns, delivery, recorder, id_key), watermark)
         # where no row was new there is no commit yet that says it
         _advance(job, table, watermark)
     return 0
@@ -128,7 +131,12 @@ def _read_files(reading: Reading, watermark: Watermark) -> None:
     parameters |= {"again": job.run_id} if reading.delivery.again else {}
     files_input = input_files.identify_files(files)
     batch = job.batch(
-        kind.table, inputs=[files_input], appends=True, parameters=parameters, watermark=watermark
+        kind.table,
+        inputs=[files_input],
+        appends=True,
+        parameters=parameters,
+        watermark=watermark,
+        id_key=reading.id_key,
     )
     if is_published(job.warehouse, batch):
         # by a run whose records are gone

@@ -86,6 +86,7 @@ class Job(PinnedTables):
         clustered: bool = False,
         catalogue: TableInput | None = None,
         watermark: Watermark | None = None,
+        id_key: str = "",
     ) -> Batch:
         """The batch that these inputs and parameters make, with the code as it is.
 
@@ -99,6 +100,7 @@ class Job(PinnedTables):
             clustered: whether they also come as those lie in the files, so that staging need not shuffle them.
             catalogue: one more input, the one that events of these days are joined to: the state keeps its version.
             watermark: how far the source of the rows is, which does not identify them.
+            id_key: check value of the key that ids were replaced with; parameters identify the rows by it.
 
         Raises:
             WrongUsage: a day that the source has not reached.
@@ -133,6 +135,7 @@ class Job(PinnedTables):
             deterministic=deterministic,
             catalogue=catalogue.version if catalogue else None,
             watermark=watermark,
+            id_key=id_key,
         )
 
     def publish(

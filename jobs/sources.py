@@ -50,6 +50,7 @@ LATER_SETTINGS = (
     "personal",
     "pseudonymise",
     "unicode_form",
+    "longest_row",
 )
 # What a project declares to have more columns of a table.
 MORE_COLUMNS = {"plays": "PlayColumns", "tracks": "CatalogueColumns"}
@@ -77,11 +78,13 @@ class Source(SettingsModel):
     header: tuple[str, ...] = ()
     # é is one character or two, to a computer two names: the form that columns are brought to, if they come in several
     unicode_form: Literal["", "NFC", "NFKC"] = ""
+    # bytes of text; a longer row is a reject without its text, whose length would be the memory of its task
+    longest_row: int = Field(default=2**24, ge=1000, le=2**30)
     # how long after midnight, UTC, the last rows of a day are delivered
     grace: str = "0h"
     # what it is, in a line
     about: str = ""
-    # columns that only such files have; of files without a header, a regular expression that their lines match
+    # columns that only such files have; or else a regular expression that their first lines match
     signature: tuple[str, ...] = ()
     line_pattern: str = ""
     # of JSON documents, where the records are: playlists[].tracks[], each with what is said of its playlist
@@ -108,7 +111,7 @@ class Source(SettingsModel):
 
     def parameters(self, table: str) -> dict[str, Any]:
         """What decides the rows of a table besides the files."""
-        unset = {name for name in LATER_SETTINGS if not getattr(self, name)}
+        unset = {name for name in LATER_SETTINGS if getattr(self, name) == _default(name)}
         values = {name: value for name, value in vars(self).items() if name not in {*NOT_IN_ROWS, *unset}}
         if self.pseudonymise:
             values["key"] = pseudonyms.identify_key()
@@ -168,6 +171,10 @@ class Source(SettingsModel):
     def open_quote(self) -> str:
         # none where a row is a line: a stray quote would swallow all rows up to the next quote
         return self.quote if self.multiline else ""
+
+
+def _default(name: str) -> Any:
+    return Source.model_fields[name].get_default(call_default_factory=True)
 
 
 def parse_duration(text: str) -> timedelta:

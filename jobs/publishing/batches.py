@@ -65,6 +65,8 @@ class Batch:
     catalogue: int | None = None
     # what its source says to be in with it
     watermark: Watermark | None = None
+    # the check value of the key that ids of its rows were replaced with; empty where none were
+    id_key: str = ""
     files_per_day: int = 1
     # counts the attempts at it. No clock is involved: one that runs back would use a folder again
     revision: int = 0

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import json
+import os
+import re
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -49,6 +53,7 @@ def test_csv_with_names_of_others(propose):
 ENCODINGS = {
     "utf-8-sig": {},
     "utf-16": {"encoding": "utf-16"},
+    "utf-16-le": {"encoding": "utf-16-le"},
     "cp1252": {"encoding": "cp1252"},
 }
 
@@ -63,7 +68,8 @@ def test_encoding_is_found(propose, encoding, layout):
 def test_layout_of_lines_is_found(propose):
     assert propose(CSV.replace("\n", "\r"))[1].line_end == "\r"
     assert propose('user_id,track_id,played_at\nu,"a\nb",2026-10-01\n')[1].multiline
-    assert propose(gzip.compress(CSV.encode()), "log.csv.gz")[1].plays == PLAYS
+    for pack in (gzip, bz2):
+        assert propose(pack.compress(CSV.encode()), "log")[1].plays == PLAYS
 
 
 def test_file_without_a_header_gets_one(propose):
@@ -114,18 +120,38 @@ def test_parquet_with_instants(tmp_path):
     assert 'format = "parquet"' in proposal.text and 'played_at = "played_at"\n' in proposal.text
 
 
+def test_head_of_a_large_parquet_file_is_read_by_pieces(tmp_path):
+    noise = pa.array([os.urandom(16) for _ in range(300_000)])
+    table = pa.table({"user_id": noise, "note": noise})
+    pq.write_table(table, tmp_path / "a.parquet", compression="none", use_dictionary=False)
+    before = count_bytes_read()
+    assert len(read_file_head(str(tmp_path / "a.parquet")).rows) == 200
+    assert count_bytes_read() - before < (tmp_path / "a.parquet").stat().st_size / 4
+
+
+def count_bytes_read():
+    """Of this process, by all its calls of the system."""
+    return int(re.search(r"rchar: (\d+)", Path("/proc/self/io").read_text())[1])
+
+
 KINDS = {
     b"PK\x03\x04xx": "a zip archive or a spreadsheet",
     b"%PDF-1.4": "a PDF",
     b"\x00\x01\x02": "a binary file",
     b"PAR1xxxx": "a parquet file that is not whole",
-    b"\x1f\x8bxxxx": "a broken gzip archive",
+    b"\x1f\x8bxxxx": "a broken archive",
+    b"BZhxxxx": "a broken archive",
+    b"\xfd7zXZ": "xz (unpack it)",
+    b"<?xml version='1.0'?>": "XML (save its table as CSV",
     b"hello\n": "text without columns",
+    b"sep=;\na;b\n": "text below 'sep=;'",
     b" \n": "an empty file",
 }
 
 
-@pytest.mark.parametrize(("content", "kind"), KINDS.items(), ids=KINDS.values())
+@pytest.mark.parametrize(
+    ("content", "kind"), KINDS.items(), ids=lambda each: each if isinstance(each, str) else ""
+)
 def test_what_has_no_columns_is_called_by_its_kind(tmp_path, content, kind):
     (tmp_path / "x").write_bytes(content)
     assert read_file_head(str(tmp_path / "x")).describe().startswith(f"x: {kind}")

@@ -182,6 +182,50 @@ ACCOUNT = [
     }
 ]
 
+APPLE = (
+    "Artist Name,Song Name,Event Type,Item Type,Event Start Timestamp,Event End Timestamp,Play Duration Milliseconds,"
+    "Media Duration In Milliseconds,End Reason Type,Client IP Address,Device Identifier\n"
+    'The Lanterns,"First, Light",PLAY_END,ITUNES_STORE_CONTENT,2023-05-01T10:00:00.250Z,2023-05-01T10:03:00.250Z,'
+    "180000,181000,NATURAL_END_OF_TRACK,203.0.113.7,d1\n"
+    ",Second,PLAY_END,,,2023-05-01T10:04:00Z,30000,,TRACK_SKIPPED_FORWARDS,203.0.113.7,d1\n"
+    "The Lanterns,Third,PLAY_START,,2023-05-01T10:05:00Z,,,0,NOT_APPLICABLE,203.0.113.7,d1\n"
+    ",News at ten,PLAY_END,STREAM,2023-05-01T11:00:00Z,2023-05-01T11:01:00Z,60000,0,NOT_APPLICABLE,203.0.113.7,d1\n"
+    ",,LYRIC_DISPLAY,,,2023-05-01T10:05:30Z,,,,203.0.113.7,d1\n"
+)
+# of before the title was called `Song Name`
+APPLE_OF_BEFORE = (
+    "Apple Id Number,Artist Name,Content Name,Event Type,Event End Timestamp,Play Duration Milliseconds,"
+    "End Reason Type\n"
+    "1,The Lanterns,First Light,PLAY_END,2018-05-01T10:03:00Z,1000,NATURAL_END_OF_TRACK\n"
+)
+DEEZER = (
+    "Song Title,Artist,ISRC,Album Title,IP Address,Listening Time,Platform Name,Platform Model,Date\n"
+    '"First, Light",The Lanterns,QZAAA2300001,Dawn,203.0.113.7,180,android,SM-G991B,2023-05-01 10:00:00\n'
+    "Second,Nobody,,Dusk,203.0.113.7,31.5,web,,2023-05-02 10:00:00\n"
+)
+
+
+def watched(title: str, link: str | None, header: str = "YouTube Music", **more: Any) -> dict[str, Any]:
+    """An entry of a watch history of Takeout."""
+    row = {"header": header, "title": title, "time": "2023-05-01T10:00:00.123Z", "products": ["YouTube"]}
+    return row | ({"titleUrl": link} if link else {}) | more
+
+
+YOUTUBE = [
+    watched(
+        "Watched First Light",
+        "https://music.youtube.com/watch?v=a-B_3456789",
+        subtitles=[{"name": "The Lanterns - Topic", "url": "https://www.youtube.com/channel/x"}],
+    ),
+    watched("Watched a talk", "https://www.youtube.com/watch?v=c0000000000", "YouTube"),
+    watched("Watched a video that has been removed", None),
+]
+LFM_1B = "31435741\t2\t4\t4\t1385212958\n31435742\t9\t8\t7\t1385212642\n"
+LFM_2B = "user_id\ttrack_id\talbum_id\ttimestamp\n1\t17\t4\t2019-02-28 23:59:58\n"
+MBIDS = [f"b0000000-0000-4000-8000-00000000000{n}" for n in range(3)]
+MLHD = "\t".join(["1385212958", *MBIDS]) + f"\n1385212642\t{MBIDS[0]}\t\t\n"
+MLHD_LISTENER = "0a1b2c3d-0000-4000-8000-0000000000aa"
+
 
 def write_yambda(path: Path) -> None:
     rows = {
@@ -376,6 +420,109 @@ EXAMPLES = (
                 "ms_played": 12000,
                 "track_ms": 20000,
                 "saved": True,
+            },
+        ),
+        1,
+    ),
+    Example(
+        "apple_music",
+        "Apple Music Play Activity.csv",
+        APPLE,
+        (
+            {
+                "user_id": None,
+                "track_id": "the lanterns / first, light",
+                "artist_id": "the lanterns",
+                "played_at": "2023-05-01 10:00:00",
+                "ms_played": 180000,
+                "track_ms": 181000,
+                "skipped": False,
+            },
+            {
+                "track_id": "second",
+                "artist_id": None,
+                "played_at": "2023-05-01 10:03:30",
+                "ms_played": 30000,
+                "track_ms": None,
+                "skipped": True,
+            },
+        ),
+        3,
+        {"the lanterns / first, light": "First, Light", "second": "Second"},
+    ),
+    Example(
+        "apple_music",
+        "Apple Music Play Activity of 2018.csv",
+        APPLE_OF_BEFORE,
+        (
+            {
+                "track_id": "the lanterns / first light",
+                "played_at": "2018-05-01 10:02:59",
+                "ms_played": 1000,
+            },
+        ),
+    ),
+    Example(
+        "deezer",
+        "10_listeningHistory.csv",
+        DEEZER,
+        (
+            {
+                "track_id": "QZAAA2300001",
+                "artist_id": "the lanterns",
+                "played_at": "2023-05-01 10:00:00",
+                "ms_played": 180000,
+            },
+            {"track_id": "nobody / second", "played_at": "2023-05-02 10:00:00", "ms_played": 31500},
+        ),
+        titles={"QZAAA2300001": "First, Light", "nobody / second": "Second"},
+    ),
+    Example(
+        "youtube_music",
+        "watch-history.json",
+        json.dumps(YOUTUBE, indent=1),
+        (
+            {
+                "user_id": None,
+                "track_id": "a-B_3456789",
+                "artist_id": "the lanterns",
+                "played_at": "2023-05-01 10:00:00",
+                "ms_played": None,
+            },
+        ),
+        2,
+        {"a-B_3456789": "First Light"},
+    ),
+    Example(
+        "lfm_1b",
+        "LFM-1b_LEs.txt",
+        LFM_1B,
+        (
+            {
+                "user_id": "31435741",
+                "track_id": "4",
+                "artist_id": "2",
+                "played_at": "2013-11-23 13:22:38",
+            },
+            {"user_id": "31435742", "track_id": "7", "played_at": "2013-11-23 13:17:22"},
+        ),
+    ),
+    Example(
+        "lfm_2b",
+        "listening_events.tsv",
+        LFM_2B,
+        ({"user_id": "1", "track_id": "17", "played_at": "2019-02-28 23:59:58"},),
+    ),
+    Example(
+        "mlhd",
+        f"{MLHD_LISTENER}.txt",
+        MLHD,
+        (
+            {
+                "user_id": MLHD_LISTENER,
+                "track_id": MBIDS[2],
+                "artist_id": MBIDS[0],
+                "played_at": "2013-11-23 13:22:38",
             },
         ),
         1,

@@ -97,6 +97,8 @@ GATE_FILES = {
 FEATURE_FILES = {
     "no Python": "def (",
     "a module that is missing": "import no_such_module",
+    "a name from the package, not from its module": "from schemas import Feature",
+    "a name of the package, not of its module": "import schemas\nschemas.FeatureGroups",
     "no group": "X = 1",
     "an unknown operation": group('Feature("plays", "cuont", "play_id", "plays")'),
     "an unknown column": group('Feature("plays", "count", "trak_id", "plays")'),

@@ -32,6 +32,12 @@ lookup user_features O --day O --columns O --release O --root R
 similar O -k O --root R
 similar O --next --root R --json
 init F
+try F
+try F --source O --rows O
+try F --source F --table O --json
+try O
+sources
+sources --json
 pack --out F
 schedule --format O
 config
@@ -49,6 +55,8 @@ verify --root R
 verify --root R --training-set F
 plan --root R
 plan --root R --source F --input F
+apply --root R
+apply --root R --source F --input F
 maintain --root R
 retract --play O --root R
 retract --plays F --root R
@@ -56,6 +64,7 @@ retract --from O --to O --root R
 forget --user O --root R
 forget --users F --root R
 restate --from O --root R
+install-jars --O
 training-set --root R --labels F --features O --out F
 run O
 run flow --root R --source F --input F
@@ -128,6 +137,15 @@ def _no_session(monkeypatch):
         )
 
     monkeypatch.setattr(session, "open_session", fail)
+
+
+def test_forms_have_every_command_that_the_help_lists(capsys):
+    assert main(["--help"]) == 0
+    listed = re.findall(
+        "^  ([a-z][a-z-]*)  ", capsys.readouterr().out.partition("commands:")[2], re.MULTILINE
+    )
+    assert len(listed) > 20, "the help is laid out otherwise: nothing was found in it"
+    assert sorted(set(listed) - {form.split()[0] for form in FORMS}) == []
 
 
 @pytest.mark.usefixtures("_no_session")
