@@ -5,6 +5,8 @@ Each function takes a text, and is null where the text is none of the kind, or n
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from pyspark.sql import Column
 from pyspark.sql import functions as F
 
@@ -32,11 +34,18 @@ def drop_unknown_date(text: Column) -> Column:
 
 def parse_partial_date(text: Column) -> Column:
     """1994, 1994-05 or 1994-05-02, as precise as the text is."""
+    return _bind(
+        _bind(text, _join_known_parts),
+        lambda known: F.when(find_first_day(known).isNotNull(), known),
+    )
+
+
+def _join_known_parts(text: Column) -> Column:
     year, month, day = (F.regexp_extract(text, _DATE, group) for group in (1, 2, 3))
     month, day = (F.when(~part.rlike("^0*$"), F.lpad(part, 2, "0")) for part in (month, day))
     # a day of no month is no date
-    known_day = F.when(month.isNotNull() | day.isNull(), F.concat_ws("-", year, month, day))
-    return F.when(find_first_day(known_day).isNotNull() & (year != "0000"), known_day)
+    is_date = (year != "0000") & (month.isNotNull() | day.isNull())
+    return F.when(is_date, F.concat_ws("-", year, month, day))
 
 
 def find_first_day(released: Column) -> Column:
@@ -52,8 +61,7 @@ def parse_isrc(text: Column) -> Column:
 
 def parse_mbid(text: Column) -> Column:
     """A UUID in lower case, also from the address of a recording."""
-    parts = [F.regexp_extract(text, _MBID, group) for group in range(1, 6)]
-    return F.when(parts[0] != "", F.lower(F.concat_ws("-", *parts)))
+    return F.when(text.rlike(_MBID), F.lower(F.regexp_replace(text, _MBID, "$1-$2-$3-$4-$5")))
 
 
 def parse_genres(text: Column) -> Column:
@@ -61,9 +69,14 @@ def parse_genres(text: Column) -> Column:
     is_list = text.startswith("[")
     names = F.when(is_list, F.from_json(text, "array<string>")).otherwise(F.split(text, _BETWEEN_GENRES))
     trimmed = F.transform(names, lambda name: F.btrim(name, F.lit(BLANKS)))
-    distinct = F.array_distinct(F.filter(trimmed, lambda name: name.isNotNull() & (name != "")))
-    return F.when(F.size(distinct) > 0, distinct)
+    known = F.filter(trimmed, lambda name: name.isNotNull() & (name != ""))
+    return _bind(F.array_distinct(known), lambda distinct: F.when(F.size(distinct) > 0, distinct))
 
 
 def is_broken_list(text: Column) -> Column:
     return text.startswith("[") & F.from_json(text, "array<string>").isNull()
+
+
+def _bind(value: Column, use: Callable[[Column], Column]) -> Column:
+    """`use` of a value that is computed once: as a Column it would be computed wherever it stands."""
+    return F.element_at(F.transform(F.array(value), use), 1)

@@ -36,9 +36,10 @@ TRACK_FIELDS = (
     "track_id", "title", "artist_id", "artist_name", "album", "track_ms", "explicit", "released", "released_on",
     "genres", "isrc", "recording_mbid",
 )  # fmt: skip
-# How their texts are read, where that is no cast.
+# Both are made of the one text that there is.
+_DATES = ("released", "released_on")
+# How texts are read, where that is no cast.
 _PARSERS = {
-    "released": lambda text: parse_partial_date(drop_unknown_date(text)),
     "genres": parse_genres,
     "isrc": parse_isrc,
     "recording_mbid": parse_mbid,
@@ -69,8 +70,8 @@ def parse_and_validate_tracks(
     """
     fields = track_fields(contract)
     parsed = parse_fields(rows, _write_list_as_json(rows, columns), contract, fields, _PARSERS)
-    released = parse_partial_date(_released_text())
-    parsed = parsed.withColumns({"released": released, "released_on": find_first_day(released)})
+    parsed = parsed.withColumn("released", parse_partial_date(_released_text()))
+    parsed = parsed.withColumn("released_on", find_first_day(F.col("released")))
     reasons = list_reasons(_reject_reasons(contract))
     return parsed.select(
         "raw", "file", *fields, F.lit(source).alias("source"), F.lit(today).alias("ds"), "is_header", reasons
@@ -97,7 +98,7 @@ def _reject_reasons(contract: Contract) -> Iterator[Column]:
     yield from find_missing(("track_id",))
     yield from find_failures(fields)
     yield from find_wrong_ids(("track_id",))
-    yield from find_wrong_types(contract, [n for n in fields if n not in (*_PARSERS, "released_on")])
+    yield from find_wrong_types(contract, [n for n in fields if n not in (*_PARSERS, *_DATES)])
     yield F.when(F.col("track_ms") < 0, "track_ms is negative")
     yield F.when(F.col("track_ms") > MAX_PLAY_MS, "track_ms is over a day")
     no_date = _released_text().isNotNull() & F.col("released").isNull()
