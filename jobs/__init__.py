@@ -73,8 +73,10 @@ _BUILDS = (
     Step(
         "ingest-tracks",
         "jobs.ingest_tracks",
-        "read a source's catalogue of tracks",
-        makes=("tracks",),
+        "read a source's catalogue of tracks; set aside what is none, and keep what changed",
+        makes=("tracks", "rejected_tracks", "track_changes"),
+        # of the day when they were read, as nothing else is
+        records=("rejected_tracks", "track_changes"),
         section="tracks",
     ),
     Step(
