@@ -51,11 +51,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--source", default=source, help=layout)
     add("--table", metavar="TABLE", help="only rows of this table (default: of all that the source fills)")
     shown = "rows to show of each table (%(default)s)"
-    add("--rows", type=_parse_rows, default=ROWS, metavar="N", help=shown)
+    add("--rows", type=_parse_count, default=ROWS, metavar="N", help=shown)
     add("--json", action="store_true", help="rows, rejects and proposal as JSON objects, a line each")
 
 
-def _parse_rows(text: str) -> int:
+def _parse_count(text: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) < 6):
         raise argparse.ArgumentTypeError(f"{text!r} is no number of rows, expected 0 to 99999")
     return int(text)
