@@ -27,6 +27,7 @@ from jobs.publishing.state import TableState
 from jobs.publishing.state_commits import advance_watermark
 from jobs.recognise_source import resolve_source
 from jobs.rejects import publish_rejects, remove_explained_rejects
+from jobs.row_counts import add_quarantine_hint, say_reasons
 from jobs.source_rows import read_rows
 from jobs.volume import Volume, compare_with_weekdays, find_main_day
 from jobs.watermarks import add_watermark_argument, find_watermark
@@ -36,9 +37,6 @@ from segue.watermark import is_complete
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
-
-# The commonest ones; the report has all of them, as a measure each.
-REASONS_SHOWN = 5
 
 
 @dataclass(frozen=True)
@@ -204,7 +202,8 @@ def _publish_events(
         # without the file, which is no column of theirs
         reading.job.publish(batch, events.drop("file"), counts.measures(), missing, after_audit=record)
     except Refused as refused:
-        raise _add_quarantine_hint(reading.job, refused, counts, reading.kind.rejects_table) from None
+        rejected, table = counts.total.rejected, reading.kind.rejects_table
+        raise add_quarantine_hint(reading.job, refused, rejected, table) from None
     if has_events:
         recorder.record_published(batch.transaction)
 
@@ -230,22 +229,11 @@ def _split_late(job: Job, kind: EventKind, events: DataFrame) -> tuple[DataFrame
 
 def _say_counts(job: Job, kind: EventKind, counts: IngestCounts, late: LatePlays | None) -> None:
     job.say(counts.describe(kind.table))
-    for reason, count in sorted(counts.reasons.items(), key=lambda item: -item[1])[:REASONS_SHOWN]:
-        job.say(f"    {count:,} rejected: {reason}")
+    say_reasons(job, counts.reasons)
     if late:
         job.say(f"    {late}")
     if counts.volume:
         job.say(f"    {counts.volume.share:.0%} of the plays of such a weekday, by the median of four weeks")
-
-
-def _add_quarantine_hint(job: Job, refused: Refused, counts: IngestCounts, rejects_table: str) -> Refused:
-    if not counts.total.rejected:
-        return refused
-    where = (
-        f"The {counts.total.rejected:,} rejected rows are published in {job.warehouse.table_path(rejects_table)}, "
-        "a Delta table: each with its text, file and reasons."
-    )
-    return Refused(f"{refused}\n{where}", refused.verdict)
 
 
 def _measure_volume(job: Job, batch: Batch, new_plays: Mapping[date, int]) -> Volume | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,7 +11,7 @@ from expectations.verdict import Refused
 from jobs.job import Job
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
+    from pyspark.sql import DataFrame, Row
 
 # The commonest ones; the report has all of them, as a measure each.
 REASONS_SHOWN = 5
@@ -27,23 +27,32 @@ class RowCounts:
     reasons: Mapping[str, int]
 
 
-def count_rows(rows_with_reasons: DataFrame) -> RowCounts:
-    # one pass for rows, rejects and reasons: there are few different lists of reasons
+def count_reasons(rows_with_reasons: DataFrame) -> list[Row]:
+    """`file`, `reasons` and `count` of the rows of a file that have the very same reasons."""
     from pyspark.sql import functions as F
 
-    # less the header of each file that has one, which is no row of it
-    headers = F.count_distinct(F.when(F.col("is_header"), F.col("file")))
-    grouped = rows_with_reasons.groupBy("reasons").agg((F.count("*") - headers).alias("count")).collect()
-    by_reasons = [row for row in grouped if row["count"]]
+    # one pass for rows, rejects and reasons: there are few different lists of reasons. Less the header of each file
+    # that has one, which is no row of it
+    rows = F.count("*") - F.max(F.col("is_header").cast("int"))
+    grouped = rows_with_reasons.groupBy("file", "reasons").agg(rows.alias("count")).collect()
+    return [row for row in grouped if row["count"]]
+
+
+def sum_reasons(counts: Iterable[Row]) -> Counter[str]:
+    # a row with two reasons counts once for each, so these add up to more than the rejects
     reasons: Counter[str] = Counter()
-    for row in by_reasons:
-        # a row with two reasons counts once for each, so these add up to more than the rejects
+    for row in counts:
         reasons.update(dict.fromkeys(row["reasons"] or (), row["count"]))
+    return reasons
+
+
+def count_rows(rows_with_reasons: DataFrame) -> RowCounts:
+    counts = count_reasons(rows_with_reasons)
     return RowCounts(
-        rows=sum(row["count"] for row in by_reasons),
-        rejected=sum(row["count"] for row in by_reasons if row["reasons"]),
-        left_out=sum(row["count"] for row in by_reasons if row["reasons"] is None),
-        reasons=reasons,
+        rows=sum(row["count"] for row in counts),
+        rejected=sum(row["count"] for row in counts if row["reasons"]),
+        left_out=sum(row["count"] for row in counts if row["reasons"] is None),
+        reasons=sum_reasons(counts),
     )
 
 
