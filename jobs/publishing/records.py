@@ -26,6 +26,9 @@ from segue.releases import FILES_BEFORE_COMPACTION
 from segue.retry import retry
 from segue.storage import Snapshot, find_table
 
+# Ends the expectation of a batch whose rows are published already, and come to lie in other files.
+REWRITE_SUFFIX = "_to_keep_all_other_content"
+
 _IS_OF_SOME_COLUMNS = pc.field("expectation") == KEPT_EXPECTATION
 
 
@@ -163,6 +166,24 @@ def read_newest_audits(
             if (about := (row["expectation"], row["column"])) not in before:
                 known.setdefault(about, []).append(row)
     return {table: [*chain.from_iterable(known.values())] for table, known in results.items()}
+
+
+def list_attempts(warehouse: Warehouse) -> list[dict[str, Any]]:
+    """Table, batch, attempt, run, instant and outcome of every attempt to publish, the newest first; not of those that
+    wrote rows to other files."""
+    names = ("table_name", "batch_id", "attempt_id", "run_id", "outcome")
+    # an attempt has a row for each expectation; in Python they would be millions after a year
+    rows = _read(warehouse, (*names, "checked_at"), ~pc.ends_with(pc.field("expectation"), REWRITE_SUFFIX))
+    attempts = rows.group_by(list(names)).aggregate([("checked_at", "max")])
+    return attempts.rename_columns([*names, "checked_at"]).sort_by([("checked_at", "descending")]).to_pylist()
+
+
+def read_broken(warehouse: Warehouse, attempts: Sequence[str]) -> list[dict[str, Any]]:
+    """What was critical in these attempts, and did not hold."""
+    if not attempts:  # Arrow looks for no text among no values
+        return []
+    where = pc.field("attempt_id").isin(list(attempts)) & ~pc.field("success")
+    return _read(warehouse, QUALITY_RESULTS.names, where & (pc.field("severity") == "critical")).to_pylist()
 
 
 def list_recorded_batches(warehouse: Warehouse, table: str) -> set[str]:

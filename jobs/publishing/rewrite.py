@@ -33,7 +33,7 @@ from jobs.publishing.commits import (
 )
 from jobs.publishing.declared_columns import add_kept_columns, contracts_of_days
 from jobs.publishing.protocol import ATTEMPTS
-from jobs.publishing.records import record_rewrite
+from jobs.publishing.records import REWRITE_SUFFIX, record_rewrite
 from jobs.publishing.staging import explain_unreadable, write
 from jobs.publishing.state import TableState, digest, read_state
 from jobs.publishing.warehouse import Warehouse, find_contract
@@ -161,7 +161,7 @@ def _audit_result(rewrite: Rewrite, staged: Contents, removed: Contents) -> Resu
     observed = f"{sum(day.rows for day in staged.values()):,} rows in other files"
     if rewrite.removes_rows:
         observed += f", {sum(day.rows for day in removed.values()):,} rows gone"
-    name = f"expect_{rewrite.kind}_to_keep_all_other_content"
+    name = f"expect_{rewrite.kind}{REWRITE_SUFFIX}"
     return Result(name, None, "critical", True, observed, "equal content hashes")
 
 
