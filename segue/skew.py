@@ -57,7 +57,7 @@ class Difference:
     @property
     def share(self) -> float:
         """Of the rows, those that differ."""
-        return 1 - self.equal / self.rows if self.rows else 0.0
+        return (self.rows - self.equal) / self.rows if self.rows else 0.0
 
 
 @dataclass
@@ -243,14 +243,14 @@ def compare(left: pa.Array, right: pa.Array, tolerance: float) -> tuple[Bools, F
 
 
 def _compare_numbers(left: Any, right: Any, tolerance: float) -> tuple[Bools, Floats]:
-    if left.dtype.kind == "i" and right.dtype.kind == "i":
-        # as floats, two of 10^17 that differ by one would be equal
-        exact = left == right
-        left, right = left.astype(float), right.astype(float)
-    else:
-        exact = (left == right) | (np.isnan(left) & np.isnan(right))
-    with np.errstate(invalid="ignore"):
-        distance = np.where(exact, 0.0, np.abs(left - right))
+    exact = left == right
+    # as floats, two whole numbers of 10^17 that differ by one would be equal
+    least = 1.0 if left.dtype.kind == right.dtype.kind == "i" else 0.0
+    left, right = left.astype(float), right.astype(float)
+    exact |= np.isnan(left) & np.isnan(right)
+    # the difference of the two largest floats is none
+    with np.errstate(invalid="ignore", over="ignore"):
+        distance = np.where(exact, 0.0, np.maximum(np.abs(left - right), least))
         near = distance <= tolerance * np.maximum(np.abs(left), np.abs(right))
     # one NaN, or two infinities of other signs
     distance = np.where(np.isnan(distance), np.inf, distance)
