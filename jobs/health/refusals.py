@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import groupby, takewhile
+from operator import itemgetter
 from typing import Any
 
 from expectations.verdict import Result, format_failure
@@ -32,11 +33,10 @@ def check_refusals(root: Root) -> Iterator[Indicator]:
 
 def find_bad_attempts(attempts: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
     """Of each table those since the last that passed, the newest first; `attempts` are in that order."""
-    # stable: within a table the order stays. One that was swept unfinished says nothing of its rows
-    judged = [each for each in attempts if each["outcome"] in (REFUSED, FAILED, PASSED)]
-    by_table = groupby(
-        sorted(judged, key=lambda each: each["table_name"]), key=lambda each: each["table_name"]
-    )
+    # one that was swept unfinished says nothing of its rows
+    known = [each for each in attempts if each["outcome"] in (REFUSED, FAILED, PASSED)]
+    # stable: within a table the order stays
+    by_table = groupby(sorted(known, key=itemgetter("table_name")), key=itemgetter("table_name"))
     bad = (list(takewhile(lambda each: each["outcome"] != PASSED, group)) for _, group in by_table)
     # of a table that nothing makes any more, nobody waits for a better batch
     return [group for group in bad if group and group[0]["table_name"] in PROMISED]

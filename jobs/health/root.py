@@ -20,7 +20,7 @@ from jobs.publishing.records import list_attempts
 from jobs.publishing.warehouse import Warehouse
 from segue.errors import UsageError
 from segue.project import find_project
-from segue.project_file import SLO
+from segue.project_file import SLO, find_line
 from segue.releases import Release
 from segue.schedule import Schedule
 from segue.settings import parse_duration
@@ -80,6 +80,10 @@ def load_promises() -> dict[str, timedelta]:
     project = find_project()
     unknown = [name for name in project.slo if name not in PROMISED]
     if unknown:
-        where = f"{project.path}: [{SLO}]: table"
-        raise WrongUsage("\n".join(str(UsageError.unknown(where, name, PROMISED)) for name in unknown))
+        # there is a file, as no variable holds promises
+        text = project.path.read_text(encoding="utf-8") if project.path else ""
+        places = {
+            name: f"{project.path}:{find_line(text, SLO, name) or 1}: [{SLO}] table" for name in unknown
+        }
+        raise WrongUsage("\n".join(str(UsageError.unknown(places[name], name, PROMISED)) for name in unknown))
     return {name: parse_duration(text) for name, text in project.slo.items()}

@@ -30,6 +30,7 @@ from jobs.health.root import Root, load_promises
 from jobs.publishing.records import append_results
 from jobs.publishing.retention import count_removable, vacuum
 from jobs.publishing.warehouse import Warehouse
+from reference.delta_files import rows_of
 from reference.golden import unpack
 from reference.published import lay
 from segue.project import VARIABLE
@@ -38,6 +39,7 @@ from segue.schedule import parse_schedule
 
 # The golden root ends on 2026-01-09, and was released much later.
 MORNING = datetime(2026, 1, 10, 5, tzinfo=UTC)
+LAST_DAY = date(2026, 1, 9)
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 NIGHTLY = parse_schedule("30 4 * * *")
 REASON = Result("expect_x", "plays_count_7d", "critical", False, "seen", "wanted")
@@ -162,6 +164,23 @@ def test_a_release_is_stale_once_its_promise_is_over(root):
 
 def test_a_table_that_was_promised_and_never_published_is_stale(root):
     assert wrong(measure(root, late_plays=30 * HOUR)) == [("stale", "late_plays")]
+
+
+def test_a_table_without_days_is_as_old_as_its_publication(root):
+    (published_at,) = {row["available_at"] for row in rows_of(DeltaTable(root / "tables" / "tracks"))}
+    indicators = measure(root, published_at + 3 * HOUR, None, tracks=3 * HOUR)
+    assert wrong(indicators) == [] and [i.value for i in indicators if i.key == "stale tracks"] == [3]
+    assert wrong(measure(root, published_at + 3 * HOUR, None, tracks=2 * HOUR)) == [("stale", "tracks")]
+
+
+def test_what_readers_have_counts_and_not_what_no_release_took(root):
+    row = next(row for row in rows_of(DeltaTable(root / "tables" / "user_features")) if row["ds"] == LAST_DAY)
+    lay(Warehouse(str(root)), "user_features", [row | {"ds": LAST_DAY + DAY}])
+    (stale,) = (each for each in measure(root, MORNING + DAY, None) if each.key == "stale user_features")
+    assert stale.value == 29
+    release_again(root, user_features={"version": DeltaTable(root / "tables" / "user_features").version()})
+    (stale,) = (each for each in measure(root, MORNING + DAY, None) if each.key == "stale user_features")
+    assert stale.value == 5
 
 
 def test_of_a_provisional_day_what_was_delivered_counts(root):
