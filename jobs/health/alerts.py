@@ -80,8 +80,8 @@ def load_alerts(warehouse: Warehouse) -> list[Alert]:
         text = read_file(warehouse.files, warehouse.inner(path))
         content: list[dict[str, Any]] = json.loads(text)["alerts"] if text is not None else []
         return [Alert(**each) for each in content]
-    except (ValueError, TypeError, KeyError, AttributeError):
-        LOG.warning("%s has no list of alerts; all that there are are sent again", path)
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        LOG.warning("%s cannot be read as a list of alerts; all that there are are sent again", path)
         return []
 
 

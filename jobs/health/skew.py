@@ -9,6 +9,7 @@ from typing import Any
 
 from jobs.health.indicators import FINE, WRONG, Indicator
 from jobs.health.root import Root
+from segue.errors import SegueError
 from segue.small_files import read_file
 
 
@@ -18,7 +19,11 @@ def check_skew(root: Root) -> Iterator[Indicator]:
         # what begins with a dot is being written
         if name.endswith(".json") and not name.startswith("."):
             text = read_file(root.warehouse.files, root.warehouse.inner(f"{folder}/{name}"))
-            yield _describe(name.removesuffix(".json"), json.loads(text or "{}"))
+            try:
+                yield _describe(name.removesuffix(".json"), json.loads(text or ""))
+            except (ValueError, KeyError, TypeError):
+                hint = "measure again, or remove it"
+                raise SegueError(f"{folder}/{name} is no record of segue skew", hint) from None
 
 
 def _describe(name: str, record: dict[str, Any]) -> Indicator:

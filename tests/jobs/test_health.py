@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from deltalake import DeltaTable
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from expectations.verdict import Result
@@ -208,6 +208,13 @@ def test_a_lag_is_wrong_beyond_half_of_its_bound(root, lag, status):
     assert wrong(measure(root)) == ([("lag", "user_embeddings")] if status == WRONG else [])
 
 
+def test_a_table_that_need_not_have_rows_each_night_may_lag(root):
+    release_again(root, rejected_plays={"lag_days": 6})
+    assert [(i.subject, i.status) for i in measure(root) if i.kind == "lag"] == [("rejected_plays", NOTE)]
+    release_again(root, rejected_plays=None)
+    assert wrong(measure(root)) == []
+
+
 def test_a_table_that_left_the_release_is_an_alert(root):
     release_again(root, candidates=None)
     assert wrong(measure(root)) == [("lag", "candidates")]
@@ -229,6 +236,16 @@ def test_late_plays_are_wrong_beyond_a_share_of_a_day(root, count, status):
 def test_skew_that_was_recorded_is_an_alert(root, beyond):
     record_skew(root, beyond)
     assert wrong(measure(root)) == ([("skew", "ranker")] if beyond else [])
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "{}", "[]", '{"features": [], "bound": 1}', '{"features": 3, "bound": 1}']
+)
+def test_a_record_of_skew_that_is_none_is_said_to_be_none(root, text):
+    record_skew(root, True)
+    (root / "quality" / "skew" / "ranker.json").write_text(text)
+    (found,) = (each for each in measure(root) if each.status == WRONG)
+    assert found.key == "unreadable skew" and "ranker.json is no record of segue skew" in found.what
 
 
 Usage = namedtuple("Usage", "total used free")
@@ -320,6 +337,7 @@ def test_tables_that_were_never_released_are_measured_as_they_are_published(root
 # --- parts
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.tuples(st.sampled_from("abz"), st.sampled_from(["refused", "failed", "passed", "abandoned"])))
 )

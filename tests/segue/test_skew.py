@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import segue
@@ -39,6 +39,7 @@ NUMBERS = st.floats(width=32) | st.sampled_from([0.0, -0.0, 1.0, 1.0005, 1.001, 
 PAIRS = st.lists(st.tuples(NUMBERS, NUMBERS) | NUMBERS.map(lambda x: (x, x)), max_size=8)
 
 
+@settings(deadline=None)
 @given(PAIRS)
 def test_numbers_are_equal_within_the_tolerance(pairs):
     # as the narrower of the two was logged
@@ -52,6 +53,7 @@ def test_numbers_are_equal_within_the_tolerance(pairs):
         assert distance == (math.inf if math.isnan(expected) else expected)
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(*[st.lists(NUMBERS, max_size=3)] * 2) | st.lists(NUMBERS).map(lambda x: (x, x))))
 def test_vectors_are_equal_where_all_of_their_numbers_are(pairs):
     type_ = pa.list_(pa.float64())
@@ -132,6 +134,7 @@ LOGGED = st.lists(
 
 
 def test_each_row_is_held_to_the_release_and_the_day_that_it_names(lake, releases):
+    @settings(deadline=None, max_examples=40)
     @given(LOGGED)
     def check(choices):
         rows, expected = [], []
