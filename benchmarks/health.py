@@ -56,9 +56,12 @@ def main() -> None:
 
 def lay_nights(root: str, nights: int, listeners: int) -> int:
     """How many tables it has."""
+    from deltalake import DeltaTable
+
     from expectations.verdict import Result
     from jobs import TABLES
-    from jobs.publishing.records import append_results
+    from jobs.publishing.records import append_results, compact_results
+    from jobs.publishing.retention import checkpoint, last_checkpoint
     from jobs.publishing.warehouse import Warehouse
     from reference.batches import batch
     from reference.laid_flow import FITTING_VALUES
@@ -85,6 +88,12 @@ def lay_nights(root: str, nights: int, listeners: int) -> int:
             }
             append_results(warehouse, about, results)
         append_release(root, day, versions)
+        if not night % 7:
+            # of `segue maintain`, once a week, what makes logs and records quick to read
+            compact_results(warehouse)
+            for table in TABLES:
+                path = warehouse.table_path(table)
+                checkpoint(DeltaTable(path), last_checkpoint(warehouse, path))
     return len(TABLES)
 
 

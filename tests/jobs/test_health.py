@@ -27,12 +27,15 @@ from jobs.health.freshness import format_age
 from jobs.health.indicators import FINE, KINDS, NOTE, WRONG, sort_urgent_first
 from jobs.health.refusals import find_bad_attempts
 from jobs.health.root import Root, load_promises
+from jobs.health.skew import check_skew
+from jobs.health.storage import check_disk
 from jobs.publishing.records import append_results
 from jobs.publishing.retention import count_removable, vacuum
 from jobs.publishing.warehouse import Warehouse
 from reference.delta_files import rows_of
 from reference.golden import unpack
 from reference.published import lay
+from segue.errors import SegueError
 from segue.project import VARIABLE
 from segue.releases import append_release, list_releases
 from segue.schedule import parse_schedule
@@ -41,6 +44,15 @@ from segue.schedule import parse_schedule
 MORNING = datetime(2026, 1, 10, 5, tzinfo=UTC)
 LAST_DAY = date(2026, 1, 9)
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+TABLES = (
+    "plays",
+    "rejected_plays",
+    "tracks",
+    "user_features",
+    "track_features",
+    "user_embeddings",
+    "candidates",
+)
 NIGHTLY = parse_schedule("30 4 * * *")
 REASON = Result("expect_x", "plays_count_7d", "critical", False, "seen", "wanted")
 
@@ -54,7 +66,15 @@ def golden(tmp_path_factory):
 
 @pytest.fixture
 def root(golden, tmp_path):
-    return shutil.copytree(golden, tmp_path / "root")
+    """Some of its tables, to spoil; files of rows are never written over, so that these are shared."""
+
+    def leave_out(folder, names):
+        return [name for name in names if name not in TABLES] if folder.endswith("/tables") else []
+
+    def copy(source, target):
+        return os.link(source, target) if source.endswith(".parquet") else shutil.copyfile(source, target)
+
+    return shutil.copytree(golden, tmp_path / "root", ignore=leave_out, copy_function=copy)
 
 
 def measure(root, now=MORNING, schedule=NIGHTLY, **promises):
@@ -63,6 +83,11 @@ def measure(root, now=MORNING, schedule=NIGHTLY, **promises):
 
 def wrong(indicators):
     return [(each.kind, each.subject) for each in sort_urgent_first(indicators) if each.status == WRONG]
+
+
+def find(indicators, kind):
+    (found,) = (each for each in indicators if each.kind == kind and each.subject != "releases")
+    return found
 
 
 def record(root, table, outcome, number, run="run-9", result=REASON):
@@ -118,8 +143,8 @@ def record_skew(root, beyond):
     (root / "quality" / "skew" / "ranker.json").write_text(json.dumps(content))
 
 
-def test_nothing_is_wrong_with_the_golden_root(root):
-    indicators = measure(root, user_features=30 * HOUR, tracks=400 * DAY, releases=36 * HOUR)
+def test_nothing_is_wrong_with_the_golden_root(golden):
+    indicators = measure(golden, user_features=30 * HOUR, tracks=400 * DAY, releases=36 * HOUR)
     assert wrong(indicators) == []
     values = {each.key: each.value for each in indicators if each.kind in ("stale", "missed", "late")}
     # the clock is before the release was made
@@ -132,8 +157,9 @@ def test_nothing_is_wrong_with_the_golden_root(root):
 def test_a_refused_batch_is_one_alert_with_its_reason_until_a_good_one(root, outcome):
     record(root, "user_features", outcome, 1)
     record(root, "user_features", outcome, 2)
-    assert wrong(measure(root)) == [("refused", "user_features")]
-    (refused,) = (each for each in measure(root) if each.status == WRONG)
+    indicators = measure(root)
+    assert wrong(indicators) == [("refused", "user_features")]
+    refused = find(indicators, "refused")
     assert refused.what.startswith(f"its 2 newest batches were {outcome}") and "wanted" in refused.what
     assert refused.state == "a2" and "--run-id run-9" in refused.to_do
     # that files were joined is no news of the rows
@@ -176,16 +202,16 @@ def test_a_table_without_days_is_as_old_as_its_publication(root):
 def test_what_readers_have_counts_and_not_what_no_release_took(root):
     row = next(row for row in rows_of(DeltaTable(root / "tables" / "user_features")) if row["ds"] == LAST_DAY)
     lay(Warehouse(str(root)), "user_features", [row | {"ds": LAST_DAY + DAY}])
-    (stale,) = (each for each in measure(root, MORNING + DAY, None) if each.key == "stale user_features")
+    stale = find(measure(root, MORNING + DAY, None), "stale")
     assert stale.value == 29
     release_again(root, user_features={"version": DeltaTable(root / "tables" / "user_features").version()})
-    (stale,) = (each for each in measure(root, MORNING + DAY, None) if each.key == "stale user_features")
+    stale = find(measure(root, MORNING + DAY, None), "stale")
     assert stale.value == 5
 
 
 def test_of_a_provisional_day_what_was_delivered_counts(root):
     release_again(root, user_features={"complete_through": MORNING - 20 * HOUR})
-    (stale,) = (each for each in measure(root) if each.key == "stale user_features")
+    stale = find(measure(root), "stale")
     assert (stale.value, stale.status) == (20, FINE)
     assert wrong(measure(root, user_features=19 * HOUR)) == [("stale", "user_features")]
 
@@ -203,9 +229,10 @@ def test_one_run_may_be_on_and_two_are_missed(root, days, expected):
 @pytest.mark.parametrize(("lag", "status"), [(1, NOTE), (3, NOTE), (4, WRONG)])
 def test_a_lag_is_wrong_beyond_half_of_its_bound(root, lag, status):
     release_again(root, user_embeddings={"lag_days": lag})
-    lags = [(each.subject, each.status, each.value) for each in measure(root) if each.kind == "lag"]
-    assert lags == [("user_embeddings", status, lag)]
-    assert wrong(measure(root)) == ([("lag", "user_embeddings")] if status == WRONG else [])
+    indicators = measure(root)
+    found = find(indicators, "lag")
+    assert (found.subject, found.status, found.value) == ("user_embeddings", status, lag)
+    assert wrong(indicators) == ([("lag", "user_embeddings")] if status == WRONG else [])
 
 
 def test_a_table_that_need_not_have_rows_each_night_may_lag(root):
@@ -225,9 +252,10 @@ def test_late_plays_are_wrong_beyond_a_share_of_a_day(root, count, status):
     # the seven newest days have 991 plays on five
     if count:
         lay_late_plays(root, count)
-    (late,) = (each for each in measure(root) if each.kind == "late")
+    indicators = measure(root)
+    late = find(indicators, "late")
     assert (late.value, late.status) == (count, status)
-    assert wrong(measure(root)) == ([("late", "late_plays")] if status == WRONG else [])
+    assert wrong(indicators) == ([("late", "late_plays")] if status == WRONG else [])
     if count:
         assert "the oldest of 2025-12-03" in late.what and late.bound == 0.01 * round(991 / 5)
 
@@ -238,27 +266,26 @@ def test_skew_that_was_recorded_is_an_alert(root, beyond):
     assert wrong(measure(root)) == ([("skew", "ranker")] if beyond else [])
 
 
-@pytest.mark.parametrize(
-    "text", ["", "{", "{}", "[]", '{"features": [], "bound": 1}', '{"features": 3, "bound": 1}']
-)
-def test_a_record_of_skew_that_is_none_is_said_to_be_none(root, text):
+def test_a_record_of_skew_that_is_none_is_said_to_be_none(root):
     record_skew(root, True)
-    (root / "quality" / "skew" / "ranker.json").write_text(text)
-    (found,) = (each for each in measure(root) if each.status == WRONG)
-    assert found.key == "unreadable skew" and "ranker.json is no record of segue skew" in found.what
+    for text in ("", "{", "{}", "[]", '{"features": [], "bound": 1}', '{"features": 3, "bound": 1}'):
+        (root / "quality" / "skew" / "ranker.json").write_text(text)
+        with pytest.raises(SegueError, match=r"ranker\.json is no record of segue skew"):
+            list(check_skew(Root(Inventory(str(root)))))
+    assert wrong(measure(root)) == [("unreadable", "skew")]
 
 
 Usage = namedtuple("Usage", "total used free")
 
 
-@pytest.mark.parametrize(
-    ("total", "free", "expected"),
-    [(100, 10, []), (100, 9.9, [("disk", "disk")]), (10_000, 51, []), (10_000, 49, [("disk", "disk")])],
-)
-def test_a_disk_that_is_nearly_full_is_an_alert(root, monkeypatch, total, free, expected):
-    usage = Usage(total * 2**30, 0, int(free * 2**30))
-    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
-    assert wrong(measure(root)) == expected
+def test_a_disk_that_is_nearly_full_is_an_alert(root, monkeypatch):
+    # a tenth, and 50 GiB of a large one
+    for total, free, status in ((100, 10, FINE), (100, 9.9, WRONG), (10_000, 51, FINE), (10_000, 49, WRONG)):
+        usage = Usage(total * 2**30, 0, int(free * 2**30))
+        monkeypatch.setattr(shutil, "disk_usage", lambda path, usage=usage: usage)
+        (disk,) = check_disk(Root(Inventory(str(root))))
+        assert disk.status == status
+    assert wrong(measure(root)) == [("disk", "disk")]
 
 
 def test_files_that_maintenance_should_have_removed_are_an_alert(root):
