@@ -186,6 +186,26 @@ def read_broken(warehouse: Warehouse, attempts: Sequence[str]) -> list[dict[str,
     return _read(warehouse, QUALITY_RESULTS.names, where & (pc.field("severity") == "critical")).to_pylist()
 
 
+def read_known_failures(
+    warehouse: Warehouse, rows: Sequence[Mapping[str, Any]]
+) -> set[tuple[str, str, str | None]]:
+    """Table, expectation and column of what the batch before did not hold either, of each table in results of a run."""
+    began = {
+        table: min(row["checked_at"] for row in rows if row["table_name"] == table)
+        for table in {row["table_name"] for row in rows}
+    }
+    before: dict[str, str] = {}
+    for each in list_attempts(warehouse) if rows else []:
+        table = each["table_name"]
+        if table in began and each["checked_at"] < began[table]:
+            before.setdefault(table, each["attempt_id"])
+    if not before:
+        return set()
+    where = pc.field("attempt_id").isin(list(before.values())) & ~pc.field("success")
+    names = ("table_name", "expectation", "column")
+    return {tuple(row.values()) for row in _read(warehouse, names, where).to_pylist()}
+
+
 def list_recorded_batches(warehouse: Warehouse, table: str) -> set[str]:
     """Ids of the batches of a table that there is a record of."""
     return set(_read(warehouse, ("batch_id",), pc.field("table_name") == table)["batch_id"].to_pylist())

@@ -29,7 +29,7 @@ from jobs.health.refusals import find_bad_attempts
 from jobs.health.root import Root, load_promises
 from jobs.health.skew import check_skew
 from jobs.health.storage import check_disk
-from jobs.publishing.records import append_results
+from jobs.publishing.records import append_results, read_known_failures, read_results
 from jobs.publishing.retention import count_removable, vacuum
 from jobs.publishing.warehouse import Warehouse
 from reference.delta_files import rows_of
@@ -168,6 +168,18 @@ def test_a_refused_batch_is_one_alert_with_its_reason_until_a_good_one(root, out
     assert wrong(measure(root)) == [("refused", "user_features")]
     record(root, "user_features", "passed", 4, result=replace(REASON, success=True))
     assert wrong(measure(root)) == []
+
+
+def test_what_is_known_is_what_the_batch_before_did_not_hold(root):
+    warehouse, warn = Warehouse(str(root)), replace(REASON, severity="warning")
+    record(root, "user_features", "passed", 1, "run-1", replace(warn, column="old"))
+    record(root, "user_features", "passed", 2, "run-2", replace(warn, column="before"))
+    record(root, "track_features", "passed", 3, "run-2", replace(warn, success=True))
+    record(root, "user_features", "passed", 4, "run-3", replace(warn, column="now"))
+    record(root, "track_features", "passed", 5, "run-3", replace(warn, column="now"))
+    known = read_known_failures(warehouse, read_results(warehouse, "run-3"))
+    assert known == {("user_features", "expect_x", "before")}
+    assert read_known_failures(warehouse, []) == set()
 
 
 def test_a_release_that_was_refused_is_an_alert(root):
