@@ -14,6 +14,7 @@ from jobs.health.examine import examine
 from jobs.health.indicators import WRONG, Indicator, sort_urgent_first
 from jobs.health.root import Root, open_root
 from jobs.messages import LOG, log_to
+from jobs.owners import find_owner
 from jobs.plan import CHANGES
 from segue import show
 from segue.builtin_commands import add_root
@@ -67,10 +68,12 @@ def _format(root: Root, indicators: Sequence[Indicator]) -> str:
 
 
 def _format_wrong(indicator: Indicator) -> str:
-    """What, what to do, and where more is: three short lines."""
+    """What, what to do, where more is and who answers for it: three short lines."""
     subject, what = show.format_cell(indicator.subject), show.format_cell(indicator.what)
     to_do = f"\n  look: {show.format_cell(indicator.to_do)}" if indicator.to_do else ""
-    return f"{indicator.kind.upper()} {subject}: {what}{to_do}\n  page: {indicator.page}"
+    owner = find_owner(indicator.subject)
+    page = f"{indicator.page}; owner: {show.format_cell(owner)}" if owner else indicator.page
+    return f"{indicator.kind.upper()} {subject}: {what}{to_do}\n  page: {page}"
 
 
 # --- alerts

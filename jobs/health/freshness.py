@@ -55,7 +55,7 @@ def check_promise(root: Root, table: str) -> Indicator:
     if end is None:
         return Indicator("stale", table, WRONG, "nothing of it was ever published", to_do)
     age = max(root.now - end, timedelta(0))
-    what = f"its newest day ended {format_age(age)} ago"
+    what = f"what readers have of it ends at {end:%Y-%m-%d %H:%M}, {format_age(age)} ago"
     if age > promise:
         return _find_stale(table, what, promise, age, to_do)
     return Indicator("stale", table, FINE, what, "", age / HOUR, promise / HOUR, "hours")

@@ -14,6 +14,7 @@ from jobs.health.refusals import PASSED
 from jobs.health.root import Root
 from jobs.maintain import plan_compactions
 from jobs.publishing.commits import list_file_days
+from jobs.publishing.findings import join_names
 from jobs.publishing.retention import count_removable, find_retention, last_checkpoint
 
 # What may go waits for the next `segue maintain`: once a week is often enough, and a day late is no matter.
@@ -44,9 +45,14 @@ class Debt:
         return Debt(*(a + b for a, b in zip(astuple(self), astuple(other), strict=True)))
 
     def __str__(self) -> str:
-        words = ("files to be removed", "staged batches left over", "small files to be joined")
-        parts = [f"{n:,} {word}" for n, word in zip(astuple(self), words, strict=False) if n]
-        return ", ".join(parts) or "nothing to be removed or joined"
+        words = (
+            "files to be removed",
+            "staged batches left over",
+            "small files to be joined",
+            "commits in a row",
+        )
+        parts = [f"{n:,} {word}" for n, word in zip(astuple(self), words, strict=True) if n]
+        return ", ".join(parts)
 
 
 def measure_debt(root: Root, name: str) -> Debt:
@@ -83,9 +89,10 @@ def describe_debt(root: Root, debts: dict[str, Debt]) -> Indicator:
     due = [name for name, debt in debts.items() if debt.is_due]
     overdue = total.removable_files + total.staged_batches
     if not due:
-        return Indicator("debt", "maintenance", FINE, str(total), "", overdue, 0, "files")
-    tables = f"{', '.join(due[:3])}{f' and {len(due) - 3} more' if len(due) > 3 else ''}"
-    what = f"{total}, overdue for a week: of {tables}"
+        what = f"{total.small_files:,} small files to be joined, and none to be removed for over a week"
+        return Indicator("debt", "maintenance", FINE, what, "", overdue, 0, "files")
+    tables = join_names([f"{name} has {debts[name]}" for name in due])
+    what = f"segue maintain should have run a week ago: {tables}"
     return Indicator("debt", "maintenance", WRONG, what, root.command("maintain"), overdue, 0, "files")
 
 

@@ -433,15 +433,15 @@ def test_promises_are_of_tables_that_there_are(project):
 
 
 def test_the_command_says_what_is_wrong_first_and_ends_with_4(root, project, capsys):
-    project('[slo]\nuser_features = "30h"')
+    project('owner = "the data team"\n[slo]\nuser_features = "30h"')
     assert run("--root", str(root)) == 4
     out = capsys.readouterr().out
     assert out.splitlines()[0].startswith("1 thing is wrong under")
     first = out.splitlines()[2:5]
-    assert first[0].startswith("STALE user_features: its newest day ended")
+    assert first[0].startswith("STALE user_features: what readers have of it ends at 2026-01-10 00:00, ")
     assert first[1:] == [
         f"  look: segue describe user_features --root {root}",
-        "  page: docs/runbook/stale.md",
+        "  page: docs/runbook/stale.md; owner: the data team",
     ]
     assert run("--root", str(root), "--json") == 4
     rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
