@@ -6,7 +6,7 @@ import argparse
 import math
 import re
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from hashlib import sha256
 from typing import Any
 
@@ -171,10 +171,23 @@ def to_record(difference: Difference, bound: float, shows_keys: bool) -> dict[st
         "largest_difference": difference.largest,
         "beyond_bound": difference.share > bound,
         "examples": [
-            {"key": _name_key(each.key, shows_keys), "logged": each.logged, "released": each.released}
+            {
+                "key": _name_key(each.key, shows_keys),
+                "logged": _to_plain(each.logged),
+                "released": _to_plain(each.released),
+            }
             for each in difference.examples
         ],
     }
+
+
+def _to_plain(value: Any) -> Any:
+    """What JSON has no kind for, as decimals, as its text: any column may be logged."""
+    if isinstance(value, list):
+        return [_to_plain(each) for each in value]
+    if isinstance(value, dict):
+        return {name: _to_plain(each) for name, each in value.items()}
+    return value if value is None or isinstance(value, str | int | float | date) else str(value)
 
 
 def _name_key(key: str, shows_keys: bool) -> str:

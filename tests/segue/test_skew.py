@@ -6,6 +6,7 @@ import json
 import math
 from dataclasses import asdict
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 
 import numpy as np
 import pyarrow as pa
@@ -299,6 +300,28 @@ def test_what_is_recorded_has_no_key_and_no_value(lake, logged):
         and datetime.fromisoformat(content["checked_at"]).tzinfo == UTC
     )
     assert "u11" not in text and "97011" not in text and "examples" not in text
+
+
+ODD_VALUES = [
+    Decimal("1.5"),
+    timedelta(1),
+    datetime(2026, 1, 1, tzinfo=UTC),
+    b"\xff",
+    {"a": Decimal(1)},
+    [[1.0], None],
+    "x" * 500,
+    2**63 - 1,
+    True,
+]
+
+
+@pytest.mark.parametrize("value", ODD_VALUES, ids=lambda value: type(value).__name__)
+def test_logged_values_of_any_type_end_in_a_result_or_in_a_line(logged, capsys, value):
+    argv = logged([{"user_id": "nobody", "plays_count_7d": value}])
+    for more in ([], ["--json"], ["--show-keys"]):
+        assert main([*argv, "--table", "user_features", *more]) in (2, 4)
+        streams = capsys.readouterr()
+        assert "traceback is in" not in streams.err and bool(streams.out) != bool(streams.err)
 
 
 USER, OF_TABLE = {"user_id": "u1", "plays_count_7d": 1}, ["--table", "user_features"]
