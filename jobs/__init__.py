@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from jobs.graph import RELEASES, Step, list_tables, sort_steps
+from jobs.graph import RELEASES, Step, downstream, list_tables, sort_steps
 from schemas import EVENT_TABLES, FEATURE_GROUPS, EventTable, FeatureGroup
 
-__all__ = ["EXTRA", "FLOW", "RECORDS", "TABLES", "Step"]
+__all__ = ["EXTRA", "FLOW", "NIGHTLY", "RECORDS", "TABLES", "Step"]
 
 
 # Steps of the groups that come with Segue, by table. Pairs have no daily table; one step makes the partials of both.
@@ -151,6 +151,9 @@ FLOW: tuple[Step, ...] = sort_steps(
 
 # Tables of what the gate refused.
 RECORDS: tuple[str, ...] = tuple(table for step in FLOW for table in step.records)
+
+# Tables of which each night has rows. Of other events, and of plays that came late or are none, a night may have none.
+NIGHTLY = frozenset(("plays", *downstream(FLOW, "plays"))) - {*RECORDS}
 
 # Steps that can be run but are no part of the nightly flow.
 EXTRA: tuple[Step, ...] = (

@@ -108,7 +108,7 @@ def _compact(job: Job, name: str, dry_run: bool) -> int:
     # rewritten files have every column of the contract, so the table must have them first
     open_table = job.warehouse.create if dry_run else job.warehouse.add_missing_columns
     table, file_count = open_table(CONTRACTS[name]), 0
-    for pieces, files in _plan_compactions(table):
+    for pieces, files in plan_compactions(table):
         file_count += len(files)
         if not dry_run:
             rewrite_files(job, Rewrite("compact", table, name, tuple(files), pieces=pieces))
@@ -117,7 +117,7 @@ def _compact(job: Job, name: str, dry_run: bool) -> int:
     return file_count
 
 
-def _plan_compactions(table: DeltaTable) -> Iterator[tuple[int, list[str]]]:
+def plan_compactions(table: DeltaTable) -> Iterator[tuple[int, list[str]]]:
     """Files to be rewritten, by how many each partition should have."""
     size_by_path: dict[tuple[object, ...], dict[str, int]] = defaultdict(dict)
     for file in list_data_files(table):

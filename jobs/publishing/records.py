@@ -20,6 +20,9 @@ from jobs.publishing.warehouse import Warehouse
 from schemas.quality_results import QUALITY_RESULTS
 from segue.log import parse_commit_metadata
 
+# Ends the expectation of a batch whose rows are published already, and come to lie in other files.
+REWRITE_SUFFIX = "_to_keep_all_other_content"
+
 _IS_OF_SOME_COLUMNS = pc.field("expectation") == KEPT_EXPECTATION
 
 
@@ -153,6 +156,48 @@ def read_newest_audits(
             if (about := (row["expectation"], row["column"])) not in before:
                 known.setdefault(about, []).append(row)
     return {table: [*chain.from_iterable(known.values())] for table, known in results.items()}
+
+
+def list_attempts(warehouse: Warehouse) -> list[dict[str, Any]]:
+    """Table, batch, attempt, run, instant and outcome of every attempt to publish, the newest first; not of those that
+    wrote rows to other files."""
+    names = ("table_name", "batch_id", "attempt_id", "run_id", "outcome")
+    # an attempt has a row for each expectation; in Python they would be millions after a year
+    rows = RESULTS.read(
+        warehouse, (*names, "checked_at"), ~pc.ends_with(pc.field("expectation"), REWRITE_SUFFIX)
+    )
+    attempts = rows.group_by(list(names)).aggregate([("checked_at", "max")])
+    return attempts.rename_columns([*names, "checked_at"]).sort_by([("checked_at", "descending")]).to_pylist()
+
+
+def read_broken(warehouse: Warehouse, attempts: Sequence[str]) -> list[dict[str, Any]]:
+    """What was critical in these attempts, and did not hold."""
+    if not attempts:  # Arrow looks for no text among no values
+        return []
+    where = pc.field("attempt_id").isin(list(attempts)) & ~pc.field("success")
+    return RESULTS.read(
+        warehouse, QUALITY_RESULTS.names, where & (pc.field("severity") == "critical")
+    ).to_pylist()
+
+
+def read_known_failures(
+    warehouse: Warehouse, rows: Sequence[Mapping[str, Any]]
+) -> set[tuple[str, str, str | None]]:
+    """Table, expectation and column of what the batch before did not hold either, of each table in results of a run."""
+    began = {
+        table: min(row["checked_at"] for row in rows if row["table_name"] == table)
+        for table in {row["table_name"] for row in rows}
+    }
+    before: dict[str, str] = {}
+    for each in list_attempts(warehouse) if rows else []:
+        table = each["table_name"]
+        if table in began and each["checked_at"] < began[table]:
+            before.setdefault(table, each["attempt_id"])
+    if not before:
+        return set()
+    where = pc.field("attempt_id").isin(list(before.values())) & ~pc.field("success")
+    names = ("table_name", "expectation", "column")
+    return {tuple(row.values()) for row in RESULTS.read(warehouse, names, where).to_pylist()}
 
 
 def list_recorded_batches(warehouse: Warehouse, table: str) -> set[str]:

@@ -31,7 +31,7 @@ from jobs.publishing.commits import (
     to_add_actions,
 )
 from jobs.publishing.declared_columns import add_kept_columns, contracts_of_days
-from jobs.publishing.records import record_rewrite
+from jobs.publishing.records import REWRITE_SUFFIX, record_rewrite
 from jobs.publishing.staging import explain_unreadable, write
 from jobs.publishing.state import TableState, digest, read_state
 from jobs.publishing.warehouse import find_contract
@@ -158,7 +158,7 @@ def _audit_result(rewrite: Rewrite, staged: Contents, removed: Contents) -> Resu
     observed = f"{sum(day.rows for day in staged.values()):,} rows in other files"
     if rewrite.removes_rows:
         observed += f", {sum(day.rows for day in removed.values()):,} rows gone"
-    name = f"expect_{rewrite.kind}_to_keep_all_other_content"
+    name = f"expect_{rewrite.kind}{REWRITE_SUFFIX}"
     return Result(name, None, "critical", True, observed, "equal content hashes")
 
 
