@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import Namespace
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from functools import partial
 from typing import TYPE_CHECKING
@@ -177,7 +177,7 @@ def _publish(
         if late:
             publish_late_plays(job, late, files_input, missing)
         try:
-            job.publish(batch, events, counts.measures(), missing)
+            job.publish(replace(batch, row_counts=new_events), events, counts.measures(), missing)
         except Refused as refused:
             raise _add_quarantine_hint(job, refused, counts, kind.rejects_table) from None
     # a flow runs all its steps in this JVM: what stays cached here would stay to its end

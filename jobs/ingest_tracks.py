@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from features.ingest import merge_catalogue, parse_tracks, track_fields
 from jobs import input_files, sources
@@ -35,11 +36,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
         if job.unchanged(batch):
             return 0
-        job.tune(input_files.estimate_rows(files))
+        estimated_rows = input_files.estimate_rows(files)
+        job.tune(estimated_rows)
         rows = parse_tracks(read_rows(job.spark, source, files, columns), columns, contract, source.name)
         # a delivery may name only the tracks that changed
         if catalogue:
             rows = merge_catalogue(rows, catalogue.rows())
+        else:
+            batch = replace(batch, row_counts={None: estimated_rows})
         job.publish(batch, rows, missing=sources.find_missing_columns(job, source, contract, fields, columns))
     return 0
 

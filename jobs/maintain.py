@@ -10,7 +10,6 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from itertools import chain
-from math import ceil
 
 from deltalake import DeltaTable
 
@@ -19,6 +18,7 @@ from jobs.arguments import add_common_arguments
 from jobs.embeddings.scratch import sweep
 from jobs.job import Job
 from jobs.publishing.commits import list_data_files
+from jobs.publishing.layout import count_pieces, find_file_bytes
 from jobs.publishing.records import compact_results, list_recorded_batches, record_abandoned
 from jobs.publishing.retention import VacuumResult, checkpoint, clean_log, last_checkpoint, vacuum
 from jobs.publishing.rewrite import Rewrite, rewrite_files
@@ -26,8 +26,6 @@ from schemas import CONTRACTS
 from segue.parser import CommandParser
 from segue.storage import find_table, releases_uri
 
-# What Spark reads as one task and a look-up can still fetch a row group of.
-TARGET_BYTES = 128 * 2**20
 # A batch of this many stays minutes of work, and what a lost commit costs stays small.
 PARTITIONS_PER_REWRITE = 200
 
@@ -84,7 +82,7 @@ def _maintain(job: Job, name: str, now: datetime, dry_run: bool) -> None:
 
 def _summarise(file_count: int, removals: VacuumResult, dry_run: bool) -> str:
     parts = [
-        f"{file_count:,} small files joined" if file_count else "",
+        f"{file_count:,} small files joined or large ones cut" if file_count else "",
         f"{removals.files:,} files ({removals.bytes / 2**20:,.1f} MiB) removed" if removals.files else "",
         f"{len(removals.batches):,} unfinished or refused batches swept" if removals.batches else "",
         f"{removals.log_entries:,} log entries removed" if removals.log_entries else "",
@@ -102,35 +100,37 @@ def _record_abandoned(job: Job, name: str, batches: Sequence[str]) -> None:
 
 
 def _compact(job: Job, name: str, dry_run: bool) -> int:
-    """Joins files of one day and instant that are more than their bytes need; says how many there were."""
+    """Joins, and cuts, files of one day and instant that are far from as many as their bytes need; says how many."""
     # rewritten files have every column of the contract, so the table must have them first
     open_table = job.warehouse.create if dry_run else job.warehouse.add_missing_columns
     table, file_count = open_table(CONTRACTS[name]), 0
-    for pieces, files in _plan_compactions(table):
-        file_count += len(files)
+    for pieces in _plan_compactions(table, find_file_bytes(name), CONTRACTS[name].buckets):
+        file_count += len(pieces)
         if not dry_run:
-            rewrite_files(job, Rewrite("compact", table, name, tuple(files), pieces=pieces))
+            rewrite_files(job, Rewrite("compact", table, name, tuple(pieces), pieces=pieces))
             # the next rewrite must start from the version that this one made
             table = job.warehouse.create(CONTRACTS[name])
     return file_count
 
 
-def _plan_compactions(table: DeltaTable) -> Iterator[tuple[int, list[str]]]:
-    """Files to be rewritten, by how many each partition should have."""
+def _plan_compactions(table: DeltaTable, target: int, buckets: int) -> Iterator[dict[str, int]]:
+    """Files to be rewritten, and how many the partition of each should have."""
     size_by_path: dict[tuple[object, ...], dict[str, int]] = defaultdict(dict)
     for file in list_data_files(table):
         # by `available_at` too: joined with their day's first file, late plays would seem to have been known earlier
         partition = file.get("partition.ds"), file.get("partition.available_at")
         size_by_path[partition][file["path"]] = file["size_bytes"]
-    paths_by_pieces: dict[int, list[list[str]]] = defaultdict(list)
+    plans = []
     for sizes in size_by_path.values():
-        pieces = max(1, ceil(sum(sizes.values()) / TARGET_BYTES))
-        if len(sizes) > pieces:
-            paths_by_pieces[pieces].append(list(sizes))
-    # partitions that need equally many files share a rewrite: each is a batch to stage, audit and commit
-    for pieces, partitions in sorted(paths_by_pieces.items()):
-        for start in range(0, len(partitions), PARTITIONS_PER_REWRITE):
-            yield pieces, list(chain(*partitions[start : start + PARTITIONS_PER_REWRITE]))
+        pieces = count_pieces(sum(sizes.values()), target, buckets)
+        # twice as many or half: how many a day would need was estimated, and one more is no reason to write it again
+        if len(sizes) >= max(2 * pieces, 2) or 2 * len(sizes) <= pieces:
+            plans.append(dict.fromkeys(sizes, pieces))
+    # partitions share a rewrite: each is a batch to stage, audit and commit
+    for start in range(0, len(plans), PARTITIONS_PER_REWRITE):
+        yield dict(
+            chain.from_iterable(plan.items() for plan in plans[start : start + PARTITIONS_PER_REWRITE])
+        )
 
 
 if __name__ == "__main__":

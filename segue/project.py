@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from segue.errors import UsageError
-from segue.project_file import EVENTS, GATE, OWNERS, SOURCES, SPARK, TABLES, read_project_file
+from segue.project_file import EVENTS, FILE_SIZES, GATE, OWNERS, SOURCES, SPARK, TABLES, read_project_file
 from segue.settings import CronExpression, FilePaths, Setting, Text, WholeNumber
 
 FILE = "segue.toml"
@@ -75,6 +75,13 @@ SETTINGS = {
             "how long the rows of a refused or unfinished batch are kept",
             3,
             WholeNumber("days", 1, 365),
+        ),
+        Setting(
+            "file_megabytes",
+            "SEGUE_FILE_MEGABYTES",
+            "how large files of tables get: a day of more is several, each a range of buckets",
+            128,
+            WholeNumber("MiB", 1, 4096),
         ),
         Setting(
             "schedule",
@@ -145,6 +152,11 @@ class Project:
     def owners(self) -> Mapping[str, str]:
         """Who answers for a table, by its name."""
         return self.tables.get(OWNERS, {})
+
+    @property
+    def file_megabytes(self) -> Mapping[str, int]:
+        """How large files of a table get, by its name, where that is not the setting."""
+        return self.tables.get(FILE_SIZES, {})
 
     def resolve(self, name: str, variables: Mapping[str, str] | None = None) -> Value:
         """A setting by strength: environment, file, default. An option is stronger, and argparse's.

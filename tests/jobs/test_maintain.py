@@ -23,7 +23,7 @@ from jobs.publishing.retention import clean_log, last_checkpoint, vacuum
 from jobs.publishing.rewrite import mark_erased
 from jobs.publishing.warehouse import Warehouse
 from reference.published import DAYS, NOON, opening
-from reference.staged import REFUSED, LaidJob
+from reference.staged import REFUSED, LaidJob, cut_finely
 from schemas import CONTRACTS
 from schemas.contract import Column
 from schemas.sessions import SESSIONS
@@ -66,9 +66,11 @@ def publish(job, days=range(3), **overrides):
 
 
 def publish_many_files(job):
-    """Published as by a cluster that shuffles finely: many files a day."""
-    batch = replace(job.batch("sessions", DAYS[:3]), files_per_day=5)
-    job.publish(batch, sessions())
+    """Published by a project of tiny files: many a day."""
+    batch = replace(job.batch("sessions", DAYS[:3]), row_counts=dict.fromkeys(DAYS[:3], 5))
+    with pytest.MonkeyPatch.context() as patch:
+        cut_finely(patch)
+        job.publish(batch, sessions())
     assert len(list_data_files(job)) > 3, "no crowd: this shows nothing"
 
 
