@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from math import ceil
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -47,6 +47,16 @@ class Part(NamedTuple):
     partition: Hashable
     bytes: float
     pieces: int
+
+
+class Target(NamedTuple):
+    """What a file's rows become: how many files their partition is cut into, and since when they are said to be known.
+
+    None is the instant that they have.
+    """
+
+    pieces: int
+    available_at: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -147,25 +157,26 @@ def count_tasks(slots: Mapping[Any, Slot]) -> int:
 
 
 def place_files(
-    files: Iterable[Mapping[str, Any]], pieces: Mapping[str, int] | None, target: int
+    files: Iterable[Mapping[str, Any]], targets: Mapping[str, Target], file_bytes: int
 ) -> dict[str, Slot]:
-    """The tasks that write the rows of files anew, by the name of each.
+    """The tasks that write the rows of files anew, by path.
 
     Args:
         files: as `list_data_files` has them.
-        pieces: into how many the partition of each is cut, by path; None where each stays a file of its own.
+        targets: by path; what has none stays a file of its own.
     """
     parts: dict[Hashable, Part] = {}
     keys: dict[str, Hashable] = {}
     for file in files:
-        partition = file.get("partition.ds"), file.get("partition.available_at")
+        path, target = file["path"], targets.get(file["path"])
+        instant = (target and target.available_at) or file.get("partition.available_at")
+        partition = file.get("partition.ds"), instant
         # a partition that is cut anew is written as one, whatever files it was
-        key = partition if pieces else file["path"]
+        keys[path] = key = partition if target else path
         size = file["size_bytes"] + (parts[key].bytes if key in parts else 0)
-        parts[key] = Part(key, partition, size, pieces[file["path"]] if pieces else 1)
-        keys[file["path"].rsplit("/", 1)[-1]] = key
-    slots = assign_tasks(sorted(parts.values(), key=lambda part: str(part[:2])), target)
-    return {name: slots[key] for name, key in keys.items()}
+        parts[key] = Part(key, partition, size, target.pieces if target else 1)
+    slots = assign_tasks(sorted(parts.values(), key=lambda part: str(part[:2])), file_bytes)
+    return {path: slots[key] for path, key in keys.items()}
 
 
 def estimate_rows(batch: Batch, before: TableState) -> dict[date | None, int]:

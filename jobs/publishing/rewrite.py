@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
-from datetime import date
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -33,7 +33,7 @@ from jobs.publishing.commits import (
     to_add_actions,
 )
 from jobs.publishing.declared_columns import add_kept_columns, contracts_of_days
-from jobs.publishing.layout import count_tasks, find_file_bytes, place_files, place_in
+from jobs.publishing.layout import Slot, Target, count_tasks, find_file_bytes, place_files, place_in
 from jobs.publishing.protocol import ATTEMPTS
 from jobs.publishing.records import record_rewrite
 from jobs.publishing.staging import explain_unreadable, write
@@ -65,8 +65,8 @@ class Rewrite:
     gone: Column | None = None
     # or those whose key is one of these
     gone_keys: DataFrame | None = None
-    # into how many each file's partition is cut, by path; None where each stays a file of its own
-    pieces: Mapping[str, int] | None = None
+    # by path; what has none stays a file of its own
+    targets: Mapping[str, Target] = field(default_factory=dict)
 
     def split(self, rows: DataFrame) -> tuple[DataFrame | None, DataFrame]:
         """The rows that are left out, if any may be, and the others."""
@@ -145,20 +145,30 @@ def _cluster_by_file(rows: DataFrame, rewrite: Rewrite) -> DataFrame:
 
     contract, paths = rewrite.contract, set(rewrite.files)
     files = [file for file in list_data_files(rewrite.table) if file["path"] in paths]
-    slots = place_files(files, rewrite.pieces, find_file_bytes(rewrite.name))
-    if (tasks := count_tasks(slots)) == 1:
+    slots = place_files(files, rewrite.targets, find_file_bytes(rewrite.name))
+    instants = {path: each.available_at for path, each in rewrite.targets.items() if each.available_at}
+    tasks = count_tasks(slots)
+    if tasks == 1 and not instants:
         rows = rows.repartition(1)
     else:
-        values = ", ".join(f"('{name}', {slot.first}, {slot.count})" for name, slot in slots.items())
+        places = [_format_place(path, slot, instants.get(path)) for path, slot in slots.items()]
         # a few values, and no job to bring them to the tasks
-        places = rows.sparkSession.sql(f"select * from values {values} as places({_FILE}, _first, _count)")
-        rows = rows.join(F.broadcast(places), _FILE)
+        query = f"select * from values {', '.join(places)} as places({_FILE}, _first, _count, _at)"
+        rows = rows.join(F.broadcast(rows.sparkSession.sql(query)), _FILE)
         task = place_in(F.col("_first"), F.col("_count"), contract.buckets)
-        rows = rows.repartitionById(tasks, task).drop("_first", "_count")
-    # `available_at` is a partition: rows of different instants stay in different files, and keep theirs
+        rows = rows.repartitionById(tasks, task)
+        if instants:
+            rows = rows.withColumn("available_at", F.coalesce("_at", "available_at"))
+        rows = rows.drop("_first", "_count", "_at")
+    # `available_at` is a partition: rows of different instants stay in different files
     order = [*contract.partitions, "bucket", contract.entity, contract.event_time]
     within = [name for name in order if name and name in contract.names]
     return rows.drop(_FILE).sortWithinPartitions(*within)
+
+
+def _format_place(path: str, slot: Slot, instant: datetime | None) -> str:
+    at = f"timestamp'{instant.isoformat()}'" if instant else "cast(null as timestamp)"
+    return f"('{path.rsplit('/', 1)[-1]}', {slot.first}, {slot.count}, {at})"
 
 
 def _check_contents(rewrite: Rewrite, read: Contents, removed: Contents, staged: Contents) -> None:

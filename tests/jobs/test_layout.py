@@ -19,8 +19,10 @@ from hypothesis import strategies as st
 
 import reference.staged
 from jobs.maintain import _plan_compactions
+from jobs.publishing import layout
 from jobs.publishing.layout import (
     Part,
+    Target,
     assign_tasks,
     count_tasks,
     estimate_rows,
@@ -154,13 +156,13 @@ def test_files_that_are_rewritten_stay_files_of_their_own():
     files = [
         {"path": f"batch-1/ds=x/part-{n}", "size_bytes": 10, "partition.ds": DAYS[n // 2]} for n in range(4)
     ]
-    kept = place_files(files, None, 1000)
-    assert len({kept["part-0"], kept["part-1"]}) == len({kept["part-2"], kept["part-3"]}) == 2
-    joined = place_files(files, {file["path"]: 1 for file in files}, 1000)
+    paths = [file["path"] for file in files]
+    kept = place_files(files, {}, 1000)
+    assert len({kept[path] for path in paths[:2]}) == len({kept[path] for path in paths[2:]}) == 2
+    joined = place_files(files, dict.fromkeys(paths, Target(1)), 1000)
     assert len(set(joined.values())) == 1, "small days share a task"
-    cut = place_files(files, {file["path"]: 3 for file in files}, 1000)
-    assert (cut["part-0"], cut["part-2"]) == (cut["part-1"], cut["part-3"])
-    assert {cut["part-0"].first, cut["part-2"].first} == {0, 3}
+    cut = place_files(files, dict.fromkeys(paths, Target(3)), 1000)
+    assert [cut[path].first for path in paths] == [0, 0, 3, 3]
 
 
 @pytest.mark.parametrize(
@@ -177,12 +179,14 @@ def test_files_that_are_rewritten_stay_files_of_their_own():
     ],
     ids=["as needed", "one too many", "twice too many", "one needed", "one", "half"],
 )
-def test_maintain_rewrites_days_of_far_too_many_files_or_too_few(job, finely, needed, rewritten):
+def test_maintain_rewrites_days_of_far_too_many_files_or_too_few(job, monkeypatch, finely, needed, rewritten):
     publish(job, make_rows(16), DAYS[:1], finely)
     sizes = {file.path: file.bytes for file in open_snapshot(job).files}
     pieces = needed(len(sizes))
-    plans = list(_plan_compactions(job.warehouse.table("sessions"), -(-sum(sizes.values()) // pieces), 64))
-    assert plans == ([dict.fromkeys(sizes, pieces)] if rewritten else [])
+    monkeypatch.setattr(layout, "MEGABYTE", -(-sum(sizes.values()) // pieces))
+    monkeypatch.setenv("SEGUE_FILE_MEGABYTES", "1")
+    plans = list(_plan_compactions(job.warehouse.table("sessions"), SESSIONS, NOON))
+    assert plans == ([dict.fromkeys(sizes, Target(pieces))] if rewritten else [])
 
 
 # --- one day, to all who read it
