@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from argparse import Namespace
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from functools import partial
 from typing import TYPE_CHECKING
@@ -171,7 +171,8 @@ def _publish(
     new_rows = new_rows.persist()
     events, late = _split_late(job, kind, new_rows)
     new_events = count_new(events)
-    volume = _measure_volume(job, batch, sum_by_day(new_events))
+    batch = replace(batch, row_counts=sum_by_day(new_events))
+    volume = _measure_volume(job, batch, batch.row_counts)
     counts = count_outcomes(events_with_reasons, new_events, late, volume, reading.delivery)
     recorder.counts = counts
     _say_counts(job, kind, counts, late)

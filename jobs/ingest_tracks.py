@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -81,7 +81,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
         if job.unchanged(batch):
             return 0
-        job.tune(input_files.estimate_rows(files))
+        estimated_rows = input_files.estimate_rows(files)
+        job.tune(estimated_rows)
+        if catalogue is None:
+            batch = replace(batch, row_counts={None: estimated_rows})
         rows = redact_listener(read_rows(job.spark, source, files, columns), source, columns)
         parsed = parse_and_validate_tracks(rows, columns, contract, source.name, datetime.now(UTC).date())
         missing = sources.find_missing_columns(job, source, contract, _list_given(fields, columns), columns)

@@ -20,6 +20,7 @@ from segue.project_file import (
     ALERT_KINDS,
     ALERTS,
     EVENTS,
+    FILE_SIZES,
     GATE,
     OWNERS,
     SLO,
@@ -85,6 +86,13 @@ SETTINGS = {
             "how long the rows of a refused or unfinished batch are kept",
             3,
             WholeNumber("days", 1, 365),
+        ),
+        Setting(
+            "file_megabytes",
+            "SEGUE_FILE_MEGABYTES",
+            "how large files of tables get: a day of more is several, each a range of buckets",
+            128,
+            WholeNumber("MiB", 1, 4096),
         ),
         Setting(
             "schedule",
@@ -178,6 +186,11 @@ class Project:
     def slo(self) -> Mapping[str, str]:
         """How old the newest day of a table may be, by its name."""
         return self.tables.get(SLO, {})
+
+    @property
+    def file_megabytes(self) -> Mapping[str, int]:
+        """How large files of a table get, by its name, where that is not the setting."""
+        return self.tables.get(FILE_SIZES, {})
 
     def resolve(self, name: str, variables: Mapping[str, str] | None = None) -> Value:
         """A setting by strength: environment, file, default. An option is stronger, and argparse's.

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from segue.errors import UsageError
-from segue.settings import Duration, FilePath, FilePaths, Kind, Setting, Text
+from segue.settings import Duration, FilePath, FilePaths, Kind, Setting, Text, WholeNumber
 
 SPARK, OWNERS, GATE, SOURCES, EVENTS = "spark", "owners", "gate", "sources", "events"
-SLO, ALERTS = "slo", "alerts"
+FILE_SIZES, SLO, ALERTS = "file_sizes", "slo", "alerts"
 # What of a source is said in [sources], or at the top where there is one.
 FILES: dict[str, Kind] = {"source": FilePath(), "input": FilePaths(), "catalogue": FilePaths()}
 # Of [alerts]; each is a setting with a variable too, `alerts.<name>`.
@@ -112,6 +112,13 @@ def _check_owners(table: Mapping[str, Any]) -> Iterator[TableProblem]:
             yield (OWNERS, name), f"[{OWNERS}] {name} is {_show(value)}; it {TABLES[OWNERS].holds}"
 
 
+def _check_file_sizes(table: Mapping[str, Any]) -> Iterator[TableProblem]:
+    kind = WholeNumber("MiB", 1, 4096)
+    for name, value in table.items():
+        if not kind.accepts(value):
+            yield (FILE_SIZES, name), f"[{FILE_SIZES}] {name} is {_show(value)}; expected {kind.expected}"
+
+
 def _check_gate(table: Mapping[str, Any]) -> Iterator[TableProblem]:
     # names and limits are checked where the bounds are known: the client has none
     for name, value in table.items():
@@ -195,6 +202,11 @@ TABLES = {
         "who answers for the table",
         'holds a table and who answers for it on each line: plays = "the radio team"',
         _check_owners,
+    ),
+    FILE_SIZES: Table(
+        "how large files of the table get, MiB",
+        "holds a table and how large its files get on each line, in MiB: plays = 256",
+        _check_file_sizes,
     ),
     GATE: Table(
         "a bound of the gate that is another one here; `segue gate` lists all",

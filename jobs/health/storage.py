@@ -16,6 +16,7 @@ from jobs.maintain import plan_compactions
 from jobs.publishing.commits import list_file_days
 from jobs.publishing.findings import join_names
 from jobs.publishing.retention import count_removable, find_retention, last_checkpoint
+from schemas import CONTRACTS
 
 # What may go waits for the next `segue maintain`: once a week is often enough, and a day late is no matter.
 SLACK = timedelta(days=8)
@@ -64,7 +65,7 @@ def measure_debt(root: Root, name: str) -> Debt:
     return Debt(
         count_removable(root.warehouse, name, min([*living, table.version()]), root.now - SLACK),
         _count_left_over(root, name, table),
-        sum(len(files) for _, files in plan_compactions(table)),
+        sum(map(len, plan_compactions(table, CONTRACTS[name], root.now - find_retention().releases))),
         table.version() - max(last_checkpoint(root.warehouse, root.warehouse.table_path(name)), 0),
     )
 

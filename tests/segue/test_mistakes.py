@@ -16,7 +16,7 @@ import pytest
 
 from jobs.errors import JobError
 from jobs.health.root import load_promises
-from jobs.owners import check_owners
+from jobs.owners import check_table_names
 from jobs.publishing.gate_file import load_gate
 from jobs.publishing.warehouse import Warehouse
 from schemas.operations import DeclarationError
@@ -72,6 +72,7 @@ SETTINGS_FILES = {
     "a setting of Spark without quotes": "[spark]\nspark.driver.memory = '8g'",
     "one value for all of Spark": "spark = 1",
     "an owner that is no text": "[owners]\nplays = 3",
+    "a file size that is text": '[file_sizes]\nplays = "256"',
     "a bound beside the tables": "[gate]\nhigh = 3",
     "a source without files": '[sources.radio]\nsource = "radio.toml"',
     "an unknown key of a source": '[sources.radio]\nsource = "a"\ninput = ["b"]\ncatalog = "c"',
@@ -101,6 +102,7 @@ GATE_FILES = {
     "a limit that is text": '[gate.plays.rejected_share]\nhigh = "5 %"',
     "a bound of integrity": "[gate.plays.duplicate_keys]\nhigh = 5",
     "an owner of no table": '[owners]\nuser_featurs = "us"',
+    "a file size of no table": "[file_sizes]\nplay = 256",
 }
 PROMISE_FILES = {
     "a promise of no table": '[slo]\nuser_featurs = "30h"\nquality_results = "1d"',
@@ -179,7 +181,7 @@ def load(kind: str, name: str, folder: Path) -> None:
     elif kind == "gate":
         (folder / "segue.toml").write_text(GATE_FILES[name])
         with mock.patch.dict(os.environ, {VARIABLE: str(folder)}):
-            check_owners()
+            check_table_names()
             load_gate(Warehouse(str(folder)))
     elif kind == "promises":
         (folder / "segue.toml").write_text(PROMISE_FILES[name])
