@@ -197,8 +197,6 @@ def _publish_events(
         reading.job.publish(batch, events.drop("file"), counts.measures(), missing, after_audit=record)
     except Refused as refused:
         raise _add_quarantine_hint(reading.job, refused, counts, reading.kind.rejects_table) from None
-    if has_events:
-        recorder.record_published(batch.transaction)
 
 
 def _select_new(

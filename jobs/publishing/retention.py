@@ -126,12 +126,12 @@ def checkpoint(table: DeltaTable, last: int) -> bool:
 
 def last_checkpoint(warehouse: Warehouse, path: str) -> int:
     """The version of the newest checkpoint, -1 for none."""
-    return max((v for v, info in _list_log(warehouse, path) if ".checkpoint." in info.base_name), default=-1)
+    return max((v for v, info in list_log(warehouse, path) if ".checkpoint." in info.base_name), default=-1)
 
 
 def clean_log(warehouse: Warehouse, name: str, now: datetime, dry_run: bool = False) -> int:
     """Removes entries that no version needs which is held or young; says how many."""
-    entries = list(_list_log(warehouse, warehouse.table_path(name)))
+    entries = list(list_log(warehouse, warehouse.table_path(name)))
     log_life = find_retention().log
     young = [version for version, info in entries if now - info.mtime <= log_life]
     needed = min([*young, *find_released_versions(warehouse, name, now)], default=0)
@@ -152,14 +152,14 @@ def _drop_times(warehouse: Warehouse, name: str) -> dict[str, datetime]:
         unquote(action["remove"]["path"]): datetime.fromtimestamp(
             action["remove"]["deletionTimestamp"] / 1000, UTC
         )
-        for _, info in _list_log(warehouse, warehouse.table_path(name))
+        for _, info in list_log(warehouse, warehouse.table_path(name))
         if info.extension == "json"
         for action in read_actions(warehouse.files, info.path)
         if "remove" in action
     }
 
 
-def _list_log(warehouse: Warehouse, path: str) -> Iterator[tuple[int, FileInfo]]:
+def list_log(warehouse: Warehouse, path: str) -> Iterator[tuple[int, FileInfo]]:
     """The entries, checkpoints and checksums of a log, with their versions."""
     for name, info in warehouse.list_files(f"{path}/_delta_log").items():
         if match := _ENTRY.match(name):
