@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -22,17 +22,18 @@ from jobs.inputs import WorkToDo
 from jobs.job import Job
 from jobs.known_files import (
     FAILED,
-    PUBLISHED,
     READ,
     RECOGNISED,
     REFUSED,
     RETRACTED,
     IdentifiedFile,
+    is_in,
     load_known_files,
     table_id,
 )
 from jobs.messages import LOG
 from jobs.publishing.record_tables import FILES, remove_old_files
+from jobs.publishing.transactions import list_transactions
 from jobs.publishing.warehouse import Warehouse, find_contract
 from jobs.sources import Source
 from segue.retry import retry
@@ -57,10 +58,6 @@ class FileRecorder:
     def record_read(self, transaction: str | None) -> None:
         """That the files are in, as soon as the table's log has the transaction; at once, where there is none."""
         self._append(READ, self.files, transaction)
-
-    def record_published(self, transaction: str) -> None:
-        # one row, so that nobody has to look for the transaction in the table's log again
-        self._append_rows([{**self._about(PUBLISHED), "file_id": NO_FILE, "transaction": transaction}])
 
     def record_recognised(self, files: Sequence[IdentifiedFile]) -> None:
         self._append(RECOGNISED, files)
@@ -97,7 +94,7 @@ class FileRecorder:
             for each in files
         ]
         if rows:
-            self._append_rows(rows)
+            FILES.append(self.job.warehouse, rows)
 
     def _about(self, outcome: str) -> dict[str, Any]:
         warehouse = self.job.warehouse
@@ -136,9 +133,6 @@ class FileRecorder:
             return error
         path = each.file.path
         return error.replace(path, "(this file)").replace(drop_scheme(path), "(this file)")
-
-    def _append_rows(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        FILES.append(self.job.warehouse, rows)
 
 
 def _to_columns(counts: FileCounts) -> dict[str, int]:
@@ -211,19 +205,15 @@ def list_records(warehouse: Warehouse, table: str) -> list[dict[str, Any]]:
     rows = FILES.read(warehouse, FILES.contract.names, pc.field("table_name") == table).to_pylist()
     opened = warehouse.table(table)
     id_ = table_id(opened) if opened else None
-    published = {row["transaction"] for row in rows if row["outcome"] == PUBLISHED}
-    is_published: Callable[[str], bool] = lambda each: (  # noqa: E731
-        each in published or bool(opened and opened.transaction_version(each) is not None)
-    )
+    transactions = list_transactions(warehouse, table) if opened else set()
     files = [row for row in rows if row["file_id"] != NO_FILE]
     for row in files:
-        row["fate"] = _name_fate(row, id_, is_published)
+        row["fate"] = _name_fate(row, id_, transactions)
     return sorted(files, key=lambda row: row["recorded_at"], reverse=True)
 
 
-def _name_fate(row: Mapping[str, Any], id_: str | None, is_published: Callable[[str], bool]) -> str:
+def _name_fate(row: Mapping[str, Any], id_: str | None, transactions: Collection[str]) -> str:
     if row["table_id"] != id_:
         return "of a table before"
-    if row["outcome"] == READ and row["transaction"] and not is_published(row["transaction"]):
-        return "not published"
-    return str(row["outcome"])
+    is_lost = row["outcome"] == READ and not is_in(row, transactions)
+    return "not published" if is_lost else str(row["outcome"])

@@ -205,8 +205,6 @@ def _publish_events(
     except Refused as refused:
         rejected, table = counts.total.rejected, reading.kind.rejects_table
         raise add_quarantine_hint(reading.job, refused, rejected, table) from None
-    if has_events:
-        recorder.record_published(batch.transaction)
 
 
 def _select_new(

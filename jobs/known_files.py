@@ -12,11 +12,12 @@ from deltalake import DeltaTable
 
 from jobs.input_files import InputFile
 from jobs.publishing.record_tables import FILES
+from jobs.publishing.transactions import list_transactions
 from jobs.publishing.warehouse import Warehouse
 
 READ, RECOGNISED, REFUSED, FAILED = "read", "recognised", "refused", "failed"
-# Of no file: the rows of a transaction are published; rows were taken out of the table.
-PUBLISHED, RETRACTED = "published", "retracted"
+# Of no file: rows were taken out of the table.
+RETRACTED = "retracted"
 # What is looked at each time, of all files that there ever were.
 _COLUMNS = (
     "outcome",
@@ -54,23 +55,16 @@ class KnownFiles:
     retractions: int = 0
 
     @classmethod
-    def of_records(cls, rows: Iterable[Mapping[str, Any]], is_published: Callable[[str], bool]) -> KnownFiles:
+    def of_records(cls, rows: Iterable[Mapping[str, Any]], transactions: Collection[str]) -> KnownFiles:
         """Of all records of one table, in any order.
 
         Args:
             rows: with `modified` as files are listed, in milliseconds.
-            is_published: whether the table's log has a transaction that no record says to be published.
+            transactions: those of the table's log.
         """
         rows = list(rows)
         retractions = max((row["retractions"] or 0 for row in rows), default=0)
-        published = {row["transaction"] for row in rows if row["outcome"] == PUBLISHED}
-        pending = {row["transaction"] for row in rows if row["outcome"] == READ} - published - {None}
-        published |= {each for each in pending if is_published(each)} | {None}
-        there = [
-            row
-            for row in rows
-            if row["outcome"] == RECOGNISED or (row["outcome"] == READ and row["transaction"] in published)
-        ]
+        there = [row for row in rows if row["outcome"] == RECOGNISED or is_in(row, transactions)]
         return cls(
             {(row["file_id"], row["bytes"], row["modified"], row["settings"]) for row in there},
             {(row["content_id"], row["settings"]) for row in there if row["retractions"] == retractions},
@@ -88,7 +82,13 @@ def load_known_files(warehouse: Warehouse, table: str) -> KnownFiles:
     # as numbers: a hundred thousand instants as objects take longer than all else
     instants = records["modified_at"].cast(pa.timestamp("ms", "UTC"), safe=False).cast(pa.int64())
     rows = records.drop_columns("modified_at").append_column("modified", instants).to_pylist()
-    return KnownFiles.of_records(rows, lambda each: opened.transaction_version(each) is not None)
+    return KnownFiles.of_records(rows, list_transactions(warehouse, table) if rows else ())
+
+
+def is_in(record: Mapping[str, Any], transactions: Collection[str]) -> bool:
+    """Whether it is of a file whose rows are published, new ones by a transaction of the log."""
+    transaction = record["transaction"]
+    return bool(record["outcome"] == READ and (transaction is None or transaction in transactions))
 
 
 def table_id(table: DeltaTable) -> str:

@@ -23,11 +23,14 @@ INPUT_FILES = Contract(
         Column(
             "outcome",
             "string",
-            "read, recognised, refused or failed; of no file: published, when the rows of a transaction are, and "
-            "retracted, when rows were taken out of the table",
+            "read, recognised, refused or failed; of no file: retracted, when rows were taken out of the table",
             nullable=False,
         ),
-        Column("transaction", "string", "Delta's, which publishes its new rows; null where it had none"),
+        Column(
+            "transaction",
+            "string",
+            "Delta's, that publishes its new rows: in once the log has it; null where there are none",
+        ),
         Column("retractions", "bigint", "how often rows had been taken out of the table by then"),
         Column("rows", "bigint", "rows in it, the sum of the next five", "rows"),
         Column("new_rows", "bigint", "rows that were published", "rows"),
@@ -42,6 +45,6 @@ INPUT_FILES = Contract(
     ),
     key=("run_id", "table_name", "file_id", "outcome"),
     partitions=(),
-    # not of paths: an old entry of the log would keep the least and the greatest after an erasure
-    statistics=("table_name",),
+    # not of texts: an old entry of the log would keep a path after an erasure
+    statistics=("recorded_at",),
 )

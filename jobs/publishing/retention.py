@@ -119,7 +119,7 @@ def count_removable(warehouse: Warehouse, name: str, oldest: int, now: datetime)
     # what has lain for two months has been counted often enough
     entries = [
         info.path
-        for version, info in _list_log(warehouse, warehouse.table_path(name))
+        for version, info in list_log(warehouse, warehouse.table_path(name))
         if version <= oldest and info.extension == "json" and last - _LOOK_BACK < info.mtime < last
     ]
     folder = warehouse.inner(warehouse.table_path(name))
@@ -145,12 +145,12 @@ def checkpoint(table: DeltaTable, last: int) -> bool:
 
 def last_checkpoint(warehouse: Warehouse, path: str) -> int:
     """The version of the newest checkpoint, -1 for none."""
-    return max((v for v, info in _list_log(warehouse, path) if ".checkpoint." in info.base_name), default=-1)
+    return max((v for v, info in list_log(warehouse, path) if ".checkpoint." in info.base_name), default=-1)
 
 
 def clean_log(warehouse: Warehouse, name: str, now: datetime, dry_run: bool = False) -> int:
     """Removes entries that no version needs which is held or young; says how many."""
-    entries = list(_list_log(warehouse, warehouse.table_path(name)))
+    entries = list(list_log(warehouse, warehouse.table_path(name)))
     log_life = find_retention().log
     young = [version for version, info in entries if now - info.mtime <= log_life]
     needed = min([*young, *find_released_versions(warehouse, name, now)], default=0)
@@ -167,7 +167,7 @@ def _drop_times(warehouse: Warehouse, name: str) -> dict[str, datetime]:
     """When each file was dropped, from the entries of the log."""
     # entries outlive what may not go yet, as a log's life is longer than a release's. Of a file that only a
     # checkpoint still remembers, nothing is known here, so it goes by its age as if it were never named
-    log = _list_log(warehouse, warehouse.table_path(name))
+    log = list_log(warehouse, warehouse.table_path(name))
     return dict(_read_drops(warehouse, [info.path for _, info in log if info.extension == "json"]))
 
 
@@ -179,7 +179,7 @@ def _read_drops(warehouse: Warehouse, entries: Iterable[str]) -> Iterator[tuple[
                 yield unquote(drop["path"]), datetime.fromtimestamp(drop["deletionTimestamp"] / 1000, UTC)
 
 
-def _list_log(warehouse: Warehouse, path: str) -> Iterator[tuple[int, FileInfo]]:
+def list_log(warehouse: Warehouse, path: str) -> Iterator[tuple[int, FileInfo]]:
     """The entries, checkpoints and checksums of a log, with their versions."""
     for name, info in warehouse.list_files(f"{path}/_delta_log").items():
         if match := _ENTRY.match(name):

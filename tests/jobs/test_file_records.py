@@ -22,6 +22,7 @@ from jobs.job import Job
 from jobs.known_files import KnownFiles, load_known_files
 from jobs.looks import has_work
 from jobs.publishing.record_tables import FILES
+from jobs.publishing.transactions import list_transactions
 from reference.published import pass_every_batch
 from reference.staged import REFUSED
 
@@ -218,7 +219,7 @@ def test_of_a_personal_source_no_path_is_kept(landing, monkeypatch):
     assert landing.ingest() == ["ada-lovelace.csv"]
     assert landing.ingest() == []
     rows = FILES.read(landing.root.warehouse, FILES.contract.names).to_pylist()
-    assert len(rows) == 3 and "lovelace" not in str(rows)
+    assert len(rows) == 2 and "lovelace" not in str(rows)
     assert "(this file): it is gzip" in str(rows)
 
 
@@ -286,3 +287,32 @@ def test_segue_files_shows_each_file_once_or_each_of_its_runs(landing, capsys):
 
 def test_without_records_nothing_is_known(tmp_path, landing):
     assert load_known_files(landing.root.warehouse, "plays") == KnownFiles()
+
+
+def test_a_commit_that_is_taken_out_of_the_log_takes_its_files_with_it(landing):
+    """As after a power cut, by the message of a log entry that was cut short."""
+    landing.write("a", make_play("p1"))
+    landing.ingest("--complete-through", "2024-02-12")
+    landing.write("b", make_play("p2"))
+    landing.ingest("--complete-through", "2024-02-12")
+    table = landing.root.warehouse.table("plays")
+    Path(landing.root.warehouse.table_path("plays"), "_delta_log", f"{table.version():020}.json").unlink()
+    assert landing.plays() == ["p1"]
+    assert landing.ingest() == ["b.csv"]
+    assert landing.plays() == ["p1", "p2"]
+
+
+def test_transactions_are_those_of_the_checkpoint_and_of_the_entries_since(landing):
+    expected = set()
+    for n in range(4):
+        landing.write(f"{n}", make_play(f"p{n}"))
+        landing.ingest()
+        expected |= {each["transaction"] for each in landing.records() if each["transaction"]}
+        if n == 1:
+            landing.root.warehouse.table("plays").create_checkpoint()
+            for entry in Path(landing.root.warehouse.table_path("plays"), "_delta_log").glob("*0[012].json"):
+                entry.unlink()
+    table = landing.root.warehouse.table("plays")
+    assert list_transactions(landing.root.warehouse, "plays") == expected and len(expected) == 4
+    assert all(table.transaction_version(each) is not None for each in expected)
+    assert landing.ingest() == []

@@ -17,7 +17,7 @@ from jobs import file_identity
 from jobs.errors import JobError
 from jobs.file_identity import ListedPaths, identify_contents, identify_path
 from jobs.input_files import InputFile, list_files
-from jobs.known_files import PUBLISHED, READ, RECOGNISED, RETRACTED, KnownFiles, select_files
+from jobs.known_files import READ, RECOGNISED, RETRACTED, KnownFiles, select_files
 from jobs.sources import Source
 
 SOURCE = Source(name="test", plays={"user_id": "who"})
@@ -53,7 +53,7 @@ class Folder:
         return sorted(str(each.relative_to(self.path)) for each in self.path.rglob("*.csv"))
 
     def select(self, source: str = "s1", wanted: frozenset[str] = frozenset()) -> Any:
-        known = KnownFiles.of_records(self.records, self.log.__contains__)
+        known = KnownFiles.of_records(self.records, self.log)
         opened: list[str] = []
 
         def identify(files: Any) -> list[str]:
@@ -235,7 +235,7 @@ def test_files_of_a_run_that_was_killed_before_its_commit_are_not_in(tmp_path):
     folder.write("a/one.csv", "1")
     folder.take_in(folder.select()[0], "s1", published=False)
     assert names_of(folder, folder.select()[0].to_read) == ["a/one.csv"]
-    folder.note(PUBLISHED, transaction=folder.records[0]["transaction"])
+    folder.log.add(folder.records[0]["transaction"])
     assert folder.select()[0].to_read == []
 
 
