@@ -47,7 +47,8 @@ class SettingsModel(BaseModel):
         if fault["type"] == "extra_forbidden":
             return f"{name} is unknown, must be one of {', '.join(cls.model_fields)}"
         # a number that is none, such as NaN, is out of any range
-        if expected := describe_range(cls.model_fields[name]):
+        # of a part of a setting, such as one of a list, there is no range
+        if name in cls.model_fields and (expected := describe_range(cls.model_fields[name])):
             return f"{name} is {fault['input']!r}, must be {expected}"
         return f"{name} is {fault['input']!r}: {fault['msg']}"
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import bz2
 import codecs
 import csv
-import io
 import json
 import re
 import zlib
@@ -211,4 +210,7 @@ def _count_columns(lines: Sequence[str], separator: str) -> float:
 def _cut(line: str, separator: str) -> list[str]:
     if len(separator) > 1:
         return line.split(separator)
-    return next(csv.reader(io.StringIO(line), delimiter=separator), [])
+    try:
+        return next(csv.reader([line], delimiter=separator), [])
+    except csv.Error:  # a carriage return within, or a field longer than the reader takes
+        return line.split(separator)

@@ -95,7 +95,8 @@ def propose_source(head: FileHead) -> Proposal:
         plays = {"user_id": Mapped("listener"), **plays}
         missing = tuple(name for name in missing if name != "user_id")
     lines += ["", "[plays]", *_format_section(plays)]
-    lines += [f'# {name} = "..."    # one of: {", ".join(unused) or "no column is left"}' for name in missing]
+    left = _describe(", ".join(unused)) or "no column is left"
+    lines += [f'# {name} = "..."    # one of: {left}' for name in missing]
     if tracks:
         lines += ["", "[tracks]", *_format_section({"track_id": track_id, **tracks})]
     return Proposal("\n".join([*lines, *_format_unused(unused)]) + "\n", missing)
@@ -119,7 +120,7 @@ def _format_layout(head: FileHead) -> Iterator[str]:
 
 
 def _format_unused(names: Sequence[str]) -> list[str]:
-    return ["", f"# not used: {', '.join(names)}"] if names else []
+    return ["", f"# not used: {_describe(', '.join(names))}"] if names else []
 
 
 def _map_plays(head: FileHead) -> dict[str, Mapped]:
@@ -227,13 +228,19 @@ def _column(name: str) -> str:
 def _format_section(columns: Mapping[str, Mapped | None]) -> Iterator[str]:
     for name, mapped in columns.items():
         if mapped is not None:
-            note = f"    # {mapped.note}" if mapped.note else ""
+            note = f"    # {_describe(mapped.note)}" if mapped.note else ""
             yield f"{name} = {_quote(mapped.sql)}{note}"
 
 
 def _quote(value: Any) -> str:
-    """As TOML: its strings are written as those of JSON."""
-    return json.dumps(value, ensure_ascii=False)
+    """As TOML: its strings are written as those of JSON, but for what is no character."""
+    text = json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    return text.encode("utf-8", "replace").decode()
+
+
+def _describe(text: str) -> str:
+    """For a comment: names and values of files must not go on in the next line, as settings."""
+    return _quote(text)[1:-1]
 
 
 def _name_source(head: FileHead) -> str:

@@ -19,7 +19,7 @@ import codecs
 import os
 import tomllib
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -30,6 +30,7 @@ from jobs import pseudonyms
 from jobs.errors import WrongUsage
 from jobs.known_sources import list_known_sources, read_known_source
 from schemas import EVENT_TABLES, Contract
+from schemas.sql import find_syntax_problems
 from segue.settings import parse_duration
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ LATER_SETTINGS = (
     "unicode_form",
     "longest_row",
 )
+MOST_NAME = 200
 # What a project declares to have more columns of a table.
 MORE_COLUMNS = {"plays": "PlayColumns", "tracks": "CatalogueColumns"}
 
@@ -156,6 +158,37 @@ class Source(SettingsModel):
             raise ValueError(f"{field.field_name} is {text!r}, must be one character, or empty for none")
         return text
 
+    @field_validator("name")
+    @classmethod
+    def _check_name(cls, name: str) -> str:
+        # it is a part of ids of plays, and of what a terminal gets
+        if not name.strip() or not name.isprintable() or len(name) > MOST_NAME:
+            raise ValueError(
+                f"name is {name[:MOST_NAME]!r}, must be 1 to {MOST_NAME} characters that can be printed"
+            )
+        return name
+
+    @model_validator(mode="after")
+    def _check_expressions(self) -> Source:
+        sections = {"plays": self.plays, "tracks": self.tracks, **self.events}
+        for section, columns in sections.items():
+            for name, sql in columns.items():
+                option = f"[{section}] {name}"
+                if not sql.strip():
+                    raise ValueError(f"{option} is empty, must be SQL; take the line out for no value")
+                # those are read here too, for the names in them
+                if self.personal or self.pseudonymise or name == "user_id":
+                    _raise_first(find_syntax_problems(option, sql))
+        known = dict.fromkeys(name for columns in sections.values() for name in columns)
+        if unknown := [name for name in self.pseudonymise if name not in known]:
+            # ids would be written as they are, without a word
+            raise ValueError(
+                f"pseudonymise names {', '.join(unknown)}, must be of {', '.join(known) or 'a section'}"
+            )
+        if self.records and self.format != "json":
+            raise ValueError(f"records is {self.records!r}, must be empty where format is {self.format}")
+        return self
+
     @model_validator(mode="after")
     def _check_separator(self) -> Source:
         if self.separator == self.quote:
@@ -179,6 +212,12 @@ def _default(name: str) -> Any:
     return Source.model_fields[name].get_default(call_default_factory=True)
 
 
+def _raise_first(problems: Iterable[str]) -> None:
+    """Raises ValueError with the first one, if there is one."""
+    for problem in problems:
+        raise ValueError(problem)
+
+
 def load_source(path: str) -> Source:
     """Raises WrongUsage: no such file, no TOML, or a setting that is unknown or has no such value."""
     try:
@@ -196,7 +235,8 @@ def _read_source(path: str) -> dict[str, Any]:
     name = os.path.basename(path)
     if name in list_known_sources() and not os.path.exists(path):
         return read_known_source(name)
-    content = tomllib.loads(_open_path(path).read_text(encoding="utf-8"))
+    # Windows' editors write a mark in front
+    content = tomllib.loads(_open_path(path).read_text(encoding="utf-8-sig"))
     base = content.pop("extends", None)
     if base is None:
         return content

@@ -53,7 +53,8 @@ def read_project_file(
         UsageError: a line for each mistake.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        # Windows' editors write a mark in front
+        text = path.read_text(encoding="utf-8-sig")
         content = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as problem:
         raise UsageError(f"{path} is no TOML: {problem}") from None

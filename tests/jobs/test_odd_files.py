@@ -16,6 +16,7 @@ import pytest
 
 from features.ingest import parse_and_validate_plays, play_fields
 from features.records import split_objects
+from features.settings import SettingsError
 from jobs import source_rows
 from jobs.column_names import check_volatility, choose_names
 from jobs.errors import JobError, WrongUsage
@@ -128,6 +129,10 @@ REFUSED_SETTINGS = {
     'line_end = ""': "line_end is ''",
     'encoding = "utf-99"': "encoding is 'utf-99', must be a text encoding",
     'encoding = "base64"': "must be a text encoding",
+    "header = [1]": "header.0 is 1: ",
+    'pseudonymise = ["user"]': "pseudonymise names user, must be of play_id, user_id, track_id",
+    'records = "rows[]"': "records is 'rows\\[\\]', must be empty where format is csv",
+    "longest_row = 5": "longest_row is 5, must be 1,000 to",
 }
 
 
@@ -135,6 +140,31 @@ REFUSED_SETTINGS = {
 def test_load_source_refuses_a_layout_that_nothing_can_read(tmp_path, settings):
     with pytest.raises(WrongUsage, match=REFUSED_SETTINGS[settings]):
         write_source(tmp_path, settings)
+
+
+@pytest.mark.parametrize(
+    ("sql", "message"),
+    [
+        (5, "plays.user_id is 5: "),
+        ({"a": "b"}, r"plays.user_id is \{'a': 'b'\}: "),
+        (" ", r"\[plays\] user_id is empty, must be SQL; take the line out"),
+        ("who what when", r"\[plays\] user_id 'who what when' is no SQL expression"),
+    ],
+)
+def test_source_refuses_a_column_that_is_no_sql(sql, message):
+    with pytest.raises(SettingsError, match=message):
+        Source(name="s", plays=MAP | {"user_id": sql})
+
+
+@pytest.mark.parametrize("name", ["", " ", "a\nb", "\x1b[31m", "x" * 201])
+def test_source_refuses_a_name_that_cannot_be_printed(name):
+    with pytest.raises(SettingsError, match="must be 1 to 200 characters that can be printed"):
+        Source(name=name)
+
+
+def test_source_is_read_as_editors_of_windows_write_it(tmp_path):
+    (tmp_path / "s.toml").write_bytes(b'\xef\xbb\xbfname = "s"\r\n[plays]\r\nuser_id = "who"\r\n')
+    assert load_source(str(tmp_path / "s.toml")) == Source(name="s", plays={"user_id": "who"})
 
 
 def test_list_files_refuses_what_it_would_leave_out(tmp_path):

@@ -113,6 +113,22 @@ def test_json_lines_arrays_and_documents(propose):
     assert (source.records, source.plays) == ("users[].plays[]", plays)
 
 
+@pytest.mark.parametrize("odd", ['a\nwhere = "false"', "a\x1bb", "a\x7fb", "\ud800", 'a"""b', "a\r"])
+def test_names_and_values_of_files_stay_in_their_comments(propose, odd):
+    """A proposal is read back: a column must not write settings into it, nor make it unreadable."""
+    row = {"user_id": "u", "track_id": "t", "played_at": odd, odd: odd}
+    proposal, source = propose(json.dumps([row]), "log.json")
+    assert (source.where, set(source.plays)) == ("", {"user_id", "track_id", "played_at"})
+    assert "# not used: " in proposal.text and "seen: " in proposal.text
+
+
+def test_csv_with_a_carriage_return_in_a_row_has_a_head(propose):
+    assert (
+        propose("user_id,track_id,played_at\nu,t,2026-10-01\nu,a\rb,2026-10-01\n")[1].plays["track_id"]
+        == "track_id"
+    )
+
+
 def test_parquet_with_instants(tmp_path):
     at = pa.array([datetime(2026, 10, 1, tzinfo=UTC)])
     pq.write_table(pa.table({"user_id": ["u"], "track_id": ["t"], "played_at": at}), tmp_path / "a.parquet")

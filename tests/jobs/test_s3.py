@@ -279,6 +279,29 @@ def test_check_root_refuses_a_root_that_cannot_be_written_to_in_one_line(
     assert "\n" not in str(refusal.value) and "\x1b" not in str(refusal.value)
 
 
+# --- files of others
+
+
+@pytest.mark.s3
+@pytest.mark.parametrize("name", ["plain.json", "my exports/é [1] {a} 100% #2 ?=&+.json"])
+def test_read_file_head_reads_a_key_of_any_name(store, name, tmp_path):
+    """As Spark lists it: with nothing quoted."""
+    # here alone, as in run_flows
+    from jobs.file_heads import read_file_head
+    from jobs.file_starts import read_starts
+    from jobs.recognise_source import recognise
+    from jobs.sources import load_source
+    from reference.adapter_files import EXAMPLES
+
+    files, inner = segue.storage.filesystem(f"s3a://{BUCKET}")
+    with files.open_output_stream(f"{inner}/exports/{name}") as stream:
+        stream.write(EXAMPLES[0].write(tmp_path).read_bytes())
+    head = read_file_head(f"s3a://{BUCKET}/exports/{name}")
+    assert recognise(head) == EXAMPLES[0].source
+    (start,) = read_starts(load_source(EXAMPLES[0].source), [f"s3a://{BUCKET}/exports/{name}"])
+    assert start.has_objects_over_lines
+
+
 # --- many publishers
 
 
