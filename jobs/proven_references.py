@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ from jobs.publishing.records import read_held_expectations
 from jobs.publishing.retention import find_retention
 from jobs.publishing.state import DayState, TableState, read_state
 from jobs.publishing.warehouse import Warehouse
+from segue.errors import SegueError
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -118,9 +120,16 @@ def _find_proofs(warehouse: Warehouse, references: Iterable[Reference]) -> dict[
     held = read_held_expectations(warehouse, since)
     proofs = {}
     for ref in references:
-        versions = held.get(ref.name, {})
-        tables = [warehouse.table(name, versions.get(name, 0)) for name in (ref.child, ref.parent)]
-        if {ref.child, ref.parent} <= versions.keys() and all(tables):
-            child, parent = (read_state(table) for table in tables if table)
+        states = [_read_state_at(warehouse, name, held.get(ref.name, {})) for name in (ref.child, ref.parent)]
+        if all(states):
+            child, parent = filter(None, states)
             proofs[ref] = Proof(child, parent)
     return proofs
+
+
+def _read_state_at(warehouse: Warehouse, table: str, versions: Mapping[str, int]) -> TableState | None:
+    # a log that somebody shortened does not open there: then all days are compared, as ever
+    with suppress(SegueError):
+        opened = warehouse.table(table, versions[table]) if table in versions else None
+        return read_state(opened) if opened else None
+    return None

@@ -37,9 +37,11 @@ CORRECTNESS = {
     "spark.databricks.delta.vacuum.enforceTimeTravelWithinDeletedFileRetentionDuration": "false",
     # written by default, checked by nobody: a flipped bit in a staged file must not pass the audit
     "spark.hadoop.parquet.page.verify-checksum.enabled": "true",
-    # 128 MiB by default, and so all of a file: what is sorted by key is skipped by the extremes of smaller groups
-    "spark.hadoop.parquet.block.size": str(16 * 2**20),
 }
+
+# By default a row group is 128 MiB, and so all of a file: rows that are sorted by key are skipped by the extremes of
+# smaller ones.
+ROW_GROUPS = {"spark.hadoop.parquet.block.size": str(16 * 2**20)}
 
 # One machine: what is small stays quick, where a cluster would make hundreds of tasks of it.
 ONE_MACHINE = {
@@ -102,7 +104,7 @@ def open_session(app: str, log: Path | None = None) -> SparkSession:
         for name in ("SQLQueryContextLogger", "DataFrameQueryContextLogger"):
             # they repeat each error on stderr, as JSON
             logging.getLogger(name).setLevel(logging.CRITICAL)
-        builder = SparkSession.builder.appName(app).config(map={**CORRECTNESS})
+        builder = SparkSession.builder.appName(app).config(map={**ROW_GROUPS, **CORRECTNESS})
         # settings of the JVM come too late for one that runs already
         if is_submitted() or SparkContext._active_spark_context is not None:
             return builder.getOrCreate()

@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import unquote
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties, Transaction
 from deltalake.exceptions import CommitFailedError, DeltaError
 from deltalake.transaction import AddAction, RemoveAction
@@ -179,10 +180,13 @@ def check_file_sizes(warehouse: Warehouse, table: str, files: Sequence[Mapping[s
 
 def check_log_row_count(table: DeltaTable) -> None:
     """A power cut can shorten the newest log entry; cut between two lines, or to nothing, it still opens."""
-    counts = [file["num_records"] for file in list_data_files(table)]
-    expected, actual, version = read_state(table).rows, sum(n or 0 for n in counts), table.version()
-    # no history: the newest entry is empty. None: a file without statistics, so nothing can be compared
-    if table.history(1) and (expected == actual or None in counts):
+    # summed as they come: as Python objects, a hundred thousand files took 0.7 s of CPU
+    actions = pa.table(table.get_add_actions(flatten=True))
+    has_counts = "num_records" in actions.column_names and not actions["num_records"].null_count
+    expected, version = read_state(table).rows, table.version()
+    actual = (pc.sum(actions["num_records"]).as_py() or 0) if has_counts else 0
+    # no history: the newest entry is empty. A file without statistics: nothing can be compared
+    if table.history(1) and (expected == actual or (actions.num_rows and not has_counts)):
         return
     raise JobError(
         f"{table.table_uri}: the log entry of version {version} was cut short: it should name files of {expected:,} "

@@ -86,7 +86,7 @@ class NightsMachine(RuleBasedStateMachine):
     def begin(self, plays: list[Play], others: list[Play], newest: date, finely: bool) -> None:
         """Something is built, and most often something waits: what goes wrong needs both."""
         if finely and not self.with_spark:  # there each file is a task's
-            cut_finely(self.patch, 32)
+            cut_finely(self.patch)
         midnight = datetime.combine(newest, datetime.min.time(), UTC)
         last = Play("newest", "u1", "t1", midnight, 1_000)
         self.ingest([*plays, last], None)

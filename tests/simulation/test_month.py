@@ -7,6 +7,7 @@ from simulation.ways import Size, live_at_random, live_by_backfill, live_by_nigh
 
 from reference.published import pass_every_batch
 from reference.staged import cut_finely
+from segue.storage import Snapshot
 
 SMALL = Size(nights=6, listeners=25, allowed_days=2, labels=2000)
 
@@ -19,6 +20,12 @@ def test_nights_backfill_and_random_order_end_as_plain_python_has_it(tmp_path, m
     for live in ways:
         with monkeypatch.context() as patch:
             if live is live_by_backfill:  # in many files a day, the rows are the same
-                cut_finely(patch, 32)
+                cut_finely(patch)
             hashes.append(live(tmp_path / live.__name__, SMALL))
     assert hashes[0] == hashes[1] == hashes[2]
+    counts = [count_files(tmp_path / live.__name__) for live in ways]
+    assert counts[1] > 3 * counts[0], "no day was several files: equal hashes show nothing of them"
+
+
+def count_files(folder):
+    return len(Snapshot.at(str(folder / "root" / "tables" / "sessions"), None).files)
