@@ -1,6 +1,6 @@
 """What `segue health` and `segue skew` take, on a root that is laid here, without Spark.
 
-    python benchmarks/health.py                       # 32 tables, 90 nights, a million logged rows: about five minutes
+    python benchmarks/health.py                       # 31 tables, 90 nights, a million logged rows: about eight minutes
     python benchmarks/health.py --nights 10 --logged 100000
 
 Each night publishes every table, records 20 expectations of each and makes a release. Six declared groups bring the
@@ -70,10 +70,12 @@ def lay_nights(root: str, nights: int, listeners: int) -> int:
     from segue.releases import TableVersion, append_release
 
     warehouse, today = Warehouse(root), datetime.now(UTC).date()
+    # late plays would be found to be wrong
+    tables = [table for table in TABLES if table != "late_plays"]
     results = [Result(f"expect_{n}", "x", "critical", True, "seen", "wanted") for n in range(EXPECTATIONS)]
     for night in range(nights, 0, -1):
         day, versions = today - timedelta(days=night), {}
-        for table in TABLES:
+        for table in tables:
             many = listeners if (table, night) == ("user_features", 1) else 5
             rows = batch(CONTRACTS[table], many, **FITTING_VALUES, version_id=f"v{day}")
             version = lay(warehouse, table, [row | _of_day(row, day) for row in rows])
@@ -91,10 +93,10 @@ def lay_nights(root: str, nights: int, listeners: int) -> int:
         if not night % 7:
             # of `segue maintain`, once a week, what makes logs and records quick to read
             compact_results(warehouse)
-            for table in TABLES:
+            for table in tables:
                 path = warehouse.table_path(table)
                 checkpoint(DeltaTable(path), last_checkpoint(warehouse, path))
-    return len(TABLES)
+    return len(tables)
 
 
 def _of_day(row: dict[str, object], day: date) -> dict[str, object]:
