@@ -124,7 +124,7 @@ def select_tracks(tracks_with_reasons: DataFrame, contract: Contract) -> DataFra
 
 
 def select_rejected_tracks(tracks_with_reasons: DataFrame) -> DataFrame:
-    """Rows of `rejected_tracks`: equal rows of several files are one, as a catalogue comes whole each night."""
+    """Rows of `rejected_tracks`: a row has the same id in a file of any name, as a catalogue comes whole each night."""
     return select_rejects(tracks_with_reasons, REJECTED_TRACKS, ("source", "_raw")).drop("user_id")
 
 

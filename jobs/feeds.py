@@ -58,7 +58,12 @@ def find_feeds(args: argparse.Namespace) -> Mapping[str, Feed]:
     catalogue = resolve_source(given_source, args.catalogue) if args.catalogue else args.source
     feeds = [
         Feed("plays", source, args.source, args.input),
-        Feed("tracks", load_source(catalogue), catalogue, args.catalogue or args.input),
+        Feed(
+            "tracks",
+            source if catalogue == args.source else load_source(catalogue),
+            catalogue,
+            args.catalogue or args.input,
+        ),
     ]
     project, known = find_project(), [table.name for table in EVENT_TABLES]
     given = {table: files for table, *files in args.events}

@@ -137,11 +137,11 @@ def test_audit_batch_refuses_an_empty_batch_by_its_row_count_alone(spark, table)
 
 
 def test_suite_for_requires_rows_except_of_plays_and_what_was_set_aside():
-    may_be_empty = ["plays", "late_plays", "rejected_plays", "sessions"]
+    may_be_empty = ["plays", "late_plays", "rejected_plays", "rejected_tracks", "sessions"]
     assert [name for name in TABLES if SOME_ROWS not in suite_for(name).bounds] == may_be_empty
 
 
-@pytest.mark.parametrize("table", ["plays", "late_plays", "rejected_plays"])
+@pytest.mark.parametrize("table", ["plays", "late_plays", "rejected_plays", "rejected_tracks"])
 def test_audit_batch_passes_plays_and_what_was_set_aside_without_rows(spark, table):
     assert not audit(spark, table, []).refused
 
