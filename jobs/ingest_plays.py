@@ -11,13 +11,14 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from expectations.verdict import Refused
-from features.ingest import deduplicate, parse_and_validate_plays, play_fields, select_rejects
+from features.ingest import parse_and_validate_plays, play_fields, select_rejects
 from jobs import input_files, sources
 from jobs.arguments import add_lateness_argument, add_source_arguments, new_parser
 from jobs.inputs import Input, TableInput
 from jobs.job import Job
-from jobs.known_ids import select_new_events, select_new_plays, select_new_rows
+from jobs.known_ids import select_new_rows
 from jobs.late_plays import LatePlays, publish_late_plays, split_late_plays
+from jobs.new_events import select_new
 from jobs.publishing.batches import Batch, Watermark, is_published
 from jobs.publishing.rewrite import advance_watermark
 from jobs.publishing.state import TableState
@@ -164,8 +165,6 @@ def _publish(
     # events, rejects and counts start from these rows: each would read and parse the files again
     events_with_reasons = events_with_reasons.persist()
     existing_rows, new_rows = _select_new(job, kind, events_with_reasons)
-    # read twice: counted here, and staged at the end
-    new_rows = new_rows.persist()
     events, late = _split_late(job, kind, new_rows)
     new_events = count_by_day(events)
     volume = _measure_volume(job, batch, new_events)
@@ -173,7 +172,8 @@ def _publish(
     _say_counts(job, kind, counts, late)
     if counts.events or counts.rejected or late:
         # the quarantine first: a crash between the two then loses nothing, as the rerun repeats both
-        _publish_rejects(job, kind, events_with_reasons, [files_input, existing_rows])
+        if counts.rejected:
+            _publish_rejects(job, kind, events_with_reasons, [files_input, existing_rows])
         if late:
             publish_late_plays(job, late, files_input, missing)
         try:
@@ -189,10 +189,9 @@ def _select_new(
     job: Job, kind: EventKind, events_with_reasons: DataFrame
 ) -> tuple[TableInput | None, DataFrame]:
     """What is published of the days that can hold one of the events that are read; and those of them that are new."""
-    if kind.allowed_lateness is None:
-        return select_new_events(job, kind.contract, deduplicate(events_with_reasons, kind.contract))
-    existing, plays = select_new_plays(job, deduplicate(events_with_reasons, kind.contract, "former_id"))
-    return existing, plays.drop("former_id")
+    # where a play has no id of its own, it may be published under the one that was derived before
+    former = () if kind.allowed_lateness is None else ("former_id",)
+    return select_new(job, kind.contract, events_with_reasons, *former)
 
 
 def _split_late(job: Job, kind: EventKind, events: DataFrame) -> tuple[DataFrame, LatePlays | None]:
