@@ -143,9 +143,19 @@ def deduplicate(events_with_reasons: DataFrame, contract: Contract, *others: str
     """
     # Ordered by text, so that any order of the input files gives the same event.
     first = Window.partitionBy(*contract.key).orderBy("raw", "file")
-    valid = events_with_reasons.where(F.size("reasons") == 0).withColumn("_nth", F.row_number().over(first))
+    valid = select_valid(events_with_reasons).withColumn("_nth", F.row_number().over(first))
+    return select_event_columns(valid.where("_nth = 1"), contract, *others)
+
+
+def select_valid(events_with_reasons: DataFrame) -> DataFrame:
+    """The rows that are events, as often as they are there."""
+    return events_with_reasons.where(F.size("reasons") == 0)
+
+
+def select_event_columns(valid: DataFrame, contract: Contract, *others: str) -> DataFrame:
+    """Of rows that are events: what the contract has, but for what the publication adds."""
     columns = [c for c in contract.columns if c.name not in ("bucket", "available_at")]
-    return valid.where("_nth = 1").select(
+    return valid.select(
         *[
             F.col(c.name) if c.nullable else F.coalesce(c.name, F.lit(_NEUTRAL[c.type])).alias(c.name)
             for c in columns
@@ -228,8 +238,7 @@ def parse_fields(
     trimmed_texts, failed = {}, {}
     for name in fields:
         text = F.col(f"_text_{name}")
-        trimmed = F.btrim(text, F.lit(BLANKS))
-        trimmed_texts[f"_raw_{name}"] = F.when(~trimmed.isin("", NULL), trimmed)
+        trimmed_texts[f"_raw_{name}"] = _trim(text)
         failed[f"_failed_{name}"] = text.isNull()
     as_text = texts.withColumns({**trimmed_texts, **failed})
     # try_cast, as in ANSI mode a cast of one wrong field would fail the job, where it is to reject the row
@@ -246,8 +255,25 @@ def _cast(name: str, type_: str) -> Column:
     return text.try_cast(type_)
 
 
+def _trim(text: Column) -> Column:
+    """Without BLANKS at its ends; null where nothing else is there, or NULL."""
+    # Spark's function looks at each letter: so it is for texts that begin or end with none of those between "!" and "~"
+    may_have_blanks = _may_be_blank(text) | _may_be_blank(F.right(text, F.lit(1)))
+    trimmed = F.btrim(text, F.lit(BLANKS))
+    return F.when(may_have_blanks, F.when(~trimmed.isin("", NULL), trimmed)).otherwise(
+        F.when(text != NULL, text)
+    )
+
+
+def _may_be_blank(letters: Column) -> Column:
+    """Whether the first letter may be a blank, or there is none."""
+    return (letters < "!") | (letters > "~")
+
+
 def attempt(expression: str) -> Column:
     """The text of an expression, empty where it is null; null where it raises, so that it costs the row alone."""
     text = F.coalesce(F.expr(expression).cast("string"), F.lit(""))
+    if expression.isidentifier():
+        return text
     # the function of Spark's that is null for whatever is raised inside its argument; others catch their own faults
     return F.try_to_binary(text, F.lit("utf-8")).cast("string")

@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from expectations.verdict import Refused
-from features.ingest import deduplicate, parse_and_validate_plays, play_fields
+from features.ingest import parse_and_validate_plays, play_fields
 from jobs import input_files, pseudonyms, sources
 from jobs.arguments import add_file_arguments, add_lateness_argument, add_source_arguments, new_parser
 from jobs.deliveries import find_delivery
@@ -19,8 +19,8 @@ from jobs.file_records import FileRecorder
 from jobs.inputs import Input, TableInput
 from jobs.job import Job
 from jobs.known_files import Delivery
-from jobs.known_ids import select_new_events, select_new_plays
 from jobs.late_plays import LatePlays, publish_late_plays, split_late_plays
+from jobs.new_events import select_new
 from jobs.publishing.batches import Batch, Watermark, is_published
 from jobs.publishing.protocol import StagedBatch
 from jobs.publishing.state import TableState
@@ -167,8 +167,6 @@ def _publish(
     """Rejects and late plays, then events: where the gate refuses the events, the others are what shows why."""
     job, kind, recorder = reading.job, reading.kind, reading.recorder
     existing_rows, new_rows = _select_new(job, kind, events_with_reasons)
-    # read twice: counted here, and staged at the end
-    new_rows = new_rows.persist()
     events, late = _split_late(job, kind, new_rows)
     new_events = count_new(events)
     batch = replace(batch, row_counts=sum_by_day(new_events))
@@ -178,8 +176,9 @@ def _publish(
     _say_counts(job, kind, counts, late)
     if counts.total.events or counts.total.rejected or late:
         # the quarantine first: a crash between the two then loses nothing, as the rerun repeats both
-        inputs = [files_input, existing_rows]
-        publish_rejects(job, kind.contract, events_with_reasons, inputs, bool(reading.delivery.replays))
+        if counts.total.rejected:
+            inputs = [files_input, existing_rows]
+            publish_rejects(job, kind.contract, events_with_reasons, inputs, bool(reading.delivery.replays))
         if late:
             publish_late_plays(job, late, files_input, missing)
         _publish_events(reading, batch, events, counts, missing)
@@ -211,11 +210,9 @@ def _select_new(
     job: Job, kind: EventKind, events_with_reasons: DataFrame
 ) -> tuple[TableInput | None, DataFrame]:
     """What is published of the days that can hold one of the events that are read; and those of them that are new."""
-    if kind.allowed_lateness is None:
-        return select_new_events(job, kind.contract, deduplicate(events_with_reasons, kind.contract, "file"))
-    unique = deduplicate(events_with_reasons, kind.contract, "former_id", "file")
-    existing, plays = select_new_plays(job, unique)
-    return existing, plays.drop("former_id")
+    # where a play has no id of its own, it may be published under the one that was derived before
+    former = () if kind.allowed_lateness is None else ("former_id",)
+    return select_new(job, kind.contract, events_with_reasons, *former)
 
 
 def _split_late(job: Job, kind: EventKind, events: DataFrame) -> tuple[DataFrame, LatePlays | None]:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from jobs.inputs import TableInput
 from jobs.job import Job
-from jobs.publishing.commits import list_file_days
-from schemas import Contract
+from jobs.publishing.commits import list_data_files, list_file_days
+from schemas import CONTRACTS, Contract
 from segue.project import find_project
 
 if TYPE_CHECKING:
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
 
 # Opening a footer costs a round trip on an object store, so many at once.
 FOOTERS_AT_ONCE = 16
+# Up to here (a year of nights of a hundred thousand plays) the ids of a batch are looked for in the files by this
+# process, some ten million a second, where a job of Spark's would plan and open each file in a task first. Beyond, all
+# executors read the rows of those days.
+MOST_IDS, MOST_BYTES = 2_000_000, 4 * 2**30
 
 
 @dataclass(frozen=True)
@@ -32,43 +37,93 @@ class IdRange:
     greatest: str
 
 
+@dataclass(frozen=True)
+class Published:
+    """What is published of the days that can hold an id, and the rows that have one of a batch's ids, if any."""
+
+    existing: TableInput
+    rows: DataFrame | None
+
+
 def select_new_plays(job: Job, plays: DataFrame) -> tuple[TableInput | None, DataFrame]:
-    """What is published of the days that can hold one of `plays`; and those of `plays` that are not in it.
+    """What is published of the days that can hold one of `plays`; and those of `plays` that are not in it."""
+    contract = CONTRACTS["plays"]
+    published = find_published(job, contract, plays)
+    if published is None:
+        return None, plays
+    rows = published.rows
+    return published.existing, plays if rows is None else drop_published(plays, contract, rows)
+
+
+def find_published(job: Job, contract: Contract, events: DataFrame) -> Published | None:
+    """What is published of `events`; None where no published day can hold one of them.
 
     Args:
-        plays: with `former_id`, of those whose id was derived.
+        events: with `former_id`, if any, of those whose id was derived.
     """
-    from pyspark.sql import functions as F
-
-    if not job.has("plays"):
-        return None, plays
-    given = F.when(F.col("former_id").isNull(), F.col("play_id"))
-    ranges = plays.groupBy("ds").agg(F.min(given), F.max(given), F.count("former_id")).collect()
-    # a derived id holds the instant, so it is on no other day
-    days = {row[0] for row in ranges}
-    days |= find_days_with_ids(job, "plays", "play_id", [IdRange(*row[:3]) for row in ranges if row[1]])
-    existing = job.find("plays", sorted(days)) if days else None
-    if existing is None:
-        return None, plays
-    new = plays.join(existing.rows().select("play_id"), "play_id", "left_anti")
-    if any(row[3] for row in ranges):
-        # without a duration, both ids of a play are the same
-        former = existing.rows().select(F.col("play_id").alias("former_id"), "ms_played")
-        new = new.join(former, ["former_id", "ms_played"], "left_anti")
-    return existing, new.select(*plays.columns)
-
-
-def select_new_events(job: Job, contract: Contract, events: DataFrame) -> tuple[TableInput | None, DataFrame]:
-    """The same for a table of events that a project declares."""
     from pyspark.sql import functions as F
 
     (key,) = contract.key
     if not job.has(contract.name):
-        return None, events
-    # derived ids look like any other here: hashes, which are in the range of every day
-    ranges = [IdRange(*row) for row in events.groupBy("ds").agg(F.min(key), F.max(key)).collect()]
-    days = {each.day for each in ranges} | find_days_with_ids(job, contract.name, key, ranges)
-    return select_new_rows(job, contract.name, key, events, sorted(days))
+        return None
+    # without it derived ids look like any other: hashes, which are in the range of every day
+    given = F.when(F.col("former_id").isNull(), F.col(key)) if "former_id" in events.columns else F.col(key)
+    ranges = events.groupBy("ds").agg(F.min(given), F.max(given), F.count("*")).collect()
+    # a derived id holds the instant, so it is on no other day
+    days = {row[0] for row in ranges}
+    days |= find_days_with_ids(job, contract.name, key, [IdRange(*row[:3]) for row in ranges if row[1]])
+    existing = job.find(contract.name, sorted(days)) if days else None
+    if existing is None:
+        return None
+    files = _list_files(job, existing)
+    if not files:
+        return Published(existing, None)
+    if sum(row[3] for row in ranges) > MOST_IDS or sum(files.values()) > MOST_BYTES:
+        return Published(existing, existing.rows())
+    matches = _read_matches(job, contract, files, events)
+    return Published(existing, job.spark.createDataFrame(matches) if matches.num_rows else None)
+
+
+def _list_files(job: Job, existing: TableInput) -> dict[str, int]:
+    """Path on the root's file system and bytes of every file of the days."""
+    table, folder = (
+        job.warehouse.table(existing.table, existing.version),
+        job.warehouse.table_path(existing.table),
+    )
+    days = None if existing.days is None else set(existing.days)
+    return {
+        job.warehouse.inner(f"{folder}/{file['path']}"): file["size_bytes"]
+        for file in (list_data_files(table) if table else ())
+        if days is None or file.get("partition.ds") in days
+    }
+
+
+def _read_matches(job: Job, contract: Contract, files: Iterable[str], events: DataFrame) -> pa.Table:
+    """What `drop_published` needs of the rows that have one of the ids: no Spark job per night's look at a year."""
+    import pyarrow.dataset as pads
+
+    (key,) = contract.key
+    names = [name for name in (key, "former_id") if name in events.columns]
+    ids = pa.chunked_array(
+        [chunk for each in events.select(names).toArrow().columns for chunk in each.chunks]
+    )
+    columns = [key, "ms_played"] if "former_id" in names else [key]
+    schema = pa.schema([(key, pa.string()), ("ms_played", pa.int64())])
+    dataset = pads.dataset(list(files), schema, format="parquet", filesystem=job.warehouse.files)
+    return dataset.to_table(columns=columns, filter=pads.field(key).isin(ids.combine_chunks().drop_null()))
+
+
+def drop_published(events: DataFrame, contract: Contract, published: DataFrame) -> DataFrame:
+    """Those of `events` that are not among `published`, by the ids that they have or had."""
+    from pyspark.sql import functions as F
+
+    (key,) = contract.key
+    new = events.join(published.select(key), key, "left_anti")
+    if "former_id" in events.columns:
+        # without a duration, both ids of a play are the same
+        former = published.select(F.col(key).alias("former_id"), "ms_played")
+        new = new.join(former, ["former_id", "ms_played"], "left_anti")
+    return new.select(*events.columns)
 
 
 def select_new_rows(

@@ -62,14 +62,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _restate(job: Job, late: TableInput, first: date, last: date, dry_run: bool) -> int:
-    from pyspark.sql import functions as F
-
     # of the ids nothing is known: those that were derived too are looked for as if they were given
     rows = add_new_columns(late.rows(), CONTRACTS["late_plays"])
     plays = restore_late_plays(rows, CONTRACTS["plays"], first, last)
-    plays = plays.withColumn("former_id", F.lit(None).cast("string"))
     existing, new = select_new_plays(job, plays)
-    new = new.drop("former_id").persist()
+    new = new.persist()
     changes = _count_changes(job, plays, new)
     if not changes:
         job.up_to_date("plays", f"no late plays of {first} to {last} wait")

@@ -48,6 +48,8 @@ pack --out F
 schedule --format O
 config
 config O
+files --root R
+files O --root R --json
 tables --root R
 tables --json --root R
 describe O --root R

@@ -1,0 +1,99 @@
+"""Which rows of an input are new: hashes say which ids may be there twice, and only rows of these are compared.
+
+To compare all rows is to sort them by id, texts and all; nearly all ids are there once.
+"""
+
+from __future__ import annotations
+
+from functools import reduce
+from operator import or_
+from typing import TYPE_CHECKING
+
+from features.ingest import deduplicate, select_event_columns, select_valid
+from jobs.inputs import TableInput
+from jobs.job import Job
+from jobs.known_ids import drop_published, find_published
+from schemas import Contract
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from pyspark.sql import Column, DataFrame
+
+# Four megabytes, of which each executor gets a copy. Beyond, most of the input is there twice.
+MOST_HASHES = 500_000
+
+
+def select_new(
+    job: Job, contract: Contract, events_with_reasons: DataFrame, *other_keys: str
+) -> tuple[TableInput | None, DataFrame]:
+    """What is published of the days that can hold one of the events; and the new events, once each, with their file.
+
+    Args:
+        other_keys: columns of other ids that an event may be published under.
+    """
+    from pyspark.sql import functions as F
+
+    valid, keys = select_valid(events_with_reasons), (*contract.key, *other_keys)
+    # the file that each is counted for
+    kept = (*other_keys, "file")
+    published = find_published(job, contract, valid)
+    rows, existing = (published.rows, published.existing) if published else (None, None)
+    hashes = _find_repeated_hashes(valid, rows, keys)
+    if hashes.num_rows > MOST_HASHES:
+        events = deduplicate(events_with_reasons, contract, *kept)
+        # compared once, and read by who counts them and who publishes them
+        return existing, _drop_published(events, contract, rows).drop(*other_keys).persist()
+    once = select_event_columns(valid, contract, *kept)
+    if hashes.num_rows:
+        repeated = F.broadcast(job.spark.createDataFrame(hashes))
+        is_repeated = reduce(or_, (_is_among(key, n) for n, key in enumerate(keys)))
+        marked = _join_hashes(events_with_reasons, repeated, keys)
+        few = deduplicate(marked.where(is_repeated), contract, *kept)
+        if rows is not None:
+            rows = rows.join(repeated, F.xxhash64(keys[0]) == F.col("hash"), "left_semi")
+        once = select_event_columns(select_valid(marked).where(~is_repeated), contract, *kept)
+        once = once.unionByName(_drop_published(few, contract, rows))
+    return existing, once.drop(*other_keys)
+
+
+def _drop_published(events: DataFrame, contract: Contract, published: DataFrame | None) -> DataFrame:
+    return events if published is None else drop_published(events, contract, published)
+
+
+def _find_repeated_hashes(events: DataFrame, published: DataFrame | None, keys: tuple[str, ...]) -> pa.Table:
+    """Of ids that are there twice, or are published; by chance also of others. No more than one too many."""
+    from pyspark.sql import functions as F
+
+    own, *others = keys
+    hashes = _hash(events, own, own=1)
+    for other in others:
+        hashes = hashes.unionByName(_hash(events.where(F.col(other).isNotNull()), other))
+    if published is not None:
+        hashes = hashes.unionByName(_hash(published, own, published=1))
+    is_repeated = (F.sum("own") > 1) | ((F.sum("published") > 0) & (F.sum("published") < F.count("*")))
+    counts = hashes.groupBy("hash").agg(is_repeated.alias("is_repeated"))
+    return counts.where("is_repeated").select("hash").limit(MOST_HASHES + 1).toArrow()
+
+
+def _hash(rows: DataFrame, key: str, own: int = 0, published: int = 0) -> DataFrame:
+    from pyspark.sql import functions as F
+
+    return rows.select(
+        F.xxhash64(key).alias("hash"), F.lit(own).alias("own"), F.lit(published).alias("published")
+    )
+
+
+def _join_hashes(events: DataFrame, hashes: DataFrame, keys: tuple[str, ...]) -> DataFrame:
+    """With a column for each key, which is null where its hash is none of these."""
+    from pyspark.sql import functions as F
+
+    for n, key in enumerate(keys):
+        of_key = hashes.withColumnRenamed("hash", f"_repeated_{n}")
+        events = events.join(of_key, F.xxhash64(key) == F.col(f"_repeated_{n}"), "left")
+    return events
+
+
+def _is_among(key: str, place: int) -> Column:
+    from pyspark.sql import functions as F
+
+    return F.col(key).isNotNull() & F.col(f"_repeated_{place}").isNotNull()

@@ -1,0 +1,107 @@
+"""New events are the same, by whichever way they are found; and as plain loops have it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from random import Random
+
+import pytest
+
+from features.ingest import BLANKS, _trim
+from jobs import known_ids, new_events
+from jobs.job import Job
+from jobs.publishing.warehouse import Warehouse
+from reference.published import lay
+from reference.worlds import play
+from schemas import CONTRACTS
+
+
+def make_play(draw: Random) -> dict:
+    """Of few ids, so that many meet: given ones on any day, derived ones on their own, with and without durations."""
+    day, n, ms = draw.randrange(3), draw.randrange(12), draw.choice([None, 1000, 2000])
+    if draw.random() < 0.5:
+        id_, former = f"given-{n}", None
+    else:
+        former = f"derived-{day}-{n}"
+        id_ = former if ms is None else f"{former}-{ms}"
+    at = datetime(2026, 10, 1, 10, tzinfo=UTC) + timedelta(days=day, seconds=draw.randrange(9))
+    values = play(play_id=id_, user_id=f"u{n}", played_at=at, ms_played=ms)
+    return {**values, "ds": at.date(), "source": "test", "former_id": former}
+
+
+def make_row(draw: Random, n: int) -> dict:
+    reasons = draw.choice([[], [], [], ["bad"], None])
+    return {**make_play(draw), "raw": f"line {draw.randrange(40)}", "file": f"f{n % 2}", "reasons": reasons}
+
+
+def find_new(rows: list[dict], published: list[dict]) -> list[tuple]:
+    first: dict[str, dict] = {}
+    for row in sorted(rows, key=lambda row: (row["raw"], row["file"])):
+        if row["reasons"] == []:
+            first.setdefault(row["play_id"], row)
+    new = []
+    for row in first.values():
+        is_published = any(
+            each["play_id"] == row["play_id"]
+            or (
+                (row["ms_played"] is not None and each["ms_played"] == row["ms_played"])
+                and each["play_id"] == row["former_id"]
+            )
+            for each in published
+        )
+        new += [] if is_published else [row]
+    return sorted((row["play_id"], row["raw"], row["ds"]) for row in new)
+
+
+@pytest.mark.parametrize("publishes", [False, True])
+def test_new_events_are_found_alike_by_hashes_and_by_comparing_all(spark, tmp_path, monkeypatch, publishes):
+    draw, contract = Random(7), CONTRACTS["plays"]
+    published = list({row["play_id"]: row for row in (make_play(draw) for _ in range(12))}.values())
+    rows = [make_row(draw, n) for n in range(60)]
+    # in which of two equal texts comes first is for nobody to say
+    rows = list({(row["play_id"], row["raw"], row["file"]): row for row in rows}.values())
+    if publishes:
+        lay(
+            Warehouse(str(tmp_path)),
+            "plays",
+            [{k: v for k, v in p.items() if k != "former_id"} for p in published],
+        )
+    names = [c.name for c in contract.columns if c.name not in ("bucket", "available_at")]
+    types = [f"{name} {contract.column(name).type}" for name in names]
+    schema = ", ".join([*types, "former_id string", "raw string", "file string", "reasons array<string>"])
+    extra = ("former_id", "raw", "file", "reasons")
+    records = [tuple(row.get(name) for name in (*names, *extra)) for row in rows]
+    events = spark.createDataFrame(records, schema)
+    expected = find_new(rows, published if publishes else [])
+    assert 5 < len(expected) < len(rows) / 2
+    for most_hashes, most_ids in ((500_000, 2_000_000), (500_000, 0), (0, 0)):
+        monkeypatch.setattr(new_events, "MOST_HASHES", most_hashes)
+        monkeypatch.setattr(known_ids, "MOST_IDS", most_ids)
+        # what `raw` says, in a column that plays have
+        marked = events.withColumn("source_session_id", events["raw"])
+        existing, new = new_events.select_new(Job("test", str(tmp_path)), contract, marked, "former_id")
+        found = sorted((row["play_id"], row["source_session_id"], row["ds"]) for row in new.collect())
+        assert found == expected, (most_hashes, most_ids)
+        assert (existing is not None) == publishes
+        new.unpersist()
+
+
+def test_values_are_trimmed_as_python_strips_them(spark):
+    edges = (
+        "",
+        " ",
+        "\t",
+        "~",
+        "!",
+        "\x7f",
+        "\u200b",
+        "\u00a0",
+        "\ufeff",
+        "\u2003 \u3000",
+        "\u00e9",
+        "\U0001f3b5",
+    )
+    texts = [f"{before}{middle}{after}" for before in edges for middle in ("", "a b") for after in edges]
+    frame = spark.createDataFrame([(text,) for text in [*texts, None]], "text string")
+    trimmed = [row[0] for row in frame.select(_trim(frame["text"])).collect()]
+    assert trimmed == [*(text.strip(BLANKS) or None for text in texts), None]
