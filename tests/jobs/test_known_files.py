@@ -316,6 +316,7 @@ def test_a_file_is_found_by_its_path_and_by_its_uri():
     paths = ListedPaths([InputFile(f"file:/data/{name}", 1, 0) for name in names])
     for name in names:
         escaped = "".join(f"%{ord(each):02X}" if each in ' %#?"<>[]^`{|}\\' else each for each in name)
-        for text in (f"file:/data/{name}", f"file:///data/{escaped}"):
-            assert paths.find(text) == f"file:/data/{name}"
+        alone = ListedPaths([InputFile(f"file:/data/{name}", 1, 0)])
+        assert paths.find(f"file:///data/{escaped}") == paths.find(f"file:/data/{escaped}")
+        assert paths.find(f"file:/data/{escaped}") == alone.find(f"file:/data/{name}") == f"file:/data/{name}"
     assert paths.find("file:///data/other.csv") == "file:///data/other.csv"
