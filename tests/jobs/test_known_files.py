@@ -144,7 +144,7 @@ _changes = st.lists(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(nights=st.lists(st.tuples(_changes, st.booleans()), min_size=1, max_size=5))
 def test_files_are_read_as_a_model_of_folders_has_it(tmp_path_factory, nights):
     folder, model = Folder(tmp_path_factory.mktemp("nights")), Model()
