@@ -36,7 +36,8 @@ def suite_for(table: str) -> Suite:
         user_embeddings,
     )
 
-    suites = [plays.SUITE, plays.LATE_SUITE, plays.REJECTED_SUITE, tracks.SUITE, sessions.SUITE]
+    suites = [plays.SUITE, plays.LATE_SUITE, plays.REJECTED_SUITE, sessions.SUITE]
+    suites += [tracks.SUITE, tracks.REJECTED_SUITE, tracks.CHANGES_SUITE]
     suites += [embedding_versions.SUITE, track_embeddings.SUITE, user_embeddings.SUITE]
     suites += [similar_tracks.SUITE, candidates.SUITE]
     suites += [track_semantic_ids.SUITE, track_semantic_ids.CODEBOOK_SUITE]

@@ -9,7 +9,7 @@ from typing import Any
 
 
 def split_document(text: str, path: str) -> Iterator[tuple[int, str]]:
-    """Each record as JSON, with its number from 0; a text that is no JSON is one record, and will be a reject.
+    """Each record as JSON, with its number from 0; a text that is no such document is one record, and will be a reject.
 
     Args:
         path: where the records are, such as `playlists[].tracks[]`: those of each element of each list, with what
@@ -19,6 +19,10 @@ def split_document(text: str, path: str) -> Iterator[tuple[int, str]]:
     try:
         document = json.loads(text)
     except JSONDecodeError:
+        yield 0, text
+        return
+    if steps and isinstance(document, dict) and steps[0] not in document:
+        # a path that is misspelt would lose the whole file without a word
         yield 0, text
         return
     for number, record in enumerate(_descend(document, steps, {})):

@@ -17,6 +17,12 @@ if TYPE_CHECKING:
 OURS = "_segue_"
 # Of an expression no field can be made of these: each is many values, or has no text.
 NOT_ONE_VALUE = ("array", "map", "struct", "variant")
+# Functions that give another value each time: rows that are read again would be other rows.
+_VOLATILE = re.compile(
+    r"\b((?:rand|random|randn|randstr|uniform|uuid|shuffle|monotonically_increasing_id|now|curdate)(?=\s*\()"
+    r"|current_timestamp|current_date|localtimestamp)\b",
+    re.IGNORECASE,
+)
 _NAME = re.compile(r"`((?:[^`]|``)+)`|(\w+)")
 
 
@@ -51,6 +57,18 @@ def list_words(expressions: Iterable[str]) -> set[str]:
     """All that may be a name of a column in SQL: its words, and what stands in backticks."""
     found = (pair for expression in expressions for pair in _NAME.findall(expression))
     return {(quoted or plain).replace("``", "`") for quoted, plain in found}
+
+
+def check_volatility(source: Source, columns: Mapping[str, str]) -> None:
+    """Raises JobError where a column is another each time that it is computed."""
+    for name, expression in columns.items():
+        # what is quoted is a name or a text
+        bare = re.sub(r"`[^`]*`|'[^']*'|\"[^\"]*\"", "", expression)
+        if found := _VOLATILE.search(bare):
+            raise JobError(
+                f"source {source.name}: {name} = {expression!r} is another value each time, by {found[0]}: the same "
+                "files would bring other rows; take it from columns of the files"
+            )
 
 
 def check_expressions(source: Source, rows: DataFrame, columns: Mapping[str, str]) -> None:

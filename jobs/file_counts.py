@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from jobs.file_identity import ListedPaths
 from jobs.known_files import Delivery
 from jobs.late_plays import LatePlays
+from jobs.row_counts import count_reasons, measure_reasons, sum_reasons
 from jobs.volume import Volume
 
 if TYPE_CHECKING:
@@ -73,11 +74,10 @@ class IngestCounts:
         # of those that are meant: a history that is mostly podcasts has no fewer rejects for it
         meant = max(total.rows - total.left_out, 1)
         shares = {f"{name}_share": count / meant for name, count in counts.items()}
-        reasons = {f"rejects_{'_'.join(reason.split())}": count for reason, count in self.reasons.items()}
         volume = {"has_weekdays": 0.0}
         if self.volume:
             volume = {"has_weekdays": 1.0, **self.volume.measures()}
-        return shares | {"late_days": self.late_days} | volume | reasons
+        return shares | {"late_days": self.late_days} | volume | measure_reasons(self.reasons)
 
 
 def count_new(events: DataFrame) -> Counter[tuple[date, str]]:
@@ -100,27 +100,16 @@ def count_outcomes(
     volume: Volume | None,
     delivery: Delivery,
 ) -> IngestCounts:
-    from pyspark.sql import functions as F
-
-    # one pass for rows, rejects and reasons: there are few different lists of reasons. Less the header of each file
-    # that has one, which is no row of it
-    rows_of = F.count("*") - F.max(F.col("is_header").cast("int"))
-    grouped = events_with_reasons.groupBy("file", "reasons").agg(rows_of.alias("count")).collect()
-    reasons: Counter[str] = Counter()
+    by_reasons = count_reasons(events_with_reasons)
     files: dict[str, FileCounts] = {}
-
     paths = ListedPaths(each.file for each in delivery.to_read)
 
     def add(file: str, counts: FileCounts) -> None:
         path = paths.find(file)
         files[path] = files.get(path, FileCounts()) + counts
 
-    for row in grouped:
+    for row in by_reasons:
         count = row["count"]
-        if not count:
-            continue
-        # a row with two reasons counts once for each, so these add up to more than the rejects
-        reasons.update(dict.fromkeys(row["reasons"] or (), count))
         rejected, left_out = bool(row["reasons"]) * count, (row["reasons"] is None) * count
         add(row["file"], FileCounts(count, 0, 0, rejected, left_out))
     for (_, file), count in new.items():
@@ -128,4 +117,4 @@ def count_outcomes(
     for file, count in (late.by_file if late else {}).items():
         add(file, FileCounts(late=count))
     read_before = {each.file.path for each in delivery.read_before}
-    return IngestCounts(files, late.days if late else 0, volume, reasons, read_before)
+    return IngestCounts(files, late.days if late else 0, volume, sum_reasons(by_reasons), read_before)

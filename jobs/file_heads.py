@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bz2
 import codecs
 import csv
 import io
@@ -16,13 +17,15 @@ from typing import Any
 from features.documents import split_document
 from features.records import split_objects, split_records
 from jobs.errors import JobError, first_line
+from jobs.file_kinds import BZIP2, GZIP, PARQUET, find_encoding, find_kind
+from jobs.file_starts import SEPARATOR_LINE
 from jobs.parquet_files import filesystem_of_listed
 
 HEAD_BYTES = 2**20
+PARQUET_BUFFER = 2**16
 # Rows that a guess is made of.
 MOST_ROWS = 200
 SEPARATORS = (",", "\t", ";", "|", "::")
-MARKS = {codecs.BOM_UTF8: "utf-8", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 _JSON_KEY = re.compile(r'"((?:[^"\\]|\\.)*)"\s*:')
 # What a header's name may be and a value of the first row is not.
 _VALUE = re.compile(r"[-+]?[\d.,:/ TZ+-]*\d[\d.,:/ TZ+-]*")
@@ -63,15 +66,20 @@ def read_file_head(path: str) -> FileHead:
             content = bytes(stream.read(HEAD_BYTES))
     except OSError as problem:
         raise JobError(f"file {path} cannot be read: {first_line(problem)}") from None
-    if content.startswith(b"PAR1"):
+    if content.startswith(PARQUET):
         return _read_parquet(path)
-    if content.startswith(b"\x1f\x8b"):
-        try:
-            # the head is cut off anywhere, so the end of the archive is not there
-            content = zlib.decompressobj(wbits=31).decompress(content, HEAD_BYTES)
-        except zlib.error:
-            return FileHead(path, "a broken gzip archive")
+    try:
+        content = _unpack(content)
+    except (OSError, zlib.error):
+        return FileHead(path, "a broken archive")
     return _read_text(path, content)
+
+
+def _unpack(content: bytes) -> bytes:
+    """The head of what is packed; as the archive is cut off somewhere, its end is not looked for."""
+    if content.startswith(GZIP):
+        return zlib.decompressobj(wbits=31).decompress(content, HEAD_BYTES)
+    return bz2.BZ2Decompressor().decompress(content, HEAD_BYTES) if content.startswith(BZIP2) else content
 
 
 def _read_parquet(path: str) -> FileHead:
@@ -80,7 +88,8 @@ def _read_parquet(path: str) -> FileHead:
 
     files, inner = filesystem_of_listed(path)
     try:
-        file = pq.ParquetFile(inner, filesystem=files)
+        # by pieces: without a buffer, whole columns of a row group are read for a few rows
+        file = pq.ParquetFile(inner, filesystem=files, pre_buffer=False, buffer_size=PARQUET_BUFFER)
         batch = next(file.iter_batches(MOST_ROWS), None)
     except (pa.ArrowException, OSError):
         return FileHead(path, "a parquet file that is not whole")
@@ -89,9 +98,11 @@ def _read_parquet(path: str) -> FileHead:
 
 
 def _read_text(path: str, content: bytes) -> FileHead:
-    if kind := _find_binary_kind(content):
-        return FileHead(path, kind)
+    if kind := find_kind(content):
+        return FileHead(path, f"{kind.name} ({kind.remedy})")
     text, layout = _decode(content)
+    if "\0" in text:
+        return FileHead(path, "a binary file")
     text = text.removeprefix("\ufeff")
     if not text.strip():
         return FileHead(path, "an empty file")
@@ -100,20 +111,10 @@ def _read_text(path: str, content: bytes) -> FileHead:
     return _read_csv(path, text, layout)
 
 
-def _find_binary_kind(content: bytes) -> str:
-    if content.startswith(b"PK\x03\x04"):
-        return "a zip archive or a spreadsheet (unpack it, or save it as CSV)"
-    if content.startswith(b"%PDF"):
-        return "a PDF"
-    is_wide = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-    return "" if is_wide or b"\0" not in content else "a binary file"
-
-
 def _decode(content: bytes) -> tuple[str, dict[str, Any]]:
-    for mark, encoding in MARKS.items():
-        if content.startswith(mark):
-            layout = {} if encoding == "utf-8" else {"encoding": encoding}
-            return content.decode(encoding, errors="replace"), layout
+    if encoding := find_encoding(content):
+        layout = {} if encoding == "utf-8" else {"encoding": encoding}
+        return content.decode(encoding, errors="replace"), layout
     try:
         # the last character may be cut off
         return codecs.getincrementaldecoder("utf-8")().decode(content), {}
@@ -178,6 +179,10 @@ def _read_csv(path: str, text: str, layout: dict[str, Any]) -> FileHead:
     line_end = layout.get("line_end", "\n")
     # a quote that is never closed costs its own line, see there
     lines = [record for _, record in split_records(text, line_end, '"')][: MOST_ROWS + 1]
+    if SEPARATOR_LINE.fullmatch(lines[0].strip()):
+        return FileHead(
+            path, f"text below {lines[0].strip()!r}, as spreadsheets write it (take that line out)"
+        )
     separator = max(SEPARATORS, key=lambda each: _count_columns(lines, each))
     if _count_columns(lines, separator) < 2:
         return FileHead(path, "text without columns", first=lines[0][:200])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import csv
+import re
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from functools import partial
 
 from features.records import split_records
 from jobs.errors import JobError, first_line
+from jobs.file_kinds import find_encoding, find_kind
 from jobs.parquet_files import filesystem_of_listed
 from jobs.sources import Source
 
@@ -18,27 +20,18 @@ from jobs.sources import Source
 HEAD_BYTES = 65_536
 # A header of more bytes is no header.
 MOST_HEAD_BYTES = 2**24
+WIDE = ("utf-16", "utf-32")
 # Opening a file costs a round trip, so many at once.
 OPEN_AT_ONCE = 16
-# By their first bytes, files that no text format reads, and what to do about each.
-SIGNATURES = {
-    b"\x1f\x8b": ("gzip", "call it *.gz, or unpack it"),
-    b"BZh": ("bzip2", "call it *.bz2, or unpack it"),
-    b"PK\x03\x04": ("a zip archive", "unpack it"),
-    b"PAR1": ("parquet", 'write format = "parquet" in the source'),
-}
-# The mark of 32 begins like that of 16.
-WIDE_MARKS = {
-    codecs.BOM_UTF32_LE: "utf-32",
-    codecs.BOM_UTF32_BE: "utf-32",
-    codecs.BOM_UTF16_LE: "utf-16",
-    codecs.BOM_UTF16_BE: "utf-16",
-}
+
+# Says to a spreadsheet program how the lines below are separated.
+SEPARATOR_LINE = re.compile(r'"?sep=.{1,2}"?', re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class FileStart:
-    """`header` is the first record that is not blank, without a byte order mark; empty in a blank file."""
+    """`header` is the first record that is not blank, without a byte order mark; empty in a blank file. Where files
+    have no header it may be cut off."""
 
     path: str
     header: str
@@ -79,23 +72,33 @@ def _read_start(source: Source, path: str) -> FileStart:
         # the cut may fall inside a character, so what cannot be decoded is no error here
         text = content.decode(source.encoding, errors="replace").removeprefix("\ufeff")
         header = next((text for _, text in split_records(text, source.line_end, source.open_quote)), "")
-        # the end of the line is among what was read, or there is no more to read
-        if len(content) < size or source.line_end in text[len(header) :]:
+        if len(content) < size or (header and _is_whole(source, text, header)):
             break
         size *= 16
         if size > MOST_HEAD_BYTES:
             raise _refuse(
                 path,
-                f"its first line has more than {MOST_HEAD_BYTES:,} bytes",
+                f"its first line has more than {MOST_HEAD_BYTES:,} bytes, or as many are blank",
                 "check line_end of the source",
             )
     if source.format == "csv" and ("\0" in header or "\ufffd" in header):
         raise _refuse(
             path, f"its first line is no text in {source.encoding}", "write its encoding in the source"
         )
+    if source.format == "csv" and not source.header and SEPARATOR_LINE.fullmatch(header.strip()):
+        raise _refuse(
+            path, f"its first line is {header.strip()!r}, as spreadsheets write it", "take that line out"
+        )
     if source.format == "csv" and "\r" in header and not source.multiline:
         raise _refuse(path, "its lines end with CR alone", 'write line_end = "\\r" in the source')
     return FileStart(path, header)
+
+
+def _is_whole(source: Source, text: str, header: str) -> bool:
+    # where there is no header the first letters say enough: a document of JSON can be one line of any length
+    if source.format != "csv" or source.header:
+        return True
+    return source.line_end in text[text.index(header) + len(header) :]
 
 
 def _read_head(path: str, size: int) -> bytes:
@@ -111,12 +114,11 @@ def _read_head(path: str, size: int) -> bytes:
 
 
 def _check_kind(source: Source, path: str, content: bytes) -> None:
-    for signature, (kind, remedy) in SIGNATURES.items():
-        if content.startswith(signature):
-            raise _refuse(path, f"it is {kind}, expected {source.format}", remedy)
-    is_wide = codecs.lookup(source.encoding).name.startswith(("utf-16", "utf-32"))
-    encoding = next((name for mark, name in WIDE_MARKS.items() if content.startswith(mark)), None)
-    if encoding and not is_wide:
+    if kind := find_kind(content):
+        raise _refuse(path, f"it is {kind.name}, expected {source.format}", kind.remedy)
+    expected = codecs.lookup(source.encoding).name
+    encoding = find_encoding(content)
+    if encoding.startswith(WIDE) and not expected.startswith(WIDE):
         remedy = f'write encoding = "{encoding}" in the source'
         raise _refuse(path, f"it is {encoding}, the source says {source.encoding}", remedy)
 

@@ -14,10 +14,11 @@ from jobs.arguments import add_common_arguments
 from jobs.errors import JobError, WrongUsage
 from jobs.file_records import erase_paths, record_retraction
 from jobs.job import Job
-from jobs.pseudonyms import hash_id, read_key
+from jobs.pseudonyms import hash_id, read_known_key
 from jobs.publishing.commits import CommitConflict, list_file_days
 from jobs.publishing.retention import list_unpublished, vacuum
 from jobs.publishing.rewrite import Rewrite, mark_erased, rewrite_files
+from jobs.publishing.warehouse import Warehouse
 from jobs.receipts import Erasure, make_receipt, print_receipt, write_receipt
 from jobs.user_ids import list_first, read_ids
 from schemas import CONTRACTS, Contract
@@ -53,10 +54,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    ids = read_ids(args.user, args.users, "--users")
-    if not ids:
-        raise WrongUsage("nobody to erase; give --user ID ..., or --users FILE with an id a line")
     job = Job("forget", args.root, args.run_id)
+    ids = list_users(args, job.warehouse)
     if unknown := [name for name in job.warehouse.list_tables() if name not in CONTRACTS]:
         # of a project, say: whether they hold listeners is known only where they are declared
         raise JobError(
@@ -86,18 +85,18 @@ def run(args: argparse.Namespace) -> int:
     return int(bool(missing) and not args.ignore_missing)
 
 
-def list_users(args: argparse.Namespace) -> list[str]:
+def list_users(args: argparse.Namespace, warehouse: Warehouse) -> list[str]:
     """The listeners to erase, by the ids that the tables have.
 
     Raises:
-        WrongUsage: there are none, or they are to be hashed and there is no key.
+        WrongUsage: there are none, or they are to be hashed and there is no key, or one that nobody was hashed with.
     """
     ids = read_ids(args.user, args.users, "--users")
     if not ids:
         raise WrongUsage("nobody to erase; give --user ID ..., or --users FILE with an id a line")
     if not args.pseudonymise:
         return ids
-    key = read_key()
+    key = read_known_key(warehouse, TABLES)
     return [hash_id(key, id_) for id_ in ids]
 
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from argparse import Namespace
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
 from expectations.verdict import Refused
 from features.ingest import deduplicate, parse_and_validate_plays, play_fields
-from jobs import input_files, sources
+from jobs import input_files, pseudonyms, sources
 from jobs.arguments import add_file_arguments, add_lateness_argument, add_source_arguments, new_parser
 from jobs.deliveries import find_delivery
 from jobs.file_counts import IngestCounts, count_new, count_outcomes, sum_by_day
@@ -23,10 +23,11 @@ from jobs.known_ids import select_new_events, select_new_plays
 from jobs.late_plays import LatePlays, publish_late_plays, split_late_plays
 from jobs.publishing.batches import Batch, Watermark, is_published
 from jobs.publishing.protocol import StagedBatch
-from jobs.publishing.rewrite import advance_watermark
 from jobs.publishing.state import TableState
+from jobs.publishing.state_commits import advance_watermark
 from jobs.recognise_source import resolve_source
 from jobs.rejects import publish_rejects, remove_explained_rejects
+from jobs.row_counts import add_quarantine_hint, say_reasons
 from jobs.source_rows import read_rows
 from jobs.volume import Volume, compare_with_weekdays, find_main_day
 from jobs.watermarks import add_watermark_argument, find_watermark
@@ -36,9 +37,6 @@ from segue.watermark import is_complete
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
-
-# The commonest ones; the report has all of them, as a measure each.
-REASONS_SHOWN = 5
 
 
 @dataclass(frozen=True)
@@ -77,6 +75,8 @@ class Reading:
     columns: Mapping[str, str]
     delivery: Delivery
     recorder: FileRecorder
+    # check value of the key that ids are replaced with
+    id_key: str
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -95,6 +95,7 @@ def ingest(step: str, args: Namespace, kind: EventKind) -> int:
     source, table = sources.load_source(resolve_source(args.source, args.input)), kind.table
     columns = sources.column_map(source, table, kind.fields)
     job = Job(step, args.root, args.run_id)
+    id_key = pseudonyms.check_key(job.warehouse, source, table)
     # before the files are listed: one that comes later is not in, on whatever side of midnight
     watermark = find_watermark(source, table, args.complete_through)
     files = input_files.list_files(args.input, lambda: job.spark)
@@ -107,7 +108,7 @@ def ingest(step: str, args: Namespace, kind: EventKind) -> int:
                 _advance(job, table, watermark)
             return 0
         with recorder.record_failures():
-            _read_files(Reading(job, kind, source, columns, delivery, recorder), watermark)
+            _read_files(Reading(job, kind, source, columns, delivery, recorder, id_key), watermark)
         # where no row was new there is no commit yet that says it
         _advance(job, table, watermark)
     return 0
@@ -128,7 +129,12 @@ def _read_files(reading: Reading, watermark: Watermark) -> None:
     parameters |= {"again": job.run_id} if reading.delivery.again else {}
     files_input = input_files.identify_files(files)
     batch = job.batch(
-        kind.table, inputs=[files_input], appends=True, parameters=parameters, watermark=watermark
+        kind.table,
+        inputs=[files_input],
+        appends=True,
+        parameters=parameters,
+        watermark=watermark,
+        id_key=reading.id_key,
     )
     if is_published(job.warehouse, batch):
         # by a run whose records are gone
@@ -165,7 +171,8 @@ def _publish(
     new_rows = new_rows.persist()
     events, late = _split_late(job, kind, new_rows)
     new_events = count_new(events)
-    volume = _measure_volume(job, batch, sum_by_day(new_events))
+    batch = replace(batch, row_counts=sum_by_day(new_events))
+    volume = _measure_volume(job, batch, batch.row_counts)
     counts = count_outcomes(events_with_reasons, new_events, late, volume, reading.delivery)
     recorder.counts = counts
     _say_counts(job, kind, counts, late)
@@ -196,7 +203,8 @@ def _publish_events(
         # without the file, which is no column of theirs
         reading.job.publish(batch, events.drop("file"), counts.measures(), missing, after_audit=record)
     except Refused as refused:
-        raise _add_quarantine_hint(reading.job, refused, counts, reading.kind.rejects_table) from None
+        rejected, table = counts.total.rejected, reading.kind.rejects_table
+        raise add_quarantine_hint(reading.job, refused, rejected, table) from None
 
 
 def _select_new(
@@ -220,22 +228,11 @@ def _split_late(job: Job, kind: EventKind, events: DataFrame) -> tuple[DataFrame
 
 def _say_counts(job: Job, kind: EventKind, counts: IngestCounts, late: LatePlays | None) -> None:
     job.say(counts.describe(kind.table))
-    for reason, count in sorted(counts.reasons.items(), key=lambda item: -item[1])[:REASONS_SHOWN]:
-        job.say(f"    {count:,} rejected: {reason}")
+    say_reasons(job, counts.reasons)
     if late:
         job.say(f"    {late}")
     if counts.volume:
         job.say(f"    {counts.volume.share:.0%} of the plays of such a weekday, by the median of four weeks")
-
-
-def _add_quarantine_hint(job: Job, refused: Refused, counts: IngestCounts, rejects_table: str) -> Refused:
-    if not counts.total.rejected:
-        return refused
-    where = (
-        f"The {counts.total.rejected:,} rejected rows are published in {job.warehouse.table_path(rejects_table)}, "
-        "a Delta table: each with its text, file and reasons."
-    )
-    return Refused(f"{refused}\n{where}", refused.verdict)
 
 
 def _measure_volume(job: Job, batch: Batch, new_plays: Mapping[date, int]) -> Volume | None:

@@ -71,6 +71,10 @@ def _list_local_files(inputs: Iterable[str]) -> Iterator[InputFile]:
             status = os.stat(path)
         except OSError as problem:
             raise _refuse_path(path, problem.strerror) from None
+        try:
+            path.encode()
+        except UnicodeEncodeError:
+            raise _refuse_path(ascii(path), "its name is no UTF-8; rename it") from None
         # Hadoop takes what is before a colon for the scheme of a URI
         if ":" in os.path.basename(path):
             raise _refuse_path(path, "Spark cannot read a file with a colon in its name; rename it")

@@ -86,6 +86,7 @@ class Job(PinnedTables):
         clustered: bool = False,
         catalogue: TableInput | None = None,
         watermark: Watermark | None = None,
+        id_key: str = "",
     ) -> Batch:
         """The batch that these inputs and parameters make, with the code as it is.
 
@@ -99,6 +100,7 @@ class Job(PinnedTables):
             clustered: whether they also come as those lie in the files, so that staging need not shuffle them.
             catalogue: one more input, the one that events of these days are joined to: the state keeps its version.
             watermark: how far the source of the rows is, which does not identify them.
+            id_key: check value of the key that ids were replaced with; parameters identify the rows by it.
 
         Raises:
             WrongUsage: a day that the source has not reached.
@@ -133,6 +135,8 @@ class Job(PinnedTables):
             deterministic=deterministic,
             catalogue=catalogue.version if catalogue else None,
             watermark=watermark,
+            id_key=id_key,
+            input_rows=_count_input_rows(table, sources),
         )
 
     def publish(
@@ -254,6 +258,15 @@ class Job(PinnedTables):
         # there is nothing that it could be made of; that is an outcome, not an error
         self.say(f"{table} not made: {why}")
         return add_outcome(Outcome(table, NOT_MADE, why=why))
+
+
+def _count_input_rows(table: str, inputs: Iterable[Input]) -> dict[date | None, int]:
+    counts: dict[date | None, int] = {}
+    for each in inputs:
+        # what a table goes on from, of its own, says nothing of a day that is to come
+        if isinstance(each, TableInput) and each.table != table:
+            counts |= {day: max(rows, counts.get(day, 0)) for day, rows in each.rows_by_day.items()}
+    return counts
 
 
 def new_run_id() -> str:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from jobs.errors import JobError, first_line
 from schemas.common import quote_name
 from segue.storage import filesystem
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from pyarrow.fs import FileSystem
     from pyspark.sql import DataFrame, SparkSession
 
@@ -36,36 +38,60 @@ def read_parquet(spark: SparkSession, paths: Sequence[str]) -> DataFrame:
     return rows.withColumns({name: F.timestamp_micros(F.expr(floor)) for name, floor in floors.items()})
 
 
-def read_parquet_by_schema(spark: SparkSession, paths: Sequence[str]) -> list[DataFrame]:
+def read_parquet_by_schema(
+    spark: SparkSession, paths: Sequence[str], choose: Callable[[DataFrame], DataFrame]
+) -> list[DataFrame]:
     """The rows of listed files, those of one schema together: Spark would read all by the schema of one of them.
+
+    Args:
+        choose: gives of rows the columns that are wanted; no two of them may be alike but for case.
 
     Raises:
         JobError: a file is no whole parquet file.
     """
-    paths_by_schema: dict[str, list[str]] = defaultdict(list)
+    paths_by_schema: dict[pa.Schema, list[str]] = defaultdict(list)
     # opening a file costs a round trip, so many at once
     with ThreadPoolExecutor(16) as pool:
         for path, schema in zip(paths, pool.map(_read_schema, paths), strict=True):
             paths_by_schema[schema].append(path)
-    return [read_parquet(spark, list(map(spell, group))) for group in paths_by_schema.values()]
+    return [
+        (_read_alike if _has_alike(schema) else _read)(spark, list(map(spell, group)), choose)
+        for schema, group in paths_by_schema.items()
+    ]
 
 
-def _read_schema(path: str) -> str:
+def _read(spark: SparkSession, paths: Sequence[str], choose: Callable[[DataFrame], DataFrame]) -> DataFrame:
+    return choose(read_parquet(spark, paths))
+
+
+def _read_alike(
+    spark: SparkSession, paths: Sequence[str], choose: Callable[[DataFrame], DataFrame]
+) -> DataFrame:
+    """The same of files with columns that are alike but for case, which Spark takes for one."""
+    from pyspark.sql import DataFrame as Rows
+
+    # in a session of its own: in this one, SQL of sources shall find a name that is written in another case
+    exact = spark.newSession()
+    exact.conf.set("spark.sql.caseSensitive", "true")
+    rows = choose(read_parquet(exact, paths))._jdf
+    # as rows that are computed there: a plan would be optimised here, where two of its columns have one name
+    return Rows(spark._jsparkSession.createDataFrame(rows.toJavaRDD(), rows.schema()), spark)
+
+
+def _has_alike(schema: pa.Schema) -> bool:
+    return len({name.lower() for name in schema.names}) < len(schema.names)
+
+
+def _read_schema(path: str) -> pa.Schema:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     files, inner = filesystem_of_listed(path)
     try:
-        schema = pq.read_schema(inner, filesystem=files).remove_metadata()
+        return pq.read_schema(inner, filesystem=files).remove_metadata()
     except (pa.ArrowException, OSError) as problem:
         text = f"file {path} is no whole parquet file: {first_line(problem)}"
         raise JobError(f"{text}; wait until it is written, or mend it") from None
-    names = [name.lower() for name in schema.names]
-    if alike := [name for name in schema.names if names.count(name.lower()) > 1]:
-        raise JobError(
-            f"file {path} has columns that Spark takes for one: {', '.join(alike)}; rename all but one"
-        )
-    return str(schema)
 
 
 def filesystem_of_listed(path: str) -> tuple[FileSystem, str]:
@@ -74,8 +100,8 @@ def filesystem_of_listed(path: str) -> tuple[FileSystem, str]:
     scheme, _, key = path.partition("://")
     if scheme in ("s3", "s3a"):
         return filesystem(f"{scheme}://{key.partition('/')[0]}")[0], key
-    # Hadoop writes file:/data
-    return filesystem(re.sub("^file:/+", "/", path))
+    # Hadoop writes file:/data, and quotes nothing in the URIs of other storage
+    return filesystem(quote(path, safe=":/@") if key else re.sub("^file:/+", "/", path))
 
 
 def spell(path: str) -> str:

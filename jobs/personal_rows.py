@@ -22,6 +22,7 @@ def redact(rows: DataFrame, source: Source, columns: Mapping[str, str]) -> DataF
     from pyspark.sql import functions as F
 
     from features.ingest import BROKEN, IS_HEADER, RAW
+    from jobs.long_rows import LONG
 
     if not (source.personal or source.pseudonymise):
         return rows
@@ -31,9 +32,18 @@ def redact(rows: DataFrame, source: Source, columns: Mapping[str, str]) -> DataF
     ]
     lengths = F.format_string("(a line of %d characters)", F.length(RAW))
     text = F.to_json(F.struct(*fields)) if fields else F.lit("{}")
-    # a header has names of columns only
-    redacted = F.when(F.col(BROKEN), lengths).when(F.col(IS_HEADER), F.col(RAW)).otherwise(text)
+    # a header has names of columns only, and of a long row there is no text
+    is_kept = F.col(IS_HEADER) | F.col(LONG)
+    redacted = F.when(is_kept, F.col(RAW)).when(F.col(BROKEN), lengths).otherwise(text)
     return rows.withColumn(RAW, redacted)
+
+
+def redact_listener(rows: DataFrame, source: Source, columns: Mapping[str, str]) -> DataFrame:
+    """The same where files name a listener, so that no erasure has to look for one in the rejects of a catalogue."""
+    names = {name.lower() for name in list_columns(source.plays.get("user_id", "null"))}
+    if source.personal or not names & {name.lower() for name in rows.columns}:
+        return rows
+    return redact(rows, source.replace(personal=True), columns)
 
 
 def list_kept_columns(source: Source, columns: Mapping[str, str]) -> set[str]:

@@ -5,16 +5,23 @@ from __future__ import annotations
 import hashlib
 import hmac
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jobs.errors import WrongUsage
+from schemas.plays import PLAYS
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
+    from jobs.publishing.warehouse import Warehouse
+    from jobs.sources import Source
+
 # The key itself, or a file with it. No setting of segue.toml: `segue config` prints those, and repositories keep them.
 KEY, KEY_FILE = "SEGUE_ID_KEY", "SEGUE_ID_KEY_FILE"
+# The check value of the key of before, where another one is meant.
+KEY_BEFORE = "SEGUE_ID_KEY_BEFORE"
 # A shorter one could be found by trying, from one id that is known.
 LEAST_BYTES = 32
 FUNCTION = "segue_pseudonym"
@@ -46,8 +53,49 @@ def read_key() -> bytes:
 
 
 def identify_key() -> str:
-    """A fingerprint of the key, for those of batches: other ids are other rows."""
+    """The check value of the key, which does not lead back to it: other ids are other rows."""
     return hash_id(read_key(), "segue: which key")[:8]
+
+
+def check_key(warehouse: Warehouse, source: Source, table: str) -> str:
+    """The check value of the key that a source's ids are replaced with; empty where they are not.
+
+    One key is for all sources of a root, so that a listener of two of them is one.
+
+    Raises:
+        WrongUsage: ids were replaced with another key before, and nobody says that this one is meant.
+    """
+    if not source.pseudonymise:
+        return ""
+    key, before = identify_key(), _list_keys(warehouse, [table, PLAYS.name])[-1:]
+    if before and key != before[0] != os.environ.get(KEY_BEFORE, ""):
+        raise WrongUsage(
+            f"the key in {KEY} or {KEY_FILE} is another than that of the ids in {warehouse.root} (check value {key}, "
+            f"before {before[0]}): the same listeners would be others from now on. Set the key of before; if a new one "
+            f"is meant, set {KEY_BEFORE}={before[0]}, and ids of before stay as they are"
+        )
+    return key
+
+
+def read_known_key(warehouse: Warehouse, tables: Iterable[str]) -> bytes:
+    """The key, if ids of these tables were ever replaced with it.
+
+    Raises:
+        WrongUsage: they were with others; nobody would be found.
+    """
+    known = dict.fromkeys(key for table in tables for key in _list_keys(warehouse, [table]))
+    if known and identify_key() not in known:
+        raise WrongUsage(
+            f"no id in {warehouse.root} was replaced with the key in {KEY} or {KEY_FILE} (check value "
+            f"{identify_key()}, known are {', '.join(known)}); set the key that the listeners were ingested with"
+        )
+    return read_key()
+
+
+def _list_keys(warehouse: Warehouse, tables: Iterable[str]) -> list[str]:
+    """Of the first table that has any, the newest last."""
+    states = filter(None, map(warehouse.state, tables))
+    return next((list(state.id_keys) for state in states if state.id_keys), [])
 
 
 def hash_id(key: bytes, text: str) -> str:

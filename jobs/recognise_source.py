@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import glob
+import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
-from typing import NoReturn
+from typing import TYPE_CHECKING
 
 from jobs.errors import JobError, WrongUsage
 from jobs.file_heads import FileHead, read_file_head
+from jobs.file_starts import OPEN_AT_ONCE
 from jobs.input_files import InputFile, list_files
 from jobs.known_sources import list_known_sources
+from jobs.session import is_submitted, open_step_session
 from jobs.sources import Source, load_source
 
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
 AUTO = "auto"
-# Heads are read one after the other, and files of one delivery are alike.
+# Files of one delivery are alike.
 MOST_FILES = 50
 SHOWN = 5
 
@@ -37,26 +44,44 @@ def _match(source: Source, head: FileHead) -> int:
     if source.format != head.kind:
         return 0
     if source.line_pattern:
-        return len(source.header) if re.fullmatch(source.line_pattern, head.first.strip()) else 0
+        return max(1, len(source.header)) if re.fullmatch(source.line_pattern, head.first.strip()) else 0
     signature = set(source.signature)
     return len(signature) if signature and signature <= set(head.columns) else 0
 
 
 def list_heads(inputs: Sequence[str]) -> list[FileHead]:
-    """Of the first files that inputs stand for, without Spark."""
-    return [read_file_head(file.path) for file in list_input_files(inputs)[:MOST_FILES]]
+    """Of the first files that inputs stand for, on any storage."""
+    paths = [file.path for file in list_input_files(inputs, _open_session)[:MOST_FILES]]
+    # an object store answers many at once as fast as one
+    with ThreadPoolExecutor(OPEN_AT_ONCE) as pool:
+        return list(pool.map(read_file_head, paths))
 
 
-def list_input_files(inputs: Sequence[str]) -> list[InputFile]:
-    """As an ingest lists them, but for those in other storage that only Spark could list."""
-    expanded = [path for each in inputs for path in (sorted(glob.glob(each)) or [each])]
-    return list_files(expanded, _refuse_listing)
+def list_input_files(inputs: Sequence[str], session: Callable[[], SparkSession]) -> list[InputFile]:
+    """As an ingest lists them; without Spark, but for those in other storage."""
+    return list_files([path for each in inputs for path in _expand(each)], session)
 
 
-def _refuse_listing() -> NoReturn:
-    raise WrongUsage(
-        "files are not found here, or lie in another storage; give files that are here, or name their source"
-    )
+def _expand(path: str) -> list[str]:
+    """The files of this machine that a glob stands for; what Spark has to list stays as it is.
+
+    Raises:
+        WrongUsage: there is no such file, which need not be said by a JVM.
+    """
+    # of a name with brackets it may be the name
+    if os.path.exists(path) or ":/" in path or is_submitted():
+        return [path]
+    # braces are Hadoop's alone
+    found = sorted(glob.glob(path)) or ([path] if "{" in path else [])
+    if not found:
+        raise WrongUsage(
+            f"no files are found at {path!r}; give files, folders, globs, or URIs of other storage"
+        )
+    return found
+
+
+def _open_session() -> SparkSession:
+    return open_step_session("auto")
 
 
 def is_auto(source: str) -> bool:

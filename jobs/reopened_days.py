@@ -97,7 +97,7 @@ class ChangedEntities:
         if count > FEW_ROWS:
             return None, None
         job.say(
-            f"{table}: {count:,} entities changed in {len(stale.days)} days, the rows of all others are kept"
+            f"{table}: entities that changed: {count:,}, in days: {len(stale.days)}; the rows of all others are kept"
         )
         published = job.table(table, stale.days)
         return ReopenedDays(stale.days, entities, published.rows()), published

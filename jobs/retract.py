@@ -17,7 +17,8 @@ from jobs.file_records import record_retraction
 from jobs.graph import downstream
 from jobs.job import Job
 from jobs.publishing.commits import list_file_days
-from jobs.publishing.rewrite import Rewrite, drop_empty_days, rewrite_files
+from jobs.publishing.rewrite import Rewrite, rewrite_files
+from jobs.publishing.state_commits import drop_empty_days
 from jobs.publishing.warehouse import has_rows, no_data_error
 from jobs.receipts import write_receipt
 from jobs.recognise_source import resolve_source

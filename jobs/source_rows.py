@@ -20,10 +20,11 @@ from pyspark.sql.types import StringType, StructType
 from features.documents import split_document
 from features.ingest import BROKEN, FILE, IS_HEADER, LEFT_OUT, RAW, attempt
 from features.records import split_objects, split_records
-from jobs.column_names import check_expressions, choose_names, list_words
+from jobs.column_names import check_expressions, check_volatility, choose_names, list_words
 from jobs.errors import JobError
 from jobs.file_starts import FileStart, read_starts, split_header
 from jobs.input_files import InputFile
+from jobs.long_rows import LONG, check_lines, cut_column, cut_texts
 from jobs.parquet_files import read_parquet_by_schema, spell
 from jobs.personal_rows import redact
 from jobs.source_functions import register_functions
@@ -51,6 +52,7 @@ def read_rows(
     Raises:
         JobError: a file cannot be read, or an expression of `columns`, the source's column map, does not fit them.
     """
+    check_volatility(source, {**columns, "where": source.where})
     # an expression that raises must do so where it is caught: shared parts of several are computed ahead of them
     spark.conf.set("spark.sql.subexpressionElimination.enabled", "false")
     paths = [file.path for file in files]
@@ -61,6 +63,9 @@ def read_rows(
         if not starts:
             raise JobError(f"the files of source {source.name} hold blank lines alone; give others")
         read = {"csv": _read_csv, "json": _read_json, "sessions": _read_sessions}
+        if source.by_line:
+            lines = {start.path for start in starts if _has_line_rows(source, start)}
+            check_lines(source, [file for file in files if file.path in lines])
         rows = read[source.format](spark, source, starts, columns)
     if IS_HEADER not in rows.columns:
         rows = rows.withColumn(IS_HEADER, F.lit(False))
@@ -108,16 +113,15 @@ def _bring_to_form(rows: DataFrame, form: Literal["NFC", "NFKC"], expressions: I
 
 
 def _read_parquet(spark: SparkSession, paths: Sequence[str], columns: Mapping[str, str]) -> DataFrame:
-    frames = [_name_rows(rows, columns) for rows in read_parquet_by_schema(spark, paths)]
-    return _union(frames)
+    return _union(read_parquet_by_schema(spark, paths, partial(_name_rows, columns=columns)))
 
 
 def _name_rows(rows: DataFrame, columns: Mapping[str, str]) -> DataFrame:
     # a parquet row has no text of its own, and a reject shows one
     raw = F.to_json(F.struct(*[F.col(quote_name(name)) for name in rows.columns]))
     named = [F.col(quote_name(name)) for name in choose_names(rows.columns, columns)]
-    file, broken = F.col("_metadata.file_path").alias(FILE), F.lit(False).alias(BROKEN)
-    return rows.select(*named, raw.alias(RAW), file, broken)
+    no = [F.lit(False).alias(name) for name in (BROKEN, LONG)]
+    return rows.select(*named, raw.alias(RAW), F.col("_metadata.file_path").alias(FILE), *no)
 
 
 def _union(frames: Sequence[DataFrame]) -> DataFrame:
@@ -137,20 +141,19 @@ def _union(frames: Sequence[DataFrame]) -> DataFrame:
 
 
 def _read_records(spark: SparkSession, source: Source, paths: Sequence[str]) -> DataFrame:
-    """One row per record: RAW, FILE, and `line`, its number in a file that was read as a whole."""
+    """One row per record: RAW, FILE, LONG, and `line`, its number in a file that was read as a whole."""
     if not source.by_line:
         split = partial(split_records, line_end=source.line_end, quote=source.open_quote)
         return _split_whole_files(spark, source, paths, split)
     # as text first: Spark's CSV reader keeps the text only of lines that it could not parse, and a reject shall
     # show its text whatever is wrong with it
-    # lines are split at LF; the CR of a Windows file would be part of the last column
-    text, file = F.regexp_replace("value", "\r$", ""), F.col("_metadata.file_path")
-    lines = spark.read.text(list(map(spell, paths))).select(text.alias(RAW), file.alias(FILE))
+    file = F.col("_metadata.file_path").alias(FILE)
+    lines = spark.read.text(list(map(spell, paths))).select(*cut_column(F.col("value"), source), file)
     return lines.where(F.trim(RAW) != "").withColumn("line", F.lit(None).cast("bigint"))
 
 
 def _split_whole_files(spark: SparkSession, source: Source, paths: Sequence[str], split: Split) -> DataFrame:
-    encoding = source.encoding
+    encoding, longest_row = source.encoding, source.longest_row
 
     def split_files(batches: Iterable[pd.DataFrame]) -> Iterator[pd.DataFrame]:
         import pandas as pd
@@ -159,13 +162,13 @@ def _split_whole_files(spark: SparkSession, source: Source, paths: Sequence[str]
             for path, content in zip(batch["path"], batch["content"], strict=True):
                 # a byte that the encoding does not know becomes U+FFFD: the row may still be a play
                 text = _unpack(path, content).decode(encoding, errors="replace").removeprefix("\ufeff")
-                frame = pd.DataFrame(split(text), columns=["line", RAW])
-                yield frame.assign(**{FILE: path})[[RAW, FILE, "line"]]
+                frame = pd.DataFrame(cut_texts(split(text), longest_row), columns=["line", RAW, LONG])
+                yield frame.assign(**{FILE: path})[[RAW, FILE, LONG, "line"]]
 
     # a task per file: only a reader from the start knows which line ends stand inside quotes
     files = spark.read.format("binaryFile").load(list(map(spell, paths))).select("path", "content")
     # Spark reads many small files in one task, and to split them would be the work of one core
-    schema = f"{RAW} string, {FILE} string, line bigint"
+    schema = f"{RAW} string, {FILE} string, {LONG} boolean, line bigint"
     return files.repartition(max(1, len(paths))).mapInPandas(split_files, schema)
 
 
@@ -217,18 +220,22 @@ def _parse_csv(
     named = [
         F.col(f"_segue_row._{place}").alias(name) for name, place in choose_names(names, columns).items()
     ]
-    return parsed.select(RAW, FILE, _is_broken(), *named)
+    return parsed.select(RAW, FILE, LONG, _is_broken(), *named)
 
 
 def _is_broken() -> Column:
-    return F.col(f"_segue_row.{CORRUPT}").isNotNull().alias(BROKEN)
+    return (F.col(f"_segue_row.{CORRUPT}").isNotNull() | F.col(LONG)).alias(BROKEN)
+
+
+def _has_line_rows(source: Source, start: FileStart) -> bool:
+    return source.format != "json" or not (source.records or start.has_objects_over_lines)
 
 
 def _read_json(
     spark: SparkSession, source: Source, starts: Sequence[FileStart], columns: Mapping[str, str]
 ) -> DataFrame:
-    by_line = [each.path for each in starts if not (source.records or each.has_objects_over_lines)]
-    whole = [each.path for each in starts if source.records or each.has_objects_over_lines]
+    by_line = [each.path for each in starts if _has_line_rows(source, each)]
+    whole = [each.path for each in starts if not _has_line_rows(source, each)]
     split = partial(split_document, path=source.records) if source.records else split_objects
     parts = [_read_records(spark, source, by_line)] if by_line else []
     parts += [_split_whole_files(spark, source, whole, split)] if whole else []
@@ -243,7 +250,7 @@ def _read_json(
     parsed = records.withColumn(
         "_segue_row", F.from_json(RAW, schema, {"columnNameOfCorruptRecord": CORRUPT})
     )
-    return parsed.select(RAW, FILE, _is_broken(), "_segue_row.*").drop(CORRUPT)
+    return parsed.select(RAW, FILE, LONG, _is_broken(), "_segue_row.*").drop(CORRUPT)
 
 
 def _read_sessions(
@@ -252,7 +259,8 @@ def _read_sessions(
     """A line is a session: its items by `position` (from 0), its `line` in the file (from 0)."""
     records = _read_records(spark, source, [start.path for start in starts])
     # as it is written, where Spark takes a regular expression
-    items = F.posexplode(F.split(F.trim(RAW), re.escape(source.separator))).alias("position", "item")
+    items = F.split(F.trim(RAW), re.escape(source.separator))
+    items = F.posexplode(F.when(F.col(LONG), F.array(RAW)).otherwise(items)).alias("position", "item")
     # the item alone would be the same text for every play of a track
     raw = F.concat_ws(":", "line", "position", "item").alias(RAW)
-    return records.select(FILE, "line", items).select("*", raw, F.lit(False).alias(BROKEN))
+    return records.select(FILE, LONG, "line", items).select("*", raw, F.col(LONG).alias(BROKEN))

@@ -17,11 +17,9 @@ from __future__ import annotations
 
 import codecs
 import os
-import re
 import tomllib
 import zipfile
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -32,6 +30,7 @@ from jobs import pseudonyms
 from jobs.errors import WrongUsage
 from jobs.known_sources import list_known_sources, read_known_source
 from schemas import EVENT_TABLES, Contract
+from segue.settings import parse_duration
 
 if TYPE_CHECKING:
     from jobs.job import Job
@@ -50,6 +49,7 @@ LATER_SETTINGS = (
     "personal",
     "pseudonymise",
     "unicode_form",
+    "longest_row",
 )
 # What a project declares to have more columns of a table.
 MORE_COLUMNS = {"plays": "PlayColumns", "tracks": "CatalogueColumns"}
@@ -77,11 +77,13 @@ class Source(SettingsModel):
     header: tuple[str, ...] = ()
     # é is one character or two, to a computer two names: the form that columns are brought to, if they come in several
     unicode_form: Literal["", "NFC", "NFKC"] = ""
+    # bytes of text; a longer row is a reject without its text, whose length would be the memory of its task
+    longest_row: int = Field(default=2**24, ge=1000, le=2**30)
     # how long after midnight, UTC, the last rows of a day are delivered
     grace: str = "0h"
     # what it is, in a line
     about: str = ""
-    # columns that only such files have; of files without a header, a regular expression that their lines match
+    # columns that only such files have; or else a regular expression that their first lines match
     signature: tuple[str, ...] = ()
     line_pattern: str = ""
     # of JSON documents, where the records are: playlists[].tracks[], each with what is said of its playlist
@@ -108,7 +110,7 @@ class Source(SettingsModel):
 
     def parameters(self, table: str) -> dict[str, Any]:
         """What decides the rows of a table besides the files."""
-        unset = {name for name in LATER_SETTINGS if not getattr(self, name)}
+        unset = {name for name in LATER_SETTINGS if getattr(self, name) == _default(name)}
         values = {name: value for name, value in vars(self).items() if name not in {*NOT_IN_ROWS, *unset}}
         if self.pseudonymise:
             values["key"] = pseudonyms.identify_key()
@@ -120,7 +122,10 @@ class Source(SettingsModel):
     @field_validator("grace")
     @classmethod
     def _check_grace(cls, grace: str) -> str:
-        parse_duration(grace)
+        try:
+            parse_duration(grace)
+        except ValueError as problem:
+            raise ValueError(f"grace is {problem}") from None
         return grace
 
     @field_validator("encoding")
@@ -170,13 +175,8 @@ class Source(SettingsModel):
         return self.quote if self.multiline else ""
 
 
-def parse_duration(text: str) -> timedelta:
-    """Of a text such as 90m, 3h or 1d; ValueError for any other."""
-    found = re.fullmatch(r"([0-9]{1,4})([mhd])", text)
-    if not found:
-        raise ValueError(f"grace is {text!r}, must be a number and m, h or d, as in 3h")
-    unit = {"m": "minutes", "h": "hours", "d": "days"}[found[2]]
-    return timedelta(**{unit: int(found[1])})
+def _default(name: str) -> Any:
+    return Source.model_fields[name].get_default(call_default_factory=True)
 
 
 def load_source(path: str) -> Source:

@@ -12,16 +12,13 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from features.ingest import (
-    parse_and_validate_events,
-    parse_and_validate_plays,
-    parse_tracks,
-    play_fields,
-    track_fields,
-)
+from features.ingest import parse_and_validate_events, parse_and_validate_plays, play_fields
+from features.tracks import parse_and_validate_tracks, select_tracks, track_fields
 from jobs.errors import JobError
 from jobs.file_heads import FileHead, read_file_head
 from jobs.input_files import InputFile
+from jobs.long_rows import PACKED_SUFFIXES
+from jobs.parquet_files import filesystem_of_listed
 from jobs.propose_source import Proposal, propose_source
 from jobs.recognise_source import AUTO, is_auto, list_input_files, recognise, resolve_source
 from jobs.session import open_step_session, tune
@@ -29,6 +26,7 @@ from jobs.source_rows import read_rows
 from jobs.sources import Source, column_map, load_source
 from schemas import CONTRACTS, EVENT_TABLES
 from schemas.sql import list_columns
+from schemas.tracks import TRACKS
 from segue import show
 from segue.project import find_project
 
@@ -39,6 +37,7 @@ ROWS = 10
 # Rows that are looked at, and bytes of files: a try is over in seconds, also of a year of deliveries.
 MOST_ROWS = 10_000
 MOST_BYTES = 2**28
+CUT_BYTES = 2**24
 LONGEST = 40
 LISTENER = "(listener)"
 
@@ -51,28 +50,41 @@ def configure(parser: argparse.ArgumentParser) -> None:
     layout = "TOML file or a name that `segue sources` lists: how the files are laid out (%(default)s)"
     add("--source", default=source, help=layout)
     add("--table", metavar="TABLE", help="only rows of this table (default: of all that the source fills)")
-    add("--rows", type=int, default=ROWS, metavar="N", help="rows to show of each table (%(default)s)")
+    shown = "rows to show of each table (%(default)s)"
+    add("--rows", type=_parse_count, default=ROWS, metavar="N", help=shown)
     add("--json", action="store_true", help="rows, rejects and proposal as JSON objects, a line each")
 
 
+def _parse_count(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) < 6):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of rows, expected 0 to 99999")
+    return int(text)
+
+
 def run(args: argparse.Namespace) -> int:
-    files = list_input_files(args.files)
+    with tempfile.TemporaryDirectory(prefix="segue-try-") as folder:
+        return _try(args, Path(folder))
+
+
+def _try(args: argparse.Namespace, folder: Path) -> int:
+    # Spark writes its messages to a file, and this one goes with the folder
+    open_session = partial(open_step_session, "try", folder / "spark.log")
+    files = list_input_files(args.files, open_session)
     head = read_file_head(files[0].path)
     proposal = None
     if is_auto(args.source) and recognise(head) is None:
         proposal = _propose(head, args.json)
         if proposal.missing:
             return JobError.exit_code
-    with tempfile.TemporaryDirectory(prefix="segue-try-") as folder:
-        source = _load(args, proposal, Path(folder))
-        _say(args.json, f"source {source.name}{f': {source.about}' if source.about else ''}")
-        # Spark writes its messages to a file, and this one goes with the folder
-        spark = open_step_session("try", Path(folder, "spark.log"))
-        tune(spark, MOST_ROWS)
-        looked_at = list(_select_first(files))
-        _say_files(args.json, files, looked_at)
-        for table in _list_tables(source, args.table):
-            _try_table(spark, source, looked_at, table, args)
+    source = _load(args, proposal, folder)
+    _say(args.json, f"source {source.name}{f': {source.about}' if source.about else ''}")
+    spark = open_session()
+    tune(spark, MOST_ROWS)
+    looked_at = list(_select_first(files))
+    _say_files(args.json, files, looked_at)
+    looked_at = [_cut(source, file, folder) for file in looked_at]
+    for table in _list_tables(source, args.table):
+        _try_table(spark, source, looked_at, table, args)
     return 0
 
 
@@ -117,8 +129,23 @@ def _select_first(files: Sequence[InputFile]) -> Iterator[InputFile]:
         yield file
 
 
+def _cut(source: Source, file: InputFile, folder: Path) -> InputFile:
+    """Of a file of text that is larger than all that is looked at, the first lines, as a file of this machine."""
+    # a part of an archive could not be read, and of parquet only the rows that are shown are read anyway
+    if file.bytes <= MOST_BYTES or source.format == "parquet" or file.path.endswith(PACKED_SUFFIXES):
+        return file
+    files, inner = filesystem_of_listed(file.path)
+    with files.open_input_stream(inner, compression=None) as stream:
+        content = bytes(stream.read(CUT_BYTES))
+    # expressions of a source may read the name, which may be that of another file here
+    path = folder / "cut" / file.path.rpartition("/")[2]
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(content[: content.rfind(b"\n") + 1] or content)
+    return InputFile(f"file:{path}", path.stat().st_size, file.modified)
+
+
 def _list_tables(source: Source, table: str | None) -> list[str]:
-    known = ["plays", "tracks", *(each.name for each in EVENT_TABLES)]
+    known = ["plays", TRACKS.name, *(each.name for each in EVENT_TABLES)]
     filled = [name for name in known if source.section(name)]
     if table is not None and table not in filled:
         raise JobError(f"source {source.name} fills {', '.join(filled) or 'no table'}, and not {table!r}")
@@ -131,16 +158,10 @@ def _list_tables(source: Source, table: str | None) -> list[str]:
 def _try_table(
     spark: SparkSession, source: Source, files: Sequence[InputFile], table: str, args: argparse.Namespace
 ) -> None:
-    if table == "tracks":
-        contract = CONTRACTS[table]
-        columns = column_map(source, table, track_fields(contract))
-        rows = read_rows(spark, source, files, columns).limit(MOST_ROWS)
-        tracks = parse_tracks(rows, columns, contract, source.name)
-        _print_rows(args, table, list(columns), _collect(tracks.orderBy("track_id").limit(args.rows)))
-        return
-    columns, rows = _parse_events(spark, source, files, table)
+    columns, rows = _parse_rows(spark, source, files, table)
+    rows = rows.limit(MOST_ROWS)
     # read once: what is wrong, what is right and how many are one scan
-    parsed = _collect(rows.limit(MOST_ROWS).drop("former_id", "ds", "source"))
+    parsed = _collect(rows.drop("former_id", "ds", "source"))
     # of rows that the source leaves out there are no reasons
     left_out = sum(row["reasons"] is None for row in parsed)
     events = [row for row in parsed if row["reasons"] == []]
@@ -150,14 +171,23 @@ def _try_table(
     counts = {"rows": len(events) + len(rejects) + left_out, table: distinct}
     counts |= {"duplicates": len(events) - distinct, "rejected": len(rejects), "left out": left_out}
     _print_counts(args, table, counts, len(parsed) == MOST_ROWS)
+    if table == TRACKS.name and events:
+        # of several rows of a track that which stands
+        unique = select_tracks(rows, CONTRACTS[table]).orderBy(key).limit(args.rows)
+        events = _collect(unique)
     _print_rows(args, table, list(columns), events[: args.rows])
     _print_rejects(args, table, rejects)
 
 
-def _parse_events(
+def _parse_rows(
     spark: SparkSession, source: Source, files: Sequence[InputFile], table: str
 ) -> tuple[Mapping[str, str], DataFrame]:
     contract = CONTRACTS[table]
+    if table == TRACKS.name:
+        columns = column_map(source, table, track_fields(contract))
+        rows = read_rows(spark, source, files, columns)
+        today = datetime.now(UTC).date()
+        return columns, parse_and_validate_tracks(rows, columns, contract, source.name, today)
     event_table = next((each for each in EVENT_TABLES if each.name == table), None)
     if event_table is None:
         fields, parse = play_fields(contract), partial(parse_and_validate_plays, contract=contract)

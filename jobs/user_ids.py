@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import codecs
 from collections.abc import Sequence
 from pathlib import Path
 
 from jobs.errors import WrongUsage
+from jobs.file_kinds import find_encoding
 from segue import show
 
 # A wrong file can hold millions of lines that are no ids.
@@ -38,8 +38,7 @@ def _read_text(path: str, option: str) -> str:
     try:
         content = Path(path).read_bytes()
         # what Excel calls Unicode text; the mark at the start would else be a part of the first id
-        marks = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
-        return content.decode("utf-16" if content.startswith(marks) else "utf-8-sig")
+        return content.decode(find_encoding(content) or "utf-8").removeprefix("\ufeff")
     except OSError as problem:
         raise WrongUsage(f"{option} {path}: {problem.strerror}; give a file with an id a line") from None
     except UnicodeDecodeError as problem:

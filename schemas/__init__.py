@@ -16,10 +16,10 @@ from schemas.sessions import SESSIONS
 from schemas.similar_tracks import SIMILAR_TRACKS
 from schemas.track_embeddings import TRACK_EMBEDDINGS
 from schemas.track_semantic_ids import SEMANTIC_CODEBOOKS, TRACK_SEMANTIC_IDS
-from schemas.tracks import TRACKS
+from schemas.tracks import REJECTED_TRACKS, TRACK_CHANGES, TRACKS
 from schemas.user_embeddings import USER_EMBEDDINGS
 
-_OF_PLAYS = (PLAYS, LATE_PLAYS, REJECTED_PLAYS, TRACKS, SESSIONS)
+_OF_PLAYS = (PLAYS, LATE_PLAYS, REJECTED_PLAYS, TRACKS, REJECTED_TRACKS, TRACK_CHANGES, SESSIONS)
 _OF_EMBEDDINGS = (
     EMBEDDING_VERSIONS,
     TRACK_EMBEDDINGS,

@@ -4,6 +4,7 @@ outside this package; and how such files are loaded."""
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import sys
 import traceback
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 VARIABLE = "SEGUE_DECLARATIONS"
 # A project that travels: `segue pack` makes this package, and spark-submit puts it on Python's path everywhere.
 PACKAGE = "segue_project"
+# Of ours, from which declarations and expectations import.
+PACKAGES = ("schemas", "expectations", "features")
 
 Declared = TypeVar("Declared", FeatureGroup, EventTable, CatalogueColumns, PlayColumns)
 
@@ -154,8 +157,22 @@ def execute(file: Traversable, mistakes: Mistakes) -> ModuleType:
         # and its name could be that of an installed module
         exec(compile(file.read_bytes(), str(file), "exec"), vars(module))
     except Exception as error:  # whatever a file of somebody else's raises
-        mistakes.lines.append(f"{_find_line(file, error)}: {type(error).__name__}: {error}")
+        mistakes.lines.append(f"{_find_line(file, error)}: {type(error).__name__}: {_describe(error)}")
     return module
+
+
+def _describe(error: Exception) -> str:
+    """Its text; of a name that is imported from a package of ours and not from the module that has it, where it is."""
+    found = re.search(r"(?:name|attribute) '(\w+)'", str(error))
+    package = next((each for each in PACKAGES if f"'{each}'" in str(error)), None)
+    if found is None or package is None or not isinstance(error, ImportError | AttributeError):
+        return str(error)
+    # the package is half loaded while declarations are, so Python would speak of a circular import
+    name = found[1]
+    homes = (each for each in sorted(sys.modules) if each.startswith(f"{package}."))
+    home = next((h for h in homes if getattr(vars(sys.modules[h]).get(name), "__module__", "") == h), None)
+    remedy = f"write: from {home} import {name}" if home else "import it from the module that has it"
+    return f"{package} has no {name} to import in declarations; {remedy}"
 
 
 def _find_values(modules: Sequence[ModuleType], kind: type[Declared]) -> list[Declared]:

@@ -199,6 +199,7 @@ def _plan_change(
     available_at = next_commit_time(before)
     if batch.watermark:
         state = batch.watermark.advance(state)
+    state = state.add_id_key(batch.id_key)
     # a day of equal rows keeps its files, and with them the instant since when these rows are known
     partitions = {None if day is None else str(day) for day in changed}
     new_files = [file for file in files if file["partitionValues"].get("ds") in partitions]

@@ -4,22 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from itertools import chain, groupby
+from math import inf
 from typing import Any
 
 import pyarrow.compute as pc
+from deltalake import DeltaTable
 
 from expectations.verdict import KEPT_EXPECTATION, Result
 from jobs.errors import JobError, first_line
+from jobs.graph import RELEASES
 from jobs.messages import LOG
 from jobs.publishing.batches import Batch
 from jobs.publishing.protocol import StagedBatch
 from jobs.publishing.record_tables import RESULTS
 from jobs.publishing.warehouse import Warehouse
 from schemas.quality_results import QUALITY_RESULTS
-from segue.log import parse_commit_metadata
+from segue.log import find_commit, parse_commit_metadata, read_entry
 
+# Ends the expectation of a batch whose rows are published already, and come to lie in other files.
+REWRITE_SUFFIX = "_to_keep_all_other_content"
+
+_CLOCKS_DIFFER = timedelta(days=1)
 _IS_OF_SOME_COLUMNS = pc.field("expectation") == KEPT_EXPECTATION
 
 
@@ -102,19 +109,46 @@ def append_results(warehouse: Warehouse, about: dict[str, Any], results: Iterabl
 
 def read_results(warehouse: Warehouse, run_id: str | None = None) -> list[dict[str, Any]]:
     """The results of one run, or of the newest; "passed" says "published" where the table's log does."""
-    # all results, in memory: "newest" is known only once all are read
-    rows = RESULTS.read(warehouse, QUALITY_RESULTS.names).to_pylist()
-    newest = max(rows, key=lambda row: row["checked_at"], default={"run_id": None})["run_id"]
-    run_rows = [row for row in rows if row["run_id"] == (run_id or newest)]
+    run = run_id or _find_newest_run(warehouse)
+    rows = (
+        RESULTS.read(warehouse, QUALITY_RESULTS.names, pc.field("run_id") == run).to_pylist() if run else []
+    )
+    passed = [row for row in rows if row["outcome"] == "passed"]
     published: set[tuple[str, str]] = set()
-    for name in {row["table_name"] for row in run_rows if row["outcome"] == "passed"}:
-        table = warehouse.table(name)
-        commits = map(parse_commit_metadata, table.history() if table else [])
-        published |= {(name, metadata["batch"]) for metadata in commits if "batch" in metadata}
+    for name in {row["table_name"] for row in passed}:
+        of_table = [row for row in passed if row["table_name"] == name]
+        batches, since = {row["batch_id"] for row in of_table}, min(row["checked_at"] for row in of_table)
+        if table := warehouse.table(name):
+            published |= {(name, batch) for batch in _find_published(table, batches, since)}
     return [
         {**row, "outcome": "published"} if (row["table_name"], row["batch_id"]) in published else row
-        for row in run_rows
+        for row in rows
     ]
+
+
+def _find_newest_run(warehouse: Warehouse) -> str | None:
+    # two columns: a year of nights has millions of results
+    rows = RESULTS.read(warehouse, ("run_id", "checked_at"))
+    if not rows.num_rows:
+        return None
+    newest: str = rows.filter(pc.equal(rows["checked_at"], pc.max(rows["checked_at"])))["run_id"][0].as_py()
+    return newest
+
+
+def _find_published(table: DeltaTable, batches: Collection[str], since: datetime) -> set[str]:
+    """Those of the batches that the log names; they were audited from `since` on, and so committed later."""
+    found: set[str] = set()
+    # entry by entry: each has the state of the whole table, which `DeltaTable.history` would parse of all commits
+    for version in range(table.version(), -1, -1):
+        actions = read_entry(table.table_uri, version)
+        commit = find_commit(actions) if actions else {}
+        # another machine's clock may have written it
+        if actions is None or commit.get("timestamp", inf) / 1000 < (since - _CLOCKS_DIFFER).timestamp():
+            break
+        found |= {*batches} & {parse_commit_metadata(commit).get("batch")}
+        if len(found) == len(batches):
+            break
+    return found
 
 
 def read_newest_audits(
@@ -153,6 +187,64 @@ def read_newest_audits(
             if (about := (row["expectation"], row["column"])) not in before:
                 known.setdefault(about, []).append(row)
     return {table: [*chain.from_iterable(known.values())] for table, known in results.items()}
+
+
+def list_attempts(warehouse: Warehouse) -> list[dict[str, Any]]:
+    """Table, batch, attempt, run, instant and outcome of every attempt to publish, the newest first; not of those that
+    wrote rows to other files."""
+    names = ("table_name", "batch_id", "attempt_id", "run_id", "outcome")
+    # an attempt has a row for each expectation; in Python they would be millions after a year
+    rows = RESULTS.read(
+        warehouse, (*names, "checked_at"), ~pc.ends_with(pc.field("expectation"), REWRITE_SUFFIX)
+    )
+    attempts = rows.group_by(list(names)).aggregate([("checked_at", "max")])
+    return attempts.rename_columns([*names, "checked_at"]).sort_by([("checked_at", "descending")]).to_pylist()
+
+
+def read_broken(warehouse: Warehouse, attempts: Sequence[str]) -> list[dict[str, Any]]:
+    """What was critical in these attempts, and did not hold."""
+    if not attempts:  # Arrow looks for no text among no values
+        return []
+    where = pc.field("attempt_id").isin(list(attempts)) & ~pc.field("success")
+    return RESULTS.read(
+        warehouse, QUALITY_RESULTS.names, where & (pc.field("severity") == "critical")
+    ).to_pylist()
+
+
+def read_known_failures(
+    warehouse: Warehouse, rows: Sequence[Mapping[str, Any]]
+) -> set[tuple[str, str, str | None]]:
+    """Table, expectation and column of what the batch before did not hold either, of each table in results of a run."""
+    began = {
+        table: min(row["checked_at"] for row in rows if row["table_name"] == table)
+        for table in {row["table_name"] for row in rows}
+    }
+    before: dict[str, str] = {}
+    for each in list_attempts(warehouse) if rows else []:
+        table = each["table_name"]
+        if table in began and each["checked_at"] < began[table]:
+            before.setdefault(table, each["attempt_id"])
+    if not before:
+        return set()
+    where = pc.field("attempt_id").isin(list(before.values())) & ~pc.field("success")
+    names = ("table_name", "expectation", "column")
+    return {tuple(row.values()) for row in RESULTS.read(warehouse, names, where).to_pylist()}
+
+
+def name_versions(versions: Mapping[str, int]) -> str:
+    """What stands for the id of a batch in results about several tables."""
+    return "-".join(f"{name}@{version}" for name, version in sorted(versions.items()))
+
+
+def read_held_expectations(warehouse: Warehouse, since: datetime) -> dict[str, dict[str, int]]:
+    """Of each expectation between tables that held, the versions of the tables when it did so last."""
+    names = ("expectation", "batch_id", "checked_at")
+    where = (pc.field("table_name") == RELEASES) & pc.field("success") & (pc.field("checked_at") >= since)
+    held = {}
+    for row in RESULTS.read(warehouse, names, where).sort_by("checked_at").to_pylist():
+        pairs = (each.rpartition("@") for each in row["batch_id"].split("-"))
+        held[row["expectation"]] = {name: int(version) for name, _, version in pairs}
+    return held
 
 
 def list_recorded_batches(warehouse: Warehouse, table: str) -> set[str]:

@@ -98,6 +98,8 @@ class TableState:
     watermarks: Mapping[str, datetime] = field(default_factory=dict)
     # the least of those that a day waits for; it never goes back. None where nothing is known
     complete_through: datetime | None = None
+    # which keys ids were replaced with, by their check values, the newest last; empty where none were
+    id_keys: tuple[str, ...] = ()
 
     @property
     def rows(self) -> int:
@@ -154,6 +156,11 @@ class TableState:
         through = max(before, min(watermarks.get(name, EPOCH) for name in awaited))
         return replace(self, watermarks=watermarks, complete_through=through)
 
+    def add_id_key(self, id_key: str) -> TableState:
+        """After rows whose ids were replaced with a key, by its check value; empty for none."""
+        known = not id_key or self.id_keys[-1:] == (id_key,)
+        return self if known else replace(self, id_keys=(*self.id_keys, id_key))
+
     def replace_days(
         self, parts: Mapping[date | None, DayState], replaces: Iterable[date | None] | None
     ) -> TableState:
@@ -195,6 +202,7 @@ class TableState:
         used = {each.columns for each in self.day_states.values()}
         declarations = {name: dict(each) for name, each in self.declarations.items() if name in used}
         state |= {"declarations": declarations} if declarations else {}
+        state |= {"id_keys": list(self.id_keys)} if self.id_keys else {}
         if self.complete_through is None:
             return state
         watermarks = {source: format_instant(each) for source, each in self.watermarks.items()}
@@ -216,6 +224,7 @@ class TableState:
         return TableState(
             version, parts, saved["published_at"], saved["erased_in"], empty,
             earlier=earlier, declarations=declarations, watermarks=watermarks, complete_through=through,
+            id_keys=tuple(saved.get("id_keys", ())),
         )  # fmt: skip
 
 

@@ -19,3 +19,10 @@ def test_records_by_path_have_what_is_said_above_them():
 
 def test_a_document_that_is_cut_off_is_one_record():
     assert list(split_document('{"lists": [', "lists[]")) == [(0, '{"lists": [')]
+
+
+def test_a_document_without_the_list_is_one_record():
+    """A path that is misspelt lost the file without a word."""
+    text = '{"playlists": [{"tracks": [{"a": 1}]}]}'
+    assert list(split_document(text, "playlist[].tracks[]")) == [(0, text)]
+    assert list(split_document('{"playlists": []}', "playlists[].tracks[]")) == []

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import io
 from argparse import Namespace
 from datetime import UTC, datetime
 
 import pytest
 
-from features.ingest import parse_and_validate_plays, parse_tracks
-from jobs.errors import JobError
+from features.ingest import parse_and_validate_plays
+from features.tracks import parse_and_validate_tracks, select_tracks
+from jobs import file_heads, parquet_files, recognise_source
+from jobs.errors import JobError, WrongUsage
 from jobs.feeds import find_feeds
 from jobs.file_heads import read_file_head
-from jobs.input_files import list_files
+from jobs.input_files import InputFile, list_files
 from jobs.known_sources import list_known_sources
+from jobs.parquet_files import filesystem_of_listed
 from jobs.recognise_source import load_known_sources, recognise, resolve_source
 from jobs.source_rows import read_rows
 from jobs.sources import column_map, load_source
@@ -47,6 +51,21 @@ def test_file_is_recognised(example, tmp_path):
 def test_rows_become_the_plays_of_the_example(spark, example, tmp_path):
     source = load_source(example.source).replace(listener="me")
     files = list_files([str(example.write(tmp_path))], lambda: spark)
+    if example.plays:
+        check_plays(spark, example, source, files)
+    if example.titles:
+        columns = column_map(source, "tracks", CONTRACTS["tracks"].names)
+        read = read_rows(spark, source, files, columns)
+        parsed = parse_and_validate_tracks(read, columns, CONTRACTS["tracks"], source.name, NOW.date())
+        tracks = {
+            row["track_id"]: row for row in select_tracks(parsed, CONTRACTS["tracks"]).toArrow().to_pylist()
+        }
+        assert {id_: row["title"] for id_, row in tracks.items()} == example.titles
+        for id_, expected in (example.tracks or {}).items():
+            assert {name: tracks[id_][name] for name in expected} == expected
+
+
+def check_plays(spark, example, source, files):
     columns = column_map(source, "plays", CONTRACTS["plays"].names)
     rows = parse_and_validate_plays(read_rows(spark, source, files, columns), columns, source.name, NOW)
     read = [row for row in rows.toArrow().to_pylist() if not row["is_header"]]
@@ -60,11 +79,6 @@ def test_rows_become_the_plays_of_the_example(spark, example, tmp_path):
         values = {"user_id": None} | dict(play)
         values |= {"user_id": values["user_id"] or "me", "played_at": key[1]}
         assert {name: row[name] for name in values} | {"played_at": key[1]} == values
-    if example.titles:
-        columns = column_map(source, "tracks", CONTRACTS["tracks"].names)
-        read = read_rows(spark, source, files, columns)
-        tracks = parse_tracks(read, columns, CONTRACTS["tracks"], source.name).toArrow().to_pylist()
-        assert {row["track_id"]: row["title"] for row in tracks} == example.titles
 
 
 def test_auto_says_what_it_saw_of_an_unknown_file(tmp_path):
@@ -78,6 +92,56 @@ def test_auto_takes_no_files_of_two_sources(tmp_path):
         each.write(tmp_path)
     with pytest.raises(JobError, match=r"several sources: spotify_account .*, spotify_extended .*by itself"):
         resolve_source("auto", [str(tmp_path)])
+
+
+def test_auto_says_that_files_are_not_there_without_a_session(tmp_path, monkeypatch):
+    monkeypatch.setattr(recognise_source, "open_step_session", pytest.fail)
+    for name in ("nothing.csv", "*.csv", "[2024]"):
+        with pytest.raises(WrongUsage, match=r"no files are found at .*URIs of other storage"):
+            resolve_source("auto", [str(tmp_path / name)])
+    (tmp_path / "[2024]").mkdir()
+    EXAMPLES[0].write(tmp_path / "[2024]")
+    assert (
+        resolve_source("auto", [str(tmp_path / "[2024]"), str(tmp_path / "*" / "*.json")])
+        == "spotify_extended"
+    )
+
+
+def test_auto_has_spark_list_other_storage_and_reads_a_part_of_each_file(tmp_path, monkeypatch):
+    """With a storage that is made up: test_s3.py has one that answers."""
+    head = b"userId,movieId,rating,timestamp\n1,17,4.0,944249077\n"
+
+    class Stream(io.BytesIO):
+        def read(self, size=-1):
+            assert 0 <= size <= file_heads.HEAD_BYTES, "a file of any size was to be read whole"
+            return super().read(size)
+
+    class Storage:
+        def open_input_stream(self, path, compression):
+            return Stream(head + bytes(path, "utf-8"))
+
+    listed = [InputFile(f"s3a://b/a b/{n}.csv", 2**40, 0) for n in range(60)]
+    monkeypatch.setattr(
+        recognise_source, "list_files", lambda inputs, session: listed if inputs == [uri] else []
+    )
+    opened = []
+    monkeypatch.setattr(
+        file_heads, "filesystem_of_listed", lambda path: opened.append(path) or (Storage(), path)
+    )
+    uri = "s3a://b/a b/{1,2}*"
+    assert resolve_source("auto", [uri]) == "movielens"
+    assert sorted(opened) == sorted(file.path for file in listed[: recognise_source.MOST_FILES])
+
+
+def test_path_of_other_storage_is_quoted_once(monkeypatch):
+    monkeypatch.setattr(parquet_files, "filesystem", lambda path: path)
+    assert filesystem_of_listed("s3a://b/a b/é [1]%.csv") == "s3a://b/a%20b/%C3%A9%20%5B1%5D%25.csv"
+    assert filesystem_of_listed("abfss://c@account.example/a.csv") == "abfss://c@account.example/a.csv"
+    assert (
+        filesystem_of_listed("file:/a b/100%.csv")
+        == filesystem_of_listed("file:///a b/100%.csv")
+        == "/a b/100%.csv"
+    )
 
 
 def test_flow_reads_by_the_recognised_source(tmp_path):

@@ -17,12 +17,12 @@ import pytest
 from features.ingest import parse_and_validate_plays, play_fields
 from features.records import split_objects
 from jobs import source_rows
-from jobs.column_names import choose_names
+from jobs.column_names import check_volatility, choose_names
 from jobs.errors import JobError, WrongUsage
 from jobs.file_starts import read_starts, split_header
 from jobs.input_files import list_files
 from jobs.source_rows import read_rows
-from jobs.sources import column_map, load_source
+from jobs.sources import Source, column_map, load_source
 from schemas.plays import PLAYS
 
 HEADER = "id,who,what,at,ms"
@@ -87,11 +87,24 @@ REFUSED_FILES = {
     "a.csv, UTF-32": (text(HEADER).decode().encode("utf-32"), "", 'write encoding = "utf-32"'),
     "a.csv, gzip": (gzip.compress(TEXT), "", r"it is gzip, expected csv; call it \*\.gz"),
     "a.csv, bzip2": (bz2.compress(TEXT), "", "it is bzip2, expected csv"),
-    "a.csv, zip": (b"PK\x03\x04" + bytes(100), "", "a zip archive, expected csv; unpack it"),
+    "a.csv, zip": (b"PK\x03\x04" + bytes(100), "", "a zip archive or a spreadsheet, expected csv; unpack it"),
+    "a.csv, zstandard": (b"\x28\xb5\x2f\xfd" + bytes(100), "", "it is zstandard, expected csv; unpack it"),
+    "a.csv, tar": (bytes(257) + b"ustar" + bytes(250), "", "it is a tar archive, expected csv; unpack it"),
+    "a.csv, a page": (
+        b"\n<!DOCTYPE html><p>sign in",
+        "",
+        "it is a page of HTML, expected csv; download the file",
+    ),
+    "a.csv, UTF-16 without a mark": (TEXT.decode().encode("utf-16-be"), "", 'write encoding = "utf-16-be"'),
     "a.json, parquet": (parquet(), 'format = "json"', "parquet, expected json"),
     "a.csv.gz, cut off": (gzip.compress(TEXT)[:-500], "", "is it whole"),
     "a.csv.gz, no gzip": (TEXT, "", "cannot be read: .*is it whole, and of the kind its name says"),
     "a.csv, no text": (bytes(range(256)) * 8, "", "first line is no text in utf-8"),
+    "a.csv, a line for Excel": (
+        b"sep=;\n" + TEXT,
+        "",
+        "its first line is 'sep=;', as spreadsheets write it; take",
+    ),
     "a.csv, latin-1": ("Künstler,Titel\n".encode("latin-1"), "", "write its encoding"),
 }
 
@@ -130,6 +143,10 @@ def test_list_files_refuses_what_it_would_leave_out(tmp_path):
     with pytest.raises(JobError, match=r"gone\.csv: No such file"):
         list_files([folder], no_session)
     os.replace(f"{folder}/gone.csv", f"{tmp_path}/gone.csv")
+    os.rename(f"{folder}/a.csv", os.fsencode(folder) + b"/\xe9.csv")
+    with pytest.raises(JobError, match=r"\\udce9\.csv.*its name is no UTF-8; rename it"):
+        list_files([folder], no_session)
+    os.remove(os.fsencode(folder) + b"/\xe9.csv")
     write_files(tmp_path, {"10:00.csv": b"a"})
     with pytest.raises(JobError, match="colon in its name; rename it"):
         list_files([folder], no_session)
@@ -170,6 +187,34 @@ def test_unpack_refuses_what_is_cut_off_or_larger_than_it_may_be(monkeypatch):
 )
 def test_choose_names_leaves_out_what_nobody_can_name(names, chosen):
     assert choose_names(names, {"user_id": "who", "play_id": "upper(id)"}) == chosen
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "uuid()",
+        "rand( 3)",
+        "coalesce(at, NOW())",
+        "current_timestamp",
+        "if(ms > RANDOM(), 1, 2)",
+        "Current_Date()",
+    ],
+)
+def test_check_volatility_refuses_what_is_another_value_each_time(sql):
+    with pytest.raises(JobError, match=r"is another value each time, by .*other rows"):
+        check_volatility(Source(name="s"), {"user_id": "who", "played_at": sql})
+
+
+@pytest.mark.parametrize(
+    "sql", ["now", "`uuid`", "uuid", "random_id", "'now()'", "concat(`rand (x)`, ms)", "brand(x)"]
+)
+def test_check_volatility_lets_columns_be_called_so(sql):
+    check_volatility(Source(name="s"), {"played_at": sql})
+
+
+def test_choose_names_refuses_two_names_that_differ_in_case_and_are_both_used():
+    with pytest.raises(JobError, match="2 columns called 'who'"):
+        choose_names(["who", "Who"], {"user_id": "who", "track_id": "Who"})
 
 
 def test_choose_names_refuses_a_name_that_is_used_and_stands_for_two():
@@ -254,10 +299,13 @@ def test_parquet_of_several_schemas_is_read_by_name(spark, tmp_path):
         "c.parquet": parquet(id=["p3"], at=pa.array([at], pa.timestamp("ns", "UTC"))),
         "d.parquet": parquet(id=["p4"], raw=["x"], file=["y"], **{"a`b": [1]}),
         "e [1].parquet": parquet(id=["p5"], who=[b"u"]),
+        # two that differ in case: the one that the source names, where it names one of them
+        "f.parquet": parquet(id=["p6"], Who=["x"], ID=["y"], more=[1], MORE=[2]),
+        "g.parquet": parquet(id=["p7"], Who=[1], at=pa.array([at], pa.timestamp("ns", "UTC"))),
     }
-    assert find_outcomes(spark, tmp_path, contents, 'format = "parquet"') == {
-        f"p{n}": [] for n in range(1, 6)
-    }
+    assert find_outcomes(
+        spark, tmp_path, contents, 'format = "parquet"', MAP | {"user_id": "UPPER(who)"}
+    ) == {f"p{n}": [] for n in range(1, 8)}
 
 
 @pytest.mark.parametrize(
@@ -265,7 +313,10 @@ def test_parquet_of_several_schemas_is_read_by_name(spark, tmp_path):
     [
         ({"a.parquet": parquet()[:-20]}, r"a\.parquet is no whole parquet file"),
         ({"a.parquet": TEXT}, "no whole parquet file"),
-        ({"a.parquet": parquet(Who=["x"])}, "columns that Spark takes for one: who, Who"),
+        (
+            {"a.parquet": parquet(what=None, WHAT=["t"], What=["x"])},
+            "track_id = 'what' does not fit the files",
+        ),
         ({"a.parquet": parquet(who=[1.2345678e7])}, "user_id = 'who' is of type double; digits of an id"),
         ({"a.parquet": parquet(who=[["u"]])}, "is of type array<string>; expected one value"),
     ],
@@ -273,6 +324,18 @@ def test_parquet_of_several_schemas_is_read_by_name(spark, tmp_path):
 def test_parquet_that_would_be_read_wrong_is_refused(spark, tmp_path, contents, message):
     with pytest.raises(JobError, match=message):
         find_outcomes(spark, tmp_path, contents, 'format = "parquet"')
+
+
+@pytest.mark.parametrize("settings", ["", "multiline = true", 'format = "json"'])
+def test_a_row_that_is_too_long_costs_itself(spark, tmp_path, settings):
+    plays = [dict(zip(HEADER.split(","), row(id_).split(","), strict=True)) for id_ in ("p1", "p2")]
+    long = {**plays[0], "id": "p3", "what": "x" * 5000}
+    is_json = "json" in settings
+    lines = [json.dumps(each) if is_json else ",".join(each.values()) for each in (plays[0], long, plays[1])]
+    contents = {"a": text(*lines) if is_json else text(HEADER, *lines)}
+    outcomes = find_outcomes(spark, tmp_path, contents, settings + "\nlongest_row = 2000\npersonal = true")
+    note = f"(a row of {len(lines[1])} bytes; longest_row of the source is 2000)"
+    assert outcomes == {"p1": [], note: ["the line is broken"], "p2": []}
 
 
 # --- expressions

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import json
+import os
+import re
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -49,6 +53,7 @@ def test_csv_with_names_of_others(propose):
 ENCODINGS = {
     "utf-8-sig": {},
     "utf-16": {"encoding": "utf-16"},
+    "utf-16-le": {"encoding": "utf-16-le"},
     "cp1252": {"encoding": "cp1252"},
 }
 
@@ -63,7 +68,8 @@ def test_encoding_is_found(propose, encoding, layout):
 def test_layout_of_lines_is_found(propose):
     assert propose(CSV.replace("\n", "\r"))[1].line_end == "\r"
     assert propose('user_id,track_id,played_at\nu,"a\nb",2026-10-01\n')[1].multiline
-    assert propose(gzip.compress(CSV.encode()), "log.csv.gz")[1].plays == PLAYS
+    for pack in (gzip, bz2):
+        assert propose(pack.compress(CSV.encode()), "log")[1].plays == PLAYS
 
 
 def test_file_without_a_header_gets_one(propose):
@@ -114,18 +120,62 @@ def test_parquet_with_instants(tmp_path):
     assert 'format = "parquet"' in proposal.text and 'played_at = "played_at"\n' in proposal.text
 
 
+def test_head_of_a_large_parquet_file_is_read_by_pieces(tmp_path):
+    noise = pa.array([os.urandom(16) for _ in range(300_000)])
+    table = pa.table({"user_id": noise, "note": noise})
+    pq.write_table(table, tmp_path / "a.parquet", compression="none", use_dictionary=False)
+    before = count_bytes_read()
+    assert len(read_file_head(str(tmp_path / "a.parquet")).rows) == 200
+    assert count_bytes_read() - before < (tmp_path / "a.parquet").stat().st_size / 4
+
+
+def count_bytes_read():
+    """Of this process, by all its calls of the system."""
+    return int(re.search(r"rchar: (\d+)", Path("/proc/self/io").read_text())[1])
+
+
 KINDS = {
     b"PK\x03\x04xx": "a zip archive or a spreadsheet",
     b"%PDF-1.4": "a PDF",
     b"\x00\x01\x02": "a binary file",
     b"PAR1xxxx": "a parquet file that is not whole",
-    b"\x1f\x8bxxxx": "a broken gzip archive",
+    b"\x1f\x8bxxxx": "a broken archive",
+    b"BZhxxxx": "a broken archive",
+    b"\xfd7zXZ": "xz (unpack it)",
+    b"<?xml version='1.0'?>": "XML (save its table as CSV",
     b"hello\n": "text without columns",
+    b"sep=;\na;b\n": "text below 'sep=;'",
     b" \n": "an empty file",
 }
 
 
-@pytest.mark.parametrize(("content", "kind"), KINDS.items(), ids=KINDS.values())
+@pytest.mark.parametrize(
+    ("content", "kind"), KINDS.items(), ids=lambda each: each if isinstance(each, str) else ""
+)
 def test_what_has_no_columns_is_called_by_its_kind(tmp_path, content, kind):
     (tmp_path / "x").write_bytes(content)
     assert read_file_head(str(tmp_path / "x")).describe().startswith(f"x: {kind}")
+
+
+CATALOGUE = (
+    "song_id,song_name,artist_name,album_name,duration,release_date,is_explicit,genre,ISRC,mbid,label\n"
+    "1,One,A,B,180.5,1994-05,true,Rock|Pop,USRC17607839,b1a9c0e9-d987-4042-ae91-78d6a3267d69,C\n"
+)
+
+
+def test_a_file_without_listeners_and_instants_is_a_catalogue(propose):
+    proposal, source = propose(CATALOGUE, "tracks.csv")
+    assert (source.plays, proposal.missing) == ({}, ())
+    assert source.tracks == {
+        "track_id": "song_id",
+        "title": "song_name",
+        "artist_name": "artist_name",
+        "album": "album_name",
+        "track_ms": "cast(round(try_cast(`duration` as double) * 1000) as bigint)",
+        "explicit": "is_explicit",
+        "released": "release_date",
+        "genres": "`genre`",
+        "isrc": "`ISRC`",
+        "recording_mbid": "`mbid`",
+    }
+    assert "# not used: label" in proposal.text

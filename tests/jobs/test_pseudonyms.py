@@ -10,12 +10,25 @@ import pyarrow.dataset as pads
 import pytest
 
 from jobs import forget, ingest_plays
-from jobs.errors import WrongUsage
+from jobs.errors import JobError, WrongUsage
 from jobs.personal_rows import list_kept_columns
-from jobs.pseudonyms import KEY, KEY_FILE, hash_id, identify_key, read_key, wrap
+from jobs.pseudonyms import (
+    KEY,
+    KEY_BEFORE,
+    KEY_FILE,
+    check_key,
+    hash_id,
+    identify_key,
+    read_key,
+    read_known_key,
+    wrap,
+)
+from jobs.publishing.commits import Change, swap
+from jobs.publishing.state import TableState
 from jobs.publishing.warehouse import Warehouse
 from jobs.sources import column_map, load_source
 from reference.published import pass_every_batch
+from schemas import CONTRACTS
 
 SECRET = "0123456789abcdef" * 4
 # What must be nowhere: ids, an address, a name, a mail, a device, an unknown column, the key.
@@ -107,11 +120,83 @@ def test_kept_columns_are_those_that_sql_reads_but_none_of_replaced_ids(tmp_path
     assert list_kept_columns(source, source.plays) == {"track", "at", "liked"}
 
 
-def test_forget_finds_listeners_by_the_ids_of_the_source(key):
+def lay_keys(root, *id_keys, table="plays"):
+    """A table whose ids were replaced with these keys, one after the other."""
+    warehouse = Warehouse(str(root))
+    opened, state = warehouse.create(CONTRACTS[table]), TableState(0)
+    for id_key in id_keys:
+        state = state.add_id_key(id_key)
+    swap(opened, Change("b-0", "publish", state))
+    return warehouse
+
+
+def test_another_key_is_refused_unless_it_is_meant(key, monkeypatch, tmp_path):
+    (tmp_path / "s.toml").write_text(SOURCE)
+    source = load_source(str(tmp_path / "s.toml"))
+    first = identify_key()
+    warehouse = lay_keys(tmp_path / "root", first)
+    assert check_key(warehouse, source, "plays") == first
+    monkeypatch.setenv(KEY, SECRET[::-1])
+    second = identify_key()
+    remedy = f"check value {second}, before {first}.*the key of before.*set {KEY_BEFORE}={first},"
+    # events of a project are of the same listeners
+    for table in ("plays", "rejected_plays"):
+        with pytest.raises(WrongUsage, match=remedy) as refusal:
+            check_key(warehouse, source, table)
+    assert SECRET[::-1] not in str(refusal.value)
+    monkeypatch.setenv(KEY_BEFORE, second)
+    with pytest.raises(WrongUsage, match=remedy):
+        check_key(warehouse, source, "plays")
+    monkeypatch.setenv(KEY_BEFORE, first)
+    assert check_key(warehouse, source, "plays") == second
+    # sources without pseudonyms need no key, and mean nothing by it
+    monkeypatch.delenv(KEY)
+    assert check_key(warehouse, source.replace(pseudonymise=()), "plays") == ""
+
+
+def test_state_of_a_table_keeps_its_keys_in_order_and_says_nothing_of_none():
+    state = TableState(3).add_id_key("")
+    assert "id_keys" not in state.dumps()
+    for id_key in ("k1", "k1", "k2", "k1"):
+        state = state.add_id_key(id_key)
+    assert state.id_keys == ("k1", "k2", "k1")
+    assert TableState.loads(3, state.dumps()).id_keys == state.id_keys
+
+
+def test_forget_takes_any_key_that_ids_were_replaced_with_and_no_other(key, monkeypatch, tmp_path):
+    first = identify_key()
+    monkeypatch.setenv(KEY, SECRET[::-1])
+    warehouse = lay_keys(tmp_path, first, identify_key())
+    for secret in (SECRET, SECRET[::-1]):
+        monkeypatch.setenv(KEY, secret)
+        assert read_known_key(warehouse, ["tracks", "plays"]) == secret.encode()
+    monkeypatch.setenv(KEY, "another" * 9)
+    with pytest.raises(WrongUsage, match=rf"no id in .* was replaced .*known are {first}, .*ingested with"):
+        read_known_key(warehouse, ["tracks", "plays"])
+
+
+def test_forget_finds_listeners_by_the_ids_of_the_source(key, tmp_path):
     for flags, ids in (([], ["ada-l"]), (["--pseudonymise"], [hash_id(SECRET.encode(), "ada-l")])):
         parser = argparse.ArgumentParser()
         forget.configure(parser)
-        assert forget.list_users(parser.parse_args(["--user", "ada-l", *flags])) == ids
+        assert (
+            forget.list_users(parser.parse_args(["--user", "ada-l", *flags]), Warehouse(str(tmp_path))) == ids
+        )
+
+
+def test_forget_looks_for_hashed_ids_in_tables(key, tmp_path, monkeypatch):
+    """The command itself: an erasure that looked for the source's id would find nobody, with a receipt that says so."""
+    Warehouse(str(tmp_path)).create(CONTRACTS["plays"])
+    looked_for = []
+
+    def note(job, name, ids):
+        looked_for.extend(ids)
+        raise JobError("no more is looked at here")
+
+    monkeypatch.setattr(forget, "_erase", note)
+    with pytest.raises(JobError, match="no more is looked at"):
+        forget.main(["--root", str(tmp_path), "--user", "ada-l", "--pseudonymise"])
+    assert looked_for == [hash_id(SECRET.encode(), "ada-l")]
 
 
 def test_nothing_of_a_person_is_written(spark, key, tmp_path, monkeypatch, capfd):
@@ -142,3 +227,8 @@ def test_nothing_of_a_person_is_written(spark, key, tmp_path, monkeypatch, capfd
     written = "".join(map(str, (*plays, *rejects))) + "".join(capfd.readouterr())
     written += "".join(file.read_bytes().decode("latin-1") for file in root.rglob("*") if file.is_file())
     assert [trace for trace in TRACES if trace.lower() in written.lower()] == []
+    # the next night, with another key
+    assert Warehouse(str(root)).state("plays").id_keys == (identify_key(),)
+    monkeypatch.setenv(KEY, SECRET[::-1])
+    with pytest.raises(WrongUsage, match="the same listeners would be others"):
+        ingest_plays.main(arguments)

@@ -8,7 +8,9 @@ import json
 import pytest
 
 from jobs import list_sources, try_source
+from jobs.input_files import list_files
 from jobs.known_sources import list_known_sources
+from jobs.sources import Source
 from reference.adapter_files import EXAMPLES
 
 CSV = "user_id;song_id;started_at;note\nu1;t1;2026-10-01 10:00:00;a\nu1;t1;2026-10-01 10:00:00;a\nu2;;soon;\x1b[31m\n"
@@ -69,6 +71,20 @@ def test_proposal_that_lacks_columns_ends_with_them(folder, capsys):
     assert run(try_source, "a.csv") == 1
     out = capsys.readouterr().out
     assert '# track_id = "..."    # one of: what' in out and "fill in what is missing" in out
+
+
+def test_a_file_of_any_size_is_cut_at_a_line(tmp_path, monkeypatch):
+    monkeypatch.setattr(try_source, "MOST_BYTES", 20)
+    monkeypatch.setattr(try_source, "CUT_BYTES", 20)
+    source = Source(name="s")
+    for content, cut in {b"a,b\n" * 9 + b"c": b"a,b\n" * 5, b"a,b\n" * 5: None, b"x" * 30: b"x" * 20}.items():
+        (tmp_path / "in put").mkdir(exist_ok=True)
+        path = tmp_path / "in put" / "a.csv"
+        path.write_bytes(content)
+        (file,) = list_files([str(path)], pytest.fail)
+        found = try_source._cut(source, file, tmp_path)
+        assert found == file if cut is None else (tmp_path / "cut" / "a.csv").read_bytes() == cut
+        assert try_source._cut(source.replace(format="parquet"), file, tmp_path) == file
 
 
 def test_sources_lists_all(capsys):

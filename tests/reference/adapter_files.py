@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,8 @@ class Example:
     plays: tuple[Mapping[str, Any], ...]
     left_out: int = 0
     titles: Mapping[str, str | None] | None = None
+    # other columns of tracks, by id
+    tracks: Mapping[str, Mapping[str, Any]] | None = None
 
     def write(self, folder: Path) -> Path:
         path = folder / self.name
@@ -107,7 +109,7 @@ LISTENS = [
             "track_name": "First Light",
             "artist_name": "The Lanterns",
             "release_name": "Dawn",
-            "additional_info": {"duration_ms": 181000},
+            "additional_info": {"duration_ms": 181000, "isrc": "QZ-AAA-26-00001"},
             "mbid_mapping": {"recording_mbid": "b0000000-0000-4000-8000-000000000001"},
         },
     },
@@ -164,9 +166,10 @@ KUAIRAND = """user_id,video_id,date,hourmin,time_ms,is_click,is_like,is_follow,l
 1,101,20220408,400,1649361600000,1,1,0,1,12000,20000,1
 1,102,20220408,400,1649361601500,0,0,0,0,0,18000,1
 """
+RECORDING = "dc9c1f1e-0000-4000-8000-000000000009"
 LASTFM_1K = (
     'user_000001\t2009-05-04T23:08:57Z\tf1b1cf71\tDeep Dish\t\t"Live" Set 2009-05-02\n'
-    "user_000002\t2009-05-04T13:54:10Z\ta7f7df4a\tUnderworld\tdc9c1f1e\tBoy, Boy, Boy\n"
+    f"user_000002\t2009-05-04T13:54:10Z\ta7f7df4a\tUnderworld\t{RECORDING}\tBoy, Boy, Boy\n"
 )
 LASTFM_CSV = (
     '"uts","utc_time","artist","artist_mbid","album","album_mbid","track","track_mbid"\n'
@@ -181,6 +184,50 @@ ACCOUNT = [
         "msPlayed": 60000,
     }
 ]
+
+APPLE = (
+    "Artist Name,Song Name,Event Type,Item Type,Event Start Timestamp,Event End Timestamp,Play Duration Milliseconds,"
+    "Media Duration In Milliseconds,End Reason Type,Client IP Address,Device Identifier\n"
+    'The Lanterns,"First, Light",PLAY_END,ITUNES_STORE_CONTENT,2023-05-01T10:00:00.250Z,2023-05-01T10:03:00.250Z,'
+    "180000,181000,NATURAL_END_OF_TRACK,203.0.113.7,d1\n"
+    ",Second,PLAY_END,,,2023-05-01T10:04:00Z,30000,,TRACK_SKIPPED_FORWARDS,203.0.113.7,d1\n"
+    "The Lanterns,Third,PLAY_START,,2023-05-01T10:05:00Z,,,0,NOT_APPLICABLE,203.0.113.7,d1\n"
+    ",News at ten,PLAY_END,STREAM,2023-05-01T11:00:00Z,2023-05-01T11:01:00Z,60000,0,NOT_APPLICABLE,203.0.113.7,d1\n"
+    ",,LYRIC_DISPLAY,,,2023-05-01T10:05:30Z,,,,203.0.113.7,d1\n"
+)
+# of before the title was called `Song Name`
+APPLE_OF_BEFORE = (
+    "Apple Id Number,Artist Name,Content Name,Event Type,Event End Timestamp,Play Duration Milliseconds,"
+    "End Reason Type\n"
+    "1,The Lanterns,First Light,PLAY_END,2018-05-01T10:03:00Z,1000,NATURAL_END_OF_TRACK\n"
+)
+DEEZER = (
+    "Song Title,Artist,ISRC,Album Title,IP Address,Listening Time,Platform Name,Platform Model,Date\n"
+    '"First, Light",The Lanterns,QZAAA2300001,Dawn,203.0.113.7,180,android,SM-G991B,2023-05-01 10:00:00\n'
+    "Second,Nobody,,Dusk,203.0.113.7,31.5,web,,2023-05-02 10:00:00\n"
+)
+
+
+def watched(title: str, link: str | None, header: str = "YouTube Music", **more: Any) -> dict[str, Any]:
+    """An entry of a watch history of Takeout."""
+    row = {"header": header, "title": title, "time": "2023-05-01T10:00:00.123Z", "products": ["YouTube"]}
+    return row | ({"titleUrl": link} if link else {}) | more
+
+
+YOUTUBE = [
+    watched(
+        "Watched First Light",
+        "https://music.youtube.com/watch?v=a-B_3456789",
+        subtitles=[{"name": "The Lanterns - Topic", "url": "https://www.youtube.com/channel/x"}],
+    ),
+    watched("Watched a talk", "https://www.youtube.com/watch?v=c0000000000", "YouTube"),
+    watched("Watched a video that has been removed", None),
+]
+LFM_1B = "31435741\t2\t4\t4\t1385212958\n31435742\t9\t8\t7\t1385212642\n"
+LFM_2B = "user_id\ttrack_id\talbum_id\ttimestamp\n1\t17\t4\t2019-02-28 23:59:58\n"
+MBIDS = [f"b0000000-0000-4000-8000-00000000000{n}" for n in range(3)]
+MLHD = "\t".join(["1385212958", *MBIDS]) + f"\n1385212642\t{MBIDS[0]}\t\t\n"
+MLHD_LISTENER = "0a1b2c3d-0000-4000-8000-0000000000aa"
 
 
 def write_yambda(path: Path) -> None:
@@ -248,9 +295,10 @@ EXAMPLES = (
                 "artist_id": "f1b1cf71",
                 "played_at": "2009-05-04 23:08:57",
             },
-            {"user_id": "user_000002", "track_id": "dc9c1f1e", "played_at": "2009-05-04 13:54:10"},
+            {"user_id": "user_000002", "track_id": RECORDING, "played_at": "2009-05-04 13:54:10"},
         ),
-        titles={"dc9c1f1e": "Boy, Boy, Boy", 'deep dish / "live" set 2009-05-02': '"Live" Set 2009-05-02'},
+        tracks={RECORDING: {"recording_mbid": RECORDING}},
+        titles={RECORDING: "Boy, Boy, Boy", 'deep dish / "live" set 2009-05-02': '"Live" Set 2009-05-02'},
     ),
     Example(
         "lastfm_csv",
@@ -292,6 +340,15 @@ EXAMPLES = (
                 "track_ms": None,
             },
         ),
+        titles={"b0000000-0000-4000-8000-000000000001": "First Light", "nobody known / second": "Second"},
+        tracks={
+            "b0000000-0000-4000-8000-000000000001": {
+                "recording_mbid": "b0000000-0000-4000-8000-000000000001",
+                "isrc": "QZAAA2600001",
+                "track_ms": 181000,
+            },
+            "nobody known / second": {"recording_mbid": None, "isrc": None, "track_ms": None},
+        },
     ),
     Example(
         "listenbrainz",
@@ -365,6 +422,25 @@ EXAMPLES = (
         ({"user_id": "1", "track_id": "17", "played_at": "1999-12-03 19:24:37"},),
     ),
     Example(
+        "movielens_movies",
+        "movies.csv",
+        'movieId,title,genres\n1,Toy Story (1995),Adventure|Animation\n2,"Room, The",(no genres listed)\n',
+        (),
+        titles={"1": "Toy Story (1995)", "2": "Room, The"},
+        tracks={
+            "1": {"genres": ["Adventure", "Animation"], "released": "1995"},
+            "2": {"genres": None, "released": None},
+        },
+    ),
+    Example(
+        "music_streaming_tracks",
+        "tf_000000000000.csv",
+        "track_id,duration,release_year,us_popularity_estimate,acousticness\nt_1,180.066,1950,99.9,0.45\n",
+        (),
+        titles={"t_1": None},
+        tracks={"t_1": {"track_ms": 180066, "released": "1950", "released_on": date(1950, 1, 1)}},
+    ),
+    Example(
         "kuairand",
         "log_standard_4_08_to_4_21_pure.csv",
         KUAIRAND,
@@ -376,6 +452,109 @@ EXAMPLES = (
                 "ms_played": 12000,
                 "track_ms": 20000,
                 "saved": True,
+            },
+        ),
+        1,
+    ),
+    Example(
+        "apple_music",
+        "Apple Music Play Activity.csv",
+        APPLE,
+        (
+            {
+                "user_id": None,
+                "track_id": "the lanterns / first, light",
+                "artist_id": "the lanterns",
+                "played_at": "2023-05-01 10:00:00",
+                "ms_played": 180000,
+                "track_ms": 181000,
+                "skipped": False,
+            },
+            {
+                "track_id": "second",
+                "artist_id": None,
+                "played_at": "2023-05-01 10:03:30",
+                "ms_played": 30000,
+                "track_ms": None,
+                "skipped": True,
+            },
+        ),
+        3,
+        {"the lanterns / first, light": "First, Light", "second": "Second"},
+    ),
+    Example(
+        "apple_music",
+        "Apple Music Play Activity of 2018.csv",
+        APPLE_OF_BEFORE,
+        (
+            {
+                "track_id": "the lanterns / first light",
+                "played_at": "2018-05-01 10:02:59",
+                "ms_played": 1000,
+            },
+        ),
+    ),
+    Example(
+        "deezer",
+        "10_listeningHistory.csv",
+        DEEZER,
+        (
+            {
+                "track_id": "QZAAA2300001",
+                "artist_id": "the lanterns",
+                "played_at": "2023-05-01 10:00:00",
+                "ms_played": 180000,
+            },
+            {"track_id": "nobody / second", "played_at": "2023-05-02 10:00:00", "ms_played": 31500},
+        ),
+        titles={"QZAAA2300001": "First, Light", "nobody / second": "Second"},
+    ),
+    Example(
+        "youtube_music",
+        "watch-history.json",
+        json.dumps(YOUTUBE, indent=1),
+        (
+            {
+                "user_id": None,
+                "track_id": "a-B_3456789",
+                "artist_id": "the lanterns",
+                "played_at": "2023-05-01 10:00:00",
+                "ms_played": None,
+            },
+        ),
+        2,
+        {"a-B_3456789": "First Light"},
+    ),
+    Example(
+        "lfm_1b",
+        "LFM-1b_LEs.txt",
+        LFM_1B,
+        (
+            {
+                "user_id": "31435741",
+                "track_id": "4",
+                "artist_id": "2",
+                "played_at": "2013-11-23 13:22:38",
+            },
+            {"user_id": "31435742", "track_id": "7", "played_at": "2013-11-23 13:17:22"},
+        ),
+    ),
+    Example(
+        "lfm_2b",
+        "listening_events.tsv",
+        LFM_2B,
+        ({"user_id": "1", "track_id": "17", "played_at": "2019-02-28 23:59:58"},),
+    ),
+    Example(
+        "mlhd",
+        f"{MLHD_LISTENER}.txt",
+        MLHD,
+        (
+            {
+                "user_id": MLHD_LISTENER,
+                "track_id": MBIDS[2],
+                "artist_id": MBIDS[0],
+                "played_at": "2013-11-23 13:22:38",
             },
         ),
         1,

@@ -104,8 +104,11 @@ def _split(rewritten: rewrite.Rewrite, rows: Rows) -> tuple[Rows | None, Rows]:
 
 def _write(rows: Rows, path: str, *_: Any) -> Result | None:
     table = DeltaTable(path)
-    if rows:
-        reference.staged.append(table, rows)
+    of_file: dict[str, Rows] = defaultdict(Rows)
+    for row in rows:
+        of_file[row[FILE]].append(without_file(row))
+    for of_one in of_file.values():
+        reference.staged.append(table, of_one)
     return None
 
 
@@ -294,7 +297,7 @@ TWINS: dict[Any, dict[str, Any]] = {
     },
     rewrite: {
         "_read_rows": _read_rows,
-        "_cluster_by_partition": lambda rows, rewritten: Rows(map(without_file, rows)),
+        "_cluster_by_file": lambda rows, rewritten: rows,
         "_profile_as_published": profile_as_published,
         "write": _write,
     },
