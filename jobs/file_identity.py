@@ -60,15 +60,16 @@ def reads_path(source: Source, table: str) -> bool:
 
 
 class ListedPaths:
-    """Finds the path by which a file was listed from what Spark calls it: the same, or a URI with signs escaped."""
+    """Finds the path by which a file was listed from what Spark calls it: a URI with signs escaped, or the same."""
 
     def __init__(self, files: Iterable[InputFile]) -> None:
         self._paths = {drop_scheme(file.path): file.path for file in files}
-        self._listed = {*self._paths.values()}
 
     def find(self, text: str) -> str:
-        # `a%20b` is the name of one file and the URI of another, so first the text as it is
-        return text if text in self._listed else self._paths.get(unquote(drop_scheme(text)), text)
+        # files are read as a whole by their path, all others by a URI: `a%20b` is the name of one file and the URI of
+        # another, and the counts of two such files that are read as a whole are those of one
+        path = drop_scheme(text)
+        return self._paths.get(unquote(path)) or self._paths.get(path, text)
 
 
 def drop_scheme(path: str) -> str:

@@ -64,7 +64,11 @@ class KnownFiles:
         """
         rows = list(rows)
         retractions = max((row["retractions"] or 0 for row in rows), default=0)
-        there = [row for row in rows if row["outcome"] == RECOGNISED or is_in(row, transactions)]
+        read = [row for row in rows if is_in(row, transactions)]
+        # while what they were recognised by is in: a commit may have been taken out of the log
+        contents = {(row["content_id"], row["settings"]) for row in read}
+        recognised = (row for row in rows if row["outcome"] == RECOGNISED)
+        there = [*read, *(row for row in recognised if (row["content_id"], row["settings"]) in contents)]
         return cls(
             {(row["file_id"], row["bytes"], row["modified"], row["settings"]) for row in there},
             {(row["content_id"], row["settings"]) for row in there if row["retractions"] == retractions},

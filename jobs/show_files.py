@@ -58,6 +58,9 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(show.format_json_lines(records), end="\n" if records else "")
         return 0
+    if not records:
+        print(f"no file was read into {args.table} under {show.escape(args.root)}")
+        return 0
     print(show.format_table(FIELDS, map(_list_cells, records[: args.last]), LONGEST))
     if len(records) > args.last:
         print(f"{len(records) - args.last:,} more; --last N shows as many, --json all")

@@ -23,6 +23,7 @@ from jobs.known_files import KnownFiles, load_known_files
 from jobs.looks import has_work
 from jobs.publishing.record_tables import FILES
 from jobs.publishing.transactions import list_transactions
+from jobs.source_flows import has_new_files
 from reference.published import pass_every_batch
 from reference.staged import REFUSED
 
@@ -256,6 +257,18 @@ def test_a_look_agrees_with_what_an_ingest_would_read_and_writes_nothing(landing
     assert look()
 
 
+def test_rounds_of_a_flow_look_for_files_of_any_of_its_tables(landing, monkeypatch):
+    landing.write("a", make_play("p1"))
+    with monkeypatch.context() as patch:
+        patch.setattr(ingest_plays, "Job", Job)
+        assert has_new_files(landing.arguments)
+        assert not has_new_files([*landing.arguments, "--skip", "ingest-plays"])
+    landing.ingest()
+    with monkeypatch.context() as patch:
+        patch.setattr(ingest_plays, "Job", Job)
+        assert not has_new_files(landing.arguments)
+
+
 def show(*arguments):
     parser = ArgumentParser()
     show_files.configure(parser)
@@ -265,6 +278,7 @@ def show(*arguments):
 def test_segue_files_shows_each_file_once_or_each_of_its_runs(landing, capsys):
     root = landing.root.root
     assert show("--root", root) == 0
+    assert capsys.readouterr().out == f"no file was read into plays under {root}\n"
     landing.write("a", make_play("p1"), make_play("p2"))
     landing.ingest("--run-id", "first")
     landing.ingest("--force", "--run-id", "second")
@@ -293,12 +307,14 @@ def test_a_commit_that_is_taken_out_of_the_log_takes_its_files_with_it(landing):
     """As after a power cut, by the message of a log entry that was cut short."""
     landing.write("a", make_play("p1"))
     landing.ingest("--complete-through", "2024-02-12")
-    landing.write("b", make_play("p2"))
+    b = landing.write("b", make_play("p2"))
     landing.ingest("--complete-through", "2024-02-12")
+    b.rename(landing.folder / "c.csv")
+    assert landing.ingest() == []
     table = landing.root.warehouse.table("plays")
     Path(landing.root.warehouse.table_path("plays"), "_delta_log", f"{table.version():020}.json").unlink()
     assert landing.plays() == ["p1"]
-    assert landing.ingest() == ["b.csv"]
+    assert landing.ingest() == ["c.csv"]
     assert landing.plays() == ["p1", "p2"]
 
 

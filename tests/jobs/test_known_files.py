@@ -144,7 +144,7 @@ _changes = st.lists(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(nights=st.lists(st.tuples(_changes, st.booleans()), min_size=1, max_size=5))
 def test_files_are_read_as_a_model_of_folders_has_it(tmp_path_factory, nights):
     folder, model = Folder(tmp_path_factory.mktemp("nights")), Model()
@@ -316,6 +316,7 @@ def test_a_file_is_found_by_its_path_and_by_its_uri():
     paths = ListedPaths([InputFile(f"file:/data/{name}", 1, 0) for name in names])
     for name in names:
         escaped = "".join(f"%{ord(each):02X}" if each in ' %#?"<>[]^`{|}\\' else each for each in name)
-        for text in (f"file:/data/{name}", f"file:///data/{escaped}"):
-            assert paths.find(text) == f"file:/data/{name}"
+        alone = ListedPaths([InputFile(f"file:/data/{name}", 1, 0)])
+        assert paths.find(f"file:///data/{escaped}") == paths.find(f"file:/data/{escaped}")
+        assert paths.find(f"file:/data/{escaped}") == alone.find(f"file:/data/{name}") == f"file:/data/{name}"
     assert paths.find("file:///data/other.csv") == "file:///data/other.csv"

@@ -11,6 +11,7 @@ import pytest
 
 from jobs.errors import JobError, WrongUsage
 from jobs.rounds import parse_interval, repeat, run_rounds
+from segue.command import main
 
 
 class Clock(Event):
@@ -104,3 +105,8 @@ def test_an_interval_has_a_unit(text, seconds):
 def test_what_is_no_interval_is_refused(text):
     with pytest.raises(argparse.ArgumentTypeError, match="is no interval"):
         parse_interval(text)
+
+
+def test_rounds_and_the_id_of_one_run_exclude_each_other(capsys):
+    assert main(["run", "--every", "5m", "ingest-plays", "--run-id=one"]) == 2
+    assert "--run-id names one run, and --every makes many" in capsys.readouterr().err
