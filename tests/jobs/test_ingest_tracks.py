@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import replace
-from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
-from simulation.laid import LaidStep, _select_new_rows
-from simulation.laid_files import without_file
-from simulation.loops import Rows
+from simulation.laid import LaidStep
+from simulation.laid_catalogues import remove_spark
 
 from expectations.suite import Suite
 from expectations.suites import suite_for
 from expectations.verdict import Refused
-from jobs import ingest_tracks, track_changes
+from jobs import ingest_tracks
 from jobs.job import Job
 from jobs.publishing.warehouse import Warehouse
-from jobs.row_counts import RowCounts
-from reference import catalogues
 from reference.published import lay, pass_every_batch
 from reference.staged import REFUSED
 from schemas import CONTRACTS
@@ -153,88 +147,9 @@ def laid(monkeypatch):
         def say(self, text):
             said.append(text)
 
-    twins = {
-        "Job": LaidIngest,
-        "read_rows": lambda _, __, files, ___: list_lines(files),
-        "redact_listener": lambda rows, *_: rows,
-        "parse_and_validate_tracks": lambda rows, *_: rows,
-        "select_tracks": lambda rows, _: select(rows),
-        "select_rejected_tracks": list_rejects,
-        "merge_catalogue": lambda new, old: Rows([*new, *exclude(old, new)]),
-        "count_rows": count,
-        "select_new_rows": _select_new_rows,
-    }
-    for name, twin in twins.items():
-        monkeypatch.setattr(ingest_tracks, name, twin)
-    monkeypatch.setattr(track_changes, "find_changes", list_found_changes)
-    monkeypatch.setattr(track_changes, "_count_changes", count_changes)
+    remove_spark(monkeypatch)
+    monkeypatch.setattr(ingest_tracks, "Job", LaidIngest)
     return said
-
-
-def list_lines(files):
-    lines = Rows()
-    for file in files:
-        path = Path(file.path.removeprefix("file:"))
-        for line in path.read_text(encoding="utf-8").splitlines()[1:]:
-            texts = dict.fromkeys(("track_id", *catalogues.FIELDS)) | dict(
-                zip(
-                    ("track_id", "title", "artist_name", "track_ms", "genres", "released"),
-                    line.split(","),
-                    strict=False,
-                )
-            )
-            lines.append(texts | {"raw": line, "file": path.name})
-    return lines
-
-
-def find_reasons(line):
-    return ["the line is broken"] if line["raw"].count(",") < 5 else sorted(catalogues.read_row(line)[1])
-
-
-def select(lines):
-    tracks = catalogues.select([line for line in lines if not find_reasons(line)])
-    return Rows({**row, "source": "test"} for row in tracks.values())
-
-
-def list_rejects(lines):
-    rejects = [(line, find_reasons(line)) for line in lines]
-    day = datetime.now(UTC).date()
-    return Rows(
-        {"reject_id": line["raw"], "raw": line["raw"], "file": line["file"], "reasons": reasons}
-        | {"source": "test", "ds": day}
-        for line, reasons in rejects
-        if reasons
-    )
-
-
-def count(lines):
-    reasons = Counter(reason for line in lines for reason in find_reasons(line))
-    return RowCounts(len(lines), sum(bool(find_reasons(line)) for line in lines), 0, reasons)
-
-
-def exclude(old, new):
-    known = {row["track_id"] for row in new}
-    return [without_file(row) for row in old if row["track_id"] not in known]
-
-
-def list_found_changes(new, old, fields, version, today):
-    before, after = ({row["track_id"]: row for row in rows} for rows in (old, new))
-    found = catalogues.compare(*[{id_: fill(row) for id_, row in each.items()} for each in (before, after)])
-    return Rows(
-        {"track_id": id_, "field": field, "before": one, "after": other, "source": "test"}
-        | {"tracks_version": version, "ds": today}
-        for id_, field, one, other in sorted(found, key=str)
-        if field in fields
-    )
-
-
-def fill(row):
-    return {name: row.get(name) for name in catalogues.FIELDS}
-
-
-def count_changes(rows, catalogue):
-    by_field = Counter(row["field"] for row in rows)
-    return track_changes.TrackChanges(rows, len({row["track_id"] for row in rows}), by_field, catalogue)
 
 
 def test_a_kill_between_the_two_commits_is_completed_by_the_same_delivery(
