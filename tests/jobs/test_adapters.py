@@ -56,7 +56,9 @@ def test_rows_become_the_plays_of_the_example(spark, example, tmp_path):
     if example.titles:
         columns = column_map(source, "tracks", CONTRACTS["tracks"].names)
         read = read_rows(spark, source, files, columns)
-        parsed = parse_and_validate_tracks(read, columns, CONTRACTS["tracks"], source.name, NOW.date())
+        parsed = parse_and_validate_tracks(
+            read, columns, CONTRACTS["tracks"], source.name, NOW.date()
+        ).persist()
         tracks = {
             row["track_id"]: row for row in select_tracks(parsed, CONTRACTS["tracks"]).toArrow().to_pylist()
         }

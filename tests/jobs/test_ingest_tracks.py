@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
+from simulation.laid import LaidStep
+from simulation.laid_catalogues import remove_spark
 
 from expectations.suite import Suite
 from expectations.suites import suite_for
-from expectations.verdict import Refused, Result, Verdict
+from expectations.verdict import Refused
 from jobs import ingest_tracks
 from jobs.job import Job
-from jobs.publishing import protocol
 from jobs.publishing.warehouse import Warehouse
 from reference.published import lay, pass_every_batch
+from reference.staged import REFUSED
 from schemas import CONTRACTS
-from schemas.contract import Contract
 
 HEADER = "id,name,artist,ms,genre,out"
 SOURCE = """
@@ -45,6 +48,18 @@ SECOND = [
     "t6",
 ]
 
+SAID = "2 of 3 known tracks changed: artist_name of 1, genres of 1, released of 1, released_on of 1"
+
+
+def find_expected_changes(version):
+    """What the second one changes of the first, which is that version of the table."""
+    return {
+        ("t1", "artist_name", "A", "Ä", "test", version),
+        ("t1", "genres", '["Rock","Pop"]', '["Pop","Rock"]', "test", version),
+        ("t2", "released", "1994-05", None, "test", version),
+        ("t2", "released_on", "1994-05-01", None, "test", version),
+    }
+
 
 @pytest.fixture(autouse=True)
 def _no_gate(monkeypatch):
@@ -56,7 +71,9 @@ def ingest(tmp_path):
     def ingest(lines, name, source=SOURCE):
         (tmp_path / "source.toml").write_text(source)
         path = tmp_path / name
-        path.write_text("\n".join([HEADER, *lines, ""]), encoding="utf-8")
+        # a file that was written again is another delivery
+        if not path.exists():
+            path.write_text("\n".join([HEADER, *lines, ""]), encoding="utf-8")
         arguments = ["--source", str(tmp_path / "source.toml"), "--input", str(path)]
         return ingest_tracks.main(["--root", str(tmp_path / "root"), *arguments])
 
@@ -82,9 +99,7 @@ def version(tmp_path, table="tracks"):
     return Warehouse(str(tmp_path / "root")).table(table).version()
 
 
-def test_ingest_tracks_accounts_for_every_row_and_keeps_what_changed(
-    spark, tmp_path, ingest, capsys, monkeypatch
-):
+def test_ingest_tracks_accounts_for_every_row_and_keeps_what_changed(spark, tmp_path, ingest, capsys):
     assert ingest(FIRST, "monday.csv") == 0
     assert "5 rows read = 3 tracks + 1 duplicates + 1 rejected" in capsys.readouterr().out
     tracks = {row["track_id"]: row for row in read(tmp_path, "tracks")}
@@ -97,89 +112,17 @@ def test_ingest_tracks_accounts_for_every_row_and_keeps_what_changed(
         "monday.csv",
         ["track_ms is negative"],
     )
-    assert Warehouse(str(tmp_path / "root")).table("track_changes") is None, "a first load changes nothing"
     before = version(tmp_path)
-
-    commit = Job._commit
-    killed = []
-
-    def kill(job, staged):
-        if staged.batch.table == "tracks" and not killed:
-            killed.append(staged)
-            raise KeyboardInterrupt
-        return commit(job, staged)
-
-    # between the two commits: the rerun makes the changes true, once
-    monkeypatch.setattr(Job, "_commit", kill)
-    with pytest.raises(KeyboardInterrupt):
-        ingest(SECOND, "tuesday.csv")
-    assert version(tmp_path) == before
-    capsys.readouterr()
     assert ingest(SECOND, "tuesday.csv") == 0
     output = capsys.readouterr().out
     assert "6 rows read = 3 tracks + 0 duplicates + 3 rejected" in output
-    assert (
-        "2 of 3 known tracks changed: artist_name of 1, genres of 1, released of 1, released_on of 1"
-        in output
-    )
-    assert list_changes(tmp_path) == {
-        ("t1", "artist_name", "A", "Ä", "test", before),
-        ("t1", "genres", '["Rock","Pop"]', '["Pop","Rock"]', "test", before),
-        ("t2", "released", "1994-05", None, "test", before),
-        ("t2", "released_on", "1994-05-01", None, "test", before),
-    }
-    assert len(read(tmp_path, "track_changes")) == 4
+    assert SAID in output
+    assert list_changes(tmp_path) == find_expected_changes(before)
     assert sorted(row["track_id"] for row in read(tmp_path, "tracks")) == ["t1", "t2", "t3", "t5"]
     # the row that was bad on Monday as well is one reject
     assert sorted(row["raw"] for row in read(tmp_path, "rejected_tracks")) == sorted(
         {FIRST[4], SECOND[3], SECOND[5]}
     )
-
-    versions = [version(tmp_path, table) for table in ("tracks", "track_changes", "rejected_tracks")]
-    assert ingest(SECOND, "tuesday.csv") == 0
-    # other files that say the same
-    assert ingest(SECOND, "wednesday.csv") == 0
-    assert "tracks unchanged" in capsys.readouterr().out
-    assert versions == [version(tmp_path, table) for table in ("tracks", "track_changes", "rejected_tracks")]
-
-
-def test_columns_that_a_table_lacks_are_filled_without_a_change(spark, tmp_path, ingest, capsys, monkeypatch):
-    """A table of before there were genres: their first values are no change of all tracks, what is renamed is one."""
-    old = CONTRACTS["tracks"]
-    new = ("released", "genres", "isrc", "recording_mbid")
-    contract = Contract(
-        old.name, old.meaning, tuple(c for c in old.columns if c.name not in new), old.key, old.entity,
-        partitions=old.partitions, buckets=old.buckets, statistics=old.statistics,
-    )  # fmt: skip
-    monkeypatch.setitem(CONTRACTS, "tracks", contract)
-    names = {"artist_name": "A", "source": "test"}
-    lay(
-        Warehouse(str(tmp_path / "root")),
-        "tracks",
-        [{"track_id": "t1", "title": "Won", "track_ms": 1, **names}],
-    )
-    monkeypatch.setitem(CONTRACTS, "tracks", old)
-    assert ingest(FIRST[:2], "monday.csv") == 0
-    assert [(row[1], row[2], row[3]) for row in list_changes(tmp_path)] == [("title", "Won", "One")]
-    assert {row["track_id"]: row["genres"] for row in read(tmp_path, "tracks")} == {
-        "t1": ["Rock", "Pop"],
-        "t2": None,
-    }
-
-
-def test_a_refused_catalogue_changes_nothing_and_shows_its_rejects(spark, tmp_path, ingest, monkeypatch):
-    assert ingest(FIRST, "monday.csv") == 0
-    bad = Verdict((Result("expect_x", "x", "critical", False, "seen", "wanted"),))
-    passed = protocol.audit_batch
-
-    def refuse(rows, suite, *others):
-        return bad if suite.table == "tracks" else passed(rows, suite, *others)
-
-    monkeypatch.setattr(protocol, "audit_batch", refuse)
-    with pytest.raises(Refused, match=r"The 3 rejected rows are published in .*rejected_tracks"):
-        ingest(SECOND, "tuesday.csv")
-    assert Warehouse(str(tmp_path / "root")).table("track_changes") is None
-    assert len(read(tmp_path, "rejected_tracks")) == 3
 
 
 def test_rejects_of_files_with_listeners_name_none(spark, tmp_path, ingest):
@@ -190,6 +133,98 @@ def test_rejects_of_files_with_listeners_name_none(spark, tmp_path, ingest):
     (reject,) = read(tmp_path, "rejected_tracks")
     assert "bob" not in reject["raw"] and '"id":"t2"' in reject["raw"]
     assert "user_id" not in reject
+
+
+# --- without Spark: which batches there are, and in which order
+
+
+@pytest.fixture
+def laid(monkeypatch):
+    """Rows in loops where the step has DataFrames; what it said."""
+    said = []
+
+    class LaidIngest(LaidStep):
+        def say(self, text):
+            said.append(text)
+
+    remove_spark(monkeypatch)
+    monkeypatch.setattr(ingest_tracks, "Job", LaidIngest)
+    return said
+
+
+def test_a_kill_between_the_two_commits_is_completed_by_the_same_delivery(
+    tmp_path, ingest, laid, monkeypatch
+):
+    assert ingest(FIRST, "monday.csv") == 0
+    assert Warehouse(str(tmp_path / "root")).table("track_changes") is None, "a first load changes nothing"
+    before, killed, commit = version(tmp_path), [], Job._commit
+
+    def kill(job, staged):
+        if staged.batch.table == "tracks" and not killed:
+            killed.append(staged)
+            raise KeyboardInterrupt
+        return commit(job, staged)
+
+    monkeypatch.setattr(Job, "_commit", kill)
+    with pytest.raises(KeyboardInterrupt):
+        ingest(SECOND, "tuesday.csv")
+    assert (version(tmp_path), list_changes(tmp_path)) == (before, find_expected_changes(before))
+    del laid[:]
+    assert ingest(SECOND, "tuesday.csv") == 0
+    assert "6 rows read = 3 tracks + 0 duplicates + 3 rejected" in laid
+    assert f"    {SAID}" in laid and "track_changes unchanged: this batch is published already" in laid
+    assert len(read(tmp_path, "track_changes")) == len(find_expected_changes(before))
+    assert version(tmp_path) > before
+
+    names = ("tracks", "track_changes", "rejected_tracks")
+    versions = [version(tmp_path, table) for table in names]
+    assert ingest(SECOND, "tuesday.csv") == 0
+    assert laid[-1] == "tracks unchanged: this batch is published already"
+    # other files that say the same
+    assert ingest(SECOND, "wednesday.csv") == 0
+    assert versions == [version(tmp_path, table) for table in names]
+
+
+def test_columns_that_a_table_lacks_are_filled_without_a_change(tmp_path, ingest, laid, monkeypatch):
+    """A table of before there were genres: their first values are no change of all tracks, a new title is one."""
+    contract = CONTRACTS["tracks"]
+    new = ("released", "genres", "isrc", "recording_mbid")
+    older = replace(contract, columns=tuple(c for c in contract.columns if c.name not in new))
+    with monkeypatch.context() as patch:
+        patch.setitem(CONTRACTS, "tracks", older)
+        row = {"track_id": "t1", "title": "Won", "artist_name": "A", "track_ms": 1, "source": "test"}
+        lay(Warehouse(str(tmp_path / "root")), "tracks", [row])
+    assert ingest(FIRST[:2], "monday.csv") == 0
+    changed = {(field, old, after) for _, field, old, after, *_ in list_changes(tmp_path)}
+    assert changed == {("title", "Won", "One"), ("released_on", None, "1994-01-01")}
+    assert {row["track_id"]: row["genres"] for row in read(tmp_path, "tracks")} == {
+        "t1": ["Rock", "Pop"],
+        "t2": None,
+    }
+
+
+def test_columns_without_any_value_are_filled_without_a_change(tmp_path, ingest, laid, monkeypatch):
+    assert ingest([line.replace(",Rock|Pop,", ",,") for line in FIRST], "monday.csv") == 0
+    state = Warehouse(str(tmp_path / "root")).state("tracks")
+    monkeypatch.setattr(LaidStep, "state", lambda *_: replace(state, empty_columns=frozenset({"genres"})))
+    assert ingest(FIRST, "tuesday.csv") == 0
+    assert Warehouse(str(tmp_path / "root")).table("track_changes") is None
+
+
+def test_a_refused_catalogue_changes_nothing_and_shows_its_rejects(tmp_path, ingest, laid, monkeypatch):
+    assert ingest(FIRST, "monday.csv") == 0
+    before, audit = version(tmp_path), LaidStep._audit
+
+    def refuse(job, spark, warehouse, batch, *others):
+        staged = audit(job, spark, warehouse, batch, *others)
+        return replace(staged, verdict=REFUSED) if batch.table == "tracks" else staged
+
+    monkeypatch.setattr(LaidStep, "_audit", refuse)
+    with pytest.raises(Refused, match=r"The 3 rejected rows are published in .*rejected_tracks"):
+        ingest(SECOND, "tuesday.csv")
+    assert version(tmp_path) == before
+    assert Warehouse(str(tmp_path / "root")).table("track_changes") is None
+    assert len(read(tmp_path, "rejected_tracks")) == 3
 
 
 def test_bounds_of_rejects_and_changes_are_those_of_plays_and_can_be_changed():

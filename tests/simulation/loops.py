@@ -37,6 +37,9 @@ class Rows(list[Row]):
     def count(self, *values: Any) -> int:
         return super().count(*values) if values else len(self)
 
+    def isEmpty(self) -> bool:  # noqa: N802
+        return not self
+
     def withColumn(self, *_: Any) -> Rows:  # noqa: N802
         return self
 
