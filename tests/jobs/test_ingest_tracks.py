@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import date
 
 import pytest
 from simulation.laid import LaidStep
@@ -100,29 +101,30 @@ def version(tmp_path, table="tracks"):
 
 
 def test_ingest_tracks_accounts_for_every_row_and_keeps_what_changed(spark, tmp_path, ingest, capsys):
-    assert ingest(FIRST, "monday.csv") == 0
-    assert "5 rows read = 3 tracks + 1 duplicates + 1 rejected" in capsys.readouterr().out
-    tracks = {row["track_id"]: row for row in read(tmp_path, "tracks")}
-    assert {id_: (row["artist_name"], row["released"]) for id_, row in tracks.items()} == {
-        "t1": ("A", "1994"), "t2": ("A", "1994-05"), "t3": ("B", None),
-    }  # fmt: skip
-    (reject,) = read(tmp_path, "rejected_tracks")
-    assert (reject["raw"], reject["file"], reject["reasons"]) == (
-        FIRST[4],
-        "monday.csv",
-        ["track_ms is negative"],
-    )
+    known = [
+        {"track_id": "t1", "title": "One", "track_ms": 1, "released": "1994", "genres": ["Rock", "Pop"]},
+        {"track_id": "t2", "title": "Two", "track_ms": 2, "released": "1994-05"},
+        {"track_id": "t3", "title": "Three", "track_ms": 3},
+    ]
+    days = {"t1": date(1994, 1, 1), "t2": date(1994, 5, 1), "t3": None}
+    rows = [{**row, "released_on": days[row["track_id"]], "artist_name": "A", "source": "x"} for row in known]
+    lay(Warehouse(str(tmp_path / "root")), "tracks", rows)
     before = version(tmp_path)
-    assert ingest(SECOND, "tuesday.csv") == 0
+    assert ingest([*SECOND, "t5,Five,,5,,"], "tuesday.csv") == 0
     output = capsys.readouterr().out
-    assert "6 rows read = 3 tracks + 0 duplicates + 3 rejected" in output
+    assert "7 rows read = 3 tracks + 1 duplicates + 3 rejected" in output
     assert SAID in output
     assert list_changes(tmp_path) == find_expected_changes(before)
-    assert sorted(row["track_id"] for row in read(tmp_path, "tracks")) == ["t1", "t2", "t3", "t5"]
-    # the row that was bad on Monday as well is one reject
-    assert sorted(row["raw"] for row in read(tmp_path, "rejected_tracks")) == sorted(
-        {FIRST[4], SECOND[3], SECOND[5]}
-    )
+    tracks = {row["track_id"]: row for row in read(tmp_path, "tracks")}
+    assert {id_: (row["artist_name"], row["released"], row["source"]) for id_, row in tracks.items()} == {
+        "t1": ("Ä", "1994", "test"), "t2": ("A", None, "test"), "t3": ("A", None, "x"), "t5": ("C", "2020", "test"),
+    }  # fmt: skip
+    rejects = {row["raw"]: (row["file"], row["reasons"]) for row in read(tmp_path, "rejected_tracks")}
+    assert rejects == {
+        SECOND[3]: ("tuesday.csv", ["track_id is missing"]),
+        SECOND[4]: ("tuesday.csv", ["track_ms is negative"]),
+        SECOND[5]: ("tuesday.csv", ["the line is broken"]),
+    }
 
 
 def test_rejects_of_files_with_listeners_name_none(spark, tmp_path, ingest):
