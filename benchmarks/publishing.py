@@ -32,6 +32,7 @@ from jobs.job import Job
 from jobs.publishing import protocol, staging
 from jobs.publishing.batches import folder as folder_of
 from jobs.publishing.batches import reserve
+from jobs.publishing.layout import plan_layout
 from jobs.session import open_session
 from schemas.sessions import SESSIONS
 from segue.releases import TableVersion, append_release, list_releases
@@ -66,12 +67,16 @@ def _run_round(spark: SparkSession, rows: DataFrame, folder: str, times: Times) 
     job = Job("benchmark", root, "run-benchmark", say=lambda text: None)
     days = [FIRST + timedelta(days=n) for n in range(rows.select("ds").distinct().count())]
     batch = job.batch("sessions", days, deterministic=False)
+    layout = plan_layout(None, batch)
     _write_plain(
-        staging._cluster_by_bucket(rows, batch), f"{folder}/laid-out", times, "plain Delta write, laid out"
+        staging._cluster_by_bucket(rows, SESSIONS, layout),
+        f"{folder}/laid-out",
+        times,
+        "plain Delta write, laid out",
     )
     with stopwatch(times, "stage"):
         batch = reserve(job.warehouse, batch)
-        staging.write(staging._cluster_by_bucket(rows, batch), folder_of(job.warehouse, batch))
+        staging.write(staging._cluster_by_bucket(rows, SESSIONS, layout), folder_of(job.warehouse, batch))
     with stopwatch(times, "content hash"):
         profile_days(spark.read.format("delta").load(folder_of(job.warehouse, batch)), SESSIONS)
     parts: dict[str, tuple[ModuleType, str]] = {

@@ -35,7 +35,7 @@ _OPTIONAL = (
 SOME_EVENTS = SoftBound(
     "rows", "events are appended: files that add none do no harm, and are rarely meant", 1
 )
-INGEST_BOUNDS = (
+REJECT_BOUNDS = (
     Bound(
         "rejected_share",
         "one row in twenty that is rejected is a feed that broke, or a source file that misreads it",
@@ -49,6 +49,9 @@ INGEST_BOUNDS = (
         is_share=True,
         title="rejected_share.warning",
     ),
+)
+INGEST_BOUNDS = (
+    *REJECT_BOUNDS,
     SoftBound(
         "duplicate_share",
         "sources repeat the last hours of the day before; much more is a file sent twice",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import reduce
@@ -122,6 +122,25 @@ def count_orphans(pairs: Mapping[Reference, tuple[DataFrame, DataFrame]]) -> dic
     Args:
         pairs: rows of child and parent. A DataFrame that stands here twice is read once for each key.
     """
+    return count_missing_keys(
+        {
+            ref.name: (Keys(child, ref.key, ref.where), [Keys(parent, ref.key)])
+            for ref, (child, parent) in pairs.items()
+        }
+    )
+
+
+@dataclass(frozen=True)
+class Keys:
+    """The values of a column, of the rows for which `where` is true."""
+
+    rows: DataFrame
+    key: str
+    where: str | None = None
+
+
+def count_missing_keys(pairs: Mapping[str, tuple[Keys, Sequence[Keys]]]) -> dict[str, int]:
+    """How many different keys of the first are nowhere in the others, none of which is twice there; by name."""
     from pyspark.sql import DataFrame
     from pyspark.sql import functions as F
 
@@ -130,18 +149,15 @@ def count_orphans(pairs: Mapping[Reference, tuple[DataFrame, DataFrame]]) -> dic
     bits: dict[tuple[int, str, str | None], int] = {}
     sides: list[DataFrame] = []
 
-    def bit_of(rows: DataFrame, key: str, where: str | None) -> int:
-        side = (id(rows), key, where)
+    def bit_of(keys: Keys) -> int:
+        side = (id(keys.rows), keys.key, keys.where)
         if side not in bits:
             bits[side] = 1 << len(bits)
-            side_rows = rows if where is None else rows.where(where)
-            sides.append(side_rows.select(F.lit(key).alias("name"), key, F.lit(bits[side]).alias("bit")))
+            rows = keys.rows if keys.where is None else keys.rows.where(keys.where)
+            sides.append(rows.select(F.lit(keys.key).alias("name"), keys.key, F.lit(bits[side]).alias("bit")))
         return bits[side]
 
-    masks = {
-        ref.name: (bit_of(child, ref.key, ref.where), bit_of(parent, ref.key, None))
-        for ref, (child, parent) in pairs.items()
-    }
+    masks = {name: (bit_of(child), sum(map(bit_of, parents))) for name, (child, parents) in pairs.items()}
     # One aggregation for all references: every key gets a bit for each table that it is in. A join for each would
     # plan and shuffle the same keys again; plays alone are the parent of six.
     keys = reduce(DataFrame.unionAll, (side.toDF("name", "key", "bit") for side in sides))

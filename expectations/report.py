@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
@@ -12,6 +12,8 @@ from expectations.pages import NOTHING, make_environment
 from expectations.verdict import name_status
 
 Row = Mapping[str, Any]
+# Table, expectation, column.
+Known = tuple[str, str, str | None]
 
 _WORST_FIRST = ("broken", "warning", "noted", "held")
 
@@ -31,8 +33,28 @@ class Attempt:
         return [row for row in self.results if _status(row) == status]
 
 
+@dataclass(frozen=True)
+class Fact:
+    """What a source does not have, said once, and the columns that are empty for it, each as its table and its name."""
+
+    what: str
+    columns: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Warnings:
+    """Results that warn, with the attempt of each; `known` are those that the batch before warned of, too."""
+
+    new: tuple[tuple[Attempt, Row], ...]
+    known: tuple[tuple[Attempt, Row], ...]
+
+
 def render(
-    rows: Iterable[Row], release: Mapping[str, Any] | None, title: str, steps: Sequence[Row] = ()
+    rows: Iterable[Row],
+    release: Mapping[str, Any] | None,
+    title: str,
+    steps: Sequence[Row] = (),
+    known: Collection[Known] = (),
 ) -> str:
     """One HTML page, complete in itself.
 
@@ -41,6 +63,7 @@ def render(
         release: what readers are served now (release_id, released_at, complete_through, and per table version,
             rows, content_hash and lag_days), or None before the first.
         steps: of the flow, if it was one (step, outcome, rows, seconds, why).
+        known: of which table, expectation and column the batch before did not hold either.
     """
     rows_by_time = sorted(rows, key=lambda row: (row["checked_at"], row["attempt_id"]))
     attempts = [
@@ -56,6 +79,8 @@ def render(
             title=title,
             attempts=attempts,
             refused=[attempt for attempt in attempts if attempt.outcome == "refused"],
+            warnings=_split_warnings(attempts, known),
+            facts=_list_facts(attempts),
             statuses=Counter(map(_status, rows_by_time)),
             audited_at=max((row["checked_at"] for row in rows_by_time), default=None),
             release=release,
@@ -77,6 +102,27 @@ def _attempt(results: list[Row]) -> Attempt:
         outcome=row["outcome"],
         results=tuple(sorted(results, key=lambda row: _WORST_FIRST.index(_status(row)))),
     )
+
+
+def _split_warnings(attempts: Iterable[Attempt], known: Collection[Known]) -> Warnings:
+    pairs = [(attempt, row) for attempt in attempts for row in attempt.with_status("warning")]
+    is_known = [(row["table_name"], row["expectation"], row["column"]) in known for _, row in pairs]
+    new, old = (
+        tuple(pair for pair, each in zip(pairs, is_known, strict=True) if each == wanted)
+        for wanted in (False, True)
+    )
+    return Warnings(new, old)
+
+
+def _list_facts(attempts: Iterable[Attempt]) -> list[Fact]:
+    """What is noted for a reason, by the reason: for want of one column of a source, dozens are empty."""
+    columns: dict[str, list[str]] = {}
+    for row in (row for attempt in attempts for row in attempt.with_status("noted")):
+        # as `lineage.downgrade_to_info` writes it
+        reason, separator, _ = row["observed"].partition(": ")
+        if separator and row["column"]:
+            columns.setdefault(reason, []).append(f"{row['table_name']}:{row['column']}")
+    return [Fact(reason, tuple(dict.fromkeys(names))) for reason, names in columns.items()]
 
 
 def _status(row: Row) -> str:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from expectations.suite import Suite
 from schemas import CONTRACTS
+from schemas.input_files import INPUT_FILES
 from schemas.quality_results import QUALITY_RESULTS
 from schemas.releases import RELEASES
 
-# The two others are records of what happened to these: no batch of them is staged, so none is audited.
-TABLES = tuple(name for name in CONTRACTS if name not in (RELEASES.name, QUALITY_RESULTS.name))
+# The others are records of what happened to these: no batch of them is staged, so none is audited.
+_RECORDS = (RELEASES.name, QUALITY_RESULTS.name, INPUT_FILES.name)
+TABLES = tuple(name for name in CONTRACTS if name not in _RECORDS)
 
 
 def suite_for(table: str) -> Suite:
@@ -34,7 +36,8 @@ def suite_for(table: str) -> Suite:
         user_embeddings,
     )
 
-    suites = [plays.SUITE, plays.LATE_SUITE, plays.REJECTED_SUITE, tracks.SUITE, sessions.SUITE]
+    suites = [plays.SUITE, plays.LATE_SUITE, plays.REJECTED_SUITE, sessions.SUITE]
+    suites += [tracks.SUITE, tracks.REJECTED_SUITE, tracks.CHANGES_SUITE]
     suites += [embedding_versions.SUITE, track_embeddings.SUITE, user_embeddings.SUITE]
     suites += [similar_tracks.SUITE, candidates.SUITE]
     suites += [track_semantic_ids.SUITE, track_semantic_ids.CODEBOOK_SUITE]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime
 
 from pyspark.sql import Column, DataFrame, Window
@@ -20,18 +20,16 @@ from features.reasons import (
     list_reasons,
     raw,
 )
+from features.track_values import BLANKS
 from schemas import Contract, EventTable
 from schemas.play_columns import list_added_columns
 from schemas.plays import EARLIEST_PLAY, MAX_PLAY_MS, PLAYS
-from schemas.tracks import TRACKS
 
 # Columns of rows as they are read, besides those of the source, which may have a `file` of its own.
 RAW, FILE, BROKEN, IS_HEADER = ("_segue_raw", "_segue_file", "_segue_broken", "_segue_is_header")
 # True of rows that a source declares to be of another kind; not there where it declares none.
 LEFT_OUT = "_segue_left_out"
 NO_DAY = date(1970, 1, 1)
-# What is cut off at both ends of a value: also spaces of no width and of no break, which look like no value at all.
-BLANKS = " \t\r\n\u00a0\u2003\u3000\u200b\u2060\ufeff"
 # As MySQL and Hive write a null: as an id it would be one listener for all who have none.
 NULL = "\\N"
 # Spark would take the year 2026 for its first instant, and 10:00 for today.
@@ -48,9 +46,6 @@ _NEUTRAL = {
 PLAY_FIELDS = (
     "play_id", "user_id", "track_id", "artist_id", "played_at", "ms_played", "track_ms", "skipped", "saved",
     "source_session_id",
-)  # fmt: skip
-TRACK_FIELDS = (
-    "track_id", "title", "artist_id", "artist_name", "album", "track_ms", "explicit", "released_on",
 )  # fmt: skip
 
 
@@ -75,7 +70,7 @@ def parse_and_validate_plays(
         contract: of `plays`, with columns that a project adds.
     """
     no_id, fields = F.col("play_id").isNull(), play_fields(contract)
-    return _parse_fields(rows, columns, contract, fields).select(
+    return parse_fields(rows, columns, contract, fields).select(
         "raw",
         "file",
         # the duration tells apart two plays of a track in one minute, where times have no seconds
@@ -113,7 +108,7 @@ def parse_and_validate_events(
     rows: DataFrame, columns: Mapping[str, str], table: EventTable, source: str, now: datetime
 ) -> DataFrame:
     """The same for a table of events that a project declares: its columns, and `reasons` why a row is no such event."""
-    parsed = _parse_fields(rows, columns, table.contract, table.fields)
+    parsed = parse_fields(rows, columns, table.contract, table.fields)
     # an instant is the same however it is written; of the others null is no blank, and each has its place
     instant = F.unix_micros(table.event_time).cast("string")
     others = [raw(name) for name in table.fields if name not in (table.key, table.event_time)]
@@ -172,21 +167,26 @@ def restore_late_plays(late_plays: DataFrame, contract: Contract, first: date, l
     return plays.select([name for name in contract.names if name not in ("bucket", "available_at")])
 
 
-def select_rejects(events_with_reasons: DataFrame, contract: Contract) -> DataFrame:
-    """Rows of the table of rejects of `contract`."""
-    # equal lines of one file are numbered; without its folders, a file that was moved brings the same ids again
-    equal_lines = Window.partitionBy("source", "_name", "_raw").orderBy("_raw")
+# A row of another file is another reject; without its folders, a file that was moved brings the same ids again.
+_LINE_OF_FILE = ("source", "_name", "_raw")
+
+
+def select_rejects(
+    events_with_reasons: DataFrame, contract: Contract, identity: Sequence[str] = _LINE_OF_FILE
+) -> DataFrame:
+    """Rows of the table of rejects of `contract`; of equal `identity` they are numbered."""
+    equal_lines = Window.partitionBy(*identity).orderBy("_raw", "_name")
     name = F.element_at(F.split("file", "/"), -1)
     rejects = _drop_headers(events_with_reasons.where(F.size("reasons") > 0)).withColumn("_name", name)
     texts = rejects.withColumn("_raw", F.coalesce("raw", F.lit("")))
     numbered = texts.withColumn("_nth", F.row_number().over(equal_lines))
-    key = F.sha1(F.concat_ws("\x1f", "source", "_name", "_raw", F.col("_nth").cast("string")))
+    key = F.sha1(F.concat_ws("\x1f", *identity, F.col("_nth").cast("string")))
     # a day of the year 2099 would be the newest of the table for ever; of a broken line any field may be the time
     no_day = F.arrays_overlap(
         "reasons", F.array(F.lit(in_future(contract.event_time or "")), F.lit(BROKEN_LINE))
     )
     has_valid_day = (F.col("ds") >= F.lit(EARLIEST_PLAY).cast("date")) & ~no_day
-    user_id = F.col("user_id") if "user_id" in contract.names else F.lit(None).cast("string")
+    user_id = F.col("user_id") if "user_id" in rejects.columns else F.lit(None).cast("string")
     return numbered.select(
         key.alias("reject_id"),
         "source",
@@ -205,43 +205,21 @@ def _drop_headers(rows: DataFrame) -> DataFrame:
     return rows.withColumn("_header", F.row_number().over(header)).where("not is_header or _header > 1")
 
 
-def track_fields(contract: Contract) -> tuple[str, ...]:
-    """What a source gives of a track, with columns that a project has added to `tracks`."""
-    return (*TRACK_FIELDS, *(name for name in contract.names if name not in TRACKS.names))
-
-
-def parse_tracks(rows: DataFrame, columns: Mapping[str, str], contract: Contract, source: str) -> DataFrame:
-    """Rows of `tracks`: those with an id, one each; where rows differ, the one with most fields filled."""
-    fields = track_fields(contract)
-    typed = _parse_fields(rows, columns, contract, fields).where(
-        "track_id is not null and not broken and not is_header and not left_out"
-    )
-    typed = typed.where(F.size(F.array_compact(F.array(*find_wrong_ids(("track_id",))))) == 0)
-    filled = sum((F.col(name).isNotNull().cast("int") for name in fields), F.lit(0))
-    # Sources repeat a track with fewer fields filled; the order of the rest only makes the choice repeatable.
-    rest = ("title", "artist_name", "album", "track_ms", "raw")
-    fullest = Window.partitionBy("track_id").orderBy(F.desc(filled), *rest)
-    track_id = F.coalesce("track_id", F.lit("")).alias("track_id")
-    unique_tracks = typed.withColumn("_nth", F.row_number().over(fullest)).where("_nth = 1")
-    return unique_tracks.select(track_id, *fields[1:], F.lit(source).alias("source"))
-
-
-def merge_catalogue(updates: DataFrame, current: DataFrame) -> DataFrame:
-    """The whole catalogue after an update: its rows, and all tracks that it does not name."""
-    # a track that a newer catalogue drops was played all the same, and its features go on
-    known = current.select(*[name for name in updates.columns if name in current.columns])
-    others = known.join(updates.select("track_id"), "track_id", "left_anti")
-    # a column that a project has added since is null there
-    return updates.unionByName(others, allowMissingColumns=True)
-
-
-def _parse_fields(
-    rows: DataFrame, columns: Mapping[str, str], contract: Contract, fields: tuple[str, ...]
+def parse_fields(
+    rows: DataFrame,
+    columns: Mapping[str, str],
+    contract: Contract,
+    fields: tuple[str, ...],
+    parsers: Mapping[str, Callable[[Column], Column]] | None = None,
 ) -> DataFrame:
     """Each field twice: as the contract's type, null where it cannot be; and `_raw_` as text, blank as null.
 
     `_failed_` is true where the expression raised.
+
+    Args:
+        parsers: of fields whose texts a cast does not read.
     """
+    parsers = parsers or {}
     frame = [F.col(name).alias(name.removeprefix("_segue_")) for name in (RAW, FILE, BROKEN, IS_HEADER)]
     left_out = F.col(LEFT_OUT) if LEFT_OUT in rows.columns else F.lit(False)
     frame.append(left_out.alias("left_out"))
@@ -255,7 +233,12 @@ def _parse_fields(
         failed[f"_failed_{name}"] = text.isNull()
     as_text = texts.withColumns({**trimmed_texts, **failed})
     # try_cast, as in ANSI mode a cast of one wrong field would fail the job, where it is to reject the row
-    return as_text.withColumns({name: _cast(name, contract.column(name).type) for name in fields})
+    return as_text.withColumns(
+        {
+            name: parsers[name](raw(name)) if name in parsers else _cast(name, contract.column(name).type)
+            for name in fields
+        }
+    )
 
 
 def _cast(name: str, type_: str) -> Column:

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from jobs.graph import RELEASES, Step, list_tables, sort_steps
+from jobs.graph import RELEASES, Step, downstream, list_tables, sort_steps
 from schemas import EVENT_TABLES, FEATURE_GROUPS, EventTable, FeatureGroup
 
-__all__ = ["EXTRA", "FLOW", "RECORDS", "TABLES", "Step"]
+__all__ = ["EXTRA", "FLOW", "NIGHTLY", "RECORDS", "TABLES", "Step"]
 
 
 # Steps of the groups that come with Segue, by table. Pairs have no daily table; one step makes the partials of both.
@@ -73,8 +73,10 @@ _BUILDS = (
     Step(
         "ingest-tracks",
         "jobs.ingest_tracks",
-        "read a source's catalogue of tracks",
-        makes=("tracks",),
+        "read a source's catalogue of tracks; set aside what is none, and keep what changed",
+        makes=("tracks", "rejected_tracks", "track_changes"),
+        # of the day when they were read, as nothing else is
+        records=("rejected_tracks", "track_changes"),
         section="tracks",
     ),
     Step(
@@ -149,6 +151,9 @@ FLOW: tuple[Step, ...] = sort_steps(
 
 # Tables of what the gate refused.
 RECORDS: tuple[str, ...] = tuple(table for step in FLOW for table in step.records)
+
+# Tables of which each night has rows. Of other events, and of plays that came late or are none, a night may have none.
+NIGHTLY = frozenset(("plays", *downstream(FLOW, "plays"))) - {*RECORDS}
 
 # Steps that can be run but are no part of the nightly flow.
 EXTRA: tuple[Step, ...] = (

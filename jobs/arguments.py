@@ -92,6 +92,19 @@ def add_lateness_argument(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--allowed-lateness", metavar="DAYS", type=parse_days, default=lateness, help=text)
 
 
+def add_file_arguments(parser: argparse.ArgumentParser) -> None:
+    """For what reads each file once."""
+    add = parser.add_argument
+    add(
+        "--force", action="store_true", help="also read files that are in; rows that are there are duplicates"
+    )
+    replay = (
+        "also read files that had rejects: rows that are fine by now are taken in, and are rejects no more; for after "
+        "the source or the file was mended"
+    )
+    add("--replay-rejected", action="store_true", help=replay)
+
+
 def requested_days(args: argparse.Namespace, stale: Callable[[], list[date]]) -> list[date]:
     """The days that the arguments of `add_day_arguments` ask for.
 

@@ -11,8 +11,8 @@ from expectations.profile import DayProfile, content
 from features.sessions import GAP_MS, RULES, cut_sessions, earlier_days, select_last_plays
 from jobs.arguments import add_day_arguments, new_parser, requested_days
 from jobs.job import Job, new_run_id
-from jobs.publishing.rewrite import rename_days
 from jobs.publishing.state import TableState, digest, find_limit, mark_provisional
+from jobs.publishing.state_commits import rename_days
 from schemas import CONTRACTS
 from schemas.contract import add_new_columns
 from schemas.play_columns import list_added_columns

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from importlib import import_module
 
 from jobs import EXTRA, FLOW
@@ -25,6 +26,11 @@ def _configure_run(parser: argparse.ArgumentParser) -> None:
         f"all of these, in one JVM; a step that is refused stops only what needs its tables:\n"
         f"  {WHOLE_FLOW}\n\nothers:\n{extra}"
     )
+    every = (
+        "in rounds of one process, with this long between them: each looks for files that are not in yet. SIGTERM ends "
+        "them after the round that is at work"
+    )
+    parser.add_argument("--every", metavar="5m", type=_parse_interval, help=every)
     # named as one STEP in the usage line, where all of them take a screen
     parser.add_argument("step", metavar="STEP", choices=[WHOLE_FLOW, *[s.name for s in (*FLOW, *EXTRA)]])
     rest_help = "the step's own; segue run STEP --help lists them"
@@ -32,11 +38,37 @@ def _configure_run(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("arguments", nargs=argparse.REMAINDER, help=rest_help)
 
 
+def _parse_interval(text: str) -> float:
+    from jobs.rounds import parse_interval
+
+    return parse_interval(text)
+
+
 def _run(args: argparse.Namespace) -> int:
     from jobs.flow import run_step
     from jobs.source_flows import run_flows
 
-    return run_flows(args.arguments) if args.step == WHOLE_FLOW else run_step(args.step, args.arguments)
+    def run() -> int:
+        return run_flows(args.arguments) if args.step == WHOLE_FLOW else run_step(args.step, args.arguments)
+
+    return run() if args.every is None else _run_rounds(args, run)
+
+
+def _run_rounds(args: argparse.Namespace, run: Callable[[], int]) -> int:
+    from jobs.errors import WrongUsage
+    from jobs.looks import has_work
+    from jobs.rounds import run_rounds
+    from jobs.source_flows import has_new_files
+
+    if any(each.partition("=")[0] == "--run-id" for each in args.arguments):
+        raise WrongUsage("--run-id names one run, and --every makes many; leave it out")
+
+    def look() -> bool:
+        if args.step == WHOLE_FLOW:
+            return has_new_files(args.arguments)
+        return has_work(next(each for each in (*FLOW, *EXTRA) if each.name == args.step), args.arguments)
+
+    return run_rounds(run, look, args.every)
 
 
 def _configure_demo(parser: argparse.ArgumentParser) -> None:
@@ -110,6 +142,7 @@ FEATURES = _module_command(
     "jobs.list_features", "every declared feature, with meaning, windows and lineage", 42
 )
 TABLES = _module_command("jobs.show_tables", "every table: what it holds, its days, how fresh it is", 41)
+FILES = _module_command("jobs.show_files", "input files of a table: what became of each, and of its rows", 18)
 TRY = _module_command(
     "jobs.try_source", "how files would come in: rows, rejects, a source file; writes nothing", 15
 )
@@ -119,6 +152,7 @@ CATALOGUE = _module_command("jobs.write_catalogue", "tables and columns as pages
 LINEAGE = _module_command("jobs.export_lineage", "lineage of tables and columns, as OpenLineage events", 73)
 TRAINING_SET = _module_command("jobs.build_training_set", "labels in, point-in-time correct features out", 45)
 VERIFY = _module_command("jobs.verify", "what is wrong with the tables and releases, in words", 75)
+HEALTH = _module_command("jobs.show_health", "what is wrong, the worst first; and alerts of it", 69)
 PLAN = _module_command("jobs.plan", "what the next flow would do, table by table, and why", 22)
 INSTALL_JARS = Command(
     "put Delta's two jars and class data for a quick start into this environment, once",

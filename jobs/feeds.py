@@ -52,11 +52,13 @@ def find_feeds(args: argparse.Namespace) -> Mapping[str, Feed]:
     Raises:
         WrongUsage: a source that cannot be used; files for a table of events that is not declared, or for none.
     """
-    args.source = resolve_source(args.source, args.input)
+    given_source, args.source = args.source, resolve_source(args.source, args.input)
     source = load_source(args.source)
+    # files of a catalogue of its own may be of another known source than those of plays
+    catalogue = resolve_source(given_source, args.catalogue) if args.catalogue else args.source
     feeds = [
         Feed("plays", source, args.source, args.input),
-        Feed("tracks", source, args.source, args.catalogue or args.input),
+        Feed("tracks", load_source(catalogue), catalogue, args.catalogue or args.input),
     ]
     project, known = find_project(), [table.name for table in EVENT_TABLES]
     given = {table: files for table, *files in args.events}

@@ -22,6 +22,7 @@ from jobs.errors import WrongUsage, first_line
 from jobs.feeds import Feed, add_event_option, find_feeds
 from jobs.graph import run_steps
 from jobs.job import new_run_id
+from jobs.looks import has_work
 from jobs.messages import LOG, log_to
 from jobs.outcomes import NOT_MADE, PUBLISHED, UNCHANGED, Outcome, collect_outcomes
 from jobs.progress import show_progress
@@ -99,6 +100,17 @@ def run_flow(arguments: Sequence[str], only: Collection[str] | None = None) -> i
     # a failure before a refusal: the one is a fault of ours or the machine, the other of the data
     codes = [r.exit_code for kind in (FAILED, REFUSED) for r in results if r.outcome == kind]
     return next(iter(codes), 0 if has_report else 1)
+
+
+def has_new_files(arguments: Sequence[str]) -> bool:
+    """Whether a flow with these arguments has files to read."""
+    args = _parser().parse_args(arguments)
+    feeds = find_feeds(args)
+    return any(
+        has_work(step, ["--root", args.root, *feeds[step.section].arguments])
+        for step in FLOW
+        if step.section in feeds and step.name not in args.skip and not feeds[step.section].why_not
+    )
 
 
 def _parser(reads: bool = True) -> argparse.ArgumentParser:

@@ -12,6 +12,7 @@ from expectations.verdict import Refused
 from jobs import TABLES, release_tables
 from jobs.arguments import add_common_arguments
 from jobs.errors import JobError, WrongUsage
+from jobs.file_records import erase_paths, record_retraction
 from jobs.job import Job
 from jobs.pseudonyms import hash_id, read_known_key
 from jobs.publishing.commits import CommitConflict, list_file_days
@@ -65,6 +66,8 @@ def run(args: argparse.Namespace) -> int:
     erasures = [_erase(job, name, ids) for name in TABLES if CONTRACTS[name].personal and job.has(name)]
     if not erasures:
         raise JobError(f"no table under {args.root} holds listeners; there is nobody to erase")
+    if hidden := erase_paths(job.warehouse, ids):
+        job.say(f"input files: {hidden:,} records no longer say a path, as an id was in it")
     release = _release(job)
     now = datetime.now(UTC)
     for each in erasures:
@@ -105,6 +108,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _erase(job: Job, name: str, ids: Sequence[str]) -> Erasure:
     with job.lease(name):
+        record_retraction(job, name)
         erasure = Erasure(name, staged=_drop_staged(job, name))
         # looked at again after each rewrite: a publisher may have brought rows of them meanwhile
         while (files := _find_files(job, name, ids, erasure)) is not None:

@@ -23,7 +23,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pyspark.sql import functions as F
 
-from features.ingest import TRACK_FIELDS
 from features.synthetic import catalogue, delivery, listening
 from features.synthetic.perfect_recommender import Tastes, compute_hit_rates
 from features.synthetic.world import World, WorldError
@@ -95,7 +94,9 @@ def generate(spark: SparkSession, request: GenerationRequest, before: dict[str, 
     # everything about a track follows from its number, so the catalogue is made without the plays
     numbers = spark.range(0, world.tracks, 1, 1 + world.tracks // TRACKS_PER_FILE)
     tracks = catalogue.generate_tracks(world, numbers)
-    tracks.select(*TRACK_FIELDS).write.mode("overwrite").csv(f"{request.out}/tracks", header=True)
+    tracks.select(*catalogue.DELIVERY_FIELDS).write.mode("overwrite").csv(
+        f"{request.out}/tracks", header=True
+    )
     return {
         "settings": world.model_dump(mode="json"),
         "perfect_recommender": _evaluate_perfect_recommender(world, users, tracks),
@@ -215,7 +216,7 @@ def _read_truth(request: GenerationRequest, place: Warehouse) -> dict[str, Any]:
 def _source_toml() -> str:
     """Our columns by our names."""
     lines = ['name = "segue"', 'format = "csv"']
-    for section, columns in {"plays": delivery.DELIVERY_FIELDS, "tracks": TRACK_FIELDS}.items():
+    for section, columns in {"plays": delivery.DELIVERY_FIELDS, "tracks": catalogue.DELIVERY_FIELDS}.items():
         lines += ["", f"[{section}]", *(f'{column} = "{column}"' for column in columns)]
     return "\n".join([*lines, ""])
 

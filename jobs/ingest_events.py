@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from features.ingest import parse_and_validate_events
 from jobs import FLOW
-from jobs.arguments import add_event_arguments, new_parser
+from jobs.arguments import add_event_arguments, add_file_arguments, new_parser
 from jobs.errors import WrongUsage
 from jobs.ingest_plays import EventKind, ingest
 from jobs.watermarks import add_watermark_argument
@@ -37,6 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     table = table_by_step[name]
     about = f"Reads a source's {table.name}: each row ends as an event, a duplicate or a reject."
     parser = add_event_arguments(new_parser(about, name), table.name)
+    add_file_arguments(parser)
     add_watermark_argument(parser)
     return ingest(name, parser.parse_args(arguments), _kind(table))
 

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, filterfalse
 from typing import TYPE_CHECKING
 
-from jobs.errors import JobError
+from pyarrow.fs import FileSelector
+
+from jobs.errors import JobError, first_line
 from jobs.inputs import Input
+from jobs.parquet_files import filesystem_of_listed
 from jobs.session import is_submitted
 
 if TYPE_CHECKING:
@@ -19,6 +23,10 @@ if TYPE_CHECKING:
 # few rows or to many.
 BYTES_PER_ROW, BYTES_PER_COMPRESSED_ROW = 100, 10
 TEXT_SUFFIXES = (".csv", ".tsv", ".txt", ".json", ".jsonl")
+
+
+# A file or a prefix; a glob is for Hadoop.
+_S3 = re.compile(r"s3a?://[^*?{}\[\]]+")
 
 
 @dataclass(frozen=True)
@@ -33,14 +41,20 @@ class InputFile:
 def list_files(inputs: Sequence[str], session: Callable[[], SparkSession]) -> list[InputFile]:
     """Every file that the inputs (files, folders, globs; on any storage Spark reads) stand for.
 
-    Files and folders of this machine are listed without `session`, so that an ingest with nothing to do needs no JVM.
+    Files and folders of this machine and of S3 are listed without `session`: an ingest with nothing to do needs no JVM.
 
     Raises:
         JobError: there is none.
     """
     # under spark-submit a path without a scheme is one of the cluster's file system; a glob is for Hadoop to expand
-    are_local = not is_submitted() and all(os.path.exists(each) for each in inputs)
-    listed = _list_local_files(inputs) if are_local else _list_files_by_spark(inputs, session())
+    if is_submitted():
+        listed: Iterable[InputFile] = _list_files_by_spark(inputs, session())
+    elif all(os.path.exists(each) for each in inputs):
+        listed = _list_local_files(inputs)
+    elif all(_S3.fullmatch(each) for each in inputs):
+        listed = chain.from_iterable(map(_list_s3_files, inputs))
+    else:
+        listed = _list_files_by_spark(inputs, session())
     # two inputs may name one file; in order, as the list identifies the batch
     files = sorted({file for file in listed if file.bytes}, key=lambda file: file.path)
     if not files:
@@ -91,6 +105,22 @@ def _refuse_folder(problem: OSError) -> None:
 
 def _refuse_path(path: str, problem: str | None) -> JobError:
     return JobError(f"input {path}: {problem}; mend it, or give the other files one by one")
+
+
+def _list_s3_files(uri: str) -> Iterator[InputFile]:
+    """As Spark lists them; by pyarrow, which reads the heads of files there too."""
+    try:
+        files, inner = filesystem_of_listed(uri.rstrip("/"))
+        info = files.get_file_info(inner)
+        found = [info] if info.is_file else files.get_file_info(FileSelector(inner, recursive=True))
+    except OSError as problem:
+        raise JobError(f"input {uri} cannot be read: {first_line(problem)}") from None
+    scheme = uri.partition("://")[0]
+    for each in found:
+        parts = each.path[len(inner) + 1 :].split("/") if each is not info else [each.base_name]
+        # a folder may be there as an empty object
+        if each.is_file and not any(map(_is_hidden, parts)):
+            yield InputFile(f"{scheme}://{each.path}", each.size, each.mtime_ns // 1_000_000)
 
 
 def _is_hidden(name: str) -> bool:

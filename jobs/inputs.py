@@ -61,6 +61,8 @@ class TableInput(Input):
     days: tuple[date, ...] | None
     # rows, counted from the log: known before there is a session
     count: int
+    # of all days that the table has, by the log too
+    rows_by_day: Mapping[date | None, int] = field(repr=False, compare=False)
     reader: PinnedTables = field(repr=False, compare=False)
 
     def rows(self) -> DataFrame:
@@ -135,6 +137,7 @@ class PinnedTables:
             version=state.version,
             days=None if days is None else tuple(days),
             count=sum(state.day_states[day].rows for day in days_with_rows),
+            rows_by_day={day: each.rows for day, each in state.day_states.items()},
             reader=self,
         )
 

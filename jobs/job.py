@@ -136,6 +136,7 @@ class Job(PinnedTables):
             catalogue=catalogue.version if catalogue else None,
             watermark=watermark,
             id_key=id_key,
+            input_rows=_count_input_rows(table, sources),
         )
 
     def publish(
@@ -257,6 +258,15 @@ class Job(PinnedTables):
         # there is nothing that it could be made of; that is an outcome, not an error
         self.say(f"{table} not made: {why}")
         return add_outcome(Outcome(table, NOT_MADE, why=why))
+
+
+def _count_input_rows(table: str, inputs: Iterable[Input]) -> dict[date | None, int]:
+    counts: dict[date | None, int] = {}
+    for each in inputs:
+        # what a table goes on from, of its own, says nothing of a day that is to come
+        if isinstance(each, TableInput) and each.table != table:
+            counts |= {day: max(rows, counts.get(day, 0)) for day, rows in each.rows_by_day.items()}
+    return counts
 
 
 def new_run_id() -> str:

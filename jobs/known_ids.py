@@ -72,7 +72,7 @@ def select_new_events(job: Job, contract: Contract, events: DataFrame) -> tuple[
 
 
 def select_new_rows(
-    job: Job, table: str, key: str, rows: DataFrame, days: Sequence[date] | None
+    job: Job, table: str, key: str | list[str], rows: DataFrame, days: Sequence[date] | None
 ) -> tuple[TableInput | None, DataFrame]:
     """What is published of some days, or of all; and those of `rows` that are not in it."""
     existing = job.find(table, days)

@@ -23,10 +23,15 @@ class LatePlays:
     rows: DataFrame
     # those that wait already
     existing: TableInput | None
-    count: int
+    # how many of each file, as Spark calls it
+    by_file: Mapping[str, int]
     # the day of the oldest, and the first day that plays are still taken for
     oldest: date
     first_day: date
+
+    @property
+    def count(self) -> int:
+        return sum(self.by_file.values())
 
     @property
     def days(self) -> int:
@@ -47,7 +52,11 @@ def _find_first_day(job: Job, allowed_days: int) -> date | None:
 
 
 def split_late_plays(job: Job, plays: DataFrame, allowed_days: int) -> tuple[DataFrame, LatePlays | None]:
-    """The plays that are taken, and those that are too late and do not wait already, if any."""
+    """The plays that are taken, and those that are too late and do not wait already, if any.
+
+    Args:
+        plays: with `file`, which the late ones have no more.
+    """
     from pyspark.sql import functions as F
 
     first_day = _find_first_day(job, allowed_days)
@@ -55,9 +64,13 @@ def split_late_plays(job: Job, plays: DataFrame, allowed_days: int) -> tuple[Dat
         return plays, None
     # all that wait are compared: they lie under the day when they came, and are few
     existing, late = select_new_rows(job, "late_plays", "play_id", plays.where(F.col("ds") < first_day), None)
-    count, oldest = late.agg(F.count("*"), F.min("ds")).collect()[0]
+    counts = late.groupBy("file").agg(F.count("*").alias("count"), F.min("ds").alias("oldest")).collect()
     taken = plays.where(F.col("ds") >= first_day)
-    return taken, LatePlays(late, existing, count, oldest, first_day) if count else None
+    if not counts:
+        return taken, None
+    by_file = {row["file"]: row["count"] for row in counts}
+    oldest = min(row["oldest"] for row in counts)
+    return taken, LatePlays(late.drop("file"), existing, by_file, oldest, first_day)
 
 
 def publish_late_plays(job: Job, late: LatePlays, files: Input, missing: Mapping[str, str]) -> None:

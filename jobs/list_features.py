@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from jobs.catalogue.lineage import Lineage
-from jobs.owners import check_owners, find_owner
+from jobs.owners import check_table_names, find_owner
 from schemas import FEATURE_GROUPS, FeatureGroup
 from segue import show
 from segue.errors import UsageError
@@ -22,7 +22,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    check_owners()
+    check_table_names()
     group_by_table = {group.table: group for group in FEATURE_GROUPS}
     # an empty name is unknown too, as of a variable of the shell that is not set
     if unknown := [name for name in args.tables if name not in group_by_table]:

@@ -10,7 +10,6 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from itertools import chain
-from math import ceil
 
 from deltalake import DeltaTable
 
@@ -19,15 +18,22 @@ from jobs.arguments import add_common_arguments
 from jobs.embeddings.scratch import sweep
 from jobs.job import Job
 from jobs.publishing.commits import list_data_files
-from jobs.publishing.records import compact_results, list_recorded_batches, record_abandoned
-from jobs.publishing.retention import VacuumResult, checkpoint, clean_log, last_checkpoint, vacuum
+from jobs.publishing.layout import Target, count_pieces, find_file_bytes
+from jobs.publishing.record_tables import FILES, RESULTS, remove_old_files
+from jobs.publishing.records import list_recorded_batches, record_abandoned
+from jobs.publishing.retention import (
+    VacuumResult,
+    checkpoint,
+    clean_log,
+    find_retention,
+    last_checkpoint,
+    vacuum,
+)
 from jobs.publishing.rewrite import Rewrite, rewrite_files
-from schemas import CONTRACTS
+from schemas import CONTRACTS, Contract
 from segue.parser import CommandParser
 from segue.storage import find_table, releases_uri
 
-# What Spark reads as one task and a look-up can still fetch a row group of.
-TARGET_BYTES = 128 * 2**20
 # A batch of this many stays minutes of work, and what a lost commit costs stays small.
 PARTITIONS_PER_REWRITE = 200
 
@@ -51,7 +57,8 @@ def run(args: argparse.Namespace) -> int:
         would = "would be" if args.dry_run else ""
         job.say(f"scratch: {len(leftovers)} trainings that were cut off {would} swept")
     if not args.dry_run:
-        compact_results(job.warehouse)
+        for table in (RESULTS, FILES):
+            table.compact(job.warehouse)
         _vacuum_releases(args.root)
     return 0
 
@@ -60,7 +67,7 @@ def _vacuum_releases(root: str) -> None:
     """Removes files of the table of releases that were joined a week ago."""
     if table := find_table(releases_uri(root)):
         # whoever reads this table is done in some 50 ms: a week is longer than any of them takes
-        table.vacuum(retention_hours=24 * 7, dry_run=False, enforce_retention_duration=False)
+        remove_old_files(table, days=7)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -70,7 +77,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _maintain(job: Job, name: str, now: datetime, dry_run: bool) -> None:
-    file_count = _compact(job, name, dry_run)
+    file_count = _compact(job, name, now, dry_run)
     # the rewrite made a version, and the next one goes on top of it
     table = job.warehouse.create(CONTRACTS[name])
     removals = vacuum(job.warehouse, table, name, now, dry_run)
@@ -84,7 +91,7 @@ def _maintain(job: Job, name: str, now: datetime, dry_run: bool) -> None:
 
 def _summarise(file_count: int, removals: VacuumResult, dry_run: bool) -> str:
     parts = [
-        f"{file_count:,} small files joined" if file_count else "",
+        f"{file_count:,} small files joined or large ones cut" if file_count else "",
         f"{removals.files:,} files ({removals.bytes / 2**20:,.1f} MiB) removed" if removals.files else "",
         f"{len(removals.batches):,} unfinished or refused batches swept" if removals.batches else "",
         f"{removals.log_entries:,} log entries removed" if removals.log_entries else "",
@@ -101,36 +108,49 @@ def _record_abandoned(job: Job, name: str, batches: Sequence[str]) -> None:
             record_abandoned(job.warehouse, job.run_id, name, batch)
 
 
-def _compact(job: Job, name: str, dry_run: bool) -> int:
-    """Joins files of one day and instant that are more than their bytes need; says how many there were."""
+def _compact(job: Job, name: str, now: datetime, dry_run: bool) -> int:
+    """Joins, and cuts, files of one day and instant that are far from as many as their bytes need; says how many."""
+    contract, settled = CONTRACTS[name], now - find_retention().releases
     # rewritten files have every column of the contract, so the table must have them first
     open_table = job.warehouse.create if dry_run else job.warehouse.add_missing_columns
-    table, file_count = open_table(CONTRACTS[name]), 0
-    for pieces, files in _plan_compactions(table):
-        file_count += len(files)
+    table, file_count = open_table(contract), 0
+    for targets in plan_compactions(table, contract, settled):
+        file_count += len(targets)
         if not dry_run:
-            rewrite_files(job, Rewrite("compact", table, name, tuple(files), pieces=pieces))
+            rewrite_files(job, Rewrite("compact", table, name, tuple(targets), targets=targets))
             # the next rewrite must start from the version that this one made
-            table = job.warehouse.create(CONTRACTS[name])
+            table = job.warehouse.create(contract)
     return file_count
 
 
-def _plan_compactions(table: DeltaTable) -> Iterator[tuple[int, list[str]]]:
-    """Files to be rewritten, by how many each partition should have."""
-    size_by_path: dict[tuple[object, ...], dict[str, int]] = defaultdict(dict)
+def plan_compactions(table: DeltaTable, contract: Contract, settled: datetime) -> Iterator[dict[str, Target]]:
+    """Files to be rewritten, and what becomes of each.
+
+    Args:
+        settled: of tables that labels are not joined to, files published before it are joined across instants: an
+            hourly ingest would else leave a file for ever in each day that it adds to.
+    """
+    partitions: dict[tuple[object, ...], dict[str, tuple[int, datetime | None]]] = defaultdict(dict)
     for file in list_data_files(table):
-        # by `available_at` too: joined with their day's first file, late plays would seem to have been known earlier
-        partition = file.get("partition.ds"), file.get("partition.available_at")
-        size_by_path[partition][file["path"]] = file["size_bytes"]
-    paths_by_pieces: dict[int, list[list[str]]] = defaultdict(list)
-    for sizes in size_by_path.values():
-        pieces = max(1, ceil(sum(sizes.values()) / TARGET_BYTES))
-        if len(sizes) > pieces:
-            paths_by_pieces[pieces].append(list(sizes))
-    # partitions that need equally many files share a rewrite: each is a batch to stage, audit and commit
-    for pieces, partitions in sorted(paths_by_pieces.items()):
-        for start in range(0, len(partitions), PARTITIONS_PER_REWRITE):
-            yield pieces, list(chain(*partitions[start : start + PARTITIONS_PER_REWRITE]))
+        instant = file.get("partition.available_at")
+        is_settled = instant is not None and instant < settled and not contract.daily
+        # else by instant too: joined with their day's first file, late plays would seem to have been known earlier
+        partition = file.get("partition.ds"), None if is_settled else instant
+        partitions[partition][file["path"]] = file["size_bytes"], instant
+    plans, file_bytes = [], find_file_bytes(contract.name)
+    for files in partitions.values():
+        pieces = count_pieces(sum(size for size, _ in files.values()), file_bytes, contract.buckets)
+        # twice as many or half: how many a day would need was estimated, and one more is no reason to write it again
+        if len(files) >= max(2 * pieces, 2) or 2 * len(files) <= pieces:
+            instants = {instant for _, instant in files.values() if instant}
+            # the last: a row may seem to have been known later than it was, and never earlier
+            newest = max(instants) if len(instants) > 1 else None
+            plans.append(dict.fromkeys(files, Target(pieces, newest)))
+    # partitions share a rewrite: each is a batch to stage, audit and commit
+    for start in range(0, len(plans), PARTITIONS_PER_REWRITE):
+        yield dict(
+            chain.from_iterable(plan.items() for plan in plans[start : start + PARTITIONS_PER_REWRITE])
+        )
 
 
 if __name__ == "__main__":

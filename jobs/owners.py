@@ -7,6 +7,7 @@ from schemas import CONTRACTS, FEATURE_GROUPS
 from schemas.declarations import FeatureGroup
 from segue.errors import UsageError
 from segue.project import find_project
+from segue.project_file import FILE_SIZES, OWNERS
 
 
 def find_owner(table: str) -> str:
@@ -21,14 +22,18 @@ def find_owner(table: str) -> str:
     return named or declared or project.resolve("owner").value or default
 
 
-def check_owners() -> None:
-    """That [owners] names tables that there are.
+def check_table_names() -> None:
+    """That [owners] and [file_sizes] name tables that there are.
 
     Raises:
         WrongUsage: a line for each that is none.
     """
     project = find_project()
-    unknown = [name for name in project.owners if name not in CONTRACTS]
+    unknown = [
+        str(UsageError.unknown(f"{project.path}: [{section}]: table", name, CONTRACTS))
+        for section in (OWNERS, FILE_SIZES)
+        for name in project.tables.get(section, ())
+        if name not in CONTRACTS
+    ]
     if unknown:
-        where = f"{project.path}: [owners]: table"
-        raise WrongUsage("\n".join(str(UsageError.unknown(where, name, CONTRACTS)) for name in unknown))
+        raise WrongUsage("\n".join(unknown))

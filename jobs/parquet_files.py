@@ -96,11 +96,12 @@ def _read_schema(path: str) -> pa.Schema:
 
 def filesystem_of_listed(path: str) -> tuple[FileSystem, str]:
     """What a file that Spark listed is read with, and its path there."""
-    # Hadoop writes file:/data; as a path, as in a URI spaces and percent signs would mean something else
-    if path.startswith("file:"):
-        return filesystem(re.sub("^file:/+", "/", path))
-    # other storage has URIs alone, in which Hadoop quotes nothing
-    return filesystem(quote(path, safe=":/@") if "://" in path else path)
+    # keys of S3 and paths of this machine as they are: in a URI spaces and percent signs would mean something else
+    scheme, _, key = path.partition("://")
+    if scheme in ("s3", "s3a"):
+        return filesystem(f"{scheme}://{key.partition('/')[0]}")[0], key
+    # Hadoop writes file:/data, and quotes nothing in the URIs of other storage
+    return filesystem(quote(path, safe=":/@") if key else re.sub("^file:/+", "/", path))
 
 
 def spell(path: str) -> str:

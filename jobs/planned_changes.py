@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
-from importlib import import_module
 from typing import Any
 
 from features.sessions import RULES
@@ -16,7 +15,7 @@ from jobs.errors import JobError, first_line
 from jobs.feeds import Feed
 from jobs.graph import RELEASES
 from jobs.group_events import explain_no_entity
-from jobs.inputs import WorkToDo, look_only
+from jobs.looks import has_work
 from jobs.newer_catalogue import find_older_days
 from jobs.publishing.selection import Selection
 from jobs.publishing.state import DayState, TableState, commit_metadata_at, digest, drop_limit
@@ -114,11 +113,11 @@ class Planner:
         if step.section:
             arguments += self.feeds[step.section].arguments
         try:
-            with look_only():
-                import_module(step.module).main([*step.arguments, *arguments])
-        except WorkToDo:
-            why = "files that are not in yet" if step.section else "other code or settings, or never made"
-            return [PlannedTable(table, step.name, why) for table in step.makes if table not in step.records]
+            if has_work(step, arguments):
+                why = "files that are not in yet" if step.section else "other code or settings, or never made"
+                return [
+                    PlannedTable(table, step.name, why) for table in step.makes if table not in step.records
+                ]
         except (JobError, SegueError) as problem:
             self.problems[step.name] = first_line(problem)
         return []

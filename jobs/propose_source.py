@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -46,7 +46,16 @@ TRACK_NAMES: Mapping[str, Sequence[str]] = {
     "title": ("track_name", "song_name", "title", "song_title", "song", "track", "name"),
     "artist_name": ("artist_name", "artist", "artist_title", "performer"),
     "album": ("album_name", "album", "album_title", "release_name"),
-}
+    "track_ms": NAMES["track_ms"],
+    "explicit": ("explicit", "is_explicit", "explicit_lyrics", "has_explicit_lyrics"),
+    "released": (
+        "released", "release_date", "date_released", "first_release_date", "original_release_date",
+        "album_release_date", "released_on", "release_year", "year_released", "year",
+    ),
+    "genres": ("genres", "genre", "artist_genres", "track_genre", "genre_name", "primary_genre"),
+    "isrc": ("isrc", "track_isrc", "isrc_code"),
+    "recording_mbid": ("recording_mbid", "musicbrainz_recording_id", "mb_recording_id", "mbid"),
+}  # fmt: skip
 # What cannot be null in plays.
 REQUIRED = ("user_id", "track_id", "played_at")
 # Digits of a count since 1970, of years from 2001 on: seconds, and their thousandths.
@@ -74,23 +83,44 @@ class Proposal:
 def propose_source(head: FileHead) -> Proposal:
     """Of a file of columns. What was guessed says so; what was not found has a line to be filled in."""
     plays, tracks = _map_plays(head), _map_tracks(head)
-    used = {name for each in (*plays.values(), *tracks.values()) for name in list_columns(each.sql)}
+    track_id = plays.get("track_id")
+    if tracks and track_id and not plays.keys() & {"user_id", "played_at"}:
+        # with neither listeners nor instants it is a catalogue
+        return _propose_catalogue(head, {"track_id": track_id, **tracks})
+    unused = _list_unused(head, (*plays.values(), *tracks.values()))
     missing = tuple(name for name in REQUIRED if name not in plays)
-    lines = [f"name = {_quote(_name_source(head))}", f"format = {_quote(head.kind)}"]
-    lines += [f"{name} = {_quote(value)}" for name, value in head.layout.items()]
+    lines = list(_format_layout(head))
     if "user_id" in missing:
         lines.append('listener = "me"                      # the files name no listener: say who it is')
         plays = {"user_id": Mapped("listener"), **plays}
         missing = tuple(name for name in missing if name != "user_id")
     lines += ["", "[plays]", *_format_section(plays)]
-    unused = [name for name in head.columns if name not in used]
     left = _describe(", ".join(unused)) or "no column is left"
     lines += [f'# {name} = "..."    # one of: {left}' for name in missing]
     if tracks:
-        lines += ["", "[tracks]", *_format_section({"track_id": plays.get("track_id"), **tracks})]
-    if unused:
-        lines += ["", f"# not used: {left}"]
-    return Proposal("\n".join(lines) + "\n", missing)
+        lines += ["", "[tracks]", *_format_section({"track_id": track_id, **tracks})]
+    return Proposal("\n".join([*lines, *_format_unused(unused)]) + "\n", missing)
+
+
+def _propose_catalogue(head: FileHead, tracks: Mapping[str, Mapped]) -> Proposal:
+    lines = [*_format_layout(head), "", "[tracks]", *_format_section(tracks)]
+    lines += _format_unused(_list_unused(head, tracks.values()))
+    return Proposal("\n".join(lines) + "\n", ())
+
+
+def _list_unused(head: FileHead, mapped: Iterable[Mapped]) -> list[str]:
+    used = {name for each in mapped for name in list_columns(each.sql)}
+    return [name for name in head.columns if name not in used]
+
+
+def _format_layout(head: FileHead) -> Iterator[str]:
+    yield f"name = {_quote(_name_source(head))}"
+    yield f"format = {_quote(head.kind)}"
+    yield from (f"{name} = {_quote(value)}" for name, value in head.layout.items())
+
+
+def _format_unused(names: Sequence[str]) -> list[str]:
+    return ["", f"# not used: {_describe(', '.join(names))}"] if names else []
 
 
 def _map_plays(head: FileHead) -> dict[str, Mapped]:
@@ -108,7 +138,8 @@ def _map_plays(head: FileHead) -> dict[str, Mapped]:
 def _map_tracks(head: FileHead) -> dict[str, Mapped]:
     """Without an id, which is that of plays; empty where there is no title."""
     names = {column: name for column, keys in TRACK_NAMES.items() if (name := _find_name(head, keys))}
-    return {column: _map_value(head, name) for column, name in names.items()} if "title" in names else {}
+    mapped = {column: _SQL.get(column, _map_value)(head, name) for column, name in names.items()}
+    return mapped if "title" in names else {}
 
 
 def _find_name(head: FileHead, candidates: Sequence[str]) -> str | None:

@@ -29,9 +29,11 @@ from jobs.errors import JobError
 from jobs.graph import RELEASES, downstream
 from jobs.job import Job
 from jobs.outcomes import PUBLISHED, Outcome, add_outcome
-from jobs.publishing.records import append_results
+from jobs.proven_references import find_proven, select_compared
+from jobs.publishing.records import append_results, name_versions
 from jobs.publishing.retention import find_retention
 from jobs.publishing.selection import Selection
+from jobs.session import FEW_ROWS
 from segue.releases import Release, append_release, list_releases
 
 EMBEDDINGS = "track_embeddings"
@@ -183,18 +185,28 @@ def _find_other_versions(selection: Selection, before: Release | None, versions:
 
 def _count_orphans(job: Job, selection: Selection) -> dict[str, int]:
     """Of each reference among the tables of the selection."""
+    references = [ref for ref in REFERENCES if {ref.child, ref.parent} <= set(selection.states)]
+    if sum(state.rows for state in selection.states.values()) <= FEW_ROWS:
+        # quicker than to find out what changed
+        return _count_orphans_of(job, selection, references)
+    proven = find_proven(job, references, selection.states)
+    others = [ref for ref in references if ref not in proven]
+    return {ref.name: 0 for ref in proven} | _count_orphans_of(job, selection, others)
+
+
+def _count_orphans_of(job: Job, selection: Selection, references: Sequence[Reference]) -> dict[str, int]:
+    """Over all days."""
     from pyspark.sql import functions as F
 
-    references = [ref for ref in REFERENCES if {ref.child, ref.parent} <= set(selection.states)]
     names = {name for ref in references for name in (ref.child, ref.parent)}
     # one DataFrame per table, as `count_orphans` reads each DataFrame once for each key
     tables = {name: job.at(name, selection.states[name].version) for name in sorted(names)}
     rows_by_reference = {}
     for ref in references:
-        rows, child, parent = tables[ref.child], selection.days.get(ref.child), selection.days.get(ref.parent)
-        # the parent may lag: rows of days that it has not reached yet are no orphans
-        if child and parent and parent[-1] < child[-1]:
-            rows = rows.where(F.col("ds") <= parent[-1])
+        rows, child, parent = tables[ref.child], selection.states[ref.child], selection.states[ref.parent]
+        compared = select_compared(child, parent)
+        if len(compared) < len(child.day_states):
+            rows = rows.where(F.col("ds") <= parent.days[-1])
         rows_by_reference[ref] = rows, tables[ref.parent]
     return count_orphans(rows_by_reference)
 
@@ -226,7 +238,7 @@ def _record_release(job: Job, selection: Selection, verdict: Verdict, outcome: s
         # one run may release twice, after a step was repeated by hand
         "attempt_id": uuid.uuid4().hex[:8],
         "table_name": RELEASES,
-        "batch_id": "-".join(f"{name}@{state.version}" for name, state in sorted(selection.states.items())),
+        "batch_id": name_versions({name: state.version for name, state in selection.states.items()}),
         "first_ds": min((days[0] for days in selection.days.values()), default=None),
         "last_ds": selection.day,
         "rows": sum(state.rows for state in selection.states.values()),

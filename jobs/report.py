@@ -8,7 +8,7 @@ from typing import Any
 
 from expectations.report import render
 from jobs.errors import JobError
-from jobs.publishing.records import read_results
+from jobs.publishing.records import read_known_failures, read_results
 from jobs.publishing.warehouse import Warehouse
 from segue.errors import refuse_unwritable
 from segue.project import find_project
@@ -33,7 +33,8 @@ def write_report(root: str, run_id: str | None = None, out: str | None = None) -
     inner = warehouse.inner(path) if out is None else path
     with refuse_unwritable(path), warehouse.files.open_output_stream(inner) as file:
         title = f"{find_project().resolve('name').value or 'Segue'}: {run}"
-        file.write(render(rows, _describe_newest(root), title, steps).encode())
+        known = read_known_failures(warehouse, rows)
+        file.write(render(rows, _describe_newest(root), title, steps, known).encode())
     return path
 
 

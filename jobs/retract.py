@@ -13,10 +13,12 @@ from features.ingest import parse_and_validate_plays, play_fields
 from jobs import FLOW, input_files, sources
 from jobs.arguments import add_common_arguments, add_day_arguments, requested_days
 from jobs.errors import JobError, WrongUsage
+from jobs.file_records import record_retraction
 from jobs.graph import downstream
 from jobs.job import Job
 from jobs.publishing.commits import list_file_days
-from jobs.publishing.rewrite import Rewrite, drop_empty_days, rewrite_files
+from jobs.publishing.rewrite import Rewrite, rewrite_files
+from jobs.publishing.state_commits import drop_empty_days
 from jobs.publishing.warehouse import has_rows, no_data_error
 from jobs.receipts import write_receipt
 from jobs.recognise_source import resolve_source
@@ -84,6 +86,8 @@ def run(args: argparse.Namespace) -> int:
         missing = _find_missing(job, ids, found)
         _print_changes(job, found)
         if not args.dry_run:
+            if any(each.days for each in found):
+                record_retraction(job, "plays")
             for each in found:
                 _retract(job, each)
             # also where nothing was found: a run that was killed may not have come to it

@@ -37,6 +37,8 @@ CORRECTNESS = {
     "spark.databricks.delta.vacuum.enforceTimeTravelWithinDeletedFileRetentionDuration": "false",
     # written by default, checked by nobody: a flipped bit in a staged file must not pass the audit
     "spark.hadoop.parquet.page.verify-checksum.enabled": "true",
+    # 128 MiB by default, and so all of a file: what is sorted by key is skipped by the extremes of smaller groups
+    "spark.hadoop.parquet.block.size": str(16 * 2**20),
 }
 
 # One machine: what is small stays quick, where a cluster would make hundreds of tasks of it.

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 
 from expectations.verdict import Refused
-from jobs import FLOW
+from jobs import FLOW, flow
 from jobs.flow import run_flow
 from jobs.job import new_run_id
 from jobs.recognise_source import resolve_source
@@ -26,9 +26,8 @@ def run_flows(arguments: Sequence[str]) -> int:
     Returns:
         0; the code of the first that failed, else 3 if one was refused.
     """
-    sources = find_project().sources
-    given, others = _parser().parse_known_args(arguments)
-    if not sources or given.source or given.input or given.help:
+    sources, given, others = _find_sources(arguments)
+    if not sources:
         return run_flow(arguments)
     for each in sources:
         # all of them before the first is ingested: one that cannot be used is said before any work
@@ -44,6 +43,22 @@ def run_flows(arguments: Sequence[str]) -> int:
         return next((code for code in stopped.values() if code != Refused.exit_code), Refused.exit_code)
     # it needs a source to know its sections by, for events without one of their own
     return run(run_id, sources[-1], _INGESTS)
+
+
+def has_new_files(arguments: Sequence[str]) -> bool:
+    """Whether `run_flows` would read any file."""
+    sources, given, others = _find_sources(arguments)
+    if not sources:
+        return flow.has_new_files(arguments)
+    skip = ["--skip", *given.skip] if given.skip else []
+    return any(flow.has_new_files([*others, *_to_arguments(each), *skip]) for each in sources)
+
+
+def _find_sources(arguments: Sequence[str]) -> tuple[list[SourceFiles], argparse.Namespace, list[str]]:
+    """Those of the project, unless the arguments name one; and the arguments, apart from what is of a source."""
+    given, others = _parser().parse_known_args(arguments)
+    names_one = given.source or given.input or given.help
+    return [] if names_one else find_project().sources, given, others
 
 
 def _to_arguments(source: SourceFiles) -> list[str]:

@@ -17,11 +17,9 @@ from __future__ import annotations
 
 import codecs
 import os
-import re
 import tomllib
 import zipfile
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -33,6 +31,7 @@ from jobs.errors import WrongUsage
 from jobs.known_sources import list_known_sources, read_known_source
 from schemas import EVENT_TABLES, Contract
 from schemas.sql import find_syntax_problems
+from segue.settings import parse_duration
 
 if TYPE_CHECKING:
     from jobs.job import Job
@@ -125,7 +124,10 @@ class Source(SettingsModel):
     @field_validator("grace")
     @classmethod
     def _check_grace(cls, grace: str) -> str:
-        parse_duration(grace)
+        try:
+            parse_duration(grace)
+        except ValueError as problem:
+            raise ValueError(f"grace is {problem}") from None
         return grace
 
     @field_validator("encoding")
@@ -214,15 +216,6 @@ def _raise_first(problems: Iterable[str]) -> None:
     """Raises ValueError with the first one, if there is one."""
     for problem in problems:
         raise ValueError(problem)
-
-
-def parse_duration(text: str) -> timedelta:
-    """Of a text such as 90m, 3h or 1d; ValueError for any other."""
-    found = re.fullmatch(r"([0-9]{1,4})([mhd])", text)
-    if not found:
-        raise ValueError(f"grace is {text!r}, must be a number and m, h or d, as in 3h")
-    unit = {"m": "minutes", "h": "hours", "d": "days"}[found[2]]
-    return timedelta(**{unit: int(found[1])})
 
 
 def load_source(path: str) -> Source:

@@ -12,13 +12,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from features.ingest import (
-    parse_and_validate_events,
-    parse_and_validate_plays,
-    parse_tracks,
-    play_fields,
-    track_fields,
-)
+from features.ingest import parse_and_validate_events, parse_and_validate_plays, play_fields
+from features.tracks import parse_and_validate_tracks, select_tracks, track_fields
 from jobs.errors import JobError
 from jobs.file_heads import FileHead, read_file_head
 from jobs.input_files import InputFile
@@ -31,6 +26,7 @@ from jobs.source_rows import read_rows
 from jobs.sources import Source, column_map, load_source
 from schemas import CONTRACTS, EVENT_TABLES
 from schemas.sql import list_columns
+from schemas.tracks import TRACKS
 from segue import show
 from segue.project import find_project
 
@@ -55,11 +51,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--source", default=source, help=layout)
     add("--table", metavar="TABLE", help="only rows of this table (default: of all that the source fills)")
     shown = "rows to show of each table (%(default)s)"
-    add("--rows", type=_parse_rows, default=ROWS, metavar="N", help=shown)
+    add("--rows", type=_parse_count, default=ROWS, metavar="N", help=shown)
     add("--json", action="store_true", help="rows, rejects and proposal as JSON objects, a line each")
 
 
-def _parse_rows(text: str) -> int:
+def _parse_count(text: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) < 6):
         raise argparse.ArgumentTypeError(f"{text!r} is no number of rows, expected 0 to 99999")
     return int(text)
@@ -149,7 +145,7 @@ def _cut(source: Source, file: InputFile, folder: Path) -> InputFile:
 
 
 def _list_tables(source: Source, table: str | None) -> list[str]:
-    known = ["plays", "tracks", *(each.name for each in EVENT_TABLES)]
+    known = ["plays", TRACKS.name, *(each.name for each in EVENT_TABLES)]
     filled = [name for name in known if source.section(name)]
     if table is not None and table not in filled:
         raise JobError(f"source {source.name} fills {', '.join(filled) or 'no table'}, and not {table!r}")
@@ -162,16 +158,10 @@ def _list_tables(source: Source, table: str | None) -> list[str]:
 def _try_table(
     spark: SparkSession, source: Source, files: Sequence[InputFile], table: str, args: argparse.Namespace
 ) -> None:
-    if table == "tracks":
-        contract = CONTRACTS[table]
-        columns = column_map(source, table, track_fields(contract))
-        rows = read_rows(spark, source, files, columns).limit(MOST_ROWS)
-        tracks = parse_tracks(rows, columns, contract, source.name)
-        _print_rows(args, table, list(columns), _collect(tracks.orderBy("track_id").limit(args.rows)))
-        return
-    columns, rows = _parse_events(spark, source, files, table)
+    columns, rows = _parse_rows(spark, source, files, table)
+    rows = rows.limit(MOST_ROWS)
     # read once: what is wrong, what is right and how many are one scan
-    parsed = _collect(rows.limit(MOST_ROWS).drop("former_id", "ds", "source"))
+    parsed = _collect(rows.drop("former_id", "ds", "source"))
     # of rows that the source leaves out there are no reasons
     left_out = sum(row["reasons"] is None for row in parsed)
     events = [row for row in parsed if row["reasons"] == []]
@@ -181,14 +171,23 @@ def _try_table(
     counts = {"rows": len(events) + len(rejects) + left_out, table: distinct}
     counts |= {"duplicates": len(events) - distinct, "rejected": len(rejects), "left out": left_out}
     _print_counts(args, table, counts, len(parsed) == MOST_ROWS)
+    if table == TRACKS.name and events:
+        # of several rows of a track that which stands
+        unique = select_tracks(rows, CONTRACTS[table]).orderBy(key).limit(args.rows)
+        events = _collect(unique)
     _print_rows(args, table, list(columns), events[: args.rows])
     _print_rejects(args, table, rejects)
 
 
-def _parse_events(
+def _parse_rows(
     spark: SparkSession, source: Source, files: Sequence[InputFile], table: str
 ) -> tuple[Mapping[str, str], DataFrame]:
     contract = CONTRACTS[table]
+    if table == TRACKS.name:
+        columns = column_map(source, table, track_fields(contract))
+        rows = read_rows(spark, source, files, columns)
+        today = datetime.now(UTC).date()
+        return columns, parse_and_validate_tracks(rows, columns, contract, source.name, today)
     event_table = next((each for each in EVENT_TABLES if each.name == table), None)
     if event_table is None:
         fields, parse = play_fields(contract), partial(parse_and_validate_plays, contract=contract)

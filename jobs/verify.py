@@ -100,8 +100,8 @@ def examine(root: str, hashes: bool = False) -> Iterator[Finding]:
         for each in (*LOG_CHECKS, *TABLE_CHECKS):
             yield from each(table)
         yield from () if unread_records else check_audit_records(table, recorded)
-    # these two have no contract and no batches, so only their logs are checked
-    paths = ("quality/results", "releases")
+    # these have no batches, so only their logs are checked
+    paths = ("quality/results", "quality/files", "releases")
     others = [TableOnStorage(warehouse, warehouse.path(path), path) for path in paths]
     for check, other in product(LOG_CHECKS, others):
         yield from check(other)

@@ -7,8 +7,9 @@ from datetime import UTC, date, datetime, timedelta
 
 from jobs.publishing.batches import Watermark
 from jobs.recognise_source import resolve_source
-from jobs.sources import Source, load_source, parse_duration
+from jobs.sources import Source, load_source
 from segue.project import find_project
+from segue.settings import parse_duration
 from segue.watermark import floor_day
 
 

@@ -7,6 +7,7 @@ from schemas.contract import Column, Contract, ContractError, conform
 from schemas.declarations import FeatureGroup
 from schemas.embedding_versions import EMBEDDING_VERSIONS
 from schemas.event_tables import EventTable
+from schemas.input_files import INPUT_FILES
 from schemas.plays import LATE_PLAYS, PLAYS, REJECTED_PLAYS
 from schemas.project_declarations import VARIABLE, find_project_paths, load_declarations
 from schemas.quality_results import QUALITY_RESULTS
@@ -15,10 +16,10 @@ from schemas.sessions import SESSIONS
 from schemas.similar_tracks import SIMILAR_TRACKS
 from schemas.track_embeddings import TRACK_EMBEDDINGS
 from schemas.track_semantic_ids import SEMANTIC_CODEBOOKS, TRACK_SEMANTIC_IDS
-from schemas.tracks import TRACKS
+from schemas.tracks import REJECTED_TRACKS, TRACK_CHANGES, TRACKS
 from schemas.user_embeddings import USER_EMBEDDINGS
 
-_OF_PLAYS = (PLAYS, LATE_PLAYS, REJECTED_PLAYS, TRACKS, SESSIONS)
+_OF_PLAYS = (PLAYS, LATE_PLAYS, REJECTED_PLAYS, TRACKS, REJECTED_TRACKS, TRACK_CHANGES, SESSIONS)
 _OF_EMBEDDINGS = (
     EMBEDDING_VERSIONS,
     TRACK_EMBEDDINGS,
@@ -28,7 +29,7 @@ _OF_EMBEDDINGS = (
     SEMANTIC_CODEBOOKS,
     TRACK_SEMANTIC_IDS,
 )
-_RECORDS = (RELEASES, QUALITY_RESULTS)
+_RECORDS = (RELEASES, QUALITY_RESULTS, INPUT_FILES)
 
 _DECLARED = load_declarations(
     find_project_paths(VARIABLE, "declarations"),

@@ -1,4 +1,4 @@
-"""The commands that need no Spark: init, config, schedule, pack, releases, lookup, similar, rollback."""
+"""The commands that need no Spark: init, config, schedule, pack, releases, lookup, similar, skew, rollback."""
 
 from __future__ import annotations
 
@@ -141,6 +141,19 @@ def _similar(args: argparse.Namespace) -> int:
     return 0
 
 
+def _configure_skew(parser: argparse.ArgumentParser) -> None:
+    from segue.show_skew import configure
+
+    configure(parser)
+    _add_root_and_json(parser)
+
+
+def _skew(args: argparse.Namespace) -> int:
+    from segue.show_skew import run
+
+    return run(args)
+
+
 def _configure_init(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "Lays out a project: settings, a source, declarations of features, expectations, a test. It works as it is, on "
@@ -277,6 +290,7 @@ COMMANDS = {
     "releases": Command("list the releases, or show one", _configure_releases, _releases, 30),
     "lookup": Command("rows of a table by key", _configure_lookup, _lookup, 40),
     "similar": Command("tracks most similar to a track", _configure_similar, _similar, 50),
+    "skew": Command("logged features against the releases they were served from", _configure_skew, _skew, 55),
     "rollback": Command("go back to an old release", _configure_rollback, _rollback, 60),
     "pack": Command("the project as one archive, for spark-submit", _configure_pack, _pack, 83),
     "schedule": Command(

@@ -10,7 +10,7 @@ from typing import Any
 
 from segue.errors import UsageError, refuse_unwritable
 from segue.project import FILE, PACKAGE, SETTINGS, Project
-from segue.project_file import SPARK, TABLES, read_files
+from segue.project_file import ALERTS, SPARK, TABLES, read_files
 
 # Folders of code that the jobs load; they look for these names in the package.
 CODE = ("declarations", "expectations")
@@ -21,7 +21,8 @@ _TIME = (1980, 1, 1, 0, 0, 0)
 def pack_project(project: Project, out: str | None = None) -> Path:
     """Writes the archive: settings, declarations, expectations and source files, as `segue run` would take them here.
 
-    Settings of Spark are left out: spark-submit has options of its own, and some of them are secrets.
+    Settings of Spark are left out: spark-submit has options of its own, and some of them are secrets. So are those of
+    alerts, which no step sends.
 
     Raises:
         UsageError: there is no project, or it names a file that is not there.
@@ -42,7 +43,7 @@ def pack_project(project: Project, out: str | None = None) -> Path:
 
 def _list_files(project: Project) -> Iterator[tuple[str, bytes]]:
     values = {name: given.value for name in SETTINGS if (given := project.resolve(name)).origin != "default"}
-    values = {name: value for name, value in values.items() if value is not None}
+    values = {n: v for n, v in values.items() if v is not None and not n.startswith(f"{ALERTS}.")}
     tables = {name: table for name, table in project.tables.items() if name != SPARK}
     for setting in CODE:
         if setting in values:

@@ -16,7 +16,20 @@ from pathlib import Path
 from typing import Any
 
 from segue.errors import UsageError
-from segue.project_file import EVENTS, GATE, OWNERS, SOURCES, SPARK, TABLES, read_project_file
+from segue.project_file import (
+    ALERT_KINDS,
+    ALERTS,
+    EVENTS,
+    FILE_SIZES,
+    GATE,
+    OWNERS,
+    SLO,
+    SOURCES,
+    SPARK,
+    TABLES,
+    is_secret,
+    read_project_file,
+)
 from segue.settings import CronExpression, FilePaths, Setting, Text, WholeNumber
 
 FILE = "segue.toml"
@@ -24,8 +37,6 @@ FILE = "segue.toml"
 VARIABLE = "SEGUE_PROJECT"
 # What `segue pack` makes of a project: a package, which spark-submit takes to driver and executors alike.
 PACKAGE = "segue_project"
-# Of options for Spark, whose values are for nobody's screen.
-_SECRET = re.compile(r"secret|password|token|access\.key|credential", re.IGNORECASE)
 _NAME = Text("letters, digits, '.', '_' and '-', 64 at most", r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 SETTINGS = {
@@ -77,12 +88,37 @@ SETTINGS = {
             WholeNumber("days", 1, 365),
         ),
         Setting(
+            "file_megabytes",
+            "SEGUE_FILE_MEGABYTES",
+            "how large files of tables get: a day of more is several, each a range of buckets",
+            128,
+            WholeNumber("MiB", 1, 4096),
+        ),
+        Setting(
             "schedule",
             "SEGUE_SCHEDULE",
             "when the flow runs: what is late, and what `segue schedule` prints for a scheduler",
             kind=CronExpression(),
         ),
         Setting("owner", "SEGUE_OWNER", "who answers for tables that [owners] does not name", kind=Text()),
+        Setting(
+            f"{ALERTS}.webhook",
+            "SEGUE_ALERTS_WEBHOOK",
+            "where `segue health --notify` posts what is new and what is over, as Slack takes it",
+            kind=ALERT_KINDS["webhook"],
+        ),
+        Setting(
+            f"{ALERTS}.prometheus_file",
+            "SEGUE_ALERTS_PROMETHEUS_FILE",
+            "what is measured, for the textfile collector of Prometheus: a name that ends in .prom",
+            kind=ALERT_KINDS["prometheus_file"],
+        ),
+        Setting(
+            f"{ALERTS}.json_file",
+            "SEGUE_ALERTS_JSON_FILE",
+            "all alerts that there are, as JSON",
+            kind=ALERT_KINDS["json_file"],
+        ),
     )
 }
 
@@ -146,6 +182,16 @@ class Project:
         """Who answers for a table, by its name."""
         return self.tables.get(OWNERS, {})
 
+    @property
+    def slo(self) -> Mapping[str, str]:
+        """How old the newest day of a table may be, by its name."""
+        return self.tables.get(SLO, {})
+
+    @property
+    def file_megabytes(self) -> Mapping[str, int]:
+        """How large files of a table get, by its name, where that is not the setting."""
+        return self.tables.get(FILE_SIZES, {})
+
     def resolve(self, name: str, variables: Mapping[str, str] | None = None) -> Value:
         """A setting by strength: environment, file, default. An option is stronger, and argparse's.
 
@@ -156,7 +202,8 @@ class Project:
         if text := given.get(setting.variable):
             value = setting.kind.parse(text)
             if not setting.kind.accepts(value):
-                raise UsageError(f"${setting.variable} is {text!r}; expected {setting.kind.expected}")
+                shown = "(hidden)" if is_secret(name) else repr(text)
+                raise UsageError(f"${setting.variable} is {shown}; expected {setting.kind.expected}")
             return Value(value, f"${setting.variable}")
         if name in self.values:
             return Value(self.values[name], str(self.path))
@@ -234,4 +281,4 @@ def _format_value(name: str, value: Any) -> str:
         return "-"
     text = " ".join(value) if isinstance(value, list) else str(value)
     # options of Java and addresses carry them too
-    return "(hidden)" if _SECRET.search(f"{name} {text}") else re.sub(r"://[^/@\s]+@", "://(hidden)@", text)
+    return "(hidden)" if is_secret(f"{name} {text}") else re.sub(r"://[^/@\s]+@", "://(hidden)@", text)

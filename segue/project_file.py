@@ -12,11 +12,20 @@ from pathlib import Path
 from typing import Any
 
 from segue.errors import UsageError
-from segue.settings import FilePath, FilePaths, Kind, Setting
+from segue.settings import Duration, FilePath, FilePaths, Kind, Setting, Text, WholeNumber
 
 SPARK, OWNERS, GATE, SOURCES, EVENTS = "spark", "owners", "gate", "sources", "events"
+FILE_SIZES, SLO, ALERTS = "file_sizes", "slo", "alerts"
 # What of a source is said in [sources], or at the top where there is one.
 FILES: dict[str, Kind] = {"source": FilePath(), "input": FilePaths(), "catalogue": FilePaths()}
+# Of [alerts]; each is a setting with a variable too, `alerts.<name>`.
+ALERT_KINDS: dict[str, Kind] = {
+    "webhook": Text("an address with http:// or https://", r"https?://[^\s/]\S*"),
+    "prometheus_file": FilePath(),
+    "json_file": FilePath(),
+}
+# Names of options, and values, that are for nobody's screen.
+_SECRET = re.compile(r"secret|password|token|access\.key|credential|webhook", re.IGNORECASE)
 
 # A line of the file, and what is wrong there.
 Problem = tuple[int | None, str]
@@ -55,7 +64,14 @@ def read_project_file(
         raise UsageError("\n".join([f"{len(lines)} mistakes in {path}", *lines] if len(lines) > 1 else lines))
     folder = str(path)[: -len(path.name)]
     values = {name: settings[name].kind.anchor(content[name], folder) for name in content if name in settings}
-    return values, {name: TABLES[name].read(content[name], folder) for name in TABLES if name in content}
+    tables = {name: TABLES[name].read(content[name], folder) for name in TABLES if name in content}
+    alerts = tables.pop(ALERTS, {})
+    return values | {f"{ALERTS}.{name}": value for name, value in alerts.items()}, tables
+
+
+def is_secret(text: str) -> bool:
+    """Whether a name, or a value, is one that nobody's screen is to show."""
+    return _SECRET.search(text) is not None
 
 
 def _find_problems(
@@ -68,7 +84,7 @@ def _find_problems(
             if not kind.accepts(value):
                 yield line, f"{name} is {_show(value)}; expected {kind.expected}"
         elif name not in TABLES:
-            known = [*settings, *(f"[{table}]" for table in TABLES)]
+            known = [*(each for each in settings if "." not in each), *(f"[{table}]" for table in TABLES)]
             yield line, str(UsageError.unknown("setting", name, known))
         elif not isinstance(value, dict):
             yield line, f"[{name}] {TABLES[name].holds}"
@@ -97,11 +113,29 @@ def _check_owners(table: Mapping[str, Any]) -> Iterator[TableProblem]:
             yield (OWNERS, name), f"[{OWNERS}] {name} is {_show(value)}; it {TABLES[OWNERS].holds}"
 
 
+def _check_file_sizes(table: Mapping[str, Any]) -> Iterator[TableProblem]:
+    kind = WholeNumber("MiB", 1, 4096)
+    for name, value in table.items():
+        if not kind.accepts(value):
+            yield (FILE_SIZES, name), f"[{FILE_SIZES}] {name} is {_show(value)}; expected {kind.expected}"
+
+
 def _check_gate(table: Mapping[str, Any]) -> Iterator[TableProblem]:
     # names and limits are checked where the bounds are known: the client has none
     for name, value in table.items():
         if not isinstance(value, dict):
             yield (GATE, name), f"[{GATE}] {name} is {_show(value)}; it {TABLES[GATE].holds}"
+
+
+def _check_slo(table: Mapping[str, Any]) -> Iterator[TableProblem]:
+    # names are checked where the tables are known
+    for name, value in table.items():
+        if not Duration().accepts(value):
+            yield (SLO, name), f"[{SLO}] {name} is {_show(value)}; expected {Duration().expected}"
+
+
+def _check_alerts(table: Mapping[str, Any]) -> Iterator[TableProblem]:
+    yield from _check_section(ALERTS, table, ALERT_KINDS)
 
 
 def _check_sources(table: Mapping[str, Any]) -> Iterator[TableProblem]:
@@ -146,7 +180,8 @@ def _check_section(
         if key not in kinds:
             yield (section, key), str(UsageError.unknown(f"[{section}]: setting", key, kinds))
         elif not kinds[key].accepts(value):
-            yield (section, key), f"[{section}] {key} is {_show(value)}; expected {kinds[key].expected}"
+            shown = "(hidden)" if is_secret(key) else _show(value)
+            yield (section, key), f"[{section}] {key} is {shown}; expected {kinds[key].expected}"
 
 
 def read_files(table: Mapping[str, Any], folder: str) -> dict[str, Any]:
@@ -169,6 +204,11 @@ TABLES = {
         'holds a table and who answers for it on each line: plays = "the radio team"',
         _check_owners,
     ),
+    FILE_SIZES: Table(
+        "how large files of the table get, MiB",
+        "holds a table and how large its files get on each line, in MiB: plays = 256",
+        _check_file_sizes,
+    ),
     GATE: Table(
         "a bound of the gate that is another one here; `segue gate` lists all",
         "holds sections [gate.<table>.<bound>] with low, high, severity or enabled; `segue gate` lists the bounds",
@@ -186,6 +226,19 @@ TABLES = {
         "its own, source",
         _check_events,
         read_files,
+    ),
+    SLO: Table(
+        "how old the newest day of the table may be, as readers have it",
+        'holds a table and how old its newest day may be on each line: user_features = "30h"',
+        _check_slo,
+    ),
+    ALERTS: Table(
+        "where `segue health --notify` sends alerts",
+        "holds webhook, prometheus_file and json_file, or some of them",
+        _check_alerts,
+        lambda table, folder: {
+            name: ALERT_KINDS[name].anchor(value, folder) for name, value in table.items()
+        },
     ),
 }
 

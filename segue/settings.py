@@ -7,6 +7,7 @@ import re
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, Protocol
 
 from segue.schedule import EXAMPLE, RANGE, parse_schedule
@@ -141,6 +142,25 @@ class CronExpression:
 
 
 @dataclass(frozen=True)
+class Duration:
+    range: str = "1m to 9999d"
+    unit: str = "m, h or d"
+    expected: str = 'a duration, as "30h": a number above 0 and m, h or d'
+
+    def accepts(self, value: Any) -> bool:
+        try:
+            return isinstance(value, str) and bool(parse_duration(value))
+        except ValueError:
+            return False
+
+    def parse(self, text: str) -> str:
+        return text
+
+    def anchor(self, value: str, folder: str) -> str:
+        return value
+
+
+@dataclass(frozen=True)
 class Setting:
     """One that the file, the environment and an option can give."""
 
@@ -149,6 +169,15 @@ class Setting:
     meaning: str
     default: Any = None
     kind: Kind = FilePath()
+
+
+def parse_duration(text: str) -> timedelta:
+    """Of a text such as 90m, 3h or 1d; ValueError for any other."""
+    found = re.fullmatch(r"([0-9]{1,4})([mhd])", text)
+    if not found:
+        raise ValueError(f"{text!r}, must be a number and m, h or d, as in 3h")
+    unit = {"m": "minutes", "h": "hours", "d": "days"}[found[2]]
+    return timedelta(**{unit: int(found[1])})
 
 
 def _as_list(value: Any) -> list[Any]:

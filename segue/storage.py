@@ -44,11 +44,11 @@ SPACE = "space_id"
 
 
 def table_uri(root: str | os.PathLike[str], table: str) -> str:
-    return _join_path(root, "tables", table)
+    return join_path(root, "tables", table)
 
 
 def releases_uri(root: str | os.PathLike[str]) -> str:
-    return _join_path(root, "releases")
+    return join_path(root, "releases")
 
 
 def filesystem(uri: str) -> tuple[pafs.FileSystem, str]:
@@ -272,7 +272,8 @@ class Snapshot:
         )
 
 
-def _join_path(root: str | os.PathLike[str], *parts: str) -> str:
+def join_path(root: str | os.PathLike[str], *parts: str) -> str:
+    """Of a place under a root."""
     base = os.path.expanduser(os.fspath(root))
     return "/".join((base.rstrip("/") or "/", *parts))
 

@@ -76,6 +76,14 @@ class Store:
         snapshot = self._snapshot(table)
         return snapshot.list_marked(DEPRECATED) | snapshot.list_marked(REMOVED)
 
+    def columns(self, table: str) -> list[str]:
+        """Those that a look-up gives."""
+        return self._snapshot(table).names(None)
+
+    def defaults(self, table: str) -> dict[str, Any]:
+        """Of columns that declare it, what they are for a key without a row: only training sets fill it in."""
+        return dict(self._snapshot(table).defaults)
+
     def lookup(
         self,
         table: str,

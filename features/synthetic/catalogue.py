@@ -9,8 +9,8 @@ from __future__ import annotations
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from features.ingest import TRACK_FIELDS
 from features.synthetic.world import World
+from features.tracks import TRACK_FIELDS
 
 # Two to four and a half minutes: more than half of any track is past the half minute that counts as a play.
 SHORTEST_MS = 120_000
@@ -18,6 +18,16 @@ LONGEST_MS = 270_000
 TRACKS_PER_ALBUM = 8
 OLDEST_DAYS = 20 * 365
 EXPLICIT_SHARE = 0.1
+# Of the tracks that are older than the world: catalogues know a day of new ones, and of old ones often a year.
+YEAR_ONLY_SHARE, MONTH_ONLY_SHARE = 0.2, 0.1
+SECOND_GENRE_SHARE = 0.3
+MBID_SHARE = 0.7
+GENRES = (
+    "Ambient", "Blues", "Chamber pop", "Dancehall", "Electronic", "Folk", "Garage rock", "House", "Indie", "Jazz",
+    "Krautrock", "Latin", "Metal", "New wave", "Opera", "Punk", "R&B", "Soul", "Techno", "Zydeco",
+)  # fmt: skip
+# The first day alone follows from these, and a catalogue says no more than it knows.
+DELIVERY_FIELDS = tuple(name for name in TRACK_FIELDS if name != "released_on")
 
 ADJECTIVES = (
     "Slow", "Velvet", "Broken", "Golden", "Silent", "Electric", "Paper", "Distant", "Hollow", "Crimson",
@@ -104,7 +114,8 @@ def generate_tracks(world: World, numbers: DataFrame) -> DataFrame:
     track = F.col("id")
     artist = artist_of(world, track)
     album = F.floor(F.floor(track / world.artists) / TRACKS_PER_ALBUM)
-    released = release_day(world, track)
+    number = release_day(world, track)
+    day = F.date_add(F.lit(world.first_day), number.cast("int"))
     values = (
         track_id(track),
         _title(world, "title", track),
@@ -113,10 +124,46 @@ def generate_tracks(world: World, numbers: DataFrame) -> DataFrame:
         _title(world, "album", artist, album),
         track_ms(world, track),
         world.uniform("explicit", track) < EXPLICIT_SHARE,
-        F.date_add(F.lit(world.first_day), released.cast("int")),
+        _partial_date(world, track, day),
+        day,
+        _genres(world, track),
+        _isrc(track, day),
+        F.when(world.uniform("has mbid", track) < MBID_SHARE, _uuid(world, "mbid", track)),
     )
     named_values = [value.alias(name) for name, value in zip(TRACK_FIELDS, values, strict=True)]
-    return numbers.select(*named_values, track.alias("track"), released.alias("release_day"))
+    return numbers.select(*named_values, track.alias("track"), number.alias("release_day"))
+
+
+def _partial_date(world: World, track: Column, day: Column) -> Column:
+    precision, text = world.uniform("precision", track), day.cast("string")
+    is_old = release_day(world, track) < 0
+    return (
+        F.when(is_old & (precision < YEAR_ONLY_SHARE), F.substring(text, 1, 4))
+        .when(is_old & (precision < YEAR_ONLY_SHARE + MONTH_ONLY_SHARE), F.substring(text, 1, 7))
+        .otherwise(text)
+    )
+
+
+def _genres(world: World, track: Column) -> Column:
+    """That of the track's cluster, and for some tracks another one."""
+    own = _word_at(GENRES, cluster_of(world, track) % len(GENRES))
+    other = _word_at(GENRES, world.randbelow(len(GENRES), "genre", track))
+    has_other = (world.uniform("second genre", track) < SECOND_GENRE_SHARE) & (other != own)
+    return F.concat_ws("|", own, F.when(has_other, other))
+
+
+def _isrc(track: Column, day: Column) -> Column:
+    """Another one for each track up to four billion; QZ is a prefix that was given out."""
+    registrant = F.lpad(F.conv(F.floor(track / 100_000).cast("string"), 10, 36), 3, "0")
+    number = F.lpad((track % 100_000).cast("string"), 5, "0")
+    return F.concat(F.lit("QZ"), registrant, F.date_format(day, "yy"), number)
+
+
+def _uuid(world: World, stream: str, track: Column) -> Column:
+    halves = [F.lpad(F.hex(world.hash(f"{stream} {half}", track)), 16, "0") for half in (1, 2)]
+    # of version 4
+    form = r"$1-$2-4$3-8$4-$5"
+    return F.lower(F.regexp_replace(F.concat(*halves), "^(.{8})(.{4}).(.{3}).(.{3})(.{12})$", form))
 
 
 def _title(world: World, stream: str, *keys: Column) -> Column:

@@ -12,7 +12,7 @@ from expectations.release import MAX_LAG_DAYS
 from expectations.requirements import Requirement, list_requirements
 from expectations.suites import TABLES as AUDITED_TABLES
 from expectations.verdict import name_status
-from jobs import FLOW, RECORDS, Step
+from jobs import FLOW, NIGHTLY, Step
 from jobs.catalogue.entries import (
     MERGED,
     NOT_DECLARED,
@@ -24,7 +24,6 @@ from jobs.catalogue.entries import (
 )
 from jobs.catalogue.inventory import Inventory
 from jobs.catalogue.lineage import Lineage, find_group
-from jobs.graph import downstream
 from jobs.owners import find_owner
 from jobs.publishing.gate_file import load_gate
 from schemas import FEATURE_GROUPS, FeatureGroup
@@ -97,9 +96,7 @@ class Catalogue:
 
     def _count_late_runs(self, table: str) -> int | None:
         published = self.inventory.published(table)
-        # of other events, and of plays that came late or are none, a night may have no row
-        is_nightly = table in ("plays", *downstream(FLOW, "plays")) and table not in RECORDS
-        if self.schedule is None or published is None or published.last_day is None or not is_nightly:
+        if self.schedule is None or published is None or published.last_day is None or table not in NIGHTLY:
             return None
         return self.schedule.count_late_runs(published.last_day, self.inventory.now)
 

@@ -15,19 +15,19 @@ from pyarrow.fs import FileSelector, FileType
 from expectations.lineage import NOT_NULL_EXPECTATION
 from jobs.errors import WrongUsage
 from jobs.messages import LOG
+from jobs.publishing.record_tables import FILES, RESULTS
 from jobs.publishing.records import read_newest_audits
 from jobs.publishing.state import read_state
 from jobs.publishing.warehouse import Warehouse
 from jobs.training.manifest import NAME, Manifest, load
 from jobs.training.record import list_training_sets, make_absolute
-from schemas.quality_results import QUALITY_RESULTS
 from schemas.releases import RELEASES
 from segue.errors import SegueError
 from segue.releases import Release, list_releases, select_unexpired
 from segue.storage import Snapshot, filesystem, find_table
 
 # The tables about the others, which are not among them.
-PLACES = {RELEASES.name: ("releases",), QUALITY_RESULTS.name: ("quality", "results")}
+PLACES = {RELEASES.name: ("releases",), **{each.contract.name: each.place for each in (RESULTS, FILES)}}
 
 
 @dataclass(frozen=True)

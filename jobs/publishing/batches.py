@@ -12,6 +12,7 @@ from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from itertools import accumulate
+from typing import Any
 
 from jobs.publishing.commits import check_log_row_count
 from jobs.publishing.state import TableState, digest, read_state
@@ -67,7 +68,10 @@ class Batch:
     watermark: Watermark | None = None
     # the check value of the key that ids of its rows were replaced with; empty where none were
     id_key: str = ""
-    files_per_day: int = 1
+    # rows by day of the largest of its inputs, of all days that those have
+    input_rows: Mapping[date | None, int] = field(default_factory=dict)
+    # its own rows by day, where they were counted before
+    row_counts: Mapping[Any, int] = field(default_factory=dict)
     # counts the attempts at it. No clock is involved: one that runs back would use a folder again
     revision: int = 0
     # what the quality results tell two attempts at one batch apart by

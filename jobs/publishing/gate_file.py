@@ -10,7 +10,7 @@ from expectations.project_suites import extend_suite
 from expectations.suite import Bound, Suite
 from expectations.suites import suite_for
 from jobs.errors import WrongUsage
-from jobs.owners import check_owners, find_owner
+from jobs.owners import check_table_names, find_owner
 from jobs.publishing.warehouse import Warehouse
 from schemas.mistakes import Mistakes
 from segue.project import find_project
@@ -28,7 +28,7 @@ def load_gate(warehouse: Warehouse) -> GateSettings:
         DeclarationError: what the project declares cannot be.
     """
     project = find_project()
-    check_owners()
+    check_table_names()
     declared = load_expectations()
     declared = assign_owners(declared, {each.table: find_owner(each.table) for each in declared})
     _check_changes(declared)

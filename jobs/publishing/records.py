@@ -4,28 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from itertools import chain, groupby
+from math import inf
 from typing import Any
 
-import pyarrow as pa
 import pyarrow.compute as pc
-from deltalake import write_deltalake
-from deltalake.exceptions import CommitFailedError, DeltaError
+from deltalake import DeltaTable
 
 from expectations.verdict import KEPT_EXPECTATION, Result
 from jobs.errors import JobError, first_line
+from jobs.graph import RELEASES
 from jobs.messages import LOG
 from jobs.publishing.batches import Batch
-from jobs.publishing.declared_columns import schema_of
 from jobs.publishing.protocol import StagedBatch
+from jobs.publishing.record_tables import RESULTS
 from jobs.publishing.warehouse import Warehouse
 from schemas.quality_results import QUALITY_RESULTS
-from segue.log import parse_commit_metadata
-from segue.releases import FILES_BEFORE_COMPACTION
-from segue.retry import retry
-from segue.storage import Snapshot, find_table
+from segue.log import find_commit, parse_commit_metadata, read_entry
 
+# Ends the expectation of a batch whose rows are published already, and come to lie in other files.
+REWRITE_SUFFIX = "_to_keep_all_other_content"
+
+_CLOCKS_DIFFER = timedelta(days=1)
 _IS_OF_SOME_COLUMNS = pc.field("expectation") == KEPT_EXPECTATION
 
 
@@ -103,34 +104,51 @@ def _describe_batch(
 def append_results(warehouse: Warehouse, about: dict[str, Any], results: Iterable[Result]) -> None:
     """One row per expectation; a small table, so the driver writes it without Spark."""
     checked_at = datetime.now(UTC)
-    rows = [{**about, "checked_at": checked_at, **vars(result)} for result in results]
-    # a schema, as a column of nothing but nulls would come without a type
-    table = pa.Table.from_pylist(rows, schema=_schema())
-    try:
-        # two that make the table at once: the loser's rows are not in the log
-        retry(lambda: write_deltalake(_path(warehouse), table, mode="append"), CommitFailedError)
-    except (DeltaError, OSError) as problem:
-        raise JobError(
-            f"the quality results cannot be written: {first_line(problem)}; nothing is published without "
-            "its record. Put right what is named here, then run the step again"
-        ) from problem
+    RESULTS.append(warehouse, [{**about, "checked_at": checked_at, **vars(result)} for result in results])
 
 
 def read_results(warehouse: Warehouse, run_id: str | None = None) -> list[dict[str, Any]]:
     """The results of one run, or of the newest; "passed" says "published" where the table's log does."""
-    # all results, in memory: "newest" is known only once all are read
-    rows = _read(warehouse, QUALITY_RESULTS.names).to_pylist()
-    newest = max(rows, key=lambda row: row["checked_at"], default={"run_id": None})["run_id"]
-    run_rows = [row for row in rows if row["run_id"] == (run_id or newest)]
+    run = run_id or _find_newest_run(warehouse)
+    rows = (
+        RESULTS.read(warehouse, QUALITY_RESULTS.names, pc.field("run_id") == run).to_pylist() if run else []
+    )
+    passed = [row for row in rows if row["outcome"] == "passed"]
     published: set[tuple[str, str]] = set()
-    for name in {row["table_name"] for row in run_rows if row["outcome"] == "passed"}:
-        table = warehouse.table(name)
-        commits = map(parse_commit_metadata, table.history() if table else [])
-        published |= {(name, metadata["batch"]) for metadata in commits if "batch" in metadata}
+    for name in {row["table_name"] for row in passed}:
+        of_table = [row for row in passed if row["table_name"] == name]
+        batches, since = {row["batch_id"] for row in of_table}, min(row["checked_at"] for row in of_table)
+        if table := warehouse.table(name):
+            published |= {(name, batch) for batch in _find_published(table, batches, since)}
     return [
         {**row, "outcome": "published"} if (row["table_name"], row["batch_id"]) in published else row
-        for row in run_rows
+        for row in rows
     ]
+
+
+def _find_newest_run(warehouse: Warehouse) -> str | None:
+    # two columns: a year of nights has millions of results
+    rows = RESULTS.read(warehouse, ("run_id", "checked_at"))
+    if not rows.num_rows:
+        return None
+    newest: str = rows.filter(pc.equal(rows["checked_at"], pc.max(rows["checked_at"])))["run_id"][0].as_py()
+    return newest
+
+
+def _find_published(table: DeltaTable, batches: Collection[str], since: datetime) -> set[str]:
+    """Those of the batches that the log names; they were audited from `since` on, and so committed later."""
+    found: set[str] = set()
+    # entry by entry: each has the state of the whole table, which `DeltaTable.history` would parse of all commits
+    for version in range(table.version(), -1, -1):
+        actions = read_entry(table.table_uri, version)
+        commit = find_commit(actions) if actions else {}
+        # another machine's clock may have written it
+        if actions is None or commit.get("timestamp", inf) / 1000 < (since - _CLOCKS_DIFFER).timestamp():
+            break
+        found |= {*batches} & {parse_commit_metadata(commit).get("batch")}
+        if len(found) == len(batches):
+            break
+    return found
 
 
 def read_newest_audits(
@@ -140,8 +158,10 @@ def read_newest_audits(
     columns that it did not look at, as they had not changed, those of the audit before."""
     # a year of nights has millions of results: which attempt is the newest is found out by few columns of them
     names, passed = ("table_name", "batch_id", "attempt_id", "checked_at"), pc.field("outcome") == "passed"
-    attempts = _read(warehouse, names, passed).group_by(list(names)).aggregate([])
-    partial = {*_read(warehouse, ("attempt_id",), passed & _IS_OF_SOME_COLUMNS)["attempt_id"].to_pylist()}
+    attempts = RESULTS.read(warehouse, names, passed).group_by(list(names)).aggregate([])
+    partial = {
+        *RESULTS.read(warehouse, ("attempt_id",), passed & _IS_OF_SOME_COLUMNS)["attempt_id"].to_pylist()
+    }
     newest: dict[str, list[str]] = {}
     for row in attempts.sort_by([("checked_at", "descending")]).to_pylist():
         chosen = newest.setdefault(row["table_name"], [])
@@ -149,7 +169,11 @@ def read_newest_audits(
         if chosen[-1] in partial if chosen else current:
             chosen.append(row["attempt_id"])
     wanted = [attempt for chosen in newest.values() for attempt in chosen]
-    rows = _read(warehouse, QUALITY_RESULTS.names, pc.field("attempt_id").isin(wanted)) if wanted else None
+    rows = (
+        RESULTS.read(warehouse, QUALITY_RESULTS.names, pc.field("attempt_id").isin(wanted))
+        if wanted
+        else None
+    )
     results: dict[str, dict[tuple[str, str | None], list[dict[str, Any]]]] = {}
     # of one attempt several results may be about one column; of two, those of the newer one count
     by_attempt = groupby(
@@ -165,31 +189,66 @@ def read_newest_audits(
     return {table: [*chain.from_iterable(known.values())] for table, known in results.items()}
 
 
+def list_attempts(warehouse: Warehouse) -> list[dict[str, Any]]:
+    """Table, batch, attempt, run, instant and outcome of every attempt to publish, the newest first; not of those that
+    wrote rows to other files."""
+    names = ("table_name", "batch_id", "attempt_id", "run_id", "outcome")
+    # an attempt has a row for each expectation; in Python they would be millions after a year
+    rows = RESULTS.read(
+        warehouse, (*names, "checked_at"), ~pc.ends_with(pc.field("expectation"), REWRITE_SUFFIX)
+    )
+    attempts = rows.group_by(list(names)).aggregate([("checked_at", "max")])
+    return attempts.rename_columns([*names, "checked_at"]).sort_by([("checked_at", "descending")]).to_pylist()
+
+
+def read_broken(warehouse: Warehouse, attempts: Sequence[str]) -> list[dict[str, Any]]:
+    """What was critical in these attempts, and did not hold."""
+    if not attempts:  # Arrow looks for no text among no values
+        return []
+    where = pc.field("attempt_id").isin(list(attempts)) & ~pc.field("success")
+    return RESULTS.read(
+        warehouse, QUALITY_RESULTS.names, where & (pc.field("severity") == "critical")
+    ).to_pylist()
+
+
+def read_known_failures(
+    warehouse: Warehouse, rows: Sequence[Mapping[str, Any]]
+) -> set[tuple[str, str, str | None]]:
+    """Table, expectation and column of what the batch before did not hold either, of each table in results of a run."""
+    began = {
+        table: min(row["checked_at"] for row in rows if row["table_name"] == table)
+        for table in {row["table_name"] for row in rows}
+    }
+    before: dict[str, str] = {}
+    for each in list_attempts(warehouse) if rows else []:
+        table = each["table_name"]
+        if table in began and each["checked_at"] < began[table]:
+            before.setdefault(table, each["attempt_id"])
+    if not before:
+        return set()
+    where = pc.field("attempt_id").isin(list(before.values())) & ~pc.field("success")
+    names = ("table_name", "expectation", "column")
+    return {tuple(row.values()) for row in RESULTS.read(warehouse, names, where).to_pylist()}
+
+
+def name_versions(versions: Mapping[str, int]) -> str:
+    """What stands for the id of a batch in results about several tables."""
+    return "-".join(f"{name}@{version}" for name, version in sorted(versions.items()))
+
+
+def read_held_expectations(warehouse: Warehouse, since: datetime) -> dict[str, dict[str, int]]:
+    """Of each expectation between tables that held, the versions of the tables when it did so last."""
+    names = ("expectation", "batch_id", "checked_at")
+    where = (pc.field("table_name") == RELEASES) & pc.field("success") & (pc.field("checked_at") >= since)
+    held = {}
+    for row in RESULTS.read(warehouse, names, where).sort_by("checked_at").to_pylist():
+        pairs = (each.rpartition("@") for each in row["batch_id"].split("-"))
+        held[row["expectation"]] = {name: int(version) for name, _, version in pairs}
+    return held
+
+
 def list_recorded_batches(warehouse: Warehouse, table: str) -> set[str]:
     """Ids of the batches of a table that there is a record of."""
-    return set(_read(warehouse, ("batch_id",), pc.field("table_name") == table)["batch_id"].to_pylist())
-
-
-def compact_results(warehouse: Warehouse) -> None:
-    """Every attempt appends a small file; only delta-rs writes here, so its own means will do."""
-    # no release names a version of it: a week is for readers who began in time
-    if table := find_table(_path(warehouse)):
-        if len(table.file_uris()) > FILES_BEFORE_COMPACTION:
-            table.optimize.compact()
-        table.vacuum(retention_hours=24 * 7, dry_run=False, enforce_retention_duration=False)
-
-
-def _path(warehouse: Warehouse) -> str:
-    return warehouse.path("quality", "results")
-
-
-def _schema() -> pa.Schema:
-    return pa.schema(schema_of(QUALITY_RESULTS).to_arrow())
-
-
-def _read(warehouse: Warehouse, columns: Sequence[str], where: pc.Expression | None = None) -> pa.Table:
-    table = find_table(_path(warehouse))
-    if table is None:
-        return _schema().empty_table().select(columns)
-    snapshot = Snapshot(_path(warehouse), table)
-    return snapshot.read(snapshot.files, columns, where)
+    return set(
+        RESULTS.read(warehouse, ("batch_id",), pc.field("table_name") == table)["batch_id"].to_pylist()
+    )

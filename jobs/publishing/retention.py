@@ -7,13 +7,13 @@ dropped a release's life ago: until then Spark may travel to it.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from urllib.parse import unquote
 
 from deltalake import DeltaTable
-from pyarrow.fs import FileInfo
+from pyarrow.fs import FileInfo, FileType
 
 from jobs.publishing.commits import list_file_days
 from jobs.publishing.warehouse import LOG_LIFE, Warehouse
@@ -25,6 +25,8 @@ from segue.releases import RELEASE_LIFE, list_releases, select_unexpired
 GRACE = timedelta(days=1)
 # A log outlives what may not go yet by so much.
 _LOG_AFTER_RELEASES = LOG_LIFE - RELEASE_LIFE
+# How far back `count_removable` looks.
+_LOOK_BACK = timedelta(days=60)
 # A checkpoint saves a reader this many small reads.
 COMMITS_PER_CHECKPOINT = 10
 # Checksums that Spark and Hadoop lay beside an entry begin with a dot.
@@ -108,6 +110,23 @@ def vacuum(
     return result
 
 
+def count_removable(warehouse: Warehouse, name: str, oldest: int, now: datetime) -> int:
+    """Files that nobody needs at `now` and that are still there; `oldest` is the oldest version that is needed.
+
+    At least so many: what was dropped later, a release of before may hold.
+    """
+    last = now - find_retention().releases - GRACE
+    # what has lain for two months has been counted often enough
+    entries = [
+        info.path
+        for version, info in _list_log(warehouse, warehouse.table_path(name))
+        if version <= oldest and info.extension == "json" and last - _LOOK_BACK < info.mtime < last
+    ]
+    folder = warehouse.inner(warehouse.table_path(name))
+    paths = sorted({f"{folder}/{path}" for path, _ in _read_drops(warehouse, entries)})
+    return sum(info.type == FileType.File for info in warehouse.files.get_file_info(paths))
+
+
 def list_unpublished(warehouse: Warehouse, table: DeltaTable, name: str) -> dict[str, str]:
     """Folders of batches that the log never named, by batch id."""
     paths = {path for path, _ in list_file_days(table)} | _drop_times(warehouse, name).keys()
@@ -148,15 +167,16 @@ def _drop_times(warehouse: Warehouse, name: str) -> dict[str, datetime]:
     """When each file was dropped, from the entries of the log."""
     # entries outlive what may not go yet, as a log's life is longer than a release's. Of a file that only a
     # checkpoint still remembers, nothing is known here, so it goes by its age as if it were never named
-    return {
-        unquote(action["remove"]["path"]): datetime.fromtimestamp(
-            action["remove"]["deletionTimestamp"] / 1000, UTC
-        )
-        for _, info in _list_log(warehouse, warehouse.table_path(name))
-        if info.extension == "json"
-        for action in read_actions(warehouse.files, info.path)
-        if "remove" in action
-    }
+    log = _list_log(warehouse, warehouse.table_path(name))
+    return dict(_read_drops(warehouse, [info.path for _, info in log if info.extension == "json"]))
+
+
+def _read_drops(warehouse: Warehouse, entries: Iterable[str]) -> Iterator[tuple[str, datetime]]:
+    """Path and instant of each file that these entries dropped."""
+    for entry in entries:
+        for action in read_actions(warehouse.files, entry):
+            if drop := action.get("remove"):
+                yield unquote(drop["path"]), datetime.fromtimestamp(drop["deletionTimestamp"] / 1000, UTC)
 
 
 def _list_log(warehouse: Warehouse, path: str) -> Iterator[tuple[int, FileInfo]]:

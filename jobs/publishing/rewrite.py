@@ -1,5 +1,4 @@
-"""The same table in other files: compaction, erasing listeners, retracting plays. Batches like any other. And commits
-of no file.
+"""The same table in other files: compaction, erasing listeners, retracting plays. Batches like any other.
 
 Rows are read from the table, staged beside the files that they take the place of, compared with
 them by content hash, and committed by reference.
@@ -9,21 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
-from datetime import date
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from deltalake import DeltaTable
 
 from expectations.profile import DayProfile, profile_days
 from expectations.verdict import Result
 from jobs.errors import JobError
-from jobs.publishing.batches import Batch, Watermark, folder, reserve
+from jobs.publishing.batches import Batch, folder, reserve
 from jobs.publishing.commits import (
     Change,
     CommitConflict,
     check_file_sizes,
+    list_data_files,
     list_file_days,
     list_staged_files,
     next_commit_time,
@@ -32,18 +32,20 @@ from jobs.publishing.commits import (
     to_add_actions,
 )
 from jobs.publishing.declared_columns import add_kept_columns, contracts_of_days
-from jobs.publishing.protocol import ATTEMPTS
-from jobs.publishing.records import record_rewrite
+from jobs.publishing.layout import Slot, Target, count_tasks, find_file_bytes, place_files, place_in
+from jobs.publishing.records import REWRITE_SUFFIX, record_rewrite
 from jobs.publishing.staging import explain_unreadable, write
 from jobs.publishing.state import TableState, digest, read_state
-from jobs.publishing.warehouse import Warehouse, find_contract
+from jobs.publishing.warehouse import find_contract
 from schemas import Contract
-from segue.retry import retry
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
     from jobs.job import Job
+
+# Of each row that is rewritten, the file that it is in.
+_FILE = "_file"
 
 Contents = Mapping[date | None, DayProfile]
 
@@ -60,8 +62,8 @@ class Rewrite:
     gone: Column | None = None
     # or those whose key is one of these
     gone_keys: DataFrame | None = None
-    # how many files each of their partitions gets
-    pieces: int = 1
+    # by path; what has none stays a file of its own
+    targets: Mapping[str, Target] = field(default_factory=dict)
 
     def split(self, rows: DataFrame) -> tuple[DataFrame | None, DataFrame]:
         """The rows that are left out, if any may be, and the others."""
@@ -100,7 +102,7 @@ def rewrite_files(job: Job, rewrite: Rewrite) -> TableState | None:
     gone, rest = rewrite.split(rows)
     removed = {} if gone is None else _profile_as_published(gone, rewrite)
     path = folder(job.warehouse, batch)
-    if violation := write(_cluster_by_partition(rest, rewrite), path):
+    if violation := write(_cluster_by_file(rest, rewrite), path):
         raise JobError(
             f"table {rewrite.name}: published rows break a constraint: {violation.observed}; run segue verify"
         )
@@ -119,7 +121,9 @@ def _read_rows(job: Job, rewrite: Rewrite) -> DataFrame:
     days = {day for file, day in list_file_days(rewrite.table) if file in set(rewrite.files) and day}
     rows = job.at(rewrite.name, rewrite.table.version(), sorted(days) or None)
     # part files have names of their own, so a name is enough to find one
-    return rows.where(F.col("_metadata.file_name").isin(names))
+    return rows.where(F.col("_metadata.file_name").isin(names)).withColumn(
+        _FILE, F.col("_metadata.file_name")
+    )
 
 
 def _profile_as_published(rows: DataFrame, rewrite: Rewrite) -> Contents:
@@ -133,15 +137,35 @@ def _profile_as_published(rows: DataFrame, rewrite: Rewrite) -> Contents:
     return contents
 
 
-def _cluster_by_partition(rows: DataFrame, rewrite: Rewrite) -> DataFrame:
+def _cluster_by_file(rows: DataFrame, rewrite: Rewrite) -> DataFrame:
     from pyspark.sql import functions as F
 
-    contract = rewrite.contract
-    piece = F.floor(F.col("bucket") * rewrite.pieces / contract.buckets) if contract.buckets else F.lit(0)
-    # `available_at` is a partition: rows of different instants stay in different files, and keep theirs
+    contract, paths = rewrite.contract, set(rewrite.files)
+    files = [file for file in list_data_files(rewrite.table) if file["path"] in paths]
+    slots = place_files(files, rewrite.targets, find_file_bytes(rewrite.name))
+    instants = {path: each.available_at for path, each in rewrite.targets.items() if each.available_at}
+    tasks = count_tasks(slots)
+    if tasks == 1 and not instants:
+        rows = rows.repartition(1)
+    else:
+        places = [_format_place(path, slot, instants.get(path)) for path, slot in slots.items()]
+        # a few values, and no job to bring them to the tasks
+        query = f"select * from values {', '.join(places)} as places({_FILE}, _first, _count, _at)"
+        rows = rows.join(F.broadcast(rows.sparkSession.sql(query)), _FILE)
+        task = place_in(F.col("_first"), F.col("_count"), contract.buckets)
+        rows = rows.repartitionById(tasks, task)
+        if instants:
+            rows = rows.withColumn("available_at", F.coalesce("_at", "available_at"))
+        rows = rows.drop("_first", "_count", "_at")
+    # `available_at` is a partition: rows of different instants stay in different files
     order = [*contract.partitions, "bucket", contract.entity, contract.event_time]
     within = [name for name in order if name and name in contract.names]
-    return rows.repartition(*contract.partitions, piece).sortWithinPartitions(*within)
+    return rows.drop(_FILE).sortWithinPartitions(*within)
+
+
+def _format_place(path: str, slot: Slot, instant: datetime | None) -> str:
+    at = f"timestamp'{instant.isoformat()}'" if instant else "cast(null as timestamp)"
+    return f"('{path.rsplit('/', 1)[-1]}', {slot.first}, {slot.count}, {at})"
 
 
 def _check_contents(rewrite: Rewrite, read: Contents, removed: Contents, staged: Contents) -> None:
@@ -161,7 +185,7 @@ def _audit_result(rewrite: Rewrite, staged: Contents, removed: Contents) -> Resu
     observed = f"{sum(day.rows for day in staged.values()):,} rows in other files"
     if rewrite.removes_rows:
         observed += f", {sum(day.rows for day in removed.values()):,} rows gone"
-    name = f"expect_{rewrite.kind}_to_keep_all_other_content"
+    name = f"expect_{rewrite.kind}{REWRITE_SUFFIX}"
     return Result(name, None, "critical", True, observed, "equal content hashes")
 
 
@@ -202,57 +226,6 @@ def mark_erased(job: Job, table: DeltaTable, name: str) -> TableState:
     id_ = digest("erase", name, table.version())
     state = _state(table, name, {}, "erase")
     return swap(table, Change(f"{id_}-0", "erase", state, metadata={"run": job.run_id}))
-
-
-def rename_days(
-    warehouse: Warehouse, table: str, seen: TableState, names: Mapping[date, str], metadata: Mapping[str, Any]
-) -> TableState:
-    """Says of days that they are made of what these names say, in a commit of no file.
-
-    Args:
-        seen: a day that was published since then is left as it is.
-    """
-
-    def look_and_swap() -> TableState:
-        opened = warehouse.create(find_contract(table))
-        before = read_state(opened)
-        states = dict(before.day_states)
-        for day, name in names.items():
-            if day in states and states[day].fingerprint == seen.day_states[day].fingerprint:
-                states[day] = replace(states[day], upstream=name)
-        state, id_ = replace(before, day_states=states), digest("rename", table, opened.version())
-        return swap(opened, Change(f"{id_}-0", "rename", state, metadata=metadata))
-
-    return retry(look_and_swap, CommitConflict, ATTEMPTS, wait_s=0)
-
-
-def drop_empty_days(warehouse: Warehouse, table: str, metadata: Mapping[str, Any]) -> TableState:
-    """Takes days without a row at either end out of the state, in a commit of no file: steps would go on from them."""
-
-    def look_and_swap() -> TableState:
-        opened = warehouse.create(find_contract(table))
-        id_ = digest("drop", table, opened.version())
-        state = read_state(opened).retract({})
-        return swap(opened, Change(f"{id_}-0", "retract", state, metadata=metadata))
-
-    return retry(look_and_swap, CommitConflict, ATTEMPTS, wait_s=0)
-
-
-def advance_watermark(
-    warehouse: Warehouse, table: str, watermark: Watermark, metadata: Mapping[str, Any]
-) -> TableState | None:
-    """Says of a table how far its source is, in a commit of no file; None where that says nothing new."""
-
-    def look_and_swap() -> TableState | None:
-        opened = warehouse.table(table)
-        before = read_state(opened) if opened else None
-        state = watermark.advance(before) if before else None
-        if opened is None or state is None or state == before:
-            return None
-        id_ = digest("watermark", table, opened.version())
-        return swap(opened, Change(f"{id_}-0", "watermark", state, metadata=metadata))
-
-    return retry(look_and_swap, CommitConflict, ATTEMPTS, wait_s=0)
 
 
 def _state(table: DeltaTable, name: str, removed: Contents, kind: str) -> TableState:

@@ -13,12 +13,13 @@ from jobs.errors import JobError, first_line
 from jobs.publishing.batches import Batch, folder
 from jobs.publishing.commits import list_staged_files
 from jobs.publishing.footers import log_written_files
+from jobs.publishing.layout import Layout, plan_layout
 from jobs.publishing.warehouse import Warehouse
 from jobs.session import tune
 from schemas import Contract, conform
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql import DataFrame, DataFrameWriter, SparkSession
 
 # Beyond these, Delta's scan of the log is quicker than looking at every file; a remote one takes a request.
 FEW_FILES = 1_000
@@ -30,29 +31,32 @@ _BROKEN = "a row breaks the constraint"
 
 def stage(warehouse: Warehouse, batch: Batch, rows: DataFrame) -> Result | None:
     """Writes the files of a reserved batch; the constraint that a row breaks, if one does."""
-    rows, cluster = conform(rows, batch.contract), _sort if batch.clustered else _cluster_by_bucket
+    layout = plan_layout(warehouse.table(batch.table), batch)
+    rows = conform(rows, batch.contract)
+    if batch.clustered and not layout.splits_days:
+        rows = _sort(rows, batch.contract)
+    else:
+        rows = _cluster_by_bucket(rows, batch.contract, layout)
     # an object store has no rename: what tasks write aside and move, as Spark does, would be copied there
     contract = None if warehouse.remote else batch.contract
-    return write(cluster(rows, batch), folder(warehouse, batch), contract)
+    return write(rows, folder(warehouse, batch), contract, layout.rows_per_file)
 
 
-def _cluster_by_bucket(rows: DataFrame, batch: Batch) -> DataFrame:
+def _cluster_by_bucket(rows: DataFrame, contract: Contract, layout: Layout) -> DataFrame:
     from pyspark.sql import functions as F
 
-    contract = batch.contract
-    # by values: each day is one task's, and so one file, whatever the number of shuffle partitions
-    day = [F.col("ds")] if contract.by_day else []
-    if not contract.buckets:
-        return rows.repartition(*day or [F.lit(0)])
-    # each file holds a narrow range of buckets, sorted: that is what prunes a look-up
-    file = F.floor(F.col("bucket") * batch.files_per_day / contract.buckets)
-    return _sort(rows.repartition(*day, file), batch)
+    if layout.tasks > 1:
+        # each file holds a narrow range of buckets, sorted: that is what prunes a look-up
+        rows = rows.repartitionById(layout.tasks, layout.task(contract.by_day))
+    else:
+        # by values: each day is one task's, and so one file, whatever the number of shuffle partitions
+        rows = rows.repartition(F.col("ds") if contract.by_day else F.lit(0))
+    return _sort(rows, contract) if contract.buckets else rows
 
 
-def _sort(rows: DataFrame, batch: Batch) -> DataFrame:
+def _sort(rows: DataFrame, contract: Contract) -> DataFrame:
     from pyspark.sql import functions as F
 
-    contract = batch.contract
     order = ["ds" if contract.by_day else None, "bucket", contract.entity, contract.event_time]
     rows = rows.sortWithinPartitions(*[name for name in order if name])
     # above the sort: of rows from two sources the optimizer puts the null below, no longer sees that it is one value,
@@ -61,13 +65,16 @@ def _sort(rows: DataFrame, batch: Batch) -> DataFrame:
     return rows.withColumn("available_at", null) if "available_at" in contract.partitions else rows
 
 
-def write(rows: DataFrame, path: str, contract: Contract | None = None) -> Result | None:
+def write(
+    rows: DataFrame, path: str, contract: Contract | None = None, rows_per_file: int = 0
+) -> Result | None:
     """None, or the constraint that a row breaks: behind the expectations, the last line.
 
     Args:
         path: an empty Delta table, which names the files afterwards.
         contract: the table's; if given, the files are written as plain Parquet. Delta's writer plans, collects
             statistics and makes a snapshot of its log, which takes longer than a day's rows do.
+        rows_per_file: at which a task begins another file; 0 for never.
 
     Raises:
         JobError: what Spark wrote to, or shuffled through, gave out.
@@ -77,9 +84,9 @@ def write(rows: DataFrame, path: str, contract: Contract | None = None) -> Resul
 
     try:
         if contract is None:
-            rows.write.format("delta").mode("append").save(path)
+            _append(rows, rows_per_file).format("delta").save(path)
         else:
-            _write_parquet(rows, path, contract)
+            _write_parquet(rows, path, contract, rows_per_file)
     except (PySparkException, Py4JError) as error:
         # in the text of whatever it is wrapped in: a task finds it, and Python gets that a write failed
         violation = re.search(
@@ -97,14 +104,18 @@ def write(rows: DataFrame, path: str, contract: Contract | None = None) -> Resul
     return None
 
 
-def _write_parquet(rows: DataFrame, path: str, contract: Contract) -> None:
+def _append(rows: DataFrame, rows_per_file: int) -> DataFrameWriter:
+    return rows.write.mode("append").option("maxRecordsPerFile", rows_per_file)
+
+
+def _write_parquet(rows: DataFrame, path: str, contract: Contract, rows_per_file: int) -> None:
     from pyspark.sql import functions as F
 
     for name, condition in contract.constraints.items():
         # as Delta has it, null is a breach too; and an error, not a filter, as a row that goes missing is none
         fault = F.raise_error(F.lit(f"{_BROKEN} {name} ({condition})")).cast("boolean")
         rows = rows.where(F.when(F.expr(condition), True).otherwise(fault))
-    writer = rows.write.mode("append").option("mapreduce.fileoutputcommitter.marksuccessfuljobs", "false")
+    writer = _append(rows, rows_per_file).option("mapreduce.fileoutputcommitter.marksuccessfuljobs", "false")
     writer.partitionBy(*contract.partitions).parquet(path)
     log_written_files(path, contract.statistics)
 

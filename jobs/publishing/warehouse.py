@@ -17,6 +17,7 @@ from schemas import CONTRACTS, Contract
 from segue.releases import RELEASE_LIFE
 from segue.retry import retry
 from segue.roots import check_root_name
+from segue.small_files import replace_file
 from segue.storage import filesystem, find_table
 
 # Delta 4.1 and later refuse to travel past the first, even where files are left; the log must outlive
@@ -103,11 +104,7 @@ class Warehouse:
 
     def write(self, path: str, text: str) -> None:
         """A small file, and the folder that it is in."""
-        # a local disk refuses a file in a folder that is not there
-        inner = self.inner(path)
-        self.files.create_dir(inner.rpartition("/")[0], recursive=True)
-        with self.files.open_output_stream(inner) as file:
-            file.write(text.encode())
+        replace_file(self.files, self.inner(path), text)
 
     def remove(self, path: str) -> None:
         self.files.delete_dir(self.inner(path))

@@ -56,6 +56,7 @@ MEASURES = {
         "overlap@10": 0.65,
         "cosine": 0.95,
     },
+    "tracks": {"rejected_share": 0.01, "changed_share": 0.01, "has_catalogue": 1},
     "similar_tracks": {"hubness@10": 20, "has_hubs_and_day_before": 1, "hubness@10_ratio": 1.5},
     "track_semantic_ids": {
         "duplicate_semantic_ids": 0,
@@ -395,8 +396,13 @@ def test_audit_batch_reports_every_seeded_fault_of_tracks(spark):
     rows = batch(CONTRACTS["tracks"], title=None, explicit=None)
     rows = spoil(rows, 0, track_ms=-5, released_on=date(1, 1, 1))
     rows = spoil(rows, 1, released_on=date(2999, 1, 1), source="")
+    rows = spoil(rows, 2, released="1994-5", isrc="QZ-AAA-26-00001", recording_mbid="b1a9c0e9", genres=[None])
     verdict = audit(spark, "tracks", rows)
     assert summarize_failures(verdict, "critical") == {
+        ("released", "1994, 1994-05 or 1994-05-02", "1 of 10 rows break it (10 %)"),
+        ("isrc", "an ISRC without hyphens", "1 of 10 rows break it (10 %)"),
+        ("recording_mbid", "a UUID in lower case", "1 of 10 rows break it (10 %)"),
+        ("genres", "no element null", "1 of 10 rows break it (10 %)"),
         ("track_ms", "0 to 86,400,000", "-5 to 3; 1 of 10 rows are outside (10 %)"),
         ("source", "not empty", "1 of 10 rows break it (10 %)"),
     }

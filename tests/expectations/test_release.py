@@ -12,9 +12,11 @@ from expectations.release import (
     MAX_LAG_DAYS,
     OF_ONE_VERSION,
     REFERENCES,
+    Keys,
     Reference,
     audit_release,
     check_lag,
+    count_missing_keys,
     count_orphans,
 )
 from expectations.verdict import Refused
@@ -63,6 +65,9 @@ def test_count_orphans_counts_distinct_keys_that_the_parent_lacks(spark):
     assert count_missing(make_keys(spark, "t1", "t1"), parent, "track_id") == 0
     assert count_missing(make_keys(spark, None), parent, "track_id") == 1, "a null key refers to nothing"
     assert count_missing(make_keys(spark, "t1"), make_keys(spark), "track_id") == 1
+    several = [Keys(parent, "track_id"), Keys(make_keys(spark, "t3", None), "track_id")]
+    child = Keys(make_keys(spark, "t1", "t3", "t4", None), "track_id")
+    assert count_missing_keys({"both": (child, several), "none": (child, [])}) == {"both": 2, "none": 4}
 
 
 def test_count_orphans_skips_rows_whose_condition_is_not_true(spark):

@@ -99,6 +99,29 @@ def test_render_lists_warnings():
     assert ["plays", "2026-11-18 to 2026-11-19", "is_bot", "at most 20 %", "31 %"] in render_page().rows
 
 
+def test_render_lists_what_is_new_before_what_the_batch_before_warned_of():
+    again = make_result("plays", column="saved", severity="warning", success=False, observed="all null")
+    known = {("plays", again["expectation"], "saved"), ("tracks", again["expectation"], "is_bot")}
+    text = render_page([*RUN, again], known=known).text
+    assert text.index("31 %") < text.index("1 warning as in the batch before") < text.index("all null")
+    # without a batch before, all are new
+    assert "as in the batch before" not in render_page([*RUN, again]).text
+
+
+def test_render_says_what_a_source_does_not_have_once():
+    why = "source app has no saved"
+    rows = [
+        make_result(
+            table, column=column, severity="info", success=False, observed=f"{why}: 5 of 5 rows are null"
+        )
+        for table in ("plays", "sessions")
+        for column in ("saved", "saves_rate_7d")
+    ]
+    page = render_page([*rows, make_result(column="pairs", severity="info", success=False, observed="11")])
+    assert [why, "4", "plays:saved, plays:saves_rate_7d, sessions:saved"] in page.rows
+    assert "What sources do not have" not in render_page([make_result()]).text
+
+
 def test_render_lists_every_result_the_worst_first():
     rows = [row for row in render_page().rows if len(row) == 6 and row[0] != "Result"]
     assert [(row[0], row[1]) for row in rows] == [

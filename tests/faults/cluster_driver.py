@@ -42,8 +42,8 @@ def main() -> None:
     cluster = jobs.publishing.staging._cluster_by_bucket
     input_rows = frame(spark, SHUFFLED.rows(), SESSIONS)
     publish(spark, root, SHUFFLED, slow_down(input_rows, Path(markers, "shuffle")))
-    jobs.publishing.staging._cluster_by_bucket = lambda rows, batch: slow_down(
-        cluster(rows, batch), Path(markers, "write")
+    jobs.publishing.staging._cluster_by_bucket = lambda rows, *how: slow_down(
+        cluster(rows, *how), Path(markers, "write")
     )
     publish(spark, root, WRITTEN, frame(spark, WRITTEN.rows(), SESSIONS))
     spark.stop()

@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from features.ingest import parse_and_validate_plays, parse_tracks
+from features.ingest import parse_and_validate_plays
+from features.tracks import parse_and_validate_tracks, select_tracks
 from jobs import file_heads, parquet_files, recognise_source
 from jobs.errors import JobError, WrongUsage
 from jobs.feeds import find_feeds
@@ -50,6 +51,21 @@ def test_file_is_recognised(example, tmp_path):
 def test_rows_become_the_plays_of_the_example(spark, example, tmp_path):
     source = load_source(example.source).replace(listener="me")
     files = list_files([str(example.write(tmp_path))], lambda: spark)
+    if example.plays:
+        check_plays(spark, example, source, files)
+    if example.titles:
+        columns = column_map(source, "tracks", CONTRACTS["tracks"].names)
+        read = read_rows(spark, source, files, columns)
+        parsed = parse_and_validate_tracks(read, columns, CONTRACTS["tracks"], source.name, NOW.date())
+        tracks = {
+            row["track_id"]: row for row in select_tracks(parsed, CONTRACTS["tracks"]).toArrow().to_pylist()
+        }
+        assert {id_: row["title"] for id_, row in tracks.items()} == example.titles
+        for id_, expected in (example.tracks or {}).items():
+            assert {name: tracks[id_][name] for name in expected} == expected
+
+
+def check_plays(spark, example, source, files):
     columns = column_map(source, "plays", CONTRACTS["plays"].names)
     rows = parse_and_validate_plays(read_rows(spark, source, files, columns), columns, source.name, NOW)
     read = [row for row in rows.toArrow().to_pylist() if not row["is_header"]]
@@ -63,11 +79,6 @@ def test_rows_become_the_plays_of_the_example(spark, example, tmp_path):
         values = {"user_id": None} | dict(play)
         values |= {"user_id": values["user_id"] or "me", "played_at": key[1]}
         assert {name: row[name] for name in values} | {"played_at": key[1]} == values
-    if example.titles:
-        columns = column_map(source, "tracks", CONTRACTS["tracks"].names)
-        read = read_rows(spark, source, files, columns)
-        tracks = parse_tracks(read, columns, CONTRACTS["tracks"], source.name).toArrow().to_pylist()
-        assert {row["track_id"]: row["title"] for row in tracks} == example.titles
 
 
 def test_auto_says_what_it_saw_of_an_unknown_file(tmp_path):
@@ -123,14 +134,10 @@ def test_auto_has_spark_list_other_storage_and_reads_a_part_of_each_file(tmp_pat
 
 
 def test_path_of_other_storage_is_quoted_once(monkeypatch):
-    monkeypatch.setattr(parquet_files, "filesystem", lambda path: path)
-    assert filesystem_of_listed("s3a://b/a b/é [1]%.csv") == "s3a://b/a%20b/%C3%A9%20%5B1%5D%25.csv"
-    assert filesystem_of_listed("abfss://c@account.example/a.csv") == "abfss://c@account.example/a.csv"
-    assert (
-        filesystem_of_listed("file:/a b/100%.csv")
-        == filesystem_of_listed("file:///a b/100%.csv")
-        == "/a b/100%.csv"
-    )
+    monkeypatch.setattr(parquet_files, "filesystem", lambda uri: (uri, "its path"))
+    assert filesystem_of_listed("s3a://b/a b/é [1]%.csv") == ("s3a://b", "b/a b/é [1]%.csv")
+    assert filesystem_of_listed("abfss://c@a.example/é b%.csv")[0] == "abfss://c@a.example/%C3%A9%20b%25.csv"
+    assert filesystem_of_listed("file:/a b/100%.csv")[0] == "/a b/100%.csv"
 
 
 def test_flow_reads_by_the_recognised_source(tmp_path):

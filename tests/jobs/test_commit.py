@@ -11,8 +11,9 @@ import pytest
 from jobs.errors import JobError, WrongUsage
 from jobs.publishing import protocol
 from jobs.publishing.batches import reserve
-from jobs.publishing.rewrite import rename_days
+from jobs.publishing.records import read_results, record
 from jobs.publishing.state import read_state
+from jobs.publishing.state_commits import rename_days
 from reference.delta_files import rows_of
 from reference.published import DAYS, NOON, publish, session_rows
 from reference.staged import LaidJob
@@ -240,3 +241,18 @@ def test_read_state_gives_the_state_of_the_version_that_was_opened(job):
     version = job().warehouse.state("sessions").version
     publish(job(), session_rows([1]), DAYS[1:2])
     assert read_state(job().warehouse.table("sessions", version)).days == DAYS[:1]
+
+
+def test_read_results_gives_one_run_and_says_what_of_it_was_published(job):
+    first, second = job(), job()
+    first.run_id, second.run_id = "run-1", "run-2"
+    publish(first, session_rows([0]), DAYS[:1])
+    staged = first.stage(first.batch("sessions", DAYS[1:2]), session_rows([1]))
+    record(first.warehouse, "run-1", staged, "passed")  # and killed before its commit
+    publish(second, session_rows([2]), DAYS[2:3])
+    outcomes = {
+        run: sorted(row["outcome"] for row in read_results(job().warehouse, run))
+        for run in ("run-1", None, "run-3")
+    }
+    assert outcomes == {"run-1": ["passed", "published"], None: ["published"], "run-3": []}
+    assert {row["run_id"] for row in read_results(job().warehouse)} == {"run-2"}, "not the newest"

@@ -106,3 +106,14 @@ def test_a_section_of_no_table_is_unknown(project):
     (project / "plays.toml").write_text(PLAYS + "[events.searches]\nsearch_id = 'id'\n")
     with pytest.raises(WrongUsage, match=r"\[events\] is no section"):
         sources.load_source("plays.toml")
+
+
+def test_auto_finds_the_source_of_a_catalogue_by_its_own_files(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "ratings.csv").write_text("userId,movieId,rating,timestamp\n1,17,4.0,944249077\n")
+    (tmp_path / "movies.csv").write_text("movieId,title,genres\n17,Sense and Sensibility (1995),Drama\n")
+    files = ["--source", "auto", "--input", "ratings.csv"]
+    found = find(*files, "--catalogue", "movies.csv")
+    assert (found["plays"].source.name, found["tracks"].source.name) == ("movielens", "movielens_movies")
+    assert found["tracks"].arguments == ["--source", "movielens_movies", "--input", "movies.csv"]
+    assert find(*files)["tracks"].why_not == "source movielens has no section [tracks]"

@@ -17,6 +17,7 @@ from features.synthetic.world import World
 from jobs.errors import WrongUsage
 from jobs.generate_plays import GenerationRequest, main, session_days
 from jobs.sources import load_source
+from reference import catalogues
 
 FIRST = date(2026, 3, 1)
 DAYS = [FIRST + timedelta(days=n) for n in range(9)]
@@ -146,7 +147,22 @@ def test_generate_plays_writes_a_catalogue_of_every_track_that_is_played(out):
             if find_corruption(fields) is None:
                 track = tracks[fields[2]]
                 assert (track["artist_id"], track["track_ms"]) == (fields[3], fields[6]), fields
-                assert track["released_on"] <= fields[4][:10], fields
+                # a year or a month alone begins before any of its days
+                assert track["released"] <= fields[4][:10], fields
+
+
+def test_generate_plays_writes_values_of_every_column_of_the_catalogue(out):
+    """In the form that the table has them, and some tracks without."""
+    with next(out.glob("tracks/*.csv")).open(newline="") as file:
+        tracks = list(csv.DictReader(file))
+    assert {len(track["released"]) for track in tracks} == {4, 7, 10}
+    assert {bool(track["recording_mbid"]) for track in tracks} == {True, False}
+    assert {track["genres"].count("|") for track in tracks} == {0, 1}
+    assert len({track["isrc"] for track in tracks}) == len(tracks)
+    for track in tracks:
+        values, reasons = catalogues.read_row(track | {"released_on": None})
+        assert not reasons and values["isrc"] == track["isrc"]
+        assert values["recording_mbid"] == (track["recording_mbid"] or None)
 
 
 def test_generate_plays_again_writes_the_same_files(out, tmp_path):

@@ -9,6 +9,7 @@ import os
 import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -23,9 +24,11 @@ from jobs.publishing.retention import clean_log, last_checkpoint, vacuum
 from jobs.publishing.rewrite import mark_erased
 from jobs.publishing.warehouse import Warehouse
 from reference.published import DAYS, NOON, opening
-from reference.staged import REFUSED, LaidJob
+from reference.staged import REFUSED, LaidJob, cut_finely
+from reference.worlds import play
 from schemas import CONTRACTS
 from schemas.contract import Column
+from schemas.plays import PLAYS
 from schemas.sessions import SESSIONS
 from segue import storage
 from segue.errors import SegueError
@@ -66,9 +69,11 @@ def publish(job, days=range(3), **overrides):
 
 
 def publish_many_files(job):
-    """Published as by a cluster that shuffles finely: many files a day."""
-    batch = replace(job.batch("sessions", DAYS[:3]), files_per_day=5)
-    job.publish(batch, sessions())
+    """Published by a project of tiny files: many a day."""
+    batch = replace(job.batch("sessions", DAYS[:3]), row_counts=dict.fromkeys(DAYS[:3], 5))
+    with pytest.MonkeyPatch.context() as patch:
+        cut_finely(patch)
+        job.publish(batch, sessions())
     assert len(list_data_files(job)) > 3, "no crowd: this shows nothing"
 
 
@@ -121,6 +126,39 @@ def test_maintain_joins_rows_from_before_a_column_with_nulls(job, laid_job, root
     assert len(list_data_files(laid_job())) == 3, "they are as many as before: nothing was joined"
     rows = storage.Snapshot.at(laid_job().warehouse.table_path("sessions"), None)
     assert rows.read(rows.files, ["mood"])["mood"].to_pylist() == [None] * 15
+
+
+def append_plays(job):
+    """Of one day, as hourly files bring them; their instants."""
+    for n in range(3):
+        batch = job().batch("plays", appends=True, parameters={"hour": n})
+        job().publish(batch, [play(play_id=f"p{n}", user_id=f"u{n}")])
+    snapshot = storage.Snapshot.at(job().warehouse.table_path("plays"), None)
+    return [file.partition["available_at"] for file in snapshot.files]
+
+
+def test_maintain_joins_plays_of_several_instants_once_no_release_holds_them_apart(job, laid_job, root):
+    instants, state = append_plays(laid_job), Warehouse(root).state("plays")
+    before = job().read("plays").toArrow().sort_by("play_id")
+    assert maintain._compact(job(), "plays", LATER, dry_run=False) == 3
+    after = job().read("plays").toArrow().sort_by("play_id")
+    assert len(Warehouse(root).table("plays").file_uris()) == 1
+    assert after.drop("available_at") == before.drop("available_at"), "a row changed"
+    assert set(after["available_at"].to_pylist()) == {max(instants)}, (
+        "known later than it was, and never earlier"
+    )
+    assert Warehouse(root).state("plays").day_states == state.day_states
+    assert maintain._compact(job(), "plays", LATER, dry_run=True) == 0
+
+
+def test_maintain_keeps_instants_that_a_release_may_hold_or_labels_are_joined_by(laid_job, root):
+    assert len(set(append_plays(laid_job))) == 3
+    table = Warehouse(root).table("plays")
+    plan = partial(maintain._plan_compactions, table)
+    assert list(plan(PLAYS, NOW)) == []
+    assert [len(targets) for targets in plan(PLAYS, LATER)] == [3]
+    daily = replace(PLAYS, key=("user_id", "ds"))
+    assert daily.daily and list(plan(daily, LATER)) == []
 
 
 def test_maintain_dry_run_reports_its_plan_and_changes_nothing(laid_job, root, capsys):

@@ -171,3 +171,27 @@ KINDS = {
 def test_what_has_no_columns_is_called_by_its_kind(tmp_path, content, kind):
     (tmp_path / "x").write_bytes(content)
     assert read_file_head(str(tmp_path / "x")).describe().startswith(f"x: {kind}")
+
+
+CATALOGUE = (
+    "song_id,song_name,artist_name,album_name,duration,release_date,is_explicit,genre,ISRC,mbid,label\n"
+    "1,One,A,B,180.5,1994-05,true,Rock|Pop,USRC17607839,b1a9c0e9-d987-4042-ae91-78d6a3267d69,C\n"
+)
+
+
+def test_a_file_without_listeners_and_instants_is_a_catalogue(propose):
+    proposal, source = propose(CATALOGUE, "tracks.csv")
+    assert (source.plays, proposal.missing) == ({}, ())
+    assert source.tracks == {
+        "track_id": "song_id",
+        "title": "song_name",
+        "artist_name": "artist_name",
+        "album": "album_name",
+        "track_ms": "cast(round(try_cast(`duration` as double) * 1000) as bigint)",
+        "explicit": "is_explicit",
+        "released": "release_date",
+        "genres": "`genre`",
+        "isrc": "`ISRC`",
+        "recording_mbid": "`mbid`",
+    }
+    assert "# not used: label" in proposal.text

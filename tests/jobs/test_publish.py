@@ -14,10 +14,14 @@ from expectations.profile import profile
 from expectations.verdict import Refused
 from jobs.errors import JobError
 from jobs.job import Job
+from jobs.publishing.layout import guess_row
 from jobs.publishing.records import read_results
+from jobs.publishing.rewrite import Rewrite, rewrite_files
 from reference.delta_files import read_file
 from reference.frames import frame
 from reference.published import DAYS, NOON, opening, publish, sessions
+from reference.rows import bucket
+from reference.staged import cut_finely
 from schemas import CONTRACTS, Column
 from schemas.sessions import SESSIONS
 
@@ -84,6 +88,47 @@ def test_publish_sorts_files_of_rows_from_two_sources(spark, job):
     (path,) = job().warehouse.table("sessions").file_uris()
     keys = [(row["bucket"], row["user_id"]) for row in read_file(path)]
     assert len(keys) == 60 and keys == sorted(keys)
+
+
+def test_publish_cuts_a_large_day_by_bucket_and_an_erasure_rewrites_the_files_of_its_listeners(
+    spark, job, monkeypatch
+):
+    rows = [opening(f"p{n}", NOON + timedelta(minutes=n), user_id=f"u{n}") for n in range(120)]
+    rows.append(opening("small", NOON + timedelta(days=1), user_id="u1"))
+    batch = replace(job().batch("sessions", DAYS[:2]), row_counts={DAYS[0]: 120, DAYS[1]: 1})
+    # some 30 rows a file
+    cut_finely(monkeypatch, int(31 * guess_row(SESSIONS) / 128))
+    job().publish(batch, frame(spark, rows, SESSIONS))
+    state, snapshot = job().warehouse.state("sessions"), job().snapshot("sessions")
+    expected = profile(frame(spark, rows, SESSIONS), SESSIONS)
+    assert {day: (each.rows, each.content_hash) for day, each in state.day_states.items()} == {
+        day: (each.rows, each.content_hash) for day, each in expected.days.items()
+    }
+    large = snapshot.select(DAYS[0])
+    assert (len(large), len(snapshot.select(DAYS[1]))) == (4, 1)
+    assert [
+        (16 * n <= low, high < 16 * n + 16) for n, (low, high) in enumerate(f.buckets for f in large)
+    ] == [(True, True)] * 4
+    for file in large:
+        keys = [(row["bucket"], row["user_id"]) for row in read_file(f"{snapshot.uri}/{file.path}")]
+        assert keys == sorted(keys)
+    # two files of one day, and the one of another: each stays one
+    gone = {next(row["user_id"] for row in read_file(f"{snapshot.uri}/{f.path}")) for f in large[:2]} | {"u1"}
+    touched = snapshot.select(buckets={bucket(id_) for id_ in gone})
+    erase = Rewrite(
+        "erase",
+        job().warehouse.table("sessions"),
+        "sessions",
+        tuple(file.path for file in touched),
+        gone=F.col("user_id").isin(*gone),
+    )
+    rewrite_files(job(), erase)
+    after = job().snapshot("sessions")
+    left = {file.path for file in snapshot.files} - {file.path for file in touched}
+    assert left and left <= {file.path for file in after.files}, "files of other buckets were written anew"
+    assert [file.buckets for file in after.select(DAYS[0])][2:] == [file.buckets for file in large][2:]
+    assert len(after.select(DAYS[0])) == 4, "what stays of a file stays a file"
+    assert {row["user_id"] for row in read_plays(job).values()} == {row["user_id"] for row in rows} - gone
 
 
 def test_publish_refuses_rows_outside_the_days_of_the_batch(spark, job):

@@ -14,6 +14,7 @@ import pytest
 from deltalake import CommitProperties
 
 import segue
+from expectations.release import audit_release, count_orphans
 from expectations.verdict import Refused
 from jobs import TABLES, release_tables
 from jobs.errors import JobError
@@ -68,7 +69,7 @@ def tables(tmp_path, monkeypatch):
     return Tables(tmp_path / "root")
 
 
-def test_count_orphans_and_read_versions_agree_with_plain_python(spark, tmp_path):
+def test_count_orphans_and_read_versions_agree_with_plain_python(spark, tmp_path, monkeypatch):
     """Keys of nobody, the same on a day that the parent has not reached, a second version, a row that a condition
     leaves out, keys that are null; at the newest versions and at those from before all this."""
     tables = Tables(tmp_path / "root")
@@ -96,6 +97,16 @@ def test_count_orphans_and_read_versions_agree_with_plain_python(spark, tmp_path
     for selection in (newest, before):
         assert release_tables._count_orphans(job, selection) == orphans(selection)
         assert release_tables._read_versions(job, selection) == versions(selection)
+    # as of many rows: by the days that changed since what held was recorded
+    release_tables._record_release(job, before, audit_release(orphans(before)), "passed")
+    monkeypatch.setattr(release_tables, "FEW_ROWS", 0)
+    counted = []
+    monkeypatch.setattr(
+        release_tables, "count_orphans", lambda pairs: counted.extend(pairs) or count_orphans(pairs)
+    )
+    assert release_tables._count_orphans(job, newest) == orphans(newest)
+    assert broken_references <= {reference.name for reference in counted}
+    assert len(counted) < len(orphans(newest)), "all days of all tables were compared"
 
 
 def test_release_tables_accepts_a_version_of_its_own_for_each_day(tables):

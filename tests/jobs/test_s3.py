@@ -29,12 +29,15 @@ from expectations.verdict import Verdict
 from features.synthetic.world import World
 from jobs import jars
 from jobs.errors import JobError, WrongUsage
+from jobs.file_identity import identify_contents
+from jobs.input_files import InputFile, list_files
 from jobs.publishing import protocol, stores
 from jobs.publishing.batches import Batch, folder, reserve
 from jobs.publishing.commits import Change, list_file_days, swap
 from jobs.publishing.state import TableState, digest
 from jobs.publishing.warehouse import Warehouse
 from jobs.session import s3_settings
+from jobs.sources import Source
 from reference.golden import unpack
 from reference.worlds import session_play
 from schemas.sessions import SESSIONS
@@ -218,6 +221,33 @@ def test_check_root_accepts_a_store_that_honours_conditions_and_leaves_nothing(s
     assert store.count_refusals(), "the store was not asked to refuse anything"
     files, inner = segue.storage.filesystem(root)
     assert files.get_file_info(pa.fs.FileSelector(inner, recursive=True, allow_not_found=True)) == []
+
+
+@pytest.mark.s3
+def test_input_files_are_listed_and_known_by_their_content_without_a_session(store):
+    files, inner = segue.storage.filesystem(f"s3a://{BUCKET}/landing")
+    contents = {
+        "a.csv": b"1",
+        "day=1/b c%20d.csv": b"22",
+        "_tmp/c.csv": b"3",
+        "day=1/.d": b"4",
+        "empty.csv": b"",
+    }
+    for name, content in contents.items():
+        with files.open_output_stream(f"{inner}/{name}") as stream:
+            stream.write(content)
+    before = datetime.now(UTC)
+    for prefix in ("landing", "landing/"):
+        listed = list_files([f"s3a://{BUCKET}/{prefix}"], lambda: pytest.fail("a session was opened"))
+        paths = [f"s3a://{BUCKET}/landing/{name}" for name in ("a.csv", "day=1/b c%20d.csv")]
+        assert [(each.path, each.bytes) for each in listed] == list(zip(paths, (1, 2), strict=True))
+    assert all(abs(each.modified / 1000 - before.timestamp()) < 60 for each in listed)
+    assert list_files([listed[0].path], lambda: pytest.fail("a session was opened")) == listed[:1]
+    source = Source(name="test")
+    moved = InputFile(f"s3a://{BUCKET}/landing/_tmp/c.csv", 1, 0)
+    assert len(set(identify_contents(source, "plays", [*listed, moved]))) == 3
+    with pytest.raises(JobError, match="nothing-here"):
+        list_files([f"s3a://{BUCKET}/nothing-here"], lambda: pytest.fail("a session was opened"))
 
 
 @pytest.mark.s3

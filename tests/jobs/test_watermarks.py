@@ -28,9 +28,9 @@ from jobs.catalogue.wording import format_freshness
 from jobs.errors import JobError, WrongUsage
 from jobs.outcomes import collect_outcomes
 from jobs.publishing.batches import Watermark
-from jobs.publishing.rewrite import advance_watermark
 from jobs.publishing.selection import Selection
 from jobs.publishing.state import DayState, TableState, find_limit, mark_provisional, read_state
+from jobs.publishing.state_commits import advance_watermark
 from jobs.publishing.warehouse import Warehouse
 from jobs.sources import Source, load_source
 from jobs.stale_features import find_stale_features, find_stale_partials

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,8 @@ class Example:
     plays: tuple[Mapping[str, Any], ...]
     left_out: int = 0
     titles: Mapping[str, str | None] | None = None
+    # other columns of tracks, by id
+    tracks: Mapping[str, Mapping[str, Any]] | None = None
 
     def write(self, folder: Path) -> Path:
         path = folder / self.name
@@ -107,7 +109,7 @@ LISTENS = [
             "track_name": "First Light",
             "artist_name": "The Lanterns",
             "release_name": "Dawn",
-            "additional_info": {"duration_ms": 181000},
+            "additional_info": {"duration_ms": 181000, "isrc": "QZ-AAA-26-00001"},
             "mbid_mapping": {"recording_mbid": "b0000000-0000-4000-8000-000000000001"},
         },
     },
@@ -164,9 +166,10 @@ KUAIRAND = """user_id,video_id,date,hourmin,time_ms,is_click,is_like,is_follow,l
 1,101,20220408,400,1649361600000,1,1,0,1,12000,20000,1
 1,102,20220408,400,1649361601500,0,0,0,0,0,18000,1
 """
+RECORDING = "dc9c1f1e-0000-4000-8000-000000000009"
 LASTFM_1K = (
     'user_000001\t2009-05-04T23:08:57Z\tf1b1cf71\tDeep Dish\t\t"Live" Set 2009-05-02\n'
-    "user_000002\t2009-05-04T13:54:10Z\ta7f7df4a\tUnderworld\tdc9c1f1e\tBoy, Boy, Boy\n"
+    f"user_000002\t2009-05-04T13:54:10Z\ta7f7df4a\tUnderworld\t{RECORDING}\tBoy, Boy, Boy\n"
 )
 LASTFM_CSV = (
     '"uts","utc_time","artist","artist_mbid","album","album_mbid","track","track_mbid"\n'
@@ -292,9 +295,10 @@ EXAMPLES = (
                 "artist_id": "f1b1cf71",
                 "played_at": "2009-05-04 23:08:57",
             },
-            {"user_id": "user_000002", "track_id": "dc9c1f1e", "played_at": "2009-05-04 13:54:10"},
+            {"user_id": "user_000002", "track_id": RECORDING, "played_at": "2009-05-04 13:54:10"},
         ),
-        titles={"dc9c1f1e": "Boy, Boy, Boy", 'deep dish / "live" set 2009-05-02': '"Live" Set 2009-05-02'},
+        tracks={RECORDING: {"recording_mbid": RECORDING}},
+        titles={RECORDING: "Boy, Boy, Boy", 'deep dish / "live" set 2009-05-02': '"Live" Set 2009-05-02'},
     ),
     Example(
         "lastfm_csv",
@@ -336,6 +340,15 @@ EXAMPLES = (
                 "track_ms": None,
             },
         ),
+        titles={"b0000000-0000-4000-8000-000000000001": "First Light", "nobody known / second": "Second"},
+        tracks={
+            "b0000000-0000-4000-8000-000000000001": {
+                "recording_mbid": "b0000000-0000-4000-8000-000000000001",
+                "isrc": "QZAAA2600001",
+                "track_ms": 181000,
+            },
+            "nobody known / second": {"recording_mbid": None, "isrc": None, "track_ms": None},
+        },
     ),
     Example(
         "listenbrainz",
@@ -407,6 +420,25 @@ EXAMPLES = (
         "ratings.csv",
         "userId,movieId,rating,timestamp\n1,17,4.0,944249077\n",
         ({"user_id": "1", "track_id": "17", "played_at": "1999-12-03 19:24:37"},),
+    ),
+    Example(
+        "movielens_movies",
+        "movies.csv",
+        'movieId,title,genres\n1,Toy Story (1995),Adventure|Animation\n2,"Room, The",(no genres listed)\n',
+        (),
+        titles={"1": "Toy Story (1995)", "2": "Room, The"},
+        tracks={
+            "1": {"genres": ["Adventure", "Animation"], "released": "1995"},
+            "2": {"genres": None, "released": None},
+        },
+    ),
+    Example(
+        "music_streaming_tracks",
+        "tf_000000000000.csv",
+        "track_id,duration,release_year,us_popularity_estimate,acousticness\nt_1,180.066,1950,99.9,0.45\n",
+        (),
+        titles={"t_1": None},
+        tracks={"t_1": {"track_ms": 180066, "released": "1950", "released_on": date(1950, 1, 1)}},
     ),
     Example(
         "kuairand",

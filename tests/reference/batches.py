@@ -51,6 +51,11 @@ BY_NAME: dict[str, Any] = {
 # The same in every row: a batch is of one of them.
 SHARED = ("source", "space_id", "version_id", "codebook_id")
 BY_TABLE: dict[str, dict[str, Any]] = {
+    "tracks": {
+        "released": "1994-05",
+        "isrc": "QZAAA2600001",
+        "recording_mbid": "b1a9c0e9-d987-4042-ae91-78d6a3267d69",
+    },
     "track_embeddings": {"source": "learned"},
     "similar_tracks": {"neighbours": ["a", "b"], "scores": [0.9, 0.9], "search": "exact"},
     "candidates": {"track_ids": ["a", "b"], "origins": ["next_track", "similar_to_recent"]},

@@ -70,8 +70,10 @@ def lay(warehouse, table, rows):
     """
     contract = CONTRACTS[table]
     records = complete_rows(rows, contract)
-    parts = {row.get("ds"): DayState(1, 1, 1, "test") for row in records}
     before = warehouse.state(table)
+    # other content than at any version before
+    content = before.version + 1 if before else 1
+    parts = {row.get("ds"): DayState(1, content, 1, "test") for row in records}
     state = (before or TableState(0)).replace_days(parts, parts)
     log = warehouse.create(contract)
     write_deltalake(

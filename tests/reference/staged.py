@@ -15,6 +15,7 @@ from unittest import mock
 from zlib import crc32
 
 import pyarrow as pa
+import pytest
 from deltalake import DeltaTable, WriterProperties, write_deltalake
 
 import jobs.job
@@ -23,7 +24,9 @@ from expectations.profile import DayProfile, Profile
 from expectations.verdict import Result, Verdict
 from jobs.job import Job
 from jobs.outcomes import Outcome
+from jobs.publishing import layout
 from jobs.publishing.batches import Batch, folder, reserve
+from jobs.publishing.layout import plan_layout
 from jobs.publishing.protocol import StagedBatch
 from jobs.publishing.records import record
 from jobs.publishing.warehouse import Warehouse
@@ -32,6 +35,14 @@ from schemas import Contract
 
 PASSED = Verdict((Result("expect_rows_to_be_laid", None, "info", True, "laid", "laid"),))
 REFUSED = Verdict((Result("expect_rows_to_be_laid", "laid", "critical", False, "wrong", "right"),))
+
+
+def cut_finely(patch: pytest.MonkeyPatch, megabyte: int = 1) -> None:
+    """Until `patch` is undone, days of a few rows are as many files as large ones, up to one for each bucket.
+
+    `megabyte`: the bytes that are taken for one.
+    """
+    patch.setattr(layout, "MEGABYTE", megabyte)
 
 
 def stage(job: Job, batch: Batch, rows: Any, measures: Any = None) -> StagedBatch:
@@ -51,7 +62,7 @@ def commit(job: Job, staged: StagedBatch) -> Outcome:
 class LaidJob(Job):
     """A job whose batches are rows in plain Python, with the verdict that a test gives it.
 
-    `files_per_day` of the batch is how many files the rows of a day are dealt out to.
+    A day is as many files as its layout says: with `cut_finely`, one for every few rows.
     """
 
     spark: Any = None
@@ -81,17 +92,19 @@ class LaidJob(Job):
 
     def _stage(self, warehouse: Warehouse, batch: Batch, rows: Sequence[Row]) -> None:
         self._staged_rows = rows
-        for part in range(batch.files_per_day):
-            _write(folder(warehouse, batch), batch.contract, rows[part :: batch.files_per_day])
+        contract, plan = batch.contract, plan_layout(warehouse.table(batch.table), batch)
+        of_task: dict[int, list[Row]] = defaultdict(list)
+        for row in complete_rows(rows, contract):
+            day = row["ds"] if contract.by_day else None
+            of_task[plan.task_of(day, row.get("bucket", 0))].append(row)
+        table = DeltaTable(folder(warehouse, batch))
+        for _, of_one in sorted(of_task.items()):
+            append(table, sorted(of_one, key=lambda row: (row.get("bucket"), row.get(contract.entity or ""))))
 
     def _audit(self, _: Any, warehouse: Warehouse, batch: Batch, *__: Any) -> StagedBatch:
         return StagedBatch(
             batch, folder(warehouse, batch), _profile(batch.contract, self._staged_rows), self.verdict
         )
-
-
-def _write(path: str, contract: Contract, rows: Sequence[Row]) -> None:
-    append(DeltaTable(path), complete_rows(rows, contract))
 
 
 def append(table: DeltaTable, rows: Sequence[Row]) -> None:

@@ -15,7 +15,8 @@ from unittest import mock
 import pytest
 
 from jobs.errors import JobError
-from jobs.owners import check_owners
+from jobs.health.root import load_promises
+from jobs.owners import check_table_names
 from jobs.publishing.gate_file import load_gate
 from jobs.publishing.warehouse import Warehouse
 from schemas.operations import DeclarationError
@@ -71,6 +72,7 @@ SETTINGS_FILES = {
     "a setting of Spark without quotes": "[spark]\nspark.driver.memory = '8g'",
     "one value for all of Spark": "spark = 1",
     "an owner that is no text": "[owners]\nplays = 3",
+    "a file size that is text": '[file_sizes]\nplays = "256"',
     "a bound beside the tables": "[gate]\nhigh = 3",
     "a source without files": '[sources.radio]\nsource = "radio.toml"',
     "an unknown key of a source": '[sources.radio]\nsource = "a"\ninput = ["b"]\ncatalog = "c"',
@@ -79,12 +81,19 @@ SETTINGS_FILES = {
     "events without files": "[events.searches]\nsource = 'x'",
     "a number for files of events": "[events.searches]\ninput = 3",
     "an unknown key of events": "[events.searches]\ninput = 'x'\nsorce = 'x'",
+    "a promise that is no duration": '[slo]\nuser_features = "30 hours"\nplays = 30',
+    "a promise of no time": '[slo]\nuser_features = "0h"',
+    "one value for all promises": 'slo = "30h"',
+    "a webhook that is no address": '[alerts]\nwebhook = "hooks.example/hush"',
+    "an unknown key of alerts": '[alerts]\nweb_hook = "https://hooks.example/hush"',
+    "a number for a file of alerts": "[alerts]\njson_file = 3",
     "three at once": 'rot = "x"\nroot = 3\n[owners]\nplays = ""',
 }
 VARIABLES = {
     "days that are no number": ("SEGUE_RELEASE_DAYS", "soon"),
     "a quote that is not closed": ("SEGUE_INPUT", "'a b"),
     "a project that is not there": (VARIABLE, "nowhere"),
+    "a webhook that is no address": ("SEGUE_ALERTS_WEBHOOK", "hooks.example/hush"),
 }
 GATE_FILES = {
     "an unknown table": "[gate.play.rejected_share]\nhigh = 0.1",
@@ -93,6 +102,10 @@ GATE_FILES = {
     "a limit that is text": '[gate.plays.rejected_share]\nhigh = "5 %"',
     "a bound of integrity": "[gate.plays.duplicate_keys]\nhigh = 5",
     "an owner of no table": '[owners]\nuser_featurs = "us"',
+    "a file size of no table": "[file_sizes]\nplay = 256",
+}
+PROMISE_FILES = {
+    "a promise of no table": '[slo]\nuser_featurs = "30h"\nquality_results = "1d"',
 }
 FEATURE_FILES = {
     "no Python": "def (",
@@ -149,6 +162,7 @@ CASES = [
         ("settings", SETTINGS_FILES),
         ("environment", VARIABLES),
         ("gate", GATE_FILES),
+        ("promises", PROMISE_FILES),
         ("declarations", FEATURE_FILES),
         ("expectations", EXPECTATION_FILES),
     )
@@ -167,8 +181,12 @@ def load(kind: str, name: str, folder: Path) -> None:
     elif kind == "gate":
         (folder / "segue.toml").write_text(GATE_FILES[name])
         with mock.patch.dict(os.environ, {VARIABLE: str(folder)}):
-            check_owners()
+            check_table_names()
             load_gate(Warehouse(str(folder)))
+    elif kind == "promises":
+        (folder / "segue.toml").write_text(PROMISE_FILES[name])
+        with mock.patch.dict(os.environ, {VARIABLE: str(folder)}):
+            load_promises()
     elif kind == "declarations":
         (folder / "features.py").write_text(FEATURES + FEATURE_FILES[name])
         load_declarations([str(folder)], ["plays", "sessions"])

@@ -31,6 +31,12 @@ lookup O O --root R
 lookup user_features O --day O --columns O --release O --root R
 similar O -k O --root R
 similar O --next --root R --json
+skew --logged F --root R
+skew --logged F --table O --at O --release O --root R
+skew --logged F --bound O --tolerance O --record O --root R --json
+health --root R
+health --root R --json
+health --root R --notify
 init F
 try F
 try F --source O --rows O
@@ -38,6 +44,8 @@ try F --source F --table O --json
 try O
 sources
 sources --json
+files O --root R
+files --history --last O --root R --json
 pack --out F
 schedule --format O
 config
@@ -167,7 +175,7 @@ def test_odd_commands_end_in_a_result_or_in_plain_lines(tmp_path, odd_files, odd
 
 def _find_fault(code, err, out):
     lines = [line for line in err.splitlines() if line.strip() and not line.startswith(("usage:", " "))]
-    if code not in (0, 1, 2, 3):
+    if code not in (0, 1, 2, 3, 4):
         return f"exit code {code}"
     if "Traceback (most recent call last)" in err:
         return "a traceback: " + err[-300:]

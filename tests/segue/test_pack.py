@@ -34,6 +34,10 @@ plays = "the \\"radio\\" team, ä"
 low = 0.9
 [spark]
 "spark.hadoop.fs.s3a.secret.key" = "hush"
+[slo]
+plays = "30h"
+[alerts]
+webhook = "https://hooks.example/hush"
 """
 MORE = """
 from schemas.declarations import Feature, FeatureGroup

@@ -125,6 +125,26 @@ def test_config_shows_every_setting_with_its_origin_and_no_secret(folder, capsys
     assert rows["input"]["from"] == "unset" and os.getcwd() == str(folder / "a" / "b")
 
 
+def test_the_webhook_is_from_file_or_environment_and_shown_by_neither(folder, monkeypatch, capsys):
+    write(
+        folder, '[slo]\nplays = "30h"\n[alerts]\nwebhook = "https://hooks/hush"\njson_file = "a/alerts.json"'
+    )
+    project = find_project()
+    assert project.resolve("alerts.webhook").value == "https://hooks/hush"
+    assert project.resolve("alerts.json_file").value == str(folder / "a" / "alerts.json")
+    assert project.resolve("alerts.prometheus_file").value is None and project.slo == {"plays": "30h"}
+    monkeypatch.setenv("SEGUE_ALERTS_WEBHOOK", "https://others/hush")
+    assert find_project().resolve("alerts.webhook").value == "https://others/hush"
+    for argv in (["config"], ["config", "--json"]):
+        assert main(argv) == 0
+        shown = capsys.readouterr().out
+        assert "hush" not in shown
+    rows = {row["setting"]: row for row in map(json.loads, shown.splitlines())}
+    assert rows["alerts.webhook"]["value"] == "(hidden)"
+    assert rows["alerts.webhook"]["from"] == "$SEGUE_ALERTS_WEBHOOK"
+    assert (rows["slo.plays"]["value"], rows["alerts.json_file"]["unit"]) == ("30h", "path")
+
+
 def test_config_prints_where_files_of_events_are(folder, capsys):
     write(folder, '[events.searches]\ninput = "in"\nsource = "log.toml"')
     assert main(["config", "--json"]) == 0

@@ -6,7 +6,7 @@ are loops: reading, cutting, folding, merging, and the files that are staged.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Sequence
 from contextlib import nullcontext
 from datetime import date, datetime
@@ -26,6 +26,7 @@ from jobs import (
     build_features,
     build_sessions,
     changed_rows,
+    file_counts,
     forget,
     ingest_plays,
     known_ids,
@@ -103,8 +104,11 @@ def _split(rewritten: rewrite.Rewrite, rows: Rows) -> tuple[Rows | None, Rows]:
 
 def _write(rows: Rows, path: str, *_: Any) -> Result | None:
     table = DeltaTable(path)
-    if rows:
-        reference.staged.append(table, rows)
+    of_file: dict[str, Rows] = defaultdict(Rows)
+    for row in rows:
+        of_file[row[FILE]].append(without_file(row))
+    for of_one in of_file.values():
+        reference.staged.append(table, of_one)
     return None
 
 
@@ -118,6 +122,7 @@ def _read_csv(_: Any, __: Any, files: Sequence[InputFile], ___: Any) -> Rows:
             id_, user, track, at, ms = line.split(",")
             rows.append(
                 {"play_id": id_, "user_id": user, "track_id": track, "played_at": at, "ms_played": int(ms)}
+                | {"file": file.path}
             )
     return rows
 
@@ -161,8 +166,8 @@ def _split_late(job: LaidStep, plays: Rows, allowed_days: int) -> tuple[Rows, la
     taken = Rows(row for row in plays if row["ds"] >= first_day)
     if not late:
         return taken, None
-    oldest = min(row["ds"] for row in late)
-    return taken, late_plays.LatePlays(late, existing, len(late), oldest, first_day)  # type: ignore[arg-type]
+    oldest, by_file = min(row["ds"] for row in late), Counter(row["file"] for row in late)
+    return taken, late_plays.LatePlays(late, existing, by_file, oldest, first_day)  # type: ignore[arg-type]
 
 
 def _make_late_plays(rows: Rows, now: datetime) -> Rows:
@@ -181,8 +186,17 @@ def _count_by_day(rows: Rows) -> dict[date, int]:
     return dict(counts)
 
 
-def _count_outcomes(rows: Rows, events: int, late: Any, volume: Any) -> ingest_plays.IngestCounts:
-    return ingest_plays.IngestCounts(len(rows), events, late.count if late else 0, 0, volume, 0, {})
+def _count_new(rows: Rows) -> Counter[tuple[date, str]]:
+    return Counter((row["ds"], row["file"]) for row in rows)
+
+
+def _count_outcomes(rows: Rows, new: Any, late: Any, volume: Any, delivery: Any) -> file_counts.IngestCounts:
+    counts = {file: file_counts.FileCounts(n) for file, n in Counter(row["file"] for row in rows).items()}
+    for (_, file), n in new.items():
+        counts[file] += file_counts.FileCounts(events=n)
+    for file, n in (late.by_file if late else {}).items():
+        counts[file] += file_counts.FileCounts(late=n)
+    return file_counts.IngestCounts(counts, 0, volume, {})
 
 
 # --- who and what is to go
@@ -265,9 +279,9 @@ TWINS: dict[Any, dict[str, Any]] = {
         "parse_and_validate_plays": _parse,
         "_select_new": lambda job, kind, rows: _select_new_plays(job, rows),
         "split_late_plays": _split_late,
-        "count_by_day": _count_by_day,
-        "_count_outcomes": _count_outcomes,
-        "_publish_rejects": lambda *_: None,
+        "count_new": _count_new,
+        "count_outcomes": _count_outcomes,
+        "publish_rejects": lambda *_: None,
     },
     late_plays: {"make_late_plays": _make_late_plays},
     restate: {
@@ -283,7 +297,7 @@ TWINS: dict[Any, dict[str, Any]] = {
     },
     rewrite: {
         "_read_rows": _read_rows,
-        "_cluster_by_partition": lambda rows, rewritten: Rows(map(without_file, rows)),
+        "_cluster_by_file": lambda rows, rewritten: rows,
         "_profile_as_published": profile_as_published,
         "write": _write,
     },

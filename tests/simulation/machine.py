@@ -26,6 +26,7 @@ from jobs.verify import examine
 from reference.delta_files import rows_of
 from reference.published import pass_every_batch
 from reference.rows import Row
+from reference.staged import cut_finely
 from schemas import CONTRACTS
 from segue.errors import SegueError
 
@@ -81,9 +82,11 @@ class NightsMachine(RuleBasedStateMachine):
         # what the tables of each release held when it was made
         self.released: dict[str, dict[str, list[Row]]] = {}
 
-    @initialize(plays=_files, others=_files, newest=st.sampled_from(DAYS[4:]))
-    def begin(self, plays: list[Play], others: list[Play], newest: date) -> None:
+    @initialize(plays=_files, others=_files, newest=st.sampled_from(DAYS[4:]), finely=st.booleans())
+    def begin(self, plays: list[Play], others: list[Play], newest: date, finely: bool) -> None:
         """Something is built, and most often something waits: what goes wrong needs both."""
+        if finely and not self.with_spark:  # there each file is a task's
+            cut_finely(self.patch, 32)
         midnight = datetime.combine(newest, datetime.min.time(), UTC)
         last = Play("newest", "u1", "t1", midnight, 1_000)
         self.ingest([*plays, last], None)

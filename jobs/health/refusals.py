@@ -1,0 +1,56 @@
+"""Tables whose newest batch the gate did not let through, or that failed before it came to that."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import groupby, takewhile
+from operator import itemgetter
+from typing import Any
+
+from expectations.verdict import Result, format_failure
+from jobs.graph import RELEASES
+from jobs.health.indicators import FINE, WRONG, Indicator
+from jobs.health.root import PROMISED, Root
+from jobs.publishing.records import read_broken
+from segue.show import cut
+
+REFUSED, FAILED, PASSED = "refused", "failed", "passed"
+# Of a reason; all of it is in the report.
+LONGEST_REASON = 200
+
+
+def check_refusals(root: Root) -> Iterator[Indicator]:
+    """One for each table with batches that were refused or failed since the last one that passed."""
+    bad = find_bad_attempts(root.attempts)
+    broken = {
+        row["attempt_id"]: row for row in read_broken(root.warehouse, [a[0]["attempt_id"] for a in bad])
+    }
+    for attempts in bad:
+        yield _describe(root, attempts, broken.get(attempts[0]["attempt_id"]))
+    if not bad:
+        yield Indicator("refused", "quality results", FINE, "the newest batch of every table passed", "", 0)
+
+
+def find_bad_attempts(attempts: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
+    """Of each table those since the last that passed, the newest first; `attempts` are in that order."""
+    # one that was swept unfinished says nothing of its rows
+    known = [each for each in attempts if each["outcome"] in (REFUSED, FAILED, PASSED)]
+    # stable: within a table the order stays
+    by_table = groupby(sorted(known, key=itemgetter("table_name")), key=itemgetter("table_name"))
+    bad = (list(takewhile(lambda each: each["outcome"] != PASSED, group)) for _, group in by_table)
+    # of a table that nothing makes any more, nobody waits for a better batch
+    return [group for group in bad if group and group[0]["table_name"] in PROMISED]
+
+
+def _describe(root: Root, attempts: list[dict[str, Any]], row: dict[str, Any] | None) -> Indicator:
+    newest, oldest = attempts[0], attempts[-1]
+    table, count = newest["table_name"], len(attempts)
+    batches = "its newest batch was" if count == 1 else f"its {count} newest batches were"
+    what = f"{batches} {newest['outcome']}, since {oldest['checked_at']:%Y-%m-%d %H:%M}"
+    if row:
+        reason = format_failure(Result(**{name: row[name] for name in Result.__annotations__}))
+        what += f": {cut(reason, LONGEST_REASON)}"
+    to_do = root.command(f"report --run-id {newest['run_id']}")
+    if table == RELEASES:
+        what = what.replace("batch", "attempt")
+    return Indicator("refused", table, WRONG, what, to_do, count, 0, "batches", newest["attempt_id"])

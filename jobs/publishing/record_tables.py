@@ -1,0 +1,83 @@
+"""Small Delta tables about the others, which the driver writes without Spark: no batch of them is staged or audited."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from deltalake import DeltaTable, write_deltalake
+from deltalake.exceptions import CommitFailedError, DeltaError
+
+from jobs.errors import JobError, first_line
+from jobs.publishing.declared_columns import schema_of
+from jobs.publishing.warehouse import Warehouse
+from schemas import Contract
+from schemas.input_files import INPUT_FILES
+from schemas.quality_results import QUALITY_RESULTS
+from segue.releases import FILES_BEFORE_COMPACTION
+from segue.retry import retry
+from segue.storage import Snapshot, find_table
+
+
+@dataclass(frozen=True)
+class RecordTable:
+    """`place` is its path below the root; `called` is its name in an error."""
+
+    place: tuple[str, ...]
+    contract: Contract
+    called: str
+
+    def path(self, warehouse: Warehouse) -> str:
+        return warehouse.path(*self.place)
+
+    @property
+    def schema(self) -> pa.Schema:
+        return pa.schema(schema_of(self.contract).to_arrow())
+
+    def append(self, warehouse: Warehouse, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Raises JobError where they cannot be written."""
+        # a schema, as a column of nothing but nulls would come without a type
+        table = pa.Table.from_pylist(list(rows), schema=self.schema)
+        names = ",".join(self.contract.statistics)
+        settings = {"delta.dataSkippingStatsColumns": names} if names else None
+
+        def write() -> None:
+            write_deltalake(self.path(warehouse), table, mode="append", configuration=settings)
+
+        try:
+            # two that make the table at once: the loser's rows are not in the log
+            retry(write, CommitFailedError)
+        except (DeltaError, OSError) as problem:
+            raise JobError(
+                f"the {self.called} cannot be written: {first_line(problem)}; nothing is published without "
+                "its record. Put right what is named here, then run the step again"
+            ) from problem
+
+    def read(
+        self, warehouse: Warehouse, columns: Iterable[str], where: pc.Expression | None = None
+    ) -> pa.Table:
+        """Some columns of the rows; none where nothing was ever written."""
+        table = find_table(self.path(warehouse))
+        if table is None:
+            return self.schema.empty_table().select(list(columns))
+        snapshot = Snapshot(self.path(warehouse), table)
+        return snapshot.read(snapshot.files, list(columns), where)
+
+    def compact(self, warehouse: Warehouse) -> None:
+        """Every attempt appends a small file; only delta-rs writes here, so its own means will do."""
+        # no release names a version of it: a week is for readers who began in time
+        if table := find_table(self.path(warehouse)):
+            if len(table.file_uris()) > FILES_BEFORE_COMPACTION:
+                table.optimize.compact()
+            remove_old_files(table, days=7)
+
+
+def remove_old_files(table: DeltaTable, days: int) -> None:
+    table.vacuum(retention_hours=24 * days, dry_run=False, enforce_retention_duration=False)
+
+
+RESULTS = RecordTable(("quality", "results"), QUALITY_RESULTS, "quality results")
+FILES = RecordTable(("quality", "files"), INPUT_FILES, "records of input files")
