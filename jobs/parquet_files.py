@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from pyarrow.fs import FileSystem
     from pyspark.sql import DataFrame, SparkSession
 
+NANOS_AS_LONG = "spark.sql.legacy.parquet.nanosAsLong"
+
 
 def read_parquet(spark: SparkSession, paths: Sequence[str]) -> DataFrame:
     """The rows of files and folders; instants of nanoseconds are rounded down to microseconds, Spark's unit."""
@@ -25,13 +27,16 @@ def read_parquet(spark: SparkSession, paths: Sequence[str]) -> DataFrame:
     from pyspark.sql import functions as F
 
     try:
-        return spark.read.parquet(*paths)
+        rows = spark.read.parquet(*paths)
     except PySparkException as problem:
         if "NANOS" not in str(problem):
             raise
-    # Spark has no such type, and reads a whole number where this is set: for this session alone
-    spark.conf.set("spark.sql.legacy.parquet.nanosAsLong", "true")
-    rows = spark.read.parquet(*paths)
+        # Spark has no such type, and reads a whole number where this is set: for this session alone
+        spark.conf.set(NANOS_AS_LONG, "true")
+        rows = spark.read.parquet(*paths)
+    # it may have been set for files before these, and then nothing is raised
+    if spark.conf.get(NANOS_AS_LONG) != "true":
+        return rows
     names = [name for name in _list_nanosecond_columns(paths[0]) if name in rows.columns]
     # whole numbers throughout: as doubles, instants of today are off by up to 128 ns, and so by a microsecond
     floors = {name: "({0} - pmod({0}, 1000)) div 1000".format(quote_name(name)) for name in names}

@@ -328,6 +328,9 @@ def test_parquet_of_several_schemas_is_read_by_name(spark, tmp_path):
         "b.parquet": parquet(id=["p2"], ms=["5"]),
         "c.parquet": parquet(id=["p3"], at=pa.array([at], pa.timestamp("ns", "UTC"))),
         "d.parquet": parquet(id=["p4"], raw=["x"], file=["y"], **{"a`b": [1]}),
+        "c of another schema.parquet": parquet(
+            id=["p8"], at=pa.array([at], pa.timestamp("ns", "UTC")), more=[1]
+        ),
         "e [1].parquet": parquet(id=["p5"], who=[b"u"]),
         # two that differ in case: the one that the source names, where it names one of them
         "f.parquet": parquet(id=["p6"], Who=["x"], ID=["y"], more=[1], MORE=[2]),
@@ -335,7 +338,7 @@ def test_parquet_of_several_schemas_is_read_by_name(spark, tmp_path):
     }
     assert find_outcomes(
         spark, tmp_path, contents, 'format = "parquet"', MAP | {"user_id": "UPPER(who)"}
-    ) == {f"p{n}": [] for n in range(1, 8)}
+    ) == {f"p{n}": [] for n in range(1, 9)}
 
 
 @pytest.mark.parametrize(

@@ -481,13 +481,6 @@ def test_flow_on_s3_releases_tables_that_can_be_read(flow):
 
 
 @pytest.mark.s3
-def test_try_on_s3_recognises_files_and_shows_their_plays(flow):
-    output = flow[2].partition("--- try\n")[2].partition("--- flow\n")[0]
-    assert "source spotify_extended" in output, output
-    assert "5 rows read = 4 plays + 0 duplicates + 0 rejected + 1 left out" in output, output
-
-
-@pytest.mark.s3
 def test_flow_on_s3_again_adds_nothing(flow):
     output = flow[2].rpartition("--- flow\n")[2]
     assert "holds these very versions already" in output, output
@@ -563,20 +556,13 @@ def run_flows(root: str, at: Path) -> None:
     """Two days of files on the store, without most features and without steps that do nothing new on S3."""
     # here alone: a publisher and the store would spend seconds on importing Great Expectations
     from jobs.flow import run_flow
-    from reference.adapter_files import EXAMPLES
     from reference.three_features import declare_three_features
-    from segue.command import main
 
     unpack(at)
     landing = f"s3a://{BUCKET}/landing"
     files, inner = segue.storage.filesystem(landing)
     pa.fs.copy_files(str(at / "landing"), inner, destination_filesystem=files)
     source = ["--root", root, "--source", f"{at}/landing/source.toml", "--catalogue", f"{landing}/tracks"]
-    example = EXAMPLES[0].write(at).read_bytes()
-    with files.open_output_stream(f"{inner}/my exports/é [1] 100%.json") as stream:
-        stream.write(example)
-    print("--- try", flush=True)
-    main(["try", f"{landing}/my exports/{{é,e}}*.json"])
     with pytest.MonkeyPatch.context() as patch:
         declare_three_features(patch)
         for day, skip in (

@@ -44,6 +44,8 @@ try F --source F --table O --json
 try O
 sources
 sources --json
+files O --root R
+files --history --last O --root R --json
 pack --out F
 schedule --format O
 config
