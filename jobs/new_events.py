@@ -50,7 +50,7 @@ def select_new(
         marked = _join_hashes(events_with_reasons, repeated, keys)
         few = deduplicate(marked.where(is_repeated), contract, *kept)
         if rows is not None:
-            rows = rows.join(repeated, F.xxhash64(keys[0]) == F.col("hash"), "left_semi")
+            rows = rows.join(repeated, F.xxhash64(keys[0]) == F.col("_hash"), "left_semi")
         once = select_event_columns(select_valid(marked).where(~is_repeated), contract, *kept)
         once = once.unionByName(_drop_published(few, contract, rows))
     return existing, once.drop(*other_keys)
@@ -70,16 +70,16 @@ def _find_repeated_hashes(events: DataFrame, published: DataFrame | None, keys: 
         hashes = hashes.unionByName(_hash(events.where(F.col(other).isNotNull()), other))
     if published is not None:
         hashes = hashes.unionByName(_hash(published, own, published=1))
-    is_repeated = (F.sum("own") > 1) | ((F.sum("published") > 0) & (F.sum("published") < F.count("*")))
-    counts = hashes.groupBy("hash").agg(is_repeated.alias("is_repeated"))
-    return counts.where("is_repeated").select("hash").limit(MOST_HASHES + 1).toArrow()
+    is_repeated = (F.sum("_own") > 1) | ((F.sum("_published") > 0) & (F.sum("_published") < F.count("*")))
+    counts = hashes.groupBy("_hash").agg(is_repeated.alias("is_repeated"))
+    return counts.where("is_repeated").select("_hash").limit(MOST_HASHES + 1).toArrow()
 
 
 def _hash(rows: DataFrame, key: str, own: int = 0, published: int = 0) -> DataFrame:
     from pyspark.sql import functions as F
 
     return rows.select(
-        F.xxhash64(key).alias("hash"), F.lit(own).alias("own"), F.lit(published).alias("published")
+        F.xxhash64(key).alias("_hash"), F.lit(own).alias("_own"), F.lit(published).alias("_published")
     )
 
 
@@ -88,7 +88,7 @@ def _join_hashes(events: DataFrame, hashes: DataFrame, keys: tuple[str, ...]) ->
     from pyspark.sql import functions as F
 
     for n, key in enumerate(keys):
-        of_key = hashes.withColumnRenamed("hash", f"_repeated_{n}")
+        of_key = hashes.withColumnRenamed("_hash", f"_repeated_{n}")
         events = events.join(of_key, F.xxhash64(key) == F.col(f"_repeated_{n}"), "left")
     return events
 

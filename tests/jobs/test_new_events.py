@@ -74,7 +74,8 @@ def test_new_events_are_found_alike_by_hashes_and_by_comparing_all(spark, tmp_pa
     events = spark.createDataFrame(records, schema)
     expected = find_new(rows, published if publishes else [])
     assert 5 < len(expected) < len(rows) / 2
-    for most_hashes, most_ids in ((500_000, 2_000_000), (500_000, 0), (0, 0)):
+    ways = ((500_000, 2_000_000), (500_000, 0), (0, 0)) if publishes else ((500_000, 2_000_000),)
+    for most_hashes, most_ids in ways:
         monkeypatch.setattr(new_events, "MOST_HASHES", most_hashes)
         monkeypatch.setattr(known_ids, "MOST_IDS", most_ids)
         # what `raw` says, in a column that plays have
