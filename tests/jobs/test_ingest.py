@@ -68,7 +68,7 @@ BAD = {
         "ms_played is no bigint",
         "track_ms is no bigint",
     ],
-    "b19,u1,t1,2026-10-01T10:00:00Z,\u0661\u0662,\\N": ["ms_played is no bigint", "track_ms is no bigint"],
+    "b19,u1,t1,2026-10-01T10:00:00Z,\u0661\u0662,n/a": ["ms_played is no bigint", "track_ms is no bigint"],
     # ids that are another's, or nobody's
     "1.2345678E7,u1,t1,2026-10-01T10:00:00Z,1,1": ["play_id is a number with a point or an exponent"],
     "b20,7.0,t1,2026-10-01T10:00:00Z,1,1": ["user_id is a number with a point or an exponent"],
@@ -80,6 +80,7 @@ BAD = {
     "b23,u\0,t1,2026-10-01T10:00:00Z,1,1": ["user_id has characters that could not be decoded"],
     f"b24,{'u' * 1025},t1,2026-10-01T10:00:00Z,1,1": ["user_id has over 1024 characters"],
     "b25,\u00a0,\u200b\ufeff,2026-10-01T10:00:00Z,1,1": ["user_id is missing", "track_id is missing"],
+    "b39,\\N,t1,2026-10-01T10:00:00Z,1,1": ["user_id is missing"],
     # times that are guesses, or that no calendar has
     **{
         f"{id_},u1,t1,{at},1,1": ["played_at is no timestamp"]
@@ -104,6 +105,8 @@ FINE = [
     "g1,u1,t1,1999-01-01T00:00:00Z,0,0",
     "g2,u1,t1,2026-10-01T10:00:00Z,86400000,86400000",
     "g3,u1,t1,2026-10-01T10:00:00Z,,",
+    # as MySQL writes nulls
+    "g6,u1,t1,2026-10-01T10:00:00Z,\\N,\\N",
     # an hour that summer time skips is the one after it; with a zone, the same instant by any
     "g4,u1,t1,2026-03-29T02:30:00 Europe/Berlin,1,1",
     "g5,007,7,2026-10-01T12:00:00+02:00,1,1",
