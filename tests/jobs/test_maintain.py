@@ -154,7 +154,7 @@ def test_maintain_joins_plays_of_several_instants_once_no_release_holds_them_apa
 def test_maintain_keeps_instants_that_a_release_may_hold_or_labels_are_joined_by(laid_job, root):
     assert len(set(append_plays(laid_job))) == 3
     table = Warehouse(root).table("plays")
-    plan = partial(maintain._plan_compactions, table)
+    plan = partial(maintain.plan_compactions, table)
     assert list(plan(PLAYS, NOW)) == []
     assert [len(targets) for targets in plan(PLAYS, LATER)] == [3]
     daily = replace(PLAYS, key=("user_id", "ds"))
