@@ -110,7 +110,9 @@ def _read_matches(job: Job, contract: Contract, files: Iterable[str], events: Da
     columns = [key, "ms_played"] if "former_id" in names else [key]
     schema = pa.schema([(key, pa.string()), ("ms_played", pa.int64())])
     dataset = pads.dataset(list(files), schema, format="parquet", filesystem=job.warehouse.files)
-    return dataset.to_table(columns=columns, filter=pads.field(key).isin(ids.combine_chunks().drop_null()))
+    matches = dataset.to_table(columns=columns, filter=pads.field(key).isin(ids.combine_chunks().drop_null()))
+    # of a file without any there is an empty chunk, at which Spark 4.1 stops reading: what follows would be new plays
+    return matches.combine_chunks()
 
 
 def drop_published(events: DataFrame, contract: Contract, published: DataFrame) -> DataFrame:

@@ -53,6 +53,21 @@ def find_new(rows: list[dict], published: list[dict]) -> list[tuple]:
     return sorted((row["play_id"], row["raw"], row["ds"]) for row in new)
 
 
+def lay_plays(root, plays: list[dict]) -> None:
+    lay(
+        Warehouse(str(root)), "plays", [{k: v for k, v in each.items() if k != "former_id"} for each in plays]
+    )
+
+
+def make_events(spark, rows: list[dict]):
+    contract = CONTRACTS["plays"]
+    names = [c.name for c in contract.columns if c.name not in ("bucket", "available_at")]
+    types = [f"{name} {contract.column(name).type}" for name in names]
+    schema = ", ".join([*types, "former_id string", "raw string", "file string", "reasons array<string>"])
+    extra = ("former_id", "raw", "file", "reasons")
+    return spark.createDataFrame([tuple(row.get(name) for name in (*names, *extra)) for row in rows], schema)
+
+
 @pytest.mark.parametrize("publishes", [False, True])
 def test_new_events_are_found_alike_by_hashes_and_by_comparing_all(spark, tmp_path, monkeypatch, publishes):
     draw, contract = Random(7), CONTRACTS["plays"]
@@ -61,17 +76,8 @@ def test_new_events_are_found_alike_by_hashes_and_by_comparing_all(spark, tmp_pa
     # in which of two equal texts comes first is for nobody to say
     rows = list({(row["play_id"], row["raw"], row["file"]): row for row in rows}.values())
     if publishes:
-        lay(
-            Warehouse(str(tmp_path)),
-            "plays",
-            [{k: v for k, v in p.items() if k != "former_id"} for p in published],
-        )
-    names = [c.name for c in contract.columns if c.name not in ("bucket", "available_at")]
-    types = [f"{name} {contract.column(name).type}" for name in names]
-    schema = ", ".join([*types, "former_id string", "raw string", "file string", "reasons array<string>"])
-    extra = ("former_id", "raw", "file", "reasons")
-    records = [tuple(row.get(name) for name in (*names, *extra)) for row in rows]
-    events = spark.createDataFrame(records, schema)
+        lay_plays(tmp_path, published)
+    events = make_events(spark, rows)
     expected = find_new(rows, published if publishes else [])
     assert 5 < len(expected) < len(rows) / 2
     ways = ((500_000, 2_000_000), (500_000, 0), (0, 0)) if publishes else ((500_000, 2_000_000),)
@@ -85,6 +91,27 @@ def test_new_events_are_found_alike_by_hashes_and_by_comparing_all(spark, tmp_pa
         assert found == expected, (most_hashes, most_ids)
         assert (existing is not None) == publishes
         new.unpersist()
+
+
+def test_plays_of_some_files_of_several_are_found(spark, tmp_path):
+    """Other days have none of them: Spark takes Arrow's empty chunk for the end of the rows."""
+    at = datetime(2026, 10, 1, 10, tzinfo=UTC)
+    again = [f"p{n}" for n in range(0, 10, 2)]
+    # of other days the least and the greatest id of all, or their files would not be opened
+    days = {id_: int(id_[1]) for id_ in [*again, *(f"{c}{n}" for n in range(1, 10, 2) for c in "az")]}
+    plays = {
+        id_: {
+            **play(play_id=id_, user_id="u", played_at=at + timedelta(days=n), ms_played=1000),
+            "ds": (at + timedelta(days=n)).date(),
+            "source": "test",
+        }
+        for id_, n in days.items()
+    }
+    lay_plays(tmp_path, list(plays.values()))
+    rows = [{**plays[id_], "former_id": None, "raw": id_, "file": "f", "reasons": []} for id_ in again]
+    events = make_events(spark, rows)
+    _, new = new_events.select_new(Job("test", str(tmp_path)), CONTRACTS["plays"], events, "former_id")
+    assert [row["play_id"] for row in new.collect()] == [], "a published play is published again"
 
 
 def test_values_are_trimmed_as_python_strips_them(spark):
