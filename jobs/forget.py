@@ -16,6 +16,7 @@ from jobs.file_records import erase_paths, record_retraction
 from jobs.job import Job
 from jobs.pseudonyms import hash_id, read_known_key
 from jobs.publishing.commits import CommitConflict, list_file_days
+from jobs.publishing.part_files import find_part_file, name_part_file
 from jobs.publishing.retention import list_unpublished, vacuum
 from jobs.publishing.rewrite import Rewrite, mark_erased, rewrite_files
 from jobs.publishing.warehouse import Warehouse
@@ -129,8 +130,7 @@ def _find_files(job: Job, name: str, ids: Sequence[str], erasure: Erasure) -> li
 
     table = job.warehouse.add_missing_columns(CONTRACTS[name])
     rows_of_users = job.at(name, table.version()).where(_rows_of_users(CONTRACTS[name], ids))
-    # by name alone, which each part file has of its own: Spark's paths are absolute, the log's are not
-    file = F.col("_metadata.file_name").alias("file")
+    file = find_part_file().alias("file")
     users = F.collect_set("user_id").alias("users")
     mentions = _mentions(CONTRACTS[name], ids).alias("mentions")
     measures = (F.count("*").alias("rows"), F.min("ds").alias("day"), users, mentions)
@@ -140,7 +140,7 @@ def _find_files(job: Job, name: str, ids: Sequence[str], erasure: Erasure) -> li
         erasure.users.update(id_ for row in counts for id_ in (*row["users"], *row["mentions"]))
         days = [row["day"] for row in counts] + ([erasure.first_day] if erasure.first_day else [])
         erasure.first_day = min(days)
-        return [file for file, _ in list_file_days(table) if file.rsplit("/", 1)[-1] in names]
+        return [file for file, _ in list_file_days(table) if name_part_file(file) in names]
     try:
         # even where no row was found: a step that read its input before the listener went from it must not
         # publish now

@@ -16,6 +16,7 @@ from jobs.job import Job
 from jobs.known_files import IdentifiedFile
 from jobs.known_ids import select_new_rows
 from jobs.publishing.commits import list_file_days
+from jobs.publishing.part_files import find_part_file, name_part_file
 from jobs.publishing.rewrite import Rewrite, rewrite_files
 from jobs.publishing.warehouse import find_contract
 from schemas import Contract
@@ -79,10 +80,10 @@ def remove_explained_rejects(
             (F.col("source") == source) & F.col("file").isin(names)
         )
         current = select_rejects(events_with_reasons, contract).select(*_SAME)
-        gone = published.withColumn("_file", F.col("_metadata.file_name"))
+        gone = published.withColumn("_file", find_part_file())
         gone = gone.join(current, list(_SAME), "left_anti").select(*_SAME, "_file").persist()
         counts = {row["_file"]: row["count"] for row in gone.groupBy("_file").count().collect()}
-        paths = tuple(path for path, _ in list_file_days(opened) if name_file(path) in counts)
+        paths = tuple(path for path, _ in list_file_days(opened) if name_part_file(path) in counts)
         if paths:
             rewrite_files(job, Rewrite("retract", opened, table, paths, gone_keys=gone.select(*_SAME)))
             job.say(f"{table}: {sum(counts.values()):,} rows are rejects no more, and are taken out")

@@ -17,6 +17,7 @@ from jobs.file_records import record_retraction
 from jobs.graph import downstream
 from jobs.job import Job
 from jobs.publishing.commits import list_file_days
+from jobs.publishing.part_files import find_part_file, name_part_file
 from jobs.publishing.rewrite import Rewrite, rewrite_files
 from jobs.publishing.state_commits import drop_empty_days
 from jobs.publishing.warehouse import has_rows, no_data_error
@@ -153,14 +154,13 @@ def _find(job: Job, table: str, choose: Choose, days: Sequence[date]) -> Retract
 
     # plays lie under their own days, late ones under that of their arrival
     rows = job.table(table, days if days and table == "plays" else None).rows()
-    file = F.col("_metadata.file_name")
-    chosen = choose(rows.withColumn("_file", file))
+    chosen = choose(rows.withColumn("_file", find_part_file()))
     keys = chosen.select("play_id", F.to_date("played_at").alias("day"), "_file").persist()
     counts = keys.groupBy("day", "_file").count().collect()
     names = {row["_file"] for row in counts}
     version = job.version(table)
     opened = job.warehouse.table(table, version)
-    files = [path for path, _ in list_file_days(opened) if path.rsplit("/", 1)[-1] in names] if opened else []
+    files = [path for path, _ in list_file_days(opened) if name_part_file(path) in names] if opened else []
     of_days: Counter[date] = Counter()
     for row in counts:
         of_days[row["day"]] += row["count"]

@@ -19,7 +19,7 @@ from schemas.sessions import SESSIONS
 SOURCE_SETTINGS = (
     "name", "about", "format", "encoding", "line_end", "line_pattern", "separator", "quote", "escape", "multiline",
     "records", "header", "signature", "optional", "where", "events", "grace", "listener", "personal", "pseudonymise",
-    "unicode_form",
+    "unicode_form", "longest_row",
 )  # fmt: skip
 # Tables of events that come with Segue, and that features can be declared over.
 BUILT_IN = {contract.name: contract for contract in (SESSIONS, PLAYS)}

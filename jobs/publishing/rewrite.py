@@ -33,6 +33,7 @@ from jobs.publishing.commits import (
 )
 from jobs.publishing.declared_columns import add_kept_columns, contracts_of_days
 from jobs.publishing.layout import Slot, Target, count_tasks, find_file_bytes, place_files, place_in
+from jobs.publishing.part_files import find_part_file, name_part_file
 from jobs.publishing.records import REWRITE_SUFFIX, record_rewrite
 from jobs.publishing.staging import explain_unreadable, write
 from jobs.publishing.state import TableState, digest, read_state
@@ -116,14 +117,11 @@ def rewrite_files(job: Job, rewrite: Rewrite) -> TableState | None:
 def _read_rows(job: Job, rewrite: Rewrite) -> DataFrame:
     from pyspark.sql import functions as F
 
-    names = [path.rsplit("/", 1)[-1] for path in rewrite.files]
+    names = [name_part_file(path) for path in rewrite.files]
     # the days are partitions, so by them the scan is pruned
     days = {day for file, day in list_file_days(rewrite.table) if file in set(rewrite.files) and day}
     rows = job.at(rewrite.name, rewrite.table.version(), sorted(days) or None)
-    # part files have names of their own, so a name is enough to find one
-    return rows.where(F.col("_metadata.file_name").isin(names)).withColumn(
-        _FILE, F.col("_metadata.file_name")
-    )
+    return rows.withColumn(_FILE, find_part_file()).where(F.col(_FILE).isin(names))
 
 
 def _profile_as_published(rows: DataFrame, rewrite: Rewrite) -> Contents:
@@ -165,7 +163,7 @@ def _cluster_by_file(rows: DataFrame, rewrite: Rewrite) -> DataFrame:
 
 def _format_place(path: str, slot: Slot, instant: datetime | None) -> str:
     at = f"timestamp'{instant.isoformat()}'" if instant else "cast(null as timestamp)"
-    return f"('{path.rsplit('/', 1)[-1]}', {slot.first}, {slot.count}, {at})"
+    return f"('{name_part_file(path)}', {slot.first}, {slot.count}, {at})"
 
 
 def _check_contents(rewrite: Rewrite, read: Contents, removed: Contents, staged: Contents) -> None:

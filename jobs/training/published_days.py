@@ -10,6 +10,7 @@ from features.joins.feature_table import FeatureTable, PublishedDay
 from features.joins.histories import DailyHistory
 from features.joins.serving import serving_between, to_micros
 from jobs.job import Job
+from jobs.publishing.part_files import find_part_file, name_part_file
 from jobs.training.labels import Labels
 from jobs.training.request import Request
 from segue.publications import Publication, Publications
@@ -94,7 +95,7 @@ def _read_files(job: Job, publications: Publications, places: Sequence[int]) -> 
     ]
     names = pa.table(
         {
-            "part file": [file.path.rsplit("/", 1)[-1] for file, _ in files],
+            "part file": [name_part_file(file.path) for file, _ in files],
             "ds": pa.array([day.ds for _, day in files], pa.date32()),
             "available_at": pa.array([day.available_at for _, day in files], pa.timestamp("us", "UTC")),
         }
@@ -103,7 +104,6 @@ def _read_files(job: Job, publications: Publications, places: Sequence[int]) -> 
     stored = [f for f in job.at(snapshot.name, snapshot.version).schema if f.name not in snapshot.partitions]
     paths = dict.fromkeys(f"{path}/{file.path}" for file, _ in files)
     rows = job.spark.read.schema(StructType(stored)).parquet(*paths)
-    # partition values stand in the log alone; part files have names of their own, so a name is enough. With a space, as
-    # no feature has one
-    named = rows.withColumn("part file", F.col("_metadata.file_name"))
+    # partition values stand in the log alone. With a space, as no feature has one
+    named = rows.withColumn("part file", find_part_file())
     return named.join(F.broadcast(job.spark.createDataFrame(names)), "part file").drop("part file")

@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import reference.staged
-from jobs.maintain import _plan_compactions
+from jobs.maintain import plan_compactions
 from jobs.publishing import layout
 from jobs.publishing.layout import (
     Part,
@@ -185,7 +185,7 @@ def test_maintain_rewrites_days_of_far_too_many_files_or_too_few(job, monkeypatc
     pieces = needed(len(sizes))
     monkeypatch.setattr(layout, "MEGABYTE", -(-sum(sizes.values()) // pieces))
     monkeypatch.setenv("SEGUE_FILE_MEGABYTES", "1")
-    plans = list(_plan_compactions(job.warehouse.table("sessions"), SESSIONS, NOON))
+    plans = list(plan_compactions(job.warehouse.table("sessions"), SESSIONS, NOON))
     assert plans == ([dict.fromkeys(sizes, Target(pieces))] if rewritten else [])
 
 

@@ -14,15 +14,18 @@ from expectations.profile import profile
 from expectations.verdict import Refused
 from jobs.errors import JobError
 from jobs.job import Job
+from jobs.publishing.commits import list_file_days
 from jobs.publishing.layout import guess_row
 from jobs.publishing.records import read_results
 from jobs.publishing.rewrite import Rewrite, rewrite_files
 from reference.delta_files import read_file
 from reference.frames import frame
-from reference.published import DAYS, NOON, opening, publish, sessions
+from reference.published import DAYS, NOON, opening, pass_every_batch, publish, sessions
 from reference.rows import bucket
 from reference.staged import cut_finely
+from reference.worlds import play
 from schemas import CONTRACTS, Column
+from schemas.plays import PLAYS
 from schemas.sessions import SESSIONS
 
 
@@ -196,3 +199,25 @@ def test_publish_adds_a_new_column_that_older_days_read_as_null(spark, job, monk
     assert {day: part.content_hash for day, part in state.day_states.items()} == {
         day: part.content_hash for day, part in table_profile.days.items()
     }, "a new column changed the hash of rows that do not have it"
+
+
+def test_rewrite_of_some_files_takes_no_row_of_others_of_the_same_name(spark, job, monkeypatch):
+    """A task that writes several days gives their files one name."""
+    pass_every_batch(monkeypatch)
+    for n in range(2):
+        rows = [play(play_id=f"p{n}-{day}", played_at=NOON + timedelta(days=day)) for day in range(2)]
+        batch = job().batch("plays", appends=True, parameters={"n": n})
+        job().publish(batch, frame(spark, rows, PLAYS))
+    table = job().warehouse.table("plays")
+    files = list_file_days(table)
+    assert len({Path(path).name for path, _ in files}) < len(files), (
+        "no name is there twice: this shows nothing"
+    )
+    first, second = sorted({path.partition("/")[0] for path, _ in files})
+    # of each batch the file of another day, so that both names and both days are read
+    chosen = tuple(path for path, day in files if path.startswith(first if day == DAYS[0] else second))
+    assert len(chosen) == 2
+    assert rewrite_files(job(), Rewrite("compact", table, "plays", chosen))
+    assert sorted(row["play_id"] for row in job().read("plays").toArrow().to_pylist()) == [
+        "p0-0", "p0-1", "p1-0", "p1-1",
+    ]  # fmt: skip

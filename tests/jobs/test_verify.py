@@ -23,6 +23,7 @@ from expectations.profile import profile
 from jobs.errors import JobError, WrongUsage
 from jobs.job import Job
 from jobs.publishing.commits import Change, list_file_days, swap
+from jobs.publishing.part_files import name_part_file
 from jobs.publishing.state import read_state
 from jobs.publishing.warehouse import Warehouse
 from jobs.verify import examine, verify
@@ -340,7 +341,8 @@ def overwrite(root, change, day=DAYS[0]):
 
     def resize(actions):
         for action in actions:
-            if action.get("add", {}).get("path", "").endswith(path.name):
+            # of another day there may be a file of the same name
+            if name_part_file(action.get("add", {}).get("path", "")) == name_part_file(str(path)):
                 action["add"]["size"] = path.stat().st_size
 
     for version in range(2, NEWEST + 1):
