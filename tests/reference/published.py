@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from datetime import UTC, date, datetime, timedelta
 
 import pyarrow as pa
@@ -73,7 +74,8 @@ def lay(warehouse, table, rows):
     before = warehouse.state(table)
     # other content than at any version before
     content = before.version + 1 if before else 1
-    parts = {row.get("ds"): DayState(1, content, 1, "test") for row in records}
+    counts = Counter(row.get("ds") for row in records)
+    parts = {day: DayState(count, content, 1, "test") for day, count in counts.items()}
     state = (before or TableState(0)).replace_days(parts, parts)
     log = warehouse.create(contract)
     write_deltalake(

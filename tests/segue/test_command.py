@@ -378,7 +378,7 @@ def test_help_lists_all_commands_in_order_of_use(contributed_package, monkeypatc
     names = parse_command_names(output(capsys, "--help"))
     assert names == [
         "init", "make", "unloadable", "crash", "pipe", "refuse", "sparkle",
-        "releases", "lookup", "similar", "rollback", "report", "pack", "schedule", "config",
+        "releases", "lookup", "similar", "skew", "rollback", "report", "pack", "schedule", "config",
     ]  # fmt: skip
 
 
