@@ -96,9 +96,14 @@ def _aggregate_per_day(df: DataFrame, contract: Contract, kept: Sequence[str] = 
 
     day = F.col("ds") if contract.by_day else F.lit(None).cast("date")
     # `available_at` is no content: it is known only once the batch is published
-    content = row_hash(df, (name for name in contract.names if name != "available_at"))
-    sums = [*_hash_sums(content), *(_hash_sums(row_hash(df, kept), _KEPT) if kept else [])]
-    return df.groupBy(day.alias("day")).agg(F.count("*").alias("rows"), *sums)
+    names = {
+        "": [name for name in contract.names if name != "available_at"],
+        **({_KEPT: kept} if kept else {}),
+    }
+    # each hash is a column first: as an expression it would be computed for each of its parts
+    hashes = {prefix: row_hash(df, columns).alias(f"{prefix}hash") for prefix, columns in names.items()}
+    sums = [sum_ for prefix in hashes for sum_ in _hash_sums(F.col(f"{prefix}hash"), prefix)]
+    return df.select(day.alias("day"), *hashes.values()).groupBy("day").agg(F.count("*").alias("rows"), *sums)
 
 
 def _days(rows: Iterable[Row]) -> dict[date | None, DayProfile]:
