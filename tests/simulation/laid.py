@@ -77,6 +77,7 @@ def remove_spark(patch: pytest.MonkeyPatch) -> None:
     for module in (build_sessions, build_features, forget, ingest_plays, release_tables, restate, retract):
         patch.setattr(module, "Job", LaidStep)
     patch.setattr(reference.staged, "_profile", profile)
+    releases.count_in_python(patch)
     for module, twins in TWINS.items():
         for name, twin in twins.items():
             patch.setattr(module, name, twin)
@@ -301,9 +302,5 @@ TWINS: dict[Any, dict[str, Any]] = {
         "_cluster_by_file": lambda rows, rewritten: rows,
         "_profile_as_published": profile_as_published,
         "write": _write,
-    },
-    release_tables: {
-        "_count_orphans": lambda job, selection: releases.orphans(selection),
-        "_read_versions": lambda job, selection: releases.versions(selection),
     },
 }
