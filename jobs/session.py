@@ -252,15 +252,18 @@ def class_archive() -> Path:
     return spark_jars().parent / "segue.jsa"
 
 
-def _java_options(log: Path) -> str:
-    quiet = Path(__file__).with_name("log4j2.properties").resolve()
+def archive_options() -> str:
+    """Options of Java with which a JVM maps the archive of class data; empty where there is none."""
     archive = class_archive()
     # nothing is said of an archive that does not fit: the JVM does without it
-    mapped = (
-        f" -XX:SharedArchiveFile={archive} -Xlog:cds=off -Xlog:cds+dynamic=off" if archive.exists() else ""
-    )
+    mapped = f"-XX:SharedArchiveFile={archive} -Xlog:cds=off -Xlog:cds+dynamic=off"
+    return mapped if archive.exists() else ""
+
+
+def _java_options(log: Path) -> str:
+    quiet = Path(__file__).with_name("log4j2.properties").resolve()
     logging_options = f"-Dlog4j2.configurationFile={quiet} -Dsegue.log={log.resolve()}"
-    return f"{logging_options} {' '.join(JVM)}{mapped}"
+    return " ".join((logging_options, *JVM, archive_options())).rstrip()
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from pyarrow.fs import FileInfo, FileSelector, FileType, LocalFileSystem
 from jobs.publishing.commits import NO_HOOKS
 
 # As Hive writes a partition of no value
-_NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
+NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
 
 
 def log_written_files(path: str, statistics: Sequence[str]) -> None:
@@ -63,7 +63,7 @@ def _add_action(info: FileInfo, path: str, footer: pq.FileMetaData, statistics: 
     return AddAction(
         path=relative,
         size=info.size,
-        partition_values={name: None if value == _NO_VALUE else unquote(value) for name, value in partitions},
+        partition_values={name: None if value == NO_VALUE else unquote(value) for name, value in partitions},
         modification_time=info.mtime_ns // 1_000_000,
         data_change=True,
         stats=json.dumps(_statistics(footer, statistics)),

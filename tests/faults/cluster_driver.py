@@ -25,6 +25,7 @@ from expectations.profile import profile
 from faults.offers import Offer
 from jobs.job import Job
 from jobs.session import CORRECTNESS, SETTINGS_VARIABLE, parse_settings_file
+from reference.clusters import cluster_settings
 from reference.frames import frame
 from reference.staged import PASSED
 from schemas.sessions import SESSIONS
@@ -55,11 +56,8 @@ def open_cluster_session() -> Any:
     settings = {
         **parse_settings_file(Path(os.environ[SETTINGS_VARIABLE])),
         **CORRECTNESS,
-        "spark.executor.extraJavaOptions": "-XX:TieredStopAtLevel=1",
-        "spark.driver.host": "127.0.0.1",
-        "spark.ui.enabled": "false",
+        **cluster_settings(),
         "spark.ui.showConsoleProgress": "false",
-        "spark.executor.memory": "512m",
         "spark.default.parallelism": "8",
         "spark.sql.shuffle.partitions": "4",
     }

@@ -20,6 +20,7 @@ from jobs.job import Job
 from jobs.known_ids import IdRange, find_days_with_ids
 from jobs.publishing.warehouse import Warehouse
 from jobs.sources import load_source
+from reference.delta_files import read_newest_rows
 from reference.published import lay, pass_every_batch
 from reference.worlds import play
 
@@ -137,11 +138,7 @@ def ingest(tmp_path, source, *inputs):
 
 
 def read_table(tmp_path, name):
-    """All rows at the newest version; in no release yet."""
-    import pyarrow.dataset as pads
-
-    delta_table = Warehouse(str(tmp_path / "root")).table(name)
-    return [] if delta_table is None else pads.dataset(delta_table.file_uris()).to_table().to_pylist()
+    return read_newest_rows(tmp_path / "root", name)
 
 
 def write(tmp_path, lines, name="plays.csv", line_end="\n", encoding="utf-8"):

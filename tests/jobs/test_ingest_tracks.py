@@ -15,6 +15,7 @@ from expectations.verdict import Refused
 from jobs import ingest_tracks
 from jobs.job import Job
 from jobs.publishing.warehouse import Warehouse
+from reference.delta_files import read_newest_rows
 from reference.published import lay, pass_every_batch
 from reference.staged import REFUSED
 from schemas import CONTRACTS
@@ -82,11 +83,7 @@ def ingest(tmp_path):
 
 
 def read(tmp_path, name):
-    """All rows at the newest version."""
-    import pyarrow.dataset as pads
-
-    delta_table = Warehouse(str(tmp_path / "root")).table(name)
-    return [] if delta_table is None else pads.dataset(delta_table.file_uris()).to_table().to_pylist()
+    return read_newest_rows(tmp_path / "root", name)
 
 
 def list_changes(tmp_path):

@@ -10,6 +10,7 @@ from jobs import build_sessions, ingest_plays, restate, retract
 from jobs.errors import WrongUsage
 from jobs.publishing.warehouse import Warehouse
 from reference import nights
+from reference.delta_files import read_newest_rows
 from reference.published import pass_every_batch
 from reference.rows import assert_same
 from reference.sessions import replace_ids_by_first_play
@@ -56,21 +57,16 @@ class Lake:
     def check_sessions(self):
         """Built anew, sessions are those of the plays that are there, in plain Python."""
         assert build_sessions.main(["--root", self.root]) == 0
-        plays, actual = self.read("plays"), self.read("sessions")
+        plays, actual = (read_newest_rows(self.root, table) for table in ("plays", "sessions"))
         expected, actual = map(replace_ids_by_first_play, (expected_sessions(plays), actual))
         assert_same(expected, actual, ("play_id",), plays, "user_id")
 
     def days(self, table):
         """The day of each play, by id."""
-        rows, state = self.read(table), self.warehouse.state(table)
+        rows, state = read_newest_rows(self.root, table), self.warehouse.state(table)
         days = {row["play_id"]: row["played_at"].date() for row in rows}
         assert len(days) == len(rows) == (state.rows if state else 0)
         return days
-
-    def read(self, table):
-        opened = self.warehouse.table(table)
-        rows = opened.to_pyarrow_table().to_pylist() if opened else []
-        return [{name: value for name, value in row.items() if name != "available_at"} for row in rows]
 
 
 @pytest.fixture
@@ -150,7 +146,7 @@ def test_retract_takes_out_what_is_named_and_the_next_build_follows(spark, lake,
     lake.check_sessions()
     leaves(["p0", "clock"], "--play", "p0", "clock", "nobody", "--ignore-missing")
     assert lake.warehouse.state("plays").days == sorted(set(days.values())) == [ago[4], ago[3], ago[2]]
-    assert {row["play_id"] for row in lake.read("sessions")} == set(days), (
+    assert {row["play_id"] for row in read_newest_rows(lake.root, "sessions")} == set(days), (
         "days remain that nothing makes again"
     )
     lake.check_sessions()

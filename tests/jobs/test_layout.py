@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import replace
 from datetime import timedelta
-from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -13,11 +12,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from deltalake import WriterProperties
 from hypothesis import given
 from hypothesis import strategies as st
 
-import reference.staged
 from jobs.maintain import plan_compactions
 from jobs.publishing import layout
 from jobs.publishing.layout import (
@@ -213,8 +210,7 @@ def test_several_files_are_the_same_day_as_one(job, tmp_path):
 
 
 def test_a_look_up_opens_the_file_of_its_bucket_and_few_row_groups(job, monkeypatch):
-    groups = partial(WriterProperties, max_row_group_size=4)
-    monkeypatch.setattr(reference.staged, "WriterProperties", groups)
+    job.rows_per_group = 4
     # of 200 rows some 25 in each file, in row groups of four
     with monkeypatch.context() as patch:
         cut_finely(patch, int(26 * guess_row(SESSIONS) / 128))

@@ -21,7 +21,7 @@ from features.sessions import cut_sessions
 from jobs import build_features, build_sessions, ingest_plays
 from jobs.errors import WrongUsage
 from jobs.graph import Step
-from jobs.publishing.warehouse import Warehouse
+from reference.delta_files import read_newest_rows
 from reference.frames import frame
 from reference.frames import rows as rows_of
 from reference.published import pass_every_batch
@@ -151,9 +151,6 @@ def test_sessions_carry_them_and_features_of_them_are_what_plain_loops_make(spar
         job = LaidJob("test", root, say=lambda text: None)
         job.publish(job.batch("plays", appends=True, parameters={"rows": len(rows)}), rows)
 
-    def read(table):
-        return without(Warehouse(root).table(table).to_pyarrow_table().to_pylist(), "available_at")
-
     lay([BEFORE])
     declared = load(tmp_path)
     (group,) = declared.groups
@@ -167,11 +164,11 @@ def test_sessions_carry_them_and_features_of_them_are_what_plain_loops_make(spar
     plays = [BEFORE, *(to_play(*row) for row in ROWS)]
     lay(plays[1:])
     assert build_sessions.main(["--root", root]) == build_features.main([STEP, "--root", root]) == 0
-    sessions = read("sessions")
+    sessions = read_newest_rows(root, "sessions")
     assert_same(expect_sessions(plays), without(sessions, "session_id"), ("play_id",), plays, "user_id")
     expected = expected_features(sessions, group, sorted({row["ds"] for row in sessions}))
     assert {row["playlist"] for row in expected} == {"morning", "evening"}
-    assert_same(expected, read("playlist_features"), ("playlist", "ds"), plays, "playlist")
+    assert_same(expected, read_newest_rows(root, "playlist_features"), ("playlist", "ds"), plays, "playlist")
 
 
 def test_plays_of_a_table_that_has_yet_to_get_them_are_cut_with_nulls(spark, tmp_path):

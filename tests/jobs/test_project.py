@@ -24,6 +24,7 @@ from jobs.publishing.warehouse import Warehouse
 from reference import own_events
 from reference.flows import LAST, FlowWorld
 from reference.own_events import join_catalogue, midnight
+from reference.releases import count_in_python
 from reference.rows import assert_same, same
 from reference.windows import by_entity, value
 from reference.windows import window_features as expected_features
@@ -210,8 +211,9 @@ def test_training_sets_have_them_by_day_and_at_label_time(project):
             assert same(value(of_entity, feature, window, row["label_at"]), row[f"{table}__{column}"]), row
 
 
-def test_table_of_a_group_that_is_declared_no_more_stays_readable(project, tmp_path):
+def test_table_of_a_group_that_is_declared_no_more_stays_readable(project, tmp_path, monkeypatch):
     """A checkout without the project knows nothing of the table, and makes a release without it."""
+    count_in_python(monkeypatch)
     world, _, _ = project
     root = shutil.copytree(world.root, tmp_path / "root")
     (root / "gate.toml").unlink()

@@ -34,6 +34,28 @@ def job(spark, tmp_path):
     return lambda: Job("test", str(tmp_path / "root"), "run-test", say=lambda text: None)
 
 
+@pytest.fixture
+def no_gate(monkeypatch):
+    """For what is written and read: `attempts` has batches that the gate judged."""
+    pass_every_batch(monkeypatch)
+
+
+@pytest.fixture(scope="module")
+def attempts(spark, tmp_path_factory):
+    """A batch that passed, the same once more, and one that was refused; what readers had before that."""
+    root = str(tmp_path_factory.mktemp("attempts") / "root")
+
+    def job():
+        return Job("test", root, "run-test", say=lambda text: None)
+
+    publish(job(), sessions(spark), DAYS[:3])
+    publish(job(), sessions(spark), DAYS[:3], other=1)
+    before = read_plays(job), job().warehouse.table("sessions").version()
+    with pytest.raises(Refused, match="completion") as refusal:
+        publish(job(), sessions(spark, completion=1.5), DAYS[:3], code="wrong")
+    return job, before, refusal.value
+
+
 def read_plays(job, table="sessions"):
     rows = job().read(table).toArrow().to_pylist()
     return {row["play_id"]: row for row in rows}
@@ -52,8 +74,8 @@ def test_publish_stores_the_given_rows_with_the_instant_of_the_commit(spark, job
     assert len(instants) == 1 and before <= instants.pop() <= after
 
 
-def test_publish_writes_a_state_that_agrees_with_the_profile_of_the_table(spark, job):
-    publish(job(), sessions(spark), DAYS[:3])
+def test_publish_writes_a_state_that_agrees_with_the_profile_of_the_table(attempts):
+    job, _, _ = attempts
     state = job().warehouse.state("sessions")
     table_profile = profile(job().read("sessions"), SESSIONS)
     assert {day: (p.rows, p.content_hash) for day, p in state.day_states.items()} == {
@@ -62,21 +84,16 @@ def test_publish_writes_a_state_that_agrees_with_the_profile_of_the_table(spark,
     assert state.content_hash == table_profile.content_hash
 
 
-def test_publish_refuses_a_batch_that_fails_a_critical_expectation(spark, job):
-    publish(job(), sessions(spark), DAYS[:3])
-    before, version = read_plays(job), job().warehouse.state("sessions").version
-    with pytest.raises(Refused, match="completion") as refusal:
-        publish(job(), sessions(spark, completion=1.5), DAYS[:3], code="wrong")
-    assert refusal.value.exit_code == 3
-    assert "1.5" in str(refusal.value), "the refusal does not say what was observed"
-    assert (read_plays(job), job().warehouse.table("sessions").version()) == (before, version)
+def test_publish_refuses_a_batch_that_fails_a_critical_expectation(attempts):
+    job, before, refusal = attempts
+    assert refusal.exit_code == 3
+    assert "1.5" in str(refusal), "the refusal does not say what was observed"
+    assert (read_plays(job), job().warehouse.table("sessions").version()) == before
+    assert job().warehouse.state("sessions").version == before[1]
 
 
-def test_publish_records_every_attempt(spark, job):
-    publish(job(), sessions(spark), DAYS[:3])
-    publish(job(), sessions(spark), DAYS[:3], other=1)
-    with pytest.raises(Refused):
-        publish(job(), sessions(spark, completion=1.5), DAYS[:3], code="wrong")
+def test_publish_records_every_attempt(attempts):
+    job, _, _ = attempts
     results = read_results(job().warehouse, "run-test")
     outcomes = {row["attempt_id"]: row["outcome"] for row in results}
     assert sorted(outcomes.values()) == ["passed", "published", "refused"]
@@ -84,6 +101,7 @@ def test_publish_records_every_attempt(spark, job):
     assert [(row["outcome"], row["column"]) for row in failures] == [("refused", "completion")]
 
 
+@pytest.mark.usefixtures("no_gate")
 def test_publish_sorts_files_of_rows_from_two_sources(spark, job):
     rows = [opening(f"p{n}", NOON + timedelta(minutes=n), user_id=f"u{n}") for n in range(60)]
     halves = [frame(spark, half, SESSIONS).drop("available_at") for half in (rows[::2], rows[1::2])]
@@ -93,6 +111,7 @@ def test_publish_sorts_files_of_rows_from_two_sources(spark, job):
     assert len(keys) == 60 and keys == sorted(keys)
 
 
+@pytest.mark.usefixtures("no_gate")
 def test_publish_cuts_a_large_day_by_bucket_and_an_erasure_rewrites_the_files_of_its_listeners(
     spark, job, monkeypatch
 ):
@@ -144,6 +163,7 @@ def test_publish_refuses_duplicate_keys(spark, job):
         publish(job(), sessions(spark).unionAll(sessions(spark)), DAYS[:3])
 
 
+@pytest.mark.usefixtures("no_gate")
 def test_at_reads_a_version_of_two_months_ago(spark, job):
     publish(job(), sessions(spark, [0]), DAYS[:1])
     version = job().version("sessions")
@@ -157,6 +177,7 @@ def test_at_reads_a_version_of_two_months_ago(spark, job):
     assert {row.ds for row in job().read("sessions").select("ds").collect()} == set(DAYS[:2])
 
 
+@pytest.mark.usefixtures("no_gate")
 def test_read_keeps_the_version_that_the_job_read_first(spark, job):
     publish(job(), sessions(spark, [0]), DAYS[:1])
     reader = job()
@@ -165,6 +186,7 @@ def test_read_keeps_the_version_that_the_job_read_first(spark, job):
     assert {row.track_id for row in reader.read("sessions").unionAll(rows).collect()} == {"t1"}
 
 
+@pytest.mark.usefixtures("no_gate")
 def test_publish_writes_no_user_ids_into_the_log(spark, job):
     rows = [opening(f"p{n}", NOON, user_id=f"a-listener-{n}") for n in range(3)]
     publish(job(), frame(spark, rows, SESSIONS), DAYS[:1])
@@ -185,6 +207,7 @@ def test_publish_refuses_and_records_a_broken_constraint(spark, job):
     assert "position >= 1" in failures[0]["observed"]
 
 
+@pytest.mark.usefixtures("no_gate")
 def test_publish_adds_a_new_column_that_older_days_read_as_null(spark, job, monkeypatch):
     publish(job(), sessions(spark, [0]), DAYS[:1])
     mood = Column("mood", "string", "a column that came later")
@@ -201,9 +224,9 @@ def test_publish_adds_a_new_column_that_older_days_read_as_null(spark, job, monk
     }, "a new column changed the hash of rows that do not have it"
 
 
-def test_rewrite_of_some_files_takes_no_row_of_others_of_the_same_name(spark, job, monkeypatch):
+@pytest.mark.usefixtures("no_gate")
+def test_rewrite_of_some_files_takes_no_row_of_others_of_the_same_name(spark, job):
     """A task that writes several days gives their files one name."""
-    pass_every_batch(monkeypatch)
     for n in range(2):
         rows = [play(play_id=f"p{n}-{day}", played_at=NOON + timedelta(days=day)) for day in range(2)]
         batch = job().batch("plays", appends=True, parameters={"n": n})

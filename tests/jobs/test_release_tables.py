@@ -24,7 +24,7 @@ from jobs.publishing.state import read_state
 from jobs.publishing.warehouse import Warehouse
 from reference.batches import DAY, batch
 from reference.published import lay
-from reference.releases import orphans, versions
+from reference.releases import count_in_python, orphans, versions
 from schemas import CONTRACTS
 
 DAYS = [DAY, DAY + timedelta(days=1)]
@@ -65,8 +65,7 @@ class Tables:
 
 @pytest.fixture
 def tables(tmp_path, monkeypatch):
-    monkeypatch.setattr(release_tables, "_count_orphans", lambda job, selection: orphans(selection))
-    monkeypatch.setattr(release_tables, "_read_versions", lambda job, selection: versions(selection))
+    count_in_python(monkeypatch)
     return Tables(tmp_path / "root")
 
 

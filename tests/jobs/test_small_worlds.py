@@ -14,6 +14,7 @@ import segue
 from jobs.flow import run_flow
 from jobs.publishing.records import read_results
 from jobs.publishing.warehouse import Warehouse
+from reference.releases import count_in_python
 from reference.three_features import declare_three_features
 from schemas import FEATURE_GROUPS
 
@@ -84,12 +85,17 @@ class Flow:
         return [row for row in read_results(Warehouse(self.root), "r") if not row["success"]]
 
 
+def take_first_windows(group):
+    features = (replace(each, windows=each.windows[:1]) for each in group.features)
+    return replace(group, features=tuple(features))
+
+
 @pytest.mark.slow
 def test_flow_of_three_plays_releases_features(spark, tmp_path, monkeypatch, capsys):
     """Of each group one feature: the bare history below has all, and `test_windows` has days of a play and of none."""
-    declare_three_features(
-        monkeypatch, *(replace(group, features=group.features[:1]) for group in FEATURE_GROUPS)
-    )
+    first_features = (replace(group, features=group.features[:1]) for group in FEATURE_GROUPS)
+    declare_three_features(monkeypatch, *first_features)
+    count_in_python(monkeypatch)
     flow = Flow(tmp_path, FULL, list(generate_lake())[:3])
     assert flow.code == 0, capsys.readouterr().out
     store = segue.open(flow.root)
@@ -103,7 +109,9 @@ def test_flow_of_three_plays_releases_features(spark, tmp_path, monkeypatch, cap
 
 
 @pytest.mark.slow
-def test_flow_of_plays_without_artists_catalogue_durations_or_skips(spark, tmp_path, capsys):
+def test_flow_of_plays_without_artists_catalogue_durations_or_skips(spark, tmp_path, monkeypatch, capsys):
+    """All features, each in its first window alone: of the same nulls the others are made."""
+    declare_three_features(monkeypatch, *map(take_first_windows, FEATURE_GROUPS))
     flow = Flow(tmp_path, BARE, generate_lake())
     printed = capsys.readouterr().out
     assert flow.code == 0, printed
@@ -141,7 +149,8 @@ def check_missing_columns_are_reported_once(flow, printed):
 
 
 @pytest.mark.slow
-def test_flow_of_one_bot_and_one_track_releases_plays_and_no_embeddings(spark, tmp_path, capsys):
+def test_flow_of_one_bot_and_one_track_releases_plays_and_no_embeddings(spark, tmp_path, monkeypatch, capsys):
+    count_in_python(monkeypatch)
     features = ("user", "track", "artist")  # they are of bots as of others
     skip = [*(f"build-{name}-features" for name in features), "build-pair-partials", "ingest-tracks"]
     flow = Flow(tmp_path, FULL, generate_bot(), *skip)

@@ -15,7 +15,7 @@ import pytest
 from deltalake import DeltaTable
 
 from jobs.publishing.warehouse import Warehouse
-from reference.clusters import spark_home
+from reference.clusters import cluster_settings, spark_home
 from reference.delta_files import rows_of
 from reference.published import lay
 from reference.worlds import MIDNIGHT, session_play
@@ -147,10 +147,9 @@ def submit(folder, home, *command):
     return subprocess.run(
         [
             str(home / "bin" / "spark-submit"), "--master", "local-cluster[2,2,512]", "--driver-memory", "1g",
-            "--conf", "spark.executor.memory=512m", "--conf", "spark.executor.cores=2",
-            "--properties-file", str(TOP / "tests" / "spark.conf"),
-            "--conf", "spark.executor.extraJavaOptions=-XX:TieredStopAtLevel=1",
-            "--conf", "spark.driver.host=127.0.0.1", "--conf", "spark.ui.enabled=false", *map(str, command),
+            "--properties-file", str(TOP / "tests" / "spark.conf"), "--conf", "spark.executor.cores=2",
+            *(part for name, value in cluster_settings().items() for part in ("--conf", f"{name}={value}")),
+            *map(str, command),
         ],
         cwd=folder, env=environment | python_settings | {"SPARK_HOME": str(home)}, capture_output=True, text=True,
         timeout=420, check=False,

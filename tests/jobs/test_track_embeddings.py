@@ -24,6 +24,7 @@ from jobs import (
 from jobs.errors import WrongUsage
 from reference.delta_files import rows_of
 from reference.flows import LAST
+from reference.releases import count_in_python
 
 VERSIONED_TABLES = (
     "track_embeddings",
@@ -117,8 +118,9 @@ def test_build_semantic_ids_takes_the_nearest_code_of_each_level(night):
 
 
 @pytest.mark.slow
-def test_train_track_embeddings_records_a_refused_version_that_no_release_names(copy):
+def test_train_track_embeddings_records_a_refused_version_that_no_release_names(copy, monkeypatch):
     """By a bound that this deployment made stricter than ours: a first version warns of it alone."""
+    count_in_python(monkeypatch)
     before, tables = read_newest(copy, "track_embeddings"), copy.versions()
     Path(copy.root, "gate.toml").write_text('[track_embeddings.coverage]\nseverity = "critical"\n')
     with pytest.raises(Refused, match="at least 95 % of plays are of tracks learned"):
@@ -132,8 +134,9 @@ def test_train_track_embeddings_records_a_refused_version_that_no_release_names(
 
 
 @pytest.mark.slow
-def test_train_track_embeddings_cold_begins_a_space_that_downstream_tables_follow(copy, capsys):
+def test_train_track_embeddings_cold_begins_a_space_that_downstream_tables_follow(copy, monkeypatch, capsys):
     """The day before is trained cold, its successor warm, then that day again cold; tables follow each time."""
+    count_in_python(monkeypatch)
     day = segue.open(copy.root).days("track_embeddings")[-1]
     root = ["--root", copy.root]
     cold_start = [*root, "--start", "cold", "--seed", "5", "--threads", "1", "--search-budget", "0"]

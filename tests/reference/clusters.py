@@ -4,6 +4,20 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from jobs.session import archive_options
+
+
+def cluster_settings() -> dict[str, str]:
+    """Of a short run on a cluster: its JVMs map the archive of classes, and compile once."""
+    java = f"-XX:TieredStopAtLevel=1 {archive_options()}".rstrip()
+    return {
+        "spark.driver.defaultJavaOptions": java,
+        "spark.executor.defaultJavaOptions": java,
+        "spark.executor.memory": "512m",
+        "spark.driver.host": "127.0.0.1",
+        "spark.ui.enabled": "false",
+    }
+
 
 def spark_home(folder: Path) -> Path:
     """Spark as it is installed, in a folder where its workers may write: they do so beside it."""

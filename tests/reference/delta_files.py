@@ -22,5 +22,12 @@ def rows_of(table: DeltaTable) -> list[dict]:
     return rows
 
 
+def read_newest_rows(root: Path | str, table: str) -> list[dict]:
+    """Of the newest version, released or not, without the instant of its commit; none where there is no table."""
+    path = f"{root}/tables/{table}"
+    rows = rows_of(DeltaTable(path)) if DeltaTable.is_deltatable(path) else []
+    return [{name: value for name, value in row.items() if name != "available_at"} for row in rows]
+
+
 def read_file(path: Path) -> list[dict]:
     return pq.ParquetFile(path).read().to_pylist()

@@ -1,4 +1,4 @@
-"""Publishing without Spark: files are staged by delta-rs and audited by nobody, all else is as `jobs` has it.
+"""Publishing without Spark: files are laid by pyarrow and audited by nobody, all else is as `jobs` has it.
 
 For tests of logs, files and versions, where a batch costs milliseconds; `test_publish` has Spark stage and the
 gate judge.
@@ -10,11 +10,14 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date
+from pathlib import Path
 from typing import Any
 from unittest import mock
+from uuid import uuid4
 from zlib import crc32
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable, WriterProperties, write_deltalake
 
@@ -26,6 +29,7 @@ from jobs.job import Job
 from jobs.outcomes import Outcome
 from jobs.publishing import layout
 from jobs.publishing.batches import Batch, folder, reserve
+from jobs.publishing.footers import NO_VALUE, log_written_files
 from jobs.publishing.layout import plan_layout
 from jobs.publishing.protocol import StagedBatch
 from jobs.publishing.records import record
@@ -67,6 +71,8 @@ class LaidJob(Job):
 
     spark: Any = None
     verdict = PASSED
+    # of a file; none: pyarrow's
+    rows_per_group: int | None = None
     _staged_rows: Any = None
 
     def publish(self, batch: Batch, rows: Any, *args: Any, **options: Any) -> Outcome:
@@ -97,9 +103,27 @@ class LaidJob(Job):
         for row in complete_rows(rows, contract):
             day = row["ds"] if contract.by_day else None
             of_task[plan.task_of(day, row.get("bucket", 0))].append(row)
-        table = DeltaTable(folder(warehouse, batch))
-        for _, of_one in sorted(of_task.items()):
-            append(table, sorted(of_one, key=lambda row: (row.get("bucket"), row.get(contract.entity or ""))))
+        path, job_id = folder(warehouse, batch), uuid4()
+        for task, of_one in sorted(of_task.items()):
+            name = f"part-{task:05}-{job_id}-c000.snappy.parquet"
+            of_one.sort(key=lambda row: (row.get("bucket"), row.get(contract.entity or "")))
+            self._write_files(path, name, of_one, contract.partitions)
+        log_written_files(path, contract.statistics)
+
+    def _write_files(self, path: str, name: str, rows: Sequence[Row], partitions: Sequence[str]) -> None:
+        """As a task of Spark's does: a file for each partition, in a folder of its own, and all of one name."""
+        fields = [field for field in pa.schema(DeltaTable(path).schema()) if field.name not in partitions]
+        of_folder: dict[Path, list[Row]] = defaultdict(list)
+        for row in rows:
+            values = (NO_VALUE if row[each] is None else row[each] for each in partitions)
+            of_folder[Path(path, *map("{}={}".format, partitions, values))].append(row)
+        for to, of_one in of_folder.items():
+            to.mkdir(parents=True, exist_ok=True)
+            pq.write_table(
+                pa.Table.from_pylist(of_one, schema=pa.schema(fields)),
+                to / name,
+                row_group_size=self.rows_per_group,
+            )
 
     def _audit(self, _: Any, warehouse: Warehouse, batch: Batch, *__: Any) -> StagedBatch:
         return StagedBatch(

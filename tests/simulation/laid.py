@@ -41,6 +41,7 @@ from jobs.job import Job
 from jobs.publishing import rewrite
 from jobs.publishing.batches import Batch
 from jobs.publishing.commits import list_file_days
+from jobs.publishing.part_files import name_part_file
 from jobs.publishing.warehouse import Warehouse, find_contract
 from reference import releases
 from reference.rows import Row, bucket
@@ -76,6 +77,7 @@ def remove_spark(patch: pytest.MonkeyPatch) -> None:
     for module in (build_sessions, build_features, forget, ingest_plays, release_tables, restate, retract):
         patch.setattr(module, "Job", LaidStep)
     patch.setattr(reference.staged, "_profile", profile)
+    releases.count_in_python(patch)
     for module, twins in TWINS.items():
         for name, twin in twins.items():
             patch.setattr(module, name, twin)
@@ -88,7 +90,7 @@ def remove_spark(patch: pytest.MonkeyPatch) -> None:
 
 
 def _read_rows(job: LaidStep, rewritten: rewrite.Rewrite) -> Rows:
-    names = {path.rsplit("/", 1)[-1] for path in rewritten.files}
+    names = {name_part_file(path) for path in rewritten.files}
     return Rows(row for row in read(rewritten.table) if row[FILE] in names)
 
 
@@ -216,7 +218,7 @@ def _find_plays(job: LaidStep, table: str, choose: Predicate, days: Sequence[dat
     for row in rows:
         counts[row["played_at"].date()] += 1
     opened = job.warehouse.table(table, job.version(table))
-    files = [path for path, _ in list_file_days(opened) if path.rsplit("/", 1)[-1] in names] if opened else []
+    files = [path for path, _ in list_file_days(opened) if name_part_file(path) in names] if opened else []
     return retract.Retraction(table, job.version(table), rows, tuple(files), counts)  # type: ignore[arg-type]
 
 
@@ -235,7 +237,7 @@ def _find_files_of_users(job: LaidStep, name: str, ids: Sequence[str], erasure: 
     erasure.users |= {row["user_id"] for row in rows}
     erasure.first_day = min(row["ds"] for row in rows)
     names = {row[FILE] for row in rows}
-    return [file for file, _ in list_file_days(table) if file.rsplit("/", 1)[-1] in names]
+    return [file for file, _ in list_file_days(table) if name_part_file(file) in names]
 
 
 class _Expression:
@@ -300,9 +302,5 @@ TWINS: dict[Any, dict[str, Any]] = {
         "_cluster_by_file": lambda rows, rewritten: rows,
         "_profile_as_published": profile_as_published,
         "write": _write,
-    },
-    release_tables: {
-        "_count_orphans": lambda job, selection: releases.orphans(selection),
-        "_read_versions": lambda job, selection: releases.versions(selection),
     },
 }

@@ -15,6 +15,7 @@ from simulation.loops import FILE, Rows
 from expectations.profile import DayProfile, Profile
 from jobs.publishing.commits import list_data_files
 from jobs.publishing.declared_columns import contracts_of_days
+from jobs.publishing.part_files import name_part_file
 from jobs.publishing.state import read_state
 from jobs.publishing.warehouse import find_contract
 from reference.delta_files import read_file
@@ -30,7 +31,7 @@ def read(table: DeltaTable, days: Collection[date] | None = None) -> Rows:
             partitions = {
                 name.removeprefix("partition."): value for name, value in file.items() if "partition." in name
             }
-            name = file["path"].rsplit("/", 1)[-1]
+            name = name_part_file(file["path"])
             rows += [
                 {name: to_utc(value) for name, value in {**row, **partitions}.items()} | {FILE: name}
                 for row in read_file(base / file["path"])

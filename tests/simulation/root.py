@@ -18,7 +18,7 @@ import jobs.publishing.protocol
 import jobs.publishing.rewrite
 from jobs import build_features, build_sessions, forget, ingest_plays, release_tables, restate, retract
 from jobs.publishing.warehouse import Warehouse
-from reference.delta_files import rows_of
+from reference.delta_files import read_newest_rows
 from reference.rows import Row, assert_same
 from reference.sessions import replace_ids_by_first_play
 from reference.sessions import sessions as expected_sessions
@@ -117,11 +117,7 @@ class SimulatedRoot:
     # --- what there is
 
     def read(self, table: str) -> list[Row]:
-        opened = self.warehouse.table(table)
-        return [
-            {name: value for name, value in row.items() if name != "available_at"}
-            for row in (rows_of(opened) if opened else [])
-        ]
+        return read_newest_rows(self.root, table)
 
     def days(self, table: str) -> list[date]:
         state = self.warehouse.state(table)
