@@ -11,15 +11,23 @@ from typing import Any
 import numpy as np
 
 from features.joins.feature_table import FEATURE_AT, output_name
+from features.joins.ripeness import RIPE, status_name
 from features.joins.serving import to_micros
-from features.windows.definitions import Play, inputs, value
+from features.windows.definitions import Play, inputs, outcome, value
 from features.windows.events import plays_of_group
+from features.windows.label_time import outcome_name
 from features.windows.operations import AT, ID
 from jobs.errors import JobError
 from jobs.group_events import find_events
 from jobs.job import Job
 from jobs.training.manifest import NAME, Manifest, load
-from jobs.training.request import Request, daily_columns, label_time_columns, split_refs
+from jobs.training.request import (
+    Request,
+    daily_columns,
+    label_time_columns,
+    outcome_groups_of,
+    split_refs,
+)
 from schemas import FEATURE_GROUPS, FeatureGroup
 from schemas.declarations import Feature
 from segue import show
@@ -69,11 +77,12 @@ def rederive(job: Job, path: str, sample: int) -> int:
 
 @dataclass(frozen=True)
 class RequestedTable:
-    """Features of one table; `at_label_time`: their windows end at the label's own instant."""
+    """Features of one table; `at_label_time`: their windows end at the label's own instant; `ahead`: begin at it."""
 
     group: FeatureGroup
     features: list[tuple[Feature, str]]
     at_label_time: bool
+    ahead: bool = False
 
 
 def _requested_tables(job: Job, manifest: Manifest) -> Iterator[RequestedTable]:
@@ -97,6 +106,12 @@ def _requested_tables(job: Job, manifest: Manifest) -> Iterator[RequestedTable]:
             windows = groups[name].feature_windows
             features = [(f, w) for f, w in windows if f.name(w) in names and f.op not in APPROXIMATE]
             yield RequestedTable(groups[name], features, at_label_time)
+    changed = manifest.changed_features(manifest.request.outcomes)
+    if changed:
+        job.say(f"left out, declared otherwise by now or no more: {', '.join(changed)}")
+    for group in outcome_groups_of(ref for ref in manifest.request.outcomes if ref not in changed):
+        features = [(f, w) for f, w in group.feature_windows if f.op not in APPROXIMATE]
+        yield RequestedTable(group, features, at_label_time=True, ahead=True)
 
 
 def _read_sample(job: Job, path: str, count: int) -> list[Row]:
@@ -156,13 +171,27 @@ def _read_plays(job: Job, group: FeatureGroup, rows: list[Row]) -> dict[tuple[st
 def _differences(
     request: Request, table: RequestedTable, row: Row, plays: Mapping[tuple[str, ...], list[Play]]
 ) -> Iterator[Difference]:
-    keys, group = tuple(row[key] for key in table.group.keys), table.group
+    keys = tuple(row[key] for key in table.group.keys)
+    of_entity = plays.get(keys, [])
     for feature, window in table.features:
-        name = output_name(group.table, feature.name(window))
-        t = _as_of(request, table, row)
-        expected = None if t is None or None in keys else value(plays.get(keys, []), feature, window, t)
+        if table.ahead:
+            name, expected = _outcome(request, table.group, row, of_entity, feature, window)
+        else:
+            name, t = output_name(table.group.table, feature.name(window)), _as_of(request, table, row)
+            expected = None if t is None else value(of_entity, feature, window, t)
+        expected = None if None in keys else expected
         if not same_value(expected, row[name]):
             yield name, f"{', '.join(map(str, keys))} at {row[request.at]}", str(expected), str(row[name])
+
+
+def _outcome(
+    request: Request, group: FeatureGroup, row: Row, plays: list[Play], feature: Feature, horizon: str
+) -> tuple[str, Any]:
+    """Its column, and the value by definition; the set's own word for whether that is known."""
+    name = outcome_name(group.table, feature, horizon)
+    if row[status_name(group.table, horizon)] != RIPE:
+        return name, None
+    return name, outcome(plays, feature, horizon, row[request.at], row.get(group.events.key[0]))
 
 
 def _as_of(request: Request, table: RequestedTable, row: Row) -> datetime | None:
