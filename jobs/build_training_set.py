@@ -18,7 +18,7 @@ from jobs.training.labels import Labels, check_same, find_label_table, find_labe
 from jobs.training.manifest import Manifest, check_replay, declared_identities, load, save, summarise
 from jobs.training.outcomes import count_statuses, describe_counts, keep_ripe, observe
 from jobs.training.record import record_training_set
-from jobs.training.request import AT, Request, split_refs
+from jobs.training.request import AT, Request, outcome_groups_of, split_refs
 from segue import show
 from segue.parser import CommandParser
 from segue.releases import open_release
@@ -130,6 +130,8 @@ def _new_request(args: argparse.Namespace) -> Manifest:
         )
     if args.ripe_only and not args.outcomes:
         raise WrongUsage("--ripe-only is of --outcomes TABLE:COLUMN ...; give both")
+    # before any label is read
+    outcome_groups_of(args.outcomes)
     release, events = open_release(args.root, args.release), find_label_table(args.labels)
     if events and events.name not in release.tables:
         raise WrongUsage(
