@@ -1,4 +1,4 @@
-"""Labels in, features as of each label's instant and outcomes after it out, with a manifest to make the rows again."""
+"""Labels in, features as of each instant and outcomes after it out, with a manifest to make the same rows again."""
 
 from __future__ import annotations
 

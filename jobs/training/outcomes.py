@@ -130,7 +130,9 @@ def add_outcomes(
     for group in outcome_groups_of(request.outcomes):
         observation = observations[group.table]
         names = tuple(f.name(w) for f, w in group.feature_windows)
-        ahead = LabelTimeFeatures(group, names, labels.days, ahead=True)
+        # no label of another day is ripe, and what is not is not read
+        days = [day for day in labels.days if observation.begin.date() <= day <= observation.through.date()]
+        ahead = LabelTimeFeatures(group, names, tuple(days), ahead=True)
         partials = job.read(group.partials_table, ahead.partial_days)
         events = find_events(job, group, ahead.play_days).rows()
         rows = observation.add_statuses(rows, request.at)
