@@ -50,15 +50,19 @@ def observe(job: Job, request: Request, labels: Labels, tables: Tables) -> dict[
 
 def _observe_group(job: Job, group: FeatureGroup, tables: Tables) -> Observation:
     events, partials = group.events.name, group.partials_table
-    days = {name: job.source(name).days for name in (events, partials)}
-    # a whole day of a window is in the partials once that is over, a part of one as soon as it is in the events
-    of_partials = floor_day(_complete_through(tables, partials, days[partials])) + timedelta(days=1)
+    of_events, of_partials = job.source(events).days, job.source(partials).days
+    through = _complete_through(tables, partials, of_partials)
+    if of_partials[-1] < of_events[-1]:
+        # a table that is behind is as complete as its newest day, however much was delivered
+        through = min(through, midnight_after(of_partials[-1]))
+    # of a window, whole days are in the partials, and the part of its last day is in the events
+    next_midnight = floor_day(through) + timedelta(days=1)
     return Observation(
         table=group.table,
         horizons=tuple(dict.fromkeys(window for _, window in group.feature_windows)),
-        begin=midnight_after(days[events][0] - timedelta(days=1)),
-        end=midnight_after(days[events][-1]),
-        through=min(_complete_through(tables, events, days[events]), of_partials - timedelta(microseconds=1)),
+        begin=midnight_after(of_events[0] - timedelta(days=1)),
+        end=midnight_after(of_events[-1]),
+        through=min(_complete_through(tables, events, of_events), next_midnight - timedelta(microseconds=1)),
         erased=find_erased(job.warehouse, events, job.version(events)) if USER[0] in group.keys else {},
     )
 

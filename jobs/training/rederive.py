@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -95,23 +95,34 @@ def _requested_tables(job: Job, manifest: Manifest) -> Iterator[RequestedTable]:
         (daily_columns(daily, manifest.tables, job.snapshot), False),
     ):
         of_groups = columns.keys() & groups.keys()
-        refs = [f"{name}:{column}" for name in of_groups for column in columns[name]]
-        if changed := manifest.changed_features(refs):
-            job.say(f"left out, declared otherwise by now or no more: {', '.join(changed)}")
-        of_catalogue = [name for name in of_groups if groups[name].catalogue_columns]
-        if of_catalogue:  # each day has the columns of the catalogue of then, which the release does not hold
-            job.say(f"left out, made of the catalogue as it was day by day: {', '.join(of_catalogue)}")
-        for name in of_groups - set(of_catalogue):
-            names = {column for column in columns[name] if f"{name}:{column}" not in changed}
-            windows = groups[name].feature_windows
-            features = [(f, w) for f, w in windows if f.name(w) in names and f.op not in APPROXIMATE]
-            yield RequestedTable(groups[name], features, at_label_time)
-    changed = manifest.changed_features(manifest.request.outcomes)
-    if changed:
+        unchanged = _list_unchanged(
+            job, manifest, [f"{name}:{column}" for name in of_groups for column in columns[name]]
+        )
+        for group in _list_of_events(job, [groups[name] for name in of_groups]):
+            windows = group.feature_windows
+            features = [(f, w) for f, w in windows if f"{group.table}:{f.name(w)}" in unchanged]
+            yield RequestedTable(group, _list_exact(features), at_label_time)
+    outcomes = outcome_groups_of(_list_unchanged(job, manifest, manifest.request.outcomes))
+    for group in _list_of_events(job, outcomes):
+        yield RequestedTable(group, _list_exact(group.feature_windows), at_label_time=True, ahead=True)
+
+
+def _list_unchanged(job: Job, manifest: Manifest, refs: Sequence[str]) -> list[str]:
+    if changed := manifest.changed_features(refs):
         job.say(f"left out, declared otherwise by now or no more: {', '.join(changed)}")
-    for group in outcome_groups_of(ref for ref in manifest.request.outcomes if ref not in changed):
-        features = [(f, w) for f, w in group.feature_windows if f.op not in APPROXIMATE]
-        yield RequestedTable(group, features, at_label_time=True, ahead=True)
+    return [ref for ref in refs if ref not in changed]
+
+
+def _list_of_events(job: Job, groups: Sequence[FeatureGroup]) -> list[FeatureGroup]:
+    """Those that events alone decide."""
+    of_catalogue = [group.table for group in groups if group.catalogue_columns]
+    if of_catalogue:  # each day has the columns of the catalogue of then, which the release does not hold
+        job.say(f"left out, made of the catalogue as it was day by day: {', '.join(of_catalogue)}")
+    return [group for group in groups if not group.catalogue_columns]
+
+
+def _list_exact(features: Sequence[tuple[Feature, str]]) -> list[tuple[Feature, str]]:
+    return [(feature, window) for feature, window in features if feature.op not in APPROXIMATE]
 
 
 def _read_sample(job: Job, path: str, count: int) -> list[Row]:
