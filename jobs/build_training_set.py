@@ -1,4 +1,4 @@
-"""Labels in, their features as of each label's instant out, with a manifest to make the same rows again."""
+"""Labels in, features as of each instant and outcomes after it out, with a manifest to make the same rows again."""
 
 from __future__ import annotations
 
@@ -7,16 +7,18 @@ from collections.abc import Sequence
 from dataclasses import fields, replace
 
 from features.joins.feature_table import output_name
+from features.joins.ripeness import Observation
 from jobs.arguments import add_common_arguments
 from jobs.errors import WrongUsage
 from jobs.job import Job
 from jobs.publishing.batches import code_version
 from jobs.training.assemble import age_conditions, assemble
 from jobs.training.completeness import check_complete
-from jobs.training.labels import check_same, locate_labels, read_labels
+from jobs.training.labels import Labels, check_same, find_label_table, find_labels, locate_labels
 from jobs.training.manifest import Manifest, check_replay, declared_identities, load, save, summarise
+from jobs.training.outcomes import count_statuses, describe_counts, keep_ripe, observe
 from jobs.training.record import record_training_set
-from jobs.training.request import Request, split_refs
+from jobs.training.request import AT, Request, outcome_groups_of, split_refs
 from segue import show
 from segue.parser import CommandParser
 from segue.releases import open_release
@@ -30,11 +32,19 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_common_arguments(parser)
     add, feature = parser.add_argument, "TABLE[:COLUMN]"
     # not required: a replay has them from its manifest
-    add("--labels", metavar="PATH", help="Delta table, parquet or .csv: keys, an instant, anything")
+    labels = "Delta table, parquet or .csv: keys, an instant, anything; or a table of events, such as plays"
+    add("--labels", metavar="PATH|TABLE", help=labels)
     add("--features", nargs="+", default=[], metavar=feature, help="see segue features")
     at_label_time = "the same, of windows that end at the label's own instant"
     add("--at-label-time", nargs="+", default=[], metavar=feature, help=at_label_time)
-    add("--at", default="label_at", metavar="COLUMN", help="the labels' instant, UTC (%(default)s)")
+    ahead = "what came of a label, in the window that begins at its instant; null before that is over"
+    add("--outcomes", nargs="+", default=[], metavar="TABLE:COLUMN", help=ahead)
+    add("--ripe-only", action="store_true", help="leave labels out whose outcomes are not all known")
+    instant = f"the labels' instant, UTC ({AT}; of a table, that of its events)"
+    add("--at", metavar="COLUMN", help=instant)
+    share = "take this share of the labels, by a hash; the same at any time"
+    add("--sample", type=float, metavar="SHARE", help=share)
+    add("--sample-by", metavar="COLUMN", help="what the hash is of (of a table: its key)")
     add("--as-published", action="store_true", help="only what had been published by then")
     add("--max-age", type=float, metavar="DAYS", help="older values come out null (default: any age)")
     space = "take vectors of this space, where labels get days of several; else null"
@@ -62,20 +72,13 @@ def run(args: argparse.Namespace) -> int:
     manifest = _replay_request(args, old) if old else _new_request(args)
     # a release holds its versions for 35 days, so no copy is made that an erasure would have to find
     job.pin(manifest.versions)
-    labels = read_labels(job.spark, manifest.request.labels, manifest.request.at)
-    if old:
-        # before the join: other labels cannot give the rows of then
-        check_same(labels, old.label_rows, old.label_hash, old.request.labels)
-    else:
-        check_complete(manifest.request, labels, manifest.tables)
-    manifest = replace(manifest, label_rows=labels.count, label_hash=labels.content_hash)
-    job.say(f"{labels.count:,} labels, {labels.days[0]} to {labels.days[-1]}, release {manifest.release}")
-    training = assemble(job, manifest.request, labels, manifest.versions)
+    manifest, labels, observations = _find_labels(job, manifest, old)
+    training = assemble(job, manifest.request, labels, manifest.versions, observations)
     training.rows.write.format(args.format).save(args.out)
     # the manifest describes what lies there: read back, not the rows as planned
     written = job.spark.read.format(args.format).load(args.out)
     summary = summarise(written, training.outputs, age_conditions(manifest.request, training.daily))
-    identities = _identities(training.outputs)
+    identities = _identities(manifest.request, training.outputs)
     manifest = replace(manifest, space=training.space, identities=identities, **summary)
     # saved before it is compared: a replay that gave other rows says in its own manifest which
     path = save(manifest, args.out)
@@ -88,6 +91,32 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+def _find_labels(
+    job: Job, manifest: Manifest, old: Manifest | None
+) -> tuple[Manifest, Labels, dict[str, Observation]]:
+    """The labels to join, what there is of their outcomes' events; and the manifest, which says what there is of both.
+
+    Raises:
+        JobError: other labels than those of an old manifest; labels that need more than was delivered.
+    """
+    request = manifest.request
+    labels = find_labels(job, request)
+    if old:
+        # before the join: other labels cannot give the rows of then
+        check_same(labels, old.label_rows, old.label_hash, old.request.labels)
+    manifest = replace(manifest, label_rows=labels.count, label_hash=labels.content_hash)
+    job.say(f"{labels.count:,} labels, {labels.days[0]} to {labels.days[-1]}, release {manifest.release}")
+    observations = observe(job, request, labels, manifest.tables)
+    manifest = replace(manifest, ripeness=count_statuses(labels, observations))
+    for line in describe_counts(manifest.ripeness, request.ripe_only):
+        job.say(line)
+    if request.ripe_only:
+        labels = keep_ripe(request, labels, observations)
+    if not old:
+        check_complete(request, labels, manifest.tables)
+    return manifest, labels, observations
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     parser = CommandParser(prog="segue training-set")
     configure(parser)
@@ -95,11 +124,23 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _new_request(args: argparse.Namespace) -> Manifest:
-    if not args.labels or not (args.features or args.at_label_time):
-        raise WrongUsage("give --labels PATH and --features TABLE[:COLUMN] ..., or --replay MANIFEST")
-    release = open_release(args.root, args.release)
+    if not args.labels or not (args.features or args.at_label_time or args.outcomes):
+        raise WrongUsage(
+            "give --labels PATH and --features TABLE[:COLUMN] ... or --outcomes TABLE:COLUMN ..., or --replay MANIFEST"
+        )
+    if args.ripe_only and not args.outcomes:
+        raise WrongUsage("--ripe-only is of --outcomes TABLE:COLUMN ...; give both")
+    # before any label is read
+    outcome_groups_of(args.outcomes)
+    release, events = open_release(args.root, args.release), find_label_table(args.labels)
+    if events and events.name not in release.tables:
+        raise WrongUsage(
+            f"--labels {args.labels}: release {release.release_id} has no such table; for a folder, write "
+            f"./{args.labels}"
+        )
     # a flag for each field, so one that has none fails here at once
     values = {field.name: getattr(args, field.name) for field in fields(Request)}
+    values["at"] = args.at or (events.event_time if events else AT)
     # the manifest holds it, and may be replayed from another folder
     request = replace(Request.loads(values), labels=locate_labels(args.labels))
     tables = {name: vars(entry) for name, entry in release.tables.items()}
@@ -112,17 +153,17 @@ def _replay_request(args: argparse.Namespace, old: Manifest) -> Manifest:
     Raises:
         WrongUsage: more than --out and --labels is given; a feature at label time is declared otherwise, or no more.
     """
-    if args.features or args.at_label_time or args.space or args.release:
+    if args.features or args.at_label_time or args.outcomes or args.space or args.release:
         raise WrongUsage(
-            "--replay takes features, space and release from the manifest; give --out, and --labels where these lie "
-            "elsewhere by now"
+            "--replay takes features, outcomes, space and release from the manifest; give --out, and --labels where "
+            "these lie elsewhere by now"
         )
     request = old.request.with_columns(tuple(old.nulls))
     # wherever they are found: other labels are refused, by their hash
     request = replace(request, labels=locate_labels(args.labels or request.labels))
     # daily values lie in the pinned versions; what is computed at label time needs the declaration of then. Other code
     # is no reason to refuse: it mostly gives the same rows, and the content hash says so
-    if changed := old.changed_features(split_refs(request)[1]):
+    if changed := old.changed_features([*split_refs(request)[1], *request.outcomes]):
         raise WrongUsage(
             f"{args.replay}: declared otherwise by now or no more: {', '.join(changed)}; the replay would be another "
             f"training set. Run it with the declarations of release {old.release}"
@@ -130,10 +171,12 @@ def _replay_request(args: argparse.Namespace, old: Manifest) -> Manifest:
     return replace(old, request=request, code=code_version())
 
 
-def _identities(outputs: Sequence[str]) -> dict[str, str]:
+def _identities(request: Request, outputs: Sequence[str]) -> dict[str, str]:
     """Of the declared ones among the columns of a training set."""
     return {
-        ref: text for ref, text in declared_identities().items() if output_name(*ref.split(":")) in outputs
+        ref: text
+        for ref, text in declared_identities(request.outcomes).items()
+        if ref in request.outcomes or output_name(*ref.split(":")) in outputs
     }
 
 

@@ -16,6 +16,7 @@ from jobs import FLOW, TABLES
 from jobs.graph import downstream
 from jobs.job import Job
 from jobs.publishing.retention import GRACE, find_retention
+from jobs.publishing.warehouse import Warehouse
 from schemas import CONTRACTS, EVENT_TABLES
 from segue import show
 from segue.buckets import bucket
@@ -70,6 +71,23 @@ def make_receipt(
         "trained_with_them": _aggregates_since(job, first_day),
     }
     return receipt, missing
+
+
+def find_erased(warehouse: Warehouse, table: str, version: int) -> dict[str, datetime]:
+    """By the hash of its id, each listener that a version of a table is without, and when it was erased last."""
+    folder, erased = warehouse.path("quality", "receipts"), dict[str, datetime]()
+    for name in sorted(warehouse.list_files(folder)):
+        with warehouse.files.open_input_stream(warehouse.inner(f"{folder}/{name}")) as file:
+            receipt = json.loads(file.read())
+        # other commands leave receipts there; and a version from before an erasure has what went with it
+        versions = [each["version"] for each in receipt["tables"] if each["table"] == table]
+        if "sha256_of_ids" not in receipt or not versions or versions[0] > version:
+            continue
+        erased_at = datetime.fromisoformat(receipt["erased_at"])
+        # who was in no table lost nothing
+        for id_ in set(receipt["sha256_of_ids"]) - set(receipt["sha256_of_missing_ids"]):
+            erased[id_] = max(erased_at, erased.get(id_, erased_at))
+    return erased
 
 
 def _hash_ids(ids: Sequence[str]) -> list[str]:

@@ -38,6 +38,8 @@ from schemas.parts import Part, PlayInput
 
 LIFETIME = "lifetime"
 NUMBERS = ("int", "bigint", "double")
+# Their values are of whole days, or of all values, which parts of a day do not keep.
+NOT_AT_LABEL_TIME = ("distinct", "streak", "top_k", "entropy")
 
 Parts = Callable[[PlayInput, str], list[Part]]
 

@@ -10,6 +10,8 @@ from pyspark.sql import Column
 from pyspark.sql import functions as F
 
 SPLITS = ("train", "validation", "test")
+# a sample of a billionth is one of one label in a billion
+_SAMPLE_PARTS = 10**9
 # fine enough for a share of 0.01 %, and what a share is rounded to
 _PARTS = 10_000
 
@@ -30,6 +32,13 @@ def split(
     by_entity = F.lit(0) if entity is None else _split_by_share(entity, shares)
     names = F.array(*map(F.lit, SPLITS))
     return F.get(names, F.greatest(by_time, by_entity))
+
+
+def is_sampled(key: Column, share: float) -> Column:
+    """Whether rows of a key are in a sample of the keys; a larger sample has all that a smaller one has."""
+    # of more than the key: by the hash that decides a split, one per cent of all would be of the training split alone
+    hashed = F.pmod(F.xxhash64(F.lit("sample"), key), F.lit(_SAMPLE_PARTS))
+    return hashed < round(share * _SAMPLE_PARTS)
 
 
 def _split_by_time(at: Column, instants: Sequence[datetime]) -> Column:

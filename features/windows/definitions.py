@@ -55,6 +55,21 @@ def value(plays: Iterable[Play], feature: Feature, window: str, t: datetime) -> 
     return feature.empty_value if result is None else result
 
 
+def outcome(
+    plays: Iterable[Play], feature: Feature, horizon: str, t: datetime, own: str | None = None
+) -> Any:
+    """The same in the window [t, t + horizon) that begins at `t`, of all plays but the one that is the label itself.
+
+    Args:
+        own: id of the label's own play, if it is one; that is its own at `t` alone.
+    """
+    end = t + window_days(horizon) * DAY
+    inside = [p for p in plays if t <= p.at < end and not (p.at == t and p.play_id == own)]
+    counted = sorted((p for p in inside if is_counted(p, feature)), key=play_order)
+    result = OPERATIONS[feature.op](Sample(feature, end, end - t, counted))
+    return feature.empty_value if result is None else result
+
+
 def inputs(feature: Feature) -> list[str]:
     """The SQL expressions that a play must bring the values of."""
     return [sql for sql in (feature.input, feature.where, feature.per) if sql]

@@ -1,7 +1,9 @@
-"""Windows that end at a label's own instant: "plays in the last 7d" at 14:03 are those since 14:03 a week ago.
+"""Windows that end or begin at a label's own instant: "plays in the last 7d" at 14:03 are those since 14:03 a week ago.
 
 The whole days inside a window are tiles, as they are for daily features. At its two ends are parts of a
 day: whole quarters of an hour, and the plays of the one quarter that the instant cuts.
+
+An outcome is the same turned round: [t, t + h) is [t' - h, t') for t' = t + h.
 """
 
 from __future__ import annotations
@@ -21,29 +23,38 @@ from features.windows.operations import AT, DAY, ID, INSTANT, WINDOW_BITS
 from features.windows.tiles import Tile, cover
 from schemas.common import MICROS_A_DAY
 from schemas.declarations import LIFETIME, Feature, FeatureGroup, window_days
+from schemas.operations import NOT_AT_LABEL_TIME
+from schemas.outcomes import NOT_AHEAD
 from schemas.parts import Part
 
 # Microseconds. Folded once for all labels, so a track with a hundred thousand plays a day costs a label some hundred
 # rows: 96 quarters at most at each end of its windows, and the plays of those that the instant cuts.
 QUARTER = 15 * 60 * 1_000_000
-# Their values are of whole days, or of all values, which parts of a day do not keep.
-NOT_AT_LABEL_TIME = ("distinct", "streak", "top_k", "entropy")
+# Of a label, which event it is itself; see `LabelTimeFeatures.own`.
+OWN = "_own"
 
 
 @dataclass(frozen=True)
 class LabelTimeFeatures:
     """Some features of a group, for labels of some days.
 
+    Args:
+        ahead: windows are [t, t + w), and not [t - w, t).
+
     Raises:
-        ValueError: a column that the group does not have, or of an operation in `NOT_AT_LABEL_TIME`.
+        ValueError: a column that the group does not have, or of an operation in `NOT_AT_LABEL_TIME`; ahead, of one in
+            `NOT_AHEAD`, or of a lifetime.
     """
 
     group: FeatureGroup
     columns: tuple[str, ...]
     label_days: tuple[date, ...]
+    ahead: bool = False
 
     def __post_init__(self) -> None:
-        possible = [f.name(w) for f, w in self.group.feature_windows if f.op not in NOT_AT_LABEL_TIME]
+        impossible = NOT_AHEAD if self.ahead else NOT_AT_LABEL_TIME
+        windows = [(f, w) for f, w in self.group.feature_windows if not (self.ahead and w == LIFETIME)]
+        possible = [f.name(w) for f, w in windows if f.op not in impossible]
         for column in self.columns:
             if column not in possible:
                 raise ValueError(
@@ -63,6 +74,19 @@ class LabelTimeFeatures:
     def parts(self) -> list[Part]:
         return list(dict.fromkeys(part for f, w in self.features for part in f.parts(w)))
 
+    def name(self, feature: Feature, window: str) -> str:
+        """The column beside the labels."""
+        name = outcome_name if self.ahead else _feature_name
+        return name(self.group.table, feature, window)
+
+    def own(self, labels: DataFrame) -> str | None:
+        """The labels' column that may say which event a label is itself; that one, at its instant, is no outcome.
+
+        The key of the events, such as play_id. A window that ends at the label has none of its events at that instant.
+        """
+        key = self.group.events.key[0]
+        return key if self.ahead and key in labels.columns else None
+
     @cached_property
     def partial_days(self) -> list[date]:
         """The days of the group's table of partials that are read."""
@@ -72,23 +96,42 @@ class LabelTimeFeatures:
     def play_days(self) -> list[date]:
         """The days of the group's source that are read."""
         # those of the labels, and those that windows begin in: all between are in the partials
-        lengths = [0, *(window_days(window) for window in self.windows if window != LIFETIME)]
-        return sorted({day - timedelta(days=n) for day in self.label_days for n in lengths})
+        return sorted({day + timedelta(days=n) for day in self.label_days for n, _, _ in self.edges})
+
+    @cached_property
+    def edges(self) -> list[tuple[int, int, bool]]:
+        """Where a day is cut, in days from the label's instant; the windows of which that is an end, as bits; and
+        whether they have what is before the cut."""
+        others = [
+            (window_days(window) * (1 if self.ahead else -1), 1 << i, self.ahead)
+            for i, window in enumerate(self.windows)
+            if window != LIFETIME
+        ]
+        return [(0, (1 << len(self.windows)) - 1, not self.ahead), *others]
 
     @cached_property
     def plan(self) -> list[tuple[date, date, int, int]]:
         """Label's day, tile, and in which windows it is."""
         masks = [
-            (day, operations.window_bitmask({w: _whole_days(day, w) for w in self.windows}))
+            (day, operations.window_bitmask({w: self._whole_days(day, w) for w in self.windows}))
             for day in self.label_days
         ]
         return [(day, *tile, bits) for day, mask in masks for tile, bits in mask.items()]
 
+    def _whole_days(self, day: date, window: str) -> Iterator[Tile]:
+        # those between the label's day and that of the window's other end: of these two it holds parts
+        whole = LIFETIME if window == LIFETIME else f"{window_days(window) - 1}d"
+        last = window_days(window) - 1 if self.ahead else -1
+        return cover(day + timedelta(days=last), whole) if whole != "0d" else iter(())
 
-def _whole_days(day: date, window: str) -> Iterator[Tile]:
-    # those after the window's first day and before the label's: of these two it holds parts
-    whole = LIFETIME if window == LIFETIME else f"{window_days(window) - 1}d"
-    return cover(day - timedelta(days=1), whole) if whole != "0d" else iter(())
+
+def outcome_name(table: str, feature: Feature, horizon: str) -> str:
+    """What an outcome is called beside the labels."""
+    return output_name(table, feature.name(f"next_{horizon}"))
+
+
+def _feature_name(table: str, feature: Feature, window: str) -> str:
+    return output_name(table, feature.name(window))
 
 
 def label_time_features(
@@ -108,8 +151,9 @@ def label_time_features(
         sessions: plays of `request.play_days`.
         base: the same labels with more columns, to which the features are added instead.
     """
-    keys = request.group.keys
-    label_keys = labels.select(*keys, F.col(f"`{at}`").alias(INSTANT)).dropna().distinct()
+    own = [_name_own(f"`{key}`").alias(OWN)] if (key := request.own(labels)) else []
+    label_keys = labels.select(*request.group.keys, F.col(f"`{at}`").alias(INSTANT), *own).dropna().distinct()
+    by = label_keys.columns
     plays = plays_of_group(sessions, request.group).withColumn("_quarter", _quarter(F.col(AT)))
     edges = _window_edges(label_keys, request)
     pieces = [
@@ -117,14 +161,14 @@ def label_time_features(
         _whole_quarters(edges, plays, request),
         _plays_of_cut_quarter(edges, plays, request),
     ]
-    columns = [*keys, INSTANT, "ds", WINDOW_BITS, *[part.name for part in request.parts]]
+    columns = [*by, "ds", WINDOW_BITS, *[part.name for part in request.parts]]
     # none of these overlap, so they merge like the parts of different days
     rows = reduce(DataFrame.unionByName, [piece.select(*columns) for piece in pieces])
     age = (F.unix_micros(INSTANT) - F.unix_micros(F.date_add("ds", 1).cast("timestamp"))) / MICROS_A_DAY
     totals = operations.totals(request.features, request.windows, age)
     values = operations.values(request.features, F.col(INSTANT))
-    merged = rows.groupBy(*keys, INSTANT).agg(*totals).select(*keys, INSTANT, *values)
-    features = label_keys.join(merged, [*keys, INSTANT], "left")
+    merged = rows.groupBy(*by).agg(*totals).select(*by, *values)
+    features = label_keys.join(merged, by, "left")
     return _join_labels(labels if base is None else base, features, request, at)
 
 
@@ -136,19 +180,19 @@ def _whole_day_tiles(label_keys: DataFrame, partials: DataFrame, request: LabelT
     return tiles.join(rows, [*request.group.keys, "ds", "span"])
 
 
+def _name_own(event_id: str) -> Column:
+    # never null, as labels are joined by it; and a label that is no event is none with an id of no letters
+    return F.coalesce(F.concat(F.lit("="), F.col(event_id)), F.lit(""))
+
+
 def _window_edges(label_keys: DataFrame, request: LabelTimeFeatures) -> DataFrame:
-    """Per instant: the label's own day up to it, for all windows; and per window, its first day from there on."""
-    instant = F.col(INSTANT)
-    edges = [(instant, (1 << len(request.windows)) - 1, True)]
-    for i, window in enumerate(request.windows):
-        if window != LIFETIME:
-            begin = instant - F.expr(f"interval {24 * window_days(window)} hours")
-            edges.append((begin, 1 << i, False))
+    """Per instant: the label's own day on one side of it, for all windows; and per window, the day of its other end."""
     structs = []
-    for cut, bits, before in edges:
+    for days, bits, before in request.edges:
+        cut = F.col(INSTANT) + F.expr(f"interval {24 * days} hours")
         window_bits = F.lit(bits).cast("bigint").alias(WINDOW_BITS)
         structs.append(F.struct(cut.alias("_cut"), window_bits, F.lit(before).alias("_before")))
-    rows = label_keys.select(*request.group.keys, INSTANT, F.inline(F.array(*structs)))
+    rows = label_keys.select("*", F.inline(F.array(*structs)))
     return rows.withColumns({"ds": F.to_date("_cut"), "_cut_quarter": _quarter(F.col("_cut"))})
 
 
@@ -166,6 +210,9 @@ def _whole_quarters(edges: DataFrame, plays: DataFrame, request: LabelTimeFeatur
 def _plays_of_cut_quarter(edges: DataFrame, plays: DataFrame, request: LabelTimeFeatures) -> DataFrame:
     at, cut = F.col(AT), F.col("_cut")
     inside = F.when(F.col("_before"), at < cut).otherwise(at >= cut)
+    if OWN in edges.columns:
+        # others of the label's instant count
+        inside &= (at != F.col(INSTANT)) | (_name_own(ID) != F.col(OWN))
     # parts of one play each, as only those on one side of the instant count
     quarter_rows = _fold_quarters(plays, request, [AT, ID])
     cut_quarters = edges.withColumnRenamed("_cut_quarter", "_quarter")
@@ -178,15 +225,15 @@ def _fold_quarters(plays: DataFrame, request: LabelTimeFeatures, finer: Sequence
 
 
 def _join_labels(rows: DataFrame, features: DataFrame, request: LabelTimeFeatures, at: str) -> DataFrame:
-    keys, table = request.group.keys, request.group.table
-    named = {
-        output_name(table, f.name(w)): operations.with_default(f, F.col(f.name(w)))
-        for f, w in request.features
-    }
+    keys = request.group.keys
+    named = {request.name(f, w): operations.with_default(f, F.col(f.name(w))) for f, w in request.features}
     values = [column.alias(name) for name, column in named.items()]
     # keys are renamed, as the labels have columns of the same names
-    right = features.select(*[F.col(key).alias(f"_of_{key}") for key in keys], INSTANT, *values)
+    own = [OWN] if OWN in features.columns else []
+    right = features.select(*[F.col(key).alias(f"_of_{key}") for key in keys], INSTANT, *own, *values)
     # a label that is there twice gets its values twice, one without a key none: the join is left, by equality
     key_matches = [rows[f"`{key}`"] == right[f"_of_{key}"] for key in keys]
+    if key := request.own(rows):
+        key_matches.append(_name_own(f"`{key}`") == right[OWN])
     joined = rows.join(right, [*key_matches, rows[f"`{at}`"] == right[INSTANT]], "left")
     return joined.select(*[rows[f"`{name}`"] for name in rows.columns], *named)

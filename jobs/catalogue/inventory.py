@@ -222,3 +222,6 @@ def _list_used_columns(manifest: Manifest) -> Iterator[tuple[str, str]]:
         for name in manifest.columns:
             if name.startswith(f"{table}__"):
                 yield table, name.removeprefix(f"{table}__")
+    for ref in manifest.request.outcomes:
+        table, _, name = ref.partition(":")
+        yield table, name

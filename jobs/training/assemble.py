@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from features.joins.feature_table import FEATURE_AT, output_name
 from features.joins.point_in_time import FeatureTable, point_in_time_join
+from features.joins.ripeness import Observation
 from features.joins.splits import split
 from features.windows.label_time import LabelTimeFeatures, label_time_features
 from jobs.errors import WrongUsage
 from jobs.group_events import find_events
 from jobs.job import Job
-from jobs.training.labels import Labels
+from jobs.training.labels import Labels, check_keys
+from jobs.training.outcomes import add_outcomes
 from jobs.training.published_days import LabelledDays
 from jobs.training.request import Columns, Request, daily_columns, label_time_columns, split_refs
 from jobs.training.spaces import keep_one_space
@@ -29,9 +32,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TrainingRows:
-    """The labels with their features, and the split.
+    """The labels with their features, what came of them, and the split.
 
-    `outputs` are the columns that were added, `daily` the tables whose `feature_at` is among them; `space`
+    `outputs` are the columns of features, `daily` the tables whose `feature_at` is among them; `space`
     is the one of the vectors, None where there are none.
     """
 
@@ -41,8 +44,17 @@ class TrainingRows:
     space: str | None
 
 
-def assemble(job: Job, request: Request, labels: Labels, tables: dict[str, int]) -> TrainingRows:
+def assemble(
+    job: Job,
+    request: Request,
+    labels: Labels,
+    tables: dict[str, int],
+    observations: Mapping[str, Observation] = MappingProxyType({}),
+) -> TrainingRows:
     """What is requested, at these versions of the tables.
+
+    Args:
+        observations: of the tables of outcomes, what there is of their events.
 
     Raises:
         WrongUsage: features that there are not; labels without the keys of a table; labels later than the plays.
@@ -62,6 +74,7 @@ def assemble(job: Job, request: Request, labels: Labels, tables: dict[str, int])
     for name, columns in label_time_columns(label_time_refs).items():
         rows = _join_label_time(job, request, labels, rows, name, columns)
     outputs = tuple(name for name in rows.columns if name not in labels.rows.columns)
+    rows = add_outcomes(job, request, labels, rows, observations)
     return TrainingRows(_with_split(request, rows), outputs, tuple(daily), space)
 
 
@@ -80,7 +93,7 @@ def _feature_table(
 ) -> FeatureTable:
     # the label's instant takes the place of the day
     keys = tuple(key for key in table.key if key != "ds")
-    _check_keys(request, labels, table.name, keys)
+    check_keys(request.labels, labels.rows, table.name, keys)
     days = LabelledDays(Publications(table, request.as_published), labels, request.as_published)
     feature_table = FeatureTable(
         name=table.name,
@@ -96,26 +109,11 @@ def _feature_table(
     return feature_table
 
 
-def _check_keys(request: Request, labels: Labels, name: str, keys: tuple[str, ...]) -> None:
-    if missing := [key for key in keys if key not in labels.rows.columns]:
-        raise WrongUsage(
-            f"labels {request.labels}: {name} is looked up by {', '.join(keys)}, and there is no {', '.join(missing)}; "
-            f"there are: {', '.join(labels.rows.columns)}"
-        )
-    types = {key: labels.rows.schema[key].dataType.simpleString() for key in keys}
-    if wrong := [f"{key} is {type_}" for key, type_ in types.items() if type_ != "string"]:
-        # cast here, 7 would meet the listener 7 and miss 007: only whoever wrote the labels knows which is meant
-        raise WrongUsage(
-            f"labels {request.labels}: {name} is looked up by strings, and {', '.join(wrong)}; write the ids as the "
-            "source does"
-        )
-
-
 def _join_label_time(
     job: Job, request: Request, labels: Labels, rows: DataFrame, name: str, columns: Columns
 ) -> DataFrame:
     group = next(group for group in FEATURE_GROUPS if group.table == name)
-    _check_keys(request, labels, name, group.keys)
+    check_keys(request.labels, labels.rows, name, group.keys)
     if request.as_published:
         raise WrongUsage(
             f"{name}: --as-published asks for what had been published; windows at a label's instant never were"

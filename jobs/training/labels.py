@@ -1,17 +1,23 @@
-"""Labels as they come: a Delta table, parquet or CSV with any columns, the keys and an instant."""
+"""Labels as they come: files with any columns, the keys and an instant, or the events of a table of the root."""
 
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import TYPE_CHECKING
 
 from expectations.profile import content
 from features.joins.serving import from_micros
+from features.joins.splits import is_sampled
 from jobs.errors import JobError, WrongUsage, first_line
+from jobs.job import Job
 from jobs.parquet_files import read_parquet
 from jobs.session import is_submitted
+from jobs.training.request import Request
+from schemas import CONTRACTS, Contract
+from schemas.common import AVAILABLE_AT, DS, FEATURE_AT
 from segue.storage import is_delta
 
 if TYPE_CHECKING:
@@ -32,6 +38,27 @@ class Labels:
     # the column of the instants
     at: str = "label_at"
 
+    def select(self, rows: DataFrame) -> Labels | None:
+        """Some of them, as a condition leaves them; None where it leaves none. The hash stays that of all."""
+        from pyspark.sql import functions as F
+
+        at = F.col(f"`{self.at}`")
+        instant = F.unix_micros(at)
+        limits = (F.count("*").alias("rows"), F.min(instant).alias("first"), F.max(instant).alias("last"))
+        days = sorted(
+            rows.groupBy(F.to_date(at).alias("day")).agg(*limits).collect(), key=lambda row: row["day"]
+        )
+        if not days:
+            return None
+        return replace(
+            self,
+            rows=rows,
+            count=sum(row["rows"] for row in days),
+            first=from_micros(days[0]["first"]),
+            last=from_micros(days[-1]["last"]),
+            days=tuple(row["day"] for row in days),
+        )
+
     def count_from(self, instant: datetime) -> tuple[int, datetime]:
         """How many are at an instant or later, and the first of them; there is one."""
         from pyspark.sql import functions as F
@@ -42,10 +69,34 @@ class Labels:
         return count, from_micros(first)
 
 
+def find_label_table(labels: str) -> Contract | None:
+    """The table of events that labels are named by, whose rows they are; None where they are in files."""
+    contract = CONTRACTS.get(labels)
+    return contract if contract and contract.event_time not in (None, FEATURE_AT.name) else None
+
+
 def locate_labels(path: str) -> str:
-    """The path in full, so that it means the same from any folder."""
+    """A path in full, so that it means the same from any folder; a table's name as it is."""
+    if find_label_table(path):
+        return path
     # a submitted step's path without a scheme is one of the cluster's file system
     return path if "://" in path or is_submitted() else os.path.abspath(path)
+
+
+def find_labels(job: Job, request: Request) -> Labels:
+    """The labels of a request, or a sample of them; those of a table at the version that the job has it at.
+
+    Raises:
+        WrongUsage: as `read_labels`; or a sample of no share, or by nothing.
+    """
+    events = find_label_table(request.labels)
+    if events is None:
+        rows = _read(job.spark, request.labels)
+    else:
+        # where a row lies, and since when, is nothing of the event
+        rows = job.read(events.name).drop(DS.name, AVAILABLE_AT.name, "bucket")
+    key = request.sample_by or (events.key[0] if events else None)
+    return _measure(_sample(rows, request, key), request.labels, request.at)
 
 
 def read_labels(spark: SparkSession, path: str, at: str) -> Labels:
@@ -54,9 +105,28 @@ def read_labels(spark: SparkSession, path: str, at: str) -> Labels:
     Raises:
         WrongUsage: they cannot be read; no column `at`, or none of instants; labels without one; no labels.
     """
+    return _measure(_read(spark, path), path, at)
+
+
+def _sample(rows: DataFrame, request: Request, key: str | None) -> DataFrame:
     from pyspark.sql import functions as F
 
-    rows = _read(spark, path)
+    if request.sample is None:
+        if request.sample_by:
+            raise WrongUsage("--sample-by COLUMN is of --sample SHARE; give both")
+        return rows
+    if not 0 < request.sample <= 1:
+        raise WrongUsage(f"--sample takes a share of more than 0 and at most 1; got {request.sample}")
+    if key is None:
+        raise WrongUsage("--sample of labels in files needs --sample-by COLUMN, such as user_id")
+    if key not in rows.columns:
+        raise WrongUsage(f"--sample-by {key}: no such column; there are: {', '.join(rows.columns)}")
+    return rows.where(is_sampled(F.col(f"`{key}`"), request.sample))
+
+
+def _measure(rows: DataFrame, path: str, at: str) -> Labels:
+    from pyspark.sql import functions as F
+
     if at not in rows.columns:
         raise WrongUsage(f"labels {path}: no column {at!r} (--at); there are: {', '.join(rows.columns)}")
     if nested := [field.name for field in rows.schema if _holds_map(field.dataType)]:
@@ -133,6 +203,22 @@ def _holds_map(type_: DataType) -> bool:
     inner += [field.dataType for field in type_.fields] if isinstance(type_, StructType) else []
     inner += [type_.keyType, type_.valueType] if isinstance(type_, MapType) else []
     return any(isinstance(each, MapType) or _holds_map(each) for each in inner)
+
+
+def check_keys(labels: str, rows: DataFrame, table: str, keys: Sequence[str]) -> None:
+    """Raises WrongUsage where labels lack a key of a table, or have other than text in it."""
+    if missing := [key for key in keys if key not in rows.columns]:
+        raise WrongUsage(
+            f"labels {labels}: {table} is looked up by {', '.join(keys)}, and there is no {', '.join(missing)}; "
+            f"there are: {', '.join(rows.columns)}"
+        )
+    types = {key: rows.schema[key].dataType.simpleString() for key in keys}
+    if wrong := [f"{key} is {type_}" for key, type_ in types.items() if type_ != "string"]:
+        # cast here, 7 would meet the listener 7 and miss 007: only whoever wrote the labels knows which is meant
+        raise WrongUsage(
+            f"labels {labels}: {table} is looked up by strings, and {', '.join(wrong)}; write the ids as the source "
+            "does"
+        )
 
 
 def check_same(labels: Labels, rows: int, content_hash: str, path: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -12,8 +13,8 @@ from pyarrow.fs import FileSelector
 from expectations.profile import content
 from jobs.errors import JobError, WrongUsage
 from jobs.publishing.state import digest
-from jobs.training.request import Request
-from schemas import FEATURE_GROUPS
+from jobs.training.request import Request, outcome_groups_of
+from schemas import FEATURE_GROUPS, FeatureGroup
 from segue.storage import filesystem
 
 if TYPE_CHECKING:
@@ -27,7 +28,8 @@ class Manifest:
     """`tables` has version, rows and content hash of each; `nulls` and `lost_to_max_age` are shares of the rows.
 
     `identities` has a fingerprint of what computes each declared feature, by `table:column`; manifests written before
-    there were such have none. `space` is the one of its vectors, None where it has none.
+    there were such have none. `space` is the one of its vectors, None where it has none. `ripeness` has, by column of a
+    status, how many labels were ripe, unripe and censored; they add up to `label_rows`.
     """
 
     request: Request
@@ -44,10 +46,11 @@ class Manifest:
     lost_to_max_age: Mapping[str, float] = field(default_factory=dict)
     space: str | None = None
     identities: Mapping[str, str] = field(default_factory=dict)
+    ripeness: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
     def changed_features(self, refs: Iterable[str]) -> list[str]:
         """Those of the features that are declared no more, or as something else than when the set was made."""
-        now = declared_identities()
+        now = declared_identities(self.request.outcomes)
         return sorted(ref for ref in refs if ref not in now or self.identities.get(ref, now[ref]) != now[ref])
 
     @property
@@ -55,16 +58,22 @@ class Manifest:
         return {name: int(table["version"]) for name, table in self.tables.items()}
 
 
-def declared_identities() -> dict[str, str]:
-    """A fingerprint of what computes each declared feature, by `table:column`."""
+def declared_identities(outcomes: Iterable[str] = ()) -> dict[str, str]:
+    """A fingerprint of what computes each declared feature, and each of these outcomes, by `table:column`."""
     # manifests hold it: another way to write one would refuse their replays
     return {
         f"{group.table}:{name}": digest(
             group.keys, group.where, identity, *filter(None, [group.rows_identity])
         )
-        for group in FEATURE_GROUPS
+        for group in (*FEATURE_GROUPS, *_list_declared(outcomes))
         for name, identity in group.identities.items()
     }
+
+
+def _list_declared(outcomes: Iterable[str]) -> Iterator[FeatureGroup]:
+    for ref in outcomes:
+        with suppress(WrongUsage):  # declared no more
+            yield from outcome_groups_of([ref])
 
 
 def manifest_path(path: str) -> str:

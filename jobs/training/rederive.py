@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -11,15 +11,23 @@ from typing import Any
 import numpy as np
 
 from features.joins.feature_table import FEATURE_AT, output_name
+from features.joins.ripeness import RIPE, status_name
 from features.joins.serving import to_micros
-from features.windows.definitions import Play, inputs, value
+from features.windows.definitions import Play, inputs, outcome, value
 from features.windows.events import plays_of_group
+from features.windows.label_time import outcome_name
 from features.windows.operations import AT, ID
 from jobs.errors import JobError
 from jobs.group_events import find_events
 from jobs.job import Job
 from jobs.training.manifest import NAME, Manifest, load
-from jobs.training.request import Request, daily_columns, label_time_columns, split_refs
+from jobs.training.request import (
+    Request,
+    daily_columns,
+    label_time_columns,
+    outcome_groups_of,
+    split_refs,
+)
 from schemas import FEATURE_GROUPS, FeatureGroup
 from schemas.declarations import Feature
 from segue import show
@@ -69,11 +77,12 @@ def rederive(job: Job, path: str, sample: int) -> int:
 
 @dataclass(frozen=True)
 class RequestedTable:
-    """Features of one table; `at_label_time`: their windows end at the label's own instant."""
+    """Features of one table; `at_label_time`: their windows end at the label's own instant; `ahead`: begin at it."""
 
     group: FeatureGroup
     features: list[tuple[Feature, str]]
     at_label_time: bool
+    ahead: bool = False
 
 
 def _requested_tables(job: Job, manifest: Manifest) -> Iterator[RequestedTable]:
@@ -86,17 +95,34 @@ def _requested_tables(job: Job, manifest: Manifest) -> Iterator[RequestedTable]:
         (daily_columns(daily, manifest.tables, job.snapshot), False),
     ):
         of_groups = columns.keys() & groups.keys()
-        refs = [f"{name}:{column}" for name in of_groups for column in columns[name]]
-        if changed := manifest.changed_features(refs):
-            job.say(f"left out, declared otherwise by now or no more: {', '.join(changed)}")
-        of_catalogue = [name for name in of_groups if groups[name].catalogue_columns]
-        if of_catalogue:  # each day has the columns of the catalogue of then, which the release does not hold
-            job.say(f"left out, made of the catalogue as it was day by day: {', '.join(of_catalogue)}")
-        for name in of_groups - set(of_catalogue):
-            names = {column for column in columns[name] if f"{name}:{column}" not in changed}
-            windows = groups[name].feature_windows
-            features = [(f, w) for f, w in windows if f.name(w) in names and f.op not in APPROXIMATE]
-            yield RequestedTable(groups[name], features, at_label_time)
+        unchanged = _list_unchanged(
+            job, manifest, [f"{name}:{column}" for name in of_groups for column in columns[name]]
+        )
+        for group in _list_of_events(job, [groups[name] for name in of_groups]):
+            windows = group.feature_windows
+            features = [(f, w) for f, w in windows if f"{group.table}:{f.name(w)}" in unchanged]
+            yield RequestedTable(group, _list_exact(features), at_label_time)
+    outcomes = outcome_groups_of(_list_unchanged(job, manifest, manifest.request.outcomes))
+    for group in _list_of_events(job, outcomes):
+        yield RequestedTable(group, _list_exact(group.feature_windows), at_label_time=True, ahead=True)
+
+
+def _list_unchanged(job: Job, manifest: Manifest, refs: Sequence[str]) -> list[str]:
+    if changed := manifest.changed_features(refs):
+        job.say(f"left out, declared otherwise by now or no more: {', '.join(changed)}")
+    return [ref for ref in refs if ref not in changed]
+
+
+def _list_of_events(job: Job, groups: Sequence[FeatureGroup]) -> list[FeatureGroup]:
+    """Those that events alone decide."""
+    of_catalogue = [group.table for group in groups if group.catalogue_columns]
+    if of_catalogue:  # each day has the columns of the catalogue of then, which the release does not hold
+        job.say(f"left out, made of the catalogue as it was day by day: {', '.join(of_catalogue)}")
+    return [group for group in groups if not group.catalogue_columns]
+
+
+def _list_exact(features: Sequence[tuple[Feature, str]]) -> list[tuple[Feature, str]]:
+    return [(feature, window) for feature, window in features if feature.op not in APPROXIMATE]
 
 
 def _read_sample(job: Job, path: str, count: int) -> list[Row]:
@@ -156,13 +182,27 @@ def _read_plays(job: Job, group: FeatureGroup, rows: list[Row]) -> dict[tuple[st
 def _differences(
     request: Request, table: RequestedTable, row: Row, plays: Mapping[tuple[str, ...], list[Play]]
 ) -> Iterator[Difference]:
-    keys, group = tuple(row[key] for key in table.group.keys), table.group
+    keys = tuple(row[key] for key in table.group.keys)
+    of_entity = plays.get(keys, [])
     for feature, window in table.features:
-        name = output_name(group.table, feature.name(window))
-        t = _as_of(request, table, row)
-        expected = None if t is None or None in keys else value(plays.get(keys, []), feature, window, t)
+        if table.ahead:
+            name, expected = _outcome(request, table.group, row, of_entity, feature, window)
+        else:
+            name, t = output_name(table.group.table, feature.name(window)), _as_of(request, table, row)
+            expected = None if t is None else value(of_entity, feature, window, t)
+        expected = None if None in keys else expected
         if not same_value(expected, row[name]):
             yield name, f"{', '.join(map(str, keys))} at {row[request.at]}", str(expected), str(row[name])
+
+
+def _outcome(
+    request: Request, group: FeatureGroup, row: Row, plays: list[Play], feature: Feature, horizon: str
+) -> tuple[str, Any]:
+    """Its column, and the value by definition; the set's own word for whether that is known."""
+    name = outcome_name(group.table, feature, horizon)
+    if row[status_name(group.table, horizon)] != RIPE:
+        return name, None
+    return name, outcome(plays, feature, horizon, row[request.at], row.get(group.events.key[0]))
 
 
 def _as_of(request: Request, table: RequestedTable, row: Row) -> datetime | None:

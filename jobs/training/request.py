@@ -8,12 +8,16 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from jobs.errors import WrongUsage
-from schemas import CONTRACTS, FEATURE_GROUPS
+from schemas import CONTRACTS, FEATURE_GROUPS, FeatureGroup
+from schemas.operations import DeclarationError
+from schemas.outcomes import Outcome, outcome_groups
 from segue.storage import REMOVED, Snapshot
 from segue.training_set import FRAME
 
 Columns = tuple[str, ...]
 
+# The column of the labels' instants, unless another is given.
+AT = "label_at"
 # What fields of a request were called in manifests of before.
 FORMER_NAMES = {"exact": "at_label_time", "known": "as_published"}
 
@@ -26,7 +30,7 @@ class Request:
     # `table:column`, or a table for all of it
     features: tuple[str, ...] = ()
     at_label_time: tuple[str, ...] = ()
-    at: str = "label_at"
+    at: str = AT
     as_published: bool = False
     # in days
     max_age: float | None = None
@@ -38,6 +42,13 @@ class Request:
     space: str | None = None
     # labels of days that are not complete are taken
     provisional: bool = False
+    # `table:column`, whose window is the horizon
+    outcomes: tuple[str, ...] = ()
+    # labels with an outcome that is not known are left out
+    ripe_only: bool = False
+    # of the labels, by a hash of what is in the column `sample_by`
+    sample: float | None = None
+    sample_by: str | None = None
 
     @staticmethod
     def loads(saved: Mapping[str, Any]) -> Request:
@@ -104,6 +115,14 @@ def split_refs(request: Request) -> tuple[list[str], list[str]]:
     merged = {group.table for group in FEATURE_GROUPS if not group.daily}
     daily = [ref for ref in request.features if ref.partition(":")[0] not in merged]
     return daily, [*request.at_label_time, *(ref for ref in request.features if ref not in daily)]
+
+
+def outcome_groups_of(refs: Iterable[str]) -> list[FeatureGroup]:
+    """See `outcome_groups`, of what is declared now; raises WrongUsage where an outcome is not."""
+    try:
+        return outcome_groups(map(Outcome.parse, refs), FEATURE_GROUPS)
+    except DeclarationError as problem:
+        raise WrongUsage(str(problem)) from None
 
 
 def _name_columns(refs: Sequence[str], outputs: Sequence[str]) -> Columns:

@@ -8,7 +8,7 @@ from random import Random
 import pyarrow as pa
 import pytest
 
-from features.windows.label_time import NOT_AT_LABEL_TIME, LabelTimeFeatures, label_time_features
+from features.windows.label_time import LabelTimeFeatures, label_time_features
 from features.windows.partials import partial_rows
 from reference.computed import calendar
 from reference.frames import frame
@@ -16,7 +16,7 @@ from reference.rows import same
 from reference.windows import by_entity, is_near, value
 from reference.worlds import DAY, MIDNIGHT, US, history, session_play
 from schemas.declarations import LIFETIME, TRACK, USER, Feature, FeatureGroup
-from schemas.operations import OPERATIONS
+from schemas.operations import NOT_AT_LABEL_TIME, OPERATIONS
 from schemas.sessions import SESSIONS
 
 WINDOWS = ("1d", "2d", "7d", "45d", LIFETIME)

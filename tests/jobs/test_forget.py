@@ -22,7 +22,7 @@ from jobs.errors import JobError, WrongUsage
 from jobs.job import Job
 from jobs.publishing.retention import vacuum
 from jobs.publishing.warehouse import Warehouse
-from jobs.receipts import AGGREGATES
+from jobs.receipts import AGGREGATES, find_erased
 from reference.delta_files import rows_of
 from reference.flows import LAST, assert_sessions_as_defined
 from reference.group_tables import assert_tables_as_defined
@@ -134,6 +134,16 @@ def test_forget_writes_a_receipt_of_rows_releases_and_trained_tables(erased_worl
         datetime.now(UTC) + timedelta(days=35)
     )
     assert {each["table"] for each in receipt["trained_with_them"]} == set(AGGREGATES)
+
+
+def test_forget_makes_labels_of_the_time_before_it_censored_in_versions_after_it(erased_world):
+    warehouse, receipt = Warehouse(erased_world.root), read_receipt(erased_world.root)
+    version = next(each["version"] for each in receipt["tables"] if each["table"] == "sessions")
+    erased = find_erased(warehouse, "sessions", version)
+    hashes = {hashlib.sha256(id_.encode()).hexdigest() for id_ in erased_world.erased_ids}
+    assert erased.keys() == hashes, "who was in no table lost nothing"
+    assert set(erased.values()) == {datetime.fromisoformat(receipt["erased_at"])}
+    assert find_erased(warehouse, "sessions", version - 1) == {}, "an older version has their plays"
 
 
 def test_forget_leaves_no_id_in_logs_and_quality_files(erased_world):

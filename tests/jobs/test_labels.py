@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from pyspark.sql import functions as F
 
+from features.joins.splits import is_sampled, split
 from jobs.errors import WrongUsage
-from jobs.training.labels import read_labels
+from jobs.training.labels import find_label_table, locate_labels, read_labels
 
 AT = datetime(2026, 11, 20, 12, tzinfo=UTC)
 US = timedelta(microseconds=1)
@@ -55,6 +58,31 @@ def test_read_labels_parses_csv_with_quotes_commas_and_line_ends(spark, tmp_path
     rows = {row.user_id: row for row in labels.rows.collect()}
     assert {key: row.note for key, row in rows.items()} == {"007": 'a, "b"\nc', "u,1": None}
     assert (labels.first, labels.last) == (AT, AT + timedelta(hours=1))
+
+
+def test_labels_by_the_name_of_a_table_of_events_are_its_rows():
+    assert find_label_table("plays").event_time == "played_at"
+    assert [locate_labels(name) for name in ("plays", "sessions")] == ["plays", "sessions"]
+    for path in ("./plays", "user_features", "rejected_plays", "track_embeddings", "plays.csv"):
+        assert find_label_table(path) is None and Path(locate_labels(path)).is_absolute(), path
+    assert locate_labels("s3a://labels/plays") == "s3a://labels/plays"
+
+
+def test_a_sample_by_hash_is_of_whole_keys_and_of_every_split(spark):
+    """A larger sample has all of a smaller one, and neither is of those that a split takes first."""
+    key = F.col("id").cast("string")
+    rows = spark.range(20_000).select(
+        is_sampled(key, 0.02).alias("small"),
+        is_sampled(key, 0.1).alias("large"),
+        is_sampled(key, 1).alias("all"),
+        split(F.lit(AT), entity=key, shares=(0.5, 0.5)).alias("split"),
+    )
+    counts = rows.groupBy("small", "large", "all", "split").count().collect()
+    assert all(row["all"] and row["large"] >= row["small"] for row in counts)
+    for name, share in (("small", 0.02), ("large", 0.1)):
+        for part in ("train", "test"):
+            found = sum(row["count"] for row in counts if row[name] and row["split"] == part)
+            assert abs(found / 10_000 - share) < 0.01, (name, part)
 
 
 def maps(*entries):

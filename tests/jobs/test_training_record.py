@@ -31,6 +31,7 @@ def test_training_sets_use_the_columns_that_their_manifests_name(tmp_path):
         "track_features__plays",
     )
     save_set("b", Request("l", at_label_time=("user_features",)), whole)
+    save_set("d", Request("l", outcomes=("artist_features:skips_rate_7d",)), ())
     (tmp_path / "c").mkdir()
     (tmp_path / "c" / "_manifest.json").write_text('{"of": "another program"}')
     inventory = Inventory(str(tmp_path), [f"{tmp_path}/a/../"])
@@ -38,6 +39,7 @@ def test_training_sets_use_the_columns_that_their_manifests_name(tmp_path):
     assert inventory.training_sets_of("user_features", "plays_count_7d") == both
     assert inventory.training_sets_of("user_features", "skips_rate_7d") == both[1:]
     assert inventory.training_sets_of("user_features") == both
+    assert inventory.training_sets_of("artist_features", "skips_rate_7d") == [f"{tmp_path}/d"]
     assert inventory.training_sets_of("track_features") == inventory.training_sets_of("user") == []
     with pytest.raises(WrongUsage, match="not there; give a folder with training sets"):
         _ = Inventory(str(tmp_path), [f"{tmp_path}/nowhere"]).training_sets

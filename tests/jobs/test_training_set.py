@@ -7,6 +7,7 @@ import contextlib
 import json
 import random
 import shutil
+from collections import Counter
 from dataclasses import asdict, replace
 from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
@@ -21,12 +22,14 @@ from jobs import build_training_set, verify
 from jobs.errors import JobError, WrongUsage
 from jobs.training.manifest import load
 from jobs.training.request import Request
-from reference.flows import DAYS, FIRST
+from reference import outcomes
+from reference.flows import DAYS, FIRST, LAST
 from reference.point_in_time import PublishedDay, Table, join
 from reference.rows import assert_same, same
 from reference.windows import by_entity, value
 from schemas import CONTRACTS, FEATURE_GROUPS
 from schemas.declarations import Feature
+from segue.releases import open_release
 
 DAILY = {
     "user_features": ("plays_count_7d", "artists_top_k_30d", "completion_mean_1d", "tracks_distinct_7d"),
@@ -171,6 +174,109 @@ def test_build_training_set_at_label_time_ends_windows_at_the_label(training_set
                 )
                 comparisons += expected not in (None, 0, 0.0)
     assert comparisons > 100, "nearly all expected values are nothing: this shows little"
+
+
+# The last day is delivered up to here, so labels of the day before it ripen in its morning or do not.
+THROUGH = datetime.combine(LAST, time(9, 30), UTC)
+OUTCOMES = {
+    "user_track_features": ("plays_count_1d", "plays_count_2d", "completion_mean_2d"),
+    "artist_features": ("skips_rate_1d",),
+}
+
+
+@pytest.fixture(scope="module")
+def outcomes_set(night, tmp_path_factory):
+    """A sample of the plays with what came of them, by a release whose last day is provisional."""
+    folder = tmp_path_factory.mktemp("outcomes")
+    release = open_release(night.root)
+    tables = {name: replace(entry, complete_through=THROUGH) for name, entry in release.tables.items()}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(build_training_set, "open_release", lambda *_: replace(release, tables=tables))
+        request = ["--root", night.root, "--labels", "plays", "--sample", "0.4", "--provisional"]
+        request += ["--features", "user_track_features:plays_count_7d"]
+        request += ["--outcomes", *list_references(OUTCOMES)]
+        assert build_training_set.main([*request, "--out", str(folder / "set")]) == 0
+        assert build_training_set.main([*request, "--out", str(folder / "ripe"), "--ripe-only"]) == 0
+        with pytest.raises(JobError, match=r"none of .* is ripe; events are complete through 2026"):
+            longer = ["--outcomes", "user_track_features:plays_count_7d", "--ripe-only"]
+            build_training_set.main([*request, *longer, "--out", str(folder / "none")])
+    return folder
+
+
+def define_outcomes(label, plays):
+    """Values and statuses of a play, which is a label of its own instant, from all plays of its keys."""
+    begin, end = (datetime.combine(day, time(), UTC) for day in (FIRST, LAST + timedelta(days=1)))
+    for name, columns in OUTCOMES.items():
+        group = next(group for group in FEATURE_GROUPS if group.table == name)
+        keys = tuple(label[key] for key in group.keys)
+        of_keys = by_entity((p for p in plays if tuple(p[k] for k in group.keys) == keys), group)
+        for column in columns:
+            what, _, horizon = column.rpartition("_")
+            feature = next(f for f in group.features if f"{f.what}_{f.op}" == what)
+            status = outcomes.status(label["played_at"], horizon, begin, end, THROUGH)
+            value_then = outcomes.outcome(
+                of_keys.get(keys, []), feature, horizon, label["played_at"], label["play_id"]
+            )
+            known = status == "ripe" and None not in keys
+            yield f"{name}__{what}_next_{horizon}", value_then if known else None
+            yield f"{name}__status_next_{horizon}", status
+
+
+def test_outcomes_are_of_the_time_after_each_play_and_null_before_that_is_over(night, outcomes_set):
+    plays = night.released("sessions")
+    rows = read_rows(outcomes_set / "set")
+    by_id = {play["play_id"]: play for play in plays}
+    assert 0.3 < len(rows) / len(plays) < 0.5 and {row["play_id"] for row in rows} <= by_id.keys()
+    counts, values = Counter(), 0
+    for row in rows:
+        for column, expected in define_outcomes(row, plays):
+            assert same(expected, row[column]), f"{row}: {column} expected {expected!r}"
+            counts[column, row[column]] += "status" in column
+            values += bool(expected) and "status" not in column
+        ((_, before),) = compute_exact_values(
+            row | {"label_at": row["played_at"]}, plays, "user_track_features", ("plays_count_7d",)
+        )
+        assert row["user_track_features__plays_count_7d"] == before
+    assert values > 100, "nearly nobody came back, so this shows little"
+    manifest = load(str(outcomes_set / "set"))
+    assert manifest.label_rows == manifest.rows == len(rows)
+    for column, of_status in manifest.ripeness.items():
+        assert of_status == {status: counts[column, status] for status in ("ripe", "unripe", "censored")}
+        assert sum(of_status.values()) == len(rows) and of_status["ripe"] and of_status["unripe"]
+
+
+def test_ripe_only_leaves_out_labels_of_which_an_outcome_is_not_known(outcomes_set):
+    rows = read_rows(outcomes_set / "set")
+    statuses = [name for name in rows[0] if "__status_next_" in name]
+    ripe = [row for row in rows if all(row[name] == "ripe" for name in statuses)]
+    assert_same(ripe, read_rows(outcomes_set / "ripe"), ("play_id",), rows, "user_id")
+    whole, manifest = (load(str(outcomes_set / name)) for name in ("set", "ripe"))
+    assert manifest.ripeness == whole.ripeness
+    assert (manifest.rows, manifest.label_rows) == (len(ripe), len(rows))
+
+
+def test_outcomes_are_replayed_and_made_again_by_definition(night, outcomes_set, tmp_path, capsys):
+    assert replay(night, outcomes_set / "set", tmp_path) == 0
+    assert load(str(tmp_path / "again")).ripeness == load(str(outcomes_set / "set")).ripeness
+    arguments = ["--root", night.root, "--sample", "40", "--training-set"]
+    assert run_verify([*arguments, str(outcomes_set / "set")]) == 0, capsys.readouterr().out
+    table = pq.ParquetDataset(outcomes_set / "set").read()
+    column = "user_track_features__plays_count_next_1d"
+    place = table.column_names.index(column)
+    pq.write_table(table.set_column(place, column, pc.add(table[column], 1)), tmp_path / "rows.parquet")
+    shutil.copy(outcomes_set / "set" / "_manifest.json", tmp_path)
+    shutil.rmtree(tmp_path / "again")
+    assert run_verify([*arguments, str(tmp_path)]) == 1
+    assert column in capsys.readouterr().out
+
+
+def test_replay_refuses_an_outcome_that_is_declared_otherwise(night, outcomes_set, tmp_path):
+    manifest = json.loads((outcomes_set / "set" / "_manifest.json").read_text())
+    ref = "user_track_features:plays_count_2d"
+    manifest["identities"][ref] = "0" * 16
+    (tmp_path / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(WrongUsage, match=f"declared otherwise by now or no more: {ref}; "):
+        replay(night, tmp_path / "manifest.json", tmp_path)
 
 
 def test_training_set_of_the_client_has_the_rows_of_spark(night, training_set):
@@ -389,6 +495,17 @@ def test_split_at_and_split_by_do_not_leak(night, training_set, tmp_path):
         (["--features", "user_features", "--shares", "0.5", "0.5"], "go together"),
         (["--features", "user_features", "--split-at", "soon"], "--split-at"),
         ([], "--features"),
+        (
+            ["--outcomes", "user_track_features:plays_decayed_7d"],
+            "no features 'plays_decayed' of .* can look",
+        ),
+        (["--features", "user_features", "--ripe-only"], "--ripe-only is of --outcomes"),
+        (
+            ["--features", "user_features", "--sample", "1.5", "--sample-by", "user_id"],
+            "--sample takes a share",
+        ),
+        (["--features", "user_features", "--sample", "0.5"], "needs --sample-by COLUMN"),
+        (["--features", "user_features", "--sample-by", "user_id"], "is of --sample SHARE"),
     ],
 )
 def test_build_training_set_refuses_a_wrong_request(night, training_set, tmp_path, arguments, message):

@@ -1,0 +1,76 @@
+"""Whether what came of a label is known: its window [t, t + h) against what there is of the events."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from features.joins.feature_table import output_name
+from features.joins.serving import to_micros
+from schemas.common import MICROS_A_DAY
+from schemas.declarations import window_days
+
+# Known; not yet; and never, as events of the window are not there and will not come.
+RIPE, UNRIPE, CENSORED = STATUSES = ("ripe", "unripe", "censored")
+# The labels' column with the instant of the erasure of their listener, while statuses are computed.
+_ERASED_AT = "erased at"
+
+
+@dataclass(frozen=True)
+class Observation:
+    """What there is of the events that outcomes of a table are made of, and for which horizons these are requested."""
+
+    table: str
+    horizons: tuple[str, ...]
+    # the first midnight of their first day, and the last of their last
+    begin: datetime
+    end: datetime
+    # all before it were delivered, and are in the partials
+    through: datetime
+    # by the SHA-256 of the listener's id, the last instant before which their events were erased; empty where the
+    # table is not of listeners
+    erased: Mapping[str, datetime] = field(default_factory=dict)
+
+    @property
+    def columns(self) -> dict[str, str]:
+        """By horizon, the column with the status."""
+        return {horizon: status_name(self.table, horizon) for horizon in self.horizons}
+
+    def add_statuses(self, labels: DataFrame, at: str) -> DataFrame:
+        """`labels` with a status for each horizon; a label without the key of a listener counts as of nobody erased."""
+        instant, erased_at = F.unix_micros(F.col(f"`{at}`")), F.lit(None).cast("bigint")
+        rows = labels
+        if self.erased:
+            rows, erased_at = _join_erased(labels, self.erased), F.col(_ERASED_AT)
+        statuses = {name: self._status(instant, h, erased_at) for h, name in self.columns.items()}
+        return rows.withColumns(statuses).drop(_ERASED_AT)
+
+    def _status(self, instant: Column, horizon: str, erased_at: Column) -> Column:
+        end = instant + window_days(horizon) * MICROS_A_DAY
+        # false zeros on both sides: of before the first event nothing is known, and an erasure took what there was
+        lost = (instant < to_micros(self.begin)) | F.coalesce(instant < erased_at, F.lit(False))
+        return (
+            F.when(lost, CENSORED)
+            .when(end > to_micros(self.through), UNRIPE)
+            # delivered, by its source, and yet without events to the end: the data stop before the clock does
+            .when(end > to_micros(self.end), CENSORED)
+            .otherwise(RIPE)
+        )
+
+
+def status_name(table: str, horizon: str) -> str:
+    """The labels' column that says whether outcomes of a table are known for a horizon."""
+    return output_name(table, f"status_next_{horizon}")
+
+
+def _join_erased(labels: DataFrame, erased: Mapping[str, datetime]) -> DataFrame:
+    # a row per erasure, of which there are few
+    erasures = [(id_, to_micros(instant)) for id_, instant in erased.items()]
+    rows = labels.sparkSession.createDataFrame(erasures, f"`erased id` string, `{_ERASED_AT}` bigint")
+    return labels.join(F.broadcast(rows), F.sha2(F.col("user_id"), 256) == F.col("erased id"), "left").drop(
+        "erased id"
+    )
