@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from expectations.contracts import build_suite, expect_rows
+from expectations.impressions import IMPRESSION_BOUNDS
 from expectations.plays import INGEST_BOUNDS, SOME_EVENTS, build_rejects_suite
 from expectations.suite import Suite
 from schemas import EVENT_TABLES, EventTable
+from schemas.impressions import has_slates
 from schemas.plays import EARLIEST_PLAY
 
 
@@ -30,5 +32,5 @@ def _build_suite(table: EventTable) -> Suite:
         expect_rows("ds", f"ds = to_date(`{at}`)", f"the day of {at}, in UTC"),
         *ranges,
         row_bound=SOME_EVENTS,
-        bounds=INGEST_BOUNDS,
+        bounds=(*INGEST_BOUNDS, *(IMPRESSION_BOUNDS if has_slates(table) else ())),
     )
