@@ -165,8 +165,9 @@ FLOW: tuple[Step, ...] = sort_steps(
 # Tables of what the gate refused.
 RECORDS: tuple[str, ...] = tuple(table for step in FLOW for table in step.records)
 
-# Tables of which each night has rows. Of other events, and of plays that came late or are none, a night may have none.
-NIGHTLY = frozenset(("plays", *downstream(FLOW, "plays"))) - {*RECORDS}
+# Tables of which each night has rows. Of other events, of plays that came late or are none, and of those that an
+# impression led to, a night may have none.
+NIGHTLY = frozenset(("plays", *downstream(FLOW, "plays"))) - {*RECORDS, *downstream(FLOW, "attributions")}
 
 # Steps that can be run but are no part of the nightly flow.
 EXTRA: tuple[Step, ...] = (

@@ -15,7 +15,7 @@ IMPRESSIONS = EventTable(
         ),
         Column("request_id", "string", "one slate: what was ranked and shown together", nullable=False),
         Column("user_id", "string", "to whom it was shown"),
-        Column("shown_at", "timestamp", "when", "UTC"),
+        Column("shown_at", "timestamp", "when it was shown", "UTC"),
         Column("surface", "string", "where in the product: home, search, the end of a playlist"),
         Column("shelf_id", "string", "the row of cards on that surface"),
         Column("shelf_position", "int", "place of the shelf on the surface, from 1", check=">= 1"),
