@@ -23,7 +23,6 @@ def suite_for(table: str) -> Suite:
         raise LookupError(f"no expectations for table {table!r}; there are some for: {', '.join(TABLES)}")
     # imported here: Great Expectations takes seconds, and whoever lists tables does not need it
     from expectations import (
-        attributions,
         candidates,
         embedding_versions,
         event_tables,
@@ -41,7 +40,6 @@ def suite_for(table: str) -> Suite:
     suites += [tracks.SUITE, tracks.REJECTED_SUITE, tracks.CHANGES_SUITE]
     suites += [embedding_versions.SUITE, track_embeddings.SUITE, user_embeddings.SUITE]
     suites += [similar_tracks.SUITE, candidates.SUITE]
-    suites += [attributions.SUITE]
     suites += [track_semantic_ids.SUITE, track_semantic_ids.CODEBOOK_SUITE]
     if (known := {suite.table: suite for suite in suites}.get(table)) is not None:
         return known

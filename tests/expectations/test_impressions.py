@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from expectations import attributions
+from expectations.attributions import build_attribution_suite
 from expectations.event_tables import _build_suite
 from expectations.gate import audit_batch
 from expectations.profile import profile
@@ -16,7 +16,7 @@ from reference.frames import frame
 from schemas.attributions import ATTRIBUTIONS
 from schemas.impressions import IMPRESSIONS
 
-SUITES = {"impressions": _build_suite(IMPRESSIONS), "attributions": attributions.SUITE}
+SUITES = {"impressions": _build_suite(IMPRESSIONS), "attributions": build_attribution_suite()}
 GOOD = {
     "rejected_share": 0.0,
     "duplicate_share": 0.0,

@@ -124,7 +124,10 @@ policy_id = "'uniform'"
 propensity = "chance"
 candidate_count = "2"
 """
-REJECT = '{"card": "never", "request": "r", "who": "u", "at": "2026-01-06T10:00:00Z", "place": 0, "track": "t", "chance": 0}'
+REJECT = (
+    '{"card": "never", "request": "r", "who": "u", "at": "2026-01-06T10:00:00Z", "place": 0, "track": "t", '
+    '"chance": 0}'
+)
 
 
 def read_example() -> str:
