@@ -53,28 +53,20 @@ def test_bounds_of_impressions():
     assert check(propensity_error=0.051, has_propensities=0) == set()
 
 
-def audit(spark, contract, rows, measures):
-    df = frame(spark, rows, contract)
-    verdict = audit_batch(df, SUITES[contract.name], profile(df, contract), measures)
-    return {(each.column, each.severity) for each in verdict.failures}
-
-
 def test_audit_of_attributions(spark):
     good = batch(ATTRIBUTIONS, delay_ms=0)
     # another day, an impression after the play, and a delay that is neither's
     rows = spoil(good, 1, ds=good[0]["ds"].replace(day=2))
     rows = spoil(rows, 2, shown_at=good[0]["played_at"].replace(hour=13), delay_ms=-3_600_000)
-    assert audit(spark, ATTRIBUTIONS, good, {}) == set()
-    assert audit(spark, ATTRIBUTIONS, spoil(rows, 3, delay_ms=1), {}) == {
+
+    def audit(attributions):
+        df = frame(spark, attributions, ATTRIBUTIONS)
+        verdict = audit_batch(df, SUITES["attributions"], profile(df, ATTRIBUTIONS), {})
+        return {(each.column, each.severity) for each in verdict.failures}
+
+    assert audit([]) == set()
+    assert audit(spoil(rows, 3, delay_ms=1)) == {
         ("ds", "critical"),
         ("shown_at", "critical"),
         ("delay_ms", "critical"),
     }
-    assert audit(spark, ATTRIBUTIONS, [], {}) == set()
-
-
-def test_audit_of_impressions(spark):
-    good = batch(IMPRESSIONS.contract)
-    assert audit(spark, IMPRESSIONS.contract, good, GOOD) == set()
-    wrong = spoil(spoil(good, 1, propensity=0.0), 2, propensity=1.5)
-    assert audit(spark, IMPRESSIONS.contract, wrong, GOOD) == {("propensity", "critical")}

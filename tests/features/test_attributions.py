@@ -6,8 +6,9 @@ from collections import Counter
 
 import pytest
 
+import features.impressions
 from features.attributions import attribute_plays
-from features.impressions import LEAST_RANDOMISED, measure_impressions
+from features.impressions import measure_impressions
 from reference.attributions import attributions
 from reference.frames import frame, rows
 from reference.rows import assert_same
@@ -16,7 +17,9 @@ from schemas.attributions import ATTRIBUTIONS
 from schemas.impressions import IMPRESSIONS
 from schemas.sessions import SESSIONS
 
-WORLDS = 4_000
+WORLDS = 2_500
+# of a policy; fewer than the gate asks for, as each is a row here
+LEAST = 20
 
 
 def by_user(rows):
@@ -72,30 +75,18 @@ def requests(**positions):
     ]
 
 
-@pytest.mark.parametrize(
-    ("impressions", "expected"),
-    [
-        ([], (0, 0, 0, 0)),
-        (requests(a=[1, 2, 3], b=[2, 1], c=[1, 1], d=[1, 3]), (0.25, 0.25, 0, 0)),
-        # one that is there twice is a gap, too, where another is missing for it
-        (requests(a=[1, 1, 3], b=[2]), (0.5, 1.0, 0, 0)),
-        (randomised("one of ten", 0.1, 10, LEAST_RANDOMISED), (0, 0, 1, 0)),
-        # of one row less nothing is said
-        (randomised("certain", 1.0, 10, LEAST_RANDOMISED - 1), (0, 0, 0, 0)),
-        (
-            randomised("one of ten", 0.1, 10, LEAST_RANDOMISED)
-            + randomised("certain", 1.0, 10, LEAST_RANDOMISED)
-            + randomised("not randomised", None, 10, LEAST_RANDOMISED),
-            (0, 0, 1, 0.9),
-        ),
-    ],
-)
-def test_measure_impressions(spark, impressions, expected):
-    names = (
-        "repeated_position_share",
-        "missing_position_share",
-        "has_propensities",
-        "propensity_error",
-    )
-    measured = measure_impressions(frame(spark, impressions, IMPRESSIONS.contract))
-    assert measured == pytest.approx(dict(zip(names, expected, strict=True)))
+def test_measure_impressions(spark, monkeypatch):
+    monkeypatch.setattr(features.impressions, "LEAST_RANDOMISED", LEAST)
+    names = ("repeated_position_share", "missing_position_share", "has_propensities", "propensity_error")
+
+    def check(impressions, *expected):
+        measured = measure_impressions(frame(spark, impressions, IMPRESSIONS.contract))
+        assert measured == pytest.approx(dict(zip(names, expected, strict=True)))
+
+    check([], 0, 0, 0, 0)
+    # an item that is there twice for another one that is missing is both
+    slates = requests(a=[1, 2, 3], b=[2, 1], c=[1, 1], d=[1, 3], e=[1, 1, 3])
+    # of one row less nothing is said
+    check(slates + randomised("few", 1.0, 10, LEAST - 1), 2 / (5 + LEAST - 1), 2 / (5 + LEAST - 1), 0, 0)
+    policies = randomised("one of ten", 0.1, 10, LEAST) + randomised("certain", 1.0, 5, LEAST)
+    check(policies + randomised("not randomised", None, 10, LEAST), 0, 0, 1, 0.8)
