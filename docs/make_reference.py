@@ -16,6 +16,8 @@ from features.embeddings.settings import SEARCHED, Settings
 from features.settings import SettingsModel, describe_range
 from features.synthetic.world import World
 from schemas import CONTRACTS, FEATURE_GROUPS, Contract, operations
+from schemas.attributions import ATTRIBUTIONS
+from schemas.impressions import IMPRESSIONS
 from segue.project import SETTINGS
 
 HERE = Path(__file__).resolve().parent
@@ -101,10 +103,12 @@ def _index() -> str:
 def _tables() -> str:
     text = (
         "`key` is unique per row. `entity` is the column that look-ups ask by. All instants are UTC. "
-        "A default is the value of an entity without a row."
+        "A default is the value of an entity without a row. `impressions` and `attributions` are there where a project "
+        "[declares them](../impressions.md)."
     )
-    rows = [(f"[{name}](#{name})", _code_list(each.key), each.meaning) for name, each in CONTRACTS.items()]
-    sections = (_table_section(contract) for contract in CONTRACTS.values())
+    contracts = [*CONTRACTS.values(), IMPRESSIONS.contract, ATTRIBUTIONS]
+    rows = [(f"[{each.name}](#{each.name})", _code_list(each.key), each.meaning) for each in contracts]
+    sections = map(_table_section, contracts)
     return _page("Tables", text, _table(("table", "key", "holds"), rows), *sections)
 
 

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from expectations.attributions import build_attribution_suite
 from expectations.contracts import build_suite, expect_rows
+from expectations.impressions import IMPRESSION_BOUNDS
 from expectations.plays import INGEST_BOUNDS, SOME_EVENTS, build_rejects_suite
 from expectations.suite import Suite
-from schemas import EVENT_TABLES, EventTable
+from schemas import ATTRIBUTION_TABLES, EVENT_TABLES, EventTable
+from schemas.impressions import has_slates
 from schemas.plays import EARLIEST_PLAY
 
 
 def build_event_suite(table: str) -> Suite | None:
-    """Of a table of events that is declared, or of its rejects; None for any other."""
+    """Of a table of events that is declared, or of its rejects, and of attributions; None for any other."""
+    if table in [each.name for each in ATTRIBUTION_TABLES]:
+        return build_attribution_suite()
     for declared in EVENT_TABLES:
         if table == declared.name:
             return _build_suite(declared)
@@ -30,5 +35,5 @@ def _build_suite(table: EventTable) -> Suite:
         expect_rows("ds", f"ds = to_date(`{at}`)", f"the day of {at}, in UTC"),
         *ranges,
         row_bound=SOME_EVENTS,
-        bounds=INGEST_BOUNDS,
+        bounds=(*INGEST_BOUNDS, *(IMPRESSION_BOUNDS if has_slates(table) else ())),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import reduce
@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from expectations.verdict import Result, Verdict
 from expectations.wording import format_number
-from schemas import CONTRACTS
+from schemas import ATTRIBUTION_TABLES, CONTRACTS, EVENT_TABLES
+from schemas.impressions import has_slates
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -28,17 +29,34 @@ class Reference:
     survives_erasure: bool = False
     # SQL: rows of the child for which it is not true may be of anything
     where: str | None = None
+    # the name that the key has in the child, where that is another
+    column: str = ""
 
     @property
     def name(self) -> str:
-        return f"expect_{self.key}_of_{self.child}_to_be_in_{self.parent}"
+        return f"expect_{self.column or self.key}_of_{self.child}_to_be_in_{self.parent}"
 
     def check(self, orphans: int, erased: bool) -> Result:
         severity = "warning" if erased and self.survives_erasure else self.severity
         observed = f"{format_number(orphans) if orphans else 'none'} missing"
         some = f" where {self.where}" if self.where else ""
-        expected = f"every {self.key} of {self.child}{some} is in {self.parent}"
-        return Result(self.name, self.key, severity, orphans == 0, observed, expected, orphans)
+        column = self.column or self.key
+        expected = f"every {column} of {self.child}{some} is in {self.parent}"
+        return Result(self.name, column, severity, orphans == 0, observed, expected, orphans)
+
+    def child_keys(self, rows: DataFrame) -> Keys:
+        return Keys(rows, self.key, self.where, self.column)
+
+
+def _refer_to_impressions() -> Iterator[Reference]:
+    """None where no project declares any."""
+    for events in filter(has_slates, EVENT_TABLES):
+        yield Reference(
+            events.name, "tracks", "track_id", "warning", where="item_type = 'track'", column="item_id"
+        )
+    for table in ATTRIBUTION_TABLES:
+        yield Reference(table.name, "plays", "play_id")
+        yield Reference(table.name, table.impressions.name, "impression_id")
 
 
 REFERENCES = (
@@ -58,6 +76,7 @@ REFERENCES = (
     Reference("track_semantic_ids", "track_embeddings", "track_id"),
     # a catalogue comes from elsewhere than the plays, and often later
     Reference("plays", "tracks", "track_id", "warning"),
+    *_refer_to_impressions(),
 )
 
 
@@ -123,20 +142,18 @@ def count_orphans(pairs: Mapping[Reference, tuple[DataFrame, DataFrame]]) -> dic
         pairs: rows of child and parent. A DataFrame that stands here twice is read once for each key.
     """
     return count_missing_keys(
-        {
-            ref.name: (Keys(child, ref.key, ref.where), [Keys(parent, ref.key)])
-            for ref, (child, parent) in pairs.items()
-        }
+        {ref.name: (ref.child_keys(child), [Keys(parent, ref.key)]) for ref, (child, parent) in pairs.items()}
     )
 
 
 @dataclass(frozen=True)
 class Keys:
-    """The values of a column, of the rows for which `where` is true."""
+    """The values of a column, of the rows for which `where` is true; `column` where it is not called as the key."""
 
     rows: DataFrame
     key: str
     where: str | None = None
+    column: str = ""
 
 
 def count_missing_keys(pairs: Mapping[str, tuple[Keys, Sequence[Keys]]]) -> dict[str, int]:
@@ -146,15 +163,16 @@ def count_missing_keys(pairs: Mapping[str, tuple[Keys, Sequence[Keys]]]) -> dict
 
     if not pairs:
         return {}
-    bits: dict[tuple[int, str, str | None], int] = {}
+    bits: dict[tuple[int, str, str | None, str], int] = {}
     sides: list[DataFrame] = []
 
     def bit_of(keys: Keys) -> int:
-        side = (id(keys.rows), keys.key, keys.where)
+        side = (id(keys.rows), keys.key, keys.where, keys.column)
         if side not in bits:
             bits[side] = 1 << len(bits)
             rows = keys.rows if keys.where is None else keys.rows.where(keys.where)
-            sides.append(rows.select(F.lit(keys.key).alias("name"), keys.key, F.lit(bits[side]).alias("bit")))
+            column = keys.column or keys.key
+            sides.append(rows.select(F.lit(keys.key).alias("name"), column, F.lit(bits[side]).alias("bit")))
         return bits[side]
 
     masks = {name: (bit_of(child), sum(map(bit_of, parents))) for name, (child, parents) in pairs.items()}

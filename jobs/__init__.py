@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from jobs.graph import RELEASES, Step, downstream, list_tables, sort_steps
-from schemas import EVENT_TABLES, FEATURE_GROUPS, EventTable, FeatureGroup
+from schemas import ATTRIBUTION_TABLES, EVENT_TABLES, FEATURE_GROUPS, Attributions, EventTable, FeatureGroup
 
 __all__ = ["EXTRA", "FLOW", "NIGHTLY", "RECORDS", "TABLES", "Step"]
 
@@ -59,6 +59,18 @@ def _ingest_steps(tables: Iterable[EventTable]) -> Iterator[Step]:
         )
 
 
+def _attribution_steps(tables: Iterable[Attributions]) -> Iterator[Step]:
+    """A step where a project declares rules; none elsewhere."""
+    for table in tables:
+        yield Step(
+            "build-attributions",
+            "jobs.build_attributions",
+            "which play each impression led to",
+            needs=(table.impressions.name, "sessions"),
+            makes=(table.name,),
+        )
+
+
 # What runs before what follows from `needs`, `uses` and `makes`; where these leave it open, it is as here.
 _BUILDS = (
     Step(
@@ -87,6 +99,7 @@ _BUILDS = (
         makes=("sessions",),
     ),
     *_ingest_steps(EVENT_TABLES),
+    *_attribution_steps(ATTRIBUTION_TABLES),
     *_feature_steps(FEATURE_GROUPS),
     Step(
         "train-track-embeddings",
@@ -152,8 +165,9 @@ FLOW: tuple[Step, ...] = sort_steps(
 # Tables of what the gate refused.
 RECORDS: tuple[str, ...] = tuple(table for step in FLOW for table in step.records)
 
-# Tables of which each night has rows. Of other events, and of plays that came late or are none, a night may have none.
-NIGHTLY = frozenset(("plays", *downstream(FLOW, "plays"))) - {*RECORDS}
+# Tables of which each night has rows. Of other events, of plays that came late or are none, and of those that an
+# impression led to, a night may have none.
+NIGHTLY = frozenset(("plays", *downstream(FLOW, "plays"))) - {*RECORDS, *downstream(FLOW, "attributions")}
 
 # Steps that can be run but are no part of the nightly flow.
 EXTRA: tuple[Step, ...] = (

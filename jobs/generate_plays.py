@@ -3,6 +3,7 @@
     DIR/plays/delivered=YYYY-MM-DD/*.csv   as a source would send them: late, twice, broken too
     DIR/tracks/*.csv                       the catalogue
     DIR/source.toml                        how the files are laid out, for the steps that read them
+    DIR/impressions/, DIR/impressions.toml what was shown before sessions, where --slate says how much
     DIR/truth.json                         settings, exact counts, and how well one could recommend
 
 Equal settings give equal files, however many machines write them.
@@ -28,6 +29,7 @@ from features.synthetic.perfect_recommender import Tastes, compute_hit_rates
 from features.synthetic.world import World, WorldError
 from jobs.arguments import parse_day
 from jobs.errors import WrongUsage
+from jobs.generated_impressions import describe_source, write_impressions
 from jobs.publishing.warehouse import Warehouse
 from jobs.session import open_session
 from jobs.settings_flags import add_flags, from_flags
@@ -79,6 +81,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     log = None if "://" in out else Path(place.path("logs", "spark.log"))
     truth = generate(open_session("segue generate-plays", log), request, before)
     place.write(place.path("source.toml"), _source_toml())
+    if request.world.slate:
+        place.write(place.path("impressions.toml"), describe_source())
     # last: counts that are there are of plays that are there
     place.write(place.path("truth.json"), json.dumps(truth, indent=1))
     print(_format_summary(request, truth))
@@ -101,6 +105,7 @@ def generate(spark: SparkSession, request: GenerationRequest, before: dict[str, 
         "settings": world.model_dump(mode="json"),
         "perfect_recommender": _evaluate_perfect_recommender(world, users, tracks),
         "bots": world.bot_count,
+        **({"impressions": write_impressions(world, users, request.out)} if world.slate else {}),
         **_summarise_days(days),
     }
 
@@ -205,9 +210,11 @@ def _read_truth(request: GenerationRequest, place: Warehouse) -> dict[str, Any]:
             truth: dict[str, Any] = json.loads(file.read())
     except FileNotFoundError:
         raise WrongUsage(f"--only-day: no truth.json in {request.out}; write all days there first") from None
-    now, then = request.world.model_dump(mode="json"), truth["settings"]
+    # of settings that came later, the world of then had the default
+    then = World().model_dump(mode="json") | truth["settings"]
+    now = request.world.model_dump(mode="json")
     # else truth.json would count days of two worlds as one
-    differ = [f"{name} was {then.get(name)}, is {now[name]}" for name in now if now[name] != then.get(name)]
+    differ = [f"{name} was {then[name]}, is {now[name]}" for name in now if now[name] != then[name]]
     if differ:
         raise WrongUsage(f"--only-day: {request.out} is another world: {'; '.join(differ)}")
     return truth

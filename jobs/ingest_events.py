@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from features.impressions import measure_impressions
 from features.ingest import parse_and_validate_events
 from jobs import FLOW
 from jobs.arguments import add_event_arguments, add_file_arguments, new_parser
@@ -18,6 +19,7 @@ from jobs.errors import WrongUsage
 from jobs.ingest_plays import EventKind, ingest
 from jobs.watermarks import add_watermark_argument
 from schemas import EVENT_TABLES, EventTable
+from schemas.impressions import has_slates
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -46,7 +48,8 @@ def _kind(table: EventTable) -> EventKind:
     def parse(rows: DataFrame, columns: Mapping[str, str], source: str, now: datetime) -> DataFrame:
         return parse_and_validate_events(rows, columns, table, source, now)
 
-    return EventKind(table.contract, table.fields, parse)
+    measure = measure_impressions if has_slates(table) else None
+    return EventKind(table.contract, table.fields, parse, measure=measure)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ from jobs.known_files import Delivery
 from jobs.late_plays import LatePlays, publish_late_plays, split_late_plays
 from jobs.new_events import select_new
 from jobs.publishing.batches import Batch, Watermark, is_published
-from jobs.publishing.protocol import StagedBatch
+from jobs.publishing.protocol import Measures, StagedBatch
 from jobs.publishing.state import TableState
 from jobs.publishing.state_commits import advance_watermark
 from jobs.recognise_source import resolve_source
@@ -50,6 +50,8 @@ class EventKind:
     parse: Callable[[DataFrame, Mapping[str, str], str, datetime], DataFrame]
     # days before the newest one from which plays are taken; None for other events, which are taken of any day
     allowed_lateness: int | None = None
+    # of the staged rows, numbers for the gate besides those of any events
+    measure: Callable[[DataFrame], Mapping[str, float]] | None = None
 
     @property
     def parameters(self) -> dict[str, int]:
@@ -200,10 +202,16 @@ def _publish_events(
 
     try:
         # without the file, which is no column of theirs
-        reading.job.publish(batch, events.drop("file"), counts.measures(), missing, after_audit=record)
+        measures = _join_measures(reading.kind, counts)
+        reading.job.publish(batch, events.drop("file"), measures, missing, after_audit=record)
     except Refused as refused:
         rejected, table = counts.total.rejected, reading.kind.rejects_table
         raise add_quarantine_hint(reading.job, refused, rejected, table) from None
+
+
+def _join_measures(kind: EventKind, counts: IngestCounts) -> Measures:
+    measure, numbers = kind.measure, counts.measures()
+    return numbers if measure is None else lambda staged: {**numbers, **measure(staged)}
 
 
 def _select_new(

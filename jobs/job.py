@@ -33,7 +33,8 @@ from jobs.publishing.state import digest
 from jobs.publishing.stores import check_root
 from jobs.publishing.warehouse import Warehouse, find_contract
 from jobs.session import check_travel
-from schemas import FEATURE_GROUPS, EventTable
+from schemas import FEATURE_GROUPS
+from schemas.event_tables import Events
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -219,7 +220,7 @@ class Job(PinnedTables):
         if batch.table in FROM_SOURCES:
             return {}
         group = next((group for group in FEATURE_GROUPS if batch.table in group.tables), None)
-        declared = group and isinstance(group.source, EventTable)
+        declared = group and isinstance(group.source, Events)
         events = self.warehouse.state(group.events.name if group and declared else "plays")
         of_track = group.catalogue_columns if group else ()
         tracks = self.warehouse.state("tracks") if of_track else None

@@ -84,11 +84,9 @@ def find_proven(
         if changes.new:
             child = states[ref.child].version
             known = [Keys(rows, ref.key) for rows in tables.read(ref.parent, parent, changes.there)]
-            known += [
-                Keys(rows, ref.key, ref.where) for rows in tables.read(ref.child, child, changes.proven)
-            ]
+            known += map(ref.child_keys, tables.read(ref.child, child, changes.proven))
             (rows,) = tables.read(ref.child, child, changes.new)
-            new[ref.name] = Keys(rows, ref.key, ref.where), known
+            new[ref.name] = ref.child_keys(rows), known
         if changes.gone:
             (before,) = tables.read(ref.parent, proof.parent.version, changes.gone)
             left = [Keys(rows, ref.key) for rows in tables.read(ref.parent, parent, changes.gone)]

@@ -30,6 +30,7 @@ from jobs import pseudonyms
 from jobs.errors import WrongUsage
 from jobs.known_sources import list_known_sources, read_known_source
 from schemas import EVENT_TABLES, Contract
+from schemas.impressions import IMPRESSIONS
 from schemas.sql import find_syntax_problems
 from segue.settings import parse_duration
 
@@ -225,6 +226,11 @@ def load_source(path: str) -> Source:
         if "events" in content:
             raise SettingsError("[events] is no section; that of a table of events has the table's name")
         sections = {table.name: content.pop(table.name) for table in EVENT_TABLES if table.name in content}
+        if IMPRESSIONS.name in content:
+            remedy = "from schemas.impressions import IMPRESSIONS"
+            raise SettingsError(
+                f"[{IMPRESSIONS.name}] is of a table that no declaration has; write there: {remedy}"
+            )
         return Source(**{**content, **({"events": sections} if sections else {})})
     except (OSError, ValueError) as error:  # of TOML, UTF-8 and settings
         raise WrongUsage(f"source {path}: {error}; segue sources lists examples") from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from schemas.attributions import Attributions
 from schemas.candidates import CANDIDATES
 from schemas.contract import Column, Contract, ContractError, conform
 from schemas.declarations import FeatureGroup
@@ -37,12 +38,15 @@ _DECLARED = load_declarations(
 )
 FEATURE_GROUPS: tuple[FeatureGroup, ...] = _DECLARED.groups
 EVENT_TABLES: tuple[EventTable, ...] = _DECLARED.event_tables
+# one at most, as there is one table of that name
+ATTRIBUTION_TABLES: tuple[Attributions, ...] = _DECLARED.attributions
 
 CONTRACTS: dict[str, Contract] = {
     contract.name: contract
     for contract in (
         *map(_DECLARED.extend, _OF_PLAYS),
         *(contract for table in EVENT_TABLES for contract in (table.contract, table.rejects)),
+        *(table.contract for table in ATTRIBUTION_TABLES),
         *(group.partials_contract() for group in FEATURE_GROUPS),
         *(group.contract() for group in FEATURE_GROUPS if group.daily),
         *_OF_EMBEDDINGS,
@@ -51,9 +55,11 @@ CONTRACTS: dict[str, Contract] = {
 }
 
 __all__ = [
+    "ATTRIBUTION_TABLES",
     "CONTRACTS",
     "EVENT_TABLES",
     "FEATURE_GROUPS",
+    "Attributions",
     "Column",
     "Contract",
     "ContractError",

@@ -13,13 +13,7 @@ from schemas.catalogue_columns import find_catalogue
 from schemas.common import AVAILABLE_AT, BUCKETS, DS, FEATURE_AT, bucket
 from schemas.contract import Column, Contract
 from schemas.declaration_problems import find_feature_problems, find_group_problems
-from schemas.event_tables import (
-    BUILT_IN,
-    EventTable,
-    find_event_table,
-    list_sources,
-    row_of,
-)
+from schemas.event_tables import BUILT_IN, Events, find_events, list_sources, row_of
 from schemas.mistakes import is_refused, note_place, refuse
 from schemas.operations import LIFETIME, OPERATIONS, Operation, window_days
 from schemas.parts import RULES, SKETCHES, Part, PlayInput
@@ -156,8 +150,8 @@ class FeatureGroup:
     # Otherwise there is no such table, as pairs of listener and track would fill a row a day for each that ever
     # was: the features are merged from the partials when labels ask for them.
     daily: bool = True
-    # sessions, plays, or an event table of the project: itself, or the name of one that was declared before
-    source: EventTable | str = SESSIONS.name
+    # sessions, plays, or events that the project declares: themselves, or the name of a table declared before
+    source: Events | str = SESSIONS.name
     # keys that are no columns: name and SQL, whose value is taken as text; null is nobody
     derived_keys: Mapping[str, str] = field(default_factory=dict, hash=False)
     # the contract of `tracks`, with what the project adds to it; set where files of declarations are loaded
@@ -167,7 +161,7 @@ class FeatureGroup:
 
     def __post_init__(self) -> None:
         note_place(self)
-        if (source := find_event_table(self.source)) is None:
+        if (source := find_events(self.source)) is None:
             known = ", ".join(list_sources())
             refuse(
                 self, f"table {self.table}", [f"source {self.source!r} is none of {known}; declare it before"]
@@ -187,7 +181,7 @@ class FeatureGroup:
     @property
     def events(self) -> Contract:
         """The table of the events that it sums up."""
-        if isinstance(self.source, EventTable):
+        if isinstance(self.source, Events):
             return self.source.contract
         return extend_plays(BUILT_IN[self.source], self.play_columns)
 

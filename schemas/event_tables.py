@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -27,8 +28,16 @@ BUILT_IN = {contract.name: contract for contract in (SESSIONS, PLAYS)}
 _NOT_OF_TRACK = ("track_id", "source", "bucket", "available_at")
 
 
+class Events(ABC):
+    """A table of events that is there because a project declares it, and that groups can sum up."""
+
+    @property
+    @abstractmethod
+    def contract(self) -> Contract: ...
+
+
 @dataclass(frozen=True)
-class EventTable:
+class EventTable(Events):
     """A table with a row per event, read from files by the section of that name in a source.
 
     `columns` are all that the files say: `key` (text, identifies the event; a hash of the other columns where a
@@ -47,8 +56,7 @@ class EventTable:
     def __post_init__(self) -> None:
         note_place(self)
         refuse(self, f"event table {self.name}", list(_find_problems(self)))
-        if (declared := _DECLARED.get()) is not None:
-            declared[self.name] = self
+        declare(self.name, self)
 
     @property
     def fields(self) -> tuple[str, ...]:
@@ -76,13 +84,19 @@ class EventTable:
         return rejects_contract(self.name)
 
 
-_DECLARED: ContextVar[dict[str, EventTable] | None] = ContextVar("event_tables", default=None)
+_DECLARED: ContextVar[dict[str, Events] | None] = ContextVar("event_tables", default=None)
+
+
+def declare(name: str, events: Events) -> None:
+    """Lets groups name it that are declared after it, while files of declarations are loaded."""
+    if (declared := _DECLARED.get()) is not None:
+        declared[name] = events
 
 
 @contextmanager
-def collect_event_tables() -> Iterator[dict[str, EventTable]]:
+def collect_event_tables() -> Iterator[dict[str, Events]]:
     """While this is open, groups can name tables that were declared before them."""
-    declared: dict[str, EventTable] = {}
+    declared: dict[str, Events] = {}
     token = _DECLARED.set(declared)
     try:
         yield declared
@@ -90,9 +104,9 @@ def collect_event_tables() -> Iterator[dict[str, EventTable]]:
         _DECLARED.reset(token)
 
 
-def find_event_table(source: EventTable | str) -> EventTable | str | None:
+def find_events(source: Events | str) -> Events | str | None:
     """What `source` stands for: a declared table, the name of one of ours, or None."""
-    if isinstance(source, EventTable) or source in BUILT_IN:
+    if isinstance(source, Events) or source in BUILT_IN:
         return source
     return (_DECLARED.get() or {}).get(source)
 

@@ -1,5 +1,5 @@
-"""Feature groups, event tables, and columns of plays and of the catalogue that a project declares, in Python files
-outside this package; and how such files are loaded."""
+"""Feature groups, event tables, attributions, and columns of plays and of the catalogue that a project declares, in
+Python files outside this package; and how such files are loaded."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ import re
 import shlex
 import sys
 import traceback
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
+from schemas.attributions import Attributions
 from schemas.catalogue_columns import CatalogueColumns, collect_catalogue_columns
 from schemas.contract import Column, Contract
 from schemas.declarations import FeatureGroup
@@ -34,7 +35,7 @@ PACKAGE = "segue_project"
 # Of ours, from which declarations and expectations import.
 PACKAGES = ("schemas", "expectations", "features")
 
-Declared = TypeVar("Declared", FeatureGroup, EventTable, CatalogueColumns, PlayColumns)
+Declared = TypeVar("Declared", FeatureGroup, EventTable, Attributions, CatalogueColumns, PlayColumns)
 
 
 class Declarations(NamedTuple):
@@ -46,14 +47,17 @@ class Declarations(NamedTuple):
     catalogue: Contract = TRACKS
     # of plays, late plays and sessions, beside their own
     play_columns: tuple[Column, ...] = ()
+    attributions: tuple[Attributions, ...] = ()
 
     @property
-    def tables(self) -> Iterator[tuple[FeatureGroup | EventTable, list[str]]]:
+    def tables(self) -> Iterator[tuple[FeatureGroup | EventTable | Attributions, list[str]]]:
         """What is published because of each declaration, its own name first."""
         for group in self.groups:
             yield group, sorted(group.tables, key=lambda name: name != group.table)
         for table in self.event_tables:
             yield table, [table.name, table.rejects.name]
+        for attributions in self.attributions:
+            yield attributions, [attributions.name]
 
     def extend(self, contract: Contract) -> Contract:
         """One of our contracts with the columns that the project adds to it."""
@@ -97,8 +101,11 @@ def load_declarations(paths: Sequence[str | Traversable], other_tables: Collecti
     # those that have no name too: groups have seen them
     of_plays = list({id(each): each for each in (*of_plays, *_find_values(modules, PlayColumns))}.values())
     play_columns = tuple(column for each in of_plays for column in each.columns)
-    tables = tuple(_list_event_tables(modules, groups))
-    declared = Declarations(tuple(groups), tables, catalogue, play_columns)
+    # those of groups too: a group may come from a module that keeps the table to itself
+    sources = [group.source for group in groups]
+    attributions = _find_values(modules, Attributions, sources)
+    tables = _find_values(modules, EventTable, [*sources, *(each.impressions for each in attributions)])
+    declared = Declarations(tuple(groups), tuple(tables), catalogue, play_columns, tuple(attributions))
     mistakes.lines.extend(_find_table_problems(declared, other_tables, mistakes))
     mistakes.lines.extend(_find_ambiguous_columns(of_plays, catalogue, mistakes))
     if not groups and not mistakes.lines:
@@ -175,17 +182,12 @@ def _describe(error: Exception) -> str:
     return f"{package} has no {name} to import in declarations; {remedy}"
 
 
-def _find_values(modules: Sequence[ModuleType], kind: type[Declared]) -> list[Declared]:
-    """What is bound to a name somewhere, each once."""
-    values = (value for module in modules for value in vars(module).values())
+def _find_values(
+    modules: Sequence[ModuleType], kind: type[Declared], others: Iterable[object] = ()
+) -> list[Declared]:
+    """What is bound to a name somewhere, or is one of the others, each once."""
+    values = (*(value for module in modules for value in vars(module).values()), *others)
     return list({id(value): value for value in values if isinstance(value, kind)}.values())
-
-
-def _list_event_tables(modules: Sequence[ModuleType], groups: Sequence[FeatureGroup]) -> list[EventTable]:
-    # those of groups too: a group may come from a module that keeps the table to itself
-    sources = [group.source for group in groups if isinstance(group.source, EventTable)]
-    tables = [*_find_values(modules, EventTable), *sources]
-    return list({id(table): table for table in tables}.values())
 
 
 def _drop_extended(groups: Sequence[FeatureGroup]) -> list[FeatureGroup]:

@@ -15,10 +15,10 @@ from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from features.synthetic import catalogue
-from features.synthetic.world import World
+from features.synthetic.impressions import draw_impressions
+from features.synthetic.world import DAY_MS, World
 
 HOUR_MS = 3_600_000
-DAY_MS = 24 * HOUR_MS
 # Share of a listener's sessions per slot. Listeners start 0 to 5 hours into a slot: evening peak.
 SLOT_SHARES = (0.04, 0.10, 0.18, 0.20, 0.30, 0.18)
 SLOT_MS = DAY_MS // len(SLOT_SHARES)
@@ -47,6 +47,8 @@ def generate_plays(world: World, users: DataFrame, days: range | None = None) ->
     # Repartitioned early: the running sum below then sorts each part, and only sessions travel, not plays.
     started = generate_sessions(world, users, days).repartition("user", "slot")
     plays = _add_play_times(_draw_plays(world, started)).unionByName(_generate_bot_plays(world, users, days))
+    if world.slate:
+        plays = plays.unionByName(_play_taken(world, draw_impressions(world, started)))
     # a session of the last evening may go on after the world's end
     return _select_columns(world, plays.where(F.col("at_ms") < world.days * DAY_MS))
 
@@ -176,6 +178,21 @@ def _draw_tracks(world: World, plays: DataFrame, user: Column, slot: Column, pos
     )
 
 
+def _play_taken(world: World, impressions: DataFrame) -> DataFrame:
+    """The plays of what was taken of slates: before the session's own, and numbered after them."""
+    key = (F.col("user"), F.col("slot"), F.col("position"))
+    return (
+        impressions.where("taken")
+        .withColumn("position", F.col("position") + LONGEST_SESSION)
+        .withColumn("skipped", world.uniform("skipped", *key) < SKIP_CHANCE)
+        .withColumn("track_ms", catalogue.track_ms(world, F.col("track")))
+        .withColumn("ms_played", _ms_played(world.uniform("ms_played", *key)))
+        .withColumns({"saved": F.lit(False), "is_bot": F.lit(False)})
+        .withColumnRenamed("taken_ms", "at_ms")
+        .drop("propensity", "taken", "shown_ms")
+    )
+
+
 def _day_of(slot: Column) -> Column:
     return F.floor(slot / len(SLOT_SHARES))
 
@@ -231,15 +248,13 @@ def _generate_bot_plays(world: World, users: DataFrame, days: range) -> DataFram
 
 def _select_columns(world: World, plays: DataFrame) -> DataFrame:
     track, play = F.col("track"), world.hash("play", F.col("user"), F.col("slot"), F.col("position"))
-    # toordinal counts from the year 1; 1970 began 719,163 days later
-    epoch_ms = (world.first_day.toordinal() - 719_163) * DAY_MS
     unchanged = ("ms_played", "track_ms", "skipped", "saved", "play", "track", "cluster", "position")
     return plays.withColumn("play", play).select(
         format_play_id(F.col("play")).alias("play_id"),
         catalogue.format_id("u", 6, F.col("user")).alias("user_id"),
         catalogue.track_id(track).alias("track_id"),
         catalogue.artist_id(catalogue.artist_of(world, track)).alias("artist_id"),
-        F.timestamp_millis(F.col("at_ms") + epoch_ms).alias("played_at"),
+        F.timestamp_millis(F.col("at_ms") + world.epoch_ms).alias("played_at"),
         *unchanged,
         F.floor(F.col("at_ms") / DAY_MS).alias("day"),
         _day_of(F.col("slot")).alias("session_day"),

@@ -12,6 +12,8 @@ from pyspark.sql import functions as F
 
 from features.settings import SettingsError, SettingsModel
 
+DAY_MS = 86_400_000
+
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 
 
@@ -56,6 +58,9 @@ class World(SettingsModel):
     late: Share = Field(default=0.02, description="share of plays delivered 1 to 3 days late")
     duplicates: Share = Field(default=0.01, description="share of plays delivered twice")
     broken: Share = Field(default=0.004, description="lines that are no play, per play")
+    slate: int = Field(
+        default=0, ge=0, le=20, description="items shown before each session, or 0 for no impressions"
+    )
 
     @model_validator(mode="after")
     def _check_consistency(self) -> World:
@@ -74,6 +79,12 @@ class World(SettingsModel):
     @property
     def bot_count(self) -> int:
         return int(self.users * self.bots)
+
+    @property
+    def epoch_ms(self) -> int:
+        """Of day 0, since 1970."""
+        # toordinal counts from the year 1; 1970 began 719,163 days later
+        return (self.first_day.toordinal() - 719_163) * DAY_MS
 
     def day(self, number: int) -> date:
         """Day 0 is the first."""

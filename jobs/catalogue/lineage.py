@@ -10,7 +10,8 @@ import sqlglot
 
 from jobs.catalogue.embedding_lineage import INPUTS, Uses
 from jobs.sources import Source
-from schemas import CONTRACTS, FEATURE_GROUPS, Contract, FeatureGroup
+from schemas import ATTRIBUTION_TABLES, CONTRACTS, FEATURE_GROUPS, Attributions, Contract, FeatureGroup
+from schemas.attributions import OF_PLAY
 from schemas.declarations import Feature
 from schemas.parts import Part
 from schemas.plays import PLAYS
@@ -94,6 +95,8 @@ class Lineage:
             yield from _list_group_inputs(group, table, column)
         elif table == SESSIONS.name and column != "available_at":
             yield from (ColumnInput(PLAYS.name, name) for name in PLAY_INPUTS.get(column, (column,)))
+        elif table in [each.name for each in ATTRIBUTION_TABLES]:
+            yield from _list_attribution_inputs(ATTRIBUTION_TABLES[0], column)
         elif uses := INPUTS.get(table, {}).get(column):
             yield from _list_embedding_inputs(uses)
         elif sql := self.source_sql(table, column):
@@ -120,6 +123,26 @@ def _list_embedding_inputs(uses: Uses) -> Iterator[ColumnInput]:
         for name in names:
             table, _, column = name.partition(".")
             yield ColumnInput(table, column, use)
+
+
+def _list_attribution_inputs(table: Attributions, column: str) -> Iterator[ColumnInput]:
+    shown, played = table.impressions.name, SESSIONS.name
+    if column == "attribution_id":
+        yield ColumnInput(played, "play_id")
+    elif column in (*OF_PLAY, "ds"):
+        yield ColumnInput(played, column)
+    elif column not in ("rule_id", "available_at"):
+        # which impression it is decides each of its values
+        yield ColumnInput(shown, "shown_at" if column == "delay_ms" else column)
+        items = (name for rule in table.rules for name in rule.items.values())
+        for name in dict.fromkeys(("user_id", *items)):
+            yield ColumnInput(played, name, KEY)
+        yield from (ColumnInput(shown, name, KEY) for name in ("user_id", "item_type", "item_id"))
+        wheres = (name for rule in table.rules for name in list_columns(rule.where))
+        yield from (ColumnInput(shown, name, FILTER) for name in dict.fromkeys(wheres))
+        yield ColumnInput(played, "played_at", WINDOW)
+        order = ("shown_at", "seen", "shelf_position", "position", "impression_id")
+        yield from (ColumnInput(shown, name, ORDER) for name in order)
 
 
 def _list_group_inputs(group: FeatureGroup, table: str, column: str) -> Iterator[ColumnInput]:

@@ -141,8 +141,10 @@ class TableState:
 
     def find_limit(self, day: date) -> datetime | None:
         """Up to when a day, or what it was made of, is complete; None where it is."""
-        if limit := self.day_states[day].complete_through:
-            return limit
+        # of a day that is not there all rows may still come
+        part = self.day_states.get(day)
+        if part and part.complete_through:
+            return part.complete_through
         through = self.complete_through
         return None if through is None or is_complete(day, through) else through
 

@@ -34,6 +34,16 @@ def count_missing(child, parent, key, where=None):
     return count_orphans({reference: (child, parent)})[reference.name]
 
 
+def test_a_key_may_have_another_name_in_the_child(spark):
+    items = [("a", "track"), ("x", "track"), ("y", "artist"), ("x", "track")]
+    child = spark.createDataFrame(items, "item_id string, item_type string")
+    reference = Reference("child", "parent", "track_id", where="item_type = 'track'", column="item_id")
+    assert count_orphans({reference: (child, make_keys(spark, "a", "b"))}) == {
+        "expect_item_id_of_child_to_be_in_parent": 1
+    }
+    assert reference.check(1, False).column == "item_id"
+
+
 def test_count_orphans_of_many_references_agrees_with_plain_python(spark):
     """Random keys of four tables, nulls and conditions among them; by sets in plain Python."""
     rng = random.Random(3)

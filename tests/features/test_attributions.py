@@ -1,0 +1,92 @@
+"""Attribution against its definition, in one call of Spark over thousands of listeners; and numbers for the gate."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+import features.impressions
+from features.attributions import attribute_plays
+from features.impressions import measure_impressions
+from reference.attributions import attributions
+from reference.frames import frame, rows
+from reference.rows import assert_same
+from reference.shown import RULES, SEEN, impression, is_seen, shown_and_played
+from schemas.attributions import ATTRIBUTIONS
+from schemas.impressions import IMPRESSIONS
+from schemas.sessions import SESSIONS
+
+WORLDS = 2_500
+# of a policy; fewer than the gate asks for, as each is a row here
+LEAST = 20
+
+
+def by_user(rows):
+    of_users = {}
+    for row in rows:
+        of_users.setdefault(row["user_id"], []).append(row)
+    return of_users
+
+
+def expected_of(impressions, plays):
+    """World by world: no listener's impression leads to the play of another."""
+    shown = by_user(impressions)
+    return [
+        row for user, own in by_user(plays).items() for row in attributions(own, shown[user], RULES, is_seen)
+    ]
+
+
+def test_attribute_plays_of_thousands_of_worlds_is_as_defined(spark):
+    impressions, plays = shown_and_played(0, WORLDS)
+    expected = expected_of(impressions, plays)
+    # each decision decides something here
+    kinds = Counter((row["rule_id"], row["item_type"]) for row in expected)
+    assert kinds.keys() == {(rule.name, each) for rule in RULES for each in rule.items}
+    delays = {row["delay_ms"] for row in expected if row["rule_id"] == SEEN.name}
+    assert {0, 1_799_999} <= delays and max(delays) < 1_800_000
+    computed = attribute_plays(
+        frame(spark, plays, SESSIONS), frame(spark, impressions, IMPRESSIONS.contract), RULES
+    )
+    actual = rows(computed, ATTRIBUTIONS)
+    ids = {row.pop("attribution_id") for row in actual}
+    assert len(ids) == len(actual)
+    assert_same(expected, actual, ("rule_id", "play_id"), plays, "user_id")
+
+
+def randomised(policy, propensity, arms, count):
+    return [
+        impression(
+            impression_id=f"{policy} {n}",
+            request_id=f"{policy} {n}",
+            policy_id=policy,
+            propensity=propensity,
+            candidate_count=arms,
+        )
+        for n in range(count)
+    ]
+
+
+def requests(**positions):
+    return [
+        impression(impression_id=f"{name} {n}", request_id=name, position=position)
+        for name, each in positions.items()
+        for n, position in enumerate(each)
+    ]
+
+
+def test_measure_impressions(spark, monkeypatch):
+    monkeypatch.setattr(features.impressions, "LEAST_RANDOMISED", LEAST)
+    names = ("repeated_position_share", "missing_position_share", "has_propensities", "propensity_error")
+
+    def check(impressions, *expected):
+        measured = measure_impressions(frame(spark, impressions, IMPRESSIONS.contract))
+        assert measured == pytest.approx(dict(zip(names, expected, strict=True)))
+
+    check([], 0, 0, 0, 0)
+    # an item that is there twice for another one that is missing is both
+    slates = requests(a=[1, 2, 3], b=[2, 1], c=[1, 1], d=[1, 3], e=[1, 1, 3])
+    # of one row less nothing is said
+    check(slates + randomised("few", 1.0, 10, LEAST - 1), 2 / (5 + LEAST - 1), 2 / (5 + LEAST - 1), 0, 0)
+    policies = randomised("one of ten", 0.1, 10, LEAST) + randomised("certain", 1.0, 5, LEAST)
+    check(policies + randomised("not randomised", None, 10, LEAST), 0, 0, 1, 0.8)
