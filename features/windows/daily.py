@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any
 
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from features.windows import operations
@@ -21,6 +21,11 @@ from features.windows.reopened import CHANGED, ReopenedDays
 from features.windows.tiles import Tile, cover
 from schemas.declarations import LIFETIME, FeatureGroup, window_days
 
+# Of a day: an entity has a row if it has a play in this window.
+RowWindows = Mapping[date, str]
+# In place of a window of the group: that one, which is as long as its day says.
+_ROW = "_row"
+
 
 def window_features(
     partials: DataFrame,
@@ -29,8 +34,9 @@ def window_features(
     days: Sequence[date],
     every_entity: bool = True,
     reopened: ReopenedDays | None = None,
+    row_windows: RowWindows | None = None,
 ) -> DataFrame:
-    """One row per entity and day, for entities with a play before the end of that day.
+    """One row per entity and day, for entities with a play before the end of that day, or in its row window.
 
     Args:
         partials: rows of the group's table of partials, at least those of `partial_days`.
@@ -38,19 +44,20 @@ def window_features(
         days: to describe, in any order.
         every_entity: otherwise those alone that have a play in a window, all others having the values of no plays.
         reopened: those of the days of which most rows are as published.
+        row_windows: of each day, if not all entities have a row.
 
     Raises:
         ValueError: no days.
     """
     if not days:
         raise ValueError("window_features: no days to describe; give one or more")
-    by, windows = [*group.keys, DAY], _windows(group, every_entity)
+    by, windows = [*group.keys, DAY], _windows(group, every_entity, row_windows)
     rows = reopened.mark(partials) if reopened else partials.withColumn(CHANGED, F.lit(True))
-    tile_rows = _add_ages_and_windows(rows, group, _place_tiles(days, windows, reopened))
+    tile_rows = _add_ages_and_windows(rows, group, _place_tiles(days, windows, row_windows, reopened))
     aggregated = [(f, w) for f, w in group.feature_windows if f.op in VALUES]
     # an aggregate of nothing is needed where no feature is computed from totals
     totals = [F.count("*").alias("_tiles"), *operations.totals(aggregated, windows, F.col(AGE))]
-    window_totals = tile_rows.groupBy(*by).agg(*totals)
+    window_totals = _aggregate_tiles(tile_rows, by, totals, windows)
     midnight = F.date_add(DAY, 1).cast("timestamp")
     feature_rows = window_totals.select(*by, *operations.values(aggregated, midnight))
     feature_rows = add_item_features(feature_rows, tile_rows, group.feature_windows, windows, by)
@@ -63,10 +70,15 @@ def window_features(
     return reopened.add_others(rows) if reopened else rows
 
 
-def partial_days(group: FeatureGroup, days: Sequence[date], every_entity: bool = True) -> list[date]:
+def partial_days(
+    group: FeatureGroup,
+    days: Sequence[date],
+    every_entity: bool = True,
+    row_windows: RowWindows | None = None,
+) -> list[date]:
     """The days of partials that these days' windows are merged from."""
-    windows = _windows(group, every_entity)
-    return sorted({tile.ds for day in days for tile in _tiles(windows, day)})
+    windows = _windows(group, every_entity, row_windows)
+    return sorted({tile.ds for day in days for tile in _tiles(windows, day, row_windows)})
 
 
 def play_days(group: FeatureGroup, days: Sequence[date]) -> list[date]:
@@ -77,18 +89,33 @@ def play_days(group: FeatureGroup, days: Sequence[date]) -> list[date]:
     return [date.fromordinal(n) for n in range(first, last + 1)] if longest else []
 
 
-def _windows(group: FeatureGroup, every_entity: bool) -> list[str]:
+def _windows(group: FeatureGroup, every_entity: bool, row_windows: RowWindows | None) -> list[str]:
+    windows = list(dict.fromkeys(operations.windows_of(group.feature_windows)))
+    if row_windows:
+        return [*windows, _ROW]
     # the tiles of all time give a row to every entity that ever had a play
-    all_time = [LIFETIME] if every_entity else []
-    return list(dict.fromkeys([*all_time, *operations.windows_of(group.feature_windows)]))
+    return list(dict.fromkeys([*([LIFETIME] if every_entity else []), *windows]))
 
 
-def _tiles(windows: Sequence[str], day: date) -> Mapping[Tile, int]:
-    return operations.window_bitmask({window: cover(day, window) for window in windows})
+def _tiles(windows: Sequence[str], day: date, row_windows: RowWindows | None) -> Mapping[Tile, int]:
+    lengths = {window: row_windows[day] if row_windows and window == _ROW else window for window in windows}
+    return operations.window_bitmask({window: cover(day, lengths[window]) for window in windows})
+
+
+def _aggregate_tiles(
+    tile_rows: DataFrame, by: Sequence[str], totals: Sequence[Column], windows: Sequence[str]
+) -> DataFrame:
+    if _ROW not in windows:
+        return tile_rows.groupBy(*by).agg(*totals)
+    has_row = F.max(operations.in_window(windows, _ROW)).alias(_ROW)
+    return tile_rows.groupBy(*by).agg(has_row, *totals).where(F.col(_ROW)).drop(_ROW)
 
 
 def _place_tiles(
-    days: Sequence[date], windows: Sequence[str], reopened: ReopenedDays | None
+    days: Sequence[date],
+    windows: Sequence[str],
+    row_windows: RowWindows | None,
+    reopened: ReopenedDays | None,
 ) -> list[tuple[Any, ...]]:
     """Each day with the tiles of its windows; reopened days for entities that changed alone."""
     days_by_change = {True: days}
@@ -98,7 +125,7 @@ def _place_tiles(
         (*tile, changed, day, bits)
         for changed, of_change in days_by_change.items()
         for day in sorted(set(of_change))
-        for tile, bits in _tiles(windows, day).items()
+        for tile, bits in _tiles(windows, day, row_windows).items()
     ]
 
 
