@@ -4,20 +4,29 @@ each feature in plain Python, which knows of no rows left out."""
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from random import Random
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 import segue
+from jobs import build_features, build_training_set
+from jobs.job import Job
 from jobs.publishing import protocol
+from reference.frames import frame
 from reference.idle_rows import select_written
+from reference.published import pass_every_batch
+from reference.published import publish as publish_sessions
 from reference.rows import Row, assert_same, midnight_after
 from reference.staged import LaidJob
 from reference.three_features import declare_three_features
-from reference.windows import window_features
+from reference.windows import snap_to_expected, window_features
 from reference.worlds import session_play
 from schemas.declarations import LIFETIME, USER, Feature, FeatureGroup
+from schemas.sessions import SESSIONS
+from segue.publication_record import parse_instant
 from segue.publications import Publications
 
 WINDOW = 4
@@ -210,3 +219,87 @@ def list_labels(nights: list[tuple[datetime, list[Row]]]) -> list[Row]:
     instants = [at + timedelta(hours=hours) for at, _ in nights for hours in (0, 30, 77)]
     users = sorted({play["user_id"] for _, known in nights for play in known})
     return [{"user_id": user, "label_at": at} for at in instants for user in [*users, "nobody"]]
+
+
+# --- tables that Spark made, and sets that it joined
+
+MORE = GROUP.extend(Feature("longest", "max", "ms_played", "ms", (LIFETIME,)))
+
+
+class Nights:
+    """Three nights: of most days; of all, with a late play within a gap; and with a feature of all time more."""
+
+    def __init__(self, spark, folder: Path, patch: pytest.MonkeyPatch) -> None:
+        self.folder, self.root = folder, str(folder / "root")
+        plays = make_plays(3)
+        days = list_days(plays)
+        gap = max(play["played_at"] for play in plays if play["user_id"] == "u1" and play["ds"] < days[12])
+        late = make_play("u1", gap + timedelta(days=WINDOW + 1), "late")
+        assert late["ds"] in days[:24], "it opens a day again, and is of no new one"
+        early = [play for play in plays if play["ds"] <= days[24]]
+        self.nights = []
+        for group, known in ((GROUP, early), (GROUP, [*plays, late]), (MORE, [*plays, late])):
+            declare_three_features(patch, group)
+            before = {str(play) for _, of_before in self.nights[-1:] for play in of_before}
+            changed = {play["ds"] for play in known if str(play) not in before}
+            rows = [play for play in known if play["ds"] in changed]
+            if changed:
+                job = Job("test", self.root, "night", say=lambda text: None)
+                publish_sessions(job, frame(spark, rows, SESSIONS), sorted(changed))
+            assert build_features.main(["build-user-features", "--root", self.root]) == 0
+            self.nights.append((self._published_at(), known))
+        self.store, self.plays = release(self.root), known
+
+    def _published_at(self) -> datetime:
+        return parse_instant(Job("test", self.root, "look").state(TABLE).published_at)
+
+    def join_by_spark(self, labels: list[Row], *options: str) -> list[Row]:
+        path = self.folder / "labels.parquet"
+        pq.write_table(pa.Table.from_pylist(labels, LABELS), path)
+        out = str(self.folder / ("set" + "".join(options)))
+        arguments = ["--root", self.root, "--labels", str(path), "--out", out, *options]
+        assert (
+            build_training_set.main([*arguments, "--features", *(f"{TABLE}:{name}" for name in COLUMNS)]) == 0
+        )
+        return pq.ParquetDataset(out).read().to_pylist()
+
+
+@pytest.fixture(scope="module")
+def nights(spark, tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        pass_every_batch(patch)
+        yield Nights(spark, tmp_path_factory.mktemp("nights"), patch)
+
+
+def test_spark_writes_the_rows_of_the_definition(nights):
+    days = list_days(nights.plays)
+    expected = select_written(window_features(nights.plays, MORE, days), nights.plays, MORE, days)
+    names = [*expected[0]]
+    actual = pa.Table.from_batches(nights.store.scan(TABLE, names)).to_pylist()
+    assert len(expected) < 0.8 * len(window_features(nights.plays, MORE, days)), "few rows are left out"
+    key = ("user_id", "ds")
+    assert_same(expected, snap_to_expected(expected, actual, key), key, nights.plays, "user_id")
+
+
+def test_joins_by_spark_and_by_the_client_give_what_the_rows_would_have_held(nights):
+    users = [*sorted({play["user_id"] for play in nights.plays}), "nobody", None]
+    days = list_days(nights.plays)
+    by_day = [{"user_id": user, "label_at": midnight_after(day)} for day in days for user in users[::2]]
+    _assert_both(nights, by_day, expect_by_day(by_day, nights.plays))
+    as_published, expected = [], []
+    for n, (at, known) in enumerate(nights.nights):
+        until = [after - timedelta(microseconds=1) for after, _ in nights.nights[n + 1 : n + 2]]
+        labels = [{"user_id": user, "label_at": each} for each in (at, *until) for user in users]
+        as_published += labels
+        expected += expect_by_day(labels, known)
+    _assert_both(nights, as_published, expected, "--as-published")
+
+
+def _assert_both(nights: Nights, labels: list[Row], expected: list[Row], *options: str) -> None:
+    features = [f"{TABLE}:{name}" for name in COLUMNS]
+    table = pa.Table.from_pylist(labels, LABELS)
+    client = nights.store.training_set(table, features, as_published=bool(options)).to_pylist()
+    spark = nights.join_by_spark(labels, *options)
+    key = ("user_id", "label_at")
+    assert sorted(map(str, client)) == sorted(map(str, spark)), "bit for bit"
+    assert_labels(expected, snap_to_expected(expected, client, key), nights.plays)

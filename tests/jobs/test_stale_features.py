@@ -64,6 +64,19 @@ def find(warehouse, group, partials=PARTIALS):
     return list(stale.whole), list(stale.extended), stale.columns
 
 
+def test_days_are_made_as_a_whole_where_other_rows_belong_to_them(published):
+    """Without rows of idle entities, as these depend on the longest window; a feature of no longer one is added."""
+    few = replace(MORE, idle_rows=False)
+    assert find(published, few) == (DAYS, [], ())
+    stale = find_stale_features(published, few, PARTIALS, SESSIONS)
+    put(published, few.contract(), stale.sources, stale.identities)
+    assert find(published, few) == ([], [], ())
+    week, quarter = (Feature("heard", "count", "ms_played", "m", (window,)) for window in ("7d", "90d"))
+    assert find(published, few.extend(week)) == ([], DAYS, ("heard_count_7d",))
+    assert find(published, few.extend(quarter)) == (DAYS, [], ())
+    assert find(published, MORE) == (DAYS, [], ())
+
+
 def name_as_before(declared):
     partials, plays = PARTIALS.cumulative_fingerprints(), SESSIONS.cumulative_fingerprints()
     return {day: digest(declared, partials[day], plays[day]) for day in DAYS}
