@@ -302,11 +302,13 @@ class FeatureGroup:
         return not any(part.kind in SKETCHES for part in self.parts)
 
     def contract(self) -> Contract:
-        declared = tuple(column for feature in self.features for column in feature.columns())
+        columns = (FEATURE_AT, *(column for feature in self.features for column in feature.columns()))
         if not self.idle_rows:
+            # for clients, who know no declarations; there is always one
             idle = {f.name(w): f.describe_idle(w) for f, w in self.feature_windows}
-            declared = tuple(replace(column, idle=idle[column.name]) for column in declared)
-        return self._contract(self.table, self.meaning, (FEATURE_AT, *declared))
+            idle |= {FEATURE_AT.name: "instant"}
+            columns = tuple(replace(column, idle=idle[column.name]) for column in columns)
+        return self._contract(self.table, self.meaning, columns)
 
     def partials_contract(self) -> Contract:
         """The table of daily partials, and of their merges over 2, 4, 8 … days."""

@@ -59,7 +59,7 @@ def list_chain(day: date, days: Sequence[date]) -> list[date]:
 
 @dataclass(frozen=True)
 class Idle:
-    """What becomes of one column: `kind` is "same", "days" or "halved", in so many days."""
+    """What becomes of one column: `kind` is "same", "days", "instant" or "halved", in so many days."""
 
     kind: str
     half_life: int = 0
@@ -68,8 +68,8 @@ class Idle:
     def parse(cls, text: str) -> Idle:
         """As columns say it; SegueError for what this version does not know."""
         kind, _, window = text.partition(" ")
-        if kind not in ("same", "days", "halved") or (kind == "halved") != bool(window):
-            known = "same, days, and halved with a window"
+        if kind not in ("same", "days", "instant", "halved") or (kind == "halved") != bool(window):
+            known = "same, days, instant, and halved with a window"
             raise SegueError(
                 f"a column's values without plays are said to be {text!r}; this version knows {known}",
                 "install the version that the table was written with",
@@ -87,6 +87,8 @@ class Idle:
             # in whole microseconds, as the day itself would have had it to the last bit
             micros = pc.round(pc.multiply(values, float(MICROS_A_DAY)), round_mode="half_to_even")
             return pc.divide(pc.add(micros, float(days * MICROS_A_DAY)), float(MICROS_A_DAY))
+        if self.kind == "instant":
+            return pc.add(values, pa.scalar(timedelta(days=days), pa.duration("us")))
         return pc.multiply(values, self.weight(days)) if self.kind == "halved" else values
 
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import date, timedelta
+from datetime import date
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from segue.idle import list_chain
 from segue.lookup import Ints, Key, read_by_key
@@ -58,8 +57,6 @@ def _bring_column_forward(
 ) -> pa.ChunkedArray:
     if name in snapshot.idle:
         return snapshot.idle[name].bring_forward(values, days)
-    if name == "feature_at":
-        return pc.add(values, pa.scalar(timedelta(days=days), pa.duration("us")))
     if name in snapshot.partitions:
         value = pa.array([max(file.partition[name] for file in files)], values.type)
         return pa.chunked_array([value.take(pa.array(np.zeros(len(values), np.int64)))])

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any
 
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from features.windows import operations
@@ -25,6 +25,9 @@ from schemas.declarations import LIFETIME, FeatureGroup, window_days
 RowWindows = Mapping[date, str]
 # In place of a window of the group: that one, which is as long as its day says.
 _ROW = "_row"
+# The days of which an entity has a row; and what says where a partial belongs.
+_ROW_DAYS = "_row_days"
+_PLACE = ("ds", "span", CHANGED)
 
 
 def window_features(
@@ -53,11 +56,14 @@ def window_features(
         raise ValueError("window_features: no days to describe; give one or more")
     by, windows = [*group.keys, DAY], _windows(group, every_entity, row_windows)
     rows = reopened.mark(partials) if reopened else partials.withColumn(CHANGED, F.lit(True))
-    tile_rows = _add_ages_and_windows(rows, group, _place_tiles(days, windows, row_windows, reopened))
+    places = _place_tiles(days, windows, row_windows, reopened)
+    if row_windows:
+        rows = _add_row_days(rows, group, [each for each in places if each[-1] >> windows.index(_ROW) & 1])
+    tile_rows = _add_ages_and_windows(rows, group, places)
     aggregated = [(f, w) for f, w in group.feature_windows if f.op in VALUES]
     # an aggregate of nothing is needed where no feature is computed from totals
     totals = [F.count("*").alias("_tiles"), *operations.totals(aggregated, windows, F.col(AGE))]
-    window_totals = _aggregate_tiles(tile_rows, by, totals, windows)
+    window_totals = tile_rows.groupBy(*by).agg(*totals)
     midnight = F.date_add(DAY, 1).cast("timestamp")
     feature_rows = window_totals.select(*by, *operations.values(aggregated, midnight))
     feature_rows = add_item_features(feature_rows, tile_rows, group.feature_windows, windows, by)
@@ -102,15 +108,6 @@ def _tiles(windows: Sequence[str], day: date, row_windows: RowWindows | None) ->
     return operations.window_bitmask({window: cover(day, lengths[window]) for window in windows})
 
 
-def _aggregate_tiles(
-    tile_rows: DataFrame, by: Sequence[str], totals: Sequence[Column], windows: Sequence[str]
-) -> DataFrame:
-    if _ROW not in windows:
-        return tile_rows.groupBy(*by).agg(*totals)
-    has_row = F.max(operations.in_window(windows, _ROW)).alias(_ROW)
-    return tile_rows.groupBy(*by).agg(has_row, *totals).where(F.col(_ROW)).drop(_ROW)
-
-
 def _place_tiles(
     days: Sequence[date],
     windows: Sequence[str],
@@ -129,13 +126,28 @@ def _place_tiles(
     ]
 
 
+def _add_row_days(partials: DataFrame, group: FeatureGroup, places: Sequence[tuple[Any, ...]]) -> DataFrame:
+    """The partials of entities that have a row, with its days."""
+    keys = partials.select(*group.keys, *_PLACE)
+    days = _join_places(keys, places).groupBy(*group.keys).agg(F.collect_set(DAY).alias(_ROW_DAYS))
+    # before tiles of all time are put to each of their days, which are days times entities
+    return partials.join(days, [*group.keys])
+
+
 def _add_ages_and_windows(
     partials: DataFrame, group: FeatureGroup, places: Sequence[tuple[Any, ...]]
 ) -> DataFrame:
     """Each partial once for each day that it is a part of, with its age there and the windows it is in."""
+    row_days = [name for name in partials.columns if name == _ROW_DAYS]
+    rows = partials.select(*group.keys, *_PLACE, *row_days, *[part.name for part in group.parts])
+    rows = _join_places(rows, places).drop(CHANGED)
+    if row_days:
+        rows = rows.where(F.array_contains(_ROW_DAYS, F.col(DAY))).drop(_ROW_DAYS)
+    return rows.withColumn(AGE, F.datediff(DAY, "ds"))
+
+
+def _join_places(partials: DataFrame, places: Sequence[tuple[Any, ...]]) -> DataFrame:
     # N days are one pass over the partials, not N: a tile that many days share is read once
     schema = f"ds date, span int, {CHANGED} boolean, {DAY} date not null, {WINDOW_BITS} long"
     placements = partials.sparkSession.createDataFrame(list(places), schema)
-    rows = partials.select(*group.keys, "ds", "span", CHANGED, *[part.name for part in group.parts])
-    rows = rows.join(F.broadcast(placements), ["ds", "span", CHANGED]).drop(CHANGED)
-    return rows.withColumn(AGE, F.datediff(DAY, "ds"))
+    return partials.join(F.broadcast(placements), [*_PLACE])

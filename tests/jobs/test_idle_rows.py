@@ -3,9 +3,12 @@ each feature in plain Python, which knows of no rows left out."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from itertools import chain
 from pathlib import Path
 from random import Random
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -29,6 +32,9 @@ from schemas.sessions import SESSIONS
 from segue.publication_record import parse_instant
 from segue.publications import Publications
 
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
 WINDOW = 4
 GROUP = FeatureGroup(
     "user_features",
@@ -48,6 +54,7 @@ GROUP = FeatureGroup(
     ),
     idle_rows=False,
 )
+EVERY = replace(GROUP, idle_rows=True)
 TABLE = GROUP.table
 COLUMNS = [f.name(w) for f, w in GROUP.feature_windows]
 FIRST = date(2026, 10, 1)
@@ -96,8 +103,9 @@ class Root:
 
     def publish(self, at: datetime, plays: list[Row], group: FeatureGroup = GROUP) -> None:
         """All days of these plays, of which those with the rows that they have already keep them."""
+        declare_three_features(self._patch, group)
         days = list_days(plays)
-        rows = window_features(plays, GROUP, days)
+        rows = window_features(plays, group, days)
         rows = rows if group.idle_rows else select_written(rows, plays, group, days)
         by_day = {day: [row for row in rows if row["ds"] == day] for day in days}
         changed = [day for day in days if self._published.get(day) != by_day[day]]
@@ -120,22 +128,16 @@ def release(path: str) -> segue.Store:
     return segue.open(path)
 
 
-@pytest.fixture
-def declared(monkeypatch):
-    declare_three_features(monkeypatch, GROUP)
-    return monkeypatch
-
-
-def expect_by_day(labels: list[Row], plays: list[Row]) -> list[Row]:
+def expect_by_day(labels: list[Row], plays: list[Row], group: FeatureGroup = GROUP) -> list[Row]:
     """What labels get: of the newest day with plays that had ended, all that is known of the plays before its end."""
     days = list_days(plays)
-    rows = {(row["user_id"], row["ds"]): row for row in window_features(plays, GROUP, days)}
-    defaults = {column.name: column.default for column in GROUP.contract().columns}
+    rows = {(row["user_id"], row["ds"]): row for row in window_features(plays, group, days)}
+    defaults = {column.name: column.default for column in group.contract().columns}
     expected = []
     for label in labels:
         ended = [day for day in days if midnight_after(day) <= label["label_at"]]
-        row = rows.get((label["user_id"], ended[-1]), defaults) if ended else {}
-        values = {f"{TABLE}__{name}": row.get(name) for name in COLUMNS}
+        row = rows.get((label["user_id"], ended[-1]), defaults) if ended and label["user_id"] else {}
+        values = {f"{TABLE}__{f.name(w)}": row.get(f.name(w)) for f, w in group.feature_windows}
         expected.append(
             label | {f"{TABLE}__feature_at": midnight_after(ended[-1]) if ended else None} | values
         )
@@ -151,12 +153,9 @@ def join(store: segue.Store, labels: list[Row], **options: bool) -> list[Row]:
     return store.training_set(pa.Table.from_pylist(labels, LABELS), [TABLE], **options).to_pylist()
 
 
-@pytest.mark.parametrize(
-    "group", [GROUP, FeatureGroup(**{**vars(GROUP), "idle_rows": True})], ids=["few", "all"]
-)
-def test_client_gives_what_the_rows_would_have_held(declared, tmp_path, group):
-    """Also of a table with all rows, which says the same of its columns."""
-    plays, root = make_plays(1), Root(str(tmp_path / "root"), declared)
+@pytest.mark.parametrize("group", [GROUP, EVERY], ids=["few", "every"])
+def test_client_gives_what_the_rows_would_have_held(monkeypatch, tmp_path, group):
+    plays, root = make_plays(1), Root(str(tmp_path / "root"), monkeypatch)
     root.publish(datetime(2027, 1, 1, tzinfo=UTC), plays, group)
     store, days = root.release(), list_days(plays)
     users = [*sorted({play["user_id"] for play in plays}), "nobody"]
@@ -174,12 +173,28 @@ def test_client_gives_what_the_rows_would_have_held(declared, tmp_path, group):
     assert_labels(expect_by_day(labels, plays), join(store, labels), plays)
 
 
-def test_client_gives_what_was_known_at_each_label(declared, tmp_path):
-    """As published: late plays on days inside a gap and before it, of a day that was silent, and some taken out."""
-    plays, root = make_plays(2), Root(str(tmp_path / "root"), declared)
+def test_look_up_of_an_idle_listener_is_a_row_where_nothing_is_of_all_time(monkeypatch, tmp_path):
+    plays, root = make_plays(1), Root(str(tmp_path / "root"), monkeypatch)
+    windows = GROUP.select([f"plays_count_{WINDOW}d"])
+    root.publish(datetime(2027, 1, 1, tzinfo=UTC), plays, windows)
+    store, last = root.release(), list_days(plays)[-1]
+    users = sorted({play["user_id"] for play in plays})
+    expected = {row["user_id"]: row for row in window_features(plays, windows, [last])}
+    assert {row[f"plays_count_{WINDOW}d"] for row in expected.values()} >= {0, 1}
+    rows = store.lookup(
+        TABLE, [*users, "nobody"], columns=["feature_at", f"plays_count_{WINDOW}d"]
+    ).to_pylist()
+    wanted = [{name: expected[user][name] for name in rows[0]} for user in users]
+    assert rows == [*wanted, dict.fromkeys(rows[0]) | {"user_id": "nobody"}]
+
+
+def test_client_gives_what_was_known_at_each_label(monkeypatch, tmp_path):
+    """As published: late plays on days inside a gap and before it, of a day that was silent, and some taken out. The
+    first night is of before, with all rows, and a table that knows nothing of idle ones."""
+    plays, root = make_plays(2), Root(str(tmp_path / "root"), monkeypatch)
     nights = list_nights(plays)
-    for at, known in nights:
-        root.publish(at, known)
+    for n, (at, known) in enumerate(nights):
+        root.publish(at, known, GROUP if n else EVERY)
     labels = list_labels(nights)
     expected = [
         row
@@ -223,44 +238,42 @@ def list_labels(nights: list[tuple[datetime, list[Row]]]) -> list[Row]:
 
 # --- tables that Spark made, and sets that it joined
 
-MORE = GROUP.extend(Feature("longest", "max", "ms_played", "ms", (LIFETIME,)))
+# Of each kind of value one; lists of items and distinct counts are joined to the rows that there are.
+SIMPLE = GROUP.select([name for name in COLUMNS if not name.startswith("tracks_") and "hours" not in name])
 
 
 class Nights:
-    """Three nights: of most days; of all, with a late play within a gap; and with a feature of all time more."""
+    """Two nights: of most days; and of all, with a late play within a gap."""
 
-    def __init__(self, spark, folder: Path, patch: pytest.MonkeyPatch) -> None:
+    def __init__(self, folder: Path, spark: SparkSession) -> None:
         self.folder, self.root = folder, str(folder / "root")
         plays = make_plays(3)
         days = list_days(plays)
         gap = max(play["played_at"] for play in plays if play["user_id"] == "u1" and play["ds"] < days[12])
         late = make_play("u1", gap + timedelta(days=WINDOW + 1), "late")
         assert late["ds"] in days[:24], "it opens a day again, and is of no new one"
-        early = [play for play in plays if play["ds"] <= days[24]]
-        self.nights = []
-        for group, known in ((GROUP, early), (GROUP, [*plays, late]), (MORE, [*plays, late])):
-            declare_three_features(patch, group)
-            before = {str(play) for _, of_before in self.nights[-1:] for play in of_before}
-            changed = {play["ds"] for play in known if str(play) not in before}
-            rows = [play for play in known if play["ds"] in changed]
-            if changed:
-                job = Job("test", self.root, "night", say=lambda text: None)
-                publish_sessions(job, frame(spark, rows, SESSIONS), sorted(changed))
-            assert build_features.main(["build-user-features", "--root", self.root]) == 0
-            self.nights.append((self._published_at(), known))
-        self.store, self.plays = release(self.root), known
+        early, self.plays = [play for play in plays if play["ds"] <= days[24]], [*plays, late]
+        later = {late["ds"], *days[25:]}
+        self.nights = [
+            (self._build(spark, early, days[:25]), early),
+            (
+                self._build(spark, [play for play in self.plays if play["ds"] in later], sorted(later)),
+                self.plays,
+            ),
+        ]
+        self.store = release(self.root)
 
-    def _published_at(self) -> datetime:
+    def _build(self, spark: SparkSession, plays: list[Row], days: list[date]) -> datetime:
+        job = Job("test", self.root, "night", say=lambda text: None)
+        publish_sessions(job, frame(spark, plays, SESSIONS), days)
+        assert build_features.main(["build-user-features", "--root", self.root]) == 0
         return parse_instant(Job("test", self.root, "look").state(TABLE).published_at)
 
     def join_by_spark(self, labels: list[Row], *options: str) -> list[Row]:
-        path = self.folder / "labels.parquet"
+        path, out = self.folder / "labels.parquet", str(self.folder / ("set" + "".join(options)))
         pq.write_table(pa.Table.from_pylist(labels, LABELS), path)
-        out = str(self.folder / ("set" + "".join(options)))
         arguments = ["--root", self.root, "--labels", str(path), "--out", out, *options]
-        assert (
-            build_training_set.main([*arguments, "--features", *(f"{TABLE}:{name}" for name in COLUMNS)]) == 0
-        )
+        assert build_training_set.main([*arguments, "--features", TABLE]) == 0
         return pq.ParquetDataset(out).read().to_pylist()
 
 
@@ -268,38 +281,37 @@ class Nights:
 def nights(spark, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         pass_every_batch(patch)
-        yield Nights(spark, tmp_path_factory.mktemp("nights"), patch)
+        declare_three_features(patch, SIMPLE)
+        yield Nights(tmp_path_factory.mktemp("nights"), spark)
 
 
 def test_spark_writes_the_rows_of_the_definition(nights):
     days = list_days(nights.plays)
-    expected = select_written(window_features(nights.plays, MORE, days), nights.plays, MORE, days)
-    names = [*expected[0]]
-    actual = pa.Table.from_batches(nights.store.scan(TABLE, names)).to_pylist()
-    assert len(expected) < 0.8 * len(window_features(nights.plays, MORE, days)), "few rows are left out"
+    every = window_features(nights.plays, SIMPLE, days)
+    expected = select_written(every, nights.plays, SIMPLE, days)
+    assert len(expected) < 0.8 * len(every), "few rows are left out"
+    actual = pa.Table.from_batches(nights.store.scan(TABLE, [*expected[0]])).to_pylist()
     key = ("user_id", "ds")
     assert_same(expected, snap_to_expected(expected, actual, key), key, nights.plays, "user_id")
 
 
 def test_joins_by_spark_and_by_the_client_give_what_the_rows_would_have_held(nights):
+    """By day, and as published: right after each night, and right before the second."""
     users = [*sorted({play["user_id"] for play in nights.plays}), "nobody", None]
     days = list_days(nights.plays)
-    by_day = [{"user_id": user, "label_at": midnight_after(day)} for day in days for user in users[::2]]
-    _assert_both(nights, by_day, expect_by_day(by_day, nights.plays))
-    as_published, expected = [], []
-    for n, (at, known) in enumerate(nights.nights):
-        until = [after - timedelta(microseconds=1) for after, _ in nights.nights[n + 1 : n + 2]]
-        labels = [{"user_id": user, "label_at": each} for each in (at, *until) for user in users]
-        as_published += labels
-        expected += expect_by_day(labels, known)
-    _assert_both(nights, as_published, expected, "--as-published")
+    by_day = [{"user_id": user, "label_at": midnight_after(day)} for day in days for user in users]
+    _assert_both(nights, by_day, expect_by_day(by_day, nights.plays, SIMPLE))
+    (first, early), (second, plays) = nights.nights
+    as_published = [(first, early), (second - timedelta(microseconds=1), early), (second, plays)]
+    labels = [[{"user_id": user, "label_at": at} for user in users] for at, _ in as_published]
+    expected = [
+        expect_by_day(of_one, known, SIMPLE) for of_one, (_, known) in zip(labels, as_published, strict=True)
+    ]
+    _assert_both(nights, list(chain(*labels)), list(chain(*expected)), "--as-published")
 
 
 def _assert_both(nights: Nights, labels: list[Row], expected: list[Row], *options: str) -> None:
-    features = [f"{TABLE}:{name}" for name in COLUMNS]
-    table = pa.Table.from_pylist(labels, LABELS)
-    client = nights.store.training_set(table, features, as_published=bool(options)).to_pylist()
+    client = join(nights.store, labels, as_published=bool(options))
     spark = nights.join_by_spark(labels, *options)
-    key = ("user_id", "label_at")
-    assert sorted(map(str, client)) == sorted(map(str, spark)), "bit for bit"
-    assert_labels(expected, snap_to_expected(expected, client, key), nights.plays)
+    assert sorted(map(str, client)) == sorted(map(str, spark)), "they are to be equal bit by bit"
+    assert_labels(expected, snap_to_expected(expected, client, ("user_id", "label_at")), nights.plays)

@@ -80,5 +80,5 @@ def test_values_are_brought_forward():
 
 @pytest.mark.parametrize("text", ["", "halved", "days 7d", "doubled 7d"])
 def test_a_rule_of_a_later_version_is_refused(text):
-    with pytest.raises(SegueError, match="this version knows same, days, and halved"):
+    with pytest.raises(SegueError, match="this version knows same, days, instant, and halved"):
         Idle.parse(text)

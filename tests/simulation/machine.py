@@ -169,9 +169,7 @@ class NightsMachine(RuleBasedStateMachine):
         for name in self.root.versions():
             assert all(row.get("user_id") != user for row in self.root.read(name)), f"{name} has {user} still"
 
-    @precondition(
-        lambda self: self.root.group.features and "longest_max_7d" not in self.root.group.contract().names
-    )
+    @precondition(lambda self: "longest" not in {each.what for each in self.root.group.features})
     @rule()
     def declare(self) -> None:
         self.root.apply(Declare())

@@ -55,7 +55,7 @@ _FEW = replace(
     ),
     idle_rows=False,
 )
-FEW_ROWS = _FEW, _FEW.extend(LONGEST)
+FEW_ROWS = _FEW, _FEW.extend(replace(LONGEST, windows=("1d", LIFETIME)))
 
 
 class Killed(BaseException):
