@@ -23,7 +23,7 @@ from jobs.arguments import add_day_arguments, new_parser, requested_days
 from jobs.changed_rows import record_changed_rows
 from jobs.errors import JobError, WrongUsage
 from jobs.group_events import GroupEvents, explain_no_entity, find_events, find_tracks, no_entity_reason
-from jobs.idle_rows import add_days_leant_on, has_day_without_events, list_row_windows
+from jobs.idle_rows import add_stale_days, has_day_without_events, list_row_windows
 from jobs.inputs import TableInput
 from jobs.job import Job, new_run_id
 from jobs.newer_catalogue import find_older_days, renew_days, renew_partials
@@ -147,7 +147,7 @@ def _update_features(
     stale = find_stale_features(job.warehouse, group, partials, events, find_tracks(job, group))
     stale = renew_days(stale, _find_older_days(job, group, group.table, args))
     if requested := requested_days(args, list):
-        stale = replace(stale, whole=tuple(add_days_leant_on(job, group, stale, requested)), extended=())
+        stale = replace(stale, whole=tuple(add_stale_days(job, group, stale, requested)), extended=())
     if not stale:
         job.up_to_date(group.table, f"no day of {group.partials_table} is new or changed")
         return

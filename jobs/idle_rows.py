@@ -35,9 +35,7 @@ def has_day_without_events(row_windows: RowWindows | None) -> bool:
     return LIFETIME in (row_windows or {}).values()
 
 
-def add_days_leant_on(
-    job: Job, group: FeatureGroup, stale: StaleDays, requested: Sequence[date]
-) -> list[date]:
+def add_stale_days(job: Job, group: FeatureGroup, stale: StaleDays, requested: Sequence[date]) -> list[date]:
     """The requested days, and where idle entities have no rows all that are stale: a day takes theirs from days before
     it, which are to be made of the same plays."""
     published = job.warehouse.state(group.table)

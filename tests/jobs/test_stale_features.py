@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from jobs.planned_changes import NEW_DAY, OTHER_ROWS, OTHER_SOURCE, _explain_day
 from jobs.publishing.commits import Change, swap
 from jobs.publishing.protocol import DayProfile, _name_columns, _replace_rows
 from jobs.publishing.state import DayState, TableState, digest, read_state
@@ -75,6 +76,12 @@ def test_days_are_made_as_a_whole_where_other_rows_belong_to_them(published):
     assert find(published, few.extend(week)) == ([], DAYS, ("heard_count_7d",))
     assert find(published, few.extend(quarter)) == (DAYS, [], ())
     assert find(published, MORE) == (DAYS, [], ())
+    state = published.state(MORE.table)
+    assert (
+        _explain_day(state, find_stale_features(published, MORE, PARTIALS, SESSIONS), DAYS[0]) == OTHER_ROWS
+    )
+    assert _explain_day(state, stale, DAYS[0]) == OTHER_SOURCE
+    assert _explain_day(state, stale, DAYS[0] - timedelta(days=1)) == NEW_DAY
 
 
 def name_as_before(declared):
