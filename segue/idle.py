@@ -10,7 +10,7 @@ the columns say in the table.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
@@ -38,9 +38,9 @@ def find_reach(day: date, before: date | None) -> int:
     """
     last, first = count_days(day), count_days(before) if before else 0
     span = LONGEST_SPAN
-    while (end := last // span * span) <= first:
+    while span > 1 and last // span * span <= first:
         span //= 2
-    return end - span
+    return last // span * span - span
 
 
 def list_chain(day: date, days: Sequence[date]) -> list[date]:
@@ -90,8 +90,3 @@ class Idle:
         if self.kind == "instant":
             return pc.add(values, pa.scalar(timedelta(days=days), pa.duration("us")))
         return pc.multiply(values, self.weight(days)) if self.kind == "halved" else values
-
-
-def list_ages(chain: Sequence[date]) -> Iterator[tuple[date, int]]:
-    """The days of a chain behind its first, and by how many days each is older."""
-    yield from ((each, (chain[0] - each) // timedelta(days=1)) for each in chain[1:])

@@ -82,6 +82,7 @@ def _describe_sources(job: Job, publications: Publications, sources: list[Source
     weights = {
         text: pa.array([rules[name].weight(each) for each in age], pa.float64())
         for name, text in publications.snapshot.list_marked(IDLE).items()
+        if rules[name].half_life
     }
     table = {
         PERIOD: pa.array(period, pa.int32()),
