@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from features.joins.feature_table import FeatureTable, PublishedDay
 from features.joins.histories import DailyHistory
-from features.joins.idle_rows import AGE, PERIOD, SOURCE, EarlierRows
+from features.joins.idle_rows import AGE, PLACE, SOURCE, EarlierRows
+from features.joins.serving import literal_array
 from jobs.job import Job
 from jobs.publishing.part_files import name_part_file
 from jobs.training.labels import Labels
@@ -20,7 +21,7 @@ from segue.storage import IDLE, DataFile
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-# Of a period: where rows of it are, and how many days older they are than its day.
+# Of a place among the publications: where its rows are, and how many days older they are than its day.
 Source = tuple[int, str, int, date, datetime]
 
 
@@ -31,11 +32,12 @@ def read_rows_of_labels(
     from pyspark.sql import functions as F
 
     history = DailyHistory(table, "r", request.as_published)
-    period = history.visible_period(F.col(f"`{request.at}`")).alias(PERIOD)
-    requested = labels.rows.dropna(subset=[*table.keys]).select(*table.keys, period).distinct()
-    periods = {n: each.day for n, each in enumerate(history.serving_intervals, 1) if each.day}
+    # by publication and not by period, as one serves again where a newer day was taken away
+    served = [days.places.get(each.day) if each.day else None for each in history.serving_intervals]
+    place = F.get(literal_array([None, *served], "int"), history.visible_period(F.col(f"`{request.at}`")))
+    requested = labels.rows.dropna(subset=[*table.keys]).select(*table.keys, place.alias(PLACE)).distinct()
     reader = _Reader(job, days.publications)
-    sources = list(reader.list_sources(periods, days.places))
+    sources = list(reader.list_sources(days.places))
     if not sources:
         return table.rows
     idle = days.publications.snapshot.list_marked(IDLE)
@@ -56,18 +58,14 @@ class _Reader:
         self._job, self._publications = job, publications
         self._files: dict[str, DataFile] = {}
 
-    def list_sources(
-        self, periods: Mapping[int, PublishedDay], places: Mapping[PublishedDay, int]
-    ) -> Iterator[Source]:
-        for period, day in periods.items():
-            if (place := places.get(day)) is None:
-                continue
+    def list_sources(self, places: Mapping[PublishedDay, int]) -> Iterator[Source]:
+        for day, place in places.items():
             own = (0, self._publications.files(place))
             for age, files in (own, *self._publications.earlier_files(place)):
                 for file in files:
                     name = name_part_file(file.path)
                     self._files[name] = file
-                    yield period, name, age, day.ds, day.available_at
+                    yield place, name, age, day.ds, day.available_at
 
     def read(self) -> DataFrame:
         rows = read_files(self._job, self._publications.snapshot, self._files.values())
@@ -78,14 +76,14 @@ def _describe_sources(job: Job, publications: Publications, sources: list[Source
     import pyarrow as pa
 
     rules = publications.snapshot.idle
-    period, source, age, ds, available_at = zip(*sources, strict=True)
+    place, source, age, ds, available_at = zip(*sources, strict=True)
     weights = {
         text: pa.array([rules[name].weight(each) for each in age], pa.float64())
         for name, text in publications.snapshot.list_marked(IDLE).items()
         if rules[name].half_life
     }
     table = {
-        PERIOD: pa.array(period, pa.int32()),
+        PLACE: pa.array(place, pa.int32()),
         SOURCE: pa.array(source, pa.string()),
         AGE: pa.array(age, pa.int32()),
         "ds": pa.array(ds, pa.date32()),

@@ -33,7 +33,7 @@ class LabelledDays:
         """Why the rows of some are no longer there, by place; nothing is looked at where none was replaced."""
         return self.publications.find_losses(self._places[day] for day in self.days)
 
-    @property
+    @cached_property
     def places(self) -> dict[PublishedDay, int]:
         """Those whose rows are there, and their places among the publications."""
         places = {day: self._places[day] for day in self.days if day.has_rows}
