@@ -126,7 +126,8 @@ class Store:
     def scan(
         self, table: str, columns: Sequence[str] | None = None, day: date | str | None = None
     ) -> Iterator[pa.RecordBatch]:
-        """All rows, or those of one day, oldest day first; columns as in `lookup`.
+        """All rows, or those of one day, oldest day first; columns as in `lookup`. Of a table that leaves out rows of
+        idle entities, those that are written.
 
         Raises:
             UsageError: unknown table, column or day; vectors of several spaces, without a day and without

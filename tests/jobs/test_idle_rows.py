@@ -8,6 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 from itertools import chain
 from pathlib import Path
 from random import Random
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -16,8 +17,11 @@ import pytest
 
 import segue
 from jobs import build_features, build_training_set
+from jobs.idle_rows import add_stale_days, has_day_without_events, list_row_windows
 from jobs.job import Job
 from jobs.publishing import protocol
+from jobs.publishing.state import DayState, TableState
+from jobs.stale_features import StaleDays
 from reference.frames import frame
 from reference.idle_rows import select_written
 from reference.published import pass_every_batch
@@ -234,6 +238,28 @@ def list_labels(nights: list[tuple[datetime, list[Row]]]) -> list[Row]:
     instants = [at + timedelta(hours=hours) for at, _ in nights for hours in (0, 30, 77)]
     users = sorted({play["user_id"] for _, known in nights for play in known})
     return [{"user_id": user, "label_at": at} for at in instants for user in [*users, "nobody"]]
+
+
+def test_row_windows_reach_over_days_that_are_not_there_and_over_all_where_nobody_plays():
+    first = date(1970, 1, 1)
+    days = [first + timedelta(days=n) for n in (4, 5, 8, 11, 12)]
+    published = TableState(1, {day: DayState(1, 1, 1, "") for day in (days[0], days[3])})
+    partials = TableState(1, {day: DayState(0 if day == days[3] else 1, 1, 1, "") for day in days[:4]})
+    warehouse = SimpleNamespace(state=lambda _: published)
+    job = SimpleNamespace(warehouse=warehouse, source=lambda _: partials)
+    # day 5 is the first; day 6 of two tiles of one; day 9 stands for 7 and 8, whose tile is eight days long
+    lengths = [WINDOW + length for length in (5, 2, 9)]
+    windows = list_row_windows(job, GROUP, days[:4])
+    assert windows == dict(zip(days, [*(f"{n}d" for n in lengths), LIFETIME], strict=False))
+    assert has_day_without_events(windows) and not has_day_without_events(
+        list_row_windows(job, GROUP, days[:3])
+    )
+    assert list_row_windows(job, EVERY, days) is None
+    stale = StaleDays({}, {}, whole=(days[2], days[3]), extended=(days[0],))
+    assert add_stale_days(job, GROUP, stale, [days[1]]) == [days[0], days[1], days[3]], (
+        "those that are published"
+    )
+    assert add_stale_days(job, EVERY, stale, [days[1]]) == [days[1]]
 
 
 # --- tables that Spark made, and sets that it joined
