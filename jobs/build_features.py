@@ -15,7 +15,7 @@ from datetime import date
 from typing import TYPE_CHECKING
 
 from features.windows.additions import FEW_ROWS, replace_features, replace_parts
-from features.windows.daily import partial_days, play_days, window_features
+from features.windows.daily import RowWindows, partial_days, play_days, window_features
 from features.windows.partials import earlier_days, partial_rows
 from features.windows.reopened import ReopenedDays
 from jobs import FLOW
@@ -23,6 +23,7 @@ from jobs.arguments import add_day_arguments, new_parser, requested_days
 from jobs.changed_rows import record_changed_rows
 from jobs.errors import JobError, WrongUsage
 from jobs.group_events import GroupEvents, explain_no_entity, find_events, find_tracks, no_entity_reason
+from jobs.idle_rows import add_stale_days, has_day_without_events, list_row_windows
 from jobs.inputs import TableInput
 from jobs.job import Job, new_run_id
 from jobs.newer_catalogue import find_older_days, renew_days, renew_partials
@@ -146,7 +147,7 @@ def _update_features(
     stale = find_stale_features(job.warehouse, group, partials, events, find_tracks(job, group))
     stale = renew_days(stale, _find_older_days(job, group, group.table, args))
     if requested := requested_days(args, list):
-        stale = replace(stale, whole=tuple(requested), extended=())
+        stale = replace(stale, whole=tuple(add_stale_days(job, group, stale, requested)), extended=())
     if not stale:
         job.up_to_date(group.table, f"no day of {group.partials_table} is new or changed")
         return
@@ -154,24 +155,29 @@ def _update_features(
         _add_features(job, group, stale)
         job = job.fresh()
     if stale.whole:
+        row_windows = list_row_windows(job, group, stale.whole)
         # days that are requested are made as a whole: whoever names them wants them repaired
-        again = None if requested else find_stale_feature_events(job, group, stale)
-        _merge_windows(job, group, stale, *changed.open_again(job, group.table, again))
+        whole = requested or has_day_without_events(row_windows)
+        again = None if whole else find_stale_feature_events(job, group, stale)
+        _merge_windows(job, group, stale, row_windows, *changed.open_again(job, group.table, again))
 
 
 def _merge_windows(
     job: Job,
     group: FeatureGroup,
     stale: StaleDays,
+    row_windows: RowWindows | None,
     reopened: ReopenedDays | None,
     published: TableInput | None,
 ) -> None:
     days, table = stale.whole, group.table
-    partials, plays = _find_sources(job, group, days)
+    partials, plays = _find_sources(job, group, days, row_windows=row_windows)
     batch = _describe_batch(job, group, table, days, stale, [partials, published], plays)
     # looked at first: after the commit, the newest version is ours
     before = job.warehouse.state(table)
-    rows = window_features(partials.rows(), plays.rows(), group, days, reopened=reopened)
+    rows = window_features(
+        partials.rows(), plays.rows(), group, days, reopened=reopened, row_windows=row_windows
+    )
     # an entity has a row from its first play on: without partials there is none
     outcome = job.publish(batch, rows, if_empty="" if partials.count else no_entity_reason(group))
     if before and outcome.version is not None:
@@ -195,10 +201,14 @@ def _add_features(job: Job, group: FeatureGroup, stale: StaleDays) -> None:
 
 
 def _find_sources(
-    job: Job, group: FeatureGroup, days: Sequence[date], every_entity: bool = True
+    job: Job,
+    group: FeatureGroup,
+    days: Sequence[date],
+    every_entity: bool = True,
+    row_windows: RowWindows | None = None,
 ) -> tuple[TableInput, GroupEvents]:
     # at most 2 log2(w) tiles for a window of w days, and 15 for all time: never the whole table
-    partials = job.table(group.partials_table, partial_days(group, days, every_entity))
+    partials = job.table(group.partials_table, partial_days(group, days, every_entity, row_windows))
     # of no day at all, unless the group declares exact distinct counts, which have no part
     return partials, find_events(job, group, play_days(group, days))
 
@@ -226,7 +236,8 @@ def _describe_batch(
         # not the same batch as one that makes these days as a whole
         parameters={"added": added} if added else None,
         extends=added,
-        clustered=extended_rows is not None and extended_rows <= FEW_ROWS,
+        # what is computed has all entities that there are, of which few may have a row
+        clustered=extended_rows is not None and extended_rows <= FEW_ROWS and group.idle_rows,
         # without plays, no row of the catalogue is read
         catalogue=plays.catalogue if plays.events.days else None,
     )

@@ -22,6 +22,7 @@ from jobs.publishing.state import DayState, TableState, commit_metadata_at, dige
 from jobs.publishing.warehouse import Warehouse, has_rows
 from jobs.stale_features import StaleDays, find_stale_features, find_stale_partials
 from schemas import FEATURE_GROUPS, FeatureGroup
+from schemas.declarations import ROWS_COLUMN
 from schemas.tracks import TRACKS
 from segue.errors import SegueError
 from segue.releases import list_releases
@@ -31,6 +32,7 @@ OTHER_PLAYS = "late or other plays"
 OTHER_WATERMARK = "the watermark of its plays moved"
 ADDED = "new or changed columns"
 OTHER_SOURCE = "what it is made of has changed"
+OTHER_ROWS = "which rows a day has is declared otherwise"
 
 
 @dataclass(frozen=True)
@@ -164,8 +166,7 @@ class Planner:
         if self._has_unknown_days(group):
             planned = replace(planned, why=f"follows from {group.events.name}")
         if stale:
-            known = state.day_states if state else {}
-            reasons = {day: OTHER_SOURCE if day in known else NEW_DAY for day in stale.whole}
+            reasons = {day: _explain_day(state, stale, day) for day in stale.whole}
             days = list(_group_by_reason(reasons))
             days += [PlannedDays(ADDED, stale.extended, stale.columns)] if stale.extended else []
             planned = replace(planned, days=tuple(days))
@@ -191,6 +192,14 @@ class Planner:
 
     def _state(self, table: str) -> TableState | None:
         return self.states.get(table) or self.warehouse.state(table)
+
+
+def _explain_day(state: TableState | None, stale: StaleDays, day: date) -> str:
+    if state is None or day not in state.day_states:
+        return NEW_DAY
+    # days of before say nothing of columns
+    declared = state.declared_columns(day) or stale.identities
+    return OTHER_SOURCE if declared.get(ROWS_COLUMN) == stale.identities.get(ROWS_COLUMN) else OTHER_ROWS
 
 
 def _change(state: TableState | None, days: Iterable[date]) -> TableState:

@@ -14,6 +14,7 @@ from features.windows.tiles import tiles_ending_on
 from jobs.publishing.state import TableState, commit_metadata_at, digest, mark_provisional
 from jobs.publishing.warehouse import Warehouse
 from schemas import FeatureGroup
+from schemas.declarations import ROWS_COLUMN
 
 # Of every day, a name for what it was made of.
 Names = Mapping[date, str]
@@ -76,12 +77,14 @@ def find_stale_features(
     tracks: TableState | None = None,
 ) -> StaleDays:
     """Of its daily table: each day is made of the partials up to it, and of the plays for what is no part of those."""
-    stale = StaleDays(name_features(partials, events), _identify(group.contract().names, group.identities))
+    stale = StaleDays(
+        name_features(partials, events), _identify(group.contract().names, group.day_identities)
+    )
     state = warehouse.state(group.table)
     former = [
         (
             {day: digest(declared, *each) for day, each in _pair_fingerprints(partials, events).items()},
-            _identify(former_group.contract().names, former_group.identities),
+            _identify(former_group.contract().names, former_group.day_identities),
         )
         for former_group in _find_former_groups(warehouse, group, state)
         # tables of before name a day by all that the declarations said, those of long ago with their prose
@@ -156,11 +159,12 @@ def _compare(
     for day, source in stale.sources.items():
         known = _find_known_columns(state, day, source, former)
         lacks = {name for name, each in stale.identities.items() if known and known.get(name) != each}
-        columns |= lacks
-        if not known:
+        # other rows are no columns beside those that there are
+        if not known or ROWS_COLUMN in lacks:
             whole.append(day)
         elif lacks:
             extended.append(day)
+            columns |= lacks
     # in the order of the contract, which names a batch
     ordered = tuple(name for name in stale.identities if name in columns)
     return StaleDays(stale.sources, stale.identities, tuple(whole), tuple(extended), ordered)

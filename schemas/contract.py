@@ -36,6 +36,8 @@ class Column:
     default: Any = None
     # why nobody should begin to use it; empty for a column that stays
     deprecated: str = ""
+    # what becomes of the value on days of which no row is written: see `Feature.describe_idle`
+    idle: str = ""
 
     @property
     def metadata(self) -> dict[str, str]:
@@ -44,7 +46,8 @@ class Column:
         # 0 and [] are defaults as well; no entry at all says that there is none
         default = {} if self.default is None else {"segue.default": json.dumps(self.default)}
         deprecated = {"segue.deprecated": self.deprecated} if self.deprecated else {}
-        return {"comment": comment, **default, **deprecated}
+        idle = {"segue.idle": self.idle} if self.idle else {}
+        return {"comment": comment, **default, **deprecated, **idle}
 
 
 @dataclass(frozen=True)

@@ -80,9 +80,22 @@ def find_group_problems(group: FeatureGroup) -> Iterator[str]:
     windows = {LIFETIME, *(over for f, w in group.feature_windows for over in f.operation.total_windows(w))}
     if len(windows) > MAX_WINDOWS:
         yield f"{len(windows)} different windows; {MAX_WINDOWS} fit"
+    if not group.idle_rows:
+        yield from _find_idle_problems(group)
     if "user_id" not in group.keys:
         # a track's row names no listener, so an erasure would neither find nor rewrite it
         personal = [f"{f.what}_{f.op}" for f in group.features if is_personal(f)]
         yield from (
             f"{n} would keep what one listener did where no listener can be erased from" for n in personal
         )
+
+
+def _find_idle_problems(group: FeatureGroup) -> Iterator[str]:
+    if not group.daily:
+        yield "idle_rows=False is of a daily table, and there is none; leave it out"
+    # a default in a row looks like a value, and would grow by a day each day
+    growing = [
+        f"{f.what}_{f.op}" for f in group.features if f.operation.idle == "days" and f.default is not None
+    ]
+    if growing:
+        yield f"{', '.join(growing)} has a default, which idle_rows=False cannot tell from days; leave one of them out"

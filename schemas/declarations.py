@@ -34,6 +34,9 @@ USER_TRACK, USER_ARTIST = ("user_id", "track_id"), ("user_id", "artist_id")
 SPANS = tuple(2**level for level in range(15))
 SPAN = Column("span", "int", "days that the row sums up, ds the last of them; a power of two", "days", False)
 
+# The column whose identity says which rows a day of features has.
+ROWS_COLUMN = FEATURE_AT.name
+
 
 @dataclass(frozen=True)
 class Feature:
@@ -124,6 +127,14 @@ class Feature:
         windows = self.operation.total_windows(window)
         return None if LIFETIME in windows else max(map(window_days, windows))
 
+    def describe_idle(self, window: str) -> str:
+        """What becomes of the value once all finite windows are empty: "same", "days" (a day more each day) or
+        "halved 7d"; empty where it is that of no plays then."""
+        if self.lookback_days(window) is not None:
+            return ""
+        idle = self.operation.idle
+        return f"{idle} {window}" if idle == "halved" else idle
+
     def columns(self) -> Iterator[Column]:
         # a sum of ints is a bigint, as it is in Spark
         sum_type = "double" if self.input_type == "double" else "bigint"
@@ -150,6 +161,9 @@ class FeatureGroup:
     # Otherwise there is no such table, as pairs of listener and track would fill a row a day for each that ever
     # was: the features are merged from the partials when labels ask for them.
     daily: bool = True
+    # Otherwise an entity has no row on days on which all its finite windows are empty, but for a few: its values change
+    # in known ways then, and readers work them out.
+    idle_rows: bool = True
     # sessions, plays, or events that the project declares: themselves, or the name of a table declared before
     source: Events | str = SESSIONS.name
     # keys that are no columns: name and SQL, whose value is taken as text; null is nobody
@@ -232,6 +246,13 @@ class FeatureGroup:
         return {feature.name(window): feature.identity(window) for feature, window in self.feature_windows}
 
     @property
+    def day_identities(self) -> dict[str, dict[str, Any]]:
+        """The same of all that a day holds: of `ROWS_COLUMN`, what decides which rows."""
+        # nothing where every day has a row: by that, days of before are known
+        rows = {} if self.idle_rows else {ROWS_COLUMN: {"longest_lookback": self.longest_lookback}}
+        return rows | self.identities
+
+    @property
     def tables(self) -> tuple[str, ...]:
         # in the order in which a step publishes them: partials before what is merged from them
         return (self.partials_table, self.table) if self.daily else (self.partials_table,)
@@ -257,6 +278,14 @@ class FeatureGroup:
             for part in self.parts
         }
 
+    @property
+    def longest_lookback(self) -> int:
+        """After so many days without a play, all that is of finite windows has the value of no plays."""
+        lookbacks = (
+            1 if f.operation.ends_with_a_day else f.lookback_days(w) or 0 for f, w in self.feature_windows
+        )
+        return max(lookbacks, default=0)
+
     def longest_span(self, part: Part) -> int:
         """Days of the longest span that a window needs of a part; longer spans leave it out."""
         return max(f.lookback_days(w) or SPANS[-1] for f, w in self.feature_windows if part in f.parts(w))
@@ -267,8 +296,13 @@ class FeatureGroup:
         return not any(part.kind in SKETCHES for part in self.parts)
 
     def contract(self) -> Contract:
-        declared = tuple(column for feature in self.features for column in feature.columns())
-        return self._contract(self.table, self.meaning, (FEATURE_AT, *declared))
+        columns = (FEATURE_AT, *(column for feature in self.features for column in feature.columns()))
+        if not self.idle_rows:
+            # for clients, who know no declarations; there is always one
+            idle = {f.name(w): f.describe_idle(w) for f, w in self.feature_windows}
+            idle |= {FEATURE_AT.name: "instant"}
+            columns = tuple(replace(column, idle=idle[column.name]) for column in columns)
+        return self._contract(self.table, self.meaning, columns)
 
     def partials_contract(self) -> Contract:
         """The table of daily partials, and of their merges over 2, 4, 8 … days."""

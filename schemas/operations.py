@@ -80,6 +80,10 @@ class Operation:
     personal: bool = False
     # the windows that the parts of a window are merged over: a trend needs the window before its own as well
     total_windows: Callable[[str], tuple[str, ...]] = lambda window: (window,)
+    # what a value of all time does while nothing is played: stays, grows by a day each day, or is halved each half-life
+    idle: str = "same"
+    # whether a day without a play ends it, however long its window
+    ends_with_a_day: bool = False
     # which rules make the value of the merged parts: a mended one gets the next number, and its columns are stale
     rules: int = 1
 
@@ -162,9 +166,16 @@ OPERATIONS: dict[str, Operation] = {
         input_types=("timestamp",),
         allows_lifetime=False,
         total_windows=lambda _: (LIFETIME,),
+        idle="halved",
     ),
     # of a bigint's 63 bits besides its sign one stays free, as a streak is computed from the bits + 1
-    "streak": Operation(_of_kinds("heard_on"), "int", "days", 0, longest=62, allows_lifetime=False),
-    "days_since_first": Operation(_of_kinds("min"), "double", "days", input_types=("timestamp",), longest=0),
-    "days_since_last": Operation(_of_kinds("max"), "double", "days", input_types=("timestamp",), longest=0),
+    "streak": Operation(
+        _of_kinds("heard_on"), "int", "days", 0, longest=62, allows_lifetime=False, ends_with_a_day=True
+    ),
+    "days_since_first": Operation(
+        _of_kinds("min"), "double", "days", input_types=("timestamp",), longest=0, idle="days"
+    ),
+    "days_since_last": Operation(
+        _of_kinds("max"), "double", "days", input_types=("timestamp",), longest=0, idle="days"
+    ),
 }

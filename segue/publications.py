@@ -6,15 +6,18 @@ what was served at an instant can be read as it was, or is refused once those fi
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
+from itertools import groupby
 
 import numpy as np
 from numpy.typing import NDArray
 from pyarrow import fs as pafs
 
 from segue.errors import SegueError
+from segue.idle import list_chain
 from segue.publication_record import EPOCH, LOST, newest_instants, read_record
 from segue.storage import DataFile, Snapshot, filesystem
 
@@ -28,6 +31,8 @@ class Publication:
     ds: date
     available_at: datetime
     version: int | None = field(compare=False)
+    # of days before, where the rows of entities are that have none on this day: see `segue.idle`
+    earlier: tuple[Publication, ...] = field(default=(), compare=False)
 
 
 class Publications:
@@ -45,10 +50,12 @@ class Publications:
             self.all = self._list_all()
             instants = [(each.available_at - EPOCH) // timedelta(microseconds=1) for each in self.all]
         else:
-            self.all = [Publication(day, EPOCH, snapshot.version) for day in snapshot.days]
-        days = [each.ds for each in self.all]
+            days = {day: Publication(day, EPOCH, snapshot.version) for day in snapshot.days}
+            self.all = [
+                _add_earlier(day, days, snapshot.days) if snapshot.idle else days[day] for day in days
+            ]
         # Not as datetimes of Python, which end with the year 9999.
-        midnights = np.array(days, "datetime64[D]") + np.timedelta64(1, "D")
+        midnights = np.array([each.ds for each in self.all], "datetime64[D]") + np.timedelta64(1, "D")
         self.ends: Ints = midnights.astype("datetime64[us]").astype(np.int64)
         # Both, as a day can be published before it has ended: it is whole only afterwards.
         self.usable_from = np.maximum(self.ends, np.array(instants, np.int64)) if as_published else self.ends
@@ -67,15 +74,18 @@ class Publications:
 
     def is_newest(self, place: int) -> bool:
         """Whether the table still has it as it was."""
-        return self.all[place].version == self.snapshot.version
+        publication = self.all[place]
+        return all(each.version == self.snapshot.version for each in (publication, *publication.earlier))
 
     def files(self, place: int) -> list[DataFile]:
         """Of one publication that `check` found to be there."""
+        return self._select(self.all[place])
+
+    def earlier_files(self, place: int) -> Iterator[tuple[int, list[DataFile]]]:
+        """Where the rows of entities are that have none there, newest first; and by how many days they are older."""
         publication = self.all[place]
-        version = publication.version
-        if version is None:
-            return []
-        return self._snapshot_at(version).select(publication.ds)
+        for each in publication.earlier:
+            yield (publication.ds - each.ds).days, self._select(each)
 
     def spaces(self, place: int) -> frozenset[str]:
         """Those that the rows of a publication are of."""
@@ -85,7 +95,12 @@ class Publications:
 
     def find_losses(self, places: Iterable[int]) -> dict[int, str]:
         """Why the rows of some publications can no longer be read, by place."""
-        return {place: loss for place in places if (loss := self._find_loss(self.all[place]))}
+        return {
+            place: loss
+            for place in places
+            for each in (self.all[place], *self.all[place].earlier)
+            if (loss := self._find_loss(each))
+        }
 
     def check(self, places: Iterable[int]) -> None:
         """Raises SegueError where the rows of one of these publications are no longer there."""
@@ -115,7 +130,10 @@ class Publications:
             if file.partition["ds"]
         )
         current = [Publication(day, at, self.snapshot.version) for day, at in instants.items() if at]
-        return sorted([*current, *(Publication(day, *each) for day in record for each in record[day])])
+        publications = sorted(
+            [*current, *(Publication(day, *each) for day in record for each in record[day])]
+        )
+        return sorted(_list_with_earlier(publications)) if self.snapshot.idle else publications
 
     def _find_loss(self, publication: Publication) -> str | None:
         """Why its rows cannot be read any more; None where they can."""
@@ -136,11 +154,38 @@ class Publications:
         removed = sum(info.type == pafs.FileType.NotFound for info in infos)
         return f"{removed} of its {len(files)} files were removed by maintenance" if removed else None
 
+    def _select(self, publication: Publication) -> list[DataFile]:
+        version = publication.version
+        return [] if version is None else self._snapshot_at(version).select(publication.ds)
+
     def _snapshot_at(self, version: int) -> Snapshot:
         # a version may have several of the days that labels get
         if version not in self._snapshots:
             self._snapshots[version] = Snapshot.at(self.snapshot.uri, version)
         return self._snapshots[version]
+
+
+def _add_earlier(day: date, table: Mapping[date, Publication], days: Sequence[date]) -> Publication:
+    return replace(table[day], earlier=tuple(table[each] for each in list_chain(day, days)[1:]))
+
+
+def _list_with_earlier(publications: Iterable[Publication]) -> Iterator[Publication]:
+    """The publications with their earlier ones; a day is there again from each instant on at which those are others."""
+    table: dict[date, Publication] = {}
+    served: dict[date, Publication] = {}
+    in_time = sorted(publications, key=lambda each: each.available_at)
+    for instant, changed in groupby(in_time, lambda each: each.available_at):
+        changes = {each.ds: each for each in changed}
+        table |= changes
+        days = sorted(day for day, each in table.items() if each.version is not None)
+        yield from (each for each in changes.values() if each.version is None)
+        # a day leans on those before it alone
+        for day in days[bisect_left(days, min(changes)) :]:
+            publication = _add_earlier(day, table, days)
+            before = served.get(day)
+            served[day] = publication
+            if day in changes or before is None or before.earlier != publication.earlier:
+                yield replace(publication, available_at=instant)
 
 
 def _find_newest(since: Ints, at: Ints) -> Ints:

@@ -25,6 +25,7 @@ from pyarrow import fs as pafs
 
 from segue.errors import SegueError, UsageError, first_line
 from segue.forks import note_use, run_where_possible
+from segue.idle import Idle
 
 # Spark may write timestamps as int96, which as nanoseconds could not hold the year 9999.
 # Page checksums are written by Spark and not looked at by default: a flipped bit would be read as other rows.
@@ -38,6 +39,9 @@ DEFAULT = b"segue.default"
 
 # In the same place: why nobody should begin to use a column; and why it is no more, if it is.
 DEPRECATED, REMOVED = b"segue.deprecated", b"segue.removed"
+
+# In the same place: what becomes of a value on days of which an idle entity has no row, see `segue.idle`.
+IDLE = b"segue.idle"
 
 # The column that says in which space a row's vectors are.
 SPACE = "space_id"
@@ -149,6 +153,11 @@ class Snapshot:
         return {name: json.loads(text) for name, text in json_defaults if text is not None}
 
     @cached_property
+    def idle(self) -> dict[str, Idle]:
+        """What becomes of the values of an entity on days without a row of it, of those that do not go to defaults."""
+        return {name: Idle.parse(text) for name, text in self.list_marked(IDLE).items()}
+
+    @cached_property
     def vectors(self) -> tuple[str, ...]:
         """Lists of floats in a table that says in which space they are: not to be mixed with another's."""
         if SPACE not in self.schema.names:
@@ -196,7 +205,7 @@ class Snapshot:
         return list(dict.fromkeys(columns))
 
     def list_marked(self, mark: bytes) -> dict[str, str]:
-        """Columns with a mark, `DEPRECATED` or `REMOVED`, and why."""
+        """Columns with a mark, `DEPRECATED`, `REMOVED` or `IDLE`, and what it says."""
         texts = {field.name: (field.metadata or {}).get(mark, b"").decode() for field in self.schema}
         return {name: text for name, text in texts.items() if text}
 

@@ -11,8 +11,9 @@ import numpy as np
 import pyarrow as pa
 
 from segue.errors import SegueError, UsageError
+from segue.idle_rows import list_earlier_files, read_day
 from segue.keys import read_keys
-from segue.lookup import Key, read_by_key
+from segue.lookup import Key
 from segue.neighbours import Neighbours
 from segue.releases import Release, Root, TableVersion
 from segue.spaces import describe_spaces, find_first_days
@@ -112,8 +113,9 @@ class Store:
         # a null key has no row, and no bucket to look in
         present = np.flatnonzero(texts.is_valid().to_numpy(zero_copy_only=False))
         key = Key.of(pa.chunked_array([texts])).of_rows(present)
-        matches, places = read_by_key(
-            snapshot, {entity: key}, snapshot.select(snapshot.resolve_day(day)), names
+        resolved = snapshot.resolve_day(day)
+        matches, places = read_day(
+            snapshot, {entity: key}, snapshot.select(resolved), list_earlier_files(snapshot, resolved), names
         )
         place = np.full(len(texts), -1)
         place[present] = places
@@ -124,7 +126,8 @@ class Store:
     def scan(
         self, table: str, columns: Sequence[str] | None = None, day: date | str | None = None
     ) -> Iterator[pa.RecordBatch]:
-        """All rows, or those of one day, oldest day first; columns as in `lookup`.
+        """All rows, or those of one day, oldest day first; columns as in `lookup`. Of a table that leaves out rows of
+        idle entities, those that are written.
 
         Raises:
             UsageError: unknown table, column or day; vectors of several spaces, without a day and without

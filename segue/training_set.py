@@ -16,8 +16,9 @@ import numpy as np
 import pyarrow as pa
 
 from segue.errors import SegueError, UsageError, list_names
+from segue.idle_rows import read_day
 from segue.keys import CAST_HINT, can_cast, is_text, to_text, value_type
-from segue.lookup import Ints, Key, read_by_key
+from segue.lookup import Ints, Key
 from segue.publication_record import EPOCH
 from segue.publications import Publications
 from segue.spaces import check_has_spaces, resolve_space
@@ -105,6 +106,10 @@ class _TableRequest:
         """One row: what the features are for a key without a row."""
         defaults = self.snapshot.defaults
         return pa.table({name: pa.array([defaults.get(name)], self.type(name)) for name in self.columns})
+
+    @property
+    def leans_on_earlier(self) -> bool:
+        return not self.snapshot.idle.keys().isdisjoint(self.columns)
 
     def is_of_one_space(self, space: str | None) -> bool:
         """Whether days of other spaces are left out: by default only where vectors are requested."""
@@ -297,8 +302,13 @@ def _read_rows(table: _TableRequest, keys: Mapping[str, Key], publication: Ints)
     count = 0
     for number, labels in _group_labels(publication) if table.columns else ():
         keys_of_labels = {name: key.of_rows(labels) for name, key in keys.items()}
-        rows, row_places = read_by_key(
-            table.snapshot, keys_of_labels, table.publications.files(number), table.columns
+        rows, row_places = read_day(
+            table.snapshot,
+            keys_of_labels,
+            table.publications.files(number),
+            # of other columns, who has no row has the default either way
+            table.publications.earlier_files(number) if table.leans_on_earlier else (),
+            table.columns,
         )
         absent[labels] = row_places < 0
         place[labels] = row_places + count

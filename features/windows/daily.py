@@ -21,6 +21,14 @@ from features.windows.reopened import CHANGED, ReopenedDays
 from features.windows.tiles import Tile, cover
 from schemas.declarations import LIFETIME, FeatureGroup, window_days
 
+# Of a day: an entity has a row if it has a play in this window.
+RowWindows = Mapping[date, str]
+# In place of a window of the group: that one, which is as long as its day says.
+_ROW = "_row"
+# The days of which an entity has a row; and what says where a partial belongs.
+_ROW_DAYS = "_row_days"
+_PLACE = ("ds", "span", CHANGED)
+
 
 def window_features(
     partials: DataFrame,
@@ -29,8 +37,9 @@ def window_features(
     days: Sequence[date],
     every_entity: bool = True,
     reopened: ReopenedDays | None = None,
+    row_windows: RowWindows | None = None,
 ) -> DataFrame:
-    """One row per entity and day, for entities with a play before the end of that day.
+    """One row per entity and day, for entities with a play before the end of that day, or in its row window.
 
     Args:
         partials: rows of the group's table of partials, at least those of `partial_days`.
@@ -38,15 +47,19 @@ def window_features(
         days: to describe, in any order.
         every_entity: otherwise those alone that have a play in a window, all others having the values of no plays.
         reopened: those of the days of which most rows are as published.
+        row_windows: of each day, if not all entities have a row.
 
     Raises:
         ValueError: no days.
     """
     if not days:
         raise ValueError("window_features: no days to describe; give one or more")
-    by, windows = [*group.keys, DAY], _windows(group, every_entity)
+    by, windows = [*group.keys, DAY], _windows(group, every_entity, row_windows)
     rows = reopened.mark(partials) if reopened else partials.withColumn(CHANGED, F.lit(True))
-    tile_rows = _add_ages_and_windows(rows, group, _place_tiles(days, windows, reopened))
+    places = _place_tiles(days, windows, row_windows, reopened)
+    if row_windows:
+        rows = _add_row_days(rows, group, [each for each in places if each[-1] >> windows.index(_ROW) & 1])
+    tile_rows = _add_ages_and_windows(rows, group, places)
     aggregated = [(f, w) for f, w in group.feature_windows if f.op in VALUES]
     # an aggregate of nothing is needed where no feature is computed from totals
     totals = [F.count("*").alias("_tiles"), *operations.totals(aggregated, windows, F.col(AGE))]
@@ -63,10 +76,15 @@ def window_features(
     return reopened.add_others(rows) if reopened else rows
 
 
-def partial_days(group: FeatureGroup, days: Sequence[date], every_entity: bool = True) -> list[date]:
+def partial_days(
+    group: FeatureGroup,
+    days: Sequence[date],
+    every_entity: bool = True,
+    row_windows: RowWindows | None = None,
+) -> list[date]:
     """The days of partials that these days' windows are merged from."""
-    windows = _windows(group, every_entity)
-    return sorted({tile.ds for day in days for tile in _tiles(windows, day)})
+    windows = _windows(group, every_entity, row_windows)
+    return sorted({tile.ds for day in days for tile in _tiles(windows, day, row_windows)})
 
 
 def play_days(group: FeatureGroup, days: Sequence[date]) -> list[date]:
@@ -77,18 +95,24 @@ def play_days(group: FeatureGroup, days: Sequence[date]) -> list[date]:
     return [date.fromordinal(n) for n in range(first, last + 1)] if longest else []
 
 
-def _windows(group: FeatureGroup, every_entity: bool) -> list[str]:
+def _windows(group: FeatureGroup, every_entity: bool, row_windows: RowWindows | None) -> list[str]:
+    windows = list(dict.fromkeys(operations.windows_of(group.feature_windows)))
+    if row_windows:
+        return [*windows, _ROW]
     # the tiles of all time give a row to every entity that ever had a play
-    all_time = [LIFETIME] if every_entity else []
-    return list(dict.fromkeys([*all_time, *operations.windows_of(group.feature_windows)]))
+    return list(dict.fromkeys([*([LIFETIME] if every_entity else []), *windows]))
 
 
-def _tiles(windows: Sequence[str], day: date) -> Mapping[Tile, int]:
-    return operations.window_bitmask({window: cover(day, window) for window in windows})
+def _tiles(windows: Sequence[str], day: date, row_windows: RowWindows | None) -> Mapping[Tile, int]:
+    lengths = {window: row_windows[day] if row_windows and window == _ROW else window for window in windows}
+    return operations.window_bitmask({window: cover(day, lengths[window]) for window in windows})
 
 
 def _place_tiles(
-    days: Sequence[date], windows: Sequence[str], reopened: ReopenedDays | None
+    days: Sequence[date],
+    windows: Sequence[str],
+    row_windows: RowWindows | None,
+    reopened: ReopenedDays | None,
 ) -> list[tuple[Any, ...]]:
     """Each day with the tiles of its windows; reopened days for entities that changed alone."""
     days_by_change = {True: days}
@@ -98,17 +122,32 @@ def _place_tiles(
         (*tile, changed, day, bits)
         for changed, of_change in days_by_change.items()
         for day in sorted(set(of_change))
-        for tile, bits in _tiles(windows, day).items()
+        for tile, bits in _tiles(windows, day, row_windows).items()
     ]
+
+
+def _add_row_days(partials: DataFrame, group: FeatureGroup, places: Sequence[tuple[Any, ...]]) -> DataFrame:
+    """The partials of entities that have a row, with its days."""
+    keys = partials.select(*group.keys, *_PLACE)
+    days = _join_places(keys, places).groupBy(*group.keys).agg(F.collect_set(DAY).alias(_ROW_DAYS))
+    # before tiles of all time are put to each of their days, which are days times entities
+    return partials.join(days, [*group.keys])
 
 
 def _add_ages_and_windows(
     partials: DataFrame, group: FeatureGroup, places: Sequence[tuple[Any, ...]]
 ) -> DataFrame:
     """Each partial once for each day that it is a part of, with its age there and the windows it is in."""
+    row_days = [name for name in partials.columns if name == _ROW_DAYS]
+    rows = partials.select(*group.keys, *_PLACE, *row_days, *[part.name for part in group.parts])
+    rows = _join_places(rows, places).drop(CHANGED)
+    if row_days:
+        rows = rows.where(F.array_contains(_ROW_DAYS, F.col(DAY))).drop(_ROW_DAYS)
+    return rows.withColumn(AGE, F.datediff(DAY, "ds"))
+
+
+def _join_places(partials: DataFrame, places: Sequence[tuple[Any, ...]]) -> DataFrame:
     # N days are one pass over the partials, not N: a tile that many days share is read once
     schema = f"ds date, span int, {CHANGED} boolean, {DAY} date not null, {WINDOW_BITS} long"
     placements = partials.sparkSession.createDataFrame(list(places), schema)
-    rows = partials.select(*group.keys, "ds", "span", CHANGED, *[part.name for part in group.parts])
-    rows = rows.join(F.broadcast(placements), ["ds", "span", CHANGED]).drop(CHANGED)
-    return rows.withColumn(AGE, F.datediff(DAY, "ds"))
+    return partials.join(F.broadcast(placements), [*_PLACE])

@@ -12,7 +12,7 @@ from deltalake import CommitProperties, DeltaTable, Schema
 
 from jobs.publishing.state import TableState, read_state
 from schemas import Column, Contract
-from segue.storage import DEPRECATED, REMOVED
+from segue.storage import DEPRECATED, IDLE, REMOVED
 
 # Stored in the table for clients, who know no declarations.
 NOT_DECLARED = "it is declared no more, and null on days published since"
@@ -41,6 +41,8 @@ def mark_columns(table: DeltaTable, contract: Contract) -> None:
         wanted = {
             DEPRECATED.decode(): column.deprecated if column else "",
             REMOVED.decode(): "" if column else NOT_DECLARED,
+            # for good: until days are made again that have no rows of idle entities, readers need it
+            **({IDLE.decode(): column.idle} if column and column.idle else {}),
         }
         # a mark cannot be taken away, so one that no longer holds is empty
         changed = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -16,6 +16,7 @@ from features.windows.label_time import LabelTimeFeatures, label_time_features
 from jobs.errors import WrongUsage
 from jobs.group_events import find_events
 from jobs.job import Job
+from jobs.training.idle_rows import read_rows_of_labels
 from jobs.training.labels import Labels, check_keys
 from jobs.training.outcomes import add_outcomes
 from jobs.training.published_days import LabelledDays
@@ -106,7 +107,10 @@ def _feature_table(
         defaults={name: default for name, default in table.defaults.items() if name in columns},
     )
     days.check(request, labels, feature_table)
-    return feature_table
+    if table.idle.keys().isdisjoint(columns):
+        # of all else, who has no row has the default either way
+        return feature_table
+    return replace(feature_table, rows=read_rows_of_labels(job, request, labels, feature_table, days))
 
 
 def _join_label_time(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ from jobs.publishing.part_files import find_part_file, name_part_file
 from jobs.training.labels import Labels
 from jobs.training.request import Request
 from segue.publications import Publication, Publications
+from segue.storage import DataFile, Snapshot
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -23,31 +24,35 @@ class LabelledDays:
     """What labels between their first and their last instant can see of one version of a table."""
 
     def __init__(self, publications: Publications, labels: Labels, as_published: bool) -> None:
-        self._publications = publications
+        self.publications = publications
         self._places = {_to_day(each): place for place, each in enumerate(publications.all)}
         self.days = serving_between(tuple(self._places), labels.first, labels.last, as_published)
 
     @cached_property
     def _losses(self) -> dict[int, str]:
         """Why the rows of some are no longer there, by place; nothing is looked at where none was replaced."""
-        return self._publications.find_losses(self._places[day] for day in self.days)
+        return self.publications.find_losses(self._places[day] for day in self.days)
+
+    @cached_property
+    def places(self) -> dict[PublishedDay, int]:
+        """Those whose rows are there, and their places among the publications."""
+        places = {day: self._places[day] for day in self.days if day.has_rows}
+        return {day: place for day, place in places.items() if place not in self._losses}
 
     def read(self, job: Job) -> DataFrame:
         """The rows that are there; `ds` and `available_at` say of which day and publication each is."""
-        publications = self._publications
-        days = [day for day in self.days if day.has_rows and self._places[day] not in self._losses]
-        places = [self._places[day] for day in days]
+        publications, places = self.publications, list(self.places.values())
         if all(map(publications.is_newest, places)):
             # tables are partitioned by day: what no label can get is never read
-            return job.read(publications.snapshot.name, [day.ds for day in days])
-        return _read_files(job, publications, places)
+            return job.read(publications.snapshot.name, [day.ds for day in self.places])
+        return _read_publications(job, publications, places)
 
     def check(self, request: Request, labels: Labels, table: FeatureTable) -> None:
         """Raises SegueError where a label gets rows that are no longer there."""
         # a job over the labels only where something is lost: mostly no label gets that
         if self._losses:
             days = find_days(request, labels, table)
-            self._publications.check(self._places[day] for day in days)
+            self.publications.check(self._places[day] for day in days)
 
 
 def find_days(request: Request, labels: Labels, table: FeatureTable) -> list[PublishedDay]:
@@ -80,14 +85,25 @@ def _to_day(publication: Publication) -> PublishedDay:
     return PublishedDay(publication.ds, publication.available_at, publication.version is not None)
 
 
-def _read_files(job: Job, publications: Publications, places: Sequence[int]) -> DataFrame:
-    """The rows of some publications, all in one scan."""
-    import pyarrow as pa
-    from pyspark.sql import functions as F
+def read_files(job: Job, snapshot: Snapshot, files: Iterable[DataFile]) -> DataFrame:
+    """The rows of files of a table, of whatever versions, all in one scan; and which `part file` each is from."""
     from pyspark.sql.types import StructType
 
-    snapshot, state = publications.snapshot, job.source(publications.snapshot.name)
-    path = job.warehouse.table_path(snapshot.name)
+    files = list(files)
+    state, path = job.source(snapshot.name), job.warehouse.table_path(snapshot.name)
+    days = {file.partition["ds"] for file in files}
+    job.tune(sum(state.day_states[day].rows for day in days if day in state.day_states))
+    stored = [f for f in job.at(snapshot.name, snapshot.version).schema if f.name not in snapshot.partitions]
+    paths = dict.fromkeys(f"{path}/{file.path}" for file in files)
+    rows = job.spark.read.schema(StructType(stored)).parquet(*paths)
+    # partition values stand in the log alone. With a space, as no feature has one
+    return rows.withColumn("part file", find_part_file())
+
+
+def _read_publications(job: Job, publications: Publications, places: Sequence[int]) -> DataFrame:
+    import pyarrow as pa
+    from pyspark.sql import functions as F
+
     # Not by versions: Spark would load the log and plan a scan for each, and labels of a month see thirty
     days = [publications.all[place] for place in places]
     files = [
@@ -100,10 +116,5 @@ def _read_files(job: Job, publications: Publications, places: Sequence[int]) -> 
             "available_at": pa.array([day.available_at for _, day in files], pa.timestamp("us", "UTC")),
         }
     )
-    job.tune(sum(state.day_states[day.ds].rows for day in days if day.ds in state.day_states))
-    stored = [f for f in job.at(snapshot.name, snapshot.version).schema if f.name not in snapshot.partitions]
-    paths = dict.fromkeys(f"{path}/{file.path}" for file, _ in files)
-    rows = job.spark.read.schema(StructType(stored)).parquet(*paths)
-    # partition values stand in the log alone. With a space, as no feature has one
-    named = rows.withColumn("part file", find_part_file())
-    return named.join(F.broadcast(job.spark.createDataFrame(names)), "part file").drop("part file")
+    rows = read_files(job, publications.snapshot, (file for file, _ in files))
+    return rows.join(F.broadcast(job.spark.createDataFrame(names)), "part file").drop("part file")

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from jobs.planned_changes import NEW_DAY, OTHER_ROWS, OTHER_SOURCE, _explain_day
 from jobs.publishing.commits import Change, swap
 from jobs.publishing.protocol import DayProfile, _name_columns, _replace_rows
 from jobs.publishing.state import DayState, TableState, digest, read_state
@@ -62,6 +63,25 @@ def published(warehouse):
 def find(warehouse, group, partials=PARTIALS):
     stale = find_stale_features(warehouse, group, partials, SESSIONS)
     return list(stale.whole), list(stale.extended), stale.columns
+
+
+def test_days_are_made_as_a_whole_where_other_rows_belong_to_them(published):
+    """Without rows of idle entities, as these depend on the longest window; a feature of no longer one is added."""
+    few = replace(MORE, idle_rows=False)
+    assert find(published, few) == (DAYS, [], ())
+    stale = find_stale_features(published, few, PARTIALS, SESSIONS)
+    put(published, few.contract(), stale.sources, stale.identities)
+    assert find(published, few) == ([], [], ())
+    week, quarter = (Feature("heard", "count", "ms_played", "m", (window,)) for window in ("7d", "90d"))
+    assert find(published, few.extend(week)) == ([], DAYS, ("heard_count_7d",))
+    assert find(published, few.extend(quarter)) == (DAYS, [], ())
+    assert find(published, MORE) == (DAYS, [], ())
+    state = published.state(MORE.table)
+    assert (
+        _explain_day(state, find_stale_features(published, MORE, PARTIALS, SESSIONS), DAYS[0]) == OTHER_ROWS
+    )
+    assert _explain_day(state, stale, DAYS[0]) == OTHER_SOURCE
+    assert _explain_day(state, stale, DAYS[0] - timedelta(days=1)) == NEW_DAY
 
 
 def name_as_before(declared):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from reference.declared import feature, group
+from reference.declared import feature, feature_with_input, group
 from schemas.declarations import (
     LIFETIME,
     TRACK,
@@ -122,6 +122,15 @@ def test_group_refuses_an_expression_over_a_listener(input_):
     assert_refused(
         "would keep what one listener did", group, feature("top_k", input=input_, type="string"), keys=TRACK
     )
+
+
+def test_group_refuses_to_leave_out_rows_that_nobody_could_bring_forward():
+    days = feature_with_input("days_since_last", default=999.0)
+    assert_refused("x_days_since_last has a default, which idle_rows=False", group, days, idle_rows=False)
+    assert_refused(
+        "idle_rows=False is of a daily table", group, feature("count"), idle_rows=False, daily=False
+    )
+    assert group(days) and group(feature_with_input("mean", default=0.5), idle_rows=False)
 
 
 def test_group_refuses_a_filter_over_an_unknown_column():

@@ -6,7 +6,7 @@ Not the oracle: that is made of plays alone, whatever was published on the way.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import date, timedelta
 from typing import Any
 
@@ -154,14 +154,18 @@ def merge(
     days: Sequence[date],
     every_entity: bool = True,
     reopened: Any = None,
+    row_windows: Mapping[date, str] | None = None,
 ) -> Rows:
     if reopened:
         return _compute_apart(
-            lambda select, of: merge(select(partials), select(plays), group, of), days, reopened
+            lambda select, of: merge(select(partials), select(plays), group, of, row_windows=row_windows),
+            days,
+            reopened,
         )
     tiles, rows = _group(partials, "ds", "span"), Rows()
     for day in days:
-        ever = [row for tile in cover(day, "lifetime") for row in tiles.get(tile, ())]
+        row_window = row_windows[day] if row_windows else "lifetime"
+        ever = [row for tile in cover(day, row_window) for row in tiles.get(tile, ())]
         for user, _ in _by_user(ever):
             row = {"user_id": user, "bucket": bucket(user), "ds": day, "feature_at": midnight_after(day)}
             for feature, window in group.feature_windows:

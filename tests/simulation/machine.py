@@ -17,7 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from simulation.laid import remove_spark
 from simulation.laid_files import profile_table, to_utc
 from simulation.month import DAY, FIRST, Declare, Ingest, Play
-from simulation.root import Killed, SimulatedRoot, kill_at_commit, wait
+from simulation.root import FEW_ROWS, Killed, SimulatedRoot, kill_at_commit, wait
 
 import segue
 from expectations.verdict import Refused
@@ -61,6 +61,8 @@ _kills = st.one_of(st.none(), st.none(), st.tuples(st.integers(1, 4), st.boolean
 Kill = tuple[int, bool] | None
 # Whether days are several files, each of which is written and read by itself: one run of four.
 _finely = st.sampled_from((False, False, False, True))
+# Whether rows of idle listeners are left out: as often.
+_few_rows = st.sampled_from((False, False, False, True))
 
 
 class NightsMachine(RuleBasedStateMachine):
@@ -84,11 +86,17 @@ class NightsMachine(RuleBasedStateMachine):
         # what the tables of each release held when it was made
         self.released: dict[str, dict[str, list[Row]]] = {}
 
-    @initialize(plays=_files, others=_files, newest=st.sampled_from(DAYS[4:]), finely=_finely)
-    def begin(self, plays: list[Play], others: list[Play], newest: date, finely: bool) -> None:
+    @initialize(
+        plays=_files, others=_files, newest=st.sampled_from(DAYS[4:]), finely=_finely, few_rows=_few_rows
+    )
+    def begin(
+        self, plays: list[Play], others: list[Play], newest: date, finely: bool, few_rows: bool
+    ) -> None:
         """Something is built, and most often something waits: what goes wrong needs both."""
         if finely and not self.with_spark:  # there each file is a task's
             cut_finely(self.patch)
+        if few_rows:
+            self.root.declare(FEW_ROWS)
         midnight = datetime.combine(newest, datetime.min.time(), UTC)
         last = Play("newest", "u1", "t1", midnight, 1_000)
         self.ingest([*plays, last], None)
@@ -161,9 +169,7 @@ class NightsMachine(RuleBasedStateMachine):
         for name in self.root.versions():
             assert all(row.get("user_id") != user for row in self.root.read(name)), f"{name} has {user} still"
 
-    @precondition(
-        lambda self: self.root.group.features and "longest_max_7d" not in self.root.group.contract().names
-    )
+    @precondition(lambda self: "longest" not in {each.what for each in self.root.group.features})
     @rule()
     def declare(self) -> None:
         self.root.apply(Declare())

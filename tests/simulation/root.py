@@ -5,11 +5,13 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
+import pyarrow as pa
 import pytest
 from simulation.month import Action, Declare, Forget, Ingest, Ledger, Play, Restate, Retract
 
@@ -26,7 +28,10 @@ from reference.three_features import THREE_FEATURES, declare_three_features
 from reference.windows import snap_to_expected
 from reference.windows import window_features as expected_features
 from schemas import FeatureGroup
-from schemas.declarations import Feature
+from schemas.declarations import LIFETIME, Feature
+from segue.idle_rows import list_earlier_files, read_day
+from segue.lookup import Key
+from segue.storage import Snapshot, find_table
 
 SOURCE = """
 name = "test"
@@ -40,7 +45,17 @@ ms_played = "ms"
 """
 FEATURES = "user_features"
 LONGEST = Feature("longest", "max", "ms_played", "longest play", ("7d",))
-MORE_FEATURES = THREE_FEATURES.extend(LONGEST)
+# Those of before, and those after they were declared anew.
+Groups = tuple[FeatureGroup, FeatureGroup]
+GROUPS = THREE_FEATURES, THREE_FEATURES.extend(LONGEST)
+# Of windows that are over soon, without the rows of who is idle then.
+_FEW = replace(
+    THREE_FEATURES.extend(Feature("plays", "count", "play_id", "plays", (LIFETIME,))).select(
+        ["plays_count_1d", "plays_count_lifetime", "tracks_distinct_1d", "plays_days_since_first_lifetime"]
+    ),
+    idle_rows=False,
+)
+FEW_ROWS = _FEW, _FEW.extend(replace(LONGEST, windows=("1d", LIFETIME)))
 
 
 class Killed(BaseException):
@@ -59,9 +74,12 @@ class SimulatedRoot:
         self.ledger = Ledger(allowed_days)
         self.now = datetime(2024, 2, 12, tzinfo=UTC)
         self._patch = patch
-        self.group: FeatureGroup = THREE_FEATURES
-        declare_three_features(patch)
+        self.declare(GROUPS)
         _stop_clock(patch, self)
+
+    def declare(self, groups: Groups) -> None:
+        self.group, self._next_group = groups
+        declare_three_features(self._patch, self.group)
 
     # --- what happens
 
@@ -80,8 +98,8 @@ class SimulatedRoot:
         elif isinstance(action, Forget):
             assert forget.main(["--root", self.root, "--user", action.user, "--ignore-missing"]) == 0
         elif isinstance(action, Declare):
-            self.group = MORE_FEATURES
-            declare_three_features(self._patch, MORE_FEATURES)
+            self.group = self._next_group
+            declare_three_features(self._patch, self.group)
 
     def ingest(self, files: Sequence[Ingest]) -> None:
         paths = [str(self.write(file)) for file in files]
@@ -119,6 +137,18 @@ class SimulatedRoot:
     def read(self, table: str) -> list[Row]:
         return read_newest_rows(self.root, table)
 
+    def read_features(self) -> list[Row]:
+        """Of everybody on every day, whether the row is written or not."""
+        written = self.read(FEATURES)
+        if self.group.idle_rows or not written:
+            return written
+        users, rows = sorted({row["user_id"] for row in written}), []
+        for day in self.days(FEATURES):
+            found = look_up(self.warehouse.table_path(FEATURES), users, day)
+            rows += [row for row in found if row["user_id"]]
+        assert len(rows) >= len(written)
+        return rows
+
     def days(self, table: str) -> list[date]:
         state = self.warehouse.state(table)
         return state.days if state else []
@@ -146,7 +176,7 @@ class SimulatedRoot:
         expected, actual = map(replace_ids_by_first_play, (sessions, self.read("sessions")))
         assert_same(expected, actual, ("play_id",), plays, "user_id")
         expected = expected_features(sessions, self.group, sorted(self.ledger.days))
-        actual = snap_to_expected(expected, self.read(FEATURES), ("user_id", "ds"))
+        actual = snap_to_expected(expected, self.read_features(), ("user_id", "ds"))
         assert_same(expected, actual, ("user_id", "ds"), plays, "user_id")
 
     def check_up_to_date(self) -> None:
@@ -154,6 +184,16 @@ class SimulatedRoot:
         before = self.versions()
         self.build()
         assert self.versions() == before, "something stays stale"
+
+
+def look_up(uri: str, users: list[str], day: date) -> list[Row]:
+    """What a client finds of a day in the newest version."""
+    snapshot = Snapshot.at(uri, find_table(uri).version())
+    names = [name for name in snapshot.names(None) if name != "available_at"] + ["bucket"]
+    keys = {"user_id": Key.of(pa.chunked_array([users]))}
+    rows, places = read_day(snapshot, keys, snapshot.select(day), list_earlier_files(snapshot, day), names)
+    found: list[Row] = rows.take(pa.array(places, mask=places < 0)).to_pylist()
+    return found
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from simulation.month import (
     make_month,
     shuffle,
 )
-from simulation.root import FEATURES, MORE_FEATURES, SimulatedRoot, maybe_kill, wait
+from simulation.root import FEATURES, GROUPS, SimulatedRoot, maybe_kill, wait
 from simulation.served import ServedLog, after_midnight
 
 import segue
@@ -124,7 +124,7 @@ def live_by_backfill(folder: Path, size: Size) -> Hashes:
         files = list(list_good_files(month))
         root.ingest(files)
         root.ledger.apply(Ingest("all", tuple(each for file in files for each in file.plays)))
-        root.group = MORE_FEATURES
+        root.group = GROUPS[1]
         for night in month:
             for action in night.actions:
                 if not isinstance(action, Ingest | Restate) and not hasattr(action, "file"):
