@@ -30,7 +30,7 @@ from segue.project_file import (
     is_secret,
     read_project_file,
 )
-from segue.settings import CronExpression, FilePaths, Setting, Text, WholeNumber
+from segue.settings import CRON_EXPRESSION, FilePaths, Setting, Text, WholeNumber
 
 FILE = "segue.toml"
 # Names a project, by its folder or its file, for what runs elsewhere: a scheduler, a test.
@@ -98,7 +98,7 @@ SETTINGS = {
             "schedule",
             "SEGUE_SCHEDULE",
             "when the flow runs: what is late, and what `segue schedule` prints for a scheduler",
-            kind=CronExpression(),
+            kind=CRON_EXPRESSION,
         ),
         Setting("owner", "SEGUE_OWNER", "who answers for tables that [owners] does not name", kind=Text()),
         Setting(

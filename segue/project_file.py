@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from segue.errors import UsageError
-from segue.settings import Duration, FilePath, FilePaths, Kind, Setting, Text, WholeNumber
+from segue.settings import DURATION, FilePath, FilePaths, Kind, Setting, Text, WholeNumber
 
 SPARK, OWNERS, GATE, SOURCES, EVENTS = "spark", "owners", "gate", "sources", "events"
 FILE_SIZES, SLO, ALERTS = "file_sizes", "slo", "alerts"
@@ -130,8 +130,8 @@ def _check_gate(table: Mapping[str, Any]) -> Iterator[TableProblem]:
 def _check_slo(table: Mapping[str, Any]) -> Iterator[TableProblem]:
     # names are checked where the tables are known
     for name, value in table.items():
-        if not Duration().accepts(value):
-            yield (SLO, name), f"[{SLO}] {name} is {_show(value)}; expected {Duration().expected}"
+        if not DURATION.accepts(value):
+            yield (SLO, name), f"[{SLO}] {name} is {_show(value)}; expected {DURATION.expected}"
 
 
 def _check_alerts(table: Mapping[str, Any]) -> Iterator[TableProblem]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Protocol
@@ -119,37 +119,17 @@ class FilePaths:
 
 
 @dataclass(frozen=True)
-class CronExpression:
-    range: str = RANGE
-    unit: str = "cron, UTC"
-    # steps beside a weekday are read in two ways
-    expected: str = (
-        f'a cron expression in UTC, as "{EXAMPLE}": {RANGE}, each with * , - and /; on a day that there is, and '
-        "without * where both day and weekday are others than *"
-    )
+class Expression:
+    """A text that `read` understands: it returns something, or raises ValueError."""
+
+    range: str
+    unit: str
+    expected: str
+    read: Callable[[str], object]
 
     def accepts(self, value: Any) -> bool:
         try:
-            return isinstance(value, str) and bool(parse_schedule(value))
-        except ValueError:
-            return False
-
-    def parse(self, text: str) -> str:
-        return text
-
-    def anchor(self, value: str, folder: str) -> str:
-        return value
-
-
-@dataclass(frozen=True)
-class Duration:
-    range: str = "1m to 9999d"
-    unit: str = "m, h or d"
-    expected: str = 'a duration, as "30h": a number above 0 and m, h or d'
-
-    def accepts(self, value: Any) -> bool:
-        try:
-            return isinstance(value, str) and bool(parse_duration(value))
+            return isinstance(value, str) and bool(self.read(value))
         except ValueError:
             return False
 
@@ -178,6 +158,22 @@ def parse_duration(text: str) -> timedelta:
         raise ValueError(f"{text!r}, must be a number and m, h or d, as in 3h")
     unit = {"m": "minutes", "h": "hours", "d": "days"}[found[2]]
     return timedelta(**{unit: int(found[1])})
+
+
+CRON_EXPRESSION = Expression(
+    range=RANGE,
+    unit="cron, UTC",
+    # steps beside a weekday are read in two ways
+    expected=f'a cron expression in UTC, as "{EXAMPLE}": {RANGE}, each with * , - and /; on a day that there is, and '
+    "without * where both day and weekday are others than *",
+    read=parse_schedule,
+)
+DURATION = Expression(
+    range="1m to 9999d",
+    unit="m, h or d",
+    expected='a duration, as "30h": a number above 0 and m, h or d',
+    read=parse_duration,
+)
 
 
 def _as_list(value: Any) -> list[Any]:
