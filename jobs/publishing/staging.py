@@ -116,6 +116,9 @@ def _write_parquet(rows: DataFrame, path: str, contract: Contract, rows_per_file
         fault = F.raise_error(F.lit(f"{_BROKEN} {name} ({condition})")).cast("boolean")
         rows = rows.where(F.when(F.expr(condition), True).otherwise(fault))
     writer = _append(rows, rows_per_file).option("mapreduce.fileoutputcommitter.marksuccessfuljobs", "false")
+    for key in contract.key if len(contract.key) == 1 else ():
+        # each value is there once: a dictionary of them is made, found too long, and written as plain values after all
+        writer = writer.option(f"parquet.enable.dictionary#{key}", "false")
     writer.partitionBy(*contract.partitions).parquet(path)
     log_written_files(path, contract.statistics)
 
