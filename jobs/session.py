@@ -92,7 +92,7 @@ SETTINGS_VARIABLE = "SEGUE_SPARK_CONF"
 # at all (8,000 bytes): it would be interpreted, whatever the rows.
 JVM = (
     "-XX:+UseParallelGC",
-    # with C1 alone the code cache is 48 MB, full after a minute of generated code, and then nothing is compiled any more
+    # with C1 alone the code cache is 48 MB, full after a minute of generated code, and then nothing is compiled
     "-XX:ReservedCodeCacheSize=512m",
     "-XX:Tier4InvocationThreshold=50000",
     "-XX:Tier4MinInvocationThreshold=6000",
