@@ -8,7 +8,7 @@ from jobs.session import archive_options
 
 
 def cluster_settings() -> dict[str, str]:
-    """Of a short run on a cluster: its JVMs map the archive of classes, and compile once."""
+    """Of a short run: over before the second compiler has paid for itself, with classes mapped from their archive."""
     java = f"-XX:TieredStopAtLevel=1 {archive_options()}".rstrip()
     return {
         "spark.driver.defaultJavaOptions": java,
