@@ -79,9 +79,10 @@ def find_erased(warehouse: Warehouse, table: str, version: int) -> dict[str, dat
     for name in sorted(warehouse.list_files(folder)):
         with warehouse.files.open_input_stream(warehouse.inner(f"{folder}/{name}")) as file:
             receipt = json.loads(file.read())
-        # other commands leave receipts there; and a version from before an erasure has what went with it
-        versions = [each["version"] for each in receipt["tables"] if each["table"] == table]
-        if "sha256_of_ids" not in receipt or not versions or versions[0] > version:
+        if "sha256_of_ids" not in receipt:  # of another command
+            continue
+        # a version from before an erasure has what went with it
+        if not any(each["table"] == table and each["version"] <= version for each in receipt["tables"]):
             continue
         erased_at = datetime.fromisoformat(receipt["erased_at"])
         # who was in no table lost nothing

@@ -35,9 +35,7 @@ GROUP = FeatureGroup(
     # parts are merged as they are for windows that end: what differs is at both ends, so a few show it
     features=(
         Feature("plays", "count", "play_id", "plays", HORIZONS),
-        Feature("ms", "sum", "ms_played", "ms", ("7d",), where="skipped"),
         Feature("completion", "mean", "completion", "share", ("2d",), default=-1.0),
-        Feature("tracks", "first", "track_id", "id", ("2d", "45d")),
         Feature("tracks", "last_k", "track_id", "ids", ("7d",), k=3),
     ),
 )

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, date, datetime, timedelta
 from types import SimpleNamespace
 
 import pytest
 
+from jobs.publishing.warehouse import Warehouse
+from jobs.receipts import find_erased
 from jobs.training import outcomes
 from jobs.training.request import outcome_groups_of
 
@@ -58,6 +61,26 @@ def test_outcomes_are_known_as_far_as_events_and_partials_both_are(
         "3d": "user_track_features__status_next_3d",
     }
     assert observation.erased == {"hash": END}
+
+
+def test_erasures_count_for_the_versions_that_are_without_the_listeners(tmp_path):
+    warehouse = Warehouse(str(tmp_path))
+    assert find_erased(warehouse, "sessions", 9) == {}
+    for n, version in enumerate((4, 6)):
+        receipt = {
+            "erased_at": str(END + n * DAY),
+            "sha256_of_ids": ["both", f"only {n}", "nowhere"],
+            "sha256_of_missing_ids": ["nowhere"],
+            "tables": [{"table": "plays", "version": 1}, {"table": "sessions", "version": version}],
+        }
+        warehouse.write(warehouse.path("quality", "receipts", f"forget-{n}.json"), json.dumps(receipt))
+    retraction = {"tables": [{"table": "sessions", "version_before": 1}]}
+    warehouse.write(warehouse.path("quality", "receipts", "retract-1.json"), json.dumps(retraction))
+    assert find_erased(warehouse, "sessions", 3) == {}
+    assert find_erased(warehouse, "sessions", 4) == find_erased(warehouse, "sessions", 5)
+    assert find_erased(warehouse, "sessions", 5) == {"both": END, "only 0": END}
+    assert find_erased(warehouse, "sessions", 6) == {"both": END + DAY, "only 0": END, "only 1": END + DAY}
+    assert find_erased(warehouse, "searches", 6) == {}
 
 
 def test_counts_are_described_with_what_to_do_where_some_are_not_ripe():

@@ -192,14 +192,15 @@ def outcomes_set(night, tmp_path_factory):
     tables = {name: replace(entry, complete_through=THROUGH) for name, entry in release.tables.items()}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(build_training_set, "open_release", lambda *_: replace(release, tables=tables))
-        request = ["--root", night.root, "--labels", "plays", "--sample", "0.4", "--provisional"]
-        request += ["--features", "user_track_features:plays_count_7d"]
-        request += ["--outcomes", *list_references(OUTCOMES)]
-        assert build_training_set.main([*request, "--out", str(folder / "set")]) == 0
-        assert build_training_set.main([*request, "--out", str(folder / "ripe"), "--ripe-only"]) == 0
+        labels = ["--root", night.root, "--labels", "plays", "--sample", "0.4", "--provisional"]
+        features = ["--features", "user_track_features:plays_count_7d"]
+        request = [*features, "--outcomes", *list_references(OUTCOMES)]
+        assert build_training_set.main([*labels, *request, "--out", str(folder / "set")]) == 0
+        ripe = ["--ripe-only", "--outcomes", "user_track_features:plays_count_2d"]
+        assert build_training_set.main([*labels, *ripe, "--out", str(folder / "ripe")]) == 0
         with pytest.raises(JobError, match=r"none of .* is ripe; events are complete through 2026"):
-            longer = ["--outcomes", "user_track_features:plays_count_7d", "--ripe-only"]
-            build_training_set.main([*request, *longer, "--out", str(folder / "none")])
+            ripe[-1] = "user_track_features:plays_count_7d"
+            build_training_set.main([*labels, *ripe, "--out", str(folder / "none")])
     return folder
 
 
@@ -227,11 +228,10 @@ def test_outcomes_are_of_the_time_after_each_play_and_null_before_that_is_over(n
     rows = read_rows(outcomes_set / "set")
     by_id = {play["play_id"]: play for play in plays}
     assert 0.3 < len(rows) / len(plays) < 0.5 and {row["play_id"] for row in rows} <= by_id.keys()
-    counts, values = Counter(), 0
+    values = 0
     for row in rows:
         for column, expected in define_outcomes(row, plays):
             assert same(expected, row[column]), f"{row}: {column} expected {expected!r}"
-            counts[column, row[column]] += "status" in column
             values += bool(expected) and "status" not in column
         ((_, before),) = compute_exact_values(
             row | {"label_at": row["played_at"]}, plays, "user_track_features", ("plays_count_7d",)
@@ -241,17 +241,16 @@ def test_outcomes_are_of_the_time_after_each_play_and_null_before_that_is_over(n
     manifest = load(str(outcomes_set / "set"))
     assert manifest.label_rows == manifest.rows == len(rows)
     for column, of_status in manifest.ripeness.items():
-        assert of_status == {status: counts[column, status] for status in ("ripe", "unripe", "censored")}
+        assert Counter(row[column] for row in rows) == +Counter(of_status)
         assert sum(of_status.values()) == len(rows) and of_status["ripe"] and of_status["unripe"]
 
 
 def test_ripe_only_leaves_out_labels_of_which_an_outcome_is_not_known(outcomes_set):
-    rows = read_rows(outcomes_set / "set")
-    statuses = [name for name in rows[0] if "__status_next_" in name]
-    ripe = [row for row in rows if all(row[name] == "ripe" for name in statuses)]
-    assert_same(ripe, read_rows(outcomes_set / "ripe"), ("play_id",), rows, "user_id")
+    rows, status = read_rows(outcomes_set / "set"), "user_track_features__status_next_2d"
     whole, manifest = (load(str(outcomes_set / name)) for name in ("set", "ripe"))
-    assert manifest.ripeness == whole.ripeness
+    ripe = [{name: row[name] for name in manifest.columns} for row in rows if row[status] == "ripe"]
+    assert_same(ripe, read_rows(outcomes_set / "ripe"), ("play_id",), rows, "user_id")
+    assert manifest.ripeness == {status: whole.ripeness[status]}
     assert (manifest.rows, manifest.label_rows) == (len(ripe), len(rows))
 
 
