@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections import Counter
 
 import pytest
+from great_expectations.expectations.metadata_types import FailureSeverity
 
 from expectations.attributions import build_attribution_suite
 from expectations.event_tables import _build_suite
 from expectations.gate import audit_batch
+from expectations.lineage import NOT_NULL_EXPECTATION as NOT_NULL
 from expectations.profile import profile
 from expectations.wording import expectation_name
 from reference.batches import batch, spoil
@@ -34,6 +36,12 @@ def test_each_expectation_has_a_key_of_its_own(table):
     keys = [(expectation_name(c.type, c.kwargs), c.kwargs["column"]) for c in configurations]
     keys += [(bound.name, bound.measure) for bound in suite.bounds]
     assert [each for each, count in Counter(keys).items() if count > 1] == []
+
+
+def test_a_night_without_anything_randomised_is_no_warning():
+    configurations = [e.configuration for e in SUITES["impressions"].expectations]
+    (of_nulls,) = [c for c in configurations if c.type == NOT_NULL and c.kwargs["column"] == "propensity"]
+    assert of_nulls.severity == FailureSeverity.INFO
 
 
 def check(**measures):

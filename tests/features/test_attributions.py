@@ -9,11 +9,16 @@ import pytest
 import features.impressions
 from features.attributions import attribute_plays
 from features.impressions import measure_impressions
+from jobs import ingest_events
+from jobs.file_counts import IngestCounts
+from jobs.ingest_plays import _join_measures
 from reference.attributions import attributions
 from reference.frames import frame, rows
 from reference.rows import assert_same
 from reference.shown import RULES, SEEN, impression, is_seen, shown_and_played
 from schemas.attributions import ATTRIBUTIONS
+from schemas.contract import Column
+from schemas.event_tables import EventTable
 from schemas.impressions import IMPRESSIONS
 from schemas.sessions import SESSIONS
 
@@ -90,3 +95,14 @@ def test_measure_impressions(spark, monkeypatch):
     check(slates + randomised("few", 1.0, 10, LEAST - 1), 2 / (5 + LEAST - 1), 2 / (5 + LEAST - 1), 0, 0)
     policies = randomised("one of ten", 0.1, 10, LEAST) + randomised("certain", 1.0, 5, LEAST)
     check(policies + randomised("not randomised", None, 10, LEAST), 0, 0, 1, 0.8)
+
+
+def test_gate_gets_what_ingest_counts_and_what_impressions_measure(monkeypatch):
+    monkeypatch.setattr(ingest_events, "measure_impressions", lambda staged: {"rows_measured": len(staged)})
+    counts = IngestCounts({}, 0, None, {})
+    measures = _join_measures(ingest_events._kind(IMPRESSIONS), counts)
+    assert measures(["staged"]) == {**counts.measures(), "rows_measured": 1}
+    # of other events nothing is measured, and no row is read
+    columns = (Column("id", "string", ""), Column("user_id", "string", ""), Column("at", "timestamp", ""))
+    others = ingest_events._kind(EventTable("likes", "m", columns, "id", "at"))
+    assert _join_measures(others, counts) == counts.measures()

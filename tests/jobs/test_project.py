@@ -11,7 +11,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -22,8 +21,7 @@ import pytest
 import segue
 from jobs import FLOW, release_tables
 from jobs.publishing.warehouse import Warehouse
-from reference import own_events, shown
-from reference.attributions import attributions
+from reference import own_events
 from reference.flows import LAST, FlowWorld
 from reference.own_events import join_catalogue, midnight
 from reference.releases import count_in_python
@@ -44,10 +42,6 @@ declarations = ["declarations"]
 [events.searches]
 source = "sources/searches.toml"
 input = ["../landing/searches"]
-
-[events.impressions]
-source = "sources/cards.toml"
-input = ["../landing/cards"]
 """
 LABEL_TIME = ["search_features:searches_count_1d", "user_year_features:plays_count_7d"]
 # One process, and so one JVM: the flow, a flow with a late delivery, a training set and its check.
@@ -70,9 +64,6 @@ def project(tmp_path_factory):
     twice = [own_events.to_line(row) for row in rows[:2]]
     own_events.write_searches(world.landing / "searches", rows, [*twice, *own_events.REJECTS])
     own_events.write_searches(world.landing / "late", late)
-    of_cards = shown.cards(world.released("plays"))
-    shown.write_cards(world.landing / "cards", of_cards[10:], shown.REJECT)
-    shown.write_cards(world.landing / "late_cards", of_cards[:10])
     mine = lay_out_project(folder / "mine")
     # one reject in four lines is more than the gate lets through
     Warehouse(world.root).write(f"{world.root}/gate.toml", "[searches.rejected_share]\nhigh = 0.5\n")
@@ -84,15 +75,7 @@ def project(tmp_path_factory):
     first = ["run", "flow", "--skip", *others, "release-tables"]
     # the next day there are a late search, and a catalogue in which every album has another name
     rename_albums(world.landing)
-    given = [
-        "--events",
-        "searches",
-        "../../landing/late",
-        "--events",
-        "impressions",
-        "../../landing/late_cards",
-    ]
-    given += ["--catalogue", "../../landing/renamed"]
+    given = ["--events", "searches", "../../landing/late", "--catalogue", "../../landing/renamed"]
     second = ["run", "flow", *given, "--skip", *others, "build-user-year-partials"]
     labels = ["--labels", "../labels.parquet", "--at-label-time", *LABEL_TIME, "--out", "../set"]
     verify = ["verify", "--training-set", "../set"]
@@ -115,8 +98,6 @@ def lay_out_project(folder):
         # in order of their names: a table is declared before the groups that name it
         "declarations/a_tables.py": own_events.TABLES,
         "declarations/b_groups.py": own_events.GROUPS,
-        "declarations/c_impressions.py": shown.read_example(),
-        "sources/cards.toml": shown.SOURCE,
         "sources/searches.toml": own_events.SOURCE,
         "segue.toml": SETTINGS.format(day=LAST),
     }.items():
@@ -175,28 +156,6 @@ def test_features_over_searches_are_what_plain_loops_make_of_them(project):
     assert len(expected) > len(days)
     assert_same(expected, rows, ("user_id", "ds"), searches, "user_id")
     assert "days opened again from 2026-01-06" in printed
-
-
-def test_attributions_are_what_plain_loops_make_of_impressions(project):
-    """Those that came late included; and features over them are of their rows."""
-    world, _, _ = project
-    of_cards, plays = shown.cards(world.released("plays")), world.released("sessions")
-    rows = without(world.released("impressions"), "available_at")
-    assert_same(without(of_cards, "bucket"), rows, ("impression_id",), of_cards, "user_id")
-    assert [row["reasons"] for row in world.released("rejected_impressions")] == [
-        ["propensity is not > 0 and propensity <= 1"]
-    ]
-    expected = without(attributions(plays, of_cards, (shown.LAST_TOUCH,)), "bucket")
-    actual = without(world.released("attributions"), "available_at", "attribution_id")
-    assert len(expected) > 40
-    assert_same(expected, actual, ("rule_id", "play_id"), plays, "user_id")
-    group = shown.declare()["taken_place_features"]
-    # what the SQL of the group says, in Python
-    taken = [row | {"place": str(row["position"])} for row in expected if not row["is_bot"]]
-    days = sorted({row["ds"] for row in actual})
-    features = without(expected_features(taken, replace(group, where="true"), days), "bucket")
-    rows = without(world.released("taken_place_features"), "available_at")
-    assert_same(features, rows, ("surface", "place", "ds"), taken, "surface")
 
 
 def test_features_of_an_entity_of_the_catalogue_are_what_plain_loops_make_of_them(project):

@@ -1,10 +1,7 @@
-"""Impressions and plays at the edges of windows; and the cards of a project with impressions, as its files say them."""
+"""Impressions and plays at the edges of windows, and what a project with impressions declares."""
 
 from __future__ import annotations
 
-import json
-import tempfile
-from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from random import Random
@@ -13,9 +10,7 @@ from typing import Any
 from reference.rows import Row, bucket, day
 from reference.worlds import AROUND, MIDNIGHT, World, session_play
 from schemas.attributions import AttributionRule
-from schemas.declarations import FeatureGroup
 from schemas.impressions import IMPRESSIONS
-from schemas.project_declarations import load_declarations
 
 HOUR = timedelta(hours=1)
 LAST_TOUCH = AttributionRule("last_touch_1d", "1d")
@@ -103,83 +98,7 @@ def _impression(rng: Random, user: str, n: int, shown_at: datetime) -> Row:
     )
 
 
-# --- a project with them
-
-
-# As JSON, from another system than the plays.
-SOURCE = """
-name = "cards"
-format = "json"
-
-[impressions]
-impression_id = "card"
-request_id = "request"
-user_id = "who"
-shown_at = "at"
-surface = "surface"
-position = "place + 1"
-item_type = "'track'"
-item_id = "track"
-policy_id = "'uniform'"
-propensity = "chance"
-candidate_count = "2"
-"""
-REJECT = (
-    '{"card": "never", "request": "r", "who": "u", "at": "2026-01-06T10:00:00Z", "place": 0, "track": "t", '
-    '"chance": 0}'
-)
-
-
 def read_example() -> str:
     """What the page of the docs declares."""
     page = Path(__file__).parents[2] / "docs" / "impressions.md"
     return page.read_text(encoding="utf-8").partition("```text\n")[2].partition("```")[0]
-
-
-def declare() -> dict[str, FeatureGroup]:
-    """The groups of the example, by table."""
-    with tempfile.TemporaryDirectory() as folder:
-        Path(folder, "a.py").write_text(read_example())
-        return {group.table: group for group in load_declarations([folder], ()).groups}
-
-
-def cards(plays: Sequence[Row]) -> list[Row]:
-    """Of some plays: what they played was shown before, beside another track, and often twice at one instant."""
-    chosen = sorted(plays, key=lambda row: (row["played_at"], row["play_id"]))[::7][:60]
-    rows = []
-    for n, play in enumerate(chosen):
-        # some a day before or later, which led to nothing
-        at = play["played_at"] - timedelta(minutes=[1, 30, 60, 1440, 1441, -1][n % 6])
-        tracks = [play["track_id"], chosen[n - 1]["track_id"]]
-        for place, track in enumerate(tracks[:: 1 if n % 2 else -1]):
-            rows.append(
-                impression(
-                    impression_id=f"card {n} {place}",
-                    request_id=f"request {n}",
-                    user_id=play["user_id"],
-                    shown_at=at,
-                    surface=["home", "search"][n % 2],
-                    position=place + 1,
-                    item_id=track,
-                    policy_id="uniform",
-                    propensity=0.5,
-                    candidate_count=2,
-                    source="cards",
-                )
-            )
-    return rows
-
-
-def write_cards(folder: Path, rows: Sequence[Row], *extra: str) -> None:
-    """One delivery."""
-    names = {"impression_id": "card", "request_id": "request", "user_id": "who", "surface": "surface"}
-    names |= {"item_id": "track", "propensity": "chance"}
-    lines = [
-        json.dumps(
-            {short: row[name] for name, short in names.items()}
-            | {"at": row["shown_at"].isoformat(), "place": row["position"] - 1}
-        )
-        for row in rows
-    ]
-    folder.mkdir(parents=True)
-    (folder / "part.json").write_text("\n".join([*lines, *extra]) + "\n", encoding="utf-8")
