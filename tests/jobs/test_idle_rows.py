@@ -9,7 +9,6 @@ from itertools import chain
 from pathlib import Path
 from random import Random
 from types import SimpleNamespace
-from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -22,7 +21,6 @@ from jobs.job import Job
 from jobs.publishing import protocol
 from jobs.publishing.state import DayState, TableState
 from jobs.stale_features import StaleDays
-from reference.frames import frame
 from reference.idle_rows import select_written
 from reference.published import pass_every_batch
 from reference.published import publish as publish_sessions
@@ -32,12 +30,8 @@ from reference.three_features import declare_three_features
 from reference.windows import snap_to_expected, window_features
 from reference.worlds import session_play
 from schemas.declarations import LIFETIME, USER, Feature, FeatureGroup
-from schemas.sessions import SESSIONS
 from segue.publication_record import parse_instant
 from segue.publications import Publications
-
-if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
 
 WINDOW = 4
 GROUP = FeatureGroup(
@@ -264,14 +258,22 @@ def test_row_windows_reach_over_days_that_are_not_there_and_over_all_where_nobod
 
 # --- tables that Spark made, and sets that it joined
 
-# Of each kind of value one; lists of items and distinct counts are joined to the rows that there are.
-SIMPLE = GROUP.select([name for name in COLUMNS if not name.startswith("tracks_") and "hours" not in name])
+# Of each kind of value one: what is not aggregated, as lists of items, is joined to the rows that there are.
+SIMPLE = GROUP.select(
+    [
+        "plays_count_2d",
+        f"plays_count_{WINDOW}d",
+        "plays_count_lifetime",
+        "plays_decayed_7d",
+        "plays_days_since_last_lifetime",
+    ]
+)
 
 
 class Nights:
     """Two nights: of most days; and of all, with a late play within a gap."""
 
-    def __init__(self, folder: Path, spark: SparkSession) -> None:
+    def __init__(self, folder: Path) -> None:
         self.folder, self.root = folder, str(folder / "root")
         plays = make_plays(3)
         days = list_days(plays)
@@ -281,17 +283,16 @@ class Nights:
         early, self.plays = [play for play in plays if play["ds"] <= days[24]], [*plays, late]
         later = {late["ds"], *days[25:]}
         self.nights = [
-            (self._build(spark, early, days[:25]), early),
+            (self._build(early, days[:25]), early),
             (
-                self._build(spark, [play for play in self.plays if play["ds"] in later], sorted(later)),
+                self._build([play for play in self.plays if play["ds"] in later], sorted(later)),
                 self.plays,
             ),
         ]
         self.store = release(self.root)
 
-    def _build(self, spark: SparkSession, plays: list[Row], days: list[date]) -> datetime:
-        job = Job("test", self.root, "night", say=lambda text: None)
-        publish_sessions(job, frame(spark, plays, SESSIONS), days)
+    def _build(self, plays: list[Row], days: list[date]) -> datetime:
+        publish_sessions(LaidJob("test", self.root, "night", say=lambda text: None), plays, days)
         assert build_features.main(["build-user-features", "--root", self.root]) == 0
         return parse_instant(Job("test", self.root, "look").state(TABLE).published_at)
 
@@ -308,7 +309,8 @@ def nights(spark, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         pass_every_batch(patch)
         declare_three_features(patch, SIMPLE)
-        yield Nights(tmp_path_factory.mktemp("nights"), spark)
+        patch.setattr(build_features, "record_changed_rows", lambda *_: None)
+        yield Nights(tmp_path_factory.mktemp("nights"))
 
 
 def test_spark_writes_the_rows_of_the_definition(nights):
