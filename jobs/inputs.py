@@ -76,8 +76,8 @@ class PinnedTables:
     A step that reads a table twice gets the same rows, whatever is published meanwhile.
     """
 
-    def __init__(self, warehouse: Warehouse, app: str) -> None:
-        self.warehouse, self._app = warehouse, app
+    def __init__(self, warehouse: Warehouse, app: str, modules: Sequence[str] = ()) -> None:
+        self.warehouse, self._app, self._modules = warehouse, app, modules
         self._versions: dict[str, int] = {}
         self._rows_read = 0
 
@@ -87,7 +87,7 @@ class PinnedTables:
             raise WorkToDo
         # opened late: a step that has nothing to do needs no JVM, which takes seconds to start
         log = None if self.warehouse.remote else Path(self.warehouse.path("logs", "spark.log"))
-        return open_step_session(self._app, log)
+        return open_step_session(self._app, log, self._modules)
 
     def tune(self, rows: int) -> None:
         """Sets the session to what the step has read so far and so many rows more."""

@@ -39,6 +39,9 @@ from schemas.event_tables import Events
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
+# What a publication imports besides: Great Expectations, three seconds of it.
+GATE = ("expectations.contracts",)
+_PUBLISH = frozenset(step.name for step in FLOW if step.makes)
 SAME_BATCH = "this batch is published already"
 # Made of foreign files, these say themselves which columns their source lacks.
 FROM_SOURCES = frozenset(table for step in FLOW if step.section for table in step.makes)
@@ -52,7 +55,8 @@ class Job(PinnedTables):
     ) -> None:
         check_travel()
         # whether a store is exclusive is tried out, by writing to it
-        super().__init__(Warehouse(root if only_looks() else check_root(root)), f"segue {name}")
+        warehouse = Warehouse(root if only_looks() else check_root(root))
+        super().__init__(warehouse, f"segue {name}", GATE if name in _PUBLISH else ())
         self.name = name
         self.run_id = run_id or new_run_id()
         # what is wrong with gate.toml is said before hours of work

@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
+from importlib import import_module
 from pathlib import Path
-from threading import Lock
+from threading import Lock, Thread
 from typing import TYPE_CHECKING
 
 from jobs.errors import JobError, WrongUsage
@@ -104,11 +105,14 @@ _OPENING = Lock()
 JAVA_OPTIONS = "spark.driver.extraJavaOptions"
 
 
-def open_session(app: str, log: Path | None = None) -> SparkSession:
+def open_session(app: str, log: Path | None = None, modules: Sequence[str] = ()) -> SparkSession:
     """The session of this process, made if there is none.
 
     Started by spark-submit, only what correctness needs is set; started by hand, the session is
     local and Spark's own messages go to the file `log`.
+
+    Args:
+        modules: that take as long to import as a JVM takes to start; imported while this waits for one.
 
     Raises:
         JobError: Delta's jars are missing.
@@ -136,13 +140,13 @@ def open_session(app: str, log: Path | None = None) -> SparkSession:
         os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
         # else they import from the working folder first, where a project may have a features.py of its own
         os.environ.setdefault("PYTHONSAFEPATH", "1")
-        with _redirect_stderr(log):
+        with _redirect_stderr(log), _import_meanwhile(modules):
             return builder.config(map={**local_settings(log, os.environ)}).getOrCreate()
 
 
-def open_step_session(app: str, log: Path | None = None) -> SparkSession:
+def open_step_session(app: str, log: Path | None = None, modules: Sequence[str] = ()) -> SparkSession:
     """A session of its own for one step, in the JVM of this process: `tune` changes no other step's settings."""
-    spark = open_session(app, log)
+    spark = open_session(app, log, modules)
     return spark if is_submitted() else spark.newSession()
 
 
@@ -264,6 +268,17 @@ def _java_options(log: Path) -> str:
     quiet = Path(__file__).with_name("log4j2.properties").resolve()
     logging_options = f"-Dlog4j2.configurationFile={quiet} -Dsegue.log={log.resolve()}"
     return " ".join((logging_options, *JVM, archive_options())).rstrip()
+
+
+@contextmanager
+def _import_meanwhile(modules: Sequence[str]) -> Iterator[None]:
+    # what is wrong with one is raised where it is imported next
+    thread = Thread(target=lambda: list(map(import_module, modules)))
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.join()
 
 
 @contextmanager
