@@ -140,7 +140,7 @@ def open_session(app: str, log: Path | None = None, modules: Sequence[str] = ())
         os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
         # else they import from the working folder first, where a project may have a features.py of its own
         os.environ.setdefault("PYTHONSAFEPATH", "1")
-        with _redirect_stderr(log), _import_meanwhile(modules):
+        with _redirect_stderr(log), import_meanwhile(modules):
             return builder.config(map={**local_settings(log, os.environ)}).getOrCreate()
 
 
@@ -271,7 +271,8 @@ def _java_options(log: Path) -> str:
 
 
 @contextmanager
-def _import_meanwhile(modules: Sequence[str]) -> Iterator[None]:
+def import_meanwhile(modules: Sequence[str]) -> Iterator[None]:
+    """Modules are imported beside what is inside, and are there when it ends."""
     # what is wrong with one is raised where it is imported next
     thread = Thread(target=lambda: list(map(import_module, modules)))
     thread.start()

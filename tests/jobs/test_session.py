@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from threading import Event
+
 import pytest
 
 from jobs.errors import JobError
@@ -12,6 +15,7 @@ from jobs.session import (
     JAVA_OPTIONS,
     ONE_MACHINE,
     SETTINGS_VARIABLE,
+    import_meanwhile,
     local_settings,
     parse_settings_file,
     tune,
@@ -55,6 +59,16 @@ def test_parse_settings_file_refuses_a_key_without_a_value(file):
 def test_parse_settings_file_names_a_missing_file(file):
     with pytest.raises(JobError, match=f"{SETTINGS_VARIABLE} cannot be read"):
         parse_settings_file(file)
+
+
+def test_modules_are_imported_beside_what_is_inside(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    # ends only once the inside goes on while it is imported
+    (tmp_path / "slow_module.py").write_text("import sys\nassert sys.inside_goes_on.wait(10)\n")
+    monkeypatch.setattr(sys, "inside_goes_on", Event(), raising=False)
+    with import_meanwhile(["slow_module"]):
+        sys.inside_goes_on.set()
+    assert sys.modules.pop("slow_module")
 
 
 def test_spark_fixture_has_the_settings_of_the_suite(spark):
