@@ -11,6 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from jobs.file_relation import read_as_parquet
 from jobs.publishing.state import TableState, digest, read_state
 from jobs.publishing.warehouse import Warehouse, find_contract, no_data_error
 from jobs.session import open_step_session, tune
@@ -155,9 +156,20 @@ class PinnedTables:
         from pyspark.sql import functions as F
 
         path = self.warehouse.table_path(table)
+        if not self.warehouse.remote and (rows := self._read_as_parquet(table, version, days)) is not None:
+            return rows
         rows = self.spark.read.format("delta").option("versionAsOf", version).load(path)
         # `ds` is a partition, so only the files of these days are opened
         return rows if days is None else rows.where(F.col("ds").isin(list(days)))
+
+    def _read_as_parquet(self, table: str, version: int, days: Sequence[date] | None) -> DataFrame | None:
+        opened = self.warehouse.table(table, version)
+        if opened is None:
+            return None
+        path = self.warehouse.table_path(table)
+        files = Snapshot(path, opened).files
+        chosen = files if days is None else [file for file in files if file.partition.get("ds") in set(days)]
+        return read_as_parquet(self.spark, opened, path, chosen)
 
     def snapshot(self, table: str) -> Snapshot:
         # without Spark: what needs a few columns, or a few rows, opens no session
