@@ -65,9 +65,9 @@ def test_days_of_a_play_taken_out_are_computed_for_its_listener_alone(root, open
 def test_days_are_made_as_a_whole_where_what_they_were_made_of_is_gone(root, opened):
     state = root.warehouse.state("sessions")
     root.build_sessions()
-    now = {Path(path).name for path in root.warehouse.table("sessions").file_uris()}
+    now = root.warehouse.table("sessions").file_uris()
     before = root.warehouse.table("sessions", state.version).file_uris()
-    gone = [path for path in before if Path(path).name not in now]
+    gone = [path for path in before if path not in now]
     assert gone, "no file was replaced"
     for path in gone:
         Path(path).unlink()
