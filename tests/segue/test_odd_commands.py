@@ -141,7 +141,7 @@ def odd_roots(tmp_path, odd_files):
 def _no_session(monkeypatch):
     """A machine whose JVM does not start, so that a command that gets as far ends there."""
 
-    def fail(app, log=None):
+    def fail(*_):
         raise RuntimeError(
             "[JAVA_GATEWAY_EXITED] Java gateway process exited before sending its port number."
         )
