@@ -168,8 +168,10 @@ class PinnedTables:
             return None
         path = self.warehouse.table_path(table)
         files = Snapshot(path, opened).files
-        chosen = files if days is None else [file for file in files if file.partition.get("ds") in set(days)]
-        return read_as_parquet(self.spark, opened, path, chosen)
+        if days is not None:
+            chosen = set(days)
+            files = [file for file in files if file.partition.get("ds") in chosen]
+        return read_as_parquet(self.spark, opened, path, files)
 
     def snapshot(self, table: str) -> Snapshot:
         # without Spark: what needs a few columns, or a few rows, opens no session
