@@ -9,7 +9,7 @@ from features.attributions import attribute_plays
 from jobs.arguments import add_day_arguments, new_parser, requested_days
 from jobs.errors import WrongUsage
 from jobs.job import Job
-from jobs.publishing.state import TableState, digest, mark_provisional
+from jobs.publishing.state import TableState, digest, list_upstream, mark_provisional
 from schemas import ATTRIBUTION_TABLES, CONTRACTS, Attributions
 from schemas.attributions import VERSION
 from schemas.contract import add_new_columns
@@ -47,7 +47,7 @@ def name_days(
 
 
 def _list_stale(published: TableState | None, upstream: dict[date, str]) -> list[date]:
-    known = {day: each.upstream for day, each in published.day_states.items()} if published else {}
+    known = list_upstream(published)
     return [day for day, name in upstream.items() if known.get(day) != name]
 
 

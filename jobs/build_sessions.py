@@ -11,7 +11,7 @@ from expectations.profile import DayProfile, content
 from features.sessions import GAP_MS, RULES, cut_sessions, earlier_days, select_last_plays
 from jobs.arguments import add_day_arguments, new_parser, requested_days
 from jobs.job import Job, new_run_id
-from jobs.publishing.state import TableState, digest, find_limit, mark_provisional
+from jobs.publishing.state import TableState, digest, find_limit, list_upstream, mark_provisional
 from jobs.publishing.state_commits import rename_days
 from schemas import CONTRACTS
 from schemas.contract import add_new_columns
@@ -87,7 +87,7 @@ def _build(
 
 
 def _keep_days(job: Job, before: TableState, next_days: Sequence[date], kept: Mapping[date, str]) -> None:
-    published = _list_upstream(before)
+    published = list_upstream(before)
     _rename(job, before, {day: published.get(day, "") for day in next_days} | dict(kept))
     if kept:
         job.say(f"{len(kept)} days from {min(kept)} on keep: what goes on over midnight is as it was")
@@ -107,7 +107,7 @@ def select_days(
     That is its plays, the rules, and the day before as it is published: what is cut after a stale day is stale itself
     once that is cut again, in whatever order days are requested.
     """
-    published = _list_upstream(sessions)
+    published = list_upstream(sessions)
     former = {}
     if gap_ms == GAP_MS and not _has_source_sessions(plays):
         # by rules 1 a day was named after all plays up to it; where no source names sessions, rules 2 cut the same
@@ -126,7 +126,7 @@ def select_days(
 
 def find_changed_days(plays: TableState, sessions: TableState | None, gap_ms: int) -> set[date]:
     """Days whose plays or rules are others than when they were cut, and not the day before alone."""
-    published = _list_upstream(sessions)
+    published = list_upstream(sessions)
     changed, before = set(), ""
     for day in plays.days:
         if published.get(day) != name_day(plays, day, before, gap_ms):
@@ -157,10 +157,6 @@ def _measure_handover(job: Job, state: TableState, days: Sequence[date]) -> DayP
 def name_day(plays: TableState, day: date, before: str, gap_ms: int) -> str:
     limits = plays.find_limit(day), find_limit(before)
     return mark_provisional(digest(RULES, gap_ms, plays.published_hashes([day]), before), limits)
-
-
-def _list_upstream(sessions: TableState | None) -> dict[date | None, str]:
-    return {day: each.upstream for day, each in sessions.day_states.items()} if sessions else {}
 
 
 def _has_source_sessions(plays: TableState) -> bool:

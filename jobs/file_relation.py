@@ -43,13 +43,20 @@ def read_as_parquet(
     folders = _find_folders(files)
     if not 0 < len(files) <= FEW_FILES or folders is None:
         return None
-    schema = StructType.fromJson(json.loads(table.schema().to_json()))
+    schema = read_schema(table)
     partitions = table.metadata().partition_columns
     jvm, path = _Jvm(spark, StructType([schema[name] for name in partitions])), os.path.abspath(path)
     index = jvm.make_index(path, [file.path for file in files], folders)
     _check_listed(index, path, files)
     stored = StructType([field for field in schema if field.name not in partitions])
     return DataFrame(jvm.make_relation(index, stored), spark).select(*schema.names)
+
+
+def read_schema(table: DeltaTable) -> StructType:
+    """Of a version, by its log alone: columns as Delta's scan has them."""
+    from pyspark.sql.types import StructType
+
+    return StructType.fromJson(json.loads(table.schema().to_json()))
 
 
 def _find_folders(files: Sequence[DataFile]) -> dict[str, tuple[Any, ...]] | None:
@@ -119,12 +126,11 @@ class _Jvm:
         import pyarrow as pa
         from pyspark.sql.pandas.types import to_arrow_schema
 
-        columns = zip(*values, strict=True) if self._partitions else ()
-        fields = to_arrow_schema(self._partitions)
+        if not self._partitions:
+            return [self._jvm.org.apache.spark.sql.catalyst.InternalRow.empty() for _ in values]
+        fields, columns = to_arrow_schema(self._partitions), zip(*values, strict=True)
         # Spark knows its own form of dates and instants; of a small Arrow table it makes rows without a job
         table = pa.table([pa.array(c, f.type) for c, f in zip(columns, fields, strict=True)], schema=fields)
-        if not fields:
-            return [self._jvm.org.apache.spark.sql.catalyst.InternalRow.empty() for _ in values]
         return self._spark.createDataFrame(table)._jdf.queryExecution().executedPlan().executeCollect()
 
     def _make_type(self, schema: StructType) -> JavaObject:

@@ -12,7 +12,7 @@ from segue.idle import list_chain
 from segue.lookup import Ints, Key, read_by_key
 from segue.storage import DataFile, Snapshot
 
-# How many days older files are than the day asked for, and the files.
+# How many days older files are than the requested day, and the files.
 EarlierFiles = Iterable[tuple[int, Sequence[DataFile]]]
 
 

@@ -243,6 +243,11 @@ def commit_metadata_at(table: DeltaTable, version: int) -> dict[str, Any] | None
     return None if actions is None else parse_commit_metadata(log.find_commit(actions))
 
 
+def list_upstream(state: TableState | None) -> dict[date | None, str]:
+    """Of each day of a table, the name of what it was made of."""
+    return {day: each.upstream for day, each in state.day_states.items()} if state else {}
+
+
 def mark_provisional(name: str, limits: Iterable[datetime | None]) -> str:
     """The name of what a day is made of, where some of that is complete up to these instants only."""
     least = min(filter(None, limits), default=None)

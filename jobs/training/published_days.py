@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from features.joins.feature_table import FeatureTable, PublishedDay
 from features.joins.histories import DailyHistory
 from features.joins.serving import serving_between, to_micros
+from jobs.file_relation import read_schema
 from jobs.job import Job
 from jobs.publishing.part_files import find_part_file, name_part_file
 from jobs.training.labels import Labels
@@ -93,7 +94,10 @@ def read_files(job: Job, snapshot: Snapshot, files: Iterable[DataFile]) -> DataF
     state, path = job.source(snapshot.name), job.warehouse.table_path(snapshot.name)
     days = {file.partition["ds"] for file in files}
     job.tune(sum(state.day_states[day].rows for day in days if day in state.day_states))
-    stored = [f for f in job.at(snapshot.name, snapshot.version).schema if f.name not in snapshot.partitions]
+    table = job.warehouse.table(snapshot.name, snapshot.version)
+    assert table, "a snapshot is of a version that is there"
+    # by the log alone: to read the table for its columns would list all its files
+    stored = [field for field in read_schema(table) if field.name not in snapshot.partitions]
     paths = dict.fromkeys(f"{path}/{file.path}" for file in files)
     rows = job.spark.read.schema(StructType(stored)).parquet(*paths)
     # partition values stand in the log alone. With a space, as no feature has one

@@ -44,7 +44,7 @@ def sort(rows):
 @pytest.mark.parametrize("table", ["plays", "user_features", "tracks", "track_embeddings"])
 def test_rows_and_columns_are_those_of_delta(job, table):
     of_files, of_delta = job.at(table, job.version(table)), read_by_delta(job, table)
-    assert is_read_as_parquet(of_files), "Delta was asked, so nothing is compared"
+    assert is_read_as_parquet(of_files), "Delta read both, so nothing is compared"
     assert not is_read_as_parquet(of_delta)
     # with what may be null, which contracts are held to
     assert of_files.schema == of_delta.schema
