@@ -59,7 +59,7 @@ def parse_and_validate_plays(
 ) -> DataFrame:
     """Every row of `rows`, with the columns of a play and `reasons`: why it is none, if it is none.
 
-    `reasons` is null for a row that the source leaves out.
+    `reasons` is null for a row that the source leaves out; `raw`, the text, of all that are no rejects.
 
     Where the source gives no id, `former_id` is what the play's was before durations were a part of it.
 
@@ -70,7 +70,7 @@ def parse_and_validate_plays(
         contract: of `plays`, with columns that a project adds.
     """
     no_id, fields = F.col("play_id").isNull(), play_fields(contract)
-    return parse_fields(rows, columns, contract, fields).select(
+    parsed = parse_fields(rows, columns, contract, fields).select(
         "raw",
         "file",
         # the duration tells apart two plays of a track in one minute, where times have no seconds
@@ -82,6 +82,12 @@ def parse_and_validate_plays(
         "is_header",
         list_reasons(_reject_reasons(contract, now)),
     )
+    return _keep_texts_of_rejects(parsed)
+
+
+def _keep_texts_of_rejects(parsed: DataFrame) -> DataFrame:
+    # of any other row nothing reads the text again, and it is most of what a row takes where all are cached
+    return parsed.withColumn("raw", F.when(F.size("reasons") > 0, F.col("raw")))
 
 
 def _derive_id(source: str, *others: Column) -> Column:
@@ -124,7 +130,7 @@ def parse_and_validate_events(
         *find_broken_checks(table.columns),
     ]
     id_ = F.coalesce(table.key, derived).alias(table.key)
-    return parsed.select(
+    events = parsed.select(
         "raw",
         "file",
         *[id_ if name == table.key else name for name in table.fields],
@@ -133,16 +139,18 @@ def parse_and_validate_events(
         "is_header",
         list_reasons(reasons),
     )
+    return _keep_texts_of_rejects(events)
 
 
 def deduplicate(events_with_reasons: DataFrame, contract: Contract, *others: str) -> DataFrame:
-    """The rows that are events, once each; of equal ids the first in the order of the raw text.
+    """The rows that are events, once each; of equal ids the first in the order of their values.
 
     Args:
         others: columns to be kept besides those of the contract.
     """
-    # Ordered by text, so that any order of the input files gives the same event.
-    first = Window.partitionBy(*contract.key).orderBy("raw", "file")
+    values = [name for name in contract.names if name in events_with_reasons.columns]
+    # Ordered by values, so that any order of the input files gives the same event.
+    first = Window.partitionBy(*contract.key).orderBy(*values, "file")
     valid = select_valid(events_with_reasons).withColumn("_nth", F.row_number().over(first))
     return select_event_columns(valid.where("_nth = 1"), contract, *others)
 

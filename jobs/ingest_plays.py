@@ -16,7 +16,7 @@ from jobs.arguments import add_file_arguments, add_lateness_argument, add_source
 from jobs.deliveries import find_delivery
 from jobs.file_counts import IngestCounts, count_new, count_outcomes, sum_by_day
 from jobs.file_records import FileRecorder
-from jobs.inputs import Input, TableInput
+from jobs.inputs import Input
 from jobs.job import Job
 from jobs.known_files import Delivery
 from jobs.late_plays import LatePlays, publish_late_plays, split_late_plays
@@ -168,8 +168,10 @@ def _publish(
 ) -> None:
     """Rejects and late plays, then events: where the gate refuses the events, the others are what shows why."""
     job, kind, recorder = reading.job, reading.kind, reading.recorder
-    existing_rows, new_rows = _select_new(job, kind, events_with_reasons)
-    events, late = _split_late(job, kind, new_rows)
+    # where a play has no id of its own, it may be published under the one that was derived before
+    former = () if kind.allowed_lateness is None else ("former_id",)
+    new = select_new(job, kind.contract, events_with_reasons, *former)
+    events, late = _split_late(job, kind, new.rows)
     new_events = count_new(events)
     batch = replace(batch, row_counts=sum_by_day(new_events))
     volume = _measure_volume(job, batch, batch.row_counts)
@@ -179,7 +181,7 @@ def _publish(
     if counts.total.events or counts.total.rejected or late:
         # the quarantine first: a crash between the two then loses nothing, as the rerun repeats both
         if counts.total.rejected:
-            inputs = [files_input, existing_rows]
+            inputs = [files_input, new.existing]
             publish_rejects(job, kind.contract, events_with_reasons, inputs, bool(reading.delivery.replays))
         if late:
             publish_late_plays(job, late, files_input, missing)
@@ -187,7 +189,7 @@ def _publish(
     if not counts.total.events:
         # all that the files hold is published, so that no commit says they are in
         recorder.record_read(None)
-    new_rows.unpersist()
+    new.release()
 
 
 def _publish_events(
@@ -212,15 +214,6 @@ def _publish_events(
 def _join_measures(kind: EventKind, counts: IngestCounts) -> Measures:
     measure, numbers = kind.measure, counts.measures()
     return numbers if measure is None else lambda staged: {**numbers, **measure(staged)}
-
-
-def _select_new(
-    job: Job, kind: EventKind, events_with_reasons: DataFrame
-) -> tuple[TableInput | None, DataFrame]:
-    """What is published of the days that can hold one of the events that are read; and those of them that are new."""
-    # where a play has no id of its own, it may be published under the one that was derived before
-    former = () if kind.allowed_lateness is None else ("former_id",)
-    return select_new(job, kind.contract, events_with_reasons, *former)
 
 
 def _split_late(job: Job, kind: EventKind, events: DataFrame) -> tuple[DataFrame, LatePlays | None]:

@@ -5,6 +5,7 @@ To compare all rows is to sort them by id, texts and all; nearly all ids are the
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import reduce
 from operator import or_
 from typing import TYPE_CHECKING
@@ -23,10 +24,22 @@ if TYPE_CHECKING:
 MOST_HASHES = 500_000
 
 
-def select_new(
-    job: Job, contract: Contract, events_with_reasons: DataFrame, *other_keys: str
-) -> tuple[TableInput | None, DataFrame]:
-    """What is published of the days that can hold one of the events; and the new events, once each, with their file.
+@dataclass(frozen=True)
+class NewEvents:
+    """New events, once each, with their file; `existing` is what is published of the days that can hold one of all."""
+
+    existing: TableInput | None
+    rows: DataFrame
+    # those that took a comparison: of all their readers only the first makes it
+    cached: DataFrame | None = None
+
+    def release(self) -> None:
+        if self.cached is not None:
+            self.cached.unpersist()
+
+
+def select_new(job: Job, contract: Contract, events_with_reasons: DataFrame, *other_keys: str) -> NewEvents:
+    """The events that are new, each compared with those of its id, if there are any.
 
     Args:
         other_keys: columns of other ids that an event may be published under.
@@ -41,9 +54,9 @@ def select_new(
     hashes = _find_repeated_hashes(valid, rows, keys)
     if hashes.num_rows > MOST_HASHES:
         events = deduplicate(events_with_reasons, contract, *kept)
-        # compared once, and read by who counts them and who publishes them
-        return existing, _drop_published(events, contract, rows).drop(*other_keys).persist()
-    once = select_event_columns(valid, contract, *kept)
+        new = _drop_published(events, contract, rows).drop(*other_keys).persist()
+        return NewEvents(existing, new, new)
+    few, once = None, select_event_columns(valid, contract, *kept)
     if hashes.num_rows:
         repeated = F.broadcast(job.spark.createDataFrame(hashes))
         is_repeated = reduce(or_, (_is_among(key, n) for n, key in enumerate(keys)))
@@ -52,8 +65,9 @@ def select_new(
         if rows is not None:
             rows = rows.join(repeated, F.xxhash64(keys[0]) == F.col("_hash"), "left_semi")
         once = select_event_columns(select_valid(marked).where(~is_repeated), contract, *kept)
-        once = once.unionByName(_drop_published(few, contract, rows))
-    return existing, once.drop(*other_keys)
+        few = _drop_published(few, contract, rows).persist()
+        once = once.unionByName(few)
+    return NewEvents(existing, once.drop(*other_keys), few)
 
 
 def _drop_published(events: DataFrame, contract: Contract, published: DataFrame | None) -> DataFrame:

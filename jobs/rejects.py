@@ -48,7 +48,9 @@ def publish_rejects(
     inputs: Sequence[Input | None],
     replays: bool = False,
 ) -> None:
-    rejects, table = select_rejects(events_with_reasons, contract), rejects_contract(contract.name).name
+    table = rejects_contract(contract.name).name
+    # few, and read for their days, for whether one of them is new, and for the files
+    rejects = select_rejects(events_with_reasons, contract).persist()
     # a reject has the text of a line, so another day of it is another reject
     days = sorted(row.ds for row in rejects.select("ds").distinct().collect())
     key = ["reject_id", "reasons"] if replays else ["reject_id"]
@@ -56,6 +58,7 @@ def publish_rejects(
     # files whose events were refused come again once they are mended, with rejects that were published then
     if not new_rejects.isEmpty():
         job.publish(job.batch(table, inputs=[*inputs, existing_rejects], appends=True), new_rejects)
+    rejects.unpersist()
 
 
 def remove_explained_rejects(

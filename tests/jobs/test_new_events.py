@@ -31,12 +31,20 @@ def make_play(draw: Random) -> dict:
 
 def make_row(draw: Random, n: int) -> dict:
     reasons = draw.choice([[], [], [], ["bad"], None])
-    return {**make_play(draw), "raw": f"line {draw.randrange(40)}", "file": f"f{n % 2}", "reasons": reasons}
+    # plays of one id and one instant differ in this alone, or not at all
+    session = draw.choice([None, f"s{draw.randrange(20)}"])
+    return {**make_play(draw), "source_session_id": session, "file": f"f{n % 2}", "reasons": reasons}
+
+
+def order_values(row: dict) -> list[tuple]:
+    """By one column after the other of plays, what has no value first."""
+    names = [name for name in CONTRACTS["plays"].names if name in row]
+    return [(row[name] is not None, row[name]) for name in [*names, "file"]]
 
 
 def find_new(rows: list[dict], published: list[dict]) -> list[tuple]:
     first: dict[str, dict] = {}
-    for row in sorted(rows, key=lambda row: (row["raw"], row["file"])):
+    for row in sorted(rows, key=order_values):
         if row["reasons"] == []:
             first.setdefault(row["play_id"], row)
     new = []
@@ -50,7 +58,13 @@ def find_new(rows: list[dict], published: list[dict]) -> list[tuple]:
             for each in published
         )
         new += [] if is_published else [row]
-    return sorted((row["play_id"], row["raw"], row["ds"]) for row in new)
+    return sorted(map(str, map(describe_play, new)))
+
+
+def describe_play(row) -> tuple:
+    # Spark gives instants without a zone
+    at = row["played_at"].replace(tzinfo=None)
+    return row["play_id"], row["ds"], at, row["ms_played"], row["source_session_id"], row["file"]
 
 
 def lay_plays(root, plays: list[dict]) -> None:
@@ -63,8 +77,8 @@ def make_events(spark, rows: list[dict]):
     contract = CONTRACTS["plays"]
     names = [c.name for c in contract.columns if c.name not in ("bucket", "available_at")]
     types = [f"{name} {contract.column(name).type}" for name in names]
-    schema = ", ".join([*types, "former_id string", "raw string", "file string", "reasons array<string>"])
-    extra = ("former_id", "raw", "file", "reasons")
+    schema = ", ".join([*types, "former_id string", "file string", "reasons array<string>"])
+    extra = ("former_id", "file", "reasons")
     return spark.createDataFrame([tuple(row.get(name) for name in (*names, *extra)) for row in rows], schema)
 
 
@@ -73,8 +87,6 @@ def test_new_events_are_found_alike_by_hashes_and_by_comparing_all(spark, tmp_pa
     draw, contract = Random(7), CONTRACTS["plays"]
     published = list({row["play_id"]: row for row in (make_play(draw) for _ in range(12))}.values())
     rows = [make_row(draw, n) for n in range(60)]
-    # in which of two equal texts comes first is for nobody to say
-    rows = list({(row["play_id"], row["raw"], row["file"]): row for row in rows}.values())
     if publishes:
         lay_plays(tmp_path, published)
     events = make_events(spark, rows)
@@ -84,13 +96,11 @@ def test_new_events_are_found_alike_by_hashes_and_by_comparing_all(spark, tmp_pa
     for most_hashes, most_ids in ways:
         monkeypatch.setattr(new_events, "MOST_HASHES", most_hashes)
         monkeypatch.setattr(known_ids, "MOST_IDS", most_ids)
-        # what `raw` says, in a column that plays have
-        marked = events.withColumn("source_session_id", events["raw"])
-        existing, new = new_events.select_new(Job("test", str(tmp_path)), contract, marked, "former_id")
-        found = sorted((row["play_id"], row["source_session_id"], row["ds"]) for row in new.collect())
+        new = new_events.select_new(Job("test", str(tmp_path)), contract, events, "former_id")
+        found = sorted(str(describe_play(row)) for row in new.rows.collect())
         assert found == expected, (most_hashes, most_ids)
-        assert (existing is not None) == publishes
-        new.unpersist()
+        assert (new.existing is not None) == publishes
+        new.release()
 
 
 def test_plays_of_some_files_of_several_are_found(spark, tmp_path):
@@ -108,10 +118,10 @@ def test_plays_of_some_files_of_several_are_found(spark, tmp_path):
         for id_, n in days.items()
     }
     lay_plays(tmp_path, list(plays.values()))
-    rows = [{**plays[id_], "former_id": None, "raw": id_, "file": "f", "reasons": []} for id_ in again]
+    rows = [{**plays[id_], "former_id": None, "file": "f", "reasons": []} for id_ in again]
     events = make_events(spark, rows)
-    _, new = new_events.select_new(Job("test", str(tmp_path)), CONTRACTS["plays"], events, "former_id")
-    assert [row["play_id"] for row in new.collect()] == [], "a published play is published again"
+    new = new_events.select_new(Job("test", str(tmp_path)), CONTRACTS["plays"], events, "former_id")
+    assert [row["play_id"] for row in new.rows.collect()] == [], "a published play is published again"
 
 
 def test_values_are_trimmed_as_python_strips_them(spark):
