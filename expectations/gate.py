@@ -6,13 +6,13 @@ import logging
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 from expectations import wording
 from expectations.lineage import downgrade_to_info
 from expectations.profile import Profile
-from expectations.requirements import describe_expectation
+from expectations.requirements import describe_expectation, read_notes
 from expectations.suite import Bound, Suite
 from expectations.verdict import Result, Verdict
 
@@ -52,7 +52,13 @@ def audit_batch(
     results = _validate(df, (*suite.expectations, *map(_share_expectation, shares)), profile.rows)
     for place, bound in enumerate(shares, len(suite.expectations)):
         expected = bound.explain(results[place].expected, results[place].success)
-        results[place] = replace(results[place], expectation=bound.expectation, expected=expected)
+        results[place] = replace(
+            results[place],
+            expectation=bound.expectation,
+            expected=expected,
+            reason=bound.reason,
+            owner=bound.owner,
+        )
     row_results = (downgrade_to_info(suite.table, result, missing or {}) for result in results)
     return Verdict((*number_results, *_unbounded_measures(suite, measures), *row_results))
 
@@ -145,17 +151,18 @@ def _engine() -> type[SparkDFExecutionEngine]:
 def _result(expectation: Expectation, answer: ExpectationValidationResult | None, rows: int) -> Result:
     kind, kwargs = expectation.configuration.type, expectation.configuration.kwargs
     required = describe_expectation(expectation)
-    about = (required.expectation, required.column)
+    made = partial(
+        Result, required.expectation, required.column, reason=required.reason, owner=required.owner
+    )
     # What could not be evaluated is critical, whatever its severity, as it may hide anything: Great Expectations
     # itself says of a crash no more than that there was no success.
     if answer is None:
-        return Result(*about, "critical", False, "could not be evaluated: no result", required.expected)
+        return made("critical", False, "could not be evaluated: no result", required.expected)
     if crash := wording.describe_crash(answer.exception_info):
-        return Result(*about, "critical", False, crash, required.expected)
+        return made("critical", False, crash, required.expected)
     observed = wording.describe_observed(kind, kwargs, answer.result, rows)
     violations = int(answer.result["unexpected_count"] or 0) if "unexpected_count" in answer.result else None
-    # of what a project declares: why, and who says so
     expected = required.expected
-    if required.reason and not answer.success:
-        expected = f"{expected} ({required.reason})"
-    return Result(*about, required.severity, bool(answer.success), observed, expected, violations)
+    if (notes := read_notes(expectation)) and not answer.success:
+        expected = f"{expected} ({notes})"
+    return made(required.severity, bool(answer.success), observed, expected, violations)

@@ -21,6 +21,9 @@ class Result:
     observed: str
     expected: str
     unexpected_count: int | None = None
+    # why it matters, in a sentence; and who answers for it, where that is not who owns the table
+    reason: str = ""
+    owner: str = ""
 
 
 @dataclass(frozen=True)
