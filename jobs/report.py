@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
+from expectations.quarantine import Quarantine
 from expectations.report import render
 from jobs.errors import JobError
+from jobs.publishing.quarantine import read_quarantine
 from jobs.publishing.records import read_known_failures, read_results
 from jobs.publishing.warehouse import Warehouse
 from segue.errors import refuse_unwritable
@@ -34,8 +37,15 @@ def write_report(root: str, run_id: str | None = None, out: str | None = None) -
     with refuse_unwritable(path), warehouse.files.open_output_stream(inner) as file:
         title = f"{find_project().resolve('name').value or 'Segue'}: {run}"
         known = read_known_failures(warehouse, rows)
-        file.write(render(rows, _describe_newest(root), title, steps, known).encode())
+        quarantines = _read_quarantines(warehouse, rows)
+        file.write(render(rows, _describe_newest(root), title, steps, known, quarantines).encode())
     return path
+
+
+def _read_quarantines(warehouse: Warehouse, rows: Sequence[Mapping[str, Any]]) -> dict[str, Quarantine]:
+    refused = {row["attempt_id"]: row["table_name"] for row in rows if row["outcome"] == "refused"}
+    kept = {id_: read_quarantine(warehouse, table, id_) for id_, table in refused.items()}
+    return {id_: each for id_, each in kept.items() if each}
 
 
 def _read_steps(warehouse: Warehouse, run_id: str) -> list[dict[str, Any]]:
