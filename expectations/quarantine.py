@@ -143,7 +143,14 @@ def _is_not_finite(kwargs: Mapping[str, Any]) -> str:
 def _is_outside(kwargs: Mapping[str, Any]) -> str:
     column = quote_name(kwargs["column"])
     limits = (("<", kwargs.get("min_value")), (">", kwargs.get("max_value")))
-    return " OR ".join(f"{column} {sign} {limit!r}" for sign, limit in limits if limit is not None)
+    return " OR ".join(
+        f"{column} {sign} {_write_number(limit)}" for sign, limit in limits if limit is not None
+    )
+
+
+def _write_number(value: float) -> str:
+    # Great Expectations makes a float of every limit
+    return repr(int(value) if float(value).is_integer() else value)
 
 
 def _breaks_condition(kwargs: Mapping[str, Any]) -> str:

@@ -233,6 +233,18 @@ def read_known_failures(
     return {tuple(row.values()) for row in RESULTS.read(warehouse, names, where).to_pylist()}
 
 
+def are_known_empty(warehouse: Warehouse, table: str, reasons: Mapping[str, str]) -> bool:
+    """Whether a batch of a table, of before, had nothing in these columns, each for its reason."""
+    state = warehouse.state(table)
+    if state is None or state.empty_columns.issuperset(reasons):
+        return state is not None
+    # where other sources have values, the results say what this one had not, as `downgrade_to_info` writes it
+    where = (pc.field("table_name") == table) & pc.field("column").isin(list(reasons)) & ~pc.field("success")
+    noted = RESULTS.read(warehouse, ("column", "observed"), where).to_pylist()
+    found = {row["column"] for row in noted if row["observed"].startswith(f"{reasons[row['column']]}: ")}
+    return found == set(reasons)
+
+
 def name_versions(versions: Mapping[str, int]) -> str:
     """What stands for the id of a batch in results about several tables."""
     return "-".join(f"{name}@{version}" for name, version in sorted(versions.items()))
