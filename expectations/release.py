@@ -42,7 +42,10 @@ class Reference:
         some = f" where {self.where}" if self.where else ""
         column = self.column or self.key
         expected = f"every {column} of {self.child}{some} is in {self.parent}"
-        return Result(self.name, column, severity, orphans == 0, observed, expected, orphans)
+        about = (self.name, column, severity, orphans == 0, observed, expected, orphans)
+        return Result(
+            *about, reason="a key that the other table has not joins to nothing, and its rows are lost"
+        )
 
     def child_keys(self, rows: DataFrame) -> Keys:
         return Keys(rows, self.key, self.where, self.column)
@@ -120,6 +123,7 @@ def check_same_version(day: date, versions: Mapping[str, Collection[str]]) -> Re
         success=len(tables) <= 1,
         observed=tables_by_version or "none",
         expected=f"one version_id on {day} in {', '.join(sorted(versions))}",
+        reason="vectors of two trainings that are read together compare as noise",
     )
 
 
@@ -132,6 +136,7 @@ def check_lag(table: str, lag_days: int, most: float = MAX_LAG_DAYS) -> Result:
         success=lag_days == 0,
         observed=f"{lag_days} days behind" if lag_days != 1 else "1 day behind",
         expected=f"{table} reaches the day of the release; {most:g} days behind at most",
+        reason="readers take a release for one day, and get older rows of a table that is behind",
     )
 
 

@@ -6,9 +6,11 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from types import MappingProxyType
 from typing import Any
 
 from expectations.pages import NOTHING, make_environment
+from expectations.quarantine import Quarantine
 from expectations.verdict import name_status
 
 Row = Mapping[str, Any]
@@ -28,6 +30,8 @@ class Attempt:
     rows: int
     outcome: str
     results: tuple[Row, ...]
+    # rows that broke expectations of a refused one, and the queries that find all of them
+    quarantine: Quarantine | None = None
 
     def with_status(self, status: str) -> list[Row]:
         return [row for row in self.results if _status(row) == status]
@@ -55,6 +59,7 @@ def render(
     title: str,
     steps: Sequence[Row] = (),
     known: Collection[Known] = (),
+    quarantines: Mapping[str, Quarantine] = MappingProxyType({}),
 ) -> str:
     """One HTML page, complete in itself.
 
@@ -64,10 +69,12 @@ def render(
             rows, content_hash and lag_days), or None before the first.
         steps: of the flow, if it was one (step, outcome, rows, seconds, why).
         known: of which table, expectation and column the batch before did not hold either.
+        quarantines: rows that were kept of refused batches, by attempt.
     """
     rows_by_time = sorted(rows, key=lambda row: (row["checked_at"], row["attempt_id"]))
     attempts = [
-        _attempt(list(group)) for _, group in groupby(rows_by_time, key=lambda row: row["attempt_id"])
+        _attempt(list(group), quarantines.get(id_))
+        for id_, group in groupby(rows_by_time, key=lambda row: row["attempt_id"])
     ]
     # stable: refused ones first, each of the two in order of time
     attempts.sort(key=lambda attempt: attempt.outcome != "refused")
@@ -90,7 +97,7 @@ def render(
     )
 
 
-def _attempt(results: list[Row]) -> Attempt:
+def _attempt(results: list[Row], quarantine: Quarantine | None) -> Attempt:
     # each result repeats what is true of its batch, so the first of them will do
     row = results[0]
     first, last = row["first_ds"], row["last_ds"]
@@ -101,6 +108,7 @@ def _attempt(results: list[Row]) -> Attempt:
         rows=row["rows"],
         outcome=row["outcome"],
         results=tuple(sorted(results, key=lambda row: _WORST_FIRST.index(_status(row)))),
+        quarantine=quarantine,
     )
 
 

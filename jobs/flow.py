@@ -9,6 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib import import_module
 
+from expectations.news import describe_news
 from expectations.verdict import Refused, format_failure
 from jobs import EXTRA, FLOW, Step
 from jobs.arguments import (
@@ -28,7 +29,7 @@ from jobs.outcomes import NOT_MADE, PUBLISHED, UNCHANGED, Outcome, collect_outco
 from jobs.progress import show_progress
 from jobs.publishing.stores import check_root
 from jobs.publishing.warehouse import Warehouse, has_rows
-from jobs.report import write_report
+from jobs.report import read_run, write_report
 from jobs.watermarks import add_watermark_argument
 from segue import show
 from segue.failures import describe_cause, keep_traceback
@@ -37,6 +38,8 @@ from segue.project import find_project
 REFUSED, FAILED, BLOCKED, SKIPPED = "refused", "failed", "blocked", "skipped"
 # While one step plans, on one core, another's tasks have the machine; each further one holds memory too.
 STEPS_AT_ONCE = 2
+# Of why a step came to what it came to; the file of steps and the report have all of it.
+LONGEST_REASON = 120
 # Of these, what needs the step's tables cannot be made either.
 STOPPED = (REFUSED, FAILED, BLOCKED)
 
@@ -95,7 +98,9 @@ def run_flow(arguments: Sequence[str], only: Collection[str] | None = None) -> i
         # Steps end in any order; the table has that of the flow
         results.sort(key=lambda result: [step.name for step in FLOW].index(result.step))
         cells = [(r.step, r.outcome, r.rows or None, f"{r.seconds:.1f}", r.why) for r in results]
-        print(f"\n{show.format_table(('step', 'outcome', 'rows', 'seconds', 'why'), cells)}")
+        header = ("step", "outcome", "rows", "seconds", "why")
+        # a reason that was said in full above
+        print(f"\n{show.format_table(header, cells, LONGEST_REASON)}")
         has_report = _write_report(warehouse, args.run_id, results)
     # a failure before a refusal: the one is a fault of ours or the machine, the other of the data
     codes = [r.exit_code for kind in (FAILED, REFUSED) for r in results if r.outcome == kind]
@@ -210,7 +215,11 @@ def _write_report(warehouse: Warehouse, run_id: str, results: Sequence[StepResul
         # beside the quality results, so that the report can be written again
         steps = json.dumps([asdict(result) for result in results], indent=1)
         warehouse.write(warehouse.path("quality", f"{run_id}.steps.json"), steps)
-        print(f"\nReport: {write_report(warehouse.root, run_id)}", flush=True)
+        run = read_run(warehouse, run_id)
+        news = "".join(f"\n{line}" for line in describe_news(run.rows, run.known))
+        if news:
+            LOG.info(news)
+        print(f"\nReport: {write_report(warehouse.root, run_id, None, run)}", flush=True)
         return True
     except Exception as problem:
         LOG.error(f"\nThe report of {run_id} could not be written: {first_line(problem)}")

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
+from expectations.quarantine import Quarantine
 from expectations.report import render
 from jobs.errors import JobError
+from jobs.publishing.quarantine import read_quarantine
 from jobs.publishing.records import read_known_failures, read_results
 from jobs.publishing.warehouse import Warehouse
 from segue.errors import refuse_unwritable
@@ -15,27 +19,52 @@ from segue.project import find_project
 from segue.releases import list_releases
 
 
-def write_report(root: str, run_id: str | None = None, out: str | None = None) -> str:
+@dataclass(frozen=True)
+class Run:
+    """What is known of one run: its results, its steps, and what the batches before did not hold either."""
+
+    id: str | None
+    rows: list[dict[str, Any]]
+    steps: list[dict[str, Any]]
+    known: set[tuple[str, str, str | None]]
+
+
+def read_run(warehouse: Warehouse, run_id: str | None = None) -> Run:
+    """The run of an id, or the newest; empty where nothing is known of it."""
+    rows = read_results(warehouse, run_id)
+    run = rows[0]["run_id"] if rows else run_id
+    return Run(run, rows, _read_steps(warehouse, run) if run else [], read_known_failures(warehouse, rows))
+
+
+def write_report(root: str, run_id: str | None = None, out: str | None = None, run: Run | None = None) -> str:
     """Writes the report of a run (default: the newest) and says where it is.
+
+    Args:
+        run: what is known of it, where that was read already.
 
     Raises:
         JobError: nothing is known of such a run.
     """
     warehouse = Warehouse(root)
-    rows = read_results(warehouse, run_id)
-    run = rows[0]["run_id"] if rows else run_id
-    steps = _read_steps(warehouse, run) if run else []
+    run = run or read_run(warehouse, run_id)
     # a run whose steps all failed before an audit still has its steps to show
-    if not rows and not steps:
+    if not run.rows and not run.steps:
         what = f"run {run_id}" if run_id else "any run"
         raise JobError(f"no audit of {what} under {root}; nothing to report")
-    path = out or warehouse.path("quality", f"{run}.html")
+    path = out or warehouse.path("quality", f"{run.id}.html")
     inner = warehouse.inner(path) if out is None else path
     with refuse_unwritable(path), warehouse.files.open_output_stream(inner) as file:
-        title = f"{find_project().resolve('name').value or 'Segue'}: {run}"
-        known = read_known_failures(warehouse, rows)
-        file.write(render(rows, _describe_newest(root), title, steps, known).encode())
+        title = f"{find_project().resolve('name').value or 'Segue'}: {run.id}"
+        quarantines = _read_quarantines(warehouse, run.rows)
+        page = render(run.rows, _describe_newest(root), title, run.steps, run.known, quarantines)
+        file.write(page.encode())
     return path
+
+
+def _read_quarantines(warehouse: Warehouse, rows: Sequence[Mapping[str, Any]]) -> dict[str, Quarantine]:
+    refused = {row["attempt_id"]: row["table_name"] for row in rows if row["outcome"] == "refused"}
+    kept = {id_: read_quarantine(warehouse, table, id_) for id_, table in refused.items()}
+    return {id_: each for id_, each in kept.items() if each}
 
 
 def _read_steps(warehouse: Warehouse, run_id: str) -> list[dict[str, Any]]:

@@ -8,7 +8,16 @@ from dataclasses import asdict
 from typing import Any
 
 from jobs.errors import JobError, WrongUsage, first_line
-from jobs.health.alerts import Alert, load_alerts, save_alerts, settle_alerts, update_alerts
+from jobs.health.alerts import (
+    Alert,
+    Known,
+    find_known,
+    load_alerts,
+    save_alerts,
+    settle_alerts,
+    sort_new_first,
+    update_alerts,
+)
 from jobs.health.channels import NotDelivered, post_alerts, write_json, write_prometheus
 from jobs.health.examine import examine
 from jobs.health.indicators import WRONG, Indicator, sort_urgent_first
@@ -41,11 +50,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     channels = _find_channels() if args.notify else {}
     root = open_root(args.root)
-    indicators = sort_urgent_first(examine(root))
+    since = find_known(load_alerts(root.warehouse))
+    indicators = sort_new_first(sort_urgent_first(examine(root)), since)
     if args.json:
-        print(show.format_json_lines(asdict(each) | {"page": each.page} for each in indicators))
+        lines = (asdict(i) | {"page": i.page, "since": since.get((i.key, i.state))} for i in indicators)
+        print(show.format_json_lines(lines))
     else:
-        print(_format(root, indicators))
+        print(_format(root, indicators, since))
     if args.notify:
         log_to(root.warehouse)
         notify(root, indicators, channels)
@@ -55,20 +66,20 @@ def run(args: argparse.Namespace) -> int:
 # --- what is printed
 
 
-def _format(root: Root, indicators: Sequence[Indicator]) -> str:
+def _format(root: Root, indicators: Sequence[Indicator], since: Known) -> str:
     wrong = [each for each in indicators if each.status == WRONG]
     count = (
         "nothing is wrong" if not wrong else f"{len(wrong)} thing{'s are' if len(wrong) > 1 else ' is'} wrong"
     )
     head = f"{count} under {root.warehouse.root}, {show.format_cell(root.now)}"
-    parts = [show.escape(head), *map(_format_wrong, wrong)]
+    parts = [show.escape(head), *(_format_wrong(each, since.get((each.key, each.state))) for each in wrong)]
     others = [(i.status, i.kind, i.subject, i.what) for i in indicators if i.status != WRONG]
     if others:
         parts.append(show.format_table(("", "kind", "of", "measured"), others))
     return "\n\n".join(parts)
 
 
-def _format_wrong(indicator: Indicator) -> str:
+def _format_wrong(indicator: Indicator, since: str | None) -> str:
     """What, what to do, where more is and who answers for it: three short lines."""
     subject, what = show.format_cell(indicator.subject), show.format_cell(indicator.what)
     to_do = f"\n  look: {show.format_cell(indicator.to_do)}" if indicator.to_do else ""
@@ -76,7 +87,8 @@ def _format_wrong(indicator: Indicator) -> str:
     # of groups that come with Segue it is us, whom nobody can page
     is_known = owner not in ("", FeatureGroup.owner)
     page = f"{indicator.page}; owner: {show.format_cell(owner)}" if is_known else indicator.page
-    return f"{indicator.kind.upper()} {subject}: {what}{to_do}\n  page: {page}"
+    known = f" (sent already, since {since})" if since else ""
+    return f"{indicator.kind.upper()} {subject}{known}: {what}{to_do}\n  page: {page}"
 
 
 # --- alerts

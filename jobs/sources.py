@@ -29,6 +29,7 @@ from features.settings import SettingsError, SettingsModel
 from jobs import pseudonyms
 from jobs.errors import WrongUsage
 from jobs.known_sources import list_known_sources, read_known_source
+from jobs.publishing.records import are_known_empty
 from schemas import EVENT_TABLES, Contract
 from schemas.impressions import IMPRESSIONS
 from schemas.sql import find_syntax_problems
@@ -286,7 +287,9 @@ def find_missing_columns(
     """Why a column has no value, in words, for each of `fields` that the source's column map leaves out."""
     # without a column that may not be null every row is a reject, which says so
     missing = [name for name in fields if name not in columns and contract.column(name).nullable]
-    # said once, where the source is read, so that no step after this one warns of it
-    if absent := [name for name in missing if name not in OPTIONAL_COLUMNS]:
+    why = {name: f"source {source.name} has no {name}" for name in missing}
+    # said once, where the source is read, so that no step after this one warns of it; and not every night
+    absent = [name for name in missing if name not in OPTIONAL_COLUMNS]
+    if absent and not are_known_empty(job.warehouse, contract.name, {name: why[name] for name in absent}):
         job.say(f"source {source.name} has no {', '.join(absent)}: everything computed from them is null")
-    return {name: f"source {source.name} has no {name}" for name in missing}
+    return why

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -14,6 +14,8 @@ from jobs.publishing.warehouse import Warehouse
 from segue.small_files import read_file
 
 PATH = ("quality", "alerts.json")
+# By key and state.
+Known = Mapping[tuple[str, str], str]
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,18 @@ def _renew(before: Alert | None, indicator: Indicator, instant: str) -> Alert:
     i = indicator
     since, sent = (before.since, before.sent) if before else (instant, None)
     return Alert(i.kind, i.subject, i.what, i.to_do, i.page, i.state, since, sent)
+
+
+def find_known(alerts: Iterable[Alert]) -> Known:
+    """Since when each was there that was sent as it is now."""
+    return {(each.key, each.state): each.since for each in alerts if not each.is_due}
+
+
+def sort_new_first(indicators: Iterable[Indicator], known: Known) -> list[Indicator]:
+    """What is wrong and was not sent yet comes before what was; the order is else as it is."""
+    return sorted(
+        indicators, key=lambda i: (i.status != WRONG, i.status == WRONG and (i.key, i.state) in known)
+    )
 
 
 def settle_alerts(alerts: Iterable[Alert]) -> list[Alert]:

@@ -16,6 +16,7 @@ from expectations.verdict import KEPT_EXPECTATION, Result
 from jobs.errors import JobError, first_line
 from jobs.graph import RELEASES
 from jobs.messages import LOG
+from jobs.owners import find_answerable
 from jobs.publishing.batches import Batch
 from jobs.publishing.protocol import StagedBatch
 from jobs.publishing.record_tables import RESULTS
@@ -103,8 +104,9 @@ def _describe_batch(
 
 def append_results(warehouse: Warehouse, about: dict[str, Any], results: Iterable[Result]) -> None:
     """One row per expectation; a small table, so the driver writes it without Spark."""
-    checked_at = datetime.now(UTC)
-    RESULTS.append(warehouse, [{**about, "checked_at": checked_at, **vars(result)} for result in results])
+    common = {**about, "checked_at": datetime.now(UTC)}
+    owner = find_answerable(about["table_name"])
+    RESULTS.append(warehouse, [{**common, **vars(each), "owner": each.owner or owner} for each in results])
 
 
 def read_results(warehouse: Warehouse, run_id: str | None = None) -> list[dict[str, Any]]:
@@ -229,6 +231,18 @@ def read_known_failures(
     where = pc.field("attempt_id").isin(list(before.values())) & ~pc.field("success")
     names = ("table_name", "expectation", "column")
     return {tuple(row.values()) for row in RESULTS.read(warehouse, names, where).to_pylist()}
+
+
+def are_known_empty(warehouse: Warehouse, table: str, reasons: Mapping[str, str]) -> bool:
+    """Whether a batch of a table, of before, had nothing in these columns, each for its reason."""
+    state = warehouse.state(table)
+    if state is None or state.empty_columns.issuperset(reasons):
+        return state is not None
+    # where other sources have values, the results say what this one had not, as `downgrade_to_info` writes it
+    where = (pc.field("table_name") == table) & pc.field("column").isin(list(reasons)) & ~pc.field("success")
+    noted = RESULTS.read(warehouse, ("column", "observed"), where).to_pylist()
+    found = {row["column"] for row in noted if row["observed"].startswith(f"{reasons[row['column']]}: ")}
+    return found == set(reasons)
 
 
 def name_versions(versions: Mapping[str, int]) -> str:

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import json
+import shutil
+from dataclasses import replace
 
+import pyarrow.compute as pc
 import pytest
 
 import segue
+from expectations.verdict import Result
+from jobs.publishing.record_tables import RESULTS
+from jobs.publishing.records import append_results, read_results
+from jobs.publishing.warehouse import Warehouse
 from reference.golden import DIGESTS, digest, digests_of, unpack
+from schemas.quality_results import QUALITY_RESULTS
 
 WHAT_TO_DO = (
     "the rows that today's code reads from tests/golden/root.tar.xz are not those that were written into it. Tables "
@@ -44,3 +52,23 @@ def test_scan_of_the_archive_gives_the_committed_digests(root, committed_digests
 def test_digest_changes_with_a_value():
     row = {"user_id": "u1", "plays_count_7d": 3}
     assert digest([row, row]) != digest([row, row | {"plays_count_7d": 4}])
+
+
+def test_results_of_the_archive_get_the_columns_that_were_added_since(root, tmp_path):
+    """As they are read before and after today's code has written beside them."""
+    shutil.copytree(root / "quality", tmp_path / "quality")
+    warehouse, added = Warehouse(str(tmp_path)), ("reason", "owner")
+    before = RESULTS.read(warehouse, QUALITY_RESULTS.names)
+    assert before.num_rows > 100 and before.column_names == list(QUALITY_RESULTS.names)
+    assert all(before[name].null_count == before.num_rows for name in added)
+    about = {"run_id": "r", "attempt_id": "a", "table_name": "plays", "batch_id": "b", "outcome": "refused"}
+    result = Result("expect_x", "ms_played", "critical", False, "seen", "wanted", 1, "why", "the radio team")
+    append_results(warehouse, about | {"rows": 1}, [result, replace(result, column="ds", owner="")])
+    after = RESULTS.read(warehouse, QUALITY_RESULTS.names)
+    assert after.num_rows == before.num_rows + 2
+    assert sorted(filter(None, after["owner"].to_pylist())) == ["the Segue authors", "the radio team"]
+    assert (
+        after.filter(pc.field("attempt_id") != "a").sort_by("checked_at").equals(before.sort_by("checked_at"))
+    )
+    (newest, *_) = [row for row in read_results(warehouse, "r") if row["column"] == "ms_played"]
+    assert (newest["reason"], newest["owner"]) == ("why", "the radio team")

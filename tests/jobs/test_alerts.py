@@ -19,7 +19,14 @@ from prometheus_client.parser import text_string_to_metric_families
 from jobs import show_health
 from jobs.errors import WrongUsage
 from jobs.health import channels
-from jobs.health.alerts import load_alerts, save_alerts, settle_alerts, update_alerts
+from jobs.health.alerts import (
+    find_known,
+    load_alerts,
+    save_alerts,
+    settle_alerts,
+    sort_new_first,
+    update_alerts,
+)
 from jobs.health.channels import MOST_LINES, format_message, write_json, write_prometheus
 from jobs.health.indicators import FINE, WRONG, Indicator
 from jobs.publishing.warehouse import Warehouse
@@ -49,6 +56,16 @@ def test_an_alert_is_sent_once_and_its_end_once():
     words, known = send(known, [], NOW + 3 * HOUR)
     assert words == [("stale user_features", "over")]
     assert send(known, []) == ([], [])
+
+
+def test_what_was_not_sent_yet_comes_first_and_the_rest_says_since_when():
+    _, alerts = send([], [STALE, REFUSED])
+    known = find_known(alerts)
+    assert known == {("stale user_features", ""): NOW.isoformat(), ("refused plays", "a1"): NOW.isoformat()}
+    fine, again = Indicator("disk", "root", FINE, "half full"), replace(REFUSED, state="a2")
+    assert sort_new_first([STALE, again, fine], known) == [again, STALE, fine]
+    # one that could not be sent is as new as before
+    assert find_known(send([], [STALE], delivered=False)[1]) == {}
 
 
 def test_another_state_is_sent_again():

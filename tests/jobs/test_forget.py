@@ -251,11 +251,16 @@ def test_forget_removes_staged_batches_and_rejected_rows(spark, copy_tables):
         for id_, user in REJECTS_WITHOUT_USER.items()
     ]
     job.publish(job.batch("rejected_plays", appends=True, parameters={"n": 1}), rejects)
+    kept = [Path(tables.root, "quality", "quarantine", name, "a1.json") for name in ("sessions", "tracks")]
+    for file in kept:
+        file.parent.mkdir(parents=True)
+        file.write_text("{}")
     ids = ["ann-1", rows[0]["user_id"]]
     assert forget.main(["--root", tables.root, "--run-id", "forget-test", "--user", *ids]) == 0, (
         "ann-1 stands in the text of a rejected row alone, and is not missing"
     )
     assert not Path(staged.path).exists(), "a staged batch still holds the listener"
+    assert [file.exists() for file in kept] == [False, True], "rows of listeners are kept, hashed or not"
     assert not abandoned_file.exists(), "files of a write that was killed are in no log, and still there"
     reject_ids = {row["reject_id"] for row in rows_of(job.warehouse.table("rejected_plays"))}
     assert "r1" not in reject_ids and "r2" in reject_ids, "ids must match as whole words: ann-1 is not ann-12"

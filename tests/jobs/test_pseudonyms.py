@@ -17,6 +17,7 @@ from jobs.pseudonyms import (
     KEY_BEFORE,
     KEY_FILE,
     check_key,
+    find_hash,
     hash_id,
     identify_key,
     read_key,
@@ -128,6 +129,19 @@ def lay_keys(root, *id_keys, table="plays"):
         state = state.add_id_key(id_key)
     swap(opened, Change("b-0", "publish", state))
     return warehouse
+
+
+def test_keys_in_quarantine_are_hashed_with_the_key_of_the_root_where_it_is_known(key, monkeypatch, tmp_path):
+    # a key that no id was replaced with is none of this root's
+    assert find_hash(Warehouse(str(tmp_path)), "sessions").meaning.startswith("salted: ")
+    keyed = find_hash(lay_keys(tmp_path, identify_key()), "sessions")
+    assert keyed("x") == hash_id(read_key(), "x")
+    assert keyed.meaning == f"keyed: with the key of the ids of this root, check value {identify_key()}"
+    monkeypatch.delenv(KEY)
+    salted, other = (find_hash(Warehouse(str(tmp_path)), "sessions") for _ in range(2))
+    assert salted.meaning.startswith("salted: ")
+    # another each time, and kept nowhere
+    assert salted("x") == salted("x") != other("x")
 
 
 def test_another_key_is_refused_unless_it_is_meant(key, monkeypatch, tmp_path):

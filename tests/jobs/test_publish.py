@@ -16,8 +16,10 @@ from jobs.errors import JobError
 from jobs.job import Job
 from jobs.publishing.commits import list_file_days
 from jobs.publishing.layout import guess_row
+from jobs.publishing.quarantine import read_quarantine
 from jobs.publishing.records import read_results
 from jobs.publishing.rewrite import Rewrite, rewrite_files
+from jobs.report import write_report
 from reference.delta_files import read_file
 from reference.frames import frame
 from reference.published import DAYS, NOON, opening, pass_every_batch, publish, sessions
@@ -99,6 +101,26 @@ def test_publish_records_every_attempt(attempts):
     assert sorted(outcomes.values()) == ["passed", "published", "refused"]
     failures = [row for row in results if not row["success"] and row["severity"] == "critical"]
     assert [(row["outcome"], row["column"]) for row in failures] == [("refused", "completion")]
+
+
+def test_publish_keeps_rows_of_a_refused_batch_and_the_query_that_finds_all_of_them(attempts, spark):
+    job, _, _ = attempts
+    warehouse = job().warehouse
+    refused = [row for row in read_results(warehouse, "run-test") if row["outcome"] == "refused"]
+    kept = read_quarantine(warehouse, "sessions", refused[0]["attempt_id"])
+    broken = {(row["expectation"], row["column"]) for row in refused if row["severity"] == "critical"}
+    (fault,) = [each for each in kept.faults if (each.expectation, each.column) in broken]
+    assert (
+        [row["values"] for row in fault.rows]
+        == [{"completion": 1.5}] * 15
+        == [{"completion": 1.5} for _ in range(fault.unexpected_count)]
+    )
+    play_ids = {row["play_id"] for row in spark.sql(fault.query).collect()}
+    assert play_ids == {row["play_id"] for row in sessions(spark).collect()}
+    keys = {row["key"] for row in fault.rows}
+    assert len(keys) == 15 and not [id_ for id_ in play_ids if id_ in kept.dumps()]
+    report = Path(write_report(warehouse.root, "run-test")).read_text()
+    assert fault.query.split(" WHERE ")[0] in report and keys.pop() in report
 
 
 @pytest.mark.usefixtures("no_gate")
