@@ -4,7 +4,8 @@
     python benchmarks/health.py --nights 10 --logged 100000
 
 Each night publishes every table, records 20 expectations and the profiles of all columns of each, and makes a release.
-Six declared groups bring the tables that Segue does not. Then rows of user_features are logged as a look-up gave them, and compared again.
+Six declared groups bring the tables that Segue does not. Then rows of user_features are logged as a look-up gave them,
+and compared again.
 """
 
 from __future__ import annotations

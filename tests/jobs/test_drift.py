@@ -124,7 +124,7 @@ def test_words_say_what_moved():
     assert say(seconds, before).startswith("x: median from 1,008 to 1 and mean from 1,000 to 1 since")
     hours = [ColumnProfile(INSTANT, ROWS, bins={int(bin_of(hour)): ROWS}) for hour in (20, 10)]
     assert say(*hours) == "x: hour 10 UTC from 100 % to 0 % of rows since 2026-06-03"
-    said = say(texts(a=ROWS, new=ROWS), texts(a=ROWS))
+    said = say(texts(a=ROWS, b=ROWS, new=2 * ROWS), texts(a=ROWS, b=ROWS))
     assert said == "x: other values, such as 'new', from 0 % to 50 % of rows since 2026-06-03"
     assert say(numbers(9, nulls=1_000), numbers(1_000, nulls=9)).startswith(
         "x: no value in 99.11 % of rows, which were 0.89 %"
