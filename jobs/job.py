@@ -28,6 +28,7 @@ from jobs.publishing.lease import lease
 from jobs.publishing.protocol import Measures, StagedBatch, audit, check_current, commit
 from jobs.publishing.records import record, record_failures
 from jobs.publishing.retention import find_retention
+from jobs.publishing.staged_profiles import record_profiles
 from jobs.publishing.staging import stage
 from jobs.publishing.state import digest
 from jobs.publishing.stores import check_root
@@ -189,7 +190,9 @@ class Job(PinnedTables):
             refused = staged.verdict.refused
             # before the commit: a kill between the two leaves a record of a batch that the log does not name,
             # where the other order would leave a published batch that nothing says was audited
-            record(self.warehouse, self.run_id, staged, "refused" if refused else "passed")
+            outcome = "refused" if refused else "passed"
+            record(self.warehouse, self.run_id, staged, outcome)
+            record_profiles(self.spark, self.warehouse, self.run_id, staged, outcome)
             if after_audit:
                 after_audit(staged)
             if refused:

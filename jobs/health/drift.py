@@ -79,8 +79,8 @@ def _read_listeners(root: Root, days: Mapping[str, date]) -> dict[str, dict[date
     """How many listeners each day had, of the tables that know it."""
     counts: dict[str, dict[date, int]] = defaultdict(dict)
     first = min(days.values(), default=root.now.date()) - VOLUME_DAYS * DAY
-    names = {"columns": [LISTENERS], "fields": ["distinct_values"]}
-    for row in read_profiles(root.warehouse, tables=list(days), first_day=first, **names):
+    rows = read_profiles(root.warehouse, list(days), first, columns=[LISTENERS], fields=["distinct_values"])
+    for row in rows:
         if row["distinct_values"]:
             counts[row["table_name"]][row["ds"]] = row["distinct_values"]
     return counts
