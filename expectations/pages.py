@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 from datetime import datetime
 from typing import Any
 
@@ -43,6 +45,17 @@ def make_environment(*packages: str) -> Environment:
     environment.globals["labels"] = LABELS
     environment.filters["status"] = name_status
     return environment
+
+
+def file_stem(kind: str, name: str) -> str:
+    """Name of a file for what is called `name`: whoever declares a table calls it as they like.
+
+    Two names have two stems, on a disk that takes capitals for small letters too; none leaves its folder.
+    """
+    if re.fullmatch(r"[a-z0-9_]{1,100}", name):
+        return name
+    # with a hyphen, which no plain name has
+    return f"{kind}-{hashlib.sha256(name.encode()).hexdigest()[:16]}"
 
 
 def _format_value(value: Any) -> Any:
