@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from expectations.suite import Suite
 from schemas import CONTRACTS
+from schemas.feature_profiles import FEATURE_PROFILES
 from schemas.input_files import INPUT_FILES
 from schemas.quality_results import QUALITY_RESULTS
 from schemas.releases import RELEASES
 
 # The others are records of what happened to these: no batch of them is staged, so none is audited.
-_RECORDS = (RELEASES.name, QUALITY_RESULTS.name, INPUT_FILES.name)
+_RECORDS = (RELEASES.name, QUALITY_RESULTS.name, FEATURE_PROFILES.name, INPUT_FILES.name)
 TABLES = tuple(name for name in CONTRACTS if name not in _RECORDS)
 
 

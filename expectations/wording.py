@@ -23,7 +23,8 @@ _DISTINGUISHING_ARGUMENTS = ("condition", "share", "value")
 def format_number(value: Any) -> str:
     """With thousands separators, and at most four significant digits of a fraction."""
     if isinstance(value, float):
-        return f"{value:,.0f}" if value.is_integer() else f"{value:,.4g}"
+        # beyond 2**53 digits are of the binary form, and hundreds of them
+        return f"{value:,.0f}" if value.is_integer() and abs(value) < 2**53 else f"{value:,.4g}"
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 

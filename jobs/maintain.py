@@ -19,7 +19,7 @@ from jobs.embeddings.scratch import sweep
 from jobs.job import Job
 from jobs.publishing.commits import list_data_files
 from jobs.publishing.layout import Target, count_pieces, find_file_bytes
-from jobs.publishing.record_tables import FILES, RESULTS, remove_old_files
+from jobs.publishing.record_tables import RECORD_TABLES, remove_old_files
 from jobs.publishing.records import list_recorded_batches, record_abandoned
 from jobs.publishing.retention import (
     VacuumResult,
@@ -57,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
         would = "would be" if args.dry_run else ""
         job.say(f"scratch: {len(leftovers)} trainings that were cut off {would} swept")
     if not args.dry_run:
-        for table in (RESULTS, FILES):
+        for table in RECORD_TABLES:
             table.compact(job.warehouse)
         _vacuum_releases(args.root)
     return 0

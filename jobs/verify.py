@@ -21,6 +21,7 @@ from jobs.errors import JobError, WrongUsage, first_line
 from jobs.publishing.commits import list_data_files
 from jobs.publishing.declared_columns import contracts_of_days
 from jobs.publishing.findings import LOG_CHECKS, TABLE_CHECKS, Finding, check_audit_records, join_names
+from jobs.publishing.record_tables import RECORD_TABLES
 from jobs.publishing.state import DayState, TableState
 from jobs.publishing.table_on_storage import TableOnStorage
 from jobs.publishing.warehouse import Warehouse
@@ -101,7 +102,7 @@ def examine(root: str, hashes: bool = False) -> Iterator[Finding]:
             yield from each(table)
         yield from () if unread_records else check_audit_records(table, recorded)
     # these have no batches, so only their logs are checked
-    paths = ("quality/results", "quality/files", "releases")
+    paths = (*("/".join(table.place) for table in RECORD_TABLES), "releases")
     others = [TableOnStorage(warehouse, warehouse.path(path), path) for path in paths]
     for check, other in product(LOG_CHECKS, others):
         yield from check(other)

@@ -8,6 +8,7 @@ from schemas.contract import Column, Contract, ContractError, conform
 from schemas.declarations import FeatureGroup
 from schemas.embedding_versions import EMBEDDING_VERSIONS
 from schemas.event_tables import EventTable
+from schemas.feature_profiles import FEATURE_PROFILES
 from schemas.input_files import INPUT_FILES
 from schemas.plays import LATE_PLAYS, PLAYS, REJECTED_PLAYS
 from schemas.project_declarations import VARIABLE, find_project_paths, load_declarations
@@ -30,7 +31,7 @@ _OF_EMBEDDINGS = (
     SEMANTIC_CODEBOOKS,
     TRACK_SEMANTIC_IDS,
 )
-_RECORDS = (RELEASES, QUALITY_RESULTS, INPUT_FILES)
+_RECORDS = (RELEASES, QUALITY_RESULTS, FEATURE_PROFILES, INPUT_FILES)
 
 _DECLARED = load_declarations(
     find_project_paths(VARIABLE, "declarations"),

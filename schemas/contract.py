@@ -38,6 +38,8 @@ class Column:
     deprecated: str = ""
     # what becomes of the value on days of which no row is written: see `Feature.describe_idle`
     idle: str = ""
+    # whether `feature_profiles` says how its values are distributed: not of ids, hashes, vectors and free text
+    profile: bool = True
 
     @property
     def metadata(self) -> dict[str, str]:

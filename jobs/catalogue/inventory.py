@@ -15,7 +15,7 @@ from pyarrow.fs import FileSelector, FileType
 from expectations.lineage import NOT_NULL_EXPECTATION
 from jobs.errors import WrongUsage
 from jobs.messages import LOG
-from jobs.publishing.record_tables import FILES, RESULTS
+from jobs.publishing.record_tables import RECORD_TABLES
 from jobs.publishing.records import read_newest_audits
 from jobs.publishing.state import read_state
 from jobs.publishing.warehouse import Warehouse
@@ -27,7 +27,7 @@ from segue.releases import Release, list_releases, select_unexpired
 from segue.storage import Snapshot, filesystem, find_table
 
 # The tables about the others, which are not among them.
-PLACES = {RELEASES.name: ("releases",), **{each.contract.name: each.place for each in (RESULTS, FILES)}}
+PLACES = {RELEASES.name: ("releases",), **{each.contract.name: each.place for each in RECORD_TABLES}}
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from jobs.errors import JobError, first_line
 from jobs.publishing.declared_columns import schema_of
 from jobs.publishing.warehouse import Warehouse
 from schemas import Contract
+from schemas.feature_profiles import FEATURE_PROFILES
 from schemas.input_files import INPUT_FILES
 from schemas.quality_results import QUALITY_RESULTS
 from segue.releases import FILES_BEFORE_COMPACTION
@@ -80,4 +81,6 @@ def remove_old_files(table: DeltaTable, days: int) -> None:
 
 
 RESULTS = RecordTable(("quality", "results"), QUALITY_RESULTS, "quality results")
+PROFILES = RecordTable(("quality", "profiles"), FEATURE_PROFILES, "feature profiles")
 FILES = RecordTable(("quality", "files"), INPUT_FILES, "records of input files")
+RECORD_TABLES = (RESULTS, PROFILES, FILES)
