@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from expectations.verdict import name_status
+from expectations.wording import describe_failure
 
 Row = Mapping[str, Any]
 
@@ -48,6 +49,14 @@ class Attempt:
         return f"{self.first_ds} to {self.last_ds}"
 
 
+@dataclass(frozen=True)
+class Fact:
+    """What a source does not have, said once, and the columns that are empty for it, each as its table and its name."""
+
+    what: str
+    columns: tuple[str, ...]
+
+
 def group_attempts(rows: Iterable[Row]) -> list[Attempt]:
     """Of the table `quality_results`, in order of time."""
     by_time = sorted(rows, key=lambda row: (row["checked_at"], row["attempt_id"]))
@@ -58,8 +67,24 @@ def group_attempts(rows: Iterable[Row]) -> list[Attempt]:
     return [_make_attempt(results) for results in by_attempt.values()]
 
 
+def list_facts(attempts: Iterable[Attempt]) -> list[Fact]:
+    """What is noted for a reason, by the reason: for want of one column of a source, dozens are empty."""
+    columns: dict[str, list[str]] = {}
+    for row in (row for attempt in attempts for row in attempt.with_status("noted")):
+        # as `lineage.downgrade_to_info` writes it
+        reason, separator, _ = row["observed"].partition(": ")
+        if separator and row["column"]:
+            columns.setdefault(reason, []).append(f"{row['table_name']}:{row['column']}")
+    return [Fact(reason, tuple(dict.fromkeys(names))) for reason, names in columns.items()]
+
+
 def result_status(row: Row) -> str:
     return name_status(row["success"], row["severity"])
+
+
+def describe_row(row: Row) -> str:
+    """A result that did not hold, in one line."""
+    return describe_failure(row["column"], row["expected"], row["observed"])
 
 
 def _make_attempt(results: list[Row]) -> Attempt:

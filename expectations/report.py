@@ -7,19 +7,11 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from expectations.attempts import Attempt, Row, group_attempts, result_status
+from expectations.attempts import Attempt, Row, group_attempts, list_facts, result_status
 from expectations.pages import make_environment
 
 # Table, expectation, column.
 Known = tuple[str, str, str | None]
-
-
-@dataclass(frozen=True)
-class Fact:
-    """What a source does not have, said once, and the columns that are empty for it, each as its table and its name."""
-
-    what: str
-    columns: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -59,7 +51,7 @@ def render(
             attempts=attempts,
             refused=[attempt for attempt in attempts if attempt.outcome == "refused"],
             warnings=_split_warnings(attempts, known),
-            facts=_list_facts(attempts),
+            facts=list_facts(attempts),
             statuses=Counter(map(result_status, results)),
             audited_at=max((row["checked_at"] for row in results), default=None),
             release=release,
@@ -77,14 +69,3 @@ def _split_warnings(attempts: Iterable[Attempt], known: Collection[Known]) -> Wa
         for wanted in (False, True)
     )
     return Warnings(new, old)
-
-
-def _list_facts(attempts: Iterable[Attempt]) -> list[Fact]:
-    """What is noted for a reason, by the reason: for want of one column of a source, dozens are empty."""
-    columns: dict[str, list[str]] = {}
-    for row in (row for attempt in attempts for row in attempt.with_status("noted")):
-        # as `lineage.downgrade_to_info` writes it
-        reason, separator, _ = row["observed"].partition(": ")
-        if separator and row["column"]:
-            columns.setdefault(reason, []).append(f"{row['table_name']}:{row['column']}")
-    return [Fact(reason, tuple(dict.fromkeys(names))) for reason, names in columns.items()]
