@@ -22,6 +22,12 @@ def find_owner(table: str) -> str:
     return named or declared or project.resolve("owner").value or default
 
 
+def find_contact(table: str) -> str:
+    """The owner whom somebody can ask; "" where it is nobody, or us, of groups that come with Segue."""
+    owner = find_owner(table)
+    return "" if owner == FeatureGroup.owner else owner
+
+
 def check_table_names() -> None:
     """That [owners] and [file_sizes] name tables that there are.
 

@@ -13,13 +13,7 @@ from expectations.site.trends import Finding, History
 from expectations.wording import count_words
 
 KEPT = "Readers have what was published before."
-_OUTCOMES = {
-    "published": "Published",
-    "passed": "Passed, and the log of the table does not name it as published",
-    "refused": "Refused",
-    "failed": "Failed before its audit",
-    "abandoned": "Abandoned before its audit",
-}
+NOT_IN_LOG = "The log of the table does not name it, so that readers never had it."
 
 
 @dataclass(frozen=True)
@@ -62,30 +56,23 @@ def make_batch_page(attempt: Attempt, history: History, facts: BatchFacts) -> Pa
 
 
 def describe_verdict(attempt: Attempt, findings: Sequence[Finding]) -> list[str]:
-    """In sentences, the most important first."""
-    total, statuses = len(attempt.results), attempt.by_status
-    broken, warnings = len(statuses["broken"]), len(statuses["warning"])
-    outcome = _OUTCOMES.get(attempt.outcome, attempt.outcome)
+    """In sentences, the most important first; the first goes on from the outcome."""
+    total, broken = len(attempt.results), len(attempt.with_status("broken"))
     if attempt.outcome in ("failed", "abandoned"):
-        return [f"{outcome}: {attempt.results[0]['observed']}.", KEPT]
-    if broken:
-        words = f"{outcome}: {broken} of {count_words(total, 'expectation')} {'is' if broken == 1 else 'are'} broken."
-        return [
-            words,
-            *([KEPT] if attempt.outcome == "refused" else []),
-            *_describe_warnings(warnings, findings),
-        ]
-    return [
-        f"{outcome}: no critical one of {count_words(total, 'expectation')} is broken.",
-        *_describe_warnings(warnings, findings),
-    ]
+        return [f"there was no audit: {attempt.results[0]['observed']}.", KEPT]
+    words = (
+        f"{broken or 'none'} of {count_words(total, 'expectation')} {'is' if broken == 1 else 'are'} broken."
+    )
+    more = {"refused": [KEPT], "passed": [NOT_IN_LOG]}.get(attempt.outcome, [])
+    return [words, *more, *_describe_warnings(findings)]
 
 
-def _describe_warnings(warnings: int, findings: Sequence[Finding]) -> list[str]:
-    if not warnings:
+def _describe_warnings(findings: Sequence[Finding]) -> list[str]:
+    new = [each.is_new for each in findings if each.row["severity"] == "warning"]
+    if not new:
         return []
-    new = sum(each.is_new for each in findings if each.row["severity"] == "warning")
-    return [f"{count_words(warnings, 'warning')}, {new or 'none'} of them new since the batch before."]
+    words = "new" if all(new) else f"{sum(new) or 'none'} of them new"
+    return [f"{count_words(len(new), 'warning')}, {words} since the batch before."]
 
 
 def _split(findings: Sequence[Finding]) -> Mapping[str, list[Finding]]:
