@@ -28,6 +28,11 @@ def find_contact(table: str) -> str:
     return "" if owner == FeatureGroup.owner else owner
 
 
+def find_answerable(table: str, declared: str = "") -> str:
+    """Who answers for what is expected of a table: who declared it, else the owner of the table, else us."""
+    return declared or find_owner(table) or FeatureGroup.owner
+
+
 def check_table_names() -> None:
     """That [owners] and [file_sizes] name tables that there are.
 

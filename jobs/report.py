@@ -8,6 +8,7 @@ from typing import Any
 
 from expectations.report import render
 from jobs.errors import JobError
+from jobs.publishing.quarantine import read_quarantines
 from jobs.publishing.records import read_known_failures, read_results
 from jobs.publishing.warehouse import Warehouse
 from jobs.site.read import describe_release
@@ -35,7 +36,8 @@ def write_report(root: str, run_id: str | None = None, out: str | None = None) -
     with refuse_unwritable(path), warehouse.files.open_output_stream(inner) as file:
         title = f"{find_project().resolve('name').value or 'Segue'}: {run}"
         known = read_known_failures(warehouse, rows)
-        file.write(render(rows, _describe_newest(root), title, steps, known).encode())
+        quarantines = read_quarantines(warehouse, rows)
+        file.write(render(rows, _describe_newest(root), title, steps, known, quarantines).encode())
     return path
 
 

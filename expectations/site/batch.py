@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 from expectations.attempts import Attempt
 from expectations.site.files import INDEX, batch_file, table_file
@@ -24,16 +23,7 @@ class Command:
     text: str
 
 
-@dataclass(frozen=True)
-class BatchFacts:
-    """What is known of a batch beside its results."""
-
-    commands: Sequence[Command] = field(default_factory=tuple)
-    # rows that broke an expectation, as `expectations.quarantine.Quarantine` has them
-    quarantine: Any = None
-
-
-def make_batch_page(attempt: Attempt, history: History, facts: BatchFacts) -> Page:
+def make_batch_page(attempt: Attempt, history: History, commands: Sequence[Command]) -> Page:
     findings = history.find(attempt, ("broken", "warning"))
     return Page(
         batch_file(attempt.attempt_id),
@@ -48,8 +38,7 @@ def make_batch_page(attempt: Attempt, history: History, facts: BatchFacts) -> Pa
             "warnings": _split([each for each in findings if each.row["severity"] == "warning"]),
             "recovered": history.list_recovered(attempt),
             "before": history.before(attempt),
-            "commands": facts.commands,
-            "quarantine": facts.quarantine,
+            "commands": commands,
         },
         (("All tables", INDEX), (attempt.table, table_file(attempt.table))),
     )

@@ -16,6 +16,7 @@ from jobs.health.examine import UNREADABLE, examine
 from jobs.health.indicators import sort_urgent_first
 from jobs.health.root import Root
 from jobs.owners import find_contact
+from jobs.publishing.quarantine import read_quarantines
 from jobs.publishing.records import find_published_batches, name_versions, read_results_since
 from jobs.publishing.state import TableState
 from jobs.publishing.warehouse import Warehouse
@@ -63,7 +64,8 @@ def choose_window(today: date, days: int, known: Iterable[date]) -> list[date]:
 
 def read_attempts(root: Root, since: datetime) -> list[Attempt]:
     """Those audited from an instant on, the oldest first; "passed" says "published" where a log, or a release, does."""
-    attempts = group_attempts(read_results_since(root.warehouse, since))
+    rows = read_results_since(root.warehouse, since)
+    attempts = group_attempts(rows, read_quarantines(root.warehouse, rows))
     passed = [each for each in attempts if each.outcome == "passed"]
     published = find_published_batches(root.warehouse, ((a.table, a.batch_id, a.checked_at) for a in passed))
     published |= {
