@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from expectations.attempts import Attempt
+from expectations.attempts import Attempt, Row, describe_row
 from expectations.site.files import INDEX, batch_file, table_file
 from expectations.site.page import Page
 from expectations.site.trends import Finding, History
@@ -38,6 +38,9 @@ def make_batch_page(attempt: Attempt, history: History, commands: Sequence[Comma
             "warnings": _split([each for each in findings if each.row["severity"] == "warning"]),
             "recovered": history.list_recovered(attempt),
             "before": history.before(attempt),
+            "others": [
+                describe_other(row) for status in ("noted", "held") for row in attempt.with_status(status)
+            ],
             "commands": commands,
         },
         (("All tables", INDEX), (attempt.table, table_file(attempt.table))),
@@ -62,6 +65,12 @@ def _describe_warnings(findings: Sequence[Finding]) -> list[str]:
         return []
     words = "new" if all(new) else f"{sum(new) or 'none'} of them new"
     return [f"{count_words(len(new), 'warning')}, {words} since the batch before."]
+
+
+def describe_other(row: Row) -> str:
+    """A result that held or is noted, in one line: thousands of pages have dozens of them."""
+    sign = "✓" if row["success"] else "·"
+    return f"{sign} {describe_row(row)} ({row['severity']}, {row['expectation']})"
 
 
 def _split(findings: Sequence[Finding]) -> Mapping[str, list[Finding]]:

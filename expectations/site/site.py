@@ -56,7 +56,10 @@ class Site:
         yield "site.js", self._environment.get_template("site/site.js").render()
         for page in self._list_pages():
             yield page.file, self._render(page)
-        yield self._index.file, self._render(self._index)
+        yield self._index.file, self.render_index()
+
+    def render_index(self) -> str:
+        return self._render(self._index)
 
     def _list_pages(self) -> Iterable[Page]:
         yield from self._others

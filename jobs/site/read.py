@@ -20,8 +20,8 @@ from jobs.publishing.quarantine import read_quarantines
 from jobs.publishing.records import find_published_batches, name_versions, read_results_since
 from jobs.publishing.state import TableState
 from jobs.publishing.warehouse import Warehouse
+from jobs.report import describe_release
 from schemas import CONTRACTS
-from segue.releases import Release
 
 DAY = timedelta(days=1)
 
@@ -85,17 +85,6 @@ def sort_tables(names: Iterable[str]) -> list[str]:
     order = {name: place for place, name in enumerate(TABLES)}
     last = len(order)
     return sorted(names, key=lambda name: (name == RELEASES, order.get(name, last), name))
-
-
-def describe_release(release: Release) -> dict[str, Any]:
-    """As reports show it."""
-    return {
-        "release_id": release.release_id,
-        "released_at": release.released_at,
-        "complete_through": release.complete_through,
-        "rollback_of": release.rollback_of,
-        "tables": {name: vars(version) for name, version in release.tables.items()},
-    }
 
 
 def _read_states(warehouse: Warehouse) -> dict[str, TableState | None]:
