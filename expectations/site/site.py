@@ -11,8 +11,8 @@ from expectations.attempts import Attempt
 from expectations.pages import format_value, make_environment
 from expectations.site.batch import Command, make_batch_page
 from expectations.site.cells import LEGEND
-from expectations.site.facts import RootFacts
-from expectations.site.files import batch_file, feature_file, table_file
+from expectations.site.facts import RootFacts, TableFacts
+from expectations.site.files import EMBEDDINGS, batch_file, feature_file, table_file
 from expectations.site.index import describe_amount, describe_lags, make_index_page
 from expectations.site.news import NEWS_LABELS
 from expectations.site.page import Page
@@ -68,10 +68,16 @@ class Site:
     def _list_pages(self) -> Iterable[Page]:
         yield from self._others
         for table in self._facts.tables:
-            yield make_table_page(table, self._facts, self._trends.get(table.name, TableTrends()))
+            trends = self._trends.get(table.name, TableTrends())
+            yield make_table_page(table, self._facts, trends, self._list_features(table))
             history = self._histories[table.name]
             for attempt in table.attempts:
                 yield make_batch_page(attempt, history, tuple(self._list_commands(attempt)))
+
+    def _list_features(self, table: TableFacts) -> list[tuple[str, str]]:
+        """The columns that have a page, and its file."""
+        files = ((column, feature_file(table.name, column)) for column in table.columns)
+        return [(column, file) for column, file in files if file in self._files]
 
     @cached_property
     def _index(self) -> Page:
@@ -107,6 +113,7 @@ def _make_environment() -> Environment:
     environment = make_environment()
     environment.globals |= {
         "batch_file": batch_file,
+        "embeddings_file": EMBEDDINGS,
         "feature_file": feature_file,
         "table_file": table_file,
         "legend": LEGEND,
