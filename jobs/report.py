@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from expectations.quarantine import Quarantine
 from expectations.report import render
 from jobs.errors import JobError
-from jobs.publishing.quarantine import read_quarantine
+from jobs.publishing.quarantine import read_quarantines
 from jobs.publishing.records import read_known_failures, read_results
 from jobs.publishing.warehouse import Warehouse
 from segue.errors import refuse_unwritable
 from segue.project import find_project
-from segue.releases import list_releases
+from segue.releases import Release, list_releases
 
 
 @dataclass(frozen=True)
@@ -55,16 +53,10 @@ def write_report(root: str, run_id: str | None = None, out: str | None = None, r
     inner = warehouse.inner(path) if out is None else path
     with refuse_unwritable(path), warehouse.files.open_output_stream(inner) as file:
         title = f"{find_project().resolve('name').value or 'Segue'}: {run.id}"
-        quarantines = _read_quarantines(warehouse, run.rows)
+        quarantines = read_quarantines(warehouse, run.rows)
         page = render(run.rows, _describe_newest(root), title, run.steps, run.known, quarantines)
         file.write(page.encode())
     return path
-
-
-def _read_quarantines(warehouse: Warehouse, rows: Sequence[Mapping[str, Any]]) -> dict[str, Quarantine]:
-    refused = {row["attempt_id"]: row["table_name"] for row in rows if row["outcome"] == "refused"}
-    kept = {id_: read_quarantine(warehouse, table, id_) for id_, table in refused.items()}
-    return {id_: each for id_, each in kept.items() if each}
 
 
 def _read_steps(warehouse: Warehouse, run_id: str) -> list[dict[str, Any]]:
@@ -79,11 +71,15 @@ def _read_steps(warehouse: Warehouse, run_id: str) -> list[dict[str, Any]]:
 def _describe_newest(root: str) -> dict[str, Any] | None:
     # the release that readers get now, which may be from an earlier run
     release = next(iter(list_releases(root)), None)
-    if release is None:
-        return None
+    return describe_release(release) if release else None
+
+
+def describe_release(release: Release) -> dict[str, Any]:
+    """As reports show it."""
     return {
         "release_id": release.release_id,
         "released_at": release.released_at,
         "complete_through": release.complete_through,
+        "rollback_of": release.rollback_of,
         "tables": {name: vars(version) for name, version in release.tables.items()},
     }

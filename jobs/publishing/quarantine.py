@@ -57,6 +57,13 @@ def read_quarantine(warehouse: Warehouse, table: str, attempt_id: str) -> Quaran
     return None
 
 
+def read_quarantines(warehouse: Warehouse, rows: Sequence[Mapping[str, Any]]) -> dict[str, Quarantine]:
+    """What was kept of the refused among these results, by attempt."""
+    refused = {row["attempt_id"]: row["table_name"] for row in rows if row["outcome"] == "refused"}
+    kept = {id_: read_quarantine(warehouse, table, id_) for id_, table in refused.items()}
+    return {id_: each for id_, each in kept.items() if each}
+
+
 def remove_quarantine(warehouse: Warehouse, table: str, before: datetime | None = None) -> None:
     """Removes what was kept of a table's batches: all of it, or what was written before an instant."""
     for info in warehouse.list_files(warehouse.path(*_FOLDER, table)).values():
