@@ -31,6 +31,7 @@ from expectations.charts.markup import (
     make_table,
     name_series,
     say_nothing,
+    shorten,
     write,
 )
 from expectations.charts.scales import Scale, Words, to_finite
@@ -39,6 +40,8 @@ from expectations.wording import format_limits, format_number
 # The first and the last day keep off the ends, so that their dots are whole.
 MARGIN = 3.0
 SMALL = (96.0, 24.0)
+# Characters of the name of a series.
+NAME = 60
 
 # Of a series, values by day; null, NaN and infinity are gaps.
 Values = Mapping[date, Any]
@@ -110,27 +113,33 @@ def draw_lines(
         from_zero: otherwise the axis begins at the smallest value, for what moves little.
         days: the first and the last, where these are not the first and the last day of a value.
     """
-    known = {name: _select_finite(values) for name, values in series.items()}
-    if not any(known.values()):
+    # two names can begin alike
+    known = [(shorten(name, NAME), _select_finite(values)) for name, values in series.items()]
+    if not any(values for _, values in known):
         return say_nothing(title)
     limits, notes = dict(expected or {}), dict(marks or {})
-    all_days = list_days((day for values in known.values() for day in values), days)
+    all_days = list_days((day for _, values in known for day in values), days)
     frame = _make_frame(all_days, known, limits, words, from_zero)
     drawing = make_drawing(
         SIZE,
         title,
-        "; ".join(_describe(name, values, all_days, words) for name, values in known.items()),
+        "; ".join(_describe(name, values, all_days, words) for name, values in known),
         *([frame.draw_band(limits)] if limits else []),
         *draw_ticks(frame.y, frame.left, words),
         *draw_days(all_days, frame.left),
         *(frame.draw_mark(day, note) for day, note in notes.items() if day in all_days),
-        *(_draw_series(frame, place, name, known[name], words) for place, name in enumerate(known)),
+        *(_draw_series(frame, place, *each, words) for place, each in enumerate(known)),
     )
     table = make_table(
-        ["Day", *series, *(["Expected"] if limits else []), *(["Note"] if notes else [])],
+        [
+            "Day",
+            *(name for name, _ in known),
+            *(["Expected"] if limits else []),
+            *(["Note"] if notes else []),
+        ],
         [[*_list_cells(day, known, limits, notes, words)] for day in reversed(all_days)],
     )
-    return make_figure(title, drawing, _make_legend(known, limits), table)
+    return make_figure(title, drawing, _make_legend([name for name, _ in known], limits), table)
 
 
 def draw_sparkline(title: str, values: Values, words: Words = format_number) -> Markup:
@@ -151,12 +160,12 @@ def _select_finite(values: Values) -> dict[date, float]:
 
 def _make_frame(
     days: Sequence[date],
-    series: Mapping[str, Finite],
+    series: Sequence[tuple[str, Finite]],
     limits: Mapping[date, Limits],
     words: Words,
     from_zero: bool,
 ) -> _Frame:
-    values = [value for each in series.values() for value in each.values()]
+    values = [value for _, each in series for value in each.values()]
     edges = (to_finite(edge) for pair in limits.values() for edge in pair)
     y = Scale.of([*values, *(edge for edge in edges if edge is not None)], BOTTOM, TOP, from_zero)
     return _Frame(days, measure_ticks(y, words), RIGHT, y)
@@ -170,7 +179,7 @@ def _draw_series(frame: _Frame, place: int, name: str, values: Finite, words: Wo
     return make("g", {"class": name_series(place)}, frame.draw_line(values), *dots)
 
 
-def _make_legend(series: Mapping[str, object], limits: Mapping[date, Limits]) -> ET.Element | None:
+def _make_legend(series: Sequence[str], limits: Mapping[date, Limits]) -> ET.Element | None:
     entries = [(name_series(place), name) for place, name in enumerate(series)] if len(series) > 1 else []
     entries += [("band", "expected")] if limits else []
     return make_legend(entries) if entries else None
@@ -193,13 +202,13 @@ def _describe(name: str, values: Finite, days: Sequence[date], words: Words) -> 
 
 def _list_cells(
     day: date,
-    series: Mapping[str, Finite],
+    series: Sequence[tuple[str, Finite]],
     limits: Mapping[date, Limits],
     notes: Mapping[date, str],
     words: Words,
 ) -> Iterator[str]:
     yield str(day)
-    yield from (words(values[day]) if day in values else MISSING for values in series.values())
+    yield from (words(values[day]) if day in values else MISSING for _, values in series)
     if limits:
         yield format_limits(*limits[day], words) if day in limits else MISSING
     if notes:
