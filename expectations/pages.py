@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 from datetime import datetime
 from typing import Any
 
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
 from expectations.verdict import name_status
 from expectations.wording import format_number
 
+# Names of five thousand letters were seen; whoever needs all of one has the quality results.
+LONGEST_TEXT = 600
+_UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 NOTHING = "\N{EN DASH}"
 # The sign says it without the colour.
 LABELS = {
@@ -36,7 +42,7 @@ def make_environment(*packages: str) -> Environment:
     environment = Environment(
         loader=ChoiceLoader([PackageLoader(package) for package in (*packages, "expectations")]),
         autoescape=True,
-        finalize=_format_value,
+        finalize=format_value,
         trim_blocks=True,
         undefined=StrictUndefined,
     )
@@ -45,11 +51,32 @@ def make_environment(*packages: str) -> Environment:
     return environment
 
 
-def _format_value(value: Any) -> Any:
+def file_stem(kind: str, name: str) -> str:
+    """Name of a file for what is called `name`: whoever declares a table calls it as they like.
+
+    Two names have two stems, on a disk that takes capitals for small letters too; none leaves its folder.
+    """
+    if re.fullmatch(r"[a-z0-9_]{1,100}", name):
+        return name
+    # with a hyphen, which no plain name has
+    return f"{kind}-{hashlib.sha256(name.encode()).hexdigest()[:16]}"
+
+
+def format_value(value: Any) -> Any:
     """As a value of a row should be read; the template passes everything that it prints through this."""
     if value is None:
         return NOTHING
     if isinstance(value, datetime):
         return f"{value:%Y-%m-%d %H:%M} UTC"
+    if isinstance(value, str):
+        # what a macro made is markup already
+        return value if isinstance(value, Markup) else _make_readable(value)
     # a bool is an int to Python
     return format_number(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
+
+
+def _make_readable(text: str) -> str:
+    """Short, and without characters that are not seen or turn the direction of what follows."""
+    if len(text) > LONGEST_TEXT:
+        text = f"{text[:LONGEST_TEXT]} … ({len(text):,} characters)"
+    return _UNSEEN.sub(lambda match: match[0].encode("unicode_escape").decode(), text)

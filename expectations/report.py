@@ -5,40 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
 from typing import Any
 
-from expectations.pages import NOTHING, make_environment
-from expectations.verdict import name_status
+from expectations.attempts import Attempt, Row, group_attempts, list_facts, result_status
+from expectations.pages import make_environment
 
-Row = Mapping[str, Any]
 # Table, expectation, column.
 Known = tuple[str, str, str | None]
-
-_WORST_FIRST = ("broken", "warning", "noted", "held")
-
-
-@dataclass(frozen=True)
-class Attempt:
-    """One attempt to publish one batch; its results, the worst first."""
-
-    table: str
-    batch_id: str
-    days: str
-    rows: int
-    outcome: str
-    results: tuple[Row, ...]
-
-    def with_status(self, status: str) -> list[Row]:
-        return [row for row in self.results if _status(row) == status]
-
-
-@dataclass(frozen=True)
-class Fact:
-    """What a source does not have, said once, and the columns that are empty for it, each as its table and its name."""
-
-    what: str
-    columns: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -65,10 +38,8 @@ def render(
         steps: of the flow, if it was one (step, outcome, rows, seconds, why).
         known: of which table, expectation and column the batch before did not hold either.
     """
-    rows_by_time = sorted(rows, key=lambda row: (row["checked_at"], row["attempt_id"]))
-    attempts = [
-        _attempt(list(group)) for _, group in groupby(rows_by_time, key=lambda row: row["attempt_id"])
-    ]
+    results = list(rows)
+    attempts = group_attempts(results)
     # stable: refused ones first, each of the two in order of time
     attempts.sort(key=lambda attempt: attempt.outcome != "refused")
     tables = release["tables"].values() if release else ()
@@ -80,27 +51,13 @@ def render(
             attempts=attempts,
             refused=[attempt for attempt in attempts if attempt.outcome == "refused"],
             warnings=_split_warnings(attempts, known),
-            facts=_list_facts(attempts),
-            statuses=Counter(map(_status, rows_by_time)),
-            audited_at=max((row["checked_at"] for row in rows_by_time), default=None),
+            facts=list_facts(attempts),
+            statuses=Counter(map(result_status, results)),
+            audited_at=max((row["checked_at"] for row in results), default=None),
             release=release,
             tables_behind=sum(bool(table.get("lag_days")) for table in tables),
             steps=steps,
         )
-    )
-
-
-def _attempt(results: list[Row]) -> Attempt:
-    # each result repeats what is true of its batch, so the first of them will do
-    row = results[0]
-    first, last = row["first_ds"], row["last_ds"]
-    return Attempt(
-        table=row["table_name"],
-        batch_id=row["batch_id"],
-        days=NOTHING if first is None else str(first) if first == last else f"{first} to {last}",
-        rows=row["rows"],
-        outcome=row["outcome"],
-        results=tuple(sorted(results, key=lambda row: _WORST_FIRST.index(_status(row)))),
     )
 
 
@@ -112,18 +69,3 @@ def _split_warnings(attempts: Iterable[Attempt], known: Collection[Known]) -> Wa
         for wanted in (False, True)
     )
     return Warnings(new, old)
-
-
-def _list_facts(attempts: Iterable[Attempt]) -> list[Fact]:
-    """What is noted for a reason, by the reason: for want of one column of a source, dozens are empty."""
-    columns: dict[str, list[str]] = {}
-    for row in (row for attempt in attempts for row in attempt.with_status("noted")):
-        # as `lineage.downgrade_to_info` writes it
-        reason, separator, _ = row["observed"].partition(": ")
-        if separator and row["column"]:
-            columns.setdefault(reason, []).append(f"{row['table_name']}:{row['column']}")
-    return [Fact(reason, tuple(dict.fromkeys(names))) for reason, names in columns.items()]
-
-
-def _status(row: Row) -> str:
-    return name_status(row["success"], row["severity"])

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from expectations.wording import describe_failure
+
 # Of columns that a batch takes over from what is published.
 KEPT_EXPECTATION = "expect_other_columns_to_be_as_published"
 
@@ -110,8 +112,8 @@ class Refused(Exception):
 
 def format_failure(result: Result) -> str:
     """A failed expectation in one line."""
-    where = f"{result.column}: " if result.column else ""
-    return f"{where}expected {result.expected}; observed {result.observed} [{result.expectation}]"
+    words = describe_failure(result.column, result.expected, result.observed)
+    return f"{words} [{result.expectation}]"
 
 
 def _count_violations(verdict: Verdict) -> str:

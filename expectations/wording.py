@@ -17,6 +17,7 @@ _EXPECTED = {
     "expect_column_values_to_be_finite": "no NaN, no infinity",
     "expect_one_value_per_day": "one value per day",
 }
+_NOT_EVALUATED = "could not be evaluated"
 _DISTINGUISHING_ARGUMENTS = ("condition", "share", "value")
 
 
@@ -26,6 +27,11 @@ def format_number(value: Any) -> str:
         # beyond 2**53 digits are of the binary form, and hundreds of them
         return f"{value:,.0f}" if value.is_integer() and abs(value) < 2**53 else f"{value:,.4g}"
     return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def count_words(count: int, noun: str) -> str:
+    """1 warning, 2 warnings."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def format_percent(share: float) -> str:
@@ -77,6 +83,12 @@ def describe_observed(kind: str, kwargs: Mapping[str, Any], result: Mapping[str,
     return "no value" if value is None else _formatter(kwargs)(value)
 
 
+def describe_failure(column: str | None, expected: str, observed: str) -> str:
+    """An expectation that did not hold, in one line."""
+    where = f"{column}: " if column else ""
+    return f"{where}expected {expected}; observed {observed}"
+
+
 def describe_crash(exception_info: Mapping[str, Any]) -> str | None:
     """Why an expectation could not be evaluated, in one line; None if it was."""
     # Great Expectations gives one such mapping, or one for each metric by its id
@@ -85,7 +97,12 @@ def describe_crash(exception_info: Mapping[str, Any]) -> str | None:
     if not messages:
         return None
     # literals are masked, as a value that Spark complains of can be somebody's id
-    return "could not be evaluated: " + re.sub(r"'[^']*'", "'…'", messages[0].strip().splitlines()[0])[:240]
+    return f"{_NOT_EVALUATED}: " + re.sub(r"'[^']*'", "'…'", messages[0].strip().splitlines()[0])[:240]
+
+
+def is_evaluated(result: Mapping[str, Any]) -> bool:
+    """Whether there was a value to hold against what a result expects."""
+    return not result["observed"].startswith(_NOT_EVALUATED)
 
 
 def _formatter(kwargs: Mapping[str, Any]) -> Callable[[Any], str]:

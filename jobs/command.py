@@ -7,10 +7,12 @@ from collections.abc import Callable
 from importlib import import_module
 
 from jobs import EXTRA, FLOW
-from jobs.arguments import parse_run_id
+from jobs.arguments import parse_days, parse_run_id
 from segue.builtin_commands import Command, add_root
 
 WHOLE_FLOW = "flow"
+# Four weeks, so that each weekday is there four times; a quarter and some days at most, as the map is read on a screen.
+SITE_DAYS, MOST_SITE_DAYS = 28, 100
 
 
 def _configure_run(parser: argparse.ArgumentParser) -> None:
@@ -87,13 +89,37 @@ def _demo(args: argparse.Namespace) -> int:
 
 
 def _configure_report(parser: argparse.ArgumentParser) -> None:
-    parser.description = "Writes the expectations, observations and outcomes of a run as one HTML file."
+    parser.description = (
+        "Writes the expectations, observations and outcomes of a run as one HTML file; with --site those of the last "
+        "days as pages: what is new, alerts, the map of tables and days, and a page for each table and batch."
+    )
     add_root(parser)
     parser.add_argument("--run-id", type=parse_run_id, help="the run to report on (default: the newest)")
     parser.add_argument("--out", help="file to write (default: under <root>/quality)")
+    parser.add_argument("--site", metavar="FOLDER", help="folder to write the pages of the last days to")
+    days = f"days that --site shows (default: {SITE_DAYS})"
+    parser.add_argument("--days", type=_parse_site_days, help=days)
+
+
+def _parse_site_days(text: str) -> int:
+    days = parse_days(text)
+    if not 0 < days <= MOST_SITE_DAYS:
+        raise argparse.ArgumentTypeError(f"expected 1 to {MOST_SITE_DAYS} days; got {text}")
+    return days
 
 
 def _report(args: argparse.Namespace) -> int:
+    from jobs.errors import WrongUsage
+
+    if args.site is None and args.days is not None:
+        raise WrongUsage("--days is of --site FOLDER; give both")
+    if args.site is not None:
+        if args.run_id or args.out:
+            raise WrongUsage("--site is of all runs, in a folder; leave out --run-id and --out")
+        from jobs.site.write import write_site
+
+        print(write_site(args.root, args.site, args.days or SITE_DAYS))
+        return 0
     from jobs.report import write_report
 
     print(write_report(args.root, args.run_id, args.out))

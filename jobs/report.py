@@ -10,6 +10,7 @@ from expectations.report import render
 from jobs.errors import JobError
 from jobs.publishing.records import read_known_failures, read_results
 from jobs.publishing.warehouse import Warehouse
+from jobs.site.read import describe_release
 from segue.errors import refuse_unwritable
 from segue.project import find_project
 from segue.releases import list_releases
@@ -52,9 +53,4 @@ def _describe_newest(root: str) -> dict[str, Any] | None:
     release = next(iter(list_releases(root)), None)
     if release is None:
         return None
-    return {
-        "release_id": release.release_id,
-        "released_at": release.released_at,
-        "complete_through": release.complete_through,
-        "tables": {name: vars(version) for name, version in release.tables.items()},
-    }
+    return describe_release(release)

@@ -6,8 +6,7 @@ import argparse
 
 from jobs.catalogue.arguments import add_catalogue_arguments, add_source_argument, open_catalogue
 from jobs.catalogue.pages import Pages
-from segue.errors import refuse_unwritable
-from segue.storage import filesystem
+from jobs.page_files import write_pages
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -21,13 +20,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     catalogue = open_catalogue(args)
     folder = (args.out or catalogue.inventory.warehouse.path("quality", "catalogue")).rstrip("/")
-    files, inner = filesystem(folder)
-    pages = list(Pages(catalogue, args.title).render())
-    with refuse_unwritable(folder):
-        for name, text in pages:
-            path = f"{inner}/{name}"
-            files.create_dir(path.rpartition("/")[0], recursive=True)
-            with files.open_output_stream(path) as file:
-                file.write(text.encode())
+    write_pages(folder, list(Pages(catalogue, args.title).render()))
     print(f"{folder}/index.html")
     return 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -10,7 +9,7 @@ from urllib.parse import quote
 
 from jinja2 import Environment
 
-from expectations.pages import make_environment
+from expectations.pages import file_stem, make_environment
 from jobs.catalogue.catalogue import Catalogue
 from jobs.catalogue.entries import TableEntry
 from jobs.catalogue.inventory import Published
@@ -21,7 +20,6 @@ from jobs.catalogue.wording import (
     list_column_facts,
     list_table_facts,
 )
-from jobs.publishing.state import digest
 
 # A column with its facts and expectations is some 3 kB: a page stays below half a megabyte.
 COLUMNS_ON_A_PAGE = 120
@@ -123,6 +121,4 @@ def _describe_age(published: Published | None) -> str | None:
 
 
 def _name_file(table: str, number: int = 0) -> str:
-    """A table is named by whoever declares it, and its name may be no name of a file."""
-    name = table if re.fullmatch(r"\w{1,100}", table, re.ASCII) else f"table-{digest(table)}"
-    return f"{FOLDER}/{name}{f'-{number + 1}' if number else ''}.html"
+    return f"{FOLDER}/{file_stem('table', table)}{f'-{number + 1}' if number else ''}.html"

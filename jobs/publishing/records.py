@@ -114,16 +114,38 @@ def read_results(warehouse: Warehouse, run_id: str | None = None) -> list[dict[s
         RESULTS.read(warehouse, QUALITY_RESULTS.names, pc.field("run_id") == run).to_pylist() if run else []
     )
     passed = [row for row in rows if row["outcome"] == "passed"]
-    published: set[tuple[str, str]] = set()
-    for name in {row["table_name"] for row in passed}:
-        of_table = [row for row in passed if row["table_name"] == name]
-        batches, since = {row["batch_id"] for row in of_table}, min(row["checked_at"] for row in of_table)
-        if table := warehouse.table(name):
-            published |= {(name, batch) for batch in _find_published(table, batches, since)}
+    batches = ((row["table_name"], row["batch_id"], row["checked_at"]) for row in passed)
+    published = find_published_batches(warehouse, batches)
     return [
         {**row, "outcome": "published"} if (row["table_name"], row["batch_id"]) in published else row
         for row in rows
     ]
+
+
+def read_results_since(warehouse: Warehouse, instant: datetime) -> list[dict[str, Any]]:
+    """The results of attempts to publish, audited from `instant` on; "passed" is left as it is."""
+    # not of those that wrote rows to other files
+    where = ~pc.ends_with(pc.field("expectation"), REWRITE_SUFFIX) & (pc.field("checked_at") >= instant)
+    rows = RESULTS.read(warehouse, QUALITY_RESULTS.names, where)
+    # column by column: there are hundreds of thousands of rows, and `to_pylist` of a table takes them one by one
+    columns = [column.to_pylist() for column in rows.columns]
+    return [dict(zip(rows.column_names, values, strict=True)) for values in zip(*columns, strict=True)]
+
+
+def find_published_batches(
+    warehouse: Warehouse, batches: Iterable[tuple[str, str, datetime]]
+) -> set[tuple[str, str]]:
+    """Those that the logs of their tables name, as table and batch id; each comes with the instant of its audit."""
+    by_table: dict[str, dict[str, datetime]] = {}
+    for name, batch, checked_at in batches:
+        by_table.setdefault(name, {})[batch] = checked_at
+    tables = ((name, warehouse.table(name)) for name in by_table)
+    return {
+        (name, batch)
+        for name, table in tables
+        if table
+        for batch in _find_published(table, by_table[name], min(by_table[name].values()))
+    }
 
 
 def _find_newest_run(warehouse: Warehouse) -> str | None:

@@ -1,0 +1,104 @@
+"""Attempts to publish, put together from their results: what every report of the gate shows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from functools import cached_property
+from typing import Any
+
+from expectations.verdict import name_status
+from expectations.wording import describe_failure
+
+Row = Mapping[str, Any]
+
+WORST_FIRST = ("broken", "warning", "noted", "held")
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One attempt to publish one batch; its results, the worst first."""
+
+    attempt_id: str
+    run_id: str
+    table: str
+    batch_id: str
+    first_ds: date | None
+    last_ds: date | None
+    rows: int
+    outcome: str
+    checked_at: datetime
+    results: tuple[Row, ...]
+
+    @cached_property
+    def by_status(self) -> dict[str, list[Row]]:
+        groups: dict[str, list[Row]] = {status: [] for status in WORST_FIRST}
+        for row in self.results:
+            groups[result_status(row)].append(row)
+        return groups
+
+    def with_status(self, status: str) -> list[Row]:
+        return self.by_status[status]
+
+    @property
+    def days(self) -> str | None:
+        """Of its rows, in words; None where they have none."""
+        if self.first_ds is None or self.first_ds == self.last_ds:
+            return None if self.first_ds is None else str(self.first_ds)
+        return f"{self.first_ds} to {self.last_ds}"
+
+
+@dataclass(frozen=True)
+class Fact:
+    """What a source does not have, said once, and the columns that are empty for it, each as its table and its name."""
+
+    what: str
+    columns: tuple[str, ...]
+
+
+def group_attempts(rows: Iterable[Row]) -> list[Attempt]:
+    """Of the table `quality_results`, in order of time."""
+    by_time = sorted(rows, key=lambda row: (row["checked_at"], row["attempt_id"]))
+    # stable: an attempt may have results of two instants, and is as old as the first of them
+    by_attempt: dict[str, list[Row]] = {}
+    for row in by_time:
+        by_attempt.setdefault(row["attempt_id"], []).append(row)
+    return [_make_attempt(results) for results in by_attempt.values()]
+
+
+def list_facts(attempts: Iterable[Attempt]) -> list[Fact]:
+    """What is noted for a reason, by the reason: for want of one column of a source, dozens are empty."""
+    columns: dict[str, list[str]] = {}
+    for row in (row for attempt in attempts for row in attempt.with_status("noted")):
+        # as `lineage.downgrade_to_info` writes it
+        reason, separator, _ = row["observed"].partition(": ")
+        if separator and row["column"]:
+            columns.setdefault(reason, []).append(f"{row['table_name']}:{row['column']}")
+    return [Fact(reason, tuple(dict.fromkeys(names))) for reason, names in columns.items()]
+
+
+def result_status(row: Row) -> str:
+    return name_status(row["success"], row["severity"])
+
+
+def describe_row(row: Row) -> str:
+    """A result that did not hold, in one line."""
+    return describe_failure(row["column"], row["expected"], row["observed"])
+
+
+def _make_attempt(results: list[Row]) -> Attempt:
+    # each result repeats what is true of its batch, so the first of them will do
+    row = results[0]
+    return Attempt(
+        attempt_id=row["attempt_id"],
+        run_id=row["run_id"],
+        table=row["table_name"],
+        batch_id=row["batch_id"],
+        first_ds=row["first_ds"],
+        last_ds=row["last_ds"],
+        rows=row["rows"],
+        outcome=row["outcome"],
+        checked_at=row["checked_at"],
+        results=tuple(sorted(results, key=lambda row: WORST_FIRST.index(result_status(row)))),
+    )

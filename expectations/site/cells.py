@@ -1,0 +1,140 @@
+"""What became of each day of a table: the cells of the map of tables and days."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+from expectations.attempts import Attempt
+from expectations.site.facts import TableFacts
+from expectations.wording import count_words, is_evaluated
+
+PASSED, WARNED, REFUSED = "passed", "warned", "refused"
+NOT_EVALUATED, MISSING, PROVISIONAL, NO_ROWS = "not evaluated", "missing", "provisional", "no rows"
+# Each with what it means; the sign says it without the colour.
+LEGEND = {
+    PASSED: ("✓", "published, every expectation that warns held"),
+    WARNED: ("!", "published with warnings"),
+    REFUSED: ("✕", "the newest batch was refused; readers have the day as it was before, if at all"),
+    NOT_EVALUATED: ("?", "the batch failed before its audit, or an expectation could not be evaluated"),
+    MISSING: ("○", "no rows are published of a day that should have some"),
+    PROVISIONAL: ("~", "published, and not complete yet"),
+    NO_ROWS: ("", "nothing was published, and nothing need be"),
+}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One day of one table; `attempt` is the one that decided it, if there is a record of it."""
+
+    day: date
+    status: str
+    words: str
+    attempt: Attempt | None = None
+
+    @property
+    def sign(self) -> str:
+        return LEGEND[self.status][0]
+
+
+def judge_attempt(attempt: Attempt) -> str:
+    """What an attempt came to: passed, warned, refused or not evaluated."""
+    if attempt.outcome in ("failed", "abandoned") or not all(
+        map(is_evaluated, attempt.with_status("broken"))
+    ):
+        return NOT_EVALUATED
+    if attempt.outcome == "refused":
+        return REFUSED
+    return WARNED if attempt.with_status("warning") else PASSED
+
+
+def describe_attempt(attempt: Attempt) -> str:
+    """What it came to, in a few words."""
+    status = judge_attempt(attempt)
+    if status == NOT_EVALUATED:
+        return "refused, could not be evaluated" if attempt.outcome == "refused" else attempt.outcome
+    if status == REFUSED:
+        return f"refused, {count_words(len(attempt.with_status('broken')), 'expectation')} broken"
+    return count_words(len(attempt.with_status("warning")), "warning") if status == WARNED else "passed"
+
+
+def map_days(table: TableFacts, window: Sequence[date], nights: Mapping[str, date]) -> list[Cell]:
+    """A cell for each day of the window.
+
+    Args:
+        nights: by run the day that it brought: where batches of a table without days stand.
+    """
+    newest = _find_newest(table, nights, window)
+    return [_judge_day(table, day, newest.get(day)) for day in window]
+
+
+def find_nights(attempts: Iterable[Attempt]) -> dict[str, date]:
+    """By run the newest day of its batches."""
+    nights: dict[str, date] = {}
+    for each in attempts:
+        if each.last_ds is not None:
+            nights[each.run_id] = max(each.last_ds, nights.get(each.run_id, each.last_ds))
+    return nights
+
+
+def _find_newest(
+    table: TableFacts, nights: Mapping[str, date], window: Sequence[date]
+) -> dict[date, Attempt]:
+    """By day the newest attempt at it."""
+    newest: dict[date, Attempt] = {}
+    for attempt in table.attempts:
+        for day in _list_days(table, attempt, nights):
+            # a batch of single days covers those between them by its ends alone; the log says which it brought
+            if attempt.outcome in ("passed", "published") and _is_of_another(
+                table, day, attempt, newest.get(day)
+            ):
+                continue
+            newest[day] = attempt
+    return newest
+
+
+def _is_of_another(table: TableFacts, day: date, attempt: Attempt, before: Attempt | None) -> bool:
+    published = table.fingerprints.get(day)
+    if published is None or before is None or attempt.batch_id.startswith(f"{published}-"):
+        return False
+    return before.batch_id.startswith(f"{published}-")
+
+
+def _list_days(table: TableFacts, attempt: Attempt, nights: Mapping[str, date]) -> Iterator[date]:
+    if attempt.first_ds is None or attempt.last_ds is None or not table.by_day:
+        yield attempt.last_ds or nights.get(attempt.run_id, attempt.checked_at.date())
+        return
+    for n in range((attempt.last_ds - attempt.first_ds).days + 1):
+        yield attempt.first_ds + timedelta(days=n)
+
+
+def _judge_day(table: TableFacts, day: date, attempt: Attempt | None) -> Cell:
+    has_rows = day in table.rows_by_day
+    bad = attempt is not None and judge_attempt(attempt) in (REFUSED, NOT_EVALUATED)
+    if attempt is not None and bad:
+        kept = "; readers have the day as it was before" if has_rows else ""
+        return Cell(day, judge_attempt(attempt), f"{describe_attempt(attempt)}{kept}", attempt)
+    if table.by_day and not has_rows:
+        return _judge_empty_day(table, day, attempt)
+    if attempt is None:
+        return (
+            Cell(day, PASSED, "published before the audits shown here")
+            if has_rows
+            else Cell(day, NO_ROWS, NO_ROWS)
+        )
+    return _judge_published_day(table, day, attempt)
+
+
+def _judge_empty_day(table: TableFacts, day: date, attempt: Attempt | None) -> Cell:
+    if not table.nightly or day < min(table.rows_by_day, default=day):
+        return Cell(day, NO_ROWS, NO_ROWS, attempt)
+    return Cell(day, MISSING, "missing: no rows are published", attempt)
+
+
+def _judge_published_day(table: TableFacts, day: date, attempt: Attempt) -> Cell:
+    status, words = judge_attempt(attempt), describe_attempt(attempt)
+    limit = table.provisional.get(day)
+    if limit is not None:
+        words = f"{words}, provisional: complete up to {limit:%Y-%m-%d %H:%M}"
+    return Cell(day, PROVISIONAL if limit is not None and status == PASSED else status, words, attempt)
