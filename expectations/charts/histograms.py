@@ -6,7 +6,6 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from xml.etree import ElementTree as ET
 
 from markupsafe import Markup
 
@@ -134,7 +133,7 @@ def draw_strip(title: str, histograms: Mapping[date, Sequence[Bar]], words: Word
 
 def _draw_bars(
     x: Scale, y: Scale, bars: Sequence[Bar], shares: Sequence[float], words: Words
-) -> Iterator[ET.Element]:
+) -> Iterator[Markup]:
     gap = 1.0 if len(bars) <= 60 else 0.0
     for place, (bar, share) in enumerate(zip(bars, shares, strict=True)):
         if share:
@@ -143,7 +142,7 @@ def _draw_bars(
             yield make("path", {"d": path}, make("title", {}, text))
 
 
-def _draw_outline(x: Scale, y: Scale, shares: Sequence[float]) -> ET.Element:
+def _draw_outline(x: Scale, y: Scale, shares: Sequence[float]) -> Markup:
     steps = (
         f"V{format_unit(y.place(share))}H{format_unit(x.place(place + 1))}"
         for place, share in enumerate(shares)
@@ -154,7 +153,7 @@ def _draw_outline(x: Scale, y: Scale, shares: Sequence[float]) -> ET.Element:
 
 def _draw_cells(
     days: Sequence[date], shares: Mapping[date, Sequence[float]], most: float, left: float, bars: int
-) -> Iterator[ET.Element]:
+) -> Iterator[Markup]:
     """A path per shade."""
     x, y = Scale(0, len(days), left, RIGHT), Scale(0, bars, BOTTOM, TOP)
     cells: dict[int, list[str]] = {}

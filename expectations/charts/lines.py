@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
-from xml.etree import ElementTree as ET
 
 from markupsafe import Markup
 
@@ -32,7 +31,6 @@ from expectations.charts.markup import (
     name_series,
     say_nothing,
     shorten,
-    write,
 )
 from expectations.charts.scales import Scale, Words, to_finite
 from expectations.wording import format_limits, format_number
@@ -63,7 +61,7 @@ class _Frame:
         first, last = self.days[0].toordinal(), self.days[-1].toordinal()
         return Scale(first, last, self.left + MARGIN, self.right - MARGIN).place(day.toordinal())
 
-    def draw_line(self, values: Finite) -> ET.Element:
+    def draw_line(self, values: Finite) -> Markup:
         """From day to day; it begins again after a day without a value."""
         commands = (
             f"{'L' if day - timedelta(days=1) in values else 'M'}"
@@ -72,16 +70,16 @@ class _Frame:
         )
         return make("path", {"class": "line", "d": "".join(commands)})
 
-    def draw_dot(self, day: date, value: float, text: str = "") -> ET.Element:
+    def draw_dot(self, day: date, value: float, text: str = "") -> Markup:
         about = [make("title", {}, text)] if text else []
         radius = 2.0 if len(self.days) <= 31 else 1.2
         return make("circle", {"cx": self.x(day), "cy": self.y.place(value), "r": radius}, *about)
 
-    def draw_mark(self, day: date, note: str) -> ET.Element:
+    def draw_mark(self, day: date, note: str) -> Markup:
         path = f"M{format_unit(self.x(day))} {format_unit(TOP)}V{format_unit(BOTTOM)}"
         return make("path", {"class": "mark", "d": path}, make("title", {}, f"{day}: {note}"))
 
-    def draw_band(self, limits: Mapping[date, Limits]) -> ET.Element:
+    def draw_band(self, limits: Mapping[date, Limits]) -> Markup:
         """A rectangle per day with limits, as wide as half the way to either neighbour."""
         half = max(MARGIN, (self.right - self.left) / max(1, len(self.days) - 1) / 2)
         rectangles = []
@@ -150,7 +148,7 @@ def draw_sparkline(title: str, values: Values, words: Words = format_number) -> 
     frame = _Frame(days, 0.0, SMALL[0], y)
     shapes = [frame.draw_line(known), *(frame.draw_dot(day, known[day]) for day in [*known][-1:])]
     description = _describe("", known, days, words)
-    return write(make_drawing(SMALL, title, description, *(shapes if known else []), name="sparkline"))
+    return make_drawing(SMALL, title, description, *(shapes if known else []), name="sparkline")
 
 
 def _select_finite(values: Values) -> dict[date, float]:
@@ -171,7 +169,7 @@ def _make_frame(
     return _Frame(days, measure_ticks(y, words), RIGHT, y)
 
 
-def _draw_series(frame: _Frame, place: int, name: str, values: Finite, words: Words) -> ET.Element:
+def _draw_series(frame: _Frame, place: int, name: str, values: Finite, words: Words) -> Markup:
     dots = (
         frame.draw_dot(day, value, f"{name}, {day}: {words(value)}".removeprefix(", "))
         for day, value in values.items()
@@ -179,7 +177,7 @@ def _draw_series(frame: _Frame, place: int, name: str, values: Finite, words: Wo
     return make("g", {"class": name_series(place)}, frame.draw_line(values), *dots)
 
 
-def _make_legend(series: Sequence[str], limits: Mapping[date, Limits]) -> ET.Element | None:
+def _make_legend(series: Sequence[str], limits: Mapping[date, Limits]) -> Markup | None:
     entries = [(name_series(place), name) for place, name in enumerate(series)] if len(series) > 1 else []
     entries += [("band", "expected")] if limits else []
     return make_legend(entries) if entries else None

@@ -42,8 +42,14 @@ _MEASURES: Mapping[str, tuple[Words, Mapping[str, tuple[str, str, str]]]] = {
     ),
     "Next tracks found among ten similar ones": (format_percent, {"hits": ("similar.hr@10", THIS, ALL)}),
     "Tracks that are no track's neighbour": (format_percent, {"share": ("hubness.orphans", THIS, ALL)}),
-    "How much better known neighbours are": (format_percent, {"lift": ("popularity.lift", THIS, ALL)}),
+    "How much more popular neighbours are than their tracks": (
+        format_percent,
+        {"lift": ("popularity.lift", THIS, ALL)},
+    ),
 }
+
+# Artists that a cluster is named by.
+NAMED_ARTISTS = 2
 
 Metrics = Mapping[tuple[str, str, str], float]
 
@@ -113,11 +119,10 @@ class Sample:
 
 @dataclass(frozen=True)
 class TrackMap:
-    """Vectors on a plane; `share` is the part of their variance that it shows, `groups` what colours stand for."""
+    """Vectors on a plane, in clusters; `share` is the part of their variance that it shows."""
 
     points: Sequence[Point]
     share: float
-    groups: str
 
 
 @dataclass(frozen=True)
@@ -162,11 +167,13 @@ def select_daily(versions: Iterable[Version]) -> dict[date, Version]:
 def draw_measures(versions: Sequence[Version], bounds: Sequence[Bound]) -> Iterator[Markup]:
     """Measures over trainings, those with a bound of the gate with its limits."""
     daily = select_daily(versions)
-    marks = dict(_list_marks(daily))
+    if not daily:
+        return
+    marks, ends = dict(_list_marks(daily)), (min(daily), max(daily))
     for title, (words, names) in _MEASURES.items():
         series = {name: _follow(daily, *key) for name, key in names.items()}
         if any(series.values()):
-            yield draw_lines(title, series, marks=marks, words=words)
+            yield draw_lines(title, series, marks=marks, words=words, days=ends)
     learned = {day: each.tracks for day, each in daily.items()}
     yield draw_lines("Tracks learned", {"tracks": learned}, marks=marks)
     for measure in dict.fromkeys(bound.measure for bound in bounds):
@@ -174,7 +181,7 @@ def draw_measures(versions: Sequence[Version], bounds: Sequence[Bound]) -> Itera
         if values:
             own = [bound for bound in bounds if bound.measure == measure]
             limits = dict(_list_limits(daily, own))
-            yield draw_lines(measure, {measure: values}, limits, marks, from_zero=False)
+            yield draw_lines(measure, {measure: values}, limits, marks, from_zero=False, days=ends)
 
 
 def _follow(daily: Mapping[date, Version], name: str, of: str, segment: str) -> dict[date, float]:
@@ -241,7 +248,20 @@ def draw_codebooks(codebooks: Sequence[Codebook]) -> Iterator[Markup]:
 
 
 def draw_map(track_map: TrackMap) -> Markup:
-    return draw_points(f"Tracks by {track_map.groups}", track_map.points)
+    return draw_points("Tracks by cluster of their vectors", track_map.points)
+
+
+def name_clusters(clusters: Sequence[int], artists: Sequence[str | None]) -> list[str]:
+    """Of each track, the name of its cluster: a number, 1 for the largest, and its most frequent artists."""
+    sizes = Counter(clusters)
+    names = {}
+    for number, cluster in enumerate(sorted(sizes, key=lambda each: (-sizes[each], each)), 1):
+        own = Counter(
+            artist for artist, each in zip(artists, clusters, strict=True) if each == cluster and artist
+        )
+        most = sorted(own, key=lambda artist: (-own[artist], artist))[:NAMED_ARTISTS]
+        names[cluster] = ": ".join(filter(None, (str(number), ", ".join(most))))
+    return [names[cluster] for cluster in clusters]
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,6 @@ from markupsafe import Markup
 
 from expectations.charts.bars import draw_bars
 from expectations.charts.histograms import draw_histogram, draw_strip
-from expectations.charts.lines import Limits as DayLimits
 from expectations.charts.lines import draw_lines
 from expectations.charts.markup import shorten
 from expectations.charts.scales import Words
@@ -24,6 +23,7 @@ from expectations.site.ranges import choose_ranges
 from expectations.wording import format_limits, format_number, format_percent
 
 WEEK = timedelta(weeks=1)
+MEASURE = "Population stability index"
 # Of `QUANTILES`, those that are drawn: the outermost would leave no room for the others.
 _DRAWN = {0.05: "5 %", 0.25: "25 %", 0.5: "median", 0.75: "75 %", 0.95: "95 %"}
 # Top values of the newest day that are followed over days; and characters of a value that are shown.
@@ -54,6 +54,22 @@ class FeatureFacts:
     @property
     def newest(self) -> date | None:
         return max(self.shown, default=None)
+
+    @cached_property
+    def comparisons(self) -> dict[date, Comparison]:
+        """Of each day shown with the earlier one, where both have a profile."""
+        pairs = {day: self.compare(day, self.references.get(day)) for day in self.shown}
+        return {day: each for day, each in pairs.items() if each}
+
+    @property
+    def nulls(self) -> dict[date, float]:
+        """By day the share of rows without a value."""
+        return {day: share_nulls(each) for day, each in self.shown.items()}
+
+    @property
+    def drift(self) -> dict[date, float]:
+        """By day the stability index, from the earlier day."""
+        return {day: each.psi for day, each in self.comparisons.items()}
 
     def compare(self, day: date, earlier: date | None) -> Comparison | None:
         """None where either day has no profile, or the column was of another kind."""
@@ -127,8 +143,7 @@ def draw_trends(facts: FeatureFacts) -> Iterator[Markup]:
     """Rows, nulls and different values by day."""
     shown, ends = facts.shown, (facts.days[0], facts.days[-1]) if facts.days else None
     yield draw_lines("Rows", {"rows": {day: each.rows for day, each in shown.items()}}, days=ends)
-    nulls = {day: share_nulls(each) for day, each in shown.items()}
-    yield draw_lines("Rows without a value", {"share": nulls}, words=format_percent, days=ends)
+    yield draw_lines("Rows without a value", {"share": facts.nulls}, words=format_percent, days=ends)
     distinct = {day: each.distinct_values for day, each in shown.items()}
     if any(distinct.values()):
         yield draw_lines("Different values", {"values": distinct}, days=ends)
@@ -139,19 +154,23 @@ def draw_trends(facts: FeatureFacts) -> Iterator[Markup]:
 
 def draw_drift(facts: FeatureFacts) -> Iterator[Markup]:
     """How far each day is from its reference and from a week before."""
-    from_reference = {day: facts.compare(day, facts.references.get(day)) for day in facts.shown}
     from_week = {day: facts.compare(day, day - WEEK) for day in facts.shown}
-    known = {day: each for day, each in from_reference.items() if each}
-    if known or any(from_week.values()):
-        limits: dict[date, DayLimits] = {
-            day: (None, facts.limits.psi + each.chance) for day, each in known.items()
+    series = {
+        "from the reference": facts.comparisons,
+        "from a week before": {day: each for day, each in from_week.items() if each},
+    }
+    if not any(series.values()):
+        return
+    limits = {day: (None, facts.limits.psi + each.chance) for day, each in facts.comparisons.items()}
+    for title, measure, expected in (
+        (MEASURE, "psi", limits),
+        ("Jensen-Shannon divergence, bits", "js", None),
+    ):
+        values = {
+            name: {day: getattr(each, measure) for day, each in comparisons.items()}
+            for name, comparisons in series.items()
         }
-        for title, measure in (("Stability index", "psi"), ("Jensen-Shannon divergence, bits", "js")):
-            series = {
-                name: {day: getattr(each, measure) for day, each in comparisons.items() if each}
-                for name, comparisons in (("from the reference", known), ("from a week before", from_week))
-            }
-            yield draw_lines(title, series, limits if measure == "psi" else None)
+        yield draw_lines(title, values, expected)
 
 
 def list_movements(facts: FeatureFacts) -> Iterator[Movement]:
@@ -188,7 +207,7 @@ def _describe_largest(comparison: Comparison) -> str:
     ranges = choose_ranges([now.bins, before.bins])
     bars, bars_before = ranges.count(now.bins), ranges.count(before.bins)
     counts, reference = ({n: round(bar.rows) for n, bar in enumerate(each)} for each in (bars, bars_before))
-    moved: tuple[int | None, float, float] = find_largest_difference(counts, reference)
+    moved = find_largest_difference(counts, reference)
     if moved[0] is None:
         return ""
     bar = bars[moved[0]]

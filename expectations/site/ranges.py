@@ -6,7 +6,7 @@ import math
 from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 
 from expectations.charts.histograms import Bar
@@ -28,13 +28,17 @@ class Ranges:
 
     edges: Sequence[float]
     whole: bool = False
+    # of a bin, where it lies and with how much of it: many days have the same bins
+    _places: dict[int, list[tuple[int, float]]] = field(default_factory=dict, repr=False, compare=False)
 
     def count(self, bins: Bins) -> list[Bar]:
         """Rows of each range; of a bin that lies in several, each has the share that lies in it."""
         pairs = [(edge, edge) for edge in self.edges] if self.whole else [*pairwise(self.edges)]
         counts = [0.0] * len(pairs)
-        for name, rows in _sum_finite([bins]).items():
-            for place, share in self._find_places(name) if pairs else ():
+        for name, rows in bins.items():
+            if name not in self._places:
+                self._places[name] = [*self._find_places(name)] if pairs and _is_finite(name) else []
+            for place, share in self._places[name]:
                 counts[place] += rows * share
         return [Bar(*pair, count) for pair, count in zip(pairs, counts, strict=True)]
 
@@ -86,8 +90,8 @@ def _sum_finite(histograms: Iterable[Bins]) -> Counter[int]:
     """Rows by bin, of all; without infinity and its neighbour, whose far edge is infinite too."""
     total: Counter[int] = Counter()
     for bins in histograms:
-        total.update({name: rows for name, rows in bins.items() if rows and _is_finite(name)})
-    return total
+        total.update(bins)
+    return Counter({name: rows for name, rows in total.items() if rows and _is_finite(name)})
 
 
 def _is_finite(name: int) -> bool:

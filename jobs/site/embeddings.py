@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as pads
 
+from expectations.charts.markup import SERIES
 from expectations.charts.points import Point
 from expectations.site.embeddings import (
     Codebook,
@@ -22,17 +23,20 @@ from expectations.site.embeddings import (
     Track,
     TrackMap,
     Version,
+    name_clusters,
 )
 from expectations.suite import Bound
-from features.embeddings.arrays import to_matrix
+from features.embeddings.arrays import Matrix, to_matrix
 from features.embeddings.projection import project_on_plane
+from features.embeddings.semantic_ids import assign, fit
 from jobs.publishing.warehouse import Warehouse
 from segue.buckets import bucket
 from segue.storage import Snapshot, find_table
 
-# Rows of the newest day that a sample has about: hundreds of the columns that it reads are 1 MB.
+# Rows of the newest day that a sample has about; a bucket at least, which is a million tracks of 64 million.
 SAMPLE_ROWS = 20_000
-MAP_TRACKS = 1_500
+# Tracks on the map: 150 kB of the page. A cluster of fewer than so many is none.
+MAP_TRACKS, LEAST_TRACKS = 1_500, 10
 # Tracks whose neighbours are shown: as many of the most played as of the least; and neighbours of each.
 EXAMPLES, NEAREST = 4, 5
 VERSION_DAYS, CODEBOOK_DAYS = timedelta(days=60), timedelta(days=28)
@@ -191,18 +195,19 @@ def _map_tracks(sample: _TrackSample) -> TrackMap | None:
     matrix = to_matrix(pa.array([vectors[each]["vector"] for each in ids], pa.list_(pa.float32())))
     places, share = project_on_plane(matrix)
     named = _name_tracks(sample, ids)
-    artists = {each: named[each].artist or "" for each in ids}
-    groups = artists if any(artists.values()) else _name_codes(sample, ids)
+    clusters = name_clusters(_find_clusters(matrix), [named[each].artist for each in ids])
     points = [
-        Point(x, y, groups[each], named[each].name) for each, (x, y) in zip(ids, places.tolist(), strict=True)
+        Point(x, y, cluster, named[each].name)
+        for each, cluster, (x, y) in zip(ids, clusters, places.tolist(), strict=True)
     ]
-    return TrackMap(points, share, "artist" if groups is artists else "first code of their semantic id")
+    return TrackMap(points, share)
 
 
-def _name_codes(sample: _TrackSample, ids: Sequence[str]) -> dict[str, str]:
-    """Clusters for tracks without artists: the coarsest level of their semantic ids."""
-    rows = sample.read_of("track_semantic_ids", ids, ["codes"])
-    return {each: f"code {rows[each]['codes'][0]}" if each in rows else "" for each in ids}
+def _find_clusters(vectors: Matrix) -> list[int]:
+    """By k-means, as many as have a colour; of few vectors fewer."""
+    clusters = max(1, min(SERIES, len(vectors) // LEAST_TRACKS))
+    codes: list[int] = assign(vectors, fit(vectors, levels=1, codes=clusters))[:, 0].tolist()
+    return codes
 
 
 def _read_codebooks(warehouse: Warehouse) -> list[Codebook]:
