@@ -6,10 +6,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import cached_property
-from typing import Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
 from expectations.verdict import name_status
 from expectations.wording import describe_failure
+
+if TYPE_CHECKING:  # suites come with it, and no page needs one
+    from expectations.quarantine import Quarantine
 
 Row = Mapping[str, Any]
 
@@ -30,6 +34,8 @@ class Attempt:
     outcome: str
     checked_at: datetime
     results: tuple[Row, ...]
+    # rows that broke expectations of a refused one, and the queries that find all of them
+    quarantine: Quarantine | None = None
 
     @cached_property
     def by_status(self) -> dict[str, list[Row]]:
@@ -57,14 +63,16 @@ class Fact:
     columns: tuple[str, ...]
 
 
-def group_attempts(rows: Iterable[Row]) -> list[Attempt]:
-    """Of the table `quality_results`, in order of time."""
+def group_attempts(
+    rows: Iterable[Row], quarantines: Mapping[str, Quarantine] = MappingProxyType({})
+) -> list[Attempt]:
+    """Of rows of the table `quality_results`, in order of time; `quarantines` by attempt."""
     by_time = sorted(rows, key=lambda row: (row["checked_at"], row["attempt_id"]))
     # stable: an attempt may have results of two instants, and is as old as the first of them
     by_attempt: dict[str, list[Row]] = {}
     for row in by_time:
         by_attempt.setdefault(row["attempt_id"], []).append(row)
-    return [_make_attempt(results) for results in by_attempt.values()]
+    return [_make_attempt(results, quarantines.get(id_)) for id_, results in by_attempt.items()]
 
 
 def list_facts(attempts: Iterable[Attempt]) -> list[Fact]:
@@ -87,7 +95,7 @@ def describe_row(row: Row) -> str:
     return describe_failure(row["column"], row["expected"], row["observed"])
 
 
-def _make_attempt(results: list[Row]) -> Attempt:
+def _make_attempt(results: list[Row], quarantine: Quarantine | None) -> Attempt:
     # each result repeats what is true of its batch, so the first of them will do
     row = results[0]
     return Attempt(
@@ -101,4 +109,5 @@ def _make_attempt(results: list[Row]) -> Attempt:
         outcome=row["outcome"],
         checked_at=row["checked_at"],
         results=tuple(sorted(results, key=lambda row: WORST_FIRST.index(result_status(row)))),
+        quarantine=quarantine,
     )

@@ -5,7 +5,14 @@ from __future__ import annotations
 from expectations.attributions import build_attribution_suite
 from expectations.contracts import build_suite, expect_rows
 from expectations.impressions import IMPRESSION_BOUNDS
-from expectations.plays import INGEST_BOUNDS, SOME_EVENTS, build_rejects_suite
+from expectations.plays import (
+    INGEST_BOUNDS,
+    IS_AHEAD,
+    IS_NO_TIME,
+    IS_OF_ITS_DAY,
+    SOME_EVENTS,
+    build_rejects_suite,
+)
 from expectations.suite import Suite
 from schemas import ATTRIBUTION_TABLES, EVENT_TABLES, EventTable
 from schemas.impressions import IMPRESSIONS, has_slates
@@ -27,14 +34,19 @@ def build_event_suite(table: str) -> Suite | None:
 def _build_suite(table: EventTable) -> Suite:
     at = table.event_time
     # rows that break these were rejected, each with its reason: here they are the code's promise
-    ranges = [expect_rows(c.name, f"`{c.name}` {c.check}", c.check) for c in table.columns if c.check]
+    kept = "the project declares this range; a row outside it should have been rejected with its reason"
+    ranges = [
+        expect_rows(c.name, f"`{c.name}` {c.check}", c.check, reason=kept) for c in table.columns if c.check
+    ]
     # most logs lack some of what impressions can say, and a night may have nothing that was randomised
     optional = [c.name for c in IMPRESSIONS.columns if c.nullable] if has_slates(table) else []
     return build_suite(
         table.contract,
-        expect_rows(at, f"`{at}` >= timestamp'{EARLIEST_PLAY} 00:00:00'", "from 1999 on"),
-        expect_rows(at, f"`{at}` < current_timestamp() + interval 1 day", "not in the future"),
-        expect_rows("ds", f"ds = to_date(`{at}`)", f"the day of {at}, in UTC"),
+        expect_rows(at, f"`{at}` >= timestamp'{EARLIEST_PLAY} 00:00:00'", "from 1999 on", reason=IS_NO_TIME),
+        expect_rows(
+            at, f"`{at}` < current_timestamp() + interval 1 day", "not in the future", reason=IS_AHEAD
+        ),
+        expect_rows("ds", f"ds = to_date(`{at}`)", f"the day of {at}, in UTC", reason=IS_OF_ITS_DAY),
         *ranges,
         optional=optional,
         row_bound=SOME_EVENTS,

@@ -6,19 +6,20 @@ import logging
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 from expectations import wording
 from expectations.lineage import downgrade_to_info
-from expectations.profile import Profile
-from expectations.requirements import describe_expectation
+from expectations.profile import JoinedContent, Profile
+from expectations.requirements import describe_expectation, read_notes
 from expectations.suite import Bound, Suite
 from expectations.verdict import Result, Verdict
 
 if TYPE_CHECKING:
     from great_expectations.core.expectation_validation_result import ExpectationValidationResult
     from great_expectations.execution_engine import SparkDFExecutionEngine
+    from great_expectations.execution_engine.execution_engine import MetricComputationConfiguration
     from great_expectations.expectations.expectation import Expectation
     from great_expectations.validator.metric_configuration import MetricConfiguration
     from pyspark.sql import DataFrame
@@ -36,6 +37,7 @@ def audit_batch(
     profile: Profile,
     measures: Mapping[str, float],
     missing: Mapping[str, str] | None = None,
+    content: JoinedContent | None = None,
 ) -> Verdict:
     """Every expectation of `suite`, for `df`, its profile and what the job that made it counted.
 
@@ -44,15 +46,23 @@ def audit_batch(
 
     Args:
         missing: why a column of plays has no value, in words, for each that has none.
+        content: what is hashed in the same scan.
     """
     numbers = {"rows": profile.rows, "duplicate_keys": profile.duplicate_keys, **measures}
     number_results = [bound.check(numbers) for bound in suite.bounds if not bound.share]
     # shares go to Great Expectations with the rest, as they join the scan of all expectations
     shares = [bound for bound in suite.bounds if bound.share]
-    results = _validate(df, (*suite.expectations, *map(_share_expectation, shares)), profile.rows)
+    expectations = (*suite.expectations, *map(_share_expectation, shares))
+    results = _validate(df, expectations, profile.rows, content)
     for place, bound in enumerate(shares, len(suite.expectations)):
         expected = bound.explain(results[place].expected, results[place].success)
-        results[place] = replace(results[place], expectation=bound.expectation, expected=expected)
+        results[place] = replace(
+            results[place],
+            expectation=bound.expectation,
+            expected=expected,
+            reason=bound.reason,
+            owner=bound.owner,
+        )
     row_results = (downgrade_to_info(suite.table, result, missing or {}) for result in results)
     return Verdict((*number_results, *_unbounded_measures(suite, measures), *row_results))
 
@@ -81,7 +91,9 @@ def _unbounded_measures(suite: Suite, measures: Mapping[str, float]) -> Iterable
             yield Result(kind, name, "info", True, observed, "counted, without limits")
 
 
-def _validate(df: DataFrame, expectations: Sequence[Expectation], rows: int) -> list[Result]:
+def _validate(
+    df: DataFrame, expectations: Sequence[Expectation], rows: int, content: JoinedContent | None
+) -> list[Result]:
     """One result per expectation, in their order; `rows` is the number of rows of `df`."""
     # Great Expectations answers in an order of its own, so each carries its place.
     numbered = [e.copy(update={"meta": {"place": place}}) for place, e in enumerate(expectations)]
@@ -89,17 +101,19 @@ def _validate(df: DataFrame, expectations: Sequence[Expectation], rows: int) -> 
     logging.getLogger("great_expectations").setLevel(logging.CRITICAL + 1)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        answers = _run(df, numbered, rows)
+        answers = _run(df, numbered, rows, content)
     by_place = {(a.expectation_config.meta or {}).get("place"): a for a in answers if a.expectation_config}
     return [_result(e, by_place.get(place), rows) for place, e in enumerate(expectations)]
 
 
-def _run(df: DataFrame, expectations: list[Expectation], rows: int) -> Sequence[ExpectationValidationResult]:
+def _run(
+    df: DataFrame, expectations: list[Expectation], rows: int, content: JoinedContent | None
+) -> Sequence[ExpectationValidationResult]:
     from great_expectations.validator.validator import Validator
 
     # persist=True, the default, would cache the batch (2 to 4 times the cost) and never release it
-    engine = _engine()(rows, spark=df.sparkSession, persist=False)
-    engine.load_batch_data("batch", df)
+    engine = _engine()(rows, content, spark=df.sparkSession, persist=False)
+    engine.load_batch_data("batch", content.hash_rows(df) if content else df)
     # no data context and no data source: a validator needs neither for one DataFrame
     validator = Validator(engine)
     validator.metrics_calculator.show_progress_bars = False
@@ -114,13 +128,30 @@ def _run(df: DataFrame, expectations: list[Expectation], rows: int) -> Sequence[
 def _engine() -> type[SparkDFExecutionEngine]:
     # made late: importing its base takes seconds, and only what is staged needs it
     from great_expectations.execution_engine import SparkDFExecutionEngine
+    from great_expectations.validator.metric_configuration import MetricConfiguration
 
     class OneScanEngine(SparkDFExecutionEngine):
-        """Answers without Spark how many rows there are, and with an empty list where samples of them are requested."""
+        """Answers without Spark how many rows there are, and with an empty list where samples of them are requested.
+        Content is hashed by one more aggregate of the scan."""
 
-        def __init__(self, rows: int, **options: Any) -> None:
+        def __init__(self, rows: int, content: JoinedContent | None, **options: Any) -> None:
             super().__init__(**options)
-            self._rows = rows
+            self._rows, self._content = rows, content
+
+        def resolve_metric_bundle(
+            self, metric_fn_bundle: Iterable[MetricComputationConfiguration]
+        ) -> dict[Any, Any]:
+            bundle = list(metric_fn_bundle)
+            if not bundle or self._content is None or self._content.sums is not None:
+                return super().resolve_metric_bundle(bundle)
+            hashing = replace(
+                bundle[0],
+                metric_configuration=MetricConfiguration("segue.content", {}),
+                metric_fn=self._content.aggregate(),
+            )
+            values = super().resolve_metric_bundle([*bundle, hashing])
+            self._content.sums = values.pop(hashing.metric_configuration.id)
+            return values
 
         def resolve_metrics(
             self,
@@ -145,17 +176,18 @@ def _engine() -> type[SparkDFExecutionEngine]:
 def _result(expectation: Expectation, answer: ExpectationValidationResult | None, rows: int) -> Result:
     kind, kwargs = expectation.configuration.type, expectation.configuration.kwargs
     required = describe_expectation(expectation)
-    about = (required.expectation, required.column)
+    made = partial(
+        Result, required.expectation, required.column, reason=required.reason, owner=required.owner
+    )
     # What could not be evaluated is critical, whatever its severity, as it may hide anything: Great Expectations
     # itself says of a crash no more than that there was no success.
     if answer is None:
-        return Result(*about, "critical", False, "could not be evaluated: no result", required.expected)
+        return made("critical", False, "could not be evaluated: no result", required.expected)
     if crash := wording.describe_crash(answer.exception_info):
-        return Result(*about, "critical", False, crash, required.expected)
+        return made("critical", False, crash, required.expected)
     observed = wording.describe_observed(kind, kwargs, answer.result, rows)
     violations = int(answer.result["unexpected_count"] or 0) if "unexpected_count" in answer.result else None
-    # of what a project declares: why, and who says so
     expected = required.expected
-    if required.reason and not answer.success:
-        expected = f"{expected} ({required.reason})"
-    return Result(*about, required.severity, bool(answer.success), observed, expected, violations)
+    if (notes := read_notes(expectation)) and not answer.success:
+        expected = f"{expected} ({notes})"
+    return made(required.severity, bool(answer.success), observed, expected, violations)

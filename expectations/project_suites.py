@@ -31,7 +31,7 @@ def extend_suite(
                 if problem:
                     noted.lines.append(f"{_place_of(each, rule)}: expectations of {suite.table}: {problem}")
                 else:
-                    suite = _apply(suite, rule, each.origin_of(rule))
+                    suite = _apply(suite, rule, each.origin_of(rule), each.owner)
     if mistakes is None:
         noted.raise_any("expectations")
     return suite
@@ -112,36 +112,38 @@ def _find_row_change_problem(change: Change, severity: str) -> str:
 # --- what is done
 
 
-def _apply(suite: Suite, rule: RowExpectation | Bound | Change, origin: str) -> Suite:
+def _apply(suite: Suite, rule: RowExpectation | Bound | Change, origin: str, owner: str) -> Suite:
     if isinstance(rule, Bound):
-        return replace(suite, bounds=(*suite.bounds, replace(rule, origin=origin)))
+        return replace(suite, bounds=(*suite.bounds, replace(rule, origin=origin, owner=owner)))
     if isinstance(rule, RowExpectation):
-        return replace(suite, expectations=(*suite.expectations, _to_expectation(rule, origin)))
+        return replace(suite, expectations=(*suite.expectations, _to_expectation(rule, origin, owner)))
     return replace(
         suite,
-        bounds=tuple(_change_bounds(suite.bounds, rule, origin)),
-        expectations=tuple(_change_rows(suite.expectations, rule, origin)),
+        bounds=tuple(_change_bounds(suite.bounds, rule, origin, owner)),
+        expectations=tuple(_change_rows(suite.expectations, rule, origin, owner)),
     )
 
 
-def _to_expectation(rule: RowExpectation, origin: str) -> Expectation:
+def _to_expectation(rule: RowExpectation, origin: str, owner: str = "") -> Expectation:
     from great_expectations.expectations.metadata_types import FailureSeverity
 
     from expectations.contracts import expect_rows
 
     made = expect_rows(rule.column, rule.condition, rule.expected, FailureSeverity(rule.severity))
-    return _annotate(made, rule.reason, origin)
+    return _annotate(made, rule.reason, origin, owner)
 
 
-def _change_bounds(bounds: Sequence[Bound], change: Change, origin: str) -> Iterator[Bound]:
+def _change_bounds(bounds: Sequence[Bound], change: Change, origin: str, owner: str) -> Iterator[Bound]:
     for bound in bounds:
         if bound.name != change.name:
             yield bound
         elif change.enabled:
-            yield bound.change(change.values, origin, change.reason)
+            yield bound.change(change.values, origin, change.reason, owner)
 
 
-def _change_rows(expectations: Sequence[Expectation], change: Change, origin: str) -> Iterator[Expectation]:
+def _change_rows(
+    expectations: Sequence[Expectation], change: Change, origin: str, owner: str
+) -> Iterator[Expectation]:
     from great_expectations.expectations.metadata_types import FailureSeverity
 
     for expectation in expectations:
@@ -150,10 +152,12 @@ def _change_rows(expectations: Sequence[Expectation], change: Change, origin: st
         elif change.enabled:
             default = expectation.configuration.severity.value
             changed = expectation.copy(update={"severity": FailureSeverity(change.severity)})
-            yield _annotate(changed, change.reason, origin, default)
+            yield _annotate(changed, change.reason, origin, owner, default)
 
 
-def _annotate(expectation: Expectation, reason: str, origin: str, default: str = "") -> Expectation:
+def _annotate(
+    expectation: Expectation, reason: str, origin: str, owner: str, default: str = ""
+) -> Expectation:
     # Great Expectations keeps both: notes are for the message, the other is for the list of the gate
-    about = {"reason": reason, "origin": origin, "default": default}
+    about = {"reason": reason, "origin": origin, "owner": owner, "default": default}
     return expectation.copy(update={"notes": explain_origin(reason, origin, default), "meta": about})

@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
 from expectations.attempts import Attempt, Row, group_attempts, list_facts, result_status
 from expectations.pages import make_environment
+
+if TYPE_CHECKING:
+    from expectations.quarantine import Quarantine
 
 # Table, expectation, column.
 Known = tuple[str, str, str | None]
@@ -28,6 +32,7 @@ def render(
     title: str,
     steps: Sequence[Row] = (),
     known: Collection[Known] = (),
+    quarantines: Mapping[str, Quarantine] = MappingProxyType({}),
 ) -> str:
     """One HTML page, complete in itself.
 
@@ -37,9 +42,10 @@ def render(
             rows, content_hash and lag_days), or None before the first.
         steps: of the flow, if it was one (step, outcome, rows, seconds, why).
         known: of which table, expectation and column the batch before did not hold either.
+        quarantines: rows that were kept of refused batches, by attempt.
     """
     results = list(rows)
-    attempts = group_attempts(results)
+    attempts = group_attempts(results, quarantines)
     # stable: refused ones first, each of the two in order of time
     attempts.sort(key=lambda attempt: attempt.outcome != "refused")
     tables = release["tables"].values() if release else ()

@@ -15,25 +15,32 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Requirement:
-    """`column` is None where an expectation is of no column; `reason` is empty where it says it all by itself."""
+    """`column` is None where an expectation is of no column; `owner` is empty where the table's answers for it."""
 
     expectation: str
     column: str | None
     severity: str
     expected: str
     reason: str = ""
+    owner: str = ""
 
 
 def describe_expectation(expectation: Expectation) -> Requirement:
     kind, kwargs = expectation.configuration.type, expectation.configuration.kwargs
     expected = expectation.description or wording.describe_expected(kind, kwargs)
-    severity = expectation.configuration.severity.value
+    about = expectation.meta or {}
     return Requirement(
-        wording.expectation_name(kind, kwargs), kwargs.get("column"), severity, expected, _notes(expectation)
+        wording.expectation_name(kind, kwargs),
+        kwargs.get("column"),
+        expectation.configuration.severity.value,
+        expected,
+        about.get("reason", ""),
+        about.get("owner", ""),
     )
 
 
-def _notes(expectation: Expectation) -> str:
+def read_notes(expectation: Expectation) -> str:
+    """Why and who says so, of what a project declares or changes: part of the message where it is broken."""
     notes = expectation.notes or ""
     return notes if isinstance(notes, str) else " ".join(notes)
 
@@ -42,5 +49,5 @@ def list_requirements(suite: Suite) -> Iterator[Requirement]:
     """Named as their results are, bounds first."""
     for bound in suite.bounds:
         column = bound.column or bound.measure
-        yield Requirement(bound.expectation, column, bound.severity, bound.limits, bound.reason)
+        yield Requirement(bound.expectation, column, bound.severity, bound.limits, bound.reason, bound.owner)
     yield from map(describe_expectation, suite.expectations)

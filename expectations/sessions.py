@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from expectations.aggregates import ExpectColumnValuesToBeWithin
-from expectations.contracts import SOME_ROWS, build_suite, expect_rows
+from expectations.contracts import SOME_ROWS, build_suite, expect_rows, expect_within
 from expectations.plays import PLAY_EXPECTATIONS
 from expectations.suite import SoftBound
 from schemas import CONTRACTS
@@ -17,12 +16,18 @@ _SESSIONS = CONTRACTS[SESSIONS.name]
 SUITE = build_suite(
     _SESSIONS,
     *PLAY_EXPECTATIONS,
-    ExpectColumnValuesToBeWithin(column="position", min_value=1),
-    expect_rows("session_started_at", "session_started_at <= played_at", "not after the play"),
+    expect_within("position", "plays of a session are counted from 1, and features look for the first", 1),
+    expect_rows(
+        "session_started_at",
+        "session_started_at <= played_at",
+        "not after the play",
+        reason="a play before its session began is one of another session",
+    ),
     expect_rows(
         "session_started_at",
         "position > 1 or session_started_at = played_at",
         "for a first play, the instant of it",
+        reason="a session begins with its first play: otherwise plays of it are missing, or out of order",
     ),
     optional=("saved", *(column.name for column in list_added_columns(_SESSIONS))),
     # days whose plays were all taken out have none

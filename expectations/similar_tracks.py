@@ -12,14 +12,44 @@ SCORES_DESCEND = "forall(sequence(1, size(scores)), i -> i = 1 or scores[i - 1] 
 SUITE = build_suite(
     SIMILAR_TRACKS,
     *OF_ONE_TRAINING,
-    expect_rows("neighbours", "not array_contains(neighbours, track_id)", "not the track itself"),
-    expect_rows("neighbours", "size(array_distinct(neighbours)) = size(neighbours)", "each once"),
-    expect_rows("scores", "size(scores) = size(neighbours)", "one per neighbour"),
+    expect_rows(
+        "neighbours",
+        "not array_contains(neighbours, track_id)",
+        "not the track itself",
+        reason="what is like a track is shown beside it, and would be the track again",
+    ),
+    expect_rows(
+        "neighbours",
+        "size(array_distinct(neighbours)) = size(neighbours)",
+        "each once",
+        reason="a list that shows a track twice has room for one less",
+    ),
+    expect_rows(
+        "scores",
+        "size(scores) = size(neighbours)",
+        "one per neighbour",
+        reason="the lists are read side by side: of other lengths, each score is that of another track",
+    ),
     # sequence(1, 0) counts down, and is no empty array: a list of none would have places 1 and 0
-    expect_rows("scores", f"size(scores) = 0 or {SCORES_DESCEND}", "falling"),
+    expect_rows(
+        "scores",
+        f"size(scores) = 0 or {SCORES_DESCEND}",
+        "falling",
+        reason="readers take the first k of the list for the k nearest",
+    ),
     # cosines of float vectors: rounding takes some of them over 1
-    expect_rows("scores", "not exists(scores, x -> abs(x) > 1.001)", "from -1 to 1"),
-    expect_rows("search", "search in ('exact', 'ivf')", "exact or ivf"),
+    expect_rows(
+        "scores",
+        "not exists(scores, x -> abs(x) > 1.001)",
+        "from -1 to 1",
+        reason="it is a cosine: beyond 1 the vectors were not of length 1",
+    ),
+    expect_rows(
+        "search",
+        "search in ('exact', 'ivf')",
+        "exact or ivf",
+        reason="whoever compares two days must know whether neighbours may be missing",
+    ),
     bounds=(
         SoftBound(
             "hubness@10",

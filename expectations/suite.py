@@ -45,9 +45,10 @@ class Bound:
     column: str | None = None
     # what it is a share of, in words
     share_of: str = ""
-    # who says so, where it is not as it comes with Segue; and how it comes, in words, if it does
+    # who says so, where it is not as it comes with Segue; how it comes, in words, if it does; and who answers for it
     origin: str = ""
     default: str = ""
+    owner: str = ""
 
     @property
     def name(self) -> str:
@@ -88,16 +89,20 @@ class Bound:
             expected if success else f"{expected} ({explain_origin(self.reason, self.origin, self.default)})"
         )
 
-    def change(self, values: Mapping[str, Any], origin: str, reason: str = "") -> Bound:
+    def change(self, values: Mapping[str, Any], origin: str, reason: str = "", owner: str = "") -> Bound:
         """With other limits or another severity, and how it comes with Segue."""
-        default = self.default or f"{self.limits}, {self.severity}"
-        return replace(
-            self, **{**values, "reason": reason or self.reason, "origin": origin, "default": default}
-        )
+        about = {
+            "reason": reason or self.reason,
+            "origin": origin,
+            "default": self.default or f"{self.limits}, {self.severity}",
+            "owner": owner or self.owner,
+        }
+        return replace(self, **{**values, **about})
 
     def _result(self, severity: str, success: bool, observed: str) -> Result:
         expected = self.explain(self.limits, success)
-        return Result(self.expectation, self.column or self.measure, severity, success, observed, expected)
+        about = (self.expectation, self.column or self.measure)
+        return Result(*about, severity, success, observed, expected, reason=self.reason, owner=self.owner)
 
     def _format(self, value: float) -> str:
         return format_percent(value) if self.is_share or self.share else format_number(value)

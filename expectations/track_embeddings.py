@@ -7,15 +7,25 @@ itself warns. Two trainings that differ in the seed alone share 33 to 40 % of th
 
 from __future__ import annotations
 
-from expectations.aggregates import ExpectColumnValuesToBeWithin, ExpectOneValuePerDay
-from expectations.contracts import FEATURE_AT_IS_END_OF_DAY, build_suite, expect_rows
+from expectations.aggregates import ExpectOneValuePerDay
+from expectations.contracts import (
+    FEATURE_AT_IS_END_OF_DAY,
+    build_suite,
+    expect_rows,
+    expect_within,
+    explain,
+)
 from expectations.suite import MIN_PAIRS, Bound, SoftBound
 from schemas.track_embeddings import SOURCES, TRACK_EMBEDDINGS
 
 
-def expect_one_per_day(column: str, expected: str, value: str | None = None) -> ExpectOneValuePerDay:
+def expect_one_per_day(
+    column: str, expected: str, reason: str, value: str | None = None
+) -> ExpectOneValuePerDay:
     """`value` is SQL of what must be the same in all rows of a day; the column itself for None."""
-    return ExpectOneValuePerDay(column=column, value=value or column, description=expected)
+    return ExpectOneValuePerDay(
+        column=column, value=value or column, description=expected, meta=explain(reason)
+    )
 
 
 def _length_sql(vector: str) -> str:
@@ -23,15 +33,24 @@ def _length_sql(vector: str) -> str:
     return f"sqrt(aggregate({vector}, 0D, (sum, x) -> sum + double(x) * x))"
 
 
-ONE_SPACE = expect_one_per_day("space_id", "one space per day")
+ONE_SPACE = expect_one_per_day("space_id", "one space per day", "vectors of two spaces compare as noise")
 # Of every table that is made from one training a day: vectors of two spaces compare as noise.
 OF_ONE_TRAINING = (
     FEATURE_AT_IS_END_OF_DAY,
     ONE_SPACE,
-    expect_one_per_day("version_id", "one version per day"),
+    expect_one_per_day(
+        "version_id", "one version per day", "half of a training beside half of another is neither of them"
+    ),
 )
+# Why all vectors of a day have one size, and why two of a row have the same.
+ONE_SIZE = "index and models are made for one number of dimensions; a row of another cannot be loaded"
 # vectors are floats, their length is a double
-UNIT_VECTOR = expect_rows("vector", f"abs({_length_sql('vector')} - 1) <= 1e-3", "of length 1")
+UNIT_VECTOR = expect_rows(
+    "vector",
+    f"abs({_length_sql('vector')} - 1) <= 1e-3",
+    "of length 1",
+    reason="readers take the product of two as their cosine",
+)
 
 # A normal variable exceeds it 3 times in 100,000; spaces of 100 to 1,000 planted sessions are at 25 to 60.
 MIN_Z_OVER_CHANCE = 4.0
@@ -163,25 +182,52 @@ _DESCRIPTIVE = (
 SUITE = build_suite(
     TRACK_EMBEDDINGS,
     *OF_ONE_TRAINING,
-    *(expect_one_per_day(name, "one size per day", f"array_size({name})") for name in VECTORS),
-    expect_rows("source", f"source in ({_SOURCES_SQL})", f"one of {', '.join(SOURCES)}"),
+    *(expect_one_per_day(name, "one size per day", ONE_SIZE, f"array_size({name})") for name in VECTORS),
+    expect_rows(
+        "source",
+        f"source in ({_SOURCES_SQL})",
+        f"one of {', '.join(SOURCES)}",
+        reason="readers choose by it how far they trust a vector",
+    ),
     *(
         expect_rows(
-            name, f"({name} is null) = (source = 'none')", "null where source is none, and only there"
+            name,
+            f"({name} is null) = (source = 'none')",
+            "null where source is none, and only there",
+            reason="who leaves out tracks without a vector goes by source, and would read a null or miss a vector",
         )
         for name in (*VECTORS, "norm")
     ),
-    expect_rows("vector", "size(vector) >= 2", "two dimensions or more"),
+    expect_rows(
+        "vector",
+        "size(vector) >= 2",
+        "two dimensions or more",
+        reason="of one dimension all vectors of length 1 are 1 or -1",
+    ),
     *(
-        expect_rows(name, f"size({name}) = size(vector)", "as many dimensions as vector")
+        expect_rows(name, f"size({name}) = size(vector)", "as many dimensions as vector", reason=ONE_SIZE)
         for name in ("in_vector", "out_vector")
     ),
     UNIT_VECTOR,
-    expect_rows("norm", f"abs({_length_sql(_SUM)} - norm) <= 1e-3 * norm", "the length of in + out"),
-    # a vector of length 1,000 is the result of a training that diverged
-    expect_rows("norm", "norm > 0 and norm < 1000", "over 0, under 1,000"),
-    expect_rows("support", "source <> 'learned' or support >= 1", "1 or more where learned"),
-    ExpectColumnValuesToBeWithin(column="support", min_value=0),
+    expect_rows(
+        "norm",
+        f"abs({_length_sql(_SUM)} - norm) <= 1e-3 * norm",
+        "the length of in + out",
+        reason="vector times norm is in + out: with another norm, who needs lengths computes wrong ones",
+    ),
+    expect_rows(
+        "norm",
+        "norm > 0 and norm < 1000",
+        "over 0, under 1,000",
+        reason="a vector of no length has no direction, and one of length 1,000 is of a training that diverged",
+    ),
+    expect_rows(
+        "support",
+        "source <> 'learned' or support >= 1",
+        "1 or more where learned",
+        reason="nothing is learned of a track without plays: its vector is another track's, or noise",
+    ),
+    expect_within("support", "it is a number of plays", 0),
     optional=("in_state", "out_state"),
     bounds=(*_INTEGRITY, *_RELATIVE_TO_PARENT, *_DESCRIPTIVE),
 )

@@ -4,21 +4,31 @@ from __future__ import annotations
 
 from expectations.contracts import build_suite, expect_rows
 from expectations.suite import Bound, SoftBound
-from expectations.track_embeddings import OF_ONE_TRAINING, ONE_SPACE, expect_one_per_day
+from expectations.track_embeddings import OF_ONE_TRAINING, ONE_SIZE, ONE_SPACE, expect_one_per_day
 from schemas.track_semantic_ids import SEMANTIC_CODEBOOKS, TRACK_SEMANTIC_IDS
 
-ONE_CODEBOOK = expect_one_per_day("codebook_id", "one codebook per day")
+ONE_CODEBOOK = expect_one_per_day(
+    "codebook_id", "one codebook per day", "a code means another centroid in each book"
+)
 
 SUITE = build_suite(
     TRACK_SEMANTIC_IDS,
     *OF_ONE_TRAINING,
     ONE_CODEBOOK,
-    expect_one_per_day("codes", "as many levels per day", "size(codes)"),
-    expect_rows("codes", "not exists(codes, x -> x < 0)", "no code below 0"),
+    expect_one_per_day(
+        "codes", "as many levels per day", "models generate ids of one number of levels", "size(codes)"
+    ),
+    expect_rows(
+        "codes",
+        "not exists(codes, x -> x < 0)",
+        "no code below 0",
+        reason="a code is a place in its book, counted from 0",
+    ),
     expect_rows(
         "semantic_id",
         "semantic_id = concat_ws('-', array_append(transform(codes, x -> string(x)), string(collision)))",
         "codes and collision, joined",
+        reason="models write the id and look tracks up by it: one that says other codes finds another track",
     ),
     bounds=(
         Bound("duplicate_semantic_ids", "an id names one track", high=0, integrity=True),
@@ -51,5 +61,5 @@ CODEBOOK_SUITE = build_suite(
     ONE_CODEBOOK,
     ONE_SPACE,
     # centroids are subtracted from vectors level by level: all have the vectors' dimensions
-    expect_one_per_day("centroid", "one size per day", "size(centroid)"),
+    expect_one_per_day("centroid", "one size per day", ONE_SIZE, "size(centroid)"),
 )

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from expectations.aggregates import ExpectColumnValuesToBeWithin
-from expectations.contracts import WARNING, build_suite, expect_rows
+from expectations.contracts import WARNING, build_suite, expect_rows, expect_within
 from expectations.plays import REJECT_BOUNDS, build_rejects_suite
 from expectations.suite import SoftBound
 from schemas import CONTRACTS
@@ -15,20 +14,44 @@ _CATALOGUE = CONTRACTS[TRACKS.name]
 _ADDED = [name for name in _CATALOGUE.names if name not in TRACKS.names]
 # Many catalogues have names and a length, and no more.
 _OPTIONAL = ("album", "explicit", "released", "released_on", "genres", "isrc", "recording_mbid", *_ADDED)
+_JOINS_CATALOGUES = "other catalogues are joined by it, letter by letter: written otherwise it finds nothing"
 _UUID = "^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"
 
 SUITE = build_suite(
     _CATALOGUE,
-    ExpectColumnValuesToBeWithin(column="track_ms", min_value=0, max_value=MAX_PLAY_MS),
-    # sources put the day of the composition, or a year 0, into this field: wrong, but harmless
-    expect_rows(
-        "released_on", "released_on >= date'1877-01-01'", "not before there were recordings", WARNING
+    expect_within(
+        "track_ms", "completion is a share of it: a wrong unit makes all of them wrong", 0, MAX_PLAY_MS
     ),
-    expect_rows("released_on", "released_on <= current_date() + 366", "within a year from now", WARNING),
+    expect_rows(
+        "released_on",
+        "released_on >= date'1877-01-01'",
+        "not before there were recordings",
+        WARNING,
+        "sources put the day of the composition, or a year 0, into this field: wrong, but harmless",
+    ),
+    expect_rows(
+        "released_on",
+        "released_on <= current_date() + 366",
+        "within a year from now",
+        WARNING,
+        "later ones stand for an unknown day, and would make such a track the newest of all",
+    ),
     # rows that are otherwise were rejected: here they are the code's promise
-    expect_rows("released", "released rlike '^[0-9]{4}(-[0-9]{2}){0,2}$'", "1994, 1994-05 or 1994-05-02"),
-    expect_rows("isrc", "isrc rlike '^[A-Z]{2}[A-Z0-9]{3}[0-9]{7}$'", "an ISRC without hyphens"),
-    expect_rows("recording_mbid", f"recording_mbid rlike '{_UUID}'", "a UUID in lower case"),
+    expect_rows(
+        "released",
+        "released rlike '^[0-9]{4}(-[0-9]{2}){0,2}$'",
+        "1994, 1994-05 or 1994-05-02",
+        reason="released_on is read from it; in another form it is lost",
+    ),
+    expect_rows(
+        "isrc",
+        "isrc rlike '^[A-Z]{2}[A-Z0-9]{3}[0-9]{7}$'",
+        "an ISRC without hyphens",
+        reason=_JOINS_CATALOGUES,
+    ),
+    expect_rows(
+        "recording_mbid", f"recording_mbid rlike '{_UUID}'", "a UUID in lower case", reason=_JOINS_CATALOGUES
+    ),
     optional=_OPTIONAL,
     bounds=(
         *REJECT_BOUNDS,
@@ -47,7 +70,12 @@ REJECTED_SUITE = build_rejects_suite(REJECTED_TRACKS)
 
 CHANGES_SUITE = build_suite(
     TRACK_CHANGES,
-    expect_rows("field", "not (before <=> after)", "another value than before"),
+    expect_rows(
+        "field",
+        "not (before <=> after)",
+        "another value than before",
+        reason="a change from a value to the same is none, and makes what follows from the track again for nothing",
+    ),
     # a field that nobody had said anything of, or says anything of now
     optional=("before", "after"),
 )

@@ -23,6 +23,9 @@ class Result:
     observed: str
     expected: str
     unexpected_count: int | None = None
+    # why it matters, in a sentence; and who answers for it, where that is not who owns the table
+    reason: str = ""
+    owner: str = ""
 
 
 @dataclass(frozen=True)
@@ -82,7 +85,8 @@ class Refused(Exception):
             f"table {table}: batch {batch_id} refused, {_count_violations(verdict)}; what was published is unchanged",
             verdict,
             f"The rows are kept {kept} in {path}, a Delta table that no reader sees. "
-            f"Look there for those that break an expectation, correct what made them, and run the step again.{asks}",
+            "`segue report` shows some that break an expectation, and the query that finds all of them; correct what "
+            f"made them, and run the step again.{asks}",
         )
 
     @classmethod

@@ -17,6 +17,7 @@ from jobs.job import Job
 from jobs.pseudonyms import hash_id, read_known_key
 from jobs.publishing.commits import CommitConflict, list_file_days
 from jobs.publishing.part_files import find_part_file, name_part_file
+from jobs.publishing.quarantine import remove_quarantine
 from jobs.publishing.retention import list_unpublished, vacuum
 from jobs.publishing.rewrite import Rewrite, mark_erased, rewrite_files
 from jobs.publishing.warehouse import Warehouse
@@ -110,6 +111,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _erase(job: Job, name: str, ids: Sequence[str]) -> Erasure:
     with job.lease(name):
         record_retraction(job, name)
+        # nobody can tell whose rows they are, so all of the table's go
+        remove_quarantine(job.warehouse, name)
         erasure = Erasure(name, staged=_drop_staged(job, name))
         # looked at again after each rewrite: a publisher may have brought rows of them meanwhile
         while (files := _find_files(job, name, ids, erasure)) is not None:

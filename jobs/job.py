@@ -26,6 +26,7 @@ from jobs.publishing.batches import (
 from jobs.publishing.gate_file import load_gate
 from jobs.publishing.lease import lease
 from jobs.publishing.protocol import Measures, StagedBatch, audit, check_current, commit
+from jobs.publishing.quarantine import keep_offending_rows
 from jobs.publishing.records import record, record_failures
 from jobs.publishing.retention import find_retention
 from jobs.publishing.staging import stage
@@ -190,6 +191,8 @@ class Job(PinnedTables):
             # before the commit: a kill between the two leaves a record of a batch that the log does not name,
             # where the other order would leave a published batch that nothing says was audited
             record(self.warehouse, self.run_id, staged, "refused" if refused else "passed")
+            if refused:
+                keep_offending_rows(self.spark, self.warehouse, self.run_id, staged, suite)
             if after_audit:
                 after_audit(staged)
             if refused:

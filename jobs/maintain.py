@@ -19,9 +19,11 @@ from jobs.embeddings.scratch import sweep
 from jobs.job import Job
 from jobs.publishing.commits import list_data_files
 from jobs.publishing.layout import Target, count_pieces, find_file_bytes
+from jobs.publishing.quarantine import remove_quarantine
 from jobs.publishing.record_tables import RECORD_TABLES, remove_old_files
 from jobs.publishing.records import list_recorded_batches, record_abandoned
 from jobs.publishing.retention import (
+    GRACE,
     VacuumResult,
     checkpoint,
     clean_log,
@@ -83,6 +85,8 @@ def _maintain(job: Job, name: str, now: datetime, dry_run: bool) -> None:
     removals = vacuum(job.warehouse, table, name, now, dry_run)
     if not dry_run:
         _record_abandoned(job, name, removals.batches)
+        # with the files that these are rows of
+        remove_quarantine(job.warehouse, name, now - find_retention().refused - GRACE)
         # old entries of the log can go only where a newer checkpoint sums them up
         checkpoint(table, last_checkpoint(job.warehouse, job.warehouse.table_path(name)))
     removals.log_entries = clean_log(job.warehouse, name, now, dry_run)

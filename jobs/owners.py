@@ -22,6 +22,17 @@ def find_owner(table: str) -> str:
     return named or declared or project.resolve("owner").value or default
 
 
+def find_contact(table: str) -> str:
+    """The owner whom somebody can ask; "" where it is nobody, or us, of groups that come with Segue."""
+    owner = find_owner(table)
+    return "" if owner == FeatureGroup.owner else owner
+
+
+def find_answerable(table: str, declared: str = "") -> str:
+    """Who answers for what is expected of a table: who declared it, else the owner of the table, else us."""
+    return declared or find_owner(table) or FeatureGroup.owner
+
+
 def check_table_names() -> None:
     """That [owners] and [file_sizes] name tables that there are.
 

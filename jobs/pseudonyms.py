@@ -5,7 +5,10 @@ from __future__ import annotations
 import hashlib
 import hmac
 import os
+import secrets
 from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -96,6 +99,27 @@ def _list_keys(warehouse: Warehouse, tables: Iterable[str]) -> list[str]:
     """Of the first table that has any, the newest last."""
     states = filter(None, map(warehouse.state, tables))
     return next((list(state.id_keys) for state in states if state.id_keys), [])
+
+
+@dataclass(frozen=True)
+class Hash:
+    """Of texts; `meaning` says with what, in words."""
+
+    key: bytes
+    meaning: str
+
+    def __call__(self, text: str) -> str:
+        return hash_id(self.key, text)
+
+
+def find_hash(warehouse: Warehouse, table: str) -> Hash:
+    """With the key of the root, where it has one that is known here; else with random bytes that nobody keeps."""
+    with suppress(WrongUsage):
+        if _list_keys(warehouse, [table, PLAYS.name]):
+            key = read_known_key(warehouse, [table, PLAYS.name])
+            return Hash(key, f"keyed: with the key of the ids of this root, check value {identify_key()}")
+    meaning = "salted: with random bytes that nobody kept; equal keys have equal hashes in this batch alone"
+    return Hash(secrets.token_bytes(LEAST_BYTES), meaning)
 
 
 def hash_id(key: bytes, text: str) -> str:

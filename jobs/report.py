@@ -8,12 +8,12 @@ from typing import Any
 
 from expectations.report import render
 from jobs.errors import JobError
+from jobs.publishing.quarantine import read_quarantines
 from jobs.publishing.records import read_known_failures, read_results
 from jobs.publishing.warehouse import Warehouse
-from jobs.site.read import describe_release
 from segue.errors import refuse_unwritable
 from segue.project import find_project
-from segue.releases import list_releases
+from segue.releases import Release, list_releases
 
 
 def write_report(root: str, run_id: str | None = None, out: str | None = None) -> str:
@@ -35,7 +35,8 @@ def write_report(root: str, run_id: str | None = None, out: str | None = None) -
     with refuse_unwritable(path), warehouse.files.open_output_stream(inner) as file:
         title = f"{find_project().resolve('name').value or 'Segue'}: {run}"
         known = read_known_failures(warehouse, rows)
-        file.write(render(rows, _describe_newest(root), title, steps, known).encode())
+        quarantines = read_quarantines(warehouse, rows)
+        file.write(render(rows, _describe_newest(root), title, steps, known, quarantines).encode())
     return path
 
 
@@ -51,6 +52,15 @@ def _read_steps(warehouse: Warehouse, run_id: str) -> list[dict[str, Any]]:
 def _describe_newest(root: str) -> dict[str, Any] | None:
     # the release that readers get now, which may be from an earlier run
     release = next(iter(list_releases(root)), None)
-    if release is None:
-        return None
-    return describe_release(release)
+    return describe_release(release) if release else None
+
+
+def describe_release(release: Release) -> dict[str, Any]:
+    """As reports show it."""
+    return {
+        "release_id": release.release_id,
+        "released_at": release.released_at,
+        "complete_through": release.complete_through,
+        "rollback_of": release.rollback_of,
+        "tables": {name: vars(version) for name, version in release.tables.items()},
+    }

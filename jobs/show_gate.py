@@ -12,6 +12,7 @@ from expectations.release import MAX_LAG_DAYS
 from expectations.suite import Bound
 from expectations.suites import TABLES, suite_for
 from expectations.wording import describe_expected
+from jobs.owners import find_answerable
 from jobs.publishing.gate_file import load_gate
 from jobs.publishing.stores import check_root
 from jobs.publishing.warehouse import Warehouse
@@ -19,7 +20,7 @@ from segue import show
 from segue.builtin_commands import add_root
 from segue.errors import UsageError
 
-FIELDS = ("table", "bound", "limits", "severity", "changed", "reason")
+FIELDS = ("table", "bound", "limits", "severity", "owner", "changed", "reason")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -61,7 +62,8 @@ def list_bounds(gate: GateSettings, table: str) -> Iterator[dict[str, Any]]:
     lag_reason = "a release carries a table at its last good version so long, and leaves it out then"
     bounds.append((LAG_DAYS, f"at most {gate.lag_days(table, MAX_LAG_DAYS):g}", "critical", lag_reason))
     for name, limits, severity, reason in bounds:
-        cells = (table, name, limits, severity, gate.origin_of(table, name), reason)
+        owner = find_answerable(table, local[name].owner if name in local else "")
+        cells = (table, name, limits, severity, owner, gate.origin_of(table, name), reason)
         yield dict(zip(FIELDS, cells, strict=True))
 
 
@@ -78,9 +80,9 @@ def list_row_expectations(gate: GateSettings, table: str, every: bool) -> Iterat
             expected = expectation.description or describe_expected(configuration.type, configuration.kwargs)
             expected += f" (default: {about['default']})" if about.get("default") else ""
             severity = configuration.severity.value if here else "off"
-            yield dict(
-                zip(FIELDS, (table, name, expected, severity, origin, about.get("reason", "")), strict=True)
-            )
+            owner = find_answerable(table, about.get("owner", ""))
+            cells = (table, name, expected, severity, owner, origin, about.get("reason", ""))
+            yield dict(zip(FIELDS, cells, strict=True))
 
 
 def _compare_bound(default: Bound, local: Bound | None) -> tuple[str, str, str]:

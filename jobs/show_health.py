@@ -14,9 +14,8 @@ from jobs.health.examine import examine
 from jobs.health.indicators import WRONG, Indicator, sort_urgent_first
 from jobs.health.root import Root, open_root
 from jobs.messages import LOG, log_to
-from jobs.owners import find_owner
+from jobs.owners import find_contact
 from jobs.plan import CHANGES
-from schemas.declarations import FeatureGroup
 from segue import show
 from segue.builtin_commands import add_root
 from segue.project import find_project
@@ -73,10 +72,8 @@ def _format_wrong(indicator: Indicator) -> str:
     """What, what to do, where more is and who answers for it: three short lines."""
     subject, what = show.format_cell(indicator.subject), show.format_cell(indicator.what)
     to_do = f"\n  look: {show.format_cell(indicator.to_do)}" if indicator.to_do else ""
-    owner = find_owner(indicator.subject)
-    # of groups that come with Segue it is us, whom nobody can page
-    is_known = owner not in ("", FeatureGroup.owner)
-    page = f"{indicator.page}; owner: {show.format_cell(owner)}" if is_known else indicator.page
+    owner = find_contact(indicator.subject)
+    page = f"{indicator.page}; owner: {show.format_cell(owner)}" if owner else indicator.page
     return f"{indicator.kind.upper()} {subject}: {what}{to_do}\n  page: {page}"
 
 

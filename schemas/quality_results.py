@@ -29,6 +29,8 @@ QUALITY_RESULTS = Contract(
         Column("observed", "string", "what was seen, in words", nullable=False),
         Column("expected", "string", "what was expected, in words", nullable=False),
         Column("unexpected_count", "bigint", "rows that broke it, where rows can", "rows"),
+        Column("reason", "string", "why it matters; null in results from before there was this column"),
+        Column("owner", "string", "who answered for it at the time; null as reason is"),
     ),
     key=("attempt_id", "expectation", "column"),
     partitions=(),

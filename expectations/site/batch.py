@@ -3,23 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
-from expectations.attempts import Attempt
+from expectations.attempts import Attempt, Row, describe_row
 from expectations.site.files import INDEX, batch_file, table_file
 from expectations.site.page import Page
 from expectations.site.trends import Finding, History
 from expectations.wording import count_words
 
 KEPT = "Readers have what was published before."
-_OUTCOMES = {
-    "published": "Published",
-    "passed": "Passed, and the log of the table does not name it as published",
-    "refused": "Refused",
-    "failed": "Failed before its audit",
-    "abandoned": "Abandoned before its audit",
-}
+NOT_IN_LOG = "The log of the table does not name it, so that readers never had it."
 
 
 @dataclass(frozen=True)
@@ -30,16 +23,7 @@ class Command:
     text: str
 
 
-@dataclass(frozen=True)
-class BatchFacts:
-    """What is known of a batch beside its results."""
-
-    commands: Sequence[Command] = field(default_factory=tuple)
-    # rows that broke an expectation, as `expectations.quarantine.Quarantine` has them
-    quarantine: Any = None
-
-
-def make_batch_page(attempt: Attempt, history: History, facts: BatchFacts) -> Page:
+def make_batch_page(attempt: Attempt, history: History, commands: Sequence[Command]) -> Page:
     findings = history.find(attempt, ("broken", "warning"))
     return Page(
         batch_file(attempt.attempt_id),
@@ -54,38 +38,39 @@ def make_batch_page(attempt: Attempt, history: History, facts: BatchFacts) -> Pa
             "warnings": _split([each for each in findings if each.row["severity"] == "warning"]),
             "recovered": history.list_recovered(attempt),
             "before": history.before(attempt),
-            "commands": facts.commands,
-            "quarantine": facts.quarantine,
+            "others": [
+                describe_other(row) for status in ("noted", "held") for row in attempt.with_status(status)
+            ],
+            "commands": commands,
         },
         (("All tables", INDEX), (attempt.table, table_file(attempt.table))),
     )
 
 
 def describe_verdict(attempt: Attempt, findings: Sequence[Finding]) -> list[str]:
-    """In sentences, the most important first."""
-    total, statuses = len(attempt.results), attempt.by_status
-    broken, warnings = len(statuses["broken"]), len(statuses["warning"])
-    outcome = _OUTCOMES.get(attempt.outcome, attempt.outcome)
+    """In sentences, the most important first; the first goes on from the outcome."""
+    total, broken = len(attempt.results), len(attempt.with_status("broken"))
     if attempt.outcome in ("failed", "abandoned"):
-        return [f"{outcome}: {attempt.results[0]['observed']}.", KEPT]
-    if broken:
-        words = f"{outcome}: {broken} of {count_words(total, 'expectation')} {'is' if broken == 1 else 'are'} broken."
-        return [
-            words,
-            *([KEPT] if attempt.outcome == "refused" else []),
-            *_describe_warnings(warnings, findings),
-        ]
-    return [
-        f"{outcome}: no critical one of {count_words(total, 'expectation')} is broken.",
-        *_describe_warnings(warnings, findings),
-    ]
+        return [f"there was no audit: {attempt.results[0]['observed']}.", KEPT]
+    words = (
+        f"{broken or 'none'} of {count_words(total, 'expectation')} {'is' if broken == 1 else 'are'} broken."
+    )
+    more = {"refused": [KEPT], "passed": [NOT_IN_LOG]}.get(attempt.outcome, [])
+    return [words, *more, *_describe_warnings(findings)]
 
 
-def _describe_warnings(warnings: int, findings: Sequence[Finding]) -> list[str]:
-    if not warnings:
+def _describe_warnings(findings: Sequence[Finding]) -> list[str]:
+    new = [each.is_new for each in findings if each.row["severity"] == "warning"]
+    if not new:
         return []
-    new = sum(each.is_new for each in findings if each.row["severity"] == "warning")
-    return [f"{count_words(warnings, 'warning')}, {new or 'none'} of them new since the batch before."]
+    words = "new" if all(new) else f"{sum(new) or 'none'} of them new"
+    return [f"{count_words(len(new), 'warning')}, {words} since the batch before."]
+
+
+def describe_other(row: Row) -> str:
+    """A result that held or is noted, in one line: thousands of pages have dozens of them."""
+    sign = "✓" if row["success"] else "·"
+    return f"{sign} {describe_row(row)} ({row['severity']}, {row['expectation']})"
 
 
 def _split(findings: Sequence[Finding]) -> Mapping[str, list[Finding]]:

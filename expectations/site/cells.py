@@ -14,7 +14,7 @@ PASSED, WARNED, REFUSED = "passed", "warned", "refused"
 NOT_EVALUATED, MISSING, PROVISIONAL, NO_ROWS = "not evaluated", "missing", "provisional", "no rows"
 # Each with what it means; the sign says it without the colour.
 LEGEND = {
-    PASSED: ("✓", "published, every expectation that warns held"),
+    PASSED: ("✓", "published, nothing warned"),
     WARNED: ("!", "published with warnings"),
     REFUSED: ("✕", "the newest batch was refused; readers have the day as it was before, if at all"),
     NOT_EVALUATED: ("?", "the batch failed before its audit, or an expectation could not be evaluated"),

@@ -23,6 +23,7 @@ class News:
     attempt: Attempt | None = None
 
 
+_OUTCOMES = {"refused": "was refused", "abandoned": "was abandoned"}
 # The worst first.
 NEWS_LABELS = {
     REFUSED: "✕ refused",
@@ -64,7 +65,7 @@ def _describe_bad(attempt: Attempt, attempts: int) -> str:
     reason = describe_row(broken[0]) if broken else "no reason is recorded"
     more = f", and {count_words(len(broken) - 1, 'more expectation')}" if len(broken) > 1 else ""
     again = f" (attempt {attempts} since then)" if attempts > 1 else ""
-    return f"{of_days} {attempt.outcome}{again}: {reason}{more}"
+    return f"{of_days} {_OUTCOMES.get(attempt.outcome, attempt.outcome)}{again}: {reason}{more}"
 
 
 def describe_finding(finding: Finding) -> str:

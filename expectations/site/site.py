@@ -9,7 +9,7 @@ from jinja2 import Environment
 
 from expectations.attempts import Attempt
 from expectations.pages import format_value, make_environment
-from expectations.site.batch import BatchFacts, make_batch_page
+from expectations.site.batch import Command, make_batch_page
 from expectations.site.cells import LEGEND
 from expectations.site.facts import RootFacts
 from expectations.site.files import batch_file, feature_file, table_file
@@ -32,16 +32,21 @@ class Site:
         self,
         facts: RootFacts,
         trends: Mapping[str, TableTrends] | None = None,
-        describe: Callable[[Attempt], BatchFacts] = lambda _: BatchFacts(),
+        list_commands: Callable[[Attempt], Iterable[Command]] = lambda _: (),
         others: Sequence[Page] = (),
     ) -> None:
         """
         Args:
             trends: of tables by name, as far as there are any.
-            describe: what is known of an attempt beside its results.
+            list_commands: what to type for an attempt.
             others: more pages, to which the others link where they name their files.
         """
-        self._facts, self._trends, self._describe, self._others = facts, trends or {}, describe, others
+        self._facts, self._trends, self._list_commands, self._others = (
+            facts,
+            trends or {},
+            list_commands,
+            others,
+        )
         self._histories = {table.name: History(table.attempts) for table in facts.tables}
         self._environment = self._make_environment()
 
@@ -51,7 +56,10 @@ class Site:
         yield "site.js", self._environment.get_template("site/site.js").render()
         for page in self._list_pages():
             yield page.file, self._render(page)
-        yield self._index.file, self._render(self._index)
+        yield self._index.file, self.render_index()
+
+    def render_index(self) -> str:
+        return self._render(self._index)
 
     def _list_pages(self) -> Iterable[Page]:
         yield from self._others
@@ -59,7 +67,7 @@ class Site:
             yield make_table_page(table, self._facts, self._trends.get(table.name, TableTrends()))
             history = self._histories[table.name]
             for attempt in table.attempts:
-                yield make_batch_page(attempt, history, self._describe(attempt))
+                yield make_batch_page(attempt, history, tuple(self._list_commands(attempt)))
 
     @cached_property
     def _index(self) -> Page:

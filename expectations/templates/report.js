@@ -1,7 +1,7 @@
 // Without it the page shows the same; with it, rows can be searched.
 const box = document.querySelector(".filter");
 const [words, failed] = box.querySelectorAll("input");
-const batches = [...document.querySelectorAll("details")];
+const batches = [...document.querySelectorAll("details")].filter((each) => each.querySelector("tbody"));
 const show = () => {
   const wanted = words.value.trim().toLowerCase();
   for (const batch of batches) {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import cached_property
 from typing import Any
 
@@ -24,7 +24,7 @@ from jobs.catalogue.entries import (
 )
 from jobs.catalogue.inventory import Inventory
 from jobs.catalogue.lineage import Lineage, find_group
-from jobs.owners import find_owner
+from jobs.owners import find_answerable, find_owner
 from jobs.publishing.gate_file import load_gate
 from schemas import FEATURE_GROUPS, FeatureGroup
 from schemas.contract import Column
@@ -175,7 +175,10 @@ class Catalogue:
             return []
         results = {(row["expectation"], row["column"]): row for row in self.inventory.audit(table)}
         return [
-            _add_result(requirement, results.get((requirement.expectation, requirement.column)))
+            _add_result(
+                replace(requirement, owner=find_answerable(table, requirement.owner)),
+                results.get((requirement.expectation, requirement.column)),
+            )
             for requirement in list_requirements(self._gate.suite_of(table))
         ]
 

@@ -22,6 +22,7 @@ class Expectation:
     severity: str
     expected: str
     reason: str
+    owner: str
     outcome: str | None = None
     observed: str | None = None
 

@@ -46,7 +46,10 @@ class RecordTable:
         settings = {"delta.dataSkippingStatsColumns": names} if names else None
 
         def write() -> None:
-            write_deltalake(self.path(warehouse), table, mode="append", configuration=settings)
+            # merge: a root of before gets the columns that have been added to the contract since
+            write_deltalake(
+                self.path(warehouse), table, mode="append", schema_mode="merge", configuration=settings
+            )
 
         try:
             # two that make the table at once: the loser's rows are not in the log
@@ -60,12 +63,18 @@ class RecordTable:
     def read(
         self, warehouse: Warehouse, columns: Iterable[str], where: pc.Expression | None = None
     ) -> pa.Table:
-        """Some columns of the rows; none where nothing was ever written."""
-        table = find_table(self.path(warehouse))
+        """Some columns of the rows, null where they were written before there was such a column; no row where nothing
+        was ever written."""
+        table, names = find_table(self.path(warehouse)), list(columns)
         if table is None:
-            return self.schema.empty_table().select(list(columns))
+            return self.schema.empty_table().select(names)
         snapshot = Snapshot(self.path(warehouse), table)
-        return snapshot.read(snapshot.files, list(columns), where)
+        rows = snapshot.read(snapshot.files, [name for name in names if name in snapshot.schema.names], where)
+        for place, name in enumerate(names):
+            if name not in snapshot.schema.names:
+                kind = self.schema.field(name).type
+                rows = rows.add_column(place, name, pa.nulls(rows.num_rows, kind))
+        return rows
 
     def compact(self, warehouse: Warehouse) -> None:
         """Every attempt appends a small file; only delta-rs writes here, so its own means will do."""

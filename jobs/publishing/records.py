@@ -16,6 +16,7 @@ from expectations.verdict import KEPT_EXPECTATION, Result
 from jobs.errors import JobError, first_line
 from jobs.graph import RELEASES
 from jobs.messages import LOG
+from jobs.owners import find_answerable
 from jobs.publishing.batches import Batch
 from jobs.publishing.protocol import StagedBatch
 from jobs.publishing.record_tables import RESULTS
@@ -103,8 +104,9 @@ def _describe_batch(
 
 def append_results(warehouse: Warehouse, about: dict[str, Any], results: Iterable[Result]) -> None:
     """One row per expectation; a small table, so the driver writes it without Spark."""
-    checked_at = datetime.now(UTC)
-    RESULTS.append(warehouse, [{**about, "checked_at": checked_at, **vars(result)} for result in results])
+    common = {**about, "checked_at": datetime.now(UTC)}
+    owner = find_answerable(about["table_name"])
+    RESULTS.append(warehouse, [{**common, **vars(each), "owner": each.owner or owner} for each in results])
 
 
 def read_results(warehouse: Warehouse, run_id: str | None = None) -> list[dict[str, Any]]:

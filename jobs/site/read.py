@@ -15,12 +15,13 @@ from jobs.health.alerts import load_alerts
 from jobs.health.examine import UNREADABLE, examine
 from jobs.health.indicators import sort_urgent_first
 from jobs.health.root import Root
-from jobs.owners import find_owner
+from jobs.owners import find_contact
+from jobs.publishing.quarantine import read_quarantines
 from jobs.publishing.records import find_published_batches, name_versions, read_results_since
 from jobs.publishing.state import TableState
 from jobs.publishing.warehouse import Warehouse
+from jobs.report import describe_release
 from schemas import CONTRACTS
-from segue.releases import Release
 
 DAY = timedelta(days=1)
 
@@ -34,8 +35,11 @@ def read_root(root: Root, days: int, title: str) -> RootFacts:
     # first, as it says what is wrong with the root as a whole
     indicators = sort_urgent_first(examine(root))
     states = _read_states(root.warehouse)
-    window = choose_window(root.now.date(), days, states.values())
-    attempts = read_attempts(root, datetime.combine(window[0], time(), UTC))
+    newest = [state.days[-1] for state in states.values() if state and state.days]
+    since = choose_window(root.now.date(), days, newest)[0]
+    attempts = read_attempts(root, datetime.combine(since, time(), UTC))
+    # days of which nothing is published yet are days, too
+    newest += [each.last_ds for each in attempts if each.last_ds]
     by_table: dict[str, list[Attempt]] = {}
     for each in attempts:
         by_table.setdefault(each.table, []).append(each)
@@ -43,24 +47,25 @@ def read_root(root: Root, days: int, title: str) -> RootFacts:
     return RootFacts(
         title=title,
         made_at=root.now,
-        window=window,
+        window=choose_window(root.now.date(), days, newest),
         tables=[_describe_table(name, states.get(name), by_table.get(name, [])) for name in names],
         releases=[describe_release(release) for release in root.inventory.releases],
         indicators=_describe_indicators(root, indicators),
     )
 
 
-def choose_window(today: date, days: int, states: Iterable[TableState | None]) -> list[date]:
-    """The last days, yesterday the newest, or today where some of it is published; of a root that ended longer ago
-    than that, its last ones."""
-    newest = max((state.days[-1] for state in states if state and state.days), default=today - DAY)
-    last = min(max(newest, today - DAY), today) if newest > today - days * DAY else newest
+def choose_window(today: date, days: int, known: Iterable[date]) -> list[date]:
+    """The last days, the oldest first: up to yesterday, or to today where it is among the `known` days; of a root that
+    ended before all of them, up to its last."""
+    newest = min(max(known, default=today - DAY), today)
+    last = max(newest, today - DAY) if newest > today - days * DAY else newest
     return [last - n * DAY for n in reversed(range(days))]
 
 
 def read_attempts(root: Root, since: datetime) -> list[Attempt]:
     """Those audited from an instant on, the oldest first; "passed" says "published" where a log, or a release, does."""
-    attempts = group_attempts(read_results_since(root.warehouse, since))
+    rows = read_results_since(root.warehouse, since)
+    attempts = group_attempts(rows, read_quarantines(root.warehouse, rows))
     passed = [each for each in attempts if each.outcome == "passed"]
     published = find_published_batches(root.warehouse, ((a.table, a.batch_id, a.checked_at) for a in passed))
     published |= {
@@ -82,17 +87,6 @@ def sort_tables(names: Iterable[str]) -> list[str]:
     return sorted(names, key=lambda name: (name == RELEASES, order.get(name, last), name))
 
 
-def describe_release(release: Release) -> dict[str, Any]:
-    """As reports show it."""
-    return {
-        "release_id": release.release_id,
-        "released_at": release.released_at,
-        "complete_through": release.complete_through,
-        "rollback_of": release.rollback_of,
-        "tables": {name: vars(version) for name, version in release.tables.items()},
-    }
-
-
 def _read_states(warehouse: Warehouse) -> dict[str, TableState | None]:
     """Of each table; None where it cannot be read, which health says."""
     states: dict[str, TableState | None] = {}
@@ -111,7 +105,7 @@ def _describe_table(name: str, state: TableState | None, attempts: Sequence[Atte
         name=name,
         attempts=attempts,
         meaning=contract.meaning if contract else "",
-        owner=find_owner(name),
+        owner=find_contact(name),
         version=state.version if state else None,
         rows=state.rows if state else None,
         rows_by_day={day: part.rows for day, part in parts.items()},
@@ -128,5 +122,9 @@ def _describe_indicators(root: Root, indicators: Iterable[Any]) -> list[Row]:
 
 
 def _describe_indicator(indicator: Any, since: Mapping[str, datetime]) -> Row:
-    more = {"page": indicator.page, "since": since.get(indicator.key), "owner": find_owner(indicator.subject)}
+    more = {
+        "page": indicator.page,
+        "since": since.get(indicator.key),
+        "owner": find_contact(indicator.subject),
+    }
     return {**asdict(indicator), **more}

@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Iterator
 
 from expectations.attempts import Attempt
-from expectations.site.batch import BatchFacts, Command
+from expectations.site.batch import Command
 from expectations.site.site import Site
 from jobs import FLOW
 from jobs.graph import RELEASES
@@ -21,13 +21,9 @@ def write_site(path: str, folder: str, days: int) -> str:
     root, folder = open_root(path), folder.rstrip("/")
     title = find_project().resolve("name").value or "Segue"
     facts = read_root(root, days, title)
-    site = Site(facts, describe=lambda attempt: describe_batch(root, attempt))
+    site = Site(facts, list_commands=lambda attempt: list_commands(root, attempt))
     write_pages(folder, site.render())
     return f"{folder}/index.html"
-
-
-def describe_batch(root: Root, attempt: Attempt) -> BatchFacts:
-    return BatchFacts(commands=tuple(list_commands(root, attempt)))
 
 
 def list_commands(root: Root, attempt: Attempt) -> Iterator[Command]:

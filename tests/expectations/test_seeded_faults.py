@@ -1,0 +1,121 @@
+"""Every expectation of every suite sees the fault that it is there for, and no other one fails with it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from functools import reduce
+
+import pytest
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+from pyspark.sql.types import IntegerType, StructField, StructType
+
+from expectations.gate import audit_batch
+from expectations.profile import Profile
+from expectations.quarantine import find_violation_sql
+from expectations.requirements import list_requirements
+from expectations.suite import Bound
+from expectations.suites import TABLES, suite_for
+from jobs.owners import find_answerable
+from reference.seeded_faults import ROWS, list_names, list_number_faults, seed_faults
+from schemas import CONTRACTS
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_every_expectation_has_severity_reason_and_owner(table):
+    for required in list_requirements(suite_for(table)):
+        assert required.severity in ("critical", "warning", "info")
+        assert len(required.reason) > 20, f"{required} does not say why it matters"
+        assert find_answerable(table, required.owner)
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_bounds_fail_beyond_their_limits_with_no_other_but_narrower_ones_of_the_same_number(table):
+    suite = suite_for(table)
+    for bound, numbers, broken in list_number_faults(suite):
+        results = {each.name: each.check(numbers) for each in suite.bounds if not each.share}
+        assert {name for name, result in results.items() if not result.success} == broken, bound.name
+        assert bound.name in broken and results[bound.name].severity == bound.severity
+        others = broken - {bound.name}
+        assert others <= {f"{bound.name}.warning"}, f"{others} are to be warned of before {bound.name}"
+
+
+@pytest.fixture(scope="module")
+def frames(spark):
+    """Of each table all its faults, four rows each, and the fault's place as a column."""
+    return {table: make_frame(spark, table) for table in TABLES}
+
+
+def make_frame(spark, table):
+    contract = CONTRACTS[table]
+    seeds = list(seed_faults(suite_for(table), contract))
+    # nullable, whatever the contract says, or Spark would take for granted that nothing is null
+    fields = [StructField(field.name, field.dataType) for field in contract.struct()]
+    rows = [
+        (place, *(row.get(name) for name in contract.names))
+        for place, seed in enumerate(seeds)
+        for row in seed.rows
+    ]
+    schema = StructType([StructField("fault", IntegerType()), *fields])
+    return seeds, spark.createDataFrame(rows, schema)
+
+
+@pytest.fixture(scope="module")
+def violations(frames):
+    """By table, of each fault in order: rows that break each expectation, by its name. One query for all tables."""
+    queries = []
+    for table, (_, df) in frames.items():
+        counts = [count_violations(each).cast("bigint") for each in list_names(suite_for(table)).values()]
+        queries.append(
+            df.groupBy("fault").agg(F.array(*counts).alias("counts")).withColumn("t", F.lit(table))
+        )
+    found = {(row["t"], row["fault"]): row["counts"] for row in reduce(DataFrame.unionAll, queries).collect()}
+    return {
+        table: [
+            dict(zip(list_names(suite_for(table)), found[table, place], strict=True))
+            for place in range(len(seeds))
+        ]
+        for table, (seeds, _) in frames.items()
+    }
+
+
+def count_violations(expectation):
+    """Rows that break it; 1 where they do so together."""
+    if isinstance(expectation, Bound):
+        low, high = expectation.low or 0.0, 1.0 if expectation.high is None else expectation.high
+        # of no values there is no share
+        return F.when(F.expr(expectation.share).between(low, high), 0).otherwise(1)
+    if condition := find_violation_sql(expectation):
+        return F.count_if(F.expr(condition))
+    kwargs = expectation.configuration.kwargs
+    if "value" in kwargs:
+        return (F.size(F.collect_set(F.expr(kwargs["value"]))) > 1).cast("int")
+    return (F.count(kwargs["column"]) == 0).cast("int")
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_a_seeded_fault_breaks_its_own_expectation_and_no_other(violations, frames, table):
+    seeds, _ = frames[table]
+    assert {seed.name for seed in seeds} == set(list_names(suite_for(table)))
+    for seed, counts in zip(seeds, violations[table], strict=True):
+        broken = {name for name, count in counts.items() if count}
+        assert broken == {seed.name, *seed.fault.others}, f"{seed.name}, by {seed.fault.values}"
+
+
+@pytest.mark.parametrize("table", ["sessions", "tracks", "track_embeddings"])
+def test_great_expectations_counts_the_rows_that_the_conditions_of_quarantine_find(violations, frames, table):
+    """Over all faults of a table at once: what is kept of a refused batch is what it was refused for."""
+    seeds, df = frames[table]
+    expected = Counter()
+    for counts in violations[table]:
+        expected.update(counts)
+    suite = suite_for(table)
+    verdict = audit_batch(df.drop("fault"), suite, Profile(len(seeds) * ROWS, 0, {}), {})
+    of_rows = verdict.results[-len(list_names(suite)) :]
+    counted = {
+        name: (result.unexpected_count, expected[name])
+        for (name, each), result in zip(list_names(suite).items(), of_rows, strict=True)
+        if not isinstance(each, Bound) and find_violation_sql(each)
+    }
+    assert len(counted) > 10
+    assert {name: pair for name, pair in counted.items() if pair[0] != pair[1]} == {}
