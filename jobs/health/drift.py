@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields
 from datetime import date
 
 from expectations.column_drift import Finding
 from expectations.column_profiles import ColumnProfile
-from jobs import FLOW, NIGHTLY, TABLES
+from jobs import FLOW, TABLES
 from jobs.graph import downstream
-from jobs.health.drift_settings import DriftSettings
+from jobs.health.drift_settings import DriftSettings, list_judged_tables
 from jobs.health.history import DAY, TableHistory, list_compared_days
 from jobs.health.indicators import FINE, NOTE, WRONG, Indicator
 from jobs.health.judgement import Verdict, judge_table
@@ -18,7 +19,6 @@ from jobs.health.root import Root
 from jobs.health.trainings import judge_trainings
 from jobs.publishing.profiles import read_profiles
 from jobs.volume import SPREAD_DAYS, WEEKS
-from schemas import CONTRACTS, EVENT_TABLES, FEATURE_GROUPS
 from segue.show import cut
 
 # Of one table one of these is an alert, the first: the others mostly follow from it.
@@ -30,6 +30,7 @@ MOST_COLUMNS = 3
 LONGEST_FINDING = 200
 # Of a table of listeners, how many different ones.
 LISTENERS = "user_id"
+PROFILE_FIELDS = [each.name for each in fields(ColumnProfile)]
 
 
 def check_drift(root: Root) -> Iterator[Indicator]:
@@ -64,18 +65,11 @@ def read_histories(root: Root) -> list[TableHistory]:
     ]
 
 
-def list_judged_tables() -> list[str]:
-    """Tables that have rows of every day, as weekdays have them: no records, and no tiles of days."""
-    tiles = {group.partials_table for group in FEATURE_GROUPS}
-    every_day = NIGHTLY | {table.name for table in EVENT_TABLES}
-    return [table for table in TABLES if table in every_day - tiles and CONTRACTS[table].by_day]
-
-
 def _read_columns(root: Root, days: Mapping[str, date]) -> dict[str, dict[tuple[date, str], ColumnProfile]]:
     wanted = {table: list_compared_days(day, root.drift) for table, day in days.items()}
     found: dict[str, dict[tuple[date, str], ColumnProfile]] = defaultdict(dict)
-    every_day = set().union(*wanted.values())
-    for row in read_profiles(root.warehouse, tables=list(days), days=every_day):
+    every_day = set[date]().union(*wanted.values())
+    for row in read_profiles(root.warehouse, tables=list(days), days=every_day, fields=PROFILE_FIELDS):
         if row["ds"] in wanted[row["table_name"]]:
             found[row["table_name"]][row["ds"], row["column"]] = ColumnProfile.from_row(row)
     return found
@@ -85,7 +79,8 @@ def _read_listeners(root: Root, days: Mapping[str, date]) -> dict[str, dict[date
     """How many listeners each day had, of the tables that know it."""
     counts: dict[str, dict[date, int]] = defaultdict(dict)
     first = min(days.values(), default=root.now.date()) - VOLUME_DAYS * DAY
-    for row in read_profiles(root.warehouse, tables=list(days), first_day=first, columns=[LISTENERS]):
+    names = {"columns": [LISTENERS], "fields": ["distinct_values"]}
+    for row in read_profiles(root.warehouse, tables=list(days), first_day=first, **names):
         if row["distinct_values"]:
             counts[row["table_name"]][row["ds"]] = row["distinct_values"]
     return counts

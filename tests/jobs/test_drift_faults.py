@@ -241,7 +241,7 @@ def lay_fault(root, quiet, world, last=LAST):
         days.read(table, last) for table in TABLES if days.profile(table, last) != quiet.profile(table, last)
     ]
     versions = {table: warehouse.table(table).version() for table in TABLES}
-    release(root, versions | lay_days(warehouse, changed, "laid-2"), world.day(last))
+    release(root, versions | lay_days(warehouse, changed, 2), world.day(last))
     return measure(root, last)
 
 
@@ -348,7 +348,7 @@ def test_an_alert_is_sent_once_and_is_over_with_the_next_good_day(root, quiet, f
     alerts = update_alerts(settle_alerts(alerts), measure(root), now + HOUR)
     assert not any(each.is_due for each in alerts)
     days, warehouse = quiet.with_fault(world), Warehouse(str(root))
-    versions = lay_days(warehouse, list_histories(days, LAST + 1), "laid-3")
+    versions = lay_days(warehouse, list_histories(days, LAST + 1), 3)
     release(root, versions, world.day(LAST + 1))
     alerts = update_alerts(alerts, measure(root, LAST + 1), now + DAY)
     assert [(each.key, each.ended is not None) for each in alerts] == [(PLAY_FAULTS[fault], True)]

@@ -60,25 +60,15 @@ class DayHistories:
         )
 
 
-def lay_days(warehouse: Warehouse, histories: list[TableHistory], batch_id: str = "laid-1") -> dict[str, int]:
+def lay_days(warehouse: Warehouse, histories: list[TableHistory], number: int = 1) -> dict[str, int]:
     """A version of each table, by name: one row of the newest day, a state that counts all days, and the profiles."""
-    versions = {each.table: lay_table(warehouse, each.table, each.rows, batch_id) for each in histories}
-    # of a day that is published once more the newest counts
-    later = timedelta(minutes=int(batch_id.rpartition("-")[2]))
-    rows = [row for each in histories for row in _list_profile_rows(each)]
-    PROFILES.append(
-        warehouse,
-        [row | {"batch_id": batch_id, "profiled_at": row["profiled_at"] + later} for row in rows],
-    )
+    versions = {each.table: lay_table(warehouse, each.table, each.rows) for each in histories}
+    PROFILES.append(warehouse, [row for each in histories for row in _list_profile_rows(each, number)])
     return versions
 
 
 def lay_table(
-    warehouse: Warehouse,
-    table: str,
-    rows: Mapping[date, int],
-    batch_id: str = "laid-2",
-    through: datetime | None = None,
+    warehouse: Warehouse, table: str, rows: Mapping[date, int], through: datetime | None = None
 ) -> int:
     contract, before = CONTRACTS[table], warehouse.state(table)
     state = TableState((before.version if before else 0) + 1, complete_through=through)
@@ -93,37 +83,38 @@ def lay_table(
         ),
         mode="append",
         commit_properties=CommitProperties(
-            custom_metadata={
-                "userMetadata": json.dumps({"kind": "publish", "batch": batch_id, "state": state.dumps()})
-            }
+            custom_metadata={"userMetadata": json.dumps({"kind": "publish", "state": state.dumps()})}
         ),
     )
     return log.version()
 
 
-def _list_profile_rows(history: TableHistory) -> list[dict]:
+def _list_profile_rows(history: TableHistory, number: int) -> list[dict]:
     columns = {day: {} for day in history.rows}
     for (day, column), profile in history.profiles.items():
         columns[day][column] = profile
     for day, count in history.listeners.items():
         columns[day]["user_id"] = ColumnProfile("text", history.rows[day], distinct_values=count)
     return [
-        _describe(history.table, day, column) | profile.to_row()
+        _describe(history.table, day, column, number) | profile.to_row()
         for day, profiles in columns.items()
         for column, profile in profiles.items()
     ]
 
 
-def _describe(table: str, day: date, column: str) -> dict:
+def _describe(table: str, day: date, column: str, number: int) -> dict:
+    """Of the attempt of that number, which was later than the one before."""
+    night = datetime.combine(day, time()) + timedelta(days=1, hours=5)
     return {
-        "run_id": f"run-{day}",
-        "attempt_id": f"{table}-{day}",
+        "run_id": f"run-{day}-{number}",
+        "attempt_id": f"{table}-{day}-{number}",
         "table_name": table,
+        "batch_id": f"laid-{number}",
         "appends": False,
         "outcome": "passed",
         "ds": day,
         "column": column,
-        "profiled_at": datetime.combine(day, time()) + timedelta(days=1, hours=5),
+        "profiled_at": night + timedelta(minutes=number),
     }
 
 
