@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from functools import cached_property
@@ -20,6 +20,7 @@ from expectations.drift import find_largest_difference
 from expectations.site.files import INDEX, feature_file, table_file
 from expectations.site.page import Page
 from expectations.site.ranges import choose_ranges
+from expectations.site.table import TableTrends
 from expectations.wording import format_limits, format_number, format_percent
 
 WEEK = timedelta(weeks=1)
@@ -107,6 +108,26 @@ def make_feature_page(facts: FeatureFacts) -> Page:
         },
         (("All tables", INDEX), (facts.table, table_file(facts.table))),
     )
+
+
+def find_trends(features: Iterable[FeatureFacts]) -> dict[str, TableTrends]:
+    """Of each table, what its own page shows of its columns."""
+    by_table: dict[str, list[FeatureFacts]] = {}
+    for each in features:
+        by_table.setdefault(each.table, []).append(each)
+    return {
+        table: TableTrends(
+            {each.column: each.nulls for each in own if any(each.nulls.values())},
+            {each.column: each.drift for each in own if each.drift},
+            f"{MEASURE} of each day, from {_describe_references(own[0])}.",
+        )
+        for table, own in by_table.items()
+    }
+
+
+def _describe_references(feature: FeatureFacts) -> str:
+    distances = {(day - earlier).days for day, earlier in feature.references.items()}
+    return f"{distances.pop()} days before" if len(distances) == 1 else "its reference day"
 
 
 def draw_values(facts: FeatureFacts) -> Iterator[Markup]:
