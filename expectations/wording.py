@@ -31,8 +31,9 @@ def format_number(value: Any) -> str:
 
 
 def count_words(count: int, noun: str) -> str:
-    """1 warning, 2 warnings."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+    """1 warning, 2 warnings, 3 batches."""
+    plural = "es" if noun.endswith("ch") else "s"
+    return f"{count:,} {noun}{'' if count == 1 else plural}"
 
 
 def format_percent(share: float) -> str:

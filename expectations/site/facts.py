@@ -20,6 +20,7 @@ class TableFacts:
     attempts: Sequence[Attempt]
     meaning: str = ""
     owner: str = ""
+    columns: Sequence[str] = ()
     version: int | None = None
     rows: int | None = None
     # of its newest version; empty for a table without days

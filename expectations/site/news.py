@@ -80,12 +80,9 @@ def _list_over(table: TableFacts, newest: Attempt, history: History, since: date
         yield News("over", table.name, f"passes again; the batch before was {outcome}", newest)
     recovered = history.list_recovered(newest)
     if recovered:
-        yield News(
-            "over",
-            table.name,
-            f"{count_words(len(recovered), 'expectation')} hold again: {_name_some(recovered)}",
-            newest,
-        )
+        hold = "holds" if len(recovered) == 1 else "hold"
+        words = f"{count_words(len(recovered), 'expectation')} {hold} again: {_name_some(recovered)}"
+        yield News("over", table.name, words, newest)
 
 
 def _name_some(rows: Sequence[Row], most: int = 3) -> str:

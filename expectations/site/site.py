@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import cached_property
+from functools import cache, cached_property
 
 from jinja2 import Environment
 
@@ -11,8 +11,8 @@ from expectations.attempts import Attempt
 from expectations.pages import format_value, make_environment
 from expectations.site.batch import Command, make_batch_page
 from expectations.site.cells import LEGEND
-from expectations.site.facts import RootFacts
-from expectations.site.files import batch_file, feature_file, table_file
+from expectations.site.facts import RootFacts, TableFacts
+from expectations.site.files import EMBEDDINGS, batch_file, feature_file, table_file
 from expectations.site.index import describe_amount, describe_lags, make_index_page
 from expectations.site.news import NEWS_LABELS
 from expectations.site.page import Page
@@ -48,12 +48,16 @@ class Site:
             others,
         )
         self._histories = {table.name: History(table.attempts) for table in facts.tables}
-        self._environment = self._make_environment()
+        self._shared = {
+            "site_title": facts.title,
+            "made_at": facts.made_at,
+            "is_there": lambda file: file in self._files,
+        }
 
     def render(self) -> Iterator[tuple[str, str]]:
         """Every file by its path below the top folder; the index last, so that it links to what is there."""
-        yield "site.css", self._environment.get_template("site/site.css").render()
-        yield "site.js", self._environment.get_template("site/site.js").render()
+        yield "site.css", _make_environment().get_template("site/site.css").render()
+        yield "site.js", _make_environment().get_template("site/site.js").render()
         for page in self._list_pages():
             yield page.file, self._render(page)
         yield self._index.file, self.render_index()
@@ -64,10 +68,16 @@ class Site:
     def _list_pages(self) -> Iterable[Page]:
         yield from self._others
         for table in self._facts.tables:
-            yield make_table_page(table, self._facts, self._trends.get(table.name, TableTrends()))
+            trends = self._trends.get(table.name, TableTrends())
+            yield make_table_page(table, self._facts, trends, self._list_features(table))
             history = self._histories[table.name]
             for attempt in table.attempts:
                 yield make_batch_page(attempt, history, tuple(self._list_commands(attempt)))
+
+    def _list_features(self, table: TableFacts) -> list[tuple[str, str]]:
+        """The columns that have a page, and its file."""
+        files = ((column, feature_file(table.name, column)) for column in table.columns)
+        return [(column, file) for column, file in files if file in self._files]
 
     @cached_property
     def _index(self) -> Page:
@@ -86,8 +96,9 @@ class Site:
         )
 
     def _render(self, page: Page) -> str:
-        template, most = self._environment.get_template(page.template), MOST_ROWS
-        values = {"title": page.title, "up": page.up, "crumbs": page.crumbs, "page": page, **page.values}
+        template, most = _make_environment().get_template(page.template), MOST_ROWS
+        about = {"title": page.title, "up": page.up, "crumbs": page.crumbs}
+        values = {**self._shared, **about, **page.values}
         # most pages are a tenth of this; what is left out the page says
         while True:
             text = template.render(**values, most=most)
@@ -95,24 +106,25 @@ class Site:
                 return text
             most = max(most // 2, 1)
 
-    def _make_environment(self) -> Environment:
-        environment = make_environment()
-        environment.globals |= {
-            "site_title": self._facts.title,
-            "made_at": self._facts.made_at,
-            "is_there": lambda file: file in self._files,
-            "batch_file": batch_file,
-            "feature_file": feature_file,
-            "table_file": table_file,
-            "legend": LEGEND,
-            "news_labels": NEWS_LABELS,
-            "percent": format_percent,
-            "number": format_number,
-        }
-        environment.filters |= {
-            "css": lambda status: status.replace(" ", "-"),
-            "instant": format_value,
-            "lags": describe_lags,
-            "amount": describe_amount,
-        }
-        return environment
+
+@cache
+def _make_environment() -> Environment:
+    # templates are compiled once in a process
+    environment = make_environment()
+    environment.globals |= {
+        "batch_file": batch_file,
+        "embeddings_file": EMBEDDINGS,
+        "feature_file": feature_file,
+        "table_file": table_file,
+        "legend": LEGEND,
+        "news_labels": NEWS_LABELS,
+        "percent": format_percent,
+        "number": format_number,
+    }
+    environment.filters |= {
+        "css": lambda status: status.replace(" ", "-"),
+        "instant": format_value,
+        "lags": describe_lags,
+        "amount": describe_amount,
+    }
+    return environment

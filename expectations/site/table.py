@@ -42,7 +42,10 @@ class ColumnTrend:
     chart: Markup
 
 
-def make_table_page(table: TableFacts, facts: RootFacts, trends: TableTrends) -> Page:
+def make_table_page(
+    table: TableFacts, facts: RootFacts, trends: TableTrends, features: Sequence[tuple[str, str]]
+) -> Page:
+    """`features` are the columns that have a page of their own, and its file."""
     cells = map_days(table, facts.window, find_nights(facts.attempts))
     nulls = trends.nulls or find_null_shares(table.attempts)
     return Page(
@@ -58,6 +61,7 @@ def make_table_page(table: TableFacts, facts: RootFacts, trends: TableTrends) ->
             "nulls_by_batch": not trends.nulls,
             "drift": list_trends(trends.drift, facts.window),
             "measure": trends.measure,
+            "features": features,
             "attempts": table.attempts[::-1],
             "describe": describe_attempt,
             "window": facts.window,

@@ -106,6 +106,7 @@ def _describe_table(name: str, state: TableState | None, attempts: Sequence[Atte
         attempts=attempts,
         meaning=contract.meaning if contract else "",
         owner=find_contact(name),
+        columns=contract.names if contract else (),
         version=state.version if state else None,
         rows=state.rows if state else None,
         rows_by_day={day: part.rows for day, part in parts.items()},
