@@ -306,6 +306,11 @@ def test_any_text_and_any_value_give_well_formed_markup_with_finite_places(text,
                 assert not re.search("nan|inf|e", element.get(name, "")), (name, element.get(name))
 
 
+def test_numbers_whose_sum_no_float_holds_are_drawn():
+    for markup in draw_all("large", [1.7e308, 1.7e308, -1.7e308, 5e-324]):
+        parse(markup)
+
+
 def test_a_hostile_text_is_shown_and_never_markup():
     for markup in draw_all(EVIL, [1, 2, math.nan]):
         assert not {"script", "b"} & {element.tag for element in parse(markup).iter()}
