@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from expectations.attempts import Attempt, Row, group_attempts
 from expectations.site.facts import RootFacts, TableFacts
@@ -22,6 +22,9 @@ from jobs.publishing.state import TableState
 from jobs.publishing.warehouse import Warehouse
 from jobs.report import describe_release
 from schemas import CONTRACTS
+from segue.releases import Release
+
+Value = TypeVar("Value")
 
 DAY = timedelta(days=1)
 
@@ -37,7 +40,9 @@ def read_root(root: Root, days: int, title: str) -> RootFacts:
     states = _read_states(root.warehouse)
     newest = [state.days[-1] for state in states.values() if state and state.days]
     since = choose_window(root.now.date(), days, newest)[0]
-    attempts = read_attempts(root, datetime.combine(since, time(), UTC))
+    releases = _read_or(list[Release](), lambda: root.inventory.releases)
+    # with what cannot be read an alert says so, and the pages show the rest
+    attempts = _read_or(list[Attempt](), lambda: read_attempts(root, since, states, releases))
     # days of which nothing is published yet are days, too
     newest += [each.last_ds for each in attempts if each.last_ds]
     by_table: dict[str, list[Attempt]] = {}
@@ -49,7 +54,7 @@ def read_root(root: Root, days: int, title: str) -> RootFacts:
         made_at=root.now,
         window=choose_window(root.now.date(), days, newest),
         tables=[_describe_table(name, states.get(name), by_table.get(name, [])) for name in names],
-        releases=[describe_release(release) for release in root.inventory.releases],
+        releases=[describe_release(release) for release in releases],
         indicators=_describe_indicators(root, indicators),
     )
 
@@ -62,15 +67,17 @@ def choose_window(today: date, days: int, known: Iterable[date]) -> list[date]:
     return [last - n * DAY for n in reversed(range(days))]
 
 
-def read_attempts(root: Root, since: datetime) -> list[Attempt]:
-    """Those audited from an instant on, the oldest first; "passed" says "published" where a log, or a release, does."""
-    rows = read_results_since(root.warehouse, since)
+def read_attempts(
+    root: Root, since: date, states: Mapping[str, TableState | None], releases: Iterable[Release]
+) -> list[Attempt]:
+    """Those audited from a day on, the oldest first; "passed" says "published" where a log, or a release, does."""
+    rows = read_results_since(root.warehouse, datetime.combine(since, time(), UTC))
     attempts = group_attempts(rows, read_quarantines(root.warehouse, rows))
-    passed = [each for each in attempts if each.outcome == "passed"]
+    passed = (each for each in attempts if each.outcome == "passed" and states.get(each.table))
     published = find_published_batches(root.warehouse, ((a.table, a.batch_id, a.checked_at) for a in passed))
     published |= {
         (RELEASES, name_versions({name: entry.version for name, entry in release.tables.items()}))
-        for release in root.inventory.releases
+        for release in releases
     }
     return [
         replace(each, outcome="published")
@@ -88,14 +95,16 @@ def sort_tables(names: Iterable[str]) -> list[str]:
 
 
 def _read_states(warehouse: Warehouse) -> dict[str, TableState | None]:
-    """Of each table; None where it cannot be read, which health says."""
-    states: dict[str, TableState | None] = {}
-    for name in warehouse.list_tables():
-        try:
-            states[name] = warehouse.state(name)
-        except UNREADABLE:
-            states[name] = None
-    return states
+    """Of each table; None where it cannot be read."""
+    names = warehouse.list_tables()
+    return {name: _read_or(None, lambda name=name: warehouse.state(name)) for name in names}  # type: ignore[misc]
+
+
+def _read_or(default: Value, read: Callable[[], Value]) -> Value:
+    try:
+        return read()
+    except UNREADABLE:
+        return default
 
 
 def _describe_table(name: str, state: TableState | None, attempts: Sequence[Attempt]) -> TableFacts:

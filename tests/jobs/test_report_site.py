@@ -164,6 +164,17 @@ def test_a_site_is_written_over_one_from_before_and_removes_nothing(root, tmp_pa
     assert "2 days, 2026-01-09 to 2026-01-10." in (tmp_path / "index.html").read_text()
 
 
+@pytest.mark.parametrize("place", ["quality/results", "releases", "tables/sessions"])
+def test_what_cannot_be_read_is_said_and_the_rest_is_shown(place, root, tmp_path):
+    copy = shutil.copytree(root, tmp_path / "root")
+    newest = sorted((copy / place / "_delta_log").glob("*.json"))[-1]
+    newest.write_text(newest.read_text()[:50])
+    assert main(["report", "--root", str(copy), "--site", str(tmp_path / "site")]) == 0
+    index = Page((tmp_path / "site" / "index.html").read_text())
+    assert "unreadable:" in index.text
+    assert find_row(index, "plays").count("✓") == 5
+
+
 # --- a browser
 
 EVIL = (
