@@ -132,7 +132,7 @@ def _to_bins(hours: Sequence[int]) -> Mapping[int, int]:
 
 
 def measure(days: Sequence[Day], random: np.random.Generator) -> tuple[object, ...]:
-    """Days judged, alarms, the most of them in thirty days, and of each fault the share that is seen."""
+    """Days places, alarms, the most of them in thirty days, and of each fault the share that is seen."""
     places = [n for n in range(HISTORY, len(days)) if days[n].whole]
     alarms = [n for n in places if judge(days, n, days[n])]
     worst = max((sum(n - MONTH < each <= n for each in alarms) for n in places), default=0)
@@ -154,10 +154,10 @@ def measure_made_up(seed: int, count: int) -> tuple[object, ...]:
         DayHistories(ListeningDays(seed)),
         ("plays", "sessions", "user_features", "candidates"),
     )
-    judged = range(HISTORY, count)
-    alarms = [n for n in judged for table in tables if judge_table(histories.read(table, n), SETTINGS).news]
-    worst = max(sum(n - MONTH < each <= n for each in alarms) for n in judged)
-    return len(judged), len(alarms), worst, *("-" for _ in FAULTS)
+    places = range(HISTORY, count)
+    alarms = [n for n in places for table in tables if judge_table(histories.read(table, n), SETTINGS).news]
+    worst = max(sum(n - MONTH < each <= n for each in alarms) for n in places)
+    return len(places), len(alarms), worst, *("-" for _ in FAULTS)
 
 
 def list_series(folder: Path, random: np.random.Generator, weeks: int) -> Iterator[tuple[str, list[Day]]]:

@@ -11,7 +11,7 @@ from expectations.column_drift import Finding
 from expectations.column_profiles import ColumnProfile
 from jobs import FLOW, TABLES
 from jobs.graph import downstream
-from jobs.health.drift_settings import DriftSettings, list_judged_tables
+from jobs.health.drift_settings import DriftSettings, list_compared_tables
 from jobs.health.history import DAY, TableHistory, list_compared_days
 from jobs.health.indicators import FINE, NOTE, WRONG, Indicator
 from jobs.health.judgement import Verdict, judge_table
@@ -49,7 +49,7 @@ def check_drift(root: Root) -> Iterator[Indicator]:
 
 def read_histories(root: Root) -> list[TableHistory]:
     """Of every table that has a day to be judged, causes before what follows from them."""
-    states = {table: root.warehouse.state(table) for table in list_judged_tables()}
+    states = {table: root.warehouse.state(table) for table in list_compared_tables()}
     days: dict[str, date] = {}
     rows: dict[str, dict[date, int]] = {}
     for table, state in states.items():
@@ -79,8 +79,8 @@ def _read_listeners(root: Root, days: Mapping[str, date]) -> dict[str, dict[date
     """How many listeners each day had, of the tables that know it."""
     counts: dict[str, dict[date, int]] = defaultdict(dict)
     first = min(days.values(), default=root.now.date()) - VOLUME_DAYS * DAY
-    names = {"columns": [LISTENERS], "fields": ["distinct_values"]}
-    for row in read_profiles(root.warehouse, tables=list(days), first_day=first, **names):
+    rows = read_profiles(root.warehouse, list(days), first, columns=[LISTENERS], fields=["distinct_values"])
+    for row in rows:
         if row["distinct_values"]:
             counts[row["table_name"]][row["ds"]] = row["distinct_values"]
     return counts

@@ -45,7 +45,7 @@ class DriftSettings:
         return float(self.tables.get(table, {}).get(ROWS, default))
 
 
-def list_judged_tables() -> list[str]:
+def list_compared_tables() -> list[str]:
     """Tables that have rows of every day, as weekdays have them: no records, and no tiles of days."""
     tiles = {group.partials_table for group in FEATURE_GROUPS}
     every_day = NIGHTLY | {table.name for table in EVENT_TABLES}
@@ -73,7 +73,7 @@ def _find_unknown(project: Project) -> Iterator[str]:
     for table, columns in project.drift.items():
         if table == REFERENCE:
             continue
-        if table not in (known := list_judged_tables()):
+        if table not in (known := list_compared_tables()):
             yield describe(DRIFT, "table", table, known)
             continue
         for column, limits in columns.items():

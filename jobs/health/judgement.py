@@ -35,7 +35,7 @@ def judge_table(history: TableHistory, settings: DriftSettings) -> Verdict:
     news = [*judge_volume(history, settings), *judge_sameness(history)]
     changes: list[Finding] = []
     for column in history.columns:
-        if _is_judged(history, column):
+        if _is_compared(history, column):
             of_column = _judge_column(history, settings, column)
             news += of_column.news
             changes += of_column.changes
@@ -70,7 +70,7 @@ def judge_sameness(history: TableHistory) -> Iterator[Finding]:
         yield Finding("frozen", "rows", len(moving), 0, "columns", text)
 
 
-def _is_judged(history: TableHistory, column: str) -> bool:
+def _is_compared(history: TableHistory, column: str) -> bool:
     # of instants, only when it happened: others say when a source sent, or a step ran
     contract = CONTRACTS[history.table]
     kind = history.profiles[history.day, column].kind

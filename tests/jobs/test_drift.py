@@ -16,7 +16,7 @@ from jobs.errors import WrongUsage
 from jobs.health.drift import describe_verdicts, list_causes
 from jobs.health.drift_settings import (
     DriftSettings,
-    list_judged_tables,
+    list_compared_tables,
     load_drift_settings,
 )
 from jobs.health.history import DAY, WEEK, TableHistory, list_compared_days
@@ -290,8 +290,8 @@ def test_what_moved_over_weeks_is_a_note(tmp_path):
     assert (found.key, found.status) == ("drift plays", NOTE) and "over weeks" in found.what
 
 
-def test_tiles_and_records_are_not_judged():
-    tables = list_judged_tables()
+def test_tiles_and_records_are_not_compared():
+    tables = list_compared_tables()
     assert {"plays", "sessions", "user_features", "track_embeddings", "semantic_codebooks"} <= {*tables}
     assert not {"user_partials", "rejected_plays", "late_plays", "tracks", "embedding_versions"} & {*tables}
 
