@@ -68,7 +68,7 @@ ANYWHERE: dict[Name, Fault] = {
     ("plays_hours_30d", "no share below 0"): _fault(plays_hours_30d=[-1.0, 2.0] + [0.0] * 22),
     ("plays_hours_30d", SUM): _fault(plays_hours_30d=[1.0] + [1 / 24] * 23),
     ("plays_hours_30d", ALL_FINITE): _fault(("plays_hours_30d", SUM), plays_hours_30d=[NAN] + [1 / 24] * 23),
-    ("artists_top_k_30d", "at most 5 values"): _fault(artists_top_k_30d=[{"item": "a1", "count": 3}] * 6),
+    ("artists_top_k_30d", "at most 5 values"): _fault(artists_top_k_30d=["a"] * 6),
     ("space_id", ONE_SPACE): _fault(space_id="another"),
     ("version_id", ONE_VERSION): _fault(version_id="another"),
     ("codebook_id", "one codebook per day"): _fault(codebook_id="another"),
@@ -138,6 +138,7 @@ BY_TABLE: dict[str, dict[Name, Fault]] = {
         ),
         # without plays, so that they are missing from no share of them
         ("source", "one of learned, artist, content, none"): _fault(source="other", support=0),
+        ("source", NOT_NULL): _fault(source=None, support=0),
         ("source", NOT_EMPTY): _fault(
             ("source", "one of learned, artist, content, none"), source="", support=0
         ),
