@@ -9,9 +9,11 @@ bin each.
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -57,25 +59,19 @@ class ColumnProfile:
         return find_quantiles(self.bins, QUANTILES) if self.bins else None
 
     def to_row(self) -> dict[str, Any]:
-        """As `feature_profiles` has it."""
+        """As `feature_profiles` has it; structs are pairs, which Arrow takes for them."""
         top = self.top_values
         return {
             **vars(self),
             "quantiles": self.quantiles,
-            "bins": [{"bin": bin_, "rows": rows} for bin_, rows in sorted(self.bins.items())],
-            "top_values": None if top is None else [{"value": v, "rows": n} for v, n in top.items()],
+            "bins": sorted(self.bins.items()),
+            "top_values": None if top is None else list(top.items()),
         }
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> ColumnProfile:
-        """Of a row of `feature_profiles`."""
-        plain = ("kind", "rows", "nulls", "nans", "mean", "spread", "minimum", "maximum", "distinct_values")
-        top = row["top_values"]
-        return cls(
-            **{name: row[name] for name in plain},
-            bins={each["bin"]: each["rows"] for each in row["bins"]},
-            top_values=None if top is None else {each["value"]: each["rows"] for each in top},
-        )
+        """Of a row of `feature_profiles`, in which `bins` and `top_values` are mappings."""
+        return cls(**{each.name: row[each.name] for each in fields(cls)})
 
 
 def bin_of(values: npt.ArrayLike) -> npt.NDArray[np.int32]:
@@ -112,13 +108,13 @@ def find_quantiles(bins: Mapping[int, int], shares: Sequence[float]) -> list[flo
     """At each of `shares` (0..1), a number of the bin that holds the value of that rank, so within 1/16 of it: as far
     into the bin as the rank is, and whole numbers below 32 as they are."""
     names = sorted(bins)
-    ends = np.cumsum([bins[name] for name in names])
+    ends = list(accumulate(bins[name] for name in names))
     whole = all(_nearer_edge(name).is_integer() for name in names)
     found = []
-    for share in shares:
-        place = min(int(np.searchsorted(ends, share * ends[-1])), len(names) - 1)
-        into_bin = 1 - (ends[place] - share * ends[-1]) / bins[names[place]]
-        found.append(_interpolate(names[place], float(into_bin), whole))
+    for rank in (share * ends[-1] for share in shares):
+        place = min(bisect_left(ends, rank), len(names) - 1)
+        into_bin = 1 - (ends[place] - rank) / bins[names[place]]
+        found.append(_interpolate(names[place], into_bin, whole))
     return found
 
 

@@ -29,6 +29,7 @@ from jobs.publishing.protocol import Measures, StagedBatch, audit, check_current
 from jobs.publishing.quarantine import keep_offending_rows
 from jobs.publishing.records import record, record_failures
 from jobs.publishing.retention import find_retention
+from jobs.publishing.staged_profiles import record_profiles
 from jobs.publishing.staging import stage
 from jobs.publishing.state import digest
 from jobs.publishing.stores import check_root
@@ -190,7 +191,9 @@ class Job(PinnedTables):
             refused = staged.verdict.refused
             # before the commit: a kill between the two leaves a record of a batch that the log does not name,
             # where the other order would leave a published batch that nothing says was audited
-            record(self.warehouse, self.run_id, staged, "refused" if refused else "passed")
+            outcome = "refused" if refused else "passed"
+            record(self.warehouse, self.run_id, staged, outcome)
+            record_profiles(self.spark, self.warehouse, self.run_id, staged, outcome)
             if refused:
                 keep_offending_rows(self.spark, self.warehouse, self.run_id, staged, suite)
             if after_audit:

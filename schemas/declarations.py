@@ -306,7 +306,8 @@ class FeatureGroup:
 
     def partials_contract(self) -> Contract:
         """The table of daily partials, and of their merges over 2, 4, 8 … days."""
-        parts = tuple(Column(part.name, part.type, part.meaning) for part in self.parts)
+        # rows of several spans lie side by side: over all of them, a distribution is one of nothing
+        parts = tuple(Column(part.name, part.type, part.meaning, profile=False) for part in self.parts)
         meaning = f"What {self.table} is merged from: one row per entity, last day and span."
         return self._contract(self.partials_table, meaning, (SPAN, *parts))
 

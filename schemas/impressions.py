@@ -13,7 +13,13 @@ IMPRESSIONS = EventTable(
         Column(
             "impression_id", "string", "identifies the impression; a hash of the other columns where absent"
         ),
-        Column("request_id", "string", "one slate: what was ranked and shown together", nullable=False),
+        Column(
+            "request_id",
+            "string",
+            "one slate: what was ranked and shown together",
+            nullable=False,
+            profile=False,
+        ),
         Column("user_id", "string", "to whom it was shown"),
         Column("shown_at", "timestamp", "when it was shown", "UTC"),
         Column("surface", "string", "where in the product: home, search, the end of a playlist"),
@@ -21,7 +27,13 @@ IMPRESSIONS = EventTable(
         Column("shelf_position", "int", "place of the shelf on the surface, from 1", check=">= 1"),
         Column("position", "int", "place in the request, from 1", nullable=False, check=">= 1"),
         Column("item_type", "string", "what item_id names: track, artist, playlist", nullable=False),
-        Column("item_id", "string", "what was shown, as plays and the catalogue name it", nullable=False),
+        Column(
+            "item_id",
+            "string",
+            "what was shown, as plays and the catalogue name it",
+            nullable=False,
+            profile=False,
+        ),
         Column("policy_id", "string", "what chose it: a model and its version, a rule, an editor"),
         # without a value where the policy logged none: 1 would say that nothing else could have been shown
         Column(

@@ -14,9 +14,9 @@ LISTENED = (
     Column(
         "play_id", "string", "identifies the play; a hash of the other fields where absent", nullable=False
     ),
-    Column("user_id", "string", "who listened", nullable=False),
-    Column("track_id", "string", "what was played", nullable=False),
-    Column("artist_id", "string", "who made it, as the source says"),
+    Column("user_id", "string", "who listened", nullable=False, profile=False),
+    Column("track_id", "string", "what was played", nullable=False, profile=False),
+    Column("artist_id", "string", "who made it, as the source says", profile=False),
     Column("played_at", "timestamp", "when the play began", "UTC", False),
     Column("ms_played", "bigint", "how long it was played", "ms", check=">= 0"),
     Column("track_ms", "bigint", "how long the track is", "ms", check=">= 0"),
@@ -29,7 +29,7 @@ PLAYS = Contract(
         *LISTENED,
         Column("skipped", "boolean", "whether it was skipped, as the source says"),
         Column("saved", "boolean", "the listener saved the track during this play"),
-        Column("source_session_id", "string", "the source's own session, where it has one"),
+        Column("source_session_id", "string", "the source's own session, where it has one", profile=False),
         Column("source", "string", "name of the source the play came from", nullable=False),
         bucket("user_id"),
         AVAILABLE_AT,
@@ -70,9 +70,11 @@ def rejects_contract(table: str) -> Contract:
                 "reject_id", "string", "hash of source, file, raw text and its occurrence", nullable=False
             ),
             Column("source", "string", "name of the source", nullable=False),
-            Column("user_id", "string", "the listener, where the row says it: it must be erasable"),
-            Column("file", "string", "file the row stood in", nullable=False),
-            Column("raw", "string", "the row as it was read", nullable=False),
+            Column(
+                "user_id", "string", "the listener, where the row says it: it must be erasable", profile=False
+            ),
+            Column("file", "string", "file the row stood in", nullable=False, profile=False),
+            Column("raw", "string", "the row as it was read", nullable=False, profile=False),
             Column("reasons", "array<string>", "every rule the row breaks", nullable=False),
             AVAILABLE_AT,
             Column(

@@ -16,6 +16,7 @@ SESSIONS = Contract(
             "string",
             "hash of listener and the source's session, else of listener and start",
             nullable=False,
+            profile=False,
         ),
         Column("session_started_at", "timestamp", "start of the session's first play", "UTC", False),
         Column("position", "int", "place in the session, from 1", nullable=False, check=">= 1"),

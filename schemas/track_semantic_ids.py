@@ -20,7 +20,11 @@ TRACK_SEMANTIC_IDS = Contract(
         # tracks with the same codes are told apart by this last number, so that an id names one track
         Column("collision", "int", "0, or the place among the tracks with the same codes", "", False, ">= 0"),
         Column(
-            "semantic_id", "string", "codes and collision, joined by '-': unique in a day", nullable=False
+            "semantic_id",
+            "string",
+            "codes and collision, joined by '-': unique in a day",
+            nullable=False,
+            profile=False,
         ),
         bucket("track_id"),
         AVAILABLE_AT,

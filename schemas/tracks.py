@@ -13,17 +13,19 @@ TRACKS = Contract(
     meaning="One row per track that was ever in a catalogue, as the newest one has it.",
     columns=(
         Column("track_id", "string", "as in plays", nullable=False),
-        Column("title", "string", "as the source writes it"),
-        Column("artist_id", "string", "as in plays"),
-        Column("artist_name", "string", "as the source writes it"),
-        Column("album", "string", "as the source writes it"),
+        Column("title", "string", "as the source writes it", profile=False),
+        Column("artist_id", "string", "as in plays", profile=False),
+        Column("artist_name", "string", "as the source writes it", profile=False),
+        Column("album", "string", "as the source writes it", profile=False),
         Column("track_ms", "bigint", "length", "ms"),
         Column("explicit", "boolean", "has an explicit-content flag"),
         Column("released", "string", "first release, as far as it is known: 1994, 1994-05 or 1994-05-02"),
         Column("released_on", "date", "first day of `released`"),
         Column("genres", "array<string>", "as the source writes them, in its order; null where it says none"),
-        Column("isrc", "string", "of the recording: 12 letters and digits, without hyphens"),
-        Column("recording_mbid", "string", "MusicBrainz id of the recording: a UUID in lower case"),
+        Column("isrc", "string", "of the recording: 12 letters and digits, without hyphens", profile=False),
+        Column(
+            "recording_mbid", "string", "MusicBrainz id of the recording: a UUID in lower case", profile=False
+        ),
         Column("source", "string", "name of the source", nullable=False),
         bucket("track_id"),
         AVAILABLE_AT,
@@ -59,8 +61,8 @@ TRACK_CHANGES = Contract(
     columns=(
         Column("track_id", "string", "as in tracks", nullable=False),
         Column("field", "string", "column of tracks", nullable=False),
-        Column("before", "string", "its value as text, a list as JSON"),
-        Column("after", "string", "the same after the change"),
+        Column("before", "string", "its value as text, a list as JSON", profile=False),
+        Column("after", "string", "the same after the change", profile=False),
         Column("source", "string", "name of the source that changed it", nullable=False),
         Column(
             "tracks_version", "bigint", "newest version of `tracks` with `before`; later ones have `after`",

@@ -95,6 +95,20 @@ SETTINGS = {
             WholeNumber("MiB", 1, 4096),
         ),
         Setting(
+            "profile_listeners",
+            "SEGUE_PROFILE_LISTENERS",
+            "how many must have a value before profiles name it; where no row says whose it is, so many rows",
+            20,
+            WholeNumber("listeners", 1, 10_000),
+        ),
+        Setting(
+            "profile_megabytes",
+            "SEGUE_PROFILE_MEGABYTES",
+            "up to which size of its files a batch is profiled by the driver; larger ones by a Spark job",
+            32,
+            WholeNumber("MiB", 0, 4096),
+        ),
+        Setting(
             "schedule",
             "SEGUE_SCHEDULE",
             "when the flow runs: what is late, and what `segue schedule` prints for a scheduler",

@@ -83,11 +83,16 @@ class Batch:
 
     @property
     def transaction(self) -> str:
-        return f"publish:{self.table}:{self.fingerprint}"
+        return name_transaction(self.table, self.fingerprint)
 
     @property
     def id(self) -> str:
         return f"{self.fingerprint}-{self.revision}"
+
+
+def name_transaction(table: str, fingerprint: str) -> str:
+    """What the log of a table knows its batches by; of each, the newest revision."""
+    return f"publish:{table}:{fingerprint}"
 
 
 def is_published(warehouse: Warehouse, batch: Batch) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -73,6 +73,8 @@ class LaidJob(Job):
     verdict = PASSED
     # of a file; none: pyarrow's
     rows_per_group: int | None = None
+    # whether its batches are profiled, as those of a real job are
+    profiles = False
     _staged_rows: Any = None
 
     def publish(self, batch: Batch, rows: Any, *args: Any, **options: Any) -> Outcome:
@@ -93,6 +95,7 @@ class LaidJob(Job):
             mock.patch.object(jobs.job, "audit", self._audit),
             # seconds of imports, for expectations that nobody holds the rows to
             mock.patch.object(GateSettings, "suite_of", lambda gate, table: None),
+            nullcontext() if self.profiles else mock.patch.object(jobs.job, "record_profiles"),
         ):
             yield
 
