@@ -3,8 +3,9 @@
     python benchmarks/health.py                       # 31 tables, 90 nights, a million logged rows: about eight minutes
     python benchmarks/health.py --nights 10 --logged 100000
 
-Each night publishes every table, records 20 expectations of each and makes a release. Six declared groups bring the
-tables that Segue does not. Then rows of user_features are logged as a look-up gave them, and compared again.
+Each night publishes every table, records 20 expectations and the profiles of all columns of each, and makes a release.
+Six declared groups bring the tables that Segue does not. Then rows of user_features are logged as a look-up gave them,
+and compared again.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ TOP = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(TOP), str(TOP / "tests")]
 GROUPS = 6
 EXPECTATIONS = 20
+# Rows that a profile is made of.
+VALUES = 20_000
 DECLARATIONS = (
     "from schemas.declarations import Feature, FeatureGroup\nfrom schemas.starting_set import *\n"
     + "".join(
@@ -60,7 +63,8 @@ def lay_nights(root: str, nights: int, listeners: int) -> int:
 
     from expectations.verdict import Result
     from jobs import TABLES
-    from jobs.publishing.records import append_results, compact_results
+    from jobs.publishing.record_tables import PROFILES, RECORD_TABLES
+    from jobs.publishing.records import append_results
     from jobs.publishing.retention import checkpoint, last_checkpoint
     from jobs.publishing.warehouse import Warehouse
     from reference.batches import batch
@@ -82,21 +86,50 @@ def lay_nights(root: str, nights: int, listeners: int) -> int:
             versions[table] = TableVersion(version, many, f"{version:016x}")
             about = {"run_id": f"run-{day}", "attempt_id": f"{table}-{day}", "table_name": table}
             about |= {
-                "batch_id": f"{day}-1",
+                # the fingerprint that `lay` gives to its days
+                "batch_id": "test-1",
                 "first_ds": day,
                 "last_ds": day,
                 "rows": many,
                 "outcome": "passed",
             }
             append_results(warehouse, about, results)
+            PROFILES.append(warehouse, list_profiles(about, day))
         append_release(root, day, versions)
         if not night % 7:
             # of `segue maintain`, once a week, what makes logs and records quick to read
-            compact_results(warehouse)
+            for record in RECORD_TABLES:
+                record.compact(warehouse)
             for table in tables:
                 path = warehouse.table_path(table)
                 checkpoint(DeltaTable(path), last_checkpoint(warehouse, path))
     return len(tables)
+
+
+def list_profiles(about: dict[str, object], day: date) -> list[dict[str, object]]:
+    """Of each column, as of a day of many rows."""
+    import numpy as np
+
+    from expectations.column_profiles import NUMBER, TEXT, ColumnProfile, bin_of
+    from expectations.column_tallies import list_kinds
+    from schemas import CONTRACTS
+
+    random, rows = np.random.default_rng(day.toordinal()), []
+    for column, kind in list_kinds(CONTRACTS[str(about["table_name"])]).items():
+        bins, counts = np.unique(bin_of(random.lognormal(3, 1, VALUES)), return_counts=True)
+        histogram = dict(zip(bins.tolist(), counts.tolist(), strict=True))
+        profile = (
+            ColumnProfile(TEXT, VALUES, distinct_values=2, top_values={"a": VALUES // 2, "b": VALUES // 2})
+            if kind == TEXT
+            else ColumnProfile(kind, VALUES, mean=33.0 if kind == NUMBER else None, bins=histogram)
+        )
+        names = ("run_id", "attempt_id", "table_name", "batch_id", "outcome")
+        rows.append(
+            {name: about[name] for name in names}
+            | {"appends": False, "ds": day, "column": column, "profiled_at": datetime.now(UTC)}
+            | profile.to_row()
+        )
+    return rows
 
 
 def _of_day(row: dict[str, object], day: date) -> dict[str, object]:

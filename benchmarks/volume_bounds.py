@@ -48,25 +48,31 @@ class Series:
 
 
 def read_triplej(folder: Path) -> Series:
-    text = _read(folder / "triplej" / "playlist_20140929.csv.gz", "mac_roman")
+    times = read_triplej_times(folder)
+    days = [min(times) + timedelta(days=n) for n in range((max(times) - min(times)).days + 1)]
+    return Series(
+        np.array([len(times[day]) for day in days]),
+        np.array([find_silence(day, times[day]) < SILENCE for day in days]),
+    )
+
+
+def read_triplej_times(folder: Path) -> dict[date, list[datetime]]:
+    """Of each day of UTC."""
+    text = read_text(folder / "triplej" / "playlist_20140929.csv.gz", "mac_roman")
     times: dict[date, list[datetime]] = defaultdict(list)
     for row in csv.DictReader(io.StringIO(text, newline="")):
         if row["date"]:
             local = datetime.strptime(f"{row['date']} {row['time']}", "%d/%m/%Y %H:%M:%S").replace(tzinfo=UTC)
             times[(local - timedelta(hours=10)).date()].append(local - timedelta(hours=10))
-    days = [min(times) + timedelta(days=n) for n in range((max(times) - min(times)).days + 1)]
-    return Series(
-        np.array([len(times[day]) for day in days]),
-        np.array([_find_silence(day, times[day]) < SILENCE for day in days]),
-    )
+    return times
 
 
-def _read(path: Path, encoding: str = "utf-8") -> str:
+def read_text(path: Path, encoding: str = "utf-8") -> str:
     with gzip.open(path) as file:
         return file.read().decode(encoding, "replace")
 
 
-def _find_silence(day: date, times: list[datetime]) -> timedelta:
+def find_silence(day: date, times: list[datetime]) -> timedelta:
     """The longest one of a day, up to its ends."""
     midnight = datetime.combine(day, datetime.min.time(), UTC)
     instants = [midnight, *sorted(times), midnight + timedelta(days=1)]
@@ -74,7 +80,7 @@ def _find_silence(day: date, times: list[datetime]) -> timedelta:
 
 
 def draw_classic_rock(folder: Path, random: np.random.Generator, weeks: int, stations: int) -> Series:
-    text = _read(folder / "classic_rock" / "classic_rock_raw_data.csv.gz")
+    text = read_text(folder / "classic_rock" / "classic_rock_raw_data.csv.gz")
     counts: Counter[tuple[str, int]] = Counter()
     for row in csv.DictReader(io.StringIO(text)):
         values = {name.strip().lower(): value for name, value in row.items()}
@@ -88,7 +94,9 @@ def draw_classic_rock(folder: Path, random: np.random.Generator, weeks: int, sta
 
 
 def deal_nowplaying(folder: Path, random: np.random.Generator, weeks: int, sessions: float) -> Series:
-    lengths = [len(line.split()) for line in _read(folder / "nowplaying" / "sessions.txt.gz").splitlines()]
+    lengths = [
+        len(line.split()) for line in read_text(folder / "nowplaying" / "sessions.txt.gz").splitlines()
+    ]
     days = random.poisson(sessions * np.tile(WEEK, weeks))
     return _whole(np.array([random.choice(lengths, count).sum() for count in days]))
 

@@ -24,8 +24,9 @@ _DISTINGUISHING_ARGUMENTS = ("condition", "share", "value")
 def format_number(value: Any) -> str:
     """With thousands separators, and at most four significant digits of a fraction."""
     if isinstance(value, float):
-        # beyond 2**53 digits are of the binary form, and hundreds of them
-        return f"{value:,.0f}" if value.is_integer() and abs(value) < 2**53 else f"{value:,.4g}"
+        # from 2**53 on digits are of the binary form, and can be hundreds
+        whole = (value.is_integer() or abs(value) >= 1_000) and abs(value) < 2**53
+        return f"{value:,.0f}" if whole else f"{value:,.4g}"
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 

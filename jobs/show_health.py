@@ -28,8 +28,9 @@ CHANNELS = ("webhook", "prometheus_file", "json_file")
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.description = (
-        f"{__doc__} Looks at promises of [slo], the schedule, lags of the newest release, refused batches, skew, late "
-        f"plays, maintenance and the disk. Ends with {SOMETHING_WRONG} if anything is wrong."
+        f"{__doc__} Looks at promises of [slo], the schedule, lags of the newest release, refused batches, rows "
+        "and values of the newest day against the weeks before, skew, late plays, maintenance and the disk. Ends with "
+        f"{SOMETHING_WRONG} if anything is wrong."
     )
     add_root(parser)
     notify = "also send what is new, changed or over since the last time to what [alerts] names"

@@ -28,7 +28,8 @@ VARIANCE = 1.35
 
 @dataclass(frozen=True)
 class Volume:
-    """All plays of a day: as a share of what such a weekday has by now, and of the fullest of the four before.
+    """All plays of a day: as a share of what such a weekday has by now, and of the fullest of the four before. Rows of
+    other tables are judged in the same way.
 
     `allowance` is for days that vary a lot, or have few plays: so much may be missing besides.
     """
@@ -37,6 +38,8 @@ class Volume:
     share: float
     of_fullest: float
     allowance: float
+    # standard deviation of the shares of a month, by their median deviation
+    spread: float
 
     def measures(self) -> dict[str, float]:
         """For the gate: what days vary by anyhow is taken for plays that are there."""
@@ -61,6 +64,7 @@ def compare_with_weekdays(plays: Mapping[date, int], day: date) -> Volume | None
         # of two such deliveries; what grows is over its level, what shrinks was as full before
         of_fullest=plays[day] / (max(before) * max(level, 1)),
         allowance=min(max(LOW_SPREADS * spread - LOW_FREE, 0), MOST_ALLOWANCE),
+        spread=spread,
     )
 
 

@@ -19,6 +19,7 @@ from segue.errors import UsageError
 from segue.project_file import (
     ALERT_KINDS,
     ALERTS,
+    DRIFT,
     EVENTS,
     FILE_SIZES,
     GATE,
@@ -200,6 +201,11 @@ class Project:
     def slo(self) -> Mapping[str, str]:
         """How old the newest day of a table may be, by its name."""
         return self.tables.get(SLO, {})
+
+    @property
+    def drift(self) -> Mapping[str, Any]:
+        """What tables and columns may differ by from other days, by name, and `reference`; as the file has it."""
+        return self.tables.get(DRIFT, {})
 
     @property
     def file_megabytes(self) -> Mapping[str, int]:

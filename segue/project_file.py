@@ -12,10 +12,22 @@ from pathlib import Path
 from typing import Any
 
 from segue.errors import UsageError
-from segue.settings import DURATION, FilePath, FilePaths, Kind, Setting, Text, WholeNumber
+from segue.settings import (
+    DURATION,
+    Expression,
+    FilePath,
+    FilePaths,
+    Kind,
+    Number,
+    Setting,
+    Switch,
+    Text,
+    WholeNumber,
+    parse_release_day,
+)
 
 SPARK, OWNERS, GATE, SOURCES, EVENTS = "spark", "owners", "gate", "sources", "events"
-FILE_SIZES, SLO, ALERTS = "file_sizes", "slo", "alerts"
+FILE_SIZES, SLO, ALERTS, DRIFT = "file_sizes", "slo", "alerts", "drift"
 # What of a source is said in [sources], or at the top where there is one.
 FILES: dict[str, Kind] = {"source": FilePath(), "input": FilePaths(), "catalogue": FilePaths()}
 # Of [alerts]; each is a setting with a variable too, `alerts.<name>`.
@@ -23,6 +35,20 @@ ALERT_KINDS: dict[str, Kind] = {
     "webhook": Text("an address with http:// or https://", r"https?://[^\s/]\S*"),
     "prometheus_file": FilePath(),
     "json_file": FilePath(),
+}
+# Of [drift]: with which day or release columns are compared; of a table, and of a column of it, what may differ.
+REFERENCE, ROWS = "reference", "rows"
+_REFERENCE = Expression(
+    range="a day or a release",
+    unit="day",
+    expected='a day or a release, as "2026-11-20" or "2026-11-20.1"',
+    read=parse_release_day,
+)
+COLUMN_LIMITS: dict[str, Kind] = {
+    "psi": Number("a number, 0 or more"),
+    "nulls": Number("a share, 0 to 1", high=1),
+    "distinct": Number("a factor, 1 or more", low=1),
+    "enabled": Switch(),
 }
 # Names of options, and values, that are for nobody's screen.
 _SECRET = re.compile(r"secret|password|token|access\.key|credential|webhook", re.IGNORECASE)
@@ -138,6 +164,22 @@ def _check_alerts(table: Mapping[str, Any]) -> Iterator[TableProblem]:
     yield from _check_section(ALERTS, table, ALERT_KINDS)
 
 
+def _check_drift(table: Mapping[str, Any]) -> Iterator[TableProblem]:
+    # names of tables and columns are checked where these are known
+    for name, value in table.items():
+        if name == REFERENCE:
+            if not _REFERENCE.accepts(value):
+                yield (DRIFT, name), f"[{DRIFT}] {name} is {_show(value)}; expected {_REFERENCE.expected}"
+        elif not isinstance(value, dict):
+            yield (DRIFT, name), f"[{DRIFT}] {name} is {_show(value)}; it {TABLES[DRIFT].holds}"
+        else:
+            columns = {key: each for key, each in value.items() if isinstance(each, dict)}
+            others = {key: each for key, each in value.items() if key not in columns}
+            yield from _check_section(f"{DRIFT}.{name}", others, {ROWS: Number("a share, 0 or more")})
+            for column, limits in columns.items():
+                yield from _check_section(f"{DRIFT}.{name}.{column}", limits, COLUMN_LIMITS)
+
+
 def _check_sources(table: Mapping[str, Any]) -> Iterator[TableProblem]:
     for name, files in table.items():
         # a part of the name of its run, and so of files
@@ -231,6 +273,12 @@ TABLES = {
         "how old the newest day of the table may be, as readers have it",
         'holds a table and how old its newest day may be on each line: user_features = "30h"',
         _check_slo,
+    ),
+    DRIFT: Table(
+        "what a table or a column may differ by from other days: see `segue health`",
+        "holds reference, and sections [drift.<table>] with rows and [drift.<table>.<column>] with psi, nulls, "
+        "distinct or enabled",
+        _check_drift,
     ),
     ALERTS: Table(
         "where `segue health --notify` sends alerts",

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any, Protocol
 
 from segue.schedule import EXAMPLE, RANGE, parse_schedule
@@ -77,6 +78,48 @@ class WholeNumber:
         return int(text) if re.fullmatch(r"-?[0-9]+", text) else text
 
     def anchor(self, value: int, folder: str) -> int:
+        return value
+
+
+@dataclass(frozen=True)
+class Number:
+    """Of a file, from `low` to `high`; what it is, `expected` says."""
+
+    expected: str
+    low: float = 0.0
+    high: float = math.inf
+    unit: str = "number"
+
+    @property
+    def range(self) -> str:
+        return f"{self.low:g} to {self.high:g}"
+
+    def accepts(self, value: Any) -> bool:
+        # NaN is in no range
+        return (
+            isinstance(value, int | float) and not isinstance(value, bool) and self.low <= value <= self.high
+        )
+
+    def parse(self, text: str) -> float | str:
+        return float(text) if re.fullmatch(r"[0-9]+(\.[0-9]+)?", text) else text
+
+    def anchor(self, value: float, folder: str) -> float:
+        return value
+
+
+@dataclass(frozen=True)
+class Switch:
+    unit: str = "boolean"
+    range: str = "true or false"
+    expected: str = "true or false"
+
+    def accepts(self, value: Any) -> bool:
+        return isinstance(value, bool)
+
+    def parse(self, text: str) -> bool | str:
+        return {"true": True, "false": False}.get(text, text)
+
+    def anchor(self, value: bool, folder: str) -> bool:
         return value
 
 
@@ -158,6 +201,14 @@ def parse_duration(text: str) -> timedelta:
         raise ValueError(f"{text!r}, must be a number and m, h or d, as in 3h")
     unit = {"m": "minutes", "h": "hours", "d": "days"}[found[2]]
     return timedelta(**{unit: int(found[1])})
+
+
+def parse_release_day(text: str) -> date:
+    """Of a day or the id of a release; ValueError for any other text."""
+    day, _, number = text.partition(".")
+    if number and not number.isdigit():
+        raise ValueError(f"{text!r} is no day and no release")
+    return date.fromisoformat(day)
 
 
 CRON_EXPRESSION = Expression(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, timedelta
-from xml.etree import ElementTree as ET
+
+from markupsafe import Markup
 
 from expectations.charts.markup import format_unit, make
 from expectations.charts.scales import CHARACTER, LINE, LONGEST, Scale, Words, label_ticks
@@ -35,7 +36,7 @@ def measure_ticks(y: Scale, words: Words) -> float:
     return measure_left(label_ticks(y.choose_ticks(), words))
 
 
-def draw_ticks(y: Scale, left: float, words: Words) -> Iterator[ET.Element]:
+def draw_ticks(y: Scale, left: float, words: Words) -> Iterator[Markup]:
     """A line and a label for each round value."""
     ticks = y.choose_ticks()
     for tick, label in zip(ticks, label_ticks(ticks, words), strict=True):
@@ -47,7 +48,7 @@ def draw_ticks(y: Scale, left: float, words: Words) -> Iterator[ET.Element]:
         yield write_text(left - 5, place + LINE / 3, "end", label)
 
 
-def draw_ends(left: float, first: str, last: str) -> Iterator[ET.Element]:
+def draw_ends(left: float, first: str, last: str) -> Iterator[Markup]:
     """Labels below the two ends of a plot; one in the middle where they are the same."""
     y = BOTTOM + LINE + 5
     if first == last:
@@ -57,11 +58,11 @@ def draw_ends(left: float, first: str, last: str) -> Iterator[ET.Element]:
         yield write_text(RIGHT, y, "end", last)
 
 
-def draw_days(days: Sequence[date], left: float) -> Iterator[ET.Element]:
+def draw_days(days: Sequence[date], left: float) -> Iterator[Markup]:
     return draw_ends(left, str(days[0]), str(days[-1]))
 
 
-def write_text(x: float, y: float, anchor: str, text: str) -> ET.Element:
+def write_text(x: float, y: float, anchor: str, text: str) -> Markup:
     """`anchor` is the part of the text that is at x: start, middle or end."""
     return make("text", {"x": x, "y": y, "class": anchor}, text)
 

@@ -6,7 +6,6 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from xml.etree import ElementTree as ET
 
 from markupsafe import Markup
 
@@ -92,7 +91,7 @@ def draw_histogram(
     rows = (
         [
             format_limits(bar.low, bar.high, words),
-            format_number(bar.rows),
+            _format_rows(bar.rows),
             *(format_percent(each[place]) for each in known),
         ]
         for place, bar in enumerate(bars)
@@ -134,16 +133,16 @@ def draw_strip(title: str, histograms: Mapping[date, Sequence[Bar]], words: Word
 
 def _draw_bars(
     x: Scale, y: Scale, bars: Sequence[Bar], shares: Sequence[float], words: Words
-) -> Iterator[ET.Element]:
+) -> Iterator[Markup]:
     gap = 1.0 if len(bars) <= 60 else 0.0
     for place, (bar, share) in enumerate(zip(bars, shares, strict=True)):
         if share:
             path = draw_rectangle(x.place(place), y.place(share), x.place(place + 1) - gap, BOTTOM)
-            text = f"{format_limits(bar.low, bar.high, words)}: {format_number(bar.rows)}, {format_percent(share)}"
+            text = f"{format_limits(bar.low, bar.high, words)}: {_format_rows(bar.rows)}, {format_percent(share)}"
             yield make("path", {"d": path}, make("title", {}, text))
 
 
-def _draw_outline(x: Scale, y: Scale, shares: Sequence[float]) -> ET.Element:
+def _draw_outline(x: Scale, y: Scale, shares: Sequence[float]) -> Markup:
     steps = (
         f"V{format_unit(y.place(share))}H{format_unit(x.place(place + 1))}"
         for place, share in enumerate(shares)
@@ -154,7 +153,7 @@ def _draw_outline(x: Scale, y: Scale, shares: Sequence[float]) -> ET.Element:
 
 def _draw_cells(
     days: Sequence[date], shares: Mapping[date, Sequence[float]], most: float, left: float, bars: int
-) -> Iterator[ET.Element]:
+) -> Iterator[Markup]:
     """A path per shade."""
     x, y = Scale(0, len(days), left, RIGHT), Scale(0, bars, BOTTOM, TOP)
     cells: dict[int, list[str]] = {}
@@ -174,12 +173,18 @@ def _name_fullest(bars: Sequence[Bar], shares: Sequence[float], words: Words) ->
     if not any(shares):
         return "0", MISSING, MISSING
     place = shares.index(max(shares))
-    rows = math.fsum(to_finite(bar.rows) or 0.0 for bar in bars)
+    rows = sum(to_finite(bar.rows) or 0.0 for bar in bars)
     return (
-        format_number(rows),
+        _format_rows(rows),
         format_limits(bars[place].low, bars[place].high, words),
         format_percent(shares[place]),
     )
+
+
+def _format_rows(value: float) -> str:
+    # a bar may have a part of a bin that lies in several
+    rows = to_finite(value)
+    return MISSING if rows is None else format_number(round(rows))
 
 
 def _describe(bars: Sequence[Bar], shares: Sequence[float], name: str, words: Words) -> str:

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
-from xml.etree import ElementTree as ET
 
 from markupsafe import Markup
 
@@ -31,7 +30,7 @@ from expectations.charts.markup import (
     make_table,
     name_series,
     say_nothing,
-    write,
+    shorten,
 )
 from expectations.charts.scales import Scale, Words, to_finite
 from expectations.wording import format_limits, format_number
@@ -39,6 +38,8 @@ from expectations.wording import format_limits, format_number
 # The first and the last day keep off the ends, so that their dots are whole.
 MARGIN = 3.0
 SMALL = (96.0, 24.0)
+# Characters of the name of a series.
+NAME = 60
 
 # Of a series, values by day; null, NaN and infinity are gaps.
 Values = Mapping[date, Any]
@@ -60,7 +61,7 @@ class _Frame:
         first, last = self.days[0].toordinal(), self.days[-1].toordinal()
         return Scale(first, last, self.left + MARGIN, self.right - MARGIN).place(day.toordinal())
 
-    def draw_line(self, values: Finite) -> ET.Element:
+    def draw_line(self, values: Finite) -> Markup:
         """From day to day; it begins again after a day without a value."""
         commands = (
             f"{'L' if day - timedelta(days=1) in values else 'M'}"
@@ -69,16 +70,16 @@ class _Frame:
         )
         return make("path", {"class": "line", "d": "".join(commands)})
 
-    def draw_dot(self, day: date, value: float, text: str = "") -> ET.Element:
+    def draw_dot(self, day: date, value: float, text: str = "") -> Markup:
         about = [make("title", {}, text)] if text else []
         radius = 2.0 if len(self.days) <= 31 else 1.2
         return make("circle", {"cx": self.x(day), "cy": self.y.place(value), "r": radius}, *about)
 
-    def draw_mark(self, day: date, note: str) -> ET.Element:
+    def draw_mark(self, day: date, note: str) -> Markup:
         path = f"M{format_unit(self.x(day))} {format_unit(TOP)}V{format_unit(BOTTOM)}"
         return make("path", {"class": "mark", "d": path}, make("title", {}, f"{day}: {note}"))
 
-    def draw_band(self, limits: Mapping[date, Limits]) -> ET.Element:
+    def draw_band(self, limits: Mapping[date, Limits]) -> Markup:
         """A rectangle per day with limits, as wide as half the way to either neighbour."""
         half = max(MARGIN, (self.right - self.left) / max(1, len(self.days) - 1) / 2)
         rectangles = []
@@ -110,27 +111,33 @@ def draw_lines(
         from_zero: otherwise the axis begins at the smallest value, for what moves little.
         days: the first and the last, where these are not the first and the last day of a value.
     """
-    known = {name: _select_finite(values) for name, values in series.items()}
-    if not any(known.values()):
+    # two names can begin alike
+    known = [(shorten(name, NAME), _select_finite(values)) for name, values in series.items()]
+    if not any(values for _, values in known):
         return say_nothing(title)
     limits, notes = dict(expected or {}), dict(marks or {})
-    all_days = list_days((day for values in known.values() for day in values), days)
+    all_days = list_days((day for _, values in known for day in values), days)
     frame = _make_frame(all_days, known, limits, words, from_zero)
     drawing = make_drawing(
         SIZE,
         title,
-        "; ".join(_describe(name, values, all_days, words) for name, values in known.items()),
+        "; ".join(_describe(name, values, all_days, words) for name, values in known),
         *([frame.draw_band(limits)] if limits else []),
         *draw_ticks(frame.y, frame.left, words),
         *draw_days(all_days, frame.left),
         *(frame.draw_mark(day, note) for day, note in notes.items() if day in all_days),
-        *(_draw_series(frame, place, name, known[name], words) for place, name in enumerate(known)),
+        *(_draw_series(frame, place, *each, words) for place, each in enumerate(known)),
     )
     table = make_table(
-        ["Day", *series, *(["Expected"] if limits else []), *(["Note"] if notes else [])],
+        [
+            "Day",
+            *(name for name, _ in known),
+            *(["Expected"] if limits else []),
+            *(["Note"] if notes else []),
+        ],
         [[*_list_cells(day, known, limits, notes, words)] for day in reversed(all_days)],
     )
-    return make_figure(title, drawing, _make_legend(known, limits), table)
+    return make_figure(title, drawing, _make_legend([name for name, _ in known], limits), table)
 
 
 def draw_sparkline(title: str, values: Values, words: Words = format_number) -> Markup:
@@ -141,7 +148,7 @@ def draw_sparkline(title: str, values: Values, words: Words = format_number) -> 
     frame = _Frame(days, 0.0, SMALL[0], y)
     shapes = [frame.draw_line(known), *(frame.draw_dot(day, known[day]) for day in [*known][-1:])]
     description = _describe("", known, days, words)
-    return write(make_drawing(SMALL, title, description, *(shapes if known else []), name="sparkline"))
+    return make_drawing(SMALL, title, description, *(shapes if known else []), name="sparkline")
 
 
 def _select_finite(values: Values) -> dict[date, float]:
@@ -151,18 +158,18 @@ def _select_finite(values: Values) -> dict[date, float]:
 
 def _make_frame(
     days: Sequence[date],
-    series: Mapping[str, Finite],
+    series: Sequence[tuple[str, Finite]],
     limits: Mapping[date, Limits],
     words: Words,
     from_zero: bool,
 ) -> _Frame:
-    values = [value for each in series.values() for value in each.values()]
+    values = [value for _, each in series for value in each.values()]
     edges = (to_finite(edge) for pair in limits.values() for edge in pair)
     y = Scale.of([*values, *(edge for edge in edges if edge is not None)], BOTTOM, TOP, from_zero)
     return _Frame(days, measure_ticks(y, words), RIGHT, y)
 
 
-def _draw_series(frame: _Frame, place: int, name: str, values: Finite, words: Words) -> ET.Element:
+def _draw_series(frame: _Frame, place: int, name: str, values: Finite, words: Words) -> Markup:
     dots = (
         frame.draw_dot(day, value, f"{name}, {day}: {words(value)}".removeprefix(", "))
         for day, value in values.items()
@@ -170,7 +177,7 @@ def _draw_series(frame: _Frame, place: int, name: str, values: Finite, words: Wo
     return make("g", {"class": name_series(place)}, frame.draw_line(values), *dots)
 
 
-def _make_legend(series: Mapping[str, object], limits: Mapping[date, Limits]) -> ET.Element | None:
+def _make_legend(series: Sequence[str], limits: Mapping[date, Limits]) -> Markup | None:
     entries = [(name_series(place), name) for place, name in enumerate(series)] if len(series) > 1 else []
     entries += [("band", "expected")] if limits else []
     return make_legend(entries) if entries else None
@@ -193,13 +200,13 @@ def _describe(name: str, values: Finite, days: Sequence[date], words: Words) -> 
 
 def _list_cells(
     day: date,
-    series: Mapping[str, Finite],
+    series: Sequence[tuple[str, Finite]],
     limits: Mapping[date, Limits],
     notes: Mapping[date, str],
     words: Words,
 ) -> Iterator[str]:
     yield str(day)
-    yield from (words(values[day]) if day in values else MISSING for values in series.values())
+    yield from (words(values[day]) if day in values else MISSING for _, values in series)
     if limits:
         yield format_limits(*limits[day], words) if day in limits else MISSING
     if notes:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from xml.etree import ElementTree as ET
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 # What XML has no place for, escaped or not.
 _FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -19,27 +18,17 @@ Attributes = Mapping[str, object]
 Rows = Iterable[Sequence[str]]
 
 
-def make(tag: str, attributes: Attributes, *children: ET.Element | str) -> ET.Element:
-    """An element; numbers of attributes are written to a tenth, which is a tenth of a pixel on a phone."""
-    element = ET.Element(tag, {name: _to_text(value) for name, value in attributes.items()})
-    for child in children:
-        if isinstance(child, str):
-            assert not len(element), "a text comes before the elements"
-            element.text = _clean(child)
-        else:
-            element.append(child)
-    return element
-
-
-def write(element: ET.Element) -> Markup:
-    """For a page of HTML; it is well-formed XML, too."""
-    # to HTML an element without content is not closed by its own slash
-    return Markup(ET.tostring(element, encoding="unicode", short_empty_elements=False))
+def make(tag: str, attributes: Attributes, *children: str) -> Markup:
+    """An element; texts that are no markup are escaped, and numbers of attributes are written to a tenth, which is a
+    tenth of a pixel on a phone."""
+    names = "".join(f' {name}="{_to_text(value)}"' for name, value in attributes.items())
+    # closed by a tag of its own: to HTML the slash of `<path/>` is nothing
+    return Markup(f"<{tag}{names}>{''.join(map(_escape, children))}</{tag}>")
 
 
 def make_drawing(
-    size: tuple[float, float], title: str, description: str, *shapes: ET.Element, name: str = "plot"
-) -> ET.Element:
+    size: tuple[float, float], title: str, description: str, *shapes: Markup, name: str = "plot"
+) -> Markup:
     """An image of that width and height, with its title and what it shows in words; `name` is its class."""
     box = " ".join(map(format_unit, (0, 0, *size)))
     about = {"class": name, "viewBox": box, "role": "img"}
@@ -47,12 +36,12 @@ def make_drawing(
 
 
 def make_figure(
-    title: str, drawing: ET.Element, legend: ET.Element | None = None, table: ET.Element | None = None
+    title: str, drawing: Markup, legend: Markup | None = None, table: Markup | None = None
 ) -> Markup:
     """A drawing under its title, with a legend, and its values to unfold."""
     values = [] if table is None else [make("details", {}, make("summary", {}, "Values"), table)]
     rest = [drawing, *([] if legend is None else [legend]), *values]
-    return write(make("figure", {"class": "chart"}, make("figcaption", {}, title), *rest))
+    return make("figure", {"class": "chart"}, make("figcaption", {}, title), *rest)
 
 
 def say_nothing(title: str, why: str = "No values.") -> Markup:
@@ -60,7 +49,7 @@ def say_nothing(title: str, why: str = "No values.") -> Markup:
     return make_figure(title, make("p", {"class": "soft"}, why))
 
 
-def make_legend(entries: Iterable[tuple[str, str]]) -> ET.Element:
+def make_legend(entries: Iterable[tuple[str, str]]) -> Markup:
     """Of classes, each with the words for it. As text beside the drawing: there it breaks lines, and is read."""
     items = (
         make("li", {}, make("span", {"class": f"swatch {name}"}), make("span", {}, words))
@@ -69,7 +58,7 @@ def make_legend(entries: Iterable[tuple[str, str]]) -> ET.Element:
     return make("ul", {"class": "legend"}, *items)
 
 
-def make_table(head: Sequence[str], rows: Rows) -> ET.Element:
+def make_table(head: Sequence[str], rows: Rows) -> Markup:
     """Values in words; the first column names the row."""
     names = make("tr", {}, *(make("th", {"scope": "col"}, name) for name in head))
     lines = (
@@ -95,8 +84,11 @@ def format_unit(value: float) -> str:
 
 
 def _to_text(value: object) -> str:
-    return format_unit(value) if isinstance(value, int | float) else _clean(str(value))
+    return format_unit(value) if isinstance(value, int | float) else _escape(str(value))
 
 
-def _clean(text: str) -> str:
-    return _FORBIDDEN.sub("\N{REPLACEMENT CHARACTER}", text)
+def _escape(text: str) -> str:
+    # what is markup is itself to `escape`
+    return str(
+        escape(text if isinstance(text, Markup) else _FORBIDDEN.sub("\N{REPLACEMENT CHARACTER}", text))
+    )

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from xml.etree import ElementTree as ET
 
 from markupsafe import Markup
 
@@ -62,10 +61,10 @@ def draw_points(title: str, points: Sequence[Point], most: int = MOST_POINTS) ->
     return make_figure(title, drawing, make_legend(entries))
 
 
-def _draw_groups(points: Sequence[Point], classes: dict[str, str]) -> list[ET.Element]:
+def _draw_groups(points: Sequence[Point], classes: dict[str, str]) -> list[Markup]:
     """An element per group, those without a colour at the back."""
     x, y = _make_scales(points)
-    dots: dict[str, list[ET.Element]] = {OTHERS: [], **{name: [] for name in classes.values()}}
+    dots: dict[str, list[Markup]] = {OTHERS: [], **{name: [] for name in classes.values()}}
     for point in points:
         about = make("title", {}, shorten(point.label, LABEL))
         dot = make("circle", {"cx": x.place(point.x), "cy": y.place(point.y), "r": 2.2}, about)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,7 @@ LINE = 12.0
 CHARACTER = 6.6
 # Characters of a label of a tick.
 LONGEST = 13
+LARGEST = sys.float_info.max
 
 
 def to_finite(value: Any) -> float | None:
@@ -43,7 +45,7 @@ class Scale:
         if low == high:
             room = abs(low) / 10 or 1.0
             low, high = (low, high + room) if from_zero else (low - room, high + room)
-        return cls(low, high, start, end)
+        return cls(max(low, -LARGEST), min(high, LARGEST), start, end)
 
     def place(self, value: float) -> float:
         # halves, as the difference of two large numbers can be infinite

@@ -44,7 +44,7 @@ class Pages:
         self._catalogue, self._title = catalogue, title
         self._made_at = made_at or datetime.now(UTC)
         self._tables = {name: catalogue.describe_table(name) for name in catalogue.tables}
-        self._places = {name: self._find_places(name) for name in catalogue.tables}
+        self._places = {name: list_places(catalogue, name) for name in catalogue.tables}
         self._environment = self._make_environment()
 
     def render(self) -> Iterator[tuple[str, str]]:
@@ -84,10 +84,6 @@ class Pages:
             for name, places in self._places.items()
         }
 
-    def _find_places(self, table: str) -> dict[str, Place]:
-        columns = enumerate(self._catalogue.columns(table))
-        return {name: Place(_name_file(table, n // COLUMNS_ON_A_PAGE), name) for n, name in columns}
-
     def _link(self, table: str, column: str = "") -> str | None:
         """Where a table or a column of it is; None for what has no page, as the files of a source."""
         if column:
@@ -106,6 +102,12 @@ class Pages:
         }
         environment.globals["column_facts"] = list_column_facts
         return environment
+
+
+def list_places(catalogue: Catalogue, table: str) -> dict[str, Place]:
+    """Of each column of a table, by its name."""
+    columns = enumerate(catalogue.columns(table))
+    return {name: Place(_name_file(table, n // COLUMNS_ON_A_PAGE), name) for n, name in columns}
 
 
 def _list_page_facts(entry: TableEntry) -> Iterator[tuple[str, str]]:

@@ -11,6 +11,7 @@ from deltalake.exceptions import DeltaError
 from jobs import TABLES
 from jobs.errors import JobError, first_line
 from jobs.graph import RELEASES
+from jobs.health.drift import check_drift
 from jobs.health.freshness import check_lags, check_promise, check_release_age, check_schedule
 from jobs.health.indicators import WRONG, Indicator
 from jobs.health.lateness import check_late_plays
@@ -71,6 +72,10 @@ class Examination:
         if not self.unreadable.keys() & {"plays", "late_plays"}:
             with self._note_unreadable("plays"):
                 self._found += [*check_schedule(self.root), *check_late_plays(self.root)]
+        # tables follow from each other: with one that cannot be read, it is not known what follows from what
+        if not self.unreadable:
+            with self._note_unreadable("feature profiles"):
+                self._found += check_drift(self.root)
 
     @contextmanager
     def _note_unreadable(self, subject: str) -> Iterator[None]:

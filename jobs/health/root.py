@@ -15,6 +15,7 @@ from jobs import TABLES
 from jobs.catalogue.inventory import Inventory
 from jobs.errors import WrongUsage
 from jobs.graph import RELEASES
+from jobs.health.drift_settings import DriftSettings, load_drift_settings
 from jobs.publishing.gate_file import load_gate
 from jobs.publishing.records import list_attempts
 from jobs.publishing.warehouse import Warehouse
@@ -32,11 +33,12 @@ PROMISED = (*TABLES, RELEASES)
 
 @dataclass
 class Root:
-    """A root as it is `now`, and what its project promises of it."""
+    """A root as it is `now`, what its project promises of it, and by how much its days may differ."""
 
     inventory: Inventory
     promises: Mapping[str, timedelta] = field(default_factory=dict)
     schedule: Schedule | None = None
+    drift: DriftSettings = field(default_factory=DriftSettings)
 
     @property
     def now(self) -> datetime:
@@ -68,7 +70,9 @@ class Root:
 
 
 def open_root(path: str, now: datetime | None = None) -> Root:
-    return Root(Inventory(path, now=now), load_promises(), find_schedule(find_project()))
+    return Root(
+        Inventory(path, now=now), load_promises(), find_schedule(find_project()), load_drift_settings()
+    )
 
 
 def load_promises() -> dict[str, timedelta]:

@@ -5,15 +5,29 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator
 
+from pyarrow.fs import FileType
+
 from expectations.attempts import Attempt
 from expectations.site.batch import Command
+from expectations.site.embeddings import make_embeddings_page
+from expectations.site.facts import RootFacts
+from expectations.site.features import FeatureFacts, find_trends, make_feature_page
+from expectations.site.page import Page
 from expectations.site.site import Site
 from jobs import FLOW
+from jobs.catalogue.catalogue import Catalogue
+from jobs.catalogue.lineage import Lineage
 from jobs.graph import RELEASES
 from jobs.health.root import Root, open_root
 from jobs.page_files import write_pages
+from jobs.publishing.gate_file import load_gate
+from jobs.site.embeddings import read_embeddings
+from jobs.site.features import read_features
 from jobs.site.read import read_root
+from schemas.embedding_versions import EMBEDDING_VERSIONS
+from schemas.track_embeddings import TRACK_EMBEDDINGS
 from segue.project import find_project
+from segue.storage import filesystem
 
 
 def write_site(path: str, folder: str, days: int) -> str:
@@ -21,9 +35,31 @@ def write_site(path: str, folder: str, days: int) -> str:
     root, folder = open_root(path), folder.rstrip("/")
     title = find_project().resolve("name").value or "Segue"
     facts = read_root(root, days, title)
-    site = Site(facts, list_commands=lambda attempt: list_commands(root, attempt))
+    features = _read_features(root, facts, folder)
+    site = Site(
+        facts,
+        find_trends(features),
+        lambda attempt: list_commands(root, attempt),
+        [*map(make_feature_page, features), *_make_embeddings_pages(root)],
+    )
     write_pages(folder, site.render())
     return f"{folder}/index.html"
+
+
+def _read_features(root: Root, facts: RootFacts, folder: str) -> list[FeatureFacts]:
+    catalogue, day = Catalogue(root.inventory, Lineage()), facts.window[-1]
+    # pages that `segue catalogue` writes there by default, where the site is written beside them
+    files, inner = filesystem(f"{folder.rpartition('/')[0] or '.'}/catalogue/index.html")
+    is_there = files.get_file_info(inner).type == FileType.File
+    return list(read_features(catalogue, day, root.drift, "../catalogue/" if is_there else None))
+
+
+def _make_embeddings_pages(root: Root) -> Iterator[Page]:
+    # a suite takes seconds to load
+    if root.warehouse.table(EMBEDDING_VERSIONS.name) is not None:
+        bounds = load_gate(root.warehouse).suite_of(TRACK_EMBEDDINGS.name).bounds
+        if embeddings := read_embeddings(root.warehouse, bounds):
+            yield make_embeddings_page(embeddings)
 
 
 def list_commands(root: Root, attempt: Attempt) -> Iterator[Command]:

@@ -15,6 +15,7 @@ from unittest import mock
 import pytest
 
 from jobs.errors import JobError
+from jobs.health.drift_settings import load_drift_settings
 from jobs.health.root import load_promises
 from jobs.owners import check_table_names
 from jobs.publishing.gate_file import load_gate
@@ -87,6 +88,12 @@ SETTINGS_FILES = {
     "a webhook that is no address": '[alerts]\nwebhook = "hooks.example/hush"',
     "an unknown key of alerts": '[alerts]\nweb_hook = "https://hooks.example/hush"',
     "a number for a file of alerts": "[alerts]\njson_file = 3",
+    "a reference that is no day": '[drift]\nreference = "2026-11-31"',
+    "a reference that is no release": '[drift]\nreference = "2026-11-20.x"',
+    "a limit beside the tables": "[drift]\npsi = 0.3",
+    "a limit of a column beside the columns": "[drift.plays]\npsi = 0.3",
+    "limits that cannot be": "[drift.plays]\nrows = -1\n[drift.plays.ms_played]\npsi = true\nnulls = 2\nenabled = 1",
+    "an unknown limit of a column": "[drift.plays.ms_played]\npsy = 0.3",
     "three at once": 'rot = "x"\nroot = 3\n[owners]\nplays = ""',
 }
 VARIABLES = {
@@ -106,6 +113,10 @@ GATE_FILES = {
 }
 PROMISE_FILES = {
     "a promise of no table": '[slo]\nuser_featurs = "30h"\nquality_results = "1d"',
+}
+DRIFT_FILES = {
+    "a limit of no table": "[drift.user_featurs]\nrows = 0.3",
+    "a limit of no column": "[drift.plays.ms_plaid]\npsi = 0.3\n[drift.sessions]\ncompletions.nulls = 0.3",
 }
 FEATURE_FILES = {
     "no Python": "def (",
@@ -163,6 +174,7 @@ CASES = [
         ("environment", VARIABLES),
         ("gate", GATE_FILES),
         ("promises", PROMISE_FILES),
+        ("drift", DRIFT_FILES),
         ("declarations", FEATURE_FILES),
         ("expectations", EXPECTATION_FILES),
     )
@@ -187,6 +199,10 @@ def load(kind: str, name: str, folder: Path) -> None:
         (folder / "segue.toml").write_text(PROMISE_FILES[name])
         with mock.patch.dict(os.environ, {VARIABLE: str(folder)}):
             load_promises()
+    elif kind == "drift":
+        (folder / "segue.toml").write_text(DRIFT_FILES[name])
+        with mock.patch.dict(os.environ, {VARIABLE: str(folder)}):
+            load_drift_settings()
     elif kind == "declarations":
         (folder / "features.py").write_text(FEATURES + FEATURE_FILES[name])
         load_declarations([str(folder)], ["plays", "sessions"])
