@@ -72,7 +72,8 @@ def group_attempts(
     by_attempt: dict[str, list[Row]] = {}
     for row in by_time:
         by_attempt.setdefault(row["attempt_id"], []).append(row)
-    return [_make_attempt(results, quarantines.get(id_)) for id_, results in by_attempt.items()]
+    # each result repeats what is true of its batch, so the first of them will do
+    return [make_attempt(results[0], results, quarantines.get(id_)) for id_, results in by_attempt.items()]
 
 
 def list_facts(attempts: Iterable[Attempt]) -> list[Fact]:
@@ -95,9 +96,8 @@ def describe_row(row: Row) -> str:
     return describe_failure(row["column"], row["expected"], row["observed"])
 
 
-def _make_attempt(results: list[Row], quarantine: Quarantine | None) -> Attempt:
-    # each result repeats what is true of its batch, so the first of them will do
-    row = results[0]
+def make_attempt(row: Row, results: Iterable[Row], quarantine: Quarantine | None = None) -> Attempt:
+    """`row` has what is true of the batch; results need those columns alone that differ between them."""
     return Attempt(
         attempt_id=row["attempt_id"],
         run_id=row["run_id"],

@@ -45,6 +45,8 @@ def make_environment(*packages: str) -> Environment:
         finalize=format_value,
         trim_blocks=True,
         undefined=StrictUndefined,
+        # of templates that are part of the package; a look at their files for each page costs as much as the page
+        auto_reload=False,
     )
     environment.globals["labels"] = LABELS
     environment.filters["status"] = name_status
@@ -64,19 +66,21 @@ def file_stem(kind: str, name: str) -> str:
 
 def format_value(value: Any) -> Any:
     """As a value of a row should be read; the template passes everything that it prints through this."""
+    # what a macro made is markup already; most values are text, so that comes first
+    if isinstance(value, str):
+        return value if isinstance(value, Markup) else _make_readable(value)
     if value is None:
         return NOTHING
     if isinstance(value, datetime):
         return f"{value:%Y-%m-%d %H:%M} UTC"
-    if isinstance(value, str):
-        # what a macro made is markup already
-        return value if isinstance(value, Markup) else _make_readable(value)
     # a bool is an int to Python
     return format_number(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
 
 
 def _make_readable(text: str) -> str:
     """Short, and without characters that are not seen or turn the direction of what follows."""
+    if len(text) <= LONGEST_TEXT and text.isprintable():
+        return text
     if len(text) > LONGEST_TEXT:
         text = f"{text[:LONGEST_TEXT]} … ({len(text):,} characters)"
     return _UNSEEN.sub(lambda match: match[0].encode("unicode_escape").decode(), text)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
@@ -67,15 +67,6 @@ def map_days(table: TableFacts, window: Sequence[date], nights: Mapping[str, dat
     """
     newest = _find_newest(table, nights, window)
     return [_judge_day(table, day, newest.get(day)) for day in window]
-
-
-def find_nights(attempts: Iterable[Attempt]) -> dict[str, date]:
-    """By run the newest day of its batches."""
-    nights: dict[str, date] = {}
-    for each in attempts:
-        if each.last_ds is not None:
-            nights[each.run_id] = max(each.last_ds, nights.get(each.run_id, each.last_ds))
-    return nights
 
 
 def _find_newest(

@@ -314,7 +314,9 @@ def list_spaces(versions: Iterable[Version]) -> list[Space]:
 
 
 def _list_bounds(facts: EmbeddingFacts) -> Iterator[BoundRow]:
+    """Those whose measure is recorded with trainings."""
     version = facts.versions[-1] if facts.versions else None
     for bound in facts.bounds:
-        newest = version.metrics.get((bound.measure, THIS, GATE)) if version else None
-        yield BoundRow(bound, newest, version is not None and version.applies(bound))
+        key = (bound.measure, THIS, GATE)
+        if version and any(key in each.metrics for each in facts.versions):
+            yield BoundRow(bound, version.metrics.get(key), version.applies(bound))

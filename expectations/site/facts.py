@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
+from functools import cached_property
 
 from expectations.attempts import Attempt, Row
 
@@ -49,6 +50,15 @@ class RootFacts:
     # of health: kind, subject, status (wrong, note, fine), what, to_do, page, value, bound, unit, and since, owner
     # where they are known
     indicators: Sequence[Row] = ()
+
+    @cached_property
+    def nights(self) -> dict[str, date]:
+        """By run the newest day of its batches: where what has no days stands."""
+        nights: dict[str, date] = {}
+        for each in (attempt for table in self.tables for attempt in table.attempts):
+            if each.last_ds is not None:
+                nights[each.run_id] = max(each.last_ds, nights.get(each.run_id, each.last_ds))
+        return nights
 
     @property
     def attempts(self) -> list[Attempt]:

@@ -8,7 +8,7 @@ from datetime import date
 from itertools import groupby
 
 from expectations.attempts import Row, list_facts
-from expectations.site.cells import LEGEND, NO_ROWS, Cell, find_nights, map_days
+from expectations.site.cells import LEGEND, NO_ROWS, Cell, map_days
 from expectations.site.facts import NEWS_SPAN, RootFacts
 from expectations.site.files import INDEX
 from expectations.site.news import list_news
@@ -18,8 +18,7 @@ from expectations.wording import count_words, format_number
 
 
 def make_index_page(facts: RootFacts, histories: Mapping[str, History]) -> Page:
-    nights = find_nights(facts.attempts)
-    rows = [(table, map_days(table, facts.window, nights)) for table in facts.tables]
+    rows = [(table, map_days(table, facts.window, facts.nights)) for table in facts.tables]
     return Page(
         INDEX,
         "site/index.html",

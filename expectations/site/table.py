@@ -11,7 +11,7 @@ from markupsafe import Markup
 from expectations.attempts import Attempt
 from expectations.charts.lines import draw_lines, draw_sparkline
 from expectations.lineage import NOT_NULL_EXPECTATION
-from expectations.site.cells import describe_attempt, find_nights, map_days
+from expectations.site.cells import describe_attempt, map_days
 from expectations.site.facts import RootFacts, TableFacts
 from expectations.site.files import INDEX, table_file
 from expectations.site.page import Page
@@ -46,7 +46,7 @@ def make_table_page(
     table: TableFacts, facts: RootFacts, trends: TableTrends, features: Sequence[tuple[str, str]]
 ) -> Page:
     """`features` are the columns that have a page of their own, and its file."""
-    cells = map_days(table, facts.window, find_nights(facts.attempts))
+    cells = map_days(table, facts.window, facts.nights)
     nulls = trends.nulls or find_null_shares(table.attempts)
     return Page(
         table_file(table.name),

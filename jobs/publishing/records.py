@@ -9,6 +9,7 @@ from itertools import chain, groupby
 from math import inf
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.compute as pc
 from deltalake import DeltaTable
 
@@ -27,6 +28,8 @@ from segue.log import find_commit, parse_commit_metadata, read_entry
 # Ends the expectation of a batch whose rows are published already, and come to lie in other files.
 REWRITE_SUFFIX = "_to_keep_all_other_content"
 
+# What differs between the results of an attempt.
+_RESULT = tuple(Result.__annotations__)
 _CLOCKS_DIFFER = timedelta(days=1)
 _IS_OF_SOME_COLUMNS = pc.field("expectation") == KEPT_EXPECTATION
 
@@ -117,36 +120,54 @@ def read_results(warehouse: Warehouse, run_id: str | None = None) -> list[dict[s
     )
     passed = [row for row in rows if row["outcome"] == "passed"]
     batches = ((row["table_name"], row["batch_id"], row["checked_at"]) for row in passed)
-    published = find_published_batches(warehouse, batches)
+    opened = {name: warehouse.table(name) for name in {row["table_name"] for row in passed}}
+    tables = {name: table for name, table in opened.items() if table}
+    published = find_published_batches(tables, batches)
     return [
         {**row, "outcome": "published"} if (row["table_name"], row["batch_id"]) in published else row
         for row in rows
     ]
 
 
-def read_results_since(warehouse: Warehouse, instant: datetime) -> list[dict[str, Any]]:
-    """The results of attempts to publish, audited from `instant` on; "passed" is left as it is."""
-    # not of those that wrote rows to other files
+def read_attempts_since(
+    warehouse: Warehouse, instant: datetime
+) -> list[tuple[dict[str, Any], list[dict[str, Any]]]]:
+    """What is known of each attempt to publish since an instant, the oldest first, and its results. "passed" is left as
+    it is; attempts that wrote rows to other files are left out."""
     where = ~pc.ends_with(pc.field("expectation"), REWRITE_SUFFIX) & (pc.field("checked_at") >= instant)
-    rows = RESULTS.read(warehouse, QUALITY_RESULTS.names, where)
-    # column by column: there are hundreds of thousands of rows, and `to_pylist` of a table takes them one by one
-    columns = [column.to_pylist() for column in rows.columns]
-    return [dict(zip(rows.column_names, values, strict=True)) for values in zip(*columns, strict=True)]
+    names = QUALITY_RESULTS.names
+    rows = RESULTS.read(warehouse, names, where).sort_by([("checked_at", "ascending")])
+    results: dict[str, list[dict[str, Any]]] = {}
+    firsts: dict[str, int] = {}
+    # by column, and each text once: of hundreds of thousands of results most are equal to others
+    columns = [_list_values(rows[name]) for name in _RESULT]
+    for n, (id_, *values) in enumerate(zip(_list_values(rows["attempt_id"]), *columns, strict=True)):
+        firsts.setdefault(id_, n)
+        results.setdefault(id_, []).append(dict(zip(_RESULT, values, strict=True)))
+    abouts = rows.take(list(firsts.values())).to_pylist() if firsts else []
+    return [(about, results[about["attempt_id"]]) for about in abouts]
+
+
+def _list_values(column: pa.ChunkedArray) -> list[Any]:
+    if not pa.types.is_string(column.type):
+        values: list[Any] = column.to_pylist()
+        return values
+    encoded = pa.chunked_array([column.combine_chunks()]).chunk(0).dictionary_encode()
+    texts = encoded.dictionary.to_pylist()
+    return [None if index is None else texts[index] for index in encoded.indices.to_pylist()]
 
 
 def find_published_batches(
-    warehouse: Warehouse, batches: Iterable[tuple[str, str, datetime]]
+    tables: Mapping[str, DeltaTable], batches: Iterable[tuple[str, str, datetime]]
 ) -> set[tuple[str, str]]:
     """Those that the logs of their tables name, as table and batch id; each comes with the instant of its audit."""
     by_table: dict[str, dict[str, datetime]] = {}
     for name, batch, checked_at in batches:
         by_table.setdefault(name, {})[batch] = checked_at
-    tables = ((name, warehouse.table(name)) for name in by_table)
     return {
         (name, batch)
-        for name, table in tables
-        if table
-        for batch in _find_published(table, by_table[name], min(by_table[name].values()))
+        for name in by_table.keys() & tables.keys()
+        for batch in _find_published(tables[name], by_table[name], min(by_table[name].values()))
     }
 
 

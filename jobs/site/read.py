@@ -7,7 +7,9 @@ from dataclasses import asdict, replace
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, TypeVar
 
-from expectations.attempts import Attempt, Row, group_attempts
+from deltalake import DeltaTable
+
+from expectations.attempts import Attempt, Row, make_attempt
 from expectations.site.facts import RootFacts, TableFacts
 from jobs import NIGHTLY, TABLES
 from jobs.graph import RELEASES
@@ -17,8 +19,8 @@ from jobs.health.indicators import sort_urgent_first
 from jobs.health.root import Root
 from jobs.owners import find_contact
 from jobs.publishing.quarantine import read_quarantines
-from jobs.publishing.records import find_published_batches, name_versions, read_results_since
-from jobs.publishing.state import TableState
+from jobs.publishing.records import find_published_batches, name_versions, read_attempts_since
+from jobs.publishing.state import TableState, read_state
 from jobs.publishing.warehouse import Warehouse
 from jobs.report import describe_release
 from schemas import CONTRACTS
@@ -37,22 +39,25 @@ def read_root(root: Root, days: int, title: str) -> RootFacts:
     """
     # first, as it says what is wrong with the root as a whole
     indicators = sort_urgent_first(examine(root))
-    states = _read_states(root.warehouse)
+    warehouse, today = root.warehouse, root.now.date()
+    opened = {name: _read_or(None, warehouse.table, name) for name in warehouse.list_tables()}
+    tables = {name: table for name, table in opened.items() if table}
+    states = {name: _read_or(None, read_state, table) for name, table in tables.items()}
     newest = [state.days[-1] for state in states.values() if state and state.days]
-    since = choose_window(root.now.date(), days, newest)[0]
-    releases = _read_or(list[Release](), lambda: root.inventory.releases)
+    since = choose_window(today, days, newest)[0]
     # with what cannot be read an alert says so, and the pages show the rest
-    attempts = _read_or(list[Attempt](), lambda: read_attempts(root, since, states, releases))
-    # days of which nothing is published yet are days, too
-    newest += [each.last_ds for each in attempts if each.last_ds]
+    releases: list[Release] = _read_or([], lambda: root.inventory.releases)
+    attempts: list[Attempt] = _read_or([], read_attempts, warehouse, since, tables, releases)
     by_table: dict[str, list[Attempt]] = {}
     for each in attempts:
         by_table.setdefault(each.table, []).append(each)
-    names = sort_tables(states.keys() | by_table.keys())
+    # days of which nothing is published yet are days, too
+    newest += [each.last_ds for each in attempts if each.last_ds]
+    names = sort_tables(opened.keys() | by_table.keys())
     return RootFacts(
         title=title,
         made_at=root.now,
-        window=choose_window(root.now.date(), days, newest),
+        window=choose_window(today, days, newest),
         tables=[_describe_table(name, states.get(name), by_table.get(name, [])) for name in names],
         releases=[describe_release(release) for release in releases],
         indicators=_describe_indicators(root, indicators),
@@ -68,13 +73,14 @@ def choose_window(today: date, days: int, known: Iterable[date]) -> list[date]:
 
 
 def read_attempts(
-    root: Root, since: date, states: Mapping[str, TableState | None], releases: Iterable[Release]
+    warehouse: Warehouse, since: date, tables: Mapping[str, DeltaTable], releases: Iterable[Release]
 ) -> list[Attempt]:
     """Those audited from a day on, the oldest first; "passed" says "published" where a log, or a release, does."""
-    rows = read_results_since(root.warehouse, datetime.combine(since, time(), UTC))
-    attempts = group_attempts(rows, read_quarantines(root.warehouse, rows))
-    passed = (each for each in attempts if each.outcome == "passed" and states.get(each.table))
-    published = find_published_batches(root.warehouse, ((a.table, a.batch_id, a.checked_at) for a in passed))
+    pairs = read_attempts_since(warehouse, datetime.combine(since, time(), UTC))
+    quarantines = read_quarantines(warehouse, [about for about, _ in pairs])
+    attempts = [make_attempt(about, rows, quarantines.get(about["attempt_id"])) for about, rows in pairs]
+    passed = (each for each in attempts if each.outcome == "passed")
+    published = find_published_batches(tables, ((a.table, a.batch_id, a.checked_at) for a in passed))
     published |= {
         (RELEASES, name_versions({name: entry.version for name, entry in release.tables.items()}))
         for release in releases
@@ -94,15 +100,10 @@ def sort_tables(names: Iterable[str]) -> list[str]:
     return sorted(names, key=lambda name: (name == RELEASES, order.get(name, last), name))
 
 
-def _read_states(warehouse: Warehouse) -> dict[str, TableState | None]:
-    """Of each table; None where it cannot be read."""
-    names = warehouse.list_tables()
-    return {name: _read_or(None, lambda name=name: warehouse.state(name)) for name in names}  # type: ignore[misc]
-
-
-def _read_or(default: Value, read: Callable[[], Value]) -> Value:
+def _read_or(default: Value, read: Callable[..., Value], *args: Any) -> Value:
+    """The default where a log or a file cannot be read."""
     try:
-        return read()
+        return read(*args)
     except UNREADABLE:
         return default
 

@@ -8,12 +8,15 @@ from collections.abc import Iterator
 from pyarrow.fs import FileType
 
 from expectations.attempts import Attempt
+from expectations.project_suites import extend_suite
 from expectations.site.batch import Command
 from expectations.site.embeddings import make_embeddings_page
 from expectations.site.facts import RootFacts
 from expectations.site.features import FeatureFacts, find_trends, make_feature_page
 from expectations.site.page import Page
 from expectations.site.site import Site
+from expectations.suite import Suite
+from expectations.training_bounds import BOUNDS
 from jobs import FLOW
 from jobs.catalogue.catalogue import Catalogue
 from jobs.catalogue.lineage import Lineage
@@ -24,7 +27,6 @@ from jobs.publishing.gate_file import load_gate
 from jobs.site.embeddings import read_embeddings
 from jobs.site.features import read_features
 from jobs.site.read import read_root
-from schemas.embedding_versions import EMBEDDING_VERSIONS
 from schemas.track_embeddings import TRACK_EMBEDDINGS
 from segue.project import find_project
 from segue.storage import filesystem
@@ -55,11 +57,11 @@ def _read_features(root: Root, facts: RootFacts, folder: str) -> list[FeatureFac
 
 
 def _make_embeddings_pages(root: Root) -> Iterator[Page]:
-    # a suite takes seconds to load
-    if root.warehouse.table(EMBEDDING_VERSIONS.name) is not None:
-        bounds = load_gate(root.warehouse).suite_of(TRACK_EMBEDDINGS.name).bounds
-        if embeddings := read_embeddings(root.warehouse, bounds):
-            yield make_embeddings_page(embeddings)
+    gate, table = load_gate(root.warehouse), TRACK_EMBEDDINGS.name
+    # of the suite its bounds alone: with what is expected of rows it would take seconds to load
+    suite = extend_suite(Suite(table, (), BOUNDS), gate.declared)
+    if embeddings := read_embeddings(root.warehouse, gate.bounds_of(table, suite)):
+        yield make_embeddings_page(embeddings)
 
 
 def list_commands(root: Root, attempt: Attempt) -> Iterator[Command]:

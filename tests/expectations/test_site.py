@@ -15,7 +15,7 @@ from expectations.attempts import group_attempts
 from expectations.pages import file_stem
 from expectations.site import cells as c
 from expectations.site.batch import Command
-from expectations.site.cells import find_nights, map_days
+from expectations.site.cells import map_days
 from expectations.site.facts import RootFacts, TableFacts
 from expectations.site.files import batch_file
 from expectations.site.news import list_news
@@ -123,7 +123,7 @@ def test_a_table_without_days_stands_at_the_night_of_its_run():
     plays = attempt(day=WINDOW[4])
     model = attempt("models", run_id=plays.run_id, first_ds=None, last_ds=None)
     one = table(model, name="models", days=(), by_day=False)
-    found = statuses(one, find_nights([plays, model]))
+    found = statuses(one, facts(table(plays), one).nights)
     assert found == [c.NO_ROWS] * 4 + [c.PASSED] + [c.NO_ROWS] * 2
 
 

@@ -289,8 +289,8 @@ def test_codes_in_use_are_their_perplexity():
 def make_embeddings(text):
     track = Track(text, text * 50, text)
     return EmbeddingFacts(
-        [make_version(0), make_version(1, "rejected", space=text)],
-        BOUNDS,
+        [make_version(0, overlap__10=0.7), make_version(1, "rejected", space=text, overlap__10=0.6)],
+        (*BOUNDS, Bound("lost_tracks", "measured of staged rows alone", high=0)),
         DAYS[0],
         "v0",
         Sample(2, 9, [1.0, math.nan, 2.5], {text: (2, 30)}),
@@ -310,7 +310,8 @@ def test_page_of_embeddings_has_every_part_and_says_what_it_is_a_sample_of():
         "✕ refused worse",
     ):
         assert words in page.text
-    assert ["overlap.warning", "at least 0.65", "warning", "\N{EN DASH}", "less far"] in page.rows
+    assert ["overlap.warning", "at least 0.65", "warning", "0.6", "less far"] in page.rows
+    assert "lost_tracks" not in page.text
 
 
 def test_page_of_embeddings_without_vectors_says_so():
