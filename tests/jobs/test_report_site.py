@@ -82,6 +82,7 @@ def test_every_table_and_batch_has_a_page(site, facts):
     assert {"plays", "sessions", "user_features", "releases"} <= names
     pages = {table_file(name) for name in names} | {batch_file(each.attempt_id) for each in facts.attempts}
     assert {str(path.relative_to(site)) for path in site.rglob("*.*")} == pages | {
+        "embeddings.html",
         "index.html",
         "site.css",
         "site.js",
