@@ -36,8 +36,8 @@ from reference.listening_days import Arrays, ListeningDays  # noqa: E402
 
 DAYS = 36
 MOST_COMMANDS = 10
-# What needs a training says nothing of plays, and takes minutes.
-SKIPPED = ("train-track-embeddings",)
+# Plays, sessions and features of listeners are enough for a night; the rest takes minutes.
+SKIPPED = ("train-track-embeddings", "build-track-features", "build-artist-features", "build-pair-partials")
 SOURCE = """
 name = "app"
 format = "json"
@@ -46,7 +46,7 @@ play_id = "id"
 user_id = "user"
 track_id = "track"
 artist_id = "artist"
-played_at = "timestamp_seconds(at)"
+played_at = "timestamp_seconds(try_cast(at as bigint))"
 ms_played = "ms"
 track_ms = "track_ms"
 skipped = "skipped"
@@ -164,7 +164,7 @@ NIGHTS = (
 
 def lay_project(folder: Path) -> None:
     """Released up to the day before the last."""
-    (folder / "landing").mkdir(parents=True)
+    (folder / "landing").mkdir(parents=True, exist_ok=True)
     (folder / "source.toml").write_text(SOURCE)
     (folder / "segue.toml").write_text(PROJECT)
     for n in range(LAST):
@@ -244,12 +244,15 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--only", nargs="+", default=[], metavar="NIGHT", help="by name")
+    where = "lay the good days out here and keep them, or take those that lie here"
+    parser.add_argument("--project", type=Path, metavar="FOLDER", help=where)
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
-        base = Path(name) / "base"
+        base = (args.project or Path(name) / "base").absolute()
         started = time.perf_counter()
-        lay_project(base)
-        print(f"{DAYS - 1} days are released, {time.perf_counter() - started:.0f} s")
+        if not (base / "data" / "releases").exists():
+            lay_project(base)
+            print(f"{DAYS - 1} days are released, {time.perf_counter() - started:.0f} s", flush=True)
         for n, night in enumerate(list_nights(args.only)):
             folder = Path(shutil.copytree(base, Path(name) / f"night-{n}"))
             drill(folder, night)

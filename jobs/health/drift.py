@@ -58,7 +58,8 @@ def read_histories(root: Root) -> list[TableHistory]:
             days[table] = complete[-1]
             rows[table] = {day: state.day_states[day].rows for day in state.days}
     profiles = _read_columns(root, days)
-    listeners = _read_listeners(root, days)
+    with_listeners = [table for table, day in days.items() if (day, LISTENERS) in profiles[table]]
+    listeners = _read_listeners(root, with_listeners, min(days.values(), default=root.now.date()))
     return [
         TableHistory(table, day, rows[table], profiles[table], listeners[table])
         for table, day in days.items()
@@ -75,12 +76,13 @@ def _read_columns(root: Root, days: Mapping[str, date]) -> dict[str, dict[tuple[
     return found
 
 
-def _read_listeners(root: Root, days: Mapping[str, date]) -> dict[str, dict[date, int]]:
-    """How many listeners each day had, of the tables that know it."""
+def _read_listeners(root: Root, tables: Sequence[str], day: date) -> dict[str, dict[date, int]]:
+    """How many listeners each day up to `day` had, and later ones."""
     counts: dict[str, dict[date, int]] = defaultdict(dict)
-    first = min(days.values(), default=root.now.date()) - VOLUME_DAYS * DAY
-    rows = read_profiles(root.warehouse, list(days), first, columns=[LISTENERS], fields=["distinct_values"])
-    for row in rows:
+    first, names = day - VOLUME_DAYS * DAY, ["distinct_values"]
+    for row in (
+        read_profiles(root.warehouse, tables, first, columns=[LISTENERS], fields=names) if tables else ()
+    ):
         if row["distinct_values"]:
             counts[row["table_name"]][row["ds"]] = row["distinct_values"]
     return counts
@@ -93,9 +95,10 @@ def describe_verdicts(
     root: Root, days: Mapping[str, date], verdicts: Mapping[str, Verdict]
 ) -> Iterator[Indicator]:
     """An alert for each table with news that does not follow from other news; all else are notes."""
+    spoiled = {table for table, verdict in verdicts.items() if verdict.news}
     for table, verdict in verdicts.items():
         kinds = [kind for kind in KINDS if any(each.kind == kind for each in verdict.news)]
-        cause = next((each for each in list_causes(table) if each in verdicts and verdicts[each].news), None)
+        cause = next((each for each in list_causes(table) if each in spoiled), None) if kinds else None
         for kind in kinds:
             found = [each for each in verdict.news if each.kind == kind]
             if cause or kind != kinds[0]:
