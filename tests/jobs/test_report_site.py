@@ -90,7 +90,6 @@ def test_every_table_and_batch_has_a_page(site, facts):
     assert {str(path.relative_to(site)) for path in site.rglob("*.*")} == pages | {
         "embeddings.html",
         "index.html",
-        "embeddings.html",
         "site.css",
         "site.js",
     }
