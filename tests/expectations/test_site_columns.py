@@ -187,6 +187,8 @@ def test_text_is_shown_by_its_most_frequent_values():
     ]
     (week,) = list_movements(facts)
     assert week.largest == "free: 60 % to 25 %"
+    (still,) = list_movements(make_feature({day: make_text(free=60) for day in DAYS}, column="plan"))
+    assert (still.largest, still.psi) == ("", 0)
 
 
 def test_instants_are_hours():
