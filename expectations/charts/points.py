@@ -22,7 +22,7 @@ from expectations.charts.markup import (
 from expectations.charts.scales import Scale, to_finite
 
 # With its label a point is some 90 bytes, of other scripts 150: so many are 300 kB of a page at most.
-MOST_POINTS, LABEL = 2_000, 32
+MOST_POINTS, LABEL = 2_000, 30
 SIDE, EDGE = 360.0, 8.0
 
 

@@ -325,5 +325,5 @@ def test_characters_that_are_not_seen_are_codes():
 
 def test_what_is_cut_says_so():
     figure = parse(draw_points("Map", [Point(0, 0, "g" * 500, "t" * 500)]))
-    assert list_dots(figure)[0][2] == "t" * 31 + "…"
+    assert list_dots(figure)[0][2] == "t" * 29 + "…"
     assert len(draw_bars("t" * 9_000, {})) < 400
