@@ -79,11 +79,11 @@ def group_attempts(
 def list_facts(attempts: Iterable[Attempt]) -> list[Fact]:
     """What is noted for a reason, by the reason: for want of one column of a source, dozens are empty."""
     columns: dict[str, list[str]] = {}
-    for row in (row for attempt in attempts for row in attempt.with_status("noted")):
+    for attempt, row in ((each, row) for each in attempts for row in each.with_status("noted")):
         # as `lineage.downgrade_to_info` writes it
         reason, separator, _ = row["observed"].partition(": ")
         if separator and row["column"]:
-            columns.setdefault(reason, []).append(f"{row['table_name']}:{row['column']}")
+            columns.setdefault(reason, []).append(f"{attempt.table}:{row['column']}")
     return [Fact(reason, tuple(dict.fromkeys(names))) for reason, names in columns.items()]
 
 

@@ -78,9 +78,13 @@ def format_value(value: Any) -> Any:
 
 
 def _make_readable(text: str) -> str:
-    """Short, and without characters that are not seen or turn the direction of what follows."""
-    if len(text) <= LONGEST_TEXT and text.isprintable():
-        return text
     if len(text) > LONGEST_TEXT:
         text = f"{text[:LONGEST_TEXT]} … ({len(text):,} characters)"
+    return show_unseen(text)
+
+
+def show_unseen(text: str) -> str:
+    """With codes for characters that are not seen or turn the direction of what follows."""
+    if text.isprintable():
+        return text
     return _UNSEEN.sub(lambda match: match[0].encode("unicode_escape").decode(), text)

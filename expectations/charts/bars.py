@@ -7,8 +7,9 @@ from typing import Any
 
 from markupsafe import Markup
 
-from expectations.charts.markup import MISSING, make, make_figure, say_nothing, shorten
+from expectations.charts.markup import make, make_figure, say_nothing, shorten
 from expectations.charts.scales import Scale, Words, to_finite
+from expectations.pages import NOTHING
 from expectations.wording import format_number
 
 LABEL = 120
@@ -48,5 +49,5 @@ def _draw_row(label: str, value: float | None, scale: Scale, words: Words) -> Ma
         {},
         make("th", {"scope": "row"}, label),
         make("td", {"class": "bar"}, bar),
-        make("td", {"class": "number"}, MISSING if value is None else words(value)),
+        make("td", {"class": "number"}, NOTHING if value is None else words(value)),
     )

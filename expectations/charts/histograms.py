@@ -24,7 +24,6 @@ from expectations.charts.axes import (
     write_text,
 )
 from expectations.charts.markup import (
-    MISSING,
     format_unit,
     make,
     make_drawing,
@@ -34,6 +33,7 @@ from expectations.charts.markup import (
     say_nothing,
 )
 from expectations.charts.scales import LINE, Scale, Words, to_finite
+from expectations.pages import NOTHING
 from expectations.wording import format_limits, format_number, format_percent
 
 # Of a strip, from a trace to the most.
@@ -171,7 +171,7 @@ def _draw_cells(
 def _name_fullest(bars: Sequence[Bar], shares: Sequence[float], words: Words) -> tuple[str, str, str]:
     """All rows, the range that most of them are in, and their share."""
     if not any(shares):
-        return "0", MISSING, MISSING
+        return "0", NOTHING, NOTHING
     place = shares.index(max(shares))
     rows = sum(to_finite(bar.rows) or 0.0 for bar in bars)
     return (
@@ -184,7 +184,7 @@ def _name_fullest(bars: Sequence[Bar], shares: Sequence[float], words: Words) ->
 def _format_rows(value: float) -> str:
     # a bar may have a part of a bin that lies in several
     rows = to_finite(value)
-    return MISSING if rows is None else format_number(round(rows))
+    return NOTHING if rows is None else format_number(round(rows))
 
 
 def _describe(bars: Sequence[Bar], shares: Sequence[float], name: str, words: Words) -> str:

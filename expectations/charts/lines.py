@@ -21,7 +21,6 @@ from expectations.charts.axes import (
     measure_ticks,
 )
 from expectations.charts.markup import (
-    MISSING,
     format_unit,
     make,
     make_drawing,
@@ -33,6 +32,7 @@ from expectations.charts.markup import (
     shorten,
 )
 from expectations.charts.scales import Scale, Words, to_finite
+from expectations.pages import NOTHING
 from expectations.wording import format_limits, format_number
 
 # The first and the last day keep off the ends, so that their dots are whole.
@@ -206,8 +206,8 @@ def _list_cells(
     words: Words,
 ) -> Iterator[str]:
     yield str(day)
-    yield from (words(values[day]) if day in values else MISSING for _, values in series)
+    yield from (words(values[day]) if day in values else NOTHING for _, values in series)
     if limits:
-        yield format_limits(*limits[day], words) if day in limits else MISSING
+        yield format_limits(*limits[day], words) if day in limits else NOTHING
     if notes:
-        yield notes.get(day, MISSING)
+        yield notes.get(day, NOTHING)

@@ -7,12 +7,15 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from markupsafe import Markup, escape
 
+from expectations.pages import show_unseen
+
 # What XML has no place for, escaped or not.
 _FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 # As many have a colour of their own in charts.css.
 SERIES = 7
 OTHERS = "others"
-MISSING = "\N{EN DASH}"
+# Characters of a title.
+TITLE = 120
 
 Attributes = Mapping[str, object]
 Rows = Iterable[Sequence[str]]
@@ -32,7 +35,9 @@ def make_drawing(
     """An image of that width and height, with its title and what it shows in words; `name` is its class."""
     box = " ".join(map(format_unit, (0, 0, *size)))
     about = {"class": name, "viewBox": box, "role": "img"}
-    return make("svg", about, make("title", {}, title), make("desc", {}, description), *shapes)
+    return make(
+        "svg", about, make("title", {}, shorten(title, TITLE)), make("desc", {}, description), *shapes
+    )
 
 
 def make_figure(
@@ -41,7 +46,7 @@ def make_figure(
     """A drawing under its title, with a legend, and its values to unfold."""
     values = [] if table is None else [make("details", {}, make("summary", {}, "Values"), table)]
     rest = [drawing, *([] if legend is None else [legend]), *values]
-    return make("figure", {"class": "chart"}, make("figcaption", {}, title), *rest)
+    return make("figure", {"class": "chart"}, make("figcaption", {}, shorten(title, TITLE)), *rest)
 
 
 def say_nothing(title: str, why: str = "No values.") -> Markup:
@@ -88,7 +93,7 @@ def _to_text(value: object) -> str:
 
 
 def _escape(text: str) -> str:
-    # what is markup is itself to `escape`
-    return str(
-        escape(text if isinstance(text, Markup) else _FORBIDDEN.sub("\N{REPLACEMENT CHARACTER}", text))
-    )
+    # what is markup is itself already
+    if isinstance(text, Markup):
+        return text
+    return str(escape(_FORBIDDEN.sub("\N{REPLACEMENT CHARACTER}", show_unseen(text))))

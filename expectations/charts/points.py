@@ -21,8 +21,8 @@ from expectations.charts.markup import (
 )
 from expectations.charts.scales import Scale, to_finite
 
-# A label is some 50 bytes, and so many are 100 kB of a page.
-MOST_POINTS, LABEL = 2_000, 40
+# With its label a point is some 90 bytes, of other scripts 150: so many are 300 kB of a page at most.
+MOST_POINTS, LABEL = 2_000, 30
 SIDE, EDGE = 360.0, 8.0
 
 

@@ -65,31 +65,29 @@ def map_days(table: TableFacts, window: Sequence[date], nights: Mapping[str, dat
     Args:
         nights: by run the day that it brought: where batches of a table without days stand.
     """
-    newest = _find_newest(table, nights, window)
+    newest = _find_newest(table, nights)
     return [_judge_day(table, day, newest.get(day)) for day in window]
 
 
-def _find_newest(
-    table: TableFacts, nights: Mapping[str, date], window: Sequence[date]
-) -> dict[date, Attempt]:
+def _find_newest(table: TableFacts, nights: Mapping[str, date]) -> dict[date, Attempt]:
     """By day the newest attempt at it."""
+    pairs = [(attempt, day) for attempt in table.attempts for day in _list_days(table, attempt, nights)]
+    known = {day for attempt, day in pairs if _brings(table, attempt, day)}
     newest: dict[date, Attempt] = {}
-    for attempt in table.attempts:
-        for day in _list_days(table, attempt, nights):
-            # a batch of single days covers those between them by its ends alone; the log says which it brought
-            if attempt.outcome in ("passed", "published") and _is_of_another(
-                table, day, attempt, newest.get(day)
-            ):
-                continue
+    for attempt, day in pairs:
+        # a batch of single days covers those between them by its ends alone; the log says which it brought
+        if not _passes(attempt) or day not in known or _brings(table, attempt, day):
             newest[day] = attempt
     return newest
 
 
-def _is_of_another(table: TableFacts, day: date, attempt: Attempt, before: Attempt | None) -> bool:
-    published = table.fingerprints.get(day)
-    if published is None or before is None or attempt.batch_id.startswith(f"{published}-"):
-        return False
-    return before.batch_id.startswith(f"{published}-")
+def _passes(attempt: Attempt) -> bool:
+    return attempt.outcome in ("passed", "published")
+
+
+def _brings(table: TableFacts, attempt: Attempt, day: date) -> bool:
+    """Whether what readers have of a day is of this batch."""
+    return _passes(attempt) and attempt.batch_id.rpartition("-")[0] == table.fingerprints.get(day)
 
 
 def _list_days(table: TableFacts, attempt: Attempt, nights: Mapping[str, date]) -> Iterator[date]:

@@ -224,19 +224,18 @@ def _describe_largest(comparison: Comparison) -> str:
     now, before = comparison.now, comparison.before
     if not now.bins or not before.bins:
         value, *shares = find_largest_difference(*comparison.histograms)
-        return "" if value is None else f"{shorten(str(value), VALUE)}: {_format_shares(shares)}"
+        return _format_largest(shorten(str(value), VALUE), *shares)
     ranges = choose_ranges([now.bins, before.bins])
     bars, bars_before = ranges.count(now.bins), ranges.count(before.bins)
     counts, reference = ({n: round(bar.rows) for n, bar in enumerate(each)} for each in (bars, bars_before))
     moved = find_largest_difference(counts, reference)
-    if moved[0] is None:
-        return ""
-    bar = bars[moved[0]]
-    return f"{format_limits(bar.low, bar.high, _choose_words(now))}: {_format_shares(moved[1:])}"
+    bar = bars[moved[0] or 0]
+    return _format_largest(format_limits(bar.low, bar.high, _choose_words(now)), *moved[1:])
 
 
-def _format_shares(shares: Sequence[float]) -> str:
-    return " to ".join(map(format_percent, shares))
+def _format_largest(values: str, before: float, now: float) -> str:
+    """Empty where nothing moved."""
+    return "" if before == now else f"{values}: {format_percent(before)} to {format_percent(now)}"
 
 
 def _list_quantiles(shown: Mapping[date, ColumnProfile]) -> dict[str, dict[date, float]]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from itertools import groupby
 
-from expectations.attempts import Row, list_facts
+from expectations.attempts import Attempt, Row, list_facts
 from expectations.site.cells import LEGEND, NO_ROWS, Cell, map_days
 from expectations.site.facts import NEWS_SPAN, RootFacts
 from expectations.site.files import INDEX
@@ -37,7 +37,7 @@ def make_index_page(facts: RootFacts, histories: Mapping[str, History]) -> Page:
             "measured": [*_select(facts.indicators, "note"), *_select(facts.indicators, "fine")],
             "release": facts.releases[0] if facts.releases else None,
             "releases": facts.releases,
-            "facts": list_facts([table.attempts[-1] for table in facts.tables if table.attempts]),
+            "facts": list_facts(_list_newest_published(facts)),
         },
     )
 
@@ -83,6 +83,12 @@ def _describe_silence(facts: RootFacts) -> str:
 
 def _select(indicators: Sequence[Row], status: str) -> list[Row]:
     return [each for each in indicators if each["status"] == status]
+
+
+def _list_newest_published(facts: RootFacts) -> Iterator[Attempt]:
+    """Of each table: what a refused file lacks says nothing about its source."""
+    for table in facts.tables:
+        yield from [each for each in table.attempts if each.outcome == "published"][-1:]
 
 
 def _count(rows: Sequence[tuple[object, Sequence[Cell]]]) -> list[tuple[str, int]]:

@@ -18,7 +18,7 @@ from jobs.messages import LOG
 from jobs.publishing.record_tables import RECORD_TABLES
 from jobs.publishing.records import read_newest_audits
 from jobs.publishing.state import read_state
-from jobs.publishing.warehouse import Warehouse
+from jobs.publishing.warehouse import OpenedWarehouse, Warehouse
 from jobs.training.manifest import NAME, Manifest, load
 from jobs.training.record import list_training_sets, make_absolute
 from schemas.releases import RELEASES
@@ -73,7 +73,7 @@ class Inventory:
     """Everything is looked up when it is first needed, once."""
 
     def __init__(self, root: str, folders: Iterable[str] = (), now: datetime | None = None) -> None:
-        self.warehouse = Warehouse(root)
+        self.warehouse: Warehouse = OpenedWarehouse(root)
         self._folders = tuple(folders)
         self.now = now or datetime.now(UTC)
         self._tables: dict[str, Published | None] = {}
@@ -108,7 +108,7 @@ class Inventory:
     def published(self, table: str) -> Published | None:
         """None before the first commit of rows."""
         if table not in self._tables:
-            log = find_table(self.path(table))
+            log = find_table(self.path(table)) if table in PLACES else self.warehouse.table(table)
             self._tables[table] = None if log is None else self._describe(table, log)
         return self._tables[table]
 

@@ -132,6 +132,19 @@ class Warehouse:
         }
 
 
+class OpenedWarehouse(Warehouse):
+    """Opens each table once, for those who only read: opening is the most of what a look at dozens of tables takes."""
+
+    def __init__(self, root: str) -> None:
+        super().__init__(root)
+        self._opened: dict[tuple[str, int | None], DeltaTable | None] = {}
+
+    def table(self, name: str, version: int | None = None) -> DeltaTable | None:
+        if (name, version) not in self._opened:
+            self._opened[name, version] = super().table(name, version)
+        return self._opened[name, version]
+
+
 def _add_columns(table: DeltaTable, contract: Contract) -> None:
     present = {field.name for field in table.schema().fields}
     missing = [field for field in schema_of(contract).fields if field.name not in present]

@@ -22,9 +22,9 @@ from expectations.site.embeddings import (
     Sample,
     Track,
     TrackMap,
-    Version,
     name_clusters,
 )
+from expectations.site.trainings import Version
 from expectations.suite import Bound
 from features.embeddings.arrays import Matrix, to_matrix
 from features.embeddings.projection import project_on_plane
@@ -39,7 +39,7 @@ SAMPLE_ROWS = 20_000
 MAP_TRACKS, LEAST_TRACKS = 1_500, 10
 # Tracks whose neighbours are shown: as many of the most played as of the least; and neighbours of each.
 EXAMPLES, NEAREST = 4, 5
-VERSION_DAYS, CODEBOOK_DAYS = timedelta(days=60), timedelta(days=28)
+DAYS_SHOWN = timedelta(days=28)
 LEARNED, NONE = "learned", "none"
 _OF_VERSION = (
     "version_id", "space_id", "ds", "start", "status", "reasons", "tracks", "plays", "metrics", "available_at",
@@ -78,13 +78,13 @@ def _read_versions(warehouse: Warehouse) -> list[Version]:
     snapshot = _open(warehouse, "embedding_versions")
     if snapshot is None or not snapshot.days:
         return []
-    files = [file for day in _list_newest(snapshot, VERSION_DAYS) for file in snapshot.select(day)]
+    files = [file for day in _list_newest(snapshot) for file in snapshot.select(day)]
     rows = snapshot.read(files, _OF_VERSION).sort_by([("ds", "ascending"), ("available_at", "ascending")])
     return [Version.from_row(row) for row in rows.drop_columns("available_at").to_pylist()]
 
 
-def _list_newest(snapshot: Snapshot, span: timedelta) -> list[date]:
-    return [day for day in snapshot.days if snapshot.days[-1] - day < span]
+def _list_newest(snapshot: Snapshot) -> list[date]:
+    return [day for day in snapshot.days if snapshot.days[-1] - day < DAYS_SHOWN]
 
 
 @dataclass
@@ -214,7 +214,7 @@ def _read_codebooks(warehouse: Warehouse) -> list[Codebook]:
     snapshot = _open(warehouse, "semantic_codebooks")
     if snapshot is None or not snapshot.days:
         return []
-    files = [file for day in _list_newest(snapshot, CODEBOOK_DAYS) for file in snapshot.select(day)]
+    files = [file for day in _list_newest(snapshot) for file in snapshot.select(day)]
     rows = snapshot.read(files, ["ds", "level", "tracks"]).sort_by(
         [("ds", "ascending"), ("level", "ascending")]
     )

@@ -315,9 +315,15 @@ def test_a_hostile_text_is_shown_and_never_markup():
     for markup in draw_all(EVIL, [1, 2, math.nan]):
         assert not {"script", "b"} & {element.tag for element in parse(markup).iter()}
         assert "<script" not in markup and "alert('x')" in "".join(parse(markup).itertext())
-        assert "\x00" not in markup and "\ud800" not in markup
+        assert "\\x00\N{REPLACEMENT CHARACTER}" in markup and "\ud800" not in markup
+
+
+def test_characters_that_are_not_seen_are_codes():
+    figure = parse(draw_bars("a\u202eb", {"\x07": 1}))
+    assert figure.findtext("figcaption") == r"a\u202eb" and figure.findtext(".//th") == r"\x07"
 
 
 def test_what_is_cut_says_so():
     figure = parse(draw_points("Map", [Point(0, 0, "g" * 500, "t" * 500)]))
-    assert list_dots(figure)[0][2] == "t" * 39 + "…"
+    assert list_dots(figure)[0][2] == "t" * 29 + "…"
+    assert len(draw_bars("t" * 9_000, {})) < 400

@@ -130,7 +130,8 @@ def test_a_table_without_days_stands_at_the_night_of_its_run():
 def find_status_by_loops(one, day):
     """What a person would say who reads the attempts from the newest to the oldest."""
     covering = [each for each in reversed(one.attempts) if each.first_ds <= day <= each.last_ds]
-    published = [each for each in covering if each.batch_id.rsplit("-", 1)[0] == one.fingerprints.get(day)]
+    passed = [each for each in covering if each.outcome in ("passed", "published")]
+    published = [each for each in passed if each.batch_id.rsplit("-", 1)[0] == one.fingerprints.get(day)]
     newest = None
     for each in covering:
         if each.outcome in ("refused", "failed") or not published or each in published:

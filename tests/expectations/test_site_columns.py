@@ -24,12 +24,8 @@ from expectations.site.embeddings import (
     Sample,
     Track,
     TrackMap,
-    Version,
-    draw_measures,
-    list_spaces,
     make_embeddings_page,
     name_clusters,
-    select_daily,
 )
 from expectations.site.facts import RootFacts
 from expectations.site.features import (
@@ -41,9 +37,12 @@ from expectations.site.features import (
     make_feature_page,
 )
 from expectations.site.ranges import choose_ranges
-from expectations.site.site import Site
+from expectations.site.site import LONGEST_PAGE, Site
+from expectations.site.trainings import Version, draw_measures, list_spaces, select_daily
 from expectations.suite import Bound, SoftBound
+from expectations.training_bounds import BOUNDS as TRAINING_BOUNDS
 from expectations.wording import format_number, format_percent
+from jobs.site.embeddings import DAYS_SHOWN, MAP_TRACKS
 from reference.html_pages import Page
 
 LAST = date(2026, 11, 20)
@@ -187,6 +186,8 @@ def test_text_is_shown_by_its_most_frequent_values():
     ]
     (week,) = list_movements(facts)
     assert week.largest == "free: 60 % to 25 %"
+    (still,) = list_movements(make_feature({day: make_text(free=60) for day in DAYS}, column="plan"))
+    assert (still.largest, still.psi) == ("", 0)
 
 
 def test_instants_are_hours():
@@ -246,7 +247,7 @@ def test_measures_have_the_narrowest_of_the_bounds_that_apply():
     ]
     rows = read_rows(find_figure(draw_measures(versions, BOUNDS), "overlap@10"))
     assert rows == [
-        [str(DAYS[2]), "0.4", "at least 0.65", "refused: worse"],
+        [str(DAYS[2]), "0.4", "at least 0.65", "refused"],
         [str(DAYS[1]), "0.9", "\N{EN DASH}", "\N{EN DASH}"],
         [str(DAYS[0]), "0.7", "at least 0.65", "space s1 begins"],
     ]
@@ -327,3 +328,22 @@ def test_hostile_texts_are_shown_and_break_no_page():
         page = Page(text)
         assert "alert('x')" in page.text and "b" not in page.tags and page.tags.count("script") == 1
         assert len(text.encode()) < 500_000
+
+
+def test_page_of_many_trainings_and_tracks_is_not_too_long():
+    """As many as are read of a root, each refused for a long reason, and titles that cost the most bytes."""
+    measures = {bound.measure: 0.9 for bound in TRAINING_BOUNDS}
+    metrics = {(name, "this", "gate"): value for name, value in measures.items()}
+    metrics |= {("next.hr@10", of, "all"): 0.3 for of in ("this", "popularity", "cooccurrence")}
+    metrics |= {("next.hr@10", "this", segment): 0.3 for segment in ("head", "torso", "tail")}
+    versions = [
+        Version(f"v{n}", "s1", LAST - timedelta(n), "warm", "rejected", ["&" * 400], 100, 1000, metrics)
+        for n in reversed(range(DAYS_SHOWN.days))
+    ]
+    points = [Point(n, n % 7, f"{n % 7}: {'&' * 50}", "&" * 99) for n in range(MAP_TRACKS)]
+    facts = EmbeddingFacts(
+        versions, TRAINING_BOUNDS, LAST, "v0", Sample(1, 1, [1.0], {}), (), TrackMap(points, 0.1)
+    )
+    (text,) = render(make_embeddings_page(facts))
+    assert len(text.encode()) < LONGEST_PAGE
+    assert len(read_rows(find_figure(draw_measures(versions, TRAINING_BOUNDS), "cosine"))) == DAYS_SHOWN.days

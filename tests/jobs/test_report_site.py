@@ -77,11 +77,18 @@ def test_what_is_refused_comes_first(site):
     assert text.index("Alerts that are on") < text.index("refused: plays") < text.index("Tables by day")
 
 
+def test_what_a_source_does_not_have_is_said_once(site):
+    rows = Page((site / "index.html").read_text()).rows
+    assert ["source segue has no source_session_id", "1", "plays:source_session_id"] in rows
+
+
 def test_every_table_and_batch_has_a_page(site, facts):
     names = {table.name for table in facts.tables}
     assert {"plays", "sessions", "user_features", "releases"} <= names
     pages = {table_file(name) for name in names} | {batch_file(each.attempt_id) for each in facts.attempts}
+    # no profile of the golden root is on record, so that no column has a page
     assert {str(path.relative_to(site)) for path in site.rglob("*.*")} == pages | {
+        "embeddings.html",
         "index.html",
         "site.css",
         "site.js",

@@ -1,6 +1,6 @@
 // Without it the pages show the same; with it the map begins at its newest day, and arrow keys lead through it.
 for (const region of document.querySelectorAll(".scroll")) region.scrollLeft = region.scrollWidth;
-const map = document.querySelector(".map");
+const map = document.querySelector("table.map");
 if (map) {
   const rows = [...map.tBodies[0].rows].map((row) => [...row.cells].slice(1).map((cell) => cell.querySelector("a")));
   const links = rows.flat().filter(Boolean);
