@@ -1,11 +1,9 @@
 """What the gate spends on a batch: Spark jobs and CPU seconds of an audit, against one aggregate written by hand.
 
     python benchmarks/gate.py                        # a million sessions of one day, three rounds: about three minutes
-    python benchmarks/gate.py --days 30              # more days than content is hashed for beside the expectations
     python benchmarks/gate.py --no-defaults          # without Great Expectations as it comes, which takes the longest
 
-    ours          rows, keys and content hash, and 20 or 60 expectations: all that publishing looks at; and with
-                  content in a scan of its own, as for batches of many days
+    ours          rows, keys and content hash, and 20 or 60 expectations: all that publishing looks at
     by hand       the same 20 or 60 checks in one `DataFrame.agg`: alone; and with keys and content hash too,
                   by one aggregate for each
     as it comes   the 20 checks by Great Expectations' own expectations, with its own settings
@@ -22,11 +20,10 @@ import tempfile
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from importlib.metadata import version
 from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from great_expectations.expectations.expectation import Expectation
@@ -118,19 +115,17 @@ def check_bucket(turn: int) -> Check:
     )
 
 
-def audit(df: DataFrame, checks: Sequence[Check], days: Sequence[Any]) -> None:
-    """As `jobs.publishing.protocol.audit` does it of a batch of these days; of none, content has its own scan."""
+def audit(df: DataFrame, checks: Sequence[Check]) -> None:
+    """As `jobs.publishing.protocol.audit` does it."""
     from expectations.gate import audit_batch
-    from expectations.profile import FEW_DAYS, JoinedContent, profile
+    from expectations.profile import profile
     from expectations.suite import Suite
+    from jobs.session import plan_at_once
     from schemas.sessions import SESSIONS
 
-    content = JoinedContent(SESSIONS, days) if 0 < len(days) <= FEW_DAYS else None
-    found = profile(df, SESSIONS, content is None)
-    verdict = audit_batch(
-        df, Suite("sessions", tuple(check.ours for check in checks)), found, {}, None, content
-    )
-    found = content.add_to(found, df) if content else found
+    with plan_at_once(df.sparkSession):
+        suite = Suite("sessions", tuple(check.ours for check in checks))
+        verdict = audit_batch(df, suite, profile(df, SESSIONS), {})
     assert len(verdict.results) == len(checks) and not verdict.failures, verdict.failures
 
 
@@ -209,7 +204,7 @@ def main() -> None:
 
 
 def compare(args: argparse.Namespace, folder: Path) -> None:
-    from made_up import FIRST, generate_sessions
+    from made_up import generate_sessions
 
     from jobs.session import open_session
     from schemas.sessions import SESSIONS
@@ -220,7 +215,6 @@ def compare(args: argparse.Namespace, folder: Path) -> None:
     )
     # with the schema, as the gate reads staged files
     df = spark.read.schema(SESSIONS.struct()).parquet(str(folder / "rows")).select(*SESSIONS.names)
-    days = [FIRST + timedelta(days=n) for n in range(args.days)]
     packages = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
     print(
         f"{args.rows:,} rows, {len(SESSIONS.names)} columns, {args.days} days; {os.cpu_count()} cores, {packages}"
@@ -228,8 +222,7 @@ def compare(args: argparse.Namespace, folder: Path) -> None:
     for size in SIZES:
         checks = make_checks(size)
         print(f"\n{size} checks", flush=True)
-        ours, _ = measure(df, "ours", lambda checks=checks: audit(df, checks, days), args.rounds)
-        measure(df, "ours, content in its own scan", lambda checks=checks: audit(df, checks, ()), args.rounds)
+        ours, _ = measure(df, "ours", lambda checks=checks: audit(df, checks), args.rounds)
         for label, by_hand in (
             ("by hand: checks", audit_by_hand),
             ("by hand: checks, keys and content hash", audit_and_profile_by_hand),

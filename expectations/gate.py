@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from expectations import wording
 from expectations.lineage import downgrade_to_info
-from expectations.profile import JoinedContent, Profile
+from expectations.profile import Profile
 from expectations.requirements import describe_expectation, read_notes
 from expectations.suite import Bound, Suite
 from expectations.verdict import Result, Verdict
@@ -19,7 +19,6 @@ from expectations.verdict import Result, Verdict
 if TYPE_CHECKING:
     from great_expectations.core.expectation_validation_result import ExpectationValidationResult
     from great_expectations.execution_engine import SparkDFExecutionEngine
-    from great_expectations.execution_engine.execution_engine import MetricComputationConfiguration
     from great_expectations.expectations.expectation import Expectation
     from great_expectations.validator.metric_configuration import MetricConfiguration
     from pyspark.sql import DataFrame
@@ -37,7 +36,6 @@ def audit_batch(
     profile: Profile,
     measures: Mapping[str, float],
     missing: Mapping[str, str] | None = None,
-    content: JoinedContent | None = None,
 ) -> Verdict:
     """Every expectation of `suite`, for `df`, its profile and what the job that made it counted.
 
@@ -46,14 +44,13 @@ def audit_batch(
 
     Args:
         missing: why a column of plays has no value, in words, for each that has none.
-        content: what is hashed in the same scan.
     """
     numbers = {"rows": profile.rows, "duplicate_keys": profile.duplicate_keys, **measures}
     number_results = [bound.check(numbers) for bound in suite.bounds if not bound.share]
     # shares go to Great Expectations with the rest, as they join the scan of all expectations
     shares = [bound for bound in suite.bounds if bound.share]
     expectations = (*suite.expectations, *map(_share_expectation, shares))
-    results = _validate(df, expectations, profile.rows, content)
+    results = _validate(df, expectations, profile.rows)
     for place, bound in enumerate(shares, len(suite.expectations)):
         expected = bound.explain(results[place].expected, results[place].success)
         results[place] = replace(
@@ -91,9 +88,7 @@ def _unbounded_measures(suite: Suite, measures: Mapping[str, float]) -> Iterable
             yield Result(kind, name, "info", True, observed, "counted, without limits")
 
 
-def _validate(
-    df: DataFrame, expectations: Sequence[Expectation], rows: int, content: JoinedContent | None
-) -> list[Result]:
+def _validate(df: DataFrame, expectations: Sequence[Expectation], rows: int) -> list[Result]:
     """One result per expectation, in their order; `rows` is the number of rows of `df`."""
     # Great Expectations answers in an order of its own, so each carries its place.
     numbered = [e.copy(update={"meta": {"place": place}}) for place, e in enumerate(expectations)]
@@ -101,19 +96,17 @@ def _validate(
     logging.getLogger("great_expectations").setLevel(logging.CRITICAL + 1)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        answers = _run(df, numbered, rows, content)
+        answers = _run(df, numbered, rows)
     by_place = {(a.expectation_config.meta or {}).get("place"): a for a in answers if a.expectation_config}
     return [_result(e, by_place.get(place), rows) for place, e in enumerate(expectations)]
 
 
-def _run(
-    df: DataFrame, expectations: list[Expectation], rows: int, content: JoinedContent | None
-) -> Sequence[ExpectationValidationResult]:
+def _run(df: DataFrame, expectations: list[Expectation], rows: int) -> Sequence[ExpectationValidationResult]:
     from great_expectations.validator.validator import Validator
 
     # persist=True, the default, would cache the batch (2 to 4 times the cost) and never release it
-    engine = _engine()(rows, content, spark=df.sparkSession, persist=False)
-    engine.load_batch_data("batch", content.hash_rows(df) if content else df)
+    engine = _engine()(rows, spark=df.sparkSession, persist=False)
+    engine.load_batch_data("batch", df)
     # no data context and no data source: a validator needs neither for one DataFrame
     validator = Validator(engine)
     validator.metrics_calculator.show_progress_bars = False
@@ -128,30 +121,13 @@ def _run(
 def _engine() -> type[SparkDFExecutionEngine]:
     # made late: importing its base takes seconds, and only what is staged needs it
     from great_expectations.execution_engine import SparkDFExecutionEngine
-    from great_expectations.validator.metric_configuration import MetricConfiguration
 
     class OneScanEngine(SparkDFExecutionEngine):
-        """Answers without Spark how many rows there are, and with an empty list where samples of them are requested.
-        Content is hashed by one more aggregate of the scan."""
+        """Answers without Spark how many rows there are, and with an empty list where samples of them are requested."""
 
-        def __init__(self, rows: int, content: JoinedContent | None, **options: Any) -> None:
+        def __init__(self, rows: int, **options: Any) -> None:
             super().__init__(**options)
-            self._rows, self._content = rows, content
-
-        def resolve_metric_bundle(
-            self, metric_fn_bundle: Iterable[MetricComputationConfiguration]
-        ) -> dict[Any, Any]:
-            bundle = list(metric_fn_bundle)
-            if not bundle or self._content is None or self._content.sums is not None:
-                return super().resolve_metric_bundle(bundle)
-            hashing = replace(
-                bundle[0],
-                metric_configuration=MetricConfiguration("segue.content", {}),
-                metric_fn=self._content.aggregate(),
-            )
-            values = super().resolve_metric_bundle([*bundle, hashing])
-            self._content.sums = values.pop(hashing.metric_configuration.id)
-            return values
+            self._rows = rows
 
         def resolve_metrics(
             self,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
@@ -19,9 +19,6 @@ _PART_BITS = 22
 _PARTS = ("low", "middle", "high")
 # Of the columns that have a hash of their own.
 _KEPT = "kept_"
-# Each day is three more sums for every row of a batch; of more days, a scan of their own costs less.
-FEW_DAYS = 8
-_HASH = "segue_row_hash"
 
 
 @dataclass(frozen=True)
@@ -48,17 +45,13 @@ class Profile:
         return f"{sum(day.content_hash for day in self.days.values()) % 2**64:016x}"
 
 
-def profile(df: DataFrame, contract: Contract, with_content: bool = True) -> Profile:
-    """Rows and content per day, and how many rows share their key with an earlier one.
-
-    Args:
-        with_content: whether content is hashed; else its hashes are 0, for `JoinedContent` to add.
-    """
+def profile(df: DataFrame, contract: Contract) -> Profile:
+    """Rows and content per day, and how many rows share their key with an earlier one."""
     from pyspark.sql import functions as F
 
     # Two small aggregations in one query cost less than one over both grains, as a day's sums then need no shuffle
     # of rows; and a key that is there on two days is counted as well.
-    per_day = _aggregate_per_day(df, contract, with_content=with_content)
+    per_day = _aggregate_per_day(df, contract)
     # Hashes of keys in this one pass are 2.5 times cheaper than a check for uniqueness.
     keys = df.agg(F.count_distinct(row_hash(df, contract.key)).alias("keys"))
     totals = per_day.unionByName(keys, allowMissingColumns=True).collect()
@@ -87,48 +80,6 @@ def profile_days(
     return _days(_aggregate_per_day(df, contract, kept).collect())
 
 
-class JoinedContent:
-    """The content hashes of a few days, as one aggregate that joins another scan of the same rows.
-
-    Hashing alone would read every column of the batch once more, and that is most of what it costs.
-    """
-
-    def __init__(self, contract: Contract, days: Iterable[date | None]) -> None:
-        self._contract = contract
-        self._days = tuple(days)
-        self.sums: Sequence[int] | None = None
-
-    def hash_rows(self, df: DataFrame) -> DataFrame:
-        """The rows with the column that `aggregate` is of: a hash that is computed once and summed several times."""
-        return df.withColumn(_HASH, row_hash(df, _list_content_columns(self._contract)))
-
-    def aggregate(self) -> Column:
-        """An array of sums; the other scan leaves them in `sums`."""
-        from pyspark.sql import functions as F
-
-        parts = _hash_parts(F.col(_HASH))
-        sums = [F.sum(F.when(_is_of(day), part)) for day in self._days for part in parts]
-        return F.array(*[F.coalesce(each, F.lit(0)) for each in sums])
-
-    def add_to(self, counted: Profile, df: DataFrame) -> Profile:
-        """The profile with content hashes; hashed in a scan of its own where the other one came to nothing."""
-        if self.sums is None:
-            return replace(counted, days=profile_days(df, self._contract))
-        size = len(_PARTS)
-        hashes = {
-            day: _combine_parts(self.sums[n * size : (n + 1) * size]) for n, day in enumerate(self._days)
-        }
-        return replace(
-            counted, days={day: replace(each, content_hash=hashes[day]) for day, each in counted.days.items()}
-        )
-
-
-def _is_of(day: date | None) -> Column:
-    from pyspark.sql import functions as F
-
-    return F.lit(True) if day is None else F.col("ds") == F.lit(day)
-
-
 def content(df: DataFrame, also: Mapping[str, Column]) -> tuple[DayProfile, dict[str, Any]]:
     """Rows and content of any DataFrame, and other aggregates of the same scan, by name."""
     from pyspark.sql import functions as F
@@ -140,19 +91,13 @@ def content(df: DataFrame, also: Mapping[str, Column]) -> tuple[DayProfile, dict
     return DayProfile(row["rows"], hash_of_all), {name: row[name] for name in also}
 
 
-def _list_content_columns(contract: Contract) -> list[str]:
-    # `available_at` is no content: it is known only once the batch is published
-    return [name for name in contract.names if name != "available_at"]
-
-
-def _aggregate_per_day(
-    df: DataFrame, contract: Contract, kept: Sequence[str] = (), with_content: bool = True
-) -> DataFrame:
+def _aggregate_per_day(df: DataFrame, contract: Contract, kept: Sequence[str] = ()) -> DataFrame:
     from pyspark.sql import functions as F
 
     day = F.col("ds") if contract.by_day else F.lit(None).cast("date")
+    # `available_at` is no content: it is known only once the batch is published
     names = {
-        **({"": _list_content_columns(contract)} if with_content else {}),
+        "": [name for name in contract.names if name != "available_at"],
         **({_KEPT: kept} if kept else {}),
     }
     # each hash is a column first: as an expression it would be computed for each of its parts
@@ -163,7 +108,11 @@ def _aggregate_per_day(
 
 def _days(rows: Iterable[Row]) -> dict[date | None, DayProfile]:
     return {
-        row["day"]: DayProfile(row["rows"], _combine_hash_sums(row), _combine_hash_sums(row, _KEPT))
+        row["day"]: DayProfile(
+            row["rows"],
+            _combine_hash_sums(row),
+            _combine_hash_sums(row, _KEPT) if f"{_KEPT}{_PARTS[0]}" in row else 0,
+        )
         for row in rows
     }
 
@@ -171,23 +120,12 @@ def _days(rows: Iterable[Row]) -> dict[date | None, DayProfile]:
 def _hash_sums(content: Column, prefix: str = "") -> list[Column]:
     from pyspark.sql import functions as F
 
-    pairs = zip(_PARTS, _hash_parts(content), strict=True)
-    return [F.sum(part).alias(f"{prefix}{name}") for name, part in pairs]
-
-
-def _hash_parts(content: Column) -> list[Column]:
-    from pyspark.sql import functions as F
-
     # unsigned: an arithmetic shift would fill the top of a negative hash with ones
     mask = F.lit((1 << _PART_BITS) - 1)
-    return [F.shiftrightunsigned(content, i * _PART_BITS).bitwiseAND(mask) for i in range(len(_PARTS))]
+    parts = [F.shiftrightunsigned(content, i * _PART_BITS).bitwiseAND(mask) for i in range(len(_PARTS))]
+    return [F.sum(part).alias(f"{prefix}{name}") for name, part in zip(_PARTS, parts, strict=True)]
 
 
 def _combine_hash_sums(row: Row, prefix: str = "") -> int:
-    """0 where there is no hash under this prefix."""
-    return _combine_parts([row[prefix + part] for part in _PARTS]) if prefix + _PARTS[0] in row else 0
-
-
-def _combine_parts(sums: Sequence[int]) -> int:
     # in Python's integers: the sums have up to 63 bits each, and are shifted
-    return sum(int(each) << (i * _PART_BITS) for i, each in enumerate(sums)) % 2**64
+    return sum(int(row[prefix + part]) << (i * _PART_BITS) for i, part in enumerate(_PARTS)) % 2**64

@@ -8,7 +8,7 @@ import os
 import secrets
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -105,7 +105,7 @@ def _list_keys(warehouse: Warehouse, tables: Iterable[str]) -> list[str]:
 class Hash:
     """Of texts; `meaning` says with what, in words."""
 
-    key: bytes
+    key: bytes = field(repr=False)
     meaning: str
 
     def __call__(self, text: str) -> str:

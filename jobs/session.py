@@ -75,12 +75,13 @@ ONE_MACHINE = {
 # A step that reads no more rows than this spends its time on planning, generated code and tasks, not on rows:
 # benchmarks/overhead.py.
 FEW_ROWS = 50_000
+ADAPTIVE = "spark.sql.adaptive.enabled"
 FOR_FEW_ROWS = {
     # interpreted expressions: of each new plan the Java source would be made, compiled and warmed up
     "spark.sql.codegen.wholeStage": "false",
     "spark.sql.codegen.factoryMode": "NO_CODEGEN",
     # a plan at once, not stage by stage
-    "spark.sql.adaptive.enabled": "false",
+    ADAPTIVE: "false",
     "spark.sql.shuffle.partitions": "2",
     "spark.databricks.delta.snapshotPartitions": "1",
 }
@@ -162,6 +163,21 @@ def tune(spark: SparkSession, rows: int) -> None:
             spark.conf.unset(name)
         else:
             spark.conf.set(name, value)
+
+
+@contextmanager
+def plan_at_once(spark: SparkSession) -> Iterator[None]:
+    """For aggregates, each of which is one job then. Adaptive execution makes a job of every stage of them, and finds
+    nothing to change. What spark-submit or the user's own file says stays as it is."""
+    if is_submitted() or ADAPTIVE in read_user_settings(os.environ):
+        yield
+        return
+    before = spark.conf.get(ADAPTIVE) or "true"
+    spark.conf.set(ADAPTIVE, "false")
+    try:
+        yield
+    finally:
+        spark.conf.set(ADAPTIVE, before)
 
 
 @cache

@@ -13,7 +13,7 @@ from deltalake.transaction import AddAction
 
 from expectations.gate import audit_batch
 from expectations.lineage import find_empty_columns
-from expectations.profile import FEW_DAYS, DayProfile, JoinedContent, Profile, profile
+from expectations.profile import DayProfile, Profile, profile
 from expectations.suite import Suite
 from expectations.verdict import Result, Verdict
 from jobs.errors import JobError
@@ -33,6 +33,7 @@ from jobs.publishing.kept_columns import find_kept_columns
 from jobs.publishing.staging import explain_unreadable, read_staged_rows
 from jobs.publishing.state import DayState, TableState, commit_metadata_at, digest, read_state
 from jobs.publishing.warehouse import Warehouse
+from jobs.session import plan_at_once
 from segue.log import parse_commit_metadata
 from segue.retry import retry
 
@@ -91,8 +92,8 @@ def audit(
         rows = read_staged_rows(spark, warehouse, path, batch.contract)
         # a pass of its own: `df.observe` in the write counts retried tasks twice (SPARK-58183)
         kept = find_kept_columns(warehouse, batch)
-        content = None if kept else _join_content(warehouse, batch)
-        contents = kept.profile(rows, batch.contract) if kept else profile(rows, batch.contract, not content)
+        with plan_at_once(spark):
+            contents = kept.profile(rows, batch.contract) if kept else profile(rows, batch.contract)
         days = contents.days if batch.days is None else batch.days
         # before the expectations, as a stray row would be published beside its day, and never be replaced
         if stray := sorted(str(day) for day in set(contents.days) - set(days)):
@@ -101,22 +102,13 @@ def audit(
                 f"{', '.join(stray[:5])}; nothing was published. The step that made it must select its days"
             )
         numbers = measures(rows) if callable(measures) else measures
-        if kept is None:
-            verdict = audit_batch(rows, suite, contents, numbers, missing, content)
-            contents = content.add_to(contents, rows) if content else contents
-            return StagedBatch(batch, path, contents, verdict)
         # what the gate has let through it need not look at again: beside forty columns, that was a third of the cost
-        verdict = audit_batch(rows, suite.select(batch.extends), contents, numbers, missing)
-        return StagedBatch(batch, path, contents, Verdict((kept.compare(contents), *verdict.results)))
-
-
-def _join_content(warehouse: Warehouse, batch: Batch) -> JoinedContent | None:
-    """For content that is hashed in the scan of the expectations; None where it has too many days for that."""
-    days: Sequence[date | None] = batch.days if batch.days is not None else (None,)
-    if batch.days is None and batch.contract.by_day:  # what is appended has any days
-        files = list_staged_files(warehouse, folder(warehouse, batch))
-        days = sorted({date.fromisoformat(file["partitionValues"]["ds"]) for file in files})
-    return JoinedContent(batch.contract, days) if 0 < len(days) <= FEW_DAYS else None
+        suite = suite.select(batch.extends) if kept else suite
+        with plan_at_once(spark):
+            verdict = audit_batch(rows, suite, contents, numbers, missing)
+        if kept:
+            verdict = Verdict((kept.compare(contents), *verdict.results))
+        return StagedBatch(batch, path, contents, verdict)
 
 
 def commit(warehouse: Warehouse, staged: StagedBatch, metadata: Mapping[str, Any]) -> TableState | None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -46,7 +47,9 @@ def keep_offending_rows(
         if searches:
             _write(warehouse, _take(spark, warehouse, run_id, staged, searches))
     except Exception as problem:
-        LOG.warning("  (rows that break expectations could not be kept: %s)", first_line(problem))
+        # masked, as a value that Spark complains of can be somebody's id
+        why = re.sub(r"'[^']*'", "'…'", first_line(problem))
+        LOG.warning("  (rows that break expectations could not be kept: %s)", why)
 
 
 def read_quarantine(warehouse: Warehouse, table: str, attempt_id: str) -> Quarantine | None:

@@ -108,6 +108,7 @@ def test_show_gate_lists_every_bound_with_its_reason(tmp_path, capsys):
     rows = [json.loads(text) for text in capsys.readouterr().out.splitlines()]
     row_by_bound = {(row["table"], row["bound"]): row for row in rows}
     assert len(row_by_bound) == len(rows) and all(row["reason"] for row in rows)
+    assert {row["owner"] for row in rows} == {"the Segue authors"}
     path = f"{tmp_path}/gate.toml"
     assert row_by_bound["plays", "rejected_share"]["limits"] == "at most 20 % (default: at most 5 %)"
     assert row_by_bound["plays", "rejected_share"]["changed"] == path

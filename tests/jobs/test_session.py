@@ -9,6 +9,7 @@ import pytest
 
 from jobs.errors import JobError
 from jobs.session import (
+    ADAPTIVE,
     CORRECTNESS,
     FEW_ROWS,
     FOR_FEW_ROWS,
@@ -18,6 +19,7 @@ from jobs.session import (
     import_meanwhile,
     local_settings,
     parse_settings_file,
+    plan_at_once,
     tune,
 )
 
@@ -94,3 +96,17 @@ def test_tune_sets_one_session_to_few_rows_and_back(spark, file, monkeypatch):
     tune(step, FEW_ROWS + 1)
     assert {name: step.conf.get(name, None) for name in FOR_FEW_ROWS} == many_rows_settings
     assert {name: spark.conf.get(name, None) for name in FOR_FEW_ROWS} == before
+
+
+@pytest.mark.parametrize(
+    "says", ["", "spark.sql.adaptive.enabled true\n"], ids=["nothing", "the user's file"]
+)
+def test_plan_at_once_is_for_its_block_and_not_against_the_users_file(spark, file, monkeypatch, says):
+    file.write_text(f"spark.sql.shuffle.partitions 7\n{says}")
+    monkeypatch.setenv(SETTINGS_VARIABLE, str(file))
+    step = spark.newSession()
+    step.conf.set(ADAPTIVE, "true")
+    with pytest.raises(ZeroDivisionError), plan_at_once(step):
+        inside = step.conf.get(ADAPTIVE)
+        raise ZeroDivisionError
+    assert (inside, step.conf.get(ADAPTIVE)) == ("true" if says else "false", "true")
