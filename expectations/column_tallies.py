@@ -106,7 +106,7 @@ def tally_columns(rows: pa.Table, contract: Contract, least_listeners: int) -> d
 
     Args:
         rows: with the columns that are profiled, `ds` if the table has days, and `find_listener`'s. In place of lists,
-            their lengths will do, and in place of ids of listeners, `hash_text` of them.
+            their lengths will do, and in place of ids of listeners, what `hash_ids` makes of them.
     """
     if not rows.num_rows:
         return {}

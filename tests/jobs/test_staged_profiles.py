@@ -40,27 +40,42 @@ def make_tracks():
     ]
 
 
-@pytest.mark.parametrize(
-    ("table", "days", "rows"), [("sessions", DAYS[:2], make_rows()), ("tracks", None, make_tracks())]
-)
-def test_spark_and_driver_make_the_same_profiles_in_one_job(spark, tmp_path, monkeypatch, table, days, rows):
+@pytest.fixture(autouse=True)
+def few_listeners(monkeypatch):
     monkeypatch.setenv("SEGUE_PROFILE_LISTENERS", "3")
+
+
+@pytest.fixture
+def stage(tmp_path):
     job = LaidJob("test", str(tmp_path / "root"), say=lambda text: None)
-    batch = job.stage(job.batch(table, days), rows).batch
-    expected = profile_staged(None, job.warehouse, batch)
-    path = folder(job.warehouse, batch)
-    staged = read_staged_rows(spark, job.warehouse, path, batch.contract)
+    return lambda table, days, rows: (job.warehouse, job.stage(job.batch(table, days), rows).batch)
+
+
+def test_spark_makes_the_profiles_of_the_driver_from_parts_in_one_job(spark, stage):
+    warehouse, batch = stage("sessions", DAYS[:2], make_rows())
+    staged = read_staged_rows(spark, warehouse, folder(warehouse, batch), batch.contract)
     # as files of a large batch are, over several tasks
-    columns = staged.repartition(3) if days else staged
-    spark.sparkContext.setJobGroup(f"profile {table}", "test")
-    found = profile_rows(columns, batch.contract, 3)
-    jobs = spark.sparkContext.statusTracker().getJobIdsForGroup(f"profile {table}")
+    spark.sparkContext.setJobGroup("profiles", "test")
+    found = profile_rows(staged.repartition(3), batch.contract, 3)
+    jobs = spark.sparkContext.statusTracker().getJobIdsForGroup("profiles")
     spark.sparkContext.setJobGroup("", "")
+    assert_equal(found, profile_staged(None, warehouse, batch))
+    assert len(jobs) == 1
+    assert found[DAYS[0], "user_id"].distinct_values == 7
+
+
+def test_a_batch_above_the_setting_is_profiled_by_spark_to_the_same(spark, stage, monkeypatch):
+    warehouse, batch = stage("tracks", None, make_tracks())
+    expected = profile_staged(None, warehouse, batch)
+    monkeypatch.setenv("SEGUE_PROFILE_MEGABYTES", "0")
+    assert_equal(profile_staged(spark, warehouse, batch), expected)
+
+
+def assert_equal(found, expected):
     assert {key: round_sums(each) for key, each in found.items()} == {
         key: round_sums(each) for key, each in expected.items()
     }
     assert any(each.bins for each in found.values()) and any(each.top_values for each in found.values())
-    assert len(jobs) == 1
 
 
 def round_sums(profile):
@@ -69,26 +84,16 @@ def round_sums(profile):
     return replace(profile, mean=mean, spread=spread)
 
 
-def test_spark_reads_no_other_columns(spark, tmp_path):
-    job = LaidJob("test", str(tmp_path / "root"), say=lambda text: None)
-    batch = job.stage(job.batch("sessions", DAYS[:2]), make_rows()).batch
-    staged = read_staged_rows(spark, job.warehouse, folder(job.warehouse, batch), batch.contract)
-    columns = staged.select(*staged_profiles._prepare_columns(batch.contract))
+def test_spark_reads_no_other_columns(spark, stage):
+    warehouse, batch = stage("sessions", DAYS[:2], make_rows())
+    path = folder(warehouse, batch)
+    columns = read_staged_rows(spark, warehouse, path, batch.contract).select(
+        *staged_profiles._prepare_columns(batch.contract)
+    )
     spark.conf.set("spark.sql.maxMetadataStringLength", "10000")
     plan = columns._jdf.queryExecution().executedPlan().toString()
     spark.conf.unset("spark.sql.maxMetadataStringLength")
     schema = plan.partition("ReadSchema: struct<")[2].partition(">")[0]
     read = {field.partition(":")[0] for field in schema.split(",")}
-    assert read == {*read_columns(folder(job.warehouse, batch), batch.contract).column_names} - {"ds"}
+    assert read == {*read_columns(path, batch.contract).column_names} - {"ds"}
     assert not read & {"play_id", "track_id", "artist_id", "session_id", "bucket"}
-
-
-def test_a_batch_above_the_setting_is_profiled_by_spark(spark, tmp_path, monkeypatch):
-    monkeypatch.setenv("SEGUE_PROFILE_MEGABYTES", "0")
-    monkeypatch.setenv("SEGUE_PROFILE_LISTENERS", "3")
-    job = LaidJob("test", str(tmp_path / "root"), say=lambda text: None)
-    batch = job.stage(job.batch("sessions", DAYS[:2]), make_rows()).batch
-    found = profile_staged(spark, job.warehouse, batch)
-    monkeypatch.setenv("SEGUE_PROFILE_MEGABYTES", "32")
-    assert found.keys() == profile_staged(None, job.warehouse, batch).keys()
-    assert found[DAYS[0], "user_id"].distinct_values == 7
