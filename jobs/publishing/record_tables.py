@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from deltalake import DeltaTable, write_deltalake
+from deltalake import DeltaTable, WriterProperties, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError
 
 from jobs.errors import JobError, first_line
@@ -25,11 +25,15 @@ from segue.storage import Snapshot, find_table
 
 @dataclass(frozen=True)
 class RecordTable:
-    """`place` is its path below the root; `called` is its name in an error."""
+    """`place` is its path below the root; `called` is its name in an error.
+
+    `rows_per_group` is for rows that are large: of files that are joined, a reader of some days decodes little else.
+    """
 
     place: tuple[str, ...]
     contract: Contract
     called: str
+    rows_per_group: int | None = None
 
     def path(self, warehouse: Warehouse) -> str:
         return warehouse.path(*self.place)
@@ -67,12 +71,17 @@ class RecordTable:
         snapshot = Snapshot(self.path(warehouse), table)
         return snapshot.read(snapshot.files, list(columns), where)
 
+    @property
+    def _writer_properties(self) -> WriterProperties | None:
+        rows = self.rows_per_group
+        return WriterProperties(compression="SNAPPY", max_row_group_size=rows) if rows else None
+
     def compact(self, warehouse: Warehouse) -> None:
         """Every attempt appends a small file; only delta-rs writes here, so its own means will do."""
         # no release names a version of it: a week is for readers who began in time
         if table := find_table(self.path(warehouse)):
             if len(table.file_uris()) > FILES_BEFORE_COMPACTION:
-                table.optimize.compact()
+                table.optimize.compact(writer_properties=self._writer_properties)
             remove_old_files(table, days=7)
 
 
@@ -81,6 +90,6 @@ def remove_old_files(table: DeltaTable, days: int) -> None:
 
 
 RESULTS = RecordTable(("quality", "results"), QUALITY_RESULTS, "quality results")
-PROFILES = RecordTable(("quality", "profiles"), FEATURE_PROFILES, "feature profiles")
+PROFILES = RecordTable(("quality", "profiles"), FEATURE_PROFILES, "feature profiles", 1_000)
 FILES = RecordTable(("quality", "files"), INPUT_FILES, "records of input files")
 RECORD_TABLES = (RESULTS, PROFILES, FILES)

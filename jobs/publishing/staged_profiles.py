@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from expectations.column_profiles import LENGTH
+from expectations.column_profiles import LENGTH, ColumnProfile
 from expectations.column_tallies import (
     ColumnTally,
     Key,
@@ -46,6 +46,8 @@ def record_profiles(
     spark: SparkSession, warehouse: Warehouse, run_id: str, staged: StagedBatch, outcome: str
 ) -> None:
     """How the values of each column are distributed, of a batch that was audited."""
+    if staged.verdict.refused and not staged.profile.rows:
+        return  # a constraint ended the write: what lies there is not the batch
     profiles = profile_staged(spark, warehouse, staged.batch)
     append_profiles(warehouse, run_id, staged.batch, outcome, profiles)
 
@@ -55,11 +57,21 @@ def profile_staged(spark: SparkSession, warehouse: Warehouse, batch: Batch) -> P
     project, contract, path = find_project(), _narrow(batch), folder(warehouse, batch)
     least = project.resolve("profile_listeners").value
     size = sum(file["size"] for file in list_staged_files(warehouse, path))
-    if not size or not list_kinds(contract):
+    if not list_kinds(contract):
         return {}
+    empty = _list_empty_profiles(batch, contract)
     if size <= project.resolve("profile_megabytes").value * MEGABYTE:
-        return profile_columns(read_columns(path, contract), contract, least)
-    return profile_rows(read_staged_rows(spark, warehouse, path, batch.contract), contract, least)
+        return empty | profile_columns(read_columns(path, contract), contract, least)
+    rows = read_staged_rows(spark, warehouse, path, batch.contract)
+    return empty | profile_rows(rows, contract, least)
+
+
+def _list_empty_profiles(batch: Batch, contract: Contract) -> dict[Key, ColumnProfile]:
+    """Of days that the batch replaces: one of no rows has a profile too, or that of before would still be read."""
+    days = () if batch.appends else (None,) if batch.days is None else batch.days
+    return {
+        (day, name): ColumnProfile(kind, 0) for day in days for name, kind in list_kinds(contract).items()
+    }
 
 
 def _narrow(batch: Batch) -> Contract:
@@ -83,7 +95,7 @@ def _list_columns(contract: Contract) -> list[str]:
     return [*filter(None, also), *list_kinds(contract)]
 
 
-def profile_rows(rows: DataFrame, contract: Contract, least_listeners: int) -> Profiles:
+def profile_rows(rows: DataFrame, contract: Contract, least_listeners: int) -> dict[Key, ColumnProfile]:
     """The same by one Spark job, which reads no other columns; what comes back are a few kilobytes of each day and
     column, from each task."""
     columns = rows.select(*_prepare_columns(contract))
