@@ -36,8 +36,14 @@ from reference.listening_days import Arrays, ListeningDays  # noqa: E402
 
 DAYS = 36
 MOST_COMMANDS = 10
-# Plays, sessions and features of listeners are enough for a night; the rest takes minutes.
-SKIPPED = ("train-track-embeddings", "build-track-features", "build-artist-features", "build-pair-partials")
+# Plays and sessions are enough for a night; the rest takes minutes.
+SKIPPED = (
+    "train-track-embeddings",
+    "build-user-features",
+    "build-track-features",
+    "build-artist-features",
+    "build-pair-partials",
+)
 SOURCE = """
 name = "app"
 format = "json"
@@ -247,6 +253,7 @@ def main() -> None:
     where = "lay the good days out here and keep them, or take those that lie here"
     parser.add_argument("--project", type=Path, metavar="FOLDER", help=where)
     args = parser.parse_args()
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     with tempfile.TemporaryDirectory() as name:
         base = (args.project or Path(name) / "base").absolute()
         started = time.perf_counter()

@@ -15,6 +15,7 @@ import pytest
 from expectations.verdict import Result
 from jobs.catalogue.inventory import Inventory
 from jobs.health.alerts import settle_alerts, update_alerts
+from jobs.health.drift import describe_verdicts
 from jobs.health.drift_settings import DriftSettings
 from jobs.health.examine import examine
 from jobs.health.indicators import WRONG
@@ -253,25 +254,31 @@ def test_a_quiet_day_raises_nothing(root):
     ]
 
 
+def judge_fault(quiet, tmp_path, plays_change=None, **changes):
+    """What is wrong with the last day of all tables, by what health would read of them."""
+    days = quiet.with_fault(quiet.world.with_fault(LAST, plays_change, **changes))
+    histories = list_histories(days, LAST)
+    verdicts = {each.table: judge_table(each, DriftSettings()) for each in histories}
+    root = Root(Inventory(str(tmp_path)))
+    return list_wrong(describe_verdicts(root, {each.table: each.day for each in histories}, verdicts))
+
+
 @pytest.mark.parametrize("fault", PLAY_FAULTS, ids=lambda fault: fault.__name__)
-def test_a_fault_of_plays_is_one_alert(root, quiet, fault):
-    indicators = lay_fault(root, quiet, quiet.world.with_fault(LAST, fault))
-    assert list_wrong(indicators) == [PLAY_FAULTS[fault]]
+def test_a_fault_of_plays_is_one_alert(quiet, tmp_path, fault):
+    assert judge_fault(quiet, tmp_path, fault) == [PLAY_FAULTS[fault]]
 
 
 @pytest.mark.parametrize("name", TABLE_FAULTS)
-def test_a_fault_of_a_table_is_one_alert(root, quiet, name):
+def test_a_fault_of_a_table_is_one_alert(quiet, tmp_path, name):
     table, apply, expected = TABLE_FAULTS[name]
-    indicators = lay_fault(root, quiet, quiet.world.with_fault(LAST, **{table: apply}))
-    assert list_wrong(indicators) == [expected]
+    assert judge_fault(quiet, tmp_path, **{table: apply}) == [expected]
 
 
-def test_a_day_once_more_is_one_alert(root, quiet):
-    world = quiet.world
-    rows = world.table("user_features", LAST - 1)
-    again = rows.set_column(rows.column_names.index("ds"), "ds", pa.array([world.day(LAST)] * len(rows)))
-    indicators = lay_fault(root, quiet, world.with_fault(LAST, user_features=lambda rows: again))
-    assert list_wrong(indicators) == ["frozen user_features"]
+def test_a_day_once_more_is_one_alert(quiet, tmp_path):
+    rows = quiet.world.table("user_features", LAST - 1)
+    day = pa.array([quiet.world.day(LAST)] * len(rows))
+    again = rows.set_column(rows.column_names.index("ds"), "ds", day)
+    assert judge_fault(quiet, tmp_path, user_features=lambda rows: again) == ["frozen user_features"]
 
 
 @pytest.mark.parametrize(("hits", "overlap"), [(0.05, 0.7), (0.15, 0.2)])
@@ -339,7 +346,7 @@ def test_a_release_that_is_stuck_is_one_alert(root, quiet):
 # --- what becomes of an alert
 
 
-@pytest.mark.parametrize("fault", [send_seconds, send_twice])
+@pytest.mark.parametrize("fault", [send_twice, lose_durations])
 def test_an_alert_is_sent_once_and_is_over_with_the_next_good_day(root, quiet, fault):
     world = quiet.world.with_fault(LAST, fault)
     now = datetime(2026, 7, 1, 5, tzinfo=UTC)
