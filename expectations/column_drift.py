@@ -181,7 +181,10 @@ def _describe_values(comparison: Comparison) -> str:
 
 
 def _format_pair(values: Sequence[float]) -> str:
-    return " to ".join(map(format_number, values))
+    # of thousands no fraction, and no exponent
+    return " to ".join(
+        format_number(round(v)) if 1_000 <= abs(v) < 1e15 else format_number(v) for v in values
+    )
 
 
 def _describe_nulls(comparison: Comparison) -> str:

@@ -30,6 +30,9 @@ MOST_COLUMNS = 3
 LONGEST_FINDING = 200
 # Of a table of listeners, how many different ones.
 LISTENERS = "user_id"
+# The profile of a day counts rows that were retracted since. One that differs by more is of another day than readers
+# have, and is not compared; erased listeners are fewer.
+MOST_GONE = 0.1
 PROFILE_FIELDS = [each.name for each in fields(ColumnProfile)]
 
 
@@ -57,7 +60,7 @@ def read_histories(root: Root) -> list[TableHistory]:
         if state and complete:
             days[table] = complete[-1]
             rows[table] = {day: state.day_states[day].rows for day in state.days}
-    profiles = _read_columns(root, days)
+    profiles = _read_columns(root, days, rows)
     with_listeners = [table for table, day in days.items() if (day, LISTENERS) in profiles[table]]
     listeners = _read_listeners(root, with_listeners, min(days.values(), default=root.now.date()))
     return [
@@ -66,13 +69,17 @@ def read_histories(root: Root) -> list[TableHistory]:
     ]
 
 
-def _read_columns(root: Root, days: Mapping[str, date]) -> dict[str, dict[tuple[date, str], ColumnProfile]]:
+def _read_columns(
+    root: Root, days: Mapping[str, date], rows: Mapping[str, Mapping[date, int]]
+) -> dict[str, dict[tuple[date, str], ColumnProfile]]:
     wanted = {table: list_compared_days(day, root.drift) for table, day in days.items()}
     found: dict[str, dict[tuple[date, str], ColumnProfile]] = defaultdict(dict)
     every_day = set[date]().union(*wanted.values())
     for row in read_profiles(root.warehouse, tables=list(days), days=every_day, fields=PROFILE_FIELDS):
-        if row["ds"] in wanted[row["table_name"]]:
-            found[row["table_name"]][row["ds"], row["column"]] = ColumnProfile.from_row(row)
+        table, day = row["table_name"], row["ds"]
+        count = rows[table].get(day, 0) if day in wanted[table] else 0
+        if count and abs(row["rows"] - count) <= MOST_GONE * count:
+            found[table][day, row["column"]] = ColumnProfile.from_row(row)
     return found
 
 

@@ -343,6 +343,20 @@ def test_a_release_that_is_stuck_is_one_alert(root, quiet):
     assert list_wrong(measure(root, released_at=released_at)) == ["stale releases"]
 
 
+def test_a_day_of_which_rows_were_retracted_is_not_compared_by_what_it_had(root, quiet):
+    """Its profile counts the plays that were taken out, beside those that were sent again."""
+    world = quiet.world.with_fault(LAST, send_seconds)
+    assert lay_fault(root, quiet, world) and list_wrong(measure(root)) == ["drift plays"]
+    warehouse = Warehouse(str(root))
+    rows = {day: each.rows for day, each in warehouse.state("plays").day_states.items()}
+    day = world.day(LAST)
+    for share, expected in ((0.95, ["drift plays"]), (0.8, [])):
+        version = lay_table(warehouse, "plays", rows | {day: round(share * rows[day])})
+        release(root, find_versions(root) | {"plays": version}, day)
+        # what is made of plays is of the same fault, and has an alert of its own once plays have none
+        assert [key for key in list_wrong(measure(root)) if "plays" in key] == expected
+
+
 # --- what becomes of an alert
 
 
