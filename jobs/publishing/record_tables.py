@@ -12,7 +12,6 @@ from deltalake import DeltaTable, WriterProperties, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError
 
 from jobs.errors import JobError, first_line
-from jobs.publishing.declared_columns import schema_of
 from jobs.publishing.warehouse import Warehouse
 from schemas import Contract
 from schemas.feature_profiles import FEATURE_PROFILES
@@ -21,6 +20,17 @@ from schemas.quality_results import QUALITY_RESULTS
 from segue.releases import FILES_BEFORE_COMPACTION
 from segue.retry import retry
 from segue.storage import Snapshot, find_table
+
+# Arrow's for Spark's.
+PLAIN_TYPES = {
+    "string": pa.string(),
+    "bigint": pa.int64(),
+    "int": pa.int32(),
+    "double": pa.float64(),
+    "boolean": pa.bool_(),
+    "date": pa.date32(),
+    "timestamp": pa.timestamp("us", "UTC"),
+}
 
 
 @dataclass(frozen=True)
@@ -40,7 +50,9 @@ class RecordTable:
 
     @property
     def schema(self) -> pa.Schema:
-        return pa.schema(schema_of(self.contract).to_arrow())
+        """As Delta has it, without Spark: whoever reads what was recorded may have none."""
+        columns = self.contract.columns
+        return pa.schema([pa.field(c.name, _arrow_type(c.type), c.nullable, c.metadata) for c in columns])
 
     def append(self, warehouse: Warehouse, rows: Sequence[Mapping[str, Any]]) -> None:
         """Raises JobError where they cannot be written."""
@@ -92,6 +104,18 @@ class RecordTable:
             if len(table.file_uris()) > FILES_BEFORE_COMPACTION:
                 table.optimize.compact(writer_properties=self._writer_properties)
             remove_old_files(table, days=7)
+
+
+def _arrow_type(text: str) -> pa.DataType:
+    """Of a type of Spark's: plain, a list, or a struct of plain ones."""
+    kind, _, inner = text.removesuffix(">").partition("<")
+    if kind == "array":
+        return pa.list_(pa.field("element", _arrow_type(inner)))
+    if kind == "struct":
+        return pa.struct(
+            [(name, PLAIN_TYPES[type_]) for name, type_ in (f.split(":") for f in inner.split(","))]
+        )
+    return PLAIN_TYPES[kind]
 
 
 def remove_old_files(table: DeltaTable, days: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
@@ -11,6 +12,7 @@ from expectations.column_profiles import ColumnProfile, bin_of
 from expectations.verdict import Refused
 from jobs import maintain, verify
 from jobs.publishing import record_tables
+from jobs.publishing.declared_columns import schema_of
 from jobs.publishing.profiles import append_profiles, read_profiles
 from jobs.publishing.record_tables import PROFILES
 from jobs.publishing.staged_profiles import profile_staged
@@ -217,3 +219,9 @@ def test_a_root_from_before_there_were_profiles_has_none_and_is_whole(tmp_path):
     root = str(tmp_path / "root")
     assert read(root) == []
     assert [each for each in verify.examine(root) if each.wrong] == []
+
+
+@pytest.mark.parametrize("table", record_tables.RECORD_TABLES, ids=lambda table: table.called)
+def test_schema_of_records_is_that_of_delta(table):
+    expected = pa.schema(schema_of(table.contract).to_arrow())
+    assert table.schema.equals(expected, check_metadata=True), "what is read without Spark has other types"
