@@ -30,3 +30,8 @@ def first_line(problem: object) -> str:
     text = re.sub(r"\s*\n\s*(?:\x1b\[\d+m)?↳(?:\x1b\[\d+m)?\s*", ": ", str(problem))
     # some exceptions say nothing but what they are, such as a bare AssertionError
     return next((line.strip() for line in text.splitlines() if line.strip()), type(problem).__name__)
+
+
+def mask_line(problem: object) -> str:
+    """The first line, without the values that it quotes: one can be somebody's id."""
+    return re.sub(r"'[^']*'", "'…'", first_line(problem))

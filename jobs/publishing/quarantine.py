@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -21,7 +20,7 @@ from expectations.quarantine import (
     list_searches,
 )
 from expectations.suite import Suite
-from jobs.errors import first_line
+from jobs.errors import mask_line
 from jobs.messages import LOG
 from jobs.pseudonyms import Hash, find_hash
 from jobs.publishing.protocol import StagedBatch
@@ -47,9 +46,7 @@ def keep_offending_rows(
         if searches:
             _write(warehouse, _take(spark, warehouse, run_id, staged, searches))
     except Exception as problem:
-        # masked, as a value that Spark complains of can be somebody's id
-        why = re.sub(r"'[^']*'", "'…'", first_line(problem))
-        LOG.warning("  (rows that break expectations could not be kept: %s)", why)
+        LOG.warning("  (rows that break expectations could not be kept: %s)", mask_line(problem))
 
 
 def read_quarantine(warehouse: Warehouse, table: str, attempt_id: str) -> Quarantine | None:

@@ -22,6 +22,8 @@ from expectations.column_tallies import (
     to_profile,
 )
 from expectations.day_groups import HASH_MASK
+from jobs.errors import mask_line
+from jobs.messages import LOG
 from jobs.publishing.batches import Batch, folder
 from jobs.publishing.commits import list_staged_files
 from jobs.publishing.profiles import Profiles, append_profiles
@@ -45,10 +47,18 @@ _TALLIES = "tallies binary"
 def record_profiles(
     spark: SparkSession, warehouse: Warehouse, run_id: str, staged: StagedBatch, outcome: str
 ) -> None:
-    """How the values of each column are distributed, of a batch that was audited."""
+    """How the values of each column are distributed, of a batch that was audited.
+
+    What fails here is logged: the gate has judged the batch without it, and what no profile can be made of is no reason
+    to keep a night's rows from readers.
+    """
     if staged.verdict.refused and not staged.profile.rows:
         return  # a constraint ended the write: what lies there is not the batch
-    profiles = profile_staged(spark, warehouse, staged.batch)
+    try:
+        profiles = profile_staged(spark, warehouse, staged.batch)
+    except Exception as problem:
+        LOG.warning("  (%s has no profiles: %s)", staged.batch.table, mask_line(problem))
+        return
     append_profiles(warehouse, run_id, staged.batch, outcome, profiles)
 
 

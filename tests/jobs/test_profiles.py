@@ -11,7 +11,7 @@ import pytest
 from expectations.column_profiles import ColumnProfile, bin_of
 from expectations.verdict import Refused
 from jobs import maintain, verify
-from jobs.publishing import record_tables
+from jobs.publishing import record_tables, staged_profiles
 from jobs.publishing.declared_columns import schema_of
 from jobs.publishing.profiles import append_profiles, read_profiles
 from jobs.publishing.record_tables import PROFILES
@@ -137,6 +137,16 @@ def test_a_refused_batch_is_recorded_and_not_read_as_published(root, job):
         ("run-test", "passed", 1.0),
         ("run-bad", "refused", 9.0),
     }
+
+
+def test_a_batch_of_which_no_profile_can_be_made_is_published_and_says_so(root, job, monkeypatch, caplog):
+    def fail(*_):
+        raise ValueError("cannot count 'u1'")
+
+    monkeypatch.setattr(staged_profiles, "profile_columns", fail)
+    publish_sessions(job(), (0, [1, 2]))
+    assert "sessions has no profiles: cannot count '…'" in caplog.text
+    assert Warehouse(root).state("sessions").rows == 2 and read(root) == []
 
 
 def test_a_batch_that_passed_and_was_never_committed_is_not_read_as_published(root, job):
