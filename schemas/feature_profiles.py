@@ -50,5 +50,5 @@ FEATURE_PROFILES = Contract(
     key=("attempt_id", "ds", "column"),
     partitions=(),
     # values of columns are in no log: they would outlive the table's own retention there
-    statistics=("table_name", "ds", "profiled_at"),
+    statistics=("ds", "profiled_at"),
 )

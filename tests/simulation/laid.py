@@ -38,6 +38,7 @@ from jobs import (
 )
 from jobs.input_files import InputFile
 from jobs.job import Job
+from jobs.new_events import NewEvents
 from jobs.publishing import rewrite
 from jobs.publishing.batches import Batch
 from jobs.publishing.commits import list_file_days
@@ -279,7 +280,7 @@ TWINS: dict[Any, dict[str, Any]] = {
     ingest_plays: {
         "read_rows": _read_csv,
         "parse_and_validate_plays": _parse,
-        "_select_new": lambda job, kind, rows: _select_new_plays(job, rows),
+        "select_new": lambda job, contract, rows, *_: NewEvents(*_select_new_plays(job, rows)),
         "split_late_plays": _split_late,
         "count_new": _count_new,
         "count_outcomes": _count_outcomes,
