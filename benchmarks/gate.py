@@ -24,6 +24,7 @@ from importlib.metadata import version
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 if TYPE_CHECKING:
     from great_expectations.expectations.expectation import Expectation
@@ -158,8 +159,9 @@ def audit_as_it_comes(df: DataFrame, checks: Sequence[Check]) -> None:
 def measure(df: DataFrame, label: str, run: Callable[[], None], rounds: int) -> tuple[float, int]:
     """Median CPU seconds, and Spark jobs of one round."""
     context, seconds, jobs = df.sparkSession.sparkContext, [], 0
-    for turn in range(rounds + 1):
-        group = f"{label}, round {turn}"
+    for _ in range(rounds + 1):
+        # of its own each time: Spark counts all jobs of a group, whenever they ran
+        group = str(uuid4())
         context.setJobGroup(group, "")
         before = read_cpu_seconds()
         run()
