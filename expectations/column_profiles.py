@@ -81,7 +81,7 @@ def bin_of(values: npt.ArrayLike) -> npt.NDArray[np.int32]:
     mantissas, exponents = np.frexp(np.abs(numbers))
     parts = np.floor((2 * mantissas - 1) * _PARTS)
     bins = (exponents - _LEAST_EXPONENT) * _PARTS + np.where(np.isfinite(parts), parts, 0) + 1
-    # subnormal numbers, below 2.3e-308, count as zero: edges between them could not be told apart
+    # subnormal numbers, below 2.3e-308, count as zero: edges between them would be equal
     bins = np.where((mantissas == 0) | (exponents < _LEAST_EXPONENT), 0, bins)
     bins = np.where(np.isinf(numbers), _INFINITE, bins)
     return (np.sign(numbers) * bins).astype(np.int32)

@@ -35,7 +35,7 @@ class Finding:
 
     @property
     def is_new(self) -> bool:
-        """Whether the batch before held it, or none was asked."""
+        """Whether the batch before held it, or there was none."""
         return not self.before or self.before[-1].status == "held"
 
     @property

@@ -19,7 +19,7 @@ MEASURES = ("next.hr@10", "overlap@10")
 # The segment of the metrics that the gate judged.
 GATE = "gate"
 MONTH = timedelta(days=28)
-# Of fewer trainings no deviation can be told, and a warm one is not to be compared with a cold one.
+# Of fewer trainings no deviation can be estimated, and a warm one is not to be compared with a cold one.
 FEWEST = 3
 # What a measure may lose, and more where trainings vary: hits of a small world move by a tenth by themselves.
 MOST_LOSS, MAD_TIMES = 0.3, 4
