@@ -12,7 +12,7 @@ from itertools import pairwise
 from expectations.charts.histograms import Bar
 from expectations.column_profiles import edges_of
 
-# As many bars as can be told apart on a phone.
+# As many bars as are still distinct on a phone.
 MOST_BARS = 24
 # Whole numbers below this have a bin each.
 SMALL = 32
