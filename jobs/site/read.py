@@ -43,7 +43,10 @@ def read_root(root: Root, days: int, title: str) -> RootFacts:
     opened = {name: _read_or(None, warehouse.table, name) for name in warehouse.list_tables()}
     tables = {name: table for name, table in opened.items() if table}
     states = {name: _read_or(None, read_state, table) for name, table in tables.items()}
-    newest = [state.days[-1] for state in states.values() if state and state.days]
+    # of the tables that each night has rows of: a catalogue is read today, however long ago the plays ended
+    newest = [
+        state.days[-1] for name, state in states.items() if name in NIGHTLY and state and state.days
+    ]
     since = choose_window(today, days, newest)[0]
     # with what cannot be read an alert says so, and the pages show the rest
     releases: list[Release] = _read_or([], lambda: root.inventory.releases)
@@ -52,7 +55,7 @@ def read_root(root: Root, days: int, title: str) -> RootFacts:
     for each in attempts:
         by_table.setdefault(each.table, []).append(each)
     # days of which nothing is published yet are days, too
-    newest += [each.last_ds for each in attempts if each.last_ds]
+    newest += [each.last_ds for each in attempts if each.table in NIGHTLY and each.last_ds]
     names = sort_tables(opened.keys() | by_table.keys())
     return RootFacts(
         title=title,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator
+from datetime import datetime
 
 from pyarrow.fs import FileType
 
@@ -32,9 +33,9 @@ from segue.project import find_project
 from segue.storage import filesystem
 
 
-def write_site(path: str, folder: str, days: int) -> str:
-    """Writes the pages of the last days of a root, and says where the first of them is."""
-    root, folder = open_root(path), folder.rstrip("/")
+def write_site(path: str, folder: str, days: int, now: datetime | None = None) -> str:
+    """Writes the pages of the last days of a root as it is `now`, and says where the first of them is."""
+    root, folder = open_root(path, now), folder.rstrip("/")
     title = find_project().resolve("name").value or "Segue"
     facts = read_root(root, days, title)
     features = _read_features(root, facts, folder)

@@ -19,8 +19,11 @@ from jobs.page_files import write_pages
 from jobs.publishing.records import append_results
 from jobs.publishing.warehouse import Warehouse
 from jobs.site.read import choose_window, read_root
+from reference.batches import batch
 from reference.golden import unpack
 from reference.html_pages import Page
+from reference.published import lay
+from schemas import CONTRACTS
 from segue.command import main
 
 NEXT_DAY = date(2026, 1, 10)
@@ -136,6 +139,19 @@ def test_a_page_of_a_table_has_its_rows_by_day(site):
 def test_the_days_shown_end_yesterday_or_with_what_there_is(newest, last):
     window = choose_window(MORNING.date(), 28, [newest] if newest else [])
     assert window == [last - n * DAY for n in range(27, -1, -1)]
+
+
+def test_a_catalogue_that_is_read_today_does_not_move_the_days_of_a_history_that_ended(root, tmp_path):
+    copy = shutil.copytree(root, tmp_path / "root")
+    warehouse, today = Warehouse(str(copy)), MORNING.date()
+    (reject,) = batch(CONTRACTS["rejected_tracks"], 1)
+    lay(warehouse, "rejected_tracks", [reject | {"ds": today}])
+    about = {"run_id": "run-11", "attempt_id": "a11", "table_name": "rejected_tracks", "batch_id": "b11-1"}
+    about |= {"first_ds": today, "last_ds": today, "rows": 1, "outcome": "passed"}
+    append_results(warehouse, about, [])
+    facts = read_root(open_root(str(copy), now=MORNING), 28, "Segue")
+    assert facts.window[-1] == NEXT_DAY
+    assert today in next(table for table in facts.tables if table.name == "rejected_tracks").rows_by_day
 
 
 @pytest.mark.parametrize(
