@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from statistics import median
@@ -171,20 +171,14 @@ def _describe_values(comparison: Comparison) -> str:
     if now.kind not in (TEXT, INSTANT):
         middles = [find_quantiles(each.bins, (0.5,))[0] if each.bins else math.nan for each in (before, now)]
         means = [math.nan if each.mean is None else each.mean for each in (before, now)]
-        return f"median from {_format_pair(middles)} and mean from {_format_pair(means)}"
+        middle, mean = (" to ".join(map(format_number, pair)) for pair in (middles, means))
+        return f"median from {middle} and mean from {mean}"
     value, *shares = find_largest_difference(*comparison.histograms)
     if value == OTHERS:
         new = [each for each in now.top_values or {} if each not in (before.top_values or {})]
         value = f"other values, such as {new[0]!r}," if new else value
     name = f"hour {edges_of(int(value or 0))[0]:.0f} UTC" if now.kind == INSTANT else str(value)
     return f"{name} from {format_percent(shares[0])} to {format_percent(shares[1])} of rows"
-
-
-def _format_pair(values: Sequence[float]) -> str:
-    # of thousands no fraction, and no exponent
-    return " to ".join(
-        format_number(round(v)) if 1_000 <= abs(v) < 1e15 else format_number(v) for v in values
-    )
 
 
 def _describe_nulls(comparison: Comparison) -> str:

@@ -102,7 +102,7 @@ def _describe_window(facts: RootFacts) -> Iterator[str]:
     yield f"{count_words(len(facts.window), 'day')}, {first} to {last}."
     behind = (facts.made_at.date() - last).days - 1
     if behind > 0:
-        yield f"No table has a later day: the last is over for {count_words(behind, 'day')}."
+        yield f"No nightly table has a later day: the last one ended {count_words(behind, 'day')} ago."
     yield "A table without days stands at the newest day of the run that made it."
 
 

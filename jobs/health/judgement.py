@@ -19,6 +19,10 @@ from schemas import CONTRACTS
 MAD_TIMES = 4
 # Half a delivery is beyond it however much days vary: by `benchmarks/drift_alarms.py`, with days of a real station.
 MOST_OFF = 0.45
+# Of the same weekday of four weeks, what lies between the first and the last; and how many that are like the newest day
+# make it none of news, though those two are unlike it: days of a crawler, or of a holiday, come at random.
+WEEKS_BETWEEN = (2, 3)
+MOST_ALIKE = 2
 # Of a day once more: with fewer rows, or fewer columns that move, two days may well be equal.
 FROZEN_ROWS, FROZEN_COLUMNS = 100, 2
 
@@ -86,8 +90,15 @@ def _judge_column(history: TableHistory, settings: DriftSettings, column: str) -
     if settings.reference is not None:
         return Verdict(tuple(reference.values()))
     # the day of a fault is a week ago once, and four weeks ago once more: far from one of them alone is no news
-    news = tuple(reference[measure] for measure in reference if measure in week)
-    return Verdict(news, tuple(each for measure, each in reference.items() if measure not in week))
+    far = {measure: each for measure, each in reference.items() if measure in week}
+    # nor where both of them were as no other day is, of which the weeks between tell
+    between = [judge(partial(_go_back, n)) for n in WEEKS_BETWEEN] if far else []
+    news = [far[m] for m in far if sum(each is not None and m not in each for each in between) < MOST_ALIKE]
+    return Verdict(tuple(news), tuple(each for m, each in reference.items() if m not in week))
+
+
+def _go_back(weeks: int, day: date) -> date:
+    return day - weeks * WEEK
 
 
 def _compare(

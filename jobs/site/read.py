@@ -44,9 +44,7 @@ def read_root(root: Root, days: int, title: str) -> RootFacts:
     tables = {name: table for name, table in opened.items() if table}
     states = {name: _read_or(None, read_state, table) for name, table in tables.items()}
     # of the tables that each night has rows of: a catalogue is read today, however long ago the plays ended
-    newest = [
-        state.days[-1] for name, state in states.items() if name in NIGHTLY and state and state.days
-    ]
+    newest = [state.days[-1] for name, state in states.items() if name in NIGHTLY and state and state.days]
     since = choose_window(today, days, newest)[0]
     # with what cannot be read an alert says so, and the pages show the rest
     releases: list[Release] = _read_or([], lambda: root.inventory.releases)

@@ -8,6 +8,8 @@ import pyarrow as pa
 import pytest
 from pyspark.sql import functions as F
 
+from expectations.attributions import build_attribution_suite
+from expectations.event_tables import _build_suite
 from expectations.gate import audit_batch
 from expectations.profile import Profile
 from expectations.quarantine import find_violation_sql
@@ -18,19 +20,26 @@ from jobs.owners import find_answerable
 from jobs.publishing.declared_columns import schema_of
 from reference.seeded_faults import ROWS, list_names, list_number_faults, seed_faults
 from schemas import CONTRACTS
+from schemas.attributions import ATTRIBUTIONS
+from schemas.impressions import IMPRESSIONS
+
+# What comes with Segue, and what a project may add to it: tables of events, and what they led to.
+SUITES = {table: suite_for(table) for table in TABLES}
+SUITES |= {"impressions": _build_suite(IMPRESSIONS), "attributions": build_attribution_suite()}
+SEEDED = CONTRACTS | {"impressions": IMPRESSIONS.contract, "attributions": ATTRIBUTIONS}
 
 
-@pytest.mark.parametrize("table", TABLES)
+@pytest.mark.parametrize("table", SUITES)
 def test_every_expectation_has_severity_reason_and_owner(table):
-    for required in list_requirements(suite_for(table)):
+    for required in list_requirements(SUITES[table]):
         assert required.severity in ("critical", "warning", "info")
         assert len(required.reason) > 20, f"{required} does not say why it matters"
         assert find_answerable(table, required.owner)
 
 
-@pytest.mark.parametrize("table", TABLES)
+@pytest.mark.parametrize("table", SUITES)
 def test_bounds_fail_beyond_their_limits_with_no_other_but_narrower_ones_of_the_same_number(table):
-    suite = suite_for(table)
+    suite = SUITES[table]
     for bound, numbers, broken in list_number_faults(suite):
         results = {each.name: each.check(numbers) for each in suite.bounds if not each.share}
         assert {name for name, result in results.items() if not result.success} == broken, bound.name
@@ -42,12 +51,12 @@ def test_bounds_fail_beyond_their_limits_with_no_other_but_narrower_ones_of_the_
 @pytest.fixture(scope="module")
 def frames(spark):
     """Of each table all its faults, four rows each, and the fault's place as a column."""
-    return {table: make_frame(spark, table) for table in TABLES}
+    return {table: make_frame(spark, table) for table in SUITES}
 
 
 def make_frame(spark, table):
-    contract = CONTRACTS[table]
-    seeds = list(seed_faults(suite_for(table), contract))
+    contract = SEEDED[table]
+    seeds = list(seed_faults(SUITES[table], contract))
     rows = [{"fault": place, **row} for place, seed in enumerate(seeds) for row in seed.rows]
     # nullable, whatever the contract says, or Spark would take for granted that nothing is null
     fields = [field.with_nullable(True) for field in pa.schema(schema_of(contract).to_arrow())]
@@ -64,7 +73,7 @@ def violations(frames):
 
 
 def count_violations(table, faults, df):
-    names = list_names(suite_for(table))
+    names = list_names(SUITES[table])
     rows = {name: each for name, each in names.items() if not isinstance(each, Bound)}
     arguments = [each.configuration.kwargs for each in rows.values()]
     flags = [
@@ -107,10 +116,10 @@ def _count(expectation, broken, values):
     return int(all(broken))
 
 
-@pytest.mark.parametrize("table", TABLES)
+@pytest.mark.parametrize("table", SUITES)
 def test_a_seeded_fault_breaks_its_own_expectation_and_no_other(violations, frames, table):
     seeds, _ = frames[table]
-    assert {seed.name for seed in seeds} == set(list_names(suite_for(table)))
+    assert {seed.name for seed in seeds} == set(list_names(SUITES[table]))
     for seed, counts in zip(seeds, violations[table], strict=True):
         broken = {name for name, count in counts.items() if count}
         assert broken == {seed.name, *seed.fault.others}, f"{seed.name}, by {seed.fault.values}"
@@ -123,7 +132,7 @@ def test_great_expectations_counts_the_rows_that_the_conditions_of_quarantine_fi
     expected = Counter()
     for counts in violations[table]:
         expected.update(counts)
-    suite = suite_for(table)
+    suite = SUITES[table]
     verdict = audit_batch(df.drop("fault"), suite, Profile(len(seeds) * ROWS, 0, {}), {})
     of_rows = verdict.results[-len(list_names(suite)) :]
     counted = {

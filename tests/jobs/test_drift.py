@@ -167,6 +167,29 @@ def test_news_is_what_is_far_from_both_days(ages, expected):
     assert judge(d0=FAR, **ages) == expected
 
 
+# A crawler plays little of each track: far more rows among the shortest than a day without it has.
+QUIET = numbers(10, *[100] * 99, *[10_000] * 9)
+CRAWLER = numbers(200_000, *[100] * 99, *[10_000] * 9)
+
+
+@pytest.mark.parametrize(
+    ("between", "expected"),
+    [
+        ({"d14": QUIET, "d21": QUIET}, []),
+        # one of two may be as odd as the day itself
+        ({"d14": QUIET, "d21": CRAWLER}, ["drift"]),
+        ({"d14": CRAWLER, "d21": QUIET}, ["drift"]),
+        ({"d14": QUIET}, ["drift"]),
+    ],
+)
+def test_a_day_like_those_between_is_no_news_though_a_week_and_four_weeks_before_were_odd(between, expected):
+    assert judge(d0=QUIET, d7=CRAWLER, d28=CRAWLER, **between)[0] == expected
+
+
+def test_what_no_weekday_of_the_month_is_like_is_news():
+    assert judge(d0=FAR, d7=NEAR, d14=NEAR, d21=NEAR, d28=NEAR) == (["drift"], [])
+
+
 def test_a_reference_that_is_set_stands_for_itself():
     # of the weekday of the day, in the week up to it
     fixed = DriftSettings(TODAY - 50 * DAY)

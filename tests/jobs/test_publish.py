@@ -10,7 +10,10 @@ from pathlib import Path
 import pytest
 from pyspark.sql import functions as F
 
+from expectations.contracts import expect_rows
+from expectations.gate_settings import GateSettings
 from expectations.profile import profile
+from expectations.suite import Suite
 from expectations.verdict import Refused
 from jobs.errors import JobError
 from jobs.job import Job
@@ -92,6 +95,27 @@ def test_publish_refuses_a_batch_that_fails_a_critical_expectation(attempts):
     assert "1.5" in str(refusal), "the refusal does not say what was observed"
     assert (read_plays(job), job().warehouse.table("sessions").version()) == before
     assert job().warehouse.state("sessions").version == before[1]
+
+
+@pytest.mark.parametrize("expectations", [20, 60])
+def test_publish_takes_as_few_spark_jobs_with_many_expectations(expectations, spark, job, monkeypatch):
+    """Bounds of rows that differ, so that none is the metric of another; staged, audited, hashed and profiled."""
+    conditions = [f"position <= {1_000 + n}" for n in range(expectations)]
+    suite = Suite(
+        "sessions", tuple(expect_rows("position", condition, condition) for condition in conditions)
+    )
+    monkeypatch.setattr(GateSettings, "suite_of", lambda _, table: suite)
+    rows = sessions(spark)
+    context, group = spark.sparkContext, f"{expectations} expectations"
+    context.setJobGroup(group, "")
+    try:
+        publish(job(), rows, DAYS[:3])
+    finally:
+        context.setLocalProperty("spark.jobGroup.id", None)
+    expected = {result["expected"] for result in read_results(job().warehouse)}
+    assert expected >= {*conditions}
+    # the write, and of the audit the hash of each day's rows and the expectations
+    assert len(context.statusTracker().getJobIdsForGroup(group)) == 3
 
 
 def test_publish_records_every_attempt(attempts):

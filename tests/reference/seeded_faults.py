@@ -84,6 +84,8 @@ _TIMES = {
     ("played_at", "not in the future"): _fault(played_at=AHEAD, ds=AHEAD.date()),
     ("ds", "the day of played_at, in UTC"): _fault(ds=DAY + timedelta(days=1)),
 }
+# What no column has by its type.
+GOOD: dict[str, Row] = {"attributions": {"delay_ms": 0}}
 _VECTORS = ("vector", "in_vector", "out_vector")
 BY_TABLE: dict[str, dict[Name, Fault]] = {
     "plays": _TIMES,
@@ -105,6 +107,21 @@ BY_TABLE: dict[str, dict[Name, Fault]] = {
             session_started_at=NOON - SECOND
         ),
         ("skipped", SOME_VALUE): _fault(SKIPPED, skipped=None, in_all_rows=True),
+    },
+    "impressions": {
+        ("shown_at", "from 1999 on"): _fault(shown_at=LONG_AGO, ds=LONG_AGO.date()),
+        ("shown_at", "not in the future"): _fault(shown_at=AHEAD, ds=AHEAD.date()),
+        ("ds", "the day of shown_at, in UTC"): _fault(ds=DAY + timedelta(days=1)),
+        ("shelf_position", ">= 1"): _fault(shelf_position=0),
+        ("position", ">= 1"): _fault(position=0),
+        ("propensity", "> 0 and propensity <= 1"): _fault(propensity=0.0),
+        ("propensity", FINITE): _fault(("propensity", "> 0 and propensity <= 1"), propensity=NAN),
+        ("candidate_count", ">= 1"): _fault(candidate_count=0),
+    },
+    "attributions": {
+        ("ds", "the day of played_at, in UTC"): _fault(ds=DAY + timedelta(days=1)),
+        ("shown_at", "not after the play"): _fault(shown_at=NOON + SECOND, delay_ms=-1000),
+        ("delay_ms", "from shown_at to played_at"): _fault(delay_ms=4),
     },
     "tracks": {
         ("released_on", "not before there were recordings"): _fault(released_on=date(1600, 1, 1)),
@@ -202,7 +219,7 @@ BY_TABLE: dict[str, dict[Name, Fault]] = {
 
 def seed_faults(suite: Suite, contract: Contract) -> Iterator[Seed]:
     """One for each expectation of rows, and for each bound of a share of them."""
-    good = batch(contract, ROWS)
+    good = batch(contract, ROWS, **GOOD.get(suite.table, {}))
     for name, expectation in list_names(suite).items():
         fault = _find_fault(name, expectation, suite, contract, good[0])
         spoiled = good if fault.in_all_rows else good[:1]
