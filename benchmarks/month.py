@@ -198,7 +198,7 @@ def run_night(folder: Path, n: int, night: Night | None) -> Callable[[], object]
     deliver(folder, n)
     if night and night.plays:
         write_day(folder, n, night.plays)
-    mend: Callable[[], object] = lambda: None  # noqa: E731
+    mend: Callable[[], object] = partial(resend, folder, n) if night and night.plays else list
     if night and night.spoil and not night.after_flow:
         mend = night.spoil(folder, n)
     run_flow(folder)

@@ -106,10 +106,15 @@ def _describe_batch(
 
 
 def append_results(warehouse: Warehouse, about: dict[str, Any], results: Iterable[Result]) -> None:
-    """One row per expectation; a small table, so the driver writes it without Spark."""
+    """A small table, so the driver writes it without Spark."""
+    RESULTS.append(warehouse, make_result_rows(about, results))
+
+
+def make_result_rows(about: dict[str, Any], results: Iterable[Result]) -> list[dict[str, Any]]:
+    """One row per expectation."""
     common = {**about, "checked_at": datetime.now(UTC)}
     owner = find_answerable(about["table_name"])
-    RESULTS.append(warehouse, [{**common, **vars(each), "owner": each.owner or owner} for each in results])
+    return [{**common, **vars(each), "owner": each.owner or owner} for each in results]
 
 
 def read_results(warehouse: Warehouse, run_id: str | None = None) -> list[dict[str, Any]]:
