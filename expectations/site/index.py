@@ -120,4 +120,5 @@ def describe_amount(indicator: Row, name: str) -> str | None:
     # whole bytes of a disk are twelve digits
     if indicator["unit"] == "bytes":
         return f"{number / 2**30:,.1f} GiB"
-    return f"{format_number(round(number, 1))} {indicator['unit']}".strip()
+    # a bound of 0.35 is neither 0.3 nor 0.4
+    return f"{format_number(round(number, 1 if abs(number) >= 1 else 2))} {indicator['unit']}".strip()
