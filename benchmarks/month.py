@@ -1,5 +1,7 @@
 """A month of the demo's world with ten bad nights: what somebody on call sees first on each, and the site of them all.
 
+Without its bots: on one day in five they play two plays of five, and such days are rightly volume alerts of their own.
+
     python benchmarks/month.py --out month      # about ten minutes, with Spark
 
 The first four weeks are released. Then a night is run for each day that is left; ten of them have a fault. After each
@@ -153,7 +155,7 @@ def name_day(n: int) -> str:
 def lay_world(folder: Path) -> None:
     (folder / "segue.toml").write_text(PROJECT)
     code, printed = run(
-        folder, f"segue run generate-plays --out {folder / 'world'} --users 2000 --days {DAYS}"
+        folder, f"segue run generate-plays --out {folder / 'world'} --users 2000 --days {DAYS} --bots 0"
     )
     if code:
         raise SystemExit(printed)

@@ -10,16 +10,18 @@ from datetime import UTC, datetime, time, timedelta
 from random import Random
 
 import pytest
-from simulation.laid import LaidStep
+from simulation.laid import LaidStep, remove_spark
 from simulation.laid_files import read
 from simulation.loops import Rows
 
-from jobs import build_attributions
+from jobs import build_attributions, retract, retraction_targets
 from jobs.build_attributions import name_days
 from jobs.errors import WrongUsage
+from jobs.graph import Step, sort_steps
 from jobs.publishing.state import DayState, TableState, find_limit
 from jobs.publishing.warehouse import Warehouse
 from reference.attributions import attributions
+from reference.published import pass_every_batch
 from reference.rows import assert_same
 from reference.shown import LAST_TOUCH, RULES, impression, is_seen, shown_and_played
 from reference.worlds import DAY, MIDNIGHT, session_play
@@ -28,6 +30,10 @@ from schemas.attributions import AttributionRule, Attributions
 from schemas.impressions import IMPRESSIONS
 
 DECLARED = Attributions(RULES)
+STEPS = (
+    Step("ingest-impressions", "", "", makes=("impressions",)),
+    Step("build-attributions", "", "", needs=("impressions",), makes=("attributions",)),
+)
 DAYS = [(MIDNIGHT + n * DAY).date() for n in range(5)]
 
 
@@ -127,6 +133,44 @@ def test_days_on_which_nothing_is_led_to_are_made_once(nights):
     assert [nights.state().day_states[day].rows for day in DAYS[:3]] == [0, 0, 0]
     # a day that is named is made whatever is there
     assert nights.build("--day", str(DAYS[1])) == []
+
+
+def test_impressions_that_are_taken_out_lead_to_nothing_any_more(nights, monkeypatch, capsys):
+    """By id, source and day, all of which must hold; the day of a play at either end, and then all that is left."""
+    pass_every_batch(monkeypatch)
+    remove_spark(monkeypatch)
+    monkeypatch.setattr(retraction_targets, "EVENT_TABLES", (IMPRESSIONS,))
+    monkeypatch.setattr(retract, "FLOW", sort_steps(STEPS))
+    shown = [
+        impression(impression_id=f"{n}", shown_at=MIDNIGHT + n * DAY, source=("app", "web")[n % 2])
+        for n in range(4)
+    ]
+    nights.deliver(shown, [session_play(play_id=f"{n}", played_at=MIDNIGHT + n * DAY) for n in range(4)])
+    assert nights.build() == DAYS[:4] and nights.check() == 4
+
+    def leave(left, *arguments):
+        code = retract.main(["--root", nights.root, "--table", "impressions", *arguments])
+        nights.impressions = [each for each in shown if each["impression_id"] in left]
+        kept = read(Warehouse(nights.root).table("impressions"))
+        assert {row["impression_id"] for row in kept} == set(left)
+        return code
+
+    assert leave("0123", "--of-source", "app", "--id", "1") == 1
+    assert "1 of 1 ids are not in impressions, or not of the given days and source" in capsys.readouterr().out
+    assert leave("023", "--of-source", "web", "--day", str(DAYS[1])) == 0
+    # the window of a day reaches into the next
+    assert nights.build() == DAYS[1:3]
+    nights.check()
+    assert leave("2", "--id", "0", "3") == 0
+    nights.build()
+    assert nights.check() == 1
+    assert leave("", "--day", str(DAYS[2])) == 0
+    assert nights.state().days == [], "days remain that nothing makes again"
+
+
+def test_retract_takes_no_rows_of_a_table_that_nothing_is_ingested_into(tmp_path):
+    with pytest.raises(WrongUsage, match="--table 'sessions' is unknown; known: plays"):
+        retract.main(["--root", str(tmp_path), "--table", "sessions", "--day", "2026-01-01"])
 
 
 def test_without_rules_there_is_no_step(tmp_path):

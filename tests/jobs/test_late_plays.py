@@ -138,7 +138,7 @@ def test_retract_takes_out_what_is_named_and_the_next_build_follows(spark, lake,
     table = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert ["plays", str(ago[1]), "2", "2", "0"] in table
     leaves(["i1"], "--play", "i1", "nobody", code=1)
-    assert "1 of 2 ids are in neither table" in capsys.readouterr().out
+    assert "1 of 2 ids are not in plays or late_plays" in capsys.readouterr().out
     leaves(["f1", "f2", "late"], "--source", lake.source, "--input", str(lake.folder / "1.csv"))
     assert lake.days("late_plays") == {}
     leaves(["s1"], "--of-source", "other", "--from", str(ago[2]), "--to", str(ago[0]))

@@ -44,6 +44,7 @@ from jobs.publishing.batches import Batch
 from jobs.publishing.commits import list_file_days
 from jobs.publishing.part_files import name_part_file
 from jobs.publishing.warehouse import Warehouse, find_contract
+from jobs.retraction_targets import Target
 from reference import releases
 from reference.rows import Row, bucket
 from reference.staged import LaidJob
@@ -98,8 +99,9 @@ def _read_rows(job: LaidStep, rewritten: rewrite.Rewrite) -> Rows:
 def _split(rewritten: rewrite.Rewrite, rows: Rows) -> tuple[Rows | None, Rows]:
     gone: Any = rewritten.gone
     if gone is None and rewritten.gone_keys is not None:
-        keys = {row["play_id"] for row in rewritten.gone_keys}  # type: ignore[union-attr]
-        gone = lambda row: row["play_id"] in keys  # noqa: E731
+        (key,) = rewritten.contract.key
+        keys = {row[key] for row in rewritten.gone_keys}  # type: ignore[union-attr]
+        gone = lambda row: row[key] in keys  # noqa: E731
     if gone is None:
         return None, rows
     return Rows(row for row in rows if gone(row)), Rows(row for row in rows if not gone(row))
@@ -205,26 +207,32 @@ def _count_outcomes(rows: Rows, new: Any, late: Any, volume: Any, delivery: Any)
 # --- who and what is to go
 
 
-def _choose(job: LaidStep, args: Any, ids: Sequence[str], days: Sequence[date]) -> Any:
+def _choose(job: LaidStep, target: Target, args: Any, ids: Sequence[str], days: Sequence[date]) -> Any:
     files = [SimpleNamespace(path=path) for path in args.input or ()]
     wanted = {*ids, *(row["play_id"] for row in _read_csv(None, None, files, None))}  # type: ignore[arg-type]
     return lambda row: (
-        (row["play_id"] in wanted or not wanted) and (not days or row["played_at"].date() in days)
+        (row[target.key] in wanted or not wanted)
+        and (not days or row[target.time].date() in days)
+        and args.of_source in (None, row["source"])
     )
 
 
-def _find_plays(job: LaidStep, table: str, choose: Predicate, days: Sequence[date]) -> retract.Retraction:
+def _find_rows(
+    job: LaidStep, target: Target, table: str, choose: Predicate, days: Sequence[date]
+) -> retract.Retraction:
     rows = Rows(row for row in job.table(table).rows() if choose(row))  # type: ignore[attr-defined]
     names, counts = {row[FILE] for row in rows}, defaultdict[date, int](int)
     for row in rows:
-        counts[row["played_at"].date()] += 1
+        counts[row[target.time].date()] += 1
     opened = job.warehouse.table(table, job.version(table))
     files = [path for path, _ in list_file_days(opened) if name_part_file(path) in names] if opened else []
     return retract.Retraction(table, job.version(table), rows, tuple(files), counts)  # type: ignore[arg-type]
 
 
-def _find_missing(_: Any, ids: Sequence[str], found: Sequence[retract.Retraction]) -> list[str]:
-    keys = {row["play_id"] for each in found for row in each.keys}  # type: ignore[attr-defined]
+def _find_missing(
+    _: Any, target: Target, ids: Sequence[str], found: Sequence[retract.Retraction]
+) -> list[str]:
+    keys = {row[target.key] for each in found for row in each.keys}  # type: ignore[attr-defined]
     return sorted(set(ids) - keys)
 
 
@@ -293,7 +301,7 @@ TWINS: dict[Any, dict[str, Any]] = {
         "select_new_plays": _select_new_plays,
         "count_by_day": _count_by_day,
     },
-    retract: {"_make_choice": _choose, "_find": _find_plays, "_find_missing": _find_missing},
+    retract: {"make_choice": _choose, "_find": _find_rows, "_find_missing": _find_missing},
     forget: {
         "_find_files": _find_files_of_users,
         "_rows_of_users": lambda contract, ids: lambda row: row["user_id"] in ids,

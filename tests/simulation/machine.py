@@ -75,11 +75,16 @@ class NightsMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.patch = pytest.MonkeyPatch()
-        pass_every_batch(self.patch)
-        if not self.with_spark:
-            remove_spark(self.patch)
         self.folder = Path(tempfile.mkdtemp(prefix="nights-"))
-        self.root = SimulatedRoot(self.folder, self.patch, ALLOWED_DAYS)
+        try:
+            pass_every_batch(self.patch)
+            if not self.with_spark:
+                remove_spark(self.patch)
+            self.root = SimulatedRoot(self.folder, self.patch, ALLOWED_DAYS)
+        except BaseException:
+            # a twin of a function that is gone: what is patched by then would fail all tests after this one
+            self.patch.undo()
+            raise
         self.files = 0
         # of each table, how many log entries it had when it was looked at last
         self.checked: dict[str, int] = {}
