@@ -22,6 +22,7 @@ import segue
 from jobs import FLOW, release_tables
 from jobs.publishing.warehouse import Warehouse
 from reference import own_events
+from reference.delta_files import read_newest_rows
 from reference.flows import LAST, FlowWorld
 from reference.own_events import join_catalogue, midnight
 from reference.releases import count_in_python
@@ -44,7 +45,8 @@ source = "sources/searches.toml"
 input = ["../landing/searches"]
 """
 LABEL_TIME = ["search_features:searches_count_1d", "user_year_features:plays_count_7d"]
-# One process, and so one JVM: the flow, a flow with a late delivery, a training set and its check.
+# One process, and so one JVM: the flow, a flow with a late delivery, a training set and its check, and that delivery
+# taken out again.
 COMMANDS = """
 import sys
 from segue.command import main
@@ -79,7 +81,8 @@ def project(tmp_path_factory):
     second = ["run", "flow", *given, "--skip", *others, "build-user-year-partials"]
     labels = ["--labels", "../labels.parquet", "--at-label-time", *LABEL_TIME, "--out", "../set"]
     verify = ["verify", "--training-set", "../set"]
-    script = COMMANDS.format(commands=[first, second, ["training-set", *labels], verify])
+    retract = ["retract", "--table", "searches", "--input", "../../landing/late"]
+    script = COMMANDS.format(commands=[first, second, ["training-set", *labels], verify, retract])
     # as the installed command runs: the working folder, with its Python files, is not on the path
     run = subprocess.run(
         [sys.executable, "-P", "-c", script],
@@ -144,6 +147,15 @@ def test_searches_are_read_once_each_and_what_is_none_is_set_aside(project):
     rejects = {row["raw"]: row["reasons"] for row in world.released("rejected_searches")}
     assert rejects == own_events.REJECTS
     assert "13 rows read = 8 new searches + 2 duplicates + 3 rejected" in printed
+
+
+def test_searches_of_a_file_are_taken_out_again(project):
+    """By the project's own source of these events; releases of before hold them still."""
+    world, _, searches = project
+    late = {"s9"}
+    kept, before = read_newest_rows(world.root, "searches"), world.released("searches")
+    assert {row["search_id"] for row in before} - {row["search_id"] for row in kept} == late
+    assert len(kept) == len(before) - 1 and "s9" in {row["search_id"] for row in searches}
 
 
 def test_features_over_searches_are_what_plain_loops_make_of_them(project):
