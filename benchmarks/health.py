@@ -125,13 +125,17 @@ def list_profiles(about: dict[str, object], day: date) -> list[dict[str, object]
     from schemas import CONTRACTS
 
     random, rows = np.random.default_rng(day.toordinal()), []
+    # as many as the day has, or it would not be compared; the bins are of a day of many
+    count = int(str(about["rows"]))
     for column, kind in list_kinds(CONTRACTS[str(about["table_name"])]).items():
         bins, counts = np.unique(bin_of(random.lognormal(3, 1, VALUES)), return_counts=True)
         histogram = dict(zip(bins.tolist(), counts.tolist(), strict=True))
         profile = (
-            ColumnProfile(TEXT, VALUES, distinct_values=2, top_values={"a": VALUES // 2, "b": VALUES // 2})
+            ColumnProfile(
+                TEXT, count, distinct_values=2, top_values={"a": count // 2, "b": count - count // 2}
+            )
             if kind == TEXT
-            else ColumnProfile(kind, VALUES, mean=33.0 if kind == NUMBER else None, bins=histogram)
+            else ColumnProfile(kind, count, mean=33.0 if kind == NUMBER else None, bins=histogram)
         )
         names = ("run_id", "attempt_id", "table_name", "batch_id", "outcome")
         rows.append(
