@@ -11,16 +11,17 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
+from deltalake import DeltaTable
 
 from expectations.column_profiles import ColumnProfile, merge_profiles
 from jobs.publishing.batches import Batch, name_transaction
 from jobs.publishing.record_tables import PROFILES
-from jobs.publishing.state import read_state
+from jobs.publishing.state import DayState, read_state
 from jobs.publishing.warehouse import Warehouse
 from schemas.feature_profiles import FEATURE_PROFILES
 
 KEY = ("table_name", "ds", "column")
-_ATTEMPT = ("attempt_id", "batch_id", "appends", "profiled_at")
+_ATTEMPT = ("attempt_id", "batch_id", "appends", "profiled_at", "rows")
 _PAIRS = {"bins": ("bin", "rows"), "top_values": ("value", "rows")}
 
 Profiles = Mapping[tuple[date | None, str], ColumnProfile]
@@ -59,8 +60,9 @@ def read_profiles(
 ) -> list[Row]:
     """What is published, without Spark: a row for each table, day and column, in that order.
 
-    Of a day that was published again, the newest; of a table that is appended to, all that its day's batches had. Rows
-    that were erased or retracted since are still in it.
+    Of a day that was published again, the newest; of a table that is appended to, all that its day's batches had: the
+    newest of them that have as many rows as the day, where there are such. Other rows that were erased or retracted
+    since are still in it.
 
     Args:
         tables, columns: only these.
@@ -106,19 +108,25 @@ def _choose(warehouse: Warehouse, rows: Sequence[Row]) -> dict[Key, list[Row]]:
     for row in sorted(rows, key=lambda row: row["profiled_at"], reverse=True):
         by_table[row["table_name"]].append(row)
     chosen: dict[Key, list[Row]] = defaultdict(list)
-    for table, of_table in by_table.items():
-        for row in _list_published(warehouse, table, of_table):
-            known = chosen[_key_of(row)]
-            # what is not appended replaces all that the day had before
-            if not known or known[-1]["appends"]:
+    for name, of_table in by_table.items():
+        if (table := warehouse.table(name)) is None:
+            continue
+        days = read_state(table).day_states
+        for row in _list_published(name, table, days, of_table):
+            known, day = chosen[_key_of(row)], days.get(row["ds"])
+            # what is not appended replaces all that the day had before; and once batches have as many rows as the day,
+            # those of older ones were taken out of it
+            if not known or (
+                known[-1]["appends"] and not (day and sum(r["rows"] for r in known) == day.rows)
+            ):
                 known.append(row)
     return chosen
 
 
-def _list_published(warehouse: Warehouse, name: str, rows: Sequence[Row]) -> Iterator[Row]:
-    if (table := warehouse.table(name)) is None:
-        return
-    days, known = read_state(table).day_states, dict[str, bool]()
+def _list_published(
+    name: str, table: DeltaTable, days: Mapping[date | None, DayState], rows: Sequence[Row]
+) -> Iterator[Row]:
+    known: dict[str, bool] = {}
     for row in rows:
         fingerprint, _, revision = row["batch_id"].rpartition("-")
         state = days.get(row["ds"])

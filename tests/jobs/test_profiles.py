@@ -7,10 +7,11 @@ from datetime import timedelta
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
+from simulation.laid import remove_spark
 
 from expectations.column_profiles import ColumnProfile, bin_of
 from expectations.verdict import Refused
-from jobs import maintain, verify
+from jobs import maintain, retract, verify
 from jobs.publishing import record_tables, staged_profiles
 from jobs.publishing.declared_columns import schema_of
 from jobs.publishing.profiles import append_profiles, read_profiles
@@ -123,6 +124,21 @@ def test_a_day_that_is_added_to_has_the_profile_of_all_its_batches(root, job):
     assert row["quantiles"][3] == 2
     assert read_column(root, "plays", "source")["top_values"] == {"c": 3, "a": 2, "b": 2}
     assert [row["rows"] for row in read(root, columns=["ms_played"], fields=["rows", "nulls"])] == [7, 2]
+
+
+@pytest.mark.parametrize(("gone", "bins"), [(2, {2_000: 2}), (1, {1: 2, 2_000: 2}), (0, {1: 2, 2_000: 2})])
+def test_a_day_that_was_taken_out_and_sent_again_has_the_profile_of_what_was_sent_last(
+    root, job, gone, bins, monkeypatch
+):
+    """Where it has as many rows as the day; else nobody can tell what was taken out, and all of it stands there."""
+    add_plays(job(), "wrong", [1, 1])
+    if gone:
+        with monkeypatch.context() as patch:
+            remove_spark(patch)
+            assert retract.main(["--root", root, "--play", *(f"wrong{n}" for n in range(gone))]) == 0
+    add_plays(job(), "right", [2_000] * 2)
+    (row,) = read(root, tables=["plays"], columns=["ms_played"])
+    assert row["bins"] == {int(bin_of(ms)): rows for ms, rows in bins.items()}
 
 
 def test_a_refused_batch_is_recorded_and_not_read_as_published(root, job):
