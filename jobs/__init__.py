@@ -8,7 +8,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from jobs.graph import RELEASES, Step, downstream, list_tables, sort_steps
-from schemas import ATTRIBUTION_TABLES, EVENT_TABLES, FEATURE_GROUPS, Attributions, EventTable, FeatureGroup
+from schemas import (
+    ATTRIBUTION_TABLES,
+    EVENT_TABLES,
+    FEATURE_GROUPS,
+    REWARD_TABLES,
+    Attributions,
+    EventTable,
+    FeatureGroup,
+    Rewards,
+)
 
 __all__ = ["EXTRA", "FLOW", "NIGHTLY", "RECORDS", "TABLES", "Step"]
 
@@ -71,6 +80,18 @@ def _attribution_steps(tables: Iterable[Attributions]) -> Iterator[Step]:
         )
 
 
+def _reward_steps(tables: Iterable[Rewards]) -> Iterator[Step]:
+    """A step where a project declares rewards; none elsewhere."""
+    for table in tables:
+        yield Step(
+            "build-play-rewards",
+            "jobs.build_play_rewards",
+            "what each play was worth, as horizons pass",
+            needs=("plays", "sessions", *table.list_partials(FEATURE_GROUPS)),
+            makes=(table.name,),
+        )
+
+
 # What runs before what follows from `needs`, `uses` and `makes`; where these leave it open, it is as here.
 _BUILDS = (
     Step(
@@ -101,6 +122,7 @@ _BUILDS = (
     *_ingest_steps(EVENT_TABLES),
     *_attribution_steps(ATTRIBUTION_TABLES),
     *_feature_steps(FEATURE_GROUPS),
+    *_reward_steps(REWARD_TABLES),
     Step(
         "train-track-embeddings",
         "jobs.train_track_embeddings",

@@ -1,5 +1,5 @@
-"""Feature groups, event tables, attributions, and columns of plays and of the catalogue that a project declares, in
-Python files outside this package; and how such files are loaded."""
+"""Feature groups, event tables, attributions, rewards, and columns of plays and of the catalogue that a project
+declares, in Python files outside this package; and how such files are loaded."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from schemas.declarations import FeatureGroup
 from schemas.event_tables import EventTable, collect_event_tables
 from schemas.mistakes import Mistakes, collect_mistakes
 from schemas.play_columns import PlayColumns, collect_play_columns, extend_plays
+from schemas.rewards import Rewards
 from schemas.starting_set import STARTING_SET
 from schemas.tracks import TRACKS
 
@@ -35,7 +36,7 @@ PACKAGE = "segue_project"
 # Of ours, from which declarations and expectations import.
 PACKAGES = ("schemas", "expectations", "features")
 
-Declared = TypeVar("Declared", FeatureGroup, EventTable, Attributions, CatalogueColumns, PlayColumns)
+Declared = TypeVar("Declared", FeatureGroup, EventTable, Attributions, Rewards, CatalogueColumns, PlayColumns)
 
 
 class Declarations(NamedTuple):
@@ -48,9 +49,10 @@ class Declarations(NamedTuple):
     # of plays, late plays and sessions, beside their own
     play_columns: tuple[Column, ...] = ()
     attributions: tuple[Attributions, ...] = ()
+    rewards: tuple[Rewards, ...] = ()
 
     @property
-    def tables(self) -> Iterator[tuple[FeatureGroup | EventTable | Attributions, list[str]]]:
+    def tables(self) -> Iterator[tuple[FeatureGroup | EventTable | Attributions | Rewards, list[str]]]:
         """What is published because of each declaration, its own name first."""
         for group in self.groups:
             yield group, sorted(group.tables, key=lambda name: name != group.table)
@@ -58,6 +60,8 @@ class Declarations(NamedTuple):
             yield table, [table.name, table.rejects.name]
         for attributions in self.attributions:
             yield attributions, [attributions.name]
+        for rewards in self.rewards:
+            yield rewards, [rewards.name]
 
     def extend(self, contract: Contract) -> Contract:
         """One of our contracts with the columns that the project adds to it."""
@@ -105,9 +109,13 @@ def load_declarations(paths: Sequence[str | Traversable], other_tables: Collecti
     sources = [group.source for group in groups]
     attributions = _find_values(modules, Attributions, sources)
     tables = _find_values(modules, EventTable, [*sources, *(each.impressions for each in attributions)])
-    declared = Declarations(tuple(groups), tuple(tables), catalogue, play_columns, tuple(attributions))
+    rewards = _find_values(modules, Rewards)
+    declared = Declarations(
+        tuple(groups), tuple(tables), catalogue, play_columns, tuple(attributions), tuple(rewards)
+    )
     mistakes.lines.extend(_find_table_problems(declared, other_tables, mistakes))
     mistakes.lines.extend(_find_ambiguous_columns(of_plays, catalogue, mistakes))
+    mistakes.lines.extend(_find_reward_problems(declared, mistakes))
     if not groups and not mistakes.lines:
         mistakes.lines.append(
             f"{', '.join(map(str, paths))}: no FeatureGroup is bound to a name there; write NAME = FeatureGroup(…)"
@@ -141,6 +149,15 @@ def _find_ambiguous_columns(
                 f"{mistakes.find_place(each)}: columns of plays: column {', '.join(taken)} is one of tracks; "
                 "give it another name"
             )
+
+
+def _find_reward_problems(declared: Declarations, mistakes: Mistakes) -> Iterator[str]:
+    """One for each declaration of rewards that names what no group of the project has."""
+    # where something else is wrong, the groups may not be what was meant
+    for rewards in declared.rewards if not mistakes.lines else ():
+        problems = "; ".join(rewards.find_group_problems(declared.groups))
+        if problems:
+            yield f"{mistakes.find_place(rewards)}: table {rewards.name}: {problems}"
 
 
 def list_files(paths: Sequence[str | Traversable], mistakes: Mistakes) -> Iterator[Traversable]:
