@@ -10,7 +10,7 @@ from jobs.owners import check_table_names, find_owner
 from schemas import REWARD_TABLES, Rewards
 from segue import show
 
-FIELDS = ("reward", "of", "type", "value", "horizon", "discount", "ripe", "meaning", "owner")
+FIELDS = ("reward", "type", "value", "horizon", "discount", "ripe", "meaning", "owner")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -39,7 +39,6 @@ def reward_entries(declared: Rewards) -> Iterator[dict[str, Any]]:
         yield {
             "table": declared.name,
             "reward": reward.name,
-            "of": reward.of,
             "type": reward.type,
             "value": reward.value,
             "horizon": reward.horizon if reward.days else "",

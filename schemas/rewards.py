@@ -100,7 +100,6 @@ class Reward:
     horizon: str = AT_ONCE
     type: str = "boolean"
     discount: float | None = None
-    of: str = "play"
     owner: str = ""
 
     def __post_init__(self) -> None:
@@ -129,8 +128,6 @@ class Reward:
 
     def _find_problems(self) -> Iterator[str]:
         yield from find_name_problems("name", self.name)
-        if self.of != "play":
-            yield f"of is {self.of!r}, expected 'play'"
         if self.type not in TYPES:
             yield f"type is {self.type!r}, expected one of {', '.join(TYPES)}"
         try:

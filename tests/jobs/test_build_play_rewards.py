@@ -5,17 +5,18 @@ Loops stand in for Spark; `test_rewards` has them agree.
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
 from random import Random
 
 import pytest
-from simulation.laid import LaidStep
+from simulation.laid import LaidStep, remove_spark
 from simulation.laid_files import read
 from simulation.loops import Rows
 
-from jobs import build_play_rewards, reward_evidence
+from jobs import build_play_rewards, forget, reward_evidence
 from jobs.build_play_rewards import find_status, name_days
 from jobs.errors import JobError, WrongUsage
 from jobs.publishing.state import DayState, TableState, find_limit
@@ -124,6 +125,7 @@ def nights(tmp_path, monkeypatch):
 def reward(nights, plays, evidence):
     assert {row["ds"] for row in plays} <= set(evidence.statuses)
     check_reads(nights, evidence)
+    nights.erased = evidence.erased
     return Rows(define(nights.plays, evidence.statuses))
 
 
@@ -150,14 +152,14 @@ def test_a_night_makes_the_days_whose_horizons_have_passed_and_no_others(nights)
         nights.deliver([play(night, night), play(100 + night, night, user_id="u2")])
         made = [each for n in (5, 3, 0) if (each := day - n * DAY) >= DAYS[0]]
         assert nights.build() == made
-        assert nights.build() == []
-        counts = nights.check()
+    assert nights.build() == []
+    counts = nights.check()
     assert counts["3d"] == {"ripe": 10, "unripe": 6} and counts["5d"] == {"ripe": 6, "unripe": 10}
 
 
 def test_nights_of_late_plays_end_as_one_run(nights):
     rng, number = Random(0), 0
-    for night in range(7):
+    for night in range(6):
         days = [night, *(rng.randint(0, night) for _ in range(rng.randint(0, 2)))]
         users = [rng.choice("uvw") for _ in days]
         nights.deliver([play(number + n, day, user_id=users[n]) for n, day in enumerate(days)])
@@ -183,6 +185,20 @@ def test_a_retracted_play_counts_no_more_and_a_day_without_any_has_no_row(nights
     assert DAYS[2] in nights.build()
     nights.check()
     assert nights.state().day_states[DAYS[2]].rows == 0 and nights.build() == []
+
+
+def test_an_erasure_takes_rewards_too_and_what_comes_later_of_before_it_is_censored(nights, monkeypatch):
+    nights.deliver([play(n, n, user_id=user) for n, user in enumerate(("u1", "u2", "u2", "u1"))])
+    nights.build()
+    remove_spark(monkeypatch)
+    monkeypatch.setattr(forget, "TABLES", ("plays", "sessions", "user_track_partials", DECLARED.name))
+    assert forget.main(["--root", nights.root, "--user", "u2"]) == 0
+    nights.plays = [row for row in nights.plays if row["user_id"] != "u2"]
+    nights.check()
+    assert nights.build() == [], "an erasure makes nothing stale"
+    nights.deliver([play(9, 3, user_id="u2")])
+    assert DAYS[3] in nights.build()
+    assert nights.erased.keys() == {hashlib.sha256(b"u2").hexdigest()}
 
 
 def test_another_reward_makes_all_days_again(nights, monkeypatch):

@@ -57,6 +57,7 @@ SUM = "a sum of 1, or of 0"
 JOINED = ("semantic_id", "codes and collision, joined")
 SKIPPED = ("skipped", "1 % to 95 % of plays skipped")
 COVERAGE = ("support", "at least 95 % of plays are of tracks learned")
+IS_STATUS, UNTIL_OVER = "ripe, unripe or censored", "null until 1d are over"
 LONG_AGO, AHEAD = datetime(1970, 1, 1, tzinfo=UTC), datetime(2999, 1, 1, tzinfo=UTC)
 
 # By what is expected of which column, in any table.
@@ -186,6 +187,15 @@ BY_TABLE: dict[str, dict[Name, Fault]] = {
         ("scores", "one per candidate"): _fault(scores=[0.9]),
         ("origins", "one per candidate"): _fault(origins=["next_track"]),
         ("origins", "each next_track or similar_to_recent"): _fault(origins=["next_track", "other"]),
+    },
+    "play_rewards": {
+        ("ds", "the day of played_at, in UTC"): _fault(ds=DAY + timedelta(days=1)),
+        ("status_1d", IS_STATUS): _fault(status_1d="soon", replayed_1d=None, ms_after=None),
+        ("status_1d", NOT_EMPTY): _fault(
+            ("status_1d", IS_STATUS), status_1d="", replayed_1d=None, ms_after=None
+        ),
+        ("replayed_1d", UNTIL_OVER): _fault(status_1d="unripe", ms_after=None),
+        ("ms_after", UNTIL_OVER): _fault(status_1d="censored", replayed_1d=None),
     },
     "semantic_codebooks": {("centroid", SIZE): _fault(centroid=[0.6, 0.8, 0.0])},
     "track_semantic_ids": {
