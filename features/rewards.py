@@ -84,23 +84,28 @@ def _value(reward: Reward) -> Column:
 
 
 def _add_statuses(plays: DataFrame, declared: Rewards, evidence: Evidence) -> DataFrame:
-    names = [status_name(horizon) for horizon in declared.horizons]
-    if not names:
-        return plays
-    days = [(day, *(of_day[h] for h in declared.horizons)) for day, of_day in evidence.statuses.items()]
-    schema = ", ".join(["ds date", *(f"{name} string" for name in names)])
-    statuses = plays.sparkSession.createDataFrame(days, schema)
-    rows = plays.join(F.broadcast(statuses), "ds", "left")
-    erased_at = F.lit(None).cast("bigint")
-    if evidence.erased:
-        rows, erased_at = add_erasures(rows, evidence.erased)
+    rows = add_day_statuses(plays, declared.horizons, evidence.statuses)
+    if not evidence.erased:
+        return rows
+    rows, erased_at = add_erasures(rows, evidence.erased)
     lost = F.coalesce(F.unix_micros(AT) < erased_at, F.lit(False))
-    known = {
-        # a day that nobody has a status for is none that was given
-        name: F.when(lost, CENSORED).otherwise(F.coalesce(F.col(name), F.lit(UNRIPE)))
-        for name in names
-    }
-    return rows.withColumns(known)
+    names = map(status_name, declared.horizons)
+    return rows.withColumns({name: F.when(lost, CENSORED).otherwise(F.col(name)) for name in names})
+
+
+def add_day_statuses(
+    rows: DataFrame, horizons: Sequence[str], statuses: Mapping[date, Mapping[str, str]]
+) -> DataFrame:
+    """`rows` with a status for each horizon, which is that of their day."""
+    names = [status_name(horizon) for horizon in horizons]
+    if not names:
+        return rows
+    days = [(day, *(of_day[horizon] for horizon in horizons)) for day, of_day in statuses.items()]
+    schema = ", ".join(["ds date", *(f"{name} string" for name in names)])
+    of_days = rows.sparkSession.createDataFrame(days, schema)
+    joined = rows.join(F.broadcast(of_days), "ds", "left")
+    # every day has one: what comes to null is to the planner what may be
+    return joined.withColumns({name: F.coalesce(F.col(name), F.lit(UNRIPE)) for name in names})
 
 
 def _select_days(rows: DataFrame, days: Sequence[date]) -> DataFrame:

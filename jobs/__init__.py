@@ -12,10 +12,12 @@ from schemas import (
     ATTRIBUTION_TABLES,
     EVENT_TABLES,
     FEATURE_GROUPS,
+    IMPRESSION_REWARD_TABLES,
     REWARD_TABLES,
     Attributions,
     EventTable,
     FeatureGroup,
+    ImpressionRewards,
     Rewards,
 )
 
@@ -92,6 +94,19 @@ def _reward_steps(tables: Iterable[Rewards]) -> Iterator[Step]:
         )
 
 
+def _impression_reward_steps(tables: Iterable[ImpressionRewards]) -> Iterator[Step]:
+    for table in tables:
+        shown = table.attributions.impressions.name
+        # plays and sessions say how far all of this is complete
+        yield Step(
+            "build-impression-rewards",
+            "jobs.build_impression_rewards",
+            "what each impression was worth, as horizons pass",
+            needs=("plays", "sessions", shown, table.attributions.name, table.rewards.name),
+            makes=(table.name,),
+        )
+
+
 # What runs before what follows from `needs`, `uses` and `makes`; where these leave it open, it is as here.
 _BUILDS = (
     Step(
@@ -123,6 +138,7 @@ _BUILDS = (
     *_attribution_steps(ATTRIBUTION_TABLES),
     *_feature_steps(FEATURE_GROUPS),
     *_reward_steps(REWARD_TABLES),
+    *_impression_reward_steps(IMPRESSION_REWARD_TABLES),
     Step(
         "train-track-embeddings",
         "jobs.train_track_embeddings",

@@ -12,10 +12,11 @@ from jobs.errors import JobError, WrongUsage
 from jobs.inputs import TableInput
 from jobs.job import Job
 from jobs.publishing.protocol import StagedBatch
-from jobs.publishing.state import TableState, digest, list_upstream, mark_provisional
+from jobs.publishing.state import TableState, digest, list_stale, mark_provisional
 from jobs.reward_evidence import EvidenceReader, read_plays
 from schemas import FEATURE_GROUPS, REWARD_TABLES, Rewards
 from schemas.operations import window_days
+from schemas.rewards import count_days
 from segue.watermark import floor_day
 
 DAY = timedelta(days=1)
@@ -34,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         # of a day that lost all of its plays the rewards go too
         gone = digest("no plays", declared.identify(FEATURE_GROUPS))
         upstream |= {day: gone for day in published.days if day not in upstream}
-    days = requested_days(args, lambda: _list_stale(published, upstream))
+    days = requested_days(args, lambda: list_stale(published, upstream))
     if not days:
         job.up_to_date(declared.name, "no day of plays is new or changed, and no horizon has passed")
         return 0
@@ -57,7 +58,7 @@ def find_complete_day(declared: Rewards, job: Job) -> date:
 
 def find_status(sessions: TableState, through: date, day: date, horizon: str) -> str:
     """Whether a horizon of the plays of a day is over: of all of them at once, when the day it ends on is complete."""
-    end = day + window_days(horizon) * DAY
+    end = day + count_days(horizon) * DAY
     if end > through:
         return UNRIPE
     # delivered, and yet without plays to the end: the data stop before the clock does
@@ -73,7 +74,7 @@ def name_days(declared: Rewards, sessions: TableState, through: date) -> Iterato
     rules = declared.identify(FEATURE_GROUPS)
     for day in sessions.days:
         statuses = {h: find_status(sessions, through, day, h) for h in declared.horizons}
-        ripe = [window_days(h) for h, status in statuses.items() if status == RIPE]
+        ripe = [count_days(h) for h, status in statuses.items() if status == RIPE]
         reach = range(-_find_lookback(declared, statuses), max(ripe, default=0) + 1)
         plays = sessions.published_hashes(day + n * DAY for n in reach)
         yield day, mark_provisional(digest(rules, statuses, plays), [sessions.find_limit(day)])
@@ -90,11 +91,6 @@ def _find_lookback(declared: Rewards, statuses: Mapping[str, str]) -> int:
         ),
         default=0,
     )
-
-
-def _list_stale(published: TableState | None, upstream: Mapping[date, str]) -> list[date]:
-    known = list_upstream(published)
-    return sorted(day for day, name in upstream.items() if known.get(day) != name)
 
 
 def _build(

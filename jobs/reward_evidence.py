@@ -15,7 +15,7 @@ from jobs.receipts import find_erased
 from schemas import CONTRACTS, FEATURE_GROUPS, Rewards
 from schemas.contract import add_new_columns
 from schemas.operations import window_days
-from schemas.rewards import SESSION_GROUP, TermWindow
+from schemas.reward_terms import SESSION_GROUP, TermWindow
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame

@@ -9,6 +9,7 @@ from schemas.declarations import FeatureGroup
 from schemas.embedding_versions import EMBEDDING_VERSIONS
 from schemas.event_tables import EventTable
 from schemas.feature_profiles import FEATURE_PROFILES
+from schemas.impression_rewards import ImpressionRewards
 from schemas.input_files import INPUT_FILES
 from schemas.plays import LATE_PLAYS, PLAYS, REJECTED_PLAYS
 from schemas.project_declarations import VARIABLE, find_project_paths, load_declarations
@@ -43,6 +44,7 @@ EVENT_TABLES: tuple[EventTable, ...] = _DECLARED.event_tables
 # one at most, as there is one table of that name
 ATTRIBUTION_TABLES: tuple[Attributions, ...] = _DECLARED.attributions
 REWARD_TABLES: tuple[Rewards, ...] = _DECLARED.rewards
+IMPRESSION_REWARD_TABLES: tuple[ImpressionRewards, ...] = _DECLARED.impression_rewards
 
 CONTRACTS: dict[str, Contract] = {
     contract.name: contract
@@ -51,6 +53,7 @@ CONTRACTS: dict[str, Contract] = {
         *(contract for table in EVENT_TABLES for contract in (table.contract, table.rejects)),
         *(table.contract for table in ATTRIBUTION_TABLES),
         *(table.contract for table in REWARD_TABLES),
+        *(table.contract for table in IMPRESSION_REWARD_TABLES),
         *(group.partials_contract() for group in FEATURE_GROUPS),
         *(group.contract() for group in FEATURE_GROUPS if group.daily),
         *_OF_EMBEDDINGS,
@@ -63,6 +66,7 @@ __all__ = [
     "CONTRACTS",
     "EVENT_TABLES",
     "FEATURE_GROUPS",
+    "IMPRESSION_REWARD_TABLES",
     "REWARD_TABLES",
     "Attributions",
     "Column",
@@ -70,6 +74,7 @@ __all__ = [
     "ContractError",
     "EventTable",
     "FeatureGroup",
+    "ImpressionRewards",
     "Rewards",
     "conform",
 ]

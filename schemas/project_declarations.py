@@ -19,6 +19,7 @@ from schemas.catalogue_columns import CatalogueColumns, collect_catalogue_column
 from schemas.contract import Column, Contract
 from schemas.declarations import FeatureGroup
 from schemas.event_tables import EventTable, collect_event_tables
+from schemas.impression_rewards import ImpressionRewards
 from schemas.mistakes import Mistakes, collect_mistakes
 from schemas.play_columns import PlayColumns, collect_play_columns, extend_plays
 from schemas.rewards import Rewards
@@ -36,7 +37,18 @@ PACKAGE = "segue_project"
 # Of ours, from which declarations and expectations import.
 PACKAGES = ("schemas", "expectations", "features")
 
-Declared = TypeVar("Declared", FeatureGroup, EventTable, Attributions, Rewards, CatalogueColumns, PlayColumns)
+Declared = TypeVar(
+    "Declared",
+    FeatureGroup,
+    EventTable,
+    Attributions,
+    Rewards,
+    ImpressionRewards,
+    CatalogueColumns,
+    PlayColumns,
+)
+# Those whose tables follow from their names alone.
+Named = Attributions | Rewards | ImpressionRewards
 
 
 class Declarations(NamedTuple):
@@ -50,18 +62,18 @@ class Declarations(NamedTuple):
     play_columns: tuple[Column, ...] = ()
     attributions: tuple[Attributions, ...] = ()
     rewards: tuple[Rewards, ...] = ()
+    impression_rewards: tuple[ImpressionRewards, ...] = ()
 
     @property
-    def tables(self) -> Iterator[tuple[FeatureGroup | EventTable | Attributions | Rewards, list[str]]]:
+    def tables(self) -> Iterator[tuple[FeatureGroup | EventTable | Named, list[str]]]:
         """What is published because of each declaration, its own name first."""
         for group in self.groups:
             yield group, sorted(group.tables, key=lambda name: name != group.table)
         for table in self.event_tables:
             yield table, [table.name, table.rejects.name]
-        for attributions in self.attributions:
-            yield attributions, [attributions.name]
-        for rewards in self.rewards:
-            yield rewards, [rewards.name]
+        others: tuple[Named, ...] = (*self.attributions, *self.rewards, *self.impression_rewards)
+        for each in others:
+            yield each, [each.name]
 
     def extend(self, contract: Contract) -> Contract:
         """One of our contracts with the columns that the project adds to it."""
@@ -107,11 +119,20 @@ def load_declarations(paths: Sequence[str | Traversable], other_tables: Collecti
     play_columns = tuple(column for each in of_plays for column in each.columns)
     # those of groups too: a group may come from a module that keeps the table to itself
     sources = [group.source for group in groups]
-    attributions = _find_values(modules, Attributions, sources)
+    of_impressions = _find_values(modules, ImpressionRewards)
+    attributions = _find_values(
+        modules, Attributions, [*sources, *(each.attributions for each in of_impressions)]
+    )
     tables = _find_values(modules, EventTable, [*sources, *(each.impressions for each in attributions)])
-    rewards = _find_values(modules, Rewards)
+    rewards = _find_values(modules, Rewards, [each.rewards for each in of_impressions])
     declared = Declarations(
-        tuple(groups), tuple(tables), catalogue, play_columns, tuple(attributions), tuple(rewards)
+        tuple(groups),
+        tuple(tables),
+        catalogue,
+        play_columns,
+        tuple(attributions),
+        tuple(rewards),
+        tuple(of_impressions),
     )
     mistakes.lines.extend(_find_table_problems(declared, other_tables, mistakes))
     mistakes.lines.extend(_find_ambiguous_columns(of_plays, catalogue, mistakes))

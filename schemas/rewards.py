@@ -16,11 +16,12 @@ from typing import Any
 from schemas.column_problems import find_name_problems
 from schemas.common import AVAILABLE_AT, BUCKETS, DS, bucket
 from schemas.contract import Column, Contract
-from schemas.declarations import Feature, FeatureGroup
+from schemas.declarations import FeatureGroup
 from schemas.mistakes import note_place, refuse
 from schemas.operations import DeclarationError, window_days
 from schemas.outcomes import Outcome, outcome_groups
 from schemas.play_columns import extend_plays, find_play_columns
+from schemas.reward_terms import SESSION_GROUP, Term, TermWindow
 from schemas.sessions import SESSIONS
 from schemas.sql import find_syntax_problems, list_columns
 
@@ -31,58 +32,6 @@ TYPES = ("boolean", "int", "bigint", "double")
 AT_ONCE = "0d"
 STATUSES = ("ripe", "unripe", "censored")
 OF_PLAY = ("play_id", "user_id", "track_id", "artist_id", "played_at", "session_id", "is_bot")
-
-# Beside the groups that are declared. A window of a day has no whole days, so it is merged of plays and needs no
-# partials: no table of them is ever made.
-SESSION_GROUP = FeatureGroup(
-    table="session_features",
-    keys=("user_id", "session_id"),
-    meaning="What a listener did in a session.",
-    daily=False,
-    features=(
-        Feature("plays", "count", "play_id", "plays", ("1d",)),
-        Feature("ms_played", "sum", "ms_played", "listening time in ms", ("1d",)),
-    ),
-)
-# Of any group over sessions that is merged of partials: days after that of the play on which its entity has one.
-ACTIVE_DAYS = "active_days"
-
-
-@dataclass(frozen=True)
-class Term:
-    """A name in the SQL of a reward that is no column of the play, as training sets call it.
-
-    `user_track_features__plays_count_next_1d` is the outcome of the play, `user_track_features__plays_count_90d` what
-    the feature is at its instant.
-    """
-
-    outcome: Outcome
-    ahead: bool
-
-    @staticmethod
-    def parse(name: str) -> Term | None:
-        """None for a column of the play.
-
-        Raises:
-            DeclarationError: a window that is no number of days.
-        """
-        table, mark, rest = name.partition("__")
-        if not mark:
-            return None
-        feature, ahead, window = rest.rpartition("_next_")
-        if not ahead:
-            feature, _, window = rest.rpartition("_")
-        return Term(Outcome(f"{table}:{feature}", window), bool(ahead))
-
-    @property
-    def counts_days(self) -> bool:
-        return self.ahead and self.outcome.name == ACTIVE_DAYS
-
-    @property
-    def column(self) -> str:
-        """As the SQL has it."""
-        ahead = "next_" if self.ahead else ""
-        return f"{self.outcome.table}__{self.outcome.name}_{ahead}{self.outcome.horizon}"
 
 
 @dataclass(frozen=True)
@@ -108,7 +57,7 @@ class Reward:
 
     @property
     def days(self) -> int:
-        return 0 if self.horizon == AT_ONCE else window_days(self.horizon)
+        return count_days(self.horizon)
 
     @cached_property
     def terms(self) -> tuple[Term, ...]:
@@ -158,17 +107,12 @@ class Reward:
             yield "with a discount, value is of the play alone; of later plays the same is taken"
 
 
+def count_days(horizon: str) -> int:
+    return 0 if horizon == AT_ONCE else window_days(horizon)
+
+
 def status_name(horizon: str) -> str:
     return f"status_{horizon}"
-
-
-@dataclass(frozen=True)
-class TermWindow:
-    """The features of one table over one window that rewards read; for plays of which `horizon` is over."""
-
-    group: FeatureGroup
-    ahead: bool
-    horizon: str
 
 
 @dataclass(frozen=True)

@@ -14,10 +14,12 @@ from schemas import (
     ATTRIBUTION_TABLES,
     CONTRACTS,
     FEATURE_GROUPS,
+    IMPRESSION_REWARD_TABLES,
     REWARD_TABLES,
     Attributions,
     Contract,
     FeatureGroup,
+    ImpressionRewards,
     Rewards,
 )
 from schemas.attributions import OF_PLAY
@@ -25,7 +27,8 @@ from schemas.declarations import Feature
 from schemas.outcomes import outcome_groups
 from schemas.parts import Part
 from schemas.plays import PLAYS
-from schemas.rewards import SESSION_GROUP, Term
+from schemas.reward_terms import SESSION_GROUP, Term
+from schemas.rewards import AT_ONCE, status_name
 from schemas.sessions import PLAY_INPUTS, SESSIONS
 from schemas.sql import list_columns
 from schemas.tracks import TRACKS
@@ -110,6 +113,8 @@ class Lineage:
             yield from _list_attribution_inputs(ATTRIBUTION_TABLES[0], column)
         elif table in [each.name for each in REWARD_TABLES]:
             yield from _list_reward_inputs(REWARD_TABLES[0], column)
+        elif table in [each.name for each in IMPRESSION_REWARD_TABLES]:
+            yield from _list_impression_reward_inputs(IMPRESSION_REWARD_TABLES[0], column)
         elif uses := INPUTS.get(table, {}).get(column):
             yield from _list_embedding_inputs(uses)
         elif sql := self.source_sql(table, column):
@@ -171,6 +176,25 @@ def _list_reward_inputs(rewards: Rewards, column: str) -> Iterator[ColumnInput]:
             yield from _list_term_inputs(term)
         if reward.days:
             yield ColumnInput(SESSIONS.name, "played_at", WINDOW)
+
+
+def _list_impression_reward_inputs(declared: ImpressionRewards, column: str) -> Iterator[ColumnInput]:
+    plays, attributions = declared.rewards.name, declared.attributions.name
+    if column in declared.rewards.contract.names and column not in (
+        "user_id",
+        "play_id",
+        "ds",
+        "available_at",
+    ):
+        yield ColumnInput(plays, column)
+        yield ColumnInput(attributions, "play_id", KEY)
+    elif column in ("plays", "play_id", "delay_ms"):
+        yield ColumnInput(attributions, "play_id" if column == "plays" else column)
+        yield ColumnInput(attributions, "impression_id", KEY)
+    elif column == "rule_id":
+        yield ColumnInput(attributions, column)
+    elif column not in ("available_at", status_name(AT_ONCE)):
+        yield ColumnInput(declared.attributions.impressions.name, column)
 
 
 def _list_term_inputs(term: Term) -> Iterator[ColumnInput]:

@@ -15,7 +15,8 @@ from schemas import CONTRACTS
 from schemas.operations import DeclarationError
 from schemas.project_declarations import load_declarations
 from schemas.reward_set import PLAY_REWARDS
-from schemas.rewards import Reward, Rewards, Term
+from schemas.reward_terms import Term
+from schemas.rewards import Reward, Rewards
 
 ROOT = Path(__file__).parents[2]
 IMPORTS = """
@@ -67,8 +68,26 @@ def test_the_example_of_the_docs_loads_and_makes_a_step(tmp_path):
     ]
 
 
+def test_impressions_are_rewarded_where_a_project_declares_it(tmp_path):
+    text = (
+        "from schemas.attributions import AttributionRule, Attributions\n"
+        "from schemas.impression_rewards import ImpressionRewards\n"
+        "USERS = USER_FEATURE_GROUP.extend(SESSION_STARTS)\n"
+        "I = ImpressionRewards(Rewards(PLAY_REWARDS), Attributions((AttributionRule('r', '1d'),)))\n"
+    )
+    declared = load(tmp_path, text)
+    # what it is made of is declared with it, bound to a name or not
+    names = [names for _, names in declared.tables]
+    assert names[-4:] == [
+        ["impressions", "rejected_impressions"], ["attributions"], ["play_rewards"], ["impression_rewards"],
+    ]  # fmt: skip
+    contract = declared.impression_rewards[0].contract
+    assert contract.key == ("impression_id", "rule_id") and contract.personal
+    assert contract.column("status_0d").check and contract.column("sticky_59d").type == "bigint"
+
+
 def test_without_declarations_nothing_knows_of_rewards(capsys):
-    assert "play_rewards" not in CONTRACTS
+    assert not {"play_rewards", "impression_rewards"} & CONTRACTS.keys()
     assert not [step for step in FLOW if "reward" in step.name]
     assert list_rewards.run(parse()) == 0
     assert "no reward is declared" in capsys.readouterr().out
