@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Iterator
 from typing import Any
 
-from jobs.owners import check_table_names, find_owner
+from jobs.owners import check_table_names, find_answerable
 from schemas import REWARD_TABLES, Rewards
 from segue import show
 
@@ -43,9 +43,9 @@ def reward_entries(declared: Rewards) -> Iterator[dict[str, Any]]:
             "value": reward.value,
             "horizon": reward.horizon if reward.days else "",
             "discount": reward.discount,
-            "ripe": f"{reward.days} days after the day of the play, see {reward.status}"
+            "ripe": f"{reward.horizon} after the day of the play, see {reward.status}"
             if reward.days
             else "at once",
             "meaning": reward.meaning,
-            "owner": reward.owner or find_owner(declared.name),
+            "owner": find_answerable(declared.name, reward.owner),
         }

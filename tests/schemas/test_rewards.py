@@ -110,7 +110,7 @@ def test_segue_rewards_lists_them(capsys, monkeypatch):
     assert list_rewards.run(parse("--json")) == 0
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == len(PLAY_REWARDS)
-    assert '"ripe": "60 days after the day of the play, see status_60d"' in lines[7]
+    assert '"ripe": "60d after the day of the play, see status_60d"' in lines[7]
 
 
 def test_contract_has_a_column_for_each_reward_and_a_status_for_each_horizon():
