@@ -70,12 +70,15 @@ def reward_plays(plays: DataFrame, declared: Rewards, evidence: Evidence) -> Dat
     for reward in declared.rewards:
         if reward.discount is not None and evidence.later_plays is not None:
             rows = _add_return(rows, evidence.later_plays, reward)
-    rewards = [_value(reward).alias(reward.name) for reward in declared.rewards]
+    rewards = [_value(reward, rows.columns).alias(reward.name) for reward in declared.rewards]
     statuses = map(status_name, declared.horizons)
     return rows.select(*OF_PLAY, *rewards, *statuses, "ds")
 
 
-def _value(reward: Reward) -> Column:
+def _value(reward: Reward, columns: Sequence[str]) -> Column:
+    # of no day the horizon is over, so nothing was read for it
+    if any(term.column not in columns for term in reward.terms):
+        return F.lit(None).cast(reward.type)
     # a return has its name already
     value = F.expr(reward.value) if reward.discount is None else F.col(_return_name(reward))
     value = value.cast(reward.type)

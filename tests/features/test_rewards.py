@@ -88,6 +88,18 @@ def test_rewards_of_thousands_of_listeners_are_as_defined(spark):
     assert_same(expected, rows(computed, DECLARED.contract), ("play_id",), plays, "user_id")
 
 
+def test_of_a_day_no_horizon_of_which_is_over_nothing_is_needed_but_its_plays(spark):
+    plays = [play for play in worlds(8, 20) if play["ds"] == THROUGH]
+    statuses = {THROUGH: dict.fromkeys(HORIZONS, "unripe")}
+    evidence = Evidence(statuses, later_plays=frame(spark, [], SESSIONS))
+    computed = reward_plays(frame(spark, plays, SESSIONS), DECLARED, evidence)
+    expected = [
+        row | {"bucket": bucket(row["user_id"])}
+        for row in reference.rewards(plays, [THROUGH], THROUGH, THROUGH)
+    ]
+    assert_same(expected, rows(computed, DECLARED.contract), ("play_id",), plays, "user_id")
+
+
 def test_no_play_after_the_horizon_changes_a_reward():
     changes = 0
     for number in range(1_500):
