@@ -16,8 +16,11 @@ from features.embeddings.settings import SEARCHED, Settings
 from features.settings import SettingsModel, describe_range
 from features.synthetic.world import World
 from schemas import CONTRACTS, FEATURE_GROUPS, Contract, operations
-from schemas.attributions import ATTRIBUTIONS
+from schemas.attributions import ATTRIBUTIONS, AttributionRule, Attributions
+from schemas.impression_rewards import ImpressionRewards
 from schemas.impressions import IMPRESSIONS
+from schemas.reward_set import PLAY_REWARDS
+from schemas.rewards import Rewards
 from segue.project import SETTINGS
 
 HERE = Path(__file__).resolve().parent
@@ -104,9 +107,18 @@ def _tables() -> str:
     text = (
         "`key` is unique per row. `entity` is the column that look-ups ask by. All instants are UTC. "
         "A default is the value of an entity without a row. `impressions` and `attributions` are there where a project "
-        "[declares them](../impressions.md)."
+        "[declares them](../impressions.md); `play_rewards` and `impression_rewards` where it declares "
+        "[rewards](../rewards.md), here those that come with Segue."
     )
-    contracts = [*CONTRACTS.values(), IMPRESSIONS.contract, ATTRIBUTIONS]
+    rewards = Rewards(PLAY_REWARDS)
+    of_impressions = ImpressionRewards(rewards, Attributions((AttributionRule("last_touch_1d", "1d"),)))
+    contracts = [
+        *CONTRACTS.values(),
+        IMPRESSIONS.contract,
+        ATTRIBUTIONS,
+        rewards.contract,
+        of_impressions.contract,
+    ]
     rows = [(f"[{each.name}](#{each.name})", _code_list(each.key), each.meaning) for each in contracts]
     sections = map(_table_section, contracts)
     return _page("Tables", text, _table(("table", "key", "holds"), rows), *sections)

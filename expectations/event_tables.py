@@ -13,16 +13,23 @@ from expectations.plays import (
     SOME_EVENTS,
     build_rejects_suite,
 )
+from expectations.rewards import build_impression_reward_suite, build_reward_suite
 from expectations.suite import Suite
-from schemas import ATTRIBUTION_TABLES, EVENT_TABLES, EventTable
+from schemas import ATTRIBUTION_TABLES, EVENT_TABLES, IMPRESSION_REWARD_TABLES, REWARD_TABLES, EventTable
 from schemas.impressions import IMPRESSIONS, has_slates
 from schemas.plays import EARLIEST_PLAY
 
 
 def build_event_suite(table: str) -> Suite | None:
-    """Of a table of events that is declared, or of its rejects, and of attributions; None for any other."""
+    """Of a table of events that is declared, or of its rejects, of attributions, and of rewards; None for any other."""
     if table in [each.name for each in ATTRIBUTION_TABLES]:
         return build_attribution_suite()
+    for rewards in REWARD_TABLES:
+        if table == rewards.name:
+            return build_reward_suite(rewards)
+    for of_impressions in IMPRESSION_REWARD_TABLES:
+        if table == of_impressions.name:
+            return build_impression_reward_suite(of_impressions)
     for declared in EVENT_TABLES:
         if table == declared.name:
             return _build_suite(declared)

@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING
 
 from expectations.verdict import Result, Verdict
 from expectations.wording import format_number
-from schemas import ATTRIBUTION_TABLES, CONTRACTS, EVENT_TABLES
+from schemas import (
+    ATTRIBUTION_TABLES,
+    CONTRACTS,
+    EVENT_TABLES,
+    IMPRESSION_REWARD_TABLES,
+    REWARD_TABLES,
+)
 from schemas.impressions import has_slates
 
 if TYPE_CHECKING:
@@ -80,6 +86,11 @@ REFERENCES = (
     # a catalogue comes from elsewhere than the plays, and often later
     Reference("plays", "tracks", "track_id", "warning"),
     *_refer_to_impressions(),
+    *(Reference(table.name, "plays", "play_id") for table in REWARD_TABLES),
+    *(
+        Reference(table.name, table.attributions.impressions.name, "impression_id")
+        for table in IMPRESSION_REWARD_TABLES
+    ),
 )
 
 

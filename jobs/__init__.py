@@ -8,7 +8,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from jobs.graph import RELEASES, Step, downstream, list_tables, sort_steps
-from schemas import ATTRIBUTION_TABLES, EVENT_TABLES, FEATURE_GROUPS, Attributions, EventTable, FeatureGroup
+from schemas import (
+    ATTRIBUTION_TABLES,
+    EVENT_TABLES,
+    FEATURE_GROUPS,
+    IMPRESSION_REWARD_TABLES,
+    REWARD_TABLES,
+    Attributions,
+    EventTable,
+    FeatureGroup,
+    ImpressionRewards,
+    Rewards,
+)
 
 __all__ = ["EXTRA", "FLOW", "NIGHTLY", "RECORDS", "TABLES", "Step"]
 
@@ -71,6 +82,31 @@ def _attribution_steps(tables: Iterable[Attributions]) -> Iterator[Step]:
         )
 
 
+def _reward_steps(tables: Iterable[Rewards]) -> Iterator[Step]:
+    """A step where a project declares rewards; none elsewhere."""
+    for table in tables:
+        yield Step(
+            "build-play-rewards",
+            "jobs.build_play_rewards",
+            "what each play was worth, as horizons pass",
+            needs=("plays", "sessions", *table.list_partials(FEATURE_GROUPS)),
+            makes=(table.name,),
+        )
+
+
+def _impression_reward_steps(tables: Iterable[ImpressionRewards]) -> Iterator[Step]:
+    for table in tables:
+        shown = table.attributions.impressions.name
+        # plays and sessions say how far all of this is complete
+        yield Step(
+            "build-impression-rewards",
+            "jobs.build_impression_rewards",
+            "what each impression was worth, as horizons pass",
+            needs=("plays", "sessions", shown, table.attributions.name, table.rewards.name),
+            makes=(table.name,),
+        )
+
+
 # What runs before what follows from `needs`, `uses` and `makes`; where these leave it open, it is as here.
 _BUILDS = (
     Step(
@@ -101,6 +137,8 @@ _BUILDS = (
     *_ingest_steps(EVENT_TABLES),
     *_attribution_steps(ATTRIBUTION_TABLES),
     *_feature_steps(FEATURE_GROUPS),
+    *_reward_steps(REWARD_TABLES),
+    *_impression_reward_steps(IMPRESSION_REWARD_TABLES),
     Step(
         "train-track-embeddings",
         "jobs.train_track_embeddings",

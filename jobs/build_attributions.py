@@ -9,7 +9,7 @@ from features.attributions import attribute_plays
 from jobs.arguments import add_day_arguments, new_parser, requested_days
 from jobs.errors import WrongUsage
 from jobs.job import Job
-from jobs.publishing.state import TableState, digest, list_upstream, mark_provisional
+from jobs.publishing.state import TableState, digest, list_stale, mark_provisional
 from schemas import ATTRIBUTION_TABLES, CONTRACTS, Attributions
 from schemas.attributions import VERSION
 from schemas.contract import add_new_columns
@@ -23,7 +23,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     job = Job("build-attributions", args.root, args.run_id)
     impressions, plays = job.source(declared.impressions.name), job.source("sessions")
     upstream = dict(name_days(declared, impressions, plays))
-    days = requested_days(args, lambda: _list_stale(job.state(declared.name), upstream))
+    days = requested_days(args, lambda: list_stale(job.state(declared.name), upstream))
     if not days:
         job.up_to_date(declared.name, "no day of plays or impressions is new or changed")
         return 0
@@ -44,11 +44,6 @@ def name_days(
         # of a day that is not there yet, impressions may still come
         limits = [plays.find_limit(day), *map(impressions.find_limit, shown)]
         yield day, mark_provisional(digest(VERSION, rules, *hashes), limits)
-
-
-def _list_stale(published: TableState | None, upstream: dict[date, str]) -> list[date]:
-    known = list_upstream(published)
-    return [day for day, name in upstream.items() if known.get(day) != name]
 
 
 def _list_days_before(declared: Attributions, days: Sequence[date]) -> list[date]:

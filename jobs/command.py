@@ -167,6 +167,7 @@ GATE = _module_command(
 FEATURES = _module_command(
     "jobs.list_features", "every declared feature, with meaning, windows and lineage", 42
 )
+REWARDS = _module_command("jobs.list_rewards", "every declared reward, with value, horizon and meaning", 44)
 TABLES = _module_command("jobs.show_tables", "every table: what it holds, its days, how fresh it is", 41)
 FILES = _module_command("jobs.show_files", "input files of a table: what became of each, and of its rows", 18)
 TRY = _module_command(

@@ -9,11 +9,13 @@ from schemas.declarations import FeatureGroup
 from schemas.embedding_versions import EMBEDDING_VERSIONS
 from schemas.event_tables import EventTable
 from schemas.feature_profiles import FEATURE_PROFILES
+from schemas.impression_rewards import ImpressionRewards
 from schemas.input_files import INPUT_FILES
 from schemas.plays import LATE_PLAYS, PLAYS, REJECTED_PLAYS
 from schemas.project_declarations import VARIABLE, find_project_paths, load_declarations
 from schemas.quality_results import QUALITY_RESULTS
 from schemas.releases import RELEASES
+from schemas.rewards import Rewards
 from schemas.sessions import SESSIONS
 from schemas.similar_tracks import SIMILAR_TRACKS
 from schemas.track_embeddings import TRACK_EMBEDDINGS
@@ -41,6 +43,8 @@ FEATURE_GROUPS: tuple[FeatureGroup, ...] = _DECLARED.groups
 EVENT_TABLES: tuple[EventTable, ...] = _DECLARED.event_tables
 # one at most, as there is one table of that name
 ATTRIBUTION_TABLES: tuple[Attributions, ...] = _DECLARED.attributions
+REWARD_TABLES: tuple[Rewards, ...] = _DECLARED.rewards
+IMPRESSION_REWARD_TABLES: tuple[ImpressionRewards, ...] = _DECLARED.impression_rewards
 
 CONTRACTS: dict[str, Contract] = {
     contract.name: contract
@@ -48,6 +52,8 @@ CONTRACTS: dict[str, Contract] = {
         *map(_DECLARED.extend, _OF_PLAYS),
         *(contract for table in EVENT_TABLES for contract in (table.contract, table.rejects)),
         *(table.contract for table in ATTRIBUTION_TABLES),
+        *(table.contract for table in REWARD_TABLES),
+        *(table.contract for table in IMPRESSION_REWARD_TABLES),
         *(group.partials_contract() for group in FEATURE_GROUPS),
         *(group.contract() for group in FEATURE_GROUPS if group.daily),
         *_OF_EMBEDDINGS,
@@ -60,11 +66,15 @@ __all__ = [
     "CONTRACTS",
     "EVENT_TABLES",
     "FEATURE_GROUPS",
+    "IMPRESSION_REWARD_TABLES",
+    "REWARD_TABLES",
     "Attributions",
     "Column",
     "Contract",
     "ContractError",
     "EventTable",
     "FeatureGroup",
+    "ImpressionRewards",
+    "Rewards",
     "conform",
 ]

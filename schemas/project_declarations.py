@@ -1,5 +1,5 @@
-"""Feature groups, event tables, attributions, and columns of plays and of the catalogue that a project declares, in
-Python files outside this package; and how such files are loaded."""
+"""Feature groups, event tables, attributions, rewards, and columns of plays and of the catalogue that a project
+declares, in Python files outside this package; and how such files are loaded."""
 
 from __future__ import annotations
 
@@ -19,8 +19,10 @@ from schemas.catalogue_columns import CatalogueColumns, collect_catalogue_column
 from schemas.contract import Column, Contract
 from schemas.declarations import FeatureGroup
 from schemas.event_tables import EventTable, collect_event_tables
+from schemas.impression_rewards import ImpressionRewards
 from schemas.mistakes import Mistakes, collect_mistakes
 from schemas.play_columns import PlayColumns, collect_play_columns, extend_plays
+from schemas.rewards import Rewards
 from schemas.starting_set import STARTING_SET
 from schemas.tracks import TRACKS
 
@@ -35,7 +37,18 @@ PACKAGE = "segue_project"
 # Of ours, from which declarations and expectations import.
 PACKAGES = ("schemas", "expectations", "features")
 
-Declared = TypeVar("Declared", FeatureGroup, EventTable, Attributions, CatalogueColumns, PlayColumns)
+Declared = TypeVar(
+    "Declared",
+    FeatureGroup,
+    EventTable,
+    Attributions,
+    Rewards,
+    ImpressionRewards,
+    CatalogueColumns,
+    PlayColumns,
+)
+# Those whose tables follow from their names alone.
+Named = Attributions | Rewards | ImpressionRewards
 
 
 class Declarations(NamedTuple):
@@ -48,16 +61,19 @@ class Declarations(NamedTuple):
     # of plays, late plays and sessions, beside their own
     play_columns: tuple[Column, ...] = ()
     attributions: tuple[Attributions, ...] = ()
+    rewards: tuple[Rewards, ...] = ()
+    impression_rewards: tuple[ImpressionRewards, ...] = ()
 
     @property
-    def tables(self) -> Iterator[tuple[FeatureGroup | EventTable | Attributions, list[str]]]:
+    def tables(self) -> Iterator[tuple[FeatureGroup | EventTable | Named, list[str]]]:
         """What is published because of each declaration, its own name first."""
         for group in self.groups:
             yield group, sorted(group.tables, key=lambda name: name != group.table)
         for table in self.event_tables:
             yield table, [table.name, table.rejects.name]
-        for attributions in self.attributions:
-            yield attributions, [attributions.name]
+        others: tuple[Named, ...] = (*self.attributions, *self.rewards, *self.impression_rewards)
+        for each in others:
+            yield each, [each.name]
 
     def extend(self, contract: Contract) -> Contract:
         """One of our contracts with the columns that the project adds to it."""
@@ -103,11 +119,24 @@ def load_declarations(paths: Sequence[str | Traversable], other_tables: Collecti
     play_columns = tuple(column for each in of_plays for column in each.columns)
     # those of groups too: a group may come from a module that keeps the table to itself
     sources = [group.source for group in groups]
-    attributions = _find_values(modules, Attributions, sources)
+    of_impressions = _find_values(modules, ImpressionRewards)
+    attributions = _find_values(
+        modules, Attributions, [*sources, *(each.attributions for each in of_impressions)]
+    )
     tables = _find_values(modules, EventTable, [*sources, *(each.impressions for each in attributions)])
-    declared = Declarations(tuple(groups), tuple(tables), catalogue, play_columns, tuple(attributions))
+    rewards = _find_values(modules, Rewards, [each.rewards for each in of_impressions])
+    declared = Declarations(
+        tuple(groups),
+        tuple(tables),
+        catalogue,
+        play_columns,
+        tuple(attributions),
+        tuple(rewards),
+        tuple(of_impressions),
+    )
     mistakes.lines.extend(_find_table_problems(declared, other_tables, mistakes))
     mistakes.lines.extend(_find_ambiguous_columns(of_plays, catalogue, mistakes))
+    mistakes.lines.extend(_find_reward_problems(declared, mistakes))
     if not groups and not mistakes.lines:
         mistakes.lines.append(
             f"{', '.join(map(str, paths))}: no FeatureGroup is bound to a name there; write NAME = FeatureGroup(…)"
@@ -141,6 +170,15 @@ def _find_ambiguous_columns(
                 f"{mistakes.find_place(each)}: columns of plays: column {', '.join(taken)} is one of tracks; "
                 "give it another name"
             )
+
+
+def _find_reward_problems(declared: Declarations, mistakes: Mistakes) -> Iterator[str]:
+    """One for each declaration of rewards that names what no group of the project has."""
+    # where something else is wrong, the groups may not be what was meant
+    for rewards in declared.rewards if not mistakes.lines else ():
+        problems = "; ".join(rewards.find_group_problems(declared.groups))
+        if problems:
+            yield f"{mistakes.find_place(rewards)}: table {rewards.name}: {problems}"
 
 
 def list_files(paths: Sequence[str | Traversable], mistakes: Mistakes) -> Iterator[Traversable]:

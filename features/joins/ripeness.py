@@ -45,7 +45,7 @@ class Observation:
         instant, erased_at = F.unix_micros(F.col(f"`{at}`")), F.lit(None).cast("bigint")
         rows = labels
         if self.erased:
-            rows, erased_at = _join_erased(labels, self.erased), F.col(_ERASED_AT)
+            rows, erased_at = add_erasures(labels, self.erased)
         statuses = {name: self._status(instant, h, erased_at) for h, name in self.columns.items()}
         return rows.withColumns(statuses).drop(_ERASED_AT)
 
@@ -67,10 +67,15 @@ def status_name(table: str, horizon: str) -> str:
     return output_name(table, f"status_next_{horizon}")
 
 
-def _join_erased(labels: DataFrame, erased: Mapping[str, datetime]) -> DataFrame:
+def add_erasures(labels: DataFrame, erased: Mapping[str, datetime]) -> tuple[DataFrame, Column]:
+    """`labels` with the instant, in microseconds, of the erasure of their listener; and that column.
+
+    Args:
+        erased: by the SHA-256 of the listener's id.
+    """
     # a row per erasure, of which there are few
     erasures = [(id_, to_micros(instant)) for id_, instant in erased.items()]
     rows = labels.sparkSession.createDataFrame(erasures, f"`erased id` string, `{_ERASED_AT}` bigint")
-    return labels.join(F.broadcast(rows), F.sha2(F.col("user_id"), 256) == F.col("erased id"), "left").drop(
-        "erased id"
-    )
+    is_of_listener = F.sha2(F.col("user_id"), 256) == F.col("erased id")
+    joined = labels.join(F.broadcast(rows), is_of_listener, "left").drop("erased id")
+    return joined, F.col(_ERASED_AT)

@@ -10,11 +10,25 @@ import sqlglot
 
 from jobs.catalogue.embedding_lineage import INPUTS, Uses
 from jobs.sources import Source
-from schemas import ATTRIBUTION_TABLES, CONTRACTS, FEATURE_GROUPS, Attributions, Contract, FeatureGroup
+from schemas import (
+    ATTRIBUTION_TABLES,
+    CONTRACTS,
+    FEATURE_GROUPS,
+    IMPRESSION_REWARD_TABLES,
+    REWARD_TABLES,
+    Attributions,
+    Contract,
+    FeatureGroup,
+    ImpressionRewards,
+    Rewards,
+)
 from schemas.attributions import OF_PLAY
 from schemas.declarations import Feature
+from schemas.outcomes import outcome_groups
 from schemas.parts import Part
 from schemas.plays import PLAYS
+from schemas.reward_terms import SESSION_GROUP, Term
+from schemas.rewards import AT_ONCE, status_name
 from schemas.sessions import PLAY_INPUTS, SESSIONS
 from schemas.sql import list_columns
 from schemas.tracks import TRACKS
@@ -97,6 +111,10 @@ class Lineage:
             yield from (ColumnInput(PLAYS.name, name) for name in PLAY_INPUTS.get(column, (column,)))
         elif table in [each.name for each in ATTRIBUTION_TABLES]:
             yield from _list_attribution_inputs(ATTRIBUTION_TABLES[0], column)
+        elif table in [each.name for each in REWARD_TABLES]:
+            yield from _list_reward_inputs(REWARD_TABLES[0], column)
+        elif table in [each.name for each in IMPRESSION_REWARD_TABLES]:
+            yield from _list_impression_reward_inputs(IMPRESSION_REWARD_TABLES[0], column)
         elif uses := INPUTS.get(table, {}).get(column):
             yield from _list_embedding_inputs(uses)
         elif sql := self.source_sql(table, column):
@@ -143,6 +161,52 @@ def _list_attribution_inputs(table: Attributions, column: str) -> Iterator[Colum
         yield ColumnInput(played, "played_at", WINDOW)
         order = ("shown_at", "seen", "shelf_position", "position", "impression_id")
         yield from (ColumnInput(shown, name, ORDER) for name in order)
+
+
+def _list_reward_inputs(rewards: Rewards, column: str) -> Iterator[ColumnInput]:
+    reward = next((each for each in rewards.rewards if each.name == column), None)
+    if column.startswith("status_"):
+        yield ColumnInput(SESSIONS.name, "ds", WINDOW)
+    elif reward is None and column != "available_at":
+        yield ColumnInput(SESSIONS.name, column)
+    elif reward is not None:
+        names = [name for name in list_columns(reward.value) if name in CONTRACTS[SESSIONS.name].names]
+        yield from (ColumnInput(SESSIONS.name, name) for name in names)
+        for term in reward.terms:
+            yield from _list_term_inputs(term)
+        if reward.days:
+            yield ColumnInput(SESSIONS.name, "played_at", WINDOW)
+
+
+def _list_impression_reward_inputs(declared: ImpressionRewards, column: str) -> Iterator[ColumnInput]:
+    plays, attributions = declared.rewards.name, declared.attributions.name
+    if column in declared.rewards.contract.names and column not in (
+        "user_id",
+        "play_id",
+        "ds",
+        "available_at",
+    ):
+        yield ColumnInput(plays, column)
+        yield ColumnInput(attributions, "play_id", KEY)
+    elif column in ("plays", "play_id", "delay_ms"):
+        yield ColumnInput(attributions, "play_id" if column == "plays" else column)
+        yield ColumnInput(attributions, "impression_id", KEY)
+    elif column == "rule_id":
+        yield ColumnInput(attributions, column)
+    elif column not in ("available_at", status_name(AT_ONCE)):
+        yield ColumnInput(declared.attributions.impressions.name, column)
+
+
+def _list_term_inputs(term: Term) -> Iterator[ColumnInput]:
+    groups = (*FEATURE_GROUPS, SESSION_GROUP)
+    group = next(group for group in groups if group.table == term.outcome.table)
+    yield from (ColumnInput(SESSIONS.name, key, KEY) for key in group.keys)
+    yield from (ColumnInput(SESSIONS.name, name, FILTER) for name in list_columns(group.where))
+    if term.counts_days:
+        yield ColumnInput(SESSIONS.name, "ds")
+        return
+    for feature in outcome_groups([term.outcome], groups)[0].features:
+        yield from (ColumnInput(SESSIONS.name, name) for name in feature.lineage)
 
 
 def _list_group_inputs(group: FeatureGroup, table: str, column: str) -> Iterator[ColumnInput]:

@@ -248,6 +248,12 @@ def list_upstream(state: TableState | None) -> dict[date | None, str]:
     return {day: each.upstream for day, each in state.day_states.items()} if state else {}
 
 
+def list_stale(published: TableState | None, upstream: Mapping[date, str]) -> list[date]:
+    """The days that are not published, or were made of something else."""
+    known = list_upstream(published)
+    return sorted(day for day, name in upstream.items() if known.get(day) != name)
+
+
 def mark_provisional(name: str, limits: Iterable[datetime | None]) -> str:
     """The name of what a day is made of, where some of that is complete up to these instants only."""
     least = min(filter(None, limits), default=None)

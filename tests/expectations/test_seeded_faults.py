@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-import pyarrow as pa
 import pytest
-from pyspark.sql import functions as F
 
 from expectations.attributions import build_attribution_suite
 from expectations.event_tables import _build_suite
@@ -14,19 +12,31 @@ from expectations.gate import audit_batch
 from expectations.profile import Profile
 from expectations.quarantine import find_violation_sql
 from expectations.requirements import list_requirements
+from expectations.rewards import build_impression_reward_suite, build_reward_suite
 from expectations.suite import Bound
 from expectations.suites import TABLES, suite_for
 from jobs.owners import find_answerable
-from jobs.publishing.declared_columns import schema_of
-from reference.seeded_faults import ROWS, list_names, list_number_faults, seed_faults
+from reference.fault_counts import count_violations, make_frame
+from reference.seeded_faults import ROWS, list_names, list_number_faults
 from schemas import CONTRACTS
-from schemas.attributions import ATTRIBUTIONS
+from schemas.attributions import ATTRIBUTIONS, AttributionRule, Attributions
+from schemas.impression_rewards import ImpressionRewards
 from schemas.impressions import IMPRESSIONS
+from schemas.reward_set import PLAY_REWARDS
+from schemas.rewards import Rewards
 
-# What comes with Segue, and what a project may add to it: tables of events, and what they led to.
+NAMES = ("completed", "replayed_1d", "ms_after")
+REWARDS = Rewards(tuple(reward for reward in PLAY_REWARDS if reward.name in NAMES))
+OF_IMPRESSIONS = ImpressionRewards(REWARDS, Attributions((AttributionRule("last_touch_1d", "1d"),)))
+# What comes with Segue, and what a project may add to it: tables of events, what they led to, and what that was worth.
 SUITES = {table: suite_for(table) for table in TABLES}
 SUITES |= {"impressions": _build_suite(IMPRESSIONS), "attributions": build_attribution_suite()}
+SUITES |= {
+    REWARDS.name: build_reward_suite(REWARDS),
+    OF_IMPRESSIONS.name: build_impression_reward_suite(OF_IMPRESSIONS),
+}
 SEEDED = CONTRACTS | {"impressions": IMPRESSIONS.contract, "attributions": ATTRIBUTIONS}
+SEEDED |= {declared.name: declared.contract for declared in (REWARDS, OF_IMPRESSIONS)}
 
 
 @pytest.mark.parametrize("table", SUITES)
@@ -51,69 +61,13 @@ def test_bounds_fail_beyond_their_limits_with_no_other_but_narrower_ones_of_the_
 @pytest.fixture(scope="module")
 def frames(spark):
     """Of each table all its faults, four rows each, and the fault's place as a column."""
-    return {table: make_frame(spark, table) for table in SUITES}
-
-
-def make_frame(spark, table):
-    contract = SEEDED[table]
-    seeds = list(seed_faults(SUITES[table], contract))
-    rows = [{"fault": place, **row} for place, seed in enumerate(seeds) for row in seed.rows]
-    # nullable, whatever the contract says, or Spark would take for granted that nothing is null
-    fields = [field.with_nullable(True) for field in pa.schema(schema_of(contract).to_arrow())]
-    # by Arrow, as so few rows are then part of the plan: conditions are evaluated over them without a job
-    return seeds, spark.createDataFrame(
-        pa.Table.from_pylist(rows, schema=pa.schema([pa.field("fault", pa.int32()), *fields]))
-    )
+    return {table: make_frame(spark, suite, SEEDED[table]) for table, suite in SUITES.items()}
 
 
 @pytest.fixture(scope="module")
 def violations(frames):
     """By table, of each fault in order: rows that break each expectation, by its name."""
-    return {table: count_violations(table, len(seeds), df) for table, (seeds, df) in frames.items()}
-
-
-def count_violations(table, faults, df):
-    names = list_names(SUITES[table])
-    rows = {name: each for name, each in names.items() if not isinstance(each, Bound)}
-    arguments = [each.configuration.kwargs for each in rows.values()]
-    flags = [
-        find_violation_sql(e) or f"{a['column']} is null"
-        for e, a in zip(rows.values(), arguments, strict=True)
-    ]
-    values = [f"cast({a.get('value', 'null')} as string)" for a in arguments]
-    found = df.selectExpr("fault", f"array({', '.join(flags)})", f"array({', '.join(values)})").collect()
-    by_fault = {fault: [row[1:] for row in found if row[0] == fault] for fault in range(faults)}
-    counts = [
-        {
-            name: _count(
-                each, [broken[n] for broken, _ in by_fault[fault]], [seen[n] for _, seen in by_fault[fault]]
-            )
-            for n, (name, each) in enumerate(rows.items())
-        }
-        for fault in range(faults)
-    ]
-    for fault, broken in find_broken_shares([each for each in names.values() if isinstance(each, Bound)], df):
-        counts[fault] |= broken
-    return counts
-
-
-def find_broken_shares(bounds, df):
-    if bounds:
-        for fault, *shares in df.groupBy("fault").agg(*[F.expr(each.share) for each in bounds]).collect():
-            pairs = zip(bounds, shares, strict=True)
-            yield (
-                fault,
-                {(b.column, b.limits): int(not b.check({b.measure: share}).success) for b, share in pairs},
-            )
-
-
-def _count(expectation, broken, values):
-    """Rows that break it; 1 where they do so together."""
-    if find_violation_sql(expectation):
-        return sum(map(bool, broken))
-    if "value" in expectation.configuration.kwargs:
-        return int(len({*values} - {None}) > 1)
-    return int(all(broken))
+    return {table: count_violations(SUITES[table], len(seeds), df) for table, (seeds, df) in frames.items()}
 
 
 @pytest.mark.parametrize("table", SUITES)

@@ -60,6 +60,8 @@ BY_TABLE: dict[str, dict[str, Any]] = {
     "similar_tracks": {"neighbours": ["a", "b"], "scores": [0.9, 0.9], "search": "exact"},
     "candidates": {"track_ids": ["a", "b"], "origins": ["next_track", "similar_to_recent"]},
     "embedding_versions": {"start": "cold", "status": "accepted", "reasons": []},
+    "play_rewards": {"status_1d": "ripe"},
+    "impression_rewards": {"status_0d": "ripe", "status_1d": "ripe"},
 }
 
 

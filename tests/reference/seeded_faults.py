@@ -57,6 +57,8 @@ SUM = "a sum of 1, or of 0"
 JOINED = ("semantic_id", "codes and collision, joined")
 SKIPPED = ("skipped", "1 % to 95 % of plays skipped")
 COVERAGE = ("support", "at least 95 % of plays are of tracks learned")
+IS_STATUS, UNTIL_OVER = "ripe, unripe or censored", "null until 1d are over"
+FIRST_PLAY, UNTIL_NONE = "none, and no first play, or some and one", "null until no play can come any more"
 LONG_AGO, AHEAD = datetime(1970, 1, 1, tzinfo=UTC), datetime(2999, 1, 1, tzinfo=UTC)
 
 # By what is expected of which column, in any table.
@@ -87,6 +89,14 @@ _TIMES = {
 # What no column has by its type.
 GOOD: dict[str, Row] = {"attributions": {"delay_ms": 0}}
 _VECTORS = ("vector", "in_vector", "out_vector")
+# Of rewards: completed, replayed_1d and ms_after.
+_OF_STATUS: dict[Name, Fault] = {
+    ("status_1d", IS_STATUS): _fault(status_1d="soon", replayed_1d=None, ms_after=None),
+    ("status_1d", NOT_EMPTY): _fault(("status_1d", IS_STATUS), status_1d="", replayed_1d=None, ms_after=None),
+    ("replayed_1d", UNTIL_OVER): _fault(status_1d="unripe", ms_after=None),
+    ("ms_after", UNTIL_OVER): _fault(status_1d="censored", replayed_1d=None),
+}
+_NOT_OVER = {"status_0d": "unripe", "plays": None, "play_id": None, "delay_ms": None, "completed": None}
 BY_TABLE: dict[str, dict[Name, Fault]] = {
     "plays": _TIMES,
     "late_plays": {
@@ -203,6 +213,21 @@ BY_TABLE: dict[str, dict[Name, Fault]] = {
         ("scores", "one per candidate"): _fault(scores=[0.9]),
         ("origins", "one per candidate"): _fault(origins=["next_track"]),
         ("origins", "each next_track or similar_to_recent"): _fault(origins=["next_track", "other"]),
+    },
+    "play_rewards": {
+        ("ds", "the day of played_at, in UTC"): _fault(ds=DAY + timedelta(days=1)),
+        **_OF_STATUS,
+    },
+    "impression_rewards": {
+        ("ds", "the day of shown_at, in UTC"): _fault(ds=DAY + timedelta(days=1)),
+        ("plays", FIRST_PLAY): _fault(plays=0),
+        ("plays", UNTIL_NONE): _fault(("plays", FIRST_PLAY), **{**_NOT_OVER, "plays": 3}),
+        ("play_id", UNTIL_NONE): _fault(**{**_NOT_OVER, "play_id": "p"}),
+        ("delay_ms", UNTIL_NONE): _fault(**{**_NOT_OVER, "delay_ms": 3}),
+        ("completed", "null until 0d are over"): _fault(**{**_NOT_OVER, "completed": True}),
+        ("status_0d", IS_STATUS): _fault(**{**_NOT_OVER, "status_0d": "soon"}),
+        ("status_0d", NOT_EMPTY): _fault(("status_0d", IS_STATUS), **{**_NOT_OVER, "status_0d": ""}),
+        **_OF_STATUS,
     },
     "semantic_codebooks": {("centroid", SIZE): _fault(centroid=[0.6, 0.8, 0.0])},
     "track_semantic_ids": {

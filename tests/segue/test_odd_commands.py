@@ -58,6 +58,8 @@ describe O --root R
 gate O --root R
 gate --root R
 features O
+rewards
+rewards --json
 catalogue --root R --out F
 lineage --root R --out F
 report --root R --run-id O

@@ -1,0 +1,161 @@
+"""What plays were worth: rewards as they are declared, null where they are not known."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from math import ceil, log
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from features.joins.ripeness import CENSORED, RIPE, UNRIPE, add_erasures
+from features.windows.label_time import LabelTimeFeatures, label_time_features
+from schemas.declarations import FeatureGroup
+from schemas.rewards import OF_PLAY, Reward, Rewards, status_name
+
+AT = "played_at"
+# A later play that weighs less than this beside the first is left out of a return.
+_LEAST_WEIGHT = 1e-12
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Features of plays of `request.label_days`, and what they are merged from; see `label_time_features`."""
+
+    request: LabelTimeFeatures
+    partials: DataFrame
+    plays: DataFrame
+
+
+@dataclass(frozen=True)
+class DayCount:
+    """Days after that of a play on which its entity has a partial, within `days`; for plays of `label_days`."""
+
+    column: str
+    group: FeatureGroup
+    days: int
+    label_days: Sequence[date]
+    # of the group, those of one day each
+    partials: DataFrame
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """All that rewards of some days are made of, beside the plays themselves."""
+
+    # by day and horizon, whether the horizon is over
+    statuses: Mapping[date, Mapping[str, str]]
+    windows: Sequence[Windows] = ()
+    day_counts: Sequence[DayCount] = ()
+    # plays of the sessions of these days, up to the longest horizon of a return
+    later_plays: DataFrame | None = None
+    # by the SHA-256 of a listener's id, the last instant before which their plays were erased
+    erased: Mapping[str, datetime] | None = None
+
+
+def reward_plays(plays: DataFrame, declared: Rewards, evidence: Evidence) -> DataFrame:
+    """Rows of `play_rewards`: one for each of these.
+
+    Args:
+        plays: rows of `sessions`, of the days that `evidence.statuses` has.
+    """
+    rows = _add_statuses(plays, declared, evidence)
+    for each in evidence.windows:
+        labels = _select_days(plays, each.request.label_days)
+        rows = label_time_features(labels, each.partials, each.plays, each.request, AT, base=rows)
+    for count in evidence.day_counts:
+        rows = _add_day_count(rows, plays, count)
+    for reward in declared.rewards:
+        if reward.discount is not None and evidence.later_plays is not None:
+            rows = _add_return(rows, evidence.later_plays, reward)
+    rewards = [_value(reward, rows.columns).alias(reward.name) for reward in declared.rewards]
+    statuses = map(status_name, declared.horizons)
+    return rows.select(*OF_PLAY, *rewards, *statuses, "ds")
+
+
+def _value(reward: Reward, columns: Sequence[str]) -> Column:
+    # of no day the horizon is over, so nothing was read for it
+    if any(term.column not in columns for term in reward.terms):
+        return F.lit(None).cast(reward.type)
+    # a return has its name already
+    value = F.expr(reward.value) if reward.discount is None else F.col(_return_name(reward))
+    value = value.cast(reward.type)
+    # of the plays so far there would be too few: zeros that mean "not yet"
+    return F.when(F.col(reward.status) == RIPE, value) if reward.status else value
+
+
+def _add_statuses(plays: DataFrame, declared: Rewards, evidence: Evidence) -> DataFrame:
+    rows = add_day_statuses(plays, declared.horizons, evidence.statuses)
+    if not evidence.erased:
+        return rows
+    rows, erased_at = add_erasures(rows, evidence.erased)
+    lost = F.coalesce(F.unix_micros(AT) < erased_at, F.lit(False))
+    names = map(status_name, declared.horizons)
+    return rows.withColumns({name: F.when(lost, CENSORED).otherwise(F.col(name)) for name in names})
+
+
+def add_day_statuses(
+    rows: DataFrame, horizons: Sequence[str], statuses: Mapping[date, Mapping[str, str]]
+) -> DataFrame:
+    """`rows` with a status for each horizon, which is that of their day."""
+    names = [status_name(horizon) for horizon in horizons]
+    if not names:
+        return rows
+    days = [(day, *(of_day[horizon] for horizon in horizons)) for day, of_day in statuses.items()]
+    schema = ", ".join(["ds date", *(f"{name} string" for name in names)])
+    of_days = rows.sparkSession.createDataFrame(days, schema)
+    joined = rows.join(F.broadcast(of_days), "ds", "left")
+    # every day has one: what comes to null is to the planner what may be
+    return joined.withColumns({name: F.coalesce(F.col(name), F.lit(UNRIPE)) for name in names})
+
+
+def _select_days(rows: DataFrame, days: Sequence[date]) -> DataFrame:
+    return rows.where(F.col("ds").isin(list(days)))
+
+
+def _add_day_count(rows: DataFrame, plays: DataFrame, count: DayCount) -> DataFrame:
+    keys = list(count.group.keys)
+    labels = _select_days(plays, count.label_days).select(*keys, "ds").dropna().distinct()
+    active = count.partials.where("span = 1").select(
+        *(F.col(key).alias(f"_of_{key}") for key in keys), F.col("ds").alias("_active")
+    )
+    matches = [labels[key] == active[f"_of_{key}"] for key in keys]
+    matches += [active["_active"] > labels["ds"], active["_active"] < F.date_add(labels["ds"], count.days)]
+    # a partial of one day is unique for its entity and day
+    counts = (
+        labels.join(active, matches, "left").groupBy(*keys, "ds").agg(F.count("_active").alias(count.column))
+    )
+    return rows.join(counts, [*keys, "ds"], "left")
+
+
+def _add_return(rows: DataFrame, later_plays: DataFrame, reward: Reward) -> DataFrame:
+    """The discounted sum over a play and those after it in its session, before the horizon; null where no value is
+    known. A play whose value is unknown adds nothing, and is a step all the same."""
+    gain = F.expr(reward.value).cast("double").alias("gain")
+    # plays of one instant in the order of their ids, so that a rerun gives the same
+    ordered = F.array_sort(F.collect_list(F.struct(F.unix_micros(AT).alias("at"), "play_id", gain)))
+    sessions = later_plays.groupBy("user_id", "session_id").agg(ordered.alias("_plays"))
+    returns = sessions.select(F.explode(F.expr(_return_sql(reward))).alias("_each"))
+    named = returns.select("_each.play_id", F.col("_each.total").alias(_return_name(reward)))
+    return rows.join(named, "play_id", "left")
+
+
+def _return_name(reward: Reward) -> str:
+    return f"_return_of_{reward.name}"
+
+
+def _return_sql(reward: Reward) -> str:
+    # interpolated: F.aggregate takes functions of columns, and four of them in each other read worse than SQL
+    discount, horizon = float(reward.discount or 0), reward.days * 86_400_000_000
+    # so that a session of a bot costs its plays times this, and not times each other
+    steps = 1 + ceil(log(_LEAST_WEIGHT) / log(discount))
+    return f"""transform(_plays, (one, n) -> named_struct('play_id', one.play_id, 'total', aggregate(
+        slice(_plays, n + 1, {steps}),
+        named_struct('total', 0d, 'weight', 1d, 'known', false),
+        (state, play) -> if(play.at < one.at + {horizon}L, named_struct(
+            'total', state.total + state.weight * coalesce(play.gain, 0d),
+            'weight', state.weight * {discount!r}d,
+            'known', state.known or play.gain is not null), state),
+        state -> if(state.known, state.total, null))))"""

@@ -1,0 +1,192 @@
+"""What follows from declared rewards, and what is refused, where."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from jobs import FLOW, list_rewards
+from jobs.command import REWARDS
+from schemas import CONTRACTS
+from schemas.operations import DeclarationError
+from schemas.project_declarations import load_declarations
+from schemas.reward_set import PLAY_REWARDS
+from schemas.reward_terms import Term
+from schemas.rewards import Reward, Rewards
+
+ROOT = Path(__file__).parents[2]
+IMPORTS = """
+from schemas.contract import Column
+from schemas.play_columns import PlayColumns
+from schemas.reward_set import PLAY_REWARDS, SESSION_STARTS
+from schemas.rewards import Reward, Rewards
+from schemas.starting_set import *
+"""
+# Prints the step and the tables of a process that loads these declarations.
+STEPS = """
+from expectations.release import REFERENCES
+from jobs import FLOW, NIGHTLY, TABLES
+from jobs.catalogue.lineage import Lineage
+from jobs.receipts import AGGREGATES
+(step,) = [step for step in FLOW if step.name == "build-play-rewards"]
+print(step.needs, step.makes, "play_rewards" in NIGHTLY, "play_rewards" in TABLES, "play_rewards" in AGGREGATES)
+print(REFERENCES[-1].name)
+inputs = Lineage().inputs["play_rewards", "returns_7d"]
+print(sorted((each.column, each.use) for each in inputs))
+"""
+
+
+def read_example():
+    """What the page of the docs declares."""
+    page = ROOT / "docs" / "rewards.md"
+    return page.read_text(encoding="utf-8").partition("```text\n")[2].partition("```")[0]
+
+
+def load(tmp_path, text):
+    (tmp_path / "a.py").write_text(IMPORTS + text)
+    return load_declarations([str(tmp_path / "a.py")], ["plays", "sessions"])
+
+
+def test_the_example_of_the_docs_loads_and_makes_a_step(tmp_path):
+    (rewards,) = load(tmp_path, read_example()).rewards
+    assert rewards.rewards[: len(PLAY_REWARDS)] == PLAY_REWARDS and len(rewards.rewards) > len(PLAY_REWARDS)
+    (tmp_path / "b.py").write_text(read_example())
+    environment = {"SEGUE_DECLARATIONS": str(tmp_path / "b.py"), "PYTHONPATH": str(ROOT)}
+    printed = subprocess.run(
+        [sys.executable, "-c", STEPS], env=environment, check=True, capture_output=True, text=True
+    ).stdout
+    assert printed.splitlines() == [
+        "('plays', 'sessions', 'user_track_partials', 'user_partials', 'user_artist_partials') ('play_rewards',) "
+        "True True False",
+        "expect_play_id_of_play_rewards_to_be_in_plays",
+        "[('play_id', 'value'), ('played_at', 'value'), ('played_at', 'window'), ('position', 'value'), "
+        "('user_id', 'key')]",
+    ]
+
+
+def test_impressions_are_rewarded_where_a_project_declares_it(tmp_path):
+    text = (
+        "from schemas.attributions import AttributionRule, Attributions\n"
+        "from schemas.impression_rewards import ImpressionRewards\n"
+        "USERS = USER_FEATURE_GROUP.extend(SESSION_STARTS)\n"
+        "I = ImpressionRewards(Rewards(PLAY_REWARDS), Attributions((AttributionRule('r', '1d'),)))\n"
+    )
+    declared = load(tmp_path, text)
+    # what it is made of is declared with it, bound to a name or not
+    names = [names for _, names in declared.tables]
+    assert names[-4:] == [
+        ["impressions", "rejected_impressions"], ["attributions"], ["play_rewards"], ["impression_rewards"],
+    ]  # fmt: skip
+    contract = declared.impression_rewards[0].contract
+    assert contract.key == ("impression_id", "rule_id") and contract.personal
+    assert contract.column("status_0d").check and contract.column("sticky_59d").type == "bigint"
+
+
+def test_without_declarations_nothing_knows_of_rewards(capsys):
+    assert not {"play_rewards", "impression_rewards"} & CONTRACTS.keys()
+    assert not [step for step in FLOW if "reward" in step.name]
+    assert list_rewards.run(parse()) == 0
+    assert "no reward is declared" in capsys.readouterr().out
+
+
+def parse(*arguments):
+    from segue.parser import CommandParser
+
+    parser = CommandParser()
+    REWARDS.configure(parser)
+    return parser.parse_args(arguments)
+
+
+def test_segue_rewards_lists_them(capsys, monkeypatch):
+    monkeypatch.setattr(list_rewards, "REWARD_TABLES", (Rewards(PLAY_REWARDS),))
+    assert REWARDS.run(parse()) == 0
+    printed = capsys.readouterr().out
+    for reward in PLAY_REWARDS:
+        assert re.search(rf"^\|? *{reward.name} ", printed, re.MULTILINE), printed
+    assert list_rewards.run(parse("--json")) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == len(PLAY_REWARDS)
+    assert '"ripe": "60d after the day of the play, see status_60d"' in lines[7]
+
+
+def test_contract_has_a_column_for_each_reward_and_a_status_for_each_horizon():
+    contract = Rewards(PLAY_REWARDS).contract
+    assert contract.names[7:18] == tuple(reward.name for reward in PLAY_REWARDS)
+    assert contract.names[18:22] == ("status_1d", "status_7d", "status_30d", "status_60d")
+    assert contract.personal and contract.by_day and not contract.daily
+    assert contract.constraints["status_7d_range"] == "status_7d in ('ripe', 'unripe', 'censored')"
+    assert all(contract.column(reward.name).nullable for reward in PLAY_REWARDS)
+
+
+def test_terms_are_named_as_columns_of_training_sets():
+    for name, ahead in (
+        ("user_features__plays_count_next_7d", True),
+        ("user_track_features__plays_count_90d", False),
+    ):
+        term = Term.parse(name)
+        assert term is not None and term.column == name and term.ahead is ahead
+    assert Term.parse("ms_played") is None
+
+
+def test_a_term_is_read_once_its_own_window_is_over():
+    count = "user_features__plays_count"
+    declared = Rewards(
+        (
+            Reward("a", f"{count}_next_1d > 0", "m", "7d"),
+            Reward("b", f"{count}_30d > 0 and {count}_next_1d > 0", "m", "1d"),
+        )
+    )
+    assert {term.column: horizon for term, horizon in declared.terms.items()} == {
+        f"{count}_30d": "1d",
+        f"{count}_next_1d": "1d",
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("R = Reward('Long', 'saved', 'm')", "reward Long: its name 'Long' is none"),
+        ("R = Reward('r', 'saved', 'm', '1 day')", "window '1 day' is none"),
+        ("R = Reward('r', 'saved', 'm', type='text')", "type is 'text', expected one of boolean"),
+        ("R = Reward('r', 'saved and', 'm')", "value 'saved and' is no SQL expression"),
+        ("R = Reward('r', 'loved', 'm')", "value names loved, which sessions does not have"),
+        (
+            "R = Reward('r', 'user_features__plays_count_next_7d > 0', 'm', '1d')",
+            "next_7d, which is not known after a horizon of 1d",
+        ),
+        ("R = Reward('r', 'user_features__plays_count_next_x > 0', 'm')", "its horizon 'x' is none"),
+        ("R = Reward('r', 'saved', 'm', '1d', 'double', 1.0)", "discount is 1.0, expected one over 0"),
+        ("R = Reward('r', 'saved', 'm', '1d', discount=0.5)", "a sum with a discount is 'double'"),
+        ("R = Reward('r', 'saved', 'm', type='double', discount=0.5)", "give a horizon: up to when"),
+        (
+            "R = Reward('r', 'user_features__plays_count_7d', 'm', '1d', 'double', 0.5)",
+            "value is of the play alone",
+        ),
+        ("R = Rewards(())", "table play_rewards: has no reward"),
+        ("R = Rewards((PLAY_REWARDS[0],) * 2)", "reward completed is declared twice"),
+        ("R = Rewards((Reward('is_bot', 'saved', 'm'),))", "reward is_bot has the name of another column"),
+        ("A = Rewards(PLAY_REWARDS[:1])\nB = Rewards(PLAY_REWARDS[:2])", "play_rewards is declared twice"),
+        ("R = Rewards(PLAY_REWARDS)", "no features 'starts_count' of user_features can look ahead"),
+        (
+            "R = Rewards((Reward('r', 'other_features__active_days_next_7d', 'm', '7d', 'int'),))",
+            "no features are declared of 'other_features'",
+        ),
+        (
+            "R = Rewards((Reward('r', 'session_features__plays_count_next_2d > 0', 'm', '2d'),))",
+            "a horizon of 2d",
+        ),
+    ],
+)
+def test_what_cannot_be_is_refused_with_its_line(tmp_path, text, message):
+    with pytest.raises(DeclarationError, match=message) as refused:
+        load(tmp_path, text)
+    assert str(refused.value).splitlines()[1].startswith(f"{tmp_path / 'a.py'}:")
+
+
+def test_rewards_can_be_of_columns_that_the_project_adds_to_plays(tmp_path):
+    text = "P = PlayColumns((Column('device', 'string', 'd'),))\nR = Rewards((Reward('tv', \"device = 'tv'\", 'm'),))"
+    assert load(tmp_path, text).rewards[0].rewards[0].name == "tv"
