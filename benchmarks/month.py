@@ -172,7 +172,9 @@ def resend(folder: Path, n: int) -> None:
     """The source sends the day again, as it should be, and what was published of it is taken back."""
     shutil.rmtree(folder / "landing" / name_day(n))
     deliver(folder, n)
-    code, printed = run(folder, f"segue retract --of-source segue --day {day_of(n)} --root {folder / 'data'}")
+    # where the gate refused the day, nothing of it was published
+    line = f"segue retract --of-source segue --day {day_of(n)} --ignore-missing --root {folder / 'data'}"
+    code, printed = run(folder, line)
     if code:
         raise SystemExit(printed)
 
