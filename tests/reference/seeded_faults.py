@@ -221,6 +221,7 @@ BY_TABLE: dict[str, dict[Name, Fault]] = {
     "impression_rewards": {
         ("ds", "the day of shown_at, in UTC"): _fault(ds=DAY + timedelta(days=1)),
         ("plays", FIRST_PLAY): _fault(plays=0),
+        ("play_id", SOME_VALUE): _fault(("plays", FIRST_PLAY), in_all_rows=True, play_id=None),
         ("plays", UNTIL_NONE): _fault(("plays", FIRST_PLAY), **{**_NOT_OVER, "plays": 3}),
         ("play_id", UNTIL_NONE): _fault(**{**_NOT_OVER, "play_id": "p"}),
         ("delay_ms", UNTIL_NONE): _fault(**{**_NOT_OVER, "delay_ms": 3}),
