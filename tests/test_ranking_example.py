@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 
 import numpy as np
+from test_tutorial import ROOT, find_blocks, run_python
 
 from reference.laid_impressions import lay_world
-from test_tutorial import ROOT, find_blocks, run_python
 
 PAGE = ROOT / "docs" / "ranking-sets.md"
 
@@ -29,4 +29,6 @@ def test_page_trains_a_ranker_that_beats_popularity_and_the_log(tmp_path, monkey
     by_truth = {name: names["measure"](score, in_taste) for name, score in names["scores"].items()}
     for measured in (by_taken, by_truth):
         rivals = max(measured["popularity"], measured["log"])
-        assert measured["lambdarank"] > rivals + 0.02, f"{by_taken} by what was taken, {by_truth} by the truth"
+        assert measured["lambdarank"] > rivals + 0.02, (
+            f"{by_taken} by what was taken, {by_truth} by the truth"
+        )
