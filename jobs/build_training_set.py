@@ -74,6 +74,10 @@ def run(args: argparse.Namespace) -> int:
     _check_free(args.out)
     old = load(args.replay) if args.replay else None
     manifest = _replay_request(args, old) if old else _new_request(args)
+    if manifest.request.groups and args.format != "parquet":
+        raise WrongUsage(
+            "a set of requests (--groups) is written as --format parquet, whose files stay in order"
+        )
     # a release holds its versions for 35 days, so no copy is made that an erasure would have to find
     job.pin(manifest.versions)
     manifest, labels, observations = _find_labels(job, manifest, old)
@@ -138,8 +142,6 @@ def _new_request(args: argparse.Namespace) -> Manifest:
         raise WrongUsage(
             "give --labels PATH and --features TABLE[:COLUMN] ... or --outcomes TABLE:COLUMN ..., or --replay MANIFEST"
         )
-    if args.groups and args.format != "parquet":
-        raise WrongUsage("--groups is of --format parquet, whose files stay in order")
     if args.ripe_only and not args.outcomes:
         raise WrongUsage("--ripe-only is of --outcomes TABLE:COLUMN ...; give both")
     # before any label is read
