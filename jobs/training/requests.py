@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
 # A file is one row group of Parquet, which its writer holds in memory: so many rows of some hundred bytes.
-ROWS_A_FILE = 2**18
+ROWS_A_FILE = 2**17
 # Bytes after which the writer would begin another row group, in the middle of a request.
 _ROW_GROUP = 2**30
 # Within a request, as far as labels have them.

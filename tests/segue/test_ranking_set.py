@@ -142,6 +142,16 @@ def test_nothing_at_all_and_single_rows():
     assert alone.sizes.tolist() == [1, 1] and ids(alone) == ["a 1", "b 1"]
 
 
+def test_a_status_of_an_outcome_counts_whatever_stands_beside_it():
+    outcome, status = "user_features__plays_count_next_7d", "user_features__status_next_7d"
+    rows = table([row("a"), row("b"), row("b", 2), row("c"), row("d")])
+    rows = rows.append_column(outcome, pa.array([3, 0, 4, 0, None], pa.int64()))
+    statuses = pa.array(["ripe", "unripe", "ripe", "censored", "ripe"])
+    ranking = build_ranking_set(rows.append_column(status, statuses), [], [outcome])
+    assert ids(ranking) == ["a 1"] and ranking.y().tolist() == [3]
+    assert ranking.left_out == {"unripe": 1, "censored": 1, "null": 1}
+
+
 def test_a_set_that_lightgbm_takes():
     import lightgbm
 
