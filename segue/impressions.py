@@ -35,8 +35,39 @@ def status_name(label: str) -> str:
 # --- which are read
 
 
-def read_days(days: tuple[date | str, date | str]) -> tuple[date, date]:
-    """Raises UsageError where they are not two days in order."""
+def find_impressions(
+    snapshot: Callable[[str], Snapshot],
+    impressions: str | pa.Table,
+    days: tuple[date | str, date | str] | None,
+) -> pa.Table:
+    """The rows of a table of the release, or those that are given, which `days` are not of.
+
+    Raises:
+        UsageError: no table, one without requests, or days that are none.
+        SegueError: a request of these days lasts for a day or longer.
+    """
+    if isinstance(impressions, str):
+        table = snapshot(impressions)
+        names = [name for name in table.names(None) if name not in ("ds", "available_at")]
+        _check_requests(names, f"table {table.name}")
+        return _read(table, names, days and _read_days(days))
+    if not isinstance(impressions, pa.Table):
+        raise UsageError(
+            f"impressions are the name of a table or a pyarrow.Table; got {type(impressions).__name__}",
+            "pyarrow.Table.from_pandas makes one",
+        )
+    if days is not None:
+        raise UsageError("days are of a table of the release", "filter the rows by whole requests")
+    _check_requests(impressions.column_names, "the given table")
+    return impressions
+
+
+def _check_requests(names: Sequence[str], what: str) -> None:
+    if missing := [name for name in (REQUEST, AT) if name not in names]:
+        raise UsageError(f"{what} has no {', '.join(missing)}, so that it holds no impressions")
+
+
+def _read_days(days: tuple[date | str, date | str]) -> tuple[date, date]:
     try:
         first, last = (date.fromisoformat(str(each)) for each in days)
     except (TypeError, ValueError):
@@ -48,17 +79,7 @@ def read_days(days: tuple[date | str, date | str]) -> tuple[date, date]:
     return first, last
 
 
-def read_impressions(snapshot: Snapshot, days: tuple[date, date] | None) -> pa.Table:
-    """All rows, or those of requests that began on a first to a last day.
-
-    Raises:
-        UsageError: the table has no requests.
-        SegueError: a request of these days lasts longer than a day.
-    """
-    names = [name for name in snapshot.names(None) if name not in ("ds", "available_at")]
-    for name in (REQUEST, AT):
-        if name not in names:
-            raise UsageError(f"table {snapshot.name} has no {name}, so that it holds no impressions")
+def _read(snapshot: Snapshot, names: Sequence[str], days: tuple[date, date] | None) -> pa.Table:
     if days is None:
         return snapshot.read(snapshot.files, names)
     first, last = days
@@ -137,6 +158,10 @@ def label_taken(
     is_given: bool,
 ) -> pa.Table:
     """As `add_taken`, of a release; `is_given` are rows that were not read from it."""
+    if KEY not in rows.column_names:
+        raise UsageError.unknown(
+            "column", KEY, rows.column_names, "the impressions, by which plays are theirs"
+        )
     attributions = snapshot("attributions")
     through = complete_through[attributions.name]
     observation = Observation.of(snapshot("sessions").days, attributions.days, through)

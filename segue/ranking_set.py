@@ -21,40 +21,20 @@ import pyarrow.compute as pc
 import pyarrow.dataset as pads
 from numpy.typing import NDArray
 
-from segue.errors import SegueError, UsageError, list_names
+from segue.errors import UsageError
 from segue.impressions import (
     AT,
-    CENSORED,
-    KEY,
     LISTENER,
     POSITION,
     REQUEST,
-    RIPE,
-    UNRIPE,
-    reduce_by,
-    status_name,
 )
 from segue.instants import round_instants
 from segue.lookup import Ints, Key
+from segue.ranking_rows import REASONS, Floats, check_columns, check_one, find_reasons, sort_rows, to_numbers
 from segue.splits import SPLITS, split_by_share, split_by_time
 from segue.storage import filesystem
 
-Floats = NDArray[np.float64]
-# Known when a list is made only because it was made: a model that learns from them learns the policy of the log.
-BESIDE = (
-    POSITION,
-    "shelf_position",
-    "propensity",
-    "candidate_count",
-    "score",
-    "seen",
-    "policy_id",
-    "release_id",
-)
 MANIFEST = "_manifest.json"
-NULL = "null"
-# Why a request is left out, the strongest reason last; the first is of those that are not.
-_REASONS = ("", NULL, UNRIPE, CENSORED)
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,7 +99,7 @@ class RankingSet:
         """
         if not rows.column(self.group).equals(self.rows.column(self.group)):
             raise UsageError("these are not the rows of the set in its order", "append columns to its `rows`")
-        _check_columns(rows, features, self.labels, self.group, self.at)
+        check_columns(rows, features, self.labels, self.group, self.at)
         return replace(self, rows=rows, features=tuple(features))
 
     def split(
@@ -167,7 +147,7 @@ class RankingSet:
 
     def _of_requests(self, name: str) -> pa.ChunkedArray:
         """The one value that the rows of each request have in a column."""
-        _check_one(self.rows, self.sizes, name, self.group)
+        check_one(self.rows, self.sizes, name, self.group)
         return self.rows[name].take(pa.array(self._starts))
 
     def _take(self, requests: NDArray[np.bool_]) -> RankingSet:
@@ -178,7 +158,7 @@ class RankingSet:
     def _numbers(self, name: str) -> Floats:
         if name not in self.rows.column_names:
             raise UsageError.unknown("column", name, self.rows.column_names, "the ranking set")
-        return _to_numbers(self.rows[name], name)
+        return to_numbers(self.rows[name], name)
 
 
 def build_ranking_set(
@@ -191,15 +171,15 @@ def build_ranking_set(
             row without its request or instant.
         SegueError: an id twice, or a request of several listeners.
     """
-    _check_columns(rows, features, labels, group, at)
-    rows, sizes = _sort(rows, group, at)
+    check_columns(rows, features, labels, group, at)
+    rows, sizes = sort_rows(rows, group, at)
     if LISTENER in rows.column_names:
-        _check_one(rows, sizes, LISTENER, group)
+        check_one(rows, sizes, LISTENER, group)
     ranking = RankingSet(rows, tuple(features), tuple(labels), sizes, group, at)
-    reasons = _find_reasons(rows, labels)
+    reasons = find_reasons(rows, labels)
     # a request whose best item is not known ranks nothing, and without that row it is another request
     of_requests = np.maximum.reduceat(reasons, ranking._starts) if len(sizes) else reasons
-    left_out = {text: int((of_requests == n).sum()) for n, text in enumerate(_REASONS) if n}
+    left_out = {text: int((of_requests == n).sum()) for n, text in enumerate(REASONS) if n}
     known = ranking._take(of_requests == 0) if any(left_out.values()) else ranking
     return replace(known, left_out={text: count for text, count in left_out.items() if count})
 
@@ -227,100 +207,3 @@ def read_ranking_set(
     rows = pads.dataset(folder, filesystem=files, format="parquet").to_table()
     made = [name for name in manifest["nulls"] if not name.endswith("__feature_at")]
     return build_ranking_set(rows, made if features is None else features, labels, group, at)
-
-
-def _check_columns(
-    rows: pa.Table, features: Sequence[str], labels: Sequence[str], group: str, at: str
-) -> None:
-    for what, names in (("features", features), ("labels", labels)):
-        if isinstance(names, str) or not all(isinstance(each, str) for each in names):
-            raise UsageError.not_a_list(what, repr(names))
-    if not labels:
-        raise UsageError("a ranking set needs a label", 'such as labels=["taken"]')
-    for name in (group, at, *features, *labels):
-        if name not in rows.column_names:
-            raise UsageError.unknown("column", name, rows.column_names, "the rows of the ranking set")
-    beside = [name for name in features if name in (*BESIDE, KEY, group, at, *labels)]
-    if beside:
-        raise UsageError(
-            f"{list_names(beside)} can be no feature: it is known only because the item was shown",
-            "it is in `rows` of the set beside the features",
-        )
-    for name in (group, at):
-        if nulls := rows[name].null_count:
-            raise UsageError(f"{nulls:,} of {rows.num_rows:,} rows have no {name!r}; every row needs it")
-    for name in labels:
-        _check_number(rows.schema.field(name).type, name)
-
-
-def _sort(rows: pa.Table, group: str, at: str) -> tuple[pa.Table, NDArray[np.int32]]:
-    """In an order that depends on the rows alone; and how many rows each request has."""
-    requests = Key.of(rows[group])
-    first = reduce_by(np.minimum, requests, round_instants(rows[at])[0])
-    by_instant = _sort_indices({"first": pa.array(first), "id": requests.values})
-    place = np.empty_like(first)
-    place[by_instant] = np.arange(len(first))
-    of_row = place[requests.codes]
-    within = {name: rows[name] for name in (POSITION, KEY) if name in rows.column_names}
-    if KEY in within:
-        _check_unique(within[KEY])
-    order = _sort_indices({"request": pa.array(of_row), **within})
-    return rows.take(pa.array(order)), np.bincount(of_row).astype(np.int32)
-
-
-def _sort_indices(columns: Mapping[str, pa.Array | pa.ChunkedArray]) -> Ints:
-    """Of rows in ascending order, null last; equal ones stay as they are."""
-    indices: Ints = pc.sort_indices(pa.table(columns), [(name, "ascending") for name in columns]).to_numpy()
-    return indices
-
-
-def _check_unique(key: pa.ChunkedArray) -> None:
-    if repeated := len(key) - pc.count_distinct(key, mode="all").as_py():
-        raise SegueError(
-            f"{repeated:,} of {len(key):,} rows have an {KEY} that another row has; each would count twice",
-            "look for a join of many to many, and leave out what is there twice",
-        )
-
-
-def _check_one(rows: pa.Table, sizes: NDArray[np.int32], name: str, group: str) -> None:
-    """Raises SegueError where the rows of one request have several values in a column."""
-    if name not in rows.column_names:
-        raise UsageError.unknown("column", name, rows.column_names, "the ranking set")
-    codes = Key.of(rows[name]).codes
-    differs = codes[1:] != codes[:-1]
-    differs[np.cumsum(sizes)[:-1] - 1] = False
-    if differs.any():
-        example = rows[group][int(np.argmax(differs))].as_py()
-        raise SegueError(
-            f"request {example!r} has rows of several {name}, so that it would be cut by a split; expected one",
-            f"{group} must tell requests of all listeners apart: put the listener's id before it",
-        )
-
-
-def _find_reasons(rows: pa.Table, labels: Sequence[str]) -> Ints:
-    """Of each row, the place in `_REASONS` of why one of its labels is not known, 0 where all are."""
-    reasons = np.zeros(rows.num_rows, np.int64)
-    for label in labels:
-        found = pc.is_null(rows[label], nan_is_null=True).to_numpy().astype(np.int64)
-        status = status_name(label)
-        if status in rows.column_names:
-            codes = pc.index_in(rows[status], pa.array([RIPE, None, UNRIPE, CENSORED]))
-            # a value beside a status that says otherwise is one of a window that is not over
-            found = np.maximum(found, codes.fill_null(1).to_numpy())
-        reasons = np.maximum(reasons, found)
-    return reasons
-
-
-def _check_number(type_: pa.DataType, name: str) -> None:
-    kinds = (pa.types.is_boolean, pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal)
-    if not any(kind(type_) for kind in kinds):
-        raise UsageError(
-            f"{name} is {type_}; a matrix takes numbers and booleans",
-            "leave it out, or make numbers of it in `rows`",
-        )
-
-
-def _to_numbers(column: pa.ChunkedArray, name: str) -> Floats:
-    _check_number(column.type, name)
-    numbers: Floats = column.cast(pa.float64(), safe=False).to_numpy()
-    return numbers

@@ -12,17 +12,11 @@ import pyarrow as pa
 
 from segue.errors import SegueError, UsageError
 from segue.idle_rows import list_earlier_files, read_day
-from segue.impressions import (
-    AT,
-    TAKEN,
-    add_item_ids,
-    label_taken,
-    read_days,
-    read_impressions,
-)
+from segue.impressions import AT, TAKEN, add_item_ids, find_impressions, label_taken
 from segue.keys import read_keys
 from segue.lookup import Key
 from segue.neighbours import Neighbours
+from segue.ranking_rows import check_names
 from segue.ranking_set import RankingSet, build_ranking_set
 from segue.releases import Release, Root, TableVersion
 from segue.spaces import describe_spaces, find_first_days
@@ -226,12 +220,12 @@ class Store:
         Raises:
             UsageError, SegueError: as `training_set` and `build_ranking_set`; an unknown rule.
         """
-        rows = self._read_impressions(impressions, days)
+        check_names("features", features)
+        rows = find_impressions(self._snapshot, impressions, days)
         if TAKEN in labels and TAKEN not in rows.column_names:
             through = {name: table.complete_through for name, table in self.tables.items()}
-            rows = label_taken(
-                rows, self._snapshot, through, taken_within, rule, not isinstance(impressions, str)
-            )
+            is_given = rows is impressions
+            rows = label_taken(rows, self._snapshot, through, taken_within, rule, is_given)
         # what is left out needs no features, which may not be known either
         ranking = build_ranking_set(rows, [name for name in features if name in rows.column_names], labels)
         to_join = [name for name in features if name not in rows.column_names]
@@ -241,15 +235,6 @@ class Store:
         rows = add_item_ids(ranking.rows, keys)
         joined = self.training_set(rows, to_join, AT, as_published, max_age, space, provisional)
         return ranking.with_features(joined, [*ranking.features, *list_features(joined, rows)])
-
-    def _read_impressions(
-        self, impressions: str | pa.Table, days: tuple[date | str, date | str] | None
-    ) -> pa.Table:
-        if isinstance(impressions, str):
-            return read_impressions(self._snapshot(impressions), days and read_days(days))
-        if days is not None:
-            raise UsageError("days are of a table of the release", "filter the rows by whole requests")
-        return impressions
 
     def similar_tracks(self, track_id: str, k: int = 20) -> pa.Table:
         """The k tracks most similar to this one, best first: track_id, score, title, artist_name.

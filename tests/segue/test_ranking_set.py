@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from reference import ranking_sets as definition
 from reference.laid_impressions import RULE, attributions_table, impressions_table, lay, sessions_table
 from segue import SegueError, UsageError, build_ranking_set
+from segue.impressions import KEY
 from segue.instants import INSTANT
 from segue.lookup import Key
 from segue.splits import SPLITS, split_by_share
@@ -285,7 +286,12 @@ def test_a_request_of_a_release_says_what_it_lacks(world):
         ({"taken_within": 3600}, "taken_within is a datetime.timedelta"),
         ({"taken_within": HOUR}, f"several rules \\({RULE}, other\\)"),
         ({"taken_within": HOUR, "rule": "last"}, "rule 'last' is unknown"),
-        ({"impressions": "sessions"}, "has no request_id"),
+        ({"impressions": "sessions"}, "table sessions has no request_id, shown_at"),
+        ({"impressions": table([row()]).drop_columns("shown_at")}, "the given table has no shown_at"),
+        ({"impressions": [1]}, "got list"),
+        ({"impressions": table([row()]).drop_columns([KEY, "taken"])}, f"column '{KEY}' is unknown"),
+        ({"features": "track_features"}, "features must be a list"),
+        ({"days": "2026-03-04", "labels": ["position"]}, "days are the first and the last"),
         ({"days": ("2026-03-04", "2026-03-03"), "labels": ["position"]}, "days are the first and the last"),
         ({"impressions": table([row()]), "days": ("2026-03-03",) * 2}, "days are of a table of the release"),
         ({"features": ["track_features"], "labels": ["position"]}, "table 'track_features' is unknown"),
