@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from reference import ranking_sets as definition
 from reference.laid_impressions import RULE, attributions_table, impressions_table, lay, sessions_table
 from segue import SegueError, UsageError, build_ranking_set
-from segue.impressions import KEY
-from segue.instants import INSTANT
+from segue.impressions import KEY, Observation
+from segue.instants import INSTANT, to_micros
 from segue.lookup import Key
 from segue.splits import SPLITS, split_by_share
 
@@ -256,6 +256,52 @@ def test_taken_is_what_led_to_a_play_in_time_and_only_what_is_known(world, withi
     ]
     assert ranking.left_out == left_out and left_out.keys() == {"unripe", "censored"}
     assert 0 < ranking.y().sum() < len(ranking.y())
+
+
+def midnight(day):
+    return datetime(2026, 3, day, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("led_days", "through", "expected"),
+    [
+        # the night before has the day that is over, and a part of the next
+        ((2, 3), midnight(4) + 6 * HOUR, midnight(4) + 6 * HOUR),
+        # nothing is known but what there is
+        ((2, 3), None, midnight(4)),
+        # attributions that are behind, whatever was delivered
+        ((2,), midnight(4), midnight(3)),
+        ((2, 3), midnight(30), midnight(30)),
+    ],
+)
+def test_plays_are_known_as_far_as_they_are_and_were_attributed(led_days, through, expected):
+    plays = [date(2026, 3, 2), date(2026, 3, 3)]
+    observation = Observation.of(plays, [date(2026, 3, day) for day in led_days], through)
+    instants = (to_micros(each) for each in (midnight(2), midnight(4), expected))
+    assert observation == Observation(*instants)
+
+
+def test_a_history_that_ended_long_ago_is_known_to_its_last_midnight(tmp_path):
+    shown = [
+        {
+            "impression_id": str(n),
+            "request_id": str(n),
+            "user_id": "u",
+            "shown_at": midnight(4) - HOUR + n * US,
+        }
+        for n in (-1, 0, 1)
+    ]
+    led = [{"impression_id": "0", "played_at": midnight(4) - US, "delay_ms": 3_599_999}]
+    days = sessions_table([date(2026, 3, 2), date(2026, 3, 3)])
+    tables = {
+        "impressions": impressions_table(shown),
+        "attributions": attributions_table(led),
+        "sessions": days,
+    }
+    ranking = lay(tmp_path / "root", midnight(30), **tables).ranking_set(taken_within=HOUR)
+    assert dict(zip(ids(ranking), ranking.y().tolist(), strict=True)) == {"-1": 0, "0": 1}
+    assert ranking.left_out == {"censored": 1}
+    assert {name: part.left_out for name, part in ranking.split([NOON]).items()} == {"train": {}, "test": {}}
 
 
 def test_days_take_requests_by_their_first_instant(world):
