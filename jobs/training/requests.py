@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from jobs.errors import WrongUsage
@@ -52,9 +51,9 @@ def check_requests(rows: DataFrame, request: Request) -> None:
 def _has_several(name: str) -> Column:
     from pyspark.sql import functions as F
 
-    # null beside a value is another one
     column = F.col(f"`{name}`")
-    return (F.min(column) != F.max(column)) | ~F.count(column).isin(0, F.count("*"))
+    # null beside a value is another one; of nulls alone the first comparison is null, which counts as false
+    return (F.min(column) != F.max(column)) | ((F.count(column) > 0) & (F.count(column) < F.count("*")))
 
 
 def add_item_ids(rows: DataFrame, request: Request) -> DataFrame:
@@ -116,8 +115,7 @@ def write_rows(rows: DataFrame, request: Request, count: int, format_: str, out:
         return
     arranged = _arrange(rows, request, -(-count // ROWS_A_FILE))
     # one row group a file, and no file that is begun in the middle of a request
-    options: Iterable[tuple[str, int]] = (("parquet.block.size", _ROW_GROUP), ("maxRecordsPerFile", 0))
-    arranged.write.options(**dict(options)).parquet(out)
+    arranged.write.option("parquet.block.size", _ROW_GROUP).option("maxRecordsPerFile", 0).parquet(out)
 
 
 def _arrange(rows: DataFrame, request: Request, files: int) -> DataFrame:
