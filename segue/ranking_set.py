@@ -22,12 +22,7 @@ import pyarrow.dataset as pads
 from numpy.typing import NDArray
 
 from segue.errors import UsageError
-from segue.impressions import (
-    AT,
-    LISTENER,
-    POSITION,
-    REQUEST,
-)
+from segue.impressions import AT, LISTENER, POSITION, REQUEST
 from segue.instants import round_instants
 from segue.lookup import Ints, Key
 from segue.ranking_rows import REASONS, Floats, check_columns, check_one, find_reasons, sort_rows, to_numbers
