@@ -19,6 +19,7 @@ from jobs.training.manifest import Manifest, check_replay, declared_identities, 
 from jobs.training.outcomes import count_statuses, describe_counts, keep_ripe, observe
 from jobs.training.record import record_training_set
 from jobs.training.request import AT, Request, outcome_groups_of, split_refs
+from jobs.training.requests import count_requests, write_rows
 from segue import show
 from segue.parser import CommandParser
 from segue.releases import open_release
@@ -55,7 +56,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     split_at = "where validation, test begin"
     add("--split-at", dest="instants", nargs="+", default=[], metavar="INSTANT", help=split_at)
     add("--split-by", metavar="COLUMN", help="what must not be in two splits, such as user_id")
+    add("--split-salt", default="", metavar="TEXT", help="hashed with it: another one splits otherwise")
     add("--shares", nargs="+", type=float, default=[], metavar="SHARE", help="of it, per split")
+    groups = "labels of one request stay whole, in files, samples and splits, and in order"
+    add("--groups", metavar="COLUMN", help=groups)
     add("--out", required=True, metavar="PATH", help="a folder that is made")
     add("--format", choices=FORMATS, default="parquet", help="(%(default)s)")
     add(
@@ -70,11 +74,15 @@ def run(args: argparse.Namespace) -> int:
     _check_free(args.out)
     old = load(args.replay) if args.replay else None
     manifest = _replay_request(args, old) if old else _new_request(args)
+    if manifest.request.groups and args.format != "parquet":
+        raise WrongUsage(
+            "a set of requests (--groups) is written as --format parquet, whose files stay in order"
+        )
     # a release holds its versions for 35 days, so no copy is made that an erasure would have to find
     job.pin(manifest.versions)
     manifest, labels, observations = _find_labels(job, manifest, old)
     training = assemble(job, manifest.request, labels, manifest.versions, observations)
-    training.rows.write.format(args.format).save(args.out)
+    write_rows(training.rows, manifest.request, labels.count, args.format, args.out)
     # the manifest describes what lies there: read back, not the rows as planned
     written = job.spark.read.format(args.format).load(args.out)
     summary = summarise(written, training.outputs, age_conditions(manifest.request, training.daily))
@@ -83,6 +91,10 @@ def run(args: argparse.Namespace) -> int:
     # saved before it is compared: a replay that gave other rows says in its own manifest which
     path = save(manifest, args.out)
     record_training_set(job.warehouse, args.out, manifest)
+    if requests := manifest.requests:
+        job.say(
+            f"{requests['kept']:,} requests, {requests['left_out']:,} left out with labels that are not ripe"
+        )
     # each daily table adds its `feature_at`, which is no feature
     _print_summary(job, manifest, len(training.outputs) - len(training.daily), path)
     if old:
@@ -110,8 +122,10 @@ def _find_labels(
     manifest = replace(manifest, ripeness=count_statuses(labels, observations))
     for line in describe_counts(manifest.ripeness, request.ripe_only):
         job.say(line)
+    before = labels.rows
     if request.ripe_only:
         labels = keep_ripe(request, labels, observations)
+    manifest = replace(manifest, requests=count_requests(before, labels.rows, request.groups))
     if not old:
         check_complete(request, labels, manifest.tables)
     return manifest, labels, observations

@@ -15,18 +15,22 @@ from segue.errors import SegueError, UsageError
 from segue.releases import Release, TableVersion, append_release, list_releases, open_release, rollback
 
 if TYPE_CHECKING:
+    from segue.ranking_set import RankingSet, build_ranking_set, read_ranking_set
     from segue.store import Store
 
     __version__: str | None
 
 __all__ = [
+    "RankingSet",
     "Release",
     "SegueError",
     "Store",
     "TableVersion",
     "UsageError",
     "append_release",
+    "build_ranking_set",
     "open",
+    "read_ranking_set",
     "releases",
     "rollback",
 ]
@@ -53,6 +57,10 @@ def __getattr__(name: str) -> Any:
         from segue.store import Store
 
         return Store
+    if name in ("RankingSet", "build_ranking_set", "read_ranking_set"):
+        from segue import ranking_set
+
+        return getattr(ranking_set, name)
     if name == "__version__":
         from importlib import metadata
 

@@ -12,13 +12,16 @@ import pyarrow as pa
 
 from segue.errors import SegueError, UsageError
 from segue.idle_rows import list_earlier_files, read_day
+from segue.impressions import AT, TAKEN, add_item_ids, find_impressions, label_taken
 from segue.keys import read_keys
 from segue.lookup import Key
 from segue.neighbours import Neighbours
+from segue.ranking_rows import check_names
+from segue.ranking_set import RankingSet, build_ranking_set
 from segue.releases import Release, Root, TableVersion
 from segue.spaces import describe_spaces, find_first_days
 from segue.storage import DEPRECATED, REMOVED, SPACE, Snapshot, table_uri
-from segue.training_set import training_set
+from segue.training_set import check_no_outcomes, list_features, training_set
 from segue.watermark import find_newest_complete
 
 
@@ -150,6 +153,7 @@ class Store:
         space: str | None = None,
         provisional: bool = False,
         cast_keys: bool = False,
+        outcomes: Sequence[str] = (),
     ) -> pa.Table:
         """The labels, row by row, and the features as they were at the instant in column `at`.
 
@@ -166,6 +170,8 @@ class Store:
         values could still change. With `provisional` they are taken as they are. With `cast_keys`, keys that are whole
         numbers or bytes are taken as in `lookup`; the labels' own columns stay as they are.
 
+        `outcomes` are refused here: they are made by Spark alone, `segue training-set --outcomes`.
+
         Vectors of two spaces never come together, from one table or from several. Where labels get days
         of several, say by `space` which: then all features of a table that has a `space_id` are null on
         days in another.
@@ -177,11 +183,58 @@ class Store:
             SegueError: a day has a key twice, or several spaces; as published, a label needs rows that were
                 replaced and are gone; or a day that is not complete.
         """
+        check_no_outcomes(outcomes)
         limits = {n: t.complete_through for n, t in self.tables.items() if t.complete_through}
         known = {} if provisional else limits
         return training_set(
             self._snapshot, labels, features, at, as_published, max_age, space, known, cast_keys
         )
+
+    def ranking_set(
+        self,
+        features: Sequence[str] = (),
+        labels: Sequence[str] = (TAKEN,),
+        impressions: str | pa.Table = "impressions",
+        days: tuple[date | str, date | str] | None = None,
+        taken_within: timedelta | None = None,
+        rule: str | None = None,
+        as_published: bool = False,
+        max_age: timedelta | None = None,
+        space: str | None = None,
+        provisional: bool = False,
+    ) -> RankingSet:
+        """Requests whole and in order, with features as of each impression and labels: see `RankingSet`.
+
+        Requests with a label that is not known are left out, and counted in `left_out`: where the time in which it
+        would be known is not over or not delivered (unripe), where it never will be (censored), and where it is null.
+
+        Args:
+            features: as in `training_set`; or columns that `impressions` have already.
+            labels: `taken`, or numeric columns of `impressions`, such as outcomes.
+            impressions: a table of the release, or rows with `request_id`, `shown_at` and the keys of the features.
+                `track_id` is made of `item_id` where the item's type is track, and so for other types.
+            days: the first and the last on which requests began; all without it. Of a table of the release.
+            taken_within: `taken` is whether the impression led to a play in that time, by attributions.
+            rule: of attributions, where they have several.
+
+        Raises:
+            UsageError, SegueError: as `training_set` and `build_ranking_set`; an unknown rule.
+        """
+        check_names("features", features)
+        rows = find_impressions(self._snapshot, impressions, days)
+        if TAKEN in labels and TAKEN not in rows.column_names:
+            through = {name: table.complete_through for name, table in self.tables.items()}
+            is_given = rows is impressions
+            rows = label_taken(rows, self._snapshot, through, taken_within, rule, is_given)
+        # what is left out needs no features, which may not be known either
+        ranking = build_ranking_set(rows, [name for name in features if name in rows.column_names], labels)
+        to_join = [name for name in features if name not in rows.column_names]
+        if not to_join:
+            return ranking
+        keys = [key for name in to_join for key in self._snapshot(name.partition(":")[0]).key if key != "ds"]
+        rows = add_item_ids(ranking.rows, keys)
+        joined = self.training_set(rows, to_join, AT, as_published, max_age, space, provisional)
+        return ranking.with_features(joined, [*ranking.features, *list_features(joined, rows)])
 
     def similar_tracks(self, track_id: str, k: int = 20) -> pa.Table:
         """The k tracks most similar to this one, best first: track_id, score, title, artist_name.

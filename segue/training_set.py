@@ -17,22 +17,18 @@ import pyarrow as pa
 
 from segue.errors import SegueError, UsageError, list_names
 from segue.idle_rows import read_day
+from segue.instants import AGES, INSTANT, from_micros, round_instants, to_micros
 from segue.keys import CAST_HINT, can_cast, is_text, to_text, value_type
 from segue.lookup import Ints, Key
-from segue.publication_record import EPOCH
 from segue.publications import Publications
 from segue.spaces import check_has_spaces, resolve_space
 from segue.storage import REMOVED, SPACE, Snapshot
 from segue.watermark import describe_provisional, find_first_provisional_label
 
-INSTANT = pa.timestamp("us", "UTC")
 # Columns of a daily table that are no features.
 FRAME = ("ds", "feature_at", "available_at", "bucket")
 # Labels joined at once: a column of lists or texts holds no more than 2^31 items in one piece.
 BLOCK = 2**20
-# Microseconds around 1970 that no day comes near; twice as many still fit into 64 bits.
-AGES = 2**61
-UNITS = {"s": 1_000_000, "ms": 1_000, "us": 1}
 
 
 def training_set(
@@ -65,6 +61,23 @@ def training_set(
     # One space for all labels is only known when the days of all of them are: so the blocks are gone through twice.
     _keep_one_space(tables, (_Labels(block, at) for block in blocks), age, space)
     return pa.concat_tables([_add_features(block, at, tables, age) for block in blocks])
+
+
+def check_no_outcomes(outcomes: Sequence[str]) -> None:
+    """Raises UsageError where there are any: their events are folded by declared SQL, which Spark evaluates."""
+    if outcomes:
+        listed = " ".join([outcomes] if isinstance(outcomes, str) else outcomes)
+        raise UsageError(
+            f"outcomes ({listed}) are made by Spark; store.training_set joins what is published",
+            f"segue training-set --labels FILE --features ... --outcomes {listed} --out FOLDER writes features and "
+            "outcomes as Parquet; with --groups request_id, segue.read_ranking_set reads them",
+        )
+
+
+def list_features(rows: pa.Table, labels: pa.Table) -> list[str]:
+    """The columns that were joined to labels, without the instants that say when they were of."""
+    joined = rows.column_names[labels.num_columns :]
+    return [name for name in joined if not name.endswith("__feature_at")]
 
 
 # --- what is requested
@@ -172,10 +185,10 @@ def _check_column(labels: pa.Table, name: str, of: str, is_allowed: Callable[[pa
 
 def _check_complete(instants: pa.ChunkedArray, table: str, through: datetime) -> None:
     """Raises SegueError where the newest day that had ended by a label is not complete in the table."""
-    at = _round_instants(instants)[0]
-    late = at[at >= (find_first_provisional_label(through) - EPOCH) // timedelta(microseconds=1)]
+    at = round_instants(instants)[0]
+    late = at[at >= to_micros(find_first_provisional_label(through))]
     if len(late):
-        first = EPOCH + timedelta(microseconds=int(late.min()))
+        first = from_micros(int(late.min()))
         raise SegueError(
             describe_provisional(table, through, len(late), first, len(at)),
             "leave these labels out, or take the values as they are with provisional=True",
@@ -189,27 +202,10 @@ class _Labels:
     """Their instants, and their keys by column."""
 
     def __init__(self, table: pa.Table, at: str) -> None:
-        self.at, self.at_latest = _round_instants(table[at])
+        self.at, self.at_latest = round_instants(table[at])
         # Encoded once, however many tables have it.
         self.key = cache(lambda name: Key.of(table[name]))
         self.has = cache(lambda name: to_text(table[name]).is_valid().to_numpy())
-
-
-def _round_instants(column: pa.ChunkedArray) -> tuple[Ints, Ints]:
-    """In microseconds since 1970, rounded down and up; null is before every day."""
-    type_ = value_type(column.type)
-    column = column.cast(INSTANT if pa.types.is_null(type_) else type_)
-    integers = column.cast(pa.int64())
-    raw, absent = integers.fill_null(0).to_numpy(), integers.is_null().to_numpy()
-    # Not cast by Arrow: it refuses to lose nanoseconds, and seconds of the far future overflow. Rounded down for the
-    # newest day that had ended, and up for its age, so that neither is off by a part of a microsecond.
-    if column.type.unit == "ns":
-        down = raw // 1000
-        up = down + (raw % 1000 != 0)
-    else:
-        most = AGES // UNITS[column.type.unit]
-        down = up = np.clip(raw, -most, most) * UNITS[column.type.unit]
-    return np.where(absent, -AGES, down), up
 
 
 def _add_features(rows: pa.Table, at: str, tables: Sequence[_TableRequest], max_age: int) -> pa.Table:

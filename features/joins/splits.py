@@ -17,7 +17,11 @@ _PARTS = 10_000
 
 
 def split(
-    at: Column, instants: Sequence[datetime] = (), entity: Column | None = None, shares: Sequence[float] = ()
+    at: Column,
+    instants: Sequence[datetime] = (),
+    entity: Column | None = None,
+    shares: Sequence[float] = (),
+    salt: str = "",
 ) -> Column:
     """Which split a label belongs to: by its instant, by its entity, or the later of the two.
 
@@ -27,9 +31,10 @@ def split(
         instants: where validation begins and where the test begins; one is where the test begins.
         entity: what must not be in two splits; hashed, so it is in the same one in every training set.
         shares: of the entities, in the order of `SPLITS`; two are of training and test.
+        salt: hashed with the entity, so that another one splits otherwise.
     """
     by_time = _split_by_time(at, instants)
-    by_entity = F.lit(0) if entity is None else _split_by_share(entity, shares)
+    by_entity = F.lit(0) if entity is None else _split_by_share(entity, shares, salt)
     names = F.array(*map(F.lit, SPLITS))
     return F.get(names, F.greatest(by_time, by_entity))
 
@@ -48,9 +53,9 @@ def _split_by_time(at: Column, instants: Sequence[datetime]) -> Column:
     return position
 
 
-def _split_by_share(entity: Column, shares: Sequence[float]) -> Column:
+def _split_by_share(entity: Column, shares: Sequence[float], salt: str) -> Column:
     # By hash, not at random: an entity that comes back in next month's labels is in the same split.
-    hashed = F.pmod(F.xxhash64(entity), F.lit(_PARTS))
+    hashed = F.pmod(F.xxhash64(F.lit(salt), entity) if salt else F.xxhash64(entity), F.lit(_PARTS))
     limits = [round(_PARTS * limit) for limit in accumulate(shares)]
     # the last split takes what is left by shares that were rounded
     position = F.lit(len(SPLITS) - 1)

@@ -21,6 +21,7 @@ from jobs.training.labels import Labels, check_keys
 from jobs.training.outcomes import add_outcomes
 from jobs.training.published_days import LabelledDays
 from jobs.training.request import Columns, Request, daily_columns, label_time_columns, split_refs
+from jobs.training.requests import request_instant
 from jobs.training.spaces import keep_one_space
 from schemas import FEATURE_GROUPS
 from schemas.common import MICROS_A_DAY
@@ -140,16 +141,14 @@ def _join_label_time(
 
 
 def _with_split(request: Request, rows: DataFrame) -> DataFrame:
-    from pyspark.sql import functions as F
-
     if not (request.instants or request.shares):
         return rows
     entity = _split_entity(request, rows)
     if "split" in rows.columns:
         raise WrongUsage("the labels have a column 'split' already; rename it")
-    # quoted: a label's column may have dots in its name
-    at = F.col(f"`{request.at}`")
-    return rows.withColumn("split", split(at, request.split_instants, entity, request.shares))
+    at = request_instant(request.at, request.groups)
+    of_rows = split(at, request.split_instants, entity, request.shares, request.split_salt)
+    return rows.withColumn("split", of_rows)
 
 
 def _split_entity(request: Request, rows: DataFrame) -> Column | None:
@@ -159,6 +158,8 @@ def _split_entity(request: Request, rows: DataFrame) -> Column | None:
     if bool(shares) != bool(request.split_by):
         raise WrongUsage("--split-by COLUMN and --shares SHARE ... go together")
     if not shares:
+        if request.split_salt:
+            raise WrongUsage("--split-salt is of --split-by COLUMN and --shares SHARE ...; give all three")
         return None
     # shares are typed by people: 0.7 0.2 0.1 add up to 1 but for rounding
     if len(shares) not in (2, 3) or abs(sum(shares) - 1) > 1e-9 or min(shares) < 0:

@@ -16,6 +16,7 @@ from jobs.job import Job
 from jobs.parquet_files import read_parquet
 from jobs.session import is_submitted
 from jobs.training.request import Request
+from jobs.training.requests import add_item_ids, check_requests
 from schemas import CONTRACTS, Contract
 from schemas.common import AVAILABLE_AT, DS, FEATURE_AT
 from segue.storage import is_delta
@@ -87,7 +88,7 @@ def find_labels(job: Job, request: Request) -> Labels:
     """The labels of a request, or a sample of them; those of a table at the version that the job has it at.
 
     Raises:
-        WrongUsage: as `read_labels`; or a sample of no share, or by nothing.
+        WrongUsage: as `read_labels`; a sample of no share, or by nothing; or what would cut a request.
     """
     events = find_label_table(request.labels)
     if events is None:
@@ -95,7 +96,9 @@ def find_labels(job: Job, request: Request) -> Labels:
     else:
         # where a row lies, and since when, is nothing of the event
         rows = job.read(events.name).drop(DS.name, AVAILABLE_AT.name, "bucket")
-    key = request.sample_by or (events.key[0] if events else None)
+    rows = add_item_ids(rows, request)
+    check_requests(rows, request)
+    key = request.sample_by or request.groups or (events.key[0] if events else None)
     return _measure(_sample(rows, request, key), request.labels, request.at)
 
 

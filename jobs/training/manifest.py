@@ -29,7 +29,8 @@ class Manifest:
 
     `identities` has a fingerprint of what computes each declared feature, by `table:column`; manifests written before
     there were such have none. `space` is the one of its vectors, None where it has none. `ripeness` has, by column of a
-    status, how many labels were ripe, unripe and censored; they add up to `label_rows`.
+    status, how many labels were ripe, unripe and censored; they add up to `label_rows`. `requests` are how many there
+    are of, and how many were left out with labels that were not ripe; of sets without requests there are none.
     """
 
     request: Request
@@ -47,6 +48,7 @@ class Manifest:
     space: str | None = None
     identities: Mapping[str, str] = field(default_factory=dict)
     ripeness: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    requests: Mapping[str, int] = field(default_factory=dict)
 
     def changed_features(self, refs: Iterable[str]) -> list[str]:
         """Those of the features that are declared no more, or as something else than when the set was made."""

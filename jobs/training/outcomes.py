@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta
+from functools import reduce
+from operator import and_
 from typing import TYPE_CHECKING, Any
 
 from features.joins.ripeness import CENSORED, RIPE, STATUSES, UNRIPE, Observation
@@ -15,6 +17,7 @@ from jobs.job import Job
 from jobs.receipts import find_erased
 from jobs.training.labels import Labels, check_keys
 from jobs.training.request import Request, outcome_groups_of
+from jobs.training.requests import keep_whole
 from schemas import FeatureGroup
 from schemas.declarations import USER
 from segue.watermark import floor_day
@@ -89,13 +92,12 @@ def count_statuses(labels: Labels, observations: Mapping[str, Observation]) -> C
 
 
 def keep_ripe(request: Request, labels: Labels, observations: Mapping[str, Observation]) -> Labels:
-    """Those whose outcomes are all known; raises JobError where there are none."""
+    """Those whose outcomes are all known, whole requests of them; raises JobError where there are none."""
     from pyspark.sql import functions as F
 
     columns = _status_columns(observations)
-    rows = _with_statuses(labels, observations)
-    for name in columns:
-        rows = rows.where(F.col(name) == RIPE)
+    is_ripe = reduce(and_, (F.col(name) == RIPE for name in columns))
+    rows = keep_whole(_with_statuses(labels, observations), is_ripe, request.groups)
     if (kept := labels.select(rows.drop(*columns))) is None:
         through = min(each.through for each in observations.values())
         raise JobError(

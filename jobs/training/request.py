@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from itertools import chain
 from typing import Any
 
 from jobs.errors import WrongUsage
 from schemas import CONTRACTS, FEATURE_GROUPS, FeatureGroup
+from schemas.common import DS
 from schemas.operations import DeclarationError
 from schemas.outcomes import Outcome, outcome_groups
 from segue.storage import REMOVED, Snapshot
@@ -49,6 +51,10 @@ class Request:
     # of the labels, by a hash of what is in the column `sample_by`
     sample: float | None = None
     sample_by: str | None = None
+    # the column whose values are requests, of which none is cut
+    groups: str | None = None
+    # hashed with what is in `split_by`
+    split_salt: str = ""
 
     @staticmethod
     def loads(saved: Mapping[str, Any]) -> Request:
@@ -115,6 +121,15 @@ def split_refs(request: Request) -> tuple[list[str], list[str]]:
     merged = {group.table for group in FEATURE_GROUPS if not group.daily}
     daily = [ref for ref in request.features if ref.partition(":")[0] not in merged]
     return daily, [*request.at_label_time, *(ref for ref in request.features if ref not in daily)]
+
+
+def list_keys(request: Request) -> list[str]:
+    """The columns by which the requested tables are looked up, once each."""
+    keys = {group.table: group.keys for group in FEATURE_GROUPS}
+    refs = (*request.features, *request.at_label_time, *request.outcomes)
+    tables = dict.fromkeys(ref.partition(":")[0] for ref in refs)
+    of_tables = (keys.get(table) or (CONTRACTS[table].key if table in CONTRACTS else ()) for table in tables)
+    return [key for key in dict.fromkeys(chain.from_iterable(of_tables)) if key != DS.name]
 
 
 def outcome_groups_of(refs: Iterable[str]) -> list[FeatureGroup]:

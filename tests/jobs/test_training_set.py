@@ -20,6 +20,7 @@ import pytest
 import segue
 from jobs import build_training_set, verify
 from jobs.errors import JobError, WrongUsage
+from jobs.training import requests
 from jobs.training.manifest import load
 from jobs.training.request import Request
 from reference import outcomes
@@ -252,6 +253,90 @@ def test_ripe_only_leaves_out_labels_of_which_an_outcome_is_not_known(outcomes_s
     assert_same(ripe, read_rows(outcomes_set / "ripe"), ("play_id",), rows, "user_id")
     assert manifest.ripeness == {status: whole.ripeness[status]}
     assert (manifest.rows, manifest.label_rows) == (len(ripe), len(rows))
+
+
+SESSIONS = [
+    "--labels",
+    "sessions",
+    "--groups",
+    "session_id",
+    "--sample",
+    "0.5",
+    "--provisional",
+    "--ripe-only",
+]
+SPLITS = ["--split-by", "user_id", "--shares", "0.6", "0.4", "--split-salt", "s"]
+
+
+@pytest.fixture(scope="module")
+def requests_set(night, tmp_path_factory):
+    """A sample of the sessions, whole, with what came of each play, by a release whose last day is provisional."""
+    folder = tmp_path_factory.mktemp("requests")
+    release = open_release(night.root)
+    tables = {name: replace(entry, complete_through=THROUGH) for name, entry in release.tables.items()}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(build_training_set, "open_release", lambda *_: replace(release, tables=tables))
+        patch.setattr(requests, "ROWS_A_FILE", 40)
+        columns = ["--features", "track_features:plays_count_30d"]
+        columns += ["--outcomes", "user_track_features:plays_count_2d"]
+        arguments = [
+            "--root",
+            night.root,
+            *SESSIONS,
+            *SPLITS,
+            *columns,
+            "--split-at",
+            f"{LAST - timedelta(days=3)}",
+        ]
+        assert build_training_set.main([*arguments, "--out", str(folder / "set")]) == 0
+    return folder / "set"
+
+
+def test_requests_are_whole_in_files_row_groups_splits_and_among_ripe_labels(night, requests_set):
+    files = sorted(requests_set.glob("*.parquet"))
+    groups = [
+        pq.ParquetFile(path)
+        .read_row_group(n, columns=["session_id", "position", "split", "played_at"])
+        .to_pylist()
+        for path in files
+        for n in range(pq.ParquetFile(path).num_row_groups)
+    ]
+    assert len(files) > 3
+    places = [(row["session_id"], n) for n, rows in enumerate(groups) for row in rows]
+    assert len(set(places)) == len({session for session, _ in places}), "a session is cut"
+    for rows in groups:
+        sessions = list(dict.fromkeys(row["session_id"] for row in rows))
+        begin = {s: min(row["played_at"] for row in rows if row["session_id"] == s) for s in sessions}
+        ordered = sorted(rows, key=lambda row: (begin[row["session_id"]], row["session_id"], row["position"]))
+        assert rows == ordered
+    assert len({(row["session_id"], row["split"]) for rows in groups for row in rows}) == len(set(places))
+    # whole: as long as they were, and those that are left out are left out as a whole
+    of_night = Counter(play["session_id"] for play in night.released("sessions"))
+    kept = Counter(session for session, _ in places)
+    assert all(of_night[session] == count for session, count in kept.items())
+    counts = load(str(requests_set)).requests
+    assert counts["kept"] == len(kept) and counts["left_out"] > 0
+    assert 0.35 < (counts["kept"] + counts["left_out"]) / len(of_night) < 0.65
+
+
+def test_requests_are_replayed_and_read_as_they_are_split(night, requests_set, tmp_path):
+    with pytest.raises(WrongUsage, match="is written as --format parquet"):
+        replay(night, requests_set, tmp_path, "--format", "delta")
+    assert replay(night, requests_set, tmp_path) == 0
+    label = "user_track_features__plays_count_next_2d"
+    one, again = (segue.read_ranking_set(path, [label]) for path in (requests_set, tmp_path / "again"))
+    assert one.rows.equals(again.rows) and one.sizes.tolist() == again.sizes.tolist()
+    assert one.features == ("track_features__plays_count_30d",) and one.sizes.sum() == len(one.x) == len(
+        one.y()
+    )
+    assert len(one.sizes) == load(str(requests_set)).requests["kept"] and not one.left_out
+    # the hash and the rule of both halves
+    at = datetime.combine(LAST - timedelta(days=3), time(), UTC)
+    by_client = one.split([at], [0.6, 0.4], "s")
+    for name, part in one.split().items():
+        assert part.rows.equals(by_client[name].rows) and len(part.sizes) > 3, name
+    with pytest.raises(segue.UsageError, match="no training set of requests"):
+        segue.read_ranking_set(tmp_path, [label])
 
 
 def test_outcomes_are_replayed_and_made_again_by_definition(night, outcomes_set, tmp_path, capsys):

@@ -1,0 +1,133 @@
+"""The rows of a ranking set: what they must have, their order, and which requests have a label that is not known."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from segue.errors import SegueError, UsageError, list_names
+from segue.impressions import CENSORED, KEY, POSITION, RIPE, UNRIPE, reduce_by, status_name
+from segue.instants import round_instants
+from segue.lookup import Ints, Key
+
+Floats = NDArray[np.float64]
+# Known when a list is made only because it was made: a model that learns from them learns the policy of the log.
+BESIDE = (
+    POSITION,
+    "shelf_position",
+    "propensity",
+    "candidate_count",
+    "score",
+    "seen",
+    "policy_id",
+    "release_id",
+)
+NULL = "null"
+# Why a request is left out, the strongest reason last; the first is of those that are not.
+REASONS = ("", NULL, UNRIPE, CENSORED)
+
+
+def check_names(what: str, names: Sequence[str]) -> None:
+    # text is a sequence of strings too
+    if isinstance(names, str) or not all(isinstance(each, str) for each in names):
+        raise UsageError.not_a_list(what, repr(names))
+
+
+def check_columns(
+    rows: pa.Table, features: Sequence[str], labels: Sequence[str], group: str, at: str
+) -> None:
+    check_names("features", features)
+    check_names("labels", labels)
+    if not labels:
+        raise UsageError("a ranking set needs a label", 'such as labels=["taken"]')
+    for name in (group, at, *features, *labels):
+        if name not in rows.column_names:
+            raise UsageError.unknown("column", name, rows.column_names, "the rows of the ranking set")
+    beside = [name for name in features if name in (*BESIDE, KEY, group, at, *labels)]
+    if beside:
+        raise UsageError(
+            f"{list_names(beside)} can be no feature: it is known only because the item was shown",
+            "it is in `rows` of the set beside the features",
+        )
+    for name in (group, at):
+        if nulls := rows[name].null_count:
+            raise UsageError(f"{nulls:,} of {rows.num_rows:,} rows have no {name!r}; every row needs it")
+    for name in labels:
+        _check_number(rows.schema.field(name).type, name)
+
+
+def sort_rows(rows: pa.Table, group: str, at: str) -> tuple[pa.Table, NDArray[np.int32]]:
+    """In an order that depends on the rows alone; and how many rows each request has."""
+    requests = Key.of(rows[group])
+    first = reduce_by(np.minimum, requests, round_instants(rows[at])[0])
+    by_instant = _sort_indices({"first": pa.array(first), "id": requests.values})
+    place = np.empty_like(first)
+    place[by_instant] = np.arange(len(first))
+    of_row = place[requests.codes]
+    within = {name: rows[name] for name in (POSITION, KEY) if name in rows.column_names}
+    if KEY in within:
+        _check_unique(within[KEY])
+    order = _sort_indices({"request": pa.array(of_row), **within})
+    return rows.take(pa.array(order)), np.bincount(of_row).astype(np.int32)
+
+
+def _sort_indices(columns: Mapping[str, pa.Array | pa.ChunkedArray]) -> Ints:
+    """Of rows in ascending order, null last; equal ones stay as they are."""
+    indices: Ints = pc.sort_indices(pa.table(columns), [(name, "ascending") for name in columns]).to_numpy()
+    return indices
+
+
+def _check_unique(key: pa.ChunkedArray) -> None:
+    if repeated := len(key) - pc.count_distinct(key, mode="all").as_py():
+        raise SegueError(
+            f"{repeated:,} of {len(key):,} rows have an {KEY} that another row has; each would count twice",
+            "look for a join of many to many, and leave out what is there twice",
+        )
+
+
+def check_one(rows: pa.Table, sizes: NDArray[np.int32], name: str, group: str) -> None:
+    """Raises SegueError where the rows of one request have several values in a column."""
+    if name not in rows.column_names:
+        raise UsageError.unknown("column", name, rows.column_names, "the ranking set")
+    codes = Key.of(rows[name]).codes
+    differs = codes[1:] != codes[:-1]
+    differs[np.cumsum(sizes)[:-1] - 1] = False
+    if differs.any():
+        example = rows[group][int(np.argmax(differs))].as_py()
+        raise SegueError(
+            f"request {example!r} has rows of several {name}, so that it would be cut by a split; expected one",
+            f"{group} must tell requests of all listeners apart: put the listener's id before it",
+        )
+
+
+def find_reasons(rows: pa.Table, labels: Sequence[str]) -> Ints:
+    """Of each row, the place in `REASONS` of why one of its labels is not known, 0 where all are."""
+    reasons = np.zeros(rows.num_rows, np.int64)
+    for label in labels:
+        found = pc.is_null(rows[label], nan_is_null=True).to_numpy().astype(np.int64)
+        status = status_name(label)
+        if status in rows.column_names:
+            codes = pc.index_in(rows[status], pa.array([RIPE, None, UNRIPE, CENSORED]))
+            # a value beside a status that says otherwise is one of a window that is not over
+            found = np.maximum(found, codes.fill_null(1).to_numpy())
+        reasons = np.maximum(reasons, found)
+    return reasons
+
+
+def _check_number(type_: pa.DataType, name: str) -> None:
+    kinds = (pa.types.is_boolean, pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal)
+    if not any(kind(type_) for kind in kinds):
+        raise UsageError(
+            f"{name} is {type_}; a matrix takes numbers and booleans",
+            "leave it out, or make numbers of it in `rows`",
+        )
+
+
+def to_numbers(column: pa.ChunkedArray, name: str) -> Floats:
+    _check_number(column.type, name)
+    numbers: Floats = column.cast(pa.float64(), safe=False).to_numpy()
+    return numbers

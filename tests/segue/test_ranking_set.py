@@ -1,0 +1,365 @@
+"""Ranking sets against loops: no request is cut, none has a label that is not known, and the order is of the rows."""
+
+from __future__ import annotations
+
+import math
+import random
+from datetime import UTC, date, datetime, timedelta
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from reference import ranking_sets as definition
+from reference.laid_impressions import RULE, attributions_table, impressions_table, lay, sessions_table
+from segue import SegueError, UsageError, build_ranking_set
+from segue.impressions import KEY, Observation
+from segue.instants import INSTANT, to_micros
+from segue.lookup import Key
+from segue.splits import SPLITS, split_by_share
+
+NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
+HOUR, DAY, US = timedelta(hours=1), timedelta(days=1), timedelta(microseconds=1)
+LABELS = ("taken", "saved")
+SCHEMA = pa.schema(
+    [
+        ("impression_id", pa.string()),
+        ("request_id", pa.string()),
+        ("user_id", pa.string()),
+        ("shown_at", INSTANT),
+        ("position", pa.int32()),
+        ("propensity", pa.float64()),
+        ("seen", pa.bool_()),
+        ("plays", pa.int64()),
+        ("warm", pa.bool_()),
+        ("taken", pa.bool_()),
+        ("taken_status", pa.string()),
+        ("saved", pa.float64()),
+    ]
+)
+
+
+def row(request="r1", n=1, **values):
+    base = {"impression_id": f"{request} {n}", "request_id": request, "user_id": "u1", "shown_at": NOON}
+    known = {"position": n, "propensity": 0.5, "seen": True, "plays": n, "warm": True}
+    return base | known | {"taken": False, "taken_status": "ripe", "saved": 0.0} | values
+
+
+def table(rows, chunks=1):
+    """Of rows in their order, in so many pieces."""
+    whole = pa.Table.from_pylist(list(rows), SCHEMA)
+    size = max(1, -(-len(whole) // chunks))
+    return pa.concat_tables([whole.slice(n, size) for n in range(0, max(len(whole), 1), size)])
+
+
+@st.composite
+def worlds(draw):
+    """Rows of requests of one to four, shuffled; instants, positions and reasons meet."""
+    rows = []
+    instants = st.sampled_from([NOON, NOON + US, NOON + HOUR, NOON - DAY])
+    for number in range(draw(st.integers(0, 6))):
+        user = draw(st.sampled_from(["u1", "u2", "ü"]))
+        for n in range(draw(st.integers(1, 4))):
+            is_known = draw(st.integers(0, 7))
+            values = {
+                "user_id": user,
+                "shown_at": draw(instants),
+                "position": draw(st.sampled_from([1, 1, 2, None])),
+                "taken": None if is_known <= 2 else draw(st.booleans()),
+                "taken_status": ("unripe", "censored", None)[is_known] if is_known <= 2 else "ripe",
+                "saved": draw(st.sampled_from([0.0, 1.0, 2.0, 1.0, 0.0, None, math.nan]))
+                if is_known == 7
+                else 1.0,
+            }
+            rows.append(row(f"r{number}", n, **values))
+    return draw(st.permutations(rows))
+
+
+def ids(ranking):
+    return ranking.rows["impression_id"].to_pylist()
+
+
+@settings(max_examples=80, deadline=None)
+@given(rows=worlds(), chunks=st.integers(1, 5), seed=st.integers(0, 99))
+def test_requests_are_whole_in_order_and_known(rows, chunks, seed):
+    ranking = build_ranking_set(table(rows, chunks), ["plays"], LABELS)
+    kept, left_out = definition.requests(rows, LABELS)
+    assert ids(ranking) == [each["impression_id"] for request in kept for each in request]
+    assert ranking.sizes.tolist() == [len(request) for request in kept]
+    assert ranking.sizes.sum() == ranking.rows.num_rows == len(ranking.x) == len(ranking.y("saved"))
+    assert ranking.left_out == left_out
+    assert len(kept) + sum(left_out.values()) == len({each["request_id"] for each in rows})
+    others = random.Random(seed).sample(rows, len(rows))
+    assert build_ranking_set(table(others), ["plays"], LABELS).rows.equals(ranking.rows)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    rows=worlds(),
+    instants=st.lists(
+        st.sampled_from([NOON - DAY, NOON, NOON + US, NOON + 2 * US]), min_size=1, max_size=2, unique=True
+    ).map(sorted),
+    shares=st.sampled_from([(), (0.5, 0.5), (0.4, 0.3, 0.3), (1.0, 0.0)]),
+)
+def test_no_split_cuts_a_request(rows, instants, shares):
+    ranking = build_ranking_set(table(rows), [], ["plays"])
+    sets = ranking.split(instants, shares, salt="s")
+    in_splits = [each for part in sets.values() for each in ids(part)]
+    assert sorted(in_splits) == sorted(each["impression_id"] for each in rows)
+    of_listener = {}
+    for name, part in sets.items():
+        assert part.sizes.sum() == part.rows.num_rows
+        for request in definition.requests(part.rows.to_pylist(), [])[0]:
+            by_time, id_ = definition.split(request, instants), request[0]["request_id"]
+            assert len(request) == sum(each["request_id"] == id_ for each in rows)
+            if not shares:
+                assert name == by_time
+            elif by_time == "train":
+                assert of_listener.setdefault(request[0]["user_id"], name) == name
+            else:
+                assert SPLITS.index(name) >= SPLITS.index(by_time)
+
+
+def test_matrix_label_and_what_is_beside():
+    rows = [row(n=2, plays=None, propensity=None, seen=None), row(n=1, warm=False, taken=True)]
+    ranking = build_ranking_set(table(rows), ["plays", "warm"], ["taken"])
+    np.testing.assert_array_equal(ranking.x, [[1, 0], [np.nan, 1]])
+    assert ranking.y().tolist() == ranking.y("taken").tolist() == [1, 0]
+    assert ranking.position.tolist() == [1, 2]
+    np.testing.assert_array_equal(ranking.propensity, [0.5, np.nan])
+    np.testing.assert_array_equal(ranking.seen, [1, np.nan])
+    assert ranking.sizes.dtype == np.int32 and ranking.x.dtype == np.float64
+    more = ranking.with_features(ranking.rows.append_column("twice", pa.array([2.0, 4.0])), ["twice"])
+    assert more.x.tolist() == [[2.0], [4.0]] and more.y().tolist() == [1, 0]
+
+
+def test_nothing_at_all_and_single_rows():
+    empty = build_ranking_set(table([]), ["plays"], ["taken"])
+    assert empty.x.shape == (0, 1) and empty.sizes.tolist() == [] and empty.left_out == {}
+    assert {name: len(part.sizes) for name, part in empty.split([NOON]).items()} == {"train": 0, "test": 0}
+    alone = build_ranking_set(table([row("b"), row("a")]), ["plays"], ["taken"])
+    assert alone.sizes.tolist() == [1, 1] and ids(alone) == ["a 1", "b 1"]
+
+
+def test_a_status_of_an_outcome_counts_whatever_stands_beside_it():
+    outcome, status = "user_features__plays_count_next_7d", "user_features__status_next_7d"
+    rows = table([row("a"), row("b"), row("b", 2), row("c"), row("d")])
+    rows = rows.append_column(outcome, pa.array([3, 0, 4, 0, None], pa.int64()))
+    statuses = pa.array(["ripe", "unripe", "ripe", "censored", "ripe"])
+    ranking = build_ranking_set(rows.append_column(status, statuses), [], [outcome])
+    assert ids(ranking) == ["a 1"] and ranking.y().tolist() == [3]
+    assert ranking.left_out == {"unripe": 1, "censored": 1, "null": 1}
+
+
+def test_a_set_that_lightgbm_takes():
+    import lightgbm
+
+    rows = [row(f"r{r}", n, taken=n == 1 + r % 3, plays=n * (r % 7)) for r in range(60) for n in (1, 2, 3)]
+    ranking = build_ranking_set(table(rows), ["plays"], ["taken"])
+    data = lightgbm.Dataset(ranking.x, ranking.y(), group=ranking.sizes).construct()
+    assert data.get_group().tolist() == [3] * 60 and data.num_data() == 180
+
+
+def test_the_column_of_splits_is_taken_where_nothing_else_is_said():
+    rows = table([row("a"), row("b"), row("b", 2)])
+    rows = rows.append_column("split", pa.array(["test", "train", "train"]))
+    sets = build_ranking_set(rows, [], ["taken"]).split()
+    assert {name: ids(part) for name, part in sets.items()} == {"train": ["b 1", "b 2"], "test": ["a 1"]}
+
+
+@pytest.mark.parametrize(
+    ("rows", "features", "labels", "problem"),
+    [
+        ([row(), row()], [], ["taken"], "have an impression_id that another row has"),
+        ([row(), row(n=2, user_id="u2")], [], ["taken"], "several user_id"),
+        ([row(request_id=None)], [], ["taken"], "1 of 1 rows have no 'request_id'"),
+        ([row(shown_at=None)], [], ["taken"], "1 of 1 rows have no 'shown_at'"),
+        ([row()], ["position"], ["taken"], "position can be no feature"),
+        ([row()], ["plays", "propensity"], ["taken"], "propensity can be no feature"),
+        ([row()], ["taken"], ["taken"], "taken can be no feature"),
+        ([row()], ["play"], ["taken"], "column 'play' is unknown"),
+        ([row()], [], ["take"], "column 'take' is unknown"),
+        ([row()], [], [], "needs a label"),
+        ([row()], "plays", ["taken"], "features must be a list"),
+        ([row()], [], ["taken_status"], "taken_status is string; a matrix takes numbers"),
+    ],
+)
+def test_what_makes_no_ranking_set_is_one_line(rows, features, labels, problem):
+    with pytest.raises(SegueError, match=problem):
+        build_ranking_set(table(rows), features, labels)
+
+
+def test_questions_without_an_answer_are_one_line():
+    ranking = build_ranking_set(table([row(), row(n=2, plays=9)]), ["impression_text"][:0], LABELS)
+    for call, problem in (
+        (lambda: ranking.y(), "several labels"),
+        (lambda: ranking.y("plays"), "label 'plays' is unknown"),
+        (lambda: ranking.split([NOON, NOON - DAY]), "in order"),
+        (lambda: ranking.split(shares=[0.5, 0.6]), "add up to 1"),
+        (lambda: ranking.split(shares=[0.5, 0.5], by="plays"), "several plays"),
+        (lambda: ranking.split(), "column 'split' is unknown"),
+        (lambda: ranking.with_features(ranking.rows.slice(1), []), "not the rows of the set"),
+    ):
+        with pytest.raises(SegueError, match=problem):
+            call()
+
+
+# --- of a release
+
+BEGIN, THROUGH = datetime(2026, 3, 2, tzinfo=UTC), datetime(2026, 3, 5, 6, tzinfo=UTC)
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    """Impressions from before the first play on to after what was delivered, and plays at the ends of their times."""
+    rng = random.Random(3)
+    shown, led = [], []
+    around = [BEGIN, THROUGH - HOUR, THROUGH - DAY, datetime(2026, 3, 4, tzinfo=UTC), NOON]
+    for number in range(300):
+        at = rng.choice(around) + rng.choice([-2, -1, 0, 1, 5_000_000]) * US
+        for n in range(rng.randint(1, 3)):
+            each = {"item_type": rng.choice(["track", "artist"]), "item_id": f"i{n}", "position": n + 1}
+            instant = at + n * rng.choice([0, 0, 1]) * HOUR
+            id_ = {"impression_id": f"{number} {n}", "request_id": f"r{number}", "user_id": f"u{number % 9}"}
+            shown.append(id_ | each | {"shown_at": instant})
+            for rule in rng.sample([RULE, "other"], rng.choice([0, 1, 1, 2])):
+                delay = rng.choice([HOUR, DAY]) + rng.choice([-1, 0, 1]) * timedelta(milliseconds=1)
+                if instant + delay < THROUGH:
+                    played = {"played_at": instant + delay, "delay_ms": delay // timedelta(milliseconds=1)}
+                    led.append({"impression_id": id_["impression_id"], "rule_id": rule, **played})
+    days = [date(2026, 3, day) for day in (2, 3, 4, 5)]
+    led.append({"impression_id": "gone", "played_at": THROUGH - US, "delay_ms": 5})
+    store = lay(
+        tmp_path_factory.mktemp("world") / "root",
+        THROUGH,
+        impressions=impressions_table(shown),
+        attributions=attributions_table(led),
+        sessions=sessions_table(days),
+    )
+    return store, shown, led
+
+
+@pytest.mark.parametrize(("within", "rule"), [(HOUR, RULE), (DAY, "other"), (DAY + 2 * HOUR, RULE)])
+def test_taken_is_what_led_to_a_play_in_time_and_only_what_is_known(world, within, rule):
+    store, shown, led = world
+    ranking = store.ranking_set(taken_within=within, rule=rule)
+    end = datetime(2026, 3, 6, tzinfo=UTC)
+    rows = []
+    for impression in shown:
+        is_taken, status = definition.taken(impression, led, within, rule, BEGIN, end, THROUGH)
+        rows.append(impression | {"taken": is_taken, "taken_status": status})
+    kept, left_out = definition.requests(rows, ["taken"])
+    assert [(r["impression_id"], r["taken"]) for r in ranking.rows.to_pylist()] == [
+        (r["impression_id"], r["taken"]) for request in kept for r in request
+    ]
+    assert ranking.left_out == left_out and left_out.keys() == {"unripe", "censored"}
+    assert 0 < ranking.y().sum() < len(ranking.y())
+
+
+def midnight(day):
+    return datetime(2026, 3, day, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("led_days", "through", "expected"),
+    [
+        # the night before has the day that is over, and a part of the next
+        ((2, 3), midnight(4) + 6 * HOUR, midnight(4) + 6 * HOUR),
+        # nothing is known but what there is
+        ((2, 3), None, midnight(4)),
+        # attributions that are behind, whatever was delivered
+        ((2,), midnight(4), midnight(3)),
+        ((2, 3), midnight(30), midnight(30)),
+    ],
+)
+def test_plays_are_known_as_far_as_they_are_and_were_attributed(led_days, through, expected):
+    plays = [date(2026, 3, 2), date(2026, 3, 3)]
+    observation = Observation.of(plays, [date(2026, 3, day) for day in led_days], through)
+    instants = (to_micros(each) for each in (midnight(2), midnight(4), expected))
+    assert observation == Observation(*instants)
+
+
+def test_a_history_that_ended_long_ago_is_known_to_its_last_midnight(tmp_path):
+    shown = [
+        {
+            "impression_id": str(n),
+            "request_id": str(n),
+            "user_id": "u",
+            "shown_at": midnight(4) - HOUR + n * US,
+        }
+        for n in (-1, 0, 1)
+    ]
+    led = [{"impression_id": "0", "played_at": midnight(4) - US, "delay_ms": 3_599_999}]
+    days = sessions_table([date(2026, 3, 2), date(2026, 3, 3)])
+    tables = {
+        "impressions": impressions_table(shown),
+        "attributions": attributions_table(led),
+        "sessions": days,
+    }
+    ranking = lay(tmp_path / "root", midnight(30), **tables).ranking_set(taken_within=HOUR)
+    assert dict(zip(ids(ranking), ranking.y().tolist(), strict=True)) == {"-1": 0, "0": 1}
+    assert ranking.left_out == {"censored": 1}
+    assert {name: part.left_out for name, part in ranking.split([NOON]).items()} == {"train": {}, "test": {}}
+
+
+def test_days_take_requests_by_their_first_instant(world):
+    store, shown, _ = world
+    ranking = store.ranking_set(labels=["position"], days=("2026-03-02", date(2026, 3, 3)))
+    kept, _ = definition.requests(shown, ["position"])
+    of_days = [r for r in kept if date(2026, 3, 2) <= definition.begin(r).date() <= date(2026, 3, 3)]
+    assert ids(ranking) == [row["impression_id"] for request in of_days for row in request]
+    assert any(row["shown_at"].date() == date(2026, 3, 4) for request in of_days for row in request)
+    before = [r for r in kept if definition.begin(r).date() < date(2026, 3, 2)]
+    assert any(row["shown_at"].date() == date(2026, 3, 2) for request in before for row in request)
+
+
+def test_rows_of_ones_own_that_the_release_does_not_have_are_censored(world):
+    store, shown, _ = world
+    new = {"impression_id": "new", "request_id": "r-new", "user_id": "u1", "shown_at": NOON, "position": 1}
+    of_release = store.ranking_set(taken_within=HOUR, rule=RULE)
+    ranking = store.ranking_set(impressions=impressions_table([*shown, new]), taken_within=HOUR, rule=RULE)
+    assert ids(ranking) == ids(of_release) and ranking.y().tolist() == of_release.y().tolist()
+    left_out = of_release.left_out
+    assert ranking.left_out == left_out | {"censored": left_out["censored"] + 1}
+
+
+def test_a_request_of_a_release_says_what_it_lacks(world):
+    store, *_ = world
+    for arguments, problem in (
+        ({}, "taken_within is a datetime.timedelta"),
+        ({"taken_within": 3600}, "taken_within is a datetime.timedelta"),
+        ({"taken_within": HOUR}, f"several rules \\({RULE}, other\\)"),
+        ({"taken_within": HOUR, "rule": "last"}, "rule 'last' is unknown"),
+        ({"impressions": "sessions"}, "table sessions has no request_id, shown_at"),
+        ({"impressions": table([row()]).drop_columns("shown_at")}, "the given table has no shown_at"),
+        ({"impressions": [1]}, "got list"),
+        ({"impressions": table([row()]).drop_columns([KEY, "taken"])}, f"column '{KEY}' is unknown"),
+        ({"features": "track_features"}, "features must be a list"),
+        ({"days": "2026-03-04", "labels": ["position"]}, "days are the first and the last"),
+        ({"days": ("2026-03-04", "2026-03-03"), "labels": ["position"]}, "days are the first and the last"),
+        ({"impressions": table([row()]), "days": ("2026-03-03",) * 2}, "days are of a table of the release"),
+        ({"features": ["track_features"], "labels": ["position"]}, "table 'track_features' is unknown"),
+    ):
+        with pytest.raises(UsageError, match=problem):
+            store.ranking_set(**arguments)
+    with pytest.raises(UsageError, match=r"made by Spark.*segue training-set"):
+        store.training_set(table([row()]), [], outcomes=["user_features:plays_count_7d"])
+
+
+def test_a_request_of_more_than_a_day_is_refused(tmp_path):
+    shown = [row("session", n, shown_at=NOON + n * DAY / 2) for n in range(3)]
+    store = lay(tmp_path / "root", impressions=impressions_table(shown))
+    assert len(store.ranking_set(labels=["position"]).sizes) == 1
+    with pytest.raises(SegueError, match="request 'session' lasts from 2026-03-02 12"):
+        store.ranking_set(labels=["position"], days=("2026-03-02", "2026-03-02"))
+
+
+def test_listeners_stay_in_their_split_and_another_salt_moves_them():
+    key = Key.of(pa.chunked_array([[f"u{n}" for n in range(4000)]]))
+    one, other = (split_by_share(key, (0.7, 0.2, 0.1), salt) for salt in ("a", "b"))
+    assert np.bincount(one) / 4000 == pytest.approx([0.7, 0.2, 0.1], abs=0.03)
+    assert np.mean((one == 2) & (other == 2)) == pytest.approx(0.01, abs=0.006)
+    larger = Key.of(pa.chunked_array([[f"u{n}" for n in range(3999, -1, -1)]]))
+    assert split_by_share(larger, (0.7, 0.2, 0.1), "a").tolist() == one.tolist()[::-1]
