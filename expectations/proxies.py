@@ -14,6 +14,7 @@ from expectations.wording import format_number
 
 # Of curves, as many as have a colour; all are in the table.
 MOST_CURVES = 6
+DAYS = "days observed"
 MEASURES = {
     "r2": "R² of a ridge",
     "spearman": "Rank correlation (Spearman)",
@@ -29,7 +30,7 @@ def render_proxies(rows: Sequence[Row], counts: Row, title: str) -> str:
     Args:
         rows: a row per signal, day and segment, those of all rows first, then the best: signal, days, segment (None for
             all rows), rows, listeners, unknown, calibration_error, the estimates spearman, auc, r2 and slope (each
-            value, low and high), and bins (rows, predicted, actual).
+            value, low and high), bins (rows, predicted, actual) and, of generated plays, the perfect r2.
         counts: target, threshold, target_rows, target_unknown (rows by status), nameless, bots, small_segments.
     """
     all_rows = [row for row in rows if row["segment"] is None]
@@ -58,22 +59,17 @@ def format_estimate(estimate: Mapping[str, float]) -> str:
     return f"{value:.3f}{interval}"
 
 
-def _select_best(rows: Sequence[Row]) -> list[str]:
-    return list(dict.fromkeys(row["signal"] for row in rows))[:MOST_CURVES]
-
-
 def _draw_measures(rows: Sequence[Row]) -> list[Markup]:
     return [
-        draw_curves(
-            words,
-            {
-                signal: [_to_spot(row, measure) for row in rows if row["signal"] == signal]
-                for signal in _select_best(rows)
-            },
-            "days observed",
-        )
+        draw_curves(words, _list_curves(rows, measure) | (_list_known(rows) if measure == "r2" else {}), DAYS)
         for measure, words in MEASURES.items()
     ]
+
+
+def _list_known(rows: Sequence[Row]) -> dict[str, list[Spot]]:
+    """What the rules of generated plays say; nothing of other plays."""
+    days = {row["days"]: row["perfect"] for row in rows if "perfect" in row}
+    return {"a perfect reward model": [Spot(*each) for each in days.items()]} if days else {}
 
 
 def _draw_segments(rows: Sequence[Row]) -> list[Markup]:
@@ -82,18 +78,17 @@ def _draw_segments(rows: Sequence[Row]) -> list[Markup]:
     return [
         draw_curves(
             f"{MEASURES['r2']}: {segment}",
-            {
-                signal: [
-                    _to_spot(row, "r2")
-                    for row in rows
-                    if row["signal"] == signal and row["segment"] == segment
-                ]
-                for signal in _select_best(rows)
-            },
-            "days observed",
+            _list_curves([row for row in rows if row["segment"] == segment], "r2"),
+            DAYS,
         )
         for segment in segments
     ]
+
+
+def _list_curves(rows: Sequence[Row], measure: str) -> dict[str, list[Spot]]:
+    """Of the best signals, by days observed."""
+    best = list(dict.fromkeys(row["signal"] for row in rows))[:MOST_CURVES]
+    return {signal: [_to_spot(row, measure) for row in rows if row["signal"] == signal] for signal in best}
 
 
 def _draw_calibration(rows: Sequence[Row]) -> list[Markup]:

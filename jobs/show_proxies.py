@@ -7,9 +7,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+import pyarrow as pa
+
 from expectations.proxies import format_estimate, render_proxies
 from features.proxies.evidence import ProxyError, Signal
-from features.proxies.proxies import REPLICATES, Measurement, measure_proxies
+from features.proxies.proxies import REPLICATES, Measurement, Proxy, measure_proxies
 from jobs.errors import WrongUsage
 from jobs.signal_rows import SignalRows, find_status
 from segue import show
@@ -18,6 +20,7 @@ from segue.errors import refuse_unwritable
 from segue.storage import filesystem
 
 REWARDS = "play_rewards"
+PERFECT = "perfect"
 ESTIMATES = ("spearman", "auc", "r2", "slope")
 
 
@@ -41,6 +44,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--sample", type=_parse_share, metavar="SHARE", help="of the listeners, by a hash (default: all)")
     add("--replicates", type=_parse_count, default=REPLICATES, metavar="N", help="draws (%(default)s)")
     add("--release", metavar="ID", help="the release to read (default: the newest)")
+    planted = (
+        "a folder of generate-plays: only its discoveries, beside what a perfect reward model would know"
+    )
+    add("--generated", metavar="FOLDER", help=planted)
     add("--report", metavar="FILE", help="also write tables and plots as one HTML file")
     add("--json", action="store_true", help="one JSON object a line, for programs")
 
@@ -68,19 +75,41 @@ def _parse_share(text: str) -> float:
 
 
 def run(args: argparse.Namespace) -> int:
-    found, bots = _measure(args)
-    lines = list(describe_proxies(found))
+    plays, known = _read_generated(args) if args.generated else (None, [])
+    found, bots = _measure(args, plays)
+    lines = [asdict(each) | _describe_known(each, known) for each in found.proxies]
+    counts = _count(found, bots)
     if args.report:
-        _write_report(args, lines, _count(found, bots))
+        _write_report(args, lines, counts)
     if args.json:
-        print(show.format_json_lines(_count(found, bots) | line for line in lines))
+        print(show.format_json_lines(counts | line for line in lines))
     else:
         print(_format(args, found, lines, bots))
     return 0
 
 
-def _measure(args: argparse.Namespace) -> tuple[Measurement, int]:
-    """And the rows of bots that are left out.
+def _read_generated(args: argparse.Namespace) -> tuple[pa.Array, list[float]]:
+    """The plays that are discoveries, and the R² of who knows the generator's rules, after 0, 1 … days.
+
+    Raises:
+        WrongUsage: the target is another one, or the folder has no discoveries.
+    """
+    # it imports the generator, and Spark with that
+    from jobs.generated_discoveries import STICKINESS, read_discoveries
+
+    if args.target != STICKINESS:
+        raise WrongUsage(f"--generated: the truth is of {STICKINESS}; got --target {args.target}")
+    plays, truth = read_discoveries(args.generated)
+    return plays, truth["known"]
+
+
+def _describe_known(proxy: Proxy, known: Sequence[float]) -> dict[str, float]:
+    # by the rules it is of all segments
+    return {PERFECT: known[proxy.days]} if known and proxy.segment is None else {}
+
+
+def _measure(args: argparse.Namespace, plays: pa.Array | None) -> tuple[Measurement, int]:
+    """Of some plays, or of all; and the rows of bots that are left out.
 
     Raises:
         WrongUsage: columns of which no proxy can be measured.
@@ -90,7 +119,7 @@ def _measure(args: argparse.Namespace) -> tuple[Measurement, int]:
         status = find_status(args.target, rows.columns)
         names = [args.target, *(Signal.parse(each).column for each in args.of), args.listener]
         names += [each for each in (args.segment, status) if each]
-        table, bots = rows.read(names, args.listener, args.sample)
+        table, bots = rows.read(names, args.listener, args.sample, plays)
         found = measure_proxies(
             table,
             args.target,
@@ -105,11 +134,6 @@ def _measure(args: argparse.Namespace) -> tuple[Measurement, int]:
     except ProxyError as problem:
         raise WrongUsage(str(problem)) from None
     return found, bots
-
-
-def describe_proxies(found: Measurement) -> Iterator[dict[str, Any]]:
-    """As JSON and reports have them."""
-    yield from map(asdict, found.proxies)
 
 
 def _count(found: Measurement, bots: int) -> dict[str, Any]:
@@ -139,7 +163,15 @@ def _format(
     args: argparse.Namespace, found: Measurement, lines: Sequence[Mapping[str, Any]], bots: int
 ) -> str:
     parts = [show.escape(each) for each in _format_counts(args, found, bots)]
-    header = ("signal", "days", *(["segment"] if args.segment else []), "rows", *ESTIMATES, "error")
+    header = (
+        "signal",
+        "days",
+        *(["segment"] if args.segment else []),
+        "rows",
+        *ESTIMATES,
+        "error",
+        *_list_known(args, PERFECT),
+    )
     return "\n\n".join(
         ["\n".join(parts), show.format_table(header, [_list_cells(args, each) for each in lines])]
     )
@@ -165,4 +197,17 @@ def _list_cells(args: argparse.Namespace, line: Mapping[str, Any]) -> list[Any]:
     segment = ["(all)" if line["segment"] is None else line["segment"]] if args.segment else []
     error = f"{line['calibration_error']:.3f}" if line["bins"] else None
     estimates = [format_estimate(line[name]) for name in ESTIMATES]
-    return [line["signal"], line["days"], *segment, line["rows"], *estimates, error]
+    return [
+        line["signal"],
+        line["days"],
+        *segment,
+        line["rows"],
+        *estimates,
+        error,
+        *_list_known(args, line.get(PERFECT)),
+    ]
+
+
+def _list_known(args: argparse.Namespace, cell: Any) -> list[Any]:
+    """A column that is there with --generated alone."""
+    return [cell] if args.generated else []

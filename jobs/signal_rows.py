@@ -18,7 +18,7 @@ from segue.buckets import SEED
 from segue.errors import list_names
 from segue.storage import Snapshot, filesystem, find_table, is_delta
 
-IS_BOT = "is_bot"
+IS_BOT, PLAY_ID = "is_bot", "play_id"
 # As of `features.joins.splits.is_sampled`, so that a listener is in the sample of a training set too, or in neither.
 _SAMPLE_SEED = xxhash.xxh64_intdigest(b"sample", seed=SEED)
 _SAMPLE_PARTS = 10**9
@@ -38,13 +38,20 @@ class SignalRows:
             self.columns = store.columns(rows)
             self._batches = lambda names: store.scan(rows, names)
 
-    def read(self, names: Iterable[str], listener: str, sample: float | None = None) -> tuple[pa.Table, int]:
-        """Some columns of all rows, or of those of a share of the listeners; and how many rows of bots are left out.
+    def read(
+        self,
+        names: Iterable[str],
+        listener: str,
+        sample: float | None = None,
+        plays: pa.Array | None = None,
+    ) -> tuple[pa.Table, int]:
+        """Some columns of all rows, or of those of a share of the listeners or of some plays; and how many rows of bots
+        are left out.
 
         Raises:
             WrongUsage: a column that there is not, or files that cannot be read.
         """
-        known = list(dict.fromkeys(names))
+        known = list(dict.fromkeys([*names, *([PLAY_ID] if plays is not None else [])]))
         if missing := [each for each in known if each not in self.columns]:
             text = f"{self.rows} has no column {', '.join(missing)}; it has {list_names(self.columns)}"
             raise WrongUsage(text)
@@ -52,6 +59,7 @@ class SignalRows:
         batches, count = [], 0
         for batch in self._iterate([*known, *(each for each in bots if each not in known)]):
             rows = batch if sample is None else _sample(batch, listener, sample)
+            rows = rows if plays is None else rows.filter(pc.is_in(rows[PLAY_ID], plays))
             people = rows.filter(pc.invert(rows[IS_BOT].fill_null(False))) if bots else rows
             count += len(rows) - len(people)
             batches.append(people.select(known))

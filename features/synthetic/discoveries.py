@@ -48,7 +48,7 @@ def is_background(world: World, user: Column, slot: Column) -> Column:
 def week_factor(world: World, day: Column) -> Column:
     """How many sessions and returns there are on a day, as a share of those of the busiest days of a week."""
     weekday = (F.lit(world.first_day.weekday()) + day) % 7
-    return F.element_at(F.array(*map(F.lit, world.week)), (weekday + 1).cast("int"))
+    return _choose(world.week, weekday.cast("int"))
 
 
 def quality_level(world: World, track: Column) -> Column:
@@ -56,6 +56,10 @@ def quality_level(world: World, track: Column) -> Column:
     draw = world.uniform("lasting quality", track)
     limits = [sum(QUALITY_SHARES[:n]) for n in range(1, len(QUALITY_SHARES))]
     return sum(((draw >= limit).cast("int") for limit in limits), F.lit(0))
+
+
+def quality_of(level: Column) -> Column:
+    return _choose(QUALITIES, level)
 
 
 def draw_discoveries(world: World, sessions: DataFrame, slots_a_day: int) -> DataFrame:
@@ -106,7 +110,7 @@ def _draw_returns(world: World, discoveries: DataFrame) -> DataFrame:
     """One row per day on which a listener comes back."""
     number = F.col("number")
     key = (F.col("user"), F.col("slot"), number)
-    usual = return_chance(_choose(QUALITIES), number)
+    usual = return_chance(quality_of(F.col("level")), number)
     factor = F.when(F.col("background"), BACKGROUND_RETURN).otherwise(F.lit(1.0))
     chance = usual * factor * week_factor(world, F.col("day") + number)
     latest = F.least(F.col("at_ms") % DAY_MS, F.lit(LATEST_MS))
@@ -121,13 +125,14 @@ def _draw_returns(world: World, discoveries: DataFrame) -> DataFrame:
 
 
 def _completed_chance() -> Column:
-    return F.when(F.col("background"), COMPLETED_CHANCE_BACKGROUND).otherwise(_choose(COMPLETED_CHANCES))
+    usual = _choose(COMPLETED_CHANCES, F.col("level"))
+    return F.when(F.col("background"), COMPLETED_CHANCE_BACKGROUND).otherwise(usual)
 
 
 def _saved_chance() -> Column:
     factor = F.when(F.col("background"), BACKGROUND_SAVE).otherwise(F.lit(1.0))
-    return _choose(SAVED_CHANCES) * factor
+    return _choose(SAVED_CHANCES, F.col("level")) * factor
 
 
-def _choose(values: tuple[float, ...]) -> Column:
-    return F.element_at(F.array(*map(F.lit, values)), F.col("level") + 1)
+def _choose(values: tuple[float, ...], place: Column) -> Column:
+    return F.element_at(F.array(*map(F.lit, values)), place + 1)

@@ -130,6 +130,36 @@ def test_sample_is_of_listeners_as_training_sets_take_it(rows):
     assert 0 < len(table) < len(people)
 
 
+def test_generated_discoveries_are_shown_beside_what_a_perfect_model_would_know(rows, capsys, tmp_path):
+    (tmp_path / "truth" / "discoveries").mkdir(parents=True)
+    chosen = [f"p{n}" for n in range(0, 480, 2)]
+    (tmp_path / "truth" / "discoveries" / "part.csv").write_text("\n".join(["play_id", *chosen, "gone", ""]))
+    known = [n / 59 for n in range(60)]
+    (tmp_path / "truth.json").write_text(json.dumps({"perfect_rewards": {"known": known}}))
+    text = run(
+        capsys, "--rows", rows, *REQUEST, "--generated", tmp_path, "--json", "--report", tmp_path / "a.html"
+    )
+    lines = [json.loads(line) for line in text.splitlines()]
+    assert {line["days"]: line["perfect"] for line in lines} == {0: 0.0, 1: 1 / 59}
+    table = make_rewards()
+    expected = [
+        not bot and sticky is not None and id_ in set(chosen)
+        for id_, bot, sticky in zip(
+            *(table[name].to_pylist() for name in ("play_id", "is_bot", "sticky_59d")), strict=True
+        )
+    ]
+    assert lines[0]["target_rows"] == sum(expected)
+    assert "a perfect reward model" in Page((tmp_path / "a.html").read_text()).text
+    assert run(capsys, "--rows", rows, *REQUEST, "--generated", tmp_path).splitlines()[3].endswith("perfect")
+
+
+def test_folders_without_discoveries_and_other_targets_are_refused(rows, capsys, tmp_path):
+    with pytest.raises(WrongUsage, match="no discoveries are there"):
+        run(capsys, "--rows", rows, *REQUEST, "--generated", tmp_path)
+    with pytest.raises(WrongUsage, match="the truth is of sticky_59d; got --target replayed_1d"):
+        run(capsys, "--rows", rows, "--target", "replayed_1d", "--of", "completed", "--generated", tmp_path)
+
+
 @pytest.mark.parametrize(
     ("target", "columns", "status"),
     [
