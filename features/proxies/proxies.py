@@ -93,12 +93,31 @@ class Measurement:
 
 
 @dataclass(frozen=True)
+class _Segments:
+    """Of each row the number of its segment, and the names of those that are measured, by number, the largest first."""
+
+    codes: Ints
+    names: dict[int, str]
+    left_out: int
+
+    @classmethod
+    def of(cls, table: pa.Table, column: str | None) -> _Segments:
+        if column is None:
+            return cls(np.zeros(len(table), np.int64), {}, 0)
+        codes, names = _encode(table, column)
+        sizes = np.bincount(codes, minlength=len(names))
+        # stable: of equal ones, by name
+        largest = np.argsort(-sizes, kind="stable")[:MOST_SEGMENTS].tolist()
+        return cls(codes, {code: names[code] for code in largest}, len(names) - len(largest))
+
+
+@dataclass(frozen=True)
 class _Rows:
     """Rows with a known target, parallel."""
 
     target: Floats
     listeners: Ints
-    segments: Sequence[str]
+    segments: _Segments
     threshold: float
     replicates: int
     seed: int
@@ -157,31 +176,34 @@ def measure_proxies(
             f"target {target} is known in none of {len(table):,} rows; expected rows whose horizon has passed"
         )
     ripe = table.filter(pa.array(chosen))
-    segments = _name_segments(ripe, segment)
+    segments = _Segments.of(ripe, segment)
     threshold = _choose_threshold(table.schema.field(target).type, values[chosen], above)
-    rows = _Rows(values[chosen], _number(ripe, listener), segments, threshold, replicates, seed)
-    sizes = Counter(segments)
-    measured = [None, *sorted(sizes, key=lambda name: (-sizes[name], name))[:MOST_SEGMENTS]]
-    proxies = [
-        proxy
-        for evidence in collect_evidence(ripe, signals, days_observed)
-        for proxy in _measure(rows, evidence, measured)
-    ]
-    proxies.sort(key=lambda each: (measured.index(each.segment), *_rank(each)))
+    rows = _Rows(values[chosen], _encode(ripe, listener)[0], segments, threshold, replicates, seed)
+    evidence = collect_evidence(ripe, signals, days_observed)
     return Measurement(
         target,
         threshold,
         len(ripe),
         _count_unknown(table.filter(pa.array(~is_known)), status),
         int((is_known & ~has_listener).sum()),
-        max(0, len(sizes) - MOST_SEGMENTS),
-        proxies,
+        segments.left_out,
+        _sort_best_first([proxy for each in evidence for proxy in _measure(rows, each)], segments),
     )
 
 
-def _rank(proxy: Proxy) -> tuple[float, int, str]:
+def _sort_best_first(proxies: Sequence[Proxy], segments: _Segments) -> list[Proxy]:
+    places: dict[str | None, int] = {None: 0}
+    places |= {name: place for place, name in enumerate(segments.names.values(), 1)}
     # of equal ones the earlier is the better
-    return -np.nan_to_num(proxy.r2.value, nan=-np.inf), proxy.days, proxy.signal
+    return sorted(
+        proxies,
+        key=lambda each: (
+            places[each.segment],
+            -np.nan_to_num(each.r2.value, nan=-np.inf),
+            each.days,
+            each.signal,
+        ),
+    )
 
 
 def _check_signals(table: pa.Table, target: str, of: Sequence[str], others: Sequence[str]) -> list[Signal]:
@@ -213,28 +235,32 @@ def _count_unknown(table: pa.Table, status: str | None) -> dict[str, int]:
     return dict(sorted(names.items()))
 
 
-def _number(table: pa.Table, column: str) -> Ints:
-    """By the order of the values, so that rows in another order have the same folds and draws."""
-    codes = table[column].combine_chunks().dictionary_encode()
-    order = pc.sort_indices(codes.dictionary).to_numpy()
-    numbers: Ints = np.argsort(order)[codes.indices.to_numpy()]
-    return numbers
+def _encode(table: pa.Table, column: str) -> tuple[Ints, list[str]]:
+    """Of each row the place of its value among the distinct ones, as text and in their order.
+
+    By order, so that the same rows in another order have the same folds and draws.
+
+    Raises:
+        ProxyError: lists or others that have no text.
+    """
+    try:
+        texts = table[column].cast(pa.string()).fill_null(NO_SEGMENT).combine_chunks().dictionary_encode()
+    except pa.ArrowException:
+        kind = table.schema.field(column).type
+        raise ProxyError(f"column {column} is of type {kind}; expected texts, numbers or days") from None
+    order = pc.sort_indices(texts.dictionary)
+    codes: Ints = np.argsort(order.to_numpy())[texts.indices.to_numpy()]
+    return codes, texts.dictionary.take(order).to_pylist()
 
 
-def _name_segments(table: pa.Table, segment: str | None) -> list[str]:
-    if segment is None:
-        return []
-    return [NO_SEGMENT if each is None else str(each) for each in table[segment].to_pylist()]
-
-
-def _measure(rows: _Rows, evidence: Evidence, segments: Sequence[str | None]) -> Iterator[Proxy]:
-    """A proxy for each segment, of the predictions of one ridge."""
-    known, names = evidence.is_known, np.array(rows.segments, dtype=object)
+def _measure(rows: _Rows, evidence: Evidence) -> Iterator[Proxy]:
+    """A proxy for all rows and for each segment, of the predictions of one ridge."""
+    known, segments = evidence.is_known, rows.segments
     sample = _predict(rows, evidence.signal, evidence.columns, known)
-    for name in segments:
-        inside = np.ones(len(known), bool) if name is None else names == name
-        unknown = int((inside & ~known).sum())
-        yield _hold(rows, sample.select(inside[known]), evidence, name, unknown)
+    yield _hold(rows, sample, evidence, None, int((~known).sum()))
+    for code, name in segments.names.items():
+        inside = segments.codes == code
+        yield _hold(rows, sample.select(inside[known]), evidence, name, int((inside & ~known).sum()))
 
 
 def _predict(rows: _Rows, signal: str, columns: Floats, known: Flags) -> _Sample:

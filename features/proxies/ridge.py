@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from features.proxies.measures import Floats, Ints
+from features.proxies.measures import ROUNDING, Floats, Ints
 
 # Over columns of unit variance: as much as one more row, so that columns that repeat each other have one solution.
 PENALTY = 1.0
@@ -36,8 +36,8 @@ def predict_out_of_fold(columns: Floats, target: Floats, folds: Ints) -> Floats:
 def _fit(columns: Floats, target: Floats) -> tuple[Floats, Floats, Floats, float]:
     """Means and scales of the columns, a weight for each, and the intercept, which is not shrunk."""
     means, scales = columns.mean(axis=0), columns.std(axis=0)
-    # a column that is the same in all of these rows weighs nothing
-    scales = np.where(scales > 0, scales, 1.0)
+    # a column that is the same in all of these rows, to within rounding, weighs nothing
+    scales = np.where(scales**2 > ROUNDING * means**2, scales, np.inf)
     standard = (columns - means) / scales
     intercept = float(target.mean())
     gram = standard.T @ standard + PENALTY * np.eye(columns.shape[1])

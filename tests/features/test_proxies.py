@@ -20,7 +20,7 @@ from reference import proxies as reference
 # few distinct values, so that most rows tie
 VALUES = st.integers(-2, 3).map(float)
 ROWS = st.lists(st.tuples(VALUES, VALUES, st.integers(0, 3)), min_size=1, max_size=14)
-CASES = settings(max_examples=150, deadline=None)
+CASES = settings(max_examples=80, deadline=None)
 
 
 def code(values):
@@ -164,6 +164,45 @@ def test_all_signals_are_measured_with_what_is_known_by_each_day():
     assert joint == {1: [[1, 2, 1]], 3: [[1, 2, 1, 0, 1]]}
 
 
+# --- all of it
+
+
+KNOWN = st.none() | VALUES
+
+
+@CASES
+@given(
+    st.lists(st.tuples(st.none() | st.integers(0, 3), KNOWN, KNOWN, KNOWN), min_size=4, max_size=16).filter(
+        lambda rows: any(None not in (row[0], row[1]) for row in rows)
+    )
+)
+def test_measurement_equals_loops_over_the_rows_in_which_both_are_known(rows):
+    table = pa.table(
+        dict(zip(("user_id", "late_9d", "a", "b"), map(list, zip(*rows, strict=True)), strict=True))
+    )
+    table = table.cast(
+        pa.schema([("user_id", pa.int64()), *((n, pa.float64()) for n in ("late_9d", "a", "b"))])
+    )
+    found = measure_proxies(table, "late_9d", ["a", "b"], above=0.5, replicates=0)
+    columns = {"a": [2], "b": [3], TOGETHER: [2, 3]}
+    assert {each.signal for each in found.proxies} == columns.keys()
+    for proxy in found.proxies:
+        own = [row for row in rows if None not in (row[0], row[1], *(row[n] for n in columns[proxy.signal]))]
+        assert (proxy.rows, proxy.listeners) == (len(own), len({row[0] for row in own}))
+        signals = [[row[n] for n in columns[proxy.signal]] for row in own]
+        target = [row[1] for row in own]
+        if proxy.signal != TOGETHER:
+            scores = [row[0] for row in signals]
+            assert reference.agree(proxy.auc.value, reference.auc(scores, [y > 0.5 for y in target]))
+        listeners = [row[0] for row in own]
+        if len(set(listeners)) > 1 and any(len(set(column)) > 1 for column in zip(*signals, strict=True)):
+            folds = assign_folds(np.array(listeners), min(5, len(set(listeners)))).tolist()
+            predicted = reference.predict_out_of_fold(signals, target, folds)
+            assert reference.agree(proxy.r2.value, reference.r2(predicted, target), 1e-6)
+        else:
+            assert math.isnan(proxy.r2.value)
+
+
 # --- what is left out
 
 
@@ -294,10 +333,12 @@ def test_order_of_rows_changes_no_measure():
         ("stays_30d", ["saved:30"], "saved is known no earlier"),
         ("saved", ["saved"], "saved is known no earlier"),
         ("surface", ["saved"], "column surface is of type string; expected numbers"),
+        ("stays_30d", ["lists"], "column lists is of type string; expected numbers"),
         ("never_9d", ["saved"], "target never_9d is known in none of 400 rows"),
     ],
 )
 def test_columns_of_which_no_proxy_can_be_measured_are_refused(target, of, message):
     table = make_rows().append_column("never_9d", pa.nulls(400, pa.int64()))
+    table = table.append_column("lists", pa.array([["a"]] * 400))
     with pytest.raises(ProxyError, match=message):
         measure_proxies(table, target, of)
