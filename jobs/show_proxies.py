@@ -12,6 +12,7 @@ import pyarrow as pa
 from expectations.proxies import format_estimate, render_proxies
 from features.proxies.evidence import ProxyError, Signal
 from features.proxies.proxies import REPLICATES, Measurement, Proxy, measure_proxies
+from jobs.arguments import parse_days
 from jobs.errors import WrongUsage
 from jobs.signal_rows import SignalRows, find_status
 from segue import show
@@ -36,7 +37,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--of", required=True, nargs="+", metavar=column, help=early)
     add("--rows", default=REWARDS, metavar="TABLE|PATH", help="a path has a / in it (default: %(default)s)")
     days = "measure what is known by these days, and traces (default: as signals become known)"
-    add("--days", nargs="+", type=_parse_days, default=[], metavar="N", help=days)
+    add("--days", nargs="+", type=parse_days, default=[], metavar="N", help=days)
     add("--segment", metavar="COLUMN", help="also for each of its values")
     add("--listener", default="user_id", metavar="COLUMN", help="whose rows belong together (%(default)s)")
     above = "AUC is of rows with a target above this (default: the median; 0 of true and false)"
@@ -50,12 +51,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--generated", metavar="FOLDER", help=planted)
     add("--report", metavar="FILE", help="also write tables and plots as one HTML file")
     add("--json", action="store_true", help="one JSON object a line, for programs")
-
-
-def _parse_days(text: str) -> int:
-    if not (text.isascii() and text.isdigit()):
-        raise argparse.ArgumentTypeError(f"{text!r} are no days; give whole numbers from 0")
-    return int(text)
 
 
 def _parse_count(text: str) -> int:

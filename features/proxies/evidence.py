@@ -108,12 +108,15 @@ def read_numbers(table: pa.Table, column: str) -> Floats:
 
 
 def read_trace(table: pa.Table, column: str, days: int) -> Floats:
-    """The first values of lists, rows x days; a row is NaN from its end on.
+    """The first values of lists, rows x days; a row is NaN from its end on, and one column where no list is so long.
 
     Raises:
         ProxyError: lists of other things than numbers.
     """
     lists = table[column].combine_chunks()
+    if days > (pc.max(pc.list_value_length(lists)).as_py() or 0):
+        # known of no row, so that any number of days costs one column
+        return np.full((len(lists), 1), np.nan)
     is_valid = lists.is_valid().to_numpy(zero_copy_only=False)
     values = np.full((len(lists), days), np.nan)
     # shorter ones are filled up with nulls

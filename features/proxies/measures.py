@@ -39,14 +39,19 @@ def compute_spearman(codes: Ints, target_codes: Ints, weights: Floats) -> float:
     Args:
         codes, target_codes: of each row the place of its value among the distinct ones, as `np.unique` gives it.
     """
-    return _correlate(_rank(codes, weights), _rank(target_codes, weights), weights)
+    ranks, spread = _rank(codes, weights)
+    target_ranks, target_spread = _rank(target_codes, weights)
+    if not spread * target_spread:
+        return np.nan
+    return float(weights @ (ranks[codes] * target_ranks[target_codes]) / np.sqrt(spread * target_spread))
 
 
 def compute_auc(codes: Ints, is_positive: Flags, weights: Floats) -> float:
     """The chance that a positive row is above a negative one; equal ones count half (Mann and Whitney, 1947)."""
-    size = int(codes.max(initial=-1)) + 1
-    positive = np.bincount(codes, weights * is_positive, size)
-    negative = np.bincount(codes, weights * ~is_positive, size)
+    # both at once, as a pass over all rows is what a draw costs
+    negative, positive = (
+        np.bincount(2 * codes + is_positive, weights, 2 * (codes.max(initial=-1) + 1)).reshape(-1, 2).T
+    )
     pairs = positive.sum() * negative.sum()
     below = np.cumsum(negative) - negative / 2
     return float(positive @ below / pairs) if pairs else np.nan
@@ -116,19 +121,13 @@ def _select_middle(values: Floats) -> Interval:
     return float(low), float(high)
 
 
-def _rank(codes: Ints, weights: Floats) -> Floats:
-    """Of each row the middle of the places that rows of its value take, less a half."""
+def _rank(codes: Ints, weights: Floats) -> tuple[Floats, float]:
+    """Of each value the middle of the places of its rows, less the mean of all places; and the rows' sum of squares."""
     totals = np.bincount(codes, weights)
-    ranks: Floats = (np.cumsum(totals) - totals / 2)[codes]
-    return ranks
-
-
-def _correlate(left: Floats, right: Floats, weights: Floats) -> float:
-    spread = _spread(left, weights) * _spread(right, weights)
-    if not spread:
-        return np.nan
-    centred = [each - np.average(each, weights=weights) for each in (left, right)]
-    return float(weights @ (centred[0] * centred[1]) / np.sqrt(spread))
+    # the mean of all places is the middle one, whatever ties
+    ranks = np.cumsum(totals) - totals / 2 - totals.sum() / 2
+    # sums of halves: exactly 0 where all rows have one value
+    return ranks, float(totals @ ranks**2)
 
 
 def _spread(values: Floats, weights: Floats) -> float:

@@ -150,6 +150,7 @@ def test_trace_is_known_for_as_many_days_as_it_has_values():
     evidence = {each.days: each for each in collect_evidence(table, [Signal("trace", 0)], (1, 3))}
     assert evidence[1].is_known.tolist() == [True, True, False, True, False]
     assert evidence[3].is_known.tolist() == [True, False, False, False, False]
+    assert np.isnan(read_trace(table, "trace", 10**12)).all()
 
 
 def test_all_signals_are_measured_with_what_is_known_by_each_day():
