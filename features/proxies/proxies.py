@@ -159,7 +159,8 @@ def measure_proxies(
         days_observed: where traces, and all signals together, are measured; if none, where a signal becomes known.
         segment: a column; each of its values is measured as well.
         listener: whose rows are kept together, in folds and in draws.
-        above: AUC is of rows with a target above it; the target's median if not given, 0 for true and false.
+        above: AUC is of rows with a target above it; if not given 0 for true and false, else the
+            median, or the largest value below it where none is above.
         status: a column that says of the target whether it is ripe, unripe or censored; only counted.
         replicates: draws of listeners for the intervals.
 
@@ -225,7 +226,11 @@ def _check_signals(table: pa.Table, target: str, of: Sequence[str], others: Sequ
 def _choose_threshold(kind: pa.DataType, target: Floats, above: float | None) -> float:
     if above is not None:
         return above
-    return 0.0 if pa.types.is_boolean(kind) else float(np.median(target))
+    if pa.types.is_boolean(kind):
+        return 0.0
+    median = float(np.median(target))
+    # where half of the rows or more have the largest value, these are the ones above
+    return median if median < target.max() else float(target[target < median].max(initial=-np.inf))
 
 
 def _count_unknown(table: pa.Table, status: str | None) -> dict[str, int]:
@@ -301,5 +306,6 @@ def _list_measures(sample: _Sample, threshold: float) -> dict[str, Measure]:
         "spearman": lambda weights: compute_spearman(codes, target_codes, weights),
         "auc": lambda weights: compute_auc(codes, is_positive, weights),
         "r2": lambda weights: compute_r2(predicted, target, weights),
-        "slope": lambda weights: compute_slope(predicted, target, weights),
+        # where a signal never differs, as in a segment, predictions differ by their folds alone
+        "slope": lambda weights: compute_slope(predicted, target, weights) if codes.any() else np.nan,
     }

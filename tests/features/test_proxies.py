@@ -20,7 +20,7 @@ from reference import proxies as reference
 # few distinct values, so that most rows tie
 VALUES = st.integers(-2, 3).map(float)
 ROWS = st.lists(st.tuples(VALUES, VALUES, st.integers(0, 3)), min_size=1, max_size=14)
-CASES = settings(max_examples=80, deadline=None)
+CASES = settings(max_examples=50, deadline=None)
 
 
 def code(values):
@@ -297,6 +297,29 @@ def test_rows_without_a_segment_are_one_and_the_smallest_segments_are_counted():
     assert len(rows) == 1 + 12
     assert rows[NO_SEGMENT] == 50
     assert found.small_segments == 21 - 12
+
+
+@pytest.mark.parametrize(
+    ("target", "above", "threshold"),
+    [
+        ([1.0, 2.0, 3.0, 9.0], None, 2.5),
+        ([1.0, 2.0, 5.0, 5.0, 5.0], None, 2.0),
+        ([1.0, 2.0, 3.0, 9.0], 4.0, 4.0),
+        ([False, True, True, True], None, 0.0),
+        ([3.0, 3.0], None, -math.inf),
+    ],
+)
+def test_threshold_leaves_rows_on_both_sides(target, above, threshold):
+    table = pa.table({"user_id": range(len(target)), "saved": [True] * len(target), "late_9d": target})
+    assert measure_proxies(table, "late_9d", ["saved"], above=above, replicates=0).threshold == threshold
+
+
+def test_slope_of_a_segment_in_which_a_signal_never_differs_is_not_defined():
+    table = make_rows().append_column("same", pa.array([False] * 200 + [True] * 200))
+    table = table.append_column("kind", pa.array(["a"] * 200 + ["b"] * 200))
+    found = measure_proxies(table, "stays_30d", ["same"], segment="kind", replicates=10)
+    assert [math.isnan(each.slope.value) for each in found.proxies] == [False, True, True]
+    assert [math.isnan(each.r2.value) for each in found.proxies] == [False] * 3
 
 
 def test_signal_that_never_differs_tells_nothing():

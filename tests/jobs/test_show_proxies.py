@@ -13,9 +13,11 @@ import pytest
 import xxhash
 from deltalake import write_deltalake
 
+import segue
 from jobs import show_proxies, signal_rows
 from jobs.errors import WrongUsage
 from jobs.signal_rows import SignalRows, find_status
+from reference.golden import unpack
 from reference.html_pages import Page
 
 
@@ -113,6 +115,19 @@ def test_name_without_a_slash_is_a_released_table(monkeypatch, capsys):
     text = run(capsys, "--root", "here", "--release", "2026-11-01.1", *REQUEST)
     assert opened == [("here", "2026-11-01.1")]
     assert "replayed_1d" in text
+
+
+def test_released_table_is_read_at_the_version_of_the_release(tmp_path, capsys):
+    unpack(tmp_path)
+    root = tmp_path / "root"
+    request = ("--rows", "sessions", "--target", "completion", "--of", "skipped", "--replicates", "1")
+    text = run(capsys, "--root", root, *request, "--json")
+    table = pa.Table.from_batches(segue.open(str(root)).scan("sessions", ["completion", "skipped", "is_bot"]))
+    people = table.filter(pa.array([not bot for bot in table["is_bot"].to_pylist()]))
+    line = json.loads(text)
+    assert line["target_rows"] == len(people) - people["completion"].null_count
+    assert line["bots"] == len(table) - len(people)
+    assert line["spearman"]["value"] < -0.5
 
 
 def test_sample_is_of_listeners_as_training_sets_take_it(rows):
