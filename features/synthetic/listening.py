@@ -208,7 +208,7 @@ def _play_taken(world: World, impressions: DataFrame) -> DataFrame:
         .withColumn("ms_played", _ms_played(world.uniform("ms_played", *key)))
         .withColumns({"saved": F.lit(False), "is_bot": F.lit(False)})
         .withColumnRenamed("taken_ms", "at_ms")
-        .drop("propensity", "taken", "shown_ms")
+        .drop("propensity", "seen", "taken", "shown_ms")
     )
 
 
