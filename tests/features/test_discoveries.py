@@ -125,7 +125,9 @@ def test_other_plays_stay_as_they_are_and_background_skips_less(spark):
     )
     assert {id_: more[id_] for id_ in usual} == usual
     assert len(more) > len(usual) + 50
-    assert background.keys() == usual.keys()
-    skips = [sum(row["skipped"] for row in rows.values()) for rows in (usual, background)]
+    # sessions of which less is skipped take longer, and the last ones go on after the end of the world
+    assert background.keys() <= usual.keys()
+    assert len(background) > 0.97 * len(usual)
+    skips = [sum(rows[id_]["skipped"] for id_ in background) for rows in (usual, background)]
     assert skips[1] / skips[0] == pytest.approx(0.4, abs=0.1)
     assert all(usual[id_]["track_id"] == row["track_id"] for id_, row in background.items())
