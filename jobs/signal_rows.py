@@ -87,7 +87,7 @@ def find_status(target: str, columns: Sequence[str]) -> str | None:
 
 def _open_files(path: str) -> tuple[list[str], Any]:
     try:
-        if table := find_table(path) if is_delta(path) else None:
+        if (table := find_table(path) if is_delta(path) else None) is not None:
             snapshot = Snapshot(path, table)
             return snapshot.schema.names, lambda names: snapshot.batches(snapshot.select(), names)
         files, inner = filesystem(path)
