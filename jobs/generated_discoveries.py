@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 # Of truth.json; and the reward that it is of.
 TRUTH, STICKINESS = "perfect_rewards", "sticky_59d"
 
-USERS_PER_FILE, TRACKS_PER_FILE = 50_000, 1_000_000
+USERS_PER_FILE = 50_000
 
 
 def write_discoveries(world: World, users: DataFrame, tracks: DataFrame, out: str) -> dict[str, Any]:
@@ -50,10 +50,10 @@ def write_discoveries(world: World, users: DataFrame, tracks: DataFrame, out: st
         quality_of(F.col("level")).alias("quality"),
         "background",
     )
-    _write(rows, _count_files(world.users, USERS_PER_FILE), out, "discoveries")
+    _write(_by_listener(world, rows), out, "discoveries")
     levels = tracks.select("track_id", quality_level(world, F.col("track")).alias("level"))
     qualities = levels.select("track_id", quality_of(F.col("level")).alias("quality"))
-    _write(qualities, _count_files(world.tracks, TRACKS_PER_FILE), out, "tracks")
+    _write(qualities, out, "tracks")
     # a catalogue of few tracks has other shares than those that it was drawn by
     counts = {row["level"]: row["count"] for row in levels.groupBy("level").count().collect()}
     shares = [counts.get(level, 0) / world.tracks for level in range(len(QUALITIES))]
@@ -75,7 +75,7 @@ def write_intents(world: World, users: DataFrame, out: str) -> None:
         F.date_format(started, "yyyy-MM-dd'T'HH:mm:ss.SSS'Z'").alias("started_at"),
         is_background(world, F.col("user"), F.col("slot")).alias("background"),
     )
-    _write(rows, _count_files(world.users, USERS_PER_FILE), out, "sessions")
+    _write(_by_listener(world, rows), out, "sessions")
 
 
 def read_discoveries(folder: str) -> tuple[pa.Array, dict[str, Any]]:
@@ -95,15 +95,14 @@ def read_discoveries(folder: str) -> tuple[pa.Array, dict[str, Any]]:
         raise WrongUsage(f"{text}; expected a folder of generate-plays with --discoveries") from None
 
 
-def _count_files(things: int, per_file: int) -> int:
-    return 1 + things // per_file
+def _by_listener(world: World, rows: DataFrame) -> DataFrame:
+    return rows.repartition(1 + world.users // USERS_PER_FILE, "user_id")
 
 
 def _user_id() -> Column:
     return catalogue.format_id("u", 6, F.col("user")).alias("user_id")
 
 
-def _write(rows: DataFrame, files: int, out: str, name: str) -> None:
-    # by the first column and in one order: equal settings give equal files, however many machines write them
-    parts = rows.repartition(files, rows.columns[0]).sortWithinPartitions(*rows.columns)
-    parts.write.mode("overwrite").csv(f"{out}/truth/{name}", header=True)
+def _write(rows: DataFrame, out: str, name: str) -> None:
+    # in one order: equal settings give equal files, however many machines write them
+    rows.sortWithinPartitions(*rows.columns).write.mode("overwrite").csv(f"{out}/truth/{name}", header=True)
