@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.dataset as pads
+from pyarrow import csv
 from pyspark.sql import functions as F
 
 from features.synthetic import catalogue
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
 
 # Of truth.json; and the reward that it is of.
 TRUTH, STICKINESS = "perfect_rewards", "sticky_59d"
-
 USERS_PER_FILE = 50_000
 
 
@@ -88,8 +88,11 @@ def read_discoveries(folder: str) -> tuple[pa.Array, dict[str, Any]]:
         files, path = filesystem(folder)
         with files.open_input_stream(join_path(path, "truth.json")) as file:
             truth: dict[str, Any] = json.loads(file.read())[TRUTH]
-        rows = pads.dataset(join_path(path, "truth", "discoveries"), format="csv", filesystem=files)
-        return rows.to_table(columns=["play_id"])["play_id"].cast(pa.string()).combine_chunks(), truth
+        # an id of digits, or of digits and one e, would be taken for a number
+        types = csv.ConvertOptions(column_types={"play_id": pa.string()})
+        form = pads.CsvFileFormat(convert_options=types)
+        rows = pads.dataset(join_path(path, "truth", "discoveries"), format=form, filesystem=files)
+        return rows.to_table(columns=["play_id"])["play_id"].combine_chunks(), truth
     except (OSError, pa.ArrowException, ValueError, KeyError) as problem:
         text = f"--generated {folder}: no discoveries are there ({first_line(problem)})"
         raise WrongUsage(f"{text}; expected a folder of generate-plays with --discoveries") from None

@@ -16,6 +16,7 @@ from deltalake import write_deltalake
 import segue
 from jobs import show_proxies, signal_rows
 from jobs.errors import WrongUsage
+from jobs.generated_discoveries import read_discoveries
 from jobs.signal_rows import SignalRows, find_status
 from reference.golden import unpack
 from reference.html_pages import Page
@@ -166,6 +167,13 @@ def test_generated_discoveries_are_shown_beside_what_a_perfect_model_would_know(
     assert lines[0]["target_rows"] == sum(expected)
     assert "a perfect reward model" in Page((tmp_path / "a.html").read_text()).text
     assert run(capsys, "--rows", rows, *REQUEST, "--generated", tmp_path).splitlines()[3].endswith("perfect")
+
+
+def test_ids_of_digits_stay_as_they_are(tmp_path):
+    (tmp_path / "truth" / "discoveries").mkdir(parents=True)
+    (tmp_path / "truth" / "discoveries" / "part.csv").write_text("play_id,quality\n0012,0.4\n12e4,0.4\n")
+    (tmp_path / "truth.json").write_text('{"perfect_rewards": {}}')
+    assert read_discoveries(str(tmp_path))[0].to_pylist() == ["0012", "12e4"]
 
 
 def test_folders_without_discoveries_and_other_targets_are_refused(rows, capsys, tmp_path):
