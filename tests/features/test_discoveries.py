@@ -116,7 +116,7 @@ def test_proxies_of_generated_discoveries_are_what_the_rules_say(drawn):
 
 
 def test_other_plays_stay_as_they_are_and_background_skips_less(spark):
-    small = World(users=40, days=4, tracks=400, artists=80, clusters=8, sessions_per_day=1.5, bots=0)
+    small = World(users=20, days=3, tracks=400, artists=80, clusters=8, sessions_per_day=1.5, bots=0)
     users = spark.range(small.users)
     names = ("play_id", "user_id", "track_id", "played_at", "ms_played", "skipped", "saved")
     usual, more, background = (
@@ -124,10 +124,10 @@ def test_other_plays_stay_as_they_are_and_background_skips_less(spark):
         for world in (small, small.replace(discoveries=1.0), small.replace(background=1.0))
     )
     assert {id_: more[id_] for id_ in usual} == usual
-    assert len(more) > len(usual) + 50
+    assert len(more) > len(usual) + 30
     # sessions of which less is skipped take longer, and the last ones go on after the end of the world
     assert background.keys() <= usual.keys()
-    assert len(background) > 0.97 * len(usual)
+    assert len(background) > 0.95 * len(usual)
     skips = [sum(rows[id_]["skipped"] for id_ in background) for rows in (usual, background)]
-    assert skips[1] / skips[0] == pytest.approx(0.4, abs=0.1)
+    assert skips[1] / skips[0] == pytest.approx(0.4, abs=0.2)
     assert all(usual[id_]["track_id"] == row["track_id"] for id_, row in background.items())
