@@ -4,6 +4,7 @@
     DIR/tracks/*.csv                       the catalogue
     DIR/source.toml                        how the files are laid out, for the steps that read them
     DIR/impressions/, DIR/impressions.toml what was shown before sessions, where --slate says how much
+    DIR/truth/                             quality, intent and discoveries, where --discoveries or --background say so
     DIR/truth.json                         settings, exact counts, and how well one could recommend
 
 Equal settings give equal files, however many machines write them.
@@ -15,7 +16,7 @@ import argparse
 import json
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from datetime import date
 from pathlib import Path
@@ -25,10 +26,12 @@ import numpy as np
 from pyspark.sql import functions as F
 
 from features.synthetic import catalogue, delivery, listening
+from features.synthetic.discoveries import RETURN_DAYS
 from features.synthetic.perfect_recommender import Tastes, compute_hit_rates
 from features.synthetic.world import World, WorldError
 from jobs.arguments import parse_day
 from jobs.errors import WrongUsage
+from jobs.generated_discoveries import TRUTH, write_discoveries, write_intents
 from jobs.generated_impressions import describe_source, write_impressions
 from jobs.publishing.warehouse import Warehouse
 from jobs.session import open_session
@@ -101,11 +104,14 @@ def generate(spark: SparkSession, request: GenerationRequest, before: dict[str, 
     tracks.select(*catalogue.DELIVERY_FIELDS).write.mode("overwrite").csv(
         f"{request.out}/tracks", header=True
     )
+    if world.background:
+        write_intents(world, users, request.out)
     return {
         "settings": world.model_dump(mode="json"),
         "perfect_recommender": _evaluate_perfect_recommender(world, users, tracks),
         "bots": world.bot_count,
         **({"impressions": write_impressions(world, users, request.out)} if world.slate else {}),
+        **({TRUTH: write_discoveries(world, users, tracks, request.out)} if world.discoveries else {}),
         **_summarise_days(days),
     }
 
@@ -142,8 +148,9 @@ def session_days(request: GenerationRequest) -> range:
     if request.only_day is None:
         return range(request.world.days)
     day = request.world.day_number(request.only_day)
+    returns = RETURN_DAYS if request.world.discoveries else 0
     # one more for a session that went on past midnight, and one for a line that comes again the next day
-    return range(max(0, day - delivery.MAX_DELAY_DAYS - 1 - 1), day + 1)
+    return range(max(0, day - returns - delivery.MAX_DELAY_DAYS - 1 - 1), day + 1)
 
 
 def _day_counts(lines: DataFrame) -> dict[str, dict[str, Any]]:
@@ -231,15 +238,27 @@ def _source_toml() -> str:
 def _format_summary(request: GenerationRequest, truth: dict[str, Any]) -> str:
     world, totals, perfect = request.world, truth["totals"], truth["perfect_recommender"]["hit_rate_at_10"]
     rewritten = f"{request.only_day} written again; now " if request.only_day else ""
-    lines = (
+    lines = [
         f"{rewritten}{totals['plays']:,} plays by {world.users:,} listeners ({truth['bots']:,} bots) of "
         f"{world.tracks:,} tracks, {world.days} days to {world.day(world.days - 1)}",
         f"{totals['late']:,} plays late, {totals['duplicates']:,} lines double, "
         f"{sum(totals['broken'].values()):,} broken, {totals['spoiled']:,} spoiled",
         f"a recommender that knew every taste would have HR@10 {perfect:.3f}",
-    )
-    labels = ("generate-plays", "", "")
+        *_describe_rewards(truth.get(TRUTH)),
+    ]
+    labels = ["generate-plays"] + [""] * (len(lines) - 1)
     return "\n".join(f"  {label:<24}{line}" for label, line in zip(labels, lines, strict=True))
+
+
+def _describe_rewards(known: dict[str, Any] | None) -> Iterator[str]:
+    if known is None:
+        return
+    yield f"{known['discoveries']:,} discoveries, played on {known['mean']:.2f} days in {RETURN_DAYS + 1}"
+    shares = (f"{known[name][n]:.3f}" for name in ("known", "by_line") for n in (0, 1, 7))
+    yield (
+        "of that, who knew quality and intent would explain R² {}, {} after a day, {} after seven; a line through "
+        "completed, saved and returns {}, {}, {}"
+    ).format(*shares)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -27,7 +27,7 @@ PLACE_MS = 45_000
 
 FIELDS = (
     "impression_id", "request_id", "user_id", "shown_at", "surface", "position", "item_type", "item_id", "policy_id",
-    "propensity", "candidate_count",
+    "propensity", "candidate_count", "seen",
 )  # fmt: skip
 
 
@@ -39,7 +39,8 @@ def examination_chance(position: int) -> float:
 def draw_impressions(world: World, sessions: DataFrame) -> DataFrame:
     """One row per place of the slate before each session.
 
-    Columns: user, slot, cluster, position, track (number), propensity, taken, shown_ms and taken_ms (from day 0 on).
+    Columns: user, slot, cluster, position, track (number), propensity, seen, taken, shown_ms and taken_ms (from day 0
+    on).
 
     Args:
         sessions: user, slot, cluster and start_ms of each.
@@ -52,9 +53,10 @@ def draw_impressions(world: World, sessions: DataFrame) -> DataFrame:
     examined = world.uniform("examined", *key) < F.pow("position", F.lit(-EXAMINED_FALL))
     chance = F.when(F.col("in_taste"), TAKE_CHANCE).otherwise(TAKE_CHANCE_OFF_TASTE)
     delay = F.col("position") * PLACE_MS + world.randbelow(PLACE_MS, "delay of taken", *key)
-    return chosen.withColumns(
-        {"taken": examined & (world.uniform("taken", *key) < chance), "taken_ms": F.col("shown_ms") + delay}
-    ).drop("in_taste")
+    taken = examined & (world.uniform("taken", *key) < chance)
+    return chosen.withColumns({"seen": examined, "taken": taken, "taken_ms": F.col("shown_ms") + delay}).drop(
+        "in_taste"
+    )
 
 
 def _draw_candidates(world: World, slates: DataFrame, *key: Column) -> DataFrame:

@@ -4,6 +4,7 @@ A day has six slots of four hours, moved by up to four hours per listener. In a 
 none, in one of three tastes (clusters). A play of it is, by chance, off taste (any cluster, then a rank); a repeat
 (the listener's favourite of the session's cluster, or its first track until that is out); else a rank in the
 session's cluster. A track that is not out yet is drawn again once; then the cluster's first track stands in.
+Where a world says so, weekends differ from other days, sessions run in the background, and tracks are discovered.
 `features/synthetic/perfect_recommender.py` knows these rules too: change both.
 """
 
@@ -15,6 +16,13 @@ from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from features.synthetic import catalogue
+from features.synthetic.discoveries import (
+    BACKGROUND_SAVE,
+    draw_discoveries,
+    is_background,
+    play_discoveries,
+    week_factor,
+)
 from features.synthetic.impressions import draw_impressions
 from features.synthetic.world import DAY_MS, World
 
@@ -28,6 +36,8 @@ LONGEST_SESSION = 30
 TASTE_SHARES = (0.6, 0.3, 0.1)
 SKIP_CHANCE, SKIP_CHANCE_OFF_TASTE, SKIP_CHANCE_FAVOURITE = 0.12, 0.45, 0.03
 SAVE_CHANCE = 0.03
+# Of a chance to skip, what is left of it in the background.
+BACKGROUND_SKIP = 0.4
 FULLY_PLAYED_SHARE = 0.85
 
 # A bot runs for three days, and keeps each track just past the half minute that counts as a play.
@@ -49,6 +59,8 @@ def generate_plays(world: World, users: DataFrame, days: range | None = None) ->
     plays = _add_play_times(_draw_plays(world, started)).unionByName(_generate_bot_plays(world, users, days))
     if world.slate:
         plays = plays.unionByName(_play_taken(world, draw_impressions(world, started)))
+    if world.discoveries:
+        plays = plays.unionByName(play_discoveries(world, draw_discoveries(world, started, len(SLOT_SHARES))))
     # a session of the last evening may go on after the world's end
     return _select_columns(world, plays.where(F.col("at_ms") < world.days * DAY_MS))
 
@@ -66,6 +78,8 @@ def generate_sessions(world: World, users: DataFrame, days: range) -> DataFrame:
     more = F.log(1 - world.uniform("length", user, slot)) / math.log(1 - 1 / (world.plays_per_session + 1e-9))
     start_ms = (slot * SLOT_MS + shift).alias("start_ms")
     chance = _session_chance(F.col("activity"), slot % len(SLOT_SHARES))
+    if world.weekend != 1:
+        chance = chance * week_factor(world, _day_of(slot))
     return (
         users.where(~_is_bot(world, F.col("id")))
         .select(F.col("id").alias("user"), _activity(world, F.col("id")).alias("activity"))
@@ -142,12 +156,17 @@ def _draw_plays(world: World, sessions: DataFrame) -> DataFrame:
     in_taste = catalogue.cluster_of(world, track) == cluster
     is_favourite = track == catalogue.track_at(world, cluster, F.col("favourite"))
     skip_chance = F.when(~in_taste, SKIP_CHANCE_OFF_TASTE).when(is_favourite, SKIP_CHANCE_FAVOURITE)
-    skipped = world.uniform("skipped", *key) < skip_chance.otherwise(SKIP_CHANCE)
+    skip_chance, save_chance = skip_chance.otherwise(SKIP_CHANCE), F.lit(SAVE_CHANCE)
+    if world.background:
+        background = is_background(world, *key[:2])
+        skip_chance *= F.when(background, BACKGROUND_SKIP).otherwise(1.0)
+        save_chance *= F.when(background, BACKGROUND_SAVE).otherwise(1.0)
+    skipped = world.uniform("skipped", *key) < skip_chance
     plays = sessions.withColumn("position", _explode_range(F.lit(1), F.col("length")))
     return (
         _draw_tracks(world, plays, *key)
         .withColumn("skipped", skipped)
-        .withColumn("saved", in_taste & ~F.col("skipped") & (world.uniform("saved", *key) < SAVE_CHANCE))
+        .withColumn("saved", in_taste & ~F.col("skipped") & (world.uniform("saved", *key) < save_chance))
         .withColumn("track_ms", catalogue.track_ms(world, track))
         .withColumn("ms_played", _ms_played(world.uniform("ms_played", *key)))
         .withColumn("pause_ms", world.randbelow(8_000, "pause", *key))
@@ -189,7 +208,7 @@ def _play_taken(world: World, impressions: DataFrame) -> DataFrame:
         .withColumn("ms_played", _ms_played(world.uniform("ms_played", *key)))
         .withColumns({"saved": F.lit(False), "is_bot": F.lit(False)})
         .withColumnRenamed("taken_ms", "at_ms")
-        .drop("propensity", "taken", "shown_ms")
+        .drop("propensity", "seen", "taken", "shown_ms")
     )
 
 

@@ -1,6 +1,7 @@
 """How well a perfect recommender does: one that knows the rules of `features/synthetic/listening.py`.
 
 It knows the listener, the cluster of the session and the day, and names the ten tracks most likely to be played next.
+Plays of slates and of discoveries are beside those of sessions, and not counted.
 """
 
 from __future__ import annotations

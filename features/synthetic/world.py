@@ -61,6 +61,15 @@ class World(SettingsModel):
     slate: int = Field(
         default=0, ge=0, le=20, description="items shown before each session, or 0 for no impressions"
     )
+    discoveries: Share = Field(
+        default=0.0, description="share of sessions before which a track is discovered, to come back to"
+    )
+    background: Share = Field(
+        default=0.0, description="share of sessions in the background: less is skipped, less saved"
+    )
+    weekend: float = Field(
+        default=1.0, ge=0.1, le=10.0, description="sessions of a Saturday or Sunday per session of other days"
+    )
 
     @model_validator(mode="after")
     def _check_consistency(self) -> World:
@@ -79,6 +88,13 @@ class World(SettingsModel):
     @property
     def bot_count(self) -> int:
         return int(self.users * self.bots)
+
+    @property
+    def week(self) -> tuple[float, ...]:
+        """Sessions by day of the week, from Monday on, as shares of those of the busiest days."""
+        # no share above 1: a listener has a session or none in a slot, and the busiest have one in each
+        others, ends = min(1.0, 1 / self.weekend), min(1.0, self.weekend)
+        return (others,) * 5 + (ends,) * 2
 
     @property
     def epoch_ms(self) -> int:

@@ -13,10 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from expectations.charts.bars import draw_bars
+from expectations.charts.curves import Spot, draw_curves
 from expectations.charts.histograms import SHADES, Bar, draw_histogram, draw_strip, list_shares
 from expectations.charts.lines import draw_lines, draw_sparkline
 from expectations.charts.points import Point, draw_points
 from expectations.charts.scales import Scale, label_ticks
+from expectations.pages import NOTHING
 from expectations.wording import format_number, format_percent
 
 DAY = date(2026, 11, 1)
@@ -327,3 +329,57 @@ def test_what_is_cut_says_so():
     figure = parse(draw_points("Map", [Point(0, 0, "g" * 500, "t" * 500)]))
     assert list_dots(figure)[0][2] == "t" * 29 + "…"
     assert len(draw_bars("t" * 9_000, {})) < 400
+
+
+# --- curves
+
+
+def test_curve_has_points_in_the_order_of_x_with_their_intervals():
+    spots = [Spot(30, 0.8, 0.7, 1.0), Spot(0, 0.2), Spot(15, 0.5, 0.4, 0.6)]
+    figure = parse(draw_curves("R²", {"saved": spots}, "days observed"))
+    dots = list_dots(figure)
+    places = [x for x, _, _ in dots]
+    assert places == sorted(places)
+    assert places[1] == pytest.approx((places[0] + places[2]) / 2, abs=0.1)
+    assert [y for _, y, _ in dots] == [136.0, 88.0, 40.0]
+    assert dots[2][2] == "saved, days observed 30: 0.8, 0.7 to 1"
+    paths = [path.get("d") for path in figure.findall(".//path[@class='line']")]
+    assert [path.split(" ")[1] for path in paths[1:]] == ["104V72", "56V8"]
+    assert read_rows(figure)[1:] == [
+        ["saved", "0", "0.2", NOTHING],
+        ["saved", "15", "0.5", "0.4 to 0.6"],
+        ["saved", "30", "0.8", "0.7 to 1"],
+    ]
+
+
+def test_points_that_are_not_finite_are_no_part_of_a_curve():
+    curves = {
+        "a": [Spot(1, math.nan), Spot(2, 3.0, math.nan, 4.0)],
+        "b": [Spot(math.inf, 1.0), Spot(1, None)],
+    }
+    figure = parse(draw_curves("R²", curves, "days"))
+    assert len(list_dots(figure)) == 1
+    assert list_dots(figure, 2) == []
+    assert "no values" in figure.findtext(".//desc")
+    assert figure.findall(".//svg") and not parse(draw_curves("R²", {"b": curves["b"]}, "days")).findall(
+        ".//svg"
+    )
+
+
+def test_days_have_no_labels_between_them():
+    figure = parse(draw_curves("R²", {"a": [Spot(0, 0.3), Spot(1, 0.4)]}, "days"))
+    labels = [text.text for text in figure.findall(".//text") if text.get("class") != "end"]
+    assert labels == ["0"]
+
+
+def test_diagonal_goes_where_what_came_is_what_was_predicted():
+    figure = parse(
+        draw_curves("Calibration", {"a": [Spot(1, 2.0), Spot(4, 4.0)]}, "predicted", diagonal=True)
+    )
+    (x, y, _) = list_dots(figure)[-1]
+    assert find_path(figure, "mark").endswith(f"L{x:g} {y:g}")
+
+
+def test_texts_of_curves_are_escaped():
+    figure = parse(draw_curves(EVIL, {EVIL: [Spot(1, 1.0)], "b": [Spot(1, 2.0)]}, EVIL))
+    assert not figure.findall(".//script")

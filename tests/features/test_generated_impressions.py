@@ -42,6 +42,9 @@ def test_propensities_and_position_bias_are_found_in_the_log(spark):
     taken = [np.mean((log["taken"] * weight)[log["position"] == n]) for n in (1, 2, 3)]
     truth = [examination_chance(n) for n in (1, 2, 3)]
     assert np.array(taken) / taken[0] == pytest.approx(np.array(truth), rel=0.05)
+    seen = [np.mean(log["seen"][log["position"] == n]) for n in (1, 2, 3)]
+    assert seen == pytest.approx(truth, abs=0.02)
+    assert not (log["taken"] & ~log["seen"]).any()
     # the draws are not uniform, so that the log without weights says too much
     in_cluster = log["track"] % WORLD.clusters == log["cluster"]
     first = log["position"] == 1

@@ -13,9 +13,12 @@ import pytest
 
 from features.synthetic import listening
 from features.synthetic.delivery import CORRUPTION_KINDS, DELIVERY_FIELDS, deliver
+from features.synthetic.discoveries import QUALITIES, RETURN_DAYS
+from features.synthetic.perfect_rewards import compute_perfect_rewards
 from features.synthetic.world import World
 from jobs.errors import WrongUsage
 from jobs.generate_plays import GenerationRequest, main, session_days
+from jobs.generated_discoveries import read_discoveries
 from jobs.sources import load_source
 from reference import catalogues
 
@@ -219,6 +222,46 @@ def test_session_days_are_all_that_can_reach_the_only_day(spark):
     plays.unpersist()
     request = GenerationRequest(world, out="", bug=None, only_day=world.day(8), files_per_day=1)
     assert session_days(request) == range(8 - max(lags), 9 - min(lags)), lags
+
+
+def read_known(folder: Path, name: str) -> list[dict[str, str]]:
+    return [row for path in (folder / "truth" / name).glob("*.csv") for row in csv.DictReader(path.open())]
+
+
+def test_generate_plays_writes_what_is_known_of_discoveries_beside_the_plays(spark, tmp_path, capsys):
+    world = [
+        "--users=30",
+        "--days=3",
+        "--tracks=60",
+        "--artists=12",
+        "--clusters=3",
+        "--sessions-per-day=1.5",
+    ]
+    assert main(["--out", str(tmp_path), *world, "--discoveries=0.5", "--background=0.4", "--weekend=2"]) == 0
+    truth = read_truth(tmp_path)["perfect_rewards"]
+    known = read_known(tmp_path, "discoveries")
+    qualities = {row["track_id"]: row["quality"] for row in read_known(tmp_path, "tracks")}
+    assert len(known) == truth["discoveries"] > 10
+    assert len(qualities) == 60
+    assert all(row["quality"] == qualities[row["track_id"]] for row in known)
+    plays = {fields[0]: fields[1:3] for rows in read_lines(tmp_path).values() for fields in rows}
+    assert all(plays[row["play_id"]] == [row["user_id"], row["track_id"]] for row in known)
+    intents = Counter(row["background"] for row in read_known(tmp_path, "sessions"))
+    assert intents["true"] / intents.total() == pytest.approx(0.4, abs=0.15)
+    levels = Counter(map(float, qualities.values()))
+    world_of_then = World(discoveries=0.5, background=0.4, weekend=2, days=3)
+    expected = compute_perfect_rewards(world_of_then, [levels[quality] / 60 for quality in QUALITIES])
+    assert truth["known"] == pytest.approx(expected.known.tolist(), abs=1e-6)
+    assert truth["by_line"] == pytest.approx(expected.by_line.tolist(), abs=1e-6)
+    assert "who knew quality and intent would explain" in capsys.readouterr().out
+    plays, found = read_discoveries(str(tmp_path))
+    assert (sorted(plays.to_pylist()), found) == (sorted(row["play_id"] for row in known), truth)
+
+
+def test_only_day_has_returns_to_discoveries_of_two_months_before():
+    world = World(days=100, discoveries=0.1)
+    request = GenerationRequest(world, out="", bug=None, only_day=world.day(80), files_per_day=1)
+    assert session_days(request) == range(80 - RETURN_DAYS - 5, 81)
 
 
 def test_generate_plays_writes_a_source_file_with_the_columns_of_the_files(out):

@@ -78,6 +78,8 @@ forget --users F --root R
 restate --from O --root R
 install-jars --O
 training-set --root R --labels F --features O --out F
+proxies --root R --target O --of O --release O
+proxies --rows F --target O --of O --segment O --listener O --generated F
 run O
 run flow --root R --source F --input F
 run ingest-plays --root R --source F --input F
