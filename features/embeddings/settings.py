@@ -6,6 +6,8 @@ from typing import Any, ClassVar, Literal, get_args
 
 from pydantic import Field, model_validator
 
+from features.embeddings.evaluation import MOST_COUNTED
+from features.embeddings.held_out import MOST_PAIRS
 from features.settings import SettingsError, SettingsModel
 
 __all__ = ["BACKENDS", "SEARCHED", "CandidateSettings", "Settings", "SettingsError"]
@@ -22,6 +24,8 @@ class Settings(SettingsModel):
     refusal: ClassVar[str] = "item2vec"
     # Settings that decide how fast, and not what comes out: a run with others is the same batch.
     same_result: ClassVar[frozenset[str]] = frozenset({"threads"})
+    # Which plays are learned from and measured on; at its default none of them identifies a batch.
+    sampling: ClassVar[frozenset[str]] = frozenset({"max_sequences", "pairs", "baseline_sequences"})
 
     dimensions: int = Field(default=64, ge=2, le=4096, description="numbers in a vector")
     window: int = Field(
@@ -65,6 +69,22 @@ class Settings(SettingsModel):
         default=1, ge=1, le=1024, description="training threads; 1 makes results reproducible"
     )
 
+    max_sequences: int = Field(
+        default=30_000_000,
+        ge=1,
+        le=10**12,
+        description="sequences to learn from at most; of more, those of some listeners, chosen by a hash",
+    )
+    pairs: int = Field(
+        default=MOST_PAIRS, ge=1, le=10**7, description="plays held out at most, to measure a space by"
+    )
+    baseline_sequences: int = Field(
+        default=MOST_COUNTED,
+        ge=1,
+        le=10**9,
+        description="sequences at most in which tracks played together are counted, to compare with",
+    )
+
     @model_validator(mode="after")
     def _check_lengths(self) -> Settings:
         if self.min_length > self.max_length:
@@ -75,7 +95,13 @@ class Settings(SettingsModel):
 
     def result_settings(self) -> dict[str, Any]:
         """Those that change the result, by name."""
-        return {name: value for name, value in self if name not in self.same_result}
+        # batches that were made before there was sampling are still known
+        defaults = {name: type(self).model_fields[name].default for name in self.sampling}
+        return {
+            name: value
+            for name, value in self
+            if name not in self.same_result and value != defaults.get(name)
+        }
 
 
 class CandidateSettings(SettingsModel):

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 from datetime import timedelta
+from tempfile import TemporaryDirectory
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from features.embeddings.users import HalfLifeError, build_user_embeddings
+from features.embeddings.users import HalfLifeError
+from jobs.embeddings.scratch import Scratch
+from jobs.embeddings.vector_files import VectorFiles
 from reference import embeddings as reference
 from reference.embeddings import embedding
 from reference.frames import frame, rows
@@ -49,7 +52,10 @@ _play = st.fixed_dictionaries(
 
 def compute(spark, plays, half_life=7.0):
     sessions, tracks = frame(spark, plays, SESSIONS), frame(spark, EMBEDDINGS, TRACK_EMBEDDINGS)
-    return rows(build_user_embeddings(sessions, tracks, DS, half_life), USER_EMBEDDINGS)
+    with TemporaryDirectory() as folder:
+        files = VectorFiles(Scratch(folder))
+        files.write(tracks)
+        return rows(files.average(sessions, tracks, DS, half_life), USER_EMBEDDINGS)
 
 
 # one more: the simplest has no plays
