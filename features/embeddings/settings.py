@@ -24,7 +24,7 @@ class Settings(SettingsModel):
     refusal: ClassVar[str] = "item2vec"
     # Settings that decide how fast, and not what comes out: a run with others is the same batch.
     same_result: ClassVar[frozenset[str]] = frozenset({"threads"})
-    # Which plays are learned from and measured on; at its default none of them identifies a batch.
+    # Settings that decide which plays are learned from and measured on; a space is measured with those of its training.
     sampling: ClassVar[frozenset[str]] = frozenset({"max_sequences", "pairs", "baseline_sequences"})
 
     dimensions: int = Field(default=64, ge=2, le=4096, description="numbers in a vector")
@@ -70,7 +70,8 @@ class Settings(SettingsModel):
     )
 
     max_sequences: int = Field(
-        default=30_000_000,
+        # what two cores learn in an hour twenty times over, see benchmarks/embedding_sizes.py
+        default=20_000_000,
         ge=1,
         le=10**12,
         description="sequences to learn from at most; of more, those of some listeners, chosen by a hash",
@@ -95,13 +96,7 @@ class Settings(SettingsModel):
 
     def result_settings(self) -> dict[str, Any]:
         """Those that change the result, by name."""
-        # batches that were made before there was sampling are still known
-        defaults = {name: type(self).model_fields[name].default for name in self.sampling}
-        return {
-            name: value
-            for name, value in self
-            if name not in self.same_result and value != defaults.get(name)
-        }
+        return {name: value for name, value in self if name not in self.same_result}
 
 
 class CandidateSettings(SettingsModel):

@@ -57,12 +57,5 @@ def test_settings_refuse_a_min_length_above_max_length(shortest, longest, fits):
 
 def test_result_settings_leave_out_threads_alone():
     result_settings = Settings().result_settings()
-    assert result_settings.keys() == Settings.model_fields.keys() - {"threads"} - Settings.sampling
+    assert result_settings.keys() == Settings.model_fields.keys() - {"threads"}
     assert Settings(threads=7).result_settings() == result_settings != Settings(seed=2).result_settings()
-
-
-def test_result_settings_name_how_plays_are_sampled_where_it_is_not_the_default():
-    """A batch that was published before there was sampling is the same batch still."""
-    changed = {"max_sequences": 5, "pairs": 7, "baseline_sequences": 9}
-    assert changed.keys() == Settings.sampling
-    assert Settings(**changed).result_settings() == Settings().result_settings() | changed

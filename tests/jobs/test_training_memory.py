@@ -41,7 +41,7 @@ def peaks(monkeypatch):
     monkeypatch.setattr(Scratch, "BATCH", PART)
 
     def measure(folder, count):
-        scratch = write_scratch(folder, sessions(count), files=count // FEW)
+        scratch = write_scratch(folder, sessions(count), files=count // PART)
         before = pa.total_allocated_bytes()
         arrow.clear()
         tracemalloc.start()
