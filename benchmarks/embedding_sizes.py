@@ -28,12 +28,13 @@ import pyarrow.parquet as pq
 from made_up import FIRST, generate_sessions
 
 from features.embeddings.corpus import Corpus, Model
+from features.embeddings.neighbours import Search
 from features.embeddings.sequences import FOLDS
 from features.embeddings.settings import Settings
 from features.embeddings.sgns import train_epoch
 from features.embeddings.tuning import MOST_EPOCHS
 from features.embeddings.users import drop_without_vector
-from jobs.embeddings.ceiling import training_task
+from jobs.embeddings.ceiling import search_task, training_task
 from jobs.embeddings.progress import peak_bytes
 from jobs.embeddings.scratch import Scratch
 from jobs.embeddings.task import Plan, run_training
@@ -101,6 +102,22 @@ def part_memory(args: argparse.Namespace) -> None:
         print(
             f"  a track of {dimensions}: {of_track:,.0f} bytes, {of_track - 8 * dimensions:,.0f} beside its vectors"
         )
+    for dimensions, search in product((64, 128), (False, True)):
+        most = _most_tracks(64 * 2**30, dimensions, search)
+        print(
+            f"  64 GiB hold {most / 1e6:.0f} M tracks of {dimensions} in {'a search' if search else 'a training'}"
+        )
+
+
+def _most_tracks(limit: int, dimensions: int, search: bool) -> int:
+    def bytes_of(tracks: int) -> int:
+        task = (
+            search_task(tracks, dimensions, Search(), True) if search else training_task(tracks, dimensions)
+        )
+        return task.bytes
+
+    of_track = (bytes_of(10**9) - bytes_of(0)) / 10**9
+    return int((limit - bytes_of(0)) / of_track)
 
 
 def part_shuffle(args: argparse.Namespace) -> None:

@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 
 # Numbers of tracks have 32 bits.
 MOST_TRACKS = 2**31 - 1
-# Of a process before it has read a track; of a track beside its vectors: its id three times, plays, states.
-PROCESS_BYTES, TRACK_BYTES = 400 * 2**20, 300
+# Of a process with its libraries and blocks of products; of a track beside its vectors: its id three times, plays,
+# states: benchmarks/embedding_sizes.py.
+PROCESS_BYTES, TRACK_BYTES = 700 * 2**20, 300
 # Below, there is no machine that could not, and none is looked at: that would be a job of its own.
 SMALL = 2**30
 MANY_TRACKS = 500_000
