@@ -171,8 +171,8 @@ def part_job(sessions: Sessions, args: argparse.Namespace) -> None:
     from features.embeddings.track_embeddings import build_track_embeddings
     from jobs.embeddings import trainer
     from jobs.embeddings.scratch import Scratch
-    from jobs.embeddings.task import Plan, make_task
-    from jobs.embeddings.tracks import LEARNED, REPORT, VOCABULARY
+    from jobs.embeddings.task import Plan
+    from jobs.embeddings.tracks import LEARNED, SEQUENCES, VOCABULARY
 
     with tempfile.TemporaryDirectory() as folder:
         spark, sessions_path = session(), _write_sessions(sessions, f"{folder}/sessions")
@@ -185,9 +185,11 @@ def part_job(sessions: Sessions, args: argparse.Namespace) -> None:
             )
             trainer.write_vocabulary(scratch, rows, None, settings)
             vocabulary = spark.read.parquet(scratch.path(VOCABULARY))
-            sequences = build_sequences(rows, vocabulary.select("number", "track_id"), settings)
+            numbers = vocabulary.select("number", "track_id")
+            sequences = build_sequences(rows, numbers, settings, files=args.cores)
             sequences = sequences if is_evaluated else sequences.withColumn("fold", F.lit(FOLDS - 1))
-            sequences.mapInArrow(make_task(Plan(scratch, settings, "cold", False)), REPORT).collect()
+            sequences.write.parquet(scratch.path(SEQUENCES))
+            trainer.train(spark, Plan(scratch, settings, "cold", False), lambda line: None)
             learned_table = spark.read.parquet(scratch.path(LEARNED))
             table = build_track_embeddings(learned_table, vocabulary, None, "v", "v", date(2026, 1, 1))
             table.write.format("delta").save(f"{folder}/table-{seed}-{is_evaluated}")

@@ -28,7 +28,7 @@ from features.embeddings.arrays import Flags, Ints
 from features.embeddings.baselines import rank_by_cooccurrence
 from features.embeddings.comparison import paired_ratio
 from features.embeddings.corpus import Corpus, Model
-from features.embeddings.evaluation import hold_out_last
+from features.embeddings.held_out import hold_out_last
 from features.embeddings.ranking import Pairs, rank_targets
 from features.embeddings.sequences import FOLDS
 from features.embeddings.settings import Settings

@@ -8,6 +8,7 @@ from features.embeddings.neighbours import find_next_tracks
 from features.embeddings.settings import CandidateSettings
 from jobs.arguments import new_parser
 from jobs.embeddings.candidate_files import CandidateFiles
+from jobs.embeddings.ceiling import check_search
 from jobs.embeddings.scratch import Scratch
 from jobs.embeddings.steps import TABLE, add_day_argument, configure_search, days_ending, resolve_day
 from jobs.errors import JobError
@@ -46,7 +47,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         files = CandidateFiles(Scratch(job.warehouse.path("scratch", "candidates", batch.fingerprint)))
         try:
             # no table, unlike the similar ones: nothing but this step reads them
-            following = find_next_tracks(embeddings, args.k, configure_search(job))
+            search = configure_search(job)
+            check_search(published, search, pairwise=True)
+            following = find_next_tracks(embeddings, args.k, search)
             files.write(embeddings, tracks, following, similar.rows())
             rows = files.choose(sessions.rows(), embeddings, day, settings)
             # nothing is chosen before the batch is staged, so the files must last until then

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from features.embeddings.neighbours import NeighboursError, find_similar_tracks, largest_in_degree
 from jobs.arguments import new_parser
+from jobs.embeddings.ceiling import check_search
 from jobs.embeddings.steps import TABLE, add_day_argument, configure_search, resolve_day
 from jobs.errors import WrongUsage
 from jobs.job import Job
@@ -31,7 +32,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     if job.unchanged(batch):
         return 0
     try:
-        rows = find_similar_tracks(embeddings.rows(), args.k, configure_search(job))
+        search = configure_search(job)
+        check_search(embeddings, search, pairwise=False)
+        rows = find_similar_tracks(embeddings.rows(), args.k, search)
     except NeighboursError as problem:
         raise WrongUsage(str(problem)) from problem
     job.publish(batch, rows, lambda staged: _measure_hubs(job, day, staged))

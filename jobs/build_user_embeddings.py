@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from features.embeddings.users import HalfLifeError, build_user_embeddings
+from features.embeddings.users import HalfLifeError, check_half_life
 from jobs.arguments import new_parser
+from jobs.embeddings.scratch import Scratch
 from jobs.embeddings.steps import TABLE, add_day_argument, days_ending, resolve_day
+from jobs.embeddings.vector_files import VectorFiles
 from jobs.errors import WrongUsage
 from jobs.job import Job
 
@@ -24,13 +26,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     # `half` is what published batches were identified by: another name would make every day again
     parameters = {"days": args.days, "half": args.half_life}
     batch = job.batch("user_embeddings", [day], [embeddings, sessions], parameters=parameters)
-    if job.unchanged(batch):
-        return 0
     try:
-        rows = build_user_embeddings(sessions.rows(), embeddings.rows(), day, args.half_life)
+        check_half_life(args.half_life)
     except HalfLifeError as problem:
         raise WrongUsage(str(problem)) from problem
-    job.publish(batch, rows, if_empty="no listener played a track that has a vector")
+    # from before the files are written: two runs of one batch have one scratch
+    with job.lease("user_embeddings"):
+        if job.unchanged(batch):
+            return 0
+        files = VectorFiles(Scratch(job.warehouse.path("scratch", "user_embeddings", batch.fingerprint)))
+        try:
+            vectors = embeddings.rows()
+            files.write(vectors)
+            rows = files.average(sessions.rows(), vectors, day, args.half_life)
+            # nothing is averaged before the batch is staged, so the files must last until then
+            job.publish(batch, rows, if_empty="no listener played a track that has a vector")
+        finally:
+            files.scratch.remove()
     return 0
 
 

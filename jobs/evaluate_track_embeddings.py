@@ -10,7 +10,7 @@ import argparse
 import json
 from collections.abc import Sequence
 from datetime import date
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -21,11 +21,10 @@ from jobs.embeddings.evaluation import Evaluation, evaluate_space
 from jobs.embeddings.scratch import Scratch
 from jobs.embeddings.steps import TABLE, add_day_argument, days_ending, resolve_day
 from jobs.errors import JobError, WrongUsage
+from jobs.inputs import TableInput
 from jobs.job import Job
+from jobs.settings_flags import add_flags, from_flags
 from segue import show
-
-if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
 
 HEADINGS = ("this", "against", "popularity", "cooccurrence", "cooccurrence_nearby")
 
@@ -34,9 +33,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = _parser().parse_args(argv)
     job = Job("evaluate-track-embeddings", args.root, args.run_id)
     day = resolve_day(job, args.day)
-    sessions = job.read("sessions", days_ending(args.on_day or day, args.days))
+    settings = from_flags(args, Settings)
+    sessions = job.table("sessions", days_ending(args.on_day or day, args.days))
     days = [day, *([resolve_day(job, args.against)] if args.against else [])]
-    evaluations = [_evaluate_day(job, sessions, each) for each in days]
+    evaluations = [_evaluate_day(job, sessions, each, settings) for each in days]
     # a pair is the last two tracks of a session, and one track more must be left to learn from
     if not evaluations[0].hits:
         raise JobError(
@@ -55,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _evaluate_day(job: Job, sessions: DataFrame, day: date) -> Evaluation:
+def _evaluate_day(job: Job, sessions: TableInput, day: date, settings: Settings) -> Evaluation:
     embeddings = job.read(TABLE, [day])
     # read off a vector: days of one table may have been trained with other dimensions
     size = embeddings.where("vector is not null").selectExpr("size(vector)").limit(1).collect()
@@ -64,7 +64,8 @@ def _evaluate_day(job: Job, sessions: DataFrame, day: date) -> Evaluation:
     # named by run and day: an evaluation beside this one has files of its own
     scratch = Scratch(job.warehouse.path("scratch", "evaluation", f"{job.run_id}-{day}"))
     try:
-        return evaluate_space(job.spark, scratch, sessions, embeddings, Settings(dimensions=size[0][0]))
+        settings = settings.replace(dimensions=size[0][0])
+        return evaluate_space(scratch, sessions.rows(), sessions.count, embeddings, settings)
     finally:
         scratch.remove()
 
@@ -120,6 +121,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--against", type=parse_day, help="day of other embeddings, on the same pairs")
     add("--truth", help="truth.json of generate-plays: the share of what a perfect recommender hits")
     add("--json", action="store_true", help="for programs")
+    # as the training had them, the same plays are held out
+    add_flags(parser, Settings, but=set(Settings.model_fields) - Settings.sampling)
     return parser
 
 

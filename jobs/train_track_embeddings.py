@@ -23,13 +23,20 @@ from features.embeddings.settings import SEARCHED, Settings
 from features.embeddings.track_embeddings import build_track_embeddings
 from features.embeddings.trials import SearchPlan
 from jobs.arguments import new_parser, parse_day
+from jobs.embeddings.ceiling import check_fits, training_task
 from jobs.embeddings.parents import AUTO, Parent, choose_start, find_parent
 from jobs.embeddings.scratch import Scratch
 from jobs.embeddings.staged_measures import measure_staged
 from jobs.embeddings.steps import TABLE, days_ending, whole_executor_profile
 from jobs.embeddings.task import Plan
 from jobs.embeddings.tracks import LEARNED, VOCABULARY
-from jobs.embeddings.trainer import NothingToLearn, TrainingResult, train, write_vocabulary
+from jobs.embeddings.trainer import (
+    NothingToLearn,
+    TrainingResult,
+    train,
+    write_sequences,
+    write_vocabulary,
+)
 from jobs.job import Job
 from jobs.publishing.batches import Batch
 from jobs.settings_flags import add_flags, from_flags
@@ -68,11 +75,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         # named by what it is made of: the run that repeats one that was cut off finds its files
         scratch = Scratch(job.warehouse.path("scratch", TABLE, batch.fingerprint))
         write_vocabulary(scratch, plays, previous, settings)
+        check_fits(job.spark, training_task(scratch.count_rows(VOCABULARY), settings.dimensions))
+        write_sequences(scratch, plays, sessions.count, settings, job.say)
         if start == "cold" and search is None:
             job.say("no search: gensim takes its settings as they are, given or default")
         plan = Plan(scratch, settings, start, parent is not None, search)
         try:
-            trained = train(job.spark, plan, plays, job.say)
+            trained = train(job.spark, plan, job.say)
         except NothingToLearn as problem:
             scratch.remove()
             job.not_made(TABLE, str(problem))

@@ -63,6 +63,12 @@ def flatten_lists(batches: Iterable[pa.RecordBatch], column: str = "tracks") -> 
     return np.concatenate(tokens), np.cumsum(np.concatenate(lengths))
 
 
+def list_places(starts: Ints, lengths: Ints) -> Ints:
+    """Places of lists that begin at `starts`, one list after the other."""
+    before = np.cumsum(lengths) - lengths
+    return np.arange(lengths.sum()) + np.repeat(starts - before, lengths)
+
+
 def number_sequences(offsets: Ints) -> Ints:
     """Of every token the number of its sequence."""
     return np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))

@@ -21,6 +21,7 @@ from features.embeddings.users import (
     drop_without_vector,
     midnight_after,
     not_skipped,
+    number_in_order,
     select_human_plays,
 )
 from schemas.candidates import CANDIDATES
@@ -42,11 +43,9 @@ def number_tracks(embeddings: DataFrame, catalogue: DataFrame) -> DataFrame:
     """
     content = catalogue.select("track_id", "artist_id", "explicit")
     rows = drop_without_vector(embeddings).select("track_id").join(content, "track_id", "left")
-    # one partition, as in `build_vocabulary`; a number is an order then, and equal scores go by number
-    ordered = rows.repartition(1).sortWithinPartitions("track_id")
-    number = F.monotonically_increasing_id().cast("int").alias("number")
     explicit = F.coalesce("explicit", F.lit(False)).alias("explicit")
-    return ordered.select(number, "track_id", "artist_id", explicit)
+    # equal scores go by number
+    return number_in_order(rows).select("number", "track_id", "artist_id", explicit)
 
 
 def number_neighbours(neighbours: DataFrame, open_ids: Callable[[], pa.Array]) -> DataFrame:

@@ -6,10 +6,13 @@ other pairs. Vectors under wrong names, or random ones, score its own no higher,
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
-from features.embeddings.arrays import Doubles, Matrix, number_sequences
+from features.embeddings.arrays import Doubles, Matrix, Tokens
 from features.embeddings.corpus import Corpus
+from features.embeddings.mapped import PART, permute
 from features.embeddings.ranking import Pairs
 
 # A test needs no floor that depends on the data.
@@ -22,11 +25,11 @@ TRIES = 50
 def sample_adjacent_pairs(corpus: Corpus, seed: int = 0) -> Pairs:
     """Up to MOST_PAIRS pairs of tracks that follow each other, no query and no target twice."""
     draws = np.random.default_rng(seed)
-    places = draws.permutation(len(corpus.tokens))
+    places = permute(draws, len(corpus.tokens))
     if len(places) > TRIES * MOST_PAIRS:
         places = draws.integers(0, len(corpus.tokens), TRIES * MOST_PAIRS)
     # the last track of a sequence is not followed by the first of the next
-    places = places[~np.isin(places, corpus.offsets[1:] - 1)]
+    places = places[corpus.offsets[np.searchsorted(corpus.offsets, places + 1)] != places + 1]
     query, target = corpus.tokens[places], corpus.tokens[places + 1]
     is_pair = query != target
     query, target = query[is_pair].astype(np.int64), target[is_pair].astype(np.int64)
@@ -35,6 +38,16 @@ def sample_adjacent_pairs(corpus: Corpus, seed: int = 0) -> Pairs:
         first = np.sort(np.unique((query, target)[column], return_index=True)[1])
         query, target = query[first], target[first]
     return Pairs(query[:MOST_PAIRS], target[:MOST_PAIRS])
+
+
+def _adjacent_tokens(corpus: Corpus) -> Iterator[tuple[Tokens, Tokens]]:
+    """Tokens and those that follow them in their sequence, part by part."""
+    for start in range(0, len(corpus.tokens), PART):
+        tokens = corpus.tokens[start : start + PART + 1]
+        ends = corpus.offsets[slice(*np.searchsorted(corpus.offsets, (start + 1, start + len(tokens))))]
+        in_sequence = np.ones(len(tokens) - 1, np.bool_)
+        in_sequence[ends - start - 1] = False
+        yield tokens[:-1][in_sequence], tokens[1:][in_sequence]
 
 
 def z_of_vectors(queries: Matrix, targets: Matrix) -> float:
@@ -67,18 +80,13 @@ def z_of_scores(scores: Doubles) -> float:
 
 def z_possible(corpus: Corpus, pairs: Pairs) -> float:
     """The z that counting how often each target follows each query would reach on these pairs."""
-    from scipy.sparse import csr_matrix
-
-    query, target = corpus.tokens[:-1], corpus.tokens[1:]
-    sequence = number_sequences(corpus.offsets)
-    in_sequence = sequence[:-1] == sequence[1:]
     row, column = np.full((2, len(corpus.counts)), -1, np.int64)  # of each track its place in the pairs
     row[pairs.query] = column[pairs.target] = np.arange(len(pairs))
-    rows, columns = row[query[in_sequence]], column[target[in_sequence]]
-    in_sample = (rows >= 0) & (columns >= 0)
-    ones = np.ones(np.count_nonzero(in_sample))
-    entries = (ones, (rows[in_sample], columns[in_sample]))
-    counts = csr_matrix(entries, shape=(len(pairs), len(pairs))).toarray()
+    counts = np.zeros((len(pairs), len(pairs)))
+    for query, target in _adjacent_tokens(corpus):
+        rows, columns = row[query], column[target]
+        in_sample = (rows >= 0) & (columns >= 0)
+        np.add.at(counts, (rows[in_sample], columns[in_sample]), 1)
     own = counts.diagonal()[:, None]
     # sqrt(3 pairs) where each target follows its own query alone; 0 where all follow all alike, as they do
     # where few tracks are played at random, and there is nothing to learn

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
-from features.embeddings.arrays import Doubles, Floats, Ints, Matrix, Tokens, normalise_rows
+from features.embeddings.arrays import Doubles, Floats, Ints, Matrix, Tokens, list_places, normalise_rows
+from features.embeddings.mapped import PART
 
 # Rows at a time where matrices are changed in place: what is copied stays small.
 CHUNK = 50_000
@@ -23,6 +25,38 @@ class Corpus:
     @property
     def sequences(self) -> int:
         return len(self.offsets) - 1
+
+    def parts(self) -> Iterator[slice]:
+        """Of sequences, one after the other."""
+        return (slice(at, min(at + PART, self.sequences)) for at in range(0, self.sequences, PART))
+
+    def lengths(self, part: slice) -> Ints:
+        return np.diff(self.offsets[part.start : part.stop + 1])
+
+    def count_lengths(self) -> Ints:
+        """Sequences of each length, from 0 to the longest."""
+        counts = [np.bincount(self.lengths(part)) for part in self.parts()]
+        sequences = np.zeros(max(map(len, counts), default=1), np.int64)
+        for each in counts:
+            sequences[: len(each)] += each
+        return sequences
+
+    def count_tokens(self) -> Ints:
+        """Of each track, in the sequences."""
+        counts = np.zeros(len(self.counts), np.int64)
+        for start in range(0, len(self.tokens), PART):
+            counts += np.bincount(self.tokens[start : start + PART], minlength=len(counts))
+        return counts
+
+    def sample(self, most: int) -> Corpus:
+        """So many sequences at equal distances, or this very corpus where it has no more."""
+        if self.sequences <= most:
+            return self
+        rows = np.arange(most) * self.sequences // most
+        starts, lengths = self.offsets[rows], self.offsets[rows + 1] - self.offsets[rows]
+        return Corpus(
+            self.tokens[list_places(starts, lengths)], np.append(0, np.cumsum(lengths)), self.counts
+        )
 
 
 @dataclass

@@ -1,7 +1,6 @@
 """How good a space is: next and similar tracks on plays held out, baselines, neighbours, the version before.
 
-Leave-last-out: of some sessions the last track is kept from the training, and ranked in the list for the
-track before it.
+Leave-last-out: the track that is held out is ranked in the list for the track before it.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from features.embeddings.arrays import Flags, Ints, Matrix, Tokens
+from features.embeddings.arrays import Flags, Ints, Matrix
 from features.embeddings.baselines import rank_by_cooccurrence, rank_by_popularity
 from features.embeddings.comparison import (
     find_neighbours,
@@ -25,10 +24,8 @@ from features.embeddings.comparison import (
 from features.embeddings.corpus import Corpus
 from features.embeddings.ranking import Pairs, rank_targets, score_segments, scores
 
-# At 10,000 pairs and a hit rate of 0.15 its standard error is 0.0036; twice as many cost twice the time.
-MOST_PAIRS = 10_000
-# Sessions are held out by a hash, a share of 1/8, 1/16, …: where the window grows, fewer of the same ones.
-LARGEST_SHARE = 3
+# Sequences that co-occurrence is counted in; of more, some at equal distances, as its counts grow with them.
+MOST_COUNTED = 2_000_000
 NEIGHBOURS = 10
 NEARBY = 5
 # Tracks whose neighbours are looked at. Of all of them, two million would take hours.
@@ -53,34 +50,16 @@ class RankingResult:
     hits: Flags
 
 
-def hold_out_last(
-    tokens: Tokens, offsets: Ints, folds: Ints, places: int, most: int = MOST_PAIRS
-) -> tuple[Tokens, Ints, Pairs]:
-    """The sequences without the last track of some of three or more, and the pairs that this makes.
+def measure_baselines(
+    corpus: Corpus, pairs: Pairs, most_counted: int = MOST_COUNTED
+) -> dict[str, RankingResult]:
+    """What needs no embedding: the most played, and co-occurrence in sessions and within five plays.
 
     Args:
-        folds: of each sequence, 0 to `places` - 1, a hash of its session.
-        most: of pairs.
+        most_counted: sequences that co-occurrence is counted in.
     """
-    last = offsets[1:] - 1
-    # of two, one would be left, which teaches nothing
-    is_long = np.diff(offsets) >= 3
-    share = places >> LARGEST_SHARE
-    # By fold, so that who is held out today was so yesterday, and the version before did not learn the
-    # answers; halved, so that who is held out of more sequences is held out of fewer.
-    while np.count_nonzero(is_long & (folds < share // 2)) >= most:
-        share //= 2
-    held_out = np.flatnonzero(is_long & (folds < share))
-    in_pairs = held_out[np.argsort(folds[held_out], kind="stable")][:most]
-    pairs = Pairs(tokens[last[in_pairs] - 1].astype(np.int64), tokens[last[in_pairs]].astype(np.int64))
-    removed = np.zeros(len(last), np.int64)
-    removed[held_out] = 1
-    return np.delete(tokens, last[held_out]), offsets - np.append(0, np.cumsum(removed)), pairs
-
-
-def measure_baselines(corpus: Corpus, pairs: Pairs) -> dict[str, RankingResult]:
-    """What needs no embedding: the most played, and co-occurrence in sessions and within five plays."""
-    sessions = (corpus.tokens, corpus.offsets, len(corpus.counts), pairs)
+    counted = corpus.sample(most_counted)
+    sessions = (counted.tokens, counted.offsets, len(corpus.counts), pairs)
     places = {
         "popularity": rank_by_popularity(corpus.counts, pairs),
         "cooccurrence": rank_by_cooccurrence(*sessions),  # the gate's bar

@@ -19,6 +19,7 @@ SEGMENTS = ("head", "torso", "tail", "new")
 _HEAD, _TORSO, _TAIL, _NEW = range(len(SEGMENTS))
 
 MOST_SCORES = 1 << 26  # of one block, 256 MB
+HASHED = 10_000  # rows at a time
 
 
 class EvaluationError(ValueError):
@@ -146,11 +147,24 @@ def _find_duplicate_rows(vectors: Matrix) -> tuple[Ints, Ints]:
     # ones before, on many machines, so that such tracks would not tie
     if not vectors.size:
         return np.empty(0, np.int64), np.empty(0, np.int64)
+    # to sort all rows would copy them twice; few have the hash of another, and none of the others is one again
+    _, which, count = np.unique(_hash_rows(vectors), return_inverse=True, return_counts=True)
+    candidates = np.flatnonzero(count[which] > 1)
     row = np.dtype((np.void, vectors.itemsize * vectors.shape[1]))
-    rows = np.ascontiguousarray(vectors).view(row).ravel()
+    rows = np.ascontiguousarray(vectors[candidates]).view(row).ravel()
     _, first, which = np.unique(rows, return_index=True, return_inverse=True)
-    later = np.flatnonzero(first[which] != np.arange(len(vectors)))
-    return later, first[which[later]]
+    later = np.flatnonzero(first[which] != np.arange(len(candidates)))
+    return candidates[later], candidates[first[which[later]]]
+
+
+def _hash_rows(vectors: Matrix) -> NDArray[np.uint64]:
+    """A number per row, made of its bits: equal rows have one, and others hardly ever."""
+    odd = np.random.default_rng(0).integers(0, 2**63, vectors.shape[1], dtype=np.uint64) * 2 + 1
+    hashes = np.empty(len(vectors), np.uint64)
+    for start in range(0, len(vectors), HASHED):
+        bits = np.ascontiguousarray(vectors[start : start + HASHED]).view(np.uint32)
+        hashes[start : start + HASHED] = bits.astype(np.uint64) @ odd
+    return hashes
 
 
 def _rank(products: Matrix, target: int) -> int:

@@ -24,12 +24,13 @@ def build_vocabulary(sessions: DataFrame, settings: Settings) -> DataFrame:
     return ordered.select(F.monotonically_increasing_id().cast("int").alias("number"), "track_id", "plays")
 
 
-def build_sequences(sessions: DataFrame, numbers: DataFrame, settings: Settings) -> DataFrame:
+def build_sequences(sessions: DataFrame, numbers: DataFrame, settings: Settings, files: int = 1) -> DataFrame:
     """One row per sequence: `fold` (0 to FOLDS - 1, a hash of the session) and `tracks` (numbers, as played).
 
     Args:
         sessions: rows of the table, of the days to learn from.
         numbers: number and track_id, as `build_vocabulary` gives them.
+        files: partitions; folds rise from each to the next, so that one after the other they are always the same.
     """
     # tracks without a number are left out before repeats are looked for: one track may be on both their sides
     plays = _split_at_gaps(sessions.where("not is_bot"), settings).join(numbers, "track_id")
@@ -48,7 +49,8 @@ def build_sequences(sessions: DataFrame, numbers: DataFrame, settings: Settings)
     return (
         sequences.select(*_SESSION, "piece", fold, tracks)
         .where(F.size("tracks") >= settings.min_length)
-        .repartition(1)  # one partition in a fixed order: what is learned depends on it
+        # a fixed order, whatever the number of files: what is learned depends on it
+        .repartitionById(files, (F.col("fold").cast("bigint") * files / FOLDS).cast("int"))
         .sortWithinPartitions("fold", *_SESSION, "piece", "tracks")
         .select("fold", "tracks")
     )

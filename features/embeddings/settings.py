@@ -6,6 +6,8 @@ from typing import Any, ClassVar, Literal, get_args
 
 from pydantic import Field, model_validator
 
+from features.embeddings.evaluation import MOST_COUNTED
+from features.embeddings.held_out import MOST_PAIRS
 from features.settings import SettingsError, SettingsModel
 
 __all__ = ["BACKENDS", "SEARCHED", "CandidateSettings", "Settings", "SettingsError"]
@@ -22,6 +24,8 @@ class Settings(SettingsModel):
     refusal: ClassVar[str] = "item2vec"
     # Settings that decide how fast, and not what comes out: a run with others is the same batch.
     same_result: ClassVar[frozenset[str]] = frozenset({"threads"})
+    # Settings that decide which plays are learned from and measured on; a space is measured with those of its training.
+    sampling: ClassVar[frozenset[str]] = frozenset({"max_sequences", "pairs", "baseline_sequences"})
 
     dimensions: int = Field(default=64, ge=2, le=4096, description="numbers in a vector")
     window: int = Field(
@@ -63,6 +67,23 @@ class Settings(SettingsModel):
     backend: Backend = Field(default="sgns", description="trainer")
     threads: int = Field(
         default=1, ge=1, le=1024, description="training threads; 1 makes results reproducible"
+    )
+
+    max_sequences: int = Field(
+        # what two cores learn in an hour twenty times over, see benchmarks/embedding_sizes.py
+        default=20_000_000,
+        ge=1,
+        le=10**12,
+        description="sequences to learn from at most; of more, those of some listeners, chosen by a hash",
+    )
+    pairs: int = Field(
+        default=MOST_PAIRS, ge=1, le=10**7, description="plays held out at most, to measure a space by"
+    )
+    baseline_sequences: int = Field(
+        default=MOST_COUNTED,
+        ge=1,
+        le=10**9,
+        description="sequences at most in which tracks played together are counted, to compare with",
     )
 
     @model_validator(mode="after")

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from features.embeddings.arrays import Floats, Ints, Matrix, Tokens
 from features.embeddings.corpus import Corpus, Model
 from features.embeddings.kernels import compile_kernel
+from features.embeddings.mapped import permute
 from features.embeddings.settings import Settings
 
 # Plain SGD under-trains what is rare, and most tracks have few plays: on real sessions with some 15 plays a
@@ -32,7 +33,7 @@ def train_epoch(corpus: Corpus, model: Model, settings: Settings, number: int) -
         return 0
     # from (seed, number) alone: a training that goes on from a stored model learns what one without a stop does
     draws = np.random.default_rng((settings.seed, number))
-    order = draws.permutation(corpus.sequences)
+    order = permute(draws, corpus.sequences)
     table = _negative_sampling_table(corpus.counts, settings.exponent, draws)
     keep = _keep_probabilities(corpus.counts, settings.subsample)
     seeds = draws.integers(1, 2**63, settings.threads, dtype=np.uint64)
@@ -157,8 +158,11 @@ def _train_sequences(
     state = np.empty(1, np.uint64)
     state[0] = seed
     gradient = np.empty(in_vectors.shape[1], F)
+    longest = 0
+    for sequence in order:
+        longest = max(longest, offsets[sequence + 1] - offsets[sequence])
     # one buffer for all sequences: the longest has `max_length` tracks
-    sentence = np.empty(np.max(offsets[1:] - offsets[:-1]), np.int32)
+    sentence = np.empty(longest, np.int32)
     pairs = 0
     for sequence in order:
         length = 0

@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 
 from features.embeddings import sgns
-from features.embeddings.arrays import Doubles, Ints
+from features.embeddings.arrays import Doubles, Ints, list_places
 from features.embeddings.corpus import Corpus, Model
-from features.embeddings.evaluation import hold_out_last
+from features.embeddings.held_out import choose_pairs, is_held_out
+from features.embeddings.mapped import permute
 from features.embeddings.ranking import Pairs, rank_targets
 from features.embeddings.settings import SEARCHED, Settings
 
@@ -74,24 +75,23 @@ class Sample:
         """Validation pairs are taken from any sequence, and are missing from every one that is drawn."""
         # a stream of its own: epochs draw from (seed, number)
         draws = np.random.default_rng((settings.seed, 0x7E57))
-        folds = draws.permutation(corpus.sequences)
+        folds = permute(draws, corpus.sequences)
         # an eighth of these places are half of the sequences
-        tokens, offsets, pairs = hold_out_last(
-            corpus.tokens, corpus.offsets, folds, 4 * corpus.sequences, MOST_PAIRS
-        )
+        held_out, pairs = choose_pairs(corpus, folds, 4 * corpus.sequences, MOST_PAIRS)
         # as many as let the trials fit the budget, whatever is chosen
         plays = max(1, len(corpus.tokens))
         share = min(1.0, max(SHARE, FEWEST_PLAYS / plays) * plan.budget / 3, MOST_PLAYS / plays)
-        rows = np.sort(draws.permutation(corpus.sequences)[: max(1, int(share * corpus.sequences))])
-        lengths = np.diff(offsets)
-        in_sample = np.repeat(np.isin(np.arange(corpus.sequences), rows), lengths)
-        numbers, new_tokens, counts = np.unique(tokens[in_sample], return_inverse=True, return_counts=True)
+        rows = np.sort(permute(draws, corpus.sequences)[: max(1, int(share * corpus.sequences))])
+        starts, lengths = corpus.offsets[rows], corpus.offsets[rows + 1] - corpus.offsets[rows]
+        lengths = lengths - is_held_out(lengths, folds[rows], held_out)
+        tokens = corpus.tokens[list_places(starts, lengths)]
+        numbers, new_tokens, counts = np.unique(tokens, return_inverse=True, return_counts=True)
         new_numbers = np.full(len(corpus.counts), -1, np.int64)
         new_numbers[numbers] = np.arange(len(numbers))
         # a pair with a track that the sample lacks is a miss of every trial, and tells none from another
         query, target = new_numbers[pairs.query], new_numbers[pairs.target]
         in_both = (query >= 0) & (target >= 0)
-        part = Corpus(new_tokens.astype(np.int32), np.append(0, np.cumsum(lengths[rows])), counts)
+        part = Corpus(new_tokens.astype(np.int32), np.append(0, np.cumsum(lengths)), counts)
         return cls(part, Pairs(query[in_both], target[in_both]))
 
 
@@ -109,12 +109,16 @@ def list_candidates(settings: Settings, plan: SearchPlan) -> list[Settings]:
     return list(dict.fromkeys(candidates))
 
 
-def estimate_pairs(lengths: Ints, settings: Settings) -> float:
-    """Pairs of an epoch over sequences so long, those of a track with itself and of subsampled ones included."""
+def estimate_pairs(lengths: Ints, settings: Settings, sequences: Ints | int = 1) -> float:
+    """Pairs of an epoch over sequences so long, those of a track with itself and of subsampled ones included.
+
+    Args:
+        sequences: that have each of the lengths.
+    """
     # tracks d apart are a pair with chance (window + 1 - d) / window
     longest = int(lengths.max(initial=0))
     reach = np.arange(1, min(settings.window, max(longest - 1, 0)) + 1)
-    places = np.array([np.maximum(lengths - d, 0).sum() for d in reach], np.float64)
+    places = np.array([(np.maximum(lengths - d, 0) * sequences).sum() for d in reach], np.float64)
     return float((1 + settings.backward) * (places * (settings.window + 1 - reach) / settings.window).sum())
 
 

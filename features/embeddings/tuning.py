@@ -117,7 +117,7 @@ class _SuccessiveHalving:
         self, corpus: Corpus, sample: Sample, settings: Settings, plan: SearchPlan, say: Say
     ) -> None:
         self.sample, self.settings, self.plan, self.say = sample, settings, plan, say
-        self.lengths = np.diff(corpus.offsets)
+        self.corpus, self.sequences_by_length = corpus, corpus.count_lengths()
         self.sample_lengths = np.diff(sample.corpus.offsets)
         self.trials = [self._begin(each) for each in list_candidates(settings, plan)]
         self.alive = list(self.trials)
@@ -170,7 +170,9 @@ class _SuccessiveHalving:
         return self.cost + more * trial.settings.dimensions * MARGIN <= self.plan.budget * price
 
     def _training_cost(self, settings: Settings) -> float:
-        return max(1.0, settings.epochs * estimate_pairs(self.lengths, settings) * settings.dimensions)
+        lengths = np.arange(len(self.sequences_by_length))
+        pairs = estimate_pairs(lengths, settings, self.sequences_by_length)
+        return max(1.0, settings.epochs * pairs * settings.dimensions)
 
     def _final_settings(self, trial: TrialRun, dimensions: int | None = None) -> Settings:
         fixed = {name: getattr(self.settings, name) for name in self.plan.fixed}
@@ -185,7 +187,7 @@ class _SuccessiveHalving:
         if "learning_rate" not in self.plan.fixed:
             return {"learning_rate": SLOWER * rate, "epochs": MOST_EPOCHS}
         # between as many epochs and as many pairs as the sample had: with the first, rates overfit that did not
-        share = self.sample_lengths.sum() / self.lengths.sum()
+        share = len(self.sample.corpus.tokens) / len(self.corpus.tokens)
         epochs = round(trial.epochs * float(np.sqrt(share)))
         return {"epochs": min(MOST_EPOCHS, max(FEWEST_EPOCHS, epochs))}
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import date
+from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -12,7 +14,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import StructType
 
-from features.embeddings.arrays import Doubles, to_list_array
+from features.embeddings.arrays import Doubles, Matrix, to_list_array
 from schemas.common import MICROS_A_DAY
 from schemas.user_embeddings import USER_EMBEDDINGS
 
@@ -22,12 +24,24 @@ _COLUMNS = ("user_id", "weight", "support", "vector", "in_vector")
 _MEANS = StructType([field for field in USER_EMBEDDINGS.struct() if field.name in _COLUMNS])
 
 
+class Vectors(NamedTuple):
+    """A row per track, by its number; may be mapped from files."""
+
+    vector: Matrix
+    in_vector: Matrix
+
+
 class HalfLifeError(ValueError):
     """A half-life by which nothing can be weighed."""
 
 
 def build_user_embeddings(
-    sessions: DataFrame, embeddings: DataFrame, day: date, half_life_days: float = 7.0
+    sessions: DataFrame,
+    embeddings: DataFrame,
+    tracks: DataFrame,
+    day: date,
+    half_life_days: float,
+    open_vectors: Callable[[], Vectors],
 ) -> DataFrame:
     """Rows of `user_embeddings`: one per listener who played a track with a vector.
 
@@ -37,26 +51,64 @@ def build_user_embeddings(
     Args:
         sessions: rows of `sessions` of the days that are to count, `day` the last.
         embeddings: one day of `track_embeddings`, of one space.
+        tracks: number and track_id of those with a vector, numbers rising with ids.
+        open_vectors: gives a task their vectors; no vector is shuffled.
 
     Raises:
         HalfLifeError: half_life_days is not above 0.
     """
-    if not half_life_days > 0:  # NaN too
-        raise HalfLifeError(f"user embeddings: half_life_days is {half_life_days}; it must be above 0")
+    check_half_life(half_life_days)
     age = (F.unix_micros(midnight_after(day)) - F.unix_micros("played_at")) / MICROS_A_DAY
-    # A track played ten times is one row with one vector in the shuffle to come.
+    # A track played ten times is one row in the shuffle to come.
     plays = (
         select_human_plays(sessions, day)
         .where(not_skipped())
         .groupBy("user_id", "track_id")
         .agg(F.sum(F.pow(F.lit(0.5), age / half_life_days)).alias("weight"), F.count("*").alias("support"))
     )
-    vectors = drop_without_vector(embeddings).select("track_id", "vector", "in_vector")
-    by_user = plays.join(vectors, "track_id").repartition("user_id")
+    # a number in place of two vectors: with these a row had half a kilobyte at 64 dimensions, and there is one for
+    # each track of each listener
+    by_user = plays.join(tracks, "track_id").drop("track_id").repartition("user_id")
     # sums of floats depend on their order: by track it is the same however the rows were read
-    rows = by_user.sortWithinPartitions("user_id", "track_id").select(*_COLUMNS)
-    means = rows.mapInArrow(_average_plays, _MEANS)
+    rows = by_user.sortWithinPartitions("user_id", "number")
+    means = rows.mapInArrow(partial(_average_plays, open_vectors=open_vectors), _MEANS)
     return add_version_columns(means, embeddings, day)
+
+
+def number_in_order(rows: DataFrame) -> DataFrame:
+    """With `number`, from 0 in the order of track ids."""
+    # one partition, as in `build_vocabulary`; a number is an order then
+    ordered = rows.repartition(1).sortWithinPartitions("track_id")
+    return ordered.withColumn("number", F.monotonically_increasing_id().cast("int"))
+
+
+def number_vectors(embeddings: DataFrame, open_ids: Callable[[], pa.Array]) -> DataFrame:
+    """Rows of `track_embeddings` with a vector as number, vector and in_vector, wherever they lie.
+
+    Args:
+        open_ids: gives a task the ids of `number_in_order`, in the order of their numbers.
+    """
+
+    def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        rows = [batch for batch in batches if batch.num_rows]
+        if not rows:
+            return
+        # of all rows of a task at once: each look-up hashes all ids there are
+        ids = pa.concat_arrays([batch.column("track_id") for batch in rows])
+        numbers = pc.index_in(ids, value_set=open_ids())
+        for batch in rows:
+            columns = [numbers[: batch.num_rows], *(batch.column(name) for name in Vectors._fields)]
+            yield pa.RecordBatch.from_arrays(columns, ["number", *Vectors._fields])
+            numbers = numbers[batch.num_rows :]
+
+    vectors = drop_without_vector(embeddings).select("track_id", *Vectors._fields)
+    return vectors.mapInArrow(run, "number int, vector array<float>, in_vector array<float>")
+
+
+def check_half_life(days: float) -> None:
+    """Raises HalfLifeError where nothing can be weighed by it."""
+    if not days > 0:  # NaN too
+        raise HalfLifeError(f"user embeddings: half_life_days is {days}; it must be above 0")
 
 
 def midnight_after(day: date) -> Column:
@@ -85,13 +137,18 @@ def add_version_columns(rows: DataFrame, embeddings: DataFrame, day: date) -> Da
     return with_version.withColumns({"feature_at": feature_at, "ds": F.lit(day)})
 
 
-def _average_plays(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+def _average_plays(
+    batches: Iterable[pa.RecordBatch], open_vectors: Callable[[], Vectors]
+) -> Iterator[pa.RecordBatch]:
     """One row per listener of rows sorted by listener, whose rows may go on from batch to batch."""
     # Arrow's batches are cut by rows, and not where a listener ends
     open_sum: tuple[pa.Array, Doubles] | None = None
+    vectors: Vectors | None = None
     for batch in batches:
         if batch.num_rows:
-            users, sums = _sum_batch(batch)
+            # where nothing was played there may be no vectors to open
+            vectors = vectors or open_vectors()
+            users, sums = _sum_batch(batch, vectors)
             if open_sum is not None:
                 users, sums = _prepend(*open_sum, users, sums)
             open_sum = users[-1:], sums[-1:]  # the next batch may have more of the last one
@@ -100,14 +157,11 @@ def _average_plays(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch
         yield _build_rows(*open_sum)
 
 
-def _sum_batch(batch: pa.RecordBatch) -> tuple[pa.Array, Doubles]:
+def _sum_batch(batch: pa.RecordBatch, vectors: Vectors) -> tuple[pa.Array, Doubles]:
     """Listeners in the order given, and for each: support, weight, both weighted sums side by side."""
-    weight, support = (batch.column(name).to_numpy() for name in ("weight", "support"))
-    vectors = [
-        batch.column(name).flatten().to_numpy().reshape(batch.num_rows, -1)
-        for name in ("vector", "in_vector")
-    ]
-    columns = np.column_stack([support, weight, *[matrix * weight[:, None] for matrix in vectors]])
+    number, weight, support = (batch.column(name).to_numpy() for name in ("number", "weight", "support"))
+    weighted = [matrix[number] * weight[:, None] for matrix in vectors]
+    columns = np.column_stack([support, weight, *weighted])
     users = batch.column("user_id")
     differs = pc.not_equal(users[1:], users[:-1]).to_numpy(zero_copy_only=False)
     starts = np.append(0, np.flatnonzero(differs) + 1)

@@ -7,7 +7,6 @@ with a hundred neighbours each are 8 GB an origin, on disk, and in memory what i
 
 from __future__ import annotations
 
-import fcntl
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -18,8 +17,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from features.embeddings.arrays import list_places
 from features.embeddings.candidates import choose_candidates, number_neighbours, number_tracks
 from features.embeddings.settings import CandidateSettings
+from jobs.embeddings.executor_files import combine_chunks, map_array, unpack_once
 from jobs.embeddings.scratch import Scratch
 from schemas.candidates import ORIGINS
 
@@ -60,7 +61,7 @@ class CandidateFiles:
 
     def ids(self) -> pa.Array:
         # a track's number is its place in this array
-        return _combine_chunks(self._read_tracks("track_id")["track_id"])
+        return combine_chunks(self._read_tracks("track_id")["track_id"])
 
     def _read_tracks(self, *columns: str) -> pa.Table:
         return self.scratch.table(TRACKS, ["number", *columns]).sort_by("number")
@@ -68,36 +69,25 @@ class CandidateFiles:
     def open(self) -> Pool:
         """In a task: the files, mapped. The first task of an executor unpacks them."""
         # the driver plans without these: numba is loaded in tasks only
-        from pyspark import SparkFiles
-
         from features.embeddings.candidate_arrays import Pool
         from features.embeddings.candidate_kernel import Lists
 
-        # where an executor keeps files until the application ends
-        folder = Path(SparkFiles.getRootDirectory(), f"candidates-{self.token}")
-        folder.mkdir(parents=True, exist_ok=True)
-        # tasks of one machine wait for the one that is here
-        with (folder / "lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            # written last: what a task left that was killed while it unpacked is unpacked again
-            if not (folder / "whole").exists():
-                self._unpack(folder)
-                (folder / "whole").touch()
+        folder = unpack_once(f"candidates-{self.token}", self._unpack)
         with pa.memory_map(str(folder / "ids.arrow")) as file:
-            ids = _combine_chunks(pa.ipc.open_file(file).read_all()["track_id"])
+            ids = combine_chunks(pa.ipc.open_file(file).read_all()["track_id"])
         return Pool(
             ids,
-            _map_array(folder, "artists"),
-            _map_array(folder, "explicit"),
-            *(Lists(*(_map_array(folder, f"{o}-{name}") for name in Lists._fields)) for o in ORIGINS),
+            map_array(folder, "artists"),
+            map_array(folder, "explicit"),
+            *(Lists(*(map_array(folder, f"{o}-{name}") for name in Lists._fields)) for o in ORIGINS),
         )
 
     def _unpack(self, folder: Path) -> None:
         tracks = self._read_tracks("track_id", "artist_id", "explicit")
-        ids = pa.table({"track_id": _combine_chunks(tracks["track_id"])})
+        ids = pa.table({"track_id": combine_chunks(tracks["track_id"])})
         with pa.ipc.new_file(folder / "ids.arrow", ids.schema) as file:
             file.write_table(ids)
-        artists = _combine_chunks(tracks["artist_id"]).dictionary_encode().indices
+        artists = combine_chunks(tracks["artist_id"]).dictionary_encode().indices
         np.save(folder / "artists.npy", artists.fill_null(-1).to_numpy().astype(np.int32))
         np.save(folder / "explicit.npy", tracks["explicit"].to_numpy())
         for origin in ORIGINS:
@@ -118,23 +108,7 @@ class CandidateFiles:
             for name, kind in (("tracks", np.int32), ("scores", np.float32))
         }
         for batch in self.scratch.batches(origin, ["number", *arrays]):
-            places = _list_places(offsets, batch.column("number").to_numpy())
+            numbers = batch.column("number").to_numpy()
+            places = list_places(offsets[numbers], offsets[numbers + 1] - offsets[numbers])
             for name, array in arrays.items():
                 array[places] = batch.column(name).flatten().to_numpy()
-
-
-def _combine_chunks(column: pa.ChunkedArray) -> pa.Array:
-    # a single chunk is taken as it is: it may be mapped from a file, and is not to be copied
-    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
-
-
-def _list_places(offsets: np.ndarray, numbers: np.ndarray) -> np.ndarray:
-    """Places of the lists of these numbers, one after the other."""
-    starts, lengths = offsets[numbers], offsets[numbers + 1] - offsets[numbers]
-    before = np.cumsum(lengths) - lengths
-    return np.arange(lengths.sum()) + np.repeat(starts - before, lengths)
-
-
-def _map_array(folder: Path, name: str) -> np.ndarray:
-    # "c" is copy on write, though nobody writes: to numba a read-only array is another type
-    return np.asarray(np.load(folder / f"{name}.npy", mmap_mode="c"))

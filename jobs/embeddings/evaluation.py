@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pyarrow as pa
 
 from features.embeddings import evaluation as ev
-from features.embeddings.corpus import Corpus
-from features.embeddings.sequences import build_sequences
 from features.embeddings.settings import Settings
 from jobs.embeddings.scratch import Scratch
-from jobs.embeddings.steps import whole_executor_profile
-from jobs.embeddings.tracks import REPORT, VOCABULARY, Tracks, hold_out, load_previous_model
-from jobs.embeddings.trainer import write_vocabulary
+from jobs.embeddings.steps import run_on_executor
+from jobs.embeddings.tracks import Tracks, load_previous_model, read_sequences
+from jobs.embeddings.trainer import write_sequences, write_vocabulary
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql import DataFrame
 
 
 @dataclass(frozen=True)
@@ -33,36 +28,29 @@ class Evaluation:
 
 
 def evaluate_space(
-    spark: SparkSession, scratch: Scratch, sessions: DataFrame, embeddings: DataFrame, settings: Settings
+    scratch: Scratch, sessions: DataFrame, plays: int, embeddings: DataFrame, settings: Settings
 ) -> Evaluation:
-    """The vectors of `embeddings` (one day of the table) on `sessions`, their last tracks held out."""
+    """The vectors of `embeddings` (one day of the table) on `sessions`, their last tracks held out.
+
+    Args:
+        plays: rows of `sessions`.
+    """
     # the same files and sequences as a training's, so that the same pairs are held out
     write_vocabulary(scratch, sessions, embeddings, settings)
-    numbers = spark.read.parquet(scratch.path(VOCABULARY)).select("number", "track_id")
-    profile, _ = whole_executor_profile(spark)
-    task = partial(_evaluate, scratch=scratch, dimensions=settings.dimensions)
-    reports = build_sequences(sessions, numbers, settings).mapInArrow(task, REPORT, profile=profile).collect()
-    return Evaluation(**json.loads(reports[0]["report"])) if reports else Evaluation([], [])
+    write_sequences(scratch, sessions, plays, settings)
+    return Evaluation(**run_on_executor(sessions.sparkSession, partial(_report, scratch, settings)))
 
 
-def _evaluate(
-    batches: Iterable[pa.RecordBatch], scratch: Scratch, dimensions: int
-) -> Iterator[pa.RecordBatch]:
-    if sequences := [batch for batch in batches if batch.num_rows]:
-        report = _report(scratch, dimensions, sequences)
-        yield pa.RecordBatch.from_pydict({"report": [json.dumps(report)]})
-
-
-def _report(scratch: Scratch, dimensions: int, sequences: list[pa.RecordBatch]) -> dict[str, Any]:
+def _report(scratch: Scratch, settings: Settings) -> dict[str, Any]:
     vocabulary = Tracks.read(scratch)
-    tokens, offsets, pairs = hold_out(sequences)
+    corpus, pairs = read_sequences(scratch, vocabulary.plays, settings.pairs)
     if not len(pairs):
         return {"metrics": [], "hits": []}
     # before there is a model: both take memory
-    baselines = ev.measure_baselines(Corpus(tokens, offsets, vocabulary.plays), pairs)
+    baselines = ev.measure_baselines(corpus, pairs, settings.baseline_sequences)
     # `previous_plays` is -1 where a track has no vector
     tracks = vocabulary.take(np.flatnonzero(vocabulary.previous_plays >= 0))
-    model, places = load_previous_model(scratch, tracks, dimensions), tracks.locate(pairs)
+    model, places = load_previous_model(scratch, tracks, settings.dimensions), tracks.locate(pairs)
     following = ev.evaluate_ranking("next", "this", model.in_vectors, model.out_vectors, places, tracks.plays)
     # in place: from here on the in vectors are lost
     vectors, _ = model.combine_in_place()

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar
 from uuid import uuid4
 
 import numpy as np
@@ -35,6 +35,8 @@ OBJECT_STORES = ("s3", "gcs", "abfs")
 @dataclass(frozen=True)
 class Scratch:
     """The folder `uri`; plain data, so that a task can be sent it."""
+
+    BATCH: ClassVar[int] = 20_000  # rows
 
     uri: str
 
@@ -86,9 +88,14 @@ class Scratch:
     def batches(self, name: str, columns: list[str]) -> Iterator[pa.RecordBatch]:
         # by default so many batches are read ahead that they take the memory of a matrix
         ahead = {"batch_readahead": 1, "fragment_readahead": 1}
-        yield from self._dataset(name).to_batches(columns=columns, batch_size=20_000, **ahead)
+        yield from self._dataset(name).to_batches(columns=columns, batch_size=self.BATCH, **ahead)
+
+    def count_rows(self, name: str) -> int:
+        """By the footers of its files."""
+        return int(self._dataset(name).count_rows())
 
     def _dataset(self, name: str) -> pads.Dataset:
+        # the files of a folder are read in the order of their names
         files, path = self._locate(name)
         return pads.dataset(path, filesystem=files)
 

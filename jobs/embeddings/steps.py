@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import json
 import re
+from collections.abc import Callable, Iterable, Iterator
 from datetime import date, timedelta
 from os import cpu_count
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
 
 from features.embeddings.neighbours import Search
 from jobs.arguments import parse_day
@@ -58,6 +62,18 @@ def configure_search(job: Job) -> Search:
     # a few, since only tasks can read and write side by side, and rows take as long as the search
     tasks = 1 if profile else min(cores, TASKS_HERE)
     return Search(tasks=tasks, threads=max(1, cores // tasks), profile=profile)
+
+
+def run_on_executor(spark: SparkSession, work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """What `work` gives in one task that has an executor's cores; as JSON, so that a new measure changes no schema."""
+
+    def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        yield from (pa.RecordBatch.from_pydict({"report": [json.dumps(work())]}) for _ in batches)
+
+    profile, _ = whole_executor_profile(spark)
+    rows = spark.range(0, 1, 1, 1).mapInArrow(run, "report string", profile=profile).collect()
+    report: dict[str, Any] = json.loads(rows[0]["report"])
+    return report
 
 
 def whole_executor_profile(spark: SparkSession) -> tuple[ResourceProfile | None, int]:

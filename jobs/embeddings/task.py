@@ -3,28 +3,25 @@
 Averaging the vectors of several tasks loses 15 to 50 % of the hits at eight of them, and two million tracks of
 128 numbers are two gigabytes: they fit one machine easily. So Spark prepares its input, one task with all
 of its executor's cores trains, and Spark goes on from its files. The task never has more than two
-matrices in memory: measuring reuses them, after they are written.
+matrices in memory: measuring reuses them, after they are written. What is as long as the corpus is mapped from files.
 """
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from hashlib import blake2b
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
 from expectations.suite import MIN_PAIRS
 from features.embeddings import chance
 from features.embeddings import evaluation as ev
 from features.embeddings.alignment import fit_rotation, select_anchors
 from features.embeddings.arrays import Ints, normalise_rows
-from features.embeddings.corpus import Corpus, Model
+from features.embeddings.corpus import Model
 from features.embeddings.settings import Settings
 from features.embeddings.training import fit
 from features.embeddings.trials import SearchPlan, Trial
@@ -33,9 +30,9 @@ from jobs.embeddings.progress import EpochNotes, note_search, peak_bytes
 from jobs.embeddings.scratch import Scratch
 from jobs.embeddings.tracks import (
     Tracks,
-    hold_out,
     load_previous_model,
     load_previous_vectors,
+    read_sequences,
     write_learned,
     write_pairs,
 )
@@ -56,29 +53,21 @@ class Plan:
     search: SearchPlan | None = None
 
 
-def make_task(plan: Plan) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
-    """For `mapInArrow` over `fold` and `tracks`: one row, the report as JSON; none where there is nothing to learn."""
-
-    def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        # a list, so all sequences are in memory: each epoch passes over them
-        if rows := [batch for batch in batches if batch.num_rows]:
-            report = _Training(plan, rows).report()
-            yield pa.RecordBatch.from_pydict({"report": [json.dumps(report)]})
-
-    return run
+def run_training(plan: Plan) -> dict[str, Any]:
+    """Learns from the sequences of the scratch and leaves the vectors there; the report, for JSON."""
+    return _Training(plan).report()
 
 
 class _Training:
     """One training. What it measures is collected in `metrics`, and in `measures` what the gate bounds."""
 
-    def __init__(self, plan: Plan, batches: list[pa.RecordBatch]) -> None:
+    def __init__(self, plan: Plan) -> None:
         self.plan, self.settings, self.is_warm = plan, plan.settings, plan.start == "warm"
         tracks = Tracks.read(plan.scratch)
         self.vocabulary = tracks.take(np.flatnonzero(tracks.plays >= plan.settings.min_plays))
-        tokens, offsets, self.pairs = hold_out(batches)
-        self.corpus = Corpus(tokens, offsets, self.vocabulary.plays)
+        self.corpus, self.pairs = read_sequences(plan.scratch, self.vocabulary.plays, self.settings.pairs)
         # a track whose every play is held out, or stands alone in its session, has nothing to be learned from
-        self.learned = np.flatnonzero(np.bincount(tokens, minlength=len(self.vocabulary.plays)))
+        self.learned = np.flatnonzero(self.corpus.count_tokens())
         self.tracks = self.vocabulary.take(self.learned)
         self.metrics: list[ev.Metric] = []
         self.measures: dict[str, float] = {}
@@ -89,7 +78,8 @@ class _Training:
         self.measures |= _gate_conditions(len(self.pairs), len(self._sample), self.plan)
         if len(self.pairs):
             # before there is a model: both take memory
-            self.baselines = ev.measure_baselines(self.corpus, self.pairs)
+            most_counted = self.settings.baseline_sequences
+            self.baselines = ev.measure_baselines(self.corpus, self.pairs, most_counted)
             self.metrics += [metric for result in self.baselines.values() for metric in result.metrics]
         starts_new_space = self.plan.parent and not self.is_warm
         # costs a second training, once a week; before the first one, as there is memory for one model

@@ -8,16 +8,16 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from features.embeddings.arrays import Ints, Tokens, flatten_lists, to_list_array, to_matrix
-from features.embeddings.corpus import Model
-from features.embeddings.evaluation import hold_out_last
+from features.embeddings.arrays import Ints, to_list_array, to_matrix
+from features.embeddings.corpus import Corpus, Model
+from features.embeddings.held_out import read_corpus
 from features.embeddings.ranking import Pairs
 from features.embeddings.sequences import FOLDS
 from jobs.embeddings.scratch import Scratch
 
-# What a task hands back: one row, JSON, so that a new measure changes no schema.
-REPORT = "report string"
 VOCABULARY = "vocabulary"
+# Files by fold, each sorted: read in the order of their names they are what one file would be.
+SEQUENCES = "sequences"
 LEARNED = "learned.parquet"
 LEARNED_SCHEMA = pa.schema(
     {
@@ -71,12 +71,9 @@ class Tracks:
         return Pairs(self.places(pairs.query), self.places(pairs.target))
 
 
-def hold_out(batches: list[pa.RecordBatch]) -> tuple[Tokens, Ints, Pairs]:
-    """Tokens and offsets of the sequences without what is held out, and the pairs that this makes."""
-    tokens, offsets = flatten_lists(batches)
-    # np.concatenate refuses an empty list
-    folds = np.concatenate([np.zeros(0, np.int64), *(batch.column("fold") for batch in batches)])
-    return hold_out_last(tokens, offsets, folds, FOLDS)
+def read_sequences(scratch: Scratch, plays: Ints, most: int) -> tuple[Corpus, Pairs]:
+    """The sequences of the scratch without what is held out, and at most so many pairs that this makes."""
+    return read_corpus(lambda: scratch.batches(SEQUENCES, ["fold", "tracks"]), plays, FOLDS, most)
 
 
 def load_previous_vectors(scratch: Scratch, tracks: Tracks, model: Model) -> None:

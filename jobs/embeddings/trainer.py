@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from features.embeddings.listeners import choose_listeners
 from features.embeddings.sequences import build_sequences, build_vocabulary
 from features.embeddings.settings import Settings
 from features.embeddings.track_embeddings import join_previous_vectors
 from jobs.embeddings.progress import log_progress
 from jobs.embeddings.scratch import Scratch
-from jobs.embeddings.steps import whole_executor_profile
-from jobs.embeddings.task import Plan, make_task
-from jobs.embeddings.tracks import REPORT, VOCABULARY
+from jobs.embeddings.steps import run_on_executor
+from jobs.embeddings.task import Plan, run_training
+from jobs.embeddings.tracks import SEQUENCES, VOCABULARY
 from jobs.errors import JobError
+
+Say = Callable[[str], None]
 
 
 class NothingToLearn(JobError):
@@ -51,24 +54,39 @@ def write_vocabulary(
     join_previous_vectors(vocabulary, previous).write.mode("overwrite").parquet(scratch.path(VOCABULARY))
 
 
-def train(spark: SparkSession, plan: Plan, sessions: DataFrame, say: Callable[[str], None]) -> TrainingResult:
-    """Runs the task that trains, and logs each epoch.
+def write_sequences(
+    scratch: Scratch, sessions: DataFrame, plays: int, settings: Settings, say: Say = lambda line: None
+) -> None:
+    """Writes them to the scratch, once the vocabulary is there, in as many files as a shuffle has parts.
+
+    Args:
+        plays: rows of `sessions`; what they cannot exceed is not counted.
+    """
+    spark = sessions.sparkSession
+    if plays > settings.max_sequences * settings.min_length:
+        listeners = choose_listeners(sessions, settings)
+        say(f"sequences of {listeners.describe()} are learned from")
+        sessions = listeners.select(sessions)
+    # read back from its files, or the plan behind them would run again
+    vocabulary = spark.read.parquet(scratch.path(VOCABULARY))
+    frequent = vocabulary.where(F.col("plays") >= settings.min_plays).select("number", "track_id")
+    files = int(spark.conf.get("spark.sql.shuffle.partitions") or 1)
+    sequences = build_sequences(sessions, frequent, settings, files)
+    sequences.write.mode("overwrite").parquet(scratch.path(SEQUENCES))
+
+
+def train(spark: SparkSession, plan: Plan, say: Say) -> TrainingResult:
+    """Runs the task that trains on the sequences of the scratch, and logs each epoch.
 
     Raises:
         NothingToLearn: no session has two tracks.
     """
     settings = plan.settings
-    # read back from its files, or the plan behind them would run again
-    vocabulary = spark.read.parquet(plan.scratch.path(VOCABULARY))
-    frequent = vocabulary.where(F.col("plays") >= settings.min_plays).select("number", "track_id")
-    profile, _ = whole_executor_profile(spark)
-    with log_progress(plan.scratch, say):
-        sequences = build_sequences(sessions, frequent, settings)
-        # a row of JSON comes back; vectors of millions of tracks stay in files
-        reports = sequences.mapInArrow(make_task(plan), REPORT, profile=profile).collect()
-    if not reports:
+    if not plan.scratch.count_rows(SEQUENCES):
         raise NothingToLearn(
             f"no session has {settings.min_length} different tracks in a row, with {settings.min_plays} plays or more "
             "each; there is nothing to learn from. Give more --days, or lower --min-plays"
         )
-    return TrainingResult(**json.loads(reports[0]["report"]))
+    # a report comes back; vectors of millions of tracks stay in files
+    with log_progress(plan.scratch, say):
+        return TrainingResult(**run_on_executor(spark, partial(run_training, plan)))

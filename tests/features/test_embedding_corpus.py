@@ -12,9 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from features.embeddings import corpus as corpus_module
+from features.embeddings import mapped
 from features.embeddings.arrays import flatten_lists, normalise_rows, to_list_array
 from features.embeddings.corpus import Model
-from reference.corpora import are_same_models, model_arrays
+from reference.corpora import are_same_models, corpus_of, model_arrays
 
 SIGMAS = 5
 
@@ -116,6 +117,42 @@ def test_to_list_array_and_flatten_lists_are_inverse(rows):
     back, offsets = flatten_lists([pa.record_batch([lists], names=["vector"])], "vector")
     assert back.reshape(-1, 4).tolist() == matrix.tolist() and len(offsets) == rows + 1
     assert not rows or lists.values.to_numpy().ctypes.data == matrix.ctypes.data, "the numbers were copied"
+
+
+# --- what is as long as a corpus, part by part
+
+
+@pytest.mark.parametrize("size", [0, 1, 2, 7, 8, 20])
+def test_permute_equals_a_permutation_in_memory(monkeypatch, size):
+    monkeypatch.setattr(mapped, "PART", 3)
+    draws, same_draws = np.random.default_rng(size), np.random.default_rng(size)
+    assert mapped.permute(draws, size).tolist() == same_draws.permutation(size).tolist()
+    assert draws.integers(1 << 60) == same_draws.integers(1 << 60), "what is drawn next is another number"
+
+
+def test_map_empty_leaves_no_file(tmp_path, monkeypatch):
+    monkeypatch.setenv("SPARK_LOCAL_DIRS", f"{tmp_path},/nowhere")
+    array = mapped.map_empty(5, np.int32)
+    array += 7
+    assert (array.tolist(), array.dtype, list(tmp_path.iterdir())) == ([7] * 5, np.int32, [])
+
+
+@settings(deadline=None)
+@given(st.lists(st.lists(st.integers(0, 4), max_size=5), max_size=9), st.integers(1, 10), st.integers(1, 10))
+def test_corpus_is_counted_and_sampled_as_by_plain_loops(sequences, part, most):
+    corpus = corpus_of(sequences, counts=[9] * 5)
+    tokens = [token for each in sequences for token in each]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(corpus_module, "PART", part)
+        assert corpus.count_tokens().tolist() == [tokens.count(track) for track in range(5)]
+        by_length = corpus.count_lengths().tolist()
+    lengths = [len(each) for each in sequences]
+    assert by_length == [lengths.count(n) for n in range(max(lengths, default=0) + 1)]
+    sample = corpus.sample(most)
+    rows = (
+        [len(sequences) * n // most for n in range(most)] if len(sequences) > most else range(len(sequences))
+    )
+    assert [sample.tokens[a:b].tolist() for a, b in pairwise(sample.offsets)] == [sequences[n] for n in rows]
 
 
 # --- tracks that a warm training meets first

@@ -5,11 +5,13 @@ from __future__ import annotations
 from itertools import pairwise
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from features.embeddings.evaluation import hold_out_last
+from features.embeddings import corpus as corpus_module
+from features.embeddings.held_out import hold_out_last, read_corpus
 from reference.corpora import flatten_sequences
 from reference.item2vec import HeldOut
 
@@ -94,3 +96,22 @@ def test_hold_out_last_takes_an_eighth_of_sequences_of_three_tracks(length, fold
 
 def test_hold_out_last_of_no_sequences_is_empty():
     assert hold_out(([], []), most=3) == ([], [])
+
+
+@MANY
+@given(worlds(), st.integers(1, 4), st.lists(st.integers(0, 21), max_size=4), st.integers(1, 6))
+def test_read_corpus_of_any_batches_equals_hold_out_last(world, most, cuts, part):
+    """And however many sequences are passed over at a time."""
+    sequences, folds = world
+    bounds = [0, *sorted(min(cut, len(sequences)) for cut in cuts), len(sequences)]
+    columns = [pa.array(folds, pa.int32()), pa.array(sequences, pa.list_(pa.int32()))]
+    whole = pa.record_batch(columns, names=["fold", "tracks"])
+    batches = [whole.slice(start, end - start) for start, end in pairwise(bounds)]
+    corpus, pairs = read_corpus(lambda: batches, np.ones(TRACKS, np.int64), PLACES, most)
+    left = [corpus.tokens[start:end].tolist() for start, end in pairwise(corpus.offsets)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(corpus_module, "PART", part)
+        assert (left, list(zip(pairs.query.tolist(), pairs.target.tolist(), strict=True))) == hold_out(
+            world, most
+        )
+    assert (corpus.tokens.dtype, corpus.offsets.dtype) == (np.int32, np.int64)

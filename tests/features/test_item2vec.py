@@ -11,7 +11,7 @@ import pytest
 
 from features.embeddings.baselines import rank_by_popularity
 from features.embeddings.corpus import Corpus, Model
-from features.embeddings.evaluation import hold_out_last
+from features.embeddings.held_out import hold_out_last
 from features.embeddings.ranking import rank_targets
 from features.embeddings.settings import BACKENDS, Settings, SettingsError
 from features.embeddings.training import LONGEST_OF_GENSIM, fit

@@ -59,9 +59,11 @@ def compute(spark, df, settings):
     return tokens, compute_sequences(spark, df, tokens, settings)
 
 
-def compute_sequences(spark, df, tokens, settings):
+def compute_sequences(spark, df, tokens, settings, files=1):
     numbers = spark.createDataFrame([(row["number"], row["track_id"]) for row in tokens], NUMBERS)
-    return [(row["fold"], row["tracks"]) for row in build_sequences(df, numbers, settings).collect()]
+    sequences = build_sequences(df, numbers, settings, files)
+    assert sequences.rdd.getNumPartitions() == files
+    return [(row["fold"], row["tracks"]) for row in sequences.collect()]
 
 
 def compute_by_definition(world, settings):
@@ -111,6 +113,9 @@ def test_build_sequences_does_not_depend_on_partitions(spark):
     assert (tokens, rows) == compute_by_definition(world, settings)
     assert rows == compute_sequences(spark, frame(spark, world, SESSIONS).coalesce(1), tokens, settings)
     assert [fold for fold, _ in rows] == sorted(fold for fold, _ in rows)
+    assert compute_sequences(spark, repartitioned, tokens, settings, files=5) == rows, (
+        "files are out of order"
+    )
 
 
 def test_build_vocabulary_numbers_by_plays_then_by_id(spark):

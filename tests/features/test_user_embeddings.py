@@ -10,6 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from features.embeddings.users import HalfLifeError, build_user_embeddings
+from jobs.embeddings.scratch import Scratch
+from jobs.embeddings.vector_files import VectorFiles
 from reference import embeddings as reference
 from reference.embeddings import embedding
 from reference.frames import frame, rows
@@ -47,9 +49,17 @@ _play = st.fixed_dictionaries(
 )
 
 
-def compute(spark, plays, half_life=7.0):
-    sessions, tracks = frame(spark, plays, SESSIONS), frame(spark, EMBEDDINGS, TRACK_EMBEDDINGS)
-    return rows(build_user_embeddings(sessions, tracks, DS, half_life), USER_EMBEDDINGS)
+@pytest.fixture(scope="module")
+def compute(spark, tmp_path_factory):
+    """Of plays, the rows; vectors are in files, as the job leaves them."""
+    tracks = frame(spark, EMBEDDINGS, TRACK_EMBEDDINGS)
+    files = VectorFiles(Scratch(str(tmp_path_factory.mktemp("scratch"))))
+    files.write(tracks)
+
+    def average(plays, half_life=7.0):
+        return rows(files.average(frame(spark, plays, SESSIONS), tracks, DS, half_life), USER_EMBEDDINGS)
+
+    return average
 
 
 # one more: the simplest has no plays
@@ -59,12 +69,12 @@ def compute(spark, plays, half_life=7.0):
     half_life=st.sampled_from((0.5, 7.0, 1e6)),
     batch=st.integers(1, 9),
 )
-def test_build_user_embeddings_equals_the_definition(spark, play_values, half_life, batch):
+def test_build_user_embeddings_equals_the_definition(spark, compute, play_values, half_life, batch):
     """However a listener's rows fall on Arrow's batches."""
     plays = [session_play(play_id=str(n), **play) for n, play in enumerate(play_values)]
     spark.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", str(batch))
     try:
-        actual = compute(spark, plays, half_life)
+        actual = compute(plays, half_life)
     finally:
         spark.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", "20000")
     expected = reference.user_embeddings(plays, EMBEDDINGS, DS, half_life)
@@ -73,19 +83,19 @@ def test_build_user_embeddings_equals_the_definition(spark, play_values, half_li
     )
 
 
-def test_build_user_embeddings_halves_the_weight_in_a_half_life(spark):
+def test_build_user_embeddings_halves_the_weight_in_a_half_life(compute):
     plays = [
         session_play(play_id="new", track_id="t1", played_at=T - DAY),
         session_play(play_id="old", track_id="t2", played_at=T - 3 * DAY),
     ]
-    (row,) = compute(spark, plays, half_life=2.0)
+    (row,) = compute(plays, half_life=2.0)
     assert row["weight"] == pytest.approx(0.5**0.5 * 1.5)
     assert row["support"] == 2
     assert row["in_vector"] == pytest.approx([(1.0 + 3.0 / 2) / 1.5, (2.0 - 1.0 / 2) / 1.5])
     assert math.hypot(*row["vector"]) == pytest.approx(1.0)
 
 
-def test_build_user_embeddings_has_no_row_without_a_direction(spark):
+def test_build_user_embeddings_has_no_row_without_a_direction(compute):
     cases = [
         [{"track_id": "none"}, {"track_id": "not catalogued"}],
         [{"track_id": "zero"}],
@@ -101,11 +111,11 @@ def test_build_user_embeddings_has_no_row_without_a_direction(spark):
         for n, case in enumerate(cases)
         for i, play in enumerate(case)
     ]
-    assert [row["user_id"] for row in compute(spark, plays)] == [f"u{len(cases) - 1}"]
-    assert compute(spark, []) == []
+    assert [row["user_id"] for row in compute(plays)] == [f"u{len(cases) - 1}"]
+    assert compute([]) == []
 
 
 @pytest.mark.parametrize("half_life", [0.0, -1.0, float("nan")])
-def test_build_user_embeddings_refuses_a_half_life_of_0_or_less(spark, half_life):
+def test_build_user_embeddings_refuses_a_half_life_of_0_or_less(half_life):
     with pytest.raises(HalfLifeError, match="must be above 0"):
-        compute(spark, [], half_life)
+        build_user_embeddings(None, None, None, DS, half_life, None)

@@ -83,7 +83,7 @@ def test_candidate_files_open_unpacks_once_per_executor(files, monkeypatch):
 def test_candidate_files_open_after_an_interruption_unpacks_again(files, monkeypatch):
     write(files, [[make_track(0, "a"), make_track(1, "b")]], [[make_list(0, (1, 1.0))]], [[]])
     with monkeypatch.context() as patch:
-        patch.setattr("jobs.embeddings.candidate_files._list_places", lambda *_: 1 / 0)
+        patch.setattr("jobs.embeddings.candidate_files.list_places", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             files.open()
     assert files.open().following.scores[:1].tolist() == [1.0]

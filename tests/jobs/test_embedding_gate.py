@@ -17,7 +17,7 @@ from features.embeddings.settings import Settings
 from features.embeddings.track_embeddings import build_track_embeddings
 from jobs.embeddings import progress, task
 from jobs.embeddings.staged_measures import measure_staged
-from jobs.embeddings.task import Plan, make_task
+from jobs.embeddings.task import Plan, run_training
 from jobs.embeddings.tracks import LEARNED, VOCABULARY
 from reference.planted import sessions, write_scratch
 from schemas import CONTRACTS, conform
@@ -29,10 +29,9 @@ CONTRACT = CONTRACTS["track_embeddings"]
 
 def train(folder, sequences=None, start="cold", before=None, settings=SETTINGS):
     """What a training reports, the table that it leaves, and its scratch."""
-    scratch, batches = write_scratch(folder, sessions() if sequences is None else sequences, before)
+    scratch = write_scratch(folder, sessions() if sequences is None else sequences, before)
     plan = Plan(scratch, settings, start, before is not None)
-    (report,) = [batch.to_pylist()[0]["report"] for batch in make_task(plan)(batches)]
-    return task.json.loads(report), pq.read_table(scratch.path(LEARNED)), scratch
+    return run_training(plan), pq.read_table(scratch.path(LEARNED)), scratch
 
 
 @pytest.fixture(scope="module")
@@ -203,7 +202,7 @@ def test_gate_refuses_a_version_worse_than_its_parent(spark, first_training, tmp
     assert list_critical_columns(audit(spark, scratch, table, report)) == {"next.hr_ratio_high"}
 
 
-def test_make_task_rotates_a_cold_start_towards_its_parent(spark, first_training, tmp_path):
+def test_run_training_rotates_a_cold_start_towards_its_parent(spark, first_training, tmp_path):
     other_seed = SETTINGS.replace(seed=9)
     report, table, scratch = train(tmp_path / "turned", before=first_training[1], settings=other_seed)
     _, unrotated_table, _ = train(tmp_path / "alone", settings=other_seed)
@@ -223,12 +222,12 @@ def mean_cosine(one, other):
     return float((np.einsum("ij,ij->i", *sums) / (lengths[0] * lengths[1])).mean())
 
 
-def test_make_task_with_one_thread_repeats_its_result_exactly(first_training, tmp_path):
+def test_run_training_with_one_thread_repeats_its_result_exactly(first_training, tmp_path):
     report, table, _ = train(tmp_path / "again")
     assert (report["digest"], table) == (first_training[0]["digest"], first_training[1])
 
 
-def test_make_task_resumes_from_a_checkpoint(first_training, tmp_path, monkeypatch):
+def test_run_training_resumes_from_a_checkpoint(first_training, tmp_path, monkeypatch):
     """Killed after the third epoch; what it had saved is gone on with, to the same vectors."""
     monkeypatch.setattr(progress, "SECONDS_BETWEEN_CHECKPOINTS", -1.0)
     epochs = []
@@ -241,11 +240,11 @@ def test_make_task_resumes_from_a_checkpoint(first_training, tmp_path, monkeypat
                 raise KeyboardInterrupt
 
     monkeypatch.setattr(task, "EpochNotes", InterruptedNotes)
-    scratch, batches = write_scratch(tmp_path / "scratch", sessions())
+    scratch = write_scratch(tmp_path / "scratch", sessions())
     plan = Plan(scratch, SETTINGS, "cold", False)
     with pytest.raises(KeyboardInterrupt):
-        list(make_task(plan)(batches))
+        run_training(plan)
     assert scratch.read_json("checkpoint.json") == {"epoch": 3}
-    (report,) = [task.json.loads(batch.to_pylist()[0]["report"]) for batch in make_task(plan)(batches)]
+    report = run_training(plan)
     assert epochs == [1, 2, 3, 4, 5, 6], "epochs were done again, or left out"
     assert report["digest"] == first_training[0]["digest"]

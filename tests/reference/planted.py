@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 
 from features.embeddings.sequences import FOLDS
 from jobs.embeddings.scratch import Scratch
-from jobs.embeddings.tracks import VOCABULARY
+from jobs.embeddings.tracks import SEQUENCES, VOCABULARY
 
 CLUSTERS, SIZE, LENGTH = 40, 25, 8
 
@@ -20,8 +20,8 @@ def sessions(count=12_000, seed=3):
     return (steps % SIZE + SIZE * draws.integers(0, CLUSTERS, (count, 1))).astype(np.int32)
 
 
-def write_scratch(folder, session_tracks, before=None):
-    """The scratch with a vocabulary, `before` being a table that a training left; and the sequences as batches.
+def write_scratch(folder, session_tracks, before=None, files=2):
+    """The scratch with a vocabulary, `before` being a table that a training left, and the sequences in `files` files.
 
     Numbers go by plays, as the vocabulary's do; a track is named by its own number.
     """
@@ -38,7 +38,11 @@ def write_scratch(folder, session_tracks, before=None):
     pq.write_table(_with_before(table, before), folder / VOCABULARY / "part.parquet")
     tracks = pa.FixedSizeListArray.from_arrays(number[flat].reshape(-1), LENGTH).cast(pa.list_(pa.int32()))
     folds = np.random.default_rng(1).integers(0, FOLDS, len(session_tracks)).astype(np.int32)
-    return scratch, [pa.RecordBatch.from_arrays([pa.array(folds), tracks], ["fold", "tracks"])]
+    sequences = pa.table({"fold": folds, "tracks": tracks})
+    (folder / SEQUENCES).mkdir()
+    for n, rows in enumerate(np.array_split(np.arange(len(sequences)), files)):
+        pq.write_table(sequences.take(rows), folder / SEQUENCES / f"part-{n:05d}.parquet")
+    return scratch
 
 
 def _with_before(vocabulary, before):
