@@ -1,0 +1,137 @@
+"""Look-ups of a few keys of a large table by Segue's client, deltalake and DuckDB: part of `scaling.py`."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from datetime import date
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from random import Random
+from statistics import median
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.dataset as pads
+import pyarrow.parquet as pq
+from deltalake import DeltaTable
+from deltalake.transaction import AddAction
+
+import segue
+from jobs.publishing.commits import Change, next_commit_time, swap
+from jobs.publishing.state import DayState, TableState
+from jobs.publishing.warehouse import Warehouse
+from schemas.contract import Contract
+from schemas.user_embeddings import USER_EMBEDDINGS
+from segue.buckets import bucket
+from segue.releases import TableVersion, append_release
+
+DAY = date(2026, 1, 1)
+ASKED = 1000
+DIMENSIONS = 64
+# As jobs/session.py has the files of a table.
+ROW_GROUP_BYTES = 16 * 2**20
+
+
+def compare_lookups(folder: Path, keys: int, rounds: int) -> None:
+    root = folder / "lookups"
+    path = _lay_listeners(root, keys)
+    asked = [f"u{n}" for n in Random(1).sample(range(keys), ASKED)]
+    store = segue.open(str(root))
+    readers: dict[str, Callable[[], pa.Table]] = {
+        "segue": lambda: store.lookup("user_embeddings", asked),
+        "deltalake": lambda: _read_by_deltalake(path, asked),
+    }
+    if find_spec("duckdb"):
+        readers["DuckDB"] = lambda: _read_by_duckdb(path, asked)
+    seconds = {name: _time(read, rounds) for name, read in readers.items()}
+    found = {name: set(read()["user_id"].to_pylist()) for name, read in readers.items()}
+    assert all(each == set(asked) for each in found.values()), "readers found different rows"
+    print(f"\n{ASKED:,} of {keys:,} listeners, {DIMENSIONS} numbers each, warm, median of {rounds}")
+    for name, each in seconds.items():
+        print(f"  {name:<10} {each * 1000:9.1f} ms, {each / seconds['segue']:6.1f} x segue's", flush=True)
+
+
+def _time(read: Callable[[], pa.Table], rounds: int) -> float:
+    read()
+    taken = []
+    for _ in range(rounds):
+        started = time.perf_counter()
+        read()
+        taken.append(time.perf_counter() - started)
+    return median(taken)
+
+
+def _read_by_deltalake(path: str, asked: list[str]) -> pa.Table:
+    rows = DeltaTable(path).to_pyarrow_dataset()
+    return rows.to_table(filter=pads.field("user_id").isin(asked))
+
+
+def _read_by_duckdb(path: str, asked: list[str]) -> Any:
+    duckdb = import_module("duckdb")
+    names = ", ".join(f"'{each}'" for each in asked)
+    return duckdb.sql(f"select * from delta_scan('{path}') where user_id in ({names})").arrow()
+
+
+# --- the table
+
+
+def _lay_listeners(root: Path, keys: int) -> str:
+    """A day of `user_embeddings` as a flow would have published it: a file for each bucket, released."""
+    warehouse, contract = Warehouse(str(root)), USER_EMBEDDINGS
+    table = warehouse.create(contract)
+    schema = pa.schema(table.schema())
+    names = [name for name in schema.names if name not in contract.partitions]
+    file_schema = pa.schema([schema.field(name) for name in names])
+    now, adds = next_commit_time(TableState(0)), []
+    for number, rows in _draw_buckets(contract, keys, file_schema):
+        place = f"batch-laid-1/part-{number}.parquet"
+        written = Path(warehouse.table_path(contract.name), place)
+        written.parent.mkdir(parents=True, exist_ok=True)
+        pq.write_table(rows, written, row_group_size=max(1000, ROW_GROUP_BYTES // (rows.nbytes // len(rows))))
+        statistics = {
+            "numRecords": len(rows),
+            "minValues": {"bucket": number},
+            "maxValues": {"bucket": number},
+        }
+        partition = {"ds": str(DAY), "available_at": now}
+        adds.append(AddAction(place, written.stat().st_size, partition, 0, True, json.dumps(statistics)))
+    state = TableState(0).replace_days({DAY: DayState(keys, 1, 1, "laid")}, ())
+    swap(table, Change("laid", "publish", TableState(0, state.day_states, now), adds))
+    newest = warehouse.table(contract.name)
+    assert newest is not None
+    append_release(str(root), DAY, {contract.name: TableVersion(newest.version(), keys, "laid")})
+    return warehouse.table_path(contract.name)
+
+
+def _draw_buckets(contract: Contract, keys: int, schema: pa.Schema) -> Iterator[tuple[int, pa.Table]]:
+    draw = np.random.default_rng(1)
+    ids = np.array([f"u{n}" for n in range(keys)])
+    buckets = np.fromiter((bucket(id_, contract.buckets) for id_ in ids), np.int32, keys)
+    for number in range(contract.buckets):
+        users = np.sort(ids[buckets == number])
+        if len(users):
+            yield number, _draw_rows(draw, users, number, schema)
+
+
+def _draw_rows(draw: np.random.Generator, users: Any, number: int, schema: pa.Schema) -> pa.Table:
+    count = len(users)
+    vectors = pa.FixedSizeListArray.from_arrays(draw.random(count * DIMENSIONS, np.float32), DIMENSIONS)
+    columns: dict[str, Any] = {
+        "user_id": pa.array(users),
+        "bucket": pa.array(np.full(count, number, np.int32)),
+    }
+    for field in schema:
+        if field.name not in columns:
+            columns[field.name] = _fill(field, vectors, count)
+    return pa.table([columns[field.name] for field in schema], schema=schema)
+
+
+def _fill(field: pa.Field, vectors: pa.Array, count: int) -> pa.Array:
+    if pa.types.is_list(field.type):
+        return vectors.cast(field.type)
+    value = "laid" if pa.types.is_string(field.type) else 0
+    return pa.array(np.full(count, value)).cast(field.type)

@@ -1,0 +1,237 @@
+"""How costs grow with the data, as ratios within one run: what anybody can measure of it on two cores.
+
+    PYTHONPATH=. python benchmarks/scaling.py                                # 1, 3, 10 and 30 million plays a day
+    PYTHONPATH=. python benchmarks/scaling.py --only lookup --keys 1000000
+    PYTHONPATH=. python benchmarks/scaling.py --only plays --plays 20000 60000 200000 600000
+
+plays: a flow of one day of each size, each under a root and in a process of its own, from ingest to release. Of each
+step the seconds that tasks held a core and their CPU, by play, at the largest size against the smallest; what it
+shuffled, against the bytes of the day's plays as Spark holds them; and what `segue size` says of the largest size, from
+the costs of the others, against what it cost. A listener has twelve plays.
+
+skew: a flow of a day of which one track has 5 % of the plays and one listener 1 %: of each step the largest task
+against the median, in the stage where they are farthest from each other, beside the same of an even day.
+
+history: a flow of one day with its release and report after a short and after a long history of few plays a day,
+which one flow has made before.
+
+lookup: 1,000 keys of a table of listeners, against the same table read by deltalake with a filter, and by DuckDB's
+`delta_scan` where DuckDB is installed; warm, the median of --rounds.
+
+What an erasure rewrites is in `benchmarks/files.py`, an ingest after a long history in `benchmarks/ingest.py`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from datetime import date, timedelta
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from apart import run_apart
+from key_lookups import compare_lookups
+from made_up_files import SOURCE, Listening, write_plays
+
+from jobs import flow
+from jobs.job import Job
+from jobs.publishing.warehouse import Warehouse
+from jobs.sizing.fit import TooFewRuns, fit_costs
+from jobs.sizing.predict import KINDS, read_runs
+
+FIRST = date(2026, 1, 1)
+PLAYS_OF_A_LISTENER = 12
+EMBEDDINGS = (
+    "train-track-embeddings",
+    "build-user-embeddings",
+    "build-similar-tracks",
+    "build-candidates",
+    "build-semantic-ids",
+)
+HOT, BOT = 0.05, 0.01
+MEASURES = ("plays", "skew", "history", "lookup")
+Runs = Mapping[str, Mapping[str, Any]]
+
+
+def main() -> None:
+    args = _parse_arguments()
+    if args.run:
+        print(json.dumps(_run_flow(*args.run)))
+        return
+    packages = ", ".join(f"{name} {version(name)}" for name in ("pyspark", "delta-spark", "deltalake"))
+    print(f"{os.cpu_count()} cores, {packages}", flush=True)
+    only = args.only or MEASURES
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "source.toml").write_text(SOURCE)
+        if "plays" in only:
+            compare_sizes(folder, sorted(args.plays))
+        if "skew" in only:
+            compare_skew(folder, args.skew_plays)
+        if "history" in only:
+            compare_histories(folder, args.days, args.plays_a_day)
+        if "lookup" in only:
+            compare_lookups(folder, args.keys, args.rounds)
+            if not find_spec("duckdb"):
+                print("not measured: DuckDB's delta_scan, as DuckDB is not installed")
+
+
+def _parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add, million = parser.add_argument, 1_000_000
+    add("--only", nargs="+", choices=MEASURES)
+    sizes = [million, 3 * million, 10 * million, 30 * million]
+    add("--plays", type=int, nargs="+", default=sizes, help="of a day; `segue size` is held to the largest")
+    add("--skew-plays", type=int, default=3 * million, help="of the uneven day")
+    add("--days", type=int, nargs=2, default=(30, 3 * 365), metavar=("SHORT", "LONG"), help="of history")
+    add("--plays-a-day", type=int, default=2000, help="of history")
+    add("--keys", type=int, default=10 * million, help="listeners of the table that is looked up in")
+    add("--rounds", type=int, default=5, help="look-ups of each kind")
+    add("--run", nargs="+", help=argparse.SUPPRESS)
+    return parser.parse_args()
+
+
+def _run_flow(root: str, source: str, file: str) -> dict[str, float]:
+    """What a flow took, and the bytes of its plays as Spark holds them."""
+    warehouse = Warehouse(root)
+    started = time.perf_counter()
+    arguments = ["--root", root, "--source", source, "--input", file, "--skip", *EMBEDDINGS]
+    assert flow.run_flow(arguments) == 0, "a step was refused or failed: this measures nothing"
+    seconds = time.perf_counter() - started
+    job = Job("benchmark", root, say=lambda text: None)
+    plays = job.read("plays", [warehouse.state("plays").days[-1]]).persist()  # type: ignore[union-attr]
+    plays.count()
+    held = sum(
+        each.memSize() + each.diskSize() for each in job.spark.sparkContext._jsc.sc().getRDDStorageInfo()
+    )
+    return {"seconds": seconds, "held": held}
+
+
+def _measure(folder: Path, name: str, listening: Listening) -> tuple[Runs, dict[str, float]]:
+    """The costs of each step of a flow of such a file, and what the flow took."""
+    file, root = folder / f"{name}.csv", folder / name
+    write_plays(file, listening)
+    print(f"{name}: {listening.plays:,} plays", flush=True)
+    found = run_apart(__file__, str(root), str(folder / "source.toml"), str(file))
+    runs = read_runs(Warehouse(str(root)))
+    file.unlink()
+    shutil.rmtree(root)
+    return {run["step"]: run for run in reversed(runs)}, found
+
+
+# --- more plays
+
+
+def compare_sizes(folder: Path, sizes: Sequence[int]) -> None:
+    measured = {
+        plays: _measure(
+            folder, f"day of {plays}", Listening(FIRST, plays, users=plays // PLAYS_OF_A_LISTENER)
+        )
+        for plays in sizes
+    }
+    runs, held = [runs for runs, _ in measured.values()], measured[sizes[-1]][1]["held"]
+    small, large = sizes[0], sizes[-1]
+    print(
+        f"\nby play, {large:,} against {small:,} plays; shuffled of what {held / 2**20:,.0f} MiB of plays are"
+    )
+    for step in runs[-1]:
+        if not all(step in each for each in runs):
+            continue
+        core, cpu = (
+            (runs[-1][step][cost] / large) / (runs[0][step][cost] / small)
+            if runs[0][step][cost]
+            else float("nan")
+            for cost in ("core_seconds", "cpu_seconds")
+        )
+        shuffled = runs[-1][step]["shuffle_bytes"] / held
+        print(f"  {step:<24} core {core:5.2f} x, CPU {cpu:5.2f} x, shuffled {shuffled:5.2f} x")
+    total = sum(run["shuffle_bytes"] for run in runs[-1].values()) / held
+    print(f"  shuffled by all steps: {total:.2f} x the bytes of the plays", flush=True)
+    _compare_with_prediction(runs, large)
+
+
+def _compare_with_prediction(runs: Sequence[Runs], plays: int) -> None:
+    *known, last = runs
+    print(f"\n{plays:,} plays as predicted from the other sizes, against what they took")
+    totals: dict[str, list[float]] = {}
+    for step, taken in last.items():
+        before = [each[step] for each in known if step in each]
+        kinds = [kind for kind in KINDS if any(run[kind] for run in before)]
+        rows = [{kind: run[kind] for kind in kinds} for run in before]
+        for cost in ("core_seconds", "shuffle_bytes", "bytes_written"):
+            try:
+                predicted = fit_costs(rows, [run[cost] for run in before]).predict(taken)
+            except TooFewRuns as reason:
+                print(f"  not predicted, {step}: {reason}")
+                break
+            found = totals.setdefault(cost, [0.0, 0.0])
+            found[0], found[1] = found[0] + predicted, found[1] + taken[cost]
+    for cost, (predicted, taken_in_all) in totals.items():
+        print(f"  {cost:<16} {predicted / taken_in_all - 1:+.1%} of {taken_in_all:,.0f}", flush=True)
+
+
+# --- uneven plays
+
+
+def compare_skew(folder: Path, plays: int) -> None:
+    even = Listening(FIRST, plays, users=plays // PLAYS_OF_A_LISTENER)
+    uneven = Listening(FIRST, plays, users=plays // PLAYS_OF_A_LISTENER, hot=HOT, bot=BOT)
+    (runs, _), (skewed, _) = _measure(folder, "even day", even), _measure(folder, "uneven day", uneven)
+    print(
+        f"\nlargest task / median, even day and one track with {HOT:.0%} and one listener with {BOT:.0%} of plays"
+    )
+    for step, run in skewed.items():
+        if step in runs:
+            print(f"  {step:<24} {_describe_tasks(runs[step])}   {_describe_tasks(run)}", flush=True)
+
+
+def _describe_tasks(run: Mapping[str, Any]) -> str:
+    median, largest = run["median_task_seconds"], run["largest_task_seconds"]
+    if median is None:
+        return "-"
+    return f"{largest:6.2f} s / {median:6.2f} s = {largest / median if median else float('nan'):5.2f} x"
+
+
+# --- a long history
+
+
+def compare_histories(folder: Path, lengths: Sequence[int], plays_a_day: int) -> None:
+    last = FIRST + timedelta(days=max(lengths))
+    source, seconds, cores = str(folder / "source.toml"), [], []
+    for days in lengths:
+        root = folder / f"after {days} days"
+        users = max(1, plays_a_day // PLAYS_OF_A_LISTENER)
+        before = Listening(last - timedelta(days=days), plays_a_day * days, days, users)
+        for name, listening in (
+            ("history", before),
+            ("night", Listening(last, plays_a_day, users=users, seed=2)),
+        ):
+            file = folder / f"{name}.csv"
+            write_plays(file, listening)
+            found = run_apart(__file__, str(root), source, str(file))
+        newest = read_runs(Warehouse(str(root)))
+        of_night = [run for run in newest if run["run_id"] == newest[0]["run_id"]]
+        seconds.append(found["seconds"])
+        cores.append(sum(run["core_seconds"] for run in of_night))
+        print(f"after {days} days: {seconds[-1]:.1f} s, {cores[-1]:.1f} s of cores", flush=True)
+        shutil.rmtree(root)
+    print(
+        f"\na night of {plays_a_day:,} plays after {lengths[1]} days against after {lengths[0]}, release and report:"
+    )
+    print(
+        f"  {seconds[1] / seconds[0]:.2f} x the seconds, {cores[1] / cores[0]:.2f} x those of cores",
+        flush=True,
+    )
+
+
+if __name__ == "__main__":
+    main()
