@@ -30,7 +30,7 @@ from segue.buckets import bucket
 from segue.releases import TableVersion, append_release
 
 DAY = date(2026, 1, 1)
-ASKED = 1000
+REQUESTED = 1000
 DIMENSIONS = 64
 # As jobs/session.py has the files of a table.
 ROW_GROUP_BYTES = 16 * 2**20
@@ -39,18 +39,18 @@ ROW_GROUP_BYTES = 16 * 2**20
 def compare_lookups(folder: Path, keys: int, rounds: int) -> None:
     root = folder / "lookups"
     path = _lay_listeners(root, keys)
-    asked = [f"u{n}" for n in Random(1).sample(range(keys), ASKED)]
+    requested = [f"u{n}" for n in Random(1).sample(range(keys), REQUESTED)]
     store = segue.open(str(root))
     readers: dict[str, Callable[[], pa.Table]] = {
-        "segue": lambda: store.lookup("user_embeddings", asked),
-        "deltalake": lambda: _read_by_deltalake(path, asked),
+        "segue": lambda: store.lookup("user_embeddings", requested),
+        "deltalake": lambda: _read_by_deltalake(path, requested),
     }
     if find_spec("duckdb"):
-        readers["DuckDB"] = lambda: _read_by_duckdb(path, asked)
+        readers["DuckDB"] = lambda: _read_by_duckdb(path, requested)
     seconds = {name: _time(read, rounds) for name, read in readers.items()}
     found = {name: set(read()["user_id"].to_pylist()) for name, read in readers.items()}
-    assert all(each == set(asked) for each in found.values()), "readers found different rows"
-    print(f"\n{ASKED:,} of {keys:,} listeners, {DIMENSIONS} numbers each, warm, median of {rounds}")
+    assert all(each == set(requested) for each in found.values()), "readers found different rows"
+    print(f"\n{REQUESTED:,} of {keys:,} listeners, {DIMENSIONS} numbers each, warm, median of {rounds}")
     for name, each in seconds.items():
         print(f"  {name:<10} {each * 1000:9.1f} ms, {each / seconds['segue']:6.1f} x segue's", flush=True)
 
@@ -65,14 +65,14 @@ def _time(read: Callable[[], pa.Table], rounds: int) -> float:
     return median(taken)
 
 
-def _read_by_deltalake(path: str, asked: list[str]) -> pa.Table:
+def _read_by_deltalake(path: str, requested: list[str]) -> pa.Table:
     rows = DeltaTable(path).to_pyarrow_dataset()
-    return rows.to_table(filter=pads.field("user_id").isin(asked))
+    return rows.to_table(filter=pads.field("user_id").isin(requested))
 
 
-def _read_by_duckdb(path: str, asked: list[str]) -> Any:
+def _read_by_duckdb(path: str, requested: list[str]) -> Any:
     duckdb = import_module("duckdb")
-    names = ", ".join(f"'{each}'" for each in asked)
+    names = ", ".join(f"'{each}'" for each in requested)
     return duckdb.sql(f"select * from delta_scan('{path}') where user_id in ({names})").arrow()
 
 

@@ -18,6 +18,8 @@ which one flow has made before.
 lookup: 1,000 keys of a table of listeners, against the same table read by deltalake with a filter, and by DuckDB's
 `delta_scan` where DuckDB is installed; warm, the median of --rounds.
 
+case: nights of several sizes under one root, and what `segue size` then says: the figures of docs/size.md.
+
 What an erasure rewrites is in `benchmarks/files.py`, an ingest after a long history in `benchmarks/ingest.py`.
 """
 
@@ -40,7 +42,7 @@ from apart import run_apart
 from key_lookups import compare_lookups
 from made_up_files import SOURCE, Listening, write_plays
 
-from jobs import flow
+from jobs import flow, show_size
 from jobs.job import Job
 from jobs.publishing.warehouse import Warehouse
 from jobs.sizing.fit import TooFewRuns, fit_costs
@@ -56,7 +58,11 @@ EMBEDDINGS = (
     "build-semantic-ids",
 )
 HOT, BOT = 0.05, 0.01
-MEASURES = ("plays", "skew", "history", "lookup")
+MEASURES = ("plays", "skew", "history", "lookup", "case")
+CASE = (
+    "--listeners 750e6 --plays-per-listener 12 --tracks 100e6 --cores 2000 --hours 8 --task-memory 2 "
+    "--driver-memory 16 --executor-memory 64"
+)
 Runs = Mapping[str, Mapping[str, Any]]
 
 
@@ -77,6 +83,8 @@ def main() -> None:
             compare_skew(folder, args.skew_plays)
         if "history" in only:
             compare_histories(folder, args.days, args.plays_a_day)
+        if "case" in only:
+            show_case(folder, args.case_plays)
         if "lookup" in only:
             compare_lookups(folder, args.keys, args.rounds)
             if not find_spec("duckdb"):
@@ -94,6 +102,8 @@ def _parse_arguments() -> argparse.Namespace:
     add("--skew-plays", type=int, default=3 * million, help="of the uneven day")
     add("--days", type=int, nargs=2, default=(30, 3 * 365), metavar=("SHORT", "LONG"), help="of history")
     add("--plays-a-day", type=int, default=2000, help="of history")
+    sizes = [20_000, 60_000, 200_000, 60_000]
+    add("--case-plays", type=int, nargs="+", default=sizes, help="of the nights of the case")
     add("--keys", type=int, default=10 * million, help="listeners of the table that is looked up in")
     add("--rounds", type=int, default=5, help="look-ups of each kind")
     add("--run", nargs="+", help=argparse.SUPPRESS)
@@ -118,14 +128,20 @@ def _run_flow(root: str, source: str, file: str) -> dict[str, float]:
 
 def _measure(folder: Path, name: str, listening: Listening) -> tuple[Runs, dict[str, float]]:
     """The costs of each step of a flow of such a file, and what the flow took."""
-    file, root = folder / f"{name}.csv", folder / name
-    write_plays(file, listening)
+    root = folder / name
     print(f"{name}: {listening.plays:,} plays", flush=True)
-    found = run_apart(__file__, str(root), str(folder / "source.toml"), str(file))
+    found = _run_file(folder, root, listening)
     runs = read_runs(Warehouse(str(root)))
-    file.unlink()
     shutil.rmtree(root)
     return {run["step"]: run for run in reversed(runs)}, found
+
+
+def _run_file(folder: Path, root: Path, listening: Listening) -> dict[str, float]:
+    file = folder / "plays.csv"
+    write_plays(file, listening)
+    found: dict[str, float] = run_apart(__file__, str(root), str(folder / "source.toml"), str(file))
+    file.unlink()
+    return found
 
 
 # --- more plays
@@ -206,22 +222,14 @@ def _describe_tasks(run: Mapping[str, Any]) -> str:
 
 def compare_histories(folder: Path, lengths: Sequence[int], plays_a_day: int) -> None:
     last = FIRST + timedelta(days=max(lengths))
-    source, seconds, cores = str(folder / "source.toml"), [], []
+    users = max(1, plays_a_day // PLAYS_OF_A_LISTENER)
+    seconds, cores = [], []
     for days in lengths:
         root = folder / f"after {days} days"
-        users = max(1, plays_a_day // PLAYS_OF_A_LISTENER)
-        before = Listening(last - timedelta(days=days), plays_a_day * days, days, users)
-        for name, listening in (
-            ("history", before),
-            ("night", Listening(last, plays_a_day, users=users, seed=2)),
-        ):
-            file = folder / f"{name}.csv"
-            write_plays(file, listening)
-            found = run_apart(__file__, str(root), source, str(file))
-        newest = read_runs(Warehouse(str(root)))
-        of_night = [run for run in newest if run["run_id"] == newest[0]["run_id"]]
-        seconds.append(found["seconds"])
-        cores.append(sum(run["core_seconds"] for run in of_night))
+        _run_file(folder, root, Listening(last - timedelta(days=days), plays_a_day * days, days, users))
+        seconds.append(_run_file(folder, root, Listening(last, plays_a_day, users=users, seed=2))["seconds"])
+        runs = read_runs(Warehouse(str(root)))
+        cores.append(sum(run["core_seconds"] for run in runs if run["run_id"] == runs[0]["run_id"]))
         print(f"after {days} days: {seconds[-1]:.1f} s, {cores[-1]:.1f} s of cores", flush=True)
         shutil.rmtree(root)
     print(
@@ -231,6 +239,23 @@ def compare_histories(folder: Path, lengths: Sequence[int], plays_a_day: int) ->
         f"  {seconds[1] / seconds[0]:.2f} x the seconds, {cores[1] / cores[0]:.2f} x those of cores",
         flush=True,
     )
+
+
+# --- a case worked through
+
+
+def show_case(folder: Path, sizes: Sequence[int]) -> None:
+    """What `segue size` says of a root of some nights of these sizes."""
+    root = folder / "case"
+    for number, plays in enumerate(sizes):
+        day = FIRST + timedelta(days=number)
+        _run_file(folder, root, Listening(day, plays, users=plays // PLAYS_OF_A_LISTENER, seed=number))
+    parser = argparse.ArgumentParser()
+    show_size.configure(parser)
+    for requested in ("", CASE):
+        print(f"\n$ segue size {requested}".rstrip(), flush=True)
+        show_size.run(parser.parse_args(["--root", str(root), *requested.split()]))
+    shutil.rmtree(root)
 
 
 if __name__ == "__main__":

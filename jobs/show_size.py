@@ -110,18 +110,18 @@ def _list_costs(run: Mapping[str, Any], counts: Mapping[str, int]) -> tuple[Any,
 
 
 def _show_size(runs: Sequence[Mapping[str, Any]], world: World, args: argparse.Namespace) -> int:
-    asked = _find_asked(world, args)
+    requested = _find_requested(world, args)
     machine = _find_machine(runs, args)
-    predictions = predict_steps(runs, world, asked)
+    predictions = predict_steps(runs, world, requested)
     known = [each for each in predictions if not each.why_not]
     if not known:
         raise JobError(_explain_nothing(predictions))
-    walls = find_walls(predictions, asked, machine)
+    walls = find_walls(predictions, requested, machine)
     if args.json:
         lines = [_to_record(each) for each in predictions] + [{"wall": w.what, **vars(w)} for w in walls]
         print(show.format_json_lines(lines))
         return 0
-    print(f"measured: {_describe(world)}\nasked:    {_describe(asked)}\n")
+    print(f"measured:  {_describe(world)}\nrequested: {_describe(requested)}\n")
     print(show.format_table(_PREDICTED, [*map(_list_predicted, known), _sum_up(known)]))
     for each in predictions:
         if each.why_not:
@@ -129,11 +129,13 @@ def _show_size(runs: Sequence[Mapping[str, Any]], world: World, args: argparse.N
     print(f"\n{_describe_reach(known)}\n")
     for place, wall in enumerate(walls):
         order = "first wall" if place == 0 else "then"
-        print(f"{order}, at {_describe_scale(wall.scale, asked)}: {wall.what}\n    moved by {wall.moved_by}")
+        print(
+            f"{order}, at {_describe_scale(wall.scale, requested)}: {wall.what}\n    moved by {wall.moved_by}"
+        )
     return 0
 
 
-def _find_asked(world: World, args: argparse.Namespace) -> World:
+def _find_requested(world: World, args: argparse.Namespace) -> World:
     if args.plays_per_listener is None and not world.listeners:
         raise WrongUsage(
             "there is no table user_features, to say how many plays a listener has; give --plays-per-listener"
@@ -220,10 +222,10 @@ def _describe_reach(known: Sequence[Prediction]) -> str:
     return f"{said}; written and shuffle are of one night, core-hours of tasks alone"
 
 
-def _describe_scale(scale: float, asked: World) -> str:
+def _describe_scale(scale: float, requested: World) -> str:
     if not scale:
         return "any size"
-    return f"{scale:,.3g} x that ({scale * asked.plays:,.0f} plays a day)"
+    return f"{scale:,.3g} x that ({scale * requested.plays:,.0f} plays a day)"
 
 
 def format_size(size: float | None) -> str:

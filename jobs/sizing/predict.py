@@ -37,10 +37,10 @@ class World:
     listeners: float | None
     tracks: float | None
 
-    def compare(self, asked: World) -> dict[str, float]:
+    def compare(self, requested: World) -> dict[str, float]:
         """By kind of rows, how many times as many there will be. What is not known here grows with plays."""
-        plays = asked.plays / self.plays
-        pairs = {LISTENERS: (self.listeners, asked.listeners), TRACKS: (self.tracks, asked.tracks)}
+        plays = requested.plays / self.plays
+        pairs = {LISTENERS: (self.listeners, requested.listeners), TRACKS: (self.tracks, requested.tracks)}
         return {PLAYS: plays} | {kind: to / now if now and to else plays for kind, (now, to) in pairs.items()}
 
 
@@ -51,7 +51,7 @@ class Prediction:
     step: str
     runs: int
     why_not: str = ""
-    # of the night that is asked for, by kind
+    # of the night that is requested, by kind
     rows: Rows = field(default_factory=dict)
     # times the rows of the largest run, of the kind that is farthest beyond it
     beyond: float = 1.0
@@ -81,7 +81,7 @@ def measure_world(warehouse: Warehouse) -> World | None:
     return World(plays, entities[LISTENERS], entities[TRACKS]) if plays else None
 
 
-def predict_steps(runs: Iterable[Run], world: World, asked: World) -> list[Prediction]:
+def predict_steps(runs: Iterable[Run], world: World, requested: World) -> list[Prediction]:
     """Of each step with a run that published something and of which nothing is lost, in the order of the flow.
 
     Args:
@@ -99,7 +99,7 @@ def predict_steps(runs: Iterable[Run], world: World, asked: World) -> list[Predi
     others = {
         id_ for id_, plays in taken.items() if not world.plays / _NIGHT <= plays <= world.plays * _NIGHT
     }
-    scale, predictions = world.compare(asked), []
+    scale, predictions = world.compare(requested), []
     for step in FLOW:
         if of_step := by_step.get(step.name):
             night = next((run for run in of_step if run["run_id"] not in others), None)
@@ -116,9 +116,9 @@ def _predict(step: str, runs: Sequence[Run], night: Run | None, scale: Mapping[s
         return Prediction(step, len(runs), str(problem))
     if night is None:
         return Prediction(step, len(runs), "no run took in the plays of about one day")
-    asked = {kind: night[kind] * scale[kind] for kind in kinds}
-    beyond = max(asked[kind] / max(run[kind] for run in rows) for kind in kinds)
-    fit = Prediction(step, len(runs), "", asked, beyond, find_mix(rows, asked), fits)
+    requested = {kind: night[kind] * scale[kind] for kind in kinds}
+    beyond = max(requested[kind] / max(run[kind] for run in rows) for kind in kinds)
+    fit = Prediction(step, len(runs), "", requested, beyond, find_mix(rows, requested), fits)
     return _add_task(fit, step, runs)
 
 
@@ -145,12 +145,12 @@ def find_table_name(step: str) -> str | None:
     return next((name for name in reversed(makes) if name in CONTRACTS and CONTRACTS[name].buckets), None)
 
 
-def find_mix(runs: Sequence[Rows], asked: Rows) -> float:
+def find_mix(runs: Sequence[Rows], requested: Rows) -> float:
     """How many times two kinds of rows are farther from each other than in any run."""
     factors = [1.0]
-    for one, other in combinations(asked, 2):
+    for one, other in combinations(requested, 2):
         ratios = [run[one] / run[other] for run in runs if run[one] and run[other]]
-        if ratios and asked[one] and asked[other]:
-            ratio = asked[one] / asked[other]
+        if ratios and requested[one] and requested[other]:
+            ratio = requested[one] / requested[other]
             factors += [min(ratios) / ratio, ratio / max(ratios)]
     return max(factors)

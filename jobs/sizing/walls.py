@@ -1,4 +1,4 @@
-"""What gives way first when a night grows, at which multiple of what was asked for, and what moves it."""
+"""What gives way first when a night grows, at which multiple of what was requested, and what moves it."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from jobs.publishing.layout import find_file_bytes
 from jobs.sizing.predict import Prediction, World, find_table_name
 from schemas import CONTRACTS
 
-DAY_HOURS = 24.0
 # The next night begins then.
+DAY_HOURS = 24.0
 _TRAINING = "train-track-embeddings"
-# Vectors of a track as context and as target, of 4 bytes a number: all that the training task must hold at once.
+# Vectors of a track as context and as target, of 4 bytes a number: the least that the training task holds.
 _MATRICES, _NUMBER = 2, 4
 
 
@@ -30,14 +30,14 @@ class Machine:
 
 @dataclass(frozen=True)
 class Wall:
-    """`scale` is the multiple of what was asked for at which it is reached: below 1, what was asked is beyond it."""
+    """`scale` is the multiple of what was requested at which it is reached: below 1, the request is beyond it."""
 
     scale: float
     what: str
     moved_by: str
 
 
-def find_walls(predictions: Sequence[Prediction], asked: World, machine: Machine) -> list[Wall]:
+def find_walls(predictions: Sequence[Prediction], requested: World, machine: Machine) -> list[Wall]:
     """The first one first."""
     known = [each for each in predictions if not each.why_not]
     walls = [
@@ -45,7 +45,7 @@ def find_walls(predictions: Sequence[Prediction], asked: World, machine: Machine
         *_find_files(known),
         *_find_tasks(known, machine),
         *_find_driver(known, machine),
-        *_find_training(asked, machine),
+        *_find_training(requested, machine),
     ]
     return sorted((wall for wall in walls if wall.scale < float("inf")), key=lambda wall: wall.scale)
 
@@ -108,13 +108,13 @@ def _find_driver(known: Iterable[Prediction], machine: Machine) -> Iterator[Wall
         )
 
 
-def _find_training(asked: World, machine: Machine) -> Iterator[Wall]:
-    if machine.executor_bytes is None or not asked.tracks:
+def _find_training(requested: World, machine: Machine) -> Iterator[Wall]:
+    if machine.executor_bytes is None or not requested.tracks:
         return
     dimensions = Settings().dimensions
     tracks = machine.executor_bytes / (_MATRICES * _NUMBER * dimensions)
     yield Wall(
-        tracks / asked.tracks,
+        tracks / requested.tracks,
         f"two matrices of {dimensions} numbers for {tracks:,.0f} tracks, which {_TRAINING} holds in one task, are more "
         f"than {machine.executor_bytes / 2**30:,.1f} GiB",
         "memory of the largest executor: spark.executor.memoryOverhead; fewer dimensions, a higher min_plays",

@@ -165,9 +165,9 @@ def test_scale_is_where_the_limit_is_reached(fixed, per_play, per_listener, limi
 # --- predictions
 
 
-def test_prediction_is_what_the_rows_asked_for_cost():
-    asked = World(40_000.0, 2000.0, 75.0)
-    (found,) = predict_steps(make_runs(), WORLD, asked)
+def test_prediction_is_what_the_requested_rows_cost():
+    requested = World(40_000.0, 2000.0, 75.0)
+    (found,) = predict_steps(make_runs(), WORLD, requested)
     rows = {PLAYS: 1000 * 40, LISTENERS: 100 * 20, TRACKS: 50 * 1.5}
     assert found.rows == pytest.approx(rows)
     assert {name: found.predict(name) for name in TRUE_COSTS} == pytest.approx(
@@ -210,12 +210,12 @@ def test_what_is_unknown_of_a_world_grows_with_its_plays():
 
 def test_mix_is_how_much_farther_kinds_are_from_each_other_than_ever():
     runs = [{PLAYS: 100, LISTENERS: 10}, {PLAYS: 100, LISTENERS: 20}, {PLAYS: 100, LISTENERS: 0}]
-    asked = [
+    requested = [
         ({PLAYS: 50, LISTENERS: 9}, 1.0),
         ({PLAYS: 50, LISTENERS: 20}, 2.0),
         ({PLAYS: 50, LISTENERS: 1}, 5.0),
     ]
-    for rows, times in asked:
+    for rows, times in requested:
         assert find_mix(runs, rows) == pytest.approx(times)
 
 
@@ -235,14 +235,14 @@ def test_kinds_of_rows_follow_from_the_contracts():
 
 
 def predict_world(scale):
-    asked = World(WORLD.plays * scale, WORLD.listeners * scale, WORLD.tracks * scale)
-    return predict_steps(make_runs(), WORLD, asked), asked
+    requested = World(WORLD.plays * scale, WORLD.listeners * scale, WORLD.tracks * scale)
+    return predict_steps(make_runs(), WORLD, requested), requested
 
 
 def test_first_wall_is_what_breaks_first_as_the_size_grows():
     machine = Machine(2, 24, task_bytes=2**30, driver_bytes=2**30, executor_bytes=2**30)
-    predictions, asked = predict_world(1)
-    walls = find_walls(predictions, asked, machine)
+    predictions, requested = predict_world(1)
+    walls = find_walls(predictions, requested, machine)
     assert [wall.scale for wall in walls] == sorted(wall.scale for wall in walls)
     assert len(walls) == 5
     for wall in walls:
@@ -270,19 +270,21 @@ def breaks(what, scale, machine):
 
 
 def test_a_task_of_a_file_that_fits_grows_only_once_every_bucket_is_a_file():
-    predictions, asked = predict_world(1)
+    predictions, requested = predict_world(1)
     target = find_file_bytes("user_features")
     small, large = (
-        next(w for w in find_walls(predictions, asked, Machine(2, task_bytes=memory)) if "sorts" in w.what)
+        next(
+            w for w in find_walls(predictions, requested, Machine(2, task_bytes=memory)) if "sorts" in w.what
+        )
         for memory in (50_000_000 + 3 * target / 2, 50_000_000 + 3 * target * 2)
     )
     assert large.scale > 100 * small.scale
 
 
-def test_walls_that_are_not_asked_for_are_not_looked_for():
-    predictions, asked = predict_world(1)
-    assert len(find_walls(predictions, asked, Machine(2))) == 2
-    assert find_walls([replace(predictions[0], why_not="too few")], asked, Machine(2)) == []
+def test_walls_that_are_not_requested_are_not_looked_for():
+    predictions, requested = predict_world(1)
+    assert len(find_walls(predictions, requested, Machine(2))) == 2
+    assert find_walls([replace(predictions[0], why_not="too few")], requested, Machine(2)) == []
 
 
 # --- stages
@@ -368,11 +370,11 @@ def root(tmp_path):
     return warehouse.root
 
 
-def test_size_names_what_was_measured_what_was_asked_and_the_first_wall(root, capsys):
+def test_size_names_what_was_measured_what_was_requested_and_the_first_wall(root, capsys):
     assert show(root, "--listeners", "2e3", "--cores", "4", "--driver-memory", "1") == 0
     said = capsys.readouterr().out
-    assert "measured: 10 plays a day of 2 listeners, 1 tracks" in said
-    assert "asked:    10,000 plays a day of 2,000 listeners, 1 tracks" in said
+    assert "measured:  10 plays a day of 2 listeners, 1 tracks" in said
+    assert "requested: 10,000 plays a day of 2,000 listeners, 1 tracks" in said
     rows = {PLAYS: 1000 * 1000, LISTENERS: 100 * 1000, TRACKS: 50}
     assert f"{cost('core_seconds', rows) / 3600:,.2f}" in said
     assert f"extrapolated up to {100_000 / 1500:,.1f} x beyond the largest run" in said
