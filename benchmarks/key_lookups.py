@@ -1,11 +1,11 @@
-"""Look-ups of a few keys of a large table by Segue's client, deltalake and DuckDB: part of `scaling.py`."""
+"""A large table of listeners, and look-ups of a few of them by our client, deltalake and DuckDB, for `scaling.py`."""
 
 from __future__ import annotations
 
 import json
 import time
 from collections.abc import Callable, Iterator
-from datetime import date
+from datetime import date, timedelta
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -38,7 +38,7 @@ ROW_GROUP_BYTES = 16 * 2**20
 
 def compare_lookups(folder: Path, keys: int, rounds: int) -> None:
     root = folder / "lookups"
-    path = _lay_listeners(root, keys)
+    path = lay_listeners(root, keys)
     requested = [f"u{n}" for n in Random(1).sample(range(keys), REQUESTED)]
     store = segue.open(str(root))
     readers: dict[str, Callable[[], pa.Table]] = {
@@ -79,27 +79,29 @@ def _read_by_duckdb(path: str, requested: list[str]) -> Any:
 # --- the table
 
 
-def _lay_listeners(root: Path, keys: int) -> str:
-    """A day of `user_embeddings` as a flow would have published it: a file for each bucket, released."""
+def lay_listeners(root: Path, keys: int, dimensions: int = DIMENSIONS, days: int = 1) -> str:
+    """Days of `user_embeddings` as flows would have published large ones: a file for each bucket; the last is released.
+
+    Returns:
+        its path.
+    """
     warehouse, contract = Warehouse(str(root)), USER_EMBEDDINGS
     table = warehouse.create(contract)
     schema = pa.schema(table.schema())
     names = [name for name in schema.names if name not in contract.partitions]
     file_schema = pa.schema([schema.field(name) for name in names])
-    now, adds = next_commit_time(TableState(0)), []
-    for number, rows in _draw_buckets(contract, keys, file_schema):
-        place = f"batch-laid-1/part-{number}.parquet"
-        written = Path(warehouse.table_path(contract.name), place)
-        written.parent.mkdir(parents=True, exist_ok=True)
-        pq.write_table(rows, written, row_group_size=max(1000, ROW_GROUP_BYTES // (rows.nbytes // len(rows))))
-        statistics = {
-            "numRecords": len(rows),
-            "minValues": {"bucket": number},
-            "maxValues": {"bucket": number},
-        }
-        partition = {"ds": str(DAY), "available_at": now}
-        adds.append(AddAction(place, written.stat().st_size, partition, 0, True, json.dumps(statistics)))
-    state = TableState(0).replace_days({DAY: DayState(keys, 1, 1, "laid")}, ())
+    now, adds, state = next_commit_time(TableState(0)), [], TableState(0)
+    buckets = list(_draw_buckets(contract, keys))
+    for day in (DAY - timedelta(days=n) for n in range(days)):
+        state = state.replace_days({day: DayState(keys, 1, 1, "laid")}, ())
+        for number, users in buckets:
+            place = f"batch-{day}-1/part-{number}.parquet"
+            rows = _draw_rows(users, number, file_schema, dimensions)
+            size = _write(rows, Path(warehouse.table_path(contract.name), place))
+            extremes = {name: {"bucket": number} for name in ("minValues", "maxValues")}
+            partition = {"ds": str(day), "available_at": now}
+            statistics = json.dumps({"numRecords": len(rows), **extremes})
+            adds.append(AddAction(place, size, partition, 0, True, statistics))
     swap(table, Change("laid", "publish", TableState(0, state.day_states, now), adds))
     newest = warehouse.table(contract.name)
     assert newest is not None
@@ -107,19 +109,25 @@ def _lay_listeners(root: Path, keys: int) -> str:
     return warehouse.table_path(contract.name)
 
 
-def _draw_buckets(contract: Contract, keys: int, schema: pa.Schema) -> Iterator[tuple[int, pa.Table]]:
-    draw = np.random.default_rng(1)
+def _write(rows: pa.Table, file: Path) -> int:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(rows, file, row_group_size=max(1000, ROW_GROUP_BYTES // (rows.nbytes // len(rows))))
+    return file.stat().st_size
+
+
+def _draw_buckets(contract: Contract, keys: int) -> Iterator[tuple[int, Any]]:
     ids = np.array([f"u{n}" for n in range(keys)])
     buckets = np.fromiter((bucket(id_, contract.buckets) for id_ in ids), np.int32, keys)
     for number in range(contract.buckets):
         users = np.sort(ids[buckets == number])
         if len(users):
-            yield number, _draw_rows(draw, users, number, schema)
+            yield number, users
 
 
-def _draw_rows(draw: np.random.Generator, users: Any, number: int, schema: pa.Schema) -> pa.Table:
+def _draw_rows(users: Any, number: int, schema: pa.Schema, dimensions: int) -> pa.Table:
     count = len(users)
-    vectors = pa.FixedSizeListArray.from_arrays(draw.random(count * DIMENSIONS, np.float32), DIMENSIONS)
+    numbers = np.random.default_rng(number).random(count * dimensions, np.float32)
+    vectors = pa.FixedSizeListArray.from_arrays(numbers, dimensions)
     columns: dict[str, Any] = {
         "user_id": pa.array(users),
         "bucket": pa.array(np.full(count, number, np.int32)),
@@ -133,5 +141,5 @@ def _draw_rows(draw: np.random.Generator, users: Any, number: int, schema: pa.Sc
 def _fill(field: pa.Field, vectors: pa.Array, count: int) -> pa.Array:
     if pa.types.is_list(field.type):
         return vectors.cast(field.type)
-    value = "laid" if pa.types.is_string(field.type) else 0
+    value = "laid" if pa.types.is_string(field.type) else 1
     return pa.array(np.full(count, value)).cast(field.type)

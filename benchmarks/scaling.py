@@ -18,9 +18,11 @@ which one flow has made before.
 lookup: 1,000 keys of a table of listeners, against the same table read by deltalake with a filter, and by DuckDB's
 `delta_scan` where DuckDB is installed; warm, the median of --rounds.
 
+erasure: one listener out of days that are a file for each bucket: bytes read, and written anew.
+
 case: nights of several sizes under one root, and what `segue size` then says: the figures of docs/size.md.
 
-What an erasure rewrites is in `benchmarks/files.py`, an ingest after a long history in `benchmarks/ingest.py`.
+An ingest after a long history is in `benchmarks/ingest.py`, how files of a day are cut in `benchmarks/files.py`.
 """
 
 from __future__ import annotations
@@ -39,14 +41,18 @@ from pathlib import Path
 from typing import Any
 
 from apart import run_apart
-from key_lookups import compare_lookups
+from key_lookups import compare_lookups, lay_listeners
 from made_up_files import SOURCE, Listening, write_plays
 
-from jobs import flow, show_size
+from expectations.verdict import Verdict
+from jobs import flow, forget, show_size
 from jobs.job import Job
+from jobs.publishing import protocol
 from jobs.publishing.warehouse import Warehouse
 from jobs.sizing.fit import TooFewRuns, fit_costs
+from jobs.sizing.meter import record_costs
 from jobs.sizing.predict import KINDS, read_runs
+from segue.storage import Snapshot
 
 FIRST = date(2026, 1, 1)
 PLAYS_OF_A_LISTENER = 12
@@ -58,7 +64,7 @@ EMBEDDINGS = (
     "build-semantic-ids",
 )
 HOT, BOT = 0.05, 0.01
-MEASURES = ("plays", "skew", "history", "lookup", "case")
+MEASURES = ("plays", "skew", "history", "lookup", "erasure", "case")
 CASE = (
     "--listeners 750e6 --plays-per-listener 12 --tracks 100e6 --cores 2000 --hours 8 --task-memory 2 "
     "--driver-memory 16 --executor-memory 64"
@@ -69,7 +75,7 @@ Runs = Mapping[str, Mapping[str, Any]]
 def main() -> None:
     args = _parse_arguments()
     if args.run:
-        print(json.dumps(_run_flow(*args.run)))
+        print(json.dumps(_run_flow(*args.run) if len(args.run) == 3 else _erase(*args.run)))
         return
     packages = ", ".join(f"{name} {version(name)}" for name in ("pyspark", "delta-spark", "deltalake"))
     print(f"{os.cpu_count()} cores, {packages}", flush=True)
@@ -83,6 +89,8 @@ def main() -> None:
             compare_skew(folder, args.skew_plays)
         if "history" in only:
             compare_histories(folder, args.days, args.plays_a_day)
+        if "erasure" in only:
+            compare_erasure(folder, args.listeners, args.erasure_days)
         if "case" in only:
             show_case(folder, args.case_plays)
         if "lookup" in only:
@@ -105,6 +113,8 @@ def _parse_arguments() -> argparse.Namespace:
     sizes = [20_000, 60_000, 200_000, 60_000]
     add("--case-plays", type=int, nargs="+", default=sizes, help="of the nights of the case")
     add("--keys", type=int, default=10 * million, help="listeners of the table that is looked up in")
+    add("--listeners", type=int, default=20_000, help="of each day of the erasure")
+    add("--erasure-days", type=int, default=365)
     add("--rounds", type=int, default=5, help="look-ups of each kind")
     add("--run", nargs="+", help=argparse.SUPPRESS)
     return parser.parse_args()
@@ -239,6 +249,35 @@ def compare_histories(folder: Path, lengths: Sequence[int], plays_a_day: int) ->
         f"  {seconds[1] / seconds[0]:.2f} x the seconds, {cores[1] / cores[0]:.2f} x those of cores",
         flush=True,
     )
+
+
+# --- an erasure
+
+
+def compare_erasure(folder: Path, listeners: int, days: int) -> None:
+    root = folder / "erasure"
+    lay_listeners(root, listeners, 2, days)
+    found = run_apart(__file__, str(root), f"u{listeners // 2}")
+    print(f"\nto erase one of {listeners:,} listeners of {days} days, of {found['bytes'] / 2**20:,.0f} MiB:")
+    print(
+        f"  read {found['read'] / found['bytes']:.2%}, written anew {found['dropped'] / found['bytes']:.2%}",
+        flush=True,
+    )
+    shutil.rmtree(root)
+
+
+def _erase(root: str, listener: str) -> dict[str, int]:
+    # what is measured are files, and the rows are right
+    protocol.audit_batch = lambda *_: Verdict(())  # type: ignore[assignment]
+    path = Warehouse(root).table_path("user_embeddings")
+    before = Snapshot.at(path, None).files  # type: ignore[arg-type]
+    with record_costs("forget"):
+        forget._erase(Job("forget", root, say=lambda text: None), "user_embeddings", [listener])
+    after = {file.path for file in Snapshot.at(path, None).files}  # type: ignore[arg-type]
+    (run,) = read_runs(Warehouse(root))
+    dropped = sum(file.bytes for file in before if file.path not in after)
+    assert dropped, "nothing was erased: this shows nothing"
+    return {"bytes": sum(file.bytes for file in before), "dropped": dropped, "read": run["bytes_read"]}
 
 
 # --- a case worked through

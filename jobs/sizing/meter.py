@@ -85,10 +85,12 @@ def note_session(spark: SparkSession) -> None:
     meter = _METER.get()
     if meter is None or spark.conf.get(SETTING, "true") == "false":
         return
-    context = spark.sparkContext
-    if meter.context is None:
-        meter.context, meter.jobs_before = context, count_jobs(context)
-    context.setJobGroup(meter.group, meter.step)
+    with _warn(meter):
+        context = spark.sparkContext
+        context.setJobGroup(meter.group, meter.step)
+        if meter.context is None:
+            meter.jobs_before = count_jobs(context)
+            meter.context = context
 
 
 def note_rows(table: str, rows: int, published: bool = False) -> None:
@@ -114,9 +116,16 @@ def _finish(meter: Meter) -> None:
     context, warehouse = meter.context, meter.warehouse
     if context is None or warehouse is None:
         return
-    try:
+    with _warn(meter):
         context.setLocalProperty(_GROUP, None)  # type: ignore[arg-type]
         COSTS.append(warehouse, [_measure(meter, context)])
+
+
+@contextmanager
+def _warn(meter: Meter) -> Iterator[None]:
+    """What goes wrong inside is said, and is no reason to fail: a driver may be one whose JVM lets nobody look."""
+    try:
+        yield
     except Exception as problem:
         LOG.warning(f"costs of {meter.step} were not recorded: {describe_cause(problem)}")
 

@@ -66,11 +66,14 @@ def test_costs_are_those_of_the_jobs_of_the_step(spark, tmp_path, on):
     assert run["median_task_seconds"] <= run["largest_task_seconds"]
 
 
-def test_a_step_whose_costs_cannot_be_written_ends_as_it_would(spark, tmp_path, on, monkeypatch, caplog):
+@pytest.mark.parametrize("place", [(type(COSTS), "append"), (meter, "count_jobs"), (meter, "read_stages")])
+def test_a_step_whose_costs_cannot_be_recorded_ends_as_it_would(
+    spark, tmp_path, on, monkeypatch, caplog, place
+):
     def fail(*_):
         raise OSError("no space left on device")
 
-    monkeypatch.setattr(type(COSTS), "append", fail)
+    monkeypatch.setattr(*place, fail)
     with caplog.at_level(logging.WARNING), record_costs("build-sessions"):
         make_job(tmp_path).spark.range(1).count()
     assert "costs of build-sessions were not recorded: no space left on device" in caplog.text
