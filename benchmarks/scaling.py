@@ -19,7 +19,6 @@ lookup: 1,000 keys of a table of listeners, against the same table read by delta
 `delta_scan` where DuckDB is installed; warm, the median of --rounds.
 
 erasure: one listener out of days that are a file for each bucket: bytes read, and written anew.
-
 case: nights of several sizes under one root, and what `segue size` then says: the figures of docs/size.md.
 
 An ingest after a long history is in `benchmarks/ingest.py`, how files of a day are cut in `benchmarks/files.py`.
@@ -32,27 +31,23 @@ import json
 import os
 import shutil
 import tempfile
-import time
 from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 from importlib.metadata import version
-from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from apart import run_apart
-from key_lookups import compare_lookups, lay_listeners
+from key_lookups import compare_lookups, erase_one, lay_listeners
 from made_up_files import SOURCE, Listening, write_plays
+from stopwatch import Times, stopwatch, time_functions
 
-from expectations.verdict import Verdict
-from jobs import flow, forget, show_size
+from jobs import flow, show_size
 from jobs.job import Job
-from jobs.publishing import protocol
 from jobs.publishing.warehouse import Warehouse
+from jobs.sizing import meter
 from jobs.sizing.fit import TooFewRuns, fit_costs
-from jobs.sizing.meter import record_costs
 from jobs.sizing.predict import KINDS, read_runs
-from segue.storage import Snapshot
 
 FIRST = date(2026, 1, 1)
 PLAYS_OF_A_LISTENER = 12
@@ -72,31 +67,37 @@ CASE = (
 Runs = Mapping[str, Mapping[str, Any]]
 
 
+class Place(NamedTuple):
+    """Where roots and files are laid, and the steps that flows leave out."""
+
+    folder: Path
+    skip: Sequence[str]
+
+
 def main() -> None:
     args = _parse_arguments()
     if args.run:
-        print(json.dumps(_run_flow(*args.run) if len(args.run) == 3 else _erase(*args.run)))
+        print(json.dumps(erase_one(*args.run) if len(args.run) == 2 else _run_flow(*args.run)))
         return
     packages = ", ".join(f"{name} {version(name)}" for name in ("pyspark", "delta-spark", "deltalake"))
     print(f"{os.cpu_count()} cores, {packages}", flush=True)
     only = args.only or MEASURES
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
+        place = Place(folder, args.skip)
         (folder / "source.toml").write_text(SOURCE)
         if "plays" in only:
-            compare_sizes(folder, sorted(args.plays))
+            compare_sizes(place, sorted(args.plays))
         if "skew" in only:
-            compare_skew(folder, args.skew_plays)
+            compare_skew(place, args.skew_plays)
         if "history" in only:
-            compare_histories(folder, args.days, args.plays_a_day)
+            compare_histories(place, args.days, args.plays_a_day)
         if "erasure" in only:
             compare_erasure(folder, args.listeners, args.erasure_days)
         if "case" in only:
-            show_case(folder, args.case_plays)
+            show_case(place, args.case_plays)
         if "lookup" in only:
             compare_lookups(folder, args.keys, args.rounds)
-            if not find_spec("duckdb"):
-                print("not measured: DuckDB's delta_scan, as DuckDB is not installed")
 
 
 def _parse_arguments() -> argparse.Namespace:
@@ -105,6 +106,12 @@ def _parse_arguments() -> argparse.Namespace:
     )
     add, million = parser.add_argument, 1_000_000
     add("--only", nargs="+", choices=MEASURES)
+    add(
+        "--skip",
+        nargs="+",
+        default=EMBEDDINGS,
+        help="steps that no flow is to run (default: those of embeddings)",
+    )
     sizes = [million, 3 * million, 10 * million, 30 * million]
     add("--plays", type=int, nargs="+", default=sizes, help="of a day; `segue size` is held to the largest")
     add("--skew-plays", type=int, default=3 * million, help="of the uneven day")
@@ -120,13 +127,16 @@ def _parse_arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _run_flow(root: str, source: str, file: str) -> dict[str, float]:
+def _run_flow(root: str, source: str, file: str, *skip: str) -> dict[str, float]:
     """What a flow took, and the bytes of its plays as Spark holds them."""
-    warehouse = Warehouse(root)
-    started = time.perf_counter()
-    arguments = ["--root", root, "--source", source, "--input", file, "--skip", *EMBEDDINGS]
-    assert flow.run_flow(arguments) == 0, "a step was refused or failed: this measures nothing"
-    seconds = time.perf_counter() - started
+    warehouse, times = Warehouse(root), Times()
+    arguments = ["--root", root, "--source", source, "--input", file, "--skip", *skip]
+    with time_functions({"costs": (meter, "_finish")}, times), stopwatch(times, "flow"):
+        assert flow.run_flow(arguments) == 0, "a step was refused or failed: this measures nothing"
+    (seconds,) = times["flow"]
+    print(
+        f"{seconds:.1f} s, {sum(times['costs']) / seconds:.2%} of them to record costs of {len(times['costs'])} steps"
+    )
     job = Job("benchmark", root, say=lambda text: None)
     plays = job.read("plays", [warehouse.state("plays").days[-1]]).persist()  # type: ignore[union-attr]
     plays.count()
@@ -136,20 +146,22 @@ def _run_flow(root: str, source: str, file: str) -> dict[str, float]:
     return {"seconds": seconds, "held": held}
 
 
-def _measure(folder: Path, name: str, listening: Listening) -> tuple[Runs, dict[str, float]]:
+def _measure(place: Place, name: str, listening: Listening) -> tuple[Runs, dict[str, float]]:
     """The costs of each step of a flow of such a file, and what the flow took."""
-    root = folder / name
+    root = place.folder / name
     print(f"{name}: {listening.plays:,} plays", flush=True)
-    found = _run_file(folder, root, listening)
+    found = _run_file(place, root, listening)
     runs = read_runs(Warehouse(str(root)))
     shutil.rmtree(root)
     return {run["step"]: run for run in reversed(runs)}, found
 
 
-def _run_file(folder: Path, root: Path, listening: Listening) -> dict[str, float]:
-    file = folder / "plays.csv"
+def _run_file(place: Place, root: Path, listening: Listening) -> dict[str, float]:
+    file = place.folder / "plays.csv"
     write_plays(file, listening)
-    found: dict[str, float] = run_apart(__file__, str(root), str(folder / "source.toml"), str(file))
+    found: dict[str, float] = run_apart(
+        __file__, str(root), str(place.folder / "source.toml"), str(file), *place.skip
+    )
     file.unlink()
     return found
 
@@ -157,11 +169,9 @@ def _run_file(folder: Path, root: Path, listening: Listening) -> dict[str, float
 # --- more plays
 
 
-def compare_sizes(folder: Path, sizes: Sequence[int]) -> None:
+def compare_sizes(place: Place, sizes: Sequence[int]) -> None:
     measured = {
-        plays: _measure(
-            folder, f"day of {plays}", Listening(FIRST, plays, users=plays // PLAYS_OF_A_LISTENER)
-        )
+        plays: _measure(place, f"day of {plays}", Listening(FIRST, plays, users=plays // PLAYS_OF_A_LISTENER))
         for plays in sizes
     }
     runs, held = [runs for runs, _ in measured.values()], measured[sizes[-1]][1]["held"]
@@ -208,10 +218,10 @@ def _compare_with_prediction(runs: Sequence[Runs], plays: int) -> None:
 # --- uneven plays
 
 
-def compare_skew(folder: Path, plays: int) -> None:
+def compare_skew(place: Place, plays: int) -> None:
     even = Listening(FIRST, plays, users=plays // PLAYS_OF_A_LISTENER)
     uneven = Listening(FIRST, plays, users=plays // PLAYS_OF_A_LISTENER, hot=HOT, bot=BOT)
-    (runs, _), (skewed, _) = _measure(folder, "even day", even), _measure(folder, "uneven day", uneven)
+    (runs, _), (skewed, _) = _measure(place, "even day", even), _measure(place, "uneven day", uneven)
     print(
         f"\nlargest task / median, even day and one track with {HOT:.0%} and one listener with {BOT:.0%} of plays"
     )
@@ -230,14 +240,14 @@ def _describe_tasks(run: Mapping[str, Any]) -> str:
 # --- a long history
 
 
-def compare_histories(folder: Path, lengths: Sequence[int], plays_a_day: int) -> None:
+def compare_histories(place: Place, lengths: Sequence[int], plays_a_day: int) -> None:
     last = FIRST + timedelta(days=max(lengths))
     users = max(1, plays_a_day // PLAYS_OF_A_LISTENER)
     seconds, cores = [], []
     for days in lengths:
-        root = folder / f"after {days} days"
-        _run_file(folder, root, Listening(last - timedelta(days=days), plays_a_day * days, days, users))
-        seconds.append(_run_file(folder, root, Listening(last, plays_a_day, users=users, seed=2))["seconds"])
+        root = place.folder / f"after {days} days"
+        _run_file(place, root, Listening(last - timedelta(days=days), plays_a_day * days, days, users))
+        seconds.append(_run_file(place, root, Listening(last, plays_a_day, users=users, seed=2))["seconds"])
         runs = read_runs(Warehouse(str(root)))
         cores.append(sum(run["core_seconds"] for run in runs if run["run_id"] == runs[0]["run_id"]))
         print(f"after {days} days: {seconds[-1]:.1f} s, {cores[-1]:.1f} s of cores", flush=True)
@@ -266,29 +276,15 @@ def compare_erasure(folder: Path, listeners: int, days: int) -> None:
     shutil.rmtree(root)
 
 
-def _erase(root: str, listener: str) -> dict[str, int]:
-    # what is measured are files, and the rows are right
-    protocol.audit_batch = lambda *_: Verdict(())  # type: ignore[assignment]
-    path = Warehouse(root).table_path("user_embeddings")
-    before = Snapshot.at(path, None).files  # type: ignore[arg-type]
-    with record_costs("forget"):
-        forget._erase(Job("forget", root, say=lambda text: None), "user_embeddings", [listener])
-    after = {file.path for file in Snapshot.at(path, None).files}  # type: ignore[arg-type]
-    (run,) = read_runs(Warehouse(root))
-    dropped = sum(file.bytes for file in before if file.path not in after)
-    assert dropped, "nothing was erased: this shows nothing"
-    return {"bytes": sum(file.bytes for file in before), "dropped": dropped, "read": run["bytes_read"]}
-
-
 # --- a case worked through
 
 
-def show_case(folder: Path, sizes: Sequence[int]) -> None:
+def show_case(place: Place, sizes: Sequence[int]) -> None:
     """What `segue size` says of a root of some nights of these sizes."""
-    root = folder / "case"
+    root = place.folder / "case"
     for number, plays in enumerate(sizes):
         day = FIRST + timedelta(days=number)
-        _run_file(folder, root, Listening(day, plays, users=plays // PLAYS_OF_A_LISTENER, seed=number))
+        _run_file(place, root, Listening(day, plays, users=plays // PLAYS_OF_A_LISTENER, seed=number))
     parser = argparse.ArgumentParser()
     show_size.configure(parser)
     for requested in ("", CASE):
