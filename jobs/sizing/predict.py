@@ -9,7 +9,6 @@ from itertools import combinations
 from typing import Any
 
 from jobs import FLOW
-from jobs.costs import estimate_rows
 from jobs.publishing.layout import count_pieces, find_file_bytes
 from jobs.publishing.record_tables import COSTS
 from jobs.publishing.warehouse import Warehouse
@@ -75,10 +74,15 @@ def read_runs(warehouse: Warehouse) -> list[dict[str, Any]]:
 
 
 def measure_world(warehouse: Warehouse) -> World | None:
-    """As the tables have it; None without plays."""
-    plays = estimate_rows(warehouse.state("plays"), 1)
-    entities = {kind: estimate_rows(warehouse.state(table), 1) for kind, table in _TABLES.items()}
+    """As the tables have it on their newest days, which the newest run made; None without plays."""
+    plays = _count_newest(warehouse, "plays")
+    entities = {kind: _count_newest(warehouse, table) for kind, table in _TABLES.items()}
     return World(plays, entities[LISTENERS], entities[TRACKS]) if plays else None
+
+
+def _count_newest(warehouse: Warehouse, table: str) -> int | None:
+    state = warehouse.state(table)
+    return state.day_states[state.days[-1]].rows if state and state.days else None
 
 
 def predict_steps(runs: Iterable[Run], world: World, requested: World) -> list[Prediction]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextvars import copy_context
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from jobs.job import Job
 from jobs.publishing.record_tables import COSTS
 from jobs.publishing.warehouse import Warehouse
 from jobs.sizing import meter
-from jobs.sizing.meter import note_rows, record_costs
+from jobs.sizing.meter import PLAYS, note_rows, record_costs
 from jobs.sizing.predict import read_runs
 
 TASKS, REDUCERS = 3, 2
@@ -96,3 +97,20 @@ def test_a_step_that_opens_no_session_records_nothing(tmp_path, on):
     make_job(tmp_path)
     note_rows("sessions", 40)
     assert read_runs(Warehouse(str(tmp_path))) == []
+
+
+def test_a_submitted_process_is_one_step_and_records_at_its_end(tmp_path, on, monkeypatch):
+    at_exit = []
+    monkeypatch.setattr(meter, "is_submitted", lambda: True)
+    monkeypatch.setattr(meter.atexit, "register", lambda *call: at_exit.append(call))
+
+    def run_file():
+        meter.note_job("build-sessions", Warehouse(str(tmp_path)), "run-1")
+        # a step may be several jobs
+        meter.note_job("build-sessions", Warehouse(str(tmp_path)), "run-1")
+        note_rows("sessions", 40)
+
+    # as in a process of its own
+    copy_context().run(run_file)
+    ((_, found),) = at_exit
+    assert (found.step, found.run_id, found.rows[PLAYS]) == ("build-sessions", "run-1", 40)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
 import pytest
@@ -229,6 +229,14 @@ def test_kinds_of_rows_follow_from_the_contracts():
         name for name, kind in kinds.items() if kind == TRACKS
     }
     assert kinds["embedding_versions"] is None, "it has a row for each training"
+
+
+def test_a_world_is_that_of_the_newest_days(root):
+    warehouse = Warehouse(root)
+    assert predict.measure_world(warehouse) == World(10, 2, 1)
+    for table, rows in (("plays", 30), ("user_features", 7)):
+        lay(warehouse, table, batch(CONTRACTS[table], rows, ds=date(2026, 10, 2)))
+    assert predict.measure_world(warehouse) == World(30, 7, 1)
 
 
 # --- walls
