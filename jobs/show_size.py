@@ -147,7 +147,7 @@ def _find_requested(world: World, args: argparse.Namespace) -> World:
 def _find_machine(runs: Sequence[Mapping[str, Any]], args: argparse.Namespace) -> Machine:
     memory = (args.task_memory, args.driver_memory, args.executor_memory)
     task, driver, executor = (each and each * GIB for each in memory)
-    return Machine(int(args.cores or runs[0]["cores"]), args.hours, task, driver, executor)
+    return Machine(args.cores or runs[0]["cores"], args.hours, task, driver, executor)
 
 
 def _explain_nothing(predictions: Sequence[Prediction]) -> str:

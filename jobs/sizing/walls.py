@@ -21,7 +21,7 @@ _MATRICES, _NUMBER = 2, 4
 class Machine:
     """What a night has. Walls of what is not given are not looked for; bytes are of a task, and of the driver."""
 
-    cores: int
+    cores: float
     hours: float = DAY_HOURS
     task_bytes: float | None = None
     driver_bytes: float | None = None
@@ -58,7 +58,7 @@ def _find_night(known: Sequence[Prediction], machine: Machine) -> Iterator[Wall]
         room = max(limit - sum(fit.fixed for fit, _ in fits), 0.0)
         yield Wall(
             room / growing,
-            f"a night takes more than {machine.hours:g} hours of {machine.cores:,} cores",
+            f"a night takes more than {machine.hours:g} hours of {machine.cores:,g} cores",
             "more cores: spark.executor.instances, spark.executor.cores",
         )
 
