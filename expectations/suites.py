@@ -8,9 +8,10 @@ from schemas.feature_profiles import FEATURE_PROFILES
 from schemas.input_files import INPUT_FILES
 from schemas.quality_results import QUALITY_RESULTS
 from schemas.releases import RELEASES
+from schemas.run_costs import RUN_COSTS
 
 # The others are records of what happened to these: no batch of them is staged, so none is audited.
-_RECORDS = (RELEASES.name, QUALITY_RESULTS.name, FEATURE_PROFILES.name, INPUT_FILES.name)
+_RECORDS = (RELEASES.name, QUALITY_RESULTS.name, FEATURE_PROFILES.name, INPUT_FILES.name, RUN_COSTS.name)
 TABLES = tuple(name for name in CONTRACTS if name not in _RECORDS)
 
 

@@ -180,6 +180,7 @@ LINEAGE = _module_command("jobs.export_lineage", "lineage of tables and columns,
 TRAINING_SET = _module_command("jobs.build_training_set", "labels in, point-in-time correct features out", 45)
 PROXIES = _module_command("jobs.show_proxies", "which early signal tells a late one, by days observed", 46)
 VERIFY = _module_command("jobs.verify", "what is wrong with the tables and releases, in words", 75)
+SIZE = _module_command("jobs.show_size", "what each step cost, and what another size would", 74)
 HEALTH = _module_command("jobs.show_health", "what is wrong, the worst first; and alerts of it", 69)
 PLAN = _module_command("jobs.plan", "what the next flow would do, table by table, and why", 22)
 INSTALL_JARS = Command(

@@ -30,6 +30,7 @@ from jobs.progress import show_progress
 from jobs.publishing.stores import check_root
 from jobs.publishing.warehouse import Warehouse, has_rows
 from jobs.report import read_run, write_report
+from jobs.sizing.meter import record_costs
 from jobs.watermarks import add_watermark_argument
 from segue import show
 from segue.failures import describe_cause, keep_traceback
@@ -60,7 +61,7 @@ def run_step(name: str, arguments: Sequence[str]) -> int:
     """One step by its name, with its own arguments."""
     step = next(step for step in (*FLOW, *EXTRA) if step.name == name)
     main = import_module(step.module).main
-    with show_progress(step.name):
+    with show_progress(step.name), record_costs(step.name):
         return int(main([*step.arguments, *arguments]))
 
 

@@ -15,6 +15,7 @@ from jobs.file_relation import read_as_parquet
 from jobs.publishing.state import TableState, digest, read_state
 from jobs.publishing.warehouse import Warehouse, find_contract, no_data_error
 from jobs.session import open_step_session, tune
+from jobs.sizing.meter import note_rows, note_session
 from segue.storage import Snapshot
 
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ class TableInput(Input):
 
     def rows(self) -> DataFrame:
         self.reader.tune(self.count)
+        note_rows(self.table, self.count)
         return self.reader.at(self.table, self.version, self.days)
 
 
@@ -88,7 +90,9 @@ class PinnedTables:
             raise WorkToDo
         # opened late: a step that has nothing to do needs no JVM, which takes seconds to start
         log = None if self.warehouse.remote else Path(self.warehouse.path("logs", "spark.log"))
-        return open_step_session(self._app, log, self._modules)
+        spark = open_step_session(self._app, log, self._modules)
+        note_session(spark)
+        return spark
 
     def tune(self, rows: int) -> None:
         """Sets the session to what the step has read so far and so many rows more."""

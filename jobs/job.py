@@ -35,6 +35,7 @@ from jobs.publishing.state import digest
 from jobs.publishing.stores import check_root
 from jobs.publishing.warehouse import Warehouse, find_contract
 from jobs.session import check_travel
+from jobs.sizing.meter import note_job, note_rows
 from schemas import FEATURE_GROUPS
 from schemas.event_tables import Events
 
@@ -61,6 +62,7 @@ class Job(PinnedTables):
         super().__init__(warehouse, f"segue {name}", GATE if name in _PUBLISH else ())
         self.name = name
         self.run_id = run_id or new_run_id()
+        note_job(name, warehouse, self.run_id)
         # what is wrong with gate.toml is said before hours of work
         self.gate = load_gate(self.warehouse)
         if not only_looks():
@@ -217,6 +219,7 @@ class Job(PinnedTables):
         if state is None:
             return self.up_to_date(staged.batch.table, SAME_BATCH)
         outcome = Outcome(staged.batch.table, PUBLISHED, staged.profile.rows, state.version)
+        note_rows(outcome.table, outcome.rows, published=True)
         results, warnings = staged.verdict.results, len(staged.verdict.warnings)
         checks = f"{sum(result.success for result in results)} of {len(results)} checks held"
         checks += f" ({warnings} warnings)" if warnings else ""

@@ -16,6 +16,7 @@ from schemas.project_declarations import VARIABLE, find_project_paths, load_decl
 from schemas.quality_results import QUALITY_RESULTS
 from schemas.releases import RELEASES
 from schemas.rewards import Rewards
+from schemas.run_costs import RUN_COSTS
 from schemas.sessions import SESSIONS
 from schemas.similar_tracks import SIMILAR_TRACKS
 from schemas.track_embeddings import TRACK_EMBEDDINGS
@@ -33,7 +34,7 @@ _OF_EMBEDDINGS = (
     SEMANTIC_CODEBOOKS,
     TRACK_SEMANTIC_IDS,
 )
-_RECORDS = (RELEASES, QUALITY_RESULTS, FEATURE_PROFILES, INPUT_FILES)
+_RECORDS = (RELEASES, QUALITY_RESULTS, FEATURE_PROFILES, INPUT_FILES, RUN_COSTS)
 
 _DECLARED = load_declarations(
     find_project_paths(VARIABLE, "declarations"),

@@ -17,6 +17,7 @@ from schemas import Contract
 from schemas.feature_profiles import FEATURE_PROFILES
 from schemas.input_files import INPUT_FILES
 from schemas.quality_results import QUALITY_RESULTS
+from schemas.run_costs import RUN_COSTS
 from segue.releases import FILES_BEFORE_COMPACTION
 from segue.retry import retry
 from segue.storage import Snapshot, find_table
@@ -125,4 +126,5 @@ def remove_old_files(table: DeltaTable, days: int) -> None:
 RESULTS = RecordTable(("quality", "results"), QUALITY_RESULTS, "quality results")
 PROFILES = RecordTable(("quality", "profiles"), FEATURE_PROFILES, "feature profiles", 1_000)
 FILES = RecordTable(("quality", "files"), INPUT_FILES, "records of input files")
-RECORD_TABLES = (RESULTS, PROFILES, FILES)
+COSTS = RecordTable(("quality", "costs"), RUN_COSTS, "costs of runs")
+RECORD_TABLES = (RESULTS, PROFILES, FILES, COSTS)

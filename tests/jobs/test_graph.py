@@ -26,7 +26,7 @@ def find_downstream(steps, table):
 
 
 def test_flow_makes_every_table_with_a_contract():
-    records = {"releases", "quality_results", "feature_profiles", "input_files"}
+    records = {"releases", "quality_results", "feature_profiles", "input_files", "run_costs"}
     assert sorted(TABLES) == sorted(set(CONTRACTS) - records)
     assert set(RECORDS) == {
         "late_plays", "rejected_plays", "rejected_tracks", "track_changes", "embedding_versions"

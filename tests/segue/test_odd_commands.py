@@ -64,6 +64,8 @@ catalogue --root R --out F
 lineage --root R --out F
 report --root R --run-id O
 verify --root R
+size --root R
+size --root R --listeners O --tracks O
 verify --root R --training-set F
 plan --root R
 plan --root R --source F --input F

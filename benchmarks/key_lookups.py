@@ -1,0 +1,172 @@
+"""A large table of listeners, look-ups by our client, deltalake and DuckDB, and an erasure: for `scaling.py`."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from datetime import date, timedelta
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from random import Random
+from statistics import median
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.dataset as pads
+import pyarrow.parquet as pq
+from deltalake import DeltaTable
+from deltalake.transaction import AddAction
+
+import segue
+from expectations.verdict import Verdict
+from jobs import forget
+from jobs.job import Job
+from jobs.publishing import protocol
+from jobs.publishing.commits import Change, next_commit_time, swap
+from jobs.publishing.state import DayState, TableState
+from jobs.publishing.warehouse import Warehouse
+from jobs.sizing.meter import record_costs
+from jobs.sizing.predict import read_runs
+from schemas.contract import Contract
+from schemas.user_embeddings import USER_EMBEDDINGS
+from segue.buckets import bucket
+from segue.releases import TableVersion, append_release
+from segue.storage import Snapshot
+
+DAY = date(2026, 1, 1)
+REQUESTED = 1000
+DIMENSIONS = 64
+# As jobs/session.py has the files of a table.
+ROW_GROUP_BYTES = 16 * 2**20
+
+
+def compare_lookups(folder: Path, keys: int, rounds: int) -> None:
+    root = folder / "lookups"
+    path = lay_listeners(root, keys)
+    requested = [f"u{n}" for n in Random(1).sample(range(keys), REQUESTED)]
+    store = segue.open(str(root))
+    readers: dict[str, Callable[[], pa.Table]] = {
+        "segue": lambda: store.lookup("user_embeddings", requested),
+        "deltalake": lambda: _read_by_deltalake(path, requested),
+    }
+    if find_spec("duckdb"):
+        readers["DuckDB"] = lambda: _read_by_duckdb(path, requested)
+    seconds = {name: _time(read, rounds) for name, read in readers.items()}
+    found = {name: set(read()["user_id"].to_pylist()) for name, read in readers.items()}
+    assert all(each == set(requested) for each in found.values()), "readers found different rows"
+    print(f"\n{REQUESTED:,} of {keys:,} listeners, {DIMENSIONS} numbers each, warm, median of {rounds}")
+    for name, each in seconds.items():
+        print(f"  {name:<10} {each * 1000:9.1f} ms, {each / seconds['segue']:6.1f} x segue's", flush=True)
+    if "DuckDB" not in seconds:
+        print("  not measured: DuckDB's delta_scan, as DuckDB is not installed")
+
+
+def _time(read: Callable[[], pa.Table], rounds: int) -> float:
+    read()
+    taken = []
+    for _ in range(rounds):
+        started = time.perf_counter()
+        read()
+        taken.append(time.perf_counter() - started)
+    return median(taken)
+
+
+def _read_by_deltalake(path: str, requested: list[str]) -> pa.Table:
+    rows = DeltaTable(path).to_pyarrow_dataset()
+    return rows.to_table(filter=pads.field("user_id").isin(requested))
+
+
+def _read_by_duckdb(path: str, requested: list[str]) -> Any:
+    duckdb = import_module("duckdb")
+    names = ", ".join(f"'{each}'" for each in requested)
+    return duckdb.sql(f"select * from delta_scan('{path}') where user_id in ({names})").arrow()
+
+
+# --- an erasure
+
+
+def erase_one(root: str, listener: str) -> dict[str, int]:
+    """Bytes of the table, of the files that Spark read to erase a listener, and of those that the log drops."""
+    # what is measured are files, and the rows are right
+    protocol.audit_batch = lambda *_: Verdict(())  # type: ignore[assignment]
+    path = Warehouse(root).table_path("user_embeddings")
+    before = Snapshot.at(path, None).files  # type: ignore[arg-type]
+    with record_costs("forget"):
+        forget._erase(Job("forget", root, say=lambda text: None), "user_embeddings", [listener])
+    after = {file.path for file in Snapshot.at(path, None).files}  # type: ignore[arg-type]
+    (run,) = read_runs(Warehouse(root))
+    dropped = sum(file.bytes for file in before if file.path not in after)
+    assert dropped, "nothing was erased: this shows nothing"
+    return {"bytes": sum(file.bytes for file in before), "dropped": dropped, "read": run["bytes_read"]}
+
+
+# --- the table
+
+
+def lay_listeners(root: Path, keys: int, dimensions: int = DIMENSIONS, days: int = 1) -> str:
+    """Days of `user_embeddings` as flows would have published large ones: a file for each bucket; the last is released.
+
+    Returns:
+        its path.
+    """
+    warehouse, contract = Warehouse(str(root)), USER_EMBEDDINGS
+    table = warehouse.create(contract)
+    schema = pa.schema(table.schema())
+    names = [name for name in schema.names if name not in contract.partitions]
+    file_schema = pa.schema([schema.field(name) for name in names])
+    now, adds, state = next_commit_time(TableState(0)), [], TableState(0)
+    buckets = list(_draw_buckets(contract, keys))
+    for day in (DAY - timedelta(days=n) for n in range(days)):
+        state = state.replace_days({day: DayState(keys, 1, 1, "laid")}, ())
+        for number, users in buckets:
+            place = f"batch-{day}-1/part-{number}.parquet"
+            rows = _draw_rows(users, number, file_schema, dimensions)
+            size = _write(rows, Path(warehouse.table_path(contract.name), place))
+            extremes = {name: {"bucket": number} for name in ("minValues", "maxValues")}
+            partition = {"ds": str(day), "available_at": now}
+            statistics = json.dumps({"numRecords": len(rows), **extremes})
+            adds.append(AddAction(place, size, partition, 0, True, statistics))
+    swap(table, Change("laid", "publish", TableState(0, state.day_states, now), adds))
+    newest = warehouse.table(contract.name)
+    assert newest is not None
+    append_release(str(root), DAY, {contract.name: TableVersion(newest.version(), keys, "laid")})
+    return warehouse.table_path(contract.name)
+
+
+def _write(rows: pa.Table, file: Path) -> int:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(rows, file, row_group_size=max(1000, ROW_GROUP_BYTES // (rows.nbytes // len(rows))))
+    return file.stat().st_size
+
+
+def _draw_buckets(contract: Contract, keys: int) -> Iterator[tuple[int, Any]]:
+    ids = np.array([f"u{n}" for n in range(keys)])
+    buckets = np.fromiter((bucket(id_, contract.buckets) for id_ in ids), np.int32, keys)
+    for number in range(contract.buckets):
+        users = np.sort(ids[buckets == number])
+        if len(users):
+            yield number, users
+
+
+def _draw_rows(users: Any, number: int, schema: pa.Schema, dimensions: int) -> pa.Table:
+    count = len(users)
+    numbers = np.random.default_rng(number).random(count * dimensions, np.float32)
+    vectors = pa.FixedSizeListArray.from_arrays(numbers, dimensions)
+    columns: dict[str, Any] = {
+        "user_id": pa.array(users),
+        "bucket": pa.array(np.full(count, number, np.int32)),
+    }
+    for field in schema:
+        if field.name not in columns:
+            columns[field.name] = _fill(field, vectors, count)
+    return pa.table([columns[field.name] for field in schema], schema=schema)
+
+
+def _fill(field: pa.Field, vectors: pa.Array, count: int) -> pa.Array:
+    if pa.types.is_list(field.type):
+        return vectors.cast(field.type)
+    value = "laid" if pa.types.is_string(field.type) else 1
+    return pa.array(np.full(count, value)).cast(field.type)
