@@ -15,6 +15,7 @@ from features.proxies.proxies import REPLICATES, Measurement, Proxy, measure_pro
 from jobs.arguments import parse_days
 from jobs.errors import WrongUsage
 from jobs.signal_rows import SignalRows, find_status
+from schemas import REWARD_TABLES
 from segue import show
 from segue.builtin_commands import add_root
 from segue.errors import refuse_unwritable
@@ -33,7 +34,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_root(parser)
     add, column = parser.add_argument, "COLUMN[:DAYS]"
     add("--target", required=True, metavar="COLUMN", help="the late signal, such as sticky_59d")
-    early = "early signals; known after the days that a name ends with (replayed_1d), or that are given (ms_after:1)"
+    early = (
+        "early signals; known after the horizon of a reward, the days that a name ends with (plays_next_1d), or "
+        "those that are given (streams:1)"
+    )
     add("--of", required=True, nargs="+", metavar=column, help=early)
     add("--rows", default=REWARDS, metavar="TABLE|PATH", help="a path has a / in it (default: %(default)s)")
     days = "measure what is known by these days, and traces (default: as signals become known)"
@@ -112,13 +116,14 @@ def _measure(args: argparse.Namespace, plays: pa.Array | None) -> tuple[Measurem
     try:
         rows = SignalRows(args.root, args.rows, args.release)
         status = find_status(args.target, rows.columns)
-        names = [args.target, *(Signal.parse(each).column for each in args.of), args.listener]
+        signals = list(_add_horizons(args.of, args.rows))
+        names = [args.target, *(Signal.parse(each).column for each in signals), args.listener]
         names += [each for each in (args.segment, status) if each]
         table, bots = rows.read(names, args.listener, args.sample, plays)
         found = measure_proxies(
             table,
             args.target,
-            args.of,
+            signals,
             days_observed=args.days,
             segment=args.segment,
             listener=args.listener,
@@ -129,6 +134,13 @@ def _measure(args: argparse.Namespace, plays: pa.Array | None) -> tuple[Measurem
     except ProxyError as problem:
         raise WrongUsage(str(problem)) from None
     return found, bots
+
+
+def _add_horizons(signals: Sequence[str], table: str) -> Iterator[str]:
+    """A reward is known once its horizon is over, whatever its name says."""
+    rewards = [reward for each in REWARD_TABLES if each.name == table for reward in each.rewards]
+    days = {reward.name: reward.days for reward in rewards}
+    return (f"{each}:{days[each]}" if each in days else each for each in signals)
 
 
 def _count(found: Measurement, bots: int) -> dict[str, Any]:

@@ -20,6 +20,8 @@ from jobs.generated_discoveries import read_discoveries
 from jobs.signal_rows import SignalRows, find_status
 from reference.golden import unpack
 from reference.html_pages import Page
+from schemas.reward_set import PLAY_REWARDS
+from schemas.rewards import Rewards
 
 
 def make_rewards(listeners=60, each=8, seed=2):
@@ -224,3 +226,11 @@ def test_files_that_are_none_are_one_line(tmp_path, capsys):
 def test_wrong_numbers_are_refused(rows, capsys, option):
     with pytest.raises(SystemExit):
         run(capsys, "--rows", rows, *REQUEST, *option)
+
+
+def test_a_reward_is_known_after_its_horizon_whatever_its_name_says(monkeypatch):
+    monkeypatch.setattr(show_proxies, "REWARD_TABLES", (Rewards(PLAY_REWARDS),))
+    of = ["ms_after", "saved", "sticky_59d", "streams:2", "plays_next_3d"]
+    known = ["ms_after:1", "saved:0", "sticky_59d:60", "streams:2", "plays_next_3d"]
+    assert list(show_proxies._add_horizons(of, "play_rewards")) == known
+    assert list(show_proxies._add_horizons(of, "sets/home")) == of
