@@ -73,7 +73,7 @@ def _lay(root: Path, rng: np.random.Generator, count: int) -> tuple[segue.Store,
 
 def _draw_impressions(rng: np.random.Generator, count: int) -> pa.Table:
     """In slates of ten, in no order, with the keys of both tables."""
-    request = rng.permutation(count) // SLATE
+    request, place = np.divmod(rng.permutation(count), SLATE)
     at = rng.integers(DAYS * 86_400, size=request.max() + 1)[request] * 1_000_000
     shown_at = pa.array(at + (FIRST - date(1970, 1, 1)).days * 86_400_000_000).cast(INSTANT)
     return pa.table(
@@ -83,7 +83,7 @@ def _draw_impressions(rng: np.random.Generator, count: int) -> pa.Table:
             "user_id": _name("u", rng.integers(USERS, size=request.max() + 1)[request]),
             "track_id": _name("t", rng.integers(TRACKS, size=count)),
             "shown_at": shown_at,
-            "position": pa.array(rng.integers(1, SLATE + 1, count), pa.int32()),
+            "position": pa.array(place + 1, pa.int32()),
             "propensity": rng.random(count),
             "taken": rng.random(count) < 0.2,
             "ds": shown_at.cast(pa.date32()),

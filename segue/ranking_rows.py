@@ -68,11 +68,26 @@ def sort_rows(rows: pa.Table, group: str, at: str) -> tuple[pa.Table, NDArray[np
     place = np.empty_like(first)
     place[by_instant] = np.arange(len(first))
     of_row = place[requests.codes]
-    within = {name: rows[name] for name in (POSITION, KEY) if name in rows.column_names}
-    if KEY in within:
-        _check_unique(within[KEY])
-    order = _sort_indices({"request": pa.array(of_row), **within})
+    place_of_row = {"request": pa.array(of_row)}
+    if POSITION in rows.column_names:
+        place_of_row[POSITION] = rows[POSITION]
+    order = _sort_indices(place_of_row)
+    # ids are texts, which take long: they are looked at where requests and positions leave rows at one place
+    if KEY in rows.column_names and _follow_equal(place_of_row, order).any():
+        keys = {**place_of_row, KEY: rows[KEY]}
+        order = _sort_indices(keys)
+        _check_unique(_follow_equal(keys, order))
     return rows.take(pa.array(order)), np.bincount(of_row).astype(np.int32)
+
+
+def _follow_equal(columns: Mapping[str, pa.Array | pa.ChunkedArray], order: Ints) -> NDArray[np.bool_]:
+    """Of all rows in an order but the first, whether they have the values of the row before; null has any."""
+    same = np.ones(max(len(order) - 1, 0), bool)
+    for column in columns.values():
+        sorted_ = column.take(pa.array(order))
+        equal = pc.equal(sorted_.slice(1), sorted_.slice(0, len(same)))
+        same &= pc.fill_null(equal, True).to_numpy(zero_copy_only=False)
+    return same
 
 
 def _sort_indices(columns: Mapping[str, pa.Array | pa.ChunkedArray]) -> Ints:
@@ -81,10 +96,11 @@ def _sort_indices(columns: Mapping[str, pa.Array | pa.ChunkedArray]) -> Ints:
     return indices
 
 
-def _check_unique(key: pa.ChunkedArray) -> None:
-    if repeated := len(key) - pc.count_distinct(key, mode="all").as_py():
+def _check_unique(repeats: NDArray[np.bool_]) -> None:
+    if count := int(repeats.sum()):
         raise SegueError(
-            f"{repeated:,} of {len(key):,} rows have an {KEY} that another row has; each would count twice",
+            f"{count:,} of {len(repeats) + 1:,} rows have request, position and {KEY} of another row; each would count "
+            "twice",
             "look for a join of many to many, and leave out what is there twice",
         )
 

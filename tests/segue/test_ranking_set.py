@@ -172,7 +172,12 @@ def test_the_column_of_splits_is_taken_where_nothing_else_is_said():
 @pytest.mark.parametrize(
     ("rows", "features", "labels", "problem"),
     [
-        ([row(), row()], [], ["taken"], "have an impression_id that another row has"),
+        (
+            [row(), row()],
+            [],
+            ["taken"],
+            "1 of 2 rows have request, position and impression_id of another row",
+        ),
         ([row(), row(n=2, user_id="u2")], [], ["taken"], "several user_id"),
         ([row(request_id=None)], [], ["taken"], "1 of 1 rows have no 'request_id'"),
         ([row(shown_at=None)], [], ["taken"], "1 of 1 rows have no 'shown_at'"),
