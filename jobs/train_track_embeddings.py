@@ -22,6 +22,7 @@ from expectations.verdict import Refused, Verdict, format_failure
 from features.embeddings.settings import SEARCHED, Settings
 from features.embeddings.track_embeddings import build_track_embeddings
 from features.embeddings.trials import SearchPlan
+from features.embeddings.tuning import DIMENSIONS
 from jobs.arguments import new_parser, parse_day
 from jobs.embeddings.ceiling import check_fits, training_task
 from jobs.embeddings.parents import AUTO, Parent, choose_start, find_parent
@@ -75,7 +76,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         # named by what it is made of: the run that repeats one that was cut off finds its files
         scratch = Scratch(job.warehouse.path("scratch", TABLE, batch.fingerprint))
         write_vocabulary(scratch, plays, previous, settings)
-        check_fits(job.spark, training_task(scratch.count_rows(VOCABULARY), settings.dimensions))
+        vocabulary_size = scratch.count_rows(VOCABULARY)
+        check_fits(job.spark, training_task(vocabulary_size, _most_dimensions(settings, search)))
         write_sequences(scratch, plays, sessions.count, settings, job.say)
         if start == "cold" and search is None:
             job.say("no search: gensim takes its settings as they are, given or default")
@@ -106,6 +108,11 @@ def _choose_training(
     fixed = given_names | {"dimensions"} if parent else given_names
     search = SearchPlan(fixed, args.search_budget) if settings.backend == "sgns" else None
     return settings.replace(dimensions=inherited_settings.dimensions), start, search
+
+
+def _most_dimensions(settings: Settings, search: SearchPlan | None) -> int:
+    """Of the vectors, whatever the search chooses."""
+    return max(DIMENSIONS) if search and "dimensions" in search.searched else settings.dimensions
 
 
 def _identify_settings(settings: Settings, search: SearchPlan | None) -> dict[str, Any]:

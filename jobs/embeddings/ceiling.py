@@ -25,7 +25,7 @@ MOST_TRACKS = 2**31 - 1
 PROCESS_BYTES, TRACK_BYTES = 700 * 2**20, 300
 # Below, there is no machine that could not, and none is looked at: that would be a job of its own.
 SMALL = 2**30
-MANY_TRACKS = 500_000
+MANY_TRACKS = 500_000  # of fewer, dimensions are not looked up
 # A limit of a container, by the version of Linux's control groups; the text `max` where there is none.
 CONTAINER_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 

@@ -18,7 +18,7 @@ from reference.planted import LENGTH, sessions, write_scratch
 # Every sample at its most in the smaller corpus already, and parts so small that both have many.
 SETTINGS = Settings(dimensions=8, epochs=1, pairs=200, baseline_sequences=500, threads=1)
 SEARCH = SearchPlan(frozenset({"epochs"}), budget=0.1)
-FEW, MANY = 5_000, 40_000
+FEW, MANY = 3_000, 21_000
 PART = 1_000
 
 
@@ -29,7 +29,7 @@ def peaks(monkeypatch):
         monkeypatch.setattr(module, "PART", PART)
     monkeypatch.setattr(chance, "TRIES", 2)
     monkeypatch.setattr(trials, "MOST_PLAYS", 300)
-    monkeypatch.setattr(trials, "MOST_PAIRS", 250)
+    monkeypatch.setattr(trials, "MOST_PAIRS", 220)
     read, arrow = Scratch.batches, []
 
     def watch(self, name, columns):
