@@ -4,7 +4,8 @@
 
 Feast and DuckDB live in a Python of their own (feast[spark], duckdb, pyspark of our version). Rows are
 compared by checksum before anything is timed; then rounds take turns, the first of which warms up and
-does not count. Each side gets two cores and the same session settings; medians are printed.
+does not count. Each side gets two cores and the same session settings; medians are printed,
+of seconds and of CPU seconds, which other work on the machine changes less.
 """
 
 from __future__ import annotations
@@ -18,12 +19,14 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
+
+from gate import read_cpu_seconds
 
 from features.joins.point_in_time import FeatureTable, PublishedDay, point_in_time_join
 
@@ -49,6 +52,9 @@ SETTINGS = {
     "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
     "spark.ui.enabled": "false",
     "spark.ui.showConsoleProgress": "false",
+    # as in our own sessions: else each column that is made asks the JVM several times
+    "spark.python.sql.dataFrameDebugging.enabled": "false",
+    "spark.sql.dataFrameQueryContext.enabled": "false",
 }
 Run = Callable[[], float]
 
@@ -152,14 +158,18 @@ class Bench:
     ) -> None:
         self.spark, self.folder, self.args, self.peer = spark, folder, args, peer
 
-    def rows(self, users: int, hot: float = 0.0, size: int = 0) -> str:
-        """Users x 30 days at midnight; with `hot`, that share of as many rows is user 0, at any time."""
-        size = size or int(users * self.args.scale) * DAYS
-        users = size // DAYS
-        path = self.folder / f"rows-{users}-{hot}"
+    def rows(self, users: int, hot: float = 0.0, table: int = 0) -> str:
+        """Users x 30 days at midnight; with `hot`, that share of as many rows is user 0, at any time.
+
+        Each `table` has other values.
+        """
+        users = int(users * self.args.scale)
+        size = users * DAYS
+        path = self.folder / f"rows-{users}-{hot}-{table}"
         if not path.exists():
             at = _micros_of_hot_key(size, hot, f"(id div {users} + 1) * 86400000000")
-            self._write(size, hot, users, f"id % {users}", at, "feature_at", COLUMNS, path)
+            seeds = {name: 100 * table + n + 9 for n, name in enumerate(COLUMNS)}
+            self._write(size, hot, users, f"id % {users}", at, "feature_at", seeds, path)
         return str(path)
 
     def labels(self, users: int, size: int, hot: float = 0.0) -> str:
@@ -167,7 +177,7 @@ class Bench:
         path = self.folder / f"labels-{users}-{size}-{hot}"
         if not path.exists():
             at = _micros_of_hot_key(size, hot, f"pmod(xxhash64(id, 1), {SPAN})")
-            self._write(size, hot, users, f"pmod(xxhash64(id), {users})", at, "label_at", (), path)
+            self._write(size, hot, users, f"pmod(xxhash64(id), {users})", at, "label_at", {}, path)
         return str(path)
 
     def _write(
@@ -178,39 +188,40 @@ class Bench:
         user: str,
         at: str,
         name: str,
-        columns: Sequence[str],
+        seeds: Mapping[str, int],
         path: Path,
     ) -> None:
         from pyspark.sql import functions as F
 
         rows = self.spark.range(size).select(
-            *([] if columns else [F.col("id").alias("label_id")]),
+            *([] if seeds else [F.col("id").alias("label_id")]),
             F.expr(f"if(id < {int(size * hot)}, 0, {user})").alias("user_id"),
             F.expr(f"timestamp_micros({_micros(FIRST)} + {at})").alias(name),
             *[
-                F.expr(f"cast(pmod(xxhash64(id, {n + 9}), 1048576) as double)").alias(c)
-                for n, c in enumerate(columns)
+                F.expr(f"cast(pmod(xxhash64(id, {seed}), 1048576) as double)").alias(column)
+                for column, seed in seeds.items()
             ],
         )
-        if columns:
+        if seeds:
             rows = rows.withColumn("ds", F.date_sub(F.to_date(name), 1))
         rows.write.parquet(str(path))
 
     # --- runs
 
-    def ours(self, labels: str, rows: str, daily: bool = False, tables: int = 1) -> DataFrame:
+    def ours(self, labels: str, *rows: str, daily: bool = False) -> DataFrame:
+        """The labels with a table for each of the `rows`."""
         read = self.spark.read.parquet
         days = tuple(_published_day(n) for n in range(DAYS)) if daily else None
         tables_of_labels = [
-            FeatureTable(f"t{n}", read(rows), ("user_id",), COLUMNS, published_days=days)
-            for n in range(tables)
+            FeatureTable(f"t{n}", read(path), ("user_id",), COLUMNS, published_days=days)
+            for n, path in enumerate(rows)
         ]
         return point_in_time_join(read(labels), tables_of_labels)
 
-    def time_ours(self, **options: Any) -> Run:
+    def time_ours(self, labels: str, *rows: str, **options: Any) -> Run:
         def run() -> float:
             start = time.perf_counter()
-            self.ours(**options).write.format("noop").mode("overwrite").save()
+            self.ours(labels, *rows, **options).write.format("noop").mode("overwrite").save()
             return time.perf_counter() - start
 
         return run
@@ -229,7 +240,7 @@ class Bench:
     def against_peers(self, labels: str, rows: str, ours: dict[str, dict[str, Any]]) -> None:
         """Checksums first; then ours and theirs in turns."""
         sums = {name: self._sums(self.ours(labels, rows, **options)) for name, options in ours.items()}
-        runs = {name: self.time_ours(labels=labels, rows=rows, **options) for name, options in ours.items()}
+        runs = {name: self.time_ours(labels, rows, **options) for name, options in ours.items()}
         for what in ("feast", "duckdb") if self.peer else ():
             if not self.peer.versions[what]:
                 continue
@@ -248,14 +259,20 @@ class Bench:
 
     def take_turns(self, runs: dict[str, Run]) -> None:
         times: dict[str, list[float]] = defaultdict(list)
+        cpu_times: dict[str, list[float]] = defaultdict(list)
         for turn in range(-1, self.args.rounds):
             for name, run in runs.items():
-                if (seconds := run()) and turn >= 0:
+                before, seconds = read_cpu_seconds(), run()
+                if turn >= 0:
                     times[name].append(seconds)
+                    cpu = read_cpu_seconds() - before
+                    cpu_times[name].append(cpu if seconds < float("inf") else seconds)
             print(
                 f"    round {turn + 1} of {self.args.rounds}, load {os.getloadavg()[0]:.1f}", file=sys.stderr
             )
         self._print(times)
+        print("  CPU:")
+        self._print(cpu_times)
 
     def _print(self, times: dict[str, list[float]]) -> None:
         (first, base), *others = times.items()
@@ -301,20 +318,17 @@ def hot(bench: Bench) -> None:
 
 
 def eight(bench: Bench) -> None:
-    """Eight such tables beside one."""
-    rows, labels = bench.rows(120_000), bench.labels(120_000, 300_000)
-    for daily in (True, False):
-        name = "by day" if daily else "as of"
-        runs = {
-            f"{n} {name}": bench.time_ours(labels=labels, rows=rows, daily=daily, tables=n) for n in (1, 8)
-        }
-        bench.take_turns(runs)
+    """Eight such tables, of other values each, beside one."""
+    labels = bench.labels(120_000, 300_000)
+    rows = [bench.rows(120_000, table=n) for n in range(8)]
+    for daily, name in ((True, "by day"), (False, "as of")):
+        bench.take_turns({f"{n} {name}": bench.time_ours(labels, *rows[:n], daily=daily) for n in (1, 8)})
 
 
 def half(bench: Bench) -> None:
     """As many rows and labels, half of both one user's, beside the even ones."""
     runs = {
-        name: bench.time_ours(labels=bench.labels(120_000, 300_000, share), rows=bench.rows(120_000, share))
+        name: bench.time_ours(bench.labels(120_000, 300_000, share), bench.rows(120_000, share))
         for name, share in (("even", 0.0), ("half on one key", 0.5))
     }
     bench.take_turns(runs)
@@ -325,7 +339,7 @@ def large(bench: Bench) -> None:
     rows, labels = bench.rows(1_000_000), bench.labels(1_000_000, 3_000_000)
     bench.take_turns(
         {
-            name: bench.time_ours(labels=labels, rows=rows, daily=daily)
+            name: bench.time_ours(labels, rows, daily=daily)
             for name, daily in (("by day", True), ("as of", False))
         }
     )

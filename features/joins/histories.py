@@ -21,6 +21,12 @@ def quote_column(name: str) -> Column:
     return F.col(quote_name(name))
 
 
+def _look_up_instant(micros: Sequence[int | None], period: Column) -> Column:
+    """By the number of a serving interval; null in period 0, before the first."""
+    by_period = serving.literal_array([None, *micros], "bigint")
+    return F.timestamp_micros(F.get(by_period, period))
+
+
 @dataclass(frozen=True)
 class History:
     """A table looked up as of the label's instant; the struct column is called `row`."""
@@ -85,7 +91,9 @@ class History:
         return self.table.rows.schema[name].dataType
 
     def _value_columns(self) -> list[Column]:
-        stored = [(F.col(self.row)[f"v{n}"], self._type(name)) for n, name in enumerate(self.table.columns)]
+        # each call of these makes calls to the JVM, and a join may have thousands of columns
+        row = F.col(self.row)
+        stored = [(row[f"v{n}"], self._type(name)) for n, name in enumerate(self.table.columns)]
         return [F.map_from_entries(value) if isinstance(kind, MapType) else value for value, kind in stored]
 
     @property
@@ -128,30 +136,25 @@ class DailyHistory(History):
         return Periods(tuple(interval.since for interval in self.serving_intervals)).of(at)
 
     def visible_feature_at(self, at: Column) -> Column:
-        days = [interval.day for interval in self.serving_intervals]
-        midnights = [day and serving.to_micros(serving.midnight_after(day.ds)) for day in days]
-        # from the label alone, before any row is joined: a day that has no row of the key is the answer as well
-        by_period = serving.literal_array([None, *midnights], "bigint")
-        return F.timestamp_micros(F.get(by_period, self.visible_period(at)))
+        return self._feature_at_of(self.visible_period(at))
 
     def label_columns(self, at: Column) -> dict[str, Column]:
         """{row}_since is when the publication that the label sees began to be served."""
-        by_period = serving.literal_array([None, *self._sinces], "bigint")
-        since = F.timestamp_micros(F.get(by_period, self.visible_period(at)))
-        return {f"{self.row}_at": self.visible_feature_at(at), f"{self.row}_since": since}
+        period = self.visible_period(at)
+        since = _look_up_instant(self._sinces, period)
+        return {f"{self.row}_at": self._feature_at_of(period), f"{self.row}_since": since}
 
     def values(self, at: Column, keys: Sequence[Column]) -> list[Column]:
         has_day = self._is_fresh(at) & self._visible_feature_at.isNotNull()
         for key in keys:
             has_day &= key.isNotNull()
         # joined as of, the row may be of an older publication than the one that the label sees
-        has_row = F.col(self.row)["feature_at"] == F.col(f"{self.row}_since")
+        has_row = has_day & (F.col(self.row)["feature_at"] == F.col(f"{self.row}_since"))
         columns = zip(self.table.columns, self._value_columns(), strict=True)
-        defaults = self.table.defaults
-        values = [(value, F.lit(defaults.get(name)).cast(self._type(name))) for name, value in columns]
-        return self._as_outputs(
-            [F.when(has_day, F.when(has_row, value).otherwise(default)) for value, default in values]
-        )
+        values = {name: F.when(has_row, value) for name, value in columns}
+        for name, default in self.table.defaults.items():
+            values[name] = values[name].when(has_day, F.lit(default).cast(self._type(name)))
+        return self._as_outputs(list(values.values()))
 
     def _served_rows(self) -> DataFrame:
         """k0, k1 ..., the number of the `interval` that a row serves in, and its values."""
@@ -163,6 +166,12 @@ class DailyHistory(History):
         rows = rows.where(interval.isNotNull())
         number = F.explode(interval) if several else interval
         return rows.select(*self.parts, number.alias("interval"), *self._stored_values)
+
+    def _feature_at_of(self, period: Column) -> Column:
+        # from the label alone, before any row is joined: a day that has no row of the key is the answer as well
+        days = [interval.day for interval in self.serving_intervals]
+        midnights = [serving.to_micros(serving.midnight_after(day.ds)) if day else None for day in days]
+        return _look_up_instant(midnights, period)
 
     @property
     def _part_names(self) -> list[str]:

@@ -13,7 +13,7 @@ from functools import cached_property
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from features.joins import as_of, hot_keys, reduction
+from features.joins import as_of, few_labels, hot_keys, reduction
 from features.joins.feature_table import FeatureTable, PointInTimeError, PublishedDay, check
 from features.joins.histories import DailyHistory, History
 from features.joins.serving import Periods
@@ -73,16 +73,19 @@ class LabelKeys:
         # one that is not would need the sort by time anyway, which serves the others at no further shuffle
         if len(daily) == len(group):
             return self._join_daily(joined, daily)
+        instants = few_labels.read_instants(self.instants, len(group)) if self._rereadable else None
+        if instants is None:
+            return self._join_as_of(joined, group)
+        newest = F.timestamp_micros(F.lit(instants.newest).cast("bigint"))
+        frames = {history.row: history.frame(newest) for history in group}
+        return few_labels.join_by_place(joined, self.keys, self.at, frames, instants)
+
+    def _join_as_of(self, joined: DataFrame, group: Sequence[History]) -> DataFrame:
         # worked out when the join runs, before the rows are read
         newest_label = self.instants.agg(F.max("time")).scalar() if self._rereadable else None
         frames = {history.row: history.frame(newest_label) for history in group}
         sampled = filter(reduction.is_rereadable, [self.instants, *frames.values()])
         hot = hot_keys.find_hot_keys(list(sampled), self.parts)
-        if self._rereadable:
-            frames = {
-                row: reduction.keep_newest_per_label(frame, self.instants, self.parts, row)
-                for row, frame in frames.items()
-            }
         return as_of.join_as_of(joined, self.keys, self.at, frames, hot)
 
     def _join_daily(self, joined: DataFrame, group: Sequence[DailyHistory]) -> DataFrame:
@@ -95,7 +98,7 @@ class LabelKeys:
         hot = None
         if self._rereadable:
             periods_of_labels = self.instants.withColumn("period", periods.of(F.col("time")))
-            frames = [reduction.semi_join_labels(frame, periods_of_labels, on) for frame in frames]
+            frames = reduction.semi_join_labels(frames, periods_of_labels, on)
             # rows are few per key and period, so it is labels alone that can make one hot
             hot = hot_keys.find_hot_keys([periods_of_labels], on)
         if hot is not None:

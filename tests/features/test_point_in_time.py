@@ -13,7 +13,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from pyspark.sql import functions as F
 
-from features.joins import hot_keys
+from features.joins import hot_keys, instants, reduction
 from features.joins import point_in_time as engine
 from features.joins.point_in_time import FeatureTable, PointInTimeError, point_in_time_join
 from reference.point_in_time import PublishedDay, Table, join
@@ -274,6 +274,27 @@ def every_key_hot(monkeypatch):
     return results
 
 
+@pytest.fixture
+def most_broadcast(spark):
+    """Sets how many bytes are broadcast, until the test ends."""
+    name = "spark.sql.autoBroadcastJoinThreshold"
+    before = spark.conf.get(name)
+    yield lambda size: spark.conf.set(name, size)
+    spark.conf.set(name, before)
+
+
+@pytest.fixture
+def no_broadcasts(most_broadcast):
+    """Labels count as many."""
+    most_broadcast("-1")
+
+
+@pytest.fixture
+def deep_trees_and_equal_hashes(monkeypatch):
+    monkeypatch.setattr(instants, "FAN_OUT", 4)
+    monkeypatch.setattr(reduction, "hash_key", lambda *columns: F.pmod(F.xxhash64(*columns), F.lit(3)))
+
+
 # --- any world
 
 
@@ -288,7 +309,18 @@ def test_point_in_time_join_equals_the_definition(spark, as_published, world):
 @pytest.mark.parametrize("as_published", [False, True], ids=["described", "published"])
 @settings(FEW, max_examples=1)
 @given(world=joins())
-def test_point_in_time_join_does_not_depend_on_which_keys_are_hot(spark, every_key_hot, as_published, world):
+def test_point_in_time_join_does_not_depend_on_which_keys_are_hot(
+    spark, no_broadcasts, every_key_hot, as_published, world
+):
+    assert_as_defined(spark, *world, as_published)
+
+
+@pytest.mark.parametrize("as_published", [False, True], ids=["described", "published"])
+@settings(FEW, max_examples=1)
+@given(world=joins())
+def test_point_in_time_join_does_not_depend_on_hashes_and_on_labels_of_a_key(
+    spark, deep_trees_and_equal_hashes, as_published, world
+):
     assert_as_defined(spark, *world, as_published)
 
 
@@ -315,7 +347,9 @@ def test_point_in_time_join_does_not_depend_on_order_partitions_batches_and_late
 
 
 @pytest.mark.parametrize("as_published", [False, True], ids=["described", "published"])
-def test_point_in_time_join_cuts_a_key_with_half_of_all_rows(spark, every_key_hot, as_published):
+def test_point_in_time_join_cuts_a_key_with_half_of_all_rows(
+    spark, no_broadcasts, every_key_hot, as_published
+):
     random = Random(7)
 
     def draw_key(n, user=None):
@@ -361,17 +395,15 @@ def has_label_columns(node):
     return "l6:int" in node.schema().catalogString()
 
 
-@pytest.fixture
-def no_broadcasts(spark):
-    name = "spark.sql.autoBroadcastJoinThreshold"
-    before = spark.conf.get(name)
-    spark.conf.set(name, "-1")
-    yield
-    spark.conf.set(name, before)
-
-
-@pytest.mark.parametrize("kinds", ["as of", "daily", "both"])
-def test_point_in_time_join_shuffles_labels_once_for_tables_of_the_same_keys(spark, no_broadcasts, kinds):
+# with a thousand bytes the labels are broadcast here, and no table
+@pytest.mark.parametrize(
+    ("kinds", "size"),
+    [("as of", "-1"), ("daily", "-1"), ("both", "-1"), ("as of", "1000"), ("both", "1000")],
+)
+def test_point_in_time_join_shuffles_labels_once_for_tables_of_the_same_keys(
+    spark, most_broadcast, kinds, size
+):
+    most_broadcast(size)
     labels = [label(MIDNIGHT + n * DAY, n % 3) for n in range(9)]
     days = [
         tuple(PublishedDay((MIDNIGHT + n * DAY).date(), MIDNIGHT) for n in range(0, 9, step))
@@ -394,6 +426,8 @@ def test_point_in_time_join_shuffles_labels_once_for_tables_of_the_same_keys(spa
         node for node in list_nodes(plan) if node.nodeName() == "Exchange" and has_label_columns(node)
     ]
     assert len(label_exchanges) == 1, f"labels are shuffled {len(label_exchanges)} times:\n{plan.toString()}"
+    carried = any(node.nodeName() == "Window" for node in list_nodes(plan))
+    assert carried == (kinds != "daily" and size == "-1"), "few labels are joined by equality"
 
 
 # --- edges
