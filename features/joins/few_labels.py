@@ -20,7 +20,7 @@ from features.joins.instants import LabelInstants
 
 # Those of which Arrow sees the same values as equal as Spark does.
 KEY_TYPES = {"string", "bigint", "int", "smallint", "tinyint", "date"}
-# Of the labels' keys and instants, once per table: each is told what rows to keep by a table that the driver makes.
+# Of the labels' keys and instants, once per table: a table that the driver makes says of each what rows to keep.
 MOST_BYTES = 64 << 20
 
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from datetime import date
 from functools import partial
 
-from expectations.column_drift import Finding, judge_column
+from expectations.column_drift import Comparison, Finding, judge_column
 from expectations.column_profiles import INSTANT
 from expectations.wording import format_percent
 from jobs.health.drift_settings import DriftSettings
-from jobs.health.history import DAY, WEEK, TableHistory, list_usual_pairs
+from jobs.health.history import DAY, USUAL_WEEKS, WEEK, TableHistory, list_usual_pairs
 from jobs.volume import compare_with_weekdays
 from schemas import CONTRACTS
 
@@ -67,11 +67,17 @@ def judge_sameness(history: TableHistory) -> Iterator[Finding]:
     if history.rows.get(day, 0) < FROZEN_ROWS or history.rows.get(day) != history.rows.get(before):
         return
     pairs = [history.compare(column, day, before) for column in history.columns]
-    past = [history.compare(column, before, day - WEEK) for column in history.columns]
+    past = [_compare_past(history, column, before) for column in history.columns]
     moving = [pair for pair, old in zip(pairs, past, strict=True) if pair and old and old.now != old.before]
     if len(moving) >= FROZEN_COLUMNS and all(pair.now == pair.before for pair in moving):
         text = f"all {history.rows[day]:,} rows are, in {len(moving)} columns, as those of {before}"
         yield Finding("frozen", "rows", len(moving), 0, "columns", text)
+
+
+def _compare_past(history: TableHistory, column: str, before: date) -> Comparison | None:
+    """The day before, and the newest weekday of the day that has a profile: not each has."""
+    weekdays = (history.day - n * WEEK for n in range(1, USUAL_WEEKS + 2))
+    return next(filter(None, (history.compare(column, before, day) for day in weekdays)), None)
 
 
 def _is_compared(history: TableHistory, column: str) -> bool:

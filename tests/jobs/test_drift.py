@@ -258,6 +258,10 @@ def test_a_day_once_more_has_columns_that_move():
     assert frozen(profiles={(TODAY - WEEK, "b"): numbers(5, 10, 85)}) == []
     same = {(TODAY - n * DAY, "c"): EVEN for n in (0, 1, 7)}
     assert frozen(profiles=same) == ["frozen"]
+    # a weekday that cannot be compared, and the one before it
+    unlike = {(TODAY - WEEK, "b"): texts(a=1)}
+    assert frozen(profiles=unlike) == []
+    assert frozen(profiles=unlike | {(TODAY - 2 * WEEK, "b"): numbers(5, 5, 90)}) == ["frozen"]
 
 
 # --- what follows from what
