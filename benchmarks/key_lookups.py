@@ -1,4 +1,4 @@
-"""A large table of listeners, look-ups by our client, deltalake and DuckDB, and an erasure: for `scaling.py`."""
+"""A large table of listeners, and look-ups in it by our client, deltalake and DuckDB: for `scaling.py`."""
 
 from __future__ import annotations
 
@@ -21,20 +21,13 @@ from deltalake import DeltaTable
 from deltalake.transaction import AddAction
 
 import segue
-from expectations.verdict import Verdict
-from jobs import forget
-from jobs.job import Job
-from jobs.publishing import protocol
 from jobs.publishing.commits import Change, next_commit_time, swap
 from jobs.publishing.state import DayState, TableState
 from jobs.publishing.warehouse import Warehouse
-from jobs.sizing.meter import record_costs
-from jobs.sizing.predict import read_runs
 from schemas.contract import Contract
 from schemas.user_embeddings import USER_EMBEDDINGS
 from segue.buckets import bucket
 from segue.releases import TableVersion, append_release
-from segue.storage import Snapshot
 
 DAY = date(2026, 1, 1)
 REQUESTED = 1000
@@ -83,24 +76,6 @@ def _read_by_duckdb(path: str, requested: list[str]) -> Any:
     duckdb = import_module("duckdb")
     names = ", ".join(f"'{each}'" for each in requested)
     return duckdb.sql(f"select * from delta_scan('{path}') where user_id in ({names})").arrow()
-
-
-# --- an erasure
-
-
-def erase_one(root: str, listener: str) -> dict[str, int]:
-    """Bytes of the table, of the files that Spark read to erase a listener, and of those that the log drops."""
-    # what is measured are files, and the rows are right
-    protocol.audit_batch = lambda *_: Verdict(())  # type: ignore[assignment]
-    path = Warehouse(root).table_path("user_embeddings")
-    before = Snapshot.at(path, None).files  # type: ignore[arg-type]
-    with record_costs("forget"):
-        forget._erase(Job("forget", root, say=lambda text: None), "user_embeddings", [listener])
-    after = {file.path for file in Snapshot.at(path, None).files}  # type: ignore[arg-type]
-    (run,) = read_runs(Warehouse(root))
-    dropped = sum(file.bytes for file in before if file.path not in after)
-    assert dropped, "nothing was erased: this shows nothing"
-    return {"bytes": sum(file.bytes for file in before), "dropped": dropped, "read": run["bytes_read"]}
 
 
 # --- the table

@@ -18,10 +18,9 @@ which one flow has made before.
 lookup: 1,000 keys of a table of listeners, against the same table read by deltalake with a filter, and by DuckDB's
 `delta_scan` where DuckDB is installed; warm, the median of --rounds.
 
-erasure: one listener out of days that are a file for each bucket: bytes read, and written anew.
 case: nights of several sizes under one root, and what `segue size` then says: the figures of docs/size.md.
 
-An ingest after a long history is in `benchmarks/ingest.py`, how files of a day are cut in `benchmarks/files.py`.
+What an erasure rewrites is in `benchmarks/files.py`, an ingest after a long history in `benchmarks/ingest.py`.
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from apart import run_apart
-from key_lookups import compare_lookups, erase_one, lay_listeners
+from key_lookups import compare_lookups
 from made_up_files import SOURCE, Listening, write_plays
 from stopwatch import Times, stopwatch, time_functions
 
@@ -59,7 +58,7 @@ EMBEDDINGS = (
     "build-semantic-ids",
 )
 HOT, BOT = 0.05, 0.01
-MEASURES = ("plays", "skew", "history", "lookup", "erasure", "case")
+MEASURES = ("plays", "skew", "history", "lookup", "case")
 CASE = (
     "--listeners 750e6 --plays-per-listener 12 --tracks 100e6 --cores 2000 --hours 8 --task-memory 2 "
     "--driver-memory 16 --executor-memory 64"
@@ -77,7 +76,7 @@ class Place(NamedTuple):
 def main() -> None:
     args = _parse_arguments()
     if args.run:
-        print(json.dumps(erase_one(*args.run) if len(args.run) == 2 else _run_flow(*args.run)))
+        print(json.dumps(_run_flow(*args.run)))
         return
     packages = ", ".join(f"{name} {version(name)}" for name in ("pyspark", "delta-spark", "deltalake"))
     print(f"{os.cpu_count()} cores, {packages}", flush=True)
@@ -92,8 +91,6 @@ def main() -> None:
             compare_skew(place, args.skew_plays)
         if "history" in only:
             compare_histories(place, args.days, args.plays_a_day)
-        if "erasure" in only:
-            compare_erasure(folder, args.listeners, args.erasure_days)
         if "case" in only:
             show_case(place, args.case_plays)
         if "lookup" in only:
@@ -120,8 +117,6 @@ def _parse_arguments() -> argparse.Namespace:
     sizes = [20_000, 60_000, 200_000, 60_000]
     add("--case-plays", type=int, nargs="+", default=sizes, help="of the nights of the case")
     add("--keys", type=int, default=10 * million, help="listeners of the table that is looked up in")
-    add("--listeners", type=int, default=20_000, help="of each day of the erasure")
-    add("--erasure-days", type=int, default=365)
     add("--rounds", type=int, default=5, help="look-ups of each kind")
     add("--run", nargs="+", help=argparse.SUPPRESS)
     return parser.parse_args()
@@ -259,21 +254,6 @@ def compare_histories(place: Place, lengths: Sequence[int], plays_a_day: int) ->
         f"  {seconds[1] / seconds[0]:.2f} x the seconds, {cores[1] / cores[0]:.2f} x those of cores",
         flush=True,
     )
-
-
-# --- an erasure
-
-
-def compare_erasure(folder: Path, listeners: int, days: int) -> None:
-    root = folder / "erasure"
-    lay_listeners(root, listeners, 2, days)
-    found = run_apart(__file__, str(root), f"u{listeners // 2}")
-    print(f"\nto erase one of {listeners:,} listeners of {days} days, of {found['bytes'] / 2**20:,.0f} MiB:")
-    print(
-        f"  read {found['read'] / found['bytes']:.2%}, written anew {found['dropped'] / found['bytes']:.2%}",
-        flush=True,
-    )
-    shutil.rmtree(root)
 
 
 # --- a case worked through
