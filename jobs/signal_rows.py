@@ -9,18 +9,16 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as pads
-import xxhash
 
 import segue
 from features.proxies.evidence import find_days
 from jobs.errors import WrongUsage, first_line
-from segue.buckets import SEED
+from segue.buckets import xxhash64
 from segue.errors import list_names
 from segue.storage import Snapshot, filesystem, find_table, is_delta
 
 IS_BOT, PLAY_ID = "is_bot", "play_id"
 # As of `features.joins.splits.is_sampled`, so that a listener is in the sample of a training set too, or in neither.
-_SAMPLE_SEED = xxhash.xxh64_intdigest(b"sample", seed=SEED)
 _SAMPLE_PARTS = 10**9
 
 
@@ -100,12 +98,9 @@ def _open_files(path: str) -> tuple[list[str], Any]:
 
 def _sample(batch: pa.RecordBatch, listener: str, share: float) -> pa.RecordBatch:
     codes = batch[listener].cast(pa.string()).dictionary_encode()
-    chosen = [_hash(each) < round(share * _SAMPLE_PARTS) for each in codes.dictionary.to_pylist()]
+    chosen = [
+        xxhash64("sample", each) % _SAMPLE_PARTS < round(share * _SAMPLE_PARTS)
+        for each in codes.dictionary.to_pylist()
+    ]
     # without a listener there is nothing to choose by; the measurement counts such rows
     return batch.filter(pc.take(pa.array(chosen, pa.bool_()), codes.indices).fill_null(True))
-
-
-def _hash(listener: str) -> int:
-    unsigned = xxhash.xxh64_intdigest(listener.encode(), seed=_SAMPLE_SEED)
-    # Spark reads it as signed
-    return (unsigned - 2**64 if unsigned >= 2**63 else unsigned) % _SAMPLE_PARTS

@@ -1,4 +1,4 @@
-"""The hash bucket of a key, the same as Spark computes it."""
+"""Hashes of keys, and their buckets, the same as Spark computes them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,15 @@ SEED = 42
 
 
 def bucket(key: str, buckets: int) -> int:
-    """`pmod(xxhash64(key), buckets)`; Spark hashes UTF-8 bytes and reads the result as signed."""
-    unsigned = xxhash.xxh64_intdigest(key.encode(), seed=SEED)
-    signed = unsigned - 2**64 if unsigned >= 2**63 else unsigned
-    return signed % buckets
+    """`pmod(xxhash64(key), buckets)`."""
+    return xxhash64(key) % buckets
+
+
+def xxhash64(*values: str | None) -> int:
+    """Spark's function of this name: each value's UTF-8 bytes are hashed from the hash of those before, null is left
+    out, and the result is read as signed."""
+    unsigned = SEED
+    for value in values:
+        if value is not None:
+            unsigned = xxhash.xxh64_intdigest(value.encode(), seed=unsigned)
+    return unsigned - 2**64 if unsigned >= 2**63 else unsigned

@@ -7,9 +7,8 @@ from datetime import datetime
 from itertools import accumulate
 
 import numpy as np
-import xxhash
 
-from segue.buckets import SEED
+from segue.buckets import xxhash64
 from segue.errors import UsageError
 from segue.instants import to_micros
 from segue.lookup import Ints, Key
@@ -52,11 +51,9 @@ def split_by_share(key: Key, shares: Sequence[float], salt: str = "") -> Ints:
 def _hash(key: Key, salt: str) -> Ints:
     """Of each value, and at the end of null, as Spark's `pmod(xxhash64(salt, key), _PARTS)`; without a salt, of
     the key alone."""
-    seed = xxhash.xxh64_intdigest(salt.encode(), seed=SEED) if salt else SEED
-    values = (xxhash.xxh64_intdigest(each.encode(), seed=seed) for each in key.values.to_pylist())
-    # Spark leaves null out of a hash, and reads 64 bits as signed
-    signed = (each - 2**64 if each >= 2**63 else each for each in (*values, seed))
-    return np.fromiter((each % _PARTS for each in signed), np.int64, len(key.values) + 1)
+    salts = (salt,) if salt else ()
+    hashes = (xxhash64(*salts, each) for each in (*key.values.to_pylist(), None))
+    return np.fromiter((each % _PARTS for each in hashes), np.int64, len(key.values) + 1)
 
 
 def _places(count: int) -> Ints:
