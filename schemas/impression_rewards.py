@@ -14,7 +14,7 @@ from schemas.common import AVAILABLE_AT, BUCKETS, bucket
 from schemas.contract import Column, Contract
 from schemas.impressions import IMPRESSIONS
 from schemas.mistakes import note_place
-from schemas.rewards import AT_ONCE, STATUSES, Reward, Rewards, status_name
+from schemas.rewards import AT_ONCE, Reward, Rewards, make_status_columns, status_name
 
 # How rows are made: another number makes every published day stale.
 VERSION = 1
@@ -49,17 +49,7 @@ class ImpressionRewards:
 
     @cached_property
     def contract(self) -> Contract:
-        play, known = self.rewards.contract, ", ".join(f"'{status}'" for status in STATUSES)
-        statuses = (
-            Column(
-                status_name(horizon),
-                "string",
-                f"whether rewards within {horizon} of the play are known: yes, not yet, or never",
-                nullable=False,
-                check=f"in ({known})",
-            )
-            for horizon in self.horizons
-        )
+        play = self.rewards.contract
         return Contract(
             name=self.name,
             meaning="One row per impression and rule, with the rewards of the first play that it led to.",
@@ -73,7 +63,7 @@ class ImpressionRewards:
                 Column("play_id", "string", "the first of them", profile=False),
                 Column("delay_ms", "bigint", "from the impression to that play", "ms", check=">= 0"),
                 *(replace(play.column(reward.name), nullable=True) for reward in self.rewards.rewards),
-                *statuses,
+                *make_status_columns(self.horizons, " of the play"),
                 bucket("user_id"),
                 AVAILABLE_AT,
                 Column("ds", "date", "day of the impression in UTC", nullable=False, profile=False),

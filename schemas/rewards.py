@@ -115,6 +115,14 @@ def status_name(horizon: str) -> str:
     return f"status_{horizon}"
 
 
+def make_status_columns(horizons: Iterable[str], of: str = "") -> Iterator[Column]:
+    """One for each horizon, which is `of` something else than the row."""
+    known = ", ".join(f"'{status}'" for status in STATUSES)
+    for horizon in horizons:
+        meaning = f"whether rewards within {horizon}{of} are known: yes, not yet, or never"
+        yield Column(status_name(horizon), "string", meaning, nullable=False, check=f"in ({known})")
+
+
 @dataclass(frozen=True)
 class Rewards:
     """The table `play_rewards`: a row for each play, under its day."""
@@ -137,24 +145,13 @@ class Rewards:
 
     @cached_property
     def contract(self) -> Contract:
-        known = ", ".join(f"'{status}'" for status in STATUSES)
-        statuses = (
-            Column(
-                status_name(horizon),
-                "string",
-                f"whether rewards within {horizon} are known: yes, not yet, or never",
-                nullable=False,
-                check=f"in ({known})",
-            )
-            for horizon in self.horizons
-        )
         return Contract(
             name=self.name,
             meaning="One row per play, with its rewards; null is not known, or not applicable.",
             columns=(
                 *(SESSIONS.column(name) for name in OF_PLAY),
                 *(reward.column for reward in self.rewards),
-                *statuses,
+                *make_status_columns(self.horizons),
                 bucket("user_id"),
                 AVAILABLE_AT,
                 DS,
