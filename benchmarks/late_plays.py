@@ -26,6 +26,7 @@ from importlib.metadata import version
 from pathlib import Path
 from statistics import median
 
+from made_up_files import SOURCE
 from pyspark.sql import SparkSession
 
 from jobs import build_features, build_sessions, ingest_plays
@@ -35,18 +36,6 @@ from jobs.session import open_session
 # With 30 days before, the night's day ends two tiles, and the eight days that late plays touch end sixteen: as many as
 # days do on average. Around 2026-01-27, which ends a tile of 4,096 days, they end twenty-four.
 FIRST = date(2026, 1, 15)
-SOURCE = """
-name = "test"
-header = ["id", "who", "track", "artist", "at", "ms", "length"]
-[plays]
-play_id = "id"
-user_id = "who"
-track_id = "track"
-artist_id = "artist"
-played_at = "at"
-ms_played = "ms"
-track_ms = "length"
-"""
 LATE_DAYS = 7
 NAMES = ("seconds", "CPU seconds", "MiB written")
 
