@@ -1,4 +1,4 @@
-"""Leave-last-out: of some sessions the last track is kept from the training, and asked for."""
+"""Leave-last-out: of some sessions the last track is kept from the training, and predicted."""
 
 from __future__ import annotations
 
