@@ -180,7 +180,7 @@ def erase_paths(warehouse: Warehouse, ids: Collection[str]) -> int:
             # of this very version: records that others append meanwhile must not get lost
             write_deltalake(
                 table,
-                pa.Table.from_pylist(rows, schema=FILES.schema),
+                FILES.to_arrow(rows, table),
                 mode="overwrite",
                 commit_properties=CommitProperties(max_commit_retries=0),
             )

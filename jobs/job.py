@@ -27,7 +27,7 @@ from jobs.publishing.gate_file import load_gate
 from jobs.publishing.lease import lease
 from jobs.publishing.protocol import Measures, StagedBatch, audit, check_current, commit
 from jobs.publishing.quarantine import keep_offending_rows
-from jobs.publishing.records import record, record_failures
+from jobs.publishing.records import record, record_failures, record_unchanged
 from jobs.publishing.retention import find_retention
 from jobs.publishing.staged_profiles import record_profiles
 from jobs.publishing.staging import stage
@@ -265,6 +265,13 @@ class Job(PinnedTables):
         return True
 
     def up_to_date(self, table: str, why: str) -> Outcome:
+        """Notes that the table is as its inputs make it."""
+        if not only_looks():
+            record_unchanged(self.warehouse, self.run_id, table, why)
+        return self.nothing_to_do(table, why)
+
+    def nothing_to_do(self, table: str, why: str) -> Outcome:
+        """Notes that this job leaves the table as it is, which says nothing of batches that were refused."""
         self.say(f"{table} unchanged: {why}")
         return add_outcome(Outcome(table, UNCHANGED, why=why))
 

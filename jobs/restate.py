@@ -50,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
             )
         late = job.find("late_plays")
         if late is None or not late.count:
-            job.up_to_date("plays", "no late plays wait")
+            job.nothing_to_do("plays", "no late plays wait")
             return 0
         return _restate(job, late, args.first, last, args.dry_run)
 
@@ -69,7 +69,7 @@ def _restate(job: Job, late: TableInput, first: date, last: date, dry_run: bool)
     new = new.persist()
     changes = _count_changes(job, plays, new)
     if not changes:
-        job.up_to_date("plays", f"no late plays of {first} to {last} wait")
+        job.nothing_to_do("plays", f"no late plays of {first} to {last} wait")
         return 0
     print(show.format_table(HEADER, changes))
     if dry_run:

@@ -35,7 +35,7 @@ from segue.storage import Snapshot, find_table
 if TYPE_CHECKING:
     from jobs.job import Job
 
-NOT_PASSED = ("refused", "failed", "abandoned")
+NOT_PASSED = ("refused", "failed", "abandoned", "unchanged")
 UNREADABLE = (DeltaError, SegueError, pa.ArrowException, OSError)
 
 Released = Mapping[tuple[str, TableVersion], list[str]]

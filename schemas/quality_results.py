@@ -18,7 +18,8 @@ QUALITY_RESULTS = Contract(
         Column(
             "outcome",
             "string",
-            "passed (published, if the table's log has it), refused, failed or abandoned",
+            "passed (published, if the table's log has it), refused, failed, abandoned, or unchanged: what was refused "
+            "or failed is not offered any more, and the table is as its inputs make it",
             nullable=False,
         ),
         Column("checked_at", "timestamp", "instant of the audit", "UTC", False),

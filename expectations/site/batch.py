@@ -6,12 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from expectations.attempts import Attempt, Row, describe_row
+from expectations.site.cells import UNCHANGED
 from expectations.site.files import INDEX, batch_file, table_file
 from expectations.site.page import Page
 from expectations.site.trends import Finding, History
 from expectations.wording import count_words
 
 KEPT = "Readers have what was published before."
+NOT_OFFERED = "The inputs no longer bring what was refused or failed before."
 NOT_IN_LOG = "The log of the table does not name it, so that readers never had it."
 
 
@@ -52,6 +54,8 @@ def describe_verdict(attempt: Attempt, findings: Sequence[Finding]) -> list[str]
     total, broken = len(attempt.results), len(attempt.with_status("broken"))
     if attempt.outcome in ("failed", "abandoned"):
         return [f"there was no audit: {attempt.results[0]['observed']}.", KEPT]
+    if attempt.outcome == UNCHANGED:
+        return [f"nothing had to be published: {attempt.results[0]['observed']}.", NOT_OFFERED]
     words = (
         f"{broken or 'none'} of {count_words(total, 'expectation')} {'is' if broken == 1 else 'are'} broken."
     )

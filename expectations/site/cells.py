@@ -12,6 +12,8 @@ from expectations.wording import count_words, is_evaluated
 
 PASSED, WARNED, REFUSED = "passed", "warned", "refused"
 NOT_EVALUATED, MISSING, PROVISIONAL, NO_ROWS = "not evaluated", "missing", "provisional", "no rows"
+# An attempt that found what is published to be what was to be published, after one that was refused.
+UNCHANGED = "unchanged"
 # Each with what it means; the sign says it without the colour.
 LEGEND = {
     PASSED: ("✓", "published, nothing warned"),
@@ -52,6 +54,8 @@ def judge_attempt(attempt: Attempt) -> str:
 def describe_attempt(attempt: Attempt) -> str:
     """What it came to, in a few words."""
     status = judge_attempt(attempt)
+    if attempt.outcome == UNCHANGED:
+        return "as its inputs make it, published before"
     if status == NOT_EVALUATED:
         return "refused, could not be evaluated" if attempt.outcome == "refused" else attempt.outcome
     if status == REFUSED:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from expectations.attempts import Attempt, Row, describe_row
-from expectations.site.cells import NOT_EVALUATED, REFUSED, WARNED, judge_attempt
+from expectations.site.cells import NOT_EVALUATED, REFUSED, UNCHANGED, WARNED, judge_attempt
 from expectations.site.facts import RootFacts, TableFacts
 from expectations.site.trends import Finding, History
 from expectations.wording import count_words
@@ -76,8 +76,9 @@ def describe_finding(finding: Finding) -> str:
 def _list_over(table: TableFacts, newest: Attempt, history: History, since: datetime) -> Iterator[News]:
     before = [each for each in table.attempts if each is not newest]
     if before and judge_attempt(before[-1]) in (REFUSED, NOT_EVALUATED):
-        outcome = before[-1].outcome
-        yield News("over", table.name, f"passes again; the batch before was {outcome}", newest)
+        now = "is up to date again" if newest.outcome == UNCHANGED else "passes again"
+        words = f"{now}; the batch before was {before[-1].outcome}"
+        yield News("over", table.name, words, newest)
     recovered = history.list_recovered(newest)
     if recovered:
         hold = "holds" if len(recovered) == 1 else "hold"

@@ -52,8 +52,8 @@ class History:
     """The results of one table's attempts, by expectation and column."""
 
     def __init__(self, attempts: Sequence[Attempt]) -> None:
-        # what could not even be staged looked at nothing
-        audited = [each for each in attempts if each.outcome not in ("failed", "abandoned")]
+        # what could not even be staged looked at nothing, nor does what need not be published
+        audited = [each for each in attempts if each.outcome not in ("failed", "abandoned", "unchanged")]
         self._rows = {
             each.attempt_id: {about(row): row for row in reversed(each.results)} for each in audited
         }

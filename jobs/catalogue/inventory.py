@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
@@ -148,9 +149,11 @@ class Inventory:
     @cached_property
     def _audits(self) -> dict[str, list[dict[str, Any]]]:
         fingerprints = {}
-        for table in self.tables:
-            if state := self.warehouse.state(table):
-                fingerprints[table] = {day.fingerprint for day in state.day_states.values()}
+        for table in self.warehouse.list_tables():
+            # of a log that was cut off; that says whatever describes the table itself
+            with suppress(SegueError):
+                if state := self.warehouse.state(table):
+                    fingerprints[table] = {day.fingerprint for day in state.day_states.values()}
         return read_newest_audits(self.warehouse, fingerprints)
 
     def _describe(self, table: str, log: DeltaTable) -> Published | None:

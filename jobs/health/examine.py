@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any, TypeVar
 
 import pyarrow as pa
 from deltalake.exceptions import DeltaError
@@ -23,6 +24,16 @@ from segue.errors import SegueError
 
 # What a log or a file raises that was cut off or written over, and a disk that fails.
 UNREADABLE = (DeltaError, SegueError, pa.ArrowException, OSError, ValueError, KeyError)
+
+Value = TypeVar("Value")
+
+
+def read_or(default: Value, read: Callable[..., Value], *args: Any) -> Value:
+    """The default where a log or a file cannot be read."""
+    try:
+        return read(*args)
+    except UNREADABLE:
+        return default
 
 
 def examine(root: Root) -> list[Indicator]:

@@ -11,16 +11,20 @@ from expectations.verdict import Result, format_failure
 from jobs.graph import RELEASES
 from jobs.health.indicators import FINE, WRONG, Indicator
 from jobs.health.root import PROMISED, Root
+from jobs.outcomes import UNCHANGED
 from jobs.publishing.records import read_broken
 from segue.show import cut
 
 REFUSED, FAILED, PASSED = "refused", "failed", "passed"
+# A batch passed, or the table was found to be as its inputs make it.
+SETTLED = (PASSED, UNCHANGED)
 # Of a reason; all of it is in the report.
 LONGEST_REASON = 200
 
 
 def check_refusals(root: Root) -> Iterator[Indicator]:
-    """One for each table with batches that were refused or failed since the last one that passed."""
+    """One for each table with batches that were refused or failed since one passed, or since the table was found to be
+    up to date without them."""
     bad = find_bad_attempts(root.attempts)
     broken = {
         row["attempt_id"]: row for row in read_broken(root.warehouse, [a[0]["attempt_id"] for a in bad])
@@ -34,10 +38,10 @@ def check_refusals(root: Root) -> Iterator[Indicator]:
 def find_bad_attempts(attempts: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
     """Of each table those since the last that passed, the newest first; `attempts` are in that order."""
     # one that was swept unfinished says nothing of its rows
-    known = [each for each in attempts if each["outcome"] in (REFUSED, FAILED, PASSED)]
+    known = [each for each in attempts if each["outcome"] in (REFUSED, FAILED, *SETTLED)]
     # stable: within a table the order stays
     by_table = groupby(sorted(known, key=itemgetter("table_name")), key=itemgetter("table_name"))
-    bad = (list(takewhile(lambda each: each["outcome"] != PASSED, group)) for _, group in by_table)
+    bad = (list(takewhile(lambda each: each["outcome"] not in SETTLED, group)) for _, group in by_table)
     # of a table that nothing makes any more, nobody waits for a better batch
     return [group for group in bad if group and group[0]["table_name"] in PROMISED]
 

@@ -57,15 +57,18 @@ class RecordTable:
 
     def append(self, warehouse: Warehouse, rows: Sequence[Mapping[str, Any]]) -> None:
         """Raises JobError where they cannot be written."""
-        # a schema, as a column of nothing but nulls would come without a type
-        table = pa.Table.from_pylist(list(rows), schema=self.schema)
         names = ",".join(self.contract.statistics)
         settings = {"delta.dataSkippingStatsColumns": names} if names else None
 
         def write() -> None:
+            table = find_table(self.path(warehouse))
             # merge: a root of before gets the columns that have been added to the contract since
             write_deltalake(
-                self.path(warehouse), table, mode="append", schema_mode="merge", configuration=settings
+                table or self.path(warehouse),
+                self.to_arrow(rows, table),
+                mode="append",
+                schema_mode="merge",
+                configuration=settings,
             )
 
         try:
@@ -76,6 +79,14 @@ class RecordTable:
                 f"the {self.called} cannot be written: {first_line(problem)}; nothing is published without "
                 "its record. Put right what is named here, then run the step again"
             ) from problem
+
+    def to_arrow(self, rows: Sequence[Mapping[str, Any]], table: DeltaTable | None) -> pa.Table:
+        """Rows for the table as it lies there, if it does."""
+        known = {field.name for field in table.schema().fields} if table else set()
+        # without the comments of columns that it has: Delta merges none that differs, and it has its own
+        fields = [field.remove_metadata() if field.name in known else field for field in self.schema]
+        # a schema, as a column of nothing but nulls would come without a type
+        return pa.Table.from_pylist(list(rows), schema=pa.schema(fields))
 
     def read(
         self, warehouse: Warehouse, columns: Iterable[str], where: pc.Expression | None = None

@@ -8,6 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 from itertools import chain, groupby
 from math import inf
 from typing import Any
+from uuid import uuid4
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -17,6 +18,7 @@ from expectations.verdict import KEPT_EXPECTATION, Result
 from jobs.errors import JobError, first_line
 from jobs.graph import RELEASES
 from jobs.messages import LOG
+from jobs.outcomes import UNCHANGED
 from jobs.owners import find_answerable
 from jobs.publishing.batches import Batch
 from jobs.publishing.protocol import StagedBatch
@@ -88,6 +90,19 @@ def record_abandoned(warehouse: Warehouse, run_id: str, table: str, batch_id: st
         "expect_batch_to_be_finished", None, "info", False, "abandoned, now swept", "audited and committed"
     )
     append_results(warehouse, {**about, "rows": 0, "outcome": "abandoned"}, [result])
+
+
+def record_unchanged(warehouse: Warehouse, run_id: str, table: str, why: str) -> None:
+    """That a table is as its inputs make it, if the newest attempt at it was refused or failed: whatever was wrong with
+    those is put right, and no batch will say so."""
+    newest = next((each for each in list_attempts(warehouse, table) if each["outcome"] != "abandoned"), None)
+    if newest is None or newest["outcome"] not in ("refused", "failed"):
+        return
+    where = pc.field("attempt_id") == newest["attempt_id"]
+    row = RESULTS.read(warehouse, ("table_name", "batch_id", "first_ds", "last_ds"), where).to_pylist()[0]
+    about = {"run_id": run_id, "attempt_id": uuid4().hex[:8], "rows": 0, "outcome": UNCHANGED}
+    result = Result("expect_table_to_be_up_to_date", None, "info", True, why, "as its inputs make it")
+    append_results(warehouse, {**row, **about}, [result])
 
 
 def _describe_batch(
@@ -239,14 +254,14 @@ def read_newest_audits(
     return {table: [*chain.from_iterable(known.values())] for table, known in results.items()}
 
 
-def list_attempts(warehouse: Warehouse) -> list[dict[str, Any]]:
-    """Table, batch, attempt, run, instant and outcome of every attempt to publish, the newest first; not of those that
-    wrote rows to other files."""
+def list_attempts(warehouse: Warehouse, table: str | None = None) -> list[dict[str, Any]]:
+    """Table, batch, attempt, run, instant and outcome of every attempt to publish, or of those at one table, the newest
+    first; not of those that wrote rows to other files."""
     names = ("table_name", "batch_id", "attempt_id", "run_id", "outcome")
     # an attempt has a row for each expectation; in Python they would be millions after a year
-    rows = RESULTS.read(
-        warehouse, (*names, "checked_at"), ~pc.ends_with(pc.field("expectation"), REWRITE_SUFFIX)
-    )
+    where = ~pc.ends_with(pc.field("expectation"), REWRITE_SUFFIX)
+    where = where & (pc.field("table_name") == table) if table else where
+    rows = RESULTS.read(warehouse, (*names, "checked_at"), where)
     attempts = rows.group_by(list(names)).aggregate([("checked_at", "max")])
     return attempts.rename_columns([*names, "checked_at"]).sort_by([("checked_at", "descending")]).to_pylist()
 
@@ -272,7 +287,7 @@ def read_known_failures(
     before: dict[str, str] = {}
     for each in list_attempts(warehouse) if rows else []:
         table = each["table_name"]
-        if table in began and each["checked_at"] < began[table]:
+        if table in began and each["checked_at"] < began[table] and each["outcome"] != UNCHANGED:
             before.setdefault(table, each["attempt_id"])
     if not before:
         return set()

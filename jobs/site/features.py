@@ -22,9 +22,13 @@ _SHOWN = ("meaning", "nulls")
 
 
 def read_features(
-    catalogue: Catalogue, last_day: date, settings: DriftSettings, pages: str | None = None
+    catalogue: Catalogue,
+    tables: Collection[str],
+    last_day: date,
+    settings: DriftSettings,
+    pages: str | None = None,
 ) -> Iterator[FeatureFacts]:
-    """Every column that has a profile of a day shown, by table and in the table's order.
+    """Every column of these tables that has a profile of a day shown, by table and in the table's order.
 
     Args:
         last_day: of the days shown.
@@ -34,7 +38,7 @@ def read_features(
     days = [last_day - timedelta(days=n) for n in reversed(range(DAYS_SHOWN))]
     references = {day: settings.find_reference(day) for day in days}
     every_day = {*days, *references.values(), *(day - WEEK for day in days)}
-    for table, by_column in _read_profiles(catalogue, every_day):
+    for table, by_column in _read_profiles(catalogue, tables, every_day):
         places = list_places(catalogue, table) if pages is not None else {}
         for entry in catalogue.describe_columns(table, with_expectations=False):
             profiles = by_column.get(entry.column, {})
@@ -53,20 +57,19 @@ def read_features(
 
 
 def _read_profiles(
-    catalogue: Catalogue, days: Collection[date]
+    catalogue: Catalogue, tables: Collection[str], days: Collection[date]
 ) -> Iterator[tuple[str, Mapping[str, Mapping[date, ColumnProfile]]]]:
     """By table and column, of the days."""
-    partials = {group.partials_table for group in FEATURE_GROUPS}
-    rows = read_profiles(catalogue.inventory.warehouse, days=days)
+    # what features are merged from says nothing that their own pages do not
+    shown = {*tables} - {group.partials_table for group in FEATURE_GROUPS}
+    rows = read_profiles(catalogue.inventory.warehouse, shown, days=days)
     for table, of_table in groupby(rows, key=lambda row: str(row["table_name"])):
         by_column: dict[str, dict[date, ColumnProfile]] = {}
         for row in of_table:
             # a table without days has one profile, of which nothing can be drawn over days
             if row["ds"] is not None:
                 by_column.setdefault(row["column"], {})[row["ds"]] = ColumnProfile.from_row(row)
-        # what features are merged from says nothing that their own pages do not
-        if table in catalogue.tables and table not in partials:
-            yield table, by_column
+        yield table, by_column
 
 
 def _list_facts(catalogue: Catalogue, entry: ColumnEntry) -> Iterator[tuple[str, str]]:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Any, TypeVar
+from typing import Any
 
 from deltalake import DeltaTable
 
@@ -14,7 +14,7 @@ from expectations.site.facts import RootFacts, TableFacts
 from jobs import NIGHTLY, TABLES
 from jobs.graph import RELEASES
 from jobs.health.alerts import load_alerts
-from jobs.health.examine import UNREADABLE, examine
+from jobs.health.examine import examine, read_or
 from jobs.health.indicators import sort_urgent_first
 from jobs.health.root import Root
 from jobs.owners import find_contact
@@ -25,8 +25,6 @@ from jobs.publishing.warehouse import Warehouse
 from jobs.report import describe_release
 from schemas import CONTRACTS
 from segue.releases import Release
-
-Value = TypeVar("Value")
 
 DAY = timedelta(days=1)
 
@@ -40,15 +38,15 @@ def read_root(root: Root, days: int, title: str) -> RootFacts:
     # first, as it says what is wrong with the root as a whole
     indicators = sort_urgent_first(examine(root))
     warehouse, today = root.warehouse, root.now.date()
-    opened = {name: _read_or(None, warehouse.table, name) for name in warehouse.list_tables()}
+    opened = {name: read_or(None, warehouse.table, name) for name in warehouse.list_tables()}
     tables = {name: table for name, table in opened.items() if table}
-    states = {name: _read_or(None, read_state, table) for name, table in tables.items()}
+    states = {name: read_or(None, read_state, table) for name, table in tables.items()}
     # of the tables that each night has rows of: a catalogue is read today, however long ago the plays ended
     newest = [state.days[-1] for name, state in states.items() if name in NIGHTLY and state and state.days]
     since = choose_window(today, days, newest)[0]
     # with what cannot be read an alert says so, and the pages show the rest
-    releases: list[Release] = _read_or([], lambda: root.inventory.releases)
-    attempts: list[Attempt] = _read_or([], read_attempts, warehouse, since, tables, releases)
+    releases: list[Release] = read_or([], lambda: root.inventory.releases)
+    attempts: list[Attempt] = read_or([], read_attempts, warehouse, since, tables, releases)
     by_table: dict[str, list[Attempt]] = {}
     for each in attempts:
         by_table.setdefault(each.table, []).append(each)
@@ -99,14 +97,6 @@ def sort_tables(names: Iterable[str]) -> list[str]:
     order = {name: place for place, name in enumerate(TABLES)}
     last = len(order)
     return sorted(names, key=lambda name: (name == RELEASES, order.get(name, last), name))
-
-
-def _read_or(default: Value, read: Callable[..., Value], *args: Any) -> Value:
-    """The default where a log or a file cannot be read."""
-    try:
-        return read(*args)
-    except UNREADABLE:
-        return default
 
 
 def _describe_table(name: str, state: TableState | None, attempts: Sequence[Attempt]) -> TableFacts:

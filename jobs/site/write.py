@@ -22,6 +22,7 @@ from jobs import FLOW
 from jobs.catalogue.catalogue import Catalogue
 from jobs.catalogue.lineage import Lineage
 from jobs.graph import RELEASES
+from jobs.health.examine import read_or
 from jobs.health.root import Root, open_root
 from jobs.page_files import write_pages
 from jobs.publishing.gate_file import load_gate
@@ -38,7 +39,8 @@ def write_site(path: str, folder: str, days: int, now: datetime | None = None) -
     root, folder = open_root(path, now), folder.rstrip("/")
     title = find_project().resolve("name").value or "Segue"
     facts = read_root(root, days, title)
-    features = _read_features(root, facts, folder)
+    # where more than a table cannot be read, an alert says so, and the pages show the rest
+    features: list[FeatureFacts] = read_or([], _read_features, root, facts, folder)
     site = Site(
         facts,
         find_trends(features),
@@ -51,17 +53,18 @@ def write_site(path: str, folder: str, days: int, now: datetime | None = None) -
 
 def _read_features(root: Root, facts: RootFacts, folder: str) -> list[FeatureFacts]:
     catalogue, day = Catalogue(root.inventory, Lineage()), facts.window[-1]
+    tables = [table.name for table in facts.tables if table.version is not None]
     # pages that `segue catalogue` writes there by default, where the site is written beside them
     files, inner = filesystem(f"{folder.rpartition('/')[0] or '.'}/catalogue/index.html")
     is_there = files.get_file_info(inner).type == FileType.File
-    return list(read_features(catalogue, day, root.drift, "../catalogue/" if is_there else None))
+    return list(read_features(catalogue, tables, day, root.drift, "../catalogue/" if is_there else None))
 
 
 def _make_embeddings_pages(root: Root) -> Iterator[Page]:
     gate, table = load_gate(root.warehouse), TRACK_EMBEDDINGS.name
     # of the suite its bounds alone: with what is expected of rows it would take seconds to load
     suite = extend_suite(Suite(table, (), BOUNDS), gate.declared)
-    if embeddings := read_embeddings(root.warehouse, gate.bounds_of(table, suite)):
+    if embeddings := read_or(None, read_embeddings, root.warehouse, gate.bounds_of(table, suite)):
         yield make_embeddings_page(embeddings)
 
 

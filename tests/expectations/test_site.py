@@ -134,7 +134,7 @@ def find_status_by_loops(one, day):
     published = [each for each in passed if each.batch_id.rsplit("-", 1)[0] == one.fingerprints.get(day)]
     newest = None
     for each in covering:
-        if each.outcome in ("refused", "failed") or not published or each in published:
+        if each.outcome in ("refused", "failed", "unchanged") or not published or each in published:
             newest = each
             break
     if newest is not None and newest.outcome == "refused":
@@ -152,7 +152,7 @@ drawn_attempts = st.lists(
     st.tuples(
         st.integers(0, 6),
         st.integers(0, 3),
-        st.sampled_from(["published", "passed", "refused", "failed"]),
+        st.sampled_from(["published", "passed", "refused", "failed", "unchanged"]),
         st.booleans(),
     ),
     max_size=6,
@@ -223,6 +223,18 @@ def test_news_are_what_changed_since_yesterday_the_worst_first():
         ("over", "plays", "passes again; the batch before was refused"),
         ("over", "plays", "1 expectation holds again: rows"),
     ]
+
+
+def test_a_table_found_up_to_date_after_a_refused_batch_is_over_and_says_that_nothing_was_published():
+    settled = result("expect_table_to_be_up_to_date", None, observed="this very batch is published")
+    tracks = table(
+        attempt("tracks", day=WINDOW[5], outcome="refused", results=[result(status="broken")]),
+        attempt("tracks", outcome="unchanged", results=[settled]),
+        name="tracks",
+    )
+    assert list_words(tracks) == [("over", "tracks", "is up to date again; the batch before was refused")]
+    page = Page(render(tracks)[batch_file(tracks.attempts[-1].attempt_id)])
+    assert "= unchanged: nothing had to be published: this very batch is published." in page.text
 
 
 def test_news_name_releases_with_what_lags_more_than_before():

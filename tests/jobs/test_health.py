@@ -29,12 +29,13 @@ from jobs.health.refusals import find_bad_attempts
 from jobs.health.root import Root, load_promises
 from jobs.health.skew import check_skew
 from jobs.health.storage import check_disk
-from jobs.publishing.records import append_results, read_known_failures, read_results
+from jobs.publishing.records import append_results, list_attempts, read_known_failures, read_results
 from jobs.publishing.retention import count_removable, vacuum
 from jobs.publishing.warehouse import Warehouse
 from reference.delta_files import rows_of
 from reference.golden import unpack
 from reference.published import lay
+from reference.staged import LaidJob
 from segue.errors import SegueError
 from segue.project import VARIABLE
 from segue.releases import append_release, list_releases
@@ -170,6 +171,31 @@ def test_a_refused_batch_is_one_alert_with_its_reason_until_a_good_one(root, out
     assert wrong(measure(root)) == []
 
 
+@pytest.mark.parametrize("outcome", ["refused", "failed"])
+def test_a_refused_batch_is_over_once_inputs_make_what_is_published(root, outcome):
+    job = LaidJob("ingest-tracks", str(root), "run-10", say=lambda text: None)
+    record(root, "tracks", outcome, 1)
+    record(root, "tracks", "abandoned", 2)
+    # of what a job did not look at, it says nothing
+    job.nothing_to_do("tracks", "no late ones wait")
+    assert wrong(measure(root)) == [("refused", "tracks")]
+    before = list_attempts(job.warehouse)
+    for _ in range(2):
+        job.up_to_date("tracks", "this very batch is published")
+        assert wrong(measure(root)) == []
+    (settled,) = [each for each in list_attempts(job.warehouse) if each not in before]
+    assert (settled["outcome"], settled["run_id"], settled["batch_id"]) == ("unchanged", "run-10", "b-1")
+    (row,) = read_results(job.warehouse, "run-10")
+    assert (row["success"], row["severity"]) == (True, "info") and "this very batch" in row["observed"]
+
+
+def test_a_table_that_was_never_refused_gets_no_record_of_being_up_to_date(root):
+    job = LaidJob("ingest-tracks", str(root), "run-10", say=lambda text: None)
+    before = list_attempts(job.warehouse)
+    job.up_to_date("tracks", "this very batch is published")
+    assert list_attempts(job.warehouse) == before
+
+
 def test_what_is_known_is_what_the_batch_before_did_not_hold(root):
     warehouse, warn = Warehouse(str(root)), replace(REASON, severity="warning")
     record(root, "user_features", "passed", 1, "run-1", replace(warn, column="old"))
@@ -177,6 +203,8 @@ def test_what_is_known_is_what_the_batch_before_did_not_hold(root):
     record(root, "track_features", "passed", 3, "run-2", replace(warn, success=True))
     record(root, "user_features", "passed", 4, "run-3", replace(warn, column="now"))
     record(root, "track_features", "passed", 5, "run-3", replace(warn, column="now"))
+    # what was not audited held nothing
+    record(root, "user_features", "unchanged", 6, "run-2", replace(REASON, success=True))
     known = read_known_failures(warehouse, read_results(warehouse, "run-3"))
     assert known == {("user_features", "expect_x", "before")}
     assert read_known_failures(warehouse, []) == set()
@@ -378,7 +406,11 @@ def test_tables_that_were_never_released_are_measured_as_they_are_published(root
 
 @settings(deadline=None)
 @given(
-    st.lists(st.tuples(st.sampled_from("abz"), st.sampled_from(["refused", "failed", "passed", "abandoned"])))
+    st.lists(
+        st.tuples(
+            st.sampled_from("abz"), st.sampled_from(["refused", "failed", "passed", "abandoned", "unchanged"])
+        )
+    )
 )
 def test_bad_attempts_equal_what_a_loop_finds(pairs):
     tables = {"a": "plays", "b": "sessions", "z": "no_longer_made"}
@@ -389,7 +421,7 @@ def test_bad_attempts_equal_what_a_loop_finds(pairs):
     passed = set()
     for attempt in newest_first:
         table, outcome = attempt["table_name"], attempt["outcome"]
-        if outcome == "passed":
+        if outcome in ("passed", "unchanged"):
             passed.add(table)
         elif outcome != "abandoned" and table not in passed and table != "no_longer_made":
             expected.setdefault(table, []).append(attempt["attempt_id"])

@@ -2,25 +2,39 @@
 
 from __future__ import annotations
 
+import shutil
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
 from expectations.column_profiles import NUMBER, TEXT, ColumnProfile, bin_of
+from expectations.verdict import Result
 from jobs.catalogue.catalogue import Catalogue
 from jobs.catalogue.inventory import Inventory
 from jobs.catalogue.lineage import Lineage
 from jobs.catalogue.pages import list_places
 from jobs.health.drift_settings import DriftSettings
 from jobs.health.history import TableHistory
+from jobs.publishing.records import append_results
 from jobs.publishing.warehouse import Warehouse
 from jobs.site.features import DAYS_SHOWN, read_features
 from jobs.site.write import write_site
 from reference.html_pages import Page
 from reference.laid_days import lay_days
 
+HELD = Result("expect_x", "ms_played", "critical", True, "seen", "wanted", 0)
+ABOUT = {
+    "run_id": "run-1",
+    "attempt_id": "a1",
+    "table_name": "plays",
+    "batch_id": "b-1",
+    "rows": 5,
+    "outcome": "passed",
+}
+
 LAST = date(2026, 11, 20)
 NOW = datetime(2026, 11, 21, 6, tzinfo=UTC)
+TABLES = ("plays", "user_features", "user_partials")
 DAYS = [LAST - timedelta(days=n) for n in reversed(range(60))]
 
 
@@ -52,7 +66,7 @@ def read(root, pages=None, settings=None):
     catalogue = Catalogue(Inventory(str(root), now=NOW), Lineage())
     return {
         (each.table, each.column): each
-        for each in read_features(catalogue, LAST, settings or DriftSettings(), pages)
+        for each in read_features(catalogue, TABLES, LAST, settings or DriftSettings(), pages)
     }
 
 
@@ -107,3 +121,23 @@ def test_site_has_a_page_of_each_feature_which_its_table_leads_to(root, tmp_path
     page = Page((folder / "features" / "user_features.plays_count_7d.html").read_text())
     assert "../../catalogue/tables/user_features.html#plays_count_7d" in page.addresses
     assert "Values on 2026-11-20" in page.text and "../site.css" in page.addresses
+
+
+@pytest.mark.parametrize(
+    ("place", "kept"),
+    [
+        ("tables/plays", ["user_features.plays_count_7d.html", "user_features.skips_rate_7d.html"]),
+        ("tables/user_features", ["plays.ms_played.html"]),
+        # without these nothing is known of any column
+        ("quality/profiles", []),
+        ("quality/results", []),
+    ],
+)
+def test_what_cannot_be_read_takes_no_page_of_other_features(place, kept, root, tmp_path):
+    copy = shutil.copytree(root, tmp_path / "root")
+    append_results(Warehouse(str(copy)), ABOUT, [HELD])
+    newest = max((copy / place / "_delta_log").glob("*.json"))
+    newest.write_text(newest.read_text()[:50])
+    write_site(str(copy), str(tmp_path / "site"), 28)
+    assert sorted(path.name for path in tmp_path.glob("site/features/*")) == kept
+    assert "unreadable" in Page((tmp_path / "site" / "index.html").read_text()).text
