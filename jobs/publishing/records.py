@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 from itertools import chain, groupby
 from math import inf
 from typing import Any
@@ -26,6 +27,7 @@ from jobs.publishing.record_tables import RESULTS
 from jobs.publishing.warehouse import Warehouse
 from schemas.quality_results import QUALITY_RESULTS
 from segue.log import find_commit, parse_commit_metadata, read_entry
+from segue.storage import find_table
 
 # Ends the expectation of a batch whose rows are published already, and come to lie in other files.
 REWRITE_SUFFIX = "_to_keep_all_other_content"
@@ -95,7 +97,10 @@ def record_abandoned(warehouse: Warehouse, run_id: str, table: str, batch_id: st
 def record_unchanged(warehouse: Warehouse, run_id: str, table: str, why: str) -> None:
     """That a table is as its inputs make it, if the newest attempt at it was refused or failed: whatever was wrong with
     those is put right, and no batch will say so."""
-    newest = next((each for each in list_attempts(warehouse, table) if each["outcome"] != "abandoned"), None)
+    log = find_table(RESULTS.path(warehouse))
+    newest = (
+        _find_newest_attempts(warehouse.root, log.metadata().id, log.version()).get(table) if log else None
+    )
     if newest is None or newest["outcome"] not in ("refused", "failed"):
         return
     where = pc.field("attempt_id") == newest["attempt_id"]
@@ -103,6 +108,14 @@ def record_unchanged(warehouse: Warehouse, run_id: str, table: str, why: str) ->
     about = {"run_id": run_id, "attempt_id": uuid4().hex[:8], "rows": 0, "outcome": UNCHANGED}
     result = Result("expect_table_to_be_up_to_date", None, "info", True, why, "as its inputs make it")
     append_results(warehouse, {**row, **about}, [result])
+
+
+# In a flow with nothing new every step comes here, and after some months a read takes tenths of a second.
+@lru_cache(maxsize=1)
+def _find_newest_attempts(root: str, id_: str, version: int) -> Mapping[str, dict[str, Any]]:
+    """By table, as of a version of the quality results or a later one; abandoned batches say nothing."""
+    known = [each for each in list_attempts(Warehouse(root)) if each["outcome"] != "abandoned"]
+    return {each["table_name"]: each for each in reversed(known)}
 
 
 def _describe_batch(
@@ -254,14 +267,14 @@ def read_newest_audits(
     return {table: [*chain.from_iterable(known.values())] for table, known in results.items()}
 
 
-def list_attempts(warehouse: Warehouse, table: str | None = None) -> list[dict[str, Any]]:
-    """Table, batch, attempt, run, instant and outcome of every attempt to publish, or of those at one table, the newest
-    first; not of those that wrote rows to other files."""
+def list_attempts(warehouse: Warehouse) -> list[dict[str, Any]]:
+    """Table, batch, attempt, run, instant and outcome of every attempt to publish, the newest first; not of those that
+    wrote rows to other files."""
     names = ("table_name", "batch_id", "attempt_id", "run_id", "outcome")
     # an attempt has a row for each expectation; in Python they would be millions after a year
-    where = ~pc.ends_with(pc.field("expectation"), REWRITE_SUFFIX)
-    where = where & (pc.field("table_name") == table) if table else where
-    rows = RESULTS.read(warehouse, (*names, "checked_at"), where)
+    rows = RESULTS.read(
+        warehouse, (*names, "checked_at"), ~pc.ends_with(pc.field("expectation"), REWRITE_SUFFIX)
+    )
     attempts = rows.group_by(list(names)).aggregate([("checked_at", "max")])
     return attempts.rename_columns([*names, "checked_at"]).sort_by([("checked_at", "descending")]).to_pylist()
 
