@@ -53,8 +53,8 @@ dist: $(READY) ## dist/: the wheel, and segue-jobs.zip for spark-submit --py-fil
 	@rm -rf build *.egg-info && ls -1 dist
 
 lock: ## renew requirements.lock from the ranges in setup.cfg
-	@$(BIN)/pip-compile --quiet --upgrade --extra spark --extra lineage --extra alerts --extra dev \
-	    --strip-extras --allow-unsafe --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-header -o requirements.lock setup.cfg
+	@CUSTOM_COMPILE_COMMAND='make lock' $(BIN)/pip-compile --quiet --upgrade --extra spark --extra lineage --extra alerts --extra dev \
+	    --strip-extras --allow-unsafe --no-emit-index-url --no-emit-find-links --no-emit-trusted-host -o requirements.lock setup.cfg
 
 clean: ## remove .venv and everything built
 	@rm -rf $(VENV) dist build *.egg-info data

@@ -52,7 +52,8 @@ def judge_volume(history: TableHistory, settings: DriftSettings) -> Iterator[Fin
         volume = compare_with_weekdays(by_day, history.day) if history.day in by_day else None
         if volume is None:
             continue
-        allowed = min(max(settings.rows_off(history.table), MAD_TIMES * volume.spread), MOST_OFF)
+        # what somebody allows is allowed, however much more than half a delivery it is
+        allowed = max(settings.rows_off(history.table), min(MAD_TIMES * volume.spread, MOST_OFF))
         # after weeks with gaps a whole day is far above their median, and not above the fullest
         if volume.share < 1 - allowed or min(volume.share, volume.of_fullest) > 1 + allowed:
             text = (

@@ -229,6 +229,12 @@ def test_volume_is_news_beyond_a_third(share, is_news):
     assert [each.column for each in found] == (["rows"] if is_news else [])
 
 
+@pytest.mark.parametrize(("share", "is_news"), [(0.36, False), (0.34, True)])
+def test_volume_is_allowed_what_somebody_set_though_it_is_over_half_a_day(share, is_news):
+    settings = DriftSettings(tables={"plays": {"rows": 0.65}})
+    assert bool(list(judge_volume(history(rows=counts(share)), settings))) == is_news
+
+
 def test_growth_is_no_news_and_a_table_of_windows_varies_less():
     assert not list(judge_volume(history(rows=counts(1, by=1.01)), DriftSettings()))
     daily = replace(history(rows=counts(0.8)), table="user_features")
