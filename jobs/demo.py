@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 from textwrap import indent
+from typing import NoReturn
 
 import segue
 from expectations.verdict import Refused
@@ -17,8 +18,6 @@ from features.synthetic.world import World
 from jobs.errors import WrongUsage
 from jobs.flow import run_flow, run_step
 from jobs.job import new_run_id
-from schemas import FEATURE_GROUPS
-from schemas.starting_set import STARTING_SET
 from segue import show
 from segue.new_project import create_project
 from segue.project import SETTINGS, VARIABLE, find_project
@@ -29,50 +28,49 @@ LOOKUP_COLUMNS = (
     "plays_count_1d", "plays_count_7d", "plays_count_30d", "ms_played_sum_7d", "skips_rate_30d",
     "tracks_distinct_30d", "artists_distinct_30d", "plays_decayed_7d", "plays_trend_7d", "available_at",
 )  # fmt: skip
+# Tracks that a listener is shown before each session.
+SLATE = 3
+SHOWN_COLUMNS = ("surface", "position", "item_id", "shown_at", "delay_ms", "completion", "skipped", "saved")
+RANKED = ("track_features:plays_count_7d", "track_features:skips_rate_30d")
 
 
 def run_demo(root: str, users: int, days: int) -> int:
-    """Lays the demo's project out in `root`, which is deleted first, and runs it."""
+    """Lays the demo's project out in `root`, which is deleted first, and runs it in a process of its own."""
     if days < 5 or users < 10:
         raise WrongUsage(f"the demo needs 5 days and 10 users or more; got {days} days and {users} users")
-    if FEATURE_GROUPS != STARTING_SET:
-        # what was imported cannot be taken back in this process
-        where = find_project().path or "SEGUE_DECLARATIONS"
-        raise WrongUsage(f"the demo is a project of its own; run it outside the one of {where}")
+    if not _is_new_project(root):
+        shutil.rmtree(root, ignore_errors=True)
+        create_project(root, "demo")
+        _restart(root, "--users", str(users), "--days", str(days))
     started = time.monotonic()
-    shutil.rmtree(root, ignore_errors=True)
-    create_project(root, "demo")
     demo = _Demo(root, users, days)
-    with _use_project(root):
-        demo.generate()
-        demo.release_first_days()
-        demo.refuse_bad_day()
-        demo.repair()
+    demo.generate()
+    demo.release_first_days()
+    demo.refuse_bad_day()
+    demo.repair()
     track = demo.look_up()
+    demo.rank()
     print(f"\nDone in {time.monotonic() - started:.0f} s. The data stays in {root}; to go on:\n")
     for command in (f"releases --root {root}", f"lookup track_features {track} --root {root}", "--help"):
         print(f"  segue {command}")
     return 0
 
 
-@contextmanager
-def _use_project(folder: str) -> Iterator[None]:
-    """The settings of this project and no others, whatever the working folder and the environment say."""
-    variables = {VARIABLE: folder, **dict.fromkeys(setting.variable for setting in SETTINGS.values())}
-    before = {name: os.environ.get(name) for name in variables}
-    _set_variables(variables)
-    try:
-        yield
-    finally:
-        _set_variables(before)
+def _restart(root: str, *options: str) -> NoReturn:
+    """What was imported are the declarations of another project, or of none: this process cannot take them back."""
+    others = {setting.variable for setting in SETTINGS.values()}
+    variables = {name: value for name, value in os.environ.items() if name not in others}
+    sys.stdout.flush()
+    command = [sys.executable, "-P", "-m", "segue.command", "demo", "--root", root, *options]
+    os.execve(sys.executable, command, variables | {VARIABLE: os.path.abspath(root)})
 
 
-def _set_variables(values: Mapping[str, str | None]) -> None:
-    for name, value in values.items():
-        if value is None:
-            os.environ.pop(name, None)
-        else:
-            os.environ[name] = value
+def _is_new_project(root: str) -> bool:
+    """Whether it is the project that this process has imported, just laid out."""
+    path = find_project().path
+    if not isinstance(path, Path) or not Path(root).is_dir() or not path.parent.samefile(root):
+        return False
+    return not any(Path(root, name).exists() for name in ("landing", "tables"))
 
 
 class _Demo:
@@ -84,6 +82,7 @@ class _Demo:
         self.last_day = FIRST_DAY + timedelta(days=days - 1)
         # of both calls: a day is written again only into the very same world
         self.generator_arguments = ["--out", str(self.landing), "--users", str(users), "--days", str(days)]
+        self.generator_arguments += ["--slate", str(SLATE)]
 
     def generate(self) -> None:
         self._say(f"{self.days} days of listening are generated; on the last one, a client has a bug")
@@ -141,6 +140,25 @@ class _Demo:
             f"lookup('candidates', [{user!r}])   # {len(tracks)} tracks; the first five",
             show.format_table(("title", "artist_name", "origin"), cells),
         )
+
+    def rank(self) -> None:
+        """Shows what an impression led to, and the first request of a ranking set."""
+        store = segue.open(self.root)
+        day = store.days("attributions")[-2]
+        self._say("What was shown, and what came of it")
+        row = (
+            next(store.scan("attributions", ["impression_id", *SHOWN_COLUMNS], day))
+            .slice(0, 1)
+            .to_pylist()[0]
+        )
+        call = f"scan('attributions', day='{day}')   # the first: an impression, and the play that it led to"
+        self._show(call, show.format_records([row], "impression_id"))
+        ranking = store.ranking_set(RANKED, days=(day, day), taken_within=timedelta(hours=1))
+        size, names = int(ranking.sizes[0]), [name.replace(":", "__") for name in RANKED]
+        first = ranking.rows.slice(0, size).select(["position", "item_id", *names, "taken"]).to_pylist()
+        call = f"ranking_set({[*RANKED]!r}, days=('{day}', '{day}'),\n      taken_within=timedelta(hours=1))"
+        cells = show.format_table(list(first[0]), [list(each.values()) for each in first])
+        self._show(f"{call}   # the first request", f"{ranking}\n\n{cells}")
 
     def _show(self, call: str, result: str) -> None:
         print(f"\n  segue.open({self.root!r}).{call}\n")

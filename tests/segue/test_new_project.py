@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 
-from jobs import demo, flow
-from jobs.errors import WrongUsage
+from jobs import demo
 from jobs.generate_plays import _source_toml
+from jobs.generated_impressions import describe_source
 from jobs.sources import load_source
 from schemas.project_declarations import load_declarations
 from schemas.starting_set import STARTING_SET
@@ -69,25 +70,37 @@ def test_demo_project_takes_all_declarations_and_knows_the_generated_files(tmp_p
     (tmp_path / "generated.toml").write_text(_source_toml())
     source = load_source(str(tmp_path / "demo" / "sources" / "plays.toml"))
     assert source == load_source(str(tmp_path / "generated.toml"))
+    # of a table that only its declarations have
+    shown = (tmp_path / "demo" / "sources" / "impressions.toml").read_text()
+    assert tomllib.loads(shown) == tomllib.loads(describe_source())
+
+
+def test_demo_restarts_with_the_settings_of_its_project_alone(tmp_path, monkeypatch):
+    class Started(Exception):
+        pass
+
+    def start(path, command, variables):
+        raise Started(path, command, variables)
+
+    monkeypatch.setattr(os, "execve", start)
     monkeypatch.setenv("SEGUE_SOURCE", "mine.toml")
-    monkeypatch.setenv("SEGUE_EXPECTATIONS", "mine.py")
-    with demo._use_project(str(tmp_path / "demo")):
-        args = flow._parser().parse_args([])
-        assert args.source == str(tmp_path / "demo" / "sources" / "plays.toml")
-        assert (args.root, args.catalogue) == (
-            str(tmp_path / "demo"),
-            [str(tmp_path / "demo" / "landing" / "tracks")],
-        )
-        assert "SEGUE_EXPECTATIONS" not in os.environ
-    assert (os.environ["SEGUE_SOURCE"], os.environ["SEGUE_EXPECTATIONS"]) == ("mine.toml", "mine.py")
-
-
-def test_demo_in_another_project_is_refused_and_deletes_nothing(tmp_path, monkeypatch):
-    monkeypatch.setattr(demo, "FEATURE_GROUPS", STARTING_SET[:1])
-    (tmp_path / "file").touch()
-    with pytest.raises(WrongUsage, match="the demo is a project of its own; run it outside"):
-        demo.run_demo(str(tmp_path), 2000, 45)
-    assert (tmp_path / "file").exists()
+    monkeypatch.setenv("SEGUE_DECLARATIONS", "mine.py")
+    root = tmp_path / "demo"
+    root.mkdir()
+    (root / "file").touch()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(Started) as started:
+        demo.run_demo("demo", 20, 6)
+    _, command, variables = started.value.args
+    assert command[-7:] == ["demo", "--root", "demo", "--users", "20", "--days", "6"]
+    assert variables["SEGUE_PROJECT"] == str(root)
+    assert not {"SEGUE_SOURCE", "SEGUE_DECLARATIONS"} & variables.keys()
+    assert (root / "segue.toml").is_file() and not (root / "file").exists()
+    # the second process is the demo; a third time there would be files of it
+    monkeypatch.setenv("SEGUE_PROJECT", str(root))
+    assert demo._is_new_project("demo")
+    (root / "landing").mkdir()
+    assert not demo._is_new_project("demo")
 
 
 def test_init_takes_an_empty_folder(tmp_path):
