@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from datetime import timedelta
@@ -160,6 +161,35 @@ def test_demo_prints_the_released_features_of_a_listener(demo):
     row = store.lookup("user_features", [user], columns=["plays_count_30d"]).to_pylist()[0]
     assert f"plays_count_30d       {row['plays_count_30d']}" in demo.output
     assert row["plays_count_30d"] is not None
+
+
+@pytest.mark.slow
+def test_demo_shows_a_play_that_an_impression_led_to_and_the_first_request_of_a_ranking_set(demo):
+    store, text = segue.open(demo.root), demo.output.rpartition("What was shown, and what came of it")[2]
+    (row,) = find_rows(store, "attributions", "impression_id", re.search("impression_id +(.*)", text)[1])
+    (shown,) = find_rows(store, "impressions", "impression_id", row["impression_id"])
+    (play,) = find_rows(store, "plays", "play_id", row["play_id"])
+    assert play["user_id"] == shown["user_id"] and play["track_id"] == shown["item_id"]
+    delay = play["played_at"] - shown["shown_at"]
+    assert timedelta(0) < delay < timedelta(days=1)
+    assert f"item_id        {shown['item_id']}\n" in text
+    assert f"delay_ms       {delay // timedelta(milliseconds=1)}\n" in text
+    day = str(row["ds"])
+    ranking = store.ranking_set(days=(day, day), taken_within=timedelta(hours=1))
+    assert (
+        f"<ranking set of {len(ranking.sizes):,} requests, {ranking.rows.num_rows:,} rows, 2 features>"
+        in text
+    )
+    first = ranking.rows.slice(0, 3).to_pylist()
+    printed = [line.split() for line in text.splitlines() if re.fullmatch(r" +\d .*(True|False)", line)]
+    assert [(int(p), item, taken) for p, item, *_, taken in printed] == [
+        (each["position"], each["item_id"], str(each["taken"])) for each in first
+    ]
+
+
+def find_rows(store, table, column, value):
+    rows = pa.Table.from_batches(store.scan(table))
+    return rows.filter(pc.equal(rows[column], value)).to_pylist()
 
 
 @pytest.mark.slow
