@@ -22,6 +22,7 @@ from pyarrow.fs import FileSelector
 
 from jobs.errors import JobError
 from jobs.publishing.state import TableState, read_state
+from jobs.publishing.state_changes import save_state
 from jobs.publishing.warehouse import LOG_LIFE, Warehouse
 from segue.log import parse_commit_metadata, read_actions
 from segue.publication_record import (
@@ -51,7 +52,7 @@ class Change:
 
     batch: str
     kind: str
-    # that after the commit: of the whole table, so that the newest entry alone says what it holds
+    # that after the commit, of the whole table
     state: TableState
     adds: Sequence[AddAction] = ()
     removes: Sequence[str] = ()
@@ -75,7 +76,12 @@ def swap(table: DeltaTable, change: Change) -> TableState:
     # a commit on top of a shortened entry would make its loss part of the table for good
     check_log_row_count(table)
     now = int(time.time() * 1000)
-    metadata = {**change.metadata, "batch": change.batch, "kind": change.kind, "state": change.state.dumps()}
+    metadata = {
+        **change.metadata,
+        "batch": change.batch,
+        "kind": change.kind,
+        "state": save_state(table, change.state),
+    }
     try:
         # adds and removes in one commit: between two, a reader would see a day twice, or not at all
         table.create_write_transaction(

@@ -173,13 +173,23 @@ def check_duplicate_batches(table: TableOnStorage) -> Iterator[Finding]:
             )
 
 
+def check_saved_states(table: TableOnStorage) -> Iterator[Finding]:
+    for version in sorted({table.newest, *table.releases_by_version}):
+        if (base := table.lost_base(version)) is not None:
+            yield Finding(
+                f"{table.label}, version {version}",
+                f"what it holds is written as changes to version {base}, whose entry in the log is not there or was "
+                f"cut off: nothing can be published on top of it. Restore _delta_log/{base:020}.json from a copy",
+            )
+
+
 def check_row_counts(table: TableOnStorage) -> Iterator[Finding]:
     if isinstance(table.delta_table, str):
         return
     version = table.delta_table.version()
     where, state = f"{table.label}, version {version}", table.state(version)
     if state is None:
-        if table.files:
+        if table.files and not table.lost_base(version):
             yield Finding(
                 where,
                 "no entry of the log says any more what the table holds, so publishing would take it for empty. "
@@ -256,6 +266,7 @@ LOG_CHECKS: tuple[Check, ...] = (
 TABLE_CHECKS: tuple[Check, ...] = (
     check_commit_authors,
     check_duplicate_batches,
+    check_saved_states,
     check_row_counts,
     check_commit_times,
     check_leftovers,

@@ -18,6 +18,7 @@ from jobs.publishing.commits import list_data_files
 from jobs.publishing.state import TableState
 from jobs.publishing.warehouse import Warehouse
 from segue.log import parse_commit_metadata
+from segue.saved_state import BASE, apply_changes
 
 _ENTRY = re.compile(r"(\d{20})\.(json|checkpoint)(?:\..*)?")
 
@@ -99,12 +100,25 @@ class TableOnStorage:
 
     def state(self, version: int) -> TableState | None:
         """What the table holds at a version; None where no entry that is left says so."""
-        last = max((v for v, note in self.metadata.items() if v <= version and "state" in note), default=-1)
+        saved = self._find_saved_state(version)
         try:
-            return TableState.loads(version, self.metadata[last]["state"])
+            if BASE in saved:
+                saved = apply_changes(self.metadata[saved[BASE]]["state"], saved)
+            return TableState.loads(version, saved)
         # KeyError where no entry says so; the others where one says it in a form that is no state of ours
         except (KeyError, TypeError, ValueError, AttributeError):
             return None
+
+    def lost_base(self, version: int) -> int | None:
+        """The version that its state is written as changes to, where no entry says any more what that held."""
+        saved = self._find_saved_state(version)
+        base = saved.get(BASE) if isinstance(saved, dict) else None
+        return None if base is None or "parts" in self.metadata.get(base, {}).get("state", {}) else base
+
+    def _find_saved_state(self, version: int) -> dict[str, Any]:
+        last = max((v for v, note in self.metadata.items() if v <= version and "state" in note), default=-1)
+        state: dict[str, Any] = self.metadata.get(last, {}).get("state", {})
+        return state
 
     def list_missing(self, files: Iterable[Mapping[str, Any]]) -> list[str]:
         """Which of these are gone, or have another size than the log says."""
