@@ -6,9 +6,9 @@
 
 plays gets files of new days, user_features is made again for the newest three days by every commit, as late plays make
 it. A day is --files files: what 30 million plays a day need at 128 MiB each. All are one small Parquet file by many
-names: logs, listings and footers are as long as they would be, rows and bytes are not. The log goes back 120 days, its
-newest checkpoint a week. Each operation is measured in a process of its own: seconds, CPU, the largest resident set
-(what the imports take is said first), and how many entries of user_features' log it has to parse.
+names: logs, listings and footers are as long as they would be, rows and bytes are not. The log goes back --log-days,
+its newest checkpoint a week. Each operation is measured in a process of its own: seconds, CPU, and the largest resident
+set; what the imports take is said first. What it publishes and releases stays in the root.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import resource
 import sys
 import tempfile
 import time
@@ -32,6 +31,7 @@ sys.path[:0] = [str(TOP), str(TOP / "tests")]
 from apart import run_apart  # noqa: E402
 from deltalake import DeltaTable  # noqa: E402
 from deltalake.transaction import AddAction  # noqa: E402
+from pyarrow.fs import LocalFileSystem  # noqa: E402
 
 from jobs.publishing import commits  # noqa: E402
 from jobs.publishing.batches import Batch, is_published  # noqa: E402
@@ -40,6 +40,7 @@ from jobs.publishing.selection import Selection  # noqa: E402
 from jobs.publishing.state import DayState, TableState, digest  # noqa: E402
 from jobs.publishing.warehouse import LOG_LIFE, Warehouse  # noqa: E402
 from schemas import CONTRACTS  # noqa: E402
+from segue.log import find_commit, read_actions  # noqa: E402
 from segue.releases import append_release  # noqa: E402
 
 PLAYS, FEATURES = "plays", "user_features"
@@ -205,11 +206,15 @@ def lay_template(contract: Any, folder: Path) -> tuple[int, int]:
 
 
 def describe_log(log: Path) -> None:
-    sizes = [entry.stat().st_size for entry in sorted(log.glob("*.json"))]
-    newest = sizes[-100:]
+    entries = sorted(log.glob("*.json"))
+    whole = sum(entry.stat().st_size for entry in entries)
+    notes = [
+        find_commit(read_actions(LocalFileSystem(), str(entry))).get("userMetadata", "") for entry in entries
+    ]
+    sizes = sorted(len(note) / 1000 for note in notes)
     print(
-        f"{FEATURES}: {len(sizes):,} entries of {sum(sizes) / 2**20:,.1f} MiB; the newest hundred have "
-        f"{min(newest) / 1000:.1f} to {max(newest) / 1000:.1f} kB, {sum(newest) / len(newest) / 1000:.1f} on average"
+        f"{FEATURES}: {len(entries):,} entries of {whole / 2**20:,.1f} MiB; what they say of the table: "
+        f"{sum(sizes) / 1000:,.1f} MB, an entry {sizes[len(sizes) // 2]:,.1f} kB (median) to {sizes[-1]:,.1f} kB"
     )
 
 
@@ -225,8 +230,16 @@ def measure(operation: str, root: str) -> dict[str, Any]:
         "what": what,
         "seconds": time.perf_counter() - start,
         "cpu": time.process_time() - cpu,
-        "mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "mib": find_peak(),
     }
+
+
+def find_peak() -> float:
+    """The largest resident set in MiB. Not that of `getrusage`, which is its parent's too."""
+    (line,) = (
+        line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM")
+    )
+    return int(line.split()[1]) / 1024
 
 
 def import_only(_: Warehouse) -> str:
