@@ -192,7 +192,7 @@ def check_row_counts(table: TableOnStorage) -> Iterator[Finding]:
     version = table.delta_table.version()
     where, state = f"{table.label}, version {version}", table.state(version)
     if state is None:
-        if table.files and not table.lost_base(version):
+        if table.files and table.lost_base(version) is None:
             yield Finding(
                 where,
                 "no entry of the log says any more what the table holds, so publishing would take it for empty. "

@@ -39,10 +39,11 @@ class LogEntry:
         note = parse_commit_metadata(commit)
         # kept of thousands of commits, those of years of days would fill the memory
         state = note.pop("state", None)
+        base = state.get(BASE, version) if isinstance(state, dict) else None
         return cls(
             changes=sum("add" in action or "remove" in action for action in actions),
             folders=frozenset(each["add"]["path"].split("/")[0] for each in actions if "add" in each),
             engine=commit.get("engineInfo"),
             note=note,
-            base=int(state.get(BASE, version)) if isinstance(state, dict) else None,
+            base=base if isinstance(base, int) else None,
         )
