@@ -314,7 +314,8 @@ def select_release(root: Root, releases: list[Release], release_id: str | None) 
 
 
 def _check_readable(root: Root, release: Release) -> None:
-    from segue.storage import Snapshot, last_erasure_version, table_uri
+    from segue.log import last_erasure_version
+    from segue.storage import Snapshot, table_uri
 
     for name, entry in release.tables.items():
         uri = table_uri(root, name)

@@ -82,18 +82,6 @@ def find_table(uri: str, version: int | None = None) -> DeltaTable | None:
         raise SegueError(text) from problem
 
 
-def last_erasure_version(uri: str) -> int:
-    """The version in which a table last lost an erased listener, 0 for never."""
-    table = find_table(uri)
-    # every batch carries the state of the whole table, so that the newest one says it
-    for commit in table.history() if table else []:
-        try:
-            return int(json.loads(commit["userMetadata"])["state"]["erased_in"])
-        except (KeyError, TypeError, ValueError):  # a commit that is no batch
-            continue
-    return 0
-
-
 @dataclass(frozen=True)
 class DataFile:
     """One file; `buckets` is its lowest and highest, None where the log has no statistics."""

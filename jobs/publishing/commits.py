@@ -22,6 +22,7 @@ from pyarrow.fs import FileSelector
 
 from jobs.errors import JobError
 from jobs.publishing.state import TableState, read_state
+from jobs.publishing.state_changes import save_state
 from jobs.publishing.warehouse import LOG_LIFE, Warehouse
 from segue.log import parse_commit_metadata, read_actions
 from segue.publication_record import (
@@ -51,7 +52,7 @@ class Change:
 
     batch: str
     kind: str
-    # that after the commit: of the whole table, so that the newest entry alone says what it holds
+    # that after the commit, of the whole table
     state: TableState
     adds: Sequence[AddAction] = ()
     removes: Sequence[str] = ()
@@ -75,7 +76,12 @@ def swap(table: DeltaTable, change: Change) -> TableState:
     # a commit on top of a shortened entry would make its loss part of the table for good
     check_log_row_count(table)
     now = int(time.time() * 1000)
-    metadata = {**change.metadata, "batch": change.batch, "kind": change.kind, "state": change.state.dumps()}
+    metadata = {
+        **change.metadata,
+        "batch": change.batch,
+        "kind": change.kind,
+        "state": save_state(table, change.state),
+    }
     try:
         # adds and removes in one commit: between two, a reader would see a day twice, or not at all
         table.create_write_transaction(
@@ -120,7 +126,7 @@ def record_earlier(
     """What the days that change had up to this commit: training sets as published read it there."""
     # published to before there was such a record: once, from all of the log
     record = replay(table.table_uri, table.version()) if before.earlier is None else before.earlier
-    files = [file for file in list_data_files(table) if file["partition.ds"] in changed]
+    files = list_data_files(table, changed)
     replaced = newest_instants((file["partition.ds"], file["partition.available_at"]) for file in files)
     now = parse_instant(available_at)
     added = {date.fromisoformat(add.partition_values["ds"] or ""): now for add in adds}
@@ -197,16 +203,28 @@ def check_log_row_count(table: DeltaTable) -> None:
 
 def list_file_days(table: DeltaTable) -> list[tuple[str, date | None]]:
     """Path and day of every file of a version."""
-    return [(file["path"], file.get("partition.ds")) for file in list_data_files(table)]
+    actions = _read_add_actions(table, ("path", "partition.ds"))
+    paths = map(unquote, actions["path"].to_pylist())
+    # a table without days has no column for them
+    has_days = "partition.ds" in actions.column_names
+    days = actions["partition.ds"].to_pylist() if has_days else [None] * actions.num_rows
+    return list(zip(paths, days, strict=True))
 
 
-def list_data_files(table: DeltaTable) -> list[dict[str, Any]]:
-    """Path, size, rows and partition of every file of a version, as its log has them."""
+def list_data_files(table: DeltaTable, days: Collection[date | None] | None = None) -> list[dict[str, Any]]:
+    """Path, size, rows and partition of every file of a version, as its log has them; of some days, or of all."""
+    names = ("path", "size_bytes", "num_records", "partition.ds", "partition.available_at")
+    actions = _read_add_actions(table, names)
+    if days is not None:
+        # before there are Python objects: a version has tens of thousands of files
+        actions = actions.filter(pc.is_in(actions["partition.ds"], pa.array(days, pa.date32())))
+    return [{"num_records": None, **file, "path": unquote(file["path"])} for file in actions.to_pylist()]
+
+
+def _read_add_actions(table: DeltaTable, names: Collection[str]) -> pa.Table:
+    """A row for each file of a version. A log without statistics has no column for the number of rows."""
     actions = pa.table(table.get_add_actions(flatten=True))
-    names = {"path", "size_bytes", "num_records", "partition.ds", "partition.available_at"}
-    # a table without days has no column for them, and one without statistics none for the number of rows
-    files = actions.select([name for name in actions.column_names if name in names]).to_pylist()
-    return [{"num_records": None, **file, "path": unquote(file["path"])} for file in files]
+    return actions.select([name for name in actions.column_names if name in names])
 
 
 def _resolve_ambiguous_commit(table: DeltaTable, change: Change, problem: Exception) -> None:

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from jobs.errors import first_line
+from jobs.publishing.log_entries import LogEntry
 from jobs.publishing.retention import find_retention
 from jobs.publishing.table_on_storage import TableOnStorage
 from segue import show
@@ -47,8 +48,8 @@ def join_names(names: Sequence[str], most: int = 3) -> str:
 
 # by the text of the entries: delta-rs opens no table at one that is cut off inside a line
 def check_log_entries(table: TableOnStorage) -> Iterator[Finding]:
-    for version, actions in table.entries.items():
-        if actions is None:
+    for version, entry in table.entries.items():
+        if entry is None:
             name = f"_delta_log/{version:020}.json"
             size = table.log[f"{version:020}.json"].size
             state = "is empty, so readers see a commit that changed nothing" if not size else "is cut off"
@@ -144,12 +145,10 @@ def _describe_damage(table: TableOnStorage, file: Mapping[str, Any]) -> str | No
 
 
 def check_commit_authors(table: TableOnStorage) -> Iterator[Finding]:
-    for version, actions in table.entries.items():
-        changes = sum("add" in action or "remove" in action for action in actions or ())
-        metadata = table.metadata[version]
+    for version, entry in table.entries.items():
         # the creation and its constraints change no files, and carry no note
-        if changes and not (metadata.get("kind") in KINDS and metadata.keys() >= {"batch", "state"}):
-            engine = table.commit_info(version).get("engineInfo", "which does not say its name")
+        if entry and entry.changes and not _is_ours(entry):
+            engine = entry.engine or "which does not say its name"
             advice = (
                 f"Move _delta_log/{version:020}.json away: the table is at version {version - 1} again"
                 if _is_removable(table, version)
@@ -158,9 +157,13 @@ def check_commit_authors(table: TableOnStorage) -> Iterator[Finding]:
             )
             yield Finding(
                 f"{table.label}, version {version}",
-                f"changes {changes:,} files and carries no note of ours: another engine ({engine}) committed it, and "
-                f"nobody has audited what it wrote. {advice}",
+                f"changes {entry.changes:,} files and carries no note of ours: another engine ({engine}) committed it, "
+                f"and nobody has audited what it wrote. {advice}",
             )
+
+
+def _is_ours(entry: LogEntry) -> bool:
+    return entry.note.get("kind") in KINDS and "batch" in entry.note and entry.base is not None
 
 
 def check_duplicate_batches(table: TableOnStorage) -> Iterator[Finding]:
@@ -173,13 +176,23 @@ def check_duplicate_batches(table: TableOnStorage) -> Iterator[Finding]:
             )
 
 
+def check_saved_states(table: TableOnStorage) -> Iterator[Finding]:
+    for version in sorted({table.newest, *table.releases_by_version}):
+        if (base := table.lost_base(version)) is not None:
+            yield Finding(
+                f"{table.label}, version {version}",
+                f"what it holds is written as changes to version {base}, whose entry in the log is not there or was "
+                f"cut off: nothing can be published on top of it. Restore _delta_log/{base:020}.json from a copy",
+            )
+
+
 def check_row_counts(table: TableOnStorage) -> Iterator[Finding]:
     if isinstance(table.delta_table, str):
         return
     version = table.delta_table.version()
     where, state = f"{table.label}, version {version}", table.state(version)
     if state is None:
-        if table.files:
+        if table.files and table.lost_base(version) is None:
             yield Finding(
                 where,
                 "no entry of the log says any more what the table holds, so publishing would take it for empty. "
@@ -215,11 +228,8 @@ def check_commit_times(table: TableOnStorage) -> Iterator[Finding]:
 
 def check_leftovers(table: TableOnStorage) -> Iterator[Finding]:
     # folders of files that were named once count as named: vacuum removes those, a release's life later
-    actions = [action for entry in table.entries.values() for action in entry or ()]
-    paths = [file["path"] for file in table.files] + [
-        each["add"]["path"] for each in actions if "add" in each
-    ]
-    live_folders = {path.split("/")[0] for path in paths}
+    live_folders = {file["path"].split("/")[0] for file in table.files}
+    live_folders.update(*(entry.folders for entry in table.entries.values() if entry))
     for path in table.warehouse.batches(table.name).values():
         folder = path.rsplit("/", 1)[-1]
         files = [info for file, info in table.files_on_storage.items() if file.startswith(f"{folder}/")]
@@ -256,6 +266,7 @@ LOG_CHECKS: tuple[Check, ...] = (
 TABLE_CHECKS: tuple[Check, ...] = (
     check_commit_authors,
     check_duplicate_batches,
+    check_saved_states,
     check_row_counts,
     check_commit_times,
     check_leftovers,

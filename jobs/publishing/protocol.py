@@ -31,10 +31,16 @@ from jobs.publishing.commits import (
 )
 from jobs.publishing.kept_columns import find_kept_columns
 from jobs.publishing.staging import explain_unreadable, read_staged_rows
-from jobs.publishing.state import DayState, TableState, commit_metadata_at, digest, read_state
+from jobs.publishing.state import (
+    DayState,
+    TableState,
+    commit_metadata_at,
+    digest,
+    read_state,
+    read_state_at,
+)
 from jobs.publishing.warehouse import Warehouse
 from jobs.session import plan_at_once
-from segue.log import parse_commit_metadata
 from segue.retry import retry
 
 if TYPE_CHECKING:
@@ -293,21 +299,32 @@ def _check_deterministic(warehouse: Warehouse, table: DeltaTable, staged: Staged
         return
     # fingerprints are of rows as published: once a listener was erased, the same inputs hold other rows
     states = [warehouse.state(name) for name in (batch.table, *batch.input_versions)]
-    for entry in [] if any(state and state.erased_in for state in states) else table.history():
-        metadata = parse_commit_metadata(entry)
-        fingerprint = str(metadata.get("batch", "")).rpartition("-")[0]
-        if fingerprint != batch.fingerprint or metadata["kind"] != "publish":
-            continue
-        old = TableState.loads(0, metadata["state"]).day_states
-        differences = [
-            day for day, part in new.items() if day in old and old[day].content_hash != part.content_hash
-        ]
-        if differences:
-            raise JobError(
-                f"table {batch.table}: batch {batch.id} holds other rows than version {entry['version']} did, "
-                f"though it was made from the same inputs, code and parameters (differs for "
-                f"{', '.join(str(day or 'the whole table') for day in differences[:5])}); nothing was published. "
-                "The step is not deterministic: look for random order, a clock, or state outside its inputs"
-            )
-        # the newest one is enough: it was held to the one before it
+    if any(state and state.erased_in for state in states):
         return
+    found = _find_published(table, batch.fingerprint)
+    if found is None:
+        return
+    old = found.day_states
+    differences = [
+        day for day, part in new.items() if day in old and old[day].content_hash != part.content_hash
+    ]
+    if differences:
+        raise JobError(
+            f"table {batch.table}: batch {batch.id} holds other rows than version {found.version} did, "
+            f"though it was made from the same inputs, code and parameters (differs for "
+            f"{', '.join(str(day or 'the whole table') for day in differences[:5])}); nothing was published. "
+            "The step is not deterministic: look for random order, a clock, or state outside its inputs"
+        )
+
+
+def _find_published(table: DeltaTable, fingerprint: str) -> TableState | None:
+    """The newest version that published a batch of this fingerprint; it was held to the one before it."""
+    # entry by entry, back to that one: `DeltaTable.history` has all commits in memory, with the state in each
+    for version in range(table.version(), -1, -1):
+        metadata = commit_metadata_at(table, version)
+        if metadata is None:
+            break
+        is_of_batch = str(metadata.get("batch", "")).rpartition("-")[0] == fingerprint
+        if is_of_batch and metadata["kind"] == "publish":
+            return read_state_at(table, version)
+    return None

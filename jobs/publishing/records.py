@@ -339,6 +339,5 @@ def read_held_expectations(warehouse: Warehouse, since: datetime) -> dict[str, d
 
 def list_recorded_batches(warehouse: Warehouse, table: str) -> set[str]:
     """Ids of the batches of a table that there is a record of."""
-    return set(
-        RESULTS.read(warehouse, ("batch_id",), pc.field("table_name") == table)["batch_id"].to_pylist()
-    )
+    ids = RESULTS.read(warehouse, ("batch_id",), pc.field("table_name") == table)["batch_id"]
+    return set(ids.unique().to_pylist())

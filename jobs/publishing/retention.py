@@ -17,7 +17,7 @@ from pyarrow.fs import FileInfo, FileType
 
 from jobs.publishing.commits import list_file_days
 from jobs.publishing.warehouse import LOG_LIFE, Warehouse
-from segue.log import read_actions
+from segue.log import find_whole_state, read_actions
 from segue.project import find_project
 from segue.releases import RELEASE_LIFE, list_releases, select_unexpired
 
@@ -157,6 +157,8 @@ def clean_log(warehouse: Warehouse, name: str, now: datetime, dry_run: bool = Fa
     # a version is read from the newest checkpoint that is not after it, and every entry since; without a
     # checkpoint nothing can go
     first = max((v for v, info in entries if ".checkpoint." in info.base_name and v <= needed), default=0)
+    # what it holds may be written as changes to an older entry; those of later versions rest on none before that
+    first = min(first, find_whole_state(warehouse.table_path(name), first) or 0)
     old = [info.path for version, info in entries if version < first]
     for entry in [] if dry_run else old:
         warehouse.files.delete_file(entry)

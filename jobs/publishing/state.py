@@ -232,9 +232,14 @@ class TableState:
 
 def read_state(table: DeltaTable) -> TableState:
     """From the newest commit that says it, up to the version that `table` was opened at."""
+    return read_state_at(table, table.version())
+
+
+def read_state_at(table: DeltaTable, version: int) -> TableState:
+    """The same of an older version."""
     # entry by entry: `DeltaTable.history` starts at the newest version, whichever was opened
-    saved = log.read_state(table.table_uri, table.version())
-    return TableState(table.version()) if saved is None else TableState.loads(table.version(), saved)
+    saved = log.read_state(table.table_uri, version)
+    return TableState(version) if saved is None else TableState.loads(version, saved)
 
 
 def commit_metadata_at(table: DeltaTable, version: int) -> dict[str, Any] | None:

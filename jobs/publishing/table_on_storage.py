@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -15,9 +14,11 @@ from pyarrow.fs import FileInfo
 
 from jobs.errors import first_line
 from jobs.publishing.commits import list_data_files
+from jobs.publishing.log_entries import LogEntry
 from jobs.publishing.state import TableState
 from jobs.publishing.warehouse import Warehouse
-from segue.log import parse_commit_metadata
+from segue.errors import SegueError
+from segue.log import read_state
 
 _ENTRY = re.compile(r"(\d{20})\.(json|checkpoint)(?:\..*)?")
 
@@ -38,7 +39,8 @@ class TableOnStorage:
         matches = {name: match for name in sorted(self.log) if (match := _ENTRY.fullmatch(name))}
         # read one by one: delta-rs's `history` is that of the newest version whatever version was opened, and
         # fails once an entry is cut off. None is one that was
-        self.entries = {int(m[1]): self._read_actions(name) for name, m in matches.items() if m[2] == "json"}
+        names = {int(match[1]): name for name, match in matches.items() if match[2] == "json"}
+        self.entries = {version: LogEntry.parse(version, self._read(name)) for version, name in names.items()}
         self.checkpoint = max((int(m[1]) for m in matches.values() if m[2] == "checkpoint"), default=-1)
         self.newest = max([self.checkpoint, *self.entries])
 
@@ -48,16 +50,10 @@ class TableOnStorage:
         return self.warehouse.list_files(self.uri)
 
     @cached_property
-    def metadata(self) -> dict[int, dict[str, Any]]:
-        """What we wrote into each commit; empty for one that is not ours."""
-        return {version: parse_commit_metadata(self.commit_info(version)) for version in sorted(self.entries)}
-
-    @cached_property
     def publish_counts(self) -> Counter[str]:
         """How often each batch was, as far back as the log goes."""
-        return Counter(
-            note.get("batch", "") for note in self.metadata.values() if note.get("kind") == "publish"
-        )
+        notes = [entry.note for entry in self.entries.values() if entry]
+        return Counter(note.get("batch", "") for note in notes if note.get("kind") == "publish")
 
     @cached_property
     def broken_versions(self) -> list[int]:
@@ -92,29 +88,32 @@ class TableOnStorage:
         info = self.log.get(f"{version:020}.json")
         return info is not None and info.size == 0
 
-    def commit_info(self, version: int) -> dict[str, Any]:
-        """Who committed, and what was written about it."""
-        actions = self.entries[version] or ()
-        return next((action["commitInfo"] for action in actions if "commitInfo" in action), {})
-
     def state(self, version: int) -> TableState | None:
         """What the table holds at a version; None where no entry that is left says so."""
-        last = max((v for v, note in self.metadata.items() if v <= version and "state" in note), default=-1)
+        last, _ = self._find_saved_state(version)
         try:
-            return TableState.loads(version, self.metadata[last]["state"])
-        # KeyError where no entry says so; the others where one says it in a form that is no state of ours
-        except (KeyError, TypeError, ValueError, AttributeError):
+            saved = read_state(self.uri, last)
+            return TableState.loads(version, saved) if saved else None
+        # SegueError where the entry that it rests on is lost; the others where one has no state of ours
+        except (SegueError, KeyError, TypeError, ValueError, AttributeError):
             return None
+
+    def lost_base(self, version: int) -> int | None:
+        """The version that its state is written as changes to, where no entry says any more what that held."""
+        _, base = self._find_saved_state(version)
+        entry = self.entries.get(base)
+        return None if base < 0 or (entry and entry.base == base) else base
+
+    def _find_saved_state(self, version: int) -> tuple[int, int]:
+        """The newest version up to this whose entry has a state, and that which it rests on; -1 for none."""
+        states = [(v, entry.base) for v, entry in self.entries.items() if entry and entry.base is not None]
+        return max((each for each in states if each[0] <= version), default=(-1, -1))
 
     def list_missing(self, files: Iterable[Mapping[str, Any]]) -> list[str]:
         """Which of these are gone, or have another size than the log says."""
         sizes = {path: info.size for path, info in self.files_on_storage.items()}
         return [file["path"] for file in files if sizes.get(file["path"]) != file["size_bytes"]]
 
-    def _read_actions(self, name: str) -> list[dict[str, Any]] | None:
-        # not `read_actions`: it takes an empty entry for a commit that does nothing, as readers of Delta do
-        text = self.warehouse.files.open_input_stream(self.log[name].path).read()
-        try:
-            return [json.loads(line) for line in text.splitlines()] or None
-        except ValueError:
-            return None
+    def _read(self, name: str) -> bytes:
+        text: bytes = self.warehouse.files.open_input_stream(self.log[name].path).read()
+        return text

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import jobs.publishing.protocol
+import jobs.publishing.state_changes
 from faults.offers import OFFERS
 from faults.replay import ReplayJob
 from jobs.publishing.commits import CommitConflict
@@ -25,6 +26,7 @@ LOOK_S = 0.02
 
 def main() -> None:
     root, templates, rounds, begin, *numbers = sys.argv[1:]
+    jobs.publishing.state_changes.WHOLE_BYTES = 0
     jobs.publishing.protocol.swap = count_losses(jobs.publishing.protocol.swap)
     jobs_ = [ReplayJob(root, Path(templates)) for _ in range(int(rounds))]
     turns = cycle(OFFERS[int(number)] for number in numbers)

@@ -8,6 +8,13 @@ import pytest
 
 from faults.offers import OFFERS
 from faults.replay import ReplayJob, save_templates
+from jobs.publishing import state_changes
+
+
+@pytest.fixture(autouse=True)
+def _small_states_are_changes(monkeypatch):
+    """As those of years of days are; drivers do the same."""
+    monkeypatch.setattr(state_changes, "WHOLE_BYTES", 0)
 
 
 @pytest.fixture(scope="session")

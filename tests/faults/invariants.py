@@ -19,6 +19,7 @@ from faults.offers import TABLE, Offer
 from jobs.publishing.state import TableState, read_state
 from segue.log import parse_commit_metadata
 from segue.releases import list_releases
+from segue.saved_state import BASE, apply_changes
 from segue.storage import Snapshot, find_table, table_uri
 
 
@@ -119,6 +120,9 @@ def read_states(path: Path) -> list[TableState]:
     states: list[TableState] = []
     for version, log in enumerate(list_log_entries(path)):
         stored_state = _read_note(log).get("state")
+        if stored_state and BASE in stored_state:
+            base = path / "_delta_log" / f"{stored_state[BASE]:020}.json"
+            stored_state = apply_changes(_read_note(base)["state"], stored_state)
         before = states[-1] if states else TableState(0)
         states.append(
             TableState.loads(version, stored_state) if stored_state else replace(before, version=version)
