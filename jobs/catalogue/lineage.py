@@ -170,7 +170,8 @@ def _list_reward_inputs(rewards: Rewards, column: str) -> Iterator[ColumnInput]:
     elif reward is None and column != "available_at":
         yield ColumnInput(SESSIONS.name, column)
     elif reward is not None:
-        names = [name for name in list_columns(reward.value) if name in CONTRACTS[SESSIONS.name].names]
+        named = dict.fromkeys((*list_columns(reward.value), *reward.next_columns))
+        names = [name for name in named if name in CONTRACTS[SESSIONS.name].names]
         yield from (ColumnInput(SESSIONS.name, name) for name in names)
         for term in reward.terms:
             yield from _list_term_inputs(term)

@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[2]
 IMPORTS = """
 from schemas.contract import Column
 from schemas.play_columns import PlayColumns
-from schemas.reward_set import PLAY_REWARDS, SESSION_STARTS
+from schemas.reward_set import PLAY_REWARDS, SESSION_STARTS, make_context_left
 from schemas.rewards import Reward, Rewards
 from schemas.starting_set import *
 """
@@ -172,6 +172,15 @@ def test_a_term_is_read_once_its_own_window_is_over():
         ("A = Rewards(PLAY_REWARDS[:1])\nB = Rewards(PLAY_REWARDS[:2])", "play_rewards is declared twice"),
         ("R = Rewards(PLAY_REWARDS)", "no features 'starts_count' of user_features can look ahead"),
         (
+            "R = make_context_left('playlist_id')",
+            "value names playlist_id, next_play__playlist_id, which sessions",
+        ),
+        ("R = Reward('r', 'next_play__play_id is null', 'm')", "give a horizon of 1d or more"),
+        (
+            "R = Reward('r', 'next_play__ms_played', 'm', '1d', 'double', 0.5)",
+            "value is of the play alone",
+        ),
+        (
             "R = Rewards((Reward('r', 'other_features__active_days_next_7d', 'm', '7d', 'int'),))",
             "no features are declared of 'other_features'",
         ),
@@ -190,3 +199,13 @@ def test_what_cannot_be_is_refused_with_its_line(tmp_path, text, message):
 def test_rewards_can_be_of_columns_that_the_project_adds_to_plays(tmp_path):
     text = "P = PlayColumns((Column('device', 'string', 'd'),))\nR = Rewards((Reward('tv', \"device = 'tv'\", 'm'),))"
     assert load(tmp_path, text).rewards[0].rewards[0].name == "tv"
+
+
+def test_leaving_a_context_is_a_reward_where_plays_have_one(tmp_path):
+    text = (
+        "P = PlayColumns((Column('playlist_id', 'string', 'd'),))\n"
+        "R = Rewards((*PLAY_REWARDS[:1], make_context_left('playlist_id')))"
+    )
+    (declared,) = load(tmp_path, text).rewards
+    assert declared.next_columns == ("play_id", "playlist_id") and declared.horizons == ("1d",)
+    assert not declared.terms, "it needs no window"
