@@ -14,7 +14,9 @@ from schemas import (
     FEATURE_GROUPS,
     IMPRESSION_REWARD_TABLES,
     REWARD_TABLES,
+    TRACE_TABLES,
     Attributions,
+    DiscoveryTraces,
     EventTable,
     FeatureGroup,
     ImpressionRewards,
@@ -107,6 +109,18 @@ def _impression_reward_steps(tables: Iterable[ImpressionRewards]) -> Iterator[St
         )
 
 
+def _trace_steps(tables: Iterable[DiscoveryTraces]) -> Iterator[Step]:
+    for table in tables:
+        partials = dict.fromkeys(item.group.partials_table for item in table.list_items(FEATURE_GROUPS))
+        yield Step(
+            "build-discovery-traces",
+            "jobs.build_discovery_traces",
+            "on which days after a discovery its item was played again",
+            needs=("plays", "sessions", table.rewards.name, *partials),
+            makes=(table.name,),
+        )
+
+
 # What runs before what follows from `needs`, `uses` and `makes`; where these leave it open, it is as here.
 _BUILDS = (
     Step(
@@ -139,6 +153,7 @@ _BUILDS = (
     *_feature_steps(FEATURE_GROUPS),
     *_reward_steps(REWARD_TABLES),
     *_impression_reward_steps(IMPRESSION_REWARD_TABLES),
+    *_trace_steps(TRACE_TABLES),
     Step(
         "train-track-embeddings",
         "jobs.train_track_embeddings",

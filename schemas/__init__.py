@@ -6,6 +6,7 @@ from schemas.attributions import Attributions
 from schemas.candidates import CANDIDATES
 from schemas.contract import Column, Contract, ContractError, conform
 from schemas.declarations import FeatureGroup
+from schemas.discovery_traces import DiscoveryTraces
 from schemas.embedding_versions import EMBEDDING_VERSIONS
 from schemas.event_tables import EventTable
 from schemas.feature_profiles import FEATURE_PROFILES
@@ -46,6 +47,7 @@ EVENT_TABLES: tuple[EventTable, ...] = _DECLARED.event_tables
 ATTRIBUTION_TABLES: tuple[Attributions, ...] = _DECLARED.attributions
 REWARD_TABLES: tuple[Rewards, ...] = _DECLARED.rewards
 IMPRESSION_REWARD_TABLES: tuple[ImpressionRewards, ...] = _DECLARED.impression_rewards
+TRACE_TABLES: tuple[DiscoveryTraces, ...] = _DECLARED.traces
 
 CONTRACTS: dict[str, Contract] = {
     contract.name: contract
@@ -55,6 +57,7 @@ CONTRACTS: dict[str, Contract] = {
         *(table.contract for table in ATTRIBUTION_TABLES),
         *(table.contract for table in REWARD_TABLES),
         *(table.contract for table in IMPRESSION_REWARD_TABLES),
+        *(table.contract for table in TRACE_TABLES),
         *(group.partials_contract() for group in FEATURE_GROUPS),
         *(group.contract() for group in FEATURE_GROUPS if group.daily),
         *_OF_EMBEDDINGS,
@@ -69,10 +72,12 @@ __all__ = [
     "FEATURE_GROUPS",
     "IMPRESSION_REWARD_TABLES",
     "REWARD_TABLES",
+    "TRACE_TABLES",
     "Attributions",
     "Column",
     "Contract",
     "ContractError",
+    "DiscoveryTraces",
     "EventTable",
     "FeatureGroup",
     "ImpressionRewards",

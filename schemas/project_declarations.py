@@ -18,6 +18,7 @@ from schemas.attributions import Attributions
 from schemas.catalogue_columns import CatalogueColumns, collect_catalogue_columns
 from schemas.contract import Column, Contract
 from schemas.declarations import FeatureGroup
+from schemas.discovery_traces import DiscoveryTraces
 from schemas.event_tables import EventTable, collect_event_tables
 from schemas.impression_rewards import ImpressionRewards
 from schemas.mistakes import Mistakes, collect_mistakes
@@ -44,11 +45,12 @@ Declared = TypeVar(
     Attributions,
     Rewards,
     ImpressionRewards,
+    DiscoveryTraces,
     CatalogueColumns,
     PlayColumns,
 )
 # Those whose tables follow from their names alone.
-Named = Attributions | Rewards | ImpressionRewards
+Named = Attributions | Rewards | ImpressionRewards | DiscoveryTraces
 
 
 class Declarations(NamedTuple):
@@ -63,6 +65,7 @@ class Declarations(NamedTuple):
     attributions: tuple[Attributions, ...] = ()
     rewards: tuple[Rewards, ...] = ()
     impression_rewards: tuple[ImpressionRewards, ...] = ()
+    traces: tuple[DiscoveryTraces, ...] = ()
 
     @property
     def tables(self) -> Iterator[tuple[FeatureGroup | EventTable | Named, list[str]]]:
@@ -71,7 +74,8 @@ class Declarations(NamedTuple):
             yield group, sorted(group.tables, key=lambda name: name != group.table)
         for table in self.event_tables:
             yield table, [table.name, table.rejects.name]
-        others: tuple[Named, ...] = (*self.attributions, *self.rewards, *self.impression_rewards)
+        of_plays: tuple[Named, ...] = (*self.rewards, *self.traces)
+        others: tuple[Named, ...] = (*self.attributions, *of_plays, *self.impression_rewards)
         for each in others:
             yield each, [each.name]
 
@@ -124,7 +128,9 @@ def load_declarations(paths: Sequence[str | Traversable], other_tables: Collecti
         modules, Attributions, [*sources, *(each.attributions for each in of_impressions)]
     )
     tables = _find_values(modules, EventTable, [*sources, *(each.impressions for each in attributions)])
-    rewards = _find_values(modules, Rewards, [each.rewards for each in of_impressions])
+    traces = _find_values(modules, DiscoveryTraces)
+    of_others = [*(each.rewards for each in of_impressions), *(each.rewards for each in traces)]
+    rewards = _find_values(modules, Rewards, of_others)
     declared = Declarations(
         tuple(groups),
         tuple(tables),
@@ -133,6 +139,7 @@ def load_declarations(paths: Sequence[str | Traversable], other_tables: Collecti
         tuple(attributions),
         tuple(rewards),
         tuple(of_impressions),
+        tuple(traces),
     )
     mistakes.lines.extend(_find_table_problems(declared, other_tables, mistakes))
     mistakes.lines.extend(_find_ambiguous_columns(of_plays, catalogue, mistakes))
@@ -175,10 +182,11 @@ def _find_ambiguous_columns(
 def _find_reward_problems(declared: Declarations, mistakes: Mistakes) -> Iterator[str]:
     """One for each declaration of rewards that names what no group of the project has."""
     # where something else is wrong, the groups may not be what was meant
-    for rewards in declared.rewards if not mistakes.lines else ():
-        problems = "; ".join(rewards.find_group_problems(declared.groups))
+    rewards: tuple[Rewards | DiscoveryTraces, ...] = (*declared.rewards, *declared.traces)
+    for each in rewards if not mistakes.lines else ():
+        problems = "; ".join(each.find_group_problems(declared.groups))
         if problems:
-            yield f"{mistakes.find_place(rewards)}: table {rewards.name}: {problems}"
+            yield f"{mistakes.find_place(each)}: table {each.name}: {problems}"
 
 
 def list_files(paths: Sequence[str | Traversable], mistakes: Mistakes) -> Iterator[Traversable]:

@@ -63,6 +63,18 @@ PLAY_REWARDS = (
     ),
 )
 
+# Of plays of tracks and artists, for `DiscoveryTraces`: as `sticky_59d` has it, and known with the play.
+TRACK_DISCOVERED = Reward(
+    "discovered",
+    "user_track_features__plays_count_90d = 0",
+    "the listener had not played the track in the 90 days before",
+)
+ARTIST_DISCOVERED = Reward(
+    "artist_discovered",
+    "user_artist_features__plays_count_90d = 0",
+    "the listener had not played the artist in the 90 days before; null where the play has no artist",
+)
+
 
 def make_context_left(column: str) -> Reward:
     """Whether the listener left what a play came from: a playlist, an album, a station, a shelf.

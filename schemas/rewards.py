@@ -31,6 +31,8 @@ TYPES = ("boolean", "int", "bigint", "double")
 # The horizon of what a play is by itself: known with the play.
 AT_ONCE = "0d"
 STATUSES = ("ripe", "unripe", "censored")
+# Of a column with one of them, as SQL after its name.
+STATUS_CHECK = f"in ({', '.join(map(repr, STATUSES))})"
 OF_PLAY = ("play_id", "user_id", "track_id", "artist_id", "played_at", "session_id", "is_bot")
 
 
@@ -125,10 +127,9 @@ def status_name(horizon: str) -> str:
 
 def make_status_columns(horizons: Iterable[str], of: str = "") -> Iterator[Column]:
     """One for each horizon, which is `of` something else than the row."""
-    known = ", ".join(f"'{status}'" for status in STATUSES)
     for horizon in horizons:
         meaning = f"whether rewards within {horizon}{of} are known: yes, not yet, or never"
-        yield Column(status_name(horizon), "string", meaning, nullable=False, check=f"in ({known})")
+        yield Column(status_name(horizon), "string", meaning, nullable=False, check=STATUS_CHECK)
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,10 @@ from schemas import (
     FEATURE_GROUPS,
     IMPRESSION_REWARD_TABLES,
     REWARD_TABLES,
+    TRACE_TABLES,
     Attributions,
     Contract,
+    DiscoveryTraces,
     FeatureGroup,
     ImpressionRewards,
     Rewards,
@@ -115,6 +117,8 @@ class Lineage:
             yield from _list_reward_inputs(REWARD_TABLES[0], column)
         elif table in [each.name for each in IMPRESSION_REWARD_TABLES]:
             yield from _list_impression_reward_inputs(IMPRESSION_REWARD_TABLES[0], column)
+        elif table in [each.name for each in TRACE_TABLES]:
+            yield from _list_trace_inputs(TRACE_TABLES[0], column)
         elif uses := INPUTS.get(table, {}).get(column):
             yield from _list_embedding_inputs(uses)
         elif sql := self.source_sql(table, column):
@@ -196,6 +200,21 @@ def _list_impression_reward_inputs(declared: ImpressionRewards, column: str) -> 
         yield ColumnInput(attributions, column)
     elif column not in ("available_at", status_name(AT_ONCE)):
         yield ColumnInput(declared.attributions.impressions.name, column)
+
+
+def _list_trace_inputs(declared: DiscoveryTraces, column: str) -> Iterator[ColumnInput]:
+    rewards, items = declared.rewards.name, declared.list_items(FEATURE_GROUPS)
+    if column == "item_id":
+        yield from (ColumnInput(rewards, item.column) for item in items)
+    elif column == "trace":
+        yield from (ColumnInput(item.group.partials_table, "ds") for item in items)
+        yield from (ColumnInput(rewards, item.reward, FILTER) for item in items)
+    elif column in ("days_observed", "status"):
+        yield ColumnInput(SESSIONS.name, "ds", WINDOW)
+    elif column == "discovered_at":
+        yield ColumnInput(rewards, "played_at")
+    elif column in ("play_id", "user_id", "ds"):
+        yield ColumnInput(rewards, column)
 
 
 def _list_term_inputs(term: Term) -> Iterator[ColumnInput]:

@@ -18,19 +18,19 @@ from reference.rows import assert_same, bucket
 from reference.windows import key_columns
 from reference.worlds import DAY, MIDNIGHT, session_play
 from schemas.operations import window_days
-from schemas.reward_set import PLAY_REWARDS, SESSION_STARTS, make_context_left
-from schemas.rewards import Rewards
+from schemas.reward_set import PLAY_REWARDS, SESSION_STARTS, TRACK_DISCOVERED, make_context_left
+from schemas.rewards import AT_ONCE, Rewards
 from schemas.sessions import SESSIONS
 from schemas.starting_set import STARTING_SET, USER_FEATURE_GROUP
 
-DECLARED = Rewards((*PLAY_REWARDS, make_context_left("artist_id")))
+DECLARED = Rewards((*PLAY_REWARDS, make_context_left("artist_id"), TRACK_DISCOVERED))
 GROUPS = (*STARTING_SET[1:], USER_FEATURE_GROUP.extend(SESSION_STARTS))
 WORLDS = 1_000
 ERASED_AT = {"world 1": MIDNIGHT + DAY / 2, "world 3": MIDNIGHT + 59 * DAY + DAY / 2}
 
 
 def find_status(day, horizon):
-    return reference.status(day, window_days(horizon), THROUGH, THROUGH)
+    return "ripe" if horizon == AT_ONCE else reference.status(day, window_days(horizon), THROUGH, THROUGH)
 
 
 def fold(plays, group, tiles):
@@ -81,7 +81,9 @@ def test_rewards_of_thousands_of_listeners_are_as_defined(spark):
     assert {row["status_60d"] for row in expected} == {"ripe", "unripe", "censored"}
     for reward in DECLARED.rewards:
         values = Counter(row[reward.name] for row in expected)
-        assert values.pop(None) > 100 and sum(count > 20 for count in values.values()) > 1, reward.name
+        # whether a play is a discovery is known of all
+        assert reward is TRACK_DISCOVERED or values.pop(None) > 100, reward.name
+        assert sum(count > 20 for count in values.values()) > 1, reward.name
     sessions = frame(spark, plays, SESSIONS).localCheckpoint()
     computed = reward_plays(select(sessions, LABEL_DAYS), DECLARED, gather(spark, plays, sessions))
     expected = [row | {"bucket": bucket(row["user_id"])} for row in expected]
@@ -89,15 +91,17 @@ def test_rewards_of_thousands_of_listeners_are_as_defined(spark):
 
 
 def test_of_a_day_no_horizon_of_which_is_over_nothing_is_needed_but_its_plays(spark):
+    declared = Rewards(tuple(reward for reward in DECLARED.rewards if reward.days or not reward.terms))
     plays = [play for play in worlds(8, 20) if play["ds"] == THROUGH]
     statuses = {THROUGH: dict.fromkeys(HORIZONS, "unripe")}
     evidence = Evidence(statuses, later_plays=frame(spark, [], SESSIONS))
-    computed = reward_plays(frame(spark, plays, SESSIONS), DECLARED, evidence)
+    computed = reward_plays(frame(spark, plays, SESSIONS), declared, evidence)
     expected = [
-        row | {"bucket": bucket(row["user_id"])}
+        {name: value for name, value in row.items() if name in declared.contract.names}
+        | {"bucket": bucket(row["user_id"])}
         for row in reference.rewards(plays, [THROUGH], THROUGH, THROUGH)
     ]
-    assert_same(expected, rows(computed, DECLARED.contract), ("play_id",), plays, "user_id")
+    assert_same(expected, rows(computed, declared.contract), ("play_id",), plays, "user_id")
 
 
 def test_no_play_after_the_horizon_changes_a_reward():

@@ -88,6 +88,11 @@ def _artist_again(play: Row, plays: Sequence[Row]) -> bool | None:
     return None if play["artist_id"] is None else bool(_later(play, plays, 30, "artist_id"))
 
 
+def _discovered(play: Row, plays: Sequence[Row]) -> bool:
+    before = [other["played_at"] for other in plays if other["track_id"] == play["track_id"]]
+    return not any(play["played_at"] - 90 * DAY <= at < play["played_at"] for at in before)
+
+
 def _sticky(play: Row, plays: Sequence[Row]) -> int | None:
     days = set()
     for other in plays:
@@ -147,6 +152,7 @@ DEFINITIONS: dict[str, tuple[str, Callable[[Row, Sequence[Row]], Any]]] = {
     ),
     "completed_to_go": ("1d", _to_go),
     "context_left": ("1d", _context_left),
+    "discovered": ("", _discovered),
 }
 
 

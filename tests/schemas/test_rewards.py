@@ -18,11 +18,13 @@ from schemas.reward_set import PLAY_REWARDS
 from schemas.reward_terms import Term
 from schemas.rewards import Reward, Rewards
 
+TRACED = "T = DiscoveryTraces(Rewards((TRACK_DISCOVERED,))"
 ROOT = Path(__file__).parents[2]
 IMPORTS = """
 from schemas.contract import Column
+from schemas.discovery_traces import DiscoveryTraces
 from schemas.play_columns import PlayColumns
-from schemas.reward_set import PLAY_REWARDS, SESSION_STARTS, make_context_left
+from schemas.reward_set import ARTIST_DISCOVERED, PLAY_REWARDS, SESSION_STARTS, TRACK_DISCOVERED, make_context_left
 from schemas.rewards import Reward, Rewards
 from schemas.starting_set import *
 """
@@ -32,12 +34,17 @@ from expectations.release import REFERENCES
 from jobs import FLOW, NIGHTLY, TABLES
 from jobs.catalogue.lineage import Lineage
 from jobs.receipts import AGGREGATES
-(step,) = [step for step in FLOW if step.name == "build-play-rewards"]
+step, traces = [step for step in FLOW if step.name in ("build-play-rewards", "build-discovery-traces")]
 print(step.needs, step.makes, "play_rewards" in NIGHTLY, "play_rewards" in TABLES, "play_rewards" in AGGREGATES)
-print(REFERENCES[-1].name)
+print(traces.needs, traces.makes, "discovery_traces" in AGGREGATES)
+print(*[each.name for each in REFERENCES[-2:]])
 inputs = Lineage().inputs["play_rewards", "returns_7d"]
 print(sorted((each.column, each.use) for each in inputs))
+inputs = Lineage().inputs["discovery_traces", "trace"]
+print(sorted((each.table, each.column, each.use) for each in inputs))
 """
+# What the page adds to the example of `Rewards`.
+TRACES = "\nTRACES = DiscoveryTraces(REWARDS)\n"
 
 
 def read_example():
@@ -54,7 +61,8 @@ def load(tmp_path, text):
 def test_the_example_of_the_docs_loads_and_makes_a_step(tmp_path):
     (rewards,) = load(tmp_path, read_example()).rewards
     assert rewards.rewards[: len(PLAY_REWARDS)] == PLAY_REWARDS and len(rewards.rewards) > len(PLAY_REWARDS)
-    (tmp_path / "b.py").write_text(read_example())
+    text = IMPORTS + read_example().replace("*PLAY_REWARDS,", "*PLAY_REWARDS,\n        TRACK_DISCOVERED,")
+    (tmp_path / "b.py").write_text(text + TRACES)
     environment = {"SEGUE_DECLARATIONS": str(tmp_path / "b.py"), "PYTHONPATH": str(ROOT)}
     printed = subprocess.run(
         [sys.executable, "-c", STEPS], env=environment, check=True, capture_output=True, text=True
@@ -62,9 +70,11 @@ def test_the_example_of_the_docs_loads_and_makes_a_step(tmp_path):
     assert printed.splitlines() == [
         "('plays', 'sessions', 'user_track_partials', 'user_partials', 'user_artist_partials') ('play_rewards',) "
         "True True False",
-        "expect_play_id_of_play_rewards_to_be_in_plays",
+        "('plays', 'sessions', 'play_rewards', 'user_track_partials') ('discovery_traces',) False",
+        "expect_play_id_of_play_rewards_to_be_in_plays expect_play_id_of_discovery_traces_to_be_in_plays",
         "[('play_id', 'value'), ('played_at', 'value'), ('played_at', 'window'), ('position', 'value'), "
         "('user_id', 'key')]",
+        "[('play_rewards', 'discovered', 'filter'), ('user_track_partials', 'ds', 'value')]",
     ]
 
 
@@ -87,8 +97,8 @@ def test_impressions_are_rewarded_where_a_project_declares_it(tmp_path):
 
 
 def test_without_declarations_nothing_knows_of_rewards(capsys):
-    assert not {"play_rewards", "impression_rewards"} & CONTRACTS.keys()
-    assert not [step for step in FLOW if "reward" in step.name]
+    assert not {"play_rewards", "impression_rewards", "discovery_traces"} & CONTRACTS.keys()
+    assert not [step for step in FLOW if "reward" in step.name or "traces" in step.name]
     assert list_rewards.run(parse()) == 0
     assert "no reward is declared" in capsys.readouterr().out
 
@@ -171,6 +181,18 @@ def test_a_term_is_read_once_its_own_window_is_over():
         ("R = Rewards((Reward('is_bot', 'saved', 'm'),))", "reward is_bot has the name of another column"),
         ("A = Rewards(PLAY_REWARDS[:1])\nB = Rewards(PLAY_REWARDS[:2])", "play_rewards is declared twice"),
         ("R = Rewards(PLAY_REWARDS)", "no features 'starts_count' of user_features can look ahead"),
+        (f"{TRACED}, ('saved',))", "no reward is named saved; there are: discovered"),
+        (f"{TRACED}, ())", "has no discovery; name a reward"),
+        (f"{TRACED}, days=63)", "days is 63, expected 1 to 62"),
+        (f"{TRACED}, steps=(0, 60))", "steps has 0, 60, expected days from 1 to 59"),
+        (
+            "T = DiscoveryTraces(Rewards((Reward('loved', 'saved', 'm', type='int'),)), ('loved',))",
+            "reward loved is int within 0d, expected boolean, known at once; reward loved names features of 0",
+        ),
+        (
+            "T = DiscoveryTraces(Rewards((Reward('u', 'user_features__plays_count_7d = 0', 'm'),)), ('u',))",
+            "reward u is of user_id; expected features of a listener and one item",
+        ),
         (
             "R = make_context_left('playlist_id')",
             "value names playlist_id, next_play__playlist_id, which sessions",
@@ -209,3 +231,14 @@ def test_leaving_a_context_is_a_reward_where_plays_have_one(tmp_path):
     (declared,) = load(tmp_path, text).rewards
     assert declared.next_columns == ("play_id", "playlist_id") and declared.horizons == ("1d",)
     assert not declared.terms, "it needs no window"
+
+
+def test_traces_are_of_the_items_of_their_rewards(tmp_path):
+    text = "T = DiscoveryTraces(Rewards((TRACK_DISCOVERED, ARTIST_DISCOVERED)), ('discovered', 'artist_discovered'))"
+    declared = load(tmp_path, text)
+    (traces,) = declared.traces
+    items = [(item.type, item.column, item.group.table) for item in traces.list_items(declared.groups)]
+    assert items == [
+        ("track", "track_id", "user_track_features"), ("artist", "artist_id", "user_artist_features"),
+    ]  # fmt: skip
+    assert declared.rewards == (traces.rewards,) and traces.contract.personal and not traces.contract.daily
