@@ -14,6 +14,7 @@ from expectations.plays import (
     SOME_EVENTS,
     build_rejects_suite,
 )
+from expectations.reward_thresholds import build_threshold_suite
 from expectations.rewards import build_impression_reward_suite, build_reward_suite
 from expectations.suite import Suite
 from schemas import (
@@ -21,6 +22,7 @@ from schemas import (
     EVENT_TABLES,
     IMPRESSION_REWARD_TABLES,
     REWARD_TABLES,
+    THRESHOLD_TABLES,
     TRACE_TABLES,
     EventTable,
 )
@@ -29,7 +31,7 @@ from schemas.plays import EARLIEST_PLAY
 
 
 def build_event_suite(table: str) -> Suite | None:
-    """Of a table of events that is declared, its rejects, attributions, rewards and traces; None for any other."""
+    """Of a table of events that is declared, its rejects, or of what follows from rewards; None for any other."""
     if table in [each.name for each in ATTRIBUTION_TABLES]:
         return build_attribution_suite()
     for rewards in REWARD_TABLES:
@@ -41,6 +43,8 @@ def build_event_suite(table: str) -> Suite | None:
     for traces in TRACE_TABLES:
         if table == traces.name:
             return build_trace_suite(traces)
+    if table in [each.name for each in THRESHOLD_TABLES]:
+        return build_threshold_suite()
     for declared in EVENT_TABLES:
         if table == declared.name:
             return _build_suite(declared)

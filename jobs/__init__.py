@@ -14,6 +14,7 @@ from schemas import (
     FEATURE_GROUPS,
     IMPRESSION_REWARD_TABLES,
     REWARD_TABLES,
+    THRESHOLD_TABLES,
     TRACE_TABLES,
     Attributions,
     DiscoveryTraces,
@@ -21,6 +22,7 @@ from schemas import (
     FeatureGroup,
     ImpressionRewards,
     Rewards,
+    RewardThresholds,
 )
 
 __all__ = ["EXTRA", "FLOW", "NIGHTLY", "RECORDS", "TABLES", "Step"]
@@ -121,6 +123,18 @@ def _trace_steps(tables: Iterable[DiscoveryTraces]) -> Iterator[Step]:
         )
 
 
+def _threshold_steps(tables: Iterable[RewardThresholds]) -> Iterator[Step]:
+    for table in tables:
+        yield Step(
+            "build-reward-thresholds",
+            "jobs.build_reward_thresholds",
+            "from where on a reward is high, by groups",
+            needs=(table.rewards.name, "sessions"),
+            makes=(table.name,),
+            uses=("tracks",),
+        )
+
+
 # What runs before what follows from `needs`, `uses` and `makes`; where these leave it open, it is as here.
 _BUILDS = (
     Step(
@@ -154,6 +168,7 @@ _BUILDS = (
     *_reward_steps(REWARD_TABLES),
     *_impression_reward_steps(IMPRESSION_REWARD_TABLES),
     *_trace_steps(TRACE_TABLES),
+    *_threshold_steps(THRESHOLD_TABLES),
     Step(
         "train-track-embeddings",
         "jobs.train_track_embeddings",

@@ -16,6 +16,7 @@ from schemas.plays import LATE_PLAYS, PLAYS, REJECTED_PLAYS
 from schemas.project_declarations import VARIABLE, find_project_paths, load_declarations
 from schemas.quality_results import QUALITY_RESULTS
 from schemas.releases import RELEASES
+from schemas.reward_thresholds import RewardThresholds
 from schemas.rewards import Rewards
 from schemas.run_costs import RUN_COSTS
 from schemas.sessions import SESSIONS
@@ -48,6 +49,7 @@ ATTRIBUTION_TABLES: tuple[Attributions, ...] = _DECLARED.attributions
 REWARD_TABLES: tuple[Rewards, ...] = _DECLARED.rewards
 IMPRESSION_REWARD_TABLES: tuple[ImpressionRewards, ...] = _DECLARED.impression_rewards
 TRACE_TABLES: tuple[DiscoveryTraces, ...] = _DECLARED.traces
+THRESHOLD_TABLES: tuple[RewardThresholds, ...] = _DECLARED.thresholds
 
 CONTRACTS: dict[str, Contract] = {
     contract.name: contract
@@ -58,6 +60,7 @@ CONTRACTS: dict[str, Contract] = {
         *(table.contract for table in REWARD_TABLES),
         *(table.contract for table in IMPRESSION_REWARD_TABLES),
         *(table.contract for table in TRACE_TABLES),
+        *(table.contract for table in THRESHOLD_TABLES),
         *(group.partials_contract() for group in FEATURE_GROUPS),
         *(group.contract() for group in FEATURE_GROUPS if group.daily),
         *_OF_EMBEDDINGS,
@@ -72,6 +75,7 @@ __all__ = [
     "FEATURE_GROUPS",
     "IMPRESSION_REWARD_TABLES",
     "REWARD_TABLES",
+    "THRESHOLD_TABLES",
     "TRACE_TABLES",
     "Attributions",
     "Column",
@@ -81,6 +85,7 @@ __all__ = [
     "EventTable",
     "FeatureGroup",
     "ImpressionRewards",
+    "RewardThresholds",
     "Rewards",
     "conform",
 ]

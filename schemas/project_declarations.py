@@ -23,7 +23,9 @@ from schemas.event_tables import EventTable, collect_event_tables
 from schemas.impression_rewards import ImpressionRewards
 from schemas.mistakes import Mistakes, collect_mistakes
 from schemas.play_columns import PlayColumns, collect_play_columns, extend_plays
+from schemas.reward_thresholds import RewardThresholds
 from schemas.rewards import Rewards
+from schemas.sessions import SESSIONS
 from schemas.starting_set import STARTING_SET
 from schemas.tracks import TRACKS
 
@@ -46,11 +48,12 @@ Declared = TypeVar(
     Rewards,
     ImpressionRewards,
     DiscoveryTraces,
+    RewardThresholds,
     CatalogueColumns,
     PlayColumns,
 )
 # Those whose tables follow from their names alone.
-Named = Attributions | Rewards | ImpressionRewards | DiscoveryTraces
+Named = Attributions | Rewards | ImpressionRewards | DiscoveryTraces | RewardThresholds
 
 
 class Declarations(NamedTuple):
@@ -66,6 +69,7 @@ class Declarations(NamedTuple):
     rewards: tuple[Rewards, ...] = ()
     impression_rewards: tuple[ImpressionRewards, ...] = ()
     traces: tuple[DiscoveryTraces, ...] = ()
+    thresholds: tuple[RewardThresholds, ...] = ()
 
     @property
     def tables(self) -> Iterator[tuple[FeatureGroup | EventTable | Named, list[str]]]:
@@ -74,7 +78,7 @@ class Declarations(NamedTuple):
             yield group, sorted(group.tables, key=lambda name: name != group.table)
         for table in self.event_tables:
             yield table, [table.name, table.rejects.name]
-        of_plays: tuple[Named, ...] = (*self.rewards, *self.traces)
+        of_plays: tuple[Named, ...] = (*self.rewards, *self.traces, *self.thresholds)
         others: tuple[Named, ...] = (*self.attributions, *of_plays, *self.impression_rewards)
         for each in others:
             yield each, [each.name]
@@ -128,8 +132,9 @@ def load_declarations(paths: Sequence[str | Traversable], other_tables: Collecti
         modules, Attributions, [*sources, *(each.attributions for each in of_impressions)]
     )
     tables = _find_values(modules, EventTable, [*sources, *(each.impressions for each in attributions)])
-    traces = _find_values(modules, DiscoveryTraces)
-    of_others = [*(each.rewards for each in of_impressions), *(each.rewards for each in traces)]
+    traces, thresholds = _find_values(modules, DiscoveryTraces), _find_values(modules, RewardThresholds)
+    of_others = [each.rewards for each in of_impressions]
+    of_others += [*(each.rewards for each in traces), *(each.rewards for each in thresholds)]
     rewards = _find_values(modules, Rewards, of_others)
     declared = Declarations(
         tuple(groups),
@@ -140,6 +145,7 @@ def load_declarations(paths: Sequence[str | Traversable], other_tables: Collecti
         tuple(rewards),
         tuple(of_impressions),
         tuple(traces),
+        tuple(thresholds),
     )
     mistakes.lines.extend(_find_table_problems(declared, other_tables, mistakes))
     mistakes.lines.extend(_find_ambiguous_columns(of_plays, catalogue, mistakes))
@@ -187,6 +193,10 @@ def _find_reward_problems(declared: Declarations, mistakes: Mistakes) -> Iterato
         problems = "; ".join(each.find_group_problems(declared.groups))
         if problems:
             yield f"{mistakes.find_place(each)}: table {each.name}: {problems}"
+    plays = extend_plays(SESSIONS, declared.play_columns)
+    for table in declared.thresholds if not mistakes.lines else ():
+        for problem in table.find_column_problems(plays, declared.catalogue):
+            yield f"{mistakes.find_place(table)}: table {table.name}: {problem}"
 
 
 def list_files(paths: Sequence[str | Traversable], mistakes: Mistakes) -> Iterator[Traversable]:

@@ -16,6 +16,7 @@ from schemas import (
     FEATURE_GROUPS,
     IMPRESSION_REWARD_TABLES,
     REWARD_TABLES,
+    THRESHOLD_TABLES,
     TRACE_TABLES,
     Attributions,
     Contract,
@@ -23,6 +24,7 @@ from schemas import (
     FeatureGroup,
     ImpressionRewards,
     Rewards,
+    RewardThresholds,
 )
 from schemas.attributions import OF_PLAY
 from schemas.declarations import Feature
@@ -119,6 +121,8 @@ class Lineage:
             yield from _list_impression_reward_inputs(IMPRESSION_REWARD_TABLES[0], column)
         elif table in [each.name for each in TRACE_TABLES]:
             yield from _list_trace_inputs(TRACE_TABLES[0], column)
+        elif table in [each.name for each in THRESHOLD_TABLES]:
+            yield from _list_threshold_inputs(THRESHOLD_TABLES[0], column)
         elif uses := INPUTS.get(table, {}).get(column):
             yield from _list_embedding_inputs(uses)
         elif sql := self.source_sql(table, column):
@@ -215,6 +219,17 @@ def _list_trace_inputs(declared: DiscoveryTraces, column: str) -> Iterator[Colum
         yield ColumnInput(rewards, "played_at")
     elif column in ("play_id", "user_id", "ds"):
         yield ColumnInput(rewards, column)
+
+
+def _list_threshold_inputs(declared: RewardThresholds, column: str) -> Iterator[ColumnInput]:
+    of_plays = CONTRACTS[SESSIONS.name].names
+    grouped = dict.fromkeys(name for each in declared.thresholds for name in each.columns)
+    if column in ("value", "own_value"):
+        rewards = dict.fromkeys(each.reward for each in declared.thresholds)
+        yield from (ColumnInput(declared.rewards.name, name) for name in rewards)
+    if column in ("value", "own_value", "value_level", "group_values", "plays", "listeners"):
+        tables = {name: SESSIONS.name if name in of_plays else "tracks" for name in grouped}
+        yield from (ColumnInput(table, name, KEY) for name, table in tables.items())
 
 
 def _list_term_inputs(term: Term) -> Iterator[ColumnInput]:

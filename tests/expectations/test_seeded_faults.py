@@ -13,6 +13,7 @@ from expectations.gate import audit_batch
 from expectations.profile import Profile
 from expectations.quarantine import find_violation_sql
 from expectations.requirements import list_requirements
+from expectations.reward_thresholds import build_threshold_suite
 from expectations.rewards import build_impression_reward_suite, build_reward_suite
 from expectations.suite import Bound
 from expectations.suites import TABLES, suite_for
@@ -25,6 +26,7 @@ from schemas.discovery_traces import DiscoveryTraces
 from schemas.impression_rewards import ImpressionRewards
 from schemas.impressions import IMPRESSIONS
 from schemas.reward_set import PLAY_REWARDS, TRACK_DISCOVERED
+from schemas.reward_thresholds import REWARD_THRESHOLDS
 from schemas.rewards import Rewards
 
 NAMES = ("completed", "replayed_1d", "ms_after")
@@ -38,9 +40,11 @@ SUITES |= {
     REWARDS.name: build_reward_suite(REWARDS),
     OF_IMPRESSIONS.name: build_impression_reward_suite(OF_IMPRESSIONS),
     TRACES.name: build_trace_suite(TRACES),
+    "reward_thresholds": build_threshold_suite(),
 }
 SEEDED = CONTRACTS | {"impressions": IMPRESSIONS.contract, "attributions": ATTRIBUTIONS}
 SEEDED |= {declared.name: declared.contract for declared in (REWARDS, OF_IMPRESSIONS, TRACES)}
+SEEDED |= {"reward_thresholds": REWARD_THRESHOLDS}
 
 
 @pytest.mark.parametrize("table", SUITES)

@@ -19,12 +19,15 @@ from schemas.reward_terms import Term
 from schemas.rewards import Reward, Rewards
 
 TRACED = "T = DiscoveryTraces(Rewards((TRACK_DISCOVERED,))"
+MS_AFTER = "*(reward for reward in PLAY_REWARDS if reward.name in ('completed', 'ms_after')),"
+LIMITED = f"T = RewardThresholds(Rewards(({MS_AFTER})), (Threshold('t'"
 ROOT = Path(__file__).parents[2]
 IMPORTS = """
 from schemas.contract import Column
 from schemas.discovery_traces import DiscoveryTraces
 from schemas.play_columns import PlayColumns
 from schemas.reward_set import ARTIST_DISCOVERED, PLAY_REWARDS, SESSION_STARTS, TRACK_DISCOVERED, make_context_left
+from schemas.reward_thresholds import RewardThresholds, Threshold
 from schemas.rewards import Reward, Rewards
 from schemas.starting_set import *
 """
@@ -34,17 +37,22 @@ from expectations.release import REFERENCES
 from jobs import FLOW, NIGHTLY, TABLES
 from jobs.catalogue.lineage import Lineage
 from jobs.receipts import AGGREGATES
-step, traces = [step for step in FLOW if step.name in ("build-play-rewards", "build-discovery-traces")]
+names = ("build-play-rewards", "build-discovery-traces", "build-reward-thresholds")
+step, traces, thresholds = [step for step in FLOW if step.name in names]
 print(step.needs, step.makes, "play_rewards" in NIGHTLY, "play_rewards" in TABLES, "play_rewards" in AGGREGATES)
 print(traces.needs, traces.makes, "discovery_traces" in AGGREGATES)
+print(thresholds.needs, thresholds.uses, "reward_thresholds" in AGGREGATES)
 print(*[each.name for each in REFERENCES[-2:]])
 inputs = Lineage().inputs["play_rewards", "returns_7d"]
 print(sorted((each.column, each.use) for each in inputs))
 inputs = Lineage().inputs["discovery_traces", "trace"]
 print(sorted((each.table, each.column, each.use) for each in inputs))
+inputs = Lineage().inputs["reward_thresholds", "value"]
+print(sorted((each.table, each.column, each.use) for each in inputs))
 """
 # What the page adds to the example of `Rewards`.
 TRACES = "\nTRACES = DiscoveryTraces(REWARDS)\n"
+LIMITS = "LIMITS = RewardThresholds(REWARDS, (Threshold('t', 'sticky_59d', {'genre': 'genres[0]'}),))\n"
 
 
 def read_example():
@@ -62,7 +70,7 @@ def test_the_example_of_the_docs_loads_and_makes_a_step(tmp_path):
     (rewards,) = load(tmp_path, read_example()).rewards
     assert rewards.rewards[: len(PLAY_REWARDS)] == PLAY_REWARDS and len(rewards.rewards) > len(PLAY_REWARDS)
     text = IMPORTS + read_example().replace("*PLAY_REWARDS,", "*PLAY_REWARDS,\n        TRACK_DISCOVERED,")
-    (tmp_path / "b.py").write_text(text + TRACES)
+    (tmp_path / "b.py").write_text(text + TRACES + LIMITS)
     environment = {"SEGUE_DECLARATIONS": str(tmp_path / "b.py"), "PYTHONPATH": str(ROOT)}
     printed = subprocess.run(
         [sys.executable, "-c", STEPS], env=environment, check=True, capture_output=True, text=True
@@ -71,10 +79,12 @@ def test_the_example_of_the_docs_loads_and_makes_a_step(tmp_path):
         "('plays', 'sessions', 'user_track_partials', 'user_partials', 'user_artist_partials') ('play_rewards',) "
         "True True False",
         "('plays', 'sessions', 'play_rewards', 'user_track_partials') ('discovery_traces',) False",
+        "('play_rewards', 'sessions') ('tracks',) True",
         "expect_play_id_of_play_rewards_to_be_in_plays expect_play_id_of_discovery_traces_to_be_in_plays",
         "[('play_id', 'value'), ('played_at', 'value'), ('played_at', 'window'), ('position', 'value'), "
         "('user_id', 'key')]",
         "[('play_rewards', 'discovered', 'filter'), ('user_track_partials', 'ds', 'value')]",
+        "[('play_rewards', 'sticky_59d', 'value'), ('tracks', 'genres', 'key')]",
     ]
 
 
@@ -97,7 +107,9 @@ def test_impressions_are_rewarded_where_a_project_declares_it(tmp_path):
 
 
 def test_without_declarations_nothing_knows_of_rewards(capsys):
-    assert not {"play_rewards", "impression_rewards", "discovery_traces"} & CONTRACTS.keys()
+    assert (
+        not {"play_rewards", "impression_rewards", "discovery_traces", "reward_thresholds"} & CONTRACTS.keys()
+    )
     assert not [step for step in FLOW if "reward" in step.name or "traces" in step.name]
     assert list_rewards.run(parse()) == 0
     assert "no reward is declared" in capsys.readouterr().out
@@ -193,6 +205,16 @@ def test_a_term_is_read_once_its_own_window_is_over():
             "T = DiscoveryTraces(Rewards((Reward('u', 'user_features__plays_count_7d = 0', 'm'),)), ('u',))",
             "reward u is of user_id; expected features of a listener and one item",
         ),
+        (f"{LIMITED}, 'completed'),))", "reward completed is boolean, and has no quantile"),
+        (f"{LIMITED}, 'loved'),))", "no reward is named loved; there are: completed"),
+        (
+            f"{LIMITED}, 'ms_after', {{'g': 'mood'}}),))",
+            "threshold t names mood, which plays and tracks do not have",
+        ),
+        (f"{LIMITED}, 'ms_after', {{'g': 'mood and'}}),))", "by g 'mood and' is no SQL expression"),
+        (f"{LIMITED}, 'ms_after', quantile=1),))", "quantile is 1, expected one over 0 and under 1"),
+        (f"{LIMITED}, 'ms_after', min_plays=0),))", "min_plays is 0, expected 1 or more"),
+        (f"{LIMITED}, 'ms_after'),) * 2)", "threshold t is declared twice"),
         (
             "R = make_context_left('playlist_id')",
             "value names playlist_id, next_play__playlist_id, which sessions",
