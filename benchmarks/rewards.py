@@ -1,4 +1,5 @@
-"""What the rewards of a night cost beside its partials of pairs: the newest day, and those whose horizons pass.
+"""What the rewards of a night cost beside its partials of pairs: the newest day, and those whose horizons pass;
+and the traces of its discoveries.
 
     python benchmarks/rewards.py                               # a few minutes
     python benchmarks/rewards.py --plays-a-day 500 --nights 1
@@ -23,7 +24,7 @@ os.environ["SEGUE_DECLARATIONS"] = str(Path(__file__).with_name("reward_declarat
 from made_up import generate_sessions
 from stopwatch import Times, stopwatch
 
-from jobs import build_features, build_play_rewards
+from jobs import build_discovery_traces, build_features, build_play_rewards
 from jobs.job import Job
 from jobs.publishing.warehouse import Warehouse
 from jobs.session import open_session
@@ -68,6 +69,8 @@ def _run_night(root: str, rows: DataFrame, first: int, last: int, times: Times) 
         before = Warehouse(root).state("play_rewards")
         with stopwatch(times, label):
             step()
+    with stopwatch(times, "traces"):
+        build_discovery_traces.main(["--root", root])
     after, known = Warehouse(root).state("play_rewards"), before.day_states if before else {}
     made = [day for day in after.days if after.day_states[day] != known.get(day)] if after else []
     print(f"  to day {last}: rewards of {len(made)} days")
@@ -85,9 +88,10 @@ def _publish(root: str, rows: DataFrame, days: list[date]) -> None:
 
 
 def _print(times: Times) -> None:
-    ratio = median(times["rewards"]) / median(times["pair partials"])
-    verdict = "" if ratio <= BOUND else f": more than {BOUND}"
-    print(f"rewards of a night against its partials of pairs: {ratio:.2f}{verdict}")
+    for label in ("rewards", "traces"):
+        ratio = median(times[label]) / median(times["pair partials"])
+        verdict = "" if ratio <= BOUND else f": more than {BOUND}"
+        print(f"{label} of a night against its partials of pairs: {ratio:.2f}{verdict}")
     for label, each in times.items():
         print(f"  {label}: {' '.join(f'{seconds:.2f}' for seconds in each)} s")
 

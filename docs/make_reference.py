@@ -17,9 +17,11 @@ from features.settings import SettingsModel, describe_range
 from features.synthetic.world import World
 from schemas import CONTRACTS, FEATURE_GROUPS, Contract, operations
 from schemas.attributions import ATTRIBUTIONS, AttributionRule, Attributions
+from schemas.discovery_traces import DISCOVERY_TRACES
 from schemas.impression_rewards import ImpressionRewards
 from schemas.impressions import IMPRESSIONS
 from schemas.reward_set import PLAY_REWARDS
+from schemas.reward_thresholds import REWARD_THRESHOLDS
 from schemas.rewards import Rewards
 from segue.project import SETTINGS
 
@@ -107,8 +109,8 @@ def _tables() -> str:
     text = (
         "`key` is unique per row. `entity` is the column that look-ups ask by. All instants are UTC. "
         "A default is the value of an entity without a row. `impressions` and `attributions` are there where a project "
-        "[declares them](../impressions.md); `play_rewards` and `impression_rewards` where it declares "
-        "[rewards](../rewards.md), here those that come with Segue."
+        "[declares them](../impressions.md); `play_rewards`, `impression_rewards`, `discovery_traces` and "
+        "`reward_thresholds` where it declares [rewards](../rewards.md), here those that come with Segue."
     )
     rewards = Rewards(PLAY_REWARDS)
     of_impressions = ImpressionRewards(rewards, Attributions((AttributionRule("last_touch_1d", "1d"),)))
@@ -118,6 +120,8 @@ def _tables() -> str:
         ATTRIBUTIONS,
         rewards.contract,
         of_impressions.contract,
+        DISCOVERY_TRACES,
+        REWARD_THRESHOLDS,
     ]
     rows = [(f"[{each.name}](#{each.name})", _code_list(each.key), each.meaning) for each in contracts]
     sections = map(_table_section, contracts)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from expectations.attributions import build_attribution_suite
 from expectations.contracts import build_suite, expect_rows
+from expectations.discovery_traces import build_trace_suite
 from expectations.impressions import IMPRESSION_BOUNDS
 from expectations.plays import (
     INGEST_BOUNDS,
@@ -13,15 +14,24 @@ from expectations.plays import (
     SOME_EVENTS,
     build_rejects_suite,
 )
+from expectations.reward_thresholds import build_threshold_suite
 from expectations.rewards import build_impression_reward_suite, build_reward_suite
 from expectations.suite import Suite
-from schemas import ATTRIBUTION_TABLES, EVENT_TABLES, IMPRESSION_REWARD_TABLES, REWARD_TABLES, EventTable
+from schemas import (
+    ATTRIBUTION_TABLES,
+    EVENT_TABLES,
+    IMPRESSION_REWARD_TABLES,
+    REWARD_TABLES,
+    THRESHOLD_TABLES,
+    TRACE_TABLES,
+    EventTable,
+)
 from schemas.impressions import IMPRESSIONS, has_slates
 from schemas.plays import EARLIEST_PLAY
 
 
 def build_event_suite(table: str) -> Suite | None:
-    """Of a table of events that is declared, or of its rejects, of attributions, and of rewards; None for any other."""
+    """Of a table of events that is declared, its rejects, or of what follows from rewards; None for any other."""
     if table in [each.name for each in ATTRIBUTION_TABLES]:
         return build_attribution_suite()
     for rewards in REWARD_TABLES:
@@ -30,6 +40,11 @@ def build_event_suite(table: str) -> Suite | None:
     for of_impressions in IMPRESSION_REWARD_TABLES:
         if table == of_impressions.name:
             return build_impression_reward_suite(of_impressions)
+    for traces in TRACE_TABLES:
+        if table == traces.name:
+            return build_trace_suite(traces)
+    if table in [each.name for each in THRESHOLD_TABLES]:
+        return build_threshold_suite()
     for declared in EVENT_TABLES:
         if table == declared.name:
             return _build_suite(declared)

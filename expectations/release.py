@@ -16,6 +16,7 @@ from schemas import (
     EVENT_TABLES,
     IMPRESSION_REWARD_TABLES,
     REWARD_TABLES,
+    TRACE_TABLES,
 )
 from schemas.impressions import has_slates
 
@@ -87,6 +88,7 @@ REFERENCES = (
     Reference("plays", "tracks", "track_id", "warning"),
     *_refer_to_impressions(),
     *(Reference(table.name, "plays", "play_id") for table in REWARD_TABLES),
+    *(Reference(table.name, "plays", "play_id") for table in TRACE_TABLES),
     *(
         Reference(table.name, table.attributions.impressions.name, "impression_id")
         for table in IMPRESSION_REWARD_TABLES

@@ -12,7 +12,9 @@ from pyspark.sql import functions as F
 
 from features.joins.ripeness import CENSORED, RIPE, UNRIPE, add_erasures
 from features.windows.label_time import LabelTimeFeatures, label_time_features
+from schemas.common import MICROS_A_DAY
 from schemas.declarations import FeatureGroup
+from schemas.reward_terms import name_next
 from schemas.rewards import OF_PLAY, Reward, Rewards, status_name
 
 AT = "played_at"
@@ -67,9 +69,8 @@ def reward_plays(plays: DataFrame, declared: Rewards, evidence: Evidence) -> Dat
         rows = label_time_features(labels, each.partials, each.plays, each.request, AT, base=rows)
     for count in evidence.day_counts:
         rows = _add_day_count(rows, plays, count)
-    for reward in declared.rewards:
-        if reward.discount is not None and evidence.later_plays is not None:
-            rows = _add_return(rows, evidence.later_plays, reward)
+    if evidence.later_plays is not None:
+        rows = _add_session_values(rows, evidence.later_plays, declared)
     rewards = [_value(reward, rows.columns).alias(reward.name) for reward in declared.rewards]
     statuses = map(status_name, declared.horizons)
     return rows.select(*OF_PLAY, *rewards, *statuses, "ds")
@@ -77,7 +78,8 @@ def reward_plays(plays: DataFrame, declared: Rewards, evidence: Evidence) -> Dat
 
 def _value(reward: Reward, columns: Sequence[str]) -> Column:
     # of no day the horizon is over, so nothing was read for it
-    if any(term.column not in columns for term in reward.terms):
+    named = (*(term.column for term in reward.terms), *map(name_next, reward.next_columns))
+    if any(name not in columns for name in named):
         return F.lit(None).cast(reward.type)
     # a return has its name already
     value = F.expr(reward.value) if reward.discount is None else F.col(_return_name(reward))
@@ -130,16 +132,30 @@ def _add_day_count(rows: DataFrame, plays: DataFrame, count: DayCount) -> DataFr
     return rows.join(counts, [*keys, "ds"], "left")
 
 
-def _add_return(rows: DataFrame, later_plays: DataFrame, reward: Reward) -> DataFrame:
-    """The discounted sum over a play and those after it in its session, before the horizon; null where no value is
-    known. A play whose value is unknown adds nothing, and is a step all the same."""
-    gain = F.expr(reward.value).cast("double").alias("gain")
+def _add_session_values(rows: DataFrame, later_plays: DataFrame, declared: Rewards) -> DataFrame:
+    """Returns, and columns of the session's next play, by one pass over the plays of each session in order.
+
+    A return is the discounted sum over a play and those after it in its session, before the horizon; null where no
+    value is known. A play whose value is unknown adds nothing, and is a step all the same.
+    """
+    returns = [reward for reward in declared.rewards if reward.discount is not None]
+    gains = [F.expr(reward.value).cast("double").alias(_return_name(reward)) for reward in returns]
+    following = [F.col(f"`{name}`").alias(name_next(name)) for name in declared.next_columns]
     # plays of one instant in the order of their ids, so that a rerun gives the same
-    ordered = F.array_sort(F.collect_list(F.struct(F.unix_micros(AT).alias("at"), "play_id", gain)))
+    play = F.struct(F.unix_micros(AT).alias("at"), "play_id", *gains, *following)
+    ordered = F.array_sort(F.collect_list(play))
     sessions = later_plays.groupBy("user_id", "session_id").agg(ordered.alias("_plays"))
-    returns = sessions.select(F.explode(F.expr(_return_sql(reward))).alias("_each"))
-    named = returns.select("_each.play_id", F.col("_each.total").alias(_return_name(reward)))
+    values = {_return_name(reward): _return_sql(reward) for reward in returns}
+    values |= {name: _next_sql(name) for name in map(name_next, declared.next_columns)}
+    fields = ", ".join(f"'{name}', {sql}" for name, sql in values.items())
+    each = F.expr(f"transform(_plays, (one, n) -> named_struct('play_id', one.play_id, {fields}))")
+    named = sessions.select(F.explode(each).alias("_each")).select("_each.*")
     return rows.join(named, "play_id", "left")
+
+
+def _next_sql(name: str) -> str:
+    following = "get(_plays, n + 1)"
+    return f"if({following}.at < one.at + {MICROS_A_DAY}L, {following}.`{name}`, null)"
 
 
 def _return_name(reward: Reward) -> str:
@@ -148,14 +164,15 @@ def _return_name(reward: Reward) -> str:
 
 def _return_sql(reward: Reward) -> str:
     # interpolated: F.aggregate takes functions of columns, and four of them in each other read worse than SQL
-    discount, horizon = float(reward.discount or 0), reward.days * 86_400_000_000
+    discount, horizon = float(reward.discount or 0), reward.days * MICROS_A_DAY
+    gain = _return_name(reward)
     # so that a session of a bot costs its plays times this, and not times each other
     steps = 1 + ceil(log(_LEAST_WEIGHT) / log(discount))
-    return f"""transform(_plays, (one, n) -> named_struct('play_id', one.play_id, 'total', aggregate(
+    return f"""aggregate(
         slice(_plays, n + 1, {steps}),
         named_struct('total', 0d, 'weight', 1d, 'known', false),
         (state, play) -> if(play.at < one.at + {horizon}L, named_struct(
-            'total', state.total + state.weight * coalesce(play.gain, 0d),
+            'total', state.total + state.weight * coalesce(play.{gain}, 0d),
             'weight', state.weight * {discount!r}d,
-            'known', state.known or play.gain is not null), state),
-        state -> if(state.known, state.total, null))))"""
+            'known', state.known or play.{gain} is not null), state),
+        state -> if(state.known, state.total, null))"""

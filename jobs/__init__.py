@@ -14,11 +14,15 @@ from schemas import (
     FEATURE_GROUPS,
     IMPRESSION_REWARD_TABLES,
     REWARD_TABLES,
+    THRESHOLD_TABLES,
+    TRACE_TABLES,
     Attributions,
+    DiscoveryTraces,
     EventTable,
     FeatureGroup,
     ImpressionRewards,
     Rewards,
+    RewardThresholds,
 )
 
 __all__ = ["EXTRA", "FLOW", "NIGHTLY", "RECORDS", "TABLES", "Step"]
@@ -107,6 +111,30 @@ def _impression_reward_steps(tables: Iterable[ImpressionRewards]) -> Iterator[St
         )
 
 
+def _trace_steps(tables: Iterable[DiscoveryTraces]) -> Iterator[Step]:
+    for table in tables:
+        partials = dict.fromkeys(item.group.partials_table for item in table.list_items(FEATURE_GROUPS))
+        yield Step(
+            "build-discovery-traces",
+            "jobs.build_discovery_traces",
+            "on which days after a discovery its item was played again",
+            needs=("plays", "sessions", table.rewards.name, *partials),
+            makes=(table.name,),
+        )
+
+
+def _threshold_steps(tables: Iterable[RewardThresholds]) -> Iterator[Step]:
+    for table in tables:
+        yield Step(
+            "build-reward-thresholds",
+            "jobs.build_reward_thresholds",
+            "from where on a reward is high, by groups",
+            needs=(table.rewards.name, "sessions"),
+            makes=(table.name,),
+            uses=("tracks",),
+        )
+
+
 # What runs before what follows from `needs`, `uses` and `makes`; where these leave it open, it is as here.
 _BUILDS = (
     Step(
@@ -139,6 +167,8 @@ _BUILDS = (
     *_feature_steps(FEATURE_GROUPS),
     *_reward_steps(REWARD_TABLES),
     *_impression_reward_steps(IMPRESSION_REWARD_TABLES),
+    *_trace_steps(TRACE_TABLES),
+    *_threshold_steps(THRESHOLD_TABLES),
     Step(
         "train-track-embeddings",
         "jobs.train_track_embeddings",

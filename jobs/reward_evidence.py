@@ -74,14 +74,16 @@ class EvidenceReader:
                 yield DayCount(term.column, group, days, label_days, partials.rows())
 
     def _read_later_plays(self) -> DataFrame | None:
-        returns = [reward for reward in self._declared.rewards if reward.discount is not None]
+        reach = {reward: reward.days for reward in self._declared.rewards if reward.discount is not None}
+        # the next play is one within a day
+        reach |= {reward: 1 for reward in self._declared.rewards if reward.next_columns}
         days = {
             day
-            for reward in returns
-            for day in _list_after(self._find_ripe(reward.horizon), range(reward.days + 1))
+            for reward, last in reach.items()
+            for day in _list_after(self._find_ripe(reward.horizon), range(last + 1))
         }
         # without any that is known, of no day
-        return read_plays(self._read("sessions", sorted(days))) if returns else None
+        return read_plays(self._read("sessions", sorted(days))) if reach else None
 
 
 def _list_after(days: Sequence[date], reach: range) -> list[date]:

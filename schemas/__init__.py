@@ -6,6 +6,7 @@ from schemas.attributions import Attributions
 from schemas.candidates import CANDIDATES
 from schemas.contract import Column, Contract, ContractError, conform
 from schemas.declarations import FeatureGroup
+from schemas.discovery_traces import DiscoveryTraces
 from schemas.embedding_versions import EMBEDDING_VERSIONS
 from schemas.event_tables import EventTable
 from schemas.feature_profiles import FEATURE_PROFILES
@@ -15,6 +16,7 @@ from schemas.plays import LATE_PLAYS, PLAYS, REJECTED_PLAYS
 from schemas.project_declarations import VARIABLE, find_project_paths, load_declarations
 from schemas.quality_results import QUALITY_RESULTS
 from schemas.releases import RELEASES
+from schemas.reward_thresholds import RewardThresholds
 from schemas.rewards import Rewards
 from schemas.run_costs import RUN_COSTS
 from schemas.sessions import SESSIONS
@@ -46,6 +48,8 @@ EVENT_TABLES: tuple[EventTable, ...] = _DECLARED.event_tables
 ATTRIBUTION_TABLES: tuple[Attributions, ...] = _DECLARED.attributions
 REWARD_TABLES: tuple[Rewards, ...] = _DECLARED.rewards
 IMPRESSION_REWARD_TABLES: tuple[ImpressionRewards, ...] = _DECLARED.impression_rewards
+TRACE_TABLES: tuple[DiscoveryTraces, ...] = _DECLARED.traces
+THRESHOLD_TABLES: tuple[RewardThresholds, ...] = _DECLARED.thresholds
 
 CONTRACTS: dict[str, Contract] = {
     contract.name: contract
@@ -55,6 +59,8 @@ CONTRACTS: dict[str, Contract] = {
         *(table.contract for table in ATTRIBUTION_TABLES),
         *(table.contract for table in REWARD_TABLES),
         *(table.contract for table in IMPRESSION_REWARD_TABLES),
+        *(table.contract for table in TRACE_TABLES),
+        *(table.contract for table in THRESHOLD_TABLES),
         *(group.partials_contract() for group in FEATURE_GROUPS),
         *(group.contract() for group in FEATURE_GROUPS if group.daily),
         *_OF_EMBEDDINGS,
@@ -69,13 +75,17 @@ __all__ = [
     "FEATURE_GROUPS",
     "IMPRESSION_REWARD_TABLES",
     "REWARD_TABLES",
+    "THRESHOLD_TABLES",
+    "TRACE_TABLES",
     "Attributions",
     "Column",
     "Contract",
     "ContractError",
+    "DiscoveryTraces",
     "EventTable",
     "FeatureGroup",
     "ImpressionRewards",
+    "RewardThresholds",
     "Rewards",
     "conform",
 ]

@@ -18,11 +18,14 @@ from schemas.attributions import Attributions
 from schemas.catalogue_columns import CatalogueColumns, collect_catalogue_columns
 from schemas.contract import Column, Contract
 from schemas.declarations import FeatureGroup
+from schemas.discovery_traces import DiscoveryTraces
 from schemas.event_tables import EventTable, collect_event_tables
 from schemas.impression_rewards import ImpressionRewards
 from schemas.mistakes import Mistakes, collect_mistakes
 from schemas.play_columns import PlayColumns, collect_play_columns, extend_plays
+from schemas.reward_thresholds import RewardThresholds
 from schemas.rewards import Rewards
+from schemas.sessions import SESSIONS
 from schemas.starting_set import STARTING_SET
 from schemas.tracks import TRACKS
 
@@ -44,11 +47,13 @@ Declared = TypeVar(
     Attributions,
     Rewards,
     ImpressionRewards,
+    DiscoveryTraces,
+    RewardThresholds,
     CatalogueColumns,
     PlayColumns,
 )
 # Those whose tables follow from their names alone.
-Named = Attributions | Rewards | ImpressionRewards
+Named = Attributions | Rewards | ImpressionRewards | DiscoveryTraces | RewardThresholds
 
 
 class Declarations(NamedTuple):
@@ -63,6 +68,8 @@ class Declarations(NamedTuple):
     attributions: tuple[Attributions, ...] = ()
     rewards: tuple[Rewards, ...] = ()
     impression_rewards: tuple[ImpressionRewards, ...] = ()
+    traces: tuple[DiscoveryTraces, ...] = ()
+    thresholds: tuple[RewardThresholds, ...] = ()
 
     @property
     def tables(self) -> Iterator[tuple[FeatureGroup | EventTable | Named, list[str]]]:
@@ -71,7 +78,8 @@ class Declarations(NamedTuple):
             yield group, sorted(group.tables, key=lambda name: name != group.table)
         for table in self.event_tables:
             yield table, [table.name, table.rejects.name]
-        others: tuple[Named, ...] = (*self.attributions, *self.rewards, *self.impression_rewards)
+        of_plays: tuple[Named, ...] = (*self.rewards, *self.traces, *self.thresholds)
+        others: tuple[Named, ...] = (*self.attributions, *of_plays, *self.impression_rewards)
         for each in others:
             yield each, [each.name]
 
@@ -124,7 +132,10 @@ def load_declarations(paths: Sequence[str | Traversable], other_tables: Collecti
         modules, Attributions, [*sources, *(each.attributions for each in of_impressions)]
     )
     tables = _find_values(modules, EventTable, [*sources, *(each.impressions for each in attributions)])
-    rewards = _find_values(modules, Rewards, [each.rewards for each in of_impressions])
+    traces, thresholds = _find_values(modules, DiscoveryTraces), _find_values(modules, RewardThresholds)
+    of_others = [each.rewards for each in of_impressions]
+    of_others += [*(each.rewards for each in traces), *(each.rewards for each in thresholds)]
+    rewards = _find_values(modules, Rewards, of_others)
     declared = Declarations(
         tuple(groups),
         tuple(tables),
@@ -133,6 +144,8 @@ def load_declarations(paths: Sequence[str | Traversable], other_tables: Collecti
         tuple(attributions),
         tuple(rewards),
         tuple(of_impressions),
+        tuple(traces),
+        tuple(thresholds),
     )
     mistakes.lines.extend(_find_table_problems(declared, other_tables, mistakes))
     mistakes.lines.extend(_find_ambiguous_columns(of_plays, catalogue, mistakes))
@@ -175,10 +188,15 @@ def _find_ambiguous_columns(
 def _find_reward_problems(declared: Declarations, mistakes: Mistakes) -> Iterator[str]:
     """One for each declaration of rewards that names what no group of the project has."""
     # where something else is wrong, the groups may not be what was meant
-    for rewards in declared.rewards if not mistakes.lines else ():
-        problems = "; ".join(rewards.find_group_problems(declared.groups))
+    rewards: tuple[Rewards | DiscoveryTraces, ...] = (*declared.rewards, *declared.traces)
+    for each in rewards if not mistakes.lines else ():
+        problems = "; ".join(each.find_group_problems(declared.groups))
         if problems:
-            yield f"{mistakes.find_place(rewards)}: table {rewards.name}: {problems}"
+            yield f"{mistakes.find_place(each)}: table {each.name}: {problems}"
+    plays = extend_plays(SESSIONS, declared.play_columns)
+    for table in declared.thresholds if not mistakes.lines else ():
+        for problem in table.find_column_problems(plays, declared.catalogue):
+            yield f"{mistakes.find_place(table)}: table {table.name}: {problem}"
 
 
 def list_files(paths: Sequence[str | Traversable], mistakes: Mistakes) -> Iterator[Traversable]:

@@ -13,6 +13,7 @@ In a file of declarations:
 from __future__ import annotations
 
 from schemas.declarations import Feature
+from schemas.reward_terms import name_next
 from schemas.rewards import Reward
 
 # A listener returns by beginning another session; the sessions that there were are counted exactly, so without parts,
@@ -61,3 +62,36 @@ PLAY_REWARDS = (
         discount=0.9,
     ),
 )
+
+# Of plays of tracks and artists, for `DiscoveryTraces`: as `sticky_59d` has it, and known with the play.
+TRACK_DISCOVERED = Reward(
+    "discovered",
+    "user_track_features__plays_count_90d = 0",
+    "the listener had not played the track in the 90 days before",
+)
+ARTIST_DISCOVERED = Reward(
+    "artist_discovered",
+    "user_artist_features__plays_count_90d = 0",
+    "the listener had not played the artist in the 90 days before; null where the play has no artist",
+)
+
+
+def make_context_left(column: str) -> Reward:
+    """Whether the listener left what a play came from: a playlist, an album, a station, a shelf.
+
+    Declare the column that says so before it, by `PlayColumns`: plays have none of their own.
+
+    Args:
+        column: null in plays that came from no context, of which nothing is known.
+    """
+    name = f"`{column}`"
+    return Reward(
+        "context_left",
+        f"case when {name} is null then null"
+        f" when {name_next('play_id')} is not null then not {name} <=> `{name_next(column)}`"
+        # cut off in a track that the context had not come to the end of; after a whole one, it may have had no other
+        " when completion < 0.9 then true end",
+        f"the session's next play had another {column}, or none, or there was none and under nine tenths of the track "
+        f"were played; null where the play has no {column}, or was played out and was the session's last",
+        "1d",
+    )

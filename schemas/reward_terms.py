@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from schemas.declarations import Feature, FeatureGroup
@@ -21,6 +22,8 @@ SESSION_GROUP = FeatureGroup(
 )
 # Of any group over sessions that is merged of partials: days after that of the play on which its entity has one.
 ACTIVE_DAYS = "active_days"
+# next_play__track_id is the track of the session's next play; null where none comes within a day.
+NEXT_PLAY = "next_play"
 
 
 @dataclass(frozen=True)
@@ -36,13 +39,13 @@ class Term:
 
     @staticmethod
     def parse(name: str) -> Term | None:
-        """None for a column of the play.
+        """None for a column of the play, or of the next one.
 
         Raises:
             DeclarationError: a window that is no number of days.
         """
         table, mark, rest = name.partition("__")
-        if not mark:
+        if not mark or table == NEXT_PLAY:
             return None
         feature, ahead, window = rest.rpartition("_next_")
         if not ahead:
@@ -58,6 +61,17 @@ class Term:
         """As the SQL has it."""
         ahead = "next_" if self.ahead else ""
         return f"{self.outcome.table}__{self.outcome.name}_{ahead}{self.outcome.horizon}"
+
+
+def name_next(column: str) -> str:
+    """That column of the session's next play, as the SQL of a reward has it."""
+    return f"{NEXT_PLAY}__{column}"
+
+
+def list_next_columns(names: Iterable[str]) -> tuple[str, ...]:
+    """The columns of the next play among the names in SQL."""
+    pairs = (name.split("__", 1) for name in names if "__" in name)
+    return tuple(column for table, column in pairs if table == NEXT_PLAY)
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from schemas.mistakes import note_place, refuse
 from schemas.operations import DeclarationError, window_days
 from schemas.outcomes import Outcome, outcome_groups
 from schemas.play_columns import extend_plays, find_play_columns
-from schemas.reward_terms import SESSION_GROUP, Term, TermWindow
+from schemas.reward_terms import SESSION_GROUP, Term, TermWindow, list_next_columns, name_next
 from schemas.sessions import SESSIONS
 from schemas.sql import find_syntax_problems, list_columns
 
@@ -31,6 +31,8 @@ TYPES = ("boolean", "int", "bigint", "double")
 # The horizon of what a play is by itself: known with the play.
 AT_ONCE = "0d"
 STATUSES = ("ripe", "unripe", "censored")
+# Of a column with one of them, as SQL after its name.
+STATUS_CHECK = f"in ({', '.join(map(repr, STATUSES))})"
 OF_PLAY = ("play_id", "user_id", "track_id", "artist_id", "played_at", "session_id", "is_bot")
 
 
@@ -63,6 +65,11 @@ class Reward:
     def terms(self) -> tuple[Term, ...]:
         return tuple(term for name in list_columns(self.value) if (term := Term.parse(name)))
 
+    @cached_property
+    def next_columns(self) -> tuple[str, ...]:
+        """The columns of the session's next play that the SQL names."""
+        return list_next_columns(list_columns(self.value))
+
     @property
     def column(self) -> Column:
         when = (
@@ -91,8 +98,11 @@ class Reward:
         if late := [t.column for t in self.terms if t.ahead and window_days(t.outcome.horizon) > self.days]:
             yield f"value names {', '.join(late)}, which is not known after a horizon of {self.horizon}"
         row = extend_plays(SESSIONS, find_play_columns(())).names
-        if unknown := [n for n in list_columns(self.value) if Term.parse(n) is None and n not in row]:
+        named = (*row, *map(name_next, row))
+        if unknown := [n for n in list_columns(self.value) if Term.parse(n) is None and n not in named]:
             yield f"value names {', '.join(unknown)}, which sessions does not have ({', '.join(row)})"
+        if self.days < 1 and self.next_columns:
+            yield "value names the session's next play; give a horizon of 1d or more: none is known before"
         if self.discount is not None:
             yield from self._find_discount_problems()
 
@@ -103,7 +113,7 @@ class Reward:
             yield f"type is {self.type!r}; a sum with a discount is 'double'"
         if self.horizon == AT_ONCE:
             yield "with a discount, give a horizon: up to when later plays of the session count"
-        if self.terms:
+        if self.terms or self.next_columns:
             yield "with a discount, value is of the play alone; of later plays the same is taken"
 
 
@@ -117,10 +127,9 @@ def status_name(horizon: str) -> str:
 
 def make_status_columns(horizons: Iterable[str], of: str = "") -> Iterator[Column]:
     """One for each horizon, which is `of` something else than the row."""
-    known = ", ".join(f"'{status}'" for status in STATUSES)
     for horizon in horizons:
         meaning = f"whether rewards within {horizon}{of} are known: yes, not yet, or never"
-        yield Column(status_name(horizon), "string", meaning, nullable=False, check=f"in ({known})")
+        yield Column(status_name(horizon), "string", meaning, nullable=False, check=STATUS_CHECK)
 
 
 @dataclass(frozen=True)
@@ -173,6 +182,11 @@ class Rewards:
                 # an outcome is there after its own window, whatever else a reward waits for
                 found.setdefault(term, term.outcome.horizon if term.ahead else reward.horizon)
         return found
+
+    @property
+    def next_columns(self) -> tuple[str, ...]:
+        """The columns of the session's next play that rewards name."""
+        return tuple(dict.fromkeys(name for reward in self.rewards for name in reward.next_columns))
 
     def list_windows(self, groups: Iterable[FeatureGroup]) -> list[TermWindow]:
         """All but active days; raises DeclarationError where no group has such a feature."""

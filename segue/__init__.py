@@ -17,6 +17,7 @@ from segue.releases import Release, TableVersion, append_release, list_releases,
 if TYPE_CHECKING:
     from segue.ranking_set import RankingSet, build_ranking_set, read_ranking_set
     from segue.store import Store
+    from segue.thresholds import compare_with_threshold
 
     __version__: str | None
 
@@ -29,6 +30,7 @@ __all__ = [
     "UsageError",
     "append_release",
     "build_ranking_set",
+    "compare_with_threshold",
     "open",
     "read_ranking_set",
     "releases",
@@ -61,6 +63,10 @@ def __getattr__(name: str) -> Any:
         from segue import ranking_set
 
         return getattr(ranking_set, name)
+    if name == "compare_with_threshold":
+        from segue.thresholds import compare_with_threshold
+
+        return compare_with_threshold
     if name == "__version__":
         from importlib import metadata
 

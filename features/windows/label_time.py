@@ -156,11 +156,10 @@ def label_time_features(
     by = label_keys.columns
     plays = plays_of_group(sessions, request.group).withColumn("_quarter", _quarter(F.col(AT)))
     edges = _window_edges(label_keys, request)
-    pieces = [
-        _whole_day_tiles(label_keys, partials, request),
-        _whole_quarters(edges, plays, request),
-        _plays_of_cut_quarter(edges, plays, request),
-    ]
+    pieces = [_whole_quarters(edges, plays, request), _plays_of_cut_quarter(edges, plays, request)]
+    # windows of a day have no whole days: planning a join with nothing takes as long as any
+    if request.plan:
+        pieces.append(_whole_day_tiles(label_keys, partials, request))
     columns = [*by, "ds", WINDOW_BITS, *[part.name for part in request.parts]]
     # none of these overlap, so they merge like the parts of different days
     rows = reduce(DataFrame.unionByName, [piece.select(*columns) for piece in pieces])

@@ -16,11 +16,15 @@ from schemas import (
     FEATURE_GROUPS,
     IMPRESSION_REWARD_TABLES,
     REWARD_TABLES,
+    THRESHOLD_TABLES,
+    TRACE_TABLES,
     Attributions,
     Contract,
+    DiscoveryTraces,
     FeatureGroup,
     ImpressionRewards,
     Rewards,
+    RewardThresholds,
 )
 from schemas.attributions import OF_PLAY
 from schemas.declarations import Feature
@@ -115,6 +119,10 @@ class Lineage:
             yield from _list_reward_inputs(REWARD_TABLES[0], column)
         elif table in [each.name for each in IMPRESSION_REWARD_TABLES]:
             yield from _list_impression_reward_inputs(IMPRESSION_REWARD_TABLES[0], column)
+        elif table in [each.name for each in TRACE_TABLES]:
+            yield from _list_trace_inputs(TRACE_TABLES[0], column)
+        elif table in [each.name for each in THRESHOLD_TABLES]:
+            yield from _list_threshold_inputs(THRESHOLD_TABLES[0], column)
         elif uses := INPUTS.get(table, {}).get(column):
             yield from _list_embedding_inputs(uses)
         elif sql := self.source_sql(table, column):
@@ -170,7 +178,8 @@ def _list_reward_inputs(rewards: Rewards, column: str) -> Iterator[ColumnInput]:
     elif reward is None and column != "available_at":
         yield ColumnInput(SESSIONS.name, column)
     elif reward is not None:
-        names = [name for name in list_columns(reward.value) if name in CONTRACTS[SESSIONS.name].names]
+        named = dict.fromkeys((*list_columns(reward.value), *reward.next_columns))
+        names = [name for name in named if name in CONTRACTS[SESSIONS.name].names]
         yield from (ColumnInput(SESSIONS.name, name) for name in names)
         for term in reward.terms:
             yield from _list_term_inputs(term)
@@ -195,6 +204,32 @@ def _list_impression_reward_inputs(declared: ImpressionRewards, column: str) -> 
         yield ColumnInput(attributions, column)
     elif column not in ("available_at", status_name(AT_ONCE)):
         yield ColumnInput(declared.attributions.impressions.name, column)
+
+
+def _list_trace_inputs(declared: DiscoveryTraces, column: str) -> Iterator[ColumnInput]:
+    rewards, items = declared.rewards.name, declared.list_items(FEATURE_GROUPS)
+    if column == "item_id":
+        yield from (ColumnInput(rewards, item.column) for item in items)
+    elif column == "trace":
+        yield from (ColumnInput(item.group.partials_table, "ds") for item in items)
+        yield from (ColumnInput(rewards, item.reward, FILTER) for item in items)
+    elif column in ("days_observed", "status"):
+        yield ColumnInput(SESSIONS.name, "ds", WINDOW)
+    elif column == "discovered_at":
+        yield ColumnInput(rewards, "played_at")
+    elif column in ("play_id", "user_id", "ds"):
+        yield ColumnInput(rewards, column)
+
+
+def _list_threshold_inputs(declared: RewardThresholds, column: str) -> Iterator[ColumnInput]:
+    of_plays = CONTRACTS[SESSIONS.name].names
+    grouped = dict.fromkeys(name for each in declared.thresholds for name in each.columns)
+    if column in ("value", "own_value"):
+        rewards = dict.fromkeys(each.reward for each in declared.thresholds)
+        yield from (ColumnInput(declared.rewards.name, name) for name in rewards)
+    if column in ("value", "own_value", "value_level", "group_values", "plays", "listeners"):
+        tables = {name: SESSIONS.name if name in of_plays else "tracks" for name in grouped}
+        yield from (ColumnInput(table, name, KEY) for name, table in tables.items())
 
 
 def _list_term_inputs(term: Term) -> Iterator[ColumnInput]:

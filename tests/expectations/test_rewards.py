@@ -7,13 +7,15 @@ from collections import Counter
 import pytest
 from great_expectations.expectations.metadata_types import FailureSeverity
 
+from expectations.discovery_traces import build_trace_suite
 from expectations.lineage import NOT_NULL_EXPECTATION as NOT_NULL
 from expectations.requirements import list_requirements
 from expectations.rewards import build_impression_reward_suite, build_reward_suite
 from expectations.wording import expectation_name
 from schemas.attributions import AttributionRule, Attributions
+from schemas.discovery_traces import DiscoveryTraces
 from schemas.impression_rewards import ImpressionRewards
-from schemas.reward_set import PLAY_REWARDS
+from schemas.reward_set import PLAY_REWARDS, TRACK_DISCOVERED
 from schemas.rewards import Rewards
 
 NAMES = ("completed", "replayed_1d", "ms_after")
@@ -23,7 +25,13 @@ SUITE = build_reward_suite(DECLARED)
 
 
 @pytest.mark.parametrize(
-    "suite", [build_reward_suite(Rewards(PLAY_REWARDS)), SUITE, build_impression_reward_suite(OF_IMPRESSIONS)]
+    "suite",
+    [
+        build_reward_suite(Rewards(PLAY_REWARDS)),
+        SUITE,
+        build_impression_reward_suite(OF_IMPRESSIONS),
+        build_trace_suite(DiscoveryTraces(Rewards((TRACK_DISCOVERED,)))),
+    ],
 )
 def test_each_expectation_has_a_key_and_a_reason_of_its_own(suite):
     configurations = [each.configuration for each in suite.expectations]

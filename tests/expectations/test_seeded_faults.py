@@ -7,11 +7,13 @@ from collections import Counter
 import pytest
 
 from expectations.attributions import build_attribution_suite
+from expectations.discovery_traces import build_trace_suite
 from expectations.event_tables import _build_suite
 from expectations.gate import audit_batch
 from expectations.profile import Profile
 from expectations.quarantine import find_violation_sql
 from expectations.requirements import list_requirements
+from expectations.reward_thresholds import build_threshold_suite
 from expectations.rewards import build_impression_reward_suite, build_reward_suite
 from expectations.suite import Bound
 from expectations.suites import TABLES, suite_for
@@ -20,23 +22,29 @@ from reference.fault_counts import count_violations, make_frame
 from reference.seeded_faults import ROWS, list_names, list_number_faults
 from schemas import CONTRACTS
 from schemas.attributions import ATTRIBUTIONS, AttributionRule, Attributions
+from schemas.discovery_traces import DiscoveryTraces
 from schemas.impression_rewards import ImpressionRewards
 from schemas.impressions import IMPRESSIONS
-from schemas.reward_set import PLAY_REWARDS
+from schemas.reward_set import PLAY_REWARDS, TRACK_DISCOVERED
+from schemas.reward_thresholds import REWARD_THRESHOLDS
 from schemas.rewards import Rewards
 
 NAMES = ("completed", "replayed_1d", "ms_after")
 REWARDS = Rewards(tuple(reward for reward in PLAY_REWARDS if reward.name in NAMES))
 OF_IMPRESSIONS = ImpressionRewards(REWARDS, Attributions((AttributionRule("last_touch_1d", "1d"),)))
+TRACES = DiscoveryTraces(Rewards((TRACK_DISCOVERED,)))
 # What comes with Segue, and what a project may add to it: tables of events, what they led to, and what that was worth.
 SUITES = {table: suite_for(table) for table in TABLES}
 SUITES |= {"impressions": _build_suite(IMPRESSIONS), "attributions": build_attribution_suite()}
 SUITES |= {
     REWARDS.name: build_reward_suite(REWARDS),
     OF_IMPRESSIONS.name: build_impression_reward_suite(OF_IMPRESSIONS),
+    TRACES.name: build_trace_suite(TRACES),
+    "reward_thresholds": build_threshold_suite(),
 }
 SEEDED = CONTRACTS | {"impressions": IMPRESSIONS.contract, "attributions": ATTRIBUTIONS}
-SEEDED |= {declared.name: declared.contract for declared in (REWARDS, OF_IMPRESSIONS)}
+SEEDED |= {declared.name: declared.contract for declared in (REWARDS, OF_IMPRESSIONS, TRACES)}
+SEEDED |= {"reward_thresholds": REWARD_THRESHOLDS}
 
 
 @pytest.mark.parametrize("table", SUITES)

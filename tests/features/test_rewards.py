@@ -18,19 +18,19 @@ from reference.rows import assert_same, bucket
 from reference.windows import key_columns
 from reference.worlds import DAY, MIDNIGHT, session_play
 from schemas.operations import window_days
-from schemas.reward_set import PLAY_REWARDS, SESSION_STARTS
-from schemas.rewards import Rewards
+from schemas.reward_set import PLAY_REWARDS, SESSION_STARTS, TRACK_DISCOVERED, make_context_left
+from schemas.rewards import AT_ONCE, Rewards
 from schemas.sessions import SESSIONS
 from schemas.starting_set import STARTING_SET, USER_FEATURE_GROUP
 
-DECLARED = Rewards(PLAY_REWARDS)
+DECLARED = Rewards((*PLAY_REWARDS, make_context_left("artist_id"), TRACK_DISCOVERED))
 GROUPS = (*STARTING_SET[1:], USER_FEATURE_GROUP.extend(SESSION_STARTS))
 WORLDS = 1_000
 ERASED_AT = {"world 1": MIDNIGHT + DAY / 2, "world 3": MIDNIGHT + 59 * DAY + DAY / 2}
 
 
 def find_status(day, horizon):
-    return reference.status(day, window_days(horizon), THROUGH, THROUGH)
+    return "ripe" if horizon == AT_ONCE else reference.status(day, window_days(horizon), THROUGH, THROUGH)
 
 
 def fold(plays, group, tiles):
@@ -79,9 +79,11 @@ def test_rewards_of_thousands_of_listeners_are_as_defined(spark):
     expected = reference.rewards(plays, LABEL_DAYS, THROUGH, THROUGH, ERASED_AT)
     # each decision decides something here
     assert {row["status_60d"] for row in expected} == {"ripe", "unripe", "censored"}
-    for reward in PLAY_REWARDS:
+    for reward in DECLARED.rewards:
         values = Counter(row[reward.name] for row in expected)
-        assert values.pop(None) > 100 and sum(count > 20 for count in values.values()) > 1, reward.name
+        # whether a play is a discovery is known of all
+        assert reward is TRACK_DISCOVERED or values.pop(None) > 100, reward.name
+        assert sum(count > 20 for count in values.values()) > 1, reward.name
     sessions = frame(spark, plays, SESSIONS).localCheckpoint()
     computed = reward_plays(select(sessions, LABEL_DAYS), DECLARED, gather(spark, plays, sessions))
     expected = [row | {"bucket": bucket(row["user_id"])} for row in expected]
@@ -89,15 +91,17 @@ def test_rewards_of_thousands_of_listeners_are_as_defined(spark):
 
 
 def test_of_a_day_no_horizon_of_which_is_over_nothing_is_needed_but_its_plays(spark):
+    declared = Rewards(tuple(reward for reward in DECLARED.rewards if reward.days or not reward.terms))
     plays = [play for play in worlds(8, 20) if play["ds"] == THROUGH]
     statuses = {THROUGH: dict.fromkeys(HORIZONS, "unripe")}
     evidence = Evidence(statuses, later_plays=frame(spark, [], SESSIONS))
-    computed = reward_plays(frame(spark, plays, SESSIONS), DECLARED, evidence)
+    computed = reward_plays(frame(spark, plays, SESSIONS), declared, evidence)
     expected = [
-        row | {"bucket": bucket(row["user_id"])}
+        {name: value for name, value in row.items() if name in declared.contract.names}
+        | {"bucket": bucket(row["user_id"])}
         for row in reference.rewards(plays, [THROUGH], THROUGH, THROUGH)
     ]
-    assert_same(expected, rows(computed, DECLARED.contract), ("play_id",), plays, "user_id")
+    assert_same(expected, rows(computed, declared.contract), ("play_id",), plays, "user_id")
 
 
 def test_no_play_after_the_horizon_changes_a_reward():
@@ -131,9 +135,28 @@ def test_no_play_after_the_horizon_changes_a_reward():
 def test_the_play_at_the_end_of_a_horizon_is_out_of_it(off):
     play = session_play(play_id="p", played_at=MIDNIGHT)
     for name, (horizon, value) in reference.DEFINITIONS.items():
-        if horizon in ("1d", "7d", "30d") and name not in ("completed_to_go", "ms_after"):
+        if horizon in ("1d", "7d", "30d") and name not in ("completed_to_go", "ms_after", "context_left"):
             end = MIDNIGHT + HORIZONS[horizon] * DAY + off
             assert value(play, [play, session_play(play_id="q", played_at=end)]) is (off < timedelta(0)), name
             # the play itself never counts, and another one at its instant does
             assert value(play, [play]) is False
             assert value(play, [play, session_play(play_id="q", played_at=MIDNIGHT)]) is True
+
+
+def test_a_context_is_left_by_the_next_play_elsewhere_or_in_the_middle_of_a_track():
+    left = reference.DEFINITIONS["context_left"][1]
+    play = session_play(play_id="p", played_at=MIDNIGHT)
+
+    def follow(after, artist, play_id="q"):
+        return session_play(play_id=play_id, played_at=MIDNIGHT + after, artist_id=artist)
+
+    assert left(play, [play, follow(DAY / 24, "a1"), follow(DAY / 12, "a2")]) is False
+    assert left(play, [play, follow(DAY / 24, "a2")]) is True
+    assert left(play, [play, follow(DAY / 24, None)]) is True
+    # of one instant, the order of the ids decides
+    assert left(play, [play, follow(0 * DAY, "a2", "o"), follow(DAY / 24, "a1")]) is False
+    # none within a day: cut off, or played out and perhaps the end of the context
+    cut_off = play | {"completion": 0.5}
+    assert left(play, [play, follow(DAY, "a1")]) is None
+    assert left(cut_off, [cut_off, follow(DAY, "a1")]) is True
+    assert left(play | {"artist_id": None}, [follow(DAY / 24, "a1")]) is None

@@ -61,6 +61,8 @@ BY_TABLE: dict[str, dict[str, Any]] = {
     "candidates": {"track_ids": ["a", "b"], "origins": ["next_track", "similar_to_recent"]},
     "embedding_versions": {"start": "cold", "status": "accepted", "reasons": []},
     "play_rewards": {"status_1d": "ripe"},
+    "discovery_traces": {"item_type": "track", "trace": 5, "days_observed": 3, "status": "unripe"},
+    "reward_thresholds": {"level": 2, "value_level": 2, "plays": 9, "listeners": 3},
     "impression_rewards": {"status_0d": "ripe", "status_1d": "ripe"},
 }
 

@@ -1,7 +1,7 @@
 """What plays were worth, from its definition: every play is held against every other one of its listener.
 
-Of the rewards that come with Segue, each in Python; whether a horizon is over follows from days alone. And made-up
-plays around the limits of all horizons.
+Of the rewards that come with Segue, each in Python; that of contexts takes the artist for one. Whether a horizon is
+over follows from days alone. And made-up plays around the limits of all horizons.
 """
 
 from __future__ import annotations
@@ -88,6 +88,11 @@ def _artist_again(play: Row, plays: Sequence[Row]) -> bool | None:
     return None if play["artist_id"] is None else bool(_later(play, plays, 30, "artist_id"))
 
 
+def _discovered(play: Row, plays: Sequence[Row]) -> bool:
+    before = [other["played_at"] for other in plays if other["track_id"] == play["track_id"]]
+    return not any(play["played_at"] - 90 * DAY <= at < play["played_at"] for at in before)
+
+
 def _sticky(play: Row, plays: Sequence[Row]) -> int | None:
     days = set()
     for other in plays:
@@ -113,6 +118,23 @@ def _to_go(play: Row, plays: Sequence[Row]) -> float | None:
     return total if known else None
 
 
+def _context_left(play: Row, plays: Sequence[Row]) -> bool | None:
+    """With the artist as what a play came from."""
+    if play["artist_id"] is None:
+        return None
+    after = [
+        other
+        for other in plays
+        if other["session_id"] == play["session_id"]
+        and (other["played_at"], other["play_id"]) > (play["played_at"], play["play_id"])
+        and other["played_at"] - play["played_at"] < DAY
+    ]
+    if after:
+        following = min(after, key=lambda other: (other["played_at"], other["play_id"]))
+        return bool(following["artist_id"] != play["artist_id"])
+    return True if _completed(play, plays) is False else None
+
+
 # Of each reward the horizon, and the value where that is over.
 DEFINITIONS: dict[str, tuple[str, Callable[[Row, Sequence[Row]], Any]]] = {
     "completed": ("", _completed),
@@ -129,6 +151,8 @@ DEFINITIONS: dict[str, tuple[str, Callable[[Row, Sequence[Row]], Any]]] = {
         lambda play, plays: sum(each["ms_played"] or 0 for each in _later(play, plays, 1, "session_id")),
     ),
     "completed_to_go": ("1d", _to_go),
+    "context_left": ("1d", _context_left),
+    "discovered": ("", _discovered),
 }
 
 

@@ -59,6 +59,8 @@ SKIPPED = ("skipped", "1 % to 95 % of plays skipped")
 COVERAGE = ("support", "at least 95 % of plays are of tracks learned")
 IS_STATUS, UNTIL_OVER = "ripe, unripe or censored", "null until 1d are over"
 FIRST_PLAY, UNTIL_NONE = "none, and no first play, or some and one", "null until no play can come any more"
+BEYOND = "no bit beyond days_observed"
+WITH_LEVEL, OWN_VALUE = "there where value_level is", "value where value_level is level, else null"
 LONG_AGO, AHEAD = datetime(1970, 1, 1, tzinfo=UTC), datetime(2999, 1, 1, tzinfo=UTC)
 
 # By what is expected of which column, in any table.
@@ -229,6 +231,25 @@ BY_TABLE: dict[str, dict[Name, Fault]] = {
         ("status_0d", IS_STATUS): _fault(**{**_NOT_OVER, "status_0d": "soon"}),
         ("status_0d", NOT_EMPTY): _fault(("status_0d", IS_STATUS), **{**_NOT_OVER, "status_0d": ""}),
         **_OF_STATUS,
+    },
+    "discovery_traces": {
+        ("ds", "the day of discovered_at, in UTC"): _fault(ds=DAY + timedelta(days=1)),
+        ("status", IS_STATUS): _fault(status="soon"),
+        ("status", NOT_EMPTY): _fault(("status", IS_STATUS), status=""),
+        ("trace", BEYOND): _fault(trace=8),
+        ("trace", "known where status is ripe or unripe"): _fault(trace=None),
+        ("trace", SOME_VALUE): _fault(in_all_rows=True, trace=None, status="censored"),
+        ("days_observed", "all days where status is ripe"): _fault(status="ripe"),
+        ("days_observed", "from 0 to 59"): _fault(days_observed=60),
+    },
+    "reward_thresholds": {
+        ("value_level", "not over level"): _fault(value_level=3, own_value=None),
+        ("value", WITH_LEVEL): _fault(value=None, own_value=None, level=3),
+        ("own_value", OWN_VALUE): _fault(own_value=None),
+        ("value", SOME_VALUE): _fault(in_all_rows=True, value=None, value_level=None, own_value=None),
+        ("value_level", SOME_VALUE): _fault(in_all_rows=True, value=None, value_level=None, own_value=None),
+        ("own_value", SOME_VALUE): _fault(in_all_rows=True, own_value=None, level=3),
+        ("listeners", "at most as many as plays"): _fault(listeners=10),
     },
     "semantic_codebooks": {("centroid", SIZE): _fault(centroid=[0.6, 0.8, 0.0])},
     "track_semantic_ids": {

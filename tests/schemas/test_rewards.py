@@ -18,11 +18,16 @@ from schemas.reward_set import PLAY_REWARDS
 from schemas.reward_terms import Term
 from schemas.rewards import Reward, Rewards
 
+TRACED = "T = DiscoveryTraces(Rewards((TRACK_DISCOVERED,))"
+MS_AFTER = "*(reward for reward in PLAY_REWARDS if reward.name in ('completed', 'ms_after')),"
+LIMITED = f"T = RewardThresholds(Rewards(({MS_AFTER})), (Threshold('t'"
 ROOT = Path(__file__).parents[2]
 IMPORTS = """
 from schemas.contract import Column
+from schemas.discovery_traces import DiscoveryTraces
 from schemas.play_columns import PlayColumns
-from schemas.reward_set import PLAY_REWARDS, SESSION_STARTS
+from schemas.reward_set import ARTIST_DISCOVERED, PLAY_REWARDS, SESSION_STARTS, TRACK_DISCOVERED, make_context_left
+from schemas.reward_thresholds import RewardThresholds, Threshold
 from schemas.rewards import Reward, Rewards
 from schemas.starting_set import *
 """
@@ -32,12 +37,22 @@ from expectations.release import REFERENCES
 from jobs import FLOW, NIGHTLY, TABLES
 from jobs.catalogue.lineage import Lineage
 from jobs.receipts import AGGREGATES
-(step,) = [step for step in FLOW if step.name == "build-play-rewards"]
+names = ("build-play-rewards", "build-discovery-traces", "build-reward-thresholds")
+step, traces, thresholds = [step for step in FLOW if step.name in names]
 print(step.needs, step.makes, "play_rewards" in NIGHTLY, "play_rewards" in TABLES, "play_rewards" in AGGREGATES)
-print(REFERENCES[-1].name)
+print(traces.needs, traces.makes, "discovery_traces" in AGGREGATES)
+print(thresholds.needs, thresholds.uses, "reward_thresholds" in AGGREGATES)
+print(*[each.name for each in REFERENCES[-2:]])
 inputs = Lineage().inputs["play_rewards", "returns_7d"]
 print(sorted((each.column, each.use) for each in inputs))
+inputs = Lineage().inputs["discovery_traces", "trace"]
+print(sorted((each.table, each.column, each.use) for each in inputs))
+inputs = Lineage().inputs["reward_thresholds", "value"]
+print(sorted((each.table, each.column, each.use) for each in inputs))
 """
+# What the page adds to the example of `Rewards`.
+TRACES = "\nTRACES = DiscoveryTraces(REWARDS)\n"
+LIMITS = "LIMITS = RewardThresholds(REWARDS, (Threshold('t', 'sticky_59d', {'genre': 'genres[0]'}),))\n"
 
 
 def read_example():
@@ -54,7 +69,8 @@ def load(tmp_path, text):
 def test_the_example_of_the_docs_loads_and_makes_a_step(tmp_path):
     (rewards,) = load(tmp_path, read_example()).rewards
     assert rewards.rewards[: len(PLAY_REWARDS)] == PLAY_REWARDS and len(rewards.rewards) > len(PLAY_REWARDS)
-    (tmp_path / "b.py").write_text(read_example())
+    text = IMPORTS + read_example().replace("*PLAY_REWARDS,", "*PLAY_REWARDS,\n        TRACK_DISCOVERED,")
+    (tmp_path / "b.py").write_text(text + TRACES + LIMITS)
     environment = {"SEGUE_DECLARATIONS": str(tmp_path / "b.py"), "PYTHONPATH": str(ROOT)}
     printed = subprocess.run(
         [sys.executable, "-c", STEPS], env=environment, check=True, capture_output=True, text=True
@@ -62,9 +78,13 @@ def test_the_example_of_the_docs_loads_and_makes_a_step(tmp_path):
     assert printed.splitlines() == [
         "('plays', 'sessions', 'user_track_partials', 'user_partials', 'user_artist_partials') ('play_rewards',) "
         "True True False",
-        "expect_play_id_of_play_rewards_to_be_in_plays",
+        "('plays', 'sessions', 'play_rewards', 'user_track_partials') ('discovery_traces',) False",
+        "('play_rewards', 'sessions') ('tracks',) True",
+        "expect_play_id_of_play_rewards_to_be_in_plays expect_play_id_of_discovery_traces_to_be_in_plays",
         "[('play_id', 'value'), ('played_at', 'value'), ('played_at', 'window'), ('position', 'value'), "
         "('user_id', 'key')]",
+        "[('play_rewards', 'discovered', 'filter'), ('user_track_partials', 'ds', 'value')]",
+        "[('play_rewards', 'sticky_59d', 'value'), ('tracks', 'genres', 'key')]",
     ]
 
 
@@ -87,8 +107,10 @@ def test_impressions_are_rewarded_where_a_project_declares_it(tmp_path):
 
 
 def test_without_declarations_nothing_knows_of_rewards(capsys):
-    assert not {"play_rewards", "impression_rewards"} & CONTRACTS.keys()
-    assert not [step for step in FLOW if "reward" in step.name]
+    assert (
+        not {"play_rewards", "impression_rewards", "discovery_traces", "reward_thresholds"} & CONTRACTS.keys()
+    )
+    assert not [step for step in FLOW if "reward" in step.name or "traces" in step.name]
     assert list_rewards.run(parse()) == 0
     assert "no reward is declared" in capsys.readouterr().out
 
@@ -171,6 +193,37 @@ def test_a_term_is_read_once_its_own_window_is_over():
         ("R = Rewards((Reward('is_bot', 'saved', 'm'),))", "reward is_bot has the name of another column"),
         ("A = Rewards(PLAY_REWARDS[:1])\nB = Rewards(PLAY_REWARDS[:2])", "play_rewards is declared twice"),
         ("R = Rewards(PLAY_REWARDS)", "no features 'starts_count' of user_features can look ahead"),
+        (f"{TRACED}, ('saved',))", "no reward is named saved; there are: discovered"),
+        (f"{TRACED}, ())", "has no discovery; name a reward"),
+        (f"{TRACED}, days=63)", "days is 63, expected 1 to 62"),
+        (f"{TRACED}, steps=(0, 60))", "steps has 0, 60, expected days from 1 to 59"),
+        (
+            "T = DiscoveryTraces(Rewards((Reward('loved', 'saved', 'm', type='int'),)), ('loved',))",
+            "reward loved is int within 0d, expected boolean, known at once; reward loved names features of 0",
+        ),
+        (
+            "T = DiscoveryTraces(Rewards((Reward('u', 'user_features__plays_count_7d = 0', 'm'),)), ('u',))",
+            "reward u is of user_id; expected features of a listener and one item",
+        ),
+        (f"{LIMITED}, 'completed'),))", "reward completed is boolean, and has no quantile"),
+        (f"{LIMITED}, 'loved'),))", "no reward is named loved; there are: completed"),
+        (
+            f"{LIMITED}, 'ms_after', {{'g': 'mood'}}),))",
+            "threshold t names mood, which plays and tracks do not have",
+        ),
+        (f"{LIMITED}, 'ms_after', {{'g': 'mood and'}}),))", "by g 'mood and' is no SQL expression"),
+        (f"{LIMITED}, 'ms_after', quantile=1),))", "quantile is 1, expected one over 0 and under 1"),
+        (f"{LIMITED}, 'ms_after', min_plays=0),))", "min_plays is 0, expected 1 or more"),
+        (f"{LIMITED}, 'ms_after'),) * 2)", "threshold t is declared twice"),
+        (
+            "R = make_context_left('playlist_id')",
+            "value names playlist_id, next_play__playlist_id, which sessions",
+        ),
+        ("R = Reward('r', 'next_play__play_id is null', 'm')", "give a horizon of 1d or more"),
+        (
+            "R = Reward('r', 'next_play__ms_played', 'm', '1d', 'double', 0.5)",
+            "value is of the play alone",
+        ),
         (
             "R = Rewards((Reward('r', 'other_features__active_days_next_7d', 'm', '7d', 'int'),))",
             "no features are declared of 'other_features'",
@@ -190,3 +243,24 @@ def test_what_cannot_be_is_refused_with_its_line(tmp_path, text, message):
 def test_rewards_can_be_of_columns_that_the_project_adds_to_plays(tmp_path):
     text = "P = PlayColumns((Column('device', 'string', 'd'),))\nR = Rewards((Reward('tv', \"device = 'tv'\", 'm'),))"
     assert load(tmp_path, text).rewards[0].rewards[0].name == "tv"
+
+
+def test_leaving_a_context_is_a_reward_where_plays_have_one(tmp_path):
+    text = (
+        "P = PlayColumns((Column('playlist_id', 'string', 'd'),))\n"
+        "R = Rewards((*PLAY_REWARDS[:1], make_context_left('playlist_id')))"
+    )
+    (declared,) = load(tmp_path, text).rewards
+    assert declared.next_columns == ("play_id", "playlist_id") and declared.horizons == ("1d",)
+    assert not declared.terms, "it needs no window"
+
+
+def test_traces_are_of_the_items_of_their_rewards(tmp_path):
+    text = "T = DiscoveryTraces(Rewards((TRACK_DISCOVERED, ARTIST_DISCOVERED)), ('discovered', 'artist_discovered'))"
+    declared = load(tmp_path, text)
+    (traces,) = declared.traces
+    items = [(item.type, item.column, item.group.table) for item in traces.list_items(declared.groups)]
+    assert items == [
+        ("track", "track_id", "user_track_features"), ("artist", "artist_id", "user_artist_features"),
+    ]  # fmt: skip
+    assert declared.rewards == (traces.rewards,) and traces.contract.personal and not traces.contract.daily

@@ -1,0 +1,52 @@
+"""Thresholds of rewards, from the table `reward_thresholds`: whether rows are over that of their group."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from segue.errors import UsageError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+def compare_with_threshold(rows: pa.Table, thresholds: pa.Table, name: str) -> pa.ChunkedArray:
+    """Whether the reward of each row is over the newest threshold of its group; null where either is not known.
+
+    Args:
+        rows: with the reward, and what groups are of as strings, by the names that the declaration gives them.
+        thresholds: rows of `reward_thresholds`.
+        name: of the threshold.
+
+    Raises:
+        UsageError: there is no such threshold, or rows lack a column.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    own = thresholds.filter(pc.equal(thresholds["threshold"], name))
+    if not own.num_rows:
+        known = ", ".join(sorted(set(thresholds["threshold"].to_pylist())))
+        raise UsageError(f"no threshold is named {name!r}; there are: {known}")
+    newest = own.filter(pc.equal(own["ds"], pc.max(own["ds"])))
+    by, reward = newest["by"][0].as_py(), newest["reward"][0].as_py()
+    if missing := [column for column in (reward, *by) if column not in rows.column_names]:
+        raise UsageError(
+            f"threshold {name}: rows have no {', '.join(missing)}; they have {', '.join(rows.column_names)}"
+        )
+    values = [tuple(json.loads(text).values()) for text in newest["group_values"].to_pylist()]
+    limits = dict(zip(values, newest["value"].to_pylist(), strict=True))
+    groups = zip(*(rows[column].to_pylist() for column in by), strict=True) if by else [()] * rows.num_rows
+    found = pa.array([_find_limit(limits, group) for group in groups], pa.float64())
+    return pc.greater(rows[reward].cast(pa.float64()), found)
+
+
+def _find_limit(
+    limits: dict[tuple[str | None, ...], float | None], group: Sequence[str | None]
+) -> float | None:
+    """That of the longest part of the group that there is."""
+    # a group without plays has no row, and is one of its parent's
+    parts = (tuple(group[:length]) for length in range(len(group), -1, -1))
+    return next((limits[part] for part in parts if part in limits), None)
