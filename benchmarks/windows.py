@@ -2,21 +2,26 @@
 
     python benchmarks/windows.py                     # both, about half an hour
     python benchmarks/windows.py --only history --rounds 1
+    python benchmarks/windows.py --only merges       # counts rows, without Spark
 
 Whole steps are measured as they run at night, audits and commits included: `build-user-features` on a day
 that just came in. Every case has a root of its own; medians are printed with versions, rows and cores.
 A backfill and the daily runs are compared row by row before their figure is printed.
+
+merges: of partials that are made at once, for each day that an entity plays, the rows that there are; those that are
+merged, as each tile is made of days; and those that would be if each were made of its two halves, level by level.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import random
 import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import date, timedelta
 from importlib.metadata import version
 from pathlib import Path
@@ -25,6 +30,7 @@ from typing import TYPE_CHECKING
 
 from made_up import generate_sessions
 
+from features.windows.tiles import Tile, tiles_ending_on
 from jobs import build_features
 from jobs.job import Job
 from jobs.session import open_session
@@ -40,11 +46,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--only", choices=("history", "backfill"))
+    parser.add_argument("--only", choices=("history", "backfill", "merges"))
     parser.add_argument("--users", type=int, default=5000)
     parser.add_argument("--plays-a-day", type=int, default=30_000)
     parser.add_argument("--rounds", type=int, default=3)
     args = parser.parse_args()
+    if args.only in (None, "merges"):
+        _count_merges()
+    if args.only == "merges":
+        return
     with tempfile.TemporaryDirectory() as folder:
         spark = open_session("windows", Path(folder, "spark.log"))
         packages = ", ".join(f"{name} {version(name)}" for name in ("pyspark", "delta-spark"))
@@ -55,6 +65,37 @@ def main() -> None:
             _history(spark, args, folder)
         if args.only != "history":
             _backfill(spark, args, folder)
+
+
+def _count_merges() -> None:
+    draw = random.Random(1)
+    for days in (SHORT, LONG, 3 * LONG):
+        tiles = [tile for day in _calendar(days) for tile in tiles_ending_on(day)]
+        for every in (1, 10, 100):
+            entities = [
+                {day for day in _calendar(days) if draw.random() * every < 1}
+                for _ in range(10 if every > 1 else 1)
+            ]
+            active = sum(map(len, entities))
+            made, from_days, from_halves = (
+                sum(each) / active
+                for each in zip(*[_count_tiles(tiles, each) for each in entities], strict=True)
+            )
+            print(
+                f"{days:5} days, a day in {every:3} with plays: {made:.1f} rows, {from_days:.1f} merged, "
+                f"{from_halves:.1f} level by level"
+            )
+
+
+def _count_tiles(tiles: Sequence[Tile], played: Collection[date]) -> tuple[int, int, int]:
+    """Of an entity's tiles that are not empty: how many, of how many days, and of how many halves that are not."""
+    days_in = {tile: sum(tile.first <= day <= tile.ds for day in played) for tile in tiles}
+    filled = [tile for tile in tiles if days_in[tile]]
+    # a half that ends before the first day of all is no tile of these
+    halves = (
+        1 if tile.span == 1 else sum(days_in.get(half, 0) > 0 for half in tile.halves()) for tile in filled
+    )
+    return len(filled), sum(days_in[tile] for tile in filled), sum(halves)
 
 
 def _history(spark: SparkSession, args: argparse.Namespace, folder: str) -> None:

@@ -141,6 +141,7 @@ def label_time_features(
     request: LabelTimeFeatures,
     at: str,
     base: DataFrame | None = None,
+    few_labels: bool = False,
 ) -> DataFrame:
     """`labels` with a column for each of the requested features, as of each label's own instant.
 
@@ -150,11 +151,15 @@ def label_time_features(
         partials: rows of the group's table of partials of `request.partial_days`.
         sessions: plays of `request.play_days`.
         base: the same labels with more columns, to which the features are added instead.
+        few_labels: whether their keys can go to every task, where events and partials of others are left out as read.
     """
     own = [_name_own(f"`{key}`").alias(OWN)] if (key := request.own(labels)) else []
     label_keys = labels.select(*request.group.keys, F.col(f"`{at}`").alias(INSTANT), *own).dropna().distinct()
     by = label_keys.columns
-    plays = plays_of_group(sessions, request.group).withColumn("_quarter", _quarter(F.col(AT)))
+    plays = plays_of_group(sessions, request.group)
+    if few_labels:
+        plays, partials = (_select_keys(rows, label_keys, request.group) for rows in (plays, partials))
+    plays = plays.withColumn("_quarter", _quarter(F.col(AT)))
     edges = _window_edges(label_keys, request)
     pieces = [_whole_quarters(edges, plays, request), _plays_of_cut_quarter(edges, plays, request)]
     # windows of a day have no whole days: planning a join with nothing takes as long as any
@@ -169,6 +174,11 @@ def label_time_features(
     merged = rows.groupBy(*by).agg(*totals).select(*by, *values)
     features = label_keys.join(merged, by, "left")
     return _join_labels(labels if base is None else base, features, request, at)
+
+
+def _select_keys(rows: DataFrame, label_keys: DataFrame, group: FeatureGroup) -> DataFrame:
+    """Those of the labels' keys: all others would be folded and shuffled to meet no label."""
+    return rows.join(F.broadcast(label_keys.select(*group.keys).distinct()), [*group.keys], "left_semi")
 
 
 def _whole_day_tiles(label_keys: DataFrame, partials: DataFrame, request: LabelTimeFeatures) -> DataFrame:

@@ -75,10 +75,11 @@ def record_changes(
     days: Sequence[date],
     rows: int,
     changed: Mapping[str, int],
+    of: str = "",
 ) -> None:
-    """Which columns of days that were published before late rows changed, and in how many rows."""
+    """Which columns of days that were published before late rows changed, and in how many rows, `of` which."""
     results = [
-        Result(f"expect_{name}_to_stay", name, "info", not n, f"{n:,} rows changed", "no row changed", n)
+        Result(f"expect_{name}_to_stay", name, "info", not n, f"{n:,} rows changed{of}", "no row changed", n)
         for name, n in changed.items()
     ]
     append_results(warehouse, _describe_batch(run_id, batch, "passed", days, rows), results)

@@ -12,6 +12,7 @@ from features.joins.feature_table import FEATURE_AT, output_name
 from features.joins.point_in_time import FeatureTable, point_in_time_join
 from features.joins.ripeness import Observation
 from features.joins.splits import split
+from features.windows.additions import FEW_ROWS
 from features.windows.label_time import LabelTimeFeatures, label_time_features
 from jobs.errors import WrongUsage
 from jobs.group_events import find_events
@@ -137,7 +138,8 @@ def _join_label_time(
     partials = job.read(group.partials_table, exact.partial_days)
     plays = find_events(job, group, exact.play_days).rows()
     # of the labels as they were read: with the columns joined so far, the join would be run several times
-    return label_time_features(labels.rows, partials, plays, exact, request.at, base=rows)
+    few = labels.count <= FEW_ROWS
+    return label_time_features(labels.rows, partials, plays, exact, request.at, base=rows, few_labels=few)
 
 
 def _with_split(request: Request, rows: DataFrame) -> DataFrame:

@@ -135,6 +135,26 @@ def test_label_time_features_count_a_crowd_at_one_track_to_the_microsecond(spark
     assert table["crowd_features__p_count_1d"].to_pylist() == [0, 1, 1234, 4000]
 
 
+def test_label_time_features_of_few_labels_fold_no_play_of_another_key(spark):
+    group = FeatureGroup(
+        "rate_features", TRACK, "m", (Feature("x", "sum", "60000 / ms_played", "m", ("1d",), type="double"),)
+    )
+    world = [
+        session_play(play_id=f"{track} {n}", track_id=track, ms_played=ms, played_at=MIDNIGHT - n * QUARTER)
+        for track, ms in (("hit", 30_000), ("cannot be folded", 0))
+        for n in (1, 2)
+    ]
+    ends = [MIDNIGHT - QUARTER, MIDNIGHT - QUARTER + US]
+    labels = pa.table({"track_id": ["hit"] * 2, "at": pa.array(ends, pa.timestamp("us", "UTC"))})
+    sessions, day = frame(spark, world, SESSIONS), ends[0].date()
+    of_hit = partial_rows(sessions.where("track_id = 'hit'"), group, calendar(world, [day]), None)
+    label_time = LabelTimeFeatures(group, ("x_sum_1d",), (day,))
+    rows = label_time_features(
+        spark.createDataFrame(labels), of_hit, sessions, label_time, "at", few_labels=True
+    )
+    assert rows.toArrow().sort_by("at")["rate_features__x_sum_1d"].to_pylist() == [2.0, 4.0]
+
+
 def test_label_time_features_refuse_what_has_no_value_at_an_instant():
     assert set(NOT_AT_LABEL_TIME) == OPERATIONS.keys() - {feature.op for feature in GROUP.features}
     group = FeatureGroup("g", USER, "m", (Feature("x", "distinct", "track_id", "m", ("7d",)),))

@@ -8,15 +8,16 @@ from datetime import timedelta
 import pytest
 
 from features.windows.tiles import tiles_ending_on
-from jobs import build_features
+from jobs import build_features, changed_rows
 from jobs.errors import WrongUsage
 from jobs.job import Job
 from jobs.publishing.records import read_results
 from reference.frames import frame
 from reference.published import NOON, opening, pass_every_batch, publish
-from reference.rows import assert_same
+from reference.rows import assert_same, bucket
 from reference.three_features import THREE_FEATURES, declare_three_features
 from reference.windows import window_features as expected_features
+from schemas.common import BUCKETS
 from schemas.sessions import SESSIONS
 
 LENGTH = 10
@@ -98,6 +99,28 @@ def test_build_features_records_the_number_of_changed_rows_by_feature(root):
     assert row_counts["plays_count_30d"] == LENGTH - LATE - 1, (
         "u1's rows from that day on, but for the day without plays"
     )
+
+
+def test_changed_rows_are_counted_in_some_buckets_where_there_are_many(root, monkeypatch):
+    buckets = bucket("u1")  # the last of these is the one before u1's
+    monkeypatch.setattr(changed_rows, "choose_buckets", lambda rows: buckets)
+    job = Job("test", root[0], "sampled", say=lambda text: None)
+    batch = job.batch(GROUP.table, DAYS, deterministic=False)
+    changed_rows.record_changed_rows(job, GROUP, batch, root[1][GROUP.table], None)
+    (result,) = (r for r in read_results(job.warehouse, "sampled") if r["column"] == "plays_count_1d")
+    assert result["unexpected_count"] == 0, "only u1 has a late play"
+    assert result["observed"] == f"0 rows changed, of those in {buckets} of {BUCKETS} buckets"
+
+
+def test_buckets_to_compare_have_at_most_as_many_rows_or_are_one():
+    most = changed_rows.MOST_ROWS
+    assert [changed_rows.choose_buckets(n * most) for n in (0, 1, 2, 1000)] == [
+        BUCKETS,
+        BUCKETS,
+        BUCKETS // 2,
+        1,
+    ]
+    assert changed_rows.choose_buckets(most + 1) == BUCKETS - 1
 
 
 def test_build_features_again_adds_nothing(root, capsys):
