@@ -19,7 +19,10 @@ LEGEND = {
     PASSED: ("✓", "published, nothing warned"),
     WARNED: ("!", "published with warnings"),
     REFUSED: ("✕", "the newest batch was refused; readers have the day as it was before, if at all"),
-    NOT_EVALUATED: ("?", "the batch failed before its audit, or an expectation could not be evaluated"),
+    NOT_EVALUATED: (
+        "?",
+        "the batch failed before its audit, an expectation could not be evaluated, or the table cannot be read",
+    ),
     MISSING: ("○", "no rows are published of a day that should have some"),
     PROVISIONAL: ("~", "published, and not complete yet"),
     NO_ROWS: ("", "nothing was published, and nothing need be"),
@@ -103,6 +106,8 @@ def _list_days(table: TableFacts, attempt: Attempt, nights: Mapping[str, date]) 
 
 
 def _judge_day(table: TableFacts, day: date, attempt: Attempt | None) -> Cell:
+    if table.unreadable:
+        return Cell(day, NOT_EVALUATED, "the table cannot be read", attempt)
     has_rows = day in table.rows_by_day
     bad = attempt is not None and judge_attempt(attempt) in (REFUSED, NOT_EVALUATED)
     if attempt is not None and bad:

@@ -34,6 +34,8 @@ class TableFacts:
     by_day: bool = True
     # whether each night should bring a day
     nightly: bool = False
+    # its log, of which nothing above is known then
+    unreadable: bool = False
 
 
 @dataclass(frozen=True)

@@ -41,6 +41,7 @@ def read_root(root: Root, days: int, title: str) -> RootFacts:
     opened = {name: read_or(None, warehouse.table, name) for name in warehouse.list_tables()}
     tables = {name: table for name, table in opened.items() if table}
     states = {name: read_or(None, read_state, table) for name, table in tables.items()}
+    unreadable = {name for name in opened if states.get(name) is None}
     # of the tables that each night has rows of: a catalogue is read today, however long ago the plays ended
     newest = [state.days[-1] for name, state in states.items() if name in NIGHTLY and state and state.days]
     since = choose_window(today, days, newest)[0]
@@ -57,7 +58,10 @@ def read_root(root: Root, days: int, title: str) -> RootFacts:
         title=title,
         made_at=root.now,
         window=choose_window(today, days, newest),
-        tables=[_describe_table(name, states.get(name), by_table.get(name, [])) for name in names],
+        tables=[
+            _describe_table(name, states.get(name), by_table.get(name, []), name in unreadable)
+            for name in names
+        ],
         releases=[describe_release(release) for release in releases],
         indicators=_describe_indicators(root, indicators),
     )
@@ -99,7 +103,9 @@ def sort_tables(names: Iterable[str]) -> list[str]:
     return sorted(names, key=lambda name: (name == RELEASES, order.get(name, last), name))
 
 
-def _describe_table(name: str, state: TableState | None, attempts: Sequence[Attempt]) -> TableFacts:
+def _describe_table(
+    name: str, state: TableState | None, attempts: Sequence[Attempt], unreadable: bool
+) -> TableFacts:
     contract = CONTRACTS.get(name)
     parts = {day: part for day, part in state.day_states.items() if day} if state else {}
     return TableFacts(
@@ -115,6 +121,7 @@ def _describe_table(name: str, state: TableState | None, attempts: Sequence[Atte
         provisional=state.provisional_days if state else {},
         by_day=contract.by_day if contract else bool(parts),
         nightly=name in NIGHTLY,
+        unreadable=unreadable,
     )
 
 

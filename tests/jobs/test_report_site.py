@@ -196,6 +196,8 @@ def test_what_cannot_be_read_is_said_and_the_rest_is_shown(place, root, tmp_path
     index = Page((tmp_path / "site" / "index.html").read_text())
     assert "unreadable:" in index.text
     assert find_row(index, "plays").count("✓") == 5
+    # nothing is known of its days, not even that they are missing
+    assert find_row(index, "sessions").count("?") == (28 if place == "tables/sessions" else 0)
 
 
 # --- a browser
