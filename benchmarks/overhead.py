@@ -9,7 +9,8 @@
     night     300 listeners, 44 days; then one more day, then the same again, where nothing is new
     demo      `segue demo`, whole
 
-Rounds are printed one by one beside their median: on two cores nothing else should run.
+Beside the seconds of a night and of the demo are CPU seconds, by what threads of the JVM do. Rounds are printed one by
+one beside their median: on two cores nothing else should run.
 """
 
 from __future__ import annotations
@@ -17,7 +18,6 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
 from collections import defaultdict
@@ -29,6 +29,7 @@ from statistics import median
 from types import ModuleType
 
 from stopwatch import Times, stopwatch, time_functions
+from thread_cpu import run_and_count
 
 ROWS, DAYS = 1_839, 5
 SEGUE = [sys.executable, "-m", "segue.command"]
@@ -135,28 +136,35 @@ def _night(folder: Path, rounds: int, times: Times) -> None:
         shutil.rmtree(root, ignore_errors=True)
         shutil.copytree(folder / "before", root)
         with stopwatch(times, "one more day on 44"):
-            _flow(root, landing, days[-1:])
+            cpu = _flow(root, landing, days[-1:])
+        _add_cpu(times, cpu)
         with stopwatch(times, "again, nothing new"):
             _flow(root, landing, days[-1:])
 
 
-def _flow(root: Path, landing: Path, days: list[Path]) -> None:
+def _flow(root: Path, landing: Path, days: list[Path]) -> dict[str, float]:
     source = ["--source", str(landing / "source.toml"), "--catalogue", str(landing / "tracks")]
-    _run([*SEGUE, "run", "flow", "--root", str(root), *source, "--input", *map(str, days)])
+    return _run([*SEGUE, "run", "flow", "--root", str(root), *source, "--input", *map(str, days)])
 
 
 def _demo(folder: Path, rounds: int, times: Times) -> None:
     for turn in range(rounds):
         with stopwatch(times, "segue demo"):
-            _run([*SEGUE, "demo", "--root", str(folder / f"demo-{turn}")])
+            cpu = _run([*SEGUE, "demo", "--root", str(folder / f"demo-{turn}")])
+        _add_cpu(times, cpu)
 
 
-def _run(command: list[str]) -> None:
-    process = subprocess.run(command, capture_output=True, text=True, check=False)
-    if process.returncode:
-        raise SystemExit(
-            f"{' '.join(command)} ended with {process.returncode}\n{process.stdout}\n{process.stderr}"
-        )
+def _add_cpu(times: Times, cpu: dict[str, float]) -> None:
+    for kind, seconds in cpu.items():
+        times[f"CPU, {kind}"].append(seconds)
+
+
+def _run(command: list[str]) -> dict[str, float]:
+    """CPU seconds by kind of thread."""
+    code, output, cpu = run_and_count(command)
+    if code:
+        raise SystemExit(f"{' '.join(command)} ended with {code}\n{output}")
+    return cpu
 
 
 if __name__ == "__main__":
