@@ -15,8 +15,9 @@ against the median, in the stage where they are farthest from each other, beside
 history: a flow of one day with its release and report after a short and after a long history of few plays a day,
 which one flow has made before.
 
-lookup: 1,000 keys of a table of listeners, against the same table read by deltalake with a filter, and by DuckDB's
-`delta_scan` where DuckDB is installed; warm, the median of --rounds.
+lookup: 1,000 keys of a table of listeners, others in each round, against the same table read by deltalake with a
+filter, and by DuckDB's `delta_scan` with --duckdb-python; warm, the median of --rounds. CPU seconds change less with
+other work on the machine.
 
 case: nights of several sizes under one root, and what `segue size` then says: the figures of docs/size.md.
 
@@ -94,7 +95,7 @@ def main() -> None:
         if "case" in only:
             show_case(place, args.case_plays)
         if "lookup" in only:
-            compare_lookups(folder, args.keys, args.rounds)
+            compare_lookups(folder, args.keys, args.rounds, args.duckdb_python)
 
 
 def _parse_arguments() -> argparse.Namespace:
@@ -118,6 +119,7 @@ def _parse_arguments() -> argparse.Namespace:
     add("--case-plays", type=int, nargs="+", default=sizes, help="of the nights of the case")
     add("--keys", type=int, default=10 * million, help="listeners of the table that is looked up in")
     add("--rounds", type=int, default=5, help="look-ups of each kind")
+    add("--duckdb-python", help="a Python that has DuckDB, see key_lookups_duckdb.py")
     add("--run", nargs="+", help=argparse.SUPPRESS)
     return parser.parse_args()
 

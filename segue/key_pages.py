@@ -16,7 +16,7 @@ from segue.storage import DataFile, Snapshot, filesystem
 
 # Bytes of a file that a key is worth: with more keys than that, nearly all pages would be read, one by one.
 BYTES_OF_KEY = 2**16
-# Of pages that have more of a file's rows than this, row groups are read faster.
+# Where pages are a larger part of a file's bytes than this, row groups are read faster.
 LARGEST_SHARE = 0.5
 BUCKET = "bucket"
 
@@ -46,13 +46,13 @@ def read_key_rows(
     assert snapshot.entity
     paged = snapshot.paged_files.open(f"{filesystem(snapshot.uri)[1]}/{file.path}")
     candidates = paged.find_rows(snapshot.entity, by_bucket, BUCKET if snapshot.buckets else None)
-    if sum(len(rows) for _, rows in candidates) > LARGEST_SHARE * paged.rows:
-        raise NoPageIndex
     (texts,) = paged.read([snapshot.entity], candidates)
     is_match = pc.is_in(texts.cast(entities.type), value_set=entities).to_numpy()
     rows = _filter(candidates, is_match)
     count = int(np.count_nonzero(is_match))
     stored = [name for name in columns if name not in file.partition and paged.has(name)]
+    if paged.measure_share(stored, rows) > LARGEST_SHARE:
+        raise NoPageIndex
     found = dict(zip(stored, paged.read(stored, rows), strict=True))
     return pa.table(
         {name: _fit(snapshot.schema.field(name), found.get(name), file, count) for name in columns}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -164,8 +163,8 @@ def _read_pages(
         except NoPageIndex:
             return None
 
-    with ThreadPoolExecutor(pa.cpu_count()) as pool, snapshot.translate_read_errors():
-        tables = list(pool.map(read, files))
+    with snapshot.translate_read_errors():
+        tables = [read(file) for file in files]
     yield from (table for table in tables if table is not None)
     return [file for file, table in zip(files, tables, strict=True) if table is None]
 

@@ -28,6 +28,7 @@ _TAIL = 2**16
 SCHEMA, ROW_GROUPS, CREATED_BY = 2, 4, 6
 CHUNKS, ROWS = 1, 3
 NAME, CHILDREN = 4, 5
+_REPETITION, _REPEATED = 3, 2
 # of a ColumnChunk, a ColumnMetaData, a ColumnIndex
 META = 3
 _OFFSET_INDEX, _COLUMN_INDEX = (4, 5), (6, 7)
@@ -75,7 +76,7 @@ class Chunk:
 
     @cached_property
     def pages(self) -> Pages:
-        with _translate_damage():
+        with translate_damage():
             pages = read_locations(self._read(_OFFSET_INDEX))
             if list(pages.first_rows[:1]) != [0] or (np.diff(pages.first_rows, append=self.rows) <= 0).any():
                 raise ValueError("pages do not follow each other")
@@ -84,7 +85,7 @@ class Chunk:
     @cached_property
     def dictionary(self) -> tuple[int, int] | None:
         """Where its dictionary begins, and where it ends; None for a chunk without one."""
-        with _translate_damage():
+        with translate_damage():
             end = int(self.pages.starts[0])
             # writers may leave the field of the dictionary out: then the first page of data is said to be where it is
             starts = [self.meta[n].value for n in (DICTIONARY_PAGE, DATA_PAGE) if n in self.meta]
@@ -94,7 +95,7 @@ class Chunk:
     @cached_property
     def extremes(self) -> list[Extremes | None]:
         """Of each page, None where all of it is null."""
-        with _translate_damage():
+        with translate_damage():
             struct, _ = read_struct(self._read(_COLUMN_INDEX))
             nulls, least, greatest = (struct[n].value.values for n in (_NULL_PAGES, _LEAST, _GREATEST))
             if len(nulls) != len(self.pages.starts):
@@ -118,7 +119,7 @@ class Footer:
     """
 
     def __init__(self, file: BinaryIO) -> None:
-        with _translate_damage():
+        with translate_damage():
             self._read(file)
 
     def _read(self, file: BinaryIO) -> None:
@@ -137,16 +138,21 @@ class Footer:
         """The elements of the schema that make a column, None for one that the file has not."""
         return self._columns.get(column)
 
+    def is_repeated(self, column: str) -> bool:
+        """Whether it is a list, or has some."""
+        repetitions = (each[_REPETITION].value for each in self._columns[column] if _REPETITION in each)
+        return _REPEATED in repetitions
+
     def chunk(self, group: int, column: str) -> Chunk:
         """NoPageIndex for a column of several leaves, whose pages end at different rows."""
-        leaves = self._chunks[group][column]
-        if len(leaves) > 1:
+        leaves = self._chunks[group].get(column, [])
+        if len(leaves) != 1:
             raise NoPageIndex
         return leaves[0]
 
 
 @contextmanager
-def _translate_damage() -> Iterator[None]:
+def translate_damage() -> Iterator[None]:
     """Whoever reads the file by row groups says what is wrong with it, if that does not work either."""
     try:
         yield

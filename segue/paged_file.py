@@ -16,12 +16,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from segue.page_index import (
+    CHILDREN,
     CHUNKS,
     CREATED_BY,
     DATA_PAGE,
     DICTIONARY_PAGE,
     MAGIC,
     META,
+    NAME,
     ROW_GROUPS,
     ROWS,
     SCHEMA,
@@ -31,6 +33,7 @@ from segue.page_index import (
     Ints,
     NoPageIndex,
     read_at,
+    translate_damage,
 )
 from segue.thrift import BINARY, I32, I64, LIST, STRUCT, Field, Items, Struct, read_struct, write_struct
 
@@ -39,23 +42,27 @@ INDEX_BYTES = 2**28
 # Rows of a file: numbers of row groups, each with places in it, in order.
 Selection = list[tuple[int, Ints]]
 
-# of parquet.thrift: a ColumnMetaData, a SchemaElement, a PageHeader
+# of parquet.thrift: a ColumnMetaData, a PageHeader
 _KEPT_OF_META, _VALUES, _UNCOMPRESSED, _COMPRESSED = (1, 2, 3, 4), 5, 6, 7
-_REPETITION, _REPEATED = 3, 2
 _HEADERS_OF_DATA = (5, 8)
 
 
-class _Part(NamedTuple):
-    """Pages of one chunk that are read: bytes of the dictionary and of each page, rows, and values at the leaf."""
+class _Place(NamedTuple):
+    """Where rows of a chunk are: the pages that hold them, how many rows those have, and which of these are they."""
 
     chunk: Chunk
-    dictionary: bytes
-    pages: list[bytes]
-    rows: int
+    pages: Ints
+    layout: bytes
+    rows_of_pages: int
+    rows: Ints
 
-    def count_values(self, is_repeated: bool) -> int:
+    def count_values(self, pages: Sequence[bytes], is_repeated: bool) -> int:
         # a list's values are as many as it has items; only the pages themselves know
-        return sum(map(_count_values, self.pages)) if is_repeated else self.rows
+        return sum(map(_count_values, pages)) if is_repeated else self.rows_of_pages
+
+
+# A column, with the places of some rows in each row group.
+_Column = tuple[str, Sequence[_Place]]
 
 
 class PagedFile:
@@ -117,27 +124,44 @@ class PagedFile:
             if len(pages):
                 yield number, (int(chunk.pages.first_rows[pages[0]]), int(ends[pages[-1]]))
 
+    def measure_share(self, columns: Sequence[str], rows: Selection) -> float:
+        """Of the bytes of these columns, those of the pages that hold these rows."""
+        groups = range(len(self._footer.group_rows))
+        chunks = [self._footer.chunk(group, name) for group in groups for name in columns]
+        places = [place for name in columns for place in self._locate(name, rows)]
+        read = sum(int(place.chunk.pages.sizes[place.pages].sum()) for place in places)
+        return read / max(1, sum(chunk.meta[_COMPRESSED].value for chunk in chunks))
+
     def read(self, columns: Sequence[str], rows: Selection) -> list[pa.ChunkedArray]:
         """Of the rows in their order. Types are those of the file."""
-        with open(self._path, "rb", buffering=0) as file:
-            return [self._read_column(file, name, rows) for name in columns]
+        # columns whose pages end at the same rows make one file
+        alike: dict[bytes, list[_Column]] = {}
+        for name in columns:
+            places = self._locate(name, rows)
+            alike.setdefault(b"".join(place.layout for place in places), []).append((name, places))
+        found: dict[str, pa.ChunkedArray] = {}
+        with translate_damage(), open(self._path, "rb", buffering=0) as file:
+            for each in alike.values():
+                table = self._read_alike(file, each)
+                found |= {name: table[name] for name, _ in each}
+        return [found[name] for name in columns]
 
-    def _read_column(self, file: BinaryIO, name: str, rows: Selection) -> pa.ChunkedArray:
-        parts: list[_Part] = []
-        places, before = [np.empty(0, np.int64)], 0
-        for group, of_group in rows:
-            part, place = _read_part(file, self._footer.chunk(group, name), of_group)
-            parts.append(part)
-            places.append(place + before)
-            before += part.rows
+    def _locate(self, column: str, rows: Selection) -> list[_Place]:
+        return [_locate(self._footer.chunk(group, column), of_group) for group, of_group in rows]
+
+    def _read_alike(self, file: BinaryIO, columns: Sequence[_Column]) -> pa.Table:
         decoded = pq.ParquetFile(
-            pa.BufferReader(_make_file(self._footer, name, parts)),
+            pa.BufferReader(_make_file(self._footer, file, columns)),
             coerce_int96_timestamp_unit="us",
             page_checksum_verification=True,
-        ).read(use_threads=False)
+        ).read()
+        rows, before = [np.empty(0, np.int64)], 0
+        for place in columns[0][1]:
+            rows.append(place.rows + before)
+            before += place.rows_of_pages
         if decoded.num_rows != before:
             raise NoPageIndex
-        return decoded.column(0).take(pa.array(np.concatenate(places)))
+        return decoded.take(pa.array(np.concatenate(rows)))
 
 
 class PagedFiles:
@@ -188,19 +212,25 @@ def _to_int(value: bytes) -> int:
     return int.from_bytes(value, "little", signed=True)
 
 
-def _read_part(file: BinaryIO, chunk: Chunk, rows: Ints) -> tuple[_Part, Ints]:
-    """The pages of a chunk that hold these rows, and where the rows are among those of the pages."""
-    pages = chunk.pages
-    page_of_row = np.searchsorted(pages.first_rows, rows, "right") - 1
-    needed, which = np.unique(page_of_row, return_inverse=True)
-    counts = np.diff(np.append(pages.first_rows, chunk.rows))[needed]
-    firsts = np.cumsum(counts) - counts
-    data = [read_at(file, int(pages.starts[n]), int(pages.sizes[n])) for n in needed]
-    start, end = chunk.dictionary or (0, 0)
-    dictionary = read_at(file, start, end - start)
-    return _Part(chunk, dictionary, data, int(counts.sum())), rows - pages.first_rows[page_of_row] + firsts[
-        which
-    ]
+def _locate(chunk: Chunk, rows: Ints) -> _Place:
+    firsts = chunk.pages.first_rows
+    page_of_row = np.searchsorted(firsts, rows, "right") - 1
+    pages, which = np.unique(page_of_row, return_inverse=True)
+    counts = np.diff(firsts, append=chunk.rows)[pages]
+    # of the first of their rows, where it is among those of all these pages
+    starts = np.cumsum(counts) - counts
+    layout = np.append(firsts[pages], counts).tobytes()
+    return _Place(chunk, pages, layout, int(counts.sum()), rows - firsts[page_of_row] + starts[which])
+
+
+def _read_pages(file: BinaryIO, place: _Place) -> tuple[bytes, list[bytes]]:
+    """The dictionary, empty where there is none, and the pages."""
+    start, end = place.chunk.dictionary or (0, 0)
+    starts, sizes = (
+        each[place.pages].tolist() for each in (place.chunk.pages.starts, place.chunk.pages.sizes)
+    )
+    pages = [read_at(file, *of_page) for of_page in zip(starts, sizes, strict=True)]
+    return read_at(file, start, end - start), pages
 
 
 def _count_values(page: bytes) -> int:
@@ -213,42 +243,50 @@ def _count_values(page: bytes) -> int:
 # --- a file of such pages
 
 
-def _make_file(footer: Footer, name: str, parts: Sequence[_Part]) -> bytes:
-    elements = footer.schema(name) or []
-    is_repeated = any(each[_REPETITION].value == _REPEATED for each in elements if _REPETITION in each)
-    pieces, place, groups = [MAGIC], len(MAGIC), []
-    for part in parts:
-        groups.append(_describe_group(part, place, is_repeated))
-        of_part = [part.dictionary, *part.pages]
-        pieces += of_part
-        place += sum(map(len, of_part))
-    end = write_struct(_describe_file(footer, elements, groups, sum(part.rows for part in parts)))
+def _make_file(footer: Footer, file: BinaryIO, columns: Sequence[_Column]) -> bytes:
+    names = [name for name, _ in columns]
+    elements = [element for name in names for element in footer.schema(name) or ()]
+    pieces, size, groups = [MAGIC], len(MAGIC), []
+    for places in zip(*(places for _, places in columns), strict=True):
+        chunks = []
+        for name, place in zip(names, places, strict=True):
+            dictionary, pages = _read_pages(file, place)
+            values = place.count_values(pages, footer.is_repeated(name))
+            chunk, bytes_ = _describe_chunk(place.chunk, size, len(dictionary), pages, values)
+            chunks.append(chunk)
+            pieces += [dictionary, *pages]
+            size += bytes_
+        groups.append(
+            {
+                CHUNKS: Field(LIST, Items(STRUCT, chunks)),
+                2: Field(I64, size),
+                ROWS: Field(I64, places[0].rows_of_pages),
+            }
+        )
+    end = write_struct(_describe_file(footer, len(names), elements, groups))
     return b"".join([*pieces, end, len(end).to_bytes(4, "little"), MAGIC])
 
 
-def _describe_file(footer: Footer, elements: Sequence[Struct], groups: list[Struct], rows: int) -> Struct:
-    root = {4: Field(BINARY, b"schema"), 5: Field(I32, 1)}
+def _describe_file(footer: Footer, columns: int, elements: list[Struct], groups: list[Struct]) -> Struct:
+    root = {NAME: Field(BINARY, b"schema"), CHILDREN: Field(I32, columns)}
     struct = {
         1: Field(I32, 2),
         SCHEMA: Field(LIST, Items(STRUCT, [root, *elements])),
-        ROWS: Field(I64, rows),
+        ROWS: Field(I64, sum(group[ROWS].value for group in groups)),
         ROW_GROUPS: Field(LIST, Items(STRUCT, groups)),
     }
     # readers work around what some writers did wrong
     return struct | ({CREATED_BY: footer.created_by} if footer.created_by else {})
 
 
-def _describe_group(part: _Part, place: int, is_repeated: bool) -> Struct:
-    size = len(part.dictionary) + sum(map(len, part.pages))
-    meta = {n: part.chunk.meta[n] for n in _KEPT_OF_META}
-    meta[_VALUES] = Field(I64, part.count_values(is_repeated))
+def _describe_chunk(
+    chunk: Chunk, start: int, dictionary: int, pages: Sequence[bytes], values: int
+) -> tuple[Struct, int]:
+    """A ColumnChunk that begins at `start`, and its bytes."""
+    size = dictionary + sum(map(len, pages))
+    meta = {n: chunk.meta[n] for n in _KEPT_OF_META} | {_VALUES: Field(I64, values)}
     meta |= {n: Field(I64, size) for n in (_UNCOMPRESSED, _COMPRESSED)}
-    meta[DATA_PAGE] = Field(I64, place + len(part.dictionary))
-    if part.dictionary:
-        meta[DICTIONARY_PAGE] = Field(I64, place)
-    chunk = {2: Field(I64, 0), META: Field(STRUCT, meta)}
-    return {
-        CHUNKS: Field(LIST, Items(STRUCT, [chunk])),
-        2: Field(I64, size),
-        ROWS: Field(I64, part.rows),
-    }
+    meta[DATA_PAGE] = Field(I64, start + dictionary)
+    if dictionary:
+        meta[DICTIONARY_PAGE] = Field(I64, start)
+    return {2: Field(I64, 0), META: Field(STRUCT, meta)}, size

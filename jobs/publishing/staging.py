@@ -26,8 +26,8 @@ FEW_FILES = 1_000
 FEW_REMOTE_FILES = 32
 # A hundred thousand plays: one core reads and counts them in less than the tasks of a shuffle take.
 FEW_BYTES = 8 * 1024**2
-# Of tables that are looked up in, as a row is read with the pages that it is in. Parquet's own are 20,000 rows or 1 MiB,
-# and these make a table of 30 narrow columns 9 % larger: decision 49.
+# Of tables that are looked up in, as a row is read with the pages that it is in. Parquet's own have 20,000 rows or a
+# megabyte; smaller ones make files larger: decision 49.
 PAGES = {"parquet.page.row.count.limit": "1000", "parquet.page.size": str(2**16)}
 _BROKEN = "a row breaks the constraint"
 

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from segue import thrift
@@ -80,10 +80,10 @@ def read_whole(path: Path, column: str) -> pa.ChunkedArray:
     return file.read([column]).column(0)
 
 
-@pytest.mark.parametrize("settings", WRITERS, ids=str)
-def test_rows_by_pages_equal_those_of_the_whole_file(tmp_path, settings):
+@pytest.mark.parametrize("writer", WRITERS, ids=str)
+def test_rows_by_pages_equal_those_of_the_whole_file(tmp_path, writer):
     path, rows = tmp_path / "rows.parquet", make_rows(1000)
-    file = write(path, rows, **settings)
+    file = write(path, rows, **writer)
     draw = random.Random(1)
     for count in (0, 1, 2, 40, 1000):
         places = sorted(draw.sample(range(1000), count))
@@ -163,7 +163,7 @@ def test_damaged_index_is_refused_or_changes_nothing(tmp_path):
         path.write_bytes(data)
         try:
             PagedFile(str(path)).read(["plays"], [(0, np.array([7, 150]))])
-        except (NoPageIndex, OSError, pa.ArrowException, OverflowError, MemoryError):
+        except (NoPageIndex, OSError):
             continue
 
 
@@ -212,10 +212,11 @@ values = st.recursive(
 )
 
 
+@settings(max_examples=50)
 @given(st.dictionaries(st.integers(1, 400), values.map(lambda pair: thrift.Field(*pair)), max_size=20))
 def test_structs_are_read_as_they_were_written(struct):
     data = thrift.write_struct(struct)
     assert thrift.read_struct(data) == (struct, len(data))
-    for end in range(len(data)):
+    for end in {0, len(data) // 2, len(data) - 1}:
         with pytest.raises(ValueError):
             thrift.read_struct(data[:end])
