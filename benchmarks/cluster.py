@@ -158,9 +158,9 @@ def compare(one: Path, other: Path) -> None:
     """Of every table, the rows and the content hash of each day."""
     days = 0
     for name in CONTRACTS:
-        ours, theirs = (_read_days(root, name) for root in (one, other))
-        assert ours == theirs, f"table {name}: {ours} and {theirs}"
-        days += len(ours)
+        first, second = (_read_days(root, name) for root in (one, other))
+        assert first == second, f"table {name}: {first} and {second}"
+        days += len(first)
     assert days, "no table was published: this shows nothing"
     print(f"{days} days of tables have the same rows", flush=True)
 

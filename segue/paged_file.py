@@ -76,7 +76,6 @@ class PagedFile:
         self._path = path
         with open(path, "rb") as file:
             self._footer = Footer(file)
-        self.rows = sum(self._footer.group_rows)
         self.bytes = self._footer.bytes
 
     def has(self, column: str) -> bool:
