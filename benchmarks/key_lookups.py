@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from datetime import date, timedelta
-from importlib import import_module
-from importlib.util import find_spec
+from itertools import groupby
 from pathlib import Path
 from random import Random
 from statistics import median
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -22,6 +22,8 @@ from deltalake.transaction import AddAction
 
 import segue
 from jobs.publishing.commits import Change, next_commit_time, swap
+from jobs.publishing.layout import Slot
+from jobs.publishing.staging import PAGES
 from jobs.publishing.state import DayState, TableState
 from jobs.publishing.warehouse import Warehouse
 from schemas.contract import Contract
@@ -36,35 +38,55 @@ DIMENSIONS = 64
 ROW_GROUP_BYTES = 16 * 2**20
 
 
-def compare_lookups(folder: Path, keys: int, rounds: int) -> None:
+def compare_lookups(folder: Path, keys: int, rounds: int, duckdb_python: str | None) -> None:
     root = folder / "lookups"
     path = lay_listeners(root, keys)
-    requested = [f"u{n}" for n in Random(1).sample(range(keys), REQUESTED)]
     store = segue.open(str(root))
-    readers: dict[str, Callable[[], pa.Table]] = {
-        "segue": lambda: store.lookup("user_embeddings", requested),
-        "deltalake": lambda: _read_by_deltalake(path, requested),
+    readers: dict[str, Callable[[list[str]], Taken]] = {
+        "segue": lambda requested: _time(lambda: store.lookup("user_embeddings", requested)),
+        "deltalake": lambda requested: _time(lambda: _read_by_deltalake(path, requested)),
     }
-    if find_spec("duckdb"):
-        readers["DuckDB"] = lambda: _read_by_duckdb(path, requested)
-    seconds = {name: _time(read, rounds) for name, read in readers.items()}
-    found = {name: set(read()["user_id"].to_pylist()) for name, read in readers.items()}
-    assert all(each == set(requested) for each in found.values()), "readers found different rows"
-    print(f"\n{REQUESTED:,} of {keys:,} listeners, {DIMENSIONS} numbers each, warm, median of {rounds}")
-    for name, each in seconds.items():
-        print(f"  {name:<10} {each * 1000:9.1f} ms, {each / seconds['segue']:6.1f} x segue's", flush=True)
-    if "DuckDB" not in seconds:
-        print("  not measured: DuckDB's delta_scan, as DuckDB is not installed")
+    if duckdb_python:
+        peer = Duckdb(duckdb_python, path)
+        readers[f"DuckDB {peer.version}"] = peer.read
+    taken: dict[str, list[Taken]] = {name: [] for name in readers}
+    for seed in range(rounds + 1):
+        # other keys each time: what one look-up read is of no use to the next
+        requested = [f"u{n}" for n in Random(seed).sample(range(keys), REQUESTED)]
+        for name, read in readers.items():
+            taken[name].append(read(requested))
+            assert taken[name][-1].found == sorted(requested), f"{name} found other rows"
+    print(f"\n{REQUESTED:,} of {keys:,} listeners, {2 * DIMENSIONS} numbers each, warm, median of {rounds}")
+    # the first round warms up
+    medians = {
+        name: (median(each.seconds for each in of[1:]), median(each.cpu for each in of[1:]))
+        for name, of in taken.items()
+    }
+    ours = medians["segue"]
+    for name, (seconds, cpu) in medians.items():
+        print(
+            f"  {name:<14} {seconds * 1000:9.1f} ms, {seconds / ours[0]:6.1f} x segue's; "
+            f"CPU {cpu * 1000:9.1f} ms, {cpu / ours[1]:6.1f} x",
+            flush=True,
+        )
+    if not duckdb_python:
+        print("  not measured: DuckDB's delta_scan, as no --duckdb-python was given")
 
 
-def _time(read: Callable[[], pa.Table], rounds: int) -> float:
-    read()
-    taken = []
-    for _ in range(rounds):
-        started = time.perf_counter()
-        read()
-        taken.append(time.perf_counter() - started)
-    return median(taken)
+class Taken(NamedTuple):
+    """One look-up: which keys it found, in order, and what it took."""
+
+    found: list[str]
+    seconds: float
+    cpu: float
+
+
+def _time(read: Callable[[], pa.Table]) -> Taken:
+    started, cpu = time.perf_counter(), time.process_time()
+    rows = read()
+    seconds, cpu = time.perf_counter() - started, time.process_time() - cpu
+    assert rows["vector"].null_count == 0
+    return Taken(sorted(rows["user_id"].to_pylist()), seconds, cpu)
 
 
 def _read_by_deltalake(path: str, requested: list[str]) -> pa.Table:
@@ -72,36 +94,58 @@ def _read_by_deltalake(path: str, requested: list[str]) -> pa.Table:
     return rows.to_table(filter=pads.field("user_id").isin(requested))
 
 
-def _read_by_duckdb(path: str, requested: list[str]) -> Any:
-    duckdb = import_module("duckdb")
-    names = ", ".join(f"'{each}'" for each in requested)
-    return duckdb.sql(f"select * from delta_scan('{path}') where user_id in ({names})").arrow()
+class Duckdb:
+    """DuckDB, at the other end of a pipe."""
+
+    def __init__(self, python: str, path: str) -> None:
+        command = [python, str(Path(__file__).with_name("key_lookups_duckdb.py")), path]
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.version = self._answer()
+
+    def read(self, requested: list[str]) -> Taken:
+        assert self._process.stdin
+        print(json.dumps(requested), file=self._process.stdin, flush=True)
+        return Taken(*self._answer())
+
+    def _answer(self) -> Any:
+        assert self._process.stdout
+        line = self._process.stdout.readline()
+        assert line, "DuckDB ended: what it said is above"
+        return json.loads(line)
 
 
 # --- the table
 
 
-def lay_listeners(root: Path, keys: int, dimensions: int = DIMENSIONS, days: int = 1) -> str:
-    """Days of `user_embeddings` as flows would have published large ones: a file for each bucket; the last is released.
+def lay_listeners(
+    root: Path, keys: int, dimensions: int = DIMENSIONS, days: int = 1, files: int | None = None
+) -> str:
+    """Days of `user_embeddings` as flows publish them; the last is released.
+
+    Args:
+        files: of a day, each a range of buckets; without it one for each bucket, as of large days.
 
     Returns:
         its path.
     """
     warehouse, contract = Warehouse(str(root)), USER_EMBEDDINGS
+    slot = Slot(0, files or contract.buckets)
     table = warehouse.create(contract)
     schema = pa.schema(table.schema())
     names = [name for name in schema.names if name not in contract.partitions]
     file_schema = pa.schema([schema.field(name) for name in names])
     now, adds, state = next_commit_time(TableState(0)), [], TableState(0)
     buckets = list(_draw_buckets(contract, keys))
+    parts = [list(part) for _, part in groupby(buckets, lambda each: slot.task_of(each[0], contract.buckets))]
     for day in (DAY - timedelta(days=n) for n in range(days)):
         state = state.replace_days({day: DayState(keys, 1, 1, "laid")}, ())
-        for number, users in buckets:
-            place = f"batch-{day}-1/part-{number}.parquet"
-            rows = _draw_rows(users, number, file_schema, dimensions)
+        for part in parts:
+            first, last = part[0][0], part[-1][0]
+            place = f"batch-{day}-1/part-{first}.parquet"
+            rows = pa.concat_tables(_draw_rows(users, n, file_schema, dimensions) for n, users in part)
             size = _write(rows, Path(warehouse.table_path(contract.name), place))
-            extremes = {name: {"bucket": number} for name in ("minValues", "maxValues")}
             partition = {"ds": str(day), "available_at": now}
+            extremes = {"minValues": {"bucket": first}, "maxValues": {"bucket": last}}
             statistics = json.dumps({"numRecords": len(rows), **extremes})
             adds.append(AddAction(place, size, partition, 0, True, statistics))
     swap(table, Change("laid", "publish", TableState(0, state.day_states, now), adds))
@@ -113,7 +157,18 @@ def lay_listeners(root: Path, keys: int, dimensions: int = DIMENSIONS, days: int
 
 def _write(rows: pa.Table, file: Path) -> int:
     file.parent.mkdir(parents=True, exist_ok=True)
-    pq.write_table(rows, file, row_group_size=max(1000, ROW_GROUP_BYTES // (rows.nbytes // len(rows))))
+    pq.write_table(
+        rows,
+        file,
+        row_group_size=max(1000, ROW_GROUP_BYTES // (rows.nbytes // len(rows))),
+        max_rows_per_page=int(PAGES["parquet.page.row.count.limit"]),
+        data_page_size=int(PAGES["parquet.page.size"]),
+        # how often a page's bytes are looked at, as in Spark's writer
+        write_batch_size=100,
+        use_dictionary=[name for name in rows.column_names if name != "user_id"],
+        write_page_index=True,
+        write_page_checksum=True,
+    )
     return file.stat().st_size
 
 

@@ -15,12 +15,17 @@ against the median, in the stage where they are farthest from each other, beside
 history: a flow of one day with its release and report after a short and after a long history of few plays a day,
 which one flow has made before.
 
-lookup: 1,000 keys of a table of listeners, against the same table read by deltalake with a filter, and by DuckDB's
-`delta_scan` where DuckDB is installed; warm, the median of --rounds.
+lookup: 1,000 keys of a table of listeners, others in each round, against the same table read by deltalake with a
+filter, and by DuckDB's `delta_scan` with --duckdb-python; warm, the median of --rounds. CPU seconds change less with
+other work on the machine.
+
+erase: what erasing one listener reads and rewrites of a table of --erase-days days, cut into so many files each
+(--files-a-day): the shares depend on these, and hardly on the listeners.
 
 case: nights of several sizes under one root, and what `segue size` then says: the figures of docs/size.md.
 
-What an erasure rewrites is in `benchmarks/files.py`, an ingest after a long history in `benchmarks/ingest.py`.
+What an erasure rewrites of one day is in `benchmarks/files.py`, an ingest after a long history in
+`benchmarks/ingest.py`; a flow on a cluster in `benchmarks/cluster.py`.
 """
 
 from __future__ import annotations
@@ -37,6 +42,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from apart import run_apart
+from erasure import measure_erasure
 from key_lookups import compare_lookups
 from made_up_files import SOURCE, Listening, write_plays
 from stopwatch import Times, stopwatch, time_functions
@@ -58,7 +64,7 @@ EMBEDDINGS = (
     "build-semantic-ids",
 )
 HOT, BOT = 0.05, 0.01
-MEASURES = ("plays", "skew", "history", "lookup", "case")
+MEASURES = ("plays", "skew", "history", "lookup", "case", "erase")
 CASE = (
     "--listeners 750e6 --plays-per-listener 12 --tracks 100e6 --cores 2000 --hours 8 --task-memory 2 "
     "--driver-memory 16 --executor-memory 64"
@@ -94,7 +100,9 @@ def main() -> None:
         if "case" in only:
             show_case(place, args.case_plays)
         if "lookup" in only:
-            compare_lookups(folder, args.keys, args.rounds)
+            compare_lookups(folder, args.keys, args.rounds, args.duckdb_python)
+        if "erase" in only:
+            measure_erasure(folder, args.erase_listeners, args.erase_days, args.files_a_day)
 
 
 def _parse_arguments() -> argparse.Namespace:
@@ -118,6 +126,10 @@ def _parse_arguments() -> argparse.Namespace:
     add("--case-plays", type=int, nargs="+", default=sizes, help="of the nights of the case")
     add("--keys", type=int, default=10 * million, help="listeners of the table that is looked up in")
     add("--rounds", type=int, default=5, help="look-ups of each kind")
+    add("--duckdb-python", help="a Python that has DuckDB, see key_lookups_duckdb.py")
+    add("--erase-listeners", type=int, default=million)
+    add("--erase-days", type=int, default=365)
+    add("--files-a-day", type=int, nargs="+", default=[4, 64])
     add("--run", nargs="+", help=argparse.SUPPRESS)
     return parser.parse_args()
 

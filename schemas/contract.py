@@ -88,6 +88,11 @@ class Contract:
         return len(keys) < len(self.key) and all(self.column(name).type == "string" for name in keys)
 
     @property
+    def one_row_per_entity(self) -> bool:
+        """On a day, or of all where it has no days: what look-ups are for."""
+        return self.entity is not None and {*self.key} - {"ds"} == {self.entity}
+
+    @property
     def personal(self) -> bool:
         """Whether rows name a listener, so that erasing one must rewrite them."""
         return "user_id" in self.names

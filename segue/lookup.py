@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 
 from segue.buckets import bucket
 from segue.errors import SegueError
+from segue.key_pages import are_few, read_key_rows
 from segue.keys import to_text
+from segue.page_index import NoPageIndex
 from segue.storage import DataFile, Snapshot
 
 Ints = NDArray[np.int64]
@@ -106,20 +108,65 @@ def _read_candidates(
     snapshot: Snapshot, values: Mapping[str, pa.Array], files: Sequence[DataFile], columns: Sequence[str]
 ) -> Iterator[pa.Table]:
     """Rows that may have one of the keys: all that share bucket and entity with one, where keys are few."""
+    names = list(dict.fromkeys([*values, *columns]))
     where: pads.Expression | None = None
-    buckets: set[int] | None = None
     entities = values.get(snapshot.entity or "")
-    if entities is not None and (not snapshot.buckets or len(entities) < snapshot.buckets * KEYS_PER_BUCKET):
-        where = pads.field(snapshot.entity).isin(entities)
-        if snapshot.buckets:
-            # Rows are sorted by bucket, so that it spares files and row groups. Of ids the log has no statistics: those
-            # would outlive the erasure of a listener.
-            buckets = {bucket(key, snapshot.buckets) for key in entities.to_pylist()}
-            numbers = pa.array(sorted(buckets), snapshot.schema.field("bucket").type)
-            where &= pads.field("bucket").isin(numbers)
-    candidates = [file for file in files if buckets is None or file.may_hold(buckets)]
-    for portion in _group_by_size(candidates):
-        yield snapshot.read(portion, list(dict.fromkeys([*values, *columns])), where)
+    if entities is not None:
+        is_few = not snapshot.buckets or len(entities) < snapshot.buckets * KEYS_PER_BUCKET
+        by_bucket = (
+            _group_by_bucket(snapshot, entities)
+            if is_few or are_few(len(entities), snapshot, files)
+            else None
+        )
+        if by_bucket is not None:
+            files = [file for file in files if not snapshot.buckets or file.may_hold(by_bucket.keys())]
+            files = yield from _read_pages(snapshot, files, entities, by_bucket, names)
+        if is_few and by_bucket is not None:
+            where = _match(snapshot, entities, by_bucket)
+    for portion in _group_by_size(files):
+        yield snapshot.read(portion, names, where)
+
+
+def _match(snapshot: Snapshot, entities: pa.Array, buckets: Collection[int]) -> pads.Expression:
+    where = pads.field(snapshot.entity).isin(entities)
+    if snapshot.buckets:
+        # Rows are sorted by bucket, so that it spares row groups. Of ids the log has no statistics: those would
+        # outlive the erasure of a listener.
+        where &= pads.field("bucket").isin(pa.array(sorted(buckets), snapshot.schema.field("bucket").type))
+    return where
+
+
+def _group_by_bucket(snapshot: Snapshot, entities: pa.Array) -> dict[int, list[bytes]]:
+    """The keys of each bucket in order, as UTF-8; all are in one where the table has none."""
+    groups: dict[int, list[bytes]] = {}
+    for key in entities.to_pylist():
+        groups.setdefault(bucket(key, snapshot.buckets or 1), []).append(key.encode())
+    return {number: sorted(keys) for number, keys in groups.items()}
+
+
+def _read_pages(
+    snapshot: Snapshot,
+    files: Sequence[DataFile],
+    entities: pa.Array,
+    by_bucket: Mapping[int, Sequence[bytes]],
+    columns: Sequence[str],
+) -> Generator[pa.Table, None, list[DataFile]]:
+    """The rows with these entities of files of which single pages can be read; and which files are left."""
+    if not are_few(len(entities), snapshot, files):
+        return list(files)
+
+    def read(file: DataFile) -> pa.Table | None:
+        low, high = file.buckets or (0, snapshot.buckets)
+        of_file = {number: keys for number, keys in by_bucket.items() if low <= number <= high}
+        try:
+            return read_key_rows(snapshot, file, entities, of_file, columns)
+        except NoPageIndex:
+            return None
+
+    with snapshot.translate_read_errors():
+        tables = [read(file) for file in files]
+    yield from (table for table in tables if table is not None)
+    return [file for file, table in zip(files, tables, strict=True) if table is None]
 
 
 def _group_by_size(files: Sequence[DataFile]) -> Iterator[list[DataFile]]:

@@ -26,6 +26,7 @@ from pyarrow import fs as pafs
 from segue.errors import SegueError, UsageError, first_line
 from segue.forks import note_use, run_where_possible
 from segue.idle import Idle
+from segue.paged_file import PagedFiles
 
 # Spark may write timestamps as int96, which as nanoseconds could not hold the year 9999.
 # Page checksums are written by Spark and not looked at by default: a flipped bit would be read as other rows.
@@ -115,6 +116,7 @@ class Snapshot:
         self.buckets = int(settings.get("segue.buckets") or 0)
         self.files = _list_files(table, self.partitions)
         self._spaces: dict[date, frozenset[str]] = {}
+        self.paged_files = PagedFiles()
 
     @classmethod
     def at(cls, uri: str, version: int) -> Snapshot:
@@ -205,16 +207,16 @@ class Snapshot:
     def read(
         self, files: Sequence[DataFile], columns: Sequence[str], where: pads.Expression | None = None
     ) -> pa.Table:
-        with self._translate_read_errors():
+        with self.translate_read_errors():
             return self._dataset(files).to_table(columns=list(columns), filter=where)
 
     def batches(self, files: Sequence[DataFile], columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
-        with self._translate_read_errors():
+        with self.translate_read_errors():
             yield from self._dataset(files).to_batches(columns=list(columns))
 
     def count(self, files: Sequence[DataFile]) -> int:
         """Their rows, by the files' footers."""
-        with self._translate_read_errors():
+        with self.translate_read_errors():
             return int(self._dataset(files).count_rows())
 
     def check_files(self) -> None:
@@ -250,7 +252,7 @@ class Snapshot:
         return reduce(and_, terms) if terms else None
 
     @contextmanager
-    def _translate_read_errors(self) -> Iterator[None]:
+    def translate_read_errors(self) -> Iterator[None]:
         try:
             yield
         except FileNotFoundError as problem:

@@ -26,6 +26,9 @@ FEW_FILES = 1_000
 FEW_REMOTE_FILES = 32
 # A hundred thousand plays: one core reads and counts them in less than the tasks of a shuffle take.
 FEW_BYTES = 8 * 1024**2
+# Of tables that are looked up in, as a row is read with the pages that it is in. Parquet's own have 20,000 rows or a
+# megabyte; smaller ones make files larger: decision 49.
+PAGES = {"parquet.page.row.count.limit": "1000", "parquet.page.size": str(2**16)}
 _BROKEN = "a row breaks the constraint"
 
 
@@ -119,6 +122,8 @@ def _write_parquet(rows: DataFrame, path: str, contract: Contract, rows_per_file
     for key in contract.key if len(contract.key) == 1 else ():
         # each value is there once: a dictionary of them is made, found too long, and written as plain values after all
         writer = writer.option(f"parquet.enable.dictionary#{key}", "false")
+    if contract.one_row_per_entity:
+        writer = writer.options(**PAGES)
     writer.partitionBy(*contract.partitions).parquet(path)
     log_written_files(path, contract.statistics)
 

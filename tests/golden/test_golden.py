@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import random
 import shutil
 from dataclasses import replace
 
+import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 
 import segue
@@ -16,6 +20,7 @@ from jobs.publishing.records import append_results, read_results
 from jobs.publishing.warehouse import Warehouse
 from reference.golden import DIGESTS, digest, digests_of, unpack
 from schemas.quality_results import QUALITY_RESULTS
+from segue.paged_file import PagedFile
 
 WHAT_TO_DO = (
     "the rows that today's code reads from tests/golden/root.tar.xz are not those that were written into it. Tables "
@@ -72,3 +77,21 @@ def test_results_of_the_archive_get_the_columns_that_were_added_since(root, tmp_
     )
     (newest, *_) = [row for row in read_results(warehouse, "r") if row["column"] == "ms_played"]
     assert (newest["reason"], newest["owner"]) == ("why", "the radio team")
+
+
+def test_single_pages_of_files_that_spark_wrote_hold_the_rows_of_the_whole_file(root):
+    checked = set()
+    for path in sorted(root.glob("tables/*/batch-*/**/*.parquet")):
+        whole = pq.ParquetFile(path)
+        place = random.Random(str(path.name)).randrange(whole.metadata.num_rows)
+        assert whole.num_row_groups == 1
+        names = [field.name for field in whole.schema_arrow if not _has_structs(field.type)]
+        found = PagedFile(str(path)).read(names, [(0, np.array([place]))])
+        for name, values in zip(names, found, strict=True):
+            assert values.to_pylist() == whole.read([name])[name].slice(place, 1).to_pylist(), (path, name)
+            checked.add(str(whole.schema_arrow.field(name).type))
+    assert {"string", "int32", "double", "timestamp[us, tz=UTC]", "list<element: float>"} <= checked
+
+
+def _has_structs(type_: pa.DataType) -> bool:
+    return pa.types.is_struct(type_) or (pa.types.is_list(type_) and _has_structs(type_.value_type))

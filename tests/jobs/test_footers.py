@@ -18,7 +18,10 @@ from jobs.publishing.footers import log_written_files
 from jobs.publishing.staging import write
 from reference.frames import frame
 from reference.published import DAYS, opening, sessions
+from schemas import Column, Contract
+from schemas.common import AVAILABLE_AT
 from schemas.sessions import SESSIONS
+from segue.paged_file import PagedFile
 
 NEVER = "available_at=__HIVE_DEFAULT_PARTITION__"
 AT = datetime(2026, 10, 1, 23, 59, 59, 999_999, UTC)
@@ -133,3 +136,25 @@ def round_instants(text):
     for extremes in (stats["minValues"], stats["maxValues"]):
         extremes["played_at"] = f"{extremes['played_at'].rstrip('Z')[:23]:0<23}"
     return stats
+
+
+@pytest.mark.parametrize(("key", "rows_of_page"), [("user_id", 1000), ("play_id", 2500)])
+def test_rows_of_an_entity_are_on_small_pages_where_it_has_one(spark, tmp_path, key, rows_of_page):
+    texts = [Column(name, "string", "", nullable=False) for name in ("user_id", "play_id")]
+    columns = (*texts, Column("bucket", "int", "", nullable=False), AVAILABLE_AT)
+    contract = Contract("small", "", columns, (key,), "user_id", partitions=("available_at",), buckets=64)
+    types = {
+        "user_id": pa.string(),
+        "play_id": pa.string(),
+        "bucket": pa.int32(),
+        "available_at": pa.timestamp("us", "UTC"),
+    }
+    DeltaTable.create(str(tmp_path / "rows"), pa.schema(list(types.items())), partition_by=["available_at"])
+    id_ = "format_string('u%05d', id)"
+    rows = spark.range(0, 2500, 1, 1).selectExpr(
+        f"{id_} as user_id", f"{id_} as play_id", "1 as bucket", "cast(null as timestamp) as available_at"
+    )
+    assert write(rows, str(tmp_path / "rows"), contract) is None
+    (path,) = (tmp_path / "rows").rglob("*.parquet")
+    found = PagedFile(str(path)).find_rows("user_id", {1: [b"u00007"]}, "bucket")
+    assert [len(of_group) for _, of_group in found] == [rows_of_page]

@@ -137,3 +137,9 @@ def test_constraints_of_a_range_accept_null_where_the_column_may_be_null():
     assert constraints["ms_played_range"] == "ms_played is null or ms_played >= 0"
     assert constraints["bucket_range"] == "bucket between 0 and 63"
     assert constraints["play_id_not_empty"] == "play_id <> ''"
+
+
+def test_contracts_say_where_an_entity_has_one_row():
+    one = {name for name, contract in CONTRACTS.items() if contract.one_row_per_entity}
+    assert {"tracks", "user_features", "user_embeddings", "similar_tracks"} <= one
+    assert not {"plays", "sessions", "user_partials", "user_track_partials", "releases"} & one

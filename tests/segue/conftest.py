@@ -112,6 +112,7 @@ class Lake:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self.page_index = True
         self._batches = 0
 
     def path(self, table: str) -> Path:
@@ -193,7 +194,10 @@ class Lake:
         path = self.path(table) / name
         path.parent.mkdir(parents=True, exist_ok=True)
         stored_fields = [field for field in SCHEMAS[table] if field.name not in ("ds", "available_at")]
-        pq.write_table(pa.Table.from_pylist(rows, schema=pa.schema(stored_fields)), path)
+        records = pa.Table.from_pylist(rows, schema=pa.schema(stored_fields))
+        pq.write_table(
+            records, path, write_page_index=self.page_index, max_rows_per_page=4, write_batch_size=4
+        )
         buckets = [row["bucket"] for row in rows if "bucket" in row]
         stats = {"numRecords": len(rows)}
         if buckets:
