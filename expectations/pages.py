@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
@@ -51,6 +52,12 @@ def make_environment(*packages: str) -> Environment:
     environment.globals["labels"] = LABELS
     environment.filters["status"] = name_status
     return environment
+
+
+@cache
+def shared_environment() -> Environment:
+    """For pages that add nothing to it: templates are compiled once in a process."""
+    return make_environment()
 
 
 def file_stem(kind: str, name: str) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 from markupsafe import Markup
 
 from expectations.charts.curves import Spot, draw_curves
-from expectations.pages import NOTHING, make_environment
+from expectations.pages import NOTHING, shared_environment
 from expectations.wording import format_number
 
 # Of curves, as many as have a colour; all are in the table.
@@ -35,7 +35,7 @@ def render_proxies(rows: Sequence[Row], counts: Row, title: str) -> str:
     """
     all_rows = [row for row in rows if row["segment"] is None]
     return (
-        make_environment()
+        shared_environment()
         .get_template("proxies.html")
         .render(
             title=title,

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from expectations.attempts import Attempt, Row, group_attempts, list_facts, result_status
-from expectations.pages import make_environment
+from expectations.pages import shared_environment
 
 if TYPE_CHECKING:
     from expectations.quarantine import Quarantine
@@ -50,7 +50,7 @@ def render(
     attempts.sort(key=lambda attempt: attempt.outcome != "refused")
     tables = release["tables"].values() if release else ()
     return (
-        make_environment()
+        shared_environment()
         .get_template("report.html")
         .render(
             title=title,

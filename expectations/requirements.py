@@ -26,13 +26,15 @@ class Requirement:
 
 
 def describe_expectation(expectation: Expectation) -> Requirement:
-    kind, kwargs = expectation.configuration.type, expectation.configuration.kwargs
+    # Great Expectations makes it anew each time that it is asked for
+    configuration = expectation.configuration
+    kind, kwargs = configuration.type, configuration.kwargs
     expected = expectation.description or wording.describe_expected(kind, kwargs)
     about = expectation.meta or {}
     return Requirement(
         wording.expectation_name(kind, kwargs),
         kwargs.get("column"),
-        expectation.configuration.severity.value,
+        configuration.severity.value,
         expected,
         about.get("reason", ""),
         about.get("owner", ""),

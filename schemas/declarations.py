@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
 from typing import Any
 
 from schemas.catalogue_columns import find_catalogue
@@ -264,7 +265,7 @@ class FeatureGroup:
     @property
     def parts(self) -> tuple[Part, ...]:
         """What a day is folded into, each once: features and windows that need the same part share it."""
-        return tuple(dict.fromkeys(part for f, w in self.feature_windows for part in f.parts(w)))
+        return tuple(self._longest_spans)
 
     @property
     def part_identities(self) -> dict[str, list[Any]]:
@@ -288,7 +289,16 @@ class FeatureGroup:
 
     def longest_span(self, part: Part) -> int:
         """Days of the longest span that a window needs of a part; longer spans leave it out."""
-        return max(f.lookback_days(w) or SPANS[-1] for f, w in self.feature_windows if part in f.parts(w))
+        return self._longest_spans[part]
+
+    @cached_property
+    def _longest_spans(self) -> dict[Part, int]:
+        # asked for by each part of each row that loops fold; a lifetime has no length of its own
+        spans: dict[Part, int] = {}
+        for feature, window in self.feature_windows:
+            days = feature.lookback_days(window) or SPANS[-1]
+            spans |= {part: max(days, spans.get(part, 0)) for part in feature.parts(window)}
+        return spans
 
     @property
     def deterministic(self) -> bool:

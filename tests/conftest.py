@@ -137,12 +137,31 @@ def _product_settings(request: pytest.FixtureRequest) -> Iterator[None]:
     if request.node.get_closest_marker("product_settings") is None:
         yield
         return
-    conf = request.getfixturevalue("spark").conf
-    before = {name: conf.get(name) for name in PRODUCT_SETTINGS}
-    try:
-        for name, value in PRODUCT_SETTINGS.items():
-            conf.set(name, value)
-        yield
-    finally:
-        for name, value in before.items():
-            conf.set(name, value)
+    spark = request.getfixturevalue("spark")
+    before = {name: spark.conf.get(name) for name in PRODUCT_SETTINGS}
+    with pytest.MonkeyPatch.context() as patch:
+        _set_in_new_sessions(type(spark), PRODUCT_SETTINGS, patch)
+        try:
+            _set(spark, PRODUCT_SETTINGS)
+            yield
+        finally:
+            _set(spark, before)
+
+
+def _set_in_new_sessions(
+    cls: type[SparkSession], settings: dict[str, str], patch: pytest.MonkeyPatch
+) -> None:
+    """A step has a session of its own, which begins with what the JVM was started with."""
+    real = cls.newSession
+
+    def open_with_settings(session: SparkSession) -> SparkSession:
+        opened = real(session)
+        _set(opened, settings)
+        return opened
+
+    patch.setattr(cls, "newSession", open_with_settings)
+
+
+def _set(session: SparkSession, settings: dict[str, str]) -> None:
+    for name, value in settings.items():
+        session.conf.set(name, value)

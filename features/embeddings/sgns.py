@@ -57,7 +57,10 @@ def _negative_sampling_table(counts: Ints, exponent: float, draws: np.random.Gen
     # a table, as in word2vec.c: a draw is one look-up; a search among two million sums would take 21 steps
     cumulative = np.cumsum(counts.astype(np.float64) ** exponent)
     places = (np.arange(PLACES) + draws.random()) * (cumulative[-1] / PLACES)
-    return np.searchsorted(cumulative, places, side="right").clip(max=len(counts) - 1).astype(np.int32)
+    # where each track's places end: a search for each track, of which there are fewer than places, and in order
+    ends = np.searchsorted(places, cumulative)
+    ends[-1] = PLACES  # by rounding, the last place may lie beyond the last sum
+    return np.repeat(np.arange(len(counts), dtype=np.int32), np.diff(ends, prepend=0))
 
 
 def _keep_probabilities(counts: Ints, subsample: float) -> Floats:

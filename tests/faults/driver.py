@@ -26,7 +26,6 @@ from faults.invariants import has_staged_files
 from faults.offers import OFFERS
 from faults.replay import ReplayJob
 from jobs.job import Job
-from reference.frames import frame
 from schemas.sessions import SESSIONS
 
 Die = Callable[[str], None]
@@ -64,6 +63,9 @@ def make_replay_publisher(args: argparse.Namespace) -> Callable[[Any], Any]:
 
 
 def make_spark_publisher(args: argparse.Namespace) -> Callable[[Any], Any]:
+    # here alone: what replays would spend more time on importing Spark than on publishing
+    from reference.frames import frame
+
     spark = Job("fault", args.root).spark
 
     def publish(offer: Any) -> Any:

@@ -14,8 +14,8 @@ from tempfile import gettempdir
 from jobs.job import Job
 from jobs.publishing.batches import Batch
 from jobs.publishing.state import TableState
+from reference.plays import session_play
 from reference.rows import Row
-from reference.worlds import session_play
 from schemas.sessions import SESSIONS
 from segue.releases import Release, TableVersion, append_release
 

@@ -38,7 +38,7 @@ from jobs.publishing.warehouse import Warehouse
 from jobs.session import s3_settings
 from jobs.sources import Source
 from reference.golden import unpack
-from reference.worlds import session_play
+from reference.plays import session_play
 from schemas.sessions import SESSIONS
 from segue.log import parse_commit_metadata
 from segue.releases import TableVersion, append_release, list_releases, rollback

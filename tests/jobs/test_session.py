@@ -18,6 +18,7 @@ from jobs.session import (
     SETTINGS_VARIABLE,
     import_meanwhile,
     local_settings,
+    open_step_session,
     parse_settings_file,
     plan_at_once,
     tune,
@@ -79,8 +80,9 @@ def test_spark_fixture_has_the_settings_of_the_suite(spark):
 
 @pytest.mark.product_settings
 def test_spark_fixture_of_a_marked_test_has_the_settings_of_a_user(spark):
-    assert spark.conf.get("spark.sql.codegen.wholeStage") == "true"
-    assert spark.conf.get("spark.sql.adaptive.enabled") == "true"
+    for session in (spark, open_step_session("step")):
+        assert session.conf.get("spark.sql.codegen.wholeStage") == "true"
+        assert session.conf.get("spark.sql.adaptive.enabled") == "true"
 
 
 def test_tune_sets_one_session_to_few_rows_and_back(spark, file, monkeypatch):

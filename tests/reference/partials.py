@@ -34,10 +34,11 @@ def tiles(days: Iterable[date]) -> Iterator[tuple[date, int]]:
 
 def fold_parts(plays: list[Row], group: FeatureGroup, ds: date, span: int) -> Iterator[tuple[str, Any]]:
     """Each part; one that no window needs over so many days is left out."""
+    in_order = sorted(plays, key=order)
     for part in group.parts:
         if part.kind not in SKETCHES:
             of, where = expression(part.of), expression(part.where)
-            part_plays = sorted((p for p in plays if where(p) is True and of(p) is not None), key=order)
+            part_plays = [p for p in in_order if where(p) is True and of(p) is not None]
             is_needed = part_plays and span <= group.longest_span(part)
             yield (
                 part.name,

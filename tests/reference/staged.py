@@ -11,14 +11,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from unittest import mock
 from uuid import uuid4
 from zlib import crc32
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-import pytest
 from deltalake import DeltaTable, WriterProperties, write_deltalake
 
 import jobs.job
@@ -36,6 +35,9 @@ from jobs.publishing.records import record
 from jobs.publishing.warehouse import Warehouse
 from reference.rows import Row, complete_rows
 from schemas import Contract
+
+if TYPE_CHECKING:
+    import pytest
 
 PASSED = Verdict((Result("expect_rows_to_be_laid", None, "info", True, "laid", "laid"),))
 REFUSED = Verdict((Result("expect_rows_to_be_laid", "laid", "critical", False, "wrong", "right"),))

@@ -57,16 +57,17 @@ def expression(sql: str, columns: Sequence[str] = ()) -> Expression:
 
 def window_features(sessions: Iterable[Row], group: FeatureGroup, days: Sequence[date]) -> list[Row]:
     """Rows of the group's table but `available_at`, one per entity and day from its first play on."""
-    plays_by_entity = by_entity(sessions, group)
-    rows: list[Row] = []
-    for ds in days:
-        t = midnight_after(ds)
-        for entity, plays in plays_by_entity.items():
-            if any(play[group.events.event_time] < t for play in plays):
-                rows.append(
-                    key_columns(entity, ds, group) | {"feature_at": t} | dict(values(plays, group, t))
-                )
-    return rows
+    instant = group.events.event_time
+    histories = [
+        (entity, min(play[instant] for play in plays), [(f, read_inputs(plays, f)) for f in group.features])
+        for entity, plays in by_entity(sessions, group).items()
+    ]
+    return [
+        key_columns(entity, ds, group) | {"feature_at": t} | dict(values(inputs_by_feature, t))
+        for ds, t in ((ds, midnight_after(ds)) for ds in days)
+        for entity, first, inputs_by_feature in histories
+        if first < t
+    ]
 
 
 def by_entity(sessions: Iterable[Row], group: FeatureGroup) -> dict[Entity, list[Row]]:
@@ -83,21 +84,27 @@ def key_columns(entity: Entity, ds: date, group: FeatureGroup) -> Row:
     return {**dict(zip(group.keys, entity, strict=True)), "bucket": bucket(entity[0]), "ds": ds}
 
 
-def values(plays: list[Row], group: FeatureGroup, t: datetime) -> Iterator[tuple[str, Any]]:
-    for feature in group.features:
+def values(
+    inputs_by_feature: Iterable[tuple[Feature, list[definitions.Play]]], t: datetime
+) -> Iterator[tuple[str, Any]]:
+    for feature, plays in inputs_by_feature:
         for window in feature.windows:
-            yield feature.name(window), value(plays, feature, window, t)
+            yield feature.name(window), definitions.value(plays, feature, window, t)
 
 
 def value(plays: Iterable[Row], feature: Feature, window: str, t: datetime) -> Any:
-    """As `features.windows.definitions` says; the twins of the SQL are here, where no SQL is run."""
+    """As `features.windows.definitions` says."""
+    return definitions.value(read_inputs(plays, feature), feature, window, t)
+
+
+def read_inputs(plays: Iterable[Row], feature: Feature) -> list[definitions.Play]:
+    """Of each play what the definition asks for: the twins of the SQL are here, where no SQL is run."""
     needed, row = definitions.inputs(feature), feature.row
     read = {sql: expression(sql, row.names) for sql in needed}
-    inputs_of_plays = [
+    return [
         definitions.Play(p[row.event_time], p[row.key[0]], {sql: read[sql](p) for sql in needed})
         for p in plays
     ]
-    return definitions.value(inputs_of_plays, feature, window, t)
 
 
 def order(play: Row) -> tuple[datetime, bytes]:

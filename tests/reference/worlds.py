@@ -10,14 +10,16 @@ from typing import Any
 from hypothesis import HealthCheck, Phase, assume, settings
 from hypothesis import strategies as st
 
-from reference.rows import Row, bucket, day
+from reference.plays import MIDNIGHT as MIDNIGHT
+from reference.plays import play as play
+from reference.plays import session_play as session_play
+from reference.rows import Row, day
 
 GAP_MS = 1_800_000
 MS = timedelta(milliseconds=1)
 US = timedelta(microseconds=1)
 AROUND = (timedelta(0), -MS, -US, US, MS)  # a limit itself, and the units before and after it
 DAY = timedelta(days=1)
-MIDNIGHT = datetime(2024, 2, 29, tzinfo=UTC)  # a leap day: the day before and after are in other places
 
 # Shrinking would run Spark hundreds of times; a mismatch names one entity's plays instead. Hypothesis begins with the
 # simplest example there is, one row many times: strategies leave it out, as it costs what any other does.
@@ -37,47 +39,6 @@ class World(list[Row]):
 
     def __repr__(self) -> str:
         return f"World of {len(self)} rows"
-
-
-def play(**overrides: Any) -> Row:
-    """A row of `plays`, all of it unless overridden, without `available_at`."""
-    row: Row = {
-        "play_id": "p1",
-        "user_id": "u1",
-        "track_id": "t1",
-        "artist_id": "a1",
-        "played_at": MIDNIGHT + 12 * timedelta(hours=1),
-        "ms_played": 180_000,
-        "track_ms": 200_000,
-        "skipped": None,
-        "saved": None,
-        "source_session_id": None,
-        "source": "test",
-    }
-    return _with_day(row, overrides)
-
-
-def session_play(**overrides: Any) -> Row:
-    """A row of `sessions`, all of it unless overridden, without `available_at`."""
-    row = play() | {
-        "session_id": "s1",
-        "session_started_at": MIDNIGHT,
-        "position": 1,
-        "completion": 0.9,
-        "skipped": False,
-        "saved": False,
-        "is_bot": False,
-    }
-    del row["source_session_id"], row["source"]
-    return _with_day(row, overrides)
-
-
-def _with_day(row: Row, overrides: Row) -> Row:
-    unknown = overrides.keys() - row.keys()
-    if unknown:
-        raise KeyError(f"no column {sorted(unknown)}")
-    row = row | overrides
-    return row | {"bucket": bucket(row["user_id"]), "ds": day(row["played_at"])}
 
 
 _flag = st.sampled_from((None, True, False))
