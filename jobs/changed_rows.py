@@ -1,6 +1,7 @@
 """How many rows of days that are published again have another value than before, column by column.
 
-Of many rows, those of some buckets are compared."""
+Of many rows, those of some buckets are compared.
+"""
 
 from __future__ import annotations
 
