@@ -32,6 +32,9 @@ KINDS: dict[str, tuple[str, str]] = {
     "decayed": ("decimal(38,18)", "plays, each weighted by its decay to the end of ds"),
     # bit 63 of a bigint is its sign. The kind is in the name of a published column, so it keeps its name
     "heard_on": ("bigint", "bit n is set if there was a play n days before ds, n to 62"),
+    # of labels, in no table: whole days of events, for windows that begin at an instant within a day
+    "decayed_ahead": ("decimal(38,18)", "plays, each weighted by its decay from the beginning of ds"),
+    "extent": ("struct<first:timestamp,last:timestamp>", "instants of the first and the last play"),
     "hll": ("binary", "HyperLogLog sketch of the values"),
     "kll": ("binary", "KLL sketch of the values"),
 }
