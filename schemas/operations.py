@@ -189,9 +189,9 @@ OPERATIONS: dict[str, Operation] = {
         _of_kinds("max"), "double", "days", input_types=("timestamp",), longest=0, idle="days"
     ),
 }
-# What an operation needs for windows that begin at a label, where that differs. A decayed sum has no end otherwise, and
-# is never known; what is left of plays with the days says nothing of what they weigh before their day, and a bit a day
-# not when in the day: such parts are in no table, and folded from events.
+# What an operation needs for windows that begin at a label, where that differs. A decayed sum gets an end, or it would
+# never be known. A day's weights from its end on cannot be turned into those from its beginning, and a bit for a day
+# does not say when in the day: the parts of both are folded from events, and are in no table.
 AHEAD: dict[str, Operation] = {
     "decayed": replace(
         OPERATIONS["decayed"],

@@ -222,7 +222,7 @@ def compute(spark, world, labels):
 def check_twins(rows, twins):
     by_user = {row["user_id"]: row for row in rows}
     ends = ("_1d", "_2d", "_7d")
-    names = [name for name in rows[0] if name.endswith(ends) and "trend_next_7d" not in name]
+    names = [name for name in rows[0] if name.endswith(ends)]
     for user in twins:
         one, twin = (by_user[each] for each in (user, f"twin of {user}"))
         assert all(same(one[name], twin[name]) for name in names), (
