@@ -117,7 +117,7 @@ def _count(
     way: Callable[..., DataFrame], plays: DataFrame, group: FeatureGroup, days: Sequence[date]
 ) -> DataFrame:
     rows = plays_of_group(plays, group).where(f"ds > date'{days[0] - timedelta(days=WINDOW)}'")
-    return way(rows, group.keys, distinct.list_counts(group), days)
+    return way(rows, group.keys, distinct.list_counts(group.feature_windows), days)
 
 
 def _measure(spark: SparkSession, rows: DataFrame) -> Mapping[str, Any]:

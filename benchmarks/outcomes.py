@@ -28,6 +28,7 @@ from jobs import build_features
 from jobs.group_events import find_events
 from jobs.job import Job
 from jobs.session import open_session
+from schemas.outcomes import Outcome, outcome_groups
 from schemas.pair_features import USER_TRACK_FEATURE_GROUP as GROUP
 
 if TYPE_CHECKING:
@@ -83,7 +84,10 @@ def _make_labels(rows: DataFrame, count: int, path: str) -> DataFrame:
 def _join(
     job: Job, labels: DataFrame, columns: Sequence[str], days: Sequence[date], ahead: bool
 ) -> DataFrame:
-    request = LabelTimeFeatures(GROUP, tuple(columns), tuple(days), ahead)
+    group = GROUP
+    if ahead:
+        (group,) = outcome_groups([Outcome.parse(f"{GROUP.table}:{name}") for name in columns], [GROUP])
+    request = LabelTimeFeatures(group, tuple(columns), tuple(days), ahead)
     partials = job.read(GROUP.partials_table, request.partial_days)
     plays = find_events(job, GROUP, request.play_days).rows()
     return label_time_features(labels, partials, plays, request, "label_at")

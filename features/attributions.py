@@ -8,6 +8,7 @@ from functools import reduce
 
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
+from pyspark.sql.types import ArrayType
 
 from features.ingest import select_event_columns
 from schemas.attributions import ATTRIBUTIONS, OF_IMPRESSION, OF_PLAY, AttributionRule
@@ -22,7 +23,7 @@ def attribute_plays(plays: DataFrame, impressions: DataFrame, rules: Sequence[At
     A play at T is led to by impressions from (T - window, T]; so those of an impression at S lie in [S, S + window).
 
     Args:
-        plays: rows of `sessions`.
+        plays: rows of `sessions`, with the columns of the catalogue that name items.
         impressions: all of a window before these plays, at least.
     """
     rows = reduce(DataFrame.unionByName, (_apply(rule, plays, impressions) for rule in rules))
@@ -40,8 +41,8 @@ def _apply(rule: AttributionRule, plays: DataFrame, impressions: DataFrame) -> D
     pairs = events.withColumn("_last", last).withColumn("_delay", delay).where("_is_play = 1")
     # null, so left out, where nothing was shown before
     pairs = pairs.where(F.col("_delay") < rule.length // timedelta(microseconds=1))
-    if len(rule.items) > 1:
-        # what was shown as a track and as its artist: the last of both
+    if len(rule.items) > 1 or any(_is_list(plays, column) for column in rule.items.values()):
+        # what was shown as a track and as its artist, or on two playlists: the last of all
         last = F.max(F.struct("_last", "_play", "_delay")).alias("_best")
         pairs = pairs.groupBy("_play.play_id").agg(last).select("_best.*")
     return pairs.select(
@@ -72,7 +73,12 @@ def _select_impressions(rule: AttributionRule, impressions: DataFrame) -> DataFr
 
 
 def _select_plays(plays: DataFrame, item_type: str, column: str) -> DataFrame:
-    item = F.lit(item_type).alias("item_type"), F.col(column).alias("item_id")
+    item_id = F.explode(F.array_distinct(column)) if _is_list(plays, column) else F.col(column)
+    item = F.lit(item_type).alias("item_type"), item_id.alias("item_id")
     at, kind = F.unix_micros("played_at").alias("_at"), F.lit(1).alias("_is_play")
     play = F.struct(*OF_PLAY, "ds").alias("_play")
-    return plays.where(F.col(column).isNotNull()).select("user_id", *item, at, kind, play)
+    return plays.select("user_id", *item, at, kind, play).where("item_id is not null")
+
+
+def _is_list(plays: DataFrame, column: str) -> bool:
+    return isinstance(plays.schema[column].dataType, ArrayType)

@@ -66,8 +66,16 @@ def parse_mbid(text: Column) -> Column:
 
 def parse_genres(text: Column) -> Column:
     """Each genre once, in the order of the text; null of a list without any, and of JSON that is broken."""
-    is_list = text.startswith("[")
-    names = F.when(is_list, F.from_json(text, "array<string>")).otherwise(F.split(text, _BETWEEN_GENRES))
+    return _parse_list(text, F.split(text, _BETWEEN_GENRES))
+
+
+def parse_list(text: Column) -> Column:
+    """The same of any values: text that is no JSON is one of them."""
+    return _parse_list(text, F.array(text))
+
+
+def _parse_list(text: Column, otherwise: Column) -> Column:
+    names = F.when(text.startswith("["), F.from_json(text, "array<string>")).otherwise(otherwise)
     trimmed = F.transform(names, lambda name: F.btrim(name, F.lit(BLANKS)))
     known = F.filter(trimmed, lambda name: name.isNotNull() & (name != ""))
     return _bind(F.array_distinct(known), lambda distinct: F.when(F.size(distinct) > 0, distinct))

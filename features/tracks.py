@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import date
 
 from pyspark.sql import Column, DataFrame, Window
@@ -24,11 +24,13 @@ from features.track_values import (
     is_broken_list,
     parse_genres,
     parse_isrc,
+    parse_list,
     parse_mbid,
     parse_partial_date,
 )
 from schemas import Column as ColumnContract
 from schemas import Contract
+from schemas.catalogue_columns import LIST
 from schemas.plays import MAX_PLAY_MS
 from schemas.tracks import REJECTED_TRACKS, TRACKS
 
@@ -38,7 +40,7 @@ TRACK_FIELDS = (
 )  # fmt: skip
 # Both are made of the one text that there is.
 _DATES = ("released", "released_on")
-# How texts are read, where that is no cast.
+# How texts are read, where that is no cast, nor a list of a project's own.
 _PARSERS = {
     "genres": parse_genres,
     "isrc": parse_isrc,
@@ -69,7 +71,9 @@ def parse_and_validate_tracks(
         today: the day under which rejects lie.
     """
     fields = track_fields(contract)
-    parsed = parse_fields(rows, _write_list_as_json(rows, columns), contract, fields, _PARSERS)
+    parsers = {**_PARSERS, **dict.fromkeys(_list_added_lists(contract), parse_list)}
+    texts = _write_lists_as_json(rows, columns, ("genres", *_list_added_lists(contract)))
+    parsed = parse_fields(rows, texts, contract, fields, parsers)
     parsed = parsed.withColumn("released", parse_partial_date(_released_text()))
     parsed = parsed.withColumn("released_on", find_first_day(F.col("released")))
     reasons = list_reasons(_reject_reasons(contract))
@@ -78,13 +82,18 @@ def parse_and_validate_tracks(
     )
 
 
-def _write_list_as_json(rows: DataFrame, columns: Mapping[str, str]) -> Mapping[str, str]:
+def _list_added_lists(contract: Contract) -> list[str]:
+    return [column.name for column in _list_added_columns(contract) if column.type == LIST]
+
+
+def _write_lists_as_json(
+    rows: DataFrame, columns: Mapping[str, str], lists: Iterable[str]
+) -> Mapping[str, str]:
     """Fields travel as text: of an array, Spark's would be read as names with commas."""
-    if "genres" not in columns:
-        return columns
-    sql = columns["genres"]
-    is_array = rows.select(F.expr(sql)).dtypes[0][1].startswith("array")
-    return {**columns, "genres": f"to_json({sql})"} if is_array else columns
+    given = {name: columns[name] for name in lists if name in columns}
+    types = dict(rows.select(*[F.expr(sql).alias(name) for name, sql in given.items()]).dtypes)
+    arrays = {name: f"to_json({sql})" for name, sql in given.items() if types[name].startswith("array")}
+    return {**columns, **arrays}
 
 
 def _released_text() -> Column:
@@ -98,12 +107,14 @@ def _reject_reasons(contract: Contract) -> Iterator[Column]:
     yield from find_missing(("track_id",))
     yield from find_failures(fields)
     yield from find_wrong_ids(("track_id",))
-    yield from find_wrong_types(contract, [n for n in fields if n not in (*_PARSERS, *_DATES)])
+    lists = _list_added_lists(contract)
+    yield from find_wrong_types(contract, [n for n in fields if n not in (*_PARSERS, *_DATES, *lists)])
     yield F.when(F.col("track_ms") < 0, "track_ms is negative")
     yield F.when(F.col("track_ms") > MAX_PLAY_MS, "track_ms is over a day")
     no_date = _released_text().isNotNull() & F.col("released").isNull()
     yield F.when(no_date, "released is no date such as 1994, 1994-05 or 1994-05-02")
-    yield F.when(is_broken_list(raw("genres")), "genres is no list")
+    for name in ("genres", *lists):
+        yield F.when(is_broken_list(raw(name)), f"{name} is no list")
     for name, kind in (("isrc", "ISRC"), ("recording_mbid", "MusicBrainz id")):
         yield F.when(raw(name).isNotNull() & F.col(name).isNull(), f"{name} is no {kind}")
     yield from find_broken_checks(_list_added_columns(contract))

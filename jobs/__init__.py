@@ -83,6 +83,7 @@ def _attribution_steps(tables: Iterable[Attributions]) -> Iterator[Step]:
             "which play each impression led to",
             needs=(table.impressions.name, "sessions"),
             makes=(table.name,),
+            uses=("tracks",) if table.catalogue_columns else (),
         )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from datetime import date, timedelta
 
 from features.attributions import attribute_plays
+from features.windows.catalogue import add_catalogue_columns
 from jobs.arguments import add_day_arguments, new_parser, requested_days
 from jobs.errors import WrongUsage
 from jobs.job import Job
@@ -56,9 +57,14 @@ def _build(job: Job, declared: Attributions, days: Sequence[date], upstream: dic
     plays = job.table("sessions", days)
     impressions = job.table(declared.impressions.name, _list_days_before(declared, days))
     parameters = {"version": VERSION, "rules": [rule.identity for rule in declared.rules]}
-    batch = job.batch(declared.name, days, [plays, impressions], upstream=upstream, parameters=parameters)
+    tracks = job.table("tracks") if declared.catalogue_columns else None
+    inputs = [plays, impressions]
+    batch = job.batch(declared.name, days, inputs, upstream=upstream, parameters=parameters, catalogue=tracks)
     # columns of a project, before the first row that has them
     played = add_new_columns(plays.rows(), CONTRACTS["sessions"])
+    if tracks:
+        known = add_new_columns(tracks.rows(), CONTRACTS["tracks"])
+        played = add_catalogue_columns(played, known, declared.catalogue_columns)
     shown = add_new_columns(impressions.rows(), declared.impressions.contract)
     job.publish(batch, attribute_plays(played, shown, declared.rules))
 

@@ -12,7 +12,7 @@ from jobs.arguments import add_common_arguments
 from jobs.errors import WrongUsage
 from jobs.job import Job
 from jobs.publishing.batches import code_version
-from jobs.training.assemble import age_conditions, assemble
+from jobs.training.assemble import age_conditions, assemble, check_features
 from jobs.training.completeness import check_complete
 from jobs.training.labels import Labels, check_same, find_label_table, find_labels, locate_labels
 from jobs.training.manifest import Manifest, check_replay, declared_identities, load, save, summarise
@@ -80,6 +80,8 @@ def run(args: argparse.Namespace) -> int:
         )
     # a release holds its versions for 35 days, so no copy is made that an erasure would have to find
     job.pin(manifest.versions)
+    # before labels are read, which may take minutes
+    check_features(job, manifest.request, manifest.versions)
     manifest, labels, observations = _find_labels(job, manifest, old)
     training = assemble(job, manifest.request, labels, manifest.versions, observations)
     write_rows(training.rows, manifest.request, labels.count, args.format, args.out)

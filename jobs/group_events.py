@@ -31,7 +31,8 @@ class GroupEvents:
         rows, group = add_new_columns(self.events.rows(), self.group.events), self.group
         if self.catalogue is None:
             return rows
-        return add_catalogue_columns(rows, add_new_columns(self.catalogue.rows(), group.catalogue), group)
+        tracks = add_new_columns(self.catalogue.rows(), group.catalogue)
+        return add_catalogue_columns(rows, tracks, group.catalogue_columns)
 
 
 def find_events(tables: PinnedTables, group: FeatureGroup, days: Sequence[date] | None = None) -> GroupEvents:

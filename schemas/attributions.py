@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
+from schemas.catalogue_columns import find_catalogue
 from schemas.column_problems import find_name_problems
 from schemas.common import AVAILABLE_AT, BUCKETS, bucket
 from schemas.contract import Column, Contract
@@ -23,6 +24,7 @@ from schemas.mistakes import note_place, refuse
 from schemas.play_columns import extend_plays, find_play_columns
 from schemas.sessions import SESSIONS
 from schemas.sql import find_sql_problems
+from schemas.tracks import TRACKS
 
 # How rules are carried out: another number makes every published day stale.
 VERSION = 1
@@ -69,8 +71,9 @@ ATTRIBUTIONS = Contract(
 class AttributionRule:
     """A play is led to by the last impression of its item to its listener, less than `window` before it.
 
-    `window` is minutes, hours or days, as 30m, 6h or 1d. `items` says for a type of items which column of the play
-    names the item. Impressions of other types, and those for which `where`, SQL, is not true, lead to nothing.
+    `window` is minutes, hours or days, as 30m, 6h or 1d. `items` says for a type of items which column names the item:
+    of the play, or of its track in the catalogue. Where that is a list, as of the playlists with a track, it names each
+    of them. Impressions of other types, and those for which `where`, SQL, is not true, lead to nothing.
     """
 
     name: str
@@ -78,9 +81,16 @@ class AttributionRule:
     items: Mapping[str, str] = field(default_factory=lambda: {"track": "track_id"}, hash=False)
     where: str = "true"
     meaning: str = ""
+    # of these columns, those of the catalogue; set where files of declarations are loaded
+    catalogue_columns: tuple[str, ...] = field(init=False, default=(), repr=False, compare=False)
 
     def __post_init__(self) -> None:
         note_place(self)
+        played, catalogue = _find_plays(), find_catalogue(TRACKS)
+        own = [
+            n for n in dict.fromkeys(self.items.values()) if n not in played.names and n in catalogue.names
+        ]
+        object.__setattr__(self, "catalogue_columns", tuple(own))
         refuse(self, f"attribution rule {self.name}", list(self._find_problems()))
 
     @property
@@ -97,7 +107,14 @@ class AttributionRule:
     @property
     def identity(self) -> list[Any]:
         """What decides its rows."""
-        return [self.name, self.length // timedelta(milliseconds=1), sorted(self.items.items()), self.where]
+        identity = [
+            self.name,
+            self.length // timedelta(milliseconds=1),
+            sorted(self.items.items()),
+            self.where,
+        ]
+        # left out where there is none: by the others, days of before are known
+        return [*identity, list(self.catalogue_columns)] if self.catalogue_columns else identity
 
     def _find_problems(self) -> Iterator[str]:
         yield from find_name_problems("name", self.name)
@@ -105,12 +122,23 @@ class AttributionRule:
             yield f"window is {self.window!r}, expected a number and m, h or d, as in 6h"
         if not self.items:
             yield "items are empty; say which column of a play names an item, as in {'track': 'track_id'}"
-        plays = extend_plays(SESSIONS, find_play_columns(()))
-        for name in self.items.values():
-            if name not in plays.names:
-                yield f"items name {name}, which {plays.name} does not have ({', '.join(plays.names)})"
-            elif plays.column(name).type != "string":
-                yield f"items name {name}, which is {plays.column(name).type}, expected string"
+        yield from (problem for name in self.items.values() for problem in _find_item_problems(name))
+
+
+def _find_item_problems(name: str) -> Iterator[str]:
+    played, catalogue = _find_plays(), find_catalogue(TRACKS)
+    table = played if name in played.names else catalogue
+    if name not in table.names:
+        both = (
+            f"{played.name} ({', '.join(played.names)}) nor {catalogue.name} ({', '.join(catalogue.names)})"
+        )
+        yield f"items name {name}, which neither {both} has"
+    elif (found := table.column(name).type) not in ("string", "array<string>"):
+        yield f"items name {name}, which is {found}, expected string or array<string>"
+
+
+def _find_plays() -> Contract:
+    return extend_plays(SESSIONS, find_play_columns(()))
 
 
 @dataclass(frozen=True)
@@ -133,6 +161,11 @@ class Attributions(Events):
     @property
     def contract(self) -> Contract:
         return ATTRIBUTIONS
+
+    @property
+    def catalogue_columns(self) -> tuple[str, ...]:
+        """Of the catalogue, those that name an item to a rule; mostly none."""
+        return tuple(dict.fromkeys(name for rule in self.rules for name in rule.catalogue_columns))
 
     @property
     def days_before(self) -> int:

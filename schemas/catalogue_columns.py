@@ -1,4 +1,4 @@
-"""Columns that a project's catalogue has besides those of `tracks`: a genre, a label, a mood."""
+"""Columns that a project's catalogue has besides those of `tracks`: a label, a mood, the playlists with a track."""
 
 from __future__ import annotations
 
@@ -7,10 +7,13 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 
-from schemas.column_problems import find_column_list_problems, find_required_problems
+from schemas.column_problems import COLUMN_TYPES, find_column_list_problems, find_required_problems
 from schemas.contract import Column, Contract
 from schemas.mistakes import note_place, refuse
 from schemas.tracks import TRACKS
+
+# As text, a list in JSON, or one value.
+LIST = "array<string>"
 
 
 @dataclass(frozen=True)
@@ -26,7 +29,7 @@ class CatalogueColumns:
             _CATALOGUE.set(catalogue.extend(self.columns))
 
     def _find_problems(self) -> Iterator[str]:
-        yield from find_column_list_problems(self.columns)
+        yield from find_column_list_problems(self.columns, (*COLUMN_TYPES, LIST))
         catalogue = _CATALOGUE.get() or TRACKS
         if known := [column.name for column in self.columns if column.name in catalogue.names]:
             yield f"column {', '.join(known)} is one of tracks already; leave it out, or give it another name"

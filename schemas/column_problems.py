@@ -21,7 +21,9 @@ def find_name_problems(kind: str, name: str) -> Iterator[str]:
         yield f"its {kind} {name!r} is none; use a-z, 0-9 and _"
 
 
-def find_column_list_problems(columns: Sequence[Column]) -> Iterator[str]:
+def find_column_list_problems(
+    columns: Sequence[Column], types: Sequence[str] = COLUMN_TYPES
+) -> Iterator[str]:
     """Names that cannot be, and types that no file has."""
     names = [column.name for column in columns]
     for name in names:
@@ -31,8 +33,8 @@ def find_column_list_problems(columns: Sequence[Column]) -> Iterator[str]:
     if twice := sorted({name for name in names if names.count(name) > 1}):
         yield f"column {', '.join(twice)} declared twice"
     for column in columns:
-        if column.type not in COLUMN_TYPES:
-            yield f"column {column.name} is {column.type}, expected one of {', '.join(COLUMN_TYPES)}"
+        if column.type not in types:
+            yield f"column {column.name} is {column.type}, expected one of {', '.join(types)}"
         if column.check:
             yield from find_syntax_problems("check", f"{column.name} {column.check}")
 

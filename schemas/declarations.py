@@ -25,7 +25,7 @@ from schemas.sql import list_columns
 from schemas.tracks import TRACKS
 
 # Of a feature, what no value depends on; `windows` make columns, and each has an identity of its own.
-_NOT_COMPUTED = ("meaning", "owner", "windows", "deprecated", "row")
+_NOT_COMPUTED = ("meaning", "owner", "windows", "deprecated", "row", "of_events")
 
 # The entities that features are declared for: the columns that name one.
 USER, TRACK, ARTIST = ("user_id",), ("track_id",), ("artist_id",)

@@ -26,20 +26,30 @@ nulls of the input left out, and in sums NaN ("lifetime" is all plays before t):
 | streak | days in a row with a play, the day that ends at t the last of them; w and 62 days at most | 0 |
 | days_since_first | (t - first play before t) in days; window "lifetime" | null |
 | days_since_last | (t - last play before t) in days; window "lifetime" | null |
+
+As an outcome, each is the same of the plays in [t, t + h), but for these, which are turned round in time:
+
+| operation | value |
+|---|---|
+| trend | log2((count in [t, t + h) + 1) / (count in [t + h, t + 2h) + 1)), so known at t + 2h |
+| decayed | sum over the plays in [t, t + h) of 2^-((input - t) / h): h is the half-life, and the end |
+| streak | days of 24 hours in a row with a play, the day that begins at t the first of them; 62 days at most |
+| days_since_first | (last play in [t, t + h) - t) in days: the other end of the plays |
+| days_since_last | (first play in [t, t + h) - t) in days: until the next |
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from schemas.parts import Part, PlayInput
 
 LIFETIME = "lifetime"
 NUMBERS = ("int", "bigint", "double")
-# Their values are of whole days, or of all values, which parts of a day do not keep.
-NOT_AT_LABEL_TIME = ("distinct", "streak", "top_k", "entropy")
+# Their values are of whole days, or of values, which partials do not keep.
+NOT_AT_LABEL_TIME = ("distinct", "streak")
 
 Parts = Callable[[PlayInput, str], list[Part]]
 
@@ -178,4 +188,17 @@ OPERATIONS: dict[str, Operation] = {
     "days_since_last": Operation(
         _of_kinds("max"), "double", "days", input_types=("timestamp",), longest=0, idle="days"
     ),
+}
+# What an operation needs for windows that begin at a label, where that differs. A decayed sum gets an end, or it would
+# never be known. A day's weights from its end on cannot be turned into those from its beginning, and a bit for a day
+# does not say when in the day: the parts of both are folded from events, and are in no table.
+AHEAD: dict[str, Operation] = {
+    "decayed": replace(
+        OPERATIONS["decayed"],
+        parts=lambda source, window: [source.part("decayed_ahead", detail=window)],
+        total_windows=lambda window: (window,),
+    ),
+    "streak": replace(OPERATIONS["streak"], parts=_of_kinds("extent")),
+    "days_since_first": replace(OPERATIONS["days_since_first"], parts=_of_kinds("max"), longest=3650),
+    "days_since_last": replace(OPERATIONS["days_since_last"], parts=_of_kinds("min"), longest=3650),
 }

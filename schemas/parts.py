@@ -35,6 +35,12 @@ KINDS: dict[str, tuple[str, str]] = {
     "hll": ("binary", "HyperLogLog sketch of the values"),
     "kll": ("binary", "KLL sketch of the values"),
 }
+# The same of parts that are in no table: they are folded for labels alone, whose windows begin within a day.
+KINDS_OF_LABELS: dict[str, tuple[str, str]] = {
+    "decayed_ahead": ("decimal(38,18)", "plays, each weighted by its decay from the beginning of ds"),
+    "extent": ("struct<first:timestamp,last:timestamp>", "instants of the first and the last play"),
+}
+_ALL_KINDS = KINDS | KINDS_OF_LABELS
 # By kind, which rules fold and merge it, from 2 on: a mended one gets the next number, which makes its parts, and the
 # features made of them, stale on every published day. None was mended yet.
 RULES: dict[str, int] = {}
@@ -62,12 +68,12 @@ class Part:
 
     @property
     def type(self) -> str:
-        return KINDS[self.kind][0].replace("{T}", self.input_type)
+        return _ALL_KINDS[self.kind][0].replace("{T}", self.input_type)
 
     @property
     def meaning(self) -> str:
         where = "" if self.where == "true" else f" where {self.where}"
-        return f"{KINDS[self.kind][1]}: {self.of}{where}"
+        return f"{_ALL_KINDS[self.kind][1]}: {self.of}{where}"
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,8 @@ from schemas.declarations import Feature
 from schemas.reward_terms import name_next
 from schemas.rewards import Reward
 
-# A listener returns by beginning another session; the sessions that there were are counted exactly, so without parts,
-# and cannot be had ahead.
+# A listener returns by beginning another session. Different sessions from the play on, which look ahead as well, are
+# one where its own only goes on.
 SESSION_STARTS = Feature("starts", "count", "play_id", "sessions begun", ("7d",), where="position = 1")
 
 PLAY_REWARDS = (

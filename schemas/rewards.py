@@ -95,7 +95,7 @@ class Reward:
         if syntax := list(find_syntax_problems("value", self.value)):
             yield from syntax
             return
-        if late := [t.column for t in self.terms if t.ahead and window_days(t.outcome.horizon) > self.days]:
+        if late := [t.column for t in self.terms if t.ahead and window_days(t.outcome.reach) > self.days]:
             yield f"value names {', '.join(late)}, which is not known after a horizon of {self.horizon}"
         row = extend_plays(SESSIONS, find_play_columns(())).names
         named = (*row, *map(name_next, row))
@@ -180,7 +180,7 @@ class Rewards:
         for reward in sorted(self.rewards, key=lambda each: each.days):
             for term in reward.terms:
                 # an outcome is there after its own window, whatever else a reward waits for
-                found.setdefault(term, term.outcome.horizon if term.ahead else reward.horizon)
+                found.setdefault(term, term.outcome.reach if term.ahead else reward.horizon)
         return found
 
     @property
@@ -198,7 +198,7 @@ class Rewards:
         return [
             TermWindow(group, ahead, horizon)
             for (ahead, _, horizon), outcomes in requests.items()
-            for group in outcome_groups(outcomes, known)
+            for group in outcome_groups(outcomes, known, ahead)
         ]
 
     def list_day_counts(self, groups: Sequence[FeatureGroup]) -> list[tuple[Term, FeatureGroup]]:

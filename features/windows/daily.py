@@ -16,9 +16,10 @@ from features.windows import operations
 from features.windows.distinct import add_distinct_counts
 from features.windows.events import plays_of_group
 from features.windows.items import add_item_features
-from features.windows.operations import AGE, DAY, VALUES, WINDOW_BITS
+from features.windows.operations import AGE, DAY, WINDOW_BITS
 from features.windows.reopened import CHANGED, ReopenedDays
 from features.windows.tiles import Tile, cover
+from features.windows.values import VALUES
 from schemas.declarations import LIFETIME, FeatureGroup, window_days
 
 # Of a day: an entity has a row if it has a play in this window.

@@ -33,7 +33,10 @@ class Play:
 
 @dataclass(frozen=True)
 class Sample:
-    """What one value is computed from: the plays of the window [t - w, t) that count, oldest first."""
+    """What one value is computed from: the plays of the window [t - w, t) that count, oldest first.
+
+    To `AHEAD`, the window is [t, t + w), of a trend twice as long.
+    """
 
     feature: Feature
     t: datetime
@@ -63,10 +66,14 @@ def outcome(
     Args:
         own: id of the label's own play, if it is one; that is its own at `t` alone.
     """
-    end = t + window_days(horizon) * DAY
+    h = window_days(horizon) * DAY
+    # a trend compares with the horizon after
+    end = t + (2 * h if feature.op == "trend" else h)
     inside = [p for p in plays if t <= p.at < end and not (p.at == t and p.play_id == own)]
     counted = sorted((p for p in inside if is_counted(p, feature)), key=play_order)
-    result = OPERATIONS[feature.op](Sample(feature, end, end - t, counted))
+    ahead = feature.op in AHEAD
+    operation = AHEAD[feature.op] if ahead else OPERATIONS[feature.op]
+    result = operation(Sample(feature, t if ahead else end, h, counted))
     return feature.empty_value if result is None else result
 
 
@@ -166,6 +173,20 @@ def _streak(sample: Sample) -> int:
     return next(n for n in range(len(active_days) + 1) if n * DAY not in active_days)
 
 
+def _trend_ahead(sample: Sample) -> float:
+    near = sum(play.at - sample.t < sample.w for play in sample.plays)
+    return math.log2((near + 1) / (len(sample.plays) - near + 1))
+
+
+def _decayed_ahead(sample: Sample) -> float:
+    return math.fsum(2.0 ** -((instant - sample.t) / sample.w) for instant in sample.values)
+
+
+def _streak_ahead(sample: Sample) -> int:
+    active_days = {(play.at - sample.t) // DAY for play in sample.plays}
+    return next(n for n in range(len(active_days) + 1) if n not in active_days)
+
+
 def _of_values(compute: Callable[[list[Any]], Any]) -> Callable[[Sample], Any]:
     """None of no values."""
     return lambda sample: compute(sample.values) if sample.plays else None
@@ -196,4 +217,12 @@ OPERATIONS: dict[str, Callable[[Sample], Any]] = {
     "streak": _streak,
     "days_since_first": lambda sample: (sample.t - min(sample.values)) / DAY if sample.plays else None,
     "days_since_last": lambda sample: (sample.t - max(sample.values)) / DAY if sample.plays else None,
+}
+# Those that are turned round in time where the window begins at t.
+AHEAD: dict[str, Callable[[Sample], Any]] = {
+    "trend": _trend_ahead,
+    "decayed": _decayed_ahead,
+    "streak": _streak_ahead,
+    "days_since_first": lambda sample: (max(sample.values) - sample.t) / DAY if sample.plays else None,
+    "days_since_last": lambda sample: (min(sample.values) - sample.t) / DAY if sample.plays else None,
 }

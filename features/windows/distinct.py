@@ -20,7 +20,7 @@ from typing import NamedTuple
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
-from features.windows.operations import filtered_input
+from features.windows.operations import FeatureWindows, filtered_input
 from schemas.declarations import FeatureGroup, window_days
 
 # Of a first to a last day to describe, up to which a row per value and day is less than its births and deaths. Decides
@@ -46,7 +46,7 @@ def add_distinct_counts(
     Args:
         plays: those that count for the group, of the longest window of these at least.
     """
-    counts = list_counts(group)
+    counts = list_counts(group.feature_windows)
     if not counts:
         return feature_rows
     lookback = timedelta(days=max(count.days for count in counts))
@@ -58,10 +58,10 @@ def add_distinct_counts(
     return feature_rows.join(counts_by_day, [*group.keys, "ds"], "left")
 
 
-def list_counts(group: FeatureGroup) -> list[DistinctCount]:
+def list_counts(features: FeatureWindows) -> list[DistinctCount]:
     return [
         DistinctCount(f.name(w), window_days(w), (f.input, f.where))
-        for f, w in group.feature_windows
+        for f, w in features
         if f.op == "distinct"
     ]
 
@@ -80,7 +80,7 @@ def count_by_masks(
     n = F.datediff("ds", F.lit(first))
     bit = F.call_function("shiftleft", F.lit(1).cast("bigint"), (n % WORD).cast("int"))
     days_of_values = (
-        _list_values(plays, keys, counts)
+        select_values(plays, counts, [*keys, "ds"])
         .groupBy(*keys, "source", "value")
         .agg(*[F.bit_or(F.when(F.floor(n / WORD) == word, bit)).alias(f"_word_{word}") for word in words])
     )
@@ -130,13 +130,13 @@ def _list_sources(counts: Sequence[DistinctCount]) -> list[tuple[str, str]]:
     return list(dict.fromkeys(count.source for count in counts))
 
 
-def _list_values(plays: DataFrame, keys: Sequence[str], counts: Sequence[DistinctCount]) -> DataFrame:
-    """A row per play and value that it has of each source, by the source's number."""
+def select_values(plays: DataFrame, counts: Sequence[DistinctCount], by: Sequence[str]) -> DataFrame:
+    """A row for each play and each `source`, by its number, that has a value there."""
     values = [
         F.struct(F.lit(i).alias("source"), filtered_input(sql, where).cast("string").alias("value"))
         for i, (sql, where) in enumerate(_list_sources(counts))
     ]
-    return plays.select(*keys, "ds", F.inline(F.array(*values))).where("value is not null")
+    return plays.select(*by, F.inline(F.array(*values))).where("value is not null")
 
 
 def _changes(plays: DataFrame, keys: Sequence[str], counts: list[DistinctCount]) -> DataFrame:
@@ -144,20 +144,25 @@ def _changes(plays: DataFrame, keys: Sequence[str], counts: list[DistinctCount])
     # A row per value and day, not per play. collect_set instead fell back to a sort-based aggregation, and took three
     # minutes for 65,000 rows. By the keys alone: the windows and the sum that follow are by these and more, and need
     # no other shuffle.
-    values_by_day = _list_values(plays, keys, counts).distinct().repartition(*keys)
+    values_by_day = select_values(plays, counts, [*keys, "ds"]).distinct().repartition(*keys)
     next_day = F.lead("ds").over(Window.partitionBy(*keys, "source", "value").orderBy("ds"))
     # a birth, which all windows share, of length 0; and a death per window. least() passes over a null `_again`.
-    changes = [_event(F.col("ds"), 0, 1)]
+    changes = [change_at(F.col("ds"), 0, 1)]
     for days in sorted({count.days for count in counts}):
-        changes.append(_event(F.least("_again", F.date_add("ds", days)), days, -1))
+        changes.append(change_at(F.least("_again", F.date_add("ds", days)), days, -1))
     values_by_day = values_by_day.withColumn("_again", next_day)
     events = values_by_day.select(*keys, "source", F.inline(F.array(*changes)))
-    sums, sources = [], _list_sources(counts)
+    return sum_changes(events.withColumnRenamed("at", "ds"), counts, [*keys, "ds"])
+
+
+def sum_changes(events: DataFrame, counts: Sequence[DistinctCount], by: Sequence[str]) -> DataFrame:
+    """How much each count rises or falls; of the births and deaths of a length, or of length 0 for all."""
+    sources, sums = _list_sources(counts), []
     for count in counts:
         applies = (F.col("source") == sources.index(count.source)) & F.col("length").isin(0, count.days)
         sums.append(F.sum(F.when(applies, F.col("change"))).alias(count.name))
-    return events.groupBy(*keys, F.col("at").alias("ds")).agg(*sums)
+    return events.groupBy(*by).agg(*sums)
 
 
-def _event(at: Column, length: int, change: int) -> Column:
+def change_at(at: Column, length: int, change: int) -> Column:
     return F.struct(at.alias("at"), F.lit(length).alias("length"), F.lit(change).alias("change"))

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
-from pyspark.sql import DataFrame
+from typing import Final
+
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from features.windows.operations import AT, ID
 from schemas.declarations import FeatureGroup
 from schemas.row_hash import row_hash
+
+# Of a label, which event it is itself, by `name_own`; see `LabelTimeFeatures.own`.
+OWN: Final = "_own"
+
+
+def name_own(event_id: Column) -> Column:
+    # never null, as labels are joined by it; and a label that is no event is none with an id of no letters
+    return F.coalesce(F.concat(F.lit("="), event_id), F.lit(""))
 
 
 def plays_of_group(events: DataFrame, group: FeatureGroup) -> DataFrame:

@@ -3,7 +3,8 @@
 The whole days inside a window are tiles, as they are for daily features. At its two ends are parts of a
 day: whole quarters of an hour, and the plays of the one quarter that the instant cuts.
 
-An outcome is the same turned round: [t, t + h) is [t' - h, t') for t' = t + h.
+An outcome is the same turned round: [t, t + h) is [t' - h, t') for t' = t + h. Parts that partials do not have
+(`schemas.outcomes.FeatureAhead`) are folded from the events of whole days as well.
 """
 
 from __future__ import annotations
@@ -11,27 +12,30 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from functools import cached_property, reduce
+from functools import cached_property, partial, reduce
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from features.joins.feature_table import output_name
 from features.windows import operations
-from features.windows.events import plays_of_group
+from features.windows.distinct import DistinctCount, list_counts
+from features.windows.distinct_ahead import count_distinct_ahead
+from features.windows.events import OWN, name_own, plays_of_group
+from features.windows.items import add_item_features
 from features.windows.operations import AT, DAY, ID, INSTANT, WINDOW_BITS
+from features.windows.partials import fold_parts
 from features.windows.tiles import Tile, cover
+from features.windows.values import VALUES
 from schemas.common import MICROS_A_DAY
 from schemas.declarations import LIFETIME, Feature, FeatureGroup, window_days
 from schemas.operations import NOT_AT_LABEL_TIME
-from schemas.outcomes import NOT_AHEAD
+from schemas.outcomes import FeatureAhead
 from schemas.parts import Part
 
 # Microseconds. Folded once for all labels, so a track with a hundred thousand plays a day costs a label some hundred
 # rows: 96 quarters at most at each end of its windows, and the plays of those that the instant cuts.
 QUARTER = 15 * 60 * 1_000_000
-# Of a label, which event it is itself; see `LabelTimeFeatures.own`.
-OWN = "_own"
 
 
 @dataclass(frozen=True)
@@ -42,8 +46,8 @@ class LabelTimeFeatures:
         ahead: windows are [t, t + w), and not [t - w, t).
 
     Raises:
-        ValueError: a column that the group does not have, or of an operation in `NOT_AT_LABEL_TIME`; ahead, of one in
-            `NOT_AHEAD`, or of a lifetime.
+        ValueError: a column that the group does not have, or of an operation in `NOT_AT_LABEL_TIME`; ahead, of a
+            feature that is no `FeatureAhead`.
     """
 
     group: FeatureGroup
@@ -52,15 +56,16 @@ class LabelTimeFeatures:
     ahead: bool = False
 
     def __post_init__(self) -> None:
-        impossible = NOT_AHEAD if self.ahead else NOT_AT_LABEL_TIME
-        windows = [(f, w) for f, w in self.group.feature_windows if not (self.ahead and w == LIFETIME)]
-        possible = [f.name(w) for f, w in windows if f.op not in impossible]
+        possible = [f.name(w) for f, w in self.group.feature_windows if self._has_value(f)]
         for column in self.columns:
             if column not in possible:
                 raise ValueError(
                     f"{self.group.table}:{column} cannot be had at a label's own instant; "
                     f"these can: {', '.join(possible)}"
                 )
+
+    def _has_value(self, feature: Feature) -> bool:
+        return isinstance(feature, FeatureAhead) if self.ahead else feature.op not in NOT_AT_LABEL_TIME
 
     @cached_property
     def features(self) -> list[tuple[Feature, str]]:
@@ -73,6 +78,19 @@ class LabelTimeFeatures:
     @cached_property
     def parts(self) -> list[Part]:
         return list(dict.fromkeys(part for f, w in self.features for part in f.parts(w)))
+
+    @cached_property
+    def parts_of_events(self) -> list[Part]:
+        """Those of them that the table of partials does not have."""
+        return list(dict.fromkeys(part for f, w in self._of_events for part in f.parts(w)))
+
+    @property
+    def _of_events(self) -> list[tuple[Feature, str]]:
+        return [(f, w) for f, w in self.features if isinstance(f, FeatureAhead) and f.of_events]
+
+    @cached_property
+    def distinct_counts(self) -> list[DistinctCount]:
+        return list_counts(self.features)
 
     def name(self, feature: Feature, window: str) -> str:
         """The column beside the labels."""
@@ -95,8 +113,11 @@ class LabelTimeFeatures:
     @cached_property
     def play_days(self) -> list[date]:
         """The days of the group's source that are read."""
-        # those of the labels, and those that windows begin in: all between are in the partials
-        return sorted({day + timedelta(days=n) for day in self.label_days for n, _, _ in self.edges})
+        # those of the labels, and those that windows end in; all between are in the partials, or are read as well
+        counted = max((count.days + 1 for count in self.distinct_counts), default=0)
+        days = {day + timedelta(days=n) for day in self.label_days for n in range(counted)}
+        days |= {day + timedelta(days=n) for day in self.label_days for n, _, _ in self.edges}
+        return sorted(days | {ds for _, ds, _ in self.day_plan})
 
     @cached_property
     def edges(self) -> list[tuple[int, int, bool]]:
@@ -112,11 +133,27 @@ class LabelTimeFeatures:
     @cached_property
     def plan(self) -> list[tuple[date, date, int, int]]:
         """Label's day, tile, and in which windows it is."""
-        masks = [
-            (day, operations.window_bitmask({w: self._whole_days(day, w) for w in self.windows}))
-            for day in self.label_days
+        return [(day, *tile, bits) for day in self.label_days for tile, bits in self._tiles(day).items()]
+
+    def _tiles(self, day: date) -> dict[Tile, int]:
+        # of windows of which nothing is in the partials, none
+        kept = operations.windows_of([each for each in self.features if each not in self._of_events])
+        return operations.window_bitmask(
+            {w: self._whole_days(day, w) if w in kept else () for w in self.windows}
+        )
+
+    @cached_property
+    def day_plan(self) -> list[tuple[date, date, int]]:
+        """Label's day, whole day whose events are folded, and in which windows it is."""
+        lengths = [
+            (window_days(w), 1 << self.windows.index(w)) for w in operations.windows_of(self._of_events)
         ]
-        return [(day, *tile, bits) for day, mask in masks for tile, bits in mask.items()]
+        longest = max((days for days, _ in lengths), default=0)
+        return [
+            (day, day + timedelta(days=n), sum(bit for days, bit in lengths if n < days))
+            for day in self.label_days
+            for n in range(1, longest)
+        ]
 
     def _whole_days(self, day: date, window: str) -> Iterator[Tile]:
         # those between the label's day and that of the window's other end: of these two it holds parts
@@ -153,7 +190,7 @@ def label_time_features(
         base: the same labels with more columns, to which the features are added instead.
         few_labels: whether their keys can go to every task, where events and partials of others are left out as read.
     """
-    own = [_name_own(f"`{key}`").alias(OWN)] if (key := request.own(labels)) else []
+    own = [name_own(F.col(f"`{key}`")).alias(OWN)] if (key := request.own(labels)) else []
     label_keys = labels.select(*request.group.keys, F.col(f"`{at}`").alias(INSTANT), *own).dropna().distinct()
     by = label_keys.columns
     plays = plays_of_group(sessions, request.group)
@@ -165,14 +202,14 @@ def label_time_features(
     # windows of a day have no whole days: planning a join with nothing takes as long as any
     if request.plan:
         pieces.append(_whole_day_tiles(label_keys, partials, request))
-    columns = [*by, "ds", WINDOW_BITS, *[part.name for part in request.parts]]
+    if request.day_plan:
+        pieces.append(_whole_days(label_keys, plays, request))
     # none of these overlap, so they merge like the parts of different days
-    rows = reduce(DataFrame.unionByName, [piece.select(*columns) for piece in pieces])
-    age = (F.unix_micros(INSTANT) - F.unix_micros(F.date_add("ds", 1).cast("timestamp"))) / MICROS_A_DAY
-    totals = operations.totals(request.features, request.windows, age)
-    values = operations.values(request.features, F.col(INSTANT))
-    merged = rows.groupBy(*by).agg(*totals).select(*by, *values)
-    features = label_keys.join(merged, by, "left")
+    rows = reduce(partial(DataFrame.unionByName, allowMissingColumns=True), pieces)
+    features = label_keys.join(_merge(rows, request, by), by, "left")
+    if request.distinct_counts:
+        counted = count_distinct_ahead(label_keys, plays, request.distinct_counts, request.group.keys)
+        features = features.join(counted, by, "left")
     return _join_labels(labels if base is None else base, features, request, at)
 
 
@@ -181,17 +218,34 @@ def _select_keys(rows: DataFrame, label_keys: DataFrame, group: FeatureGroup) ->
     return rows.join(F.broadcast(label_keys.select(*group.keys).distinct()), [*group.keys], "left_semi")
 
 
+def _merge(rows: DataFrame, request: LabelTimeFeatures, by: Sequence[str]) -> DataFrame:
+    """The values of all features but distinct counts, one row per `by`."""
+    age = (F.unix_micros(INSTANT) - F.unix_micros(F.date_add("ds", 1).cast("timestamp"))) / MICROS_A_DAY
+    aggregated = [(f, w) for f, w in request.features if f.op in VALUES]
+    # an aggregate of nothing is needed where no feature is computed from totals
+    totals = [F.count("*").alias("_pieces"), *operations.totals(aggregated, request.windows, age)]
+    values = operations.values(aggregated, F.col(INSTANT), request.ahead)
+    merged = rows.groupBy(*by).agg(*totals).select(*by, *values)
+    return add_item_features(merged, rows, request.features, request.windows, by)
+
+
 def _whole_day_tiles(label_keys: DataFrame, partials: DataFrame, request: LabelTimeFeatures) -> DataFrame:
     schema = f"{DAY} date, ds date, span int, {WINDOW_BITS} long"
     plan = label_keys.sparkSession.createDataFrame(request.plan, schema)
     tiles = label_keys.withColumn(DAY, F.to_date(INSTANT)).join(F.broadcast(plan), DAY)
-    rows = partials.select(*request.group.keys, "ds", "span", *[part.name for part in request.parts])
-    return tiles.join(rows, [*request.group.keys, "ds", "span"])
+    kept = [part.name for part in request.parts if part not in request.parts_of_events]
+    rows = partials.select(*request.group.keys, "ds", "span", *kept)
+    return tiles.join(rows, [*request.group.keys, "ds", "span"]).select(
+        *label_keys.columns, "ds", WINDOW_BITS, *kept
+    )
 
 
-def _name_own(event_id: str) -> Column:
-    # never null, as labels are joined by it; and a label that is no event is none with an id of no letters
-    return F.coalesce(F.concat(F.lit("="), F.col(event_id)), F.lit(""))
+def _whole_days(label_keys: DataFrame, plays: DataFrame, request: LabelTimeFeatures) -> DataFrame:
+    """As tiles, a day each, of what partials do not have."""
+    schema = f"{DAY} date, ds date, {WINDOW_BITS} long"
+    plan = label_keys.sparkSession.createDataFrame(request.day_plan, schema)
+    days = label_keys.withColumn(DAY, F.to_date(INSTANT)).join(F.broadcast(plan), DAY).drop(DAY)
+    return days.join(fold_parts(plays, request.parts_of_events, by := [*request.group.keys, "ds"]), by)
 
 
 def _window_edges(label_keys: DataFrame, request: LabelTimeFeatures) -> DataFrame:
@@ -213,7 +267,7 @@ def _whole_quarters(edges: DataFrame, plays: DataFrame, request: LabelTimeFeatur
     quarter, cut = F.col("_quarter"), F.col("_cut_quarter")
     inside = F.when(F.col("_before"), quarter < cut).otherwise(quarter > cut)
     quarter_rows = _fold_quarters(plays, request, [])
-    return edges.join(quarter_rows, [*request.group.keys, "ds"]).where(inside)
+    return _name_piece(edges.join(quarter_rows, [*request.group.keys, "ds"]).where(inside), request)
 
 
 def _plays_of_cut_quarter(edges: DataFrame, plays: DataFrame, request: LabelTimeFeatures) -> DataFrame:
@@ -221,16 +275,22 @@ def _plays_of_cut_quarter(edges: DataFrame, plays: DataFrame, request: LabelTime
     inside = F.when(F.col("_before"), at < cut).otherwise(at >= cut)
     if OWN in edges.columns:
         # others of the label's instant count
-        inside &= (at != F.col(INSTANT)) | (_name_own(ID) != F.col(OWN))
+        inside &= (at != F.col(INSTANT)) | (name_own(F.col(ID)) != F.col(OWN))
     # parts of one play each, as only those on one side of the instant count
     quarter_rows = _fold_quarters(plays, request, [AT, ID])
     cut_quarters = edges.withColumnRenamed("_cut_quarter", "_quarter")
-    return cut_quarters.join(quarter_rows, [*request.group.keys, "ds", "_quarter"]).where(inside)
+    rows = cut_quarters.join(quarter_rows, [*request.group.keys, "ds", "_quarter"]).where(inside)
+    return _name_piece(rows, request)
+
+
+def _name_piece(rows: DataFrame, request: LabelTimeFeatures) -> DataFrame:
+    own = [OWN] if OWN in rows.columns else []
+    parts = [part.name for part in request.parts]
+    return rows.select(*request.group.keys, INSTANT, *own, "ds", WINDOW_BITS, *parts)
 
 
 def _fold_quarters(plays: DataFrame, request: LabelTimeFeatures, finer: Sequence[str]) -> DataFrame:
-    by = [*request.group.keys, "ds", "_quarter", *finer]
-    return plays.groupBy(*by).agg(*map(operations.fold, request.parts))
+    return fold_parts(plays, request.parts, [*request.group.keys, "ds", "_quarter", *finer])
 
 
 def _join_labels(rows: DataFrame, features: DataFrame, request: LabelTimeFeatures, at: str) -> DataFrame:
@@ -243,6 +303,6 @@ def _join_labels(rows: DataFrame, features: DataFrame, request: LabelTimeFeature
     # a label that is there twice gets its values twice, one without a key none: the join is left, by equality
     key_matches = [rows[f"`{key}`"] == right[f"_of_{key}"] for key in keys]
     if key := request.own(rows):
-        key_matches.append(_name_own(f"`{key}`") == right[OWN])
+        key_matches.append(name_own(F.col(f"`{key}`")) == right[OWN])
     joined = rows.join(right, [*key_matches, rows[f"`{at}`"] == right[INSTANT]], "left")
     return joined.select(*[rows[f"`{name}`"] for name in rows.columns], *named)

@@ -1,4 +1,4 @@
-"""Each operation: how plays are folded into its parts, how parts are merged, and what value they end as.
+"""Each operation: how plays are folded into its parts, and how parts are merged, to end as values (`values.py`).
 
 `items` and `distinct`, which need a row per value, compute their own.
 """
@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import reduce
 from itertools import pairwise
 from typing import Final, NamedTuple
 
@@ -14,6 +13,7 @@ from pyspark.sql import Column
 from pyspark.sql import functions as F
 
 from features.windows.tiles import Tile
+from features.windows.values import VALUES, VALUES_AHEAD
 from schemas.common import MICROS_A_DAY
 from schemas.declarations import Feature, window_days
 from schemas.parts import Part
@@ -34,8 +34,6 @@ HLL_REGISTERS, KLL_K = 12, 200
 
 # Features, each over one of its windows.
 FeatureWindows = Sequence[tuple[Feature, str]]
-# The merged parts in the order of the declaration, and the instant at which the window ends.
-Value = Callable[[Feature, list[Column], Column], Column]
 
 
 class Aggregate(NamedTuple):
@@ -94,12 +92,16 @@ def totals(features: FeatureWindows, windows: Sequence[str], age: Column) -> lis
     ]
 
 
-def values(features: FeatureWindows, at: Column) -> list[Column]:
-    """The features, in terms of the totals, as of the instant `at`; null where there is nothing."""
-    columns = []
+def values(features: FeatureWindows, at: Column, ahead: bool = False) -> list[Column]:
+    """The features, in terms of the totals, as of the instant `at`; null where there is nothing.
+
+    Args:
+        ahead: windows begin at that instant, and do not end there.
+    """
+    columns, rules = [], VALUES_AHEAD if ahead else VALUES
     for f, w in features:
         merged = [F.col(f"`{_total_name(part, over)}`") for part, over in required_totals(f, w)]
-        columns.append(VALUES[f.op](f, merged, at).alias(f.name(w)))
+        columns.append(rules[f.op](f, merged, at).alias(f.name(w)))
     return columns
 
 
@@ -154,31 +156,6 @@ def _edges(part: Part) -> list[float]:
     return [float(edge) for edge in part.detail.split()]
 
 
-def _ratio(_: Feature, totals: list[Column], __: Column) -> Column:
-    return F.try_divide(totals[0].cast("double"), totals[1].cast("double"))
-
-
-def _variance(feature: Feature, totals: list[Column], _: Column) -> Column:
-    """From exact sums: (n Q - S²) / n²."""
-    squares, total, count = totals
-    if feature.input_type == "double":
-        mean = F.try_divide(total.cast("double"), count)
-        # of equal values the two sides differ by rounding alone, which may leave a little less than nothing
-        spread = F.greatest(F.try_divide(squares.cast("double"), count) - mean * mean, F.lit(0.0))
-        # `greatest` passes over a null
-        return F.when(mean.isNotNull(), F.round(spread, 12))
-    # integers stay integers until the end, so nothing cancels
-    whole = total.cast("decimal(19,0)")
-    spread = count.cast("decimal(19,0)") * squares - whole * whole
-    return F.try_divide(F.try_divide(spread.cast("double"), count), count)
-
-
-def _log2_growth(_: Feature, totals: list[Column], __: Column) -> Column:
-    recent, both = (F.coalesce(count, F.lit(0)) for count in totals)
-    # one play more on both sides: a first week of plays has a growth, and no play at all has none
-    return F.log2((recent + 1) / (both - recent + 1))
-
-
 def _collect_plays(part: Part, value: Column) -> Column:
     row = F.struct(F.col(AT).alias("at"), F.col(ID).alias("play_id"), value.alias("value"))
     return _nearest_k(part, F.collect_list(F.when(value.isNotNull(), row)))
@@ -193,13 +170,6 @@ def _fold_hll(_: Part, value: Column) -> Column:
     # hashed, as the sketch passes over empty strings, which are values
     hashed = F.when(value.isNotNull(), F.xxhash64(value.cast("string")))
     return F.hll_sketch_agg(hashed, HLL_REGISTERS)
-
-
-def _quantiles(feature: Feature, totals: list[Column], _: Column) -> Column:
-    sketch = totals[0]
-    ranks = F.array(*map(F.lit, feature.at)).cast("array<double>")
-    # a sketch of no values has no quantile, and asking for one is an error
-    return F.when(F.kll_sketch_get_n_double(sketch) > 0, F.kll_sketch_get_quantile_double(sketch, ranks))
 
 
 def _decay_weight(part: Part, age: Column) -> Column:
@@ -219,28 +189,42 @@ def _merge_decayed(part: Part, column: Column, age: Column) -> Column:
     return F.sum(_to_decimal(column * _decay_weight(part, age), 18))
 
 
+def _fold_decayed_ahead(part: Part, value: Column) -> Column:
+    since = (F.unix_micros(value) - F.unix_micros(F.col("ds").cast("timestamp"))) / MICROS_A_DAY
+    return F.sum(_to_decimal(_decay_weight(part, since), 18))
+
+
+def _merge_decayed_ahead(part: Part, column: Column, age: Column) -> Column:
+    # from the label to the beginning of the day; the label's own begins before it
+    return F.sum(_to_decimal(column * _decay_weight(part, -(age + 1)), 18))
+
+
+def _fold_extent(_: Part, value: Column) -> Column:
+    at = F.when(value.isNotNull(), F.col(AT))
+    return F.when(F.count(at) > 0, F.struct(F.min(at).alias("first"), F.max(at).alias("last")))
+
+
+def _merge_extents(_: Part, column: Column, __: Column) -> Column:
+    """Bit n is set if there is a play in the n-th 24 hours from the label's instant on."""
+    # a day is of two such, and its first and last play tell of both
+    begin = F.unix_micros(INSTANT)
+    bits = [
+        F.call_function("shiftleft", F.lit(1).cast("bigint"), _whole_days(begin, column[end]))
+        for end in ("first", "last")
+    ]
+    return F.bit_or(bits[0].bitwiseOR(bits[1]))
+
+
+def _whole_days(begin: Column, instant: Column) -> Column:
+    return F.floor((F.unix_micros(instant) - begin) / F.lit(MICROS_A_DAY)).cast("int")
+
+
 def _merge_bitmaps(_: Part, column: Column, age: Column) -> Column:
     """Bits of different parts are of different days, so their sum sets them all."""
     older = F.least(age, F.lit(63)).cast("int")
     # days that would be moved beyond bit 62 are dropped first: bit 63 is the sign
     recent = column.bitwiseAND(F.call_function("shiftright", F.lit(2**63 - 1), older))
     return F.sum(F.call_function("shiftleft", recent, older))
-
-
-def _hour_shares(_: Feature, totals: list[Column], __: Column) -> Column:
-    by_hour = [F.coalesce(totals[0][n], F.lit(0)) for n in range(24)]
-    plays = F.greatest(reduce(lambda a, b: a + b, by_hour), F.lit(1))
-    return F.when(totals[0].isNotNull(), F.array(*[count / plays for count in by_hour]))
-
-
-def _streak(_: Feature, totals: list[Column], __: Column) -> Column:
-    """The ones at the low end of the bits: adding one turns just those over."""
-    bits = totals[0]
-    return F.bit_count(bits.bitwiseXOR(bits + 1)) - 1
-
-
-def _days_since(_: Feature, totals: list[Column], at: Column) -> Column:
-    return (F.unix_micros(at) - F.unix_micros(totals[0])) / MICROS_A_DAY
 
 
 _AGGREGATES: dict[str, Aggregate] = {
@@ -270,23 +254,9 @@ _AGGREGATES: dict[str, Aggregate] = {
         _merge_arrays(lambda _: 24),
     ),
     "decayed": Aggregate(_fold_decayed, _merge_decayed),
+    "decayed_ahead": Aggregate(_fold_decayed_ahead, _merge_decayed_ahead),
+    "extent": Aggregate(_fold_extent, _merge_extents),
     "heard_on": Aggregate(
         lambda _, value: F.when(F.count(value) > 0, F.lit(1)).otherwise(0).cast("bigint"), _merge_bitmaps
     ),
-}
-VALUES: dict[str, Value] = {
-    **dict.fromkeys(("count", "sum", "min", "max", "decayed"), lambda _, totals, __: totals[0]),
-    **dict.fromkeys(("mean", "rate", "ratio"), _ratio),
-    "variance": _variance,
-    "trend": _log2_growth,
-    # where no part is there, a sum of its elements is null, and the histogram has zeros
-    "histogram": lambda _, totals, __: F.transform(totals[0], lambda count: F.coalesce(count, F.lit(0))),
-    # `get`, as an index beyond the end of a list is an error in ANSI mode
-    **dict.fromkeys(("first", "last"), lambda _, totals, __: F.get(totals[0], F.lit(0))["value"]),
-    "last_k": lambda _, totals, __: F.transform(totals[0], lambda play: play["value"]),
-    "approx_distinct": lambda _, totals, __: F.hll_sketch_estimate(totals[0]),
-    "percentiles": _quantiles,
-    "hours": _hour_shares,
-    "streak": _streak,
-    **dict.fromkeys(("days_since_first", "days_since_last"), _days_since),
 }

@@ -61,7 +61,9 @@ def partial_rows(
     plays = plays_of_group(sessions, group).where(F.col("ds").isin(list(days)))
     if reopened:
         plays = reopened.select_events(plays)
-    rows = _fold_plays(plays, group, parts).select("*", F.lit(1).alias("span"), F.lit(True).alias("_rebuilt"))
+    rows = fold_parts(plays, parts, [*group.keys, "ds"]).select(
+        "*", F.lit(1).alias("span"), F.lit(True).alias("_rebuilt")
+    )
     if earlier is not None:
         columns = ["ds", "span", *group.keys, *(part.name for part in parts)]
         rows = rows.unionByName(earlier.select(*columns, F.lit(False).alias("_rebuilt")))
@@ -75,8 +77,8 @@ def earlier_days(days: Sequence[date], reopened: Sequence[date] = ()) -> list[da
     return sorted({each.source.ds for each in _plan_merges(days, reopened) if not each.rebuilt})
 
 
-def _fold_plays(plays: DataFrame, group: FeatureGroup, parts: Sequence[Part]) -> DataFrame:
-    by = [*group.keys, "ds"]
+def fold_parts(plays: DataFrame, parts: Sequence[Part], by: Sequence[str]) -> DataFrame:
+    """One row per `by` with all parts of its plays."""
     aggregated, item_lists = _split_parts(parts)
     # an aggregate of nothing is needed where every part is a list
     daily = plays.groupBy(*by).agg(F.count("*").alias("_plays"), *map(fold, aggregated)).drop("_plays")

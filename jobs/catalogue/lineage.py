@@ -162,7 +162,7 @@ def _list_attribution_inputs(table: Attributions, column: str) -> Iterator[Colum
         yield ColumnInput(shown, "shown_at" if column == "delay_ms" else column)
         items = (name for rule in table.rules for name in rule.items.values())
         for name in dict.fromkeys(("user_id", *items)):
-            yield ColumnInput(played, name, KEY)
+            yield ColumnInput("tracks" if name in table.catalogue_columns else played, name, KEY)
         yield from (ColumnInput(shown, name, KEY) for name in ("user_id", "item_type", "item_id"))
         wheres = (name for rule in table.rules for name in list_columns(rule.where))
         yield from (ColumnInput(shown, name, FILTER) for name in dict.fromkeys(wheres))
@@ -240,7 +240,7 @@ def _list_term_inputs(term: Term) -> Iterator[ColumnInput]:
     if term.counts_days:
         yield ColumnInput(SESSIONS.name, "ds")
         return
-    for feature in outcome_groups([term.outcome], groups)[0].features:
+    for feature in outcome_groups([term.outcome], groups, term.ahead)[0].features:
         yield from (ColumnInput(SESSIONS.name, name) for name in feature.lineage)
 
 

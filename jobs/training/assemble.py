@@ -81,6 +81,13 @@ def assemble(
     return TrainingRows(_with_split(request, rows), outputs, tuple(daily), space)
 
 
+def check_features(job: Job, request: Request, tables: Mapping[str, int]) -> None:
+    """Raises WrongUsage for features that there are not."""
+    daily, label_time = split_refs(request)
+    daily_columns(daily, tables, job.snapshot)
+    label_time_columns(label_time)
+
+
 def age_conditions(request: Request, tables: Sequence[str]) -> dict[str, str]:
     """Per daily table, SQL that is true for a label whose values were too old for it."""
     if request.max_age is None:

@@ -20,6 +20,7 @@ from jobs.training.request import Request, outcome_groups_of
 from jobs.training.requests import keep_whole
 from schemas import FeatureGroup
 from schemas.declarations import USER
+from schemas.outcomes import reach
 from segue.watermark import floor_day
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def _observe_group(job: Job, group: FeatureGroup, tables: Tables) -> Observation
     next_midnight = floor_day(through) + timedelta(days=1)
     return Observation(
         table=group.table,
-        horizons=tuple(dict.fromkeys(window for _, window in group.feature_windows)),
+        horizons=tuple(dict.fromkeys(reach(*each) for each in group.feature_windows)),
         begin=midnight_after(of_events[0] - timedelta(days=1)),
         end=midnight_after(of_events[-1]),
         through=min(_complete_through(tables, events, of_events), next_midnight - timedelta(microseconds=1)),
@@ -153,4 +154,4 @@ def _hide_unknown(ahead: LabelTimeFeatures, observation: Observation) -> Iterabl
 
     for feature, horizon in ahead.features:
         name = ahead.name(feature, horizon)
-        yield name, F.when(F.col(observation.columns[horizon]) == RIPE, F.col(name))
+        yield name, F.when(F.col(observation.columns[reach(feature, horizon)]) == RIPE, F.col(name))

@@ -30,6 +30,7 @@ from jobs.training.request import (
 )
 from schemas import FEATURE_GROUPS, FeatureGroup
 from schemas.declarations import Feature
+from schemas.outcomes import reach
 from segue import show
 from segue.publications import Publications
 from segue.storage import is_delta
@@ -200,7 +201,7 @@ def _outcome(
 ) -> tuple[str, Any]:
     """Its column, and the value by definition; the set's own word for whether that is known."""
     name = outcome_name(group.table, feature, horizon)
-    if row[status_name(group.table, horizon)] != RIPE:
+    if row[status_name(group.table, reach(feature, horizon))] != RIPE:
         return name, None
     return name, outcome(plays, feature, horizon, row[request.at], row.get(group.events.key[0]))
 

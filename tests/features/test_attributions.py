@@ -2,61 +2,28 @@
 
 from __future__ import annotations
 
-from collections import Counter
-
 import pytest
+from simulation.label_cases import check_attributions
 
 import features.impressions
-from features.attributions import attribute_plays
 from features.impressions import measure_impressions
 from jobs import ingest_events
 from jobs.file_counts import IngestCounts
 from jobs.ingest_plays import _join_measures
-from reference.attributions import attributions
-from reference.frames import frame, rows
-from reference.rows import assert_same
-from reference.shown import RULES, SEEN, impression, is_seen, shown_and_played
-from schemas.attributions import ATTRIBUTIONS
+from reference.frames import frame
+from reference.shown import (
+    impression,
+)
 from schemas.contract import Column
 from schemas.event_tables import EventTable
 from schemas.impressions import IMPRESSIONS
-from schemas.sessions import SESSIONS
 
-WORLDS = 2_500
 # of a policy; fewer than the gate asks for, as each is a row here
 LEAST = 20
 
 
-def by_user(rows):
-    of_users = {}
-    for row in rows:
-        of_users.setdefault(row["user_id"], []).append(row)
-    return of_users
-
-
-def expected_of(impressions, plays):
-    """World by world: no listener's impression leads to the play of another."""
-    shown = by_user(impressions)
-    return [
-        row for user, own in by_user(plays).items() for row in attributions(own, shown[user], RULES, is_seen)
-    ]
-
-
 def test_attribute_plays_of_thousands_of_worlds_is_as_defined(spark):
-    impressions, plays = shown_and_played(0, WORLDS)
-    expected = expected_of(impressions, plays)
-    # each decision decides something here
-    kinds = Counter((row["rule_id"], row["item_type"]) for row in expected)
-    assert kinds.keys() == {(rule.name, each) for rule in RULES for each in rule.items}
-    delays = {row["delay_ms"] for row in expected if row["rule_id"] == SEEN.name}
-    assert {0, 1_799_999} <= delays and max(delays) < 1_800_000
-    computed = attribute_plays(
-        frame(spark, plays, SESSIONS), frame(spark, impressions, IMPRESSIONS.contract), RULES
-    )
-    actual = rows(computed, ATTRIBUTIONS)
-    ids = {row.pop("attribution_id") for row in actual}
-    assert len(ids) == len(actual)
-    assert_same(expected, actual, ("rule_id", "play_id"), plays, "user_id")
+    check_attributions(spark, seed=0, cases=2_500)
 
 
 def randomised(policy, propensity, arms, count):

@@ -38,6 +38,8 @@ GROUP = FeatureGroup(
         Feature("tracks", "first", "track_id", "id", ("2d", "45d")),
         Feature("tracks", "last", "track_id", "id", ("1d", LIFETIME)),
         Feature("tracks", "last_k", "track_id", "ids", ("7d",), k=3),
+        Feature("tracks", "top_k", "track_id", "ids", ("7d",), k=2),
+        Feature("tracks", "entropy", "track_id", "bits", ("7d",)),
         Feature("tracks", "approx_distinct", "track_id", "tracks", ("7d",)),
         Feature("ms", "histogram", "ms_played", "plays", ("7d",), edges=(1, 30_000)),
         Feature("plays", "hours", "played_at", "shares", ("2d",)),

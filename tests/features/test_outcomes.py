@@ -9,6 +9,8 @@ from random import Random
 
 import pyarrow as pa
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from features.joins.ripeness import STATUSES, Observation, status_name
 from features.windows import definitions
@@ -18,42 +20,24 @@ from features.windows.tiles import Tile
 from reference import outcomes as reference
 from reference.computed import calendar
 from reference.frames import frame
+from reference.outcome_cases import (
+    COLUMNS,
+    DECLARED,
+    GROUP,
+    LABELS,
+    REVERSALS,
+    SIMPLE,
+    define_outcome,
+    draw_case,
+    draw_instant,
+)
 from reference.rows import same
 from reference.windows import by_entity, is_near, value
 from reference.worlds import DAY, MIDNIGHT, US, history, session_play
-from schemas.declarations import USER, Feature, FeatureGroup
-from schemas.operations import LIFETIME, OPERATIONS
-from schemas.outcomes import NOT_AHEAD
+from schemas.declarations import Feature
+from schemas.operations import AHEAD, LIFETIME, OPERATIONS
+from schemas.outcomes import look_ahead
 from schemas.sessions import SESSIONS
-
-HORIZONS = ("1d", "2d", "7d", "45d")
-GROUP = FeatureGroup(
-    table="next_features",
-    keys=USER,
-    meaning="what came after a label",
-    where="not is_bot",
-    # parts are merged as they are for windows that end: what differs is at both ends, so a few show it
-    features=(
-        Feature("plays", "count", "play_id", "plays", HORIZONS),
-        Feature("completion", "mean", "completion", "share", ("2d",), default=-1.0),
-        Feature("tracks", "last_k", "track_id", "ids", ("7d",), k=3),
-    ),
-)
-COLUMNS = tuple(feature.name(window) for feature, window in GROUP.feature_windows)
-LABELS = pa.schema(
-    [
-        ("user_id", pa.string()),
-        ("at", pa.timestamp("us", "UTC")),
-        ("play_id", pa.string()),
-        ("n", pa.int64()),
-    ]
-)
-
-
-def draw_instant(rng):
-    """Around midnights and quarters of an hour more often than chance would have it."""
-    place = rng.choice((0, 1, 899, 900, 43_200, 86_399, rng.randrange(86_400))) * timedelta(seconds=1)
-    return MIDNIGHT + rng.randrange(50) * DAY + place + rng.choice((-US, timedelta(0), US))
 
 
 def count_coverage(ahead, i, t, instant):
@@ -69,9 +53,8 @@ def count_coverage(ahead, i, t, instant):
 @pytest.mark.parametrize("ahead", [True, False])
 def test_pieces_of_a_window_hold_each_of_its_instants_once_and_no_other(ahead):
     rng, inside = Random(11), 0
-    group = replace(
-        GROUP, features=(Feature("plays", "count", "play_id", "plays", ("1d", "2d", "7d", "33d")),)
-    )
+    plays = Feature("plays", "count", "play_id", "plays", ("1d", "2d", "7d", "33d"))
+    group = replace(DECLARED, features=(look_ahead(plays, DECLARED, plays.windows) if ahead else plays,))
     names = tuple(f.name(w) for f, w in group.feature_windows)
     for _ in range(500):
         t = draw_instant(rng)
@@ -87,53 +70,41 @@ def test_pieces_of_a_window_hold_each_of_its_instants_once_and_no_other(ahead):
     assert inside > 5000
 
 
-def draw_case(rng):
-    """Plays of one listener around a label and its horizon, ties at both ends; the label may be one of them."""
-    t, horizon = draw_instant(rng), rng.choice(HORIZONS)
-    h = reference.days(horizon)
-    places = (timedelta(0), timedelta(0), h, -h, h / 2, -h / 2, rng.randrange(90) * DAY - 45 * DAY)
-    plays = [
-        session_play(
-            play_id=f"p{n}",
-            played_at=t + rng.choice(places) + rng.choice((-US, timedelta(0), timedelta(0), US)),
-            ms_played=rng.choice((None, 0, 1, 30_000, 200_000)),
-            skipped=rng.choice((True, False, None)),
-            track_id=rng.choice("abc"),
-        )
-        for n in range(rng.randrange(8))
-    ]
-    own = rng.choice([None, "p9", *[play["play_id"] for play in plays]])
-    return plays, t, horizon, own
-
-
-def define_outcome(plays, feature, horizon, t, own):
-    inputs = definitions.inputs(feature)
-    rows = [
-        definitions.Play(p["played_at"], p["play_id"], {sql: p.get(sql, True) for sql in inputs})
-        for p in plays
-    ]
-    return definitions.outcome(rows, feature, horizon, t, own)
-
-
-SIMPLE = (
-    Feature("plays", "count", "play_id", "plays"),
-    Feature("ms", "sum", "ms_played", "ms"),
-    Feature("tracks", "first", "track_id", "id"),
-    Feature("skips", "rate", "skipped", "share"),
-)
-
-
 def test_outcomes_by_definition_are_of_the_plays_after_the_label_but_its_own():
     rng, own_plays, values = Random(3), 0, 0
     for _ in range(3000):
         plays, t, horizon, own = draw_case(rng)
-        for feature in SIMPLE:
+        for feature in (*SIMPLE, *REVERSALS):
             expected = reference.outcome(plays, feature, horizon, t, own)
             actual = define_outcome(plays, feature, horizon, t, own)
-            assert same(expected, actual), (feature.name(horizon), t, own, plays)
+            assert same(expected, actual) or is_near(expected, actual, 4e-12), (
+                feature.name(horizon),
+                t,
+                own,
+                plays,
+            )
             values += expected not in (None, 0)
         own_plays += any(play["play_id"] == own and play["played_at"] == t for play in plays)
     assert own_plays > 200 and values > 2000, "hardly a label is a play, or nearly all is nothing"
+
+
+INSTANTS = st.sampled_from([timedelta(0), US, -US, DAY - US, DAY, DAY + US, 2 * DAY - US, 2 * DAY, 4 * DAY])
+PLAYS = st.lists(
+    st.tuples(INSTANTS, st.sampled_from(("a", "b", None)), st.sampled_from((None, 0, 40_000))), max_size=6
+)
+
+
+@given(PLAYS, st.sampled_from(("1d", "2d")), st.integers(-1, 5))
+def test_outcomes_by_definition_of_ties_nulls_and_edges(plays, horizon, own):
+    t = MIDNIGHT + timedelta(hours=14, minutes=3)
+    rows = [
+        session_play(play_id=f"p{n}", played_at=t + after, track_id=track, ms_played=ms)
+        for n, (after, track, ms) in enumerate(plays)
+    ]
+    for feature in (*SIMPLE, *REVERSALS):
+        expected = reference.outcome(rows, feature, horizon, t, f"p{own}")
+        actual = define_outcome(rows, feature, horizon, t, f"p{own}")
+        assert same(expected, actual) or is_near(expected, actual, 4e-12), (feature.op, expected, actual)
 
 
 def test_no_play_after_the_horizon_changes_an_outcome_and_none_within_it_a_feature():
@@ -148,6 +119,38 @@ def test_no_play_after_the_horizon_changes_an_outcome_and_none_within_it_a_featu
             outcomes = [define_outcome(each, feature, horizon, t, own) for each in (plays, beyond)]
             features = [value(each, feature, horizon, t) for each in (plays, within, beyond)]
             assert outcomes[0] == outcomes[1] and features[0] == features[1] == features[2]
+
+
+def reverse_plays(plays, t, midnight):
+    """The plays from `t` on as plays before a midnight; what is at `t` is a microsecond before."""
+    after = [play for play in plays if play["played_at"] >= t]
+    return [play | {"played_at": midnight - (play["played_at"] - t) - US} for play in after]
+
+
+def test_a_reversal_in_time_is_the_feature_of_plays_reversed_in_time():
+    """At midnight, where days are 24 hours to features as well; and near, as a microsecond was taken."""
+    rng, values = Random(9), 0
+    for _ in range(1000):
+        plays, t, horizon, _ = draw_case(rng)
+        end = t + reference.days(horizon)
+        for feature in REVERSALS:
+            # to a feature that looks back for ever, what an outcome looks at
+            endless = feature.op == "decayed" or feature.op.startswith("days_")
+            of_outcome = [play for play in plays if play["played_at"] < end] if endless else plays
+            window = LIFETIME if feature.windows == (LIFETIME,) else horizon
+            expected = value(reverse_plays(of_outcome, t, MIDNIGHT), feature, window, MIDNIGHT)
+            actual = define_outcome(plays, feature, horizon, t, None)
+            # eight plays weigh less than 8e-11 more or less for a microsecond
+            assert same(expected, actual) or is_near(expected, actual, 1e-10), (
+                feature.op,
+                horizon,
+                t,
+                expected,
+                actual,
+                plays,
+            )
+            values += expected not in (None, 0)
+    assert values > 1500, "nearly all is nothing"
 
 
 def make_twins(world, users, t):
@@ -202,20 +205,24 @@ def test_outcomes_of_the_engine_are_of_plays_from_the_instant_on(spark):
             )
             values += expected != feature.empty_value
     assert values > 1000, "nearly all is nothing, so this shows little"
+    for feature, horizon in GROUP.feature_windows:
+        name = f"next_features__{feature.name(f'next_{horizon}')}"
+        assert len({str(row[name]) for row in rows}) > 2, f"{name} is of one value, so it shows little"
     check_twins([row for row in rows if row["at"] == t and row["user_id"] is not None], twins)
 
 
 def compute(spark, world, labels):
     sessions, days = frame(spark, world, SESSIONS), tuple(sorted({label["at"].date() for label in labels}))
     ahead = LabelTimeFeatures(GROUP, COLUMNS, days, ahead=True)
-    group_partials = partial_rows(sessions, GROUP, calendar(world, [days[-1] + 45 * DAY]), None)
+    group_partials = partial_rows(sessions, DECLARED, calendar(world, [days[-1] + 45 * DAY]), None)
     rows = spark.createDataFrame(pa.Table.from_pylist(labels, LABELS))
     return label_time_features(rows, group_partials, sessions, ahead, "at").toArrow().to_pylist()
 
 
 def check_twins(rows, twins):
     by_user = {row["user_id"]: row for row in rows}
-    names = [name for name in rows[0] if name.endswith(("_1d", "_2d", "_7d"))]
+    ends = ("_1d", "_2d", "_7d")
+    names = [name for name in rows[0] if name.endswith(ends)]
     for user in twins:
         one, twin = (by_user[each] for each in (user, f"twin of {user}"))
         assert all(same(one[name], twin[name]) for name in names), (
@@ -224,24 +231,16 @@ def check_twins(rows, twins):
         assert one["next_features__plays_count_next_45d"] != twin["next_features__plays_count_next_45d"]
 
 
-def test_what_looks_beyond_the_window_is_no_outcome():
-    """Of an operation that can, the totals are over the window itself, and it has windows of a length."""
-    able = {
-        name
-        for name, operation in OPERATIONS.items()
-        if name not in NOT_AHEAD and operation.total_windows("7d") == ("7d",) and operation.longest
-    }
-    assert able == OPERATIONS.keys() - set(NOT_AHEAD)
-    group = replace(
-        GROUP,
-        features=(
-            Feature("plays", "trend", "play_id", "growth", ("7d",)),
-            Feature("plays", "count", "play_id", "plays", (LIFETIME,)),
-        ),
-    )
-    for column in ("plays_trend_7d", "plays_count_lifetime"):
+def test_every_operation_looks_ahead_and_is_known_when_its_window_is_over():
+    """Of most, the window is the horizon; of a trend, twice that."""
+    for name, operation in OPERATIONS.items():
+        windows = AHEAD.get(name, operation).total_windows("7d")
+        assert windows == (("7d", "14d") if name == "trend" else ("7d",)), name
+    assert definitions.AHEAD.keys() == {"trend", *AHEAD} == reference.AHEAD.keys()
+    for column in ("plays_trend_1d", "plays_count_lifetime"):
         with pytest.raises(ValueError, match="cannot be had"):
-            LabelTimeFeatures(group, (column,), (), ahead=True)
+            # as it was declared, it ends at the label
+            LabelTimeFeatures(DECLARED, (column,), (), ahead=True)
 
 
 def test_statuses_are_of_the_horizon_the_data_and_the_erasure(spark):

@@ -2,92 +2,23 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections import Counter
 from datetime import timedelta
 
 import pytest
+from simulation.label_cases import DECLARED, check_rewards
 
 import reference.rewards as reference
-from features.rewards import DayCount, Evidence, Windows, reward_plays
-from features.windows.label_time import LabelTimeFeatures
+from features.rewards import Evidence, reward_plays
 from reference.frames import frame, rows
-from reference.partials import fold_parts
 from reference.rewards import HORIZONS, LABEL_DAYS, THROUGH, worlds
 from reference.rows import assert_same, bucket
-from reference.windows import key_columns
 from reference.worlds import DAY, MIDNIGHT, session_play
-from schemas.operations import window_days
-from schemas.reward_set import PLAY_REWARDS, SESSION_STARTS, TRACK_DISCOVERED, make_context_left
-from schemas.rewards import AT_ONCE, Rewards
+from schemas.rewards import Rewards
 from schemas.sessions import SESSIONS
-from schemas.starting_set import STARTING_SET, USER_FEATURE_GROUP
-
-DECLARED = Rewards((*PLAY_REWARDS, make_context_left("artist_id"), TRACK_DISCOVERED))
-GROUPS = (*STARTING_SET[1:], USER_FEATURE_GROUP.extend(SESSION_STARTS))
-WORLDS = 1_000
-ERASED_AT = {"world 1": MIDNIGHT + DAY / 2, "world 3": MIDNIGHT + 59 * DAY + DAY / 2}
-
-
-def find_status(day, horizon):
-    return "ripe" if horizon == AT_ONCE else reference.status(day, window_days(horizon), THROUGH, THROUGH)
-
-
-def fold(plays, group, tiles):
-    """The partials that are read, of the tiles that have plays."""
-    of_days, found = {}, {}
-    for ds, span in tiles:
-        for n in range(span):
-            of_days.setdefault(ds - n * DAY, []).append((ds, span))
-    for play in plays:
-        entity = tuple(play[key] for key in group.keys)
-        for tile in of_days.get(play["ds"], ()) if None not in entity else ():
-            found.setdefault((entity, *tile), []).append(play)
-    for (entity, ds, span), of_tile in found.items():
-        parts = dict(fold_parts(of_tile, group, ds, span))
-        yield {**key_columns(entity, ds, group), "span": span, **parts}
-
-
-def gather(spark, plays, sessions):
-    """As the job does, of partials that loops have folded."""
-    windows, counts = [], []
-    for each in DECLARED.list_windows(GROUPS):
-        days = tuple(day for day in LABEL_DAYS if find_status(day, each.horizon) == "ripe")
-        request = LabelTimeFeatures(each.group, tuple(each.group.identities), days, each.ahead)
-        tiles = {(ds, span) for _, ds, span, _ in request.plan}
-        partials = frame(spark, fold(plays, each.group, tiles), each.group.partials_contract())
-        windows.append(Windows(request, partials, select(sessions, request.play_days)))
-    for term, group in DECLARED.list_day_counts(GROUPS):
-        # which rows there are is all that counts
-        group = group.select(["plays_count_7d"])
-        tiles = [(MIDNIGHT.date() + n * DAY, span) for n in range(61) for span in (1, 2)]
-        partials = frame(spark, fold(plays, group, tiles), group.partials_contract())
-        counts.append(DayCount(term.column, group, 60, LABEL_DAYS[:1], partials))
-    statuses = {day: {horizon: find_status(day, horizon) for horizon in HORIZONS} for day in LABEL_DAYS}
-    erased = {hashlib.sha256(user.encode()).hexdigest(): at for user, at in ERASED_AT.items()}
-    # the last day's are not known yet
-    later = select(sessions, {day + n * DAY for day in LABEL_DAYS[:-1] for n in (0, 1)})
-    return Evidence(statuses, windows, counts, later, erased)
-
-
-def select(rows, days):
-    return rows.where(rows["ds"].isin(list(days)))
 
 
 def test_rewards_of_thousands_of_listeners_are_as_defined(spark):
-    plays = worlds(7, WORLDS)
-    expected = reference.rewards(plays, LABEL_DAYS, THROUGH, THROUGH, ERASED_AT)
-    # each decision decides something here
-    assert {row["status_60d"] for row in expected} == {"ripe", "unripe", "censored"}
-    for reward in DECLARED.rewards:
-        values = Counter(row[reward.name] for row in expected)
-        # whether a play is a discovery is known of all
-        assert reward is TRACK_DISCOVERED or values.pop(None) > 100, reward.name
-        assert sum(count > 20 for count in values.values()) > 1, reward.name
-    sessions = frame(spark, plays, SESSIONS).localCheckpoint()
-    computed = reward_plays(select(sessions, LABEL_DAYS), DECLARED, gather(spark, plays, sessions))
-    expected = [row | {"bucket": bucket(row["user_id"])} for row in expected]
-    assert_same(expected, rows(computed, DECLARED.contract), ("play_id",), plays, "user_id")
+    check_rewards(spark, seed=7, cases=1_000)
 
 
 def test_of_a_day_no_horizon_of_which_is_over_nothing_is_needed_but_its_plays(spark):

@@ -18,6 +18,7 @@ from features.tracks import (
 )
 from reference import catalogues
 from reference.worlds import FEW
+from schemas.contract import Column
 from schemas.tracks import REJECTED_TRACKS, TRACK_CHANGES, TRACKS
 
 TODAY = date(2026, 11, 20)
@@ -68,12 +69,12 @@ def complete(rows):
     return [row | {"raw": repr(row)} for row in rows]
 
 
-def parse(spark, rows, columns=COLUMNS, file="f.csv"):
+def parse(spark, rows, columns=COLUMNS, file="f.csv", contract=TRACKS):
     schema = ", ".join(f"{name} string" for name in (*TRACK_FIELDS, RAW, FILE))
     lines = [(*[row[name] for name in TRACK_FIELDS], row["raw"], file, False, False) for row in rows]
     read = spark.createDataFrame(lines, f"{schema}, {BROKEN} boolean, {IS_HEADER} boolean")
     # as the job does: a filter that is pushed below these expressions would take minutes to plan
-    return parse_and_validate_tracks(read, columns, TRACKS, "test", TODAY).persist()
+    return parse_and_validate_tracks(read, columns, contract, "test", TODAY).persist()
 
 
 def collect(frame):
@@ -104,6 +105,21 @@ def test_a_list_of_a_file_is_a_list_of_genres(spark):
     rows = complete([{"track_id": "t", "genres": "Rock / Pop, Soul"}])
     columns = COLUMNS | {"genres": "split(genres, ' / ')"}
     assert collect(parse(spark, rows, columns))[0]["genres"] == ["Rock", "Pop, Soul"]
+
+
+def test_a_list_of_a_project_is_json_an_array_or_one_value(spark):
+    names = ("one", "two", "three", "four", "five")
+    contract = TRACKS.extend([Column(name, "array<string>", "playlists") for name in names])
+    columns = COLUMNS | {
+        "one": "'p1'",
+        "two": """'["p1", " p2 ", null, "p1", ""]'""",
+        "three": "array('p1', '[p2')",
+        "four": "array()",
+        "five": "'[p1'",
+    }
+    (row,) = collect(parse(spark, complete([{"track_id": "t"}]), columns, contract=contract))
+    assert [row[name] for name in names] == [["p1"], ["p1", "p2"], ["p1", "[p2"], None, None]
+    assert row["reasons"] == ["five is no list"]
 
 
 def maybe(*values):

@@ -23,11 +23,20 @@ from jobs.publishing.warehouse import Warehouse
 from reference.attributions import attributions
 from reference.published import pass_every_batch
 from reference.rows import assert_same
-from reference.shown import LAST_TOUCH, RULES, impression, is_seen, shown_and_played
+from reference.shown import (
+    CATALOGUE_COLUMNS,
+    CONTENTS,
+    LAST_TOUCH,
+    RULES,
+    impression,
+    is_seen,
+    shown_and_played,
+)
 from reference.worlds import DAY, MIDNIGHT, session_play
 from schemas import CONTRACTS
 from schemas.attributions import AttributionRule, Attributions
 from schemas.impressions import IMPRESSIONS
+from schemas.tracks import TRACKS
 
 DECLARED = Attributions(RULES)
 STEPS = (
@@ -133,6 +142,49 @@ def test_days_on_which_nothing_is_led_to_are_made_once(nights):
     assert [nights.state().day_states[day].rows for day in DAYS[:3]] == [0, 0, 0]
     # a day that is named is made whatever is there
     assert nights.build("--day", str(DAYS[1])) == []
+
+
+def test_days_keep_the_catalogue_of_the_night_in_which_they_were_made(nights, monkeypatch):
+    declared = Attributions((CONTENTS,))
+
+    def join(plays, tracks, columns):
+        albums = {row["track_id"]: row for row in tracks}
+        return [play | {name: albums[play["track_id"]][name] for name in columns} for play in plays]
+
+    def attribute(plays, impressions, rules):
+        rows = attributions(plays, impressions, rules)
+        return Rows(row | {"attribution_id": row["play_id"]} for row in rows)
+
+    monkeypatch.setitem(CONTRACTS, "tracks", TRACKS.extend(CATALOGUE_COLUMNS))
+    twins = {"add_catalogue_columns": join, "attribute_plays": attribute, "ATTRIBUTION_TABLES": (declared,)}
+    for name, twin in twins.items():
+        monkeypatch.setattr(build_attributions, name, twin)
+
+    def deliver_catalogue(album):
+        job = LaidStep("test", nights.root)
+        track = {"track_id": "t1", "album_id": album, "playlists": ["p1"], "source": "test"}
+        job.publish(job.batch("tracks", parameters={"album": album}), Rows([track]))
+
+    def find_items():
+        rows = read(Warehouse(nights.root).table("attributions"))
+        return {row["ds"]: (row["item_type"], row["item_id"]) for row in rows}
+
+    deliver_catalogue("a1")
+    shown = [("album", "a1"), ("album", "a2"), ("playlist", "p1")]
+    nights.deliver(
+        [
+            impression(impression_id=f"{n}", item_type=kind, item_id=item, shown_at=MIDNIGHT + n * DAY)
+            for n, (kind, item) in enumerate(shown)
+        ],
+        [session_play(play_id=f"{n}", track_id="t1", played_at=MIDNIGHT + n * DAY) for n in range(3)],
+    )
+    assert nights.build() == DAYS[:3]
+    assert find_items() == {DAYS[0]: shown[0], DAYS[2]: shown[2]}
+    deliver_catalogue("a2")
+    assert nights.build() == [] and find_items() == {DAYS[0]: shown[0], DAYS[2]: shown[2]}
+    # a day that is named has the newest
+    nights.build("--day", str(DAYS[1]))
+    assert find_items() == {DAYS[0]: shown[0], DAYS[1]: shown[1], DAYS[2]: shown[2]}
 
 
 def test_impressions_that_are_taken_out_lead_to_nothing_any_more(nights, monkeypatch, capsys):

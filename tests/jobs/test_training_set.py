@@ -571,7 +571,8 @@ def test_split_at_and_split_by_do_not_leak(night, training_set, tmp_path):
     ("arguments", "message"),
     [
         (["--features", "user_featurs"], "no table 'user_featurs'"),
-        (["--features", "user_features:plays"], "has no 'plays'"),
+        # before labels are looked for
+        (["--features", "user_features:plays", "--labels", "nowhere.parquet"], "has no 'plays'"),
         (["--features", "user_features", "--at", "when"], "no column 'when'"),
         (["--features", "user_features", "--at", "clicked"], "must be a timestamp"),
         (["--features", "user_track_features", "--as-published"], "never were"),
@@ -580,8 +581,8 @@ def test_split_at_and_split_by_do_not_leak(night, training_set, tmp_path):
         (["--features", "user_features", "--split-at", "soon"], "--split-at"),
         ([], "--features"),
         (
-            ["--outcomes", "user_track_features:plays_decayed_7d"],
-            "no features 'plays_decayed' of .* can look",
+            ["--outcomes", "user_track_features:plays_streak_7d"],
+            "no features 'plays_streak' of .* can look ahead; these can: plays_count, .* plays_decayed",
         ),
         (["--features", "user_features", "--ripe-only"], "--ripe-only is of --outcomes"),
         (

@@ -44,7 +44,8 @@ def _can_lead(impression: Row, play: Row, rule: AttributionRule) -> bool:
     column = rule.items.get(impression["item_type"])
     if column is None or impression["user_id"] != play["user_id"]:
         return False
-    if play[column] is None or play[column] != impression["item_id"]:
+    named = play[column] if isinstance(play[column], list) else [play[column]]
+    if impression["item_id"] not in named:
         return False
     delay = play["played_at"] - impression["shown_at"]
     return timedelta(0) <= delay < rule.length

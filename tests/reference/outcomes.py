@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
+from math import log2
 from typing import Any
 
 from reference.rows import Row
-from reference.windows import value
+from reference.windows import expression, value
 from schemas.declarations import Feature
+
+DAY = timedelta(days=1)
 
 
 def plays_after(plays: Iterable[Row], t: datetime, horizon: str, own: str | None) -> list[Row]:
@@ -25,9 +28,63 @@ def plays_after(plays: Iterable[Row], t: datetime, horizon: str, own: str | None
 
 
 def outcome(plays: Iterable[Row], feature: Feature, horizon: str, t: datetime, own: str | None = None) -> Any:
-    """The value of a feature over these plays, as in the window of that length that ends with the horizon."""
+    """The value of a feature over these plays, as in the window of that length that ends with the horizon; of what is
+    turned round in time, by loops of its own."""
+    if feature.op in AHEAD:
+        return AHEAD[feature.op](plays, feature, horizon, t, own)
     found = value(plays_after(plays, t, horizon, own), feature, horizon, t + days(horizon))
     return feature.empty_value if found is None else found
+
+
+def counted(plays: Iterable[Row], feature: Feature, t: datetime, horizon: str, own: str | None) -> list[Row]:
+    names = feature.row.names
+    is_in, read = expression(feature.where, names), expression(feature.input, names)
+    after = plays_after(plays, t, horizon, own)
+    return [play for play in after if is_in(play) is True and read(play) is not None]
+
+
+def trend(plays: Iterable[Row], feature: Feature, horizon: str, t: datetime, own: str | None) -> float:
+    both = len(counted(plays, feature, t, f"{2 * days(horizon).days}d", own))
+    near = len(counted(plays, feature, t, horizon, own))
+    return log2((near + 1) / (both - near + 1))
+
+
+def decayed(plays: Iterable[Row], feature: Feature, horizon: str, t: datetime, own: str | None) -> float:
+    total = 0.0
+    for play in counted(plays, feature, t, horizon, own):
+        total += 0.5 ** ((play[feature.input] - t) / days(horizon))
+    return total
+
+
+def streak(plays: Iterable[Row], feature: Feature, horizon: str, t: datetime, own: str | None) -> int:
+    found = counted(plays, feature, t, horizon, own)
+    length = 0
+    while any(t + length * DAY <= play["played_at"] < t + (length + 1) * DAY for play in found):
+        length += 1
+    return length
+
+
+def days_until_last(
+    plays: Iterable[Row], feature: Feature, horizon: str, t: datetime, own: str | None
+) -> float | None:
+    waits = [(play[feature.input] - t) / DAY for play in counted(plays, feature, t, horizon, own)]
+    return max(waits, default=feature.empty_value)
+
+
+def days_until_first(
+    plays: Iterable[Row], feature: Feature, horizon: str, t: datetime, own: str | None
+) -> float | None:
+    waits = [(play[feature.input] - t) / DAY for play in counted(plays, feature, t, horizon, own)]
+    return min(waits, default=feature.empty_value)
+
+
+AHEAD = {
+    "trend": trend,
+    "decayed": decayed,
+    "streak": streak,
+    "days_since_first": days_until_last,
+    "days_since_last": days_until_first,
+}
 
 
 def status(

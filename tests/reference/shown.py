@@ -10,6 +10,8 @@ from typing import Any
 from reference.rows import Row, bucket, day
 from reference.worlds import AROUND, MIDNIGHT, World, session_play
 from schemas.attributions import AttributionRule
+from schemas.catalogue_columns import CatalogueColumns, collect_catalogue_columns
+from schemas.contract import Column
 from schemas.impressions import IMPRESSIONS
 
 HOUR = timedelta(hours=1)
@@ -17,6 +19,18 @@ LAST_TOUCH = AttributionRule("last_touch_1d", "1d")
 # of both kinds of items, of what was in view, within minutes
 SEEN = AttributionRule("seen_30m", "30m", {"track": "track_id", "artist": "artist_id"}, where="seen")
 RULES = (LAST_TOUCH, SEEN)
+CATALOGUE_COLUMNS = (
+    Column("album_id", "string", "the album that it first came out on"),
+    Column("playlists", "array<string>", "those that it is on"),
+)
+with collect_catalogue_columns():
+    CatalogueColumns(CATALOGUE_COLUMNS)
+    # by what the catalogue says of the track
+    CONTENTS = AttributionRule(
+        "contents_1d", "1d", {"track": "track_id", "album": "album_id", "playlist": "playlists"}
+    )
+    PLAYLISTS = AttributionRule("playlists_30m", "30m", {"playlist": "playlists"})
+ALL_RULES = (*RULES, CONTENTS, PLAYLISTS)
 
 
 def is_seen(impression: Row) -> bool:
@@ -63,6 +77,15 @@ def shown_and_played(seed: int, worlds: int) -> tuple[World, World]:
     return impressions, plays
 
 
+def add_contents(plays: World, seed: int) -> World:
+    """The plays with `CATALOGUE_COLUMNS`; the catalogue says something of most tracks, and of some twice."""
+    rng, added = Random(seed), World()
+    for play in plays:
+        playlists = rng.choice((None, [], ["same"], ["a1", "same", "a1"], ["t2", None, "same"]))
+        added.append(play | {"album_id": rng.choice((None, "a1", "t1", "same")), "playlists": playlists})
+    return added
+
+
 def _play(rng: Random, user: str, n: int) -> Row:
     # two may begin at one instant, and half an hour apart the one's impressions lie around the other
     at = MIDNIGHT + rng.choice((0, 0, 12, 12.5, 24)) * HOUR + rng.choice(AROUND)
@@ -89,7 +112,7 @@ def _impression(rng: Random, user: str, n: int, shown_at: datetime) -> Row:
         user_id=user,
         shown_at=shown_at,
         # an artist of the name of a track is another item
-        item_type=rng.choice(("track", "track", "artist", "playlist")),
+        item_type=rng.choice(("track", "track", "artist", "playlist", "album")),
         item_id=rng.choice(("t1", "t2", "a1", "same", "same")),
         seen=rng.choice((None, True, True, False)),
         shelf_position=rng.choice((None, 1, 2)),

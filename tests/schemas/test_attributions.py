@@ -119,12 +119,12 @@ def test_impressions_with_more_columns_are_impressions():
         ("R = AttributionRule('r', '0d')", "window is '0d', expected"),
         ("R = AttributionRule('r', '1d', {})", "items are empty"),
         (
-            "R = AttributionRule('r', '1d', {'album': 'album'})",
-            "items name album, which sessions does not have",
+            "R = AttributionRule('r', '1d', {'album': 'album_id'})",
+            r"items name album_id, which neither sessions \(.*\) nor tracks \(.*\) has",
         ),
         (
             "R = AttributionRule('r', '1d', {'track': 'ms_played'})",
-            "ms_played, which is bigint, expected string",
+            r"ms_played, which is bigint, expected string or array<string>",
         ),
         ("A = Attributions(())", "table attributions: has no rule"),
         (f"A = Attributions(({RULE}, {RULE}))", "rule last_touch_1d is declared twice"),
@@ -160,6 +160,21 @@ def test_items_can_be_columns_that_the_project_adds_to_plays(tmp_path):
     text = f"{playlists}A = Attributions(({rule},))\nU = USER_FEATURE_GROUP"
     (table,) = load(tmp_path, text).attributions
     assert table.rules[0].items == {"playlist": "playlist"}
+
+
+def test_items_can_be_columns_of_the_catalogue(tmp_path):
+    albums = (
+        "from schemas.catalogue_columns import CatalogueColumns\n"
+        "C = CatalogueColumns((Column('album_id', 'string', 'its album'),))\n"
+    )
+    rules = (
+        "AttributionRule('r', '1d', {'album': 'album_id', 'track': 'track_id'}), AttributionRule('q', '1d')"
+    )
+    (table,) = load(tmp_path, f"{albums}A = Attributions(({rules}))\nU = USER_FEATURE_GROUP").attributions
+    assert table.catalogue_columns == ("album_id",)
+    assert [rule.catalogue_columns for rule in table.rules] == [("album_id",), ()]
+    # by the others, days of before are known
+    assert [len(rule.identity) for rule in table.rules] == [5, 4]
 
 
 def test_a_table_of_that_name_with_other_columns_is_any_table_of_events(tmp_path):

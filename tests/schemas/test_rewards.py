@@ -180,6 +180,11 @@ def test_a_term_is_read_once_its_own_window_is_over():
             "R = Reward('r', 'user_features__plays_count_next_7d > 0', 'm', '1d')",
             "next_7d, which is not known after a horizon of 1d",
         ),
+        (
+            # of 7 days against the 7 after
+            "R = Reward('r', 'user_features__plays_trend_next_7d > 0', 'm', '13d')",
+            "plays_trend_next_7d, which is not known after a horizon of 13d",
+        ),
         ("R = Reward('r', 'user_features__plays_count_next_x > 0', 'm')", "its horizon 'x' is none"),
         ("R = Reward('r', 'saved', 'm', '1d', 'double', 1.0)", "discount is 1.0, expected one over 0"),
         ("R = Reward('r', 'saved', 'm', '1d', discount=0.5)", "a sum with a discount is 'double'"),

@@ -1,9 +1,11 @@
-"""What takes too long for every commit: a month of nights three ways on Spark, and hundreds of adversarial runs.
+"""What takes too long for every commit: a month of nights three ways on Spark, hundreds of adversarial runs, and labels
+of tens of thousands of listeners.
 
     make soak                                              # all of it
     python tests/simulation/soak.py --only month           # 30 nights, 200 listeners, 2,000 labels, on Spark
     python tests/simulation/soak.py --only month --no-spark --seed 8
     python tests/simulation/soak.py --only runs --runs 500
+    python tests/simulation/soak.py --only attributions --cases 20000 --seed 1; and rewards, outcomes
 
 The month has no gate, as a half of a day is among its nights; all else is what `segue run` does. Ends at the first
 difference, with the night or the steps that lead to it.
@@ -16,6 +18,7 @@ import io
 import os
 import tempfile
 import time
+from collections.abc import Sequence
 from contextlib import redirect_stdout
 from importlib.metadata import version
 from pathlib import Path
@@ -23,19 +26,28 @@ from pathlib import Path
 import pytest
 from hypothesis import Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
+from simulation.label_cases import check_attributions, check_outcomes, check_rewards
 from simulation.laid import remove_spark
 from simulation.machine import NightsMachine
 from simulation.ways import Size, live_at_random, live_by_backfill, live_by_nights
 
+from jobs.session import open_session
 from reference.published import pass_every_batch
 from reference.worlds import FEW
+
+# By what is checked, with returns among rewards: a function of the session, a seed and a number of listeners.
+LABEL_CHECKS = {
+    "attributions": check_attributions,
+    "rewards": check_rewards,
+    "outcomes": check_outcomes,
+}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--only", choices=("month", "runs"))
+    parser.add_argument("--only", choices=("month", "runs", *LABEL_CHECKS))
     parser.add_argument("--nights", type=int, default=30)
     parser.add_argument("--listeners", type=int, default=200)
     parser.add_argument("--allowed-lateness", type=int, default=7, help="days")
@@ -43,14 +55,20 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=5)
     parser.add_argument("--runs", type=int, default=500, help="of the state machine, without Spark")
     parser.add_argument("--spark-runs", type=int, default=0, help="of the same with Spark, a minute each")
+    parser.add_argument(
+        "--cases", type=int, default=20_000, help="listeners with plays, impressions and labels"
+    )
+    parser.add_argument("--batch", type=int, default=5_000, help="of them in one call of Spark")
     parser.add_argument("--no-spark", action="store_true", help="rows in plain Python in its place")
     args = parser.parse_args()
     packages = ("pyspark", "delta-spark", "deltalake", "hypothesis")
     print(f"{os.cpu_count()} cores, {', '.join(f'{name} {version(name)}' for name in packages)}", flush=True)
     with tempfile.TemporaryDirectory() as folder:
-        if args.only != "runs":
+        if args.only in (None, "month"):
             _live_a_month(Path(folder), args)
-    if args.only != "month":
+        if not args.no_spark:
+            _check_labels(Path(folder), [each for each in LABEL_CHECKS if args.only in (None, each)], args)
+    if args.only in (None, "runs"):
         _run_machine(args.runs, with_spark=False)
         if args.spark_runs and not args.no_spark:
             _run_machine(args.spark_runs, with_spark=True)
@@ -72,6 +90,19 @@ def _live_a_month(folder: Path, args: argparse.Namespace) -> None:
             )
     assert hashes[0] == hashes[1] == hashes[2], hashes
     print(f"{args.nights} nights of {args.listeners} listeners: the three end with equal content hashes")
+
+
+def _check_labels(folder: Path, kinds: Sequence[str], args: argparse.Namespace) -> None:
+    """Ties at a label, and at the end of what comes after it, are among the cases of each batch."""
+    for kind in kinds:
+        spark, started, compared = open_session("soak", folder / "spark.log"), time.perf_counter(), 0
+        for n, first in enumerate(range(0, args.cases, args.batch)):
+            cases = min(args.batch, args.cases - first)
+            compared += LABEL_CHECKS[kind](spark, args.seed + n, cases)
+        print(
+            f"{args.cases:,} cases of {kind}: {compared:,} as loops have them, {time.perf_counter() - started:.0f} s",
+            flush=True,
+        )
 
 
 def _run_machine(runs: int, with_spark: bool) -> None:
