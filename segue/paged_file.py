@@ -134,10 +134,10 @@ class PagedFile:
     def read(self, columns: Sequence[str], rows: Selection) -> list[pa.ChunkedArray]:
         """Of the rows in their order. Types are those of the file."""
         # columns whose pages end at the same rows make one file
-        alike: dict[bytes, list[_Column]] = {}
+        alike: dict[tuple[bytes, ...], list[_Column]] = {}
         for name in columns:
             places = self._locate(name, rows)
-            alike.setdefault(b"".join(place.layout for place in places), []).append((name, places))
+            alike.setdefault(tuple(place.layout for place in places), []).append((name, places))
         found: dict[str, pa.ChunkedArray] = {}
         with translate_damage(), open(self._path, "rb", buffering=0) as file:
             for each in alike.values():
