@@ -98,6 +98,9 @@ _OF_STATUS: dict[Name, Fault] = {
     ("replayed_1d", UNTIL_OVER): _fault(status_1d="unripe", ms_after=None),
     ("ms_after", UNTIL_OVER): _fault(status_1d="censored", replayed_1d=None),
 }
+# Of thresholds, where all groups are too small.
+_NONE: Row = {"value": None, "value_level": None, "own_value": None}
+_NO_VALUE: list[Name] = [("value", SOME_VALUE), ("value_level", SOME_VALUE), ("own_value", SOME_VALUE)]
 _NOT_OVER = {"status_0d": "unripe", "plays": None, "play_id": None, "delay_ms": None, "completed": None}
 BY_TABLE: dict[str, dict[Name, Fault]] = {
     "plays": _TIMES,
@@ -246,8 +249,10 @@ BY_TABLE: dict[str, dict[Name, Fault]] = {
         ("value_level", "not over level"): _fault(value_level=3, own_value=None),
         ("value", WITH_LEVEL): _fault(value=None, own_value=None, level=3),
         ("own_value", OWN_VALUE): _fault(own_value=None),
-        ("value", SOME_VALUE): _fault(in_all_rows=True, value=None, value_level=None, own_value=None),
-        ("value_level", SOME_VALUE): _fault(in_all_rows=True, value=None, value_level=None, own_value=None),
+        ("value", SOME_VALUE): _fault(*_NO_VALUE[1:], in_all_rows=True, **_NONE),
+        ("value_level", SOME_VALUE): _fault(_NO_VALUE[0], _NO_VALUE[2], in_all_rows=True, **_NONE),
+        ("value", FINITE): _fault(value=NAN, own_value=None, level=3),
+        ("own_value", FINITE): _fault(("value", FINITE), own_value=NAN, value=NAN),
         ("own_value", SOME_VALUE): _fault(in_all_rows=True, own_value=None, level=3),
         ("listeners", "at most as many as plays"): _fault(listeners=10),
     },
