@@ -78,9 +78,7 @@ def compute(spark, world, group, labels):
     label_time = LabelTimeFeatures(group, tuple(f.name(w) for f in group.features for w in f.windows), days)
     group_partials = partial_rows(sessions, group, calendar(world, days), None)
     rows = spark.createDataFrame(pa.Table.from_pylist(labels, LABELS))
-    # as most sets are made; those of outcomes, and of the crowd below, read the plays of all keys
-    table = label_time_features(rows, group_partials, sessions, label_time, "at", few_labels=True)
-    return table.toArrow().to_pylist()
+    return label_time_features(rows, group_partials, sessions, label_time, "at").toArrow().to_pylist()
 
 
 @pytest.mark.product_settings
