@@ -12,7 +12,7 @@ import pytest
 from features.reward_thresholds import compute_thresholds, select_plays
 from reference.frames import frame, rows
 from reference.reward_thresholds import find_quantile, reward_thresholds
-from reference.rows import assert_same
+from reference.rows import assert_same, bucket
 from reference.worlds import MIDNIGHT, session_play
 from schemas import CONTRACTS
 from schemas.reward_thresholds import REWARD_THRESHOLDS, RewardThresholds, Threshold
@@ -59,7 +59,8 @@ def world(spark):
     """Plays, and their thresholds as computed."""
     plays = list(make_plays(Random(4), 160))
     tracks = [
-        {"track_id": each, "explicit": each == "explicit", "source": "s"} for each in ("explicit", "clean")
+        {"track_id": each, "explicit": each == "explicit", "source": "s", "bucket": bucket(each)}
+        for each in ("explicit", "clean")
     ]
     computed = None
     for threshold in DECLARED.thresholds:

@@ -246,6 +246,7 @@ BY_TABLE: dict[str, dict[Name, Fault]] = {
         ("days_observed", "from 0 to 59"): _fault(days_observed=60),
     },
     "reward_thresholds": {
+        ("level", NOT_NULL): _fault(("own_value", OWN_VALUE), level=None),
         ("value_level", "not over level"): _fault(value_level=3, own_value=None),
         ("value", WITH_LEVEL): _fault(value=None, own_value=None, level=3),
         ("own_value", OWN_VALUE): _fault(own_value=None),
