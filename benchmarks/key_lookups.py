@@ -7,7 +7,6 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from datetime import date, timedelta
-from itertools import groupby
 from pathlib import Path
 from random import Random
 from statistics import median
@@ -22,7 +21,6 @@ from deltalake.transaction import AddAction
 
 import segue
 from jobs.publishing.commits import Change, next_commit_time, swap
-from jobs.publishing.layout import Slot
 from jobs.publishing.staging import PAGES
 from jobs.publishing.state import DayState, TableState
 from jobs.publishing.warehouse import Warehouse
@@ -117,35 +115,27 @@ class Duckdb:
 # --- the table
 
 
-def lay_listeners(
-    root: Path, keys: int, dimensions: int = DIMENSIONS, days: int = 1, files: int | None = None
-) -> str:
-    """Days of `user_embeddings` as flows publish them; the last is released.
-
-    Args:
-        files: of a day, each a range of buckets; without it one for each bucket, as of large days.
+def lay_listeners(root: Path, keys: int, dimensions: int = DIMENSIONS, days: int = 1) -> str:
+    """Days of `user_embeddings` as flows would have published large ones: a file for each bucket; the last is released.
 
     Returns:
         its path.
     """
     warehouse, contract = Warehouse(str(root)), USER_EMBEDDINGS
-    slot = Slot(0, files or contract.buckets)
     table = warehouse.create(contract)
     schema = pa.schema(table.schema())
     names = [name for name in schema.names if name not in contract.partitions]
     file_schema = pa.schema([schema.field(name) for name in names])
     now, adds, state = next_commit_time(TableState(0)), [], TableState(0)
     buckets = list(_draw_buckets(contract, keys))
-    parts = [list(part) for _, part in groupby(buckets, lambda each: slot.task_of(each[0], contract.buckets))]
     for day in (DAY - timedelta(days=n) for n in range(days)):
         state = state.replace_days({day: DayState(keys, 1, 1, "laid")}, ())
-        for part in parts:
-            first, last = part[0][0], part[-1][0]
-            place = f"batch-{day}-1/part-{first}.parquet"
-            rows = pa.concat_tables(_draw_rows(users, n, file_schema, dimensions) for n, users in part)
+        for number, users in buckets:
+            place = f"batch-{day}-1/part-{number}.parquet"
+            rows = _draw_rows(users, number, file_schema, dimensions)
             size = _write(rows, Path(warehouse.table_path(contract.name), place))
+            extremes = {name: {"bucket": number} for name in ("minValues", "maxValues")}
             partition = {"ds": str(day), "available_at": now}
-            extremes = {"minValues": {"bucket": first}, "maxValues": {"bucket": last}}
             statistics = json.dumps({"numRecords": len(rows), **extremes})
             adds.append(AddAction(place, size, partition, 0, True, statistics))
     swap(table, Change("laid", "publish", TableState(0, state.day_states, now), adds))

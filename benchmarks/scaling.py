@@ -19,13 +19,9 @@ lookup: 1,000 keys of a table of listeners, others in each round, against the sa
 filter, and by DuckDB's `delta_scan` with --duckdb-python; warm, the median of --rounds. CPU seconds change less with
 other work on the machine.
 
-erase: what erasing one listener reads and rewrites of a table of --erase-days days, cut into so many files each
-(--files-a-day): the shares depend on these, and hardly on the listeners.
-
 case: nights of several sizes under one root, and what `segue size` then says: the figures of docs/size.md.
 
-What an erasure rewrites of one day is in `benchmarks/files.py`, an ingest after a long history in
-`benchmarks/ingest.py`; a flow on a cluster in `benchmarks/cluster.py`.
+What an erasure rewrites is in `benchmarks/files.py`, an ingest after a long history in `benchmarks/ingest.py`.
 """
 
 from __future__ import annotations
@@ -42,7 +38,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from apart import run_apart
-from erasure import measure_erasure
 from key_lookups import compare_lookups
 from made_up_files import SOURCE, Listening, write_plays
 from stopwatch import Times, stopwatch, time_functions
@@ -64,7 +59,7 @@ EMBEDDINGS = (
     "build-semantic-ids",
 )
 HOT, BOT = 0.05, 0.01
-MEASURES = ("plays", "skew", "history", "lookup", "case", "erase")
+MEASURES = ("plays", "skew", "history", "lookup", "case")
 CASE = (
     "--listeners 750e6 --plays-per-listener 12 --tracks 100e6 --cores 2000 --hours 8 --task-memory 2 "
     "--driver-memory 16 --executor-memory 64"
@@ -101,8 +96,6 @@ def main() -> None:
             show_case(place, args.case_plays)
         if "lookup" in only:
             compare_lookups(folder, args.keys, args.rounds, args.duckdb_python)
-        if "erase" in only:
-            measure_erasure(folder, args.erase_listeners, args.erase_days, args.files_a_day)
 
 
 def _parse_arguments() -> argparse.Namespace:
@@ -127,9 +120,6 @@ def _parse_arguments() -> argparse.Namespace:
     add("--keys", type=int, default=10 * million, help="listeners of the table that is looked up in")
     add("--rounds", type=int, default=5, help="look-ups of each kind")
     add("--duckdb-python", help="a Python that has DuckDB, see key_lookups_duckdb.py")
-    add("--erase-listeners", type=int, default=million)
-    add("--erase-days", type=int, default=365)
-    add("--files-a-day", type=int, nargs="+", default=[4, 64])
     add("--run", nargs="+", help=argparse.SUPPRESS)
     return parser.parse_args()
 

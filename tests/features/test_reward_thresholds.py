@@ -34,14 +34,17 @@ DAYS = (DAY - timedelta(days=1), DAY)
 
 
 def make_plays(rng, count):
+    """Few of explicit tracks, which take the threshold of all; those of clean ones are worth more."""
     for n in range(count):
+        track = rng.choice(("explicit", *["clean"] * 12, *["of no catalogue"] * 5))
+        worth = rng.choice((None, 0, 0, 1, 2, 2, 7, 90))
         yield session_play(
             play_id=f"{n}",
             user_id=f"u{rng.randint(0, 5)}",
-            track_id=rng.choice(("explicit", "clean", "clean", "of no catalogue")),
+            track_id=track,
             track_ms=rng.choice((None, 1, 1, 1, 600_000)),
             is_bot=rng.random() < 0.1,
-        ) | {"worth": rng.choice((None, 0, 0, 1, 2, 2, 7, 90))}
+        ) | {"worth": worth + 3 if worth and track == "clean" else worth}
 
 
 def select(plays):
