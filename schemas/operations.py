@@ -27,7 +27,7 @@ nulls of the input left out, and in sums NaN ("lifetime" is all plays before t):
 | days_since_first | (t - first play before t) in days; window "lifetime" | null |
 | days_since_last | (t - last play before t) in days; window "lifetime" | null |
 
-As an outcome, each is the same of the plays in [t, t + h), but for these, which are turned round in time:
+As an outcome, each is the same of the plays in [t, t + h), but for these, which are reversed in time:
 
 | operation | value |
 |---|---|

@@ -180,8 +180,14 @@ def test_build_training_set_at_label_time_ends_windows_at_the_label(training_set
 # The last day is delivered up to here, so labels of the day before it ripen in its morning or do not.
 THROUGH = datetime.combine(LAST, time(9, 30), UTC)
 OUTCOMES = {
-    "user_track_features": ("plays_count_1d", "plays_count_2d", "completion_mean_2d"),
-    "artist_features": ("skips_rate_1d",),
+    "user_track_features": (
+        "plays_count_1d",
+        "plays_count_2d",
+        "completion_mean_2d",
+        "plays_days_since_last_2d",
+    ),
+    # of which a trend waits twice as long
+    "artist_features": ("skips_rate_1d", "listeners_distinct_1d", "plays_trend_1d"),
 }
 
 
@@ -215,13 +221,14 @@ def define_outcomes(label, plays):
         for column in columns:
             what, _, horizon = column.rpartition("_")
             feature = next(f for f in group.features if f"{f.what}_{f.op}" == what)
-            status = outcomes.status(label["played_at"], horizon, begin, end, THROUGH)
+            reach = "2d" if feature.op == "trend" else horizon
+            status = outcomes.status(label["played_at"], reach, begin, end, THROUGH)
             value_then = outcomes.outcome(
                 of_keys.get(keys, []), feature, horizon, label["played_at"], label["play_id"]
             )
             known = status == "ripe" and None not in keys
             yield f"{name}__{what}_next_{horizon}", value_then if known else None
-            yield f"{name}__status_next_{horizon}", status
+            yield f"{name}__status_next_{reach}", status
 
 
 def test_outcomes_are_of_the_time_after_each_play_and_null_before_that_is_over(night, outcomes_set):
