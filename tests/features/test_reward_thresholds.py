@@ -34,17 +34,19 @@ DAYS = (DAY - timedelta(days=1), DAY)
 
 
 def make_plays(rng, count):
-    """Few of explicit tracks, which take the threshold of all; those of clean ones are worth more."""
+    """Few of explicit tracks, which take the threshold of all; those of clean and of long ones are worth more."""
     for n in range(count):
         track = rng.choice(("explicit", *["clean"] * 12, *["of no catalogue"] * 5))
+        length = rng.choice((None, 1, 1, 1, 600_000))
         worth = rng.choice((None, 0, 0, 1, 2, 2, 7, 90))
+        more = 3 * (track == "clean") + 10 * (length == 600_000)
         yield session_play(
             play_id=f"{n}",
             user_id=f"u{rng.randint(0, 5)}",
             track_id=track,
-            track_ms=rng.choice((None, 1, 1, 1, 600_000)),
+            track_ms=length,
             is_bot=rng.random() < 0.1,
-        ) | {"worth": worth + 3 if worth and track == "clean" else worth}
+        ) | {"worth": worth + more if worth else worth}
 
 
 def select(plays):
