@@ -79,7 +79,7 @@ class _Demo:
     def __init__(self, root: str, users: int, days: int) -> None:
         self.root, self.run_id, self._chapter, self._runs = root, new_run_id(), 0, 0
         self.landing, self.days = Path(root) / "landing", days
-        self.last_day = FIRST_DAY + timedelta(days=days - 1)
+        *self.first_days, self.last_day = [FIRST_DAY + timedelta(days=n) for n in range(days)]
         # of both calls: a day is written again only into the very same world
         self.generator_arguments = ["--out", str(self.landing), "--users", str(users), "--days", str(days)]
         self.generator_arguments += ["--slate", str(SLATE)]
@@ -91,13 +91,13 @@ class _Demo:
 
     def release_first_days(self) -> None:
         self._say(f"All days but the last are ingested, checked, published and released ({FIRST_DAY} …)")
-        self._run_flow([self.last_day - timedelta(days=n) for n in range(self.days - 1, 0, -1)], expected=0)
+        self._run_flow(self.first_days, self.first_days, expected=0)
 
     def refuse_bad_day(self) -> None:
         released = segue.open(self.root).release
         self._say(f"{self.last_day} is ingested: two plays of five report a negative listening time")
-        # eight times the share of rejected rows that the gate lets pass
-        self._run_flow([self.last_day], expected=Refused.exit_code)
+        # eight times the share of rejected rows that the gate lets pass; what was shown on the day comes later
+        self._run_flow([self.last_day], self.first_days, expected=Refused.exit_code)
         if segue.open(self.root).release != released:
             raise RuntimeError("the bad day changed what readers get; look at jobs/release_tables.py")
         print(f"\n  The flow exits with {Refused.exit_code}. Readers still get release {released}.")
@@ -107,7 +107,7 @@ class _Demo:
             "The source sends the day again, repaired; the days that late plays touch are computed again"
         )
         run_step("generate-plays", [*self.generator_arguments, "--only-day", str(self.last_day)])
-        self._run_flow([self.last_day], expected=0)
+        self._run_flow([self.last_day], [self.last_day], expected=0)
 
     def look_up(self) -> str:
         """Shows what a trainer sees; the track that is played most."""
@@ -164,17 +164,21 @@ class _Demo:
         print(f"\n  segue.open({self.root!r}).{call}\n")
         print(indent(result, "  "))
 
-    def _run_flow(self, days: Sequence[object], expected: int) -> None:
-        """`segue run flow` on the deliveries of these days."""
+    def _run_flow(self, days: Sequence[object], days_shown: Sequence[object], expected: int) -> None:
+        """`segue run flow` on the plays of the one, and the impressions of the other days of delivery."""
         # a number each: flows that begin within one second would have one id, which is made from the clock
         self._runs += 1
-        inputs = [str(self.landing / "plays" / f"delivered={day}") for day in days]
+        files = ["--input", *self._list_folders("plays", days)]
+        files += ["--events", "impressions", *self._list_folders("impressions", days_shown)]
         # the root as it was given, for the lines that are printed; all else is the project's
-        code = run_flow(["--root", self.root, "--run-id", f"{self.run_id}-{self._runs}", "--input", *inputs])
+        code = run_flow(["--root", self.root, "--run-id", f"{self.run_id}-{self._runs}", *files])
         if code != expected:
             raise RuntimeError(
                 f"the flow ended with {code}, expected {expected}; its table above says which step"
             )
+
+    def _list_folders(self, events: str, days: Sequence[object]) -> list[str]:
+        return [str(self.landing / events / f"delivered={day}") for day in days]
 
     def _say(self, text: str) -> None:
         self._chapter += 1
