@@ -26,7 +26,7 @@ class Requirement:
 
 
 def describe_expectation(expectation: Expectation) -> Requirement:
-    # Great Expectations makes it anew each time that it is asked for
+    # Great Expectations makes it anew at each call
     configuration = expectation.configuration
     kind, kwargs = configuration.type, configuration.kwargs
     expected = expectation.description or wording.describe_expected(kind, kwargs)

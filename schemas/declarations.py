@@ -293,7 +293,7 @@ class FeatureGroup:
 
     @cached_property
     def _longest_spans(self) -> dict[Part, int]:
-        # asked for by each part of each row that loops fold; a lifetime has no length of its own
+        # read for each part of each row that loops fold; a lifetime has no length of its own
         spans: dict[Part, int] = {}
         for feature, window in self.feature_windows:
             days = feature.lookback_days(window) or SPANS[-1]

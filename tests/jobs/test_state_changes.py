@@ -125,7 +125,7 @@ def test_a_small_state_is_whole_in_each_commit(laid, monkeypatch):
     assert laid.bases() == [*laid.states]
 
 
-def test_no_state_rests_on_an_entry_that_is_old(laid, monkeypatch):
+def test_states_are_written_whole_once_their_base_is_old(laid, monkeypatch):
     laid.commit_days(DAYS, 0)
     assert laid.commit_days(DAYS[:1], 1).version not in laid.bases()
     monkeypatch.setattr(state_changes, "OLDEST_BASE", timedelta(0))
