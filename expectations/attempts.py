@@ -17,6 +17,11 @@ if TYPE_CHECKING:  # suites come with it, and no page needs one
 
 Row = Mapping[str, Any]
 
+FAILED, ABANDONED = "failed", "abandoned"
+# It found what is published to be what was to be published, after an attempt that was refused or failed.
+UNCHANGED = "unchanged"
+# Of such an attempt there is no verdict on any row.
+NOT_AUDITED = (FAILED, ABANDONED, UNCHANGED)
 WORST_FIRST = ("broken", "warning", "noted", "held")
 
 

@@ -171,7 +171,9 @@ def merge_moments(a: Moments, b: Moments) -> tuple[float, float]:
     half = mean_b / 2 - mean_a / 2
     distance = 2 * math.sqrt(share_a * share_b) * half
     spread = math.hypot(math.sqrt(share_a) * spread_a, math.sqrt(share_b) * spread_b, distance)
-    return share_a * mean_a + share_b * mean_b, spread
+    # parts of the smallest numbers round to zero, and their sum to less than either
+    mean = min(max(share_a * mean_a + share_b * mean_b, min(mean_a, mean_b)), max(mean_a, mean_b))
+    return mean, spread
 
 
 def _count_finite(profile: ColumnProfile) -> int:

@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 from deltalake.exceptions import DeltaError
 from pyarrow.fs import FileSelector, FileType
 
+from expectations.attempts import NOT_AUDITED
 from expectations.profile import DayProfile, Profile, profile
 from jobs.errors import JobError, WrongUsage, first_line
 from jobs.publishing.commits import list_data_files
@@ -36,7 +37,7 @@ from segue.storage import Snapshot, find_table
 if TYPE_CHECKING:
     from jobs.job import Job
 
-NOT_PASSED = ("refused", "failed", "abandoned", "unchanged")
+NOT_PASSED = (*NOT_AUDITED, "refused")
 UNREADABLE = (DeltaError, SegueError, pa.ArrowException, OSError)
 
 Released = Mapping[tuple[str, TableVersion], list[str]]

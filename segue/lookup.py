@@ -112,16 +112,14 @@ def _read_candidates(
     where: pads.Expression | None = None
     entities = values.get(snapshot.entity or "")
     if entities is not None:
-        is_few = not snapshot.buckets or len(entities) < snapshot.buckets * KEYS_PER_BUCKET
-        by_bucket = (
-            _group_by_bucket(snapshot, entities)
-            if is_few or are_few(len(entities), snapshot, files)
-            else None
-        )
-        if by_bucket is not None:
-            files = [file for file in files if not snapshot.buckets or file.may_hold(by_bucket.keys())]
+        spare_buckets = not snapshot.buckets or len(entities) < snapshot.buckets * KEYS_PER_BUCKET
+        spare_pages = are_few(len(entities), snapshot, files)
+        by_bucket = _group_by_bucket(snapshot, entities) if spare_buckets or spare_pages else {}
+        if by_bucket and snapshot.buckets:
+            files = [file for file in files if file.may_hold(by_bucket.keys())]
+        if spare_pages:
             files = yield from _read_pages(snapshot, files, entities, by_bucket, names)
-        if is_few and by_bucket is not None:
+        if spare_buckets:
             where = _match(snapshot, entities, by_bucket)
     for portion in _group_by_size(files):
         yield snapshot.read(portion, names, where)
@@ -152,8 +150,6 @@ def _read_pages(
     columns: Sequence[str],
 ) -> Generator[pa.Table, None, list[DataFile]]:
     """The rows with these entities of files of which single pages can be read; and which files are left."""
-    if not are_few(len(entities), snapshot, files):
-        return list(files)
 
     def read(file: DataFile) -> pa.Table | None:
         low, high = file.buckets or (0, snapshot.buckets)

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from expectations.attempts import Attempt, Row, describe_row
-from expectations.site.cells import UNCHANGED
+from expectations.attempts import ABANDONED, FAILED, UNCHANGED, Attempt, Row, describe_row
 from expectations.site.files import INDEX, batch_file, table_file
 from expectations.site.page import Page
 from expectations.site.trends import Finding, History
@@ -52,7 +51,7 @@ def make_batch_page(attempt: Attempt, history: History, commands: Sequence[Comma
 def describe_verdict(attempt: Attempt, findings: Sequence[Finding]) -> list[str]:
     """In sentences, the most important first; the first goes on from the outcome."""
     total, broken = len(attempt.results), len(attempt.with_status("broken"))
-    if attempt.outcome in ("failed", "abandoned"):
+    if attempt.outcome in (FAILED, ABANDONED):
         return [f"there was no audit: {attempt.results[0]['observed']}.", KEPT]
     if attempt.outcome == UNCHANGED:
         return [f"nothing had to be published: {attempt.results[0]['observed']}.", NOT_OFFERED]

@@ -6,14 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-from expectations.attempts import Attempt
+from expectations.attempts import ABANDONED, FAILED, UNCHANGED, Attempt
 from expectations.site.facts import TableFacts
 from expectations.wording import count_words, is_evaluated
 
 PASSED, WARNED, REFUSED = "passed", "warned", "refused"
 NOT_EVALUATED, MISSING, PROVISIONAL, NO_ROWS = "not evaluated", "missing", "provisional", "no rows"
-# An attempt that found what is published to be what was to be published, after one that was refused.
-UNCHANGED = "unchanged"
 # Each with what it means; the sign says it without the colour.
 LEGEND = {
     PASSED: ("✓", "published, nothing warned"),
@@ -45,9 +43,7 @@ class Cell:
 
 def judge_attempt(attempt: Attempt) -> str:
     """What an attempt came to: passed, warned, refused or not evaluated."""
-    if attempt.outcome in ("failed", "abandoned") or not all(
-        map(is_evaluated, attempt.with_status("broken"))
-    ):
+    if attempt.outcome in (FAILED, ABANDONED) or not all(map(is_evaluated, attempt.with_status("broken"))):
         return NOT_EVALUATED
     if attempt.outcome == "refused":
         return REFUSED

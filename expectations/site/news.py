@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from expectations.attempts import Attempt, Row, describe_row
-from expectations.site.cells import NOT_EVALUATED, REFUSED, UNCHANGED, WARNED, judge_attempt
+from expectations.attempts import ABANDONED, UNCHANGED, Attempt, Row, describe_row
+from expectations.site.cells import NOT_EVALUATED, REFUSED, WARNED, judge_attempt
 from expectations.site.facts import RootFacts, TableFacts
 from expectations.site.trends import Finding, History
 from expectations.wording import count_words
@@ -23,7 +23,7 @@ class News:
     attempt: Attempt | None = None
 
 
-_OUTCOMES = {"refused": "was refused", "abandoned": "was abandoned"}
+_OUTCOMES = {"refused": "was refused", ABANDONED: "was abandoned"}
 # The worst first.
 NEWS_LABELS = {
     REFUSED: "✕ refused",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from expectations.attempts import Attempt, Row, result_status
+from expectations.attempts import NOT_AUDITED, Attempt, Row, result_status
 from expectations.wording import count_words
 
 # Enough to see since when, and short enough for a phone.
@@ -53,7 +53,7 @@ class History:
 
     def __init__(self, attempts: Sequence[Attempt]) -> None:
         # what could not even be staged looked at nothing, nor does what need not be published
-        audited = [each for each in attempts if each.outcome not in ("failed", "abandoned", "unchanged")]
+        audited = [each for each in attempts if each.outcome not in NOT_AUDITED]
         self._rows = {
             each.attempt_id: {about(row): row for row in reversed(each.results)} for each in audited
         }

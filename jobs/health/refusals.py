@@ -7,15 +7,15 @@ from itertools import groupby, takewhile
 from operator import itemgetter
 from typing import Any
 
+from expectations.attempts import FAILED, UNCHANGED
 from expectations.verdict import Result, format_failure
 from jobs.graph import RELEASES
 from jobs.health.indicators import FINE, WRONG, Indicator
 from jobs.health.root import PROMISED, Root
-from jobs.outcomes import UNCHANGED
 from jobs.publishing.records import read_broken
 from segue.show import cut
 
-REFUSED, FAILED, PASSED = "refused", "failed", "passed"
+REFUSED, PASSED = "refused", "passed"
 # A batch passed, or the table was found to be as its inputs make it.
 SETTLED = (PASSED, UNCHANGED)
 # Of a reason; all of it is in the report.

@@ -15,11 +15,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from deltalake import DeltaTable
 
+from expectations.attempts import ABANDONED, FAILED, UNCHANGED
 from expectations.verdict import KEPT_EXPECTATION, Result
 from jobs.errors import JobError, first_line
 from jobs.graph import RELEASES
 from jobs.messages import LOG
-from jobs.outcomes import UNCHANGED
 from jobs.owners import find_answerable
 from jobs.publishing.batches import Batch
 from jobs.publishing.protocol import StagedBatch
@@ -92,7 +92,7 @@ def record_abandoned(warehouse: Warehouse, run_id: str, table: str, batch_id: st
     result = Result(
         "expect_batch_to_be_finished", None, "info", False, "abandoned, now swept", "audited and committed"
     )
-    append_results(warehouse, {**about, "rows": 0, "outcome": "abandoned"}, [result])
+    append_results(warehouse, {**about, "rows": 0, "outcome": ABANDONED}, [result])
 
 
 def record_unchanged(warehouse: Warehouse, run_id: str, table: str, why: str) -> None:
@@ -102,7 +102,7 @@ def record_unchanged(warehouse: Warehouse, run_id: str, table: str, why: str) ->
     newest = (
         _find_newest_attempts(warehouse.root, log.metadata().id, log.version()).get(table) if log else None
     )
-    if newest is None or newest["outcome"] not in ("refused", "failed"):
+    if newest is None or newest["outcome"] not in ("refused", FAILED):
         return
     where = pc.field("attempt_id") == newest["attempt_id"]
     row = RESULTS.read(warehouse, ("table_name", "batch_id", "first_ds", "last_ds"), where).to_pylist()[0]
@@ -115,7 +115,7 @@ def record_unchanged(warehouse: Warehouse, run_id: str, table: str, why: str) ->
 @lru_cache(maxsize=1)
 def _find_newest_attempts(root: str, id_: str, version: int) -> Mapping[str, dict[str, Any]]:
     """By table, as of a version of the quality results or a later one; abandoned batches say nothing."""
-    known = [each for each in list_attempts(Warehouse(root)) if each["outcome"] != "abandoned"]
+    known = [each for each in list_attempts(Warehouse(root)) if each["outcome"] != ABANDONED]
     return {each["table_name"]: each for each in reversed(known)}
 
 

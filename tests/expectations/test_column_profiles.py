@@ -84,7 +84,21 @@ SCHEMA = pa.schema(
     }
 )
 
-EDGES = [1.0, -1.0, 0.0, -0.0, 31.0, 32.0, 33.0, 2.0**-1022, 5e-324, 1.7976931348623157e308, 0.1, 1 - 2**-53]
+SMALLEST = 5e-324
+EDGES = [
+    1.0,
+    -1.0,
+    0.0,
+    -0.0,
+    31.0,
+    32.0,
+    33.0,
+    2.0**-1022,
+    SMALLEST,
+    1.7976931348623157e308,
+    0.1,
+    1 - 2**-53,
+]
 numbers = st.one_of(st.sampled_from(EDGES), st.floats(), st.integers(-5, 40).map(float))
 rows_of_events = st.lists(
     st.fixed_dictionaries(
@@ -108,15 +122,15 @@ def make_table(rows: Sequence[Row]) -> pa.Table:
 
 
 def assert_equal(found: ColumnProfile, expected: ColumnProfile, personal: bool = True) -> None:
-    """Counts exactly; sums of doubles but for rounding, which is of the size of the values."""
+    """Counts exactly; sums of doubles but for rounding, of the size of the values or of a few of the smallest."""
     for name in ("kind", "rows", "nulls", "nans", "bins", "distinct_values", "top_values"):
         assert getattr(found, name) == getattr(expected, name), name
     if expected.mean is None:
         assert (found.mean, found.spread, found.minimum, found.maximum) == (None, None, None, None)
         return
-    size = max(abs(expected.minimum), abs(expected.maximum))
-    assert found.mean == pytest.approx(expected.mean, rel=1e-12, abs=1e-12 * size)
-    assert found.spread == pytest.approx(expected.spread, rel=1e-12, abs=1e-12 * size)
+    rounding = max(1e-12 * max(abs(expected.minimum), abs(expected.maximum)), 4 * SMALLEST)
+    assert found.mean == pytest.approx(expected.mean, rel=1e-12, abs=rounding)
+    assert found.spread == pytest.approx(expected.spread, rel=1e-12, abs=rounding)
     extremes = expected.minimum, expected.maximum
     if personal:
         extremes = edges_of(reference.find_bin(extremes[0]))[0], edges_of(reference.find_bin(extremes[1]))[1]
@@ -232,6 +246,13 @@ def test_recorded_profiles_merge_to_the_profile_of_all_rows(a, b, c):
     left = merge_profiles(merge_profiles(parts[0], parts[1]), parts[2])
     for found in (left, merge_profiles(parts[0], merge_profiles(parts[2], parts[1]))):
         assert_equal(found, expected, personal=False)
+
+
+def test_mean_of_the_smallest_numbers_lies_between_those_of_both_parts():
+    """Half of the smallest double rounds to zero."""
+    parts = [profile_amounts([value]) for value in (SMALLEST, SMALLEST)]
+    assert merge_profiles(profile_amounts([]), merge_profiles(*parts)).mean == SMALLEST
+    assert merge_profiles(*parts).mean == SMALLEST
 
 
 def profile_amounts(values: Sequence[float]) -> ColumnProfile:
