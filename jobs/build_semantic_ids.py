@@ -29,7 +29,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = add_day_argument(new_parser(__doc__, "build-semantic-ids"))
     # of 60,416 tracks of real sessions, 4 x 256 codes leave 3 to 9 % in collisions, 3 x 256 11 to 22 %
     parser.add_argument("--levels", type=int, default=4, help="codes of a track (%(default)s)")
-    parser.add_argument("--codes", type=int, default=256, help="codes of a level (%(default)s)")
+    parser.add_argument(
+        "--codes",
+        type=int,
+        default=256,
+        help="codes of a level, at most one for two tracks that were learned (%(default)s)",
+    )
     parser.add_argument("--seed", type=int, default=1, help="of the clustering (%(default)s)")
     args = parser.parse_args(argv)
     job = Job("build-semantic-ids", args.root, args.run_id)
@@ -49,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if books_before:
             books = semantic_ids.load_codebooks(row.asDict() for row in books_before.rows().collect())
         else:
-            books = _fit_books(embeddings, parameters)
+            books = _fit_books(job, embeddings, parameters)
 
         def publish_books(staged: StagedBatch) -> None:
             """Before the ids are seen: ids without their books could not be read."""
@@ -71,15 +76,18 @@ def _find_day_before(job: Job, day: date, space: str) -> date | None:
     return days[-1] if days and space in job.snapshot(BOOKS).spaces(days[-1]) else None
 
 
-def _fit_books(embeddings: DataFrame, parameters: dict[str, int]) -> semantic_ids.Codebooks:
+def _fit_books(job: Job, embeddings: DataFrame, parameters: dict[str, int]) -> semantic_ids.Codebooks:
     """Raises WrongUsage for levels or codes that cannot be."""
     # learned on the driver, from a sample: 65,536 vectors for 256 codes a level are 17 MB at 64 dimensions.
     # By a hash of the id, so that a rerun learns from the same tracks; `limit` alone takes what comes first
     size = max(1, semantic_ids.SAMPLED * parameters["codes"])
     sample = embeddings.where("source = 'learned'").orderBy(F.xxhash64("track_id")).limit(size)
     vectors = to_matrix(sample.select("vector").toArrow()["vector"].combine_chunks())
+    codes = semantic_ids.limit_codes(len(vectors), parameters["codes"])
+    if codes < parameters["codes"]:
+        job.say(f"{IDS}: {codes} codes a level, as {len(vectors)} tracks were learned")
     try:
-        return semantic_ids.fit(vectors, **parameters)
+        return semantic_ids.fit(vectors, **parameters | {"codes": codes})
     except semantic_ids.SemanticIdError as problem:
         raise WrongUsage(str(problem)) from problem
 

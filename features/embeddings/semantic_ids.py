@@ -32,6 +32,8 @@ _CARRIED = ("track_id", "version_id", "space_id", "ds", "feature_at")
 LEVELS = 4
 # Rows that a level's centroids are learned from, for each of them; more move no centroid by much.
 SAMPLED = 256
+# A code of a single vector leaves nothing over for the next level, and tracks that come later share all codes with it.
+LEAST_VECTORS = 2
 # Rows assigned at once: their distances to 256 codes take 32 MB.
 BLOCK = 16_384
 
@@ -85,6 +87,11 @@ def fit(
             f"too few different vectors for {codes} codes a level: the levels have {sizes}", stacklevel=2
         )
     return Codebooks.of(books)
+
+
+def limit_codes(vectors: int, codes: int) -> int:
+    """How many of so many codes of a level can be learned from so many vectors, `LEAST_VECTORS` for each."""
+    return min(codes, max(1, vectors // LEAST_VECTORS))
 
 
 def assign(vectors: Matrix, books: Codebooks) -> Tokens:

@@ -128,6 +128,31 @@ def test_fit_of_as_many_vectors_as_codes_gives_no_warning():
     assert len(books.levels[0]) == 4
 
 
+@pytest.mark.parametrize("draw", ["even", "clustered", "flat"])
+def test_two_vectors_for_each_code_tell_tracks_apart_that_come_later(draw):
+    """Of worlds of three kinds that grow threefold; with a vector for each code nearly all of the others collide."""
+    draws, learned = np.random.default_rng(3), 60
+    drawn = {
+        "even": draws.normal(size=(3 * learned, 64)),
+        "clustered": clustered_vectors(3 * learned),
+        # in few of its dimensions
+        "flat": draws.normal(size=(3 * learned, 6)) @ draws.normal(size=(6, 64)),
+    }[draw]
+    vectors = (drawn / np.linalg.norm(drawn, axis=1, keepdims=True)).astype(np.float32)
+
+    def share_in_collision(codes):
+        found = ids.assign(vectors, ids.fit(vectors[:learned], codes=codes))
+        _, counts = np.unique(found, axis=0, return_counts=True)
+        return counts[counts > 1].sum() / len(vectors)
+
+    assert ids.limit_codes(learned, 256) == learned // 2
+    assert share_in_collision(learned // 2) < 0.15 < 0.8 < share_in_collision(learned)
+
+
+def test_limit_codes_leaves_codes_of_many_vectors_and_one_of_one():
+    assert [ids.limit_codes(n, 256) for n in (0, 1, 3, 511, 512, 10_000)] == [1, 1, 1, 255, 256, 256]
+
+
 @pytest.mark.parametrize(
     ("call", "complaint"),
     [
