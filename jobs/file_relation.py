@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 # Each takes some calls to the JVM, of half a millisecond; Delta's scan takes longer than those of a hundred.
 FEW_FILES = 100
+_SOURCES = "org.apache.spark.sql.execution.datasources"
 
 
 def read_as_parquet(
@@ -84,39 +85,39 @@ class _Jvm:
 
     def __init__(self, spark: SparkSession, partitions: StructType) -> None:
         self._spark, self._partitions = spark, partitions
-        jvm: Any = spark._jvm
-        self._jvm = jvm
-        self._sources = jvm.org.apache.spark.sql.execution.datasources
-        self._none = jvm.scala.Option.empty()
+        self._none = self._find("scala.Option").empty()
 
     def make_index(
         self, path: str, files: Sequence[str], folders: Mapping[str, tuple[Any, ...]]
     ) -> JavaObject:
-        new_path = self._jvm.org.apache.hadoop.fs.Path
+        new_path = self._find("org.apache.hadoop.fs.Path")
+        new_partition = self._find(f"{_SOURCES}.PartitionPath")
         values = self._make_rows(list(folders.values()))
         partitions = [
-            self._sources.PartitionPath(row, new_path(f"file:{path}/{folder}"))
+            new_partition(row, new_path(f"file:{path}/{folder}"))
             for folder, row in zip(folders, values, strict=True)
         ]
-        return self._sources.InMemoryFileIndex(
+        return self._find(f"{_SOURCES}.InMemoryFileIndex")(
             self._spark._jsparkSession,
             self._make_seq([new_path(f"file:{path}/{file}") for file in files]),
             self._make_map(),
             self._none,
-            self._find_object(self._sources, "NoopCache"),
-            self._jvm.scala.Option.apply(
-                self._sources.PartitionSpec(self._make_type(self._partitions), self._make_seq(partitions))
+            getattr(self._find(f"{_SOURCES}.NoopCache$"), "MODULE$"),
+            self._find("scala.Option").apply(
+                self._find(f"{_SOURCES}.PartitionSpec")(
+                    self._make_type(self._partitions), self._make_seq(partitions)
+                )
             ),
             self._none,
         )
 
     def make_relation(self, index: JavaObject, stored: StructType) -> JavaObject:
-        relation = self._sources.HadoopFsRelation(
+        relation = self._find(f"{_SOURCES}.HadoopFsRelation")(
             index,
             self._make_type(self._partitions),
             self._make_type(stored),
             self._none,
-            self._sources.parquet.ParquetFileFormat(),
+            self._find(f"{_SOURCES}.parquet.ParquetFileFormat")(),
             self._make_map(),
             self._spark._jsparkSession,
         )
@@ -127,21 +128,21 @@ class _Jvm:
         from pyspark.sql.pandas.types import to_arrow_schema
 
         if not self._partitions:
-            return [self._jvm.org.apache.spark.sql.catalyst.InternalRow.empty() for _ in values]
+            return [self._find("org.apache.spark.sql.catalyst.InternalRow").empty() for _ in values]
         fields, columns = to_arrow_schema(self._partitions), zip(*values, strict=True)
         # Spark knows its own form of dates and instants; of a small Arrow table it makes rows without a job
         table = pa.table([pa.array(c, f.type) for c, f in zip(columns, fields, strict=True)], schema=fields)
         return self._spark.createDataFrame(table)._jdf.queryExecution().executedPlan().executeCollect()
 
     def _make_type(self, schema: StructType) -> JavaObject:
-        return self._jvm.org.apache.spark.sql.types.DataType.fromJson(schema.json())
+        return self._find("org.apache.spark.sql.types.DataType").fromJson(schema.json())
 
     def _make_seq(self, values: Sequence[JavaObject]) -> JavaObject:
-        return self._jvm.org.apache.spark.api.python.PythonUtils.toSeq(list(values))
+        return self._find("org.apache.spark.api.python.PythonUtils").toSeq(list(values))
 
     def _make_map(self) -> JavaObject:
-        return self._jvm.org.apache.spark.api.python.PythonUtils.toScalaMap({})
+        return self._find("org.apache.spark.api.python.PythonUtils").toScalaMap({})
 
-    @staticmethod
-    def _find_object(package: Any, name: str) -> JavaObject:
-        return getattr(getattr(package, f"{name}$"), "MODULE$")
+    def _find(self, name: str) -> Any:
+        # by its full name: of each package on the way the JVM would be asked, and look for a class of that name
+        return getattr(self._spark._jvm, name)

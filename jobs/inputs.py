@@ -82,6 +82,7 @@ class PinnedTables:
     def __init__(self, warehouse: Warehouse, app: str, modules: Sequence[str] = ()) -> None:
         self.warehouse, self._app, self._modules = warehouse, app, modules
         self._versions: dict[str, int] = {}
+        self._states: dict[str, TableState] = {}
         self._rows_read = 0
 
     @cached_property
@@ -101,16 +102,23 @@ class PinnedTables:
         tune(self.spark, self._rows_read)
 
     def has(self, table: str) -> bool:
-        return self.warehouse.table(table) is not None
+        return self.warehouse.state(table) is not None
 
     def state(self, table: str) -> TableState | None:
         """What a table holds, at the version that this job saw first; None if it was never published."""
-        opened = self.warehouse.table(find_contract(table).name, self._versions.get(table))
-        if opened is None:
-            return None
+        name, pinned, state = find_contract(table).name, self._versions.get(table), self._states.get(table)
+        # a version does not change
+        if state and state.version == pinned:
+            return state
+        state = self.warehouse.state(name) if pinned is None else self._read_state(name, pinned)
         # not pinned while there is none: another step may publish it first
-        self._versions[table] = opened.version()
-        return read_state(opened)
+        if state:
+            self._versions[table], self._states[table] = state.version, state
+        return state
+
+    def _read_state(self, table: str, version: int) -> TableState | None:
+        opened = self.warehouse.table(table, version)
+        return None if opened is None else read_state(opened)
 
     def source(self, table: str) -> TableState:
         """The state of a table that this step cannot do without.

@@ -129,7 +129,7 @@ def open_session(app: str, log: Path | None = None, modules: Sequence[str] = ())
         builder = SparkSession.builder.appName(app).config(map={**ROW_GROUPS, **CORRECTNESS})
         # settings of the JVM come too late for one that runs already
         if is_submitted() or SparkContext._active_spark_context is not None:
-            return builder.getOrCreate()
+            return _open(builder)
         if not delta_is_installed():
             raise JobError(
                 "Delta's jars are not in this environment; put them there with: segue install-jars"
@@ -142,7 +142,15 @@ def open_session(app: str, log: Path | None = None, modules: Sequence[str] = ())
         # else they import from the working folder first, where a project may have a features.py of its own
         os.environ.setdefault("PYTHONSAFEPATH", "1")
         with _redirect_stderr(log), import_meanwhile(modules):
-            return builder.config(map={**local_settings(log, os.environ)}).getOrCreate()
+            return _open(builder.config(map={**local_settings(log, os.environ)}))
+
+
+def _open(builder: SparkSession.Builder) -> SparkSession:
+    from jobs.java_classes import keep_classes
+
+    session = builder.getOrCreate()
+    keep_classes(session._jvm)
+    return session
 
 
 def open_step_session(app: str, log: Path | None = None, modules: Sequence[str] = ()) -> SparkSession:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from datetime import timedelta
+from functools import lru_cache
 
 from deltalake import CommitProperties, DeltaTable
 from deltalake.exceptions import CommitFailedError, DeltaError
@@ -50,8 +51,9 @@ class Warehouse:
 
     def state(self, name: str) -> TableState | None:
         """What the table's newest version holds, from the metadata of the commit that made it."""
-        table = self.table(name)
-        return None if table is None else read_state(table)
+        path = self.table_path(name)
+        entry = None if self.remote else _find_last_entry(path)
+        return _read_newest_state(path) if entry is None else _read_known_state(path, entry)
 
     def create(self, contract: Contract) -> DeltaTable:
         """The table of this contract, made empty if there is none; JobError if it is one of other columns."""
@@ -153,6 +155,29 @@ def _add_columns(table: DeltaTable, contract: Contract) -> None:
     # rows published before read as null there, whatever the contract asks of new ones
     nullable = [Field(field.name, field.type, nullable=True, metadata=field.metadata) for field in missing]
     table.alter.add_columns(nullable, commit_properties=describe_change(table))
+
+
+def _find_last_entry(path: str) -> tuple[str, int, int, int] | None:
+    """Which file the last entry of a log on a disk is: its name, inode, bytes, and when it was written."""
+    try:
+        with os.scandir(f"{path}/_delta_log") as files:
+            entries = (file for file in files if file.name.endswith(".json") and file.name[:-5].isdigit())
+            last = max(entries, key=lambda file: file.name)
+        found = last.stat()
+    except (OSError, ValueError):
+        return None
+    return last.name, found.st_ino, found.st_size, found.st_mtime_ns
+
+
+@lru_cache(maxsize=100)
+def _read_known_state(path: str, entry: object) -> TableState | None:
+    """Read once for each last `entry`: delta-rs parses the whole log, and a step asks dozens of times."""
+    return _read_newest_state(path)
+
+
+def _read_newest_state(path: str) -> TableState | None:
+    table = find_table(path)
+    return None if table is None else read_state(table)
 
 
 def has_rows(warehouse: Warehouse, table: str) -> bool:

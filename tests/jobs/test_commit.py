@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 
 from jobs.errors import JobError, WrongUsage
 from jobs.publishing import protocol
+from jobs.publishing import warehouse as publishing_warehouse
 from jobs.publishing.batches import reserve
 from jobs.publishing.records import read_results, record
 from jobs.publishing.state import read_state
@@ -20,6 +22,8 @@ from reference.staged import LaidJob
 from reference.worlds import play
 from schemas import CONTRACTS
 from schemas.sessions import SESSIONS
+from segue import storage
+from segue.errors import SegueError
 
 
 @pytest.fixture
@@ -53,6 +57,31 @@ def test_publish_of_the_same_rows_adds_no_version(job):
     assert job().warehouse.state("sessions").version == first.version
     folders = [path.name for path in Path(job().warehouse.table_path("sessions")).glob("batch-*")]
     assert len(folders) == 1, f"the unchanged batch left files behind: {folders}"
+
+
+def test_state_is_read_once_and_again_after_whatever_changes_the_log(job, monkeypatch):
+    publish(job(), session_rows(), DAYS[:3])
+    warehouse, openings, find_table = job().warehouse, [], storage.find_table
+    monkeypatch.setattr(
+        publishing_warehouse, "find_table", lambda *where: openings.append(where) or find_table(*where)
+    )
+    first = warehouse.state("sessions")
+    assert warehouse.state("sessions") is first and len(openings) == 1
+    # of another process, as far as this warehouse knows
+    publish(job(), session_rows(track_id="t2"), DAYS[:3], other=2)
+    openings.clear()
+    assert warehouse.state("sessions") == read_state(job().warehouse.table("sessions")) != first
+    # a root made again, with as many versions, and a log that cannot be read
+    shutil.rmtree(warehouse.root)
+    assert warehouse.state("sessions") is None
+    for number in (3, 4):
+        publish(job(), session_rows(track_id=f"t{number}"), DAYS[:3], other=number)
+    again = warehouse.state("sessions")
+    assert again == read_state(job().warehouse.table("sessions"))
+    entry = Path(warehouse.table_path("sessions"), "_delta_log", f"{again.version:020}.json")
+    entry.write_text(entry.read_text()[:-40])
+    with pytest.raises((SegueError, ValueError)):
+        warehouse.state("sessions")
 
 
 def test_publish_of_the_same_batch_gives_stale_days_their_names(job):

@@ -112,3 +112,26 @@ def test_plan_at_once_is_for_its_block_and_not_against_the_users_file(spark, fil
         inside = step.conf.get(ADAPTIVE)
         raise ZeroDivisionError
     assert (inside, step.conf.get(ADAPTIVE)) == ("true" if says else "false", "true")
+
+
+def test_columns_are_made_in_one_call_each(spark, monkeypatch):
+    from pyspark.sql import functions as F
+
+    F.coalesce(F.col("a") + F.lit(1), F.expr("b"))  # whose methods are known from here on
+    client = spark._sc._gateway._gateway_client
+    commands, real = [], client.send_command
+    monkeypatch.setattr(
+        client,
+        "send_command",
+        lambda command, *how, **by: commands.append(command) or real(command, *how, **by),
+    )
+    columns = F.col("a"), F.lit(1), F.expr("b")
+    made = [
+        command for command in commands if not command.startswith("m\nd\n")
+    ]  # but for objects that are let go
+    assert len(made) == len(columns), made
+    commands.clear()
+    assert str(F.coalesce(*columns)) == "Column<'coalesce(a, 1, b)'>"
+    assert not [command for command in commands if command.startswith("r\n")], (
+        "Java was asked for a class or a method"
+    )
