@@ -1,4 +1,4 @@
-"""Compiles what numba would compile in the first training and the first choice of candidates: some fifteen seconds."""
+"""Compiles what numba would compile in the first training and the first choice of candidates of an environment."""
 
 from __future__ import annotations
 
