@@ -7,9 +7,10 @@
               beside them the same write by Delta's own writer
     session   a new process up to its first publication, with the archive of class data and without
     night     300 listeners, 44 days; then one more day, then the same again, where nothing is new
-    demo      `segue demo`, whole
+    demo      `segue demo`, whole, and each step of its flows
 
-Beside the seconds of a night and of the demo are CPU seconds, by what threads of the JVM do. Rounds are printed one by
+Beside the seconds of a night and of the demo are CPU seconds, by what threads of the JVM do; beside those of a step the
+CPU seconds of its tasks, which do not count plans and compilation. Two steps run at a time. Rounds are printed one by
 one beside their median: on two cores nothing else should run.
 """
 
@@ -149,14 +150,31 @@ def _flow(root: Path, landing: Path, days: list[Path]) -> dict[str, float]:
 
 def _demo(folder: Path, rounds: int, times: Times) -> None:
     for turn in range(rounds):
+        root = folder / f"demo-{turn}"
         with stopwatch(times, "segue demo"):
-            cpu = _run([*SEGUE, "demo", "--root", str(folder / f"demo-{turn}")])
+            cpu = _run([*SEGUE, "demo", "--root", str(root)])
         _add_cpu(times, cpu)
+        _add_steps(times, root)
 
 
 def _add_cpu(times: Times, cpu: dict[str, float]) -> None:
     for kind, seconds in cpu.items():
         times[f"CPU, {kind}"].append(seconds)
+
+
+def _add_steps(times: Times, root: Path) -> None:
+    """What each step took, by the record that it leaves; the number is that of the flow."""
+    from segue.storage import Snapshot, find_table
+
+    path = str(root / "quality" / "costs")
+    table = find_table(path)
+    assert table is not None
+    snapshot = Snapshot(path, table)
+    costs = snapshot.read(snapshot.files, ["run_id", "step", "ended_at", "seconds", "cpu_seconds"])
+    for row in costs.sort_by("ended_at").to_pylist():
+        label = f"{row['run_id'].rpartition('-')[2]} {row['step']}"
+        times[label].append(row["seconds"])
+        times[f"{label}, tasks"].append(row["cpu_seconds"])
 
 
 def _run(command: list[str]) -> dict[str, float]:

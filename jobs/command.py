@@ -128,18 +128,20 @@ def _report(args: argparse.Namespace) -> int:
 
 def _configure_jars(parser: argparse.ArgumentParser) -> None:
     parser.description = (
-        "Puts Delta's two jars into this environment, and class data that a JVM starts faster with. Once is enough; "
-        "190 MB."
+        "Puts Delta's two jars into this environment, class data that a JVM starts faster with (190 MB), and the "
+        "loops of embeddings, compiled. Once is enough."
     )
     parser.add_argument("--s3", action="store_true", help="also what s3a:// needs, 640 MB")
 
 
 def _install_jars(args: argparse.Namespace) -> int:
+    from features.embeddings.precompiled import compile_kernels
     from jobs import class_data, jars, session
 
     # an archive of other jars is passed over by the JVM, so new jars need a new one
     if jars.install(args.s3) or not session.class_archive().exists():
         class_data.make_archive()
+    compile_kernels()
     return 0
 
 

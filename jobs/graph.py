@@ -73,7 +73,9 @@ def run_steps(
 ) -> Iterator[tuple[Step, Result]]:
     """Runs each step when all that make what it needs or uses have ended, at most so many at the same time.
 
-    Threads of this process: they share the JVM and its tasks, and one plans while the tasks of another run.
+    Of those that could begin, that comes first which the longest chain of others waits for: at the end, its steps would
+    run one after the other, with nothing beside them. Threads of this process: they share the JVM and its tasks, and
+    one plans while the tasks of another run.
 
     Returns:
         each step with its result, as they end.
@@ -81,13 +83,13 @@ def run_steps(
     Raises:
         whatever `run` raises; steps that are running then end with the process.
     """
-    sorter = TopologicalSorter(_upstream(steps))
+    sorter, chains = TopologicalSorter(_upstream(steps)), _measure_chains(steps)
     sorter.prepare()
     ended: SimpleQueue[tuple[Step, Callable[[], Result]]] = SimpleQueue()
     ready: list[Step] = []
     running = 0
     while sorter.is_active():
-        ready = sorted([*ready, *sorter.get_ready()], key=steps.index)
+        ready = sorted([*ready, *sorter.get_ready()], key=lambda each: (-chains[each], steps.index(each)))
         for step in ready[: at_once - running]:
             ready.remove(step)
             running += 1
@@ -99,6 +101,15 @@ def run_steps(
         # before it counts as done: whoever collects the results has this one before the next steps start
         yield step, result()
         sorter.done(step)
+
+
+def _measure_chains(steps: Sequence[Step]) -> dict[Step, int]:
+    """Of each step, how many steps the longest chain has that waits for it."""
+    upstream, chains = _upstream(steps), dict.fromkeys(steps, 0)
+    for step in reversed(sort_steps(steps)):
+        for maker in upstream[step]:
+            chains[maker] = max(chains[maker], chains[step] + 1)
+    return chains
 
 
 def _run(

@@ -96,6 +96,8 @@ JVM = (
     "-XX:+UseParallelGC",
     # with C1 alone the code cache is 48 MB: full after a minute of generated code, and nothing more is compiled
     "-XX:ReservedCodeCacheSize=512m",
+    # of classes; at 21 MB, the default, and at each doubling all of the heap is collected
+    "-XX:MetaspaceSize=512m",
     "-XX:Tier4InvocationThreshold=50000",
     "-XX:Tier4MinInvocationThreshold=6000",
     "-XX:Tier4CompileThreshold=150000",

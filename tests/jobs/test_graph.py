@@ -114,6 +114,16 @@ def test_run_steps_begins_a_step_after_its_upstream_and_never_more_at_once(at_on
     assert most == at_once, f"{most} steps ran at the same time; the flow is wide enough for {at_once}"
 
 
+def test_run_steps_begins_with_what_the_longest_chain_waits_for():
+    steps = [
+        make_step("short", makes="a"), make_step("long", makes="b"), make_step("alone", makes="c"),
+        make_step("next", needs="b", makes="d"), make_step("last", uses="d", makes="e"),
+        make_step("end", needs="a c e", makes=RELEASES),
+    ]  # fmt: skip
+    order = [step.name for step, _ in run_steps(steps, lambda each: None, 1)]
+    assert order == ["long", "next", "short", "alone", "last", "end"]
+
+
 @pytest.mark.parametrize("problem", [RuntimeError("a fault"), SystemExit(2), KeyboardInterrupt()])
 def test_run_steps_raises_what_a_step_raises_whatever_it_is(problem):
     def run(each):
