@@ -55,9 +55,9 @@ def test_windows_of_several_groups_are_each_of_its_own_plays_and_label_days(spar
     label_days = {BACK.table: tuple(days), PAIR.table: tuple(days[1:])}
     computed = compute(spark, world, labels, label_days)
     assert sorted(row["play_id"] for row in computed) == sorted(label["play_id"] for label in labels)
-    values = Counter()
+    plays, values = {group.table: by_entity(world, group) for group in (BACK, PAIR)}, Counter()
     for row in computed:
-        for name, expected in define(world, row, label_days):
+        for name, expected in define(plays, row, label_days):
             assert same(expected, row[name]) or is_near(expected, row[name], 4e-12), (
                 f"{name} of {row}: expected {expected!r}, got {row[name]!r}"
             )
@@ -82,13 +82,13 @@ def compute(spark, world, labels, label_days):
     return add_values(rows, rows, "play_id", "played_at", windows, counts).toArrow().to_pylist()
 
 
-def define(world, label, label_days):
+def define(plays_by_group, label, label_days):
     """Of a label, each column and its value."""
     at, own = label["played_at"], label["play_id"]
     for group in (BACK, PAIR):
         keys = tuple(label[key] for key in group.keys)
         known = None not in keys and label["ds"] in label_days[group.table]
-        plays = by_entity(world, group).get(keys, [])
+        plays = plays_by_group[group.table].get(keys, [])
         for feature, window in group.feature_windows:
             if group is PAIR:
                 name, expected = (
