@@ -72,8 +72,8 @@ def _run_night(root: str, rows: DataFrame, first: int, last: int, times: Times) 
     with stopwatch(times, "traces"):
         build_discovery_traces.main(["--root", root])
     after, known = Warehouse(root).state("play_rewards"), before.day_states if before else {}
-    made = [day for day in after.days if after.day_states[day] != known.get(day)] if after else []
-    print(f"  to day {last}: rewards of {len(made)} days")
+    made = [each for day, each in after.day_states.items() if each != known.get(day)] if after else []
+    print(f"  to day {last}: rewards of {sum(each.rows for each in made):,} plays of {len(made)} days")
 
 
 def _publish(root: str, rows: DataFrame, days: list[date]) -> None:

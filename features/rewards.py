@@ -11,36 +11,15 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from features.joins.ripeness import CENSORED, RIPE, UNRIPE, add_erasures
-from features.windows.label_time import LabelTimeFeatures, label_time_features
+from features.windows.label_passes import DayCount, Windows, add_values
+from features.windows.label_time import label_time_features
 from schemas.common import MICROS_A_DAY
-from schemas.declarations import FeatureGroup
 from schemas.reward_terms import name_next
 from schemas.rewards import OF_PLAY, Reward, Rewards, status_name
 
 AT = "played_at"
 # A later play that weighs less than this beside the first is left out of a return.
 _LEAST_WEIGHT = 1e-12
-
-
-@dataclass(frozen=True)
-class Windows:
-    """Features of plays of `request.label_days`, and what they are merged from; see `label_time_features`."""
-
-    request: LabelTimeFeatures
-    partials: DataFrame
-    plays: DataFrame
-
-
-@dataclass(frozen=True)
-class DayCount:
-    """Days after that of a play on which its entity has a partial, within `days`; for plays of `label_days`."""
-
-    column: str
-    group: FeatureGroup
-    days: int
-    label_days: Sequence[date]
-    # of the group, those of one day each
-    partials: DataFrame
 
 
 @dataclass(frozen=True)
@@ -64,11 +43,12 @@ def reward_plays(plays: DataFrame, declared: Rewards, evidence: Evidence) -> Dat
         plays: rows of `sessions`, of the days that `evidence.statuses` has.
     """
     rows = _add_statuses(plays, declared, evidence)
+    fitting = [each for each in evidence.windows if each.fits]
+    rows = add_values(rows, plays, "play_id", AT, fitting, evidence.day_counts)
     for each in evidence.windows:
-        labels = _select_days(plays, each.request.label_days)
-        rows = label_time_features(labels, each.partials, each.plays, each.request, AT, base=rows)
-    for count in evidence.day_counts:
-        rows = _add_day_count(rows, plays, count)
+        if not each.fits:
+            labels = _select_days(plays, each.label_days)
+            rows = label_time_features(labels, each.partials, each.plays, each.request, AT, base=rows)
     if evidence.later_plays is not None:
         rows = _add_session_values(rows, evidence.later_plays, declared)
     rewards = [_value(reward, rows.columns).alias(reward.name) for reward in declared.rewards]
@@ -115,21 +95,6 @@ def add_day_statuses(
 
 def _select_days(rows: DataFrame, days: Sequence[date]) -> DataFrame:
     return rows.where(F.col("ds").isin(list(days)))
-
-
-def _add_day_count(rows: DataFrame, plays: DataFrame, count: DayCount) -> DataFrame:
-    keys = list(count.group.keys)
-    labels = _select_days(plays, count.label_days).select(*keys, "ds").dropna().distinct()
-    active = count.partials.where("span = 1").select(
-        *(F.col(key).alias(f"_of_{key}") for key in keys), F.col("ds").alias("_active")
-    )
-    matches = [labels[key] == active[f"_of_{key}"] for key in keys]
-    matches += [active["_active"] > labels["ds"], active["_active"] < F.date_add(labels["ds"], count.days)]
-    # a partial of one day is unique for its entity and day
-    counts = (
-        labels.join(active, matches, "left").groupBy(*keys, "ds").agg(F.count("_active").alias(count.column))
-    )
-    return rows.join(counts, [*keys, "ds"], "left")
 
 
 def _add_session_values(rows: DataFrame, later_plays: DataFrame, declared: Rewards) -> DataFrame:

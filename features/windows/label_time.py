@@ -196,7 +196,7 @@ def label_time_features(
     plays = plays_of_group(sessions, request.group)
     if few_labels:
         plays, partials = (_select_keys(rows, label_keys, request.group) for rows in (plays, partials))
-    plays = plays.withColumn("_quarter", _quarter(F.col(AT)))
+    plays = plays.withColumn("_quarter", find_quarter(F.col(AT)))
     edges = _window_edges(label_keys, request)
     pieces = [_whole_quarters(edges, plays, request), _plays_of_cut_quarter(edges, plays, request)]
     # windows of a day have no whole days: planning a join with nothing takes as long as any
@@ -256,10 +256,10 @@ def _window_edges(label_keys: DataFrame, request: LabelTimeFeatures) -> DataFram
         window_bits = F.lit(bits).cast("bigint").alias(WINDOW_BITS)
         structs.append(F.struct(cut.alias("_cut"), window_bits, F.lit(before).alias("_before")))
     rows = label_keys.select("*", F.inline(F.array(*structs)))
-    return rows.withColumns({"ds": F.to_date("_cut"), "_cut_quarter": _quarter(F.col("_cut"))})
+    return rows.withColumns({"ds": F.to_date("_cut"), "_cut_quarter": find_quarter(F.col("_cut"))})
 
 
-def _quarter(instant: Column) -> Column:
+def find_quarter(instant: Column) -> Column:
     return F.floor(F.pmod(F.unix_micros(instant), F.lit(MICROS_A_DAY)) / QUARTER).cast("int")
 
 

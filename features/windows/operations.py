@@ -84,23 +84,31 @@ def required_totals(feature: Feature, window: str) -> list[tuple[Part, str]]:
     return [(part, over) for part in feature.parts(window) for over in windows]
 
 
-def totals(features: FeatureWindows, windows: Sequence[str], age: Column) -> list[Column]:
-    """Every part over every window that needs it, once, to be aggregated per entity."""
+def totals(
+    features: FeatureWindows, windows: Sequence[str], age: Column, where: Column | None = None, of: str = ""
+) -> list[Column]:
+    """Every part over every window that needs it, once, to be aggregated per entity.
+
+    Args:
+        where: which rows are of these features, if others are among them; then `of` is what sets their totals apart.
+    """
+    is_in = {w: in_window(windows, w) if where is None else where & in_window(windows, w) for w in windows}
     return [
-        merge(part, F.when(in_window(windows, over), F.col(part.name)), age).alias(_total_name(part, over))
+        merge(part, F.when(is_in[over], F.col(part.name)), age).alias(of + _total_name(part, over))
         for part, over in dict.fromkeys(need for f, w in features for need in required_totals(f, w))
     ]
 
 
-def values(features: FeatureWindows, at: Column, ahead: bool = False) -> list[Column]:
+def values(features: FeatureWindows, at: Column, ahead: bool = False, of: str = "") -> list[Column]:
     """The features, in terms of the totals, as of the instant `at`; null where there is nothing.
 
     Args:
         ahead: windows begin at that instant, and do not end there.
+        of: as `totals` has it.
     """
     columns, rules = [], VALUES_AHEAD if ahead else VALUES
     for f, w in features:
-        merged = [F.col(f"`{_total_name(part, over)}`") for part, over in required_totals(f, w)]
+        merged = [F.col(f"`{of}{_total_name(part, over)}`") for part, over in required_totals(f, w)]
         columns.append(rules[f.op](f, merged, at).alias(f.name(w)))
     return columns
 
