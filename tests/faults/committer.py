@@ -21,7 +21,7 @@ from faults.replay import ReplayJob
 from jobs.publishing.commits import CommitConflict
 
 # Between looking at the table and the swap: long enough that others come in between, as on a slow disk.
-LOOK_S = 0.02
+LOOK_S = 0.05
 
 
 def main() -> None:
