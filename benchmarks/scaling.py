@@ -13,7 +13,7 @@ skew: a flow of a day of which one track has 5 % of the plays and one listener 1
 against the median, in the stage where they are farthest from each other, beside the same of an even day.
 
 history: a flow of one day with its release and report after a short and after a long history of few plays a day,
-which one flow has made before.
+which one flow has made before. A track has four plays a day.
 
 lookup: 1,000 keys of a table of listeners, others in each round, against the same table read by deltalake with a
 filter, and by DuckDB's `delta_scan` with --duckdb-python; warm, the median of --rounds. CPU seconds change less with
@@ -32,6 +32,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import date, timedelta
 from importlib.metadata import version
 from pathlib import Path
@@ -51,6 +52,8 @@ from jobs.sizing.predict import KINDS, read_runs
 
 FIRST = date(2026, 1, 1)
 PLAYS_OF_A_LISTENER = 12
+# Of a long history: a track has a row on every day from its first play on.
+PLAYS_OF_A_TRACK = 4
 EMBEDDINGS = (
     "train-track-embeddings",
     "build-user-embeddings",
@@ -238,13 +241,15 @@ def _describe_tasks(run: Mapping[str, Any]) -> str:
 
 
 def compare_histories(place: Place, lengths: Sequence[int], plays_a_day: int) -> None:
-    last = FIRST + timedelta(days=max(lengths))
-    users = max(1, plays_a_day // PLAYS_OF_A_LISTENER)
+    users, tracks = (max(1, plays_a_day // each) for each in (PLAYS_OF_A_LISTENER, PLAYS_OF_A_TRACK))
+    night = Listening(FIRST, plays_a_day, users=users, tracks=tracks, seed=2)
     seconds, cores = [], []
     for days in lengths:
         root = place.folder / f"after {days} days"
-        _run_file(place, root, Listening(last - timedelta(days=days), plays_a_day * days, days, users))
-        seconds.append(_run_file(place, root, Listening(last, plays_a_day, users=users, seed=2))["seconds"])
+        # before it, not up to now: what is later than now is no play
+        first, plays = FIRST - timedelta(days=days), plays_a_day * days
+        _run_file(place, root, replace(night, first=first, plays=plays, days=days, seed=1))
+        seconds.append(_run_file(place, root, night)["seconds"])
         runs = read_runs(Warehouse(str(root)))
         cores.append(sum(run["core_seconds"] for run in runs if run["run_id"] == runs[0]["run_id"]))
         print(f"after {days} days: {seconds[-1]:.1f} s, {cores[-1]:.1f} s of cores", flush=True)

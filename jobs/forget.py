@@ -22,9 +22,8 @@ from jobs.publishing.retention import list_unpublished, vacuum
 from jobs.publishing.rewrite import Rewrite, mark_erased, rewrite_files
 from jobs.publishing.warehouse import Warehouse
 from jobs.receipts import Erasure, make_receipt, print_receipt, write_receipt
-from jobs.user_ids import list_first, read_ids
+from jobs.user_ids import find_buckets, list_first, read_ids
 from schemas import CONTRACTS, Contract
-from segue.buckets import bucket
 from segue.errors import SegueError
 from segue.parser import CommandParser
 from segue.releases import list_releases
@@ -131,11 +130,13 @@ def _find_files(job: Job, name: str, ids: Sequence[str], erasure: Erasure) -> li
     """Files that hold rows of these listeners; None once there are none, and that is in the log."""
     from pyspark.sql import functions as F
 
-    table = job.warehouse.add_missing_columns(CONTRACTS[name])
-    rows_of_users = job.at(name, table.version()).where(_rows_of_users(CONTRACTS[name], ids))
+    contract = CONTRACTS[name]
+    table = job.warehouse.add_missing_columns(contract)
+    rows = job.at(name, table.version(), buckets=find_buckets(ids, contract))
+    rows_of_users = rows.where(_rows_of_users(contract, ids))
     file = find_part_file().alias("file")
     users = F.collect_set("user_id").alias("users")
-    mentions = _mentions(CONTRACTS[name], ids).alias("mentions")
+    mentions = _mentions(contract, ids).alias("mentions")
     measures = (F.count("*").alias("rows"), F.min("ds").alias("day"), users, mentions)
     if counts := rows_of_users.groupBy(file).agg(*measures).collect():
         names = {row["file"] for row in counts}
@@ -143,7 +144,9 @@ def _find_files(job: Job, name: str, ids: Sequence[str], erasure: Erasure) -> li
         erasure.users.update(id_ for row in counts for id_ in (*row["users"], *row["mentions"]))
         days = [row["day"] for row in counts] + ([erasure.first_day] if erasure.first_day else [])
         erasure.first_day = min(days)
-        return [file for file, _ in list_file_days(table) if name_part_file(file) in names]
+        files = [(day, file) for file, day in list_file_days(table) if name_part_file(file) in names]
+        # a chunk of them is of few days, of which others are not opened
+        return [file for _, file in sorted(files)]
     try:
         # even where no row was found: a step that read its input before the listener went from it must not
         # publish now
@@ -160,8 +163,8 @@ def _rows_of_users(contract: Contract, ids: Sequence[str]) -> Column:
 
     # never null: its negation selects the rows that stay, and a null would drop those without a listener
     condition = F.coalesce(F.col("user_id").isin(list(ids)), F.lit(False))
-    if contract.entity == "user_id":  # the log knows buckets, and no names: files without them are not read
-        return condition & F.col("bucket").isin(sorted({bucket(id_, contract.buckets) for id_ in ids}))
+    if buckets := find_buckets(ids, contract):  # of row groups that hold others no row is looked at
+        return condition & F.col("bucket").isin(sorted(buckets))
     for pattern in _patterns(contract, ids):
         condition = condition | (F.col("user_id").isNull() & F.col("raw").rlike(pattern))
     return condition

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -164,22 +164,33 @@ class PinnedTables:
         # for results that are not published, so that no batch has to be identified by it
         return self.table(table, days).rows()
 
-    def at(self, table: str, version: int, days: Sequence[date] | None = None) -> DataFrame:
+    def at(
+        self,
+        table: str,
+        version: int,
+        days: Sequence[date] | None = None,
+        buckets: Collection[int] | None = None,
+    ) -> DataFrame:
+        """Rows of a version: of some days, of some buckets, or all. No file is opened that the log says has none."""
         from pyspark.sql import functions as F
 
-        path = self.warehouse.table_path(table)
-        if not self.warehouse.remote and (rows := self._read_as_parquet(table, version, days)) is not None:
-            return rows
-        rows = self.spark.read.format("delta").option("versionAsOf", version).load(path)
-        # `ds` is a partition, so only the files of these days are opened
-        return rows if days is None else rows.where(F.col("ds").isin(list(days)))
+        rows = None if self.warehouse.remote else self._read_as_parquet(table, version, days, buckets)
+        if rows is None:
+            path = self.warehouse.table_path(table)
+            rows = self.spark.read.format("delta").option("versionAsOf", version).load(path)
+            # `ds` is a partition, so only the files of these days are opened
+            rows = rows if days is None else rows.where(F.col("ds").isin(list(days)))
+        # by the extremes that the log has of each file, Delta's scan leaves others out too
+        return rows if buckets is None else rows.where(F.col("bucket").isin(sorted(buckets)))
 
-    def _read_as_parquet(self, table: str, version: int, days: Sequence[date] | None) -> DataFrame | None:
+    def _read_as_parquet(
+        self, table: str, version: int, days: Sequence[date] | None, buckets: Collection[int] | None
+    ) -> DataFrame | None:
         opened = self.warehouse.table(table, version)
         if opened is None:
             return None
         path = self.warehouse.table_path(table)
-        files = Snapshot(path, opened).files
+        files = Snapshot(path, opened).select(buckets=buckets)
         if days is not None:
             chosen = set(days)
             files = [file for file in files if file.partition.get("ds") in chosen]

@@ -17,9 +17,9 @@ from jobs.graph import downstream
 from jobs.job import Job
 from jobs.publishing.retention import GRACE, find_retention
 from jobs.publishing.warehouse import Warehouse
+from jobs.user_ids import find_buckets
 from schemas import CONTRACTS, EVENT_TABLES
 from segue import show
-from segue.buckets import bucket
 from segue.releases import list_releases, select_unexpired
 from segue.storage import Snapshot, table_uri
 
@@ -128,9 +128,8 @@ def _users_of_version(job: Job, name: str, version: int, ids: Sequence[str]) -> 
     """Those of the ids that have rows."""
     # without Spark, which refuses to travel as far back as a release may reach
     snapshot = Snapshot.at(table_uri(job.warehouse.root, name), version)
-    contract = CONTRACTS[name]
     # each file holds a narrow range of the 64 buckets: those without any of theirs are not opened
-    buckets = {bucket(id_, contract.buckets) for id_ in ids} if contract.entity == "user_id" else None
+    buckets = find_buckets(ids, CONTRACTS[name])
     rows = snapshot.read(snapshot.select(buckets=buckets), ["user_id"], pc.field("user_id").isin(list(ids)))
     return set(pc.unique(rows["user_id"]).to_pylist())
 

@@ -7,7 +7,9 @@ from pathlib import Path
 
 from jobs.errors import WrongUsage
 from jobs.file_kinds import find_encoding
+from schemas import Contract
 from segue import show
+from segue.buckets import bucket
 
 # A wrong file can hold millions of lines that are no ids.
 SHOWN = 10
@@ -26,6 +28,13 @@ def read_ids(given: Sequence[str], path: str | None, option: str) -> list[str]:
     # an empty one, as of a shell's unset variable, would be in the text of nearly every rejected row
     ids = [id_ for id_ in (*given, *(_unquote(line.strip()) for line in lines)) if id_]
     return list(dict.fromkeys(ids))
+
+
+def find_buckets(ids: Sequence[str], contract: Contract) -> set[int] | None:
+    """Those of the listeners' rows; None in a table that is not spread by listener."""
+    if contract.entity != "user_id":
+        return None
+    return {bucket(id_, contract.buckets) for id_ in ids}
 
 
 def list_first(ids: Sequence[str]) -> str:

@@ -41,6 +41,9 @@ from segue.publication_record import (
 # Checkpoints and log clean-up are maintenance's; doing them here would make a commit slow at times.
 NO_HOOKS = PostCommitHookProperties(create_checkpoint=False, cleanup_expired_logs=False)
 
+# Of a file, where its log has any.
+_STATISTICS = ("num_records", "min.bucket", "max.bucket")
+
 
 class CommitConflict(Exception):
     """Somebody else committed first; the table has to be looked at again."""
@@ -212,13 +215,14 @@ def list_file_days(table: DeltaTable) -> list[tuple[str, date | None]]:
 
 
 def list_data_files(table: DeltaTable, days: Collection[date | None] | None = None) -> list[dict[str, Any]]:
-    """Path, size, rows and partition of every file of a version, as its log has them; of some days, or of all."""
-    names = ("path", "size_bytes", "num_records", "partition.ds", "partition.available_at")
+    """Path, size, statistics and partition of every file of a version, as its log has them; of some days, or of all."""
+    names = ("path", "size_bytes", *_STATISTICS, "partition.ds", "partition.available_at")
     actions = _read_add_actions(table, names)
     if days is not None:
         # before there are Python objects: a version has tens of thousands of files
         actions = actions.filter(pc.is_in(actions["partition.ds"], pa.array(days, pa.date32())))
-    return [{"num_records": None, **file, "path": unquote(file["path"])} for file in actions.to_pylist()]
+    unknown = dict.fromkeys(_STATISTICS)
+    return [{**unknown, **file, "path": unquote(file["path"])} for file in actions.to_pylist()]
 
 
 def _read_add_actions(table: DeltaTable, names: Collection[str]) -> pa.Table:

@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from deltalake import DeltaTable
 
@@ -80,6 +80,26 @@ class Rewrite:
         return self.gone is not None or self.gone_keys is not None
 
     @cached_property
+    def data_files(self) -> list[dict[str, Any]]:
+        """The files, as the log has them."""
+        paths = set(self.files)
+        return [file for file in list_data_files(self.table) if file["path"] in paths]
+
+    @property
+    def buckets(self) -> set[int] | None:
+        """Those that the files have rows of; None where the log does not say it of each."""
+        extremes = [(file["min.bucket"], file["max.bucket"]) for file in self.data_files]
+        if any(None in pair for pair in extremes):
+            return None
+        return {bucket for low, high in extremes for bucket in range(low, high + 1)}
+
+    @property
+    def rows(self) -> int | None:
+        """Of all files; None where the log does not say it of each."""
+        counts = [file["num_records"] for file in self.data_files]
+        return None if None in counts else sum(counts)
+
+    @cached_property
     def contract(self) -> Contract:
         # with nulls where the table has them: the copy would refuse rows from before a column was added
         nullable = {field.name for field in self.table.schema().fields if field.nullable}
@@ -117,10 +137,10 @@ def rewrite_files(job: Job, rewrite: Rewrite) -> TableState | None:
 def _read_rows(job: Job, rewrite: Rewrite) -> DataFrame:
     from pyspark.sql import functions as F
 
-    names = [name_part_file(path) for path in rewrite.files]
-    # the days are partitions, so by them the scan is pruned
-    days = {day for file, day in list_file_days(rewrite.table) if file in set(rewrite.files) and day}
-    rows = job.at(rewrite.name, rewrite.table.version(), sorted(days) or None)
+    names = [name_part_file(file["path"]) for file in rewrite.data_files]
+    # the days are partitions, and files of a day are ranges of buckets: by both the scan is pruned
+    days = {file["partition.ds"] for file in rewrite.data_files if file.get("partition.ds")}
+    rows = job.at(rewrite.name, rewrite.table.version(), sorted(days) or None, rewrite.buckets)
     return rows.withColumn(_FILE, find_part_file()).where(F.col(_FILE).isin(names))
 
 
@@ -138,9 +158,8 @@ def _profile_as_published(rows: DataFrame, rewrite: Rewrite) -> Contents:
 def _cluster_by_file(rows: DataFrame, rewrite: Rewrite) -> DataFrame:
     from pyspark.sql import functions as F
 
-    contract, paths = rewrite.contract, set(rewrite.files)
-    files = [file for file in list_data_files(rewrite.table) if file["path"] in paths]
-    slots = place_files(files, rewrite.targets, find_file_bytes(rewrite.name))
+    contract = rewrite.contract
+    slots = place_files(rewrite.data_files, rewrite.targets, find_file_bytes(rewrite.name))
     instants = {path: each.available_at for path, each in rewrite.targets.items() if each.available_at}
     tasks = count_tasks(slots)
     if tasks == 1 and not instants:
@@ -167,6 +186,13 @@ def _format_place(path: str, slot: Slot, instant: datetime | None) -> str:
 
 
 def _check_contents(rewrite: Rewrite, read: Contents, removed: Contents, staged: Contents) -> None:
+    rows = sum(day.rows for day in read.values())
+    # a log whose extremes are wrong would hide rows from the scan, and they would be gone for good
+    if rewrite.rows is not None and rows != rewrite.rows:
+        raise JobError(
+            f"table {rewrite.name}: {rewrite.kind} read {rows:,} rows of files that have {rewrite.rows:,} by the "
+            "table's log; nothing was changed. Run segue verify --hashes, as the log may have been spoiled"
+        )
     for day, before in read.items():
         erased, actual = removed.get(day, DayProfile(0, 0)), staged.get(day, DayProfile(0, 0))
         # hashes add up, so what was taken out can be subtracted, and nothing is compared row by row

@@ -15,6 +15,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from expectations.profile import DayProfile
+from jobs import forget, inputs
+from jobs.errors import JobError
+from jobs.job import Job
 from jobs.maintain import plan_compactions
 from jobs.publishing import layout
 from jobs.publishing.layout import (
@@ -28,6 +32,7 @@ from jobs.publishing.layout import (
     place_files,
     plan_layout,
 )
+from jobs.publishing.rewrite import Rewrite, _check_contents
 from jobs.publishing.state import DayState, TableState
 from reference.published import DAYS, NOON, opening, session_rows
 from reference.rows import bucket
@@ -246,3 +251,45 @@ def spoil_other_rows(job, file, wanted):
     path.write_bytes(content)
     assert kept < footer.num_row_groups, "nothing was spoiled: this shows nothing"
     return kept
+
+
+def test_an_erasure_opens_files_of_the_listeners_bucket_alone(spark, job):
+    """Whatever else the days have is no Parquet any more, and of the size that the log says."""
+    publish(job, [*make_rows(40), *make_rows(40, day=1)], DAYS[:2])
+    before = open_snapshot(job)
+    touched = {file.path for day in DAYS[:2] for file in before.select(day, [bucket("u7")])}
+    assert len(touched) == 2 < len(before.files) / 4
+    for file in before.files:
+        if file.path not in touched:
+            Path(job.warehouse.table_path("sessions"), file.path).write_bytes(b"\0" * file.bytes)
+    forget._erase(Job("test", job.warehouse.root, say=lambda text: None), "sessions", ["u7"])
+    after = open_snapshot(job)
+    assert {file.path for file in before.files} - {file.path for file in after.files} == touched
+    written = [file for file in after.files if file not in before.files]
+    others = sorted(n for n in range(40) if n != 7 and any(f.may_hold([bucket(f"u{n}")]) for f in written))
+    rows = after.read(written, ["play_id"])["play_id"].to_pylist()
+    assert sorted(rows) == sorted(f"p{day}-{n}" for day in (0, 1) for n in others)
+
+
+def test_a_read_of_buckets_lists_no_file_without_them(job, monkeypatch):
+    publish(job, [*make_rows(40), *make_rows(40, day=1)], DAYS[:2])
+    snapshot, read = open_snapshot(job), []
+    monkeypatch.setattr(inputs, "read_as_parquet", lambda spark, table, path, files: read.append(files))
+    job.spark = None
+    buckets = {bucket("u7"), bucket("u8")}
+    for days in (None, DAYS[:1]):
+        job._read_as_parquet("sessions", snapshot.version, days, buckets)
+    of_days = [snapshot.select(day, buckets) for day in DAYS[:2]]
+    assert read == [[*of_days[0], *of_days[1]], of_days[0]]
+    assert len(read[0]) < len(snapshot.files) / 2
+
+
+def test_a_rewrite_refuses_a_log_that_hides_rows_of_its_files(job):
+    """Read by the buckets that the log says, rows of others would be gone for good."""
+    publish(job, make_rows(40), DAYS[:1], finely=False)
+    (file,) = open_snapshot(job).files
+    rewrite = Rewrite("erase", job.warehouse.table("sessions"), "sessions", (file.path,))
+    assert rewrite.rows == 40 and rewrite.buckets == set(range(file.buckets[0], file.buckets[1] + 1))
+    read = {DAYS[0]: DayProfile(39, 0)}
+    with pytest.raises(JobError, match="read 39 rows of files that have 40"):
+        _check_contents(rewrite, read, {}, read)
