@@ -1,4 +1,4 @@
-"""A project with impressions, attributions, rewards, traces and thresholds: two nights of the flow, a release, and
+"""A project with impressions, attributions, rewards, traces and thresholds: a night of the flow, its release, and
 outcomes of labels in a file, against loops over what was released."""
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ declarations = ["declarations"]
 
 [events.impressions]
 source = "../landing/impressions.toml"
-input = ["../landing/impressions/delivered={day}"]
+input = ["../landing/impressions"]
 """
 # Of the steps that every project has.
 STEPS = ("ingest-plays", "build-sessions", "build-pair-partials", "release-tables")
@@ -84,7 +84,7 @@ for command in {commands!r}:
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory):
-    """The golden root, and what was shown: all days but the last on one night, the last on the next."""
+    """The golden root after one more night, on which all that was shown came too."""
     folder = tmp_path_factory.mktemp("rewards")
     world = FlowWorld.committed(folder)
     before = world.released("plays")
@@ -95,16 +95,13 @@ def project(tmp_path_factory):
     (mine / "declarations" / "rewards.py").write_text(DECLARATIONS)
     (mine / "segue.toml").write_text(SETTINGS.format(day=LAST))
     write_labels(folder / "labels.parquet", before)
-    shown = [f"../landing/impressions/delivered={FIRST + n * DAY}" for n in range(DAYS - 1)]
-    first = ["run", "flow", "--events", "impressions", *shown]
     labels = ["--labels", "../labels.parquet", "--out", "../set"]
     labels += [
         "--outcomes",
         *(f"{USER_TRACK_FEATURE_GROUP.table}:{name}_{horizon}" for name, horizon in OUTCOMES),
     ]
     skip = ["--skip", *(step.name for step in FLOW if step.name not in STEPS)]
-    # plays of the first days are in the golden root
-    commands = [[*first, *skip, "ingest-plays"], ["run", "flow", *skip], ["training-set", *labels]]
+    commands = [["run", "flow", *skip], ["training-set", *labels]]
     run = subprocess.run(
         [sys.executable, "-P", "-c", SCRIPT.format(commands=commands)],
         cwd=mine,
@@ -202,7 +199,7 @@ def define_rewards(world):
     return drop(rows, WITHOUT, "context_left", "status_7d")
 
 
-def test_rewards_of_every_play_are_as_defined_after_two_nights(project):
+def test_rewards_of_every_play_are_as_defined(project):
     world, _ = project
     expected = define_rewards(world)
     assert {row["status_1d"] for row in expected} == {"ripe", "censored"}
@@ -252,7 +249,7 @@ def test_discoveries_have_a_bit_for_each_day_on_which_they_were_played_again(pro
     )
 
 
-def test_thresholds_of_each_night_are_of_the_newest_days_that_were_known(project):
+def test_thresholds_are_of_the_newest_days_that_were_known(project):
     world, _ = project
     tracks = {row["track_id"]: row for row in world.released("tracks")}
     known = [LAST - n * DAY for n in range(1, THRESHOLD_DAYS + 1)]
