@@ -30,6 +30,7 @@ from jobs.progress import show_progress
 from jobs.publishing.stores import check_root
 from jobs.publishing.warehouse import Warehouse, has_rows
 from jobs.report import read_run, write_report
+from jobs.session import set_variables
 from jobs.sizing.meter import record_costs
 from jobs.watermarks import add_watermark_argument
 from segue import show
@@ -88,6 +89,7 @@ def run_flow(arguments: Sequence[str], only: Collection[str] | None = None) -> i
     warehouse = Warehouse(check_root(args.root))
     feeds = find_feeds(args) if reads else {}
     log_to(warehouse)
+    set_variables()
     results: list[StepResult] = []
     try:
         steps = run_steps(FLOW, lambda step: _result(step, args, feeds, warehouse, results), args.at_once)

@@ -138,13 +138,27 @@ def open_session(app: str, log: Path | None = None, modules: Sequence[str] = ())
             )
         log = log or Path("spark.log")
         log.parent.mkdir(parents=True, exist_ok=True)
-        os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
-        # else workers take the first python3 on the PATH
-        os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
-        # else they import from the working folder first, where a project may have a features.py of its own
-        os.environ.setdefault("PYTHONSAFEPATH", "1")
+        set_variables()
         with _redirect_stderr(log), import_meanwhile(modules):
             return _open(builder.config(map={**local_settings(log, os.environ)}))
+
+
+def set_variables() -> None:
+    """Adds the environment variables that a session needs or sets; to be called before there are threads.
+
+    A new variable moves the environment in memory, which other threads walk through without a lock (delta-rs does, for
+    each table that it opens): a segmentation fault. Another value for one that is there moves nothing.
+    """
+    # with the values that PySpark takes where there are none; it sets them once it has a JVM
+    variables = {"SPARK_AUTH_SOCKET_TIMEOUT": "15", "SPARK_BUFFER_SIZE": "65536"}
+    if not is_submitted():
+        variables["SPARK_LOCAL_IP"] = "127.0.0.1"
+        # else workers take the first python3 on the PATH
+        variables["PYSPARK_PYTHON"] = sys.executable
+        # else they import from the working folder first, where a project may have a features.py of its own
+        variables["PYTHONSAFEPATH"] = "1"
+    for name, value in variables.items():
+        os.environ.setdefault(name, value)
 
 
 def _open(builder: SparkSession.Builder) -> SparkSession:

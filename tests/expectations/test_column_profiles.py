@@ -181,7 +181,7 @@ def test_quantiles_lie_in_the_bin_of_the_value_of_that_rank(values):
     in_order = sorted(values)
     found = find_quantiles(Counter(bin_of(values).tolist()), QUANTILES)
     for share, quantile in zip(QUANTILES, found, strict=True):
-        value = in_order[max(math.ceil(Fraction(share) * len(values)), 1) - 1]
+        value = in_order[max(math.ceil(Fraction(str(share)) * len(values)), 1) - 1]
         low, high = edges_of(reference.find_bin(value))
         assert low <= quantile <= high
     assert found == sorted(found)

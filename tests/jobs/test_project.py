@@ -47,9 +47,16 @@ input = ["../landing/searches"]
 LABEL_TIME = ["search_features:searches_count_1d", "user_year_features:plays_count_7d"]
 # One process, and so one JVM: the flow, a flow with a late delivery, a training set and its check, and that delivery
 # taken out again.
+# A variable that is new to the environment moves it in memory, under threads that open tables.
 COMMANDS = """
-import sys
+import os, sys, threading
 from segue.command import main
+
+def check(event, given):
+    if event == "os.putenv" and given[0].decode() not in os.environ:
+        assert threading.active_count() == 1, f"{{given[0]}} is added beside {{threading.enumerate()}}"
+
+sys.addaudithook(check)
 for command in {commands!r}:
     if code := main(command):
         sys.exit(code)
