@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -115,37 +117,61 @@ class Duckdb:
 # --- the table
 
 
-def lay_listeners(root: Path, keys: int, dimensions: int = DIMENSIONS, days: int = 1) -> str:
-    """Days of `user_embeddings` as flows would have published large ones: a file for each bucket; the last is released.
+def lay_listeners(
+    root: Path, keys: int, dimensions: int = DIMENSIONS, days: int = 1, files: int | None = None
+) -> str:
+    """Days of `user_embeddings` as flows would have published large ones; the last is released.
+
+    Args:
+        files: of a day, each a range of buckets; one for each bucket, if not given.
 
     Returns:
         its path.
     """
     warehouse, contract = Warehouse(str(root)), USER_EMBEDDINGS
     table = warehouse.create(contract)
-    schema = pa.schema(table.schema())
-    names = [name for name in schema.names if name not in contract.partitions]
-    file_schema = pa.schema([schema.field(name) for name in names])
-    now, adds, state = next_commit_time(TableState(0)), [], TableState(0)
-    buckets = list(_draw_buckets(contract, keys))
+    path = Path(warehouse.table_path(contract.name))
+    now = next_commit_time(TableState(0))
+    parts = list(_write_parts(path / "parts", pa.schema(table.schema()), keys, dimensions, files))
+    adds, state = [], TableState(0)
     for day in (DAY - timedelta(days=n) for n in range(days)):
         state = state.replace_days({day: DayState(keys, 1, 1, "laid")}, ())
-        for number, users in buckets:
-            place = f"batch-{day}-1/part-{number}.parquet"
-            rows = _draw_rows(users, number, file_schema, dimensions)
-            size = _write(rows, Path(warehouse.table_path(contract.name), place))
-            extremes = {name: {"bucket": number} for name in ("minValues", "maxValues")}
+        (path / f"batch-{day}-1").mkdir()
+        for file, statistics in parts:
+            place = f"batch-{day}-1/{file.name}"
+            # the same rows on each day, as the day is in no file
+            os.link(file, path / place)
             partition = {"ds": str(day), "available_at": now}
-            statistics = json.dumps({"numRecords": len(rows), **extremes})
-            adds.append(AddAction(place, size, partition, 0, True, statistics))
+            adds.append(AddAction(place, file.stat().st_size, partition, 0, True, statistics))
+    shutil.rmtree(path / "parts")
     swap(table, Change("laid", "publish", TableState(0, state.day_states, now), adds))
     newest = warehouse.table(contract.name)
     assert newest is not None
     append_release(str(root), DAY, {contract.name: TableVersion(newest.version(), keys, "laid")})
-    return warehouse.table_path(contract.name)
+    return str(path)
 
 
-def _write(rows: pa.Table, file: Path) -> int:
+def _write_parts(
+    folder: Path, schema: pa.Schema, keys: int, dimensions: int, files: int | None
+) -> Iterator[tuple[Path, str]]:
+    """The files of a day, and the statistics that a log has of each."""
+    contract = USER_EMBEDDINGS
+    stored = pa.schema([field for field in schema if field.name not in contract.partitions])
+    buckets, count = list(_draw_buckets(contract, keys)), files or contract.buckets
+    for number in range(count):
+        drawn = [
+            (bucket, _draw_rows(users, bucket, stored, dimensions))
+            for bucket, users in buckets
+            if bucket * count // contract.buckets == number
+        ]
+        rows = pa.concat_tables([rows for _, rows in drawn])
+        _write(rows, folder / f"part-{number}.parquet")
+        low, high = {"bucket": drawn[0][0]}, {"bucket": drawn[-1][0]}
+        statistics = {"numRecords": len(rows), "minValues": low, "maxValues": high}
+        yield folder / f"part-{number}.parquet", json.dumps(statistics)
+
+
+def _write(rows: pa.Table, file: Path) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     pq.write_table(
         rows,
@@ -159,7 +185,6 @@ def _write(rows: pa.Table, file: Path) -> int:
         write_page_index=True,
         write_page_checksum=True,
     )
-    return file.stat().st_size
 
 
 def _draw_buckets(contract: Contract, keys: int) -> Iterator[tuple[int, Any]]:
