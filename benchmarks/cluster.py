@@ -34,6 +34,8 @@ from urllib.request import urlopen
 TOP = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(TOP), str(TOP / "tests")]
 
+from craft import PACKAGES  # noqa: E402
+
 from faults.runs import Run, list_group_members  # noqa: E402
 from jobs.publishing.warehouse import Warehouse  # noqa: E402
 from jobs.session import FOR_FEW_ROWS, SETTINGS_VARIABLE  # noqa: E402
@@ -43,7 +45,6 @@ from segue.storage import Snapshot  # noqa: E402
 
 HERE = "127.0.0.1"
 CORES = 2
-PACKAGES = ("segue", "schemas", "features", "expectations", "jobs")
 FLOW = TOP / "benchmarks" / "cluster_flow.py"
 # What a training took, and nothing of what it learned.
 TRAININGS, TAKEN = "embedding_versions", {"seconds", "peak_bytes", "available_at"}
@@ -83,35 +84,22 @@ def main() -> None:
 
 
 def generate(folder: Path, args: argparse.Namespace, variables: Mapping[str, str]) -> None:
-    world = (
-        "--users",
-        args.users,
-        "--days",
-        args.days,
-        "--tracks",
-        args.tracks,
-        "--artists",
-        args.tracks // 10,
-    )
-    options = (*world, "--clusters", max(1, args.tracks // 100), "--files-per-day", 2)
+    world = {
+        "users": args.users, "days": args.days, "files-per-day": 2,
+        "tracks": args.tracks, "artists": args.tracks // 10, "clusters": max(1, args.tracks // 100),
+    }  # fmt: skip
+    options = [word for name, value in world.items() for word in (f"--{name}", value)]
     command = (sys.executable, "-m", "segue.command", "run", "generate-plays", "--out", folder / "landing")
     with Run(*command, *options, **variables) as run:
         assert run.wait() == 0, run.text
     print(json.loads((folder / "landing" / "truth.json").read_text())["totals"]["plays"], "plays", flush=True)
 
 
-def flow_command(folder: Path, root: str, skip: Sequence[str], *submit: str) -> list[str]:
+def flow_command(folder: Path, root: str, skip: Sequence[str], *submit: str) -> list[Any]:
     landing = folder / "landing"
-    files = (
-        "--source",
-        landing / "source.toml",
-        "--input",
-        landing / "plays",
-        "--catalogue",
-        landing / "tracks",
-    )
-    command = [*(submit or (sys.executable,)), str(FLOW), "--root", str(folder / root), *map(str, files)]
-    return [*command, *(("--skip", *skip) if skip else ())]
+    plays = ("--source", landing / "source.toml", "--input", landing / "plays")
+    command = [*(submit or (sys.executable,)), FLOW, "--root", folder / root, *plays]
+    return [*command, "--catalogue", landing / "tracks", *(("--skip", *skip) if skip else ())]
 
 
 @contextmanager
@@ -275,18 +263,14 @@ def read(url: str) -> list[dict[str, Any]]:
 
 
 def compare(here: Path, cluster: Path) -> None:
-    contents = [dict(list_contents(root)) for root in (here, cluster)]
-    differing = [name for name in contents[0] | contents[1] if not equal(name, *contents)]
-    for name, (rows, content) in contents[0].items():
+    expected, actual = (dict(list_contents(root)) for root in (here, cluster))
+    differing = [name for name in expected | actual if expected.get(name) != actual.get(name)]
+    for name, (rows, content) in expected.items():
         print(f"  {name:<24}{rows:>9,} rows  {content[:16]:<18}{'DIFFERS' if name in differing else 'equal'}")
     findings = [str(each) for each in examine(str(cluster))]
     assert not differing, f"tables that differ: {differing}"
     assert not findings, f"segue verify finds: {findings}"
-    print(f"{len(contents[0])} tables with equal content hashes, and nothing that segue verify finds")
-
-
-def equal(name: str, *contents: Mapping[str, tuple[int, str]]) -> bool:
-    return contents[0].get(name) == contents[1].get(name)
+    print(f"{len(expected)} tables with equal content hashes, and nothing that segue verify finds")
 
 
 def list_contents(root: Path) -> Iterator[tuple[str, tuple[int, str]]]:

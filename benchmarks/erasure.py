@@ -25,11 +25,12 @@ from pathlib import Path
 
 from apart import run_apart
 from key_lookups import lay_listeners
+from thread_cpu import find_jvms
 
 from jobs import forget
 from jobs.publishing.layout import MEGABYTE, find_file_bytes
 from jobs.session import open_session
-from segue.storage import DataFile, Snapshot, table_uri
+from segue.storage import Snapshot, find_table, table_uri
 
 TABLE = "user_embeddings"
 LISTENER = "u1"
@@ -66,8 +67,8 @@ def main() -> None:
 def erase(root: str) -> dict[str, float]:
     """Bytes of the table, and what its erasure took."""
     before, days = _list_files(root), len(Snapshot.at(table_uri(root, TABLE), 1).days)
-    spark = open_session("erasure", Path(root, "logs", "spark.log"))
-    jvm = spark._jvm.java.lang.ProcessHandle.current().pid()  # type: ignore[union-attr]
+    open_session("erasure", Path(root, "logs", "spark.log"))
+    (jvm,) = find_jvms(os.getpid())
     with tempfile.TemporaryDirectory() as small:
         # first, as classes and modules are read from files too
         lay_listeners(Path(small), 1000, days=2)
@@ -77,9 +78,9 @@ def erase(root: str) -> dict[str, float]:
     seconds, read = time.monotonic() - started, _count_read(jvm) - read
     after = _list_files(root)
     return {
-        "bytes": _sum_bytes(before, before),
-        "dropped": _sum_bytes(before, before.keys() - after.keys()),
-        "written": _sum_bytes(after, after.keys() - before.keys()),
+        "bytes": sum(before.values()),
+        "dropped": sum(before[path] for path in before.keys() - after.keys()),
+        "written": sum(after[path] for path in after.keys() - before.keys()),
         "read": read,
         "seconds": seconds,
     }
@@ -91,13 +92,12 @@ def _forget(root: str, days: int) -> None:
     assert code == 0 and f"{days:,} rows erased" in printed.getvalue(), printed.getvalue()
 
 
-def _list_files(root: str) -> dict[str, DataFile]:
-    table = Snapshot.at(table_uri(root, TABLE), None)  # type: ignore[arg-type]
-    return {file.path: file for file in table.files}
-
-
-def _sum_bytes(files: dict[str, DataFile], paths: object) -> int:
-    return sum(file.bytes for path, file in files.items() if path in paths)  # type: ignore[operator]
+def _list_files(root: str) -> dict[str, int]:
+    """Bytes of each file of the table."""
+    path = table_uri(root, TABLE)
+    table = find_table(path)
+    assert table is not None
+    return {file.path: file.bytes for file in Snapshot(path, table).files}
 
 
 def _count_read(jvm: int) -> int:

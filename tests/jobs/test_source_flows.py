@@ -63,9 +63,16 @@ INGESTS = [
 def test_every_source_is_ingested_and_the_rest_is_made_once(project):
     assert run_flows(["--run-id", "night", "--at-once", "1"]) == 0
     others = [(step.name,) for step in FLOW if not step.section]
-    # which comes when is another matter: see `jobs.graph.run_steps`
     assert project.calls[: len(INGESTS)] == INGESTS
     assert sorted(project.calls[len(INGESTS) :]) == sorted(others)
+    # of those that could begin, which does is another matter: see `jobs.graph.run_steps`
+    order = [name for name, *_ in project.calls]
+    makers = {table: step.name for step in FLOW for table in step.makes}
+    for step in FLOW:
+        for table in (*step.needs, *step.uses):
+            assert order.index(makers[table]) < order.index(step.name), (
+                f"{step.name} ran before {table} was made"
+            )
     assert "plays" in segue.open(project.root).tables
     reports = [path.name for path in sorted((project.source.parent / "root" / "quality").glob("*.html"))]
     assert reports == ["night-app.html", "night-radio.html", "night.html"]
