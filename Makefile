@@ -3,6 +3,9 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
+# Compiling all modules of all packages takes as long as unpacking them, and most are never imported: Python compiles
+# those that are, once.
+PIP_OPTIONS := --quiet --disable-pip-version-check --no-compile
 
 .PHONY: help install demo test soak golden golden-help reference coverage lint types check dist lock clean
 .DEFAULT_GOAL := help
@@ -64,7 +67,7 @@ $(READY): requirements.lock setup.cfg
 	@command -v java >/dev/null || [ -n "$$JAVA_HOME" ] || { echo "Segue needs Java 17 or newer, and there is no java on the PATH. Install a JDK or set JAVA_HOME."; exit 1; }
 	@echo "Setting up $(VENV) (once, about two minutes) ..."
 	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements.lock
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@$(BIN)/python -m pip install $(PIP_OPTIONS) --requirement requirements.lock
+	@$(BIN)/python -m pip install $(PIP_OPTIONS) --no-deps --no-build-isolation --editable .
 	@$(BIN)/segue install-jars
 	@touch $(READY)
