@@ -2,7 +2,8 @@
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
-READY  := $(VENV)/.ready
+PACKAGES := $(VENV)/.packages
+READY := $(VENV)/.ready
 # Compiling all modules of all packages takes as long as unpacking them, and most are never imported: Python compiles
 # those that are, once.
 PIP_OPTIONS := --quiet --disable-pip-version-check --no-compile
@@ -18,7 +19,9 @@ install: $(READY) ## set up .venv: locked versions, this package, Delta's two ja
 demo: $(READY) ## plays in, released features and embeddings out, a bad day refused (minutes)
 	@$(BIN)/segue demo
 
-test: $(READY) lint types ## everything that CI runs
+# mypy on one core, while the jars and their class data are made ready on another
+test: $(PACKAGES) ## everything that CI runs
+	@$(MAKE) --no-print-directory --jobs 2 lint types install
 	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 soak: $(READY) ## a month of bad nights three ways, and 500 adversarial runs (an hour; CI has small ones)
@@ -27,10 +30,10 @@ soak: $(READY) ## a month of bad nights three ways, and 500 adversarial runs (an
 golden: $(READY) ## make the released root anew that tests start from (minutes; commit tests/golden)
 	@PYTHONPATH=.:tests SEGUE_SPARK_CONF=tests/spark.conf $(BIN)/python tests/golden/make.py
 
-lint: $(READY) ## ruff
+lint: $(PACKAGES) ## ruff
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
 
-types: $(READY) ## mypy
+types: $(PACKAGES) ## mypy
 	@$(BIN)/mypy
 
 # Spark's Python workers save what they ran when they end, so here each ends with its task: Spark kills those it keeps.
@@ -62,12 +65,17 @@ lock: ## renew requirements.lock from the ranges in setup.cfg
 clean: ## remove .venv and everything built
 	@rm -rf $(VENV) dist build *.egg-info data
 
-$(READY): requirements.lock setup.cfg
+$(PACKAGES): requirements.lock setup.cfg
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Segue needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Try: make PYTHON=python3.11 ...")'
 	@command -v java >/dev/null || [ -n "$$JAVA_HOME" ] || { echo "Segue needs Java 17 or newer, and there is no java on the PATH. Install a JDK or set JAVA_HOME."; exit 1; }
 	@echo "Setting up $(VENV) (once, about two minutes) ..."
 	@$(PYTHON) -m venv $(VENV)
+	@# the locked pip first: one that comes with Python takes half as long again for the rest
+	@$(BIN)/python -m pip install $(PIP_OPTIONS) "$$(grep '^pip==' requirements.lock)"
 	@$(BIN)/python -m pip install $(PIP_OPTIONS) --requirement requirements.lock
 	@$(BIN)/python -m pip install $(PIP_OPTIONS) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(READY): $(PACKAGES)
 	@$(BIN)/segue install-jars
-	@touch $(READY)
+	@touch $@

@@ -79,9 +79,10 @@ def dist(tmp_path_factory):
     )
     errors = copy / "jobs" / "errors.py"
     errors.write_text(errors.read_text() + '\nprint("jobs come from", __file__)\n')
-    ready = copy / "ready"
-    ready.touch()  # newer than what it is made of, or make would install the copy into this environment
-    command = ["make", "dist", f"VENV={Path(sys.executable).parents[1]}", f"READY={ready}"]
+    # newer than what they are made of, or make would install the copy into this environment
+    (copy / "packages").touch()
+    (copy / "ready").touch()
+    command = ["make", "dist", f"VENV={Path(sys.executable).parents[1]}", "PACKAGES=packages", "READY=ready"]
     process = subprocess.run(command, cwd=copy, capture_output=True, text=True, check=False)
     assert process.returncode == 0, f"make dist failed:\n{process.stdout}\n{process.stderr}"
     return copy / "dist"
