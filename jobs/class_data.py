@@ -7,13 +7,14 @@ Java checks by itself that archive, jars and JVM belong together, and does witho
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
-from jobs.session import SETTINGS_VARIABLE, class_archive, open_session
+from jobs.session import JAVA_OPTIONS, SETTINGS_VARIABLE, class_archive, open_session
 
 # What the JVM does at a start, a write and a read; many times what it takes.
 PATIENCE_S = 300
@@ -42,7 +43,7 @@ def _dump_classes(path: Path) -> None:
     with tempfile.TemporaryDirectory() as folder:
         settings = Path(folder, "spark.conf")
         # the user's file of settings is the one way for an option of Java into `open_session`
-        settings.write_text(f"spark.driver.extraJavaOptions -XX:ArchiveClassesAtExit={half}\n")
+        settings.write_text(f"{JAVA_OPTIONS} {shlex.quote(f'-XX:ArchiveClassesAtExit={half}')}\n")
         os.environ[SETTINGS_VARIABLE] = str(settings)
         spark = open_session("class data", Path(folder, "spark.log"))
         # what is loaded by no query here is loaded from the jars by each JVM later: one of each common kind

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shlex
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -296,18 +297,19 @@ def class_archive() -> Path:
     return spark_jars().parent / "segue.jsa"
 
 
-def archive_options() -> str:
-    """Options of Java with which a JVM maps the archive of class data; empty where there is none."""
+def archive_options() -> tuple[str, ...]:
+    """Options of Java with which a JVM maps the archive of class data; none where there is no archive."""
     archive = class_archive()
     # nothing is said of an archive that does not fit: the JVM does without it
-    mapped = f"-XX:SharedArchiveFile={archive} -Xlog:cds=off -Xlog:cds+dynamic=off"
-    return mapped if archive.exists() else ""
+    mapped = (f"-XX:SharedArchiveFile={archive}", "-Xlog:cds=off", "-Xlog:cds+dynamic=off")
+    return mapped if archive.exists() else ()
 
 
 def _java_options(log: Path) -> str:
-    quiet = Path(__file__).with_name("log4j2.properties").resolve()
-    logging_options = f"-Dlog4j2.configurationFile={quiet} -Dsegue.log={log.resolve()}"
-    return " ".join((logging_options, *JVM, archive_options())).rstrip()
+    quiet = Path(__file__).with_name("log4j2.properties").resolve().as_uri()
+    logging_options = (f"-Dlog4j2.configurationFile={quiet}", f"-Dsegue.log={log.resolve()}")
+    # quoted: Spark takes the text apart as a shell does, and a folder may have a space in its name
+    return shlex.join((*logging_options, *JVM, *archive_options()))
 
 
 @contextmanager

@@ -36,7 +36,8 @@ SAMPLE = {"user_id": 20, "track_id": 40, "artist_id": 4}
 
 class Demo:
     def __init__(self, folder: Path) -> None:
-        self.root = str(folder / "demo")
+        # a name that shells, Java and URIs would each cut or write in another way
+        self.root = str(folder / "my démo 100%")
         # as a user has it: the suite's own settings of Spark are not for three hundred thousand plays
         settings = {name: value for name, value in os.environ.items() if name != "SEGUE_SPARK_CONF"}
         command = [sys.executable, "-m", "segue.command", "demo", "--root", self.root]

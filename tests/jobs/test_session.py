@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from threading import Event
 
@@ -43,6 +44,14 @@ def test_local_settings_prefer_the_file_and_add_its_java_options(file, tmp_path)
     assert settings[JAVA_OPTIONS] == f"{defaults[JAVA_OPTIONS]} -XX:TieredStopAtLevel=1"
     changed_keys = {"spark.sql.shuffle.partitions", JAVA_OPTIONS}
     assert {key for key in settings if settings[key] != defaults[key]} == changed_keys
+
+
+@pytest.mark.parametrize("name", ["my music", "it's mine", 'say "hi"', "100% déjà"])
+def test_local_settings_keep_a_folder_of_any_name_one_option_of_java(tmp_path, name):
+    """A space in it ended the JVM before it had a port; tests/jobs/test_demo.py has one in its root."""
+    log = tmp_path / name / "spark.log"
+    # Spark takes the text apart as a shell does
+    assert f"-Dsegue.log={log}" in shlex.split(local_settings(log, {})[JAVA_OPTIONS])
 
 
 @pytest.mark.parametrize("key", ["spark.sql.session.timeZone", "spark.sql.ansi.enabled"])

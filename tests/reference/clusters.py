@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 from jobs.session import archive_options
@@ -9,7 +10,7 @@ from jobs.session import archive_options
 
 def cluster_settings() -> dict[str, str]:
     """Of a short run: over before the second compiler has paid for itself, with classes mapped from their archive."""
-    java = f"-XX:TieredStopAtLevel=1 {archive_options()}".rstrip()
+    java = shlex.join(("-XX:TieredStopAtLevel=1", *archive_options()))
     return {
         "spark.driver.defaultJavaOptions": java,
         "spark.executor.defaultJavaOptions": java,
