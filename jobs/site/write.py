@@ -89,7 +89,4 @@ def list_commands(root: Root, attempt: Attempt) -> Iterator[Command]:
 
 def _open_rows(root: Root, attempt: Attempt) -> str:
     staged = f"{root.warehouse.table_path(attempt.table)}/batch-{attempt.batch_id}"
-    return (
-        "import pyarrow.dataset as pads\nfrom deltalake import DeltaTable\n\n"
-        f"rows = pads.dataset(DeltaTable({staged!r}).file_uris()).to_table()"
-    )
+    return f"import pyarrow.dataset as pads\n\nrows = pads.dataset({staged!r}).to_table()"

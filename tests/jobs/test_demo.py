@@ -9,6 +9,7 @@ import subprocess
 import sys
 from datetime import timedelta
 from pathlib import Path
+from urllib.parse import unquote
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -150,7 +151,7 @@ def choose_entities(sessions, entity):
 
 @pytest.mark.slow
 def test_demo_sorts_every_published_file_by_bucket_and_key(demo):
-    for path in Warehouse(demo.root).table("user_features").file_uris():
+    for path in map(unquote, Warehouse(demo.root).table("user_features").file_uris()):
         rows = pads.dataset(path).to_table(columns=["bucket", "user_id"]).to_pylist()
         assert rows == sorted(rows, key=lambda row: (row["bucket"], row["user_id"])), path
 
