@@ -226,6 +226,17 @@ class Bench:
 
         return run
 
+    def time_reading(self, *rows: str) -> Run:
+        """All that these files hold, decoded and nothing more: what no join of them can be faster than."""
+
+        def run() -> float:
+            start = time.perf_counter()
+            for path in rows:
+                self.spark.read.parquet(path).write.format("noop").mode("overwrite").save()
+            return time.perf_counter() - start
+
+        return run
+
     def time_peer(self, what: str, labels: str, rows: str) -> Run:
         def run() -> float:
             answer = self._ask(what, labels, rows, [])
@@ -318,11 +329,12 @@ def hot(bench: Bench) -> None:
 
 
 def eight(bench: Bench) -> None:
-    """Eight such tables, of other values each, beside one."""
+    """Eight such tables, of other values each, beside one; and all eight read, without a join."""
     labels = bench.labels(120_000, 300_000)
     rows = [bench.rows(120_000, table=n) for n in range(8)]
     for daily, name in ((True, "by day"), (False, "as of")):
-        bench.take_turns({f"{n} {name}": bench.time_ours(labels, *rows[:n], daily=daily) for n in (1, 8)})
+        joins = {f"{n} {name}": bench.time_ours(labels, *rows[:n], daily=daily) for n in (1, 8)}
+        bench.take_turns({**joins, "8 read alone": bench.time_reading(*rows)})
 
 
 def half(bench: Bench) -> None:

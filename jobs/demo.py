@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import sys
 import time
@@ -51,6 +52,7 @@ def run_demo(root: str, users: int, days: int) -> int:
     track = demo.look_up()
     demo.rank()
     print(f"\nDone in {time.monotonic() - started:.0f} s. The data stays in {root}; to go on:\n")
+    root = shlex.quote(root)
     for command in (f"releases --root {root}", f"lookup track_features {track} --root {root}", "--help"):
         print(f"  segue {command}")
     return 0
