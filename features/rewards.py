@@ -13,7 +13,7 @@ from pyspark.sql import functions as F
 from features.joins.ripeness import CENSORED, RIPE, UNRIPE, add_erasures
 from features.windows.label_passes import DayCount, Windows, add_values
 from features.windows.label_time import label_time_features
-from schemas.common import MICROS_A_DAY
+from schemas.common import MICROS_A_DAY, quote_name
 from schemas.reward_terms import name_next
 from schemas.rewards import OF_PLAY, Reward, Rewards, status_name
 
@@ -105,7 +105,7 @@ def _add_session_values(rows: DataFrame, later_plays: DataFrame, declared: Rewar
     """
     returns = [reward for reward in declared.rewards if reward.discount is not None]
     gains = [F.expr(reward.value).cast("double").alias(_return_name(reward)) for reward in returns]
-    following = [F.col(f"`{name}`").alias(name_next(name)) for name in declared.next_columns]
+    following = [F.col(quote_name(name)).alias(name_next(name)) for name in declared.next_columns]
     # plays of one instant in the order of their ids, so that a rerun gives the same
     play = F.struct(F.unix_micros(AT).alias("at"), "play_id", *gains, *following)
     ordered = F.array_sort(F.collect_list(play))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Sequence
 from dataclasses import fields, replace
 
@@ -19,7 +20,7 @@ from jobs.training.manifest import Manifest, check_replay, declared_identities, 
 from jobs.training.outcomes import count_statuses, describe_counts, keep_ripe, observe
 from jobs.training.record import record_training_set
 from jobs.training.request import AT, Request, outcome_groups_of, split_refs
-from jobs.training.requests import count_requests, write_rows
+from jobs.training.requests import count_requests, read_rows, write_rows
 from segue import show
 from segue.parser import CommandParser
 from segue.releases import open_release
@@ -71,6 +72,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     job = Job("build-training-set", args.root, args.run_id)
+    # of --out=~/set a shell leaves the ~
+    args.out = os.path.expanduser(args.out)
     _check_free(args.out)
     old = load(args.replay) if args.replay else None
     manifest = _replay_request(args, old) if old else _new_request(args)
@@ -86,7 +89,7 @@ def run(args: argparse.Namespace) -> int:
     training = assemble(job, manifest.request, labels, manifest.versions, observations)
     write_rows(training.rows, manifest.request, labels.count, args.format, args.out)
     # the manifest describes what lies there: read back, not the rows as planned
-    written = job.spark.read.format(args.format).load(args.out)
+    written = read_rows(job.spark, args.out)
     summary = summarise(written, training.outputs, age_conditions(manifest.request, training.daily))
     identities = _identities(manifest.request, training.outputs)
     manifest = replace(manifest, space=training.space, identities=identities, **summary)

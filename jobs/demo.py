@@ -39,6 +39,8 @@ def run_demo(root: str, users: int, days: int) -> int:
     """Lays the demo's project out in `root`, which is deleted first, and runs it in a process of its own."""
     if days < 5 or users < 10:
         raise WrongUsage(f"the demo needs 5 days and 10 users or more; got {days} days and {users} users")
+    # of --root=~/demo a shell leaves the ~
+    root = os.path.expanduser(root)
     if not _is_new_project(root):
         shutil.rmtree(root, ignore_errors=True)
         create_project(root, "demo")

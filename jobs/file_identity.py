@@ -6,7 +6,6 @@ import hashlib
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from urllib.parse import unquote
 
 from pyarrow.fs import FileSystem, LocalFileSystem
 
@@ -60,16 +59,13 @@ def reads_path(source: Source, table: str) -> bool:
 
 
 class ListedPaths:
-    """Finds the path by which a file was listed from what Spark calls it: a URI with signs escaped, or the same."""
+    """Finds the path by which a file was listed from what rows have, where its scheme is written in another way."""
 
     def __init__(self, files: Iterable[InputFile]) -> None:
         self._paths = {drop_scheme(file.path): file.path for file in files}
 
     def find(self, text: str) -> str:
-        # files are read as a whole by their path, all others by a URI: `a%20b` is the name of one file and the URI of
-        # another, and the counts of two such files that are read as a whole are those of one
-        path = drop_scheme(text)
-        return self._paths.get(unquote(path)) or self._paths.get(path, text)
+        return self._paths.get(drop_scheme(text), text)
 
 
 def drop_scheme(path: str) -> str:

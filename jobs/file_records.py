@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import unquote
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -70,7 +71,7 @@ class FileRecorder:
         except WorkToDo:
             raise
         except Exception as problem:
-            outcome, error = FAILED, first_line(problem)
+            outcome, error = FAILED, _decode_paths(first_line(problem))
             if isinstance(problem, Refused):
                 outcome, error = REFUSED, format_failure(problem.verdict.critical[0])
             try:
@@ -135,6 +136,11 @@ class FileRecorder:
         return error.replace(path, "(this file)").replace(drop_scheme(path), "(this file)")
 
 
+def _decode_paths(error: str) -> str:
+    """Spark names a file by its URI: what is in the name would be found neither to be hidden nor to be erased."""
+    return re.sub(r"\b(?:file|s3a?|gs|abfss?):/\S+", lambda uri: unquote(uri[0]), error)
+
+
 def _to_columns(counts: FileCounts) -> dict[str, int]:
     return {
         "rows": counts.rows,
@@ -173,7 +179,9 @@ def erase_paths(warehouse: Warehouse, ids: Collection[str]) -> int:
         if table is None:
             return 0
         rows = FILES.read(warehouse, FILES.contract.names).to_pylist()
-        named = [rows[n] for n in _find_mentions([f"{row['path']} {row['error']}" for row in rows], ids)]
+        # records of before may have the URI of a path, in which signs are escaped
+        texts = [f"{row['path']} {row['error']} {_decode_paths(row['error'] or '')}" for row in rows]
+        named = [rows[n] for n in _find_mentions(texts, ids)]
         for row in named:
             row.update(path=None, error=row["error"] and "(it named an erased listener)")
         if named:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -72,7 +73,7 @@ class GenerationRequest:
 
 def main(argv: Sequence[str] | None = None) -> int:
     args = _parser().parse_args(argv)
-    out = args.out.rstrip("/")
+    out = os.path.expanduser(args.out).rstrip("/")
     try:
         bug = delivery.ClientBug(args.spoil_day, args.spoil_share) if args.spoil_day else None
         request = GenerationRequest(from_flags(args, World), out, bug, args.only_day, args.files_per_day)

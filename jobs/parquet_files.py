@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from jobs.errors import JobError, first_line
 from schemas.common import quote_name
-from segue.storage import filesystem
+from segue.storage import S3, filesystem
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -101,12 +101,11 @@ def _read_schema(path: str) -> pa.Schema:
 
 def filesystem_of_listed(path: str) -> tuple[FileSystem, str]:
     """What a file that Spark listed is read with, and its path there."""
-    # keys of S3 and paths of this machine as they are: in a URI spaces and percent signs would mean something else
     scheme, _, key = path.partition("://")
-    if scheme in ("s3", "s3a"):
-        return filesystem(f"{scheme}://{key.partition('/')[0]}")[0], key
-    # Hadoop writes file:/data, and quotes nothing in the URIs of other storage
-    return filesystem(quote(path, safe=":/@") if key else re.sub("^file:/+", "/", path))
+    if not key:  # Hadoop writes file:/data
+        return filesystem(re.sub("^file:/+", "/", path))
+    # and quotes nothing in the URIs of storage
+    return filesystem(path if scheme in S3 else quote(path, safe=":/@"))
 
 
 def spell(path: str) -> str:

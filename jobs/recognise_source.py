@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import os
 import re
+import shlex
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
@@ -103,7 +104,7 @@ def resolve_source(source: str, inputs: Sequence[str]) -> str:
         seen = "; ".join(head.describe() for head in unknown[:SHOWN])
         raise JobError(
             f"--source auto knows no source of such files: {seen}. It knows: {', '.join(list_known_sources())}. "
-            f"segue try {unknown[0].path.removeprefix('file:')} proposes a source file"
+            f"segue try {shlex.quote(unknown[0].path.removeprefix('file:'))} proposes a source file"
         )
     # the last file of each
     examples = {name: head.name for head, name in zip(heads, names, strict=True) if name}

@@ -15,6 +15,7 @@ from jobs.publishing.warehouse import Warehouse
 from segue.errors import refuse_unwritable
 from segue.project import find_project
 from segue.releases import Release, list_releases
+from segue.storage import filesystem
 
 
 @dataclass(frozen=True)
@@ -50,8 +51,9 @@ def write_report(root: str, run_id: str | None = None, out: str | None = None, r
         what = f"run {run_id}" if run_id else "any run"
         raise JobError(f"no audit of {what} under {root}; nothing to report")
     path = out or warehouse.path("quality", f"{run.id}.html")
-    inner = warehouse.inner(path) if out is None else path
-    with refuse_unwritable(path), warehouse.files.open_output_stream(inner) as file:
+    # not the root's: a report of a remote root may be a file of this machine
+    files, inner = filesystem(path)
+    with refuse_unwritable(path), files.open_output_stream(inner) as file:
         title = f"{find_project().resolve('name').value or 'Segue'}: {run.id}"
         quarantines = read_quarantines(warehouse, run.rows)
         page = render(run.rows, _describe_newest(root), title, run.steps, run.known, quarantines)

@@ -121,7 +121,7 @@ def _name_rows(rows: DataFrame, columns: Mapping[str, str]) -> DataFrame:
     raw = F.to_json(F.struct(*[F.col(quote_name(name)) for name in rows.columns]))
     named = [F.col(quote_name(name)) for name in choose_names(rows.columns, columns)]
     no = [F.lit(False).alias(name) for name in (BROKEN, LONG)]
-    return rows.select(*named, raw.alias(RAW), F.col("_metadata.file_path").alias(FILE), *no)
+    return rows.select(*named, raw.alias(RAW), _find_path().alias(FILE), *no)
 
 
 def _union(frames: Sequence[DataFrame]) -> DataFrame:
@@ -147,9 +147,17 @@ def _read_records(spark: SparkSession, source: Source, paths: Sequence[str]) -> 
         return _split_whole_files(spark, source, paths, split)
     # as text first: Spark's CSV reader keeps the text only of lines that it could not parse, and a reject shall
     # show its text whatever is wrong with it
-    file = F.col("_metadata.file_path").alias(FILE)
-    lines = spark.read.text(list(map(spell, paths))).select(*cut_column(F.col("value"), source), file)
+    lines = spark.read.text(list(map(spell, paths)))
+    lines = lines.select(*cut_column(F.col("value"), source), _find_path().alias(FILE))
     return lines.where(F.trim(RAW) != "").withColumn("line", F.lit(None).cast("bigint"))
+
+
+def _find_path() -> Column:
+    """Of a row's file, as files that are read as a whole have it too: Spark gives a URI, in which signs are escaped."""
+    uri = F.col("_metadata.file_path")
+    # of forms: a plus would be a space
+    decoded = F.url_decode(F.replace(uri, F.lit("+"), F.lit("%2B")))
+    return F.when(uri.contains("%"), decoded).otherwise(uri)
 
 
 def _split_whole_files(spark: SparkSession, source: Source, paths: Sequence[str], split: Split) -> DataFrame:

@@ -137,7 +137,7 @@ class FilePath:
 
     def anchor(self, value: str, folder: str) -> str:
         # a remote path and an absolute one stay what they are
-        return value if "://" in value else os.path.normpath(os.path.join(folder, value))
+        return value if "://" in value else os.path.normpath(os.path.join(folder, os.path.expanduser(value)))
 
 
 @dataclass(frozen=True)

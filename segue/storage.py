@@ -44,6 +44,9 @@ DEPRECATED, REMOVED = b"segue.deprecated", b"segue.removed"
 # In the same place: what becomes of a value on days of which an idle entity has no row, see `segue.idle`.
 IDLE = b"segue.idle"
 
+# Amazon's own name for its store, and Hadoop's.
+S3 = ("s3", "s3a")
+
 # The column that says in which space a row's vectors are.
 SPACE = "space_id"
 
@@ -60,8 +63,13 @@ def filesystem(uri: str) -> tuple[pafs.FileSystem, str]:
     """What pyarrow reads the files of `uri` with, and their path there."""
     if "://" not in uri:
         return pafs.LocalFileSystem(), os.path.abspath(uri)
-    # Hadoop's name for S3, which deltalake understands and pyarrow does not.
-    return pafs.FileSystem.from_uri(uri.replace("s3a://", "s3://", 1))
+    scheme, _, path = uri.partition("://")
+    if scheme not in S3:
+        return pafs.FileSystem.from_uri(uri)
+    # the bucket alone: a key is a name as it stands, and in a URI spaces and percent signs would mean something else;
+    # by Hadoop's name for S3, which deltalake understands and pyarrow does not
+    files, _ = pafs.FileSystem.from_uri(f"s3://{path.partition('/')[0]}")
+    return files, path.rstrip("/")
 
 
 def is_delta(uri: str) -> bool:

@@ -11,7 +11,7 @@ from pyspark.sql import functions as F
 
 from features.joins.feature_table import output_name
 from features.joins.serving import to_micros
-from schemas.common import MICROS_A_DAY
+from schemas.common import MICROS_A_DAY, quote_name
 from schemas.declarations import window_days
 
 # Known; not yet; and never, as events of the window are not there and will not come.
@@ -42,7 +42,7 @@ class Observation:
 
     def add_statuses(self, labels: DataFrame, at: str) -> DataFrame:
         """`labels` with a status for each horizon; a label without the key of a listener counts as of nobody erased."""
-        instant, erased_at = F.unix_micros(F.col(f"`{at}`")), F.lit(None).cast("bigint")
+        instant, erased_at = F.unix_micros(F.col(quote_name(at))), F.lit(None).cast("bigint")
         rows = labels
         if self.erased:
             rows, erased_at = add_erasures(labels, self.erased)

@@ -21,7 +21,7 @@ from features.windows.events import plays_of_group
 from features.windows.label_time import LabelTimeFeatures, find_quarter
 from features.windows.operations import AT, DAY, ID, INSTANT, WINDOW_BITS
 from features.windows.values import VALUES
-from schemas.common import MICROS_A_DAY
+from schemas.common import MICROS_A_DAY, quote_name
 from schemas.declarations import FeatureGroup
 from schemas.parts import Part
 
@@ -106,7 +106,7 @@ def _has_windows(each: Windows | DayCount) -> Column:
 
 
 def _name_keys(group: FeatureGroup, width: int) -> list[Column]:
-    names = [F.col(f"`{key}`") for key in group.keys] + [F.lit("")] * (width - len(group.keys))
+    names = [F.col(quote_name(key)) for key in group.keys] + [F.lit("")] * (width - len(group.keys))
     return [name.alias(f"_key_{n}") for n, name in enumerate(names)]
 
 

@@ -27,7 +27,7 @@ from features.windows.operations import AT, DAY, ID, INSTANT, WINDOW_BITS
 from features.windows.partials import fold_parts
 from features.windows.tiles import Tile, cover
 from features.windows.values import VALUES
-from schemas.common import MICROS_A_DAY
+from schemas.common import MICROS_A_DAY, quote_name
 from schemas.declarations import LIFETIME, Feature, FeatureGroup, window_days
 from schemas.operations import NOT_AT_LABEL_TIME
 from schemas.outcomes import FeatureAhead
@@ -190,8 +190,10 @@ def label_time_features(
         base: the same labels with more columns, to which the features are added instead.
         few_labels: whether their keys can go to every task, where events and partials of others are left out as read.
     """
-    own = [name_own(F.col(f"`{key}`")).alias(OWN)] if (key := request.own(labels)) else []
-    label_keys = labels.select(*request.group.keys, F.col(f"`{at}`").alias(INSTANT), *own).dropna().distinct()
+    own = [name_own(F.col(quote_name(key))).alias(OWN)] if (key := request.own(labels)) else []
+    label_keys = (
+        labels.select(*request.group.keys, F.col(quote_name(at)).alias(INSTANT), *own).dropna().distinct()
+    )
     by = label_keys.columns
     plays = plays_of_group(sessions, request.group)
     if few_labels:
@@ -301,8 +303,8 @@ def _join_labels(rows: DataFrame, features: DataFrame, request: LabelTimeFeature
     own = [OWN] if OWN in features.columns else []
     right = features.select(*[F.col(key).alias(f"_of_{key}") for key in keys], INSTANT, *own, *values)
     # a label that is there twice gets its values twice, one without a key none: the join is left, by equality
-    key_matches = [rows[f"`{key}`"] == right[f"_of_{key}"] for key in keys]
+    key_matches = [rows[quote_name(key)] == right[f"_of_{key}"] for key in keys]
     if key := request.own(rows):
-        key_matches.append(name_own(F.col(f"`{key}`")) == right[OWN])
-    joined = rows.join(right, [*key_matches, rows[f"`{at}`"] == right[INSTANT]], "left")
-    return joined.select(*[rows[f"`{name}`"] for name in rows.columns], *named)
+        key_matches.append(name_own(F.col(quote_name(key))) == right[OWN])
+    joined = rows.join(right, [*key_matches, rows[quote_name(at)] == right[INSTANT]], "left")
+    return joined.select(*[rows[quote_name(name)] for name in rows.columns], *named)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 
 from expectations.declarations import Change, TableExpectations, assign_owners, load_expectations
@@ -48,7 +49,9 @@ def load_gate(warehouse: Warehouse) -> GateSettings:
             else gate
         )
     except GateError as problem:
-        raise WrongUsage(f"{problem}\n`segue gate --root {warehouse.root}` lists what can be set") from None
+        raise WrongUsage(
+            f"{problem}\n`segue gate --root {shlex.quote(warehouse.root)}` lists what can be set"
+        ) from None
 
 
 def _read(warehouse: Warehouse, path: str) -> str | None:

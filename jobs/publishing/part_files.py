@@ -9,19 +9,19 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pyspark.sql import Column
 
-_DAY = r"(?:^|/)ds=([^/]*)/"
+# Among the partitions alone: folders above a table may look like a day too.
+_DAY = r"(?:^|/)ds=([^/]*)/(?:\w+=[^/]*/)*[^/]*$"
 
 
 def name_part_file(path: str) -> str:
     """`2026-10-01/part-…`, without the day in a table that has none."""
-    days = re.findall(_DAY, path)
-    return f"{days[-1] if days else ''}/{path.rpartition('/')[2]}"
+    day = re.search(_DAY, path)
+    return f"{day[1] if day else ''}/{path.rpartition('/')[2]}"
 
 
 def find_part_file() -> Column:
     """The same of each row of a scan."""
     from pyspark.sql import functions as F
 
-    # of a path in which the folders of the root look like a day too, the last
-    day = F.regexp_extract("_metadata.file_path", f".*{_DAY}", 1)
+    day = F.regexp_extract("_metadata.file_path", _DAY, 1)
     return F.concat(day, F.lit("/"), F.col("_metadata.file_name"))

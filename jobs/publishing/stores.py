@@ -16,11 +16,10 @@ from deltalake.exceptions import CommitFailedError, DeltaError
 from jobs.errors import JobError, WrongUsage
 from jobs.jars import s3_is_installed
 from jobs.session import is_submitted
-from segue.storage import filesystem
+from segue.storage import S3, filesystem
 
 # Stores that can refuse to overwrite: conditional puts. HDFS can too, but delta-rs has no client for it.
 EXCLUSIVE = ("s3", "s3a", "gs", "abfs", "abfss")
-S3 = ("s3", "s3a")
 # delta-rs reads these in any case. By the first it renames without looking, and the second of two commits
 # wins; by the other it excludes only who uses the same lock, and overwrites who puts conditionally.
 UNSAFE = {
@@ -33,6 +32,9 @@ RACERS, ROUNDS = 3, 2
 # In a name, delta-rs takes these for escapes and the end of a path: it reads another folder, or no log at all. Spark
 # takes the others for patterns.
 _MISREAD = re.compile(r"%[0-9A-Fa-f]{2}|[#?\\*\[\]{}]")
+# In the URI of a store, pyarrow and Hadoop do not agree with it on any other sign: of `bucket/root#2` the one wrote to
+# `root`, and the other removed it.
+_MISREAD_IN_URI = re.compile(r"[^A-Za-z0-9._~/@:=+-]")
 SPELLED = "the bucket, AWS_ENDPOINT_URL (with AWS_ALLOW_HTTP=true for http), AWS_REGION, and the keys"
 
 
@@ -59,6 +61,11 @@ def check_root(root: str) -> str:
                     f"{name} is set: {UNSAFE[name.lower()]}. Unset it, here and wherever else this root is "
                     "published to; a store that needs it cannot be published to"
                 )
+    if misread := _MISREAD_IN_URI.search(root):
+        raise WrongUsage(
+            f"root {root!r}: it has {misread[0]!r}, which not all that read and write there take for a part of a name; "
+            "give a root of letters of English, digits and . _ ~ - + = / alone"
+        )
     _probe(root.rstrip("/"), SPELLED if scheme in S3 else "the name and the rights")
     # now, not when the first step opens a session; what is submitted brings jars of its own
     if scheme in S3 and not is_submitted() and not s3_is_installed():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Iterator
 from datetime import datetime
@@ -55,7 +56,7 @@ def _read_features(root: Root, facts: RootFacts, folder: str) -> list[FeatureFac
     catalogue, day = Catalogue(root.inventory, Lineage()), facts.window[-1]
     tables = [table.name for table in facts.tables if table.version is not None]
     # pages that `segue catalogue` writes there by default, where the site is written beside them
-    files, inner = filesystem(f"{folder.rpartition('/')[0] or '.'}/catalogue/index.html")
+    files, inner = filesystem(f"{os.path.dirname(folder) or '.'}/catalogue/index.html")
     is_there = files.get_file_info(inner).type == FileType.File
     return list(read_features(catalogue, tables, day, root.drift, "../catalogue/" if is_there else None))
 
@@ -89,4 +90,6 @@ def list_commands(root: Root, attempt: Attempt) -> Iterator[Command]:
 
 def _open_rows(root: Root, attempt: Attempt) -> str:
     staged = f"{root.warehouse.table_path(attempt.table)}/batch-{attempt.batch_id}"
+    if root.warehouse.remote:  # pyarrow knows no s3a://
+        return f"from deltalake import DeltaTable\n\nrows = DeltaTable({staged!r}).to_pyarrow_table()"
     return f"import pyarrow.dataset as pads\n\nrows = pads.dataset({staged!r}).to_table()"

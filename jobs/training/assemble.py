@@ -25,7 +25,7 @@ from jobs.training.request import Columns, Request, daily_columns, label_time_co
 from jobs.training.requests import request_instant
 from jobs.training.spaces import keep_one_space
 from schemas import FEATURE_GROUPS
-from schemas.common import MICROS_A_DAY
+from schemas.common import MICROS_A_DAY, quote_name
 from segue.publications import Publications
 from segue.storage import Snapshot
 
@@ -94,8 +94,10 @@ def age_conditions(request: Request, tables: Sequence[str]) -> dict[str, str]:
         return {}
     # in whole microseconds on both sides: exactly as old as the limit is not too old
     limit = round(request.max_age * MICROS_A_DAY)
-    feature_at = {table: f"unix_micros(`{output_name(table, FEATURE_AT)}`)" for table in tables}
-    return {table: f"unix_micros(`{request.at}`) - {at} > {limit}" for table, at in feature_at.items()}
+    feature_at = {table: f"unix_micros({quote_name(output_name(table, FEATURE_AT))})" for table in tables}
+    return {
+        table: f"unix_micros({quote_name(request.at)}) - {at} > {limit}" for table, at in feature_at.items()
+    }
 
 
 def _feature_table(
@@ -177,4 +179,4 @@ def _split_entity(request: Request, rows: DataFrame) -> Column | None:
         raise WrongUsage(
             f"--split-by {request.split_by}: no such column; there are: {', '.join(rows.columns)}"
         )
-    return F.col(f"`{request.split_by}`")
+    return F.col(quote_name(request.split_by))

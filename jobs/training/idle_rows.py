@@ -15,6 +15,7 @@ from jobs.publishing.part_files import name_part_file
 from jobs.training.labels import Labels
 from jobs.training.published_days import LabelledDays, read_files
 from jobs.training.request import Request
+from schemas.common import quote_name
 from segue.publications import Publications
 from segue.storage import IDLE, DataFile
 
@@ -34,7 +35,9 @@ def read_rows_of_labels(
     history = DailyHistory(table, "r", request.as_published)
     # by publication and not by period, as one serves again where a newer day was taken away
     served = [days.places.get(each.day) if each.day else None for each in history.serving_intervals]
-    place = F.get(literal_array([None, *served], "int"), history.visible_period(F.col(f"`{request.at}`")))
+    place = F.get(
+        literal_array([None, *served], "int"), history.visible_period(F.col(quote_name(request.at)))
+    )
     requested = labels.rows.dropna(subset=[*table.keys]).select(*table.keys, place.alias(PLACE)).distinct()
     reader = _Reader(job, days.publications)
     sources = list(reader.list_sources(days.places))

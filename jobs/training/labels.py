@@ -13,12 +13,12 @@ from features.joins.serving import from_micros
 from features.joins.splits import is_sampled
 from jobs.errors import JobError, WrongUsage, first_line
 from jobs.job import Job
-from jobs.parquet_files import read_parquet
+from jobs.parquet_files import read_parquet, spell
 from jobs.session import is_submitted
 from jobs.training.request import Request
 from jobs.training.requests import add_item_ids, check_requests
 from schemas import CONTRACTS, Contract
-from schemas.common import AVAILABLE_AT, DS, FEATURE_AT
+from schemas.common import AVAILABLE_AT, DS, FEATURE_AT, quote_name
 from segue.storage import is_delta
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class Labels:
         """Some of them, as a condition leaves them; None where it leaves none. The hash stays that of all."""
         from pyspark.sql import functions as F
 
-        at = F.col(f"`{self.at}`")
+        at = F.col(quote_name(self.at))
         instant = F.unix_micros(at)
         limits = (F.count("*").alias("rows"), F.min(instant).alias("first"), F.max(instant).alias("last"))
         days = sorted(
@@ -64,7 +64,7 @@ class Labels:
         """How many are at an instant or later, and the first of them; there is one."""
         from pyspark.sql import functions as F
 
-        at = F.col(f"`{self.at}`")
+        at = F.col(quote_name(self.at))
         late = self.rows.where(at >= F.lit(instant))
         ((count, first),) = late.agg(F.count("*"), F.unix_micros(F.min(at))).collect()
         return count, from_micros(first)
@@ -124,7 +124,7 @@ def _sample(rows: DataFrame, request: Request, key: str | None) -> DataFrame:
         raise WrongUsage("--sample of labels in files needs --sample-by COLUMN, such as user_id")
     if key not in rows.columns:
         raise WrongUsage(f"--sample-by {key}: no such column; there are: {', '.join(rows.columns)}")
-    return rows.where(is_sampled(F.col(f"`{key}`"), request.sample))
+    return rows.where(is_sampled(F.col(quote_name(key)), request.sample))
 
 
 def _measure(rows: DataFrame, path: str, at: str) -> Labels:
@@ -137,7 +137,7 @@ def _measure(rows: DataFrame, path: str, at: str) -> Labels:
             f"labels {path}: {', '.join(nested)} has maps within, which cannot be hashed; leave it out"
         )
     rows = _with_instants(rows, path, at)
-    instant = F.unix_micros(F.col(f"`{at}`"))
+    instant = F.unix_micros(F.col(quote_name(at)))
     measures = {"first": F.min(instant), "last": F.max(instant), "nulls": F.count_if(instant.isNull())}
     # one scan for the hash, the count, both ends and the nulls
     counted, limits = content(rows, measures)
@@ -148,7 +148,7 @@ def _measure(rows: DataFrame, path: str, at: str) -> Labels:
             f"labels {path}: {nulls:,} of {counted.rows:,} have no {at!r}; every label needs its instant"
         )
     # the days decide which partitions are read; those in between, without labels, need none
-    days = rows.select(F.to_date(F.col(f"`{at}`")).alias("day")).distinct().collect()
+    days = rows.select(F.to_date(F.col(quote_name(at))).alias("day")).distinct().collect()
     return Labels(
         rows=rows,
         count=counted.rows,
@@ -168,12 +168,17 @@ def _read(spark: SparkSession, path: str) -> DataFrame:
         if is_delta(path):
             return spark.read.format("delta").load(path)
         if path.endswith((".csv", ".csv.gz")):
-            return _read_csv(spark, path)
-        return read_parquet(spark, [path])
+            return _read_csv(spark, _spell_name(path))
+        return read_parquet(spark, [_spell_name(path)])
     except PySparkException as problem:
         raise WrongUsage(
             f"labels {path} cannot be read: {first_line(problem)}. Give a Delta table, parquet or .csv with a header"
         ) from None
+
+
+def _spell_name(path: str) -> str:
+    # what is there by this name is meant, and not what a pattern would find beside it
+    return spell(path) if os.path.exists(path) else path
 
 
 def _read_csv(spark: SparkSession, path: str) -> DataFrame:
@@ -191,11 +196,11 @@ def _with_instants(rows: DataFrame, path: str, at: str) -> DataFrame:
     kind = rows.schema[at].dataType.typeName()
     if kind == "string":
         # `to_timestamp` would fail in a task, with a trace; a null is counted, and said in one line
-        return rows.withColumn(at, F.try_to_timestamp(F.col(f"`{at}`")))
+        return rows.withColumn(at, F.try_to_timestamp(F.col(quote_name(at))))
     if kind not in ("timestamp", "timestamp_ntz"):
         raise WrongUsage(f"labels {path}: {at!r} is {kind}; it must be a timestamp (UTC)")
     # the session's zone is UTC, so an instant without a zone is one in UTC.
-    return rows.withColumn(at, F.col(f"`{at}`").cast("timestamp"))
+    return rows.withColumn(at, F.col(quote_name(at)).cast("timestamp"))
 
 
 def _holds_map(type_: DataType) -> bool:

@@ -15,6 +15,7 @@ from jobs.errors import JobError, WrongUsage
 from jobs.publishing.state import digest
 from jobs.training.request import Request, outcome_groups_of
 from schemas import FEATURE_GROUPS, FeatureGroup
+from schemas.common import quote_name
 from segue.storage import filesystem
 
 if TYPE_CHECKING:
@@ -130,7 +131,7 @@ def summarise(rows: DataFrame, features: Sequence[str], lost: Mapping[str, str])
     from pyspark.sql import functions as F
 
     # names with a space, since `content` has sums of its own in the same row
-    measures = {f"null {name}": F.count_if(F.col(f"`{name}`").isNull()) for name in features}
+    measures = {f"null {name}": F.count_if(F.col(quote_name(name)).isNull()) for name in features}
     measures |= {f"lost {table}": F.count_if(F.expr(condition)) for table, condition in lost.items()}
     counted, counts = content(rows, measures)
     shares = {name: counts[name] / max(counted.rows, 1) for name in measures}

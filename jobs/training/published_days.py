@@ -14,6 +14,7 @@ from jobs.job import Job
 from jobs.publishing.part_files import find_part_file, name_part_file
 from jobs.training.labels import Labels
 from jobs.training.request import Request
+from schemas.common import quote_name
 from segue.publications import Publication, Publications
 from segue.storage import DataFile, Snapshot
 
@@ -61,7 +62,7 @@ def find_days(request: Request, labels: Labels, table: FeatureTable) -> list[Pub
     from pyspark.sql import functions as F
 
     # by the join's own rule, so that both mean the same day
-    at, history = F.col(f"`{request.at}`"), DailyHistory(table, "r", request.as_published)
+    at, history = F.col(quote_name(request.at)), DailyHistory(table, "r", request.as_published)
     rows = labels.rows.dropna(subset=[*table.keys])
     if request.age_limit is not None:
         rows = rows.where(history.visible_feature_at(at) >= at - F.lit(request.age_limit))

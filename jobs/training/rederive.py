@@ -28,12 +28,13 @@ from jobs.training.request import (
     outcome_groups_of,
     split_refs,
 )
+from jobs.training.requests import read_rows
 from schemas import FEATURE_GROUPS, FeatureGroup
+from schemas.common import quote_name
 from schemas.declarations import Feature
 from schemas.outcomes import reach
 from segue import show
 from segue.publications import Publications
-from segue.storage import is_delta
 
 # Sketches err by a few percent, and a percentile by a rank: they are no matter of equal or not.
 APPROXIMATE = ("approx_distinct", "percentiles")
@@ -130,11 +131,11 @@ def _read_sample(job: Job, path: str, count: int) -> list[Row]:
     """The same rows each time, and not the first ones."""
     from pyspark.sql import functions as F
 
-    rows = job.spark.read.format("delta" if is_delta(path) else "parquet").load(path)
+    rows = read_rows(job.spark, path)
     # Spark hashes no maps and no variants; the other columns tell rows apart as well
     hashable = [f.name for f in rows.schema if f.dataType.typeName() not in ("map", "variant")]
     # not `sample`, which depends on partitions and gives about so many rows
-    order = F.xxhash64(*[F.col(f"`{name}`") for name in hashable])
+    order = F.xxhash64(*[F.col(quote_name(name)) for name in hashable])
     sample: list[Row] = rows.orderBy(order).limit(count).toArrow().to_pylist()
     return sample
 

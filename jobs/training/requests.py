@@ -5,11 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from jobs.errors import WrongUsage
+from jobs.parquet_files import spell
 from jobs.training.request import Request, list_keys
+from schemas.common import quote_name
 from schemas.declarations import USER
+from segue.storage import is_delta
 
 if TYPE_CHECKING:
-    from pyspark.sql import Column, DataFrame
+    from pyspark.sql import Column, DataFrame, SparkSession
 
 # A file is one row group of Parquet, which its writer holds in memory: so many rows of some hundred bytes.
 ROWS_A_FILE = 2**17
@@ -32,7 +35,7 @@ def check_requests(rows: DataFrame, request: Request) -> None:
     names = dict.fromkeys([request.split_by, request.sample_by, USER[0]])
     whole = [name for name in names if name in rows.columns and name != request.groups]
     several = {f"several {n}": _has_several(name).alias(f"several {n}") for n, name in enumerate(whole)}
-    group = F.col(f"`{request.groups}`").alias("request")
+    group = F.col(quote_name(request.groups)).alias("request")
     per_request = rows.groupBy(group).agg(F.count("*").alias("rows"), *several.values())
     counts = [F.count_if(name).alias(name) for name in several]
     nulls = F.sum(F.when(F.col("request").isNull(), F.col("rows"))).alias("nulls")
@@ -51,7 +54,7 @@ def check_requests(rows: DataFrame, request: Request) -> None:
 def _has_several(name: str) -> Column:
     from pyspark.sql import functions as F
 
-    column = F.col(f"`{name}`")
+    column = F.col(quote_name(name))
     # null beside a value is another one; of nulls alone the first comparison is null, which counts as false
     return (F.min(column) != F.max(column)) | ((F.count(column) > 0) & (F.count(column) < F.count("*")))
 
@@ -79,7 +82,7 @@ def keep_whole(rows: DataFrame, condition: Column, groups: str | None) -> DataFr
 
     if groups is None:
         return rows.where(condition)
-    request = Window.partitionBy(F.col(f"`{groups}`"))
+    request = Window.partitionBy(F.col(quote_name(groups)))
     return rows.withColumn("is whole", F.min(condition).over(request)).where("`is whole`").drop("is whole")
 
 
@@ -89,8 +92,8 @@ def request_instant(at: str, groups: str | None) -> Column:
     from pyspark.sql import functions as F
 
     # quoted: a label's column may have dots in its name
-    instant = F.col(f"`{at}`")
-    return instant if groups is None else F.min(instant).over(Window.partitionBy(F.col(f"`{groups}`")))
+    instant = F.col(quote_name(at))
+    return instant if groups is None else F.min(instant).over(Window.partitionBy(F.col(quote_name(groups))))
 
 
 def count_requests(labels: DataFrame, ripe: DataFrame, groups: str | None) -> dict[str, int]:
@@ -99,7 +102,7 @@ def count_requests(labels: DataFrame, ripe: DataFrame, groups: str | None) -> di
 
     if groups is None:
         return {}
-    count = F.count_distinct(F.col(f"`{groups}`"))
+    count = F.count_distinct(F.col(quote_name(groups)))
     (all_,), (kept,) = (rows.agg(count).collect()[0] for rows in (labels, ripe))
     return {"kept": kept, "left_out": all_ - kept}
 
@@ -118,15 +121,23 @@ def write_rows(rows: DataFrame, request: Request, count: int, format_: str, out:
     arranged.write.option("parquet.block.size", _ROW_GROUP).option("maxRecordsPerFile", 0).parquet(out)
 
 
+def read_rows(spark: SparkSession, path: str) -> DataFrame:
+    """The rows of a training set."""
+    if is_delta(path):
+        return spark.read.format("delta").load(path)
+    # its name may be one that Spark takes for a pattern
+    return spark.read.parquet(spell(path))
+
+
 def _arrange(rows: DataFrame, request: Request, files: int) -> DataFrame:
     from pyspark.sql import functions as F
 
     assert request.groups is not None
     # a number of files that is given is kept by Spark, whatever it finds of their sizes
-    together = rows.repartition(files, F.col(f"`{request.groups}`"))
+    together = rows.repartition(files, F.col(quote_name(request.groups)))
     order = [request.groups, *(name for name in _ORDER if name in rows.columns)]
     first = request_instant(request.at, request.groups)
     ordered = together.withColumn("first instant", first).sortWithinPartitions(
-        "first instant", *(F.col(f"`{name}`").asc_nulls_last() for name in order)
+        "first instant", *(F.col(quote_name(name)).asc_nulls_last() for name in order)
     )
     return ordered.drop("first instant")

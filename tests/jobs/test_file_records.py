@@ -17,7 +17,7 @@ from simulation.root import Killed, SimulatedRoot, kill_at_commit
 from expectations.verdict import Refused
 from jobs import FLOW, forget, ingest_plays, retract, show_files
 from jobs.errors import JobError, WrongUsage
-from jobs.file_records import list_records
+from jobs.file_records import erase_paths, list_records
 from jobs.job import Job
 from jobs.known_files import KnownFiles, load_known_files
 from jobs.looks import has_work
@@ -222,6 +222,23 @@ def test_of_a_personal_source_no_path_is_kept(landing, monkeypatch):
     rows = FILES.read(landing.root.warehouse, FILES.contract.names).to_pylist()
     assert len(rows) == 2 and "lovelace" not in str(rows)
     assert "(this file): it is gzip" in str(rows)
+
+
+def test_a_path_in_an_error_of_spark_is_hidden_and_erased_though_it_is_a_uri(landing, monkeypatch):
+    def fail(spark, source, files, columns):
+        uri = Path(next(each.path for each in files if "ada" in each.path).removeprefix("file:")).as_uri()
+        raise JobError(f"Encountered error while reading file {uri}. SQLSTATE: KD001")
+
+    landing.write("ada smith 100%", make_play("p1"))
+    landing.write("other", make_play("p2"))
+    with monkeypatch.context() as patch, pytest.raises(JobError):
+        patch.setattr(ingest_plays, "read_rows", fail)
+        landing.ingest()
+    errors = {Path(each["path"]).stem: each["error"] for each in landing.records()}
+    assert errors["ada smith 100%"].endswith("ada smith 100%.csv. SQLSTATE: KD001")
+    assert errors["other"] == "not read, as another file of the same run could not be"
+    assert erase_paths(landing.root.warehouse, ["ada smith 100%"]) == 1
+    assert not [each for each in landing.records() if "ada" in f"{each['path']}{each['error']}"]
 
 
 def test_an_erasure_takes_paths_away_and_leaves_files_known(landing):

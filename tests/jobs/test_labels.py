@@ -60,6 +60,18 @@ def test_read_labels_parses_csv_with_quotes_commas_and_line_ends(spark, tmp_path
     assert (labels.first, labels.last) == (AT, AT + timedelta(hours=1))
 
 
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_read_labels_takes_a_name_for_a_name_and_not_for_a_pattern(spark, tmp_path, suffix):
+    """`labels[12].csv` as a pattern is `labels1.csv`, which lies beside it."""
+    for name, user in (("labels[12]", "meant"), ("labels1", "another")):
+        if suffix == "parquet":
+            write(tmp_path, {"user_id": [user], "label_at": [AT]}, f"{name}.parquet")
+        else:
+            (tmp_path / f"{name}.csv").write_text(f"user_id,label_at\n{user},2026-11-20T12:00:00Z\n")
+    labels = read_labels(spark, str(tmp_path / f"labels[12].{suffix}"), "label_at")
+    assert [row.user_id for row in labels.rows.collect()] == ["meant"]
+
+
 def test_labels_by_the_name_of_a_table_of_events_are_its_rows():
     assert find_label_table("plays").event_time == "played_at"
     assert [locate_labels(name) for name in ("plays", "sessions")] == ["plays", "sessions"]

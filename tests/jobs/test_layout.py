@@ -32,6 +32,7 @@ from jobs.publishing.layout import (
     place_files,
     plan_layout,
 )
+from jobs.publishing.part_files import name_part_file
 from jobs.publishing.rewrite import Rewrite, _check_contents
 from jobs.publishing.state import DayState, TableState
 from reference.published import DAYS, NOON, opening, session_rows
@@ -69,6 +70,12 @@ def open_snapshot(job):
 
 
 # --- how many
+
+
+def test_a_part_file_is_called_by_its_own_day_and_not_by_one_of_the_folders_above():
+    table, file = "/data/ds=2026-01-01/tables/t/batch-1", "available_at=null/part-0.parquet"
+    assert name_part_file(f"{table}/{file}") == name_part_file(f"batch-1/{file}") == "/part-0.parquet"
+    assert name_part_file(f"{table}/ds=2026-10-02/{file}") == "2026-10-02/part-0.parquet"
 
 
 def test_days_of_very_different_size_get_a_number_of_files_each(job):

@@ -321,6 +321,21 @@ def test_csv_is_read_whatever_its_header_and_its_path_are(spark, tmp_path):
     assert find_outcomes(spark, tmp_path, contents) == {f"p{n}": [] for n in range(1, 11)}
 
 
+@pytest.mark.parametrize("settings", ["", "multiline = true", 'format = "parquet"'])
+def test_a_file_has_its_own_name_in_expressions_however_it_is_read(spark, tmp_path, settings):
+    """Spark gives the path of a line as a URI, and that of a whole file as it is: one listener was two."""
+    source = write_source(
+        tmp_path, settings, MAP | {"user_id": r"regexp_extract(file, '([^/]+)[.]\\w+$', 1)"}
+    )
+    suffix, content = ("parquet", parquet()) if "parquet" in settings else ("csv", text(HEADER, row("p1")))
+    names = ["anna smith", "100%", "a%20b", "c+d", "é", "plain"]
+    folder = write_files(tmp_path, {f"{name}.{suffix}": content for name in names})
+    sql = column_map(source, "plays", play_fields(PLAYS))
+    rows = read_rows(spark, source, list_files([folder], no_session), sql)
+    parsed = parse_and_validate_plays(rows, sql, "test", NOW).where("not is_header")
+    assert sorted(play.user_id for play in parsed.select("user_id").collect()) == sorted(names)
+
+
 def test_parquet_of_several_schemas_is_read_by_name(spark, tmp_path):
     at = NOW.replace(month=10)
     contents = {

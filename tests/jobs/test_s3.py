@@ -68,6 +68,15 @@ def test_check_root_refuses_a_local_path_that_would_be_read_as_another(tmp_path,
         assert stores.check_root(f"{tmp_path}/{kept}") == f"{tmp_path}/{kept}"
 
 
+@pytest.mark.parametrize("name", ["prod#2", "my data", "é", "a%20b", "100%", "q?z", "star[1]", "a&b"])
+@pytest.mark.parametrize("scheme", ["s3a", "gs"])
+def test_check_root_refuses_a_uri_that_is_not_read_alike_and_touches_nothing(monkeypatch, scheme, name):
+    """The probe of `prod#2` was removed as `prod`, with all that was in it."""
+    monkeypatch.setattr(stores, "_probe", lambda *_: pytest.fail("the store was written to"))
+    with pytest.raises(WrongUsage, match="not all that read and write there take for a part of a name"):
+        stores.check_root(f"{scheme}://{BUCKET}/{name}/root")
+
+
 @pytest.mark.parametrize("root", ["hdfs://host/data", "dbfs://data", "file:///data", "http://host/data"])
 def test_check_root_refuses_a_scheme_without_exclusive_commits(root):
     with pytest.raises(WrongUsage, match=r"not safe.*give a local path"):

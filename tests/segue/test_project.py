@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from pathlib import Path
 
 import pytest
 
@@ -62,6 +63,9 @@ def test_options_of_a_flow_come_from_the_project_and_can_be_given(folder, monkey
     assert (args.root, args.source) == (str(folder / "tables"), str(folder / "sources" / "plays.toml"))
     assert args.allowed_lateness == 3
     assert (args.input, args.catalogue) == ([str(folder / "in" / "*.csv"), "s3a://lake/in"], None)
+    write(folder, 'root = "~/tables"')
+    assert find_project().resolve("root").value == str(Path.home() / "tables")
+    write(folder, "\n".join(lines))
     monkeypatch.setenv("SEGUE_INPUT", "'a b' c")
     assert flow._parser().parse_args(["--root", "mine"]).input == ["a b", "c"]
     assert flow._parser().parse_args(["--root", "mine"]).root == "mine"
