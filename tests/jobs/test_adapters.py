@@ -137,7 +137,8 @@ def test_auto_has_spark_list_other_storage_and_reads_a_part_of_each_file(tmp_pat
 
 def test_path_of_other_storage_is_quoted_once(monkeypatch):
     monkeypatch.setattr(parquet_files, "filesystem", lambda uri: (uri, "its path"))
-    assert filesystem_of_listed("s3a://b/a b/é [1]%.csv") == ("s3a://b", "b/a b/é [1]%.csv")
+    # a key of S3 is a name as it stands, and `filesystem` takes it for one
+    assert filesystem_of_listed("s3a://b/a b/é [1]%.csv")[0] == "s3a://b/a b/é [1]%.csv"
     assert filesystem_of_listed("abfss://c@a.example/é b%.csv")[0] == "abfss://c@a.example/%C3%A9%20b%25.csv"
     assert filesystem_of_listed("file:/a b/100%.csv")[0] == "/a b/100%.csv"
 
