@@ -10,7 +10,7 @@ import pytest
 
 from features.ingest import parse_and_validate_plays
 from features.tracks import parse_and_validate_tracks, select_tracks
-from jobs import file_heads, parquet_files, recognise_source
+from jobs import file_heads, recognise_source
 from jobs.errors import JobError, WrongUsage
 from jobs.feeds import find_feeds
 from jobs.file_heads import read_file_head
@@ -23,6 +23,7 @@ from jobs.sources import column_map, load_source
 from reference.adapter_files import EXAMPLES
 from schemas import CONTRACTS
 from schemas.sql import list_columns
+from segue import storage
 
 NOW = datetime(2026, 11, 20, tzinfo=UTC)
 
@@ -136,11 +137,16 @@ def test_auto_has_spark_list_other_storage_and_reads_a_part_of_each_file(tmp_pat
 
 
 def test_path_of_other_storage_is_quoted_once(monkeypatch):
-    monkeypatch.setattr(parquet_files, "filesystem", lambda uri: (uri, "its path"))
-    # a key of S3 is a name as it stands, and `filesystem` takes it for one
-    assert filesystem_of_listed("s3a://b/a b/é [1]%.csv")[0] == "s3a://b/a b/é [1]%.csv"
+    class FileSystem:
+        @staticmethod
+        def from_uri(uri):
+            return uri, "its path"
+
+    monkeypatch.setattr(storage.pafs, "FileSystem", FileSystem)
+    # a key of S3 is a name as it stands
+    assert filesystem_of_listed("s3a://b/a b/é [1]%.csv") == ("s3://b", "b/a b/é [1]%.csv")
     assert filesystem_of_listed("abfss://c@a.example/é b%.csv")[0] == "abfss://c@a.example/%C3%A9%20b%25.csv"
-    assert filesystem_of_listed("file:/a b/100%.csv")[0] == "/a b/100%.csv"
+    assert filesystem_of_listed("file:/a b/100%.csv")[1] == "/a b/100%.csv"
 
 
 def test_flow_reads_by_the_recognised_source(tmp_path):

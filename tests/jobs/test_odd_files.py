@@ -328,7 +328,7 @@ def test_a_file_has_its_own_name_in_expressions_however_it_is_read(spark, tmp_pa
         tmp_path, settings, MAP | {"user_id": r"regexp_extract(file, '([^/]+)[.]\\w+$', 1)"}
     )
     suffix, content = ("parquet", parquet()) if "parquet" in settings else ("csv", text(HEADER, row("p1")))
-    names = ["anna smith", "100%", "a%20b", "c+d", "é", "plain"]
+    names = ["anna smith", "100%", "a%20b", "c+d", "ä é#?", 'x"<>[1]^`{2}|', "plain"]
     folder = write_files(tmp_path, {f"{name}.{suffix}": content for name in names})
     sql = column_map(source, "plays", play_fields(PLAYS))
     rows = read_rows(spark, source, list_files([folder], no_session), sql)
