@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 
-from features.records import split_records
+from features.records import split_objects, split_records
 from jobs.errors import JobError, first_line
 from jobs.file_kinds import find_encoding, find_kind
 from jobs.parquet_files import filesystem_of_listed
@@ -37,10 +38,11 @@ class FileStart:
     header: str
 
     @property
-    def has_objects_over_lines(self) -> bool:
-        """Of JSON: one array, or objects over several lines, so that a line is no row."""
-        text = self.header.lstrip()
-        return text.startswith("[") or text.rstrip() == "{"
+    def has_line_objects(self) -> bool:
+        """Of JSON: whether a line is an object, by the first one; else an array, or an object over several lines, or
+        several on a line."""
+        text = self.header.strip()
+        return text != "{" and not text.startswith("[") and len(list(islice(split_objects(text), 2))) < 2
 
 
 def read_starts(source: Source, paths: Sequence[str]) -> list[FileStart]:

@@ -34,6 +34,8 @@ def cut_column(text: Column, source: Source) -> tuple[Column, Column]:
     """RAW and LONG of a column of lines: the text, or how long it is where that is too long."""
     from pyspark.sql import functions as F
 
+    # signs of another encoding become U+FFFD, as in files that are read as a whole: no reader takes such bytes for text
+    text = F.make_valid_utf8(text)
     size = F.octet_length(text)
     note = F.format_string(_NOTE, size, F.lit(source.longest_row))
     is_long = size > source.longest_row

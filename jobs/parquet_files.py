@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 NANOS_AS_LONG = "spark.sql.legacy.parquet.nanosAsLong"
+# Instants as Hive and Impala write them, and Spark too: they are no numbers of nanoseconds, as Arrow says by default.
+INT96_UNIT = "us"
 
 
 def read_parquet(spark: SparkSession, paths: Sequence[str]) -> DataFrame:
@@ -93,7 +95,8 @@ def _read_schema(path: str) -> pa.Schema:
 
     files, inner = filesystem_of_listed(path)
     try:
-        return pq.read_schema(inner, filesystem=files).remove_metadata()
+        with pq.ParquetFile(inner, filesystem=files, coerce_int96_timestamp_unit=INT96_UNIT) as file:
+            return file.schema_arrow.remove_metadata()
     except (pa.ArrowException, OSError) as problem:
         text = f"file {path} is no whole parquet file: {first_line(problem)}"
         raise JobError(f"{text}; wait until it is written, or mend it") from None
@@ -118,5 +121,6 @@ def _list_nanosecond_columns(path: str) -> list[str]:
     import pyarrow.dataset as pads
 
     files, inner = filesystem_of_listed(re.sub(r"\\(.)", r"\1", path))
-    schema = pads.dataset(inner, format="parquet", filesystem=files).schema
+    parquet = pads.ParquetFileFormat(coerce_int96_timestamp_unit=INT96_UNIT)
+    schema = pads.dataset(inner, format=parquet, filesystem=files).schema
     return [field.name for field in schema if pa.types.is_timestamp(field.type) and field.type.unit == "ns"]

@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 # Of a file that is read as a whole, unpacked: a gzip of a megabyte can hold a thousand.
 MOST_BYTES = 2**31
 CORRUPT = "_segue_corrupt"
+# Types that Spark widens to one of them.
+NUMBERS = {"tinyint", "smallint", "int", "bigint", "float", "double"}
 Split = Callable[[str], Iterable[tuple[int, str]]]
 
 
@@ -125,12 +127,15 @@ def _name_rows(rows: DataFrame, columns: Mapping[str, str]) -> DataFrame:
 
 
 def _union(frames: Sequence[DataFrame]) -> DataFrame:
-    """A file of another month may lack a column, or have it in another type: there it is null, or a text in all."""
+    """A file of another month may lack a column, or have it in another type: there it is null, or a text in all.
+
+    Numbers of several types stay numbers: as texts, 5 and 5.0 were two ids.
+    """
     types: dict[str, set[str]] = defaultdict(set)
     for frame in frames:
         for name, type_ in frame.dtypes:
             types[name.lower()].add(type_)
-    as_text = {name for name, kinds in types.items() if len(kinds) > 1}
+    as_text = {name for name, kinds in types.items() if len(kinds) > 1 and not kinds <= NUMBERS}
 
     def unify(frame: DataFrame) -> DataFrame:
         names = [name for name in frame.columns if name.lower() in as_text]
@@ -228,15 +233,15 @@ def _parse_csv(
     named = [
         F.col(f"_segue_row._{place}").alias(name) for name, place in choose_names(names, columns).items()
     ]
-    return parsed.select(RAW, FILE, LONG, _is_broken(), *named)
+    return parsed.select(RAW, FILE, LONG, _is_broken().alias(BROKEN), *named)
 
 
 def _is_broken() -> Column:
-    return (F.col(f"_segue_row.{CORRUPT}").isNotNull() | F.col(LONG)).alias(BROKEN)
+    return F.col(f"_segue_row.{CORRUPT}").isNotNull() | F.col(LONG)
 
 
 def _has_line_rows(source: Source, start: FileStart) -> bool:
-    return source.format != "json" or not (source.records or start.has_objects_over_lines)
+    return source.format != "json" or (start.has_line_objects and not source.records)
 
 
 def _read_json(
@@ -258,7 +263,17 @@ def _read_json(
     parsed = records.withColumn(
         "_segue_row", F.from_json(RAW, schema, {"columnNameOfCorruptRecord": CORRUPT})
     )
-    return parsed.select(RAW, FILE, LONG, _is_broken(), "_segue_row.*").drop(CORRUPT)
+    broken = (_is_broken() | _has_several_objects()).alias(BROKEN)
+    return parsed.select(RAW, FILE, LONG, broken, "_segue_row.*").drop(CORRUPT)
+
+
+def _has_several_objects() -> Column:
+    """Of a line of JSON, of which Spark would read the first object and leave out the rest without a word."""
+    # most lines have one brace, at their end, and a look for that costs a tenth of a regular expression
+    ends_before = F.instr(RAW, "}") < F.length(F.rtrim(RAW))
+    # a string may hold anything; first what stands for a quote, then strings
+    unescaped = F.replace(F.replace(RAW, F.lit("\\\\"), F.lit("")), F.lit('\\"'), F.lit(""))
+    return ends_before & F.regexp_replace(unescaped, '"[^"]*"', '""').rlike(r"\}\s*\{")
 
 
 def _read_sessions(

@@ -40,11 +40,11 @@ def text(*lines, end="\n"):
     return end.join([*lines, ""]).encode()
 
 
-def parquet(**changes):
+def parquet(options=None, **changes):
     values = {"id": ["p"], "who": ["u"], "what": ["t"], "at": [NOW.replace(month=10)], "ms": [1]} | changes
     buffer = io.BytesIO()
     columns = {name: each for name, each in values.items() if each is not None}
-    pq.write_table(pa.table(columns), buffer)
+    pq.write_table(pa.table(columns), buffer, **(options or {}))
     return buffer.getvalue()
 
 
@@ -292,10 +292,15 @@ def test_json_is_read_whatever_its_lines_are(spark, tmp_path):
         "lines.json": b"\xef\xbb\xbf" + text(json.dumps(play("p4", raw=1, file=2, broken=3)), "3", "{"),
         "cut.json": (json.dumps([play("p5"), play("p6")])[:-9]).encode(),
     }
+    # what a delivery stream writes: objects without line ends; and lines of which one was written without its own
+    contents["no line ends.json"] = "".join(json.dumps(play(id_)) for id_ in ("p7", "p8", "p9")).encode()
+    odd = play("p10", title=' "}{\\" } {', inner={"a": {}})
+    two_on_a_line = json.dumps(play("x1", title="}{")) + " \t" + json.dumps(play("x2"))
+    contents["a line end is missing.json"] = text(json.dumps(odd), two_on_a_line)
     outcomes = find_outcomes(spark, tmp_path, contents, 'format = "json"')
     cut = json.dumps(play("p6"))[:-8].rstrip(", ")
-    rejects = {broken: ["the line is broken"] for broken in ("3", "{", cut)}
-    assert outcomes == {**{f"p{n}": [] for n in range(1, 6)}, **rejects}
+    rejects = {broken: ["the line is broken"] for broken in ("3", "{", cut, two_on_a_line)}
+    assert outcomes == {**{f"p{n}": [] for n in (*range(1, 6), *range(7, 11))}, **rejects}
 
 
 # --- CSV and parquet that are read
@@ -318,7 +323,10 @@ def test_csv_is_read_whatever_its_header_and_its_path_are(spark, tmp_path):
         "header only.csv": text(HEADER),
         "quotes.csv": text(HEADER, f'p10,"u ""x"", y",t,{AT},1'),
     }
-    assert find_outcomes(spark, tmp_path, contents) == {f"p{n}": [] for n in range(1, 11)}
+    # a line of another encoding, in a file whose header does not show it
+    contents["latin-1.csv"] = text(HEADER, row("p11")) + f"p12,Jürgen,t,{AT},1\n".encode("latin-1")
+    undecoded = {f"p12,J\ufffdrgen,t,{AT},1": ["user_id has characters that could not be decoded"]}
+    assert find_outcomes(spark, tmp_path, contents) == {**{f"p{n}": [] for n in range(1, 12)}, **undecoded}
 
 
 @pytest.mark.parametrize("settings", ["", "multiline = true", 'format = "parquet"'])
@@ -350,10 +358,12 @@ def test_parquet_of_several_schemas_is_read_by_name(spark, tmp_path):
         # two that differ in case: the one that the source names, where it names one of them
         "f.parquet": parquet(id=["p6"], Who=["x"], ID=["y"], more=[1], MORE=[2]),
         "g.parquet": parquet(id=["p7"], Who=[1], at=pa.array([at], pa.timestamp("ns", "UTC"))),
+        # as Hive, Impala and Spark write instants: Arrow says that these are nanoseconds
+        "h.parquet": parquet({"use_deprecated_int96_timestamps": True}, id=["p9"], at=pa.array([at])),
     }
     assert find_outcomes(
         spark, tmp_path, contents, 'format = "parquet"', MAP | {"user_id": "UPPER(who)"}
-    ) == {f"p{n}": [] for n in range(1, 9)}
+    ) == {f"p{n}": [] for n in range(1, 10)}
 
 
 @pytest.mark.parametrize(
@@ -366,6 +376,11 @@ def test_parquet_of_several_schemas_is_read_by_name(spark, tmp_path):
             "track_id = 'what' does not fit the files",
         ),
         ({"a.parquet": parquet(who=[1.2345678e7])}, "user_id = 'who' is of type double; digits of an id"),
+        # beside a file of whole numbers too: as texts, 7 and 7.0 were two listeners
+        (
+            {"a.parquet": parquet(who=[7]), "b.parquet": parquet(who=[7.0])},
+            "user_id = 'who' is of type double; digits of an id",
+        ),
         ({"a.parquet": parquet(who=[["u"]])}, "is of type array<string>; expected one value"),
     ],
 )
