@@ -170,7 +170,7 @@ def _publish(
     job, kind, recorder = reading.job, reading.kind, reading.recorder
     # where a play has no id of its own, it may be published under the one that was derived before
     former = () if kind.allowed_lateness is None else ("former_id",)
-    new = select_new(job, kind.contract, events_with_reasons, *former)
+    new = select_new(job, kind.contract, events_with_reasons, reading.source.name, *former)
     events, late = _split_late(job, kind, new.rows)
     new_events = count_new(events)
     batch = replace(batch, row_counts=sum_by_day(new_events))

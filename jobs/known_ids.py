@@ -6,11 +6,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import reduce
+from operator import or_
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from jobs.errors import JobError
 from jobs.inputs import TableInput
 from jobs.job import Job
 from jobs.publishing.commits import list_data_files, list_file_days
@@ -43,6 +47,8 @@ class Published:
 
     existing: TableInput
     rows: DataFrame | None
+    # whether one of those rows may be of another source than the batch
+    has_other_sources: bool = False
 
 
 def select_new_plays(job: Job, plays: DataFrame) -> tuple[TableInput | None, DataFrame]:
@@ -55,11 +61,14 @@ def select_new_plays(job: Job, plays: DataFrame) -> tuple[TableInput | None, Dat
     return published.existing, plays if rows is None else drop_published(plays, contract, rows)
 
 
-def find_published(job: Job, contract: Contract, events: DataFrame) -> Published | None:
+def find_published(
+    job: Job, contract: Contract, events: DataFrame, source: str | None = None
+) -> Published | None:
     """What is published of `events`; None where no published day can hold one of them.
 
     Args:
         events: with `former_id`, if any, of those whose id was derived.
+        source: that of all of them, if they have one.
     """
     from pyspark.sql import functions as F
 
@@ -79,9 +88,11 @@ def find_published(job: Job, contract: Contract, events: DataFrame) -> Published
     if not files:
         return Published(existing, None)
     if sum(row[3] for row in ranges) > MOST_IDS or sum(files.values()) > MOST_BYTES:
-        return Published(existing, existing.rows())
+        return Published(existing, existing.rows(), source is not None)
     matches = _read_matches(job, contract, files, events)
-    return Published(existing, job.spark.createDataFrame(matches) if matches.num_rows else None)
+    others = matches.filter(pc.not_equal(matches["source"], source or "")).num_rows
+    rows = job.spark.createDataFrame(matches) if matches.num_rows else None
+    return Published(existing, rows, source is not None and others > 0)
 
 
 def _list_files(job: Job, existing: TableInput) -> dict[str, int]:
@@ -107,12 +118,37 @@ def _read_matches(job: Job, contract: Contract, files: Iterable[str], events: Da
     ids = pa.chunked_array(
         [chunk for each in events.select(names).toArrow().columns for chunk in each.chunks]
     )
-    columns = [key, "ms_played"] if "former_id" in names else [key]
-    schema = pa.schema([(key, pa.string()), ("ms_played", pa.int64())])
+    columns = [key, "source", "ms_played"] if "former_id" in names else [key, "source"]
+    schema = pa.schema([(key, pa.string()), ("source", pa.string()), ("ms_played", pa.int64())])
     dataset = pads.dataset(list(files), schema, format="parquet", filesystem=job.warehouse.files)
     matches = dataset.to_table(columns=columns, filter=pads.field(key).isin(ids.combine_chunks().drop_null()))
     # of a file without any there is an empty chunk, at which Spark 4.1 stops reading: what follows would be new plays
     return matches.combine_chunks()
+
+
+def check_owners(job: Job, contract: Contract, events: DataFrame, published: Published, source: str) -> None:
+    """That no event has the id of another one, which another source brought: it would be dropped as a duplicate.
+
+    An event that two sources deliver is at one instant of one entity in both.
+
+    Raises:
+        JobError: there are such events.
+    """
+    from pyspark.sql import functions as F
+
+    (key,) = contract.key
+    names = [name for name in (contract.entity, contract.event_time) if name]
+    theirs = [F.col(name).alias(f"_{name}") for name in ("source", *names)]
+    others = published.existing.rows().where(F.col("source") != source).select(key, *theirs)
+    differs = reduce(or_, (~F.col(name).eqNullSafe(F.col(f"_{name}")) for name in names))
+    counts = F.count("*").alias("rows"), F.min(key).alias("id"), F.min("_source").alias("source")
+    found = events.join(others, key).where(differs).agg(*counts).first()
+    if found and found["rows"]:
+        raise JobError(
+            f"{found['rows']:,} rows of source {source} have a {key} that another event of source {found['source']} "
+            f"has, such as {found['id']}; expected ids that are one event's in all sources. Nothing was published: "
+            f"make them so in the source file, as by {key} = \"concat('{source}:', ...)\""
+        )
 
 
 def drop_published(events: DataFrame, contract: Contract, published: DataFrame) -> DataFrame:

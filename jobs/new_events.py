@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from features.ingest import deduplicate, select_event_columns, select_valid
 from jobs.inputs import TableInput
 from jobs.job import Job
-from jobs.known_ids import drop_published, find_published
+from jobs.known_ids import check_owners, drop_published, find_published
 from schemas import Contract
 
 if TYPE_CHECKING:
@@ -38,22 +38,30 @@ class NewEvents:
             self.cached.unpersist()
 
 
-def select_new(job: Job, contract: Contract, events_with_reasons: DataFrame, *other_keys: str) -> NewEvents:
+def select_new(
+    job: Job, contract: Contract, events_with_reasons: DataFrame, source: str, *other_keys: str
+) -> NewEvents:
     """The events that are new, each compared with those of its id, if there are any.
 
     Args:
+        source: that of all events.
         other_keys: columns of other ids that an event may be published under.
+
+    Raises:
+        JobError: an id is that of another event, of another source.
     """
     from pyspark.sql import functions as F
 
     valid, keys = select_valid(events_with_reasons), (*contract.key, *other_keys)
     # the file that each is counted for
     kept = (*other_keys, "file")
-    published = find_published(job, contract, valid)
+    published = find_published(job, contract, valid, source)
     rows, existing = (published.rows, published.existing) if published else (None, None)
     hashes = _find_repeated_hashes(valid, rows, keys)
     if hashes.num_rows > MOST_HASHES:
         events = deduplicate(events_with_reasons, contract, *kept)
+        if published and published.has_other_sources:
+            check_owners(job, contract, events, published, source)
         new = _drop_published(events, contract, rows).drop(*other_keys).persist()
         return NewEvents(existing, new, new)
     few, once = None, select_event_columns(valid, contract, *kept)
@@ -62,6 +70,8 @@ def select_new(job: Job, contract: Contract, events_with_reasons: DataFrame, *ot
         is_repeated = reduce(or_, (_is_among(key, n) for n, key in enumerate(keys)))
         marked = _join_hashes(events_with_reasons, repeated, keys)
         few = deduplicate(marked.where(is_repeated), contract, *kept)
+        if published and published.has_other_sources:
+            check_owners(job, contract, few, published, source)
         if rows is not None:
             rows = rows.join(repeated, F.xxhash64(keys[0]) == F.col("_hash"), "left_semi")
         once = select_event_columns(select_valid(marked).where(~is_repeated), contract, *kept)

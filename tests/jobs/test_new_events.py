@@ -9,6 +9,7 @@ import pytest
 
 from features.ingest import BLANKS, _trim
 from jobs import known_ids, new_events
+from jobs.errors import JobError
 from jobs.job import Job
 from jobs.publishing.warehouse import Warehouse
 from reference.published import lay
@@ -96,7 +97,7 @@ def test_new_events_are_found_alike_by_hashes_and_by_comparing_all(spark, tmp_pa
     for most_hashes, most_ids in ways:
         monkeypatch.setattr(new_events, "MOST_HASHES", most_hashes)
         monkeypatch.setattr(known_ids, "MOST_IDS", most_ids)
-        new = new_events.select_new(Job("test", str(tmp_path)), contract, events, "former_id")
+        new = new_events.select_new(Job("test", str(tmp_path)), contract, events, "test", "former_id")
         found = sorted(str(describe_play(row)) for row in new.rows.collect())
         assert found == expected, (most_hashes, most_ids)
         assert (new.existing is not None) == publishes
@@ -120,8 +121,34 @@ def test_plays_of_some_files_of_several_are_found(spark, tmp_path):
     lay_plays(tmp_path, list(plays.values()))
     rows = [{**plays[id_], "former_id": None, "file": "f", "reasons": []} for id_ in again]
     events = make_events(spark, rows)
-    new = new_events.select_new(Job("test", str(tmp_path)), CONTRACTS["plays"], events, "former_id")
+    new = new_events.select_new(Job("test", str(tmp_path)), CONTRACTS["plays"], events, "test", "former_id")
     assert [row["play_id"] for row in new.rows.collect()] == [], "a published play is published again"
+
+
+def test_an_id_of_another_play_of_another_source_is_refused(spark, tmp_path, monkeypatch):
+    """As of two sources that count their plays: their rows would all be duplicates."""
+    at = datetime(2026, 10, 1, 10, tzinfo=UTC)
+
+    def make(id_, source, user="u", seconds=0):
+        played_at = at + timedelta(seconds=seconds)
+        values = play(play_id=id_, user_id=user, played_at=played_at, ms_played=1000)
+        return {**values, "ds": at.date(), "source": source}
+
+    lay_plays(tmp_path, [make("1", "a"), make("2", "a"), make("3", "b"), make("4", "a", "v")])
+
+    def select(*rows):
+        laid = [{**each, "former_id": None, "file": "f", "reasons": []} for each in rows]
+        events, contract = make_events(spark, laid), CONTRACTS["plays"]
+        new = new_events.select_new(Job("test", str(tmp_path)), contract, events, "b", "former_id")
+        return sorted(row["play_id"] for row in new.rows.collect())
+
+    # the same play by way of another source, a correction by the same one, and a new one
+    assert select(make("1", "b"), make("3", "b", "x", 9), make("5", "b")) == ["5"]
+    for most_ids in (known_ids.MOST_IDS, 0):
+        monkeypatch.setattr(known_ids, "MOST_IDS", most_ids)
+        message = r"^2 rows of source b have a play_id .* of source a has, such as 2;"
+        with pytest.raises(JobError, match=message):
+            select(make("2", "b", seconds=1), make("4", "b", "w"), make("5", "b"))
 
 
 def test_values_are_trimmed_as_python_strips_them(spark):
