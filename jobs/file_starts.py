@@ -10,7 +10,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 
-from features.records import split_records
 from jobs.errors import JobError, first_line
 from jobs.file_kinds import find_encoding, find_kind
 from jobs.parquet_files import filesystem_of_listed
@@ -65,13 +64,13 @@ def split_header(source: Source, start: FileStart) -> list[str]:
 
 
 def _read_start(source: Source, path: str) -> FileStart:
-    size = HEAD_BYTES
+    size, split = HEAD_BYTES, source.make_split()
     while True:
         content = _read_head(path, size)
         _check_kind(source, path, content)
         # the cut may fall inside a character, so what cannot be decoded is no error here
         text = content.decode(source.encoding, errors="replace").removeprefix("\ufeff")
-        header = next((text for _, text in split_records(text, source.line_end, source.open_quote)), "")
+        header = next((record for _, record in split(text)), "")
         if len(content) < size or (header and _is_whole(source, text, header)):
             break
         size *= 16

@@ -68,6 +68,8 @@ def test_encoding_is_found(propose, encoding, layout):
 def test_layout_of_lines_is_found(propose):
     assert propose(CSV.replace("\n", "\r"))[1].line_end == "\r"
     assert propose('user_id,track_id,played_at\nu,"a\nb",2026-10-01\n')[1].multiline
+    rows = 'u;Blue Monday 12" Mix;2026-10-01\nu;b;2026-10-02\nu;7" Edit;2026-10-03\n'
+    assert not propose(f"user_id;track_id;played_at\n{rows}")[1].multiline, "inch marks open no field"
     for pack in (gzip, bz2):
         assert propose(pack.compress(CSV.encode()), "log")[1].plays == PLAYS
 
