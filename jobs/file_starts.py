@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import csv
+import os
 import re
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -22,6 +23,8 @@ MOST_HEAD_BYTES = 2**24
 WIDE = ("utf-16", "utf-32")
 # Opening a file costs a round trip, so many at once.
 OPEN_AT_ONCE = 16
+# What rows can be read of. pyarrow knows more, which would look like text here and be garbage there.
+COMPRESSIONS = {".gz": "gzip", ".bz2": "bz2"}
 
 # Says to a spreadsheet program how the lines below are separated.
 SEPARATOR_LINE = re.compile(r'"?sep=.{1,2}"?', re.IGNORECASE)
@@ -102,8 +105,9 @@ def _is_whole(source: Source, text: str, header: str) -> bool:
 
 def _read_head(path: str, size: int) -> bytes:
     files, inner = filesystem_of_listed(path)
+    compression = COMPRESSIONS.get(os.path.splitext(path)[1])
     try:
-        with files.open_input_stream(inner, compression="detect") as stream:
+        with files.open_input_stream(inner, compression=compression) as stream:
             return bytes(stream.read(size))
     except OSError as problem:
         problem_line = first_line(problem)
