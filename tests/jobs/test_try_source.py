@@ -8,9 +8,11 @@ import json
 import pytest
 
 from jobs import list_sources, try_source
+from jobs.file_heads import read_file_head
 from jobs.input_files import list_files
 from jobs.known_sources import list_known_sources
-from jobs.sources import Source
+from jobs.propose_source import propose_source
+from jobs.sources import Source, load_source
 from reference.adapter_files import EXAMPLES
 
 CSV = "user_id;song_id;started_at;note\nu1;t1;2026-10-01 10:00:00;a\nu1;t1;2026-10-01 10:00:00;a\nu2;;soon;\x1b[31m\n"
@@ -64,6 +66,15 @@ def test_unknown_file_gets_a_proposal_and_is_read_by_it(spark, folder, capsys):
     assert "no known source: log.csv: csv, separator" in out and "without a zone: taken as UTC" in out
     assert "\x1b" not in out, "a title would write to the terminal"
     assert list_all(folder) == ["log.csv"]
+
+
+def test_proposed_sql_reads_numbers_with_a_point(spark, folder):
+    (folder / "log.csv").write_text("user_id,track_id,played_at,ms_played\nu,t,1700000000.123,1000.0\n")
+    (folder / "source.toml").write_text(propose_source(read_file_head("log.csv")).text)
+    plays = load_source("source.toml").plays
+    values = spark.sql("select '1700000000.123' played_at, '1000.0' ms_played")
+    row = values.selectExpr(f"unix_micros({plays['played_at']})", plays["ms_played"]).first()
+    assert tuple(row) == (1700000000123000, 1000)
 
 
 def test_proposal_that_lacks_columns_ends_with_them(folder, capsys):
