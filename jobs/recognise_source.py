@@ -45,7 +45,9 @@ def _match(source: Source, head: FileHead) -> int:
     if source.format != head.kind:
         return 0
     if source.line_pattern:
-        return max(1, len(source.header)) if re.fullmatch(source.line_pattern, head.first.strip()) else 0
+        # a tab at the end is an empty field, and a part of the pattern
+        line = head.first.strip(" \r\n")
+        return max(1, len(source.header)) if re.fullmatch(source.line_pattern, line) else 0
     signature = set(source.signature)
     return len(signature) if signature and signature <= set(head.columns) else 0
 

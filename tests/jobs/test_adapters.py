@@ -49,6 +49,18 @@ def test_file_is_recognised(example, tmp_path):
     assert resolve_source("auto", [str(tmp_path)]) == example.source
 
 
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        ("mlhd", "1385212958\t\t\t"),
+        ("lastfm_1k", "user_000001\t2009-05-04T23:08:57Z\tf1b1cf71\tDeep Dish\t\t"),
+    ],
+)
+def test_file_whose_first_line_ends_with_an_empty_field_is_recognised(tmp_path, name, line):
+    (tmp_path / "a").write_text(f"{line}\r\n{line}\r\n", newline="")
+    assert recognise(read_file_head(str(tmp_path / "a"))) == name
+
+
 def test_rows_become_the_plays_of_the_example(spark, example, tmp_path):
     source = load_source(example.source).replace(listener="me")
     files = list_files([str(example.write(tmp_path))], lambda: spark)
