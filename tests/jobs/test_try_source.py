@@ -8,6 +8,7 @@ import json
 import pytest
 
 from jobs import list_sources, try_source
+from jobs.errors import JobError
 from jobs.file_heads import read_file_head
 from jobs.input_files import list_files
 from jobs.known_sources import list_known_sources
@@ -82,6 +83,16 @@ def test_proposal_that_lacks_columns_ends_with_them(folder, capsys):
     assert run(try_source, "a.csv") == 1
     out = capsys.readouterr().out
     assert '# track_id = "..."    # one of: what' in out and "fill in what is missing" in out
+
+
+def test_files_of_a_known_source_are_named_where_others_lie_beside_them(folder, capsys):
+    EXAMPLES[0].write(folder)
+    (folder / "ReadMeFirst.pdf").write_text("%PDF-1.4")
+    with pytest.raises(JobError, match=rf"ReadMeFirst\.pdf: a PDF .*alone: .*/{EXAMPLES[0].name} \(spotify"):
+        run(try_source, str(folder))
+    (folder / EXAMPLES[0].name).write_text("who,what\nx,y\n")
+    assert run(try_source, str(folder)) == 1
+    assert f"no known source: {EXAMPLES[0].name}: csv" in capsys.readouterr().out
 
 
 def test_a_file_of_any_size_is_cut_at_a_line(tmp_path, monkeypatch):
