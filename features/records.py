@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import cache
 
 
-def split_records(text: str, line_end: str, quote: str = "") -> Iterator[tuple[int, str]]:
-    """Each record with its number, from 0; blank ones are left out. Without `quote` each line is a record."""
+def split_records(
+    text: str, line_end: str, quote: str = "", separator: str = ",", escape: str = '"'
+) -> Iterator[tuple[int, str]]:
+    """Each record with its number, from 0; blank ones are left out. Without `quote` each line is a record.
+
+    A quote opens where a field starts, as for the parser that reads the record: elsewhere it is an inch mark, or a
+    part of a name. A record with more than the parser's first row would lose the others without a trace.
+    """
     lines = text.split(line_end)
+    field = _compile_quoted_field(quote, separator, escape) if quote else None
     number = start = 0
     while start < len(lines):
-        end = _find_record_end(lines, start, quote) if quote else start
+        end = _find_record_end(lines, start, quote, field) if field else start
         record = line_end.join(lines[start : end + 1])
         if record.strip():
             # files of Windows, read by lines that end with \n
@@ -25,14 +33,28 @@ def split_records(text: str, line_end: str, quote: str = "") -> Iterator[tuple[i
 MAX_RECORD_LINES = 100
 
 
-def _find_record_end(lines: list[str], start: int, quote: str) -> int:
-    # Quotes are counted, not parsed: a doubled quote counts twice, so an odd count means that a field is still open.
-    quotes = 0
+def _find_record_end(lines: list[str], start: int, quote: str, field: re.Pattern[str]) -> int:
+    # most lines have no quote, and to look for one is far less than to match
+    if quote not in lines[start]:
+        return start
+    opening = ""
     for at in range(start, min(len(lines), start + MAX_RECORD_LINES)):
-        quotes += lines[at].count(quote)
-        if quotes % 2 == 0:
+        # a field that is open starts the next line, as its quote would
+        if "" not in field.findall(opening + lines[at]):
             return at
+        opening = quote
     return start
+
+
+@cache
+def _compile_quoted_field(quote: str, separator: str, escape: str) -> re.Pattern[str]:
+    """From where a field starts with a quote to that which closes it, the group; empty if the text ends before."""
+    mark = re.escape(quote)
+    # nothing is escaped where there is no escape
+    pair = {quote: mark + mark, "": "(?!)"}.get(escape, f"{re.escape(escape)}.?")
+    plain = f"[^{mark}{re.escape(escape)}]*+"
+    pattern = rf"(?:\A|{re.escape(separator)}){mark}{plain}(?:{pair}{plain})*+({mark}|\Z)"
+    return re.compile(pattern, re.DOTALL)
 
 
 # A string of JSON has no line end: one that was never closed must not swallow the objects of other lines.

@@ -10,6 +10,7 @@ import re
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from json.decoder import JSONDecodeError
 from typing import Any
 
@@ -176,13 +177,13 @@ def _read_csv(path: str, text: str, layout: dict[str, Any]) -> FileHead:
     if "\r" in text and "\n" not in text:
         layout["line_end"] = "\r"
     line_end = layout.get("line_end", "\n")
-    # a quote that is never closed costs its own line, see there
-    lines = [record for _, record in split_records(text, line_end, '"')][: MOST_ROWS + 1]
+    records = {each: _list_records(text, line_end, each) for each in SEPARATORS}
+    separator = max(SEPARATORS, key=lambda each: _count_columns(records[each], each))
+    lines = records[separator]
     if SEPARATOR_LINE.fullmatch(lines[0].strip()):
         return FileHead(
             path, f"text below {lines[0].strip()!r}, as spreadsheets write it (take that line out)"
         )
-    separator = max(SEPARATORS, key=lambda each: _count_columns(lines, each))
     if _count_columns(lines, separator) < 2:
         return FileHead(path, "text without columns", first=lines[0][:200])
     if separator != ",":
@@ -198,6 +199,12 @@ def _read_csv(path: str, text: str, layout: dict[str, Any]) -> FileHead:
         table = table[1:]
     rows = [dict(zip(names, row, strict=True)) for row in table if len(row) == len(names)]
     return FileHead(path, "csv", tuple(name.strip() for name in names), rows, lines[0], layout)
+
+
+def _list_records(text: str, line_end: str, separator: str) -> list[str]:
+    # a quote that is never closed costs its own line, see there
+    records = split_records(text, line_end, '"', separator)
+    return [record for _, record in islice(records, MOST_ROWS + 1)]
 
 
 def _count_columns(lines: Sequence[str], separator: str) -> float:

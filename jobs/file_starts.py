@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import csv
+import os
 import re
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 
-from features.records import split_objects, split_records
+from features.records import split_objects
 from jobs.errors import JobError, first_line
 from jobs.file_kinds import find_encoding, find_kind
 from jobs.parquet_files import filesystem_of_listed
@@ -24,6 +25,8 @@ MOST_HEAD_BYTES = 2**24
 WIDE = ("utf-16", "utf-32")
 # Opening a file costs a round trip, so many at once.
 OPEN_AT_ONCE = 16
+# What rows can be read of. pyarrow knows more, which would look like text here and be garbage there.
+COMPRESSIONS = {".gz": "gzip", ".bz2": "bz2"}
 
 # Says to a spreadsheet program how the lines below are separated.
 SEPARATOR_LINE = re.compile(r'"?sep=.{1,2}"?', re.IGNORECASE)
@@ -67,13 +70,13 @@ def split_header(source: Source, start: FileStart) -> list[str]:
 
 
 def _read_start(source: Source, path: str) -> FileStart:
-    size = HEAD_BYTES
+    size, split = HEAD_BYTES, source.make_split()
     while True:
         content = _read_head(path, size)
         _check_kind(source, path, content)
         # the cut may fall inside a character, so what cannot be decoded is no error here
         text = content.decode(source.encoding, errors="replace").removeprefix("\ufeff")
-        header = next((text for _, text in split_records(text, source.line_end, source.open_quote)), "")
+        header = next((record for _, record in split(text)), "")
         if len(content) < size or (header and _is_whole(source, text, header)):
             break
         size *= 16
@@ -105,8 +108,9 @@ def _is_whole(source: Source, text: str, header: str) -> bool:
 
 def _read_head(path: str, size: int) -> bytes:
     files, inner = filesystem_of_listed(path)
+    compression = COMPRESSIONS.get(os.path.splitext(path)[1])
     try:
-        with files.open_input_stream(inner, compression="detect") as stream:
+        with files.open_input_stream(inner, compression=compression) as stream:
             return bytes(stream.read(size))
     except OSError as problem:
         problem_line = first_line(problem)

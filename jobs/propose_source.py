@@ -58,8 +58,8 @@ TRACK_NAMES: Mapping[str, Sequence[str]] = {
 }  # fmt: skip
 # What cannot be null in plays.
 REQUIRED = ("user_id", "track_id", "played_at")
-# Digits of a count since 1970, of years from 2001 on: seconds, and their thousandths.
-EPOCHS = {10: "timestamp_seconds", 13: "timestamp_millis", 16: "timestamp_micros"}
+# Digits of a count since 1970, of years from 2001 on: seconds, and their thousandths; and how many microseconds one is.
+EPOCHS = {10: ("timestamp_seconds", "1e6"), 13: ("timestamp_millis", "1e3"), 16: ("timestamp_micros", "1")}
 _ZONE = re.compile(r"(Z|[+-]\d\d:?\d\d| UTC)$")
 _DATE = re.compile(r"\d{4}-\d{1,2}-\d{1,2}")
 
@@ -161,14 +161,14 @@ def _map_value(head: FileHead, name: str) -> Mapped:
 
 def _map_duration(head: FileHead, name: str) -> Mapped:
     column = _column(name)
-    numbers = sorted(float(value) for value in _list_values(head, name) if _is_number(value))
+    values = list(filter(_is_number, _list_values(head, name)))
+    numbers = sorted(map(float, values))
     # a track of 1,000 s is rare, and one of 1,000 ms too
     is_seconds = bool(numbers) and numbers[len(numbers) // 2] < 1000 and "ms" not in _letters(name)
     if is_seconds:
-        return Mapped(
-            f"cast(round(try_cast({column} as double) * 1000) as bigint)", "taken as seconds, by its values"
-        )
-    return Mapped(column, "" if numbers else "no number was seen in it")
+        return Mapped(_round(column, "1000"), "taken as seconds, by its values")
+    note = "" if numbers else "no number was seen in it"
+    return Mapped(_round(column) if _has_fractions(values) else column, note)
 
 
 def _map_instant(head: FileHead, name: str) -> Mapped:
@@ -192,13 +192,22 @@ def _map_instant(head: FileHead, name: str) -> Mapped:
 
 def _map_epoch(column: str, texts: Sequence[str]) -> Mapped:
     digits = {len(text.partition(".")[0].lstrip("-")) for text in texts}
-    function = EPOCHS.get(next(iter(digits))) if len(digits) == 1 else None
-    if function:
-        return Mapped(f"{function}(try_cast({column} as bigint))")
-    return Mapped(
-        f"timestamp_seconds(try_cast({column} as bigint))",
-        f"write the unit of such numbers; seen: {texts[0]}",
-    )
+    unit = EPOCHS.get(next(iter(digits))) if len(digits) == 1 else None
+    note = "" if unit else f"write the unit of such numbers; seen: {texts[0]}"
+    function, factor = unit or EPOCHS[10]
+    if _has_fractions(texts):
+        return Mapped(f"timestamp_micros({_round(column, factor)})", note)
+    return Mapped(f"{function}(try_cast({column} as bigint))", note)
+
+
+def _round(column: str, factor: str = "1") -> str:
+    number = f"try_cast({column} as double)"
+    return f"cast(round({number if factor == '1' else f'{number} * {factor}'}) as bigint)"
+
+
+def _has_fractions(numbers: Iterable[Any]) -> bool:
+    """As pandas writes integers of a column with nulls, too: to SQL a text with a point is no integer, but null."""
+    return any("." in str(number) for number in numbers)
 
 
 def _is_number(value: Any) -> bool:

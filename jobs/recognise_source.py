@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import fnmatch
 import glob
 import os
 import re
 import shlex
-from collections.abc import Callable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from jobs.errors import JobError, WrongUsage
@@ -45,17 +48,23 @@ def _match(source: Source, head: FileHead) -> int:
     if source.format != head.kind:
         return 0
     if source.line_pattern:
-        return max(1, len(source.header)) if re.fullmatch(source.line_pattern, head.first.strip()) else 0
+        # a tab at the end is an empty field, and a part of the pattern
+        line = head.first.strip(" \r\n")
+        return max(1, len(source.header)) if re.fullmatch(source.line_pattern, line) else 0
     signature = set(source.signature)
     return len(signature) if signature and signature <= set(head.columns) else 0
 
 
 def list_heads(inputs: Sequence[str]) -> list[FileHead]:
     """Of the first files that inputs stand for, on any storage."""
-    paths = [file.path for file in list_input_files(inputs, _open_session)[:MOST_FILES]]
+    return read_heads(list_input_files(inputs, _open_session))
+
+
+def read_heads(files: Sequence[InputFile]) -> list[FileHead]:
+    """Of the first of these files."""
     # an object store answers many at once as fast as one
     with ThreadPoolExecutor(OPEN_AT_ONCE) as pool:
-        return list(pool.map(read_file_head, paths))
+        return list(pool.map(read_file_head, [file.path for file in files[:MOST_FILES]]))
 
 
 def list_input_files(inputs: Sequence[str], session: Callable[[], SparkSession]) -> list[InputFile]:
@@ -94,21 +103,64 @@ def resolve_source(source: str, inputs: Sequence[str]) -> str:
     """`source` itself, or, where it is `auto`, the one that all files are of.
 
     Raises:
+        JobError: as of `find_source`.
+    """
+    return find_source(list_heads(inputs)) if is_auto(source) else source
+
+
+def find_source(heads: Sequence[FileHead]) -> str:
+    """The one that all files are of.
+
+    Raises:
         JobError: a file is of no source that Segue knows, or files are of several; it says what was seen.
     """
-    if not is_auto(source):
-        return source
-    heads = list_heads(inputs)
-    names = [recognise(head) for head in heads]
-    if unknown := [head for head, name in zip(heads, names, strict=True) if name is None]:
-        seen = "; ".join(head.describe() for head in unknown[:SHOWN])
-        raise JobError(
-            f"--source auto knows no source of such files: {seen}. It knows: {', '.join(list_known_sources())}. "
-            f"segue try {shlex.quote(unknown[0].path.removeprefix('file:'))} proposes a source file"
-        )
-    # the last file of each
-    examples = {name: head.name for head, name in zip(heads, names, strict=True) if name}
-    if len(examples) > 1:
-        listed = ", ".join(f"{name} ({file})" for name, file in examples.items())
+    by_name: dict[str | None, list[FileHead]] = defaultdict(list)
+    for head in heads:
+        by_name[recognise(head)].append(head)
+    unknown = by_name.pop(None, [])
+    known = {name: each for name, each in by_name.items() if name}
+    if unknown:
+        raise _refuse_unknown(unknown, known)
+    if len(known) > 1:
+        # the last file of each
+        listed = ", ".join(f"{name} ({each[-1].name})" for name, each in known.items())
         raise JobError(f"--source auto found files of several sources: {listed}; ingest each by itself")
-    return next(iter(examples))
+    return next(iter(known))
+
+
+def _refuse_unknown(unknown: Sequence[FileHead], known: Mapping[str, Sequence[FileHead]]) -> JobError:
+    seen = "; ".join(head.describe() for head in unknown[:SHOWN])
+    problem = f"--source auto knows no source of such files: {seen}."
+    paths = [_show_path(head) for head in unknown]
+    if not known:
+        names = ", ".join(list_known_sources())
+        return JobError(
+            f"{problem} It knows: {names}. segue try {shlex.quote(paths[0])} proposes a source file"
+        )
+    # an export comes with a page to read first
+    listed = "; ".join(
+        f"{_abbreviate(list(map(_show_path, each)), paths)} ({name})" for name, each in known.items()
+    )
+    return JobError(f"{problem} Others are of a source that it knows, give them alone: {listed}")
+
+
+def _show_path(head: FileHead) -> str:
+    return head.path.removeprefix("file:")
+
+
+def _abbreviate(paths: Sequence[str], others: Sequence[str]) -> str:
+    """As a shell takes it: a glob of these paths and of none of the others, or else the first of them."""
+    # without digits: files that were not looked at go on counting
+    start = _find_common_start(paths).rstrip("0123456789")
+    end = _find_common_start([path[::-1] for path in paths])[::-1]
+    pattern = f"{start}*{end}"
+    is_plain = len({os.path.dirname(path) for path in paths}) == 1 and not set("*?[]{}") & set(start + end)
+    if len(paths) > 1 and is_plain and fnmatch.filter([*paths, *others], pattern) == list(paths):
+        return shlex.quote(pattern)
+    more = f" and {len(paths) - SHOWN} more" if len(paths) > SHOWN else ""
+    return " ".join(map(shlex.quote, paths[:SHOWN])) + more
+
+
+def _find_common_start(texts: Sequence[str]) -> str:
+    letters = zip(*texts, strict=False)
+    return "".join(each[0] for each in takewhile(lambda each: len(set(each)) == 1, letters))

@@ -19,7 +19,7 @@ from pyspark.sql.types import StringType, StructType
 
 from features.documents import split_document
 from features.ingest import BROKEN, FILE, IS_HEADER, LEFT_OUT, RAW, attempt
-from features.records import split_objects, split_records
+from features.records import split_objects
 from jobs.column_names import check_expressions, check_volatility, choose_names, list_words
 from jobs.errors import JobError
 from jobs.file_starts import FileStart, read_starts, split_header
@@ -148,8 +148,7 @@ def _union(frames: Sequence[DataFrame]) -> DataFrame:
 def _read_records(spark: SparkSession, source: Source, paths: Sequence[str]) -> DataFrame:
     """One row per record: RAW, FILE, LONG, and `line`, its number in a file that was read as a whole."""
     if not source.by_line:
-        split = partial(split_records, line_end=source.line_end, quote=source.open_quote)
-        return _split_whole_files(spark, source, paths, split)
+        return _split_whole_files(spark, source, paths, source.make_split())
     # as text first: Spark's CSV reader keeps the text only of lines that it could not parse, and a reject shall
     # show its text whatever is wrong with it
     lines = spark.read.text(list(map(spell, paths)))

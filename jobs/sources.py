@@ -19,12 +19,14 @@ import codecs
 import os
 import tomllib
 import zipfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
+from features.records import split_records
 from features.settings import SettingsError, SettingsModel
 from jobs import pseudonyms
 from jobs.errors import WrongUsage
@@ -204,10 +206,12 @@ class Source(SettingsModel):
         # a session is known by its line number, which a task that starts in mid-file cannot know
         return plain and self.format != "sessions"
 
-    @property
-    def open_quote(self) -> str:
-        # none where a row is a line: a stray quote would swallow all rows up to the next quote
-        return self.quote if self.multiline else ""
+    def make_split(self) -> Callable[[str], Iterator[tuple[int, str]]]:
+        """What cuts a file's text into records; executors get it without the source and what that imports."""
+        # no quote where a row is a line: one that was never closed would swallow rows
+        quote = self.quote if self.multiline else ""
+        form = {"quote": quote, "separator": self.separator, "escape": self.escape}
+        return partial(split_records, line_end=self.line_end, **form)
 
 
 def _default(name: str) -> Any:

@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any
 from features.ingest import parse_and_validate_events, parse_and_validate_plays, play_fields
 from features.tracks import parse_and_validate_tracks, select_tracks, track_fields
 from jobs.errors import JobError
-from jobs.file_heads import FileHead, read_file_head
+from jobs.file_heads import FileHead
 from jobs.input_files import InputFile
 from jobs.long_rows import PACKED_SUFFIXES
 from jobs.parquet_files import filesystem_of_listed
 from jobs.propose_source import Proposal, propose_source
-from jobs.recognise_source import AUTO, is_auto, list_input_files, recognise, resolve_source
+from jobs.recognise_source import AUTO, find_source, is_auto, list_input_files, read_heads, recognise
 from jobs.session import open_step_session, tune
 from jobs.source_rows import read_rows
 from jobs.sources import Source, column_map, load_source
@@ -70,13 +70,14 @@ def _try(args: argparse.Namespace, folder: Path) -> int:
     # Spark writes its messages to a file, and this one goes with the folder
     open_session = partial(open_step_session, "try", folder / "spark.log")
     files = list_input_files(args.files, open_session)
-    head = read_file_head(files[0].path)
+    heads = read_heads(files) if is_auto(args.source) else []
     proposal = None
-    if is_auto(args.source) and recognise(head) is None:
-        proposal = _propose(head, args.json)
+    if heads and not any(map(recognise, heads)):
+        # a page to read first has no columns
+        proposal = _propose(next((head for head in heads if head.columns), heads[0]), args.json)
         if proposal.missing:
             return JobError.exit_code
-    source = _load(args, proposal, folder)
+    source = _load(args, heads, proposal, folder)
     _say(args.json, f"source {source.name}{f': {source.about}' if source.about else ''}")
     spark = open_session()
     tune(spark, MOST_ROWS)
@@ -88,12 +89,14 @@ def _try(args: argparse.Namespace, folder: Path) -> int:
     return 0
 
 
-def _load(args: argparse.Namespace, proposal: Proposal | None, folder: Path) -> Source:
+def _load(
+    args: argparse.Namespace, heads: Sequence[FileHead], proposal: Proposal | None, folder: Path
+) -> Source:
     if proposal is not None:
         path = folder / "proposal.toml"
         path.write_text(proposal.text, encoding="utf-8")
         return load_source(str(path))
-    source = load_source(resolve_source(args.source, args.files))
+    source = load_source(find_source(heads) if heads else args.source)
     if source.listener or "listener" not in list_columns(source.plays.get("user_id", "null")):
         return source
     _say(

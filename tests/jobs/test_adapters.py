@@ -25,6 +25,16 @@ from schemas import CONTRACTS
 from schemas.sql import list_columns
 from segue import storage
 
+# What comes with the files of plays in an export and in a data set.
+SPOTIFY_OTHERS = {
+    "ReadMeFirst_ExtendedStreamingHistory.pdf": "%PDF-1.4",
+    "Userdata.json": '{"username": "ada"}',
+}
+LASTFM = next(n for n, each in enumerate(EXAMPLES) if each.source == "lastfm_1k")
+LASTFM_OTHERS = {
+    "README.txt": "Version 1.0\n",
+    "userid-profile.tsv": "#id\tgender\tage\tcountry\tregistered\nuser_000001\tm\t\tJapan\tAug 13, 2006\n",
+}
 NOW = datetime(2026, 11, 20, tzinfo=UTC)
 
 
@@ -47,6 +57,18 @@ def test_file_is_recognised(example, tmp_path):
     path = example.write(tmp_path)
     assert recognise(read_file_head(str(path))) == example.source
     assert resolve_source("auto", [str(tmp_path)]) == example.source
+
+
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        ("mlhd", "1385212958\t\t\t"),
+        ("lastfm_1k", "user_000001\t2009-05-04T23:08:57Z\tf1b1cf71\tDeep Dish\t\t"),
+    ],
+)
+def test_file_whose_first_line_ends_with_an_empty_field_is_recognised(tmp_path, name, line):
+    (tmp_path / "a").write_text(f"{line}\r\n{line}\r\n", newline="")
+    assert recognise(read_file_head(str(tmp_path / "a"))) == name
 
 
 def test_rows_become_the_plays_of_the_example(spark, example, tmp_path):
@@ -88,6 +110,37 @@ def test_auto_says_what_it_saw_of_an_unknown_file(tmp_path):
     (tmp_path / "a.csv").write_text("wer;was\nx;y\n")
     with pytest.raises(JobError, match=r"a\.csv: csv, separator ';', columns wer, was.*segue try .*/a\.csv"):
         resolve_source("auto", [str(tmp_path)])
+
+
+@pytest.mark.parametrize(
+    ("number", "more", "others", "given"),
+    [
+        (0, ["Streaming_History_Video_2021.json"], SPOTIFY_OTHERS, "'{}/Streaming_History_*.json'"),
+        (0, [], SPOTIFY_OTHERS, "{}/Streaming_History_Audio_2023.json"),
+        # no glob is of these alone
+        (
+            0,
+            ["Streaming_History_Audio_1.json"],
+            SPOTIFY_OTHERS | {"Streaming_History_Audio_0.json": "{}"},
+            "{0}/Streaming_History_Audio_1.json {0}/Streaming_History_Audio_2023.json",
+        ),
+        (LASTFM, [], LASTFM_OTHERS, "{}/userid-timestamp-artid-artname-traid-traname.tsv"),
+    ],
+)
+def test_auto_names_the_files_of_a_known_source_among_others(tmp_path, number, more, others, given):
+    example = EXAMPLES[number]
+    for name, content in {**dict.fromkeys([example.name, *more], example.content), **others}.items():
+        (tmp_path / name).write_text(content, newline="")
+    with pytest.raises(JobError) as refusal:
+        resolve_source("auto", [str(tmp_path)])
+    assert all(f"{name}: " in str(refusal.value) for name in others)
+    assert str(refusal.value).endswith(f"give them alone: {given.format(tmp_path)} ({example.source})")
+
+
+def test_auto_names_the_first_of_many_files_that_no_glob_is_of():
+    paths = [f"/{number}/plays.csv" for number in range(9)]
+    assert recognise_source._abbreviate(paths, []) == f"{' '.join(paths[:5])} and 4 more"
+    assert recognise_source._abbreviate(["/[a]/1.csv", "/[a]/2.csv"], []) == "'/[a]/1.csv' '/[a]/2.csv'"
 
 
 def test_auto_takes_no_files_of_two_sources(tmp_path):

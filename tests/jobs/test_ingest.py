@@ -190,7 +190,10 @@ def test_ingest_plays_counts_every_row_and_keeps_text_and_reasons_of_rejects(spa
 
 @pytest.mark.usefixtures("_no_gate")
 def test_ingest_plays_reads_quoted_line_ends_other_encodings_and_reordered_headers(spark, tmp_path, source):
-    one = write(tmp_path, [HEADER, 'p1,"Zoë\rB",t1,2026-10-01T10:00:00Z,1,1'], "one.csv", "\r", "mac_roman")
+    rows = ['p1,"Zoë\rB",t1,2026-10-01T10:00:00Z,1,1', 'p3,u,12" Mix,2026-10-01T12:00:00Z,1,1']
+    # between two inch marks
+    rows += ["p4,u,t4,2026-10-01T13:00:00Z,1,1", 'p5,u,7" Edit,2026-10-01T14:00:00Z,1,1']
+    one = write(tmp_path, [HEADER, *rows], "one.csv", "\r", "mac_roman")
     two = write(
         tmp_path, ["what,who,at,id", "t2,Jürgen,2026-10-01T11:00:00Z,p2"], "two.csv", "\r", "mac_roman"
     )
@@ -198,7 +201,8 @@ def test_ingest_plays_reads_quoted_line_ends_other_encodings_and_reordered_heade
     settings = 'encoding = "mac_roman"\nline_end = "\\r"\nmultiline = true\n'
     assert ingest(tmp_path, source(settings, columns), one, two) == 0
     plays = {row["play_id"]: (row["user_id"], row["track_id"]) for row in read_table(tmp_path, "plays")}
-    assert plays == {"p1": ("Zoë\rB", "t1"), "p2": ("Jürgen", "t2")}
+    inches = {"p3": ("u", '12" Mix'), "p4": ("u", "t4"), "p5": ("u", '7" Edit')}
+    assert plays == {"p1": ("Zoë\rB", "t1"), "p2": ("Jürgen", "t2"), **inches}
 
 
 @pytest.mark.usefixtures("_no_gate")

@@ -90,6 +90,8 @@ REFUSED_FILES = {
     "a.csv, bzip2": (bz2.compress(TEXT), "", "it is bzip2, expected csv"),
     "a.csv, zip": (b"PK\x03\x04" + bytes(100), "", "a zip archive or a spreadsheet, expected csv; unpack it"),
     "a.csv, zstandard": (b"\x28\xb5\x2f\xfd" + bytes(100), "", "it is zstandard, expected csv; unpack it"),
+    "a.csv.zst, packed": (pa.compress(TEXT, "zstd", asbytes=True), "", "it is zstandard, .*; unpack it"),
+    "a.csv.lz4, packed": (pa.compress(TEXT, "lz4", asbytes=True), "", "it is lz4, expected csv; unpack it"),
     "a.csv, tar": (bytes(257) + b"ustar" + bytes(250), "", "it is a tar archive, expected csv; unpack it"),
     "a.csv, a page": (
         b"\n<!DOCTYPE html><p>sign in",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bz2
 import gzip
+import io
 import json
 import os
 import re
@@ -68,6 +69,8 @@ def test_encoding_is_found(propose, encoding, layout):
 def test_layout_of_lines_is_found(propose):
     assert propose(CSV.replace("\n", "\r"))[1].line_end == "\r"
     assert propose('user_id,track_id,played_at\nu,"a\nb",2026-10-01\n')[1].multiline
+    rows = 'u;Blue Monday 12" Mix;2026-10-01\nu;b;2026-10-02\nu;7" Edit;2026-10-03\n'
+    assert not propose(f"user_id;track_id;played_at\n{rows}")[1].multiline, "inch marks open no field"
     for pack in (gzip, bz2):
         assert propose(pack.compress(CSV.encode()), "log")[1].plays == PLAYS
 
@@ -84,6 +87,9 @@ INSTANTS = {
     "1700000000": "timestamp_seconds(try_cast(played_at as bigint))",
     "1700000000123": "timestamp_millis(try_cast(played_at as bigint))",
     "1700000000123456": "timestamp_micros(try_cast(played_at as bigint))",
+    "1700000000.123": "timestamp_micros(cast(round(try_cast(played_at as double) * 1e6) as bigint))",
+    "1700000000123.0": "timestamp_micros(cast(round(try_cast(played_at as double) * 1e3) as bigint))",
+    "1700000000123456.0": "timestamp_micros(cast(round(try_cast(played_at as double)) as bigint))",
     "2026-10-01 10:00:00": "played_at",
     "1/10/2026 9:00": "try_to_timestamp(played_at, 'd/MM/yyyy H:mm')",
 }
@@ -92,6 +98,27 @@ INSTANTS = {
 @pytest.mark.parametrize(("text", "sql"), INSTANTS.items(), ids=INSTANTS)
 def test_unit_of_instants_follows_from_their_values(propose, text, sql):
     assert propose(f"user_id,track_id,played_at\nu,t,{text}\n")[1].plays["played_at"] == sql
+
+
+DURATIONS = {
+    "180000": "ms_played",
+    "180000.0": "cast(round(try_cast(ms_played as double)) as bigint)",
+    "n/a": "ms_played",
+}
+
+
+@pytest.mark.parametrize(("text", "sql"), DURATIONS.items(), ids=DURATIONS)
+def test_durations_are_rounded_where_they_have_a_point(propose, text, sql):
+    assert propose(f"user_id,track_id,ms_played\nu,t,{text}\nu,t,\n")[1].plays["ms_played"] == sql
+
+
+def test_doubles_of_json_and_parquet_are_rounded(propose):
+    row = {"userId": "u", "trackId": "t", "ts": 1700000000.0, "ms_played": 1000.0}
+    text, table = json.dumps(row), io.BytesIO()
+    pq.write_table(pa.Table.from_pylist([row]), table)
+    for content, name in ((text, "log.json"), (table.getvalue(), "log.parquet")):
+        plays = propose(content, name)[1].plays
+        assert plays["played_at"].startswith("timestamp_micros(") and plays["ms_played"].startswith("cast(")
 
 
 def test_mixed_units_are_for_the_user_to_say(propose):

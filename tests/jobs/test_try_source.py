@@ -8,9 +8,12 @@ import json
 import pytest
 
 from jobs import list_sources, try_source
+from jobs.errors import JobError
+from jobs.file_heads import read_file_head
 from jobs.input_files import list_files
 from jobs.known_sources import list_known_sources
-from jobs.sources import Source
+from jobs.propose_source import propose_source
+from jobs.sources import Source, load_source
 from reference.adapter_files import EXAMPLES
 
 CSV = "user_id;song_id;started_at;note\nu1;t1;2026-10-01 10:00:00;a\nu1;t1;2026-10-01 10:00:00;a\nu2;;soon;\x1b[31m\n"
@@ -66,11 +69,30 @@ def test_unknown_file_gets_a_proposal_and_is_read_by_it(spark, folder, capsys):
     assert list_all(folder) == ["log.csv"]
 
 
+def test_proposed_sql_reads_numbers_with_a_point(spark, folder):
+    (folder / "log.csv").write_text("user_id,track_id,played_at,ms_played\nu,t,1700000000.123,1000.0\n")
+    (folder / "source.toml").write_text(propose_source(read_file_head("log.csv")).text)
+    plays = load_source("source.toml").plays
+    values = spark.sql("select '1700000000.123' played_at, '1000.0' ms_played")
+    row = values.selectExpr(f"unix_micros({plays['played_at']})", plays["ms_played"]).first()
+    assert tuple(row) == (1700000000123000, 1000)
+
+
 def test_proposal_that_lacks_columns_ends_with_them(folder, capsys):
     (folder / "a.csv").write_text("who,what\nx,y\n")
     assert run(try_source, "a.csv") == 1
     out = capsys.readouterr().out
     assert '# track_id = "..."    # one of: what' in out and "fill in what is missing" in out
+
+
+def test_files_of_a_known_source_are_named_where_others_lie_beside_them(folder, capsys):
+    EXAMPLES[0].write(folder)
+    (folder / "ReadMeFirst.pdf").write_text("%PDF-1.4")
+    with pytest.raises(JobError, match=rf"ReadMeFirst\.pdf: a PDF .*alone: .*/{EXAMPLES[0].name} \(spotify"):
+        run(try_source, str(folder))
+    (folder / EXAMPLES[0].name).write_text("who,what\nx,y\n")
+    assert run(try_source, str(folder)) == 1
+    assert f"no known source: {EXAMPLES[0].name}: csv" in capsys.readouterr().out
 
 
 def test_a_file_of_any_size_is_cut_at_a_line(tmp_path, monkeypatch):
