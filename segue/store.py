@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from functools import cached_property
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ from segue.ranking_set import RankingSet, build_ranking_set
 from segue.releases import Release, Root, TableVersion
 from segue.spaces import describe_spaces, find_first_days
 from segue.storage import DEPRECATED, REMOVED, SPACE, Snapshot, table_uri
-from segue.training_set import check_no_outcomes, list_features, training_set
+from segue.training_set import check_no_outcomes, name_columns, training_set
 from segue.watermark import find_newest_complete
 
 
@@ -208,6 +209,9 @@ class Store:
         Requests with a label that is not known are left out, and counted in `left_out`: where the time in which it
         would be known is not over or not delivered (unripe), where it never will be (censored), and where it is null.
 
+        The columns of `x` are in the order of `features`, each once: "table:column" is `<table>__<column>`, and for
+        "table" its features come in that place, in the table's order. `features` of the set has their names.
+
         Args:
             features: as in `training_set`; or columns that `impressions` have already.
             labels: `taken`, or numeric columns of `impressions`, such as outcomes.
@@ -227,14 +231,16 @@ class Store:
             is_given = rows is impressions
             rows = label_taken(rows, self._snapshot, through, taken_within, rule, is_given)
         # what is left out needs no features, which may not be known either
-        ranking = build_ranking_set(rows, [name for name in features if name in rows.column_names], labels)
-        to_join = [name for name in features if name not in rows.column_names]
+        own = [name for name in dict.fromkeys(features) if name in rows.column_names]
+        ranking = build_ranking_set(rows, own, labels)
+        to_join = [name for name in features if name not in own]
         if not to_join:
             return ranking
         keys = [key for name in to_join for key in self._snapshot(name.partition(":")[0]).key if key != "ds"]
         rows = add_item_ids(ranking.rows, keys)
         joined = self.training_set(rows, to_join, AT, as_published, max_age, space, provisional)
-        return ranking.with_features(joined, [*ranking.features, *list_features(joined, rows)])
+        columns = ([name] if name in own else name_columns(self._snapshot, name) for name in features)
+        return ranking.with_features(joined, list(dict.fromkeys(chain.from_iterable(columns))))
 
     def similar_tracks(self, track_id: str, k: int = 20) -> pa.Table:
         """The k tracks most similar to this one, best first: track_id, score, title, artist_name.

@@ -320,6 +320,40 @@ def test_days_take_requests_by_their_first_instant(world):
     assert any(row["shown_at"].date() == date(2026, 3, 2) for request in before for row in request)
 
 
+@pytest.mark.parametrize(
+    ("features", "columns"),
+    [
+        (["track_features:b", "user_embeddings:m", "own"], "tb um own"),
+        (["user_embeddings:m", "track_features", "own", "user_embeddings:n"], "um tb ta own un"),
+        (
+            ["own", "user_embeddings", "track_features:a", "user_embeddings:m", "track_features"],
+            "own un um ta tb",
+        ),
+        (["own", "track_features:a", "own"], "own ta"),
+    ],
+)
+def test_columns_are_in_the_order_of_the_features_that_were_requested(tmp_path, features, columns):
+    frame = {"feature_at": [midnight(2)], "ds": [date(2026, 3, 1)]}
+    store = lay(
+        tmp_path / "root",
+        impressions=impressions_table([row(item_type="track", item_id="t1")]),
+        track_features=pa.table({"track_id": ["t1"], "b": [2.0], "a": [1.0], **frame}),
+        user_embeddings=pa.table({"user_id": ["u1"], "n": [4.0], "m": [5.0], **frame}),
+    )
+    rows = store.ranking_set(labels=["position"]).rows.append_column("own", pa.array([6.0]))
+    ranking = store.ranking_set(features, ["position"], rows)
+    known = {
+        "tb": ("track_features__b", 2),
+        "ta": ("track_features__a", 1),
+        "un": ("user_embeddings__n", 4),
+        "um": ("user_embeddings__m", 5),
+        "own": ("own", 6),
+    }
+    names, values = zip(*(known[each] for each in columns.split()), strict=True)
+    assert ranking.features == names
+    assert ranking.x.tolist() == [list(values)]
+
+
 def test_rows_of_ones_own_that_the_release_does_not_have_are_censored(world):
     store, shown, _ = world
     new = {"impression_id": "new", "request_id": "r-new", "user_id": "u1", "shown_at": NOON, "position": 1}
