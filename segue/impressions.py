@@ -28,8 +28,12 @@ _MILLISECOND = timedelta(milliseconds=1)
 
 def status_name(label: str) -> str:
     """The column that says whether values of a label are known, should there be one."""
-    outcome = re.fullmatch(r"(\w+?)__\w+_next_(\w+)", label)
-    return f"{outcome[1]}__status_next_{outcome[2]}" if outcome else f"{label}_status"
+    outcome = re.fullmatch(r"(\w+?)__(\w+)_next_(\d+)d", label)
+    if outcome is None:
+        return f"{label}_status"
+    # a trend compares the time after a label with as long a time after that
+    days = int(outcome[3]) * (2 if outcome[2].endswith("_trend") else 1)
+    return f"{outcome[1]}__status_next_{days}d"
 
 
 # --- which are read

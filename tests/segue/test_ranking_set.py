@@ -14,8 +14,10 @@ from hypothesis import strategies as st
 
 from reference import ranking_sets as definition
 from reference.laid_impressions import RULE, attributions_table, impressions_table, lay, sessions_table
+from schemas.operations import OPERATIONS
+from schemas.outcomes import Outcome
 from segue import SegueError, UsageError, build_ranking_set
-from segue.impressions import KEY, Observation
+from segue.impressions import KEY, Observation, status_name
 from segue.instants import INSTANT, to_micros
 from segue.lookup import Key
 from segue.splits import SPLITS, split_by_share
@@ -151,6 +153,23 @@ def test_a_status_of_an_outcome_counts_whatever_stands_beside_it():
     ranking = build_ranking_set(rows.append_column(status, statuses), [], [outcome])
     assert ids(ranking) == ["a 1"] and ranking.y().tolist() == [3]
     assert ranking.left_out == {"unripe": 1, "censored": 1, "null": 1}
+
+
+def test_a_trend_is_known_after_twice_its_horizon():
+    outcome, names = (
+        "user_features__plays_trend_next_7d",
+        [f"user_features__status_next_{n}d" for n in (7, 14)],
+    )
+    rows = table([row("a"), row("b"), row("c")]).append_column(outcome, pa.array([0.5, None, None]))
+    for name, statuses in zip(names, (["ripe"] * 3, ["ripe", "unripe", "censored"]), strict=True):
+        rows = rows.append_column(name, pa.array(statuses))
+    assert build_ranking_set(rows, [], [outcome]).left_out == {"unripe": 1, "censored": 1}
+
+
+@pytest.mark.parametrize("op", OPERATIONS)
+def test_the_status_of_an_outcome_is_of_the_time_that_its_operation_looks_ahead(op):
+    reach = Outcome(f"user_features:plays_{op}", "7d").reach
+    assert status_name(f"user_features__plays_{op}_next_7d") == f"user_features__status_next_{reach}"
 
 
 def test_a_set_that_lightgbm_takes():
