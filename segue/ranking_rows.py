@@ -10,8 +10,9 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from segue.errors import SegueError, UsageError, list_names
-from segue.impressions import CENSORED, KEY, POSITION, RIPE, UNRIPE, reduce_by, status_name
+from segue.impressions import CENSORED, KEY, POSITION, RIPE, UNRIPE, check_order, reduce_by, status_name
 from segue.instants import round_instants
+from segue.keys import is_text, to_text
 from segue.lookup import Ints, Key
 
 Floats = NDArray[np.float64]
@@ -53,9 +54,7 @@ def check_columns(
             f"{list_names(beside)} can be no feature: it is known only because the item was shown",
             "it is in `rows` of the set beside the features",
         )
-    for name in (group, at):
-        if nulls := rows[name].null_count:
-            raise UsageError(f"{nulls:,} of {rows.num_rows:,} rows have no {name!r}; every row needs it")
+    check_order(rows, group, at)
     for name in labels:
         _check_number(rows.schema.field(name).type, name)
 
@@ -69,12 +68,14 @@ def sort_rows(rows: pa.Table, group: str, at: str) -> tuple[pa.Table, NDArray[np
     place[by_instant] = np.arange(len(first))
     of_row = place[requests.codes]
     place_of_row = {"request": pa.array(of_row)}
-    if POSITION in rows.column_names:
+    if POSITION in rows.column_names and not pa.types.is_null(rows[POSITION].type):
         place_of_row[POSITION] = rows[POSITION]
     order = _sort_indices(place_of_row)
     # ids are texts, which take long: they are looked at where requests and positions leave rows at one place
     if KEY in rows.column_names and _follow_equal(place_of_row, order).any():
-        keys = {**place_of_row, KEY: rows[KEY]}
+        ids = rows[KEY]
+        # of a dictionary, as pandas has categories, nothing is sorted
+        keys = {**place_of_row, KEY: to_text(ids) if is_text(ids.type) else ids}
         order = _sort_indices(keys)
         _check_unique(_follow_equal(keys, order))
     return rows.take(pa.array(order)), np.bincount(of_row).astype(np.int32)

@@ -163,7 +163,7 @@ def build_ranking_set(
 
     Raises:
         UsageError: a column that there is not, or is no number; a feature that was known only by showing the item; a
-            row without its request or instant.
+            row without its request or instant; instants that are no timestamps, positions that are no numbers.
         SegueError: an impression twice at its place, or a request of several listeners.
     """
     check_columns(rows, features, labels, group, at)

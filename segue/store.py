@@ -13,7 +13,15 @@ import pyarrow as pa
 
 from segue.errors import SegueError, UsageError
 from segue.idle_rows import list_earlier_files, read_day
-from segue.impressions import AT, TAKEN, add_item_ids, find_impressions, label_taken
+from segue.impressions import (
+    AT,
+    REQUEST,
+    TAKEN,
+    add_item_ids,
+    check_order,
+    find_impressions,
+    label_taken,
+)
 from segue.keys import read_keys
 from segue.lookup import Key
 from segue.neighbours import Neighbours
@@ -226,6 +234,7 @@ class Store:
         """
         check_names("features", features)
         rows = find_impressions(self._snapshot, impressions, days)
+        check_order(rows, REQUEST, AT)
         if TAKEN in labels and TAKEN not in rows.column_names:
             through = {name: table.complete_through for name, table in self.tables.items()}
             is_given = rows is impressions

@@ -49,6 +49,16 @@ def test_requests_that_would_be_cut_are_counted(spark):
         check_requests(rows, Request("labels", groups="slate"))
 
 
+def test_positions_that_are_no_numbers_are_refused_as_whoever_reads_the_set_does(spark):
+    request = Request("labels", groups="request_id")
+    for type_ in ("int", "double", "decimal(5,1)", "void"):
+        check_requests(spark.createDataFrame([("r1", None)], f"request_id string, position {type_}"), request)
+    for type_ in ("string", "boolean"):
+        rows = spark.createDataFrame([("r1", None)], f"request_id string, position {type_}")
+        with pytest.raises(WrongUsage, match=f"order of 'position', a number; got {type_}"):
+            check_requests(rows, request)
+
+
 def test_splits_of_both_halves_hash_alike(spark):
     users = ["u1", "", "ü", "用户", None, *(f"u{n}" for n in range(200))]
     rows = spark.createDataFrame([(each,) for each in users], "user_id string")

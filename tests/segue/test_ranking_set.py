@@ -8,6 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -213,6 +214,58 @@ def test_the_column_of_splits_is_taken_where_nothing_else_is_said():
 def test_what_makes_no_ranking_set_is_one_line(rows, features, labels, problem):
     with pytest.raises(SegueError, match=problem):
         build_ranking_set(table(rows), features, labels)
+
+
+def replace_column(rows, name, values):
+    return rows.set_column(rows.column_names.index(name), name, values)
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "problem"),
+    [
+        ("shown_at", pa.array([NOON.isoformat()] * 2), "'shown_at' as timestamps; got string"),
+        ("shown_at", pa.array([NOON.date()] * 2), "'shown_at' as timestamps; got date32"),
+        ("shown_at", pa.array([1, 2]), "'shown_at' as timestamps; got int64"),
+        ("shown_at", pc.run_end_encode(pa.array([NOON] * 2)), "'shown_at' as timestamps; got run_end"),
+        ("shown_at", pa.nulls(2), "2 of 2 rows have no 'shown_at'"),
+        ("shown_at", pa.array([NOON, None], INSTANT), "1 of 2 rows have no 'shown_at'"),
+        ("position", pa.array(["9", "10"]), "order of 'position', a number; got string"),
+        ("position", pa.array(["9", "10"]).dictionary_encode(), "'position', a number; got dictionary"),
+        ("position", pa.array([True, False]), "order of 'position', a number; got bool"),
+    ],
+)
+def test_what_rows_cannot_be_ordered_by_is_one_line_before_anything_is_read(world, name, values, problem):
+    rows = replace_column(table([row(), row(n=2)]), name, values)
+    with pytest.raises(UsageError, match=problem):
+        build_ranking_set(rows, [], ["taken"])
+    shown = rows.drop_columns(["taken", "taken_status"])
+    with pytest.raises(UsageError, match=problem):
+        world[0].ranking_set(impressions=shown, taken_within=HOUR, rule=RULE)
+
+
+@pytest.mark.parametrize("type_", [pa.uint8(), pa.float32(), pa.decimal128(12, 1)])
+def test_positions_of_any_number_are_in_their_order(type_):
+    rows = table([row(n=10), row(n=9)])
+    ranking = build_ranking_set(replace_column(rows, "position", rows["position"].cast(type_)), [], ["taken"])
+    assert ids(ranking) == ["r1 9", "r1 10"] and ranking.position.tolist() == [9, 10]
+
+
+def test_rows_without_a_position_are_in_the_order_of_ids_that_may_be_categories():
+    rows = replace_column(table([row(n=n) for n in (3, 1, 2)]), "position", pa.nulls(3))
+    rows = replace_column(rows, "impression_id", rows["impression_id"].dictionary_encode())
+    assert ids(build_ranking_set(rows, [], ["taken"])) == ["r1 1", "r1 2", "r1 3"]
+
+
+def test_items_without_ids_or_types_of_text_have_no_keys(tmp_path):
+    day = {"feature_at": [midnight(2)], "ds": [date(2026, 3, 1)]}
+    tables = {"track_features": pa.table({"track_id": ["t1"], "n": [1.0], **day})}
+    store = lay(tmp_path / "root", impressions=impressions_table([row()]), **tables)
+    for items in ({"item_type": ["track"]}, {"item_type": [3], "item_id": ["t1"]}):
+        rows = table([row()])
+        for name, values in items.items():
+            rows = rows.append_column(name, pa.array(values))
+        with pytest.raises(UsageError, match="column 'track_id' is unknown in the labels"):
+            store.ranking_set(["track_features"], ["taken"], rows)
 
 
 def test_questions_without_an_answer_are_one_line():
