@@ -77,7 +77,7 @@ def run(args: argparse.Namespace) -> int:
     # of --out=~/set a shell leaves the ~
     args.out = os.path.expanduser(args.out)
     _check_free(args.out)
-    old = load(args.replay) if args.replay else None
+    old = load(os.path.expanduser(args.replay)) if args.replay else None
     manifest = _replay_request(args, old) if old else _new_request(args)
     if manifest.request.groups and args.format != "parquet":
         raise WrongUsage(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import random
 from datetime import UTC, date, datetime, timedelta
@@ -9,6 +10,7 @@ from datetime import UTC, date, datetime, timedelta
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -17,7 +19,7 @@ from reference import ranking_sets as definition
 from reference.laid_impressions import RULE, attributions_table, impressions_table, lay, sessions_table
 from schemas.operations import OPERATIONS
 from schemas.outcomes import Outcome
-from segue import SegueError, UsageError, build_ranking_set
+from segue import SegueError, UsageError, build_ranking_set, read_ranking_set
 from segue.impressions import KEY, Observation, status_name
 from segue.instants import INSTANT, to_micros
 from segue.lookup import Key
@@ -154,6 +156,15 @@ def test_a_status_of_an_outcome_counts_whatever_stands_beside_it():
     ranking = build_ranking_set(rows.append_column(status, statuses), [], [outcome])
     assert ids(ranking) == ["a 1"] and ranking.y().tolist() == [3]
     assert ranking.left_out == {"unripe": 1, "censored": 1, "null": 1}
+
+
+def test_a_set_in_the_home_folder_is_read(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "set").mkdir()
+    pq.write_table(table([row()]), tmp_path / "set" / "rows.parquet")
+    manifest = {"request": {"groups": "request_id", "at": "shown_at"}, "nulls": {"plays": 0.0}}
+    (tmp_path / "set" / "_manifest.json").write_text(json.dumps(manifest))
+    assert read_ranking_set("~/set", ["taken"]).x.tolist() == [[1]]
 
 
 def test_a_trend_is_known_after_twice_its_horizon():
