@@ -15,7 +15,7 @@ from types import MappingProxyType
 import numpy as np
 import pyarrow as pa
 
-from segue.errors import SegueError, UsageError, list_names
+from segue.errors import SegueError, UsageError, first_line, list_names
 from segue.idle_rows import read_day
 from segue.instants import AGES, INSTANT, from_micros, round_instants, to_micros
 from segue.keys import CAST_HINT, can_cast, is_text, to_text, value_type
@@ -212,8 +212,16 @@ class _Labels:
     def __init__(self, table: pa.Table, at: str) -> None:
         self.at, self.at_latest = round_instants(table[at])
         # Encoded once, however many tables have it.
-        self.key = cache(lambda name: Key.of(table[name]))
-        self.has = cache(lambda name: to_text(table[name]).is_valid().to_numpy())
+        self.key = cache(lambda name: Key.of(_read_texts(table, name)))
+        self.has = cache(lambda name: _read_texts(table, name).is_valid().to_numpy())
+
+
+def _read_texts(labels: pa.Table, key: str) -> pa.ChunkedArray:
+    try:
+        return to_text(labels[key])
+    except pa.ArrowInvalid as problem:
+        text = f"{key!r} of the labels cannot be read as text: {first_line(problem)}"
+        raise UsageError(text, "give it as strings") from None
 
 
 def _add_features(rows: pa.Table, at: str, tables: Sequence[_TableRequest], max_age: int) -> pa.Table:
