@@ -60,7 +60,11 @@ def check_columns(
 
 
 def sort_rows(rows: pa.Table, group: str, at: str) -> tuple[pa.Table, NDArray[np.int32]]:
-    """In an order that depends on the rows alone; and how many rows each request has."""
+    """In the order of requests, positions and ids of impressions; and how many rows each request has.
+
+    That depends on the rows alone, as far as they have these; of one request, rows that tie in what they have of them
+    stay in the order in which they came.
+    """
     requests = Key.of(rows[group])
     first = reduce_by(np.minimum, requests, round_instants(rows[at])[0])
     by_instant = _sort_indices({"first": pa.array(first), "id": requests.values})

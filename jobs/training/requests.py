@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 ROWS_A_FILE = 2**17
 # Bytes after which the writer would begin another row group, in the middle of a request.
 _ROW_GROUP = 2**30
-# Within a request, as far as labels have them.
+# Within a request, as far as labels have them; those that tie in what they have come in any order.
 _ORDER = (POSITION, "impression_id")
 
 

@@ -267,6 +267,15 @@ def test_rows_without_a_position_are_in_the_order_of_ids_that_may_be_categories(
     assert ids(build_ranking_set(rows, [], ["taken"])) == ["r1 1", "r1 2", "r1 3"]
 
 
+def test_rows_that_tie_stay_in_the_order_in_which_they_came():
+    rows = [row(n=1, position=1, plays=n) for n in (3, 1, 2)] + [
+        row("r0", position=None, plays=n) for n in (5, 4)
+    ]
+    for columns in (["impression_id"], ["impression_id", "position"]):
+        ranking = build_ranking_set(table(rows).drop_columns(columns), ["plays"], ["taken"])
+        assert ranking.x.ravel().tolist() == [5, 4, 3, 1, 2]
+
+
 def test_items_without_ids_or_types_of_text_have_no_keys(tmp_path):
     day = {"feature_at": [midnight(2)], "ds": [date(2026, 3, 1)]}
     tables = {"track_features": pa.table({"track_id": ["t1"], "n": [1.0], **day})}
