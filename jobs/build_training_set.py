@@ -27,6 +27,8 @@ from segue.releases import open_release
 from segue.storage import filesystem
 
 FORMATS = ("delta", "parquet")
+# Of a field of a request, where it is not its name.
+OPTIONS = {"instants": "split_at"}
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -75,7 +77,7 @@ def run(args: argparse.Namespace) -> int:
     # of --out=~/set a shell leaves the ~
     args.out = os.path.expanduser(args.out)
     _check_free(args.out)
-    old = load(args.replay) if args.replay else None
+    old = load(os.path.expanduser(args.replay)) if args.replay else None
     manifest = _replay_request(args, old) if old else _new_request(args)
     if manifest.request.groups and args.format != "parquet":
         raise WrongUsage(
@@ -170,12 +172,12 @@ def _replay_request(args: argparse.Namespace, old: Manifest) -> Manifest:
     """The same request on the same versions, of the columns that the tables had then.
 
     Raises:
-        WrongUsage: more than --out and --labels is given; a feature at label time is declared otherwise, or no more.
+        WrongUsage: an option is given that the manifest has; a feature at label time is declared otherwise, or no more.
     """
-    if args.features or args.at_label_time or args.outcomes or args.space or args.release:
+    if given := _list_requested(args):
         raise WrongUsage(
-            "--replay takes features, outcomes, space and release from the manifest; give --out, and --labels where "
-            "these lie elsewhere by now"
+            f"--replay makes the set that its manifest describes; got {', '.join(given)} beside it. Leave out all but "
+            "--out, --format, and --labels where these lie elsewhere by now"
         )
     request = old.request.with_columns(tuple(old.nulls))
     # wherever they are found: other labels are refused, by their hash
@@ -188,6 +190,15 @@ def _replay_request(args: argparse.Namespace, old: Manifest) -> Manifest:
             f"training set. Run it with the declarations of release {old.release}"
         )
     return replace(old, request=request, code=code_version())
+
+
+def _list_requested(args: argparse.Namespace) -> list[str]:
+    """The options that were given of those that say what a set holds; but for where its labels are."""
+    parser = CommandParser()
+    configure(parser)
+    names = ["release", *(field.name for field in fields(Request) if field.name != "labels")]
+    given = (name for name in names if getattr(args, name) != parser.get_default(name))
+    return ["--" + OPTIONS.get(name, name).replace("_", "-") for name in given]
 
 
 def _identities(request: Request, outputs: Sequence[str]) -> dict[str, str]:

@@ -92,7 +92,7 @@ def _configure_lookup(parser: argparse.ArgumentParser) -> None:
     parser.description = "Prints the row of each key, in the order given; an unknown key is shown as absent."
     parser.add_argument("table", metavar="TABLE", help="as `segue tables` lists it")
     parser.add_argument("keys", nargs="+", metavar="KEY", help="ids, as of listeners or tracks")
-    parser.add_argument("--day", help="one day, as 2026-11-20 (default: the newest of the table)")
+    parser.add_argument("--day", help="one day, as 2026-11-20 (default: the newest complete one)")
     parser.add_argument("--columns", metavar="A,B", type=_split_names, help="only these")
     parser.add_argument("--release", metavar="ID", help="the release to read (default: the newest)")
     _add_root_and_json(parser)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from segue.errors import SegueError, UsageError
 from segue.instants import AGES, from_micros, round_instants, to_micros
-from segue.keys import to_text
+from segue.keys import is_text, to_text
 from segue.lookup import Ints, Key
 from segue.storage import Snapshot
 
@@ -28,8 +28,12 @@ _MILLISECOND = timedelta(milliseconds=1)
 
 def status_name(label: str) -> str:
     """The column that says whether values of a label are known, should there be one."""
-    outcome = re.fullmatch(r"(\w+?)__\w+_next_(\w+)", label)
-    return f"{outcome[1]}__status_next_{outcome[2]}" if outcome else f"{label}_status"
+    outcome = re.fullmatch(r"(\w+?)__(\w+)_next_(\d+)d", label)
+    if outcome is None:
+        return f"{label}_status"
+    # a trend compares the time after a label with as long a time after that
+    days = int(outcome[3]) * (2 if outcome[2].endswith("_trend") else 1)
+    return f"{outcome[1]}__status_next_{days}d"
 
 
 # --- which are read
@@ -62,6 +66,34 @@ def find_impressions(
     return impressions
 
 
+def check_order(rows: pa.Table, group: str, at: str) -> None:
+    """Raises UsageError where a row has no request or no instant, or what requests and their rows are in the order of
+    is of another type."""
+    type_ = rows.schema.field(at).type
+    plain = type_.value_type if pa.types.is_dictionary(type_) else type_
+    if not (pa.types.is_timestamp(plain) or pa.types.is_null(plain)):
+        raise UsageError(f"rows need {at!r} as timestamps; got {type_}", "make them of it, in UTC")
+    if POSITION in rows.column_names and not _is_number(type_ := rows.schema.field(POSITION).type):
+        # as text 10 comes before 9
+        hint = "make numbers of it, or give the column another name"
+        raise UsageError(f"rows are in the order of {POSITION!r}, a number; got {type_}", hint)
+    for name in (group, at):
+        if nulls := rows[name].null_count:
+            raise UsageError(f"{nulls:,} of {rows.num_rows:,} rows have no {name!r}; every row needs it")
+
+
+def _is_number(type_: pa.DataType) -> bool:
+    # a column that nobody filled in is of nulls; half floats are sorted by nobody
+    kinds = (
+        pa.types.is_integer,
+        pa.types.is_float32,
+        pa.types.is_float64,
+        pa.types.is_decimal,
+        pa.types.is_null,
+    )
+    return any(kind(type_) for kind in kinds)
+
+
 def _check_requests(names: Sequence[str], what: str) -> None:
     if missing := [name for name in (REQUEST, AT) if name not in names]:
         raise UsageError(f"{what} has no {', '.join(missing)}, so that it holds no impressions")
@@ -86,7 +118,9 @@ def _read(snapshot: Snapshot, names: Sequence[str], days: tuple[date, date] | No
     # a request at midnight has rows on two days; which is its own is only known with both
     first_read, last_read = first - timedelta(days=1), last + timedelta(days=1)
     near = [file for file in snapshot.files if first_read <= file.partition["ds"] <= last_read]
-    return _keep_requests(snapshot.read(near, names), first, last)
+    rows = snapshot.read(near, names)
+    check_order(rows, REQUEST, AT)
+    return _keep_requests(rows, first, last)
 
 
 def _keep_requests(rows: pa.Table, first: date, last: date) -> pa.Table:
@@ -115,9 +149,11 @@ def _midnight(day: date) -> int:
 
 def add_item_ids(rows: pa.Table, keys: Sequence[str]) -> pa.Table:
     """With the keys that tables of items are looked up by: `track_id` is the item's id where that is a track."""
+    if not {"item_type", "item_id"} <= set(rows.column_names) or not is_text(rows["item_type"].type):
+        return rows
     for key in keys:
-        if key not in rows.column_names and key.endswith("_id") and "item_type" in rows.column_names:
-            of_type = pc.equal(rows["item_type"], key.removesuffix("_id"))
+        if key not in rows.column_names and key.endswith("_id"):
+            of_type = pc.equal(to_text(rows["item_type"]), key.removesuffix("_id"))
             rows = rows.append_column(key, pc.if_else(of_type, rows["item_id"], None))
     return rows
 

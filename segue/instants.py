@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pyarrow as pa
 
-from segue.keys import value_type
+from segue.keys import decode_runs, value_type
 from segue.lookup import Ints
 from segue.publication_record import EPOCH
 
@@ -31,7 +31,7 @@ def from_micros(micros: int) -> datetime:
 def round_instants(column: pa.ChunkedArray) -> tuple[Ints, Ints]:
     """In microseconds since 1970, rounded down and up; null is before every day."""
     type_ = value_type(column.type)
-    column = column.cast(INSTANT if pa.types.is_null(type_) else type_)
+    column = decode_runs(column).cast(INSTANT if pa.types.is_null(type_) else type_)
     integers = column.cast(pa.int64())
     raw, absent = integers.fill_null(0).to_numpy(), integers.is_null().to_numpy()
     # Not cast by Arrow: it refuses to lose nanoseconds, and seconds of the far future overflow. Rounded down for the

@@ -51,10 +51,7 @@ def read_keys(keys: Any, cast: bool = False) -> pa.StringArray:
 
 def to_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """A column that `can_cast` allows, as text; large, as all texts of one may be more than the 2 GB of others."""
-    if pa.types.is_run_end_encoded(column.type):
-        column = pa.chunked_array(
-            [pc.run_end_decode(chunk) for chunk in column.chunks], value_type(column.type)
-        )
+    column = decode_runs(column)
     if pa.types.is_dictionary(column.type) and pa.types.is_string_view(column.type.value_type):
         # as polars lends its categories: Arrow takes no rows of such a dictionary
         type_ = pa.dictionary(column.type.index_type, pa.large_string())
@@ -62,6 +59,13 @@ def to_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
     if pa.types.is_fixed_size_binary(column.type):  # which Arrow casts to no text
         column = column.cast(pa.large_binary())
     return column.cast(pa.large_string())
+
+
+def decode_runs(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """A column with a value for each row, also where it came with one for each run of equal rows."""
+    if not pa.types.is_run_end_encoded(column.type):
+        return column
+    return pa.chunked_array([pc.run_end_decode(chunk) for chunk in column.chunks], value_type(column.type))
 
 
 def _recode(chunk: pa.DictionaryArray) -> pa.DictionaryArray:

@@ -44,7 +44,7 @@ class Neighbours:
     def similar_tracks(self, track_id: str, k: int) -> RankedTracks:
         """The k tracks whose `vector` has the greatest inner product with that of `track_id`: vectors are of
         length 1, so that it is the cosine. Itself is left out; equal scores are in the order of ids."""
-        _check(k)
+        _check(track_id, k)
         if neighbours := self._from_lists(track_id, k):
             return neighbours
         items = self._items("vector")
@@ -55,7 +55,7 @@ class Neighbours:
 
     def next_tracks(self, track_id: str, k: int) -> RankedTracks:
         """The same by the inner product of `in_vector` with the others' `out_vector`."""
-        _check(k)
+        _check(track_id, k)
         # Read alone: the matrix of all in vectors would stay in memory for one of its rows.
         row = self._read_row(self._embeddings, track_id, self._embeddings.names(["track_id", "in_vector"]))
         if row is None or row["in_vector"] is None:
@@ -157,7 +157,9 @@ def matrices(column: pa.ChunkedArray, name: str) -> list[Matrix]:
     return [array.reshape(-1, lengths[0]) for array in arrays]
 
 
-def _check(k: int) -> None:
+def _check(track_id: str, k: int) -> None:
+    if not isinstance(track_id, str):
+        raise UsageError(f"track_id must be a string; got {track_id!r}", "ask for one track at a time")
     if k < 1:
         raise UsageError(f"k must be 1 or more; got {k}")
 

@@ -10,8 +10,9 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from segue.errors import SegueError, UsageError, list_names
-from segue.impressions import CENSORED, KEY, POSITION, RIPE, UNRIPE, reduce_by, status_name
+from segue.impressions import CENSORED, KEY, POSITION, RIPE, UNRIPE, check_order, reduce_by, status_name
 from segue.instants import round_instants
+from segue.keys import is_text, to_text
 from segue.lookup import Ints, Key
 
 Floats = NDArray[np.float64]
@@ -53,15 +54,17 @@ def check_columns(
             f"{list_names(beside)} can be no feature: it is known only because the item was shown",
             "it is in `rows` of the set beside the features",
         )
-    for name in (group, at):
-        if nulls := rows[name].null_count:
-            raise UsageError(f"{nulls:,} of {rows.num_rows:,} rows have no {name!r}; every row needs it")
+    check_order(rows, group, at)
     for name in labels:
         _check_number(rows.schema.field(name).type, name)
 
 
 def sort_rows(rows: pa.Table, group: str, at: str) -> tuple[pa.Table, NDArray[np.int32]]:
-    """In an order that depends on the rows alone; and how many rows each request has."""
+    """In the order of requests, positions and ids of impressions; and how many rows each request has.
+
+    That depends on the rows alone, as far as they have these; of one request, rows that tie in what they have of them
+    stay in the order in which they came.
+    """
     requests = Key.of(rows[group])
     first = reduce_by(np.minimum, requests, round_instants(rows[at])[0])
     by_instant = _sort_indices({"first": pa.array(first), "id": requests.values})
@@ -69,12 +72,14 @@ def sort_rows(rows: pa.Table, group: str, at: str) -> tuple[pa.Table, NDArray[np
     place[by_instant] = np.arange(len(first))
     of_row = place[requests.codes]
     place_of_row = {"request": pa.array(of_row)}
-    if POSITION in rows.column_names:
+    if POSITION in rows.column_names and not pa.types.is_null(rows[POSITION].type):
         place_of_row[POSITION] = rows[POSITION]
     order = _sort_indices(place_of_row)
     # ids are texts, which take long: they are looked at where requests and positions leave rows at one place
     if KEY in rows.column_names and _follow_equal(place_of_row, order).any():
-        keys = {**place_of_row, KEY: rows[KEY]}
+        ids = rows[KEY]
+        # of a dictionary, as pandas has categories, nothing is sorted
+        keys = {**place_of_row, KEY: to_text(ids) if is_text(ids.type) else ids}
         order = _sort_indices(keys)
         _check_unique(_follow_equal(keys, order))
     return rows.take(pa.array(order)), np.bincount(of_row).astype(np.int32)

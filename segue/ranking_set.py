@@ -114,13 +114,13 @@ class RankingSet:
             shares: of the listeners, by a hash of `salt` and what is in the column `by`.
 
         Raises:
-            UsageError: instants out of order, shares that do not add up to 1, or a column `by` of several values in
-                one request.
+            UsageError: instants that are none or out of order, shares that do not add up to 1, or a column `by` of
+                several values in one request.
         """
         if not instants and not shares:
             return self._split_by_column()
-        names = SPLITS if 3 in (len(instants) + 1, len(shares)) else (SPLITS[0], SPLITS[-1])
         place = split_by_time(self._first_instants, instants)
+        names = SPLITS if 3 in (len(instants) + 1, len(shares)) else (SPLITS[0], SPLITS[-1])
         if shares:
             key = Key.of(self._of_requests(by))
             place = np.maximum(place, split_by_share(key, shares, salt))
@@ -163,7 +163,7 @@ def build_ranking_set(
 
     Raises:
         UsageError: a column that there is not, or is no number; a feature that was known only by showing the item; a
-            row without its request or instant.
+            row without its request or instant; instants that are no timestamps, positions that are no numbers.
         SegueError: an impression twice at its place, or a request of several listeners.
     """
     check_columns(rows, features, labels, group, at)
@@ -187,7 +187,7 @@ def read_ranking_set(
     Raises:
         UsageError: there is no such set, or none of requests; and as `build_ranking_set`.
     """
-    files, folder = filesystem(os.fspath(path))
+    files, folder = filesystem(os.path.expanduser(os.fspath(path)))
     try:
         with files.open_input_stream(f"{folder.rstrip('/')}/{MANIFEST}") as file:
             manifest = json.loads(file.read())

@@ -20,6 +20,7 @@ from segue.skew import ROWS, Columns, Comparison, Difference, Feature, Skew
 from segue.small_files import replace_file
 from segue.storage import filesystem, join_path
 from segue.store import Store
+from segue.training_set import FRAME
 
 RELEASE_COLUMN, DAY_COLUMN = "release_id", "ds"
 # Of a name, it becomes that of a file.
@@ -103,14 +104,17 @@ def find_columns(
 
 def _find_features(store: Store, schema: pa.Schema, table: str | None) -> Iterator[Feature]:
     if table is not None:
-        released = store.columns(table)
-        others = {store.entity(table), DAY_COLUMN, RELEASE_COLUMN}
-        yield from (Feature(n, table, n) for n in schema.names if n in released and n not in others)
+        names = _list_values(store, table) - {store.entity(table), RELEASE_COLUMN}
+        yield from (Feature(name, table, name) for name in schema.names if name in names)
     for name in schema.names:
         of_table, separator, column = name.partition("__")
-        # `feature_at` is what a training set adds
-        if separator and of_table in store.tables and column in store.columns(of_table):
+        if separator and of_table in store.tables and column in _list_values(store, of_table):
             yield Feature(name, of_table, column)
+
+
+def _list_values(store: Store, table: str) -> set[str]:
+    # of which day a row is and when it was published, training sets and look-ups add: those are no features
+    return set(store.columns(table)).difference(FRAME)
 
 
 def compare_logged(root: str, store: Store, logged: pads.Dataset, columns: Columns, tolerance: float) -> Skew:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import date, datetime
 from itertools import accumulate
 
 import numpy as np
@@ -22,8 +22,12 @@ def split_by_time(at: Ints, instants: Sequence[datetime]) -> Ints:
     """The place in `SPLITS` of instants in microseconds; `instants` are where validation and test begin.
 
     Raises:
-        UsageError: more than two, or not in order.
+        UsageError: no instants, more than two, or not in order.
     """
+    # a day is none: whether it begins or ends a split is not said
+    if isinstance(instants, date) or not all(isinstance(each, datetime) for each in instants):
+        hint = "datetime(2026, 11, 1, tzinfo=UTC), say"
+        raise UsageError(f"instants are a list of datetime.datetime; got {instants!r}", hint)
     limits = [to_micros(each) for each in instants]
     if len(limits) > 2 or limits != sorted(set(limits)):
         raise UsageError("instants are one (where the test begins) or two in order", f"got {list(instants)}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from functools import cached_property
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,15 @@ import pyarrow as pa
 
 from segue.errors import SegueError, UsageError
 from segue.idle_rows import list_earlier_files, read_day
-from segue.impressions import AT, TAKEN, add_item_ids, find_impressions, label_taken
+from segue.impressions import (
+    AT,
+    REQUEST,
+    TAKEN,
+    add_item_ids,
+    check_order,
+    find_impressions,
+    label_taken,
+)
 from segue.keys import read_keys
 from segue.lookup import Key
 from segue.neighbours import Neighbours
@@ -21,7 +30,7 @@ from segue.ranking_set import RankingSet, build_ranking_set
 from segue.releases import Release, Root, TableVersion
 from segue.spaces import describe_spaces, find_first_days
 from segue.storage import DEPRECATED, REMOVED, SPACE, Snapshot, table_uri
-from segue.training_set import check_no_outcomes, list_features, training_set
+from segue.training_set import check_no_outcomes, name_columns, training_set
 from segue.watermark import find_newest_complete
 
 
@@ -208,6 +217,9 @@ class Store:
         Requests with a label that is not known are left out, and counted in `left_out`: where the time in which it
         would be known is not over or not delivered (unripe), where it never will be (censored), and where it is null.
 
+        The columns of `x` are in the order of `features`, each once: "table:column" is `<table>__<column>`, and for
+        "table" its features come in that place, in the table's order. `features` of the set has their names.
+
         Args:
             features: as in `training_set`; or columns that `impressions` have already.
             labels: `taken`, or numeric columns of `impressions`, such as outcomes.
@@ -222,19 +234,22 @@ class Store:
         """
         check_names("features", features)
         rows = find_impressions(self._snapshot, impressions, days)
+        check_order(rows, REQUEST, AT)
         if TAKEN in labels and TAKEN not in rows.column_names:
             through = {name: table.complete_through for name, table in self.tables.items()}
             is_given = rows is impressions
             rows = label_taken(rows, self._snapshot, through, taken_within, rule, is_given)
         # what is left out needs no features, which may not be known either
-        ranking = build_ranking_set(rows, [name for name in features if name in rows.column_names], labels)
-        to_join = [name for name in features if name not in rows.column_names]
+        own = [name for name in dict.fromkeys(features) if name in rows.column_names]
+        ranking = build_ranking_set(rows, own, labels)
+        to_join = [name for name in features if name not in own]
         if not to_join:
             return ranking
         keys = [key for name in to_join for key in self._snapshot(name.partition(":")[0]).key if key != "ds"]
         rows = add_item_ids(ranking.rows, keys)
         joined = self.training_set(rows, to_join, AT, as_published, max_age, space, provisional)
-        return ranking.with_features(joined, [*ranking.features, *list_features(joined, rows)])
+        columns = ([name] if name in own else name_columns(self._snapshot, name) for name in features)
+        return ranking.with_features(joined, list(dict.fromkeys(chain.from_iterable(columns))))
 
     def similar_tracks(self, track_id: str, k: int = 20) -> pa.Table:
         """The k tracks most similar to this one, best first: track_id, score, title, artist_name.

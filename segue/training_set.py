@@ -15,7 +15,7 @@ from types import MappingProxyType
 import numpy as np
 import pyarrow as pa
 
-from segue.errors import SegueError, UsageError, list_names
+from segue.errors import SegueError, UsageError, first_line, list_names
 from segue.idle_rows import read_day
 from segue.instants import AGES, INSTANT, from_micros, round_instants, to_micros
 from segue.keys import CAST_HINT, can_cast, is_text, to_text, value_type
@@ -74,10 +74,20 @@ def check_no_outcomes(outcomes: Sequence[str]) -> None:
         )
 
 
-def list_features(rows: pa.Table, labels: pa.Table) -> list[str]:
-    """The columns that were joined to labels, without the instants that say when they were of."""
-    joined = rows.column_names[labels.num_columns :]
-    return [name for name in joined if not name.endswith("__feature_at")]
+def name_columns(snapshot: Callable[[str], Snapshot], feature: str) -> list[str]:
+    """The columns that a feature of `training_set` becomes; of a table, those of all its features."""
+    table, colon, column = feature.partition(":")
+    return [_name_output(table, name) for name in ([column] if colon else _list_features(snapshot(table)))]
+
+
+def _name_output(table: str, column: str) -> str:
+    return f"{table}__{column}"
+
+
+def _list_features(table: Snapshot) -> list[str]:
+    # what is declared no more ends somewhere in the table: older releases have all of it
+    others = (*table.key, *FRAME, *table.list_marked(REMOVED))
+    return [name for name in table.schema.names if name not in others]
 
 
 # --- what is requested
@@ -105,15 +115,13 @@ class _TableRequest:
 
     def add(self, column: str | None) -> None:
         """Adds one feature, or for None all of them; what is there already stays where it is."""
-        # what is declared no more ends somewhere in the table: older releases have all of it
-        others = (*self.keys, *FRAME, *self.snapshot.list_marked(REMOVED))
-        features = [name for name in self.snapshot.schema.names if name not in others]
+        features = _list_features(self.snapshot)
         if column is not None and column not in features:
             raise UsageError.unknown("feature", column, features, f"table {self.snapshot.name}")
         self.columns = list(dict.fromkeys([*self.columns, *(features if column is None else [column])]))
 
     def output_name(self, column: str) -> str:
-        return f"{self.snapshot.name}__{column}"
+        return _name_output(self.snapshot.name, column)
 
     def defaults(self) -> pa.Table:
         """One row: what the features are for a key without a row."""
@@ -204,8 +212,16 @@ class _Labels:
     def __init__(self, table: pa.Table, at: str) -> None:
         self.at, self.at_latest = round_instants(table[at])
         # Encoded once, however many tables have it.
-        self.key = cache(lambda name: Key.of(table[name]))
-        self.has = cache(lambda name: to_text(table[name]).is_valid().to_numpy())
+        self.key = cache(lambda name: Key.of(_read_texts(table, name)))
+        self.has = cache(lambda name: _read_texts(table, name).is_valid().to_numpy())
+
+
+def _read_texts(labels: pa.Table, key: str) -> pa.ChunkedArray:
+    try:
+        return to_text(labels[key])
+    except pa.ArrowInvalid as problem:
+        text = f"{key!r} of the labels cannot be read as text: {first_line(problem)}"
+        raise UsageError(text, "give it as strings") from None
 
 
 def _add_features(rows: pa.Table, at: str, tables: Sequence[_TableRequest], max_age: int) -> pa.Table:

@@ -81,7 +81,7 @@ def locate_labels(path: str) -> str:
     if find_label_table(path):
         return path
     # a submitted step's path without a scheme is one of the cluster's file system
-    return path if "://" in path or is_submitted() else os.path.abspath(path)
+    return path if "://" in path or is_submitted() else os.path.abspath(os.path.expanduser(path))
 
 
 def find_labels(job: Job, request: Request) -> Labels:
@@ -168,7 +168,7 @@ def _read(spark: SparkSession, path: str) -> DataFrame:
         if is_delta(path):
             return spark.read.format("delta").load(path)
         if path.endswith((".csv", ".csv.gz")):
-            return _read_csv(spark, _spell_name(path))
+            return _read_csv(spark, path)
         return read_parquet(spark, [_spell_name(path)])
     except PySparkException as problem:
         raise WrongUsage(
@@ -184,7 +184,9 @@ def _spell_name(path: str) -> str:
 def _read_csv(spark: SparkSession, path: str) -> DataFrame:
     # the text of a CSV says nothing of types: keys stay text, and the instant is parsed. Quotes are doubled and may
     # hold line ends, as pandas and spreadsheets write them; so one task reads a file, which labels are small enough for
-    rows = spark.read.csv(path, header=True, multiLine=True, quote='"', escape='"')
+    rows = spark.read.csv(_spell_name(path), header=True, multiLine=True, quote='"', escape='"')
+    if not rows.columns:
+        raise WrongUsage(f"labels {path}: there are none; expected a header, and a line for each")
     first = rows.columns[0]
     # a byte order mark would be a part of the first name
     return rows.withColumnRenamed(first, first.lstrip("\ufeff"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import chain
@@ -92,17 +92,23 @@ class Request:
 
 
 def daily_columns(
-    refs: Sequence[str], tables: Iterable[str], snapshot: Callable[[str], Snapshot]
+    refs: Sequence[str], tables: Collection[str], snapshot: Callable[[str], Snapshot]
 ) -> dict[str, Columns]:
     """The columns of each daily table of a release that are requested, as the table's version there has them.
 
     Raises:
-        WrongUsage: a table or column that there is not.
+        WrongUsage: a table or column that there is not, or a table that is declared no more.
     """
+    named = dict.fromkeys(ref.partition(":")[0] for ref in refs)
+    if unknown := [name for name in named if name in tables and name not in CONTRACTS]:
+        raise WrongUsage(
+            f"features of {', '.join(unknown)}: the release has that, and nothing declares it here. Run this with the "
+            "project that declared it; or store.training_set of the client reads it, which needs no declarations"
+        )
     daily = [name for name in tables if name in CONTRACTS and CONTRACTS[name].event_time == "feature_at"]
     columns: dict[str, Columns] = dict.fromkeys(daily, ())
     # a version may hold features that are declared no more by now, and lacks those declared since
-    for name in {ref.partition(":")[0] for ref in refs} & set(daily):
+    for name in named.keys() & set(daily):
         version = snapshot(name)
         others = (*FRAME, *version.key, *version.list_marked(REMOVED))
         columns[name] = tuple(c for c in version.schema.names if c not in others)

@@ -9,6 +9,7 @@ from jobs.parquet_files import spell
 from jobs.training.request import Request, list_keys
 from schemas.common import quote_name
 from schemas.declarations import USER
+from segue.impressions import POSITION
 from segue.storage import is_delta
 
 if TYPE_CHECKING:
@@ -18,12 +19,12 @@ if TYPE_CHECKING:
 ROWS_A_FILE = 2**17
 # Bytes after which the writer would begin another row group, in the middle of a request.
 _ROW_GROUP = 2**30
-# Within a request, as far as labels have them.
-_ORDER = ("position", "impression_id")
+# Within a request, as far as labels have them; those that tie in what they have come in any order.
+_ORDER = (POSITION, "impression_id")
 
 
 def check_requests(rows: DataFrame, request: Request) -> None:
-    """Raises WrongUsage where labels have no request, or where a sample, a split or a listener would cut one."""
+    """Raises WrongUsage where labels have no request or no order, or a sample, a split or a listener would cut one."""
     from pyspark.sql import functions as F
 
     if request.groups is None:
@@ -32,6 +33,7 @@ def check_requests(rows: DataFrame, request: Request) -> None:
         raise WrongUsage(
             f"--groups {request.groups}: the labels have no such column; there are: {', '.join(rows.columns)}"
         )
+    _check_position(rows, request.groups)
     names = dict.fromkeys([request.split_by, request.sample_by, USER[0]])
     whole = [name for name in names if name in rows.columns and name != request.groups]
     several = {f"several {n}": _has_several(name).alias(f"several {n}") for n, name in enumerate(whole)}
@@ -49,6 +51,19 @@ def check_requests(rows: DataFrame, request: Request) -> None:
             f"--groups {request.groups}: requests have labels of several {', '.join(cut)}, which would cut them; one "
             "request is one slate of one listener: put the listener's id before its own"
         )
+
+
+def _check_position(rows: DataFrame, groups: str) -> None:
+    """As `segue.read_ranking_set` does: a set that it refuses is not written."""
+    from pyspark.sql.types import NullType, NumericType
+
+    # as text, 10 comes before 9
+    for field in rows.schema:
+        if field.name == POSITION and not isinstance(field.dataType, NullType | NumericType):
+            raise WrongUsage(
+                f"--groups {groups}: labels of a request are in the order of {POSITION!r}, a number; got "
+                f"{field.dataType.typeName()}. Give Parquet with numbers, or give the column another name"
+            )
 
 
 def _has_several(name: str) -> Column:

@@ -11,8 +11,11 @@ import pytest
 from pyspark.sql import functions as F
 
 from features.joins.splits import is_sampled, split
+from jobs import build_training_set
 from jobs.errors import WrongUsage
 from jobs.training.labels import find_label_table, locate_labels, read_labels
+from jobs.training.manifest import Manifest, save
+from jobs.training.request import Request
 
 AT = datetime(2026, 11, 20, 12, tzinfo=UTC)
 US = timedelta(microseconds=1)
@@ -60,6 +63,14 @@ def test_read_labels_parses_csv_with_quotes_commas_and_line_ends(spark, tmp_path
     assert (labels.first, labels.last) == (AT, AT + timedelta(hours=1))
 
 
+@pytest.mark.parametrize("content", ["", "user_id,label_at\n"], ids=["no byte", "no label"])
+def test_read_labels_says_where_a_csv_has_none(spark, tmp_path, content):
+    path = tmp_path / "labels.csv"
+    path.write_text(content)
+    with pytest.raises(WrongUsage, match=f"labels {path}: there are none"):
+        read_labels(spark, str(path), "label_at")
+
+
 @pytest.mark.parametrize("suffix", ["csv", "parquet"])
 def test_read_labels_takes_a_name_for_a_name_and_not_for_a_pattern(spark, tmp_path, suffix):
     """`labels[12].csv` as a pattern is `labels1.csv`, which lies beside it."""
@@ -78,6 +89,17 @@ def test_labels_by_the_name_of_a_table_of_events_are_its_rows():
     for path in ("./plays", "user_features", "rejected_plays", "track_embeddings", "plays.csv"):
         assert find_label_table(path) is None and Path(locate_labels(path)).is_absolute(), path
     assert locate_labels("s3a://labels/plays") == "s3a://labels/plays"
+
+
+def test_the_home_folder_is_found_where_a_shell_leaves_its_sign(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert locate_labels("~/labels.csv") == str(tmp_path / "labels.csv")
+    (tmp_path / "set").mkdir()
+    save(Manifest(Request("labels"), "2026-11-20.1", {}, "code", 0, ""), f"{tmp_path}/set")
+    options = ["--root", str(tmp_path / "root"), "--replay=~/set", "--out=~/again", "--provisional"]
+    # found, and read: what it refuses comes after that
+    with pytest.raises(WrongUsage, match="got --provisional beside it"):
+        build_training_set.main(options)
 
 
 def test_a_sample_by_hash_is_of_whole_keys_and_of_every_split(spark):

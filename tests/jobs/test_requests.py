@@ -9,6 +9,7 @@ import pytest
 
 from features.joins.splits import split
 from jobs.errors import WrongUsage
+from jobs.training import request as requested
 from jobs.training.request import Request, list_keys
 from jobs.training.requests import add_item_ids, check_requests
 from segue.lookup import Key
@@ -47,6 +48,25 @@ def test_requests_that_would_be_cut_are_counted(spark):
         check_requests(others, request)
     with pytest.raises(WrongUsage, match="no such column"):
         check_requests(rows, Request("labels", groups="slate"))
+
+
+def test_a_released_table_that_is_declared_no_more_is_refused_as_that(monkeypatch):
+    tables = ["plays", "track_features", "user_features"]
+    monkeypatch.delitem(requested.CONTRACTS, "track_features")
+    with pytest.raises(WrongUsage, match=r"of track_features: the release has that, and nothing declares it"):
+        requested.daily_columns(["track_features:plays_count_7d"], tables, pytest.fail)
+    with pytest.raises(WrongUsage, match="no table 'album_features' with features in the release"):
+        requested.daily_columns(["album_features"], tables, pytest.fail)
+
+
+def test_positions_that_are_no_numbers_are_refused_as_whoever_reads_the_set_does(spark):
+    request = Request("labels", groups="request_id")
+    for type_ in ("int", "double", "decimal(5,1)", "void"):
+        check_requests(spark.createDataFrame([("r1", None)], f"request_id string, position {type_}"), request)
+    for type_ in ("string", "boolean"):
+        rows = spark.createDataFrame([("r1", None)], f"request_id string, position {type_}")
+        with pytest.raises(WrongUsage, match=f"order of 'position', a number; got {type_}"):
+            check_requests(rows, request)
 
 
 def test_splits_of_both_halves_hash_alike(spark):

@@ -14,12 +14,15 @@ from unittest import mock
 
 import pytest
 
+from jobs import build_training_set
 from jobs.errors import JobError
 from jobs.health.drift_settings import load_drift_settings
 from jobs.health.root import load_promises
 from jobs.owners import check_table_names
 from jobs.publishing.gate_file import load_gate
 from jobs.publishing.warehouse import Warehouse
+from jobs.training.manifest import Manifest, save
+from jobs.training.request import Request
 from schemas.operations import DeclarationError
 from schemas.project_declarations import load_declarations
 from segue.errors import SegueError
@@ -167,6 +170,16 @@ EXPECTATION_FILES = {
         'Change("ms_played: expect_column_values_to_be_within", "why", severity="info")'
     ),
 }
+REPLAYS = {
+    "options that the manifest has": (
+        "--as-published --max-age 3 --split-at 2026-11-01 --split-by user_id --shares 0.8 0.2 --split-salt b "
+        "--groups r --ripe-only --at clicked_at --sample 0.1 --sample-by user_id --provisional --space s1"
+    ),
+    "features, a release, and what a replay takes": (
+        "--features plays --outcomes plays:x_1d --at-label-time plays --release 2026-11-20.1 --format delta "
+        "--labels elsewhere"
+    ),
+}
 CASES = [
     (kind, name)
     for kind, cases in (
@@ -177,6 +190,7 @@ CASES = [
         ("drift", DRIFT_FILES),
         ("declarations", FEATURE_FILES),
         ("expectations", EXPECTATION_FILES),
+        ("replay", REPLAYS),
     )
     for name in cases
 ]
@@ -206,6 +220,10 @@ def load(kind: str, name: str, folder: Path) -> None:
     elif kind == "declarations":
         (folder / "features.py").write_text(FEATURES + FEATURE_FILES[name])
         load_declarations([str(folder)], ["plays", "sessions"])
+    elif kind == "replay":
+        save(Manifest(Request("labels"), "2026-11-20.1", {}, "code", 0, ""), f"{folder}/")
+        arguments = ["--root", f"{folder}/root", "--replay", str(folder), "--out", f"{folder}/out"]
+        build_training_set.main([*arguments, *REPLAYS[name].split()])
     else:
         (folder / "plays.py").write_text(EXPECTATIONS + EXPECTATION_FILES[name])
         with mock.patch.dict(os.environ, {"SEGUE_EXPECTATIONS": str(folder)}):

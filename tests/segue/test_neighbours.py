@@ -1,8 +1,9 @@
 from __future__ import annotations
 
 import random
+import re
 from datetime import date
-from itertools import pairwise
+from itertools import pairwise, product
 
 import numpy as np
 import pyarrow as pa
@@ -264,6 +265,9 @@ def test_similar_and_next_tracks_refuse_unknown_track_k_or_table(lake, make_user
     store = release_and_open(lake, [make_embedding("a", [1, 0]), make_embedding("b", [1, 1])])
     with pytest.raises(SegueError, match=r"track 'z' has no embedding; on 2026-11-20 2 tracks have one"):
         store.similar_tracks("z")
+    for search, track in product((store.similar_tracks, store.next_tracks), (None, 7, ["a"])):
+        with pytest.raises(UsageError, match=f"track_id must be a string; got {re.escape(repr(track))}"):
+            search(track)
     with pytest.raises(UsageError, match=r"k must be 1 or more; got 0"):
         store.next_tracks("a", 0)
     lake.release(user_features=lake.publish("user_features", [make_user("u1")]))

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import math
 import random
 from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reference import ranking_sets as definition
 from reference.laid_impressions import RULE, attributions_table, impressions_table, lay, sessions_table
-from segue import SegueError, UsageError, build_ranking_set
-from segue.impressions import KEY, Observation
+from schemas.operations import OPERATIONS
+from schemas.outcomes import Outcome
+from segue import SegueError, UsageError, build_ranking_set, read_ranking_set
+from segue.impressions import KEY, Observation, status_name
 from segue.instants import INSTANT, to_micros
 from segue.lookup import Key
 from segue.splits import SPLITS, split_by_share
@@ -153,6 +158,32 @@ def test_a_status_of_an_outcome_counts_whatever_stands_beside_it():
     assert ranking.left_out == {"unripe": 1, "censored": 1, "null": 1}
 
 
+def test_a_set_in_the_home_folder_is_read(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "set").mkdir()
+    pq.write_table(table([row()]), tmp_path / "set" / "rows.parquet")
+    manifest = {"request": {"groups": "request_id", "at": "shown_at"}, "nulls": {"plays": 0.0}}
+    (tmp_path / "set" / "_manifest.json").write_text(json.dumps(manifest))
+    assert read_ranking_set("~/set", ["taken"]).x.tolist() == [[1]]
+
+
+def test_a_trend_is_known_after_twice_its_horizon():
+    outcome, names = (
+        "user_features__plays_trend_next_7d",
+        [f"user_features__status_next_{n}d" for n in (7, 14)],
+    )
+    rows = table([row("a"), row("b"), row("c")]).append_column(outcome, pa.array([0.5, None, None]))
+    for name, statuses in zip(names, (["ripe"] * 3, ["ripe", "unripe", "censored"]), strict=True):
+        rows = rows.append_column(name, pa.array(statuses))
+    assert build_ranking_set(rows, [], [outcome]).left_out == {"unripe": 1, "censored": 1}
+
+
+@pytest.mark.parametrize("op", OPERATIONS)
+def test_the_status_of_an_outcome_is_of_the_time_that_its_operation_looks_ahead(op):
+    reach = Outcome(f"user_features:plays_{op}", "7d").reach
+    assert status_name(f"user_features__plays_{op}_next_7d") == f"user_features__status_next_{reach}"
+
+
 def test_a_set_that_lightgbm_takes():
     import lightgbm
 
@@ -196,12 +227,77 @@ def test_what_makes_no_ranking_set_is_one_line(rows, features, labels, problem):
         build_ranking_set(table(rows), features, labels)
 
 
+def replace_column(rows, name, values):
+    return rows.set_column(rows.column_names.index(name), name, values)
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "problem"),
+    [
+        ("shown_at", pa.array([NOON.isoformat()] * 2), "'shown_at' as timestamps; got string"),
+        ("shown_at", pa.array([NOON.date()] * 2), "'shown_at' as timestamps; got date32"),
+        ("shown_at", pa.array([1, 2]), "'shown_at' as timestamps; got int64"),
+        ("shown_at", pc.run_end_encode(pa.array([NOON] * 2)), "'shown_at' as timestamps; got run_end"),
+        ("shown_at", pa.nulls(2), "2 of 2 rows have no 'shown_at'"),
+        ("shown_at", pa.array([NOON, None], INSTANT), "1 of 2 rows have no 'shown_at'"),
+        ("position", pa.array(["9", "10"]), "order of 'position', a number; got string"),
+        ("position", pa.array(["9", "10"]).dictionary_encode(), "'position', a number; got dictionary"),
+        ("position", pa.array([True, False]), "order of 'position', a number; got bool"),
+    ],
+)
+def test_what_rows_cannot_be_ordered_by_is_one_line_before_anything_is_read(world, name, values, problem):
+    rows = replace_column(table([row(), row(n=2)]), name, values)
+    with pytest.raises(UsageError, match=problem):
+        build_ranking_set(rows, [], ["taken"])
+    shown = rows.drop_columns(["taken", "taken_status"])
+    with pytest.raises(UsageError, match=problem):
+        world[0].ranking_set(impressions=shown, taken_within=HOUR, rule=RULE)
+
+
+@pytest.mark.parametrize("type_", [pa.uint8(), pa.float32(), pa.decimal128(12, 1)])
+def test_positions_of_any_number_are_in_their_order(type_):
+    rows = table([row(n=10), row(n=9)])
+    ranking = build_ranking_set(replace_column(rows, "position", rows["position"].cast(type_)), [], ["taken"])
+    assert ids(ranking) == ["r1 9", "r1 10"] and ranking.position.tolist() == [9, 10]
+
+
+def test_rows_without_a_position_are_in_the_order_of_ids_that_may_be_categories():
+    rows = replace_column(table([row(n=n) for n in (3, 1, 2)]), "position", pa.nulls(3))
+    rows = replace_column(rows, "impression_id", rows["impression_id"].dictionary_encode())
+    assert ids(build_ranking_set(rows, [], ["taken"])) == ["r1 1", "r1 2", "r1 3"]
+
+
+def test_rows_that_tie_stay_in_the_order_in_which_they_came():
+    rows = [row(n=1, position=1, plays=n) for n in (3, 1, 2)] + [
+        row("r0", position=None, plays=n) for n in (5, 4)
+    ]
+    for columns in (["impression_id"], ["impression_id", "position"]):
+        ranking = build_ranking_set(table(rows).drop_columns(columns), ["plays"], ["taken"])
+        assert ranking.x.ravel().tolist() == [5, 4, 3, 1, 2]
+
+
+def test_items_without_ids_or_types_of_text_have_no_keys(tmp_path):
+    day = {"feature_at": [midnight(2)], "ds": [date(2026, 3, 1)]}
+    tables = {"track_features": pa.table({"track_id": ["t1"], "n": [1.0], **day})}
+    store = lay(tmp_path / "root", impressions=impressions_table([row()]), **tables)
+    for items in ({"item_type": ["track"]}, {"item_type": [3], "item_id": ["t1"]}):
+        rows = table([row()])
+        for name, values in items.items():
+            rows = rows.append_column(name, pa.array(values))
+        with pytest.raises(UsageError, match="column 'track_id' is unknown in the labels"):
+            store.ranking_set(["track_features"], ["taken"], rows)
+
+
 def test_questions_without_an_answer_are_one_line():
     ranking = build_ranking_set(table([row(), row(n=2, plays=9)]), ["impression_text"][:0], LABELS)
     for call, problem in (
         (lambda: ranking.y(), "several labels"),
         (lambda: ranking.y("plays"), "label 'plays' is unknown"),
         (lambda: ranking.split([NOON, NOON - DAY]), "in order"),
+        (lambda: ranking.split(["2026-03-11"]), r"list of datetime.datetime; got \['2026-03-11'\]"),
+        (lambda: ranking.split([NOON.date()]), "list of datetime.datetime; got"),
+        (lambda: ranking.split(NOON), "list of datetime.datetime; got"),
+        (lambda: ranking.split("2026-03-11"), "list of datetime.datetime; got '2026-03-11'"),
         (lambda: ranking.split(shares=[0.5, 0.6]), "add up to 1"),
         (lambda: ranking.split(shares=[0.5, 0.5], by="plays"), "several plays"),
         (lambda: ranking.split(), "column 'split' is unknown"),
@@ -318,6 +414,40 @@ def test_days_take_requests_by_their_first_instant(world):
     assert any(row["shown_at"].date() == date(2026, 3, 4) for request in of_days for row in request)
     before = [r for r in kept if definition.begin(r).date() < date(2026, 3, 2)]
     assert any(row["shown_at"].date() == date(2026, 3, 2) for request in before for row in request)
+
+
+@pytest.mark.parametrize(
+    ("features", "columns"),
+    [
+        (["track_features:b", "user_embeddings:m", "own"], "tb um own"),
+        (["user_embeddings:m", "track_features", "own", "user_embeddings:n"], "um tb ta own un"),
+        (
+            ["own", "user_embeddings", "track_features:a", "user_embeddings:m", "track_features"],
+            "own un um ta tb",
+        ),
+        (["own", "track_features:a", "own"], "own ta"),
+    ],
+)
+def test_columns_are_in_the_order_of_the_features_that_were_requested(tmp_path, features, columns):
+    frame = {"feature_at": [midnight(2)], "ds": [date(2026, 3, 1)]}
+    store = lay(
+        tmp_path / "root",
+        impressions=impressions_table([row(item_type="track", item_id="t1")]),
+        track_features=pa.table({"track_id": ["t1"], "b": [2.0], "a": [1.0], **frame}),
+        user_embeddings=pa.table({"user_id": ["u1"], "n": [4.0], "m": [5.0], **frame}),
+    )
+    rows = store.ranking_set(labels=["position"]).rows.append_column("own", pa.array([6.0]))
+    ranking = store.ranking_set(features, ["position"], rows)
+    known = {
+        "tb": ("track_features__b", 2),
+        "ta": ("track_features__a", 1),
+        "un": ("user_embeddings__n", 4),
+        "um": ("user_embeddings__m", 5),
+        "own": ("own", 6),
+    }
+    names, values = zip(*(known[each] for each in columns.split()), strict=True)
+    assert ranking.features == names
+    assert ranking.x.tolist() == [list(values)]
 
 
 def test_rows_of_ones_own_that_the_release_does_not_have_are_censored(world):

@@ -266,6 +266,18 @@ def test_what_was_served_as_it_was_looked_up_has_no_skew(lake, logged, capsys):
     assert [(row["rows"], row["equal"], row["examples"]) for row in rows] == [(4, 4, [])] * 3
 
 
+def test_when_a_row_was_published_is_no_feature(lake, logged, capsys):
+    """Rows as a training set has them, and as a look-up gives them, which are logged with all of their columns."""
+    store = segue.open(lake.root)
+    labels = pa.table({"user_id": ["u1"], "label_at": [datetime(2026, 11, 21, 12, tzinfo=UTC)]})
+    joined = store.training_set(labels, ["user_features"]).to_pylist()
+    named = {f"user_features__{name}": None for name in ("feature_at", "available_at", "bucket", "ds")}
+    looked_up = store.lookup("user_features", ["u1"]).drop_columns("ds").to_pylist()
+    for row, more in ((joined[0] | named, []), (looked_up[0], ["--table", "user_features"])):
+        assert main([*logged([row | {"available_at": None}]), *more]) == 0
+        assert capsys.readouterr().out.startswith("none of 3 features differ")
+
+
 def test_a_feature_that_differs_is_named_first_and_keys_are_hashed(lake, logged, capsys):
     rows = serve(lake.root, [f"u{n}" for n in range(40)])
     for row in rows[:2]:

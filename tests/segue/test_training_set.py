@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from deltalake import DeltaTable, write_deltalake
 from hypothesis import HealthCheck, given, settings
@@ -373,8 +374,9 @@ def test_training_set_accepts_instants_of_any_unit_and_zone(store, unit, zone):
     assert result.schema.field("at").type == pa.timestamp(unit, zone)
 
 
-def test_training_set_accepts_dictionary_and_null_instants(store):
+def test_training_set_accepts_dictionary_and_null_instants_and_runs_of_them(store):
     for instants, plays in (
+        (pc.run_end_encode(pa.array([MIDNIGHT, None], INSTANT)), [20, None]),
         (pa.array([MIDNIGHT, None], INSTANT).dictionary_encode(), [20, None]),
         (pa.nulls(2), [None, None]),
     ):
@@ -511,6 +513,10 @@ def test_training_set_returns_every_key_on_each_day(lake, many_users):
             "two columns would be called user_features__feature_at",
         ),
         ({"labels": [("u1", MIDNIGHT)]}, "labels must be a pyarrow.Table; got list.*from_pandas"),
+        (
+            {"labels": {"user_id": [b"\xff"], "label_at": [MIDNIGHT]}, "cast_keys": True},
+            "'user_id' of the labels cannot be read as text: .* give it as strings",
+        ),
         ({"max_age": 3600}, "max_age is a datetime.timedelta.*got 3600"),
         ({"max_age": -HOUR}, "max_age is a datetime.timedelta of 0 or more"),
     ],
