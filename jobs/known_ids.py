@@ -138,8 +138,8 @@ def check_owners(job: Job, contract: Contract, events: DataFrame, published: Pub
 
     (key,) = contract.key
     names = [name for name in (contract.entity, contract.event_time) if name]
-    theirs = [F.col(name).alias(f"_{name}") for name in ("source", *names)]
-    others = published.existing.rows().where(F.col("source") != source).select(key, *theirs)
+    values = [F.col(name).alias(f"_{name}") for name in ("source", *names)]
+    others = published.existing.rows().where(F.col("source") != source).select(key, *values)
     differs = reduce(or_, (~F.col(name).eqNullSafe(F.col(f"_{name}")) for name in names))
     counts = F.count("*").alias("rows"), F.min(key).alias("id"), F.min("_source").alias("source")
     found = events.join(others, key).where(differs).agg(*counts).first()
