@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import date, datetime
@@ -17,7 +18,7 @@ from jobs.graph import downstream
 from jobs.job import Job
 from jobs.publishing.retention import GRACE, find_retention
 from jobs.publishing.warehouse import Warehouse
-from jobs.user_ids import find_buckets
+from jobs.user_ids import find_buckets, find_whole, join_alternatives
 from schemas import CONTRACTS, EVENT_TABLES
 from segue import show
 from segue.releases import list_releases, select_unexpired
@@ -131,7 +132,22 @@ def _users_of_version(job: Job, name: str, version: int, ids: Sequence[str]) -> 
     # each file holds a narrow range of the 64 buckets: those without any of theirs are not opened
     buckets = find_buckets(ids, CONTRACTS[name])
     rows = snapshot.read(snapshot.select(buckets=buckets), ["user_id"], pc.field("user_id").isin(list(ids)))
-    return set(pc.unique(rows["user_id"]).to_pylist())
+    users = set(pc.unique(rows["user_id"]).to_pylist())
+    return users | _find_in_texts(snapshot, ids) if "raw" in CONTRACTS[name].names else users
+
+
+def _find_in_texts(snapshot: Snapshot, ids: Sequence[str]) -> set[str]:
+    """Those in the texts of rejected rows that do not say whose they are, as `forget` takes them."""
+    from features.reasons import BROKEN_LINE
+
+    users = set[str]()
+    for some_id in join_alternatives(ids):
+        # Arrow has no look-around: among the few rows that it leaves, Python looks for whole words
+        mentions = pc.match_substring_regex(pc.field("raw"), some_id)
+        rows = snapshot.read(snapshot.select(), ["user_id", "raw", "reasons"], mentions).to_pylist()
+        texts = (row["raw"] for row in rows if row["user_id"] is None or BROKEN_LINE in row["reasons"])
+        users.update(id_ for text in texts for id_ in re.findall(find_whole(some_id), text, re.ASCII))
+    return users
 
 
 def _aggregates_since(job: Job, first: date | None) -> list[dict[str, Any]]:

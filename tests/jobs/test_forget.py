@@ -17,12 +17,13 @@ from simulation.laid import remove_spark
 import segue
 from features.sessions import GAP_MS
 from jobs import forget, release_tables
+from features.reasons import BROKEN_LINE
 from jobs.build_sessions import select_days
 from jobs.errors import JobError, WrongUsage
 from jobs.job import Job
 from jobs.publishing.retention import vacuum
 from jobs.publishing.warehouse import Warehouse
-from jobs.receipts import AGGREGATES, find_erased
+from jobs.receipts import AGGREGATES, _users_of_version, find_erased
 from reference.delta_files import rows_of
 from reference.flows import LAST, assert_sessions_as_defined
 from reference.group_tables import assert_tables_as_defined
@@ -37,8 +38,14 @@ USER_TABLES = (
     "plays", "rejected_plays", "sessions", "user_partials", "user_features", "user_track_partials",
     "user_artist_partials", "user_embeddings", "candidates",
 )  # fmt: skip
-# Rejected rows that do not say whose they are, by reject: the listener in their text.
-REJECTS_WITHOUT_USER = {"r1": "ann-1", "r2": "ann-12"}
+# Rejected rows that do not say whose they are, or say it wrongly as their line is broken: user_id, text, reasons.
+REJECTS = {
+    "r1": (None, '{"listener": "ann-1"}', ["x"]),
+    "r2": (None, '{"listener": "ann-12"}', ["x"]),
+    "two on a line": ("bob", '{"user_id": "bob"} {"user_id": "cleo.1"}', [BROKEN_LINE]),
+    "of bob, broken": ("bob", "bob,cleo-1", [BROKEN_LINE]),
+    "of bob": ("bob", '{"user_id": "bob", "title": "cleo.1"}', ["x"]),
+}
 
 
 def read_receipt(root):
@@ -240,30 +247,32 @@ def test_forget_removes_staged_batches_and_rejected_rows(spark, copy_tables):
     abandoned_file.parent.mkdir(parents=True)
     abandoned_file.write_bytes(b"half of a file")
     rejects = [
-        {
-            "reject_id": id_,
-            "source": "s",
-            "file": "f",
-            "raw": f'{{"listener": "{user}"}}',
-            "reasons": ["x"],
-            "ds": day,
-        }
-        for id_, user in REJECTS_WITHOUT_USER.items()
+        {"reject_id": id_, "source": "s", "file": "f", "ds": day}
+        | {"user_id": user, "raw": raw, "reasons": reasons}
+        for id_, (user, raw, reasons) in REJECTS.items()
     ]
     job.publish(job.batch("rejected_plays", appends=True, parameters={"n": 1}), rejects)
     kept = [Path(tables.root, "quality", "quarantine", name, "a1.json") for name in ("sessions", "tracks")]
     for file in kept:
         file.parent.mkdir(parents=True)
         file.write_text("{}")
-    ids = ["ann-1", rows[0]["user_id"]]
+    held = job.warehouse.state("rejected_plays").version
+    ids = ["ann-1", "cleo.1", rows[0]["user_id"]]
     assert forget.main(["--root", tables.root, "--run-id", "forget-test", "--user", *ids]) == 0, (
-        "ann-1 stands in the text of a rejected row alone, and is not missing"
+        "ann-1 and cleo.1 stand in texts of rejected rows alone, and are not missing"
     )
     assert not Path(staged.path).exists(), "a staged batch still holds the listener"
     assert [file.exists() for file in kept] == [False, True], "rows of listeners are kept, hashed or not"
     assert not abandoned_file.exists(), "files of a write that was killed are in no log, and still there"
     reject_ids = {row["reject_id"] for row in rows_of(job.warehouse.table("rejected_plays"))}
-    assert "r1" not in reject_ids and "r2" in reject_ids, "ids must match as whole words: ann-1 is not ann-12"
+    assert {*REJECTS} & reject_ids == {"r2", "of bob, broken", "of bob"}, (
+        "ids must match as whole words: ann-1 is not ann-12; of a broken line the text, and of no other of bob's"
+    )
+    newest = job.warehouse.state("rejected_plays").version
+    assert [_users_of_version(job, "rejected_plays", n, ids[:2]) for n in (held, newest)] == [
+        {"ann-1", "cleo.1"},
+        set(),
+    ], "a receipt must say which releases hold them"
 
 
 def test_forget_without_users_is_wrong_usage(tmp_path):
