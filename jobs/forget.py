@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 # A batch of files at a time: bounded work, and little to redo where a publisher was faster.
 FILES_PER_REWRITE = 200
+# A release takes seconds: others that come between so many times in a row come without end.
+RELEASE_ATTEMPTS = 5
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -66,21 +68,23 @@ def run(args: argparse.Namespace) -> int:
         raise JobError(f"no table under {args.root} holds listeners; there is nobody to erase")
     if hidden := erase_paths(job.warehouse, ids):
         job.say(f"input files: {hidden:,} records no longer say a path, as an id was in it")
-    release = _release(job)
+    problem = _release(job)
     now = datetime.now(UTC)
     for each in erasures:
         # removes what may go by now; what older releases hold stays until their life ends
         vacuum(job.warehouse, job.warehouse.create(CONTRACTS[each.table]), each.table, now)
-    receipt, missing = make_receipt(job, ids, erasures, release, now)
+    receipt, missing = make_receipt(job, ids, erasures, problem, now)
     print_receipt(receipt)
     print(f"Receipt: {write_receipt(job, receipt, now)}")
+    if receipt["readers_see_them"]:
+        print("\nReaders still see them: put right what is said of the release above, then run this again")
     if missing:
         print(
             f"\n{len(missing)} of {len(ids)} ids are in no table and in no release: {list_first(missing)}. Ids are "
             "compared letter by letter, capitals included: look at what was given. --ignore-missing takes them for "
             "listeners without plays"
         )
-    return int(bool(missing) and not args.ignore_missing)
+    return int(receipt["readers_see_them"] or (bool(missing) and not args.ignore_missing))
 
 
 def list_users(args: argparse.Namespace, warehouse: Warehouse) -> list[str]:
@@ -208,15 +212,23 @@ def _drop_staged(job: Job, name: str) -> list[str]:
     return sorted(batches)
 
 
-def _release(job: Job) -> str:
-    """What readers get by default must not hold them any more; the tables may not be ready for a release."""
-    before = list_releases(job.warehouse.root)[:1]
+def _release(job: Job) -> str | None:
+    """What readers get by default must not hold them any more; says why no release without them could be made, if so."""
+    for _ in range(RELEASE_ATTEMPTS):
+        before, problem = list_releases(job.warehouse.root)[:1], _try_release(job)
+        # one that was made meanwhile may hold versions from before the erasure
+        is_overtaken = isinstance(problem, SegueError) and list_releases(job.warehouse.root)[:1] != before
+        if not is_overtaken:
+            break
+    return str(problem) if problem else None
+
+
+def _try_release(job: Job) -> Exception | None:
     try:
         release_tables.main(["--root", job.warehouse.root, "--run-id", job.run_id])
     except (JobError, Refused, SegueError) as problem:  # a release may have been made without some tables
-        if list_releases(job.warehouse.root)[:1] == before:
-            return f"not made, so the release before still holds them: {problem}"
-    return list_releases(job.warehouse.root)[0].release_id
+        return problem
+    return None
 
 
 if __name__ == "__main__":

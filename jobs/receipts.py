@@ -21,7 +21,7 @@ from jobs.publishing.warehouse import Warehouse
 from jobs.user_ids import find_buckets, find_whole, join_alternatives
 from schemas import CONTRACTS, EVENT_TABLES
 from segue import show
-from segue.releases import list_releases, select_unexpired
+from segue.releases import Release, list_releases, select_unexpired
 from segue.storage import Snapshot, table_uri
 
 # Made of many listeners' plays and other events: nobody can be taken out of them again.
@@ -31,6 +31,10 @@ AGGREGATES = tuple(
     for name in TABLES
     if any(name in downstream(FLOW, events) for events in _EVENTS) and not CONTRACTS[name].personal
 )
+
+
+# The newest release has no end, so as to be there when nothing newer could be made.
+_UNTIL_NEWER = "a newer release is made"
 
 
 @dataclass
@@ -54,10 +58,17 @@ def write_receipt(job: Job, receipt: dict[str, Any], now: datetime) -> str:
 
 
 def make_receipt(
-    job: Job, ids: Sequence[str], erasures: Sequence[Erasure], release: str, now: datetime
+    job: Job, ids: Sequence[str], erasures: Sequence[Erasure], problem: str | None, now: datetime
 ) -> tuple[dict[str, Any], list[str]]:
-    """The receipt, and the ids that were nowhere."""
-    remaining, users = _find_remaining(job, ids, erasures, now)
+    """The receipt, and the ids that were nowhere.
+
+    Args:
+        problem: of the release without them, if any.
+    """
+    releases = list_releases(job.warehouse.root)
+    remaining, users = _find_remaining(job, ids, erasures, releases, now)
+    # by looking, whatever became of the release: it may have gone back to older versions, or be another's
+    is_seen = any(each["until"] == _UNTIL_NEWER for each in remaining)
     users = users.union(*(each.users for each in erasures))
     missing = [id_ for id_ in ids if id_ not in users]
     first_day = min((each.first_day for each in erasures if each.first_day), default=None)
@@ -67,11 +78,19 @@ def make_receipt(
         "sha256_of_ids": _hash_ids(ids),
         "sha256_of_missing_ids": _hash_ids(missing),
         "tables": [{k: v for k, v in asdict(each).items() if k != "users"} for each in erasures],
-        "release": release,
+        "release": _describe_newest(releases, is_seen, problem),
+        "readers_see_them": is_seen,
         "still_held": remaining,
         "trained_with_them": _aggregates_since(job, first_day),
     }
     return receipt, missing
+
+
+def _describe_newest(releases: Sequence[Release], is_seen: bool, problem: str | None) -> str:
+    if not releases:
+        return f"none: {problem}"
+    newest = releases[0].release_id
+    return f"none, so release {newest} still holds them: {problem}" if is_seen else newest
 
 
 def find_erased(warehouse: Warehouse, table: str, version: int) -> dict[str, datetime]:
@@ -98,10 +117,10 @@ def _hash_ids(ids: Sequence[str]) -> list[str]:
 
 
 def _find_remaining(
-    job: Job, ids: Sequence[str], erasures: Sequence[Erasure], now: datetime
+    job: Job, ids: Sequence[str], erasures: Sequence[Erasure], releases: list[Release], now: datetime
 ) -> tuple[list[dict[str, Any]], set[str]]:
     """Where they still are, and who: in releases, by looking; in other old versions, by how long those are kept."""
-    releases, users = list_releases(job.warehouse.root), set[str]()
+    users = set[str]()
 
     # versions that several releases name are read once
     @cache
@@ -114,8 +133,7 @@ def _find_remaining(
     for release in select_unexpired(releases, now):
         versions = {e.table: release.tables[e.table].version for e in erasures if e.table in release.tables}
         if tables := sorted(name for name, version in versions.items() if has_users(name, version)):
-            # the newest has no end, so as to be there when nothing newer could be made
-            until = "a newer release is made" if release is releases[0] else release.expires_at + GRACE
+            until = _UNTIL_NEWER if release is releases[0] else release.expires_at + GRACE
             remaining.append({"by": f"release {release.release_id}", "tables": tables, "until": until})
     # a file that was dropped just now stays for a release's life: Spark may travel to it
     if remaining or any(each.rows for each in erasures):

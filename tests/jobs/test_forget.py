@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter, defaultdict
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 
 import pyarrow as pa
@@ -13,11 +13,13 @@ import pyarrow.parquet as pq
 import pytest
 from deltalake import write_deltalake
 from simulation.laid import remove_spark
+from simulation.month import FIRST, Ingest, Play
+from simulation.root import SimulatedRoot
 
 import segue
+from features.reasons import BROKEN_LINE
 from features.sessions import GAP_MS
 from jobs import forget, release_tables
-from features.reasons import BROKEN_LINE
 from jobs.build_sessions import select_days
 from jobs.errors import JobError, WrongUsage
 from jobs.job import Job
@@ -33,7 +35,9 @@ from reference.staged import LaidJob
 from schemas import CONTRACTS
 from schemas.user_features import USER_FEATURE_GROUP
 from segue.errors import SegueError
+from segue.releases import append_release, list_releases
 
+NOON = datetime.combine(FIRST, time(12), UTC)
 USER_TABLES = (
     "plays", "rejected_plays", "sessions", "user_partials", "user_features", "user_track_partials",
     "user_artist_partials", "user_embeddings", "candidates",
@@ -273,6 +277,48 @@ def test_forget_removes_staged_batches_and_rejected_rows(spark, copy_tables):
         {"ann-1", "cleo.1"},
         set(),
     ], "a receipt must say which releases hold them"
+
+
+@pytest.fixture
+def small(tmp_path, monkeypatch):
+    """A released root with a play of u1 and one of u2, without Spark."""
+    pass_every_batch(monkeypatch)
+    remove_spark(monkeypatch)
+    small = SimulatedRoot(tmp_path, monkeypatch, allowed_days=2)
+    plays = (Play(f"p-{user}", user, "t1", NOON, 1_000) for user in ("u1", "u2"))
+    small.apply(Ingest("first", tuple(plays)))
+    small.build()
+    small.release()
+    return small
+
+
+def test_forget_releases_again_where_another_release_came_between(small, monkeypatch):
+    """The other one holds the versions from before the erasure, as a slow job had chosen them."""
+    old, append, made = list_releases(small.root)[0], release_tables.append_release, []
+
+    def append_later(*arguments):
+        if not made:
+            made.append(append_release(small.root, old.day, old.tables))
+        return append(*arguments)
+
+    monkeypatch.setattr(release_tables, "append_release", append_later)
+    assert forget.main(["--root", small.root, "--user", "u1"]) == 0
+    newest = list_releases(small.root)[0]
+    assert made and newest.number == made[0].number + 1
+    assert newest.tables["plays"].version > old.tables["plays"].version
+    assert read_receipt(small.root)["release"] == newest.release_id
+
+
+def test_forget_exits_with_1_where_readers_still_see_them(small, monkeypatch, capsys):
+    def refuse(*_):
+        raise JobError("the tables do not fit")
+
+    monkeypatch.setattr(release_tables, "append_release", refuse)
+    (old,) = list_releases(small.root)
+    assert forget.main(["--root", small.root, "--user", "u1"]) == 1
+    receipt = read_receipt(small.root)
+    assert receipt["release"] == f"none, so release {old.release_id} still holds them: the tables do not fit"
+    assert receipt["readers_see_them"] and "Readers still see them" in capsys.readouterr().out
 
 
 def test_forget_without_users_is_wrong_usage(tmp_path):
