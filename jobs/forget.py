@@ -68,12 +68,13 @@ def run(args: argparse.Namespace) -> int:
         raise JobError(f"no table under {args.root} holds listeners; there is nobody to erase")
     if hidden := erase_paths(job.warehouse, ids):
         job.say(f"input files: {hidden:,} records no longer say a path, as an id was in it")
+    rollback = next((each for each in list_releases(args.root)[:1] if each.rollback_of), None)
     problem = _release(job)
     now = datetime.now(UTC)
     for each in erasures:
         # removes what may go by now; what older releases hold stays until their life ends
         vacuum(job.warehouse, job.warehouse.create(CONTRACTS[each.table]), each.table, now)
-    receipt, missing = make_receipt(job, ids, erasures, problem, now)
+    receipt, missing = make_receipt(job, ids, erasures, problem, rollback, now)
     print_receipt(receipt)
     print(f"Receipt: {write_receipt(job, receipt, now)}")
     if receipt["readers_see_them"]:
@@ -213,7 +214,7 @@ def _drop_staged(job: Job, name: str) -> list[str]:
 
 
 def _release(job: Job) -> str | None:
-    """What readers get by default must not hold them any more; says why no release without them could be made, if so."""
+    """What readers get by default must not hold them any more; says why there is none, if so."""
     for _ in range(RELEASE_ATTEMPTS):
         before, problem = list_releases(job.warehouse.root)[:1], _try_release(job)
         # one that was made meanwhile may hold versions from before the erasure

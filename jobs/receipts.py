@@ -58,12 +58,18 @@ def write_receipt(job: Job, receipt: dict[str, Any], now: datetime) -> str:
 
 
 def make_receipt(
-    job: Job, ids: Sequence[str], erasures: Sequence[Erasure], problem: str | None, now: datetime
+    job: Job,
+    ids: Sequence[str],
+    erasures: Sequence[Erasure],
+    problem: str | None,
+    rollback: Release | None,
+    now: datetime,
 ) -> tuple[dict[str, Any], list[str]]:
     """The receipt, and the ids that were nowhere.
 
     Args:
         problem: of the release without them, if any.
+        rollback: the newest release before it, if that took another back.
     """
     releases = list_releases(job.warehouse.root)
     remaining, users = _find_remaining(job, ids, erasures, releases, now)
@@ -80,6 +86,7 @@ def make_receipt(
         "tables": [{k: v for k, v in asdict(each).items() if k != "users"} for each in erasures],
         "release": _describe_newest(releases, is_seen, problem),
         "readers_see_them": is_seen,
+        "ended_rollback": rollback.release_id if rollback and rollback != releases[0] else None,
         "still_held": remaining,
         "trained_with_them": _aggregates_since(job, first_day),
     }
@@ -184,6 +191,11 @@ def print_receipt(receipt: dict[str, Any]) -> None:
     cells = [(t["table"], t["rows"], t["version"], len(t["staged"])) for t in receipt["tables"]]
     print(show.format_table(("table", "rows erased", "version", "staged batches dropped"), cells))
     print(f"\nrelease without them: {receipt['release']}")
+    if ended := receipt["ended_rollback"]:
+        print(
+            f"the rollback by release {ended} ends with it: old versions cannot be without them, so it has the newest "
+            "of every table. Correct what was wrong in those, or retract it"
+        )
     for each in receipt["still_held"]:
         print(f"still held by {each['by']} ({', '.join(each['tables'])}) until {str(each['until'])[:16]}")
     for each in receipt["trained_with_them"]:

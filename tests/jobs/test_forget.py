@@ -306,7 +306,8 @@ def test_forget_releases_again_where_another_release_came_between(small, monkeyp
     newest = list_releases(small.root)[0]
     assert made and newest.number == made[0].number + 1
     assert newest.tables["plays"].version > old.tables["plays"].version
-    assert read_receipt(small.root)["release"] == newest.release_id
+    receipt = read_receipt(small.root)
+    assert (receipt["release"], receipt["ended_rollback"]) == (newest.release_id, None)
 
 
 def test_forget_exits_with_1_where_readers_still_see_them(small, monkeypatch, capsys):
@@ -319,6 +320,16 @@ def test_forget_exits_with_1_where_readers_still_see_them(small, monkeypatch, ca
     receipt = read_receipt(small.root)
     assert receipt["release"] == f"none, so release {old.release_id} still holds them: the tables do not fit"
     assert receipt["readers_see_them"] and "Readers still see them" in capsys.readouterr().out
+
+
+def test_forget_says_that_it_ends_a_rollback(small, capsys):
+    small.apply(Ingest("wrong", (Play("p3", "u2", "t1", NOON, 1_000),)))
+    small.build()
+    small.release()
+    old = segue.rollback(small.root, list_releases(small.root)[1].release_id)
+    assert forget.main(["--root", small.root, "--user", "u1"]) == 0
+    assert f"the rollback by release {old.release_id} ends with it" in capsys.readouterr().out
+    assert read_receipt(small.root)["ended_rollback"] == old.release_id
 
 
 def test_forget_without_users_is_wrong_usage(tmp_path):
