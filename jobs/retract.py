@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
 WAYS = "--play ID ..., --plays FILE, --input FILE ..., --of-source NAME, --day, or --from and --to"
+# Options that a receipt does not repeat: ids of plays, and paths, may hold those of listeners.
+_MAY_NAME_USERS = ("play", "plays", "input")
 
 
 @dataclass(frozen=True)
@@ -228,8 +230,9 @@ def _write_receipt(job: Job, target: Target, args: argparse.Namespace, found: Se
     receipt = {
         "run": job.run_id,
         "retracted_at": now,
-        # ids of plays may hold those of listeners
-        "options": {name: value for name, value in vars(args).items() if value and name != "play"},
+        "options": {
+            name: value for name, value in vars(args).items() if value and name not in _MAY_NAME_USERS
+        },
         # what was there before can be read at these versions for as long as their files are kept
         "tables": [
             {

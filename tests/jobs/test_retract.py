@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from simulation.laid import remove_spark
@@ -61,6 +63,16 @@ def test_a_day_that_only_the_erased_had_plays_of_is_gone_from_all_tables_once_pl
     root.build()
     root.check()
     root.check_up_to_date()
+
+
+def test_the_receipt_of_a_retraction_repeats_no_id_and_no_path(root):
+    file = root.write(Ingest("export-of-u1", (Play("p1", "u1", "t1", NOON, 1_000),)))
+    (root.folder / "ids").write_text("p1")
+    given = ["--play", "p1", "--plays", str(root.folder / "ids"), "--input", str(file), "--of-source", "test"]
+    assert retract.main(["--root", root.root, *given]) == 0
+    (receipt,) = Path(root.root, "quality", "receipts").iterdir()
+    options = json.loads(receipt.read_text())["options"]
+    assert options == {"table": "plays", "of_source": "test", "root": root.root}
 
 
 def test_retract_leaves_days_that_are_made_of_other_tables_too(root):
