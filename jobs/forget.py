@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -22,7 +21,7 @@ from jobs.publishing.retention import list_unpublished, vacuum
 from jobs.publishing.rewrite import Rewrite, mark_erased, rewrite_files
 from jobs.publishing.warehouse import Warehouse
 from jobs.receipts import Erasure, make_receipt, print_receipt, write_receipt
-from jobs.user_ids import find_buckets, list_first, read_ids
+from jobs.user_ids import find_buckets, find_whole, join_alternatives, list_first, read_ids
 from schemas import CONTRACTS, Contract
 from segue.errors import SegueError
 from segue.parser import CommandParser
@@ -33,8 +32,8 @@ if TYPE_CHECKING:
 
 # A batch of files at a time: bounded work, and little to redo where a publisher was faster.
 FILES_PER_REWRITE = 200
-# One regular expression of more names than this gets slow to compile.
-IDS_PER_PATTERN = 500
+# A release takes seconds: others that come between so many times in a row come without end.
+RELEASE_ATTEMPTS = 5
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -69,21 +68,24 @@ def run(args: argparse.Namespace) -> int:
         raise JobError(f"no table under {args.root} holds listeners; there is nobody to erase")
     if hidden := erase_paths(job.warehouse, ids):
         job.say(f"input files: {hidden:,} records no longer say a path, as an id was in it")
-    release = _release(job)
+    rollback = next((each for each in list_releases(args.root)[:1] if each.rollback_of), None)
+    problem = _release(job)
     now = datetime.now(UTC)
     for each in erasures:
         # removes what may go by now; what older releases hold stays until their life ends
         vacuum(job.warehouse, job.warehouse.create(CONTRACTS[each.table]), each.table, now)
-    receipt, missing = make_receipt(job, ids, erasures, release, now)
+    receipt, missing = make_receipt(job, ids, erasures, problem, rollback, now)
     print_receipt(receipt)
     print(f"Receipt: {write_receipt(job, receipt, now)}")
+    if receipt["readers_see_them"]:
+        print("\nReaders still see them: put right what is said of the release above, then run this again")
     if missing:
         print(
             f"\n{len(missing)} of {len(ids)} ids are in no table and in no release: {list_first(missing)}. Ids are "
             "compared letter by letter, capitals included: look at what was given. --ignore-missing takes them for "
             "listeners without plays"
         )
-    return int(bool(missing) and not args.ignore_missing)
+    return int(receipt["readers_see_them"] or (bool(missing) and not args.ignore_missing))
 
 
 def list_users(args: argparse.Namespace, warehouse: Warehouse) -> list[str]:
@@ -158,15 +160,15 @@ def _find_files(job: Job, name: str, ids: Sequence[str], erasure: Erasure) -> li
 
 
 def _rows_of_users(contract: Contract, ids: Sequence[str]) -> Column:
-    """Rows of these listeners. A rejected row may not say whose it is: then its text decides."""
+    """Rows of these listeners. A rejected row may not say whose it is: then its text decides, too."""
     from pyspark.sql import functions as F
 
     # never null: its negation selects the rows that stay, and a null would drop those without a listener
     condition = F.coalesce(F.col("user_id").isin(list(ids)), F.lit(False))
     if buckets := find_buckets(ids, contract):  # of row groups that hold others no row is looked at
         return condition & F.col("bucket").isin(sorted(buckets))
-    for pattern in _patterns(contract, ids):
-        condition = condition | (F.col("user_id").isNull() & F.col("raw").rlike(pattern))
+    for pattern in _list_patterns(contract, ids):
+        condition = condition | (_needs_text() & F.col("raw").rlike(pattern))
     return condition
 
 
@@ -174,18 +176,24 @@ def _mentions(contract: Contract, ids: Sequence[str]) -> Column:
     """Over rows of these listeners: the ids in the texts of those that do not say whose they are."""
     from pyspark.sql import functions as F
 
-    nameless = F.when(F.col("user_id").isNull(), F.col("raw")) if "raw" in contract.names else F.lit(None)
-    texts = [F.regexp_extract_all(nameless, F.lit(p), F.lit(0)) for p in _patterns(contract, ids)]
+    texts = [
+        F.regexp_extract_all(F.when(_needs_text(), F.col("raw")), F.lit(pattern), F.lit(0))
+        for pattern in _list_patterns(contract, ids)
+    ]
     return F.flatten(F.collect_set(F.concat(*texts))) if texts else F.array().cast("array<string>")
 
 
-def _patterns(contract: Contract, ids: Sequence[str]) -> list[str]:
-    """Regular expressions for the ids in a rejected row's text."""
-    if "raw" not in contract.names:
-        return []
-    chunks = (ids[start : start + IDS_PER_PATTERN] for start in range(0, len(ids), IDS_PER_PATTERN))
-    # as whole words: ann-1 is not ann-12; \b would end a word at the hyphen
-    return [rf"(?<![\w-])(?:{'|'.join(map(re.escape, chunk))})(?![\w-])" for chunk in chunks]
+def _needs_text() -> Column:
+    """Rejected rows whose `user_id` is not all: none, or, as fields of a broken line may be shifted, another's."""
+    from pyspark.sql import functions as F
+
+    from features.reasons import BROKEN_LINE
+
+    return F.col("user_id").isNull() | F.array_contains("reasons", BROKEN_LINE)
+
+
+def _list_patterns(contract: Contract, ids: Sequence[str]) -> list[str]:
+    return [find_whole(each) for each in join_alternatives(ids)] if "raw" in contract.names else []
 
 
 def _drop_staged(job: Job, name: str) -> list[str]:
@@ -205,15 +213,23 @@ def _drop_staged(job: Job, name: str) -> list[str]:
     return sorted(batches)
 
 
-def _release(job: Job) -> str:
-    """What readers get by default must not hold them any more; the tables may not be ready for a release."""
-    before = list_releases(job.warehouse.root)[:1]
+def _release(job: Job) -> str | None:
+    """What readers get by default must not hold them any more; says why there is none, if so."""
+    for _ in range(RELEASE_ATTEMPTS):
+        before, problem = list_releases(job.warehouse.root)[:1], _try_release(job)
+        # one that was made meanwhile may hold versions from before the erasure
+        is_overtaken = isinstance(problem, SegueError) and list_releases(job.warehouse.root)[:1] != before
+        if not is_overtaken:
+            break
+    return str(problem) if problem else None
+
+
+def _try_release(job: Job) -> Exception | None:
     try:
         release_tables.main(["--root", job.warehouse.root, "--run-id", job.run_id])
     except (JobError, Refused, SegueError) as problem:  # a release may have been made without some tables
-        if list_releases(job.warehouse.root)[:1] == before:
-            return f"not made, so the release before still holds them: {problem}"
-    return list_releases(job.warehouse.root)[0].release_id
+        return problem
+    return None
 
 
 if __name__ == "__main__":

@@ -52,13 +52,20 @@ class Published:
 
 
 def select_new_plays(job: Job, plays: DataFrame) -> tuple[TableInput | None, DataFrame]:
-    """What is published of the days that can hold one of `plays`; and those of `plays` that are not in it."""
+    """What is published of the days that can hold one of `plays`; and those of `plays` that are not in it.
+
+    Raises:
+        JobError: an id is that of another play, of another source.
+    """
     contract = CONTRACTS["plays"]
     published = find_published(job, contract, plays)
     if published is None:
         return None, plays
     rows = published.rows
-    return published.existing, plays if rows is None else drop_published(plays, contract, rows)
+    if rows is None:
+        return published.existing, plays
+    check_owners(contract, plays, published.existing)
+    return published.existing, drop_published(plays, contract, rows)
 
 
 def find_published(
@@ -126,10 +133,15 @@ def _read_matches(job: Job, contract: Contract, files: Iterable[str], events: Da
     return matches.combine_chunks()
 
 
-def check_owners(job: Job, contract: Contract, events: DataFrame, published: Published, source: str) -> None:
+def check_owners(
+    contract: Contract, events: DataFrame, existing: TableInput, source: str | None = None
+) -> None:
     """That no event has the id of another one, which another source brought: it would be dropped as a duplicate.
 
     An event that two sources deliver is at one instant of one entity in both.
+
+    Args:
+        source: that of all events, if they have one.
 
     Raises:
         JobError: there are such events.
@@ -139,15 +151,20 @@ def check_owners(job: Job, contract: Contract, events: DataFrame, published: Pub
     (key,) = contract.key
     names = [name for name in (contract.entity, contract.event_time) if name]
     values = [F.col(name).alias(f"_{name}") for name in ("source", *names)]
-    others = published.existing.rows().where(F.col("source") != source).select(key, *values)
+    others = existing.rows() if source is None else existing.rows().where(F.col("source") != source)
     differs = reduce(or_, (~F.col(name).eqNullSafe(F.col(f"_{name}")) for name in names))
-    counts = F.count("*").alias("rows"), F.min(key).alias("id"), F.min("_source").alias("source")
-    found = events.join(others, key).where(differs).agg(*counts).first()
-    if found and found["rows"]:
+    found = events.join(others.select(key, *values), key).where(
+        differs & (F.col("source") != F.col("_source"))
+    )
+    first = F.min_by(F.struct(key, "source", "_source"), key).alias("first")
+    counts = found.agg(F.count("*").alias("rows"), first).first()
+    if counts and counts["rows"]:
+        id_, own, other = counts["first"]
         raise JobError(
-            f"{found['rows']:,} rows of source {source} have a {key} that another event of source {found['source']} "
-            f"has, such as {found['id']}; expected ids that are one event's in all sources. Nothing was published: "
-            f"make them so in the source file, as by {key} = \"concat('{source}:', ...)\""
+            f"{counts['rows']:,} rows of source {own} have a {key} that another event of source {other} has, such as "
+            f"{id_}; expected ids that are one event's in all sources. Nothing was published: make them so in the "
+            f"source file, as by {key} = \"concat('{own}:', ...)\". Rows of that source that are in, or wait, go "
+            f"by segue retract --of-source {own}"
         )
 
 

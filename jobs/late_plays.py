@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from features.ingest import make_late_plays
 from jobs.inputs import Input, TableInput
 from jobs.job import Job
-from jobs.known_ids import select_new_rows
+from jobs.known_ids import check_owners, select_new_rows
+from schemas import CONTRACTS
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -56,6 +57,9 @@ def split_late_plays(job: Job, plays: DataFrame, allowed_days: int) -> tuple[Dat
 
     Args:
         plays: with `file`, which the late ones have no more.
+
+    Raises:
+        JobError: an id is that of another play that waits, of another source.
     """
     from pyspark.sql import functions as F
 
@@ -63,7 +67,10 @@ def split_late_plays(job: Job, plays: DataFrame, allowed_days: int) -> tuple[Dat
     if first_day is None:
         return plays, None
     # all that wait are compared: they lie under the day when they came, and are few
-    existing, late = select_new_rows(job, "late_plays", "play_id", plays.where(F.col("ds") < first_day), None)
+    too_late = plays.where(F.col("ds") < first_day)
+    existing, late = select_new_rows(job, "late_plays", "play_id", too_late, None)
+    if existing:
+        check_owners(CONTRACTS["plays"], too_late, existing)
     counts = late.groupBy("file").agg(F.count("*").alias("count"), F.min("ds").alias("oldest")).collect()
     taken = plays.where(F.col("ds") >= first_day)
     if not counts:

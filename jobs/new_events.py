@@ -61,7 +61,7 @@ def select_new(
     if hashes.num_rows > MOST_HASHES:
         events = deduplicate(events_with_reasons, contract, *kept)
         if published and published.has_other_sources:
-            check_owners(job, contract, events, published, source)
+            check_owners(contract, events, published.existing, source)
         new = _drop_published(events, contract, rows).drop(*other_keys).persist()
         return NewEvents(existing, new, new)
     few, once = None, select_event_columns(valid, contract, *kept)
@@ -71,7 +71,7 @@ def select_new(
         marked = _join_hashes(events_with_reasons, repeated, keys)
         few = deduplicate(marked.where(is_repeated), contract, *kept)
         if published and published.has_other_sources:
-            check_owners(job, contract, few, published, source)
+            check_owners(contract, few, published.existing, source)
         if rows is not None:
             rows = rows.join(repeated, F.xxhash64(keys[0]) == F.col("_hash"), "left_semi")
         once = select_event_columns(select_valid(marked).where(~is_repeated), contract, *kept)

@@ -19,6 +19,7 @@ from jobs.job import Job
 from jobs.publishing.commits import list_file_days
 from jobs.publishing.part_files import find_part_file, name_part_file
 from jobs.publishing.rewrite import Rewrite, rewrite_files
+from jobs.publishing.state import read_state
 from jobs.publishing.state_commits import drop_empty_days
 from jobs.publishing.warehouse import has_rows, no_data_error
 from jobs.receipts import write_receipt
@@ -27,12 +28,15 @@ from jobs.user_ids import list_first, read_ids
 from schemas import CONTRACTS
 from schemas.plays import PLAYS
 from segue import show
+from segue.log import find_commit, parse_commit_metadata, read_entry
 from segue.parser import CommandParser
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
 WAYS = "--play ID ..., --plays FILE, --input FILE ..., --of-source NAME, --day, or --from and --to"
+# Options that a receipt does not repeat: ids of plays, and paths, may hold those of listeners.
+_MAY_NAME_USERS = ("play", "plays", "input")
 
 
 @dataclass(frozen=True)
@@ -92,7 +96,7 @@ def run(args: argparse.Namespace) -> int:
                 record_retraction(job, target.name)
             for each in found:
                 _retract(job, each)
-            # also where nothing was found: a run that was killed may not have come to it
+            # also where nothing was found: the last run may have been killed before it came to it
             _remove_days_beyond(job, target)
             if any(each.days for each in found):
                 _write_receipt(job, target, args, found)
@@ -157,17 +161,18 @@ def _retract(job: Job, retraction: Retraction) -> None:
 
 
 def _remove_days_beyond(job: Job, target: Target) -> None:
-    """What was made of days before the first and after the last one that there are by now.
+    """What was made of days before the first and after the last one that there are by now, and were before.
 
-    Steps make the days that plays, or these events, have, so nothing would ever take the place of these.
+    Steps make the days that plays, or these events, have, so nothing would ever take the place of these. Where a table
+    has days that these events never reached, as attributions have those of plays, a step names them.
     """
     from pyspark.sql import functions as F
 
-    events = job.warehouse.state(target.name)
+    before, events = _find_days_before(job, target), job.warehouse.state(target.name)
     kept = events.days if events else []
 
     def is_beyond(day: date | None) -> bool:
-        return day is not None and not (kept and kept[0] <= day <= kept[-1])
+        return day is not None and _reaches(before, day) and not _reaches(kept, day)
 
     for name in downstream(FLOW, target.name):
         table, state = job.warehouse.table(name), job.warehouse.state(name)
@@ -182,6 +187,21 @@ def _remove_days_beyond(job: Job, target: Target) -> None:
             else:  # an erasure has taken all of their rows
                 drop_empty_days(job.warehouse, name, {"run": job.run_id, "job": job.name})
         job.say(f"{name}: {len(days)} days gone that {target.name} no longer reach")
+
+
+def _find_days_before(job: Job, target: Target) -> list[date]:
+    """Those that a retraction found, if it was the last to change the table: this one, or one that was killed then."""
+    table = job.warehouse.table(target.name)
+    assert table is not None
+    commit = find_commit(read_entry(table.table_uri, table.version()) or [])
+    before = job.warehouse.table(target.name, table.version() - 1)
+    return (
+        read_state(before).days if before and parse_commit_metadata(commit).get("kind") == "retract" else []
+    )
+
+
+def _reaches(days: Sequence[date], day: date) -> bool:
+    return bool(days) and days[0] <= day <= days[-1]
 
 
 # --- what is said of it
@@ -210,8 +230,9 @@ def _write_receipt(job: Job, target: Target, args: argparse.Namespace, found: Se
     receipt = {
         "run": job.run_id,
         "retracted_at": now,
-        # ids of plays may hold those of listeners
-        "options": {name: value for name, value in vars(args).items() if value and name != "play"},
+        "options": {
+            name: value for name, value in vars(args).items() if value and name not in _MAY_NAME_USERS
+        },
         # what was there before can be read at these versions for as long as their files are kept
         "tables": [
             {

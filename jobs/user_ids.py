@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from segue.buckets import bucket
 
 # A wrong file can hold millions of lines that are no ids.
 SHOWN = 10
+# One regular expression of more ids than this gets slow to compile.
+IDS_PER_PATTERN = 500
 
 
 def read_ids(given: Sequence[str], path: str | None, option: str) -> list[str]:
@@ -35,6 +38,17 @@ def find_buckets(ids: Sequence[str], contract: Contract) -> set[int] | None:
     if contract.entity != "user_id":
         return None
     return {bucket(id_, contract.buckets) for id_ in ids}
+
+
+def join_alternatives(ids: Sequence[str]) -> list[str]:
+    """Regular expressions that each find some of the ids, also within longer words."""
+    chunks = (ids[start : start + IDS_PER_PATTERN] for start in range(0, len(ids), IDS_PER_PATTERN))
+    return ["|".join(map(re.escape, chunk)) for chunk in chunks]
+
+
+def find_whole(alternatives: str) -> str:
+    """The same of whole words, for Java and Python: ann-1 is not ann-12, and \\b would end a word at the hyphen."""
+    return rf"(?<![\w-])(?:{alternatives})(?![\w-])"
 
 
 def list_first(ids: Sequence[str]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 
 from jobs.publishing.batches import Watermark
 from jobs.recognise_source import resolve_source
@@ -24,9 +24,7 @@ def add_watermark_argument(parser: argparse.ArgumentParser) -> None:
 def parse_watermark(text: str) -> datetime:
     """A day, which is over then, or an instant; for argparse."""
     try:
-        instant = datetime.fromisoformat(text)
-        if len(text) == len("2026-11-20"):
-            instant = datetime.combine(date.fromisoformat(text) + timedelta(days=1), instant.time())
+        instant = _find_end_of_day(text) or datetime.fromisoformat(text)
     except (ValueError, OverflowError):
         expected = "write 2026-11-20 or 2026-11-20T10:00"
         raise argparse.ArgumentTypeError(f"{text!r} is no day and no instant; {expected}") from None
@@ -35,6 +33,15 @@ def parse_watermark(text: str) -> datetime:
     if instant > datetime.now(UTC):
         raise argparse.ArgumentTypeError(f"{text} is not over; nothing can be complete through it yet")
     return instant.astimezone(UTC)
+
+
+def _find_end_of_day(text: str) -> datetime | None:
+    """None where the text is no day: ISO writes one in several ways, 20261120 and 2026-W47-5 among them."""
+    try:
+        day = date.fromisoformat(text)
+    except ValueError:
+        return None
+    return datetime.combine(day + timedelta(days=1), time())
 
 
 def find_watermark(source: Source, table: str, given: datetime | None) -> Watermark:

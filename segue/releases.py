@@ -143,11 +143,8 @@ def append_release(
         raise UsageError("a release holds at least one table; got none")
 
     def make_next(releases: list[Release]) -> Release:
-        newest = releases[0].release_id if releases else None
-        if after not in (ANY, newest):
-            raise SegueError(
-                f"release {newest} was made meanwhile; nothing was released", "run release-tables again"
-            )
+        if after != ANY:
+            _check_newest(releases, after, "run release-tables again")
         return _next_release(releases, day, tables, None, life)
 
     return _commit(root, make_next)
@@ -159,11 +156,13 @@ def rollback(root: Root, to: str) -> Release:
     Raises:
         UsageError: `to` is unknown, or is the newest already.
         SegueError: the life of `to` is over, a table version of it can no longer be read, or a listener
-            was erased since.
+            was erased since; or another release is the newest by now, which may be from after an erasure.
     """
+    before = open_release(root).release_id
     _check_readable(root, open_release(root, to))
 
     def make_next(releases: list[Release]) -> Release:
+        _check_newest(releases, before, "look at it, and go back again if it is wrong, too")
         old, newest = select_release(root, releases, to), releases[0]
         if old is newest:
             raise UsageError(f"release {to} is the newest already; there is nothing to take back")
@@ -311,6 +310,12 @@ def select_release(root: Root, releases: list[Release], release_id: str | None) 
         if release.release_id == release_id:
             return release
     raise UsageError.unknown("release", release_id, [release.release_id for release in releases])
+
+
+def _check_newest(releases: list[Release], expected: str | None, hint: str) -> None:
+    newest = releases[0].release_id if releases else None
+    if newest != expected:
+        raise SegueError(f"release {newest} was made meanwhile; nothing was released", hint)
 
 
 def _check_readable(root: Root, release: Release) -> None:

@@ -17,7 +17,7 @@ from deltalake import DeltaTable
 
 from expectations.attempts import ABANDONED, FAILED, UNCHANGED
 from expectations.verdict import KEPT_EXPECTATION, Result
-from jobs.errors import JobError, first_line
+from jobs.errors import JobError, mask_line
 from jobs.graph import RELEASES
 from jobs.messages import LOG
 from jobs.owners import find_answerable
@@ -53,7 +53,7 @@ def record_failures(warehouse: Warehouse, run_id: str, batch: Batch) -> Iterator
         yield
     except Exception as problem:
         result = Result(
-            "expect_batch_to_be_staged", None, "critical", False, first_line(problem), "staged and read back"
+            "expect_batch_to_be_staged", None, "critical", False, mask_line(problem), "staged and read back"
         )
         try:
             append_results(warehouse, _describe_batch(run_id, batch, "failed", batch.days or ()), [result])

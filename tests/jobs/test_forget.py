@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter, defaultdict
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 
 import pyarrow as pa
@@ -13,8 +13,11 @@ import pyarrow.parquet as pq
 import pytest
 from deltalake import write_deltalake
 from simulation.laid import remove_spark
+from simulation.month import FIRST, Ingest, Play
+from simulation.root import SimulatedRoot
 
 import segue
+from features.reasons import BROKEN_LINE
 from features.sessions import GAP_MS
 from jobs import forget, release_tables
 from jobs.build_sessions import select_days
@@ -22,7 +25,7 @@ from jobs.errors import JobError, WrongUsage
 from jobs.job import Job
 from jobs.publishing.retention import vacuum
 from jobs.publishing.warehouse import Warehouse
-from jobs.receipts import AGGREGATES, find_erased
+from jobs.receipts import AGGREGATES, _users_of_version, find_erased
 from reference.delta_files import rows_of
 from reference.flows import LAST, assert_sessions_as_defined
 from reference.group_tables import assert_tables_as_defined
@@ -32,13 +35,21 @@ from reference.staged import LaidJob
 from schemas import CONTRACTS
 from schemas.user_features import USER_FEATURE_GROUP
 from segue.errors import SegueError
+from segue.releases import append_release, list_releases
 
+NOON = datetime.combine(FIRST, time(12), UTC)
 USER_TABLES = (
     "plays", "rejected_plays", "sessions", "user_partials", "user_features", "user_track_partials",
     "user_artist_partials", "user_embeddings", "candidates",
 )  # fmt: skip
-# Rejected rows that do not say whose they are, by reject: the listener in their text.
-REJECTS_WITHOUT_USER = {"r1": "ann-1", "r2": "ann-12"}
+# Rejected rows that do not say whose they are, or say it wrongly as their line is broken: user_id, text, reasons.
+REJECTS = {
+    "r1": (None, '{"listener": "ann-1"}', ["x"]),
+    "r2": (None, '{"listener": "ann-12"}', ["x"]),
+    "two on a line": ("bob", '{"user_id": "bob"} {"user_id": "cleo.1"}', [BROKEN_LINE]),
+    "of bob, broken": ("bob", "bob,cleo-1", [BROKEN_LINE]),
+    "of bob": ("bob", '{"user_id": "bob", "title": "cleo.1"}', ["x"]),
+}
 
 
 def read_receipt(root):
@@ -240,30 +251,85 @@ def test_forget_removes_staged_batches_and_rejected_rows(spark, copy_tables):
     abandoned_file.parent.mkdir(parents=True)
     abandoned_file.write_bytes(b"half of a file")
     rejects = [
-        {
-            "reject_id": id_,
-            "source": "s",
-            "file": "f",
-            "raw": f'{{"listener": "{user}"}}',
-            "reasons": ["x"],
-            "ds": day,
-        }
-        for id_, user in REJECTS_WITHOUT_USER.items()
+        {"reject_id": id_, "source": "s", "file": "f", "ds": day}
+        | {"user_id": user, "raw": raw, "reasons": reasons}
+        for id_, (user, raw, reasons) in REJECTS.items()
     ]
     job.publish(job.batch("rejected_plays", appends=True, parameters={"n": 1}), rejects)
     kept = [Path(tables.root, "quality", "quarantine", name, "a1.json") for name in ("sessions", "tracks")]
     for file in kept:
         file.parent.mkdir(parents=True)
         file.write_text("{}")
-    ids = ["ann-1", rows[0]["user_id"]]
+    held = job.warehouse.state("rejected_plays").version
+    ids = ["ann-1", "cleo.1", rows[0]["user_id"]]
     assert forget.main(["--root", tables.root, "--run-id", "forget-test", "--user", *ids]) == 0, (
-        "ann-1 stands in the text of a rejected row alone, and is not missing"
+        "ann-1 and cleo.1 stand in texts of rejected rows alone, and are not missing"
     )
     assert not Path(staged.path).exists(), "a staged batch still holds the listener"
     assert [file.exists() for file in kept] == [False, True], "rows of listeners are kept, hashed or not"
     assert not abandoned_file.exists(), "files of a write that was killed are in no log, and still there"
     reject_ids = {row["reject_id"] for row in rows_of(job.warehouse.table("rejected_plays"))}
-    assert "r1" not in reject_ids and "r2" in reject_ids, "ids must match as whole words: ann-1 is not ann-12"
+    assert {*REJECTS} & reject_ids == {"r2", "of bob, broken", "of bob"}, (
+        "ids must match as whole words: ann-1 is not ann-12; of a broken line the text, and of no other of bob's"
+    )
+    newest = job.warehouse.state("rejected_plays").version
+    assert [_users_of_version(job, "rejected_plays", n, ids[:2]) for n in (held, newest)] == [
+        {"ann-1", "cleo.1"},
+        set(),
+    ], "a receipt must say which releases hold them"
+
+
+@pytest.fixture
+def small(tmp_path, monkeypatch):
+    """A released root with a play of u1 and one of u2, without Spark."""
+    pass_every_batch(monkeypatch)
+    remove_spark(monkeypatch)
+    small = SimulatedRoot(tmp_path, monkeypatch, allowed_days=2)
+    plays = (Play(f"p-{user}", user, "t1", NOON, 1_000) for user in ("u1", "u2"))
+    small.apply(Ingest("first", tuple(plays)))
+    small.build()
+    small.release()
+    return small
+
+
+def test_forget_releases_again_where_another_release_came_between(small, monkeypatch):
+    """The other one holds the versions from before the erasure, as a slow job had chosen them."""
+    old, append, made = list_releases(small.root)[0], release_tables.append_release, []
+
+    def append_later(*arguments):
+        if not made:
+            made.append(append_release(small.root, old.day, old.tables))
+        return append(*arguments)
+
+    monkeypatch.setattr(release_tables, "append_release", append_later)
+    assert forget.main(["--root", small.root, "--user", "u1"]) == 0
+    newest = list_releases(small.root)[0]
+    assert made and newest.number == made[0].number + 1
+    assert newest.tables["plays"].version > old.tables["plays"].version
+    receipt = read_receipt(small.root)
+    assert (receipt["release"], receipt["ended_rollback"]) == (newest.release_id, None)
+
+
+def test_forget_exits_with_1_where_readers_still_see_them(small, monkeypatch, capsys):
+    def refuse(*_):
+        raise JobError("the tables do not fit")
+
+    monkeypatch.setattr(release_tables, "append_release", refuse)
+    (old,) = list_releases(small.root)
+    assert forget.main(["--root", small.root, "--user", "u1"]) == 1
+    receipt = read_receipt(small.root)
+    assert receipt["release"] == f"none, so release {old.release_id} still holds them: the tables do not fit"
+    assert receipt["readers_see_them"] and "Readers still see them" in capsys.readouterr().out
+
+
+def test_forget_says_that_it_ends_a_rollback(small, capsys):
+    small.apply(Ingest("wrong", (Play("p3", "u2", "t1", NOON, 1_000),)))
+    small.build()
+    small.release()
+    old = segue.rollback(small.root, list_releases(small.root)[1].release_id)
+    assert forget.main(["--root", small.root, "--user", "u1"]) == 0
+    assert f"the rollback by release {old.release_id} ends with it" in capsys.readouterr().out
+    assert read_receipt(small.root)["ended_rollback"] == old.release_id
 
 
 def test_forget_without_users_is_wrong_usage(tmp_path):

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, time, timedelta
+from pathlib import Path
 
 import pytest
 
 from jobs import build_sessions, ingest_plays, restate, retract
-from jobs.errors import WrongUsage
+from jobs.errors import JobError, WrongUsage
 from jobs.publishing.warehouse import Warehouse
 from reference import nights
 from reference.delta_files import read_newest_rows
@@ -102,6 +103,21 @@ def test_late_plays_wait_and_are_taken_in_as_plain_python_has_it(spark, lake, mo
     assert [str(ago[11]), "1", "1"] in [[row[0], row[2], row[3]] for row in rows if len(row) == 5]
     assert lake.restate("--from", str(ago[11])) == 0
     assert "no late plays of 2026-10-09 to 2026-10-21 wait" in capsys.readouterr().out
+
+
+def test_a_late_play_with_the_id_of_another_source_is_refused_and_not_lost(spark, lake, monkeypatch):
+    """Beside one that waits; and, as both would be one play, beside one that is published by then."""
+    pass_every_batch(monkeypatch)
+    ago = [NEWEST - timedelta(days=n) for n in range(12)]
+    lake.ingest({"x": ago[11]})
+    Path(lake.source).write_text(nights.SOURCE.replace('name = "', 'name = "radio-'))
+    with pytest.raises(JobError, match=r"^1 rows of source radio-test .* of source test has, such as x;"):
+        lake.ingest({"x": ago[10]})
+    lake.ingest({"x": ago[11]})
+    lake.lay({"x": ago[9]}, source="other")
+    with pytest.raises(JobError, match=r"^1 rows of source test .* of source other has, such as x;"):
+        lake.restate("--from", str(ago[11]))
+    assert lake.days("late_plays") == {"x": ago[11]}, "it is in no table any more"
 
 
 def test_a_longer_lateness_takes_older_days(spark, lake, monkeypatch):

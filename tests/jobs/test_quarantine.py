@@ -23,6 +23,7 @@ from jobs.publishing.quarantine import (
     read_quarantine,
     remove_quarantine,
 )
+from jobs.publishing.records import read_results, record_failures
 from jobs.publishing.warehouse import Warehouse
 from reference.batches import batch, spoil
 from reference.frames import frame
@@ -77,6 +78,16 @@ def test_what_cannot_be_kept_is_logged_and_changes_no_verdict(tmp_path, caplog):
     keep_offending_rows(None, job.warehouse, "run-1", staged, suite_for("plays"))
     assert "rows that break expectations could not be kept: " in caplog.text
     assert read_quarantine(job.warehouse, "plays", staged.batch.attempt) is None
+
+
+def test_a_record_of_a_batch_that_cannot_be_audited_repeats_no_value(tmp_path):
+    job = Job("test", str(tmp_path / "root"), "run-1", say=lambda text: None)
+    with (
+        pytest.raises(ValueError, match="u17"),
+        record_failures(job.warehouse, "run-1", job.batch("plays", DAYS[:1])),
+    ):
+        raise ValueError("cannot cast 'u17' to bigint")
+    assert [row["observed"] for row in read_results(job.warehouse)] == ["cannot cast '…' to bigint"]
 
 
 def test_what_was_kept_of_a_table_goes_with_its_age_or_at_once(tmp_path):

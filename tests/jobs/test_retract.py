@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from simulation.laid import remove_spark
@@ -11,6 +13,8 @@ from simulation.root import Killed, SimulatedRoot, kill_at_commit
 
 from jobs import retract
 from reference.published import pass_every_batch
+from reference.staged import LaidJob
+from reference.worlds import session_play
 
 NOON = datetime(FIRST.year, FIRST.month, FIRST.day, 12, tzinfo=UTC)
 
@@ -59,3 +63,30 @@ def test_a_day_that_only_the_erased_had_plays_of_is_gone_from_all_tables_once_pl
     root.build()
     root.check()
     root.check_up_to_date()
+
+
+def test_the_receipt_of_a_retraction_repeats_no_id_and_no_path(root):
+    file = root.write(Ingest("export-of-u1", (Play("p1", "u1", "t1", NOON, 1_000),)))
+    (root.folder / "ids").write_text("p1")
+    given = ["--play", "p1", "--plays", str(root.folder / "ids"), "--input", str(file), "--of-source", "test"]
+    assert retract.main(["--root", root.root, *given]) == 0
+    (receipt,) = Path(root.root, "quality", "receipts").iterdir()
+    options = json.loads(receipt.read_text())["options"]
+    assert options == {"table": "plays", "of_source": "test", "root": root.root}
+
+
+def test_retract_leaves_days_that_are_made_of_other_tables_too(root):
+    """As attributions are: of days of plays that impressions end before."""
+    root.apply(Ingest("more", (Play("p2", "u1", "t1", NOON + DAY, 1_000),)))
+    root.build()
+    later, job = FIRST + 2 * DAY, LaidJob("test", root.root, say=lambda text: None)
+    row = session_play(play_id="p3", played_at=NOON + 2 * DAY, session_started_at=NOON + 2 * DAY)
+    job.publish(job.batch("sessions", [later], upstream={later: "x"}), [row])
+    assert retract.main(["--root", root.root, "--play", "nobody", "--ignore-missing"]) == 0
+    assert count_rows(job, "sessions") == {FIRST: 1, FIRST + DAY: 1, later: 1}, "nothing was taken out"
+    assert retract.main(["--root", root.root, "--play", "p2"]) == 0
+    assert count_rows(job, "sessions") == {FIRST: 1, FIRST + DAY: 0, later: 1}, "plays never reached the last"
+
+
+def count_rows(job, table):
+    return {day: each.rows for day, each in job.warehouse.state(table).day_states.items()}

@@ -187,6 +187,9 @@ def test_a_grace_that_is_none_is_refused(text, tmp_path):
 
 def test_complete_through_is_a_day_or_an_instant_that_is_over():
     assert parse_watermark("2026-10-20") == parse_watermark("2026-10-21T00:00") == at(0, AFTER)
+    assert parse_watermark("20261020") == parse_watermark("2026-W43-2") == at(0, AFTER), (
+        "a day, and so its end"
+    )
     assert parse_watermark("2026-10-20T12:00+02:00") == at(10)
     for text in ("20.10.2026", "2026-10", str(datetime.now(UTC).date()), "2999-01-01T00:00", "9999-12-31"):
         with pytest.raises(argparse.ArgumentTypeError, match=r"no day and no instant|is not over"):

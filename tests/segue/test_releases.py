@@ -231,6 +231,19 @@ def test_rollback_refuses_a_release_with_lost_files(three_releases):
     assert releases(three_releases.root)[0].release_id == "2026-11-22.1"
 
 
+def test_rollback_refuses_when_another_release_came_between(three_releases, monkeypatch):
+    """It may be from after an erasure, which the check of the old versions was too early for."""
+    made = []
+
+    def check(root, release):
+        made.append(append_release(root, DAY, version(4)))
+
+    monkeypatch.setattr(MODULE, "_check_readable", check)
+    with pytest.raises(SegueError, match=r"release 2026-11-20\.2 was made meanwhile; nothing was released"):
+        rollback(three_releases.root, "2026-11-20.1")
+    assert releases(three_releases.root)[0] == made[0]
+
+
 def test_append_release_compacts_files_and_loses_no_release(tmp_path):
     history = [
         append_release(tmp_path, DAY, version(n)) for n in range(MODULE.FILES_BEFORE_COMPACTION * 2 + 3)
