@@ -241,6 +241,9 @@ class Rewards:
             yield str(problem)
             return
         for group in read:
+            if group.events.name != SESSIONS.name:
+                yield f"{group.table} is over {group.events.name}, and rewards are of sessions; take a group over these"
+                continue
             if missing := [key for key in group.keys if key not in SESSIONS.names]:
                 yield f"plays have no {', '.join(missing)} to be joined to {group.table} by"
             if group.catalogue_columns:

@@ -21,8 +21,11 @@ from schemas.rewards import Reward, Rewards
 TRACED = "T = DiscoveryTraces(Rewards((TRACK_DISCOVERED,))"
 MS_AFTER = "*(reward for reward in PLAY_REWARDS if reward.name in ('completed', 'ms_after')),"
 LIMITED = f"T = RewardThresholds(Rewards(({MS_AFTER})), (Threshold('t'"
+PLAYS = "features=USER_FEATURE_GROUP.features[:1]"
+OVER_PLAYS = f"G = replace(USER_FEATURE_GROUP, table='g_features', source='plays', {PLAYS})\n"
 ROOT = Path(__file__).parents[2]
 IMPORTS = """
+from dataclasses import replace
 from schemas.contract import Column
 from schemas.discovery_traces import DiscoveryTraces
 from schemas.play_columns import PlayColumns
@@ -232,6 +235,14 @@ def test_a_term_is_read_once_its_own_window_is_over():
         (
             "R = Rewards((Reward('r', 'other_features__active_days_next_7d', 'm', '7d', 'int'),))",
             "no features are declared of 'other_features'",
+        ),
+        (
+            f"{OVER_PLAYS}R = Rewards((Reward('r', 'g_features__plays_count_next_1d > 0', 'm', '1d'),))",
+            "g_features is over plays, and rewards are of sessions",
+        ),
+        (
+            f"{OVER_PLAYS}R = Rewards((Reward('r', 'g_features__active_days_next_7d', 'm', '7d', 'int'),))",
+            "g_features is over plays, and rewards are of sessions",
         ),
         (
             "R = Rewards((Reward('r', 'session_features__plays_count_next_2d > 0', 'm', '2d'),))",
