@@ -261,6 +261,22 @@ def test_rewards_can_be_of_columns_that_the_project_adds_to_plays(tmp_path):
     assert load(tmp_path, text).rewards[0].rewards[0].name == "tv"
 
 
+BY_DEVICE = """
+P = PlayColumns((Column('device', 'string', 'd'),))
+G = replace(USER_FEATURE_GROUP, table='g_features', keys=('user_id', 'device'))
+"""
+
+
+def test_rewards_can_be_of_groups_by_such_columns(tmp_path):
+    rewards = "R = Rewards((Reward('r', 'g_features__plays_count_next_1d > 0', 'm', '1d'),))"
+    declared = load(tmp_path, BY_DEVICE + rewards)
+    (window,) = declared.rewards[0].list_windows(declared.groups)
+    assert window.group.keys == ("user_id", "device")
+    derived = BY_DEVICE.replace("'device'))", "'os'), derived_keys={'os': 'lower(device)'})")
+    with pytest.raises(DeclarationError, match="plays have no os to be joined to g_features by"):
+        load(tmp_path, derived + rewards)
+
+
 def test_leaving_a_context_is_a_reward_where_plays_have_one(tmp_path):
     text = (
         "P = PlayColumns((Column('playlist_id', 'string', 'd'),))\n"
