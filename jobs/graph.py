@@ -19,6 +19,9 @@ RELEASES = "releases"
 class GraphError(ValueError):
     """Steps that cannot be brought into an order."""
 
+    # of the command: Segue's own can, so it is what a project declares that does not fit
+    exit_code = 2
+
 
 @dataclass(frozen=True)
 class Step:
@@ -50,9 +53,10 @@ def sort_steps(steps: Iterable[Step]) -> tuple[Step, ...]:
     """The steps, each after those that make what it needs or uses; otherwise as they come.
 
     Raises:
-        GraphError: two steps make one table, a table that is needed is made by none, or a circle.
+        GraphError: two steps have one name or make one table, a table that is needed is made by none, or a circle.
     """
     steps = tuple(steps)
+    _check_names(steps)
     sorter = TopologicalSorter(_upstream(steps))
     try:
         sorter.prepare()
@@ -66,6 +70,18 @@ def sort_steps(steps: Iterable[Step]) -> tuple[Step, ...]:
         ordered.append(ready.pop(0))
         sorter.done(ordered[-1])
     return tuple(ordered)
+
+
+def _check_names(steps: Sequence[Step]) -> None:
+    named: dict[str, Step] = {}
+    for step in steps:
+        # a step is run by its name, so one of them never would be
+        if step.name in named:
+            made = " and ".join(", ".join(each.makes) for each in (named[step.name], step))
+            raise GraphError(
+                f"two steps are named {step.name}: they make {made}; give the table of your own another name"
+            )
+        named[step.name] = step
 
 
 def run_steps(

@@ -84,7 +84,8 @@ def find_stale_features(
     former = [
         (
             {day: digest(declared, *each) for day, each in _pair_fingerprints(partials, events).items()},
-            _identify(former_group.contract().names, former_group.day_identities),
+            # such a name does not tell which events counted for columns without parts, so neither do these
+            _identify(former_group.contract().names, former_group.day_identities | former_group.identities),
         )
         for former_group in _find_former_groups(warehouse, group, state)
         # tables of before name a day by all that the declarations said, those of long ago with their prose

@@ -40,9 +40,13 @@ def _find_option_problems(feature: Feature) -> Iterator[str]:
     if feature.default is not None and empty is not None:
         value = list(empty) if isinstance(empty, tuple) else empty
         yield f"{feature.op} of no plays is {value} by definition, so it takes no default"
-    for option in feature.operation.options:
-        if not getattr(feature, option):
-            yield f"{feature.op} needs {option}=…"
+    needed = feature.operation.options
+    given = [option for option in ("per", "k", "at", "edges") if getattr(feature, option)]
+    yield from (f"{feature.op} needs {option}=…" for option in needed if option not in given)
+    yield from (f"{feature.op} has no {option}=…; leave it out" for option in given if option not in needed)
+    # of bools, which are ints to Python, there is no count
+    if feature.k and (type(feature.k) is not int or feature.k < 1):
+        yield f"k is {feature.k!r}, expected a whole number from 1 on"
     if list(feature.edges) != sorted(set(feature.edges)):
         yield f"edges {feature.edges} are not in order, each once"
     if not all(0 <= rank <= 1 for rank in feature.at):

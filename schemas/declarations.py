@@ -37,6 +37,8 @@ SPAN = Column("span", "int", "days that the row sums up, ds the last of them; a 
 
 # The column whose identity says which rows a day of features has.
 ROWS_COLUMN = FEATURE_AT.name
+# The `where` of groups whose days were published before identities had any; of all others "true".
+_FIRST_WHERE = {"track_features": "not is_bot", "artist_features": "not is_bot"}
 
 
 @dataclass(frozen=True)
@@ -251,7 +253,15 @@ class FeatureGroup:
         """The same of all that a day holds: of `ROWS_COLUMN`, what decides which rows."""
         # nothing where every day has a row: by that, days of before are known
         rows = {} if self.idle_rows else {ROWS_COLUMN: {"longest_lookback": self.longest_lookback}}
-        return rows | self.identities
+        return rows | self.identities | self._identify_without_parts()
+
+    def _identify_without_parts(self) -> dict[str, dict[str, Any]]:
+        """Of columns that no part tells of: partials can stay as they are where other events count for the group."""
+        if self.where == _FIRST_WHERE.get(self.table, "true") and not self.rows_identity:
+            return {}
+        counted = {"where of group": self.where} | self.rows_identity
+        names = [f.name(w) for f, w in self.feature_windows if not f.parts(w)]
+        return {name: self.identities[name] | counted for name in names}
 
     @property
     def tables(self) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ nulls of the input left out, and in sums NaN ("lifetime" is all plays before t):
 | sum | their sum; integers exactly, doubles (to 10^26) to 12 decimals | 0 |
 | mean | sum / count | null |
 | min, max | the smallest, the largest | null |
-| variance | population variance; of doubles (to 10^13) to 12 decimals | null |
+| variance | population variance; of doubles (to 10^13) to within 2 * 10^-12 * (1 + their mean square) | null |
 | rate | share for which the input is true | null |
 | ratio | sum of `input` / sum of `per`, of plays where both are known; null where that is 0 | null |
 | first, last | value of the first, the last play, by (played_at, play_id) | null |

@@ -23,6 +23,7 @@ from schemas.event_tables import EventTable, collect_event_tables
 from schemas.impression_rewards import ImpressionRewards
 from schemas.mistakes import Mistakes, collect_mistakes
 from schemas.play_columns import PlayColumns, collect_play_columns, extend_plays
+from schemas.reward_terms import SESSION_GROUP
 from schemas.reward_thresholds import RewardThresholds
 from schemas.rewards import Rewards
 from schemas.sessions import SESSIONS
@@ -163,7 +164,12 @@ def _find_table_problems(
 ) -> Iterator[str]:
     """One for each declaration whose tables are those of another."""
     places: dict[str, str] = {}
-    for declaration, names in declared.tables:
+    # rewards name it, as they name tables of groups
+    other_tables = {*other_tables, SESSION_GROUP.table}
+    for declaration, of_declaration in declared.tables:
+        # of a group without a daily table, too: outcomes and rewards are of that name
+        own_name = [declaration.table] if isinstance(declaration, FeatureGroup) else []
+        names = list(dict.fromkeys([*own_name, *of_declaration]))
         # what came with Segue was declared elsewhere
         place = mistakes.find_place(declaration) or "schemas.starting_set"
         if own := [name for name in names if name in other_tables]:

@@ -241,7 +241,11 @@ class Rewards:
             yield str(problem)
             return
         for group in read:
-            if missing := [key for key in group.keys if key not in SESSIONS.names]:
+            if group.events.name != SESSIONS.name:
+                yield f"{group.table} is over {group.events.name}, and rewards are of sessions; take a group over these"
+                continue
+            # with what the project adds to plays, which a row of sessions has as well
+            if missing := [key for key in group.keys if key not in group.events.names]:
                 yield f"plays have no {', '.join(missing)} to be joined to {group.table} by"
             if group.catalogue_columns:
                 yield f"{group.table} is made of the catalogue, and rewards of plays alone"

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 
 # What names a listener, or what only one listener did: kept only where the listener can be erased from.
 IDENTIFYING_COLUMNS = ("user_id", "session_id", "play_id")
+# What a default is in Python, by the type of its column; of all others a text.
+_TYPES_OF_DEFAULTS: dict[str, type | tuple[type, ...]] = {
+    "int": int, "bigint": int, "double": (int, float), "boolean": bool
+}  # fmt: skip
 
 
 def find_row_problems(feature: Feature, row: Contract) -> Iterator[str]:
@@ -39,6 +43,26 @@ def _find_type_problems(feature: Feature, row: Contract) -> Iterator[str]:
     # of an expression the type is not worked out here: that takes Spark
     if "{T}" in operation.type and not input_type:
         yield f"{feature.op} gives what it takes; say the type of {feature.input!r} by type=…"
+    elif feature.default is not None and operation.empty_value is None:
+        yield from _find_default_problems(feature, input_type)
+
+
+def _find_default_problems(feature: Feature, input_type: str) -> Iterator[str]:
+    type_ = feature.operation.type.replace("{T}", input_type)
+    default, number = feature.default, len(feature.at)
+    is_array = type_.startswith("array<")
+    if is_array and not (isinstance(default, tuple | list) and len(default) == number):
+        yield f"default is {default!r}, expected a tuple of {number}, one for each of at={feature.at}"
+        return
+    value_type = type_.removeprefix("array<").removesuffix(">")
+    if not all(_is_value(each, value_type) for each in (default if is_array else [default])):
+        yield f"default is {default!r}, expected {type_}, as all values of {feature.op} are"
+
+
+def _is_value(value: object, type_: str) -> bool:
+    # a bool is an int to Python, and none to Spark
+    is_bool = isinstance(value, bool)
+    return isinstance(value, _TYPES_OF_DEFAULTS.get(type_, str)) and is_bool == (type_ == "boolean")
 
 
 def find_group_sql_problems(group: FeatureGroup) -> Iterator[str]:

@@ -28,6 +28,10 @@ from schemas.declarations import FeatureGroup, window_days
 FEW_DAYS = 10
 # Days in a word: bit 63 of a bigint is its sign.
 WORD = 63
+# Working columns, which no key can be: which of the inputs a value is of, and it; where counts over windows of a length
+# rise or fall, and by what.
+SOURCE, VALUE = "_source", "_value"
+CHANGED_AT, LENGTH, CHANGE = "_changed_at", "_length", "_change"
 
 
 class DistinctCount(NamedTuple):
@@ -81,7 +85,7 @@ def count_by_masks(
     bit = F.call_function("shiftleft", F.lit(1).cast("bigint"), (n % WORD).cast("int"))
     days_of_values = (
         select_values(plays, counts, [*keys, "ds"])
-        .groupBy(*keys, "source", "value")
+        .groupBy(*keys, SOURCE, VALUE)
         .agg(*[F.bit_or(F.when(F.floor(n / WORD) == word, bit)).alias(f"_word_{word}") for word in words])
     )
     # a row per value and day that is described, whatever its windows
@@ -91,9 +95,9 @@ def count_by_masks(
         )
         for day in days
     ]
-    in_windows = days_of_values.select(*keys, "source", F.inline(F.array(*described)))
+    in_windows = days_of_values.select(*keys, SOURCE, F.inline(F.array(*described)))
     sources = _list_sources(counts)
-    is_counted = {c.name: F.col(c.name) & (F.col("source") == sources.index(c.source)) for c in counts}
+    is_counted = {c.name: F.col(c.name) & (F.col(SOURCE) == sources.index(c.source)) for c in counts}
     sizes = [F.count_if(condition).alias(name) for name, condition in is_counted.items()]
     return in_windows.groupBy(*keys, "ds").agg(*sizes)
 
@@ -133,10 +137,10 @@ def _list_sources(counts: Sequence[DistinctCount]) -> list[tuple[str, str]]:
 def select_values(plays: DataFrame, counts: Sequence[DistinctCount], by: Sequence[str]) -> DataFrame:
     """A row for each play and each `source`, by its number, that has a value there."""
     values = [
-        F.struct(F.lit(i).alias("source"), filtered_input(sql, where).cast("string").alias("value"))
+        F.struct(F.lit(i).alias(SOURCE), filtered_input(sql, where).cast("string").alias(VALUE))
         for i, (sql, where) in enumerate(_list_sources(counts))
     ]
-    return plays.select(*by, F.inline(F.array(*values))).where("value is not null")
+    return plays.select(*by, F.inline(F.array(*values))).where(F.col(VALUE).isNotNull())
 
 
 def _changes(plays: DataFrame, keys: Sequence[str], counts: list[DistinctCount]) -> DataFrame:
@@ -145,24 +149,24 @@ def _changes(plays: DataFrame, keys: Sequence[str], counts: list[DistinctCount])
     # minutes for 65,000 rows. By the keys alone: the windows and the sum that follow are by these and more, and need
     # no other shuffle.
     values_by_day = select_values(plays, counts, [*keys, "ds"]).distinct().repartition(*keys)
-    next_day = F.lead("ds").over(Window.partitionBy(*keys, "source", "value").orderBy("ds"))
+    next_day = F.lead("ds").over(Window.partitionBy(*keys, SOURCE, VALUE).orderBy("ds"))
     # a birth, which all windows share, of length 0; and a death per window. least() passes over a null `_again`.
     changes = [change_at(F.col("ds"), 0, 1)]
     for days in sorted({count.days for count in counts}):
         changes.append(change_at(F.least("_again", F.date_add("ds", days)), days, -1))
     values_by_day = values_by_day.withColumn("_again", next_day)
-    events = values_by_day.select(*keys, "source", F.inline(F.array(*changes)))
-    return sum_changes(events.withColumnRenamed("at", "ds"), counts, [*keys, "ds"])
+    events = values_by_day.select(*keys, SOURCE, F.inline(F.array(*changes)))
+    return sum_changes(events.withColumnRenamed(CHANGED_AT, "ds"), counts, [*keys, "ds"])
 
 
 def sum_changes(events: DataFrame, counts: Sequence[DistinctCount], by: Sequence[str]) -> DataFrame:
     """How much each count rises or falls; of the births and deaths of a length, or of length 0 for all."""
     sources, sums = _list_sources(counts), []
     for count in counts:
-        applies = (F.col("source") == sources.index(count.source)) & F.col("length").isin(0, count.days)
-        sums.append(F.sum(F.when(applies, F.col("change"))).alias(count.name))
+        applies = (F.col(SOURCE) == sources.index(count.source)) & F.col(LENGTH).isin(0, count.days)
+        sums.append(F.sum(F.when(applies, F.col(CHANGE))).alias(count.name))
     return events.groupBy(*by).agg(*sums)
 
 
 def change_at(at: Column, length: int, change: int) -> Column:
-    return F.struct(at.alias("at"), F.lit(length).alias("length"), F.lit(change).alias("change"))
+    return F.struct(at.alias(CHANGED_AT), F.lit(length).alias(LENGTH), F.lit(change).alias(CHANGE))

@@ -13,7 +13,17 @@ from collections.abc import Sequence
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
-from features.windows.distinct import DistinctCount, change_at, select_values, sum_changes
+from features.windows.distinct import (
+    CHANGE,
+    CHANGED_AT,
+    LENGTH,
+    SOURCE,
+    VALUE,
+    DistinctCount,
+    change_at,
+    select_values,
+    sum_changes,
+)
 from features.windows.events import OWN, name_own
 from features.windows.operations import AT, ID, INSTANT
 from schemas.common import MICROS_A_DAY
@@ -46,8 +56,8 @@ def _values_by_instant(plays: DataFrame, counts: Sequence[DistinctCount], keys: 
     """Per value and instant: when the entity has it before and after, and the id of the event if there is one only."""
     rows = select_values(plays, counts, [*keys, AT, ID]).repartition(*keys)
     only = F.when(F.count("*") == 1, F.min(ID)).alias("_only")
-    instants = rows.groupBy(*keys, "source", "value", F.unix_micros(AT).alias(_MICROS)).agg(only)
-    of_value = Window.partitionBy(*keys, "source", "value").orderBy(_MICROS)
+    instants = rows.groupBy(*keys, SOURCE, VALUE, F.unix_micros(AT).alias(_MICROS)).agg(only)
+    of_value = Window.partitionBy(*keys, SOURCE, VALUE).orderBy(_MICROS)
     return instants.withColumns(
         {"_before": F.lag(_MICROS).over(of_value), "_after": F.lead(_MICROS).over(of_value)}
     )
@@ -60,7 +70,7 @@ def _changes(values: DataFrame, counts: Sequence[DistinctCount], keys: Sequence[
     for days in sorted({count.days for count in counts}):
         birth = F.greatest("_before", F.col(_MICROS) - days * MICROS_A_DAY) + 1
         changes.append(change_at(birth, days, 1))
-    events = values.select(*keys, "source", F.inline(F.array(*changes))).withColumnRenamed("at", _MICROS)
+    events = values.select(*keys, SOURCE, F.inline(F.array(*changes))).withColumnRenamed(CHANGED_AT, _MICROS)
     return sum_changes(events, counts, [*keys, _MICROS])
 
 
@@ -71,14 +81,14 @@ def _leave_own_out(
     # the same births and deaths, of an instant: counts rise by each value that one event has there, and no later one
     changes = [change_at(F.col(_MICROS), days, 1) for days in sorted({count.days for count in counts})]
     alone = values.where(F.col("_only").isNotNull()).select(
-        *keys, name_own(F.col("_only")).alias(OWN), "source", "_after", F.inline(F.array(*changes))
+        *keys, name_own(F.col("_only")).alias(OWN), SOURCE, "_after", F.inline(F.array(*changes))
     )
     alone = alone.where(
-        F.col("_after").isNull() | (F.col("_after") >= F.col("at") + F.col("length") * MICROS_A_DAY)
+        F.col("_after").isNull() | (F.col("_after") >= F.col(CHANGED_AT) + F.col(LENGTH) * MICROS_A_DAY)
     )
-    instant = F.timestamp_micros("at").alias(INSTANT)
+    instant = F.timestamp_micros(CHANGED_AT).alias(INSTANT)
     by = [*keys, INSTANT, OWN]
-    own = sum_changes(alone.select(*keys, instant, OWN, "source", "length", "change"), counts, by)
+    own = sum_changes(alone.select(*keys, instant, OWN, SOURCE, LENGTH, CHANGE), counts, by)
     own = own.withColumnsRenamed({count.name: f"_own_{count.name}" for count in counts})
     less = {c.name: F.col(c.name) - F.coalesce(F.col(f"_own_{c.name}"), F.lit(0)) for c in counts}
     return labels.join(own, by, "left").withColumns(less).drop(*own.columns[len(by) :])

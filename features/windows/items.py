@@ -11,14 +11,17 @@ from features.windows.operations import WINDOW_BITS, FeatureWindows, filtered_in
 from schemas.declarations import Feature
 from schemas.parts import Part
 
+# Working columns, which no key can be; the fields of a part's list are item and count.
+_ITEM, _COUNT = "_item", "_count"
+
 
 def fold_items(daily: DataFrame, plays: DataFrame, parts: Sequence[Part], by: Sequence[str]) -> DataFrame:
     """`daily` (one row per `by`) with the list of each part, folded from the plays."""
     for part in parts:
         value = filtered_input(part.of, part.where)
-        items = plays.select(*by, value.cast("string").alias("item")).where("item is not null")
+        items = plays.select(*by, value.cast("string").alias(_ITEM)).where(F.col(_ITEM).isNotNull())
         # counted a row per value, with no set in memory
-        item_counts = items.groupBy(*by, "item").agg(F.count("*").alias("count"))
+        item_counts = items.groupBy(*by, _ITEM).agg(F.count("*").alias(_COUNT))
         daily = daily.join(_collect_items(item_counts, part, by), [*by], "left")
     return daily
 
@@ -26,15 +29,19 @@ def fold_items(daily: DataFrame, plays: DataFrame, parts: Sequence[Part], by: Se
 def merge_items(tiles: DataFrame, rows: DataFrame, parts: Sequence[Part], by: Sequence[str]) -> DataFrame:
     """`tiles` (one row per `by`) with the lists of `rows` put together."""
     for part in parts:
-        items = rows.select(*by, F.inline(part.name))
-        item_counts = items.groupBy(*by, "item").agg(F.sum("count").alias("count"))
+        items = rows.select(*by, _list_items(part))
+        item_counts = items.groupBy(*by, _ITEM).agg(F.sum(_COUNT).alias(_COUNT))
         tiles = tiles.join(_collect_items(item_counts, part, by), [*by], "left")
     return tiles
 
 
+def _list_items(part: Part) -> Column:
+    return F.inline(part.name).alias(_ITEM, _COUNT)
+
+
 def _collect_items(item_counts: DataFrame, part: Part, by: Sequence[str]) -> DataFrame:
     # in the order of the values: the same plays, the same list
-    pairs = F.sort_array(F.collect_list(F.struct("item", "count")))
+    pairs = F.sort_array(F.collect_list(F.struct(F.col(_ITEM).alias("item"), F.col(_COUNT).alias("count"))))
     return item_counts.groupBy(*by).agg(pairs.alias(part.name))
 
 
@@ -52,10 +59,9 @@ def add_item_features(
         if f.op in VALUES:
             features_by_part.setdefault(f.parts(w)[0], []).append((f, w))
     for part, of_part in features_by_part.items():
-        items = tiles.select(*by, WINDOW_BITS, F.inline(part.name))
-        count = F.col("count")
-        counts = {w: F.sum(F.when(in_window(windows, w), count)).alias(w) for _, w in of_part}
-        item_counts = items.groupBy(*by, "item").agg(*counts.values())
+        items = tiles.select(*by, WINDOW_BITS, _list_items(part))
+        counts = {w: F.sum(F.when(in_window(windows, w), F.col(_COUNT))).alias(w) for _, w in of_part}
+        item_counts = items.groupBy(*by, _ITEM).agg(*counts.values())
         values = [VALUES[f.op](f, F.col(w)).alias(f.name(w)) for f, w in of_part]
         # left: an entity may have no item in any of the windows
         rows = rows.join(item_counts.groupBy(*by).agg(*values), [*by], "left")
@@ -64,8 +70,8 @@ def add_item_features(
 
 def _top_k(feature: Feature, plays: Column) -> Column:
     # ascending by the negated count, so that equals come in the order of their bytes
-    ranked = F.sort_array(F.collect_list(F.when(plays > 0, F.struct((-plays).alias("n"), "item"))))
-    return F.transform(F.slice(ranked, 1, feature.k), lambda each: each["item"])
+    ranked = F.sort_array(F.collect_list(F.when(plays > 0, F.struct((-plays).alias("n"), _ITEM))))
+    return F.transform(F.slice(ranked, 1, feature.k), lambda each: each[_ITEM])
 
 
 def _entropy(_: Feature, plays: Column) -> Column:

@@ -13,6 +13,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from features.windows.events import plays_of_group
+from features.windows.input_types import check_input_types
 from features.windows.items import fold_items, merge_items
 from features.windows.operations import AGE, fold, merge
 from features.windows.reopened import CHANGED, ReopenedDays
@@ -54,11 +55,13 @@ def partial_rows(
 
     Raises:
         ValueError: no days.
+        DeclarationError: see `check_input_types`.
     """
     if not days:
         raise ValueError("partial_rows: no days to fold; give one or more")
     parts = group.parts if parts is None else parts
     plays = plays_of_group(sessions, group).where(F.col("ds").isin(list(days)))
+    check_input_types(plays, group, parts)
     if reopened:
         plays = reopened.select_events(plays)
     rows = fold_parts(plays, parts, [*group.keys, "ds"]).select(

@@ -161,6 +161,22 @@ def test_approximate_features_are_near_for_many_values(spark):
     assert row["positions_percentiles_30d"] == pytest.approx([1, 1500, 3000, 6000], abs=6000 * 0.04)
 
 
+def test_variances_of_doubles_are_off_by_what_is_said_of_them(spark):
+    """Squares of large values leave nothing of differences that are small beside them."""
+    means = (1e0, 1e3, 1e6, 1e9)
+    group = declare_group(
+        *(
+            Feature(f"x{n}", "variance", f"{mean}d + if(position = 1, 1, -1)", "m", ("7d",), type="double")
+            for n, mean in enumerate(means)
+        )
+    )
+    world = [session_play(play_id=str(n), position=n, played_at=T - US - n * DAY) for n in (1, 2)]
+    (row,) = features(spark, world, group, [DS])
+    errors = [abs(row[f"x{n}_variance_7d"] - 1) for n in range(len(means))]
+    assert all(error <= 2e-12 * (2 + mean**2) for error, mean in zip(errors, means, strict=True)), errors
+    assert errors[:2] == [0, 0] and errors[-1] == 1, errors
+
+
 def test_sums_and_variances_of_large_integers_are_exact(spark):
     group = declare_group(
         Feature("ms", "sum", "ms_played", "ms", ("7d",)),

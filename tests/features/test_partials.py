@@ -15,6 +15,7 @@ from reference.rows import assert_same, day, midnight_after
 from reference.windows import snap_to_expected
 from reference.worlds import DAY, US, history, session_play
 from schemas.declarations import LIFETIME, USER, USER_ARTIST, Feature, FeatureGroup
+from schemas.operations import DeclarationError
 from schemas.parts import KINDS
 from schemas.sessions import SESSIONS
 
@@ -153,6 +154,32 @@ def test_partial_rows_of_pairs_leave_out_null(spark, world_and_days):
 def test_partial_rows_refuses_no_days(spark):
     with pytest.raises(ValueError, match="no days"):
         partial_rows(frame(spark, [], SESSIONS), EVERY_PART, [], None)
+
+
+@pytest.mark.parametrize(
+    ("feature", "sql"),
+    [
+        (Feature("x", "sum", "ms_played / 60000", "m", type="bigint"), "'ms_played / 60000' is double"),
+        (Feature("x", "max", "position * 0.5", "m", type="int"), r"'position \* 0.5' is decimal\(.*,1\)"),
+        (Feature("x", "ratio", "ms_played", "m", per="track_ms / 1000"), "track_ms / 1000.* is double"),
+    ],
+    ids=["a sum", "a decimal", "a divisor"],
+)
+def test_partial_rows_refuses_to_cut_fractions(spark, feature, sql):
+    group = FeatureGroup("g_features", USER, "m", (feature,))
+    wrong = f"table g_features: feature x_{feature.op}: .*{sql}, declared as {feature.input_type}, which would cut"
+    with pytest.raises(DeclarationError, match=wrong):
+        partial_rows(frame(spark, [], SESSIONS), group, [date(2024, 3, 1)])
+
+
+def test_partial_rows_takes_whole_numbers_of_any_length_and_what_is_never_cut(spark):
+    features = (
+        Feature("minutes", "sum", "floor(ms_played / 60000)", "m", type="bigint"),
+        Feature("places", "sum", "position + 1", "m", type="bigint"),
+        Feature("hours", "percentiles", "ms_played / 3600000", "m", type="bigint", at=(0.5,)),
+    )
+    group = FeatureGroup("g_features", USER, "m", features)
+    assert partial_rows(frame(spark, [], SESSIONS), group, [date(2024, 3, 1)]).columns
 
 
 def test_partial_rows_of_days_without_plays_are_empty(spark):

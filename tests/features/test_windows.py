@@ -64,6 +64,26 @@ def test_window_features_of_an_odd_group_equal_the_definition(spark):
     assert_features_as_defined(spark, world, ODD, feature_days)
 
 
+def test_keys_can_have_the_names_of_fields_of_parts(spark):
+    world, feature_days = history(4, (0, 1, 2))
+    # an empty text is an id, and no derived key
+    world = [play for play in world if play["track_id"] and play["artist_id"]]
+    values = (
+        Feature("places", "top_k", "position", "places", ("2d",), k=2),
+        Feature("places", "entropy", "position", "bits", ("2d",)),
+        Feature("places", "distinct", "position", "places", ("2d",)),
+    )
+    plain = FeatureGroup("g", ("track_id", "artist_id"), "m", values)
+    names = {"item": "track_id", "count": "artist_id"}
+    other = FeatureGroup("g", tuple(names), "m", values, derived_keys=names)
+    expected = features(spark, world, plain, feature_days)
+    assert any(row["places_entropy_2d"] for row in expected)
+    renamed = [{new: row[old] for new, old in names.items()} | row for row in expected]
+    actual = features(spark, world, other, feature_days)
+    renamed = [{name: row[name] for name in actual[0]} for row in renamed]
+    assert_same(renamed, actual, ("item", "count", "ds"), world, "track_id")
+
+
 def test_window_features_do_not_depend_on_order_partitions_and_later_plays(spark):
     (world, feature_days), group = history(3), TRACK_FEATURE_GROUP
     sorted_rows = features(

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import random
 import time
+from dataclasses import replace
 
 import pytest
 
-from jobs import FLOW, RECORDS, TABLES
+from jobs import FLOW, RECORDS, TABLES, _feature_steps
 from jobs.graph import RELEASES, GraphError, Step, downstream, list_tables, run_steps, sort_steps
-from schemas import CONTRACTS
+from schemas import CONTRACTS, FEATURE_GROUPS
 
 
 def make_step(name, needs="", makes="", uses=""):
@@ -71,6 +72,7 @@ def test_downstream_of_vectors_holds_no_features_and_of_features_no_vectors():
     ("steps", "message"),
     [
         ([make_step("a", makes="x"), make_step("b", makes="x")], "table x is made by a and by b"),
+        ([make_step("a", makes="x"), make_step("a", makes="y")], "two steps are named a: they make x and y"),
         ([make_step("a", needs="y", makes="x")], "no step makes y"),
         (
             [make_step("a", needs="y", makes="x"), make_step("b", needs="x", makes="y")],
@@ -81,6 +83,16 @@ def test_downstream_of_vectors_holds_no_features_and_of_features_no_vectors():
 def test_sort_steps_refuses_steps_that_cannot_be_ordered(steps, message):
     with pytest.raises(GraphError, match=message):
         sort_steps(steps)
+
+
+@pytest.mark.parametrize(
+    ("table", "daily", "step"),
+    [("pair_features", False, "build-pair-partials"), ("semantic_ids", True, "build-semantic-ids")],
+)
+def test_a_group_whose_step_would_have_the_name_of_another_is_refused(table, daily, step):
+    more = _feature_steps([replace(FEATURE_GROUPS[0], table=table, daily=daily)])
+    with pytest.raises(GraphError, match=f"two steps are named {step}: .*give the table of your own another"):
+        sort_steps((*FLOW, *more))
 
 
 def test_list_tables_leaves_releases_out():

@@ -142,6 +142,38 @@ def test_a_feature_declared_otherwise_under_its_name_is_computed_alone(published
     assert find(published, other) == ([], DAYS, ("longest_max_7d",))
 
 
+GENRES = replace(
+    GROUP,
+    table="genre_features",
+    keys=("genre",),
+    derived_keys={"genre": "genres[0]"},
+    features=(Feature("tracks", "distinct", "track_id", "m", ("7d",)),),
+)
+
+
+@pytest.mark.parametrize("other", [{"where": "not skipped"}, {"derived_keys": {"genre": "genres[1]"}}])
+def test_other_events_of_a_group_make_columns_stale_that_have_no_parts(warehouse, other):
+    """The rows of its partials are entities alone, and these can be the same."""
+    stale = find_stale_features(warehouse, GENRES, PARTIALS, SESSIONS)
+    put(warehouse, GENRES.contract(), stale.sources, stale.identities)
+    assert find(warehouse, GENRES) == ([], [], ())
+    stale = find_stale_features(warehouse, replace(GENRES, **other), PARTIALS, SESSIONS)
+    assert [*stale.whole, *stale.extended] == DAYS and stale.columns == ("tracks_distinct_7d",)
+
+
+def test_days_of_before_the_log_had_their_columns_tell_nothing_of_the_events_of_a_group(warehouse):
+    put(warehouse, GENRES.contract(), name_as_before(GENRES.identities))
+    assert find(warehouse, GENRES) == ([], DAYS, ("tracks_distinct_7d",))
+
+
+def test_columns_of_the_starting_set_keep_the_identities_that_they_were_published_by():
+    for group in FEATURE_GROUPS:
+        assert group.day_identities == group.identities, group.table
+        other = replace(group, where="saved")
+        changed = {name for name, each in other.day_identities.items() if each != group.identities[name]}
+        assert changed == {f.name(w) for f, w in group.feature_windows if f.op == "distinct"}
+
+
 def test_words_about_a_feature_make_nothing_stale(published):
     assert find(published, GROUP.extend(replace(LONGEST, meaning="x", deprecated="y"))) == ([], [], ())
 

@@ -94,6 +94,12 @@ def test_every_mistake_of_every_file_is_in_one_error_with_its_line(tmp_path):
             r"a.py:8: table evening_features is declared twice, also in .*a.py:3; give",
         ),
         (EVENING.replace("evening_features", "plays"), "table plays is one of Segue's own"),
+        # rewards would take their own for it
+        (EVENING.replace("evening_", "session_"), "table session_features is one of Segue's own"),
+        (
+            EVENING.replace("evening_", "session_").replace(" where", " daily=False, where"),
+            "table session_features is one of Segue's own",
+        ),
         ("X = 1", "no FeatureGroup is bound to a name there"),
     ],
 )

@@ -53,6 +53,32 @@ def assert_refused(message, make, *args, **options):
         ("percentiles", {"input": "ms_played", "at": (0.5, 1.5)}, r"at \(0.5, 1.5\) is not within 0 and 1"),
         ("count", {"default": 1}, "count of no plays is 0 by definition"),
         ("top_k", {"default": ("x",)}, r"top_k of no plays is \[\] by definition"),
+        ("top_k", {"k": -1}, "k is -1, expected a whole number from 1 on"),
+        ("last_k", {"k": 2.5}, "k is 2.5, expected a whole number from 1 on"),
+        ("top_k", {"k": True}, "k is True, expected a whole number from 1 on"),
+        ("count", {"per": "track_ms"}, "count has no per=…; leave it out"),
+        ("first", {"k": 3}, "first has no k=…; leave it out"),
+        ("histogram", {"input": "ms_played", "at": (0.5,)}, "histogram has no at=…; leave it out"),
+        (
+            "mean",
+            {"input": "ms_played", "default": "none"},
+            "default is 'none', expected double, as all values",
+        ),
+        (
+            "max",
+            {"input": "ms_played", "default": 0.5},
+            "default is 0.5, expected bigint, as all values of max",
+        ),
+        ("max", {"input": "ms_played", "default": True}, "default is True, expected bigint"),
+        ("last", {"default": 0}, "default is 0, expected string"),
+        ("last", {"input": "skipped", "default": 1}, "default is 1, expected boolean"),
+        (
+            "percentiles",
+            {"input": "ms_played", "at": (0.1, 0.9), "default": (0.0,)},
+            r"default is \(0.0,\), expected a tuple of 2, one for each of at=\(0.1, 0.9\)",
+        ),
+        ("percentiles", {"input": "ms_played", "default": 0.0}, "default is 0.0, expected a tuple of 1"),
+        ("percentiles", {"input": "ms_played", "default": ("a",)}, r"expected array<double>, as all values"),
         ("distinct", {"windows": ("91d",)}, "distinct has no window '91d'; the longest is 90d"),
         ("distinct", {"windows": (LIFETIME,)}, "distinct has no window 'lifetime'"),
         ("streak", {"input": "played_at", "windows": ("63d",)}, "the longest is 62d"),
@@ -77,6 +103,20 @@ def assert_refused(message, make, *args, **options):
 def test_feature_refuses_what_cannot_be_computed(op, options, message):
     # some of it shows once the group says what rows the feature is over
     assert_refused(message, lambda: group(feature(op, **options)))
+
+
+@pytest.mark.parametrize(
+    ("op", "options"),
+    [
+        ("mean", {"default": 0}),
+        ("max", {"default": -1}),
+        ("last", {"input": "skipped", "default": False}),
+        ("last", {"input": "played_at", "default": "1970-01-01 00:00:00"}),
+        ("percentiles", {"at": (0.1, 0.9), "default": [0, 0.5]}),
+    ],
+)
+def test_defaults_of_the_type_of_the_column_are_taken(op, options):
+    assert group(feature_with_input(op, **options)).contract()
 
 
 def test_feature_reports_all_errors_at_once():

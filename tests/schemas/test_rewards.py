@@ -21,8 +21,11 @@ from schemas.rewards import Reward, Rewards
 TRACED = "T = DiscoveryTraces(Rewards((TRACK_DISCOVERED,))"
 MS_AFTER = "*(reward for reward in PLAY_REWARDS if reward.name in ('completed', 'ms_after')),"
 LIMITED = f"T = RewardThresholds(Rewards(({MS_AFTER})), (Threshold('t'"
+PLAYS = "features=USER_FEATURE_GROUP.features[:1]"
+OVER_PLAYS = f"G = replace(USER_FEATURE_GROUP, table='g_features', source='plays', {PLAYS})\n"
 ROOT = Path(__file__).parents[2]
 IMPORTS = """
+from dataclasses import replace
 from schemas.contract import Column
 from schemas.discovery_traces import DiscoveryTraces
 from schemas.play_columns import PlayColumns
@@ -234,6 +237,14 @@ def test_a_term_is_read_once_its_own_window_is_over():
             "no features are declared of 'other_features'",
         ),
         (
+            f"{OVER_PLAYS}R = Rewards((Reward('r', 'g_features__plays_count_next_1d > 0', 'm', '1d'),))",
+            "g_features is over plays, and rewards are of sessions",
+        ),
+        (
+            f"{OVER_PLAYS}R = Rewards((Reward('r', 'g_features__active_days_next_7d', 'm', '7d', 'int'),))",
+            "g_features is over plays, and rewards are of sessions",
+        ),
+        (
             "R = Rewards((Reward('r', 'session_features__plays_count_next_2d > 0', 'm', '2d'),))",
             "a horizon of 2d",
         ),
@@ -248,6 +259,22 @@ def test_what_cannot_be_is_refused_with_its_line(tmp_path, text, message):
 def test_rewards_can_be_of_columns_that_the_project_adds_to_plays(tmp_path):
     text = "P = PlayColumns((Column('device', 'string', 'd'),))\nR = Rewards((Reward('tv', \"device = 'tv'\", 'm'),))"
     assert load(tmp_path, text).rewards[0].rewards[0].name == "tv"
+
+
+BY_DEVICE = """
+P = PlayColumns((Column('device', 'string', 'd'),))
+G = replace(USER_FEATURE_GROUP, table='g_features', keys=('user_id', 'device'))
+"""
+
+
+def test_rewards_can_be_of_groups_by_such_columns(tmp_path):
+    rewards = "R = Rewards((Reward('r', 'g_features__plays_count_next_1d > 0', 'm', '1d'),))"
+    declared = load(tmp_path, BY_DEVICE + rewards)
+    (window,) = declared.rewards[0].list_windows(declared.groups)
+    assert window.group.keys == ("user_id", "device")
+    derived = BY_DEVICE.replace("'device'))", "'os'), derived_keys={'os': 'lower(device)'})")
+    with pytest.raises(DeclarationError, match="plays have no os to be joined to g_features by"):
+        load(tmp_path, derived + rewards)
 
 
 def test_leaving_a_context_is_a_reward_where_plays_have_one(tmp_path):

@@ -132,6 +132,8 @@ FEATURE_FILES = {
     "no SQL": group('Feature("plays", "count", "play_id", "plays", where="(skipped")'),
     "a window in weeks": group('Feature("plays", "count", "play_id", "plays", ("1w",))'),
     "a window beyond the longest": group('Feature("tracks", "distinct", "track_id", "tracks", ("91d",))'),
+    "an option of another operation": group('Feature("plays", "count", "play_id", "plays", per="track_ms")'),
+    "a default of another type": group('Feature("ms", "max", "ms_played", "longest", default=0.5)'),
     "an entity that is no column": group(GOOD, key="album_id"),
     "one column twice": group(f"{GOOD}, {GOOD}"),
     "one table twice": group(GOOD) + group(GOOD, name="H"),
