@@ -98,6 +98,25 @@ def test_values_of_text_are_compared_where_they_are_nearly_all():
     assert find(texts(a=800, b=800, new=400), texts(a=900, b=900)) == [("drift", "index")]
 
 
+def test_values_of_too_few_listeners_are_not_gone():
+    before = texts(android=1_200, ios=420)
+    # nineteen of them had ios, which is not listed then
+    hidden = ColumnProfile(TEXT, 1_600, distinct_values=2, top_values={"android": 1_220})
+    none_listed = replace(hidden, top_values={})
+    assert find(hidden, before) == find(none_listed, before) == []
+    # of a day of many small batches, each lists some: the counts are of a part of the rows
+    assert find(replace(hidden, top_values={"android": 900, "ios": 200}), before) == []
+    rest = replace(hidden, top_values={"android": 1_500})
+    assert Comparison(rest, texts(android=1_500, ios=100)).psi == 0
+
+
+def test_a_value_is_gone_where_all_others_are_listed_or_too_few_rows_are_left():
+    before = texts(android=1_200, ios=420)
+    assert find(texts(android=1_620), before) == [("drift", "index")]
+    rest = ColumnProfile(TEXT, 1_620, distinct_values=2, top_values={"android": 1_610})
+    assert find(rest, before) == [("drift", "index")]
+
+
 @pytest.mark.parametrize(
     ("count", "expected"), [(200, []), (201, [("drift", "doublings")]), (49, [("drift", "doublings")])]
 )
