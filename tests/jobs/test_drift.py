@@ -13,7 +13,7 @@ from expectations.column_drift import Comparison, Finding, Limits, judge_column,
 from expectations.column_profiles import INSTANT, NUMBER, TEXT, ColumnProfile, bin_of
 from jobs.catalogue.inventory import Inventory
 from jobs.errors import WrongUsage
-from jobs.health.drift import describe_verdicts, list_causes
+from jobs.health.drift import describe_comparisons, describe_verdicts, list_causes
 from jobs.health.drift_settings import (
     DriftSettings,
     list_compared_tables,
@@ -340,6 +340,16 @@ def test_what_moved_over_weeks_is_a_note(tmp_path):
     root = Root(Inventory(str(tmp_path)))
     (found,) = describe_verdicts(root, {"plays": TODAY}, {"plays": Verdict(changes=(finding("drift"),))})
     assert (found.key, found.status) == ("drift plays", NOTE) and "over weeks" in found.what
+
+
+def test_a_table_whose_newest_day_has_no_profile_was_not_compared():
+    whole = history(d0=NEAR, d7=NEAR)
+    without = replace(history(d1=NEAR, d7=NEAR), table="sessions")
+    found = {each.subject: each for each in describe_comparisons([whole, without], DriftSettings())}
+    assert found["tables"].what == "1 of 2 tables have profiles of days to be compared with"
+    assert (found["newest day"].status, found["newest day"].value) == (NOTE, 1)
+    assert found["newest day"].what.endswith("was not compared: sessions")
+    assert [each.subject for each in describe_comparisons([whole], DriftSettings())] == ["tables"]
 
 
 def test_tiles_and_records_are_not_compared():
