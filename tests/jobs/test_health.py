@@ -201,10 +201,11 @@ def test_what_is_known_is_what_the_batch_before_did_not_hold(root):
     record(root, "user_features", "passed", 1, "run-1", replace(warn, column="old"))
     record(root, "user_features", "passed", 2, "run-2", replace(warn, column="before"))
     record(root, "track_features", "passed", 3, "run-2", replace(warn, success=True))
-    record(root, "user_features", "passed", 4, "run-3", replace(warn, column="now"))
     record(root, "track_features", "passed", 5, "run-3", replace(warn, column="now"))
     # what was not audited held nothing
-    record(root, "user_features", "unchanged", 6, "run-2", replace(REASON, success=True))
+    for number, outcome in enumerate(("unchanged", "failed", "abandoned"), 6):
+        record(root, "user_features", outcome, number, "run-2", replace(REASON, column=outcome))
+    record(root, "user_features", "passed", 9, "run-3", replace(warn, column="now"))
     known = read_known_failures(warehouse, read_results(warehouse, "run-3"))
     assert known == {("user_features", "expect_x", "before")}
     assert read_known_failures(warehouse, []) == set()
