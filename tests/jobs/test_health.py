@@ -133,14 +133,18 @@ def tear(root, table):
     log.write_text(log.read_text()[:50])
 
 
-def record_skew(root, beyond):
-    feature = {
-        "feature": "user_features:x",
-        "differing_share": 0.2 if beyond else 0.0,
-        "beyond_bound": beyond,
-    }
-    content = {"checked_at": "2026-01-10T03:00:00+00:00", "bound": 0.001, "features": [feature]}
-    (root / "quality" / "skew").mkdir()
+def record_skew(root, *shares):
+    features = [
+        {
+            "feature": f"user_features:x{n}",
+            "rows": 0 if share is None else 100,
+            "differing_share": share or 0.0,
+            "beyond_bound": bool(share),
+        }
+        for n, share in enumerate(shares)
+    ]
+    content = {"checked_at": "2026-01-10T03:00:00+00:00", "bound": 0.001, "features": features}
+    (root / "quality" / "skew").mkdir(exist_ok=True)
     (root / "quality" / "skew" / "ranker.json").write_text(json.dumps(content))
 
 
@@ -303,12 +307,24 @@ def test_late_plays_are_wrong_beyond_a_share_of_a_day(root, count, status):
 
 @pytest.mark.parametrize("beyond", [True, False])
 def test_skew_that_was_recorded_is_an_alert(root, beyond):
-    record_skew(root, beyond)
+    record_skew(root, 0.2 if beyond else 0.0)
     assert wrong(measure(root)) == ([("skew", "ranker")] if beyond else [])
 
 
+def test_features_of_which_no_row_was_compared_are_not_said_to_be_as_released(root):
+    # None: no row was compared
+    record_skew(root, 0.0, None, 0.0)
+    (found,) = check_skew(Root(Inventory(str(root))))
+    assert (found.status, found.what.split(",")[0]) == (NOTE, "2 of its 3 features are as released")
+    assert found.what.endswith("; no row was compared of user_features:x1")
+    record_skew(root, 0.2, None)
+    (found,) = check_skew(Root(Inventory(str(root))))
+    assert found.status == WRONG and found.what.endswith("; no row was compared of user_features:x1")
+    assert found.to_do == f"segue skew --record ranker --logged FILE --root {root}"
+
+
 def test_a_record_of_skew_that_is_none_is_said_to_be_none(root):
-    record_skew(root, True)
+    record_skew(root, 0.2)
     for text in ("", "{", "{}", "[]", '{"features": [], "bound": 1}', '{"features": 3, "bound": 1}'):
         (root / "quality" / "skew" / "ranker.json").write_text(text)
         with pytest.raises(SegueError, match=r"ranker\.json is no record of segue skew"):
