@@ -29,7 +29,13 @@ from jobs.health.refusals import find_bad_attempts
 from jobs.health.root import Root, load_promises
 from jobs.health.skew import check_skew
 from jobs.health.storage import check_disk
-from jobs.publishing.records import append_results, list_attempts, read_known_failures, read_results
+from jobs.publishing.records import (
+    REWRITE_SUFFIX,
+    append_results,
+    list_attempts,
+    read_known_failures,
+    read_results,
+)
 from jobs.publishing.retention import count_removable, vacuum
 from jobs.publishing.warehouse import Warehouse
 from reference.delta_files import rows_of
@@ -213,6 +219,15 @@ def test_what_is_known_is_what_the_batch_before_did_not_hold(root):
     known = read_known_failures(warehouse, read_results(warehouse, "run-3"))
     assert known == {("user_features", "expect_x", "before")}
     assert read_known_failures(warehouse, []) == set()
+
+
+def test_maintenance_is_not_the_newest_run(root):
+    record(root, "tracks", "passed", 1, "run-night")
+    record(
+        root, "tracks", "passed", 2, "run-maintain", replace(REASON, expectation="expect_x" + REWRITE_SUFFIX)
+    )
+    record(root, "tracks", "abandoned", 3, "run-maintain")
+    assert {row["run_id"] for row in read_results(Warehouse(str(root)))} == {"run-night"}
 
 
 def test_a_release_that_was_refused_is_an_alert(root):
