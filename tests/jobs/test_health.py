@@ -25,10 +25,11 @@ from jobs.health import storage
 from jobs.health.examine import examine
 from jobs.health.freshness import format_age
 from jobs.health.indicators import FINE, KINDS, NOTE, WRONG, sort_urgent_first
-from jobs.health.refusals import find_bad_attempts
+from jobs.health.refusals import check_refusals, find_bad_attempts
 from jobs.health.root import Root, load_promises
 from jobs.health.skew import check_skew
 from jobs.health.storage import check_disk
+from jobs.publishing.record_tables import FILES
 from jobs.publishing.records import (
     REWRITE_SUFFIX,
     append_results,
@@ -197,6 +198,34 @@ def test_a_refused_batch_is_over_once_inputs_make_what_is_published(root, outcom
     assert (settled["outcome"], settled["run_id"], settled["batch_id"]) == ("unchanged", "run-10", "b-1")
     (row,) = read_results(job.warehouse, "run-10")
     assert (row["success"], row["severity"]) == (True, "info") and "this very batch" in row["observed"]
+
+
+def record_files(root, source, outcome, hours, run="run-9"):
+    about = {"run_id": run, "table_name": "plays", "file_id": f"{source}{hours}", "source": source}
+    FILES.append(Warehouse(str(root)), [about | {"outcome": outcome, "recorded_at": MORNING + hours * HOUR}])
+
+
+def test_a_source_whose_files_were_refused_is_an_alert_though_a_batch_of_another_passed(root):
+    now = MORNING + 10 * HOUR
+    record(root, "plays", "refused", 1)
+    record_files(root, "radio", "refused", 1)
+    assert wrong(measure(root, now)) == [("refused", "plays")], "one alert of a table will do"
+    record(root, "plays", "passed", 2)
+    record_files(root, "app", "read", 2)
+    (found,) = [each for each in measure(root, now) if each.kind == "refused"]
+    assert (found.subject, found.status) == ("plays", WRONG)
+    assert found.what.endswith("none was read since: radio (refused 2026-01-10 06:00)")
+    assert found.to_do.startswith("segue report --run-id run-9")
+    # nobody waits for good files of a source that is gone
+    month = Root(Inventory(str(root), now=now + 28 * DAY))
+    assert [each.status for each in check_refusals(month)] == [FINE]
+    record_files(root, "radio", "recognised", 3)
+    assert wrong(measure(root, now)) == []
+    record_files(root, "radio", "refused", 4)
+    assert wrong(measure(root, now)) == [("refused", "plays")]
+    # the files were taken away, and a step found nothing to do
+    record(root, "plays", "unchanged", 3)
+    assert wrong(measure(root, now)) == []
 
 
 def test_a_table_that_was_never_refused_gets_no_record_of_being_up_to_date(root):
